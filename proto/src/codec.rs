@@ -1,0 +1,80 @@
+//! The payload encoding: bincode 2 `config::standard()` (little-endian, variable-length integers), always
+//! decoded with a limit, to the last byte, and in its one canonical form.
+//!
+//! This is the only file that names bincode; the derives used by [`crate::message`] come from here.
+
+pub use bincode::{BorrowDecode, Encode};
+
+use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use bincode::enc::write::{SizeWriter, Writer};
+use bincode::error::{DecodeError, EncodeError};
+
+use crate::error::Violation;
+use crate::limits::DECODE_BUDGET_BYTES;
+
+const DECODING: Configuration<LittleEndian, Varint, Limit<DECODE_BUDGET_BYTES>> =
+    bincode::config::standard().with_limit::<DECODE_BUDGET_BYTES>();
+const ENCODING: Configuration = bincode::config::standard();
+
+/// Decodes one message from all of `payload`, borrowing strings and byte strings from it.
+///
+/// bincode ignores what follows the message and takes integers that are longer than they need be. Both are
+/// refused here, so that equal meanings are equal bytes: every other part of the encoding has one form,
+/// hence a payload longer than its canonical encoding holds a non-minimal integer.
+pub(crate) fn decode<'a, T>(payload: &'a [u8]) -> Result<T, Violation>
+where
+    T: BorrowDecode<'a, ()> + Encode,
+{
+    let (message, read) =
+        bincode::borrow_decode_from_slice::<T, _>(payload, DECODING).map_err(malformed)?;
+    if read != payload.len() {
+        return Err(Violation::TrailingBytes { extra: payload.len() - read });
+    }
+    if encoded_len(&message) != read {
+        return Err(Violation::NonMinimalInteger);
+    }
+    Ok(message)
+}
+
+/// Splits the leading integer, which must be in its shortest form, off `payload`: its value and what follows.
+pub(crate) fn split_u32(payload: &[u8]) -> Result<(u32, &[u8]), Violation> {
+    let (value, read) =
+        bincode::borrow_decode_from_slice::<u32, _>(payload, DECODING).map_err(malformed)?;
+    if encoded_len(&value) != read {
+        return Err(Violation::NonMinimalInteger);
+    }
+    Ok((value, &payload[read..]))
+}
+
+/// Appends the encoding of `message` to `out`.
+pub(crate) fn encode<T: Encode>(message: &T, out: &mut Vec<u8>) {
+    struct Append<'a>(&'a mut Vec<u8>);
+    impl Writer for Append<'_> {
+        fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+            self.0.extend_from_slice(bytes);
+            Ok(())
+        }
+    }
+    let written = bincode::encode_into_writer(message, Append(out), ENCODING);
+    debug_assert!(written.is_ok(), "appending to memory cannot fail: {written:?}");
+}
+
+fn encoded_len<T: Encode>(message: &T) -> usize {
+    let mut size = SizeWriter::default();
+    let counted = bincode::encode_into_writer(message, &mut size, ENCODING);
+    debug_assert!(counted.is_ok(), "counting bytes cannot fail: {counted:?}");
+    size.bytes_written
+}
+
+fn malformed(error: DecodeError) -> Violation {
+    let what = match error {
+        DecodeError::UnexpectedEnd { .. } => "ends before the message does",
+        DecodeError::LimitExceeded => "announces more than a message may hold",
+        DecodeError::Utf8 { .. } => "has a string that is not UTF-8",
+        DecodeError::UnexpectedVariant { .. } => "has a choice that does not exist",
+        DecodeError::InvalidBooleanValue(_) => "has a boolean that is neither 0 nor 1",
+        DecodeError::InvalidIntegerType { .. } => "has an integer wider than its field",
+        _ => "is not the message its kind says",
+    };
+    Violation::MalformedPayload { what }
+}

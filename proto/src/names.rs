@@ -1,0 +1,128 @@
+//! Names that a peer gives: agent ids, metric names, labels. What exists as one of these types is legal.
+
+use std::borrow::Borrow;
+use std::sync::Arc;
+
+use crate::error::Violation;
+use crate::limits::{MAX_AGENT_ID_BYTES, MAX_LABEL_VALUE_BYTES, MAX_LABELS, MAX_NAME_BYTES};
+use crate::message::Label;
+
+/// Metric names beginning so belong to the collector.
+const RESERVED_METRIC_PREFIXES: [&str; 2] = ["fleetgauge_", "process_"];
+/// A metric name that belongs to the collector.
+const RESERVED_METRIC: &str = "clients_connected";
+/// Labels that the collector or Prometheus sets.
+const RESERVED_LABELS: [&str; 6] = ["agent", "client_no", "instance", "job", "le", "quantile"];
+const RESERVED_LABEL_PREFIX: &str = "__";
+
+/// Who an agent is: 1 to 128 bytes of `[A-Za-z0-9._:-]`, neither `.` nor `..`. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AgentId(Arc<str>);
+
+impl AgentId {
+    /// The id, if it is legal.
+    ///
+    /// # Errors
+    /// [`Violation::BadAgentId`].
+    pub fn try_new(id: &str) -> Result<Self, Violation> {
+        let legal = (1..=MAX_AGENT_ID_BYTES).contains(&id.len())
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b))
+            && id != "."
+            && id != "..";
+        if legal { Ok(Self(id.into())) } else { Err(Violation::BadAgentId(excerpt(id))) }
+    }
+
+    /// The id's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for AgentId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for AgentId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Labels that a peer may set: legal names, none reserved, none twice; sorted by name. A label with an empty
+/// value is the same as no label to Prometheus and is left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct StaticLabels(Box<[(Box<str>, Box<str>)]>);
+
+impl StaticLabels {
+    /// The labels, if they are legal.
+    ///
+    /// # Errors
+    /// The first of: too many, an illegal or reserved name, a value that is too long, a name given twice.
+    pub fn try_new(labels: &[Label<'_>]) -> Result<Self, Violation> {
+        if labels.len() > MAX_LABELS {
+            return Err(Violation::TooManyLabels { count: labels.len(), max: MAX_LABELS });
+        }
+        for label in labels {
+            check_label_name(label.name)?;
+            if label.value.len() > MAX_LABEL_VALUE_BYTES {
+                return Err(Violation::LabelValueTooLong(label.name.into()));
+            }
+        }
+        let mut sorted = labels.to_vec();
+        sorted.sort_unstable_by_key(|label| label.name);
+        if let Some(pair) = sorted.windows(2).find(|pair| pair[0].name == pair[1].name) {
+            return Err(Violation::DuplicateLabel(pair[0].name.into()));
+        }
+        let told = sorted.iter().filter(|label| !label.value.is_empty());
+        Ok(Self(told.map(|label| (label.name.into(), label.value.into())).collect()))
+    }
+
+    /// Names and values, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// Bytes of all names and values.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+}
+
+/// Checks a metric name as a family declares it.
+pub(crate) fn check_metric_name(name: &str) -> Result<(), Violation> {
+    if !is_identifier(name) {
+        return Err(Violation::BadMetricName(excerpt(name)));
+    }
+    let reserved = RESERVED_METRIC_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    if reserved || name == RESERVED_METRIC {
+        return Err(Violation::ReservedMetricName(name.into()));
+    }
+    Ok(())
+}
+
+fn check_label_name(name: &str) -> Result<(), Violation> {
+    if !is_identifier(name) {
+        return Err(Violation::BadLabelName(excerpt(name)));
+    }
+    if RESERVED_LABELS.contains(&name) || name.starts_with(RESERVED_LABEL_PREFIX) {
+        return Err(Violation::ReservedLabel(name.into()));
+    }
+    Ok(())
+}
+
+/// `[A-Za-z_][A-Za-z0-9_]*` of at most [`MAX_NAME_BYTES`] bytes.
+pub(crate) fn is_identifier(name: &str) -> bool {
+    name.len() <= MAX_NAME_BYTES
+        && name.bytes().next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// The beginning of what a peer sent, short enough to be logged and sent back.
+fn excerpt(text: &str) -> Box<str> {
+    const SHOWN: usize = 64;
+    text.chars().take(SHOWN).collect::<String>().into()
+}
