@@ -1,0 +1,141 @@
+//! How long to wait before the next attempt to connect.
+//!
+//! Full jitter: a fleet that lost its collector at one moment must not come back at one moment. What a
+//! collector asks for is obeyed as a minimum, within reason.
+
+use std::time::Duration;
+
+/// Bound of the first wait: a collector that was only restarted has its fleet back within this.
+pub const FIRST_BOUND: Duration = Duration::from_secs(5);
+/// No wait of our own choice is longer: a host may be missing this long after a collector has returned.
+pub const LONGEST_BOUND: Duration = Duration::from_secs(60);
+/// The wait after a refusal that names no time: the same again will not help, but somebody may mend the
+/// cause, and no agent must need a restart for that.
+pub const HOPELESS_WAIT: Duration = Duration::from_secs(10 * 60);
+/// The longest wait a collector can impose: an error over there must not silence a fleet for days.
+pub const LONGEST_OBEYED: Duration = Duration::from_secs(60 * 60);
+/// Sessions shorter than this many intervals do not count as a success.
+pub const PROVEN_INTERVALS: u32 = 2;
+
+/// The waits between attempts. Knows no clock.
+#[derive(Debug)]
+pub struct Backoff {
+    failures: u32,
+    at_least: Duration,
+    rng: fastrand::Rng,
+}
+
+impl Backoff {
+    /// Starts with the shortest bound; the waits are drawn from `rng`.
+    #[must_use]
+    pub const fn new(rng: fastrand::Rng) -> Self {
+        Self { failures: 0, at_least: Duration::ZERO, rng }
+    }
+
+    /// The wait before the next attempt. Its bound doubles with every call.
+    pub fn next_wait(&mut self) -> Duration {
+        let bound = FIRST_BOUND.saturating_mul(1 << self.failures.min(16)).min(LONGEST_BOUND);
+        self.failures = self.failures.saturating_add(1);
+        let own = bound.mul_f64(self.rng.f64());
+        let at_least = std::mem::take(&mut self.at_least);
+        own.max(at_least + (at_least / 10).mul_f64(self.rng.f64()))
+    }
+
+    /// A session of this length has ended; `interval` is the one it reported at.
+    ///
+    /// Only a proven session starts the waits over: a collector that accepts and then drops is not well.
+    pub fn session_ended(&mut self, lasted: Duration, interval: Duration) {
+        if lasted >= interval * PROVEN_INTERVALS {
+            self.failures = 0;
+        }
+    }
+
+    /// The collector asks not to be called before `wait` has passed: the next wait is at least that, and up
+    /// to a tenth more.
+    pub fn obey(&mut self, wait: Duration) {
+        self.at_least = wait.min(LONGEST_OBEYED);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(15);
+
+    fn backoff() -> Backoff {
+        Backoff::new(fastrand::Rng::with_seed(7))
+    }
+
+    #[test]
+    fn waits_fill_a_range_that_doubles_to_a_minute() {
+        let bounds = [5, 10, 20, 40, 60, 60, 60].map(Duration::from_secs);
+        let mut longest = [Duration::ZERO; 7];
+        let mut shortest = [Duration::MAX; 7];
+        let mut rng = fastrand::Rng::with_seed(1);
+        for _ in 0..2_000 {
+            let mut backoff = Backoff::new(rng.fork());
+            for n in 0..bounds.len() {
+                let wait = backoff.next_wait();
+                longest[n] = longest[n].max(wait);
+                shortest[n] = shortest[n].min(wait);
+            }
+        }
+        for (n, bound) in bounds.into_iter().enumerate() {
+            assert!(longest[n] <= bound && longest[n] > bound.mul_f64(0.98), "{n}: {longest:?}");
+            assert!(shortest[n] < bound.mul_f64(0.02), "{n}: {shortest:?}");
+        }
+    }
+
+    #[test]
+    fn no_number_of_failures_overflows() {
+        let mut backoff = backoff();
+        backoff.failures = u32::MAX - 1;
+        for _ in 0..3 {
+            assert!(backoff.next_wait() <= LONGEST_BOUND);
+        }
+    }
+
+    #[test]
+    fn only_a_proven_session_starts_over() {
+        let mut backoff = backoff();
+        for _ in 0..10 {
+            backoff.next_wait();
+        }
+        backoff.session_ended(INTERVAL * 2 - Duration::from_millis(1), INTERVAL);
+        assert_eq!(backoff.failures, 10);
+        backoff.session_ended(INTERVAL * 2, INTERVAL);
+        assert_eq!(backoff.failures, 0);
+    }
+
+    #[test]
+    fn an_asked_for_wait_is_a_minimum_once() {
+        let mut backoff = backoff();
+        let asked = Duration::from_secs(100);
+        for _ in 0..100 {
+            backoff.obey(asked);
+            let wait = backoff.next_wait();
+            assert!(wait >= asked && wait <= asked.mul_f64(1.1), "{wait:?}");
+        }
+        assert!(backoff.next_wait() <= LONGEST_BOUND);
+    }
+
+    #[test]
+    fn a_short_asked_for_wait_does_not_undercut_our_own() {
+        let mut backoff = backoff();
+        backoff.failures = 10;
+        let mut longest = Duration::ZERO;
+        for _ in 0..100 {
+            backoff.obey(Duration::from_millis(1));
+            longest = longest.max(backoff.next_wait());
+        }
+        assert!(longest > Duration::from_secs(50), "{longest:?}");
+    }
+
+    #[test]
+    fn a_collector_cannot_silence_a_fleet_for_days() {
+        let mut backoff = backoff();
+        backoff.obey(Duration::MAX);
+        assert!(backoff.next_wait() <= LONGEST_OBEYED.mul_f64(1.1));
+    }
+}

@@ -1,0 +1,17 @@
+//! Reads captured numbers: a row of names, then a row of numbers for each capture.
+
+use std::collections::HashMap;
+
+/// The rows of a fixture, each number under its column's name. Lines that begin with `#` are remarks.
+pub(super) fn rows(text: &'static str) -> Vec<HashMap<&'static str, u64>> {
+    let mut lines = text.lines().filter(|line| !line.starts_with('#'));
+    let names: Vec<_> = lines.next().unwrap().split_whitespace().collect();
+    let rows: Vec<HashMap<_, _>> = lines
+        .map(|line| {
+            let numbers = line.split_whitespace().map(|number| number.parse().unwrap());
+            names.iter().copied().zip(numbers).collect()
+        })
+        .collect();
+    assert!(rows.len() > 1 && rows.iter().all(|row| row.len() == names.len()), "{rows:?}");
+    rows
+}
