@@ -10,10 +10,12 @@ use bincode::enc::write::{SizeWriter, Writer};
 use bincode::error::{DecodeError, EncodeError};
 
 use crate::error::Violation;
-use crate::limits::DECODE_BUDGET_BYTES;
+use crate::limits::{DECODE_BUDGET_BYTES, MAX_HELLO_BYTES, SMALL_DECODE_BUDGET_BYTES};
 
 const DECODING: Configuration<LittleEndian, Varint, Limit<DECODE_BUDGET_BYTES>> =
     bincode::config::standard().with_limit::<DECODE_BUDGET_BYTES>();
+const DECODING_SMALL: Configuration<LittleEndian, Varint, Limit<SMALL_DECODE_BUDGET_BYTES>> =
+    bincode::config::standard().with_limit::<SMALL_DECODE_BUDGET_BYTES>();
 const ENCODING: Configuration = bincode::config::standard();
 
 /// Decodes one message from all of `payload`, borrowing strings and byte strings from it.
@@ -25,8 +27,12 @@ pub(crate) fn decode<'a, T>(payload: &'a [u8]) -> Result<T, Violation>
 where
     T: BorrowDecode<'a, ()> + Encode,
 {
-    let (message, read) =
-        bincode::borrow_decode_from_slice::<T, _>(payload, DECODING).map_err(malformed)?;
+    let decoded = if payload.len() <= MAX_HELLO_BYTES as usize {
+        bincode::borrow_decode_from_slice::<T, _>(payload, DECODING_SMALL)
+    } else {
+        bincode::borrow_decode_from_slice::<T, _>(payload, DECODING)
+    };
+    let (message, read) = decoded.map_err(malformed)?;
     if read != payload.len() {
         return Err(Violation::TrailingBytes { extra: payload.len() - read });
     }
@@ -39,7 +45,7 @@ where
 /// Splits the leading integer, which must be in its shortest form, off `payload`: its value and what follows.
 pub(crate) fn split_u32(payload: &[u8]) -> Result<(u32, &[u8]), Violation> {
     let (value, read) =
-        bincode::borrow_decode_from_slice::<u32, _>(payload, DECODING).map_err(malformed)?;
+        bincode::borrow_decode_from_slice::<u32, _>(payload, DECODING_SMALL).map_err(malformed)?;
     if encoded_len(&value) != read {
         return Err(Violation::NonMinimalInteger);
     }

@@ -171,11 +171,11 @@ impl FrameBuffer {
     ///
     /// # Errors
     /// What [`Header::parse`] finds; the stream cannot be read on after that.
-    pub fn next<'a>(
-        &'a mut self,
-        input: &mut &'a [u8],
+    pub fn next<'frame, 'input: 'frame>(
+        &'frame mut self,
+        input: &mut &'input [u8],
         accept: Accept,
-    ) -> Result<Option<Frame<'a>>, Violation> {
+    ) -> Result<Option<Frame<'frame>>, Violation> {
         if self.handed_out {
             *self = Self::default();
         }
@@ -194,11 +194,11 @@ impl FrameBuffer {
     }
 
     /// Goes on with a frame that came in pieces.
-    fn resume<'a>(
-        &'a mut self,
-        input: &mut &'a [u8],
+    fn resume<'frame, 'input: 'frame>(
+        &'frame mut self,
+        input: &mut &'input [u8],
         accept: Accept,
-    ) -> Result<Option<Frame<'a>>, Violation> {
+    ) -> Result<Option<Frame<'frame>>, Violation> {
         if !self.take_up_to(HEADER_LEN, input) {
             check_magic(&self.unfinished)?;
             return Ok(None);

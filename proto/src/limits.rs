@@ -14,6 +14,9 @@ pub const MAX_FROM_COLLECTOR_BYTES: u32 = 16 * 1024;
 /// What one message may claim in memory while it is decoded, in bytes: a schema of the largest frame
 /// unfolds to a few times its size; a hostile length prefix gets no further than this.
 pub const DECODE_BUDGET_BYTES: usize = 64 * 1024 * 1024;
+/// The same for a payload no longer than the longest Hello, in bytes: lists unfold to less than 32 times
+/// their encoding, so every legal one fits, and a stranger's length prefix reserves next to nothing.
+pub const SMALL_DECODE_BUDGET_BYTES: usize = 32 * MAX_HELLO_BYTES as usize;
 
 /// Longest agent id, in bytes.
 pub const MAX_AGENT_ID_BYTES: usize = 128;
@@ -54,7 +57,8 @@ pub struct Limits {
     pub max_series: u32,
     /// Most values in a report, over all series.
     pub max_values: u32,
-    /// Most bytes of label names and values, over the agent's own labels and those of all its series.
+    /// Most bytes of label names and values, over all series of a schema. The agent's own labels come on
+    /// top and are bounded by the length of Hello: whether a schema is legal depends on itself alone.
     pub max_label_bytes: u32,
 }
 

@@ -37,6 +37,14 @@ impl AgentId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// FNV-1a 64 of the id's bytes: the stable hash by which ids are spread over time and shards.
+    #[must_use]
+    pub fn fnv1a(&self) -> u64 {
+        const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+        const PRIME: u64 = 0x0000_0100_0000_01b3;
+        self.0.bytes().fold(OFFSET_BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
+    }
 }
 
 impl Borrow<str> for AgentId {
@@ -85,6 +93,12 @@ impl StaticLabels {
         self.0.iter().map(|(name, value)| (&**name, &**value))
     }
 
+    /// Whether there is a label of this name.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.binary_search_by(|(own, _)| (**own).cmp(name)).is_ok()
+    }
+
     /// Bytes of all names and values.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -92,16 +106,14 @@ impl StaticLabels {
     }
 }
 
-/// Checks a metric name as a family declares it.
+/// Checks the form of a metric name as a family declares it.
 pub(crate) fn check_metric_name(name: &str) -> Result<(), Violation> {
-    if !is_identifier(name) {
-        return Err(Violation::BadMetricName(excerpt(name)));
-    }
-    let reserved = RESERVED_METRIC_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-    if reserved || name == RESERVED_METRIC {
-        return Err(Violation::ReservedMetricName(name.into()));
-    }
-    Ok(())
+    if is_identifier(name) { Ok(()) } else { Err(Violation::BadMetricName(excerpt(name))) }
+}
+
+/// Whether a name, of a family or of one of its samples, belongs to the collector.
+pub(crate) fn is_reserved_metric(name: &str) -> bool {
+    name == RESERVED_METRIC || RESERVED_METRIC_PREFIXES.iter().any(|own| name.starts_with(own))
 }
 
 fn check_label_name(name: &str) -> Result<(), Violation> {
@@ -121,8 +133,9 @@ pub(crate) fn is_identifier(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// The beginning of what a peer sent, short enough to be logged and sent back.
+/// The beginning of what a peer sent, short enough to be logged and sent back: escaped, a character takes up
+/// to ten bytes, and a Reject's text has room for 512.
 fn excerpt(text: &str) -> Box<str> {
-    const SHOWN: usize = 64;
+    const SHOWN: usize = 40;
     text.chars().take(SHOWN).collect::<String>().into()
 }

@@ -180,13 +180,12 @@ impl Schema {
     /// # Errors
     /// [`Violation::DuplicateLabel`].
     pub fn check_static_labels(&self, labels: &StaticLabels) -> Result<(), Violation> {
-        let all_series = || self.families.iter().flat_map(|family| &family.series);
-        for (name, _) in labels.iter() {
-            if all_series().any(|series| series.labels.iter().any(|(own, _)| own == name)) {
-                return Err(Violation::DuplicateLabel(name.into()));
-            }
+        let series = self.families.iter().flat_map(|family| &family.series);
+        let mut names = series.flat_map(|series| series.labels.iter()).map(|(name, _)| name);
+        match names.find(|name| labels.contains(name)) {
+            Some(twice) => Err(Violation::DuplicateLabel(twice.into())),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -219,7 +218,19 @@ fn declare_family(declared: &message::Family<'_>) -> Result<Family, Violation> {
     if help.len() > MAX_HELP_BYTES {
         return Err(Violation::HelpTooLong(name.into()));
     }
-    Ok(Family { name: name.into(), kind, unit: unit.into(), help: help.into(), series: Vec::new() })
+    let family = Family {
+        name: name.into(),
+        kind,
+        unit: unit.into(),
+        help: help.into(),
+        series: Vec::new(),
+    };
+    let mut samples = family.sample_names();
+    if names::is_reserved_metric(name) || samples.any(|name| names::is_reserved_metric(&name)) {
+        return Err(Violation::ReservedMetricName(name.into()));
+    }
+    drop(samples);
+    Ok(family)
 }
 
 /// Gives every series its place in the reports and its family; returns the values of a report.

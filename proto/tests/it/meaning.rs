@@ -1,0 +1,134 @@
+//! A message's meaning as JSON, every field by its name in docs/protocol.md. Byte strings are hexadecimal;
+//! floats that JSON cannot say are named.
+
+use fleetgauge_proto::Message;
+use fleetgauge_proto::message::{Extension, Label};
+use fleetgauge_proto::report::{Values, is_absent};
+use serde_json::{Value, json};
+
+/// `{"kind": …, "fields": {…}}`, to which a skippable frame adds its payload.
+pub(crate) fn meaning(message: &Message<'_>, payload: &[u8]) -> Value {
+    let (kind, fields) = match message {
+        Message::Hello(m) => (
+            "Hello",
+            json!({
+                "min_version": m.min_version,
+                "max_version": m.max_version,
+                "capabilities": m.capabilities,
+                "agent_id": m.agent_id,
+                "host_nonce": hex(&m.host_nonce),
+                "process_nonce": hex(&m.process_nonce),
+                "labels": labels(&m.labels),
+                "interval_ms": m.interval_ms,
+                "agent_version": m.agent_version,
+                "schema": hex(&m.schema.0),
+                "credential": m.credential.map(|secret| hex(secret.0)),
+                "extensions": extensions(&m.extensions),
+            }),
+        ),
+        Message::Welcome(m) => (
+            "Welcome",
+            json!({
+                "version": m.version,
+                "capabilities": m.capabilities,
+                "session_id": m.session_id,
+                "interval_ms": m.interval_ms,
+                "limits": {
+                    "max_payload_bytes": m.limits.max_payload_bytes,
+                    "max_families": m.limits.max_families,
+                    "max_series": m.limits.max_series,
+                    "max_values": m.limits.max_values,
+                    "max_label_bytes": m.limits.max_label_bytes,
+                },
+                "schema_known": m.schema_known,
+                "extensions": extensions(&m.extensions),
+            }),
+        ),
+        Message::Schema(m) => {
+            let families = m
+                .families
+                .iter()
+                .map(|f| json!({"name": f.name, "kind": f.kind, "unit": f.unit, "help": f.help}));
+            let series = m.series.iter().map(|s| {
+                json!({
+                    "family": s.family,
+                    "width": s.width,
+                    "parameters": s.parameters.iter().copied().map(float).collect::<Vec<_>>(),
+                    "labels": labels(&s.labels),
+                })
+            });
+            let (families, series): (Vec<_>, Vec<_>) = (families.collect(), series.collect());
+            ("Schema", json!({"stream": m.stream, "families": families, "series": series}))
+        }
+        Message::Report(m) => (
+            "Report",
+            json!({
+                "stream": m.stream,
+                "sequence": m.sequence,
+                "unix_ms": m.unix_ms,
+                "values": values(&m.values),
+            }),
+        ),
+        Message::Ping(m) => ("Ping", json!({"token": m.token})),
+        Message::Pong(m) => ("Pong", json!({"token": m.token})),
+        Message::Drain(m) => ("Drain", json!({"delay_ms": m.delay_ms, "target": m.target})),
+        Message::Reject(m) => (
+            "Reject",
+            json!({
+                "stream": m.stream,
+                "code": m.code,
+                "text": m.text,
+                "retry_after_ms": m.retry_after_ms,
+            }),
+        ),
+        Message::Bye(m) => ("Bye", json!({"stream": m.stream, "reason": m.reason})),
+        Message::Skipped(kind) => ("skippable", json!({"kind": kind, "payload": hex(payload)})),
+    };
+    json!({"kind": kind, "fields": fields})
+}
+
+fn labels(labels: &[Label<'_>]) -> Vec<Value> {
+    labels.iter().map(|label| json!({"name": label.name, "value": label.value})).collect()
+}
+
+fn extensions(extensions: &[Extension<'_>]) -> Vec<Value> {
+    extensions.iter().map(|one| json!({"id": one.id, "data": hex(one.data)})).collect()
+}
+
+fn values(values: &Values<'_>) -> Value {
+    let floats = |bytes: &[u8]| -> Vec<Value> {
+        let whole = bytes.chunks_exact(8).map(|one| one.try_into().expect("eight bytes"));
+        whole.map(|one| float(f64::from_le_bytes(one))).collect()
+    };
+    match values {
+        Values::All(values) => json!({"all": floats(values)}),
+        Values::Changed { bitmap, values } => {
+            json!({"changed": {"bitmap": hex(bitmap), "values": floats(values)}})
+        }
+    }
+}
+
+fn float(value: f64) -> Value {
+    match value {
+        _ if is_absent(value) => json!("absent"),
+        _ if value.is_nan() => json!(format!("NaN {:016x}", value.to_bits())),
+        f64::INFINITY => json!("+Inf"),
+        f64::NEG_INFINITY => json!("-Inf"),
+        _ => json!(value),
+    }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads hexadecimal digits, white space between them left out.
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
+    let digits: Vec<u32> = text
+        .chars()
+        .filter(|c| !c.is_whitespace())
+        .map(|c| c.to_digit(16).expect("a hexadecimal digit"))
+        .collect();
+    assert!(digits.len().is_multiple_of(2), "half a byte");
+    digits.chunks(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]).expect("a byte")).collect()
+}

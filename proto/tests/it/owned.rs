@@ -1,0 +1,201 @@
+//! The messages once more, owning what they hold, with the payload layout derived by wincode: a second
+//! implementation that shares nothing with the first but the order of the fields.
+
+use ::wincode::{SchemaRead, SchemaWrite};
+use fleetgauge_proto::message::{self, Message};
+use fleetgauge_proto::report;
+use fleetgauge_proto::{Fingerprint, Limits};
+
+macro_rules! mirror {
+    ($($(#[$meta:meta])* struct $name:ident { $($field:ident: $type:ty),* $(,)? })*) => {
+        $($(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, SchemaWrite, SchemaRead)]
+        pub(crate) struct $name { $(pub(crate) $field: $type),* })*
+    };
+}
+
+mirror! {
+    struct Label { name: String, value: String }
+    struct Extension { id: u16, data: Vec<u8> }
+    struct Hello {
+        min_version: u8,
+        max_version: u8,
+        capabilities: u64,
+        agent_id: String,
+        host_nonce: [u8; 16],
+        process_nonce: [u8; 16],
+        labels: Vec<Label>,
+        interval_ms: u32,
+        agent_version: String,
+        schema: [u8; 16],
+        credential: Option<Vec<u8>>,
+        extensions: Vec<Extension>,
+    }
+    struct WelcomeLimits {
+        max_payload_bytes: u32,
+        max_families: u32,
+        max_series: u32,
+        max_values: u32,
+        max_label_bytes: u32,
+    }
+    struct Welcome {
+        version: u8,
+        capabilities: u64,
+        session_id: u64,
+        interval_ms: u32,
+        limits: WelcomeLimits,
+        schema_known: bool,
+        extensions: Vec<Extension>,
+    }
+    struct Family { name: String, kind: u8, unit: String, help: String }
+    struct Series { family: u32, width: u32, parameters: Vec<f64>, labels: Vec<Label> }
+    struct Schema { stream: u32, families: Vec<Family>, series: Vec<Series> }
+    struct Report { stream: u32, sequence: u64, unix_ms: u64, values: Values }
+    struct Ping { token: u64 }
+    struct Pong { token: u64 }
+    struct Drain { delay_ms: u32, target: Option<String> }
+    struct Reject { stream: u32, code: u16, text: String, retry_after_ms: Option<u32> }
+    struct Bye { stream: u32, reason: u8 }
+}
+
+/// The values of a report.
+#[derive(Debug, Clone, PartialEq, SchemaWrite, SchemaRead)]
+pub(crate) enum Values {
+    All(Vec<u8>),
+    Changed { bitmap: Vec<u8>, values: Vec<u8> },
+}
+
+/// Any message with a payload.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Owned {
+    Hello(Hello),
+    Welcome(Welcome),
+    Schema(Schema),
+    Report(Report),
+    Ping(Ping),
+    Pong(Pong),
+    Drain(Drain),
+    Reject(Reject),
+    Bye(Bye),
+}
+
+fn labels(labels: &[Label]) -> Vec<message::Label<'_>> {
+    labels.iter().map(|Label { name, value }| message::Label { name, value }).collect()
+}
+
+fn extensions(extensions: &[Extension]) -> Vec<message::Extension<'_>> {
+    extensions.iter().map(|Extension { id, data }| message::Extension { id: *id, data }).collect()
+}
+
+impl Hello {
+    pub(crate) fn borrowed(&self) -> message::Hello<'_> {
+        message::Hello {
+            min_version: self.min_version,
+            max_version: self.max_version,
+            capabilities: self.capabilities,
+            agent_id: &self.agent_id,
+            host_nonce: self.host_nonce,
+            process_nonce: self.process_nonce,
+            labels: labels(&self.labels),
+            interval_ms: self.interval_ms,
+            agent_version: &self.agent_version,
+            schema: Fingerprint(self.schema),
+            credential: self.credential.as_deref().map(message::Secret),
+            extensions: extensions(&self.extensions),
+        }
+    }
+}
+
+impl Welcome {
+    fn borrowed(&self) -> message::Welcome<'_> {
+        message::Welcome {
+            version: self.version,
+            capabilities: self.capabilities,
+            session_id: self.session_id,
+            interval_ms: self.interval_ms,
+            limits: Limits {
+                max_payload_bytes: self.limits.max_payload_bytes,
+                max_families: self.limits.max_families,
+                max_series: self.limits.max_series,
+                max_values: self.limits.max_values,
+                max_label_bytes: self.limits.max_label_bytes,
+            },
+            schema_known: self.schema_known,
+            extensions: extensions(&self.extensions),
+        }
+    }
+}
+
+impl Schema {
+    pub(crate) fn borrowed(&self) -> message::Schema<'_> {
+        message::Schema {
+            stream: self.stream,
+            families: self
+                .families
+                .iter()
+                .map(|Family { name, kind, unit, help }| message::Family {
+                    name,
+                    kind: *kind,
+                    unit,
+                    help,
+                })
+                .collect(),
+            series: self
+                .series
+                .iter()
+                .map(|series| message::Series {
+                    family: series.family,
+                    width: series.width,
+                    parameters: series.parameters.clone(),
+                    labels: labels(&series.labels),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Report {
+    fn borrowed(&self) -> message::Report<'_> {
+        let values = match &self.values {
+            Values::All(values) => report::Values::All(values),
+            Values::Changed { bitmap, values } => report::Values::Changed { bitmap, values },
+        };
+        let Self { stream, sequence, unix_ms, .. } = *self;
+        message::Report { stream, sequence, unix_ms, values }
+    }
+}
+
+impl Owned {
+    /// The same as the library's own type.
+    pub(crate) fn borrowed(&self) -> Message<'_> {
+        match self {
+            Self::Hello(hello) => Message::Hello(hello.borrowed()),
+            Self::Welcome(welcome) => Message::Welcome(welcome.borrowed()),
+            Self::Schema(schema) => Message::Schema(schema.borrowed()),
+            Self::Report(report) => Message::Report(report.borrowed()),
+            Self::Ping(Ping { token }) => Message::Ping(message::Ping { token: *token }),
+            Self::Pong(Pong { token }) => Message::Pong(message::Pong { token: *token }),
+            Self::Drain(Drain { delay_ms, target }) => {
+                Message::Drain(message::Drain { delay_ms: *delay_ms, target: target.as_deref() })
+            }
+            Self::Reject(Reject { stream, code, text, retry_after_ms }) => {
+                Message::Reject(message::Reject {
+                    stream: *stream,
+                    code: *code,
+                    text,
+                    retry_after_ms: *retry_after_ms,
+                })
+            }
+            Self::Bye(Bye { stream, reason }) => {
+                Message::Bye(message::Bye { stream: *stream, reason: *reason })
+            }
+        }
+    }
+
+    /// The frame, as the library writes it.
+    pub(crate) fn frame(&self) -> Vec<u8> {
+        let mut frame = Vec::new();
+        self.borrowed().encode(fleetgauge_proto::VERSION, &mut frame).expect("fits a frame");
+        frame
+    }
+}

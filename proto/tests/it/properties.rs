@@ -1,0 +1,237 @@
+//! What holds for all messages, all byte strings and all ways to cut them.
+
+use fleetgauge_proto::frame::Header;
+use fleetgauge_proto::report::{ABSENT, Values, is_absent, write_all, write_changed};
+use fleetgauge_proto::{Code, FrameBuffer, Message, Violation};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use crate::cases::raw;
+use crate::judge::{Context, judge_code};
+use crate::strategies;
+
+/// What a receiver sees of a stream: its frames, then the error or whether it ended between two of them.
+type Seen = (Vec<(Header, Vec<u8>)>, Result<Option<usize>, Violation>);
+
+/// Reads a stream that arrives in `pieces`.
+fn seen<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Seen {
+    let accept = Context::default().accept();
+    let mut buffer = FrameBuffer::default();
+    let mut frames = Vec::new();
+    for mut piece in pieces {
+        loop {
+            match buffer.next(&mut piece, accept) {
+                Ok(Some(frame)) => frames.push((frame.header, frame.payload.to_vec())),
+                Ok(None) => break,
+                Err(violation) => return (frames, Err(violation)),
+            }
+        }
+        assert!(piece.is_empty(), "None says that all is read");
+    }
+    let unfinished = buffer.unfinished_len();
+    (frames, Ok(unfinished))
+}
+
+/// Several frames in a row, then perhaps something else.
+fn stream() -> impl Strategy<Value = Vec<u8>> {
+    let tail = prop_oneof![
+        Just(vec![]),
+        vec(any::<u8>(), 1..20),
+        Just(b"FG\x01\x05\x01\x00\x00\x01".to_vec()),
+        Just(b"FG\x01\x04\x00\x00\xff\x00".to_vec()),
+        Just(b"FG\x01\x04\x00\x01\x00\x00FG".to_vec()),
+    ];
+    (vec(strategies::message(), 0..4), tail).prop_map(|(messages, tail)| {
+        let mut stream: Vec<u8> = messages.iter().flat_map(|message| message.frame()).collect();
+        stream.extend(tail);
+        stream
+    })
+}
+
+fn kind() -> impl Strategy<Value = u8> {
+    prop_oneof![8 => 1..=9u8, 1 => any::<u8>()]
+}
+
+/// Bytes as they are common in payloads, so that random ones get beyond the first field.
+fn payload() -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop_oneof![4 => 0..4u8, 1 => 0xfa..=0xffu8, 1 => any::<u8>()];
+    vec(byte, 0..64)
+}
+
+/// A change to a frame.
+#[derive(Debug, Clone)]
+enum Change {
+    Set(Index, u8),
+    Insert(Index, Vec<u8>),
+    Remove(Index),
+    Cut(Index),
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let odd = prop_oneof![select(vec![0, 1, 2, 0x7f, 0x80, 251, 252, 253, 254, 255]), any::<u8>()];
+    prop_oneof![
+        (any::<Index>(), odd.clone()).prop_map(|(at, byte)| Change::Set(at, byte)),
+        (any::<Index>(), vec(odd, 1..9)).prop_map(|(at, bytes)| Change::Insert(at, bytes)),
+        any::<Index>().prop_map(Change::Remove),
+        any::<Index>().prop_map(Change::Cut),
+    ]
+}
+
+/// Applies changes to a payload that stays at least one byte long.
+fn changed(mut payload: Vec<u8>, changes: &[Change]) -> Vec<u8> {
+    for change in changes {
+        let len = payload.len();
+        match change {
+            Change::Set(at, byte) => payload[at.index(len)] = *byte,
+            Change::Insert(at, bytes) => {
+                let at = at.index(len);
+                payload.splice(at..at, bytes.iter().copied());
+            }
+            Change::Remove(at) if len > 1 => drop(payload.remove(at.index(len))),
+            Change::Cut(at) => payload.truncate(at.index(len).max(1)),
+            Change::Remove(_) => {}
+        }
+    }
+    payload
+}
+
+/// Floats that are worth a test: any bits, and those that are special.
+fn float() -> impl Strategy<Value = f64> {
+    let special = select(vec![
+        ABSENT,
+        f64::NAN,
+        f64::from_bits(0x7ff0_0000_0000_0001),
+        f64::from_bits(0xfff0_0000_0000_0002),
+        f64::from_bits(u64::MAX),
+        0.0,
+        -0.0,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+    ]);
+    prop_oneof![special, any::<u64>().prop_map(f64::from_bits)]
+}
+
+fn bits(values: &[f64]) -> Vec<u64> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+/// As a receiver keeps it: ABSENT, one other NaN, or the very bits that were sent.
+fn kept(values: &[f64]) -> Vec<u64> {
+    let kept = |value: &f64| match value {
+        value if is_absent(*value) => 0x7ff0_0000_0000_0002,
+        value if value.is_nan() => 0x7ff8_0000_0000_0000,
+        value => value.to_bits(),
+    };
+    values.iter().map(kept).collect()
+}
+
+proptest! {
+    #[test]
+    fn every_message_comes_back(message in strategies::message()) {
+        let frame = message.frame();
+        let mut buffer = FrameBuffer::default();
+        let mut input = &frame[..];
+        let got = buffer.next(&mut input, Context::default().accept()).expect("legal").expect("whole");
+        prop_assert_eq!(got.header.len as usize, got.payload.len());
+        let decoded = Message::decode(got).expect("legal");
+        prop_assert_eq!(decoded.kind(), message.borrowed().kind());
+        prop_assert_eq!(&decoded, &message.borrowed());
+        let mut again = Vec::new();
+        decoded.encode(1, &mut again).expect("fits");
+        prop_assert_eq!(&again, &frame);
+        prop_assert!(input.is_empty());
+    }
+
+    #[test]
+    fn any_bytes_are_frames_or_a_named_violation(bytes in vec(any::<u8>(), 0..300)) {
+        let _ = judge_code(&bytes, &Context::default());
+    }
+
+    #[test]
+    fn any_payload_is_its_message_or_a_named_violation(kind in kind(), payload in payload()) {
+        let context = Context { width: Some(9), ..Context::default() };
+        let _ = judge_code(&raw(kind, &payload), &context);
+    }
+
+    #[test]
+    fn a_changed_frame_is_a_message_or_a_named_violation(
+        message in strategies::message(),
+        changes in vec(change(), 1..4),
+    ) {
+        let frame = message.frame();
+        let context = Context { width: Some(9), ..Context::default() };
+        let payload = changed(frame[8..].to_vec(), &changes);
+        let _ = judge_code(&raw(frame[3], &payload), &context);
+        let _ = judge_code(&changed(frame, &changes), &context);
+    }
+
+    #[test]
+    fn an_integer_longer_than_need_be_is_refused(number in strategies::number(), wider in 0..3usize) {
+        let forms = [(0xfb, 2), (0xfc, 4), (0xfd, 8)];
+        let least = match number { 0..=250 => 0, 251..=0xffff => 1, 0x1_0000..=0xffff_ffff => 2, _ => 3 };
+        if let Some((tag, len)) = forms.get(least + wider) {
+            let mut payload = vec![*tag];
+            payload.extend(&number.to_le_bytes()[..*len]);
+            let code = judge_code(&raw(5, &payload), &Context::default());
+            prop_assert_eq!(code, Err(Code::NonMinimalInteger));
+        }
+    }
+
+    #[test]
+    fn a_stream_cut_anywhere_is_the_same(stream in stream()) {
+        let whole = seen([&stream[..]]);
+        for at in 0..=stream.len() {
+            let (before, after) = stream.split_at(at);
+            prop_assert_eq!(&seen([before, after]), &whole, "cut at {}", at);
+        }
+        prop_assert_eq!(&seen(stream.chunks(1)), &whole, "byte by byte");
+    }
+
+    #[test]
+    fn a_stream_cut_many_times_is_the_same(stream in stream(), cuts in vec(any::<Index>(), 0..20)) {
+        let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
+        cuts.extend([0, stream.len()]);
+        cuts.sort_unstable();
+        let pieces = cuts.windows(2).map(|pair| &stream[pair[0]..pair[1]]);
+        prop_assert_eq!(seen(pieces), seen([&stream[..]]));
+    }
+
+    #[test]
+    fn all_values_give_the_row(row in vec(float(), 0..40)) {
+        let mut bytes = Vec::new();
+        write_all(&row, &mut bytes);
+        let values = Values::All(&bytes);
+        prop_assert_eq!(values.check(row.len()), Ok(()));
+        let mut got = vec![1.0; row.len()];
+        values.apply(&mut got);
+        prop_assert_eq!(bits(&got), kept(&row));
+    }
+
+    #[test]
+    fn changed_values_give_the_new_row(
+        rows in vec((float(), float(), any::<bool>()), 0..40),
+    ) {
+        let before: Vec<f64> = rows.iter().map(|(before, _, _)| *before).collect();
+        let now: Vec<f64> =
+            rows.iter().map(|(before, now, moved)| if *moved { *now } else { *before }).collect();
+        let (mut bitmap, mut bytes) = (Vec::new(), Vec::new());
+        write_changed(&before, &now, &mut bitmap, &mut bytes);
+        let values = Values::Changed { bitmap: &bitmap, values: &bytes };
+        prop_assert_eq!(values.check(now.len()), Ok(()));
+        let differ = before.iter().zip(&now).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
+        prop_assert_eq!(bytes.len(), differ * 8);
+        let mut row: Vec<f64> = kept(&before).into_iter().map(f64::from_bits).collect();
+        values.apply(&mut row);
+        prop_assert_eq!(bits(&row), kept(&now));
+    }
+
+    #[test]
+    fn values_are_checked_or_fit(width in 0..40usize, bitmap in payload(), bytes in payload()) {
+        for values in [Values::All(&bytes), Values::Changed { bitmap: &bitmap, values: &bytes }] {
+            let mut row = vec![0.0; width];
+            let _ = values.check(width);
+            values.apply(&mut row);
+        }
+    }
+}

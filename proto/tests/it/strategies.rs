@@ -1,0 +1,149 @@
+//! Random messages, well-formed in every part that decoding alone checks.
+
+use proptest::collection::{btree_set, vec};
+use proptest::option;
+use proptest::prelude::*;
+
+use crate::owned::{
+    Bye, Drain, Extension, Family, Hello, Label, Owned, Ping, Pong, Reject, Report, Schema, Series,
+    Values, Welcome, WelcomeLimits,
+};
+
+/// A number near a border of the integer encoding, or any.
+pub(crate) fn number() -> impl Strategy<Value = u64> {
+    const BORDERS: [u64; 12] = [
+        0,
+        1,
+        249,
+        250,
+        251,
+        252,
+        0xffff,
+        0x1_0000,
+        0xffff_ffff,
+        0x1_0000_0000,
+        u64::MAX - 1,
+        u64::MAX,
+    ];
+    prop_oneof![proptest::sample::select(BORDERS.to_vec()), any::<u64>()]
+}
+
+fn small() -> impl Strategy<Value = u32> {
+    number().prop_map(|number| u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+/// Text of any characters; now and then longer than a one-byte length can say.
+fn text() -> impl Strategy<Value = String> {
+    let any = vec(any::<char>(), 0..12).prop_map(|chars| chars.into_iter().collect());
+    prop_oneof![4 => any, 4 => "[a-z_]{1,12}", 1 => "[a-z]{248,260}"]
+}
+
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![9 => vec(any::<u8>(), 0..24), 1 => vec(any::<u8>(), 248..300)]
+}
+
+fn labels() -> impl Strategy<Value = Vec<Label>> {
+    vec((text(), text()).prop_map(|(name, value)| Label { name, value }), 0..4)
+}
+
+fn extensions() -> impl Strategy<Value = Vec<Extension>> {
+    btree_set(any::<u16>(), 0..5).prop_flat_map(|ids| {
+        let each = ids.into_iter().map(|id| bytes().prop_map(move |data| Extension { id, data }));
+        each.collect::<Vec<_>>()
+    })
+}
+
+fn hello() -> impl Strategy<Value = Hello> {
+    let who = (text(), any::<[u8; 16]>(), any::<[u8; 16]>(), labels(), any::<[u8; 16]>());
+    let how = (any::<u8>(), any::<u8>(), number(), small(), "[ -~]{0,64}");
+    (who, how, option::of(bytes()), extensions()).prop_map(|(who, how, credential, extensions)| {
+        let (agent_id, host_nonce, process_nonce, labels, schema) = who;
+        let (min_version, max_version, capabilities, interval_ms, agent_version) = how;
+        Hello {
+            min_version,
+            max_version,
+            capabilities,
+            agent_id,
+            host_nonce,
+            process_nonce,
+            labels,
+            interval_ms,
+            agent_version,
+            schema,
+            credential,
+            extensions,
+        }
+    })
+}
+
+fn welcome() -> impl Strategy<Value = Welcome> {
+    let limits = (small(), small(), small(), small(), small()).prop_map(
+        |(max_payload_bytes, max_families, max_series, max_values, max_label_bytes)| {
+            WelcomeLimits {
+                max_payload_bytes,
+                max_families,
+                max_series,
+                max_values,
+                max_label_bytes,
+            }
+        },
+    );
+    (any::<u8>(), number(), number(), small(), limits, any::<bool>(), extensions()).prop_map(
+        |(version, capabilities, session_id, interval_ms, limits, schema_known, extensions)| {
+            Welcome {
+                version,
+                capabilities,
+                session_id,
+                interval_ms,
+                limits,
+                schema_known,
+                extensions,
+            }
+        },
+    )
+}
+
+fn schema() -> impl Strategy<Value = Schema> {
+    let family = (text(), any::<u8>(), text(), text())
+        .prop_map(|(name, kind, unit, help)| Family { name, kind, unit, help });
+    let bound = any::<f64>().prop_filter("NaN differs from itself", |bound| !bound.is_nan());
+    let series = (small(), small(), vec(bound, 0..5), labels()).prop_map(
+        |(family, width, parameters, labels)| Series { family, width, parameters, labels },
+    );
+    (vec(family, 0..4), vec(series, 0..6)).prop_map(|(families, series)| Schema {
+        stream: 0,
+        families,
+        series,
+    })
+}
+
+fn report() -> impl Strategy<Value = Report> {
+    let values = prop_oneof![
+        bytes().prop_map(Values::All),
+        (bytes(), bytes()).prop_map(|(bitmap, values)| Values::Changed { bitmap, values }),
+    ];
+    (number(), number(), values).prop_map(|(sequence, unix_ms, values)| Report {
+        stream: 0,
+        sequence,
+        unix_ms,
+        values,
+    })
+}
+
+/// Any message with a payload.
+pub(crate) fn message() -> impl Strategy<Value = Owned> {
+    let reject = (any::<u16>(), text(), option::of(small()))
+        .prop_map(|(code, text, retry_after_ms)| Reject { stream: 0, code, text, retry_after_ms });
+    prop_oneof![
+        hello().prop_map(Owned::Hello),
+        welcome().prop_map(Owned::Welcome),
+        schema().prop_map(Owned::Schema),
+        report().prop_map(Owned::Report),
+        number().prop_map(|token| Owned::Ping(Ping { token })),
+        number().prop_map(|token| Owned::Pong(Pong { token })),
+        (small(), option::of(text()))
+            .prop_map(|(delay_ms, target)| Owned::Drain(Drain { delay_ms, target })),
+        reject.prop_map(Owned::Reject),
+        any::<u8>().prop_map(|reason| Owned::Bye(Bye { stream: 0, reason })),
+    ]
+}

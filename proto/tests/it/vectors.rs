@@ -1,0 +1,164 @@
+//! Replays the committed frames of `vectors/v1` against the JSON that says what they mean.
+//!
+//! `REGENERATE_VECTORS=1 cargo test -p fleetgauge-proto vectors` writes them anew from [`crate::cases`]:
+//! review the difference by eye. Version 1 never changes, so there should only ever be more of them.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use fleetgauge_proto::{Code, FrameBuffer, Limits, Message};
+use serde_json::{Value, json};
+
+use crate::cases;
+use crate::judge::{Context, judge, judge_code};
+use crate::meaning::{hex, meaning, unhex};
+
+/// A committed vector: its name, its bytes, what its JSON says.
+struct Vector {
+    name: String,
+    bytes: Vec<u8>,
+    says: Value,
+}
+
+#[test]
+fn accepted_frames_mean_what_their_json_says_and_are_written_alike() {
+    for Vector { name, bytes, says } in committed("accepted") {
+        let context = Context::default();
+        assert_eq!(judge(&bytes, &context), Ok(1), "{name}");
+        let mut buffer = FrameBuffer::default();
+        let mut input = &bytes[..];
+        let frame = buffer.next(&mut input, context.accept()).expect(&name).expect(&name);
+        let message = Message::decode(frame).expect(&name);
+        let found = meaning(&message, frame.payload);
+        assert_eq!(found["kind"], says["kind"], "{name}");
+        assert_eq!(found["fields"], says["fields"], "{name}");
+        if !matches!(message, Message::Skipped(_)) {
+            let mut again = Vec::new();
+            message.encode(1, &mut again).expect(&name);
+            assert_eq!(hex(&again), hex(&bytes), "{name}");
+        }
+    }
+}
+
+#[test]
+fn rejected_bytes_get_the_code_that_their_json_says() {
+    for Vector { name, bytes, says } in committed("rejected") {
+        let code = judge_code(&bytes, &context(&says["context"])).expect_err(&name);
+        assert_eq!(says["reason"], code.reason(), "{name}");
+        assert_eq!(says["code"], code.to_u16(), "{name}");
+    }
+}
+
+#[test]
+fn every_kind_and_every_code_that_bytes_alone_can_provoke_has_a_vector() {
+    let text = |says: &Value, key: &str| says[key].as_str().expect("a string").to_owned();
+    let kinds: BTreeSet<_> = committed("accepted").iter().map(|v| text(&v.says, "kind")).collect();
+    for kind in
+        "Hello Welcome Schema Report Ping Pong Drain Reject Bye skippable".split_ascii_whitespace()
+    {
+        assert!(kinds.contains(kind), "no accepted vector of kind {kind}");
+    }
+    let reasons: BTreeSet<_> =
+        committed("rejected").iter().map(|v| text(&v.says, "reason")).collect();
+    let of_a_session = |code: &&Code| {
+        matches!(code, Code::UnexpectedFrame | Code::SequenceNotRising | Code::FullReportRequired)
+            || code.to_u16() >= Code::HelloTimeout.to_u16()
+    };
+    for code in Code::ALL.iter().filter(|code| !of_a_session(code)) {
+        assert!(reasons.contains(code.reason()), "no rejected vector of code {code}");
+    }
+}
+
+#[test]
+fn committed_vectors_are_those_made_from_code() {
+    let mut made = BTreeSet::new();
+    let mut check = |side: &str, name: &str, bytes: &[u8], says: &Value| {
+        assert!(made.insert(format!("{side}/{name}")), "two vectors are called {name}");
+        let (hex_file, json_file) = (file(side, name, "hex"), file(side, name, "json"));
+        if std::env::var_os("REGENERATE_VECTORS").is_some() {
+            std::fs::write(&hex_file, wrapped(bytes)).expect("a vector is written");
+            let pretty = serde_json::to_string_pretty(says).expect("JSON") + "\n";
+            std::fs::write(&json_file, pretty).expect("a vector is written");
+        }
+        assert_eq!(read(&hex_file), wrapped(bytes), "{name}");
+        assert_eq!(&parse(&json_file), says, "{name}");
+    };
+    for case in cases::accepted() {
+        let mut buffer = FrameBuffer::default();
+        let mut input = &case.frame[..];
+        let accept = Context::default().accept();
+        let frame = buffer.next(&mut input, accept).expect(case.name).expect(case.name);
+        let message = Message::decode(frame).expect(case.name);
+        let mut says = meaning(&message, frame.payload);
+        says["note"] = json!(case.note);
+        check("accepted", case.name, &case.frame, &says);
+    }
+    for case in cases::rejected() {
+        let (code, reason) = (case.code.to_u16(), case.code.reason());
+        let mut says = json!({"code": code, "reason": reason, "why": case.why});
+        if case.context != json!({}) {
+            says["context"] = case.context;
+        }
+        check("rejected", case.name, &case.bytes, &says);
+    }
+    let found: BTreeSet<_> = ["accepted", "rejected"]
+        .iter()
+        .flat_map(|side| committed(side).into_iter().map(move |v| format!("{side}/{}", v.name)))
+        .collect();
+    assert_eq!(found, made);
+}
+
+fn committed(side: &str) -> Vec<Vector> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/v1").join(side);
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("the vectors are there") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|extension| extension == "hex") {
+            let name = path.file_stem().and_then(|stem| stem.to_str()).expect("a name").to_owned();
+            let bytes = unhex(&read(&path));
+            all.push(Vector { name, bytes, says: parse(&path.with_extension("json")) });
+        }
+    }
+    assert!(!all.is_empty(), "no vectors");
+    all
+}
+
+fn file(side: &str, name: &str, extension: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("vectors/v1/{side}/{name}.{extension}"))
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn parse(path: &Path) -> Value {
+    serde_json::from_str(&read(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Hexadecimal, 16 bytes a line.
+fn wrapped(bytes: &[u8]) -> String {
+    bytes.chunks(16).map(|line| hex(line) + "\n").collect()
+}
+
+/// What the receiver knows, from the JSON of a rejected vector.
+fn context(says: &Value) -> Context {
+    let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
+    let default = Limits::default();
+    let limit = |name: &str, default: u32| number(&says["limits"][name]).unwrap_or(default);
+    let label = |label: &Value| {
+        let text = |key: &str| label[key].as_str().expect("a string").to_owned();
+        (text("name"), text("value"))
+    };
+    Context {
+        max_payload_bytes: number(&says["max_payload_bytes"]).unwrap_or(default.max_payload_bytes),
+        limits: Limits {
+            max_families: limit("max_families", default.max_families),
+            max_series: limit("max_series", default.max_series),
+            max_values: limit("max_values", default.max_values),
+            max_label_bytes: limit("max_label_bytes", default.max_label_bytes),
+            ..default
+        },
+        width: number(&says["width"]).map(|width| width as usize),
+        agent_labels: says["agent_labels"].as_array().into_iter().flatten().map(label).collect(),
+    }
+}

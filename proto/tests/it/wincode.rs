@@ -1,0 +1,30 @@
+//! The payload layout hangs on no single crate: wincode writes the same bytes for every message, and reads
+//! back what this crate wrote.
+
+use ::wincode::config::{self, Configuration};
+use proptest::prelude::*;
+
+use crate::owned::Owned;
+use crate::strategies;
+use fleetgauge_proto::frame::HEADER_LEN;
+
+proptest! {
+    #[test]
+    fn wincode_writes_the_same_bytes_and_reads_ours(message in strategies::message()) {
+        let frame = message.frame();
+        let ours = &frame[HEADER_LEN..];
+        let varint = Configuration::default().with_varint_encoding();
+        macro_rules! compare {
+            ($($variant:ident)*) => {
+                match &message {
+                    $(Owned::$variant(inner) => {
+                        prop_assert_eq!(&config::serialize(inner, varint).expect("is written"), ours);
+                        let read = config::deserialize_exact(ours, varint).expect("is read");
+                        prop_assert_eq!(Owned::$variant(read), message.clone());
+                    })*
+                }
+            };
+        }
+        compare!(Hello Welcome Schema Report Ping Pong Drain Reject Bye);
+    }
+}

@@ -1,0 +1,128 @@
+//! What decoding costs in memory, counted by the allocator: a report costs nothing, and what a peer
+//! announces costs nothing either.
+//!
+//! A test binary of its own, for the allocator is a process's.
+
+use allocation_counter::{AllocationInfo, measure};
+use fleetgauge_proto::frame::HEADER_LEN;
+use fleetgauge_proto::limits::{
+    DECODE_BUDGET_BYTES, MAX_HELLO_BYTES, MAX_PAYLOAD_BYTES, SMALL_DECODE_BUDGET_BYTES,
+};
+use fleetgauge_proto::message::Report;
+use fleetgauge_proto::report::{Values, write_all, write_changed};
+use fleetgauge_proto::{Accept, Code, FrameBuffer, Message};
+
+const ACCEPT: Accept = Accept { version: 1, max_payload_bytes: MAX_PAYLOAD_BYTES };
+
+fn frame(values: Values<'_>) -> Vec<u8> {
+    let mut frame = Vec::new();
+    let report = Report { stream: 0, sequence: 9, unix_ms: 1_767_225_600_000, values };
+    Message::Report(report).encode(1, &mut frame).expect("fits a frame");
+    frame
+}
+
+/// Takes the report in `bytes` into `row`, as a session does.
+fn take(bytes: &[u8], row: &mut [f64]) {
+    let mut buffer = FrameBuffer::default();
+    let mut input = bytes;
+    let frame = buffer.next(&mut input, ACCEPT).expect("legal").expect("whole");
+    let Message::Report(report) = Message::decode(frame).expect("legal") else {
+        panic!("not a report");
+    };
+    report.values.check(row.len()).expect("legal");
+    report.values.apply(row);
+}
+
+#[test]
+fn a_report_is_taken_without_allocating() {
+    let before = [0.0; 1000];
+    let now: [f64; 1000] = std::array::from_fn(|n| n as f64);
+    let (mut all, mut bitmap, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    write_all(&now, &mut all);
+    write_changed(&before, &now, &mut bitmap, &mut values);
+    let all = frame(Values::All(&all));
+    let changed = frame(Values::Changed { bitmap: &bitmap, values: &values });
+    for bytes in [all, changed] {
+        let mut row = before;
+        let info = measure(|| take(&bytes, &mut row));
+        assert_eq!(info, AllocationInfo::default());
+        assert_eq!(row, now);
+    }
+}
+
+#[test]
+fn an_announced_frame_costs_what_has_arrived_of_it() {
+    let mut buffer = FrameBuffer::default();
+    let info = measure(|| {
+        let mut input = &b"FG\x01\x03\xff\xff\xff\x00ten bytes."[..];
+        assert!(buffer.next(&mut input, ACCEPT).expect("legal").is_none());
+    });
+    assert!(info.bytes_max <= 64, "{info:?} for 18 bytes");
+    assert_eq!(buffer.unfinished_len(), Some(HEADER_LEN + MAX_PAYLOAD_BYTES as usize));
+    let info = measure(|| {
+        let kilobyte = [0; 1024];
+        for _ in 0..64 {
+            assert!(buffer.next(&mut &kilobyte[..], ACCEPT).expect("legal").is_none());
+        }
+    });
+    assert!(info.bytes_current <= 2 * 65 * 1024, "{info:?} for 64 KiB");
+}
+
+#[test]
+fn between_frames_nothing_is_held() {
+    let bytes = frame(Values::All(&[0; 4096]));
+    let info = measure(|| {
+        let mut buffer = FrameBuffer::default();
+        for piece in bytes.chunks(100) {
+            let mut input = piece;
+            while buffer.next(&mut input, ACCEPT).expect("legal").is_some() {}
+        }
+        assert_eq!(buffer.unfinished_len(), None);
+        std::mem::forget(buffer);
+    });
+    assert!(info.bytes_max >= 4096, "the frame came in pieces");
+    assert_eq!(info.bytes_current, 0, "what the forgotten buffer held");
+}
+
+/// Decodes a payload that is a lie; the most memory that was held.
+fn bomb(kind: u8, payload: &[u8]) -> u64 {
+    let len = u32::try_from(payload.len()).expect("short").to_le_bytes();
+    let mut bytes = vec![b'F', b'G', 1, kind, len[0], len[1], len[2], 0];
+    bytes.extend_from_slice(payload);
+    let mut buffer = FrameBuffer::default();
+    let mut input = &bytes[..];
+    let frame = buffer.next(&mut input, ACCEPT).expect("legal").expect("whole");
+    let mut code = None;
+    let info = measure(|| code = Message::decode(frame).err().map(|violation| violation.code()));
+    assert_eq!(code, Some(Code::MalformedPayload));
+    assert_eq!(info.bytes_current, 0);
+    info.bytes_max
+}
+
+#[test]
+fn a_length_bomb_in_a_small_frame_reserves_little() {
+    let mut worst = 0;
+    // Of every length: the list announced is just so long that the budget lets it pass, or not.
+    for power in 0..64 {
+        let mut payload = vec![0, 0xfd];
+        payload.extend(1u64.wrapping_shl(power).wrapping_add(1 << 33).to_le_bytes());
+        worst = worst.max(bomb(3, &payload));
+        let announced = u32::try_from(1u64 << power).unwrap_or(u32::MAX);
+        let [a, b, c, d] = announced.max(0x1_0000).to_le_bytes();
+        worst = worst.max(bomb(3, &[0, 0xfc, a, b, c, d]));
+        let [a, b] = u16::try_from(1u64 << power).unwrap_or(9_000).max(251).to_le_bytes();
+        worst = worst.max(bomb(3, &[0, 0, 0xfb, a, b, 0, 1, 0xfb, a, b]));
+    }
+    assert!(worst > 100_000, "the bombs were duds: {worst}");
+    assert!(worst <= 2 * SMALL_DECODE_BUDGET_BYTES as u64, "{worst} bytes");
+}
+
+#[test]
+fn a_length_bomb_in_a_large_frame_stays_within_the_budget() {
+    let mut payload = vec![0, 0xfc];
+    payload.extend(1_190_000u32.to_le_bytes());
+    payload.resize(MAX_HELLO_BYTES as usize + 1, 0xff);
+    let worst = bomb(3, &payload);
+    assert!(worst > 60_000_000, "the bomb was a dud: {worst}");
+    assert!(worst <= DECODE_BUDGET_BYTES as u64, "{worst} bytes");
+}
