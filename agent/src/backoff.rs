@@ -44,10 +44,13 @@ impl Backoff {
     /// A session of this length has ended; `interval` is the one it reported at.
     ///
     /// Only a proven session starts the waits over: a collector that accepts and then drops is not well.
-    pub fn session_ended(&mut self, lasted: Duration, interval: Duration) {
-        if lasted >= interval * PROVEN_INTERVALS {
+    /// Returns whether this one was proven.
+    pub fn session_ended(&mut self, lasted: Duration, interval: Duration) -> bool {
+        let proven = lasted >= interval * PROVEN_INTERVALS;
+        if proven {
             self.failures = 0;
         }
+        proven
     }
 
     /// The collector asks not to be called before `wait` has passed: the next wait is at least that, and up

@@ -9,9 +9,11 @@
 
 pub mod backoff;
 pub mod client;
+pub mod config;
 pub mod identity;
 pub mod metrics;
 pub mod profile;
 pub mod retry_log;
+pub mod run;
 pub mod sampler;
 pub mod schedule;

@@ -1,0 +1,110 @@
+//! Where a collector is: `host:port`.
+
+/// A host, which may be a name or an address, and a port that is not 0.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    host: Box<str>,
+    port: u16,
+}
+
+/// Longest host name that DNS can have, in bytes.
+const MAX_HOST_BYTES: usize = 253;
+
+impl Default for Endpoint {
+    /// A collector on this host, at its default port.
+    fn default() -> Self {
+        Self { host: "127.0.0.1".into(), port: 45678 }
+    }
+}
+
+impl Endpoint {
+    /// Reads `host:port`, `1.2.3.4:port` or `[2001:db8::1]:port`. Looks nothing up.
+    ///
+    /// # Errors
+    /// What would be right, for people.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        Self::split(text).ok_or_else(|| {
+            format!(
+                "{text:?} is not the address of a collector. Give HOST:PORT, such as \
+                 collector.example:45678 or [2001:db8::1]:45678."
+            )
+        })
+    }
+
+    fn split(text: &str) -> Option<Self> {
+        let (host, port) = text.rsplit_once(':')?;
+        let digits = (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit());
+        let port = port.parse().ok().filter(|port| digits && *port != 0)?;
+        let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            Some(inner) => inner.parse::<std::net::Ipv6Addr>().ok().map(|_| inner)?,
+            None => Some(host).filter(|host| is_name(host))?,
+        };
+        Some(Self { host: host.into(), port })
+    }
+
+    /// Name or address, without brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Port, not 0.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+/// A host name or an IPv4 address; which of its names exist is the resolver's business.
+fn is_name(host: &str) -> bool {
+    (1..=MAX_HOST_BYTES).contains(&host.len())
+        && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_addresses() {
+        for text in ["collector:45678", "127.0.0.1:1", "a-b.example:65535", "[::1]:45678"] {
+            assert_eq!(Endpoint::parse(text).unwrap().to_string(), text);
+        }
+        let six = Endpoint::parse("[2001:db8::1]:7").unwrap();
+        assert_eq!((six.host(), six.port()), ("2001:db8::1", 7));
+    }
+
+    #[test]
+    fn nothing_else() {
+        let long = format!("{}:1", "x".repeat(254));
+        for text in [
+            "",
+            "host",
+            "host:",
+            ":1",
+            "host:0",
+            "host:65536",
+            "host:+1",
+            "::1:45678",
+            "[::1]",
+            "[host]:1",
+            "http://host:1",
+            "a b:1",
+            "host:1/x",
+            "ho\u{1b}st:1",
+            &long,
+        ] {
+            Endpoint::parse(text).unwrap_err();
+        }
+    }
+}

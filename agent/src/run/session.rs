@@ -1,0 +1,244 @@
+//! Drives a [`Client`] over one socket.
+
+use std::io;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use fleetgauge_proto::message::ByeReason;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{sleep_until, timeout};
+use tracing::{debug, info};
+
+use super::quiet::{Quiet, Silence};
+use super::sampling::Sample;
+use crate::client::{Client, ClientError, Event};
+use crate::config::Endpoint;
+
+/// How long a collector may take to answer Hello.
+const WELCOME_WITHIN: Duration = Duration::from_secs(10);
+/// How long a collector may take to take what it is sent; a report fits any socket buffer.
+const WRITE_WITHIN: Duration = Duration::from_secs(10);
+/// How long saying Bye may take, and then the other end's close.
+const BYE_WITHIN: Duration = Duration::from_secs(1);
+/// Receive buffer, in bytes: a collector sends a few dozen at a time.
+const READ_BYTES: usize = 1024;
+
+/// How a session ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// We were told to stop.
+    Shutdown,
+    /// The collector's Drain was obeyed.
+    Drained {
+        /// How much of the delay was left when the collector closed before it was over.
+        early: Duration,
+        /// Where to go, unchecked.
+        target: Option<Box<str>>,
+    },
+    /// The collector's Reject.
+    Rejected { code: u16, text: Box<str>, retry_after: Option<Duration> },
+    /// It broke.
+    Lost(Lost),
+}
+
+/// What broke a session.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Lost {
+    #[error("the collector closed the connection")]
+    Closed,
+    #[error("reading failed: {0}")]
+    Read(#[source] io::Error),
+    #[error("writing failed: {0}")]
+    Write(#[source] io::Error),
+    #[error("the collector has taken nothing for {WRITE_WITHIN:?}")]
+    Stalled,
+    #[error("no Welcome within {WELCOME_WITHIN:?}")]
+    NoWelcome,
+    #[error("the collector does not answer a Ping")]
+    Silent,
+    #[error("{reason}: {0}", reason = .0.reason())]
+    Client(#[from] ClientError),
+}
+
+/// One connection, from Hello to its end.
+pub(super) struct Session<'a> {
+    stream: TcpStream,
+    client: &'a mut Client,
+    to: &'a Endpoint,
+    begun: Instant,
+    welcomed: Option<Instant>,
+    drain: Option<Draining>,
+    quiet: Quiet,
+    out: Vec<u8>,
+}
+
+struct Draining {
+    leave: Instant,
+    target: Option<Box<str>>,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(stream: TcpStream, client: &'a mut Client, to: &'a Endpoint) -> Self {
+        let begun = Instant::now();
+        let quiet = Quiet::new(begun);
+        Self { stream, client, to, begun, welcomed: None, drain: None, quiet, out: Vec::new() }
+    }
+
+    /// How long it is since Welcome; `None` if none came.
+    pub(super) fn lasted(&self) -> Option<Duration> {
+        self.welcomed.map(|welcomed| welcomed.elapsed())
+    }
+
+    /// Runs until it ends. The interval that the collector asks for goes to `wanted`.
+    pub(super) async fn run(
+        &mut self,
+        samples: &mut watch::Receiver<Option<Sample>>,
+        wanted: &watch::Sender<Duration>,
+        shutdown: Pin<&mut impl Future<Output = ()>>,
+    ) -> Ended {
+        match self.converse(samples, wanted, shutdown).await {
+            Ok(Ended::Lost(_)) | Err(_) if self.drain.is_some() => self.drained(),
+            Ok(ended) => ended,
+            Err(lost) => Ended::Lost(lost),
+        }
+    }
+
+    async fn converse(
+        &mut self,
+        samples: &mut watch::Receiver<Option<Sample>>,
+        wanted: &watch::Sender<Duration>,
+        mut shutdown: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<Ended, Lost> {
+        self.client.start(&mut self.out);
+        self.flush().await?;
+        let mut buffer = [0; READ_BYTES];
+        loop {
+            let due = self.due().into();
+            tokio::select! {
+                biased;
+                () = &mut shutdown => {
+                    self.leave(ByeReason::Stopping).await;
+                    return Ok(Ended::Shutdown);
+                }
+                Ok(()) = samples.changed(), if self.client.is_welcomed() => self.report(samples)?,
+                () = sleep_until(due) => {
+                    if let Some(ended) = self.deadline().await? {
+                        return Ok(ended);
+                    }
+                }
+                read = self.stream.read(&mut buffer) => {
+                    let read = match read.map_err(Lost::Read)? {
+                        0 => return Err(Lost::Closed),
+                        read => read,
+                    };
+                    if let Some(ended) = self.heard(&buffer[..read], samples, wanted)? {
+                        return Ok(ended);
+                    }
+                }
+            }
+            if let Err(lost) = self.flush().await {
+                // Why the other end has closed may lie here unread: a Reject.
+                let read = self.stream.try_read(&mut buffer).unwrap_or(0);
+                return self.heard(&buffer[..read], samples, wanted)?.ok_or(lost);
+            }
+        }
+    }
+
+    /// The collector has spoken.
+    fn heard(
+        &mut self,
+        mut bytes: &[u8],
+        samples: &mut watch::Receiver<Option<Sample>>,
+        wanted: &watch::Sender<Duration>,
+    ) -> Result<Option<Ended>, Lost> {
+        self.quiet = Quiet::new(Instant::now());
+        while let Some(event) = self.client.received(&mut bytes, &mut self.out)? {
+            match event {
+                Event::Welcomed { session_id, interval, schema_known } => {
+                    info!(collector = %self.to, session_id, ?interval, schema_known, "connected");
+                    self.welcomed = Some(Instant::now());
+                    wanted.send_replace(interval);
+                    self.report(samples)?;
+                }
+                Event::Pong { .. } => {}
+                Event::Drain { delay, target } => {
+                    info!(?delay, target = target.as_deref(), "the collector asks us to leave");
+                    self.drain = Some(Draining { leave: Instant::now() + delay, target });
+                }
+                Event::Rejected { code, text, retry_after } => {
+                    return Ok(Some(Ended::Rejected { code, text, retry_after }));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes a report of the newest sample, if there is one.
+    fn report(&mut self, samples: &mut watch::Receiver<Option<Sample>>) -> Result<(), Lost> {
+        let newest = samples.borrow_and_update();
+        if let Some(sample) = &*newest {
+            let sequence = self.client.report(&sample.values, sample.unix_ms, &mut self.out)?;
+            debug!(sequence, values = ?sample.values, "report");
+        }
+        Ok(())
+    }
+
+    /// When something is to be done though nothing happens.
+    fn due(&self) -> Instant {
+        if self.welcomed.is_none() {
+            return self.begun + WELCOME_WITHIN;
+        }
+        let quiet = self.quiet.due();
+        self.drain.as_ref().map_or(quiet, |drain| drain.leave.min(quiet))
+    }
+
+    /// It is due.
+    async fn deadline(&mut self) -> Result<Option<Ended>, Lost> {
+        if self.welcomed.is_none() {
+            return Err(Lost::NoWelcome);
+        }
+        let now = Instant::now();
+        if self.drain.as_ref().is_some_and(|drain| now >= drain.leave) {
+            self.leave(ByeReason::Drained).await;
+            return Ok(Some(self.drained()));
+        }
+        match self.quiet.broken(now) {
+            Silence::Ask => self.client.ping(0, &mut self.out),
+            Silence::GiveUp => return Err(Lost::Silent),
+        }
+        Ok(None)
+    }
+
+    fn drained(&mut self) -> Ended {
+        self.drain.take().map_or(Ended::Lost(Lost::Closed), |drain| Ended::Drained {
+            early: drain.leave.saturating_duration_since(Instant::now()),
+            target: drain.target,
+        })
+    }
+
+    async fn flush(&mut self) -> Result<(), Lost> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        let written = timeout(WRITE_WITHIN, self.stream.write_all(&self.out)).await;
+        self.out.clear();
+        written.map_err(|_| Lost::Stalled)?.map_err(Lost::Write)
+    }
+
+    /// Says Bye and closes so that it arrives: closing with unread input would take it back.
+    async fn leave(&mut self, reason: ByeReason) {
+        self.client.bye(reason, &mut self.out);
+        let close = async {
+            self.stream.write_all(&self.out).await?;
+            self.stream.shutdown().await?;
+            let mut rest = [0; READ_BYTES];
+            while self.stream.read(&mut rest).await? > 0 {}
+            io::Result::Ok(())
+        };
+        // Whether it has arrived or not, we go.
+        let _ = timeout(BYE_WITHIN, close).await;
+        self.out.clear();
+    }
+}

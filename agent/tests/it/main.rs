@@ -1,0 +1,11 @@
+//! The agent's program, from outside: its settings, and its manners towards a collector.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[cfg(unix)]
+mod collector;
+#[cfg(unix)]
+mod process;
+#[cfg(unix)]
+mod reporting;
+mod settings;

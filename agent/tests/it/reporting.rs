@@ -1,0 +1,177 @@
+//! The agent's manners, seen from the collector's end of a real connection.
+
+use std::fs::File;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use fleetgauge_proto::message::{Bye, ByeReason, Drain, Message, Ping, Pong, Reject};
+use fleetgauge_proto::report::{Values, is_absent};
+
+use crate::collector::{Collector, welcome};
+use crate::process::Agent;
+
+/// What Prometheus will show of a host: the metrics' names.
+const BASIC: [&str; 6] = [
+    "host_cpu_usage_ratio",
+    "host_memory_usage_ratio",
+    "host_filesystem_usage_ratio",
+    "host_memory_total_bytes",
+    "host_memory_available_bytes",
+    "host_memory_used_bytes",
+];
+
+fn start(id: &str, collector: &Collector) -> Agent {
+    Agent::start(id, &collector.address(), Stdio::null())
+}
+
+/// Applies a report of six values to `row`; its sequence number and whether it was full.
+fn apply(message: Message<'_>, row: &mut [f64; 6]) -> (u64, bool) {
+    let Message::Report(report) = message else { panic!("not a Report: {message:?}") };
+    report.values.check(row.len()).unwrap();
+    report.values.apply(row);
+    (report.sequence, matches!(report.values, Values::All(_)))
+}
+
+#[test]
+fn an_agent_reports_from_hello_to_bye() {
+    let collector = Collector::bind();
+    let mut agent = start("web-1", &collector);
+    let mut peer = collector.accept();
+    let fingerprint = peer.hear(|message| {
+        let Message::Hello(hello) = message else { panic!("not a Hello: {message:?}") };
+        assert_eq!((hello.agent_id, hello.interval_ms), ("web-1", 1_000));
+        assert_eq!((hello.labels[0].name, hello.labels[0].value), ("dc", "fra"));
+        assert_ne!(hello.process_nonce, [0; 16]);
+        hello.schema
+    });
+    assert_ne!(fingerprint.0, [0; 16]);
+    peer.say(&welcome(false));
+    peer.hear(|message| {
+        let Message::Schema(schema) = message else { panic!("not a Schema: {message:?}") };
+        let names: Vec<_> = schema.families.iter().map(|family| family.name).collect();
+        assert_eq!(names, BASIC);
+    });
+
+    let mut row = [f64::NAN; 6];
+    let (first, full) = peer.hear(|message| apply(message, &mut row));
+    assert!(full);
+    assert!(row.iter().all(|value| value.is_finite() && !is_absent(*value)), "{row:?}");
+    assert!(row[..3].iter().all(|ratio| (0.0..=1.0).contains(ratio)), "{row:?}");
+    assert_eq!(row[3], row[4] + row[5], "total = available + used");
+    let (second, _) = peer.hear(|message| apply(message, &mut row));
+    assert!(second > first);
+
+    peer.say(&Message::Ping(Ping { token: 42 }));
+    let pong = |message: Message<'_>| assert_eq!(message, Message::Pong(Pong { token: 42 }));
+    peer.hear_but_reports(pong);
+
+    agent.terminate();
+    peer.hear_but_reports(|message| {
+        assert_eq!(message, Message::Bye(Bye { stream: 0, reason: ByeReason::Stopping as u8 }));
+    });
+    peer.wait_for_close();
+    assert_eq!(agent.wait().code(), Some(0));
+}
+
+#[test]
+fn the_latest_sample_follows_a_late_welcome_at_once() {
+    let collector = Collector::bind();
+    let _agent = Agent::start("web-2", &collector.address(), Stdio::null());
+    // The first session proves that there are samples.
+    let mut peer = collector.welcome(true);
+    let mut row = [0.0; 6];
+    peer.hear(|message| apply(message, &mut row));
+    drop(peer);
+    let mut peer = collector.welcome(true);
+    let welcomed = Instant::now();
+    let (_, full) = peer.hear(|message| apply(message, &mut row));
+    assert!(full, "the first report of a session has all values");
+    // Its own tick might have come as soon; that it always does is for the numbers to say.
+    assert!(welcomed.elapsed() < Duration::from_millis(500), "{:?}", welcomed.elapsed());
+}
+
+#[test]
+fn an_agent_stops_while_nobody_is_there() {
+    let collector = Collector::bind();
+    let address = collector.address();
+    drop(collector);
+    let mut agent = Agent::start("alone", &address, Stdio::piped());
+    let line = agent.first_line_with("no connection");
+    assert!(line.contains("attempt=1") && line.contains("Connection refused"), "{line}");
+    agent.terminate();
+    assert_eq!(agent.wait().code(), Some(0));
+}
+
+#[test]
+fn a_reject_is_obeyed() {
+    let collector = Collector::bind();
+    let _agent = start("clone", &collector);
+    let mut peer = collector.accept();
+    peer.hear(|_| ());
+    let wait = Duration::from_millis(1_500);
+    let retry_after_ms = Some(1_500);
+    peer.say(&Message::Reject(Reject { stream: 0, code: 70, text: "taken", retry_after_ms }));
+    let rejected = Instant::now();
+    peer.wait_for_close();
+    collector.welcome(true);
+    assert!(rejected.elapsed() >= wait, "back after {:?}", rejected.elapsed());
+}
+
+#[test]
+fn a_drain_is_obeyed_reporting_to_the_end() {
+    let collector = Collector::bind();
+    let next = Collector::bind();
+    let _agent = start("web-3", &collector);
+    let mut peer = collector.welcome(true);
+    let target = next.address();
+    let delay = Duration::from_millis(2_500);
+    peer.say(&Message::Drain(Drain { delay_ms: 2_500, target: Some(&target) }));
+    let asked = Instant::now();
+    let mut reports = 0;
+    let bye = loop {
+        let bye = peer.hear(|message| match message {
+            Message::Report(_) => None,
+            other => Some(other.kind()),
+        });
+        match bye {
+            None => reports += 1,
+            Some(kind) => break kind,
+        }
+    };
+    assert_eq!(bye, fleetgauge_proto::Kind::Bye);
+    assert!(asked.elapsed() >= delay, "left after {:?}", asked.elapsed());
+    assert!(reports >= 2, "{reports} reports while leaving");
+    peer.wait_for_close();
+    next.welcome(true);
+}
+
+#[test]
+fn garbage_is_not_the_end() {
+    let collector = Collector::bind();
+    let mut agent = Agent::start("web-4", &collector.address(), Stdio::piped());
+    let mut peer = collector.accept();
+    peer.hear(|_| ());
+    peer.say_bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    peer.wait_for_close();
+    let line = agent.first_line_with("no connection");
+    assert!(line.contains("bad_magic"), "{line}");
+    collector.welcome(true);
+}
+
+#[test]
+fn a_log_that_takes_nothing_does_not_stop_the_agent() {
+    let full = Stdio::from(File::options().write(true).open("/dev/full").unwrap());
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    for stderr in [full, Stdio::from(closed)] {
+        let collector = Collector::bind();
+        let mut agent = Agent::start("mute", &collector.address(), stderr);
+        let mut peer = collector.welcome(true);
+        let mut row = [0.0; 6];
+        peer.hear(|message| apply(message, &mut row));
+        agent.terminate();
+        peer.hear_but_reports(|message| assert!(matches!(message, Message::Bye(_))));
+        peer.wait_for_close();
+        assert_eq!(agent.wait().code(), Some(0));
+    }
+}
