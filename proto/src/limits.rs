@@ -57,8 +57,8 @@ pub struct Limits {
     pub max_series: u32,
     /// Most values in a report, over all series.
     pub max_values: u32,
-    /// Most bytes of label names and values, over all series of a schema. The agent's own labels come on
-    /// top and are bounded by the length of Hello: whether a schema is legal depends on itself alone.
+    /// Most bytes of label names and values, over all series of a schema and, on its own, over the labels of
+    /// the agent: whether a schema is legal depends on itself alone.
     pub max_label_bytes: u32,
 }
 

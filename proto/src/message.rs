@@ -315,7 +315,7 @@ impl<'a> Message<'a> {
     }
 }
 
-fn check_stream(stream: u32) -> Result<(), Violation> {
+pub(crate) fn check_stream(stream: u32) -> Result<(), Violation> {
     if stream == 0 { Ok(()) } else { Err(Violation::BadStream { stream }) }
 }
 

@@ -19,12 +19,13 @@ pub struct Fingerprint(
 );
 
 impl Fingerprint {
-    /// The fingerprint of a Schema frame's payload.
+    /// The fingerprint of a Schema frame's payload. The stream is checked, as it is no part of it.
     ///
     /// # Errors
-    /// The payload does not open with a stream number in its shortest form.
+    /// The payload does not open with stream 0 in its shortest form.
     pub fn of_payload(payload: &[u8]) -> Result<Self, Violation> {
-        let (_, body) = codec::split_u32(payload)?;
+        let (stream, body) = codec::split_u32(payload)?;
+        message::check_stream(stream)?;
         let digest = Sha256::digest(body);
         let mut bits = [0; 16];
         bits.copy_from_slice(&digest[..16]);

@@ -5,7 +5,7 @@ mod accepted;
 mod rejected_bytes;
 mod rejected_meaning;
 
-use fleetgauge_proto::Code;
+use fleetgauge_proto::{Code, Fingerprint};
 use serde_json::{Value, json};
 
 pub(crate) use accepted::accepted;
@@ -65,7 +65,7 @@ fn hello() -> Hello {
         labels: vec![],
         interval_ms: 15_000,
         agent_version: "0.1.0".into(),
-        schema: [0x5a; 16],
+        schema: Fingerprint::of_payload(&accepted::two_gauges()[8..]).expect("a schema").0,
         credential: None,
         extensions: vec![],
     }

@@ -1,12 +1,13 @@
 //! A message's meaning as JSON, every field by its name in docs/protocol.md. Byte strings are hexadecimal;
 //! floats that JSON cannot say are named.
 
-use fleetgauge_proto::Message;
 use fleetgauge_proto::message::{Extension, Label};
 use fleetgauge_proto::report::{Values, is_absent};
+use fleetgauge_proto::{Fingerprint, Message};
 use serde_json::{Value, json};
 
-/// `{"kind": …, "fields": {…}}`, to which a skippable frame adds its payload.
+/// `{"kind": …, "fields": {…}}`, and a Schema's `fingerprint`; a skippable frame's fields are its kind and its
+/// payload.
 pub(crate) fn meaning(message: &Message<'_>, payload: &[u8]) -> Value {
     let (kind, fields) = match message {
         Message::Hello(m) => (
@@ -84,7 +85,12 @@ pub(crate) fn meaning(message: &Message<'_>, payload: &[u8]) -> Value {
         Message::Bye(m) => ("Bye", json!({"stream": m.stream, "reason": m.reason})),
         Message::Skipped(kind) => ("skippable", json!({"kind": kind, "payload": hex(payload)})),
     };
-    json!({"kind": kind, "fields": fields})
+    let mut meaning = json!({"kind": kind, "fields": fields});
+    if let Message::Schema(_) = message {
+        let fingerprint = Fingerprint::of_payload(payload).expect("the payload of a Schema");
+        meaning["fingerprint"] = json!(hex(&fingerprint.0));
+    }
+    meaning
 }
 
 fn labels(labels: &[Label<'_>]) -> Vec<Value> {

@@ -1,12 +1,12 @@
 //! Replays the committed frames of `vectors/v1` against the JSON that says what they mean.
 //!
-//! `REGENERATE_VECTORS=1 cargo test -p fleetgauge-proto vectors` writes them anew from [`crate::cases`]:
+//! `REGENERATE_VECTORS=1 cargo test -p fleetgauge-proto made_from_code` writes them anew from [`crate::cases`]:
 //! review the difference by eye. Version 1 never changes, so there should only ever be more of them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use fleetgauge_proto::{Code, FrameBuffer, Limits, Message};
+use fleetgauge_proto::{Code, Fingerprint, FrameBuffer, Limits, Message};
 use serde_json::{Value, json};
 
 use crate::cases;
@@ -30,8 +30,9 @@ fn accepted_frames_mean_what_their_json_says_and_are_written_alike() {
         let frame = buffer.next(&mut input, context.accept()).expect(&name).expect(&name);
         let message = Message::decode(frame).expect(&name);
         let found = meaning(&message, frame.payload);
-        assert_eq!(found["kind"], says["kind"], "{name}");
-        assert_eq!(found["fields"], says["fields"], "{name}");
+        for key in ["kind", "fields", "fingerprint"] {
+            assert_eq!(found[key], says[key], "{name}: {key}");
+        }
         if !matches!(message, Message::Skipped(_)) {
             let mut again = Vec::new();
             message.encode(1, &mut again).expect(&name);
@@ -46,6 +47,21 @@ fn rejected_bytes_get_the_code_that_their_json_says() {
         let code = judge_code(&bytes, &context(&says["context"])).expect_err(&name);
         assert_eq!(says["reason"], code.reason(), "{name}");
         assert_eq!(says["code"], code.to_u16(), "{name}");
+    }
+}
+
+#[test]
+fn a_schema_that_is_known_by_its_fingerprint_still_needs_its_stream() {
+    let payload = |name| {
+        unhex(&read(&file(if name == "schema" { "accepted" } else { "rejected" }, name, "hex")))
+    };
+    assert!(Fingerprint::of_payload(&payload("schema")[8..]).is_ok());
+    for name in ["stream_of_schema", "long_stream_of_schema"] {
+        let refused = Fingerprint::of_payload(&payload(name)[8..]).expect_err(name);
+        assert_eq!(
+            Some(refused.code()),
+            judge(&payload(name), &Context::default()).err().map(|v| v.code())
+        );
     }
 }
 

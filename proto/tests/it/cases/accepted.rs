@@ -83,19 +83,22 @@ fn welcomes() -> Vec<Accepted> {
     ]
 }
 
-fn schemas() -> Vec<Accepted> {
-    let described = |name: &str, kind, unit: &str, help: &str| Family {
-        unit: unit.into(),
-        help: help.into(),
-        ..family(name, kind)
-    };
-    let two = schema(
+fn described(name: &str, kind: u8, unit: &str, help: &str) -> Family {
+    Family { unit: unit.into(), help: help.into(), ..family(name, kind) }
+}
+
+/// The schema that the Hello of the vectors announces and their first reports follow.
+pub(super) fn two_gauges() -> Vec<u8> {
+    schema(
         vec![
             described("host_cpu_usage_ratio", 1, "ratio", "Busy share of all cores."),
             described("host_memory_used_bytes", 1, "bytes", ""),
         ],
         vec![series(0, 1, &[], &[]), series(1, 1, &[], &[])],
-    );
+    )
+}
+
+fn schemas() -> Vec<Accepted> {
     let every = schema(
         vec![
             family("temperature_celsius", 1),
@@ -118,7 +121,7 @@ fn schemas() -> Vec<Accepted> {
         ],
     );
     vec![
-        Accepted { name: "schema", note: "Two gauges, as a report of two values.", frame: two },
+        Accepted { name: "schema", note: "Two gauges.", frame: two_gauges() },
         Accepted {
             name: "schema_of_every_kind",
             note: "Every family kind, and one of a later version whose three values are skipped.",

@@ -34,7 +34,7 @@ fn hellos() -> Vec<Rejected> {
         id("id_129", "The id has 129 bytes.", &"a".repeat(129)),
         id("id_slash", "The id has a slash.", "web/1"),
         id("id_space", "The id has a space.", "web 1"),
-        id("id_umlaut", "The id is not ASCII.", "wéb-1"),
+        id("id_not_ascii", "The id is not ASCII.", "wéb-1"),
         id("id_newline", "The id ends in a line feed.", "web-1\n"),
         id("id_dot", "The id is a dot.", "."),
         id("id_dot_dot", "The id is two dots.", ".."),
