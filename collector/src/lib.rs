@@ -1,1 +1,149 @@
-//! Placeholder.
+//! The fleetgauge collector: takes the reports of agents and shows their newest values to Prometheus.
+//!
+//! [`run`] is what the binary, the tests, the demo and the load test all call: who calls it owns the listeners, the
+//! runtime and the decision to stop. `ARCHITECTURE.md` tells a report's path through the modules.
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+mod connection;
+pub mod ending;
+pub mod exposition;
+mod http;
+mod listener;
+pub mod metrics;
+pub mod peer;
+mod process;
+pub mod registry;
+mod scrape;
+pub mod session;
+pub mod shared;
+mod shutdown;
+mod sweep;
+
+use std::future::Future;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
+
+use prometheus_client::registry::Registry as OwnRegistry;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::info;
+
+pub use config::Config;
+pub use listener::BindError;
+
+use http::Site;
+use metrics::{Figure, OnScrape};
+use shared::Shared;
+
+/// The sockets that a collector serves.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For agents.
+    pub agents: Vec<StdListener>,
+    /// For HTTP.
+    pub http: StdListener,
+}
+
+impl Listeners {
+    /// Binds the configured addresses.
+    ///
+    /// # Errors
+    /// The first address that cannot be had.
+    pub fn bind(config: &Config) -> Result<Self, BindError> {
+        let agents = config
+            .listen
+            .iter()
+            .map(|address| listener::bind(*address))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { agents, http: listener::bind(config.http)? })
+    }
+
+    /// Where agents are awaited.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn agent_addresses(&self) -> std::io::Result<Vec<SocketAddr>> {
+        self.agents.iter().map(StdListener::local_addr).collect()
+    }
+}
+
+/// Runs a collector until `shutdown` is done and its agents have been sent away.
+///
+/// # Errors
+/// The listeners cannot be used.
+pub async fn run(
+    config: Config,
+    listeners: Listeners,
+    shutdown: impl Future<Output = ()> + Send,
+) -> std::io::Result<()> {
+    let mut own = OwnRegistry::default();
+    let scrapes = Arc::new(Semaphore::new(config.bounds.scrapes));
+    let shared = Arc::new(Shared::new(config, &mut own));
+    own.register_collector(Box::new(OnScrape(figures(&shared))));
+    let stop = CancellationToken::new();
+    let agents = TaskTracker::new();
+    let mut accepting = Vec::new();
+    for listener in listeners.agents {
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        info!(address = %listener.local_addr()?, "listening for agents");
+        let stop = stop.clone().cancelled_owned();
+        accepting.push(tokio::spawn(listener::accept(
+            listener,
+            Arc::clone(&shared),
+            agents.clone(),
+            stop,
+        )));
+    }
+    listeners.http.set_nonblocking(true)?;
+    let http = TcpListener::from_std(listeners.http)?;
+    info!(address = %http.local_addr()?, "serving HTTP");
+    let site = Site { shared: Arc::clone(&shared), own, scrapes };
+    let stop_http = CancellationToken::new();
+    let serving = tokio::spawn(http::serve(http, site, stop_http.clone()));
+    let sweeping = tokio::spawn(sweep::sweep(Arc::clone(&shared)));
+
+    shutdown.await;
+    shutdown::drain(&shared, &stop, &agents).await;
+    shutdown::stop_http(&stop_http, serving).await;
+    sweeping.abort();
+    for accept in accepting {
+        accept.abort();
+    }
+    Ok(())
+}
+
+/// What the collector knows only when it is asked.
+fn figures(shared: &Arc<Shared>) -> impl Fn() -> Vec<Figure> + Send + Sync + 'static {
+    let shared = Arc::downgrade(shared);
+    move || {
+        let mut figures = process::figures();
+        let Some(shared) = shared.upgrade() else { return figures };
+        #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+        let count = |count: usize| count as f64;
+        let agents = count(shared.registry.agents());
+        let schemas = count(shared.registry.schemas().len());
+        let left_off = count(shared.registry.families_left_off());
+        figures.extend([
+            Figure::Gauge("fleetgauge_agents_connected", "Agents whose series are shown", agents),
+            Figure::Gauge("fleetgauge_schemas", "Schemas kept, in use or not", schemas),
+            Figure::Gauge(
+                "fleetgauge_families_left_off",
+                "Families of connected agents' schemas that are left off the shared pages now",
+                left_off,
+            ),
+        ]);
+        if shared.config.classic {
+            figures.push(Figure::Gauge(
+                "clients_connected",
+                "Agents whose series are shown",
+                agents,
+            ));
+        }
+        figures
+    }
+}

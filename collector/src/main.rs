@@ -1,1 +1,7 @@
-fn main() {}
+//! The `fleetgauge-collector` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fleetgauge_collector::cli::main(std::env::args_os())
+}

@@ -1,0 +1,106 @@
+//! The command: settings, log, runtime, signals, exit code.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use tracing::{error, info};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Flags;
+use crate::{Config, Listeners};
+
+/// Exit code of a setting that cannot be (EX_USAGE).
+const BAD_SETTING: u8 = 64;
+
+/// Runs the command with these arguments, the program's name first.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let flags = match Flags::try_parse_from(arguments) {
+        Ok(flags) => flags,
+        Err(error) => return explain(&error),
+    };
+    let check = flags.check;
+    raise_file_limit();
+    let config = match Config::try_new(flags) {
+        Ok(config) => config,
+        Err(bad) => {
+            eprintln!("fleetgauge-collector: {bad}");
+            return ExitCode::from(BAD_SETTING);
+        }
+    };
+    if let Err(error) = log_to_stderr(&config.log) {
+        eprintln!("fleetgauge-collector: log: {:?} is not a level or filter: {error}", config.log);
+        return ExitCode::from(BAD_SETTING);
+    }
+    if check {
+        eprintln!("fleetgauge-collector: the settings are fine");
+        return ExitCode::SUCCESS;
+    }
+    match serve(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn explain(error: &clap::Error) -> ExitCode {
+    // A closed terminal is no reason to fail.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => ExitCode::from(BAD_SETTING),
+    }
+}
+
+fn serve(config: Config) -> anyhow::Result<()> {
+    let listeners = Listeners::bind(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        crate::run(config, listeners, stop_signal()).await?;
+        info!("stopped");
+        Ok(())
+    })
+}
+
+/// Done at the first SIGTERM or SIGINT (Ctrl-C where there are no signals).
+async fn stop_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = terminate.recv() => return,
+                _ = tokio::signal::ctrl_c() => return,
+            }
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// Logs to standard error; a log that cannot be written is no reason to stop.
+fn log_to_stderr(filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
+    let filter = EnvFilter::builder().parse(filter)?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .log_internal_errors(false);
+    // Somebody who runs the collector within their own program has a log already.
+    let _ = log.try_init();
+    Ok(())
+}
+
+/// Raises the soft limit on open files to the hard one: every agent is a file.
+fn raise_file_limit() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        let mut files = getrlimit(Resource::Nofile);
+        files.current = files.maximum;
+        // Without it, fewer agents are admitted: the bound follows the limit that holds.
+        let _ = setrlimit(Resource::Nofile, files);
+    }
+}

@@ -1,0 +1,56 @@
+//! The collector's clock: milliseconds in which it was awake, advanced by the sweep.
+//!
+//! All deadlines are kept in it. A collector that was frozen for a minute has not seen its agents for a
+//! minute, yet none of them is late: the frozen time never passed on this clock. Reading it is one load.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A moment or a length of time on the collector's clock, in milliseconds.
+pub type Millis = u64;
+
+/// A gap between two ticks beyond which the collector was not merely busy but stopped.
+const FROZEN: Duration = Duration::from_secs(1);
+
+/// The clock; starts at 0.
+#[derive(Debug, Default)]
+pub struct Clock(AtomicU64);
+
+impl Clock {
+    /// The current time.
+    pub fn now(&self) -> Millis {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Lets the time since the last tick pass; of a freeze only `tick`, the length planned.
+    /// Returns by how much the tick was late because of a freeze.
+    pub fn advance(&self, elapsed: Duration, tick: Duration) -> Duration {
+        let (passed, lost) = if elapsed > tick + FROZEN {
+            (tick, elapsed - tick)
+        } else {
+            (elapsed, Duration::ZERO)
+        };
+        self.0.fetch_add(millis(passed), Ordering::Relaxed);
+        lost
+    }
+}
+
+/// A duration in whole milliseconds.
+#[must_use]
+pub fn millis(duration: Duration) -> Millis {
+    Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frozen_minute_does_not_pass() {
+        let (clock, tick) = (Clock::default(), Duration::from_millis(250));
+        assert_eq!(clock.advance(Duration::from_millis(260), tick), Duration::ZERO);
+        assert_eq!(clock.now(), 260);
+        assert_eq!(clock.advance(Duration::from_secs(60), tick), Duration::from_millis(59_750));
+        assert_eq!(clock.now(), 510);
+    }
+}

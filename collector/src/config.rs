@@ -1,0 +1,360 @@
+//! Settings: flags over environment over file over defaults. A [`Config`] that exists is legal.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Parser;
+use fleetgauge_proto::Limits;
+use fleetgauge_proto::limits::{MAX_HELLO_BYTES, MAX_PAYLOAD_BYTES};
+use fleetgauge_proto::schema::FamilyKind;
+use serde::Deserialize;
+
+use crate::registry::{Pins, Room};
+
+/// Where agents find the collector.
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:45678";
+/// Where Prometheus finds it.
+pub const DEFAULT_HTTP: &str = "127.0.0.1:1234";
+
+/// File descriptors kept for everything but agents: HTTP, the listeners, the runtime, logs.
+pub const RESERVED_FDS: u64 = 256;
+
+/// The bounds on what agents and scrapers can make grow, where operators differ.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// Most connections of agents.
+    pub connections: usize,
+    /// Most connections of agents from one address.
+    pub connections_per_address: usize,
+    /// Most connections that have not reported yet.
+    pub handshakes: usize,
+    /// Most schemas, and the bytes of their payloads together.
+    pub schemas: Room,
+    /// What one agent may send.
+    pub limits: Limits,
+    /// Longest interval between reports that an agent is given.
+    pub max_interval: Duration,
+    /// Most HTTP connections.
+    pub http_connections: usize,
+    /// Most scrapes at once: each holds a copy of all values.
+    pub scrapes: usize,
+}
+
+/// All settings of a collector.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Addresses for agents.
+    pub listen: Vec<SocketAddr>,
+    /// Address for HTTP.
+    pub http: SocketAddr,
+    /// Label every series with the peer's port as the old program did, and expose `clients_connected`.
+    pub classic: bool,
+    /// Family kinds that the operator has decided on.
+    pub pins: Pins,
+    /// How long agents get to leave when the collector stops.
+    pub drain: Duration,
+    /// Bounds.
+    pub bounds: Bounds,
+    /// Log filter.
+    pub log: String,
+}
+
+/// A setting that cannot be, with its name and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{setting}: {problem}")]
+pub struct BadSetting {
+    /// The setting's name.
+    pub setting: String,
+    /// What is wrong and what would be right.
+    pub problem: String,
+}
+
+impl BadSetting {
+    fn new(setting: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { setting: setting.into(), problem: problem.into() }
+    }
+}
+
+/// Declares the numeric settings once, for flags, environment and file alike.
+macro_rules! settings {
+    ($($(#[$doc:meta])* $name:ident $env:literal;)*) => {
+        /// fleetgauge collector: takes the reports of agents and shows the newest values to Prometheus.
+        #[derive(Debug, Default, Parser)]
+        #[command(name = "fleetgauge-collector", version, about)]
+        pub struct Flags {
+            /// TOML file with settings; the keys are the flags' names with underscores.
+            #[arg(long, env = "FLEETGAUGE_CONFIG", value_name = "FILE")]
+            pub config: Option<PathBuf>,
+            /// Address for agents; may be given several times. Port 0 takes a free one. [default: 127.0.0.1:45678]
+            #[arg(long, env = "FLEETGAUGE_LISTEN", value_name = "ADDR", value_delimiter = ',')]
+            pub listen: Vec<String>,
+            /// Address for HTTP. [default: 127.0.0.1:1234]
+            #[arg(long, env = "FLEETGAUGE_HTTP", value_name = "ADDR")]
+            pub http: Option<String>,
+            /// Add client_no="<port>" to every series and expose clients_connected, as the old program did.
+            #[arg(long, env = "FLEETGAUGE_CLASSIC")]
+            pub classic: bool,
+            /// Allow addresses that are not loopback, though anybody who reaches them may report and read.
+            #[arg(long, env = "FLEETGAUGE_INSECURE")]
+            pub insecure: bool,
+            /// What to log: error, warn, info, debug or trace, or a filter such as fleetgauge_collector=debug. [default: info]
+            #[arg(long, env = "FLEETGAUGE_LOG", value_name = "LEVEL")]
+            pub log: Option<String>,
+            /// Check the settings and exit.
+            #[arg(long)]
+            pub check: bool,
+            $(
+                $(#[$doc])*
+                #[arg(long, env = $env, value_name = "N")]
+                pub $name: Option<u64>,
+            )*
+        }
+
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        struct File {
+            listen: Vec<String>,
+            http: Option<String>,
+            classic: bool,
+            insecure: bool,
+            log: Option<String>,
+            kinds: BTreeMap<String, String>,
+            $($name: Option<u64>,)*
+        }
+
+        impl Flags {
+            /// Lets the file's settings stand where no flag and no environment variable says otherwise.
+            fn or(mut self, file: File) -> (Self, BTreeMap<String, String>) {
+                if self.listen.is_empty() {
+                    self.listen = file.listen;
+                }
+                self.http = self.http.or(file.http);
+                self.classic |= file.classic;
+                self.insecure |= file.insecure;
+                self.log = self.log.or(file.log);
+                $(self.$name = self.$name.or(file.$name);)*
+                (self, file.kinds)
+            }
+        }
+    };
+}
+
+settings! {
+    /// Most connections of agents. [default: the file limit, less 256]
+    max_connections "FLEETGAUGE_MAX_CONNECTIONS";
+    /// Most connections of agents from one address. [default: max_connections]
+    max_connections_per_address "FLEETGAUGE_MAX_CONNECTIONS_PER_ADDRESS";
+    /// Most connections that have not reported yet. [default: 1024]
+    max_handshakes "FLEETGAUGE_MAX_HANDSHAKES";
+    /// Most schemas. [default: 1024]
+    max_schemas "FLEETGAUGE_MAX_SCHEMAS";
+    /// Most bytes of all schemas together. [default: 67108864]
+    max_schema_bytes "FLEETGAUGE_MAX_SCHEMA_BYTES";
+    /// Longest payload an agent may send, in bytes. [default: 1048576]
+    max_payload_bytes "FLEETGAUGE_MAX_PAYLOAD_BYTES";
+    /// Most metric families of an agent. [default: 1000]
+    max_families "FLEETGAUGE_MAX_FAMILIES";
+    /// Most series of an agent. [default: 10000]
+    max_series "FLEETGAUGE_MAX_SERIES";
+    /// Most values in a report. [default: 50000]
+    max_values "FLEETGAUGE_MAX_VALUES";
+    /// Most bytes of an agent's labels. [default: 524288]
+    max_label_bytes "FLEETGAUGE_MAX_LABEL_BYTES";
+    /// Longest interval between reports that an agent is given, in seconds. [default: 300]
+    max_interval_seconds "FLEETGAUGE_MAX_INTERVAL_SECONDS";
+    /// Most HTTP connections. [default: 64]
+    max_http_connections "FLEETGAUGE_MAX_HTTP_CONNECTIONS";
+    /// Most scrapes at once; each holds a copy of all values. [default: 4]
+    max_scrapes "FLEETGAUGE_MAX_SCRAPES";
+    /// How long agents get to leave when the collector stops, in seconds. [default: 5]
+    drain_seconds "FLEETGAUGE_DRAIN_SECONDS";
+}
+
+impl Config {
+    /// Settings from flags (and the environment, which clap has read) over the file that they name.
+    ///
+    /// # Errors
+    /// The first setting that cannot be.
+    pub fn try_new(flags: Flags) -> Result<Self, BadSetting> {
+        let file = flags.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+        let (flags, kinds) = flags.or(file);
+        let given: Vec<String> = match flags.listen.as_slice() {
+            [] => vec![DEFAULT_LISTEN.to_owned()],
+            given => given.to_vec(),
+        };
+        let listen: Vec<_> = given
+            .iter()
+            .map(|text| address("listen", text, flags.insecure))
+            .collect::<Result<_, _>>()?;
+        let http = address("http", flags.http.as_deref().unwrap_or(DEFAULT_HTTP), flags.insecure)?;
+        Ok(Self {
+            listen,
+            http,
+            classic: flags.classic,
+            pins: kinds.into_iter().map(pin).collect::<Result<_, _>>()?,
+            drain: Duration::from_secs(number("drain_seconds", flags.drain_seconds, 5, 0..=600)?),
+            bounds: bounds(&flags)?,
+            log: flags.log.unwrap_or_else(|| "info".to_owned()),
+        })
+    }
+}
+
+impl Default for Config {
+    /// Loopback, free ports, and every bound as documented.
+    fn default() -> Self {
+        let free = |setting| {
+            let flags = Flags {
+                listen: vec!["127.0.0.1:0".to_owned()],
+                http: Some("127.0.0.1:0".to_owned()),
+                ..Flags::default()
+            };
+            Self::try_new(flags).map_err(|bad| format!("{setting}: {bad}"))
+        };
+        free("default").unwrap_or_else(|bad| unreachable!("the defaults are legal: {bad}"))
+    }
+}
+
+fn bounds(flags: &Flags) -> Result<Bounds, BadSetting> {
+    let room = max_connections();
+    let defaults = Limits::default();
+    let count = |name, given, default: u64, most: u64| {
+        number(name, given, default, 1..=most).and_then(|n| {
+            usize::try_from(n).map_err(|_| BadSetting::new(name, "is too large for this machine"))
+        })
+    };
+    let limit = |name, given, default: u32, least: u32, most: u32| {
+        number(name, given, default.into(), least.into()..=most.into())
+            .map(|n| u32::try_from(n).unwrap_or(u32::MAX))
+    };
+    let connections = count("max_connections", flags.max_connections, room, room)?;
+    let per_address = flags.max_connections_per_address;
+    Ok(Bounds {
+        connections,
+        connections_per_address: count(
+            "max_connections_per_address",
+            per_address,
+            connections as u64,
+            room,
+        )?,
+        handshakes: count("max_handshakes", flags.max_handshakes, 1024, room.max(1024))?,
+        schemas: Room {
+            schemas: count("max_schemas", flags.max_schemas, 1024, 1 << 20)?,
+            bytes: count("max_schema_bytes", flags.max_schema_bytes, 64 << 20, 1 << 40)?,
+        },
+        limits: Limits {
+            max_payload_bytes: limit(
+                "max_payload_bytes",
+                flags.max_payload_bytes,
+                defaults.max_payload_bytes,
+                MAX_HELLO_BYTES,
+                MAX_PAYLOAD_BYTES,
+            )?,
+            max_families: limit(
+                "max_families",
+                flags.max_families,
+                defaults.max_families,
+                1,
+                1 << 16,
+            )?,
+            max_series: limit("max_series", flags.max_series, defaults.max_series, 1, 1 << 20)?,
+            max_values: limit("max_values", flags.max_values, defaults.max_values, 1, 1 << 20)?,
+            max_label_bytes: limit(
+                "max_label_bytes",
+                flags.max_label_bytes,
+                defaults.max_label_bytes,
+                1,
+                MAX_PAYLOAD_BYTES,
+            )?,
+        },
+        max_interval: Duration::from_secs(number(
+            "max_interval_seconds",
+            flags.max_interval_seconds,
+            300,
+            1..=300,
+        )?),
+        http_connections: count(
+            "max_http_connections",
+            flags.max_http_connections,
+            64,
+            RESERVED_FDS - 64,
+        )?,
+        scrapes: count("max_scrapes", flags.max_scrapes, 4, 64)?,
+    })
+}
+
+/// How many connections the process's file limit leaves room for. The soft limit is raised to the hard one by
+/// [`crate::cli`] before.
+fn max_connections() -> u64 {
+    #[cfg(unix)]
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    #[cfg(not(unix))]
+    let files = Some(1 << 20);
+    files.unwrap_or(1 << 20).saturating_sub(RESERVED_FDS).max(1)
+}
+
+fn number(
+    setting: &str,
+    given: Option<u64>,
+    default: u64,
+    legal: std::ops::RangeInclusive<u64>,
+) -> Result<u64, BadSetting> {
+    let number = given.unwrap_or(default);
+    if legal.contains(&number) {
+        return Ok(number);
+    }
+    let (least, most) = (legal.start(), legal.end());
+    let files = if setting.starts_with("max_connections") {
+        "; the upper end is the process's file limit less 256 (raise it with ulimit -n or LimitNOFILE=)"
+    } else {
+        ""
+    };
+    Err(BadSetting::new(setting, format!("{number} is not within {least} to {most}{files}")))
+}
+
+fn address(setting: &str, text: &str, insecure: bool) -> Result<SocketAddr, BadSetting> {
+    let address: SocketAddr = text.parse().map_err(|_| {
+        BadSetting::new(
+            setting,
+            format!("{text:?} is not IP:PORT, such as 127.0.0.1:45678 or [::1]:0"),
+        )
+    })?;
+    if !address.ip().is_loopback() && !insecure {
+        return Err(BadSetting::new(
+            setting,
+            format!(
+                "{address} is not a loopback address and there is no authentication yet: anybody who reaches it \
+                 could report under any name and read every metric. Use 127.0.0.1 or [::1], or say --insecure if \
+                 that is what you want"
+            ),
+        ));
+    }
+    Ok(address)
+}
+
+fn pin((family, kind): (String, String)) -> Result<(String, FamilyKind), BadSetting> {
+    let kind = match kind.as_str() {
+        "gauge" => FamilyKind::Gauge,
+        "counter" => FamilyKind::Counter,
+        "histogram" => FamilyKind::Histogram,
+        "summary" => FamilyKind::Summary,
+        "info" => FamilyKind::Info,
+        "unknown" => FamilyKind::Unknown,
+        other => {
+            let known = "gauge, counter, histogram, summary, info or unknown";
+            return Err(BadSetting::new(
+                format!("kinds.{family}"),
+                format!("{other:?} is not a kind; use {known}"),
+            ));
+        }
+    };
+    Ok((family, kind))
+}
+
+fn read_file(path: &Path) -> Result<File, BadSetting> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| BadSetting::new("config", format!("cannot read {shown}: {error}")))?;
+    toml::from_str(&text).map_err(|error| BadSetting::new("config", format!("{shown}: {error}")))
+}

@@ -1,0 +1,145 @@
+//! The thin loop between a socket and its session: one task a connection.
+//!
+//! A connection that is idle owns no buffer. It reads into a buffer of its thread, and is woken by its socket, by
+//! signals raised on its [`Peer`](crate::peer::Peer), and by the sweep when its deadline has come. What the socket
+//! holds is always read before a deadline is judged.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::clock::Millis;
+use crate::ending::Ending;
+use crate::session::Session;
+use crate::shared::Shared;
+
+/// What is read at once: some hundreds of reports.
+const SCRATCH_BYTES: usize = 64 * 1024;
+/// Time for a peer to take what was sent to it.
+const WRITE_TIMEOUT: Millis = 10_000;
+/// How long, and over how many bytes of input, a connection is kept open after a Reject so that it arrives.
+const LINGER_TIME: Duration = Duration::from_secs(1);
+const LINGER_BYTES: u64 = 64 * 1024;
+
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into());
+}
+
+/// One connection.
+pub(crate) struct Connection<'a> {
+    stream: TcpStream,
+    session: Session,
+    shared: &'a Shared,
+    unsent: Vec<u8>,
+    /// When the peer must have taken some of what is unsent.
+    write_deadline: Millis,
+}
+
+/// Runs a session over its socket until it has ended and its last words are out.
+pub(crate) async fn serve(stream: TcpStream, session: Session, shared: &Shared, accepted: Instant) {
+    let mut connection =
+        Connection { stream, session, shared, unsent: Vec::new(), write_deadline: Millis::MAX };
+    std::future::poll_fn(|cx| connection.drive(cx, true)).await;
+    if connection.session.is_open() {
+        shared.metrics.handshake_seconds.observe(accepted.elapsed().as_secs_f64());
+        std::future::poll_fn(|cx| connection.drive(cx, false)).await;
+    }
+    if let Some(Ending::Rejected(_)) = connection.session.ending() {
+        linger(connection.stream, shared).await;
+    }
+}
+
+impl Connection<'_> {
+    /// Ready once the session has ended and what it said is sent or cannot be; with `handshake` also as soon as
+    /// the agent has been welcomed.
+    fn drive(&mut self, cx: &mut Context<'_>, handshake: bool) -> Poll<()> {
+        self.session.peer().register(cx.waker());
+        loop {
+            let flushed = self.flush(cx);
+            if let Poll::Ready(Err(_)) = flushed {
+                self.session.lost(Ending::Reset);
+                return Poll::Ready(());
+            }
+            if self.session.ending().is_some() && flushed.is_ready() {
+                return Poll::Ready(());
+            }
+            if handshake && self.session.is_open() {
+                return Poll::Ready(());
+            }
+            if flushed.is_ready() && self.session.ending().is_none() && self.read(cx).is_ready() {
+                continue;
+            }
+            if !self.tick() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Ready once nothing is left unsent.
+    fn flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.unsent.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.unsent))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.shared.metrics.sent_bytes.inc_by(written as u64);
+            self.unsent.drain(..written);
+            self.write_deadline = self.shared.clock.now() + WRITE_TIMEOUT;
+        }
+        self.unsent = Vec::new();
+        self.write_deadline = Millis::MAX;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ready if something was read and given to the session.
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
+            match (read, buffer.filled()) {
+                (Err(_), _) => self.session.lost(Ending::Reset),
+                (Ok(()), []) => self.session.finished(&mut self.unsent),
+                (Ok(()), bytes) => {
+                    self.session.received(bytes, self.shared.clock.now(), &mut self.unsent);
+                }
+            }
+            Poll::Ready(())
+        })
+    }
+
+    /// Lets the session look at signals and the time; whether there is anything to do after that.
+    fn tick(&mut self) -> bool {
+        let now = self.shared.clock.now();
+        if self.write_deadline <= now {
+            self.session.lost(Ending::WriteTimeout);
+            self.unsent = Vec::new();
+            return true;
+        }
+        let before = (self.unsent.len(), self.session.ending());
+        self.session.tick(now, &mut self.unsent);
+        if !self.unsent.is_empty() {
+            self.write_deadline = self.write_deadline.min(now + WRITE_TIMEOUT);
+        }
+        self.session.peer().set_deadline(self.session.deadline().min(self.write_deadline));
+        before != (self.unsent.len(), self.session.ending())
+    }
+}
+
+/// Closing with unread input would destroy the Reject on its way: closes the sending side and discards what comes.
+pub(crate) async fn linger(mut stream: TcpStream, shared: &Shared) {
+    let Ok(_place) = shared.lingerers.try_acquire() else {
+        shared.metrics.lingers_skipped.inc();
+        return;
+    };
+    let discard = async {
+        stream.shutdown().await?;
+        tokio::io::copy(&mut (&mut stream).take(LINGER_BYTES), &mut tokio::io::sink()).await
+    };
+    // Whatever the peer does in this second, the connection is over.
+    let _ = tokio::time::timeout(LINGER_TIME, discard).await;
+}

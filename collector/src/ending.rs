@@ -1,0 +1,88 @@
+//! How sessions end, and what a peer that is refused is told.
+
+use fleetgauge_proto::message::Reject;
+use fleetgauge_proto::{Code, Message, VERSION, Violation};
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The agent said Bye.
+    Bye,
+    /// The stream ended between two frames.
+    Closed,
+    /// The connection broke.
+    Reset,
+    /// The peer did not read what was sent.
+    WriteTimeout,
+    /// A Reject was sent.
+    Rejected(Code),
+}
+
+impl Ending {
+    /// The name under which it is logged and counted.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Bye => "bye",
+            Self::Closed => "closed",
+            Self::Reset => "reset",
+            Self::WriteTimeout => "write_timeout",
+            Self::Rejected(code) => code.reason(),
+        }
+    }
+}
+
+/// Why a peer is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The code.
+    pub code: Code,
+    /// What exactly was wrong; empty where the code says it all.
+    pub detail: String,
+}
+
+impl From<Violation> for Refusal {
+    fn from(violation: Violation) -> Self {
+        Self { code: violation.code(), detail: violation.to_string() }
+    }
+}
+
+impl Refusal {
+    /// A refusal of which the code says everything.
+    #[must_use]
+    pub const fn of(code: Code) -> Self {
+        Self { code, detail: String::new() }
+    }
+
+    /// Appends the Reject to `out`; `session` spreads those who are told to come again.
+    pub fn write(&self, session: u64, out: &mut Vec<u8>) {
+        let text = if self.detail.is_empty() { self.code.meaning() } else { &self.detail };
+        let reject = Reject {
+            stream: 0,
+            code: self.code.to_u16(),
+            text,
+            retry_after_ms: retry_after_ms(self.code, session),
+        };
+        let written = Message::Reject(reject).encode(VERSION, out);
+        debug_assert!(written.is_ok(), "a Reject is short");
+    }
+}
+
+/// When to come again; `None` where the same again will not help.
+fn retry_after_ms(code: Code, session: u64) -> Option<u32> {
+    let spread = |from: u32, over: u32| {
+        Some(from + u32::try_from(session.wrapping_mul(0x9e37_79b9) % u64::from(over)).unwrap_or(0))
+    };
+    match code {
+        Code::HelloTimeout | Code::FrameTimeout | Code::ReportTimeout | Code::TruncatedFrame => {
+            Some(1_000)
+        }
+        Code::HandshakesFull => spread(1_000, 4_000),
+        Code::CollectorFull | Code::AddressFull => spread(15_000, 30_000),
+        Code::Draining => spread(1_000, 5_000),
+        Code::Superseded => Some(10_000),
+        Code::IdConflict => Some(30_000),
+        Code::SchemasFull => Some(60_000),
+        _ => None,
+    }
+}

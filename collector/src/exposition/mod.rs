@@ -1,0 +1,39 @@
+//! From a snapshot to text: 0.0.4 or OpenMetrics 1.0, in chunks, plain or compressed.
+//!
+//! Agents' series are written here directly, without timestamps: a series that is missing from the next
+//! page is stale at once. The collector's own metrics come from prometheus-client and are made to fit by [`own`].
+
+mod gzip;
+mod head;
+mod number;
+pub mod own;
+mod plan;
+mod snapshot;
+mod text;
+
+pub use gzip::Gzip;
+pub use head::{FamilyHead, escape_label_value};
+pub use plan::Plan;
+pub use snapshot::{Group, PageFamily, Snapshot};
+pub use text::{Broken, CHUNK_BYTES, Counted, Sink, render};
+
+/// A text format that Prometheus reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// `text/plain; version=0.0.4`
+    #[default]
+    Text,
+    /// `application/openmetrics-text; version=1.0.0`
+    OpenMetrics,
+}
+
+impl Format {
+    /// The Content-Type to answer with.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}

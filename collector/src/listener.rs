@@ -1,0 +1,202 @@
+//! Accepting agents: who is let in, and how those who are not are told.
+
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fleetgauge_proto::Code;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use crate::connection;
+use crate::ending::Refusal;
+use crate::session::{HELLO_TIMEOUT, Session};
+use crate::shared::Shared;
+
+/// Connections that the kernel keeps until they are accepted: a returning fleet's worth.
+const BACKLOG: i32 = 4096;
+/// Quiet time after which the kernel asks whether the peer is there, and between its three questions.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// How long sent bytes may stay unacknowledged before the kernel gives the connection up.
+const USER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pause after a failure to accept, such as running out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A listening socket that could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}{hint}")]
+pub struct BindError {
+    address: SocketAddr,
+    source: std::io::Error,
+    hint: String,
+}
+
+impl BindError {
+    fn new(address: SocketAddr, source: std::io::Error) -> Self {
+        let in_use = source.kind() == std::io::ErrorKind::AddrInUse;
+        let hint = if in_use && address.port() >= 32_768 {
+            format!(
+                "; another program has the port. {port} lies in Linux's ephemeral range, so that may be any outgoing \
+                 connection: reserve it with sysctl net.ipv4.ip_local_reserved_ports={port} (see deploy/sysctl), or \
+                 choose another port",
+                port = address.port()
+            )
+        } else if in_use {
+            "; another program has the port: stop it or choose another".to_owned()
+        } else {
+            String::new()
+        };
+        Self { address, source, hint }
+    }
+}
+
+/// A listening socket with the backlog of a fleet.
+///
+/// # Errors
+/// [`BindError`] with the address and, where there is one, a way out.
+pub(crate) fn bind(address: SocketAddr) -> Result<std::net::TcpListener, BindError> {
+    let open = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        // On Windows this option would let another program take the port.
+        #[cfg(unix)]
+        socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket.into())
+    };
+    open().map_err(|source| BindError::new(address, source))
+}
+
+/// Accepts agents until `stop` is done; every connection is a task of `tasks`.
+pub(crate) async fn accept(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    tasks: TaskTracker,
+    stop: impl Future<Output = ()>,
+) {
+    tokio::pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut stop => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, address)) => admit(stream, address, &shared, &tasks),
+            Err(error) => {
+                shared.metrics.accept_errors.inc();
+                warn!(%error, "cannot accept a connection; trying again");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn admit(stream: TcpStream, address: SocketAddr, shared: &Arc<Shared>, tasks: &TaskTracker) {
+    let accepted = Instant::now();
+    shared.metrics.connected();
+    if let Err(error) = prepare(&stream) {
+        debug!(%error, %address, "cannot set socket options");
+    }
+    let place = match Place::take(shared, address.ip()) {
+        Ok(place) => place,
+        Err(code) => {
+            refuse(stream, address, code, shared, tasks);
+            return;
+        }
+    };
+    let Ok(handshake) = Arc::clone(&shared.handshakes).try_acquire_owned() else {
+        refuse(stream, address, Code::HandshakesFull, shared, tasks);
+        return;
+    };
+    let now = shared.clock.now();
+    let peer = shared.admit(now + HELLO_TIMEOUT);
+    let number = peer.session();
+    let session = Session::new(Arc::clone(shared), peer, address, handshake, now);
+    let shared = Arc::clone(shared);
+    tasks.spawn(async move {
+        connection::serve(stream, session, &shared, accepted).await;
+        shared.peers.remove(&number);
+        drop(place);
+    });
+}
+
+/// Nagle's delay off; the kernel finds peers that vanished without a word.
+fn prepare(stream: &TcpStream) -> std::io::Result<()> {
+    let socket = SockRef::from(stream);
+    socket.set_tcp_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
+    #[cfg(target_os = "linux")]
+    let keepalive = keepalive.with_retries(3);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    Ok(())
+}
+
+/// Tells a connection that is not let in why; if too many are being told, closes it at once.
+fn refuse(
+    stream: TcpStream,
+    address: SocketAddr,
+    code: Code,
+    shared: &Arc<Shared>,
+    tasks: &TaskTracker,
+) {
+    debug!(%code, %address, "refused");
+    shared.metrics.rejected(code);
+    let mut reject = Vec::new();
+    Refusal::of(code).write(u64::from(address.port()), &mut reject);
+    // A fresh socket's send buffer takes a Reject whole.
+    let told = stream.try_write(&reject).is_ok_and(|written| written == reject.len());
+    if told && shared.lingerers.available_permits() > 0 {
+        let shared = Arc::clone(shared);
+        tasks.spawn(async move {
+            connection::linger(stream, &shared).await;
+            shared.metrics.closed(code.reason());
+        });
+    } else {
+        shared.metrics.lingers_skipped.inc();
+        shared.metrics.closed(code.reason());
+    }
+}
+
+/// A connection's place among those of the collector and those of its address.
+struct Place {
+    shared: Arc<Shared>,
+    address: IpAddr,
+}
+
+impl Place {
+    fn take(shared: &Arc<Shared>, address: IpAddr) -> Result<Self, Code> {
+        let bounds = &shared.config.bounds;
+        if shared.peers.len() >= bounds.connections {
+            return Err(Code::CollectorFull);
+        }
+        let mut held = shared.addresses.entry(address).or_insert(0);
+        if *held >= bounds.connections_per_address {
+            return Err(Code::AddressFull);
+        }
+        *held += 1;
+        drop(held);
+        Ok(Self { shared: Arc::clone(shared), address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let held = self.shared.addresses.get_mut(&self.address).map(|mut held| {
+            *held = held.saturating_sub(1);
+            *held
+        });
+        if held == Some(0) {
+            self.shared.addresses.remove_if(&self.address, |_, held| *held == 0);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! One connection as others see it: what its own task, the sweep, the sessions of rivals for its id and the
+//! shutdown share. It is how they reach the task without a channel.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::Waker;
+
+use atomic_waker::AtomicWaker;
+use parking_lot::Mutex;
+
+use crate::clock::Millis;
+
+/// What somebody wants of a connection's session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Signal {
+    /// A newer connection holds its id now.
+    Superseded = 1,
+    /// A rival asks whether it is alive.
+    Challenged = 2,
+    /// The rival it asked about is alive.
+    Answered = 4,
+    /// The rival it asked about has gone.
+    Vacated = 8,
+    /// Ask the agent to leave.
+    Drain = 16,
+    /// Close now.
+    Close = 32,
+}
+
+/// The signals that had been raised when they were taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signals(u8);
+
+impl Signals {
+    /// Whether this one was among them.
+    #[must_use]
+    pub fn has(self, signal: Signal) -> bool {
+        self.0 & signal as u8 != 0
+    }
+}
+
+/// The shared side of a connection.
+#[derive(Debug)]
+pub struct Peer {
+    session: u64,
+    deadline: AtomicU64,
+    waker: AtomicWaker,
+    signals: AtomicU8,
+    challenger: Mutex<Option<Arc<Peer>>>,
+}
+
+impl Peer {
+    /// A connection with this session number, to be looked at by `deadline`.
+    #[must_use]
+    pub fn new(session: u64, deadline: Millis) -> Arc<Self> {
+        Arc::new(Self {
+            session,
+            deadline: AtomicU64::new(deadline),
+            waker: AtomicWaker::new(),
+            signals: AtomicU8::new(0),
+            challenger: Mutex::new(None),
+        })
+    }
+
+    /// The session's number, unique in the collector's life.
+    #[must_use]
+    pub fn session(&self) -> u64 {
+        self.session
+    }
+
+    /// Raises a signal and wakes the connection's task.
+    pub fn raise(&self, signal: Signal) {
+        self.signals.fetch_or(signal as u8, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Takes the signals raised so far.
+    pub fn take_signals(&self) -> Signals {
+        if self.signals.load(Ordering::Relaxed) == 0 {
+            return Signals(0);
+        }
+        Signals(self.signals.swap(0, Ordering::Acquire))
+    }
+
+    /// Says who to wake; to be called before [`Self::take_signals`], so that none is missed.
+    pub fn register(&self, waker: &Waker) {
+        self.waker.register(waker);
+    }
+
+    /// When the session wants to be woken at the latest.
+    pub fn set_deadline(&self, deadline: Millis) {
+        self.deadline.store(deadline, Ordering::Relaxed);
+    }
+
+    /// Wakes the task if its deadline has come.
+    pub fn sweep(&self, now: Millis) {
+        if self.deadline.load(Ordering::Relaxed) <= now {
+            self.waker.wake();
+        }
+    }
+
+    /// Asks on behalf of `challenger` whether this connection is alive; `false` if another is asking already.
+    pub fn challenge(&self, challenger: &Arc<Self>) -> bool {
+        {
+            let mut asking = self.challenger.lock();
+            if asking.is_some() {
+                return false;
+            }
+            *asking = Some(Arc::clone(challenger));
+        }
+        self.raise(Signal::Challenged);
+        true
+    }
+
+    /// Tells whoever is asking, if anybody is.
+    pub fn answer(&self, answer: Signal) {
+        let asking = self.challenger.lock().take();
+        if let Some(challenger) = asking {
+            challenger.raise(answer);
+        }
+    }
+
+    /// Forgets the question of the session with this number.
+    pub fn withdraw(&self, session: u64) {
+        let mut asking = self.challenger.lock();
+        if asking.as_ref().is_some_and(|challenger| challenger.session == session) {
+            *asking = None;
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Which schema's families are shown on the shared pages.
+//!
+//! A sample name means one thing. The first schema to declare a family holds its names, and its kind, for as
+//! long as any agent with that family and kind lives; a schema that disagrees has the family left off the
+//! shared pages. When the last holder goes, those left off are asked again, in the order of their coming.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use fleetgauge_proto::schema::{Family, FamilyKind};
+
+use super::schemas::SchemaEntry;
+use crate::exposition::FamilyHead;
+
+/// Kinds that the operator has decided on, by family name.
+pub type Pins = HashMap<String, FamilyKind>;
+
+#[derive(Debug, Default)]
+pub(super) struct Families {
+    pins: Pins,
+    /// Families that are shown, sorted for the page.
+    shown: BTreeMap<Box<str>, Shown>,
+    /// Which shown family every sample name belongs to.
+    sample_names: HashMap<String, Box<str>>,
+    /// Schemas with agents, by when they got their first.
+    live: BTreeMap<u64, Live>,
+    arrivals: u64,
+    /// Place in `live`, by schema key.
+    arrived: HashMap<u64, u64>,
+}
+
+#[derive(Debug)]
+struct Shown {
+    kind: FamilyKind,
+    head: Arc<FamilyHead>,
+    /// Live schemas that show it: place in `live` and position of the family in the schema.
+    members: BTreeMap<u64, usize>,
+}
+
+#[derive(Debug)]
+struct Live {
+    schema: Arc<SchemaEntry>,
+    agents: usize,
+}
+
+/// A family of the shared page: its heading and where its series are.
+#[derive(Debug)]
+pub(super) struct PageFamily {
+    pub(super) head: Arc<FamilyHead>,
+    /// Schema key and position of the family in that schema.
+    pub(super) members: Vec<(u64, usize)>,
+}
+
+impl Families {
+    pub(super) fn new(pins: Pins) -> Self {
+        Self { pins, ..Self::default() }
+    }
+
+    /// One more agent reports by this schema. For its first agent: the families that are left off.
+    pub(super) fn join(&mut self, schema: &Arc<SchemaEntry>) -> Vec<Box<str>> {
+        if let Some(live) = self.arrived.get(&schema.key()).and_then(|at| self.live.get_mut(at)) {
+            live.agents += 1;
+            return Vec::new();
+        }
+        self.arrivals += 1;
+        let place = self.arrivals;
+        self.arrived.insert(schema.key(), place);
+        self.live.insert(place, Live { schema: Arc::clone(schema), agents: 1 });
+        let families = schema.schema().families.iter().enumerate();
+        families
+            .filter(|(position, family)| !self.claim(place, *position, family))
+            .map(|(_, family)| family.name.clone())
+            .collect()
+    }
+
+    /// One agent fewer reports by this schema.
+    pub(super) fn leave(&mut self, schema: &SchemaEntry) {
+        let Some(&place) = self.arrived.get(&schema.key()) else { return };
+        let Some(live) = self.live.get_mut(&place) else { return };
+        live.agents -= 1;
+        if live.agents > 0 {
+            return;
+        }
+        self.live.remove(&place);
+        self.arrived.remove(&schema.key());
+        let mut freed = false;
+        for family in &schema.schema().families {
+            freed |= self.release(place, family);
+        }
+        if freed {
+            self.claim_again();
+        }
+    }
+
+    /// Shows a live schema's family unless its names mean something else; whether it is shown.
+    fn claim(&mut self, place: u64, position: usize, family: &Family) -> bool {
+        let Some(kind) = family.kind else { return true };
+        if self.pins.get(&*family.name).is_some_and(|pinned| *pinned != kind) {
+            return false;
+        }
+        let taken =
+            |name: String| self.sample_names.get(&name).is_some_and(|owner| *owner != family.name);
+        if family.sample_names().any(taken) {
+            return false;
+        }
+        let shown = self.shown.entry(family.name.clone()).or_insert_with(|| Shown {
+            kind,
+            head: Arc::new(FamilyHead::new(family, kind)),
+            members: BTreeMap::new(),
+        });
+        if shown.kind != kind {
+            return false;
+        }
+        shown.members.insert(place, position);
+        for name in family.sample_names() {
+            self.sample_names.insert(name, family.name.clone());
+        }
+        true
+    }
+
+    /// Takes a schema's family off; whether its names are free now.
+    fn release(&mut self, place: u64, family: &Family) -> bool {
+        let Some(shown) = self.shown.get_mut(&family.name) else { return false };
+        if shown.members.remove(&place).is_none() || !shown.members.is_empty() {
+            return false;
+        }
+        self.shown.remove(&family.name);
+        for name in family.sample_names() {
+            self.sample_names.remove(&name);
+        }
+        true
+    }
+
+    fn claim_again(&mut self) {
+        let live: Vec<_> =
+            self.live.iter().map(|(place, live)| (*place, Arc::clone(&live.schema))).collect();
+        for (place, schema) in live {
+            for (position, family) in schema.schema().families.iter().enumerate() {
+                self.claim(place, position, family);
+            }
+        }
+    }
+
+    /// The families of the shared page, sorted by name.
+    pub(super) fn page(&self) -> Vec<PageFamily> {
+        let member = |(place, position): (&u64, &usize)| {
+            self.live.get(place).map(|live| (live.schema.key(), *position))
+        };
+        self.shown
+            .values()
+            .map(|shown| PageFamily {
+                head: Arc::clone(&shown.head),
+                members: shown.members.iter().filter_map(member).collect(),
+            })
+            .collect()
+    }
+
+    /// How many families of live schemas are left off.
+    pub(super) fn left_off(&self) -> usize {
+        let known = |live: &Live| {
+            live.schema.schema().families.iter().filter(|family| family.kind.is_some()).count()
+        };
+        let declared: usize = self.live.values().map(known).sum();
+        let shown: usize = self.shown.values().map(|shown| shown.members.len()).sum();
+        declared - shown
+    }
+}

@@ -1,0 +1,526 @@
+//! One connection as a state machine: bytes, signals and the time go in; bytes to send and changes of the
+//! registry come out. It does no I/O and reads no clock, so it runs the same under a socket, a test or a fuzzer.
+//!
+//! ```text
+//!            Hello, id free            Schema,          first Report,
+//!            or same host              or known         all values
+//! Greeting ────────────────▶ Open ───────────────▶ Open ─────────────▶ Open, shown
+//!    │                        ▲                                           │
+//!    │ Hello, id held         │ holder silent for 5 s, or gone            │ Schema
+//!    │ by another host        │                                           ▼
+//!    └──────────────▶ Challenging                          old values stand until the
+//!                             │ holder answers             next Report, all values
+//!                             ▼
+//!  any state ─────────▶ Ended: Bye, end of stream, violation, deadline, newer connection, shutdown
+//! ```
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use fleetgauge_proto::limits::{MAX_HELLO_BYTES, MIN_INTERVAL_MS};
+use fleetgauge_proto::message::{Drain, Hello, Ping, Pong, Report, Welcome};
+use fleetgauge_proto::report::Values;
+use fleetgauge_proto::{
+    Accept, AgentId, Code, Fingerprint, Frame, FrameBuffer, Kind, Message, Schema, StaticLabels,
+    VERSION, Violation,
+};
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::{debug, info, warn};
+
+use crate::clock::{Millis, millis};
+use crate::ending::{Ending, Refusal};
+use crate::exposition::escape_label_value;
+use crate::peer::{Peer, Signal};
+use crate::registry::{Claim, Newcomer, Pinned, Seat};
+use crate::shared::Shared;
+
+/// Time to say Hello.
+pub const HELLO_TIMEOUT: Millis = 5_000;
+/// Time for the holder of a disputed id to answer.
+pub const CHALLENGE_TIMEOUT: Millis = 5_000;
+/// Time to finish a frame that was begun, and more for every so many bytes announced.
+pub const FRAME_TIMEOUT: Millis = 10_000;
+const FRAME_BYTES_A_SECOND: Millis = 4_096;
+/// Intervals without a Report after which an agent is silent.
+pub const SILENT_INTERVALS: Millis = 3;
+
+/// A connection's session.
+#[derive(Debug)]
+pub struct Session {
+    shared: Arc<Shared>,
+    peer: Arc<Peer>,
+    address: SocketAddr,
+    frames: FrameBuffer,
+    /// When the frame that is not whole yet was begun.
+    frame_begun: Option<Millis>,
+    /// Given back with the first Report.
+    handshake: Option<OwnedSemaphorePermit>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Greeting { until: Millis },
+    Challenging { agent: Box<Agent>, holder: Arc<Peer>, until: Millis },
+    Open(Box<Agent>),
+    Ended(Ending),
+}
+
+/// What a session knows of its agent.
+#[derive(Debug)]
+struct Agent {
+    newcomer: Newcomer,
+    labels: StaticLabels,
+    interval: Millis,
+    /// What its next Report follows.
+    schema: Option<Pinned>,
+    /// Where its reports go; `None` until the first.
+    seat: Option<Seat>,
+    /// The next Report must carry all values and gets a seat.
+    full_due: bool,
+    sequence: Option<u64>,
+    reported: Millis,
+    /// A rival asks for it: its next frame is the answer.
+    challenged: bool,
+}
+
+impl Session {
+    /// A connection that was just accepted.
+    #[must_use]
+    pub fn new(
+        shared: Arc<Shared>,
+        peer: Arc<Peer>,
+        address: SocketAddr,
+        handshake: OwnedSemaphorePermit,
+        now: Millis,
+    ) -> Self {
+        Self {
+            shared,
+            peer,
+            address,
+            frames: FrameBuffer::default(),
+            frame_begun: None,
+            handshake: Some(handshake),
+            state: State::Greeting { until: now + HELLO_TIMEOUT },
+        }
+    }
+
+    /// How it ended; `None` while it lasts.
+    #[must_use]
+    pub fn ending(&self) -> Option<Ending> {
+        match self.state {
+            State::Ended(ending) => Some(ending),
+            _ => None,
+        }
+    }
+
+    /// The connection as others see it.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Whether the agent has been welcomed.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
+    /// When [`Self::tick`] is wanted at the latest.
+    #[must_use]
+    pub fn deadline(&self) -> Millis {
+        let own = match &self.state {
+            State::Greeting { until } | State::Challenging { until, .. } => *until,
+            State::Open(agent) => agent.silent_at(),
+            State::Ended(_) => Millis::MAX,
+        };
+        own.min(self.frame_deadline().unwrap_or(Millis::MAX))
+    }
+
+    fn frame_deadline(&self) -> Option<Millis> {
+        let announced = self.frames.unfinished_len()? as Millis;
+        Some(self.frame_begun? + FRAME_TIMEOUT + announced * 1_000 / FRAME_BYTES_A_SECOND)
+    }
+
+    /// Takes bytes from the peer; appends what is to be sent to `out`.
+    pub fn received(&mut self, bytes: &[u8], now: Millis, out: &mut Vec<u8>) {
+        self.shared.metrics.received_bytes.inc_by(bytes.len() as u64);
+        let mut input = bytes;
+        let mut frames = std::mem::take(&mut self.frames);
+        while self.ending().is_none() {
+            let handled = match frames.next(&mut input, self.accept()) {
+                Ok(Some(frame)) => {
+                    self.frame_begun = None;
+                    self.frame(frame, now, out)
+                }
+                Ok(None) => break,
+                Err(violation) => Err(violation.into()),
+            };
+            if let Err(refusal) = handled {
+                self.refuse(&refusal, out);
+            }
+        }
+        if frames.unfinished_len().is_some() {
+            self.frame_begun.get_or_insert(now);
+        }
+        self.frames = frames;
+    }
+
+    /// What the peer may send now.
+    fn accept(&self) -> Accept {
+        let max_payload_bytes = match self.state {
+            State::Open(_) => self.shared.config.bounds.limits.max_payload_bytes,
+            _ => MAX_HELLO_BYTES,
+        };
+        Accept { version: VERSION, max_payload_bytes }
+    }
+
+    /// The peer has sent its last byte.
+    pub fn finished(&mut self, out: &mut Vec<u8>) {
+        if self.frames.unfinished_len().is_some() {
+            self.refuse(&Violation::TruncatedFrame.into(), out);
+        } else {
+            self.end(Ending::Closed);
+        }
+    }
+
+    /// Looks at signals and deadlines; appends what is to be sent to `out`.
+    pub fn tick(&mut self, now: Millis, out: &mut Vec<u8>) {
+        let signals = self.peer.take_signals();
+        let ticked = if signals.has(Signal::Close) {
+            Err(Refusal::of(Code::Draining))
+        } else if signals.has(Signal::Superseded) {
+            Err(Refusal::of(Code::Superseded))
+        } else if signals.has(Signal::Answered) {
+            Err(Refusal::of(Code::IdConflict))
+        } else {
+            if signals.has(Signal::Challenged) {
+                self.challenged(out);
+            }
+            if signals.has(Signal::Drain) && self.is_open() {
+                let spread = millis(self.shared.config.drain) / 2;
+                let delay = if spread == 0 { 0 } else { self.peer.session() * 37 % spread };
+                let delay_ms = u32::try_from(delay).unwrap_or(0);
+                send(&Message::Drain(Drain { delay_ms, target: None }), out);
+            }
+            self.expire(now, signals.has(Signal::Vacated), out)
+        };
+        if let Err(refusal) = ticked {
+            self.refuse(&refusal, out);
+        }
+    }
+
+    /// A rival asks whether this agent is alive: ask it.
+    fn challenged(&mut self, out: &mut Vec<u8>) {
+        if let State::Open(agent) = &mut self.state {
+            agent.challenged = true;
+            send(&Message::Ping(Ping { token: self.peer.session() }), out);
+        } else {
+            self.peer.answer(Signal::Vacated);
+        }
+    }
+
+    fn expire(&mut self, now: Millis, vacated: bool, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        if self.frame_deadline().is_some_and(|deadline| deadline <= now) {
+            return Err(Refusal::of(Code::FrameTimeout));
+        }
+        match &self.state {
+            State::Greeting { until } if *until <= now => Err(Refusal::of(Code::HelloTimeout)),
+            State::Challenging { until, .. } if vacated || *until <= now => self.inherit(now, out),
+            State::Open(agent) if agent.silent_at() <= now => Err(Refusal::of(Code::ReportTimeout)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The holder of the disputed id is gone or silent.
+    fn inherit(&mut self, now: Millis, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let challenge = std::mem::replace(&mut self.state, State::Greeting { until: now });
+        let State::Challenging { agent, holder, .. } = challenge else { return Ok(()) };
+        holder.withdraw(self.peer.session());
+        let id = &agent.newcomer.id;
+        if self.shared.registry.leave(id, holder.session()) {
+            info!(agent = %id, address = %self.address, "the host that held this id was silent; another takes over");
+            holder.raise(Signal::Superseded);
+        }
+        match self.shared.registry.claim(id, &agent.newcomer.host_nonce, now) {
+            Claim::Free => {
+                self.welcome(agent, now, out);
+                Ok(())
+            }
+            Claim::Held(_) | Claim::Contested => Err(Refusal::of(Code::IdConflict)),
+        }
+    }
+
+    fn frame(&mut self, frame: Frame<'_>, now: Millis, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        self.shared.metrics.frame(frame.header.kind);
+        let unexpected =
+            |when| Err(Violation::UnexpectedFrame { kind: frame.header.kind, when }.into());
+        match &mut self.state {
+            State::Greeting { .. } => match Message::decode(frame)? {
+                Message::Hello(hello) => self.hello(&hello, now, out),
+                _ => unexpected("before Hello"),
+            },
+            State::Challenging { .. } => unexpected("before Welcome"),
+            State::Open(agent) => {
+                if std::mem::take(&mut agent.challenged) {
+                    self.peer.answer(Signal::Answered);
+                }
+                match frame.header.kind {
+                    Kind::Schema => agent.declare(frame, &self.shared),
+                    _ => self.open_frame(Message::decode(frame)?, now, out),
+                }
+            }
+            State::Ended(_) => Ok(()),
+        }
+    }
+
+    fn open_frame(
+        &mut self,
+        message: Message<'_>,
+        now: Millis,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
+        match message {
+            Message::Report(report) => return self.report(&report, now),
+            Message::Ping(Ping { token }) => send(&Message::Pong(Pong { token }), out),
+            Message::Pong(_) | Message::Skipped(_) => {}
+            Message::Bye(_) => self.end(Ending::Bye),
+            other => {
+                let kind = other.kind();
+                return Err(Violation::UnexpectedFrame { kind, when: "from an agent" }.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn hello(&mut self, hello: &Hello<'_>, now: Millis, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        if !(hello.min_version..=hello.max_version).contains(&VERSION) {
+            return Err(Violation::UnsupportedVersion { version: hello.max_version }.into());
+        }
+        let agent = Box::new(self.introduce(hello, now)?);
+        let Newcomer { id, host_nonce, .. } = &agent.newcomer;
+        match self.shared.registry.claim(id, host_nonce, now) {
+            Claim::Free => self.welcome(agent, now, out),
+            Claim::Held(holder) if holder.challenge(&self.peer) => {
+                debug!(agent = %id, address = %self.address, "another host holds this id; asking whether it is alive");
+                self.state = State::Challenging { agent, holder, until: now + CHALLENGE_TIMEOUT };
+            }
+            Claim::Held(_) | Claim::Contested => {
+                let holder = format!("agent {id}, which others claim too");
+                return Err(Refusal { detail: holder, ..Refusal::of(Code::IdConflict) });
+            }
+        }
+        Ok(())
+    }
+
+    fn introduce(&self, hello: &Hello<'_>, now: Millis) -> Result<Agent, Refusal> {
+        let config = &self.shared.config;
+        let id = AgentId::try_new(hello.agent_id)?;
+        let labels = StaticLabels::try_new(&hello.labels)?;
+        let max = config.bounds.limits.max_label_bytes;
+        if labels.bytes() > max as usize {
+            return Err(Violation::LabelsTooLong { bytes: labels.bytes(), max }.into());
+        }
+        let schema = self.shared.registry.schemas().find(&hello.schema);
+        if let Some(schema) = &schema {
+            schema.entry().schema().check_static_labels(&labels)?;
+        }
+        let client_no = config.classic.then(|| self.address.port());
+        let newcomer = Newcomer {
+            labels: write_labels(&id, &labels, client_no),
+            id,
+            host_nonce: hello.host_nonce,
+            peer: Arc::clone(&self.peer),
+        };
+        let longest = millis(config.bounds.max_interval);
+        Ok(Agent {
+            newcomer,
+            labels,
+            interval: Millis::from(hello.interval_ms).clamp(MIN_INTERVAL_MS.into(), longest),
+            schema,
+            seat: None,
+            full_due: true,
+            sequence: None,
+            reported: now,
+            challenged: false,
+        })
+    }
+
+    fn welcome(&mut self, mut agent: Box<Agent>, now: Millis, out: &mut Vec<u8>) {
+        agent.reported = now;
+        let welcome = Welcome {
+            version: VERSION,
+            capabilities: 0,
+            session_id: self.peer.session(),
+            interval_ms: u32::try_from(agent.interval).unwrap_or(u32::MAX),
+            limits: self.shared.config.bounds.limits,
+            schema_known: agent.schema.is_some(),
+            extensions: Vec::new(),
+        };
+        send(&Message::Welcome(welcome), out);
+        self.state = State::Open(agent);
+    }
+
+    fn report(&mut self, report: &Report<'_>, now: Millis) -> Result<(), Refusal> {
+        let State::Open(agent) = &mut self.state else { return Ok(()) };
+        agent.check(report)?;
+        let stored = match &agent.seat {
+            Some(seat) if !agent.full_due => seat.store(&report.values),
+            _ => {
+                agent.enter(report, self.address, &self.shared, now)?;
+                self.handshake = None;
+                true
+            }
+        };
+        if !stored {
+            return Err(Refusal::of(Code::Superseded));
+        }
+        agent.sequence = Some(report.sequence);
+        agent.reported = now;
+        self.shared.metrics.reports.inc();
+        debug!(agent = %agent.newcomer.id, sequence = report.sequence, unix_ms = report.unix_ms, "report");
+        Ok(())
+    }
+
+    /// The connection cannot be used any more.
+    pub fn lost(&mut self, ending: Ending) {
+        self.end(ending);
+    }
+
+    fn refuse(&mut self, refusal: &Refusal, out: &mut Vec<u8>) {
+        if self.ending().is_some() {
+            return;
+        }
+        let code = refusal.code;
+        if !refusal.detail.is_empty() {
+            info!(%code, address = %self.address, detail = refusal.detail, "refused");
+        }
+        refusal.write(self.peer.session(), out);
+        self.shared.metrics.rejected(code);
+        self.end(Ending::Rejected(code));
+    }
+
+    /// Takes all that there is of the agent away, before anything else is done or sent.
+    fn end(&mut self, ending: Ending) {
+        let before = std::mem::replace(&mut self.state, State::Ended(ending));
+        let reason = ending.reason();
+        match before {
+            State::Ended(first) => {
+                self.state = State::Ended(first);
+                return;
+            }
+            State::Greeting { .. } => {
+                debug!(address = %self.address, reason, "connection ended before Hello")
+            }
+            State::Challenging { agent, holder, .. } => {
+                holder.withdraw(self.peer.session());
+                info!(agent = %agent.newcomer.id, address = %self.address, reason, "agent not admitted");
+            }
+            State::Open(agent) => {
+                self.shared.registry.leave(&agent.newcomer.id, self.peer.session());
+                info!(agent = %agent.newcomer.id, address = %self.address, reason, "agent gone");
+            }
+        }
+        self.peer.answer(Signal::Vacated);
+        self.handshake = None;
+        self.frames = FrameBuffer::default();
+        self.shared.metrics.closed(reason);
+    }
+}
+
+/// Whatever ends the task ends the session.
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.ending().is_none() {
+            self.end(Ending::Rejected(Code::Draining));
+        }
+    }
+}
+
+impl Agent {
+    fn silent_at(&self) -> Millis {
+        self.reported + SILENT_INTERVALS * self.interval
+    }
+
+    fn declare(&mut self, frame: Frame<'_>, shared: &Shared) -> Result<(), Refusal> {
+        let fingerprint = Fingerprint::of_payload(frame.payload)?;
+        let known = shared.registry.schemas().find(&fingerprint);
+        let schema = if let Some(known) = known {
+            known
+        } else {
+            let schema = Schema::try_from_frame(frame, &shared.config.bounds.limits)?;
+            let skipped = schema.families.iter().filter(|family| family.kind.is_none()).count();
+            shared.metrics.families_skipped.inc_by(skipped as u64);
+            shared
+                .registry
+                .schemas()
+                .intern(fingerprint, schema, frame.payload.len())
+                .map_err(Refusal::of)?
+        };
+        schema.entry().schema().check_static_labels(&self.labels)?;
+        self.schema = Some(schema);
+        self.full_due = true;
+        Ok(())
+    }
+
+    /// Whether the report may follow the one before.
+    fn check(&self, report: &Report<'_>) -> Result<(), Violation> {
+        let Some(schema) = &self.schema else {
+            let when = "before the Schema that Welcome asked for";
+            return Err(Violation::UnexpectedFrame { kind: Kind::Report, when });
+        };
+        if let Some(previous) = self.sequence.filter(|previous| report.sequence <= *previous) {
+            return Err(Violation::SequenceNotRising { sequence: report.sequence, previous });
+        }
+        if self.full_due && !matches!(report.values, Values::All(_)) {
+            return Err(Violation::FullReportRequired);
+        }
+        report.values.check(schema.entry().schema().width)
+    }
+
+    fn enter(
+        &mut self,
+        report: &Report<'_>,
+        address: SocketAddr,
+        shared: &Shared,
+        now: Millis,
+    ) -> Result<(), Refusal> {
+        let Some(schema) = &self.schema else { return Ok(()) };
+        let id = &self.newcomer.id;
+        let entered = shared
+            .registry
+            .enter(&self.newcomer, schema.entry(), &report.values, now)
+            .map_err(Refusal::of)?;
+        for family in &entered.left_off {
+            shared.metrics.family_conflicts.inc();
+            warn!(
+                agent = %id, %family,
+                "family left off the shared pages: its name already means something else there; \
+                 see the agent's own page, or decide its kind under [kinds] in the settings"
+            );
+        }
+        if self.seat.is_none() {
+            info!(agent = %id, %address, series = schema.entry().schema().series, "agent reports");
+        }
+        self.seat = Some(entered.seat);
+        self.full_due = false;
+        Ok(())
+    }
+}
+
+/// The labels that all series of an agent carry, as they stand between the braces.
+fn write_labels(id: &AgentId, labels: &StaticLabels, client_no: Option<u16>) -> Arc<str> {
+    let mut text = format!("agent=\"{id}\"");
+    if let Some(port) = client_no {
+        text.push_str(&format!(",client_no=\"{port}\""));
+    }
+    for (name, value) in labels.iter() {
+        text.push_str(&format!(",{name}=\"{}\"", escape_label_value(value)));
+    }
+    text.into()
+}
+
+fn send(message: &Message<'_>, out: &mut Vec<u8>) {
+    let sent = message.encode(VERSION, out);
+    debug_assert!(sent.is_ok(), "the collector's messages are short");
+}

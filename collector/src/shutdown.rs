@@ -1,0 +1,51 @@
+//! Stopping: agents are asked to leave, then made to; HTTP finishes what is under way.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::peer::Signal;
+use crate::shared::Shared;
+
+/// How long agents that were closed, and scrapes under way, may take to end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Stops accepting, asks every agent to leave within the configured time, and closes those who stay.
+pub(crate) async fn drain(shared: &Shared, accepting: &CancellationToken, agents: &TaskTracker) {
+    shared.start_draining();
+    accepting.cancel();
+    agents.close();
+    info!(
+        connections = shared.peers.len(),
+        seconds = shared.config.drain.as_secs(),
+        "stopping; asking agents to leave"
+    );
+    raise(shared, Signal::Drain);
+    if tokio::time::timeout(shared.config.drain, agents.wait()).await.is_ok() {
+        return;
+    }
+    info!(connections = shared.peers.len(), "closing agents that have not left");
+    raise(shared, Signal::Close);
+    if tokio::time::timeout(LAST_WORDS, agents.wait()).await.is_err() {
+        warn!(connections = shared.peers.len(), "connections were cut off");
+    }
+}
+
+/// Stops serving HTTP.
+pub(crate) async fn stop_http(stop: &CancellationToken, serving: JoinHandle<()>) {
+    stop.cancel();
+    let abort = serving.abort_handle();
+    if tokio::time::timeout(LAST_WORDS, serving).await.is_err() {
+        warn!("scrapes under way were cut off");
+        abort.abort();
+    }
+}
+
+fn raise(shared: &Shared, signal: Signal) {
+    for peer in &shared.peers {
+        peer.raise(signal);
+    }
+}

@@ -1,0 +1,38 @@
+//! The sweep: lets the collector's clock run and wakes the sessions whose deadline has come.
+//!
+//! It takes the place of a timer a connection.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::MissedTickBehavior;
+use tracing::warn;
+
+use crate::shared::Shared;
+
+/// How often deadlines are looked at; all of them are met within this time.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Sweeps for ever.
+pub(crate) async fn sweep(shared: Arc<Shared>) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last = Instant::now();
+    loop {
+        ticks.tick().await;
+        let elapsed = last.elapsed();
+        last += elapsed;
+        let frozen = shared.clock.advance(elapsed, TICK);
+        if !frozen.is_zero() {
+            shared.metrics.frozen_seconds.inc_by(frozen.as_secs_f64());
+            warn!(
+                seconds = frozen.as_secs_f64(),
+                "the collector did not run; agents' deadlines move by as much"
+            );
+        }
+        let now = shared.clock.now();
+        for peer in &shared.peers {
+            peer.sweep(now);
+        }
+    }
+}
