@@ -59,7 +59,8 @@ impl Host {
     pub fn read() -> Self {
         let file = |path: &str| std::fs::read_to_string(path).ok();
         Self {
-            name: sysinfo::System::host_name().ok(),
+            // sysinfo misses a name of the greatest length.
+            name: sysinfo::System::host_name().ok().or_else(|| file("/proc/sys/kernel/hostname")),
             machine_id: file("/etc/machine-id").or_else(|| file("/var/lib/dbus/machine-id")),
             boot_id: file("/proc/sys/kernel/random/boot_id"),
         }

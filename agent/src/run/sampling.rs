@@ -46,14 +46,11 @@ pub(super) async fn sample_on_schedule(
             let readings = sampler.sample(deadline(every)).await;
             newest.send_replace(Some(Sample::new(set, &readings, unix)));
             tokio::select! {
-                () = tokio::time::sleep_until(schedule.next().into()) => {}
-                Ok(()) = interval.changed() => {
-                    if *interval.borrow() != every {
-                        break;
-                    }
+                () = tokio::time::sleep_until(schedule.next().into()) => {
+                    schedule.advance(Instant::now());
                 }
+                Ok(()) = interval.changed() => break,
             }
-            schedule.advance(Instant::now());
         }
     }
 }

@@ -159,7 +159,9 @@ impl<'a> Session<'a> {
                 Event::Welcomed { session_id, interval, schema_known } => {
                     info!(collector = %self.to, session_id, ?interval, schema_known, "connected");
                     self.welcomed = Some(Instant::now());
-                    wanted.send_replace(interval);
+                    // The schedule survives reconnects: only another interval disturbs it.
+                    wanted
+                        .send_if_modified(|wanted| std::mem::replace(wanted, interval) != interval);
                     self.report(samples)?;
                 }
                 Event::Pong { .. } => {}

@@ -72,7 +72,7 @@ impl Source for FilesystemSource {
         let storage = sysinfo::DiskRefreshKind::nothing().with_storage();
         self.disks.refresh_specifics(false, storage);
         let drive = std::env::var("SystemDrive").unwrap_or_else(|_| "C:".to_owned()) + "\\";
-        let mut disks = self.disks.list().iter();
+        let mut disks = self.disks.iter();
         let disk = disks.find(|disk| disk.mount_point() == std::path::Path::new(&drive));
         let disk = disk.ok_or_else(|| SourceError::new("the system drive is not listed"))?;
         let (total, available) = (disk.total_space(), disk.available_space());

@@ -28,21 +28,22 @@ impl Collector {
         Peer { stream, pending: Vec::new() }
     }
 
-    /// The next connection, its Hello heard and answered.
-    pub(crate) fn welcome(&self, schema_known: bool) -> Peer {
+    /// The next connection, its Hello heard and answered; the schema counts as known.
+    pub(crate) fn welcome(&self, interval_ms: u32) -> Peer {
         let mut peer = self.accept();
         peer.hear(|message| assert!(matches!(message, Message::Hello(_)), "{message:?}"));
-        peer.say(&welcome(schema_known));
+        peer.say(&welcome(interval_ms, true));
         peer
     }
 }
 
-pub(crate) fn welcome(schema_known: bool) -> Message<'static> {
+/// A Welcome that asks for reports this often.
+pub(crate) fn welcome(interval_ms: u32, schema_known: bool) -> Message<'static> {
     Message::Welcome(Welcome {
         version: VERSION,
         capabilities: 0,
         session_id: 1,
-        interval_ms: 1_000,
+        interval_ms,
         limits: Limits::default(),
         schema_known,
         extensions: Vec::new(),
