@@ -179,15 +179,13 @@ impl FrameBuffer {
         if self.handed_out {
             *self = Self::default();
         }
-        if self.unfinished.is_empty() {
-            if let Some((header, rest)) = input.split_first_chunk::<HEADER_LEN>() {
-                let header = Header::parse(header, accept)?;
-                if let Some((payload, after)) = rest.split_at_checked(header.len as usize) {
-                    *input = after;
-                    return Ok(Some(Frame { header, payload }));
-                }
-            } else {
-                check_magic(input)?;
+        if self.unfinished.is_empty()
+            && let Some((header, rest)) = input.split_first_chunk::<HEADER_LEN>()
+        {
+            let header = Header::parse(header, accept)?;
+            if let Some((payload, after)) = rest.split_at_checked(header.len as usize) {
+                *input = after;
+                return Ok(Some(Frame { header, payload }));
             }
         }
         self.resume(input, accept)

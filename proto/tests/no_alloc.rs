@@ -73,9 +73,11 @@ fn between_frames_nothing_is_held() {
     let bytes = frame(Values::All(&[0; 4096]));
     let info = measure(|| {
         let mut buffer = FrameBuffer::default();
-        for piece in bytes.chunks(100) {
-            let mut input = piece;
-            while buffer.next(&mut input, ACCEPT).expect("legal").is_some() {}
+        for mut input in bytes.chunks(100) {
+            if buffer.next(&mut input, ACCEPT).expect("legal").is_some() {
+                assert_eq!(buffer.unfinished_len(), None, "the frame is whole");
+                assert!(buffer.next(&mut input, ACCEPT).expect("legal").is_none());
+            }
         }
         assert_eq!(buffer.unfinished_len(), None);
         std::mem::forget(buffer);
@@ -119,10 +121,14 @@ fn a_length_bomb_in_a_small_frame_reserves_little() {
 
 #[test]
 fn a_length_bomb_in_a_large_frame_stays_within_the_budget() {
-    let mut payload = vec![0, 0xfc];
-    payload.extend(1_190_000u32.to_le_bytes());
-    payload.resize(MAX_HELLO_BYTES as usize + 1, 0xff);
-    let worst = bomb(3, &payload);
+    let announced = |families: u32| {
+        let mut payload = vec![0, 0xfc];
+        payload.extend(families.to_le_bytes());
+        payload.resize(MAX_HELLO_BYTES as usize + 1, 0xff);
+        bomb(3, &payload)
+    };
+    let worst = announced(1_190_000);
     assert!(worst > 60_000_000, "the bomb was a dud: {worst}");
     assert!(worst <= DECODE_BUDGET_BYTES as u64, "{worst} bytes");
+    assert_eq!(announced(1_200_000), 0, "more than the budget is not even asked for");
 }

@@ -1,7 +1,7 @@
 //! A message's meaning as JSON, every field by its name in docs/protocol.md. Byte strings are hexadecimal;
 //! floats that JSON cannot say are named.
 
-use fleetgauge_proto::message::{Extension, Label};
+use fleetgauge_proto::message::{Extension, Hello, Label, Reject, Report, Schema, Welcome};
 use fleetgauge_proto::report::{Values, is_absent};
 use fleetgauge_proto::{Fingerprint, Message};
 use serde_json::{Value, json};
@@ -10,78 +10,27 @@ use serde_json::{Value, json};
 /// payload.
 pub(crate) fn meaning(message: &Message<'_>, payload: &[u8]) -> Value {
     let (kind, fields) = match message {
-        Message::Hello(m) => (
-            "Hello",
-            json!({
-                "min_version": m.min_version,
-                "max_version": m.max_version,
-                "capabilities": m.capabilities,
-                "agent_id": m.agent_id,
-                "host_nonce": hex(&m.host_nonce),
-                "process_nonce": hex(&m.process_nonce),
-                "labels": labels(&m.labels),
-                "interval_ms": m.interval_ms,
-                "agent_version": m.agent_version,
-                "schema": hex(&m.schema.0),
-                "credential": m.credential.map(|secret| hex(secret.0)),
-                "extensions": extensions(&m.extensions),
-            }),
-        ),
-        Message::Welcome(m) => (
-            "Welcome",
-            json!({
-                "version": m.version,
-                "capabilities": m.capabilities,
-                "session_id": m.session_id,
-                "interval_ms": m.interval_ms,
-                "limits": {
-                    "max_payload_bytes": m.limits.max_payload_bytes,
-                    "max_families": m.limits.max_families,
-                    "max_series": m.limits.max_series,
-                    "max_values": m.limits.max_values,
-                    "max_label_bytes": m.limits.max_label_bytes,
-                },
-                "schema_known": m.schema_known,
-                "extensions": extensions(&m.extensions),
-            }),
-        ),
-        Message::Schema(m) => {
-            let families = m
-                .families
-                .iter()
-                .map(|f| json!({"name": f.name, "kind": f.kind, "unit": f.unit, "help": f.help}));
-            let series = m.series.iter().map(|s| {
-                json!({
-                    "family": s.family,
-                    "width": s.width,
-                    "parameters": s.parameters.iter().copied().map(float).collect::<Vec<_>>(),
-                    "labels": labels(&s.labels),
-                })
+        Message::Hello(m) => ("Hello", hello(m)),
+        Message::Welcome(m) => ("Welcome", welcome(m)),
+        Message::Schema(m) => ("Schema", schema(m)),
+        Message::Report(m) => {
+            let Report { stream, sequence, unix_ms, .. } = m;
+            let values = values(&m.values);
+            let fields = json!({
+                "stream": stream, "sequence": sequence, "unix_ms": unix_ms, "values": values,
             });
-            let (families, series): (Vec<_>, Vec<_>) = (families.collect(), series.collect());
-            ("Schema", json!({"stream": m.stream, "families": families, "series": series}))
+            ("Report", fields)
         }
-        Message::Report(m) => (
-            "Report",
-            json!({
-                "stream": m.stream,
-                "sequence": m.sequence,
-                "unix_ms": m.unix_ms,
-                "values": values(&m.values),
-            }),
-        ),
         Message::Ping(m) => ("Ping", json!({"token": m.token})),
         Message::Pong(m) => ("Pong", json!({"token": m.token})),
         Message::Drain(m) => ("Drain", json!({"delay_ms": m.delay_ms, "target": m.target})),
-        Message::Reject(m) => (
-            "Reject",
-            json!({
-                "stream": m.stream,
-                "code": m.code,
-                "text": m.text,
-                "retry_after_ms": m.retry_after_ms,
-            }),
-        ),
+        Message::Reject(m) => {
+            let Reject { stream, code, text, retry_after_ms } = m;
+            let fields = json!({
+                "stream": stream, "code": code, "text": text, "retry_after_ms": retry_after_ms,
+            });
+            ("Reject", fields)
+        }
         Message::Bye(m) => ("Bye", json!({"stream": m.stream, "reason": m.reason})),
         Message::Skipped(kind) => ("skippable", json!({"kind": kind, "payload": hex(payload)})),
     };
@@ -91,6 +40,58 @@ pub(crate) fn meaning(message: &Message<'_>, payload: &[u8]) -> Value {
         meaning["fingerprint"] = json!(hex(&fingerprint.0));
     }
     meaning
+}
+
+fn hello(m: &Hello<'_>) -> Value {
+    json!({
+        "min_version": m.min_version,
+        "max_version": m.max_version,
+        "capabilities": m.capabilities,
+        "agent_id": m.agent_id,
+        "host_nonce": hex(&m.host_nonce),
+        "process_nonce": hex(&m.process_nonce),
+        "labels": labels(&m.labels),
+        "interval_ms": m.interval_ms,
+        "agent_version": m.agent_version,
+        "schema": hex(&m.schema.0),
+        "credential": m.credential.map(|secret| hex(secret.0)),
+        "extensions": extensions(&m.extensions),
+    })
+}
+
+fn welcome(m: &Welcome<'_>) -> Value {
+    json!({
+        "version": m.version,
+        "capabilities": m.capabilities,
+        "session_id": m.session_id,
+        "interval_ms": m.interval_ms,
+        "limits": {
+            "max_payload_bytes": m.limits.max_payload_bytes,
+            "max_families": m.limits.max_families,
+            "max_series": m.limits.max_series,
+            "max_values": m.limits.max_values,
+            "max_label_bytes": m.limits.max_label_bytes,
+        },
+        "schema_known": m.schema_known,
+        "extensions": extensions(&m.extensions),
+    })
+}
+
+fn schema(m: &Schema<'_>) -> Value {
+    let families = m
+        .families
+        .iter()
+        .map(|f| json!({"name": f.name, "kind": f.kind, "unit": f.unit, "help": f.help}));
+    let series = m.series.iter().map(|s| {
+        json!({
+            "family": s.family,
+            "width": s.width,
+            "parameters": s.parameters.iter().copied().map(float).collect::<Vec<_>>(),
+            "labels": labels(&s.labels),
+        })
+    });
+    let (families, series): (Vec<_>, Vec<_>) = (families.collect(), series.collect());
+    json!({"stream": m.stream, "families": families, "series": series})
 }
 
 fn labels(labels: &[Label<'_>]) -> Vec<Value> {

@@ -1,8 +1,12 @@
 //! What holds for all messages, all byte strings and all ways to cut them.
 
 use fleetgauge_proto::frame::Header;
+use fleetgauge_proto::limits::MAX_TEXT_BYTES;
+use fleetgauge_proto::message::{self, Family, Label};
 use fleetgauge_proto::report::{ABSENT, Values, is_absent, write_all, write_changed};
-use fleetgauge_proto::{Code, FrameBuffer, Message, Violation};
+use fleetgauge_proto::{
+    AgentId, Code, FrameBuffer, Limits, Message, StaticLabels, Violation, schema,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -141,6 +145,25 @@ proptest! {
         decoded.encode(1, &mut again).expect("fits");
         prop_assert_eq!(&again, &frame);
         prop_assert!(input.is_empty());
+    }
+
+    #[test]
+    fn whatever_a_name_is_its_refusal_fits_a_reject(name in vec(any::<char>(), 0..300)) {
+        let name = String::from_iter(name);
+        let label = [Label { name: &name, value: "" }];
+        let family = Family { name: &name, kind: 1, unit: &name, help: "" };
+        let schema = schema::Schema::try_new(
+            &message::Schema { stream: 0, families: vec![family], series: vec![] },
+            &Limits::default(),
+        );
+        for refused in [
+            AgentId::try_new(&name).err(),
+            StaticLabels::try_new(&label).err(),
+            schema.err(),
+        ] {
+            let text = refused.map_or_else(String::new, |violation| violation.to_string());
+            prop_assert!(text.len() <= MAX_TEXT_BYTES, "{}", text);
+        }
     }
 
     #[test]

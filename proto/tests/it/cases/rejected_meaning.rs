@@ -310,6 +310,7 @@ fn values() -> Vec<Rejected> {
         all("all_too_few", "Five values where six belong.", 6, le(&[0.0; 5])),
         all("all_too_many", "Seven values where six belong.", 6, le(&[0.0; 7])),
         all("all_part", "47 bytes where 48 belong.", 6, le(&[0.0; 6])[..47].to_vec()),
+        all("all_part_more", "49 bytes where 48 belong.", 6, vec![0; 49]),
         changed("changed_too_few", count, "Two bits, one value.", 6, &[0b11], &[0.0]),
         changed("changed_too_many", count, "No bit, one value.", 6, &[0], &[0.0]),
         changed("bitmap_too_short", bitmap, "Nine values need two bytes.", 9, &[0], &[]),
