@@ -1,0 +1,115 @@
+//! Encoding and decoding, against the JSON of the program that this one replaces.
+
+use std::hint::black_box;
+
+use criterion::Criterion;
+use fleetgauge_benches::{Clock, CpuTime, SERIES, criterion, schema};
+use fleetgauge_proto::message::{Hello, Label, Report};
+use fleetgauge_proto::report::{Values, write_all, write_changed};
+use fleetgauge_proto::{Accept, Fingerprint, FrameBuffer, Message, VERSION};
+use serde::{Deserialize, Serialize};
+
+const ACCEPT: Accept = Accept { version: VERSION, max_payload_bytes: 1 << 20 };
+const BEFORE: [f64; SERIES] = [0.25, 0.5, 3.4e10, 6.8e10, 0.5, 3.4e10];
+const NOW: [f64; SERIES] = [0.31, 0.5, 3.1e10, 6.8e10, 0.54, 3.7e10];
+
+/// A record of the old program.
+#[derive(Serialize, Deserialize)]
+struct OldRecord {
+    cpu: f64,
+    ram: f64,
+    disk: f64,
+    ram_total: f64,
+    ram_available: f64,
+    ram_used: f64,
+    client_no: u16,
+}
+
+fn encode(message: &Message<'_>) -> Vec<u8> {
+    let mut frame = Vec::new();
+    message.encode(VERSION, &mut frame).expect("it fits a frame");
+    frame
+}
+
+fn both_ways(c: &mut Criterion<CpuTime>, name: &str, message: &Message<'_>) {
+    let frame = encode(message);
+    let mut out = Vec::with_capacity(frame.len());
+    c.bench_function(&format!("encode/{name}"), |b| {
+        b.iter(|| {
+            out.clear();
+            black_box(message).encode(VERSION, &mut out)
+        });
+    });
+    let mut frames = FrameBuffer::default();
+    c.bench_function(&format!("decode/{name}"), |b| {
+        b.iter(|| {
+            let mut input = black_box(frame.as_slice());
+            let frame = frames.next(&mut input, ACCEPT)?.expect("a whole frame");
+            Message::decode(frame).map(|message| {
+                black_box(&message);
+            })
+        });
+    });
+}
+
+fn main() {
+    let mut c = criterion(Clock::Thread);
+    let hello = Message::Hello(Hello {
+        min_version: 1,
+        max_version: 1,
+        capabilities: 0,
+        agent_id: "web-000001.example",
+        host_nonce: [1; 16],
+        process_nonce: [2; 16],
+        labels: vec![Label { name: "role", value: "web" }],
+        interval_ms: 15_000,
+        agent_version: "0.1.0",
+        schema: Fingerprint([3; 16]),
+        credential: None,
+        extensions: Vec::new(),
+    });
+    both_ways(&mut c, "hello", &hello);
+    both_ways(&mut c, "schema", &Message::Schema(schema()));
+    let (mut all, mut bitmap, mut changed) = (Vec::new(), Vec::new(), Vec::new());
+    write_all(&NOW, &mut all);
+    write_changed(&BEFORE, &NOW, &mut bitmap, &mut changed);
+    let report = |values| Report { stream: 0, sequence: 240, unix_ms: 1_800_000_000_000, values };
+    let full = report(Values::All(&all));
+    let partial = report(Values::Changed { bitmap: &bitmap, values: &changed });
+    both_ways(&mut c, "report_all", &Message::Report(full));
+    both_ways(&mut c, "report_changed", &Message::Report(partial));
+    let mut row = BEFORE;
+    c.bench_function("check_and_store/report_all", |b| {
+        b.iter(|| {
+            black_box(&full.values).check(SERIES).map(|()| full.values.apply(black_box(&mut row)))
+        });
+    });
+
+    let old = OldRecord {
+        cpu: 31.0,
+        ram: 54.2,
+        disk: 50.1,
+        ram_total: 6.8e10,
+        ram_available: 3.1e10,
+        ram_used: 3.7e10,
+        client_no: 50_123,
+    };
+    let mut out = Vec::new();
+    c.bench_function("encode/old_json", |b| {
+        b.iter(|| {
+            out.clear();
+            serde_json::to_writer(&mut out, black_box(&old))
+        });
+    });
+    let json = serde_json::to_vec(&old).expect("a record is JSON");
+    c.bench_function("decode/old_json", |b| {
+        b.iter(|| serde_json::from_slice::<OldRecord>(black_box(&json)));
+    });
+    println!(
+        "bytes: report_all {}, report_changed {}, old_json {}",
+        encode(&Message::Report(full)).len(),
+        encode(&Message::Report(partial)).len(),
+        json.len()
+    );
+    c.final_summary();
+}

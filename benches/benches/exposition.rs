@@ -1,0 +1,70 @@
+//! A scrape: copying the registry and writing its page, in nanoseconds a line, against prometheus-client's
+//! `Family` holding the same series.
+
+use std::hint::black_box;
+
+use criterion::{BenchmarkId, SamplingMode, Throughput};
+use fleetgauge_benches::{Clock, Fleet, SERIES, criterion};
+use fleetgauge_collector::exposition::{Broken, Format, Gzip, Sink, render};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// Takes the page as a fast reader would.
+struct Discard;
+
+impl Sink for Discard {
+    fn chunk(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+        black_box(bytes);
+        Ok(())
+    }
+}
+
+type FloatGauge = Gauge<f64, std::sync::atomic::AtomicU64>;
+
+fn client_registry(agents: usize) -> Registry {
+    let mut registry = Registry::default();
+    for series in 0..SERIES {
+        let family = Family::<Vec<(String, String)>, FloatGauge>::default();
+        for agent in 0..agents {
+            let labels = vec![("agent".to_owned(), format!("web-{agent:06}.example"))];
+            family.get_or_create(&labels).set(agent as f64 / 997.0);
+        }
+        registry.register(format!("host_gauge_{series}"), "A gauge", family);
+    }
+    registry
+}
+
+fn main() {
+    let mut c = criterion(Clock::Thread);
+    let mut group = c.benchmark_group("exposition");
+    group.sample_size(10).sampling_mode(SamplingMode::Flat);
+    for agents in [1_000, 10_000, 100_000] {
+        group.throughput(Throughput::Elements((agents * SERIES) as u64));
+        let fleet = Fleet::new(agents);
+        group.bench_function(BenchmarkId::new("snapshot", agents), |b| {
+            b.iter(|| fleet.registry.snapshot());
+        });
+        group.bench_function(BenchmarkId::new("snapshot_and_render", agents), |b| {
+            b.iter(|| render(&fleet.registry.snapshot(), Format::Text, &mut Discard));
+        });
+        group.bench_function(BenchmarkId::new("snapshot_render_gzip", agents), |b| {
+            b.iter(|| {
+                let mut discard = Discard;
+                let mut gzip = Gzip::new(&mut discard);
+                render(&fleet.registry.snapshot(), Format::Text, &mut gzip)?;
+                gzip.finish()
+            });
+        });
+        drop(fleet);
+        let registry = client_registry(agents);
+        group.bench_function(BenchmarkId::new("prometheus_client_family", agents), |b| {
+            b.iter(|| {
+                let mut page = String::new();
+                prometheus_client::encoding::text::encode(&mut page, &registry).map(|()| page.len())
+            });
+        });
+    }
+    group.finish();
+    c.final_summary();
+}

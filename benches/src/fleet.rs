@@ -1,0 +1,114 @@
+//! A registry full of agents.
+
+use std::sync::Arc;
+
+use fleetgauge_collector::peer::Peer;
+use fleetgauge_collector::registry::{Newcomer, Pinned, Registry, Room, Seat};
+use fleetgauge_proto::message::{Family, Schema as SchemaMessage, Series};
+use fleetgauge_proto::report::{Values, write_all};
+use fleetgauge_proto::schema::{self, FamilyKind};
+use fleetgauge_proto::{AgentId, Limits, Schema};
+
+/// Series an agent, as many as the basic metric set has.
+pub const SERIES: usize = 6;
+
+const FAMILIES: [(&str, &str); SERIES] = [
+    ("host_cpu_usage_ratio", "ratio"),
+    ("host_filesystem_usage_ratio", "ratio"),
+    ("host_memory_available_bytes", "bytes"),
+    ("host_memory_total_bytes", "bytes"),
+    ("host_memory_usage_ratio", "ratio"),
+    ("host_memory_used_bytes", "bytes"),
+];
+
+/// The schema of six gauges, as it is sent.
+#[must_use]
+pub fn schema() -> SchemaMessage<'static> {
+    let family = |(name, unit)| Family {
+        name,
+        kind: FamilyKind::Gauge as u8,
+        unit,
+        help: "A gauge of the basic metric set.",
+    };
+    let series = |family| Series { family, width: 1, parameters: Vec::new(), labels: Vec::new() };
+    SchemaMessage {
+        stream: 0,
+        families: FAMILIES.into_iter().map(family).collect(),
+        series: (0..SERIES as u32).map(series).collect(),
+    }
+}
+
+/// Agents in a registry.
+#[derive(Debug)]
+pub struct Fleet {
+    /// The registry.
+    pub registry: Registry,
+    /// Where each agent's reports go.
+    pub seats: Vec<Seat>,
+    schema: Pinned,
+}
+
+impl Fleet {
+    /// So many agents, each with values of its own.
+    ///
+    /// # Panics
+    /// The registry refuses what it must accept.
+    #[must_use]
+    pub fn new(agents: usize) -> Self {
+        let registry = Registry::new(Room { schemas: 16, bytes: 1 << 20 }, Default::default());
+        let message = schema();
+        let (frame, fingerprint) = schema::encode(&message).expect("six gauges fit a frame");
+        let legal = Schema::try_new(&message, &Limits::default()).expect("six gauges are legal");
+        let pinned = registry.schemas().intern(fingerprint, legal, frame.len());
+        let schema = pinned.expect("an empty store has room");
+        let mut fleet = Self { registry, seats: Vec::new(), schema };
+        fleet.seats = (0..agents).map(|number| fleet.connect(number)).collect();
+        fleet
+    }
+
+    /// Connects the agent with this number.
+    ///
+    /// # Panics
+    /// Another host holds its id.
+    #[must_use]
+    pub fn connect(&self, number: usize) -> Seat {
+        let values = values(number);
+        let entered = self.registry.enter(
+            &newcomer(number),
+            self.schema.entry(),
+            &Values::All(&values),
+            number as u64,
+        );
+        entered.expect("nobody else holds the id").seat
+    }
+
+    /// Takes the agent with this number away; whether it was there.
+    #[must_use]
+    pub fn disconnect(&self, number: usize) -> bool {
+        self.registry.leave(&id(number), number as u64)
+    }
+}
+
+fn id(number: usize) -> AgentId {
+    AgentId::try_new(&format!("web-{number:06}.example")).expect("a legal id")
+}
+
+fn newcomer(number: usize) -> Newcomer {
+    let id = id(number);
+    Newcomer {
+        labels: Arc::from(format!("agent=\"{id}\"")),
+        id,
+        host_nonce: [1; 16],
+        peer: Peer::new(number as u64, u64::MAX),
+    }
+}
+
+/// Plausible values: three ratios and three sizes.
+fn values(number: usize) -> Vec<u8> {
+    let share = (number % 997) as f64 / 997.0;
+    let total = 68_719_476_736.0;
+    let used = (total * share).floor();
+    let mut bytes = Vec::new();
+    write_all(&[share * 0.9, share, total - used, total, used / total, used], &mut bytes);
+    bytes
+}
