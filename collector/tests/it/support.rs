@@ -1,0 +1,21 @@
+//! What the tests share: a collector in this process, an agent made of frames, an HTTP client that sees how an
+//! answer ends.
+
+pub(crate) mod agent;
+pub(crate) mod collector;
+pub(crate) mod frames;
+pub(crate) mod http;
+
+use std::time::{Duration, Instant};
+
+/// How long a test waits for what ought to happen at once.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Asks until it is so.
+pub(crate) fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < PATIENCE, "{what} never came to be");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

@@ -1,0 +1,189 @@
+//! An agent over a real socket that does exactly what it is told.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+
+use fleetgauge_proto::frame::{HEADER_LEN, Header};
+use fleetgauge_proto::message::Label;
+use fleetgauge_proto::{Accept, Code, Frame, Message};
+
+use super::PATIENCE;
+use super::frames::{self, SchemaFrame, frame, hello, ping};
+
+/// What the collector says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Heard {
+    Welcome {
+        interval_ms: u32,
+        schema_known: bool,
+    },
+    Reject {
+        code: Code,
+        text: String,
+        retry_after_ms: Option<u32>,
+    },
+    Ping(u64),
+    Pong(u64),
+    Drain {
+        delay_ms: u32,
+    },
+    /// The end of the stream.
+    Closed,
+    /// The end of the connection.
+    Reset,
+}
+
+/// Who an agent says it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Who<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) host: u8,
+    pub(crate) labels: Vec<Label<'a>>,
+    pub(crate) interval_ms: u32,
+}
+
+/// The agent of this name on a host of its own.
+pub(crate) fn who(id: &str) -> Who<'_> {
+    Who { id, host: 1, labels: Vec::new(), interval_ms: 15_000 }
+}
+
+impl Who<'_> {
+    pub(crate) fn on_host(self, host: u8) -> Self {
+        Self { host, ..self }
+    }
+
+    pub(crate) fn hello(&self, schema: &SchemaFrame) -> Vec<u8> {
+        let mut hello = hello(self.id, self.host, schema.fingerprint);
+        hello.labels.clone_from(&self.labels);
+        hello.interval_ms = self.interval_ms;
+        frame(&Message::Hello(hello))
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Agent {
+    pub(crate) stream: TcpStream,
+    pub(crate) sequence: u64,
+}
+
+impl Agent {
+    /// A connection that has said nothing.
+    pub(crate) fn connect(collector: SocketAddr) -> Self {
+        let stream = TcpStream::connect(collector).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self { stream, sequence: 0 }
+    }
+
+    /// A connection that has said Hello.
+    pub(crate) fn greet(collector: SocketAddr, who: &Who<'_>, schema: &SchemaFrame) -> Self {
+        let mut agent = Self::connect(collector);
+        agent.send(&who.hello(schema));
+        agent
+    }
+
+    /// An agent that is welcomed and has said what it reports.
+    pub(crate) fn open(collector: SocketAddr, who: &Who<'_>, schema: &SchemaFrame) -> Self {
+        let mut agent = Self::greet(collector, who, schema);
+        agent.expect_welcome(schema);
+        agent
+    }
+
+    /// An agent whose first report is taken in.
+    pub(crate) fn join(
+        collector: SocketAddr,
+        who: &Who<'_>,
+        schema: &SchemaFrame,
+        values: &[f64],
+    ) -> Self {
+        let mut agent = Self::open(collector, who, schema);
+        agent.report(values);
+        agent
+    }
+
+    pub(crate) fn expect_welcome(&mut self, schema: &SchemaFrame) {
+        match self.hear() {
+            Heard::Welcome { schema_known: true, .. } => {}
+            Heard::Welcome { .. } => self.send(&schema.bytes),
+            other => panic!("not welcomed: {other:?}"),
+        }
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    /// Sends all values and waits until they are taken in.
+    pub(crate) fn report(&mut self, values: &[f64]) {
+        self.sequence += 1;
+        self.send(&frames::report(self.sequence, values));
+        self.settle();
+    }
+
+    /// Waits until the collector has dealt with all that was sent.
+    pub(crate) fn settle(&mut self) {
+        let token = 1_000_000 + self.sequence;
+        self.send(&ping(token));
+        assert_eq!(self.hear(), Heard::Pong(token));
+    }
+
+    /// Says no more.
+    pub(crate) fn finish(&mut self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Closes so that the other end sees a broken connection.
+    pub(crate) fn reset(self) {
+        socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    }
+
+    pub(crate) fn hear(&mut self) -> Heard {
+        let mut header = [0; HEADER_LEN];
+        match self.stream.read_exact(&mut header) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Heard::Closed,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Heard::Reset,
+            Err(error) => panic!("heard nothing: {error}"),
+        }
+        let accept = Accept { version: 1, max_payload_bytes: 16 * 1024 };
+        let header = Header::parse(&header, accept).unwrap();
+        let mut payload = vec![0; header.len as usize];
+        self.stream.read_exact(&mut payload).unwrap();
+        match Message::decode(Frame { header, payload: &payload }).unwrap() {
+            Message::Welcome(m) => {
+                Heard::Welcome { interval_ms: m.interval_ms, schema_known: m.schema_known }
+            }
+            Message::Reject(m) => Heard::Reject {
+                code: Code::from_u16(m.code).unwrap(),
+                text: m.text.to_owned(),
+                retry_after_ms: m.retry_after_ms,
+            },
+            Message::Ping(m) => Heard::Ping(m.token),
+            Message::Pong(m) => Heard::Pong(m.token),
+            Message::Drain(m) => Heard::Drain { delay_ms: m.delay_ms },
+            other => panic!("a collector does not say {other:?}"),
+        }
+    }
+
+    /// Hears a Reject and the end of the stream; the Reject's text and when to come again.
+    pub(crate) fn expect_reject(&mut self, expected: Code) -> (String, Option<u32>) {
+        let told = self.expect_code(expected);
+        assert_eq!(self.hear(), Heard::Closed, "after {expected}");
+        told
+    }
+
+    /// Hears a Reject, whatever comes before it but a Welcome.
+    pub(crate) fn expect_code(&mut self, expected: Code) -> (String, Option<u32>) {
+        loop {
+            match self.hear() {
+                Heard::Ping(_) | Heard::Pong(_) | Heard::Drain { .. } => {}
+                Heard::Reject { code, text, retry_after_ms } => {
+                    assert_eq!(code, expected, "{text}");
+                    return (text, retry_after_ms);
+                }
+                other => panic!("{other:?} instead of {expected}"),
+            }
+        }
+    }
+}

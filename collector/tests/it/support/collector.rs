@@ -1,0 +1,116 @@
+//! A collector in this process, on a runtime of its own.
+
+use std::net::SocketAddr;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use fleetgauge_collector::{Config, Listeners};
+use tokio::sync::oneshot;
+
+use super::http::{self, Answer};
+
+#[derive(Debug)]
+pub(crate) struct Collector {
+    pub(crate) agents: SocketAddr,
+    pub(crate) http: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Free ports, and no patience with agents when it stops.
+pub(crate) fn config() -> Config {
+    Config { drain: Duration::ZERO, ..Config::default() }
+}
+
+impl Collector {
+    pub(crate) fn start() -> Self {
+        Self::with(config())
+    }
+
+    pub(crate) fn with(config: Config) -> Self {
+        let listeners = Listeners::bind(&config).unwrap();
+        let agents = listeners.agent_addresses().unwrap()[0];
+        let http = listeners.http.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            let mut runtime = tokio::runtime::Builder::new_multi_thread();
+            let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
+            let stopped = async { drop(stopped.await) };
+            runtime.block_on(fleetgauge_collector::run(config, listeners, stopped)).unwrap();
+        });
+        Self { agents, http, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// Tells it to stop, without waiting for that.
+    pub(crate) fn stop(&mut self) {
+        self.stop = None;
+    }
+
+    pub(crate) fn get(&self, path: &str, headers: &[&str]) -> Answer {
+        http::request(self.http, "GET", path, headers)
+    }
+
+    /// A page in the older format, which must be whole.
+    pub(crate) fn page_at(&self, path: &str) -> Page {
+        let answer = self.get(path, &[]);
+        assert_eq!((answer.status, answer.whole), (200, true), "{path}");
+        Page(answer.text())
+    }
+
+    /// All agents' series.
+    pub(crate) fn page(&self) -> Page {
+        self.page_at("/metrics/agents")
+    }
+
+    /// One of the collector's own figures; 0 if it is not there.
+    pub(crate) fn figure(&self, series: &str) -> f64 {
+        self.page_at("/metrics/self").value(series).unwrap_or_default()
+    }
+
+    pub(crate) fn rejects(&self, code: &str) -> f64 {
+        self.figure(&format!("fleetgauge_rejects_total{{code=\"{code}\"}}"))
+    }
+
+    pub(crate) fn closed(&self, reason: &str) -> f64 {
+        self.figure(&format!("fleetgauge_connections_closed_total{{reason=\"{reason}\"}}"))
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        self.stop();
+        let ended = self.thread.take().map(JoinHandle::join);
+        if !std::thread::panicking() {
+            assert!(matches!(ended, Some(Ok(()))), "the collector panicked");
+        }
+    }
+}
+
+/// A page in the older format.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Page(pub(crate) String);
+
+impl Page {
+    /// Series as written, and their values.
+    pub(crate) fn samples(&self) -> impl Iterator<Item = (&str, f64)> {
+        let lines = self.0.lines().filter(|line| !line.starts_with('#'));
+        lines.map(|line| {
+            let (series, value) = line.rsplit_once(' ').unwrap();
+            (series, value.parse().unwrap())
+        })
+    }
+
+    pub(crate) fn value(&self, series: &str) -> Option<f64> {
+        self.samples().find(|(own, _)| *own == series).map(|(_, value)| value)
+    }
+
+    /// The values of all series of an agent.
+    pub(crate) fn values_of(&self, agent: &str) -> Vec<f64> {
+        let label = format!("agent=\"{agent}\"");
+        self.samples().filter(|(series, _)| series.contains(&label)).map(|(_, v)| v).collect()
+    }
+
+    pub(crate) fn shows(&self, agent: &str) -> bool {
+        !self.values_of(agent).is_empty()
+    }
+}
