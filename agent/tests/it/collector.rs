@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use fleetgauge_proto::message::{Message, Welcome};
@@ -23,7 +24,10 @@ impl Collector {
 
     /// The next connection.
     pub(crate) fn accept(&self) -> Peer {
-        let (stream, _) = self.0.accept().unwrap();
+        let (tell, accepted) = mpsc::channel();
+        let listener = self.0.try_clone().unwrap();
+        std::thread::spawn(move || tell.send(listener.accept()));
+        let (stream, _) = accepted.recv_timeout(PATIENCE).unwrap().unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Peer { stream, pending: Vec::new() }
     }
