@@ -1,1 +1,80 @@
-fn main() {}
+//! The load test's program: which command, in a runtime, to an exit code.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use fleetgauge_loadtest::cli::{Cli, Command, RunArgs};
+use fleetgauge_loadtest::{demo, run, serve};
+use tracing::level_filters::LevelFilter;
+
+/// sysexits.h EX_USAGE: a flag is wrong.
+const EXIT_BAD_FLAG: u8 = 64;
+/// What a shell makes of a program that Ctrl-C has ended.
+const EXIT_INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(other) => {
+            let _ = other.print();
+            return ExitCode::from(if other.use_stderr() { EXIT_BAD_FLAG } else { 0 });
+        }
+    };
+    log_to_stderr();
+    match serve(&cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "fleetgauge-loadtest: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn serve(command: &Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(args) => return judged(args).await,
+        Command::Demo(args) => demo::demo(args).await?,
+        Command::Collector => serve::collector().await?,
+        Command::Agent(args) => serve::agent(args).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn judged(args: &RunArgs) -> anyhow::Result<ExitCode> {
+    // Before the run, so that its figures are not lost to a directory that does not exist.
+    let report = match args.report.as_ref().map(File::create).transpose() {
+        Ok(report) => report,
+        Err(error) => {
+            let _ =
+                writeln!(io::stderr(), "fleetgauge-loadtest: --report cannot be written: {error}");
+            return Ok(ExitCode::from(EXIT_BAD_FLAG));
+        }
+    };
+    let summary = tokio::select! {
+        summary = run::run(args) => summary?,
+        _ = tokio::signal::ctrl_c() => {
+            let _ = writeln!(io::stderr(), "fleetgauge-loadtest: stopped early by Ctrl-C: no verdict");
+            return Ok(ExitCode::from(EXIT_INTERRUPTED));
+        }
+    };
+    let _ = writeln!(io::stdout(), "{summary}");
+    if let Some(mut report) = report {
+        let json = serde_json::to_string_pretty(&summary)?;
+        writeln!(report, "{json}").context("writing the report")?;
+    }
+    Ok(if summary.verdict.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Only what somebody should know of: a fleet's coming and going is no news here.
+fn log_to_stderr() {
+    tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::WARN)
+        .with_target(false)
+        .with_writer(io::stderr)
+        .log_internal_errors(false)
+        .init();
+}

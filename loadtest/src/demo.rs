@@ -1,0 +1,178 @@
+//! The demo: a collector, this host's agent, and a simulated fleet to look at, until Ctrl-C.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use fleetgauge_agent::metrics::MetricSet;
+use fleetgauge_agent::profile::EncodedSchema;
+use fleetgauge_collector::{Config, Listeners};
+use fleetgauge_proto::AgentId;
+use indicatif::ProgressBar;
+use tokio::sync::oneshot;
+use tokio::time::{interval, sleep};
+
+use crate::child;
+use crate::cli::{AgentArgs, DemoArgs};
+use crate::fleet::{Fleet, Shared};
+use crate::member::Source;
+use crate::room;
+use crate::run::profile;
+use crate::serve::{DEMO_INTERVAL, host_id};
+use crate::tally::get;
+use crate::walk::Walk;
+
+/// Where a collector is unless somebody says otherwise.
+const AGENTS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 45678);
+const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1234);
+/// The share of the fleet that leaves in a second, to be back within three.
+const CHURN: f64 = 0.005;
+/// Agents started in a second: slow enough to be seen coming.
+const RAMP: f64 = 200.0;
+/// How long this host's agent stays away when it was killed: long enough for somebody to look.
+const AGENT_PAUSE: Duration = Duration::from_secs(15);
+/// Between two drawings of the status line.
+const TICK: Duration = Duration::from_millis(500);
+/// What the simulated hosts are called.
+const ROLES: [&str; 5] = ["web", "db", "cache", "queue", "build"];
+
+/// Shows the demo until Ctrl-C.
+///
+/// # Errors
+/// No room, or no free ports.
+pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
+    room::raise_file_limit().context("raising the limit on open files")?;
+    room::check(2 * args.agents, false)?;
+    let config =
+        Config { listen: vec![AGENTS], http: HTTP, classic: args.classic, ..Config::default() };
+    let mut notes = String::new();
+    let (config, listeners) = listen(config, &mut notes)?;
+    let agents = *listeners.agent_addresses()?.first().context("no address for agents")?;
+    let http = listeners.http.local_addr()?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let collector = tokio::spawn(fleetgauge_collector::run(config, listeners, async {
+        let _ = stopped.await;
+    }));
+    let bar = ProgressBar::new_spinner();
+    let host = AgentArgs { collector: agents, classic: args.classic };
+    let mut fleet = Fleet::new(args.agents, agents, CHURN);
+    let shared = fleet.shared().clone();
+    tokio::select! {
+        shown = async {
+            let real = HostAgent::start(host, &bar)?;
+            bar.println(format!("{notes}{}", welcome(args, http, &real)));
+            tokio::join!(simulate(&mut fleet, args), real.keep(), show_status(&bar, &shared));
+            anyhow::Ok(())
+        } => shown?,
+        pressed = tokio::signal::ctrl_c() => pressed?,
+    }
+    bar.finish_with_message("stopping");
+    fleet.leave().await;
+    let _ = stop.send(());
+    Ok(collector.await??)
+}
+
+/// Binds the usual addresses, or free ones in place of those that are taken.
+fn listen(mut config: Config, notes: &mut String) -> anyhow::Result<(Config, Listeners)> {
+    for (address, what) in [(&mut config.listen[0], "agents"), (&mut config.http, "HTTP")] {
+        if std::net::TcpListener::bind(*address).is_err() {
+            writeln!(
+                notes,
+                "{address} is taken by another program: {what} on a free port instead"
+            )?;
+            address.set_port(0);
+        }
+    }
+    let listeners = Listeners::bind(&config)?;
+    Ok((config, listeners))
+}
+
+fn welcome(args: &DemoArgs, http: SocketAddr, real: &HostAgent<'_>) -> String {
+    let page = format!("http://{http}/metrics");
+    let cpu = if args.classic { "cpu" } else { "host_cpu_usage_ratio" };
+    let (host, count) = (&real.id, args.agents);
+    let pid = real.process.id().map_or_else(|| "?".to_owned(), |pid| pid.to_string());
+    format!(
+        "
+  This host ({host}) and {count} simulated ones report to a collector.
+
+  open   {page}          all series
+         {page}/agents   those of the agents
+         {page}/self     the collector's own
+  try    curl -s {page} | grep '^{cpu}{{'
+  kill   kill -9 {pid}
+         curl -s {page} | grep -c '\"{host}\"'      gone at the next scrape; back after {} s
+  stop   Ctrl-C
+",
+        AGENT_PAUSE.as_secs()
+    )
+}
+
+async fn simulate(fleet: &mut Fleet, args: &DemoArgs) {
+    let set = if args.classic { MetricSet::Classic } else { MetricSet::Basic };
+    let schema = EncodedSchema::of(set).map(Arc::new);
+    let schema = schema.unwrap_or_else(|bad| unreachable!("both sets are legal: {bad}"));
+    let seed = fastrand::u64(..);
+    let make = |agent: usize| {
+        let (role, number) = (ROLES[agent % ROLES.len()], agent / ROLES.len() + 1);
+        let id = AgentId::try_new(&format!("{role}-{number:02}.demo"));
+        let id = id.unwrap_or_else(|bad| unreachable!("roles and numbers are legal: {bad}"));
+        let source: Box<dyn Source> = Box::new(Walk::new(set, seed ^ agent as u64));
+        (profile(id, seed, DEMO_INTERVAL, schema.clone()), source)
+    };
+    fleet.ramp_up(RAMP, make).await;
+    fleet.settle();
+}
+
+async fn show_status(bar: &ProgressBar, shared: &Shared) {
+    let mut tick = interval(TICK);
+    loop {
+        tick.tick().await;
+        let (present, reports) = (get(&shared.tally.present), get(&shared.tally.reports));
+        bar.set_message(format!("{present} simulated agents connected, {reports} reports so far"));
+        bar.tick();
+    }
+}
+
+/// This host's agent, in a process that somebody may kill.
+struct HostAgent<'a> {
+    args: AgentArgs,
+    id: AgentId,
+    process: tokio::process::Child,
+    bar: &'a ProgressBar,
+}
+
+impl<'a> HostAgent<'a> {
+    fn start(args: AgentArgs, bar: &'a ProgressBar) -> anyhow::Result<Self> {
+        let id = host_id()?;
+        Ok(Self { process: child::start_agent(&args)?, args, id, bar })
+    }
+
+    /// Starts it again whenever it has ended.
+    async fn keep(mut self) {
+        loop {
+            let ended = self.process.wait().await;
+            let how = ended.map_or_else(|error| error.to_string(), |status| describe(status));
+            let pause = AGENT_PAUSE.as_secs();
+            self.bar.println(format!(
+                "  The agent of {} {how}: its series are off the page. It is back in {pause} s.",
+                self.id
+            ));
+            sleep(AGENT_PAUSE).await;
+            match child::start_agent(&self.args) {
+                Ok(process) => self.process = process,
+                Err(error) => self.bar.println(format!("  It cannot be started again: {error}")),
+            }
+            let pid = self.process.id().map_or_else(String::new, |pid| format!(" (kill -9 {pid})"));
+            self.bar.println(format!("  The agent of {} is back{pid}.", self.id));
+        }
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    format!("has ended ({status})")
+}

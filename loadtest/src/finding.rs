@@ -1,0 +1,136 @@
+//! What can be wrong with a page or with a run, in plain words.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::page::Unreadable;
+use crate::value::{Mark, NAMES, agent_name};
+
+/// Something that should not be. Agents are given by number.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the texts below say what the variants and fields are")]
+pub enum Finding {
+    Missing { agent: usize, sequence: u64 },
+    Incomplete { agent: usize, shown: usize },
+    Leftover { agent: usize, sequence: u64, gone_before: Duration },
+    Torn { agent: usize, places: (usize, usize), sequences: (u64, u64) },
+    Stale { agent: usize, shown: u64, written: u64 },
+    Future { agent: usize, shown: u64, sent: u64 },
+    Misplaced { agent: usize, place: usize, holds: Mark },
+    Garbled { agent: usize, place: usize, value: f64 },
+    Duplicate { agent: usize, place: usize },
+    Stranger { name: String, agent: Option<String> },
+    Unreadable(Unreadable),
+    ScrapeFailed { why: String },
+    NotConnected { agents: usize, of: usize },
+    SessionsEnded { sessions: u64, why: String },
+    NotLeft { agents: usize },
+    NoCheckpoint,
+    CollectorFailed { how: String },
+}
+
+impl Finding {
+    /// The stable name it is counted by.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } => "missing",
+            Self::Incomplete { .. } => "incomplete",
+            Self::Leftover { .. } => "leftover",
+            Self::Torn { .. } => "torn",
+            Self::Stale { .. } => "stale",
+            Self::Future { .. } => "future",
+            Self::Misplaced { .. } => "misplaced",
+            Self::Garbled { .. } => "garbled",
+            Self::Duplicate { .. } => "duplicate",
+            Self::Stranger { .. } => "stranger",
+            Self::Unreadable(_) => "unreadable",
+            Self::ScrapeFailed { .. } => "scrape_failed",
+            Self::NotConnected { .. } => "not_connected",
+            Self::SessionsEnded { .. } => "sessions_ended",
+            Self::NotLeft { .. } => "not_left",
+            Self::NoCheckpoint => "no_checkpoint",
+            Self::CollectorFailed { .. } => "collector_failed",
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { agent, sequence } => {
+                let name = agent_name(*agent);
+                write!(
+                    f,
+                    "{name} is connected and has reported (report {sequence}) but is not there"
+                )
+            }
+            Self::Incomplete { agent, shown } => {
+                let (name, all) = (agent_name(*agent), NAMES.len());
+                write!(f, "{name} is there with {shown} of its {all} values")
+            }
+            Self::Leftover { agent, sequence, gone_before } => write!(
+                f,
+                "{} left {} ms before the request and is still there (report {sequence})",
+                agent_name(*agent),
+                gone_before.as_millis()
+            ),
+            Self::Torn { agent, places: (one, other), sequences: (first, second) } => write!(
+                f,
+                "{} is torn: {} is of report {first}, {} of report {second}",
+                agent_name(*agent),
+                NAMES[*one],
+                NAMES[*other]
+            ),
+            Self::Stale { agent, shown, written } => write!(
+                f,
+                "{} shows report {shown}, though {written} was written a second before the request",
+                agent_name(*agent)
+            ),
+            Self::Future { agent, shown, sent } => write!(
+                f,
+                "{} shows report {shown}, though {sent} was the last one sent",
+                agent_name(*agent)
+            ),
+            Self::Misplaced { agent, place, holds } => write!(
+                f,
+                "{} of {} holds the value of place {} of {}",
+                NAMES[*place],
+                agent_name(*agent),
+                holds.place,
+                agent_name(holds.agent)
+            ),
+            Self::Garbled { agent, place, value } => {
+                let name = agent_name(*agent);
+                write!(f, "{} of {name} is {value}, which nobody has sent", NAMES[*place])
+            }
+            Self::Duplicate { agent, place } => {
+                write!(f, "{} of {} is there twice", NAMES[*place], agent_name(*agent))
+            }
+            Self::Stranger { name, agent: Some(agent) } => {
+                write!(f, "{name} of {agent:?} belongs to nobody in this fleet")
+            }
+            Self::Stranger { name, agent: None } => {
+                write!(f, "{name} has no agent")
+            }
+            Self::Unreadable(Unreadable { line, text, problem }) => {
+                write!(f, "line {line} of the page {problem}: {text:?}")
+            }
+            Self::ScrapeFailed { why } => write!(f, "the page could not be had: {why}"),
+            Self::NotConnected { agents, of } => {
+                write!(f, "{agents} of {of} agents never got connected and reporting")
+            }
+            Self::SessionsEnded { sessions, why } => {
+                write!(
+                    f,
+                    "the collector ended {sessions} sessions of agents that did no wrong: {why}"
+                )
+            }
+            Self::NotLeft { agents } => {
+                write!(f, "{agents} agents could not end in time: their writing was stuck")
+            }
+            Self::NoCheckpoint => f.write_str("no page was judged while all agents were connected"),
+            Self::CollectorFailed { how } => write!(f, "the collector {how}"),
+        }
+    }
+}

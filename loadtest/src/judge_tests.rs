@@ -1,0 +1,230 @@
+//! Hand-made ledgers and pages: what is wrong is found, and nothing else.
+
+use super::*;
+use crate::value::agent_name;
+
+/// Requested at 10 s, answered at 10.2 s.
+const WINDOW: Window =
+    Window { requested: Duration::from_secs(10), ended: Duration::from_millis(10_200) };
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// Connected since the first second, its reports 1, 2, 3… written at these times, in milliseconds.
+fn reported(at: &[u64]) -> Record {
+    let mut record = Record::default();
+    record.welcomed(1);
+    for (sequence, at) in (1..).zip(at) {
+        record.sending(sequence, ms(*at));
+        record.written(ms(*at + 1));
+    }
+    record
+}
+
+/// The same, and left at this time.
+fn left(at: &[u64], left: u64) -> Record {
+    let mut record = reported(at);
+    record.leaving(ms(left - 1), false);
+    record.gone(ms(left));
+    record
+}
+
+/// The six lines of one agent.
+fn lines(agent: usize, sequence: u64) -> Vec<String> {
+    let value = |place| Mark { agent, sequence, place }.to_f64();
+    (0..NAMES.len()).map(|place| line(place, agent, value(place))).collect()
+}
+
+fn line(place: usize, agent: usize, value: f64) -> String {
+    format!("{}{{agent=\"{}\"}} {value}\n", NAMES[place], agent_name(agent))
+}
+
+fn value(agent: usize, sequence: u64, place: usize) -> f64 {
+    Mark { agent, sequence, place }.to_f64()
+}
+
+fn found(records: &[Record], page: &[String]) -> Vec<Finding> {
+    judge(&page.concat(), records, WINDOW)
+}
+
+#[test]
+fn a_clean_page_passes() {
+    let records = [
+        reported(&[1_000, 5_000]),
+        left(&[1_000], 3_000),
+        reported(&[1_000, 9_500, 10_100]),
+        Record::default(),
+    ];
+    for newest in 1..=3 {
+        let page = [lines(0, 2), lines(2, newest)].concat();
+        assert_eq!(found(&records, &page), [], "{newest}");
+    }
+}
+
+#[test]
+fn a_missing_agent_is_found() {
+    let records = [reported(&[1_000]), reported(&[8_998])];
+    let missing = [Finding::Missing { agent: 1, sequence: 1 }];
+    assert_eq!(found(&records, &lines(0, 1)), missing);
+}
+
+#[test]
+fn an_agent_may_be_missing_until_its_first_report_has_settled() {
+    assert_eq!(found(&[reported(&[9_000])], &[]), []);
+    let mut again = left(&[1_000], 5_000);
+    again.welcomed(2);
+    again.sending(2, ms(9_500));
+    again.written(ms(9_501));
+    assert_eq!(found(&[again.clone()], &[]), []);
+    assert_eq!(found(&[again], &lines(0, 2)), []);
+}
+
+#[test]
+fn an_agent_may_be_missing_when_it_left_during_the_response() {
+    assert_eq!(found(&[left(&[1_000], 10_100)], &[]), []);
+    assert_eq!(found(&[left(&[1_000], 10_100)], &lines(0, 1)), []);
+    let after = [Finding::Missing { agent: 0, sequence: 1 }];
+    assert_eq!(found(&[left(&[1_000], 10_300)], &[]), after);
+}
+
+#[test]
+fn an_agent_whose_session_the_collector_ended_may_be_missing() {
+    let mut record = reported(&[1_000]);
+    record.leaving(ms(10_250), true);
+    assert_eq!(found(&[record], &[]), []);
+}
+
+#[test]
+fn an_incomplete_agent_is_found() {
+    let records = [reported(&[1_000])];
+    assert_eq!(found(&records, &lines(0, 1)[..5]), [Finding::Incomplete { agent: 0, shown: 5 }]);
+}
+
+#[test]
+fn a_leftover_series_is_found() {
+    let gone_before = ms(100);
+    let leftover = [Finding::Leftover { agent: 0, sequence: 1, gone_before }];
+    assert_eq!(found(&[left(&[1_000], 9_900)], &lines(0, 1)), leftover);
+    assert_eq!(found(&[left(&[1_000], 9_901)], &lines(0, 1)), []);
+}
+
+#[test]
+fn a_leftover_of_an_earlier_session_is_found_behind_a_new_one() {
+    let mut record = left(&[1_000], 9_000);
+    record.welcomed(2);
+    record.sending(2, ms(9_100));
+    record.written(ms(9_101));
+    let gone_before = ms(1_000);
+    let leftover = [Finding::Leftover { agent: 0, sequence: 1, gone_before }];
+    assert_eq!(found(&[record], &lines(0, 1)), leftover);
+}
+
+#[test]
+fn a_herd_has_a_second_to_go() {
+    let mut records = vec![left(&[1_000], 9_500); HERD];
+    let page = lines(0, 1);
+    assert_eq!(found(&records, &page).len(), 1);
+    records.push(left(&[1_000], 9_001));
+    assert_eq!(found(&records, &page), []);
+    records[0] = left(&[1_000], 9_000);
+    assert_eq!(found(&records, &page).len(), 1);
+}
+
+#[test]
+fn a_torn_value_is_found() {
+    let records = [reported(&[1_000, 9_500])];
+    let mut page = lines(0, 2);
+    page[3] = line(3, 0, value(0, 1, 3));
+    let torn = [Finding::Torn { agent: 0, places: (0, 3), sequences: (2, 1) }];
+    assert_eq!(found(&records, &page), torn);
+}
+
+#[test]
+fn a_stale_value_is_found() {
+    let records = [reported(&[1_000, 8_999])];
+    let stale = [Finding::Stale { agent: 0, shown: 1, written: 2 }];
+    assert_eq!(found(&records, &lines(0, 1)), stale);
+    assert_eq!(found(&[reported(&[1_000, 9_000])], &lines(0, 1)), []);
+}
+
+#[test]
+fn a_value_of_the_future_is_found() {
+    let records = [reported(&[1_000, 10_201])];
+    let future = [Finding::Future { agent: 0, shown: 2, sent: 1 }];
+    assert_eq!(found(&records, &lines(0, 2)), future);
+    assert_eq!(found(&[reported(&[1_000, 10_200])], &lines(0, 2)), []);
+}
+
+#[test]
+fn a_duplicate_is_found() {
+    let mut page = lines(0, 1);
+    page.push(page[2].clone());
+    let twice = [Finding::Duplicate { agent: 0, place: 2 }];
+    assert_eq!(found(&[reported(&[1_000])], &page), twice);
+}
+
+#[test]
+fn swapped_positions_are_found() {
+    let mut page = lines(0, 1);
+    page[1] = line(1, 0, value(0, 1, 2));
+    page[2] = line(2, 0, value(0, 1, 1));
+    let holds = Mark { agent: 0, sequence: 1, place: 2 };
+    let swapped = [Finding::Misplaced { agent: 0, place: 1, holds }];
+    assert_eq!(found(&[reported(&[1_000])], &page), swapped);
+}
+
+#[test]
+fn swapped_agents_are_found() {
+    let records = [reported(&[1_000]), reported(&[1_000])];
+    let mut page = [lines(0, 1), lines(1, 1)].concat();
+    page[0] = line(0, 0, value(1, 1, 0));
+    page[6] = line(0, 1, value(0, 1, 0));
+    let of = |agent| Mark { agent, sequence: 1, place: 0 };
+    let swapped = [
+        Finding::Misplaced { agent: 0, place: 0, holds: of(1) },
+        Finding::Misplaced { agent: 1, place: 0, holds: of(0) },
+    ];
+    assert_eq!(found(&records, &page), swapped);
+}
+
+#[test]
+fn a_value_that_nobody_sent_is_found() {
+    let mut page = lines(0, 1);
+    page[4] = line(4, 0, 0.5);
+    let garbled = [Finding::Garbled { agent: 0, place: 4, value: 0.5 }];
+    assert_eq!(found(&[reported(&[1_000])], &page), garbled);
+}
+
+#[test]
+fn series_that_belong_to_nobody_are_found() {
+    let mut page = lines(0, 1);
+    for stranger in ["sim_value_6{agent=\"sim-000000\"} 1\n", "sim_value_0 1\n"] {
+        page.push(stranger.to_owned());
+    }
+    page.extend(lines(1, 1).into_iter().take(1));
+    let found = found(&[reported(&[1_000])], &page);
+    let texts: Vec<_> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        texts,
+        [
+            "sim_value_6 of \"sim-000000\" belongs to nobody in this fleet",
+            "sim_value_0 has no agent",
+            "sim_value_0 of \"sim-000001\" belongs to nobody in this fleet",
+        ]
+    );
+}
+
+#[test]
+fn an_agent_that_never_came_is_a_future_one() {
+    let future = [Finding::Future { agent: 0, shown: 1, sent: 0 }];
+    assert_eq!(found(&[Record::default()], &lines(0, 1)), future);
+}
+
+#[test]
+fn a_page_cut_off_is_found() {
+    let mut page = lines(0, 1).concat();
+    page.pop();
+    let found = judge(&page, &[reported(&[1_000])], WINDOW);
+    assert_eq!(found.iter().map(Finding::reason).collect::<Vec<_>>(), ["unreadable"]);
+}

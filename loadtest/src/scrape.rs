@@ -1,0 +1,124 @@
+//! Fetching a page as Prometheus does, but plain: what is judged is the page, not the compression.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// How long a page may take: Prometheus' own patience.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest page taken, in bytes: a million agents' worth, so that a collector gone mad is not believed.
+const MAX_PAGE_BYTES: usize = 512 * 1024 * 1024;
+
+/// Why there is no page.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the texts below say what the variants are")]
+pub enum ScrapeError {
+    Io(io::Error),
+    Http(hyper::Error),
+    Request(hyper::http::Error),
+    Status(StatusCode),
+    ContentType(String),
+    TooLarge,
+    NotText,
+    TimedOut,
+}
+
+impl std::fmt::Display for ScrapeError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "{error}"),
+            Self::Http(error) if error.is_incomplete_message() => {
+                f.write_str("the response was broken off before its end")
+            }
+            Self::Http(error) => write!(f, "{error}"),
+            Self::Request(error) => write!(f, "{error}"),
+            Self::Status(status) => write!(f, "the answer was {status}"),
+            Self::ContentType(given) => write!(f, "the content type was {given:?}"),
+            Self::TooLarge => write!(f, "it is larger than {MAX_PAGE_BYTES} bytes"),
+            Self::NotText => f.write_str("it is not UTF-8"),
+            Self::TimedOut => write!(f, "it took more than {} s", TIMEOUT.as_secs()),
+        }
+    }
+}
+
+impl std::error::Error for ScrapeError {}
+
+impl From<io::Error> for ScrapeError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<hyper::Error> for ScrapeError {
+    fn from(error: hyper::Error) -> Self {
+        Self::Http(error)
+    }
+}
+
+/// The page at `path`, over a connection of its own.
+///
+/// # Errors
+/// Whatever keeps it from being there in one piece, in the format asked for and in time.
+pub async fn fetch(http: SocketAddr, path: &str) -> Result<String, ScrapeError> {
+    let page = tokio::time::timeout(TIMEOUT, fetch_unbounded(http, path));
+    page.await.map_err(|_| ScrapeError::TimedOut)?
+}
+
+async fn fetch_unbounded(http: SocketAddr, path: &str) -> Result<String, ScrapeError> {
+    let stream = TcpStream::connect(http).await?;
+    stream.set_nodelay(true)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let request = Request::get(path)
+        .header("Host", http.to_string())
+        .header("Accept", "text/plain;version=0.0.4")
+        .body(Empty::<Bytes>::new())
+        .map_err(ScrapeError::Request)?;
+    let answered = async {
+        let response = sender.send_request(request).await?;
+        check_head(&response)?;
+        read_body(response.into_body()).await
+    };
+    // The connection only moves while it is polled, and ends after the answer: no task outlives the scrape.
+    let mut connection = std::pin::pin!(connection);
+    let mut answered = std::pin::pin!(answered);
+    tokio::select! {
+        page = &mut answered => page,
+        ended = &mut connection => {
+            ended?;
+            answered.await
+        }
+    }
+}
+
+fn check_head(response: &Response<Incoming>) -> Result<(), ScrapeError> {
+    if response.status() != StatusCode::OK {
+        return Err(ScrapeError::Status(response.status()));
+    }
+    let given = response.headers().get("Content-Type").map(|given| given.as_bytes());
+    let given = String::from_utf8_lossy(given.unwrap_or_default());
+    if given.starts_with("text/plain; version=0.0.4") {
+        Ok(())
+    } else {
+        Err(ScrapeError::ContentType(given.into_owned()))
+    }
+}
+
+async fn read_body(mut body: Incoming) -> Result<String, ScrapeError> {
+    let mut page = Vec::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            if page.len() + data.len() > MAX_PAGE_BYTES {
+                return Err(ScrapeError::TooLarge);
+            }
+            page.extend_from_slice(&data);
+        }
+    }
+    String::from_utf8(page).map_err(|_| ScrapeError::NotText)
+}

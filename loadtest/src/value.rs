@@ -1,0 +1,139 @@
+//! What simulated agents are called and what they report: every value says whose it is, of which report and
+//! in which place, so that a page proves itself.
+//!
+//! ```text
+//! bit 52        33 32                3 2      0
+//!     | agent (20) | sequence (30)    | place (3) |
+//! ```
+//!
+//! 53 bits are what a float holds exactly.
+
+use fleetgauge_agent::profile::EncodedSchema;
+use fleetgauge_proto::Violation;
+use fleetgauge_proto::message;
+use fleetgauge_proto::schema::FamilyKind;
+
+/// The gauges every simulated agent has, in the order of its reports.
+pub const NAMES: [&str; 6] =
+    ["sim_value_0", "sim_value_1", "sim_value_2", "sim_value_3", "sim_value_4", "sim_value_5"];
+/// Most simulated agents: as many as names of six digits, and they fit 20 bits.
+pub const MAX_AGENTS: usize = 1_000_000;
+
+const NAME_PREFIX: &str = "sim-";
+const NAME_DIGITS: usize = 6;
+const PLACE_BITS: u32 = 3;
+const SEQUENCE_BITS: u32 = 30;
+const AGENT_BITS: u32 = 20;
+
+/// What one value says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Number of the agent, below [`MAX_AGENTS`].
+    pub agent: usize,
+    /// Sequence number of the report, below 2^30: an agent of one second gets there in 34 years.
+    pub sequence: u64,
+    /// Position in the report, below 8.
+    pub place: usize,
+}
+
+impl Mark {
+    /// The value as reported.
+    #[must_use]
+    pub fn to_f64(self) -> f64 {
+        let sequence = self.sequence & ((1 << SEQUENCE_BITS) - 1);
+        let bits = ((self.agent as u64) << SEQUENCE_BITS | sequence) << PLACE_BITS;
+        (bits | self.place as u64) as f64
+    }
+
+    /// What a value on a page says; `None` if it is none of ours.
+    #[must_use]
+    pub fn from_f64(value: f64) -> Option<Self> {
+        let most = (1_u64 << (PLACE_BITS + SEQUENCE_BITS + AGENT_BITS)) as f64;
+        if !(0.0..most).contains(&value) || value.fract() != 0.0 {
+            return None;
+        }
+        let bits = value as u64;
+        Some(Self {
+            agent: (bits >> (PLACE_BITS + SEQUENCE_BITS)) as usize,
+            sequence: (bits >> PLACE_BITS) & ((1 << SEQUENCE_BITS) - 1),
+            place: (bits & ((1 << PLACE_BITS) - 1)) as usize,
+        })
+    }
+}
+
+/// The id of a simulated agent.
+#[must_use]
+pub fn agent_name(agent: usize) -> String {
+    format!("{NAME_PREFIX}{agent:0NAME_DIGITS$}")
+}
+
+/// The number of the agent with this id; `None` if it is none of ours.
+#[must_use]
+pub fn agent_number(name: &str) -> Option<usize> {
+    let digits = name.strip_prefix(NAME_PREFIX)?;
+    let ours = digits.len() == NAME_DIGITS && digits.bytes().all(|b| b.is_ascii_digit());
+    if ours { digits.parse().ok() } else { None }
+}
+
+/// The schema that all simulated agents share.
+///
+/// # Errors
+/// None with the names there are.
+pub fn schema() -> Result<EncodedSchema, Violation> {
+    let families = NAMES.iter().map(|&name| message::Family {
+        name,
+        kind: FamilyKind::Gauge as u8,
+        unit: "",
+        help: "Simulated: says its agent, report and place.",
+    });
+    let series = (0..).take(NAMES.len()).map(|family| message::Series {
+        family,
+        width: 1,
+        parameters: Vec::new(),
+        labels: Vec::new(),
+    });
+    EncodedSchema::try_new(&message::Schema {
+        stream: 0,
+        families: families.collect(),
+        series: series.collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_says_what_was_put_into_it() {
+        for agent in [0, 1, 14_999, MAX_AGENTS - 1] {
+            for sequence in [0, 1, 77, (1 << SEQUENCE_BITS) - 1] {
+                for place in 0..NAMES.len() {
+                    let mark = Mark { agent, sequence, place };
+                    let text = mark.to_f64().to_string();
+                    assert_eq!(Mark::from_f64(text.parse().unwrap()), Some(mark));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn other_values_say_nothing() {
+        for value in [-1.0, 0.5, 9_007_199_254_740_992.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(Mark::from_f64(value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn names_are_numbered() {
+        assert_eq!(agent_name(42), "sim-000042");
+        assert_eq!(agent_number("sim-000042"), Some(42));
+        for name in ["sim-42", "sim-0000042", "sim-00004x", "sim-+00042", "web-000042", ""] {
+            assert_eq!(agent_number(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_schema_is_legal() {
+        assert_eq!(schema().unwrap().width(), NAMES.len());
+    }
+}

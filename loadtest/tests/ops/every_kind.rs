@@ -1,0 +1,94 @@
+//! An agent that reports metrics of every kind, with labels and texts that need escaping.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleetgauge_agent::client::{Client, Event};
+use fleetgauge_agent::identity::Nonces;
+use fleetgauge_agent::profile::{EncodedSchema, Profile};
+use fleetgauge_proto::message::{Family, Label, Schema, Series};
+use fleetgauge_proto::report::ABSENT;
+use fleetgauge_proto::schema::FamilyKind;
+use fleetgauge_proto::{AgentId, StaticLabels};
+
+/// A label value with everything that must be escaped, and more.
+pub(crate) const AWKWARD: &str = "C:\\new\n\"quoted\" – ü";
+
+/// What it reports: family, labels and parameters of each series, and its values.
+const SERIES: &[(usize, &[(&str, &str)], &[f64], &[f64])] = &[
+    (0, &[("room", "north")], &[], &[21.5]),
+    (0, &[("room", AWKWARD)], &[], &[-3.25]),
+    (0, &[("room", "none")], &[], &[ABSENT]),
+    (0, &[("room", "odd")], &[], &[f64::NEG_INFINITY]),
+    (1, &[], &[], &[1e15]),
+    (2, &[], &[0.1, 1.0, 2.5], &[3.0, 5.0, 6.0, 7.0, 12.5]),
+    (3, &[], &[0.5, 0.99], &[0.2, 0.9, 40.0, 9.75]),
+    (4, &[("release", "7.1"), ("colour", "green")], &[], &[1.0]),
+    (5, &[], &[], &[0.125]),
+];
+
+const FAMILIES: &[(&str, FamilyKind, &str, &str)] = &[
+    ("sampled_temperature_celsius", FamilyKind::Gauge, "celsius", "How warm it is \\ \"here\"\n."),
+    ("sampled_sent_bytes", FamilyKind::Counter, "bytes", "What was sent."),
+    ("sampled_wait_seconds", FamilyKind::Histogram, "seconds", "How long they waited."),
+    ("sampled_answer_seconds", FamilyKind::Summary, "seconds", "How long answers took."),
+    ("sampled_build", FamilyKind::Info, "", "What runs."),
+    ("sampled_oddity", FamilyKind::Unknown, "", "Nobody knows."),
+];
+
+/// The agent's id.
+pub(crate) const ID: &str = "every.kind:1";
+
+/// Connects and reports once; it is shown while the connection is held.
+pub(crate) fn report_to(collector: &str) -> TcpStream {
+    let mut client = Client::new(Arc::new(profile()));
+    let mut stream = TcpStream::connect(collector).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut out = Vec::new();
+    client.start(&mut out);
+    stream.write_all(&out).unwrap();
+    out.clear();
+    let mut buffer = [0; 1024];
+    loop {
+        let read = stream.read(&mut buffer).unwrap();
+        assert!(read > 0, "the collector has closed the connection");
+        let mut input = &buffer[..read];
+        if let Some(event) = client.received(&mut input, &mut out).unwrap() {
+            assert!(matches!(event, Event::Welcomed { .. }), "{event:?}");
+            break;
+        }
+    }
+    let values: Vec<f64> = SERIES.iter().flat_map(|(.., values)| values.iter().copied()).collect();
+    client.report(&values, 1_700_000_000_000, &mut out).unwrap();
+    stream.write_all(&out).unwrap();
+    stream
+}
+
+fn profile() -> Profile {
+    let label = |(name, value): &(&'static str, &'static str)| Label { name, value };
+    let family = |&(name, kind, unit, help): &(_, FamilyKind, _, _)| {
+        let kind = kind as u8;
+        Family { name, kind, unit, help }
+    };
+    let series = |&(family, labels, parameters, values): &(usize, &[_], &[f64], &[f64])| Series {
+        family: u32::try_from(family).unwrap(),
+        width: u32::try_from(values.len()).unwrap(),
+        parameters: parameters.to_vec(),
+        labels: labels.iter().map(label).collect(),
+    };
+    let schema = Schema {
+        stream: 0,
+        families: FAMILIES.iter().map(family).collect(),
+        series: SERIES.iter().map(series).collect(),
+    };
+    Profile {
+        id: AgentId::try_new(ID).unwrap(),
+        nonces: Nonces { host: [1; 16], process: [2; 16] },
+        labels: StaticLabels::try_new(&[Label { name: "site", value: AWKWARD }]).unwrap(),
+        interval: Duration::from_secs(60),
+        agent_version: "test",
+        schema: Arc::new(EncodedSchema::try_new(&schema).unwrap()),
+    }
+}

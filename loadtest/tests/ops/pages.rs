@@ -1,0 +1,75 @@
+//! The pages, read by tools that others have written.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use super::every_kind;
+use super::programs::{Collector, agent, installed, wait_for};
+
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0";
+
+/// Reads an OpenMetrics page from standard input, strictly; says how many families there are.
+const PARSE: &str = "import sys
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
+print(len(list(parse(sys.stdin.read()))))";
+
+/// A collector with a real agent, one of every kind, and counters that have moved.
+fn collector() -> (Collector, impl Sized) {
+    let collector = Collector::start(&[]);
+    let left = every_kind::report_to(&collector.agents);
+    drop(left);
+    wait_for("an end that was counted", 10, || {
+        collector.get("/metrics/self", "").contains("closed_total{").then_some(())
+    });
+    let held = (every_kind::report_to(&collector.agents), agent("real", &collector, "basic"));
+    wait_for("both agents on the page", 10, || {
+        let page = collector.get("/metrics/agents", "");
+        (page.contains("agent=\"real\"") && page.contains(every_kind::ID)).then_some(())
+    });
+    (collector, held)
+}
+
+fn paths() -> [String; 4] {
+    let own = format!("/metrics/agents/{}", every_kind::ID);
+    ["/metrics".into(), "/metrics/agents".into(), "/metrics/self".into(), own]
+}
+
+/// What the command says of the text; it must be content.
+fn ask(mut command: Command, text: &str) -> String {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(output.status.success(), "{command:?}: {said}\nof this page:\n{text}");
+    said
+}
+
+#[test]
+#[ignore = "needs prometheus"]
+fn promtool_has_nothing_to_say() {
+    let (collector, _held) = collector();
+    for path in paths() {
+        let mut promtool = installed("PROMTOOL", "promtool");
+        promtool.args(["check", "metrics"]);
+        let said = ask(promtool, &collector.get(&path, ""));
+        assert_eq!(said, "", "{path}");
+    }
+}
+
+/// promtool does not read OpenMetrics; the reference parser does, and forgives nothing.
+#[test]
+#[ignore = "needs prometheus_client for Python"]
+fn openmetrics_is_strict() {
+    let (collector, _held) = collector();
+    for path in paths() {
+        let mut python = installed("PYTHON", "/usr/bin/python3");
+        python.args(["-c", PARSE]);
+        let families = ask(python, &collector.get(&path, OPENMETRICS));
+        assert!(families.trim().parse::<u32>().unwrap() >= 6, "{path}: {families}");
+    }
+}

@@ -1,0 +1,127 @@
+//! The programs as separate processes, each ended when its test is over.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How often something that is waited for is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Waits until `look` finds something, for at most `seconds`.
+pub(crate) fn wait_for<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + Duration::from_secs(seconds);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < until, "{what}: not within {seconds} s");
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// A running program and its log.
+pub(crate) struct Program {
+    child: Child,
+    log: PathBuf,
+    directory: TempDir,
+}
+
+impl Program {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        let file = File::create(&log).unwrap();
+        command.env("NO_COLOR", "1").stdout(file.try_clone().unwrap()).stderr(file);
+        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Self { child, log, directory }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// A directory that goes when the program does.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// SIGKILL, where there are signals.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- log of process {}:\n{}", self.child.id(), self.log());
+        }
+    }
+}
+
+/// One of the workspace's programs, beside the tests in the target directory.
+pub(crate) fn built(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let profile = test.parent().and_then(Path::parent).unwrap();
+    let program = profile.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(program.exists(), "{} is not built: run cargo test --workspace", program.display());
+    program
+}
+
+/// A program that this host may have: at the path in `variable`, or on PATH.
+pub(crate) fn installed(variable: &str, name: &str) -> Command {
+    Command::new(std::env::var_os(variable).unwrap_or_else(|| name.into()))
+}
+
+/// A file of the repository.
+pub(crate) fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path)
+}
+
+/// A port of 127.0.0.1 that was free a moment ago, for programs that cannot choose one themselves.
+pub(crate) fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// A collector on free ports.
+pub(crate) struct Collector {
+    pub(crate) agents: String,
+    pub(crate) http: String,
+    _program: Program,
+}
+
+impl Collector {
+    pub(crate) fn start(flags: &[&str]) -> Self {
+        let mut command = Command::new(built("fleetgauge-collector"));
+        command.args(["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]).args(flags);
+        let program = Program::start(command);
+        let bound = |message: &str| {
+            let log = program.log();
+            let line = log.lines().find(|line| line.contains(message))?;
+            Some(line.split_once("address=")?.1.trim().to_owned())
+        };
+        let (agents, http) = wait_for("a collector that listens", 10, || {
+            Some((bound("listening for agents")?, bound("serving HTTP")?))
+        });
+        Self { agents, http, _program: program }
+    }
+
+    pub(crate) fn get(&self, path: &str, accept: &str) -> String {
+        super::http::get(&self.http, path, accept).unwrap()
+    }
+}
+
+/// A real agent that reports every second.
+pub(crate) fn agent(id: &str, collector: &Collector, metrics: &str) -> Program {
+    let mut command = Command::new(built("fleetgauge-agent"));
+    command.args(["--id", id, "--collector", &collector.agents]);
+    command.args(["--interval", "1s", "--metrics", metrics]);
+    Program::start(command)
+}

@@ -1,0 +1,160 @@
+//! A real Prometheus with the configuration that we ship.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::every_kind;
+use super::http;
+use super::programs::{Collector, Program, agent, free_address, installed, repository, wait_for};
+
+struct Prometheus {
+    address: String,
+    _program: Program,
+}
+
+/// One sample of an instant query: its labels and its value.
+type Sample = (BTreeMap<String, String>, f64);
+
+impl Prometheus {
+    /// Prometheus as configured in `deploy/`, but for the collector's address and the pace.
+    fn start(collector: &Collector) -> Self {
+        let config = tempfile::tempdir().unwrap();
+        configure(config.path(), collector);
+        let address = free_address();
+        let mut command = installed("PROMETHEUS", "prometheus");
+        command
+            .arg(format!("--config.file={}", config.path().join("prometheus.yml").display()))
+            .arg(format!("--storage.tsdb.path={}", config.path().join("data").display()))
+            .arg(format!("--web.listen-address={address}"))
+            .arg("--log.level=warn");
+        let program = Program::start(command);
+        std::fs::rename(config.path(), program.directory().join("config")).ok();
+        wait_for("a Prometheus that is ready", 30, || http::get(&address, "/-/ready", "").ok());
+        Self { address, _program: program }
+    }
+
+    fn query(&self, query: &str) -> Vec<Sample> {
+        let path = format!("/api/v1/query?query={}", http::escape(query));
+        let answer = http::get(&self.address, &path, "").unwrap();
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        let result = answer["data"]["result"].as_array().unwrap();
+        result.iter().map(sample).collect()
+    }
+
+    /// The instances of which there is a sample now, in order.
+    fn instances(&self, metric: &str) -> Vec<String> {
+        let mut instances: Vec<_> =
+            self.query(metric).into_iter().map(|(labels, _)| labels["instance"].clone()).collect();
+        instances.sort();
+        instances
+    }
+
+    /// Waits for the one sample of a query.
+    fn value(&self, query: &str) -> f64 {
+        wait_for(query, 20, || match self.query(query).as_slice() {
+            [(_, value)] => Some(*value),
+            _ => None,
+        })
+    }
+}
+
+fn sample(of: &Value) -> Sample {
+    let labels = of["metric"].as_object().unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let labels = labels.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+    (labels, text(&of["value"][1]).parse().unwrap())
+}
+
+fn configure(directory: &Path, collector: &Collector) {
+    let shipped = repository("deploy/prometheus");
+    std::fs::copy(shipped.join("rules.yml"), directory.join("rules.yml")).unwrap();
+    let config = std::fs::read_to_string(shipped.join("prometheus.yml")).unwrap();
+    for (text, count) in [("127.0.0.1:1234", 2), ("_interval: 15s", 2)] {
+        assert_eq!(config.matches(text).count(), count, "{text} in {}", shipped.display());
+    }
+    let config = config
+        .replace("127.0.0.1:1234", &collector.http)
+        .replace("_interval: 15s", "_interval: 1s");
+    std::fs::write(directory.join("prometheus.yml"), config).unwrap();
+}
+
+/// Two agents are there, one is killed, its series end at once and the other's go on.
+fn kill_one_of_two(metric: &str, set: &str, collector: &Collector) {
+    let mut doomed = agent("web-1", collector, set);
+    let _other = agent("web-2", collector, set);
+    let prometheus = Prometheus::start(collector);
+    wait_for("series of both agents", 30, || {
+        (prometheus.instances(metric) == ["web-1", "web-2"]).then_some(())
+    });
+    for (labels, value) in prometheus.query(metric) {
+        assert_eq!(labels["instance"], labels["agent"], "{labels:?}");
+        assert_eq!(labels["job"], "fleetgauge-agents");
+        assert_eq!(labels.contains_key("client_no"), set == "classic", "{labels:?}");
+        assert!(value > 0.0, "{labels:?} {value}");
+    }
+    assert_eq!(prometheus.instances("up"), [collector.http.as_str(); 2]);
+
+    doomed.kill();
+    // Prometheus would show a series that is merely not written any more for five minutes.
+    wait_for("the end of the killed agent's series", 15, || {
+        let left = prometheus.instances(metric);
+        assert!(left.contains(&"web-2".to_owned()), "{left:?}");
+        (left == ["web-2"]).then_some(())
+    });
+    let newest = format!("timestamp({metric})");
+    let then = prometheus.value(&newest);
+    wait_for("a newer sample of the other agent", 15, || {
+        assert_eq!(prometheus.instances(metric), ["web-2"]);
+        (prometheus.value(&newest) > then).then_some(())
+    });
+    assert_eq!(prometheus.value("fleetgauge_agents_connected"), 1.0);
+}
+
+#[test]
+#[ignore = "needs prometheus"]
+fn a_killed_agents_series_end() {
+    kill_one_of_two("host_memory_used_bytes", "basic", &Collector::start(&[]));
+}
+
+#[test]
+#[ignore = "needs prometheus"]
+fn under_the_old_names_too() {
+    kill_one_of_two("ram_used", "classic", &Collector::start(&["--classic"]));
+}
+
+/// Prometheus asks for OpenMetrics: what it has stored is what was reported.
+#[test]
+#[ignore = "needs prometheus"]
+fn every_kind_arrives() {
+    let collector = Collector::start(&[]);
+    let _held = every_kind::report_to(&collector.agents);
+    let prometheus = Prometheus::start(&collector);
+    for (query, expected) in [
+        ("sampled_temperature_celsius{room='north'}", 21.5),
+        ("sampled_temperature_celsius{room='odd'}", f64::NEG_INFINITY),
+        ("sampled_sent_bytes_total", 1e15),
+        ("sampled_wait_seconds_bucket{le='0.1'}", 3.0),
+        ("sampled_wait_seconds_bucket{le='+Inf'}", 7.0),
+        ("sampled_wait_seconds_count", 7.0),
+        ("sampled_wait_seconds_sum", 12.5),
+        ("histogram_quantile(0.5, sampled_wait_seconds_bucket)", 0.325),
+        ("sampled_answer_seconds{quantile='0.99'}", 0.9),
+        ("sampled_answer_seconds_count", 40.0),
+        ("sampled_answer_seconds_sum", 9.75),
+        ("sampled_build_info{release='7.1',colour='green'}", 1.0),
+        ("sampled_oddity", 0.125),
+    ] {
+        assert_eq!(prometheus.value(query), expected, "{query}");
+    }
+    assert_eq!(prometheus.query("sampled_temperature_celsius{room='none'}"), []);
+    let mut rooms: Vec<_> = prometheus
+        .query("sampled_temperature_celsius")
+        .into_iter()
+        .inspect(|(labels, _)| assert_eq!(labels["site"], every_kind::AWKWARD))
+        .map(|(labels, _)| labels["room"].clone())
+        .collect();
+    rooms.sort();
+    assert_eq!(rooms, [every_kind::AWKWARD, "north", "odd"]);
+}
