@@ -1,0 +1,181 @@
+//! What is over a bound is refused with its code and counted; those already there are not harmed, and HTTP answers.
+
+use fleetgauge_collector::Config;
+use fleetgauge_proto::Code;
+
+use crate::support::agent::{Agent, Heard, who};
+use crate::support::collector::{Collector, config};
+use crate::support::eventually;
+use crate::support::frames::{gauges, label};
+
+/// A collector with less room, and an agent that reports to it.
+struct Full {
+    resident: Agent,
+    collector: Collector,
+}
+
+impl Full {
+    fn new(narrow: impl FnOnce(&mut Config)) -> Self {
+        let mut config = config();
+        narrow(&mut config);
+        let collector = Collector::with(config);
+        let resident = Agent::join(collector.agents, &who("resident"), &gauges(&["up"]), &[1.0]);
+        Self { resident, collector }
+    }
+
+    /// One more connection is refused; the resident is not harmed.
+    fn refuses(&mut self, code: Code) {
+        let reason = code.reason();
+        let before = self.collector.rejects(reason);
+        let mut late = Agent::connect(self.collector.agents);
+        let (_, retry_after_ms) = late.expect_reject(code);
+        assert!(retry_after_ms.is_some_and(|ms| ms >= 1_000), "it may come again");
+        assert_eq!(self.collector.rejects(reason), before + 1.0);
+        drop(late);
+        eventually("the end is counted", || self.collector.closed(reason) == before + 1.0);
+        self.unharmed();
+    }
+
+    fn unharmed(&mut self) {
+        let value = self.resident.sequence as f64 + 1.0;
+        self.resident.report(&[value]);
+        assert_eq!(self.collector.page().values_of("resident"), [value]);
+        assert_eq!(self.collector.get("/healthz", &[]).status, 200);
+    }
+}
+
+#[test]
+fn max_connections() {
+    let mut full = Full::new(|config| config.bounds.connections = 2);
+    let second = Agent::join(full.collector.agents, &who("second"), &gauges(&["up"]), &[1.0]);
+    for _ in 0..20 {
+        full.refuses(Code::CollectorFull);
+    }
+    drop(second);
+    eventually("the place is free again", || {
+        full.collector.figure("fleetgauge_connections_open") == 1.0
+    });
+    eventually("somebody else gets it", || {
+        let mut third = Agent::connect(full.collector.agents);
+        third.send(&who("third").hello(&gauges(&["up"])));
+        matches!(third.hear(), Heard::Welcome { .. })
+    });
+}
+
+#[test]
+fn max_connections_per_address() {
+    let mut full = Full::new(|config| config.bounds.connections_per_address = 1);
+    full.refuses(Code::AddressFull);
+    let port = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let other: std::net::SocketAddr = "127.0.0.2:0".parse().unwrap();
+    port.bind(&other.into()).unwrap();
+    port.connect(&full.collector.agents.into()).unwrap();
+    let mut elsewhere = Agent { stream: port.into(), sequence: 0 };
+    elsewhere.send(&who("elsewhere").hello(&gauges(&["up"])));
+    assert!(matches!(elsewhere.hear(), Heard::Welcome { .. }));
+    full.unharmed();
+}
+
+#[test]
+fn max_handshakes() {
+    let mut full = Full::new(|config| config.bounds.handshakes = 2);
+    let silent = Agent::connect(full.collector.agents);
+    let welcomed = Agent::open(full.collector.agents, &who("welcomed"), &gauges(&["up"]));
+    eventually("both are in", || full.collector.figure("fleetgauge_connections_open") == 3.0);
+    full.refuses(Code::HandshakesFull);
+    drop(silent);
+    eventually("one has gone", || full.collector.closed("closed") == 1.0);
+    let mut next = Agent::join(full.collector.agents, &who("next"), &gauges(&["up"]), &[1.0]);
+    // It reports and is no handshake any more.
+    let another = Agent::connect(full.collector.agents);
+    eventually("there is room", || full.collector.figure("fleetgauge_connections_open") == 4.0);
+    next.report(&[2.0]);
+    full.refuses(Code::HandshakesFull);
+    drop((welcomed, another));
+}
+
+#[test]
+fn max_schemas_when_all_are_in_use() {
+    let mut full = Full::new(|config| config.bounds.schemas.schemas = 2);
+    let other = Agent::join(full.collector.agents, &who("other"), &gauges(&["other"]), &[1.0]);
+    let mut third = Agent::open(full.collector.agents, &who("third"), &gauges(&["third"]));
+    third.expect_reject(Code::SchemasFull);
+    full.unharmed();
+    // One that nobody uses makes room.
+    drop(other);
+    eventually("it has gone", || full.collector.figure("fleetgauge_agents_connected") == 1.0);
+    let third = Agent::join(full.collector.agents, &who("third"), &gauges(&["third"]), &[1.0]);
+    assert_eq!(full.collector.figure("fleetgauge_schemas"), 2.0);
+    full.unharmed();
+    drop(third);
+}
+
+#[test]
+fn max_schema_bytes() {
+    let mut full = Full::new(|config| config.bounds.schemas.bytes = 100);
+    let long = "x".repeat(100);
+    let mut third = Agent::open(full.collector.agents, &who("third"), &gauges(&[&long]));
+    third.expect_reject(Code::SchemasFull);
+    full.unharmed();
+}
+
+#[test]
+fn a_known_schema_needs_no_schema() {
+    let mut full = Full::new(|_| {});
+    let mut returning = Agent::greet(full.collector.agents, &who("returning"), &gauges(&["up"]));
+    assert!(matches!(returning.hear(), Heard::Welcome { schema_known: true, .. }));
+    returning.report(&[5.0]);
+    assert_eq!(full.collector.page().values_of("returning"), [5.0]);
+    full.unharmed();
+}
+
+#[test]
+fn max_label_bytes() {
+    let mut full = Full::new(|config| config.bounds.limits.max_label_bytes = 10);
+    let who = who("late");
+    let labels = vec![label(&("abc", "0123456")), label(&("x", ""))];
+    let fits = crate::support::agent::Who { labels, ..who.clone() };
+    drop(Agent::open(full.collector.agents, &fits, &gauges(&["up"])));
+    let labels = vec![label(&("abc", "0123456")), label(&("x", "y"))];
+    let over = crate::support::agent::Who { labels, ..who };
+    let mut late = Agent::greet(full.collector.agents, &over, &gauges(&["up"]));
+    late.expect_reject(Code::LabelTooLong);
+    full.unharmed();
+}
+
+#[test]
+fn the_interval_is_clamped() {
+    let full = Full::new(|config| config.bounds.max_interval = std::time::Duration::from_secs(60));
+    for (asked, given) in [(0, 1_000), (999, 1_000), (15_000, 15_000), (u32::MAX, 60_000)] {
+        let who = crate::support::agent::Who { interval_ms: asked, ..who("late") };
+        let mut late = Agent::greet(full.collector.agents, &who, &gauges(&["up"]));
+        assert_eq!(late.hear(), Heard::Welcome { interval_ms: given, schema_known: true });
+    }
+    drop(full);
+}
+
+#[test]
+fn a_peer_that_reads_nothing_is_held_back() {
+    let mut full = Full::new(|_| {});
+    let mut deaf = Agent::join(full.collector.agents, &who("deaf"), &gauges(&["up"]), &[1.0]);
+    deaf.stream.set_nonblocking(true).unwrap();
+    // Pings whose Pongs nobody reads: at some time the collector reads no more of them.
+    let pings = crate::support::frames::ping(1).repeat(10_000);
+    let stuck = std::time::Instant::now();
+    let mut written = 0;
+    while stuck.elapsed() < std::time::Duration::from_secs(15) {
+        match std::io::Write::write(&mut deaf.stream, &pings[written % 9..]) {
+            Ok(n) => written += n,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                if full.collector.closed("write_timeout") == 1.0 {
+                    break;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            Err(_) => break,
+        }
+    }
+    eventually("it is given up", || full.collector.closed("write_timeout") == 1.0);
+    assert!(!full.collector.page().shows("deaf"));
+    full.unharmed();
+}
