@@ -1,12 +1,11 @@
 //! The programs as separate processes, each ended when its test is over.
 
-use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
+use tempfile::NamedTempFile;
 
 /// How often something that is waited for is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -26,27 +25,19 @@ pub(crate) fn wait_for<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Op
 /// A running program and its log.
 pub(crate) struct Program {
     child: Child,
-    log: PathBuf,
-    directory: TempDir,
+    log: NamedTempFile,
 }
 
 impl Program {
     pub(crate) fn start(mut command: Command) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let log = directory.path().join("log");
-        let file = File::create(&log).unwrap();
-        command.env("NO_COLOR", "1").stdout(file.try_clone().unwrap()).stderr(file);
+        let log = NamedTempFile::new().unwrap();
+        command.env("NO_COLOR", "1").stdout(log.reopen().unwrap()).stderr(log.reopen().unwrap());
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        Self { child, log, directory }
+        Self { child, log }
     }
 
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
-    }
-
-    /// A directory that goes when the program does.
-    pub(crate) fn directory(&self) -> &Path {
-        self.directory.path()
+        std::fs::read_to_string(self.log.path()).unwrap_or_default()
     }
 
     /// SIGKILL, where there are signals.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::every_kind;
 use super::http;
@@ -12,6 +13,7 @@ use super::programs::{Collector, Program, agent, free_address, installed, reposi
 struct Prometheus {
     address: String,
     _program: Program,
+    _directory: TempDir,
 }
 
 /// One sample of an instant query: its labels and its value.
@@ -20,19 +22,18 @@ type Sample = (BTreeMap<String, String>, f64);
 impl Prometheus {
     /// Prometheus as configured in `deploy/`, but for the collector's address and the pace.
     fn start(collector: &Collector) -> Self {
-        let config = tempfile::tempdir().unwrap();
-        configure(config.path(), collector);
+        let directory = tempfile::tempdir().unwrap();
+        configure(directory.path(), collector);
         let address = free_address();
         let mut command = installed("PROMETHEUS", "prometheus");
         command
-            .arg(format!("--config.file={}", config.path().join("prometheus.yml").display()))
-            .arg(format!("--storage.tsdb.path={}", config.path().join("data").display()))
+            .arg(format!("--config.file={}", directory.path().join("prometheus.yml").display()))
+            .arg(format!("--storage.tsdb.path={}", directory.path().join("data").display()))
             .arg(format!("--web.listen-address={address}"))
             .arg("--log.level=warn");
         let program = Program::start(command);
-        std::fs::rename(config.path(), program.directory().join("config")).ok();
         wait_for("a Prometheus that is ready", 30, || http::get(&address, "/-/ready", "").ok());
-        Self { address, _program: program }
+        Self { address, _program: program, _directory: directory }
     }
 
     fn query(&self, query: &str) -> Vec<Sample> {

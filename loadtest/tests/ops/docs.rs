@@ -1,0 +1,118 @@
+//! What the documentation and the files under `deploy/` name is what the programs have.
+
+use std::collections::BTreeSet;
+use std::net::TcpStream;
+
+use clap::CommandFactory;
+use fleetgauge_agent::metrics::MetricSet;
+use fleetgauge_collector::{Config, Listeners};
+use fleetgauge_proto::Code;
+
+use super::every_kind;
+use super::http;
+use super::programs::{repository, wait_for};
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// All of `names` that do not stand in backquotes in the document.
+fn missing<'a>(document: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    names.into_iter().filter(|name| !document.contains(&format!("`{name}`"))).collect()
+}
+
+/// A collector in this process that has counted something of everything; its own page.
+async fn own_page() -> String {
+    let config = Config { classic: true, ..Config::default() };
+    let listeners = Listeners::bind(&config).unwrap();
+    let agents = listeners.agent_addresses().unwrap()[0].to_string();
+    let address = listeners.http.local_addr().unwrap().to_string();
+    let collector = tokio::spawn(fleetgauge_collector::run(
+        config,
+        listeners,
+        std::future::pending::<()>(),
+    ));
+    let page = tokio::task::spawn_blocking(move || {
+        drop::<TcpStream>(every_kind::report_to(&agents));
+        wait_for("an end that was counted", 10, || {
+            let page = http::get(&address, "/metrics/self", "").unwrap();
+            page.contains("closed_total{").then_some(page)
+        })
+    });
+    let page = page.await.unwrap();
+    collector.abort();
+    page
+}
+
+/// The names of the families on a page, as they are shown.
+fn families(page: &str) -> BTreeSet<&str> {
+    page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect()
+}
+
+#[tokio::test]
+async fn every_own_metric_is_documented() {
+    let page = own_page().await;
+    let families = families(&page);
+    assert!(families.len() > 20, "{page}");
+    for document in ["docs/operations.md", "docs/metrics.md"] {
+        let missing = missing(&read(document), families.iter().copied());
+        assert!(missing.is_empty(), "{document} lacks {missing:?}");
+    }
+}
+
+#[tokio::test]
+async fn rules_use_metrics_that_exist() {
+    let page = own_page().await;
+    let families = families(&page);
+    let rules = read("deploy/prometheus/rules.yml");
+    let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':');
+    let own = |name: &&str| name.starts_with("fleetgauge_") || name.starts_with("process_");
+    let used: BTreeSet<_> = rules.split(word).filter(own).collect();
+    assert!(used.len() > 8, "{used:?}");
+    let unknown: Vec<_> = used.iter().filter(|name| !families.contains(**name)).collect();
+    assert!(unknown.is_empty(), "rules.yml uses {unknown:?}");
+    let alerts = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));
+    let missing = missing(&read("docs/operations.md"), alerts);
+    assert!(missing.is_empty(), "docs/operations.md lacks {missing:?}");
+}
+
+#[test]
+fn every_metric_of_the_agent_is_documented() {
+    let document = read("docs/metrics.md");
+    for set in [MetricSet::Basic, MetricSet::Classic] {
+        let missing = missing(&document, set.metrics().iter().map(|metric| metric.name));
+        assert!(missing.is_empty(), "docs/metrics.md lacks {missing:?}");
+    }
+}
+
+#[test]
+fn every_code_and_end_is_documented() {
+    let codes = Code::ALL.iter().map(|code| code.reason());
+    let missing = missing(&read("docs/operations.md"), codes);
+    assert!(missing.is_empty(), "docs/operations.md lacks {missing:?}");
+}
+
+/// Flags, variables and keys: in the documentation, and in the example of each program's settings.
+#[test]
+fn every_setting_is_documented() {
+    let document = read("docs/operations.md");
+    for (mut command, example) in [
+        (fleetgauge_collector::config::Flags::command(), "deploy/collector.toml"),
+        (fleetgauge_agent::config::Flags::command(), "deploy/agent.toml"),
+    ] {
+        let example = read(example);
+        let help = command.render_long_help().to_string();
+        let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+        let variables = help.split(word).filter(|word| word.starts_with("FLEETGAUGE_"));
+        let absent = missing(&document, variables);
+        assert!(absent.is_empty(), "docs/operations.md lacks {absent:?}");
+        for flag in command.get_arguments().filter_map(clap::Arg::get_long) {
+            assert!(document.contains(&format!("`--{flag}")), "docs/operations.md lacks --{flag}");
+            let key = flag.replace('-', "_");
+            let key = if key == "label" { "[labels]" } else { &key };
+            let set = |line: &str| line.starts_with(&format!("#{key}"));
+            let only_a_flag = ["config", "check", "help", "version"].contains(&flag);
+            assert!(only_a_flag || example.lines().any(set), "an example lacks {key}");
+        }
+    }
+}
