@@ -59,13 +59,13 @@ impl Network {
     /// A cable between the collector's namespace and this one.
     fn connect(&self, host: &str, near: &str, far: &str) {
         let (hub, spoke) = (self.name("collector"), self.name(host));
-        self.link("collector", &format!("add {host} type veth peer name up netns {spoke}"));
-        for (namespace, device, address) in [(&hub, host, near), (&spoke, "up", far)] {
+        self.link("collector", &format!("add {host} type veth peer name wire netns {spoke}"));
+        for (namespace, device, address) in [(&hub, host, near), (&spoke, "wire", far)] {
             let given = ip(&format!("-n {namespace} address add {address} dev {device}"));
             assert!(given.status.success(), "{given:?}");
         }
         self.link("collector", &format!("set {host} up"));
-        self.link(host, "set up up");
+        self.link(host, "set wire up");
     }
 
     /// A command that runs inside.
@@ -121,7 +121,7 @@ fn a_rebooted_host_is_back_soon_and_no_conflict() {
     wait_for("the host's first boot on the page", 10, || shows(1).then_some(()));
 
     // Packets vanish; nobody says goodbye.
-    network.link("before", "set up down");
+    network.link("before", "set wire down");
     let lost = Instant::now();
     before.kill();
     std::thread::sleep(AWAY);
