@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body::Frame;
@@ -54,6 +54,8 @@ pub(crate) enum Scope {
 pub(crate) struct Scrape {
     format: Format,
     gzip: bool,
+    /// Only the head of the answer is wanted.
+    head: bool,
     stalled: Stalled,
     arrived: Instant,
 }
@@ -65,6 +67,7 @@ impl<S: Sync> FromRequestParts<S> for Scrape {
         Ok(Self {
             format: format(&parts.headers),
             gzip: takes_gzip(&parts.headers),
+            head: parts.method == Method::HEAD,
             stalled: parts.extensions.get::<Stalled>().cloned().unwrap_or_default(),
             arrived: Instant::now(),
         })
@@ -89,6 +92,13 @@ impl Scrape {
         if self.gzip {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
+        if self.head {
+            // A page that nobody reads would look like a reader that left.
+            return match scope {
+                Scope::Agent(id) if site.shared.registry.snapshot_of(&id).is_none() => absent(),
+                _ => headers.into_response(),
+            };
+        }
         let handle = Handle::current();
         tokio::task::spawn_blocking(move || {
             let snapshot = match &scope {
@@ -106,7 +116,7 @@ impl Scrape {
         });
         match begins.await {
             Ok(true) => (headers, Body::new(Page(body))).into_response(),
-            Ok(false) => (StatusCode::NOT_FOUND, "no such agent is connected\n").into_response(),
+            Ok(false) => absent(),
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         }
     }
@@ -133,6 +143,10 @@ impl Scrape {
             }
         }
     }
+}
+
+fn absent() -> Response {
+    (StatusCode::NOT_FOUND, "no such agent is connected\n").into_response()
 }
 
 fn write_page(

@@ -266,6 +266,7 @@ impl Session {
                     self.peer.answer(Signal::Answered);
                 }
                 match frame.header.kind {
+                    Kind::Report => self.report(&Report::decode(frame.payload)?, now),
                     Kind::Schema => agent.declare(frame, &self.shared),
                     _ => self.open_frame(Message::decode(frame)?, now, out),
                 }
@@ -281,7 +282,6 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> Result<(), Refusal> {
         match message {
-            Message::Report(report) => return self.report(&report, now),
             Message::Ping(Ping { token }) => send(&Message::Pong(Pong { token }), out),
             Message::Pong(_) | Message::Skipped(_) => {}
             Message::Bye(_) => self.end(Ending::Bye),

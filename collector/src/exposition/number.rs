@@ -9,13 +9,17 @@ pub(super) fn write_value(value: f64, out: &mut Vec<u8>) {
         out.extend_from_slice(b"NaN");
     } else if value.is_infinite() {
         out.extend_from_slice(if value > 0.0 { b"+Inf" } else { b"-Inf" });
-    } else if value.fract() == 0.0 && value.abs() <= EXACT {
-        #[expect(clippy::cast_possible_truncation, reason = "whole and within the exact range")]
-        let whole = value as i64;
+    } else if let Some(whole) = whole(value) {
         out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
     } else {
         out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
     }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "compared after")]
+fn whole(value: f64) -> Option<i64> {
+    let whole = value as i64;
+    (value.abs() <= EXACT && whole as f64 == value).then_some(whole)
 }
 
 /// A bucket bound or a quantile as a label value: whole numbers without a fraction in the old format, with

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use super::FamilyHead;
 use crate::registry::SchemaEntry;
 
+/// Bytes of an agent's labels, by estimate: an id and a role.
+const LABEL_BYTES: usize = 48;
+
 /// What one page shows.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -34,8 +37,15 @@ pub struct Group {
 }
 
 impl Group {
-    pub(crate) fn new(schema: Arc<SchemaEntry>) -> Self {
-        Self { schema, labels: String::new(), label_ends: Vec::new(), values: Vec::new() }
+    /// A group with room for about so many agents, so that its arrays need not grow.
+    pub(crate) fn new(schema: Arc<SchemaEntry>, agents: usize) -> Self {
+        let width = schema.schema().width;
+        Self {
+            schema,
+            labels: String::with_capacity(agents * LABEL_BYTES),
+            label_ends: Vec::with_capacity(agents),
+            values: Vec::with_capacity(agents * width),
+        }
     }
 
     /// The schema of its agents.

@@ -56,21 +56,20 @@ impl Families {
         Self { pins, ..Self::default() }
     }
 
-    /// One more agent reports by this schema. For its first agent: the families that are left off.
-    pub(super) fn join(&mut self, schema: &Arc<SchemaEntry>) -> Vec<Box<str>> {
+    /// One more agent reports by this schema; whether it is the first.
+    pub(super) fn join(&mut self, schema: &Arc<SchemaEntry>) -> bool {
         if let Some(live) = self.arrived.get(&schema.key()).and_then(|at| self.live.get_mut(at)) {
             live.agents += 1;
-            return Vec::new();
+            return false;
         }
         self.arrivals += 1;
         let place = self.arrivals;
         self.arrived.insert(schema.key(), place);
         self.live.insert(place, Live { schema: Arc::clone(schema), agents: 1 });
-        let families = schema.schema().families.iter().enumerate();
-        families
-            .filter(|(position, family)| !self.claim(place, *position, family))
-            .map(|(_, family)| family.name.clone())
-            .collect()
+        for (position, family) in schema.schema().families.iter().enumerate() {
+            self.claim(place, position, family);
+        }
+        true
     }
 
     /// One agent fewer reports by this schema.
@@ -84,24 +83,24 @@ impl Families {
         self.live.remove(&place);
         self.arrived.remove(&schema.key());
         let mut freed = false;
-        for family in &schema.schema().families {
-            freed |= self.release(place, family);
+        for (position, family) in schema.schema().families.iter().enumerate() {
+            freed |= self.release(place, position, family);
         }
         if freed {
             self.claim_again();
         }
     }
 
-    /// Shows a live schema's family unless its names mean something else; whether it is shown.
-    fn claim(&mut self, place: u64, position: usize, family: &Family) -> bool {
-        let Some(kind) = family.kind else { return true };
+    /// Shows a live schema's family unless its names mean something else.
+    fn claim(&mut self, place: u64, position: usize, family: &Family) {
+        let Some(kind) = family.kind else { return };
         if self.pins.get(&*family.name).is_some_and(|pinned| *pinned != kind) {
-            return false;
+            return;
         }
         let taken =
             |name: String| self.sample_names.get(&name).is_some_and(|owner| *owner != family.name);
         if family.sample_names().any(taken) {
-            return false;
+            return;
         }
         let shown = self.shown.entry(family.name.clone()).or_insert_with(|| Shown {
             kind,
@@ -109,19 +108,23 @@ impl Families {
             members: BTreeMap::new(),
         });
         if shown.kind != kind {
-            return false;
+            return;
         }
         shown.members.insert(place, position);
         for name in family.sample_names() {
             self.sample_names.insert(name, family.name.clone());
         }
-        true
     }
 
     /// Takes a schema's family off; whether its names are free now.
-    fn release(&mut self, place: u64, family: &Family) -> bool {
+    fn release(&mut self, place: u64, position: usize, family: &Family) -> bool {
         let Some(shown) = self.shown.get_mut(&family.name) else { return false };
-        if shown.members.remove(&place).is_none() || !shown.members.is_empty() {
+        // A family of a kind nobody knows may have the name of one that is shown.
+        if shown.members.get(&place) != Some(&position) {
+            return false;
+        }
+        shown.members.remove(&place);
+        if !shown.members.is_empty() {
             return false;
         }
         self.shown.remove(&family.name);
@@ -152,6 +155,20 @@ impl Families {
                 head: Arc::clone(&shown.head),
                 members: shown.members.iter().filter_map(member).collect(),
             })
+            .collect()
+    }
+
+    /// The families of a live schema that are left off.
+    pub(super) fn left_off_by(&self, schema: &SchemaEntry) -> Vec<Box<str>> {
+        let Some(place) = self.arrived.get(&schema.key()) else { return Vec::new() };
+        let shown = |position: usize, family: &Family| {
+            let members = self.shown.get(&family.name).map(|shown| &shown.members);
+            members.and_then(|members| members.get(place)) == Some(&position)
+        };
+        let families = schema.schema().families.iter().enumerate();
+        families
+            .filter(|(position, family)| family.kind.is_some() && !shown(*position, family))
+            .map(|(_, family)| family.name.clone())
             .collect()
     }
 

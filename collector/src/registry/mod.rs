@@ -196,10 +196,12 @@ impl Registry {
             }
             before = Some((Arc::clone(&holder.peer), holder.schema, holder.row));
         }
-        let left_off = self.families.lock().join(schema);
+        let first = self.families.lock().join(schema);
         if let Some((_, schema, row)) = &before {
             self.vacate(&mut shard, *schema, *row);
         }
+        // Only now: what its own older schema held has been given back.
+        let left_off = if first { self.families.lock().left_off_by(schema) } else { Vec::new() };
         let slab = shard.slabs.entry(schema.key()).or_insert_with(|| Slab::new(Arc::clone(schema)));
         let resident = Resident { labels: Arc::clone(labels) };
         let (row, seat) = slab.insert(resident, peer.session(), values);
@@ -242,7 +244,9 @@ impl Registry {
             let shard = shard.lock();
             for (key, slab) in &shard.slabs {
                 let place = *places.entry(*key).or_insert_with(|| {
-                    groups.push(Group::new(Arc::clone(slab.schema())));
+                    // Ids spread evenly over the shards; a few per cent more than the first shard promises.
+                    let agents = slab.rows() * SHARDS * 17 / 16;
+                    groups.push(Group::new(Arc::clone(slab.schema()), agents));
                     groups.len() - 1
                 });
                 slab.copy_into(&mut groups[place]);
@@ -266,7 +270,7 @@ impl Registry {
         let shard = self.shard(&id).lock();
         let (schema, row) = self.holders.get(&id).map(|holder| (holder.schema, holder.row))?;
         let slab = shard.slabs.get(&schema)?;
-        let mut group = Group::new(Arc::clone(slab.schema()));
+        let mut group = Group::new(Arc::clone(slab.schema()), 1);
         slab.copy_row_into(row, &mut group);
         drop(shard);
         let declared = group.schema().schema().families.iter().enumerate();

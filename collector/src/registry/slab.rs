@@ -75,6 +75,11 @@ impl Slab {
         self.residents.is_empty()
     }
 
+    /// Rows, vacant ones among them.
+    pub(super) fn rows(&self) -> usize {
+        self.residents.len()
+    }
+
     /// Gives the resident a row with these checked values: the row's number and the right to write to it.
     pub(super) fn insert(
         &mut self,

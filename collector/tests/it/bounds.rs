@@ -63,6 +63,18 @@ fn max_connections() {
 }
 
 #[test]
+fn everybody_of_a_burst_is_told() {
+    let mut full = Full::new(|config| config.bounds.connections = 1);
+    for _ in 0..5 {
+        let burst: Vec<_> = (0..100).map(|_| Agent::connect(full.collector.agents)).collect();
+        for mut late in burst {
+            late.expect_reject(Code::CollectorFull);
+        }
+    }
+    full.unharmed();
+}
+
+#[test]
 fn max_connections_per_address() {
     let mut full = Full::new(|config| config.bounds.connections_per_address = 1);
     full.refuses(Code::AddressFull);

@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bounds;
+mod conflicts;
 mod hostile;
+mod pages;
 mod presence;
+mod scrapes;
 mod support;

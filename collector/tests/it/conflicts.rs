@@ -1,0 +1,150 @@
+//! Families whose names mean two things: who was first is shown, the other is left off the shared pages, shown on
+//! its own, counted, and shown everywhere once the first has gone.
+
+use fleetgauge_proto::schema::FamilyKind;
+
+use crate::support::agent::{Agent, who};
+use crate::support::collector::{Collector, config};
+use crate::support::eventually;
+use crate::support::frames::{
+    COUNTER, GAUGE, HISTOGRAM, LATER, SUMMARY, SchemaFrame, family, gauges, schema_of, single, wide,
+};
+
+fn of_kind(name: &str, kind: u8) -> SchemaFrame {
+    let series = if [HISTOGRAM, SUMMARY].contains(&kind) { wide(0, &[]) } else { single(0) };
+    schema_of(&[family(name, kind)], &[series])
+}
+
+fn values(kind: u8) -> &'static [f64] {
+    if [HISTOGRAM, SUMMARY].contains(&kind) { &[1.0, 1.0] } else { &[1.0] }
+}
+
+/// The second family is left off as long as the first is there.
+fn clash(first: (&str, u8), second: (&str, u8)) {
+    let collector = Collector::start();
+    let join = |id, (name, kind)| {
+        Agent::join(collector.agents, &who(id), &of_kind(name, kind), values(kind))
+    };
+    let holder = join("first", first);
+    let late = join("second", second);
+    let page = collector.page();
+    assert!(page.shows("first"), "{}", page.0);
+    assert!(!page.shows("second"), "{}", page.0);
+    assert!(collector.page_at("/metrics/agents/second").shows("second"));
+    assert_eq!(collector.figure("fleetgauge_families_left_off"), 1.0);
+    assert_eq!(collector.figure("fleetgauge_family_conflicts_total"), 1.0);
+    // Counted once a schema, not once an agent.
+    let third = join("third", second);
+    assert_eq!(collector.figure("fleetgauge_family_conflicts_total"), 1.0);
+    drop(holder);
+    eventually("the first has gone", || !collector.page().shows("first"));
+    let page = collector.page();
+    assert!(page.shows("second") && page.shows("third"), "{}", page.0);
+    assert_eq!(collector.figure("fleetgauge_families_left_off"), 0.0);
+    // It is the second's now.
+    let back = join("first", first);
+    assert!(!collector.page().shows("first"));
+    drop((late, third, back));
+}
+
+#[test]
+fn another_kind() {
+    clash(("load", GAUGE), ("load", COUNTER));
+    clash(("load", COUNTER), ("load", HISTOGRAM));
+}
+
+#[test]
+fn a_sample_of_another_family() {
+    clash(("foo", HISTOGRAM), ("foo_count", GAUGE));
+    clash(("foo_count", GAUGE), ("foo", HISTOGRAM));
+    clash(("foo", COUNTER), ("foo_total", GAUGE));
+    clash(("foo_total", GAUGE), ("foo", COUNTER));
+    clash(("foo_sum", GAUGE), ("foo", SUMMARY));
+}
+
+#[test]
+fn the_holder_keeps_its_family_while_any_agent_with_it_lives() {
+    let collector = Collector::start();
+    let gauge = of_kind("load", GAUGE);
+    let first = Agent::join(collector.agents, &who("first"), &gauge, &[1.0]);
+    let counter = Agent::join(collector.agents, &who("counter"), &of_kind("load", COUNTER), &[1.0]);
+    // The same family in another schema.
+    let also = gauges(&["load", "other"]);
+    let second = Agent::join(collector.agents, &who("second"), &also, &[2.0, 2.0]);
+    drop(first);
+    eventually("the first has gone", || !collector.page().shows("first"));
+    let page = collector.page();
+    assert!(page.shows("second") && !page.shows("counter"), "{}", page.0);
+    drop(second);
+    eventually("the counter is shown", || collector.page().shows("counter"));
+    drop(counter);
+}
+
+#[test]
+fn the_other_families_of_a_schema_are_shown() {
+    let collector = Collector::start();
+    let first = Agent::join(collector.agents, &who("first"), &of_kind("load", COUNTER), &[1.0]);
+    let second =
+        Agent::join(collector.agents, &who("second"), &gauges(&["load", "other"]), &[2.0; 2]);
+    let page = collector.page();
+    assert_eq!(page.value("other{agent=\"second\"}"), Some(2.0));
+    assert_eq!(page.values_of("second").len(), 1);
+    drop((first, second));
+}
+
+#[test]
+fn other_help_costs_nobody_a_series() {
+    let collector = Collector::start();
+    let helped = |help| {
+        let family = fleetgauge_proto::message::Family { help, ..family("load", GAUGE) };
+        schema_of(&[family], &[single(0)])
+    };
+    let one = Agent::join(collector.agents, &who("one"), &helped("One."), &[1.0]);
+    let two = Agent::join(collector.agents, &who("two"), &helped("Two."), &[2.0]);
+    let page = collector.page();
+    assert_eq!(page.samples().count(), 2);
+    assert_eq!(page.0.matches("# HELP").count(), 1, "{}", page.0);
+    assert_eq!(collector.figure("fleetgauge_family_conflicts_total"), 0.0);
+    drop((one, two));
+}
+
+#[test]
+fn the_operator_decides() {
+    let mut config = config();
+    config.pins.insert("load".to_owned(), FamilyKind::Counter);
+    let collector = Collector::with(config);
+    let gauge = Agent::join(collector.agents, &who("gauge"), &of_kind("load", GAUGE), &[1.0]);
+    assert!(!collector.page().shows("gauge"));
+    assert!(collector.page_at("/metrics/agents/gauge").shows("gauge"));
+    let counter = Agent::join(collector.agents, &who("counter"), &of_kind("load", COUNTER), &[1.0]);
+    assert!(collector.page().shows("counter"));
+    drop((gauge, counter));
+}
+
+#[test]
+fn an_agent_that_changes_a_kind_of_its_own_conflicts_with_nobody() {
+    let collector = Collector::start();
+    let mut agent = Agent::join(collector.agents, &who("a"), &of_kind("load", GAUGE), &[1.0]);
+    agent.send(&of_kind("load", COUNTER).bytes);
+    agent.report(&[2.0]);
+    let page = collector.page();
+    assert_eq!(page.value("load_total{agent=\"a\"}"), Some(2.0), "{}", page.0);
+    assert_eq!(page.samples().count(), 1);
+    assert_eq!(collector.figure("fleetgauge_families_left_off"), 0.0);
+    assert_eq!(collector.figure("fleetgauge_family_conflicts_total"), 0.0);
+}
+
+#[test]
+fn a_family_of_a_later_kind_takes_no_name() {
+    let collector = Collector::start();
+    // The later kind's name is that of a family the collector knows, in the same schema.
+    let families = [family("load", LATER), family("load", COUNTER)];
+    let odd = schema_of(&families, &[single(0), single(1)]);
+    let agent = Agent::join(collector.agents, &who("odd"), &odd, &[1.0, 2.0]);
+    assert_eq!(collector.page().value("load_total{agent=\"odd\"}"), Some(2.0));
+    drop(agent);
+    eventually("it has gone", || collector.figure("fleetgauge_agents_connected") == 0.0);
+    let gauge = Agent::join(collector.agents, &who("a"), &gauges(&["load_total"]), &[3.0]);
+    assert_eq!(collector.page().value("load_total{agent=\"a\"}"), Some(3.0));
+    drop(gauge);
+}

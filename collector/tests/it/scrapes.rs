@@ -1,0 +1,138 @@
+//! Scrapers that do not read, and too many of them.
+
+use std::io::Read;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use crate::support::agent::{Agent, who};
+use crate::support::collector::{Collector, config};
+use crate::support::eventually;
+use crate::support::frames::{GAUGE, SchemaFrame, family, labelled, schema_of};
+use crate::support::http;
+
+const SERIES: usize = 10_000;
+
+/// Agents whose page is larger than all buffers on its way.
+struct Crowd {
+    agents: Vec<Agent>,
+    collector: Collector,
+}
+
+impl Crowd {
+    fn new(scrapes: usize) -> Self {
+        let mut config = config();
+        config.bounds.scrapes = scrapes;
+        let collector = Collector::with(config);
+        let schema = many_series();
+        let agents = (0..15)
+            .map(|n| Agent::join(collector.agents, &who(&format!("a{n}")), &schema, &[1.0; SERIES]))
+            .collect();
+        Self { agents, collector }
+    }
+
+    /// Asks for everything and reads nothing.
+    fn stalled_scraper(&self) -> TcpStream {
+        let socket =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.connect(&self.collector.http.into()).unwrap();
+        let mut stream = socket.into();
+        http::write(&mut stream, "GET", "/metrics/agents", &[]);
+        // It has begun: the collector is in the midst of it.
+        let mut first = [0; 1];
+        stream.read_exact(&mut first).unwrap();
+        assert_eq!(&first, b"H");
+        stream
+    }
+}
+
+fn many_series() -> SchemaFrame {
+    let values: Vec<_> = (0..SERIES).map(|n| format!("{n:040}")).collect();
+    let series: Vec<_> =
+        values.iter().map(|value| labelled(0, std::slice::from_ref(&("n", value)))).collect();
+    schema_of(&[family("wide", GAUGE)], &series)
+}
+
+#[test]
+fn a_scraper_that_stalls_is_dropped_and_its_page_looks_broken() {
+    let mut crowd = Crowd::new(4);
+    let mut stalled = crowd.stalled_scraper();
+    // Others are served, and agents taken in, in the meantime.
+    for n in 0..20 {
+        let values = vec![f64::from(n); SERIES];
+        crowd.agents[0].report(&values);
+        let page = crowd.collector.page_at("/metrics/agents/a0");
+        assert_eq!(page.samples().next().unwrap().1, f64::from(n));
+    }
+    let whole = crowd.collector.get("/metrics/agents", &[]);
+    assert!(whole.whole && whole.body.len() > 8 << 20);
+    let broken = || crowd.collector.figure("fleetgauge_scrapes_broken_total");
+    eventually("it is given up", || broken() == 1.0);
+    let mut bytes = b"H".to_vec();
+    let _ = stalled.read_to_end(&mut bytes);
+    let answer = http::parse(&bytes, false);
+    assert_eq!(answer.status, 200);
+    assert!(!answer.whole, "a truncated page looked like a successful scrape");
+    assert!(answer.body.len() < whole.body.len());
+    assert!(whole.body.starts_with(&answer.body[..1 << 16]));
+}
+
+#[test]
+fn too_many_scrapes_are_told_to_come_again() {
+    let crowd = Crowd::new(2);
+    let stalled = [crowd.stalled_scraper(), crowd.stalled_scraper()];
+    for path in ["/metrics", "/metrics/self", "/metrics/agents/a0"] {
+        let answer = crowd.collector.get(path, &[]);
+        assert_eq!((answer.status, answer.whole), (503, true), "{path}");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+    }
+    // These cost nothing.
+    assert_eq!(crowd.collector.get("/healthz", &[]).status, 200);
+    drop(stalled);
+    eventually("there is room again", || crowd.collector.get("/metrics/self", &[]).status == 200);
+    assert_eq!(crowd.collector.figure("fleetgauge_scrapes_broken_total"), 2.0);
+    assert!(crowd.collector.figure("fleetgauge_scrapes_refused_total") >= 3.0);
+    drop(crowd.agents);
+}
+
+#[test]
+fn a_page_that_is_stopped_is_broken_off() {
+    let mut crowd = Crowd::new(2);
+    let mut stalled = crowd.stalled_scraper();
+    crowd.collector.stop();
+    drop(crowd);
+    let mut bytes = b"H".to_vec();
+    let _ = stalled.read_to_end(&mut bytes);
+    assert!(!http::parse(&bytes, false).whole);
+}
+
+#[test]
+fn a_connection_serves_several_scrapes() {
+    let collector = Collector::start();
+    let mut stream = TcpStream::connect(collector.http).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let request = b"GET /metrics/agents HTTP/1.1\r\nHost: test\r\n\r\n";
+    for _ in 0..3 {
+        std::io::Write::write_all(&mut stream, request).unwrap();
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(b"\r\n0\r\n\r\n") {
+            let mut byte = [0; 1];
+            stream.read_exact(&mut byte).unwrap();
+            bytes.push(byte[0]);
+        }
+        assert!(bytes.starts_with(b"HTTP/1.1 200 OK"));
+    }
+}
+
+#[test]
+fn a_request_that_never_ends_is_dropped_and_harms_nobody() {
+    let mut config = config();
+    config.bounds.http_connections = 2;
+    let collector = Collector::with(config);
+    let mut slow = TcpStream::connect(collector.http).unwrap();
+    std::io::Write::write_all(&mut slow, b"GET /metrics HTTP/1.1\r\nX-Slow: ").unwrap();
+    assert_eq!(collector.get("/healthz", &[]).status, 200);
+    slow.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+    let mut answer = Vec::new();
+    assert!(slow.read_to_end(&mut answer).is_ok(), "it is still there after 15 s");
+}
