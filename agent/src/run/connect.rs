@@ -88,9 +88,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_names_the_address() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let at = listener.local_addr().unwrap();
-        drop(listener);
+        // Bound but not listening.
+        let silent = tokio::net::TcpSocket::new_v4().unwrap();
+        silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let at = silent.local_addr().unwrap();
         let error = connect(&Endpoint::parse(&at.to_string()).unwrap()).await.unwrap_err();
         assert!(error.to_string().starts_with(&format!("{at}: Connection refused")), "{error}");
     }

@@ -1,12 +1,14 @@
 //! The agent's manners, seen from the collector's end of a real connection.
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use fleetgauge_proto::limits::MAX_INTERVAL_MS;
 use fleetgauge_proto::message::{Bye, ByeReason, Drain, Message, Ping, Pong, Reject};
 use fleetgauge_proto::report::{Values, is_absent};
+use socket2::{Domain, Socket, Type};
 
 use crate::collector::{Collector, welcome};
 use crate::process::Agent;
@@ -91,9 +93,10 @@ fn the_latest_sample_follows_welcome_at_once() {
 
 #[test]
 fn an_agent_stops_while_nobody_is_there() {
-    let collector = Collector::bind();
-    let address = collector.address();
-    drop(collector);
+    // Bound but not listening: nobody else gets the port, and whoever connects is refused.
+    let silent = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    silent.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+    let address = silent.local_addr().unwrap().as_socket().unwrap().to_string();
     let mut agent = Agent::start("alone", &address, Stdio::piped());
     let line = agent.first_line_with("no connection");
     assert!(line.contains("attempt=1") && line.contains("Connection refused"), "{line}");
