@@ -4,6 +4,7 @@ use std::hint::black_box;
 
 use criterion::Criterion;
 use fleetgauge_benches::{Clock, CpuTime, SERIES, criterion, schema};
+use fleetgauge_proto::frame::HEADER_LEN;
 use fleetgauge_proto::message::{Hello, Label, Report};
 use fleetgauge_proto::report::{Values, write_all, write_changed};
 use fleetgauge_proto::{Accept, Fingerprint, FrameBuffer, Message, VERSION};
@@ -78,6 +79,14 @@ fn main() {
     let partial = report(Values::Changed { bitmap: &bitmap, values: &changed });
     both_ways(&mut c, "report_all", &Message::Report(full));
     both_ways(&mut c, "report_changed", &Message::Report(partial));
+    let frame = encode(&Message::Report(full));
+    c.bench_function("decode/report_alone", |b| {
+        b.iter(|| {
+            Report::decode(black_box(&frame[HEADER_LEN..])).map(|report| {
+                black_box(&report);
+            })
+        });
+    });
     let mut row = BEFORE;
     c.bench_function("check_and_store/report_all", |b| {
         b.iter(|| {

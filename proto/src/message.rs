@@ -143,6 +143,18 @@ pub struct Report<'a> {
     pub values: Values<'a>,
 }
 
+impl<'a> Report<'a> {
+    /// Decodes a Report frame's payload; what [`Message::decode`] does, without room for the other messages.
+    ///
+    /// # Errors
+    /// A [`Violation`] that names the first thing wrong with it.
+    pub fn decode(payload: &'a [u8]) -> Result<Self, Violation> {
+        let report: Self = codec::decode(payload)?;
+        check_stream(report.stream)?;
+        Ok(report)
+    }
+}
+
 /// Is the other end there? Answered by a Pong of the same token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct Ping {
@@ -228,7 +240,7 @@ impl<'a> Message<'a> {
             Kind::Hello => Self::Hello(codec::decode(payload)?),
             Kind::Welcome => Self::Welcome(codec::decode(payload)?),
             Kind::Schema => Self::Schema(codec::decode(payload)?),
-            Kind::Report => Self::Report(codec::decode(payload)?),
+            Kind::Report => return Report::decode(payload).map(Self::Report),
             Kind::Ping => Self::Ping(codec::decode(payload)?),
             Kind::Pong => Self::Pong(codec::decode(payload)?),
             Kind::Drain => Self::Drain(codec::decode(payload)?),

@@ -4,7 +4,7 @@
 //! long as any agent with that family and kind lives; a schema that disagrees has the family left off the
 //! shared pages. When the last holder goes, those left off are asked again, in the order of their coming.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use fleetgauge_proto::schema::{Family, FamilyKind};
@@ -41,6 +41,9 @@ struct Shown {
 struct Live {
     schema: Arc<SchemaEntry>,
     agents: usize,
+    /// How many of its families could be shown, and are.
+    known: usize,
+    shown: usize,
 }
 
 /// A family of the shared page: its heading and where its series are.
@@ -65,7 +68,9 @@ impl Families {
         self.arrivals += 1;
         let place = self.arrivals;
         self.arrived.insert(schema.key(), place);
-        self.live.insert(place, Live { schema: Arc::clone(schema), agents: 1 });
+        let known = schema.schema().families.iter().filter(|f| f.kind.is_some()).count();
+        let live = Live { schema: Arc::clone(schema), agents: 1, known, shown: 0 };
+        self.live.insert(place, live);
         for (position, family) in schema.schema().families.iter().enumerate() {
             self.claim(place, position, family);
         }
@@ -93,10 +98,7 @@ impl Families {
 
     /// Shows a live schema's family unless its names mean something else.
     fn claim(&mut self, place: u64, position: usize, family: &Family) {
-        let Some(kind) = family.kind else { return };
-        if self.pins.get(&*family.name).is_some_and(|pinned| *pinned != kind) {
-            return;
-        }
+        let Some(kind) = family.kind.filter(|kind| self.may_be(family, *kind)) else { return };
         let taken =
             |name: String| self.sample_names.get(&name).is_some_and(|owner| *owner != family.name);
         if family.sample_names().any(taken) {
@@ -110,7 +112,11 @@ impl Families {
         if shown.kind != kind {
             return;
         }
-        shown.members.insert(place, position);
+        if shown.members.insert(place, position).is_none()
+            && let Some(live) = self.live.get_mut(&place)
+        {
+            live.shown += 1;
+        }
         for name in family.sample_names() {
             self.sample_names.insert(name, family.name.clone());
         }
@@ -144,18 +150,63 @@ impl Families {
         }
     }
 
-    /// The families of the shared page, sorted by name.
-    pub(super) fn page(&self) -> Vec<PageFamily> {
+    /// The families of the shared page, sorted by name, that have series in the `copied` schemas.
+    ///
+    /// A schema may have lost its last agent, or a family, since its values were copied, to another schema of that
+    /// very agent perhaps. It is on this page all the same where nothing else is, or that agent would be on none.
+    pub(super) fn page(&self, copied: &[&Arc<SchemaEntry>]) -> Vec<PageFamily> {
+        let keys: HashSet<u64> = copied.iter().map(|schema| schema.key()).collect();
         let member = |(place, position): (&u64, &usize)| {
-            self.live.get(place).map(|live| (live.schema.key(), *position))
+            let key = self.live.get(place)?.schema.key();
+            keys.contains(&key).then_some((key, *position))
         };
-        self.shown
-            .values()
-            .map(|shown| PageFamily {
-                head: Arc::clone(&shown.head),
-                members: shown.members.iter().filter_map(member).collect(),
-            })
-            .collect()
+        let mut page = BTreeMap::new();
+        for (name, shown) in &self.shown {
+            let members: Vec<_> = shown.members.iter().filter_map(member).collect();
+            if !members.is_empty() {
+                let head = Arc::clone(&shown.head);
+                page.insert(&**name, (shown.kind, PageFamily { head, members }));
+            }
+        }
+        for schema in copied.iter().filter(|schema| self.lacks_a_family(schema)) {
+            for (position, family) in schema.schema().families.iter().enumerate() {
+                self.add(&mut page, (schema.key(), position), family);
+            }
+        }
+        page.into_values().map(|(_, family)| family).collect()
+    }
+
+    /// Whether a schema has left or has a family left off.
+    fn lacks_a_family(&self, schema: &SchemaEntry) -> bool {
+        let live = self.arrived.get(&schema.key()).and_then(|place| self.live.get(place));
+        live.is_none_or(|live| live.shown < live.known)
+    }
+
+    /// Adds a family to the page unless its names mean something else there.
+    fn add<'a>(
+        &'a self,
+        page: &mut BTreeMap<&'a str, (FamilyKind, PageFamily)>,
+        member: (u64, usize),
+        family: &'a Family,
+    ) {
+        let Some(kind) = family.kind.filter(|kind| self.may_be(family, *kind)) else { return };
+        if let Some((shown, on_page)) = page.get_mut(&*family.name) {
+            if *shown == kind && !on_page.members.contains(&member) {
+                on_page.members.push(member);
+            }
+            return;
+        }
+        let owner = |name: String| self.sample_names.get(&name);
+        if !family.sample_names().filter_map(owner).any(|owner| page.contains_key(&**owner)) {
+            let head = Arc::new(FamilyHead::new(family, kind));
+            let members = vec![member];
+            page.insert(&family.name, (kind, PageFamily { head, members }));
+        }
+    }
+
+    /// Whether the operator lets a family be of this kind.
+    fn may_be(&self, family: &Family, kind: FamilyKind) -> bool {
+        self.pins.get(&*family.name).is_none_or(|pinned| *pinned == kind)
     }
 
     /// The families of a live schema that are left off.
@@ -174,11 +225,6 @@ impl Families {
 
     /// How many families of live schemas are left off.
     pub(super) fn left_off(&self) -> usize {
-        let known = |live: &Live| {
-            live.schema.schema().families.iter().filter(|family| family.kind.is_some()).count()
-        };
-        let declared: usize = self.live.values().map(known).sum();
-        let shown: usize = self.shown.values().map(|shown| shown.members.len()).sum();
-        declared - shown
+        self.live.values().map(|live| live.known - live.shown).sum()
     }
 }

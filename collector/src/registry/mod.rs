@@ -252,15 +252,15 @@ impl Registry {
                 slab.copy_into(&mut groups[place]);
             }
         }
-        let page = self.families.lock().page();
-        let families = page.into_iter().filter_map(|family| {
+        let copied: Vec<_> = groups.iter().map(Group::schema).collect();
+        let page = self.families.lock().page(&copied);
+        let families = page.into_iter().map(|family| {
             let members = family.members.iter();
-            let members: Vec<_> = members
-                .filter_map(|(schema, position)| Some((*places.get(schema)?, *position)))
-                .collect();
-            (!members.is_empty()).then_some(PageFamily { head: family.head, members })
+            let members = members.filter_map(|(key, at)| Some((*places.get(key)?, *at))).collect();
+            PageFamily { head: family.head, members }
         });
-        Snapshot { families: families.collect(), groups }
+        let families = families.collect();
+        Snapshot { families, groups }
     }
 
     /// A copy of one agent's values, every family of its own kind; `None` if it is not connected.
@@ -288,3 +288,6 @@ impl Registry {
         &self.shards[usize::try_from(place).unwrap_or(0)]
     }
 }
+
+#[cfg(test)]
+mod tests;

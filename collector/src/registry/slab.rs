@@ -149,4 +149,10 @@ impl Slab {
     pub(super) fn schema(&self) -> &Arc<SchemaEntry> {
         &self.schema
     }
+
+    /// Rows, vacant ones included, and pages.
+    #[cfg(test)]
+    pub(super) fn footprint(&self) -> (usize, usize) {
+        (self.residents.len(), self.pages.len())
+    }
 }
