@@ -126,6 +126,11 @@ impl Session {
         matches!(self.state, State::Open(_))
     }
 
+    /// Whether it waits for its id. An answer that crossed with the end of its wait concerns it no more.
+    fn is_challenging(&self) -> bool {
+        matches!(self.state, State::Challenging { .. })
+    }
+
     /// When [`Self::tick`] is wanted at the latest.
     #[must_use]
     pub fn deadline(&self) -> Millis {
@@ -191,7 +196,7 @@ impl Session {
             Err(Refusal::of(Code::Draining))
         } else if signals.has(Signal::Superseded) {
             Err(Refusal::of(Code::Superseded))
-        } else if signals.has(Signal::Answered) {
+        } else if signals.has(Signal::Answered) && self.is_challenging() {
             Err(Refusal::of(Code::IdConflict))
         } else {
             if signals.has(Signal::Challenged) {

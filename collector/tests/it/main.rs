@@ -2,9 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bounds;
+mod command;
 mod conflicts;
 mod hostile;
+mod model;
 mod pages;
 mod presence;
 mod scrapes;
+mod session;
 mod support;

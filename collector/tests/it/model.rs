@@ -1,0 +1,375 @@
+//! Random histories of a few agents against a model that fits on a page: after every step the page shows exactly
+//! what the model says.
+
+use std::collections::BTreeMap;
+
+use fleetgauge_collector::ending::Ending;
+use fleetgauge_proto::Code;
+use proptest::prelude::*;
+
+use crate::support::agent::who;
+use crate::support::collector::config;
+use crate::support::driven::{Driven, Rig, Said};
+use crate::support::frames::{SchemaFrame, bye, gauges, report};
+
+const IDS: [&str; 3] = ["a", "b", "c"];
+const CONNECTIONS: usize = 6;
+const SCHEMAS: [&[&str]; 3] = [&["load"], &["extra", "load"], &["load", "other"]];
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// Whatever an honest agent would do next.
+    Behave {
+        at: usize,
+        id: usize,
+        host: u8,
+        schema: usize,
+    },
+    /// A new connection in this place, which ends the one that was there.
+    Connect(usize),
+    Hello {
+        at: usize,
+        id: usize,
+        host: u8,
+    },
+    Declare {
+        at: usize,
+        schema: usize,
+    },
+    Report(usize),
+    Pong(usize),
+    Bye(usize),
+    Close(usize),
+    Break(usize),
+    Garbage(usize),
+    /// Lets the time pass, in milliseconds.
+    Wait(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let at = 0..CONNECTIONS;
+    let honest = (at.clone(), 0..IDS.len(), 1..3_u8, 0..SCHEMAS.len());
+    prop_oneof![
+        40 => honest.prop_map(|(at, id, host, schema)| Step::Behave { at, id, host, schema }),
+        1 => at.clone().prop_map(Step::Connect),
+        1 => (at.clone(), 0..IDS.len(), 1..3_u8).prop_map(|(at, id, host)| Step::Hello { at, id, host }),
+        3 => (at.clone(), 0..SCHEMAS.len()).prop_map(|(at, schema)| Step::Declare { at, schema }),
+        3 => at.clone().prop_map(Step::Report),
+        1 => at.clone().prop_map(Step::Pong),
+        1 => at.clone().prop_map(Step::Bye),
+        1 => at.clone().prop_map(Step::Close),
+        1 => at.clone().prop_map(Step::Break),
+        1 => at.prop_map(Step::Garbage),
+        2 => (1..20_000_u64).prop_map(Step::Wait),
+    ]
+}
+
+/// What is known of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Greeting,
+    Challenging { id: usize, host: u8, holder: usize },
+    Open { id: usize, host: u8, schema: Option<usize>, full_due: bool },
+    Ended,
+}
+
+/// Who is shown under an id.
+#[derive(Debug, Clone)]
+struct Shown {
+    at: usize,
+    host: u8,
+    schema: usize,
+    value: f64,
+    takeovers: Vec<u64>,
+}
+
+#[derive(Debug)]
+struct Model {
+    now: u64,
+    states: [State; CONNECTIONS],
+    /// When the silence of each connection is over.
+    deadlines: [u64; CONNECTIONS],
+    shown: BTreeMap<usize, Shown>,
+}
+
+impl Model {
+    fn end(&mut self, at: usize) {
+        if let State::Open { id, .. } = self.states[at]
+            && self.shown.get(&id).is_some_and(|shown| shown.at == at)
+        {
+            self.shown.remove(&id);
+        }
+        self.states[at] = State::Ended;
+        // Whoever asked after it hears that it is gone.
+        for rival in 0..CONNECTIONS {
+            if let State::Challenging { id, host, holder } = self.states[rival]
+                && holder == at
+            {
+                self.admit_or_refuse(rival, id, host);
+            }
+        }
+    }
+
+    fn admit_or_refuse(&mut self, at: usize, id: usize, host: u8) {
+        self.states[at] = State::Ended;
+        if !self.shown.contains_key(&id) {
+            self.welcome(at, id, host);
+        }
+    }
+
+    fn welcome(&mut self, at: usize, id: usize, host: u8) {
+        self.states[at] = State::Open { id, host, schema: None, full_due: true };
+        self.deadlines[at] = self.now + 45_000;
+    }
+
+    fn page(&self) -> BTreeMap<String, f64> {
+        let mut page = BTreeMap::new();
+        for (id, shown) in &self.shown {
+            for name in SCHEMAS[shown.schema] {
+                page.insert(format!("{name}{{agent=\"{}\"}}", IDS[*id]), shown.value);
+            }
+        }
+        page
+    }
+}
+
+struct World {
+    rig: Rig,
+    schemas: Vec<SchemaFrame>,
+    agents: Vec<Driven>,
+    sequence: u64,
+    model: Model,
+}
+
+impl World {
+    fn new() -> Self {
+        let rig = Rig::new(config());
+        let schemas = SCHEMAS.iter().map(|names| gauges(names)).collect();
+        let agents = (0..CONNECTIONS).map(|_| rig.connect()).collect();
+        let model = Model {
+            now: rig.now,
+            states: [State::Greeting; CONNECTIONS],
+            deadlines: [rig.now + 5_000; CONNECTIONS],
+            shown: BTreeMap::new(),
+        };
+        Self { rig, schemas, agents, sequence: 0, model }
+    }
+
+    fn receives(&mut self, at: usize, bytes: &[u8]) {
+        self.agents[at].receives(&self.rig, bytes);
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Behave { at, id, host, schema } => self.take(match self.model.states[at] {
+                State::Ended => Step::Connect(at),
+                State::Greeting => Step::Hello { at, id, host },
+                State::Challenging { holder, .. } => Step::Pong(holder),
+                State::Open { schema: None, .. } => Step::Declare { at, schema },
+                State::Open { .. } => Step::Report(at),
+            }),
+            Step::Connect(at) => {
+                self.agents[at].finishes();
+                self.model.end(at);
+                self.settle();
+                self.agents[at] = self.rig.connect();
+                self.model.states[at] = State::Greeting;
+                self.model.deadlines[at] = self.rig.now + 5_000;
+            }
+            Step::Hello { at, id, host } => self.hello(at, id, host),
+            Step::Declare { at, schema } => {
+                let bytes = self.schemas[schema].bytes.clone();
+                self.receives(at, &bytes);
+                self.heard(at);
+                match &mut self.model.states[at] {
+                    State::Open { schema: declared, full_due, .. } => {
+                        (*declared, *full_due) = (Some(schema), true);
+                    }
+                    _ => self.model.end(at),
+                }
+            }
+            Step::Report(at) => self.report(at),
+            Step::Pong(at) => {
+                self.receives(at, &crate::support::frames::raw(6, &[1]));
+                self.heard(at);
+                if !matches!(self.model.states[at], State::Open { .. }) {
+                    self.model.end(at);
+                }
+            }
+            Step::Bye(at) => {
+                self.receives(at, &bye());
+                self.heard(at);
+                self.model.end(at);
+            }
+            Step::Close(at) => {
+                self.agents[at].finishes();
+                self.model.end(at);
+            }
+            Step::Break(at) => {
+                self.agents[at].session.lost(Ending::Reset);
+                self.model.end(at);
+            }
+            Step::Garbage(at) => {
+                self.receives(at, b"garbage");
+                self.model.end(at);
+            }
+            Step::Wait(ms) => {
+                self.rig.now += ms;
+                self.model.now = self.rig.now;
+                self.expire();
+            }
+        }
+        self.settle();
+    }
+
+    /// A whole frame of an open connection is its answer to whoever asks.
+    fn heard(&mut self, at: usize) {
+        if matches!(self.model.states[at], State::Open { .. }) {
+            for rival in 0..CONNECTIONS {
+                if matches!(self.model.states[rival], State::Challenging { holder, .. } if holder == at)
+                {
+                    self.model.states[rival] = State::Ended;
+                }
+            }
+        }
+    }
+
+    fn hello(&mut self, at: usize, id: usize, host: u8) {
+        let bytes = who(IDS[id]).on_host(host).hello(&gauges(&["never_declared"]));
+        self.receives(at, &bytes);
+        self.heard(at);
+        let now = self.rig.now;
+        if self.model.states[at] != State::Greeting {
+            self.model.end(at);
+            return;
+        }
+        let holder = self.model.shown.get(&id).map(|s| (s.at, s.host, s.takeovers.clone()));
+        match holder {
+            Some((holder, other, _)) if other != host => {
+                let asks = |state: &State| matches!(state, State::Challenging { holder: asked, .. } if *asked == holder);
+                if self.model.states.iter().any(asks) {
+                    self.model.states[at] = State::Ended;
+                } else {
+                    self.model.states[at] = State::Challenging { id, host, holder };
+                    self.model.deadlines[at] = now + 5_000;
+                }
+            }
+            Some((_, _, takeovers)) if contested(&takeovers, now) => {
+                self.model.states[at] = State::Ended;
+            }
+            _ => self.model.welcome(at, id, host),
+        }
+    }
+
+    fn report(&mut self, at: usize) {
+        let State::Open { id, host, schema: Some(schema), full_due } = self.model.states[at] else {
+            let width = [1.0];
+            self.sequence += 1;
+            self.receives(at, &report(self.sequence, &width));
+            self.heard(at);
+            self.model.end(at);
+            return;
+        };
+        self.sequence += 1;
+        let value = self.sequence as f64;
+        self.receives(at, &report(self.sequence, &vec![value; SCHEMAS[schema].len()]));
+        self.heard(at);
+        let now = self.rig.now;
+        let mut takeovers = Vec::new();
+        if let Some(before) = self.model.shown.get(&id) {
+            takeovers.clone_from(&before.takeovers);
+            if before.at != at {
+                if before.host != host || contested(&takeovers, now) {
+                    self.model.end(at);
+                    return;
+                }
+                takeovers.push(now);
+                let older = before.at;
+                self.model.shown.remove(&id);
+                self.model.shown.insert(id, Shown { at, host, schema, value, takeovers });
+                self.model.end(older);
+                self.open(at, id, host, schema);
+                return;
+            }
+        } else if !full_due {
+            // Its series went with a rival's challenge.
+            self.model.end(at);
+            return;
+        }
+        self.model.shown.insert(id, Shown { at, host, schema, value, takeovers });
+        self.open(at, id, host, schema);
+    }
+
+    fn open(&mut self, at: usize, id: usize, host: u8, schema: usize) {
+        let open = State::Open { id, host, schema: Some(schema), full_due: false };
+        self.model.states[at] = open;
+        self.model.deadlines[at] = self.rig.now + 45_000;
+    }
+
+    /// In the order of their places, as [`Self::settle`] lets the sessions look at the time.
+    fn expire(&mut self) {
+        for at in 0..CONNECTIONS {
+            let now = self.rig.now;
+            if self.model.deadlines[at] > now {
+                self.agents[at].ticks(&self.rig);
+                continue;
+            }
+            self.agents[at].ticks(&self.rig);
+            match self.model.states[at] {
+                State::Ended => {}
+                State::Challenging { id, host, holder } => {
+                    if self.model.shown.get(&id).is_some_and(|shown| shown.at == holder) {
+                        self.model.shown.remove(&id);
+                        self.model.states[holder] = State::Ended;
+                    }
+                    self.model.admit_or_refuse(at, id, host);
+                }
+                State::Greeting | State::Open { .. } => self.model.end(at),
+            }
+        }
+    }
+
+    /// Signals are looked at until none is left.
+    fn settle(&mut self) {
+        for _ in 0..3 {
+            for agent in &mut self.agents {
+                agent.ticks(&self.rig);
+            }
+        }
+    }
+
+    fn check(&mut self, step: Step) -> Result<(), TestCaseError> {
+        let page = self.rig.page();
+        let shown: BTreeMap<_, _> = page.samples().map(|(s, v)| (s.to_owned(), v)).collect();
+        prop_assert_eq!(shown.len(), page.samples().count(), "a series twice after {:?}", step);
+        prop_assert_eq!(shown, self.model.page(), "after {:?}", step);
+        for at in 0..CONNECTIONS {
+            let ended = self.agents[at].ending();
+            let expected = self.model.states[at] == State::Ended;
+            prop_assert_eq!(ended.is_some(), expected, "{} is {:?} after {:?}", at, ended, step);
+            for said in self.agents[at].says() {
+                prop_assert!(!matches!(said, Said::Reject(Code::MalformedPayload)));
+            }
+        }
+        prop_assert_eq!(self.rig.shared.registry.agents(), self.model.shown.len());
+        prop_assert_eq!(self.rig.shared.registry.families_left_off(), 0);
+        Ok(())
+    }
+}
+
+fn contested(takeovers: &[u64], now: u64) -> bool {
+    takeovers.iter().filter(|at| now < **at + 60_000).count() >= 3
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_page_shows_what_the_model_says(steps in proptest::collection::vec(step(), 1..120)) {
+        let mut world = World::new();
+        for step in steps {
+            world.take(step);
+            world.check(step)?;
+        }
+    }
+}
