@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -30,34 +31,54 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into());
 }
 
-/// One connection.
-pub(crate) struct Connection<'a> {
-    stream: TcpStream,
+/// One connection; done once its session has ended and its last words are out. It is the task itself, not an
+/// `async fn` around one, so that nothing of it is kept twice.
+pub(crate) struct Connection {
+    /// `None` once it has been handed on to linger.
+    stream: Option<TcpStream>,
     session: Session,
-    shared: &'a Shared,
     unsent: Vec<u8>,
     /// When the peer must have taken some of what is unsent.
     write_deadline: Millis,
+    /// Until the agent has been welcomed.
+    accepted: Option<Instant>,
 }
 
-/// Runs a session over its socket until it has ended and its last words are out.
-pub(crate) async fn serve(stream: TcpStream, session: Session, shared: &Shared, accepted: Instant) {
-    let mut connection =
-        Connection { stream, session, shared, unsent: Vec::new(), write_deadline: Millis::MAX };
-    std::future::poll_fn(|cx| connection.drive(cx, true)).await;
-    if connection.session.is_open() {
-        shared.metrics.handshake_seconds.observe(accepted.elapsed().as_secs_f64());
-        std::future::poll_fn(|cx| connection.drive(cx, false)).await;
-    }
-    if let Some(Ending::Rejected(_)) = connection.session.ending() {
-        linger(connection.stream, shared).await;
+impl Future for Connection {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.drive(cx));
+        if let (Some(Ending::Rejected(_)), Some(stream)) =
+            (self.session.ending(), self.stream.take())
+        {
+            let shared = Arc::clone(self.session.shared());
+            self.session.shared().tasks.spawn(async move { linger(stream, &shared).await });
+        }
+        Poll::Ready(())
     }
 }
 
-impl Connection<'_> {
-    /// Ready once the session has ended and what it said is sent or cannot be; with `handshake` also as soon as
-    /// the agent has been welcomed.
-    fn drive(&mut self, cx: &mut Context<'_>, handshake: bool) -> Poll<()> {
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.session.shared().dismiss(self.session.peer().session(), self.session.address().ip());
+    }
+}
+
+impl Connection {
+    /// A connection that was just accepted.
+    pub(crate) fn new(stream: TcpStream, session: Session, accepted: Instant) -> Self {
+        Self {
+            stream: Some(stream),
+            session,
+            unsent: Vec::new(),
+            write_deadline: Millis::MAX,
+            accepted: Some(accepted),
+        }
+    }
+
+    /// Ready once the session has ended and what it said is sent or cannot be.
+    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.session.peer().register(cx.waker());
         loop {
             let flushed = self.flush(cx);
@@ -68,10 +89,7 @@ impl Connection<'_> {
             if self.session.ending().is_some() && flushed.is_ready() {
                 return Poll::Ready(());
             }
-            if handshake && self.session.is_open() {
-                return Poll::Ready(());
-            }
-            if flushed.is_ready() && self.session.ending().is_none() && self.read(cx).is_ready() {
+            if flushed.is_ready() && self.read(cx).is_ready() {
                 continue;
             }
             if !self.tick() {
@@ -83,13 +101,14 @@ impl Connection<'_> {
     /// Ready once nothing is left unsent.
     fn flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.unsent.is_empty() {
-            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.unsent))?;
+            let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(())) };
+            let written = ready!(Pin::new(stream).poll_write(cx, &self.unsent))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.shared.metrics.sent_bytes.inc_by(written as u64);
+            self.session.shared().metrics.sent_bytes.inc_by(written as u64);
             self.unsent.drain(..written);
-            self.write_deadline = self.shared.clock.now() + WRITE_TIMEOUT;
+            self.write_deadline = self.session.shared().clock.now() + WRITE_TIMEOUT;
         }
         self.unsent = Vec::new();
         self.write_deadline = Millis::MAX;
@@ -98,15 +117,23 @@ impl Connection<'_> {
 
     /// Ready if something was read and given to the session.
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(stream) = &mut self.stream else { return Poll::Pending };
         SCRATCH.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
-            let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
+            let read = ready!(Pin::new(stream).poll_read(cx, &mut buffer));
             match (read, buffer.filled()) {
                 (Err(_), _) => self.session.lost(Ending::Reset),
                 (Ok(()), []) => self.session.finished(&mut self.unsent),
                 (Ok(()), bytes) => {
-                    self.session.received(bytes, self.shared.clock.now(), &mut self.unsent);
+                    let now = self.session.shared().clock.now();
+                    self.session.received(bytes, now, &mut self.unsent);
                 }
+            }
+            if self.session.is_open()
+                && let Some(accepted) = self.accepted.take()
+            {
+                let metrics = &self.session.shared().metrics;
+                metrics.handshake_seconds.observe(accepted.elapsed().as_secs_f64());
             }
             Poll::Ready(())
         })
@@ -114,7 +141,7 @@ impl Connection<'_> {
 
     /// Lets the session look at signals and the time; whether there is anything to do after that.
     fn tick(&mut self) -> bool {
-        let now = self.shared.clock.now();
+        let now = self.session.shared().clock.now();
         if self.write_deadline <= now {
             self.session.lost(Ending::WriteTimeout);
             self.unsent = Vec::new();

@@ -1,17 +1,16 @@
 //! Accepting agents: who is let in, and how those who are not are told.
 
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fleetgauge_proto::Code;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use crate::connection;
+use crate::connection::{self, Connection};
 use crate::ending::Refusal;
 use crate::session::{HELLO_TIMEOUT, Session};
 use crate::shared::Shared;
@@ -75,11 +74,10 @@ pub(crate) fn bind(address: SocketAddr) -> Result<std::net::TcpListener, BindErr
     open().map_err(|source| BindError::new(address, source))
 }
 
-/// Accepts agents until `stop` is done; every connection is a task of `tasks`.
+/// Accepts agents until `stop` is done.
 pub(crate) async fn accept(
     listener: TcpListener,
     shared: Arc<Shared>,
-    tasks: TaskTracker,
     stop: impl Future<Output = ()>,
 ) {
     tokio::pin!(stop);
@@ -89,7 +87,7 @@ pub(crate) async fn accept(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, address)) => admit(stream, address, &shared, &tasks),
+            Ok((stream, address)) => admit(stream, address, &shared),
             Err(error) => {
                 shared.metrics.accept_errors.inc();
                 warn!(%error, "cannot accept a connection; trying again");
@@ -99,33 +97,24 @@ pub(crate) async fn accept(
     }
 }
 
-fn admit(stream: TcpStream, address: SocketAddr, shared: &Arc<Shared>, tasks: &TaskTracker) {
+fn admit(stream: TcpStream, address: SocketAddr, shared: &Arc<Shared>) {
     let accepted = Instant::now();
     shared.metrics.connected();
     if let Err(error) = prepare(&stream) {
         debug!(%error, %address, "cannot set socket options");
     }
-    let place = match Place::take(shared, address.ip()) {
-        Ok(place) => place,
-        Err(code) => {
-            refuse(stream, address, code, shared, tasks);
-            return;
-        }
-    };
     let Ok(handshake) = Arc::clone(&shared.handshakes).try_acquire_owned() else {
-        refuse(stream, address, Code::HandshakesFull, shared, tasks);
+        refuse(stream, address, Code::HandshakesFull, shared);
         return;
     };
     let now = shared.clock.now();
-    let peer = shared.admit(now + HELLO_TIMEOUT);
-    let number = peer.session();
-    let session = Session::new(Arc::clone(shared), peer, address, handshake, now);
-    let shared = Arc::clone(shared);
-    tasks.spawn(async move {
-        connection::serve(stream, session, &shared, accepted).await;
-        shared.peers.remove(&number);
-        drop(place);
-    });
+    match shared.admit(address.ip(), now + HELLO_TIMEOUT) {
+        Ok(peer) => {
+            let session = Session::new(Arc::clone(shared), peer, address, handshake, now);
+            shared.tasks.spawn(Connection::new(stream, session, accepted));
+        }
+        Err(code) => refuse(stream, address, code, shared),
+    }
 }
 
 /// Nagle's delay off; the kernel finds peers that vanished without a word.
@@ -142,13 +131,7 @@ fn prepare(stream: &TcpStream) -> std::io::Result<()> {
 }
 
 /// Tells a connection that is not let in why; if too many are being told, closes it at once.
-fn refuse(
-    stream: TcpStream,
-    address: SocketAddr,
-    code: Code,
-    shared: &Arc<Shared>,
-    tasks: &TaskTracker,
-) {
+fn refuse(stream: TcpStream, address: SocketAddr, code: Code, shared: &Arc<Shared>) {
     debug!(%code, %address, "refused");
     shared.metrics.rejected(code);
     let mut reject = Vec::new();
@@ -156,6 +139,7 @@ fn refuse(
     // A fresh socket's send buffer takes a Reject whole.
     let told = stream.try_write(&reject).is_ok_and(|written| written == reject.len());
     if told && shared.lingerers.available_permits() > 0 {
+        let tasks = shared.tasks.clone();
         let shared = Arc::clone(shared);
         tasks.spawn(async move {
             connection::linger(stream, &shared).await;
@@ -164,39 +148,5 @@ fn refuse(
     } else {
         shared.metrics.lingers_skipped.inc();
         shared.metrics.closed(code.reason());
-    }
-}
-
-/// A connection's place among those of the collector and those of its address.
-struct Place {
-    shared: Arc<Shared>,
-    address: IpAddr,
-}
-
-impl Place {
-    fn take(shared: &Arc<Shared>, address: IpAddr) -> Result<Self, Code> {
-        let bounds = &shared.config.bounds;
-        if shared.peers.len() >= bounds.connections {
-            return Err(Code::CollectorFull);
-        }
-        let mut held = shared.addresses.entry(address).or_insert(0);
-        if *held >= bounds.connections_per_address {
-            return Err(Code::AddressFull);
-        }
-        *held += 1;
-        drop(held);
-        Ok(Self { shared: Arc::clone(shared), address })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let held = self.shared.addresses.get_mut(&self.address).map(|mut held| {
-            *held = held.saturating_sub(1);
-            *held
-        });
-        if held == Some(0) {
-            self.shared.addresses.remove_if(&self.address, |_, held| *held == 0);
-        }
     }
 }

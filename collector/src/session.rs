@@ -114,6 +114,18 @@ impl Session {
         }
     }
 
+    /// The collector it belongs to.
+    #[must_use]
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The peer's address.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The connection as others see it.
     #[must_use]
     pub fn peer(&self) -> &Peer {

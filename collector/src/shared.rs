@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use dashmap::DashMap;
+use fleetgauge_proto::Code;
 use prometheus_client::registry::Registry as OwnRegistry;
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 use crate::clock::{Clock, Millis};
 use crate::config::Config;
@@ -31,7 +33,9 @@ pub struct Shared {
     /// Every open connection, by session.
     pub peers: DashMap<u64, Arc<Peer>>,
     /// Open connections by address.
-    pub addresses: DashMap<IpAddr, usize>,
+    addresses: DashMap<IpAddr, usize>,
+    /// The tasks of all connections.
+    pub tasks: TaskTracker,
     /// Room for connections that have not reported yet.
     pub handshakes: Arc<Semaphore>,
     /// Room for connections that wait for their Reject to be read.
@@ -50,6 +54,7 @@ impl Shared {
             metrics: Metrics::new(own),
             peers: DashMap::new(),
             addresses: DashMap::new(),
+            tasks: TaskTracker::new(),
             handshakes: Arc::new(Semaphore::new(config.bounds.handshakes)),
             lingerers: Semaphore::new(LINGERERS),
             sessions: AtomicU64::new(0),
@@ -58,12 +63,34 @@ impl Shared {
         }
     }
 
-    /// Enters a new connection, to be looked at by `deadline`.
-    pub fn admit(&self, deadline: Millis) -> Arc<Peer> {
+    /// Takes a new connection in, to be looked at by `deadline`; [`Self::dismiss`] undoes it.
+    ///
+    /// # Errors
+    /// [`Code::CollectorFull`] or [`Code::AddressFull`].
+    pub fn admit(&self, address: IpAddr, deadline: Millis) -> Result<Arc<Peer>, Code> {
+        let bounds = &self.config.bounds;
+        if self.peers.len() >= bounds.connections {
+            return Err(Code::CollectorFull);
+        }
+        let mut held = self.addresses.entry(address).or_insert(0);
+        if *held >= bounds.connections_per_address {
+            return Err(Code::AddressFull);
+        }
+        *held += 1;
+        drop(held);
         let session = self.sessions.fetch_add(1, Ordering::Relaxed) + 1;
         let peer = Peer::new(session, deadline);
         self.peers.insert(session, Arc::clone(&peer));
-        peer
+        Ok(peer)
+    }
+
+    /// Forgets a connection that was admitted.
+    pub fn dismiss(&self, session: u64, address: IpAddr) {
+        self.peers.remove(&session);
+        if let Some(mut held) = self.addresses.get_mut(&address) {
+            *held = held.saturating_sub(1);
+        }
+        self.addresses.remove_if(&address, |_, held| *held == 0);
     }
 
     /// Whether the collector is stopping.

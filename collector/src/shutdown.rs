@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::peer::Signal;
@@ -14,22 +13,22 @@ use crate::shared::Shared;
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Stops accepting, asks every agent to leave within the configured time, and closes those who stay.
-pub(crate) async fn drain(shared: &Shared, accepting: &CancellationToken, agents: &TaskTracker) {
+pub(crate) async fn drain(shared: &Shared, accepting: &CancellationToken) {
     shared.start_draining();
     accepting.cancel();
-    agents.close();
+    shared.tasks.close();
     info!(
         connections = shared.peers.len(),
         seconds = shared.config.drain.as_secs(),
         "stopping; asking agents to leave"
     );
     raise(shared, Signal::Drain);
-    if tokio::time::timeout(shared.config.drain, agents.wait()).await.is_ok() {
+    if tokio::time::timeout(shared.config.drain, shared.tasks.wait()).await.is_ok() {
         return;
     }
     info!(connections = shared.peers.len(), "closing agents that have not left");
     raise(shared, Signal::Close);
-    if tokio::time::timeout(LAST_WORDS, agents.wait()).await.is_err() {
+    if tokio::time::timeout(LAST_WORDS, shared.tasks.wait()).await.is_err() {
         warn!(connections = shared.peers.len(), "connections were cut off");
     }
 }

@@ -67,17 +67,19 @@ struct Resident {
 }
 
 /// When an id changed hands lately.
-#[derive(Debug, Clone, Copy, Default)]
-struct Takeovers([Option<Millis>; TAKEOVERS]);
+#[derive(Debug, Default)]
+struct Takeovers(Option<Box<[Option<Millis>; TAKEOVERS]>>);
 
 impl Takeovers {
-    fn exhausted(self, now: Millis) -> bool {
-        self.0.iter().all(|at| at.is_some_and(|at| now < at + TAKEOVER_WINDOW))
+    fn exhausted(&self, now: Millis) -> bool {
+        let recent = |at: &Option<Millis>| at.is_some_and(|at| now < at + TAKEOVER_WINDOW);
+        self.0.as_ref().is_some_and(|times| times.iter().all(recent))
     }
 
     fn record(&mut self, now: Millis) {
-        self.0.rotate_right(1);
-        self.0[0] = Some(now);
+        let times = self.0.get_or_insert_default();
+        times.rotate_right(1);
+        times[0] = Some(now);
     }
 }
 
@@ -186,12 +188,14 @@ impl Registry {
         let mut shard = self.shard(id).lock();
         let mut takeovers = Takeovers::default();
         let mut before = None;
-        if let Some(holder) = self.holders.get(id) {
-            takeovers = holder.takeovers;
-            if holder.peer.session() != peer.session() {
-                if holder.host_nonce != *host_nonce || takeovers.exhausted(now) {
-                    return Err(Code::IdConflict);
-                }
+        if let Some(mut holder) = self.holders.get_mut(id) {
+            let taking_over = holder.peer.session() != peer.session();
+            let refused = holder.host_nonce != *host_nonce || holder.takeovers.exhausted(now);
+            if taking_over && refused {
+                return Err(Code::IdConflict);
+            }
+            takeovers = std::mem::take(&mut holder.takeovers);
+            if taking_over {
                 takeovers.record(now);
             }
             before = Some((Arc::clone(&holder.peer), holder.schema, holder.row));
