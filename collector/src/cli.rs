@@ -1,6 +1,8 @@
 //! The command: settings, log, runtime, signals, exit code.
 
 use std::ffi::OsString;
+use std::future::Future;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -25,16 +27,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let config = match Config::try_new(flags) {
         Ok(config) => config,
         Err(bad) => {
-            eprintln!("fleetgauge-collector: {bad}");
+            say(&bad.to_string());
             return ExitCode::from(BAD_SETTING);
         }
     };
     if let Err(error) = log_to_stderr(&config.log) {
-        eprintln!("fleetgauge-collector: log: {:?} is not a level or filter: {error}", config.log);
+        say(&format!("log: {:?} is not a level or filter: {error}", config.log));
         return ExitCode::from(BAD_SETTING);
     }
     if check {
-        eprintln!("fleetgauge-collector: the settings are fine");
+        say("the settings are fine");
         return ExitCode::SUCCESS;
     }
     match serve(config) {
@@ -44,6 +46,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says something to whoever started the command; that nobody listens is no reason to fail.
+fn say(what: &str) {
+    let _ = writeln!(std::io::stderr(), "fleetgauge-collector: {what}");
 }
 
 fn explain(error: &clap::Error) -> ExitCode {
@@ -65,19 +72,22 @@ fn serve(config: Config) -> anyhow::Result<()> {
     })
 }
 
-/// Done at the first SIGTERM or SIGINT (Ctrl-C where there are no signals).
-async fn stop_signal() {
+/// Done at the first SIGTERM or SIGINT (Ctrl-C where there are no signals), heeded from now on.
+fn stop_signal() -> impl Future<Output = ()> {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    #[cfg(unix)]
+    let interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt());
+    async move {
+        #[cfg(unix)]
+        if let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) {
             tokio::select! {
                 _ = terminate.recv() => return,
-                _ = tokio::signal::ctrl_c() => return,
+                _ = interrupt.recv() => return,
             }
         }
+        let _ = tokio::signal::ctrl_c().await;
     }
-    let _ = tokio::signal::ctrl_c().await;
 }
 
 /// Logs to standard error; a log that cannot be written is no reason to stop.
@@ -86,6 +96,7 @@ fn log_to_stderr(filter: &str) -> Result<(), tracing_subscriber::filter::ParseEr
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .log_internal_errors(false);
     // Somebody who runs the collector within their own program has a log already.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
+use clap::builder::BoolishValueParser;
 use fleetgauge_proto::Limits;
 use fleetgauge_proto::limits::{MAX_HELLO_BYTES, MAX_PAYLOAD_BYTES};
 use fleetgauge_proto::schema::FamilyKind;
@@ -94,11 +95,13 @@ macro_rules! settings {
             #[arg(long, env = "FLEETGAUGE_HTTP", value_name = "ADDR")]
             pub http: Option<String>,
             /// Add client_no="<port>" to every series and expose clients_connected, as the old program did.
-            #[arg(long, env = "FLEETGAUGE_CLASSIC")]
-            pub classic: bool,
+            #[arg(long, env = "FLEETGAUGE_CLASSIC", value_name = "BOOL", value_parser = BoolishValueParser::new(),
+                num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+            pub classic: Option<bool>,
             /// Allow addresses that are not loopback, though anybody who reaches them may report and read.
-            #[arg(long, env = "FLEETGAUGE_INSECURE")]
-            pub insecure: bool,
+            #[arg(long, env = "FLEETGAUGE_INSECURE", value_name = "BOOL", value_parser = BoolishValueParser::new(),
+                num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+            pub insecure: Option<bool>,
             /// What to log: error, warn, info, debug or trace, or a filter such as fleetgauge_collector=debug. [default: info]
             #[arg(long, env = "FLEETGAUGE_LOG", value_name = "LEVEL")]
             pub log: Option<String>,
@@ -117,8 +120,8 @@ macro_rules! settings {
         struct File {
             listen: Vec<String>,
             http: Option<String>,
-            classic: bool,
-            insecure: bool,
+            classic: Option<bool>,
+            insecure: Option<bool>,
             log: Option<String>,
             kinds: BTreeMap<String, String>,
             $($name: Option<u64>,)*
@@ -131,8 +134,8 @@ macro_rules! settings {
                     self.listen = file.listen;
                 }
                 self.http = self.http.or(file.http);
-                self.classic |= file.classic;
-                self.insecure |= file.insecure;
+                self.classic = self.classic.or(file.classic);
+                self.insecure = self.insecure.or(file.insecure);
                 self.log = self.log.or(file.log);
                 $(self.$name = self.$name.or(file.$name);)*
                 (self, file.kinds)
@@ -184,15 +187,14 @@ impl Config {
             [] => vec![DEFAULT_LISTEN.to_owned()],
             given => given.to_vec(),
         };
-        let listen: Vec<_> = given
-            .iter()
-            .map(|text| address("listen", text, flags.insecure))
-            .collect::<Result<_, _>>()?;
-        let http = address("http", flags.http.as_deref().unwrap_or(DEFAULT_HTTP), flags.insecure)?;
+        let insecure = flags.insecure.unwrap_or(false);
+        let listen: Vec<_> =
+            given.iter().map(|text| address("listen", text, insecure)).collect::<Result<_, _>>()?;
+        let http = address("http", flags.http.as_deref().unwrap_or(DEFAULT_HTTP), insecure)?;
         Ok(Self {
             listen,
             http,
-            classic: flags.classic,
+            classic: flags.classic.unwrap_or(false),
             pins: kinds.into_iter().map(pin).collect::<Result<_, _>>()?,
             drain: Duration::from_secs(number("drain_seconds", flags.drain_seconds, 5, 0..=600)?),
             bounds: bounds(&flags)?,

@@ -3,6 +3,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod collector;
+pub(crate) mod command;
 pub(crate) mod driven;
 pub(crate) mod frames;
 pub(crate) mod http;

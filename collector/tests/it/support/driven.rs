@@ -1,12 +1,13 @@
 //! Sessions without sockets: what they are given, when, and what they say.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fleetgauge_collector::Config;
 use fleetgauge_collector::clock::Millis;
 use fleetgauge_collector::ending::Ending;
 use fleetgauge_collector::exposition::{Format, render};
-use fleetgauge_collector::session::{HELLO_TIMEOUT, Session};
+use fleetgauge_collector::session::{HELLO_TIMEOUT, Handshake, Session};
 use fleetgauge_collector::shared::Shared;
 use fleetgauge_proto::{Accept, Code, FrameBuffer, Kind, Message};
 use prometheus_client::registry::Registry as OwnRegistry;
@@ -41,9 +42,10 @@ impl Rig {
     }
 
     pub(crate) fn connect(&self) -> Driven {
-        let peer = self.shared.admit(self.now + HELLO_TIMEOUT);
-        let handshake = Arc::clone(&self.shared.handshakes).try_acquire_owned().unwrap();
-        let address = "127.0.0.1:9".parse().unwrap();
+        let address: SocketAddr = "127.0.0.1:9".parse().unwrap();
+        let peer = self.shared.admit(address.ip(), self.now + HELLO_TIMEOUT).unwrap();
+        let place = Arc::clone(&self.shared.handshakes).try_acquire_owned().unwrap();
+        let handshake = Handshake { accepted: None, place };
         self.shared.metrics.connected();
         let session = Session::new(Arc::clone(&self.shared), peer, address, handshake, self.now);
         Driven { session, said: Vec::new() }

@@ -1,0 +1,118 @@
+//! The command as a process.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::time::Instant;
+
+use super::PATIENCE;
+
+/// The command, with nothing of the environment that could change its settings.
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fleetgauge-collector"));
+    command.args(arguments).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("FLEETGAUGE_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// A running collector and its log; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    log: Option<BufReader<ChildStderr>>,
+    /// Where agents are awaited.
+    pub(crate) listeners: Vec<SocketAddr>,
+    pub(crate) agents: SocketAddr,
+    pub(crate) http: SocketAddr,
+}
+
+const FREE_PORTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+
+impl Process {
+    /// Starts it and learns from its log what it has bound.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut all = FREE_PORTS.to_vec();
+        all.extend(arguments);
+        let mut command = command(&all);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        // From here on it is killed whatever happens.
+        let nowhere = SocketAddr::from(([0; 4], 0));
+        let listeners = Vec::new();
+        let mut process = Self { child, log: None, listeners, agents: nowhere, http: nowhere };
+        let mut log = BufReader::new(process.child.stderr.take().unwrap());
+        let count = all.iter().filter(|argument| **argument == "--listen").count();
+        process.listeners = (0..count).map(|_| bound(&mut log, "listening for agents")).collect();
+        process.agents = process.listeners[0];
+        process.http = bound(&mut log, "serving HTTP");
+        process.log = Some(log);
+        process
+    }
+
+    /// One whose log cannot be read, at addresses that were free a moment ago.
+    pub(crate) fn start_deaf(mut command: Command) -> Self {
+        let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (agents, http) = (free(), free());
+        let (listen, serve) = (agents.to_string(), http.to_string());
+        let child = command.args(["--listen", &listen, "--http", &serve]).spawn().unwrap();
+        let process = Self { child, log: None, listeners: vec![agents], agents, http };
+        super::eventually("it listens", || std::net::TcpStream::connect(http).is_ok());
+        process
+    }
+
+    /// The next line of the log with this in it.
+    pub(crate) fn logs(&mut self, what: &str) -> String {
+        line_with(self.log.as_mut().unwrap(), what)
+    }
+
+    /// Nobody reads its log any more.
+    pub(crate) fn close_log(&mut self) {
+        self.log = None;
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    pub(crate) fn ends(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "it does not end");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn line_with(log: &mut BufReader<ChildStderr>, what: &str) -> String {
+    let mut seen = String::new();
+    loop {
+        let mut line = String::new();
+        assert!(log.read_line(&mut line).unwrap() > 0, "no {what:?} in the log:\n{seen}");
+        if line.contains(what) {
+            return line;
+        }
+        seen.push_str(&line);
+    }
+}
+
+fn bound(log: &mut BufReader<ChildStderr>, what: &str) -> SocketAddr {
+    let line = line_with(log, what);
+    let address = line.trim_end().split("address=").nth(1).unwrap_or_else(|| panic!("{line:?}"));
+    let address: SocketAddr = address.parse().unwrap_or_else(|_| panic!("{line:?}"));
+    assert_ne!(address.port(), 0);
+    address
+}
