@@ -9,7 +9,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
@@ -37,11 +37,14 @@ pub(crate) struct Connection {
     /// `None` once it has been handed on to linger.
     stream: Option<TcpStream>,
     session: Session,
-    unsent: Vec<u8>,
-    /// When the peer must have taken some of what is unsent.
-    write_deadline: Millis,
-    /// Until the agent has been welcomed.
-    accepted: Option<Instant>,
+    unsent: Option<Box<Unsent>>,
+}
+
+/// What waits for the peer to read.
+struct Unsent {
+    bytes: Vec<u8>,
+    /// When the peer must have taken some of it.
+    deadline: Millis,
 }
 
 impl Future for Connection {
@@ -67,14 +70,8 @@ impl Drop for Connection {
 
 impl Connection {
     /// A connection that was just accepted.
-    pub(crate) fn new(stream: TcpStream, session: Session, accepted: Instant) -> Self {
-        Self {
-            stream: Some(stream),
-            session,
-            unsent: Vec::new(),
-            write_deadline: Millis::MAX,
-            accepted: Some(accepted),
-        }
+    pub(crate) fn new(stream: TcpStream, session: Session) -> Self {
+        Self { stream: Some(stream), session, unsent: None }
     }
 
     /// Ready once the session has ended and what it said is sent or cannot be.
@@ -100,60 +97,69 @@ impl Connection {
 
     /// Ready once nothing is left unsent.
     fn flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.unsent.is_empty() {
-            let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(())) };
-            let written = ready!(Pin::new(stream).poll_write(cx, &self.unsent))?;
+        while let (Some(unsent), Some(stream)) = (&mut self.unsent, &mut self.stream) {
+            let written = ready!(Pin::new(stream).poll_write(cx, &unsent.bytes))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.session.shared().metrics.sent_bytes.inc_by(written as u64);
-            self.unsent.drain(..written);
-            self.write_deadline = self.session.shared().clock.now() + WRITE_TIMEOUT;
+            let shared = self.session.shared();
+            shared.metrics.sent_bytes.inc_by(written as u64);
+            unsent.bytes.drain(..written);
+            unsent.deadline = shared.clock.now() + WRITE_TIMEOUT;
+            if unsent.bytes.is_empty() {
+                self.unsent = None;
+            }
         }
-        self.unsent = Vec::new();
-        self.write_deadline = Millis::MAX;
         Poll::Ready(Ok(()))
     }
 
     /// Ready if something was read and given to the session.
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(stream) = &mut self.stream else { return Poll::Pending };
-        SCRATCH.with_borrow_mut(|scratch| {
+        let now = self.session.shared().clock.now();
+        let mut out = Vec::new();
+        ready!(SCRATCH.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
             let read = ready!(Pin::new(stream).poll_read(cx, &mut buffer));
             match (read, buffer.filled()) {
                 (Err(_), _) => self.session.lost(Ending::Reset),
-                (Ok(()), []) => self.session.finished(&mut self.unsent),
-                (Ok(()), bytes) => {
-                    let now = self.session.shared().clock.now();
-                    self.session.received(bytes, now, &mut self.unsent);
-                }
-            }
-            if self.session.is_open()
-                && let Some(accepted) = self.accepted.take()
-            {
-                let metrics = &self.session.shared().metrics;
-                metrics.handshake_seconds.observe(accepted.elapsed().as_secs_f64());
+                (Ok(()), []) => self.session.finished(&mut out),
+                (Ok(()), bytes) => self.session.received(bytes, now, &mut out),
             }
             Poll::Ready(())
-        })
+        }));
+        self.queue(out, now);
+        if let Some(accepted) = self.session.take_accepted() {
+            let seconds = accepted.elapsed().as_secs_f64();
+            self.session.shared().metrics.handshake_seconds.observe(seconds);
+        }
+        Poll::Ready(())
     }
 
     /// Lets the session look at signals and the time; whether there is anything to do after that.
     fn tick(&mut self) -> bool {
         let now = self.session.shared().clock.now();
-        if self.write_deadline <= now {
+        if self.unsent.as_ref().is_some_and(|unsent| unsent.deadline <= now) {
             self.session.lost(Ending::WriteTimeout);
-            self.unsent = Vec::new();
+            self.unsent = None;
             return true;
         }
-        let before = (self.unsent.len(), self.session.ending());
-        self.session.tick(now, &mut self.unsent);
-        if !self.unsent.is_empty() {
-            self.write_deadline = self.write_deadline.min(now + WRITE_TIMEOUT);
+        let before = self.session.ending();
+        let mut out = Vec::new();
+        self.session.tick(now, &mut out);
+        let progress = !out.is_empty() || self.session.ending() != before;
+        self.queue(out, now);
+        let write_deadline = self.unsent.as_ref().map_or(Millis::MAX, |unsent| unsent.deadline);
+        self.session.peer().set_deadline(self.session.deadline().min(write_deadline));
+        progress
+    }
+
+    fn queue(&mut self, bytes: Vec<u8>, now: Millis) {
+        if let Some(unsent) = &mut self.unsent {
+            unsent.bytes.extend(bytes);
+        } else if !bytes.is_empty() {
+            self.unsent = Some(Box::new(Unsent { bytes, deadline: now + WRITE_TIMEOUT }));
         }
-        self.session.peer().set_deadline(self.session.deadline().min(self.write_deadline));
-        before != (self.unsent.len(), self.session.ending())
     }
 }
 

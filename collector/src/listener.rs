@@ -12,7 +12,7 @@ use tracing::{debug, warn};
 
 use crate::connection::{self, Connection};
 use crate::ending::Refusal;
-use crate::session::{HELLO_TIMEOUT, Session};
+use crate::session::{HELLO_TIMEOUT, Handshake, Session};
 use crate::shared::Shared;
 
 /// Connections that the kernel keeps until they are accepted: a returning fleet's worth.
@@ -103,15 +103,16 @@ fn admit(stream: TcpStream, address: SocketAddr, shared: &Arc<Shared>) {
     if let Err(error) = prepare(&stream) {
         debug!(%error, %address, "cannot set socket options");
     }
-    let Ok(handshake) = Arc::clone(&shared.handshakes).try_acquire_owned() else {
+    let Ok(place) = Arc::clone(&shared.handshakes).try_acquire_owned() else {
         refuse(stream, address, Code::HandshakesFull, shared);
         return;
     };
     let now = shared.clock.now();
     match shared.admit(address.ip(), now + HELLO_TIMEOUT) {
         Ok(peer) => {
+            let handshake = Handshake { accepted: Some(accepted), place };
             let session = Session::new(Arc::clone(shared), peer, address, handshake, now);
-            shared.tasks.spawn(Connection::new(stream, session, accepted));
+            shared.tasks.spawn(Connection::new(stream, session));
         }
         Err(code) => refuse(stream, address, code, shared),
     }

@@ -16,6 +16,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use fleetgauge_proto::limits::{MAX_HELLO_BYTES, MIN_INTERVAL_MS};
 use fleetgauge_proto::message::{Drain, Hello, Ping, Pong, Report, Welcome};
@@ -51,19 +52,36 @@ pub struct Session {
     peer: Arc<Peer>,
     address: SocketAddr,
     frames: FrameBuffer,
-    /// When the frame that is not whole yet was begun.
-    frame_begun: Option<Millis>,
+    /// When the frame that is not whole yet was begun; without meaning between frames.
+    frame_begun: Millis,
     /// Given back with the first Report.
-    handshake: Option<OwnedSemaphorePermit>,
+    handshake: Option<Box<Handshake>>,
     state: State,
+}
+
+/// A connection's place among those that have not reported yet.
+#[derive(Debug)]
+pub struct Handshake {
+    /// When it was accepted; taken at Welcome.
+    pub accepted: Option<Instant>,
+    /// The place.
+    pub place: OwnedSemaphorePermit,
 }
 
 #[derive(Debug)]
 enum State {
     Greeting { until: Millis },
-    Challenging { agent: Box<Agent>, holder: Arc<Peer>, until: Millis },
+    Challenging(Box<Challenge>),
     Open(Box<Agent>),
     Ended(Ending),
+}
+
+/// An agent that waits for an id which another host holds.
+#[derive(Debug)]
+struct Challenge {
+    agent: Box<Agent>,
+    holder: Arc<Peer>,
+    until: Millis,
 }
 
 /// What a session knows of its agent.
@@ -91,7 +109,7 @@ impl Session {
         shared: Arc<Shared>,
         peer: Arc<Peer>,
         address: SocketAddr,
-        handshake: OwnedSemaphorePermit,
+        handshake: Handshake,
         now: Millis,
     ) -> Self {
         Self {
@@ -99,8 +117,8 @@ impl Session {
             peer,
             address,
             frames: FrameBuffer::default(),
-            frame_begun: None,
-            handshake: Some(handshake),
+            frame_begun: now,
+            handshake: Some(Box::new(handshake)),
             state: State::Greeting { until: now + HELLO_TIMEOUT },
         }
     }
@@ -132,6 +150,11 @@ impl Session {
         &self.peer
     }
 
+    /// When the connection was accepted: once, as soon as the agent has been welcomed.
+    pub fn take_accepted(&mut self) -> Option<Instant> {
+        if self.is_open() { self.handshake.as_mut()?.accepted.take() } else { None }
+    }
+
     /// Whether the agent has been welcomed.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -140,14 +163,15 @@ impl Session {
 
     /// Whether it waits for its id. An answer that crossed with the end of its wait concerns it no more.
     fn is_challenging(&self) -> bool {
-        matches!(self.state, State::Challenging { .. })
+        matches!(self.state, State::Challenging(_))
     }
 
     /// When [`Self::tick`] is wanted at the latest.
     #[must_use]
     pub fn deadline(&self) -> Millis {
         let own = match &self.state {
-            State::Greeting { until } | State::Challenging { until, .. } => *until,
+            State::Greeting { until } => *until,
+            State::Challenging(challenge) => challenge.until,
             State::Open(agent) => agent.silent_at(),
             State::Ended(_) => Millis::MAX,
         };
@@ -156,7 +180,7 @@ impl Session {
 
     fn frame_deadline(&self) -> Option<Millis> {
         let announced = self.frames.unfinished_len()? as Millis;
-        Some(self.frame_begun? + FRAME_TIMEOUT + announced * 1_000 / FRAME_BYTES_A_SECOND)
+        Some(self.frame_begun + FRAME_TIMEOUT + announced * 1_000 / FRAME_BYTES_A_SECOND)
     }
 
     /// Takes bytes from the peer; appends what is to be sent to `out`.
@@ -164,10 +188,11 @@ impl Session {
         self.shared.metrics.received_bytes.inc_by(bytes.len() as u64);
         let mut input = bytes;
         let mut frames = std::mem::take(&mut self.frames);
+        let mut begun = frames.unfinished_len().map(|_| self.frame_begun);
         while self.ending().is_none() {
             let handled = match frames.next(&mut input, self.accept()) {
                 Ok(Some(frame)) => {
-                    self.frame_begun = None;
+                    begun = None;
                     self.frame(frame, now, out)
                 }
                 Ok(None) => break,
@@ -177,9 +202,7 @@ impl Session {
                 self.refuse(&refusal, out);
             }
         }
-        if frames.unfinished_len().is_some() {
-            self.frame_begun.get_or_insert(now);
-        }
+        self.frame_begun = begun.unwrap_or(now);
         self.frames = frames;
     }
 
@@ -243,7 +266,9 @@ impl Session {
         }
         match &self.state {
             State::Greeting { until } if *until <= now => Err(Refusal::of(Code::HelloTimeout)),
-            State::Challenging { until, .. } if vacated || *until <= now => self.inherit(now, out),
+            State::Challenging(challenge) if vacated || challenge.until <= now => {
+                self.inherit(now, out)
+            }
             State::Open(agent) if agent.silent_at() <= now => Err(Refusal::of(Code::ReportTimeout)),
             _ => Ok(()),
         }
@@ -252,7 +277,8 @@ impl Session {
     /// The holder of the disputed id is gone or silent.
     fn inherit(&mut self, now: Millis, out: &mut Vec<u8>) -> Result<(), Refusal> {
         let challenge = std::mem::replace(&mut self.state, State::Greeting { until: now });
-        let State::Challenging { agent, holder, .. } = challenge else { return Ok(()) };
+        let State::Challenging(challenge) = challenge else { return Ok(()) };
+        let Challenge { agent, holder, .. } = *challenge;
         holder.withdraw(self.peer.session());
         let id = &agent.newcomer.id;
         if self.shared.registry.leave(id, holder.session()) {
@@ -277,7 +303,7 @@ impl Session {
                 Message::Hello(hello) => self.hello(&hello, now, out),
                 _ => unexpected("before Hello"),
             },
-            State::Challenging { .. } => unexpected("before Welcome"),
+            State::Challenging(_) => unexpected("before Welcome"),
             State::Open(agent) => {
                 if std::mem::take(&mut agent.challenged) {
                     self.peer.answer(Signal::Answered);
@@ -285,19 +311,14 @@ impl Session {
                 match frame.header.kind {
                     Kind::Report => self.report(&Report::decode(frame.payload)?, now),
                     Kind::Schema => agent.declare(frame, &self.shared),
-                    _ => self.open_frame(Message::decode(frame)?, now, out),
+                    _ => self.open_frame(Message::decode(frame)?, out),
                 }
             }
             State::Ended(_) => Ok(()),
         }
     }
 
-    fn open_frame(
-        &mut self,
-        message: Message<'_>,
-        now: Millis,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Refusal> {
+    fn open_frame(&mut self, message: Message<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {
         match message {
             Message::Ping(Ping { token }) => send(&Message::Pong(Pong { token }), out),
             Message::Pong(_) | Message::Skipped(_) => {}
@@ -320,7 +341,8 @@ impl Session {
             Claim::Free => self.welcome(agent, now, out),
             Claim::Held(holder) if holder.challenge(&self.peer) => {
                 debug!(agent = %id, address = %self.address, "another host holds this id; asking whether it is alive");
-                self.state = State::Challenging { agent, holder, until: now + CHALLENGE_TIMEOUT };
+                let until = now + CHALLENGE_TIMEOUT;
+                self.state = State::Challenging(Box::new(Challenge { agent, holder, until }));
             }
             Claim::Held(_) | Claim::Contested => {
                 let holder = format!("agent {id}, which others claim too");
@@ -382,7 +404,7 @@ impl Session {
         let State::Open(agent) = &mut self.state else { return Ok(()) };
         agent.check(report)?;
         let stored = match &agent.seat {
-            Some(seat) if !agent.full_due => seat.store(&report.values),
+            Some(seat) if !agent.full_due => seat.store(self.peer.session(), &report.values),
             _ => {
                 agent.enter(report, self.address, &self.shared, now)?;
                 self.handshake = None;
@@ -429,7 +451,8 @@ impl Session {
             State::Greeting { .. } => {
                 debug!(address = %self.address, reason, "connection ended before Hello")
             }
-            State::Challenging { agent, holder, .. } => {
+            State::Challenging(challenge) => {
+                let Challenge { agent, holder, .. } = *challenge;
                 holder.withdraw(self.peer.session());
                 info!(agent = %agent.newcomer.id, address = %self.address, reason, "agent not admitted");
             }

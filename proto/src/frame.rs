@@ -155,12 +155,16 @@ pub struct Frame<'a> {
     pub payload: &'a [u8],
 }
 
-/// Cuts a byte stream into frames. Between frames it holds no memory.
+/// Cuts a byte stream into frames. Between frames it is one empty pointer.
 #[derive(Debug, Default)]
-pub struct FrameBuffer {
-    /// The bytes so far of a frame that is not whole yet.
-    unfinished: Vec<u8>,
-    /// The frame in `unfinished` was whole and has been handed out.
+pub struct FrameBuffer(Option<Box<Unfinished>>);
+
+/// A frame that did not come in one piece.
+#[derive(Debug, Default)]
+struct Unfinished {
+    /// Its bytes so far, header first.
+    bytes: Vec<u8>,
+    /// It became whole and has been handed out.
     handed_out: bool,
 }
 
@@ -176,32 +180,49 @@ impl FrameBuffer {
         input: &mut &'input [u8],
         accept: Accept,
     ) -> Result<Option<Frame<'frame>>, Violation> {
-        if self.handed_out {
-            *self = Self::default();
+        if self.0.as_ref().is_some_and(|unfinished| unfinished.handed_out) {
+            self.0 = None;
         }
-        if self.unfinished.is_empty()
-            && let Some((header, rest)) = input.split_first_chunk::<HEADER_LEN>()
-        {
-            let header = Header::parse(header, accept)?;
-            if let Some((payload, after)) = rest.split_at_checked(header.len as usize) {
-                *input = after;
-                return Ok(Some(Frame { header, payload }));
+        if self.0.is_none() {
+            if input.is_empty() {
+                return Ok(None);
+            }
+            if let Some((header, rest)) = input.split_first_chunk::<HEADER_LEN>() {
+                let header = Header::parse(header, accept)?;
+                if let Some((payload, after)) = rest.split_at_checked(header.len as usize) {
+                    *input = after;
+                    return Ok(Some(Frame { header, payload }));
+                }
             }
         }
-        self.resume(input, accept)
+        self.0.get_or_insert_default().resume(input, accept)
     }
 
-    /// Goes on with a frame that came in pieces.
-    fn resume<'frame, 'input: 'frame>(
-        &'frame mut self,
-        input: &mut &'input [u8],
+    /// How long the unfinished frame will be, header included, in bytes, as far as that is known; `None`
+    /// between frames.
+    #[must_use]
+    pub fn unfinished_len(&self) -> Option<usize> {
+        let unfinished = self.0.as_ref().filter(|unfinished| !unfinished.handed_out)?;
+        let announced = unfinished
+            .bytes
+            .get(LENGTH_AT..FLAGS_AT)
+            .map_or(0, |bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], 0]) as usize);
+        Some(HEADER_LEN + announced)
+    }
+}
+
+impl Unfinished {
+    /// Goes on with the frame.
+    fn resume(
+        &mut self,
+        input: &mut &[u8],
         accept: Accept,
-    ) -> Result<Option<Frame<'frame>>, Violation> {
+    ) -> Result<Option<Frame<'_>>, Violation> {
         if !self.take_up_to(HEADER_LEN, input) {
-            check_magic(&self.unfinished)?;
+            check_magic(&self.bytes)?;
             return Ok(None);
         }
-        let Some(header) = self.unfinished.first_chunk::<HEADER_LEN>() else {
+        let Some(header) = self.bytes.first_chunk::<HEADER_LEN>() else {
             return Ok(None);
         };
         let header = Header::parse(header, accept)?;
@@ -209,29 +230,15 @@ impl FrameBuffer {
             return Ok(None);
         }
         self.handed_out = true;
-        Ok(Some(Frame { header, payload: &self.unfinished[HEADER_LEN..] }))
+        Ok(Some(Frame { header, payload: &self.bytes[HEADER_LEN..] }))
     }
 
     /// Moves bytes from `input` until `len` are held; whether they are.
     fn take_up_to(&mut self, len: usize, input: &mut &[u8]) -> bool {
-        let missing = len.saturating_sub(self.unfinished.len());
+        let missing = len.saturating_sub(self.bytes.len());
         let (taken, rest) = input.split_at(missing.min(input.len()));
-        self.unfinished.extend_from_slice(taken);
+        self.bytes.extend_from_slice(taken);
         *input = rest;
         taken.len() == missing
-    }
-
-    /// How long the unfinished frame will be, header included, in bytes, as far as that is known; `None`
-    /// between frames.
-    #[must_use]
-    pub fn unfinished_len(&self) -> Option<usize> {
-        if self.handed_out || self.unfinished.is_empty() {
-            return None;
-        }
-        let announced = self
-            .unfinished
-            .get(LENGTH_AT..FLAGS_AT)
-            .map_or(0, |bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], 0]) as usize);
-        Some(HEADER_LEN + announced)
     }
 }

@@ -22,6 +22,7 @@ struct Page(Mutex<Rows>);
 
 #[derive(Debug)]
 struct Rows {
+    width: usize,
     sessions: Box<[u64]>,
     values: Box<[f64]>,
 }
@@ -30,20 +31,19 @@ struct Rows {
 #[derive(Debug)]
 pub struct Seat {
     page: Arc<Page>,
-    index: usize,
-    width: usize,
-    session: u64,
+    index: u32,
 }
 
 impl Seat {
-    /// Writes checked values into the row; `false` if the row is no longer this session's.
+    /// Writes a session's checked values into the row; `false` if the row is no longer that session's.
     #[must_use]
-    pub fn store(&self, values: &Values<'_>) -> bool {
+    pub fn store(&self, session: u64, values: &Values<'_>) -> bool {
         let mut rows = self.page.0.lock();
-        if rows.sessions[self.index] != self.session {
+        let (index, width) = (self.index as usize, rows.width);
+        if rows.sessions[index] != session {
             return false;
         }
-        values.apply(&mut rows.values[self.index * self.width..][..self.width]);
+        values.apply(&mut rows.values[index * width..][..width]);
         true
     }
 }
@@ -97,13 +97,15 @@ impl Slab {
         let (page, index) = (row / self.rows_per_page, row % self.rows_per_page);
         if page == self.pages.len() {
             self.pages.push(Arc::new(Page(Mutex::new(Rows {
+                width,
                 sessions: vec![0; self.rows_per_page].into(),
                 values: vec![0.0; self.rows_per_page * width].into(),
             }))));
         }
-        let seat = Seat { page: Arc::clone(&self.pages[page]), index, width, session };
-        seat.page.0.lock().sessions[index] = session;
-        let stored = seat.store(values);
+        self.pages[page].0.lock().sessions[index] = session;
+        let index = u32::try_from(index).unwrap_or(0); // A page has few rows.
+        let seat = Seat { page: Arc::clone(&self.pages[page]), index };
+        let stored = seat.store(session, values);
         debug_assert!(stored, "the row was just given to this session");
         (row, seat)
     }

@@ -118,11 +118,11 @@ fn a_row_given_to_another_takes_nothing_from_the_former() {
     let one = pin(&registry, 1, &[("load", 1)]);
     let old = enter(&registry, "a", 1, &one, &[1.0]);
     assert!(registry.leave(&newcomer("a", 1).id, 1));
-    assert!(!old.store(&Values::All(&values(&[9.0]))), "its row is vacant");
+    assert!(!old.store(1, &Values::All(&values(&[9.0]))), "its row is vacant");
     let new = enter(&registry, "a", 2, &one, &[2.0]);
-    assert!(!old.store(&Values::All(&values(&[9.0]))), "its row is another's");
+    assert!(!old.store(1, &Values::All(&values(&[9.0]))), "its row is another's");
     assert_eq!(page(&registry), ["load{agent=\"a\"} 2"]);
-    assert!(new.store(&Values::All(&values(&[3.0]))));
+    assert!(new.store(2, &Values::All(&values(&[3.0]))));
     assert_eq!(page(&registry), ["load{agent=\"a\"} 3"]);
 }
 
