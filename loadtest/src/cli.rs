@@ -71,6 +71,12 @@ pub struct DemoArgs {
     /// The old program's metric names, and its label client_no
     #[arg(long)]
     pub classic: bool,
+    /// The collector's address for agents; a free port if this one is taken
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:45678", value_parser = quantity::own_loopback)]
+    pub listen: SocketAddr,
+    /// The collector's address for HTTP; a free port if this one is taken
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:1234", value_parser = quantity::own_loopback)]
+    pub http: SocketAddr,
 }
 
 /// Settings of a demo's real agent.

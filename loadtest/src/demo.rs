@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 use std::net::SocketAddr;
-use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,10 +24,6 @@ use crate::serve::{DEMO_INTERVAL, host_id};
 use crate::tally::get;
 use crate::walk::Walk;
 
-/// Where a collector is unless somebody says otherwise.
-const AGENTS: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 45678);
-const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1234);
 /// The share of the fleet that leaves in a second, to be back within three.
 const CHURN: f64 = 0.005;
 /// Agents started in a second: slow enough to be seen coming.
@@ -46,9 +41,13 @@ const ROLES: [&str; 5] = ["web", "db", "cache", "queue", "build"];
 /// No room, or no free ports.
 pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     room::raise_file_limit().context("raising the limit on open files")?;
-    room::check(2 * args.agents, false)?;
-    let config =
-        Config { listen: vec![AGENTS], http: HTTP, classic: args.classic, ..Config::default() };
+    room::check(2 * args.agents, args.listen.ip(), false)?;
+    let config = Config {
+        listen: vec![args.listen],
+        http: args.http,
+        classic: args.classic,
+        ..Config::default()
+    };
     let mut notes = String::new();
     let (config, listeners) = listen(config, &mut notes)?;
     let agents = *listeners.agent_addresses()?.first().context("no address for agents")?;
@@ -64,7 +63,7 @@ pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     tokio::select! {
         shown = async {
             let real = HostAgent::start(host, &bar)?;
-            bar.println(format!("{notes}{}", welcome(args, http, &real)));
+            say(&bar, &format!("{notes}{}", welcome(args, http, &real)));
             tokio::join!(simulate(&mut fleet, args), real.keep(), show_status(&bar, &shared));
             anyhow::Ok(())
         } => shown?,
@@ -155,24 +154,36 @@ impl<'a> HostAgent<'a> {
     /// Starts it again whenever it has ended.
     async fn keep(mut self) {
         loop {
+            // Waiting would close it, and the agent lives as long as it is open.
+            let _open = self.process.stdin.take();
             let ended = self.process.wait().await;
-            let how = ended.map_or_else(|error| error.to_string(), |status| describe(status));
+            let how = match ended {
+                Ok(status) => format!("has ended ({status})"),
+                Err(error) => format!("is lost ({error})"),
+            };
             let pause = AGENT_PAUSE.as_secs();
-            self.bar.println(format!(
-                "  The agent of {} {how}: its series are off the page. It is back in {pause} s.",
-                self.id
-            ));
+            self.say(&format!("{how}: its series are off the page. It is back in {pause} s"));
             sleep(AGENT_PAUSE).await;
             match child::start_agent(&self.args) {
                 Ok(process) => self.process = process,
-                Err(error) => self.bar.println(format!("  It cannot be started again: {error}")),
+                Err(error) => {
+                    self.say(&format!("cannot be started again: {error}"));
+                    continue;
+                }
             }
-            let pid = self.process.id().map_or_else(String::new, |pid| format!(" (kill -9 {pid})"));
-            self.bar.println(format!("  The agent of {} is back{pid}.", self.id));
+            let pid = self.process.id().unwrap_or_default();
+            self.say(&format!("is back: kill -9 {pid}"));
         }
+    }
+
+    fn say(&self, what: &str) {
+        say(self.bar, &format!("  The agent of {} {what}.", self.id));
     }
 }
 
-fn describe(status: ExitStatus) -> String {
-    format!("has ended ({status})")
+/// Above the status line, or plainly where there is no terminal.
+fn say(bar: &ProgressBar, text: &str) {
+    let mut stdout = std::io::stdout();
+    // A closed terminal does not end the demo.
+    let _ = bar.suspend(|| std::io::Write::write_all(&mut stdout, format!("{text}\n").as_bytes()));
 }

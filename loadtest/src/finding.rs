@@ -23,7 +23,7 @@ pub enum Finding {
     Unreadable(Unreadable),
     ScrapeFailed { why: String },
     NotConnected { agents: usize, of: usize },
-    SessionsEnded { sessions: u64, why: String },
+    SessionsEnded { sessions: u64, why: String, own_lag_ms: f64 },
     NotLeft { agents: usize },
     NoCheckpoint,
     CollectorFailed { how: String },
@@ -120,12 +120,11 @@ impl fmt::Display for Finding {
             Self::NotConnected { agents, of } => {
                 write!(f, "{agents} of {of} agents never got connected and reporting")
             }
-            Self::SessionsEnded { sessions, why } => {
-                write!(
-                    f,
-                    "the collector ended {sessions} sessions of agents that did no wrong: {why}"
-                )
-            }
+            Self::SessionsEnded { sessions, why, own_lag_ms } => write!(
+                f,
+                "the collector ended {sessions} sessions: {why} (this generator was itself up to \
+                 {own_lag_ms:.0} ms late)"
+            ),
             Self::NotLeft { agents } => {
                 write!(f, "{agents} agents could not end in time: their writing was stuck")
             }

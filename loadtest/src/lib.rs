@@ -7,6 +7,7 @@
 pub mod child;
 pub mod cli;
 pub mod demo;
+pub mod dial;
 mod figures;
 pub mod finding;
 pub mod fleet;

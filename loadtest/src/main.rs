@@ -15,6 +15,10 @@ const EXIT_BAD_FLAG: u8 = 64;
 /// What a shell makes of a program that Ctrl-C has ended.
 const EXIT_INTERRUPTED: u8 = 130;
 
+/// That of the collector, which this program also runs.
+#[global_allocator]
+static ALLOCATOR: fleetgauge_collector::Allocator = fleetgauge_collector::Allocator;
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

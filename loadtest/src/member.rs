@@ -7,10 +7,10 @@ use fleetgauge_agent::client::Client;
 use fleetgauge_agent::profile::Profile;
 use fleetgauge_agent::schedule;
 use fleetgauge_proto::message::ByeReason;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use crate::dial::dial;
 use crate::fleet::{Shared, Stage};
 use crate::session::{Manner, Session};
 use crate::value::{Mark, NAMES};
@@ -91,9 +91,8 @@ impl Member {
 
     async fn connect(&mut self) -> Over {
         let since = Instant::now();
-        let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect(self.shared.collector)).await;
-        let stream = connected.unwrap_or_else(|elapsed| Err(elapsed.into()));
-        match stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
+        let dialed = timeout(CONNECT_TIMEOUT, dial(self.number, self.shared.collector)).await;
+        match dialed.unwrap_or_else(|elapsed| Err(elapsed.into())) {
             Ok(stream) => Session::new(self, stream, since).run().await,
             Err(error) => {
                 self.shared.tally.refused.add(&error.kind().to_string().replace(' ', "_"));

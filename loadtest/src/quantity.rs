@@ -66,18 +66,28 @@ pub fn churn(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("{text:?} is not a share from 0%/s to 100%/s"))
 }
 
-/// An address of this machine's own loopback: a load test must not reach anybody else.
+/// An address to load, of this machine's own loopback: a load test must not reach anybody else.
 ///
 /// # Errors
 /// What would be right.
 pub fn loopback(text: &str) -> Result<SocketAddr, String> {
+    match own_loopback(text)? {
+        address if address.port() == 0 => Err("port 0 is no port to connect to".to_owned()),
+        address => Ok(address),
+    }
+}
+
+/// An address to listen at, on the loopback; port 0 takes a free one.
+///
+/// # Errors
+/// What would be right.
+pub fn own_loopback(text: &str) -> Result<SocketAddr, String> {
     match text.parse::<SocketAddr>() {
         Err(_) => Err(format!("{text:?} is not IP:PORT, such as 127.0.0.1:45678")),
         Ok(address) if !address.ip().is_loopback() => Err(format!(
             "{address} is not a loopback address. Load is for 127.0.0.1 or [::1] only: run the load \
              test on the collector's own machine"
         )),
-        Ok(address) if address.port() == 0 => Err("port 0 is no port to connect to".to_owned()),
         Ok(address) => Ok(address),
     }
 }

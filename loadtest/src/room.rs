@@ -2,8 +2,11 @@
 //! found out in the middle.
 
 use std::io;
+use std::net::IpAddr;
 
 use anyhow::{Context, bail};
+
+use crate::dial::{AGENTS_PER_SOURCE, has_sources};
 
 /// Descriptors of the load test for everything but its agents: the runtime, the scrapes, its child.
 const OWN_FILES: u64 = 64;
@@ -26,12 +29,14 @@ pub fn raise_file_limit() -> io::Result<()> {
     Ok(())
 }
 
-/// Refuses a fleet that there is no room for, with what is missing and how to get it.
+/// Refuses a fleet that there is no room for, with what is missing and how to get it. `collector` is where the
+/// fleet will report to.
 ///
 /// # Errors
 /// What is missing.
-pub fn check(agents: usize, own_collector: bool) -> anyhow::Result<()> {
-    let agents = agents as u64;
+pub fn check(agents: usize, collector: IpAddr, own_collector: bool) -> anyhow::Result<()> {
+    let sharing = if has_sources(collector) { agents.min(AGENTS_PER_SOURCE) } else { agents };
+    let (agents, sharing) = (agents as u64, sharing as u64);
     let needed = agents + if own_collector { COLLECTOR_FILES.max(OWN_FILES) } else { OWN_FILES };
     if let Some(allowed) = file_limit().filter(|allowed| *allowed < needed) {
         bail!(
@@ -42,7 +47,7 @@ pub fn check(agents: usize, own_collector: bool) -> anyhow::Result<()> {
         );
     }
     if let Some((low, high)) = port_range().context("reading the range of local ports")? {
-        let (needed, given) = (agents + OTHER_PORTS, u64::from(high.saturating_sub(low)) + 1);
+        let (needed, given) = (sharing + OTHER_PORTS, u64::from(high.saturating_sub(low)) + 1);
         if given < needed {
             bail!(
                 "{agents} agents need {needed} local ports, there are {given} ({low} to {high}): widen \
@@ -79,14 +84,16 @@ fn port_range() -> anyhow::Result<Option<(u16, u16)>> {
 mod tests {
     use super::*;
 
+    const LOCALHOST: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
     #[test]
     fn a_small_fleet_has_room() {
-        check(10, true).unwrap();
+        check(10, LOCALHOST, true).unwrap();
     }
 
     #[test]
     fn a_fleet_without_room_is_told_what_is_missing() {
-        let error = check(1_000_000, true).unwrap_err().to_string();
+        let error = check(1_000_000, LOCALHOST, true).unwrap_err().to_string();
         assert!(error.contains("1000000 agents need"), "{error}");
         assert!(error.contains("ulimit -Hn") || error.contains("ip_local_port_range"), "{error}");
     }

@@ -1,6 +1,6 @@
 //! A run: connect a fleet, let it report, judge pages meanwhile, send it home, judge once more.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ use crate::tally::get;
 use crate::usage::{self, Usage};
 use crate::value::{agent_name, schema};
 
+/// Where a collector of our own is.
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// How long agents may take to connect and report after the last one was started.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// On top of what the judge grants, so that the first page is judged to the full.
@@ -62,7 +64,8 @@ pub(crate) struct Run<'a> {
 /// summary's verdict.
 pub async fn run(args: &RunArgs) -> anyhow::Result<Summary> {
     room::raise_file_limit().context("raising the limit on open files")?;
-    room::check(args.agents, args.collector.is_none())?;
+    let collector = args.collector.map_or(LOCALHOST, |address| address.ip());
+    room::check(args.agents, collector, args.collector.is_none())?;
     let (own, agents, http) = match (args.collector, args.http) {
         (Some(agents), Some(http)) => (None, agents, http),
         _ => {
@@ -162,9 +165,11 @@ impl<'a> Run<'a> {
 
     async fn leave(&mut self) {
         let tally = &self.fleet.shared().tally;
+        let own_lag_ms = tally.times().own_lag.longest_ms();
         let ended = tally.ended.counts().into_iter();
-        let ended: Vec<_> =
-            ended.map(|(why, sessions)| Finding::SessionsEnded { sessions, why }).collect();
+        let ended: Vec<_> = ended
+            .map(|(why, sessions)| Finding::SessionsEnded { sessions, why, own_lag_ms })
+            .collect();
         self.inspector.verdict.add("during the run", ended);
         let stuck = self.fleet.leave().await;
         if stuck > 0 {

@@ -1,0 +1,65 @@
+//! Connecting, from several addresses of the loopback where the fleet is large.
+//!
+//! Linux gives outgoing connections every second port first. When those are used up for one pair of addresses,
+//! at some 14,000, every further connect searches them all, for a millisecond or more, and the generator
+//! stands still. So not many agents share a source address.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use tokio::net::{TcpSocket, TcpStream};
+
+/// Agents that share a source address: with as many connections again that have just ended, still far from
+/// where the search begins.
+pub const AGENTS_PER_SOURCE: usize = 5_000;
+
+/// Connects the agent with this number.
+///
+/// # Errors
+/// The system's.
+pub async fn dial(agent: usize, collector: SocketAddr) -> io::Result<TcpStream> {
+    let stream = match source(agent, collector) {
+        None => TcpStream::connect(collector).await?,
+        Some(source) => {
+            let socket = TcpSocket::new_v4()?;
+            socket.bind(SocketAddr::new(source.into(), 0))?;
+            socket.connect(collector).await?
+        }
+    };
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Whether there is more than one source address to connect from.
+#[must_use]
+pub const fn has_sources(collector: IpAddr) -> bool {
+    // Elsewhere the loopback has one address unless somebody has added others.
+    cfg!(target_os = "linux") && collector.is_ipv4()
+}
+
+/// The address to connect from; `None` for the usual one.
+fn source(agent: usize, collector: SocketAddr) -> Option<Ipv4Addr> {
+    let number = agent / AGENTS_PER_SOURCE;
+    if number == 0 || !has_sources(collector.ip()) {
+        return None;
+    }
+    let [_, _, high, low] = u32::try_from(number).ok()?.to_be_bytes();
+    Some(Ipv4Addr::new(127, 10, high, low))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_fleet_comes_from_several_addresses_of_the_loopback() {
+        let collector = SocketAddr::from(([127, 0, 0, 1], 45678));
+        assert_eq!(source(4_999, collector), None);
+        let [one, last] = [5_000, 999_999].map(|agent| source(agent, collector));
+        if cfg!(target_os = "linux") {
+            assert_eq!(one, Some(Ipv4Addr::new(127, 10, 0, 1)));
+            assert_eq!(last, Some(Ipv4Addr::new(127, 10, 0, 199)));
+        }
+        assert_eq!(source(5_000, SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 1))), None);
+    }
+}

@@ -1,0 +1,47 @@
+//! Bad flags exit 64 and say which one and what would be right.
+
+use crate::loadtest;
+
+fn refused(args: &[&str], flag: &str, advice: &str) {
+    let output = loadtest(args).assert().code(64).get_output().clone();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains(flag) && said.contains(advice), "{args:?}: {said}");
+}
+
+#[test]
+fn load_goes_to_loopback_only() {
+    let advice = "not a loopback address";
+    for address in ["192.0.2.1:45678", "0.0.0.0:45678", "[2001:db8::1]:45678"] {
+        let run = ["run", "--agents", "1", "--collector", address, "--http", "127.0.0.1:1"];
+        refused(&run, "--collector", advice);
+        let run = ["run", "--agents", "1", "--collector", "127.0.0.1:1", "--http", address];
+        refused(&run, "--http", advice);
+    }
+}
+
+#[test]
+fn a_bad_flag_is_named() {
+    refused(&["run"], "--agents", "required");
+    refused(&["run", "--agents", "0"], "--agents", "from 1 to 1000000");
+    refused(&["run", "--agents", "1", "--interval", "1"], "--interval", "such as 500ms");
+    refused(&["run", "--agents", "1", "--interval", "1ms"], "--interval", "1s to 5m");
+    refused(&["run", "--agents", "1", "--duration", "0s"], "--duration", "1s to");
+    refused(&["run", "--agents", "1", "--ramp", "0/s"], "--ramp", "from 1/s");
+    refused(&["run", "--agents", "1", "--churn", "101%/s"], "--churn", "0%/s to 100%/s");
+    refused(&["run", "--agents", "1", "--collector", "127.0.0.1:1"], "--http", "required");
+    refused(&["run", "--agents", "1", "--report", "/nowhere/at/all.json"], "--report", "cannot");
+    refused(&["demo", "--agents", "none"], "--agents", "from 1 to 1000000");
+}
+
+#[test]
+fn a_fleet_without_room_is_told_what_is_missing() {
+    let output = loadtest(&["run", "--agents", "1000000"]).assert().code(1).get_output().clone();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("1000000 agents need"), "{said}");
+}
+
+#[test]
+fn help_is_no_error() {
+    loadtest(&["--help"]).assert().code(0);
+    loadtest(&["run", "--help"]).assert().code(0);
+}

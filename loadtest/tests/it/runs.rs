@@ -1,0 +1,107 @@
+//! Whole runs: an honest collector passes, a dishonest one is found out and what it did is named.
+
+use serde_json::Value;
+
+use crate::liar::{Answer, Liar};
+use crate::loadtest;
+
+/// The agent that is lied about.
+const VICTIM: &str = "\"sim-000003\"";
+
+#[test]
+fn an_honest_collector_passes_with_churn() {
+    let directory = tempfile::tempdir().unwrap();
+    let report = directory.path().join("report.json");
+    let report_flag = report.to_str().unwrap();
+    let args =
+        ["run", "--agents", "50", "--interval", "1s", "--duration", "4s", "--churn", "10%/s"];
+    let output = loadtest(&[&args[..], &["--report", report_flag]].concat()).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("verdict    passed"), "{said}");
+
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
+    assert_eq!(report["verdict"]["passed"], true);
+    assert_eq!(report["verdict"]["checkpoints"], 5);
+    assert_eq!(report["connects"]["agents"], 50);
+    for (part, figure) in [
+        ("sessions", "ended_by_bye"),
+        ("sessions", "ended_by_reset"),
+        ("reports", "written"),
+        ("scrapes", "max_samples"),
+    ] {
+        assert!(report[part][figure].as_u64().unwrap() > 0, "{part}.{figure}: {report:#}");
+    }
+    assert!(report["sessions"]["begun"].as_u64().unwrap() > 50, "{report:#}");
+    if cfg!(target_os = "linux") {
+        let resident = report["collector"]["resident_bytes_per_agent"].as_f64();
+        assert!(resident.unwrap() > 0.0, "{report:#}");
+    }
+}
+
+/// Runs against a collector whose pages go through `lie`; exactly these kinds of finding must be counted, and
+/// told in these words.
+async fn finds(lie: impl FnMut(String) -> Answer + Send + 'static, reasons: &[&str], words: &str) {
+    let liar = Liar::start(lie).await;
+    let (agents, http) = (liar.agents.to_string(), liar.http.to_string());
+    let directory = tempfile::tempdir().unwrap();
+    let report = directory.path().join("report.json");
+    let file = report.clone();
+    let run = tokio::task::spawn_blocking(move || {
+        let args = ["run", "--agents", "20", "--interval", "1s", "--duration", "2s"];
+        let target = ["--collector", &agents, "--http", &http, "--report", file.to_str().unwrap()];
+        loadtest(&[&args[..], &target].concat()).output().unwrap()
+    });
+    let output = run.await.unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("verdict    FAILED") && said.contains(words), "{said}");
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
+    let findings = report["verdict"]["findings"].as_object().unwrap();
+    assert_eq!(findings.keys().collect::<Vec<_>>(), reasons, "{said}");
+}
+
+fn of_victim(page: &str) -> String {
+    page.split_inclusive('\n').filter(|line| line.contains(VICTIM)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_departed_agents_series_are_found() {
+    let mut last = String::new();
+    let lie = move |page: String| {
+        match of_victim(&page) {
+            gone if gone.is_empty() => return (page + &last).into(),
+            present => last = present,
+        }
+        page.into()
+    };
+    finds(lie, &["leftover"], "sim-000003 left").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torn_value_is_found() {
+    let tear = |line: &str| match line.rsplit_once(' ') {
+        Some((series, value)) if series.contains("sim_value_2") && series.contains(VICTIM) => {
+            // The lowest three bits are the place, the next one is the sequence number's.
+            format!("{series} {}\n", value.trim_end().parse::<f64>().unwrap() - 8.0)
+        }
+        _ => line.to_owned(),
+    };
+    let lie = move |page: String| page.split_inclusive('\n').map(tear).collect::<String>().into();
+    finds(lie, &["torn"], "sim-000003 is torn").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_living_agent_that_is_dropped_is_found() {
+    let lie = |page: String| {
+        let kept = page.split_inclusive('\n').filter(|line| !line.contains(VICTIM));
+        kept.collect::<String>().into()
+    };
+    finds(lie, &["missing"], "sim-000003 is connected and has reported").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_cut_off_is_found() {
+    let lie = |page: String| Answer { announced: page.len() + 1, page };
+    finds(lie, &["no_checkpoint", "scrape_failed"], "broken off before its end").await;
+}
