@@ -34,10 +34,10 @@ impl std::fmt::Display for ScrapeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Io(error) => write!(f, "{error}"),
-            Self::Http(error) if error.is_incomplete_message() => {
-                f.write_str("the response was broken off before its end")
-            }
-            Self::Http(error) => write!(f, "{error}"),
+            Self::Http(error) => match std::error::Error::source(error) {
+                Some(source) => write!(f, "{error}: {source}"),
+                None => write!(f, "{error}"),
+            },
             Self::Request(error) => write!(f, "{error}"),
             Self::Status(status) => write!(f, "the answer was {status}"),
             Self::ContentType(given) => write!(f, "the content type was {given:?}"),
