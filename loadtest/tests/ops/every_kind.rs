@@ -16,8 +16,11 @@ use fleetgauge_proto::{AgentId, StaticLabels};
 /// A label value with everything that must be escaped, and more.
 pub(crate) const AWKWARD: &str = "C:\\new\n\"quoted\" – ü";
 
-/// What it reports: family, labels and parameters of each series, and its values.
-const SERIES: &[(usize, &[(&str, &str)], &[f64], &[f64])] = &[
+/// A series: the position of its family, its labels, its parameters and its values.
+type Row = (usize, &'static [(&'static str, &'static str)], &'static [f64], &'static [f64]);
+
+/// What it reports.
+const SERIES: &[Row] = &[
     (0, &[("room", "north")], &[], &[21.5]),
     (0, &[("room", AWKWARD)], &[], &[-3.25]),
     (0, &[("room", "none")], &[], &[ABSENT]),
@@ -72,7 +75,7 @@ fn profile() -> Profile {
         let kind = kind as u8;
         Family { name, kind, unit, help }
     };
-    let series = |&(family, labels, parameters, values): &(usize, &[_], &[f64], &[f64])| Series {
+    let series = |&(family, labels, parameters, values): &Row| Series {
         family: u32::try_from(family).unwrap(),
         width: u32::try_from(values.len()).unwrap(),
         parameters: parameters.to_vec(),
