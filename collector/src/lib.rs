@@ -32,11 +32,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 /// The allocator for whoever runs a collector: an idle connection costs a third less in it than in the system's.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "jemalloc"))]
 pub use tikv_jemallocator::Jemalloc as Allocator;
 
 /// The allocator for whoever runs a collector.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", feature = "jemalloc")))]
 pub use std::alloc::System as Allocator;
 
 pub use config::Config;
