@@ -293,6 +293,32 @@ mod tests {
     }
 
     #[test]
+    fn a_page_without_its_end_is_an_error() {
+        let frames = |pieces: Vec<Piece>| {
+            let (chunks, body) = mpsc::channel(3);
+            for piece in pieces {
+                chunks.try_send(piece).unwrap();
+            }
+            drop(chunks);
+            let mut page = Page(body);
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            std::iter::repeat_with(move || {
+                match http_body::Body::poll_frame(Pin::new(&mut page), &mut cx) {
+                    Poll::Ready(Some(frame)) => Some(frame.map(|frame| frame.into_data().unwrap())),
+                    Poll::Ready(None) => None,
+                    Poll::Pending => unreachable!("all that there is was sent"),
+                }
+            })
+            .take(2)
+            .collect::<Vec<_>>()
+        };
+        let chunk = || Piece::Chunk(Bytes::from_static(b"up 1\n"));
+        let sent = Some(Ok(Bytes::from_static(b"up 1\n")));
+        assert_eq!(frames(vec![chunk(), Piece::End]), [sent.clone(), None]);
+        assert_eq!(frames(vec![chunk()]), [sent, Some(Err(Broken))]);
+    }
+
+    #[test]
     fn gzip_is_for_those_who_take_it() {
         let taking = |value: &'static str| {
             let mut headers = HeaderMap::new();
