@@ -19,7 +19,8 @@ pub const DEFAULT_LISTEN: &str = "127.0.0.1:45678";
 /// Where Prometheus finds it.
 pub const DEFAULT_HTTP: &str = "127.0.0.1:1234";
 
-/// File descriptors kept for everything but agents: HTTP, the listeners, the runtime, logs.
+/// File descriptors kept for everything but agents: those that were refused and are about to read why (half of them),
+/// HTTP, the listeners, the runtime, logs.
 pub const RESERVED_FDS: u64 = 256;
 
 /// The bounds on what agents and scrapers can make grow, where operators differ.
@@ -280,7 +281,7 @@ fn bounds(flags: &Flags) -> Result<Bounds, BadSetting> {
             "max_http_connections",
             flags.max_http_connections,
             64,
-            RESERVED_FDS - 64,
+            RESERVED_FDS / 2 - 32,
         )?,
         scrapes: count("max_scrapes", flags.max_scrapes, 4, 64)?,
     })

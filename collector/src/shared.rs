@@ -11,13 +11,14 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{Clock, Millis};
-use crate::config::Config;
+use crate::config::{Config, RESERVED_FDS};
 use crate::metrics::Metrics;
 use crate::peer::Peer;
 use crate::registry::Registry;
 
-/// Connections at once that wait for their Reject to be read.
-const LINGERERS: usize = 256;
+/// Connections at once that wait for their Reject to be read: half of what is kept for everything but agents, as they
+/// hold no place among those.
+const LINGERERS: usize = RESERVED_FDS as usize / 2;
 
 /// The collector's state.
 #[derive(Debug)]

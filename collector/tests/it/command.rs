@@ -278,6 +278,26 @@ fn sigint_waits_no_longer_than_it_must() {
 }
 
 #[test]
+fn a_full_collector_still_answers_its_scrape() {
+    let mut shell = std::process::Command::new("sh");
+    let limited = "ulimit -n 320 && exec \"$0\" \"$@\" 2>/dev/null";
+    shell.args(["-c", limited, env!("CARGO_BIN_EXE_fleetgauge-collector")]);
+    let process = Process::start_deaf(shell);
+    let join = |n| Agent::join(process.agents, &who(&format!("a{n}")), &gauges(&["up"]), &[1.0]);
+    let fleet: Vec<_> = (0..64).map(join).collect();
+    // They are told that it is full, and stay to read more.
+    let crowd: Vec<_> = (0..300).map(|_| Agent::connect(process.agents)).collect();
+    for _ in 0..10 {
+        let asked = Instant::now();
+        let page = http::request(process.http, "GET", "/metrics/agents", &[]);
+        assert!(page.whole);
+        assert_eq!(page.text().matches("agent=").count(), 64);
+        assert!(asked.elapsed() < Duration::from_millis(500), "{:?}", asked.elapsed());
+    }
+    drop((crowd, fleet));
+}
+
+#[test]
 fn several_addresses() {
     let process = Process::start(&["--listen", "127.0.0.1:0"]);
     let one = Agent::join(process.agents, &who("one"), &gauges(&["load"]), &[1.0]);
