@@ -182,6 +182,10 @@ impl<'a> Session<'a> {
 
     async fn woken(&mut self) -> ControlFlow<Ending> {
         let woke = Instant::now();
+        // Who was sent home reports no more: a whole fleet's closing would count as lag.
+        if *self.member.stage.borrow() == Stage::Leave {
+            return ControlFlow::Break(Ending::Finish);
+        }
         if let Some((_, manner)) = self.leave.filter(|(at, _)| *at <= woke) {
             return ControlFlow::Break(Ending::Leave(manner));
         }
