@@ -7,6 +7,8 @@
 
 use std::time::{Duration, Instant};
 
+use fleetgauge_proto::AgentId;
+
 /// The ticks of one agent.
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
@@ -18,7 +20,7 @@ impl Schedule {
     /// The grid of the agent named `id`, seen at the moment that both clocks show: `now`, and `unix` since
     /// 1970. `interval` is not zero.
     #[must_use]
-    pub fn new(id: &str, interval: Duration, now: Instant, unix: Duration) -> Self {
+    pub fn new(id: &AgentId, interval: Duration, now: Instant, unix: Duration) -> Self {
         let interval_ns = interval.as_nanos().max(1);
         let into_interval = unix.as_nanos() % interval_ns;
         let phase = phase(id, interval).as_nanos();
@@ -45,16 +47,9 @@ impl Schedule {
 
 /// Where in each interval, counted from 1970, the agent named `id` samples: less than `interval`.
 #[must_use]
-pub fn phase(id: &str, interval: Duration) -> Duration {
+pub fn phase(id: &AgentId, interval: Duration) -> Duration {
     let micros = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX).max(1);
-    Duration::from_micros(fnv1a(id.as_bytes()) % micros)
-}
-
-/// FNV-1a, 64 bits: the same on every platform and in every release, which std's hashers are not.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    Duration::from_micros(id.fnv1a() % micros)
 }
 
 #[cfg(test)]
@@ -63,18 +58,15 @@ mod tests {
 
     const INTERVAL: Duration = Duration::from_secs(15);
 
-    #[test]
-    fn the_hash_is_the_published_one() {
-        assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
-        assert_eq!(fnv1a(b"a"), 0xaf63_dc4c_8601_ec8c);
-        assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
+    fn id(text: &str) -> AgentId {
+        AgentId::try_new(text).unwrap()
     }
 
     #[test]
     fn a_fleet_spreads_evenly() {
         let mut seconds = [0_u32; 15];
         for host in 0..15_000 {
-            let phase = phase(&format!("web-{host}.fra.example"), INTERVAL);
+            let phase = phase(&id(&format!("web-{host}.fra.example")), INTERVAL);
             seconds[usize::try_from(phase.as_secs()).unwrap()] += 1;
         }
         for (second, count) in seconds.iter().enumerate() {
@@ -87,11 +79,11 @@ mod tests {
         let now = Instant::now();
         for unix_ms in [0, 1, 14_999, 1_700_000_000_123, 1_700_000_014_999] {
             let unix = Duration::from_millis(unix_ms);
-            let schedule = Schedule::new("web-1", INTERVAL, now, unix);
+            let schedule = Schedule::new(&id("web-1"), INTERVAL, now, unix);
             let wait = schedule.next() - now;
             assert!(wait < INTERVAL, "{wait:?}");
             let at = (unix + wait).as_nanos() % INTERVAL.as_nanos();
-            assert_eq!(at, phase("web-1", INTERVAL).as_nanos(), "from {unix_ms}");
+            assert_eq!(at, phase(&id("web-1"), INTERVAL).as_nanos(), "from {unix_ms}");
         }
     }
 
@@ -99,16 +91,16 @@ mod tests {
     fn an_agent_started_again_keeps_its_grid() {
         let now = Instant::now();
         let unix = Duration::from_secs(1_700_000_000);
-        let before = Schedule::new("web-1", INTERVAL, now, unix);
+        let before = Schedule::new(&id("web-1"), INTERVAL, now, unix);
         let later = Duration::from_secs(3_600) + Duration::from_millis(777);
-        let after = Schedule::new("web-1", INTERVAL, now + later, unix + later);
+        let after = Schedule::new(&id("web-1"), INTERVAL, now + later, unix + later);
         let apart = (after.next() - before.next()).as_nanos();
         assert_eq!(apart % INTERVAL.as_nanos(), 0);
     }
 
     #[test]
     fn a_tick_follows_the_one_before_by_an_interval() {
-        let mut schedule = Schedule::new("web-1", INTERVAL, Instant::now(), Duration::ZERO);
+        let mut schedule = Schedule::new(&id("web-1"), INTERVAL, Instant::now(), Duration::ZERO);
         let first = schedule.next();
         schedule.advance(first);
         assert_eq!(schedule.next(), first + INTERVAL);
@@ -118,7 +110,7 @@ mod tests {
 
     #[test]
     fn missed_ticks_are_skipped() {
-        let mut schedule = Schedule::new("web-1", INTERVAL, Instant::now(), Duration::ZERO);
+        let mut schedule = Schedule::new(&id("web-1"), INTERVAL, Instant::now(), Duration::ZERO);
         let first = schedule.next();
         schedule.advance(first + INTERVAL * 40 + Duration::from_secs(1));
         assert_eq!(schedule.next(), first + INTERVAL * 41);

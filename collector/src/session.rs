@@ -14,26 +14,26 @@
 //!  any state ─────────▶ Ended: Bye, end of stream, violation, deadline, newer connection, shutdown
 //! ```
 
+mod agent;
+mod claim;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use fleetgauge_proto::limits::{MAX_HELLO_BYTES, MIN_INTERVAL_MS};
-use fleetgauge_proto::message::{Drain, Hello, Ping, Pong, Report, Welcome};
-use fleetgauge_proto::report::Values;
-use fleetgauge_proto::{
-    Accept, AgentId, Code, Fingerprint, Frame, FrameBuffer, Kind, Message, Schema, StaticLabels,
-    VERSION, Violation,
-};
+use fleetgauge_proto::limits::MAX_HELLO_BYTES;
+use fleetgauge_proto::message::{Drain, Ping, Pong, Report};
+use fleetgauge_proto::{Accept, Code, Frame, FrameBuffer, Kind, Message, VERSION, Violation};
 use tokio::sync::OwnedSemaphorePermit;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use crate::clock::{Millis, millis};
 use crate::ending::{Ending, Refusal};
-use crate::exposition::escape_label_value;
 use crate::peer::{Peer, Signal};
-use crate::registry::{Claim, Newcomer, Pinned, Seat};
 use crate::shared::Shared;
+
+use agent::Agent;
+use claim::Challenge;
 
 /// Time to say Hello.
 pub const HELLO_TIMEOUT: Millis = 5_000;
@@ -74,32 +74,6 @@ enum State {
     Challenging(Box<Challenge>),
     Open(Box<Agent>),
     Ended(Ending),
-}
-
-/// An agent that waits for an id which another host holds.
-#[derive(Debug)]
-struct Challenge {
-    agent: Box<Agent>,
-    holder: Arc<Peer>,
-    until: Millis,
-}
-
-/// What a session knows of its agent.
-#[derive(Debug)]
-struct Agent {
-    newcomer: Newcomer,
-    labels: StaticLabels,
-    interval: Millis,
-    /// What its next Report follows.
-    schema: Option<Pinned>,
-    /// Where its reports go; `None` until the first.
-    seat: Option<Seat>,
-    /// The next Report must carry all values and gets a seat.
-    full_due: bool,
-    sequence: Option<u64>,
-    reported: Millis,
-    /// A rival asks for it: its next frame is the answer.
-    challenged: bool,
 }
 
 impl Session {
@@ -250,16 +224,6 @@ impl Session {
         }
     }
 
-    /// A rival asks whether this agent is alive: ask it.
-    fn challenged(&mut self, out: &mut Vec<u8>) {
-        if let State::Open(agent) = &mut self.state {
-            agent.challenged = true;
-            send(&Message::Ping(Ping { token: self.peer.session() }), out);
-        } else {
-            self.peer.answer(Signal::Vacated);
-        }
-    }
-
     fn expire(&mut self, now: Millis, vacated: bool, out: &mut Vec<u8>) -> Result<(), Refusal> {
         if self.frame_deadline().is_some_and(|deadline| deadline <= now) {
             return Err(Refusal::of(Code::FrameTimeout));
@@ -271,26 +235,6 @@ impl Session {
             }
             State::Open(agent) if agent.silent_at() <= now => Err(Refusal::of(Code::ReportTimeout)),
             _ => Ok(()),
-        }
-    }
-
-    /// The holder of the disputed id is gone or silent.
-    fn inherit(&mut self, now: Millis, out: &mut Vec<u8>) -> Result<(), Refusal> {
-        let challenge = std::mem::replace(&mut self.state, State::Greeting { until: now });
-        let State::Challenging(challenge) = challenge else { return Ok(()) };
-        let Challenge { agent, holder, .. } = *challenge;
-        holder.withdraw(self.peer.session());
-        let id = &agent.newcomer.id;
-        if self.shared.registry.leave(id, holder.session()) {
-            info!(agent = %id, address = %self.address, "the host that held this id was silent; another takes over");
-            holder.raise(Signal::Superseded);
-        }
-        match self.shared.registry.claim(id, &agent.newcomer.host_nonce, now) {
-            Claim::Free => {
-                self.welcome(agent, now, out);
-                Ok(())
-            }
-            Claim::Held(_) | Claim::Contested => Err(Refusal::of(Code::IdConflict)),
         }
     }
 
@@ -329,75 +273,6 @@ impl Session {
             }
         }
         Ok(())
-    }
-
-    fn hello(&mut self, hello: &Hello<'_>, now: Millis, out: &mut Vec<u8>) -> Result<(), Refusal> {
-        if !(hello.min_version..=hello.max_version).contains(&VERSION) {
-            return Err(Violation::UnsupportedVersion { version: hello.max_version }.into());
-        }
-        let agent = Box::new(self.introduce(hello, now)?);
-        let Newcomer { id, host_nonce, .. } = &agent.newcomer;
-        match self.shared.registry.claim(id, host_nonce, now) {
-            Claim::Free => self.welcome(agent, now, out),
-            Claim::Held(holder) if holder.challenge(&self.peer) => {
-                debug!(agent = %id, address = %self.address, "another host holds this id; asking whether it is alive");
-                let until = now + CHALLENGE_TIMEOUT;
-                self.state = State::Challenging(Box::new(Challenge { agent, holder, until }));
-            }
-            Claim::Held(_) | Claim::Contested => {
-                let holder = format!("agent {id}, which others claim too");
-                return Err(Refusal { detail: holder, ..Refusal::of(Code::IdConflict) });
-            }
-        }
-        Ok(())
-    }
-
-    fn introduce(&self, hello: &Hello<'_>, now: Millis) -> Result<Agent, Refusal> {
-        let config = &self.shared.config;
-        let id = AgentId::try_new(hello.agent_id)?;
-        let labels = StaticLabels::try_new(&hello.labels)?;
-        let max = config.bounds.limits.max_label_bytes;
-        if labels.bytes() > max as usize {
-            return Err(Violation::LabelsTooLong { bytes: labels.bytes(), max }.into());
-        }
-        let schema = self.shared.registry.schemas().find(&hello.schema);
-        if let Some(schema) = &schema {
-            schema.entry().schema().check_static_labels(&labels)?;
-        }
-        let client_no = config.classic.then(|| self.address.port());
-        let newcomer = Newcomer {
-            labels: write_labels(&id, &labels, client_no),
-            id,
-            host_nonce: hello.host_nonce,
-            peer: Arc::clone(&self.peer),
-        };
-        let longest = millis(config.bounds.max_interval);
-        Ok(Agent {
-            newcomer,
-            labels,
-            interval: Millis::from(hello.interval_ms).clamp(MIN_INTERVAL_MS.into(), longest),
-            schema,
-            seat: None,
-            full_due: true,
-            sequence: None,
-            reported: now,
-            challenged: false,
-        })
-    }
-
-    fn welcome(&mut self, mut agent: Box<Agent>, now: Millis, out: &mut Vec<u8>) {
-        agent.reported = now;
-        let welcome = Welcome {
-            version: VERSION,
-            capabilities: 0,
-            session_id: self.peer.session(),
-            interval_ms: u32::try_from(agent.interval).unwrap_or(u32::MAX),
-            limits: self.shared.config.bounds.limits,
-            schema_known: agent.schema.is_some(),
-            extensions: Vec::new(),
-        };
-        send(&Message::Welcome(welcome), out);
-        self.state = State::Open(agent);
     }
 
     fn report(&mut self, report: &Report<'_>, now: Millis) -> Result<(), Refusal> {
@@ -475,89 +350,6 @@ impl Drop for Session {
             self.end(Ending::Rejected(Code::Draining));
         }
     }
-}
-
-impl Agent {
-    fn silent_at(&self) -> Millis {
-        self.reported + SILENT_INTERVALS * self.interval
-    }
-
-    fn declare(&mut self, frame: Frame<'_>, shared: &Shared) -> Result<(), Refusal> {
-        let fingerprint = Fingerprint::of_payload(frame.payload)?;
-        let known = shared.registry.schemas().find(&fingerprint);
-        let schema = if let Some(known) = known {
-            known
-        } else {
-            let schema = Schema::try_from_frame(frame, &shared.config.bounds.limits)?;
-            let skipped = schema.families.iter().filter(|family| family.kind.is_none()).count();
-            shared.metrics.families_skipped.inc_by(skipped as u64);
-            shared
-                .registry
-                .schemas()
-                .intern(fingerprint, schema, frame.payload.len())
-                .map_err(Refusal::of)?
-        };
-        schema.entry().schema().check_static_labels(&self.labels)?;
-        self.schema = Some(schema);
-        self.full_due = true;
-        Ok(())
-    }
-
-    /// Whether the report may follow the one before.
-    fn check(&self, report: &Report<'_>) -> Result<(), Violation> {
-        let Some(schema) = &self.schema else {
-            let when = "before the Schema that Welcome asked for";
-            return Err(Violation::UnexpectedFrame { kind: Kind::Report, when });
-        };
-        if let Some(previous) = self.sequence.filter(|previous| report.sequence <= *previous) {
-            return Err(Violation::SequenceNotRising { sequence: report.sequence, previous });
-        }
-        if self.full_due && !matches!(report.values, Values::All(_)) {
-            return Err(Violation::FullReportRequired);
-        }
-        report.values.check(schema.entry().schema().width)
-    }
-
-    fn enter(
-        &mut self,
-        report: &Report<'_>,
-        address: SocketAddr,
-        shared: &Shared,
-        now: Millis,
-    ) -> Result<(), Refusal> {
-        let Some(schema) = &self.schema else { return Ok(()) };
-        let id = &self.newcomer.id;
-        let entered = shared
-            .registry
-            .enter(&self.newcomer, schema.entry(), &report.values, now)
-            .map_err(Refusal::of)?;
-        for family in &entered.left_off {
-            shared.metrics.family_conflicts.inc();
-            warn!(
-                agent = %id, %family,
-                "family left off the shared pages: its name already means something else there; \
-                 see the agent's own page, or decide its kind under [kinds] in the settings"
-            );
-        }
-        if self.seat.is_none() {
-            info!(agent = %id, %address, series = schema.entry().schema().series, "agent reports");
-        }
-        self.seat = Some(entered.seat);
-        self.full_due = false;
-        Ok(())
-    }
-}
-
-/// The labels that all series of an agent carry, as they stand between the braces.
-fn write_labels(id: &AgentId, labels: &StaticLabels, client_no: Option<u16>) -> Arc<str> {
-    let mut text = format!("agent=\"{id}\"");
-    if let Some(port) = client_no {
-        text.push_str(&format!(",client_no=\"{port}\""));
-    }
-    for (name, value) in labels.iter() {
-        text.push_str(&format!(",{name}=\"{}\"", escape_label_value(value)));
-    }
-    text.into()
 }
 
 fn send(message: &Message<'_>, out: &mut Vec<u8>) {

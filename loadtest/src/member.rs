@@ -104,7 +104,7 @@ impl Member {
     /// The first tick of its grid after `moment`. The grid begins with the run and takes its phase from the
     /// agent's name, as the real agent's does.
     pub(crate) fn tick_after(&self, moment: Instant, interval: Duration) -> Instant {
-        let phase = schedule::phase(self.client.profile().id.as_str(), interval);
+        let phase = schedule::phase(&self.client.profile().id, interval);
         let first = self.shared.ledger.epoch() + phase;
         let Some(past) = moment.checked_duration_since(first) else { return first };
         let ticks = past.as_nanos() / interval.as_nanos().max(1) + 1;

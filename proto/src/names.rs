@@ -139,3 +139,15 @@ fn excerpt(text: &str) -> Box<str> {
     const SHOWN: usize = 40;
     text.chars().take(SHOWN).collect::<String>().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_the_published_one() {
+        let hash = |id| AgentId::try_new(id).unwrap().fnv1a();
+        assert_eq!(hash("a"), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(hash("foobar"), 0x8594_4171_f739_67e8);
+    }
+}

@@ -40,7 +40,7 @@ pub(super) async fn sample_on_schedule(
     let mut sampler = Sampler::new();
     loop {
         let every = *interval.borrow_and_update();
-        let mut schedule = Schedule::new(id.as_str(), every, Instant::now(), unix_now());
+        let mut schedule = Schedule::new(id, every, Instant::now(), unix_now());
         loop {
             let unix = unix_now();
             let readings = sampler.sample(deadline(every)).await;

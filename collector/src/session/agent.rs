@@ -1,0 +1,162 @@
+//! What a session knows of its agent, and what it asks of the registry in its name.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use fleetgauge_proto::limits::MIN_INTERVAL_MS;
+use fleetgauge_proto::message::{Hello, Report};
+use fleetgauge_proto::report::Values;
+use fleetgauge_proto::{AgentId, Fingerprint, Frame, Kind, Schema, StaticLabels, Violation};
+use tracing::{info, warn};
+
+use super::SILENT_INTERVALS;
+use crate::clock::{Millis, millis};
+use crate::ending::Refusal;
+use crate::exposition::escape_label_value;
+use crate::peer::Peer;
+use crate::registry::{Newcomer, Pinned, Seat};
+use crate::shared::Shared;
+
+/// What a session knows of its agent.
+#[derive(Debug)]
+pub(super) struct Agent {
+    pub(super) newcomer: Newcomer,
+    pub(super) labels: StaticLabels,
+    pub(super) interval: Millis,
+    /// What its next Report follows.
+    pub(super) schema: Option<Pinned>,
+    /// Where its reports go; `None` until the first.
+    pub(super) seat: Option<Seat>,
+    /// The next Report must carry all values and gets a seat.
+    pub(super) full_due: bool,
+    pub(super) sequence: Option<u64>,
+    pub(super) reported: Millis,
+    /// A rival asks for it: its next frame is the answer.
+    pub(super) challenged: bool,
+}
+
+impl Agent {
+    /// The agent of a legal Hello.
+    pub(super) fn introduce(
+        hello: &Hello<'_>,
+        peer: &Arc<Peer>,
+        address: SocketAddr,
+        shared: &Shared,
+        now: Millis,
+    ) -> Result<Self, Refusal> {
+        let config = &shared.config;
+        let id = AgentId::try_new(hello.agent_id)?;
+        let labels = StaticLabels::try_new(&hello.labels)?;
+        let max = config.bounds.limits.max_label_bytes;
+        if labels.bytes() > max as usize {
+            return Err(Violation::LabelsTooLong { bytes: labels.bytes(), max }.into());
+        }
+        let schema = shared.registry.schemas().find(&hello.schema);
+        if let Some(schema) = &schema {
+            schema.entry().schema().check_static_labels(&labels)?;
+        }
+        let client_no = config.classic.then(|| address.port());
+        let newcomer = Newcomer {
+            labels: write_labels(&id, &labels, client_no),
+            id,
+            host_nonce: hello.host_nonce,
+            peer: Arc::clone(peer),
+        };
+        let longest = millis(config.bounds.max_interval);
+        Ok(Self {
+            newcomer,
+            labels,
+            interval: Millis::from(hello.interval_ms).clamp(MIN_INTERVAL_MS.into(), longest),
+            schema,
+            seat: None,
+            full_due: true,
+            sequence: None,
+            reported: now,
+            challenged: false,
+        })
+    }
+
+    /// When it has been silent for too long.
+    pub(super) fn silent_at(&self) -> Millis {
+        self.reported + SILENT_INTERVALS * self.interval
+    }
+
+    /// Takes the schema that its next reports follow.
+    pub(super) fn declare(&mut self, frame: Frame<'_>, shared: &Shared) -> Result<(), Refusal> {
+        let fingerprint = Fingerprint::of_payload(frame.payload)?;
+        let known = shared.registry.schemas().find(&fingerprint);
+        let schema = if let Some(known) = known {
+            known
+        } else {
+            let schema = Schema::try_from_frame(frame, &shared.config.bounds.limits)?;
+            let skipped = schema.families.iter().filter(|family| family.kind.is_none()).count();
+            shared.metrics.families_skipped.inc_by(skipped as u64);
+            shared
+                .registry
+                .schemas()
+                .intern(fingerprint, schema, frame.payload.len())
+                .map_err(Refusal::of)?
+        };
+        schema.entry().schema().check_static_labels(&self.labels)?;
+        self.schema = Some(schema);
+        self.full_due = true;
+        Ok(())
+    }
+
+    /// Whether the report may follow the one before.
+    pub(super) fn check(&self, report: &Report<'_>) -> Result<(), Violation> {
+        let Some(schema) = &self.schema else {
+            let when = "before the Schema that Welcome asked for";
+            return Err(Violation::UnexpectedFrame { kind: Kind::Report, when });
+        };
+        if let Some(previous) = self.sequence.filter(|previous| report.sequence <= *previous) {
+            return Err(Violation::SequenceNotRising { sequence: report.sequence, previous });
+        }
+        if self.full_due && !matches!(report.values, Values::All(_)) {
+            return Err(Violation::FullReportRequired);
+        }
+        report.values.check(schema.entry().schema().width)
+    }
+
+    /// Shows it, with the values of this report, from now on.
+    pub(super) fn enter(
+        &mut self,
+        report: &Report<'_>,
+        address: SocketAddr,
+        shared: &Shared,
+        now: Millis,
+    ) -> Result<(), Refusal> {
+        let Some(schema) = &self.schema else { return Ok(()) };
+        let id = &self.newcomer.id;
+        let entered = shared
+            .registry
+            .enter(&self.newcomer, schema.entry(), &report.values, now)
+            .map_err(Refusal::of)?;
+        for family in &entered.left_off {
+            shared.metrics.family_conflicts.inc();
+            warn!(
+                agent = %id, %family,
+                "family left off the shared pages: its name already means something else there; \
+                 see the agent's own page, or decide its kind under [kinds] in the settings"
+            );
+        }
+        if self.seat.is_none() {
+            info!(agent = %id, %address, series = schema.entry().schema().series, "agent reports");
+        }
+        self.seat = Some(entered.seat);
+        self.full_due = false;
+        Ok(())
+    }
+}
+
+/// The labels that all series of an agent carry, as they stand between the braces.
+fn write_labels(id: &AgentId, labels: &StaticLabels, client_no: Option<u16>) -> Arc<str> {
+    let mut text = format!("agent=\"{id}\"");
+    if let Some(port) = client_no {
+        text.push_str(&format!(",client_no=\"{port}\""));
+    }
+    for (name, value) in labels.iter() {
+        text.push_str(&format!(",{name}=\"{}\"", escape_label_value(value)));
+    }
+    text.into()
+}

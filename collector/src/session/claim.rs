@@ -1,0 +1,96 @@
+//! How a connection comes by the id that it claims: Hello, the challenge of another host's holder, Welcome.
+
+use std::sync::Arc;
+
+use fleetgauge_proto::message::{Hello, Ping, Welcome};
+use fleetgauge_proto::{Code, Message, VERSION, Violation};
+use tracing::{debug, info};
+
+use super::agent::Agent;
+use super::{CHALLENGE_TIMEOUT, Session, State, send};
+use crate::clock::Millis;
+use crate::ending::Refusal;
+use crate::peer::{Peer, Signal};
+use crate::registry::{Claim, Newcomer};
+
+/// An agent that waits for an id which another host holds.
+#[derive(Debug)]
+pub(super) struct Challenge {
+    pub(super) agent: Box<Agent>,
+    pub(super) holder: Arc<Peer>,
+    pub(super) until: Millis,
+}
+
+impl Session {
+    /// The agent introduces itself.
+    pub(super) fn hello(
+        &mut self,
+        hello: &Hello<'_>,
+        now: Millis,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
+        if !(hello.min_version..=hello.max_version).contains(&VERSION) {
+            return Err(Violation::UnsupportedVersion { version: hello.max_version }.into());
+        }
+        let agent = Box::new(Agent::introduce(hello, &self.peer, self.address, &self.shared, now)?);
+        let Newcomer { id, host_nonce, .. } = &agent.newcomer;
+        match self.shared.registry.claim(id, host_nonce, now) {
+            Claim::Free => self.welcome(agent, now, out),
+            Claim::Held(holder) if holder.challenge(&self.peer) => {
+                debug!(agent = %id, address = %self.address, "another host holds this id; asking whether it is alive");
+                let until = now + CHALLENGE_TIMEOUT;
+                self.state = State::Challenging(Box::new(Challenge { agent, holder, until }));
+            }
+            Claim::Held(_) | Claim::Contested => {
+                let holder = format!("agent {id}, which others claim too");
+                return Err(Refusal { detail: holder, ..Refusal::of(Code::IdConflict) });
+            }
+        }
+        Ok(())
+    }
+
+    fn welcome(&mut self, mut agent: Box<Agent>, now: Millis, out: &mut Vec<u8>) {
+        agent.reported = now;
+        let welcome = Welcome {
+            version: VERSION,
+            capabilities: 0,
+            session_id: self.peer.session(),
+            interval_ms: u32::try_from(agent.interval).unwrap_or(u32::MAX),
+            limits: self.shared.config.bounds.limits,
+            schema_known: agent.schema.is_some(),
+            extensions: Vec::new(),
+        };
+        send(&Message::Welcome(welcome), out);
+        self.state = State::Open(agent);
+    }
+
+    /// A rival asks whether this agent is alive: ask it.
+    pub(super) fn challenged(&mut self, out: &mut Vec<u8>) {
+        if let State::Open(agent) = &mut self.state {
+            agent.challenged = true;
+            send(&Message::Ping(Ping { token: self.peer.session() }), out);
+        } else {
+            self.peer.answer(Signal::Vacated);
+        }
+    }
+
+    /// The holder of the disputed id is gone or silent.
+    pub(super) fn inherit(&mut self, now: Millis, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let challenge = std::mem::replace(&mut self.state, State::Greeting { until: now });
+        let State::Challenging(challenge) = challenge else { return Ok(()) };
+        let Challenge { agent, holder, .. } = *challenge;
+        holder.withdraw(self.peer.session());
+        let id = &agent.newcomer.id;
+        if self.shared.registry.leave(id, holder.session()) {
+            info!(agent = %id, address = %self.address, "the host that held this id was silent; another takes over");
+            holder.raise(Signal::Superseded);
+        }
+        match self.shared.registry.claim(id, &agent.newcomer.host_nonce, now) {
+            Claim::Free => {
+                self.welcome(agent, now, out);
+                Ok(())
+            }
+            Claim::Held(_) | Claim::Contested => Err(Refusal::of(Code::IdConflict)),
+        }
+    }
+}
