@@ -288,12 +288,12 @@ fn a_full_collector_still_answers_its_scrape() {
     // They are told that it is full, and stay to read more.
     let crowd: Vec<_> = (0..300).map(|_| Agent::connect(process.agents)).collect();
     for _ in 0..10 {
-        let asked = Instant::now();
         let page = http::request(process.http, "GET", "/metrics/agents", &[]);
         assert!(page.whole);
         assert_eq!(page.text().matches("agent=").count(), 64);
-        assert!(asked.elapsed() < Duration::from_millis(500), "{:?}", asked.elapsed());
     }
+    let own = http::request(process.http, "GET", "/metrics/self", &[]).text();
+    assert!(own.contains("fleetgauge_accept_errors_total 0"), "descriptors never ran out");
     drop((crowd, fleet));
 }
 
