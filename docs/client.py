@@ -5,7 +5,7 @@
 
 It reports the load average, the uptime and some numbers about itself, and prints a line for every event. It ends with Bye
 after N reports or when told to stop (SIGTERM, Ctrl-C), and with exit status 1 on Reject. A connection that is lost is tried
-again. The protocol is described in protocol.md, whose section names are quoted here.
+again. The protocol is described in protocol.md.
 """
 import argparse, bisect, collections, hashlib, os, platform, random, select, signal, socket, struct, sys, time, uuid
 
