@@ -109,13 +109,13 @@ pub enum Violation {
     FrameTooLarge { len: u32, max: u32 },
     #[error("kind {kind:#04x} is unknown and may not be skipped")]
     UnknownKind { kind: u8 },
-    #[error("a {kind:?} is not allowed {when}")]
+    #[error("{kind} is not allowed {when}")]
     UnexpectedFrame { kind: crate::Kind, when: &'static str },
     #[error("the stream ended inside a frame")]
     TruncatedFrame,
     #[error("the payload {what}")]
     MalformedPayload { what: &'static str },
-    #[error("{extra} bytes follow the message")]
+    #[error("the payload goes on for {extra} bytes after the message")]
     TrailingBytes { extra: usize },
     #[error("an integer is written with more bytes than it needs")]
     NonMinimalInteger,

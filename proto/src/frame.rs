@@ -75,6 +75,15 @@ impl Kind {
     }
 }
 
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Skippable(byte) => write!(f, "a frame of kind {byte:#04x}"),
+            named => write!(f, "{named:?}"),
+        }
+    }
+}
+
 /// What the receiver takes at this moment; everything else is a [`Violation`].
 #[derive(Debug, Clone, Copy)]
 pub struct Accept {

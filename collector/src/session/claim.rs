@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fleetgauge_proto::message::{Hello, Ping, Welcome};
-use fleetgauge_proto::{Code, Message, VERSION, Violation};
+use fleetgauge_proto::{Code, Message, VERSION};
 use tracing::{debug, info};
 
 use super::agent::Agent;
@@ -30,7 +30,9 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> Result<(), Refusal> {
         if !(hello.min_version..=hello.max_version).contains(&VERSION) {
-            return Err(Violation::UnsupportedVersion { version: hello.max_version }.into());
+            let (least, most) = (hello.min_version, hello.max_version);
+            let detail = format!("versions {least} to {most} are not spoken here, {VERSION} is");
+            return Err(Refusal { code: Code::UnsupportedVersion, detail });
         }
         let agent = Box::new(Agent::introduce(hello, &self.peer, self.address, &self.shared, now)?);
         let Newcomer { id, host_nonce, .. } = &agent.newcomer;

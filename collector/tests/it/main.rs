@@ -6,6 +6,7 @@ mod command;
 mod conflicts;
 mod hostile;
 mod model;
+mod other_language;
 mod pages;
 mod presence;
 mod scrapes;
