@@ -9,6 +9,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::Flags;
 use crate::{Config, Listeners};
@@ -31,10 +32,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(BAD_SETTING);
         }
     };
-    if let Err(error) = log_to_stderr(&config.log) {
-        say(&format!("log: {:?} is not a level or filter: {error}", config.log));
+    let Some(filter) = log_filter(&config.log) else {
+        let known =
+            "error, warn, info, debug, trace or off, or filters such as fleetgauge_collector=debug";
+        say(&format!("log: {:?} is not a level; use {known}", config.log));
         return ExitCode::from(BAD_SETTING);
-    }
+    };
+    log_to_stderr(filter);
     if check {
         say("the settings are fine");
         return ExitCode::SUCCESS;
@@ -90,9 +94,17 @@ fn stop_signal() -> impl Future<Output = ()> {
     }
 }
 
+/// A level, or filters of the form target=level: a word alone would be taken for a target and silence the rest.
+fn log_filter(text: &str) -> Option<EnvFilter> {
+    let legal = |one: &str| one.contains('=') || one.trim().parse::<LevelFilter>().is_ok();
+    if !text.split(',').all(legal) {
+        return None;
+    }
+    EnvFilter::builder().parse(text).ok()
+}
+
 /// Logs to standard error; a log that cannot be written is no reason to stop.
-fn log_to_stderr(filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
-    let filter = EnvFilter::builder().parse(filter)?;
+fn log_to_stderr(filter: EnvFilter) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -101,7 +113,6 @@ fn log_to_stderr(filter: &str) -> Result<(), tracing_subscriber::filter::ParseEr
         .log_internal_errors(false);
     // Somebody who runs the collector within their own program has a log already.
     let _ = log.try_init();
-    Ok(())
 }
 
 /// Raises the soft limit on open files to the hard one: every agent is a file.

@@ -95,7 +95,7 @@ macro_rules! settings {
             /// Address for HTTP. [default: 127.0.0.1:1234]
             #[arg(long, env = "FLEETGAUGE_HTTP", value_name = "ADDR")]
             pub http: Option<String>,
-            /// Add client_no="<port>" to every series and expose clients_connected, as the old program did.
+            /// Add client_no with the peer's port to every series and expose clients_connected, as the old program did.
             #[arg(long, env = "FLEETGAUGE_CLASSIC", value_name = "BOOL", value_parser = BoolishValueParser::new(),
                 num_args = 0..=1, require_equals = true, default_missing_value = "true")]
             pub classic: Option<bool>,

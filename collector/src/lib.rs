@@ -130,18 +130,28 @@ fn figures(shared: &Arc<Shared>) -> impl Fn() -> Vec<Figure> + Send + Sync + 'st
         let schemas = count(shared.registry.schemas().len());
         let left_off = count(shared.registry.families_left_off());
         figures.extend([
-            Figure::Gauge("fleetgauge_agents_connected", "Agents whose series are shown", agents),
-            Figure::Gauge("fleetgauge_schemas", "Schemas kept, in use or not", schemas),
+            Figure::Gauge("fleetgauge_agents_connected", "Agents whose series are shown.", agents),
+            Figure::Gauge("fleetgauge_schemas", "Schemas kept, in use or not.", schemas),
+            Figure::Gauge(
+                "fleetgauge_connections_limit",
+                "Most agent connections, as configured.",
+                count(shared.config.bounds.connections),
+            ),
+            Figure::Gauge(
+                "fleetgauge_schemas_limit",
+                "Most schemas, as configured.",
+                count(shared.config.bounds.schemas.schemas),
+            ),
             Figure::Gauge(
                 "fleetgauge_families_left_off",
-                "Families of connected agents' schemas that are left off the shared pages now",
+                "Families of connected agents' schemas that are left off the shared pages now.",
                 left_off,
             ),
         ]);
         if shared.config.classic {
             figures.push(Figure::Gauge(
                 "clients_connected",
-                "Agents whose series are shown",
+                "Agents whose series are shown.",
                 agents,
             ));
         }

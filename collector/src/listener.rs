@@ -27,16 +27,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A listening socket that could not be made.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}{hint}")]
+#[error("cannot listen on {address}: {cause}{hint}")]
 pub struct BindError {
     address: SocketAddr,
-    source: std::io::Error,
+    cause: std::io::Error,
     hint: String,
 }
 
 impl BindError {
-    fn new(address: SocketAddr, source: std::io::Error) -> Self {
-        let in_use = source.kind() == std::io::ErrorKind::AddrInUse;
+    fn new(address: SocketAddr, cause: std::io::Error) -> Self {
+        let in_use = cause.kind() == std::io::ErrorKind::AddrInUse;
         let hint = if in_use && address.port() >= 32_768 {
             format!(
                 "; another program has the port. {port} lies in Linux's ephemeral range, so that may be any outgoing \
@@ -49,7 +49,7 @@ impl BindError {
         } else {
             String::new()
         };
-        Self { address, source, hint }
+        Self { address, cause, hint }
     }
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn bind(address: SocketAddr) -> Result<std::net::TcpListener, BindErr
         socket.set_nonblocking(true)?;
         Ok(socket.into())
     };
-    open().map_err(|source| BindError::new(address, source))
+    open().map_err(|cause| BindError::new(address, cause))
 }
 
 /// Accepts agents until `stop` is done.

@@ -12,6 +12,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::ending::Ending;
+
 /// Seconds from accept to Welcome: loopback to a satellite link, and the five seconds of a disputed id.
 const HANDSHAKE_BOUNDS: [f64; 10] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Seconds from request to last byte: ten agents to a million.
@@ -98,6 +100,10 @@ impl Metrics {
         metrics.register(registry);
         for code in Code::ALL {
             drop(metrics.rejects.get_or_create(&CodeLabel { code: code.reason() }));
+            drop(metrics.closed.get_or_create(&ReasonLabel { reason: code.reason() }));
+        }
+        for ending in [Ending::Bye, Ending::Closed, Ending::Reset, Ending::WriteTimeout] {
+            drop(metrics.closed.get_or_create(&ReasonLabel { reason: ending.reason() }));
         }
         Self { report_frames: metrics.frames_of(Kind::Report), ..metrics }
     }

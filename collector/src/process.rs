@@ -16,24 +16,24 @@ pub(crate) fn figures() -> Vec<Figure> {
         figures.extend([
             Figure::Counter(
                 "process_cpu_seconds",
-                "User and system CPU time spent",
+                "User and system CPU time spent.",
                 (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64,
             ),
             Figure::Gauge(
                 "process_resident_memory_bytes",
-                "Resident memory size in bytes",
+                "Resident memory size in bytes.",
                 stat.rss_bytes().get() as f64,
             ),
             Figure::Gauge(
                 "process_virtual_memory_bytes",
-                "Virtual memory size in bytes",
+                "Virtual memory size in bytes.",
                 stat.vsize as f64,
             ),
         ]);
         if let Ok(boot) = procfs::boot_time_secs() {
             #[expect(clippy::cast_precision_loss, reason = "seconds stay far below 2^53")]
             let started = boot as f64 + stat.starttime as f64 / procfs::ticks_per_second() as f64;
-            let help = "Start time of the process since unix epoch in seconds";
+            let help = "Start time of the process since unix epoch in seconds.";
             figures.push(Figure::Gauge("process_start_time_seconds", help, started));
         }
     }
@@ -41,7 +41,7 @@ pub(crate) fn figures() -> Vec<Figure> {
     if let Ok(open) = process.fd_count() {
         figures.push(Figure::Gauge(
             "process_open_fds",
-            "Number of open file descriptors",
+            "Number of open file descriptors.",
             open as f64,
         ));
     }
@@ -49,7 +49,7 @@ pub(crate) fn figures() -> Vec<Figure> {
     if let Some(LimitValue::Value(most)) =
         process.limits().ok().map(|l| l.max_open_files.soft_limit)
     {
-        let help = "Maximum number of open file descriptors";
+        let help = "Maximum number of open file descriptors.";
         figures.push(Figure::Gauge("process_max_fds", help, most as f64));
     }
     figures

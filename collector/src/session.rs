@@ -212,16 +212,21 @@ impl Session {
                 self.challenged(out);
             }
             if signals.has(Signal::Drain) && self.is_open() {
-                let spread = millis(self.shared.config.drain) / 2;
-                let delay = if spread == 0 { 0 } else { self.peer.session() * 37 % spread };
-                let delay_ms = u32::try_from(delay).unwrap_or(0);
-                send(&Message::Drain(Drain { delay_ms, target: None }), out);
+                self.ask_to_leave(out);
             }
             self.expire(now, signals.has(Signal::Vacated), out)
         };
         if let Err(refusal) = ticked {
             self.refuse(&refusal, out);
         }
+    }
+
+    /// Asks the agent to leave within the first half of the drain time; agents are spread over it.
+    fn ask_to_leave(&self, out: &mut Vec<u8>) {
+        let spread = millis(self.shared.config.drain) / 2;
+        let delay = if spread == 0 { 0 } else { self.peer.session() * 37 % spread };
+        let delay_ms = u32::try_from(delay).unwrap_or(0);
+        send(&Message::Drain(Drain { delay_ms, target: None }), out);
     }
 
     fn expire(&mut self, now: Millis, vacated: bool, out: &mut Vec<u8>) -> Result<(), Refusal> {

@@ -10,7 +10,7 @@ use fleetgauge_proto::{AgentId, Fingerprint, Frame, Kind, Schema, StaticLabels, 
 use tracing::{info, warn};
 
 use super::SILENT_INTERVALS;
-use crate::clock::{Millis, millis};
+use crate::clock::Millis;
 use crate::ending::Refusal;
 use crate::exposition::escape_label_value;
 use crate::peer::Peer;
@@ -22,7 +22,7 @@ use crate::shared::Shared;
 pub(super) struct Agent {
     pub(super) newcomer: Newcomer,
     pub(super) labels: StaticLabels,
-    pub(super) interval: Millis,
+    pub(super) interval_ms: u32,
     /// What its next Report follows.
     pub(super) schema: Option<Pinned>,
     /// Where its reports go; `None` until the first.
@@ -62,11 +62,11 @@ impl Agent {
             host_nonce: hello.host_nonce,
             peer: Arc::clone(peer),
         };
-        let longest = millis(config.bounds.max_interval);
+        let longest = u32::try_from(config.bounds.max_interval.as_millis()).unwrap_or(u32::MAX);
         Ok(Self {
             newcomer,
             labels,
-            interval: Millis::from(hello.interval_ms).clamp(MIN_INTERVAL_MS.into(), longest),
+            interval_ms: hello.interval_ms.clamp(MIN_INTERVAL_MS, longest),
             schema,
             seat: None,
             full_due: true,
@@ -78,7 +78,7 @@ impl Agent {
 
     /// When it has been silent for too long.
     pub(super) fn silent_at(&self) -> Millis {
-        self.reported + SILENT_INTERVALS * self.interval
+        self.reported + SILENT_INTERVALS * Millis::from(self.interval_ms)
     }
 
     /// Takes the schema that its next reports follow.

@@ -57,13 +57,16 @@ impl Session {
             version: VERSION,
             capabilities: 0,
             session_id: self.peer.session(),
-            interval_ms: u32::try_from(agent.interval).unwrap_or(u32::MAX),
+            interval_ms: agent.interval_ms,
             limits: self.shared.config.bounds.limits,
             schema_known: agent.schema.is_some(),
             extensions: Vec::new(),
         };
         send(&Message::Welcome(welcome), out);
         self.state = State::Open(agent);
+        if self.shared.draining() {
+            self.ask_to_leave(out);
+        }
     }
 
     /// A rival asks whether this agent is alive: ask it.

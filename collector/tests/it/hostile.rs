@@ -131,6 +131,22 @@ fn a_reject_arrives_before_the_end_though_much_follows_the_violation() {
 }
 
 #[test]
+fn what_follows_a_reject_is_discarded_for_a_while() {
+    let mut house = House::new();
+    let mut attacker = house.attacker(Stage::Connected);
+    attacker.send(b"nonsense");
+    attacker.expect_code(Code::BadMagic);
+    // A socket that is closed answers the first of these with a reset, and the next fails.
+    for _ in 0..5 {
+        attacker.send(&[0; 1_000]);
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    attacker.finish();
+    assert_eq!(attacker.hear(), Heard::Closed);
+    house.in_peace();
+}
+
+#[test]
 fn many_attackers_at_once_harm_nobody() {
     let mut house = House::new();
     let attackers: Vec<_> = (0..100)

@@ -10,8 +10,8 @@ use fleetgauge_proto::report::ABSENT;
 
 use crate::support::agent::{Agent, Heard, Who, who};
 use crate::support::collector::Collector;
-use crate::support::eventually;
 use crate::support::frames::{bye, changed, gauges, ping};
+use crate::support::{StopAtEnd, eventually};
 
 /// Within this time of the end no page may show the agent.
 const GONE: Duration = Duration::from_millis(100);
@@ -196,6 +196,7 @@ fn values_are_never_torn() {
                 }
             }
         });
+        let _stop = StopAtEnd(&stop);
         let mut newest = 0.0;
         for _ in 0..200 {
             let values = collector.page().values_of("fast");
@@ -204,7 +205,6 @@ fn values_are_never_torn() {
             assert!(values[0] >= newest, "{} after {newest}", values[0]);
             newest = values[0];
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
         assert!(newest > 1.0);
     });
     drop(agent);

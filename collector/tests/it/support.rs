@@ -8,6 +8,7 @@ pub(crate) mod driven;
 pub(crate) mod frames;
 pub(crate) mod http;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a test waits for what ought to happen at once.
@@ -19,5 +20,15 @@ pub(crate) fn eventually(what: &str, mut so: impl FnMut() -> bool) {
     while !so() {
         assert!(begun.elapsed() < PATIENCE, "{what} never came to be");
         std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Tells a thread to stop when it goes out of scope: also when the test fails.
+#[derive(Debug)]
+pub(crate) struct StopAtEnd<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }

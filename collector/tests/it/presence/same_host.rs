@@ -1,13 +1,13 @@
 //! The same id from the same host: the newest connection wins, and its series never blink.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use fleetgauge_proto::Code;
 
 use crate::support::agent::{Agent, Heard, who};
 use crate::support::collector::Collector;
-use crate::support::eventually;
 use crate::support::frames::{SchemaFrame, gauges};
+use crate::support::{StopAtEnd, eventually};
 
 /// The agent comes again three times while pages are asked for without a pause: `load` is on each of them, once.
 fn never_blinks(schemas: [&SchemaFrame; 4]) {
@@ -16,26 +16,26 @@ fn never_blinks(schemas: [&SchemaFrame; 4]) {
         |schema: &SchemaFrame| if *schema.bytes == *gauges(&["load"]).bytes { 1 } else { 2 };
     let values = |n: usize| vec![n as f64; width(schemas[n])];
     let mut agents = vec![Agent::join(collector.agents, &who("a"), schemas[0], &values(0))];
-    let stop = AtomicBool::new(false);
+    let (stop, scraped) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
-        let scrapes = scope.spawn(|| {
-            let mut scrapes = 0;
+        scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
                 let page = collector.page();
                 let load = page.samples().filter(|(series, _)| *series == "load{agent=\"a\"}");
-                assert_eq!(load.count(), 1, "page {scrapes}:\n{}", page.0);
-                scrapes += 1;
+                assert_eq!(load.count(), 1, "{}", page.0);
+                scraped.fetch_add(1, Ordering::Relaxed);
             }
-            scrapes
         });
+        let stopping = StopAtEnd(&stop);
         for (n, schema) in schemas.into_iter().enumerate().skip(1) {
+            let before = scraped.load(Ordering::Relaxed);
             let next = Agent::join(collector.agents, &who("a"), schema, &values(n));
             assert_eq!(collector.page().value("load{agent=\"a\"}"), Some(n as f64));
             agents.last_mut().unwrap().expect_reject(Code::Superseded);
             agents.push(next);
+            eventually("a page spans the change", || scraped.load(Ordering::Relaxed) > before + 1);
         }
-        stop.store(true, Ordering::Relaxed);
-        assert!(scrapes.join().unwrap() > 3);
+        drop(stopping);
     });
     assert_eq!(collector.closed("superseded"), 3.0);
     assert_eq!(collector.rejects("id_conflict"), 0.0);
