@@ -29,6 +29,8 @@ use crate::http::Site;
 const AHEAD: usize = 2;
 /// How long a reader may take for a chunk before it is given up: Prometheus' default timeout.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a page may take in all, so that a reader that is merely slow does not keep others out for ever.
+const SCRAPE_TIMEOUT: Duration = Duration::from_secs(60);
 /// When to come again after a refusal for want of room.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
@@ -77,7 +79,12 @@ impl<S: Sync> FromRequestParts<S> for Scrape {
 impl Scrape {
     /// The page, or why there is none.
     pub(crate) async fn answer(self, site: Arc<Site>, scope: Scope) -> Response {
-        let Ok(place) = Arc::clone(&site.scrapes).try_acquire_owned() else {
+        // The collector's own page copies no agents: whoever looks for the cause of a refusal gets an answer.
+        let place = match scope {
+            Scope::Own => Ok(None),
+            _ => Arc::clone(&site.scrapes).try_acquire_owned().map(Some),
+        };
+        let Ok(place) = place else {
             site.shared.metrics.scrapes_refused.inc();
             let retry = [(header::RETRY_AFTER, RETRY_AFTER)];
             let why = "too many scrapes at once; come again in a second\n";
@@ -110,9 +117,10 @@ impl Scrape {
             let _ = begun.send(snapshot.is_some());
             if let Some(snapshot) = snapshot {
                 let own = matches!(scope, Scope::All | Scope::Own);
-                self.write(&site, &snapshot, own, Pipe { chunks, handle });
+                let deadline = self.arrived + SCRAPE_TIMEOUT;
+                self.write(&site, &snapshot, own, Pipe { chunks, handle, deadline });
             }
-            drop::<OwnedSemaphorePermit>(place);
+            drop::<Option<OwnedSemaphorePermit>>(place);
         });
         match begins.await {
             Ok(true) => (headers, Body::new(Page(body))).into_response(),
@@ -184,11 +192,14 @@ enum Piece {
 struct Pipe {
     chunks: mpsc::Sender<Piece>,
     handle: Handle,
+    /// When the page must be finished.
+    deadline: Instant,
 }
 
 impl Pipe {
     fn send(&self, piece: Piece) -> Result<(), Broken> {
-        let sent = tokio::time::timeout(STALL_TIMEOUT, self.chunks.send(piece));
+        let patience = self.deadline.saturating_duration_since(Instant::now()).min(STALL_TIMEOUT);
+        let sent = tokio::time::timeout(patience, self.chunks.send(piece));
         let sent = self.handle.block_on(sent);
         sent.map_err(|_| Broken)?.map_err(|_| Broken)
     }

@@ -42,6 +42,9 @@ pub const CHALLENGE_TIMEOUT: Millis = 5_000;
 /// Time to finish a frame that was begun, and more for every so many bytes announced.
 pub const FRAME_TIMEOUT: Millis = 10_000;
 const FRAME_BYTES_A_SECOND: Millis = 4_096;
+/// Time for the first Report after Welcome, where three intervals are longer: until then a place among the
+/// handshakes is taken.
+pub const FIRST_REPORT_TIMEOUT: Millis = 30_000;
 /// Intervals without a Report after which an agent is silent.
 pub const SILENT_INTERVALS: Millis = 3;
 

@@ -206,7 +206,7 @@ impl Registry {
         }
         // Only now: what its own older schema held has been given back.
         let left_off = if first { self.families.lock().left_off_by(schema) } else { Vec::new() };
-        let slab = shard.slabs.entry(schema.key()).or_insert_with(|| Slab::new(Arc::clone(schema)));
+        let slab = shard.slabs.entry(schema.key()).or_insert_with(|| Slab::new(schema));
         let resident = Resident { labels: Arc::clone(labels) };
         let (row, seat) = slab.insert(resident, peer.session(), values);
         let holder = Holder {
@@ -248,8 +248,7 @@ impl Registry {
             let shard = shard.lock();
             for (key, slab) in &shard.slabs {
                 let place = *places.entry(*key).or_insert_with(|| {
-                    // Ids spread evenly over the shards; a few per cent more than the first shard promises.
-                    let agents = slab.rows() * SHARDS * 17 / 16;
+                    let agents = self.families.lock().agents(*key);
                     groups.push(Group::new(Arc::clone(slab.schema()), agents));
                     groups.len() - 1
                 });

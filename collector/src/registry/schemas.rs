@@ -49,7 +49,7 @@ impl SchemaEntry {
 pub struct Pinned(Arc<SchemaEntry>);
 
 impl Pinned {
-    fn new(entry: &Arc<SchemaEntry>) -> Self {
+    pub(super) fn new(entry: &Arc<SchemaEntry>) -> Self {
         entry.pins.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(entry))
     }

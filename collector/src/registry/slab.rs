@@ -10,7 +10,7 @@ use fleetgauge_proto::report::Values;
 use parking_lot::Mutex;
 
 use super::Resident;
-use super::schemas::SchemaEntry;
+use super::schemas::{Pinned, SchemaEntry};
 use crate::exposition::Group;
 
 /// Size aimed at for a page, in bytes: some seventy agents of six values, copied in a fraction of a microsecond.
@@ -51,7 +51,7 @@ impl Seat {
 /// The rows of one schema within a shard.
 #[derive(Debug)]
 pub(super) struct Slab {
-    schema: Arc<SchemaEntry>,
+    schema: Pinned,
     rows_per_page: usize,
     pages: Vec<Arc<Page>>,
     /// Who lives in each row; the last is never vacant.
@@ -60,10 +60,10 @@ pub(super) struct Slab {
 }
 
 impl Slab {
-    pub(super) fn new(schema: Arc<SchemaEntry>) -> Self {
+    pub(super) fn new(schema: &Arc<SchemaEntry>) -> Self {
         let row_bytes = size_of::<u64>() * (schema.schema().width + 1);
         Self {
-            schema,
+            schema: Pinned::new(schema),
             rows_per_page: (PAGE_BYTES / row_bytes).max(1),
             pages: Vec::new(),
             residents: Vec::new(),
@@ -73,11 +73,6 @@ impl Slab {
 
     pub(super) fn is_empty(&self) -> bool {
         self.residents.is_empty()
-    }
-
-    /// Rows, vacant ones among them.
-    pub(super) fn rows(&self) -> usize {
-        self.residents.len()
     }
 
     /// Gives the resident a row with these checked values: the row's number and the right to write to it.
@@ -93,7 +88,7 @@ impl Slab {
         } else {
             self.residents[row] = Some(resident);
         }
-        let width = self.schema.schema().width;
+        let width = self.schema().schema().width;
         let (page, index) = (row / self.rows_per_page, row % self.rows_per_page);
         if page == self.pages.len() {
             self.pages.push(Arc::new(Page(Mutex::new(Rows {
@@ -123,7 +118,7 @@ impl Slab {
 
     /// Copies every row into `group`.
     pub(super) fn copy_into(&self, group: &mut Group) {
-        let width = self.schema.schema().width;
+        let width = self.schema().schema().width;
         for (page, residents) in self.pages.iter().zip(self.residents.chunks(self.rows_per_page)) {
             let start = group.values.len();
             group.values.extend_from_slice(&page.0.lock().values[..residents.len() * width]);
@@ -142,14 +137,14 @@ impl Slab {
     /// Copies one row into `group`.
     pub(super) fn copy_row_into(&self, row: usize, group: &mut Group) {
         let Some(Some(resident)) = self.residents.get(row) else { return };
-        let width = self.schema.schema().width;
+        let width = self.schema().schema().width;
         let (page, index) = (row / self.rows_per_page, row % self.rows_per_page);
         group.push_labels(&resident.labels);
         group.values.extend_from_slice(&self.pages[page].0.lock().values[index * width..][..width]);
     }
 
     pub(super) fn schema(&self) -> &Arc<SchemaEntry> {
-        &self.schema
+        self.schema.entry()
     }
 
     /// Rows, vacant ones included, and pages.

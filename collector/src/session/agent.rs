@@ -9,7 +9,7 @@ use fleetgauge_proto::report::Values;
 use fleetgauge_proto::{AgentId, Fingerprint, Frame, Kind, Schema, StaticLabels, Violation};
 use tracing::{info, warn};
 
-use super::SILENT_INTERVALS;
+use super::{FIRST_REPORT_TIMEOUT, SILENT_INTERVALS};
 use crate::clock::Millis;
 use crate::ending::Refusal;
 use crate::exposition::escape_label_value;
@@ -78,7 +78,10 @@ impl Agent {
 
     /// When it has been silent for too long.
     pub(super) fn silent_at(&self) -> Millis {
-        self.reported + SILENT_INTERVALS * Millis::from(self.interval_ms)
+        let patience = SILENT_INTERVALS * Millis::from(self.interval_ms);
+        let patience =
+            if self.seat.is_none() { patience.min(FIRST_REPORT_TIMEOUT) } else { patience };
+        self.reported + patience
     }
 
     /// Takes the schema that its next reports follow.

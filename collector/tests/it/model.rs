@@ -119,7 +119,7 @@ impl Model {
 
     fn welcome(&mut self, at: usize, id: usize, host: u8) {
         self.states[at] = State::Open { id, host, schema: None, full_due: true };
-        self.deadlines[at] = self.now + 45_000;
+        self.deadlines[at] = self.now + 30_000;
     }
 
     fn page(&self) -> BTreeMap<String, f64> {

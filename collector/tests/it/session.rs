@@ -76,6 +76,15 @@ fn report_timeout_before_the_first_report() {
 }
 
 #[test]
+fn a_long_interval_holds_no_handshake_for_long() {
+    let rig = rig();
+    let mut agent = rig.connect();
+    agent.receives(&rig, &Who { interval_ms: 300_000, ..who("a") }.hello(&gauges(&["load"])));
+    agent.says();
+    expires(rig, agent, 30_000, Code::ReportTimeout);
+}
+
+#[test]
 fn report_timeout_moves_with_reports_alone() {
     let mut rig = rig();
     let quick = Who { interval_ms: 1_000, ..who("a") };
