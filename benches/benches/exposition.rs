@@ -10,6 +10,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+/// The collector's own.
+#[global_allocator]
+static ALLOCATOR: fleetgauge_collector::Allocator = fleetgauge_collector::Allocator;
+
 /// Takes the page as a fast reader would.
 struct Discard;
 

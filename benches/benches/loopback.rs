@@ -12,6 +12,10 @@ use fleetgauge_proto::message::{Hello, Ping, Report};
 use fleetgauge_proto::report::{Values, write_all};
 use fleetgauge_proto::{Accept, FrameBuffer, Message, VERSION};
 
+/// The collector's own.
+#[global_allocator]
+static ALLOCATOR: fleetgauge_collector::Allocator = fleetgauge_collector::Allocator;
+
 const ACCEPT: Accept = Accept { version: VERSION, max_payload_bytes: 1 << 20 };
 
 struct Agent {

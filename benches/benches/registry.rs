@@ -6,6 +6,10 @@ use criterion::BenchmarkId;
 use fleetgauge_benches::{Clock, Fleet, SERIES, criterion};
 use fleetgauge_proto::report::{Values, write_all};
 
+/// The collector's own.
+#[global_allocator]
+static ALLOCATOR: fleetgauge_collector::Allocator = fleetgauge_collector::Allocator;
+
 fn main() {
     let mut c = criterion(Clock::Thread);
     let mut group = c.benchmark_group("registry");

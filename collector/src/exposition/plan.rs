@@ -8,6 +8,7 @@ use fleetgauge_proto::schema::{Family, FamilyKind, Series};
 use super::Format;
 use super::head::escape_label_value;
 use super::number::label_number;
+use super::snapshot::CLOSE;
 
 /// The lines of every series, by family.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub(super) struct Sample {
 /// What stands between the agent's labels and the value.
 #[derive(Debug)]
 pub(super) enum Closing {
+    /// Nothing but [`CLOSE`].
+    Bare,
     Same(Box<str>),
     /// Numbers in labels are written differently.
     ByFormat {
@@ -45,11 +48,13 @@ pub(super) enum Closing {
 }
 
 impl Closing {
-    pub(super) fn lines(&self, format: Format) -> &str {
+    /// What takes the place of [`CLOSE`]; `None` if nothing does.
+    pub(super) fn instead(&self, format: Format) -> Option<&str> {
         match (self, format) {
-            (Self::Same(closing), _) => closing,
-            (Self::ByFormat { text, .. }, Format::Text) => text,
-            (Self::ByFormat { openmetrics, .. }, Format::OpenMetrics) => openmetrics,
+            (Self::Bare, _) => None,
+            (Self::Same(closing), _) => Some(closing),
+            (Self::ByFormat { text, .. }, Format::Text) => Some(text),
+            (Self::ByFormat { openmetrics, .. }, Format::OpenMetrics) => Some(openmetrics),
         }
     }
 }
@@ -83,7 +88,10 @@ fn plan_series(family: &Family, series: &Series) -> SeriesPlan {
         closing,
         value,
     };
-    let plain = || Closing::Same(closing(series, None));
+    let plain = || match closing(series, None) {
+        bare if &*bare == CLOSE => Closing::Bare,
+        closing => Closing::Same(closing),
+    };
     let with = |label, number| Closing::ByFormat {
         text: closing(series, Some((label, &label_number(number, false)))),
         openmetrics: closing(series, Some((label, &label_number(number, true)))),
@@ -122,6 +130,6 @@ fn closing(series: &Series, extra: Option<(&str, &str)>) -> Box<str> {
     for (name, value) in series.labels.iter().chain(extra) {
         let _ = write!(text, ",{name}=\"{}\"", escape_label_value(value));
     }
-    text.push_str("} ");
+    text.push_str(CLOSE);
     text.into()
 }

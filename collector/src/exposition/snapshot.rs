@@ -8,6 +8,9 @@ use crate::registry::SchemaEntry;
 /// Bytes of an agent's labels, by estimate: an id and a role.
 const LABEL_BYTES: usize = 48;
 
+/// What stands between labels and value.
+pub(crate) const CLOSE: &str = "} ";
+
 /// What one page shows.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -54,13 +57,15 @@ impl Group {
         &self.schema
     }
 
-    /// Adds an agent by its labels; its values are added by the caller.
+    /// Adds an agent by its labels; its values are added by the caller. The labels are kept with the brace that ends
+    /// most lines' labels, so that it is written along with them.
     pub(crate) fn push_labels(&mut self, labels: &str) {
         self.labels.push_str(labels);
+        self.labels.push_str(CLOSE);
         self.label_ends.push(self.labels.len());
     }
 
-    /// Every agent's labels and values.
+    /// Every agent's labels, [`CLOSE`] behind them, and values.
     pub fn rows(&self) -> impl Iterator<Item = (&str, &[f64])> {
         let width = self.schema.schema().width;
         let mut start = 0;

@@ -5,7 +5,7 @@ use fleetgauge_proto::report::is_absent;
 use super::Format;
 use super::number::write_value;
 use super::plan::{SeriesPlan, Source};
-use super::snapshot::{Group, Snapshot};
+use super::snapshot::{CLOSE, Group, Snapshot};
 
 /// Size at which a chunk is handed on, in bytes: a thousand lines, so that a page of any size takes little memory.
 pub const CHUNK_BYTES: usize = 64 * 1024;
@@ -84,8 +84,12 @@ impl Page<'_> {
     fn write_series(&mut self, series: &SeriesPlan, labels: &str, values: &[f64], format: Format) {
         for sample in &series.samples {
             self.chunk.extend_from_slice(sample.opening.as_bytes());
-            self.chunk.extend_from_slice(labels.as_bytes());
-            self.chunk.extend_from_slice(sample.closing.lines(format).as_bytes());
+            if let Some(closing) = sample.closing.instead(format) {
+                self.chunk.extend_from_slice(&labels.as_bytes()[..labels.len() - CLOSE.len()]);
+                self.chunk.extend_from_slice(closing.as_bytes());
+            } else {
+                self.chunk.extend_from_slice(labels.as_bytes());
+            }
             match sample.value {
                 Source::At(position) => write_value(values[position], &mut self.chunk),
                 Source::One => self.chunk.push(b'1'),

@@ -99,7 +99,7 @@ fn rows_are_used_again_and_given_back() {
     let snapshot = registry.snapshot();
     for group in &snapshot.groups {
         for (labels, row) in group.rows() {
-            let n: f64 = labels["agent=\"a".len()..labels.len() - 1].parse().unwrap();
+            let n: f64 = labels["agent=\"a".len()..labels.len() - "\"} ".len()].parse().unwrap();
             assert!(row.iter().all(|value| *value == n), "{labels} has {row:?}");
         }
     }
