@@ -1,6 +1,6 @@
 //! Who is connected, and their newest values.
 //!
-//! A `DashMap` knows who holds an agent id. The agents' rows lie in slabs, in as many shards as sixty-four; who
+//! A `DashMap` knows who holds an agent id. The agents' rows lie in slabs, in sixty-four shards; who
 //! comes and goes does so under the lock of the id's shard, and a snapshot copies one shard at a time under the
 //! same lock: it sees an agent that changes hands once, never twice and never not at all. A report takes
 //! neither lock: it goes through its [`Seat`] to its own page.
