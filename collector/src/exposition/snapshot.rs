@@ -65,7 +65,7 @@ impl Group {
         self.label_ends.push(self.labels.len());
     }
 
-    /// Every agent's labels, [`CLOSE`] behind them, and values.
+    /// Every agent's labels, with the closing brace and a space behind them, and values.
     pub fn rows(&self) -> impl Iterator<Item = (&str, &[f64])> {
         let width = self.schema.schema().width;
         let mut start = 0;
