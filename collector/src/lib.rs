@@ -31,7 +31,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-/// The allocator for whoever runs a collector: an idle connection costs a third less in it than in the system's.
+/// The allocator for whoever runs a collector: an idle connection costs less in it than in the system's.
 #[cfg(all(target_os = "linux", feature = "jemalloc"))]
 pub use tikv_jemallocator::Jemalloc as Allocator;
 

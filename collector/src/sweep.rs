@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::time::MissedTickBehavior;
 use tracing::warn;
 
+use crate::clock::millis;
 use crate::shared::Shared;
 
 /// How often deadlines are looked at; all of them are met within this time.
@@ -20,7 +21,8 @@ pub(crate) async fn sweep(shared: Arc<Shared>) {
     let mut last = Instant::now();
     loop {
         ticks.tick().await;
-        let elapsed = last.elapsed();
+        // Whole milliseconds; the rest is carried over, or the clock would fall behind by it.
+        let elapsed = Duration::from_millis(millis(last.elapsed()));
         last += elapsed;
         let frozen = shared.clock.advance(elapsed, TICK);
         if !frozen.is_zero() {
