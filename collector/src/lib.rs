@@ -15,7 +15,6 @@ pub mod metrics;
 pub mod peer;
 mod process;
 pub mod registry;
-mod scrape;
 pub mod session;
 pub mod shared;
 mod shutdown;

@@ -21,7 +21,7 @@ pub use error::{Code, Violation};
 pub use frame::{Accept, Frame, FrameBuffer, Header, Kind};
 pub use limits::Limits;
 pub use message::Message;
-pub use names::{AgentId, StaticLabels};
+pub use names::{AgentId, StaticLabels, fnv1a};
 pub use schema::{Fingerprint, Schema};
 
 /// The newest protocol version this crate speaks, and so far the only one.

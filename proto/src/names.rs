@@ -41,10 +41,16 @@ impl AgentId {
     /// FNV-1a 64 of the id's bytes: the stable hash by which ids are spread over time and shards.
     #[must_use]
     pub fn fnv1a(&self) -> u64 {
-        const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-        const PRIME: u64 = 0x0000_0100_0000_01b3;
-        self.0.bytes().fold(OFFSET_BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
+        fnv1a(&self.0)
     }
+}
+
+/// FNV-1a 64 of an id's bytes.
+#[must_use]
+pub fn fnv1a(id: &str) -> u64 {
+    const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    id.bytes().fold(OFFSET_BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
 }
 
 impl Borrow<str> for AgentId {

@@ -5,6 +5,7 @@
 
 mod gzip;
 mod head;
+mod labels;
 mod number;
 pub mod own;
 mod plan;
@@ -13,6 +14,7 @@ mod text;
 
 pub use gzip::Gzip;
 pub use head::{FamilyHead, escape_label_value};
+pub use labels::{agent_of, write_labels};
 pub use plan::Plan;
 pub use snapshot::{Group, PageFamily, Snapshot};
 pub use text::{Broken, CHUNK_BYTES, Counted, Sink, render};

@@ -5,8 +5,19 @@
 
 use std::collections::HashMap;
 
+use super::Format;
+
 /// The last line of an OpenMetrics page.
-pub const END: &str = "# EOF\n";
+const END: &str = "# EOF\n";
+
+/// What stands at the end of a page on which nothing of the collector's own does.
+#[must_use]
+pub const fn end(format: Format) -> &'static str {
+    match format {
+        Format::Text => "",
+        Format::OpenMetrics => END,
+    }
+}
 
 /// Turns an OpenMetrics page into the older format. It relies on what prometheus-client does: HELP, then TYPE, then
 /// UNIT, then the samples of a family; HELP escaped the same way in both formats.

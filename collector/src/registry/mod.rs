@@ -8,6 +8,7 @@
 //! No guard of the map leaves this file, and none is held while another lock is taken.
 
 mod families;
+mod page_shard;
 mod schemas;
 mod slab;
 
@@ -20,10 +21,11 @@ use fleetgauge_proto::{AgentId, Code};
 use parking_lot::Mutex;
 
 use crate::clock::Millis;
-use crate::exposition::{FamilyHead, Group, PageFamily, Snapshot};
+use crate::exposition::{FamilyHead, Group, PageFamily, Snapshot, agent_of};
 use crate::peer::{Peer, Signal};
 
 pub use families::Pins;
+pub use page_shard::PageShard;
 pub use schemas::{Pinned, Room, SchemaEntry, SchemaStore};
 pub use slab::Seat;
 
@@ -242,17 +244,29 @@ impl Registry {
     /// A copy of all agents' values: of each agent those of one report.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
+        self.snapshot_of_shard(PageShard::ALL)
+    }
+
+    /// A copy of the values of a part of the agents.
+    #[must_use]
+    pub fn snapshot_of_shard(&self, part: PageShard) -> Snapshot {
         let mut groups: Vec<Group> = Vec::new();
         let mut places = HashMap::new();
-        for shard in &self.shards {
+        let wanted = |resident: &Resident| part.has(agent_of(&resident.labels));
+        for shard in part.among(&self.shards) {
             let shard = shard.lock();
             for (key, slab) in &shard.slabs {
                 let place = *places.entry(*key).or_insert_with(|| {
                     let agents = self.families.lock().agents(*key);
-                    groups.push(Group::new(Arc::clone(slab.schema()), agents));
+                    groups.push(Group::new(Arc::clone(slab.schema()), part.share_of(agents)));
                     groups.len() - 1
                 });
-                slab.copy_into(&mut groups[place]);
+                let group = &mut groups[place];
+                if part.divides(SHARDS) {
+                    slab.copy_into(group, |_| true);
+                } else {
+                    slab.copy_into(group, wanted);
+                }
             }
         }
         let copied: Vec<_> = groups.iter().map(Group::schema).collect();

@@ -116,15 +116,15 @@ impl Slab {
         self.pages.truncate(self.residents.len().div_ceil(self.rows_per_page));
     }
 
-    /// Copies every row into `group`.
-    pub(super) fn copy_into(&self, group: &mut Group) {
+    /// Copies the rows of all residents that are wanted into `group`.
+    pub(super) fn copy_into(&self, group: &mut Group, wanted: impl Fn(&Resident) -> bool) {
         let width = self.schema().schema().width;
         for (page, residents) in self.pages.iter().zip(self.residents.chunks(self.rows_per_page)) {
             let start = group.values.len();
             group.values.extend_from_slice(&page.0.lock().values[..residents.len() * width]);
             let mut kept = start;
             for (index, resident) in residents.iter().enumerate() {
-                let Some(resident) = resident else { continue };
+                let Some(resident) = resident.as_ref().filter(|one| wanted(one)) else { continue };
                 group.push_labels(&resident.labels);
                 let row = start + index * width;
                 group.values.copy_within(row..row + width, kept);

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::{FIRST_REPORT_TIMEOUT, SILENT_INTERVALS};
 use crate::clock::Millis;
 use crate::ending::Refusal;
-use crate::exposition::escape_label_value;
+use crate::exposition::write_labels;
 use crate::peer::Peer;
 use crate::registry::{Newcomer, Pinned, Seat};
 use crate::shared::Shared;
@@ -150,16 +150,4 @@ impl Agent {
         self.full_due = false;
         Ok(())
     }
-}
-
-/// The labels that all series of an agent carry, as they stand between the braces.
-fn write_labels(id: &AgentId, labels: &StaticLabels, client_no: Option<u16>) -> Arc<str> {
-    let mut text = format!("agent=\"{id}\"");
-    if let Some(port) = client_no {
-        text.push_str(&format!(",client_no=\"{port}\""));
-    }
-    for (name, value) in labels.iter() {
-        text.push_str(&format!(",{name}=\"{}\"", escape_label_value(value)));
-    }
-    text.into()
 }

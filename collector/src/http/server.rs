@@ -1,19 +1,16 @@
-//! The HTTP port: connections that are bounded in number and time, and what is found where.
+//! The HTTP port's connections, bounded in number and time.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Path, State};
-use axum::http::{Request, StatusCode};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::http::Request;
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use prometheus_client::registry::Registry as OwnRegistry;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -21,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use crate::scrape::{self, Scope, Scrape};
-use crate::shared::Shared;
+use super::stream::Stalled;
+use super::{Site, router};
 
 /// Time to send a request's head, also between two requests of a connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,25 +28,6 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after a failure to accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-const INDEX: &str = "fleetgauge collector\n\n\
-    /metrics              all agents' series and the collector's own\n\
-    /metrics/agents       all agents' series\n\
-    /metrics/agents/{id}  one agent's series\n\
-    /metrics/self         the collector's own\n\
-    /healthz              200 while the process runs\n\
-    /readyz               200 while agents are accepted\n";
-
-/// What the pages are made from.
-#[derive(Debug)]
-pub(crate) struct Site {
-    /// The collector.
-    pub shared: Arc<Shared>,
-    /// Its own metrics.
-    pub own: OwnRegistry,
-    /// Room for scrapes.
-    pub scrapes: Arc<Semaphore>,
-}
 
 /// Serves HTTP until `stop` is cancelled, then lets what is under way finish.
 pub(crate) async fn serve(listener: TcpListener, site: Site, stop: CancellationToken) {
@@ -83,7 +61,7 @@ async fn converse(stream: TcpStream, router: Router, stop: CancellationToken) {
     if let Err(error) = SockRef::from(&stream).set_tcp_user_timeout(Some(USER_TIMEOUT)) {
         debug!(%error, "cannot set socket options");
     }
-    let stalled = scrape::Stalled::default();
+    let stalled = Stalled::default();
     let tag = stalled.clone();
     let service = TowerToHyperService::new(tower_service(router, tag));
     let connection = http1::Builder::new()
@@ -108,7 +86,7 @@ async fn converse(stream: TcpStream, router: Router, stop: CancellationToken) {
 /// The router, every request marked with its connection.
 fn tower_service(
     router: Router,
-    tag: scrape::Stalled,
+    tag: Stalled,
 ) -> impl tower::Service<
     Request<Incoming>,
     Response = Response,
@@ -119,40 +97,4 @@ fn tower_service(
         request.extensions_mut().insert(tag.clone());
         tower::ServiceExt::oneshot(router.clone(), request)
     })
-}
-
-fn router(site: Arc<Site>) -> Router {
-    Router::new()
-        .route("/", get(async || INDEX))
-        .route("/metrics", get(all))
-        .route("/metrics/agents", get(agents))
-        .route("/metrics/agents/{id}", get(agent))
-        .route("/metrics/self", get(own))
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(ready))
-        .with_state(site)
-}
-
-async fn all(State(site): State<Arc<Site>>, scrape: Scrape) -> Response {
-    scrape.answer(site, Scope::All).await
-}
-
-async fn agents(State(site): State<Arc<Site>>, scrape: Scrape) -> Response {
-    scrape.answer(site, Scope::Agents).await
-}
-
-async fn own(State(site): State<Arc<Site>>, scrape: Scrape) -> Response {
-    scrape.answer(site, Scope::Own).await
-}
-
-async fn agent(State(site): State<Arc<Site>>, Path(id): Path<String>, scrape: Scrape) -> Response {
-    scrape.answer(site, Scope::Agent(id)).await
-}
-
-async fn ready(State(site): State<Arc<Site>>) -> Response {
-    if site.shared.draining() {
-        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response()
-    } else {
-        "ready\n".into_response()
-    }
 }

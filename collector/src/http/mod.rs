@@ -1,0 +1,62 @@
+//! The HTTP port: what is found where. Nothing here knows how a page is made or how a connection is kept.
+
+mod accept;
+mod pages;
+mod query;
+mod refused;
+mod server;
+mod stream;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus_client::registry::Registry as OwnRegistry;
+use tokio::sync::Semaphore;
+
+use crate::shared::Shared;
+
+pub(crate) use server::serve;
+
+const INDEX: &str = "fleetgauge collector\n\n\
+    /metrics              all agents' series and the collector's own\n\
+    /metrics/agents       all agents' series\n\
+    /metrics/agents/{id}  one agent's series\n\
+    /metrics/self         the collector's own\n\
+    /healthz              200 while the process runs\n\
+    /readyz               200 while agents are accepted\n\n\
+    /metrics and /metrics/agents come in parts with ?shard=0&shards=4 and so on.\n";
+
+/// What the pages are made from.
+#[derive(Debug)]
+pub(crate) struct Site {
+    /// The collector.
+    pub shared: Arc<Shared>,
+    /// Its own metrics.
+    pub own: OwnRegistry,
+    /// Room for scrapes.
+    pub scrapes: Arc<Semaphore>,
+}
+
+fn router(site: Arc<Site>) -> Router {
+    Router::new()
+        .route("/", get(async || INDEX))
+        .route("/metrics", get(pages::all))
+        .route("/metrics/agents", get(pages::agents))
+        .route("/metrics/agents/{id}", get(pages::agent))
+        .route("/metrics/self", get(pages::own))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .with_state(site)
+}
+
+async fn ready(State(site): State<Arc<Site>>) -> Response {
+    if site.shared.draining() {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response()
+    } else {
+        "ready\n".into_response()
+    }
+}

@@ -1,0 +1,252 @@
+//! An answer as a stream: a request becomes a page, the page becomes chunks, the chunks become the answer.
+//!
+//! What the page shows is looked up after the request has arrived, never reused. Writing happens on a thread of its
+//! own, at most [`AHEAD`] chunks ahead of the reader and holding no lock. A page that cannot be finished ends without
+//! its final chunk, so that it is a failed scrape and not a short one.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http_body::Frame;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::refused::Refused;
+use super::{Site, accept};
+use crate::exposition::{Broken, Format, Gzip, Sink};
+
+/// Chunks that may wait for the reader.
+const AHEAD: usize = 2;
+/// How long a reader may take for a chunk before it is given up: Prometheus' default timeout.
+const STALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a page may take in all, so that a reader that is merely slow does not keep others out for ever.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
+/// When to come again after a refusal for want of room.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// Marks a connection whose reader does not read, so that it is dropped.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Stalled(pub(super) CancellationToken);
+
+/// How whoever asks wants the answer.
+#[derive(Debug, Clone)]
+pub(super) struct Reader {
+    /// The text format, where there is a choice.
+    pub(super) format: Format,
+    gzip: bool,
+    /// Only the head of the answer is wanted.
+    head: bool,
+    stalled: Stalled,
+    arrived: Instant,
+}
+
+impl<S: Sync> FromRequestParts<S> for Reader {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self {
+            format: accept::format(&parts.headers),
+            gzip: accept::takes_gzip(&parts.headers),
+            head: parts.method == Method::HEAD,
+            stalled: parts.extensions.get::<Stalled>().cloned().unwrap_or_default(),
+            arrived: Instant::now(),
+        })
+    }
+}
+
+impl Reader {
+    /// A page of any size. `find` looks up what it shows, and gives what writes it.
+    pub(super) async fn stream<F, W>(
+        self,
+        site: &Arc<Site>,
+        content_type: &'static str,
+        find: F,
+    ) -> Response
+    where
+        F: FnOnce() -> Result<W, Refused> + Send + 'static,
+        W: FnOnce(&mut dyn Sink) -> Result<(), Broken>,
+    {
+        let Ok(place) = Arc::clone(&site.scrapes).try_acquire_owned() else {
+            site.shared.metrics.scrapes_refused.inc();
+            let retry = [(header::RETRY_AFTER, RETRY_AFTER)];
+            let why = "too many scrapes at once; come again in a second\n";
+            return (StatusCode::SERVICE_UNAVAILABLE, retry, why).into_response();
+        };
+        let headers = self.headers(content_type);
+        let (found, page) = oneshot::channel();
+        let (chunks, body) = mpsc::channel(AHEAD);
+        let pipe =
+            Pipe { chunks, handle: Handle::current(), deadline: self.arrived + PAGE_TIMEOUT };
+        let head = self.head;
+        let site = Arc::clone(site);
+        tokio::task::spawn_blocking(move || {
+            // Whoever asked may have gone: then the first chunk finds that out.
+            match find() {
+                Err(refused) => drop(found.send(Err(refused))),
+                // A page that nobody reads would look like a reader that left.
+                Ok(_) if self.head => drop(found.send(Ok(()))),
+                Ok(write) => {
+                    let _ = found.send(Ok(()));
+                    self.write(&site, write, pipe);
+                }
+            }
+            drop(place);
+        });
+        match page.await {
+            Ok(Ok(())) if head => headers.into_response(),
+            Ok(Ok(())) => (headers, Body::new(Page(body))).into_response(),
+            Ok(Err(refused)) => refused.into_response(),
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        }
+    }
+
+    /// A page that is small whatever the fleet: in one piece, and for everybody at any time.
+    pub(super) fn small(self, content_type: &'static str, page: String) -> Response {
+        let headers = self.headers(content_type);
+        let mut body = page.into_bytes();
+        if self.gzip {
+            let mut packed = Vec::new();
+            let mut gzip = Gzip::new(&mut packed);
+            if gzip.chunk(&body).and_then(|()| gzip.finish()).is_err() {
+                return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+            }
+            body = packed;
+        }
+        (headers, body).into_response()
+    }
+
+    fn headers(&self, content_type: &'static str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+        if self.gzip {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        headers
+    }
+
+    fn write(
+        &self,
+        site: &Site,
+        write: impl FnOnce(&mut dyn Sink) -> Result<(), Broken>,
+        mut pipe: Pipe,
+    ) {
+        let written = if self.gzip {
+            let mut gzip = Gzip::new(&mut pipe);
+            write(&mut gzip).and_then(|()| gzip.finish())
+        } else {
+            write(&mut pipe)
+        };
+        let metrics = &site.shared.metrics;
+        match written.and_then(|()| pipe.finish()) {
+            Ok(()) => {
+                let seconds = self.arrived.elapsed().as_secs_f64();
+                metrics.scrape_seconds.observe(seconds);
+                debug!(seconds, "scraped");
+            }
+            Err(Broken) => {
+                metrics.scrapes_broken.inc();
+                debug!("the reader of a scrape left or stalled");
+                self.stalled.0.cancel();
+            }
+        }
+    }
+}
+
+/// What goes from the writing thread to the connection; closed without [`Piece::End`], the page is broken.
+#[derive(Debug)]
+enum Piece {
+    Chunk(Bytes),
+    End,
+}
+
+/// The writing thread's end.
+struct Pipe {
+    chunks: mpsc::Sender<Piece>,
+    handle: Handle,
+    /// When the page must be finished.
+    deadline: Instant,
+}
+
+impl Pipe {
+    fn send(&self, piece: Piece) -> Result<(), Broken> {
+        let patience = self.deadline.saturating_duration_since(Instant::now()).min(STALL_TIMEOUT);
+        let sent = tokio::time::timeout(patience, self.chunks.send(piece));
+        let sent = self.handle.block_on(sent);
+        sent.map_err(|_| Broken)?.map_err(|_| Broken)
+    }
+
+    fn finish(&self) -> Result<(), Broken> {
+        self.send(Piece::End)
+    }
+}
+
+impl Sink for Pipe {
+    fn chunk(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.send(Piece::Chunk(Bytes::copy_from_slice(bytes)))
+    }
+}
+
+/// The connection's end.
+struct Page(mpsc::Receiver<Piece>);
+
+impl http_body::Body for Page {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        self.0.poll_recv(cx).map(|piece| match piece {
+            Some(Piece::Chunk(bytes)) => Some(Ok(Frame::data(bytes))),
+            Some(Piece::End) => None,
+            None => Some(Err(Broken)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_without_its_end_is_an_error() {
+        let frames = |pieces: Vec<Piece>| {
+            let (chunks, body) = mpsc::channel(3);
+            for piece in pieces {
+                chunks.try_send(piece).unwrap();
+            }
+            drop(chunks);
+            let mut page = Page(body);
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            std::iter::repeat_with(move || {
+                match http_body::Body::poll_frame(Pin::new(&mut page), &mut cx) {
+                    Poll::Ready(Some(frame)) => Some(frame.map(|frame| frame.into_data().unwrap())),
+                    Poll::Ready(None) => None,
+                    Poll::Pending => unreachable!("all that there is was sent"),
+                }
+            })
+            .take(2)
+            .collect::<Vec<_>>()
+        };
+        let chunk = || Piece::Chunk(Bytes::from_static(b"up 1\n"));
+        let sent = Some(Ok(Bytes::from_static(b"up 1\n")));
+        assert_eq!(frames(vec![chunk(), Piece::End]), [sent.clone(), None]);
+        assert_eq!(frames(vec![chunk()]), [sent, Some(Err(Broken))]);
+    }
+}
