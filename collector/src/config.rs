@@ -13,6 +13,7 @@ use fleetgauge_proto::schema::FamilyKind;
 use serde::Deserialize;
 
 use crate::registry::{Pins, Room};
+use crate::target::Target;
 
 /// Where agents find the collector.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:45678";
@@ -51,6 +52,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Address for HTTP.
     pub http: SocketAddr,
+    /// Where Prometheus reaches it, if it is not where it says it does.
+    pub advertise: Option<Target>,
     /// Label every series with the peer's port as the old program did, and expose `clients_connected`.
     pub classic: bool,
     /// Family kinds that the operator has decided on.
@@ -95,6 +98,9 @@ macro_rules! settings {
             /// Address for HTTP. [default: 127.0.0.1:1234]
             #[arg(long, env = "FLEETGAUGE_HTTP", value_name = "ADDR")]
             pub http: Option<String>,
+            /// HOST:PORT at which Prometheus reaches HTTP here, for /sd. [default: what the request says]
+            #[arg(long, env = "FLEETGAUGE_ADVERTISE", value_name = "HOST:PORT")]
+            pub advertise: Option<String>,
             /// Add client_no with the peer's port to every series and expose clients_connected, as the old program did.
             #[arg(long, env = "FLEETGAUGE_CLASSIC", value_name = "BOOL", value_parser = BoolishValueParser::new(),
                 num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -121,6 +127,7 @@ macro_rules! settings {
         struct File {
             listen: Vec<String>,
             http: Option<String>,
+            advertise: Option<String>,
             classic: Option<bool>,
             insecure: Option<bool>,
             log: Option<String>,
@@ -135,6 +142,7 @@ macro_rules! settings {
                     self.listen = file.listen;
                 }
                 self.http = self.http.or(file.http);
+                self.advertise = self.advertise.or(file.advertise);
                 self.classic = self.classic.or(file.classic);
                 self.insecure = self.insecure.or(file.insecure);
                 self.log = self.log.or(file.log);
@@ -195,6 +203,7 @@ impl Config {
         Ok(Self {
             listen,
             http,
+            advertise: flags.advertise.as_deref().map(advertise).transpose()?,
             classic: flags.classic.unwrap_or(false),
             pins: kinds.into_iter().map(pin).collect::<Result<_, _>>()?,
             drain: Duration::from_secs(number("drain_seconds", flags.drain_seconds, 5, 0..=600)?),
@@ -334,6 +343,13 @@ fn address(setting: &str, text: &str, insecure: bool) -> Result<SocketAddr, BadS
         ));
     }
     Ok(address)
+}
+
+fn advertise(text: &str) -> Result<Target, BadSetting> {
+    Target::try_new(text).filter(Target::has_port).ok_or_else(|| {
+        let right = "is not HOST:PORT, such as metrics.example.com:1234 or [2001:db8::1]:1234";
+        BadSetting::new("advertise", format!("{text:?} {right}"))
+    })
 }
 
 fn pin((family, kind): (String, String)) -> Result<(String, FamilyKind), BadSetting> {

@@ -19,6 +19,7 @@ pub mod session;
 pub mod shared;
 mod shutdown;
 mod sweep;
+pub mod target;
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener as StdListener};

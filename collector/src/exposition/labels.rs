@@ -1,5 +1,6 @@
 //! The labels that all series of an agent carry, as they stand between the braces: the id first.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use fleetgauge_proto::{AgentId, StaticLabels};
@@ -7,13 +8,14 @@ use fleetgauge_proto::{AgentId, StaticLabels};
 use super::head::escape_label_value;
 
 const AGENT: &str = "agent=\"";
+const CLIENT_NO: &str = "client_no";
 
 /// The labels as text.
 #[must_use]
 pub fn write_labels(id: &AgentId, labels: &StaticLabels, client_no: Option<u16>) -> Arc<str> {
     let mut text = format!("{AGENT}{id}\"");
     if let Some(port) = client_no {
-        text.push_str(&format!(",client_no=\"{port}\""));
+        text.push_str(&format!(",{CLIENT_NO}=\"{port}\""));
     }
     for (name, value) in labels.iter() {
         text.push_str(&format!(",{name}=\"{}\"", escape_label_value(value)));
@@ -28,11 +30,72 @@ pub fn agent_of(labels: &str) -> &str {
     id.split('"').next().unwrap_or_default()
 }
 
+/// The labels that the agent gave itself, from such text: names and values.
+pub fn static_labels(labels: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+    let mut rest = labels.strip_prefix(AGENT).and_then(after_value).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (name, from_value) = rest.strip_prefix(',')?.split_once("=\"")?;
+        rest = after_value(from_value)?;
+        let value = &from_value[..from_value.len() - rest.len() - 1];
+        Some((name, unescape(value)))
+    })
+    .filter(|(name, _)| *name != CLIENT_NO)
+}
+
+/// What follows the closing quote of a value.
+fn after_value(text: &str) -> Option<&str> {
+    let mut escaped = false;
+    let end = text.bytes().position(|byte| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    });
+    end.map(|end| &text[end + 1..])
+}
+
+fn unescape(value: &str) -> Cow<'_, str> {
+    if !value.contains('\\') {
+        return value.into();
+    }
+    let mut plain = String::with_capacity(value.len());
+    let mut rest = value.chars();
+    while let Some(one) = rest.next() {
+        plain.push(match one {
+            '\\' => match rest.next() {
+                Some('n') => '\n',
+                Some(other) => other,
+                None => break,
+            },
+            other => other,
+        });
+    }
+    plain.into()
+}
+
 #[cfg(test)]
 mod tests {
     use fleetgauge_proto::message::Label;
 
     use super::*;
+
+    #[test]
+    fn labels_are_found_again() {
+        let given = [
+            Label { name: "dc", value: "fra" },
+            Label { name: "dir", value: "C:\\new\n\"quoted\" – ü, x=\"1\"" },
+            Label { name: "zone", value: "\\" },
+        ];
+        let id = AgentId::try_new("a").unwrap();
+        let labels = StaticLabels::try_new(&given).unwrap();
+        for client_no in [None, Some(1)] {
+            let text = write_labels(&id, &labels, client_no);
+            let found: Vec<_> = static_labels(&text).collect();
+            let given = given.iter().map(|label| (label.name, Cow::from(label.value)));
+            assert_eq!(found, given.collect::<Vec<_>>());
+        }
+        let none = write_labels(&id, &StaticLabels::try_new(&[]).unwrap(), None);
+        assert_eq!(static_labels(&none).count(), 0);
+    }
 
     #[test]
     fn the_id_is_found_again() {

@@ -14,7 +14,7 @@ mod text;
 
 pub use gzip::Gzip;
 pub use head::{FamilyHead, escape_label_value};
-pub use labels::{agent_of, write_labels};
+pub use labels::{agent_of, static_labels, write_labels};
 pub use plan::Plan;
 pub use snapshot::{Group, PageFamily, Snapshot};
 pub use text::{Broken, CHUNK_BYTES, Counted, Sink, render};

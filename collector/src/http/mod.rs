@@ -1,9 +1,11 @@
 //! The HTTP port: what is found where. Nothing here knows how a page is made or how a connection is kept.
 
 mod accept;
+mod json;
 mod pages;
 mod query;
 mod refused;
+mod sd;
 mod server;
 mod stream;
 
@@ -26,6 +28,8 @@ const INDEX: &str = "fleetgauge collector\n\n\
     /metrics/agents       all agents' series\n\
     /metrics/agents/{id}  one agent's series\n\
     /metrics/self         the collector's own\n\
+    /sd                   where to scrape, for Prometheus' http_sd; ?shards=4 in four parts\n\
+    /sd/agents            every agent as a target of its own\n\
     /healthz              200 while the process runs\n\
     /readyz               200 while agents are accepted\n\n\
     /metrics and /metrics/agents come in parts with ?shard=0&shards=4 and so on.\n";
@@ -48,6 +52,8 @@ fn router(site: Arc<Site>) -> Router {
         .route("/metrics/agents", get(pages::agents))
         .route("/metrics/agents/{id}", get(pages::agent))
         .route("/metrics/self", get(pages::own))
+        .route("/sd", get(sd::shards))
+        .route("/sd/agents", get(sd::agents))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .with_state(site)

@@ -84,7 +84,7 @@ pub(super) async fn own(
     Query::try_new(query.as_deref(), &[])?;
     let format = reader.format;
     Ok(match own_page(&site, format) {
-        Ok(page) => reader.small(format.content_type(), page),
+        Ok(page) => reader.small(format.content_type(), page.into_bytes()),
         Err(Broken) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     })
 }

@@ -112,9 +112,9 @@ impl Reader {
     }
 
     /// A page that is small whatever the fleet: in one piece, and for everybody at any time.
-    pub(super) fn small(self, content_type: &'static str, page: String) -> Response {
+    pub(super) fn small(self, content_type: &'static str, page: Vec<u8>) -> Response {
         let headers = self.headers(content_type);
-        let mut body = page.into_bytes();
+        let mut body = page;
         if self.gzip {
             let mut packed = Vec::new();
             let mut gzip = Gzip::new(&mut packed);

@@ -143,6 +143,11 @@ impl Slab {
         group.values.extend_from_slice(&self.pages[page].0.lock().values[index * width..][..width]);
     }
 
+    /// Who lives there.
+    pub(super) fn residents(&self) -> impl Iterator<Item = &Resident> {
+        self.residents.iter().flatten()
+    }
+
     pub(super) fn schema(&self) -> &Arc<SchemaEntry> {
         self.schema.entry()
     }

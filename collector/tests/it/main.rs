@@ -4,6 +4,7 @@
 mod bounds;
 mod command;
 mod conflicts;
+mod discovery;
 mod hostile;
 mod model;
 mod other_language;

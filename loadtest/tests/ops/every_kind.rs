@@ -46,7 +46,12 @@ pub(crate) const ID: &str = "every.kind:1";
 
 /// Connects and reports once; it is shown while the connection is held.
 pub(crate) fn report_to(collector: &str) -> TcpStream {
-    let mut client = Client::new(Arc::new(profile()));
+    report_as(ID, collector)
+}
+
+/// The same under another id.
+pub(crate) fn report_as(id: &str, collector: &str) -> TcpStream {
+    let mut client = Client::new(Arc::new(profile(id)));
     let mut stream = TcpStream::connect(collector).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let mut out = Vec::new();
@@ -69,7 +74,7 @@ pub(crate) fn report_to(collector: &str) -> TcpStream {
     stream
 }
 
-fn profile() -> Profile {
+fn profile(id: &str) -> Profile {
     let label = |(name, value): &(&'static str, &'static str)| Label { name, value };
     let family = |&(name, kind, unit, help): &(_, FamilyKind, _, _)| {
         let kind = kind as u8;
@@ -87,7 +92,7 @@ fn profile() -> Profile {
         series: SERIES.iter().map(series).collect(),
     };
     Profile {
-        id: AgentId::try_new(ID).unwrap(),
+        id: AgentId::try_new(id).unwrap(),
         nonces: Nonces { host: [1; 16], process: [2; 16] },
         labels: StaticLabels::try_new(&[Label { name: "site", value: AWKWARD }]).unwrap(),
         interval: Duration::from_secs(60),

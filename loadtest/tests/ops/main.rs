@@ -11,6 +11,7 @@ mod every_kind;
 #[cfg(target_os = "linux")]
 mod host_lost;
 mod http;
+mod large_fleets;
 mod pages;
 mod programs;
 mod prometheus;

@@ -1,7 +1,6 @@
 //! A real Prometheus with the configuration that we ship.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -10,20 +9,27 @@ use super::every_kind;
 use super::http;
 use super::programs::{Collector, Program, agent, free_address, installed, repository, wait_for};
 
-struct Prometheus {
+pub(crate) struct Prometheus {
     address: String,
     _program: Program,
     _directory: TempDir,
 }
 
 /// One sample of an instant query: its labels and its value.
-type Sample = (BTreeMap<String, String>, f64);
+pub(crate) type Sample = (BTreeMap<String, String>, f64);
 
 impl Prometheus {
     /// Prometheus as configured in `deploy/`, but for the collector's address and the pace.
     fn start(collector: &Collector) -> Self {
+        Self::with(&shipped(&collector.http))
+    }
+
+    /// Prometheus with this configuration.
+    pub(crate) fn with(config: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        configure(directory.path(), collector);
+        let rules = repository("deploy/prometheus/rules.yml");
+        std::fs::copy(rules, directory.path().join("rules.yml")).unwrap();
+        std::fs::write(directory.path().join("prometheus.yml"), config).unwrap();
         let address = free_address();
         let mut command = installed("PROMETHEUS", "prometheus");
         command
@@ -36,7 +42,7 @@ impl Prometheus {
         Self { address, _program: program, _directory: directory }
     }
 
-    fn query(&self, query: &str) -> Vec<Sample> {
+    pub(crate) fn query(&self, query: &str) -> Vec<Sample> {
         let path = format!("/api/v1/query?query={}", http::escape(query));
         let answer = http::get(&self.address, &path, "").unwrap();
         let answer: Value = serde_json::from_str(&answer).unwrap();
@@ -45,7 +51,7 @@ impl Prometheus {
     }
 
     /// The instances of which there is a sample now, in order.
-    fn instances(&self, metric: &str) -> Vec<String> {
+    pub(crate) fn instances(&self, metric: &str) -> Vec<String> {
         let mut instances: Vec<_> =
             self.query(metric).into_iter().map(|(labels, _)| labels["instance"].clone()).collect();
         instances.sort();
@@ -68,17 +74,14 @@ fn sample(of: &Value) -> Sample {
     (labels, text(&of["value"][1]).parse().unwrap())
 }
 
-fn configure(directory: &Path, collector: &Collector) {
-    let shipped = repository("deploy/prometheus");
-    std::fs::copy(shipped.join("rules.yml"), directory.join("rules.yml")).unwrap();
-    let config = std::fs::read_to_string(shipped.join("prometheus.yml")).unwrap();
-    for (text, count) in [("127.0.0.1:1234", 2), ("_interval: 15s", 2)] {
-        assert_eq!(config.matches(text).count(), count, "{text} in {}", shipped.display());
+/// The configuration in `deploy/` with this collector, looked at every second.
+pub(crate) fn shipped(collector: &str) -> String {
+    let path = repository("deploy/prometheus/prometheus.yml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    for (text, count) in [("127.0.0.1:1234", 3), ("_interval: 15s", 4)] {
+        assert_eq!(config.matches(text).count(), count, "{text} in {}", path.display());
     }
-    let config = config
-        .replace("127.0.0.1:1234", &collector.http)
-        .replace("_interval: 15s", "_interval: 1s");
-    std::fs::write(directory.join("prometheus.yml"), config).unwrap();
+    config.replace("127.0.0.1:1234", collector).replace("_interval: 15s", "_interval: 1s")
 }
 
 /// Two agents are there, one is killed, its series end at once and the other's go on.
@@ -95,8 +98,8 @@ fn kill_one_of_two(metric: &str, set: &str, collector: &Collector) {
         assert_eq!(labels.contains_key("client_no"), set == "classic", "{labels:?}");
         assert!(value > 0.0, "{labels:?} {value}");
     }
-    wait_for("both jobs", 15, || {
-        (prometheus.instances("up == 1") == [collector.http.as_str(); 2]).then_some(())
+    wait_for("four parts of the page and the collector's own", 15, || {
+        (prometheus.instances("up == 1") == [collector.http.as_str(); 5]).then_some(())
     });
 
     doomed.kill();

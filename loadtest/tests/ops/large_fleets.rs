@@ -1,0 +1,138 @@
+//! A real Prometheus and a fleet in parts, or of targets of their own, as the shipped configuration has it.
+//!
+//! Twenty thousand agents take two collectors where a process may hold 20,000 files:
+//!
+//! ```text
+//! FLEETGAUGE_TEST_AGENTS=20000 FLEETGAUGE_TEST_COLLECTORS=2 \
+//!     cargo test --release --workspace --test ops -- --ignored every_series_arrives_once
+//! ```
+
+use std::collections::BTreeSet;
+use std::net::TcpStream;
+use std::process::Command;
+
+use super::every_kind;
+use super::programs::{Collector, Program, agent, built, wait_for};
+use super::prometheus::{Prometheus, shipped};
+
+/// Gauges that a simulated agent reports.
+const SERIES: usize = 6;
+
+/// A size of a test: as the variable says, or small.
+fn size(variable: &str, small: usize) -> usize {
+    std::env::var(variable).map_or(small, |text| text.parse().unwrap())
+}
+
+/// The shipped configuration for several collectors.
+fn several(collectors: &[Collector]) -> String {
+    let addresses: Vec<_> = collectors.iter().map(|collector| &collector.http).collect();
+    let mut config = String::new();
+    for line in shipped("ADDRESS").lines() {
+        let own = line.contains("targets: [\"ADDRESS\"]");
+        let each: Vec<_> = addresses.iter().map(|address| format!("\"{address}\"")).collect();
+        if own {
+            config.push_str(&line.replace("\"ADDRESS\"", &each.join(", ")));
+        } else if line.contains("- url: http://ADDRESS/sd?") {
+            let more = "\n        refresh_interval: 1s\n";
+            let urls: Vec<_> = addresses.iter().map(|one| line.replace("ADDRESS", one)).collect();
+            config.push_str(&urls.join(more));
+        } else {
+            config.push_str(line);
+        }
+        config.push('\n');
+    }
+    config
+}
+
+fn load(agents: usize, collectors: &[Collector]) -> Program {
+    let mut command = Command::new(built("fleetgauge-loadtest"));
+    command.args([
+        "run",
+        "--duration",
+        "10m",
+        "--interval",
+        "15s",
+        "--agents",
+        &agents.to_string(),
+    ]);
+    for collector in collectors {
+        command.args(["--collector", &collector.agents, "--http", &collector.http]);
+    }
+    Program::start(command)
+}
+
+#[test]
+#[ignore = "needs prometheus"]
+fn every_series_arrives_once() {
+    let agents = size("FLEETGAUGE_TEST_AGENTS", 100);
+    let collectors = size("FLEETGAUGE_TEST_COLLECTORS", 1);
+    // The load test looks at the pages too.
+    let start = |_| Collector::start(&["--max-scrapes", "16"]);
+    let collectors: Vec<_> = (0..collectors).map(start).collect();
+    let _load = load(agents, &collectors);
+    let prometheus = Prometheus::with(&several(&collectors));
+    let series = |query: &str| prometheus.query(query).first().map_or(0.0, |(_, value)| *value);
+    let expected = (agents * SERIES) as f64;
+    wait_for("every series", 30 + agents as u64 / 100, || {
+        (series("count({agent!=''})") == expected).then_some(())
+    });
+    let count = |query: &str, expected: usize| {
+        assert_eq!(series(query), expected as f64, "{query}");
+    };
+    count("count(count by (agent) ({agent!=''}))", agents);
+    count("count(count by (instance) ({agent!=''}))", agents);
+    // Nothing in a series tells the part or the collector.
+    count("count({agent!='', fleetgauge_shard!=''}) or vector(0)", 0);
+    count(
+        "count({agent!=''} unless on (agent) count by (agent) ({agent!=''}) == 6) or vector(0)",
+        0,
+    );
+    count("count(up{job='fleetgauge-agents'} == 1)", 4 * collectors.len());
+    count("count(count by (fleetgauge_shard) (up{job='fleetgauge-agents'}))", 4);
+}
+
+/// The shipped configuration with the job that makes every agent a target, instead of the one in parts.
+fn an_agent_a_target(collector: &Collector) -> String {
+    let config = shipped(&collector.http);
+    let (before, rest) = config.split_once("  - job_name: fleetgauge-agents\n").unwrap();
+    let (_, rest) = rest.split_once("\n\n").unwrap();
+    let (_, rest) = rest.split_once("  # - job_name: fleetgauge-agent\n").unwrap();
+    let (job, after) = rest.split_once("\n\n").unwrap();
+    let job: Vec<_> = job.lines().map(|line| line.replacen("# ", "", 1)).collect();
+    format!("{before}  - job_name: fleetgauge-agent\n{}\n\n{after}", job.join("\n"))
+}
+
+#[test]
+#[ignore = "needs prometheus"]
+fn every_agent_has_an_up_of_its_own() {
+    let agents = size("FLEETGAUGE_TEST_AGENTS", 30);
+    let collector = Collector::start(&[]);
+    let id = |n: usize| format!("host-{n}");
+    let mut held: Vec<TcpStream> =
+        (0..agents).map(|n| every_kind::report_as(&id(n), &collector.agents)).collect();
+    let _real = agent("real", &collector, "basic");
+    let prometheus = Prometheus::with(&an_agent_a_target(&collector));
+    let up = || -> BTreeSet<String> {
+        prometheus.instances("up{job='fleetgauge-agent'} == 1").into_iter().collect()
+    };
+    let mut expected: BTreeSet<String> = (0..agents).map(id).chain(["real".to_owned()]).collect();
+    wait_for("an up of every agent", 30, || (up() == expected).then_some(()));
+    for (labels, _) in prometheus.query("up{instance='host-0'}") {
+        assert_eq!(labels["site"], every_kind::AWKWARD);
+    }
+    let temperature = "sampled_temperature_celsius{room='north'}";
+    assert_eq!(prometheus.instances(temperature).len(), agents);
+    for (labels, _) in prometheus.query(temperature) {
+        assert_eq!(labels["instance"], labels["agent"], "{labels:?}");
+    }
+
+    // Its connection ends: first its series, then its target and so its `up`.
+    held.truncate(agents - 1);
+    expected.remove(&id(agents - 1));
+    wait_for("the end of a target", 30, || {
+        let left = prometheus.instances("up{job='fleetgauge-agent'}");
+        (left.len() == expected.len()).then_some(())
+    });
+    assert_eq!(up(), expected);
+    assert_eq!(prometheus.instances(temperature).len(), agents - 1);
+}
