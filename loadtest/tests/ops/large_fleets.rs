@@ -82,13 +82,13 @@ fn every_series_arrives_once() {
     count("count(count by (agent) ({agent!=''}))", agents);
     count("count(count by (instance) ({agent!=''}))", agents);
     // Nothing in a series tells the part or the collector.
-    count("count({agent!='', fleetgauge_shard!=''}) or vector(0)", 0);
+    count("count({agent!='', page_shard!=''}) or vector(0)", 0);
     count(
         "count({agent!=''} unless on (agent) count by (agent) ({agent!=''}) == 6) or vector(0)",
         0,
     );
     count("count(up{job='fleetgauge-agents'} == 1)", 4 * collectors.len());
-    count("count(count by (fleetgauge_shard) (up{job='fleetgauge-agents'}))", 4);
+    count("count(count by (page_shard) (up{job='fleetgauge-agents'}))", 4);
 }
 
 /// The shipped configuration with the job that makes every agent a target, instead of the one in parts.
