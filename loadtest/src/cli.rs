@@ -57,9 +57,20 @@ pub struct RunArgs {
     /// The same collector's address for HTTP
     #[arg(long, value_name = "ADDR", requires = "collector", value_parser = quantity::loopback)]
     pub http: Option<SocketAddr>,
-    /// Write all figures and the verdict to this file, as JSON
+    /// Where results go.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Where results go, besides standard output.
+#[derive(Debug, Clone, Args)]
+pub struct Output {
+    /// Write the results to this file as JSON
     #[arg(long, value_name = "FILE.json")]
     pub report: Option<PathBuf>,
+    /// Write the results to this file as one page with plots
+    #[arg(long, value_name = "FILE.html")]
+    pub html: Option<PathBuf>,
 }
 
 /// Settings of the demo.

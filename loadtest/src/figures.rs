@@ -4,28 +4,17 @@ use std::time::Duration;
 
 use crate::inspection::Scraped;
 use crate::run::Run;
-use crate::summary::{
-    CollectorFigures, Connects, Quantiles, Reports, Scrapes, Sessions, Settings, Summary,
-    VerdictFigures,
-};
+use crate::summary::{CollectorFigures, Connects, Quantiles, Reports, Scrapes, Sessions, Summary};
 use crate::tally::{Tally, get};
 
 impl Summary {
     /// The figures of a run that is over.
     #[must_use]
-    pub(crate) fn of(run: Run<'_>) -> Self {
+    pub(crate) fn of(run: &Run<'_>) -> Self {
         let tally = &run.fleet.shared().tally;
-        let args = run.args;
         Self {
-            settings: Settings {
-                agents: args.agents,
-                interval_seconds: args.interval.as_secs_f64(),
-                duration_seconds: args.duration.as_secs_f64(),
-                ramp_per_second: args.ramp,
-                churn_percent_per_second: args.churn,
-            },
-            connects: connects(&run, tally),
-            reports: reports(&run, tally),
+            connects: connects(run, tally),
+            reports: reports(run, tally),
             sessions: Sessions {
                 begun: get(&tally.welcomed),
                 ended_by_bye: get(&tally.byes),
@@ -33,24 +22,18 @@ impl Summary {
                 ended_by_collector: tally.ended.counts(),
             },
             scrapes: scrapes(&run.inspector.scraped[..run.checkpoints]),
-            collector: collector(&run),
-            verdict: VerdictFigures {
-                passed: run.inspector.verdict.findings() == 0,
-                checkpoints: run.inspector.scraped.len(),
-                findings: run.inspector.verdict.counts,
-                first_findings: run.inspector.verdict.first,
-            },
+            collector: collector(run),
         }
     }
 }
 
 fn connects(run: &Run<'_>, tally: &Tally) -> Connects {
     let agents = *tally.reporting.borrow();
-    let seconds = run.connected.at.as_secs_f64();
+    let took_seconds = run.connected.at.as_secs_f64();
     Connects {
         agents,
-        seconds,
-        per_second: agents as f64 / seconds,
+        took_seconds,
+        agents_per_second: agents as f64 / took_seconds,
         latency: Quantiles::from(&tally.times().connect),
         refused: tally.refused.counts(),
     }
@@ -61,7 +44,7 @@ fn reports(run: &Run<'_>, tally: &Tally) -> Reports {
     let times = tally.times();
     Reports {
         written: get(&tally.reports),
-        per_second: (to.reports - from.reports) as f64 / (to.at - from.at).as_secs_f64(),
+        steady_per_second: (to.reports - from.reports) as f64 / (to.at - from.at).as_secs_f64(),
         lag: Quantiles::from(&times.lag),
         own_lag: Quantiles::from(&times.own_lag),
         late: get(&tally.late),

@@ -1,6 +1,5 @@
 //! Checkpoints: a page is fetched, measured and judged.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,43 +7,15 @@ use std::time::Duration;
 use crate::finding::Finding;
 use crate::fleet::Shared;
 use crate::judge::{Window, judge};
+use crate::results::Verdict;
 use crate::scrape;
 use crate::tally::get;
 use crate::usage;
 
 /// The page that is judged.
 const PATH: &str = "/metrics/agents";
-/// Findings told in words; the others are counted.
-const TOLD: usize = 10;
 /// After a response, the time for agents to hear what the collector did to them before the page was made.
 const HEARSAY: Duration = Duration::from_millis(100);
-
-/// What was found so far.
-#[derive(Debug, Default)]
-pub struct Verdict {
-    /// Findings by their reason.
-    pub counts: BTreeMap<&'static str, u64>,
-    /// The first of them, in words.
-    pub first: Vec<String>,
-}
-
-impl Verdict {
-    /// Adds findings, `when` saying where they are from.
-    pub fn add(&mut self, when: &str, findings: impl IntoIterator<Item = Finding>) {
-        for finding in findings {
-            *self.counts.entry(finding.reason()).or_default() += 1;
-            if self.first.len() < TOLD {
-                self.first.push(format!("{when}: {finding}"));
-            }
-        }
-    }
-
-    /// How many findings there are.
-    #[must_use]
-    pub fn findings(&self) -> u64 {
-        self.counts.values().sum()
-    }
-}
 
 /// What a scrape took.
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +48,7 @@ impl Inspector {
     /// Of the collector at `http`, whose agents these are.
     #[must_use]
     pub fn new(http: SocketAddr, shared: Arc<Shared>, pid: Option<u32>) -> Self {
-        Self { http, shared, pid, verdict: Verdict::default(), scraped: Vec::new() }
+        Self { http, shared, pid, verdict: Verdict::new(), scraped: Vec::new() }
     }
 
     /// Fetches a page and judges it.
@@ -108,7 +79,10 @@ impl Inspector {
         let judged =
             tokio::task::spawn_blocking(move || judge(&page, &shared.ledger.snapshot(), window));
         match judged.await {
-            Ok(findings) => self.verdict.add(&when, findings),
+            Ok(findings) => {
+                self.verdict.checked("pages", 1);
+                self.verdict.add(&when, findings);
+            }
             Err(error) => {
                 self.verdict.add(&when, [Finding::ScrapeFailed { why: error.to_string() }])
             }

@@ -18,6 +18,7 @@ pub mod member;
 pub mod page;
 pub mod progress;
 pub mod quantity;
+pub mod results;
 pub mod room;
 pub mod run;
 pub mod scrape;

@@ -1,12 +1,11 @@
 //! The load test's program: which command, in a runtime, to an exit code.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Parser;
 use fleetgauge_loadtest::cli::{Cli, Command, RunArgs};
+use fleetgauge_loadtest::results::Files;
 use fleetgauge_loadtest::{demo, run, serve};
 use tracing::level_filters::LevelFilter;
 
@@ -49,28 +48,24 @@ async fn serve(command: &Command) -> anyhow::Result<ExitCode> {
 }
 
 async fn judged(args: &RunArgs) -> anyhow::Result<ExitCode> {
-    // Before the run, so that its figures are not lost to a directory that does not exist.
-    let report = match args.report.as_ref().map(File::create).transpose() {
-        Ok(report) => report,
+    let files = match Files::create(&args.output) {
+        Ok(files) => files,
         Err(error) => {
-            let _ =
-                writeln!(io::stderr(), "fleetgauge-loadtest: --report cannot be written: {error}");
+            let _ = writeln!(io::stderr(), "fleetgauge-loadtest: {error:#}");
             return Ok(ExitCode::from(EXIT_BAD_FLAG));
         }
     };
-    let summary = tokio::select! {
-        summary = run::run(args) => summary?,
+    let results = tokio::select! {
+        results = run::run(args) => results?,
         _ = tokio::signal::ctrl_c() => {
             let _ = writeln!(io::stderr(), "fleetgauge-loadtest: stopped early by Ctrl-C: no verdict");
             return Ok(ExitCode::from(EXIT_INTERRUPTED));
         }
     };
-    let _ = writeln!(io::stdout(), "{summary}");
-    if let Some(mut report) = report {
-        let json = serde_json::to_string_pretty(&summary)?;
-        writeln!(report, "{json}").context("writing the report")?;
-    }
-    Ok(if summary.verdict.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let _ = writeln!(io::stdout(), "{results}");
+    let passed = results.verdict.passed;
+    files.write(&results)?;
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Only what somebody should know of: a fleet's coming and going is no news here.

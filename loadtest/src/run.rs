@@ -8,6 +8,7 @@ use anyhow::Context;
 use fleetgauge_agent::identity::Nonces;
 use fleetgauge_agent::profile::{EncodedSchema, Profile};
 use fleetgauge_proto::{AgentId, StaticLabels};
+use serde_json::json;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::child::Collector;
@@ -18,6 +19,8 @@ use crate::inspection::Inspector;
 use crate::judge::{GONE_HERD, SETTLED};
 use crate::member::{Marked, Source};
 use crate::progress::Progress;
+use crate::results::timeline::Timeline;
+use crate::results::{Began, Results};
 use crate::room;
 use crate::summary::Summary;
 use crate::tally::get;
@@ -61,8 +64,9 @@ pub(crate) struct Run<'a> {
 ///
 /// # Errors
 /// What keeps a run from being made: no room, no collector. What is wrong with a run that was made is in the
-/// summary's verdict.
-pub async fn run(args: &RunArgs) -> anyhow::Result<Summary> {
+/// results' verdict.
+pub async fn run(args: &RunArgs) -> anyhow::Result<Results> {
+    let began = Began::now("run");
     room::raise_file_limit().context("raising the limit on open files")?;
     let collector = args.collector.map_or(LOCALHOST, |address| address.ip());
     room::check(args.agents, collector, args.collector.is_none())?;
@@ -81,7 +85,19 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<Summary> {
     if let Some(Err(how)) = stop(own).await {
         run.inspector.verdict.add("at the end", [Finding::CollectorFailed { how }]);
     }
-    Ok(Summary::of(run))
+    let figures = Summary::of(&run);
+    let verdict = run.inspector.verdict;
+    began.results(settings(args), verdict, figures, Timeline::default())
+}
+
+fn settings(args: &RunArgs) -> serde_json::Value {
+    json!({
+        "agents": args.agents,
+        "interval_seconds": args.interval.as_secs_f64(),
+        "duration_seconds": args.duration.as_secs_f64(),
+        "ramp_per_second": args.ramp,
+        "churn_percent_per_second": args.churn,
+    })
 }
 
 async fn stop(own: Option<Collector>) -> Option<Result<(), String>> {

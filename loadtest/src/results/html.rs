@@ -1,0 +1,201 @@
+//! Results as one page that needs nothing but itself: no scripts, nothing from any network.
+
+use std::fmt::Write;
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde_json::Value;
+
+use super::outline::{Table, cell, tables, words};
+use super::plot::{COLOURS, Line, Plot, Scale};
+use super::text::counts;
+use super::timeline::{Second, Timeline};
+use super::{Results, Verdict};
+
+/// How the page looks.
+const STYLE: &str = include_str!("page.css");
+
+/// The page.
+///
+/// # Errors
+/// A plot that cannot be drawn.
+pub fn page(results: &Results) -> anyhow::Result<String> {
+    let mut page = String::new();
+    let Results { scenario, version, verdict, .. } = results;
+    let outcome = if verdict.passed { "passed" } else { "failed" };
+    write!(
+        page,
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>fleetgauge {scenario}: {outcome}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+         <header class=\"{outcome}\">\n<h1>{scenario}<span class=\"verdict\">{outcome}</span></h1>\n"
+    )?;
+    write_head(&mut page, results)?;
+    write_verdict(&mut page, verdict)?;
+    page.push_str("</header>\n<main>\n");
+    write_plots(&mut page, &results.timeline)?;
+    page.push_str("<section class=\"tables\">\n");
+    for table in tables("", &results.figures) {
+        write_table(&mut page, &table)?;
+    }
+    write!(
+        page,
+        "</section>\n</main>\n<footer>fleetgauge-loadtest {version}. Names and units of all figures are \
+         those of the JSON report.</footer>\n</body>\n</html>\n"
+    )?;
+    Ok(page)
+}
+
+fn write_head(page: &mut String, results: &Results) -> anyhow::Result<()> {
+    let machine = &results.machine;
+    let memory = machine.memory_bytes.map_or(Value::Null, Value::from);
+    writeln!(
+        page,
+        "<p>{} · took {} · {}, {} cores, {}</p>\n<pre>{}</pre>",
+        date(results.began_unix_seconds),
+        cell("_seconds", &results.took_seconds.round().into()),
+        escaped(&machine.system),
+        machine.cores,
+        cell("_bytes", &memory),
+        escaped(&results.command)
+    )?;
+    page.push_str("<ul class=\"settings\">\n");
+    for (name, value) in results.settings.as_object().into_iter().flatten() {
+        writeln!(
+            page,
+            "<li>{} <b>{}</b></li>",
+            escaped(&words(name)),
+            escaped(&cell(name, value))
+        )?;
+    }
+    page.push_str("</ul>\n");
+    Ok(())
+}
+
+fn write_verdict(page: &mut String, verdict: &Verdict) -> anyhow::Result<()> {
+    let found = if verdict.passed {
+        "No finding".to_owned()
+    } else {
+        format!("{} findings: {}", verdict.count(), counts(&verdict.findings))
+    };
+    writeln!(page, "<p>Checked: {}. <b>{found}.</b></p>", counts(&verdict.checks))?;
+    for (class, entries) in [("findings", &verdict.first_findings), ("skipped", &verdict.skipped)] {
+        if !entries.is_empty() {
+            let entries = entries.iter().map(|entry| format!("<li>{}</li>\n", escaped(entry)));
+            writeln!(page, "<ul class=\"{class}\">\n{}</ul>", entries.collect::<String>())?;
+        }
+    }
+    Ok(())
+}
+
+fn write_plots(page: &mut String, timeline: &Timeline) -> anyhow::Result<()> {
+    page.push_str("<section class=\"plots\">\n");
+    for plot in plots(timeline).into_iter().map(Plot::in_round_units) {
+        if plot.lines.iter().all(|line| line.points.is_empty()) {
+            continue;
+        }
+        writeln!(page, "<figure>\n<figcaption>{}", plot.title)?;
+        for (line, colour) in plot.lines.iter().zip(COLOURS) {
+            let (red, green, blue) = (colour.0, colour.1, colour.2);
+            writeln!(
+                page,
+                "<span><i style=\"background:rgb({red},{green},{blue})\"></i>{}</span>",
+                line.name
+            )?;
+        }
+        let svg = plot.svg().map_err(|error| anyhow::anyhow!("{}: {error}", plot.title))?;
+        writeln!(page, "</figcaption>\n{svg}</figure>")?;
+    }
+    page.push_str("</section>\n");
+    Ok(())
+}
+
+fn plots(timeline: &Timeline) -> Vec<Plot<'_>> {
+    let Timeline { seconds, scrapes, events } = timeline;
+    let line = |name, value: &dyn Fn(&Second) -> Option<f64>| {
+        let points = seconds.iter().filter_map(|second| Some((second.at_seconds, value(second)?)));
+        Line { name, points: points.collect(), scattered: false }
+    };
+    let pages = |name, value: &dyn Fn(&super::timeline::Scraped) -> f64| {
+        let points = scrapes.iter().map(|scrape| (scrape.at_seconds, value(scrape)));
+        Line { name, points: points.collect(), scattered: true }
+    };
+    let last = seconds.last().map_or(0.0, |second| second.at_seconds);
+    let until = scrapes.last().map_or(last, |scrape| scrape.at_seconds.max(last));
+    let plot = |title, unit, scale, lines| Plot { title, unit, scale, lines, events, until };
+    let lag = |value: fn(&super::timeline::Lag) -> f64| {
+        move |second: &Second| second.lag.as_ref().map(value)
+    };
+    vec![
+        plot(
+            "Agents",
+            "",
+            Scale::Linear,
+            vec![
+                line("connected", &|second| Some(second.agents_connected as f64)),
+                line("on the pages", &|second| second.agents_shown.map(|shown| shown as f64)),
+            ],
+        ),
+        plot(
+            "Report lag",
+            "ms",
+            Scale::Log,
+            vec![
+                line("p50", &lag(|lag| lag.p50_ms)),
+                line("p99", &lag(|lag| lag.p99_ms)),
+                line("max", &lag(|lag| lag.max_ms)),
+                line("generator's own p99", &lag(|lag| lag.own_p99_ms)),
+            ],
+        ),
+        plot("Time of a scrape", "ms", Scale::Log, vec![pages("a page", &|page| page.took_ms)]),
+        plot(
+            "Size of a scrape",
+            "bytes",
+            Scale::Linear,
+            vec![pages("a page", &|page| page.bytes as f64)],
+        ),
+        plot(
+            "CPU of the collectors",
+            "cores",
+            Scale::Linear,
+            vec![line("user and system", &|second| second.collector_cores)],
+        ),
+        plot(
+            "Memory of the collectors",
+            "bytes",
+            Scale::Linear,
+            vec![line("resident", &|second| {
+                second.collector_resident_bytes.map(|bytes| bytes as f64)
+            })],
+        ),
+        plot(
+            "Reports a second",
+            "",
+            Scale::Linear,
+            vec![line("written", &|second| Some(second.reports as f64))],
+        ),
+    ]
+}
+
+fn write_table(page: &mut String, table: &Table) -> anyhow::Result<()> {
+    let title = if table.title.is_empty() { "Figures" } else { &table.title };
+    writeln!(page, "<table>\n<caption>{}</caption>", escaped(title))?;
+    if !table.columns.is_empty() {
+        let heads = table.columns.iter().map(|head| format!("<th>{}</th>", escaped(head)));
+        writeln!(page, "<tr><td></td>{}</tr>", heads.collect::<String>())?;
+    }
+    for (name, cells) in &table.rows {
+        let cells = cells.iter().map(|cell| format!("<td>{}</td>", escaped(cell)));
+        writeln!(page, "<tr><th>{}</th>{}</tr>", escaped(name), cells.collect::<String>())?;
+    }
+    page.push_str("</table>\n");
+    Ok(())
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// Seconds since 1970 as a day and a time.
+fn date(unix: u64) -> String {
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(unix))
+}

@@ -1,0 +1,161 @@
+//! One plot, as SVG that takes its text colour from the page around it.
+
+use std::error::Error;
+
+use plotters::backend::SVGBackend;
+use plotters::chart::ChartBuilder;
+use plotters::drawing::IntoDrawingArea;
+use plotters::element::{Circle, PathElement, Text};
+use plotters::series::LineSeries;
+use plotters::style::{Color, IntoFont, RGBColor, ShapeStyle};
+
+use super::outline::quantity;
+use super::timeline::Moment;
+
+/// Size of the drawing; the page scales it.
+const SIZE: (u32, u32) = (720, 260);
+/// Points of a line: more cannot be told apart.
+const POINTS: usize = 360;
+/// Heights of the words at events, in turn, so that near ones do not cover each other.
+const LEVELS: usize = 3;
+const GREY: RGBColor = RGBColor(128, 128, 128);
+/// Colours that stand out on white and on black.
+pub(super) const COLOURS: [RGBColor; 4] =
+    [RGBColor(59, 130, 246), RGBColor(234, 137, 21), RGBColor(226, 72, 72), RGBColor(22, 163, 74)];
+
+/// What a plot shows.
+pub(super) struct Plot<'a> {
+    pub(super) title: &'static str,
+    /// A unit of [`quantity`].
+    pub(super) unit: &'static str,
+    pub(super) scale: Scale,
+    pub(super) lines: Vec<Line>,
+    pub(super) events: &'a [Moment],
+    /// Where the time axis ends, in seconds.
+    pub(super) until: f64,
+}
+
+/// How the values lie on their axis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scale {
+    /// Evenly, from zero.
+    Linear,
+    /// By their orders of magnitude.
+    Log,
+}
+
+/// Values of one kind.
+pub(super) struct Line {
+    pub(super) name: &'static str,
+    /// Seconds and values.
+    pub(super) points: Vec<(f64, f64)>,
+    /// Each is an event of its own and not joined to the next.
+    pub(super) scattered: bool,
+}
+
+impl Line {
+    /// At most [`POINTS`] of its points: of those that would fall together the highest.
+    fn thinned(&self) -> Vec<(f64, f64)> {
+        let each = self.points.len().div_ceil(POINTS).max(1);
+        let highest =
+            |points: &[(f64, f64)]| points.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1));
+        self.points.chunks(each).filter_map(highest).collect()
+    }
+}
+
+impl Scale {
+    fn place(self, value: f64) -> f64 {
+        match self {
+            Self::Linear => value,
+            Self::Log => value.max(1e-3).log10(),
+        }
+    }
+
+    fn value(self, place: f64) -> f64 {
+        match self {
+            Self::Linear => place,
+            Self::Log => 10_f64.powf(place),
+        }
+    }
+
+    /// The axis for these places: it ends above the highest.
+    fn axis(self, places: impl Iterator<Item = f64>) -> (f64, f64) {
+        let (low, high) = places
+            .fold((f64::MAX, f64::MIN), |(low, high), place| (low.min(place), high.max(place)));
+        match self {
+            _ if low > high => (0.0, 1.0),
+            Self::Linear => (0.0, if high > 0.0 { high * 1.15 } else { 1.0 }),
+            Self::Log => (low.floor(), (high + 0.1).ceil().max(low.floor() + 1.0)),
+        }
+    }
+}
+
+impl Plot<'_> {
+    /// Sizes in units that make round numbers on the axis.
+    pub(super) fn in_round_units(mut self) -> Self {
+        let points = || self.lines.iter().flat_map(|line| &line.points);
+        let (unit, size) = match points().fold(0.0, |most, (_, value)| value.max(most)) {
+            most if self.unit != "bytes" || most < 10_240.0 => return self,
+            most if most < 10_485_760.0 => ("KiB", 1_024.0),
+            _ => ("MiB", 1_048_576.0),
+        };
+        self.unit = unit;
+        self.lines
+            .iter_mut()
+            .flat_map(|line| &mut line.points)
+            .for_each(|(_, value)| *value /= size);
+        self
+    }
+
+    /// The drawing, without title and legend.
+    pub(super) fn svg(&self) -> Result<String, Box<dyn Error + '_>> {
+        let mut svg = String::new();
+        {
+            let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+            let places = self.lines.iter().flat_map(|line| &line.points);
+            let (low, high) = self.scale.axis(places.map(|(_, value)| self.scale.place(*value)));
+            let mut chart = ChartBuilder::on(&area)
+                .margin_top(8)
+                .margin_right(16)
+                .x_label_area_size(28)
+                .y_label_area_size(84)
+                .build_cartesian_2d(0.0..self.until.max(1.0), low..high)?;
+            let ticks = if self.scale == Scale::Log { (high - low) as usize + 1 } else { 5 };
+            chart
+                .configure_mesh()
+                .disable_x_mesh()
+                .bold_line_style(GREY.mix(0.25))
+                .light_line_style(GREY.mix(0.0))
+                .axis_style(GREY.mix(0.5))
+                .y_labels(ticks)
+                .y_label_formatter(&|place| quantity(self.scale.value(*place), self.unit))
+                .x_label_formatter(&|seconds| clock(*seconds, self.until))
+                .label_style(("sans-serif", 15))
+                .draw()?;
+            for (level, event) in self.events.iter().enumerate() {
+                let at = event.at_seconds;
+                let word = high - (high - low) * 0.07 * (level % LEVELS) as f64;
+                chart.draw_series([PathElement::new([(at, low), (at, high)], GREY.mix(0.6))])?;
+                let font = ("sans-serif", 14).into_font();
+                chart.draw_series([Text::new(format!(" {}", event.what), (at, word), font)])?;
+            }
+            for (line, colour) in self.lines.iter().zip(COLOURS) {
+                let points = line.thinned().into_iter();
+                let points = points.map(|(at, value)| (at, self.scale.place(value)));
+                if line.scattered {
+                    let style = ShapeStyle::from(colour.mix(0.8)).filled();
+                    chart.draw_series(points.map(|point| Circle::new(point, 2, style)))?;
+                } else {
+                    chart.draw_series(LineSeries::new(points, colour.stroke_width(2)))?;
+                }
+            }
+            area.present()?;
+        }
+        Ok(svg)
+    }
+}
+
+/// A time on the axis: in minutes where it lasts long.
+fn clock(seconds: f64, until: f64) -> String {
+    if until >= 600.0 { quantity(seconds / 60.0, "min") } else { quantity(seconds, "s") }
+}

@@ -1,0 +1,91 @@
+//! Results on a terminal.
+
+use std::fmt;
+
+use super::outline::{Table, tables, words};
+use super::{Results, Verdict};
+
+/// Names are this wide, and lines at most.
+const NAME_WIDTH: usize = 22;
+const LINE_WIDTH: usize = 118;
+
+pub(super) fn write(results: &Results, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for table in tables("", &results.figures) {
+        if table.columns.is_empty() { write_list(&table, f)? } else { write_rows(&table, f)? }
+    }
+    write_verdict(&results.verdict, f)
+}
+
+/// Names and values, as many on a line as fit.
+fn write_list(table: &Table, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{:NAME_WIDTH$}", table.title)?;
+    let mut width = NAME_WIDTH.max(table.title.chars().count());
+    for (number, (name, cells)) in table.rows.iter().enumerate() {
+        let entry = format!("{name} {}", cells.join(" "));
+        let len = entry.chars().count() + 2;
+        if number > 0 && width + len > LINE_WIDTH {
+            write!(f, "\n{:NAME_WIDTH$}", "")?;
+            width = NAME_WIDTH;
+        }
+        write!(f, "  {entry}")?;
+        width += len;
+    }
+    writeln!(f)
+}
+
+/// A row each, in columns.
+fn write_rows(table: &Table, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut widths: Vec<usize> = table.columns.iter().map(|head| head.chars().count()).collect();
+    for (_, cells) in &table.rows {
+        for (width, cell) in widths.iter_mut().zip(cells) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut line = |name: &str, cells: &[String]| {
+        write!(f, "{name:NAME_WIDTH$}")?;
+        for (cell, width) in cells.iter().zip(&widths) {
+            write!(f, "  {cell:>width$}")?;
+        }
+        writeln!(f)
+    };
+    line(&table.title, &table.columns)?;
+    for (name, cells) in &table.rows {
+        line(&format!("  {name}"), cells)?;
+    }
+    Ok(())
+}
+
+fn write_verdict(verdict: &Verdict, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for skipped in &verdict.skipped {
+        writeln!(f, "{:NAME_WIDTH$}  {skipped}", "skipped")?;
+    }
+    if verdict.passed {
+        return write!(
+            f,
+            "{:NAME_WIDTH$}  passed: {}, no finding",
+            "verdict",
+            counts(&verdict.checks)
+        );
+    }
+    let all = verdict.count();
+    writeln!(
+        f,
+        "{:NAME_WIDTH$}  FAILED: {all} findings ({})",
+        "verdict",
+        counts(&verdict.findings)
+    )?;
+    for finding in &verdict.first_findings {
+        writeln!(f, "  {finding}")?;
+    }
+    let told = verdict.first_findings.len() as u64;
+    if all > told { write!(f, "  and {} more", all - told) } else { Ok(()) }
+}
+
+/// Counts by cause on one line.
+pub(super) fn counts(counts: &std::collections::BTreeMap<String, u64>) -> String {
+    if counts.is_empty() {
+        return "nothing checked".to_owned();
+    }
+    let counts = counts.iter().map(|(cause, count)| format!("{count} {}", words(cause)));
+    counts.collect::<Vec<_>>().join(", ")
+}
