@@ -1,7 +1,7 @@
 //! How long to wait before the next attempt to connect.
 //!
 //! Full jitter: a fleet that lost its collector at one moment must not come back at one moment. What a
-//! collector asks for is obeyed as a minimum, within reason.
+//! collector asks for is obeyed as a minimum, within reason; a turn that it gives takes the place of our own wait.
 
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ pub const LONGEST_BOUND: Duration = Duration::from_secs(60);
 pub const HOPELESS_WAIT: Duration = Duration::from_secs(10 * 60);
 /// The longest wait a collector can impose: an error over there must not silence a fleet for days.
 pub const LONGEST_OBEYED: Duration = Duration::from_secs(60 * 60);
+/// A turn is not taken sooner than this, whatever the collector says.
+pub const SOONEST_TURN: Duration = Duration::from_secs(1);
 /// Sessions shorter than this many intervals do not count as a success.
 pub const PROVEN_INTERVALS: u32 = 2;
 
@@ -22,6 +24,7 @@ pub const PROVEN_INTERVALS: u32 = 2;
 pub struct Backoff {
     failures: u32,
     at_least: Duration,
+    turn: Option<Duration>,
     rng: fastrand::Rng,
 }
 
@@ -29,11 +32,14 @@ impl Backoff {
     /// Starts with the shortest bound; the waits are drawn from `rng`.
     #[must_use]
     pub const fn new(rng: fastrand::Rng) -> Self {
-        Self { failures: 0, at_least: Duration::ZERO, rng }
+        Self { failures: 0, at_least: Duration::ZERO, turn: None, rng }
     }
 
-    /// The wait before the next attempt. Its bound doubles with every call.
+    /// The wait before the next attempt. Its bound doubles with every call, but for those that follow a turn.
     pub fn next_wait(&mut self) -> Duration {
+        if let Some(turn) = self.turn.take() {
+            return turn + (turn / 10).mul_f64(self.rng.f64());
+        }
         let bound = FIRST_BOUND.saturating_mul(1 << self.failures.min(16)).min(LONGEST_BOUND);
         self.failures = self.failures.saturating_add(1);
         let own = bound.mul_f64(self.rng.f64());
@@ -57,6 +63,12 @@ impl Backoff {
     /// to a tenth more.
     pub fn obey(&mut self, wait: Duration) {
         self.at_least = wait.min(LONGEST_OBEYED);
+    }
+
+    /// The collector has no room now and gives us a turn among those who wait: the next wait is that, and up to
+    /// a tenth more, however often we have failed.
+    pub fn take_turn(&mut self, turn: Duration) {
+        self.turn = Some(turn.clamp(SOONEST_TURN, LONGEST_OBEYED));
     }
 }
 
@@ -133,6 +145,21 @@ mod tests {
             longest = longest.max(backoff.next_wait());
         }
         assert!(longest > Duration::from_secs(50), "{longest:?}");
+    }
+
+    #[test]
+    fn a_turn_is_taken_when_it_comes_however_often_we_failed() {
+        let mut backoff = backoff();
+        backoff.failures = 10;
+        for seconds in [2, 20] {
+            let turn = Duration::from_secs(seconds);
+            backoff.take_turn(turn);
+            let wait = backoff.next_wait();
+            assert!(wait >= turn && wait <= turn.mul_f64(1.1), "{wait:?}");
+        }
+        assert_eq!(backoff.failures, 10);
+        backoff.take_turn(Duration::ZERO);
+        assert!(backoff.next_wait() >= SOONEST_TURN, "no collector makes us hammer it");
     }
 
     #[test]

@@ -7,17 +7,16 @@
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::clock::Millis;
 use crate::ending::Ending;
 use crate::session::Session;
-use crate::shared::Shared;
 
 /// What is read at once: some hundreds of reports.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -55,8 +54,11 @@ impl Future for Connection {
         if let (Some(Ending::Rejected(_)), Some(stream)) =
             (self.session.ending(), self.stream.take())
         {
-            let shared = Arc::clone(self.session.shared());
-            self.session.shared().tasks.spawn(async move { linger(stream, &shared).await });
+            let shared = self.session.shared();
+            match shared.linger() {
+                Some(place) => drop(shared.tasks.spawn(linger(stream, place))),
+                None => drop(shared.metrics.lingers_skipped.inc()),
+            }
         }
         Poll::Ready(())
     }
@@ -164,15 +166,12 @@ impl Connection {
 }
 
 /// Closing with unread input would destroy the Reject on its way: closes the sending side and discards what comes.
-pub(crate) async fn linger(mut stream: TcpStream, shared: &Shared) {
-    let Ok(_place) = shared.lingerers.try_acquire() else {
-        shared.metrics.lingers_skipped.inc();
-        return;
-    };
+pub(crate) async fn linger(mut stream: TcpStream, place: OwnedSemaphorePermit) {
     let discard = async {
         stream.shutdown().await?;
         tokio::io::copy(&mut (&mut stream).take(LINGER_BYTES), &mut tokio::io::sink()).await
     };
     // Whatever the peer does in this second, the connection is over.
     let _ = tokio::time::timeout(LINGER_TIME, discard).await;
+    drop(place);
 }

@@ -3,6 +3,8 @@
 use fleetgauge_proto::message::Reject;
 use fleetgauge_proto::{Code, Message, VERSION, Violation};
 
+use crate::clock::Millis;
+
 /// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
@@ -39,11 +41,13 @@ pub struct Refusal {
     pub code: Code,
     /// What exactly was wrong; empty where the code says it all.
     pub detail: String,
+    /// When to come again, where that is this peer's turn and not a matter of the code alone.
+    pub turn: Option<Millis>,
 }
 
 impl From<Violation> for Refusal {
     fn from(violation: Violation) -> Self {
-        Self { code: violation.code(), detail: violation.to_string() }
+        Self { code: violation.code(), detail: violation.to_string(), turn: None }
     }
 }
 
@@ -51,7 +55,13 @@ impl Refusal {
     /// A refusal of which the code says everything.
     #[must_use]
     pub const fn of(code: Code) -> Self {
-        Self { code, detail: String::new() }
+        Self { code, detail: String::new(), turn: None }
+    }
+
+    /// A refusal for want of room, until the peer's turn comes after so many milliseconds.
+    #[must_use]
+    pub fn until(turn: Millis, code: Code) -> Self {
+        Self { turn: Some(turn), ..Self::of(code) }
     }
 
     /// Appends the Reject to `out`; `session` spreads those who are told to come again.
@@ -61,7 +71,10 @@ impl Refusal {
             stream: 0,
             code: self.code.to_u16(),
             text,
-            retry_after_ms: retry_after_ms(self.code, session),
+            retry_after_ms: match self.turn {
+                Some(turn) => Some(u32::try_from(turn).unwrap_or(u32::MAX)),
+                None => retry_after_ms(self.code, session),
+            },
         };
         let written = Message::Reject(reject).encode(VERSION, out);
         debug_assert!(written.is_ok(), "a Reject is short");
@@ -77,7 +90,6 @@ fn retry_after_ms(code: Code, session: u64) -> Option<u32> {
         Code::HelloTimeout | Code::FrameTimeout | Code::ReportTimeout | Code::TruncatedFrame => {
             Some(1_000)
         }
-        Code::HandshakesFull => spread(1_000, 4_000),
         Code::CollectorFull | Code::AddressFull => spread(15_000, 30_000),
         Code::Draining => spread(1_000, 5_000),
         Code::Superseded => Some(10_000),

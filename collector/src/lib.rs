@@ -12,6 +12,7 @@ pub mod exposition;
 mod http;
 mod listener;
 pub mod metrics;
+pub mod pacing;
 pub mod peer;
 mod process;
 pub mod registry;
@@ -20,6 +21,7 @@ pub mod shared;
 mod shutdown;
 mod sweep;
 pub mod target;
+mod workers;
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener as StdListener};
@@ -45,6 +47,7 @@ pub use listener::BindError;
 use http::Site;
 use metrics::{Figure, OnScrape};
 use shared::Shared;
+use workers::Workers;
 
 /// The sockets that a collector serves.
 #[derive(Debug)]
@@ -81,7 +84,7 @@ impl Listeners {
 /// Runs a collector until `shutdown` is done and its agents have been sent away.
 ///
 /// # Errors
-/// The listeners cannot be used.
+/// The listeners cannot be used, or threads cannot be had.
 pub async fn run(
     config: Config,
     listeners: Listeners,
@@ -92,13 +95,16 @@ pub async fn run(
     let shared = Arc::new(Shared::new(config, &mut own));
     own.register_collector(Box::new(OnScrape(figures(&shared))));
     let stop = CancellationToken::new();
+    let workers = Workers::start(shared.config.coalesce)?;
     let mut accepting = Vec::new();
     for listener in listeners.agents {
-        listener.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(listener)?;
         info!(address = %listener.local_addr()?, "listening for agents");
+        listener.set_nonblocking(true)?;
+        let _within = workers.handle().enter();
+        let listener = TcpListener::from_std(listener)?;
         let stop = stop.clone().cancelled_owned();
-        accepting.push(tokio::spawn(listener::accept(listener, Arc::clone(&shared), stop)));
+        let accept = listener::accept(listener, Arc::clone(&shared), stop);
+        accepting.push(workers.handle().spawn(accept));
     }
     listeners.http.set_nonblocking(true)?;
     let http = TcpListener::from_std(listeners.http)?;
@@ -131,6 +137,11 @@ fn figures(shared: &Arc<Shared>) -> impl Fn() -> Vec<Figure> + Send + Sync + 'st
         let left_off = count(shared.registry.families_left_off());
         figures.extend([
             Figure::Gauge("fleetgauge_agents_connected", "Agents whose series are shown.", agents),
+            Figure::Gauge(
+                "fleetgauge_herd_wait_seconds",
+                "How long the next agent for which there is no room would be told to wait; 0 without a herd.",
+                shared.pacer.queue(shared.clock.now()) as f64 / 1000.0,
+            ),
             Figure::Gauge("fleetgauge_schemas", "Schemas kept, in use or not.", schemas),
             Figure::Gauge(
                 "fleetgauge_connections_limit",

@@ -104,7 +104,8 @@ fn admit(stream: TcpStream, address: SocketAddr, shared: &Arc<Shared>) {
         debug!(%error, %address, "cannot set socket options");
     }
     let Ok(place) = Arc::clone(&shared.handshakes).try_acquire_owned() else {
-        refuse(stream, address, Code::HandshakesFull, shared);
+        let turn = shared.pacer.turn(shared.clock.now());
+        refuse(stream, address, &Refusal::until(turn, Code::HandshakesFull), shared);
         return;
     };
     let now = shared.clock.now();
@@ -114,7 +115,7 @@ fn admit(stream: TcpStream, address: SocketAddr, shared: &Arc<Shared>) {
             let session = Session::new(Arc::clone(shared), peer, address, handshake, now);
             shared.tasks.spawn(Connection::new(stream, session));
         }
-        Err(code) => refuse(stream, address, code, shared),
+        Err(code) => refuse(stream, address, &Refusal::of(code), shared),
     }
 }
 
@@ -132,22 +133,23 @@ fn prepare(stream: &TcpStream) -> std::io::Result<()> {
 }
 
 /// Tells a connection that is not let in why; if too many are being told, closes it at once.
-fn refuse(stream: TcpStream, address: SocketAddr, code: Code, shared: &Arc<Shared>) {
+fn refuse(stream: TcpStream, address: SocketAddr, refusal: &Refusal, shared: &Arc<Shared>) {
+    let code = refusal.code;
     debug!(%code, %address, "refused");
     shared.metrics.rejected(code);
     let mut reject = Vec::new();
-    Refusal::of(code).write(u64::from(address.port()), &mut reject);
+    refusal.write(u64::from(address.port()), &mut reject);
     // A fresh socket's send buffer takes a Reject whole.
     let told = stream.try_write(&reject).is_ok_and(|written| written == reject.len());
-    if told && shared.lingerers.available_permits() > 0 {
-        let tasks = shared.tasks.clone();
-        let shared = Arc::clone(shared);
-        tasks.spawn(async move {
-            connection::linger(stream, &shared).await;
-            shared.metrics.closed(code.reason());
-        });
-    } else {
+    let Some(place) = shared.linger().filter(|_| told) else {
         shared.metrics.lingers_skipped.inc();
         shared.metrics.closed(code.reason());
-    }
+        return;
+    };
+    let tasks = shared.tasks.clone();
+    let shared = Arc::clone(shared);
+    tasks.spawn(async move {
+        connection::linger(stream, place).await;
+        shared.metrics.closed(code.reason());
+    });
 }

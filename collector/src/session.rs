@@ -290,7 +290,9 @@ impl Session {
             Some(seat) if !agent.full_due => seat.store(self.peer.session(), &report.values),
             _ => {
                 agent.enter(report, self.address, &self.shared, now)?;
-                self.handshake = None;
+                if self.handshake.take().is_some() {
+                    self.shared.pacer.finished();
+                }
                 true
             }
         };

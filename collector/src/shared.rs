@@ -7,17 +7,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use dashmap::DashMap;
 use fleetgauge_proto::Code;
 use prometheus_client::registry::Registry as OwnRegistry;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{Clock, Millis};
 use crate::config::{Config, RESERVED_FDS};
 use crate::metrics::Metrics;
+use crate::pacing::Pacer;
 use crate::peer::Peer;
 use crate::registry::Registry;
 
-/// Connections at once that wait for their Reject to be read: half of what is kept for everything but agents, as they
-/// hold no place among those.
+/// Connections at once that wait for their Reject to be read, however many agents there are: half of what is kept for
+/// everything but agents. While agents are few, their room is used as well.
 const LINGERERS: usize = RESERVED_FDS as usize / 2;
 
 /// The collector's state.
@@ -39,8 +40,9 @@ pub struct Shared {
     pub tasks: TaskTracker,
     /// Room for connections that have not reported yet.
     pub handshakes: Arc<Semaphore>,
-    /// Room for connections that wait for their Reject to be read.
-    pub lingerers: Semaphore,
+    /// When those are to come again who find no room there.
+    pub pacer: Pacer,
+    lingerers: Arc<Semaphore>,
     sessions: AtomicU64,
     draining: AtomicBool,
 }
@@ -57,7 +59,8 @@ impl Shared {
             addresses: DashMap::new(),
             tasks: TaskTracker::new(),
             handshakes: Arc::new(Semaphore::new(config.bounds.handshakes)),
-            lingerers: Semaphore::new(LINGERERS),
+            pacer: Pacer::default(),
+            lingerers: Arc::new(Semaphore::new(LINGERERS + config.bounds.handshakes)),
             sessions: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             config,
@@ -92,6 +95,16 @@ impl Shared {
             *held = held.saturating_sub(1);
         }
         self.addresses.remove_if(&address, |_, held| *held == 0);
+    }
+
+    /// Room for a connection that waits for its Reject to be read, if there is any.
+    pub fn linger(&self) -> Option<OwnedSemaphorePermit> {
+        let bounds = &self.config.bounds;
+        let lingering = LINGERERS + bounds.handshakes - self.lingerers.available_permits();
+        if lingering >= LINGERERS && self.peers.len() + lingering >= bounds.connections {
+            return None;
+        }
+        Arc::clone(&self.lingerers).try_acquire_owned().ok()
     }
 
     /// Whether the collector is stopping.

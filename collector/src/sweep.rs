@@ -1,4 +1,4 @@
-//! The sweep: lets the collector's clock run and wakes the sessions whose deadline has come.
+//! The sweep: lets the collector's clock run, lets the pacer learn, and wakes the sessions whose deadline has come.
 //!
 //! It takes the place of a timer a connection.
 
@@ -32,6 +32,7 @@ pub(crate) async fn sweep(shared: Arc<Shared>) {
                 "the collector did not run; agents' deadlines move by as much"
             );
         }
+        shared.pacer.learn(millis(elapsed.saturating_sub(frozen)));
         let now = shared.clock.now();
         for peer in &shared.peers {
             peer.sweep(now);

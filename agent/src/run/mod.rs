@@ -149,7 +149,11 @@ impl Reporter {
                 if proven && early.is_zero() { Duration::ZERO } else { self.backoff.next_wait() }
             }
             Ended::Rejected { code, text, retry_after: Some(wait) } => {
-                self.backoff.obey(wait);
+                if code == Code::HandshakesFull.to_u16() {
+                    self.backoff.take_turn(wait);
+                } else {
+                    self.backoff.obey(wait);
+                }
                 let reason = code_reason(code);
                 self.lost_or_failed(to, lasted, format_args!("rejected, {reason}: {text:?}"))
             }

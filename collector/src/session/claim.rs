@@ -32,7 +32,7 @@ impl Session {
         if !(hello.min_version..=hello.max_version).contains(&VERSION) {
             let (least, most) = (hello.min_version, hello.max_version);
             let detail = format!("versions {least} to {most} are not spoken here, {VERSION} is");
-            return Err(Refusal { code: Code::UnsupportedVersion, detail });
+            return Err(Refusal { detail, ..Refusal::of(Code::UnsupportedVersion) });
         }
         let agent = Box::new(Agent::introduce(hello, &self.peer, self.address, &self.shared, now)?);
         let Newcomer { id, host_nonce, .. } = &agent.newcomer;

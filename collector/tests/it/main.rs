@@ -5,6 +5,7 @@ mod bounds;
 mod command;
 mod conflicts;
 mod discovery;
+mod herd;
 mod hostile;
 mod model;
 mod other_language;
