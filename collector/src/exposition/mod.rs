@@ -16,6 +16,7 @@ pub use gzip::Gzip;
 pub use head::{FamilyHead, escape_label_value};
 pub use labels::{agent_of, static_labels, write_labels};
 pub use plan::Plan;
+pub(crate) use snapshot::CLOSE;
 pub use snapshot::{Group, PageFamily, Snapshot};
 pub use text::{Broken, CHUNK_BYTES, Counted, Sink, render};
 

@@ -5,10 +5,7 @@ use std::sync::Arc;
 use super::FamilyHead;
 use crate::registry::SchemaEntry;
 
-/// Bytes of an agent's labels, by estimate: an id and a role.
-const LABEL_BYTES: usize = 48;
-
-/// What stands between labels and value.
+/// What stands between labels and value. An agent's labels are kept with it behind them, so that it is written along.
 pub(crate) const CLOSE: &str = "} ";
 
 /// What one page shows.
@@ -29,24 +26,26 @@ pub struct PageFamily {
     pub members: Vec<(usize, usize)>,
 }
 
-/// The agents of one schema: their labels and values in two dense arrays.
+/// The agents of one schema: their labels and values in dense arrays.
 #[derive(Debug)]
 pub struct Group {
     schema: Arc<SchemaEntry>,
+    /// Every row's labels, one after another.
     labels: String,
-    label_ends: Vec<usize>,
-    /// A row an agent, as wide as the schema.
-    pub(crate) values: Vec<f64>,
+    /// Bytes of each row's labels; 0 for a row without an agent.
+    label_lens: Vec<u32>,
+    /// A row as wide as the schema for each of `label_lens`.
+    values: Vec<f64>,
 }
 
 impl Group {
-    /// A group with room for about so many agents, so that its arrays need not grow.
-    pub(crate) fn new(schema: Arc<SchemaEntry>, agents: usize) -> Self {
+    /// A group with room for so many agents and bytes of labels, so that its arrays need not grow.
+    pub(crate) fn new(schema: Arc<SchemaEntry>, agents: usize, label_bytes: usize) -> Self {
         let width = schema.schema().width;
         Self {
             schema,
-            labels: String::with_capacity(agents * LABEL_BYTES),
-            label_ends: Vec::with_capacity(agents),
+            labels: String::with_capacity(label_bytes),
+            label_lens: Vec::with_capacity(agents),
             values: Vec::with_capacity(agents * width),
         }
     }
@@ -57,28 +56,34 @@ impl Group {
         &self.schema
     }
 
-    /// Adds an agent by its labels; its values are added by the caller. The labels are kept with the brace that ends
-    /// most lines' labels, so that it is written along with them.
-    pub(crate) fn push_labels(&mut self, labels: &str) {
+    /// Adds an agent.
+    pub(crate) fn push(&mut self, labels: &str, values: &[f64]) {
+        let len = u32::try_from(labels.len()).unwrap_or(u32::MAX);
+        self.push_all(labels, &[len], values);
+    }
+
+    /// Adds rows: labels one after another, the length of each row's, and as many values as the schema is wide for each.
+    pub(crate) fn push_all(&mut self, labels: &str, label_lens: &[u32], values: &[f64]) {
         self.labels.push_str(labels);
-        self.labels.push_str(CLOSE);
-        self.label_ends.push(self.labels.len());
+        self.label_lens.extend_from_slice(label_lens);
+        self.values.extend_from_slice(values);
     }
 
     /// Every agent's labels, with the closing brace and a space behind them, and values.
     pub fn rows(&self) -> impl Iterator<Item = (&str, &[f64])> {
         let width = self.schema.schema().width;
-        let mut start = 0;
-        self.label_ends.iter().enumerate().map(move |(row, &end)| {
-            let labels = &self.labels[start..end];
-            start = end;
-            (labels, &self.values[row * width..(row + 1) * width])
+        let mut labels = self.labels.as_str();
+        let rows = self.label_lens.iter().enumerate().filter(|(_, len)| **len > 0);
+        rows.map(move |(row, len)| {
+            let (own, rest) = labels.split_at(*len as usize);
+            labels = rest;
+            (own, &self.values[row * width..(row + 1) * width])
         })
     }
 
-    /// How many agents there are.
+    /// Whether no agent is in it.
     #[must_use]
-    pub fn agents(&self) -> usize {
-        self.label_ends.len()
+    pub fn is_empty(&self) -> bool {
+        self.label_lens.iter().all(|len| *len == 0)
     }
 }

@@ -223,12 +223,6 @@ impl Families {
             .collect()
     }
 
-    /// How many agents report by the schema with this key.
-    pub(super) fn agents(&self, schema: u64) -> usize {
-        let live = self.arrived.get(&schema).and_then(|place| self.live.get(place));
-        live.map_or(0, |live| live.agents)
-    }
-
     /// How many families of live schemas are left off.
     pub(super) fn left_off(&self) -> usize {
         self.live.values().map(|live| live.known - live.shown).sum()

@@ -13,6 +13,7 @@ mod schemas;
 mod slab;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use dashmap::DashMap;
@@ -21,7 +22,7 @@ use fleetgauge_proto::{AgentId, Code};
 use parking_lot::Mutex;
 
 use crate::clock::Millis;
-use crate::exposition::{FamilyHead, Group, PageFamily, Snapshot, agent_of};
+use crate::exposition::{CLOSE, FamilyHead, Group, PageFamily, Snapshot, agent_of};
 use crate::peer::{Peer, Signal};
 
 pub use families::Pins;
@@ -58,14 +59,7 @@ struct Holder {
     peer: Arc<Peer>,
     host_nonce: [u8; 16],
     takeovers: Takeovers,
-    schema: u64,
-    row: usize,
-}
-
-/// Who lives in a row.
-#[derive(Debug)]
-struct Resident {
-    labels: Arc<str>,
+    seat: Seat,
 }
 
 /// When an id changed hands lately.
@@ -111,14 +105,12 @@ struct Shard {
 }
 
 impl Shard {
-    fn remove(&mut self, schema: u64, row: usize) -> Option<Arc<SchemaEntry>> {
-        let slab = self.slabs.get_mut(&schema)?;
-        slab.remove(row);
-        let entry = Arc::clone(slab.schema());
-        if slab.is_empty() {
-            self.slabs.remove(&schema);
+    fn remove(&mut self, seat: &Seat) {
+        let Entry::Occupied(mut slab) = self.slabs.entry(seat.schema().key()) else { return };
+        slab.get_mut().remove(seat);
+        if slab.get().is_empty() {
+            slab.remove();
         }
-        Some(entry)
     }
 }
 
@@ -200,27 +192,25 @@ impl Registry {
             if taking_over {
                 takeovers.record(now);
             }
-            before = Some((Arc::clone(&holder.peer), holder.schema, holder.row));
+            before = Some((Arc::clone(&holder.peer), holder.seat.clone()));
         }
         let first = self.families.lock().join(schema);
-        if let Some((_, schema, row)) = &before {
-            self.vacate(&mut shard, *schema, *row);
+        if let Some((_, seat)) = &before {
+            self.vacate(&mut shard, seat);
         }
         // Only now: what its own older schema held has been given back.
         let left_off = if first { self.families.lock().left_off_by(schema) } else { Vec::new() };
         let slab = shard.slabs.entry(schema.key()).or_insert_with(|| Slab::new(schema));
-        let resident = Resident { labels: Arc::clone(labels) };
-        let (row, seat) = slab.insert(resident, peer.session(), values);
+        let seat = slab.insert(peer.session(), labels, values);
         let holder = Holder {
             peer: Arc::clone(peer),
             host_nonce: *host_nonce,
             takeovers,
-            schema: schema.key(),
-            row,
+            seat: seat.clone(),
         };
         self.holders.insert(id.clone(), holder);
         drop(shard);
-        if let Some((older, ..)) = before.filter(|(older, ..)| older.session() != peer.session()) {
+        if let Some((older, _)) = before.filter(|(older, _)| older.session() != peer.session()) {
             older.raise(Signal::Superseded);
         }
         Ok(Entered { seat, left_off })
@@ -231,14 +221,13 @@ impl Registry {
         let mut shard = self.shard(id).lock();
         let held = self.holders.remove_if(id, |_, holder| holder.peer.session() == session);
         let Some((_, holder)) = held else { return false };
-        self.vacate(&mut shard, holder.schema, holder.row);
+        self.vacate(&mut shard, &holder.seat);
         true
     }
 
-    fn vacate(&self, shard: &mut Shard, schema: u64, row: usize) {
-        if let Some(schema) = shard.remove(schema, row) {
-            self.families.lock().leave(&schema);
-        }
+    fn vacate(&self, shard: &mut Shard, seat: &Seat) {
+        shard.remove(seat);
+        self.families.lock().leave(seat.schema());
     }
 
     /// A copy of all agents' values: of each agent those of one report.
@@ -250,25 +239,26 @@ impl Registry {
     /// A copy of the values of a part of the agents.
     #[must_use]
     pub fn snapshot_of_shard(&self, part: PageShard) -> Snapshot {
-        let mut groups: Vec<Group> = Vec::new();
-        let mut places = HashMap::new();
-        let wanted = |resident: &Resident| part.has(agent_of(&resident.labels));
+        let mut groups = self.empty_groups(part);
         for shard in part.among(&self.shards) {
             let shard = shard.lock();
             for (key, slab) in &shard.slabs {
-                let place = *places.entry(*key).or_insert_with(|| {
-                    let agents = self.families.lock().agents(*key);
-                    groups.push(Group::new(Arc::clone(slab.schema()), part.share_of(agents)));
-                    groups.len() - 1
-                });
-                let group = &mut groups[place];
+                let group = groups
+                    .entry(*key)
+                    .or_insert_with(|| Group::new(Arc::clone(slab.schema()), 0, 0));
                 if part.divides(SHARDS) {
-                    slab.copy_into(group, |_| true);
+                    slab.copy_into(group);
                 } else {
-                    slab.copy_into(group, wanted);
+                    slab.copy_part_into(part, group);
                 }
             }
         }
+        groups.retain(|_, group| !group.is_empty());
+        let (places, groups): (HashMap<_, _>, Vec<_>) = groups
+            .into_iter()
+            .enumerate()
+            .map(|(place, (key, group))| ((key, place), group))
+            .unzip();
         let copied: Vec<_> = groups.iter().map(Group::schema).collect();
         let page = self.families.lock().page(&copied);
         let families = page.into_iter().map(|family| {
@@ -280,15 +270,32 @@ impl Registry {
         Snapshot { families, groups }
     }
 
+    /// Groups with room for the agents of this part that are there now, by their schema's key.
+    fn empty_groups(&self, part: PageShard) -> HashMap<u64, Group> {
+        let mut sizes = HashMap::new();
+        for shard in part.among(&self.shards) {
+            for (key, slab) in &shard.lock().slabs {
+                let size = sizes.entry(*key).or_insert_with(|| (Arc::clone(slab.schema()), 0, 0));
+                let (agents, label_bytes) = slab.size();
+                size.1 += agents;
+                size.2 += label_bytes;
+            }
+        }
+        let share = |all| part.share_of(all, SHARDS);
+        let group = |(key, (schema, agents, label_bytes))| {
+            (key, Group::new(schema, share(agents), share(label_bytes)))
+        };
+        sizes.into_iter().map(group).collect()
+    }
+
     /// A copy of one agent's values, every family of its own kind; `None` if it is not connected.
     #[must_use]
     pub fn snapshot_of(&self, id: &str) -> Option<Snapshot> {
         let id = AgentId::try_new(id).ok()?;
         let shard = self.shard(&id).lock();
-        let (schema, row) = self.holders.get(&id).map(|holder| (holder.schema, holder.row))?;
-        let slab = shard.slabs.get(&schema)?;
-        let mut group = Group::new(Arc::clone(slab.schema()), 1);
-        slab.copy_row_into(row, &mut group);
+        let seat = self.holders.get(&id).map(|holder| holder.seat.clone())?;
+        let mut group = Group::new(Arc::clone(seat.schema()), 1, 0);
+        seat.copy_into(&mut group);
         drop(shard);
         let declared = group.schema().schema().families.iter().enumerate();
         let families = declared
@@ -302,16 +309,18 @@ impl Registry {
 
     /// The labels of all agents, or of those after this one, in an order that stays: whoever is connected throughout
     /// is met once. A sixty-fourth of the fleet is copied at a time.
-    pub fn roll(&self, after: Option<&AgentId>) -> impl Iterator<Item = Arc<str>> {
+    pub fn roll(&self, after: Option<&AgentId>) -> impl Iterator<Item = Box<str>> {
         let first = after.map_or(0, Self::place);
         self.shards[first..].iter().enumerate().flat_map(move |(n, shard)| {
             let after = after.filter(|_| n == 0).map_or("", AgentId::as_str);
-            let mut labels: Vec<_> = {
-                let shard = shard.lock();
-                let residents = shard.slabs.values().flat_map(Slab::residents);
-                let labels = residents.map(|resident| Arc::clone(&resident.labels));
-                labels.filter(|labels| agent_of(labels) > after).collect()
-            };
+            let mut labels: Vec<Box<str>> = Vec::new();
+            for slab in shard.lock().slabs.values() {
+                slab.each_row(|own, _| {
+                    if agent_of(own) > after {
+                        labels.push(own.strip_suffix(CLOSE).unwrap_or(own).into());
+                    }
+                });
+            }
             labels.sort_unstable_by(|one, other| agent_of(one).cmp(agent_of(other)));
             labels
         })

@@ -46,9 +46,10 @@ impl PageShard {
         (places as u64).is_multiple_of(self.shards)
     }
 
-    /// About how many of so many agents are part of it.
-    pub(super) fn share_of(self, agents: usize) -> usize {
-        agents.div_ceil(usize::try_from(self.shards).unwrap_or(1))
+    /// About how many of the agents that are [`Self::among`] so many places are part of it.
+    pub(super) fn share_of(self, agents: usize, places: usize) -> usize {
+        let parts = self.shards / gcd(self.shards, places as u64);
+        agents.div_ceil(usize::try_from(parts).unwrap_or(1))
     }
 }
 

@@ -1,7 +1,7 @@
-//! Rows: the newest values of the agents of one schema, side by side in pages.
+//! Rows: the labels and newest values of the agents of one schema, side by side in pages.
 //!
-//! A page's lock is held only to copy: one agent's values in, or at most [`PAGE_BYTES`] (or one agent's values,
-//! if those are more) out. That copy is the longest that a report and a scrape wait for each other.
+//! A page's lock is held only to copy: one agent's values in, or a page's rows out. That copy is the longest that a
+//! report and a scrape wait for each other. Rows come and go under the lock of the shard as well.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,42 +9,131 @@ use std::sync::Arc;
 use fleetgauge_proto::report::Values;
 use parking_lot::Mutex;
 
-use super::Resident;
+use super::PageShard;
 use super::schemas::{Pinned, SchemaEntry};
-use crate::exposition::Group;
+use crate::exposition::{CLOSE, Group, agent_of};
 
-/// Size aimed at for a page, in bytes: some seventy agents of six values, copied in a fraction of a microsecond.
+/// Size aimed at for a page's values, in bytes: some seventy agents of six values, copied in a fraction of a
+/// microsecond.
 const PAGE_BYTES: usize = 4096;
+/// Bytes of labels from which on a page takes no more agents, so that long labels do not make for long copies.
+const PAGE_LABEL_BYTES: usize = 16 * 1024;
 
-/// Values of several agents, each row marked with the session that may write to it.
+/// The rows of several agents.
 #[derive(Debug)]
-struct Page(Mutex<Rows>);
+struct Page {
+    schema: Arc<SchemaEntry>,
+    /// Its place in the slab.
+    number: usize,
+    rows: Mutex<Rows>,
+}
 
-#[derive(Debug)]
+/// Labels and values of several agents, in arrays as a snapshot wants them.
+#[derive(Debug, Default)]
 struct Rows {
-    width: usize,
-    sessions: Box<[u64]>,
-    values: Box<[f64]>,
+    /// Who may write to each row.
+    sessions: Vec<u64>,
+    values: Vec<f64>,
+    /// Every row's labels, one after another.
+    labels: String,
+    /// Bytes of each row's labels; 0 for a vacant row, and the last is never vacant.
+    label_lens: Vec<u32>,
+}
+
+impl Rows {
+    /// Gives a row to a session.
+    fn insert(&mut self, session: u64, labels: &str, width: usize) -> usize {
+        let vacant = self.label_lens.iter().position(|len| *len == 0);
+        let row = vacant.unwrap_or(self.label_lens.len());
+        if vacant.is_none() {
+            make_room(&mut self.sessions, 1);
+            make_room(&mut self.label_lens, 1);
+            make_room(&mut self.values, width);
+            self.sessions.push(session);
+            self.label_lens.push(0);
+            self.values.resize(self.values.len() + width, 0.0);
+        }
+        self.sessions[row] = session;
+        let at = self.labels_at(row);
+        let bytes = labels.len() + CLOSE.len();
+        if self.labels.capacity() - self.labels.len() < bytes {
+            self.labels.reserve_exact(bytes.max(self.labels.len() / GROWTH));
+        }
+        self.labels.insert_str(at, CLOSE);
+        self.labels.insert_str(at, labels);
+        self.label_lens[row] = u32::try_from(bytes).unwrap_or(u32::MAX);
+        row
+    }
+
+    fn remove(&mut self, row: usize, width: usize) {
+        let at = self.labels_at(row);
+        let bytes = self.label_lens[row] as usize;
+        self.labels.replace_range(at..at + bytes, "");
+        self.label_lens[row] = 0;
+        self.sessions[row] = 0;
+        let rows = self.label_lens.iter().rposition(|len| *len > 0).map_or(0, |last| last + 1);
+        self.sessions.truncate(rows);
+        self.label_lens.truncate(rows);
+        self.values.truncate(rows * width);
+    }
+
+    fn labels_at(&self, row: usize) -> usize {
+        self.label_lens[..row].iter().map(|len| *len as usize).sum()
+    }
+
+    fn is_vacant(&self, row: usize) -> bool {
+        self.label_lens.get(row).is_none_or(|len| *len == 0)
+    }
+}
+
+/// Arrays grow by an eighth: what lies idle in them is an eighth at most, and not a half.
+const GROWTH: usize = 8;
+
+fn make_room<T>(array: &mut Vec<T>, more: usize) {
+    if array.capacity() - array.len() < more {
+        array.reserve_exact(more.max(array.len() / GROWTH));
+    }
 }
 
 /// A session's right to write to its row. Worthless, not harmful, once the row is another's.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Seat {
     page: Arc<Page>,
-    index: u32,
+    row: u32,
 }
 
 impl Seat {
     /// Writes a session's checked values into the row; `false` if the row is no longer that session's.
     #[must_use]
     pub fn store(&self, session: u64, values: &Values<'_>) -> bool {
-        let mut rows = self.page.0.lock();
-        let (index, width) = (self.index as usize, rows.width);
-        if rows.sessions[index] != session {
+        let width = self.schema().schema().width;
+        let row = self.row();
+        let mut rows = self.page.rows.lock();
+        if rows.sessions.get(row) != Some(&session) {
             return false;
         }
-        values.apply(&mut rows.values[index * width..][..width]);
+        values.apply(&mut rows.values[row * width..][..width]);
         true
+    }
+
+    /// The schema of its values.
+    pub(super) fn schema(&self) -> &Arc<SchemaEntry> {
+        &self.page.schema
+    }
+
+    /// Copies the row into `group`, unless it is vacant.
+    pub(super) fn copy_into(&self, group: &mut Group) {
+        let width = self.schema().schema().width;
+        let rows = self.page.rows.lock();
+        if !rows.is_vacant(self.row()) {
+            let at = rows.labels_at(self.row());
+            let labels = &rows.labels[at..at + rows.label_lens[self.row()] as usize];
+            group.push(labels, &rows.values[self.row() * width..][..width]);
+        }
+    }
+
+    fn row(&self) -> usize {
+        self.row as usize
     }
 }
 
@@ -53,10 +142,12 @@ impl Seat {
 pub(super) struct Slab {
     schema: Pinned,
     rows_per_page: usize,
-    pages: Vec<Arc<Page>>,
-    /// Who lives in each row; the last is never vacant.
-    residents: Vec<Option<Resident>>,
-    vacant: BTreeSet<usize>,
+    /// The last is never `None`.
+    pages: Vec<Option<Arc<Page>>>,
+    /// Places of pages that take another agent.
+    open: BTreeSet<usize>,
+    agents: usize,
+    label_bytes: usize,
 }
 
 impl Slab {
@@ -66,86 +157,97 @@ impl Slab {
             schema: Pinned::new(schema),
             rows_per_page: (PAGE_BYTES / row_bytes).max(1),
             pages: Vec::new(),
-            residents: Vec::new(),
-            vacant: BTreeSet::new(),
+            open: BTreeSet::new(),
+            agents: 0,
+            label_bytes: 0,
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.residents.is_empty()
+        self.agents == 0
     }
 
-    /// Gives the resident a row with these checked values: the row's number and the right to write to it.
-    pub(super) fn insert(
-        &mut self,
-        resident: Resident,
-        session: u64,
-        values: &Values<'_>,
-    ) -> (usize, Seat) {
-        let row = self.vacant.pop_first().unwrap_or(self.residents.len());
-        if row == self.residents.len() {
-            self.residents.push(Some(resident));
-        } else {
-            self.residents[row] = Some(resident);
+    /// Gives a session a row with these labels and checked values.
+    pub(super) fn insert(&mut self, session: u64, labels: &str, values: &Values<'_>) -> Seat {
+        let number = self.open.first().copied().unwrap_or(self.pages.len());
+        if number == self.pages.len() {
+            self.pages.push(None);
+            self.open.insert(number);
         }
-        let width = self.schema().schema().width;
-        let (page, index) = (row / self.rows_per_page, row % self.rows_per_page);
-        if page == self.pages.len() {
-            self.pages.push(Arc::new(Page(Mutex::new(Rows {
-                width,
-                sessions: vec![0; self.rows_per_page].into(),
-                values: vec![0.0; self.rows_per_page * width].into(),
-            }))));
+        let schema = self.schema.entry();
+        let page = self.pages[number].get_or_insert_with(|| {
+            Arc::new(Page { schema: Arc::clone(schema), number, rows: Mutex::default() })
+        });
+        let mut rows = page.rows.lock();
+        let row = rows.insert(session, labels, schema.schema().width);
+        self.agents += 1;
+        self.label_bytes += rows.label_lens[row] as usize;
+        let full = rows.label_lens.len() == self.rows_per_page && !rows.label_lens.contains(&0);
+        if full || rows.labels.len() >= PAGE_LABEL_BYTES {
+            self.open.remove(&number);
         }
-        self.pages[page].0.lock().sessions[index] = session;
-        let index = u32::try_from(index).unwrap_or(0); // A page has few rows.
-        let seat = Seat { page: Arc::clone(&self.pages[page]), index };
+        drop(rows);
+        let row = u32::try_from(row).unwrap_or(0); // A page has few rows.
+        let seat = Seat { page: Arc::clone(page), row };
         let stored = seat.store(session, values);
         debug_assert!(stored, "the row was just given to this session");
-        (row, seat)
+        seat
     }
 
-    pub(super) fn remove(&mut self, row: usize) {
-        self.residents[row] = None;
-        self.vacant.insert(row);
-        self.pages[row / self.rows_per_page].0.lock().sessions[row % self.rows_per_page] = 0;
-        while self.residents.last().is_some_and(Option::is_none) {
-            self.residents.pop();
-            self.vacant.remove(&self.residents.len());
+    /// Takes a row of this slab back.
+    pub(super) fn remove(&mut self, seat: &Seat) {
+        let number = seat.page.number;
+        let mut rows = seat.page.rows.lock();
+        self.agents -= 1;
+        self.label_bytes -= rows.label_lens[seat.row()] as usize;
+        rows.remove(seat.row(), self.schema.entry().schema().width);
+        if rows.labels.len() < PAGE_LABEL_BYTES {
+            self.open.insert(number);
         }
-        self.pages.truncate(self.residents.len().div_ceil(self.rows_per_page));
+        if rows.label_lens.is_empty() {
+            self.pages[number] = None;
+        }
+        while self.pages.pop_if(|last| last.is_none()).is_some() {
+            self.open.remove(&self.pages.len());
+        }
     }
 
-    /// Copies the rows of all residents that are wanted into `group`.
-    pub(super) fn copy_into(&self, group: &mut Group, wanted: impl Fn(&Resident) -> bool) {
-        let width = self.schema().schema().width;
-        for (page, residents) in self.pages.iter().zip(self.residents.chunks(self.rows_per_page)) {
-            let start = group.values.len();
-            group.values.extend_from_slice(&page.0.lock().values[..residents.len() * width]);
-            let mut kept = start;
-            for (index, resident) in residents.iter().enumerate() {
-                let Some(resident) = resident.as_ref().filter(|one| wanted(one)) else { continue };
-                group.push_labels(&resident.labels);
-                let row = start + index * width;
-                group.values.copy_within(row..row + width, kept);
-                kept += width;
+    /// How many agents it has and how many bytes of labels.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.agents, self.label_bytes)
+    }
+
+    /// Copies every agent's row into `group`.
+    pub(super) fn copy_into(&self, group: &mut Group) {
+        for page in self.pages.iter().flatten() {
+            let rows = page.rows.lock();
+            group.push_all(&rows.labels, &rows.label_lens, &rows.values);
+        }
+    }
+
+    /// Copies the rows of the agents of this part into `group`.
+    pub(super) fn copy_part_into(&self, part: PageShard, group: &mut Group) {
+        self.each_row(|labels, values| {
+            if part.has(agent_of(labels)) {
+                group.push(labels, values);
             }
-            group.values.truncate(kept);
-        }
+        });
     }
 
-    /// Copies one row into `group`.
-    pub(super) fn copy_row_into(&self, row: usize, group: &mut Group) {
-        let Some(Some(resident)) = self.residents.get(row) else { return };
+    /// Shows every agent's labels, with what closes them, and values.
+    pub(super) fn each_row(&self, mut see: impl FnMut(&str, &[f64])) {
         let width = self.schema().schema().width;
-        let (page, index) = (row / self.rows_per_page, row % self.rows_per_page);
-        group.push_labels(&resident.labels);
-        group.values.extend_from_slice(&self.pages[page].0.lock().values[index * width..][..width]);
-    }
-
-    /// Who lives there.
-    pub(super) fn residents(&self) -> impl Iterator<Item = &Resident> {
-        self.residents.iter().flatten()
+        for page in self.pages.iter().flatten() {
+            let rows = page.rows.lock();
+            let mut labels = rows.labels.as_str();
+            for (row, len) in rows.label_lens.iter().enumerate() {
+                let (own, rest) = labels.split_at(*len as usize);
+                labels = rest;
+                if *len > 0 {
+                    see(own, &rows.values[row * width..][..width]);
+                }
+            }
+        }
     }
 
     pub(super) fn schema(&self) -> &Arc<SchemaEntry> {
@@ -155,6 +257,7 @@ impl Slab {
     /// Rows, vacant ones included, and pages.
     #[cfg(test)]
     pub(super) fn footprint(&self) -> (usize, usize) {
-        (self.residents.len(), self.pages.len())
+        let pages = || self.pages.iter().flatten();
+        (pages().map(|page| page.rows.lock().label_lens.len()).sum(), pages().count())
     }
 }
