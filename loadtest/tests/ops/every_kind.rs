@@ -51,7 +51,13 @@ pub(crate) fn report_to(collector: &str) -> TcpStream {
 
 /// The same under another id.
 pub(crate) fn report_as(id: &str, collector: &str) -> TcpStream {
-    let mut client = Client::new(Arc::new(profile(id)));
+    let values: Vec<f64> = SERIES.iter().flat_map(|(.., values)| values.iter().copied()).collect();
+    report_once(profile(id), &values, collector)
+}
+
+/// Connects as this agent and reports once; it is shown while the connection is held.
+pub(crate) fn report_once(profile: Profile, values: &[f64], collector: &str) -> TcpStream {
+    let mut client = Client::new(Arc::new(profile));
     let mut stream = TcpStream::connect(collector).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let mut out = Vec::new();
@@ -68,8 +74,7 @@ pub(crate) fn report_as(id: &str, collector: &str) -> TcpStream {
             break;
         }
     }
-    let values: Vec<f64> = SERIES.iter().flat_map(|(.., values)| values.iter().copied()).collect();
-    client.report(&values, 1_700_000_000_000, &mut out).unwrap();
+    client.report(values, 1_700_000_000_000, &mut out).unwrap();
     stream.write_all(&out).unwrap();
     stream
 }
