@@ -3,7 +3,6 @@
 //! There is no socket here, no clock and no thread, so that the real agent, the load test's thousands and
 //! the tests all drive the same code. Between frames a client holds its last values and nothing else.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use fleetgauge_proto::limits::{MAX_FROM_COLLECTOR_BYTES, MAX_INTERVAL_MS, MIN_INTERVAL_MS};
@@ -32,24 +31,25 @@ const REPORT_OVERHEAD_BYTES: usize = 64;
 ///   In Greeted and Welcomed a Ping is answered by its Pong. In Welcomed reports are sent, after a Drain
 ///   as well. Whatever else comes is a violation and leads to Over.
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum State {
+    #[default]
     Idle,
     Greeted,
     Welcomed,
     Over,
 }
 
-/// One agent's protocol state.
-#[derive(Debug)]
+/// One agent's protocol state. What the agent says of itself is given with each call, the same in all of
+/// them: it is read seldom, and who simulates thousands of agents need not keep it for each.
+#[derive(Debug, Default)]
 pub struct Client {
-    profile: Arc<Profile>,
     state: State,
     frames: FrameBuffer,
     /// Of the last Report of the process: numbers rise over all its connections.
     sequence: u64,
     /// The values of the last Report of this connection; empty before the first.
-    reported: Vec<f64>,
+    reported: Box<[f64]>,
 }
 
 /// What the collector wants the driver to know.
@@ -134,22 +134,10 @@ impl ClientError {
 }
 
 impl Client {
-    /// An agent that has no connection yet.
+    /// The number of the last Report; 0 before the first.
     #[must_use]
-    pub fn new(profile: Arc<Profile>) -> Self {
-        Self {
-            profile,
-            state: State::Idle,
-            frames: FrameBuffer::default(),
-            sequence: 0,
-            reported: Vec::new(),
-        }
-    }
-
-    /// What the agent says of itself.
-    #[must_use]
-    pub const fn profile(&self) -> &Arc<Profile> {
-        &self.profile
+    pub const fn sequence(&self) -> u64 {
+        self.sequence
     }
 
     /// Whether reports can be sent now.
@@ -159,11 +147,11 @@ impl Client {
     }
 
     /// A connection has been made: appends Hello to `out` and forgets the connection before.
-    pub fn start(&mut self, out: &mut Vec<u8>) {
+    pub fn start(&mut self, profile: &Profile, out: &mut Vec<u8>) {
         self.frames = FrameBuffer::default();
-        self.reported.clear();
+        self.reported = Box::default();
         self.state = State::Greeted;
-        put(&self.profile.hello(), out);
+        put(&profile.hello(), out);
     }
 
     /// Takes bytes that came from the collector, appends to `out` what they call for, and returns at the
@@ -173,6 +161,7 @@ impl Client {
     /// The connection is to be closed; nothing more can be read from it.
     pub fn received(
         &mut self,
+        profile: &Profile,
         input: &mut &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Option<Event>, ClientError> {
@@ -182,7 +171,7 @@ impl Client {
             let accept = Accept { version: VERSION, max_payload_bytes: MAX_FROM_COLLECTOR_BYTES };
             let mut rest = *input;
             let step = match frames.next(&mut rest, accept) {
-                Ok(Some(frame)) => self.frame(frame, out).map(Some),
+                Ok(Some(frame)) => self.frame(profile, frame, out).map(Some),
                 Ok(None) => Ok(None),
                 Err(violation) => Err(violation.into()),
             };
@@ -209,6 +198,7 @@ impl Client {
     /// [`ClientError::NoSession`], [`ClientError::WrongWidth`]; nothing is appended then.
     pub fn report(
         &mut self,
+        profile: &Profile,
         values: &[f64],
         unix_ms: u64,
         out: &mut Vec<u8>,
@@ -216,7 +206,7 @@ impl Client {
         if self.state != State::Welcomed {
             return Err(ClientError::NoSession);
         }
-        let expected = self.profile.schema.width();
+        let expected = profile.schema.width();
         if values.len() != expected {
             return Err(ClientError::WrongWidth { given: values.len(), expected });
         }
@@ -235,8 +225,11 @@ impl Client {
         };
         let sequence = self.sequence;
         put(&Message::Report(Report { stream: 0, sequence, unix_ms, values: report }), out);
-        self.reported.clear();
-        self.reported.extend_from_slice(values);
+        if first {
+            self.reported = values.into();
+        } else {
+            self.reported.copy_from_slice(values);
+        }
         Ok(sequence)
     }
 
@@ -255,7 +248,12 @@ impl Client {
         self.state = State::Over;
     }
 
-    fn frame(&mut self, frame: Frame<'_>, out: &mut Vec<u8>) -> Result<Option<Event>, ClientError> {
+    fn frame(
+        &mut self,
+        profile: &Profile,
+        frame: Frame<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Event>, ClientError> {
         let message = Message::decode(frame)?;
         let kind = message.kind();
         match (self.state, message) {
@@ -268,7 +266,9 @@ impl Client {
                 self.state = State::Over;
                 Ok(Some(rejected(&reject)))
             }
-            (State::Greeted, Message::Welcome(welcome)) => self.welcome(&welcome, out).map(Some),
+            (State::Greeted, Message::Welcome(welcome)) => {
+                self.welcome(profile, &welcome, out).map(Some)
+            }
             (State::Welcomed, Message::Pong(Pong { token })) => Ok(Some(Event::Pong { token })),
             (State::Welcomed, Message::Drain(Drain { delay_ms, target })) => {
                 let delay = Duration::from_millis(u64::from(delay_ms));
@@ -281,7 +281,12 @@ impl Client {
         }
     }
 
-    fn welcome(&mut self, welcome: &Welcome<'_>, out: &mut Vec<u8>) -> Result<Event, ClientError> {
+    fn welcome(
+        &mut self,
+        profile: &Profile,
+        welcome: &Welcome<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Event, ClientError> {
         if welcome.version != VERSION {
             return Err(ClientError::NotOffered("another protocol version"));
         }
@@ -291,10 +296,10 @@ impl Client {
         if !(MIN_INTERVAL_MS..=MAX_INTERVAL_MS).contains(&welcome.interval_ms) {
             return Err(ClientError::NotOffered("an interval outside 1 s to 5 min"));
         }
-        self.check_limits(welcome)?;
+        check_limits(profile, welcome)?;
         self.state = State::Welcomed;
         if !welcome.schema_known {
-            out.extend_from_slice(self.profile.schema.frame());
+            out.extend_from_slice(profile.schema.frame());
         }
         Ok(Event::Welcomed {
             session_id: welcome.session_id,
@@ -302,28 +307,24 @@ impl Client {
             schema_known: welcome.schema_known,
         })
     }
+}
 
-    /// Sees now what the collector would refuse later; the rest of its limits it checks itself.
-    fn check_limits(&self, welcome: &Welcome<'_>) -> Result<(), ClientError> {
-        let schema = &self.profile.schema;
-        let report = size_of::<f64>() * schema.width() + REPORT_OVERHEAD_BYTES;
-        let limits = welcome.limits;
-        for (what, needed, allowed) in [
-            ("the schema's frame, in bytes,", schema.frame().len(), limits.max_payload_bytes),
-            ("a report's frame, in bytes,", report, limits.max_payload_bytes),
-            ("the number of values", schema.width(), limits.max_values),
-            (
-                "the size of the labels, in bytes,",
-                self.profile.labels.bytes(),
-                limits.max_label_bytes,
-            ),
-        ] {
-            if needed > allowed as usize {
-                return Err(ClientError::OverLimit { what, needed, allowed });
-            }
+/// Sees now what the collector would refuse later; the rest of its limits it checks itself.
+fn check_limits(profile: &Profile, welcome: &Welcome<'_>) -> Result<(), ClientError> {
+    let schema = &profile.schema;
+    let report = size_of::<f64>() * schema.width() + REPORT_OVERHEAD_BYTES;
+    let limits = welcome.limits;
+    for (what, needed, allowed) in [
+        ("the schema's frame, in bytes,", schema.frame().len(), limits.max_payload_bytes),
+        ("a report's frame, in bytes,", report, limits.max_payload_bytes),
+        ("the number of values", schema.width(), limits.max_values),
+        ("the size of the labels, in bytes,", profile.labels.bytes(), limits.max_label_bytes),
+    ] {
+        if needed > allowed as usize {
+            return Err(ClientError::OverLimit { what, needed, allowed });
         }
-        Ok(())
     }
+    Ok(())
 }
 
 fn rejected(reject: &Reject<'_>) -> Event {

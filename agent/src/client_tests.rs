@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use fleetgauge_proto::message::{Label, Pong};
 use fleetgauge_proto::report::ABSENT;
 use fleetgauge_proto::{AgentId, Limits, StaticLabels};
@@ -9,15 +11,15 @@ use crate::profile::EncodedSchema;
 
 const VALUES: [f64; 6] = [0.25, 0.5, 0.75, 8.0, 4.0, 4.0];
 
-fn client() -> Client {
-    Client::new(Arc::new(Profile {
+fn profile() -> Profile {
+    Profile {
         id: AgentId::try_new("web-1").unwrap(),
         nonces: Nonces { host: [1; 16], process: [2; 16] },
         labels: StaticLabels::try_new(&[Label { name: "dc", value: "fra" }]).unwrap(),
         interval: Duration::from_secs(15),
         agent_version: "1.2.3",
         schema: Arc::new(EncodedSchema::of(MetricSet::Basic).unwrap()),
-    }))
+    }
 }
 
 fn welcome() -> Welcome<'static> {
@@ -44,14 +46,14 @@ fn give(
     message: &Message<'_>,
 ) -> Result<(Option<Event>, Vec<u8>), ClientError> {
     let mut out = Vec::new();
-    let event = client.received(&mut &*bytes(message), &mut out)?;
+    let event = client.received(&profile(), &mut &*bytes(message), &mut out)?;
     Ok((event, out))
 }
 
 /// A client in its session, all it has sent so far consumed.
 fn welcomed() -> Client {
-    let mut client = client();
-    client.start(&mut Vec::new());
+    let mut client = Client::default();
+    client.start(&profile(), &mut Vec::new());
     give(&mut client, &Message::Welcome(welcome())).unwrap();
     client
 }
@@ -70,10 +72,10 @@ fn each(mut sent: &[u8], mut see: impl FnMut(Message<'_>)) {
 
 #[test]
 fn hello_says_who_it_is() {
-    let mut client = client();
+    let mut client = Client::default();
     let mut out = Vec::new();
-    client.start(&mut out);
-    let schema = client.profile().schema.fingerprint();
+    client.start(&profile(), &mut out);
+    let schema = profile().schema.fingerprint();
     each(&out, |message| {
         let Message::Hello(hello) = message else { panic!("{message:?}") };
         assert_eq!((hello.min_version, hello.max_version, hello.capabilities), (1, 1, 0));
@@ -87,19 +89,19 @@ fn hello_says_who_it_is() {
 
 #[test]
 fn an_unknown_schema_follows_welcome() {
-    let mut client = client();
-    client.start(&mut Vec::new());
+    let mut client = Client::default();
+    client.start(&profile(), &mut Vec::new());
     let (event, out) = give(&mut client, &Message::Welcome(welcome())).unwrap();
     let interval = Duration::from_secs(5);
     assert_eq!(event, Some(Event::Welcomed { session_id: 7, interval, schema_known: false }));
-    assert_eq!(out, client.profile().schema.frame());
+    assert_eq!(out, profile().schema.frame());
     assert!(client.is_welcomed());
 }
 
 #[test]
 fn a_known_schema_is_not_sent() {
-    let mut client = client();
-    client.start(&mut Vec::new());
+    let mut client = Client::default();
+    client.start(&profile(), &mut Vec::new());
     let known = Welcome { schema_known: true, ..welcome() };
     let (_, out) = give(&mut client, &Message::Welcome(known)).unwrap();
     assert_eq!(out, []);
@@ -115,11 +117,11 @@ fn bytes_may_come_one_by_one_or_all_together() {
     ]
     .concat();
     let run = |chunk: usize| {
-        let mut client = client();
-        client.start(&mut Vec::new());
+        let mut client = Client::default();
+        client.start(&profile(), &mut Vec::new());
         let (mut events, mut out) = (Vec::new(), Vec::new());
         for mut input in stream.chunks(chunk) {
-            while let Some(event) = client.received(&mut input, &mut out).unwrap() {
+            while let Some(event) = client.received(&profile(), &mut input, &mut out).unwrap() {
                 events.push(event);
             }
             assert!(input.is_empty());
@@ -140,7 +142,7 @@ fn the_first_report_is_full_and_the_next_carries_what_changed() {
     let mut row = [0.0; 6];
     let mut send = |client: &mut Client, values: &[f64]| {
         let (mut out, mut full) = (Vec::new(), false);
-        let sequence = client.report(values, 1_000, &mut out).unwrap();
+        let sequence = client.report(&profile(), values, 1_000, &mut out).unwrap();
         each(&out, |message| {
             let Message::Report(report) = message else { panic!("{message:?}") };
             assert_eq!((report.sequence, report.unix_ms), (sequence, 1_000));
@@ -168,11 +170,11 @@ fn the_first_report_is_full_and_the_next_carries_what_changed() {
 #[test]
 fn sequence_numbers_rise_over_connections_and_the_first_report_is_full_again() {
     let mut client = welcomed();
-    let first = client.report(&VALUES, 0, &mut Vec::new()).unwrap();
-    client.start(&mut Vec::new());
+    let first = client.report(&profile(), &VALUES, 0, &mut Vec::new()).unwrap();
+    client.start(&profile(), &mut Vec::new());
     give(&mut client, &Message::Welcome(welcome())).unwrap();
     let mut out = Vec::new();
-    assert!(client.report(&VALUES, 0, &mut out).unwrap() > first);
+    assert!(client.report(&profile(), &VALUES, 0, &mut out).unwrap() > first);
     each(&out, |message| {
         let Message::Report(report) = message else { panic!("{message:?}") };
         assert!(matches!(report.values, Values::All(_)));
@@ -181,23 +183,23 @@ fn sequence_numbers_rise_over_connections_and_the_first_report_is_full_again() {
 
 #[test]
 fn nothing_is_reported_outside_a_session() {
-    let mut client = client();
+    let mut client = Client::default();
     let mut out = Vec::new();
-    assert_eq!(client.report(&VALUES, 0, &mut out), Err(ClientError::NoSession));
-    client.start(&mut Vec::new());
-    assert_eq!(client.report(&VALUES, 0, &mut out), Err(ClientError::NoSession));
+    assert_eq!(client.report(&profile(), &VALUES, 0, &mut out), Err(ClientError::NoSession));
+    client.start(&profile(), &mut Vec::new());
+    assert_eq!(client.report(&profile(), &VALUES, 0, &mut out), Err(ClientError::NoSession));
     client.bye(ByeReason::Stopping, &mut out);
     assert_eq!(out, []);
     let mut client = welcomed();
     client.bye(ByeReason::Stopping, &mut out);
     each(&out, |message| assert!(matches!(message, Message::Bye(Bye { stream: 0, reason: 0 }))));
-    assert_eq!(client.report(&VALUES, 0, &mut out), Err(ClientError::NoSession));
+    assert_eq!(client.report(&profile(), &VALUES, 0, &mut out), Err(ClientError::NoSession));
 }
 
 #[test]
 fn a_wrong_number_of_values_is_not_sent() {
     let mut out = Vec::new();
-    let error = welcomed().report(&VALUES[..5], 0, &mut out).unwrap_err();
+    let error = welcomed().report(&profile(), &VALUES[..5], 0, &mut out).unwrap_err();
     assert_eq!(error, ClientError::WrongWidth { given: 5, expected: 6 });
     assert_eq!(out, []);
 }
@@ -205,18 +207,18 @@ fn a_wrong_number_of_values_is_not_sent() {
 #[test]
 fn a_reject_is_the_last_word() {
     for mut client in [welcomed(), {
-        let mut client = client();
-        client.start(&mut Vec::new());
+        let mut client = Client::default();
+        client.start(&profile(), &mut Vec::new());
         client
     }] {
         let reject = Reject { stream: 0, code: 70, text: "taken", retry_after_ms: Some(30_000) };
         let mut input = bytes(&Message::Reject(reject));
         input.extend_from_slice(b"garbage");
         let mut input = &*input;
-        let event = client.received(&mut input, &mut Vec::new()).unwrap();
+        let event = client.received(&profile(), &mut input, &mut Vec::new()).unwrap();
         let retry_after = Some(Duration::from_secs(30));
         assert_eq!(event, Some(Event::Rejected { code: 70, text: "taken".into(), retry_after }));
-        assert_eq!(client.received(&mut input, &mut Vec::new()), Ok(None));
+        assert_eq!(client.received(&profile(), &mut input, &mut Vec::new()), Ok(None));
         assert!(input.is_empty() && !client.is_welcomed());
     }
     assert_eq!((code_reason(70), code_reason(9_999)), ("id_conflict", "unknown"));
@@ -228,27 +230,29 @@ fn a_hostile_collector_is_left() {
     assert_eq!(foul(Message::Welcome(welcome())), "unexpected_frame");
     assert_eq!(foul(Message::Bye(Bye { stream: 0, reason: 0 })), "unexpected_frame");
 
-    let mut early = client();
-    early.start(&mut Vec::new());
+    let mut early = Client::default();
+    early.start(&profile(), &mut Vec::new());
     let drain = Message::Drain(Drain { delay_ms: 0, target: None });
     assert_eq!(give(&mut early, &drain).unwrap_err().reason(), "unexpected_frame");
     assert_eq!(give(&mut early, &drain), Ok((None, Vec::new())), "nothing is read after that");
 
     let mut http = welcomed();
-    let error = http.received(&mut &b"HTTP/1.1 400 Bad Request"[..], &mut Vec::new()).unwrap_err();
+    let error = http
+        .received(&profile(), &mut &b"HTTP/1.1 400 Bad Request"[..], &mut Vec::new())
+        .unwrap_err();
     assert_eq!(error.reason(), "bad_magic");
 
     let huge = [b"FG".as_slice(), &[1, 2, 0xff, 0xff, 0xff, 0]].concat();
     let mut bounded = welcomed();
-    let error = bounded.received(&mut &*huge, &mut Vec::new()).unwrap_err();
+    let error = bounded.received(&profile(), &mut &*huge, &mut Vec::new()).unwrap_err();
     assert_eq!(error.reason(), "frame_too_large");
 }
 
 #[test]
 fn a_welcome_that_was_not_offered_is_refused() {
     let answer = |welcome: Welcome<'_>| {
-        let mut client = client();
-        client.start(&mut Vec::new());
+        let mut client = Client::default();
+        client.start(&profile(), &mut Vec::new());
         give(&mut client, &Message::Welcome(welcome)).map(|_| ()).map_err(|error| error.reason())
     };
     assert_eq!(answer(welcome()), Ok(()));

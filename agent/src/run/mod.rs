@@ -72,7 +72,8 @@ pub async fn run(agent: Agent, shutdown: impl Future<Output = ()>) {
     let (wanted, interval) = watch::channel(agent.profile.interval);
     let sampling = sampling::sample_on_schedule(&agent.profile.id, agent.metrics, interval, newest);
     let reporting = Reporter {
-        client: Client::new(agent.profile.clone()),
+        profile: agent.profile.clone(),
+        client: Client::default(),
         collector: agent.collector,
         redirect: None,
         backoff: Backoff::new(fastrand::Rng::with_seed(identity::random_seed())),
@@ -88,6 +89,7 @@ pub async fn run(agent: Agent, shutdown: impl Future<Output = ()>) {
 
 /// Keeps the connection.
 struct Reporter {
+    profile: Arc<Profile>,
     client: Client,
     collector: Endpoint,
     /// Where a Drain has sent us: tried once, then it is the configured collector's turn again.
@@ -111,7 +113,7 @@ impl Reporter {
             let wait = match connected {
                 Err(error) => self.failed(&to, &error),
                 Ok(stream) => {
-                    let mut session = Session::new(stream, &mut self.client, &to);
+                    let mut session = Session::new(stream, &self.profile, &mut self.client, &to);
                     let ended =
                         session.run(&mut self.samples, &self.wanted, shutdown.as_mut()).await;
                     let lasted = session.lasted();

@@ -15,6 +15,7 @@ use super::quiet::{Quiet, Silence};
 use super::sampling::Sample;
 use crate::client::{Client, ClientError, Event};
 use crate::config::Endpoint;
+use crate::profile::Profile;
 
 /// How long a collector may take to answer Hello.
 const WELCOME_WITHIN: Duration = Duration::from_secs(10);
@@ -65,6 +66,7 @@ pub(super) enum Lost {
 /// One connection, from Hello to its end.
 pub(super) struct Session<'a> {
     stream: TcpStream,
+    profile: &'a Profile,
     client: &'a mut Client,
     to: &'a Endpoint,
     begun: Instant,
@@ -80,10 +82,16 @@ struct Draining {
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(stream: TcpStream, client: &'a mut Client, to: &'a Endpoint) -> Self {
+    pub(super) fn new(
+        stream: TcpStream,
+        profile: &'a Profile,
+        client: &'a mut Client,
+        to: &'a Endpoint,
+    ) -> Self {
         let begun = Instant::now();
         let quiet = Quiet::new(begun);
-        Self { stream, client, to, begun, welcomed: None, drain: None, quiet, out: Vec::new() }
+        let (welcomed, drain, out) = (None, None, Vec::new());
+        Self { stream, profile, client, to, begun, welcomed, drain, quiet, out }
     }
 
     /// How long it is since Welcome; `None` if none came.
@@ -111,7 +119,7 @@ impl<'a> Session<'a> {
         wanted: &watch::Sender<Duration>,
         mut shutdown: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<Ended, Lost> {
-        self.client.start(&mut self.out);
+        self.client.start(self.profile, &mut self.out);
         self.flush().await?;
         let mut buffer = [0; READ_BYTES];
         loop {
@@ -154,7 +162,7 @@ impl<'a> Session<'a> {
         wanted: &watch::Sender<Duration>,
     ) -> Result<Option<Ended>, Lost> {
         self.quiet = Quiet::new(Instant::now());
-        while let Some(event) = self.client.received(&mut bytes, &mut self.out)? {
+        while let Some(event) = self.client.received(self.profile, &mut bytes, &mut self.out)? {
             match event {
                 Event::Welcomed { session_id, interval, schema_known } => {
                     info!(collector = %self.to, session_id, ?interval, schema_known, "connected");
@@ -181,7 +189,8 @@ impl<'a> Session<'a> {
     fn report(&mut self, samples: &mut watch::Receiver<Option<Sample>>) -> Result<(), Lost> {
         let newest = samples.borrow_and_update();
         if let Some(sample) = &*newest {
-            let sequence = self.client.report(&sample.values, sample.unix_ms, &mut self.out)?;
+            let (values, out) = (&sample.values, &mut self.out);
+            let sequence = self.client.report(self.profile, values, sample.unix_ms, out)?;
             debug!(sequence, values = ?sample.values, "report");
         }
         Ok(())
