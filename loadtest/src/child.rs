@@ -1,22 +1,27 @@
-//! Children of this program: a collector and an agent of their own process, so that what they use can be told
-//! apart and so that they can be killed. They end with their parent: their standard input does.
+//! Children of this program: collectors, workers and an agent, in processes of their own, so that what they use
+//! can be told apart and so that they can be killed. They end with their parent: their standard input does.
 
+use std::collections::VecDeque;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child as Process, Command};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child as Process, ChildStderr, ChildStdin, ChildStdout, Command as Program};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::cli::AgentArgs;
+use crate::orders::{Command, Event, Order};
 
-/// How long a child may take to say that it is there.
-const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a child may take to say that it is there: a machine may be starting many.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a child may take to end: a collector gives its agents five seconds and itself four.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+/// Lines kept of what a worker last said on standard error.
+const LAST_WORDS: usize = 5;
 
 /// A collector in a process of its own.
 pub struct Collector {
@@ -28,12 +33,24 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Starts one, on free ports.
+    /// Starts so many, on free ports.
     ///
     /// # Errors
-    /// It did not start, or did not say where it is.
-    pub async fn start() -> anyhow::Result<Self> {
-        let mut process = command("collector")?.stdout(Stdio::piped()).spawn()?;
+    /// One did not start, or did not say where it is.
+    pub async fn start(collectors: usize) -> anyhow::Result<Vec<Self>> {
+        let starting: Result<Vec<_>, _> = (0..collectors).map(|_| Self::spawn(&[])).collect();
+        let mut started = Vec::with_capacity(collectors);
+        for process in starting? {
+            started.push(Self::await_addresses(process).await?);
+        }
+        Ok(started)
+    }
+
+    fn spawn(flags: &[String]) -> anyhow::Result<Process> {
+        Ok(program("collector")?.args(flags).stdout(Stdio::piped()).spawn()?)
+    }
+
+    async fn await_addresses(mut process: Process) -> anyhow::Result<Self> {
         let said = process.stdout.take().context("a child without standard output")?;
         let mut line = String::new();
         timeout(START_TIMEOUT, BufReader::new(said).read_line(&mut line))
@@ -52,12 +69,36 @@ impl Collector {
         self.process.id()
     }
 
+    /// Kills it, so that it says goodbye to nobody.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        Ok(self.process.kill().await?)
+    }
+
+    /// Starts it again after it has ended, where it was.
+    ///
+    /// # Errors
+    /// It did not start, or did not say where it is.
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        let (agents, http) = (self.agents.to_string(), self.http.to_string());
+        let flags = ["--listen".to_owned(), agents, "--http".to_owned(), http];
+        *self = Self::await_addresses(Self::spawn(&flags)?).await?;
+        Ok(())
+    }
+
+    /// Tells it to stop.
+    pub fn ask_to_stop(&mut self) {
+        drop(self.process.stdin.take());
+    }
+
     /// Tells it to stop and waits for that.
     ///
     /// # Errors
     /// How it ended, if not well.
     pub async fn stop(mut self) -> Result<(), String> {
-        drop(self.process.stdin.take());
+        self.ask_to_stop();
         match timeout(STOP_TIMEOUT, self.process.wait()).await {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => Err(format!("ended with {status}")),
@@ -67,12 +108,110 @@ impl Collector {
     }
 }
 
+/// What comes from a worker.
+#[derive(Debug)]
+pub enum Heard {
+    /// It speaks.
+    Said(Box<Event>),
+    /// It is no more, and these were its last words.
+    Ended(String),
+}
+
+/// A worker in a process of its own.
+pub struct Worker {
+    process: Process,
+    input: ChildStdin,
+}
+
+impl Worker {
+    /// Starts one with its order. What it says goes to `heard`, under this number.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn start(
+        order: &Order,
+        number: usize,
+        heard: mpsc::Sender<(usize, Heard)>,
+    ) -> anyhow::Result<Self> {
+        let mut program = program("worker")?;
+        let mut process = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let input = process.stdin.take().context("a child without standard input")?;
+        let output = process.stdout.take().context("a child without standard output")?;
+        let errors = process.stderr.take().context("a child without standard error")?;
+        tokio::spawn(listen(output, errors, number, heard));
+        let mut worker = Self { process, input };
+        worker.write(&serde_json::to_string(order)?).await?;
+        Ok(worker)
+    }
+
+    /// Gives it a command. Nothing if it has ended, which is heard of.
+    pub async fn tell(&mut self, command: &Command) {
+        let line = serde_json::to_string(command).unwrap_or_default();
+        // The pipe of a worker that is gone is closed.
+        let _ = self.write(&line).await;
+    }
+
+    async fn write(&mut self, line: &str) -> anyhow::Result<()> {
+        self.input.write_all(line.as_bytes()).await?;
+        self.input.write_all(b"\n").await?;
+        Ok(self.input.flush().await?)
+    }
+
+    /// Its process id; `None` if it has ended.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    /// Kills it: its agents' sockets are closed by the system.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        Ok(self.process.kill().await?)
+    }
+}
+
+/// Hears a worker until it has ended.
+async fn listen(
+    output: ChildStdout,
+    errors: ChildStderr,
+    number: usize,
+    heard: mpsc::Sender<(usize, Heard)>,
+) {
+    let last_words = tokio::spawn(last_lines(errors));
+    let mut lines = BufReader::new(output).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let said = match serde_json::from_str(&line) {
+            Ok(event) => Heard::Said(Box::new(event)),
+            Err(error) => Heard::Ended(format!("it said {line:?}: {error}")),
+        };
+        if heard.send((number, said)).await.is_err() {
+            return;
+        }
+    }
+    let last_words = last_words.await.unwrap_or_default();
+    let _ = heard.send((number, Heard::Ended(last_words))).await;
+}
+
+async fn last_lines(errors: ChildStderr) -> String {
+    let mut last = VecDeque::new();
+    let mut lines = BufReader::new(errors).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if last.len() == LAST_WORDS {
+            last.pop_front();
+        }
+        last.push_back(line);
+    }
+    Vec::from(last).join("\n")
+}
+
 /// Starts this host's agent.
 ///
 /// # Errors
 /// The system's.
 pub fn start_agent(args: &AgentArgs) -> anyhow::Result<Process> {
-    let mut command = command("agent")?;
+    let mut command = program("agent")?;
     command.arg("--collector").arg(args.collector.to_string());
     if args.classic {
         command.arg("--classic");
@@ -81,8 +220,8 @@ pub fn start_agent(args: &AgentArgs) -> anyhow::Result<Process> {
 }
 
 /// This program again, as something else.
-fn command(what: &str) -> anyhow::Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
+fn program(what: &str) -> anyhow::Result<Program> {
+    let mut command = Program::new(std::env::current_exe()?);
     command.arg(what).stdin(Stdio::piped()).kill_on_drop(true);
     // Ctrl-C is for the parent: it ends its children when it is done with them.
     #[cfg(unix)]

@@ -9,6 +9,13 @@ use clap::{Args, Parser, Subcommand};
 use crate::quantity;
 use crate::value::MAX_AGENTS;
 
+/// Agents connected in a second where nothing else is asked for, at least,
+const SLOW_RAMP: f64 = 2_000.0;
+/// and the time in which all are.
+const LONG_RAMP: Duration = Duration::from_secs(60);
+/// Most collectors of a run: each takes two processes.
+const MAX_COLLECTORS: usize = 1_000;
+
 /// Simulates fleets of agents and judges what the collector shows.
 #[derive(Debug, Parser)]
 #[command(name = "fleetgauge-loadtest", version)]
@@ -21,13 +28,18 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Load a collector with simulated agents and judge its pages: exit 0 only if every check held
+    /// Load collectors with simulated agents and judge their pages: exit 0 only if every check held
     Run(RunArgs),
+    /// The same while agents leave, half by Bye, half by RST, and come back within 3 s
+    Churn(ChurnArgs),
     /// A collector, this host's agent and simulated ones, until Ctrl-C
     Demo(DemoArgs),
     /// The collector of a run: addresses to standard output, until standard input ends
     #[command(hide = true)]
-    Collector,
+    Collector(CollectorArgs),
+    /// A part of a run's agents: an order and commands from standard input, events to standard output
+    #[command(hide = true)]
+    Worker,
     /// This host's agent in a demo, until standard input ends
     #[command(hide = true)]
     Agent(AgentArgs),
@@ -36,30 +48,58 @@ pub enum Command {
 /// Settings of a run.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
+    /// The fleet.
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+}
+
+/// Settings of a run with churn.
+#[derive(Debug, Clone, Args)]
+pub struct ChurnArgs {
+    /// The fleet.
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+    /// Percent of the agents that leave in a second
+    #[arg(long, value_name = "PERCENT/s", default_value = "1%/s", value_parser = quantity::churn)]
+    pub churn: f64,
+}
+
+/// Settings of a fleet and of what it reports to.
+#[derive(Debug, Clone, Args)]
+pub struct FleetArgs {
     /// How many agents
     #[arg(long, value_name = "N", value_parser = agents)]
-    pub agents: usize,
+    pub agents: u32,
     /// Time between an agent's reports, 1s to 5m
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = quantity::interval)]
     pub interval: Duration,
     /// How long to go on once all agents are connected
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = quantity::run_time)]
     pub duration: Duration,
-    /// How many agents to connect in a second
-    #[arg(long, value_name = "N/s", default_value = "2000/s", value_parser = quantity::ramp)]
-    pub ramp: f64,
-    /// Percent of the agents that leave in a second, half by Bye, half by RST, and come back within 3 s
-    #[arg(long, value_name = "PERCENT/s", default_value = "0%/s", value_parser = quantity::churn)]
-    pub churn: f64,
-    /// A running collector's address for agents, on loopback; it must have no other agents
+    /// How many agents to connect in a second [default: 2000/s, or as many as take a minute]
+    #[arg(long, value_name = "N/s", value_parser = quantity::ramp)]
+    pub ramp: Option<f64>,
+    /// How many collectors to start, over which the agents are spread
+    #[arg(long, value_name = "N", default_value = "1", value_parser = collectors, conflicts_with = "collector")]
+    pub collectors: usize,
+    /// A running collector's address for agents, on loopback; it must have no other agents. May be given several
+    /// times, with --http in the same order
     #[arg(long, value_name = "ADDR", requires = "http", value_parser = quantity::loopback)]
-    pub collector: Option<SocketAddr>,
+    pub collector: Vec<SocketAddr>,
     /// The same collector's address for HTTP
     #[arg(long, value_name = "ADDR", requires = "collector", value_parser = quantity::loopback)]
-    pub http: Option<SocketAddr>,
+    pub http: Vec<SocketAddr>,
     /// Where results go.
     #[command(flatten)]
     pub output: Output,
+}
+
+impl FleetArgs {
+    /// How many agents to connect in a second.
+    #[must_use]
+    pub fn ramp(&self) -> f64 {
+        self.ramp.unwrap_or_else(|| SLOW_RAMP.max(f64::from(self.agents) / LONG_RAMP.as_secs_f64()))
+    }
 }
 
 /// Where results go, besides standard output.
@@ -73,12 +113,23 @@ pub struct Output {
     pub html: Option<PathBuf>,
 }
 
+/// Where a run's own collector is.
+#[derive(Debug, Clone, Args)]
+pub struct CollectorArgs {
+    /// Its address for agents
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// Its address for HTTP
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub http: SocketAddr,
+}
+
 /// Settings of the demo.
 #[derive(Debug, Clone, Args)]
 pub struct DemoArgs {
     /// How many simulated agents
     #[arg(long, value_name = "N", default_value = "100", value_parser = agents)]
-    pub agents: usize,
+    pub agents: u32,
     /// The old program's metric names, and its label client_no
     #[arg(long)]
     pub classic: bool,
@@ -101,7 +152,13 @@ pub struct AgentArgs {
     pub classic: bool,
 }
 
-fn agents(text: &str) -> Result<usize, String> {
+fn agents(text: &str) -> Result<u32, String> {
     let number = text.parse().ok().filter(|number| (1..=MAX_AGENTS).contains(number));
     number.ok_or_else(|| format!("{text:?} is not a number of agents from 1 to {MAX_AGENTS}"))
+}
+
+fn collectors(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=MAX_COLLECTORS).contains(number));
+    number
+        .ok_or_else(|| format!("{text:?} is not a number of collectors from 1 to {MAX_COLLECTORS}"))
 }

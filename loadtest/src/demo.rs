@@ -11,17 +11,17 @@ use fleetgauge_agent::profile::EncodedSchema;
 use fleetgauge_collector::{Config, Listeners};
 use fleetgauge_proto::AgentId;
 use indicatif::ProgressBar;
-use tokio::sync::oneshot;
-use tokio::time::{interval, sleep};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
 
 use crate::child;
 use crate::cli::{AgentArgs, DemoArgs};
-use crate::fleet::{Fleet, Shared};
-use crate::member::Source;
+use crate::engine::{Engine, Handle, Hosts};
+use crate::orders::{Command, Event, Numbers, Order, Retry};
+use crate::plan::{Plan, Target};
 use crate::room;
-use crate::run::profile;
 use crate::serve::{DEMO_INTERVAL, host_id};
-use crate::tally::get;
+use crate::value::NAMES;
 use crate::walk::Walk;
 
 /// The share of the fleet that leaves in a second, to be back within three.
@@ -30,8 +30,6 @@ const CHURN: f64 = 0.005;
 const RAMP: f64 = 200.0;
 /// How long this host's agent stays away when it was killed: long enough for somebody to look.
 const AGENT_PAUSE: Duration = Duration::from_secs(15);
-/// Between two drawings of the status line.
-const TICK: Duration = Duration::from_millis(500);
 /// What the simulated hosts are called.
 const ROLES: [&str; 5] = ["web", "db", "cache", "queue", "build"];
 
@@ -41,7 +39,10 @@ const ROLES: [&str; 5] = ["web", "db", "cache", "queue", "build"];
 /// No room, or no free ports.
 pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     room::raise_file_limit().context("raising the limit on open files")?;
-    room::check(2 * args.agents, args.listen.ip(), false)?;
+    let target = Target::Running(vec![(args.listen, args.http)]);
+    let (interval, backoff) = (DEMO_INTERVAL, Retry::Quick);
+    // Both ends are in this process.
+    room::check(&Plan { agents: 2 * args.agents, target, interval, backoff })?;
     let config = Config {
         listen: vec![args.listen],
         http: args.http,
@@ -58,19 +59,22 @@ pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     }));
     let bar = ProgressBar::new_spinner();
     let host = AgentArgs { collector: agents, classic: args.classic };
-    let mut fleet = Fleet::new(args.agents, agents, CHURN);
-    let shared = fleet.shared().clone();
+    let (fleet, mut said) = simulate(args, agents, http)?;
+    fleet.tell(Command::Ramp { per_second: RAMP });
+    fleet.tell(Command::Churn { share_per_second: CHURN });
     tokio::select! {
         shown = async {
             let real = HostAgent::start(host, &bar)?;
             say(&bar, &format!("{notes}{}", welcome(args, http, &real)));
-            tokio::join!(simulate(&mut fleet, args), real.keep(), show_status(&bar, &shared));
+            tokio::join!(real.keep(), show_status(&bar, &mut said));
             anyhow::Ok(())
         } => shown?,
         pressed = tokio::signal::ctrl_c() => pressed?,
     }
     bar.finish_with_message("stopping");
-    fleet.leave().await;
+    fleet.tell(Command::Finish);
+    while said.recv().await.is_some_and(|event| !matches!(event, Event::Left { .. })) {}
+    fleet.end();
     let _ = stop.send(());
     Ok(collector.await??)
 }
@@ -111,29 +115,77 @@ fn welcome(args: &DemoArgs, http: SocketAddr, real: &HostAgent<'_>) -> String {
     )
 }
 
-async fn simulate(fleet: &mut Fleet, args: &DemoArgs) {
-    let set = if args.classic { MetricSet::Classic } else { MetricSet::Basic };
-    let schema = EncodedSchema::of(set).map(Arc::new);
-    let schema = schema.unwrap_or_else(|bad| unreachable!("both sets are legal: {bad}"));
-    let seed = fastrand::u64(..);
-    let make = |agent: usize| {
-        let (role, number) = (ROLES[agent % ROLES.len()], agent / ROLES.len() + 1);
-        let id = AgentId::try_new(&format!("{role}-{number:02}.demo"));
-        let id = id.unwrap_or_else(|bad| unreachable!("roles and numbers are legal: {bad}"));
-        let source: Box<dyn Source> = Box::new(Walk::new(set, seed ^ agent as u64));
-        (profile(id, seed, DEMO_INTERVAL, schema.clone()), source)
+/// Starts the simulated fleet on a thread of its own; what it says comes out of the receiver.
+fn simulate(
+    args: &DemoArgs,
+    collector: SocketAddr,
+    http: SocketAddr,
+) -> anyhow::Result<(Handle, mpsc::UnboundedReceiver<Event>)> {
+    let agents = Numbers { first: 0, count: args.agents };
+    let order = Order {
+        agents,
+        known: agents,
+        marks_from: 0,
+        collector,
+        http,
+        pid: None,
+        interval_ms: u32::try_from(DEMO_INTERVAL.as_millis())?,
+        seed: fastrand::u64(..),
+        tick_ms: 1,
+        backoff: Retry::Quick,
     };
-    fleet.ramp_up(RAMP, make).await;
-    fleet.settle();
+    let set = if args.classic { MetricSet::Classic } else { MetricSet::Basic };
+    let (tell, said) = mpsc::unbounded_channel();
+    let hosts = Walking::new(set, &order)?;
+    let (engine, handle) = Engine::new(order, hosts, move |event| drop(tell.send(event)))?;
+    std::thread::Builder::new().name("fleet".to_owned()).spawn(move || engine.run())?;
+    Ok((handle, said))
 }
 
-async fn show_status(bar: &ProgressBar, shared: &Shared) {
-    let mut tick = interval(TICK);
-    loop {
-        tick.tick().await;
-        let (present, reports) = (get(&shared.tally.present), get(&shared.tally.reports));
-        bar.set_message(format!("{present} simulated agents connected, {reports} reports so far"));
-        bar.tick();
+/// Hosts for people to look at.
+struct Walking {
+    walks: Vec<Walk>,
+    schema: Arc<EncodedSchema>,
+}
+
+impl Walking {
+    fn new(set: MetricSet, order: &Order) -> anyhow::Result<Self> {
+        let walk = |agent| Walk::new(set, order.seed ^ u64::from(agent));
+        Ok(Self {
+            walks: order.agents.range().map(walk).collect(),
+            schema: Arc::new(EncodedSchema::of(set)?),
+        })
+    }
+}
+
+impl Hosts for Walking {
+    fn id(&self, agent: u32) -> AgentId {
+        let (agent, roles) = (agent as usize, ROLES.len());
+        let id =
+            AgentId::try_new(&format!("{}-{:02}.demo", ROLES[agent % roles], agent / roles + 1));
+        id.unwrap_or_else(|bad| unreachable!("roles and numbers are legal: {bad}"))
+    }
+
+    fn schema(&self) -> Arc<EncodedSchema> {
+        self.schema.clone()
+    }
+
+    fn values(&mut self, agent: u32, _sequence: u64) -> [f64; NAMES.len()] {
+        self.walks[agent as usize].values()
+    }
+}
+
+async fn show_status(bar: &ProgressBar, said: &mut mpsc::UnboundedReceiver<Event>) {
+    let mut reports = 0;
+    while let Some(event) = said.recv().await {
+        if let Event::Sample(sample) = event {
+            reports += sample.counts.reports;
+            let present = sample.present;
+            bar.set_message(format!(
+                "{present} simulated agents connected, {reports} reports so far"
+            ));
+            bar.tick();
+        }
     }
 }
 

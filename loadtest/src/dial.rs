@@ -7,27 +7,37 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use tokio::net::{TcpSocket, TcpStream};
+use mio::net::TcpStream;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 /// Agents that share a source address: with as many connections again that have just ended, still far from
 /// where the search begins.
-pub const AGENTS_PER_SOURCE: usize = 5_000;
+pub const AGENTS_PER_SOURCE: u32 = 5_000;
 
-/// Connects the agent with this number.
+/// Begins to connect the agent with this number: on the loopback that is mostly all there is to it.
 ///
 /// # Errors
 /// The system's.
-pub async fn dial(agent: usize, collector: SocketAddr) -> io::Result<TcpStream> {
-    let stream = match source(agent, collector) {
-        None => TcpStream::connect(collector).await?,
-        Some(source) => {
-            let socket = TcpSocket::new_v4()?;
-            socket.bind(SocketAddr::new(source.into(), 0))?;
-            socket.connect(collector).await?
-        }
-    };
-    stream.set_nodelay(true)?;
-    Ok(stream)
+pub fn dial(agent: u32, collector: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(collector), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    if let Some(source) = source(agent, collector) {
+        socket.bind(&SockAddr::from(SocketAddr::new(source.into(), 0)))?;
+    }
+    match socket.connect(&collector.into()) {
+        Err(error) if !is_under_way(&error) => Err(error),
+        _ => Ok(TcpStream::from_std(socket.into())),
+    }
+}
+
+/// Whether connecting goes on though the call is over.
+fn is_under_way(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    if rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::INPROGRESS) {
+        return true;
+    }
+    error.kind() == io::ErrorKind::WouldBlock
 }
 
 /// Whether there is more than one source address to connect from.
@@ -38,12 +48,12 @@ pub const fn has_sources(collector: IpAddr) -> bool {
 }
 
 /// The address to connect from; `None` for the usual one.
-fn source(agent: usize, collector: SocketAddr) -> Option<Ipv4Addr> {
+fn source(agent: u32, collector: SocketAddr) -> Option<Ipv4Addr> {
     let number = agent / AGENTS_PER_SOURCE;
     if number == 0 || !has_sources(collector.ip()) {
         return None;
     }
-    let [_, _, high, low] = u32::try_from(number).ok()?.to_be_bytes();
+    let [_, _, high, low] = number.to_be_bytes();
     Some(Ipv4Addr::new(127, 10, high, low))
 }
 

@@ -2,78 +2,78 @@
 
 use std::time::Duration;
 
-use crate::inspection::Scraped;
-use crate::run::Run;
-use crate::summary::{CollectorFigures, Connects, Quantiles, Reports, Scrapes, Sessions, Summary};
-use crate::tally::{Tally, get};
+use crate::orders::Inspected;
+use crate::run::{Mark, Run};
+use crate::summary::{
+    CollectorFigures, Connects, GeneratorFigures, Quantiles, Reports, Scrapes, Sessions, Summary,
+};
 
 impl Summary {
     /// The figures of a run that is over.
     #[must_use]
     pub(crate) fn of(run: &Run<'_>) -> Self {
-        let tally = &run.fleet.shared().tally;
+        let total = &run.fleet.total;
         Self {
-            connects: connects(run, tally),
-            reports: reports(run, tally),
+            connects: connects(run),
+            reports: reports(run),
             sessions: Sessions {
-                begun: get(&tally.welcomed),
-                ended_by_bye: get(&tally.byes),
-                ended_by_reset: get(&tally.resets),
-                ended_by_collector: tally.ended.counts(),
+                begun: total.welcomed,
+                ended_by_bye: total.byes,
+                ended_by_reset: total.resets,
+                ended_by_collector: total.ended.clone(),
             },
-            scrapes: scrapes(&run.inspector.scraped[..run.checkpoints]),
+            scrapes: scrapes(&run.checkpoints),
             collector: collector(run),
+            generator: generator(run),
         }
     }
 }
 
-fn connects(run: &Run<'_>, tally: &Tally) -> Connects {
-    let agents = *tally.reporting.borrow();
-    let took_seconds = run.connected.at.as_secs_f64();
+fn connects(run: &Run<'_>) -> Connects {
+    let (agents, total) = (run.agents_connected, &run.fleet.total);
+    let took_seconds = (run.connected.at - run.before.at).as_secs_f64();
     Connects {
         agents,
         took_seconds,
-        agents_per_second: agents as f64 / took_seconds,
-        latency: Quantiles::from(&tally.times().connect),
-        refused: tally.refused.counts(),
+        agents_per_second: f64::from(agents) / took_seconds,
+        latency: Quantiles::from(&total.times.connect),
+        refused: total.refused.clone(),
     }
 }
 
-fn reports(run: &Run<'_>, tally: &Tally) -> Reports {
-    let (from, to) = run.steady;
-    let times = tally.times();
+fn reports(run: &Run<'_>) -> Reports {
+    let ((from, to), total) = (run.steady, &run.fleet.total);
     Reports {
-        written: get(&tally.reports),
+        written: total.reports,
         steady_per_second: (to.reports - from.reports) as f64 / (to.at - from.at).as_secs_f64(),
-        lag: Quantiles::from(&times.lag),
-        own_lag: Quantiles::from(&times.own_lag),
-        late: get(&tally.late),
-        answer: Quantiles::from(&times.answer),
+        lag: Quantiles::from(&total.times.lag),
+        own_lag: Quantiles::from(&total.times.own_lag),
+        late: total.late,
+        answer: Quantiles::from(&total.times.answer),
     }
 }
 
-fn scrapes(scraped: &[Scraped]) -> Scrapes {
-    let mut took: Vec<_> = scraped.iter().map(|scrape| scrape.took).collect();
+fn scrapes(pages: &[Inspected]) -> Scrapes {
+    let mut took: Vec<_> = pages.iter().map(|page| page.took_us).collect();
     took.sort_unstable();
-    let ms = |took: Option<&Duration>| took.map_or(0.0, |took| took.as_secs_f64() * 1e3);
+    let ms = |us: Option<&u64>| us.map_or(0.0, |us| *us as f64 / 1e3);
     Scrapes {
-        count: scraped.len(),
+        count: pages.len(),
         median_ms: ms(took.get(took.len() / 2)),
         max_ms: ms(took.last()),
-        max_bytes: scraped.iter().map(|scrape| scrape.bytes).max().unwrap_or(0),
-        max_samples: scraped.iter().map(|scrape| scrape.samples).max().unwrap_or(0),
+        max_bytes: pages.iter().map(|page| page.bytes).max().unwrap_or(0),
+        max_samples: pages.iter().map(|page| page.samples).max().unwrap_or(0),
     }
 }
 
 fn collector(run: &Run<'_>) -> Option<CollectorFigures> {
-    let (before, connected) = (run.before.usage?.resident, run.connected.usage?.resident);
+    let (before, connected) = (run.before.collectors?.resident, run.connected.collectors?.resident);
     let (from, to) = run.steady;
-    let cpu = to.usage?.cpu.saturating_sub(from.usage?.cpu);
-    let scraped = &run.inspector.scraped[..run.checkpoints];
-    let cpu_in_scrapes = scraped.iter().filter_map(|scrape| scrape.cpu).sum();
-    let reports_in_scrapes: u64 = scraped.iter().map(|scrape| scrape.reports).sum();
+    let cpu = to.collectors?.cpu.saturating_sub(from.collectors?.cpu);
+    let cpu_in_scrapes = run.checkpoints.iter().filter_map(|page| page.cpu_us).sum();
+    let cpu_in_scrapes = Duration::from_micros(cpu_in_scrapes);
+    let reports_in_scrapes: u64 = run.checkpoints.iter().map(|page| page.reports).sum();
     let reports = to.reports - from.reports;
-    let agents = *run.fleet.shared().tally.reporting.borrow();
     Some(CollectorFigures {
         cpu_us_per_report: us_each(cpu, reports),
         cpu_us_per_report_outside_scrapes: us_each(
@@ -81,11 +81,30 @@ fn collector(run: &Run<'_>) -> Option<CollectorFigures> {
             reports.saturating_sub(reports_in_scrapes),
         ),
         cpu_cores: cpu.as_secs_f64() / (to.at - from.at).as_secs_f64(),
-        resident_bytes_per_agent: connected.saturating_sub(before) as f64 / agents.max(1) as f64,
+        resident_bytes_per_agent: each(connected.saturating_sub(before), run),
         resident_bytes_before: before,
         resident_bytes_connected: connected,
-        resident_bytes_after: to.usage?.resident,
+        resident_bytes_after: to.collectors?.resident,
     })
+}
+
+fn generator(run: &Run<'_>) -> Option<GeneratorFigures> {
+    let (before, connected) = (run.before.workers?.resident, run.connected.workers?.resident);
+    let cores = |from: Mark, to: Mark| {
+        let cpu = to.workers?.cpu.saturating_sub(from.workers?.cpu);
+        Some(cpu.as_secs_f64() / (to.at - from.at).as_secs_f64())
+    };
+    Some(GeneratorFigures {
+        workers: run.collectors,
+        resident_bytes_per_agent: each(connected.saturating_sub(before), run),
+        resident_bytes_before: before,
+        resident_bytes_connected: connected,
+        cpu_cores: cores(run.steady.0, run.steady.1)?,
+    })
+}
+
+fn each(bytes: u64, run: &Run<'_>) -> f64 {
+    bytes as f64 / f64::from(run.agents_connected.max(1))
 }
 
 fn us_each(cpu: Duration, reports: u64) -> f64 {

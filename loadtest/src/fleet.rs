@@ -1,118 +1,275 @@
-//! The simulated fleet as a whole: brings its agents up, tells them what part of the run it is, and sends
-//! them home.
+//! The simulated fleet, as the parent has it: its collectors, its workers, and the sum of what they tell.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use fleetgauge_agent::profile::Profile;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use anyhow::bail;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
-use crate::ledger::Ledger;
-use crate::member::{Member, Source};
+use crate::child::{Collector, Heard, Worker};
+use crate::course::Course;
+use crate::finding::Finding;
+use crate::orders::{Command, Event, Inspected, Sample};
+use crate::plan::{Plan, Target};
+use crate::progress::Progress;
+use crate::results::Verdict;
+use crate::results::timeline::Timeline;
 use crate::tally::Tally;
+use crate::usage::{self, Usage};
 
-/// Between two looks at how many agents should have been started by now.
-const RAMP_TICK: Duration = Duration::from_millis(5);
-/// How long agents may take to leave: longer than a write may be stuck.
-const LEAVE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Events that wait to be heard; workers wait beyond.
+const QUEUE: usize = 1_024;
+/// How long workers may take to understand their orders.
+const READY_WITHIN: Duration = Duration::from_secs(30);
 
-/// The part of the run that agents have to know of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// Agents come; nobody leaves by choice.
-    Ramp,
-    /// Agents come and go.
-    Steady,
-    /// All leave for good.
-    Leave,
-}
-
-/// What all agents of a fleet share.
-#[derive(Debug)]
-pub struct Shared {
-    /// Where they report to.
-    pub collector: SocketAddr,
-    /// The share of them that leaves in a second.
-    pub churn: f64,
-    /// What they did.
-    pub ledger: Ledger,
-    /// What they counted.
-    pub tally: Tally,
+/// What the parent knows of a worker.
+struct Post {
+    worker: Worker,
+    ready: bool,
+    last: Sample,
+    /// Pages asked for that have not been told of.
+    awaited: usize,
+    /// How many of its agents could not say that they left; `None` until they have.
+    left: Option<u32>,
+    /// It was ended on purpose.
+    dismissed: bool,
 }
 
 /// A fleet.
 pub struct Fleet {
-    shared: Arc<Shared>,
-    stage: watch::Sender<Stage>,
-    tasks: JoinSet<()>,
-    agents: usize,
+    /// The collectors that are ours.
+    pub collectors: Vec<Collector>,
+    posts: Vec<Post>,
+    heard: mpsc::Receiver<(usize, Heard)>,
+    course: Course,
+    tick: Interval,
+    /// All that was counted so far.
+    pub total: Tally,
+    /// All that was found so far.
+    pub verdict: Verdict,
+    /// Pages that were fetched, or were not, with their workers: taken by who asked for them.
+    pub inspected: Vec<(usize, Inspected)>,
+    /// What is shown meanwhile.
+    pub progress: Option<Progress>,
 }
 
 impl Fleet {
-    /// A fleet of so many agents, none of which has been started.
-    #[must_use]
-    pub fn new(agents: usize, collector: SocketAddr, churn: f64) -> Self {
-        let (ledger, tally) = (Ledger::new(agents), Tally::default());
-        let shared = Arc::new(Shared { collector, churn, ledger, tally });
-        Self { shared, stage: watch::Sender::new(Stage::Ramp), tasks: JoinSet::new(), agents }
+    /// Starts the collectors that the plan asks for, and a worker for each collector.
+    ///
+    /// # Errors
+    /// Something did not start.
+    pub async fn start(plan: &Plan) -> anyhow::Result<Self> {
+        let collectors = match &plan.target {
+            Target::Own(collectors) => Collector::start(*collectors).await?,
+            Target::Running(_) => Vec::new(),
+        };
+        let (tell, heard) = mpsc::channel(QUEUE);
+        let mut posts = Vec::new();
+        for (number, order) in plan.orders(&collectors).iter().enumerate() {
+            let worker = Worker::start(order, number, tell.clone()).await?;
+            posts.push(Post::new(worker));
+        }
+        let mut tick = interval(Duration::from_secs(1));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut fleet = Self {
+            collectors,
+            heard,
+            course: Course::start(posts.len()),
+            posts,
+            tick,
+            total: Tally::default(),
+            verdict: Verdict::new(),
+            inspected: Vec::new(),
+            progress: None,
+        };
+        let all_ready = |fleet: &Self| fleet.posts.iter().all(|post| post.ready);
+        if !fleet.until(Instant::now() + READY_WITHIN, all_ready).await? {
+            bail!("a worker did not start within {} s", READY_WITHIN.as_secs());
+        }
+        Ok(fleet)
     }
 
-    /// What its agents share.
+    /// How many workers there are.
     #[must_use]
-    pub const fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+    pub fn workers(&self) -> usize {
+        self.posts.len()
     }
 
-    /// Starts its agents at this rate; `make` says who the one with a number is.
-    pub async fn ramp_up(
+    /// Notes that something is done now.
+    pub fn note(&mut self, what: &str) {
+        self.course.note(what);
+    }
+
+    /// The course of the test so far, which is forgotten here.
+    #[must_use]
+    pub fn take_timeline(&mut self) -> Timeline {
+        std::mem::take(&mut self.course.timeline)
+    }
+
+    /// Time since the fleet was started.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.course.now()
+    }
+
+    /// Agents in a session now, a second ago at most.
+    #[must_use]
+    pub fn present(&self) -> u32 {
+        self.posts.iter().map(|post| post.last.present).sum()
+    }
+
+    /// Agents that have ever reported.
+    #[must_use]
+    pub fn reporting(&self) -> u32 {
+        self.posts.iter().map(|post| post.last.reporting).sum()
+    }
+
+    /// What our collectors use together; `None` if there are none, or the system does not say.
+    #[must_use]
+    pub fn collectors_usage(&self) -> Option<Usage> {
+        usage::sum(self.collectors.iter().map(Collector::pid))
+    }
+
+    /// What the workers use together.
+    #[must_use]
+    pub fn workers_usage(&self) -> Option<Usage> {
+        usage::sum(self.posts.iter().filter(|post| !post.dismissed).map(|post| post.worker.pid()))
+    }
+
+    /// Gives all workers a command.
+    pub async fn tell_all(&mut self, command: &Command) {
+        for post in &mut self.posts {
+            post.worker.tell(command).await;
+        }
+    }
+
+    /// Gives one worker a command.
+    pub async fn tell(&mut self, worker: usize, command: &Command) {
+        self.posts[worker].worker.tell(command).await;
+    }
+
+    /// Asks a worker to fetch and judge a page, which [`Self::inspected`] will have.
+    pub async fn inspect(&mut self, worker: usize, what: &str) {
+        self.posts[worker].awaited += 1;
+        self.tell(worker, &Command::Inspect { what: what.to_owned() }).await;
+    }
+
+    /// Whether pages asked for have not come yet.
+    #[must_use]
+    pub fn awaits_pages(&self) -> bool {
+        self.posts.iter().any(|post| post.awaited > 0)
+    }
+
+    /// Whether the agents of a worker have left for good.
+    #[must_use]
+    pub fn has_left(&self, worker: usize) -> bool {
+        self.posts[worker].left.is_some()
+    }
+
+    /// Kills a worker on purpose.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn dismiss(&mut self, worker: usize) -> anyhow::Result<()> {
+        self.posts[worker].dismissed = true;
+        self.posts[worker].worker.kill().await
+    }
+
+    /// Hears the workers until `done` or the deadline; whether it was done.
+    ///
+    /// # Errors
+    /// A worker has ended by itself, with its last words.
+    pub async fn until(
         &mut self,
-        per_second: f64,
-        mut make: impl FnMut(usize) -> (Arc<Profile>, Box<dyn Source>),
-    ) {
-        let began = Instant::now();
-        let mut started = 0;
-        loop {
-            let due = began.elapsed().as_secs_f64() * per_second;
-            while started < self.agents && started as f64 <= due {
-                let (profile, source) = make(started);
-                let (shared, stage) = (self.shared.clone(), self.stage.subscribe());
-                self.tasks.spawn(Member::new(started, profile, source, shared, stage).live());
-                started += 1;
+        deadline: Instant,
+        done: impl Fn(&Self) -> bool,
+    ) -> anyhow::Result<bool> {
+        while !done(self) {
+            tokio::select! {
+                heard = self.heard.recv() => match heard {
+                    Some((worker, heard)) => self.hear(worker, heard)?,
+                    None => bail!("there are no workers"),
+                },
+                _ = self.tick.tick() => self.second_is_over(),
+                () = sleep_until(deadline) => return Ok(false),
             }
-            if started == self.agents {
-                return;
+        }
+        Ok(true)
+    }
+
+    /// Hears the workers for a while.
+    ///
+    /// # Errors
+    /// A worker has ended by itself, with its last words.
+    pub async fn wait(&mut self, time: Duration) -> anyhow::Result<()> {
+        self.until(Instant::now() + time, |_| false).await.map(drop)
+    }
+
+    fn hear(&mut self, worker: usize, heard: Heard) -> anyhow::Result<()> {
+        let post = &mut self.posts[worker];
+        match heard {
+            Heard::Ended(_) if post.dismissed => post.last.present = 0,
+            Heard::Ended(last_words) => {
+                bail!("worker {worker} has ended in the middle of the run: {last_words}")
             }
-            sleep(RAMP_TICK).await;
+            Heard::Said(event) => self.take(worker, *event),
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, worker: usize, event: Event) {
+        let post = &mut self.posts[worker];
+        match event {
+            Event::Ready => post.ready = true,
+            Event::Sample(sample) => {
+                self.total.merge(&sample.counts);
+                self.course.second.merge(&sample.counts);
+                post.last = Sample { counts: Tally::default(), ..*sample };
+                self.show();
+            }
+            Event::Inspected(mut inspected) => {
+                post.awaited = post.awaited.saturating_sub(1);
+                self.verdict.merge(std::mem::take(&mut inspected.verdict));
+                self.course.inspected(worker, &inspected);
+                self.inspected.push((worker, *inspected));
+            }
+            Event::Left { stuck } => post.left = Some(stuck),
         }
     }
 
-    /// Waits until every agent has reported, for so long at most.
-    pub async fn all_reporting(&self, patience: Duration) {
-        let mut reporting = self.shared.tally.reporting.subscribe();
-        let all = reporting.wait_for(|reporting| *reporting >= self.agents);
-        // How many do not report is counted afterwards.
-        let _ = tokio::time::timeout(patience, all).await;
+    fn show(&self) {
+        if let Some(progress) = &self.progress {
+            progress.show(self.reporting(), self.present(), &self.total);
+        }
     }
 
-    /// Begins the steady part, in which agents come and go.
-    pub fn settle(&self) {
-        self.stage.send_replace(Stage::Steady);
+    /// A second is over.
+    fn second_is_over(&mut self) {
+        let (present, collectors) = (self.present(), self.collectors_usage());
+        self.course.second_is_over(present, collectors);
     }
 
-    /// Sends all agents home; how many of them were stuck and had to be dropped.
-    pub async fn leave(&mut self) -> usize {
-        self.stage.send_replace(Stage::Leave);
-        let deadline = Instant::now() + LEAVE_TIMEOUT;
-        while !self.tasks.is_empty() {
-            if timeout_at(deadline, self.tasks.join_next()).await.is_err() {
-                break;
+    /// Ends the workers, and stops our collectors; what was wrong with that is found.
+    pub async fn end(&mut self) {
+        let stuck: u32 = self.posts.iter().filter_map(|post| post.left).sum();
+        if stuck > 0 {
+            self.verdict.add("at the end", [Finding::NotLeft { agents: stuck }]);
+        }
+        self.posts.clear();
+        for collector in &mut self.collectors {
+            collector.ask_to_stop();
+        }
+        for collector in std::mem::take(&mut self.collectors) {
+            if let Err(how) = collector.stop().await {
+                self.verdict.add("at the end", [Finding::CollectorFailed { how }]);
             }
         }
-        let stuck = self.tasks.len();
-        self.tasks.shutdown().await;
-        stuck
+    }
+}
+
+impl Post {
+    fn new(worker: Worker) -> Self {
+        let (ready, last, awaited, left) = (false, Sample::default(), 0, None);
+        Self { worker, ready, last, awaited, left, dismissed: false }
     }
 }

@@ -1,7 +1,12 @@
 //! Hand-made ledgers and pages: what is wrong is found, and nothing else.
 
 use super::*;
-use crate::value::agent_name;
+use crate::orders::Numbers;
+use crate::page::{Reader, Sample, Unreadable};
+use crate::value::{Mark, agent_name};
+
+/// Reports remembered: more than any test sends.
+const ALL: usize = 16;
 
 /// Requested at 10 s, answered at 10.2 s.
 const WINDOW: Window =
@@ -16,7 +21,7 @@ fn reported(at: &[u64]) -> Record {
     let mut record = Record::default();
     record.welcomed(1);
     for (sequence, at) in (1..).zip(at) {
-        record.sending(sequence, ms(*at));
+        record.sending(sequence, ms(*at), ALL);
         record.written(ms(*at + 1));
     }
     record
@@ -31,21 +36,35 @@ fn left(at: &[u64], left: u64) -> Record {
 }
 
 /// The six lines of one agent.
-fn lines(agent: usize, sequence: u64) -> Vec<String> {
+fn lines(agent: u32, sequence: u64) -> Vec<String> {
     let value = |place| Mark { agent, sequence, place }.to_f64();
     (0..NAMES.len()).map(|place| line(place, agent, value(place))).collect()
 }
 
-fn line(place: usize, agent: usize, value: f64) -> String {
+fn line(place: usize, agent: u32, value: f64) -> String {
     format!("{}{{agent=\"{}\"}} {value}\n", NAMES[place], agent_name(agent))
 }
 
-fn value(agent: usize, sequence: u64, place: usize) -> f64 {
+fn value(agent: u32, sequence: u64, place: usize) -> f64 {
     Mark { agent, sequence, place }.to_f64()
 }
 
 fn found(records: &[Record], page: &[String]) -> Vec<Finding> {
-    judge(&page.concat(), records, WINDOW)
+    found_on(records, &page.concat())
+}
+
+fn found_on(records: &[Record], page: &str) -> Vec<Finding> {
+    let agents = Numbers { first: 0, count: records.len() as u32 };
+    let (mut shown, mut findings) = (Shown::new(agents, agents, 0), Vec::new());
+    let mut reader = Reader::default();
+    let mut see = |read: Result<Sample<'_>, Unreadable>| match read {
+        Ok(sample) => findings.extend(shown.place(sample).err()),
+        Err(unreadable) => findings.push(Finding::Unreadable(unreadable)),
+    };
+    reader.push(page.as_bytes(), &mut see);
+    reader.finish(&mut see);
+    judge(&shown, records, WINDOW, |finding| findings.push(finding));
+    findings
 }
 
 #[test]
@@ -74,7 +93,7 @@ fn an_agent_may_be_missing_until_its_first_report_has_settled() {
     assert_eq!(found(&[reported(&[9_000])], &[]), []);
     let mut again = left(&[1_000], 5_000);
     again.welcomed(2);
-    again.sending(2, ms(9_500));
+    again.sending(2, ms(9_500), ALL);
     again.written(ms(9_501));
     assert_eq!(found(&[again.clone()], &[]), []);
     assert_eq!(found(&[again], &lines(0, 2)), []);
@@ -113,7 +132,7 @@ fn a_leftover_series_is_found() {
 fn a_leftover_of_an_earlier_session_is_found_behind_a_new_one() {
     let mut record = left(&[1_000], 9_000);
     record.welcomed(2);
-    record.sending(2, ms(9_100));
+    record.sending(2, ms(9_100), ALL);
     record.written(ms(9_101));
     let gone_before = ms(1_000);
     let leftover = [Finding::Leftover { agent: 0, sequence: 1, gone_before }];
@@ -225,6 +244,6 @@ fn an_agent_that_never_came_is_a_future_one() {
 fn a_page_cut_off_is_found() {
     let mut page = lines(0, 1).concat();
     page.pop();
-    let found = judge(&page, &[reported(&[1_000])], WINDOW);
-    assert_eq!(found.iter().map(Finding::reason).collect::<Vec<_>>(), ["unreadable"]);
+    let found = found_on(&[reported(&[1_000])], &page);
+    assert_eq!(found.iter().map(Finding::reason).collect::<Vec<_>>(), ["unreadable", "incomplete"]);
 }

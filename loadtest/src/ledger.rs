@@ -1,37 +1,69 @@
-//! What the fleet has done and when: the truth that pages are judged by.
+//! What agents have done and when: the truth that pages are judged by.
 //!
-//! A task that does something writes it down on the side of the act that is fair to the collector: that a
-//! report is being sent, and that an agent is leaving, before the first byte moves; that a report is
-//! written, and that an agent is gone, after the last. Only the recent past is kept.
+//! Who does something writes it down on the side of the act that is fair to the collector: that a report is
+//! being sent, and that an agent is leaving, before the first byte moves; that a report is written, and that an
+//! agent is gone, after the last. Only the recent past is kept, in few bytes: there are many agents.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-/// Reports remembered of an agent. A scrape may last [`crate::scrape::TIMEOUT`] and is judged from a second
-/// before it, in which an agent of the shortest interval sends fewer than this.
-const REPORTS: usize = 16;
+use crate::judge::SETTLED;
+use crate::scrape;
+
+/// Reports remembered of an agent beyond those that fall into the past that a page is judged by.
+const SPARE_REPORTS: usize = 3;
 /// Sessions remembered of an agent.
 const SESSIONS: usize = 4;
+/// A [`Moment`]'s grain, in microseconds.
+const GRAIN_US: u128 = 100;
+
+/// A moment of the run, to a tenth of a millisecond, for five days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(NonZeroU32);
+
+impl Moment {
+    /// Not after `at`.
+    #[must_use]
+    pub fn before(at: Duration) -> Self {
+        Self::grains(at.as_micros() / GRAIN_US)
+    }
+
+    /// Not before `at`.
+    #[must_use]
+    pub fn after(at: Duration) -> Self {
+        Self::grains(at.as_micros().div_ceil(GRAIN_US))
+    }
+
+    fn grains(grains: u128) -> Self {
+        let counted = u32::try_from(grains + 1).unwrap_or(u32::MAX);
+        Self(NonZeroU32::new(counted).unwrap_or(NonZeroU32::MIN))
+    }
+
+    /// Time since the beginning of the run.
+    #[must_use]
+    pub fn since_start(self) -> Duration {
+        Duration::from_micros(u64::from(self.0.get() - 1) * GRAIN_US as u64)
+    }
+}
 
 /// A report, by its sequence number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sent {
     /// Its number.
-    pub sequence: u64,
+    pub sequence: u32,
     /// Before its first byte was written.
-    pub begun: Duration,
+    pub begun: Moment,
     /// After its last byte was written.
-    pub written: Option<Duration>,
+    pub written: Option<Moment>,
 }
 
 /// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct End {
     /// Before anything was done about it.
-    pub leaving: Duration,
+    pub leaving: Moment,
     /// After the socket was closed; `None` until then.
-    pub gone: Option<Duration>,
+    pub gone: Option<Moment>,
     /// It was not the agent that ended it: since when the collector thinks so is not known.
     pub by_collector: bool,
 }
@@ -40,81 +72,115 @@ pub struct End {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Session {
     /// The sequence number of its first report.
-    pub first_sequence: u64,
+    pub first_sequence: u32,
     /// Its end.
     pub end: Option<End>,
 }
 
-/// The recent past of one agent, oldest first. Times count from the beginning of the run.
+/// The recent past of one agent, oldest first.
 #[derive(Debug, Clone, Default)]
 pub struct Record {
     /// Its reports.
-    pub reports: VecDeque<Sent>,
+    pub reports: Vec<Sent>,
     /// Its sessions.
-    pub sessions: VecDeque<Session>,
+    pub sessions: Vec<Session>,
 }
 
 impl Record {
     /// A session begins, whose first report will have this number.
     pub fn welcomed(&mut self, first_sequence: u64) {
-        push(&mut self.sessions, SESSIONS, Session { first_sequence, end: None });
+        let session = Session { first_sequence: number(first_sequence), end: None };
+        push(&mut self.sessions, SESSIONS, session);
     }
 
-    /// A report is about to be written.
-    pub fn sending(&mut self, sequence: u64, begun: Duration) {
-        push(&mut self.reports, REPORTS, Sent { sequence, begun, written: None });
+    /// A report is about to be written; so many are remembered.
+    pub fn sending(&mut self, sequence: u64, begun: Duration, remembered: usize) {
+        let (sequence, begun) = (number(sequence), Moment::before(begun));
+        push(&mut self.reports, remembered, Sent { sequence, begun, written: None });
     }
 
     /// The last report has been written.
     pub fn written(&mut self, at: Duration) {
-        if let Some(report) = self.reports.back_mut() {
-            report.written = Some(at);
+        if let Some(report) = self.reports.last_mut() {
+            report.written = Some(Moment::after(at));
         }
     }
 
     /// The session is about to end.
     pub fn leaving(&mut self, leaving: Duration, by_collector: bool) {
-        if let Some(session) = self.sessions.back_mut() {
+        if let Some(session) = self.sessions.last_mut() {
+            let leaving = Moment::before(leaving);
             session.end = Some(End { leaving, gone: None, by_collector });
         }
     }
 
     /// The session's socket has been closed.
     pub fn gone(&mut self, at: Duration) {
-        if let Some(end) = self.sessions.back_mut().and_then(|session| session.end.as_mut()) {
-            end.gone = Some(at);
+        if let Some(end) = self.sessions.last_mut().and_then(|session| session.end.as_mut()) {
+            end.gone = Some(Moment::after(at));
+        }
+    }
+
+    /// When the last session's socket was closed.
+    #[must_use]
+    pub fn gone_at(&self) -> Option<Duration> {
+        Some(self.sessions.last()?.end?.gone?.since_start())
+    }
+
+    /// Reports written in the last session, as far as it is known when that began.
+    #[must_use]
+    pub fn reports_of_session(&self) -> u32 {
+        match (self.reports.last(), self.sessions.last()) {
+            (Some(report), Some(session)) => {
+                (report.sequence + 1).saturating_sub(session.first_sequence)
+            }
+            _ => 0,
         }
     }
 
     /// The session that a report belongs to, if it is remembered.
     #[must_use]
-    pub fn session_of(&self, sequence: u64) -> Option<&Session> {
+    pub fn session_of(&self, sequence: u32) -> Option<&Session> {
         self.sessions.iter().rev().find(|session| session.first_sequence <= sequence)
     }
 }
 
-fn push<T>(recent: &mut VecDeque<T>, most: usize, item: T) {
-    if recent.len() == most {
-        recent.pop_front();
-    }
-    recent.push_back(item);
+/// Sequence numbers stay below 2^30, see [`crate::value::Mark`].
+fn number(sequence: u64) -> u32 {
+    u32::try_from(sequence).unwrap_or(u32::MAX)
 }
 
-/// The records of all agents.
+/// A few items are moved rather than a ring kept: most agents have one of them.
+fn push<T>(recent: &mut Vec<T>, most: usize, item: T) {
+    if recent.len() >= most {
+        recent.remove(0);
+    }
+    recent.reserve_exact(1);
+    recent.push(item);
+}
+
+/// The records of agents.
 #[derive(Debug)]
 pub struct Ledger {
     epoch: Instant,
-    records: Box<[Mutex<Record>]>,
+    remembered: usize,
+    records: Vec<Record>,
 }
 
 impl Ledger {
-    /// Empty records of so many agents; the run begins now.
+    /// Of nobody yet; the run begins now. Agents will report at this interval, but for the first report of a
+    /// session, which is due at once.
     #[must_use]
-    pub fn new(agents: usize) -> Self {
-        Self {
-            epoch: Instant::now(),
-            records: (0..agents).map(|_| Mutex::new(Record::default())).collect(),
-        }
+    pub fn new(interval: Duration) -> Self {
+        let past = scrape::TIMEOUT + SETTLED;
+        let ticks = past.as_nanos().div_ceil(interval.as_nanos().max(1));
+        let remembered = SPARE_REPORTS + usize::try_from(ticks).unwrap_or(usize::MAX);
+        Self { epoch: Instant::now(), remembered, records: Vec::new() }
+    }
+
+    /// Makes room for the records of so many agents.
+    pub fn open(&mut self, agents: usize) {
+        self.records.resize_with(agents, Record::default);
     }
 
     /// When the run began.
@@ -129,16 +195,20 @@ impl Ledger {
         self.epoch.elapsed()
     }
 
-    /// The record of one agent. Hold it for one entry only.
-    pub fn record(&self, agent: usize) -> MutexGuard<'_, Record> {
-        // A record is whole after every statement, whoever panicked meanwhile.
-        self.records[agent].lock().unwrap_or_else(PoisonError::into_inner)
+    /// All records, in the order of the agents.
+    #[must_use]
+    pub fn records(&self) -> &[Record] {
+        &self.records
     }
 
-    /// A copy of all records. An agent that acts meanwhile is seen before or after its act.
-    #[must_use]
-    pub fn snapshot(&self) -> Vec<Record> {
-        (0..self.records.len()).map(|agent| self.record(agent).clone()).collect()
+    /// The record of one agent.
+    pub fn record(&mut self, agent: usize) -> &mut Record {
+        &mut self.records[agent]
+    }
+
+    /// An agent is about to write a report.
+    pub fn sending(&mut self, agent: usize, sequence: u64, begun: Duration) {
+        self.records[agent].sending(sequence, begun, self.remembered);
     }
 }
 
@@ -148,14 +218,25 @@ mod tests {
 
     #[test]
     fn only_the_recent_past_is_kept() {
-        let mut record = Record::default();
+        let mut ledger = Ledger::new(Duration::from_secs(1));
+        ledger.open(1);
         for sequence in 1..=100 {
-            record.welcomed(sequence);
-            record.sending(sequence, Duration::from_secs(sequence));
+            ledger.record(0).welcomed(sequence);
+            ledger.sending(0, sequence, Duration::from_secs(sequence));
         }
-        assert_eq!(record.reports.len(), REPORTS);
+        let record = &ledger.records()[0];
+        assert_eq!(record.reports.len(), 11 + SPARE_REPORTS);
         assert_eq!(record.sessions.len(), SESSIONS);
-        assert_eq!(record.reports.back().map(|report| report.sequence), Some(100));
+        assert_eq!(record.reports.last().map(|report| report.sequence), Some(100));
+    }
+
+    #[test]
+    fn a_record_takes_few_bytes() {
+        assert_eq!((size_of::<Record>(), size_of::<Session>(), size_of::<Sent>()), (48, 16, 12));
+        let mut record = Record::default();
+        record.welcomed(1);
+        record.sending(1, Duration::ZERO, 4);
+        assert_eq!((record.reports.capacity(), record.sessions.capacity()), (1, 1));
     }
 
     #[test]
@@ -166,5 +247,13 @@ mod tests {
         assert_eq!(record.session_of(4).map(|session| session.first_sequence), Some(1));
         assert_eq!(record.session_of(5).map(|session| session.first_sequence), Some(5));
         assert_eq!(record.session_of(0), None);
+    }
+
+    #[test]
+    fn moments_are_rounded_in_the_collectors_favour() {
+        let at = Duration::from_micros(12_345);
+        assert_eq!(Moment::before(at).since_start(), Duration::from_micros(12_300));
+        assert_eq!(Moment::after(at).since_start(), Duration::from_micros(12_400));
+        assert_eq!(Moment::after(Duration::ZERO).since_start(), Duration::ZERO);
     }
 }

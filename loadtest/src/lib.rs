@@ -1,21 +1,23 @@
 //! Simulates fleets of agents and judges what the collector shows.
 //!
-//! [`run`] connects a [`fleet`] of [`member`]s that speak the real protocol, each over a connection of its own, and
-//! writes in a [`ledger`] what they do. An [`inspection`] fetches a [`page`] and has it [`judge`]d by the
-//! ledger. [`demo`] shows a fleet to people instead. Load goes to loopback only.
+//! A [`run`] spreads a [`fleet`] over [`worker`] processes, each with an [`engine`] that speaks the real protocol for
+//! thousands of agents, over a connection of their own each, and writes in a [`ledger`] what they do. It fetches
+//! pages too and [`judge`]s them by the ledger. [`demo`] shows a fleet to people instead. Load goes to loopback only.
 
 pub mod child;
 pub mod cli;
+mod course;
 pub mod demo;
 pub mod dial;
+pub mod engine;
 mod figures;
 pub mod finding;
 pub mod fleet;
-pub mod inspection;
 pub mod judge;
 pub mod ledger;
-pub mod member;
+pub mod orders;
 pub mod page;
+pub mod plan;
 pub mod progress;
 pub mod quantity;
 pub mod results;
@@ -23,9 +25,10 @@ pub mod room;
 pub mod run;
 pub mod scrape;
 pub mod serve;
-mod session;
+pub mod shown;
 pub mod summary;
 pub mod tally;
 pub mod usage;
 pub mod value;
 pub mod walk;
+pub mod worker;

@@ -4,9 +4,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use fleetgauge_loadtest::cli::{Cli, Command, RunArgs};
+use fleetgauge_loadtest::cli::{Cli, Command, FleetArgs};
 use fleetgauge_loadtest::results::Files;
-use fleetgauge_loadtest::{demo, run, serve};
+use fleetgauge_loadtest::{demo, run, serve, worker};
 use tracing::level_filters::LevelFilter;
 
 /// sysexits.h EX_USAGE: a flag is wrong.
@@ -27,7 +27,12 @@ fn main() -> ExitCode {
         }
     };
     log_to_stderr();
-    match serve(&cli.command) {
+    let done = match &cli.command {
+        // It has an engine of its own and no runtime.
+        Command::Worker => worker::work().map(|()| ExitCode::SUCCESS),
+        other => serve(other),
+    };
+    match done {
         Ok(code) => code,
         Err(error) => {
             let _ = writeln!(io::stderr(), "fleetgauge-loadtest: {error:#}");
@@ -39,15 +44,17 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn serve(command: &Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Run(args) => return judged(args).await,
+        Command::Run(args) => return judged("run", &args.fleet, 0.0).await,
+        Command::Churn(args) => return judged("churn", &args.fleet, args.churn).await,
         Command::Demo(args) => demo::demo(args).await?,
-        Command::Collector => serve::collector().await?,
+        Command::Collector(args) => serve::collector(args).await?,
+        Command::Worker => worker::work()?,
         Command::Agent(args) => serve::agent(args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn judged(args: &RunArgs) -> anyhow::Result<ExitCode> {
+async fn judged(scenario: &'static str, args: &FleetArgs, churn: f64) -> anyhow::Result<ExitCode> {
     let files = match Files::create(&args.output) {
         Ok(files) => files,
         Err(error) => {
@@ -56,7 +63,7 @@ async fn judged(args: &RunArgs) -> anyhow::Result<ExitCode> {
         }
     };
     let results = tokio::select! {
-        results = run::run(args) => results?,
+        results = run::run(scenario, args, churn) => results?,
         _ = tokio::signal::ctrl_c() => {
             let _ = writeln!(io::stderr(), "fleetgauge-loadtest: stopped early by Ctrl-C: no verdict");
             return Ok(ExitCode::from(EXIT_INTERRUPTED));

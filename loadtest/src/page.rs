@@ -27,45 +27,114 @@ pub struct Unreadable {
 
 /// How much of an unreadable line is shown, in characters.
 const SHOWN: usize = 80;
+/// Longest line taken, in bytes.
+const MAX_LINE_BYTES: usize = 64 * 1024;
 
-/// Calls `sample` for every sample of the page; what cannot be read is returned.
-pub fn read<'a>(page: &'a str, mut sample: impl FnMut(Sample<'a>)) -> Vec<Unreadable> {
-    let mut unreadable = Vec::new();
-    let mut families = Families::default();
-    for (number, line) in page.lines().enumerate() {
-        let read = if let Some(declared) = line.strip_prefix("# TYPE ") {
-            families.declare(declared)
-        } else if line.is_empty() || line.starts_with('#') {
-            Ok(())
-        } else {
-            parse(line).map(&mut sample)
-        };
-        if let Err(problem) = read {
-            let text = line.chars().take(SHOWN).collect();
-            unreadable.push(Unreadable { line: number + 1, text, problem });
-        }
-    }
-    if !page.is_empty() && !page.ends_with('\n') {
-        let text = page.lines().next_back().unwrap_or_default().chars().take(SHOWN).collect();
-        let problem = "is cut off: the page does not end with a line's end";
-        unreadable.push(Unreadable { line: page.lines().count(), text, problem });
-    }
-    unreadable
+/// Reads a page as it comes, in pieces of any size.
+#[derive(Debug, Default)]
+pub struct Reader {
+    /// Names of the families seen so far: each is declared once.
+    families: HashSet<String>,
+    /// Lines read.
+    lines: usize,
+    /// The beginning of a line whose end has not come yet.
+    begun: Vec<u8>,
+    /// What came was no text: the rest cannot be read either.
+    broken: bool,
 }
 
-/// The families seen so far: each is declared once.
-#[derive(Default)]
-struct Families<'a>(HashSet<&'a str>);
+impl Reader {
+    /// Reads the next piece; gives `see` every sample and whatever cannot be read.
+    pub fn push(&mut self, piece: &[u8], mut see: impl FnMut(Result<Sample<'_>, Unreadable>)) {
+        let Some(last) = piece.iter().rposition(|byte| *byte == b'\n') else {
+            return self.begin(piece, &mut see);
+        };
+        let (whole, rest) = piece.split_at(last + 1);
+        let begun = std::mem::take(&mut self.begun);
+        let whole = if begun.is_empty() {
+            whole
+        } else {
+            // The line that was begun is put together; the others stay where they are.
+            let (end, others) =
+                whole.split_at(whole.iter().take_while(|b| **b != b'\n').count() + 1);
+            self.read([&begun, end].concat().as_slice(), &mut see);
+            others
+        };
+        self.read(whole, &mut see);
+        self.begin(rest, &mut see);
+    }
 
-impl<'a> Families<'a> {
-    fn declare(&mut self, declared: &'a str) -> Result<(), &'static str> {
+    /// The page is over.
+    pub fn finish(mut self, mut see: impl FnMut(Result<Sample<'_>, Unreadable>)) {
+        if !self.begun.is_empty() {
+            self.lines += 1;
+            let text = String::from_utf8_lossy(&self.begun);
+            let problem = "is cut off: the page does not end with a line's end";
+            see(Err(self.unreadable(&text, problem)));
+        }
+    }
+
+    /// Keeps a line's beginning.
+    fn begin(&mut self, piece: &[u8], see: &mut impl FnMut(Result<Sample<'_>, Unreadable>)) {
+        if self.broken {
+            return;
+        }
+        self.begun.extend_from_slice(piece);
+        if self.begun.len() > MAX_LINE_BYTES {
+            self.give_up("is longer than 64 KiB", see);
+        }
+    }
+
+    /// Reads whole lines.
+    fn read(&mut self, lines: &[u8], see: &mut impl FnMut(Result<Sample<'_>, Unreadable>)) {
+        if self.broken {
+            return;
+        }
+        let Ok(text) = std::str::from_utf8(lines) else {
+            return self.give_up("is not UTF-8, or one soon after it", see);
+        };
+        for line in text.lines() {
+            self.lines += 1;
+            let read = if let Some(declared) = line.strip_prefix("# TYPE ") {
+                self.declare(declared)
+            } else if line.is_empty() || line.starts_with('#') {
+                Ok(())
+            } else {
+                parse(line).map(|sample| see(Ok(sample)))
+            };
+            if let Err(problem) = read {
+                see(Err(self.unreadable(line, problem)));
+            }
+        }
+    }
+
+    fn give_up(
+        &mut self,
+        problem: &'static str,
+        see: &mut impl FnMut(Result<Sample<'_>, Unreadable>),
+    ) {
+        self.broken = true;
+        self.lines += 1;
+        let begun = std::mem::take(&mut self.begun);
+        see(Err(self.unreadable(&String::from_utf8_lossy(&begun), problem)));
+    }
+
+    fn unreadable(&self, line: &str, problem: &'static str) -> Unreadable {
+        Unreadable { line: self.lines, text: line.chars().take(SHOWN).collect(), problem }
+    }
+
+    fn declare(&mut self, declared: &str) -> Result<(), &'static str> {
         let Some((name, kind)) = declared.split_once(' ') else {
             return Err("declares a family without a type");
         };
         if !["counter", "gauge", "histogram", "summary", "untyped"].contains(&kind) {
             return Err("has a type that this format does not know");
         }
-        if self.0.insert(name) { Ok(()) } else { Err("declares a family for the second time") }
+        if self.families.insert(name.to_owned()) {
+            Ok(())
+        } else {
+            Err("declares a family for the second time")
+        }
     }
 }
 
@@ -118,22 +187,43 @@ fn quoted_len(text: &str) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn problems(page: &str) -> Vec<&'static str> {
-        read(page, |_| {}).into_iter().map(|unreadable| unreadable.problem).collect()
+    /// A sample's name, agent and value.
+    type Owned = (String, Option<String>, f64);
+
+    /// What is seen of a page that comes in pieces of this size.
+    fn seen(page: &[u8], size: usize) -> Vec<Result<Owned, Unreadable>> {
+        let (mut reader, mut seen) = (Reader::default(), Vec::new());
+        let mut see = |read: Result<Sample<'_>, Unreadable>| {
+            seen.push(read.map(|s| (s.name.to_owned(), s.agent.map(ToOwned::to_owned), s.value)));
+        };
+        page.chunks(size).for_each(|piece| reader.push(piece, &mut see));
+        reader.finish(&mut see);
+        seen
+    }
+
+    fn problems(page: &[u8]) -> Vec<&'static str> {
+        let problems = |size| -> Vec<_> {
+            seen(page, size).into_iter().filter_map(|read| Some(read.err()?.problem)).collect()
+        };
+        let whole = problems(usize::MAX);
+        assert_eq!(problems(1), whole, "byte by byte");
+        whole
     }
 
     #[test]
     fn samples_are_read() {
         let page = "# HELP a Some.\n# TYPE a gauge\na{agent=\"web-1\"} 1.5\n\
                     a{agent=\"web-2\",rack=\"a \\\"b\\\\\",zone=\"{,}\"} +Inf\nb 3\nc{} NaN\n";
-        let mut samples = Vec::new();
-        assert_eq!(read(page, |sample| samples.push(sample)), []);
-        let seen: Vec<_> = samples.iter().map(|s| (s.name, s.agent)).collect();
-        let expected = [("a", Some("web-1")), ("a", Some("web-2")), ("b", None), ("c", None)];
-        assert_eq!(seen, expected);
-        assert_eq!(samples[0].value, 1.5);
-        assert_eq!(samples[1].value, f64::INFINITY);
-        assert!(samples[3].value.is_nan());
+        for size in [1, 2, 7, usize::MAX] {
+            let samples: Vec<_> =
+                seen(page.as_bytes(), size).into_iter().map(Result::unwrap).collect();
+            let names: Vec<_> = samples.iter().map(|(name, ..)| name.as_str()).collect();
+            assert_eq!(names, ["a", "a", "b", "c"], "in pieces of {size}");
+            let agents: Vec<_> = samples.iter().map(|(_, agent, _)| agent.as_deref()).collect();
+            assert_eq!(agents, [Some("web-1"), Some("web-2"), None, None]);
+            assert_eq!((samples[0].2, samples[1].2), (1.5, f64::INFINITY));
+            assert!(samples[3].2.is_nan());
+        }
     }
 
     #[test]
@@ -151,12 +241,28 @@ mod tests {
             ("# TYPE a gauge\na 1\n# TYPE a gauge\n", "declares a family for the second time"),
             ("a 1\nb 17", "is cut off: the page does not end with a line's end"),
         ] {
-            assert_eq!(problems(page), [problem], "{page:?}");
+            assert_eq!(problems(page.as_bytes()), [problem], "{page:?}");
         }
     }
 
     #[test]
     fn an_empty_page_is_a_page() {
-        assert_eq!(problems(""), [] as [&str; 0]);
+        assert_eq!(problems(b""), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn what_is_no_text_is_given_up() {
+        assert_eq!(problems(b"a 1\n\xff 2\nb 3\n"), ["is not UTF-8, or one soon after it"]);
+    }
+
+    #[test]
+    fn a_line_without_an_end_takes_no_memory() {
+        let mut reader = Reader::default();
+        let mut problems = Vec::new();
+        for _ in 0..1_000 {
+            reader.push(&[b'a'; 1_024], |read| problems.extend(read.err().map(|no| no.problem)));
+            assert!(reader.begun.capacity() <= 4 * MAX_LINE_BYTES);
+        }
+        assert_eq!(problems, ["is longer than 64 KiB"]);
     }
 }

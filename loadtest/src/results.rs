@@ -60,7 +60,7 @@ pub struct Machine {
 }
 
 /// Whether every check held.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     /// It did: no finding.
     pub passed: bool,

@@ -1,19 +1,31 @@
-//! Whether this machine has room for the fleet: file descriptors and ports, known before the start instead of
+//! Whether this machine has room for the fleet: descriptors, ports and memory, known before the start instead of
 //! found out in the middle.
 
 use std::io;
-use std::net::IpAddr;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 use crate::dial::{AGENTS_PER_SOURCE, has_sources};
+use crate::plan::{Plan, Target};
 
-/// Descriptors of the load test for everything but its agents: the runtime, the scrapes, its child.
-const OWN_FILES: u64 = 64;
-/// Descriptors the collector keeps for everything but agents.
-const COLLECTOR_FILES: u64 = 256;
+/// Descriptors of a worker for everything but its agents: the engine, the scrapes, its parent.
+const WORKER_FILES: u64 = 64;
+/// Descriptors a collector keeps for everything but agents.
+const COLLECTOR_FILES: u64 = fleetgauge_collector::config::RESERVED_FDS;
+/// Descriptors of the parent for each of its children.
+const CHILD_FILES: u64 = 4;
 /// Ports left alone: those of others on this machine, and of connections that have just ended.
 const OTHER_PORTS: u64 = 1_000;
+/// What the kernel takes for one end of a connection, in bytes.
+const KERNEL_BYTES: u64 = 4_096;
+/// What a collector takes for an agent, a scrape's copy of its values included, in bytes.
+const COLLECTOR_BYTES: u64 = 1_400;
+/// Most that a worker takes for an agent, in bytes.
+pub const WORKER_BYTES: u64 = 400;
+/// What a collector and its worker take with no agent, in bytes.
+const PAIR_BYTES: u64 = 24 << 20;
+/// A collector and its worker keep ready to be told something by every agent: two watches.
+const WATCHES: u64 = 2;
 
 /// Raises the soft limit on open files to the hard one, which needs no privilege.
 ///
@@ -29,72 +41,220 @@ pub fn raise_file_limit() -> io::Result<()> {
     Ok(())
 }
 
-/// Refuses a fleet that there is no room for, with what is missing and how to get it. `collector` is where the
-/// fleet will report to.
+/// Refuses a run that there is no room for, with what is missing and how to get it.
 ///
 /// # Errors
 /// What is missing.
-pub fn check(agents: usize, collector: IpAddr, own_collector: bool) -> anyhow::Result<()> {
-    let sharing = if has_sources(collector) { agents.min(AGENTS_PER_SOURCE) } else { agents };
-    let (agents, sharing) = (agents as u64, sharing as u64);
-    let needed = agents + if own_collector { COLLECTOR_FILES.max(OWN_FILES) } else { OWN_FILES };
-    if let Some(allowed) = file_limit().filter(|allowed| *allowed < needed) {
-        bail!(
-            "{agents} agents need {needed} open files a process, {allowed} are allowed: raise the hard \
-             limit (ulimit -Hn {needed}; LimitNOFILE={needed} in a systemd unit; nofile in \
-             /etc/security/limits.conf), or take --agents {}",
-            agents.saturating_sub(needed - allowed)
-        );
-    }
-    if let Some((low, high)) = port_range().context("reading the range of local ports")? {
-        let (needed, given) = (sharing + OTHER_PORTS, u64::from(high.saturating_sub(low)) + 1);
-        if given < needed {
-            bail!(
-                "{agents} agents need {needed} local ports, there are {given} ({low} to {high}): widen \
-                 them (sysctl net.ipv4.ip_local_port_range=\"10000 65535\"), or take --agents {}",
-                given.saturating_sub(OTHER_PORTS)
-            );
-        }
+pub fn check(plan: &Plan) -> anyhow::Result<()> {
+    let missing = missing(plan, &Machine::this());
+    if !missing.is_empty() {
+        bail!("this machine has no room for {} agents:\n  {}", plan.agents, missing.join("\n  "));
     }
     Ok(())
 }
 
-/// Open files this process may have; `None` for any number.
-fn file_limit() -> Option<u64> {
-    #[cfg(unix)]
-    return rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    #[cfg(not(unix))]
-    None
+/// What a machine allows; `None` for what it does not say or bound.
+#[derive(Debug, Clone, Copy, Default)]
+struct Machine {
+    /// Open files of a process.
+    files: Option<u64>,
+    /// Open files of all processes.
+    all_files: Option<u64>,
+    /// Watches of a user's event queues.
+    watches: Option<u64>,
+    /// The ports that connections are given, from and to.
+    ports: Option<(u16, u16)>,
+    /// Memory that can be had, in bytes.
+    memory: Option<u64>,
 }
 
-/// The ports that connections are given; `None` where the system does not say.
-fn port_range() -> anyhow::Result<Option<(u16, u16)>> {
-    if !cfg!(target_os = "linux") {
-        return Ok(None);
+impl Machine {
+    fn this() -> Self {
+        Self {
+            #[cfg(unix)]
+            files: rustix::process::getrlimit(rustix::process::Resource::Nofile).current,
+            all_files: first_number("/proc/sys/fs/file-max"),
+            watches: first_number("/proc/sys/fs/epoll/max_user_watches"),
+            ports: ports(),
+            memory: available_memory(),
+            #[cfg(not(unix))]
+            files: None,
+        }
     }
-    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")?;
+}
+
+/// What the machine lacks, each with how to get it.
+fn missing(plan: &Plan, machine: &Machine) -> Vec<String> {
+    [files(plan, machine), all_files(plan, machine), watches(plan, machine)]
+        .into_iter()
+        .chain([local_ports(plan, machine), memory(plan, machine)])
+        .flatten()
+        .collect()
+}
+
+fn files(plan: &Plan, machine: &Machine) -> Option<String> {
+    let (each, collectors) = (u64::from(plan.agents_each()), plan.workers() as u64);
+    let own = matches!(plan.target, Target::Own(_));
+    let others = if own { COLLECTOR_FILES.max(WORKER_FILES) } else { WORKER_FILES };
+    let needed = each + others;
+    let allowed = machine.files.filter(|allowed| *allowed < needed)?;
+    let most = allowed.saturating_sub(others);
+    let or = if most == 0 {
+        String::new()
+    } else if own {
+        format!(
+            ", or spread them: --collectors {}; or take --agents {}",
+            u64::from(plan.agents).div_ceil(most),
+            most * collectors
+        )
+    } else {
+        format!(", or take more collectors or --agents {}", most * collectors)
+    };
+    Some(format!(
+        "{each} agents of one collector need {needed} open files in its process and in a worker's, {allowed} \
+         are allowed: raise the hard limit (ulimit -Hn {needed}; LimitNOFILE={needed} in a systemd unit; \
+         nofile in /etc/security/limits.conf){or}"
+    ))
+}
+
+fn all_files(plan: &Plan, machine: &Machine) -> Option<String> {
+    let (agents, workers) = (u64::from(plan.agents), plan.workers() as u64);
+    let needed = 2 * agents + workers * (WORKER_FILES + COLLECTOR_FILES + 2 * CHILD_FILES);
+    let allowed = machine.all_files.filter(|allowed| *allowed < needed)?;
+    Some(format!(
+        "{needed} open files in all are needed, {allowed} are allowed: sysctl fs.file-max={needed}"
+    ))
+}
+
+fn watches(plan: &Plan, machine: &Machine) -> Option<String> {
+    let needed = WATCHES * u64::from(plan.agents);
+    let allowed = machine.watches.filter(|allowed| *allowed < needed)?;
+    Some(format!(
+        "{needed} watches of event queues are needed, {allowed} are allowed: sysctl \
+         fs.epoll.max_user_watches={needed}"
+    ))
+}
+
+fn local_ports(plan: &Plan, machine: &Machine) -> Option<String> {
+    let address = plan.target.address();
+    let agents = plan.agents;
+    let sharing = if has_sources(address) { agents.min(AGENTS_PER_SOURCE) } else { agents };
+    let needed = u64::from(sharing) + OTHER_PORTS;
+    let (low, high) = machine.ports?;
+    let given = u64::from(high.saturating_sub(low)) + 1;
+    (given < needed).then(|| {
+        format!(
+            "{sharing} agents of one address need {needed} local ports, there are {given} ({low} to {high}): \
+             sysctl net.ipv4.ip_local_port_range=\"10000 65535\", or take --agents {}",
+            given.saturating_sub(OTHER_PORTS)
+        )
+    })
+}
+
+fn memory(plan: &Plan, machine: &Machine) -> Option<String> {
+    let (agents, pairs) = (u64::from(plan.agents), plan.workers() as u64);
+    let an_agent = 2 * KERNEL_BYTES + COLLECTOR_BYTES + WORKER_BYTES;
+    let needed = agents * an_agent + pairs * PAIR_BYTES;
+    let available = machine.memory.filter(|available| *available < needed)?;
+    let most = available.saturating_sub(pairs * PAIR_BYTES) / an_agent;
+    Some(format!(
+        "{} MiB of memory are needed ({an_agent} bytes an agent, most of them the kernel's), {} are \
+         available: end other programs, or take --agents {most}",
+        needed >> 20,
+        available >> 20
+    ))
+}
+
+fn first_number(path: &str) -> Option<u64> {
+    std::fs::read_to_string(path).ok()?.split_ascii_whitespace().next()?.parse().ok()
+}
+
+fn ports() -> Option<(u16, u16)> {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
     let mut ports = text.split_ascii_whitespace().map(str::parse);
-    match (ports.next(), ports.next()) {
-        (Some(Ok(low)), Some(Ok(high))) => Ok(Some((low, high))),
-        _ => bail!("{text:?} is not two ports"),
-    }
+    Some((ports.next()?.ok()?, ports.next()?.ok()?))
+}
+
+fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
+    Some(kib << 10)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
 
-    const LOCALHOST: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    use super::*;
+    use crate::orders::Retry;
+
+    fn plan(agents: u32, collectors: usize) -> Plan {
+        let target = Target::Own(collectors);
+        Plan { agents, target, interval: Duration::from_secs(30), backoff: Retry::Quick }
+    }
+
+    /// A machine of the kind that a million agents fit on.
+    const LARGE: Machine = Machine {
+        files: Some(20_000),
+        all_files: Some(2_100_000),
+        watches: Some(5_000_000),
+        ports: Some((32_768, 60_999)),
+        memory: Some(22 << 30),
+    };
 
     #[test]
-    fn a_small_fleet_has_room() {
-        check(10, LOCALHOST, true).unwrap();
+    fn a_small_fleet_has_room_here() {
+        check(&plan(10, 1)).unwrap();
     }
 
     #[test]
-    fn a_fleet_without_room_is_told_what_is_missing() {
-        let error = check(1_000_000, LOCALHOST, true).unwrap_err().to_string();
-        assert!(error.contains("1000000 agents need"), "{error}");
-        assert!(error.contains("ulimit -Hn") || error.contains("ip_local_port_range"), "{error}");
+    fn a_million_agents_have_room_on_a_large_machine() {
+        assert_eq!(missing(&plan(1_000_000, 56), &LARGE), [] as [&str; 0]);
+        // 19,744 is what 20,000 open files leave for agents.
+        assert_eq!(missing(&plan(19_744 * 50, 50), &LARGE), [] as [&str; 0]);
+        assert_eq!(missing(&plan(19_744 * 50 + 1, 50), &LARGE).len(), 1);
+    }
+
+    #[test]
+    fn too_few_files_are_named_with_the_collectors_that_would_do() {
+        let [told] = &missing(&plan(1_000_000, 1), &LARGE)[..] else { panic!("one thing") };
+        assert!(
+            told.contains("need 1000256 open files") && told.contains("20000 are allowed"),
+            "{told}"
+        );
+        assert!(told.contains("--collectors 51;") && told.contains("--agents 19744"), "{told}");
+        assert_eq!(missing(&plan(1_000_000, 51), &LARGE), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn whatever_else_is_missing_is_named_too() {
+        let small = Machine {
+            all_files: Some(100_000),
+            watches: Some(1_000),
+            ports: Some((60_000, 60_999)),
+            memory: Some(1 << 30),
+            ..LARGE
+        };
+        let missing = missing(&plan(1_000_000, 56), &small);
+        for (told, part) in missing.iter().zip([
+            "sysctl fs.file-max=2018368",
+            "sysctl fs.epoll.max_user_watches=2000000",
+            "sysctl net.ipv4.ip_local_port_range",
+            "take --agents",
+        ]) {
+            assert!(told.contains(part), "{told}");
+        }
+        assert_eq!(missing.len(), 4);
+    }
+
+    #[test]
+    fn memory_is_worked_out_from_both_ends() {
+        let needed = 1_000_000 * (2 * 4_096 + 1_400 + 400) + 56 * (24 << 20);
+        let just = Machine { memory: Some(needed), ..LARGE };
+        assert_eq!(missing(&plan(1_000_000, 56), &just), [] as [&str; 0]);
+        let short = Machine { memory: Some(needed - 1), ..LARGE };
+        let [told] = &missing(&plan(1_000_000, 56), &short)[..] else { panic!("one thing") };
+        assert!(told.contains("take --agents 999999"), "{told}");
     }
 }

@@ -1,55 +1,53 @@
 //! A run: connect a fleet, let it report, judge pages meanwhile, send it home, judge once more.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::num::NonZero;
 use std::time::Duration;
 
 use anyhow::Context;
-use fleetgauge_agent::identity::Nonces;
-use fleetgauge_agent::profile::{EncodedSchema, Profile};
-use fleetgauge_proto::{AgentId, StaticLabels};
 use serde_json::json;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::Instant;
 
-use crate::child::Collector;
-use crate::cli::RunArgs;
+use crate::cli::FleetArgs;
 use crate::finding::Finding;
 use crate::fleet::Fleet;
-use crate::inspection::Inspector;
 use crate::judge::{GONE_HERD, SETTLED};
-use crate::member::{Marked, Source};
+use crate::orders::{Command, Inspected, Retry};
+use crate::plan::Plan;
 use crate::progress::Progress;
-use crate::results::timeline::Timeline;
 use crate::results::{Began, Results};
 use crate::room;
 use crate::summary::Summary;
-use crate::tally::get;
-use crate::usage::{self, Usage};
-use crate::value::{agent_name, schema};
+use crate::usage::Usage;
 
-/// Where a collector of our own is.
-const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// How long agents may take to connect and report after the last one was started.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// On top of what the judge grants, so that the first page is judged to the full.
 const MARGIN: Duration = Duration::from_millis(100);
-/// Between two checkpoints; in a short run a quarter of it, and never less than a second.
+/// Between two checkpoints of a collector, or so long for each of many collectors; in a short run a quarter of it,
+/// and never less than a second.
 const CHECKPOINT_PERIOD: Duration = Duration::from_secs(5);
+const CHECKPOINT_PERIOD_EACH: Duration = Duration::from_millis(250);
+/// How long a worker's agents may take to leave, or a page that was asked for to come: longer than a scrape.
+const OVERDUE: Duration = Duration::from_secs(20);
 
 /// What was measured between the beginning and the end of a part of the run.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Mark {
     pub(crate) at: Duration,
     pub(crate) reports: u64,
-    pub(crate) usage: Option<Usage>,
+    pub(crate) collectors: Option<Usage>,
+    pub(crate) workers: Option<Usage>,
 }
 
 /// A run that is under way, and what it has measured.
 pub(crate) struct Run<'a> {
-    pub(crate) args: &'a RunArgs,
+    pub(crate) args: &'a FleetArgs,
+    /// Percent of the agents that leave in a second.
+    pub(crate) churn: f64,
     pub(crate) fleet: Fleet,
-    pub(crate) inspector: Inspector,
-    pid: Option<u32>,
+    pub(crate) collectors: usize,
+    /// Agents that had reported after the ramp.
+    pub(crate) agents_connected: u32,
     /// Before the first agent.
     pub(crate) before: Mark,
     /// When every agent that would had reported.
@@ -57,159 +55,209 @@ pub(crate) struct Run<'a> {
     /// The steady part.
     pub(crate) steady: (Mark, Mark),
     /// Pages judged while the fleet was reporting.
-    pub(crate) checkpoints: usize,
+    pub(crate) checkpoints: Vec<Inspected>,
 }
 
-/// Does it all.
+/// Does it all. `churn` is the percentage of agents that leaves in a second.
 ///
 /// # Errors
-/// What keeps a run from being made: no room, no collector. What is wrong with a run that was made is in the
-/// results' verdict.
-pub async fn run(args: &RunArgs) -> anyhow::Result<Results> {
-    let began = Began::now("run");
+/// What keeps a run from being made: no room, no collector, a worker that ended. What is wrong with a run that was
+/// made is in the results' verdict.
+pub async fn run(scenario: &'static str, args: &FleetArgs, churn: f64) -> anyhow::Result<Results> {
+    let began = Began::now(scenario);
     room::raise_file_limit().context("raising the limit on open files")?;
-    let collector = args.collector.map_or(LOCALHOST, |address| address.ip());
-    room::check(args.agents, collector, args.collector.is_none())?;
-    let (own, agents, http) = match (args.collector, args.http) {
-        (Some(agents), Some(http)) => (None, agents, http),
-        _ => {
-            let own = Collector::start().await.context("starting a collector")?;
-            let (agents, http) = (own.agents, own.http);
-            (Some(own), agents, http)
-        }
-    };
-    let mut run = Run::new(args, agents, http, own.as_ref().and_then(Collector::pid));
+    let plan = Plan::new(args, Retry::Quick)?;
+    room::check(&plan)?;
+    let mut run = Run::new(args, churn, Fleet::start(&plan).await?);
     run.connect().await?;
-    run.report().await;
-    run.leave().await;
-    if let Some(Err(how)) = stop(own).await {
-        run.inspector.verdict.add("at the end", [Finding::CollectorFailed { how }]);
-    }
-    let figures = Summary::of(&run);
-    let verdict = run.inspector.verdict;
-    began.results(settings(args), verdict, figures, Timeline::default())
+    run.report().await?;
+    run.leave().await?;
+    run.fleet.end().await;
+    let (figures, timeline) = (Summary::of(&run), run.fleet.take_timeline());
+    began.results(settings(args, churn), run.fleet.verdict, figures, timeline)
 }
 
-fn settings(args: &RunArgs) -> serde_json::Value {
+fn settings(args: &FleetArgs, churn: f64) -> serde_json::Value {
     json!({
         "agents": args.agents,
+        "collectors": args.collectors.max(args.collector.len()),
         "interval_seconds": args.interval.as_secs_f64(),
         "duration_seconds": args.duration.as_secs_f64(),
-        "ramp_per_second": args.ramp,
-        "churn_percent_per_second": args.churn,
+        "ramp_per_second": args.ramp(),
+        "churn_percent_per_second": churn,
     })
 }
 
-async fn stop(own: Option<Collector>) -> Option<Result<(), String>> {
-    Some(own?.stop().await)
-}
-
 impl<'a> Run<'a> {
-    fn new(args: &'a RunArgs, agents: SocketAddr, http: SocketAddr, pid: Option<u32>) -> Self {
-        let fleet = Fleet::new(args.agents, agents, args.churn / 100.0);
-        let inspector = Inspector::new(http, fleet.shared().clone(), pid);
+    fn new(args: &'a FleetArgs, churn: f64, fleet: Fleet) -> Self {
         let mut run = Self {
             args,
+            churn,
+            collectors: fleet.workers(),
             fleet,
-            inspector,
-            pid,
+            agents_connected: 0,
             before: Mark::default(),
             connected: Mark::default(),
             steady: Default::default(),
-            checkpoints: 0,
+            checkpoints: Vec::new(),
         };
         run.before = run.mark();
         run
     }
 
     fn mark(&self) -> Mark {
-        let shared = self.fleet.shared();
         Mark {
-            at: shared.ledger.now(),
-            reports: get(&shared.tally.reports),
-            usage: self.pid.and_then(usage::of),
+            at: self.fleet.now(),
+            reports: self.fleet.total.reports,
+            collectors: self.fleet.collectors_usage(),
+            workers: self.fleet.workers_usage(),
         }
     }
 
     async fn connect(&mut self) -> anyhow::Result<()> {
-        let progress = Progress::of_ramp(self.fleet.shared(), self.args.agents);
-        let schema = Arc::new(schema()?);
-        let (interval, seed) = (self.args.interval, fastrand::u64(..));
-        let mut names = Vec::with_capacity(self.args.agents);
-        for agent in 0..self.args.agents {
-            names.push(AgentId::try_new(&agent_name(agent))?);
-        }
-        let make = |agent: usize| {
-            let source: Box<dyn Source> = Box::new(Marked { agent });
-            (profile(names[agent].clone(), seed, interval, schema.clone()), source)
-        };
-        self.fleet.ramp_up(self.args.ramp, make).await;
-        self.fleet.all_reporting(PATIENCE).await;
-        drop(progress);
+        let (agents, ramp) = (self.args.agents, self.args.ramp());
+        self.fleet.progress = Some(Progress::of_ramp(agents));
+        let per_second = ramp / self.fleet.workers() as f64;
+        self.before.at = self.fleet.now();
+        self.fleet.note("agents come");
+        self.fleet.tell_all(&Command::Ramp { per_second }).await;
+        let ramp = Duration::from_secs_f64(f64::from(agents) / ramp);
+        let deadline = Instant::now() + ramp + PATIENCE;
+        let all = self.fleet.until(deadline, |fleet| fleet.reporting() >= agents).await?;
         self.connected = self.mark();
-        let reporting = *self.fleet.shared().tally.reporting.borrow();
-        if reporting < self.args.agents {
-            let (agents, of) = (self.args.agents - reporting, self.args.agents);
-            let finding = Finding::NotConnected { agents, of };
-            self.inspector.verdict.add("after the ramp", [finding]);
+        self.agents_connected = self.fleet.reporting();
+        if !all {
+            let missing = agents - self.agents_connected;
+            let finding = Finding::NotConnected { agents: missing, of: agents };
+            self.fleet.verdict.add("after the ramp", [finding]);
         }
-        sleep(SETTLED + MARGIN).await;
+        self.fleet.wait(SETTLED + MARGIN).await?;
         // What the last handshakes left behind has been put away by now.
-        self.connected.usage = self.mark().usage;
+        let settled = self.mark();
+        (self.connected.collectors, self.connected.workers) = (settled.collectors, settled.workers);
         Ok(())
     }
 
-    async fn report(&mut self) {
-        let _progress = Progress::of_steady(self.fleet.shared(), self.args.duration);
-        self.fleet.settle();
+    async fn report(&mut self) -> anyhow::Result<()> {
+        self.fleet.progress = Some(Progress::of_time("reporting", self.args.duration));
+        let share_per_second = self.churn / 100.0;
+        self.fleet.tell_all(&Command::Churn { share_per_second }).await;
+        self.fleet.note("all are there");
         self.steady.0 = self.mark();
-        let (began, duration) = (Instant::now(), self.args.duration);
-        let period = CHECKPOINT_PERIOD.min(duration / 4).max(Duration::from_secs(1));
-        let mut next = Duration::ZERO;
-        while next < duration {
-            next = (next + period).min(duration);
-            sleep_until(began + next).await;
-            let scraped = self.inspector.scraped.len();
-            self.inspector.inspect(&format!("checkpoint {}", self.checkpoints + 1)).await;
-            self.checkpoints += self.inspector.scraped.len() - scraped;
+        let began = Instant::now();
+        for (after, worker, round) in checkpoints(self.args.duration, self.fleet.workers()) {
+            self.fleet.until(began + after, |_| false).await?;
+            self.fleet.inspect(worker, &format!("checkpoint {round}")).await;
         }
+        self.fleet.tell_all(&Command::Churn { share_per_second: 0.0 }).await;
+        self.all_pages().await?;
         self.steady.1 = self.mark();
-        if self.checkpoints == 0 {
-            self.inspector.verdict.add("at the end", [Finding::NoCheckpoint]);
+        let workers = self.fleet.workers();
+        let mut judged = vec![false; workers];
+        for (worker, page) in self.pages() {
+            judged[worker] = true;
+            self.checkpoints.push(page);
         }
+        if judged.contains(&false) {
+            self.fleet.verdict.add("at the end", [Finding::NoCheckpoint]);
+        }
+        Ok(())
     }
 
-    async fn leave(&mut self) {
-        let tally = &self.fleet.shared().tally;
-        let own_lag_ms = tally.times().own_lag.longest_ms();
-        let ended = tally.ended.counts().into_iter();
-        let ended: Vec<_> = ended
-            .map(|(why, sessions)| Finding::SessionsEnded { sessions, why, own_lag_ms })
-            .collect();
-        self.inspector.verdict.add("during the run", ended);
-        let stuck = self.fleet.leave().await;
-        if stuck > 0 {
-            self.inspector.verdict.add("at the end", [Finding::NotLeft { agents: stuck }]);
+    /// Sends the fleet home, as many workers' agents at a time as there are cores: closing a connection is work
+    /// for both ends.
+    async fn leave(&mut self) -> anyhow::Result<()> {
+        let workers = self.fleet.workers();
+        self.fleet.progress = Some(Progress::of_time("leaving", Duration::ZERO));
+        self.fleet.note("agents leave");
+        let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let all: Vec<_> = (0..workers).collect();
+        for group in all.chunks(at_once) {
+            for worker in group {
+                self.fleet.tell(*worker, &Command::Finish).await;
+            }
+            let left = |fleet: &Fleet| group.iter().all(|worker| fleet.has_left(*worker));
+            self.fleet.until(Instant::now() + OVERDUE, left).await?;
+            self.fleet.wait(GONE_HERD + MARGIN).await?;
+            for worker in group {
+                self.fleet.inspect(*worker, "after all have left").await;
+            }
+            self.all_pages().await?;
         }
-        sleep(GONE_HERD + MARGIN).await;
-        self.inspector.inspect("after all have left").await;
+        self.pages();
+        self.fleet.progress = None;
+        self.find_ended_sessions();
+        Ok(())
+    }
+
+    async fn all_pages(&mut self) -> anyhow::Result<()> {
+        let none = |fleet: &Fleet| !fleet.awaits_pages();
+        self.fleet.until(Instant::now() + OVERDUE, none).await.map(drop)
+    }
+
+    /// The pages that came, with their workers; that one did not is a finding.
+    fn pages(&mut self) -> Vec<(usize, Inspected)> {
+        let (came, failed): (Vec<_>, Vec<_>) = std::mem::take(&mut self.fleet.inspected)
+            .into_iter()
+            .partition(|(_, page)| page.error.is_none());
+        for (_, page) in failed {
+            let why = page.error.unwrap_or_default();
+            self.fleet.verdict.add("scraping", [Finding::ScrapeFailed { why }]);
+        }
+        came
+    }
+
+    fn find_ended_sessions(&mut self) {
+        let own_lag_ms = self.fleet.total.times.own_lag.longest_ms();
+        for (why, sessions) in self.fleet.total.ended.clone() {
+            let finding = Finding::SessionsEnded { sessions, why, own_lag_ms };
+            self.fleet.verdict.add("during the run", [finding]);
+        }
     }
 }
 
-/// Who a simulated agent is. Each is a host of its own.
-pub(crate) fn profile(
-    id: AgentId,
-    seed: u64,
-    interval: Duration,
-    schema: Arc<EncodedSchema>,
-) -> Arc<Profile> {
-    let nonce = (u128::from(seed) << 64 | u128::from(id.fnv1a())).to_be_bytes();
-    Arc::new(Profile {
-        id,
-        nonces: Nonces { host: nonce, process: nonce },
-        labels: StaticLabels::default(),
-        interval,
-        agent_version: env!("CARGO_PKG_VERSION"),
-        schema,
-    })
+/// When which worker's page is judged, from the beginning of the steady part, and in which round: spread so that
+/// collectors are not scraped together.
+fn checkpoints(duration: Duration, workers: usize) -> Vec<(Duration, usize, u32)> {
+    let workers = u32::try_from(workers).unwrap_or(u32::MAX);
+    let period = CHECKPOINT_PERIOD.max(CHECKPOINT_PERIOD_EACH * workers);
+    let period = period.min(duration / 4).max(Duration::from_secs(1));
+    let rounds = duration.as_nanos().div_ceil(period.as_nanos());
+    let rounds = 1..=u32::try_from(rounds).unwrap_or(u32::MAX);
+    let at = |round: u32, worker: u32| period * (round - 1) + period * (worker + 1) / workers;
+    let every = rounds.flat_map(|round| (0..workers).map(move |worker| (round, worker)));
+    every.map(|(round, worker)| (at(round, worker).min(duration), worker as usize, round)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_judged_every_five_seconds_and_at_the_end() {
+        let at: Vec<_> = checkpoints(Duration::from_secs(61), 1).iter().map(|at| at.0).collect();
+        let expected: Vec<_> = (1..=12).map(|n| Duration::from_secs(5 * n)).collect();
+        assert_eq!(at[..12], expected);
+        assert_eq!(at[12..], [Duration::from_secs(61)]);
+    }
+
+    #[test]
+    fn many_collectors_are_scraped_one_after_the_other() {
+        let at = checkpoints(Duration::from_secs(300), 56);
+        assert_eq!(at.len(), 22 * 56);
+        assert!(at.is_sorted());
+        for pair in at[..21 * 56].windows(2) {
+            assert_eq!(pair[1].0 - pair[0].0, Duration::from_millis(250));
+        }
+        let last = &at[at.len() - 56..];
+        assert!(last.iter().map(|checkpoint| checkpoint.1).eq(0..56));
+    }
+
+    #[test]
+    fn a_short_run_is_judged_too() {
+        for (seconds, workers) in [(1, 1), (1, 3), (4, 2)] {
+            let at = checkpoints(Duration::from_secs(seconds), workers);
+            assert_eq!(at.len(), seconds as usize * workers);
+        }
+    }
 }

@@ -67,11 +67,29 @@ impl From<hyper::Error> for ScrapeError {
 /// # Errors
 /// Whatever keeps it from being there in one piece, in the format asked for and in time.
 pub async fn fetch(http: SocketAddr, path: &str) -> Result<String, ScrapeError> {
-    let page = tokio::time::timeout(TIMEOUT, fetch_unbounded(http, path));
+    let mut page = Vec::new();
+    fetch_into(http, path, |piece| page.extend_from_slice(piece)).await?;
+    String::from_utf8(page).map_err(|_| ScrapeError::NotText)
+}
+
+/// The same, given to `take` piece by piece as it comes; its length in bytes.
+///
+/// # Errors
+/// The same, but for what is no text: the pieces that came before have been taken.
+pub async fn fetch_into(
+    http: SocketAddr,
+    path: &str,
+    take: impl FnMut(&[u8]),
+) -> Result<usize, ScrapeError> {
+    let page = tokio::time::timeout(TIMEOUT, fetch_unbounded(http, path, take));
     page.await.map_err(|_| ScrapeError::TimedOut)?
 }
 
-async fn fetch_unbounded(http: SocketAddr, path: &str) -> Result<String, ScrapeError> {
+async fn fetch_unbounded(
+    http: SocketAddr,
+    path: &str,
+    take: impl FnMut(&[u8]),
+) -> Result<usize, ScrapeError> {
     let stream = TcpStream::connect(http).await?;
     stream.set_nodelay(true)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
@@ -83,7 +101,7 @@ async fn fetch_unbounded(http: SocketAddr, path: &str) -> Result<String, ScrapeE
     let answered = async {
         let response = sender.send_request(request).await?;
         check_head(&response)?;
-        read_body(response.into_body()).await
+        read_body(response.into_body(), take).await
     };
     // The connection only moves while it is polled, and ends after the answer: no task outlives the scrape.
     let mut connection = std::pin::pin!(connection);
@@ -110,15 +128,16 @@ fn check_head(response: &Response<Incoming>) -> Result<(), ScrapeError> {
     }
 }
 
-async fn read_body(mut body: Incoming) -> Result<String, ScrapeError> {
-    let mut page = Vec::new();
+async fn read_body(mut body: Incoming, mut take: impl FnMut(&[u8])) -> Result<usize, ScrapeError> {
+    let mut bytes = 0;
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame?.into_data() {
-            if page.len() + data.len() > MAX_PAGE_BYTES {
+            bytes += data.len();
+            if bytes > MAX_PAGE_BYTES {
                 return Err(ScrapeError::TooLarge);
             }
-            page.extend_from_slice(&data);
+            take(&data);
         }
     }
-    String::from_utf8(page).map_err(|_| ScrapeError::NotText)
+    Ok(bytes)
 }

@@ -12,7 +12,7 @@ use fleetgauge_collector::{Config, Listeners};
 use fleetgauge_proto::AgentId;
 
 use crate::child::told_to_stop;
-use crate::cli::AgentArgs;
+use crate::cli::{AgentArgs, CollectorArgs};
 use crate::room;
 
 /// Time between an agent's reports in the demo: short, so that there is something to see.
@@ -20,14 +20,14 @@ pub const DEMO_INTERVAL: Duration = Duration::from_secs(2);
 /// The id of a host that has no name of its own.
 const NAMELESS: &str = "this-host";
 
-/// A collector on free loopback ports; says both on standard output, agents' first.
+/// A collector on these loopback ports; says both addresses on standard output, agents' first.
 ///
 /// # Errors
 /// The system's.
-pub async fn collector() -> anyhow::Result<()> {
+pub async fn collector(args: &CollectorArgs) -> anyhow::Result<()> {
     // The collector sizes itself by the limit that it finds.
     room::raise_file_limit()?;
-    let config = Config::default();
+    let config = Config { listen: vec![args.listen], http: args.http, ..Config::default() };
     let listeners = Listeners::bind(&config)?;
     let agents = *listeners.agent_addresses()?.first().context("no address for agents")?;
     let mut stdout = std::io::stdout();

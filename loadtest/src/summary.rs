@@ -17,8 +17,10 @@ pub struct Summary {
     pub sessions: Sessions,
     /// What pages took.
     pub scrapes: Scrapes,
-    /// What the collector used; none of a collector that was running already.
+    /// What the collectors used together; none of collectors that were running already.
     pub collector: Option<CollectorFigures>,
+    /// What the load test itself used.
+    pub generator: Option<GeneratorFigures>,
 }
 
 /// A distribution of times, in milliseconds.
@@ -50,7 +52,7 @@ impl From<&Times> for Quantiles {
 #[derive(Debug, Serialize)]
 pub struct Connects {
     /// Agents that got connected and reported.
-    pub agents: usize,
+    pub agents: u32,
     /// Until the last of them had reported, in seconds.
     pub took_seconds: f64,
     /// Agents a second until then.
@@ -95,11 +97,11 @@ pub struct Scrapes {
     pub count: usize,
     pub median_ms: f64,
     pub max_ms: f64,
-    pub max_bytes: usize,
-    pub max_samples: usize,
+    pub max_bytes: u64,
+    pub max_samples: u64,
 }
 
-/// What the collector used.
+/// What the collectors used together.
 #[derive(Debug, Serialize)]
 pub struct CollectorFigures {
     /// CPU in the steady part, user and system, over the reports in it: kernel's work on its sockets, sweeps,
@@ -117,4 +119,19 @@ pub struct CollectorFigures {
     pub resident_bytes_connected: u64,
     /// At the end of the steady part, scrapes included.
     pub resident_bytes_after: u64,
+}
+
+/// What the load test itself used.
+#[derive(Debug, Serialize)]
+pub struct GeneratorFigures {
+    /// Processes that simulated agents.
+    pub workers: usize,
+    /// Their resident memory with all agents connected, before the first scrape, less that before, by agent.
+    pub resident_bytes_per_agent: f64,
+    /// Their resident memory before any agent.
+    pub resident_bytes_before: u64,
+    /// With all agents connected.
+    pub resident_bytes_connected: u64,
+    /// Cores that they used in the steady part.
+    pub cpu_cores: f64,
 }

@@ -1,20 +1,18 @@
-//! What the fleet counts while it runs.
+//! What a fleet counts while it runs. Tallies are added up, over seconds and over workers.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use tokio::sync::watch;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A report is late if it was written so long after it was due, the generator's own lag not counted.
 pub const LATE: Duration = Duration::from_millis(100);
 /// Longest time a histogram tells from longer ones, in microseconds: ten minutes.
 const LONGEST_US: u64 = 600_000_000;
 
-/// Times, kept to two digits.
-#[derive(Debug)]
+/// Times, kept to two digits. On the wire they are pairs of microseconds and how often.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Times(Histogram<u64>);
 
 impl Default for Times {
@@ -28,6 +26,12 @@ impl Times {
     /// Adds one.
     pub fn add(&mut self, time: Duration) {
         self.0.saturating_record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// Adds all those of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        let merged = self.0.add(&other.0);
+        debug_assert!(merged.is_ok(), "both have the same bounds");
     }
 
     /// The time within which this share of them is, in milliseconds.
@@ -49,111 +53,125 @@ impl Times {
     }
 }
 
+impl Serialize for Times {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let steps = self.0.iter_recorded();
+        serializer.collect_seq(steps.map(|s| (s.value_iterated_to(), s.count_at_value())))
+    }
+}
+
+impl<'de> Deserialize<'de> for Times {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut times = Self::default();
+        for (us, count) in Vec::<(u64, u64)>::deserialize(deserializer)? {
+            times.0.saturating_record_n(us, count);
+        }
+        Ok(times)
+    }
+}
+
 /// What is known of the times of the fleet's acts.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Histograms {
     /// From connect to Welcome.
     pub connect: Times,
+    /// From the end of a session to the Welcome of the agent's next.
+    pub away: Times,
     /// From when a report was due to when it was written.
     pub lag: Times,
-    /// The part of that by which the generator's own timer woke late.
+    /// The part of that by which the generator itself turned to it late.
     pub own_lag: Times,
     /// From when the generator turned to a report to the answer of a Ping that followed it.
     pub answer: Times,
 }
 
 /// Counts by cause.
-#[derive(Debug, Default)]
-pub struct Causes(Mutex<BTreeMap<String, u64>>);
+pub type Causes = BTreeMap<String, u64>;
 
-impl Causes {
-    /// One more of this cause.
-    pub fn add(&self, cause: &str) {
-        let mut causes = lock(&self.0);
-        match causes.get_mut(cause) {
-            Some(count) => *count += 1,
-            None => drop(causes.insert(cause.to_owned(), 1)),
-        }
-    }
-
-    /// All of them.
-    #[must_use]
-    pub fn counts(&self) -> BTreeMap<String, u64> {
-        lock(&self.0).clone()
+/// Counts one more of this cause.
+pub fn count(causes: &mut Causes, cause: &str) {
+    match causes.get_mut(cause) {
+        Some(count) => *count += 1,
+        None => drop(causes.insert(cause.to_owned(), 1)),
     }
 }
 
 /// The counts of a fleet.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     /// Reports written.
-    pub reports: AtomicU64,
+    pub reports: u64,
     /// Reports that were late, see [`LATE`].
-    pub late: AtomicU64,
+    pub late: u64,
     /// Connections welcomed.
-    pub welcomed: AtomicU64,
+    pub welcomed: u64,
     /// Sessions that agents ended with Bye.
-    pub byes: AtomicU64,
-    /// Sessions that agents ended by a reset.
-    pub resets: AtomicU64,
+    pub byes: u64,
+    /// Sessions that agents ended otherwise.
+    pub resets: u64,
     /// Attempts that failed before a Welcome, by Reject code or error.
     pub refused: Causes,
     /// Sessions that the collector ended or broke off.
     pub ended: Causes,
-    /// Agents in a session now.
-    pub present: AtomicU64,
-    /// Agents that have had a session and reported in it.
-    pub reporting: watch::Sender<usize>,
-    times: Mutex<Histograms>,
-}
-
-impl Default for Tally {
-    fn default() -> Self {
-        Self {
-            reports: AtomicU64::new(0),
-            late: AtomicU64::new(0),
-            welcomed: AtomicU64::new(0),
-            byes: AtomicU64::new(0),
-            resets: AtomicU64::new(0),
-            refused: Causes::default(),
-            ended: Causes::default(),
-            present: AtomicU64::new(0),
-            reporting: watch::Sender::new(0),
-            times: Mutex::default(),
-        }
-    }
+    /// How long things took.
+    pub times: Histograms,
 }
 
 impl Tally {
-    /// The times so far.
-    pub fn times(&self) -> MutexGuard<'_, Histograms> {
-        lock(&self.times)
-    }
-
     /// A report has been written: `lag` after it was due, of which the generator was `own` late itself.
-    pub fn report(&self, lag: Duration, own: Duration) {
-        add(&self.reports);
-        if lag.saturating_sub(own) > LATE {
-            add(&self.late);
+    pub fn report(&mut self, lag: Duration, own: Duration) {
+        self.reports += 1;
+        self.late += u64::from(lag.saturating_sub(own) > LATE);
+        self.times.lag.add(lag);
+        self.times.own_lag.add(own);
+    }
+
+    /// Adds what was counted elsewhere or in another while.
+    pub fn merge(&mut self, other: &Self) {
+        self.reports += other.reports;
+        self.late += other.late;
+        self.welcomed += other.welcomed;
+        self.byes += other.byes;
+        self.resets += other.resets;
+        for (all, more) in [(&mut self.refused, &other.refused), (&mut self.ended, &other.ended)] {
+            for (cause, count) in more {
+                *all.entry(cause.clone()).or_default() += count;
+            }
         }
-        let mut times = self.times();
-        times.lag.add(lag);
-        times.own_lag.add(own);
+        let (times, more) = (&mut self.times, &other.times);
+        times.connect.merge(&more.connect);
+        times.away.merge(&more.away);
+        times.lag.merge(&more.lag);
+        times.own_lag.merge(&more.own_lag);
+        times.answer.merge(&more.answer);
     }
 }
 
-/// Counts one more.
-pub fn add(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The count.
-#[must_use]
-pub fn get(counter: &AtomicU64) -> u64 {
-    counter.load(Ordering::Relaxed)
-}
+    fn tally(lags_ms: &[u64], refused: &str) -> Tally {
+        let mut tally = Tally { welcomed: 1, ..Tally::default() };
+        for ms in lags_ms {
+            tally.report(Duration::from_millis(*ms), Duration::from_millis(1));
+        }
+        count(&mut tally.refused, refused);
+        tally
+    }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Counts are whole after every statement, whoever panicked meanwhile.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    #[test]
+    fn tallies_add_up_over_the_wire() {
+        let (one, other) = (tally(&[1, 2, 150], "timed_out"), tally(&[3, 4], "server_full"));
+        let mut sum = Tally::default();
+        for tally in [&one, &other] {
+            let line = serde_json::to_string(tally).unwrap();
+            sum.merge(&serde_json::from_str(&line).unwrap());
+        }
+        let mut expected = tally(&[1, 2, 150, 3, 4], "timed_out");
+        count(&mut expected.refused, "server_full");
+        expected.welcomed = 2;
+        assert_eq!(sum, expected);
+        assert_eq!((sum.reports, sum.late), (5, 1));
+    }
 }

@@ -27,3 +27,15 @@ pub fn of(pid: u32) -> Option<Usage> {
         None
     }
 }
+
+/// What these processes use together; `None` if there are none, or the system does not say of one of them.
+#[must_use]
+pub fn sum(pids: impl Iterator<Item = Option<u32>>) -> Option<Usage> {
+    let mut sum = None;
+    for pid in pids {
+        let (usage, before) = (of(pid?)?, sum.unwrap_or(Usage::default()));
+        sum =
+            Some(Usage { cpu: before.cpu + usage.cpu, resident: before.resident + usage.resident });
+    }
+    sum
+}

@@ -17,7 +17,7 @@ use fleetgauge_proto::schema::FamilyKind;
 pub const NAMES: [&str; 6] =
     ["sim_value_0", "sim_value_1", "sim_value_2", "sim_value_3", "sim_value_4", "sim_value_5"];
 /// Most simulated agents: as many as names of six digits, and they fit 20 bits.
-pub const MAX_AGENTS: usize = 1_000_000;
+pub const MAX_AGENTS: u32 = 1_000_000;
 
 const NAME_PREFIX: &str = "sim-";
 const NAME_DIGITS: usize = 6;
@@ -29,7 +29,7 @@ const AGENT_BITS: u32 = 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
     /// Number of the agent, below [`MAX_AGENTS`].
-    pub agent: usize,
+    pub agent: u32,
     /// Sequence number of the report, below 2^30: an agent of one second gets there in 34 years.
     pub sequence: u64,
     /// Position in the report, below 8.
@@ -41,7 +41,7 @@ impl Mark {
     #[must_use]
     pub fn to_f64(self) -> f64 {
         let sequence = self.sequence & ((1 << SEQUENCE_BITS) - 1);
-        let bits = ((self.agent as u64) << SEQUENCE_BITS | sequence) << PLACE_BITS;
+        let bits = (u64::from(self.agent) << SEQUENCE_BITS | sequence) << PLACE_BITS;
         (bits | self.place as u64) as f64
     }
 
@@ -54,7 +54,7 @@ impl Mark {
         }
         let bits = value as u64;
         Some(Self {
-            agent: (bits >> (PLACE_BITS + SEQUENCE_BITS)) as usize,
+            agent: (bits >> (PLACE_BITS + SEQUENCE_BITS)) as u32,
             sequence: (bits >> PLACE_BITS) & ((1 << SEQUENCE_BITS) - 1),
             place: (bits & ((1 << PLACE_BITS) - 1)) as usize,
         })
@@ -63,13 +63,13 @@ impl Mark {
 
 /// The id of a simulated agent.
 #[must_use]
-pub fn agent_name(agent: usize) -> String {
+pub fn agent_name(agent: u32) -> String {
     format!("{NAME_PREFIX}{agent:0NAME_DIGITS$}")
 }
 
 /// The number of the agent with this id; `None` if it is none of ours.
 #[must_use]
-pub fn agent_number(name: &str) -> Option<usize> {
+pub fn agent_number(name: &str) -> Option<u32> {
     let digits = name.strip_prefix(NAME_PREFIX)?;
     let ours = digits.len() == NAME_DIGITS && digits.bytes().all(|b| b.is_ascii_digit());
     if ours { digits.parse().ok() } else { None }

@@ -4,7 +4,6 @@ use fleetgauge_agent::metrics::MetricSet;
 use fleetgauge_agent::sampler::{Cpu, Filesystem, Memory, Readings};
 use fleetgauge_proto::report::ABSENT;
 
-use crate::member::Source;
 use crate::value::NAMES;
 
 const GIB: u64 = 1 << 30;
@@ -45,6 +44,16 @@ impl Walk {
         }
     }
 
+    /// The values of its next report.
+    pub fn values(&mut self) -> [f64; NAMES.len()] {
+        let readings = self.step();
+        let mut values = [ABSENT; NAMES.len()];
+        for (value, metric) in values.iter_mut().zip(self.set.metrics()) {
+            *value = metric.value(&readings).unwrap_or(ABSENT);
+        }
+        values
+    }
+
     fn step(&mut self) -> Readings {
         let mut moved = |share: f64, most: f64| {
             (share + (self.rng.f64() - 0.5) * 2.0 * most).clamp(0.005, 0.995)
@@ -68,17 +77,6 @@ impl Walk {
     }
 }
 
-impl Source for Walk {
-    fn values(&mut self, _sequence: u64) -> [f64; NAMES.len()] {
-        let readings = self.step();
-        let mut values = [ABSENT; NAMES.len()];
-        for (value, metric) in values.iter_mut().zip(self.set.metrics()) {
-            *value = metric.value(&readings).unwrap_or(ABSENT);
-        }
-        values
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,8 +91,8 @@ mod tests {
     #[test]
     fn hosts_stay_plausible() {
         let mut host = Walk::new(MetricSet::Basic, 7);
-        for sequence in 0..10_000 {
-            let [cpu, memory, disk, total, available, used] = host.values(sequence);
+        for _ in 0..10_000 {
+            let [cpu, memory, disk, total, available, used] = host.values();
             for ratio in [cpu, memory, disk] {
                 assert!((0.0..=1.0).contains(&ratio), "{ratio}");
             }

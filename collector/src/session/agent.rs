@@ -133,9 +133,7 @@ impl Agent {
         let id = &self.newcomer.id;
         let entered = shared
             .registry
-            .enter_then(&self.newcomer, schema.entry(), &report.values, now, || {
-                shared.roster.arrived(id);
-            })
+            .enter(&self.newcomer, schema.entry(), &report.values, now)
             .map_err(Refusal::of)?;
         for family in &entered.left_off {
             shared.metrics.family_conflicts.inc();

@@ -11,7 +11,6 @@ mod model;
 mod other_language;
 mod pages;
 mod presence;
-mod roster;
 mod scrapes;
 mod session;
 mod support;

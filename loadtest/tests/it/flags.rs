@@ -27,7 +27,7 @@ fn a_bad_flag_is_named() {
     refused(&["run", "--agents", "1", "--interval", "1ms"], "--interval", "1s to 5m");
     refused(&["run", "--agents", "1", "--duration", "0s"], "--duration", "1s to");
     refused(&["run", "--agents", "1", "--ramp", "0/s"], "--ramp", "from 1/s");
-    refused(&["run", "--agents", "1", "--churn", "101%/s"], "--churn", "0%/s to 100%/s");
+    refused(&["churn", "--agents", "1", "--churn", "101%/s"], "--churn", "0%/s to 100%/s");
     refused(&["run", "--agents", "1", "--collector", "127.0.0.1:1"], "--http", "required");
     refused(&["run", "--agents", "1", "--report", "/nowhere/at/all.json"], "--report", "cannot");
     refused(&["demo", "--agents", "none"], "--agents", "from 1 to 1000000");
@@ -37,7 +37,8 @@ fn a_bad_flag_is_named() {
 fn a_fleet_without_room_is_told_what_is_missing() {
     let output = loadtest(&["run", "--agents", "1000000"]).assert().code(1).get_output().clone();
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("1000000 agents need"), "{said}");
+    assert!(said.contains("no room for 1000000 agents"), "{said}");
+    assert!(said.contains("ulimit -Hn 1000256"), "{said}");
 }
 
 #[test]

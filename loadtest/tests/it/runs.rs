@@ -14,7 +14,7 @@ fn an_honest_collector_passes_with_churn() {
     let report = directory.path().join("report.json");
     let report_flag = report.to_str().unwrap();
     let args =
-        ["run", "--agents", "50", "--interval", "1s", "--duration", "4s", "--churn", "10%/s"];
+        ["churn", "--agents", "50", "--interval", "1s", "--duration", "4s", "--churn", "10%/s"];
     let output = loadtest(&[&args[..], &["--report", report_flag]].concat()).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{said}");

@@ -1,0 +1,92 @@
+//! The course of a test: cut into seconds as it goes.
+
+use std::time::{Duration, Instant};
+
+use crate::orders::Inspected;
+use crate::results::timeline::{Lag, Moment, Scraped, Second, Timeline};
+use crate::tally::{Tally, Times};
+use crate::usage::Usage;
+
+/// What is less than a second by this is no second.
+const SHORTEST_SECOND: Duration = Duration::from_millis(100);
+
+/// What happened so far, and what happens in this second.
+pub(crate) struct Course {
+    began: Instant,
+    pub(crate) timeline: Timeline,
+    /// What was counted in this second.
+    pub(crate) second: Tally,
+    /// When it began, and what the collectors had used by then.
+    since: Duration,
+    used: Option<Usage>,
+    /// Agents on the last page of each worker's collector.
+    shown: Vec<Option<u64>>,
+}
+
+impl Course {
+    pub(crate) fn start(workers: usize) -> Self {
+        Self {
+            began: Instant::now(),
+            timeline: Timeline::default(),
+            second: Tally::default(),
+            since: Duration::ZERO,
+            used: None,
+            shown: vec![None; workers],
+        }
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Something is done.
+    pub(crate) fn note(&mut self, what: &str) {
+        let at_seconds = self.now().as_secs_f64();
+        self.timeline.events.push(Moment { at_seconds, what: what.to_owned() });
+    }
+
+    /// A page came, or did not.
+    pub(crate) fn inspected(&mut self, worker: usize, page: &Inspected) {
+        let whole = page.error.is_none();
+        self.shown[worker] = whole.then_some(page.agents.into());
+        let took = Duration::from_micros(page.took_us);
+        self.timeline.scrapes.push(Scraped {
+            at_seconds: self.now().saturating_sub(took).as_secs_f64(),
+            took_ms: took.as_secs_f64() * 1e3,
+            bytes: page.bytes as usize,
+            samples: whole.then_some(page.samples as usize),
+        });
+    }
+
+    /// The second that ends now.
+    pub(crate) fn second_is_over(&mut self, present: u32, used: Option<Usage>) {
+        let now = self.now();
+        let length = now - self.since;
+        if length < SHORTEST_SECOND {
+            return;
+        }
+        let second = std::mem::take(&mut self.second);
+        let cpu = |before: Usage, after: Usage| after.cpu.saturating_sub(before.cpu);
+        let cpu = self.used.zip(used).map(|(before, after)| cpu(before, after));
+        let shown: Vec<_> = self.shown.iter().flatten().collect();
+        self.timeline.seconds.push(Second {
+            at_seconds: now.as_secs_f64(),
+            agents_connected: present.into(),
+            agents_shown: (!shown.is_empty()).then(|| shown.into_iter().sum()),
+            reports: second.reports,
+            lag: lag(&second.times.lag, &second.times.own_lag),
+            collector_cores: cpu.map(|cpu| cpu.as_secs_f64() / length.as_secs_f64()),
+            collector_resident_bytes: used.map(|used| used.resident),
+        });
+        (self.since, self.used) = (now, used);
+    }
+}
+
+fn lag(lag: &Times, own: &Times) -> Option<Lag> {
+    (lag.count() > 0).then(|| Lag {
+        p50_ms: lag.quantile_ms(0.5),
+        p99_ms: lag.quantile_ms(0.99),
+        max_ms: lag.longest_ms(),
+        own_p99_ms: own.quantile_ms(0.99),
+    })
+}

@@ -1,0 +1,115 @@
+//! One simulated agent, in as few bytes as it can be.
+
+use std::time::Duration;
+
+use fleetgauge_agent::client::Client;
+use mio::net::TcpStream;
+
+/// Where an agent stands.
+///
+/// ```text
+///            dial              Welcome
+///   Away ------------> Greeted ---------> Welcomed ----------> Frozen
+///    ^                    |                  |   told to hang     |
+///    +--------------------+------------------+-------------------+
+///       refused, rejected, lost; left, and to come back or not
+/// ```
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It has no connection.
+    #[default]
+    Away,
+    /// It is connecting, or has sent its Hello.
+    Greeted,
+    /// It is in a session.
+    Welcomed,
+    /// It is connected and does nothing.
+    Frozen,
+}
+
+/// An agent.
+#[derive(Debug, Default)]
+pub(super) struct Member {
+    pub(super) stream: Option<TcpStream>,
+    pub(super) stage: Stage,
+    /// It does not come back unless it is told to.
+    pub(super) stays_away: bool,
+    /// How often it has connected; wraps.
+    pub(super) attempt: u16,
+    /// How often its host has been started again.
+    pub(super) boot: u16,
+    /// What Welcome said.
+    pub(super) interval_ms: u32,
+    /// Greeted: since when it has been connecting. Welcomed: since when its next report has been waited for; the
+    /// generator cannot be late for what was due before. In microseconds from the beginning of the run.
+    pub(super) since_us: u64,
+    pub(super) client: Client,
+    /// What hardly any agent has at a moment.
+    pub(super) rare: Option<Box<Rare>>,
+}
+
+/// What hardly any agent has at a moment.
+#[derive(Debug, Default)]
+pub(super) struct Rare {
+    /// What the socket did not take yet, and since when.
+    pub(super) unwritten: Vec<u8>,
+    pub(super) stuck_since: Duration,
+    /// The report that is part of it.
+    pub(super) report: Option<Writing>,
+    /// The token of a Ping under way, and when the generator turned to the report before it.
+    pub(super) asked: Option<(u64, Duration)>,
+}
+
+/// A report on its way into a socket.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Writing {
+    /// When it was due.
+    pub(super) due: Duration,
+    /// It was due by the agent's grid, not because the session had begun.
+    pub(super) on_grid: bool,
+    /// How late the generator turned to it.
+    pub(super) own_lag: Duration,
+}
+
+impl Member {
+    pub(super) const fn is_welcomed(&self) -> bool {
+        matches!(self.stage, Stage::Welcomed)
+    }
+
+    pub(super) const fn interval(&self) -> Duration {
+        Duration::from_millis(self.interval_ms as u64)
+    }
+
+    pub(super) const fn since(&self) -> Duration {
+        Duration::from_micros(self.since_us)
+    }
+
+    pub(super) fn set_since(&mut self, now: Duration) {
+        self.since_us = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
+    }
+
+    /// Bytes that the socket did not take yet.
+    pub(super) fn has_unwritten(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| !rare.unwritten.is_empty())
+    }
+
+    /// Lets go of what is not needed any more.
+    pub(super) fn tidy(&mut self) {
+        let idle = |rare: &Rare| rare.unwritten.is_empty() && rare.asked.is_none();
+        if self.rare.as_deref().is_some_and(idle) {
+            self.rare = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_takes_few_bytes() {
+        // In debug builds mio remembers the selector of every socket.
+        let debug = if cfg!(debug_assertions) { 16 } else { 0 };
+        assert!(size_of::<Member>() <= 80 + debug, "{}", size_of::<Member>());
+    }
+}

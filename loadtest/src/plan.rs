@@ -1,0 +1,157 @@
+//! What a run is to be: how many agents report where, and how they are spread over workers.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::bail;
+
+use crate::child::Collector;
+use crate::cli::FleetArgs;
+use crate::orders::{Numbers, Order, Retry};
+
+/// Up to so many workers there is a core for each: they turn to every report at once.
+const FEW_WORKERS: usize = 4;
+/// Beyond, due reports are gathered for so long, in milliseconds: every wake of one of many processes costs the
+/// machine more than the reports themselves.
+const GATHERED_MS: u32 = 10;
+
+/// Where agents report to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// So many collectors of our own.
+    Own(usize),
+    /// Collectors that are running: their addresses for agents and for HTTP.
+    Running(Vec<(SocketAddr, SocketAddr)>),
+}
+
+impl Target {
+    /// How many collectors.
+    #[must_use]
+    pub fn collectors(&self) -> usize {
+        match self {
+            Self::Own(collectors) => *collectors,
+            Self::Running(collectors) => collectors.len(),
+        }
+    }
+
+    /// An address that agents connect to, for what is alike for all.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        match self {
+            Self::Running(collectors) if !collectors.is_empty() => collectors[0].0.ip(),
+            _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        }
+    }
+}
+
+/// A run as it is meant to be.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// How many agents.
+    pub agents: u32,
+    /// Where they report to.
+    pub target: Target,
+    /// Time between an agent's reports.
+    pub interval: Duration,
+    /// How agents come back after a failure.
+    pub backoff: Retry,
+}
+
+impl Plan {
+    /// The plan that was asked for.
+    ///
+    /// # Errors
+    /// Flags that do not go together.
+    pub fn new(args: &FleetArgs, backoff: Retry) -> anyhow::Result<Self> {
+        if args.collector.len() != args.http.len() {
+            bail!(
+                "--collector is given {} times and --http {} times: give both for each collector",
+                args.collector.len(),
+                args.http.len()
+            );
+        }
+        let running = args.collector.iter().copied().zip(args.http.iter().copied());
+        let target = match args.collector.len() {
+            0 => Target::Own(args.collectors),
+            _ => Target::Running(running.collect()),
+        };
+        if (args.agents as usize) < target.collectors() {
+            bail!("--agents {} are fewer than the {} collectors", args.agents, target.collectors());
+        }
+        Ok(Self { agents: args.agents, target, interval: args.interval, backoff })
+    }
+
+    /// The largest number of agents of one worker, and so of one collector.
+    #[must_use]
+    pub fn agents_each(&self) -> u32 {
+        self.agents.div_ceil(self.workers() as u32)
+    }
+
+    /// One for each collector.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.target.collectors()
+    }
+
+    /// Every worker's part, of the collectors that were planned: those of our own that run, or the given ones.
+    #[must_use]
+    pub fn orders(&self, own: &[Collector]) -> Vec<Order> {
+        let collectors: Vec<_> = match &self.target {
+            Target::Own(_) => own.iter().map(|own| (own.agents, own.http, own.pid())).collect(),
+            Target::Running(running) => {
+                running.iter().map(|(agents, http)| (*agents, *http, None)).collect()
+            }
+        };
+        let seed = fastrand::u64(..);
+        let order = |(agents, (collector, http, pid)): (Numbers, _)| Order {
+            agents,
+            known: agents,
+            marks_from: agents.first,
+            collector,
+            http,
+            pid,
+            interval_ms: u32::try_from(self.interval.as_millis()).unwrap_or(u32::MAX),
+            seed,
+            tick_ms: if self.workers() > FEW_WORKERS { GATHERED_MS } else { 1 },
+            backoff: self.backoff,
+        };
+        self.shares().zip(collectors).map(order).collect()
+    }
+
+    /// The agents, evenly spread over the workers.
+    fn shares(&self) -> impl Iterator<Item = Numbers> {
+        let (workers, agents) = (self.workers() as u64, u64::from(self.agents));
+        let first = move |worker: u64| (agents * worker / workers) as u32;
+        (0..workers).map(move |worker| Numbers {
+            first: first(worker),
+            count: first(worker + 1) - first(worker),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(agents: u32, collectors: usize) -> Plan {
+        let target = Target::Own(collectors);
+        Plan { agents, target, interval: Duration::from_secs(15), backoff: Retry::Quick }
+    }
+
+    #[test]
+    fn agents_are_spread_evenly_and_none_is_left_out() {
+        for (agents, collectors) in [(1_000_000, 56), (7, 3), (3, 3), (19_000, 1)] {
+            let plan = plan(agents, collectors);
+            let shares: Vec<_> = plan.shares().collect();
+            assert_eq!(shares.len(), collectors);
+            let mut next = 0;
+            for share in &shares {
+                assert_eq!(share.first, next);
+                assert!(share.count.abs_diff(agents / collectors as u32) <= 1, "{share:?}");
+                next += share.count;
+            }
+            assert_eq!(next, agents);
+            assert_eq!(plan.agents_each(), shares.iter().map(|share| share.count).max().unwrap());
+        }
+    }
+}
