@@ -2,9 +2,11 @@
 //!
 //! All deadlines are kept in it. A collector that was frozen for a minute has not seen its agents for a
 //! minute, yet none of them is late: the frozen time never passed on this clock. Reading it is one load.
+//!
+//! It also knows the time of day, for people to read. That jumps as it likes, and nothing hangs on it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A moment or a length of time on the collector's clock, in milliseconds.
 pub type Millis = u64;
@@ -12,14 +14,37 @@ pub type Millis = u64;
 /// A gap between two ticks beyond which the collector was not merely busy but stopped.
 const FROZEN: Duration = Duration::from_secs(1);
 
+/// A moment on both clocks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// The collector's own.
+    pub awake: Millis,
+    /// The time of day, in unix seconds.
+    pub unix: u64,
+}
+
 /// The clock; starts at 0.
 #[derive(Debug, Default)]
-pub struct Clock(AtomicU64);
+pub struct Clock {
+    awake: AtomicU64,
+    unix: AtomicU64,
+}
 
 impl Clock {
     /// The current time.
     pub fn now(&self) -> Millis {
-        self.0.load(Ordering::Relaxed)
+        self.awake.load(Ordering::Relaxed)
+    }
+
+    /// The current time on both clocks.
+    pub fn moment(&self) -> Moment {
+        Moment { awake: self.now(), unix: self.unix.load(Ordering::Relaxed) }
+    }
+
+    /// Tells it the time of day.
+    pub fn set_time_of_day(&self, time: SystemTime) {
+        let unix = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.unix.store(unix, Ordering::Relaxed);
     }
 
     /// Lets the time since the last tick pass; of a freeze only `tick`, the length planned.
@@ -30,7 +55,7 @@ impl Clock {
         } else {
             (elapsed, Duration::ZERO)
         };
-        self.0.fetch_add(millis(passed), Ordering::Relaxed);
+        self.awake.fetch_add(millis(passed), Ordering::Relaxed);
         lost
     }
 }

@@ -13,6 +13,7 @@ use fleetgauge_proto::schema::FamilyKind;
 use serde::Deserialize;
 
 use crate::registry::{Pins, Room};
+use crate::roster::{Expected, Memory};
 use crate::target::Target;
 
 /// Where agents find the collector.
@@ -45,6 +46,15 @@ pub struct Bounds {
     pub scrapes: usize,
 }
 
+/// Where the roster is kept, and how often.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// The directory; `None`: nowhere.
+    pub directory: Option<PathBuf>,
+    /// Time between two writes of what has changed.
+    pub every: Duration,
+}
+
 /// All settings of a collector.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -64,6 +74,10 @@ pub struct Config {
     pub coalesce: Duration,
     /// Bounds.
     pub bounds: Bounds,
+    /// What is remembered of agents that are not connected.
+    pub memory: Memory,
+    /// Where that outlives the collector.
+    pub state: State,
     /// Log filter.
     pub log: String,
 }
@@ -114,6 +128,12 @@ macro_rules! settings {
             /// What to log: error, warn, info, debug or trace, or a filter such as fleetgauge_collector=debug. [default: info]
             #[arg(long, env = "FLEETGAUGE_LOG", value_name = "LEVEL")]
             pub log: Option<String>,
+            /// Directory in which it is kept who is connected and who has gone, so that a restart does not forget them.
+            #[arg(long, env = "FLEETGAUGE_STATE_DIR", value_name = "DIR")]
+            pub state_dir: Option<PathBuf>,
+            /// File that names the agents that must be there: an id a line, # for remarks.
+            #[arg(long, env = "FLEETGAUGE_EXPECT", value_name = "FILE")]
+            pub expect: Option<PathBuf>,
             /// Check the settings and exit.
             #[arg(long)]
             pub check: bool,
@@ -133,6 +153,8 @@ macro_rules! settings {
             classic: Option<bool>,
             insecure: Option<bool>,
             log: Option<String>,
+            state_dir: Option<PathBuf>,
+            expect: Option<PathBuf>,
             kinds: BTreeMap<String, String>,
             $($name: Option<u64>,)*
         }
@@ -148,6 +170,8 @@ macro_rules! settings {
                 self.classic = self.classic.or(file.classic);
                 self.insecure = self.insecure.or(file.insecure);
                 self.log = self.log.or(file.log);
+                self.state_dir = self.state_dir.or(file.state_dir);
+                self.expect = self.expect.or(file.expect);
                 $(self.$name = self.$name.or(file.$name);)*
                 (self, file.kinds)
             }
@@ -186,6 +210,14 @@ settings! {
     drain_seconds "FLEETGAUGE_DRAIN_SECONDS";
     /// Let reports wait for each other this long, in milliseconds: less CPU, as much later on the page. [default: 0]
     coalesce_milliseconds "FLEETGAUGE_COALESCE_MILLISECONDS";
+    /// Most agents that have gone and are remembered. [default: 100000]
+    max_departed "FLEETGAUGE_MAX_DEPARTED";
+    /// How long an agent that has gone is remembered, in hours. [default: 72]
+    departed_hours "FLEETGAUGE_DEPARTED_HOURS";
+    /// How long agents are awaited after a start at least, in seconds; two of their intervals if longer. [default: 30]
+    return_seconds "FLEETGAUGE_RETURN_SECONDS";
+    /// Time between two writes of the state file, in seconds. [default: 30]
+    state_seconds "FLEETGAUGE_STATE_SECONDS";
 }
 
 impl Config {
@@ -218,6 +250,16 @@ impl Config {
                 0..=100,
             )?),
             bounds: bounds(&flags)?,
+            memory: memory(&flags)?,
+            state: State {
+                every: Duration::from_secs(number(
+                    "state_seconds",
+                    flags.state_seconds,
+                    30,
+                    1..=3600,
+                )?),
+                directory: flags.state_dir,
+            },
             log: flags.log.unwrap_or_else(|| "info".to_owned()),
         })
     }
@@ -303,6 +345,21 @@ fn bounds(flags: &Flags) -> Result<Bounds, BadSetting> {
             RESERVED_FDS / 2 - 32,
         )?,
         scrapes: count("max_scrapes", flags.max_scrapes, 4, 64)?,
+    })
+}
+
+fn memory(flags: &Flags) -> Result<Memory, BadSetting> {
+    let expected = flags.expect.as_deref().map(Expected::read).transpose();
+    let departed = number("max_departed", flags.max_departed, 100_000, 0..=1_000_000)?;
+    let hours = number("departed_hours", flags.departed_hours, 72, 1..=8760)?;
+    let patience = number("return_seconds", flags.return_seconds, 30, 1..=3600)?;
+    Ok(Memory {
+        departed: usize::try_from(departed).unwrap_or(usize::MAX),
+        departed_for: Duration::from_secs(hours * 3600),
+        patience: Duration::from_secs(patience),
+        expected: expected
+            .map_err(|bad| BadSetting::new("expect", bad.to_string()))?
+            .unwrap_or_default(),
     })
 }
 

@@ -10,6 +10,8 @@ use crate::clock::Millis;
 pub enum Ending {
     /// The agent said Bye.
     Bye,
+    /// The agent said Bye because the collector had asked it to leave.
+    Drained,
     /// The stream ended between two frames.
     Closed,
     /// The connection broke.
@@ -25,7 +27,7 @@ impl Ending {
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {
-            Self::Bye => "bye",
+            Self::Bye | Self::Drained => "bye",
             Self::Closed => "closed",
             Self::Reset => "reset",
             Self::WriteTimeout => "write_timeout",

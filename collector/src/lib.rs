@@ -16,6 +16,7 @@ pub mod pacing;
 pub mod peer;
 mod process;
 pub mod registry;
+pub mod roster;
 pub mod session;
 pub mod shared;
 mod shutdown;
@@ -26,6 +27,7 @@ mod workers;
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use prometheus_client::registry::Registry as OwnRegistry;
 use tokio::net::TcpListener;
@@ -46,6 +48,7 @@ pub use listener::BindError;
 
 use http::Site;
 use metrics::{Figure, OnScrape};
+use roster::keeper::Keeper;
 use shared::Shared;
 use workers::Workers;
 
@@ -84,7 +87,7 @@ impl Listeners {
 /// Runs a collector until `shutdown` is done and its agents have been sent away.
 ///
 /// # Errors
-/// The listeners cannot be used, or threads cannot be had.
+/// The listeners or the state directory cannot be used, or threads cannot be had.
 pub async fn run(
     config: Config,
     listeners: Listeners,
@@ -94,6 +97,8 @@ pub async fn run(
     let scrapes = Arc::new(Semaphore::new(config.bounds.scrapes));
     let shared = Arc::new(Shared::new(config, &mut own));
     own.register_collector(Box::new(OnScrape(figures(&shared))));
+    shared.clock.set_time_of_day(SystemTime::now());
+    let keeper = Keeper::open(&shared).map_err(std::io::Error::other)?;
     let stop = CancellationToken::new();
     let workers = Workers::start(shared.config.coalesce)?;
     let mut accepting = Vec::new();
@@ -113,9 +118,13 @@ pub async fn run(
     let stop_http = CancellationToken::new();
     let serving = tokio::spawn(http::serve(http, site, stop_http.clone()));
     let sweeping = tokio::spawn(sweep::sweep(Arc::clone(&shared)));
+    let stop_keeping = CancellationToken::new();
+    let keeping = tokio::spawn(keeper.keep(stop_keeping.clone().cancelled_owned()));
 
     shutdown.await;
     shutdown::drain(&shared, &stop).await;
+    stop_keeping.cancel();
+    shutdown::keep_roster(keeping).await;
     shutdown::stop_http(&stop_http, serving).await;
     sweeping.abort();
     for accept in accepting {
@@ -135,6 +144,7 @@ fn figures(shared: &Arc<Shared>) -> impl Fn() -> Vec<Figure> + Send + Sync + 'st
         let agents = count(shared.registry.agents());
         let schemas = count(shared.registry.schemas().len());
         let left_off = count(shared.registry.families_left_off());
+        figures.extend(shared.roster.figures());
         figures.extend([
             Figure::Gauge("fleetgauge_agents_connected", "Agents whose series are shown.", agents),
             Figure::Gauge(

@@ -69,6 +69,8 @@ pub struct Metrics {
     pub scrapes_refused: Counter,
     /// Scrapes whose reader went away or stalled.
     pub scrapes_broken: Counter,
+    /// Times that the state file could not be read or written.
+    pub state_errors: Counter,
     /// Seconds by which the sweep was late because the process did not run.
     pub frozen_seconds: Counter<f64, AtomicU64>,
 }
@@ -95,6 +97,7 @@ impl Metrics {
             scrape_seconds: Histogram::new(SCRAPE_BOUNDS),
             scrapes_refused: Counter::default(),
             scrapes_broken: Counter::default(),
+            state_errors: Counter::default(),
             frozen_seconds: Counter::default(),
         };
         metrics.register(registry);
@@ -184,6 +187,11 @@ impl Metrics {
             "fleetgauge_scrapes_broken",
             "Scrapes whose reader left or stalled",
             self.scrapes_broken.clone(),
+        );
+        to.register(
+            "fleetgauge_state_errors",
+            "Times that the state file could not be read or written",
+            self.state_errors.clone(),
         );
         to.register_with_unit(
             "fleetgauge_frozen",

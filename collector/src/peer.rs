@@ -2,7 +2,7 @@
 //! shutdown share. It is how they reach the task without a channel.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 
 use atomic_waker::AtomicWaker;
@@ -47,6 +47,7 @@ pub struct Peer {
     deadline: AtomicU64,
     waker: AtomicWaker,
     signals: AtomicU8,
+    interval_ms: AtomicU32,
     challenger: Mutex<Option<Arc<Peer>>>,
 }
 
@@ -59,6 +60,7 @@ impl Peer {
             deadline: AtomicU64::new(deadline),
             waker: AtomicWaker::new(),
             signals: AtomicU8::new(0),
+            interval_ms: AtomicU32::new(0),
             challenger: Mutex::new(None),
         })
     }
@@ -67,6 +69,16 @@ impl Peer {
     #[must_use]
     pub fn session(&self) -> u64 {
         self.session
+    }
+
+    /// The interval of the agent's reports, in milliseconds; 0 before Welcome.
+    pub fn interval_ms(&self) -> u32 {
+        self.interval_ms.load(Ordering::Relaxed)
+    }
+
+    /// The agent is told to report so often.
+    pub fn set_interval_ms(&self, interval_ms: u32) {
+        self.interval_ms.store(interval_ms, Ordering::Relaxed);
     }
 
     /// Raises a signal and wakes the connection's task.

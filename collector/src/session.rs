@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fleetgauge_proto::limits::MAX_HELLO_BYTES;
-use fleetgauge_proto::message::{Drain, Ping, Pong, Report};
+use fleetgauge_proto::message::{ByeReason, Drain, Ping, Pong, Report};
 use fleetgauge_proto::{Accept, Code, Frame, FrameBuffer, Kind, Message, VERSION, Violation};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, info};
@@ -274,6 +274,9 @@ impl Session {
         match message {
             Message::Ping(Ping { token }) => send(&Message::Pong(Pong { token }), out),
             Message::Pong(_) | Message::Skipped(_) => {}
+            Message::Bye(bye) if bye.reason == ByeReason::Drained as u8 => {
+                self.end(Ending::Drained)
+            }
             Message::Bye(_) => self.end(Ending::Bye),
             other => {
                 let kind = other.kind();
@@ -342,7 +345,7 @@ impl Session {
                 info!(agent = %agent.newcomer.id, address = %self.address, reason, "agent not admitted");
             }
             State::Open(agent) => {
-                self.shared.registry.leave(&agent.newcomer.id, self.peer.session());
+                self.shared.agent_left(&agent.newcomer.id, &self.peer, ending);
                 info!(agent = %agent.newcomer.id, address = %self.address, reason, "agent gone");
             }
         }

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use dashmap::DashMap;
-use fleetgauge_proto::Code;
+use fleetgauge_proto::{AgentId, Code};
 use prometheus_client::registry::Registry as OwnRegistry;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{Clock, Millis};
 use crate::config::{Config, RESERVED_FDS};
+use crate::ending::Ending;
 use crate::metrics::Metrics;
 use crate::pacing::Pacer;
 use crate::peer::Peer;
 use crate::registry::Registry;
+use crate::roster::Roster;
 
 /// Connections at once that wait for their Reject to be read, however many agents there are: half of what is kept for
 /// everything but agents. While agents are few, their room is used as well.
@@ -30,6 +32,8 @@ pub struct Shared {
     pub clock: Clock,
     /// Who is connected, and their values.
     pub registry: Registry,
+    /// Who ought to be connected and is not.
+    pub roster: Roster,
     /// What is counted.
     pub metrics: Metrics,
     /// Every open connection, by session.
@@ -54,6 +58,7 @@ impl Shared {
         Self {
             clock: Clock::default(),
             registry: Registry::new(config.bounds.schemas, config.pins.clone()),
+            roster: Roster::new(config.memory.clone()),
             metrics: Metrics::new(own),
             peers: DashMap::new(),
             addresses: DashMap::new(),
@@ -105,6 +110,14 @@ impl Shared {
             return None;
         }
         Arc::clone(&self.lingerers).try_acquire_owned().ok()
+    }
+
+    /// Takes the series of an agent whose session has ended away, and remembers that it has gone; `false` if another
+    /// connection holds its id.
+    pub fn agent_left(&self, id: &AgentId, peer: &Peer, ending: Ending) -> bool {
+        self.registry.leave_after(id, peer.session(), || {
+            self.roster.departed(id, peer.interval_ms(), ending, self.clock.moment());
+        })
     }
 
     /// Whether the collector is stopping.

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::peer::Signal;
+use crate::roster::keeper::Keeper;
 use crate::shared::Shared;
 
 /// How long agents that were closed, and scrapes under way, may take to end.
@@ -30,6 +31,15 @@ pub(crate) async fn drain(shared: &Shared, accepting: &CancellationToken) {
     raise(shared, Signal::Close);
     if tokio::time::timeout(LAST_WORDS, shared.tasks.wait()).await.is_err() {
         warn!(connections = shared.peers.len(), "connections were cut off");
+    }
+}
+
+/// Keeps what is known of the fleet, as it is now that its agents have been sent away.
+pub(crate) async fn keep_roster(keeping: JoinHandle<Option<Keeper>>) {
+    let Ok(Some(mut keeper)) = keeping.await else { return };
+    let saving = tokio::task::spawn_blocking(move || keeper.save());
+    if tokio::time::timeout(LAST_WORDS, saving).await.is_err() {
+        warn!("the state file was not written in time; the one before stands");
     }
 }
 

@@ -3,7 +3,7 @@
 //! It takes the place of a timer a connection.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::time::MissedTickBehavior;
 use tracing::warn;
@@ -24,6 +24,7 @@ pub(crate) async fn sweep(shared: Arc<Shared>) {
         // Whole milliseconds; the rest is carried over, or the clock would fall behind by it.
         let elapsed = Duration::from_millis(millis(last.elapsed()));
         last += elapsed;
+        shared.clock.set_time_of_day(SystemTime::now());
         let frozen = shared.clock.advance(elapsed, TICK);
         if !frozen.is_zero() {
             shared.metrics.frozen_seconds.inc_by(frozen.as_secs_f64());

@@ -5,6 +5,7 @@ mod json;
 mod pages;
 mod query;
 mod refused;
+mod roster;
 mod sd;
 mod server;
 mod stream;
@@ -19,6 +20,7 @@ use axum::routing::get;
 use prometheus_client::registry::Registry as OwnRegistry;
 use tokio::sync::Semaphore;
 
+use crate::roster::Return;
 use crate::shared::Shared;
 
 pub(crate) use server::serve;
@@ -30,9 +32,11 @@ const INDEX: &str = "fleetgauge collector\n\n\
     /metrics/self         the collector's own\n\
     /sd                   where to scrape, for Prometheus' http_sd; ?shards=4 in four parts\n\
     /sd/agents            every agent as a target of its own\n\
+    /metrics/roster       which agents are up, and which ought to be\n\
+    /api/departed         agents that have gone: when, and why\n\
     /healthz              200 while the process runs\n\
     /readyz               200 while agents are accepted\n\n\
-    /metrics and /metrics/agents come in parts with ?shard=0&shards=4 and so on.\n";
+    /metrics, /metrics/agents and /metrics/roster come in parts with ?shard=0&shards=4 and so on.\n";
 
 /// What the pages are made from.
 #[derive(Debug)]
@@ -54,6 +58,8 @@ fn router(site: Arc<Site>) -> Router {
         .route("/metrics/self", get(pages::own))
         .route("/sd", get(sd::shards))
         .route("/sd/agents", get(sd::agents))
+        .route("/metrics/roster", get(roster::up))
+        .route("/api/departed", get(roster::departed))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .with_state(site)
@@ -63,6 +69,10 @@ async fn ready(State(site): State<Arc<Site>>) -> Response {
     if site.shared.draining() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response()
     } else {
-        "ready\n".into_response()
+        let Return { awaited, returned, missing } = site.shared.roster.progress();
+        match missing {
+            0 => "ready\n".into_response(),
+            _ => format!("ready; warming up, {returned} of {awaited} returned\n").into_response(),
+        }
     }
 }

@@ -178,6 +178,21 @@ impl Registry {
         values: &Values<'_>,
         now: Millis,
     ) -> Result<Entered, Code> {
+        self.enter_then(newcomer, schema, values, now, || ())
+    }
+
+    /// As [`Self::enter`]; `then` runs once it is shown and before it can leave again, if it was not shown before.
+    ///
+    /// # Errors
+    /// As [`Self::enter`].
+    pub fn enter_then(
+        &self,
+        newcomer: &Newcomer,
+        schema: &Arc<SchemaEntry>,
+        values: &Values<'_>,
+        now: Millis,
+        then: impl FnOnce(),
+    ) -> Result<Entered, Code> {
         let Newcomer { id, host_nonce, labels, peer } = newcomer;
         let mut shard = self.shard(id).lock();
         let mut takeovers = Takeovers::default();
@@ -209,6 +224,9 @@ impl Registry {
             seat: seat.clone(),
         };
         self.holders.insert(id.clone(), holder);
+        if before.is_none() {
+            then();
+        }
         drop(shard);
         if let Some((older, _)) = before.filter(|(older, _)| older.session() != peer.session()) {
             older.raise(Signal::Superseded);
@@ -218,11 +236,32 @@ impl Registry {
 
     /// Takes an agent's series away, if this session still holds them; whether it did.
     pub fn leave(&self, id: &AgentId, session: u64) -> bool {
+        self.leave_after(id, session, || ())
+    }
+
+    /// As [`Self::leave`]; `first` runs before the agent's id is free, if this session holds it.
+    pub fn leave_after(&self, id: &AgentId, session: u64, first: impl FnOnce()) -> bool {
         let mut shard = self.shard(id).lock();
-        let held = self.holders.remove_if(id, |_, holder| holder.peer.session() == session);
-        let Some((_, holder)) = held else { return false };
+        // Who holds an id changes under the lock of its shard alone.
+        if self.holders.get(id).is_none_or(|holder| holder.peer.session() != session) {
+            return false;
+        }
+        first();
+        let Some((_, holder)) = self.holders.remove(id) else { return false };
         self.vacate(&mut shard, &holder.seat);
         true
+    }
+
+    /// Who of this part of the fleet is connected, each once, with the interval of its reports in milliseconds.
+    #[must_use]
+    pub fn present(&self, part: PageShard) -> Vec<(AgentId, u32)> {
+        let mut present = Vec::with_capacity(part.share_of(self.holders.len(), 1));
+        for holder in &self.holders {
+            if part.has(holder.key().as_str()) {
+                present.push((holder.key().clone(), holder.peer.interval_ms()));
+            }
+        }
+        present
     }
 
     fn vacate(&self, shard: &mut Shard, seat: &Seat) {

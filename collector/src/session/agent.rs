@@ -133,7 +133,9 @@ impl Agent {
         let id = &self.newcomer.id;
         let entered = shared
             .registry
-            .enter(&self.newcomer, schema.entry(), &report.values, now)
+            .enter_then(&self.newcomer, schema.entry(), &report.values, now, || {
+                shared.roster.arrived(id);
+            })
             .map_err(Refusal::of)?;
         for family in &entered.left_off {
             shared.metrics.family_conflicts.inc();

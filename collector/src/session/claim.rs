@@ -9,7 +9,7 @@ use tracing::{debug, info};
 use super::agent::Agent;
 use super::{CHALLENGE_TIMEOUT, Session, State, send};
 use crate::clock::Millis;
-use crate::ending::Refusal;
+use crate::ending::{Ending, Refusal};
 use crate::peer::{Peer, Signal};
 use crate::registry::{Claim, Newcomer};
 
@@ -53,6 +53,7 @@ impl Session {
 
     fn welcome(&mut self, mut agent: Box<Agent>, now: Millis, out: &mut Vec<u8>) {
         agent.reported = now;
+        self.peer.set_interval_ms(agent.interval_ms);
         let welcome = Welcome {
             version: VERSION,
             capabilities: 0,
@@ -86,7 +87,7 @@ impl Session {
         let Challenge { agent, holder, .. } = *challenge;
         holder.withdraw(self.peer.session());
         let id = &agent.newcomer.id;
-        if self.shared.registry.leave(id, holder.session()) {
+        if self.shared.agent_left(id, &holder, Ending::Rejected(Code::Superseded)) {
             info!(agent = %id, address = %self.address, "the host that held this id was silent; another takes over");
             holder.raise(Signal::Superseded);
         }

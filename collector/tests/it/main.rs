@@ -11,6 +11,7 @@ mod model;
 mod other_language;
 mod pages;
 mod presence;
+mod roster;
 mod scrapes;
 mod session;
 mod support;

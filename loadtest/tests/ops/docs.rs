@@ -30,7 +30,7 @@ fn own_names(text: &str) -> BTreeSet<&str> {
     text.split(word).filter(own).filter(|name| !other(name)).collect()
 }
 
-/// A collector in this process that has counted something of everything; its own page.
+/// A collector in this process that has counted something of everything; its own page, and that of its roster.
 async fn own_page() -> String {
     let config = Config { classic: true, ..Config::default() };
     let listeners = Listeners::bind(&config).unwrap();
@@ -42,7 +42,8 @@ async fn own_page() -> String {
         drop::<TcpStream>(every_kind::report_to(&agents));
         wait_for("an end that was counted", 10, || {
             let page = http::get(&address, "/metrics/self", "").unwrap();
-            page.contains("closed_total{").then_some(page)
+            let roster = http::get(&address, "/metrics/roster", "").unwrap();
+            page.contains("closed_total{").then_some(page + &roster)
         })
     });
     let page = page.await.unwrap();

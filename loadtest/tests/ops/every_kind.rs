@@ -51,11 +51,17 @@ pub(crate) fn report_to(collector: &str) -> TcpStream {
 
 /// The same under another id.
 pub(crate) fn report_as(id: &str, collector: &str) -> TcpStream {
-    let (profile, mut client) = (profile(id), Client::default());
+    let values: Vec<f64> = SERIES.iter().flat_map(|(.., values)| values.iter().copied()).collect();
+    report_once(&profile(id), &values, collector)
+}
+
+/// Connects as this agent and reports once; it is shown while the connection is held.
+pub(crate) fn report_once(profile: &Profile, values: &[f64], collector: &str) -> TcpStream {
+    let mut client = Client::default();
     let mut stream = TcpStream::connect(collector).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let mut out = Vec::new();
-    client.start(&profile, &mut out);
+    client.start(profile, &mut out);
     stream.write_all(&out).unwrap();
     out.clear();
     let mut buffer = [0; 1024];
@@ -63,13 +69,12 @@ pub(crate) fn report_as(id: &str, collector: &str) -> TcpStream {
         let read = stream.read(&mut buffer).unwrap();
         assert!(read > 0, "the collector has closed the connection");
         let mut input = &buffer[..read];
-        if let Some(event) = client.received(&profile, &mut input, &mut out).unwrap() {
+        if let Some(event) = client.received(profile, &mut input, &mut out).unwrap() {
             assert!(matches!(event, Event::Welcomed { .. }), "{event:?}");
             break;
         }
     }
-    let values: Vec<f64> = SERIES.iter().flat_map(|(.., values)| values.iter().copied()).collect();
-    client.report(&profile, &values, 1_700_000_000_000, &mut out).unwrap();
+    client.report(profile, values, 1_700_000_000_000, &mut out).unwrap();
     stream.write_all(&out).unwrap();
     stream
 }

@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod broken_page;
 mod docs;
 mod every_kind;
 #[cfg(target_os = "linux")]

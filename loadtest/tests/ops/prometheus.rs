@@ -59,7 +59,7 @@ impl Prometheus {
     }
 
     /// Waits for the one sample of a query.
-    fn value(&self, query: &str) -> f64 {
+    pub(crate) fn value(&self, query: &str) -> f64 {
         wait_for(query, 20, || match self.query(query).as_slice() {
             [(_, value)] => Some(*value),
             _ => None,

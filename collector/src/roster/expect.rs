@@ -1,0 +1,142 @@
+//! Agents that must be there, as the operator's file names them: an id a line, `#` for remarks.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use fleetgauge_proto::AgentId;
+
+/// Most ids in a file.
+const MAX_EXPECTED: usize = 1_000_000;
+/// Longest line in bytes, remarks included.
+const MAX_LINE_BYTES: u64 = 1024;
+
+/// The agents that must be there; cheap to copy.
+#[derive(Debug, Clone, Default)]
+pub struct Expected(Arc<HashSet<AgentId>>);
+
+/// Why a file of expected agents will not do; the line, counted from 1, is part of it.
+#[derive(Debug, thiserror::Error)]
+pub enum BadExpectation {
+    /// It cannot be read.
+    #[error("cannot read {file}: {cause}")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// The system's reason.
+        cause: std::io::Error,
+    },
+    /// A line is no id.
+    #[error("{file}, line {line}: {problem}; write one agent id a line, and remarks after #")]
+    Line {
+        /// The file.
+        file: String,
+        /// The line.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl Expected {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// It cannot be read, or its first line that is no id.
+    pub fn read(path: &Path) -> Result<Self, BadExpectation> {
+        let file = path.display().to_string();
+        match File::open(path).map_err(|cause| (0, Problem::Unreadable(cause))).and_then(parse) {
+            Ok(ids) => Ok(Self(Arc::new(ids))),
+            Err((_, Problem::Unreadable(cause))) => Err(BadExpectation::Unreadable { file, cause }),
+            Err((line, Problem::Line(problem))) => {
+                Err(BadExpectation::Line { file, line, problem })
+            }
+        }
+    }
+
+    /// Whether this agent is expected.
+    #[must_use]
+    pub fn contains(&self, id: &AgentId) -> bool {
+        self.0.contains(id)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &AgentId> {
+        self.0.iter()
+    }
+}
+
+enum Problem {
+    Unreadable(std::io::Error),
+    Line(String),
+}
+
+fn parse(file: impl Read) -> Result<HashSet<AgentId>, (usize, Problem)> {
+    let mut file = BufReader::new(file);
+    let mut ids = HashSet::new();
+    let mut text = String::new();
+    for line in 1.. {
+        text.clear();
+        let read = (&mut file).take(MAX_LINE_BYTES).read_line(&mut text);
+        if read.map_err(|cause| (line, Problem::Unreadable(cause)))? == 0 {
+            break;
+        }
+        let wrong = |problem| (line, Problem::Line(problem));
+        if text.len() as u64 == MAX_LINE_BYTES && !text.ends_with('\n') {
+            return Err(wrong(format!("it has more than {MAX_LINE_BYTES} bytes")));
+        }
+        let id = text.split('#').next().unwrap_or_default().trim();
+        if id.is_empty() {
+            continue;
+        }
+        ids.insert(AgentId::try_new(id).map_err(|bad| wrong(bad.to_string()))?);
+        if ids.len() > MAX_EXPECTED {
+            return Err(wrong(format!("there are more than {MAX_EXPECTED} ids")));
+        }
+    }
+    Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(text: &str) -> (usize, String) {
+        match parse(text.as_bytes()) {
+            Err((line, Problem::Line(problem))) => (line, problem),
+            Err((line, Problem::Unreadable(cause))) => (line, cause.to_string()),
+            Ok(ids) => panic!("{ids:?}"),
+        }
+    }
+
+    #[test]
+    fn ids_remarks_and_empty_lines() {
+        let ids = parse("# ours\nweb-1\n\n  db-1 # the old one\r\nweb-1\n".as_bytes());
+        let Ok(mut ids) = ids.map(|ids| ids.iter().map(AgentId::to_string).collect::<Vec<_>>())
+        else {
+            panic!("the file is legal")
+        };
+        ids.sort();
+        assert_eq!(ids, ["db-1", "web-1"]);
+    }
+
+    #[test]
+    fn what_is_no_id_is_named_with_its_line() {
+        let (line, problem_) = problem("web-1\nweb 2\n");
+        assert_eq!(line, 2);
+        assert!(problem_.contains("web 2"), "{problem_}");
+        assert_eq!(problem(&format!("a\nb\n{}\n", "x".repeat(129))).0, 3);
+    }
+
+    #[test]
+    fn a_line_that_never_ends_is_not_kept() {
+        assert_eq!(problem(&"x".repeat(1 << 20)), (1, "it has more than 1024 bytes".to_owned()));
+    }
+
+    #[test]
+    fn a_file_of_bytes_is_no_file_of_ids() {
+        assert!(matches!(parse(&[0xff, 0xfe, b'\n'][..]), Err((1, Problem::Unreadable(_)))));
+    }
+}

@@ -1,0 +1,211 @@
+//! The directory in which the roster outlives the collector.
+//!
+//! A file is written beside the old one, forced to disk and then put in its place: whatever happens, one of them is
+//! there whole. One that is damaged is set aside, not deleted.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use super::Known;
+use super::state::{self, Damage};
+
+/// The file's name.
+pub const FILE: &str = "roster.jsonl";
+/// Held locked while a collector uses the directory.
+const LOCK: &str = "roster.lock";
+
+/// A directory that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("state_dir: {}: {problem}", .directory.display())]
+pub struct BadDirectory {
+    directory: PathBuf,
+    problem: String,
+}
+
+/// A file that was set aside.
+#[derive(Debug)]
+pub struct SetAside {
+    /// Where it was.
+    pub file: PathBuf,
+    /// Where it is now, or why it could not be moved.
+    pub to: io::Result<PathBuf>,
+    /// What was wrong with it.
+    pub damage: Damage,
+}
+
+/// A directory that this collector alone uses.
+#[derive(Debug)]
+pub struct Store {
+    directory: PathBuf,
+    _lock: File,
+}
+
+impl Store {
+    /// Takes the directory, and makes it where there is none.
+    ///
+    /// # Errors
+    /// It cannot be made or written to, or another collector uses it.
+    pub fn open(directory: &Path) -> Result<Self, BadDirectory> {
+        let bad = |problem: String| BadDirectory { directory: directory.to_owned(), problem };
+        let unusable = |cause: io::Error| {
+            bad(format!("{cause}; name a directory that the collector may write to"))
+        };
+        std::fs::create_dir_all(directory).map_err(unusable)?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        let lock = options.open(directory.join(LOCK)).map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { directory: directory.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => {
+                Err(bad("another collector uses it; give each a directory of its own".into()))
+            }
+            Err(TryLockError::Error(cause)) => Err(unusable(cause)),
+        }
+    }
+
+    /// What was known when the file was written; nothing if there is none.
+    ///
+    /// # Errors
+    /// It was damaged and is set aside under a name with the time of day `unix`, in unix seconds.
+    pub fn load(&self, unix: u64) -> Result<Known, SetAside> {
+        let file = self.directory.join(FILE);
+        let damage = match File::open(&file) {
+            Ok(opened) => match state::read(BufReader::new(opened)) {
+                Ok(known) => return Ok(known),
+                Err(damage) => damage,
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Known::default()),
+            Err(error) => error.into(),
+        };
+        let to = self.directory.join(format!("{FILE}.damaged-{unix}"));
+        let to = std::fs::rename(&file, &to).map(|()| to);
+        Err(SetAside { file, to, damage })
+    }
+
+    /// Puts a new file in the place of the old one; `unix` is the time of day in unix seconds.
+    ///
+    /// # Errors
+    /// The system's; the old file stands.
+    pub fn save(&self, known: &Known, unix: u64) -> io::Result<()> {
+        let new = self.directory.join(format!("{FILE}.new"));
+        let saved = write(known, unix, &new).and_then(|()| {
+            std::fs::rename(&new, self.directory.join(FILE))?;
+            self.sync()
+        });
+        if saved.is_err() {
+            // A disk that is full has no use for half a file.
+            let _ = std::fs::remove_file(&new);
+        }
+        saved
+    }
+
+    /// Forces the names of the directory's files to disk.
+    fn sync(&self) -> io::Result<()> {
+        #[cfg(unix)]
+        File::open(&self.directory)?.sync_all()?;
+        Ok(())
+    }
+}
+
+fn write(known: &Known, unix: u64, to: &Path) -> io::Result<()> {
+    let mut file = BufWriter::new(File::create(to)?);
+    state::write(known, unix, &mut file)?;
+    file.flush()?;
+    file.get_ref().sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetgauge_proto::AgentId;
+
+    use super::*;
+
+    fn known(count: usize) -> Known {
+        let one = |n| (AgentId::try_new(&format!("agent-{n}")).unwrap(), 15_000);
+        Known { connected: (0..count).map(one).collect(), departed: Vec::new() }
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(directory).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.filter(|name| name != LOCK).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded_and_replaced_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("of/its/own")).unwrap();
+        assert_eq!(store.load(1).unwrap(), Known::default());
+        for count in [1_000, 10] {
+            store.save(&known(count), 1).unwrap();
+            assert_eq!(store.load(1).unwrap(), known(count));
+        }
+        assert_eq!(names(&directory.path().join("of/its/own")), [FILE]);
+    }
+
+    #[test]
+    fn a_damaged_file_is_set_aside_and_a_new_one_begun() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        store.save(&known(3), 1).unwrap();
+        let file = directory.path().join(FILE);
+        let mut bytes = std::fs::read(&file).unwrap();
+        bytes[100] ^= 1;
+        std::fs::write(&file, &bytes).unwrap();
+        let aside = store.load(1_763_832_000).unwrap_err();
+        let set = directory.path().join("roster.jsonl.damaged-1763832000");
+        assert_eq!(aside.to.unwrap(), set);
+        assert_eq!(std::fs::read(&set).unwrap(), bytes);
+        assert_eq!(store.load(2).unwrap(), Known::default());
+        store.save(&known(2), 3).unwrap();
+        assert_eq!(store.load(4).unwrap(), known(2));
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_the_old_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        store.save(&known(3), 1).unwrap();
+        // A directory in the way stands for a disk that takes nothing; root may write anywhere else.
+        std::fs::create_dir(directory.path().join("roster.jsonl.new")).unwrap();
+        store.save(&known(4), 2).unwrap_err();
+        assert_eq!(store.load(3).unwrap(), known(3));
+        std::fs::remove_dir(directory.path().join("roster.jsonl.new")).unwrap();
+        store.save(&known(4), 4).unwrap();
+        assert_eq!(store.load(5).unwrap(), known(4));
+    }
+
+    /// /dev/full takes bytes as a full disk does.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_told_and_leaves_no_half_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        store.save(&known(3), 1).unwrap();
+        std::os::unix::fs::symlink("/dev/full", directory.path().join("roster.jsonl.new")).unwrap();
+        let error = store.save(&known(10_000), 2).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{error}");
+        assert_eq!(names(directory.path()), [FILE]);
+        assert_eq!(store.load(3).unwrap(), known(3));
+    }
+
+    #[test]
+    fn two_collectors_do_not_share_a_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let error = Store::open(directory.path()).unwrap_err().to_string();
+        assert!(error.contains("another collector uses it"), "{error}");
+        drop(store);
+        Store::open(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = Store::open(&file.path().join("below")).unwrap_err().to_string();
+        assert!(error.contains("state_dir") && error.contains("below"), "{error}");
+    }
+}

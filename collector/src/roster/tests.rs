@@ -1,0 +1,251 @@
+use super::*;
+use crate::exposition::Format;
+
+const HOUR: u64 = 3600;
+const NOON: u64 = 1_763_812_800;
+
+fn id(id: &str) -> AgentId {
+    AgentId::try_new(id).unwrap()
+}
+
+fn memory() -> Memory {
+    Memory {
+        departed: 1_000,
+        departed_for: Duration::from_secs(72 * HOUR),
+        patience: Duration::from_secs(30),
+        expected: Expected::default(),
+    }
+}
+
+fn expecting(ids: &[&str]) -> Memory {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), ids.join("\n")).unwrap();
+    Memory { expected: Expected::read(file.path()).unwrap(), ..memory() }
+}
+
+/// So many seconds after the collector started, which was at noon.
+fn after(seconds: u64) -> Moment {
+    Moment { awake: seconds * 1_000, unix: NOON + seconds }
+}
+
+fn goes(roster: &Roster, agent: &str, ending: Ending, now: Moment) {
+    roster.departed(&id(agent), 15_000, ending, now);
+}
+
+/// Ids and reasons of those that have departed, the oldest first.
+fn list(roster: &Roster) -> Vec<(String, &'static str)> {
+    let one = |departure: Departure| (departure.id.to_string(), departure.reason.name());
+    roster.departures().into_iter().map(one).collect()
+}
+
+/// Those of them that are down.
+fn down(roster: &Roster) -> Vec<String> {
+    let down = roster.departures().into_iter().filter(|departure| roster.is_down(departure));
+    down.map(|departure| departure.id.to_string()).collect()
+}
+
+fn listed(of: &[(&str, &'static str)]) -> Vec<(String, &'static str)> {
+    of.iter().map(|(id, reason)| ((*id).to_owned(), *reason)).collect()
+}
+
+fn known(connected: &[(&str, u32)]) -> Known {
+    let connected = connected.iter().map(|(agent, ms)| (id(agent), *ms)).collect();
+    Known { connected, departed: Vec::new() }
+}
+
+#[test]
+fn who_is_gone_is_down_until_it_is_back() {
+    let roster = Roster::new(memory());
+    goes(&roster, "a", Ending::Reset, after(1));
+    goes(&roster, "b", Ending::Closed, after(2));
+    assert_eq!(list(&roster), listed(&[("a", "reset"), ("b", "closed")]));
+    assert_eq!(down(&roster), ["a", "b"]);
+    roster.arrived(&id("a"));
+    assert_eq!(down(&roster), ["b"]);
+    goes(&roster, "a", Ending::Rejected(Code::ReportTimeout), after(3));
+    assert_eq!(list(&roster), listed(&[("b", "closed"), ("a", "report_timeout")]));
+}
+
+#[test]
+fn a_bye_is_listed_and_not_down() {
+    let roster = Roster::new(memory());
+    goes(&roster, "a", Ending::Bye, after(1));
+    assert_eq!(list(&roster), listed(&[("a", "bye")]));
+    assert!(down(&roster).is_empty());
+}
+
+#[test]
+fn two_thousand_departures_over_the_bound_cost_the_oldest() {
+    let roster = Roster::new(memory());
+    for n in 0..3_000 {
+        goes(&roster, &format!("a{n}"), Ending::Closed, after(n));
+    }
+    let list = list(&roster);
+    assert_eq!(list.len(), 1_000);
+    assert_eq!((&*list[0].0, &*list[999].0), ("a2000", "a2999"));
+    let forgotten = roster.figures().into_iter().find_map(|figure| match figure {
+        Figure::Counter("fleetgauge_departed_forgotten", _, count) => Some(count),
+        _ => None,
+    });
+    assert_eq!(forgotten, Some(2_000.0));
+}
+
+#[test]
+fn departures_are_forgotten_in_time() {
+    let roster = Roster::new(memory());
+    goes(&roster, "a", Ending::Closed, after(0));
+    goes(&roster, "b", Ending::Closed, after(HOUR));
+    roster.pass(after(72 * HOUR - 1));
+    assert_eq!(down(&roster), ["a", "b"]);
+    roster.pass(after(72 * HOUR));
+    assert_eq!(down(&roster), ["b"]);
+    roster.pass(after(73 * HOUR));
+    assert!(down(&roster).is_empty());
+}
+
+#[test]
+fn a_clock_set_back_by_a_day_neither_keeps_nor_forgets() {
+    let roster = Roster::new(memory());
+    goes(&roster, "a", Ending::Closed, after(0));
+    let back = |seconds| Moment { unix: after(seconds).unix - 24 * HOUR, ..after(seconds) };
+    goes(&roster, "b", Ending::Closed, back(HOUR));
+    roster.pass(back(72 * HOUR - 1));
+    assert_eq!(down(&roster), ["a", "b"]);
+    roster.pass(back(72 * HOUR));
+    assert_eq!(down(&roster), ["b"]);
+    // Over a restart there is only the time of day: who departed in the future departed now.
+    let departed = vec![Departure::of_old(id("f"), Reason::Ended(Ending::Reset), NOON + 24 * HOUR)];
+    roster.restore(Known { departed, ..Known::default() }, after(0));
+    roster.pass(after(72 * HOUR - 1));
+    assert_eq!(down(&roster), ["f"]);
+    roster.pass(after(72 * HOUR));
+    assert!(down(&roster).is_empty());
+}
+
+#[test]
+fn age_counts_over_a_restart() {
+    let roster = Roster::new(memory());
+    let departed = vec![Departure::of_old(id("a"), Reason::Ended(Ending::Reset), NOON - 71 * HOUR)];
+    roster.restore(Known { departed, ..Known::default() }, after(0));
+    roster.pass(after(HOUR - 1));
+    assert_eq!(down(&roster), ["a"]);
+    roster.pass(after(HOUR));
+    assert!(down(&roster).is_empty());
+}
+
+#[test]
+fn who_was_connected_is_awaited_for_two_intervals_of_its_own() {
+    let roster = Roster::new(memory());
+    let fleet = [("quick", 1_000), ("usual", 15_000), ("slow", 60_000), ("back", 15_000)];
+    roster.restore(known(&fleet), after(0));
+    assert!(roster.progress().warming_up());
+    roster.arrived(&id("back"));
+    roster.pass(after(29));
+    assert_eq!(roster.progress(), Return { awaited: 4, returned: 1, missing: 3 });
+    assert!(down(&roster).is_empty());
+    roster.pass(after(30));
+    assert_eq!(down(&roster).len(), 2);
+    roster.pass(after(119));
+    assert!(roster.progress().warming_up());
+    roster.pass(after(120));
+    assert_eq!(roster.progress(), Return { awaited: 4, returned: 1, missing: 0 });
+    assert_eq!(list(&roster).last(), Some(&("slow".to_owned(), "not_returned")));
+    roster.arrived(&id("slow"));
+    assert_eq!(down(&roster).len(), 2);
+    // It came too late to be counted among those that returned in time.
+    assert_eq!(roster.progress(), Return { awaited: 4, returned: 1, missing: 0 });
+}
+
+#[test]
+fn a_frozen_collector_gives_nobody_up() {
+    let roster = Roster::new(memory());
+    roster.restore(known(&[("a", 15_000)]), after(0));
+    // An hour passed on the wall, a second on the collector's clock.
+    roster.pass(Moment { awake: 1_000, unix: NOON + HOUR });
+    assert!(down(&roster).is_empty());
+}
+
+#[test]
+fn who_is_expected_and_never_comes_is_down() {
+    let roster = Roster::new(expecting(&["a", "b", "c"]));
+    roster.arrived(&id("a"));
+    roster.pass(after(29));
+    assert!(down(&roster).is_empty());
+    roster.pass(after(30));
+    let mut missing = list(&roster);
+    missing.sort();
+    assert_eq!(missing, listed(&[("b", "never_seen"), ("c", "never_seen")]));
+}
+
+#[test]
+fn who_is_expected_is_never_forgotten_and_needs_more_than_a_bye() {
+    let roster = Roster::new(Memory { departed: 2, ..expecting(&["a"]) });
+    goes(&roster, "a", Ending::Bye, after(0));
+    for n in 0..10 {
+        goes(&roster, &format!("b{n}"), Ending::Closed, after(n));
+    }
+    assert_eq!(down(&roster), ["a", "b8", "b9"]);
+    roster.pass(after(1_000 * HOUR));
+    assert_eq!(down(&roster), ["a"]);
+}
+
+#[test]
+fn who_was_sent_away_is_awaited_after_the_restart() {
+    let roster = Roster::new(memory());
+    let registry = registry();
+    goes(&roster, "left", Ending::Drained, after(1));
+    goes(&roster, "told", Ending::Rejected(Code::Draining), after(1));
+    goes(&roster, "died", Ending::Reset, after(1));
+    assert_eq!(list(&roster), listed(&[("died", "reset")]));
+    let known = Census::known(&registry, &roster);
+    roster.restore(known, after(0));
+    roster.pass(after(30));
+    let mut all = list(&roster);
+    all.sort();
+    let expected = [("died", "reset"), ("left", "not_returned"), ("told", "not_returned")];
+    assert_eq!(all, listed(&expected));
+}
+
+#[test]
+fn a_second_restart_while_warming_up_forgets_nobody() {
+    let roster = Roster::new(memory());
+    roster.restore(known(&[("a", 15_000), ("b", 15_000)]), after(0));
+    roster.restore(Census::known(&registry(), &roster), after(0));
+    assert_eq!(roster.progress(), Return { awaited: 2, returned: 0, missing: 2 });
+}
+
+fn registry() -> crate::registry::Registry {
+    let room = crate::registry::Room { schemas: 1, bytes: 1 << 20 };
+    crate::registry::Registry::new(room, crate::registry::Pins::new())
+}
+
+#[test]
+fn the_page_says_it_in_both_formats() {
+    let roster = Roster::new(memory());
+    for (agent, ending) in [("a", Ending::Reset), ("b", Ending::Bye), ("c", Ending::Closed)] {
+        goes(&roster, agent, ending, after(7));
+    }
+    let census = Census { present: vec![(id("x"), 1_000)], departed: roster.departures() };
+    let text = |format| {
+        let mut page = Vec::new();
+        page::render(&census, &roster, format, &mut page).unwrap();
+        String::from_utf8(page).unwrap()
+    };
+    let up = "fleetgauge_agent_up{agent=\"x\"} 1\n\
+              fleetgauge_agent_up{agent=\"a\"} 0\nfleetgauge_agent_up{agent=\"c\"} 0\n";
+    let why = "fleetgauge_agent_departed_info{agent=\"a\",reason=\"reset\"} 1\n\
+               fleetgauge_agent_departed_info{agent=\"c\",reason=\"closed\"} 1\n";
+    let what = "Whether an agent that ought to be connected is.";
+    let expected = format!(
+        "# HELP fleetgauge_agent_up {what}\n# TYPE fleetgauge_agent_up gauge\n{up}\
+         # HELP fleetgauge_agent_departed_info Why an agent is not connected.\n\
+         # TYPE fleetgauge_agent_departed_info gauge\n{why}"
+    );
+    assert_eq!(text(Format::Text), expected);
+    let expected = format!(
+        "# TYPE fleetgauge_agent_up gauge\n# HELP fleetgauge_agent_up {what}\n{up}\
+         # TYPE fleetgauge_agent_departed info\n\
+         # HELP fleetgauge_agent_departed Why an agent is not connected.\n{why}"
+    );
+    assert_eq!(text(Format::OpenMetrics), expected);
+}

@@ -1,0 +1,129 @@
+//! A page that the collector gives up is a failed scrape to a real Prometheus, never a short one.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use fleetgauge_agent::identity::Nonces;
+use fleetgauge_agent::profile::{EncodedSchema, Profile};
+use fleetgauge_proto::message::{Family, Label, Schema, Series};
+use fleetgauge_proto::schema::FamilyKind;
+use fleetgauge_proto::{AgentId, StaticLabels};
+use socket2::{Domain, Socket, Type};
+
+use super::every_kind::report_once;
+use super::programs::{Collector, wait_for};
+use super::prometheus::Prometheus;
+
+/// Agents and series of each: together a page larger than all buffers on its way.
+const AGENTS: usize = 8;
+const SERIES: usize = 10_000;
+/// What is let through of a page that stalls, in bytes.
+const BEGINNING: u64 = 256 * 1024;
+
+/// A reader between Prometheus and the collector that can stop reading in the midst of a page.
+struct Straw {
+    address: SocketAddr,
+    stalls: Arc<AtomicBool>,
+    go_on: std::sync::mpsc::Sender<()>,
+}
+
+impl Straw {
+    fn to(collector: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let collector: SocketAddr = collector.parse().unwrap();
+        let stalls = Arc::new(AtomicBool::new(false));
+        let (go_on, told) = channel();
+        let stalling = Arc::clone(&stalls);
+        // It lives as long as the test's process.
+        std::thread::spawn(move || {
+            for reader in listener.incoming() {
+                // Prometheus hangs up when it stops: no concern of this thread.
+                let _ = pass(reader.unwrap(), collector, stalling.load(Ordering::SeqCst), &told);
+            }
+        });
+        Self { address, stalls, go_on }
+    }
+}
+
+/// One request and its answer, uncompressed; stalling, it waits after the beginning until it is told to go on.
+fn pass(
+    mut reader: TcpStream,
+    collector: SocketAddr,
+    stalls: bool,
+    go_on: &Receiver<()>,
+) -> io::Result<u64> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        reader.read_exact(&mut byte)?;
+        head.extend(byte);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let head = head.replace("Accept-Encoding: gzip\r\n", "Connection: close\r\n");
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_recv_buffer_size(4096)?;
+    socket.connect(&collector.into())?;
+    let mut page: TcpStream = socket.into();
+    page.write_all(head.as_bytes())?;
+    if stalls {
+        io::copy(&mut (&mut page).take(BEGINNING), &mut reader)?;
+        go_on.recv().unwrap();
+    }
+    io::copy(&mut page, &mut reader)
+}
+
+fn wide_agent(number: usize) -> Profile {
+    let values: Vec<_> = (0..SERIES).map(|n| format!("{n:040}")).collect();
+    let series = values.iter().map(|value| Series {
+        family: 0,
+        width: 1,
+        parameters: Vec::new(),
+        labels: vec![Label { name: "n", value }],
+    });
+    let series = series.collect();
+    let family = Family { name: "wide", kind: FamilyKind::Gauge as u8, unit: "", help: "Wide." };
+    let schema = Schema { stream: 0, families: vec![family], series };
+    Profile {
+        id: AgentId::try_new(&format!("wide-{number}")).unwrap(),
+        nonces: Nonces { host: [1; 16], process: [2; 16] },
+        labels: StaticLabels::default(),
+        interval: Duration::from_secs(300),
+        agent_version: "test",
+        schema: Arc::new(EncodedSchema::try_new(&schema).unwrap()),
+    }
+}
+
+#[test]
+#[ignore = "needs prometheus"]
+fn a_page_that_is_given_up_is_a_failed_scrape() {
+    let collector = Collector::start(&[]);
+    let _held: Vec<_> = (0..AGENTS)
+        .map(|number| report_once(&wide_agent(number), &[1.0; SERIES], &collector.agents))
+        .collect();
+    let straw = Straw::to(&collector.http);
+    let prometheus = Prometheus::with(&format!(
+        "scrape_configs:\n- job_name: wide\n  metrics_path: /metrics/agents\n  scrape_interval: 15s\n  \
+         scrape_timeout: 15s\n  static_configs: [{{targets: [\"{}\"]}}]\n",
+        straw.address
+    ));
+    wait_for("a whole page", 40, || {
+        let series = prometheus.query("count(wide)");
+        (series.first()?.1 == (AGENTS * SERIES) as f64).then_some(())
+    });
+    assert_eq!(prometheus.value("up"), 1.0);
+
+    straw.stalls.store(true, Ordering::SeqCst);
+    wait_for("the collector to give the page up", 40, || {
+        let own = collector.get("/metrics/self", "");
+        own.contains("\nfleetgauge_scrapes_broken_total 1\n").then_some(())
+    });
+    straw.go_on.send(()).unwrap();
+    wait_for("a failed scrape", 10, || (prometheus.value("up") == 0.0).then_some(()));
+    // Not a single series of the beginning that arrived was taken for the fleet.
+    assert_eq!(prometheus.query("count(wide)"), []);
+}
