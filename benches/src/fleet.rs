@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
 use fleetgauge_collector::peer::Peer;
-use fleetgauge_collector::registry::{Newcomer, Pinned, Registry, Room, Seat};
+use fleetgauge_collector::registry::{Holder, Newcomer, Pinned, Registry, Room};
 use fleetgauge_proto::message::{Family, Schema as SchemaMessage, Series};
 use fleetgauge_proto::report::{Values, write_all};
 use fleetgauge_proto::schema::{self, FamilyKind};
@@ -38,13 +40,15 @@ pub fn schema() -> SchemaMessage<'static> {
     }
 }
 
+const ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9));
+
 /// Agents in a registry.
 #[derive(Debug)]
 pub struct Fleet {
     /// The registry.
     pub registry: Registry,
     /// Where each agent's reports go.
-    pub seats: Vec<Seat>,
+    pub holders: Vec<Arc<Holder>>,
     schema: Pinned,
 }
 
@@ -61,8 +65,8 @@ impl Fleet {
         let legal = Schema::try_new(&message, &Limits::default()).expect("six gauges are legal");
         let pinned = registry.schemas().intern(fingerprint, legal, frame.len());
         let schema = pinned.expect("an empty store has room");
-        let mut fleet = Self { registry, seats: Vec::new(), schema };
-        fleet.seats = (0..agents).map(|number| fleet.connect(number)).collect();
+        let mut fleet = Self { registry, holders: Vec::new(), schema };
+        fleet.holders = (0..agents).map(|number| fleet.connect(number)).collect();
         fleet
     }
 
@@ -71,7 +75,7 @@ impl Fleet {
     /// # Panics
     /// Another host holds its id.
     #[must_use]
-    pub fn connect(&self, number: usize) -> Seat {
+    pub fn connect(&self, number: usize) -> Arc<Holder> {
         let values = values(number);
         let entered = self.registry.enter(
             &newcomer(number),
@@ -79,7 +83,7 @@ impl Fleet {
             &Values::All(&values),
             number as u64,
         );
-        entered.expect("nobody else holds the id").seat
+        entered.expect("nobody else holds the id").holder
     }
 
     /// Takes the agent with this number away; whether it was there.
@@ -96,10 +100,10 @@ fn id(number: usize) -> AgentId {
 fn newcomer(number: usize) -> Newcomer {
     let id = id(number);
     Newcomer {
-        labels: Arc::from(format!("agent=\"{id}\"")),
+        labels: format!("agent=\"{id}\"").into(),
         id,
         host_nonce: [1; 16],
-        peer: Peer::new(number as u64, u64::MAX),
+        peer: Peer::new(number as u64, ADDRESS, u64::MAX),
     }
 }
 

@@ -109,10 +109,10 @@ fn admit(stream: TcpStream, address: SocketAddr, shared: &Arc<Shared>) {
         return;
     };
     let now = shared.clock.now();
-    match shared.admit(address.ip(), now + HELLO_TIMEOUT) {
+    match shared.admit(address, now + HELLO_TIMEOUT) {
         Ok(peer) => {
             let handshake = Handshake { accepted: Some(accepted), place };
-            let session = Session::new(Arc::clone(shared), peer, address, handshake, now);
+            let session = Session::new(Arc::clone(shared), peer, handshake, now);
             shared.tasks.spawn(Connection::new(stream, session));
         }
         Err(code) => refuse(stream, address, &Refusal::of(code), shared),

@@ -1,6 +1,8 @@
 //! One connection as others see it: what its own task, the sweep, the sessions of rivals for its id and the
 //! shutdown share. It is how they reach the task without a channel.
 
+use std::hash::{Hash, Hasher};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
@@ -44,6 +46,9 @@ impl Signals {
 #[derive(Debug)]
 pub struct Peer {
     session: u64,
+    /// In two parts, which take twelve bytes less than the whole.
+    ip: IpAddr,
+    port: u16,
     deadline: AtomicU64,
     waker: AtomicWaker,
     signals: AtomicU8,
@@ -51,12 +56,29 @@ pub struct Peer {
     challenger: Mutex<Option<Arc<Peer>>>,
 }
 
+/// A connection is itself and no other: its session's number stands for it.
+impl PartialEq for Peer {
+    fn eq(&self, other: &Self) -> bool {
+        self.session == other.session
+    }
+}
+
+impl Eq for Peer {}
+
+impl Hash for Peer {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.session.hash(state);
+    }
+}
+
 impl Peer {
-    /// A connection with this session number, to be looked at by `deadline`.
+    /// A connection with this session number and from this address, to be looked at by `deadline`.
     #[must_use]
-    pub fn new(session: u64, deadline: Millis) -> Arc<Self> {
+    pub fn new(session: u64, address: SocketAddr, deadline: Millis) -> Arc<Self> {
         Arc::new(Self {
             session,
+            ip: address.ip(),
+            port: address.port(),
             deadline: AtomicU64::new(deadline),
             waker: AtomicWaker::new(),
             signals: AtomicU8::new(0),
@@ -79,6 +101,12 @@ impl Peer {
     /// The agent is told to report so often.
     pub fn set_interval_ms(&self, interval_ms: u32) {
         self.interval_ms.store(interval_ms, Ordering::Relaxed);
+    }
+
+    /// Where it comes from.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.ip, self.port)
     }
 
     /// Raises a signal and wakes the connection's task.

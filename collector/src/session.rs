@@ -17,7 +17,6 @@
 mod agent;
 mod claim;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -53,10 +52,8 @@ pub const SILENT_INTERVALS: Millis = 3;
 pub struct Session {
     shared: Arc<Shared>,
     peer: Arc<Peer>,
-    address: SocketAddr,
-    frames: FrameBuffer,
-    /// When the frame that is not whole yet was begun; without meaning between frames.
-    frame_begun: Millis,
+    /// `None` between frames.
+    unfinished: Option<Box<Unfinished>>,
     /// Given back with the first Report.
     handshake: Option<Box<Handshake>>,
     state: State,
@@ -71,30 +68,29 @@ pub struct Handshake {
     pub place: OwnedSemaphorePermit,
 }
 
+/// A frame that is not whole yet.
+#[derive(Debug)]
+struct Unfinished {
+    frames: FrameBuffer,
+    begun: Millis,
+}
+
 #[derive(Debug)]
 enum State {
     Greeting { until: Millis },
     Challenging(Box<Challenge>),
-    Open(Box<Agent>),
+    Open(Agent),
     Ended(Ending),
 }
 
 impl Session {
     /// A connection that was just accepted.
     #[must_use]
-    pub fn new(
-        shared: Arc<Shared>,
-        peer: Arc<Peer>,
-        address: SocketAddr,
-        handshake: Handshake,
-        now: Millis,
-    ) -> Self {
+    pub fn new(shared: Arc<Shared>, peer: Arc<Peer>, handshake: Handshake, now: Millis) -> Self {
         Self {
             shared,
             peer,
-            address,
-            frames: FrameBuffer::default(),
-            frame_begun: now,
+            unfinished: None,
             handshake: Some(Box::new(handshake)),
             state: State::Greeting { until: now + HELLO_TIMEOUT },
         }
@@ -113,12 +109,6 @@ impl Session {
     #[must_use]
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
-    }
-
-    /// The peer's address.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
     }
 
     /// The connection as others see it.
@@ -156,16 +146,19 @@ impl Session {
     }
 
     fn frame_deadline(&self) -> Option<Millis> {
-        let announced = self.frames.unfinished_len()? as Millis;
-        Some(self.frame_begun + FRAME_TIMEOUT + announced * 1_000 / FRAME_BYTES_A_SECOND)
+        let unfinished = self.unfinished.as_ref()?;
+        let announced = unfinished.frames.unfinished_len()? as Millis;
+        Some(unfinished.begun + FRAME_TIMEOUT + announced * 1_000 / FRAME_BYTES_A_SECOND)
     }
 
     /// Takes bytes from the peer; appends what is to be sent to `out`.
     pub fn received(&mut self, bytes: &[u8], now: Millis, out: &mut Vec<u8>) {
         self.shared.metrics.received_bytes.inc_by(bytes.len() as u64);
         let mut input = bytes;
-        let mut frames = std::mem::take(&mut self.frames);
-        let mut begun = frames.unfinished_len().map(|_| self.frame_begun);
+        let (mut frames, mut begun) = match self.unfinished.take() {
+            Some(unfinished) => (unfinished.frames, Some(unfinished.begun)),
+            None => (FrameBuffer::default(), None),
+        };
         while self.ending().is_none() {
             let handled = match frames.next(&mut input, self.accept()) {
                 Ok(Some(frame)) => {
@@ -179,8 +172,9 @@ impl Session {
                 self.refuse(&refusal, out);
             }
         }
-        self.frame_begun = begun.unwrap_or(now);
-        self.frames = frames;
+        if frames.unfinished_len().is_some() && self.ending().is_none() {
+            self.unfinished = Some(Box::new(Unfinished { frames, begun: begun.unwrap_or(now) }));
+        }
     }
 
     /// What the peer may send now.
@@ -194,7 +188,7 @@ impl Session {
 
     /// The peer has sent its last byte.
     pub fn finished(&mut self, out: &mut Vec<u8>) {
-        if self.frames.unfinished_len().is_some() {
+        if self.unfinished.is_some() {
             self.refuse(&Violation::TruncatedFrame.into(), out);
         } else {
             self.end(Ending::Closed);
@@ -289,10 +283,12 @@ impl Session {
     fn report(&mut self, report: &Report<'_>, now: Millis) -> Result<(), Refusal> {
         let State::Open(agent) = &mut self.state else { return Ok(()) };
         agent.check(report)?;
-        let stored = match &agent.seat {
-            Some(seat) if !agent.full_due => seat.store(self.peer.session(), &report.values),
+        let stored = match agent.holder() {
+            Some(holder) if !agent.full_due => {
+                holder.seat().store(self.peer.session(), &report.values)
+            }
             _ => {
-                agent.enter(report, self.address, &self.shared, now)?;
+                agent.enter(report, &self.shared, now)?;
                 if self.handshake.take().is_some() {
                     self.shared.pacer.finished();
                 }
@@ -305,7 +301,7 @@ impl Session {
         agent.sequence = Some(report.sequence);
         agent.reported = now;
         self.shared.metrics.reports.inc();
-        debug!(agent = %agent.newcomer.id, sequence = report.sequence, unix_ms = report.unix_ms, "report");
+        debug!(agent = %agent.id(), sequence = report.sequence, unix_ms = report.unix_ms, "report");
         Ok(())
     }
 
@@ -320,7 +316,7 @@ impl Session {
         }
         let code = refusal.code;
         if !refusal.detail.is_empty() {
-            info!(%code, address = %self.address, detail = refusal.detail, "refused");
+            info!(%code, address = %self.peer.address(), detail = refusal.detail, "refused");
         }
         refusal.write(self.peer.session(), out);
         self.shared.metrics.rejected(code);
@@ -337,21 +333,21 @@ impl Session {
                 return;
             }
             State::Greeting { .. } => {
-                debug!(address = %self.address, reason, "connection ended before Hello")
+                debug!(address = %self.peer.address(), reason, "connection ended before Hello")
             }
             State::Challenging(challenge) => {
                 let Challenge { agent, holder, .. } = *challenge;
                 holder.withdraw(self.peer.session());
-                info!(agent = %agent.newcomer.id, address = %self.address, reason, "agent not admitted");
+                info!(agent = %agent.id(), address = %self.peer.address(), reason, "agent not admitted");
             }
             State::Open(agent) => {
-                self.shared.agent_left(&agent.newcomer.id, &self.peer, ending);
-                info!(agent = %agent.newcomer.id, address = %self.address, reason, "agent gone");
+                self.shared.agent_left(agent.id(), &self.peer, ending);
+                info!(agent = %agent.id(), address = %self.peer.address(), reason, "agent gone");
             }
         }
         self.peer.answer(Signal::Vacated);
         self.handshake = None;
-        self.frames = FrameBuffer::default();
+        self.unfinished = None;
         self.shared.metrics.closed(reason);
     }
 }

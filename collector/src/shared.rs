@@ -1,10 +1,10 @@
 //! What all connections of a collector have in common.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use dashmap::DashMap;
+use dashmap::{DashMap, DashSet};
 use fleetgauge_proto::{AgentId, Code};
 use prometheus_client::registry::Registry as OwnRegistry;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -36,8 +36,8 @@ pub struct Shared {
     pub roster: Roster,
     /// What is counted.
     pub metrics: Metrics,
-    /// Every open connection, by session.
-    pub peers: DashMap<u64, Arc<Peer>>,
+    /// Every open connection.
+    pub peers: DashSet<Arc<Peer>>,
     /// Open connections by address.
     addresses: DashMap<IpAddr, usize>,
     /// The tasks of all connections.
@@ -60,7 +60,7 @@ impl Shared {
             registry: Registry::new(config.bounds.schemas, config.pins.clone()),
             roster: Roster::new(config.memory.clone()),
             metrics: Metrics::new(own),
-            peers: DashMap::new(),
+            peers: DashSet::new(),
             addresses: DashMap::new(),
             tasks: TaskTracker::new(),
             handshakes: Arc::new(Semaphore::new(config.bounds.handshakes)),
@@ -76,26 +76,27 @@ impl Shared {
     ///
     /// # Errors
     /// [`Code::CollectorFull`] or [`Code::AddressFull`].
-    pub fn admit(&self, address: IpAddr, deadline: Millis) -> Result<Arc<Peer>, Code> {
+    pub fn admit(&self, address: SocketAddr, deadline: Millis) -> Result<Arc<Peer>, Code> {
         let bounds = &self.config.bounds;
         if self.peers.len() >= bounds.connections {
             return Err(Code::CollectorFull);
         }
-        let mut held = self.addresses.entry(address).or_insert(0);
+        let mut held = self.addresses.entry(address.ip()).or_insert(0);
         if *held >= bounds.connections_per_address {
             return Err(Code::AddressFull);
         }
         *held += 1;
         drop(held);
         let session = self.sessions.fetch_add(1, Ordering::Relaxed) + 1;
-        let peer = Peer::new(session, deadline);
-        self.peers.insert(session, Arc::clone(&peer));
+        let peer = Peer::new(session, address, deadline);
+        self.peers.insert(Arc::clone(&peer));
         Ok(peer)
     }
 
     /// Forgets a connection that was admitted.
-    pub fn dismiss(&self, session: u64, address: IpAddr) {
-        self.peers.remove(&session);
+    pub fn dismiss(&self, peer: &Peer) {
+        self.peers.remove(peer);
+        let address = peer.address().ip();
         if let Some(mut held) = self.addresses.get_mut(&address) {
             *held = held.saturating_sub(1);
         }

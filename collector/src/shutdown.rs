@@ -54,7 +54,7 @@ pub(crate) async fn stop_http(stop: &CancellationToken, serving: JoinHandle<()>)
 }
 
 fn raise(shared: &Shared, signal: Signal) {
-    for peer in &shared.peers {
+    for peer in shared.peers.iter() {
         peer.raise(signal);
     }
 }

@@ -35,7 +35,7 @@ pub(crate) async fn sweep(shared: Arc<Shared>) {
         }
         shared.pacer.learn(millis(elapsed.saturating_sub(frozen)));
         let now = shared.clock.now();
-        for peer in &shared.peers {
+        for peer in shared.peers.iter() {
             peer.sweep(now);
         }
     }

@@ -1,7 +1,6 @@
 //! The labels that all series of an agent carry, as they stand between the braces: the id first.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use fleetgauge_proto::{AgentId, StaticLabels};
 
@@ -12,7 +11,7 @@ const CLIENT_NO: &str = "client_no";
 
 /// The labels as text.
 #[must_use]
-pub fn write_labels(id: &AgentId, labels: &StaticLabels, client_no: Option<u16>) -> Arc<str> {
+pub fn write_labels(id: &AgentId, labels: &StaticLabels, client_no: Option<u16>) -> Box<str> {
     let mut text = format!("{AGENT}{id}\"");
     if let Some(port) = client_no {
         text.push_str(&format!(",{CLIENT_NO}=\"{port}\""));

@@ -8,15 +8,15 @@
 //! No guard of the map leaves this file, and none is held while another lock is taken.
 
 mod families;
+mod holder;
 mod page_shard;
 mod schemas;
 mod slab;
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::{HashMap, hash_map};
 use std::sync::Arc;
 
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry};
 use fleetgauge_proto::report::Values;
 use fleetgauge_proto::{AgentId, Code};
 use parking_lot::Mutex;
@@ -26,59 +26,17 @@ use crate::exposition::{CLOSE, FamilyHead, Group, PageFamily, Snapshot, agent_of
 use crate::peer::{Peer, Signal};
 
 pub use families::Pins;
+pub use holder::{Holder, Newcomer};
 pub use page_shard::PageShard;
 pub use schemas::{Pinned, Room, SchemaEntry, SchemaStore};
 pub use slab::Seat;
 
 use families::Families;
+use holder::{ById, Takeovers};
 use slab::Slab;
 
 /// Shards of the rows. A snapshot holds one at a time, for a copy of a sixty-fourth of the fleet's values.
 const SHARDS: usize = 64;
-/// How often an id may change hands within [`TAKEOVER_WINDOW`] before the newcomer is refused.
-const TAKEOVERS: usize = 3;
-/// One minute.
-const TAKEOVER_WINDOW: Millis = 60_000;
-
-/// An agent that wants to be shown.
-#[derive(Debug, Clone)]
-pub struct Newcomer {
-    /// Who it is.
-    pub id: AgentId,
-    /// Which boot of which host it runs on.
-    pub host_nonce: [u8; 16],
-    /// Its labels as they stand between the braces of its series, the id's included.
-    pub labels: Arc<str>,
-    /// Its connection.
-    pub peer: Arc<Peer>,
-}
-
-/// Who holds an id.
-#[derive(Debug)]
-struct Holder {
-    peer: Arc<Peer>,
-    host_nonce: [u8; 16],
-    takeovers: Takeovers,
-    seat: Seat,
-}
-
-/// When an id changed hands lately.
-#[derive(Debug, Default)]
-struct Takeovers(Option<Box<[Option<Millis>; TAKEOVERS]>>);
-
-impl Takeovers {
-    fn exhausted(&self, now: Millis) -> bool {
-        let recent = |at: &Option<Millis>| at.is_some_and(|at| now < at + TAKEOVER_WINDOW);
-        self.0.as_ref().is_some_and(|times| times.iter().all(recent))
-    }
-
-    fn record(&mut self, now: Millis) {
-        let times = self.0.get_or_insert_default();
-        times.rotate_right(1);
-        times[0] = Some(now);
-    }
-}
-
 /// What stands between a newcomer and its id.
 #[derive(Debug)]
 pub enum Claim {
@@ -93,8 +51,8 @@ pub enum Claim {
 /// A newcomer that is shown now.
 #[derive(Debug)]
 pub struct Entered {
-    /// Where its reports go.
-    pub seat: Seat,
+    /// What it is known by from now on.
+    pub holder: Arc<Holder>,
     /// Families left off the shared pages because their names mean something else there; told once a schema.
     pub left_off: Vec<Box<str>>,
 }
@@ -106,7 +64,9 @@ struct Shard {
 
 impl Shard {
     fn remove(&mut self, seat: &Seat) {
-        let Entry::Occupied(mut slab) = self.slabs.entry(seat.schema().key()) else { return };
+        let hash_map::Entry::Occupied(mut slab) = self.slabs.entry(seat.schema().key()) else {
+            return;
+        };
         slab.get_mut().remove(seat);
         if slab.get().is_empty() {
             slab.remove();
@@ -117,7 +77,8 @@ impl Shard {
 /// The registry.
 #[derive(Debug)]
 pub struct Registry {
-    holders: DashMap<AgentId, Holder>,
+    /// A set; a `DashSet` could not put one holder in the place of another.
+    holders: DashMap<ById, ()>,
     shards: Box<[Mutex<Shard>]>,
     schemas: SchemaStore,
     families: Mutex<Families>,
@@ -156,14 +117,17 @@ impl Registry {
     /// What stands between a host and an id.
     #[must_use]
     pub fn claim(&self, id: &AgentId, host_nonce: &[u8; 16], now: Millis) -> Claim {
-        match self.holders.get(id) {
-            None => Claim::Free,
+        match self.holder(id) {
             Some(holder) if holder.host_nonce != *host_nonce => {
                 Claim::Held(Arc::clone(&holder.peer))
             }
             Some(holder) if holder.takeovers.exhausted(now) => Claim::Contested,
-            Some(_) => Claim::Free,
+            _ => Claim::Free,
         }
+    }
+
+    fn holder(&self, id: &AgentId) -> Option<Arc<Holder>> {
+        self.holders.get(id).map(|holder| Arc::clone(&holder.key().0))
     }
 
     /// Shows an agent from its first report on, in place of an older connection of its own or of one with
@@ -195,43 +159,46 @@ impl Registry {
     ) -> Result<Entered, Code> {
         let Newcomer { id, host_nonce, labels, peer } = newcomer;
         let mut shard = self.shard(id).lock();
+        let before = self.holder(id);
+        let taking_over = before.as_ref().filter(|holder| !holder.is(peer.session()));
+        if let Some(holder) = taking_over
+            && (holder.host_nonce != *host_nonce || holder.takeovers.exhausted(now))
+        {
+            return Err(Code::IdConflict);
+        }
         let mut takeovers = Takeovers::default();
-        let mut before = None;
-        if let Some(mut holder) = self.holders.get_mut(id) {
-            let taking_over = holder.peer.session() != peer.session();
-            let refused = holder.host_nonce != *host_nonce || holder.takeovers.exhausted(now);
-            if taking_over && refused {
-                return Err(Code::IdConflict);
-            }
-            takeovers = std::mem::take(&mut holder.takeovers);
-            if taking_over {
-                takeovers.record(now);
-            }
-            before = Some((Arc::clone(&holder.peer), holder.seat.clone()));
+        if let Some(holder) = &before {
+            takeovers.clone_from(&holder.takeovers);
+        }
+        if taking_over.is_some() {
+            takeovers.record(now);
         }
         let first = self.families.lock().join(schema);
-        if let Some((_, seat)) = &before {
-            self.vacate(&mut shard, seat);
+        if let Some(holder) = &before {
+            self.vacate(&mut shard, &holder.seat);
         }
         // Only now: what its own older schema held has been given back.
         let left_off = if first { self.families.lock().left_off_by(schema) } else { Vec::new() };
         let slab = shard.slabs.entry(schema.key()).or_insert_with(|| Slab::new(schema));
-        let seat = slab.insert(peer.session(), labels, values);
-        let holder = Holder {
-            peer: Arc::clone(peer),
+        let holder = Arc::new(Holder {
+            id: id.clone(),
             host_nonce: *host_nonce,
+            peer: Arc::clone(peer),
             takeovers,
-            seat: seat.clone(),
-        };
-        self.holders.insert(id.clone(), holder);
+            seat: slab.insert(peer.session(), labels, values),
+        });
+        match self.holders.entry(ById(Arc::clone(&holder))) {
+            Entry::Occupied(older) => drop(older.replace_entry(())),
+            Entry::Vacant(place) => drop(place.insert(())),
+        }
         if before.is_none() {
             then();
         }
         drop(shard);
-        if let Some((older, _)) = before.filter(|(older, _)| older.session() != peer.session()) {
-            older.raise(Signal::Superseded);
+        if let Some(older) = taking_over {
+            older.peer.raise(Signal::Superseded);
         }
-        Ok(Entered { seat, left_off })
+        Ok(Entered { holder, left_off })
     }
 
     /// Takes an agent's series away, if this session still holds them; whether it did.
@@ -243,11 +210,11 @@ impl Registry {
     pub fn leave_after(&self, id: &AgentId, session: u64, first: impl FnOnce()) -> bool {
         let mut shard = self.shard(id).lock();
         // Who holds an id changes under the lock of its shard alone.
-        if self.holders.get(id).is_none_or(|holder| holder.peer.session() != session) {
+        if self.holders.get(id).is_none_or(|holder| !holder.key().0.is(session)) {
             return false;
         }
         first();
-        let Some((_, holder)) = self.holders.remove(id) else { return false };
+        let Some((ById(holder), ())) = self.holders.remove(id) else { return false };
         self.vacate(&mut shard, &holder.seat);
         true
     }
@@ -257,8 +224,9 @@ impl Registry {
     pub fn present(&self, part: PageShard) -> Vec<(AgentId, u32)> {
         let mut present = Vec::with_capacity(part.share_of(self.holders.len(), 1));
         for holder in &self.holders {
-            if part.has(holder.key().as_str()) {
-                present.push((holder.key().clone(), holder.peer.interval_ms()));
+            let ById(holder) = holder.key();
+            if part.has(holder.id.as_str()) {
+                present.push((holder.id.clone(), holder.peer.interval_ms()));
             }
         }
         present
@@ -332,9 +300,9 @@ impl Registry {
     pub fn snapshot_of(&self, id: &str) -> Option<Snapshot> {
         let id = AgentId::try_new(id).ok()?;
         let shard = self.shard(&id).lock();
-        let seat = self.holders.get(&id).map(|holder| holder.seat.clone())?;
-        let mut group = Group::new(Arc::clone(seat.schema()), 1, 0);
-        seat.copy_into(&mut group);
+        let holder = self.holder(&id)?;
+        let mut group = Group::new(Arc::clone(holder.seat.schema()), 1, 0);
+        holder.seat.copy_into(&mut group);
         drop(shard);
         let declared = group.schema().schema().families.iter().enumerate();
         let families = declared

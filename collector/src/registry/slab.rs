@@ -81,6 +81,11 @@ impl Rows {
         self.label_lens[..row].iter().map(|len| *len as usize).sum()
     }
 
+    fn labels_of(&self, row: usize) -> &str {
+        let at = self.labels_at(row);
+        &self.labels[at..at + self.label_lens[row] as usize]
+    }
+
     fn is_vacant(&self, row: usize) -> bool {
         self.label_lens.get(row).is_none_or(|len| *len == 0)
     }
@@ -96,7 +101,7 @@ fn make_room<T>(array: &mut Vec<T>, more: usize) {
 }
 
 /// A session's right to write to its row. Worthless, not harmful, once the row is another's.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Seat {
     page: Arc<Page>,
     row: u32,
@@ -116,6 +121,14 @@ impl Seat {
         true
     }
 
+    /// The labels in the row; `None` if it is no longer that session's.
+    pub(super) fn labels(&self, session: u64) -> Option<Box<str>> {
+        let rows = self.page.rows.lock();
+        let labels = (rows.sessions.get(self.row()) == Some(&session))
+            .then(|| rows.labels_of(self.row()))?;
+        labels.strip_suffix(CLOSE).map(Box::from)
+    }
+
     /// The schema of its values.
     pub(super) fn schema(&self) -> &Arc<SchemaEntry> {
         &self.page.schema
@@ -126,9 +139,7 @@ impl Seat {
         let width = self.schema().schema().width;
         let rows = self.page.rows.lock();
         if !rows.is_vacant(self.row()) {
-            let at = rows.labels_at(self.row());
-            let labels = &rows.labels[at..at + rows.label_lens[self.row()] as usize];
-            group.push(labels, &rows.values[self.row() * width..][..width]);
+            group.push(rows.labels_of(self.row()), &rows.values[self.row() * width..][..width]);
         }
     }
 

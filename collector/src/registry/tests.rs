@@ -37,7 +37,7 @@ fn newcomer(id: &str, session: u64) -> Newcomer {
         id: AgentId::try_new(id).unwrap(),
         host_nonce: [1; 16],
         labels: format!("agent=\"{id}\"").into(),
-        peer: Peer::new(session, 0),
+        peer: Peer::new(session, "127.0.0.1:9".parse().unwrap(), 0),
     }
 }
 
@@ -47,10 +47,10 @@ fn values(values: &[f64]) -> Vec<u8> {
     bytes
 }
 
-fn enter(registry: &Registry, id: &str, session: u64, schema: &Pinned, row: &[f64]) -> Seat {
+fn enter(registry: &Registry, id: &str, session: u64, schema: &Pinned, row: &[f64]) -> Arc<Holder> {
     let bytes = values(row);
     let entered = registry.enter(&newcomer(id, session), schema.entry(), &Values::All(&bytes), 0);
-    entered.unwrap().seat
+    entered.unwrap().holder
 }
 
 fn page(registry: &Registry) -> Vec<String> {
@@ -118,11 +118,11 @@ fn a_row_given_to_another_takes_nothing_from_the_former() {
     let one = pin(&registry, 1, &[("load", 1)]);
     let old = enter(&registry, "a", 1, &one, &[1.0]);
     assert!(registry.leave(&newcomer("a", 1).id, 1));
-    assert!(!old.store(1, &Values::All(&values(&[9.0]))), "its row is vacant");
+    assert!(!old.seat().store(1, &Values::All(&values(&[9.0]))), "its row is vacant");
     let new = enter(&registry, "a", 2, &one, &[2.0]);
-    assert!(!old.store(1, &Values::All(&values(&[9.0]))), "its row is another's");
+    assert!(!old.seat().store(1, &Values::All(&values(&[9.0]))), "its row is another's");
     assert_eq!(page(&registry), ["load{agent=\"a\"} 2"]);
-    assert!(new.store(2, &Values::All(&values(&[3.0]))));
+    assert!(new.seat().store(2, &Values::All(&values(&[3.0]))));
     assert_eq!(page(&registry), ["load{agent=\"a\"} 3"]);
 }
 

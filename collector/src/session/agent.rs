@@ -1,32 +1,38 @@
 //! What a session knows of its agent, and what it asks of the registry in its name.
 
-use std::net::SocketAddr;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use fleetgauge_proto::limits::MIN_INTERVAL_MS;
-use fleetgauge_proto::message::{Hello, Report};
+use fleetgauge_proto::message::{Hello, Label, Report};
 use fleetgauge_proto::report::Values;
-use fleetgauge_proto::{AgentId, Fingerprint, Frame, Kind, Schema, StaticLabels, Violation};
+use fleetgauge_proto::{AgentId, Code, Fingerprint, Frame, Kind, Schema, StaticLabels, Violation};
 use tracing::{info, warn};
 
 use super::{FIRST_REPORT_TIMEOUT, SILENT_INTERVALS};
 use crate::clock::Millis;
 use crate::ending::Refusal;
-use crate::exposition::write_labels;
+use crate::exposition::{static_labels, write_labels};
 use crate::peer::Peer;
-use crate::registry::{Newcomer, Pinned, Seat};
+use crate::registry::{Holder, Newcomer, Pinned};
 use crate::shared::Shared;
+
+/// How the registry knows an agent.
+#[derive(Debug)]
+enum Standing {
+    /// Until its first Report.
+    Newcomer(Box<Newcomer>),
+    /// From then on, even if another has taken its place.
+    Holder(Arc<Holder>),
+}
 
 /// What a session knows of its agent.
 #[derive(Debug)]
 pub(super) struct Agent {
-    pub(super) newcomer: Newcomer,
-    pub(super) labels: StaticLabels,
+    standing: Standing,
     pub(super) interval_ms: u32,
     /// What its next Report follows.
     pub(super) schema: Option<Pinned>,
-    /// Where its reports go; `None` until the first.
-    pub(super) seat: Option<Seat>,
     /// The next Report must carry all values and gets a seat.
     pub(super) full_due: bool,
     pub(super) sequence: Option<u64>,
@@ -40,7 +46,6 @@ impl Agent {
     pub(super) fn introduce(
         hello: &Hello<'_>,
         peer: &Arc<Peer>,
-        address: SocketAddr,
         shared: &Shared,
         now: Millis,
     ) -> Result<Self, Refusal> {
@@ -55,7 +60,7 @@ impl Agent {
         if let Some(schema) = &schema {
             schema.entry().schema().check_static_labels(&labels)?;
         }
-        let client_no = config.classic.then(|| address.port());
+        let client_no = config.classic.then(|| peer.address().port());
         let newcomer = Newcomer {
             labels: write_labels(&id, &labels, client_no),
             id,
@@ -64,11 +69,9 @@ impl Agent {
         };
         let longest = u32::try_from(config.bounds.max_interval.as_millis()).unwrap_or(u32::MAX);
         Ok(Self {
-            newcomer,
-            labels,
+            standing: Standing::Newcomer(Box::new(newcomer)),
             interval_ms: hello.interval_ms.clamp(MIN_INTERVAL_MS, longest),
             schema,
-            seat: None,
             full_due: true,
             sequence: None,
             reported: now,
@@ -76,11 +79,37 @@ impl Agent {
         })
     }
 
+    /// Who it is.
+    pub(super) fn id(&self) -> &AgentId {
+        match &self.standing {
+            Standing::Newcomer(newcomer) => &newcomer.id,
+            Standing::Holder(holder) => holder.id(),
+        }
+    }
+
+    /// What it is known by since its first Report.
+    pub(super) fn holder(&self) -> Option<&Holder> {
+        match &self.standing {
+            Standing::Newcomer(_) => None,
+            Standing::Holder(holder) => Some(holder),
+        }
+    }
+
+    /// How it introduces itself, for the first time or again.
+    fn newcomer(&self) -> Result<Cow<'_, Newcomer>, Refusal> {
+        match &self.standing {
+            Standing::Newcomer(newcomer) => Ok(Cow::Borrowed(newcomer)),
+            Standing::Holder(holder) => {
+                holder.newcomer().map(Cow::Owned).ok_or_else(|| Refusal::of(Code::Superseded))
+            }
+        }
+    }
+
     /// When it has been silent for too long.
     pub(super) fn silent_at(&self) -> Millis {
         let patience = SILENT_INTERVALS * Millis::from(self.interval_ms);
         let patience =
-            if self.seat.is_none() { patience.min(FIRST_REPORT_TIMEOUT) } else { patience };
+            if self.holder().is_none() { patience.min(FIRST_REPORT_TIMEOUT) } else { patience };
         self.reported + patience
     }
 
@@ -100,7 +129,11 @@ impl Agent {
                 .intern(fingerprint, schema, frame.payload.len())
                 .map_err(Refusal::of)?
         };
-        schema.entry().schema().check_static_labels(&self.labels)?;
+        let newcomer = self.newcomer()?;
+        let labels: Vec<_> = static_labels(&newcomer.labels).collect();
+        let labels = labels.iter().map(|(name, value)| Label { name, value });
+        let labels = StaticLabels::try_new(&labels.collect::<Vec<_>>())?;
+        schema.entry().schema().check_static_labels(&labels)?;
         self.schema = Some(schema);
         self.full_due = true;
         Ok(())
@@ -125,18 +158,18 @@ impl Agent {
     pub(super) fn enter(
         &mut self,
         report: &Report<'_>,
-        address: SocketAddr,
         shared: &Shared,
         now: Millis,
     ) -> Result<(), Refusal> {
         let Some(schema) = &self.schema else { return Ok(()) };
-        let id = &self.newcomer.id;
+        let newcomer = self.newcomer()?;
         let entered = shared
             .registry
-            .enter_then(&self.newcomer, schema.entry(), &report.values, now, || {
-                shared.roster.arrived(id);
+            .enter_then(&newcomer, schema.entry(), &report.values, now, || {
+                shared.roster.arrived(&newcomer.id);
             })
             .map_err(Refusal::of)?;
+        let id = &newcomer.id;
         for family in &entered.left_off {
             shared.metrics.family_conflicts.inc();
             warn!(
@@ -145,10 +178,11 @@ impl Agent {
                  see the agent's own page, or decide its kind under [kinds] in the settings"
             );
         }
-        if self.seat.is_none() {
-            info!(agent = %id, %address, series = schema.entry().schema().series, "agent reports");
+        if self.holder().is_none() {
+            let series = schema.entry().schema().series;
+            info!(agent = %id, address = %newcomer.peer.address(), series, "agent reports");
         }
-        self.seat = Some(entered.seat);
+        self.standing = Standing::Holder(entered.holder);
         self.full_due = false;
         Ok(())
     }

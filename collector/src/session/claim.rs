@@ -11,12 +11,13 @@ use super::{CHALLENGE_TIMEOUT, Session, State, send};
 use crate::clock::Millis;
 use crate::ending::{Ending, Refusal};
 use crate::peer::{Peer, Signal};
-use crate::registry::{Claim, Newcomer};
+use crate::registry::Claim;
 
 /// An agent that waits for an id which another host holds.
 #[derive(Debug)]
 pub(super) struct Challenge {
-    pub(super) agent: Box<Agent>,
+    pub(super) agent: Agent,
+    pub(super) host_nonce: [u8; 16],
     pub(super) holder: Arc<Peer>,
     pub(super) until: Millis,
 }
@@ -34,14 +35,19 @@ impl Session {
             let detail = format!("versions {least} to {most} are not spoken here, {VERSION} is");
             return Err(Refusal { detail, ..Refusal::of(Code::UnsupportedVersion) });
         }
-        let agent = Box::new(Agent::introduce(hello, &self.peer, self.address, &self.shared, now)?);
-        let Newcomer { id, host_nonce, .. } = &agent.newcomer;
-        match self.shared.registry.claim(id, host_nonce, now) {
+        let agent = Agent::introduce(hello, &self.peer, &self.shared, now)?;
+        let id = agent.id();
+        match self.shared.registry.claim(id, &hello.host_nonce, now) {
             Claim::Free => self.welcome(agent, now, out),
             Claim::Held(holder) if holder.challenge(&self.peer) => {
-                debug!(agent = %id, address = %self.address, "another host holds this id; asking whether it is alive");
+                debug!(agent = %id, address = %self.peer.address(), "another host holds this id; asking whether it is alive");
                 let until = now + CHALLENGE_TIMEOUT;
-                self.state = State::Challenging(Box::new(Challenge { agent, holder, until }));
+                self.state = State::Challenging(Box::new(Challenge {
+                    agent,
+                    host_nonce: hello.host_nonce,
+                    holder,
+                    until,
+                }));
             }
             Claim::Held(_) | Claim::Contested => {
                 let holder = format!("agent {id}, which others claim too");
@@ -51,7 +57,7 @@ impl Session {
         Ok(())
     }
 
-    fn welcome(&mut self, mut agent: Box<Agent>, now: Millis, out: &mut Vec<u8>) {
+    fn welcome(&mut self, mut agent: Agent, now: Millis, out: &mut Vec<u8>) {
         agent.reported = now;
         self.peer.set_interval_ms(agent.interval_ms);
         let welcome = Welcome {
@@ -84,14 +90,14 @@ impl Session {
     pub(super) fn inherit(&mut self, now: Millis, out: &mut Vec<u8>) -> Result<(), Refusal> {
         let challenge = std::mem::replace(&mut self.state, State::Greeting { until: now });
         let State::Challenging(challenge) = challenge else { return Ok(()) };
-        let Challenge { agent, holder, .. } = *challenge;
+        let Challenge { agent, host_nonce, holder, .. } = *challenge;
         holder.withdraw(self.peer.session());
-        let id = &agent.newcomer.id;
+        let id = agent.id();
         if self.shared.agent_left(id, &holder, Ending::Rejected(Code::Superseded)) {
-            info!(agent = %id, address = %self.address, "the host that held this id was silent; another takes over");
+            info!(agent = %id, address = %self.peer.address(), "the host that held this id was silent; another takes over");
             holder.raise(Signal::Superseded);
         }
-        match self.shared.registry.claim(id, &agent.newcomer.host_nonce, now) {
+        match self.shared.registry.claim(id, &host_nonce, now) {
             Claim::Free => {
                 self.welcome(agent, now, out);
                 Ok(())
