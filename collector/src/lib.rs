@@ -9,6 +9,7 @@ pub mod config;
 mod connection;
 pub mod ending;
 pub mod exposition;
+pub mod fleet;
 mod http;
 mod listener;
 pub mod metrics;

@@ -15,6 +15,7 @@ mod text;
 pub use gzip::Gzip;
 pub use head::{FamilyHead, escape_label_value};
 pub use labels::{agent_of, static_labels, write_labels};
+pub(crate) use number::{label_number, write_value};
 pub use plan::Plan;
 pub(crate) use snapshot::CLOSE;
 pub use snapshot::{Group, PageFamily, Snapshot};

@@ -4,7 +4,7 @@
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Appends a sample value.
-pub(super) fn write_value(value: f64, out: &mut Vec<u8>) {
+pub(crate) fn write_value(value: f64, out: &mut Vec<u8>) {
     if value.is_nan() {
         out.extend_from_slice(b"NaN");
     } else if value.is_infinite() {
@@ -24,7 +24,7 @@ fn whole(value: f64) -> Option<i64> {
 
 /// A bucket bound or a quantile as a label value: whole numbers without a fraction in the old format, with
 /// one in OpenMetrics, which wants its canonical numbers.
-pub(super) fn label_number(value: f64, openmetrics: bool) -> String {
+pub(crate) fn label_number(value: f64, openmetrics: bool) -> String {
     let mut out = Vec::new();
     write_value(value, &mut out);
     let mut text = String::from_utf8_lossy(&out).into_owned();

@@ -1,6 +1,7 @@
 //! The HTTP port: what is found where. Nothing here knows how a page is made or how a connection is kept.
 
 mod accept;
+mod fleet;
 mod json;
 mod pages;
 mod query;
@@ -30,6 +31,7 @@ const INDEX: &str = "fleetgauge collector\n\n\
     /metrics/agents       all agents' series\n\
     /metrics/agents/{id}  one agent's series\n\
     /metrics/self         the collector's own\n\
+    /metrics/fleet        how every gauge is spread over the agents; ?by=role for each role, ?family=… for one gauge\n\
     /sd                   where to scrape, for Prometheus' http_sd; ?shards=4 in four parts\n\
     /sd/agents            every agent as a target of its own\n\
     /metrics/roster       which agents are up, and which ought to be\n\
@@ -56,6 +58,7 @@ fn router(site: Arc<Site>) -> Router {
         .route("/metrics/agents", get(pages::agents))
         .route("/metrics/agents/{id}", get(pages::agent))
         .route("/metrics/self", get(pages::own))
+        .route("/metrics/fleet", get(fleet::page))
         .route("/sd", get(sd::shards))
         .route("/sd/agents", get(sd::agents))
         .route("/metrics/roster", get(roster::up))

@@ -46,6 +46,19 @@ struct Live {
     shown: usize,
 }
 
+/// A gauge of the shared pages and where its values are.
+#[derive(Debug)]
+pub struct GaugeFamily {
+    /// Its name.
+    pub name: Box<str>,
+    /// Its unit, as who declared it first has it; may be empty.
+    pub unit: Box<str>,
+    /// How many series of it there are, absent ones included.
+    pub series: usize,
+    /// Key of the schema, and position in its rows, of every series.
+    pub members: Vec<(u64, usize)>,
+}
+
 /// A family of the shared page: its heading and where its series are.
 #[derive(Debug)]
 pub(super) struct PageFamily {
@@ -174,6 +187,30 @@ impl Families {
             }
         }
         page.into_values().map(|(_, family)| family).collect()
+    }
+
+    /// The gauges of the shared pages, sorted by name.
+    pub(super) fn gauges(&self) -> Vec<GaugeFamily> {
+        let gauges = self.shown.iter().filter(|(_, shown)| shown.kind == FamilyKind::Gauge);
+        let gauges = gauges.filter_map(|(name, shown)| {
+            let live = |(place, at): (&u64, &usize)| Some((self.live.get(place)?, *at));
+            let live: Vec<_> = shown.members.iter().filter_map(live).collect();
+            let (first, at) = live.first()?;
+            let first = &first.schema.schema().families[*at];
+            let mut gauge = GaugeFamily {
+                name: name.clone(),
+                unit: first.unit.clone(),
+                series: 0,
+                members: Vec::new(),
+            };
+            for (live, at) in live {
+                let series = &live.schema.schema().families[at].series;
+                gauge.series += series.len() * live.agents;
+                gauge.members.extend(series.iter().map(|one| (live.schema.key(), one.offset)));
+            }
+            Some(gauge)
+        });
+        gauges.collect()
     }
 
     /// Whether a schema has left or has a family left off.

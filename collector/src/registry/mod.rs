@@ -25,11 +25,11 @@ use crate::clock::Millis;
 use crate::exposition::{CLOSE, FamilyHead, Group, PageFamily, Snapshot, agent_of};
 use crate::peer::{Peer, Signal};
 
-pub use families::Pins;
+pub use families::{GaugeFamily, Pins};
 pub use holder::{Holder, Newcomer};
 pub use page_shard::PageShard;
 pub use schemas::{Pinned, Room, SchemaEntry, SchemaStore};
-pub use slab::Seat;
+pub use slab::{Seat, View};
 
 use families::Families;
 use holder::{ById, Takeovers};
@@ -295,6 +295,21 @@ impl Registry {
         sizes.into_iter().map(group).collect()
     }
 
+    /// The gauges of the shared pages, sorted by name.
+    #[must_use]
+    pub fn gauges(&self) -> Vec<GaugeFamily> {
+        self.families.lock().gauges()
+    }
+
+    /// Shows all agents' rows, some at a time: of each agent those of one report. Reports to them wait meanwhile.
+    pub fn each_page(&self, mut see: impl FnMut(&SchemaEntry, View<'_>)) {
+        for shard in &self.shards {
+            for slab in shard.lock().slabs.values() {
+                slab.each_page(|page| see(slab.schema(), page));
+            }
+        }
+    }
+
     /// A copy of one agent's values, every family of its own kind; `None` if it is not connected.
     #[must_use]
     pub fn snapshot_of(&self, id: &str) -> Option<Snapshot> {
@@ -322,10 +337,9 @@ impl Registry {
             let after = after.filter(|_| n == 0).map_or("", AgentId::as_str);
             let mut labels: Vec<Box<str>> = Vec::new();
             for slab in shard.lock().slabs.values() {
-                slab.each_row(|own, _| {
-                    if agent_of(own) > after {
-                        labels.push(own.strip_suffix(CLOSE).unwrap_or(own).into());
-                    }
+                slab.each_page(|page| {
+                    let later = page.labels().filter(|own| agent_of(own) > after);
+                    labels.extend(later.map(|own| own.strip_suffix(CLOSE).unwrap_or(own).into()));
                 });
             }
             labels.sort_unstable_by(|one, other| agent_of(one).cmp(agent_of(other)));

@@ -148,6 +148,33 @@ impl Seat {
     }
 }
 
+/// The rows of a page, which stays locked while it is looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    labels: &'a str,
+    label_lens: &'a [u32],
+    values: &'a [f64],
+    width: usize,
+}
+
+impl<'a> View<'a> {
+    /// Every agent's labels, with what closes them.
+    pub fn labels(self) -> impl Iterator<Item = &'a str> {
+        let mut rest = self.labels;
+        self.label_lens.iter().filter(|len| **len > 0).map(move |len| {
+            let (own, after) = rest.split_at(*len as usize);
+            rest = after;
+            own
+        })
+    }
+
+    /// Every agent's values, in the same order.
+    pub fn values(self) -> impl Iterator<Item = &'a [f64]> {
+        let rows = self.label_lens.iter().enumerate().filter(|(_, len)| **len > 0);
+        rows.map(move |(row, _)| &self.values[row * self.width..][..self.width])
+    }
+}
+
 /// The rows of one schema within a shard.
 #[derive(Debug)]
 pub(super) struct Slab {
@@ -238,26 +265,22 @@ impl Slab {
 
     /// Copies the rows of the agents of this part into `group`.
     pub(super) fn copy_part_into(&self, part: PageShard, group: &mut Group) {
-        self.each_row(|labels, values| {
-            if part.has(agent_of(labels)) {
-                group.push(labels, values);
+        self.each_page(|page| {
+            for (labels, values) in page.labels().zip(page.values()) {
+                if part.has(agent_of(labels)) {
+                    group.push(labels, values);
+                }
             }
         });
     }
 
-    /// Shows every agent's labels, with what closes them, and values.
-    pub(super) fn each_row(&self, mut see: impl FnMut(&str, &[f64])) {
+    /// Shows the rows, a page at a time.
+    pub(super) fn each_page(&self, mut see: impl FnMut(View<'_>)) {
         let width = self.schema().schema().width;
         for page in self.pages.iter().flatten() {
             let rows = page.rows.lock();
-            let mut labels = rows.labels.as_str();
-            for (row, len) in rows.label_lens.iter().enumerate() {
-                let (own, rest) = labels.split_at(*len as usize);
-                labels = rest;
-                if *len > 0 {
-                    see(own, &rows.values[row * width..][..width]);
-                }
-            }
+            let Rows { labels, label_lens, values, .. } = &*rows;
+            see(View { labels, label_lens, values, width });
         }
     }
 

@@ -1,5 +1,6 @@
 //! Whole pages, compared with committed ones that somebody has read, and checked for what every page must be.
 
+mod fleet;
 mod grammar;
 mod shards;
 
