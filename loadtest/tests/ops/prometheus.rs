@@ -78,7 +78,7 @@ fn sample(of: &Value) -> Sample {
 pub(crate) fn shipped(collector: &str) -> String {
     let path = repository("deploy/prometheus/prometheus.yml");
     let config = std::fs::read_to_string(&path).unwrap();
-    for (text, count) in [("127.0.0.1:1234", 3), ("_interval: 15s", 4)] {
+    for (text, count) in [("127.0.0.1:1234", 4), ("_interval: 15s", 4)] {
         assert_eq!(config.matches(text).count(), count, "{text} in {}", path.display());
     }
     config.replace("127.0.0.1:1234", collector).replace("_interval: 15s", "_interval: 1s")
@@ -98,8 +98,8 @@ fn kill_one_of_two(metric: &str, set: &str, collector: &Collector) {
         assert_eq!(labels.contains_key("client_no"), set == "classic", "{labels:?}");
         assert!(value > 0.0, "{labels:?} {value}");
     }
-    wait_for("four parts of the page and the collector's own", 15, || {
-        (prometheus.instances("up == 1") == [collector.http.as_str(); 5]).then_some(())
+    wait_for("four parts of the page, the roster and the collector's own", 15, || {
+        (prometheus.instances("up == 1") == [collector.http.as_str(); 6]).then_some(())
     });
 
     doomed.kill();
