@@ -38,7 +38,7 @@ fn enter(
     let labels: Vec<_> = role.map(|value| Label { name: "role", value }).into_iter().collect();
     let labels = StaticLabels::try_new(&labels).unwrap();
     let id = AgentId::try_new(id).unwrap();
-    let peer = Peer::new(id.fnv1a(), u64::MAX);
+    let peer = Peer::new(id.fnv1a(), ([127, 0, 0, 1], 1).into(), u64::MAX);
     let labels = write_labels(&id, &labels, None);
     let newcomer = Newcomer { id, host_nonce: [1; 16], labels, peer };
     let mut bytes = Vec::new();
