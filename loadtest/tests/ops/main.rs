@@ -16,3 +16,4 @@ mod large_fleets;
 mod pages;
 mod programs;
 mod prometheus;
+mod roster;

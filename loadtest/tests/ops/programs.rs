@@ -85,13 +85,17 @@ pub(crate) fn free_address() -> String {
 pub(crate) struct Collector {
     pub(crate) agents: String,
     pub(crate) http: String,
-    _program: Program,
+    program: Program,
 }
 
 impl Collector {
     pub(crate) fn start(flags: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", "127.0.0.1:0", flags)
+    }
+
+    pub(crate) fn start_at(agents: &str, http: &str, flags: &[&str]) -> Self {
         let mut command = Command::new(built("fleetgauge-collector"));
-        command.args(["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]).args(flags);
+        command.args(["--listen", agents, "--http", http]).args(flags);
         let program = Program::start(command);
         let bound = |message: &str| {
             let log = program.log();
@@ -101,7 +105,11 @@ impl Collector {
         let (agents, http) = wait_for("a collector that listens", 10, || {
             Some((bound("listening for agents")?, bound("serving HTTP")?))
         });
-        Self { agents, http, _program: program }
+        Self { agents, http, program }
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.program.kill();
     }
 
     pub(crate) fn get(&self, path: &str, accept: &str) -> String {
@@ -111,8 +119,12 @@ impl Collector {
 
 /// A real agent that reports every second.
 pub(crate) fn agent(id: &str, collector: &Collector, metrics: &str) -> Program {
+    agent_with(id, collector, &["--interval", "1s", "--metrics", metrics])
+}
+
+/// A real agent.
+pub(crate) fn agent_with(id: &str, collector: &Collector, flags: &[&str]) -> Program {
     let mut command = Command::new(built("fleetgauge-agent"));
-    command.args(["--id", id, "--collector", &collector.agents]);
-    command.args(["--interval", "1s", "--metrics", metrics]);
+    command.args(["--id", id, "--collector", &collector.agents]).args(flags);
     Program::start(command)
 }

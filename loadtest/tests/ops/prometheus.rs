@@ -43,11 +43,25 @@ impl Prometheus {
     }
 
     pub(crate) fn query(&self, query: &str) -> Vec<Sample> {
-        let path = format!("/api/v1/query?query={}", http::escape(query));
-        let answer = http::get(&self.address, &path, "").unwrap();
-        let answer: Value = serde_json::from_str(&answer).unwrap();
+        let answer = self.get(&format!("/api/v1/query?query={}", http::escape(query)));
         let result = answer["data"]["result"].as_array().unwrap();
         result.iter().map(sample).collect()
+    }
+
+    /// Names, agents and states of all alerts.
+    pub(crate) fn alerts(&self) -> Vec<[String; 3]> {
+        let answer = self.get("/api/v1/alerts");
+        let alerts = answer["data"]["alerts"].as_array().unwrap();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let one = |alert: &Value| {
+            let labels = &alert["labels"];
+            [&labels["alertname"], &labels["agent"], &alert["state"]].map(text)
+        };
+        alerts.iter().map(one).collect()
+    }
+
+    fn get(&self, path: &str) -> Value {
+        serde_json::from_str(&http::get(&self.address, path, "").unwrap()).unwrap()
     }
 
     /// The instances of which there is a sample now, in order.
@@ -76,12 +90,17 @@ fn sample(of: &Value) -> Sample {
 
 /// The configuration in `deploy/` with this collector, looked at every second.
 pub(crate) fn shipped(collector: &str) -> String {
+    shipped_as_it_is(collector).replace("_interval: 15s", "_interval: 1s")
+}
+
+/// The configuration in `deploy/` with this collector.
+pub(crate) fn shipped_as_it_is(collector: &str) -> String {
     let path = repository("deploy/prometheus/prometheus.yml");
     let config = std::fs::read_to_string(&path).unwrap();
     for (text, count) in [("127.0.0.1:1234", 4), ("_interval: 15s", 4)] {
         assert_eq!(config.matches(text).count(), count, "{text} in {}", path.display());
     }
-    config.replace("127.0.0.1:1234", collector).replace("_interval: 15s", "_interval: 1s")
+    config.replace("127.0.0.1:1234", collector)
 }
 
 /// Two agents are there, one is killed, its series end at once and the other's go on.
