@@ -43,6 +43,9 @@ pub use reason::Reason;
 
 use ledger::Ledger;
 
+/// Agents given up under one hold of the lock, for which connections wait that come and go.
+const AT_ONCE: usize = 1_000;
+
 /// What the roster remembers, and for how long.
 #[derive(Debug, Clone)]
 pub struct Memory {
@@ -174,20 +177,34 @@ impl Roster {
 
     /// Gives up those who are overdue, and forgets those who departed too long ago. To be called every second.
     pub fn pass(&self, now: Moment) {
-        let mut lists = self.lists.lock();
-        if lists.due <= now.awake && !lists.awaited.is_empty() {
-            let overdue: Vec<_> =
-                lists.awaited.extract_if(|_, awaited| awaited.until <= now.awake).collect();
-            lists.due = lists.awaited.values().map(|awaited| awaited.until).min().unwrap_or(0);
-            lists.progress.missing -= overdue.len();
-            for (id, awaited) in overdue {
+        for some in self.overdue(now).chunks(AT_ONCE) {
+            let mut lists = self.lists.lock();
+            for id in some {
+                // Who has come back meanwhile is not among them any more.
+                let Some(awaited) = lists.awaited.remove(id) else { continue };
+                lists.progress.missing -= 1;
                 lists.changes += 1;
-                self.record(&mut lists, Departure::new(id, awaited.otherwise, now));
+                let departure = Departure::new(id.clone(), awaited.otherwise, now);
+                self.record(&mut lists, departure);
             }
         }
+        let mut lists = self.lists.lock();
         let before = lists.departed.len();
         lists.departed.forget_before(now, self.memory.departed_for);
         lists.changes += (before - lists.departed.len()) as u64;
+    }
+
+    fn overdue(&self, now: Moment) -> Vec<AgentId> {
+        let mut lists = self.lists.lock();
+        if lists.awaited.is_empty() || lists.due > now.awake {
+            return Vec::new();
+        }
+        let is_overdue = |awaited: &&Awaited| awaited.until <= now.awake;
+        let overdue = lists.awaited.iter().filter(|(_, awaited)| is_overdue(awaited));
+        let overdue = overdue.map(|(id, _)| id.clone()).collect();
+        let later = lists.awaited.values().filter(|awaited| !is_overdue(awaited));
+        lists.due = later.map(|awaited| awaited.until).min().unwrap_or(Millis::MAX);
+        overdue
     }
 
     fn record(&self, lists: &mut Lists, departure: Departure) {
