@@ -1,0 +1,54 @@
+//! Where it was measured, and what.
+
+use std::fmt::{self, Display, Formatter};
+use std::process::Command;
+
+use procfs::{Current, Meminfo};
+use serde::Serialize;
+
+use crate::peer::Product;
+
+/// The machine.
+#[derive(Debug, Serialize)]
+pub struct Machine {
+    /// CPUs that this program may use.
+    pub cpus: usize,
+    /// Memory, in bytes.
+    pub memory: u64,
+    /// The kernel's release.
+    pub kernel: String,
+}
+
+impl Machine {
+    /// This one.
+    #[must_use]
+    pub fn this() -> Self {
+        let uname = rustix::system::uname();
+        Self {
+            cpus: std::thread::available_parallelism().map_or(0, Into::into),
+            memory: Meminfo::current().map_or(0, |memory| memory.mem_total),
+            kernel: uname.release().to_string_lossy().into_owned(),
+        }
+    }
+}
+
+impl Display for Machine {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let gib = self.memory >> 30;
+        write!(f, "{} CPUs, {gib} GiB, Linux {}", self.cpus, self.kernel)
+    }
+}
+
+/// The version of the program's package; empty if it does not come from one.
+#[must_use]
+pub fn version(product: &Product) -> String {
+    if product.package.is_empty() {
+        return env!("CARGO_PKG_VERSION").to_owned();
+    }
+    let mut query = Command::new("dpkg-query");
+    query.args(["--show", "--showformat=${Version}", product.package]);
+    let known = query.output().ok().filter(|output| output.status.success());
+    let version = known.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    // Debian's own part of it says nothing here.
+    version.as_deref().and_then(|version| version.split(['+', '-']).next()).unwrap_or("").to_owned()
+}

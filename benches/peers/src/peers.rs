@@ -1,0 +1,30 @@
+//! What is compared, one file a program.
+
+mod fleetgauge;
+mod old_server;
+mod prometheus;
+mod pushgateway;
+mod victoria;
+
+pub use fleetgauge::COLLECTOR;
+
+use std::sync::Arc;
+
+use crate::peer::Peer;
+
+/// Everything, in the order of the table.
+#[must_use]
+pub fn all() -> Vec<Arc<dyn Peer>> {
+    let mut peers: Vec<Arc<dyn Peer>> = vec![
+        Arc::new(fleetgauge::Fleetgauge),
+        Arc::new(old_server::OldServer { quiet: false }),
+        Arc::new(old_server::OldServer { quiet: true }),
+        Arc::new(pushgateway::Pushgateway { tuned: false }),
+        Arc::new(pushgateway::Pushgateway { tuned: true }),
+    ];
+    peers.extend(victoria::all().into_iter().map(|peer| Arc::new(peer) as Arc<dyn Peer>));
+    peers
+        .extend(prometheus::remote_write().into_iter().map(|peer| Arc::new(peer) as Arc<dyn Peer>));
+    peers.push(Arc::new(prometheus::Pull));
+    peers
+}

@@ -1,0 +1,86 @@
+//! Pushgateway: a group a host, each push replaces it.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use hyper::Request;
+use tokio::process::Command;
+
+use crate::peer::{Dialect, Link, Peer, Place, Product};
+use crate::protobuf;
+use crate::reading::{self, Reading, TELLING};
+
+static PRODUCT: Product = Product {
+    name: "Pushgateway",
+    program: "prometheus-pushgateway",
+    package: "prometheus-pushgateway",
+    ready: "/-/ready",
+    page: "/metrics",
+    page_is: "",
+    look: "/metrics",
+    telling: TELLING,
+};
+
+/// As installed, or with all that makes a push cheaper.
+pub(super) struct Pushgateway {
+    /// Kept connections, protobuf, no comparison of every push with all that is there.
+    pub(super) tuned: bool,
+}
+
+fn request(reading: &Reading, content_type: &str, body: Vec<u8>) -> anyhow::Result<Request<Bytes>> {
+    let path = format!("/metrics/job/fleet/agent/{}", reading::id(reading.host));
+    let request = Request::put(path).header("Content-Type", content_type);
+    Ok(request.body(body.into())?)
+}
+
+fn text(readings: &[Reading]) -> anyhow::Result<Request<Bytes>> {
+    let body = readings.iter().map(|reading| reading::text(*reading)).collect::<String>();
+    request(&readings[0], "text/plain; version=0.0.4", body.into())
+}
+
+fn protobuf(readings: &[Reading]) -> anyhow::Result<Request<Bytes>> {
+    const CONTENT_TYPE: &str = "application/vnd.google.protobuf; \
+        proto=io.prometheus.client.MetricFamily; encoding=delimited";
+    request(&readings[0], CONTENT_TYPE, protobuf::families(readings[0]))
+}
+
+impl Peer for Pushgateway {
+    fn product(&self) -> &'static Product {
+        &PRODUCT
+    }
+
+    fn setting(&self) -> &'static str {
+        if self.tuned {
+            "kept connections, protobuf, `--push.disable-consistency-check`"
+        } else {
+            "default: a connection a push, text"
+        }
+    }
+
+    fn command(&self, program: &Path, place: &Place) -> anyhow::Result<Command> {
+        let mut command = Command::new(program);
+        command.arg(format!("--web.listen-address={}", place.http));
+        command.args(["--persistence.file="]);
+        if self.tuned {
+            command.arg("--push.disable-consistency-check");
+        }
+        Ok(command)
+    }
+
+    fn link(&self) -> Link {
+        if self.tuned {
+            Link::kept(Dialect::Request(protobuf))
+        } else {
+            Link::fresh(Dialect::Request(text))
+        }
+    }
+
+    fn is_scraped(&self) -> bool {
+        self.tuned
+    }
+
+    fn departure(&self) -> Option<&'static str> {
+        let decided_by = "nothing: somebody deletes them";
+        self.tuned.then_some(decided_by)
+    }
+}

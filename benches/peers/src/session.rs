@@ -1,0 +1,121 @@
+//! A session with the fleetgauge collector: the agent's own state machine over a counted connection.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::Poll;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use fleetgauge_agent::client::{Client, Event};
+use fleetgauge_agent::identity::Nonces;
+use fleetgauge_agent::metrics::MetricSet;
+use fleetgauge_agent::profile::{EncodedSchema, Profile};
+use fleetgauge_proto::{AgentId, StaticLabels};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+
+use crate::http::Counted;
+use crate::reading::{self, Reading};
+
+/// Room for what the collector says at once, in bytes.
+const READ_BYTES: usize = 1024;
+
+/// An agent in a session.
+pub struct Session {
+    stream: Counted,
+    profile: Profile,
+    client: Client,
+    out: Vec<u8>,
+}
+
+impl Session {
+    /// Introduces the host and waits until the collector has taken it in.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn open(stream: Counted, host: usize, interval: Duration) -> anyhow::Result<Self> {
+        let profile = profile(host, interval)?;
+        let mut session = Self { stream, profile, client: Client::default(), out: Vec::new() };
+        session.client.start(&session.profile, &mut session.out);
+        while !session.client.is_welcomed() {
+            session.flush().await?;
+            let mut buffer = [0; READ_BYTES];
+            match session.stream.read(&mut buffer).await? {
+                0 => bail!("closed before Welcome"),
+                read => session.hear(&buffer[..read])?,
+            }
+        }
+        Ok(session)
+    }
+
+    /// Sends the readings and answers what the collector has asked meanwhile. The bytes of the reports.
+    ///
+    /// # Errors
+    /// The session has ended.
+    pub async fn report(&mut self, readings: &[Reading]) -> anyhow::Result<usize> {
+        self.catch_up().await?;
+        let before = self.out.len();
+        for reading in readings {
+            let (values, now) = (reading.values(), reading::unix_ms());
+            self.client.report(&self.profile, &values, now, &mut self.out)?;
+        }
+        let payload = self.out.len() - before;
+        self.flush().await?;
+        Ok(payload)
+    }
+
+    /// Takes in what has come, without waiting for more.
+    async fn catch_up(&mut self) -> anyhow::Result<()> {
+        let mut bytes = [0; READ_BYTES];
+        loop {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            let polled =
+                poll_fn(|cx| Poll::Ready(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)));
+            match polled.await {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(outcome) => outcome?,
+            }
+            if buffer.filled().is_empty() {
+                bail!("the collector has closed the connection");
+            }
+            self.hear(buffer.filled())?;
+        }
+    }
+
+    fn hear(&mut self, mut bytes: &[u8]) -> anyhow::Result<()> {
+        while let Some(event) = self.client.received(&self.profile, &mut bytes, &mut self.out)? {
+            match event {
+                Event::Welcomed { .. } | Event::Pong { .. } => {}
+                other => bail!("the collector said {other:?}"),
+            }
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> anyhow::Result<()> {
+        self.stream.write_all(&self.out).await?;
+        self.out.clear();
+        Ok(())
+    }
+}
+
+/// What the agent says of itself.
+fn profile(host: usize, interval: Duration) -> anyhow::Result<Profile> {
+    static SCHEMA: OnceLock<Arc<EncodedSchema>> = OnceLock::new();
+    let schema = match SCHEMA.get() {
+        Some(schema) => schema,
+        None => {
+            let schema = EncodedSchema::of(MetricSet::Basic).context("the basic metric set")?;
+            SCHEMA.get_or_init(|| Arc::new(schema))
+        }
+    };
+    let nonce = (host as u128).to_be_bytes();
+    Ok(Profile {
+        id: AgentId::try_new(&reading::id(host))?,
+        nonces: Nonces { host: nonce, process: nonce },
+        labels: StaticLabels::default(),
+        interval,
+        agent_version: env!("CARGO_PKG_VERSION"),
+        schema: Arc::clone(schema),
+    })
+}
