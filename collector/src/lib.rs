@@ -23,6 +23,7 @@ pub mod shared;
 mod shutdown;
 mod sweep;
 pub mod target;
+pub mod versions;
 mod workers;
 
 use std::future::Future;

@@ -4,13 +4,14 @@
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 
 use atomic_waker::AtomicWaker;
 use parking_lot::Mutex;
 
 use crate::clock::Millis;
+use crate::versions::Version;
 
 /// What somebody wants of a connection's session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,17 @@ impl Signals {
     }
 }
 
+/// What is known of an agent since its Hello.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Introduction {
+    /// The interval of its reports, in milliseconds.
+    pub interval_ms: u32,
+    /// When that was, in unix seconds.
+    pub since: u32,
+    /// The version it says it is of.
+    pub version: Version,
+}
+
 /// The shared side of a connection.
 #[derive(Debug)]
 pub struct Peer {
@@ -53,6 +65,9 @@ pub struct Peer {
     waker: AtomicWaker,
     signals: AtomicU8,
     interval_ms: AtomicU32,
+    since: AtomicU32,
+    version: AtomicU16,
+    reported: AtomicU64,
     challenger: Mutex<Option<Arc<Peer>>>,
 }
 
@@ -83,6 +98,9 @@ impl Peer {
             waker: AtomicWaker::new(),
             signals: AtomicU8::new(0),
             interval_ms: AtomicU32::new(0),
+            since: AtomicU32::new(0),
+            version: AtomicU16::new(0),
+            reported: AtomicU64::new(0),
             challenger: Mutex::new(None),
         })
     }
@@ -93,14 +111,31 @@ impl Peer {
         self.session
     }
 
-    /// The interval of the agent's reports, in milliseconds; 0 before Welcome.
-    pub fn interval_ms(&self) -> u32 {
-        self.interval_ms.load(Ordering::Relaxed)
+    /// What is known of the agent since its Hello, and nothing before that.
+    pub fn introduction(&self) -> Introduction {
+        Introduction {
+            interval_ms: self.interval_ms.load(Ordering::Relaxed),
+            since: self.since.load(Ordering::Relaxed),
+            version: Version::from_number(self.version.load(Ordering::Relaxed)),
+        }
     }
 
-    /// The agent is told to report so often.
-    pub fn set_interval_ms(&self, interval_ms: u32) {
+    /// The agent has said Hello.
+    pub fn introduce(&self, introduction: Introduction) {
+        let Introduction { interval_ms, since, version } = introduction;
         self.interval_ms.store(interval_ms, Ordering::Relaxed);
+        self.since.store(since, Ordering::Relaxed);
+        self.version.store(version.number(), Ordering::Relaxed);
+    }
+
+    /// When the agent reported last, or was welcomed.
+    pub fn reported(&self) -> Millis {
+        self.reported.load(Ordering::Relaxed)
+    }
+
+    /// The agent has reported, or has been welcomed.
+    pub fn set_reported(&self, now: Millis) {
+        self.reported.store(now, Ordering::Relaxed);
     }
 
     /// Where it comes from.

@@ -139,7 +139,7 @@ impl Session {
         let own = match &self.state {
             State::Greeting { until } => *until,
             State::Challenging(challenge) => challenge.until,
-            State::Open(agent) => agent.silent_at(),
+            State::Open(agent) => agent.silent_at(&self.peer),
             State::Ended(_) => Millis::MAX,
         };
         own.min(self.frame_deadline().unwrap_or(Millis::MAX))
@@ -235,7 +235,9 @@ impl Session {
             State::Challenging(challenge) if vacated || challenge.until <= now => {
                 self.inherit(now, out)
             }
-            State::Open(agent) if agent.silent_at() <= now => Err(Refusal::of(Code::ReportTimeout)),
+            State::Open(agent) if agent.silent_at(&self.peer) <= now => {
+                Err(Refusal::of(Code::ReportTimeout))
+            }
             _ => Ok(()),
         }
     }
@@ -299,7 +301,7 @@ impl Session {
             return Err(Refusal::of(Code::Superseded));
         }
         agent.sequence = Some(report.sequence);
-        agent.reported = now;
+        self.peer.set_reported(now);
         self.shared.metrics.reports.inc();
         debug!(agent = %agent.id(), sequence = report.sequence, unix_ms = report.unix_ms, "report");
         Ok(())

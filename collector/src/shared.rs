@@ -18,6 +18,7 @@ use crate::pacing::Pacer;
 use crate::peer::Peer;
 use crate::registry::Registry;
 use crate::roster::Roster;
+use crate::versions::Versions;
 
 /// Connections at once that wait for their Reject to be read, however many agents there are: half of what is kept for
 /// everything but agents. While agents are few, their room is used as well.
@@ -34,6 +35,8 @@ pub struct Shared {
     pub registry: Registry,
     /// Who ought to be connected and is not.
     pub roster: Roster,
+    /// The versions that agents are of.
+    pub versions: Versions,
     /// What is counted.
     pub metrics: Metrics,
     /// Every open connection.
@@ -59,6 +62,7 @@ impl Shared {
             clock: Clock::default(),
             registry: Registry::new(config.bounds.schemas, config.pins.clone()),
             roster: Roster::new(config.memory.clone()),
+            versions: Versions::default(),
             metrics: Metrics::new(own),
             peers: DashSet::new(),
             addresses: DashMap::new(),
@@ -117,7 +121,7 @@ impl Shared {
     /// connection holds its id.
     pub fn agent_left(&self, id: &AgentId, peer: &Peer, ending: Ending) -> bool {
         self.registry.leave_after(id, peer.session(), || {
-            self.roster.departed(id, peer.interval_ms(), ending, self.clock.moment());
+            self.roster.departed(id, peer.introduction().interval_ms, ending, self.clock.moment());
         })
     }
 

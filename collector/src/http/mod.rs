@@ -1,6 +1,7 @@
 //! The HTTP port: what is found where. Nothing here knows how a page is made or how a connection is kept.
 
 mod accept;
+mod api;
 mod fleet;
 mod json;
 mod pages;
@@ -35,6 +36,7 @@ const INDEX: &str = "fleetgauge collector\n\n\
     /sd                   where to scrape, for Prometheus' http_sd; ?shards=4 in four parts\n\
     /sd/agents            every agent as a target of its own\n\
     /metrics/roster       which agents are up, and which ought to be\n\
+    /api/agents           who is connected, ?limit= at a time; ?after= the page's next\n\
     /api/departed         agents that have gone: when, and why\n\
     /healthz              200 while the process runs\n\
     /readyz               200 while agents are accepted\n\n\
@@ -62,6 +64,7 @@ fn router(site: Arc<Site>) -> Router {
         .route("/sd", get(sd::shards))
         .route("/sd/agents", get(sd::agents))
         .route("/metrics/roster", get(roster::up))
+        .route("/api/agents", get(api::agents))
         .route("/api/departed", get(roster::departed))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))

@@ -52,6 +52,12 @@ impl Holder {
         &self.seat
     }
 
+    /// Its connection.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
     /// How it would introduce itself again; `None` if its row is another's.
     #[must_use]
     pub fn newcomer(&self) -> Option<Newcomer> {

@@ -126,7 +126,9 @@ impl Registry {
         }
     }
 
-    fn holder(&self, id: &AgentId) -> Option<Arc<Holder>> {
+    /// Who holds an id.
+    #[must_use]
+    pub fn holder(&self, id: &AgentId) -> Option<Arc<Holder>> {
         self.holders.get(id).map(|holder| Arc::clone(&holder.key().0))
     }
 
@@ -226,7 +228,7 @@ impl Registry {
         for holder in &self.holders {
             let ById(holder) = holder.key();
             if part.has(holder.id.as_str()) {
-                present.push((holder.id.clone(), holder.peer.interval_ms()));
+                present.push((holder.id.clone(), holder.peer.introduction().interval_ms));
             }
         }
         present

@@ -130,7 +130,8 @@ impl Seat {
     }
 
     /// The schema of its values.
-    pub(super) fn schema(&self) -> &Arc<SchemaEntry> {
+    #[must_use]
+    pub fn schema(&self) -> &Arc<SchemaEntry> {
         &self.page.schema
     }
 

@@ -13,7 +13,7 @@ use super::{FIRST_REPORT_TIMEOUT, SILENT_INTERVALS};
 use crate::clock::Millis;
 use crate::ending::Refusal;
 use crate::exposition::{static_labels, write_labels};
-use crate::peer::Peer;
+use crate::peer::{Introduction, Peer};
 use crate::registry::{Holder, Newcomer, Pinned};
 use crate::shared::Shared;
 
@@ -30,13 +30,11 @@ enum Standing {
 #[derive(Debug)]
 pub(super) struct Agent {
     standing: Standing,
-    pub(super) interval_ms: u32,
     /// What its next Report follows.
     pub(super) schema: Option<Pinned>,
     /// The next Report must carry all values and gets a seat.
     pub(super) full_due: bool,
     pub(super) sequence: Option<u64>,
-    pub(super) reported: Millis,
     /// A rival asks for it: its next frame is the answer.
     pub(super) challenged: bool,
 }
@@ -47,7 +45,6 @@ impl Agent {
         hello: &Hello<'_>,
         peer: &Arc<Peer>,
         shared: &Shared,
-        now: Millis,
     ) -> Result<Self, Refusal> {
         let config = &shared.config;
         let id = AgentId::try_new(hello.agent_id)?;
@@ -68,13 +65,16 @@ impl Agent {
             peer: Arc::clone(peer),
         };
         let longest = u32::try_from(config.bounds.max_interval.as_millis()).unwrap_or(u32::MAX);
+        peer.introduce(Introduction {
+            interval_ms: hello.interval_ms.clamp(MIN_INTERVAL_MS, longest),
+            since: u32::try_from(shared.clock.moment().unix).unwrap_or(u32::MAX),
+            version: shared.versions.keep(hello.agent_version),
+        });
         Ok(Self {
             standing: Standing::Newcomer(Box::new(newcomer)),
-            interval_ms: hello.interval_ms.clamp(MIN_INTERVAL_MS, longest),
             schema,
             full_due: true,
             sequence: None,
-            reported: now,
             challenged: false,
         })
     }
@@ -106,11 +106,11 @@ impl Agent {
     }
 
     /// When it has been silent for too long.
-    pub(super) fn silent_at(&self) -> Millis {
-        let patience = SILENT_INTERVALS * Millis::from(self.interval_ms);
+    pub(super) fn silent_at(&self, peer: &Peer) -> Millis {
+        let patience = SILENT_INTERVALS * Millis::from(peer.introduction().interval_ms);
         let patience =
             if self.holder().is_none() { patience.min(FIRST_REPORT_TIMEOUT) } else { patience };
-        self.reported + patience
+        peer.reported() + patience
     }
 
     /// Takes the schema that its next reports follow.

@@ -35,7 +35,7 @@ impl Session {
             let detail = format!("versions {least} to {most} are not spoken here, {VERSION} is");
             return Err(Refusal { detail, ..Refusal::of(Code::UnsupportedVersion) });
         }
-        let agent = Agent::introduce(hello, &self.peer, &self.shared, now)?;
+        let agent = Agent::introduce(hello, &self.peer, &self.shared)?;
         let id = agent.id();
         match self.shared.registry.claim(id, &hello.host_nonce, now) {
             Claim::Free => self.welcome(agent, now, out),
@@ -57,14 +57,13 @@ impl Session {
         Ok(())
     }
 
-    fn welcome(&mut self, mut agent: Agent, now: Millis, out: &mut Vec<u8>) {
-        agent.reported = now;
-        self.peer.set_interval_ms(agent.interval_ms);
+    fn welcome(&mut self, agent: Agent, now: Millis, out: &mut Vec<u8>) {
+        self.peer.set_reported(now);
         let welcome = Welcome {
             version: VERSION,
             capabilities: 0,
             session_id: self.peer.session(),
-            interval_ms: agent.interval_ms,
+            interval_ms: self.peer.introduction().interval_ms,
             limits: self.shared.config.bounds.limits,
             schema_known: agent.schema.is_some(),
             extensions: Vec::new(),

@@ -1,6 +1,7 @@
 //! The collector from the outside: agents over real sockets, pages over real HTTP, the command as a process.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod api;
 mod bounds;
 mod command;
 mod conflicts;

@@ -1,0 +1,132 @@
+//! Who is connected, as JSON in pages.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use fleetgauge_proto::message::Label;
+use serde_json::{Value, json};
+
+use crate::support::agent::{Agent, Who, who};
+use crate::support::collector::Collector;
+use crate::support::eventually;
+use crate::support::frames::gauges;
+
+fn page(collector: &Collector, query: &str) -> Value {
+    let answer = collector.get(&format!("/api/agents{query}"), &[]);
+    assert_eq!((answer.status, answer.whole), (200, true), "{}", answer.text());
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+fn ids(page: &Value) -> Vec<String> {
+    let agents = page["agents"].as_array().unwrap();
+    agents.iter().map(|agent| agent["id"].as_str().unwrap().to_owned()).collect()
+}
+
+fn fleet(collector: &Collector, size: usize) -> BTreeMap<String, Agent> {
+    let join = |n| {
+        let id = format!("host-{n}");
+        let agent = Agent::join(collector.agents, &who(&id), &gauges(&["up"]), &[1.0]);
+        (id, agent)
+    };
+    (0..size).map(join).collect()
+}
+
+#[test]
+fn everything_that_is_known_of_an_agent() {
+    let collector = Collector::start();
+    assert_eq!(page(&collector, ""), json!({"agents": [], "next": null}));
+    let unix = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let begun = unix();
+    let site = Label { name: "site", value: "a \"b\"\\\n" };
+    let who = Who { labels: vec![site], ..who("B.example:9_x") };
+    let mut agent = Agent::join(collector.agents, &who, &gauges(&["heat", "load"]), &[1.0, 2.0]);
+    let listed = page(&collector, "")["agents"][0].clone();
+    for time in ["since", "last_report"] {
+        let at = listed[time].as_u64().unwrap();
+        assert!((begun - 1..=unix()).contains(&at), "{time}: {listed}");
+    }
+    let expected = json!({
+        "id": "B.example:9_x",
+        "labels": {"site": "a \"b\"\\\n"},
+        "address": agent.stream.local_addr().unwrap().to_string(),
+        "since": listed["since"],
+        "last_report": listed["last_report"],
+        "version": "test",
+        "series": 2,
+    });
+    assert_eq!(listed, expected);
+    let before = listed["last_report"].as_u64().unwrap();
+    eventually("a later report is seen", || {
+        agent.report(&[1.0, 2.0]);
+        page(&collector, "")["agents"][0]["last_report"].as_u64().unwrap() > before
+    });
+    drop(agent);
+    eventually("it has gone", || page(&collector, "") == json!({"agents": [], "next": null}));
+}
+
+#[test]
+fn pages_follow_each_other_and_list_everybody_once() {
+    let collector = Collector::start();
+    let held = fleet(&collector, 150);
+    let whole = page(&collector, "");
+    assert!(whole["next"].is_null());
+    for limit in [1, 7, 149, 150, 10_000] {
+        let mut listed = Vec::new();
+        let mut query = format!("?limit={limit}");
+        loop {
+            let page = page(&collector, &query);
+            let new = ids(&page);
+            assert!(new.len() <= limit && !new.is_empty());
+            listed.extend(new);
+            let Some(next) = page["next"].as_str() else { break };
+            query = format!("?limit={limit}&after={next}");
+        }
+        assert_eq!(listed, ids(&whole), "{limit} at a time");
+    }
+    let mut sorted = ids(&whole);
+    sorted.sort();
+    assert!(sorted.iter().eq(held.keys()));
+}
+
+/// Whoever stays is met once, whoever comes and goes between two pages: also when that is the page's last.
+#[test]
+fn comings_and_goings_move_nobody() {
+    let collector = Collector::start();
+    let mut held = fleet(&collector, 60);
+    let order = ids(&page(&collector, ""));
+    let first = page(&collector, "?limit=20");
+    assert_eq!(ids(&first), order[..20]);
+    let next = first["next"].as_str().unwrap();
+    assert_eq!(next, order[19]);
+    for gone in [3, 19, 20, 40] {
+        held.remove(&order[gone]);
+    }
+    eventually("they have gone", || {
+        collector.figure("fleetgauge_agents_connected") == held.len() as f64
+    });
+    let new = Agent::join(collector.agents, &who("new"), &gauges(&["up"]), &[1.0]);
+    let rest = ids(&page(&collector, &format!("?after={next}")));
+    let rest: Vec<_> = rest.iter().filter(|id| *id != "new").collect();
+    let stayed = order[20..].iter().filter(|id| held.contains_key(*id));
+    assert_eq!(rest, stayed.collect::<Vec<_>>());
+    drop(new);
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_a_sentence() {
+    let collector = Collector::start();
+    for (query, part) in [
+        ("limit=0", "from 1 to 10000"),
+        ("limit=10001", "from 1 to 10000"),
+        ("limit=-1", "from 1 to 10000"),
+        ("after=", "no agent's id"),
+        ("after=a%20b", "no agent's id"),
+        ("page=2", "it takes limit, after"),
+    ] {
+        let answer = collector.get(&format!("/api/agents?{query}"), &[]);
+        assert_eq!((answer.status, answer.whole), (400, true), "{query}");
+        assert!(answer.text().contains(part), "{}", answer.text());
+    }
+    assert_eq!(page(&collector, "?after=nobody")["agents"], json!([]));
+}
