@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fleetgauge_proto::limits::MAX_HELLO_BYTES;
-use fleetgauge_proto::message::{ByeReason, Drain, Ping, Pong, Report};
+use fleetgauge_proto::message::{Bye, ByeReason, Drain, Ping, Pong, Report};
 use fleetgauge_proto::{Accept, Code, Frame, FrameBuffer, Kind, Message, VERSION, Violation};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, info};
@@ -270,10 +270,11 @@ impl Session {
         match message {
             Message::Ping(Ping { token }) => send(&Message::Pong(Pong { token }), out),
             Message::Pong(_) | Message::Skipped(_) => {}
-            Message::Bye(bye) if bye.reason == ByeReason::Drained as u8 => {
-                self.end(Ending::Drained)
+            Message::Bye(Bye { reason, .. }) => {
+                // Nobody else is awaited after the next start: those who only say so could be any number.
+                let asked = reason == ByeReason::Drained as u8 && self.shared.draining();
+                self.end(if asked { Ending::Drained } else { Ending::Bye });
             }
-            Message::Bye(_) => self.end(Ending::Bye),
             other => {
                 let kind = other.kind();
                 return Err(Violation::UnexpectedFrame { kind, when: "from an agent" }.into());

@@ -60,6 +60,7 @@ fn who_goes_without_a_bye_is_down_until_it_reports_again() {
     assert_eq!(seen(&rig), expect(&["b"], &[("a", "closed")]), "it is welcomed, no more");
     again.receives(&rig, &report(1, &[1.0]));
     assert_eq!(seen(&rig), expect(&["a", "b"], &[]));
+    assert_eq!(rig.shared.roster.departures(), []);
     drop(b);
 }
 
@@ -110,8 +111,8 @@ fn a_host_that_another_boot_has_replaced_is_down_in_between() {
 fn who_leaves_because_it_was_asked_to_is_not_down() {
     let rig = Rig::new(config());
     let (mut left, mut stays) = (reporting(&rig, &who("left")), reporting(&rig, &who("stays")));
-    let drained = Bye { stream: 0, reason: ByeReason::Drained as u8 };
-    left.receives(&rig, &frame(&Message::Bye(drained)));
+    rig.shared.start_draining();
+    left.receives(&rig, &drained());
     stays.session.peer().raise(Signal::Close);
     stays.ticks(&rig);
     assert_eq!(stays.ending(), Some(Ending::Rejected(Code::Draining)));
@@ -121,6 +122,23 @@ fn who_leaves_because_it_was_asked_to_is_not_down() {
     awaited.sort_unstable();
     assert_eq!(awaited, ["left", "stays"]);
     assert_eq!(known.connected[0].1, 15_000);
+}
+
+/// Or a peer with ever new ids could fill the memory and the state file.
+#[test]
+fn who_says_that_it_was_asked_to_leave_and_was_not_has_said_bye() {
+    let rig = Rig::new(config());
+    for n in 0..100 {
+        let mut agent = reporting(&rig, &who(&format!("a{n}")));
+        agent.receives(&rig, &drained());
+        assert_eq!(agent.ending(), Some(Ending::Bye));
+    }
+    let known = Census::known(&rig.shared.registry, &rig.shared.roster);
+    assert_eq!((known.connected.len(), known.departed.len()), (0, 100));
+}
+
+fn drained() -> Vec<u8> {
+    frame(&Message::Bye(Bye { stream: 0, reason: ByeReason::Drained as u8 }))
 }
 
 /// Agents that come and go all the time are in every census once: up or down, never both and never neither.
