@@ -3,6 +3,7 @@
 //! [`run`] is what the binary, the tests, the demo and the load test all call: who calls it owns the listeners, the
 //! runtime and the decision to stop. `ARCHITECTURE.md` tells a report's path through the modules.
 
+pub mod challenges;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 
 use atomic_waker::AtomicWaker;
-use parking_lot::Mutex;
 
 use crate::clock::Millis;
 use crate::versions::Version;
@@ -68,7 +67,6 @@ pub struct Peer {
     since: AtomicU32,
     version: AtomicU16,
     reported: AtomicU64,
-    challenger: Mutex<Option<Arc<Peer>>>,
 }
 
 /// A connection is itself and no other: its session's number stands for it.
@@ -101,7 +99,6 @@ impl Peer {
             since: AtomicU32::new(0),
             version: AtomicU16::new(0),
             reported: AtomicU64::new(0),
-            challenger: Mutex::new(None),
         })
     }
 
@@ -172,35 +169,6 @@ impl Peer {
     pub fn sweep(&self, now: Millis) {
         if self.deadline.load(Ordering::Relaxed) <= now {
             self.waker.wake();
-        }
-    }
-
-    /// Asks on behalf of `challenger` whether this connection is alive; `false` if another is asking already.
-    pub fn challenge(&self, challenger: &Arc<Self>) -> bool {
-        {
-            let mut asking = self.challenger.lock();
-            if asking.is_some() {
-                return false;
-            }
-            *asking = Some(Arc::clone(challenger));
-        }
-        self.raise(Signal::Challenged);
-        true
-    }
-
-    /// Tells whoever is asking, if anybody is.
-    pub fn answer(&self, answer: Signal) {
-        let asking = self.challenger.lock().take();
-        if let Some(challenger) = asking {
-            challenger.raise(answer);
-        }
-    }
-
-    /// Forgets the question of the session with this number.
-    pub fn withdraw(&self, session: u64) {
-        let mut asking = self.challenger.lock();
-        if asking.as_ref().is_some_and(|challenger| challenger.session == session) {
-            *asking = None;
         }
     }
 }

@@ -254,7 +254,7 @@ impl Session {
             State::Challenging(_) => unexpected("before Welcome"),
             State::Open(agent) => {
                 if std::mem::take(&mut agent.challenged) {
-                    self.peer.answer(Signal::Answered);
+                    self.shared.challenges.answer(&self.peer, Signal::Answered);
                 }
                 match frame.header.kind {
                     Kind::Report => self.report(&Report::decode(frame.payload)?, now),
@@ -340,7 +340,7 @@ impl Session {
             }
             State::Challenging(challenge) => {
                 let Challenge { agent, holder, .. } = *challenge;
-                holder.withdraw(self.peer.session());
+                self.shared.challenges.withdraw(&holder, &self.peer);
                 info!(agent = %agent.id(), address = %self.peer.address(), reason, "agent not admitted");
             }
             State::Open(agent) => {
@@ -348,7 +348,7 @@ impl Session {
                 info!(agent = %agent.id(), address = %self.peer.address(), reason, "agent gone");
             }
         }
-        self.peer.answer(Signal::Vacated);
+        self.shared.challenges.answer(&self.peer, Signal::Vacated);
         self.handshake = None;
         self.unfinished = None;
         self.shared.metrics.closed(reason);

@@ -10,6 +10,7 @@ use prometheus_client::registry::Registry as OwnRegistry;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
+use crate::challenges::Challenges;
 use crate::clock::{Clock, Millis};
 use crate::config::{Config, RESERVED_FDS};
 use crate::ending::Ending;
@@ -41,6 +42,8 @@ pub struct Shared {
     pub metrics: Metrics,
     /// Every open connection.
     pub peers: DashSet<Arc<Peer>>,
+    /// Which of them are asked whether they are alive.
+    pub challenges: Challenges,
     /// Open connections by address.
     addresses: DashMap<IpAddr, usize>,
     /// The tasks of all connections.
@@ -65,6 +68,7 @@ impl Shared {
             versions: Versions::default(),
             metrics: Metrics::new(own),
             peers: DashSet::new(),
+            challenges: Challenges::default(),
             addresses: DashMap::new(),
             tasks: TaskTracker::new(),
             handshakes: Arc::new(Semaphore::new(config.bounds.handshakes)),

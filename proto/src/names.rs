@@ -1,7 +1,6 @@
 //! Names that a peer gives: agent ids, metric names, labels. What exists as one of these types is legal.
 
 use std::borrow::Borrow;
-use std::sync::Arc;
 
 use crate::error::Violation;
 use crate::limits::{MAX_AGENT_ID_BYTES, MAX_LABEL_VALUE_BYTES, MAX_LABELS, MAX_NAME_BYTES};
@@ -15,9 +14,9 @@ const RESERVED_METRIC: &str = "clients_connected";
 const RESERVED_LABELS: [&str; 6] = ["agent", "client_no", "instance", "job", "le", "quantile"];
 const RESERVED_LABEL_PREFIX: &str = "__";
 
-/// Who an agent is: 1 to 128 bytes of `[A-Za-z0-9._:-]`, neither `.` nor `..`. Cheap to clone.
+/// Who an agent is: 1 to 128 bytes of `[A-Za-z0-9._:-]`, neither `.` nor `..`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AgentId(Arc<str>);
+pub struct AgentId(Box<str>);
 
 impl AgentId {
     /// The id, if it is legal.

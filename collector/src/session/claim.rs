@@ -39,7 +39,7 @@ impl Session {
         let id = agent.id();
         match self.shared.registry.claim(id, &hello.host_nonce, now) {
             Claim::Free => self.welcome(agent, now, out),
-            Claim::Held(holder) if holder.challenge(&self.peer) => {
+            Claim::Held(holder) if self.shared.challenges.ask(&holder, &self.peer) => {
                 debug!(agent = %id, address = %self.peer.address(), "another host holds this id; asking whether it is alive");
                 let until = now + CHALLENGE_TIMEOUT;
                 self.state = State::Challenging(Box::new(Challenge {
@@ -81,7 +81,7 @@ impl Session {
             agent.challenged = true;
             send(&Message::Ping(Ping { token: self.peer.session() }), out);
         } else {
-            self.peer.answer(Signal::Vacated);
+            self.shared.challenges.answer(&self.peer, Signal::Vacated);
         }
     }
 
@@ -90,7 +90,7 @@ impl Session {
         let challenge = std::mem::replace(&mut self.state, State::Greeting { until: now });
         let State::Challenging(challenge) = challenge else { return Ok(()) };
         let Challenge { agent, host_nonce, holder, .. } = *challenge;
-        holder.withdraw(self.peer.session());
+        self.shared.challenges.withdraw(&holder, &self.peer);
         let id = agent.id();
         if self.shared.agent_left(id, &holder, Ending::Rejected(Code::Superseded)) {
             info!(agent = %id, address = %self.peer.address(), "the host that held this id was silent; another takes over");
