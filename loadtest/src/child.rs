@@ -30,27 +30,34 @@ pub struct Collector {
     pub agents: SocketAddr,
     /// Where it serves HTTP.
     pub http: SocketAddr,
+    flags: Vec<String>,
 }
 
 impl Collector {
-    /// Starts so many, on free ports.
+    /// Starts so many, on free ports, with flags of their own: with `--listen`, not on loopback.
     ///
     /// # Errors
     /// One did not start, or did not say where it is.
-    pub async fn start(collectors: usize) -> anyhow::Result<Vec<Self>> {
-        let starting: Result<Vec<_>, _> = (0..collectors).map(|_| Self::spawn(&[])).collect();
+    pub async fn start(collectors: usize, flags: &[String]) -> anyhow::Result<Vec<Self>> {
+        let mut all = flags.to_vec();
+        for (flag, free) in [("--listen", "127.0.0.1:0"), ("--http", "127.0.0.1:0")] {
+            if !flags.iter().any(|given| given == flag) {
+                all.extend([flag, free].map(ToOwned::to_owned));
+            }
+        }
+        let starting: Result<Vec<_>, _> = (0..collectors).map(|_| Self::spawn(&all)).collect();
         let mut started = Vec::with_capacity(collectors);
         for process in starting? {
-            started.push(Self::await_addresses(process).await?);
+            started.push(Self::await_addresses(process, flags.to_vec()).await?);
         }
         Ok(started)
     }
 
     fn spawn(flags: &[String]) -> anyhow::Result<Process> {
-        Ok(program("collector")?.args(flags).stdout(Stdio::piped()).spawn()?)
+        Ok(program(&[], "collector")?.args(flags).stdout(Stdio::piped()).spawn()?)
     }
 
-    async fn await_addresses(mut process: Process) -> anyhow::Result<Self> {
+    async fn await_addresses(mut process: Process, flags: Vec<String>) -> anyhow::Result<Self> {
         let said = process.stdout.take().context("a child without standard output")?;
         let mut line = String::new();
         timeout(START_TIMEOUT, BufReader::new(said).read_line(&mut line))
@@ -58,7 +65,7 @@ impl Collector {
             .context("the collector did not say where it is")??;
         let mut addresses = line.split_ascii_whitespace().map(str::parse);
         match (addresses.next(), addresses.next()) {
-            (Some(Ok(agents)), Some(Ok(http))) => Ok(Self { process, agents, http }),
+            (Some(Ok(agents)), Some(Ok(http))) => Ok(Self { process, agents, http, flags }),
             _ => bail!("the collector did not start; see above"),
         }
     }
@@ -77,14 +84,17 @@ impl Collector {
         Ok(self.process.kill().await?)
     }
 
-    /// Starts it again after it has ended, where it was.
+    /// Starts it again after it has ended, where it was, with more flags than before.
     ///
     /// # Errors
     /// It did not start, or did not say where it is.
-    pub async fn restart(&mut self) -> anyhow::Result<()> {
-        let (agents, http) = (self.agents.to_string(), self.http.to_string());
-        let flags = ["--listen".to_owned(), agents, "--http".to_owned(), http];
-        *self = Self::await_addresses(Self::spawn(&flags)?).await?;
+    pub async fn restart(&mut self, more: &[String]) -> anyhow::Result<()> {
+        self.flags.extend_from_slice(more);
+        let place = [("--listen", self.agents), ("--http", self.http)];
+        let place = place.map(|(flag, address)| format!("{flag}={address}"));
+        let flags = [&self.flags[..], &place].concat();
+        *self =
+            Self::await_addresses(Self::spawn(&flags)?, std::mem::take(&mut self.flags)).await?;
         Ok(())
     }
 
@@ -124,16 +134,18 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts one with its order. What it says goes to `heard`, under this number.
+    /// Starts one with its order, by the program in `prefix` if there is one. What it says goes to `heard`, under
+    /// this number.
     ///
     /// # Errors
     /// The system's.
     pub async fn start(
         order: &Order,
+        prefix: &[String],
         number: usize,
         heard: mpsc::Sender<(usize, Heard)>,
     ) -> anyhow::Result<Self> {
-        let mut program = program("worker")?;
+        let mut program = program(prefix, "worker")?;
         let mut process = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let input = process.stdin.take().context("a child without standard input")?;
         let output = process.stdout.take().context("a child without standard output")?;
@@ -161,6 +173,21 @@ impl Worker {
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.process.id()
+    }
+
+    /// Stops it where it is, with its sockets open.
+    ///
+    /// # Errors
+    /// The system's, or that this is not one where it can be done.
+    pub fn freeze(&self) -> anyhow::Result<()> {
+        #[cfg(unix)]
+        {
+            use rustix::process::{Pid, Signal, kill_process};
+            let pid = self.pid().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+            Ok(kill_process(pid.context("the worker has ended")?, Signal::STOP)?)
+        }
+        #[cfg(not(unix))]
+        bail!("processes cannot be frozen here")
     }
 
     /// Kills it: its agents' sockets are closed by the system.
@@ -211,7 +238,7 @@ async fn last_lines(errors: ChildStderr) -> String {
 /// # Errors
 /// The system's.
 pub fn start_agent(args: &AgentArgs) -> anyhow::Result<Process> {
-    let mut command = program("agent")?;
+    let mut command = program(&[], "agent")?;
     command.arg("--collector").arg(args.collector.to_string());
     if args.classic {
         command.arg("--classic");
@@ -219,9 +246,17 @@ pub fn start_agent(args: &AgentArgs) -> anyhow::Result<Process> {
     Ok(command.stdout(Stdio::null()).spawn()?)
 }
 
-/// This program again, as something else.
-fn program(what: &str) -> anyhow::Result<Program> {
-    let mut command = Program::new(std::env::current_exe()?);
+/// This program again, as something else, by the program in `prefix` if there is one.
+fn program(prefix: &[String], what: &str) -> anyhow::Result<Program> {
+    let own = std::env::current_exe()?;
+    let mut command = match prefix {
+        [] => Program::new(own),
+        [runner, arguments @ ..] => {
+            let mut command = Program::new(runner);
+            command.args(arguments).arg(own);
+            command
+        }
+    };
     command.arg(what).stdin(Stdio::piped()).kill_on_drop(true);
     // Ctrl-C is for the parent: it ends its children when it is done with them.
     #[cfg(unix)]

@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use fleetgauge_collector::config::Flags;
 
+use crate::fault::Fault;
 use crate::quantity;
+use crate::scenarios::args::Scenario;
 use crate::value::MAX_AGENTS;
 
 /// Agents connected in a second where nothing else is asked for, at least,
@@ -32,6 +35,9 @@ pub enum Command {
     Run(RunArgs),
     /// The same while agents leave, half by Bye, half by RST, and come back within 3 s
     Churn(ChurnArgs),
+    /// A test of one thing that can happen to a fleet.
+    #[command(flatten)]
+    Scenario(Scenario),
     /// A collector, this host's agent and simulated ones, until Ctrl-C
     Demo(DemoArgs),
     /// The collector of a run: addresses to standard output, until standard input ends
@@ -89,6 +95,9 @@ pub struct FleetArgs {
     /// The same collector's address for HTTP
     #[arg(long, value_name = "ADDR", requires = "collector", value_parser = quantity::loopback)]
     pub http: Vec<SocketAddr>,
+    /// Another flag for the collectors that are started, such as --collector-flag=--coalesce-milliseconds=1
+    #[arg(long, value_name = "FLAG", conflicts_with = "collector")]
+    pub collector_flag: Vec<String>,
     /// Where results go.
     #[command(flatten)]
     pub output: Output,
@@ -113,15 +122,15 @@ pub struct Output {
     pub html: Option<PathBuf>,
 }
 
-/// Where a run's own collector is.
-#[derive(Debug, Clone, Args)]
+/// A collector of a test's own.
+#[derive(Debug, Args)]
 pub struct CollectorArgs {
-    /// Its address for agents
-    #[arg(long, default_value = "127.0.0.1:0")]
-    pub listen: SocketAddr,
-    /// Its address for HTTP
-    #[arg(long, default_value = "127.0.0.1:0")]
-    pub http: SocketAddr,
+    /// What every collector can be asked for.
+    #[command(flatten)]
+    pub flags: Flags,
+    /// How it misbehaves
+    #[arg(long)]
+    pub fault: Option<Fault>,
 }
 
 /// Settings of the demo.
@@ -152,12 +161,12 @@ pub struct AgentArgs {
     pub classic: bool,
 }
 
-fn agents(text: &str) -> Result<u32, String> {
+pub(crate) fn agents(text: &str) -> Result<u32, String> {
     let number = text.parse().ok().filter(|number| (1..=MAX_AGENTS).contains(number));
     number.ok_or_else(|| format!("{text:?} is not a number of agents from 1 to {MAX_AGENTS}"))
 }
 
-fn collectors(text: &str) -> Result<usize, String> {
+pub(crate) fn collectors(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (1..=MAX_COLLECTORS).contains(number));
     number
         .ok_or_else(|| format!("{text:?} is not a number of collectors from 1 to {MAX_COLLECTORS}"))

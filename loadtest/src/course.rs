@@ -24,14 +24,14 @@ pub(crate) struct Course {
 }
 
 impl Course {
-    pub(crate) fn start(workers: usize) -> Self {
+    pub(crate) fn start() -> Self {
         Self {
             began: Instant::now(),
             timeline: Timeline::default(),
             second: Tally::default(),
             since: Duration::ZERO,
             used: None,
-            shown: vec![None; workers],
+            shown: Vec::new(),
         }
     }
 
@@ -48,6 +48,7 @@ impl Course {
     /// A page came, or did not.
     pub(crate) fn inspected(&mut self, worker: usize, page: &Inspected) {
         let whole = page.error.is_none();
+        self.shown.resize(self.shown.len().max(worker + 1), None);
         self.shown[worker] = whole.then_some(page.agents.into());
         let took = Duration::from_micros(page.took_us);
         self.timeline.scrapes.push(Scraped {

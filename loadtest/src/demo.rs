@@ -42,7 +42,8 @@ pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     let target = Target::Running(vec![(args.listen, args.http)]);
     let (interval, backoff) = (DEMO_INTERVAL, Retry::Quick);
     // Both ends are in this process.
-    room::check(&Plan { agents: 2 * args.agents, target, interval, backoff })?;
+    let (agents, flags) = (2 * args.agents, Vec::new());
+    room::check(&Plan { agents, target, interval, backoff, flags })?;
     let config = Config {
         listen: vec![args.listen],
         http: args.http,

@@ -44,7 +44,7 @@ fn is_under_way(error: &io::Error) -> bool {
 #[must_use]
 pub const fn has_sources(collector: IpAddr) -> bool {
     // Elsewhere the loopback has one address unless somebody has added others.
-    cfg!(target_os = "linux") && collector.is_ipv4()
+    cfg!(target_os = "linux") && collector.is_ipv4() && collector.is_loopback()
 }
 
 /// The address to connect from; `None` for the usual one.

@@ -9,11 +9,11 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use crate::child::{Collector, Heard, Worker};
 use crate::course::Course;
 use crate::finding::Finding;
-use crate::orders::{Command, Event, Inspected, Sample};
+use crate::orders::{Command, Event, Inspected, Manner, Order, Sample, Then, Who};
 use crate::plan::{Plan, Target};
 use crate::progress::Progress;
 use crate::results::Verdict;
-use crate::results::timeline::Timeline;
+use crate::results::timeline::{Scraped, Timeline};
 use crate::tally::Tally;
 use crate::usage::{self, Usage};
 
@@ -27,6 +27,10 @@ struct Post {
     worker: Worker,
     ready: bool,
     last: Sample,
+    /// All that it counted so far.
+    counts: Tally,
+    /// Commands to leave that have not been carried out.
+    undone: usize,
     /// Pages asked for that have not been told of.
     awaited: usize,
     /// How many of its agents could not say that they left; `None` until they have.
@@ -41,6 +45,8 @@ pub struct Fleet {
     pub collectors: Vec<Collector>,
     posts: Vec<Post>,
     heard: mpsc::Receiver<(usize, Heard)>,
+    /// What workers tell by.
+    telling: mpsc::Sender<(usize, Heard)>,
     course: Course,
     tick: Interval,
     /// All that was counted so far.
@@ -59,34 +65,67 @@ impl Fleet {
     /// # Errors
     /// Something did not start.
     pub async fn start(plan: &Plan) -> anyhow::Result<Self> {
+        let mut fleet = Self::without_workers(plan).await?;
+        for order in plan.orders(&fleet.collectors) {
+            fleet.hire(&order, &[]).await?;
+        }
+        fleet.all_ready().await?;
+        Ok(fleet)
+    }
+
+    /// Starts the collectors that the plan asks for.
+    ///
+    /// # Errors
+    /// Something did not start.
+    pub async fn without_workers(plan: &Plan) -> anyhow::Result<Self> {
         let collectors = match &plan.target {
-            Target::Own(collectors) => Collector::start(*collectors).await?,
+            Target::Own(collectors) => Collector::start(*collectors, &plan.flags).await?,
             Target::Running(_) => Vec::new(),
         };
-        let (tell, heard) = mpsc::channel(QUEUE);
-        let mut posts = Vec::new();
-        for (number, order) in plan.orders(&collectors).iter().enumerate() {
-            let worker = Worker::start(order, number, tell.clone()).await?;
-            posts.push(Post::new(worker));
-        }
+        let (telling, heard) = mpsc::channel(QUEUE);
         let mut tick = interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut fleet = Self {
+        Ok(Self {
             collectors,
             heard,
-            course: Course::start(posts.len()),
-            posts,
+            telling,
+            course: Course::start(),
+            posts: Vec::new(),
             tick,
             total: Tally::default(),
             verdict: Verdict::new(),
             inspected: Vec::new(),
             progress: None,
-        };
+        })
+    }
+
+    /// Starts one more worker, by the program in `prefix` if there is one; its number.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn hire(&mut self, order: &Order, prefix: &[String]) -> anyhow::Result<usize> {
+        let number = self.posts.len();
+        let worker = Worker::start(order, prefix, number, self.telling.clone()).await?;
+        self.posts.push(Post::new(worker));
+        Ok(number)
+    }
+
+    /// Whether a worker has understood its order.
+    #[must_use]
+    pub fn is_ready(&self, worker: usize) -> bool {
+        self.posts[worker].ready
+    }
+
+    /// Waits until all workers have understood their orders.
+    ///
+    /// # Errors
+    /// One did not, or has ended.
+    pub async fn all_ready(&mut self) -> anyhow::Result<()> {
         let all_ready = |fleet: &Self| fleet.posts.iter().all(|post| post.ready);
-        if !fleet.until(Instant::now() + READY_WITHIN, all_ready).await? {
+        if !self.until(Instant::now() + READY_WITHIN, all_ready).await? {
             bail!("a worker did not start within {} s", READY_WITHIN.as_secs());
         }
-        Ok(fleet)
+        Ok(())
     }
 
     /// How many workers there are.
@@ -104,6 +143,17 @@ impl Fleet {
     #[must_use]
     pub fn take_timeline(&mut self) -> Timeline {
         std::mem::take(&mut self.course.timeline)
+    }
+
+    /// A page came that was not asked for by [`Self::inspect`].
+    pub fn scraped(&mut self, page: Scraped) {
+        self.course.timeline.scrapes.push(page);
+    }
+
+    /// What a worker has counted so far.
+    #[must_use]
+    pub fn counts(&self, worker: usize) -> &Tally {
+        &self.posts[worker].counts
     }
 
     /// Time since the fleet was started.
@@ -148,6 +198,26 @@ impl Fleet {
         self.posts[worker].worker.tell(command).await;
     }
 
+    /// Has one worker's agents leave, and waits until that is done.
+    ///
+    /// # Errors
+    /// A worker has ended by itself, or was not done in time.
+    pub async fn leave(
+        &mut self,
+        worker: usize,
+        who: Who,
+        manner: Manner,
+        then: Then,
+    ) -> anyhow::Result<()> {
+        self.posts[worker].undone += 1;
+        self.tell(worker, &Command::Leave { who, manner, then }).await;
+        let done = |fleet: &Self| fleet.posts[worker].undone == 0;
+        if !self.until(Instant::now() + READY_WITHIN, done).await? {
+            bail!("worker {worker} did not have its agents leave in time");
+        }
+        Ok(())
+    }
+
     /// Asks a worker to fetch and judge a page, which [`Self::inspected`] will have.
     pub async fn inspect(&mut self, worker: usize, what: &str) {
         self.posts[worker].awaited += 1;
@@ -160,10 +230,24 @@ impl Fleet {
         self.posts.iter().any(|post| post.awaited > 0)
     }
 
-    /// Whether the agents of a worker have left for good.
+    /// Whether the agents of a worker have left for good, or it was ended on purpose.
     #[must_use]
     pub fn has_left(&self, worker: usize) -> bool {
-        self.posts[worker].left.is_some()
+        self.is_dismissed(worker) || self.posts[worker].left.is_some()
+    }
+
+    /// Whether a worker was ended on purpose.
+    #[must_use]
+    pub fn is_dismissed(&self, worker: usize) -> bool {
+        self.posts[worker].dismissed
+    }
+
+    /// Stops a worker in the middle of what it does, as a machine that hangs; it can only be dismissed then.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn freeze(&mut self, worker: usize) -> anyhow::Result<()> {
+        self.posts[worker].worker.freeze()
     }
 
     /// Kills a worker on purpose.
@@ -223,6 +307,7 @@ impl Fleet {
             Event::Ready => post.ready = true,
             Event::Sample(sample) => {
                 self.total.merge(&sample.counts);
+                post.counts.merge(&sample.counts);
                 self.course.second.merge(&sample.counts);
                 post.last = Sample { counts: Tally::default(), ..*sample };
                 self.show();
@@ -233,6 +318,7 @@ impl Fleet {
                 self.course.inspected(worker, &inspected);
                 self.inspected.push((worker, *inspected));
             }
+            Event::Done => post.undone = post.undone.saturating_sub(1),
             Event::Left { stuck } => post.left = Some(stuck),
         }
     }
@@ -269,7 +355,15 @@ impl Fleet {
 
 impl Post {
     fn new(worker: Worker) -> Self {
-        let (ready, last, awaited, left) = (false, Sample::default(), 0, None);
-        Self { worker, ready, last, awaited, left, dismissed: false }
+        Self {
+            worker,
+            ready: false,
+            last: Sample::default(),
+            counts: Tally::default(),
+            undone: 0,
+            awaited: 0,
+            left: None,
+            dismissed: false,
+        }
     }
 }

@@ -4,9 +4,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use fleetgauge_loadtest::cli::{Cli, Command, FleetArgs};
-use fleetgauge_loadtest::results::Files;
-use fleetgauge_loadtest::{demo, run, serve, worker};
+use fleetgauge_loadtest::cli::{ChurnArgs, Cli, Command, Output, RunArgs};
+use fleetgauge_loadtest::results::{Files, Results};
+use fleetgauge_loadtest::{demo, run, scenarios, serve, worker};
 use tracing::level_filters::LevelFilter;
 
 /// sysexits.h EX_USAGE: a flag is wrong.
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         }
     };
     log_to_stderr();
-    let done = match &cli.command {
+    let done = match cli.command {
         // It has an engine of its own and no runtime.
         Command::Worker => worker::work().map(|()| ExitCode::SUCCESS),
         other => serve(other),
@@ -42,20 +42,35 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main]
-async fn serve(command: &Command) -> anyhow::Result<ExitCode> {
+async fn serve(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Run(args) => return judged("run", &args.fleet, 0.0).await,
-        Command::Churn(args) => return judged("churn", &args.fleet, args.churn).await,
-        Command::Demo(args) => demo::demo(args).await?,
+        Command::Run(RunArgs { fleet }) => {
+            return judged(&fleet.output, run::run("run", &fleet, 0.0)).await;
+        }
+        Command::Churn(ChurnArgs { fleet, churn }) => {
+            return judged(&fleet.output, run::run("churn", &fleet, churn)).await;
+        }
+        Command::Scenario(scenario) => {
+            if let Err(bad) = scenario.check() {
+                let _ = writeln!(io::stderr(), "fleetgauge-loadtest: {bad}");
+                return Ok(ExitCode::from(EXIT_BAD_FLAG));
+            }
+            return judged(scenario.output(), scenarios::play(&scenario)).await;
+        }
+        Command::Demo(args) => demo::demo(&args).await?,
         Command::Collector(args) => serve::collector(args).await?,
         Command::Worker => worker::work()?,
-        Command::Agent(args) => serve::agent(args).await?,
+        Command::Agent(args) => serve::agent(&args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn judged(scenario: &'static str, args: &FleetArgs, churn: f64) -> anyhow::Result<ExitCode> {
-    let files = match Files::create(&args.output) {
+/// Plays a test; passed, failed, or not made at all.
+async fn judged(
+    output: &Output,
+    test: impl Future<Output = anyhow::Result<Results>>,
+) -> anyhow::Result<ExitCode> {
+    let files = match Files::create(output) {
         Ok(files) => files,
         Err(error) => {
             let _ = writeln!(io::stderr(), "fleetgauge-loadtest: {error:#}");
@@ -63,7 +78,7 @@ async fn judged(scenario: &'static str, args: &FleetArgs, churn: f64) -> anyhow:
         }
     };
     let results = tokio::select! {
-        results = run::run(scenario, args, churn) => results?,
+        results = test => results?,
         _ = tokio::signal::ctrl_c() => {
             let _ = writeln!(io::stderr(), "fleetgauge-loadtest: stopped early by Ctrl-C: no verdict");
             return Ok(ExitCode::from(EXIT_INTERRUPTED));

@@ -162,6 +162,8 @@ pub enum Event {
     Sample(Box<Sample>),
     /// A page was fetched, or could not be.
     Inspected(Box<Inspected>),
+    /// What [`Command::Leave`] asked for has been done.
+    Done,
     /// All agents have left.
     Left {
         /// So many could not say so, their writing being stuck.

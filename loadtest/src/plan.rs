@@ -55,6 +55,8 @@ pub struct Plan {
     pub interval: Duration,
     /// How agents come back after a failure.
     pub backoff: Retry,
+    /// What our own collectors are started with.
+    pub flags: Vec<String>,
 }
 
 impl Plan {
@@ -78,7 +80,8 @@ impl Plan {
         if (args.agents as usize) < target.collectors() {
             bail!("--agents {} are fewer than the {} collectors", args.agents, target.collectors());
         }
-        Ok(Self { agents: args.agents, target, interval: args.interval, backoff })
+        let (agents, interval, flags) = (args.agents, args.interval, args.collector_flag.clone());
+        Ok(Self { agents, target, interval, backoff, flags })
     }
 
     /// The largest number of agents of one worker, and so of one collector.
@@ -135,7 +138,8 @@ mod tests {
 
     fn plan(agents: u32, collectors: usize) -> Plan {
         let target = Target::Own(collectors);
-        Plan { agents, target, interval: Duration::from_secs(15), backoff: Retry::Quick }
+        let (interval, backoff) = (Duration::from_secs(15), Retry::Quick);
+        Plan { agents, target, interval, backoff, flags: Vec::new() }
     }
 
     #[test]

@@ -66,6 +66,17 @@ pub fn churn(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("{text:?} is not a share from 0%/s to 100%/s"))
 }
 
+/// A share: `1` or `1%`, of 100.
+///
+/// # Errors
+/// What would be right.
+pub fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).parse().ok();
+    number
+        .filter(|percent| (0.0..=50.0).contains(percent))
+        .ok_or_else(|| format!("{text:?} is not a share from 0% to 50%"))
+}
+
 /// An address to load, of this machine's own loopback: a load test must not reach anybody else.
 ///
 /// # Errors

@@ -74,6 +74,18 @@ pub struct Verdict {
     pub first_findings: Vec<String>,
 }
 
+/// Something that should not be; its text says what, in plain words.
+pub trait Problem: fmt::Display {
+    /// The stable name it is counted by.
+    fn reason(&self) -> &'static str;
+}
+
+impl Problem for Finding {
+    fn reason(&self) -> &'static str {
+        Self::reason(self)
+    }
+}
+
 impl Verdict {
     /// Nothing was checked yet, and nothing found.
     #[must_use]
@@ -82,7 +94,7 @@ impl Verdict {
     }
 
     /// Adds findings, `when` saying where they are from.
-    pub fn add(&mut self, when: &str, findings: impl IntoIterator<Item = Finding>) {
+    pub fn add<P: Problem>(&mut self, when: &str, findings: impl IntoIterator<Item = P>) {
         for finding in findings {
             self.passed = false;
             *self.findings.entry(finding.reason().to_owned()).or_default() += 1;

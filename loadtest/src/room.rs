@@ -191,7 +191,8 @@ mod tests {
 
     fn plan(agents: u32, collectors: usize) -> Plan {
         let target = Target::Own(collectors);
-        Plan { agents, target, interval: Duration::from_secs(30), backoff: Retry::Quick }
+        let (interval, backoff) = (Duration::from_secs(30), Retry::Quick);
+        Plan { agents, target, interval, backoff, flags: Vec::new() }
     }
 
     /// A machine of the kind that a million agents fit on.

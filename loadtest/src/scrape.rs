@@ -62,6 +62,26 @@ impl From<hyper::Error> for ScrapeError {
     }
 }
 
+/// How a page comes over the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// As it is.
+    Plain,
+    /// Compressed, as Prometheus asks for it.
+    Gzip,
+}
+
+impl Encoding {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Gzip => "gzip",
+        }
+    }
+}
+
 /// The page at `path`, over a connection of its own.
 ///
 /// # Errors
@@ -81,13 +101,27 @@ pub async fn fetch_into(
     path: &str,
     take: impl FnMut(&[u8]),
 ) -> Result<usize, ScrapeError> {
-    let page = tokio::time::timeout(TIMEOUT, fetch_unbounded(http, path, take));
+    fetch_as(http, path, Encoding::Plain, take).await
+}
+
+/// The same in another encoding, as it comes over the wire.
+///
+/// # Errors
+/// The same.
+pub async fn fetch_as(
+    http: SocketAddr,
+    path: &str,
+    encoding: Encoding,
+    take: impl FnMut(&[u8]),
+) -> Result<usize, ScrapeError> {
+    let page = tokio::time::timeout(TIMEOUT, fetch_unbounded(http, path, encoding, take));
     page.await.map_err(|_| ScrapeError::TimedOut)?
 }
 
 async fn fetch_unbounded(
     http: SocketAddr,
     path: &str,
+    encoding: Encoding,
     take: impl FnMut(&[u8]),
 ) -> Result<usize, ScrapeError> {
     let stream = TcpStream::connect(http).await?;
@@ -96,6 +130,7 @@ async fn fetch_unbounded(
     let request = Request::get(path)
         .header("Host", http.to_string())
         .header("Accept", "text/plain;version=0.0.4")
+        .header("Accept-Encoding", if encoding == Encoding::Gzip { "gzip" } else { "identity" })
         .body(Empty::<Bytes>::new())
         .map_err(ScrapeError::Request)?;
     let answered = async {

@@ -13,6 +13,7 @@ use fleetgauge_proto::AgentId;
 
 use crate::child::told_to_stop;
 use crate::cli::{AgentArgs, CollectorArgs};
+use crate::fault::{self, Front};
 use crate::room;
 
 /// Time between an agent's reports in the demo: short, so that there is something to see.
@@ -20,18 +21,29 @@ pub const DEMO_INTERVAL: Duration = Duration::from_secs(2);
 /// The id of a host that has no name of its own.
 const NAMELESS: &str = "this-host";
 
-/// A collector on these loopback ports; says both addresses on standard output, agents' first.
+/// A collector with these settings; says where it is on standard output, its address for agents first.
 ///
 /// # Errors
-/// The system's.
-pub async fn collector(args: &CollectorArgs) -> anyhow::Result<()> {
+/// A setting that cannot be; the system's.
+pub async fn collector(args: CollectorArgs) -> anyhow::Result<()> {
     // The collector sizes itself by the limit that it finds.
     room::raise_file_limit()?;
-    let config = Config { listen: vec![args.listen], http: args.http, ..Config::default() };
+    let mut config = Config::try_new(args.flags)?;
+    let asked = Front { agents: config.listen[0], http: config.http };
+    if let Some(fault) = args.fault {
+        config.http.set_port(0);
+        if fault.concerns_agents() {
+            config.listen[0].set_port(0);
+        }
+    }
     let listeners = Listeners::bind(&config)?;
     let agents = *listeners.agent_addresses()?.first().context("no address for agents")?;
+    let mut front = Front { agents, http: listeners.http.local_addr()? };
+    if let Some(fault) = args.fault {
+        front = fault::start(fault, front, asked).await?;
+    }
     let mut stdout = std::io::stdout();
-    writeln!(stdout, "{agents} {}", listeners.http.local_addr()?)?;
+    writeln!(stdout, "{} {}", front.agents, front.http)?;
     stdout.flush()?;
     Ok(fleetgauge_collector::run(config, listeners, told_to_stop()).await?)
 }

@@ -34,6 +34,15 @@ impl Times {
         debug_assert!(merged.is_ok(), "both have the same bounds");
     }
 
+    /// Those that came after `earlier`, which are all among these.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut since = self.clone();
+        let left = since.0.subtract(&earlier.0);
+        debug_assert!(left.is_ok(), "earlier ones are among the later");
+        since
+    }
+
     /// The time within which this share of them is, in milliseconds.
     #[must_use]
     pub fn quantile_ms(&self, share: f64) -> f64 {

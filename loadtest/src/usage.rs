@@ -28,6 +28,36 @@ pub fn of(pid: u32) -> Option<Usage> {
     }
 }
 
+/// The most memory that these processes had together, each at its own moment; `None` if there are none, or the system
+/// does not say.
+#[must_use]
+pub fn peak(pids: impl Iterator<Item = Option<u32>>) -> Option<u64> {
+    pids.map(|pid| peak_of(pid?)).reduce(|one, other| Some(one? + other?)).flatten()
+}
+
+#[cfg(target_os = "linux")]
+fn peak_of(pid: u32) -> Option<u64> {
+    let status = procfs::process::Process::new(i32::try_from(pid).ok()?).ok()?.status().ok()?;
+    Some(status.vmhwm? * 1_024)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn peak_of(_pid: u32) -> Option<u64> {
+    None
+}
+
+/// How many files the process has open; `None` if the system does not say.
+#[must_use]
+pub fn files(pid: u32) -> Option<usize> {
+    #[cfg(target_os = "linux")]
+    return procfs::process::Process::new(i32::try_from(pid).ok()?).ok()?.fd_count().ok();
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = pid;
+        None
+    }
+}
+
 /// What these processes use together; `None` if there are none, or the system does not say of one of them.
 #[must_use]
 pub fn sum(pids: impl Iterator<Item = Option<u32>>) -> Option<Usage> {

@@ -35,6 +35,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
                     }
                     Stage::Greeted | Stage::Away | Stage::Frozen => {}
                 });
+                (self.emit)(Event::Done);
             }
             Command::Return { who } => self.each(who, |engine, place| {
                 if engine.members[place].stage == Stage::Frozen {

@@ -18,6 +18,8 @@ pub(super) struct Table {
 /// values the rows of another.
 pub(super) fn tables(title: &str, figures: &Value) -> Vec<Table> {
     let Value::Object(object) = figures else { return Vec::new() };
+    let object: &Map<_, _> =
+        &object.iter().map(|(name, value)| (name.clone(), numbered(value))).collect();
     let plain = object.iter().filter(|(_, value)| !is_nested(value));
     let rows: Vec<_> = plain.map(|(name, value)| (words(name), vec![cell(name, value)])).collect();
     let rows_of = object.iter().filter_map(|(name, value)| Some((name, row(value)?)));
@@ -42,6 +44,17 @@ pub(super) fn tables(title: &str, figures: &Value) -> Vec<Table> {
         tables.extend(self::tables(&under(title, name), value));
     }
     tables
+}
+
+/// A list of objects as an object of them, by number.
+fn numbered(value: &Value) -> Value {
+    match value {
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            let items = items.iter().zip(1..);
+            items.map(|(item, number): (_, u32)| (number.to_string(), item.clone())).collect()
+        }
+        other => other.clone(),
+    }
 }
 
 fn under(title: &str, name: &str) -> String {
@@ -187,10 +200,11 @@ mod tests {
             },
             "reports": { "written": 7, "lag": { "p50_ms": 1.25, "max_ms": 2.5 } },
             "refused": {},
+            "collectors": [{ "held": 1 }, { "held": 2 }],
         });
         let tables = tables("", &figures);
         let seen: Vec<_> = tables.iter().map(|table| table.title.as_str()).collect();
-        assert_eq!(seen, ["", "deaths", "reports", "reports: lag"]);
+        assert_eq!(seen, ["", "deaths", "reports", "reports: lag", "collectors"]);
         let rows = |text: &[(&str, &[&str])]| -> Vec<(String, Vec<String>)> {
             let cells = |cells: &[&str]| cells.iter().map(|&cell| cell.to_owned()).collect();
             text.iter().map(|(name, row)| ((*name).to_owned(), cells(row))).collect()
@@ -200,5 +214,6 @@ mod tests {
         assert_eq!(tables[1].rows, rows(&[("bye", &["5", "20 ms"]), ("rst", &["4", "–"])]));
         assert_eq!(tables[2].rows, rows(&[("written", &["7"])]));
         assert_eq!(tables[3].rows, rows(&[("p50", &["1.25 ms"]), ("max", &["2.5 ms"])]));
+        assert_eq!(tables[4].rows, rows(&[("1", &["1"]), ("2", &["2"])]));
     }
 }

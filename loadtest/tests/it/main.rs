@@ -6,6 +6,7 @@ mod demo;
 mod flags;
 mod liar;
 mod runs;
+mod scenarios;
 
 use std::time::Duration;
 

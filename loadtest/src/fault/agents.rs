@@ -1,0 +1,103 @@
+//! A collector that is told something else about its agents than they said.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fleetgauge_proto::message::Hello;
+use fleetgauge_proto::{Accept, Frame, FrameBuffer, Message, VERSION};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use super::Fault;
+
+/// Room for what is passed on at once, in bytes.
+const PIECE_BYTES: usize = 4_096;
+
+/// The host of every agent that was seen.
+type Hosts = Arc<Mutex<HashMap<String, [u8; 16]>>>;
+
+/// Takes agents in place of the collector at `honest`.
+pub(super) async fn serve(
+    listener: TcpListener,
+    honest: SocketAddr,
+    fault: Fault,
+    stalled: watch::Receiver<bool>,
+) {
+    let hosts = Hosts::default();
+    while let Ok((agent, _)) = listener.accept().await {
+        let (hosts, stalled) = (Arc::clone(&hosts), stalled.clone());
+        // What ends one side ends the other.
+        tokio::spawn(async move { drop(pass(agent, honest, fault, &hosts, stalled).await) });
+    }
+}
+
+async fn pass(
+    mut agent: TcpStream,
+    honest: SocketAddr,
+    fault: Fault,
+    hosts: &Hosts,
+    stalled: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let mut collector = TcpStream::connect(honest).await?;
+    agent.set_nodelay(true)?;
+    collector.set_nodelay(true)?;
+    let hello = read_hello(&mut agent).await?;
+    collector.write_all(&retell(&hello, fault, hosts)?).await?;
+    let (mut from_agent, mut to_agent) = agent.split();
+    let (mut from_collector, mut to_collector) = collector.split();
+    tokio::select! {
+        ended = copy(&mut from_agent, &mut to_collector, stalled.clone()) => ended,
+        ended = copy(&mut from_collector, &mut to_agent, stalled) => ended,
+    }
+}
+
+/// The bytes of the first frame.
+async fn read_hello(agent: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut head = [0; 8];
+    agent.read_exact(&mut head).await?;
+    let len = u32::from_le_bytes([head[4], head[5], head[6], 0]) as usize;
+    let mut hello = head.to_vec();
+    hello.resize(head.len() + len, 0);
+    agent.read_exact(&mut hello[head.len()..]).await?;
+    Ok(hello)
+}
+
+/// What the collector is told in place of this Hello.
+fn retell(bytes: &[u8], fault: Fault, hosts: &Hosts) -> io::Result<Vec<u8>> {
+    let broken = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
+    let (mut frames, mut input) = (FrameBuffer::default(), bytes);
+    let accept = Accept { version: VERSION, max_payload_bytes: u32::MAX };
+    let frame: Option<Frame<'_>> = frames.next(&mut input, accept).map_err(io::Error::other)?;
+    let message = Message::decode(frame.ok_or_else(|| broken("half a frame"))?);
+    let Ok(Message::Hello(hello)) = message else { return Err(broken("no Hello")) };
+    let mut hosts = hosts.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = *hosts.entry(hello.agent_id.to_owned()).or_insert(hello.host_nonce);
+    if fault == Fault::OneHost && first != hello.host_nonce {
+        return Err(broken("another host"));
+    }
+    let host_nonce = if fault == Fault::SameHost { first } else { hello.host_nonce };
+    let mut told = Vec::new();
+    let retold = Message::Hello(Hello { host_nonce, ..hello }).encode(VERSION, &mut told);
+    retold.map_err(io::Error::other)?;
+    Ok(told)
+}
+
+async fn copy(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    mut stalled: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        let read = from.read(&mut piece).await?;
+        if read == 0 {
+            return Ok(());
+        }
+        let waited = stalled.wait_for(|stalled| !stalled).await;
+        waited.map_err(io::Error::other)?;
+        to.write_all(&piece[..read]).await?;
+    }
+}

@@ -1,0 +1,89 @@
+//! A collector made to misbehave, to show that the scenarios find it out: what is wrong is done by a proxy in front
+//! of a collector that is right. Only a hidden flag of the hidden `collector` command asks for it.
+
+mod agents;
+mod pages;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::interval;
+
+/// How it misbehaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Fault {
+    /// Pages show one in ten of the agents that have gone.
+    Leftover,
+    /// Pages never show one in ten of the agents.
+    Missing,
+    /// Pages leave out who has not reported for a little more than an interval of a second.
+    Impatient,
+    /// All claims of an id are taken for the same host's, so that the newest wins.
+    SameHost,
+    /// An id is for the first host for ever.
+    OneHost,
+    /// Nothing is read from agents while a page is being made, which takes long.
+    Stall,
+    /// Memory is kept.
+    Leak,
+}
+
+impl Fault {
+    /// Agents are to connect to the proxy, not to the collector behind it.
+    #[must_use]
+    pub const fn concerns_agents(self) -> bool {
+        matches!(self, Self::SameHost | Self::OneHost | Self::Stall)
+    }
+
+    /// The flag that asks for it.
+    #[must_use]
+    pub fn flag(self) -> String {
+        let name = self.to_possible_value().map(|value| value.get_name().to_owned());
+        format!("--fault={}", name.unwrap_or_default())
+    }
+}
+
+/// How much is kept, and how often.
+const LEAK_BYTES: usize = 4 << 20;
+const LEAK_EVERY: Duration = Duration::from_millis(250);
+
+/// Where a misbehaving collector seems to be.
+#[derive(Debug)]
+pub struct Front {
+    /// For agents.
+    pub agents: SocketAddr,
+    /// For scrapes.
+    pub http: SocketAddr,
+}
+
+/// Puts the fault in front of the collector at `honest`; it listens at `front`.
+///
+/// # Errors
+/// The system's.
+pub async fn start(fault: Fault, honest: Front, front: Front) -> std::io::Result<Front> {
+    let stalled = watch::Sender::new(false);
+    let mut agents = honest.agents;
+    if fault.concerns_agents() {
+        let listener = TcpListener::bind(front.agents).await?;
+        agents = listener.local_addr()?;
+        tokio::spawn(agents::serve(listener, honest.agents, fault, stalled.subscribe()));
+    }
+    let listener = TcpListener::bind(front.http).await?;
+    let http = listener.local_addr()?;
+    tokio::spawn(pages::serve(listener, honest.http, fault, stalled));
+    if fault == Fault::Leak {
+        tokio::spawn(leak());
+    }
+    Ok(Front { agents, http })
+}
+
+async fn leak() {
+    let (mut kept, mut tick) = (Vec::new(), interval(LEAK_EVERY));
+    loop {
+        tick.tick().await;
+        kept.push(vec![1_u8; LEAK_BYTES]);
+    }
+}

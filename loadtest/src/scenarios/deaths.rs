@@ -1,0 +1,291 @@
+//! The ledger of deaths: agents end in every way there is, and every page is compared with what has happened.
+//!
+//! Agents are spread over processes: one whose agents stay or end by themselves, one that is killed, one that is
+//! frozen, and one behind a cable that is cut.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::args::DeathsArgs;
+use super::removals::{Cause, CauseFigures, Grace, Removals, Window};
+use super::scene::Scene;
+use super::wire::Wire;
+use crate::finding::Finding;
+use crate::judge::GONE;
+use crate::orders::{Manner, Numbers, Retry, Then, Who};
+use crate::page::Reader;
+use crate::progress::Progress;
+use crate::results::Results;
+use crate::results::timeline::Scraped;
+use crate::scrape;
+use crate::value::agent_number;
+
+/// Agents that end by themselves do so in so many groups, one after the other.
+const GROUPS: u32 = 10;
+/// Pages between two groups.
+const PAGES_BETWEEN: u32 = 2;
+/// The page that is compared.
+const PATH: &str = "/metrics/agents";
+/// What a collector may be early by with those who are silent: its clock goes in steps of 250 ms, and an agent's
+/// last report may have been late.
+const EARLY: Duration = Duration::from_millis(500);
+/// What it may be late by, beyond three intervals.
+const LATE: Duration = Duration::from_secs(1);
+/// Pages are compared for so long before the first death and after the last removal.
+const AROUND: Duration = Duration::from_secs(1);
+
+/// What was seen of the dead.
+#[derive(Debug, Serialize)]
+pub struct Deaths {
+    /// From the death to the last byte of the first page without the agent, by cause.
+    pub time_to_removal: BTreeMap<Cause, CauseFigures>,
+    /// Pages compared.
+    pub pages: u64,
+    /// Between two requests for a page: what the times above are exact to.
+    pub resolution_ms: f64,
+}
+
+/// Who dies of what, by number; those before stay.
+struct Fates(Vec<(Cause, Numbers)>);
+
+impl Fates {
+    fn new(args: &DeathsArgs, with_wire: bool) -> Self {
+        let causes = Cause::ALL.into_iter();
+        let causes = causes.filter(|cause| with_wire || *cause != Cause::DroppedPackets);
+        let mut fates: Vec<_> = causes.map(|cause| (cause, args.each)).collect();
+        let mut first = args.fleet.agents - args.each * fates.len() as u32;
+        let fates = fates.drain(..).map(|(cause, count)| {
+            let numbers = Numbers { first, count };
+            first += count;
+            (cause, numbers)
+        });
+        Self(fates.collect())
+    }
+
+    /// The agents with this fate; `None` if nobody has it.
+    fn of(&self, cause: Cause) -> Option<Numbers> {
+        self.0.iter().find(|(other, _)| *other == cause).map(|(_, numbers)| *numbers)
+    }
+
+    /// The part of the agents with this fate that makes one group.
+    fn group(&self, cause: Cause, group: u32) -> Option<Numbers> {
+        let all = self.of(cause)?;
+        let first = |group: u32| all.first + all.count * group / GROUPS;
+        Some(Numbers { first: first(group), count: first(group + 1) - first(group) })
+    }
+}
+
+/// A test of deaths that is under way.
+struct Ward {
+    scene: Scene,
+    removals: Removals,
+    fates: Fates,
+    /// Between two pages.
+    every: Duration,
+    agents: usize,
+    pages: u64,
+}
+
+/// Does it all.
+///
+/// # Errors
+/// What keeps it from being done: no room, no collector, a worker that ended.
+pub async fn deaths(args: &DeathsArgs) -> anyhow::Result<Results> {
+    let wire = Wire::lay().await;
+    let near = wire.as_ref().map_or(Ipv4Addr::LOCALHOST, Wire::near);
+    let mut flags = args.fleet.flags();
+    flags.extend(["--listen".to_owned(), format!("{near}:0"), "--insecure".to_owned()]);
+    let scene = Scene::without_workers("deaths", args.fleet.plan(1, Retry::Agent, flags)).await?;
+    let fates = Fates::new(args, wire.is_ok());
+    let interval = args.fleet.interval;
+    // The last report was up to an interval ago when silence begins.
+    let silent = (2 * interval).saturating_sub(EARLY)..3 * interval + LATE;
+    let agents = args.fleet.agents as usize;
+    let mut ward = Ward {
+        scene,
+        removals: Removals::new(agents, Grace { gone: GONE, silent }),
+        fates,
+        every: args.every,
+        agents,
+        pages: 0,
+    };
+    if let Err(error) = &wire {
+        let skipped = &mut ward.scene.fleet.verdict.skipped;
+        skipped.push(format!("dropped packets: no network of its own ({error:#})"));
+    }
+    let wire = wire.ok();
+    ward.bring_up(args, wire.as_ref()).await?;
+    ward.compare_for(AROUND).await?;
+    ward.leave_in_groups().await?;
+    ward.end_processes(wire.as_ref(), 3 * interval + 2 * LATE).await?;
+    ward.compare_for(AROUND).await?;
+    ward.finish(args).await
+}
+
+/// The workers, in the order in which they are started.
+const OWN: usize = 0;
+const KILLED: usize = 1;
+const FROZEN: usize = 2;
+const WIRED: usize = 3;
+
+impl Ward {
+    async fn bring_up(&mut self, args: &DeathsArgs, wire: Option<&Wire>) -> anyhow::Result<()> {
+        let order = self.scene.orders()?;
+        let of = |cause| self.fates.of(cause).unwrap_or(Numbers { first: 0, count: 0 });
+        let own = Numbers { first: 0, count: of(Cause::KilledProcess).first };
+        let prefix = wire.map(Wire::prefix).unwrap_or_default();
+        for (agents, prefix) in [
+            (own, &[][..]),
+            (of(Cause::KilledProcess), &[]),
+            (of(Cause::FrozenProcess), &[]),
+            (of(Cause::DroppedPackets), &prefix),
+        ] {
+            if agents.count > 0 {
+                self.scene.fleet.hire(&order(agents), prefix).await?;
+            }
+        }
+        self.scene.bring_up(&args.fleet).await?;
+        self.scene.judge(&[OWN], "before").await.map(drop)
+    }
+
+    /// Compares a page with the ledger.
+    async fn compare(&mut self) -> anyhow::Result<()> {
+        let http = self.scene.fleet.collectors[0].http;
+        let mut shown = vec![false; self.agents];
+        let mut reader = Reader::default();
+        let mut samples = 0;
+        let mut see = |read: Result<crate::page::Sample<'_>, _>| {
+            let agent = read.ok().and_then(|sample| agent_number(sample.agent?));
+            samples += usize::from(agent.is_some());
+            if let Some(shown) = agent.and_then(|agent| shown.get_mut(agent as usize)) {
+                *shown = true;
+            }
+        };
+        let requested = self.scene.fleet.now();
+        let fetched = scrape::fetch_into(http, PATH, |piece| reader.push(piece, &mut see)).await;
+        reader.finish(&mut see);
+        let ended = self.scene.fleet.now();
+        let when = format!("page at {:.1} s", requested.as_secs_f64());
+        match fetched {
+            Err(error) => {
+                let finding = Finding::ScrapeFailed { why: error.to_string() };
+                self.scene.fleet.verdict.add(&when, [finding]);
+            }
+            Ok(bytes) => {
+                self.pages += 1;
+                let window = Window { requested, ended };
+                let failures = self.removals.compare(window, |agent| shown[agent]);
+                self.scene.found(&when, failures);
+                self.scene.fleet.scraped(Scraped {
+                    at_seconds: requested.as_secs_f64(),
+                    took_ms: (ended - requested).as_secs_f64() * 1e3,
+                    bytes,
+                    samples: Some(samples),
+                });
+            }
+        }
+        let next = Instant::now() + self.every.saturating_sub(self.scene.fleet.now() - requested);
+        self.scene.fleet.until(next, |_| false).await.map(drop)
+    }
+
+    async fn compare_for(&mut self, time: Duration) -> anyhow::Result<()> {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            self.compare().await?;
+        }
+        Ok(())
+    }
+
+    /// Those who end by themselves do so.
+    async fn leave_in_groups(&mut self) -> anyhow::Result<()> {
+        self.scene.fleet.note("bye, fin, rst");
+        let manners =
+            [(Cause::Bye, Manner::Bye), (Cause::Fin, Manner::Fin), (Cause::Rst, Manner::Reset)];
+        for group in 0..GROUPS {
+            for (cause, manner) in manners {
+                let Some(agents) = self.fates.group(cause, group) else { continue };
+                let who = Who::Numbers(agents);
+                let ordered = self.scene.fleet.now();
+                self.scene.fleet.leave(OWN, who, manner, Then::StayAway).await?;
+                self.died(agents, cause, ordered);
+                for _ in 0..PAGES_BETWEEN {
+                    self.compare().await?;
+                }
+            }
+            if group % 3 == 2 {
+                self.scene.judge(&[OWN], "while agents leave").await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn died(&mut self, agents: Numbers, cause: Cause, ordered: Duration) {
+        let numbers = agents.range();
+        let done = self.scene.fleet.now();
+        self.removals.died(numbers.start as usize..numbers.end as usize, cause, ordered..done);
+    }
+
+    /// One process is killed, then another frozen and the cable of the third cut; pages are compared until nobody of
+    /// them is shown, for so long at most.
+    async fn end_processes(
+        &mut self,
+        wire: Option<&Wire>,
+        longest: Duration,
+    ) -> anyhow::Result<()> {
+        self.scene.fleet.note("killed");
+        let ordered = self.scene.fleet.now();
+        self.scene.fleet.dismiss(KILLED).await?;
+        self.end(Cause::KilledProcess, ordered);
+        self.compare_for(AROUND).await?;
+        self.scene.fleet.note("frozen, cut");
+        let ordered = self.scene.fleet.now();
+        self.scene.fleet.freeze(FROZEN)?;
+        self.end(Cause::FrozenProcess, ordered);
+        if let Some(wire) = wire {
+            let ordered = self.scene.fleet.now();
+            wire.cut().await?;
+            self.end(Cause::DroppedPackets, ordered);
+        }
+        let until = Instant::now() + longest;
+        self.scene.fleet.progress = Some(Progress::of_time("waiting for the silent", longest));
+        while self.removals.remaining() > 0 && Instant::now() < until {
+            self.compare().await?;
+        }
+        self.scene.fleet.note("all removed");
+        Ok(())
+    }
+
+    fn end(&mut self, cause: Cause, ordered: Duration) {
+        if let Some(agents) = self.fates.of(cause) {
+            self.died(agents, cause, ordered);
+        }
+    }
+
+    async fn finish(mut self, args: &DeathsArgs) -> anyhow::Result<Results> {
+        self.scene.judge(&[OWN], "with the dead gone").await?;
+        self.scene.fleet.dismiss(FROZEN).await?;
+        if self.fates.of(Cause::DroppedPackets).is_some() {
+            self.scene.fleet.dismiss(WIRED).await?;
+        }
+        let dead = u64::from(args.each) * self.fates.0.len() as u64;
+        self.scene.fleet.verdict.checked("deaths", dead);
+        self.scene.fleet.verdict.checked("pages compared", self.pages);
+        let deaths = Deaths {
+            time_to_removal: self.removals.figures(),
+            pages: self.pages,
+            resolution_ms: self.every.as_secs_f64() * 1e3,
+        };
+        let settings = json!({
+            "agents": args.fleet.agents,
+            "interval_seconds": args.fleet.interval.as_secs_f64(),
+            "deaths_of_each_cause": args.each,
+            "page_every_ms": args.every.as_secs_f64() * 1e3,
+        });
+        self.scene.finish(settings, deaths).await
+    }
+}

@@ -1,0 +1,125 @@
+//! What a scenario can find beyond what is wrong with a single page, in plain words.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::removals::Cause;
+use crate::results::Problem;
+use crate::value::agent_name;
+
+/// Something that should not be. Agents are given by number.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the texts below say what the variants and fields are")]
+pub enum Failure {
+    NotBack { agents: u64, of: u64, within: Duration },
+    RemovedAlive { agent: usize },
+    RemovedEarly { agent: usize, cause: Cause, early: Duration },
+    Left { agent: usize, cause: Cause, after: Duration },
+    ShownAgain { agent: usize, cause: Cause },
+    CloneAdmitted { clones: u64 },
+    CloneUnnamed { named: u64, of: u64 },
+    NotReadmitted { agents: u64, of: u64, within: Duration },
+    ReadmittedLate { longest: Duration, bound: Duration },
+    ReportsSlowed { scrapes: &'static str, with_ms: f64, without_ms: f64, bound_ms: f64 },
+    NothingMeasured { what: &'static str },
+    MemoryGrows { collector: usize, rise_bytes: f64, bound_bytes: f64 },
+    FilesLeak { collector: usize, before: usize, after: usize },
+}
+
+impl Failure {
+    /// The stable name it is counted by.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::NotBack { .. } => "not_back",
+            Self::RemovedAlive { .. } => "removed_alive",
+            Self::RemovedEarly { .. } => "removed_early",
+            Self::Left { .. } => "left",
+            Self::ShownAgain { .. } => "shown_again",
+            Self::CloneAdmitted { .. } => "clone_admitted",
+            Self::CloneUnnamed { .. } => "clone_unnamed",
+            Self::NotReadmitted { .. } => "not_readmitted",
+            Self::ReadmittedLate { .. } => "readmitted_late",
+            Self::ReportsSlowed { .. } => "reports_slowed",
+            Self::NothingMeasured { .. } => "nothing_measured",
+            Self::MemoryGrows { .. } => "memory_grows",
+            Self::FilesLeak { .. } => "files_leak",
+        }
+    }
+}
+
+impl Problem for Failure {
+    fn reason(&self) -> &'static str {
+        Self::reason(self)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |agent: &usize| agent_name(u32::try_from(*agent).unwrap_or(u32::MAX));
+        match self {
+            Self::NotBack { agents, of, within } => {
+                let within = within.as_secs();
+                write!(f, "{agents} of {of} agents were not shown again within {within} s")
+            }
+            Self::RemovedAlive { agent } => {
+                write!(f, "{} is alive and is not shown", name(agent))
+            }
+            Self::RemovedEarly { agent, cause, early } => write!(
+                f,
+                "{} ({}) was taken off {} ms before it could be known",
+                name(agent),
+                cause.name(),
+                early.as_millis()
+            ),
+            Self::Left { agent, cause, after } => write!(
+                f,
+                "{} ({}) is still shown {} ms after its end",
+                name(agent),
+                cause.name(),
+                after.as_millis()
+            ),
+            Self::ShownAgain { agent, cause } => {
+                write!(
+                    f,
+                    "{} ({}) had been taken off and is shown again",
+                    name(agent),
+                    cause.name()
+                )
+            }
+            Self::CloneAdmitted { clones } => {
+                write!(f, "clones were welcomed {clones} times while the incumbents were alive")
+            }
+            Self::CloneUnnamed { named, of } => {
+                write!(f, "{named} of {of} clones were refused as id_conflict")
+            }
+            Self::NotReadmitted { agents, of, within } => write!(
+                f,
+                "{agents} of {of} rebooted hosts were not welcomed within {} s",
+                within.as_secs_f64()
+            ),
+            Self::ReadmittedLate { longest, bound } => write!(
+                f,
+                "a rebooted host was welcomed after {} ms, {} are allowed",
+                longest.as_millis(),
+                bound.as_millis()
+            ),
+            Self::ReportsSlowed { scrapes, with_ms, without_ms, bound_ms } => write!(
+                f,
+                "{scrapes} scrapes slow reports down: p99 {with_ms:.1} ms with, {without_ms:.1} ms \
+                 without, {bound_ms:.0} ms more are allowed"
+            ),
+            Self::NothingMeasured { what } => write!(f, "nothing was measured of {what}"),
+            Self::MemoryGrows { collector, rise_bytes, bound_bytes } => write!(
+                f,
+                "collector {collector} grew by {:.1} MiB over the second half, {:.1} are allowed",
+                rise_bytes / 1_048_576.0,
+                bound_bytes / 1_048_576.0
+            ),
+            Self::FilesLeak { collector, before, after } => write!(
+                f,
+                "collector {collector} has {after} files open with no agent left, {before} before the first"
+            ),
+        }
+    }
+}

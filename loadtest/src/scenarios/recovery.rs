@@ -1,0 +1,95 @@
+//! How a fleet comes back: which share of it is shown again, and when. Knows neither sockets nor clocks.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// Shares that are waited for, as figures name them.
+const SHARES: [f64; 3] = [0.5, 0.99, 1.0];
+
+/// The return of a fleet, page by page.
+#[derive(Debug)]
+pub struct Recovery {
+    of: u64,
+    /// Agents on the newest page of each worker's collector.
+    shown: Vec<u64>,
+    reached: [Option<Duration>; SHARES.len()],
+}
+
+/// Times from the restart to the page on which so many were shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Back {
+    /// Half of the agents.
+    pub half_seconds: Option<f64>,
+    /// 99 in a hundred.
+    pub p99_seconds: Option<f64>,
+    /// Every agent.
+    pub all_seconds: Option<f64>,
+    /// That of 99 in a hundred over that of half.
+    pub p99_over_half: Option<f64>,
+}
+
+impl Recovery {
+    /// Of so many agents over so many pages, none of which shows any.
+    #[must_use]
+    pub fn new(of: u64, pages: usize) -> Self {
+        Self { of, shown: vec![0; pages], reached: [None; SHARES.len()] }
+    }
+
+    /// A page came, `at` after the restart, that shows so many.
+    pub fn seen(&mut self, page: usize, shown: u64, at: Duration) {
+        self.shown[page] = shown;
+        let all = self.shown();
+        for (reached, share) in self.reached.iter_mut().zip(SHARES) {
+            if reached.is_none() && all >= (self.of as f64 * share).ceil() as u64 {
+                *reached = Some(at);
+            }
+        }
+    }
+
+    /// Agents on the newest pages.
+    #[must_use]
+    pub fn shown(&self) -> u64 {
+        self.shown.iter().sum()
+    }
+
+    /// All have been shown at once.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.reached.iter().all(Option::is_some)
+    }
+
+    /// The times so far.
+    #[must_use]
+    pub fn back(&self) -> Back {
+        let [half, p99, all] = self.reached.map(|at| at.map(|at| at.as_secs_f64()));
+        let p99_over_half = p99.zip(half).map(|(p99, half)| p99 / half);
+        Back { half_seconds: half, p99_seconds: p99, all_seconds: all, p99_over_half }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_reached_over_all_pages() {
+        let mut recovery = Recovery::new(200, 2);
+        let second = Duration::from_secs;
+        recovery.seen(0, 99, second(1));
+        assert_eq!(recovery.back(), Back::default());
+        recovery.seen(1, 1, second(2));
+        recovery.seen(0, 100, second(3));
+        recovery.seen(1, 98, second(6));
+        assert!(!recovery.is_complete());
+        recovery.seen(1, 100, second(9));
+        assert!(recovery.is_complete());
+        let back = recovery.back();
+        assert_eq!(
+            (back.half_seconds, back.p99_seconds, back.all_seconds),
+            (Some(2.0), Some(6.0), Some(9.0))
+        );
+        assert_eq!(back.p99_over_half, Some(3.0));
+        assert_eq!(recovery.shown(), 200);
+    }
+}

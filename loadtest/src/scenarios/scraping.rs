@@ -1,0 +1,191 @@
+//! Hard scraping: what pages asked for back to back do to reports.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::args::ScrapeArgs;
+use super::failure::Failure;
+use super::scene::Scene;
+use crate::finding::Finding;
+use crate::orders::Retry;
+use crate::progress::Progress;
+use crate::results::Results;
+use crate::results::timeline::Scraped;
+use crate::scrape::{self, Encoding};
+use crate::tally::Times;
+
+/// The page that is asked for.
+const PATH: &str = "/metrics";
+/// What the 99th of a hundred reports may take longer while pages are asked for.
+const SLOWER_MS: f64 = 50.0;
+
+/// What was measured, by what was asked for meanwhile.
+#[derive(Debug, Serialize)]
+pub struct Scraping {
+    /// From when a report was due to when it was written.
+    pub lag: BTreeMap<&'static str, Spread>,
+    /// From when the generator turned to a report to the Pong behind it: the collector has taken it in.
+    pub answered: BTreeMap<&'static str, Spread>,
+    /// The pages.
+    pub pages: BTreeMap<&'static str, Pages>,
+}
+
+/// A distribution of times.
+#[derive(Debug, Clone, Serialize)]
+#[expect(missing_docs, reason = "the names and their units say it")]
+pub struct Spread {
+    pub count: u64,
+    pub p50_ms: f64,
+    pub p99_ms: f64,
+    pub max_ms: f64,
+}
+
+/// Pages of one kind.
+#[derive(Debug, Default, Serialize)]
+#[expect(missing_docs, reason = "the names and their units say it")]
+pub struct Pages {
+    pub count: u64,
+    pub per_second: f64,
+    pub p50_ms: f64,
+    pub max_ms: f64,
+    pub largest_bytes: usize,
+}
+
+impl From<&Times> for Spread {
+    fn from(times: &Times) -> Self {
+        Self {
+            count: times.count(),
+            p50_ms: times.quantile_ms(0.5),
+            p99_ms: times.quantile_ms(0.99),
+            max_ms: times.longest_ms(),
+        }
+    }
+}
+
+/// The times of reports in one phase.
+struct Phase {
+    lag: Times,
+    answered: Times,
+}
+
+/// Does it all.
+///
+/// # Errors
+/// What keeps it from being done: no room, no collector, a worker that ended.
+pub async fn scrape(args: &ScrapeArgs) -> anyhow::Result<Results> {
+    let plan = args.fleet.plan(args.spread.collectors, Retry::Quick, args.fleet.flags());
+    let mut scene = Scene::start("scrape", plan).await?;
+    scene.bring_up(&args.fleet).await?;
+    scene.judge_all("before").await?;
+    let mut scraping =
+        Scraping { lag: BTreeMap::new(), answered: BTreeMap::new(), pages: BTreeMap::new() };
+    let quiet = phase(&mut scene, "quiet", args.duration).await?;
+    scraping.add("none", &quiet);
+    for encoding in [Encoding::Plain, Encoding::Gzip] {
+        let scrapers = scrapers(&scene, encoding, Instant::now() + args.duration);
+        let hard = phase(&mut scene, encoding.name(), args.duration).await?;
+        let pages = gather(&mut scene, args, encoding, scrapers).await;
+        scraping.pages.insert(encoding.name(), pages);
+        scraping.add(encoding.name(), &hard);
+        judge(&mut scene, encoding.name(), &quiet, &hard);
+    }
+    scene.judge_all("after").await?;
+    let settings = json!({
+        "agents": args.fleet.agents,
+        "collectors": args.spread.collectors,
+        "interval_seconds": args.fleet.interval.as_secs_f64(),
+        "phase_seconds": args.duration.as_secs_f64(),
+    });
+    scene.finish(settings, scraping).await
+}
+
+impl Scraping {
+    fn add(&mut self, what: &'static str, phase: &Phase) {
+        self.lag.insert(what, Spread::from(&phase.lag));
+        self.answered.insert(what, Spread::from(&phase.answered));
+    }
+}
+
+async fn phase(scene: &mut Scene, what: &str, duration: Duration) -> anyhow::Result<Phase> {
+    scene.fleet.note(what);
+    scene.fleet.progress = Some(Progress::of_time(what, duration));
+    let before = scene.fleet.total.times.clone();
+    scene.fleet.wait(duration).await?;
+    let times = &scene.fleet.total.times;
+    Ok(Phase { lag: times.lag.since(&before.lag), answered: times.answer.since(&before.answer) })
+}
+
+/// A task for each collector that asks for one page after the other until then.
+fn scrapers(scene: &Scene, encoding: Encoding, until: Instant) -> JoinSet<Vec<Page>> {
+    let began = Instant::now() - scene.fleet.now();
+    let collectors = scene.fleet.collectors.iter().map(|collector| collector.http);
+    collectors.map(|http| ask(http, encoding, began, until)).collect()
+}
+
+/// A page, or why there is none.
+type Page = Result<Scraped, String>;
+
+async fn ask(http: SocketAddr, encoding: Encoding, began: Instant, until: Instant) -> Vec<Page> {
+    let mut pages = Vec::new();
+    while Instant::now() < until {
+        let (requested, mut bytes) = (Instant::now(), 0);
+        let take = |piece: &[u8]| bytes += piece.len();
+        let fetched = scrape::fetch_as(http, PATH, encoding, take).await;
+        let page = Scraped {
+            at_seconds: (requested - began).as_secs_f64(),
+            took_ms: requested.elapsed().as_secs_f64() * 1e3,
+            bytes,
+            samples: None,
+        };
+        pages.push(fetched.map(|_| page).map_err(|error| error.to_string()));
+    }
+    pages
+}
+
+async fn gather(
+    scene: &mut Scene,
+    args: &ScrapeArgs,
+    encoding: Encoding,
+    scrapers: JoinSet<Vec<Page>>,
+) -> Pages {
+    let (mut took, mut pages) = (Times::default(), Pages::default());
+    for page in scrapers.join_all().await.into_iter().flatten() {
+        match page {
+            Ok(page) => {
+                took.add(Duration::from_secs_f64(page.took_ms / 1e3));
+                pages.largest_bytes = pages.largest_bytes.max(page.bytes);
+                scene.fleet.scraped(page);
+            }
+            Err(why) => scene.fleet.verdict.add(encoding.name(), [Finding::ScrapeFailed { why }]),
+        }
+    }
+    scene.fleet.verdict.checked("scrapes", took.count());
+    Pages {
+        count: took.count(),
+        per_second: took.count() as f64 / args.duration.as_secs_f64(),
+        p50_ms: took.quantile_ms(0.5),
+        max_ms: took.longest_ms(),
+        ..pages
+    }
+}
+
+fn judge(scene: &mut Scene, scrapes: &'static str, quiet: &Phase, hard: &Phase) {
+    for (what, without, with) in
+        [("lag", &quiet.lag, &hard.lag), ("answers", &quiet.answered, &hard.answered)]
+    {
+        if without.count() == 0 || with.count() == 0 {
+            scene.found(scrapes, [Failure::NothingMeasured { what }]);
+        }
+        let (with_ms, without_ms) = (with.quantile_ms(0.99), without.quantile_ms(0.99));
+        if with_ms > without_ms + SLOWER_MS {
+            let bound_ms = SLOWER_MS;
+            scene.found(what, [Failure::ReportsSlowed { scrapes, with_ms, without_ms, bound_ms }]);
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The herd: every collector is killed and started again where it was. How fast is the fleet back, at what cost, and
+//! is anybody lost on the way?
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::args::StormArgs;
+use super::failure::Failure;
+use super::recovery::{Back, Recovery};
+use super::scene::Scene;
+use crate::fault::Fault;
+use crate::orders::Retry;
+use crate::plan::Plan;
+use crate::progress::Progress;
+use crate::results::Results;
+use crate::summary::Quantiles;
+use crate::tally::{Tally, Times};
+use crate::usage;
+
+/// Pages judged, an interval apart, once all are back: who has returned must stay.
+const PAGES_AFTER: u32 = 3;
+
+/// What a storm was like.
+#[derive(Debug, Default, Serialize)]
+pub struct Storm {
+    /// From the restart to the first page on which so many were shown.
+    pub back: Back,
+    /// Attempts to connect from the end of the collectors on, by what became of them.
+    pub attempts: Attempts,
+    /// From the end of an agent's session to the Welcome of its next: the outage included.
+    pub away: Quantiles,
+    /// Pages from the restart until all were back.
+    pub scrapes: Pages,
+    /// Most memory that the collectors had since the restart.
+    pub memory: Memory,
+}
+
+/// Attempts to connect.
+#[derive(Debug, Default, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Attempts {
+    pub welcomed: u64,
+    pub refused: BTreeMap<String, u64>,
+    pub per_success: f64,
+}
+
+/// What pages took during the storm.
+#[derive(Debug, Default, Serialize)]
+#[expect(missing_docs, reason = "the names and their units say it")]
+pub struct Pages {
+    pub count: u64,
+    pub p50_ms: f64,
+    pub max_ms: f64,
+}
+
+/// What the collectors had in memory, together.
+#[derive(Debug, Default, Serialize)]
+#[expect(missing_docs, reason = "the names and their units say it")]
+pub struct Memory {
+    pub before_bytes: Option<u64>,
+    pub peak_bytes: Option<u64>,
+    pub after_bytes: Option<u64>,
+}
+
+/// Does it all.
+///
+/// # Errors
+/// What keeps it from being done: no room, no collector, a worker that ended.
+pub async fn storm(args: &StormArgs) -> anyhow::Result<Results> {
+    let mut scene = Scene::start("storm", plan(args)).await?;
+    scene.bring_up(&args.fleet).await?;
+    scene.judge_all("before").await?;
+    let mut storm = Storm::default();
+    storm.memory.before_bytes = scene.fleet.collectors_usage().map(|usage| usage.resident);
+    let before = scene.fleet.total.clone();
+    let restarted = strike(&mut scene, args).await?;
+    watch(&mut scene, args, &mut storm, restarted).await?;
+    storm.attempts = attempts(&scene.fleet.total, &before);
+    storm.away = Quantiles::from(&scene.fleet.total.times.away);
+    storm.memory.peak_bytes = usage::peak(scene.pids().into_iter());
+    stay(&mut scene, args).await?;
+    storm.memory.after_bytes = scene.fleet.collectors_usage().map(|usage| usage.resident);
+    let settings = json!({
+        "agents": args.fleet.agents,
+        "collectors": args.spread.collectors,
+        "interval_seconds": args.fleet.interval.as_secs_f64(),
+        "outage_seconds": args.outage.as_secs_f64(),
+        "pacing": !args.no_pacing,
+        "page_every_seconds": args.every.as_secs_f64(),
+        "patience_seconds": args.patience.as_secs_f64(),
+    });
+    scene.finish(settings, storm).await
+}
+
+/// The fleet before the storm. Its collectors misbehave only once they have been started again.
+fn plan(args: &StormArgs) -> Plan {
+    let flags = args.fleet.collector_flag.clone();
+    args.fleet.plan(args.spread.collectors, Retry::Agent, flags)
+}
+
+/// Kills every collector, and starts them again after the outage: when that was begun.
+async fn strike(scene: &mut Scene, args: &StormArgs) -> anyhow::Result<Instant> {
+    scene.fleet.note("killed");
+    for collector in &mut scene.fleet.collectors {
+        collector.kill().await?;
+    }
+    scene.fleet.wait(args.outage).await?;
+    scene.fleet.note("restarted");
+    let restarted = Instant::now();
+    let mut more: Vec<_> = args.fleet.fault.map(Fault::flag).into_iter().collect();
+    if args.no_pacing {
+        // As many as there are agents: nobody has to wait.
+        let each = args.fleet.agents.div_ceil(args.spread.collectors as u32);
+        more.push(format!("--max-handshakes={each}"));
+    }
+    for collector in &mut scene.fleet.collectors {
+        collector.restart(&more).await?;
+    }
+    Ok(restarted)
+}
+
+/// Asks for pages until everybody is on them.
+async fn watch(
+    scene: &mut Scene,
+    args: &StormArgs,
+    storm: &mut Storm,
+    restarted: Instant,
+) -> anyhow::Result<()> {
+    let agents = u64::from(args.fleet.agents);
+    let mut recovery = Recovery::new(agents, scene.fleet.workers());
+    scene.fleet.progress = Some(Progress::of_time("coming back", args.patience));
+    let mut took = Times::default();
+    while !recovery.is_complete() && restarted.elapsed() < args.patience {
+        let next = Instant::now() + args.every;
+        for (worker, page) in scene.judge_all("storm").await? {
+            recovery.seen(worker, u64::from(page.agents), restarted.elapsed());
+            took.add(Duration::from_micros(page.took_us));
+        }
+        if !recovery.is_complete() {
+            scene.fleet.until(next, |_| false).await?;
+        }
+    }
+    if recovery.is_complete() {
+        scene.fleet.note("all back");
+    }
+    if !recovery.is_complete() {
+        let missing = agents.saturating_sub(recovery.shown());
+        let failure = Failure::NotBack { agents: missing, of: agents, within: args.patience };
+        scene.found("after the restart", [failure]);
+    }
+    storm.back = recovery.back();
+    storm.scrapes =
+        Pages { count: took.count(), p50_ms: took.quantile_ms(0.5), max_ms: took.longest_ms() };
+    Ok(())
+}
+
+/// Who is back stays: pages are judged, and no session ends.
+async fn stay(scene: &mut Scene, args: &StormArgs) -> anyhow::Result<()> {
+    scene.settle().await?;
+    let before = scene.fleet.total.ended.clone();
+    for _ in 0..PAGES_AFTER {
+        scene.judge_all("after the storm").await?;
+        scene.fleet.wait(args.fleet.interval.min(Duration::from_secs(5))).await?;
+    }
+    scene.find_ended_since("after the storm", &before);
+    Ok(())
+}
+
+fn attempts(now: &Tally, before: &Tally) -> Attempts {
+    let welcomed = now.welcomed - before.welcomed;
+    let refused: BTreeMap<_, _> = now
+        .refused
+        .iter()
+        .map(|(why, count)| (why.clone(), count - before.refused.get(why).copied().unwrap_or(0)))
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    let all = welcomed + refused.values().sum::<u64>();
+    Attempts { welcomed, refused, per_success: all as f64 / welcomed.max(1) as f64 }
+}

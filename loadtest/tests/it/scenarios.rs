@@ -1,0 +1,111 @@
+//! Every scenario passes a collector that is right, and finds one out that is made to misbehave.
+
+use std::thread;
+
+use serde_json::Value;
+
+use crate::loadtest;
+
+/// Plays a scenario against a collector with this fault; the results, and what was said.
+fn play(args: &[&str], fault: Option<&str>) -> (Option<i32>, Value, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let [json, html] = ["results.json", "results.html"].map(|name| directory.path().join(name));
+    let mut command = loadtest(args);
+    command.arg("--report").arg(&json).arg("--html").arg(&html);
+    if let Some(fault) = fault {
+        command.args(["--fault", fault]);
+    }
+    let output = command.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8(said).unwrap();
+    let results = std::fs::read_to_string(json).unwrap();
+    let results = serde_json::from_str(&results).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let page = std::fs::read_to_string(html).unwrap();
+    assert!(page.contains("<svg") && page.ends_with("</html>\n"), "{page}");
+    (output.status.code(), results, said)
+}
+
+/// Plays a scenario against a collector that is right, and beside it against those with a fault, each of which must
+/// be found by these names among others. The figures of the first.
+fn judges(args: &[&str], faults: &[(&str, &[&str])]) -> Value {
+    thread::scope(|scope| {
+        for (fault, reasons) in faults {
+            scope.spawn(move || {
+                let (code, results, said) = play(args, Some(fault));
+                assert_eq!(code, Some(1), "{fault}: {said}");
+                let findings = results["verdict"]["findings"].as_object().unwrap();
+                for reason in *reasons {
+                    assert!(findings.contains_key(*reason), "{fault}: no {reason}: {said}");
+                }
+            });
+        }
+        let (code, results, said) = play(args, None);
+        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(results["verdict"]["passed"], true, "{said}");
+        results["figures"].clone()
+    })
+}
+
+#[test]
+fn a_storm_is_weathered_or_not() {
+    let args = ["storm", "--agents", "30", "--collectors", "2", "--outage", "100ms"];
+    let patience = ["--patience", "16s"];
+    let figures =
+        judges(&[&args[..], &patience].concat(), &[("missing", &["not_back", "missing"])]);
+    assert!(figures["back"]["all_seconds"].as_f64().unwrap() > 0.0, "{figures:#}");
+    assert!(figures["attempts"]["welcomed"].as_u64().unwrap() >= 30, "{figures:#}");
+}
+
+#[test]
+fn deaths_are_seen_in_time_or_not() {
+    let faults: [(&str, &[&str]); 2] =
+        [("leftover", &["left", "leftover"]), ("impatient", &["removed_early"])];
+    let figures = judges(&["deaths", "--agents", "60", "--each", "8"], &faults);
+    let times = figures["time_to_removal"].as_object().unwrap();
+    for cause in ["bye", "fin", "rst", "killed_process", "frozen_process"] {
+        assert_eq!(times[cause]["died"], 8, "{cause}: {figures:#}");
+        assert_eq!(times[cause]["removed"], 8, "{cause}: {figures:#}");
+    }
+}
+
+#[test]
+fn clones_are_refused_or_not() {
+    let faults: [(&str, &[&str]); 2] = [
+        ("same-host", &["clone_admitted", "clone_unnamed"]),
+        ("one-host", &["clone_unnamed", "not_readmitted"]),
+    ];
+    let figures = judges(&["clones", "--agents", "40", "--share", "10%"], &faults);
+    assert_eq!(figures["clones"]["tried"], 4);
+    assert_eq!(figures["clones"]["refused"]["id_conflict"], 4);
+    for how in ["connection closed", "connection silent"] {
+        assert_eq!(figures["readmitted"][how]["count"], 4, "{figures:#}");
+    }
+}
+
+#[test]
+fn hard_scraping_slows_reports_or_not() {
+    let args = ["scrape", "--agents", "300", "--duration", "4s"];
+    let figures = judges(&args, &[("stall", &["reports_slowed"])]);
+    assert!(figures["pages"]["gzip"]["count"].as_u64().unwrap() > 0, "{figures:#}");
+}
+
+#[test]
+fn a_soak_finds_what_grows() {
+    let args = ["soak", "--agents", "40", "--duration", "8s", "--churn", "5%/s"];
+    let figures = judges(&args, &[("leak", &["memory_grows"])]);
+    assert!(figures["sessions"]["begun"].as_u64().unwrap() > 40, "{figures:#}");
+    assert!(figures["collectors"][0]["files_after"].as_u64().unwrap() > 0, "{figures:#}");
+}
+
+#[test]
+fn settings_that_do_not_go_together_are_refused() {
+    for (args, flag) in [
+        (&["deaths", "--agents", "60", "--each", "10"][..], "--each"),
+        (&["deaths", "--agents", "20000"], "--agents"),
+        (&["clones", "--agents", "1"], "--agents"),
+    ] {
+        let output = loadtest(args).assert().code(64).get_output().clone();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(flag), "{args:?}: {said}");
+    }
+}
