@@ -42,7 +42,7 @@ pub enum Command {
     Demo(DemoArgs),
     /// The collector of a run: addresses to standard output, until standard input ends
     #[command(hide = true)]
-    Collector(CollectorArgs),
+    Collector(Box<CollectorArgs>),
     /// A part of a run's agents: an order and commands from standard input, events to standard output
     #[command(hide = true)]
     Worker,

@@ -58,7 +58,7 @@ async fn serve(command: Command) -> anyhow::Result<ExitCode> {
             return judged(scenario.output(), scenarios::play(&scenario)).await;
         }
         Command::Demo(args) => demo::demo(&args).await?,
-        Command::Collector(args) => serve::collector(args).await?,
+        Command::Collector(args) => serve::collector(*args).await?,
         Command::Worker => worker::work()?,
         Command::Agent(args) => serve::agent(&args).await?,
     }

@@ -25,6 +25,7 @@ pub enum ScrapeError {
     Request(hyper::http::Error),
     Status(StatusCode),
     ContentType(String),
+    Encoding(String),
     TooLarge,
     NotText,
     TimedOut,
@@ -40,6 +41,9 @@ impl std::fmt::Display for ScrapeError {
             },
             Self::Request(error) => write!(f, "{error}"),
             Self::Status(status) => write!(f, "the answer was {status}"),
+            Self::Encoding(given) => {
+                write!(f, "the encoding was {given:?}, which was not asked for")
+            }
             Self::ContentType(given) => write!(f, "the content type was {given:?}"),
             Self::TooLarge => write!(f, "it is larger than {MAX_PAGE_BYTES} bytes"),
             Self::NotText => f.write_str("it is not UTF-8"),
@@ -135,7 +139,7 @@ async fn fetch_unbounded(
         .map_err(ScrapeError::Request)?;
     let answered = async {
         let response = sender.send_request(request).await?;
-        check_head(&response)?;
+        check_head(&response, encoding)?;
         read_body(response.into_body(), take).await
     };
     // The connection only moves while it is polled, and ends after the answer: no task outlives the scrape.
@@ -150,16 +154,22 @@ async fn fetch_unbounded(
     }
 }
 
-fn check_head(response: &Response<Incoming>) -> Result<(), ScrapeError> {
+fn check_head(response: &Response<Incoming>, encoding: Encoding) -> Result<(), ScrapeError> {
     if response.status() != StatusCode::OK {
         return Err(ScrapeError::Status(response.status()));
     }
     let given = response.headers().get("Content-Type").map(|given| given.as_bytes());
     let given = String::from_utf8_lossy(given.unwrap_or_default());
-    if given.starts_with("text/plain; version=0.0.4") {
+    if !given.starts_with("text/plain; version=0.0.4") {
+        return Err(ScrapeError::ContentType(given.into_owned()));
+    }
+    let encoded = response.headers().get("Content-Encoding").map(|given| given.as_bytes());
+    if encoded == (encoding == Encoding::Gzip).then_some(b"gzip") {
         Ok(())
     } else {
-        Err(ScrapeError::ContentType(given.into_owned()))
+        Err(ScrapeError::Encoding(
+            String::from_utf8_lossy(encoded.unwrap_or_default()).into_owned(),
+        ))
     }
 }
 

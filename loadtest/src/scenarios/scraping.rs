@@ -1,9 +1,11 @@
 //! Hard scraping: what pages asked for back to back do to reports.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use flate2::read::MultiGzDecoder;
 use serde::Serialize;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -19,6 +21,7 @@ use crate::results::Results;
 use crate::results::timeline::Scraped;
 use crate::scrape::{self, Encoding};
 use crate::tally::Times;
+use crate::value::NAMES;
 
 /// The page that is asked for.
 const PATH: &str = "/metrics";
@@ -91,6 +94,7 @@ pub async fn scrape(args: &ScrapeArgs) -> anyhow::Result<Results> {
         let scrapers = scrapers(&scene, encoding, Instant::now() + args.duration);
         let hard = phase(&mut scene, encoding.name(), args.duration).await?;
         let pages = gather(&mut scene, args, encoding, scrapers).await;
+        check_whole(&mut scene, args, encoding).await;
         scraping.pages.insert(encoding.name(), pages);
         scraping.add(encoding.name(), &hard);
         judge(&mut scene, encoding.name(), &quiet, &hard);
@@ -172,6 +176,31 @@ async fn gather(
         p50_ms: took.quantile_ms(0.5),
         max_ms: took.longest_ms(),
         ..pages
+    }
+}
+
+/// Whether the pages of all collectors, unpacked, have everybody on them.
+async fn check_whole(scene: &mut Scene, args: &ScrapeArgs, encoding: Encoding) {
+    let mut samples = 0;
+    for http in scene.fleet.collectors.iter().map(|collector| collector.http).collect::<Vec<_>>() {
+        let mut page = Vec::new();
+        let take = |piece: &[u8]| page.extend_from_slice(piece);
+        if let Err(error) = scrape::fetch_as(http, PATH, encoding, take).await {
+            let why = error.to_string();
+            scene.fleet.verdict.add(encoding.name(), [Finding::ScrapeFailed { why }]);
+            return;
+        }
+        let mut text = String::new();
+        let read = match encoding {
+            Encoding::Plain => page.as_slice().read_to_string(&mut text),
+            Encoding::Gzip => MultiGzDecoder::new(page.as_slice()).read_to_string(&mut text),
+        };
+        samples += text.lines().filter(|line| line.starts_with(NAMES[0])).count();
+        scene.fleet.verdict.checked("pages unpacked", read.is_ok().into());
+    }
+    let (shown, of) = (samples as u64, u64::from(args.fleet.agents));
+    if shown != of {
+        scene.found(encoding.name(), [Failure::NotWhole { shown, of }]);
     }
 }
 

@@ -79,10 +79,11 @@ pub async fn storm(args: &StormArgs) -> anyhow::Result<Results> {
     let before = scene.fleet.total.clone();
     let restarted = strike(&mut scene, args).await?;
     watch(&mut scene, args, &mut storm, restarted).await?;
+    stay(&mut scene, args).await?;
+    // By now workers have told of the last ones too.
     storm.attempts = attempts(&scene.fleet.total, &before);
     storm.away = Quantiles::from(&scene.fleet.total.times.away);
     storm.memory.peak_bytes = usage::peak(scene.pids().into_iter());
-    stay(&mut scene, args).await?;
     storm.memory.after_bytes = scene.fleet.collectors_usage().map(|usage| usage.resident);
     let settings = json!({
         "agents": args.fleet.agents,
