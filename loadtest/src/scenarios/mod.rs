@@ -1,4 +1,4 @@
-//! Tests of one thing each that can happen to a fleet, with a verdict. What they have in common is a [`scene`]; what
+//! Tests of one thing each that can happen to a fleet, with a verdict. What they have in common is a scene; what
 //! they compute without sockets and clocks is in files of its own.
 
 pub mod args;
