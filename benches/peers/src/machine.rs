@@ -39,16 +39,14 @@ impl Display for Machine {
     }
 }
 
-/// The version of the program's package; empty if it does not come from one.
+/// The program's version, with its package; empty if it does not come from one.
 #[must_use]
 pub fn version(product: &Product) -> String {
     if product.package.is_empty() {
         return env!("CARGO_PKG_VERSION").to_owned();
     }
     let mut query = Command::new("dpkg-query");
-    query.args(["--show", "--showformat=${Version}", product.package]);
+    query.args(["--show", "--showformat=${Package} ${source:Upstream-Version}", product.package]);
     let known = query.output().ok().filter(|output| output.status.success());
-    let version = known.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    // Debian's own part of it says nothing here.
-    version.as_deref().and_then(|version| version.split(['+', '-']).next()).unwrap_or("").to_owned()
+    known.map_or_else(String::new, |known| String::from_utf8_lossy(&known.stdout).into_owned())
 }

@@ -129,6 +129,7 @@ pub async fn measure(
     server.rest().await?;
     let window = crowd.window(&server, plan).await?;
     let mut flaws = window.flaws(plan);
+    let came = crowd.newest().len();
     flaws.extend(crowd.shown(&server, peer.product().telling, plan).await?);
     let page = if peer.is_scraped() { Some(page(&server, idle).await?) } else { None };
     server.stop().await?;
@@ -140,7 +141,7 @@ pub async fn measure(
         cpu_us: each(idle.taken_off(window.cpu, window.time).as_micros() as u64),
         payload_bytes: each(window.outcome.payload),
         sent_bytes: each(window.written),
-        memory_bytes: (window.resident as f64 - idle.resident as f64) / plan.hosts as f64,
+        memory_bytes: (window.resident as f64 - idle.resident as f64) / came.max(1) as f64,
         page,
         flaws,
     })

@@ -31,6 +31,9 @@ pub struct Product {
     pub telling: &'static str,
 }
 
+/// Intervals after which a host may be taken for gone, where a program can be told.
+pub const MISSED: u32 = 3;
+
 /// Where a program runs and for whom.
 #[derive(Debug, Clone)]
 pub struct Place {
@@ -111,6 +114,11 @@ pub trait Peer: Send + Sync {
         let product = self.product();
         in_path(product.program)
             .ok_or_else(|| format!("not installed: apt-get install {}", product.package))
+    }
+
+    /// Whether its cost is measured at this setting: not where only the end of series is another.
+    fn is_measured(&self) -> bool {
+        true
     }
 
     /// Whether its page is measured at this setting: once for each program is enough.

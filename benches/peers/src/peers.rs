@@ -16,7 +16,8 @@ use crate::peer::Peer;
 #[must_use]
 pub fn all() -> Vec<Arc<dyn Peer>> {
     let mut peers: Vec<Arc<dyn Peer>> = vec![
-        Arc::new(fleetgauge::Fleetgauge),
+        Arc::new(fleetgauge::Fleetgauge { coalescing: false }),
+        Arc::new(fleetgauge::Fleetgauge { coalescing: true }),
         Arc::new(old_server::OldServer { quiet: false }),
         Arc::new(old_server::OldServer { quiet: true }),
         Arc::new(pushgateway::Pushgateway { tuned: false }),

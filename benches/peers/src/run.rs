@@ -32,7 +32,7 @@ pub async fn run(cli: &Cli) -> anyhow::Result<Results> {
     }
     for &hosts in &cli.hosts {
         let plan = Plan { hosts, rate: cli.rate, seconds: cli.seconds };
-        for peer in &peers {
+        for peer in peers.iter().filter(|peer| peer.is_measured()) {
             let figures = match known(&results, &**peer) {
                 Some(Found::Seen(idle)) => {
                     look(&**peer, async |program| measure(&**peer, &program, plan, *idle).await)

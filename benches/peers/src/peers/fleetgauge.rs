@@ -22,7 +22,10 @@ static PRODUCT: Product = Product {
 };
 
 /// A session a host.
-pub(super) struct Fleetgauge;
+pub(super) struct Fleetgauge {
+    /// Reports wait for each other, for ten milliseconds at most.
+    pub(super) coalescing: bool,
+}
 
 impl Peer for Fleetgauge {
     fn product(&self) -> &'static Product {
@@ -30,7 +33,7 @@ impl Peer for Fleetgauge {
     }
 
     fn setting(&self) -> &'static str {
-        "as it comes"
+        if self.coalescing { "`--coalesce-milliseconds 10`" } else { "default" }
     }
 
     fn find(&self) -> Result<PathBuf, String> {
@@ -42,6 +45,9 @@ impl Peer for Fleetgauge {
         let mut command = Command::new(program);
         command.arg(COLLECTOR);
         command.args(["--listen", &place.tcp.to_string(), "--http", &place.http.to_string()]);
+        if self.coalescing {
+            command.args(["--coalesce-milliseconds", "10"]);
+        }
         Ok(command)
     }
 
@@ -50,10 +56,11 @@ impl Peer for Fleetgauge {
     }
 
     fn is_scraped(&self) -> bool {
-        true
+        !self.coalescing
     }
 
     fn departure(&self) -> Option<&'static str> {
-        Some("the end of the connection, else three intervals")
+        let decided_by = "the end of the connection, else three intervals";
+        (!self.coalescing).then_some(decided_by)
     }
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::process::Command;
 
 use crate::address;
-use crate::peer::{Dialect, Link, Peer, Place, Product};
+use crate::peer::{Dialect, Link, MISSED, Peer, Place, Product};
 use crate::protobuf;
 use crate::reading::{self, TELLING};
 
@@ -29,13 +29,15 @@ pub(super) struct RemoteWrite {
     setting: &'static str,
     link: Link,
     shown: bool,
+    /// Queries look back no further than three intervals.
+    looks_back: bool,
 }
 
 /// All ways to write to it, the default first.
 #[must_use]
 pub(super) fn remote_write() -> Vec<RemoteWrite> {
     let write = Dialect::Request(protobuf::remote_write);
-    let way = |setting, link| RemoteWrite { setting, link, shown: false };
+    let way = |setting, link| RemoteWrite { setting, link, shown: false, looks_back: false };
     let relayed = Link { together: 100, ..Link::kept(write) };
     vec![
         way("default: remote write, a connection a report", Link::fresh(write)),
@@ -47,6 +49,10 @@ pub(super) fn remote_write() -> Vec<RemoteWrite> {
             )
         },
         way("remote write, 100 hosts a request", relayed),
+        RemoteWrite {
+            looks_back: true,
+            ..way("remote write, `--query.lookback-delta` set", Link::kept(write))
+        },
     ]
 }
 
@@ -77,6 +83,10 @@ impl Peer for RemoteWrite {
         if self.link.kept {
             command.arg(format!("--web.max-connections={}", place.hosts + CONNECTIONS));
         }
+        if self.looks_back {
+            let lookback = (place.interval * MISSED).as_millis();
+            command.arg(format!("--query.lookback-delta={lookback}ms"));
+        }
         Ok(command)
     }
 
@@ -88,9 +98,18 @@ impl Peer for RemoteWrite {
         self.shown
     }
 
+    fn is_measured(&self) -> bool {
+        !self.looks_back
+    }
+
     fn departure(&self) -> Option<&'static str> {
-        let decided_by = "`--query.lookback-delta`, 5 min by default";
-        self.shown.then_some(decided_by)
+        match self {
+            Self { looks_back: true, .. } => {
+                Some("the look back of a query, set to three intervals")
+            }
+            Self { shown: true, .. } => Some("the look back of a query, by default 5 min"),
+            _ => None,
+        }
     }
 }
 

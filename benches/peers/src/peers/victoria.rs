@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hyper::Request;
 use tokio::process::Command;
 
-use crate::peer::{Dialect, Link, Peer, Place, Product};
+use crate::peer::{Dialect, Link, MISSED, Peer, Place, Product};
 use crate::protobuf;
 use crate::reading::{self, Reading, TELLING};
 
@@ -31,12 +31,20 @@ pub(super) struct Victoria {
     /// Each connection may occupy a concurrent insert of its own.
     insert_each: bool,
     shown: bool,
+    /// Queries look back no further than three intervals, and see what is a second old.
+    looks_back: bool,
 }
 
 /// All ways in, the default first.
 #[must_use]
 pub(super) fn all() -> Vec<Victoria> {
-    let way = |setting, link| Victoria { setting, link, insert_each: false, shown: false };
+    let way = |setting, link| Victoria {
+        setting,
+        link,
+        insert_each: false,
+        shown: false,
+        looks_back: false,
+    };
     let (influx, import, write) = (
         Dialect::Stream(influx),
         Dialect::Request(import),
@@ -58,6 +66,13 @@ pub(super) fn all() -> Vec<Victoria> {
         },
         way("remote write, kept connections", Link::kept(write)),
         way("remote write, 100 hosts a request", relayed(write)),
+        Victoria {
+            looks_back: true,
+            ..way(
+                "`-search.maxStalenessInterval` and `-search.latencyOffset` set",
+                Link::kept(write),
+            )
+        },
     ]
 }
 
@@ -103,6 +118,11 @@ impl Peer for Victoria {
         if self.insert_each {
             command.arg(format!("-maxConcurrentInserts={}", place.hosts + INSERTS));
         }
+        if self.looks_back {
+            let lookback = (place.interval * MISSED).as_millis();
+            command.arg(format!("-search.maxStalenessInterval={lookback}ms"));
+            command.arg("-search.latencyOffset=1s");
+        }
         Ok(command)
     }
 
@@ -114,9 +134,18 @@ impl Peer for Victoria {
         self.shown
     }
 
+    fn is_measured(&self) -> bool {
+        !self.looks_back
+    }
+
     fn departure(&self) -> Option<&'static str> {
-        let decided_by = "twice the usual time between samples, by default";
-        self.shown.then_some(decided_by)
+        match self {
+            Self { looks_back: true, .. } => {
+                Some("the look back of a query, set to three intervals")
+            }
+            Self { shown: true, .. } => Some("the look back of an instant query, by default 5 min"),
+            _ => None,
+        }
     }
 }
 

@@ -50,7 +50,7 @@ fn assert_sound(results: &Value) {
 
 #[test]
 fn the_collector_is_measured() {
-    let results = results(&["--vanish-wait", "30"], &["fleetgauge"]);
+    let results = results(&["--vanish-wait", "30"], &["fleetgauge: default"]);
     assert_sound(&results);
     let seen = &results["rows"][0]["figures"]["seen"];
     assert_eq!(seen["reports"], REPORTS);
@@ -77,7 +77,7 @@ fn what_is_not_installed_is_a_row_that_says_how_to_get_it() {
 #[test]
 fn a_run_that_is_interrupted_leaves_no_server() {
     let dir = tempfile::tempdir().unwrap();
-    let mut command = compare(&dir.path().join("json"), &["fleetgauge"]);
+    let mut command = compare(&dir.path().join("json"), &["fleetgauge: default"]);
     let mut run = command.args(["--seconds", "60"]).stderr(Stdio::null()).spawn().unwrap();
     let children = format!("/proc/{0}/task/{0}/children", run.id());
     let server = wait_for("a server", || {
