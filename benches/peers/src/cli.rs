@@ -10,6 +10,7 @@ use clap::Parser;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::address;
 use crate::peer::Peer;
 use crate::results::Results;
 use crate::run::run;
@@ -22,22 +23,22 @@ use crate::table;
 #[command(name = "fleetgauge-peers", version)]
 pub struct Cli {
     /// Sizes of the fleet
-    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [1_000, 10_000])]
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [1_000, 10_000], value_parser = fleet_size)]
     pub hosts: Vec<usize>,
     /// Host reports a second, over the whole fleet
-    #[arg(long, value_name = "N", default_value_t = 1_000.0)]
+    #[arg(long, value_name = "N", default_value_t = 1_000.0, value_parser = at_least_one)]
     pub rate: f64,
     /// Seconds for which reports are measured; idling, for half as long
-    #[arg(long, value_name = "N", default_value_t = 10.0)]
+    #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = at_least_one)]
     pub seconds: f64,
     /// Only programs and settings that contain this, whatever the case; may be given several times
     #[arg(long, value_name = "TEXT")]
     pub only: Vec<String>,
     /// Seconds to wait for a vanished host's series to be gone; 0 leaves that out
-    #[arg(long, value_name = "N", default_value_t = 340.0)]
+    #[arg(long, value_name = "N", default_value_t = 340.0, value_parser = seconds)]
     pub vanish_wait: f64,
     /// Seconds between a host's reports while that is watched
-    #[arg(long, value_name = "N", default_value_t = 5.0)]
+    #[arg(long, value_name = "N", default_value_t = 5.0, value_parser = at_least_one)]
     pub vanish_interval: f64,
     /// Write the tables between the marks of this Markdown file
     #[arg(long, value_name = "FILE")]
@@ -116,6 +117,37 @@ async fn serve(cli: &Cli) -> anyhow::Result<ExitCode> {
         _ = terminated.recv() => return Ok(ExitCode::from(EXIT_TERMINATED)),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Open files of a server and of this program for everything but hosts.
+const OTHER_FILES: u64 = 256;
+
+fn fleet_size(text: &str) -> Result<usize, String> {
+    let hosts = text.parse().map_err(|error| format!("{error}"))?;
+    let files = getrlimit(Resource::Nofile).maximum.map_or(u64::MAX, |files| files - OTHER_FILES);
+    let most = files.min(address::MOST_HOSTS as u64);
+    if (1..=most).contains(&(hosts as u64)) {
+        Ok(hosts)
+    } else {
+        Err(format!(
+            "1 to {most}: each host is an open file (ulimit -Hn) and an address of 127.10.0.0/16"
+        ))
+    }
+}
+
+fn at_least_one(text: &str) -> Result<f64, String> {
+    number(text, 1.0)
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    number(text, 0.0)
+}
+
+/// A number from `least` to a million.
+fn number(text: &str, least: f64) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    let allowed = least..=1e6;
+    allowed.contains(&number).then_some(number).ok_or_else(|| format!("{least} to 1000000"))
 }
 
 /// Raises the soft limit on open files to the hard one, which needs no privilege.

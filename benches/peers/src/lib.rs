@@ -10,11 +10,13 @@
 
 pub mod address;
 pub mod cli;
+pub mod crowd;
 pub mod fleet;
 pub mod http;
 pub mod line;
 pub mod machine;
 pub mod measure;
+pub mod page;
 pub mod peer;
 pub mod peers;
 pub mod protobuf;

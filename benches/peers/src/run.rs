@@ -9,7 +9,8 @@ use anyhow::ensure;
 use tokio::task::JoinSet;
 
 use crate::cli::Cli;
-use crate::measure::{Idle, Plan, idle, measure};
+use crate::crowd::Plan;
+use crate::measure::{Idle, idle, measure};
 use crate::peer::Peer;
 use crate::peers;
 use crate::results::{Found, Program, Results, Row, Vanishing};

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::http::{self, Page};
 use crate::peer::{Peer, Place, Product};
+use crate::targets::Targets;
 use crate::usage::{self, TICK, Usage};
 
 /// How long a program may take until it is ready.
@@ -39,12 +40,17 @@ pub struct Server {
 /// The fleet that a program is started for.
 #[derive(Debug, Clone, Copy)]
 pub struct Audience {
-    /// Its size.
-    pub hosts: usize,
-    /// Time between the reports of a host.
-    pub interval: Duration,
-    /// The port on which each serves its page.
-    pub targets: u16,
+    hosts: usize,
+    interval: Duration,
+    targets: u16,
+}
+
+impl Audience {
+    /// So many hosts; where they are pulled, by their pages.
+    #[must_use]
+    pub fn new(hosts: usize, interval: Duration, targets: Option<&Targets>) -> Self {
+        Self { hosts, interval, targets: targets.map_or(0, |targets| targets.port) }
+    }
 }
 
 impl Server {

@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
-use crate::measure::{Figures, PageCost};
+use crate::measure::Figures;
+use crate::page::PageCost;
 use crate::results::{Found, Program, Results, Row, Vanishing};
 
 /// Before the tables in a Markdown file,

@@ -3,7 +3,7 @@
 use std::future::pending;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::ops::Range;
+use std::ops::{Range, Sub};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 
 use crate::address;
 use crate::http::Counted;
+use crate::peer::{Dialect, Peer};
 use crate::reading::{self, Reading};
 
 /// Connections that may wait to be accepted.
@@ -63,12 +64,32 @@ struct Departed {
     cut_off: Range<usize>,
 }
 
+impl Sub for Served {
+    type Output = Self;
+
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            pages: self.pages - earlier.pages,
+            payload: self.payload - earlier.payload,
+            written: self.written - earlier.written,
+        }
+    }
+}
+
 impl Targets {
+    /// Serves so many hosts' pages if the program pulls.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn wanted(peer: &dyn Peer, hosts: usize) -> anyhow::Result<Option<Self>> {
+        matches!(peer.link().dialect, Dialect::Pulled).then(|| Self::serve(hosts)).transpose()
+    }
+
     /// Serves so many hosts' pages, to this machine alone.
     ///
     /// # Errors
     /// The system's.
-    pub fn serve(hosts: usize) -> anyhow::Result<Self> {
+    fn serve(hosts: usize) -> anyhow::Result<Self> {
         let listener = listen().context("listening at every address of the loopback device")?;
         let port = listener.local_addr()?.port();
         let shared = Arc::new(Shared {

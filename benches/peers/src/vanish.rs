@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use crate::fleet::{Fleet, Schedule};
-use crate::peer::{Dialect, Peer};
+use crate::peer::Peer;
 use crate::server::{Audience, Server};
 use crate::targets::Targets;
 
@@ -52,11 +52,9 @@ pub struct Gone {
 /// The program does not start, or does not show who is there.
 pub async fn watch(peer: &dyn Peer, program: &Path, plan: Plan) -> anyhow::Result<Gone> {
     let hosts = CUT_OFF.end;
-    let pulled = matches!(peer.link().dialect, Dialect::Pulled);
-    let targets = if pulled { Some(Targets::serve(hosts)?) } else { None };
-    let port = targets.as_ref().map_or(0, |targets| targets.port);
+    let targets = Targets::wanted(peer, hosts)?;
     let interval = Duration::from_secs_f64(plan.interval);
-    let audience = Audience { hosts, interval, targets: port };
+    let audience = Audience::new(hosts, interval, targets.as_ref());
     let server = Server::start(peer, program, audience).await?;
     let watcher = Watcher { peer, server: &server, plan };
     let gone = match targets {

@@ -75,6 +75,14 @@ fn what_is_not_installed_is_a_row_that_says_how_to_get_it() {
 }
 
 #[test]
+fn flags_that_cannot_be_are_refused() {
+    for flags in [["--hosts", "0"], ["--rate", "NaN"], ["--seconds", "-1"], ["--hosts", "100000"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fleetgauge-peers"));
+        assert_eq!(command.args(flags).output().unwrap().status.code(), Some(64), "{flags:?}");
+    }
+}
+
+#[test]
 fn a_run_that_is_interrupted_leaves_no_server() {
     let dir = tempfile::tempdir().unwrap();
     let mut command = compare(&dir.path().join("json"), &["fleetgauge: default"]);
