@@ -69,6 +69,8 @@ pub struct Metrics {
     pub scrapes_refused: Counter,
     /// Scrapes whose reader went away or stalled.
     pub scrapes_broken: Counter,
+    /// HTTP connections that gave way to newer ones.
+    pub http_evicted: Counter,
     /// Times that the state file could not be read or written.
     pub state_errors: Counter,
     /// Seconds by which the sweep was late because the process did not run.
@@ -97,6 +99,7 @@ impl Metrics {
             scrape_seconds: Histogram::new(SCRAPE_BOUNDS),
             scrapes_refused: Counter::default(),
             scrapes_broken: Counter::default(),
+            http_evicted: Counter::default(),
             state_errors: Counter::default(),
             frozen_seconds: Counter::default(),
         };
@@ -187,6 +190,11 @@ impl Metrics {
             "fleetgauge_scrapes_broken",
             "Scrapes whose reader left or stalled",
             self.scrapes_broken.clone(),
+        );
+        to.register(
+            "fleetgauge_http_connections_evicted",
+            "HTTP connections that asked for nothing and gave way to newer ones",
+            self.http_evicted.clone(),
         );
         to.register(
             "fleetgauge_state_errors",

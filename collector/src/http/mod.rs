@@ -5,6 +5,7 @@ mod api;
 mod fleet;
 mod json;
 mod pages;
+mod places;
 mod query;
 mod refused;
 mod roster;

@@ -53,7 +53,7 @@ async fn series(site: Arc<Site>, query: Option<String>, reader: Reader, own: boo
     Ok(reader.stream(&site, format.content_type(), find).await)
 }
 
-/// One agent's series.
+/// One agent's series. Whoever scrapes every agent by itself asks for many at once, each small.
 pub(super) async fn agent(
     State(site): State<Arc<Site>>,
     Path(id): Path<String>,
@@ -71,7 +71,7 @@ pub(super) async fn agent(
             sink.chunk(own::end(format).as_bytes())
         })
     };
-    Ok(reader.stream(&site, format.content_type(), find).await)
+    Ok(reader.stream_in((), &site, format.content_type(), find).await)
 }
 
 /// The collector's own metrics. They take no place among the scrapes: whoever looks for the cause of a refusal gets

@@ -13,16 +13,18 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use super::stream::Stalled;
+use super::places::{Place, Places, Visit};
 use super::{Site, router};
+use crate::shared::Shared;
 
 /// Time to send a request's head, also between two requests of a connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest head of a request; also what waits to be written beyond a page's chunks.
+const HEAD_BYTES: usize = 16 * 1024;
 /// How long sent bytes may stay unacknowledged before the kernel gives the connection up.
 #[cfg(target_os = "linux")]
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,19 +33,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves HTTP until `stop` is cancelled, then lets what is under way finish.
 pub(crate) async fn serve(listener: TcpListener, site: Site, stop: CancellationToken) {
-    let places = Arc::new(Semaphore::new(site.shared.config.bounds.http_connections));
+    let Shared { config, metrics, .. } = &*site.shared;
+    let places = Places::new(config.bounds.http_connections, metrics.http_evicted.clone());
     let router = router(Arc::new(site));
     let connections = TaskTracker::new();
-    while let Some(Ok(place)) = stop.run_until_cancelled(Arc::clone(&places).acquire_owned()).await
-    {
-        let Some(accepted) = stop.run_until_cancelled(listener.accept()).await else { break };
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
-            Ok((stream, _)) => {
-                let (router, stop) = (router.clone(), stop.clone());
-                connections.spawn(async move {
-                    converse(stream, router, stop).await;
-                    drop(place);
-                });
+            Ok((stream, peer)) => {
+                let place = places.take(peer.ip());
+                let Some(place) = stop.run_until_cancelled(place).await else { break };
+                connections.spawn(converse(stream, router.clone(), place, stop.clone()));
             }
             Err(error) => {
                 warn!(%error, "cannot accept an HTTP connection; trying again");
@@ -55,18 +54,18 @@ pub(crate) async fn serve(listener: TcpListener, site: Site, stop: CancellationT
     connections.wait().await;
 }
 
-/// One connection, until it is over, a reader stalls on it, or the collector stops.
-async fn converse(stream: TcpStream, router: Router, stop: CancellationToken) {
+/// One connection, until it is over, gives way, is stalled on by its reader, or the collector stops.
+async fn converse(stream: TcpStream, router: Router, place: Place, stop: CancellationToken) {
     #[cfg(target_os = "linux")]
     if let Err(error) = SockRef::from(&stream).set_tcp_user_timeout(Some(USER_TIMEOUT)) {
         debug!(%error, "cannot set socket options");
     }
-    let stalled = Stalled::default();
-    let tag = stalled.clone();
-    let service = TowerToHyperService::new(tower_service(router, tag));
+    let visit = place.visit();
+    let service = TowerToHyperService::new(tower_service(router, Arc::clone(visit)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     tokio::select! {
@@ -75,7 +74,7 @@ async fn converse(stream: TcpStream, router: Router, stop: CancellationToken) {
                 debug!(%error, "HTTP connection ended");
             }
         }
-        () = stalled.0.cancelled() => debug!("HTTP reader stalled; connection dropped"),
+        () = visit.left() => debug!("HTTP connection gave way, or its reader stalled"),
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
@@ -86,7 +85,7 @@ async fn converse(stream: TcpStream, router: Router, stop: CancellationToken) {
 /// The router, every request marked with its connection.
 fn tower_service(
     router: Router,
-    tag: Stalled,
+    visit: Arc<Visit>,
 ) -> impl tower::Service<
     Request<Incoming>,
     Response = Response,
@@ -94,7 +93,8 @@ fn tower_service(
     Future = impl Future<Output = Result<Response, Infallible>> + Send,
 > + Clone {
     tower::service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(tag.clone());
+        visit.ask();
+        request.extensions_mut().insert(Arc::clone(&visit));
         tower::ServiceExt::oneshot(router.clone(), request)
     })
 }

@@ -4,7 +4,6 @@
 //! own, at most [`AHEAD`] chunks ahead of the reader and holding no lock. A page that cannot be finished ends without
 //! its final chunk, so that it is a failed scrape and not a short one.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,9 +18,9 @@ use bytes::Bytes;
 use http_body::Frame;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::places::Visit;
 use super::refused::Refused;
 use super::{Site, accept};
 use crate::exposition::{Broken, Format, Gzip, Sink};
@@ -35,10 +34,6 @@ const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 /// When to come again after a refusal for want of room.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
-/// Marks a connection whose reader does not read, so that it is dropped.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Stalled(pub(super) CancellationToken);
-
 /// How whoever asks wants the answer.
 #[derive(Debug, Clone)]
 pub(super) struct Reader {
@@ -47,26 +42,29 @@ pub(super) struct Reader {
     gzip: bool,
     /// Only the head of the answer is wanted.
     head: bool,
-    stalled: Stalled,
+    visit: Arc<Visit>,
     arrived: Instant,
 }
 
 impl<S: Sync> FromRequestParts<S> for Reader {
-    type Rejection = Infallible;
+    type Rejection = StatusCode;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, StatusCode> {
+        // Every connection marks its requests.
+        let visit = parts.extensions.get::<Arc<Visit>>();
+        let visit = visit.ok_or(StatusCode::INTERNAL_SERVER_ERROR)?;
         Ok(Self {
             format: accept::format(&parts.headers),
             gzip: accept::takes_gzip(&parts.headers),
             head: parts.method == Method::HEAD,
-            stalled: parts.extensions.get::<Stalled>().cloned().unwrap_or_default(),
+            visit: Arc::clone(visit),
             arrived: Instant::now(),
         })
     }
 }
 
 impl Reader {
-    /// A page of any size. `find` looks up what it shows, and gives what writes it.
+    /// A page of any size, if there is room for one more. `find` looks up what it shows, and gives what writes it.
     pub(super) async fn stream<F, W>(
         self,
         site: &Arc<Site>,
@@ -83,6 +81,22 @@ impl Reader {
             let why = "too many scrapes at once; come again in a second\n";
             return (StatusCode::SERVICE_UNAVAILABLE, retry, why).into_response();
         };
+        let place = (place, self.visit.scrape());
+        self.stream_in(place, site, content_type, find).await
+    }
+
+    /// A page for which there is always room, as it holds no copy of the fleet; `place` is kept until it is written.
+    pub(super) async fn stream_in<F, W>(
+        self,
+        place: impl Send + 'static,
+        site: &Arc<Site>,
+        content_type: &'static str,
+        find: F,
+    ) -> Response
+    where
+        F: FnOnce() -> Result<W, Refused> + Send + 'static,
+        W: FnOnce(&mut dyn Sink) -> Result<(), Broken>,
+    {
         let headers = self.headers(content_type);
         let (found, page) = oneshot::channel();
         let (chunks, body) = mpsc::channel(AHEAD);
@@ -158,7 +172,7 @@ impl Reader {
             Err(Broken) => {
                 metrics.scrapes_broken.inc();
                 debug!("the reader of a scrape left or stalled");
-                self.stalled.0.cancel();
+                self.visit.leave();
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Every attack that comes over an agent's connection is told its own code, counted, and harms nobody else.
 
 mod frames;
+mod http;
 mod messages;
 mod reports;
 mod schemas;

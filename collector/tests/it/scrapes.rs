@@ -81,13 +81,15 @@ fn a_scraper_that_stalls_is_dropped_and_its_page_looks_broken() {
 fn too_many_scrapes_are_told_to_come_again() {
     let crowd = Crowd::new(2);
     let stalled = [crowd.stalled_scraper(), crowd.stalled_scraper()];
-    for path in ["/metrics", "/metrics/agents", "/metrics/agents/a0"] {
+    for path in ["/metrics", "/metrics/agents", "/metrics/fleet", "/sd/agents", "/api/agents"] {
         let answer = crowd.collector.get(path, &[]);
         assert_eq!((answer.status, answer.whole), (503, true), "{path}");
         assert_eq!(answer.header("retry-after"), Some("1"));
     }
     // These hold no copy of the fleet, and whoever looks for the cause needs them.
-    assert_eq!(crowd.collector.get("/healthz", &[]).status, 200);
+    for path in ["/healthz", "/sd", "/metrics/agents/a0"] {
+        assert_eq!(crowd.collector.get(path, &[]).status, 200, "{path}");
+    }
     assert!(crowd.collector.figure("fleetgauge_scrapes_refused_total") >= 3.0);
     drop(stalled);
     eventually("there is room again", || crowd.collector.get("/metrics", &[]).status == 200);

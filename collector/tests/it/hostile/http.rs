@@ -1,0 +1,214 @@
+//! Attacks on the HTTP port. Agents go on reporting, scrapes get through, and whoever attacks is closed on time.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::support::agent::{Agent, who};
+use crate::support::collector::{Collector, config};
+use crate::support::eventually;
+use crate::support::frames::gauges;
+
+/// The head's timeout, and what a busy machine takes.
+const CLOSED_WITHIN: Duration = Duration::from_secs(20);
+
+/// A collector with an agent that must not be harmed.
+struct Victim {
+    agent: Agent,
+    collector: Collector,
+}
+
+impl Victim {
+    fn new(http_connections: usize) -> Self {
+        let mut config = config();
+        config.bounds.http_connections = http_connections;
+        let collector = Collector::with(config);
+        let agent = Agent::join(collector.agents, &who("resident"), &gauges(&["up"]), &[1.0]);
+        Self { agent, collector }
+    }
+
+    /// The agent's next report is on the next page.
+    fn unharmed(&mut self) {
+        let value = self.agent.sequence as f64 + 1.0;
+        self.agent.report(&[value]);
+        eventually("its report is shown", || {
+            self.collector.page().values_of("resident") == [value]
+        });
+    }
+
+    fn attack(&self, bytes: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect(self.collector.http).unwrap();
+        stream.write_all(bytes).unwrap();
+        stream
+    }
+}
+
+/// What is answered until the connection ends, which it must in time.
+fn answer(mut stream: TcpStream) -> String {
+    stream.set_read_timeout(Some(CLOSED_WITHIN)).unwrap();
+    let mut bytes = Vec::new();
+    let end = stream.read_to_end(&mut bytes);
+    let open = |kind| matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut);
+    assert!(!end.is_err_and(|error| open(error.kind())), "it is still open");
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// A connection from another address than everybody else's.
+fn from_elsewhere(to: SocketAddr) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let elsewhere: SocketAddr = "127.0.0.2:0".parse().unwrap();
+    socket.bind(&elsewhere.into()).unwrap();
+    socket.connect(&to.into()).unwrap();
+    socket.into()
+}
+
+#[test]
+fn requests_that_are_never_finished() {
+    let mut victim = Victim::new(64);
+    let whole = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
+    let attacks = [
+        &b""[..],
+        b"G",
+        b"GET /metrics HT",
+        b"GET /metrics HTTP/1.1\r\n",
+        b"GET /metrics HTTP/1.1\r\nHost: a\r\nX-Slow: ",
+        b"POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf",
+        whole,
+    ];
+    let begun = Instant::now();
+    let open = attacks.map(|attack| victim.attack(attack));
+    victim.unharmed();
+    for (stream, attack) in open.into_iter().zip(attacks) {
+        let answer = answer(stream);
+        let expected = match attack {
+            b"" | b"G" => "",
+            attack if attack == whole => "HTTP/1.1 200",
+            attack if attack.starts_with(b"POST") => "HTTP/1.1 405",
+            _ => "",
+        };
+        let fits = if expected.is_empty() {
+            answer.is_empty() || answer.starts_with("HTTP/1.1 408")
+        } else {
+            answer.starts_with(expected)
+        };
+        assert!(fits, "{:?}: {answer}", String::from_utf8_lossy(attack));
+    }
+    assert!(begun.elapsed() < CLOSED_WITHIN);
+    victim.unharmed();
+}
+
+/// Bytes without end are not kept, and not read for long.
+#[test]
+fn heads_that_never_end() {
+    let mut victim = Victim::new(64);
+    let piece = "x".repeat(4096);
+    for (start, part) in [
+        ("GET /", piece.clone()),
+        ("GET / HTTP/1.1\r\nX-Long: ", piece.clone()),
+        ("GET / HTTP/1.1\r\n", format!("X-One: {piece}\r\n")),
+        ("GET / HTTP/1.1\r\n", "A: b\r\n".repeat(200)),
+    ] {
+        let mut stream = victim.attack(start.as_bytes());
+        let mut sent = 0;
+        while stream.write_all(part.as_bytes()).is_ok() {
+            sent += part.len();
+            assert!(sent < 64 << 20, "it is read without end");
+        }
+        victim.unharmed();
+    }
+    for head in [
+        format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(12_000)),
+        format!("GET / HTTP/1.1\r\nX-Long: {}\r\n\r\n", "x".repeat(20_000)),
+        format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(101)),
+    ] {
+        let answer = answer(victim.attack(head.as_bytes()));
+        let status = if head.starts_with("GET /x") { "404" } else { "431" };
+        assert!(answer.is_empty() || answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+    }
+}
+
+#[test]
+fn ten_thousand_idle_connections() {
+    let idle = idle_connections();
+    let mut victim = Victim::new(64);
+    let http = victim.collector.http;
+    let mut open = Vec::new();
+    for n in 0..idle {
+        open.push(from_elsewhere(http));
+        if n % 500 == 0 {
+            victim.unharmed();
+        }
+    }
+    for _ in 0..20 {
+        open.push(from_elsewhere(http));
+        victim.unharmed();
+    }
+    let evicted = victim.collector.figure("fleetgauge_http_connections_evicted_total");
+    assert!(evicted >= (idle - 64) as f64, "{evicted} of {idle}");
+    for stream in open {
+        assert_eq!(answer(stream), "");
+    }
+    victim.unharmed();
+}
+
+/// Ten thousand, or as many as this process may hold with some room for other tests.
+fn idle_connections() -> usize {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut files = getrlimit(Resource::Nofile);
+    files.current = files.maximum;
+    setrlimit(Resource::Nofile, files).unwrap();
+    files.maximum.map_or(10_000, |most| usize::try_from(most / 2).unwrap().min(10_000))
+}
+
+/// A page under way is not given up for somebody who may want nothing.
+#[test]
+fn idle_connections_do_not_break_a_scrape() {
+    let victim = Victim::new(2);
+    let mut agents = Vec::new();
+    let wide: Vec<_> = (0..500).map(|n| format!("wide_{n:0100}")).collect();
+    let schema = gauges(&wide.iter().map(String::as_str).collect::<Vec<_>>());
+    for n in 0..40 {
+        let id = format!("wide-{n}");
+        agents.push(Agent::join(victim.collector.agents, &who(&id), &schema, &[1.0; 500]));
+    }
+    let http = victim.collector.http;
+    let mut scrape = crate::support::http::send(http, "GET", "/metrics/agents", &[]);
+    let mut bytes = vec![0; 1];
+    scrape.read_exact(&mut bytes).unwrap();
+    let idle: Vec<_> = (0..50).map(|_| from_elsewhere(http)).collect();
+    eventually("they give way to each other", || {
+        victim.collector.figure("fleetgauge_http_connections_evicted_total") >= 49.0
+    });
+    scrape.read_to_end(&mut bytes).unwrap();
+    let answer = crate::support::http::parse(&bytes, false);
+    assert_eq!((answer.status, answer.whole), (200, true));
+    assert!(answer.body.len() > 2 << 20, "larger than what the sockets hold");
+    drop(idle);
+}
+
+/// They ask and ask and read nothing: no page is under way that could stall, and yet the connection is stuck.
+#[test]
+fn requests_without_end_whose_answers_nobody_reads() {
+    let mut victim = Victim::new(4);
+    let http = victim.collector.http;
+    let mut deaf: Vec<_> = (0..4).map(|_| from_elsewhere(http)).collect();
+    let requests = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(100);
+    for stream in &mut deaf {
+        stream.set_nonblocking(true).unwrap();
+        let begun = Instant::now();
+        let mut sent = 0;
+        // Until nothing more is taken for a while.
+        let mut taken = begun;
+        while taken.elapsed() < Duration::from_millis(300) && begun.elapsed() < CLOSED_WITHIN {
+            match stream.write(&requests[sent % requests.len()..]) {
+                Ok(bytes) => (sent, taken) = (sent + bytes, Instant::now()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(_) => break,
+            }
+        }
+    }
+    victim.unharmed();
+    assert!(victim.collector.figure("fleetgauge_http_connections_evicted_total") >= 1.0);
+}
