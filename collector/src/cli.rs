@@ -69,11 +69,12 @@ fn explain(error: &clap::Error) -> ExitCode {
 fn serve(config: Config) -> anyhow::Result<()> {
     let listeners = Listeners::bind(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        crate::run(config, listeners, stop_signal()).await?;
-        info!("stopped");
-        Ok(())
-    })
+    let served = runtime.block_on(async { crate::run(config, listeners, stop_signal()).await });
+    // A disk or a reader that hangs is not waited for.
+    runtime.shutdown_background();
+    served?;
+    info!("stopped");
+    Ok(())
 }
 
 /// Done at the first SIGTERM or SIGINT (Ctrl-C where there are no signals), heeded from now on.

@@ -121,15 +121,16 @@ pub async fn run(
     let stop_http = CancellationToken::new();
     let serving = tokio::spawn(http::serve(http, site, stop_http.clone()));
     let sweeping = tokio::spawn(sweep::sweep(Arc::clone(&shared)));
+    let watching = tokio::spawn(roster::watch::watch(Arc::clone(&shared)));
     let stop_keeping = CancellationToken::new();
     let keeping = tokio::spawn(keeper.keep(stop_keeping.clone().cancelled_owned()));
 
     shutdown.await;
     shutdown::drain(&shared, &stop).await;
-    stop_keeping.cancel();
-    shutdown::keep_roster(keeping).await;
+    shutdown::keep_roster(&stop_keeping, keeping).await;
     shutdown::stop_http(&stop_http, serving).await;
     sweeping.abort();
+    watching.abort();
     for accept in accepting {
         accept.abort();
     }

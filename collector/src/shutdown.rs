@@ -35,10 +35,14 @@ pub(crate) async fn drain(shared: &Shared, accepting: &CancellationToken) {
 }
 
 /// Keeps what is known of the fleet, as it is now that its agents have been sent away.
-pub(crate) async fn keep_roster(keeping: JoinHandle<Option<Keeper>>) {
-    let Ok(Some(mut keeper)) = keeping.await else { return };
-    let saving = tokio::task::spawn_blocking(move || keeper.save());
-    if tokio::time::timeout(LAST_WORDS, saving).await.is_err() {
+pub(crate) async fn keep_roster(stop: &CancellationToken, keeping: JoinHandle<Option<Keeper>>) {
+    stop.cancel();
+    let save = async {
+        if let Ok(Some(mut keeper)) = keeping.await {
+            let _ = tokio::task::spawn_blocking(move || keeper.save()).await;
+        }
+    };
+    if tokio::time::timeout(LAST_WORDS, save).await.is_err() {
         warn!("the state file was not written in time; the one before stands");
     }
 }

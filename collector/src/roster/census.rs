@@ -4,8 +4,11 @@ use std::collections::HashSet;
 
 use fleetgauge_proto::AgentId;
 
-use super::{Departure, Known, Roster};
+use super::{Departure, Known, Roster, Since};
 use crate::registry::{PageShard, Registry};
+
+/// How often a census is taken anew because an agent went and came back meanwhile.
+const ATTEMPTS: usize = 5;
 
 /// Everybody who is connected or has departed, each once.
 #[derive(Debug, Default)]
@@ -21,18 +24,31 @@ impl Census {
     ///
     /// An agent that goes is among the departed before it has left the registry, and one that comes is in the registry
     /// before it is off the roster. The departed are therefore asked for before and after those present, and who is
-    /// in both is present: so nobody is missing and nobody is there twice.
+    /// in both is present: so nobody is there twice, and only who went and came back meanwhile can be missing. Then
+    /// it is taken again.
     #[must_use]
     pub fn take(registry: &Registry, roster: &Roster, part: PageShard) -> Self {
-        let (mut departed, next) = roster.departures_since(0, part);
+        let mut attempts = 1;
+        loop {
+            let (census, exact) = Self::attempt(registry, roster, part);
+            if exact || attempts == ATTEMPTS {
+                return census;
+            }
+            attempts += 1;
+        }
+    }
+
+    /// A census, and whether it has everybody.
+    fn attempt(registry: &Registry, roster: &Roster, part: PageShard) -> (Self, bool) {
+        let Since { mut departed, next, .. } = roster.departures_since(0, part);
         let present = registry.present(part);
-        let (late, _) = roster.departures_since(next, part);
+        let Since { departed: late, returned, .. } = roster.departures_since(next, part);
         let mut gone: HashSet<_> = departed.iter().map(|one| one.id.clone()).collect();
         departed.extend(late.into_iter().filter(|one| gone.insert(one.id.clone())));
         let both = present.iter().filter(|(id, _)| gone.contains(id));
         let both: HashSet<_> = both.map(|(id, _)| id.clone()).collect();
         departed.retain(|one| !both.contains(&one.id));
-        Self { present, departed }
+        (Self { present, departed }, returned <= next)
     }
 
     /// What is worth keeping: the census, and those who may come back.

@@ -70,10 +70,11 @@ impl Ledger {
         self.departures.insert(number, departure);
     }
 
-    pub(super) fn remove(&mut self, id: &AgentId) {
-        if let Some(number) = self.numbers.remove(id) {
-            self.departures.remove(&number);
-        }
+    /// The number that it had, if it was there.
+    pub(super) fn remove(&mut self, id: &AgentId) -> Option<u64> {
+        let number = self.numbers.remove(id)?;
+        self.departures.remove(&number);
+        Some(number)
     }
 
     pub(super) fn forget_oldest(&mut self) {

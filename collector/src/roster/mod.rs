@@ -24,6 +24,7 @@ pub mod page;
 mod reason;
 pub mod state;
 pub mod store;
+pub(crate) mod watch;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -104,11 +105,21 @@ struct Lists {
     sent_away: HashMap<AgentId, u32>,
     /// The number of the next departure.
     next: u64,
+    /// Who has come back had departures with numbers below this.
+    returned: u64,
     /// When the next of the awaited is overdue.
     due: Millis,
     progress: Return,
     forgotten: u64,
     changes: u64,
+}
+
+/// Who has departed since some moment.
+struct Since {
+    departed: Vec<Departure>,
+    /// See [`Lists`].
+    next: u64,
+    returned: u64,
 }
 
 /// The roster.
@@ -154,8 +165,8 @@ impl Roster {
     pub fn arrived(&self, id: &AgentId) {
         let mut lists = self.lists.lock();
         lists.changes += 1;
-        lists.departed.remove(id);
-        lists.missed.remove(id);
+        let number = lists.departed.remove(id).or_else(|| lists.missed.remove(id));
+        lists.returned = lists.returned.max(number.map_or(0, |number| number + 1));
         lists.sent_away.remove(id);
         if lists.awaited.remove(id).is_some() {
             lists.progress.returned += 1;
@@ -237,19 +248,20 @@ impl Roster {
     /// Who has departed, the oldest first.
     #[must_use]
     pub fn departures(&self) -> Vec<Departure> {
-        self.departures_since(0, PageShard::ALL).0
+        self.departures_since(0, PageShard::ALL).departed
     }
 
-    /// Those of a part of the fleet from this number on, and the number of the next to depart.
-    fn departures_since(&self, number: u64, part: PageShard) -> (Vec<Departure>, u64) {
+    /// Those of a part of the fleet from this number on.
+    fn departures_since(&self, number: u64, part: PageShard) -> Since {
         let lists = self.lists.lock();
         let departed = lists.departed.since(number).chain(lists.missed.since(number));
         let departed = departed.filter(|(_, one)| part.has(one.id.as_str()));
         let mut departed: Vec<_> = departed.map(|(at, one)| (at, one.clone())).collect();
-        let next = lists.next;
+        let (next, returned) = (lists.next, lists.returned);
         drop(lists);
         departed.sort_unstable_by_key(|(number, _)| *number);
-        (departed.into_iter().map(|(_, departure)| departure).collect(), next)
+        let departed = departed.into_iter().map(|(_, departure)| departure).collect();
+        Since { departed, next, returned }
     }
 
     /// Who is not connected and may come back: the awaited, and those that were sent away.

@@ -3,6 +3,7 @@
 mod restart;
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use fleetgauge_collector::ending::Ending;
 use fleetgauge_collector::peer::Signal;
@@ -159,6 +160,8 @@ fn a_census_has_everybody_once() {
                     let mut fleet: Vec<_> =
                         half.iter().map(|id| reporting(rig, &who(id))).collect();
                     fleet.iter_mut().for_each(Driven::finishes);
+                    // No host is back sooner.
+                    std::thread::sleep(Duration::from_millis(1));
                 }
             });
         }
