@@ -5,6 +5,8 @@
 mod demo;
 mod flags;
 mod liar;
+#[cfg(target_os = "linux")]
+mod many;
 mod runs;
 mod scenarios;
 
