@@ -19,7 +19,7 @@ use crate::room;
 use crate::summary::Summary;
 use crate::usage::Usage;
 
-/// How long agents may take to connect and report after the last one was started.
+/// While agents connect, not one more of them may report for so long.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// On top of what the judge grants, so that the first page is judged to the full.
 const MARGIN: Duration = Duration::from_millis(100);
@@ -121,13 +121,11 @@ impl<'a> Run<'a> {
         self.before.at = self.fleet.now();
         self.fleet.note("agents come");
         self.fleet.tell_all(&Command::Ramp { per_second }).await;
-        let ramp = Duration::from_secs_f64(f64::from(agents) / ramp);
-        let deadline = Instant::now() + ramp + PATIENCE;
-        let all = self.fleet.until(deadline, |fleet| fleet.reporting() >= agents).await?;
+        self.all_reporting().await?;
         self.connected = self.mark();
         self.agents_connected = self.fleet.reporting();
-        if !all {
-            let missing = agents - self.agents_connected;
+        let missing = agents - self.agents_connected;
+        if missing > 0 {
             let finding = Finding::NotConnected { agents: missing, of: agents };
             self.fleet.verdict.add("after the ramp", [finding]);
         }
@@ -135,6 +133,19 @@ impl<'a> Run<'a> {
         // What the last handshakes left behind has been put away by now.
         let settled = self.mark();
         (self.connected.collectors, self.connected.workers) = (settled.collectors, settled.workers);
+        Ok(())
+    }
+
+    /// Waits until every agent has reported, for as long as there are more of them.
+    async fn all_reporting(&mut self) -> anyhow::Result<()> {
+        let mut before = None;
+        while before != Some(self.fleet.reporting()) {
+            before = Some(self.fleet.reporting());
+            let all = |fleet: &Fleet| fleet.reporting() >= self.args.agents;
+            if self.fleet.until(Instant::now() + PATIENCE, all).await? {
+                break;
+            }
+        }
         Ok(())
     }
 
@@ -168,7 +179,7 @@ impl<'a> Run<'a> {
     /// for both ends.
     async fn leave(&mut self) -> anyhow::Result<()> {
         let workers = self.fleet.workers();
-        self.fleet.progress = Some(Progress::of_time("leaving", Duration::ZERO));
+        self.fleet.progress = Some(Progress::of_leaving(self.args.agents));
         self.fleet.note("agents leave");
         let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
         let all: Vec<_> = (0..workers).collect();

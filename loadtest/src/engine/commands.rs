@@ -10,6 +10,9 @@ use super::{Engine, Hosts, Ramp};
 use crate::judge::judge;
 use crate::orders::{Command, Event, Inspected, Manner, Then, Who};
 
+/// While agents are brought up, so many are connecting at most: a machine that is too slow for the ramp takes longer
+/// instead of timing all of them out.
+const MOST_CONNECTING: usize = 128;
 /// Who leaves by chance is back within this.
 const CHURNED: Then = Then::BackWithin { ms: 3_000 };
 
@@ -54,7 +57,10 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         let Some(mut ramp) = self.ramp else { return };
         let elapsed = self.ledger.now().saturating_sub(ramp.began);
         let due = elapsed.as_secs_f64() * ramp.per_second;
-        while ramp.started < self.members.len() && ramp.started as f64 <= due {
+        while ramp.started < self.members.len()
+            && ramp.started as f64 <= due
+            && self.greeted < MOST_CONNECTING
+        {
             self.dial(ramp.started);
             ramp.started += 1;
         }

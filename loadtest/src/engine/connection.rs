@@ -35,6 +35,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
             Ok(stream)
         });
         member.stage = Stage::Greeted;
+        self.greeted += 1;
         match dialed {
             Ok(stream) => member.stream = Some(stream),
             Err(error) => return self.lost(place, &cause(&error)),
@@ -138,6 +139,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         member.rare = None;
         drop(member.stream.take());
         let stage = std::mem::take(&mut member.stage);
+        self.greeted -= usize::from(stage == Stage::Greeted);
         if matches!(stage, Stage::Welcomed | Stage::Frozen) {
             let now = self.ledger.now();
             self.ledger.record(place).gone(now);

@@ -99,6 +99,8 @@ pub struct Engine<H, E> {
     out: Vec<u8>,
     scratch: Vec<u8>,
     ramp: Option<Ramp>,
+    /// Agents that are connecting.
+    greeted: usize,
     /// The share of agents that leaves in a second, and when the next one does.
     churn: f64,
     next_departure: Duration,
@@ -146,6 +148,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
             out: Vec::new(),
             scratch: vec![0; READ_BYTES],
             ramp: None,
+            greeted: 0,
             churn: 0.0,
             next_departure: Duration::MAX,
             next_second: SECOND,

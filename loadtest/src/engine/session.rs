@@ -65,6 +65,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
             tally.times.away.add(away);
         }
         self.sample.present += 1;
+        self.greeted -= 1;
         member.stage = Stage::Welcomed;
         member.interval_ms = u32::try_from(interval.as_millis()).unwrap_or(u32::MAX);
         member.set_since(now);
