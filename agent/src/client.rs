@@ -211,7 +211,7 @@ impl Client {
             return Err(ClientError::WrongWidth { given: values.len(), expected });
         }
         self.sequence += 1;
-        let (mut bitmap, mut bytes) = (Vec::new(), Vec::new());
+        let (mut bitmap, mut bytes) = (Vec::new(), Vec::with_capacity(size_of_val(values)));
         let first = self.reported.len() != expected;
         if !first {
             write_changed(&self.reported, values, &mut bitmap, &mut bytes);

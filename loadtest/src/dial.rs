@@ -3,6 +3,10 @@
 //! Linux gives outgoing connections every second port first. When those are used up for one pair of addresses,
 //! at some 14,000, every further connect searches them all, for a millisecond or more, and the generator
 //! stands still. So not many agents share a source address.
+//!
+//! Binding to an address takes a port of it for this connection alone. `IP_BIND_ADDRESS_NO_PORT` would let
+//! connections to different collectors share it, but no crate offers that option to safe code, and with 65,536
+//! addresses of 127.10.x.y there is no want of ports.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::orders::Inspected;
-use crate::run::{Mark, Run};
+use crate::run::Run;
 use crate::summary::{
     CollectorFigures, Connects, GeneratorFigures, Quantiles, Reports, Scrapes, Sessions, Summary,
 };
@@ -90,16 +90,15 @@ fn collector(run: &Run<'_>) -> Option<CollectorFigures> {
 
 fn generator(run: &Run<'_>) -> Option<GeneratorFigures> {
     let (before, connected) = (run.before.workers?.resident, run.connected.workers?.resident);
-    let cores = |from: Mark, to: Mark| {
-        let cpu = to.workers?.cpu.saturating_sub(from.workers?.cpu);
-        Some(cpu.as_secs_f64() / (to.at - from.at).as_secs_f64())
-    };
+    let (from, to) = run.steady;
+    let cpu = to.workers?.cpu.saturating_sub(from.workers?.cpu);
     Some(GeneratorFigures {
         workers: run.collectors,
         resident_bytes_per_agent: each(connected.saturating_sub(before), run),
         resident_bytes_before: before,
         resident_bytes_connected: connected,
-        cpu_cores: cores(run.steady.0, run.steady.1)?,
+        cpu_us_per_report: us_each(cpu, to.reports - from.reports),
+        cpu_cores: cpu.as_secs_f64() / (to.at - from.at).as_secs_f64(),
     })
 }
 

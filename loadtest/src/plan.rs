@@ -9,11 +9,12 @@ use crate::child::Collector;
 use crate::cli::FleetArgs;
 use crate::orders::{Numbers, Order, Retry};
 
-/// Up to so many workers there is a core for each: they turn to every report at once.
+/// Up to so many workers turn to every report as soon as it is due.
 const FEW_WORKERS: usize = 4;
-/// Beyond, due reports are gathered for so long, in milliseconds: every wake of one of many processes costs the
-/// machine more than the reports themselves.
-const GATHERED_MS: u32 = 10;
+/// More of them gather due reports for this share of the interval, and so long at most: waking one of many processes
+/// costs the machine, and its collector, more than the reports themselves.
+const GATHERED_SHARE: u32 = 300;
+const LONGEST_GATHERED: Duration = Duration::from_millis(100);
 
 /// Where agents report to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,10 +116,19 @@ impl Plan {
             pid,
             interval_ms: u32::try_from(self.interval.as_millis()).unwrap_or(u32::MAX),
             seed,
-            tick_ms: if self.workers() > FEW_WORKERS { GATHERED_MS } else { 1 },
+            tick_ms: self.tick_ms(),
             backoff: self.backoff,
         };
         self.shares().zip(collectors).map(order).collect()
+    }
+
+    /// How long workers gather due reports, in milliseconds.
+    fn tick_ms(&self) -> u32 {
+        if self.workers() <= FEW_WORKERS {
+            return 1;
+        }
+        let gathered = (self.interval / GATHERED_SHARE).min(LONGEST_GATHERED);
+        u32::try_from(gathered.as_millis()).unwrap_or(u32::MAX).max(1)
     }
 
     /// The agents, evenly spread over the workers.
@@ -140,6 +150,18 @@ mod tests {
         let target = Target::Own(collectors);
         let (interval, backoff) = (Duration::from_secs(15), Retry::Quick);
         Plan { agents, target, interval, backoff, flags: Vec::new() }
+    }
+
+    #[test]
+    fn many_workers_gather_reports_for_a_while_that_is_short_beside_the_interval() {
+        let tick = |seconds, workers| {
+            let interval = Duration::from_secs(seconds);
+            Plan { interval, ..plan(1_000, workers) }.tick_ms()
+        };
+        assert_eq!(
+            [tick(30, 4), tick(1, 5), tick(15, 5), tick(30, 56), tick(300, 56)],
+            [1, 3, 50, 100, 100]
+        );
     }
 
     #[test]

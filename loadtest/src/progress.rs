@@ -1,6 +1,8 @@
-//! What a run shows of itself while it lasts; nothing where there is no terminal.
+//! What a run shows of itself while it lasts: a bar, or a line now and then where there is no terminal.
 
-use std::time::Duration;
+use std::cell::Cell;
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -8,11 +10,15 @@ use crate::tally::Tally;
 
 /// Between two drawings.
 const TICK: Duration = Duration::from_millis(250);
+/// Between two lines.
+const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// A bar on the terminal, until it is dropped.
 pub struct Progress {
     bar: ProgressBar,
     part: Part,
+    /// When the last line was written.
+    told: Cell<Instant>,
 }
 
 /// A part of a test.
@@ -28,21 +34,25 @@ impl Progress {
     #[must_use]
     pub fn of_ramp(agents: u32) -> Self {
         let template = "connecting {bar:30} {pos}/{len} agents reporting  {msg}";
-        Self { bar: styled(agents.into(), template), part: Part::Coming }
+        Self::new(styled(agents.into(), template), Part::Coming)
     }
 
     /// A part that lasts so long.
     #[must_use]
     pub fn of_time(what: &str, duration: Duration) -> Self {
         let template = format!("{what:10} {{bar:30}} {{pos}}/{{len}} s  {{msg}}");
-        Self { bar: styled(duration.as_secs(), &template), part: Part::Lasting }
+        Self::new(styled(duration.as_secs(), &template), Part::Lasting)
     }
 
     /// Agents leaving.
     #[must_use]
     pub fn of_leaving(agents: u32) -> Self {
         let template = "leaving    {bar:30} {pos}/{len} agents gone  {msg}";
-        Self { bar: styled(agents.into(), template), part: Part::Leaving(agents) }
+        Self::new(styled(agents.into(), template), Part::Leaving(agents))
+    }
+
+    fn new(bar: ProgressBar, part: Part) -> Self {
+        Self { bar, part, told: Cell::new(Instant::now()) }
     }
 
     /// Shows how far it is.
@@ -53,7 +63,18 @@ impl Progress {
             Part::Lasting => self.bar.elapsed().as_secs(),
             Part::Leaving(agents) => agents.saturating_sub(present).into(),
         });
-        self.bar.set_message(format!("{present} agents, {reports} reports, {late} late"));
+        let counts = format!("{present} agents, {reports} reports, {late} late");
+        if self.bar.is_hidden() && self.told.get().elapsed() >= LINE_EVERY {
+            self.told.set(Instant::now());
+            let refused: u64 = total.refused.values().sum();
+            let part = match self.part {
+                Part::Coming => "connecting",
+                Part::Lasting => "going on",
+                Part::Leaving(_) => "leaving",
+            };
+            let _ = writeln!(io::stderr(), "{part}: {counts}, {refused} attempts refused");
+        }
+        self.bar.set_message(counts);
     }
 }
 

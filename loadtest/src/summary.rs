@@ -132,6 +132,8 @@ pub struct GeneratorFigures {
     pub resident_bytes_before: u64,
     /// With all agents connected.
     pub resident_bytes_connected: u64,
+    /// CPU in the steady part, user and system, over the reports in it: pages fetched and judged included.
+    pub cpu_us_per_report: f64,
     /// Cores that they used in the steady part.
     pub cpu_cores: f64,
 }
