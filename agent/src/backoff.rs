@@ -1,12 +1,16 @@
 //! How long to wait before the next attempt to connect.
 //!
-//! Full jitter: a fleet that lost its collector at one moment must not come back at one moment. What a
+//! A fleet that lost its collector at one moment must not come back at one moment: the first wait gives every agent a
+//! place of its own within five seconds, the next keep it, for as long as a restart may take, so that whenever the collector
+//! returns its fleet is back within five seconds, evenly. After that waits are drawn from a range that doubles. What a
 //! collector asks for is obeyed as a minimum, within reason; a turn that it gives takes the place of our own wait.
 
 use std::time::Duration;
 
 /// Bound of the first wait: a collector that was only restarted has its fleet back within this.
 pub const FIRST_BOUND: Duration = Duration::from_secs(5);
+/// So many more waits of just that length follow, before they are drawn from a range that doubles.
+pub const KEPT_PLACES: u32 = 3;
 /// No wait of our own choice is longer: a host may be missing this long after a collector has returned.
 pub const LONGEST_BOUND: Duration = Duration::from_secs(60);
 /// The wait after a refusal that names no time: the same again will not help, but somebody may mend the
@@ -35,14 +39,20 @@ impl Backoff {
         Self { failures: 0, at_least: Duration::ZERO, turn: None, rng }
     }
 
-    /// The wait before the next attempt. Its bound doubles with every call, but for those that follow a turn.
+    /// The wait before the next attempt. The more there were, the longer, but for those that follow a turn.
     pub fn next_wait(&mut self) -> Duration {
         if let Some(turn) = self.turn.take() {
             return turn + (turn / 10).mul_f64(self.rng.f64());
         }
-        let bound = FIRST_BOUND.saturating_mul(1 << self.failures.min(16)).min(LONGEST_BOUND);
+        let own = match self.failures {
+            0 => FIRST_BOUND.mul_f64(self.rng.f64()),
+            1..=KEPT_PLACES => FIRST_BOUND,
+            failures => {
+                let bound = FIRST_BOUND.saturating_mul(1 << (failures - KEPT_PLACES).min(16));
+                bound.min(LONGEST_BOUND).mul_f64(self.rng.f64())
+            }
+        };
         self.failures = self.failures.saturating_add(1);
-        let own = bound.mul_f64(self.rng.f64());
         let at_least = std::mem::take(&mut self.at_least);
         own.max(at_least + (at_least / 10).mul_f64(self.rng.f64()))
     }
@@ -83,13 +93,33 @@ mod tests {
     }
 
     #[test]
-    fn waits_fill_a_range_that_doubles_to_a_minute() {
-        let bounds = [5, 10, 20, 40, 60, 60, 60].map(Duration::from_secs);
-        let mut longest = [Duration::ZERO; 7];
-        let mut shortest = [Duration::MAX; 7];
+    fn whenever_the_collector_is_back_from_a_restart_so_is_its_fleet_within_five_seconds_evenly() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        for outage in [0.1, 2.0, 7.5, 15.0] {
+            let mut fifths = [0; 5];
+            for _ in 0..10_000 {
+                let mut backoff = Backoff::new(rng.fork());
+                let mut attempt = 0.0;
+                while attempt < outage {
+                    attempt += backoff.next_wait().as_secs_f64();
+                }
+                fifths[(attempt - outage) as usize] += 1;
+            }
+            assert!(fifths.iter().all(|agents| (1_800..2_200).contains(agents)), "{fifths:?}");
+        }
+    }
+
+    #[test]
+    fn later_waits_fill_a_range_that_doubles_to_a_minute() {
+        let bounds = [10, 20, 40, 60, 60, 60].map(Duration::from_secs);
+        let mut longest = [Duration::ZERO; 6];
+        let mut shortest = [Duration::MAX; 6];
         let mut rng = fastrand::Rng::with_seed(1);
         for _ in 0..2_000 {
             let mut backoff = Backoff::new(rng.fork());
+            for _ in 0..=KEPT_PLACES {
+                backoff.next_wait();
+            }
             for n in 0..bounds.len() {
                 let wait = backoff.next_wait();
                 longest[n] = longest[n].max(wait);
