@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
+use fleetgauge_collector::budget::Budget;
 use fleetgauge_collector::peer::Peer;
 use fleetgauge_collector::registry::{Holder, Newcomer, Pinned, Registry, Room};
 use fleetgauge_proto::message::{Family, Schema as SchemaMessage, Series};
@@ -59,7 +60,11 @@ impl Fleet {
     /// The registry refuses what it must accept.
     #[must_use]
     pub fn new(agents: usize) -> Self {
-        let registry = Registry::new(Room { schemas: 16, bytes: 1 << 20 }, Default::default());
+        let registry = Registry::new(
+            Room { schemas: 16, bytes: 1 << 20 },
+            Default::default(),
+            Arc::new(Budget::new(usize::MAX)),
+        );
         let message = schema();
         let (frame, fingerprint) = schema::encode(&message).expect("six gauges fit a frame");
         let legal = Schema::try_new(&message, &Limits::default()).expect("six gauges are legal");

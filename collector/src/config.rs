@@ -44,6 +44,8 @@ pub struct Bounds {
     pub max_interval: Duration,
     /// Most HTTP connections.
     pub http_connections: usize,
+    /// Most bytes of memory for agents' connections, rows, schemas and unfinished frames together.
+    pub memory: usize,
     /// Most scrapes at once: each holds a copy of all values.
     pub scrapes: usize,
 }
@@ -224,6 +226,7 @@ fn bounds(flags: &Flags) -> Result<Bounds, BadSetting> {
             64,
             RESERVED_FDS / 2 - 32,
         )?,
+        memory: count("max_memory_bytes", flags.max_memory_bytes, 1 << 30, 1 << 40)?,
         scrapes: count("max_scrapes", flags.max_scrapes, 4, 64)?,
     })
 }

@@ -3,6 +3,7 @@
 //! [`run`] is what the binary, the tests, the demo and the load test all call: who calls it owns the listeners, the
 //! runtime and the decision to stop. `ARCHITECTURE.md` tells a report's path through the modules.
 
+pub mod budget;
 pub mod challenges;
 pub mod cli;
 pub mod clock;
@@ -155,6 +156,21 @@ fn figures(shared: &Arc<Shared>) -> impl Fn() -> Vec<Figure> + Send + Sync + 'st
                 "fleetgauge_herd_wait_seconds",
                 "How long the next agent for which there is no room would be told to wait; 0 without a herd.",
                 shared.pacer.queue(shared.clock.now()) as f64 / 1000.0,
+            ),
+            Figure::Gauge(
+                "fleetgauge_memory_bytes",
+                "Memory taken by agents' connections, rows, schemas and unfinished frames, as counted.",
+                count(shared.budget.taken()),
+            ),
+            Figure::Gauge(
+                "fleetgauge_memory_limit_bytes",
+                "Most memory that agents may take, as configured.",
+                count(shared.budget.limit()),
+            ),
+            Figure::Counter(
+                "fleetgauge_memory_refusals",
+                "Connections, agents, schemas and frames refused because memory had run out.",
+                shared.budget.refusals() as f64,
             ),
             Figure::Gauge("fleetgauge_schemas", "Schemas kept, in use or not.", schemas),
             Figure::Gauge(

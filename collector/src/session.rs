@@ -72,6 +72,8 @@ pub struct Handshake {
 #[derive(Debug)]
 struct Unfinished {
     frames: FrameBuffer,
+    /// Bytes that it has of the budget.
+    held: usize,
     begun: Millis,
 }
 
@@ -155,7 +157,7 @@ impl Session {
     pub fn received(&mut self, bytes: &[u8], now: Millis, out: &mut Vec<u8>) {
         self.shared.metrics.received_bytes.inc_by(bytes.len() as u64);
         let mut input = bytes;
-        let (mut frames, mut begun) = match self.unfinished.take() {
+        let (mut frames, mut begun) = match self.take_unfinished() {
             Some(unfinished) => (unfinished.frames, Some(unfinished.begun)),
             None => (FrameBuffer::default(), None),
         };
@@ -173,8 +175,28 @@ impl Session {
             }
         }
         if frames.unfinished_len().is_some() && self.ending().is_none() {
-            self.unfinished = Some(Box::new(Unfinished { frames, begun: begun.unwrap_or(now) }));
+            let unfinished =
+                Unfinished { held: frames.held_bytes(), frames, begun: begun.unwrap_or(now) };
+            if let Err(refusal) = self.keep(unfinished) {
+                self.refuse(&refusal, out);
+            }
         }
+    }
+
+    fn keep(&mut self, unfinished: Unfinished) -> Result<(), Refusal> {
+        let budget = &self.shared.budget;
+        if !budget.take(unfinished.held) {
+            budget.refused();
+            return Err(Refusal::of(Code::CollectorFull));
+        }
+        self.unfinished = Some(Box::new(unfinished));
+        Ok(())
+    }
+
+    fn take_unfinished(&mut self) -> Option<Box<Unfinished>> {
+        let unfinished = self.unfinished.take()?;
+        self.shared.budget.give_back(unfinished.held);
+        Some(unfinished)
     }
 
     /// What the peer may send now.
@@ -350,7 +372,7 @@ impl Session {
         }
         self.shared.challenges.answer(&self.peer, Signal::Vacated);
         self.handshake = None;
-        self.unfinished = None;
+        drop(self.take_unfinished());
         self.shared.metrics.closed(reason);
     }
 }

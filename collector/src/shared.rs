@@ -10,6 +10,7 @@ use prometheus_client::registry::Registry as OwnRegistry;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
+use crate::budget::{Budget, CONNECTION_BYTES};
 use crate::challenges::Challenges;
 use crate::clock::{Clock, Millis};
 use crate::config::{Config, RESERVED_FDS};
@@ -32,6 +33,8 @@ pub struct Shared {
     pub config: Config,
     /// The time.
     pub clock: Clock,
+    /// The memory that agents may take.
+    pub budget: Arc<Budget>,
     /// Who is connected, and their values.
     pub registry: Registry,
     /// Who ought to be connected and is not.
@@ -61,9 +64,12 @@ impl Shared {
     /// An empty collector, whose own metrics are registered in `own`.
     #[must_use]
     pub fn new(config: Config, own: &mut OwnRegistry) -> Self {
+        let budget = Arc::new(Budget::new(config.bounds.memory));
+        let (schemas, pins) = (config.bounds.schemas, config.pins.clone());
         Self {
             clock: Clock::default(),
-            registry: Registry::new(config.bounds.schemas, config.pins.clone()),
+            registry: Registry::new(schemas, pins, Arc::clone(&budget)),
+            budget,
             roster: Roster::new(config.memory.clone()),
             versions: Versions::default(),
             metrics: Metrics::new(own),
@@ -93,6 +99,10 @@ impl Shared {
         if *held >= bounds.connections_per_address {
             return Err(Code::AddressFull);
         }
+        if !self.budget.take(CONNECTION_BYTES) {
+            self.budget.refused();
+            return Err(Code::CollectorFull);
+        }
         *held += 1;
         drop(held);
         let session = self.sessions.fetch_add(1, Ordering::Relaxed) + 1;
@@ -103,7 +113,9 @@ impl Shared {
 
     /// Forgets a connection that was admitted.
     pub fn dismiss(&self, peer: &Peer) {
-        self.peers.remove(peer);
+        if self.peers.remove(peer).is_some() {
+            self.budget.give_back(CONNECTION_BYTES);
+        }
         let address = peer.address().ip();
         if let Some(mut held) = self.addresses.get_mut(&address) {
             *held = held.saturating_sub(1);

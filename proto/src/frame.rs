@@ -218,6 +218,12 @@ impl FrameBuffer {
             .map_or(0, |bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], 0]) as usize);
         Some(HEADER_LEN + announced)
     }
+
+    /// Bytes of memory that the frame that is not whole yet holds; 0 between frames.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |unfinished| unfinished.bytes.capacity())
+    }
 }
 
 impl Unfinished {

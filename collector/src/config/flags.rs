@@ -115,6 +115,8 @@ settings! {
     max_interval_seconds "FLEETGAUGE_MAX_INTERVAL_SECONDS";
     /// Most HTTP connections. [default: 64]
     max_http_connections "FLEETGAUGE_MAX_HTTP_CONNECTIONS";
+    /// Most bytes of memory for agents' connections, rows, schemas and unfinished frames. [default: 1073741824]
+    max_memory_bytes "FLEETGAUGE_MAX_MEMORY_BYTES";
     /// Most scrapes at once; each holds a copy of all values. [default: 4]
     max_scrapes "FLEETGAUGE_MAX_SCRAPES";
     /// How long agents get to leave when the collector stops, in seconds. [default: 5]

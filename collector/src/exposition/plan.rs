@@ -48,6 +48,14 @@ pub(super) enum Closing {
 }
 
 impl Closing {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Bare => 0,
+            Self::Same(closing) => closing.len(),
+            Self::ByFormat { text, openmetrics } => text.len() + openmetrics.len(),
+        }
+    }
+
     /// What takes the place of [`CLOSE`]; `None` if nothing does.
     pub(super) fn instead(&self, format: Format) -> Option<&str> {
         match (self, format) {
@@ -72,6 +80,17 @@ impl Plan {
     pub(crate) fn new(schema: &Schema) -> Self {
         let plan = |family: &Family| family.series.iter().map(|s| plan_series(family, s)).collect();
         Self { families: schema.families.iter().map(plan).collect() }
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let all_series = self.families.iter().flatten();
+        let samples = all_series.clone().flat_map(|series| &series.samples);
+        let texts = samples
+            .map(|sample| size_of::<Sample>() + sample.opening.len() + sample.closing.bytes());
+        size_of_val(&*self.families)
+            + all_series.count() * size_of::<SeriesPlan>()
+            + texts.sum::<usize>()
     }
 
     pub(super) fn family(&self, position: usize) -> &[SeriesPlan] {

@@ -14,7 +14,11 @@ const GAUGE: u8 = 1;
 const COUNTER: u8 = 2;
 
 fn registry() -> Registry {
-    Registry::new(Room { schemas: 100, bytes: 1 << 20 }, Default::default())
+    Registry::new(
+        Room { schemas: 100, bytes: 1 << 20 },
+        Default::default(),
+        std::sync::Arc::new(crate::budget::Budget::new(usize::MAX)),
+    )
 }
 
 /// An agent with one series a family, given by name, unit and kind.

@@ -69,6 +69,11 @@ impl Holder {
         })
     }
 
+    /// Bytes of memory for a holder of this id: the record, its counts, its place in the set.
+    pub(super) fn bytes(id: &AgentId) -> usize {
+        size_of::<Self>() + 2 * size_of::<usize>() + id.as_str().len() + 20
+    }
+
     /// Whether it is this session's.
     pub(super) fn is(&self, session: u64) -> bool {
         self.peer.session() == session

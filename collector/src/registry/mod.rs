@@ -21,6 +21,7 @@ use fleetgauge_proto::report::Values;
 use fleetgauge_proto::{AgentId, Code};
 use parking_lot::Mutex;
 
+use crate::budget::Budget;
 use crate::clock::Millis;
 use crate::exposition::{CLOSE, FamilyHead, Group, PageFamily, Snapshot, agent_of};
 use crate::peer::{Peer, Signal};
@@ -63,14 +64,32 @@ struct Shard {
 }
 
 impl Shard {
-    fn remove(&mut self, seat: &Seat) {
+    /// Gives a session a row; it and the bytes of memory that this took.
+    fn insert(
+        &mut self,
+        schema: &Arc<SchemaEntry>,
+        session: u64,
+        labels: &str,
+        values: &Values<'_>,
+    ) -> (Seat, usize) {
+        let before = self.slabs.get(&schema.key()).map_or(0, Slab::bytes);
+        let slab = self.slabs.entry(schema.key()).or_insert_with(|| Slab::new(schema));
+        let seat = slab.insert(session, labels, values);
+        (seat, slab.bytes() - before)
+    }
+
+    /// Takes a row back; the bytes of memory that this gave back.
+    fn remove(&mut self, seat: &Seat) -> usize {
         let hash_map::Entry::Occupied(mut slab) = self.slabs.entry(seat.schema().key()) else {
-            return;
+            return 0;
         };
+        let before = slab.get().bytes();
         slab.get_mut().remove(seat);
         if slab.get().is_empty() {
             slab.remove();
+            return before;
         }
+        before - slab.get().bytes()
     }
 }
 
@@ -82,17 +101,19 @@ pub struct Registry {
     shards: Box<[Mutex<Shard>]>,
     schemas: SchemaStore,
     families: Mutex<Families>,
+    budget: Arc<Budget>,
 }
 
 impl Registry {
     /// An empty registry.
     #[must_use]
-    pub fn new(room: Room, pins: Pins) -> Self {
+    pub fn new(room: Room, pins: Pins, budget: Arc<Budget>) -> Self {
         Self {
             holders: DashMap::new(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            schemas: SchemaStore::new(room),
+            schemas: SchemaStore::new(room, Arc::clone(&budget)),
             families: Mutex::new(Families::new(pins)),
+            budget,
         }
     }
 
@@ -100,6 +121,12 @@ impl Registry {
     #[must_use]
     pub fn schemas(&self) -> &SchemaStore {
         &self.schemas
+    }
+
+    /// The memory that agents may take.
+    #[must_use]
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// How many agents are shown.
@@ -136,7 +163,8 @@ impl Registry {
     /// another schema; `values` have been checked against `schema`.
     ///
     /// # Errors
-    /// [`Code::IdConflict`] if the id is another host's, or changes hands too often.
+    /// [`Code::IdConflict`] if the id is another host's, or changes hands too often; [`Code::CollectorFull`] if
+    /// there is no memory left for it.
     pub fn enter(
         &self,
         newcomer: &Newcomer,
@@ -168,6 +196,8 @@ impl Registry {
         {
             return Err(Code::IdConflict);
         }
+        let needed = Slab::row_bytes(labels, schema.schema().width) + Holder::bytes(id);
+        self.take(needed)?;
         let mut takeovers = Takeovers::default();
         if let Some(holder) = &before {
             takeovers.clone_from(&holder.takeovers);
@@ -177,17 +207,18 @@ impl Registry {
         }
         let first = self.families.lock().join(schema);
         if let Some(holder) = &before {
-            self.vacate(&mut shard, &holder.seat);
+            self.vacate(&mut shard, holder);
         }
         // Only now: what its own older schema held has been given back.
         let left_off = if first { self.families.lock().left_off_by(schema) } else { Vec::new() };
-        let slab = shard.slabs.entry(schema.key()).or_insert_with(|| Slab::new(schema));
+        let (seat, bytes) = shard.insert(schema, peer.session(), labels, values);
+        self.budget.correct(needed, bytes + Holder::bytes(id));
         let holder = Arc::new(Holder {
             id: id.clone(),
             host_nonce: *host_nonce,
             peer: Arc::clone(peer),
             takeovers,
-            seat: slab.insert(peer.session(), labels, values),
+            seat,
         });
         match self.holders.entry(ById(Arc::clone(&holder))) {
             Entry::Occupied(older) => drop(older.replace_entry(())),
@@ -217,7 +248,7 @@ impl Registry {
         }
         first();
         let Some((ById(holder), ())) = self.holders.remove(id) else { return false };
-        self.vacate(&mut shard, &holder.seat);
+        self.vacate(&mut shard, &holder);
         true
     }
 
@@ -234,9 +265,22 @@ impl Registry {
         present
     }
 
-    fn vacate(&self, shard: &mut Shard, seat: &Seat) {
-        shard.remove(seat);
-        self.families.lock().leave(seat.schema());
+    fn vacate(&self, shard: &mut Shard, holder: &Holder) {
+        self.budget.give_back(shard.remove(&holder.seat) + Holder::bytes(&holder.id));
+        self.families.lock().leave(holder.seat.schema());
+    }
+
+    /// Takes memory for an agent; schemas that nobody uses give theirs first.
+    fn take(&self, bytes: usize) -> Result<(), Code> {
+        if self.budget.take(bytes) {
+            return Ok(());
+        }
+        self.schemas.forget_unused();
+        if self.budget.take(bytes) {
+            return Ok(());
+        }
+        self.budget.refused();
+        Err(Code::CollectorFull)
     }
 
     /// A copy of all agents' values: of each agent those of one report.

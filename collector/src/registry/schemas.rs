@@ -8,9 +8,11 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use fleetgauge_proto::schema::{Family, Series};
 use fleetgauge_proto::{Code, Fingerprint, Schema};
 use parking_lot::Mutex;
 
+use crate::budget::Budget;
 use crate::exposition::Plan;
 
 /// A schema with what is made of it once.
@@ -19,7 +21,10 @@ pub struct SchemaEntry {
     key: u64,
     schema: Schema,
     plan: Plan,
+    /// Of its payload.
     bytes: usize,
+    /// Of memory.
+    memory: usize,
     pins: AtomicUsize,
     last_used: AtomicU64,
 }
@@ -76,10 +81,34 @@ pub struct Room {
     pub bytes: usize,
 }
 
+/// Bytes of memory that a schema takes with all that is made of it: its plan, and its families' names and headings.
+fn memory(schema: &Schema, plan: &Plan) -> usize {
+    let label = |(name, value): (&str, &str)| 2 * size_of::<Box<str>>() + name.len() + value.len();
+    let series = |series: &Series| {
+        size_of::<Series>()
+            + size_of_val(&*series.parameters)
+            + series.labels.iter().map(label).sum::<usize>()
+    };
+    let family = |family: &Family| {
+        let texts = family.name.len() + family.unit.len() + family.help.len();
+        let names = family.sample_names().map(|name| name.len() + family.name.len() + NAME_BYTES);
+        let all_series = family.series.iter().map(series).sum::<usize>();
+        size_of::<Family>() + all_series + 4 * texts + HEAD_BYTES + names.sum::<usize>()
+    };
+    let families = schema.families.iter().map(family).sum::<usize>();
+    size_of::<SchemaEntry>() + families + plan.bytes()
+}
+
+/// Of a sample name in the map of names; of a family among those that are shown, with its heading in both formats,
+/// beside the texts in them.
+const NAME_BYTES: usize = 80;
+const HEAD_BYTES: usize = 600;
+
 /// All schemas of the collector.
 #[derive(Debug)]
 pub struct SchemaStore {
     room: Room,
+    budget: Arc<Budget>,
     kept: Mutex<Kept>,
 }
 
@@ -92,8 +121,8 @@ struct Kept {
 }
 
 impl SchemaStore {
-    pub(super) fn new(room: Room) -> Self {
-        Self { room, kept: Mutex::default() }
+    pub(super) fn new(room: Room, budget: Arc<Budget>) -> Self {
+        Self { room, budget, kept: Mutex::default() }
     }
 
     /// The schema with this fingerprint, if it is kept.
@@ -108,7 +137,8 @@ impl SchemaStore {
     /// Keeps a schema whose payload had `bytes`, or finds it kept already.
     ///
     /// # Errors
-    /// [`Code::SchemasFull`] if there is no room and all that is kept is in use.
+    /// [`Code::SchemasFull`] if there is no room and all that is kept is in use; [`Code::CollectorFull`] if there is
+    /// no memory left for it.
     pub fn intern(
         &self,
         fingerprint: Fingerprint,
@@ -116,10 +146,11 @@ impl SchemaStore {
         bytes: usize,
     ) -> Result<Pinned, Code> {
         let plan = Plan::new(&schema);
+        let memory = memory(&schema, &plan);
         let mut kept = self.kept.lock();
         kept.uses += 1;
         if !kept.by_fingerprint.contains_key(&fingerprint) {
-            self.make_room(&mut kept, bytes)?;
+            self.make_room(&mut kept, bytes, memory)?;
             kept.bytes += bytes;
         }
         let uses = kept.uses;
@@ -130,6 +161,7 @@ impl SchemaStore {
                 schema,
                 plan,
                 bytes,
+                memory,
                 pins: AtomicUsize::new(0),
                 last_used: AtomicU64::new(0),
             })),
@@ -138,19 +170,42 @@ impl SchemaStore {
         Ok(Pinned::new(entry))
     }
 
-    fn make_room(&self, kept: &mut Kept, bytes: usize) -> Result<(), Code> {
+    fn make_room(&self, kept: &mut Kept, bytes: usize, memory: usize) -> Result<(), Code> {
         while kept.by_fingerprint.len() >= self.room.schemas || kept.bytes + bytes > self.room.bytes
         {
-            let unused = kept.by_fingerprint.iter();
-            let oldest = unused
-                .filter(|(_, entry)| entry.pins.load(Ordering::Acquire) == 0)
-                .min_by_key(|(_, entry)| entry.last_used.load(Ordering::Relaxed))
-                .map(|(fingerprint, entry)| (*fingerprint, entry.bytes));
-            let (fingerprint, freed) = oldest.ok_or(Code::SchemasFull)?;
-            kept.by_fingerprint.remove(&fingerprint);
-            kept.bytes -= freed;
+            if !self.forget_oldest(kept) {
+                return Err(Code::SchemasFull);
+            }
+        }
+        while !self.budget.take(memory) {
+            if !self.forget_oldest(kept) {
+                self.budget.refused();
+                return Err(Code::CollectorFull);
+            }
         }
         Ok(())
+    }
+
+    /// Forgets all that are not in use.
+    pub(super) fn forget_unused(&self) {
+        let mut kept = self.kept.lock();
+        while self.forget_oldest(&mut kept) {}
+    }
+
+    /// Forgets the longest unused; `false` if all are in use.
+    fn forget_oldest(&self, kept: &mut Kept) -> bool {
+        let oldest = kept
+            .by_fingerprint
+            .iter()
+            .filter(|(_, entry)| entry.pins.load(Ordering::Acquire) == 0)
+            .min_by_key(|(_, entry)| entry.last_used.load(Ordering::Relaxed))
+            .map(|(fingerprint, _)| *fingerprint);
+        let Some(forgotten) = oldest.and_then(|oldest| kept.by_fingerprint.remove(&oldest)) else {
+            return false;
+        };
+        kept.bytes -= forgotten.bytes;
+        self.budget.give_back(forgotten.memory);
+        true
     }
 
     /// How many are kept, in use or not.

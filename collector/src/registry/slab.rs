@@ -75,6 +75,23 @@ impl Rows {
         self.sessions.truncate(rows);
         self.label_lens.truncate(rows);
         self.values.truncate(rows * width);
+        // Once agents have gone no more than a quarter of an array lies idle.
+        if self.labels.capacity() / 4 * 3 > self.labels.len() {
+            self.labels.shrink_to(self.labels.len() + self.labels.len() / GROWTH);
+        }
+        if self.values.capacity() / 4 * 3 > self.values.len() {
+            self.sessions.shrink_to_fit();
+            self.label_lens.shrink_to_fit();
+            self.values.shrink_to_fit();
+        }
+    }
+
+    /// Bytes of memory.
+    fn bytes(&self) -> usize {
+        self.sessions.capacity() * size_of::<u64>()
+            + self.values.capacity() * size_of::<f64>()
+            + self.label_lens.capacity() * size_of::<u32>()
+            + self.labels.capacity()
     }
 
     fn labels_at(&self, row: usize) -> usize {
@@ -91,7 +108,7 @@ impl Rows {
     }
 }
 
-/// Arrays grow by an eighth: what lies idle in them is an eighth at most, and not a half.
+/// Arrays grow by an eighth: what lies idle in them as agents come is an eighth at most, and not a half.
 const GROWTH: usize = 8;
 
 fn make_room<T>(array: &mut Vec<T>, more: usize, most: usize) {
@@ -188,7 +205,13 @@ pub(super) struct Slab {
     open: BTreeSet<usize>,
     agents: usize,
     label_bytes: usize,
+    /// Of memory, in all.
+    bytes: usize,
 }
+
+/// What a slab takes beside its pages, and a page beside its rows, in bytes.
+const SLAB_BYTES: usize = size_of::<Slab>() + 128;
+const PAGE_RECORD_BYTES: usize = size_of::<Page>() + 32;
 
 impl Slab {
     pub(super) fn new(schema: &Arc<SchemaEntry>) -> Self {
@@ -200,6 +223,7 @@ impl Slab {
             open: BTreeSet::new(),
             agents: 0,
             label_bytes: 0,
+            bytes: SLAB_BYTES,
         }
     }
 
@@ -216,10 +240,13 @@ impl Slab {
         }
         let schema = self.schema.entry();
         let page = self.pages[number].get_or_insert_with(|| {
+            self.bytes += PAGE_RECORD_BYTES;
             Arc::new(Page { schema: Arc::clone(schema), number, rows: Mutex::default() })
         });
         let mut rows = page.rows.lock();
+        self.bytes -= rows.bytes();
         let row = rows.insert(session, labels, schema.schema().width, self.rows_per_page);
+        self.bytes += rows.bytes();
         self.agents += 1;
         self.label_bytes += rows.label_lens[row] as usize;
         let full = rows.label_lens.len() == self.rows_per_page && !rows.label_lens.contains(&0);
@@ -240,16 +267,31 @@ impl Slab {
         let mut rows = seat.page.rows.lock();
         self.agents -= 1;
         self.label_bytes -= rows.label_lens[seat.row()] as usize;
+        self.bytes -= rows.bytes();
         rows.remove(seat.row(), self.schema.entry().schema().width);
         if rows.labels.len() < PAGE_LABEL_BYTES {
             self.open.insert(number);
         }
         if rows.label_lens.is_empty() {
+            *rows = Rows::default();
+            self.bytes -= PAGE_RECORD_BYTES;
             self.pages[number] = None;
         }
+        self.bytes += rows.bytes();
+        drop(rows);
         while self.pages.pop_if(|last| last.is_none()).is_some() {
             self.open.remove(&self.pages.len());
         }
+    }
+
+    /// Bytes of memory that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Bytes of memory that a row takes: at least, for rows lie in arrays that grow by more than one.
+    pub(super) fn row_bytes(labels: &str, width: usize) -> usize {
+        size_of::<u64>() + width * size_of::<f64>() + size_of::<u32>() + labels.len() + CLOSE.len()
     }
 
     /// How many agents it has and how many bytes of labels.

@@ -216,7 +216,11 @@ fn a_second_restart_while_warming_up_forgets_nobody() {
 
 fn registry() -> crate::registry::Registry {
     let room = crate::registry::Room { schemas: 1, bytes: 1 << 20 };
-    crate::registry::Registry::new(room, crate::registry::Pins::new())
+    crate::registry::Registry::new(
+        room,
+        crate::registry::Pins::new(),
+        std::sync::Arc::new(crate::budget::Budget::new(usize::MAX)),
+    )
 }
 
 #[test]

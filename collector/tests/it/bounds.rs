@@ -1,12 +1,13 @@
 //! What is over a bound is refused with its code and counted; those already there are not harmed, and HTTP answers.
 
 use fleetgauge_collector::Config;
+use fleetgauge_collector::budget::CONNECTION_BYTES;
 use fleetgauge_proto::Code;
 
-use crate::support::agent::{Agent, Heard, who};
+use crate::support::agent::{Agent, Heard, Who, who};
 use crate::support::collector::{Collector, config};
 use crate::support::eventually;
-use crate::support::frames::{gauges, label};
+use crate::support::frames::{gauges, label, ping, raw, report};
 
 /// A collector with less room, and an agent that reports to it.
 struct Full {
@@ -42,6 +43,85 @@ impl Full {
         assert_eq!(self.collector.page().values_of("resident"), [value]);
         assert_eq!(self.collector.get("/healthz", &[]).status, 200);
     }
+}
+
+#[test]
+fn max_memory_bytes_for_connections() {
+    // Room for four connections, one of which is shown with a schema.
+    let mut full = Full::new(|config| config.bounds.memory = 4 * CONNECTION_BYTES + 3_000);
+    let idle: Vec<_> = (0..2).map(|_| Agent::connect(full.collector.agents)).collect();
+    eventually("they are there", || full.collector.figure("fleetgauge_connections_open") == 3.0);
+    let more: Vec<_> = (0..5).map(|_| Agent::connect(full.collector.agents)).collect();
+    eventually("some find no memory", || full.collector.rejects("collector_full") >= 1.0);
+    full.refuses(Code::CollectorFull);
+    let (taken, limit) = full.collector.memory();
+    assert!(taken <= limit, "{taken} of {limit}");
+    assert!(full.collector.figure("fleetgauge_memory_refusals_total") >= 2.0);
+    drop((idle, more));
+    eventually("it is free again", || full.collector.memory().0 < taken - CONNECTION_BYTES as f64);
+    let new = Agent::join(full.collector.agents, &who("new"), &gauges(&["up"]), &[1.0]);
+    full.unharmed();
+    drop(new);
+}
+
+#[test]
+fn agents_with_the_largest_schemas_and_labels_cannot_take_more_than_max_memory_bytes() {
+    let mut full = Full::new(|config| config.bounds.memory = 4 << 20);
+    let long = "x".repeat(1_000);
+    let names: Vec<_> = (0..900).map(|n| format!("g{n}")).collect();
+    let mut shown = Vec::new();
+    for n in 0..200 {
+        // A schema of its own for each.
+        let own = format!("own_{n}");
+        let names: Vec<_> = names.iter().map(String::as_str).chain([own.as_str()]).collect();
+        let labels = "abcdefgh".chars().map(String::from).collect::<Vec<_>>();
+        let labels = labels.iter().map(|name| label(&(name, &long))).collect();
+        let id = format!("large-{n}");
+        let who = Who { labels, ..who(&id) };
+        let schema = gauges(&names);
+        let mut agent = Agent::greet(full.collector.agents, &who, &schema);
+        if let Heard::Welcome { .. } = agent.hear() {
+            let all = [schema.bytes, report(1, &vec![1.0; names.len()]), ping(1)].concat();
+            // It may be refused before it has said all that.
+            let _ = std::io::Write::write_all(&mut agent.stream, &all);
+            let heard = agent.hear();
+            let refused = matches!(heard, Heard::Reject { code: Code::CollectorFull, .. });
+            assert!(refused || heard == Heard::Pong(1), "{heard:?}");
+        }
+        let (taken, limit) = full.collector.memory();
+        assert!(taken <= limit + 64.0 * 1024.0, "{taken} of {limit} with {n}");
+        shown.push(agent);
+    }
+    assert!(full.collector.rejects("collector_full") >= 100.0);
+    full.unharmed();
+    drop(shown);
+    eventually("what they took is given back", || full.collector.memory().0 < 4_000_000.0);
+    full.unharmed();
+}
+
+#[test]
+fn frames_that_are_never_finished_cannot_take_more_than_max_memory_bytes() {
+    let mut full = Full::new(|config| config.bounds.memory = 2 << 20);
+    // Each announces a megabyte and sends half of it.
+    let unfinished = raw(3, &vec![0; 1 << 20]);
+    let mut attackers = Vec::new();
+    for n in 0..10 {
+        let mut agent = Agent::join(
+            full.collector.agents,
+            &who(&format!("slow-{n}")),
+            &gauges(&["up"]),
+            &[1.0],
+        );
+        let _ = std::io::Write::write_all(&mut agent.stream, &unfinished[..1 << 19]);
+        attackers.push(agent);
+    }
+    eventually("some find no memory", || full.collector.rejects("collector_full") >= 6.0);
+    let (taken, limit) = full.collector.memory();
+    assert!(taken <= limit && taken > 1e6, "{taken} of {limit}");
+    full.unharmed();
+    drop(attackers);
+    eventually("it is given back", || full.collector.memory().0 < 100_000.0);
+    full.unharmed();
 }
 
 #[test]

@@ -67,6 +67,11 @@ impl Collector {
         self.page_at("/metrics/self").value(series).unwrap_or_default()
     }
 
+    /// What agents have taken of the memory, and the limit, in bytes.
+    pub(crate) fn memory(&self) -> (f64, f64) {
+        (self.figure("fleetgauge_memory_bytes"), self.figure("fleetgauge_memory_limit_bytes"))
+    }
+
     pub(crate) fn rejects(&self, code: &str) -> f64 {
         self.figure(&format!("fleetgauge_rejects_total{{code=\"{code}\"}}"))
     }
