@@ -1,8 +1,9 @@
-//! Agents that go and come back, the roster's page and its file, with 100,000 agents that have gone.
+//! Agents that go and come back, the roster's page and its file, with 100,000 agents up and as many, or few, down.
 
 use std::hint::black_box;
 use std::time::Duration;
 
+use criterion::{BenchmarkId, Throughput};
 use fleetgauge_benches::{Clock, Fleet, criterion};
 use fleetgauge_collector::clock::Moment;
 use fleetgauge_collector::ending::Ending;
@@ -28,8 +29,8 @@ impl Sink for Discard {
     }
 }
 
-/// A roster of as many as have gone, and who they are.
-fn roster() -> (Roster, Vec<AgentId>) {
+/// A roster of so many that have gone, and who they are.
+fn roster(departed: usize) -> (Roster, Vec<AgentId>) {
     let roster = Roster::new(Memory {
         departed: AGENTS,
         departed_for: Duration::from_secs(72 * 3600),
@@ -37,7 +38,7 @@ fn roster() -> (Roster, Vec<AgentId>) {
         expected: Expected::default(),
     });
     let id = |n| AgentId::try_new(&format!("old-{n:06}.example")).expect("a legal id");
-    let ids: Vec<_> = (0..AGENTS).map(id).collect();
+    let ids: Vec<_> = (0..departed).map(id).collect();
     for id in &ids {
         roster.departed(id, 15_000, Ending::Reset, NOW);
     }
@@ -47,30 +48,34 @@ fn roster() -> (Roster, Vec<AgentId>) {
 fn main() {
     let mut c = criterion(Clock::Thread);
     let mut group = c.benchmark_group("roster");
-    let (roster, ids) = roster();
+    let (many, ids) = roster(AGENTS);
     let mut turn = 0;
     group.bench_function("come_and_go", |b| {
         b.iter(|| {
             // A stride that visits every agent in an order the cache does not foresee.
             turn = (turn + 48_271) % AGENTS;
-            roster.arrived(&ids[turn]);
-            roster.departed(&ids[turn], 15_000, Ending::Reset, NOW);
+            many.arrived(&ids[turn]);
+            many.departed(&ids[turn], 15_000, Ending::Reset, NOW);
         });
     });
     group.sample_size(10);
     let fleet = Fleet::new(AGENTS);
-    group.bench_function("page_of_100k_up_and_100k_down", |b| {
-        b.iter(|| {
-            let census = Census::take(&fleet.registry, &roster, PageShard::ALL);
-            page::render(&census, &roster, Format::Text, &mut Discard)
+    for (down, roster) in [(100, roster(100).0), (AGENTS, many)] {
+        group.throughput(Throughput::Elements((AGENTS + 2 * down) as u64));
+        group.bench_function(BenchmarkId::new("page", down), |b| {
+            b.iter(|| {
+                let census = Census::take(&fleet.registry, &roster, PageShard::ALL);
+                page::render(&census, &roster, Format::Text, &mut Discard)
+            });
         });
-    });
-    group.bench_function("file_of_100k_up_and_100k_down", |b| {
-        b.iter(|| {
-            let known = Census::known(&fleet.registry, &roster);
-            state::write(&known, NOW.unix, std::io::sink())
+        group.throughput(Throughput::Elements((AGENTS + down) as u64));
+        group.bench_function(BenchmarkId::new("file", down), |b| {
+            b.iter(|| {
+                let known = Census::known(&fleet.registry, &roster);
+                state::write(&known, NOW.unix, std::io::sink())
+            });
         });
-    });
+    }
     group.finish();
     c.final_summary();
 }
