@@ -85,6 +85,7 @@ fn collector(run: &Run<'_>) -> Option<CollectorFigures> {
         resident_bytes_before: before,
         resident_bytes_connected: connected,
         resident_bytes_after: to.collectors?.resident,
+        resident_bytes_gone: run.gone.collectors?.resident,
     })
 }
 

@@ -337,7 +337,9 @@ impl Fleet {
 
     /// Ends the workers, and stops our collectors; what was wrong with that is found.
     pub async fn end(&mut self) {
-        let stuck: u32 = self.posts.iter().filter_map(|post| post.left).sum();
+        // Who has not said that all have left still has those who were there.
+        let stuck = |post: &Post| post.left.unwrap_or(post.last.present);
+        let stuck: u32 = self.posts.iter().map(stuck).sum();
         if stuck > 0 {
             self.verdict.add("at the end", [Finding::NotLeft { agents: stuck }]);
         }

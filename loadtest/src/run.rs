@@ -27,6 +27,8 @@ const MARGIN: Duration = Duration::from_millis(100);
 /// and never less than a second.
 const CHECKPOINT_PERIOD: Duration = Duration::from_secs(5);
 const CHECKPOINT_PERIOD_EACH: Duration = Duration::from_millis(250);
+/// How long collectors get to give memory back when all have left; in a short run as long as that lasted.
+const GIVE_BACK: Duration = Duration::from_secs(10);
 /// How long a worker's agents may take to leave, or a page that was asked for to come: longer than a scrape.
 const OVERDUE: Duration = Duration::from_secs(20);
 
@@ -54,6 +56,8 @@ pub(crate) struct Run<'a> {
     pub(crate) connected: Mark,
     /// The steady part.
     pub(crate) steady: (Mark, Mark),
+    /// When all had left and collectors had had the time to give memory back.
+    pub(crate) gone: Mark,
     /// Pages judged while the fleet was reporting.
     pub(crate) checkpoints: Vec<Inspected>,
 }
@@ -99,6 +103,7 @@ impl<'a> Run<'a> {
             before: Mark::default(),
             connected: Mark::default(),
             steady: Default::default(),
+            gone: Mark::default(),
             checkpoints: Vec::new(),
         };
         run.before = run.mark();
@@ -197,13 +202,19 @@ impl<'a> Run<'a> {
         }
         self.pages();
         self.fleet.progress = None;
+        self.fleet.wait(GIVE_BACK.min(self.args.duration)).await?;
+        self.gone = self.mark();
         self.find_ended_sessions();
         Ok(())
     }
 
     async fn all_pages(&mut self) -> anyhow::Result<()> {
         let none = |fleet: &Fleet| !fleet.awaits_pages();
-        self.fleet.until(Instant::now() + OVERDUE, none).await.map(drop)
+        if !self.fleet.until(Instant::now() + OVERDUE, none).await? {
+            let why = format!("a worker did not tell of it within {} s", OVERDUE.as_secs());
+            self.fleet.verdict.add("scraping", [Finding::ScrapeFailed { why }]);
+        }
+        Ok(())
     }
 
     /// The pages that came, with their workers; that one did not is a finding.

@@ -119,6 +119,8 @@ pub struct CollectorFigures {
     pub resident_bytes_connected: u64,
     /// At the end of the steady part, scrapes included.
     pub resident_bytes_after: u64,
+    /// Ten seconds after all agents had left; in a run that was shorter, after as long as it lasted.
+    pub resident_bytes_gone: u64,
 }
 
 /// What the load test itself used.
