@@ -12,13 +12,35 @@ use crate::registry::{GaugeFamily, Registry, View};
 pub struct Columns {
     /// The label by which values are grouped.
     by: Option<GroupLabel>,
-    /// Its values, in order; an agent without it is in the group of the empty value.
+    /// Its values, in order, and their numbers; an agent without it is in the group of the empty value.
     groups: Vec<(Box<str>, usize)>,
-    gauges: Vec<(GaugeFamily, Vec<Keys>)>,
+    gauges: Vec<(GaugeFamily, OfGauge)>,
 }
 
 /// Values as keys, in no order.
 type Keys = Vec<i64>;
+
+/// The columns of one gauge, of the groups that have any value, by their numbers.
+#[derive(Debug, Default)]
+struct OfGauge(Vec<(usize, Keys)>);
+
+impl OfGauge {
+    fn find(&self, group: usize) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&group, |(number, _)| *number)
+    }
+
+    fn get(&self, group: usize) -> Option<&Keys> {
+        self.find(group).ok().map(|at| &self.0[at].1)
+    }
+
+    fn get_mut(&mut self, group: usize) -> &mut Keys {
+        let at = self.find(group).unwrap_or_else(|at| {
+            self.0.insert(at, (group, Keys::new()));
+            at
+        });
+        &mut self.0[at].1
+    }
+}
 
 /// The values of one gauge in one group.
 #[derive(Debug, Clone, Copy)]
@@ -49,50 +71,25 @@ impl Columns {
     /// # Errors
     /// [`NoAnswer`]
     pub fn copy(registry: &Registry, question: &Question) -> Result<Self, NoAnswer> {
-        let mut gauges = registry.gauges();
-        if let Some(family) = &question.family {
-            gauges.retain(|gauge| *gauge.name == **family);
-            if gauges.is_empty() {
-                return Err(NoAnswer::UnknownFamily);
+        let gauges = wanted(registry, question)?;
+        let plan = plan(&gauges);
+        let mut columns: Vec<OfGauge> = gauges.iter().map(|_| OfGauge::default()).collect();
+        if question.by.is_none() {
+            for (gauge, columns) in gauges.iter().zip(&mut columns) {
+                columns.get_mut(0).reserve_exact(gauge.series);
             }
         }
-        let plan = plan(&gauges);
-        let mut columns: Vec<Vec<Keys>> = gauges
-            .iter()
-            .map(|gauge| match &question.by {
-                None => vec![Keys::with_capacity(gauge.series)],
-                Some(_) => Vec::new(),
-            })
-            .collect();
         let mut groups = Groups::new(question.by.as_ref());
-        let mut of_rows = Vec::new();
-        let mut refused = None;
+        let mut copied = Ok(());
         registry.each_page(|schema, page| {
-            let Some(wanted) = plan.get(&schema.key()).filter(|_| refused.is_none()) else {
-                return;
-            };
-            refused = groups.find(page, &mut of_rows).err();
-            for (gauge, offset) in wanted {
-                let columns = &mut columns[*gauge];
-                columns.resize_with(groups.numbers.len(), Vec::new);
-                for (values, group) in page.values().zip(&of_rows) {
-                    // What is absent is not a number either.
-                    if !values[*offset].is_nan() {
-                        columns[*group].push(key(values[*offset]));
-                    }
-                }
+            if let (Ok(()), Some(plan)) = (&copied, plan.get(&schema.key())) {
+                copied = copy_page(page, plan, &mut groups, &mut columns);
             }
         });
-        if let Some(refused) = refused {
-            return Err(refused);
-        }
-        let mut groups: Vec<_> = groups.numbers.into_iter().collect();
-        groups.sort_unstable();
-        Ok(Self {
-            by: question.by.clone(),
-            groups,
-            gauges: gauges.into_iter().zip(columns).collect(),
-        })
+        copied?;
+        let groups = groups.into_sorted();
+        let gauges = gauges.into_iter().zip(columns).collect();
+        Ok(Self { by: question.by.clone(), groups, gauges })
     }
 
     /// The gauges, in the order of their names, and the columns of each that hold a value, in the order of their
@@ -107,6 +104,37 @@ impl Columns {
             (gauge, columns.collect())
         })
     }
+}
+
+/// The gauges that are asked about.
+fn wanted(registry: &Registry, question: &Question) -> Result<Vec<GaugeFamily>, NoAnswer> {
+    let mut gauges = registry.gauges();
+    if let Some(family) = &question.family {
+        gauges.retain(|gauge| *gauge.name == **family);
+        if gauges.is_empty() {
+            return Err(NoAnswer::UnknownFamily);
+        }
+    }
+    Ok(gauges)
+}
+
+/// Adds a page's values to their columns.
+fn copy_page(
+    page: View<'_>,
+    plan: &[(usize, usize)],
+    groups: &mut Groups<'_>,
+    columns: &mut [OfGauge],
+) -> Result<(), NoAnswer> {
+    groups.find(page)?;
+    for (gauge, offset) in plan {
+        for (values, group) in page.values().zip(&groups.of_rows) {
+            // What is absent is not a number either.
+            if !values[*offset].is_nan() {
+                columns[*gauge].get_mut(*group).push(key(values[*offset]));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Which values of a row go where: gauge and offset, by the key of the schema.
@@ -124,23 +152,26 @@ fn plan(gauges: &[GaugeFamily]) -> HashMap<u64, Vec<(usize, usize)>> {
 struct Groups<'a> {
     by: Option<&'a GroupLabel>,
     numbers: HashMap<Box<str>, usize>,
+    /// Those of the agents of the page that was looked at last.
+    of_rows: Vec<usize>,
 }
 
 impl<'a> Groups<'a> {
     fn new(by: Option<&'a GroupLabel>) -> Self {
         let all = by.is_none().then(|| ("".into(), 0));
-        Self { by, numbers: all.into_iter().collect() }
+        Self { by, numbers: all.into_iter().collect(), of_rows: Vec::new() }
     }
 
-    /// The numbers of these agents' groups.
-    fn find(&mut self, page: View<'_>, numbers: &mut Vec<usize>) -> Result<(), NoAnswer> {
-        numbers.clear();
+    /// Finds the groups of these agents.
+    fn find(&mut self, page: View<'_>) -> Result<(), NoAnswer> {
+        self.of_rows.clear();
         let Some(by) = self.by else {
-            numbers.extend(page.values().map(|_| 0));
+            self.of_rows.extend(page.values().map(|_| 0));
             return Ok(());
         };
         for labels in page.labels() {
-            numbers.push(self.number_of(by, labels)?);
+            let number = self.number_of(by, labels)?;
+            self.of_rows.push(number);
         }
         Ok(())
     }
@@ -157,6 +188,13 @@ impl<'a> Groups<'a> {
         }
         self.numbers.insert(value.into(), number);
         Ok(number)
+    }
+
+    /// All of them, by their values.
+    fn into_sorted(self) -> Vec<(Box<str>, usize)> {
+        let mut groups: Vec<_> = self.numbers.into_iter().collect();
+        groups.sort_unstable();
+        groups
     }
 }
 

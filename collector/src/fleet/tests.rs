@@ -196,9 +196,11 @@ fn a_label_of_too_many_values_is_refused() {
         enter(&registry, &format!("a{n}"), Some(&n.to_string()), &[LOAD], &[1.0]);
     }
     assert!(Columns::copy(&registry, &question).is_ok());
-    enter(&registry, "one-too-many", None, &[LOAD], &[1.0]);
-    let refused = Columns::copy(&registry, &question).unwrap_err();
-    assert_eq!(refused, NoAnswer::TooManyGroups("role".into()));
+    for n in MAX_GROUPS..4 * MAX_GROUPS {
+        enter(&registry, &format!("a{n}"), Some(&n.to_string()), &[LOAD], &[1.0]);
+        let refused = Columns::copy(&registry, &question).unwrap_err();
+        assert_eq!(refused, NoAnswer::TooManyGroups("role".into()));
+    }
     assert!(Columns::copy(&registry, &Question::default()).is_ok());
 }
 
