@@ -100,8 +100,10 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
             Some(Ok(written)) => written,
             Some(Err(error)) if !is_later(&error) => {
                 self.out.clear();
-                // Why the other end has closed may lie here unread.
-                self.read(place, true);
+                if error.kind() != io::ErrorKind::ConnectionRefused {
+                    // Why the other end has closed may lie here unread.
+                    self.read(place, true);
+                }
                 self.lost(place, &cause(&error));
                 return false;
             }

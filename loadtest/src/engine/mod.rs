@@ -107,6 +107,8 @@ pub struct Engine<H, E> {
     next_second: Duration,
     /// Pages that wait to be judged.
     pages: Vec<Page>,
+    /// More sockets may have something to say than were heard.
+    behind: bool,
     sample: Sample,
     /// All have left for good.
     finished: bool,
@@ -153,6 +155,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
             next_departure: Duration::MAX,
             next_second: SECOND,
             pages: Vec::new(),
+            behind: false,
             sample: Sample::default(),
             finished: false,
         };
@@ -171,6 +174,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
+            self.behind = events.iter().count() == EVENTS;
             for event in &events {
                 if event.token() != INPUT {
                     self.ready(event);
@@ -220,7 +224,9 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         }
         let now = self.ledger.now();
         self.let_some_leave(now);
-        if self.pages.first().is_some_and(|page| page.window.ended + HEARSAY <= now) {
+        // Only who has heard all that was said before a page came can judge it.
+        let is_due = |page: &Page| page.window.ended + HEARSAY <= now;
+        if !self.behind && self.pages.first().is_some_and(is_due) {
             let page = self.pages.remove(0);
             self.judge(page);
         }

@@ -114,7 +114,7 @@ pub struct StormArgs {
     #[command(flatten)]
     pub spread: Spread,
     /// Between the end of the collectors and their new beginning
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = quantity::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = quantity::duration)]
     pub outage: Duration,
     /// The control: collectors that never tell anybody to wait for its turn
     #[arg(long)]

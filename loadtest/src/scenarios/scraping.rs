@@ -1,6 +1,5 @@
 //! Hard scraping: what pages asked for back to back do to reports.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -32,11 +31,28 @@ const SLOWER_MS: f64 = 50.0;
 #[derive(Debug, Serialize)]
 pub struct Scraping {
     /// From when a report was due to when it was written.
-    pub lag: BTreeMap<&'static str, Spread>,
+    pub lag: Parts<Spread>,
     /// From when the generator turned to a report to the Pong behind it: the collector has taken it in.
-    pub answered: BTreeMap<&'static str, Spread>,
+    pub answered: Parts<Spread>,
     /// The pages.
-    pub pages: BTreeMap<&'static str, Pages>,
+    pub pages: Kinds<Pages>,
+}
+
+/// What was measured of reports in each part.
+#[derive(Debug, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Parts<T> {
+    pub no_scrapes: T,
+    pub plain: T,
+    pub gzip: T,
+}
+
+/// What was measured of pages.
+#[derive(Debug, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Kinds<T> {
+    pub plain: T,
+    pub gzip: T,
 }
 
 /// A distribution of times.
@@ -86,19 +102,19 @@ pub async fn scrape(args: &ScrapeArgs) -> anyhow::Result<Results> {
     let mut scene = Scene::start("scrape", plan).await?;
     scene.bring_up(&args.fleet).await?;
     scene.judge_all("before").await?;
-    let mut scraping =
-        Scraping { lag: BTreeMap::new(), answered: BTreeMap::new(), pages: BTreeMap::new() };
     let quiet = phase(&mut scene, "quiet", args.duration).await?;
-    scraping.add("none", &quiet);
-    for encoding in [Encoding::Plain, Encoding::Gzip] {
-        let scrapers = scrapers(&scene, encoding, Instant::now() + args.duration);
-        let hard = phase(&mut scene, encoding.name(), args.duration).await?;
-        let pages = gather(&mut scene, args, encoding, scrapers).await;
-        check_whole(&mut scene, args, encoding).await;
-        scraping.pages.insert(encoding.name(), pages);
-        scraping.add(encoding.name(), &hard);
-        judge(&mut scene, encoding.name(), &quiet, &hard);
-    }
+    let (plain, plain_pages) = hard(&mut scene, args, Encoding::Plain, &quiet).await?;
+    let (gzip, gzip_pages) = hard(&mut scene, args, Encoding::Gzip, &quiet).await?;
+    let spread = |of: fn(&Phase) -> &Times| {
+        let [no_scrapes, plain, gzip] =
+            [&quiet, &plain, &gzip].map(|phase| Spread::from(of(phase)));
+        Parts { no_scrapes, plain, gzip }
+    };
+    let scraping = Scraping {
+        lag: spread(|phase| &phase.lag),
+        answered: spread(|phase| &phase.answered),
+        pages: Kinds { plain: plain_pages, gzip: gzip_pages },
+    };
     scene.judge_all("after").await?;
     let settings = json!({
         "agents": args.fleet.agents,
@@ -109,11 +125,19 @@ pub async fn scrape(args: &ScrapeArgs) -> anyhow::Result<Results> {
     scene.finish(settings, scraping).await
 }
 
-impl Scraping {
-    fn add(&mut self, what: &'static str, phase: &Phase) {
-        self.lag.insert(what, Spread::from(&phase.lag));
-        self.answered.insert(what, Spread::from(&phase.answered));
-    }
+/// A part in which pages are asked for back to back.
+async fn hard(
+    scene: &mut Scene,
+    args: &ScrapeArgs,
+    encoding: Encoding,
+    quiet: &Phase,
+) -> anyhow::Result<(Phase, Pages)> {
+    let scrapers = scrapers(scene, encoding, Instant::now() + args.duration);
+    let hard = phase(scene, encoding.name(), args.duration).await?;
+    let pages = gather(scene, args, encoding, scrapers).await;
+    check_whole(scene, args, encoding).await;
+    judge(scene, encoding.name(), quiet, &hard);
+    Ok((hard, pages))
 }
 
 async fn phase(scene: &mut Scene, what: &str, duration: Duration) -> anyhow::Result<Phase> {

@@ -18,7 +18,7 @@ use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::results::Results;
 use crate::summary::Quantiles;
-use crate::tally::{Tally, Times};
+use crate::tally::{Causes, Tally, Times};
 use crate::usage;
 
 /// Pages judged, an interval apart, once all are back: who has returned must stay.
@@ -76,13 +76,14 @@ pub async fn storm(args: &StormArgs) -> anyhow::Result<Results> {
     scene.judge_all("before").await?;
     let mut storm = Storm::default();
     storm.memory.before_bytes = scene.fleet.collectors_usage().map(|usage| usage.resident);
+    scene.find_ended_since("before the storm", &Causes::new());
     let before = scene.fleet.total.clone();
     let restarted = strike(&mut scene, args).await?;
     watch(&mut scene, args, &mut storm, restarted).await?;
     stay(&mut scene, args).await?;
     // By now workers have told of the last ones too.
     storm.attempts = attempts(&scene.fleet.total, &before);
-    storm.away = Quantiles::from(&scene.fleet.total.times.away);
+    storm.away = Quantiles::from(&scene.fleet.total.times.away.since(&before.times.away));
     storm.memory.peak_bytes = usage::peak(scene.pids().into_iter());
     storm.memory.after_bytes = scene.fleet.collectors_usage().map(|usage| usage.resident);
     let settings = json!({
