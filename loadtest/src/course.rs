@@ -6,6 +6,7 @@ use crate::orders::Inspected;
 use crate::results::timeline::{Lag, Moment, Scraped, Second, Timeline};
 use crate::tally::{Tally, Times};
 use crate::usage::Usage;
+use crate::value::NAMES;
 
 /// What is less than a second by this is no second.
 const SHORTEST_SECOND: Duration = Duration::from_millis(100);
@@ -57,6 +58,14 @@ impl Course {
             bytes: page.bytes as usize,
             samples: whole.then_some(page.samples as usize),
         });
+    }
+
+    /// A page came that shows all agents there are.
+    pub(crate) fn scraped(&mut self, page: Scraped) {
+        if let Some(samples) = page.samples {
+            self.shown = vec![Some((samples / NAMES.len()) as u64)];
+        }
+        self.timeline.scrapes.push(page);
     }
 
     /// The second that ends now.

@@ -147,7 +147,7 @@ impl Fleet {
 
     /// A page came that was not asked for by [`Self::inspect`].
     pub fn scraped(&mut self, page: Scraped) {
-        self.course.timeline.scrapes.push(page);
+        self.course.scraped(page);
     }
 
     /// What a worker has counted so far.

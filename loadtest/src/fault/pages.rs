@@ -18,7 +18,7 @@ const VICTIM: u32 = 3;
 /// Silence after which the impatient take an agent off.
 const IMPATIENCE: Duration = Duration::from_millis(1_200);
 /// How long a page takes that stalls everything else.
-const STALL: Duration = Duration::from_millis(400);
+const STALL: Duration = Duration::from_millis(1_500);
 /// Longest head of a request.
 const MAX_HEAD_BYTES: usize = 8_192;
 

@@ -7,7 +7,8 @@ use plotters::chart::ChartBuilder;
 use plotters::drawing::IntoDrawingArea;
 use plotters::element::{Circle, PathElement, Text};
 use plotters::series::LineSeries;
-use plotters::style::{Color, IntoFont, RGBColor, ShapeStyle};
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{Color, IntoFont, IntoTextStyle, RGBColor, ShapeStyle};
 
 use super::outline::quantity;
 use super::timeline::Moment;
@@ -18,6 +19,8 @@ const SIZE: (u32, u32) = (720, 260);
 const POINTS: usize = 360;
 /// Heights of the words at events, in turn, so that near ones do not cover each other.
 const LEVELS: usize = 3;
+/// From this share of the time on they stand before their event, so that they do not run out of the drawing.
+const NEAR_END: f64 = 0.8;
 const GREY: RGBColor = RGBColor(128, 128, 128);
 /// Colours that stand out on white and on black.
 pub(super) const COLOURS: [RGBColor; 4] =
@@ -136,10 +139,13 @@ impl Plot<'_> {
                 let at = event.at_seconds;
                 let word = high - (high - low) * 0.07 * (level % LEVELS) as f64;
                 chart.draw_series([PathElement::new([(at, low), (at, high)], GREY.mix(0.6))])?;
-                let font = ("sans-serif", 14).into_font();
-                chart.draw_series([Text::new(format!(" {}", event.what), (at, word), font)])?;
+                let towards = if at > self.until * NEAR_END { HPos::Right } else { HPos::Left };
+                let style = ("sans-serif", 14).into_font().into_text_style(&area);
+                let style = style.pos(Pos::new(towards, VPos::Top));
+                chart.draw_series([Text::new(format!(" {} ", event.what), (at, word), style)])?;
             }
-            for (line, colour) in self.lines.iter().zip(COLOURS) {
+            // What is named first lies on top.
+            for (line, colour) in self.lines.iter().zip(COLOURS).rev() {
                 let points = line.thinned().into_iter();
                 let points = points.map(|(at, value)| (at, self.scale.place(value)));
                 if line.scattered {

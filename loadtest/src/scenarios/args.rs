@@ -180,6 +180,9 @@ pub struct ScrapeArgs {
     /// How long each of the three parts lasts: without scrapes, with plain ones, with compressed ones
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = quantity::run_time)]
     pub duration: Duration,
+    /// What 99 of 100 reports may take longer at most while pages are asked for
+    #[arg(long, value_name = "DURATION", default_value = "50ms", value_parser = quantity::duration)]
+    pub slower: Duration,
 }
 
 /// Settings of a soak.

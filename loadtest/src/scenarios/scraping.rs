@@ -24,8 +24,6 @@ use crate::value::NAMES;
 
 /// The page that is asked for.
 const PATH: &str = "/metrics";
-/// What the 99th of a hundred reports may take longer while pages are asked for.
-const SLOWER_MS: f64 = 50.0;
 
 /// What was measured, by what was asked for meanwhile.
 #[derive(Debug, Serialize)]
@@ -121,6 +119,7 @@ pub async fn scrape(args: &ScrapeArgs) -> anyhow::Result<Results> {
         "collectors": args.spread.collectors,
         "interval_seconds": args.fleet.interval.as_secs_f64(),
         "phase_seconds": args.duration.as_secs_f64(),
+        "slower_ms": args.slower.as_secs_f64() * 1e3,
     });
     scene.finish(settings, scraping).await
 }
@@ -136,7 +135,7 @@ async fn hard(
     let hard = phase(scene, encoding.name(), args.duration).await?;
     let pages = gather(scene, args, encoding, scrapers).await;
     check_whole(scene, args, encoding).await;
-    judge(scene, encoding.name(), quiet, &hard);
+    judge(scene, encoding.name(), args.slower, quiet, &hard);
     Ok((hard, pages))
 }
 
@@ -228,7 +227,8 @@ async fn check_whole(scene: &mut Scene, args: &ScrapeArgs, encoding: Encoding) {
     }
 }
 
-fn judge(scene: &mut Scene, scrapes: &'static str, quiet: &Phase, hard: &Phase) {
+fn judge(scene: &mut Scene, scrapes: &'static str, slower: Duration, quiet: &Phase, hard: &Phase) {
+    let bound_ms = slower.as_secs_f64() * 1e3;
     for (what, without, with) in
         [("lag", &quiet.lag, &hard.lag), ("answers", &quiet.answered, &hard.answered)]
     {
@@ -236,8 +236,7 @@ fn judge(scene: &mut Scene, scrapes: &'static str, quiet: &Phase, hard: &Phase) 
             scene.found(scrapes, [Failure::NothingMeasured { what }]);
         }
         let (with_ms, without_ms) = (with.quantile_ms(0.99), without.quantile_ms(0.99));
-        if with_ms > without_ms + SLOWER_MS {
-            let bound_ms = SLOWER_MS;
+        if with_ms > without_ms + bound_ms {
             scene.found(what, [Failure::ReportsSlowed { scrapes, with_ms, without_ms, bound_ms }]);
         }
     }

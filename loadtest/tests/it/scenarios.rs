@@ -84,7 +84,8 @@ fn clones_are_refused_or_not() {
 
 #[test]
 fn hard_scraping_slows_reports_or_not() {
-    let args = ["scrape", "--agents", "300", "--duration", "4s"];
+    // Beside other tests a machine is busy: the bound for a quiet one would be a measurement.
+    let args = ["scrape", "--agents", "300", "--duration", "4s", "--slower", "1s"];
     let figures = judges(&args, &[("stall", &["reports_slowed"])]);
     assert!(figures["pages"]["gzip"]["count"].as_u64().unwrap() > 0, "{figures:#}");
 }
