@@ -34,6 +34,8 @@ use crate::tally::Tally;
 const INPUT: Token = Token(usize::MAX);
 /// Most sockets heard of at once.
 const EVENTS: usize = 1024;
+/// Most acts between two looks at the sockets: an engine that cannot keep up still hears.
+const BATCH: usize = 1024;
 /// Room for what comes from the collector, in bytes: its frames are small.
 const READ_BYTES: usize = 4096;
 /// Between two samples, and between two looks for agents that are stuck.
@@ -211,7 +213,8 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
     /// Does what is due.
     fn work(&mut self) {
         self.start_more();
-        while let Some(entry) = self.agenda.due_by(self.ledger.now()) {
+        for _ in 0..BATCH {
+            let Some(entry) = self.agenda.due_by(self.ledger.now()) else { break };
             let place = entry.agent as usize;
             if self.members[place].attempt != entry.attempt {
                 continue;
