@@ -24,6 +24,19 @@ impl Sink for Discard {
     }
 }
 
+/// Goes away with the first chunk.
+struct Leave;
+
+impl Sink for Leave {
+    fn chunk(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+        black_box(bytes);
+        Err(Broken)
+    }
+}
+
+/// Beyond this many agents prometheus-client takes gigabytes.
+const CLIENT_MOST: usize = 100_000;
+
 type FloatGauge = Gauge<f64, std::sync::atomic::AtomicU64>;
 
 fn client_registry(agents: usize) -> Registry {
@@ -43,11 +56,14 @@ fn main() {
     let mut c = criterion(Clock::Thread);
     let mut group = c.benchmark_group("exposition");
     group.sample_size(10).sampling_mode(SamplingMode::Flat);
-    for agents in [1_000, 10_000, 100_000] {
+    for agents in [1_000, 10_000, 100_000, 1_000_000] {
         group.throughput(Throughput::Elements((agents * SERIES) as u64));
         let fleet = Fleet::new(agents);
         group.bench_function(BenchmarkId::new("snapshot", agents), |b| {
             b.iter(|| fleet.registry.snapshot());
+        });
+        group.bench_function(BenchmarkId::new("first_chunk", agents), |b| {
+            b.iter(|| render(&fleet.registry.snapshot(), Format::Text, &mut Leave));
         });
         group.bench_function(BenchmarkId::new("snapshot_and_render", agents), |b| {
             b.iter(|| render(&fleet.registry.snapshot(), Format::Text, &mut Discard));
@@ -61,6 +77,9 @@ fn main() {
             });
         });
         drop(fleet);
+        if agents > CLIENT_MOST {
+            continue;
+        }
         let registry = client_registry(agents);
         group.bench_function(BenchmarkId::new("prometheus_client_family", agents), |b| {
             b.iter(|| {

@@ -3,9 +3,11 @@
 //! Wall time on a shared machine measures the neighbours. Every bench counts CPU time instead, of its own thread
 //! or, where several threads work, of the process.
 
+mod agent;
 mod cpu_time;
 mod fleet;
 
+pub use agent::Agent;
 pub use cpu_time::{Clock, CpuTime};
 pub use fleet::{Fleet, SERIES, schema};
 
