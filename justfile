@@ -23,6 +23,6 @@ demo *arguments:
 bench *arguments:
     cargo bench -- {{ arguments }}
 
-# Drive a collector with simulated agents and judge what it shows: just load --agents 15000 --interval 1s
+# Drive collectors with simulated agents and judge what they show: just load run --agents 15000 --interval 1s
 load *arguments:
-    cargo run --release -p fleetgauge-loadtest -- run {{ arguments }}
+    cargo run --release -p fleetgauge-loadtest -- {{ arguments }}

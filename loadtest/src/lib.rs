@@ -2,7 +2,8 @@
 //!
 //! A [`run`] spreads a [`fleet`] over [`worker`] processes, each with an [`engine`] that speaks the real protocol for
 //! thousands of agents, over a connection of their own each, and writes in a [`ledger`] what they do. It fetches
-//! pages too and [`judge`]s them by the ledger. [`demo`] shows a fleet to people instead. Load goes to loopback only.
+//! pages too and [`judge`]s them by the ledger. [`scenarios`] let one thing each go wrong. [`demo`] shows a fleet to people
+//! instead. What a test found out is its [`results`]. Load goes to the loopback, or to a network of a test's own.
 
 pub mod child;
 pub mod cli;
