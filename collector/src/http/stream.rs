@@ -31,6 +31,8 @@ const AHEAD: usize = 2;
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a page may take in all, so that a reader that is merely slow does not keep others out for ever.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long to wait for room, so that the parts of a fleet may be asked for at once.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
 /// When to come again after a refusal for want of room.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
@@ -64,7 +66,7 @@ impl<S: Sync> FromRequestParts<S> for Reader {
 }
 
 impl Reader {
-    /// A page of any size, if there is room for one more. `find` looks up what it shows, and gives what writes it.
+    /// A page of any size, if there is room for one more within a second. `find` looks up what it shows, and gives what writes it.
     pub(super) async fn stream<F, W>(
         self,
         site: &Arc<Site>,
@@ -75,7 +77,8 @@ impl Reader {
         F: FnOnce() -> Result<W, Refused> + Send + 'static,
         W: FnOnce(&mut dyn Sink) -> Result<(), Broken>,
     {
-        let Ok(place) = Arc::clone(&site.scrapes).try_acquire_owned() else {
+        let place = Arc::clone(&site.scrapes).acquire_owned();
+        let Ok(Ok(place)) = tokio::time::timeout(ROOM_TIMEOUT, place).await else {
             site.shared.metrics.scrapes_refused.inc();
             let retry = [(header::RETRY_AFTER, RETRY_AFTER)];
             let why = "too many scrapes at once; come again in a second\n";

@@ -98,6 +98,24 @@ fn too_many_scrapes_are_told_to_come_again() {
 }
 
 #[test]
+fn scrapes_that_come_at_once_follow_each_other() {
+    let mut config = config();
+    config.bounds.scrapes = 1;
+    let collector = Collector::with(config);
+    let scrape = |shard: usize| {
+        let path = format!("/metrics/agents?shard={shard}&shards=16");
+        collector.get(&path, &[]).status
+    };
+    std::thread::scope(|scope| {
+        let scrape = &scrape;
+        let scrapes: Vec<_> = (0..16).map(|shard| scope.spawn(move || scrape(shard))).collect();
+        for scrape in scrapes {
+            assert_eq!(scrape.join().unwrap(), 200);
+        }
+    });
+}
+
+#[test]
 fn a_page_that_is_stopped_is_broken_off() {
     let mut crowd = Crowd::new(2);
     let mut stalled = crowd.stalled_scraper();
