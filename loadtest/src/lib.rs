@@ -19,6 +19,7 @@ pub mod judge;
 pub mod ledger;
 pub mod orders;
 pub mod page;
+mod parts;
 pub mod plan;
 pub mod progress;
 pub mod quantity;

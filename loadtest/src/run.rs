@@ -1,6 +1,5 @@
 //! A run: connect a fleet, let it report, judge pages meanwhile, send it home, judge once more.
 
-use std::num::NonZero;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -10,28 +9,21 @@ use tokio::time::Instant;
 use crate::cli::FleetArgs;
 use crate::finding::Finding;
 use crate::fleet::Fleet;
-use crate::judge::{GONE_HERD, SETTLED};
 use crate::orders::{Command, Inspected, Retry};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::results::{Began, Results};
 use crate::room;
 use crate::summary::Summary;
+use crate::tally::Causes;
 use crate::usage::Usage;
 
-/// While agents connect, not one more of them may report for so long.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// On top of what the judge grants, so that the first page is judged to the full.
-const MARGIN: Duration = Duration::from_millis(100);
 /// Between two checkpoints of a collector, or so long for each of many collectors; in a short run a quarter of it,
 /// and never less than a second.
 const CHECKPOINT_PERIOD: Duration = Duration::from_secs(5);
 const CHECKPOINT_PERIOD_EACH: Duration = Duration::from_millis(250);
 /// How long collectors get to give memory back when all have left; in a short run as long as that lasted.
 const GIVE_BACK: Duration = Duration::from_secs(10);
-/// How long a worker's agents may take to leave, or a page that was asked for to come: longer than a scrape.
-const OVERDUE: Duration = Duration::from_secs(20);
-
 /// What was measured between the beginning and the end of a part of the run.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Mark {
@@ -120,37 +112,14 @@ impl<'a> Run<'a> {
     }
 
     async fn connect(&mut self) -> anyhow::Result<()> {
-        let (agents, ramp) = (self.args.agents, self.args.ramp());
-        self.fleet.progress = Some(Progress::of_ramp(agents));
-        let per_second = ramp / self.fleet.workers() as f64;
         self.before.at = self.fleet.now();
-        self.fleet.note("agents come");
-        self.fleet.tell_all(&Command::Ramp { per_second }).await;
-        self.all_reporting().await?;
+        self.fleet.bring_up(self.args.agents, self.args.ramp()).await?;
         self.connected = self.mark();
         self.agents_connected = self.fleet.reporting();
-        let missing = agents - self.agents_connected;
-        if missing > 0 {
-            let finding = Finding::NotConnected { agents: missing, of: agents };
-            self.fleet.verdict.add("after the ramp", [finding]);
-        }
-        self.fleet.wait(SETTLED + MARGIN).await?;
+        self.fleet.settle().await?;
         // What the last handshakes left behind has been put away by now.
         let settled = self.mark();
         (self.connected.collectors, self.connected.workers) = (settled.collectors, settled.workers);
-        Ok(())
-    }
-
-    /// Waits until every agent has reported, for as long as there are more of them.
-    async fn all_reporting(&mut self) -> anyhow::Result<()> {
-        let mut before = None;
-        while before != Some(self.fleet.reporting()) {
-            before = Some(self.fleet.reporting());
-            let all = |fleet: &Fleet| fleet.reporting() >= self.args.agents;
-            if self.fleet.until(Instant::now() + PATIENCE, all).await? {
-                break;
-            }
-        }
         Ok(())
     }
 
@@ -166,11 +135,11 @@ impl<'a> Run<'a> {
             self.fleet.inspect(worker, &format!("checkpoint {round}")).await;
         }
         self.fleet.tell_all(&Command::Churn { share_per_second: 0.0 }).await;
-        self.all_pages().await?;
+        let pages = self.fleet.pages().await?;
         self.steady.1 = self.mark();
         let workers = self.fleet.workers();
         let mut judged = vec![false; workers];
-        for (worker, page) in self.pages() {
+        for (worker, page) in pages {
             judged[worker] = true;
             self.checkpoints.push(page);
         }
@@ -180,61 +149,12 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Sends the fleet home, as many workers' agents at a time as there are cores: closing a connection is work
-    /// for both ends.
     async fn leave(&mut self) -> anyhow::Result<()> {
-        let workers = self.fleet.workers();
-        self.fleet.progress = Some(Progress::of_leaving(self.args.agents));
-        self.fleet.note("agents leave");
-        let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let all: Vec<_> = (0..workers).collect();
-        for group in all.chunks(at_once) {
-            for worker in group {
-                self.fleet.tell(*worker, &Command::Finish).await;
-            }
-            let left = |fleet: &Fleet| group.iter().all(|worker| fleet.has_left(*worker));
-            self.fleet.until(Instant::now() + OVERDUE, left).await?;
-            self.fleet.wait(GONE_HERD + MARGIN).await?;
-            for worker in group {
-                self.fleet.inspect(*worker, "after all have left").await;
-            }
-            self.all_pages().await?;
-        }
-        self.pages();
-        self.fleet.progress = None;
+        self.fleet.send_home().await?;
         self.fleet.wait(GIVE_BACK.min(self.args.duration)).await?;
         self.gone = self.mark();
-        self.find_ended_sessions();
+        self.fleet.find_ended_since("during the run", &Causes::new());
         Ok(())
-    }
-
-    async fn all_pages(&mut self) -> anyhow::Result<()> {
-        let none = |fleet: &Fleet| !fleet.awaits_pages();
-        if !self.fleet.until(Instant::now() + OVERDUE, none).await? {
-            let why = format!("a worker did not tell of it within {} s", OVERDUE.as_secs());
-            self.fleet.verdict.add("scraping", [Finding::ScrapeFailed { why }]);
-        }
-        Ok(())
-    }
-
-    /// The pages that came, with their workers; that one did not is a finding.
-    fn pages(&mut self) -> Vec<(usize, Inspected)> {
-        let (came, failed): (Vec<_>, Vec<_>) = std::mem::take(&mut self.fleet.inspected)
-            .into_iter()
-            .partition(|(_, page)| page.error.is_none());
-        for (_, page) in failed {
-            let why = page.error.unwrap_or_default();
-            self.fleet.verdict.add("scraping", [Finding::ScrapeFailed { why }]);
-        }
-        came
-    }
-
-    fn find_ended_sessions(&mut self) {
-        let own_lag_ms = self.fleet.total.times.own_lag.longest_ms();
-        for (why, sessions) in self.fleet.total.ended.clone() {
-            let finding = Finding::SessionsEnded { sessions, why, own_lag_ms };
-            self.fleet.verdict.add("during the run", [finding]);
-        }
     }
 }
 

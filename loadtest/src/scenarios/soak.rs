@@ -78,7 +78,7 @@ pub async fn soak(args: &SoakArgs) -> anyhow::Result<Results> {
     scene.judge_all("before").await?;
     soak_for(&mut scene, args, &mut held).await?;
     judge_memory(&mut scene, &mut held);
-    scene.leave().await?;
+    scene.fleet.send_home().await?;
     judge_files(&mut scene, &mut held).await?;
     let total = &scene.fleet.total;
     let soak = Soak {
@@ -122,7 +122,7 @@ async fn soak_for(scene: &mut Scene, args: &SoakArgs, held: &mut [Held]) -> anyh
         }
     }
     scene.fleet.tell_all(&Command::Churn { share_per_second: 0.0 }).await;
-    scene.find_ended_since("soaking", &ended);
+    scene.fleet.find_ended_since("soaking", &ended);
     Ok(())
 }
 

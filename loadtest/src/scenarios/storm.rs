@@ -76,7 +76,7 @@ pub async fn storm(args: &StormArgs) -> anyhow::Result<Results> {
     scene.judge_all("before").await?;
     let mut storm = Storm::default();
     storm.memory.before_bytes = scene.fleet.collectors_usage().map(|usage| usage.resident);
-    scene.find_ended_since("before the storm", &Causes::new());
+    scene.fleet.find_ended_since("before the storm", &Causes::new());
     let before = scene.fleet.total.clone();
     let restarted = strike(&mut scene, args).await?;
     watch(&mut scene, args, &mut storm, restarted).await?;
@@ -168,7 +168,7 @@ async fn stay(scene: &mut Scene, args: &StormArgs) -> anyhow::Result<()> {
         scene.judge_all("after the storm").await?;
         scene.fleet.wait(args.fleet.interval.min(Duration::from_secs(5))).await?;
     }
-    scene.find_ended_since("after the storm", &before);
+    scene.fleet.find_ended_since("after the storm", &before);
     Ok(())
 }
 

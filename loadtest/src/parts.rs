@@ -1,0 +1,112 @@
+//! The parts that every test has: a fleet is brought up, pages are judged, and it is sent home.
+
+use std::num::NonZero;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::finding::Finding;
+use crate::fleet::Fleet;
+use crate::judge::{GONE_HERD, SETTLED};
+use crate::orders::{Command, Inspected};
+use crate::progress::Progress;
+use crate::tally::Causes;
+
+/// While agents connect, not one more of them may report for so long.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// On top of what the judge grants, so that a page is judged to the full.
+const MARGIN: Duration = Duration::from_millis(100);
+/// How long a worker's agents may take to leave, or a page that was asked for to come: longer than a scrape.
+const OVERDUE: Duration = Duration::from_secs(20);
+
+impl Fleet {
+    /// Brings up all agents, so many in a second, and waits until they have reported, for as long as there are more
+    /// of them. That some do not is a finding.
+    ///
+    /// # Errors
+    /// A worker has ended by itself.
+    pub async fn bring_up(&mut self, agents: u32, per_second: f64) -> anyhow::Result<()> {
+        self.note("agents come");
+        self.progress = Some(Progress::of_ramp(agents));
+        let per_second = per_second / self.workers() as f64;
+        self.tell_all(&Command::Ramp { per_second }).await;
+        let mut before = None;
+        while self.reporting() < agents && before != Some(self.reporting()) {
+            before = Some(self.reporting());
+            let all = |fleet: &Self| fleet.reporting() >= agents;
+            self.until(Instant::now() + PATIENCE, all).await?;
+        }
+        let missing = agents.saturating_sub(self.reporting());
+        if missing > 0 {
+            let finding = Finding::NotConnected { agents: missing, of: agents };
+            self.verdict.add("after the ramp", [finding]);
+        }
+        Ok(())
+    }
+
+    /// Waits until a page must show what was reported last.
+    ///
+    /// # Errors
+    /// A worker has ended by itself.
+    pub async fn settle(&mut self) -> anyhow::Result<()> {
+        self.wait(SETTLED + MARGIN).await
+    }
+
+    /// Waits for the pages that were asked for: those that came, with their workers. One that does not come is a
+    /// finding.
+    ///
+    /// # Errors
+    /// A worker has ended by itself.
+    pub async fn pages(&mut self) -> anyhow::Result<Vec<(usize, Inspected)>> {
+        if !self.until(Instant::now() + OVERDUE, |fleet| !fleet.awaits_pages()).await? {
+            let why = format!("a worker did not tell of it within {} s", OVERDUE.as_secs());
+            self.verdict.add("scraping", [Finding::ScrapeFailed { why }]);
+        }
+        let mut came = Vec::new();
+        for (worker, page) in std::mem::take(&mut self.inspected) {
+            match page.error {
+                Some(why) => self.verdict.add("scraping", [Finding::ScrapeFailed { why }]),
+                None => came.push((worker, page)),
+            }
+        }
+        Ok(came)
+    }
+
+    /// Sends the fleet home and has the empty pages judged; as many workers' agents at a time as there are cores:
+    /// closing a connection is work for both ends.
+    ///
+    /// # Errors
+    /// A worker has ended by itself.
+    pub async fn send_home(&mut self) -> anyhow::Result<()> {
+        self.note("agents leave");
+        self.progress = Some(Progress::of_leaving(self.present()));
+        let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let working = |worker: &usize| !self.is_dismissed(*worker);
+        let all: Vec<_> = (0..self.workers()).filter(working).collect();
+        for group in all.chunks(at_once) {
+            for worker in group {
+                self.tell(*worker, &Command::Finish).await;
+            }
+            let left = |fleet: &Self| group.iter().all(|worker| fleet.has_left(*worker));
+            self.until(Instant::now() + OVERDUE, left).await?;
+            self.wait(GONE_HERD + MARGIN).await?;
+            for worker in group {
+                self.inspect(*worker, "after all have left").await;
+            }
+            self.pages().await?;
+        }
+        self.progress = None;
+        Ok(())
+    }
+
+    /// Whatever sessions the collectors have ended since there were so many is a finding.
+    pub fn find_ended_since(&mut self, when: &str, before: &Causes) {
+        let own_lag_ms = self.total.times.own_lag.longest_ms();
+        for (why, sessions) in self.total.ended.clone() {
+            let sessions = sessions - before.get(&why).copied().unwrap_or(0);
+            if sessions > 0 {
+                self.verdict.add(when, [Finding::SessionsEnded { sessions, why, own_lag_ms }]);
+            }
+        }
+    }
+}
