@@ -16,7 +16,7 @@ use super::removals::{Cause, CauseFigures, Grace, Removals, Window};
 use super::scene::Scene;
 use super::wire::Wire;
 use crate::finding::Finding;
-use crate::judge::GONE;
+use crate::judge::{GONE, GONE_HERD, HERD};
 use crate::orders::{Manner, Numbers, Retry, Then, Who};
 use crate::page::Reader;
 use crate::progress::Progress;
@@ -105,10 +105,11 @@ pub async fn deaths(args: &DeathsArgs) -> anyhow::Result<Results> {
     let interval = args.fleet.interval;
     // The last report was up to an interval ago when silence begins.
     let silent = (2 * interval).saturating_sub(EARLY)..3 * interval + LATE;
+    let gone = if args.each as usize > HERD { GONE_HERD } else { GONE };
     let agents = args.fleet.agents as usize;
     let mut ward = Ward {
         scene,
-        removals: Removals::new(agents, Grace { gone: GONE, silent }),
+        removals: Removals::new(agents, Grace { gone, silent }),
         fates,
         every: args.every,
         agents,
