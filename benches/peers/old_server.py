@@ -39,7 +39,7 @@ def main():
     agents_port, http_port = int(sys.argv[1]), int(sys.argv[2])
     say = print if "--quiet" not in sys.argv else lambda *_: None
     start_http_server(http_port, addr="127.0.0.1")
-    with socket.create_server(("127.0.0.1", agents_port), backlog=128) as server:
+    with socket.create_server(("127.0.0.1", agents_port), backlog=4096) as server:
         while True:
             client, address = server.accept()
             say("connected:", address)

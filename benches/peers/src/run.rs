@@ -23,8 +23,16 @@ use crate::vanish::{self, watch};
 pub async fn run(cli: &Cli) -> anyhow::Result<Results> {
     let peers: Vec<_> = peers::all().into_iter().filter(|peer| cli.wants(&**peer)).collect();
     ensure!(!peers.is_empty(), "--only: nothing there is contains {}", cli.only.join(" or "));
+    let plan = vanish::Plan { interval: cli.vanish_interval, wait: cli.vanish_wait };
+    // Watching is waiting: its few hosts cost the machine next to nothing, and the others no CPU time of their own.
+    let (results, vanishing) = tokio::join!(measure_all(cli, &peers), watch_all(&peers, plan));
+    Ok(Results { vanishing, ..results })
+}
+
+/// Measures one program after the other.
+async fn measure_all(cli: &Cli, peers: &[Arc<dyn Peer>]) -> Results {
     let mut results = Results::new(cli.rate, cli.seconds);
-    for peer in &peers {
+    for peer in peers {
         if known(&results, &**peer).is_none() {
             let time = Duration::from_secs_f64(cli.seconds / 2.0);
             let idle = look(&**peer, async |program| idle(&**peer, &program, time).await).await;
@@ -48,11 +56,7 @@ pub async fn run(cli: &Cli) -> anyhow::Result<Results> {
             results.rows.push(row);
         }
     }
-    if cli.vanish_wait > 0.0 {
-        let plan = vanish::Plan { interval: cli.vanish_interval, wait: cli.vanish_wait };
-        results.vanishing = watch_all(&peers, plan).await;
-    }
-    Ok(results)
+    results
 }
 
 /// What is known of the program.
@@ -75,13 +79,13 @@ async fn look<T>(
 /// Lets hosts vanish from all programs at the same time: it is mostly waiting.
 async fn watch_all(peers: &[Arc<dyn Peer>], plan: vanish::Plan) -> Vec<Vanishing> {
     let mut watches = JoinSet::new();
+    if plan.wait == 0.0 {
+        return Vec::new();
+    }
     for (place, peer) in peers.iter().cloned().enumerate() {
         let Some(decided_by) = peer.departure() else { continue };
         watches.spawn(async move {
-            let gone = match peer.find() {
-                Ok(program) => watch(&*peer, &program, plan).await.into(),
-                Err(what_to_install) => Found::Unseen(what_to_install),
-            };
+            let gone = look(&*peer, async |program| watch(&*peer, &program, plan).await).await;
             let (name, setting) = (peer.product().name, peer.setting());
             (place, Vanishing { name, setting, decided_by, plan, gone })
         });

@@ -25,6 +25,8 @@ const CUT_OFF: Range<usize> = 2 * PART..3 * PART;
 const ROUNDS: u64 = 4;
 /// How often it is looked who is there.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long it may take until a server begins to pull.
+const PULL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long it may take until those who report are shown.
 const SHOWN_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -59,8 +61,8 @@ pub async fn watch(peer: &dyn Peer, program: &Path, plan: Plan) -> anyhow::Resul
     let watcher = Watcher { peer, server: &server, plan };
     let gone = match targets {
         Some(targets) => {
-            sleep(interval * ROUNDS as u32).await;
-            watcher.shown(0..hosts).await?;
+            sleep(PULL_TIMEOUT + interval * ROUNDS as u32).await;
+            ensure!(watcher.all(&server.look().await?, 0..hosts), "it does not show all it pulls");
             targets.depart(KILLED, CUT_OFF);
             watcher.gone().await?
         }
@@ -87,6 +89,12 @@ impl Watcher<'_> {
             killed.drive(schedule(ROUNDS)),
             cut_off.drive(schedule(ROUNDS)),
         );
+        let until = Instant::now() + SHOWN_TIMEOUT;
+        while !self.all(&self.server.look().await?, 0..CUT_OFF.end) {
+            ensure!(Instant::now() < until, "it does not show all who report");
+            let once = schedule(1);
+            tokio::join!(staying.drive(once), killed.drive(once), cut_off.drive(once));
+        }
         let stay_on = async {
             staying.drive(schedule(u64::MAX)).await;
         };
@@ -94,21 +102,10 @@ impl Watcher<'_> {
         tokio::select! {
             () = &mut stay_on => anyhow::bail!("those who stay have ended"),
             gone = async {
-                self.shown(0..CUT_OFF.end).await?;
                 drop(killed);
                 self.gone().await
             } => gone,
         }
-    }
-
-    /// Waits until the program shows these hosts.
-    async fn shown(&self, hosts: Range<usize>) -> anyhow::Result<()> {
-        let until = Instant::now() + SHOWN_TIMEOUT;
-        while !self.all(hosts.clone(), true).await? {
-            ensure!(Instant::now() < until, "it does not show all who report");
-            sleep(LOOK_EVERY).await;
-        }
-        Ok(())
     }
 
     /// Waits until those who have vanished just now are no longer shown.
@@ -119,19 +116,23 @@ impl Watcher<'_> {
             && (gone.killed.is_none() || gone.cut_off.is_none())
         {
             sleep(LOOK_EVERY).await;
+            let page = self.server.look().await?;
             for (hosts, when) in [(KILLED, &mut gone.killed), (CUT_OFF, &mut gone.cut_off)] {
-                if when.is_none() && self.all(hosts, false).await? {
+                if when.is_none() && self.none(&page, hosts) {
                     *when = Some(since.elapsed().as_secs_f64());
                 }
             }
         }
-        ensure!(self.all(STAYING, true).await?, "it no longer shows those who stay");
+        let page = self.server.look().await?;
+        ensure!(self.all(&page, STAYING), "it no longer shows those who stay");
         Ok(gone)
     }
 
-    /// Whether the program shows all of these hosts, or none of them.
-    async fn all(&self, mut hosts: Range<usize>, shown: bool) -> anyhow::Result<bool> {
-        let page = self.server.look().await?;
-        Ok(hosts.all(|host| page.contains(&self.peer.mark(host)) == shown))
+    fn all(&self, page: &str, mut hosts: Range<usize>) -> bool {
+        hosts.all(|host| page.contains(&self.peer.mark(host)))
+    }
+
+    fn none(&self, page: &str, mut hosts: Range<usize>) -> bool {
+        !hosts.any(|host| page.contains(&self.peer.mark(host)))
     }
 }

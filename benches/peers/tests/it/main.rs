@@ -88,16 +88,21 @@ fn a_run_that_is_interrupted_leaves_no_server() {
     let mut command = compare(&dir.path().join("json"), &["fleetgauge: default"]);
     let mut run = command.args(["--seconds", "60"]).stderr(Stdio::null()).spawn().unwrap();
     let children = format!("/proc/{0}/task/{0}/children", run.id());
-    let server = wait_for("a server", || {
+    // One is measured, one watched.
+    let servers = wait_for("two servers", || {
         let pids = std::fs::read_to_string(&children).ok()?;
-        pids.split_ascii_whitespace().next().map(str::to_owned)
+        let pids: Vec<_> = pids.split_ascii_whitespace().map(str::to_owned).collect();
+        (pids.len() == 2).then_some(pids)
     });
     kill_process(Pid::from_child(&run), Signal::INT).unwrap();
     assert_eq!(run.wait().unwrap().code(), Some(130));
-    wait_for("the server's end", || {
-        let stat = std::fs::read_to_string(format!("/proc/{server}/stat")).unwrap_or_default();
-        // Who has ended may wait for its parent's parent to notice.
-        (stat.is_empty() || stat.contains(") Z ")).then_some(())
+    wait_for("the servers' end", || {
+        let has_ended = |pid: &String| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            // Who has ended may wait for its parent's parent to notice.
+            stat.is_empty() || stat.contains(") Z ")
+        };
+        servers.iter().all(has_ended).then_some(())
     });
 }
 
