@@ -35,7 +35,7 @@ pub struct Cli {
     #[arg(long, value_name = "TEXT")]
     pub only: Vec<String>,
     /// Seconds to wait for a vanished host's series to be gone; 0 leaves that out
-    #[arg(long, value_name = "N", default_value_t = 340.0, value_parser = seconds)]
+    #[arg(long, value_name = "N", default_value_t = 350.0, value_parser = seconds)]
     pub vanish_wait: f64,
     /// Seconds between a host's reports while that is watched
     #[arg(long, value_name = "N", default_value_t = 5.0, value_parser = at_least_one)]

@@ -143,7 +143,9 @@ impl Peer for Victoria {
             Self { looks_back: true, .. } => {
                 Some("the look back of a query, set to three intervals")
             }
-            Self { shown: true, .. } => Some("the look back of an instant query, by default 5 min"),
+            Self { shown: true, .. } => Some(
+                "the look back of an instant query and `-search.latencyOffset`, 5.5 min by default",
+            ),
             _ => None,
         }
     }
