@@ -7,7 +7,8 @@ use super::number::write_value;
 use super::plan::{SeriesPlan, Source};
 use super::snapshot::{CLOSE, Group, Snapshot};
 
-/// Size at which a chunk is handed on, in bytes: a thousand lines, so that a page of any size takes little memory.
+/// Size at which a chunk is handed on, in bytes: a thousand lines, so that a page of any size takes little memory. A chunk is
+/// longer than that by less than a line.
 pub const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Whoever was to take the page is gone.
@@ -71,17 +72,20 @@ impl Page<'_> {
             for series in all_series {
                 let values = &values[series.offset..series.offset + series.width];
                 if !values.iter().copied().any(is_absent) {
-                    self.write_series(series, labels, values, format);
-                }
-                if self.chunk.len() >= CHUNK_BYTES {
-                    self.flush()?;
+                    self.write_series(series, labels, values, format)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn write_series(&mut self, series: &SeriesPlan, labels: &str, values: &[f64], format: Format) {
+    fn write_series(
+        &mut self,
+        series: &SeriesPlan,
+        labels: &str,
+        values: &[f64],
+        format: Format,
+    ) -> Result<(), Broken> {
         for sample in &series.samples {
             self.chunk.extend_from_slice(sample.opening.as_bytes());
             if let Some(closing) = sample.closing.instead(format) {
@@ -95,8 +99,12 @@ impl Page<'_> {
                 Source::One => self.chunk.push(b'1'),
             }
             self.chunk.push(b'\n');
+            if self.chunk.len() >= CHUNK_BYTES {
+                self.flush()?;
+            }
         }
         self.counted.lines += series.samples.len() as u64;
+        Ok(())
     }
 
     fn flush(&mut self) -> Result<(), Broken> {

@@ -5,7 +5,7 @@ use fleetgauge_proto::{Fingerprint, Limits, Schema, report};
 
 use super::*;
 use crate::budget::Budget;
-use crate::exposition::{Format, render};
+use crate::exposition::{Broken, CHUNK_BYTES, Format, Sink, render};
 
 const COUNTER: u8 = 2;
 
@@ -335,4 +335,32 @@ fn agents_cannot_take_more_memory_than_there_is() {
     assert_eq!(registry.schemas().len(), 2);
     assert!((4_000..4_010).take_while(|n| enter(*n).is_ok()).count() >= 3);
     assert_eq!(registry.schemas().len(), 1, "the unused one made room");
+}
+
+#[test]
+fn a_wide_series_with_long_labels_is_written_in_chunks_as_well() {
+    struct Longest(usize, usize);
+    impl Sink for Longest {
+        fn chunk(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+            self.0 = self.0.max(bytes.len());
+            self.1 += bytes.len();
+            Ok(())
+        }
+    }
+    const LABELS: usize = 30_000;
+    let registry = registry();
+    let family = Family { name: "latency", kind: 3, unit: "", help: "" };
+    let parameters: Vec<_> = (0..256).map(f64::from).collect();
+    let series = Series { family: 0, width: 258, parameters, labels: Vec::new() };
+    let declared = Declared { stream: 0, families: vec![family], series: vec![series] };
+    let wide = Schema::try_new(&declared, &Limits::default()).unwrap();
+    let wide = registry.schemas().intern(Fingerprint([1; 16]), wide, 10).unwrap();
+    let newcomer = Newcomer { labels: "x".repeat(LABELS).into(), ..newcomer("a", 1) };
+    let row = values(&[1.0; 258]);
+    registry.enter(&newcomer, wide.entry(), &Values::All(&row), 0).unwrap();
+    let mut longest = Longest(0, 0);
+    let counted = render(&registry.snapshot(), Format::Text, &mut longest).unwrap();
+    assert_eq!((counted.lines, counted.bytes), (259, longest.1 as u64));
+    assert!(longest.1 > 259 * LABELS);
+    assert!(longest.0 < CHUNK_BYTES + LABELS + 100, "{}", longest.0);
 }
