@@ -46,7 +46,10 @@ impl Agent {
         });
         hello.encode(VERSION, &mut out).expect("it fits a frame");
         let mut values = Vec::new();
-        let row: Vec<_> = (0..schema.series.len()).map(|n| n as f64 / 997.0).collect();
+        // Values of its own, so that a page does not repeat itself more than a fleet's does.
+        let own = id.bytes().fold(0, |sum, byte| (sum * 31 + usize::from(byte)) % 997);
+        let value = |n| ((own * 48_271 + n * 7_919) % 997) as f64 / 997.0;
+        let row: Vec<_> = (0..schema.series.len()).map(value).collect();
         write_all(&row, &mut values);
         let mut agent = Self { stream, sequence: 0, out, values };
         agent.flush();
