@@ -76,26 +76,39 @@ impl Collector {
         self.process.id()
     }
 
-    /// Kills it, so that it says goodbye to nobody.
+    /// Kills these at once, so that they say goodbye to nobody.
     ///
     /// # Errors
     /// The system's.
-    pub async fn kill(&mut self) -> anyhow::Result<()> {
-        Ok(self.process.kill().await?)
+    pub async fn kill(collectors: &mut [Self]) -> anyhow::Result<()> {
+        for collector in &mut *collectors {
+            collector.process.start_kill()?;
+        }
+        for collector in collectors {
+            collector.process.wait().await?;
+        }
+        Ok(())
     }
 
-    /// Starts it again after it has ended, where it was, with more flags than before.
+    /// Starts these again after they have ended, where they were, with more flags than before.
     ///
     /// # Errors
-    /// It did not start, or did not say where it is.
-    pub async fn restart(&mut self, more: &[String]) -> anyhow::Result<()> {
+    /// One did not start, or did not say where it is.
+    pub async fn restart(collectors: &mut [Self], more: &[String]) -> anyhow::Result<()> {
+        let starting = collectors.iter_mut().map(|collector| collector.spawn_again(more));
+        let starting: Vec<_> = starting.collect::<Result<_, _>>()?;
+        for (collector, process) in collectors.iter_mut().zip(starting) {
+            let flags = std::mem::take(&mut collector.flags);
+            *collector = Self::await_addresses(process, flags).await?;
+        }
+        Ok(())
+    }
+
+    fn spawn_again(&mut self, more: &[String]) -> anyhow::Result<Process> {
         self.flags.extend_from_slice(more);
         let place = [("--listen", self.agents), ("--http", self.http)];
         let place = place.map(|(flag, address)| format!("{flag}={address}"));
-        let flags = [&self.flags[..], &place].concat();
-        *self =
-            Self::await_addresses(Self::spawn(&flags)?, std::mem::take(&mut self.flags)).await?;
-        Ok(())
+        Self::spawn(&[&self.flags[..], &place].concat())
     }
 
     /// Tells it to stop.

@@ -10,6 +10,8 @@ use crate::orders::Retry;
 use crate::plan::{Plan, Target};
 use crate::quantity;
 
+/// Reports a second where nothing else is asked for, at most: a small machine has to have room for the rest.
+const REPORTS_A_SECOND: u32 = 15_000;
 /// Agents that the ledger of deaths is about at most: all their pages are compared one by one.
 const MAX_DEATHS: u32 = 10_000;
 
@@ -62,9 +64,9 @@ pub struct SceneArgs {
     /// How many agents
     #[arg(long, value_name = "N", value_parser = agents)]
     pub agents: u32,
-    /// Time between an agent's reports, 1s to 5m
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = quantity::interval)]
-    pub interval: Duration,
+    /// Time between an agent's reports, 1s to 5m [default: 1s, or so long that there are 15000 reports a second]
+    #[arg(long, value_name = "DURATION", value_parser = quantity::interval)]
+    interval: Option<Duration>,
     /// How many agents to connect in a second
     #[arg(long, value_name = "N/s", default_value = "2000/s", value_parser = quantity::ramp)]
     pub ramp: f64,
@@ -96,11 +98,18 @@ impl SceneArgs {
         flags
     }
 
+    /// Time between an agent's reports.
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        let seconds = self.agents.div_ceil(REPORTS_A_SECOND);
+        self.interval.unwrap_or(Duration::from_secs(seconds.into()))
+    }
+
     /// The plan for a fleet on so many collectors that are started with these flags.
     #[must_use]
     pub fn plan(&self, collectors: usize, backoff: Retry, flags: Vec<String>) -> Plan {
         let target = Target::Own(collectors);
-        Plan { agents: self.agents, target, interval: self.interval, backoff, flags }
+        Plan { agents: self.agents, target, interval: self.interval(), backoff, flags }
     }
 }
 

@@ -100,7 +100,7 @@ pub async fn clones(args: &ClonesArgs) -> anyhow::Result<Results> {
     let readmitted = readmitted.map(|(how, times)| (how, Quantiles::from(&times)));
     let settings = json!({
         "agents": args.fleet.agents,
-        "interval_seconds": args.fleet.interval.as_secs_f64(),
+        "interval_seconds": args.fleet.interval().as_secs_f64(),
         "cloned_percent": args.share,
     });
     scene.finish(settings, Clones { clones, readmitted: readmitted.into() }).await

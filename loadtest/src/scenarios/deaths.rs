@@ -102,7 +102,7 @@ pub async fn deaths(args: &DeathsArgs) -> anyhow::Result<Results> {
     flags.extend(["--listen".to_owned(), format!("{near}:0"), "--insecure".to_owned()]);
     let scene = Scene::without_workers("deaths", args.fleet.plan(1, Retry::Agent, flags)).await?;
     let fates = Fates::new(args, wire.is_ok());
-    let interval = args.fleet.interval;
+    let interval = args.fleet.interval();
     // The last report was up to an interval ago when silence begins.
     let silent = (2 * interval).saturating_sub(EARLY)..3 * interval + LATE;
     let gone = if args.each as usize > HERD { GONE_HERD } else { GONE };
@@ -283,7 +283,7 @@ impl Ward {
         };
         let settings = json!({
             "agents": args.fleet.agents,
-            "interval_seconds": args.fleet.interval.as_secs_f64(),
+            "interval_seconds": args.fleet.interval().as_secs_f64(),
             "deaths_of_each_cause": args.each,
             "page_every_ms": args.every.as_secs_f64() * 1e3,
         });

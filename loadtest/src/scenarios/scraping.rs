@@ -117,7 +117,7 @@ pub async fn scrape(args: &ScrapeArgs) -> anyhow::Result<Results> {
     let settings = json!({
         "agents": args.fleet.agents,
         "collectors": args.spread.collectors,
-        "interval_seconds": args.fleet.interval.as_secs_f64(),
+        "interval_seconds": args.fleet.interval().as_secs_f64(),
         "phase_seconds": args.duration.as_secs_f64(),
         "slower_ms": args.slower.as_secs_f64() * 1e3,
     });

@@ -95,7 +95,7 @@ pub async fn soak(args: &SoakArgs) -> anyhow::Result<Results> {
     let settings = json!({
         "agents": args.fleet.agents,
         "collectors": args.spread.collectors,
-        "interval_seconds": args.fleet.interval.as_secs_f64(),
+        "interval_seconds": args.fleet.interval().as_secs_f64(),
         "duration_seconds": args.duration.as_secs_f64(),
         "churn_percent_per_second": args.churn,
     });

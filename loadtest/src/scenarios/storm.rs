@@ -12,6 +12,7 @@ use super::args::StormArgs;
 use super::failure::Failure;
 use super::recovery::{Back, Recovery};
 use super::scene::Scene;
+use crate::child::Collector;
 use crate::fault::Fault;
 use crate::orders::Retry;
 use crate::plan::Plan;
@@ -89,7 +90,7 @@ pub async fn storm(args: &StormArgs) -> anyhow::Result<Results> {
     let settings = json!({
         "agents": args.fleet.agents,
         "collectors": args.spread.collectors,
-        "interval_seconds": args.fleet.interval.as_secs_f64(),
+        "interval_seconds": args.fleet.interval().as_secs_f64(),
         "outage_seconds": args.outage.as_secs_f64(),
         "pacing": !args.no_pacing,
         "page_every_seconds": args.every.as_secs_f64(),
@@ -107,9 +108,7 @@ fn plan(args: &StormArgs) -> Plan {
 /// Kills every collector, and starts them again after the outage: when that was begun.
 async fn strike(scene: &mut Scene, args: &StormArgs) -> anyhow::Result<Instant> {
     scene.fleet.note("killed");
-    for collector in &mut scene.fleet.collectors {
-        collector.kill().await?;
-    }
+    Collector::kill(&mut scene.fleet.collectors).await?;
     scene.fleet.wait(args.outage).await?;
     scene.fleet.note("restarted");
     let restarted = Instant::now();
@@ -119,9 +118,7 @@ async fn strike(scene: &mut Scene, args: &StormArgs) -> anyhow::Result<Instant> 
         let each = args.fleet.agents.div_ceil(args.spread.collectors as u32);
         more.push(format!("--max-handshakes={each}"));
     }
-    for collector in &mut scene.fleet.collectors {
-        collector.restart(&more).await?;
-    }
+    Collector::restart(&mut scene.fleet.collectors, &more).await?;
     Ok(restarted)
 }
 
@@ -166,7 +163,7 @@ async fn stay(scene: &mut Scene, args: &StormArgs) -> anyhow::Result<()> {
     let before = scene.fleet.total.ended.clone();
     for _ in 0..PAGES_AFTER {
         scene.judge_all("after the storm").await?;
-        scene.fleet.wait(args.fleet.interval.min(Duration::from_secs(5))).await?;
+        scene.fleet.wait(args.fleet.interval().min(Duration::from_secs(5))).await?;
     }
     scene.fleet.find_ended_since("after the storm", &before);
     Ok(())

@@ -58,8 +58,10 @@ impl Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        // The cable goes with the namespace.
-        let _ = std::process::Command::new("ip").args(["netns", "del", &self.name]).output();
+        // Both: a namespace lives on for as long as its last connections try to end, and would keep the cable.
+        for what in ["link", "netns"] {
+            let _ = std::process::Command::new("ip").args([what, "del", &self.name]).output();
+        }
     }
 }
 
