@@ -18,7 +18,7 @@ use crate::ending::Ending;
 use crate::metrics::Metrics;
 use crate::pacing::Pacer;
 use crate::peer::Peer;
-use crate::registry::Registry;
+use crate::registry::{IDLE_PLACES, Registry};
 use crate::roster::Roster;
 use crate::versions::Versions;
 
@@ -121,6 +121,14 @@ impl Shared {
             *held = held.saturating_sub(1);
         }
         self.addresses.remove_if(&address, |_, held| *held == 0);
+    }
+
+    /// Gives room in the maps back that lies idle since a fleet has left.
+    pub fn shrink(&self) {
+        if self.peers.len() * 8 + IDLE_PLACES < self.peers.capacity() {
+            self.peers.shrink_to_fit();
+        }
+        self.registry.shrink();
     }
 
     /// Room for a connection that waits for its Reject to be read, if there is any.

@@ -1,4 +1,5 @@
-//! The sweep: lets the collector's clock run, lets the pacer learn, and wakes the sessions whose deadline has come.
+//! The sweep: lets the collector's clock run, lets the pacer learn, wakes the sessions whose deadline
+//! has come, and gives back what a fleet that has left leaves idle.
 //!
 //! It takes the place of a timer a connection.
 
@@ -38,5 +39,6 @@ pub(crate) async fn sweep(shared: Arc<Shared>) {
         for peer in shared.peers.iter() {
             peer.sweep(now);
         }
+        shared.shrink();
     }
 }

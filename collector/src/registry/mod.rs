@@ -38,6 +38,9 @@ use slab::Slab;
 
 /// Shards of the rows. A snapshot holds one at a time, for a copy of a sixty-fourth of the fleet's values.
 const SHARDS: usize = 64;
+/// Places in a map that may lie idle, beside seven for each that is taken.
+pub(crate) const IDLE_PLACES: usize = 8 * 1024;
+
 /// What stands between a newcomer and its id.
 #[derive(Debug)]
 pub enum Claim {
@@ -127,6 +130,13 @@ impl Registry {
     #[must_use]
     pub fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    /// Gives the map's room back if most of it lies idle, as after a fleet has left.
+    pub(crate) fn shrink(&self) {
+        if self.holders.capacity() > IDLE_PLACES + 8 * self.holders.len() {
+            self.holders.shrink_to_fit();
+        }
     }
 
     /// How many agents are shown.

@@ -364,3 +364,22 @@ fn a_wide_series_with_long_labels_is_written_in_chunks_as_well() {
     assert!(longest.1 > 259 * LABELS);
     assert!(longest.0 < CHUNK_BYTES + LABELS + 100, "{}", longest.0);
 }
+
+#[test]
+fn the_map_s_room_is_given_back_when_a_fleet_has_left() {
+    let registry = registry();
+    let one = pin(&registry, 1, &[("load", 1)]);
+    let ids: Vec<_> = (1..=20_000).map(|n| format!("a{n}")).collect();
+    for (n, id) in (1..).zip(&ids) {
+        let _ = enter(&registry, id, n, &one, &[1.0]);
+    }
+    let full = registry.holders.capacity();
+    registry.shrink();
+    assert_eq!(registry.holders.capacity(), full, "it is in use");
+    for (n, id) in (1..).zip(&ids).skip(10) {
+        assert!(registry.leave(&newcomer(id, n).id, n));
+    }
+    registry.shrink();
+    assert!(registry.holders.capacity() < IDLE_PLACES, "{}", registry.holders.capacity());
+    assert_eq!(page(&registry).len(), 10);
+}
