@@ -4,7 +4,7 @@
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 
 use atomic_waker::AtomicWaker;
@@ -28,6 +28,8 @@ pub enum Signal {
     Drain = 16,
     /// Close now.
     Close = 32,
+    /// Look whether the credential by which it came is still valid.
+    Revoked = 64,
 }
 
 /// The signals that had been raised when they were taken.
@@ -43,7 +45,7 @@ impl Signals {
 }
 
 /// What is known of an agent since its Hello.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Introduction {
     /// The interval of its reports, in milliseconds.
     pub interval_ms: u32,
@@ -53,7 +55,32 @@ pub struct Introduction {
     pub version: Version,
 }
 
-/// The shared side of a connection.
+/// Bits of an interval in milliseconds: five minutes, the longest there is, take 19.
+const INTERVAL_BITS: u32 = 20;
+/// Bits of a version's number, of which there are a thousand.
+const VERSION_BITS: u32 = 12;
+
+impl Introduction {
+    /// All of it in one word.
+    const fn pack(self) -> u64 {
+        let interval = self.interval_ms as u64 & ((1 << INTERVAL_BITS) - 1);
+        let version = self.version.number() as u64 & ((1 << VERSION_BITS) - 1);
+        ((self.since as u64) << 32) | (version << INTERVAL_BITS) | interval
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "each part is masked to its bits")]
+    const fn unpack(word: u64) -> Self {
+        Self {
+            interval_ms: (word & ((1 << INTERVAL_BITS) - 1)) as u32,
+            since: (word >> 32) as u32,
+            version: Version::from_number(
+                (word >> INTERVAL_BITS & ((1 << VERSION_BITS) - 1)) as u16,
+            ),
+        }
+    }
+}
+
+/// The shared side of a connection. With the two counts of its `Arc` it is a block of 96 bytes.
 #[derive(Debug)]
 pub struct Peer {
     session: u64,
@@ -63,11 +90,14 @@ pub struct Peer {
     deadline: AtomicU64,
     waker: AtomicWaker,
     signals: AtomicU8,
-    interval_ms: AtomicU32,
-    since: AtomicU32,
-    version: AtomicU16,
+    /// The number of the credential by which it was let in; 0 without one.
+    credential: AtomicU32,
+    introduction: AtomicU64,
     reported: AtomicU64,
 }
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Peer>() <= 80);
 
 /// A connection is itself and no other: its session's number stands for it.
 impl PartialEq for Peer {
@@ -95,9 +125,8 @@ impl Peer {
             deadline: AtomicU64::new(deadline),
             waker: AtomicWaker::new(),
             signals: AtomicU8::new(0),
-            interval_ms: AtomicU32::new(0),
-            since: AtomicU32::new(0),
-            version: AtomicU16::new(0),
+            credential: AtomicU32::new(0),
+            introduction: AtomicU64::new(0),
             reported: AtomicU64::new(0),
         })
     }
@@ -110,19 +139,22 @@ impl Peer {
 
     /// What is known of the agent since its Hello, and nothing before that.
     pub fn introduction(&self) -> Introduction {
-        Introduction {
-            interval_ms: self.interval_ms.load(Ordering::Relaxed),
-            since: self.since.load(Ordering::Relaxed),
-            version: Version::from_number(self.version.load(Ordering::Relaxed)),
-        }
+        Introduction::unpack(self.introduction.load(Ordering::Relaxed))
     }
 
     /// The agent has said Hello.
     pub fn introduce(&self, introduction: Introduction) {
-        let Introduction { interval_ms, since, version } = introduction;
-        self.interval_ms.store(interval_ms, Ordering::Relaxed);
-        self.since.store(since, Ordering::Relaxed);
-        self.version.store(version.number(), Ordering::Relaxed);
+        self.introduction.store(introduction.pack(), Ordering::Relaxed);
+    }
+
+    /// The number of the credential by which it was let in; 0 before that, and without one.
+    pub fn credential(&self) -> u32 {
+        self.credential.load(Ordering::Relaxed)
+    }
+
+    /// It is let in by the credential of this number.
+    pub fn set_credential(&self, number: u32) {
+        self.credential.store(number, Ordering::Relaxed);
     }
 
     /// When the agent reported last, or was welcomed.
@@ -169,6 +201,28 @@ impl Peer {
     pub fn sweep(&self, now: Millis) {
         if self.deadline.load(Ordering::Relaxed) <= now {
             self.waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetgauge_proto::limits::MAX_INTERVAL_MS;
+
+    use super::*;
+
+    #[test]
+    fn an_introduction_is_kept_whole() {
+        let versions = crate::versions::Versions::default();
+        let mut last = Version::default();
+        for n in 0..2_000 {
+            last = last.max(versions.keep(&n.to_string()));
+        }
+        for (interval_ms, since, version) in
+            [(0, 0, Version::default()), (MAX_INTERVAL_MS, u32::MAX, last)]
+        {
+            let introduction = Introduction { interval_ms, since, version };
+            assert_eq!(Introduction::unpack(introduction.pack()), introduction);
         }
     }
 }

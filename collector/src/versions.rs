@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 const MOST: usize = 1024;
 
 /// A version that is kept, or [`Version::default`] for one that is not.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(u16);
 
 impl Version {

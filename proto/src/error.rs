@@ -61,6 +61,7 @@ codes! {
     24 TooManyLabels "too_many_labels" "An agent or a series has more labels than allowed."
     25 DuplicateLabel "duplicate_label" "A label is given twice, or both for the agent and for a series."
     26 BadHello "bad_hello" "The agent version or the credential is longer than allowed."
+    27 LabelNotAllowed "label_not_allowed" "A label is not one that agents may set here, or has a value that this agent may not give it."
     30 BadMetricName "bad_metric_name" "A metric name is not a letter or _ followed by letters, digits and _, or ends in a suffix that its kind adds."
     31 ReservedMetricName "reserved_metric_name" "A metric name is reserved for the collector."
     32 BadUnit "bad_unit" "The unit is not a legal name or the metric name does not end in it."
@@ -87,6 +88,8 @@ codes! {
     82 HandshakesFull "handshakes_full" "Too many connections are in their handshake; come again."
     83 SchemasFull "schemas_full" "The collector holds as many schemas as it may, all in use."
     84 Draining "draining" "The collector is stopping."
+    90 Unauthorized "unauthorized" "The credential does not allow this."
+    91 CredentialRevoked "credential_revoked" "The credential by which the agent was let in is not valid any more."
 }
 
 impl std::fmt::Display for Code {
