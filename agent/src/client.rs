@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fleetgauge_proto::limits::{MAX_FROM_COLLECTOR_BYTES, MAX_INTERVAL_MS, MIN_INTERVAL_MS};
 use fleetgauge_proto::message::{
-    Bye, ByeReason, Drain, Message, Ping, Pong, Reject, Report, Welcome,
+    Bye, ByeReason, Drain, Message, Ping, Pong, Reject, Report, Secret, Welcome,
 };
 use fleetgauge_proto::report::{Values, write_all, write_changed};
 use fleetgauge_proto::{Accept, Code, Frame, FrameBuffer, VERSION, Violation};
@@ -146,12 +146,13 @@ impl Client {
         self.state == State::Welcomed
     }
 
-    /// A connection has been made: appends Hello to `out` and forgets the connection before.
-    pub fn start(&mut self, profile: &Profile, out: &mut Vec<u8>) {
+    /// A connection has been made: appends Hello to `out`, with the credential if there is one, and forgets the connection
+    /// before.
+    pub fn start(&mut self, profile: &Profile, credential: Option<Secret<'_>>, out: &mut Vec<u8>) {
         self.frames = FrameBuffer::default();
         self.reported = Box::default();
         self.state = State::Greeted;
-        put(&profile.hello(), out);
+        put(&profile.hello(credential), out);
     }
 
     /// Takes bytes that came from the collector, appends to `out` what they call for, and returns at the

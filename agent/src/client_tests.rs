@@ -53,7 +53,7 @@ fn give(
 /// A client in its session, all it has sent so far consumed.
 fn welcomed() -> Client {
     let mut client = Client::default();
-    client.start(&profile(), &mut Vec::new());
+    client.start(&profile(), None, &mut Vec::new());
     give(&mut client, &Message::Welcome(welcome())).unwrap();
     client
 }
@@ -74,7 +74,7 @@ fn each(mut sent: &[u8], mut see: impl FnMut(Message<'_>)) {
 fn hello_says_who_it_is() {
     let mut client = Client::default();
     let mut out = Vec::new();
-    client.start(&profile(), &mut out);
+    client.start(&profile(), None, &mut out);
     let schema = profile().schema.fingerprint();
     each(&out, |message| {
         let Message::Hello(hello) = message else { panic!("{message:?}") };
@@ -90,7 +90,7 @@ fn hello_says_who_it_is() {
 #[test]
 fn an_unknown_schema_follows_welcome() {
     let mut client = Client::default();
-    client.start(&profile(), &mut Vec::new());
+    client.start(&profile(), None, &mut Vec::new());
     let (event, out) = give(&mut client, &Message::Welcome(welcome())).unwrap();
     let interval = Duration::from_secs(5);
     assert_eq!(event, Some(Event::Welcomed { session_id: 7, interval, schema_known: false }));
@@ -101,7 +101,7 @@ fn an_unknown_schema_follows_welcome() {
 #[test]
 fn a_known_schema_is_not_sent() {
     let mut client = Client::default();
-    client.start(&profile(), &mut Vec::new());
+    client.start(&profile(), None, &mut Vec::new());
     let known = Welcome { schema_known: true, ..welcome() };
     let (_, out) = give(&mut client, &Message::Welcome(known)).unwrap();
     assert_eq!(out, []);
@@ -118,7 +118,7 @@ fn bytes_may_come_one_by_one_or_all_together() {
     .concat();
     let run = |chunk: usize| {
         let mut client = Client::default();
-        client.start(&profile(), &mut Vec::new());
+        client.start(&profile(), None, &mut Vec::new());
         let (mut events, mut out) = (Vec::new(), Vec::new());
         for mut input in stream.chunks(chunk) {
             while let Some(event) = client.received(&profile(), &mut input, &mut out).unwrap() {
@@ -171,7 +171,7 @@ fn the_first_report_is_full_and_the_next_carries_what_changed() {
 fn sequence_numbers_rise_over_connections_and_the_first_report_is_full_again() {
     let mut client = welcomed();
     let first = client.report(&profile(), &VALUES, 0, &mut Vec::new()).unwrap();
-    client.start(&profile(), &mut Vec::new());
+    client.start(&profile(), None, &mut Vec::new());
     give(&mut client, &Message::Welcome(welcome())).unwrap();
     let mut out = Vec::new();
     assert!(client.report(&profile(), &VALUES, 0, &mut out).unwrap() > first);
@@ -186,7 +186,7 @@ fn nothing_is_reported_outside_a_session() {
     let mut client = Client::default();
     let mut out = Vec::new();
     assert_eq!(client.report(&profile(), &VALUES, 0, &mut out), Err(ClientError::NoSession));
-    client.start(&profile(), &mut Vec::new());
+    client.start(&profile(), None, &mut Vec::new());
     assert_eq!(client.report(&profile(), &VALUES, 0, &mut out), Err(ClientError::NoSession));
     client.bye(ByeReason::Stopping, &mut out);
     assert_eq!(out, []);
@@ -208,7 +208,7 @@ fn a_wrong_number_of_values_is_not_sent() {
 fn a_reject_is_the_last_word() {
     for mut client in [welcomed(), {
         let mut client = Client::default();
-        client.start(&profile(), &mut Vec::new());
+        client.start(&profile(), None, &mut Vec::new());
         client
     }] {
         let reject = Reject { stream: 0, code: 70, text: "taken", retry_after_ms: Some(30_000) };
@@ -231,7 +231,7 @@ fn a_hostile_collector_is_left() {
     assert_eq!(foul(Message::Bye(Bye { stream: 0, reason: 0 })), "unexpected_frame");
 
     let mut early = Client::default();
-    early.start(&profile(), &mut Vec::new());
+    early.start(&profile(), None, &mut Vec::new());
     let drain = Message::Drain(Drain { delay_ms: 0, target: None });
     assert_eq!(give(&mut early, &drain).unwrap_err().reason(), "unexpected_frame");
     assert_eq!(give(&mut early, &drain), Ok((None, Vec::new())), "nothing is read after that");
@@ -252,7 +252,7 @@ fn a_hostile_collector_is_left() {
 fn a_welcome_that_was_not_offered_is_refused() {
     let answer = |welcome: Welcome<'_>| {
         let mut client = Client::default();
-        client.start(&profile(), &mut Vec::new());
+        client.start(&profile(), None, &mut Vec::new());
         give(&mut client, &Message::Welcome(welcome)).map(|_| ()).map_err(|error| error.reason())
     };
     assert_eq!(answer(welcome()), Ok(()));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetgauge_proto::limits::{MAX_INTERVAL_MS, MIN_INTERVAL_MS};
-use fleetgauge_proto::message::{self, Hello, Label, Message};
+use fleetgauge_proto::message::{self, Hello, Label, Message, Secret};
 use fleetgauge_proto::schema::{self, FamilyKind};
 use fleetgauge_proto::{AgentId, Fingerprint, Limits, Schema, StaticLabels, VERSION, Violation};
 
@@ -36,8 +36,8 @@ impl Profile {
         asked.clamp(MIN_INTERVAL_MS, MAX_INTERVAL_MS)
     }
 
-    /// The agent's introduction.
-    pub(crate) fn hello(&self) -> Message<'_> {
+    /// The agent's introduction, with what it shows for itself.
+    pub(crate) fn hello<'a>(&'a self, credential: Option<Secret<'a>>) -> Message<'a> {
         Message::Hello(Hello {
             min_version: VERSION,
             max_version: VERSION,
@@ -49,7 +49,7 @@ impl Profile {
             interval_ms: self.interval_ms(),
             agent_version: self.agent_version,
             schema: self.schema.fingerprint(),
-            credential: None,
+            credential,
             extensions: Vec::new(),
         })
     }

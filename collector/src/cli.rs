@@ -4,9 +4,11 @@ use std::ffi::OsString;
 use std::future::Future;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use tokio::sync::Notify;
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -69,7 +71,9 @@ fn explain(error: &clap::Error) -> ExitCode {
 fn serve(config: Config) -> anyhow::Result<()> {
     let listeners = Listeners::bind(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(async { crate::run(config, listeners, stop_signal()).await });
+    let served = runtime.block_on(async {
+        crate::run_reloading(config, listeners, stop_signal(), reload_signal()).await
+    });
     // A disk or a reader that hangs is not waited for.
     runtime.shutdown_background();
     served?;
@@ -93,6 +97,25 @@ fn stop_signal() -> impl Future<Output = ()> {
         }
         let _ = tokio::signal::ctrl_c().await;
     }
+}
+
+/// Notified at each SIGHUP, which ends nothing from now on.
+fn reload_signal() -> Arc<Notify> {
+    let reload = Arc::new(Notify::new());
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let notify = Arc::clone(&reload);
+        match signal(SignalKind::hangup()) {
+            Ok(mut hangup) => drop(tokio::spawn(async move {
+                while hangup.recv().await.is_some() {
+                    notify.notify_one();
+                }
+            })),
+            Err(error) => tracing::warn!(%error, "SIGHUP cannot be heeded"),
+        }
+    }
+    reload
 }
 
 /// A level, or filters of the form target=level: a word alone would be taken for a target and silence the rest.

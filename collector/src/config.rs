@@ -1,21 +1,27 @@
 //! Settings: flags over environment over file over defaults. A [`Config`] that exists is legal.
 
+mod exposure;
+mod files;
 mod flags;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use fleetgauge_proto::Limits;
 use fleetgauge_proto::limits::{MAX_HELLO_BYTES, MAX_PAYLOAD_BYTES};
 use fleetgauge_proto::schema::FamilyKind;
+use fleetgauge_proto::{Limits, Violation};
 
 use crate::registry::{Pins, Room};
 use crate::roster::{Expected, Memory};
 use crate::target::Target;
+use crate::trust::{BadFile, Credentials, Labels, Readers, Trust};
 
+pub use files::Files;
 pub use flags::Flags;
 
+use exposure::Guard;
 use flags::File;
 
 /// Where agents find the collector.
@@ -82,8 +88,12 @@ pub struct Config {
     pub memory: Memory,
     /// Where that outlives the collector.
     pub state: State,
+    /// Who may be whom, as the settings and the files that they name say.
+    pub trust: Arc<Trust>,
     /// Log filter.
     pub log: String,
+    /// What all this was read from: flags and environment, and the files as they were.
+    pub source: (Flags, Files),
 }
 
 /// A setting that cannot be, with its name and what would be right.
@@ -108,16 +118,34 @@ impl Config {
     /// # Errors
     /// The first setting that cannot be.
     pub fn try_new(flags: Flags) -> Result<Self, BadSetting> {
-        let file = flags.config.as_deref().map(File::read).transpose()?.unwrap_or_default();
-        let (flags, kinds) = flags.or(file);
+        Self::try_after(flags, &Trust::default())
+    }
+
+    /// The same while the rules `before` are in force.
+    ///
+    /// # Errors
+    /// The first setting that cannot be.
+    pub fn try_after(source: Flags, before: &Trust) -> Result<Self, BadSetting> {
+        let mut files = Files::default();
+        files.look_at(source.config.as_deref());
+        let file = source.config.as_deref().map(File::read).transpose()?.unwrap_or_default();
+        let (flags, kinds) = source.clone().or(file);
+        files.look_at(flags.credentials.as_deref());
+        files.look_at(flags.http_credentials.as_deref());
+        let trust = trust(&flags, before)?;
         let given: Vec<String> = match flags.listen.as_slice() {
             [] => vec![DEFAULT_LISTEN.to_owned()],
             given => given.to_vec(),
         };
         let insecure = flags.insecure.unwrap_or(false);
-        let listen: Vec<_> =
-            given.iter().map(|text| address("listen", text, insecure)).collect::<Result<_, _>>()?;
-        let http = address("http", flags.http.as_deref().unwrap_or(DEFAULT_HTTP), insecure)?;
+        let agents = Guard { authenticated: trust.agents.is_some(), encrypted: false, insecure };
+        let listen: Vec<_> = given
+            .iter()
+            .map(|text| exposure::agents(address("listen", text)?, agents))
+            .collect::<Result<_, _>>()?;
+        let readers = Guard { authenticated: trust.readers.is_some(), encrypted: false, insecure };
+        let http = address("http", flags.http.as_deref().unwrap_or(DEFAULT_HTTP))?;
+        let http = exposure::http(http, readers)?;
         Ok(Self {
             listen,
             http,
@@ -142,7 +170,9 @@ impl Config {
                 )?),
                 directory: flags.state_dir,
             },
+            trust: Arc::new(trust),
             log: flags.log.unwrap_or_else(|| "info".to_owned()),
+            source: (source, files),
         })
     }
 }
@@ -231,6 +261,20 @@ fn bounds(flags: &Flags) -> Result<Bounds, BadSetting> {
     })
 }
 
+fn trust(flags: &Flags, before: &Trust) -> Result<Trust, BadSetting> {
+    let named = |setting| move |bad: BadFile| BadSetting::new(setting, bad.to_string());
+    let agents = flags.credentials.as_deref();
+    let agents = agents.map(|path| Credentials::read(path, before.agents.as_ref()));
+    let readers = flags.http_credentials.as_deref().map(Readers::read);
+    let labels = flags.allow_labels.as_deref().map(Labels::only);
+    let bad_label = |bad: Violation| BadSetting::new("allow_labels", bad.to_string());
+    Ok(Trust {
+        agents: agents.transpose().map_err(named("credentials"))?,
+        readers: readers.transpose().map_err(named("http_credentials"))?,
+        labels: labels.transpose().map_err(bad_label)?.unwrap_or_default(),
+    })
+}
+
 fn memory(flags: &Flags) -> Result<Memory, BadSetting> {
     let expected = flags.expect.as_deref().map(Expected::read).transpose();
     let departed = number("max_departed", flags.max_departed, 100_000, 0..=1_000_000)?;
@@ -275,24 +319,13 @@ fn number(
     Err(BadSetting::new(setting, format!("{number} is not within {least} to {most}{files}")))
 }
 
-fn address(setting: &str, text: &str, insecure: bool) -> Result<SocketAddr, BadSetting> {
-    let address: SocketAddr = text.parse().map_err(|_| {
+fn address(setting: &str, text: &str) -> Result<SocketAddr, BadSetting> {
+    text.parse().map_err(|_| {
         BadSetting::new(
             setting,
             format!("{text:?} is not IP:PORT, such as 127.0.0.1:45678 or [::1]:0"),
         )
-    })?;
-    if !address.ip().is_loopback() && !insecure {
-        return Err(BadSetting::new(
-            setting,
-            format!(
-                "{address} is not a loopback address and there is no authentication yet: anybody who reaches it \
-                 could report under any name and read every metric. Use 127.0.0.1 or [::1], or say --insecure if \
-                 that is what you want"
-            ),
-        ));
-    }
-    Ok(address)
+    })
 }
 
 fn advertise(text: &str) -> Result<Target, BadSetting> {

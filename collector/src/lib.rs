@@ -19,12 +19,14 @@ pub mod pacing;
 pub mod peer;
 mod process;
 pub mod registry;
+mod reload;
 pub mod roster;
 pub mod session;
 pub mod shared;
 mod shutdown;
 mod sweep;
 pub mod target;
+pub mod trust;
 pub mod versions;
 mod workers;
 
@@ -35,7 +37,7 @@ use std::time::SystemTime;
 
 use prometheus_client::registry::Registry as OwnRegistry;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -97,6 +99,19 @@ pub async fn run(
     listeners: Listeners,
     shutdown: impl Future<Output = ()> + Send,
 ) -> std::io::Result<()> {
+    run_reloading(config, listeners, shutdown, Arc::default()).await
+}
+
+/// The same, reading the settings' files anew also when `reload` is notified.
+///
+/// # Errors
+/// As above.
+pub async fn run_reloading(
+    config: Config,
+    listeners: Listeners,
+    shutdown: impl Future<Output = ()> + Send,
+    reload: Arc<Notify>,
+) -> std::io::Result<()> {
     let mut own = OwnRegistry::default();
     let scrapes = Arc::new(Semaphore::new(config.bounds.scrapes));
     let shared = Arc::new(Shared::new(config, &mut own));
@@ -123,6 +138,7 @@ pub async fn run(
     let serving = tokio::spawn(http::serve(http, site, stop_http.clone()));
     let sweeping = tokio::spawn(sweep::sweep(Arc::clone(&shared)));
     let watching = tokio::spawn(roster::watch::watch(Arc::clone(&shared)));
+    let reloading = tokio::spawn(reload::watch(Arc::clone(&shared), reload));
     let stop_keeping = CancellationToken::new();
     let keeping = tokio::spawn(keeper.keep(stop_keeping.clone().cancelled_owned()));
 
@@ -132,6 +148,7 @@ pub async fn run(
     shutdown::stop_http(&stop_http, serving).await;
     sweeping.abort();
     watching.abort();
+    reloading.abort();
     for accept in accepting {
         accept.abort();
     }

@@ -1,6 +1,7 @@
 //! The collector's own metrics.
 
 use std::sync::atomic::AtomicU64;
+use std::time::SystemTime;
 
 use fleetgauge_proto::{Code, Kind};
 use prometheus_client::collector::Collector;
@@ -13,6 +14,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::ending::Ending;
+use crate::trust::Denied;
 
 /// Seconds from accept to Welcome: loopback to a satellite link, and the five seconds of a disputed id.
 const HANDSHAKE_BOUNDS: [f64; 10] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -29,6 +31,12 @@ pub struct CodeLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ReasonLabel {
     reason: &'static str,
+}
+
+/// A label `cause`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CauseLabel {
+    cause: &'static str,
 }
 
 /// A label `kind`.
@@ -71,6 +79,15 @@ pub struct Metrics {
     pub scrapes_broken: Counter,
     /// HTTP connections that gave way to newer ones.
     pub http_evicted: Counter,
+    unauthorized: Family<CauseLabel, Counter>,
+    /// HTTP requests without a credential that lets them read.
+    pub http_unauthorized: Counter,
+    /// Times that the settings' files could not be read anew.
+    pub reload_failures: Counter,
+    /// When those that are in force were read, in unix seconds.
+    pub reload_time: Gauge<f64, AtomicU64>,
+    /// 1 if the last attempt to read them succeeded.
+    pub reload_successful: Gauge,
     /// Times that the state file could not be read or written.
     pub state_errors: Counter,
     /// Seconds by which the sweep was late because the process did not run.
@@ -100,6 +117,11 @@ impl Metrics {
             scrapes_refused: Counter::default(),
             scrapes_broken: Counter::default(),
             http_evicted: Counter::default(),
+            unauthorized: Family::default(),
+            http_unauthorized: Counter::default(),
+            reload_failures: Counter::default(),
+            reload_time: Gauge::default(),
+            reload_successful: Gauge::default(),
             state_errors: Counter::default(),
             frozen_seconds: Counter::default(),
         };
@@ -107,6 +129,9 @@ impl Metrics {
         for code in Code::ALL {
             drop(metrics.rejects.get_or_create(&CodeLabel { code: code.reason() }));
             drop(metrics.closed.get_or_create(&ReasonLabel { reason: code.reason() }));
+        }
+        for denied in Denied::ALL {
+            drop(metrics.unauthorized.get_or_create(&CauseLabel { cause: denied.cause() }));
         }
         for ending in [Ending::Bye, Ending::Closed, Ending::Reset, Ending::WriteTimeout] {
             drop(metrics.closed.get_or_create(&ReasonLabel { reason: ending.reason() }));
@@ -197,6 +222,32 @@ impl Metrics {
             self.http_evicted.clone(),
         );
         to.register(
+            "fleetgauge_unauthorized",
+            "Agents whose credential did not allow the id that they claimed, by cause",
+            self.unauthorized.clone(),
+        );
+        to.register(
+            "fleetgauge_http_unauthorized",
+            "HTTP requests refused for want of a credential",
+            self.http_unauthorized.clone(),
+        );
+        to.register(
+            "fleetgauge_reload_failures",
+            "Times that the settings' files could not be read anew",
+            self.reload_failures.clone(),
+        );
+        to.register_with_unit(
+            "fleetgauge_last_reload_timestamp",
+            "When the settings' files that are in force were read",
+            Unit::Seconds,
+            self.reload_time.clone(),
+        );
+        to.register(
+            "fleetgauge_last_reload_successful",
+            "1 if what the settings' files say is in force, 0 if what they said before",
+            self.reload_successful.clone(),
+        );
+        to.register(
             "fleetgauge_state_errors",
             "Times that the state file could not be read or written",
             self.state_errors.clone(),
@@ -226,6 +277,18 @@ impl Metrics {
     /// Counts a Reject.
     pub fn rejected(&self, code: Code) {
         self.rejects.get_or_create(&CodeLabel { code: code.reason() }).inc();
+    }
+
+    /// Counts an agent that claimed an id which is not its own.
+    pub fn unauthorized(&self, denied: Denied) {
+        self.unauthorized.get_or_create(&CauseLabel { cause: denied.cause() }).inc();
+    }
+
+    /// Notes that the settings' files were read, at this time.
+    pub fn read_settings(&self, now: SystemTime) {
+        let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.reload_time.set(since_1970.as_secs_f64());
+        self.reload_successful.set(1);
     }
 
     /// Counts a frame.

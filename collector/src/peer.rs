@@ -68,7 +68,6 @@ impl Introduction {
         ((self.since as u64) << 32) | (version << INTERVAL_BITS) | interval
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "each part is masked to its bits")]
     const fn unpack(word: u64) -> Self {
         Self {
             interval_ms: (word & ((1 << INTERVAL_BITS) - 1)) as u32,

@@ -224,6 +224,8 @@ impl Session {
             Err(Refusal::of(Code::Draining))
         } else if signals.has(Signal::Superseded) {
             Err(Refusal::of(Code::Superseded))
+        } else if signals.has(Signal::Revoked) && !self.is_still_allowed() {
+            Err(Refusal::of(Code::CredentialRevoked))
         } else if signals.has(Signal::Answered) && self.is_challenging() {
             Err(Refusal::of(Code::IdConflict))
         } else {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use dashmap::{DashMap, DashSet};
 use fleetgauge_proto::{AgentId, Code};
+use parking_lot::RwLock;
 use prometheus_client::registry::Registry as OwnRegistry;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
@@ -17,9 +18,10 @@ use crate::config::{Config, RESERVED_FDS};
 use crate::ending::Ending;
 use crate::metrics::Metrics;
 use crate::pacing::Pacer;
-use crate::peer::Peer;
+use crate::peer::{Peer, Signal};
 use crate::registry::{IDLE_PLACES, Registry};
 use crate::roster::Roster;
+use crate::trust::Trust;
 use crate::versions::Versions;
 
 /// Connections at once that wait for their Reject to be read, however many agents there are: half of what is kept for
@@ -33,6 +35,9 @@ pub struct Shared {
     pub config: Config,
     /// The time.
     pub clock: Clock,
+    /// Who may be whom. Who lets somebody in holds the lock until the credential's number stands in the [`Peer`], so that
+    /// a change of the rules passes nobody by.
+    pub trust: RwLock<Arc<Trust>>,
     /// The memory that agents may take.
     pub budget: Arc<Budget>,
     /// Who is connected, and their values.
@@ -68,6 +73,7 @@ impl Shared {
         let (schemas, pins) = (config.bounds.schemas, config.pins.clone());
         Self {
             clock: Clock::default(),
+            trust: RwLock::new(Arc::clone(&config.trust)),
             registry: Registry::new(schemas, pins, Arc::clone(&budget)),
             budget,
             roster: Roster::new(config.memory.clone()),
@@ -147,6 +153,14 @@ impl Shared {
         self.registry.leave_after(id, peer.session(), || {
             self.roster.departed(id, peer.introduction().interval_ms, ending, self.clock.moment());
         })
+    }
+
+    /// Puts other rules in force; whoever they do not allow any more is closed.
+    pub fn reload(&self, trust: Arc<Trust>) {
+        *self.trust.write() = trust;
+        for peer in self.peers.iter() {
+            peer.raise(Signal::Revoked);
+        }
     }
 
     /// Whether the collector is stopping.

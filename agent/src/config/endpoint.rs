@@ -48,6 +48,12 @@ impl Endpoint {
         &self.host
     }
 
+    /// Whether it is an address, and not this host's own. Of a name that is not known before it is resolved.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        self.host.parse::<std::net::IpAddr>().is_ok_and(|address| !address.is_loopback())
+    }
+
     /// Port, not 0.
     #[must_use]
     pub const fn port(&self) -> u16 {
@@ -82,6 +88,21 @@ mod tests {
         }
         let six = Endpoint::parse("[2001:db8::1]:7").unwrap();
         assert_eq!((six.host(), six.port()), ("2001:db8::1", 7));
+    }
+
+    #[test]
+    fn addresses_of_other_hosts() {
+        for (text, elsewhere) in [
+            ("127.0.0.1:1", false),
+            ("127.9.9.9:1", false),
+            ("[::1]:1", false),
+            ("192.0.2.1:1", true),
+            ("[2001:db8::1]:1", true),
+            ("localhost:1", false),
+            ("collector.example:1", false),
+        ] {
+            assert_eq!(Endpoint::parse(text).unwrap().is_elsewhere(), elsewhere, "{text}");
+        }
     }
 
     #[test]

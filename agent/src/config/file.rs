@@ -16,6 +16,8 @@ pub(super) struct File {
     pub(super) id_from: Option<String>,
     pub(super) interval: Option<String>,
     pub(super) metrics: Option<String>,
+    pub(super) token_file: Option<String>,
+    pub(super) insecure: Option<bool>,
     pub(super) log: Option<String>,
     pub(super) labels: Option<BTreeMap<String, String>>,
 }
@@ -47,7 +49,7 @@ mod tests {
     fn every_key_is_known() {
         let file = File::parse(
             "collector = 'c:1'\nid = 'x'\nid_from = 'hostname'\ninterval = '15s'\n\
-             metrics = 'basic'\nlog = 'info'\n[labels]\ndc = 'fra'\n",
+             metrics = 'basic'\ntoken_file = '/t'\ninsecure = false\nlog = 'info'\n[labels]\ndc = 'fra'\n",
         )
         .unwrap();
         assert_eq!(file.collector.as_deref(), Some("c:1"));

@@ -39,6 +39,15 @@ pub struct Flags {
     #[arg(long, value_name = "NAME=VALUE")]
     pub label: Vec<String>,
 
+    /// File with the token that proves who this agent is; the token itself may stand in FLEETGAUGE_TOKEN, never in a flag
+    /// [env: FLEETGAUGE_TOKEN_FILE]
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<String>,
+
+    /// Send the token unencrypted to a collector on another host [env: FLEETGAUGE_INSECURE]
+    #[arg(long)]
+    pub insecure: bool,
+
     /// Check the settings, say what they come to, and exit
     #[arg(long)]
     pub check: bool,

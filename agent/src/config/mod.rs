@@ -8,6 +8,7 @@ mod endpoint;
 mod file;
 mod flags;
 mod labels;
+mod token;
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub use endpoint::Endpoint;
 use file::File;
 pub use flags::Flags;
 use fleetgauge_proto::{AgentId, StaticLabels};
+pub use token::{Token, TokenSource};
 use tracing::level_filters::LevelFilter;
 
 use crate::identity::IdSource;
@@ -30,6 +32,10 @@ pub const MAX_INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// Most bytes of all labels' names and values together: they must fit the Hello of 16 KiB.
 pub const MAX_LABEL_BYTES: usize = 8 * 1024;
 
+/// What to do where a token would be sent unencrypted.
+pub(crate) const UNENCRYPTED: &str = "Reach the collector through a tunnel that ends on loopback, or say --insecure if \
+    whoever is between may read it.";
+
 /// A legal set of settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -43,6 +49,10 @@ pub struct Config {
     pub metrics: MetricSet,
     /// Labels on all series.
     pub labels: StaticLabels,
+    /// What proves who the agent is.
+    pub token: Option<TokenSource>,
+    /// Whether that may be sent unencrypted to another host.
+    pub insecure: bool,
     /// What is logged.
     pub log: LevelFilter,
 }
@@ -69,6 +79,8 @@ impl Default for Config {
             interval: DEFAULT_INTERVAL,
             metrics: MetricSet::default(),
             labels: StaticLabels::default(),
+            token: None,
+            insecure: false,
             log: LevelFilter::INFO,
         }
     }
@@ -103,7 +115,7 @@ struct Made {
 
 impl Layers<'_> {
     fn resolve(&self) -> Result<Config, BadSetting> {
-        Ok(Config {
+        let config = Config {
             collector: self
                 .setting("collector", &self.flags.collector, &self.file.collector, Endpoint::parse)?
                 .unwrap_or_default(),
@@ -115,10 +127,51 @@ impl Layers<'_> {
                 .setting("metrics", &self.flags.metrics, &self.file.metrics, metrics)?
                 .unwrap_or_default(),
             labels: self.labels()?,
+            token: self.token()?,
+            insecure: self.insecure()?,
             log: self
                 .setting("log", &self.flags.log, &self.file.log, level)?
                 .unwrap_or(LevelFilter::INFO),
-        })
+        };
+        if config.token.is_some() && config.collector.is_elsewhere() && !config.insecure {
+            let problem =
+                format!("the token is not sent to {} unencrypted. {UNENCRYPTED}", config.collector);
+            return Err(BadSetting::new("collector", problem));
+        }
+        Ok(config)
+    }
+
+    /// The token, or the file it is in: one setting, as with `id`.
+    fn token(&self) -> Result<Option<TokenSource>, BadSetting> {
+        let given = (self.env)("FLEETGAUGE_TOKEN");
+        let given = given.map(|text| Token::parse(&text)).transpose();
+        let given = given.map_err(|why| BadSetting::new("FLEETGAUGE_TOKEN", why))?;
+        let [flag, env, file] =
+            self.made("token-file", &self.flags.token_file, &self.file.token_file);
+        if let (Some(_), Some(env)) = (&given, &env) {
+            let problem = format!("contradicts {}. Set only one of the two.", env.place);
+            return Err(BadSetting::new("FLEETGAUGE_TOKEN", problem));
+        }
+        for made in [&flag, &env, &file].into_iter().flatten() {
+            let source = TokenSource::File(made.value.clone().into());
+            source.token().map_err(|why| BadSetting::new(&made.place, why))?;
+        }
+        let source = |made: Made| TokenSource::File(made.value.into());
+        let given = given.map(TokenSource::Given);
+        Ok(flag.map(source).or(given).or(env.map(source)).or(file.map(source)))
+    }
+
+    fn insecure(&self) -> Result<bool, BadSetting> {
+        let env = (self.env)("FLEETGAUGE_INSECURE").map(|text| match text.as_str() {
+            "true" | "1" => Ok(true),
+            "false" | "0" => Ok(false),
+            _ => {
+                let problem = format!("{text:?} is neither true nor false.");
+                Err(BadSetting::new("FLEETGAUGE_INSECURE", problem))
+            }
+        });
+        let env = env.transpose()?;
+        Ok(self.flags.insecure || env.or(self.file.insecure).unwrap_or(false))
     }
 
     /// The strongest value of a setting, after all its values were parsed.

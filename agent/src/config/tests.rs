@@ -133,3 +133,62 @@ fn labels_fit_the_introduction() {
     let error = load(&flags, &[]).unwrap_err();
     assert!(error.starts_with("--label: names and values take 9018 bytes."), "{error}");
 }
+
+const TOKEN: &str = "0123456789abcdef";
+
+#[test]
+fn the_token_comes_from_the_strongest_place() {
+    let [flag, env, setting] = [0; 3].map(|_| file(TOKEN));
+    let path = |file: &tempfile::NamedTempFile| file.path().to_str().unwrap().to_owned();
+    let settings = file(&format!("token_file = '{}'\n", path(&setting)));
+    let (config, flag, env) = (path(&settings), path(&flag), path(&env));
+    let token = |flags: &[&str], env: &[(&str, &str)]| {
+        load(&[&["--config", &config], flags].concat(), env).unwrap().token
+    };
+    let in_file = |path: &str| Some(TokenSource::File(path.into()));
+    let given = Some(TokenSource::Given(Token::parse(TOKEN).unwrap()));
+    assert_eq!(token(&[], &[]), in_file(&path(&setting)));
+    assert_eq!(token(&[], &[("FLEETGAUGE_TOKEN_FILE", &env)]), in_file(&env));
+    assert_eq!(token(&[], &[("FLEETGAUGE_TOKEN", TOKEN)]), given);
+    let flags = ["--token-file", &flag];
+    assert_eq!(token(&flags, &[("FLEETGAUGE_TOKEN", TOKEN)]), in_file(&flag));
+    let both = [("FLEETGAUGE_TOKEN", TOKEN), ("FLEETGAUGE_TOKEN_FILE", env.as_str())];
+    let error = load(&[], &both).unwrap_err();
+    assert!(error.starts_with("FLEETGAUGE_TOKEN: contradicts FLEETGAUGE_TOKEN_FILE"), "{error}");
+}
+
+#[test]
+fn a_token_that_cannot_be_is_named_and_not_shown() {
+    let short = file("hunter2\n");
+    let path = short.path().to_str().unwrap();
+    let error = load(&["--token-file", path], &[]).unwrap_err();
+    assert!(error.starts_with(&format!("--token-file: {path}: 7 characters can be")), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+    let error = load(&[], &[("FLEETGAUGE_TOKEN", "hunter2")]).unwrap_err();
+    assert!(error.starts_with("FLEETGAUGE_TOKEN: 7 characters"), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+    let empty = file("");
+    let error = load(&["--token-file", empty.path().to_str().unwrap()], &[]).unwrap_err();
+    assert!(error.contains("there is no token in it"), "{error}");
+    let error = load(&["--token-file", "/nonexistent"], &[]).unwrap_err();
+    assert!(error.contains("/nonexistent: it cannot be read: No such file"), "{error}");
+}
+
+#[test]
+fn a_token_is_not_sent_unencrypted_to_another_host() {
+    let env = [("FLEETGAUGE_TOKEN", TOKEN)];
+    let elsewhere = ["--collector", "192.0.2.1:45678"];
+    let error = load(&elsewhere, &env).unwrap_err();
+    assert!(error.starts_with("collector: the token is not sent to 192.0.2.1:45678"), "{error}");
+    assert!(error.contains("--insecure"), "{error}");
+    load(&elsewhere, &[]).unwrap();
+    load(&["--collector", "127.0.0.1:45678"], &env).unwrap();
+    // Where a name leads is known when it is resolved.
+    load(&["--collector", "collector.example:45678"], &env).unwrap();
+    assert!(load(&[&elsewhere[..], &["--insecure"]].concat(), &env).unwrap().insecure);
+    let [yes, no] = ["true", "false"].map(|said| [env[0], ("FLEETGAUGE_INSECURE", said)]);
+    load(&elsewhere, &yes).unwrap();
+    load(&elsewhere, &no).unwrap_err();
+    let error = load(&[], &[("FLEETGAUGE_INSECURE", "perhaps")]).unwrap_err();
+    assert_eq!(error, "FLEETGAUGE_INSECURE: \"perhaps\" is neither true nor false.");
+}

@@ -4,6 +4,7 @@
 //! interval that the collector wants. Nothing queues, however long a collector is away.
 
 mod connect;
+mod credential;
 mod quiet;
 mod sampling;
 mod session;
@@ -13,15 +14,17 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use credential::NoToken;
 use fleetgauge_proto::Code;
 use sampling::Sample;
 use session::{Ended, Session};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::backoff::{Backoff, HOPELESS_WAIT};
 use crate::client::{Client, ClientError, code_reason};
-use crate::config::{BadSetting, Config, Endpoint};
+use crate::config::{BadSetting, Config, Endpoint, Token, TokenSource, UNENCRYPTED};
 use crate::identity::{self, Host};
 use crate::metrics::MetricSet;
 use crate::profile::{EncodedSchema, Profile};
@@ -36,6 +39,10 @@ pub struct Agent {
     pub metrics: MetricSet,
     /// What it says of itself. Its schema is that of `metrics`.
     pub profile: Arc<Profile>,
+    /// What proves who it is.
+    pub token: Option<TokenSource>,
+    /// Whether that may be sent unencrypted to another host.
+    pub insecure: bool,
 }
 
 impl Agent {
@@ -59,6 +66,8 @@ impl Agent {
             collector: config.collector.clone(),
             metrics: config.metrics,
             profile: Arc::new(profile),
+            token: config.token.clone(),
+            insecure: config.insecure,
         })
     }
 }
@@ -75,6 +84,8 @@ pub async fn run(agent: Agent, shutdown: impl Future<Output = ()>) {
         profile: agent.profile.clone(),
         client: Client::default(),
         collector: agent.collector,
+        token: agent.token,
+        insecure: agent.insecure,
         redirect: None,
         backoff: Backoff::new(fastrand::Rng::with_seed(identity::random_seed())),
         log: RetryLog::new(std::io::stderr().is_terminal()),
@@ -87,11 +98,22 @@ pub async fn run(agent: Agent, shutdown: impl Future<Output = ()>) {
     }
 }
 
+/// Why no session can begin.
+#[derive(Debug, thiserror::Error)]
+enum NotReady {
+    #[error(transparent)]
+    NotConnected(#[from] connect::ConnectError),
+    #[error(transparent)]
+    NoToken(#[from] NoToken),
+}
+
 /// Keeps the connection.
 struct Reporter {
     profile: Arc<Profile>,
     client: Client,
     collector: Endpoint,
+    token: Option<TokenSource>,
+    insecure: bool,
     /// Where a Drain has sent us: tried once, then it is the configured collector's turn again.
     redirect: Option<Endpoint>,
     backoff: Backoff,
@@ -108,12 +130,17 @@ impl Reporter {
             let connected = tokio::select! {
                 biased;
                 () = &mut shutdown => return,
-                connected = connect::connect(&to) => connected,
+                connected = self.connect(&to) => connected,
             };
             let wait = match connected {
-                Err(error) => self.failed(&to, &error),
-                Ok(stream) => {
-                    let mut session = Session::new(stream, &self.profile, &mut self.client, &to);
+                Err(NotReady::NotConnected(error)) => self.failed(&to, &error),
+                Err(NotReady::NoToken(error @ NoToken::Exposed(_))) => {
+                    self.hopeless(&to, error, UNENCRYPTED)
+                }
+                Err(NotReady::NoToken(error)) => self.failed(&to, &error),
+                Ok((stream, token)) => {
+                    let mut session =
+                        Session::new(stream, &self.profile, token, &mut self.client, &to);
                     let ended =
                         session.run(&mut self.samples, &self.wanted, shutdown.as_mut()).await;
                     let lasted = session.lasted();
@@ -129,6 +156,16 @@ impl Reporter {
                 () = tokio::time::sleep(wait) => {}
             }
         }
+    }
+
+    /// A connection, and the token that is to be shown on it.
+    async fn connect(&self, to: &Endpoint) -> Result<(TcpStream, Option<Token>), NotReady> {
+        let stream = connect::connect(to).await?;
+        let token = match &self.token {
+            Some(source) => Some(credential::token(source, &stream, self.insecure).await?),
+            None => None,
+        };
+        Ok((stream, token))
     }
 
     /// Logs how a session ended, or that none began; the wait before the next, `None` to stop.
@@ -214,6 +251,10 @@ fn redirect(target: &str) -> Option<Endpoint> {
 fn advice(code: u16) -> &'static str {
     match Code::from_u16(code) {
         Some(Code::IdConflict | Code::Superseded) => "give each host an id of its own",
+        Some(Code::Unauthorized) => {
+            "give this agent a credential that the collector knows and that is for its id"
+        }
+        Some(Code::LabelNotAllowed) => "leave out or change the labels that the collector names",
         Some(Code::UnsupportedVersion) => "run an agent and a collector of the same major version",
         Some(code) => code.meaning(),
         None => "update the agent: it does not know this code",

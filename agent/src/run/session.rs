@@ -14,7 +14,7 @@ use tracing::{debug, info};
 use super::quiet::{Quiet, Silence};
 use super::sampling::Sample;
 use crate::client::{Client, ClientError, Event};
-use crate::config::Endpoint;
+use crate::config::{Endpoint, Token};
 use crate::profile::Profile;
 
 /// How long a collector may take to answer Hello.
@@ -67,6 +67,7 @@ pub(super) enum Lost {
 pub(super) struct Session<'a> {
     stream: TcpStream,
     profile: &'a Profile,
+    token: Option<Token>,
     client: &'a mut Client,
     to: &'a Endpoint,
     begun: Instant,
@@ -85,13 +86,14 @@ impl<'a> Session<'a> {
     pub(super) fn new(
         stream: TcpStream,
         profile: &'a Profile,
+        token: Option<Token>,
         client: &'a mut Client,
         to: &'a Endpoint,
     ) -> Self {
         let begun = Instant::now();
         let quiet = Quiet::new(begun);
         let (welcomed, drain, out) = (None, None, Vec::new());
-        Self { stream, profile, client, to, begun, welcomed, drain, quiet, out }
+        Self { stream, profile, token, client, to, begun, welcomed, drain, quiet, out }
     }
 
     /// How long it is since Welcome; `None` if none came.
@@ -119,7 +121,8 @@ impl<'a> Session<'a> {
         wanted: &watch::Sender<Duration>,
         mut shutdown: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<Ended, Lost> {
-        self.client.start(self.profile, &mut self.out);
+        let credential = self.token.as_ref().map(Token::secret);
+        self.client.start(self.profile, credential, &mut self.out);
         self.flush().await?;
         let mut buffer = [0; READ_BYTES];
         loop {

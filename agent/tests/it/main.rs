@@ -9,3 +9,4 @@ mod process;
 #[cfg(unix)]
 mod reporting;
 mod settings;
+mod token;

@@ -11,8 +11,14 @@ pub(crate) struct Agent(Child);
 impl Agent {
     /// Starts `id`, reporting to `collector` every second, logging to `stderr`.
     pub(crate) fn start(id: &str, collector: &str, stderr: Stdio) -> Self {
+        Self::start_with(id, collector, stderr, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn start_with(id: &str, collector: &str, stderr: Stdio, more: &[&str]) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_fleetgauge-agent"))
             .args(["--id", id, "--collector", collector, "--interval", "1s", "--label", "dc=fra"])
+            .args(more)
             .stderr(stderr)
             .spawn()
             .unwrap();
@@ -28,6 +34,10 @@ impl Agent {
     pub(crate) fn first_line_with(&mut self, part: &str) -> String {
         let stderr = BufReader::new(self.0.stderr.as_mut().unwrap());
         stderr.lines().map(Result::unwrap).find(|line| line.contains(part)).unwrap()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {

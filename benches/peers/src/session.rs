@@ -36,7 +36,7 @@ impl Session {
     pub async fn open(stream: Counted, host: usize, interval: Duration) -> anyhow::Result<Self> {
         let profile = profile(host, interval)?;
         let mut session = Self { stream, profile, client: Client::default(), out: Vec::new() };
-        session.client.start(&session.profile, &mut session.out);
+        session.client.start(&session.profile, None, &mut session.out);
         while !session.client.is_welcomed() {
             session.flush().await?;
             let mut buffer = [0; READ_BYTES];

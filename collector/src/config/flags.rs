@@ -13,7 +13,7 @@ use super::BadSetting;
 macro_rules! settings {
     ($($(#[$doc:meta])* $name:ident $env:literal;)*) => {
         /// fleetgauge collector: takes the reports of agents and shows the newest values to Prometheus.
-        #[derive(Debug, Default, Parser)]
+        #[derive(Debug, Clone, Default, Parser)]
         #[command(name = "fleetgauge-collector", version, about)]
         pub struct Flags {
             /// TOML file with settings; the keys are the flags' names with underscores.
@@ -32,7 +32,16 @@ macro_rules! settings {
             #[arg(long, env = "FLEETGAUGE_CLASSIC", value_name = "BOOL", value_parser = BoolishValueParser::new(),
                 num_args = 0..=1, require_equals = true, default_missing_value = "true")]
             pub classic: Option<bool>,
-            /// Allow addresses that are not loopback, though anybody who reaches them may report and read.
+            /// File of the agents that may report, and the tokens by which they are known. See docs/operations.md.
+            #[arg(long, env = "FLEETGAUGE_CREDENTIALS", value_name = "FILE")]
+            pub credentials: Option<PathBuf>,
+            /// File of the users who may read over HTTP, and the tokens by which they are known.
+            #[arg(long, env = "FLEETGAUGE_HTTP_CREDENTIALS", value_name = "FILE")]
+            pub http_credentials: Option<PathBuf>,
+            /// A label that agents may set; may be given several times. [default: any]
+            #[arg(long, env = "FLEETGAUGE_ALLOW_LABELS", value_name = "NAME", value_delimiter = ',')]
+            pub allow_labels: Option<Vec<String>>,
+            /// Allow addresses that are not loopback though anybody may report or read, or secrets are sent unencrypted.
             #[arg(long, env = "FLEETGAUGE_INSECURE", value_name = "BOOL", value_parser = BoolishValueParser::new(),
                 num_args = 0..=1, require_equals = true, default_missing_value = "true")]
             pub insecure: Option<bool>,
@@ -62,6 +71,9 @@ macro_rules! settings {
             http: Option<String>,
             advertise: Option<String>,
             classic: Option<bool>,
+            credentials: Option<PathBuf>,
+            http_credentials: Option<PathBuf>,
+            allow_labels: Option<Vec<String>>,
             insecure: Option<bool>,
             log: Option<String>,
             state_dir: Option<PathBuf>,
@@ -79,6 +91,9 @@ macro_rules! settings {
                 self.http = self.http.or(file.http);
                 self.advertise = self.advertise.or(file.advertise);
                 self.classic = self.classic.or(file.classic);
+                self.credentials = self.credentials.or(file.credentials);
+                self.http_credentials = self.http_credentials.or(file.http_credentials);
+                self.allow_labels = self.allow_labels.or(file.allow_labels);
                 self.insecure = self.insecure.or(file.insecure);
                 self.log = self.log.or(file.log);
                 self.state_dir = self.state_dir.or(file.state_dir);

@@ -2,6 +2,7 @@
 
 mod accept;
 mod api;
+mod authorize;
 mod fleet;
 mod json;
 mod pages;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::registry::Registry as OwnRegistry;
@@ -67,6 +69,8 @@ fn router(site: Arc<Site>) -> Router {
         .route("/metrics/roster", get(roster::up))
         .route("/api/agents", get(api::agents))
         .route("/api/departed", get(roster::departed))
+        .layer(from_fn_with_state(Arc::clone(&site), authorize::authorize))
+        // Who asks for these knows no secret: balancers, kubelets.
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .with_state(site)
@@ -75,6 +79,9 @@ fn router(site: Arc<Site>) -> Router {
 async fn ready(State(site): State<Arc<Site>>) -> Response {
     if site.shared.draining() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response()
+    } else if site.shared.trust.read().readers.is_some() {
+        // How large the fleet is is not everybody's business.
+        "ready\n".into_response()
     } else {
         let Return { awaited, returned, missing } = site.shared.roster.progress();
         match missing {

@@ -43,6 +43,11 @@ struct State {
 }
 
 impl Visit {
+    /// Where it comes from.
+    pub(super) fn address(&self) -> IpAddr {
+        self.address
+    }
+
     /// It asks for something.
     pub(super) fn ask(&self) {
         self.state.lock().active = Instant::now();

@@ -40,15 +40,15 @@ pub(super) struct Agent {
 }
 
 impl Agent {
-    /// The agent of a legal Hello.
+    /// The agent of a legal Hello, which has this id and these labels.
     pub(super) fn introduce(
         hello: &Hello<'_>,
+        id: AgentId,
+        labels: StaticLabels,
         peer: &Arc<Peer>,
         shared: &Shared,
     ) -> Result<Self, Refusal> {
         let config = &shared.config;
-        let id = AgentId::try_new(hello.agent_id)?;
-        let labels = StaticLabels::try_new(&hello.labels)?;
         let max = config.bounds.limits.max_label_bytes;
         if labels.bytes() > max as usize {
             return Err(Violation::LabelsTooLong { bytes: labels.bytes(), max }.into());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fleetgauge_proto::message::{Hello, Ping, Welcome};
-use fleetgauge_proto::{Code, Message, VERSION};
+use fleetgauge_proto::{AgentId, Code, Message, StaticLabels, VERSION};
 use tracing::{debug, info};
 
 use super::agent::Agent;
@@ -35,7 +35,9 @@ impl Session {
             let detail = format!("versions {least} to {most} are not spoken here, {VERSION} is");
             return Err(Refusal { detail, ..Refusal::of(Code::UnsupportedVersion) });
         }
-        let agent = Agent::introduce(hello, &self.peer, &self.shared)?;
+        let id = AgentId::try_new(hello.agent_id)?;
+        let labels = self.authorize(&id, hello)?;
+        let agent = Agent::introduce(hello, id, labels, &self.peer, &self.shared)?;
         let id = agent.id();
         match self.shared.registry.claim(id, &hello.host_nonce, now) {
             Claim::Free => self.welcome(agent, now, out),
@@ -55,6 +57,30 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Lets the agent have the id, or not, by what it shows for itself; the labels that it has then.
+    fn authorize(&self, id: &AgentId, hello: &Hello<'_>) -> Result<StaticLabels, Refusal> {
+        let trust = self.shared.trust.read();
+        let grant = trust.admit(id, hello.credential).map_err(|denied| {
+            let cause = denied.cause();
+            info!(agent = %id, address = %self.peer.address(), cause, "unauthorized");
+            self.shared.metrics.unauthorized(denied);
+            // The peer is told no more than that.
+            Refusal::of(Code::Unauthorized)
+        })?;
+        self.peer.set_credential(grant.credential);
+        trust.labels.of(&hello.labels, &grant.pinned)
+    }
+
+    /// Whether the rules in force let the agent keep the id that it has, or waits for.
+    pub(super) fn is_still_allowed(&self) -> bool {
+        let id = match &self.state {
+            State::Open(agent) => agent.id(),
+            State::Challenging(challenge) => challenge.agent.id(),
+            State::Greeting { .. } | State::Ended(_) => return true,
+        };
+        self.shared.trust.read().still_allows(id, self.peer.credential())
     }
 
     fn welcome(&mut self, agent: Agent, now: Millis, out: &mut Vec<u8>) {

@@ -16,3 +16,4 @@ mod roster;
 mod scrapes;
 mod session;
 mod support;
+mod trust;

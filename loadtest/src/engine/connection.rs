@@ -42,7 +42,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         }
         let (id, nonces) = (self.hosts.id(number), self.nonces(place));
         (self.profile.id, self.profile.nonces) = (id, nonces);
-        self.members[place].client.start(&self.profile, &mut self.out);
+        self.members[place].client.start(&self.profile, None, &mut self.out);
         self.send(place);
     }
 

@@ -61,7 +61,7 @@ pub(crate) fn report_once(profile: &Profile, values: &[f64], collector: &str) ->
     let mut stream = TcpStream::connect(collector).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let mut out = Vec::new();
-    client.start(profile, &mut out);
+    client.start(profile, None, &mut out);
     stream.write_all(&out).unwrap();
     out.clear();
     let mut buffer = [0; 1024];

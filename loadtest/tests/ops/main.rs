@@ -17,3 +17,6 @@ mod pages;
 mod programs;
 mod prometheus;
 mod roster;
+#[cfg(target_os = "linux")]
+mod strangers;
+mod trust;

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use fleetgauge_proto::frame::{HEADER_LEN, Header};
-use fleetgauge_proto::message::Label;
+use fleetgauge_proto::message::{Label, Secret};
 use fleetgauge_proto::{Accept, Code, Frame, Message};
 
 use super::PATIENCE;
@@ -40,14 +40,19 @@ pub(crate) struct Who<'a> {
     pub(crate) host: u8,
     pub(crate) labels: Vec<Label<'a>>,
     pub(crate) interval_ms: u32,
+    pub(crate) credential: Option<&'a [u8]>,
 }
 
 /// The agent of this name on a host of its own.
 pub(crate) fn who(id: &str) -> Who<'_> {
-    Who { id, host: 1, labels: Vec::new(), interval_ms: 15_000 }
+    Who { id, host: 1, labels: Vec::new(), interval_ms: 15_000, credential: None }
 }
 
-impl Who<'_> {
+impl<'a> Who<'a> {
+    pub(crate) fn showing(self, credential: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
+        Self { credential: Some(credential.as_ref()), ..self }
+    }
+
     pub(crate) fn on_host(self, host: u8) -> Self {
         Self { host, ..self }
     }
@@ -56,6 +61,7 @@ impl Who<'_> {
         let mut hello = hello(self.id, self.host, schema.fingerprint);
         hello.labels.clone_from(&self.labels);
         hello.interval_ms = self.interval_ms;
+        hello.credential = self.credential.map(Secret);
         frame(&Message::Hello(hello))
     }
 }

@@ -1,0 +1,37 @@
+//! What the agent shows a collector for itself, and to whom it does not.
+
+use std::io;
+use std::net::IpAddr;
+
+use tokio::net::TcpStream;
+use tokio::task::spawn_blocking;
+
+use crate::config::{Token, TokenSource};
+
+/// Why there is nothing to show.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoToken {
+    /// Others than the collector could read it.
+    #[error("the token is not sent to {0} unencrypted")]
+    Exposed(IpAddr),
+    #[error("{0}")]
+    Unusable(String),
+    #[error("the connection has ended: {0}")]
+    Connection(#[from] io::Error),
+}
+
+/// The token for this connection, as it is now: its file may have changed since the last one.
+pub(super) async fn token(
+    source: &TokenSource,
+    stream: &TcpStream,
+    insecure: bool,
+) -> Result<Token, NoToken> {
+    let address = stream.peer_addr()?.ip().to_canonical();
+    if !address.is_loopback() && !insecure {
+        return Err(NoToken::Exposed(address));
+    }
+    let source = source.clone();
+    // A disk that hangs must not keep the agent from stopping.
+    let read = spawn_blocking(move || source.token()).await;
+    read.unwrap_or_else(|panicked| Err(panicked.to_string())).map_err(NoToken::Unusable)
+}

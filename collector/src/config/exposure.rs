@@ -1,0 +1,98 @@
+//! What an address that others can reach takes: authentication, and encryption for the secrets that it asks for.
+
+use std::net::SocketAddr;
+
+use super::BadSetting;
+
+/// What protects a port.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Guard {
+    /// Whoever comes must show a credential.
+    pub(super) authenticated: bool,
+    /// Nobody between can read it.
+    pub(super) encrypted: bool,
+    /// The operator says that neither is needed.
+    pub(super) insecure: bool,
+}
+
+/// An address for agents, if it may be one.
+pub(super) fn agents(address: SocketAddr, guard: Guard) -> Result<SocketAddr, BadSetting> {
+    let without = Without { anybody: "report under any name", remedy: "--credentials FILE" };
+    exposed("listen", address, guard, &without)
+}
+
+/// An address for HTTP, if it may be one.
+pub(super) fn http(address: SocketAddr, guard: Guard) -> Result<SocketAddr, BadSetting> {
+    let without = Without { anybody: "read every metric", remedy: "--http-credentials FILE" };
+    exposed("http", address, guard, &without)
+}
+
+/// What it means that nobody is asked for a credential, and how they are.
+struct Without {
+    anybody: &'static str,
+    remedy: &'static str,
+}
+
+fn exposed(
+    setting: &str,
+    address: SocketAddr,
+    guard: Guard,
+    without: &Without,
+) -> Result<SocketAddr, BadSetting> {
+    if address.ip().is_loopback() || guard.insecure {
+        return Ok(address);
+    }
+    let Without { anybody, remedy } = without;
+    let problem = match guard {
+        Guard { authenticated: false, .. } => format!(
+            "{address} is not a loopback address and asks for no authentication: anybody who reaches it could \
+             {anybody}. Ask for credentials ({remedy})"
+        ),
+        Guard { encrypted: false, .. } => format!(
+            "{address} is not a loopback address and has no TLS: whoever is between could read the credentials that \
+             are sent to it. Let a tunnel or a proxy with TLS end on loopback"
+        ),
+        _ => return Ok(address),
+    };
+    let problem =
+        format!("{problem}, use 127.0.0.1 or [::1], or say --insecure if that is what you want");
+    Err(BadSetting::new(setting, problem))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_can_reach_is_protected_or_said_to_need_no_protection() {
+        for (authenticated, encrypted, insecure, refused_for) in [
+            (false, false, false, Some("authentication")),
+            (false, true, false, Some("authentication")),
+            (true, false, false, Some("TLS")),
+            (true, true, false, None),
+            (false, false, true, None),
+            (true, false, true, None),
+        ] {
+            let guard = Guard { authenticated, encrypted, insecure };
+            for exposed in ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "[2001:db8::1]:1"] {
+                let exposed = exposed.parse().unwrap();
+                for bad in [agents(exposed, guard).err(), http(exposed, guard).err()] {
+                    match (bad, refused_for) {
+                        (None, None) => {}
+                        (Some(bad), Some(why)) => {
+                            assert!(
+                                bad.problem.contains(why) && bad.problem.contains("--insecure"),
+                                "{bad}"
+                            );
+                        }
+                        (bad, _) => panic!("{guard:?}: {bad:?}"),
+                    }
+                }
+            }
+            for loopback in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1"] {
+                let loopback = loopback.parse().unwrap();
+                assert!(agents(loopback, guard).is_ok() && http(loopback, guard).is_ok());
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Who may read: every request but those for `/healthz` and `/readyz` passes here.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tracing::info;
+
+use super::Site;
+use super::places::Visit;
+use crate::trust::Unread;
+
+/// What may be shown: what Prometheus and curl send, and what makes a browser ask.
+const CHALLENGES: [&str; 2] =
+    ["Bearer realm=\"fleetgauge\"", "Basic realm=\"fleetgauge\", charset=\"UTF-8\""];
+
+/// Answers the request if whoever sent it may read.
+pub(super) async fn authorize(
+    State(site): State<Arc<Site>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match allowed(&site, request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(unread) => {
+            let address = request.extensions().get::<Arc<Visit>>().map(|visit| visit.address());
+            let (cause, path) = (unread.cause(), request.uri().path());
+            info!(address = ?address, cause, path, "HTTP request unauthorized");
+            site.shared.metrics.http_unauthorized.inc();
+            refusal()
+        }
+    }
+}
+
+fn allowed(site: &Site, headers: &HeaderMap) -> Result<(), Unread> {
+    let trust = Arc::clone(&site.shared.trust.read());
+    let Some(readers) = &trust.readers else { return Ok(()) };
+    let mut shown = headers.get_all(AUTHORIZATION).iter();
+    match (shown.next(), shown.next()) {
+        (_, Some(_)) => Err(Unread::NotUnderstood),
+        (one, None) => readers.allow(one.map(HeaderValue::as_bytes)),
+    }
+}
+
+fn refusal() -> Response {
+    let mut refusal = (StatusCode::UNAUTHORIZED, "unauthorized\n").into_response();
+    for challenge in CHALLENGES {
+        refusal.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
+    refusal
+}

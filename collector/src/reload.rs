@@ -1,0 +1,74 @@
+//! Reading the settings' files anew: when somebody asks for it, and when one of them has changed.
+//!
+//! Only who may be whom is taken from them ([`Trust`](crate::trust::Trust)); every other setting stays as it was at the
+//! start. If anything is wrong with them, everything stays.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
+use tracing::{error, info};
+
+use crate::config::{BadSetting, Config, Files};
+use crate::shared::Shared;
+
+/// How often the files are looked at. One that changed must have been left alone for as long: it may be half written.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Reads the files anew whenever `asked`, and whenever they change, for ever.
+pub(crate) async fn watch(shared: Arc<Shared>, asked: Arc<Notify>) {
+    shared.metrics.read_settings(SystemTime::now());
+    let mut read = shared.config.source.1.clone();
+    loop {
+        tokio::select! {
+            () = asked.notified() => {}
+            () = changed(&read) => {}
+        }
+        read = reload(&shared, read).await;
+    }
+}
+
+/// Done when the files are not as they were when they were read, and have been left alone since.
+async fn changed(read: &Files) {
+    let mut before = read.clone();
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let now = as_they_are(read.clone()).await;
+        if now == before && now != *read {
+            return;
+        }
+        before = now;
+    }
+}
+
+/// Puts what the files say now in force; the files, as they were read.
+async fn reload(shared: &Arc<Shared>, read: Files) -> Files {
+    // Before they are read: what changes meanwhile is read once more.
+    let seen = as_they_are(read).await;
+    let to = Arc::clone(shared);
+    let failed = match spawn_blocking(move || read_anew(&to)).await {
+        Ok(Ok(files)) => return files,
+        Ok(Err(bad)) => bad.to_string(),
+        Err(panicked) => panicked.to_string(),
+    };
+    shared.metrics.reload_failures.inc();
+    shared.metrics.reload_successful.set(0);
+    error!(problem = failed, "cannot read the settings anew; the old ones stay in force");
+    seen
+}
+
+fn read_anew(shared: &Shared) -> Result<Files, BadSetting> {
+    let before = Arc::clone(&shared.trust.read());
+    let config = Config::try_after(shared.config.source.0.clone(), &before)?;
+    shared.reload(config.trust);
+    shared.metrics.read_settings(SystemTime::now());
+    info!("the settings were read anew");
+    Ok(config.source.1)
+}
+
+/// A disk that hangs holds nobody else up.
+async fn as_they_are(files: Files) -> Files {
+    let same = files.clone();
+    spawn_blocking(move || files.as_they_are()).await.unwrap_or(same)
+}

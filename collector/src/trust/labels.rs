@@ -1,0 +1,58 @@
+//! Which labels agents may set, and which come with their credentials.
+
+use std::collections::BTreeSet;
+
+use fleetgauge_proto::message::Label;
+use fleetgauge_proto::{Code, StaticLabels, Violation};
+
+use crate::ending::Refusal;
+
+/// The labels that agents may set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Labels {
+    /// `None`: any.
+    allowed: Option<BTreeSet<Box<str>>>,
+}
+
+impl Labels {
+    /// These and no others.
+    ///
+    /// # Errors
+    /// The first that could not be a label.
+    pub fn only(names: &[String]) -> Result<Self, Violation> {
+        let names = names.iter().filter(|name| !name.is_empty()).map(|name| {
+            StaticLabels::try_new(&[Label { name, value: "x" }])?;
+            Ok(name.as_str().into())
+        });
+        Ok(Self { allowed: Some(names.collect::<Result<_, Violation>>()?) })
+    }
+
+    /// The labels of an agent that says these and has those of its credential `pinned` to it. It may say a pinned one, too, if
+    /// it says the same.
+    ///
+    /// # Errors
+    /// The first label that is illegal, or that the agent may not set so; or together they are too many.
+    pub fn of(&self, said: &[Label<'_>], pinned: &StaticLabels) -> Result<StaticLabels, Refusal> {
+        let said = StaticLabels::try_new(said)?;
+        let mut all: Vec<_> = pinned.iter().collect();
+        for (name, value) in said.iter() {
+            match pinned.iter().find(|(pinned, _)| *pinned == name) {
+                Some((_, pinned)) if pinned == value => {}
+                Some(_) => return Err(not_allowed(name, "comes with the credential, as another")),
+                None if self.allows(name) => all.push((name, value)),
+                None => return Err(not_allowed(name, "may not be set by agents here")),
+            }
+        }
+        let all: Vec<_> = all.into_iter().map(|(name, value)| Label { name, value }).collect();
+        Ok(StaticLabels::try_new(&all)?)
+    }
+
+    fn allows(&self, name: &str) -> bool {
+        self.allowed.as_ref().is_none_or(|allowed| allowed.contains(name))
+    }
+}
+
+fn not_allowed(name: &str, why: &str) -> Refusal {
+    let detail = format!("label {name:?} {why}");
+    Refusal { detail, ..Refusal::of(Code::LabelNotAllowed) }
+}

@@ -1,0 +1,310 @@
+use std::io::Write;
+use std::path::Path;
+
+use fleetgauge_proto::Code;
+use fleetgauge_proto::message::Label;
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+
+use super::*;
+
+fn file(text: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+fn digest(token: &str) -> String {
+    let digest = Sha256::digest(token);
+    digest.iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+/// An entry for these agents, with these tokens and other keys.
+fn entry(agent: &str, tokens: &[&str], more: &str) -> String {
+    let tokens: Vec<_> = tokens.iter().map(|token| digest(token)).collect();
+    format!("[[credential]]\nagent = {agent:?}\ntokens = {tokens:?}\n{more}\n")
+}
+
+/// The rules of a file that comes after `before`.
+fn after(text: &str, before: &Trust) -> Trust {
+    let agents = Credentials::read(file(text).path(), before.agents.as_ref()).unwrap();
+    Trust { agents: Some(agents), ..Trust::default() }
+}
+
+fn rules(text: &str) -> Trust {
+    after(text, &Trust::default())
+}
+
+fn id(id: &str) -> AgentId {
+    AgentId::try_new(id).unwrap()
+}
+
+fn admit(trust: &Trust, agent: &str, token: &str) -> Result<Grant, Denied> {
+    trust.admit(&id(agent), Some(Secret(token.as_bytes())))
+}
+
+fn problem(text: &str) -> String {
+    let file = file(text);
+    let problem = Credentials::read(file.path(), None).unwrap_err().to_string();
+    problem.strip_prefix(&*file.path().to_string_lossy()).unwrap().to_owned()
+}
+
+#[test]
+fn a_token_gives_its_own_id_and_no_other() {
+    let trust = rules(&(entry("web-1", &["one"], "") + &entry("web-2", &["two"], "")));
+    assert!(admit(&trust, "web-1", "one").is_ok());
+    assert!(admit(&trust, "web-2", "two").is_ok());
+    assert_eq!(admit(&trust, "web-2", "one"), Err(Denied::WrongToken));
+    assert_eq!(admit(&trust, "web-3", "one"), Err(Denied::UnknownAgent));
+    assert_eq!(admit(&trust, "web-1", ""), Err(Denied::NoCredential));
+    assert_eq!(trust.admit(&id("web-1"), None), Err(Denied::NoCredential));
+    for near in ["on", "one ", "one\n", "One", "one\0"] {
+        assert_eq!(admit(&trust, "web-1", near), Err(Denied::WrongToken), "{near:?}");
+    }
+}
+
+#[test]
+fn without_rules_everybody_may_be_anybody() {
+    let trust = Trust::default();
+    assert_eq!(trust.admit(&id("web-1"), None), Ok(Grant::default()));
+    assert_eq!(admit(&trust, "web-1", "anything"), Ok(Grant::default()));
+    assert!(trust.still_allows(&id("web-1"), 0));
+}
+
+#[test]
+fn the_entry_that_fits_best_decides() {
+    let trust = rules(
+        &[
+            entry("*", &["all"], ""),
+            entry("web-*", &["web"], ""),
+            entry("web-fra-*", &["fra"], ""),
+            entry("web-fra-1", &["own"], ""),
+        ]
+        .concat(),
+    );
+    for (agent, right) in [
+        ("db-1", "all"),
+        ("web-", "web"),
+        ("web-9", "web"),
+        ("web-fra-2", "fra"),
+        ("web-fra-1", "own"),
+    ] {
+        for token in ["all", "web", "fra", "own"] {
+            assert_eq!(admit(&trust, agent, token).is_ok(), token == right, "{agent} with {token}");
+        }
+    }
+}
+
+#[test]
+fn a_retired_agent_is_not_let_in_by_the_token_that_all_share() {
+    let trust = rules(&(entry("*", &["all"], "") + &entry("old", &[], "")));
+    assert!(admit(&trust, "new", "all").is_ok());
+    assert_eq!(admit(&trust, "old", "all"), Err(Denied::UnknownAgent));
+}
+
+#[test]
+fn two_tokens_are_valid_while_one_takes_the_other_s_place() {
+    let first = rules(&entry("web-1", &["old"], ""));
+    let number = |trust: &Trust, token| admit(trust, "web-1", token).unwrap().credential;
+    let both = after(&entry("web-1", &["old", "new"], ""), &first);
+    assert_eq!(number(&both, "old"), number(&first, "old"));
+    assert_ne!(number(&both, "old"), number(&both, "new"));
+    let last = after(&entry("web-1", &["new"], ""), &both);
+    assert_eq!(number(&last, "new"), number(&both, "new"));
+    assert_eq!(admit(&last, "web-1", "old"), Err(Denied::WrongToken));
+    assert!(last.still_allows(&id("web-1"), number(&both, "new")));
+    assert!(!last.still_allows(&id("web-1"), number(&both, "old")));
+    // Put back, it is another credential: nobody who came by it before is meant.
+    let back = after(&entry("web-1", &["new", "old"], ""), &last);
+    assert!(!back.still_allows(&id("web-1"), number(&first, "old")));
+}
+
+#[test]
+fn who_came_without_a_credential_is_not_allowed_by_rules_that_ask_for_one() {
+    assert!(!rules(&entry("web-1", &["one"], "")).still_allows(&id("web-1"), 0));
+}
+
+#[test]
+fn an_entry_of_its_own_ends_what_a_shared_token_gave() {
+    let shared = rules(&entry("*", &["all"], ""));
+    let number = admit(&shared, "web-1", "all").unwrap().credential;
+    let own = after(&(entry("*", &["all"], "") + &entry("web-1", &["own"], "")), &shared);
+    assert!(own.still_allows(&id("web-2"), number));
+    assert!(!own.still_allows(&id("web-1"), number));
+}
+
+#[test]
+fn other_pinned_labels_are_another_credential() {
+    let fra = rules(&entry("web-1", &["one"], "labels = { site = 'fra' }"));
+    let grant = admit(&fra, "web-1", "one").unwrap();
+    assert_eq!(grant.pinned.iter().collect::<Vec<_>>(), [("site", "fra")]);
+    let ams = after(&entry("web-1", &["one"], "labels = { site = 'ams' }"), &fra);
+    assert!(!ams.still_allows(&id("web-1"), grant.credential));
+}
+
+#[test]
+fn labels_that_agents_may_set() {
+    let set = |pairs: &[(&str, &str)]| -> StaticLabels {
+        let labels: Vec<_> = pairs.iter().map(|(name, value)| Label { name, value }).collect();
+        StaticLabels::try_new(&labels).unwrap()
+    };
+    let said = |pairs: &[(&'static str, &'static str)]| -> Vec<Label<'static>> {
+        pairs.iter().map(|(name, value)| Label { name, value }).collect()
+    };
+    let any = Labels::default();
+    let role = Labels::only(&["role".to_owned()]).unwrap();
+    let none = Labels::only(&[String::new()]).unwrap();
+    let site = set(&[("site", "fra")]);
+    let code = |refused: Result<_, crate::ending::Refusal>| refused.unwrap_err().code;
+    assert_eq!(any.of(&said(&[("x", "1")]), &site), Ok(set(&[("site", "fra"), ("x", "1")])));
+    assert_eq!(
+        role.of(&said(&[("role", "db")]), &site),
+        Ok(set(&[("role", "db"), ("site", "fra")]))
+    );
+    assert_eq!(code(role.of(&said(&[("x", "1")]), &site)), Code::LabelNotAllowed);
+    assert_eq!(code(none.of(&said(&[("role", "db")]), &site)), Code::LabelNotAllowed);
+    assert_eq!(none.of(&[], &site), Ok(site.clone()));
+    assert_eq!(none.of(&said(&[("site", "fra")]), &site), Ok(site.clone()));
+    assert_eq!(code(any.of(&said(&[("site", "ams")]), &site)), Code::LabelNotAllowed);
+    assert_eq!(code(any.of(&said(&[("job", "x")]), &site)), Code::ReservedLabel);
+    let names: Vec<_> = (0..32).map(|n| format!("l{n}")).collect();
+    let many: Vec<_> = names.iter().map(|name| Label { name, value: "x" }).collect();
+    assert!(any.of(&many, &StaticLabels::default()).is_ok());
+    assert_eq!(code(any.of(&many, &site)), Code::TooManyLabels);
+    Labels::only(&["agent".to_owned()]).unwrap_err();
+    Labels::only(&["a-b".to_owned()]).unwrap_err();
+}
+
+#[test]
+fn a_file_that_will_not_do_says_where_and_what_would() {
+    let good = digest("hunter2");
+    for (text, said) in [
+        (String::new(), ": has no credential in it; write [[credential]]"),
+        ("# nobody\n".to_owned(), ": has no credential in it"),
+        ("credential = 5".to_owned(), ", line 1: this is not understood; write [[credential]]"),
+        ("\n[[credential]\n".to_owned(), ", line 2: this is not understood"),
+        (
+            entry("a", &["t"], "token = 'hunter2'"),
+            ", line 4: unknown field `token`, expected one of `agent`, `tokens`, `labels`",
+        ),
+        ("[[credential]]\nagent = 'a'\n".to_owned(), ", line 1: missing field `tokens`"),
+        (
+            "[[credential]]\nagent = 'a'\ntokens = 'hunter2'\n".to_owned(),
+            ", line 3: this is not understood",
+        ),
+        (
+            "[[credential]]\nagent = 'a'\ntokens = ['hunter2']\n".to_owned(),
+            ", line 1: a token is not written as \"sha256:\" and 64 hexadecimal digits",
+        ),
+        (
+            format!("[[credential]]\nagent = 'a'\ntokens = ['{good}', '{good}', '{good}']\n"),
+            ", line 1: 3 tokens are over the 2",
+        ),
+        (
+            entry("a", &["t"], "") + &entry("a", &["u"], ""),
+            ", line 5: agent \"a\" has an entry already",
+        ),
+        (entry("a*", &["t"], "") + &entry("a*", &["u"], ""), ", line 5: agent \"a*\" has an entry"),
+        (entry("my pc", &["t"], ""), ", line 1: agent id \"my pc\" is not 1 to 128"),
+        (entry("*-fra", &["t"], ""), ", line 1: agent id \"*-fra\" is not"),
+        (entry("w*b*", &["t"], ""), ", line 1: \"w*b*\" is not the beginning"),
+        (entry("a b*", &["t"], ""), ", line 1: \"a b*\" is not the beginning"),
+        (entry("a", &["t"], "labels = { job = 'x' }"), ", line 1: label name \"job\" is reserved"),
+        (entry("a", &["t"], "labels = { site = '' }"), ", line 1: label \"site\" has no value"),
+    ] {
+        let problem = problem(&text);
+        assert!(problem.starts_with(said), "{problem:?} instead of {said:?}");
+        assert!(!problem.contains("hunter2") && !problem.contains(&good[7..]), "{problem}");
+    }
+}
+
+#[test]
+fn too_many_patterns() {
+    let many = |count| (0..count).map(|n| entry(&format!("p{n}-*"), &[], "")).collect::<String>();
+    assert_eq!(rules(&many(1_000)).agents.unwrap().len(), 1_000);
+    assert!(problem(&many(1_001)).contains("more than 1000 patterns"));
+}
+
+#[test]
+fn a_file_without_end_is_not_read_to_it() {
+    let file = NamedTempFile::new().unwrap();
+    file.as_file().set_len(1 << 40).unwrap();
+    let problem = Credentials::read(file.path(), None).unwrap_err().to_string();
+    assert!(problem.contains("has more than 67108864 bytes"), "{problem}");
+}
+
+#[test]
+fn files_that_are_none() {
+    for (path, why) in [("/nonexistent", "cannot be read: No such file"), ("/", "is not a file")] {
+        let problem = Credentials::read(Path::new(path), None).unwrap_err().to_string();
+        assert!(problem.starts_with(&format!("{path}: {why}")), "{problem}");
+    }
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(b"\xff\xfe").unwrap();
+    let problem = Credentials::read(file.path(), None).unwrap_err().to_string();
+    assert!(problem.contains("not text in UTF-8"), "{problem}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_everybody_may_read_or_write_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let file = file(&entry("a", &["t"], ""));
+    for (mode, fine) in [(0o600, true), (0o640, true), (0o644, false), (0o602, false)] {
+        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        let read = Credentials::read(file.path(), None);
+        assert_eq!(read.is_ok(), fine, "{mode:o}");
+        if let Err(bad) = read {
+            assert!(bad.to_string().contains(&format!("mode {mode:03o}); chmod 600")), "{bad}");
+        }
+    }
+}
+
+/// The readers of a file with two users.
+fn readers() -> Readers {
+    let entry = |user: &str, tokens: &[&str]| {
+        entry("x", tokens, "").replace("agent = \"x\"", &format!("user = {user:?}"))
+    };
+    Readers::read(file(&(entry("prometheus", &["p1", "p2"]) + &entry("admin", &["a"]))).path())
+        .unwrap()
+}
+
+fn basic(pair: &str) -> String {
+    use base64::Engine;
+    format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(pair))
+}
+
+#[test]
+fn readers_show_a_token_or_a_user_and_a_token() {
+    let readers = readers();
+    for good in ["Bearer p1", "bearer  p2", "BEARER a", &basic("prometheus:p1"), &basic("admin:a")]
+    {
+        assert_eq!(readers.allow(Some(good.as_bytes())), Ok(()), "{good}");
+    }
+    for wrong in [
+        "Bearer x",
+        "Bearer p1x",
+        "Bearer p",
+        &basic("prometheus:a"),
+        &basic("admin:p1"),
+        &basic("nobody:p1"),
+        &basic(":p1"),
+        &basic("prometheus:"),
+        &basic("prometheus:p1:"),
+    ] {
+        assert_eq!(readers.allow(Some(wrong.as_bytes())), Err(Unread::Wrong), "{wrong}");
+    }
+    for odd in ["", "Bearer", "p1", "Digest p1", "Basic p1:!", &basic("prometheus"), "Bearer\tp1"] {
+        assert_eq!(readers.allow(Some(odd.as_bytes())), Err(Unread::NotUnderstood), "{odd:?}");
+    }
+    assert_eq!(readers.allow(Some(b"Bearer \xff")), Err(Unread::NotUnderstood));
+    assert_eq!(readers.allow(None), Err(Unread::NoCredential));
+}
+
+#[test]
+fn nothing_of_a_token_is_in_what_is_shown_for_debugging() {
+    let hash = digest("hunter2hunter2");
+    let trust = Trust { readers: Some(readers()), ..rules(&entry("a", &["hunter2hunter2"], "")) };
+    let shown = format!("{trust:?} {:?}", Secret(b"hunter2hunter2"));
+    assert!(!shown.contains("hunter2") && !shown.contains(&hash[7..]), "{shown}");
+}

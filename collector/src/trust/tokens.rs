@@ -1,0 +1,188 @@
+//! Which tokens give which ids.
+//!
+//! An id is given by the one entry that fits it best: the one that names it, else the pattern with the longest
+//! beginning. So a token of its own protects an agent from those who know the token that others share.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use fleetgauge_proto::message::Label;
+use fleetgauge_proto::{AgentId, StaticLabels};
+use serde::Deserialize;
+use subtle::{Choice, ConditionallySelectable};
+
+use super::digest::Digest;
+use super::entries::Reading;
+use super::{BadFile, Denied, Grant};
+
+/// How an entry is written.
+const FORM: &str = "[[credential]] with agent = \"web-1\" and tokens = [\"sha256:…\"]";
+/// Most entries with a pattern: they are looked through one by one.
+const MAX_PATTERNS: usize = 1_000;
+
+/// An entry of the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    /// An id, or the beginning of ids and `*`.
+    agent: String,
+    tokens: Vec<String>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+/// Tokens by the ids that they give.
+#[derive(Debug, Default)]
+pub struct Credentials {
+    named: HashMap<AgentId, Credential>,
+    /// Beginnings of ids, the longest first.
+    patterns: Vec<(Box<str>, Credential)>,
+    /// The last number that was given.
+    last_number: u32,
+}
+
+/// What gives an id, and what comes with it.
+#[derive(Debug)]
+struct Credential {
+    tokens: Box<[Token]>,
+    pinned: StaticLabels,
+}
+
+#[derive(Debug)]
+struct Token {
+    digest: Digest,
+    number: u32,
+}
+
+impl Credentials {
+    /// Reads a file; what was valid `before` and still is keeps its number.
+    ///
+    /// # Errors
+    /// It cannot be read, everybody may read it, or the first entry that is not right.
+    pub fn read(path: &Path, before: Option<&Self>) -> Result<Self, BadFile> {
+        let reading = Reading::new(path, FORM)?;
+        let mut read = Self::default();
+        for entry in reading.entries::<Entry>()? {
+            let bad = |problem: String| reading.bad(&entry, problem);
+            let Entry { agent, tokens, labels } = entry.get_ref();
+            let digests = reading.digests(&entry, tokens)?;
+            let tokens = digests.into_iter().map(|digest| Token { digest, number: 0 }).collect();
+            let credential = Credential { tokens, pinned: pins(labels).map_err(bad)? };
+            read.insert(agent, credential).map_err(bad)?;
+        }
+        read.patterns.sort_by_key(|(beginning, _)| std::cmp::Reverse(beginning.len()));
+        read.number(before);
+        Ok(read)
+    }
+
+    fn insert(&mut self, agent: &str, credential: Credential) -> Result<(), String> {
+        let twice = format!("agent {agent:?} has an entry already");
+        let Some(beginning) = agent.strip_suffix('*') else {
+            let id = AgentId::try_new(agent)
+                .map_err(|bad| format!("{bad}; a pattern has its one * at the end"))?;
+            return match self.named.insert(id, credential) {
+                None => Ok(()),
+                Some(_) => Err(twice),
+            };
+        };
+        if !beginning.is_empty() && AgentId::try_new(&format!("{beginning}x")).is_err() {
+            return Err(format!(
+                "{agent:?} is not the beginning of an agent's id and one *, such as web-* or *"
+            ));
+        }
+        if self.patterns.iter().any(|(known, _)| **known == *beginning) {
+            return Err(twice);
+        }
+        if self.patterns.len() == MAX_PATTERNS {
+            return Err(format!("there are more than {MAX_PATTERNS} patterns"));
+        }
+        self.patterns.push((beginning.into(), credential));
+        Ok(())
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.named.len() + self.patterns.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The one entry that decides about an id.
+    fn of(&self, id: &AgentId) -> Option<&Credential> {
+        let fits = |pattern: &&(Box<str>, Credential)| id.as_str().starts_with(&*pattern.0);
+        let pattern = || self.patterns.iter().find(fits).map(|(_, credential)| credential);
+        self.named.get(id).or_else(pattern)
+    }
+
+    /// What an agent of this id with this token is given.
+    pub(super) fn admit(&self, id: &AgentId, token: &[u8]) -> Result<Grant, Denied> {
+        let digest = Digest::of(token);
+        if token.is_empty() {
+            return Err(Denied::NoCredential);
+        }
+        let credential = self.of(id).filter(|credential| !credential.tokens.is_empty());
+        let credential = credential.ok_or(Denied::UnknownAgent)?;
+        match credential.number_of(&digest) {
+            0 => Err(Denied::WrongToken),
+            number => Ok(Grant { credential: number, pinned: credential.pinned.clone() }),
+        }
+    }
+
+    /// Whether an agent that came by the token of this number may keep its id.
+    pub(super) fn still_allows(&self, id: &AgentId, number: u32) -> bool {
+        let of = |credential: &Credential| credential.tokens.iter().any(|own| own.number == number);
+        self.of(id).is_some_and(of)
+    }
+
+    /// Numbers every token: as it was before if the same entry had it, with the same labels; else anew.
+    fn number(&mut self, before: Option<&Self>) {
+        let mut last = before.map_or(0, |before| before.last_number);
+        for (id, credential) in &mut self.named {
+            credential.number(before.and_then(|before| before.named.get(id)), &mut last);
+        }
+        for (beginning, credential) in &mut self.patterns {
+            let known = before.and_then(|before| {
+                before.patterns.iter().find(|(known, _)| known == beginning).map(|(_, known)| known)
+            });
+            credential.number(known, &mut last);
+        }
+        self.last_number = last;
+    }
+}
+
+impl Credential {
+    /// The number of the token with this digest, 0 if none has; every token is looked at.
+    fn number_of(&self, digest: &Digest) -> u32 {
+        self.tokens.iter().fold(0, |found, token| {
+            let same: Choice = token.digest.matches(digest);
+            u32::conditional_select(&found, &token.number, same)
+        })
+    }
+
+    fn number(&mut self, before: Option<&Self>, last: &mut u32) {
+        let before = before.filter(|before| before.pinned == self.pinned);
+        for token in &mut self.tokens {
+            token.number = match before.map_or(0, |before| before.number_of(&token.digest)) {
+                0 => {
+                    *last = last.saturating_add(1);
+                    *last
+                }
+                known => known,
+            };
+        }
+    }
+}
+
+/// The labels of an entry, each with a value.
+fn pins(labels: &BTreeMap<String, String>) -> Result<StaticLabels, String> {
+    if let Some((name, _)) = labels.iter().find(|(_, value)| value.is_empty()) {
+        return Err(format!("label {name:?} has no value"));
+    }
+    let labels: Vec<_> = labels.iter().map(|(name, value)| Label { name, value }).collect();
+    StaticLabels::try_new(&labels).map_err(|bad| bad.to_string())
+}

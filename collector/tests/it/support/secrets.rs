@@ -1,0 +1,59 @@
+//! Files of credentials, and collectors that heed them.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use fleetgauge_collector::Config;
+use fleetgauge_collector::config::Flags;
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use super::collector::config;
+
+/// How a token stands in a file.
+pub(crate) fn digest(token: impl AsRef<[u8]>) -> String {
+    let digest = Sha256::digest(token);
+    digest.iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+/// An entry: `agent = "web-1"` or `user = "prometheus"`, tokens, and other lines.
+pub(crate) fn entry(who: &str, tokens: &[&str], more: &str) -> String {
+    let tokens: Vec<_> = tokens.iter().map(digest).collect();
+    format!("[[credential]]\n{who}\ntokens = {tokens:?}\n{more}\n")
+}
+
+/// A directory of files that only their owner may read.
+pub(crate) struct Files(TempDir);
+
+impl Files {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Writes a file in one step.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let mut file = tempfile::NamedTempFile::new_in(self.0.path()).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let path = self.path(name);
+        file.persist(&path).unwrap();
+        path
+    }
+}
+
+/// Settings with files of credentials for agents, for readers, or both, and labels that agents may set.
+pub(crate) fn guarded(agents: Option<&Path>, readers: Option<&Path>, labels: &[&str]) -> Config {
+    let labels = labels.iter().copied().map(str::to_owned).collect::<Vec<_>>();
+    let flags = Flags {
+        listen: vec!["127.0.0.1:0".to_owned()],
+        http: Some("127.0.0.1:0".to_owned()),
+        credentials: agents.map(Path::to_owned),
+        http_credentials: readers.map(Path::to_owned),
+        allow_labels: (!labels.is_empty()).then_some(labels),
+        ..Flags::default()
+    };
+    Config { drain: config().drain, ..Config::try_new(flags).unwrap() }
+}

@@ -1,0 +1,73 @@
+//! Labels that come with a credential, and labels that agents may set.
+
+use fleetgauge_proto::Code;
+
+use crate::support::agent::{Agent, Who, who};
+use crate::support::collector::Collector;
+use crate::support::frames::{GAUGE, family, gauges, label, labelled, schema_of};
+use crate::support::secrets::{Files, entry, guarded};
+
+fn saying<'a>(labels: &[(&'a str, &'a str)]) -> Who<'a> {
+    let labels = labels.iter().map(label).collect();
+    Who { labels, ..who("web-1").showing("token") }
+}
+
+fn collector(files: &Files) -> Collector {
+    let entry = entry("agent = 'web-*'", &["token"], "labels = { site = 'fra', tenant = 'a' }");
+    Collector::with(guarded(Some(&files.write("agents", &entry)), None, &["role"]))
+}
+
+#[test]
+fn pinned_labels_are_on_every_series_whatever_the_agent_says() {
+    let files = Files::new();
+    let collector = collector(&files);
+    for (said, shown) in [
+        (&[][..], "site=\"fra\",tenant=\"a\""),
+        (&[("tenant", "a")], "site=\"fra\",tenant=\"a\""),
+        (&[("role", "db")], "role=\"db\",site=\"fra\",tenant=\"a\""),
+    ] {
+        let _agent = Agent::join(collector.agents, &saying(said), &gauges(&["load"]), &[1.0]);
+        let series = format!("load{{agent=\"web-1\",{shown}}}");
+        assert_eq!(collector.page().value(&series), Some(1.0), "{}", collector.page().0);
+    }
+}
+
+#[test]
+fn another_tenant_s_label() {
+    let files = Files::new();
+    let collector = collector(&files);
+    for (said, named) in
+        [(&[("tenant", "b")][..], "tenant"), (&[("site", "")], ""), (&[("rack", "7")], "rack")]
+    {
+        let mut agent = Agent::greet(collector.agents, &saying(said), &gauges(&["load"]));
+        if named.is_empty() {
+            // An empty value is no label.
+            agent.expect_welcome(&gauges(&["load"]));
+            continue;
+        }
+        let (text, retry) = agent.expect_reject(Code::LabelNotAllowed);
+        assert!(text.contains(named) && retry.is_none(), "{text}");
+    }
+    assert!(collector.page().0.is_empty());
+}
+
+#[test]
+fn another_tenant_s_label_on_a_series() {
+    let files = Files::new();
+    let collector = collector(&files);
+    let schema = schema_of(&[family("load", GAUGE)], &[labelled(0, &[("tenant", "b")])]);
+    let mut agent = Agent::greet(collector.agents, &saying(&[]), &schema);
+    agent.expect_welcome(&schema);
+    agent.expect_code(Code::DuplicateLabel);
+}
+
+#[test]
+fn labels_may_be_left_to_nobody_where_there_are_no_credentials() {
+    let collector = Collector::with(guarded(None, None, &[""]));
+    let _agent = Agent::join(collector.agents, &who("web-1"), &gauges(&["load"]), &[1.0]);
+    let labels = vec![label(&("role", "db"))];
+    let other = Who { labels, ..who("web-2") };
+    let mut agent = Agent::greet(collector.agents, &other, &gauges(&["load"]));
+    agent.expect_reject(Code::LabelNotAllowed);
+    assert_eq!(collector.rejects("label_not_allowed"), 1.0);
+}

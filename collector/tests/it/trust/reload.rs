@@ -1,0 +1,159 @@
+//! Rules that change while the collector runs.
+
+use std::path::Path;
+
+use fleetgauge_collector::Config;
+use fleetgauge_collector::config::Flags;
+use fleetgauge_proto::Code;
+use rustix::process::Signal;
+
+use crate::support::agent::{Agent, who};
+use crate::support::collector::Collector;
+use crate::support::command::Process;
+use crate::support::frames::gauges;
+use crate::support::secrets::{Files, entry, guarded};
+use crate::support::{eventually, http};
+
+fn own(http: std::net::SocketAddr) -> String {
+    http::request(http, "GET", "/metrics/self", &[]).text()
+}
+
+#[test]
+fn a_token_that_is_taken_out_of_the_file_closes_its_sessions() {
+    let files = Files::new();
+    let path = files.write("agents", &entry("agent = '*'", &["old", "new"], ""));
+    let collector = Collector::with(guarded(Some(&path), None, &[]));
+    let schema = gauges(&["load"]);
+    let join = |id, token| Agent::join(collector.agents, &who(id).showing(token), &schema, &[1.0]);
+    let (mut old, mut new) = (join("a", "old"), join("b", "new"));
+    files.write("agents", &entry("agent = '*'", &["new"], ""));
+    let (_, retry) = old.expect_reject(Code::CredentialRevoked);
+    assert!((1_000..=6_000).contains(&retry.unwrap()), "{retry:?}");
+    assert!(!collector.page().shows("a"));
+    new.report(&[2.0]);
+    assert_eq!(collector.page().values_of("b"), [2.0]);
+    assert_eq!(collector.closed("credential_revoked"), 1.0);
+    let mut again = Agent::greet(collector.agents, &who("a").showing("old"), &schema);
+    again.expect_reject(Code::Unauthorized);
+    let _rotated = join("a", "new");
+    assert!(collector.page().shows("a"));
+}
+
+#[test]
+fn a_file_that_is_broken_changes_nothing_and_is_counted() {
+    let files = Files::new();
+    let good = entry("agent = '*'", &["token"], "");
+    let path = files.write("agents", &good);
+    let collector = Collector::with(guarded(Some(&path), None, &[]));
+    let schema = gauges(&["load"]);
+    let join = |id| Agent::join(collector.agents, &who(id).showing("token"), &schema, &[1.0]);
+    let mut first = join("a");
+    let state = || {
+        ["reload_failures_total", "last_reload_successful"]
+            .map(|name| collector.figure(&format!("fleetgauge_{name}")))
+    };
+    assert_eq!(state(), [0.0, 1.0]);
+    let begun = collector.figure("fleetgauge_last_reload_timestamp_seconds");
+    for (number, broken) in ["[[credential]]\nagent = 'x'\n", "", "agent ="].into_iter().enumerate()
+    {
+        files.write("agents", broken);
+        eventually("a failure", || state() == [number as f64 + 1.0, 0.0]);
+        assert_eq!(collector.figure("fleetgauge_last_reload_timestamp_seconds"), begun);
+        first.report(&[2.0]);
+        join("b");
+    }
+    std::fs::remove_file(&path).unwrap();
+    eventually("a failure", || state() == [4.0, 0.0]);
+    files.write("agents", &good);
+    eventually("the mended file", || state() == [4.0, 1.0]);
+    assert!(collector.figure("fleetgauge_last_reload_timestamp_seconds") > begun);
+    first.report(&[3.0]);
+}
+
+/// As Kubernetes puts a new secret in place: a link to a directory is replaced.
+#[test]
+fn a_link_on_the_way_to_the_file_is_replaced() {
+    let files = Files::new();
+    for (version, token) in [("1", "old"), ("2", "new")] {
+        std::fs::create_dir(files.path(version)).unwrap();
+        files.write(&format!("{version}/agents"), &entry("agent = '*'", &[token], ""));
+    }
+    let link = |to: &str| {
+        std::os::unix::fs::symlink(to, files.path("next")).unwrap();
+        std::fs::rename(files.path("next"), files.path("current")).unwrap();
+    };
+    link("1");
+    let path = files.path("current").join("agents");
+    let collector = Collector::with(guarded(Some(&path), None, &[]));
+    let schema = gauges(&["load"]);
+    let mut old = Agent::join(collector.agents, &who("a").showing("old"), &schema, &[1.0]);
+    link("2");
+    old.expect_reject(Code::CredentialRevoked);
+    Agent::join(collector.agents, &who("a").showing("new"), &schema, &[1.0]);
+}
+
+#[test]
+fn readers_and_labels_change_too() {
+    let files = Files::new();
+    let readers = files.write("readers", &entry("user = 'prometheus'", &["old"], ""));
+    let settings = |labels: &str| {
+        let readers = readers.display();
+        let all = format!("http_credentials = '{readers}'\nallow_labels = [{labels}]\n");
+        files.write("settings", &all)
+    };
+    let path = settings("'role'");
+    let flags = Flags {
+        config: Some(path),
+        listen: vec!["127.0.0.1:0".to_owned()],
+        http: Some("127.0.0.1:0".to_owned()),
+        ..Flags::default()
+    };
+    let collector = Collector::with(Config {
+        drain: std::time::Duration::ZERO,
+        ..Config::try_new(flags).unwrap()
+    });
+    let status = |token: &str| {
+        collector.get("/metrics/agents", &[&format!("Authorization: Bearer {token}")]).status
+    };
+    assert_eq!((status("old"), status("new")), (200, 401));
+    files.write("readers", &entry("user = 'prometheus'", &["new"], ""));
+    eventually("the new token", || (status("old"), status("new")) == (401, 200));
+    settings("");
+    let labelled = crate::support::agent::Who {
+        labels: vec![crate::support::frames::label(&("role", "db"))],
+        ..who("a")
+    };
+    eventually("the label is not allowed any more", || {
+        let mut agent = Agent::greet(collector.agents, &labelled, &gauges(&["load"]));
+        matches!(
+            agent.hear(),
+            crate::support::agent::Heard::Reject { code: Code::LabelNotAllowed, .. }
+        )
+    });
+}
+
+fn start(credentials: &Path) -> Process {
+    Process::start(&["--credentials", credentials.to_str().unwrap(), "--log", "trace"])
+}
+
+#[test]
+fn sighup_reads_everything_anew_and_ends_nothing() {
+    let files = Files::new();
+    let path = files.write("agents", &entry("agent = '*'", &["token"], ""));
+    let mut process = start(&path);
+    let schema = gauges(&["load"]);
+    let mut agent = Agent::join(process.agents, &who("a").showing("token"), &schema, &[1.0]);
+    process.signal(Signal::HUP);
+    process.logs("the settings were read anew");
+    agent.report(&[2.0]);
+    // Nothing has changed but what may do so without a sign.
+    std::fs::remove_file(&path).unwrap();
+    process.signal(Signal::HUP);
+    let line = process.logs("the old ones stay in force");
+    assert!(line.contains("credentials: ") && line.contains(path.to_str().unwrap()), "{line}");
+    assert!(line.contains("cannot be read: No such file"), "{line}");
+    agent.report(&[3.0]);
+    assert!(own(process.http).contains("\nfleetgauge_last_reload_successful 0\n"));
+    process.signal(Signal::TERM);
+    assert_eq!(process.ends().code(), Some(0));
+}

@@ -1,0 +1,153 @@
+//! What comes back to somebody without a credential from ports that others than this host reach: in a network namespace of
+//! its own, at an address that is not loopback.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use fleetgauge_proto::message::{Hello, Ping, Secret};
+use fleetgauge_proto::{Accept, Code, Fingerprint, FrameBuffer, Message, VERSION};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::http;
+use super::programs::{Program, built, wait_for};
+use super::trust::{credential, path};
+
+const AGENTS: &str = "192.0.2.1:45678";
+const HTTP: &str = "192.0.2.1:1234";
+/// What a browser, a scanner and a client of TLS send first.
+const GREETINGS: [&[u8]; 3] =
+    [b"GET / HTTP/1.1\r\n\r\n", &[0; 64], b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03"];
+
+fn ip(arguments: &str) -> Output {
+    Command::new("ip").args(arguments.split(' ')).output().expect("iproute2")
+}
+
+/// A network namespace with the address, gone when the test is.
+struct Namespace(String);
+
+impl Namespace {
+    /// `None` where there can be none.
+    fn make() -> Option<Self> {
+        let name = format!("fleetgauge-strangers-{}", std::process::id());
+        let made = ip(&format!("netns add {name}"));
+        if !made.status.success() {
+            println!("SKIP: no namespaces here: {}", String::from_utf8_lossy(&made.stderr));
+            return None;
+        }
+        for command in ["link set lo up", "address add 192.0.2.1/32 dev lo"] {
+            assert!(ip(&format!("-n {name} {command}")).status.success(), "{command}");
+        }
+        Some(Self(name))
+    }
+
+    /// Runs on a thread that is inside.
+    fn inside<T: Send>(&self, run: impl FnOnce() -> T + Send) -> T {
+        let file = File::open(format!("/run/netns/{}", self.0)).unwrap();
+        let enter = move || {
+            use std::os::fd::AsFd;
+            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            run()
+        };
+        std::thread::scope(|scope| scope.spawn(enter).join().unwrap())
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        ip(&format!("netns del {}", self.0));
+    }
+}
+
+fn frame(message: &Message<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    message.encode(VERSION, &mut bytes).unwrap();
+    bytes
+}
+
+fn hello(id: &str, credential: Option<&[u8]>) -> Vec<u8> {
+    frame(&Message::Hello(Hello {
+        min_version: 1,
+        max_version: 1,
+        capabilities: 0,
+        agent_id: id,
+        host_nonce: [1; 16],
+        process_nonce: [2; 16],
+        labels: Vec::new(),
+        interval_ms: 15_000,
+        agent_version: "",
+        schema: Fingerprint([3; 16]),
+        credential: credential.map(Secret),
+        extensions: Vec::new(),
+    }))
+}
+
+/// Says this and nothing more, and hears until the other end closes: one Reject, whose code this is.
+fn reject(said: &[u8]) -> Code {
+    let mut stream = TcpStream::connect(AGENTS).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.write_all(said).unwrap();
+    let mut heard = Vec::new();
+    stream.read_to_end(&mut heard).unwrap();
+    let accept = Accept { version: VERSION, max_payload_bytes: 1 << 14 };
+    let (mut frames, mut rest) = (FrameBuffer::default(), &*heard);
+    let frame = frames.next(&mut rest, accept).unwrap().expect("a frame");
+    let Message::Reject(reject) = Message::decode(frame).unwrap() else { panic!("{heard:?}") };
+    assert!(rest.is_empty(), "more than a Reject: {heard:?}");
+    Code::from_u16(reject.code).unwrap()
+}
+
+fn status(path: &str) -> String {
+    http::get(HTTP, path, "").unwrap_err().to_string()
+}
+
+/// Ports on which somebody listens, as the kernel tells a thread of its namespace.
+fn listening() -> Vec<u16> {
+    let table = std::fs::read_to_string("/proc/thread-self/net/tcp").unwrap()
+        + &std::fs::read_to_string("/proc/thread-self/net/tcp6").unwrap();
+    let fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let listens = fields.filter(|fields| fields.get(3) == Some(&"0A"));
+    let port =
+        |address: &str| u16::from_str_radix(address.rsplit(':').next().unwrap(), 16).unwrap();
+    let mut ports: Vec<_> = listens.map(|fields| port(fields[1])).collect();
+    ports.sort_unstable();
+    ports
+}
+
+#[test]
+#[ignore = "needs root and iproute2"]
+fn strangers_hear_a_reject_and_nothing_else() {
+    let Some(namespace) = Namespace::make() else { return };
+    let agents = credential("agent = \"web-1\"", "the token of web-1");
+    let readers = credential("user = \"prometheus\"", "the token of prometheus");
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", &namespace.0]).arg(built("fleetgauge-collector"));
+    command.args(["--listen", AGENTS, "--http", HTTP, "--insecure"]);
+    command.args(["--credentials", path(&agents), "--http-credentials", path(&readers)]);
+    let _collector = Program::start(command);
+    namespace.inside(|| {
+        wait_for("a collector", 10, || http::get(HTTP, "/healthz", "").ok());
+        assert_eq!(listening(), [1234, 45678], "there is no other port");
+        for (id, shown) in [
+            ("web-1", None),
+            ("web-1", Some(&b""[..])),
+            ("web-1", Some(b"the token of web-2")),
+            ("web-2", Some(b"the token of web-1")),
+        ] {
+            assert_eq!(reject(&hello(id, shown)), Code::Unauthorized, "{id} {shown:?}");
+        }
+        assert_eq!(reject(&frame(&Message::Ping(Ping { token: 1 }))), Code::UnexpectedFrame);
+        for greeting in GREETINGS {
+            assert_eq!(reject(greeting), Code::BadMagic);
+        }
+        assert_eq!(reject(b""), Code::HelloTimeout);
+        for path in ["/", "/metrics", "/metrics/agents/web-1", "/api/agents", "/sd", "/nowhere"] {
+            let expected = format!("{path}: HTTP/1.0 401 Unauthorized: unauthorized\n");
+            assert_eq!(status(path), expected);
+        }
+        assert_eq!(http::get(HTTP, "/healthz", "").unwrap(), "ok\n");
+        assert_eq!(http::get(HTTP, "/readyz", "").unwrap(), "ready\n");
+    });
+}
