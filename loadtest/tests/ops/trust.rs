@@ -58,7 +58,7 @@ fn prometheus_shows_its_credential() {
     let bearer = without.replace("# authorization:", "authorization:").replace(file, path(&token));
     assert_eq!(bearer.matches(path(&token)).count(), 5, "{bearer}");
     let basic = bearer.replace(
-        "authorization: {credentials_file:",
+        "authorization: {type: Bearer, credentials_file:",
         "basic_auth: {username: prometheus, password_file:",
     );
     for config in [&bearer, &basic] {
