@@ -1,5 +1,6 @@
 //! Settings: flags over environment over file over defaults. A [`Config`] that exists is legal.
 
+mod bounds;
 mod exposure;
 mod files;
 mod flags;
@@ -9,15 +10,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetgauge_proto::limits::{MAX_HELLO_BYTES, MAX_PAYLOAD_BYTES};
 use fleetgauge_proto::schema::FamilyKind;
-use fleetgauge_proto::{Limits, Violation};
+use fleetgauge_proto::Violation;
 
-use crate::registry::{Pins, Room};
+use crate::registry::Pins;
 use crate::roster::{Expected, Memory};
 use crate::target::Target;
 use crate::trust::{BadFile, Credentials, Labels, Readers, Trust};
 
+pub use bounds::Bounds;
 pub use files::Files;
 pub use flags::Flags;
 
@@ -32,29 +33,6 @@ pub const DEFAULT_HTTP: &str = "127.0.0.1:1234";
 /// File descriptors kept for everything but agents: those that were refused and are about to read why (half of them),
 /// HTTP, the listeners, the runtime, logs.
 pub const RESERVED_FDS: u64 = 256;
-
-/// The bounds on what agents and scrapers can make grow, where operators differ.
-#[derive(Debug, Clone)]
-pub struct Bounds {
-    /// Most connections of agents.
-    pub connections: usize,
-    /// Most connections of agents from one address.
-    pub connections_per_address: usize,
-    /// Most connections that have not reported yet.
-    pub handshakes: usize,
-    /// Most schemas, and the bytes of their payloads together.
-    pub schemas: Room,
-    /// What one agent may send.
-    pub limits: Limits,
-    /// Longest interval between reports that an agent is given.
-    pub max_interval: Duration,
-    /// Most HTTP connections.
-    pub http_connections: usize,
-    /// Most bytes of memory for agents' connections, rows, schemas and unfinished frames together.
-    pub memory: usize,
-    /// Most scrapes at once: each holds a copy of all values.
-    pub scrapes: usize,
-}
 
 /// Where the roster is kept, and how often.
 #[derive(Debug, Clone)]
@@ -159,7 +137,7 @@ impl Config {
                 0,
                 0..=100,
             )?),
-            bounds: bounds(&flags)?,
+            bounds: bounds::bounds(&flags)?,
             memory: memory(&flags)?,
             state: State {
                 every: Duration::from_secs(number(
@@ -192,75 +170,6 @@ impl Default for Config {
     }
 }
 
-fn bounds(flags: &Flags) -> Result<Bounds, BadSetting> {
-    let room = max_connections();
-    let defaults = Limits::default();
-    let count = |name, given, default: u64, most: u64| {
-        number(name, given, default, 1..=most).and_then(|n| {
-            usize::try_from(n).map_err(|_| BadSetting::new(name, "is too large for this machine"))
-        })
-    };
-    let limit = |name, given, default: u32, least: u32, most: u32| {
-        number(name, given, default.into(), least.into()..=most.into())
-            .map(|n| u32::try_from(n).unwrap_or(u32::MAX))
-    };
-    let connections = count("max_connections", flags.max_connections, room, room)?;
-    let per_address = flags.max_connections_per_address;
-    Ok(Bounds {
-        connections,
-        connections_per_address: count(
-            "max_connections_per_address",
-            per_address,
-            connections as u64,
-            room,
-        )?,
-        handshakes: count("max_handshakes", flags.max_handshakes, 1024, room.max(1024))?,
-        schemas: Room {
-            schemas: count("max_schemas", flags.max_schemas, 1024, 1 << 20)?,
-            bytes: count("max_schema_bytes", flags.max_schema_bytes, 64 << 20, 1 << 40)?,
-        },
-        limits: Limits {
-            max_payload_bytes: limit(
-                "max_payload_bytes",
-                flags.max_payload_bytes,
-                defaults.max_payload_bytes,
-                MAX_HELLO_BYTES,
-                MAX_PAYLOAD_BYTES,
-            )?,
-            max_families: limit(
-                "max_families",
-                flags.max_families,
-                defaults.max_families,
-                1,
-                1 << 16,
-            )?,
-            max_series: limit("max_series", flags.max_series, defaults.max_series, 1, 1 << 20)?,
-            max_values: limit("max_values", flags.max_values, defaults.max_values, 1, 1 << 20)?,
-            max_label_bytes: limit(
-                "max_label_bytes",
-                flags.max_label_bytes,
-                defaults.max_label_bytes,
-                1,
-                MAX_PAYLOAD_BYTES,
-            )?,
-        },
-        max_interval: Duration::from_secs(number(
-            "max_interval_seconds",
-            flags.max_interval_seconds,
-            300,
-            1..=300,
-        )?),
-        http_connections: count(
-            "max_http_connections",
-            flags.max_http_connections,
-            64,
-            RESERVED_FDS / 2 - 32,
-        )?,
-        memory: count("max_memory_bytes", flags.max_memory_bytes, 1 << 30, 1 << 40)?,
-        scrapes: count("max_scrapes", flags.max_scrapes, 4, 64)?,
-    })
-}
-
 fn trust(flags: &Flags, before: &Trust) -> Result<Trust, BadSetting> {
     let named = |setting| move |bad: BadFile| BadSetting::new(setting, bad.to_string());
     let agents = flags.credentials.as_deref();
@@ -288,16 +197,6 @@ fn memory(flags: &Flags) -> Result<Memory, BadSetting> {
             .map_err(|bad| BadSetting::new("expect", bad.to_string()))?
             .unwrap_or_default(),
     })
-}
-
-/// How many connections the process's file limit leaves room for. The soft limit is raised to the hard one by
-/// [`crate::cli`] before.
-fn max_connections() -> u64 {
-    #[cfg(unix)]
-    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    #[cfg(not(unix))]
-    let files = Some(1 << 20);
-    files.unwrap_or(1 << 20).saturating_sub(RESERVED_FDS).max(1)
 }
 
 fn number(

@@ -55,11 +55,11 @@ impl Future for Connection {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         ready!(self.drive(cx));
-        if let (Some(Ending::Rejected(_)), Some(stream)) =
+        if let (Some(Ending::Rejected(code)), Some(stream)) =
             (self.session.ending(), self.stream.take())
         {
             let shared = self.session.shared();
-            match shared.linger() {
+            match shared.linger(code) {
                 Some(place) => drop(shared.tasks.spawn(linger(stream, place))),
                 None => drop(shared.metrics.lingers_skipped.inc()),
             }

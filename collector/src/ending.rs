@@ -18,11 +18,38 @@ pub enum Ending {
     Reset,
     /// The peer did not read what was sent.
     WriteTimeout,
+    /// A balancer did not say whose connection it passes on.
+    BadProxyHeader,
     /// A Reject was sent.
     Rejected(Code),
 }
 
 impl Ending {
+    /// The ends without a Reject that can come, each under its own name.
+    pub const UNTOLD: [Self; 5] =
+        [Self::Bye, Self::Closed, Self::Reset, Self::WriteTimeout, Self::BadProxyHeader];
+
+    /// Whether it speaks against the address that the connection came from, whose agent has `reported` or not: a rule
+    /// was broken or a place taken for nothing. Want of room, and what networks do, do not.
+    #[must_use]
+    pub const fn is_failure(self, reported: bool) -> bool {
+        match self {
+            Self::Bye | Self::Drained | Self::Closed | Self::Reset | Self::BadProxyHeader => false,
+            Self::WriteTimeout | Self::Rejected(Code::ReportTimeout) => !reported,
+            Self::Rejected(
+                Code::Superseded
+                | Code::CollectorFull
+                | Code::AddressFull
+                | Code::HandshakesFull
+                | Code::SchemasFull
+                | Code::Draining
+                | Code::AddressPaused
+                | Code::CredentialRevoked,
+            ) => false,
+            Self::Rejected(_) => true,
+        }
+    }
+
     /// The name under which it is logged and counted.
     #[must_use]
     pub const fn reason(self) -> &'static str {
@@ -31,6 +58,7 @@ impl Ending {
             Self::Closed => "closed",
             Self::Reset => "reset",
             Self::WriteTimeout => "write_timeout",
+            Self::BadProxyHeader => "bad_proxy_header",
             Self::Rejected(code) => code.reason(),
         }
     }
@@ -97,7 +125,7 @@ fn retry_after_ms(code: Code, session: u64) -> Option<u32> {
         Code::Draining | Code::CredentialRevoked => spread(1_000, 5_000),
         Code::Superseded => Some(10_000),
         Code::IdConflict => Some(30_000),
-        Code::SchemasFull => Some(60_000),
+        Code::SchemasFull | Code::TooManyReports => Some(60_000),
         _ => None,
     }
 }

@@ -3,6 +3,8 @@
 //! [`run`] is what the binary, the tests, the demo and the load test all call: who calls it owns the listeners, the
 //! runtime and the decision to stop. `ARCHITECTURE.md` tells a report's path through the modules.
 
+pub mod addresses;
+pub mod bucket;
 pub mod budget;
 pub mod challenges;
 pub mod cli;
@@ -18,6 +20,7 @@ pub mod metrics;
 pub mod pacing;
 pub mod peer;
 mod process;
+pub mod proxy;
 pub mod registry;
 mod reload;
 pub mod roster;
@@ -169,6 +172,11 @@ fn figures(shared: &Arc<Shared>) -> impl Fn() -> Vec<Figure> + Send + Sync + 'st
         figures.extend(shared.roster.figures());
         figures.extend([
             Figure::Gauge("fleetgauge_agents_connected", "Agents whose series are shown.", agents),
+            Figure::Gauge(
+                "fleetgauge_addresses",
+                "Addresses of which something is known: who holds connections, or has lately.",
+                count(shared.addresses.len()),
+            ),
             Figure::Gauge(
                 "fleetgauge_herd_wait_seconds",
                 "How long the next agent for which there is no room would be told to wait; 0 without a herd.",

@@ -8,10 +8,13 @@ use std::time::{Duration, Instant};
 use fleetgauge_proto::Code;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tracing::{debug, warn};
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::{debug, info, warn};
 
+use crate::clock::Millis;
 use crate::connection::{self, Connection};
-use crate::ending::Refusal;
+use crate::ending::{Ending, Refusal};
+use crate::proxy::{self, Origin};
 use crate::session::{HELLO_TIMEOUT, Handshake, Session};
 use crate::shared::Shared;
 
@@ -97,26 +100,74 @@ pub(crate) async fn accept(
     }
 }
 
+/// A connection that was accepted.
+struct Arrival {
+    stream: TcpStream,
+    /// Whom it is counted for.
+    address: SocketAddr,
+    at: Instant,
+    /// The same on the collector's clock.
+    now: Millis,
+}
+
+/// Looks at a connection: its address first, which costs nothing, then whether there is room for its handshake. Whoever is
+/// refused has been told before anything was spent on it.
 fn admit(stream: TcpStream, address: SocketAddr, shared: &Arc<Shared>) {
-    let accepted = Instant::now();
     shared.metrics.connected();
-    if let Err(error) = prepare(&stream) {
-        debug!(%error, %address, "cannot set socket options");
+    let arrival = Arrival { stream, address, at: Instant::now(), now: shared.clock.now() };
+    let proxied = shared.config.bounds.proxies.contain(address.ip());
+    let known = if proxied { Ok(()) } else { shared.addresses.check(address.ip(), arrival.now) };
+    match known.and_then(|()| shared.handshake()) {
+        Ok(place) if proxied => await_header(arrival, place, shared),
+        Ok(place) => begin(arrival, place, shared),
+        Err(refusal) => refuse(arrival, &refusal, shared),
     }
-    let Ok(place) = Arc::clone(&shared.handshakes).try_acquire_owned() else {
-        let turn = shared.pacer.turn(shared.clock.now());
-        refuse(stream, address, &Refusal::until(turn, Code::HandshakesFull), shared);
-        return;
-    };
-    let now = shared.clock.now();
-    match shared.admit(address, now + HELLO_TIMEOUT) {
+}
+
+/// Begins the session of a connection.
+fn begin(arrival: Arrival, place: OwnedSemaphorePermit, shared: &Arc<Shared>) {
+    if let Err(error) = prepare(&arrival.stream) {
+        debug!(%error, address = %arrival.address, "cannot set socket options");
+    }
+    match shared.admit(arrival.address, arrival.now + HELLO_TIMEOUT) {
         Ok(peer) => {
-            let handshake = Handshake { accepted: Some(accepted), place };
-            let session = Session::new(Arc::clone(shared), peer, handshake, now);
-            shared.tasks.spawn(Connection::new(stream, session));
+            let handshake = Handshake { accepted: Some(arrival.at), place };
+            let session = Session::new(Arc::clone(shared), peer, handshake, arrival.now);
+            shared.tasks.spawn(Connection::new(arrival.stream, session));
         }
-        Err(code) => refuse(stream, address, &Refusal::of(code), shared),
+        Err(code) => refuse(arrival, &Refusal::of(code), shared),
     }
+}
+
+/// Begins the session of a connection that a balancer passes on, once it has said whose that is. Until then it is
+/// counted as the balancer's.
+fn await_header(arrival: Arrival, place: OwnedSemaphorePermit, shared: &Arc<Shared>) {
+    let waiting = match shared.admit(arrival.address, Millis::MAX) {
+        Ok(waiting) => waiting,
+        Err(code) => return refuse(arrival, &Refusal::of(code), shared),
+    };
+    let (tasks, shared) = (shared.tasks.clone(), Arc::clone(shared));
+    tasks.spawn(async move {
+        let mut arrival = arrival;
+        let time = Duration::from_millis(HELLO_TIMEOUT);
+        let header = tokio::time::timeout(time, proxy::read(&mut arrival.stream)).await;
+        shared.dismiss(&waiting);
+        match header {
+            Ok(Ok(Origin::Balancer)) => begin(arrival, place, &shared),
+            Ok(Ok(Origin::Peer(address))) => {
+                arrival.address = address;
+                match shared.addresses.check(address.ip(), arrival.now) {
+                    Ok(()) => begin(arrival, place, &shared),
+                    Err(refusal) => refuse(arrival, &refusal, &shared),
+                }
+            }
+            Ok(Err(bad)) => {
+                info!(address = %arrival.address, %bad, "a balancer did not say whose connection it passes on");
+                shared.metrics.closed(Ending::BadProxyHeader.reason());
+            }
+            Err(_) => refuse(arrival, &Refusal::of(Code::HelloTimeout), &shared),
+        }
+    });
 }
 
 /// Nagle's delay off; the kernel finds peers that vanished without a word.
@@ -133,7 +184,8 @@ fn prepare(stream: &TcpStream) -> std::io::Result<()> {
 }
 
 /// Tells a connection that is not let in why; if too many are being told, closes it at once.
-fn refuse(stream: TcpStream, address: SocketAddr, refusal: &Refusal, shared: &Arc<Shared>) {
+fn refuse(arrival: Arrival, refusal: &Refusal, shared: &Arc<Shared>) {
+    let Arrival { stream, address, .. } = arrival;
     let code = refusal.code;
     debug!(%code, %address, "refused");
     shared.metrics.rejected(code);
@@ -141,7 +193,7 @@ fn refuse(stream: TcpStream, address: SocketAddr, refusal: &Refusal, shared: &Ar
     refusal.write(u64::from(address.port()), &mut reject);
     // A fresh socket's send buffer takes a Reject whole.
     let told = stream.try_write(&reject).is_ok_and(|written| written == reject.len());
-    let Some(place) = shared.linger().filter(|_| told) else {
+    let Some(place) = shared.linger(code).filter(|_| told) else {
         shared.metrics.lingers_skipped.inc();
         shared.metrics.closed(code.reason());
         return;

@@ -63,6 +63,8 @@ pub struct Metrics {
     pub lingers_skipped: Counter,
     /// Times that accepting failed.
     pub accept_errors: Counter,
+    /// Times that an address was paused.
+    pub address_pauses: Counter,
     /// Times that a family was left off the shared pages because its name means something else there.
     pub family_conflicts: Counter,
     /// Families whose kind this collector does not know, once a schema.
@@ -109,6 +111,7 @@ impl Metrics {
             sent_bytes: Counter::default(),
             lingers_skipped: Counter::default(),
             accept_errors: Counter::default(),
+            address_pauses: Counter::default(),
             family_conflicts: Counter::default(),
             families_skipped: Counter::default(),
             open: Gauge::default(),
@@ -133,7 +136,7 @@ impl Metrics {
         for denied in Denied::ALL {
             drop(metrics.unauthorized.get_or_create(&CauseLabel { cause: denied.cause() }));
         }
-        for ending in [Ending::Bye, Ending::Closed, Ending::Reset, Ending::WriteTimeout] {
+        for ending in Ending::UNTOLD {
             drop(metrics.closed.get_or_create(&ReasonLabel { reason: ending.reason() }));
         }
         Self { report_frames: metrics.frames_of(Kind::Report), ..metrics }
@@ -183,6 +186,11 @@ impl Metrics {
             "fleetgauge_accept_errors",
             "Failures to accept a connection",
             self.accept_errors.clone(),
+        );
+        to.register(
+            "fleetgauge_address_pauses",
+            "Times that an address was paused because too many of its connections had failed",
+            self.address_pauses.clone(),
         );
         to.register(
             "fleetgauge_family_conflicts",

@@ -279,6 +279,8 @@ impl Session {
             State::Open(agent) => {
                 if std::mem::take(&mut agent.challenged) {
                     self.shared.challenges.answer(&self.peer, Signal::Answered);
+                } else {
+                    agent.spend(frame.header.kind, now, &self.peer, &self.shared)?;
                 }
                 match frame.header.kind {
                     Kind::Report => self.report(&Report::decode(frame.payload)?, now),
@@ -318,6 +320,7 @@ impl Session {
                 agent.enter(report, &self.shared, now)?;
                 if self.handshake.take().is_some() {
                     self.shared.pacer.finished();
+                    self.shared.addresses.reported(self.peer.address().ip());
                 }
                 true
             }
@@ -325,7 +328,7 @@ impl Session {
         if !stored {
             return Err(Refusal::of(Code::Superseded));
         }
-        agent.sequence = Some(report.sequence);
+        agent.sequence = report.sequence;
         self.peer.set_reported(now);
         self.shared.metrics.reports.inc();
         debug!(agent = %agent.id(), sequence = report.sequence, unix_ms = report.unix_ms, "report");
@@ -354,6 +357,7 @@ impl Session {
     fn end(&mut self, ending: Ending) {
         let before = std::mem::replace(&mut self.state, State::Ended(ending));
         let reason = ending.reason();
+        let reported = matches!(&before, State::Open(agent) if agent.holder().is_some());
         match before {
             State::Ended(first) => {
                 self.state = State::Ended(first);
@@ -373,6 +377,7 @@ impl Session {
             }
         }
         self.shared.challenges.answer(&self.peer, Signal::Vacated);
+        self.shared.session_ended(&self.peer, reported, ending);
         self.handshake = None;
         drop(self.take_unfinished());
         self.shared.metrics.closed(reason);

@@ -1,21 +1,23 @@
 //! What all connections of a collector have in common.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use dashmap::{DashMap, DashSet};
+use dashmap::DashSet;
 use fleetgauge_proto::{AgentId, Code};
 use parking_lot::RwLock;
 use prometheus_client::registry::Registry as OwnRegistry;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
+use tracing::warn;
 
+use crate::addresses::{Addresses, Conduct};
 use crate::budget::{Budget, CONNECTION_BYTES};
 use crate::challenges::Challenges;
 use crate::clock::{Clock, Millis};
 use crate::config::{Config, RESERVED_FDS};
-use crate::ending::Ending;
+use crate::ending::{Ending, Refusal};
 use crate::metrics::Metrics;
 use crate::pacing::Pacer;
 use crate::peer::{Peer, Signal};
@@ -52,8 +54,8 @@ pub struct Shared {
     pub peers: DashSet<Arc<Peer>>,
     /// Which of them are asked whether they are alive.
     pub challenges: Challenges,
-    /// Open connections by address.
-    addresses: DashMap<IpAddr, usize>,
+    /// What is known of the addresses that they come from.
+    pub addresses: Addresses,
     /// The tasks of all connections.
     pub tasks: TaskTracker,
     /// Room for connections that have not reported yet.
@@ -75,13 +77,13 @@ impl Shared {
             clock: Clock::default(),
             trust: RwLock::new(Arc::clone(&config.trust)),
             registry: Registry::new(schemas, pins, Arc::clone(&budget)),
-            budget,
             roster: Roster::new(config.memory.clone()),
             versions: Versions::default(),
+            addresses: Addresses::new(config.bounds.address.clone(), Arc::clone(&budget)),
+            budget,
             metrics: Metrics::new(own),
             peers: DashSet::new(),
             challenges: Challenges::default(),
-            addresses: DashMap::new(),
             tasks: TaskTracker::new(),
             handshakes: Arc::new(Semaphore::new(config.bounds.handshakes)),
             pacer: Pacer::default(),
@@ -101,16 +103,13 @@ impl Shared {
         if self.peers.len() >= bounds.connections {
             return Err(Code::CollectorFull);
         }
-        let mut held = self.addresses.entry(address.ip()).or_insert(0);
-        if *held >= bounds.connections_per_address {
-            return Err(Code::AddressFull);
-        }
+        let now = self.clock.now();
+        self.addresses.take(address.ip(), now)?;
         if !self.budget.take(CONNECTION_BYTES) {
             self.budget.refused();
+            self.addresses.leave(address.ip(), now);
             return Err(Code::CollectorFull);
         }
-        *held += 1;
-        drop(held);
         let session = self.sessions.fetch_add(1, Ordering::Relaxed) + 1;
         let peer = Peer::new(session, address, deadline);
         self.peers.insert(Arc::clone(&peer));
@@ -122,11 +121,28 @@ impl Shared {
         if self.peers.remove(peer).is_some() {
             self.budget.give_back(CONNECTION_BYTES);
         }
+        self.addresses.leave(peer.address().ip(), self.clock.now());
+    }
+
+    /// A place among the handshakes.
+    ///
+    /// # Errors
+    /// [`Code::HandshakesFull`], with the turn that is its.
+    pub fn handshake(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        Arc::clone(&self.handshakes)
+            .try_acquire_owned()
+            .map_err(|_| Refusal::until(self.pacer.turn(self.clock.now()), Code::HandshakesFull))
+    }
+
+    /// Remembers of a connection's address how its session has ended, whose agent had `reported` or not.
+    pub fn session_ended(&self, peer: &Peer, reported: bool, ending: Ending) {
         let address = peer.address().ip();
-        if let Some(mut held) = self.addresses.get_mut(&address) {
-            *held = held.saturating_sub(1);
+        let conduct = Conduct { reported, failed: ending.is_failure(reported) };
+        if let Some(pause) = self.addresses.ended(address, conduct, self.clock.now()) {
+            self.metrics.address_pauses.inc();
+            let (reason, seconds) = (ending.reason(), pause / 1_000);
+            warn!(%address, reason, seconds, "address paused: too many of its connections have failed");
         }
-        self.addresses.remove_if(&address, |_, held| *held == 0);
     }
 
     /// Gives room in the maps back that lies idle since a fleet has left.
@@ -137,10 +153,14 @@ impl Shared {
         self.registry.shrink();
     }
 
-    /// Room for a connection that waits for its Reject to be read, if there is any.
-    pub fn linger(&self) -> Option<OwnedSemaphorePermit> {
+    /// Room for a connection that waits for its Reject to be read, if there is any. Whoever is paused finds it while half
+    /// of it is free, so that a flood does not take it from others.
+    pub fn linger(&self, code: Code) -> Option<OwnedSemaphorePermit> {
         let bounds = &self.config.bounds;
         let lingering = LINGERERS + bounds.handshakes - self.lingerers.available_permits();
+        if code == Code::AddressPaused && lingering >= LINGERERS / 2 {
+            return None;
+        }
         if lingering >= LINGERERS && self.peers.len() + lingering >= bounds.connections {
             return None;
         }

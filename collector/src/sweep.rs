@@ -9,17 +9,21 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::time::MissedTickBehavior;
 use tracing::warn;
 
-use crate::clock::millis;
+use crate::clock::{Millis, millis};
 use crate::shared::Shared;
 
 /// How often deadlines are looked at; all of them are met within this time.
 const TICK: Duration = Duration::from_millis(250);
+
+/// How often addresses are looked at that nobody comes from any more.
+const ADDRESSES_EVERY: Millis = 10_000;
 
 /// Sweeps for ever.
 pub(crate) async fn sweep(shared: Arc<Shared>) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = Instant::now();
+    let mut addresses_at = ADDRESSES_EVERY;
     loop {
         ticks.tick().await;
         // Whole milliseconds; the rest is carried over, or the clock would fall behind by it.
@@ -38,6 +42,10 @@ pub(crate) async fn sweep(shared: Arc<Shared>) {
         let now = shared.clock.now();
         for peer in shared.peers.iter() {
             peer.sweep(now);
+        }
+        if addresses_at <= now {
+            shared.addresses.sweep(now);
+            addresses_at = now + ADDRESSES_EVERY;
         }
         shared.shrink();
     }

@@ -81,6 +81,7 @@ codes! {
     60 HelloTimeout "hello_timeout" "No whole Hello came in time."
     61 FrameTimeout "frame_timeout" "A frame was begun and not finished in time."
     62 ReportTimeout "report_timeout" "No report came in three intervals."
+    63 TooManyReports "too_many_reports" "Reports, or other frames, come far more often than the interval says."
     70 IdConflict "id_conflict" "Another host holds this agent id and is alive, or the id changes hands too often."
     71 Superseded "superseded" "A newer connection of the same agent has taken over."
     80 CollectorFull "collector_full" "The collector holds as many connections as it may, or has no memory left for more."
@@ -88,6 +89,7 @@ codes! {
     82 HandshakesFull "handshakes_full" "Too many connections are in their handshake; come again."
     83 SchemasFull "schemas_full" "The collector holds as many schemas as it may, all in use."
     84 Draining "draining" "The collector is stopping."
+    85 AddressPaused "address_paused" "Too many connections came from this address, or too many of them failed; come again."
     90 Unauthorized "unauthorized" "The credential does not allow this."
     91 CredentialRevoked "credential_revoked" "The credential by which the agent was let in is not valid any more."
 }

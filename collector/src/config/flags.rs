@@ -45,6 +45,12 @@ macro_rules! settings {
             #[arg(long, env = "FLEETGAUGE_INSECURE", value_name = "BOOL", value_parser = BoolishValueParser::new(),
                 num_args = 0..=1, require_equals = true, default_missing_value = "true")]
             pub insecure: Option<bool>,
+            /// Addresses and prefixes whose connections are not bounded each, such as those of a NAT. [default: 127.0.0.0/8,::1]
+            #[arg(long, env = "FLEETGAUGE_EXEMPT", value_name = "PREFIX", value_delimiter = ',')]
+            pub exempt: Option<Vec<String>>,
+            /// Addresses and prefixes of balancers that say by PROXY protocol 2 whose connections they pass on. [default: none]
+            #[arg(long, env = "FLEETGAUGE_PROXY_FROM", value_name = "PREFIX", value_delimiter = ',')]
+            pub proxy_from: Option<Vec<String>>,
             /// What to log: error, warn, info, debug or trace, or a filter such as fleetgauge_collector=debug. [default: info]
             #[arg(long, env = "FLEETGAUGE_LOG", value_name = "LEVEL")]
             pub log: Option<String>,
@@ -75,6 +81,8 @@ macro_rules! settings {
             http_credentials: Option<PathBuf>,
             allow_labels: Option<Vec<String>>,
             insecure: Option<bool>,
+            exempt: Option<Vec<String>>,
+            proxy_from: Option<Vec<String>>,
             log: Option<String>,
             state_dir: Option<PathBuf>,
             expect: Option<PathBuf>,
@@ -95,6 +103,8 @@ macro_rules! settings {
                 self.http_credentials = self.http_credentials.or(file.http_credentials);
                 self.allow_labels = self.allow_labels.or(file.allow_labels);
                 self.insecure = self.insecure.or(file.insecure);
+                self.exempt = self.exempt.or(file.exempt);
+                self.proxy_from = self.proxy_from.or(file.proxy_from);
                 self.log = self.log.or(file.log);
                 self.state_dir = self.state_dir.or(file.state_dir);
                 self.expect = self.expect.or(file.expect);
@@ -110,6 +120,14 @@ settings! {
     max_connections "FLEETGAUGE_MAX_CONNECTIONS";
     /// Most connections of agents from one address. [default: max_connections]
     max_connections_per_address "FLEETGAUGE_MAX_CONNECTIONS_PER_ADDRESS";
+    /// Most new connections a second from one address, ten seconds' worth at once. [default: 100]
+    max_handshakes_per_address "FLEETGAUGE_MAX_HANDSHAKES_PER_ADDRESS";
+    /// Most failed connections a minute from one address; after one more it is paused. [default: 20]
+    max_failures_per_address "FLEETGAUGE_MAX_FAILURES_PER_ADDRESS";
+    /// How long an address is paused, in seconds. [default: 60]
+    pause_seconds "FLEETGAUGE_PAUSE_SECONDS";
+    /// Most frames of an agent an interval, twenty intervals' worth at once. [default: 5]
+    max_reports_per_interval "FLEETGAUGE_MAX_REPORTS_PER_INTERVAL";
     /// Most connections that have not reported yet. [default: 1024]
     max_handshakes "FLEETGAUGE_MAX_HANDSHAKES";
     /// Most schemas. [default: 1024]

@@ -29,8 +29,8 @@ impl Reason {
     /// The reason of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        let ends = [Ending::Bye, Ending::Closed, Ending::Reset, Ending::WriteTimeout];
-        let ends = ends.into_iter().chain(Code::ALL.iter().copied().map(Ending::Rejected));
+        let ends =
+            Ending::UNTOLD.into_iter().chain(Code::ALL.iter().copied().map(Ending::Rejected));
         let mut all = ends.map(Self::Ended).chain([Self::NotReturned, Self::NeverSeen]);
         all.find(|reason| reason.name() == name)
     }

@@ -10,12 +10,17 @@ use fleetgauge_proto::{AgentId, Code, Fingerprint, Frame, Kind, Schema, StaticLa
 use tracing::{info, warn};
 
 use super::{FIRST_REPORT_TIMEOUT, SILENT_INTERVALS};
+use crate::bucket::Bucket;
 use crate::clock::Millis;
 use crate::ending::Refusal;
 use crate::exposition::{static_labels, write_labels};
 use crate::peer::{Introduction, Peer};
 use crate::registry::{Holder, Newcomer, Pinned};
 use crate::shared::Shared;
+
+/// For how many intervals' worth of frames an agent may be ahead of time: what has piled up behind a collector that was
+/// frozen, or a network that was, comes at once, and is no flood.
+const SENT_AHEAD_INTERVALS: Millis = 20;
 
 /// How the registry knows an agent.
 #[derive(Debug)]
@@ -34,7 +39,10 @@ pub(super) struct Agent {
     pub(super) schema: Option<Pinned>,
     /// The next Report must carry all values and gets a seat.
     pub(super) full_due: bool,
-    pub(super) sequence: Option<u64>,
+    /// Of its last Report; before the first it means nothing.
+    pub(super) sequence: u64,
+    /// What it has sent of late.
+    sent: Bucket,
     /// A rival asks for it: its next frame is the answer.
     pub(super) challenged: bool,
 }
@@ -74,7 +82,8 @@ impl Agent {
             standing: Standing::Newcomer(Box::new(newcomer)),
             schema,
             full_due: true,
-            sequence: None,
+            sequence: 0,
+            sent: Bucket::default(),
             challenged: false,
         })
     }
@@ -113,6 +122,27 @@ impl Agent {
         peer.reported() + patience
     }
 
+    /// Lets it send a frame, unless there were too many. A schema is worth as much as all reports of an interval.
+    pub(super) fn spend(
+        &mut self,
+        kind: Kind,
+        now: Millis,
+        peer: &Peer,
+        shared: &Shared,
+    ) -> Result<(), Refusal> {
+        let interval = Millis::from(peer.introduction().interval_ms);
+        let reports = shared.config.bounds.reports_per_interval;
+        let worth = if kind == Kind::Schema { interval } else { interval / reports };
+        if self.sent.try_pour(now, worth, SENT_AHEAD_INTERVALS * interval) {
+            return Ok(());
+        }
+        let detail = format!(
+            "{kind} frames come faster than {reports} an interval of {interval} ms, {} intervals' worth ahead",
+            SENT_AHEAD_INTERVALS
+        );
+        Err(Refusal { detail, ..Refusal::of(Code::TooManyReports) })
+    }
+
     /// Takes the schema that its next reports follow.
     pub(super) fn declare(&mut self, frame: Frame<'_>, shared: &Shared) -> Result<(), Refusal> {
         let fingerprint = Fingerprint::of_payload(frame.payload)?;
@@ -145,7 +175,8 @@ impl Agent {
             let when = "before the Schema that Welcome asked for";
             return Err(Violation::UnexpectedFrame { kind: Kind::Report, when });
         };
-        if let Some(previous) = self.sequence.filter(|previous| report.sequence <= *previous) {
+        let previous = self.sequence;
+        if self.holder().is_some() && report.sequence <= previous {
             return Err(Violation::SequenceNotRising { sequence: report.sequence, previous });
         }
         if self.full_due && !matches!(report.values, Values::All(_)) {

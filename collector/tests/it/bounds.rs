@@ -1,6 +1,9 @@
 //! What is over a bound is refused with its code and counted; those already there are not harmed, and HTTP answers.
 
+mod addresses;
+
 use fleetgauge_collector::Config;
+use fleetgauge_collector::addresses::Prefixes;
 use fleetgauge_collector::budget::CONNECTION_BYTES;
 use fleetgauge_proto::Code;
 
@@ -156,13 +159,12 @@ fn everybody_of_a_burst_is_told() {
 
 #[test]
 fn max_connections_per_address() {
-    let mut full = Full::new(|config| config.bounds.connections_per_address = 1);
+    let mut full = Full::new(|config| {
+        config.bounds.address.exempt = Prefixes::default();
+        config.bounds.address.connections = 1;
+    });
     full.refuses(Code::AddressFull);
-    let port = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    let other: std::net::SocketAddr = "127.0.0.2:0".parse().unwrap();
-    port.bind(&other.into()).unwrap();
-    port.connect(&full.collector.agents.into()).unwrap();
-    let mut elsewhere = Agent { stream: port.into(), sequence: 0 };
+    let mut elsewhere = Agent::connect_from("127.0.0.2", full.collector.agents);
     elsewhere.send(&who("elsewhere").hello(&gauges(&["up"])));
     assert!(matches!(elsewhere.hear(), Heard::Welcome { .. }));
     full.unharmed();
@@ -248,7 +250,8 @@ fn the_interval_is_clamped() {
 
 #[test]
 fn a_peer_that_reads_nothing_is_held_back() {
-    let mut full = Full::new(|_| {});
+    // It would be told to send less long before.
+    let mut full = Full::new(|config| config.bounds.reports_per_interval = 1_000_000);
     let mut deaf = Agent::join(full.collector.agents, &who("deaf"), &gauges(&["up"]), &[1.0]);
     deaf.stream.set_nonblocking(true).unwrap();
     socket2::SockRef::from(&deaf.stream).set_recv_buffer_size(4096).unwrap();

@@ -12,6 +12,7 @@ mod model;
 mod other_language;
 mod pages;
 mod presence;
+mod proxied;
 mod roster;
 mod scrapes;
 mod session;

@@ -1,5 +1,7 @@
 //! A session without a socket: bytes, signals and the time go in, and nothing waits.
 
+mod floods;
+
 use fleetgauge_collector::ending::Ending;
 use fleetgauge_collector::peer::Signal;
 use fleetgauge_proto::{Code, Kind};

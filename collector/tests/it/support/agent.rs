@@ -75,7 +75,20 @@ pub(crate) struct Agent {
 impl Agent {
     /// A connection that has said nothing.
     pub(crate) fn connect(collector: SocketAddr) -> Self {
-        let stream = TcpStream::connect(collector).unwrap();
+        Self::over(TcpStream::connect(collector).unwrap())
+    }
+
+    /// A connection from this address of the loopback that has said nothing.
+    pub(crate) fn connect_from(address: &str, collector: SocketAddr) -> Self {
+        let own = SocketAddr::new(address.parse().unwrap(), 0);
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = socket.unwrap();
+        socket.bind(&own.into()).unwrap();
+        socket.connect(&collector.into()).unwrap();
+        Self::over(socket.into())
+    }
+
+    fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();

@@ -1,0 +1,213 @@
+//! Addresses without sockets: who comes, how it ends, and what the time is.
+
+use std::net::Ipv4Addr;
+
+use super::*;
+
+const WELL: Conduct = Conduct { reported: true, failed: false };
+const NEVER_REPORTED: Conduct = Conduct { reported: false, failed: false };
+const FAILED: Conduct = Conduct { reported: false, failed: true };
+const HARMFUL: Conduct = Conduct { reported: true, failed: true };
+
+fn address(number: u32) -> IpAddr {
+    Ipv4Addr::from(0x0a00_0000 + number).into()
+}
+
+/// 50 connections, ten handshakes a second, five failures a minute, half a minute's pause.
+fn addresses() -> Addresses {
+    with_budget(usize::MAX)
+}
+
+fn with_budget(bytes: usize) -> Addresses {
+    let bounds = AddressBounds {
+        connections: 50,
+        handshakes: 10,
+        failures: 5,
+        pause: Duration::from_secs(30),
+        exempt: Prefixes::try_new(["192.0.2.0/24"]).unwrap(),
+    };
+    Addresses::new(bounds, Arc::new(Budget::new(bytes)))
+}
+
+impl Addresses {
+    /// A connection that ends so as soon as it has come; the pause that begins.
+    fn visit(&self, address: IpAddr, conduct: Conduct, now: Millis) -> Option<Millis> {
+        self.take(address, now).unwrap();
+        if conduct.reported {
+            self.reported(address);
+        }
+        let pause = self.ended(address, conduct, now);
+        self.leave(address, now);
+        pause
+    }
+
+    fn told(&self, address: IpAddr, now: Millis) -> Option<(Code, Option<Millis>)> {
+        self.check(address, now).err().map(|refusal| (refusal.code, refusal.turn))
+    }
+}
+
+#[test]
+fn an_address_that_fails_too_often_is_paused() {
+    let (addresses, bad) = (addresses(), address(1));
+    for _ in 0..5 {
+        assert_eq!(addresses.visit(bad, FAILED, 1_000), None);
+        assert_eq!(addresses.told(bad, 1_000), None);
+    }
+    let pause = addresses.visit(bad, FAILED, 1_000).unwrap();
+    assert_eq!(pause / 1_000, 42, "30 s, and what the last failure is worth");
+    assert_eq!(addresses.told(bad, 1_000), Some((Code::AddressPaused, Some(pause))));
+    assert_eq!(addresses.told(bad, 21_000), Some((Code::AddressPaused, Some(pause - 20_000))));
+    assert_eq!(addresses.told(address(2), 1_000), None, "others are not");
+    let after = 1_000 + pause;
+    assert_eq!(addresses.told(bad, after), None);
+    assert!(addresses.visit(bad, FAILED, after).is_some(), "it has not made up for anything yet");
+}
+
+#[test]
+fn failures_that_are_still_under_way_do_not_make_a_pause_longer() {
+    let (addresses, bad) = (addresses(), address(1));
+    (0..20).for_each(|_| addresses.take(bad, 0).unwrap());
+    let pauses = (0..20).filter(|_| addresses.ended(bad, FAILED, 0).is_some()).count();
+    assert_eq!(pauses, 1);
+    assert_eq!(addresses.told(bad, 42_000), None);
+}
+
+#[test]
+fn failures_that_are_rare_pause_nobody() {
+    let (addresses, clumsy) = (addresses(), address(1));
+    for minute in 0..60 {
+        for _ in 0..5 {
+            assert_eq!(addresses.visit(clumsy, FAILED, minute * 60_000), None);
+        }
+    }
+}
+
+#[test]
+fn ends_that_are_no_failures_pause_nobody() {
+    let (addresses, shy) = (addresses(), address(1));
+    for second in 0..100 {
+        assert_eq!(addresses.visit(shy, NEVER_REPORTED, second * 1_000), None);
+        assert_eq!(addresses.told(shy, second * 1_000), None);
+    }
+}
+
+#[test]
+fn an_address_whose_agents_report_is_not_paused() {
+    let (addresses, shared) = (addresses(), address(1));
+    addresses.take(shared, 0).unwrap();
+    addresses.reported(shared);
+    for _ in 0..40 {
+        assert_eq!(addresses.visit(shared, FAILED, 10_000), None);
+        assert_eq!(addresses.told(shared, 20_000), None);
+    }
+    // Nor while its agent is away.
+    addresses.ended(shared, WELL, 20_000);
+    addresses.leave(shared, 20_000);
+    for _ in 0..40 {
+        assert_eq!(addresses.visit(shared, FAILED, 20_000 + TRUSTED_FOR - 1), None);
+    }
+    let later = 20_000 + TRUSTED_FOR;
+    assert!((0..6).any(|_| addresses.visit(shared, FAILED, later).is_some()));
+}
+
+#[test]
+fn an_agent_that_reports_lifts_the_pause() {
+    let (addresses, shared) = (addresses(), address(1));
+    addresses.take(shared, 0).unwrap();
+    for _ in 0..6 {
+        addresses.visit(shared, FAILED, 0);
+    }
+    assert!(addresses.told(shared, 10_000).is_some());
+    addresses.reported(shared);
+    assert_eq!(addresses.told(shared, 10_000), None);
+}
+
+#[test]
+fn reports_do_not_buy_the_right_to_fail() {
+    let (addresses, harmful) = (addresses(), address(1));
+    let pauses = (0..6).filter_map(|_| addresses.visit(harmful, HARMFUL, 0)).count();
+    assert_eq!(pauses, 1);
+    assert!(addresses.told(harmful, 0).is_some());
+}
+
+#[test]
+fn connections_are_counted() {
+    let (addresses, busy) = (addresses(), address(1));
+    for second in 0..50 {
+        addresses.take(busy, second * 1_000).unwrap();
+    }
+    assert_eq!(addresses.take(busy, 50_000), Err(Code::AddressFull));
+    assert_eq!(addresses.told(busy, 50_000), Some((Code::AddressFull, None)));
+    assert_eq!(addresses.take(address(2), 50_000), Ok(()));
+    addresses.leave(busy, 50_000);
+    assert_eq!(addresses.take(busy, 51_000), Ok(()));
+}
+
+#[test]
+fn a_flood_of_connections_is_told_when_to_come_back() {
+    let (addresses, flood) = (addresses(), address(1));
+    let burst = std::iter::from_fn(|| {
+        addresses.check(flood, 5_000).ok()?;
+        Some(addresses.visit(flood, WELL, 5_000))
+    });
+    assert_eq!(burst.count(), 100, "ten seconds' worth, however well they end");
+    assert_eq!(addresses.told(flood, 5_000), Some((Code::AddressPaused, Some(10_000))));
+    assert_eq!(addresses.told(flood, 5_100), None, "ten a second from then on");
+    assert_eq!(addresses.told(address(2), 5_000), None);
+}
+
+#[test]
+fn the_exempt_are_free() {
+    let (addresses, balancer) = (addresses(), "192.0.2.9".parse().unwrap());
+    for _ in 0..200 {
+        assert_eq!(addresses.told(balancer, 0), None);
+        addresses.take(balancer, 0).unwrap();
+        assert_eq!(addresses.ended(balancer, FAILED, 0), None);
+    }
+    assert!(addresses.is_empty());
+    addresses.leave(balancer, 0);
+}
+
+#[test]
+fn an_ipv6_host_has_a_64_and_an_ipv4_host_its_address_however_it_is_written() {
+    let same = |one: &str, other: &str| {
+        let source = |text: &str| Source::from(text.parse::<IpAddr>().unwrap());
+        source(one) == source(other)
+    };
+    assert!(same("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff"));
+    assert!(!same("2001:db8:1:2::1", "2001:db8:1:3::1"));
+    assert!(same("::ffff:192.0.2.1", "192.0.2.1"));
+    assert!(!same("192.0.2.1", "192.0.2.2"));
+}
+
+#[test]
+fn a_million_addresses_leave_no_more_than_what_is_remembered() {
+    let addresses = addresses();
+    let old = address(5_000_000);
+    addresses.visit(old, WELL, 0);
+    for number in 0..1_000_000 {
+        addresses.visit(address(number), FAILED, 0);
+    }
+    assert_eq!(addresses.len(), IDLE_ADDRESSES);
+    assert_eq!(addresses.budget.taken(), IDLE_ADDRESSES * RECORD_BYTES);
+    for _ in 0..40 {
+        addresses.visit(old, FAILED, 0);
+    }
+    assert_eq!(addresses.told(old, 0), None, "they push out nobody who was known before");
+    addresses.sweep(60_000);
+    assert_eq!(addresses.len(), 1, "it is still trusted");
+    addresses.sweep(TRUSTED_FOR + 60_000);
+    assert!(addresses.is_empty());
+    assert_eq!((addresses.budget.taken(), addresses.idle.into_inner()), (0, 0));
+}
+
+#[test]
+fn addresses_take_no_more_than_the_budget() {
+    let addresses = with_budget(10 * RECORD_BYTES);
+    let taken = (0..20).filter(|number| addresses.take(address(*number), 0).is_ok()).count();
+    assert_eq!(taken, 10);
+    assert_eq!(addresses.take(address(19), 0), Err(Code::CollectorFull));
+    (0..10).for_each(|number| addresses.leave(address(number), 0));
+    addresses.sweep(1_000);
+    assert_eq!((addresses.len(), addresses.budget.taken()), (0, 0));
+}

@@ -1,0 +1,152 @@
+//! The bounds on what agents and scrapers can make grow, where operators differ.
+
+use std::time::Duration;
+
+use fleetgauge_proto::Limits;
+use fleetgauge_proto::limits::{MAX_HELLO_BYTES, MAX_PAYLOAD_BYTES};
+
+use super::{BadSetting, Flags, RESERVED_FDS, number};
+use crate::addresses::{AddressBounds, Prefixes};
+use crate::registry::Room;
+
+/// Addresses that are not bounded each: a tunnel's end or a proxy on this host speaks for many.
+const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1"];
+
+/// The bounds on what agents and scrapers can make grow, where operators differ.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// Most connections of agents.
+    pub connections: usize,
+    /// What one address may do.
+    pub address: AddressBounds,
+    /// Balancers, which say whose connections they pass on.
+    pub proxies: Prefixes,
+    /// Most connections that have not reported yet.
+    pub handshakes: usize,
+    /// Most schemas, and the bytes of their payloads together.
+    pub schemas: Room,
+    /// What one agent may send.
+    pub limits: Limits,
+    /// Longest interval between reports that an agent is given.
+    pub max_interval: Duration,
+    /// Most frames an agent may send in an interval, in the long run.
+    pub reports_per_interval: u64,
+    /// Most HTTP connections.
+    pub http_connections: usize,
+    /// Most bytes of memory for agents' connections, rows, schemas and unfinished frames together.
+    pub memory: usize,
+    /// Most scrapes at once: each holds a copy of all values.
+    pub scrapes: usize,
+}
+
+/// The bounds that were asked for.
+pub(super) fn bounds(flags: &Flags) -> Result<Bounds, BadSetting> {
+    let room = max_connections();
+    let defaults = Limits::default();
+    let count = |name, given, default: u64, most: u64| {
+        number(name, given, default, 1..=most).and_then(|n| {
+            usize::try_from(n).map_err(|_| BadSetting::new(name, "is too large for this machine"))
+        })
+    };
+    let limit = |name, given, default: u32, least: u32, most: u32| {
+        number(name, given, default.into(), least.into()..=most.into())
+            .map(|n| u32::try_from(n).unwrap_or(u32::MAX))
+    };
+    let connections = count("max_connections", flags.max_connections, room, room)?;
+    let proxies = prefixes("proxy_from", flags.proxy_from.as_deref().unwrap_or_default())?;
+    let connections_per_address = count(
+        "max_connections_per_address",
+        flags.max_connections_per_address,
+        connections as u64,
+        room,
+    )?;
+    Ok(Bounds {
+        connections,
+        address: address_bounds(flags, connections_per_address, &proxies)?,
+        proxies,
+        reports_per_interval: number(
+            "max_reports_per_interval",
+            flags.max_reports_per_interval,
+            5,
+            1..=1_000_000,
+        )?,
+        handshakes: count("max_handshakes", flags.max_handshakes, 1024, room.max(1024))?,
+        schemas: Room {
+            schemas: count("max_schemas", flags.max_schemas, 1024, 1 << 20)?,
+            bytes: count("max_schema_bytes", flags.max_schema_bytes, 64 << 20, 1 << 40)?,
+        },
+        limits: Limits {
+            max_payload_bytes: limit(
+                "max_payload_bytes",
+                flags.max_payload_bytes,
+                defaults.max_payload_bytes,
+                MAX_HELLO_BYTES,
+                MAX_PAYLOAD_BYTES,
+            )?,
+            max_families: limit(
+                "max_families",
+                flags.max_families,
+                defaults.max_families,
+                1,
+                1 << 16,
+            )?,
+            max_series: limit("max_series", flags.max_series, defaults.max_series, 1, 1 << 20)?,
+            max_values: limit("max_values", flags.max_values, defaults.max_values, 1, 1 << 20)?,
+            max_label_bytes: limit(
+                "max_label_bytes",
+                flags.max_label_bytes,
+                defaults.max_label_bytes,
+                1,
+                MAX_PAYLOAD_BYTES,
+            )?,
+        },
+        max_interval: Duration::from_secs(number(
+            "max_interval_seconds",
+            flags.max_interval_seconds,
+            300,
+            1..=300,
+        )?),
+        http_connections: count(
+            "max_http_connections",
+            flags.max_http_connections,
+            64,
+            RESERVED_FDS / 2 - 32,
+        )?,
+        memory: count("max_memory_bytes", flags.max_memory_bytes, 1 << 30, 1 << 40)?,
+        scrapes: count("max_scrapes", flags.max_scrapes, 4, 64)?,
+    })
+}
+
+fn address_bounds(
+    flags: &Flags,
+    connections: usize,
+    proxies: &Prefixes,
+) -> Result<AddressBounds, BadSetting> {
+    let loopback = LOOPBACK.map(str::to_owned);
+    let exempt = prefixes("exempt", flags.exempt.as_deref().unwrap_or(&loopback))?;
+    let (handshakes, failures) = (flags.max_handshakes_per_address, flags.max_failures_per_address);
+    let pause = number("pause_seconds", flags.pause_seconds, 60, 1..=3600)?;
+    Ok(AddressBounds {
+        connections,
+        handshakes: number("max_handshakes_per_address", handshakes, 100, 1..=1000)?,
+        failures: number("max_failures_per_address", failures, 20, 1..=10_000)?,
+        pause: Duration::from_secs(pause),
+        // What a balancer does is not counted, but what those do for whom it speaks.
+        exempt: exempt.and(proxies),
+    })
+}
+
+fn prefixes(setting: &str, given: &[String]) -> Result<Prefixes, BadSetting> {
+    let right = "is neither a prefix, such as 10.0.0.0/8 or 2001:db8::/32, nor an IP address";
+    Prefixes::try_new(given).map_err(|wrong| BadSetting::new(setting, format!("{wrong:?} {right}")))
+}
+
+/// How many connections the process's file limit leaves room for. The soft limit is raised to the hard one by
+/// [`crate::cli`] before.
+fn max_connections() -> u64 {
+    #[cfg(unix)]
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    #[cfg(not(unix))]
+    let files = Some(1 << 20);
+    files.unwrap_or(1 << 20).saturating_sub(RESERVED_FDS).max(1)
+}

@@ -1,0 +1,168 @@
+//! One address cannot take what belongs to all, nor be kept out by what comes from elsewhere.
+
+use std::time::Duration;
+
+use fleetgauge_collector::addresses::Prefixes;
+use fleetgauge_proto::Code;
+
+use super::Full;
+use crate::support::agent::{Agent, Heard, who};
+use crate::support::eventually;
+use crate::support::frames::gauges;
+
+/// Where attacks come from; the resident is elsewhere.
+const BAD: &str = "127.0.0.66";
+
+/// No address is exempt, three failures a minute are let pass, and a pause takes a second.
+fn watchful() -> Full {
+    Full::new(|config| {
+        config.bounds.address.exempt = Prefixes::default();
+        config.bounds.address.failures = 3;
+        config.bounds.address.pause = Duration::from_secs(1);
+    })
+}
+
+impl Full {
+    fn attack_from(&self, address: &str, bytes: &[u8], code: Code) {
+        let mut attacker = Agent::connect_from(address, self.collector.agents);
+        attacker.send(bytes);
+        attacker.expect_reject(code);
+    }
+
+    /// Sends garbage from there until that is enough.
+    fn paused(&self, address: &str) {
+        let pauses = self.collector.figure("fleetgauge_address_pauses_total");
+        (0..4).for_each(|_| self.attack_from(address, b"GET / HTTP/1.1\r\n\r\n", Code::BadMagic));
+        assert_eq!(self.collector.figure("fleetgauge_address_pauses_total"), pauses + 1.0);
+    }
+}
+
+/// Is welcomed at once.
+fn welcomed(from: &str, id: &str, full: &Full) -> Agent {
+    let mut agent = Agent::connect_from(from, full.collector.agents);
+    agent.send(&who(id).hello(&gauges(&["up"])));
+    agent.expect_welcome(&gauges(&["up"]));
+    agent.report(&[1.0]);
+    agent
+}
+
+#[test]
+fn an_address_that_sends_garbage_is_paused_and_may_come_back() {
+    let mut full = watchful();
+    full.paused(BAD);
+    let mut late = Agent::connect_from(BAD, full.collector.agents);
+    let (text, retry_after_ms) = late.expect_reject(Code::AddressPaused);
+    assert!(text.contains("come again"), "{text}");
+    let retry_after_ms = retry_after_ms.unwrap();
+    assert!((1_000..=21_000).contains(&retry_after_ms), "{retry_after_ms}");
+    assert_eq!(full.collector.rejects("address_paused"), 1.0);
+    full.unharmed();
+    drop(welcomed("127.0.0.67", "neighbour", &full));
+    eventually("the pause is over", || {
+        let mut again = Agent::connect_from(BAD, full.collector.agents);
+        again.send(&who("again").hello(&gauges(&["up"])));
+        matches!(again.hear(), Heard::Welcome { .. })
+    });
+}
+
+#[test]
+fn an_address_that_says_nothing_is_paused() {
+    let full = watchful();
+    let silent: Vec<_> = (0..4).map(|_| Agent::connect_from(BAD, full.collector.agents)).collect();
+    for mut silent in silent {
+        silent.expect_reject(Code::HelloTimeout);
+    }
+    eventually("it is enough", || full.collector.figure("fleetgauge_address_pauses_total") == 1.0);
+}
+
+#[test]
+fn an_address_that_claims_what_is_held_is_paused() {
+    let mut full = watchful();
+    let (collector, resident) = (&full.collector, &mut full.resident);
+    for _ in 0..4 {
+        let mut thief = Agent::connect_from(BAD, collector.agents);
+        thief.send(&who("resident").on_host(66).hello(&gauges(&["up"])));
+        assert!(matches!(resident.hear(), Heard::Ping(_)));
+        resident.report(&[resident.sequence as f64 + 1.0]);
+        thief.expect_reject(Code::IdConflict);
+    }
+    Agent::connect_from(BAD, collector.agents).expect_reject(Code::AddressPaused);
+    full.unharmed();
+}
+
+#[test]
+fn an_address_whose_agent_reports_is_not_paused_whatever_comes_from_it() {
+    let mut full = watchful();
+    let mut neighbour = welcomed(BAD, "neighbour", &full);
+    for _ in 0..20 {
+        full.attack_from(BAD, b"nonsense", Code::BadMagic);
+    }
+    neighbour.report(&[2.0]);
+    drop(neighbour);
+    eventually("it has gone", || full.collector.figure("fleetgauge_agents_connected") == 1.0);
+    for _ in 0..20 {
+        full.attack_from(BAD, b"nonsense", Code::BadMagic);
+    }
+    drop(welcomed(BAD, "neighbour", &full));
+    assert_eq!(full.collector.figure("fleetgauge_address_pauses_total"), 0.0);
+    full.unharmed();
+}
+
+#[test]
+fn connections_that_only_come_and_go_pause_nobody() {
+    let mut full = watchful();
+    for _ in 0..50 {
+        drop(Agent::connect_from(BAD, full.collector.agents));
+    }
+    eventually("all have gone", || full.collector.closed("closed") == 50.0);
+    drop(welcomed(BAD, "calm", &full));
+    full.unharmed();
+}
+
+#[test]
+fn max_handshakes_per_address() {
+    let mut full = Full::new(|config| {
+        config.bounds.address.exempt = Prefixes::default();
+        config.bounds.address.handshakes = 1;
+    });
+    let flood: Vec<_> = (0..40).map(|_| Agent::connect_from(BAD, full.collector.agents)).collect();
+    eventually("some are too many", || full.collector.rejects("address_paused") >= 25.0);
+    let mut late = Agent::connect_from(BAD, full.collector.agents);
+    let (_, retry_after_ms) = late.expect_reject(Code::AddressPaused);
+    let retry_after_ms = retry_after_ms.unwrap();
+    assert!((5_000..=10_000).contains(&retry_after_ms), "{retry_after_ms}");
+    drop(welcomed("127.0.0.67", "neighbour", &full));
+    full.unharmed();
+    drop(flood);
+}
+
+#[test]
+fn a_flood_of_reports_is_told_to_come_back_later() {
+    let mut full = watchful();
+    let mut flood = welcomed(BAD, "flood", &full);
+    let reports: Vec<u8> =
+        (2..10_002).flat_map(|n| crate::support::frames::report(n, &[1.0])).collect();
+    // The collector stops reading at some time.
+    let _ = std::io::Write::write_all(&mut flood.stream, &reports);
+    let (text, retry_after_ms) = flood.expect_code(Code::TooManyReports);
+    assert!(text.contains("5 an interval"), "{text}");
+    assert_eq!(retry_after_ms, Some(60_000));
+    eventually("it has gone", || !full.collector.page().shows("flood"));
+    assert!(full.collector.figure("fleetgauge_reports_total") < 110.0);
+    full.unharmed();
+}
+
+#[test]
+fn an_agent_that_floods_again_and_again_is_paused() {
+    let full = watchful();
+    for round in 0..4 {
+        let mut flood = welcomed(BAD, "flood", &full);
+        let pings = crate::support::frames::ping(1).repeat(200);
+        let _ = std::io::Write::write_all(&mut flood.stream, &pings);
+        flood.expect_code(Code::TooManyReports);
+        eventually("it is counted", || {
+            full.collector.closed("too_many_reports") == f64::from(round + 1)
+        });
+    }
+    Agent::connect_from(BAD, full.collector.agents).expect_reject(Code::AddressPaused);
+}

@@ -1,0 +1,163 @@
+//! Agents behind a balancer that says by PROXY protocol whose connections it passes on. The tests are the balancer.
+
+use fleetgauge_collector::addresses::Prefixes;
+use fleetgauge_proto::Code;
+
+use crate::support::agent::{Agent, Heard, who};
+use crate::support::collector::{Collector, config};
+use crate::support::eventually;
+use crate::support::frames::gauges;
+
+/// Where the balancer is.
+const BALANCER: &str = "127.0.0.9";
+
+/// The header for a TCP connection from there to port 45678.
+fn header(from: [u8; 4], port: u16) -> Vec<u8> {
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+    header.extend(from);
+    header.extend([10, 0, 0, 1]);
+    header.extend(port.to_be_bytes());
+    header.extend(45_678_u16.to_be_bytes());
+    header
+}
+
+/// The header for a connection of the balancer's own.
+fn local() -> Vec<u8> {
+    b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0".to_vec()
+}
+
+/// A collector that knows the balancer, where one address may have two connections.
+fn collector() -> Collector {
+    let mut config = config();
+    config.classic = true;
+    config.bounds.proxies = Prefixes::try_new([BALANCER]).unwrap();
+    config.bounds.address.exempt = config.bounds.proxies.clone();
+    config.bounds.address.connections = 2;
+    Collector::with(config)
+}
+
+/// Passes a connection on that begins like this.
+fn pass_on(collector: &Collector, header: &[u8]) -> Agent {
+    let mut agent = Agent::connect_from(BALANCER, collector.agents);
+    agent.send(header);
+    agent
+}
+
+fn join(mut agent: Agent, id: &str) -> Agent {
+    let schema = gauges(&["up"]);
+    agent.send(&who(id).hello(&schema));
+    agent.expect_welcome(&schema);
+    agent.report(&[1.0]);
+    agent
+}
+
+#[test]
+fn the_agent_is_known_by_its_own_address() {
+    let collector = collector();
+    let agent = join(pass_on(&collector, &header([203, 0, 113, 7], 51_201)), "far");
+    let page = collector.page();
+    assert_eq!(page.value("up{agent=\"far\",client_no=\"51201\"}"), Some(1.0), "{page:?}");
+    let listed = collector.get("/api/agents", &[]).text();
+    assert!(listed.contains("\"address\":\"203.0.113.7:51201\""), "{listed}");
+    drop(agent);
+}
+
+#[test]
+fn header_and_hello_may_come_in_any_pieces() {
+    let collector = collector();
+    let schema = gauges(&["up"]);
+    let bytes = [header([203, 0, 113, 7], 51_201), who("far").hello(&schema)].concat();
+    for cut in [1, 12, 16, 27, 28, 29, bytes.len()] {
+        let mut agent = pass_on(&collector, &bytes[..cut]);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        agent.send(&bytes[cut..]);
+        assert!(matches!(agent.hear(), Heard::Welcome { .. }), "cut at {cut}");
+        drop(agent);
+        eventually("it has gone", || collector.figure("fleetgauge_connections_open") == 0.0);
+    }
+}
+
+#[test]
+fn bounds_are_those_of_the_address_behind_the_balancer() {
+    let collector = collector();
+    let pass = |last, port| pass_on(&collector, &header([203, 0, 113, last], port));
+    let held = [join(pass(7, 1), "one"), join(pass(7, 2), "two")];
+    pass(7, 3).expect_reject(Code::AddressFull);
+    let other = join(pass(8, 4), "three");
+    for _ in 0..30 {
+        let mut bad = pass(9, 5);
+        bad.send(b"nonsense");
+        match bad.hear() {
+            Heard::Reject { code: Code::BadMagic, .. } => {}
+            Heard::Reject { code: Code::AddressPaused, .. } => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    pass(9, 6).expect_reject(Code::AddressPaused);
+    drop(join(pass(8, 7), "four"));
+    drop((held, other));
+}
+
+#[test]
+fn a_balancer_that_does_not_say_is_closed_and_counted() {
+    let collector = collector();
+    let schema = gauges(&["up"]);
+    let version_1 = b"PROXY TCP4 203.0.113.7 10.0.0.1 51201 45678\r\n".to_vec();
+    let mut too_long = header([203, 0, 113, 7], 51_201);
+    too_long[14] = 0xff;
+    for bytes in [who("far").hello(&schema), version_1, too_long, vec![0; 100]] {
+        let mut agent = pass_on(&collector, &bytes);
+        let heard = agent.hear();
+        assert!(matches!(heard, Heard::Closed | Heard::Reset), "{heard:?}");
+    }
+    drop(pass_on(&collector, &local()[..9]));
+    eventually("they are counted", || collector.closed("bad_proxy_header") == 5.0);
+    assert_eq!(collector.figure("fleetgauge_connections_open"), 0.0);
+}
+
+#[test]
+fn nobody_else_may_say_where_he_is() {
+    let collector = collector();
+    let mut liar = Agent::connect(collector.agents);
+    liar.send(&header([203, 0, 113, 7], 51_201));
+    liar.expect_reject(Code::BadMagic);
+    let direct = join(Agent::connect(collector.agents), "direct");
+    let listed = collector.get("/api/agents", &[]).text();
+    assert!(listed.contains("\"address\":\"127.0.0.1:"), "{listed}");
+    drop(direct);
+}
+
+#[test]
+fn health_checks_of_the_balancer_are_not_counted_against_anybody() {
+    let collector = collector();
+    for _ in 0..30 {
+        drop(pass_on(&collector, &local()));
+    }
+    eventually("they have gone", || collector.closed("closed") == 30.0);
+    let own = join(pass_on(&collector, &local()), "own");
+    let listed = collector.get("/api/agents", &[]).text();
+    assert!(listed.contains("\"address\":\"127.0.0.9:"), "{listed}");
+    drop(own);
+}
+
+#[test]
+fn a_header_that_does_not_come_is_awaited_no_longer_than_hello() {
+    let collector = collector();
+    let mut slow = pass_on(&collector, &local()[..15]);
+    slow.expect_reject(Code::HelloTimeout);
+    assert_eq!(collector.closed("hello_timeout"), 1.0);
+}
+
+#[test]
+fn those_whose_header_is_awaited_are_bounded() {
+    let mut config = config();
+    config.bounds.proxies = Prefixes::try_new([BALANCER]).unwrap();
+    config.bounds.handshakes = 2;
+    let collector = Collector::with(config);
+    let silent: Vec<_> = (0..2).map(|_| Agent::connect_from(BALANCER, collector.agents)).collect();
+    eventually("both are there", || collector.figure("fleetgauge_connections_open") == 2.0);
+    Agent::connect_from(BALANCER, collector.agents).expect_reject(Code::HandshakesFull);
+    drop(silent);
+    eventually("they are counted", || collector.closed("bad_proxy_header") == 2.0);
+    drop(join(pass_on(&collector, &header([203, 0, 113, 7], 1)), "far"));
+}
