@@ -203,13 +203,14 @@ impl Addresses {
         if !conduct.failed || record.is_trusted(now) {
             return None;
         }
-        if record.failures.level(now) > FAILURES_WITHIN {
+        let (level, pause) = (record.failures.level(now), millis(self.bounds.pause));
+        let failure = FAILURES_WITHIN / self.bounds.failures;
+        if level > FAILURES_WITHIN || record.failures.try_pour(now, failure, FAILURES_WITHIN) {
             return None;
         }
-        if record.failures.pour(now, FAILURES_WITHIN / self.bounds.failures) <= FAILURES_WITHIN {
-            return None;
-        }
-        Some(record.failures.pour(now, millis(self.bounds.pause)) - FAILURES_WITHIN)
+        // When the pause is over the bucket is full: what came before is not forgiven at once.
+        record.failures.pour(now, FAILURES_WITHIN - level + pause);
+        Some(pause)
     }
 
     /// Forgets what says nothing any more.

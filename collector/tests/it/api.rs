@@ -7,7 +7,7 @@ use fleetgauge_proto::message::Label;
 use serde_json::{Value, json};
 
 use crate::support::agent::{Agent, Who, who};
-use crate::support::collector::Collector;
+use crate::support::collector::{Collector, unpaced};
 use crate::support::eventually;
 use crate::support::frames::gauges;
 
@@ -34,7 +34,7 @@ fn fleet(collector: &Collector, size: usize) -> BTreeMap<String, Agent> {
 
 #[test]
 fn everything_that_is_known_of_an_agent() {
-    let collector = Collector::start();
+    let collector = Collector::with(unpaced());
     assert_eq!(page(&collector, ""), json!({"agents": [], "next": null}));
     let unix = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let begun = unix();

@@ -8,7 +8,7 @@ use fleetgauge_collector::budget::CONNECTION_BYTES;
 use fleetgauge_proto::Code;
 
 use crate::support::agent::{Agent, Heard, Who, who};
-use crate::support::collector::{Collector, config};
+use crate::support::collector::{Collector, config, unpaced};
 use crate::support::eventually;
 use crate::support::frames::{gauges, label, ping, raw, report};
 
@@ -251,7 +251,7 @@ fn the_interval_is_clamped() {
 #[test]
 fn a_peer_that_reads_nothing_is_held_back() {
     // It would be told to send less long before.
-    let mut full = Full::new(|config| config.bounds.reports_per_interval = 1_000_000);
+    let mut full = Full::new(|config| *config = unpaced());
     let mut deaf = Agent::join(full.collector.agents, &who("deaf"), &gauges(&["up"]), &[1.0]);
     deaf.stream.set_nonblocking(true).unwrap();
     socket2::SockRef::from(&deaf.stream).set_recv_buffer_size(4096).unwrap();

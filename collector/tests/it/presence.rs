@@ -9,7 +9,7 @@ use fleetgauge_proto::Code;
 use fleetgauge_proto::report::ABSENT;
 
 use crate::support::agent::{Agent, Heard, Who, who};
-use crate::support::collector::Collector;
+use crate::support::collector::{Collector, unpaced};
 use crate::support::frames::{bye, changed, gauges, ping};
 use crate::support::{StopAtEnd, eventually};
 
@@ -182,7 +182,7 @@ fn old_values_stand_until_the_first_report_of_a_new_schema() {
 
 #[test]
 fn values_are_never_torn() {
-    let collector = Collector::start();
+    let collector = Collector::with(unpaced());
     let names: Vec<_> = (0..40).map(|n| format!("v{n}")).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let mut agent = Agent::join(collector.agents, &who("fast"), &gauges(&names), &[1.0; 40]);

@@ -14,7 +14,9 @@ fn start(directory: &Path, patience: &str) -> Process {
     let directory = directory.to_str().unwrap();
     let patience = ["--return-seconds", patience];
     let often = ["--state-seconds", "1", "--drain-seconds", "1", "--state-dir", directory];
-    Process::start(&[&often[..], &patience].concat())
+    // Agents report until something has happened.
+    let unpaced = ["--max-reports-per-interval", "1000000"];
+    Process::start(&[&often[..], &patience, &unpaced].concat())
 }
 
 fn get(process: &Process, path: &str) -> String {

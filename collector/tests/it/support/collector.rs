@@ -22,6 +22,13 @@ pub(crate) fn config() -> Config {
     Config { drain: Duration::ZERO, ..Config::default() }
 }
 
+/// The same for agents that report as fast as they can.
+pub(crate) fn unpaced() -> Config {
+    let mut config = config();
+    config.bounds.reports_per_interval = 1_000_000;
+    config
+}
+
 impl Collector {
     pub(crate) fn start() -> Self {
         Self::with(config())
