@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetgauge_proto::schema::FamilyKind;
 use fleetgauge_proto::Violation;
+use fleetgauge_proto::schema::FamilyKind;
 
 use crate::registry::Pins;
 use crate::roster::{Expected, Memory};

@@ -77,8 +77,9 @@ fn every_kind_and_every_code_that_bytes_alone_can_provoke_has_a_vector() {
     let reasons: BTreeSet<_> =
         committed("rejected").iter().map(|v| text(&v.says, "reason")).collect();
     let of_a_session = |code: &&Code| {
-        matches!(code, Code::UnexpectedFrame | Code::SequenceNotRising | Code::FullReportRequired)
-            || code.to_u16() >= Code::HelloTimeout.to_u16()
+        use Code::{FullReportRequired, LabelNotAllowed, SequenceNotRising, UnexpectedFrame};
+        let rules = [UnexpectedFrame, SequenceNotRising, FullReportRequired, LabelNotAllowed];
+        rules.contains(code) || code.to_u16() >= Code::HelloTimeout.to_u16()
     };
     for code in Code::ALL.iter().filter(|code| !of_a_session(code)) {
         assert!(reasons.contains(code.reason()), "no rejected vector of code {code}");
