@@ -28,7 +28,8 @@ pub(super) async fn authorize(
         Err(unread) => {
             let address = request.extensions().get::<Arc<Visit>>().map(|visit| visit.address());
             let (cause, path) = (unread.cause(), request.uri().path());
-            info!(address = ?address, cause, path, "HTTP request unauthorized");
+            let address = address.map(tracing::field::display);
+            info!(address, cause, path, "HTTP request unauthorized");
             site.shared.metrics.http_unauthorized.inc();
             refusal()
         }

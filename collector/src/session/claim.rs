@@ -62,15 +62,19 @@ impl Session {
     /// Lets the agent have the id, or not, by what it shows for itself; the labels that it has then.
     fn authorize(&self, id: &AgentId, hello: &Hello<'_>) -> Result<StaticLabels, Refusal> {
         let trust = self.shared.trust.read();
-        let grant = trust.admit(id, hello.credential).map_err(|denied| {
-            let cause = denied.cause();
-            info!(agent = %id, address = %self.peer.address(), cause, "unauthorized");
-            self.shared.metrics.unauthorized(denied);
-            // The peer is told no more than that.
-            Refusal::of(Code::Unauthorized)
-        })?;
-        self.peer.set_credential(grant.credential);
-        trust.labels.of(&hello.labels, &grant.pinned)
+        let denied = match trust.admit(id, hello.credential) {
+            Ok(grant) => {
+                self.peer.set_credential(grant.credential);
+                return trust.labels.of(&hello.labels, &grant.pinned);
+            }
+            Err(denied) => denied,
+        };
+        // A log that is slow must not hold a change of the rules up.
+        drop(trust);
+        info!(agent = %id, address = %self.peer.address(), cause = denied.cause(), "unauthorized");
+        self.shared.metrics.unauthorized(denied);
+        // The peer is told no more than that.
+        Err(Refusal::of(Code::Unauthorized))
     }
 
     /// Whether the rules in force let the agent keep the id that it has, or waits for.
