@@ -1,6 +1,6 @@
 //! Who may be whom: the rules in force.
 //!
-//! They come from the settings and the files that those name, are read at the start, and [read anew](crate::reload)
+//! They come from the settings and the files that those name, are read at the start, and read anew (`reload`)
 //! while the collector runs. [`Trust`] is whole and unchanging; what is in force is one of them, swapped for another.
 
 mod digest;
