@@ -2,13 +2,13 @@
 
 use std::io::Read;
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::agent::{Agent, who};
 use crate::support::collector::{Collector, config};
-use crate::support::eventually;
 use crate::support::frames::{GAUGE, SchemaFrame, family, labelled, schema_of};
 use crate::support::http;
+use crate::support::{PATIENCE, eventually};
 
 const SERIES: usize = 10_000;
 
@@ -75,6 +75,22 @@ fn a_scraper_that_stalls_is_dropped_and_its_page_looks_broken() {
     assert!(!answer.whole, "a truncated page looked like a successful scrape");
     assert!(answer.body.len() < whole.body.len());
     assert!(whole.body.starts_with(&answer.body[..1 << 16]));
+}
+
+/// Each byte is progress, and yet its page would take weeks.
+#[test]
+fn a_scraper_that_reads_a_byte_a_second_is_dropped_as_well() {
+    let mut crowd = Crowd::new(1);
+    let mut slow = crowd.stalled_scraper();
+    let broken = || crowd.collector.figure("fleetgauge_scrapes_broken_total");
+    let begun = Instant::now();
+    while broken() < 1.0 {
+        crowd.agents[0].report(&[1.0; SERIES]);
+        assert!(begun.elapsed() < PATIENCE, "it keeps the only place");
+        slow.read_exact(&mut [0]).unwrap();
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    assert!(crowd.collector.get("/metrics/agents", &[]).whole, "its place is free");
 }
 
 #[test]

@@ -21,6 +21,24 @@ fn missing<'a>(document: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<
     names.into_iter().filter(|name| !document.contains(&format!("`{name}`"))).collect()
 }
 
+/// All of the workspace's Rust files.
+fn sources() -> Vec<String> {
+    let mut sources = Vec::new();
+    let mut directories: Vec<_> =
+        ["proto", "collector", "agent", "loadtest"].map(repository).into();
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                sources.push(std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    sources
+}
+
 /// The words of a text that look like the collector's own metrics.
 fn own_names(text: &str) -> BTreeSet<&str> {
     let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':');
@@ -98,6 +116,24 @@ fn every_code_and_end_is_documented() {
     let codes = Code::ALL.iter().map(|code| code.reason());
     let missing = missing(&read("docs/operations.md"), codes);
     assert!(missing.is_empty(), "docs/operations.md lacks {missing:?}");
+}
+
+/// Every fault has a test, and the test exists.
+#[test]
+fn every_fault_names_its_tests() {
+    let document = read("docs/faults.md");
+    let rows: Vec<_> = document.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(rows.len() >= 22, "{rows:?}");
+    let sources = sources();
+    for row in rows {
+        let last = row.trim_end_matches([' ', '|']).rsplit(" | ").next().unwrap();
+        let mut tests = last.split('`').skip(1).step_by(2).peekable();
+        assert!(tests.peek().is_some(), "no test: {row}");
+        for test in tests {
+            let test = format!("fn {test}(");
+            assert!(sources.iter().any(|source| source.contains(&test)), "no {test}): {row}");
+        }
+    }
 }
 
 /// Flags, variables and keys: in the documentation, and in the example of each program's settings.

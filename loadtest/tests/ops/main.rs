@@ -10,9 +10,11 @@ mod broken_page;
 mod docs;
 mod every_kind;
 #[cfg(target_os = "linux")]
-mod host_lost;
+mod faults;
 mod http;
 mod large_fleets;
+#[cfg(target_os = "linux")]
+mod network;
 mod pages;
 mod programs;
 mod prometheus;

@@ -40,6 +40,18 @@ impl Program {
         std::fs::read_to_string(self.log.path()).unwrap_or_default()
     }
 
+    /// Sends it a signal.
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal)
+            .unwrap();
+    }
+
+    /// Its number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL, where there are signals.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -85,7 +97,7 @@ pub(crate) fn free_address() -> String {
 pub(crate) struct Collector {
     pub(crate) agents: String,
     pub(crate) http: String,
-    program: Program,
+    pub(crate) program: Program,
 }
 
 impl Collector {
@@ -94,7 +106,11 @@ impl Collector {
     }
 
     pub(crate) fn start_at(agents: &str, http: &str, flags: &[&str]) -> Self {
-        let mut command = Command::new(built("fleetgauge-collector"));
+        Self::start_by(Command::new(built("fleetgauge-collector")), agents, http, flags)
+    }
+
+    /// The same by a command that starts the program.
+    pub(crate) fn start_by(mut command: Command, agents: &str, http: &str, flags: &[&str]) -> Self {
         command.args(["--listen", agents, "--http", http]).args(flags);
         let program = Program::start(command);
         let bound = |message: &str| {

@@ -1,0 +1,169 @@
+//! Faults and floods that cost nobody who is there anything.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use fleetgauge_proto::Code;
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit, setrlimit};
+
+use crate::support::PATIENCE;
+use crate::support::agent::{Agent, who};
+use crate::support::collector::Collector;
+use crate::support::command::Process;
+use crate::support::driven::{Driven, Rig, Said};
+use crate::support::eventually;
+use crate::support::frames::{gauges, report};
+
+/// A day, in seconds.
+const DAY: i64 = 86_400;
+
+/// Lets this process hold as many files as it may.
+fn raise_file_limit() {
+    let mut files = getrlimit(Resource::Nofile);
+    files.current = files.maximum;
+    setrlimit(Resource::Nofile, files).unwrap();
+}
+
+/// From another address than everybody else's.
+fn from_elsewhere(to: SocketAddr) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into()).unwrap();
+    socket.connect(&to.into()).unwrap();
+    socket.into()
+}
+
+#[test]
+fn a_thousand_connections_that_send_nothing() {
+    raise_file_limit();
+    let collector = Collector::start();
+    let mut resident = Agent::join(collector.agents, &who("resident"), &gauges(&["up"]), &[1.0]);
+    let silent: Vec<_> = (0..1_000).map(|_| from_elsewhere(collector.agents)).collect();
+    eventually("all are let in", || collector.figure("fleetgauge_connections_open") == 1_001.0);
+    // Whoever is there reports, whoever comes is let in, and pages are whole.
+    for value in [2.0, 3.0] {
+        resident.report(&[value]);
+        let _late = Agent::join(collector.agents, &who("late"), &gauges(&["up"]), &[value]);
+        assert_eq!(collector.page().values_of("resident"), [value]);
+        assert_eq!(collector.page().values_of("late"), [value]);
+    }
+    eventually("the silent are sent away", || collector.rejects("hello_timeout") == 1_000.0);
+    resident.report(&[4.0]);
+    assert_eq!(collector.page().values_of("resident"), [4.0]);
+    drop(silent);
+}
+
+#[test]
+fn hellos_of_a_byte_at_a_time() {
+    let collector = Collector::start();
+    let mut resident = Agent::join(collector.agents, &who("resident"), &gauges(&["up"]), &[1.0]);
+    let mut slow: Vec<_> = (0..50).map(|_| from_elsewhere(collector.agents)).collect();
+    let hello = who("slow").hello(&gauges(&["up"]));
+    let begun = Instant::now();
+    for (sent, byte) in hello.chunks(1).enumerate() {
+        for stream in &mut slow {
+            // Those that were sent away hear it.
+            let _ = stream.write_all(byte);
+        }
+        resident.report(&[sent as f64]);
+        assert_eq!(collector.page().values_of("resident"), [sent as f64]);
+        if collector.rejects("hello_timeout") == 50.0 {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "they are still there");
+        std::thread::sleep(Duration::from_millis(250));
+    }
+    assert_eq!(collector.rejects("hello_timeout"), 50.0);
+    assert!(!collector.page().shows("slow"));
+}
+
+/// Lets a process open no more files than it has; how many it might before.
+#[cfg(target_os = "linux")]
+fn run_out(process: &Process) -> Rlimit {
+    let open = std::fs::read_dir(format!("/proc/{}/fd", process.pid())).unwrap().count();
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let none = Rlimit { current: Some(open as u64), maximum };
+    prlimit(Pid::from_raw(process.pid()), Resource::Nofile, none).unwrap()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn descriptors_that_run_out_cost_nobody_who_is_there() {
+    let mut process = Process::start(&[]);
+    let schema = gauges(&["up"]);
+    let mut fleet: Vec<_> = (0..5)
+        .map(|n| Agent::join(process.agents, &who(&format!("a{n}")), &schema, &[1.0]))
+        .collect();
+    let mut scraper = TcpStream::connect(process.http).unwrap();
+    assert_eq!(scraped(&mut scraper), 5);
+    let before = run_out(&process);
+    let mut late = Agent::greet(process.agents, &who("late"), &schema);
+    process.logs("cannot accept a connection");
+    for agent in &mut fleet {
+        agent.report(&[2.0]);
+    }
+    assert_eq!(scraped(&mut scraper), 5);
+    // As soon as there are some again, whoever has waited is served.
+    prlimit(Pid::from_raw(process.pid()), Resource::Nofile, before).unwrap();
+    late.expect_welcome(&schema);
+    late.report(&[3.0]);
+    assert_eq!(scraped(&mut scraper), 6);
+    process.signal(Signal::TERM);
+    drop((fleet, late, scraper));
+    assert_eq!(process.ends().code(), Some(0));
+}
+
+/// The agents on the page that this connection is given.
+fn scraped(connection: &mut TcpStream) -> usize {
+    connection.write_all(b"GET /metrics/agents HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (mut answer, mut byte) = (Vec::new(), [0]);
+    while !answer.ends_with(b"\r\n0\r\n\r\n") {
+        connection.read_exact(&mut byte).unwrap();
+        answer.push(byte[0]);
+    }
+    String::from_utf8(answer).unwrap().matches("agent=").count()
+}
+
+/// The clock of the wall jumps by this many seconds from the true time.
+fn jump(rig: &Rig, seconds: i64) {
+    let now = std::time::SystemTime::now();
+    let apart = Duration::from_secs(seconds.unsigned_abs());
+    rig.shared.clock.set_time_of_day(if seconds < 0 { now - apart } else { now + apart });
+}
+
+fn reporting(rig: &Rig, id: &str) -> Driven {
+    let mut agent = rig.connect();
+    let schema = gauges(&["load"]);
+    agent.receives(rig, &who(id).hello(&schema));
+    if let [Said::Welcome { schema_known: false }] = agent.says()[..] {
+        agent.receives(rig, &schema.bytes);
+    }
+    agent.receives(rig, &report(1, &[1.0]));
+    agent
+}
+
+#[test]
+fn a_time_of_day_that_jumps_ends_nothing() {
+    let mut rig = Rig::new(crate::support::collector::config());
+    jump(&rig, 0);
+    let mut agent = reporting(&rig, "stays");
+    let mut gone = reporting(&rig, "gone");
+    gone.finishes();
+    let deadline = agent.session.deadline();
+    for seconds in [DAY, 0, -DAY, 0, -4 * 365 * DAY * 20, 4 * 365 * DAY] {
+        jump(&rig, seconds);
+        agent.ticks(&rig);
+        assert_eq!((agent.ending(), agent.session.deadline()), (None, deadline), "{seconds}");
+        assert!(rig.page().shows("stays"));
+        // Who has gone is remembered by the time that passes, not by what the clock says.
+        rig.shared.roster.pass(rig.shared.clock.moment());
+        assert_eq!(rig.shared.roster.departures().len(), 1, "{seconds}");
+    }
+    rig.now += 14_000;
+    agent.receives(&rig, &report(2, &[2.0]));
+    assert_eq!(agent.session.deadline(), rig.now + 45_000);
+    rig.now += 45_000;
+    agent.ticks(&rig);
+    assert_eq!(agent.says(), [Said::Reject(Code::ReportTimeout)]);
+}

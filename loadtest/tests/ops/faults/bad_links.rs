@@ -1,0 +1,115 @@
+//! Links that lose, delay and shuffle what they carry, or carry little, and the agents behind them.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use crate::network::Network;
+
+use super::{agent, collector, shows, until, value};
+
+/// The links: a name, what is wrong, agents behind it.
+const LINKS: [(&str, &str, usize); 4] = [
+    ("lossy", "set loss=0.3", 3),
+    ("slow", "set delay=2", 3),
+    ("shuffled", "set delay=0.05 jitter=0.3", 3),
+    ("narrow", "set rate=10000", 20),
+];
+/// Long enough for what TCP takes to get a packet through when nearly one in three is lost.
+const INTERVAL: &str = "5s";
+/// How long they are watched, once all are there.
+const WATCHED: Duration = Duration::from_secs(45);
+/// By when they must be there: several attempts to connect.
+const THERE_WITHIN: u64 = 60;
+
+/// What was seen of a link.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    /// When the last of its agents was shown for the first time.
+    there: Duration,
+    /// Pages on which all its agents were.
+    complete: usize,
+    /// Pages looked at.
+    pages: usize,
+}
+
+/// All links at once; `None` where they cannot be laid.
+fn seen() -> Option<&'static BTreeMap<&'static str, Seen>> {
+    static SEEN: OnceLock<Option<BTreeMap<&'static str, Seen>>> = OnceLock::new();
+    SEEN.get_or_init(watch).as_ref()
+}
+
+fn ids(link: &str, count: usize) -> impl Iterator<Item = String> {
+    (0..count).map(move |number| format!("{link}-{number}"))
+}
+
+fn watch() -> Option<BTreeMap<&'static str, Seen>> {
+    let [one, two, three, four] = LINKS.map(|(name, ..)| name);
+    let network = Network::lay(&["collector", one, two, three, four])?;
+    let _collector = collector(&network, "collector");
+    let begun = Instant::now();
+    let mut laid = Vec::new();
+    for (number, (name, order, count)) in LINKS.into_iter().enumerate() {
+        let host = format!("192.0.2.{}", number + 2);
+        let mut link = network.bad_link(&[(name, &host), ("collector", "192.0.2.1")]);
+        link.order(order);
+        let agents: Vec<_> =
+            ids(name, count).map(|id| agent(&network, name, &id, INTERVAL)).collect();
+        laid.push((link, agents));
+    }
+    let all = |page: &str, link, count| ids(link, count).all(|id| shows(page, &id));
+    let mut seen = BTreeMap::new();
+    until("all agents behind all links", THERE_WITHIN, || {
+        let page = network.page("collector", "/metrics/agents").unwrap();
+        for (name, ..) in LINKS.into_iter().filter(|(name, _, count)| all(&page, name, *count)) {
+            seen.entry(name).or_insert(Seen { there: begun.elapsed(), ..Seen::default() });
+        }
+        seen.len() == LINKS.len()
+    });
+    let begun = Instant::now();
+    while begun.elapsed() < WATCHED {
+        let page = network.page("collector", "/metrics/agents").unwrap();
+        for (name, _, count) in LINKS {
+            let seen = seen.entry(name).or_default();
+            seen.pages += 1;
+            seen.complete += usize::from(all(&page, name, count));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let own = network.page("collector", "/metrics/self").unwrap();
+    assert!(value(&own, "fleetgauge_reports_total") > 29.0 * 8.0, "they hardly report: {own}");
+    Some(seen)
+}
+
+/// All agents behind this link were there on every page.
+fn never_missing(name: &str) {
+    let Some(seen) = seen() else { return };
+    let Seen { there, complete, pages } = seen[name];
+    println!("{name}: there after {there:?}, all of them on {complete} of {pages} pages");
+    assert!(pages > 100);
+    assert_eq!(complete, pages, "{name}");
+}
+
+#[test]
+#[ignore = "needs root, iproute2, curl and python3"]
+fn nobody_is_missing_behind_a_link_that_loses_three_packets_in_ten() {
+    never_missing("lossy");
+}
+
+#[test]
+#[ignore = "needs root, iproute2, curl and python3"]
+fn nobody_is_missing_behind_a_link_of_two_seconds() {
+    never_missing("slow");
+}
+
+#[test]
+#[ignore = "needs root, iproute2, curl and python3"]
+fn nobody_is_missing_behind_a_link_that_shuffles_packets() {
+    never_missing("shuffled");
+}
+
+#[test]
+#[ignore = "needs root, iproute2, curl and python3"]
+fn nobody_is_missing_behind_a_link_of_ten_kilobytes_a_second() {
+    never_missing("narrow");
+}

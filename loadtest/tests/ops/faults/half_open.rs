@@ -1,0 +1,86 @@
+//! Connections of which one end knows nothing any more, at an interval of a second.
+
+use std::time::Duration;
+
+use crate::network::{BadLink, Network};
+use crate::programs::Program;
+
+use super::{agent, collector, shows, until};
+
+/// Three intervals of silence, the one that had begun, and what a page takes.
+const GONE_WITHIN: u64 = 5;
+/// How long the kernel keeps trying to send a report before it gives the connection up, a wait before the next attempt
+/// of 5 s at most, and something for everything else.
+const BACK_WITHIN: u64 = 60 + 5 + 10;
+
+/// A host behind a link that can be made bad, and shown by a collector.
+struct Fault {
+    link: BadLink,
+    host: Program,
+    collector: Program,
+    network: Network,
+}
+
+impl Fault {
+    fn new() -> Option<Self> {
+        let network = Network::lay(&["host", "collector", "again"])?;
+        let ends = [("host", "192.0.2.2"), ("collector", "192.0.2.1"), ("again", "192.0.2.1")];
+        let link = network.bad_link(&ends);
+        let collector = collector(&network, "collector");
+        let host = agent(&network, "host", "far", "1s");
+        let fault = Self { link, host, collector, network };
+        until("the host on the page", 10, || fault.shown("collector"));
+        Some(fault)
+    }
+
+    fn shown(&self, collector: &str) -> bool {
+        shows(&self.network.page(collector, "/metrics/agents").unwrap(), "far")
+    }
+
+    fn gone(&self) -> Duration {
+        until("the host taken off the page", GONE_WITHIN, || !self.shown("collector"))
+    }
+
+    fn back(&self, collector: &str) -> Duration {
+        until("the host back on the page", BACK_WITHIN, || self.shown(collector))
+    }
+}
+
+#[test]
+#[ignore = "needs root, iproute2, curl and python3"]
+fn an_unplugged_host_goes_after_three_intervals_and_comes_back() {
+    let Some(mut fault) = Fault::new() else { return };
+    fault.link.order("set loss=1");
+    let gone = fault.gone();
+    std::thread::sleep(Duration::from_secs(5));
+    assert!(!fault.shown("collector"));
+    fault.link.order("set");
+    let back = fault.back("collector");
+    println!("gone after {gone:?}, back {back:?} after it was plugged in");
+}
+
+#[test]
+#[ignore = "needs root, iproute2, curl and python3"]
+fn a_nat_that_forgets_a_connection_costs_a_minute() {
+    let Some(mut fault) = Fault::new() else { return };
+    // Silently: one that answers with a reset is found out at once.
+    fault.link.order("forget");
+    let gone = fault.gone();
+    let back = fault.back("collector");
+    println!("gone after {gone:?}, back {back:?} after that");
+}
+
+#[test]
+#[ignore = "needs root, iproute2, curl and python3"]
+fn agents_find_out_that_the_collectors_host_was_rebooted() {
+    let Some(mut fault) = Fault::new() else { return };
+    // The power fails: nothing is said to anybody, and the next boot knows no connection.
+    fault.link.order("set loss=1");
+    fault.collector.kill();
+    fault.link.order("switch");
+    fault.collector = collector(&fault.network, "again");
+    fault.link.order("set");
+    let back = fault.back("again");
+    assert!(fault.host.log().contains("connection lost"), "it had not noticed");
+    println!("back {back:?} after the collector was");
+}

@@ -1,0 +1,52 @@
+//! Faults as they come: real programs that are stopped, cut off, or lied to by their clocks.
+//!
+//! What each fault is promised to cost, and what these tests saw, is in `docs/faults.md`.
+
+mod bad_links;
+mod clocks;
+mod frozen;
+mod half_open;
+mod hung_mount;
+mod rebooted_host;
+
+use std::time::{Duration, Instant};
+
+use crate::network::Network;
+use crate::programs::{Program, built, wait_for};
+
+/// Where the collector is in its namespace, and where agents find it.
+const COLLECTOR: &str = "192.0.2.1:45678";
+
+/// A collector in this namespace, which answers.
+fn collector(network: &Network, namespace: &str) -> Program {
+    let mut command = network.command(namespace, built("fleetgauge-collector"));
+    command.args(["--listen", "0.0.0.0:45678", "--insecure"]);
+    let program = Program::start(command);
+    wait_for("a collector that answers", 10, || network.page(namespace, "/readyz"));
+    program
+}
+
+/// A real agent in this namespace.
+fn agent(network: &Network, namespace: &str, id: &str, interval: &str) -> Program {
+    let mut command = network.command(namespace, built("fleetgauge-agent"));
+    command.args(["--id", id, "--collector", COLLECTOR, "--interval", interval]);
+    Program::start(command)
+}
+
+/// Whether the page shows this agent.
+fn shows(page: &str, id: &str) -> bool {
+    page.contains(&format!("{{agent=\"{id}\"}}"))
+}
+
+/// Waits until `so`, for at most so many seconds; how long it took.
+fn until(what: &str, seconds: u64, mut so: impl FnMut() -> bool) -> Duration {
+    let begun = Instant::now();
+    wait_for(what, seconds, || so().then_some(()));
+    begun.elapsed()
+}
+
+/// The value of a series on a page.
+fn value(page: &str, series: &str) -> f64 {
+    let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {series} in {page}")).parse().unwrap()
+}
