@@ -17,3 +17,8 @@ pub mod retry_log;
 pub mod run;
 pub mod sampler;
 pub mod schedule;
+#[cfg(unix)]
+mod supervisor;
+#[cfg(not(unix))]
+#[path = "supervisor_absent.rs"]
+mod supervisor;

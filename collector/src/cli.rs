@@ -13,7 +13,8 @@ use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::config::Flags;
+use crate::activation::Handed;
+use crate::config::{BadSetting, Flags};
 use crate::{Config, Listeners};
 
 /// Exit code of a setting that cannot be (EX_USAGE).
@@ -27,8 +28,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let check = flags.check;
     raise_file_limit();
-    let config = match Config::try_new(flags) {
-        Ok(config) => config,
+    let (config, handed) = match settings(flags) {
+        Ok(settings) => settings,
         Err(bad) => {
             say(&bad.to_string());
             return ExitCode::from(BAD_SETTING);
@@ -45,13 +46,20 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         say("the settings are fine");
         return ExitCode::SUCCESS;
     }
-    match serve(config) {
+    match serve(config, handed) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// The settings, and the sockets that take the place of some: what holds for an address holds for those as well.
+fn settings(mut flags: Flags) -> Result<(Config, Handed), BadSetting> {
+    let handed = Handed::take()?;
+    handed.take_the_place_of(&mut flags.listen, &mut flags.http)?;
+    Ok((Config::try_new(flags)?, handed))
 }
 
 /// Says something to whoever started the command; that nobody listens is no reason to fail.
@@ -68,8 +76,8 @@ fn explain(error: &clap::Error) -> ExitCode {
     }
 }
 
-fn serve(config: Config) -> anyhow::Result<()> {
-    let listeners = Listeners::bind(&config)?;
+fn serve(config: Config, handed: Handed) -> anyhow::Result<()> {
+    let listeners = Listeners::complete(handed, &config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(async {
         crate::run_reloading(config, listeners, stop_signal(), reload_signal()).await

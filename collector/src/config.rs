@@ -85,7 +85,7 @@ pub struct BadSetting {
 }
 
 impl BadSetting {
-    fn new(setting: impl Into<String>, problem: impl Into<String>) -> Self {
+    pub(crate) fn new(setting: impl Into<String>, problem: impl Into<String>) -> Self {
         Self { setting: setting.into(), problem: problem.into() }
     }
 }

@@ -3,6 +3,7 @@
 //! [`run`] is what the binary, the tests, the demo and the load test all call: who calls it owns the listeners, the
 //! runtime and the decision to stop. `ARCHITECTURE.md` tells a report's path through the modules.
 
+mod activation;
 pub mod addresses;
 pub mod bucket;
 pub mod budget;
@@ -27,6 +28,11 @@ pub mod roster;
 pub mod session;
 pub mod shared;
 mod shutdown;
+#[cfg(unix)]
+mod supervisor;
+#[cfg(not(unix))]
+#[path = "supervisor_absent.rs"]
+mod supervisor;
 mod sweep;
 pub mod target;
 pub mod trust;
@@ -55,10 +61,12 @@ pub use std::alloc::System as Allocator;
 pub use config::Config;
 pub use listener::BindError;
 
+use activation::Handed;
 use http::Site;
 use metrics::{Figure, OnScrape};
 use roster::keeper::Keeper;
 use shared::Shared;
+use supervisor::Pulse;
 use workers::Workers;
 
 /// The sockets that a collector serves.
@@ -76,12 +84,17 @@ impl Listeners {
     /// # Errors
     /// The first address that cannot be had.
     pub fn bind(config: &Config) -> Result<Self, BindError> {
-        let agents = config
-            .listen
-            .iter()
-            .map(|address| listener::bind(*address))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { agents, http: listener::bind(config.http)? })
+        Self::complete(Handed::default(), config)
+    }
+
+    /// The sockets that were handed over, and the configured addresses in place of those that were not.
+    fn complete(handed: Handed, config: &Config) -> Result<Self, BindError> {
+        let bind = |address: &SocketAddr| listener::bind(*address);
+        let agents = match handed.agents {
+            none if none.is_empty() => config.listen.iter().map(bind).collect::<Result<_, _>>()?,
+            agents => agents,
+        };
+        Ok(Self { agents, http: handed.http.map_or_else(|| bind(&config.http), Ok)? })
     }
 
     /// Where agents are awaited.
@@ -139,13 +152,16 @@ pub async fn run_reloading(
     let site = Site { shared: Arc::clone(&shared), own, scrapes };
     let stop_http = CancellationToken::new();
     let serving = tokio::spawn(http::serve(http, site, stop_http.clone()));
-    let sweeping = tokio::spawn(sweep::sweep(Arc::clone(&shared)));
+    let pulse = Pulse::start(workers.handle());
+    let sweeping = tokio::spawn(sweep::sweep(Arc::clone(&shared), pulse));
     let watching = tokio::spawn(roster::watch::watch(Arc::clone(&shared)));
     let reloading = tokio::spawn(reload::watch(Arc::clone(&shared), reload));
     let stop_keeping = CancellationToken::new();
     let keeping = tokio::spawn(keeper.keep(stop_keeping.clone().cancelled_owned()));
 
+    supervisor::ready();
     shutdown.await;
+    supervisor::stopping(shutdown::longest(&shared.config));
     shutdown::drain(&shared, &stop).await;
     shutdown::keep_roster(&stop_keeping, keeping).await;
     shutdown::stop_http(&stop_http, serving).await;

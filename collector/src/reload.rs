@@ -12,6 +12,7 @@ use tracing::{error, info};
 
 use crate::config::{BadSetting, Config, Files};
 use crate::shared::Shared;
+use crate::supervisor;
 
 /// How often the files are looked at. One that changed must have been left alone for as long: it may be half written.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -25,7 +26,9 @@ pub(crate) async fn watch(shared: Arc<Shared>, asked: Arc<Notify>) {
             () = asked.notified() => {}
             () = changed(&read) => {}
         }
+        supervisor::reloading();
         read = reload(&shared, read).await;
+        supervisor::reloaded();
     }
 }
 

@@ -6,12 +6,18 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::config::Config;
 use crate::peer::Signal;
 use crate::roster::keeper::Keeper;
 use crate::shared::Shared;
 
 /// How long agents that were closed, and scrapes under way, may take to end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// How long all of it may take.
+pub(crate) fn longest(config: &Config) -> Duration {
+    config.drain + 3 * LAST_WORDS + LAST_WORDS
+}
 
 /// Stops accepting, asks every agent to leave within the configured time, and closes those who stay.
 pub(crate) async fn drain(shared: &Shared, accepting: &CancellationToken) {

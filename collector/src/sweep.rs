@@ -1,5 +1,5 @@
 //! The sweep: lets the collector's clock run, lets the pacer learn, wakes the sessions whose deadline
-//! has come, and gives back what a fleet that has left leaves idle.
+//! has come, gives back what a fleet that has left leaves idle, and feeds the service manager's watchdog.
 //!
 //! It takes the place of a timer a connection.
 
@@ -11,6 +11,7 @@ use tracing::warn;
 
 use crate::clock::{Millis, millis};
 use crate::shared::Shared;
+use crate::supervisor::Pulse;
 
 /// How often deadlines are looked at; all of them are met within this time.
 const TICK: Duration = Duration::from_millis(250);
@@ -19,7 +20,7 @@ const TICK: Duration = Duration::from_millis(250);
 const ADDRESSES_EVERY: Millis = 10_000;
 
 /// Sweeps for ever.
-pub(crate) async fn sweep(shared: Arc<Shared>) {
+pub(crate) async fn sweep(shared: Arc<Shared>, mut pulse: Option<Pulse>) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = Instant::now();
@@ -48,5 +49,8 @@ pub(crate) async fn sweep(shared: Arc<Shared>) {
             addresses_at = now + ADDRESSES_EVERY;
         }
         shared.shrink();
+        if let Some(pulse) = &mut pulse {
+            pulse.beat(Instant::now(), shared.registry.agents());
+        }
     }
 }

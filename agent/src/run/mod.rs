@@ -29,6 +29,7 @@ use crate::identity::{self, Host};
 use crate::metrics::MetricSet;
 use crate::profile::{EncodedSchema, Profile};
 use crate::retry_log::RetryLog;
+use crate::supervisor;
 
 /// All that an agent needs to run.
 #[derive(Debug, Clone)]
@@ -92,9 +93,15 @@ pub async fn run(agent: Agent, shutdown: impl Future<Output = ()>) {
         samples,
         wanted,
     };
+    let shutdown = async {
+        shutdown.await;
+        supervisor::stopping();
+    };
+    supervisor::ready();
     tokio::select! {
         () = sampling => {}
         () = reporting.run(shutdown) => {}
+        () = supervisor::pulse() => {}
     }
 }
 
@@ -216,6 +223,7 @@ impl Reporter {
     ) -> Duration {
         let Some(lasted) = lasted else { return self.failed(to, cause) };
         let wait = self.backoff.next_wait();
+        supervisor::status(format_args!("connection to {to} lost: {cause}"));
         warn!(collector = %to, ?lasted, %cause, retry_in = ?rounded(wait), "connection lost");
         wait
     }
@@ -223,6 +231,7 @@ impl Reporter {
     /// An attempt has failed: the wait before the next.
     fn failed(&mut self, to: &Endpoint, cause: impl std::fmt::Display) -> Duration {
         let wait = self.backoff.next_wait();
+        supervisor::status(format_args!("no connection to {to}: {cause}"));
         if let Some(attempt) = self.log.failed(Instant::now()) {
             warn!(collector = %to, attempt, %cause, retry_in = ?rounded(wait), "no connection");
         }
@@ -234,6 +243,7 @@ impl Reporter {
         self.backoff.obey(HOPELESS_WAIT);
         let wait = self.backoff.next_wait();
         self.log.failed(Instant::now());
+        supervisor::status(format_args!("refused by {to}: {cause}; {advice}"));
         error!(collector = %to, %cause, advice, retry_in = ?rounded(wait), "refused");
         wait
     }

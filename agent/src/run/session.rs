@@ -16,6 +16,7 @@ use super::sampling::Sample;
 use crate::client::{Client, ClientError, Event};
 use crate::config::{Endpoint, Token};
 use crate::profile::Profile;
+use crate::supervisor;
 
 /// How long a collector may take to answer Hello.
 const WELCOME_WITHIN: Duration = Duration::from_secs(10);
@@ -169,6 +170,7 @@ impl<'a> Session<'a> {
             match event {
                 Event::Welcomed { session_id, interval, schema_known } => {
                     info!(collector = %self.to, session_id, ?interval, schema_known, "connected");
+                    supervisor::status(format_args!("reporting to {}", self.to));
                     self.welcomed = Some(Instant::now());
                     // The schedule survives reconnects: only another interval disturbs it.
                     wanted

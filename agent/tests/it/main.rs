@@ -9,4 +9,6 @@ mod process;
 #[cfg(unix)]
 mod reporting;
 mod settings;
+#[cfg(unix)]
+mod supervised;
 mod token;

@@ -16,12 +16,19 @@ impl Agent {
 
     /// The same with more arguments.
     pub(crate) fn start_with(id: &str, collector: &str, stderr: Stdio, more: &[&str]) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_fleetgauge-agent"))
-            .args(["--id", id, "--collector", collector, "--interval", "1s", "--label", "dc=fra"])
-            .args(more)
-            .stderr(stderr)
-            .spawn()
-            .unwrap();
+        Self::spawn(Self::command(id, collector).args(more), stderr)
+    }
+
+    /// The command that starts `id`.
+    pub(crate) fn command(id: &str, collector: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fleetgauge-agent"));
+        command.args(["--id", id, "--collector", collector, "--interval", "1s"]);
+        command.args(["--label", "dc=fra"]);
+        command
+    }
+
+    pub(crate) fn spawn(command: &mut Command, stderr: Stdio) -> Self {
+        let child = command.stderr(stderr).spawn().unwrap();
         Self(child)
     }
 

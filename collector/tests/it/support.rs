@@ -7,6 +7,7 @@ pub(crate) mod command;
 pub(crate) mod driven;
 pub(crate) mod frames;
 pub(crate) mod http;
+pub(crate) mod manager;
 pub(crate) mod secrets;
 
 use std::sync::atomic::{AtomicBool, Ordering};

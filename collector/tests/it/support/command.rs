@@ -30,7 +30,7 @@ pub(crate) struct Process {
     pub(crate) http: SocketAddr,
 }
 
-const FREE_PORTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+pub(crate) const FREE_PORTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
 
 impl Process {
     /// Starts it and learns from its log what it has bound.
@@ -38,13 +38,19 @@ impl Process {
         let mut all = FREE_PORTS.to_vec();
         all.extend(arguments);
         let mut command = command(&all);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        command.stdout(Stdio::null());
+        let count = all.iter().filter(|argument| **argument == "--listen").count();
+        Self::run(command, count)
+    }
+
+    /// Starts this command, which listens for agents at so many addresses, and learns from its log which.
+    pub(crate) fn run(mut command: Command, count: usize) -> Self {
+        let child = command.stderr(Stdio::piped()).spawn().unwrap();
         // From here on it is killed whatever happens.
         let nowhere = SocketAddr::from(([0; 4], 0));
         let listeners = Vec::new();
         let mut process = Self { child, log: None, listeners, agents: nowhere, http: nowhere };
         let mut log = BufReader::new(process.child.stderr.take().unwrap());
-        let count = all.iter().filter(|argument| **argument == "--listen").count();
         process.listeners = (0..count).map(|_| bound(&mut log, "listening for agents")).collect();
         process.agents = process.listeners[0];
         process.http = bound(&mut log, "serving HTTP");
@@ -57,7 +63,8 @@ impl Process {
         let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let (agents, http) = (free(), free());
         let (listen, serve) = (agents.to_string(), http.to_string());
-        let child = command.args(["--listen", &listen, "--http", &serve]).spawn().unwrap();
+        command.args(["--listen", &listen, "--http", &serve]);
+        let child = command.spawn().unwrap();
         let process = Self { child, log: None, listeners: vec![agents], agents, http };
         super::eventually("it listens", || std::net::TcpStream::connect(http).is_ok());
         process
@@ -71,6 +78,10 @@ impl Process {
     /// Nobody reads its log any more.
     pub(crate) fn close_log(&mut self) {
         self.log = None;
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).unwrap()
     }
 
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {

@@ -1,0 +1,89 @@
+//! A service manager as a program sees it: a socket that hears what it says of itself, sockets that it hands over, and a
+//! log that stops being read.
+
+use std::io::{ErrorKind, PipeReader, PipeWriter, Read, Write};
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+
+use super::PATIENCE;
+
+/// Hears what a program says of itself.
+#[derive(Debug)]
+pub(crate) struct Manager {
+    socket: UnixDatagram,
+    directory: tempfile::TempDir,
+}
+
+impl Manager {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = UnixDatagram::bind(directory.path().join("notify")).unwrap();
+        Self { socket, directory }
+    }
+
+    /// The command is to speak to this one.
+    pub(crate) fn supervise(&self, command: &mut Command) {
+        command.env("NOTIFY_SOCKET", self.directory.path().join("notify"));
+    }
+
+    /// The next message; `None` if none comes for so long.
+    pub(crate) fn hears_within(&self, time: Duration) -> Option<String> {
+        self.socket.set_read_timeout(Some(time)).unwrap();
+        let mut message = [0; 1024];
+        match self.socket.recv(&mut message) {
+            Ok(length) => Some(String::from_utf8(message[..length].to_vec()).unwrap()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The next message with this line.
+    pub(crate) fn hears(&self, line: &str) -> String {
+        loop {
+            let message = self.hears_within(PATIENCE);
+            let message = message.unwrap_or_else(|| panic!("it never said {line}"));
+            if message.lines().any(|own| own == line) {
+                return message;
+            }
+        }
+    }
+}
+
+/// A command whose third and fourth files are these sockets, called by these names, as systemd hands them over.
+pub(crate) fn handing_over(
+    agents: &TcpListener,
+    http: &TcpListener,
+    names: &str,
+    arguments: &[&str],
+) -> Command {
+    let script = "export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=\"$0\"
+        exec \"$@\" 3<&0 4<&1 </dev/null >/dev/null";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, names, env!("CARGO_BIN_EXE_fleetgauge-collector")]).args(arguments);
+    shell.stdin(OwnedFd::from(agents.try_clone().unwrap()));
+    shell.stdout(OwnedFd::from(http.try_clone().unwrap()));
+    shell
+}
+
+/// A log with room for nothing more: whoever writes to it hangs.
+pub(crate) fn fill(log: &mut PipeWriter) {
+    let flags = fcntl_getfl(&*log).unwrap();
+    fcntl_setfl(&*log, flags | OFlags::NONBLOCK).unwrap();
+    for size in [4096, 1] {
+        while log.write(&vec![b'\n'; size]).is_ok() {}
+    }
+    fcntl_setfl(&*log, flags).unwrap();
+}
+
+/// Somebody reads the log again, to its end.
+pub(crate) fn read_on(mut log: PipeReader) {
+    std::thread::spawn(move || {
+        let mut some = [0; 4096];
+        while log.read(&mut some).is_ok_and(|read| read > 0) {}
+    });
+}
