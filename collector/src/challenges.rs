@@ -34,4 +34,10 @@ impl Challenges {
     pub fn withdraw(&self, holder: &Peer, challenger: &Peer) {
         self.0.remove_if(&holder.session(), |_, asking| **asking == *challenger);
     }
+
+    /// Whether nobody asks.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }

@@ -81,7 +81,7 @@ impl Holder {
 }
 
 /// A holder as the key under which it is found: its id.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct ById(pub(super) Arc<Holder>);
 
 impl PartialEq for ById {

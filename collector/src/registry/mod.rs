@@ -266,7 +266,7 @@ impl Registry {
     #[must_use]
     pub fn present(&self, part: PageShard) -> Vec<(AgentId, u32)> {
         let mut present = Vec::with_capacity(part.share_of(self.holders.len(), 1));
-        for holder in &self.holders {
+        for holder in self.holders.iter() {
             let ById(holder) = holder.key();
             if part.has(holder.id.as_str()) {
                 present.push((holder.id.clone(), holder.peer.introduction().interval_ms));

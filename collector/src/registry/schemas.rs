@@ -187,7 +187,7 @@ impl SchemaStore {
     }
 
     /// Forgets all that are not in use.
-    pub(super) fn forget_unused(&self) {
+    pub fn forget_unused(&self) {
         let mut kept = self.kept.lock();
         while self.forget_oldest(&mut kept) {}
     }

@@ -1,0 +1,128 @@
+//! Settings that somebody wrote down are legal or refused by name; neither program takes others.
+//!
+//! An input is text: the program's name, a newline, its TOML file, and after it, each behind a zero byte, the collector's
+//! flags or the agent's environment variables.
+
+use std::time::Duration;
+
+use clap::Parser;
+use fleetgauge_agent::config::{self as agent, Endpoint};
+use fleetgauge_agent::identity::IdSource;
+use fleetgauge_collector::config as collector;
+use fleetgauge_proto::limits::{MAX_HELLO_BYTES, MAX_PAYLOAD_BYTES};
+use toml::{Table, Value};
+
+use crate::message::is_name;
+
+/// Reads settings as the programs do when they start.
+pub fn check(data: &[u8]) {
+    let Some((program, settings)) = std::str::from_utf8(data).ok().and_then(|t| t.split_once('\n'))
+    else {
+        return;
+    };
+    let (file, others) = settings.split_once('\0').unwrap_or((settings, ""));
+    let table = file.parse::<Table>().ok();
+    if others.contains('/') || table.iter().flatten().any(|(_, value)| names_a_path(value)) {
+        return;
+    }
+    let others = others.split('\0').filter(|other| !other.is_empty());
+    let toml = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&toml, file).unwrap();
+    let accepted = match program {
+        "agent" => agent(toml.path().into(), &others.collect::<Vec<_>>()),
+        _ => collector(toml.path().into(), others),
+    };
+    assert!(!accepted || table.is_some(), "what is not TOML is refused");
+}
+
+/// Whether a file somewhere else would be read: a check keeps to its own.
+fn names_a_path(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('/'),
+        Value::Array(values) => values.iter().any(names_a_path),
+        Value::Table(table) => table.values().any(names_a_path),
+        _ => false,
+    }
+}
+
+fn collector<'a>(file: std::path::PathBuf, flags: impl Iterator<Item = &'a str>) -> bool {
+    let flags =
+        collector::Flags::try_parse_from(std::iter::once("fleetgauge-collector").chain(flags));
+    let Ok(mut flags) = flags else { return false };
+    flags.config = Some(file);
+    match collector::Config::try_new(flags) {
+        Ok(config) => {
+            check_collector(&config);
+            true
+        }
+        Err(bad) => {
+            assert!(!bad.setting.is_empty() && !bad.problem.is_empty(), "{bad}");
+            false
+        }
+    }
+}
+
+/// `docs/operations.md`, the collector's settings.
+fn check_collector(config: &collector::Config) {
+    let bounds = &config.bounds;
+    let counts = [
+        bounds.connections,
+        bounds.address.connections,
+        bounds.handshakes,
+        bounds.schemas.schemas,
+        bounds.schemas.bytes,
+        bounds.http_connections,
+        bounds.memory,
+        bounds.scrapes,
+    ];
+    assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
+    assert!(bounds.scrapes <= 64 && bounds.schemas.schemas <= 1 << 20);
+    let payload = bounds.limits.max_payload_bytes;
+    assert!((MAX_HELLO_BYTES..=MAX_PAYLOAD_BYTES).contains(&payload), "{payload}");
+    let address = &bounds.address;
+    assert!((1..=1000).contains(&address.handshakes) && (1..=10_000).contains(&address.failures));
+    let seconds = |least, most| Duration::from_secs(least)..=Duration::from_secs(most);
+    assert!(seconds(1, 300).contains(&bounds.max_interval));
+    assert!(seconds(1, 3600).contains(&address.pause));
+    assert!(seconds(0, 600).contains(&config.drain));
+    assert!(config.coalesce <= Duration::from_millis(100));
+    assert!(seconds(1, 3600).contains(&config.state.every));
+    assert!(seconds(1, 3600).contains(&config.memory.patience));
+    assert!(seconds(3600, 8760 * 3600).contains(&config.memory.departed_for));
+    assert!(config.memory.departed <= 1_000_000);
+    assert!(!config.listen.is_empty());
+    assert!(config.advertise.iter().all(fleetgauge_collector::target::Target::has_port));
+}
+
+fn agent(file: std::path::PathBuf, env: &[&str]) -> bool {
+    let flags = agent::Flags { config: Some(file), ..agent::Flags::default() };
+    let variables = env.iter().filter_map(|one| one.split_once('='));
+    let env = |name: &str| {
+        let set = variables.clone().find(|(set, _)| *set == name);
+        set.map(|(_, value)| value.to_owned())
+    };
+    match agent::Config::load(&flags, env) {
+        Ok(config) => {
+            check_agent(&config);
+            true
+        }
+        Err(bad) => {
+            let (place, problem) =
+                bad.to_string().split_once(": ").map(|(a, b)| (a.len(), b.len())).unwrap();
+            assert!(place > 0 && problem > 0);
+            false
+        }
+    }
+}
+
+/// `docs/operations.md`, the agent's settings.
+fn check_agent(config: &agent::Config) {
+    let second = Duration::from_secs(1);
+    assert!((second..=300 * second).contains(&config.interval), "{:?}", config.interval);
+    assert_eq!(Endpoint::parse(&config.collector.to_string()).as_ref(), Ok(&config.collector));
+    assert!(config.labels.bytes() <= 8 * 1024);
+    assert!(config.labels.iter().all(|(name, value)| is_name(name) && value.len() <= 1024));
+    if let IdSource::Given(id) = &config.id {
+        assert!(matches!(id.as_str().len(), 1..=128));
+    }
+}

@@ -1,0 +1,256 @@
+//! Whatever agents report, the pages parse in both formats and give back what went in: on the shared page what has its
+//! place there, on an agent's own page all of it, and on the pages of the parts together what is on the whole.
+
+use std::sync::Arc;
+
+use arbitrary::{Arbitrary, Result, Unstructured};
+use fleetgauge_collector::budget::Budget;
+use fleetgauge_collector::exposition::{Format, Snapshot, own, render, write_labels};
+use fleetgauge_collector::peer::Peer;
+use fleetgauge_collector::registry::{Newcomer, PageShard, Pinned, Pins, Registry, Room};
+use fleetgauge_proto::report::{self, ABSENT, Values};
+use fleetgauge_proto::schema::{FamilyKind, encode};
+use fleetgauge_proto::{AgentId, Fingerprint, Limits, Schema, StaticLabels};
+
+use crate::declared::{Declared, Labels, some};
+use crate::page::parse;
+use crate::shown::{self, LabelMap, Page, Places};
+
+const IDS: [&str; 4] = ["a", "b.c", "D:1-_", "-"];
+const PARTS: [u64; 3] = [2, 3, 64];
+const SPECIAL: [f64; 8] =
+    [0.0, -0.0, 1.0, ABSENT, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 9_007_199_254_740_993.0];
+/// Time between two steps, in milliseconds: an id may change hands each time.
+const STEP: u64 = 60_000;
+
+#[derive(Debug, Arbitrary)]
+struct Input {
+    pin: Option<(u8, u8)>,
+    schemas: [Declared; 3],
+    agents: [(Labels, Option<u16>); IDS.len()],
+    values: [Value; 8],
+    #[arbitrary(with = |u: &mut Unstructured<'_>| some(u, 8, Step::arbitrary))]
+    steps: Vec<Step>,
+}
+
+#[derive(Debug, Arbitrary)]
+enum Step {
+    /// An agent reports by a schema, with these values in a row; by a new connection perhaps.
+    Enter {
+        agent: u8,
+        schema: u8,
+        first: u8,
+        again: bool,
+    },
+    Leave(u8),
+}
+
+#[derive(Debug)]
+struct Value(f64);
+
+impl<'a> Arbitrary<'a> for Value {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let special: u8 = u.arbitrary()?;
+        SPECIAL.get(usize::from(special)).map_or_else(|| u.arbitrary().map(Self), |v| Ok(Self(*v)))
+    }
+}
+
+/// An agent that is shown.
+struct Agent {
+    peer: Arc<Peer>,
+    labels: LabelMap,
+    schema: usize,
+    row: Vec<f64>,
+}
+
+struct World {
+    registry: Registry,
+    schemas: Vec<Declared>,
+    /// By position in `schemas`; equal ones are one.
+    pinned: Vec<(usize, Pinned)>,
+    places: Places,
+    agents: [Option<Agent>; IDS.len()],
+    sessions: u64,
+}
+
+/// Lets agents come and go, and reads every page after every step.
+pub fn check(data: &[u8]) {
+    let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(data)) else { return };
+    let Some(mut world) = World::new(&input) else { return };
+    for step in &input.steps {
+        world.take(step, &input);
+        world.check_shared_page();
+    }
+    world.check_own_pages();
+    world.check_parts();
+    world.all_leave();
+}
+
+impl World {
+    /// `None` if a schema is not legal.
+    fn new(input: &Input) -> Option<Self> {
+        let pin =
+            input.pin.map(|(name, kind)| (["a", "b_bytes"][usize::from(name) % 2], kind % 6 + 1));
+        let pins = pin.map(|(name, kind)| (name.to_owned(), FamilyKind::from_u8(kind).unwrap()));
+        let room = Room { schemas: 10, bytes: 1 << 20 };
+        let budget = Arc::new(Budget::new(usize::MAX));
+        let registry = Registry::new(room, Pins::from_iter(pins), budget);
+        let schemas = input.schemas.to_vec();
+        let mut pinned = Vec::new();
+        for (number, schema) in schemas.iter().enumerate() {
+            let legal = Schema::try_new(&schema.message(), &Limits::default()).ok()?;
+            let (frame, fingerprint): (_, Fingerprint) = encode(&schema.message()).ok()?;
+            let known = schemas[..number].iter().position(|other| {
+                encode(&other.message()).ok().is_some_and(|(other, _)| other == frame)
+            });
+            let entry = registry.schemas().intern(fingerprint, legal, frame.len()).unwrap();
+            pinned.push((known.unwrap_or(number), entry));
+        }
+        let places = Places::new(pin.map(|(name, kind)| (name.to_owned(), kind)));
+        let agents = Default::default();
+        Some(Self { registry, schemas, pinned, places, agents, sessions: 0 })
+    }
+
+    fn take(&mut self, step: &Step, input: &Input) {
+        match *step {
+            Step::Enter { agent, schema, first, again } => {
+                let (agent, schema) = (usize::from(agent) % IDS.len(), usize::from(schema) % 3);
+                self.enter(agent, schema, usize::from(first), again, input);
+            }
+            Step::Leave(agent) => self.leave(usize::from(agent) % IDS.len()),
+        }
+    }
+
+    /// Nothing happens if a session would refuse the agent's labels.
+    fn enter(&mut self, at: usize, schema: usize, first: usize, again: bool, input: &Input) {
+        let (labels, client_no) = &input.agents[at];
+        let (schema, entry) = &self.pinned[schema];
+        let entry = entry.entry();
+        let Ok(own) = StaticLabels::try_new(&labels.message()) else { return };
+        if entry.schema().check_static_labels(&own).is_err() {
+            return;
+        }
+        let id = AgentId::try_new(IDS[at]).unwrap();
+        let values = input.values.iter().cycle().skip(first % input.values.len());
+        let row: Vec<_> = values.map(|value| value.0).take(entry.schema().width).collect();
+        let mut bytes = Vec::new();
+        report::write_all(&row, &mut bytes);
+        self.sessions += 1;
+        let peer = match &self.agents[at] {
+            Some(agent) if !again => Arc::clone(&agent.peer),
+            _ => Peer::new(self.sessions, "127.0.0.1:9".parse().unwrap(), 0),
+        };
+        let newcomer = Newcomer {
+            labels: write_labels(&id, &own, *client_no),
+            id,
+            host_nonce: [1; 16],
+            peer: Arc::clone(&peer),
+        };
+        let now = self.sessions * STEP;
+        let entered = self.registry.enter(&newcomer, entry, &Values::All(&bytes), now);
+        assert!(entered.is_ok(), "{entered:?}");
+        let mut shown = LabelMap::from([("agent".to_owned(), IDS[at].to_owned())]);
+        shown.extend(client_no.map(|port| ("client_no".to_owned(), port.to_string())));
+        shown.extend(labels.told().map(|(name, value)| (name.to_owned(), value.to_owned())));
+        self.places.join(*schema, &self.schemas);
+        let agent = Agent { peer, labels: shown, schema: *schema, row };
+        if let Some(before) = self.agents[at].replace(agent) {
+            self.places.leave(before.schema, &self.schemas);
+        }
+    }
+
+    fn leave(&mut self, at: usize) {
+        let Some(agent) = self.agents[at].take() else { return };
+        let id = AgentId::try_new(IDS[at]).unwrap();
+        assert!(!self.registry.leave(&id, agent.peer.session() + 1), "it is another's");
+        assert!(self.registry.leave(&id, agent.peer.session()));
+        self.places.leave(agent.schema, &self.schemas);
+    }
+
+    fn check_shared_page(&self) {
+        assert_eq!(self.registry.families_left_off(), self.places.left_off(&self.schemas));
+        for format in [Format::Text, Format::OpenMetrics] {
+            let page = read(&self.registry.snapshot(), format);
+            assert_eq!(page, self.expected(format));
+        }
+    }
+
+    fn expected(&self, format: Format) -> Page {
+        let openmetrics = format == Format::OpenMetrics;
+        let mut page = Page::new();
+        for (declared, holders) in self.places.shown.values() {
+            let (name, mut family) = shown::heading(declared, openmetrics);
+            for agent in self.agents.iter().flatten() {
+                for (_, position) in holders.iter().filter(|(schema, _)| *schema == agent.schema) {
+                    family.samples.append(&mut self.samples(agent, *position));
+                }
+            }
+            page.insert(name, family);
+        }
+        page
+    }
+
+    fn samples(&self, agent: &Agent, family: usize) -> shown::Samples {
+        shown::samples(&self.schemas[agent.schema], family, &agent.labels, &agent.row)
+    }
+
+    fn check_own_pages(&self) {
+        for (id, agent) in IDS.iter().zip(&self.agents) {
+            let snapshot = self.registry.snapshot_of(id);
+            assert_eq!(snapshot.is_some(), agent.is_some());
+            let (Some(snapshot), Some(agent)) = (snapshot, agent) else { continue };
+            for format in [Format::Text, Format::OpenMetrics] {
+                let families = self.schemas[agent.schema].families.iter().enumerate();
+                let known = families.filter(|(_, family)| (1..=6).contains(&family.kind));
+                let expected = known.map(|(position, declared)| {
+                    let (name, mut family) =
+                        shown::heading(declared, format == Format::OpenMetrics);
+                    family.samples = self.samples(agent, position);
+                    (name, family)
+                });
+                assert_eq!(read(&snapshot, format), expected.collect());
+            }
+        }
+    }
+
+    fn check_parts(&self) {
+        let whole = all_samples(self.expected(Format::Text));
+        for parts in PARTS {
+            let mut together = shown::Samples::new();
+            let mut count = 0;
+            for part in (0..parts).map(|part| PageShard::new(part, parts)) {
+                let page = read(&self.registry.snapshot_of_shard(part), Format::Text);
+                let mut samples = all_samples(page);
+                count += samples.len();
+                together.append(&mut samples);
+            }
+            assert_eq!((&together, count), (&whole, whole.len()), "{parts} parts");
+        }
+    }
+
+    fn all_leave(mut self) {
+        (0..IDS.len()).for_each(|at| self.leave(at));
+        self.check_shared_page();
+        assert!(self.expected(Format::Text).is_empty());
+        assert_eq!(self.registry.agents(), 0);
+        self.pinned.clear();
+        self.registry.schemas().forget_unused();
+        assert_eq!(self.registry.budget().taken(), 0);
+    }
+}
+
+fn read(snapshot: &Snapshot, format: Format) -> Page {
+    let mut page = Vec::new();
+    let counted = render(snapshot, format, &mut page).unwrap();
+    page.extend_from_slice(own::end(format).as_bytes());
+    let text = String::from_utf8(page).unwrap();
+    let families = parse(&text, format == Format::OpenMetrics);
+    let families = families.unwrap_or_else(|problem| panic!("{problem} in\n{text}"));
+    let lines: usize = families.iter().map(|family| family.samples.len()).sum();
+    assert_eq!(counted.lines, lines as u64);
+    shown::read(families)
+}
+
+fn all_samples(page: Page) -> shown::Samples {
+    page.into_values().flat_map(|family| family.samples).collect()
+}

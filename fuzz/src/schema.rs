@@ -1,0 +1,162 @@
+//! A schema is taken exactly if the document's rules allow it, and what is taken of it is what was declared.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use arbitrary::{Arbitrary, Unstructured};
+use fleetgauge_proto::message::{self, Family, Series};
+use fleetgauge_proto::{Accept, FrameBuffer, Limits, Schema, StaticLabels, VERSION, schema};
+
+use crate::declared::{Declared, Labels};
+use crate::message::{is_name, labels_are_legal};
+
+#[derive(Debug, Arbitrary)]
+struct Input {
+    max_families: u8,
+    max_series: u8,
+    max_values: u16,
+    max_label_bytes: u8,
+    agent: Labels,
+    schema: Declared,
+}
+
+/// Declares a schema to a collector with narrow limits.
+pub fn check(data: &[u8]) {
+    let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(data)) else { return };
+    let limits = Limits {
+        max_families: input.max_families.into(),
+        max_series: input.max_series.into(),
+        max_values: input.max_values.into(),
+        max_label_bytes: input.max_label_bytes.into(),
+        ..Limits::default()
+    };
+    let declared = input.schema.message();
+    let taken = Schema::try_new(&declared, &limits);
+    assert_eq!(
+        taken.is_ok(),
+        is_legal(&declared, &limits),
+        "{taken:?} of {declared:?}, {limits:?}"
+    );
+    let Ok(taken) = taken else { return };
+    check_content(&taken, &declared);
+    check_agent_labels(&taken, &input.agent);
+    let (frame, _) = schema::encode(&declared).unwrap();
+    let accept = Accept { version: VERSION, max_payload_bytes: limits.max_payload_bytes };
+    let mut buffer = FrameBuffer::default();
+    if let Ok(frame) = buffer.next(&mut &frame[..], accept) {
+        let received = Schema::try_from_frame(frame.unwrap(), &limits).unwrap();
+        // Not compared as they are: a parameter of a kind nobody knows may be NaN.
+        assert_eq!(format!("{received:?}"), format!("{taken:?}"));
+    }
+}
+
+/// `docs/protocol.md`, "Schema rules".
+fn is_legal(schema: &message::Schema<'_>, limits: &Limits) -> bool {
+    let message::Schema { families, series, .. } = schema;
+    let widths = series.iter().map(|series| u64::from(series.width)).sum::<u64>();
+    let labels = series.iter().flat_map(|series| &series.labels);
+    let told = labels.filter(|label| !label.value.is_empty());
+    let label_bytes = told.map(|label| label.name.len() + label.value.len()).sum::<usize>();
+    let fits = families.len() <= limits.max_families as usize
+        && series.len() <= limits.max_series as usize
+        && widths <= limits.max_values.into()
+        && label_bytes <= limits.max_label_bytes as usize;
+    let names: Vec<_> = families.iter().flat_map(taken_names).collect();
+    fits && names.len() == names.iter().collect::<HashSet<_>>().len()
+        && families.iter().all(family_is_legal)
+        && series.iter().all(|one| series_is_legal(one, families))
+        && identities(series).len() == series.len()
+}
+
+/// The suffixes of the names that a family of this kind is exposed as.
+pub(crate) fn suffixes(kind: u8) -> &'static [&'static str] {
+    match kind {
+        1 | 6 => &[""],
+        2 => &["_total"],
+        3 => &["_bucket", "_count", "_sum"],
+        4 => &["", "_count", "_sum"],
+        5 => &["_info"],
+        _ => &[],
+    }
+}
+
+/// A family's own name and every name it is exposed as; none if nobody knows its kind.
+pub(crate) fn names(name: &str, kind: u8) -> BTreeSet<String> {
+    let exposed = suffixes(kind).iter().map(|suffix| format!("{name}{suffix}"));
+    let own = (!suffixes(kind).is_empty()).then(|| name.to_owned());
+    exposed.chain(own).collect()
+}
+
+fn taken_names(family: &Family<'_>) -> BTreeSet<String> {
+    names(family.name, family.kind)
+}
+
+fn family_is_legal(family: &Family<'_>) -> bool {
+    let Family { name, kind, unit, help } = *family;
+    let suffixed = suffixes(kind).iter().any(|suffix| !suffix.is_empty() && name.ends_with(suffix));
+    let unit_ends_the_name = unit.is_empty()
+        || is_name(unit) && name.len() > unit.len() + 1 && name.ends_with(&format!("_{unit}"));
+    let reserved = |name: &str| {
+        name.starts_with("fleetgauge_")
+            || name.starts_with("process_")
+            || name == "clients_connected"
+    };
+    is_name(name)
+        && !suffixed
+        && unit_ends_the_name
+        && help.len() <= 1024
+        && !reserved(name)
+        && !taken_names(family).iter().any(|name| reserved(name))
+}
+
+fn series_is_legal(series: &Series<'_>, families: &[Family<'_>]) -> bool {
+    let Some(family) = families.get(series.family as usize) else { return false };
+    let parameters = &series.parameters;
+    let rising = parameters.iter().zip(parameters.iter().skip(1)).all(|(one, next)| one < next);
+    let width = series.width as usize;
+    let shaped = match family.kind {
+        1 | 2 | 5 | 6 => parameters.is_empty() && width == 1,
+        3 => rising && parameters.iter().all(|b| b.is_finite()) && width == parameters.len() + 2,
+        4 => {
+            let quantiles = parameters.iter().all(|q| *q >= 0.0 && *q <= 1.0);
+            rising && quantiles && width == parameters.len() + 2
+        }
+        _ => width <= 258,
+    };
+    shaped && parameters.len() <= 256 && labels_are_legal(&series.labels)
+}
+
+/// What no two series may share: family and labels, in whatever order.
+fn identities<'a>(series: &[Series<'a>]) -> BTreeSet<(u32, BTreeMap<&'a str, &'a str>)> {
+    let told = |one: &Series<'a>| {
+        let told = one.labels.iter().filter(|label| !label.value.is_empty());
+        told.map(|label| (label.name, label.value)).collect()
+    };
+    series.iter().map(|one| (one.family, told(one))).collect()
+}
+
+fn check_content(taken: &Schema, declared: &message::Schema<'_>) {
+    assert_eq!(
+        (taken.series, taken.families.len()),
+        (declared.series.len(), declared.families.len())
+    );
+    let mut offset = 0;
+    let mut next = vec![0; declared.families.len()];
+    for series in &declared.series {
+        let family = series.family as usize;
+        let found = &taken.families[family].series[next[family]];
+        next[family] += 1;
+        assert_eq!((found.offset, found.width), (offset, series.width as usize));
+        assert_eq!(found.parameters.len(), series.parameters.len());
+        offset += found.width;
+    }
+    assert_eq!(taken.width, offset, "a report has as many values as all widths together");
+}
+
+/// No label is both the agent's and one of a series.
+fn check_agent_labels(taken: &Schema, agent: &Labels) {
+    let Ok(labels) = StaticLabels::try_new(&agent.message()) else { return };
+    let series = taken.families.iter().flat_map(|family| &family.series);
+    let own: BTreeSet<_> = series.flat_map(|series| series.labels.iter().map(|l| l.0)).collect();
+    let both = agent.told().any(|(name, _)| own.contains(name));
+    assert_eq!(taken.check_static_labels(&labels).is_err(), both);
+}

@@ -1,0 +1,117 @@
+//! Agents come, are taken over, change what they report and go, while others look: whoever looks sees what could have
+//! been at one moment of each agent.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod history;
+mod stage;
+
+use std::sync::Arc;
+
+use shuttle::rand::Rng;
+use shuttle::scheduler::{PctScheduler, RandomScheduler};
+use shuttle::{Runner, thread};
+
+use stage::{IDS, Stage};
+
+/// Schedules of each kind.
+const SCHEDULES: usize = 1_000;
+
+/// Runs a scene in many orders: some random, some with few changes of thread in the worst of places.
+fn in_many_orders(scene: fn()) {
+    let config = shuttle::Config::new();
+    Runner::new(RandomScheduler::new_from_seed(1, SCHEDULES), config.clone()).run(scene);
+    Runner::new(PctScheduler::new_from_seed(2, 4, SCHEDULES), config).run(scene);
+}
+
+#[test]
+fn an_agent_that_is_taken_over_is_on_every_page_once() {
+    in_many_orders(|| {
+        let stage = Arc::new(Stage::new());
+        stage.enter("a", 1, 0);
+        let newer = Arc::clone(&stage);
+        let newer = thread::spawn(move || {
+            newer.enter("a", 2, 0);
+            newer.store("a", 2);
+        });
+        let older = Arc::clone(&stage);
+        let older = thread::spawn(move || {
+            older.store("a", 1);
+            older.leave("a", 1);
+        });
+        (0..2).for_each(|_| stage.look());
+        newer.join().unwrap();
+        older.join().unwrap();
+        stage.look();
+        stage.all_leave();
+    });
+}
+
+#[test]
+fn an_agent_that_changes_its_schema_is_on_every_page_once() {
+    in_many_orders(|| {
+        let stage = Arc::new(Stage::new());
+        stage.enter("a", 1, 0);
+        let changing = Arc::clone(&stage);
+        let changing = thread::spawn(move || {
+            changing.enter("a", 1, 1);
+            changing.enter("a", 1, 2);
+            changing.enter("a", 1, 0);
+        });
+        (0..2).for_each(|_| stage.look_for("a"));
+        changing.join().unwrap();
+        stage.look();
+        stage.all_leave();
+    });
+}
+
+#[test]
+fn an_agent_that_has_gone_is_on_no_page_begun_after() {
+    in_many_orders(|| {
+        let stage = Arc::new(Stage::new());
+        let coming = Arc::clone(&stage);
+        let coming = thread::spawn(move || {
+            coming.enter("a", 1, 0);
+            coming.leave("a", 1);
+            coming.look();
+            coming.enter("a", 3, 1);
+        });
+        let other = Arc::clone(&stage);
+        let other = thread::spawn(move || {
+            other.enter("ba", 2, 0);
+            other.leave("ba", 2);
+            other.look();
+        });
+        stage.look();
+        coming.join().unwrap();
+        other.join().unwrap();
+        stage.look();
+        stage.all_leave();
+    });
+}
+
+/// Three connections with two ids do whatever comes to mind.
+#[test]
+fn whatever_they_do() {
+    in_many_orders(|| {
+        let stage = Arc::new(Stage::new());
+        let actors = [1, 2, 3].map(|session| {
+            let stage = Arc::clone(&stage);
+            thread::spawn(move || {
+                for _ in 0..shuttle::rand::thread_rng().gen_range(1..5) {
+                    let mut random = shuttle::rand::thread_rng();
+                    let (what, schema) = (random.gen_range(0..6), random.gen_range(0..3));
+                    let id = IDS[random.gen_range(0..2)];
+                    match what {
+                        0 | 1 => stage.enter(id, session, schema),
+                        2 => stage.leave(id, session),
+                        3 => stage.store(id, session),
+                        _ => stage.look(),
+                    }
+                }
+            })
+        });
+        stage.look();
+        actors.into_iter().for_each(|actor| actor.join().unwrap());
+        stage.all_leave();
+    });
+}

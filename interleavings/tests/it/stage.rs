@@ -1,0 +1,156 @@
+//! A registry with a few ids, and what connections and scrapes do to it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use fleetgauge_interleavings::budget::Budget;
+use fleetgauge_interleavings::exposition::{Format, Snapshot, agent_of, render};
+use fleetgauge_interleavings::peer::Peer;
+use fleetgauge_interleavings::registry::{
+    Entered, Holder, Newcomer, PageShard, Pinned, Pins, Registry, Room,
+};
+use fleetgauge_proto::message::{Family, Schema as Declared, Series};
+use fleetgauge_proto::report::{Values, write_all};
+use fleetgauge_proto::{AgentId, Limits, Schema, fnv1a, schema};
+
+use crate::history::{Deed, History};
+
+/// Two ids of one shard.
+pub(crate) const IDS: [&str; 2] = ["a", "ba"];
+/// Shards of the registry: a page of one part of so many takes one lock.
+const SHARDS: u64 = 64;
+/// Families and their kinds; by the last `load` means something else.
+const SCHEMAS: [&[(&str, u8)]; 3] = [&[("load", 1)], &[("load", 1), ("more", 1)], &[("load", 2)]];
+/// A minute, after which an id may change hands again.
+const MINUTE: u64 = 60_000;
+
+pub(crate) struct Stage {
+    registry: Registry,
+    schemas: Vec<Pinned>,
+    history: History,
+    /// What each session is known by.
+    holders: Mutex<HashMap<(String, u64), Arc<Holder>>>,
+    /// Memory that is taken without agents.
+    empty: usize,
+}
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        assert_eq!(fnv1a(IDS[0]) % SHARDS, fnv1a(IDS[1]) % SHARDS);
+        let room = Room { schemas: 10, bytes: 1 << 20 };
+        let registry = Registry::new(room, Pins::new(), Arc::new(Budget::new(1 << 20)));
+        let schemas = SCHEMAS.iter().map(|families| pin(&registry, families)).collect();
+        let empty = registry.budget().taken();
+        Self { registry, schemas, history: History::default(), holders: Mutex::default(), empty }
+    }
+
+    /// A session's first report, or its first by another schema.
+    pub(crate) fn enter(&self, id: &str, session: u64, schema: usize) {
+        let schema = self.schemas[schema].entry();
+        let newcomer = Newcomer {
+            id: AgentId::try_new(id).unwrap(),
+            host_nonce: [1; 16],
+            labels: format!("agent=\"{id}\"").into(),
+            peer: Peer::new(session, "127.0.0.1:9".parse().unwrap(), 0),
+        };
+        let value = self.history.moment();
+        let values = row(value, schema.schema().width);
+        let place = self.history.begin(id, session, Deed::Take(value));
+        let now = value * MINUTE;
+        let entered = self.registry.enter(&newcomer, schema, &Values::All(&values), now);
+        self.history.end(place, entered.is_ok());
+        // Three threads may be too many changes of hand for the one that is late.
+        let Ok(Entered { holder, .. }) = entered else { return };
+        self.holders.lock().unwrap().insert((id.to_owned(), session), holder);
+    }
+
+    /// A session's next report, which comes to nothing if it has lost its row.
+    pub(crate) fn store(&self, id: &str, session: u64) {
+        let holder = self.holders.lock().unwrap().get(&(id.to_owned(), session)).cloned();
+        let Some(holder) = holder else { return };
+        let value = self.history.moment();
+        let values = row(value, holder.seat().schema().schema().width);
+        let place = self.history.begin(id, session, Deed::Show(value));
+        let stored = holder.seat().store(session, &Values::All(&values));
+        self.history.end(place, stored);
+    }
+
+    /// A session ends.
+    pub(crate) fn leave(&self, id: &str, session: u64) {
+        let place = self.history.begin(id, session, Deed::Remove);
+        let left = self.registry.leave(&AgentId::try_new(id).unwrap(), session);
+        self.history.end(place, left);
+    }
+
+    /// A page is taken, and what it shows of each id is held against what was done.
+    pub(crate) fn look(&self) {
+        let from = self.history.moment();
+        let snapshot = self.snapshot();
+        for id in IDS {
+            let rows = snapshot.groups.iter().flat_map(|group| group.rows());
+            let rows = rows.filter(|(labels, _)| agent_of(labels) == id).map(|(_, row)| row);
+            let seen: Vec<u64> = rows.map(untorn).collect();
+            self.history.saw(id, &seen, from);
+        }
+        let mut page = Vec::new();
+        render(&snapshot, Format::Text, &mut page).unwrap();
+        let page = String::from_utf8(page).unwrap();
+        let mut lines: Vec<_> = page.lines().collect();
+        let all = lines.len();
+        lines.sort_unstable();
+        lines.dedup();
+        assert_eq!(lines.len(), all, "{page}");
+    }
+
+    /// Of the part with all ids: so it takes one shard's lock, and Shuttle has no more to try than there is to see.
+    fn snapshot(&self) -> Snapshot {
+        self.registry.snapshot_of_shard(PageShard::new(fnv1a(IDS[0]) % SHARDS, SHARDS))
+    }
+
+    /// As [`Self::look`], for an id that is connected throughout and contradicts nobody.
+    pub(crate) fn look_for(&self, id: &str) {
+        let mut page = Vec::new();
+        render(&self.snapshot(), Format::Text, &mut page).unwrap();
+        let page = String::from_utf8(page).unwrap();
+        let of_id = |line: &&str| line.starts_with("load") && line.contains(&format!("\"{id}\""));
+        assert_eq!(page.lines().filter(of_id).count(), 1, "{page}");
+    }
+
+    /// Nothing is left when all have gone.
+    pub(crate) fn all_leave(&self) {
+        for ((id, session), _) in self.holders.lock().unwrap().drain() {
+            self.leave(&id, session);
+        }
+        self.look();
+        assert_eq!((self.registry.agents(), self.registry.families_left_off()), (0, 0));
+        assert!(self.snapshot().families.is_empty());
+        assert_eq!(self.registry.budget().taken(), self.empty);
+    }
+}
+
+fn pin(registry: &Registry, families: &[(&'static str, u8)]) -> Pinned {
+    let family =
+        |(name, kind): &(&'static str, u8)| Family { name, kind: *kind, unit: "", help: "" };
+    let series = |family| Series { family, width: 1, parameters: Vec::new(), labels: Vec::new() };
+    let declared = Declared {
+        stream: 0,
+        families: families.iter().map(family).collect(),
+        series: (0..families.len() as u32).map(series).collect(),
+    };
+    let (frame, fingerprint) = schema::encode(&declared).unwrap();
+    let legal = Schema::try_new(&declared, &Limits::default()).unwrap();
+    registry.schemas().intern(fingerprint, legal, frame.len()).unwrap()
+}
+
+/// A report that says one number everywhere.
+fn row(value: u64, width: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write_all(&vec![value as f64; width], &mut bytes);
+    bytes
+}
+
+/// The number, which must be the same everywhere.
+fn untorn(row: &[f64]) -> u64 {
+    assert!(row.iter().all(|value| *value == row[0]), "torn: {row:?}");
+    row[0] as u64
+}
