@@ -62,7 +62,7 @@ pub use config::Config;
 pub use listener::BindError;
 
 use activation::Handed;
-use http::Site;
+use http::{Site, Untold};
 use metrics::{Figure, OnScrape};
 use roster::keeper::Keeper;
 use shared::Shared;
@@ -149,7 +149,7 @@ pub async fn run_reloading(
     listeners.http.set_nonblocking(true)?;
     let http = TcpListener::from_std(listeners.http)?;
     info!(address = %http.local_addr()?, "serving HTTP");
-    let site = Site { shared: Arc::clone(&shared), own, scrapes };
+    let site = Site { shared: Arc::clone(&shared), own, scrapes, untold: Untold::default() };
     let stop_http = CancellationToken::new();
     let serving = tokio::spawn(http::serve(http, site, stop_http.clone()));
     let pulse = Pulse::start(workers.handle());

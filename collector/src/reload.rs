@@ -64,10 +64,23 @@ async fn reload(shared: &Arc<Shared>, read: Files) -> Files {
 fn read_anew(shared: &Shared) -> Result<Files, BadSetting> {
     let before = Arc::clone(&shared.trust.read());
     let config = Config::try_after(shared.config.source.0.clone(), &before)?;
+    check_addresses(&config, &shared.config)?;
     shared.reload(config.trust);
     shared.metrics.read_settings(SystemTime::now());
     info!("the settings were read anew");
     Ok(config.source.1)
+}
+
+/// What is legal at other addresses need not be at those that are listened on.
+fn check_addresses(anew: &Config, running: &Config) -> Result<(), BadSetting> {
+    let setting = match anew {
+        Config { listen, .. } if *listen != running.listen => "listen",
+        Config { http, .. } if *http != running.http => "http",
+        _ => return Ok(()),
+    };
+    let problem =
+        "has changed, which takes a restart; until then nothing is taken from the settings";
+    Err(BadSetting::new(setting, problem))
 }
 
 /// A disk that hangs holds nobody else up.

@@ -28,6 +28,7 @@ use tokio::sync::Semaphore;
 use crate::roster::Return;
 use crate::shared::Shared;
 
+pub(crate) use authorize::Untold;
 pub(crate) use server::serve;
 
 const INDEX: &str = "fleetgauge collector\n\n\
@@ -54,6 +55,8 @@ pub(crate) struct Site {
     pub own: OwnRegistry,
     /// Room for scrapes.
     pub scrapes: Arc<Semaphore>,
+    /// Requests that were refused and are not in the log.
+    pub untold: Untold,
 }
 
 fn router(site: Arc<Site>) -> Router {

@@ -132,6 +132,36 @@ fn readers_and_labels_change_too() {
     });
 }
 
+/// Else rules that are fine on loopback could come into force on an address that everybody reaches.
+#[test]
+fn rules_for_other_addresses_are_not_put_in_force() {
+    let files = Files::new();
+    let agents = files.write("agents", &entry("agent = '*'", &["token"], ""));
+    let credentials = format!("credentials = '{}'\n", agents.display());
+    let settings = |listen: &str, http: &str, more: &str| {
+        let all = format!("listen = ['{listen}']\nhttp = '{http}'\ndrain_seconds = 0\n{more}");
+        files.write("settings", &all)
+    };
+    let first = "127.0.0.1:0";
+    let flags = Flags { config: Some(settings(first, first, &credentials)), ..Flags::default() };
+    let collector = Collector::with(Config::try_new(flags).unwrap());
+    for (number, (listen, http)) in [("127.0.0.2:0", first), (first, "[::1]:0")].iter().enumerate()
+    {
+        settings(listen, http, "");
+        eventually("a failure", || {
+            collector.figure("fleetgauge_reload_failures_total") == number as f64 + 1.0
+        });
+        let mut stranger = Agent::greet(collector.agents, &who("a"), &gauges(&["load"]));
+        stranger.expect_reject(Code::Unauthorized);
+    }
+    settings(first, first, "");
+    eventually("rules for the addresses of the start", || {
+        collector.figure("fleetgauge_last_reload_successful") == 1.0
+    });
+    let mut anybody = Agent::greet(collector.agents, &who("a"), &gauges(&["load"]));
+    anybody.expect_welcome(&gauges(&["load"]));
+}
+
 fn start(credentials: &Path) -> Process {
     Process::start(&["--credentials", credentials.to_str().unwrap(), "--log", "trace"])
 }
