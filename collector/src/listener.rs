@@ -14,7 +14,7 @@ use tracing::{debug, info, warn};
 use crate::clock::Millis;
 use crate::connection::{self, Connection};
 use crate::ending::{Ending, Refusal};
-use crate::proxy::{self, Origin};
+use crate::proxy::{self, BadHeader, Origin};
 use crate::session::{HELLO_TIMEOUT, Handshake, Session};
 use crate::shared::Shared;
 
@@ -161,6 +161,7 @@ fn await_header(arrival: Arrival, place: OwnedSemaphorePermit, shared: &Arc<Shar
                     Err(refusal) => refuse(arrival, &refusal, &shared),
                 }
             }
+            Ok(Err(BadHeader::Nothing)) => shared.metrics.closed(Ending::Closed.reason()),
             Ok(Err(bad)) => {
                 info!(address = %arrival.address, %bad, "a balancer did not say whose connection it passes on");
                 shared.metrics.closed(Ending::BadProxyHeader.reason());

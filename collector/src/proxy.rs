@@ -25,6 +25,9 @@ pub enum Origin {
 /// Why a header will not do.
 #[derive(Debug, thiserror::Error)]
 pub enum BadHeader {
+    /// Not a byte: somebody looks whether the port is open.
+    #[error("nothing came")]
+    Nothing,
     /// It ended too soon, or the connection broke.
     #[error("no whole header came: {0}")]
     Io(#[from] std::io::Error),
@@ -42,7 +45,11 @@ pub enum BadHeader {
 /// What came is no header, or nothing came.
 pub async fn read(from: &mut (impl AsyncRead + Unpin)) -> Result<Origin, BadHeader> {
     let mut head = [0; HEAD_BYTES];
-    from.read_exact(&mut head).await?;
+    let begun = from.read(&mut head).await.unwrap_or(0);
+    if begun == 0 {
+        return Err(BadHeader::Nothing);
+    }
+    from.read_exact(&mut head[begun..]).await?;
     let [.., command, family, high, low] = head;
     if head[..SIGNATURE.len()] != SIGNATURE || !matches!(command, 0x20 | 0x21) {
         return Err(BadHeader::Other);
@@ -148,7 +155,8 @@ mod tests {
     #[test]
     fn what_is_no_header_is_refused() {
         let whole = header(0x21, 0x11, &V4);
-        for cut in 0..whole.len() {
+        assert_eq!(read_from(&[]).0.unwrap_err(), "nothing came");
+        for cut in 1..whole.len() {
             assert_eq!(origin_of(&whole[..cut]), None, "{cut} bytes of it");
         }
         for place in 0..14 {

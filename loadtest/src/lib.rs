@@ -15,6 +15,7 @@ pub mod fault;
 mod figures;
 pub mod finding;
 pub mod fleet;
+pub mod hostile;
 pub mod judge;
 pub mod ledger;
 pub mod orders;

@@ -54,6 +54,15 @@ pub fn ramp(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("{text:?} is not a rate from 1/s to 1000000/s"))
 }
 
+/// How many times: `2` or `2.5`.
+///
+/// # Errors
+/// What would be right.
+pub fn times(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|times| (1.0..=1e6).contains(times));
+    number.ok_or_else(|| format!("{text:?} is not a number from 1 to 1000000"))
+}
+
 /// Percent of the agents a second: `1`, `1%` or `1%/s`.
 ///
 /// # Errors

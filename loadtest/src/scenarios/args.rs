@@ -6,9 +6,11 @@ use clap::{Args, Subcommand};
 
 use crate::cli::{Output, agents, collectors};
 use crate::fault::Fault;
+use crate::hostile::FLOODERS;
 use crate::orders::Retry;
 use crate::plan::{Plan, Target};
 use crate::quantity;
+use crate::value::MAX_AGENTS;
 
 /// Reports a second where nothing else is asked for, at most: a small machine has to have room for the rest.
 const REPORTS_A_SECOND: u32 = 15_000;
@@ -28,6 +30,8 @@ pub enum Scenario {
     Scrape(ScrapeArgs),
     /// Run for long with churn: does memory grow, do files stay open?
     Soak(SoakArgs),
+    /// Attack a collector beside an honest fleet: does the fleet lose anything, is every attack refused?
+    Hostile(HostileArgs),
 }
 
 impl Scenario {
@@ -38,6 +42,7 @@ impl Scenario {
     pub fn check(&self) -> Result<(), String> {
         match self {
             Self::Deaths(args) => args.check(),
+            Self::Hostile(args) => args.check(),
             Self::Clones(args) if args.fleet.agents < 2 => {
                 Err("--agents: two at least, one to be cloned and one to be started again".into())
             }
@@ -54,6 +59,7 @@ impl Scenario {
             Self::Clones(args) => &args.fleet.output,
             Self::Scrape(args) => &args.fleet.output,
             Self::Soak(args) => &args.fleet.output,
+            Self::Hostile(args) => &args.fleet.output,
         }
     }
 }
@@ -209,4 +215,42 @@ pub struct SoakArgs {
     /// Percent of the agents that leave in a second, half by Bye, half by RST, and come back within 3 s
     #[arg(long, value_name = "PERCENT/s", default_value = "1%/s", value_parser = quantity::churn)]
     pub churn: f64,
+}
+
+/// The shortest attack: every kind has to come, also the rarest.
+const SHORTEST_ATTACK: Duration = Duration::from_secs(5);
+
+/// Settings of an attack.
+#[derive(Debug, Clone, Args)]
+pub struct HostileArgs {
+    /// The fleet.
+    #[command(flatten)]
+    pub fleet: SceneArgs,
+    /// How long each of the two parts lasts: without attackers, and with them
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = quantity::run_time)]
+    pub duration: Duration,
+    /// How many hostile connections come in a second, of all kinds together; half of them are a flood from one address
+    #[arg(long, value_name = "N/s", default_value = "700/s", value_parser = quantity::ramp)]
+    pub rate: f64,
+    /// How many times as late 99 of 100 reports may be while there are attackers, at most
+    #[arg(long, value_name = "TIMES", default_value = "2", value_parser = quantity::times)]
+    pub slower: f64,
+}
+
+impl HostileArgs {
+    fn check(&self) -> Result<(), String> {
+        if self.duration < SHORTEST_ATTACK {
+            let shortest = SHORTEST_ATTACK.as_secs();
+            return Err(format!(
+                "--duration: at least {shortest}s, for all kinds of attacks to come"
+            ));
+        }
+        if self.fleet.agents > MAX_AGENTS - FLOODERS {
+            return Err(format!(
+                "--agents: at most {}, for some numbers are the attackers'",
+                MAX_AGENTS - FLOODERS
+            ));
+        }
+        Ok(())
+    }
 }

@@ -25,6 +25,12 @@ pub enum Failure {
     NothingMeasured { what: &'static str },
     MemoryGrows { collector: usize, rise_bytes: f64, bound_bytes: f64 },
     FilesLeak { collector: usize, before: usize, after: usize },
+    AttackNotRefused { kind: &'static str, code: &'static str, of: u64 },
+    AttackWelcomed { kind: &'static str, times: u64 },
+    RefusalsUncounted { code: &'static str, told: u64, counted: u64 },
+    ReportsHeldUp { attacked_ms: f64, quiet_ms: f64, slower: f64 },
+    MemoryOverBound { what: &'static str, bytes: u64, bound_bytes: u64 },
+    ConnectionsLeft { open: u64, of: u64, within: Duration },
 }
 
 impl Failure {
@@ -46,6 +52,12 @@ impl Failure {
             Self::NothingMeasured { .. } => "nothing_measured",
             Self::MemoryGrows { .. } => "memory_grows",
             Self::FilesLeak { .. } => "files_leak",
+            Self::AttackNotRefused { .. } => "attack_not_refused",
+            Self::AttackWelcomed { .. } => "attack_welcomed",
+            Self::RefusalsUncounted { .. } => "refusals_uncounted",
+            Self::ReportsHeldUp { .. } => "reports_held_up",
+            Self::MemoryOverBound { .. } => "memory_over_bound",
+            Self::ConnectionsLeft { .. } => "connections_left",
         }
     }
 }
@@ -122,6 +134,30 @@ impl fmt::Display for Failure {
             Self::FilesLeak { collector, before, after } => write!(
                 f,
                 "collector {collector} has {after} files open with no agent left, {before} before the first"
+            ),
+            Self::AttackNotRefused { kind, code, of } => {
+                write!(f, "{kind} was never refused with {code}, of {of} attacks")
+            }
+            Self::AttackWelcomed { kind, times } => write!(f, "{kind} was welcomed {times} times"),
+            Self::RefusalsUncounted { code, told, counted } => write!(
+                f,
+                "attackers were told {code} {told} times, the collector has counted {counted}"
+            ),
+            Self::ReportsHeldUp { attacked_ms, quiet_ms, slower } => write!(
+                f,
+                "reports are late under attack: p99 {attacked_ms:.1} ms with, {quiet_ms:.1} ms without, less \
+                 than {slower} times that is allowed"
+            ),
+            Self::MemoryOverBound { what, bytes, bound_bytes } => write!(
+                f,
+                "{:.1} MiB {what}, over the bound of {:.1}",
+                *bytes as f64 / 1_048_576.0,
+                *bound_bytes as f64 / 1_048_576.0
+            ),
+            Self::ConnectionsLeft { open, of, within } => write!(
+                f,
+                "{open} connections are open {} s after the attacks, of {of} honest agents",
+                within.as_secs()
             ),
         }
     }

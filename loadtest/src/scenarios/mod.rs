@@ -5,6 +5,8 @@ pub mod args;
 pub mod clones;
 pub mod deaths;
 pub mod failure;
+pub mod hostile;
+mod own;
 pub mod recovery;
 pub mod removals;
 mod scene;
@@ -29,5 +31,6 @@ pub async fn play(scenario: &Scenario) -> anyhow::Result<Results> {
         Scenario::Clones(args) => clones::clones(args).await,
         Scenario::Scrape(args) => scraping::scrape(args).await,
         Scenario::Soak(args) => soak::soak(args).await,
+        Scenario::Hostile(args) => hostile::hostile(args).await,
     }
 }

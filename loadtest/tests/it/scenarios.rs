@@ -99,11 +99,28 @@ fn a_soak_finds_what_grows() {
 }
 
 #[test]
+fn attacks_are_refused_or_not() {
+    let args = ["hostile", "--agents", "60", "--duration", "6s", "--rate", "200/s"];
+    // At this rate a flood is one only where less is allowed. Beside other tests reports are late by themselves.
+    let bounds = ["--collector-flag=--max-handshakes-per-address=5", "--slower", "1000"];
+    let faults: [(&str, &[&str]); 2] = [
+        ("same-host", &["attack_welcomed", "attack_not_refused"]),
+        ("leak", &["memory_over_bound"]),
+    ];
+    let figures = judges(&[&args[..], &bounds].concat(), &faults);
+    let attacks = figures["attacks"].as_object().unwrap();
+    assert_eq!(attacks.len(), 10, "{figures:#}");
+    assert!(attacks.values().all(|attack| attack["made"].as_u64().unwrap() > 0), "{figures:#}");
+    assert!(figures["rejects"]["address_paused"].as_u64().unwrap() > 0, "{figures:#}");
+}
+
+#[test]
 fn settings_that_do_not_go_together_are_refused() {
     for (args, flag) in [
         (&["deaths", "--agents", "60", "--each", "10"][..], "--each"),
         (&["deaths", "--agents", "20000"], "--agents"),
         (&["clones", "--agents", "1"], "--agents"),
+        (&["hostile", "--agents", "60", "--duration", "2s"], "--duration"),
     ] {
         let output = loadtest(args).assert().code(64).get_output().clone();
         let said = String::from_utf8(output.stderr).unwrap();

@@ -11,6 +11,7 @@ mod docs;
 mod every_kind;
 #[cfg(target_os = "linux")]
 mod faults;
+mod haproxy;
 mod http;
 mod large_fleets;
 #[cfg(target_os = "linux")]
