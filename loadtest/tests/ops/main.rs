@@ -23,3 +23,5 @@ mod roster;
 #[cfg(target_os = "linux")]
 mod strangers;
 mod trust;
+#[cfg(target_os = "linux")]
+mod units;

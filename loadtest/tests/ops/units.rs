@@ -1,0 +1,119 @@
+//! The shipped units under a real systemd, which boots in a container over this host's own files and changes none of them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::programs::{built, repository};
+
+/// Boots into nothing but the check.
+const TARGET: &str = "[Unit]\nWants=systemd-journald.service dbus.service check.service\n";
+/// Whatever comes of the check, the container ends.
+const SERVICE: &str = "[Unit]\nAfter=dbus.service\nSuccessAction=poweroff-force\nFailureAction=poweroff-force\n\
+    [Service]\nType=oneshot\nExecStart=/usr/local/bin/check\nStandardOutput=file:/var/log/check\nTimeoutStartSec=3min\n";
+
+/// This host's files with others laid over them, in memory.
+struct Root(TempDir);
+
+impl Root {
+    /// `None` where nothing can be mounted.
+    fn lay() -> Option<Self> {
+        let root = Self(tempfile::tempdir().unwrap());
+        let at = |name: &str| root.0.path().join(name).display().to_string();
+        std::fs::create_dir(at("memory")).unwrap();
+        if !mount(&["-t", "tmpfs", "tmpfs", &at("memory")]) {
+            return None;
+        }
+        for name in ["memory/upper", "memory/work", "root"] {
+            std::fs::create_dir(at(name)).unwrap();
+        }
+        let options =
+            format!("lowerdir=/,upperdir={},workdir={}", at("memory/upper"), at("memory/work"));
+        mount(&["-t", "overlay", "overlay", "-o", &options, &at("root")]).then_some(root)
+    }
+
+    fn path(&self, within: &str) -> PathBuf {
+        self.0.path().join("root").join(within)
+    }
+
+    fn put(&self, from: &Path, within: &str) {
+        let to = self.path(within);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(from, to).unwrap();
+    }
+
+    /// Runs systemd there until it ends; what the check has said.
+    fn boot(&self) -> BTreeMap<String, String> {
+        let mut nspawn = Command::new("systemd-nspawn");
+        nspawn.args(["--register=no", "--keep-unit", "--private-network", "--boot", "--directory"]);
+        nspawn.arg(self.path("")).arg("systemd.unit=check.target");
+        let console = nspawn.output().unwrap();
+        let said = std::fs::read_to_string(self.path("var/log/check")).unwrap_or_else(|error| {
+            panic!("{error}: {}", String::from_utf8_lossy(&console.stdout))
+        });
+        let facts = said.lines().filter_map(|line| line.split_once('='));
+        facts.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        for name in ["root", "memory"] {
+            let _ = Command::new("umount").arg(self.0.path().join(name)).output();
+        }
+    }
+}
+
+fn mount(arguments: &[&str]) -> bool {
+    let mounted = Command::new("mount").args(arguments).output().unwrap();
+    if !mounted.status.success() {
+        println!("SKIP: cannot mount here: {}", String::from_utf8_lossy(&mounted.stderr));
+    }
+    mounted.status.success()
+}
+
+#[test]
+#[ignore = "needs root, systemd-container and curl"]
+fn the_shipped_units_run_under_systemd() {
+    let Some(root) = Root::lay() else { return };
+    for program in ["fleetgauge-collector", "fleetgauge-agent"] {
+        root.put(&built(program), &format!("usr/bin/{program}"));
+        let unit = format!("{program}.service");
+        root.put(
+            &repository(&format!("deploy/systemd/{unit}")),
+            &format!("etc/systemd/system/{unit}"),
+        );
+    }
+    for port in ["agents", "http"] {
+        let unit = format!("fleetgauge-collector-{port}.socket");
+        root.put(
+            &repository(&format!("deploy/systemd/{unit}")),
+            &format!("etc/systemd/system/{unit}"),
+        );
+    }
+    for settings in ["collector.toml", "agent.toml"] {
+        root.put(&repository(&format!("deploy/{settings}")), &format!("etc/fleetgauge/{settings}"));
+    }
+    root.put(&repository("loadtest/tests/ops/units/check.sh"), "usr/local/bin/check");
+    std::fs::write(root.path("etc/systemd/system/check.target"), TARGET).unwrap();
+    std::fs::write(root.path("etc/systemd/system/check.service"), SERVICE).unwrap();
+    std::fs::write(root.path("etc/hostname"), "unit-test\n").unwrap();
+
+    let mut facts = root.boot();
+    println!("{facts:#?}");
+    let mut fact = |name: &str| facts.remove(name).unwrap_or_else(|| panic!("no {name}"));
+    assert_eq!(fact("started"), "active active");
+    assert_eq!((fact("series"), fact("filesystem")), ("6".into(), "1".into()));
+    assert_eq!(fact("roots"), "0", "somebody runs as root");
+    assert_eq!(fact("reloaded"), "active active");
+    assert_eq!(fact("running"), "0 0", "the watchdog was not fed");
+    assert_eq!(fact("frozen"), "1 1", "the watchdog did not act");
+    assert_eq!(fact("series_after"), "6");
+    let stop: u64 = fact("stop_ms").parse().unwrap();
+    assert!(stop > 3_000, "nobody was waited for: {stop} ms");
+    assert_eq!(fact("stopped"), "success");
+    assert_eq!(fact("refused"), "0");
+    assert_eq!(fact("results"), "success success");
+}

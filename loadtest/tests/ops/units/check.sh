@@ -1,0 +1,68 @@
+#!/bin/bash
+# Runs as a service in a container booted by systemd with the shipped units, and prints what came of it, NAME=VALUE a line.
+
+both="fleetgauge-collector fleetgauge-agent"
+
+pid() { systemctl show -P MainPID "fleetgauge-$1"; }
+show() { systemctl show -P "$1" $both | xargs; }
+# Adds to a unit: drop_in PROGRAM LINE...
+drop_in() {
+    mkdir -p "/etc/systemd/system/fleetgauge-$1.service.d"
+    { echo '[Service]' && printf '%s\n' "${@:2}"; } >"/etc/systemd/system/fleetgauge-$1.service.d/test.conf"
+    systemctl daemon-reload
+}
+page() { curl -s http://127.0.0.1:1234/metrics/agents; }
+# Waits until a command succeeds, for 30 s at most.
+until_so() { for _ in $(seq 300); do "$@" && return; sleep 0.1; done; }
+shown() { page | grep -q agent=; }
+restarted() { [ "$(systemctl show -P NRestarts "$1")" = 1 ] && systemctl -q is-active "$1"; }
+
+ip link set lo up
+
+systemctl start $both
+echo "started=$(show ActiveState)"
+until_so shown
+echo "series=$(page | grep -c agent=)"
+echo "roots=$(ps -o user= -p "$(pid collector)" -p "$(pid agent)" | grep -c root)"
+echo "filesystem=$(page | grep -c host_filesystem_usage_ratio)"
+systemctl reload fleetgauge-collector
+echo "reloaded=$(show ActiveState)"
+
+# Who runs is not restarted; who is frozen for longer than the watchdog waits is.
+drop_in collector WatchdogSec=3s
+drop_in agent WatchdogSec=3s RestartSec=1s
+systemctl restart $both
+sleep 5
+echo "running=$(show NRestarts)"
+kill -STOP "$(pid collector)" "$(pid agent)"
+until_so restarted fleetgauge-collector
+until_so restarted fleetgauge-agent
+echo "frozen=$(show NRestarts)"
+until_so shown
+echo "series_after=$(page | grep -c agent=)"
+
+# An agent that does not leave when it is asked takes longer than TimeoutStopSec=: the collector asks for that.
+drop_in collector TimeoutStopSec=1s Environment=FLEETGAUGE_DRAIN_SECONDS=4
+systemctl stop fleetgauge-agent
+systemctl restart fleetgauge-collector
+/usr/bin/fleetgauge-agent --id stays --log off &
+until_so shown
+kill -STOP %1
+begun=$(date +%s%N)
+systemctl stop fleetgauge-collector
+echo "stop_ms=$((($(date +%s%N) - begun) / 1000000))"
+echo "stopped=$(systemctl show -P Result fleetgauge-collector)"
+kill -KILL %1
+
+# With the ports held by systemd nobody is refused over a restart.
+systemctl start fleetgauge-collector-agents.socket fleetgauge-collector-http.socket
+until_so curl -sf -o /dev/null http://127.0.0.1:1234/readyz
+for _ in $(seq 60); do
+    curl -s -o /dev/null --max-time 10 http://127.0.0.1:1234/healthz || echo refused
+    sleep 0.05
+done >/run/asked &
+systemctl restart fleetgauge-collector
+wait %%
+echo "refused=$(grep -c refused /run/asked)"
+systemctl stop $both fleetgauge-collector-{agents,http}.socket
+echo "results=$(show Result)"
