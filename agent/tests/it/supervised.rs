@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
@@ -45,8 +45,10 @@ impl Manager {
 
     /// Waits for a message that begins so.
     fn hears(&self, start: &str) -> String {
+        let begun = Instant::now();
         loop {
-            let message = self.hears_within(PATIENCE);
+            let left = PATIENCE.saturating_sub(begun.elapsed()).max(Duration::from_millis(1));
+            let message = self.hears_within(left);
             let message = message.unwrap_or_else(|| panic!("it never said {start}"));
             if message.starts_with(start) {
                 return message;

@@ -150,9 +150,8 @@ fn sockets_that_cannot_be_used_are_refused_with_advice() {
         // The same rule as for an address that it would bind itself.
         (public, "agents:http", "is not a loopback address"),
     ] {
-        let output = handing_over(&agents, &loopback(), names, &[]).output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(64), "{names}: {said}");
+        let (status, said) = Process::fails(handing_over(&agents, &loopback(), names, &[]));
+        assert_eq!(status.code(), Some(64), "{names}: {said}");
         assert!(said.contains(words), "{names}: {said}");
     }
 }

@@ -70,6 +70,17 @@ impl Process {
         process
     }
 
+    /// Starts a command that is to end soon; its exit status, and what it said.
+    pub(crate) fn fails(mut command: Command) -> (ExitStatus, String) {
+        let child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let nowhere = SocketAddr::from(([0; 4], 0));
+        let mut process =
+            Self { child, log: None, listeners: Vec::new(), agents: nowhere, http: nowhere };
+        let status = process.ends();
+        let said = std::io::read_to_string(process.child.stderr.take().unwrap()).unwrap();
+        (status, said)
+    }
+
     /// The next line of the log with this in it.
     pub(crate) fn logs(&mut self, what: &str) -> String {
         line_with(self.log.as_mut().unwrap(), what)

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
@@ -44,8 +44,10 @@ impl Manager {
 
     /// The next message with this line.
     pub(crate) fn hears(&self, line: &str) -> String {
+        let begun = Instant::now();
         loop {
-            let message = self.hears_within(PATIENCE);
+            let left = PATIENCE.saturating_sub(begun.elapsed()).max(Duration::from_millis(1));
+            let message = self.hears_within(left);
             let message = message.unwrap_or_else(|| panic!("it never said {line}"));
             if message.lines().any(|own| own == line) {
                 return message;
