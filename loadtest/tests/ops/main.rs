@@ -7,6 +7,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod broken_page;
+#[cfg(target_os = "linux")]
+mod container;
 mod docs;
 mod every_kind;
 #[cfg(target_os = "linux")]

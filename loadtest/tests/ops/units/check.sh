@@ -24,7 +24,7 @@ echo "started=$(show ActiveState)"
 until_so shown
 echo "series=$(page | grep -c agent=)"
 echo "roots=$(ps -o user= -p "$(pid collector)" -p "$(pid agent)" | grep -c root)"
-echo "filesystem=$(page | grep -c host_filesystem_usage_ratio)"
+echo "filesystem=$(page | grep -c host_filesystem_usage_ratio{)"
 systemctl reload fleetgauge-collector
 echo "reloaded=$(show ActiveState)"
 
