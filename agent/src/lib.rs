@@ -22,3 +22,4 @@ mod supervisor;
 #[cfg(not(unix))]
 #[path = "supervisor_absent.rs"]
 mod supervisor;
+pub mod tls;

@@ -3,6 +3,7 @@
 //! What is taken is counted by the sizes of the arrays and records that hold it, allocated or about to be. The
 //! allocator's own rounding comes on top, and so does what is there without agents.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// What a connection takes before its agent is shown, in bytes: its task and its socket's registration in tokio with
@@ -38,6 +39,16 @@ impl Budget {
         self.give_back(estimate);
     }
 
+    /// Takes so many bytes until what is returned is dropped; `None` if that is more than there are.
+    #[must_use]
+    pub fn hold(self: &Arc<Self>, bytes: usize) -> Option<Held> {
+        if self.take(bytes) {
+            return Some(Held { budget: Arc::clone(self), bytes });
+        }
+        self.refused();
+        None
+    }
+
     /// Gives bytes back that were taken.
     pub fn give_back(&self, bytes: usize) {
         let before = self.taken.fetch_sub(bytes, Ordering::Relaxed);
@@ -65,5 +76,18 @@ impl Budget {
     #[must_use]
     pub fn refusals(&self) -> u64 {
         self.refusals.load(Ordering::Relaxed)
+    }
+}
+
+/// Bytes taken of a budget for as long as this is there.
+#[derive(Debug)]
+pub struct Held {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.budget.give_back(self.bytes);
     }
 }

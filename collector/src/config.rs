@@ -4,6 +4,7 @@ mod bounds;
 mod exposure;
 mod files;
 mod flags;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use fleetgauge_proto::schema::FamilyKind;
 use crate::registry::Pins;
 use crate::roster::{Expected, Memory};
 use crate::target::Target;
+use crate::tls::Files as TlsFiles;
 use crate::trust::{BadFile, Credentials, Labels, Readers, Trust};
 
 pub use bounds::Bounds;
@@ -110,18 +112,31 @@ impl Config {
         let (flags, kinds) = source.clone().or(file);
         files.look_at(flags.credentials.as_deref());
         files.look_at(flags.http_credentials.as_deref());
-        let trust = trust(&flags, before)?;
+        let (tls, http_tls) = (tls::agents(&flags)?, tls::http(&flags)?);
+        for path in [&tls, &http_tls].into_iter().flatten().flat_map(TlsFiles::paths) {
+            files.look_at(Some(path));
+        }
+        let trust = trust(&flags, (tls, http_tls), before)?;
         let given: Vec<String> = match flags.listen.as_slice() {
             [] => vec![DEFAULT_LISTEN.to_owned()],
             given => given.to_vec(),
         };
         let insecure = flags.insecure.unwrap_or(false);
-        let agents = Guard { authenticated: trust.agents.is_some(), encrypted: false, insecure };
+        let agents = Guard {
+            authenticated: trust.agents.is_some() || trust.asks_for_certificates(),
+            encrypted: trust.tls.is_some(),
+            insecure,
+        };
         let listen: Vec<_> = given
             .iter()
             .map(|text| exposure::agents(address("listen", text)?, agents))
             .collect::<Result<_, _>>()?;
-        let readers = Guard { authenticated: trust.readers.is_some(), encrypted: false, insecure };
+        let asked = trust.http_tls.as_ref().is_some_and(|tls| tls.clients().are_asked());
+        let readers = Guard {
+            authenticated: trust.readers.is_some() || asked,
+            encrypted: trust.http_tls.is_some(),
+            insecure,
+        };
         let http = address("http", flags.http.as_deref().unwrap_or(DEFAULT_HTTP))?;
         let http = exposure::http(http, readers)?;
         Ok(Self {
@@ -170,7 +185,11 @@ impl Default for Config {
     }
 }
 
-fn trust(flags: &Flags, before: &Trust) -> Result<Trust, BadSetting> {
+fn trust(
+    flags: &Flags,
+    (tls, http_tls): (Option<TlsFiles>, Option<TlsFiles>),
+    before: &Trust,
+) -> Result<Trust, BadSetting> {
     let named = |setting| move |bad: BadFile| BadSetting::new(setting, bad.to_string());
     let agents = flags.credentials.as_deref();
     let agents = agents.map(|path| Credentials::read(path, before.agents.as_ref()));
@@ -181,6 +200,9 @@ fn trust(flags: &Flags, before: &Trust) -> Result<Trust, BadSetting> {
         agents: agents.transpose().map_err(named("credentials"))?,
         readers: readers.transpose().map_err(named("http_credentials"))?,
         labels: labels.transpose().map_err(bad_label)?.unwrap_or_default(),
+        tls: tls::load(tls.as_ref(), before.tls.as_ref())?,
+        http_tls: tls::load(http_tls.as_ref(), before.http_tls.as_ref())?,
+        certificate_name: tls::certificate_name(flags)?,
     })
 }
 

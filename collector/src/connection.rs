@@ -10,13 +10,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use fleetgauge_proto::Code;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
+use tracing::info;
 
 use crate::clock::Millis;
 use crate::ending::Ending;
 use crate::session::Session;
+use crate::transport::{Broken, Heard, Transport};
 
 /// What is read at once: some hundreds of reports.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -34,7 +37,7 @@ thread_local! {
 /// `async fn` around one, so that nothing of it is kept twice.
 pub(crate) struct Connection {
     /// `None` once it has been handed on to linger.
-    stream: Option<TcpStream>,
+    transport: Option<Transport>,
     session: Session,
     unsent: Option<Box<Unsent>>,
 }
@@ -43,7 +46,7 @@ pub(crate) struct Connection {
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 const _: () = assert!(size_of::<Connection>() <= 144);
 
-/// What waits for the peer to read.
+/// What waits for the peer to read, as it goes over the wire.
 struct Unsent {
     bytes: Vec<u8>,
     /// When the peer must have taken some of it.
@@ -55,12 +58,15 @@ impl Future for Connection {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         ready!(self.drive(cx));
-        if let (Some(Ending::Rejected(code)), Some(stream)) =
-            (self.session.ending(), self.stream.take())
-        {
+        let code = match self.session.ending() {
+            Some(Ending::Rejected(code)) => Some(code),
+            Some(Ending::Tls) => Some(Code::Unauthorized),
+            _ => None,
+        };
+        if let (Some(code), Some(transport)) = (code, self.transport.take()) {
             let shared = self.session.shared();
             match shared.linger(code) {
-                Some(place) => drop(shared.tasks.spawn(linger(stream, place))),
+                Some(place) => drop(shared.tasks.spawn(linger(transport.into_stream(), place))),
                 None => drop(shared.metrics.lingers_skipped.inc()),
             }
         }
@@ -76,8 +82,8 @@ impl Drop for Connection {
 
 impl Connection {
     /// A connection that was just accepted.
-    pub(crate) fn new(stream: TcpStream, session: Session) -> Self {
-        Self { stream: Some(stream), session, unsent: None }
+    pub(crate) fn new(transport: Transport, session: Session) -> Self {
+        Self { transport: Some(transport), session, unsent: None }
     }
 
     /// Ready once the session has ended and what it said is sent or cannot be.
@@ -103,8 +109,8 @@ impl Connection {
 
     /// Ready once nothing is left unsent.
     fn flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let (Some(unsent), Some(stream)) = (&mut self.unsent, &mut self.stream) {
-            let written = ready!(Pin::new(stream).poll_write(cx, &unsent.bytes))?;
+        while let (Some(unsent), Some(transport)) = (&mut self.unsent, &mut self.transport) {
+            let written = ready!(transport.poll_write(cx, &unsent.bytes))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -121,25 +127,42 @@ impl Connection {
 
     /// Ready if something was read and given to the session.
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(stream) = &mut self.stream else { return Poll::Pending };
-        let now = self.session.shared().clock.now();
-        let mut out = Vec::new();
-        ready!(SCRATCH.with_borrow_mut(|scratch| {
-            let mut buffer = ReadBuf::new(scratch);
-            let read = ready!(Pin::new(stream).poll_read(cx, &mut buffer));
-            match (read, buffer.filled()) {
-                (Err(_), _) => self.session.lost(Ending::Reset),
-                (Ok(()), []) => self.session.finished(&mut out),
-                (Ok(()), bytes) => self.session.received(bytes, now, &mut out),
-            }
-            Poll::Ready(())
+        let Some(transport) = &mut self.transport else { return Poll::Pending };
+        let session = &mut self.session;
+        let now = session.shared().clock.now();
+        let (mut answer, mut out, mut verdict) = (Vec::new(), Vec::new(), None);
+        let read = ready!(SCRATCH.with_borrow_mut(|scratch| {
+            transport.poll_read(cx, scratch, &mut answer, |heard| match heard {
+                Heard::Secured(proof) => verdict = session.judge(proof, &mut out),
+                Heard::Bytes(bytes) => session.received(bytes, now, &mut out),
+                Heard::End => session.finished(&mut out),
+            })
         }));
-        self.queue(out, now);
+        if let (Transport::Tls(tls), Some(verdict)) = (transport, verdict) {
+            tls.settle(verdict);
+        }
+        if let Err(broken) = read {
+            self.broken(&broken);
+        }
+        self.queue(answer, now);
+        self.say(out, now);
         if let Some(accepted) = self.session.take_accepted() {
             let seconds = accepted.elapsed().as_secs_f64();
             self.session.shared().metrics.handshake_seconds.observe(seconds);
         }
         Poll::Ready(())
+    }
+
+    fn broken(&mut self, broken: &Broken) {
+        self.session.lost(match broken {
+            Broken::Socket(_) => Ending::Reset,
+            Broken::Memory => Ending::Rejected(Code::CollectorFull),
+            Broken::Tls(_) | Broken::TooLong => {
+                let address = self.session.peer().address();
+                info!(%address, %broken, "TLS failed");
+                Ending::Tls
+            }
+        });
     }
 
     /// Lets the session look at signals and the time; whether there is anything to do after that.
@@ -152,14 +175,42 @@ impl Connection {
         }
         let before = self.session.ending();
         let mut out = Vec::new();
+        let expires = self.judge_again(&mut out);
         self.session.tick(now, &mut out);
         let progress = !out.is_empty() || self.session.ending() != before;
-        self.queue(out, now);
+        self.say(out, now);
         let write_deadline = self.unsent.as_ref().map_or(Millis::MAX, |unsent| unsent.deadline);
-        self.session.peer().set_deadline(self.session.deadline().min(write_deadline));
+        let deadline = self.session.deadline().min(write_deadline);
+        self.session.peer().set_deadline(deadline.min(now.saturating_add(expires)));
         progress
     }
 
+    /// Has what the peer has shown for itself judged again when the rules have changed, and when it has expired. In how
+    /// many milliseconds that will be.
+    fn judge_again(&mut self, out: &mut Vec<u8>) -> Millis {
+        let Some(Transport::Tls(tls)) = &mut self.transport else { return Millis::MAX };
+        let shared = self.session.shared();
+        let (rules, unix) = (shared.rules(), shared.clock.moment().unix);
+        if self.session.ending().is_none()
+            && let Some(proof) = tls.proof_to_judge(rules, unix)
+            && let Some(verdict) = self.session.judge(proof, out)
+        {
+            tls.settle(verdict);
+        }
+        tls.expires().saturating_sub(unix).saturating_add(1).saturating_mul(1_000)
+    }
+
+    /// Sends what the session says.
+    fn say(&mut self, bytes: Vec<u8>, now: Millis) {
+        if let Some(transport) = &mut self.transport
+            && !bytes.is_empty()
+        {
+            let sealed = transport.seal(bytes, self.session.ending().is_some());
+            self.queue(sealed, now);
+        }
+    }
+
+    /// Sends bytes as they are.
     fn queue(&mut self, bytes: Vec<u8>, now: Millis) {
         if let Some(unsent) = &mut self.unsent {
             unsent.bytes.extend(bytes);

@@ -20,14 +20,22 @@ pub enum Ending {
     WriteTimeout,
     /// A balancer did not say whose connection it passes on.
     BadProxyHeader,
+    /// TLS failed: the peer broke it, or could not prove who it is.
+    Tls,
     /// A Reject was sent.
     Rejected(Code),
 }
 
 impl Ending {
     /// The ends without a Reject that can come, each under its own name.
-    pub const UNTOLD: [Self; 5] =
-        [Self::Bye, Self::Closed, Self::Reset, Self::WriteTimeout, Self::BadProxyHeader];
+    pub const UNTOLD: [Self; 6] = [
+        Self::Bye,
+        Self::Closed,
+        Self::Reset,
+        Self::WriteTimeout,
+        Self::BadProxyHeader,
+        Self::Tls,
+    ];
 
     /// Whether it speaks against the address that the connection came from, whose agent has `reported` or not: a rule
     /// was broken or a place taken for nothing. Want of room, and what networks do, do not.
@@ -35,7 +43,7 @@ impl Ending {
     pub const fn is_failure(self, reported: bool) -> bool {
         match self {
             Self::Bye | Self::Drained | Self::Closed | Self::Reset | Self::BadProxyHeader => false,
-            Self::WriteTimeout | Self::Rejected(Code::ReportTimeout) => !reported,
+            Self::WriteTimeout | Self::Tls | Self::Rejected(Code::ReportTimeout) => !reported,
             Self::Rejected(
                 Code::Superseded
                 | Code::CollectorFull
@@ -59,6 +67,7 @@ impl Ending {
             Self::Reset => "reset",
             Self::WriteTimeout => "write_timeout",
             Self::BadProxyHeader => "bad_proxy_header",
+            Self::Tls => "tls",
             Self::Rejected(code) => code.reason(),
         }
     }

@@ -35,6 +35,8 @@ mod supervisor;
 mod supervisor;
 mod sweep;
 pub mod target;
+pub mod tls;
+mod transport;
 pub mod trust;
 pub mod versions;
 mod workers;

@@ -17,6 +17,7 @@ use crate::ending::{Ending, Refusal};
 use crate::proxy::{self, BadHeader, Origin};
 use crate::session::{HELLO_TIMEOUT, Handshake, Session};
 use crate::shared::Shared;
+use crate::transport::Transport;
 
 /// Connections that the kernel keeps until they are accepted: a returning fleet's worth.
 const BACKLOG: i32 = 4096;
@@ -131,9 +132,11 @@ fn begin(arrival: Arrival, place: OwnedSemaphorePermit, shared: &Arc<Shared>) {
     }
     match shared.admit(arrival.address, arrival.now + HELLO_TIMEOUT) {
         Ok(peer) => {
-            let handshake = Handshake { accepted: Some(arrival.at), place };
+            let handshake = Handshake { accepted: Some(arrival.at), place, certificate: None };
             let session = Session::new(Arc::clone(shared), peer, handshake, arrival.now);
-            shared.tasks.spawn(Connection::new(arrival.stream, session));
+            let tls = shared.trust.read().tls.clone();
+            let transport = Transport::over(arrival.stream, tls.as_ref(), &shared.budget);
+            shared.tasks.spawn(Connection::new(transport, session));
         }
         Err(code) => refuse(arrival, &Refusal::of(code), shared),
     }

@@ -84,6 +84,8 @@ pub struct Metrics {
     unauthorized: Family<CauseLabel, Counter>,
     /// HTTP requests without a credential that lets them read.
     pub http_unauthorized: Counter,
+    /// HTTP connections on which TLS failed.
+    pub http_tls_failures: Counter,
     /// Times that the settings' files could not be read anew.
     pub reload_failures: Counter,
     /// When those that are in force were read, in unix seconds.
@@ -122,6 +124,7 @@ impl Metrics {
             http_evicted: Counter::default(),
             unauthorized: Family::default(),
             http_unauthorized: Counter::default(),
+            http_tls_failures: Counter::default(),
             reload_failures: Counter::default(),
             reload_time: Gauge::default(),
             reload_successful: Gauge::default(),
@@ -238,6 +241,11 @@ impl Metrics {
             "fleetgauge_http_unauthorized",
             "HTTP requests refused for want of a credential",
             self.http_unauthorized.clone(),
+        );
+        to.register(
+            "fleetgauge_http_tls_failures",
+            "HTTP connections on which TLS failed",
+            self.http_tls_failures.clone(),
         );
         to.register(
             "fleetgauge_reload_failures",

@@ -64,18 +64,21 @@ async fn reload(shared: &Arc<Shared>, read: Files) -> Files {
 fn read_anew(shared: &Shared) -> Result<Files, BadSetting> {
     let before = Arc::clone(&shared.trust.read());
     let config = Config::try_after(shared.config.source.0.clone(), &before)?;
-    check_addresses(&config, &shared.config)?;
+    check_ports(&config, &shared.config)?;
     shared.reload(config.trust);
     shared.metrics.read_settings(SystemTime::now());
     info!("the settings were read anew");
     Ok(config.source.1)
 }
 
-/// What is legal at other addresses need not be at those that are listened on.
-fn check_addresses(anew: &Config, running: &Config) -> Result<(), BadSetting> {
+/// What is legal at other addresses, or under TLS, need not be at the ports as they are.
+fn check_ports(anew: &Config, running: &Config) -> Result<(), BadSetting> {
+    let (tls, http_tls) = (running.trust.tls.is_some(), running.trust.http_tls.is_some());
     let setting = match anew {
         Config { listen, .. } if *listen != running.listen => "listen",
         Config { http, .. } if *http != running.http => "http",
+        Config { trust, .. } if trust.tls.is_some() != tls => "tls_certificate",
+        Config { trust, .. } if trust.http_tls.is_some() != http_tls => "http_tls_certificate",
         _ => return Ok(()),
     };
     let problem =

@@ -30,6 +30,7 @@ use crate::clock::{Millis, millis};
 use crate::ending::{Ending, Refusal};
 use crate::peer::{Peer, Signal};
 use crate::shared::Shared;
+use crate::tls::Certificate;
 
 use agent::Agent;
 use claim::Challenge;
@@ -66,6 +67,8 @@ pub struct Handshake {
     pub accepted: Option<Instant>,
     /// The place.
     pub place: OwnedSemaphorePermit,
+    /// What the peer has proven to be its own.
+    pub certificate: Option<Certificate>,
 }
 
 /// A frame that is not whole yet.

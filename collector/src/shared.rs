@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use dashmap::DashSet;
 use fleetgauge_proto::{AgentId, Code};
@@ -29,6 +30,11 @@ use crate::versions::Versions;
 /// Connections at once that wait for their Reject to be read, however many agents there are: half of what is kept for
 /// everything but agents. While agents are few, their room is used as well.
 const LINGERERS: usize = RESERVED_FDS as usize / 2;
+
+/// Connections whose certificates are verified anew at a time when authorities or their lists have changed, and the pause
+/// between: reports go on meanwhile.
+const JUDGED_AT_ONCE: usize = 500;
+const JUDGING_PAUSE: Duration = Duration::from_millis(100);
 
 /// The collector's state.
 #[derive(Debug)]
@@ -65,6 +71,7 @@ pub struct Shared {
     lingerers: Arc<Semaphore>,
     sessions: AtomicU64,
     draining: AtomicBool,
+    rules: AtomicU32,
 }
 
 impl Shared {
@@ -90,6 +97,7 @@ impl Shared {
             lingerers: Arc::new(Semaphore::new(LINGERERS + config.bounds.handshakes)),
             sessions: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            rules: AtomicU32::new(0),
             config,
         }
     }
@@ -175,12 +183,30 @@ impl Shared {
         })
     }
 
-    /// Puts other rules in force; whoever they do not allow any more is closed.
+    /// Puts other rules in force; whoever they do not allow any more is closed. Where certificates are to be verified anew,
+    /// that is spread over a while, and this waits for it.
     pub fn reload(&self, trust: Arc<Trust>) {
-        *self.trust.write() = trust;
-        for peer in self.peers.iter() {
-            peer.raise(Signal::Revoked);
+        let judge = |trust: &Trust| trust.tls.as_ref().map(|tls| Arc::clone(tls.clients()));
+        let before = std::mem::replace(&mut *self.trust.write(), Arc::clone(&trust));
+        let same = match (judge(&before), judge(&trust)) {
+            (Some(before), Some(now)) => Arc::ptr_eq(&before, &now),
+            _ => true,
+        };
+        self.rules.fetch_add(1, Ordering::Release);
+        let peers: Vec<_> = self.peers.iter().map(|peer| Arc::clone(&peer)).collect();
+        for some in peers.chunks(JUDGED_AT_ONCE) {
+            for peer in some {
+                peer.raise(Signal::Revoked);
+            }
+            if !same && peers.len() > JUDGED_AT_ONCE {
+                std::thread::sleep(JUDGING_PAUSE);
+            }
         }
+    }
+
+    /// The number of the rules in force: another when they are others.
+    pub fn rules(&self) -> u32 {
+        self.rules.load(Ordering::Acquire)
     }
 
     /// Whether the collector is stopping.

@@ -18,6 +18,11 @@ pub(super) struct File {
     pub(super) metrics: Option<String>,
     pub(super) token_file: Option<String>,
     pub(super) insecure: Option<bool>,
+    pub(super) tls: Option<bool>,
+    pub(super) tls_ca: Option<String>,
+    pub(super) tls_certificate: Option<String>,
+    pub(super) tls_key: Option<String>,
+    pub(super) tls_server_name: Option<String>,
     pub(super) log: Option<String>,
     pub(super) labels: Option<BTreeMap<String, String>>,
 }
@@ -49,7 +54,8 @@ mod tests {
     fn every_key_is_known() {
         let file = File::parse(
             "collector = 'c:1'\nid = 'x'\nid_from = 'hostname'\ninterval = '15s'\n\
-             metrics = 'basic'\ntoken_file = '/t'\ninsecure = false\nlog = 'info'\n[labels]\ndc = 'fra'\n",
+             metrics = 'basic'\ntoken_file = '/t'\ninsecure = false\ntls = true\ntls_ca = '/c'\n\
+             tls_certificate = '/o'\ntls_key = '/k'\ntls_server_name = 'n'\nlog = 'info'\n[labels]\ndc = 'fra'\n",
         )
         .unwrap();
         assert_eq!(file.collector.as_deref(), Some("c:1"));

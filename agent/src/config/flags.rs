@@ -48,6 +48,26 @@ pub struct Flags {
     #[arg(long)]
     pub insecure: bool,
 
+    /// Speak TLS, and believe a collector whose certificate is of an authority that this system trusts [env: FLEETGAUGE_TLS]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub tls: Option<String>,
+
+    /// Speak TLS, and believe a collector whose certificate is of an authority in this PEM file [env: FLEETGAUGE_TLS_CA]
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<String>,
+
+    /// Certificate by which this agent is known, PEM [env: FLEETGAUGE_TLS_CERTIFICATE]
+    #[arg(long, value_name = "FILE")]
+    pub tls_certificate: Option<String>,
+
+    /// Its key, PEM; not readable by everybody [env: FLEETGAUGE_TLS_KEY]
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<String>,
+
+    /// Name in the collector's certificate, if it is not the host it is reached by [env: FLEETGAUGE_TLS_SERVER_NAME]
+    #[arg(long, value_name = "NAME")]
+    pub tls_server_name: Option<String>,
+
     /// Check the settings, say what they come to, and exit
     #[arg(long)]
     pub check: bool,

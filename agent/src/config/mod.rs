@@ -8,6 +8,7 @@ mod endpoint;
 mod file;
 mod flags;
 mod labels;
+mod tls;
 mod token;
 
 use std::path::Path;
@@ -22,6 +23,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::identity::IdSource;
 use crate::metrics::MetricSet;
+use crate::tls::TlsSettings;
 
 /// Time between samples unless somebody says otherwise.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(15);
@@ -33,8 +35,8 @@ pub const MAX_INTERVAL: Duration = Duration::from_secs(5 * 60);
 pub const MAX_LABEL_BYTES: usize = 8 * 1024;
 
 /// What to do where a token would be sent unencrypted.
-pub(crate) const UNENCRYPTED: &str = "Reach the collector through a tunnel that ends on loopback, or say --insecure if \
-    whoever is between may read it.";
+pub(crate) const UNENCRYPTED: &str =
+    "Speak TLS (--tls), or say --insecure if whoever is between may read it.";
 
 /// A legal set of settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +55,8 @@ pub struct Config {
     pub token: Option<TokenSource>,
     /// Whether that may be sent unencrypted to another host.
     pub insecure: bool,
+    /// How it speaks TLS; `None`: not at all.
+    pub tls: Option<TlsSettings>,
     /// What is logged.
     pub log: LevelFilter,
 }
@@ -81,6 +85,7 @@ impl Default for Config {
             labels: StaticLabels::default(),
             token: None,
             insecure: false,
+            tls: None,
             log: LevelFilter::INFO,
         }
     }
@@ -129,11 +134,13 @@ impl Layers<'_> {
             labels: self.labels()?,
             token: self.token()?,
             insecure: self.insecure()?,
+            tls: self.tls()?,
             log: self
                 .setting("log", &self.flags.log, &self.file.log, level)?
                 .unwrap_or(LevelFilter::INFO),
         };
-        if config.token.is_some() && config.collector.is_elsewhere() && !config.insecure {
+        let exposed = config.tls.is_none() && !config.insecure;
+        if exposed && config.token.is_some() && config.collector.is_elsewhere() {
             let problem =
                 format!("the token is not sent to {} unencrypted. {UNENCRYPTED}", config.collector);
             return Err(BadSetting::new("collector", problem));

@@ -11,9 +11,9 @@ use tracing::debug;
 
 use crate::config::Endpoint;
 
-/// How long a name may take to be resolved, and then each address to answer. A collector that a whole fleet
+/// How long a name may take to be resolved, then each address to answer, and then TLS. A collector that a whole fleet
 /// comes back to needs this long to get through.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most addresses of a name that one attempt tries.
 const MAX_ADDRESSES: usize = 8;
 /// Silence after which the kernel asks whether the peer is there.
@@ -37,6 +37,13 @@ pub(super) enum ConnectError {
     Connect(SocketAddr, #[source] io::Error),
     #[error("{0}: no answer within {CONNECT_TIMEOUT:?}")]
     ConnectTimeout(SocketAddr),
+    #[error("{0}")]
+    Tls(String),
+    #[error("TLS was not established within {CONNECT_TIMEOUT:?}")]
+    TlsTimeout,
+    /// The collector has no room, and said so before TLS.
+    #[error("{text:?}")]
+    Refused { code: u16, text: Box<str>, wait: Duration },
 }
 
 /// Connects to the first address of `to` that answers.

@@ -20,14 +20,15 @@ pub(super) enum NoToken {
     Connection(#[from] io::Error),
 }
 
-/// The token for this connection, as it is now: its file may have changed since the last one.
+/// The token for this connection, as it is now: its file may have changed since the last one. It is for other hosts only
+/// if it may go `anywhere`: under TLS, or because the operator says so.
 pub(super) async fn token(
     source: &TokenSource,
     stream: &TcpStream,
-    insecure: bool,
+    anywhere: bool,
 ) -> Result<Token, NoToken> {
     let address = stream.peer_addr()?.ip().to_canonical();
-    if !address.is_loopback() && !insecure {
+    if !address.is_loopback() && !anywhere {
         return Err(NoToken::Exposed(address));
     }
     let source = source.clone();

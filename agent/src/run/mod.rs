@@ -7,18 +7,21 @@ mod connect;
 mod credential;
 mod quiet;
 mod sampling;
+mod secure;
 mod session;
+mod stream;
 
 use std::io::IsTerminal;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use connect::ConnectError;
 use credential::NoToken;
 use fleetgauge_proto::Code;
 use sampling::Sample;
 use session::{Ended, Session};
-use tokio::net::TcpStream;
+use stream::Stream;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
@@ -30,6 +33,7 @@ use crate::metrics::MetricSet;
 use crate::profile::{EncodedSchema, Profile};
 use crate::retry_log::RetryLog;
 use crate::supervisor;
+use crate::tls::{Tls, TlsSettings};
 
 /// All that an agent needs to run.
 #[derive(Debug, Clone)]
@@ -44,6 +48,8 @@ pub struct Agent {
     pub token: Option<TokenSource>,
     /// Whether that may be sent unencrypted to another host.
     pub insecure: bool,
+    /// How it speaks TLS; `None`: not at all.
+    pub tls: Option<TlsSettings>,
 }
 
 impl Agent {
@@ -69,6 +75,7 @@ impl Agent {
             profile: Arc::new(profile),
             token: config.token.clone(),
             insecure: config.insecure,
+            tls: config.tls.clone(),
         })
     }
 }
@@ -87,6 +94,7 @@ pub async fn run(agent: Agent, shutdown: impl Future<Output = ()>) {
         collector: agent.collector,
         token: agent.token,
         insecure: agent.insecure,
+        tls: agent.tls.map(Tls::new),
         redirect: None,
         backoff: Backoff::new(fastrand::Rng::with_seed(identity::random_seed())),
         log: RetryLog::new(std::io::stderr().is_terminal()),
@@ -121,6 +129,7 @@ struct Reporter {
     collector: Endpoint,
     token: Option<TokenSource>,
     insecure: bool,
+    tls: Option<Tls>,
     /// Where a Drain has sent us: tried once, then it is the configured collector's turn again.
     redirect: Option<Endpoint>,
     backoff: Backoff,
@@ -140,6 +149,9 @@ impl Reporter {
                 connected = self.connect(&to) => connected,
             };
             let wait = match connected {
+                Err(NotReady::NotConnected(ConnectError::Refused { code, text, wait })) => {
+                    self.told_to_wait(&to, code, &text, wait, None)
+                }
                 Err(NotReady::NotConnected(error)) => self.failed(&to, &error),
                 Err(NotReady::NoToken(error @ NoToken::Exposed(_))) => {
                     self.hopeless(&to, error, UNENCRYPTED)
@@ -166,11 +178,16 @@ impl Reporter {
     }
 
     /// A connection, and the token that is to be shown on it.
-    async fn connect(&self, to: &Endpoint) -> Result<(TcpStream, Option<Token>), NotReady> {
+    async fn connect(&mut self, to: &Endpoint) -> Result<(Stream, Option<Token>), NotReady> {
         let stream = connect::connect(to).await?;
+        let unreadable = self.insecure || self.tls.is_some();
         let token = match &self.token {
-            Some(source) => Some(credential::token(source, &stream, self.insecure).await?),
+            Some(source) => Some(credential::token(source, &stream, unreadable).await?),
             None => None,
+        };
+        let stream = match &mut self.tls {
+            Some(tls) => secure::secure(stream, to, tls).await?,
+            None => Stream::Plain(stream),
         };
         Ok((stream, token))
     }
@@ -195,13 +212,7 @@ impl Reporter {
                 if proven && early.is_zero() { Duration::ZERO } else { self.backoff.next_wait() }
             }
             Ended::Rejected { code, text, retry_after: Some(wait) } => {
-                if code == Code::HandshakesFull.to_u16() {
-                    self.backoff.take_turn(wait);
-                } else {
-                    self.backoff.obey(wait);
-                }
-                let reason = code_reason(code);
-                self.lost_or_failed(to, lasted, format_args!("rejected, {reason}: {text:?}"))
+                self.told_to_wait(to, code, &text, wait, lasted)
             }
             Ended::Rejected { code, text, retry_after: None } => {
                 let reason = code_reason(code);
@@ -212,6 +223,24 @@ impl Reporter {
             }
             Ended::Lost(cause) => self.lost_or_failed(to, lasted, cause),
         })
+    }
+
+    /// The collector has said when to come again.
+    fn told_to_wait(
+        &mut self,
+        to: &Endpoint,
+        code: u16,
+        text: &str,
+        wait: Duration,
+        lasted: Option<Duration>,
+    ) -> Duration {
+        if code == Code::HandshakesFull.to_u16() {
+            self.backoff.take_turn(wait);
+        } else {
+            self.backoff.obey(wait);
+        }
+        let reason = code_reason(code);
+        self.lost_or_failed(to, lasted, format_args!("rejected, {reason}: {text:?}"))
     }
 
     /// The connection was lost after Welcome, or the attempt failed before it.

@@ -6,17 +6,18 @@ use std::time::{Duration, Instant};
 
 use fleetgauge_proto::message::ByeReason;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout};
 use tracing::{debug, info};
 
 use super::quiet::{Quiet, Silence};
 use super::sampling::Sample;
+use super::stream::Stream;
 use crate::client::{Client, ClientError, Event};
 use crate::config::{Endpoint, Token};
 use crate::profile::Profile;
 use crate::supervisor;
+use crate::tls::explain;
 
 /// How long a collector may take to answer Hello.
 const WELCOME_WITHIN: Duration = Duration::from_secs(10);
@@ -50,9 +51,9 @@ pub(super) enum Ended {
 pub(super) enum Lost {
     #[error("the collector closed the connection")]
     Closed,
-    #[error("reading failed: {0}")]
+    #[error("reading failed: {}", explain(.0))]
     Read(#[source] io::Error),
-    #[error("writing failed: {0}")]
+    #[error("writing failed: {}", explain(.0))]
     Write(#[source] io::Error),
     #[error("the collector has taken nothing for {WRITE_WITHIN:?}")]
     Stalled,
@@ -66,7 +67,7 @@ pub(super) enum Lost {
 
 /// One connection, from Hello to its end.
 pub(super) struct Session<'a> {
-    stream: TcpStream,
+    stream: Stream,
     profile: &'a Profile,
     token: Option<Token>,
     client: &'a mut Client,
@@ -85,7 +86,7 @@ struct Draining {
 
 impl<'a> Session<'a> {
     pub(super) fn new(
-        stream: TcpStream,
+        stream: Stream,
         profile: &'a Profile,
         token: Option<Token>,
         client: &'a mut Client,
@@ -152,7 +153,7 @@ impl<'a> Session<'a> {
             }
             if let Err(lost) = self.flush().await {
                 // Why the other end has closed may lie here unread: a Reject.
-                let read = self.stream.try_read(&mut buffer).unwrap_or(0);
+                let read = self.stream.read_now(&mut buffer).await;
                 return self.heard(&buffer[..read], samples, wanted)?.ok_or(lost);
             }
         }

@@ -55,12 +55,19 @@ pub(crate) fn welcome(interval_ms: u32, schema_known: bool) -> Message<'static> 
 }
 
 /// The collector's end of a connection.
-pub(crate) struct Peer {
-    stream: TcpStream,
+pub(crate) struct Peer<S = TcpStream> {
+    pub(crate) stream: S,
     pending: Vec<u8>,
 }
 
 impl Peer {
+    /// The same connection, something else spoken over it.
+    pub(crate) fn over<S>(self, wrap: impl FnOnce(TcpStream) -> S) -> Peer<S> {
+        Peer { stream: wrap(self.stream), pending: self.pending }
+    }
+}
+
+impl<S: Read + Write> Peer<S> {
     pub(crate) fn say(&mut self, message: &Message<'_>) {
         let mut bytes = Vec::new();
         message.encode(VERSION, &mut bytes).unwrap();

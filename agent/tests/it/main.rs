@@ -11,4 +11,6 @@ mod reporting;
 mod settings;
 #[cfg(unix)]
 mod supervised;
+#[cfg(unix)]
+mod tls;
 mod token;

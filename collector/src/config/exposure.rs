@@ -17,13 +17,21 @@ pub(super) struct Guard {
 
 /// An address for agents, if it may be one.
 pub(super) fn agents(address: SocketAddr, guard: Guard) -> Result<SocketAddr, BadSetting> {
-    let without = Without { anybody: "report under any name", remedy: "--credentials FILE" };
+    let without = Without {
+        tls: "--tls-certificate FILE",
+        anybody: "report under any name",
+        remedy: "--credentials FILE, --tls-client-ca FILE",
+    };
     exposed("listen", address, guard, &without)
 }
 
 /// An address for HTTP, if it may be one.
 pub(super) fn http(address: SocketAddr, guard: Guard) -> Result<SocketAddr, BadSetting> {
-    let without = Without { anybody: "read every metric", remedy: "--http-credentials FILE" };
+    let without = Without {
+        tls: "--http-tls-certificate FILE",
+        anybody: "read every metric",
+        remedy: "--http-credentials FILE, --http-tls-client-ca FILE",
+    };
     exposed("http", address, guard, &without)
 }
 
@@ -31,6 +39,8 @@ pub(super) fn http(address: SocketAddr, guard: Guard) -> Result<SocketAddr, BadS
 struct Without {
     anybody: &'static str,
     remedy: &'static str,
+    /// How its TLS is turned on.
+    tls: &'static str,
 }
 
 fn exposed(
@@ -42,7 +52,7 @@ fn exposed(
     if address.ip().is_loopback() || guard.insecure {
         return Ok(address);
     }
-    let Without { anybody, remedy } = without;
+    let Without { anybody, remedy, tls } = without;
     let problem = match guard {
         Guard { authenticated: false, .. } => format!(
             "{address} is not a loopback address and asks for no authentication: anybody who reaches it could \
@@ -50,7 +60,7 @@ fn exposed(
         ),
         Guard { encrypted: false, .. } => format!(
             "{address} is not a loopback address and has no TLS: whoever is between could read the credentials that \
-             are sent to it. Let a tunnel or a proxy with TLS end on loopback"
+             are sent to it. Give it a certificate ({tls})"
         ),
         _ => return Ok(address),
     };

@@ -9,9 +9,12 @@ use serde::Deserialize;
 
 use super::BadSetting;
 
-/// Declares the numeric settings once, for flags, environment and file alike.
+/// Declares numbers, and texts that need no more than a line, once: for flags, environment and file alike.
 macro_rules! settings {
-    ($($(#[$doc:meta])* $name:ident $env:literal;)*) => {
+    (
+        numbers { $($(#[$doc:meta])* $name:ident $env:literal;)* }
+        texts { $($(#[$text_doc:meta])* $text:ident $text_env:literal $value:literal;)* }
+    ) => {
         /// fleetgauge collector: takes the reports of agents and shows the newest values to Prometheus.
         #[derive(Debug, Clone, Default, Parser)]
         #[command(name = "fleetgauge-collector", version, about)]
@@ -68,6 +71,11 @@ macro_rules! settings {
                 #[arg(long, env = $env, value_name = "N")]
                 pub $name: Option<u64>,
             )*
+            $(
+                $(#[$text_doc])*
+                #[arg(long, env = $text_env, value_name = $value)]
+                pub $text: Option<String>,
+            )*
         }
 
         #[derive(Debug, Default, Deserialize)]
@@ -88,6 +96,7 @@ macro_rules! settings {
             expect: Option<PathBuf>,
             kinds: BTreeMap<String, String>,
             $($name: Option<u64>,)*
+            $($text: Option<String>,)*
         }
 
         impl Flags {
@@ -109,6 +118,7 @@ macro_rules! settings {
                 self.state_dir = self.state_dir.or(file.state_dir);
                 self.expect = self.expect.or(file.expect);
                 $(self.$name = self.$name.or(file.$name);)*
+                $(self.$text = self.$text.or(file.$text);)*
                 (self, file.kinds)
             }
         }
@@ -116,54 +126,80 @@ macro_rules! settings {
 }
 
 settings! {
-    /// Most connections of agents. [default: the file limit, less 256]
-    max_connections "FLEETGAUGE_MAX_CONNECTIONS";
-    /// Most connections of agents from one address. [default: max_connections]
-    max_connections_per_address "FLEETGAUGE_MAX_CONNECTIONS_PER_ADDRESS";
-    /// Most new connections a second from one address, ten seconds' worth at once. [default: 100]
-    max_handshakes_per_address "FLEETGAUGE_MAX_HANDSHAKES_PER_ADDRESS";
-    /// Most failed connections a minute from one address; after one more it is paused. [default: 20]
-    max_failures_per_address "FLEETGAUGE_MAX_FAILURES_PER_ADDRESS";
-    /// How long an address is paused, in seconds. [default: 60]
-    pause_seconds "FLEETGAUGE_PAUSE_SECONDS";
-    /// Most frames of an agent an interval, twenty intervals' worth at once. [default: 5]
-    max_reports_per_interval "FLEETGAUGE_MAX_REPORTS_PER_INTERVAL";
-    /// Most connections that have not reported yet. [default: 1024]
-    max_handshakes "FLEETGAUGE_MAX_HANDSHAKES";
-    /// Most schemas. [default: 1024]
-    max_schemas "FLEETGAUGE_MAX_SCHEMAS";
-    /// Most bytes of all schemas together. [default: 67108864]
-    max_schema_bytes "FLEETGAUGE_MAX_SCHEMA_BYTES";
-    /// Longest payload an agent may send, in bytes. [default: 1048576]
-    max_payload_bytes "FLEETGAUGE_MAX_PAYLOAD_BYTES";
-    /// Most metric families of an agent. [default: 1000]
-    max_families "FLEETGAUGE_MAX_FAMILIES";
-    /// Most series of an agent. [default: 10000]
-    max_series "FLEETGAUGE_MAX_SERIES";
-    /// Most values in a report. [default: 50000]
-    max_values "FLEETGAUGE_MAX_VALUES";
-    /// Most bytes of an agent's labels. [default: 524288]
-    max_label_bytes "FLEETGAUGE_MAX_LABEL_BYTES";
-    /// Longest interval between reports that an agent is given, in seconds. [default: 300]
-    max_interval_seconds "FLEETGAUGE_MAX_INTERVAL_SECONDS";
-    /// Most HTTP connections. [default: 64]
-    max_http_connections "FLEETGAUGE_MAX_HTTP_CONNECTIONS";
-    /// Most bytes of memory for agents' connections, rows, schemas and unfinished frames. [default: 1073741824]
-    max_memory_bytes "FLEETGAUGE_MAX_MEMORY_BYTES";
-    /// Most scrapes at once; each holds a copy of all values. [default: 4]
-    max_scrapes "FLEETGAUGE_MAX_SCRAPES";
-    /// How long agents get to leave when the collector stops, in seconds. [default: 5]
-    drain_seconds "FLEETGAUGE_DRAIN_SECONDS";
-    /// Let reports wait for each other this long, in milliseconds: less CPU, as much later on the page. [default: 0]
-    coalesce_milliseconds "FLEETGAUGE_COALESCE_MILLISECONDS";
-    /// Most agents that have gone and are remembered. [default: 100000]
-    max_departed "FLEETGAUGE_MAX_DEPARTED";
-    /// How long an agent that has gone is remembered, in hours. [default: 72]
-    departed_hours "FLEETGAUGE_DEPARTED_HOURS";
-    /// How long agents are awaited after a start at least, in seconds; two of their intervals if longer. [default: 30]
-    return_seconds "FLEETGAUGE_RETURN_SECONDS";
-    /// Time between two writes of the state file, in seconds. [default: 30]
-    state_seconds "FLEETGAUGE_STATE_SECONDS";
+    numbers {
+        /// Most connections of agents. [default: the file limit, less 256]
+        max_connections "FLEETGAUGE_MAX_CONNECTIONS";
+        /// Most connections of agents from one address. [default: max_connections]
+        max_connections_per_address "FLEETGAUGE_MAX_CONNECTIONS_PER_ADDRESS";
+        /// Most new connections a second from one address, ten seconds' worth at once. [default: 100]
+        max_handshakes_per_address "FLEETGAUGE_MAX_HANDSHAKES_PER_ADDRESS";
+        /// Most failed connections a minute from one address; after one more it is paused. [default: 20]
+        max_failures_per_address "FLEETGAUGE_MAX_FAILURES_PER_ADDRESS";
+        /// How long an address is paused, in seconds. [default: 60]
+        pause_seconds "FLEETGAUGE_PAUSE_SECONDS";
+        /// Most frames of an agent an interval, twenty intervals' worth at once. [default: 5]
+        max_reports_per_interval "FLEETGAUGE_MAX_REPORTS_PER_INTERVAL";
+        /// Most connections that have not reported yet. [default: 1024]
+        max_handshakes "FLEETGAUGE_MAX_HANDSHAKES";
+        /// Most schemas. [default: 1024]
+        max_schemas "FLEETGAUGE_MAX_SCHEMAS";
+        /// Most bytes of all schemas together. [default: 67108864]
+        max_schema_bytes "FLEETGAUGE_MAX_SCHEMA_BYTES";
+        /// Longest payload an agent may send, in bytes. [default: 1048576]
+        max_payload_bytes "FLEETGAUGE_MAX_PAYLOAD_BYTES";
+        /// Most metric families of an agent. [default: 1000]
+        max_families "FLEETGAUGE_MAX_FAMILIES";
+        /// Most series of an agent. [default: 10000]
+        max_series "FLEETGAUGE_MAX_SERIES";
+        /// Most values in a report. [default: 50000]
+        max_values "FLEETGAUGE_MAX_VALUES";
+        /// Most bytes of an agent's labels. [default: 524288]
+        max_label_bytes "FLEETGAUGE_MAX_LABEL_BYTES";
+        /// Longest interval between reports that an agent is given, in seconds. [default: 300]
+        max_interval_seconds "FLEETGAUGE_MAX_INTERVAL_SECONDS";
+        /// Most HTTP connections. [default: 64]
+        max_http_connections "FLEETGAUGE_MAX_HTTP_CONNECTIONS";
+        /// Most bytes of memory for agents' connections, rows, schemas and unfinished frames. [default: 1073741824]
+        max_memory_bytes "FLEETGAUGE_MAX_MEMORY_BYTES";
+        /// Most scrapes at once; each holds a copy of all values. [default: 4]
+        max_scrapes "FLEETGAUGE_MAX_SCRAPES";
+        /// How long agents get to leave when the collector stops, in seconds. [default: 5]
+        drain_seconds "FLEETGAUGE_DRAIN_SECONDS";
+        /// Let reports wait for each other this long, in milliseconds: less CPU, as much later on the page. [default: 0]
+        coalesce_milliseconds "FLEETGAUGE_COALESCE_MILLISECONDS";
+        /// Most agents that have gone and are remembered. [default: 100000]
+        max_departed "FLEETGAUGE_MAX_DEPARTED";
+        /// How long an agent that has gone is remembered, in hours. [default: 72]
+        departed_hours "FLEETGAUGE_DEPARTED_HOURS";
+        /// How long agents are awaited after a start at least, in seconds; two of their intervals if longer. [default: 30]
+        return_seconds "FLEETGAUGE_RETURN_SECONDS";
+        /// Time between two writes of the state file, in seconds. [default: 30]
+        state_seconds "FLEETGAUGE_STATE_SECONDS";
+    }
+    texts {
+        /// Certificate of the agents' port, PEM, those of the authorities between behind it; with it TLS is spoken there.
+        tls_certificate "FLEETGAUGE_TLS_CERTIFICATE" "FILE";
+        /// Its key, PEM; not readable by everybody.
+        tls_key "FLEETGAUGE_TLS_KEY" "FILE";
+        /// Authorities of agents' certificates, PEM; with it agents must show one.
+        tls_client_ca "FLEETGAUGE_TLS_CLIENT_CA" "FILE";
+        /// Those authorities' lists of revoked certificates, PEM.
+        tls_crl "FLEETGAUGE_TLS_CRL" "FILE";
+        /// Least version of TLS for agents: 1.3 or 1.2. [default: 1.3]
+        tls_min_version "FLEETGAUGE_TLS_MIN_VERSION" "VERSION";
+        /// What agents' certificates are named, {id} standing for the agent's id. [default: {id}]
+        certificate_name "FLEETGAUGE_CERTIFICATE_NAME" "PATTERN";
+        /// Certificate of the HTTP port, PEM; with it TLS is spoken there.
+        http_tls_certificate "FLEETGAUGE_HTTP_TLS_CERTIFICATE" "FILE";
+        /// Its key, PEM; not readable by everybody.
+        http_tls_key "FLEETGAUGE_HTTP_TLS_KEY" "FILE";
+        /// Authorities of HTTP clients' certificates, PEM; with it they must show one.
+        http_tls_client_ca "FLEETGAUGE_HTTP_TLS_CLIENT_CA" "FILE";
+        /// Those authorities' lists of revoked certificates, PEM.
+        http_tls_crl "FLEETGAUGE_HTTP_TLS_CRL" "FILE";
+        /// Least version of TLS for HTTP: 1.3 or 1.2. [default: 1.3]
+        http_tls_min_version "FLEETGAUGE_HTTP_TLS_MIN_VERSION" "VERSION";
+    }
 }
 
 impl File {

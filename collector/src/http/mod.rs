@@ -11,6 +11,7 @@ mod query;
 mod refused;
 mod roster;
 mod sd;
+mod secure;
 mod server;
 mod stream;
 

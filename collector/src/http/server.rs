@@ -1,6 +1,7 @@
 //! The HTTP port's connections, bounded in number and time.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +13,14 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::places::{Place, Places, Visit};
-use super::{Site, router};
+use super::{Site, router, secure};
 use crate::shared::Shared;
 
 /// Time to send a request's head, also between two requests of a connection.
@@ -35,6 +37,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) async fn serve(listener: TcpListener, site: Site, stop: CancellationToken) {
     let Shared { config, metrics, .. } = &*site.shared;
     let places = Places::new(config.bounds.http_connections, metrics.http_evicted.clone());
+    let shared = Arc::clone(&site.shared);
     let router = router(Arc::new(site));
     let connections = TaskTracker::new();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
@@ -42,7 +45,8 @@ pub(crate) async fn serve(listener: TcpListener, site: Site, stop: CancellationT
             Ok((stream, peer)) => {
                 let place = places.take(peer.ip());
                 let Some(place) = stop.run_until_cancelled(place).await else { break };
-                connections.spawn(converse(stream, router.clone(), place, stop.clone()));
+                let visitor = Visitor { router: router.clone(), place, stop: stop.clone() };
+                connections.spawn(receive(stream, visitor, Arc::clone(&shared)));
             }
             Err(error) => {
                 warn!(%error, "cannot accept an HTTP connection; trying again");
@@ -54,30 +58,63 @@ pub(crate) async fn serve(listener: TcpListener, site: Site, stop: CancellationT
     connections.wait().await;
 }
 
-/// One connection, until it is over, gives way, is stalled on by its reader, or the collector stops.
-async fn converse(stream: TcpStream, router: Router, place: Place, stop: CancellationToken) {
+/// Who is served, and until when.
+struct Visitor {
+    router: Router,
+    place: Place,
+    stop: CancellationToken,
+}
+
+/// One connection, under TLS where the port speaks it.
+async fn receive(stream: TcpStream, visitor: Visitor, shared: Arc<Shared>) {
     #[cfg(target_os = "linux")]
     if let Err(error) = SockRef::from(&stream).set_tcp_user_timeout(Some(USER_TIMEOUT)) {
         debug!(%error, "cannot set socket options");
     }
-    let visit = place.visit();
-    let service = TowerToHyperService::new(tower_service(router, Arc::clone(visit)));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    tokio::select! {
-        ended = &mut connection => {
-            if let Err(error) = ended {
-                debug!(%error, "HTTP connection ended");
-            }
+    let port = shared.trust.read().http_tls.clone();
+    let Some(port) = port else { return visitor.converse(stream, pending()).await };
+    let secured = tokio::select! {
+        secured = secure::secure(stream, &port) => secured,
+        () = visitor.place.visit().left() => return,
+        () = visitor.stop.cancelled() => return,
+    };
+    match secured {
+        Ok((stream, pass)) => visitor.converse(stream, pass.lapse(&shared)).await,
+        Err(error) => {
+            shared.metrics.http_tls_failures.inc();
+            info!(address = %visitor.place.visit().address(), %error, "TLS failed on the HTTP port");
         }
-        () = visit.left() => debug!("HTTP connection gave way, or its reader stalled"),
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
+    }
+}
+
+impl Visitor {
+    /// Serves until the connection is over, gives way, is stalled on by its reader, may go on no longer, or the collector
+    /// stops.
+    async fn converse(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+        lapse: impl Future<Output = ()>,
+    ) {
+        let visit = self.place.visit();
+        let service = TowerToHyperService::new(tower_service(self.router, Arc::clone(visit)));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(HEAD_BYTES)
+            .serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        tokio::select! {
+            ended = &mut connection => {
+                if let Err(error) = ended {
+                    debug!(%error, "HTTP connection ended");
+                }
+            }
+            () = visit.left() => debug!("HTTP connection gave way, or its reader stalled"),
+            () = lapse => {}
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.await;
+            }
         }
     }
 }

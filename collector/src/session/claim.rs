@@ -12,6 +12,8 @@ use crate::clock::Millis;
 use crate::ending::{Ending, Refusal};
 use crate::peer::{Peer, Signal};
 use crate::registry::Claim;
+use crate::tls::{Certificate, Proof, Verdict};
+use crate::trust::Shown;
 
 /// An agent that waits for an id which another host holds.
 #[derive(Debug)]
@@ -62,7 +64,8 @@ impl Session {
     /// Lets the agent have the id, or not, by what it shows for itself; the labels that it has then.
     fn authorize(&self, id: &AgentId, hello: &Hello<'_>) -> Result<StaticLabels, Refusal> {
         let trust = self.shared.trust.read();
-        let denied = match trust.admit(id, hello.credential) {
+        let certificate = self.handshake.as_ref().and_then(|own| own.certificate.as_ref());
+        let denied = match trust.admit(id, Shown { token: hello.credential, certificate }) {
             Ok(grant) => {
                 self.peer.set_credential(grant.credential);
                 return trust.labels.of(&hello.labels, &grant.pinned);
@@ -71,19 +74,52 @@ impl Session {
         };
         // A log that is slow must not hold a change of the rules up.
         drop(trust);
-        info!(agent = %id, address = %self.peer.address(), cause = denied.cause(), "unauthorized");
+        let (address, cause) = (self.peer.address(), denied.cause());
+        let names = certificate.map(|own| tracing::field::debug(&own.names));
+        info!(agent = %id, %address, cause, names, "unauthorized");
         self.shared.metrics.unauthorized(denied);
         // The peer is told no more than that.
         Err(Refusal::of(Code::Unauthorized))
     }
 
+    /// Judges what the peer has shown for itself in TLS by the rules in force: once it is established, when they have
+    /// changed, and when it expires. `None` if it is not good (any more), which ends the session.
+    pub fn judge(&mut self, proof: Proof<'_>, out: &mut Vec<u8>) -> Option<Verdict> {
+        let (rules, trust) = (self.shared.rules(), Arc::clone(&self.shared.trust.read()));
+        let judge = Arc::clone(trust.tls.as_ref()?.clients());
+        let judged = judge.judge(proof, self.shared.clock.moment().unix);
+        let is_own = |own: &Certificate| self.id().is_none_or(|id| trust.is_named(id, own));
+        let cause = match judged {
+            Ok(certificate) if certificate.as_ref().is_none_or(is_own) => {
+                let expires = certificate.as_ref().map_or(u64::MAX, |own| own.expires);
+                if let Some(handshake) = &mut self.handshake {
+                    handshake.certificate = certificate;
+                }
+                return Some(Verdict { judge, rules, expires });
+            }
+            Ok(_) => "it is for another agent by the rules of now".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let id = self.id().map(tracing::field::display);
+        info!(agent = id, address = %self.peer.address(), cause, "a certificate is not good any more");
+        let known = self.id().is_some();
+        let code = if known { Code::CredentialRevoked } else { Code::Unauthorized };
+        self.refuse(&Refusal::of(code), out);
+        None
+    }
+
+    /// The id that the agent has, or waits for.
+    fn id(&self) -> Option<&AgentId> {
+        match &self.state {
+            State::Open(agent) => Some(agent.id()),
+            State::Challenging(challenge) => Some(challenge.agent.id()),
+            State::Greeting { .. } | State::Ended(_) => None,
+        }
+    }
+
     /// Whether the rules in force let the agent keep the id that it has, or waits for.
     pub(super) fn is_still_allowed(&self) -> bool {
-        let id = match &self.state {
-            State::Open(agent) => agent.id(),
-            State::Challenging(challenge) => challenge.agent.id(),
-            State::Greeting { .. } | State::Ended(_) => return true,
-        };
+        let Some(id) = self.id() else { return true };
         self.shared.trust.read().still_allows(id, self.peer.credential())
     }
 

@@ -7,14 +7,17 @@ mod digest;
 mod entries;
 mod labels;
 mod readers;
-mod secret_file;
+pub(crate) mod secret_file;
 #[cfg(test)]
 mod tests;
 mod tokens;
 
+use std::sync::Arc;
+
 use fleetgauge_proto::message::Secret;
 use fleetgauge_proto::{AgentId, StaticLabels};
 
+use crate::tls::{Certificate, NamePattern, PortTls};
 pub use labels::Labels;
 pub use readers::{Readers, Unread};
 pub use secret_file::BadFile;
@@ -29,6 +32,21 @@ pub struct Trust {
     pub readers: Option<Readers>,
     /// The labels that agents may set.
     pub labels: Labels,
+    /// TLS of the agents' port; `None`: it speaks none.
+    pub tls: Option<Arc<PortTls>>,
+    /// TLS of the HTTP port.
+    pub http_tls: Option<Arc<PortTls>>,
+    /// How an agent's id is found in its certificate's name.
+    pub certificate_name: NamePattern,
+}
+
+/// What an agent shows for itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Shown<'a> {
+    /// The token in its Hello.
+    pub token: Option<Secret<'a>>,
+    /// The certificate of its connection, which has been found good.
+    pub certificate: Option<&'a Certificate>,
 }
 
 /// What an agent has been given by its credential.
@@ -47,13 +65,16 @@ pub enum Denied {
     NoCredential,
     /// Nobody may have this id.
     UnknownAgent,
-    /// What it shows is not for this id.
+    /// Its token is not for this id.
     WrongToken,
+    /// Its certificate is not for this id.
+    WrongCertificate,
 }
 
 impl Denied {
     /// Every cause.
-    pub const ALL: [Self; 3] = [Self::NoCredential, Self::UnknownAgent, Self::WrongToken];
+    pub const ALL: [Self; 4] =
+        [Self::NoCredential, Self::UnknownAgent, Self::WrongToken, Self::WrongCertificate];
 
     /// The name under which it is logged and counted.
     #[must_use]
@@ -62,20 +83,40 @@ impl Denied {
             Self::NoCredential => "no_credential",
             Self::UnknownAgent => "unknown_agent",
             Self::WrongToken => "wrong_token",
+            Self::WrongCertificate => "wrong_certificate",
         }
     }
 }
 
 impl Trust {
-    /// What an agent of this id that shows this is given.
+    /// What an agent of this id that shows this is given. Where both are asked for, certificate and token must be right.
     ///
     /// # Errors
     /// The id is not its own.
-    pub fn admit(&self, id: &AgentId, shown: Option<Secret<'_>>) -> Result<Grant, Denied> {
+    pub fn admit(&self, id: &AgentId, shown: Shown<'_>) -> Result<Grant, Denied> {
+        if self.asks_for_certificates() {
+            let certificate = shown.certificate.ok_or(Denied::NoCredential)?;
+            if !self.is_named(id, certificate) {
+                return Err(Denied::WrongCertificate);
+            }
+        }
         match &self.agents {
             None => Ok(Grant::default()),
-            Some(agents) => agents.admit(id, shown.map_or(&[], |secret| secret.0)),
+            Some(agents) => agents.admit(id, shown.token.map_or(&[], |secret| secret.0)),
         }
+    }
+
+    /// Whether agents must show certificates.
+    #[must_use]
+    pub fn asks_for_certificates(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.clients().are_asked())
+    }
+
+    /// Whether a certificate is that of the agent of this id.
+    #[must_use]
+    pub fn is_named(&self, id: &AgentId, certificate: &Certificate) -> bool {
+        let is_id = |name: &String| self.certificate_name.id(name) == Some(id.as_str());
+        certificate.names.iter().any(is_id)
     }
 
     /// Whether an agent that came by the credential of this number may keep its id.

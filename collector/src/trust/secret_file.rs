@@ -1,6 +1,6 @@
-//! Reading a file that holds secrets: bounded, and not if everybody may.
+//! Reading the files that say whom to trust: bounded, and where they hold secrets not if everybody may read them.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
 use std::path::Path;
 
@@ -31,6 +31,29 @@ impl BadFile {
 /// # Errors
 /// It cannot be read, is open to everybody, too long, or not text.
 pub(crate) fn read(path: &Path, most: u64) -> Result<String, BadFile> {
+    let bytes = read_if(path, most, |metadata| match open_to_everybody(metadata) {
+        Some(mode) => Err(format!(
+            "everybody on this host may read or change it (mode {mode:03o}); chmod 600 it, or 640 and give it the \
+             collector's group"
+        )),
+        None => Ok(()),
+    })?;
+    String::from_utf8(bytes).map_err(|_| BadFile::new(path, "is not text in UTF-8"))
+}
+
+/// What is in a file of at most so many bytes that anybody may read.
+///
+/// # Errors
+/// It cannot be read, or is too long.
+pub(crate) fn read_public(path: &Path, most: u64) -> Result<Vec<u8>, BadFile> {
+    read_if(path, most, |_| Ok(()))
+}
+
+fn read_if(
+    path: &Path,
+    most: u64,
+    will_do: impl Fn(&Metadata) -> Result<(), String>,
+) -> Result<Vec<u8>, BadFile> {
     let bad = |problem: String| BadFile::new(path, problem);
     let cannot = |error| bad(format!("cannot be read: {error}"));
     let file = File::open(path).map_err(cannot)?;
@@ -38,29 +61,24 @@ pub(crate) fn read(path: &Path, most: u64) -> Result<String, BadFile> {
     if !metadata.is_file() {
         return Err(bad("is not a file".to_owned()));
     }
-    if let Some(mode) = open_to_everybody(&metadata) {
-        return Err(bad(format!(
-            "everybody on this host may read or change it (mode {mode:03o}); chmod 600 it, or 640 and give it the \
-             collector's group"
-        )));
-    }
-    let mut text = Vec::new();
-    file.take(most + 1).read_to_end(&mut text).map_err(cannot)?;
-    if text.len() as u64 > most {
+    will_do(&metadata).map_err(bad)?;
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() as u64 > most {
         return Err(bad(format!("has more than {most} bytes")));
     }
-    String::from_utf8(text).map_err(|_| bad("is not text in UTF-8".to_owned()))
+    Ok(bytes)
 }
 
 /// The file's mode, if it lets others than its owner and group in.
 #[cfg(unix)]
-fn open_to_everybody(metadata: &std::fs::Metadata) -> Option<u32> {
+fn open_to_everybody(metadata: &Metadata) -> Option<u32> {
     use std::os::unix::fs::PermissionsExt;
     let mode = metadata.permissions().mode() & 0o777;
     (mode & 0o007 != 0).then_some(mode)
 }
 
 #[cfg(not(unix))]
-fn open_to_everybody(_: &std::fs::Metadata) -> Option<u32> {
+fn open_to_everybody(_: &Metadata) -> Option<u32> {
     None
 }

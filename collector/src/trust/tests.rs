@@ -40,7 +40,7 @@ fn id(id: &str) -> AgentId {
 }
 
 fn admit(trust: &Trust, agent: &str, token: &str) -> Result<Grant, Denied> {
-    trust.admit(&id(agent), Some(Secret(token.as_bytes())))
+    trust.admit(&id(agent), Shown { token: Some(Secret(token.as_bytes())), certificate: None })
 }
 
 fn problem(text: &str) -> String {
@@ -57,7 +57,7 @@ fn a_token_gives_its_own_id_and_no_other() {
     assert_eq!(admit(&trust, "web-2", "one"), Err(Denied::WrongToken));
     assert_eq!(admit(&trust, "web-3", "one"), Err(Denied::UnknownAgent));
     assert_eq!(admit(&trust, "web-1", ""), Err(Denied::NoCredential));
-    assert_eq!(trust.admit(&id("web-1"), None), Err(Denied::NoCredential));
+    assert_eq!(trust.admit(&id("web-1"), Shown::default()), Err(Denied::NoCredential));
     for near in ["on", "one ", "one\n", "One", "one\0"] {
         assert_eq!(admit(&trust, "web-1", near), Err(Denied::WrongToken), "{near:?}");
     }
@@ -66,7 +66,7 @@ fn a_token_gives_its_own_id_and_no_other() {
 #[test]
 fn without_rules_everybody_may_be_anybody() {
     let trust = Trust::default();
-    assert_eq!(trust.admit(&id("web-1"), None), Ok(Grant::default()));
+    assert_eq!(trust.admit(&id("web-1"), Shown::default()), Ok(Grant::default()));
     assert_eq!(admit(&trust, "web-1", "anything"), Ok(Grant::default()));
     assert!(trust.still_allows(&id("web-1"), 0));
 }

@@ -19,4 +19,5 @@ mod scrapes;
 mod session;
 mod supervised;
 mod support;
+mod tls;
 mod trust;

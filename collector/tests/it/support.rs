@@ -8,7 +8,9 @@ pub(crate) mod driven;
 pub(crate) mod frames;
 pub(crate) mod http;
 pub(crate) mod manager;
+pub(crate) mod pki;
 pub(crate) mod secrets;
+pub(crate) mod secure;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

@@ -67,8 +67,8 @@ impl<'a> Who<'a> {
 }
 
 #[derive(Debug)]
-pub(crate) struct Agent {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Agent<S = TcpStream> {
+    pub(crate) stream: S,
     pub(crate) sequence: u64,
 }
 
@@ -121,6 +121,18 @@ impl Agent {
         agent
     }
 
+    /// Says no more.
+    pub(crate) fn finish(&mut self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Closes so that the other end sees a broken connection.
+    pub(crate) fn reset(self) {
+        socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    }
+}
+
+impl<S: Read + Write> Agent<S> {
     pub(crate) fn expect_welcome(&mut self, schema: &SchemaFrame) {
         match self.hear() {
             Heard::Welcome { schema_known: true, .. } => {}
@@ -145,16 +157,6 @@ impl Agent {
         let token = 1_000_000 + self.sequence;
         self.send(&ping(token));
         assert_eq!(self.hear(), Heard::Pong(token));
-    }
-
-    /// Says no more.
-    pub(crate) fn finish(&mut self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
-    }
-
-    /// Closes so that the other end sees a broken connection.
-    pub(crate) fn reset(self) {
-        socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
     }
 
     pub(crate) fn hear(&mut self) -> Heard {

@@ -45,7 +45,7 @@ impl Rig {
         let address: SocketAddr = "127.0.0.1:9".parse().unwrap();
         let peer = self.shared.admit(address, self.now + HELLO_TIMEOUT).unwrap();
         let place = Arc::clone(&self.shared.handshakes).try_acquire_owned().unwrap();
-        let handshake = Handshake { accepted: None, place };
+        let handshake = Handshake { accepted: None, place, certificate: None };
         self.shared.metrics.connected();
         let session = Session::new(Arc::clone(&self.shared), peer, handshake, self.now);
         Driven { session, said: Vec::new() }

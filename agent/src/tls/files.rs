@@ -1,0 +1,166 @@
+//! What the files hold, and what rustls makes of it.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, Error, InconsistentKeys, RootCertStore, version};
+
+use super::{BadTls, Identity, TlsSettings};
+
+/// Most bytes of a file: some thousand certificates.
+const MAX_FILE_BYTES: u64 = 4 << 20;
+
+/// The bytes of all files.
+#[derive(PartialEq, Eq)]
+pub(super) struct Material {
+    ca: Option<Vec<u8>>,
+    certificate: Option<Vec<u8>>,
+    key: Option<Vec<u8>>,
+}
+
+/// Not shown: there is a key in it.
+impl std::fmt::Debug for Material {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Material")
+    }
+}
+
+impl Material {
+    pub(super) fn read(settings: &TlsSettings) -> Result<Self, BadTls> {
+        let TlsSettings { ca, identity, .. } = settings;
+        let certificate = identity.as_ref().map(|identity| &identity.certificate);
+        let key = identity.as_ref().map(|identity| &identity.key);
+        Ok(Self {
+            ca: ca.as_ref().map(|path| read("tls_ca", path, false)).transpose()?,
+            certificate: certificate
+                .map(|path| read("tls_certificate", path, false))
+                .transpose()?,
+            key: key.map(|path| read("tls_key", path, true)).transpose()?,
+        })
+    }
+
+    pub(super) fn client_config(
+        &self,
+        settings: &TlsSettings,
+    ) -> Result<Arc<ClientConfig>, BadTls> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let versions = [&version::TLS13, &version::TLS12];
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&versions)
+            .map_err(|error| bad("tls", error.to_string()))?
+            .with_root_certificates(self.roots(settings)?);
+        let config = match (&settings.identity, &self.certificate, &self.key) {
+            (Some(identity), Some(certificate), Some(key)) => {
+                let chain = certificates("tls_certificate", &identity.certificate, certificate)?;
+                let key = private_key(&identity.key, key)?;
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|error| unusable(identity, &error))?
+            }
+            _ => builder.with_no_client_auth(),
+        };
+        Ok(Arc::new(config))
+    }
+
+    fn roots(&self, settings: &TlsSettings) -> Result<RootCertStore, BadTls> {
+        let (Some(path), Some(pem)) = (&settings.ca, &self.ca) else { return system_roots() };
+        let mut roots = RootCertStore::empty();
+        for root in certificates("tls_ca", path, pem)? {
+            roots.add(root).map_err(|error| {
+                bad("tls_ca", format!("{} cannot be an authority: {error}", path.display()))
+            })?;
+        }
+        Ok(roots)
+    }
+}
+
+fn system_roots() -> Result<RootCertStore, BadTls> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // A system's store may hold what is no authority.
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let why = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
+        let problem = format!(
+            "this system trusts no authority{why}. Install its ca-certificates, or name a file"
+        );
+        return Err(bad("tls_ca", problem));
+    }
+    Ok(roots)
+}
+
+fn read(setting: &'static str, path: &Path, secret: bool) -> Result<Vec<u8>, BadTls> {
+    let cannot = |error| bad(setting, format!("{} cannot be read: {error}", path.display()));
+    let file = File::open(path).map_err(cannot)?;
+    let metadata = file.metadata().map_err(cannot)?;
+    if secret && let Some(mode) = open_to_everybody(&metadata) {
+        let path = path.display();
+        let problem = format!(
+            "{path} may be read or changed by everybody on this host (mode {mode:03o}); chmod 600 it, or 640 and \
+             give it the agent's group"
+        );
+        return Err(bad(setting, problem));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(cannot)?;
+    Ok(bytes)
+}
+
+/// The file's mode, if it lets others than its owner and group in.
+#[cfg(unix)]
+fn open_to_everybody(metadata: &std::fs::Metadata) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = metadata.permissions().mode() & 0o777;
+    (mode & 0o007 != 0).then_some(mode)
+}
+
+#[cfg(not(unix))]
+fn open_to_everybody(_: &std::fs::Metadata) -> Option<u32> {
+    None
+}
+
+fn certificates(
+    setting: &'static str,
+    path: &Path,
+    pem: &[u8],
+) -> Result<Vec<CertificateDer<'static>>, BadTls> {
+    let path = path.display();
+    let found: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| bad(setting, format!("{path} is not PEM: {error}")))?;
+    if found.is_empty() {
+        let problem = format!("{path} holds no certificate in PEM: -----BEGIN CERTIFICATE-----");
+        return Err(bad(setting, problem));
+    }
+    Ok(found)
+}
+
+fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, BadTls> {
+    let path = path.display();
+    PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
+        pem::Error::NoItemsFound => {
+            let right = "one in PEM that is not encrypted: -----BEGIN PRIVATE KEY-----";
+            bad("tls_key", format!("{path} holds no private key; it takes {right}"))
+        }
+        _ => bad("tls_key", format!("{path} is not PEM")),
+    })
+}
+
+fn unusable(identity: &Identity, error: &Error) -> BadTls {
+    let (certificate, key) = (identity.certificate.display(), identity.key.display());
+    let problem = match error {
+        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+            format!("{key} is not the key of the certificate in {certificate}")
+        }
+        other => format!("{key} cannot be used with {certificate}: {other}"),
+    };
+    bad("tls_key", problem)
+}
+
+fn bad(setting: &'static str, problem: String) -> BadTls {
+    BadTls { setting, problem }
+}

@@ -1,0 +1,249 @@
+//! TLS towards a collector: whom the agent believes, and what it says when it does not.
+
+use std::fs::Permissions;
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use fleetgauge_proto::Code;
+use fleetgauge_proto::message::{Message, Reject};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::server::{ServerConfig, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConnection, StreamOwned};
+use tempfile::TempDir;
+
+use crate::collector::{Collector, Peer, welcome};
+use crate::process::Agent;
+
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "an authority");
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    /// A certificate for this name, valid until this year.
+    fn issue(&self, name: &str, from: i32, until: i32) -> (rcgen::Certificate, KeyPair) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.not_before = date_time_ymd(from, 1, 1);
+        params.not_after = date_time_ymd(until, 1, 1);
+        (params.signed_by(&key, &self.0).unwrap(), key)
+    }
+
+    /// What a collector of this name makes of it, asking agents for certificates of `clients`.
+    fn collector(
+        &self,
+        name: &str,
+        from: i32,
+        until: i32,
+        clients: Option<&Self>,
+    ) -> Arc<ServerConfig> {
+        let (certificate, key) = self.issue(name, from, until);
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider.clone());
+        let builder = builder.with_safe_default_protocol_versions().unwrap();
+        let builder = match clients {
+            Some(clients) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(clients.0.der().clone()).unwrap();
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+                builder.with_client_cert_verifier(verifier.build().unwrap())
+            }
+            None => builder.with_no_client_auth(),
+        };
+        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        Arc::new(builder.with_single_cert(vec![certificate.der().clone()], key).unwrap())
+    }
+}
+
+/// Files of an agent.
+struct Files(TempDir);
+
+impl Files {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn write(&self, name: &str, text: &str, mode: u32) -> String {
+        let path: PathBuf = self.0.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+/// The collector's side of TLS over an accepted connection.
+fn secure(
+    peer: Peer,
+    config: &Arc<ServerConfig>,
+) -> Peer<StreamOwned<ServerConnection, TcpStream>> {
+    peer.over(|stream| StreamOwned::new(ServerConnection::new(Arc::clone(config)).unwrap(), stream))
+}
+
+#[test]
+fn an_agent_reports_under_tls() {
+    let (authority, files, collector) = (Authority::new(), Files::new(), Collector::bind());
+    let ca = files.write("ca.pem", &authority.0.pem(), 0o644);
+    let _agent = Agent::start_with("one", &collector.address(), Stdio::null(), &["--tls-ca", &ca]);
+    let mut peer = secure(collector.accept(), &authority.collector("127.0.0.1", 2020, 2100, None));
+    peer.hear(|message| assert!(matches!(message, Message::Hello(_)), "{message:?}"));
+    peer.say(&welcome(1_000, true));
+    for _ in 0..2 {
+        peer.hear(|message| assert!(matches!(message, Message::Report(_)), "{message:?}"));
+    }
+}
+
+#[test]
+fn an_agent_shows_its_certificate_and_the_newest_one_at_each_attempt() {
+    let (authority, files, collector) = (Authority::new(), Files::new(), Collector::bind());
+    let ca = files.write("ca.pem", &authority.0.pem(), 0o644);
+    let config = authority.collector("127.0.0.1", 2020, 2100, Some(&authority));
+    let give = || {
+        let (certificate, key) = authority.issue("one", 2020, 2100);
+        files.write("own.key", &key.serialize_pem(), 0o600);
+        (files.write("own.pem", &certificate.pem(), 0o644), certificate.der().clone())
+    };
+    let (path, first) = give();
+    let key = files.0.path().join("own.key");
+    let flags = ["--tls-ca", &ca, "--tls-certificate", &path, "--tls-key", key.to_str().unwrap()];
+    let _agent = Agent::start_with("one", &collector.address(), Stdio::null(), &flags);
+    let shown = || {
+        let mut peer = secure(collector.accept(), &config);
+        peer.hear(|message| assert!(matches!(message, Message::Hello(_)), "{message:?}"));
+        peer.stream.conn.peer_certificates().unwrap().to_vec()
+    };
+    assert_eq!(shown(), [first]);
+    let (_, renewed) = give();
+    // Another attempt may have been under way already.
+    assert!((0..3).any(|_| shown() == [renewed.clone()]), "it still shows the old one");
+}
+
+/// What an agent that believes `believed` says of a collector that has this to show.
+fn complaint(believed: &Authority, shown: &Arc<ServerConfig>) -> String {
+    let (files, collector) = (Files::new(), Collector::bind());
+    let ca = files.write("ca.pem", &believed.0.pem(), 0o644);
+    let mut agent =
+        Agent::start_with("one", &collector.address(), Stdio::piped(), &["--tls-ca", &ca]);
+    let mut peer = secure(collector.accept(), shown);
+    assert!(peer.stream.conn.complete_io(&mut peer.stream.sock).is_err(), "it believes that");
+    agent.first_line_with("no connection")
+}
+
+#[test]
+fn an_agent_believes_no_other_collector_and_says_why() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let name = "127.0.0.1";
+    for (shown, words) in [
+        (other.collector(name, 2020, 2100, None), "tls_ca the right file"),
+        (authority.collector(name, 2020, 2021, None), "has expired"),
+        (authority.collector(name, 2099, 2100, None), "not valid yet"),
+        (authority.collector("elsewhere.example.com", 2020, 2100, None), "tls_server_name"),
+    ] {
+        let said = complaint(&authority, &shown);
+        assert!(said.contains(words), "no {words:?} in {said}");
+    }
+}
+
+#[test]
+fn an_agent_that_lacks_the_certificate_it_is_asked_for_says_so() {
+    let (authority, files, collector) = (Authority::new(), Files::new(), Collector::bind());
+    let ca = files.write("ca.pem", &authority.0.pem(), 0o644);
+    let config = authority.collector("127.0.0.1", 2020, 2100, Some(&authority));
+    let mut agent =
+        Agent::start_with("one", &collector.address(), Stdio::piped(), &["--tls-ca", &ca]);
+    let mut peer = secure(collector.accept(), &config);
+    assert!(peer.stream.conn.complete_io(&mut peer.stream.sock).is_err());
+    // What it said until then would destroy the alert on its way.
+    let _ = peer.stream.sock.shutdown(std::net::Shutdown::Write);
+    while matches!(std::io::Read::read(&mut peer.stream.sock, &mut [0; 1024]), Ok(1..)) {}
+    let said = agent.first_line_with("no connection");
+    assert!(said.contains("tls_certificate and tls_key"), "{said}");
+}
+
+fn reject(code: Code, retry_after_ms: Option<u32>) -> Message<'static> {
+    Message::Reject(Reject { stream: 0, code: code.to_u16(), text: "wait", retry_after_ms })
+}
+
+/// What an agent that speaks TLS says of a collector that answers with this instead.
+fn answered(message: &Message<'_>) -> String {
+    let (authority, files, collector) = (Authority::new(), Files::new(), Collector::bind());
+    let ca = files.write("ca.pem", &authority.0.pem(), 0o644);
+    let mut agent =
+        Agent::start_with("one", &collector.address(), Stdio::piped(), &["--tls-ca", &ca]);
+    let mut peer = collector.accept();
+    peer.say(message);
+    agent.first_line_with("no connection")
+}
+
+#[test]
+fn a_collector_without_room_may_say_so_before_tls() {
+    let said = answered(&reject(Code::HandshakesFull, Some(60_000)));
+    assert!(said.contains("rejected, handshakes_full"), "{said}");
+    let wait = said.split("retry_in=").nth(1).unwrap();
+    let seconds: f64 = wait.split('s').next().unwrap().parse().unwrap();
+    assert!(seconds >= 60.0, "{said}");
+}
+
+#[test]
+fn nobody_else_is_believed_before_tls() {
+    for message in [
+        reject(Code::HandshakesFull, Some(60_001)),
+        reject(Code::HandshakesFull, None),
+        reject(Code::IdConflict, Some(1_000)),
+        reject(Code::Superseded, None),
+        welcome(1_000, true),
+    ] {
+        let said = answered(&message);
+        assert!(said.contains("answers without TLS"), "{message:?}: {said}");
+        assert!(!said.contains("rejected"), "{message:?}: {said}");
+    }
+}
+
+#[test]
+fn files_that_will_not_do_are_named() {
+    let (authority, files) = (Authority::new(), Files::new());
+    let (certificate, key) = authority.issue("one", 2020, 2100);
+    let (own, secret) = (certificate.pem(), key.serialize_pem());
+    let pem = |name, text: &str| files.write(name, text, 0o600);
+    let (ca, own, key) =
+        (pem("ca.pem", &authority.0.pem()), pem("own.pem", &own), pem("own.key", &secret));
+    let open = files.write("open.key", &secret, 0o604);
+    let another = pem("another.key", &authority.issue("one", 2020, 2100).1.serialize_pem());
+    let empty = pem("empty.pem", "");
+    for (flags, words) in [
+        (vec!["--tls-ca", "/nonexistent.pem"], ["tls_ca", "/nonexistent.pem"]),
+        (vec!["--tls-ca", &empty], [&*empty, "BEGIN CERTIFICATE"]),
+        (vec!["--tls-ca", &key], [&*key, "BEGIN CERTIFICATE"]),
+        (vec!["--tls-ca", &ca, "--tls-certificate", &own], ["tls_certificate", "set tls_key"]),
+        (vec!["--tls-ca", &ca, "--tls-key", &key], ["tls_key", "set tls_certificate"]),
+        (
+            vec!["--tls-ca", &ca, "--tls-certificate", &own, "--tls-key", &open],
+            [&*open, "chmod 600"],
+        ),
+        (
+            vec!["--tls-ca", &ca, "--tls-certificate", &own, "--tls-key", &own],
+            [&*own, "BEGIN PRIVATE KEY"],
+        ),
+        (
+            vec!["--tls-ca", &ca, "--tls-certificate", &own, "--tls-key", &another],
+            [&*another, "is not the key"],
+        ),
+        (vec!["--tls-ca", &ca, "--tls-server-name", "a b"], ["tls-server-name", "a b"]),
+        (vec!["--tls=perhaps"], ["--tls", "perhaps"]),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fleetgauge-agent"));
+        let out = command.args(["--id", "one", "--check"]).args(&flags).output().unwrap();
+        let said = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(64), "{flags:?}: {said}");
+        assert!(words.iter().all(|word| said.contains(word)), "{flags:?}: {said}");
+    }
+}

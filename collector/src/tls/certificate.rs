@@ -1,0 +1,77 @@
+//! What a certificate says of its holder.
+
+use rustls::pki_types::CertificateDer;
+use x509_cert::TbsCertificate;
+use x509_cert::der::asn1::{Ia5String, PrintableStringRef, Utf8StringRef};
+use x509_cert::der::oid::db::rfc4519::COMMON_NAME;
+use x509_cert::der::{Any, Decode, Error};
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::time::Time;
+
+/// A certificate, read but not judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// The names of its holder, as they are written there.
+    pub names: Vec<String>,
+    /// From when on it is valid, in unix seconds.
+    pub begins: u64,
+    /// The last second in which it is valid, in unix time.
+    pub expires: u64,
+}
+
+impl Certificate {
+    /// The first certificate of a chain, which is valid while all of the chain are. `None` if one is not a certificate.
+    #[must_use]
+    pub fn of_chain(chain: &[CertificateDer<'_>]) -> Option<Self> {
+        let (own, others) = chain.split_first()?;
+        others.iter().try_fold(Self::read(own).ok()?, |own, other| {
+            let other = Self::read(other).ok()?;
+            let begins = own.begins.max(other.begins);
+            Some(Self { begins, expires: own.expires.min(other.expires), names: own.names })
+        })
+    }
+
+    /// Reads a certificate. Its names are the DNS names and URIs among its subject alternative names or, where there
+    /// are none, its subject's common name.
+    ///
+    /// # Errors
+    /// It is not one.
+    fn read(certificate: &CertificateDer<'_>) -> Result<Self, Error> {
+        let certificate = x509_cert::Certificate::from_der(certificate)?.tbs_certificate;
+        let unix = |time: Time| time.to_unix_duration().as_secs();
+        Ok(Self {
+            names: names(&certificate)?,
+            begins: unix(certificate.validity.not_before),
+            expires: unix(certificate.validity.not_after),
+        })
+    }
+}
+
+fn names(certificate: &TbsCertificate) -> Result<Vec<String>, Error> {
+    let text = |text: &Ia5String| text.as_str().to_owned();
+    let alternatives = certificate.get::<SubjectAltName>()?.map(|(_, names)| names.0);
+    let names: Vec<_> = alternatives
+        .iter()
+        .flatten()
+        .filter_map(|name| match name {
+            GeneralName::DnsName(name) | GeneralName::UniformResourceIdentifier(name) => {
+                Some(text(name))
+            }
+            _ => None,
+        })
+        .collect();
+    Ok(if names.is_empty() { common_name(certificate).into_iter().collect() } else { names })
+}
+
+fn common_name(certificate: &TbsCertificate) -> Option<String> {
+    let attributes = certificate.subject.0.iter().flat_map(|part| part.0.iter());
+    let value = &attributes.filter(|attribute| attribute.oid == COMMON_NAME).last()?.value;
+    text(value)
+}
+
+/// A text in either of the forms that are in use.
+fn text(value: &Any) -> Option<String> {
+    let utf8 = Utf8StringRef::try_from(value).map(|text| text.as_str().to_owned());
+    utf8.or_else(|_| PrintableStringRef::try_from(value).map(|text| text.as_str().to_owned())).ok()
+}

@@ -1,0 +1,206 @@
+//! The files of a port's TLS: PEM, as operators' tools write it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls::server::VerifierBuilderError;
+use rustls::{Error, InconsistentKeys, SupportedProtocolVersion, version};
+use x509_cert::der::DateTime;
+
+use super::certificate::Certificate;
+use crate::config::BadSetting;
+use crate::trust::secret_file;
+
+/// Most bytes of a file: a list of a million revoked certificates takes some 50 MB.
+const MAX_FILE_BYTES: u64 = 128 << 20;
+
+/// The least version of TLS that a port speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Version {
+    /// 1.2 and 1.3.
+    Tls12,
+    /// 1.3 alone.
+    #[default]
+    Tls13,
+}
+
+impl Version {
+    pub(super) fn protocols(self) -> &'static [&'static SupportedProtocolVersion] {
+        static BOTH: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
+        match self {
+            Self::Tls12 => &BOTH,
+            Self::Tls13 => &BOTH[..1],
+        }
+    }
+}
+
+/// Where a port's TLS is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// What the names of the port's settings begin with.
+    pub prefix: &'static str,
+    /// The port's certificate, and those that lead from it to its authority.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// The authorities of clients' certificates; `None`: clients show none.
+    pub client_ca: Option<PathBuf>,
+    /// The authorities' lists of revoked certificates.
+    pub crl: Option<PathBuf>,
+    /// The least version of TLS.
+    pub version: Version,
+}
+
+/// What the files hold.
+#[derive(PartialEq, Eq)]
+pub(super) struct Content {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+    pub(super) client_ca: Option<Vec<u8>>,
+    pub(super) crl: Option<Vec<u8>>,
+}
+
+/// Not shown: there is a key in it.
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Content")
+    }
+}
+
+/// A port's own certificate.
+pub(super) struct Own {
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    pub(super) key: PrivateKeyDer<'static>,
+    pub(super) expires: u64,
+}
+
+/// The implementation of the cryptography.
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+impl Files {
+    /// The files' paths.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        let own = [&self.certificate, &self.key].into_iter();
+        own.chain(&self.client_ca).chain(&self.crl).map(PathBuf::as_path)
+    }
+
+    pub(super) fn read(&self) -> Result<Content, BadSetting> {
+        let read = |setting, path: &PathBuf| {
+            secret_file::read_public(path, MAX_FILE_BYTES)
+                .map_err(|bad| self.bad(setting, bad.to_string()))
+        };
+        let key = secret_file::read(&self.key, MAX_FILE_BYTES);
+        Ok(Content {
+            certificate: read("certificate", &self.certificate)?,
+            key: key.map_err(|bad| self.bad("key", bad.to_string()))?.into_bytes(),
+            client_ca: self.client_ca.as_ref().map(|path| read("client_ca", path)).transpose()?,
+            crl: self.crl.as_ref().map(|path| read("crl", path)).transpose()?,
+        })
+    }
+
+    /// The port's own certificate and key.
+    pub(super) fn own(&self, content: &Content, now: u64) -> Result<Own, BadSetting> {
+        let (path, pem) = (self.certificate.display(), &content.certificate);
+        let chain = self.items("certificate", &self.certificate, pem, "CERTIFICATE")?;
+        let bad = |problem: String| self.bad("certificate", format!("{path} {problem}"));
+        let own = Certificate::of_chain(&chain)
+            .ok_or_else(|| bad("is not an X.509 certificate. Have it issued again".to_owned()))?;
+        if own.expires < now {
+            return Err(bad(format!("expired on {}. Have it renewed", date(own.expires))));
+        }
+        if own.begins > now {
+            let begins = date(own.begins);
+            return Err(bad(format!("is not valid before {begins}. Is this host's clock right?")));
+        }
+        Ok(Own { chain, key: self.private_key(content)?, expires: own.expires })
+    }
+
+    fn private_key(&self, content: &Content) -> Result<PrivateKeyDer<'static>, BadSetting> {
+        let path = self.key.display();
+        PrivateKeyDer::from_pem_slice(&content.key).map_err(|error| {
+            let problem = match error {
+                pem::Error::NoItemsFound => {
+                    "holds no private key. It takes one in PEM, not encrypted: -----BEGIN PRIVATE KEY-----"
+                }
+                _ => "is not PEM",
+            };
+            self.bad("key", format!("{path} {problem}"))
+        })
+    }
+
+    /// The authorities of clients' certificates, if they must show any.
+    pub(super) fn client_authorities(
+        &self,
+        content: &Content,
+    ) -> Result<Option<Vec<CertificateDer<'static>>>, BadSetting> {
+        let file = self.client_ca.as_ref().zip(content.client_ca.as_ref());
+        file.map(|(path, pem)| self.items("client_ca", path, pem, "CERTIFICATE")).transpose()
+    }
+
+    /// The lists of what those have revoked.
+    pub(super) fn revoked(
+        &self,
+        content: &Content,
+    ) -> Result<Vec<CertificateRevocationListDer<'static>>, BadSetting> {
+        let file = self.crl.as_ref().zip(content.crl.as_ref());
+        let lists = file.map(|(path, pem)| self.items("crl", path, pem, "X509 CRL"));
+        Ok(lists.transpose()?.unwrap_or_default())
+    }
+
+    /// All there is of a kind in a file; at least one.
+    fn items<T: PemObject>(
+        &self,
+        setting: &str,
+        path: &Path,
+        pem: &[u8],
+        kind: &str,
+    ) -> Result<Vec<T>, BadSetting> {
+        let bad = |problem: String| self.bad(setting, format!("{} {problem}", path.display()));
+        let items: Vec<T> = T::pem_slice_iter(pem)
+            .collect::<Result<_, _>>()
+            .map_err(|error| bad(format!("is not PEM: {error}")))?;
+        if items.is_empty() {
+            return Err(bad(format!("holds none. It takes PEM: -----BEGIN {kind}-----")));
+        }
+        Ok(items)
+    }
+
+    /// What rustls has against certificate and key.
+    pub(super) fn unusable(&self, error: &Error) -> BadSetting {
+        let (certificate, key) = (self.certificate.display(), self.key.display());
+        match error {
+            Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                self.bad("key", format!("{key} is not the key of the certificate in {certificate}"))
+            }
+            other => self.bad("key", format!("{key} cannot be used with {certificate}: {other}")),
+        }
+    }
+
+    /// What rustls has against an authority.
+    pub(super) fn no_authority(&self, error: &Error) -> BadSetting {
+        let path = self.client_ca.as_deref().unwrap_or(Path::new("")).display();
+        self.bad("client_ca", format!("{path} holds what cannot be an authority: {error}"))
+    }
+
+    /// What rustls has against a list.
+    pub(super) fn bad_crl(&self, error: &VerifierBuilderError) -> BadSetting {
+        let path = self.crl.as_deref().unwrap_or(Path::new("")).display();
+        self.bad("crl", format!("{path} cannot be used: {error}"))
+    }
+
+    fn bad(&self, setting: &str, problem: String) -> BadSetting {
+        BadSetting::new(format!("{}tls_{setting}", self.prefix), problem)
+    }
+}
+
+/// A moment for people.
+fn date(unix: u64) -> String {
+    let date = DateTime::from_unix_duration(Duration::from_secs(unix));
+    date.map_or_else(|_| unix.to_string(), |date| date.to_string())
+}

@@ -1,0 +1,123 @@
+//! An agent under TLS, and collectors that speak it.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use fleetgauge_collector::Config;
+use fleetgauge_collector::config::Flags;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, version};
+
+use super::agent::Agent;
+use super::pki::{Authority, Files, Issued, named, text};
+
+/// The name in the collectors' certificates.
+pub(crate) const NAME: &str = "collector.example.com";
+
+pub(crate) type Stream = StreamOwned<ClientConnection, TcpStream>;
+
+/// A site: an authority for collectors, one for agents, and the files of a collector.
+pub(crate) struct Site {
+    pub(crate) collectors: Authority,
+    pub(crate) agents: Authority,
+    pub(crate) files: Files,
+}
+
+impl Site {
+    pub(crate) fn new() -> Self {
+        let site = Self {
+            collectors: Authority::new("collectors"),
+            agents: Authority::new("agents"),
+            files: Files::new(),
+        };
+        site.write_own(&site.collectors.issue(named(NAME)));
+        site.files.write("agents.pem", &site.agents.pem());
+        site
+    }
+
+    /// Gives the collector this certificate.
+    pub(crate) fn write_own(&self, own: &Issued) {
+        self.files.write("own.pem", &own.certificate);
+        self.files.write("own.key", &own.key);
+    }
+
+    fn flag(&self, file: &str) -> Option<String> {
+        Some(text(&self.files.path(file)))
+    }
+
+    /// A collector that proves who it is.
+    pub(crate) fn flags(&self) -> Flags {
+        Flags {
+            listen: vec!["127.0.0.1:0".to_owned()],
+            http: Some("127.0.0.1:0".to_owned()),
+            drain_seconds: Some(0),
+            tls_certificate: self.flag("own.pem"),
+            tls_key: self.flag("own.key"),
+            ..Flags::default()
+        }
+    }
+
+    /// One whose agents do so too.
+    pub(crate) fn mutual(&self) -> Flags {
+        Flags { tls_client_ca: self.flag("agents.pem"), ..self.flags() }
+    }
+
+    /// A certificate for the agent of this name.
+    pub(crate) fn agent(&self, name: &str) -> Issued {
+        self.agents.issue(named(name))
+    }
+
+    /// What an agent makes of it that believes this site's collectors.
+    pub(crate) fn client(&self, own: Option<&Issued>) -> Arc<ClientConfig> {
+        client(&self.collectors, own)
+    }
+}
+
+/// What an agent makes of an authority, and of what is its own.
+pub(crate) fn client(authority: &Authority, own: Option<&Issued>) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    let pem = authority.pem();
+    roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions = [&version::TLS13];
+    let builder = ClientConfig::builder_with_provider(provider);
+    let builder = builder.with_protocol_versions(&versions).unwrap().with_root_certificates(roots);
+    Arc::new(match own {
+        Some(Issued { certificate, key }) => {
+            let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
+            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+            builder.with_client_auth_cert(chain, key).unwrap()
+        }
+        None => builder.with_no_client_auth(),
+    })
+}
+
+/// Settings of these flags.
+pub(crate) fn config(flags: Flags) -> Config {
+    Config::try_new(flags).unwrap()
+}
+
+impl Agent<Stream> {
+    /// A connection on which TLS will begin with the first word.
+    pub(crate) fn secure(collector: SocketAddr, client: &Arc<ClientConfig>) -> Self {
+        let stream = Agent::connect(collector).stream;
+        let name = ServerName::try_from(NAME).unwrap();
+        let connection = ClientConnection::new(Arc::clone(client), name).unwrap();
+        Self { stream: StreamOwned::new(connection, stream), sequence: 0 }
+    }
+}
+
+/// All that comes until the end of the stream, however it ends.
+pub(crate) fn rest(stream: &mut impl Read) -> Vec<u8> {
+    let mut heard = Vec::new();
+    let _ = stream.read_to_end(&mut heard);
+    heard
+}
+
+/// The last that TLS has to say to this client, if it fails.
+pub(crate) fn failure(stream: &mut Stream) -> Option<rustls::Error> {
+    let told = stream.write(b"").and_then(|_| stream.read(&mut [0; 1024]).map(drop));
+    told.err()?.downcast::<rustls::Error>().ok()
+}

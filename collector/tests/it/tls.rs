@@ -1,0 +1,24 @@
+//! TLS on the agents' port.
+
+mod hostile;
+mod mutual;
+mod reload;
+
+use crate::support::agent::{Agent, who};
+use crate::support::collector::Collector;
+use crate::support::frames::gauges;
+use crate::support::secure::{Site, config};
+
+#[test]
+fn an_agent_under_tls_is_shown() {
+    let site = Site::new();
+    let collector = Collector::with(config(site.flags()));
+    let schema = gauges(&["fg_a", "fg_b"]);
+    let mut agent = Agent::secure(collector.agents, &site.client(None));
+    agent.send(&who("web-01").hello(&schema));
+    agent.expect_welcome(&schema);
+    agent.report(&[1.0, 2.0]);
+    assert_eq!(collector.page().values_of("web-01"), [1.0, 2.0]);
+    agent.report(&[3.0, 4.0]);
+    assert_eq!(collector.page().values_of("web-01"), [3.0, 4.0]);
+}

@@ -1,0 +1,254 @@
+//! Peers that break TLS, or never finish with it.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use fleetgauge_proto::Code;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use rustls::{AlertDescription, ConnectionTrafficSecrets, Error};
+
+use crate::support::agent::{Agent, who};
+use crate::support::collector::Collector;
+use crate::support::eventually;
+use crate::support::frames::{gauges, ping};
+use crate::support::secure::{Site, Stream, config, failure, rest};
+
+/// How a record of TLS begins that holds a part of a handshake, and how long it says it is.
+fn head(len: u16) -> [u8; 5] {
+    let [high, low] = len.to_be_bytes();
+    [22, 3, 3, high, low]
+}
+
+/// A collector, and one agent that must not notice anything.
+fn calm(site: &Site) -> (Collector, Agent<Stream>) {
+    let collector = Collector::with(config(site.flags()));
+    let schema = gauges(&["fg_a"]);
+    let mut agent = Agent::secure(collector.agents, &site.client(None));
+    agent.send(&who("calm").hello(&schema));
+    agent.expect_welcome(&schema);
+    agent.report(&[1.0]);
+    (collector, agent)
+}
+
+#[test]
+fn garbage_in_place_of_tls() {
+    let site = Site::new();
+    let (collector, mut calm) = calm(&site);
+    let hello = who("x").hello(&gauges(&["fg_a"]));
+    for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &hello, &[0; 100], &[0xff; 70_000]] {
+        let mut peer = Agent::connect(collector.agents);
+        // The collector may have closed before all of it is out.
+        let _ = peer.stream.write_all(garbage);
+        let heard = rest(&mut peer.stream);
+        // Nothing, or an alert.
+        assert!(heard.is_empty() || heard[0] == 21, "{heard:?}");
+    }
+    eventually("all are closed", || collector.closed("tls") >= 4.0);
+    assert!(!collector.page().shows("x"));
+    calm.report(&[2.0]);
+}
+
+#[test]
+fn a_record_longer_than_there_may_be() {
+    let site = Site::new();
+    let (collector, mut calm) = calm(&site);
+    let mut peer = Agent::connect(collector.agents);
+    peer.send(&head(u16::MAX));
+    assert_eq!(rest(&mut peer.stream)[..1], [21], "an alert");
+    eventually("it is closed", || collector.closed("tls") == 1.0);
+    calm.report(&[2.0]);
+}
+
+#[test]
+fn a_handshake_that_stops_half_way() {
+    let site = Site::new();
+    let (collector, mut calm) = calm(&site);
+    let before = collector.memory().0;
+    let mut stops = Agent::secure(collector.agents, &site.client(None));
+    // The first flight alone.
+    stops.stream.conn.write_tls(&mut stops.stream.sock).unwrap();
+    let begun = Instant::now();
+    let heard = rest(&mut stops.stream.sock);
+    assert_eq!(heard[0], 22, "the collector's flight");
+    assert!(begun.elapsed() > Duration::from_secs(3), "it was given time");
+    eventually("it is closed", || collector.closed(Code::HelloTimeout.reason()) == 1.0);
+    eventually("it costs nothing", || collector.memory().0 <= before);
+    calm.report(&[2.0]);
+}
+
+#[test]
+fn an_endless_handshake_byte_by_byte() {
+    let site = Site::new();
+    let (collector, mut calm) = calm(&site);
+    let mut slow = Agent::connect(collector.agents);
+    slow.send(&head(16_000));
+    let begun = Instant::now();
+    while slow.stream.write_all(&[1]).is_ok() {
+        assert!(begun.elapsed() < Duration::from_secs(15), "it goes on for ever");
+        sleep(Duration::from_millis(20));
+    }
+    assert_eq!(collector.closed(Code::HelloTimeout.reason()), 1.0);
+    calm.report(&[2.0]);
+}
+
+#[test]
+fn an_unfinished_record_costs_what_came_of_it_and_is_given_back() {
+    let site = Site::new();
+    let (collector, mut calm) = calm(&site);
+    let before = collector.memory().0;
+    let mut peer = Agent::connect(collector.agents);
+    peer.send(&head(16_000));
+    peer.send(&[0; 10_000]);
+    eventually("it is counted", || collector.memory().0 >= before + 10_000.0);
+    assert!(collector.memory().0 < before + 20_000.0);
+    drop(peer);
+    eventually("it is given back", || collector.memory().0 <= before);
+    calm.report(&[2.0]);
+}
+
+#[test]
+fn a_record_of_the_largest_size() {
+    let site = Site::new();
+    let (collector, mut agent) = calm(&site);
+    // As many questions as fill a record, and some: rustls makes it as large as may be.
+    let questions: Vec<u8> = (0..2_000).flat_map(ping).collect();
+    assert!(questions.len() > 17_000, "{}", questions.len());
+    agent.send(&questions);
+    for token in 0..2_000 {
+        assert_eq!(agent.hear(), crate::support::agent::Heard::Pong(token));
+    }
+    agent.report(&[2.0]);
+    assert_eq!(collector.page().values_of("calm"), [2.0]);
+}
+
+#[test]
+fn bytes_that_were_changed_on_the_way() {
+    let site = Site::new();
+    let (collector, mut agent) = calm(&site);
+    agent.stream.conn.writer().write_all(&ping(1)).unwrap();
+    let mut record = Vec::new();
+    agent.stream.conn.write_tls(&mut record).unwrap();
+    *record.last_mut().unwrap() ^= 1;
+    agent.stream.sock.write_all(&record).unwrap();
+    let error = failure(&mut agent.stream);
+    assert_eq!(error, Some(Error::AlertReceived(AlertDescription::BadRecordMac)));
+    eventually("it is gone", || !collector.page().shows("calm"));
+    assert_eq!(collector.closed("tls"), 1.0);
+}
+
+#[test]
+fn the_end_of_what_is_said_without_a_goodbye() {
+    let site = Site::new();
+    let (collector, agent) = calm(&site);
+    agent.stream.sock.shutdown(Shutdown::Write).unwrap();
+    eventually("it is gone", || !collector.page().shows("calm"));
+    assert_eq!(collector.closed("closed"), 1.0);
+    drop(agent);
+}
+
+#[test]
+fn a_client_that_says_it_is_done_within_tls() {
+    let site = Site::new();
+    let (collector, mut agent) = calm(&site);
+    agent.stream.conn.send_close_notify();
+    agent.stream.flush().unwrap();
+    eventually("it is gone", || !collector.page().shows("calm"));
+    assert_eq!(collector.closed("closed"), 1.0);
+}
+
+/// Seals records as the client of an established connection would, if it kept to no rule of the handshake.
+struct Forger {
+    key: LessSafeKey,
+    iv: [u8; 12],
+    sequence: u64,
+}
+
+impl Forger {
+    /// Takes over what a client sends from now on.
+    fn over(agent: Agent<Stream>) -> (Self, TcpStream) {
+        let (connection, stream) = agent.stream.into_parts();
+        let secrets = connection.dangerous_extract_secrets().unwrap();
+        let (sequence, ConnectionTrafficSecrets::Aes256Gcm { key, iv }) = secrets.tx else {
+            panic!("the suite is another")
+        };
+        let key = UnboundKey::new(&AES_256_GCM, key.as_ref()).unwrap();
+        let iv = iv.as_ref().try_into().unwrap();
+        (Self { key: LessSafeKey::new(key), iv, sequence }, stream)
+    }
+
+    /// A record of TLS 1.3 with this in it; 22 is a part of the handshake, 23 what an agent says.
+    fn record(&mut self, kind: u8, bytes: &[u8]) -> Vec<u8> {
+        let len = u16::try_from(bytes.len() + 17).unwrap().to_be_bytes();
+        let head = [23, 3, 3, len[0], len[1]];
+        let mut nonce = self.iv;
+        for (own, other) in nonce[4..].iter_mut().zip(self.sequence.to_be_bytes()) {
+            *own ^= other;
+        }
+        self.sequence += 1;
+        let mut sealed = [bytes, &[kind]].concat();
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        self.key.seal_in_place_append_tag(nonce, Aad::from(head), &mut sealed).unwrap();
+        [&head[..], &sealed].concat()
+    }
+}
+
+/// An agent that seals its own records once it reports.
+fn forger(site: &Site, collector: &Collector) -> (Forger, TcpStream) {
+    let mut own = (*site.client(None)).clone();
+    own.enable_secret_extraction = true;
+    let schema = gauges(&["fg_a"]);
+    let mut agent = Agent::secure(collector.agents, &own.into());
+    agent.send(&who("forger").hello(&schema));
+    agent.expect_welcome(&schema);
+    agent.report(&[1.0]);
+    Forger::over(agent)
+}
+
+#[test]
+fn a_message_of_the_handshake_that_is_begun_late_and_never_finished() {
+    let site = Site::new();
+    let (collector, mut calm) = calm(&site);
+    let (mut forger, mut stream) = forger(&site, &collector);
+    // The collector is asked something in the same breath, and answers with the message pending.
+    let mut all = forger.record(23, &ping(7));
+    all.extend(forger.record(22, &[24, 0, 0, 200, 1]));
+    stream.write_all(&all).unwrap();
+    let mut answer = [0; 5];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(answer[0], 23, "a record with a Pong");
+    drop(stream);
+    eventually("it is gone", || !collector.page().shows("forger"));
+    calm.report(&[2.0]);
+}
+
+#[test]
+fn a_message_of_the_handshake_in_pieces_without_end() {
+    let site = Site::new();
+    let (collector, mut calm) = calm(&site);
+    let before = collector.memory().0;
+    let (mut forger, mut stream) = forger(&site, &collector);
+    let begun = stream.write_all(&forger.record(22, &[24, 0, 255, 255]));
+    let mut sent = begun;
+    for _ in 0..100 {
+        sent = sent.and_then(|()| stream.write_all(&forger.record(22, &[0; 1_000])));
+    }
+    drop(rest(&mut stream));
+    eventually("it is closed", || collector.closed("tls") == 1.0);
+    eventually("it costs nothing", || collector.memory().0 <= before);
+    calm.report(&[2.0]);
+}
+
+#[test]
+fn records_with_nothing_in_them() {
+    let site = Site::new();
+    let (collector, mut calm) = calm(&site);
+    let (mut forger, mut stream) = forger(&site, &collector);
+    let nothing: Vec<u8> = (0..1_000).flat_map(|_| forger.record(23, &[])).collect();
+    stream.write_all(&nothing).unwrap();
+    drop(rest(&mut stream));
+    assert_eq!(collector.closed("tls"), 1.0);
+    assert!(!collector.page().shows("forger"));
+    calm.report(&[2.0]);
+}

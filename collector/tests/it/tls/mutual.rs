@@ -1,0 +1,114 @@
+//! Agents that prove who they are by certificates.
+
+use std::time::Duration;
+
+use fleetgauge_collector::config::Flags;
+use fleetgauge_proto::Code;
+use rustls::{AlertDescription, Error};
+
+use crate::support::agent::{Agent, who};
+use crate::support::collector::Collector;
+use crate::support::eventually;
+use crate::support::frames::gauges;
+use crate::support::pki::{Authority, Issued, named, text};
+use crate::support::secure::{Site, Stream, client, config, failure};
+
+fn join(collector: &Collector, site: &Site, own: &Issued, id: &str) -> Agent<Stream> {
+    let schema = gauges(&["fg_a"]);
+    let mut agent = Agent::secure(collector.agents, &site.client(Some(own)));
+    agent.send(&who(id).hello(&schema));
+    agent.expect_welcome(&schema);
+    agent.report(&[1.0]);
+    agent
+}
+
+/// Nothing comes back from the collector but an alert that says no more than that.
+fn is_refused(collector: &Collector, site: &Site, own: Option<&Issued>, alert: AlertDescription) {
+    let mut agent = Agent::secure(collector.agents, &site.client(own));
+    agent.send(&who("web-01").hello(&gauges(&["fg_a"])));
+    assert_eq!(failure(&mut agent.stream), Some(Error::AlertReceived(alert)));
+    assert!(!collector.page().shows("web-01"));
+}
+
+#[test]
+fn the_name_in_the_certificate_is_the_id() {
+    let site = Site::new();
+    let collector = Collector::with(config(site.mutual()));
+    let _agent = join(&collector, &site, &site.agent("web-01"), "web-01");
+    assert!(collector.page().shows("web-01"));
+    let by_common_name = site.agents.issue(named("x").by_common_name("db-02"));
+    let _agent = join(&collector, &site, &by_common_name, "db-02");
+    assert!(collector.page().shows("db-02"));
+}
+
+#[test]
+fn no_other_id_is_had_by_a_certificate() {
+    let site = Site::new();
+    let collector = Collector::with(config(site.mutual()));
+    let mut thief = Agent::secure(collector.agents, &site.client(Some(&site.agent("web-01"))));
+    thief.send(&who("web-02").hello(&gauges(&["fg_a"])));
+    let (text, retry) = thief.expect_reject(Code::Unauthorized);
+    assert_eq!((text.as_str(), retry), (Code::Unauthorized.meaning(), None));
+    assert!(!collector.page().shows("web-02"));
+    assert_eq!(collector.figure("fleetgauge_unauthorized_total{cause=\"wrong_certificate\"}"), 1.0);
+}
+
+#[test]
+fn a_pattern_says_where_the_id_stands() {
+    let site = Site::new();
+    let flags = Flags {
+        certificate_name: Some("spiffe://example.com/agent/{id}".to_owned()),
+        ..site.mutual()
+    };
+    let collector = Collector::with(config(flags));
+    let own = site.agents.issue(named("host-7").with_uri("spiffe://example.com/agent/web-01"));
+    let _agent = join(&collector, &site, &own, "web-01");
+    assert!(collector.page().shows("web-01"));
+    let mut other = Agent::secure(collector.agents, &site.client(Some(&own)));
+    other.send(&who("host-7").hello(&gauges(&["fg_a"])));
+    other.expect_reject(Code::Unauthorized);
+}
+
+#[test]
+fn whoever_has_no_good_certificate_learns_nothing() {
+    let site = Site::new();
+    site.files.write("agents.crl", &site.agents.revoke(&[7]));
+    let flags = Flags { tls_crl: Some(text(&site.files.path("agents.crl"))), ..site.mutual() };
+    let collector = Collector::with(config(flags));
+    let good = site.agents.issue(named("web-00").numbered(8));
+    let mut good = join(&collector, &site, &good, "web-00");
+    is_refused(&collector, &site, None, AlertDescription::CertificateRequired);
+    let web = || named("web-01");
+    for bad in [
+        Authority::new("agents").issue(web()),
+        site.agents.issue(web().within(2020, 2021)),
+        site.agents.issue(web().within(2099, 2100)),
+        site.agents.issue(web().numbered(7)),
+    ] {
+        is_refused(&collector, &site, Some(&bad), AlertDescription::CertificateUnknown);
+    }
+    eventually("all are counted", || collector.closed("tls") == 5.0);
+    good.report(&[2.0]);
+}
+
+#[test]
+fn an_agent_that_believes_another_authority_does_not_report_here() {
+    let site = Site::new();
+    let collector = Collector::with(config(site.mutual()));
+    let other = client(&Authority::new("collectors"), Some(&site.agent("web-01")));
+    let mut agent = Agent::secure(collector.agents, &other);
+    assert!(matches!(failure(&mut agent.stream), Some(Error::InvalidCertificate(_))));
+    eventually("it is closed", || collector.closed("tls") == 1.0);
+}
+
+#[test]
+fn an_agent_whose_certificate_expires_is_closed() {
+    let site = Site::new();
+    let collector = Collector::with(config(site.mutual()));
+    let soon = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap() + Duration::from_secs(3);
+    let own = site.agents.issue(named("web-01").until(soon));
+    let mut agent = join(&collector, &site, &own, "web-01");
+    agent.expect_reject(Code::CredentialRevoked);
+    assert!(!collector.page().shows("web-01"));
+    is_refused(&collector, &site, Some(&own), AlertDescription::CertificateUnknown);
+}

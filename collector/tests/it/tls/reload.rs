@@ -1,0 +1,189 @@
+//! Certificates, authorities and lists that change while agents are connected.
+
+use fleetgauge_proto::Code;
+use rustix::process::Signal;
+use rustls::HandshakeKind;
+
+use crate::support::agent::{Agent, who};
+use crate::support::command::Process;
+use crate::support::frames::gauges;
+use crate::support::http::request;
+use crate::support::pki::{Authority, named, text};
+use crate::support::secure::{NAME, Site, Stream, client};
+use crate::support::{eventually, secure};
+
+/// A collector whose agents show certificates that may be revoked, as a process.
+fn start(site: &Site) -> Process {
+    site.files.write("agents.crl", &site.agents.revoke(&[]));
+    let file = |name: &str| text(&site.files.path(name));
+    Process::start(&[
+        "--tls-certificate",
+        &file("own.pem"),
+        "--tls-key",
+        &file("own.key"),
+        "--tls-client-ca",
+        &file("agents.pem"),
+        "--tls-crl",
+        &file("agents.crl"),
+    ])
+}
+
+fn reload(collector: &mut Process) {
+    collector.signal(Signal::HUP);
+    collector.logs("the settings were read anew");
+}
+
+fn join(
+    collector: &Process,
+    client: &std::sync::Arc<rustls::ClientConfig>,
+    id: &str,
+) -> Agent<Stream> {
+    let schema = gauges(&["fg_a"]);
+    let mut agent = Agent::secure(collector.agents, client);
+    agent.send(&who(id).hello(&schema));
+    agent.expect_welcome(&schema);
+    agent.report(&[1.0]);
+    agent
+}
+
+fn shows(collector: &Process, id: &str) -> bool {
+    request(collector.http, "GET", "/metrics/agents", &[]).text().contains(id)
+}
+
+#[test]
+fn a_certificate_that_is_revoked_closes_its_session_and_no_other() {
+    let site = Site::new();
+    let mut collector = start(&site);
+    let issue = |name, serial| site.agents.issue(named(name).numbered(serial));
+    let (one, two) = (site.client(Some(&issue("one", 1))), site.client(Some(&issue("two", 2))));
+    let mut revoked = join(&collector, &one, "one");
+    let mut stays = join(&collector, &two, "two");
+    site.files.write("agents.crl", &site.agents.revoke(&[1]));
+    reload(&mut collector);
+    revoked.expect_reject(Code::CredentialRevoked);
+    assert!(!shows(&collector, "one"));
+    stays.report(&[2.0]);
+    // Neither its certificate nor its ticket lets it in again.
+    let mut again = Agent::secure(collector.agents, &one);
+    again.send(&who("one").hello(&gauges(&["fg_a"])));
+    assert!(secure::failure(&mut again.stream).is_some());
+    collector.logs("TLS failed");
+}
+
+#[test]
+fn an_authority_that_is_replaced_takes_its_agents_with_it() {
+    let site = Site::new();
+    let mut collector = start(&site);
+    let next = Authority::new("next");
+    let (old, new) = (site.agent("old"), next.issue(named("new")));
+    let mut old = join(&collector, &site.client(Some(&old)), "old");
+    // Both for a while.
+    site.files.write("agents.pem", &(site.agents.pem() + &next.pem()));
+    site.files.write("agents.crl", &(site.agents.revoke(&[]) + &next.revoke(&[])));
+    reload(&mut collector);
+    old.report(&[2.0]);
+    let mut new = join(&collector, &site.client(Some(&new)), "new");
+    site.files.write("agents.pem", &next.pem());
+    site.files.write("agents.crl", &next.revoke(&[]));
+    reload(&mut collector);
+    old.expect_reject(Code::CredentialRevoked);
+    new.report(&[2.0]);
+}
+
+#[test]
+fn the_port_s_own_certificate_is_replaced_without_a_word() {
+    let site = Site::new();
+    let mut collector = start(&site);
+    let own = site.agent("one");
+    let mut agent = join(&collector, &site.client(Some(&own)), "one");
+    let other = Authority::new("others");
+    site.write_own(&other.issue(named(NAME)));
+    reload(&mut collector);
+    agent.report(&[2.0]);
+    let two = site.agent("two");
+    drop(join(&collector, &client(&other, Some(&two)), "two"));
+}
+
+#[test]
+fn a_file_that_changes_is_read_without_being_asked() {
+    let site = Site::new();
+    let mut collector = start(&site);
+    let own = site.agents.issue(named("one").numbered(1));
+    let mut agent = join(&collector, &site.client(Some(&own)), "one");
+    site.files.write("agents.crl", &site.agents.revoke(&[1]));
+    collector.logs("the settings were read anew");
+    agent.expect_reject(Code::CredentialRevoked);
+}
+
+#[test]
+fn files_that_are_broken_change_nothing() {
+    let site = Site::new();
+    let mut collector = start(&site);
+    let own = site.client(Some(&site.agent("one")));
+    let mut agent = join(&collector, &own, "one");
+    for (file, content, words) in [
+        ("own.pem", "nonsense".to_owned(), ["tls_certificate", "BEGIN CERTIFICATE"]),
+        ("own.pem", site.agent("x").certificate, ["tls_key", "is not the key"]),
+        ("agents.pem", String::new(), ["tls_client_ca", "BEGIN CERTIFICATE"]),
+        ("agents.crl", site.agents.pem(), ["tls_crl", "BEGIN X509 CRL"]),
+    ] {
+        let before = std::fs::read_to_string(site.files.path(file)).unwrap();
+        site.files.write(file, &content);
+        collector.signal(Signal::HUP);
+        let said = collector.logs("the old ones stay in force");
+        assert!(words.iter().all(|word| said.contains(word)), "{said}");
+        site.files.write(file, &before);
+    }
+    agent.report(&[2.0]);
+    drop(join(&collector, &own, "one"));
+    reload(&mut collector);
+    agent_is_superseded(agent);
+}
+
+/// It was, by the later connection of the same name.
+fn agent_is_superseded(mut agent: Agent<Stream>) {
+    agent.expect_code(Code::Superseded);
+}
+
+#[test]
+fn who_was_here_comes_again_by_a_ticket_until_the_lists_change() {
+    let site = Site::new();
+    let mut collector = start(&site);
+    let own = site.client(Some(&site.agent("one")));
+    let kind = |agent: &Agent<Stream>| agent.stream.conn.handshake_kind().unwrap();
+    let come = |collector: &Process| {
+        let agent = join(collector, &own, "one");
+        let kind = kind(&agent);
+        drop(agent);
+        eventually("it is gone", || !shows(collector, "one"));
+        kind
+    };
+    assert_eq!(come(&collector), HandshakeKind::Full);
+    assert_eq!(come(&collector), HandshakeKind::Resumed);
+    // Nothing that tickets hang on.
+    reload(&mut collector);
+    assert_eq!(come(&collector), HandshakeKind::Resumed);
+    site.files.write("agents.crl", &site.agents.revoke(&[9]));
+    reload(&mut collector);
+    assert_eq!(come(&collector), HandshakeKind::Full);
+}
+
+#[test]
+fn a_ticket_is_worth_no_more_than_the_certificate_it_was_got_for() {
+    let site = Site::new();
+    let collector = start(&site);
+    let soon =
+        std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap() + std::time::Duration::from_secs(3);
+    let own = site.client(Some(&site.agents.issue(named("one").until(soon))));
+    let mut agent = join(&collector, &own, "one");
+    agent.expect_reject(Code::CredentialRevoked);
+    let mut again = Agent::secure(collector.agents, &own);
+    again.send(&who("one").hello(&gauges(&["fg_a"])));
+    let heard = again.hear();
+    assert_eq!(again.stream.conn.handshake_kind(), Some(HandshakeKind::Resumed));
+    assert!(
+        matches!(heard, crate::support::agent::Heard::Reject { code: Code::Unauthorized, .. }),
+        "{heard:?}"
+    );
+    assert!(!shows(&collector, "one"));
+}
