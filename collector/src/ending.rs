@@ -28,14 +28,8 @@ pub enum Ending {
 
 impl Ending {
     /// The ends without a Reject that can come, each under its own name.
-    pub const UNTOLD: [Self; 6] = [
-        Self::Bye,
-        Self::Closed,
-        Self::Reset,
-        Self::WriteTimeout,
-        Self::BadProxyHeader,
-        Self::Tls,
-    ];
+    pub const UNTOLD: [Self; 6] =
+        [Self::Bye, Self::Closed, Self::Reset, Self::WriteTimeout, Self::BadProxyHeader, Self::Tls];
 
     /// Whether it speaks against the address that the connection came from, whose agent has `reported` or not: a rule
     /// was broken or a place taken for nothing. Want of room, and what networks do, do not.

@@ -232,6 +232,23 @@ fn figures(shared: &Arc<Shared>) -> impl Fn() -> Vec<Figure> + Send + Sync + 'st
                 left_off,
             ),
         ]);
+        let trust = Arc::clone(&shared.trust.read());
+        for (name, help, port) in [
+            (
+                "fleetgauge_tls_certificate_expiry_timestamp_seconds",
+                "When the certificate of the agents' port expires.",
+                &trust.tls,
+            ),
+            (
+                "fleetgauge_http_tls_certificate_expiry_timestamp_seconds",
+                "When the certificate of the HTTP port expires.",
+                &trust.http_tls,
+            ),
+        ] {
+            #[expect(clippy::cast_precision_loss, reason = "a moment stays far below 2^53")]
+            let expires = port.as_ref().map_or(0.0, |port| port.expires() as f64);
+            figures.push(Figure::Gauge(name, help, expires));
+        }
         if shared.config.classic {
             figures.push(Figure::Gauge(
                 "clients_connected",

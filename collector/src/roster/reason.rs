@@ -50,6 +50,7 @@ mod tests {
             Reason::Ended(Ending::Reset),
             Reason::Ended(Ending::WriteTimeout),
             Reason::Ended(Ending::Tls),
+            Reason::Ended(Ending::Tls),
             Reason::Ended(Ending::Rejected(Code::ReportTimeout)),
         ] {
             assert_eq!(Reason::named(reason.name()), Some(reason));

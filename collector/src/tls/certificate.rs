@@ -65,8 +65,8 @@ fn names(certificate: &TbsCertificate) -> Result<Vec<String>, Error> {
 }
 
 fn common_name(certificate: &TbsCertificate) -> Option<String> {
-    let attributes = certificate.subject.0.iter().flat_map(|part| part.0.iter());
-    let value = &attributes.filter(|attribute| attribute.oid == COMMON_NAME).last()?.value;
+    let mut attributes = certificate.subject.0.iter().flat_map(|part| part.0.iter());
+    let value = &attributes.rfind(|attribute| attribute.oid == COMMON_NAME)?.value;
     text(value)
 }
 
