@@ -37,8 +37,8 @@ fn explain_tls(error: &Error) -> String {
 
 fn explain_certificate(error: &CertificateError) -> String {
     let what = match error {
-        CertificateError::UnknownIssuer => {
-            "is of an authority that this agent does not know; is tls_ca the right file?"
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "is not signed by an authority that this agent knows; is tls_ca the right file?"
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             "has expired; have it renewed"
