@@ -98,6 +98,9 @@ pub struct FleetArgs {
     /// Another flag for the collectors that are started, such as --collector-flag=--coalesce-milliseconds=1
     #[arg(long, value_name = "FLAG", conflicts_with = "collector")]
     pub collector_flag: Vec<String>,
+    /// Speak TLS: a certificate for the collectors and one for each agent, of an authority made for the test
+    #[arg(long, conflicts_with = "collector")]
+    pub tls: bool,
     /// Where results go.
     #[command(flatten)]
     pub output: Output,

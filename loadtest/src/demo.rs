@@ -43,7 +43,7 @@ pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     let (interval, backoff) = (DEMO_INTERVAL, Retry::Quick);
     // Both ends are in this process.
     let (agents, flags) = (2 * args.agents, Vec::new());
-    room::check(&Plan { agents, target, interval, backoff, flags })?;
+    room::check(&Plan { agents, target, interval, backoff, flags, tls: false })?;
     let config = Config {
         listen: vec![args.listen],
         http: args.http,
@@ -133,6 +133,7 @@ fn simulate(
         interval_ms: u32::try_from(DEMO_INTERVAL.as_millis())?,
         seed: fastrand::u64(..),
         tick_ms: 1,
+        tls: None,
         backoff: Retry::Quick,
     };
     let set = if args.classic { MetricSet::Classic } else { MetricSet::Basic };

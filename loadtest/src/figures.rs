@@ -37,6 +37,7 @@ fn connects(run: &Run<'_>) -> Connects {
         took_seconds,
         agents_per_second: f64::from(agents) / took_seconds,
         latency: Quantiles::from(&total.times.connect),
+        resumed: total.resumed,
         refused: total.refused.clone(),
     }
 }
@@ -68,6 +69,7 @@ fn scrapes(pages: &[Inspected]) -> Scrapes {
 
 fn collector(run: &Run<'_>) -> Option<CollectorFigures> {
     let (before, connected) = (run.before.collectors?.resident, run.connected.collectors?.resident);
+    let connecting = run.connected.collectors?.cpu.saturating_sub(run.before.collectors?.cpu);
     let (from, to) = run.steady;
     let cpu = to.collectors?.cpu.saturating_sub(from.collectors?.cpu);
     let cpu_in_scrapes = run.checkpoints.iter().filter_map(|page| page.cpu_us).sum();
@@ -81,6 +83,7 @@ fn collector(run: &Run<'_>) -> Option<CollectorFigures> {
             reports.saturating_sub(reports_in_scrapes),
         ),
         cpu_cores: cpu.as_secs_f64() / (to.at - from.at).as_secs_f64(),
+        cpu_us_per_connect: us_each(connecting, run.agents_connected.into()),
         resident_bytes_per_agent: each(connected.saturating_sub(before), run),
         resident_bytes_before: before,
         resident_bytes_connected: connected,

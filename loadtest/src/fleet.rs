@@ -10,6 +10,7 @@ use crate::child::{Collector, Heard, Worker};
 use crate::course::Course;
 use crate::finding::Finding;
 use crate::orders::{Command, Event, Inspected, Manner, Order, Sample, Then, Who};
+use crate::pki::Pki;
 use crate::plan::{Plan, Target};
 use crate::progress::Progress;
 use crate::results::Verdict;
@@ -43,6 +44,8 @@ struct Post {
 pub struct Fleet {
     /// The collectors that are ours.
     pub collectors: Vec<Collector>,
+    /// Who gives them and the agents their certificates.
+    pki: Option<Pki>,
     posts: Vec<Post>,
     heard: mpsc::Receiver<(usize, Heard)>,
     /// What workers tell by.
@@ -78,8 +81,11 @@ impl Fleet {
     /// # Errors
     /// Something did not start.
     pub async fn without_workers(plan: &Plan) -> anyhow::Result<Self> {
+        let pki = plan.tls.then(Pki::new).transpose()?;
+        let mut flags = plan.flags.clone();
+        flags.extend(pki.iter().flat_map(Pki::flags));
         let collectors = match &plan.target {
-            Target::Own(collectors) => Collector::start(*collectors, &plan.flags).await?,
+            Target::Own(collectors) => Collector::start(*collectors, &flags).await?,
             Target::Running(_) => Vec::new(),
         };
         let (telling, heard) = mpsc::channel(QUEUE);
@@ -87,6 +93,7 @@ impl Fleet {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
             collectors,
+            pki,
             heard,
             telling,
             course: Course::start(),
@@ -105,7 +112,8 @@ impl Fleet {
     /// The system's.
     pub async fn hire(&mut self, order: &Order, prefix: &[String]) -> anyhow::Result<usize> {
         let number = self.posts.len();
-        let worker = Worker::start(order, prefix, number, self.telling.clone()).await?;
+        let order = Order { tls: self.pki.as_ref().map(Pki::authority), ..order.clone() };
+        let worker = Worker::start(&order, prefix, number, self.telling.clone()).await?;
         self.posts.push(Post::new(worker));
         Ok(number)
     }

@@ -21,6 +21,7 @@ pub mod ledger;
 pub mod orders;
 pub mod page;
 mod parts;
+pub mod pki;
 pub mod plan;
 pub mod progress;
 pub mod quantity;

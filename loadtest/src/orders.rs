@@ -13,6 +13,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::pki::Authority;
 use crate::results::Verdict;
 use crate::tally::Tally;
 
@@ -62,6 +63,8 @@ pub struct Order {
     pub tick_ms: u32,
     /// How agents come back after a failure.
     pub backoff: Retry,
+    /// Who gives the agents their certificates, if they speak TLS.
+    pub tls: Option<Authority>,
 }
 
 /// How agents come back after a failure.

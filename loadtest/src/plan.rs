@@ -58,6 +58,8 @@ pub struct Plan {
     pub backoff: Retry,
     /// What our own collectors are started with.
     pub flags: Vec<String>,
+    /// Agents and collectors prove to each other who they are.
+    pub tls: bool,
 }
 
 impl Plan {
@@ -82,7 +84,7 @@ impl Plan {
             bail!("--agents {} are fewer than the {} collectors", args.agents, target.collectors());
         }
         let (agents, interval, flags) = (args.agents, args.interval, args.collector_flag.clone());
-        Ok(Self { agents, target, interval, backoff, flags })
+        Ok(Self { agents, target, interval, backoff, flags, tls: args.tls })
     }
 
     /// The largest number of agents of one worker, and so of one collector.
@@ -118,6 +120,7 @@ impl Plan {
             seed,
             tick_ms: self.tick_ms(),
             backoff: self.backoff,
+            tls: None,
         };
         self.shares().zip(collectors).map(order).collect()
     }
@@ -149,7 +152,7 @@ mod tests {
     fn plan(agents: u32, collectors: usize) -> Plan {
         let target = Target::Own(collectors);
         let (interval, backoff) = (Duration::from_secs(15), Retry::Quick);
-        Plan { agents, target, interval, backoff, flags: Vec::new() }
+        Plan { agents, target, interval, backoff, flags: Vec::new(), tls: false }
     }
 
     #[test]

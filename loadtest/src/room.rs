@@ -192,7 +192,7 @@ mod tests {
     fn plan(agents: u32, collectors: usize) -> Plan {
         let target = Target::Own(collectors);
         let (interval, backoff) = (Duration::from_secs(30), Retry::Quick);
-        Plan { agents, target, interval, backoff, flags: Vec::new() }
+        Plan { agents, target, interval, backoff, flags: Vec::new(), tls: false }
     }
 
     /// A machine of the kind that a million agents fit on.

@@ -59,6 +59,8 @@ pub struct Connects {
     pub agents_per_second: f64,
     /// From connect to Welcome.
     pub latency: Quantiles,
+    /// Those that came by a ticket of TLS, later ones included.
+    pub resumed: u64,
     /// Attempts that failed, by Reject code or error.
     pub refused: BTreeMap<String, u64>,
 }
@@ -111,6 +113,8 @@ pub struct CollectorFigures {
     pub cpu_us_per_report_outside_scrapes: f64,
     /// Share of one core that it used in the steady part.
     pub cpu_cores: f64,
+    /// CPU until all had connected and reported, over the agents: their reports until then included.
+    pub cpu_us_per_connect: f64,
     /// Resident memory with all agents connected, before the first scrape, less that before, by agent.
     pub resident_bytes_per_agent: f64,
     /// Resident memory before any agent.

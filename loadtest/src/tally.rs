@@ -114,6 +114,8 @@ pub struct Tally {
     pub late: u64,
     /// Connections welcomed.
     pub welcomed: u64,
+    /// Those of them that came by a ticket of TLS.
+    pub resumed: u64,
     /// Sessions that agents ended with Bye.
     pub byes: u64,
     /// Sessions that agents ended otherwise.
@@ -140,6 +142,7 @@ impl Tally {
         self.reports += other.reports;
         self.late += other.late;
         self.welcomed += other.welcomed;
+        self.resumed += other.resumed;
         self.byes += other.byes;
         self.resets += other.resets;
         for (all, more) in [(&mut self.refused, &other.refused), (&mut self.ended, &other.ended)] {

@@ -9,6 +9,7 @@ use mio::{Interest, Token};
 
 use super::agenda::Act;
 use super::member::Stage;
+use super::tls::Opened;
 use super::{Engine, Hosts};
 use crate::dial::dial;
 use crate::orders::Event;
@@ -41,6 +42,11 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
             Err(error) => return self.lost(place, &cause(&error)),
         }
         let (id, nonces) = (self.hosts.id(number), self.nonces(place));
+        if let Some(tls) = &mut self.tls
+            && tls.connect(place, &id).is_err()
+        {
+            return self.lost(place, "no_certificate");
+        }
         (self.profile.id, self.profile.nonces) = (id, nonces);
         self.members[place].client.start(&self.profile, None, &mut self.out);
         self.send(place);
@@ -72,7 +78,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
             match stream.read(&mut scratch) {
                 Ok(0) => self.lost(place, "closed"),
                 Ok(read) => {
-                    self.hear(place, &scratch[..read]);
+                    self.open(place, &scratch[..read]);
                     // What comes after a short read makes itself felt anew.
                     if read < scratch.len() && !to_the_end {
                         break;
@@ -86,9 +92,28 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         self.scratch = scratch;
     }
 
+    /// Hears what came, which may be under TLS.
+    fn open(&mut self, place: usize, bytes: &[u8]) {
+        let Some(tls) = &mut self.tls else { return self.hear(place, bytes) };
+        match tls.open(place, bytes) {
+            Opened::Said(said) => self.hear(place, &said),
+            Opened::Plain => {
+                tls.close(place);
+                self.hear(place, bytes);
+            }
+            Opened::Broken => self.lost(place, "tls"),
+        }
+        if self.tls.as_mut().is_some_and(|tls| tls.has_to_say(place)) {
+            self.send(place);
+        }
+    }
+
     /// Writes out what is to be sent, and keeps what the socket does not take. Whether it took all.
     pub(super) fn send(&mut self, place: usize) -> bool {
         let now = self.ledger.now();
+        if let Some(tls) = &mut self.tls {
+            tls.seal(place, &mut self.out);
+        }
         let member = &mut self.members[place];
         let waited = member.has_unwritten();
         if let Some(rare) = member.rare.as_mut().filter(|_| waited) {
@@ -140,6 +165,9 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         let member = &mut self.members[place];
         member.rare = None;
         drop(member.stream.take());
+        if let Some(tls) = &mut self.tls {
+            tls.close(place);
+        }
         let stage = std::mem::take(&mut member.stage);
         self.greeted -= usize::from(stage == Stage::Greeted);
         if matches!(stage, Stage::Welcomed | Stage::Frozen) {

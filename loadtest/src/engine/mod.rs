@@ -10,6 +10,7 @@ mod hosts;
 mod inspector;
 mod member;
 mod session;
+mod tls;
 
 use std::collections::HashMap;
 use std::io;
@@ -25,6 +26,7 @@ pub use hosts::{Hosts, Marked};
 use inspector::{HEARSAY, Inspector, Page};
 use member::Member;
 use mio::{Events, Poll, Token, Waker};
+use tls::Tls;
 
 use crate::ledger::Ledger;
 use crate::orders::{Command, Event, Order, Sample};
@@ -94,6 +96,8 @@ pub struct Engine<H, E> {
     agenda: Agenda,
     /// How those that failed come back, where they do as the real agent does.
     backoffs: HashMap<usize, Backoff>,
+    /// How they speak TLS, if they do.
+    tls: Option<Tls>,
     /// That of whoever is connecting; all else in it is the same for all.
     profile: Profile,
     rng: fastrand::Rng,
@@ -128,6 +132,8 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         let handle = Handle { inputs: sender, waker: std::sync::Arc::new(waker) };
         let interval = Duration::from_millis(order.interval_ms.into());
         let ledger = Ledger::new(interval);
+        let tls = order.tls.as_ref().map(|authority| Tls::new(authority, order.collector.ip()));
+        let tls = tls.transpose().map_err(io::Error::other)?;
         let profile = Profile {
             id: hosts.id(order.agents.first),
             nonces: Nonces { host: [0; 16], process: [0; 16] },
@@ -148,6 +154,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
             ledger,
             agenda: Agenda::default(),
             backoffs: HashMap::new(),
+            tls,
             profile,
             out: Vec::new(),
             scratch: vec![0; READ_BYTES],

@@ -60,6 +60,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         record.welcomed(member.client.sequence() + 1);
         let tally = &mut self.sample.counts;
         tally.welcomed += 1;
+        tally.resumed += u64::from(self.tls.as_mut().is_some_and(|tls| tls.is_resumed(place)));
         tally.times.connect.add(now.saturating_sub(member.since()));
         if let Some(away) = away {
             tally.times.away.add(away);
@@ -245,6 +246,9 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         let member = &mut self.members[place];
         let stuck = member.has_unwritten();
         member.client.bye(reason, &mut self.out);
+        if let Some(tls) = &mut self.tls {
+            tls.seal(place, &mut self.out);
+        }
         let written = member.stream.as_mut().map(|stream| stream.write(&self.out));
         self.out.clear();
         !stuck && !matches!(written, Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock)

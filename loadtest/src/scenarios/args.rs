@@ -79,6 +79,9 @@ pub struct SceneArgs {
     /// Another flag for the collectors that are started, such as --collector-flag=--coalesce-milliseconds=1
     #[arg(long, value_name = "FLAG")]
     pub collector_flag: Vec<String>,
+    /// Speak TLS: a certificate for the collectors and one for each agent, of an authority made for the test
+    #[arg(long)]
+    pub tls: bool,
     /// Makes the collectors misbehave, to show that it is found
     #[arg(long, value_name = "KIND", hide = true)]
     pub fault: Option<Fault>,
@@ -115,7 +118,8 @@ impl SceneArgs {
     #[must_use]
     pub fn plan(&self, collectors: usize, backoff: Retry, flags: Vec<String>) -> Plan {
         let target = Target::Own(collectors);
-        Plan { agents: self.agents, target, interval: self.interval(), backoff, flags }
+        let (agents, interval, tls) = (self.agents, self.interval(), self.tls);
+        Plan { agents, target, interval, backoff, flags, tls }
     }
 }
 

@@ -1,0 +1,136 @@
+//! An authority for one test: it gives collectors and agents certificates, and goes with the test.
+
+use std::fs::Permissions;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
+};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+
+/// The authority, as workers are told of it: they issue their agents' certificates themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authority {
+    /// Its certificate, in PEM.
+    certificate: String,
+    /// Its key, in PEM.
+    key: String,
+}
+
+/// The authority, and the files of the collectors.
+pub struct Pki {
+    authority: Authority,
+    files: TempDir,
+}
+
+/// What the authority's certificate says.
+fn authority() -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params.distinguished_name.push(DnType::CommonName, "load test");
+    params
+}
+
+fn key() -> anyhow::Result<KeyPair> {
+    Ok(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?)
+}
+
+impl Pki {
+    /// A new one.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn new() -> anyhow::Result<Self> {
+        let issuer = CertifiedIssuer::self_signed(authority(), key()?)?;
+        let own = key()?;
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = ["127.0.0.1", "::1"]
+            .map(|address| address.parse().map(SanType::IpAddress))
+            .into_iter()
+            .collect::<Result<_, _>>()?;
+        let certificate = params.signed_by(&own, &issuer)?;
+        let authority = Authority { certificate: issuer.pem(), key: issuer.key().serialize_pem() };
+        let pki = Self { authority, files: tempfile::tempdir()? };
+        pki.write("ca.pem", &pki.authority.certificate)?;
+        pki.write("own.pem", &certificate.pem())?;
+        pki.write("own.key", &own.serialize_pem())?;
+        Ok(pki)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.files.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let path = self.path(name);
+        std::fs::write(&path, text)?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        }
+        Ok(())
+    }
+
+    /// What collectors are started with.
+    #[must_use]
+    pub fn flags(&self) -> Vec<String> {
+        [("certificate", "own.pem"), ("key", "own.key"), ("client-ca", "ca.pem")]
+            .map(|(flag, file)| format!("--tls-{flag}={}", self.path(file).display()))
+            .to_vec()
+    }
+
+    /// What workers are told.
+    #[must_use]
+    pub fn authority(&self) -> Authority {
+        self.authority.clone()
+    }
+}
+
+/// Issues agents' certificates: one for each, over a key that they share.
+pub struct Issuing {
+    issuer: Issuer<'static, KeyPair>,
+    key: KeyPair,
+}
+
+impl Issuing {
+    /// By this authority.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn new(authority: &Authority) -> anyhow::Result<Self> {
+        let issuer = Issuer::new(self::authority(), KeyPair::from_pem(&authority.key)?);
+        Ok(Self { issuer, key: key()? })
+    }
+
+    /// The agents' key.
+    #[must_use]
+    pub fn key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::Pkcs8(self.key.serialize_der().into())
+    }
+
+    /// The certificate of the agent of this name.
+    ///
+    /// # Errors
+    /// The name cannot be in one.
+    pub fn certificate(&self, name: &str) -> anyhow::Result<CertificateDer<'static>> {
+        let params = CertificateParams::new([name.to_owned()])?;
+        Ok(params.signed_by(&self.key, &self.issuer)?.der().clone())
+    }
+}
+
+impl Authority {
+    /// Its certificate.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn root(&self) -> anyhow::Result<CertificateDer<'static>> {
+        CertificateDer::from_pem_slice(self.certificate.as_bytes()).context("no certificate")
+    }
+}
