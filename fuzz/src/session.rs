@@ -117,7 +117,7 @@ impl World {
         let Ok(place) = known.and_then(|()| self.shared.handshake()) else { return };
         let address = SocketAddr::new(ip, 1000 + at as u16);
         let Ok(peer) = self.shared.admit(address, now + HELLO_TIMEOUT) else { return };
-        let handshake = Handshake { accepted: None, place };
+        let handshake = Handshake { accepted: None, place, certificate: None };
         let session = Session::new(Arc::clone(&self.shared), Arc::clone(&peer), handshake, now);
         self.connections[at] = Some(Connection::new(session, peer, Rc::clone(&self.dictionary)));
     }
