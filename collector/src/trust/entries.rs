@@ -13,7 +13,16 @@ const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 /// Tokens that are valid at once for one credential: the one in use, and the one that takes its place.
 const MAX_TOKENS: usize = 2;
 
-/// The file.
+/// How an entry begins; where it begins otherwise it is an entry as well.
+const START: &str = "\n[[credential]]";
+/// Entries that are parsed at once: the parser takes thirty times the room of their text.
+const AT_ONCE: usize = 1_000;
+
+/// Where in the file an entry begins, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place(usize);
+
+/// The file, or a part of it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entries<T> {
@@ -34,47 +43,56 @@ impl<'a> Reading<'a> {
         Ok(Self { path, text: secret_file::read(path, MAX_FILE_BYTES)?, form })
     }
 
-    /// Its entries; there is at least one.
-    pub(super) fn entries<T: DeserializeOwned>(&self) -> Result<Vec<toml::Spanned<T>>, BadFile> {
-        let entries = toml::from_str::<Entries<T>>(&self.text);
-        let entries = entries.map_err(|error| self.misread(&error))?.credential;
-        if entries.is_empty() {
+    /// Gives every entry, and where it begins, to `take`; there is at least one.
+    pub(super) fn each<T: DeserializeOwned>(
+        &self,
+        mut take: impl FnMut(T, Place) -> Result<(), BadFile>,
+    ) -> Result<(), BadFile> {
+        let (mut begin, mut none) = (0, true);
+        let starts = self.text.match_indices(START).map(|(at, _)| at + 1);
+        let cuts = starts.skip(AT_ONCE - 1).step_by(AT_ONCE);
+        for end in cuts.chain([self.text.len()]) {
+            let part = self.text.get(begin..end).unwrap_or_default();
+            let entries = toml::from_str::<Entries<T>>(part);
+            for entry in entries.map_err(|error| self.misread(&error, begin))?.credential {
+                let place = Place(begin + entry.span().start);
+                take(entry.into_inner(), place)?;
+                none = false;
+            }
+            begin = end;
+        }
+        if none {
             let problem = format!("has no credential in it; write {}", self.form);
             return Err(BadFile::new(self.path, problem));
         }
-        Ok(entries)
+        Ok(())
     }
 
     /// What is wrong with an entry.
-    pub(super) fn bad<T>(&self, entry: &toml::Spanned<T>, problem: impl Into<String>) -> BadFile {
-        BadFile::at(self.path, self.line(entry.span().start), problem)
+    pub(super) fn bad(&self, place: Place, problem: impl Into<String>) -> BadFile {
+        BadFile::at(self.path, self.line(place.0), problem)
     }
 
     /// The digests of an entry.
-    pub(super) fn digests<T>(
-        &self,
-        entry: &toml::Spanned<T>,
-        tokens: &[String],
-    ) -> Result<Vec<Digest>, BadFile> {
+    pub(super) fn digests(&self, place: Place, tokens: &[String]) -> Result<Vec<Digest>, BadFile> {
         if tokens.len() > MAX_TOKENS {
-            let problem = format!(
-                "{} tokens are over the {MAX_TOKENS} that may be valid at once",
-                tokens.len()
-            );
-            return Err(self.bad(entry, problem));
+            let count = tokens.len();
+            let problem =
+                format!("{count} tokens are over the {MAX_TOKENS} that may be valid at once");
+            return Err(self.bad(place, problem));
         }
         let digest = |text: &String| {
             Digest::parse(text).ok_or_else(|| {
                 let right = "\"sha256:\" and 64 hexadecimal digits, the SHA-256 of the token";
-                self.bad(entry, format!("a token is not written as {right}"))
+                self.bad(place, format!("a token is not written as {right}"))
             })
         };
         tokens.iter().map(digest).collect()
     }
 
     /// An error of the parser, without what it shows of the file: that may be a secret in a wrong place.
-    fn misread(&self, error: &toml::de::Error) -> BadFile {
-        let line = self.line(error.span().map_or(0, |span| span.start));
+    fn misread(&self, error: &toml::de::Error, begin: usize) -> BadFile {
+        let line = self.line(begin + error.span().map_or(0, |span| span.start));
         let message = error.message();
         let of_names =
             ["unknown field", "missing field"].iter().any(|start| message.starts_with(start));

@@ -65,23 +65,23 @@ impl Readers {
     pub fn read(path: &Path) -> Result<Self, BadFile> {
         let reading = Reading::new(path, FORM)?;
         let mut readers: Vec<Reader> = Vec::new();
-        for entry in reading.entries::<Entry>()? {
-            let bad = |problem: String| reading.bad(&entry, problem);
-            let Entry { user, tokens } = entry.get_ref();
+        reading.each(|Entry { user, tokens }, place| {
+            let bad = |problem: String| reading.bad(place, problem);
             if user.is_empty() || user.contains(':') || user.chars().any(char::is_control) {
                 return Err(bad(format!(
                     "user {user:?} is empty, or has a colon or a control in it"
                 )));
             }
-            if readers.iter().any(|known| known.user == *user) {
+            if readers.iter().any(|known| known.user == user) {
                 return Err(bad(format!("user {user:?} has an entry already")));
             }
             if readers.len() == MAX_READERS {
                 return Err(bad(format!("there are more than {MAX_READERS} users")));
             }
-            let tokens = reading.digests(&entry, tokens)?;
-            readers.push(Reader { user: user.clone(), tokens });
-        }
+            let tokens = reading.digests(place, &tokens)?;
+            readers.push(Reader { user, tokens });
+            Ok(())
+        })?;
         Ok(Self(readers))
     }
 

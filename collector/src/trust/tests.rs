@@ -219,6 +219,23 @@ fn a_file_that_will_not_do_says_where_and_what_would() {
 }
 
 #[test]
+fn a_file_is_read_to_its_end_however_many_entries_it_has() {
+    let many = |count| (0..count).map(|n| entry(&format!("a{n}"), &["t"], "")).collect::<String>();
+    for count in [1, 999, 1_000, 1_001, 2_000, 2_001] {
+        let trust = rules(&many(count));
+        assert_eq!(trust.agents.as_ref().unwrap().len(), count);
+        assert!(admit(&trust, &format!("a{}", count - 1), "t").is_ok());
+    }
+    // Each takes four lines; what is wrong is found where it is.
+    let twice = many(2_500) + &entry("a7", &["t"], "");
+    assert!(problem(&twice).starts_with(", line 10001: agent \"a7\" has an entry already"));
+    let broken = many(2_500) + "agent =\n";
+    assert!(problem(&broken).starts_with(", line 10001: this is not understood"));
+    let indented = many(1_500).replace("[[credential]]", "  [[ credential ]]");
+    assert_eq!(rules(&indented).agents.unwrap().len(), 1_500);
+}
+
+#[test]
 fn too_many_patterns() {
     let many = |count| (0..count).map(|n| entry(&format!("p{n}-*"), &[], "")).collect::<String>();
     assert_eq!(rules(&many(1_000)).agents.unwrap().len(), 1_000);

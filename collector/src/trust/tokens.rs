@@ -62,14 +62,13 @@ impl Credentials {
     pub fn read(path: &Path, before: Option<&Self>) -> Result<Self, BadFile> {
         let reading = Reading::new(path, FORM)?;
         let mut read = Self::default();
-        for entry in reading.entries::<Entry>()? {
-            let bad = |problem: String| reading.bad(&entry, problem);
-            let Entry { agent, tokens, labels } = entry.get_ref();
-            let digests = reading.digests(&entry, tokens)?;
+        reading.each(|Entry { agent, tokens, labels }, place| {
+            let bad = |problem: String| reading.bad(place, problem);
+            let digests = reading.digests(place, &tokens)?;
             let tokens = digests.into_iter().map(|digest| Token { digest, number: 0 }).collect();
-            let credential = Credential { tokens, pinned: pins(labels).map_err(bad)? };
-            read.insert(agent, credential).map_err(bad)?;
-        }
+            let credential = Credential { tokens, pinned: pins(&labels).map_err(bad)? };
+            read.insert(&agent, credential).map_err(bad)
+        })?;
         read.patterns.sort_by_key(|(beginning, _)| std::cmp::Reverse(beginning.len()));
         read.number(before);
         Ok(read)
