@@ -1,8 +1,10 @@
 //! TLS on the agents' port.
 
 mod hostile;
+mod http;
 mod mutual;
 mod reload;
+mod settings;
 
 use crate::support::agent::{Agent, who};
 use crate::support::collector::Collector;
