@@ -136,6 +136,18 @@ fn every_fault_names_its_tests() {
     }
 }
 
+/// What SECURITY.md says is shown by a test, or written down, is where it says.
+#[test]
+fn security_names_files_that_exist() {
+    let document = read("SECURITY.md");
+    let quoted = document.split('`').skip(1).step_by(2).filter(|text| text.contains('/'));
+    let linked = document.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+    let paths: Vec<_> = quoted.chain(linked).collect();
+    assert!(paths.len() > 10, "{paths:?}");
+    let missing: Vec<_> = paths.into_iter().filter(|path| !repository(path).exists()).collect();
+    assert!(missing.is_empty(), "SECURITY.md names {missing:?}");
+}
+
 /// Flags, variables and keys: in the documentation, and in the example of each program's settings.
 #[test]
 fn every_setting_is_documented() {
