@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 /// 256 each, its [`Peer`](crate::peer::Peer), its place in a set, its [`Newcomer`](crate::registry::Newcomer).
 pub const CONNECTION_BYTES: usize = 720;
 
+/// What TLS takes beyond that once it is established, in bytes: rustls' state with its keys, and a client's certificate.
+pub const TLS_BYTES: usize = 4_600;
+
 /// A limit in bytes, and what is taken of it.
 #[derive(Debug)]
 pub struct Budget {
@@ -84,6 +87,14 @@ impl Budget {
 pub struct Held {
     budget: Arc<Budget>,
     bytes: usize,
+}
+
+impl Held {
+    /// The budget that they are of.
+    #[must_use]
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
 }
 
 impl Drop for Held {

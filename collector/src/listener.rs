@@ -130,15 +130,21 @@ fn begin(arrival: Arrival, place: OwnedSemaphorePermit, shared: &Arc<Shared>) {
     if let Err(error) = prepare(&arrival.stream) {
         debug!(%error, address = %arrival.address, "cannot set socket options");
     }
-    match shared.admit(arrival.address, arrival.now + HELLO_TIMEOUT) {
-        Ok(peer) => {
+    let peer = match shared.admit(arrival.address, arrival.now + HELLO_TIMEOUT) {
+        Ok(peer) => peer,
+        Err(code) => return refuse(arrival, &Refusal::of(code), shared),
+    };
+    let tls = shared.trust.read().tls.clone();
+    match Transport::over(arrival.stream, tls.as_ref(), &shared.budget) {
+        Ok(transport) => {
             let handshake = Handshake { accepted: Some(arrival.at), place, certificate: None };
             let session = Session::new(Arc::clone(shared), peer, handshake, arrival.now);
-            let tls = shared.trust.read().tls.clone();
-            let transport = Transport::over(arrival.stream, tls.as_ref(), &shared.budget);
             shared.tasks.spawn(Connection::new(transport, session));
         }
-        Err(code) => refuse(arrival, &Refusal::of(code), shared),
+        Err(stream) => {
+            shared.dismiss(&peer);
+            refuse(Arrival { stream, ..arrival }, &Refusal::of(Code::CollectorFull), shared);
+        }
     }
 }
 

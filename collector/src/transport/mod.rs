@@ -56,15 +56,16 @@ pub(crate) enum Broken {
 }
 
 impl Transport {
-    /// A connection that was just accepted, at a port with this TLS. What it keeps is taken of the `budget`.
+    /// A connection that was just accepted, at a port with this TLS. What it keeps is taken of the `budget`; the stream
+    /// comes back if there is not so much.
     pub(crate) fn over(
         stream: TcpStream,
         tls: Option<&Arc<PortTls>>,
         budget: &Arc<Budget>,
-    ) -> Self {
+    ) -> Result<Self, TcpStream> {
         match tls {
-            Some(port) => Self::Tls(Box::new(Tls::accept(stream, port, budget))),
-            None => Self::Plain(stream),
+            Some(port) => Tls::accept(stream, port, budget).map(|tls| Self::Tls(Box::new(tls))),
+            None => Ok(Self::Plain(stream)),
         }
     }
 

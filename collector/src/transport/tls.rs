@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::{Broken, Heard};
-use crate::budget::{Budget, Held};
+use crate::budget::{Budget, Held, TLS_BYTES};
 use crate::tls::{PortTls, Proof, Verdict};
 
 /// The longest record that TLS has: its head and 16 KiB, which encryption may expand by 2 KiB. No flight of a client's
@@ -26,8 +26,8 @@ pub(crate) struct Tls {
     connection: UnbufferedServerConnection,
     /// By whom the peer was found good, and until when.
     verdict: Verdict,
-    /// Of which what is unfinished is taken.
-    budget: Arc<Budget>,
+    /// Its share of the budget.
+    held: Held,
     /// What has come of a record that is not whole, or of a handshake's message.
     unfinished: Option<Box<Unfinished>>,
     /// What was sent may be believed, and what is said is sealed.
@@ -42,16 +42,21 @@ struct Unfinished {
 }
 
 impl Tls {
-    /// A connection of which nothing has been read yet.
-    pub(super) fn accept(stream: TcpStream, port: &Arc<PortTls>, budget: &Arc<Budget>) -> Self {
-        Self {
+    /// A connection of which nothing has been read yet; the stream comes back if there is no memory for it.
+    pub(super) fn accept(
+        stream: TcpStream,
+        port: &Arc<PortTls>,
+        budget: &Arc<Budget>,
+    ) -> Result<Self, TcpStream> {
+        let Some(held) = budget.hold(TLS_BYTES) else { return Err(stream) };
+        Ok(Self {
             stream,
             connection: port.accept(),
             verdict: Verdict { judge: Arc::clone(port.clients()), rules: 0, expires: u64::MAX },
-            budget: Arc::clone(budget),
+            held,
             unfinished: None,
             established: false,
-        }
+        })
     }
 
     pub(super) fn stream(&mut self) -> &mut TcpStream {
@@ -90,7 +95,7 @@ impl Tls {
             return Err(Broken::TooLong);
         }
         if !rest.is_empty() {
-            let held = self.budget.hold(rest.len()).ok_or(Broken::Memory)?;
+            let held = self.held.budget().hold(rest.len()).ok_or(Broken::Memory)?;
             self.unfinished = Some(Box::new(Unfinished { bytes: rest.to_vec(), _held: held }));
         }
         Ok(())

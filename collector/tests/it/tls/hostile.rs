@@ -5,6 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use fleetgauge_collector::config::Flags;
 use fleetgauge_proto::Code;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use rustls::{AlertDescription, ConnectionTrafficSecrets, Error};
@@ -246,4 +247,17 @@ fn records_with_nothing_in_them() {
     assert_eq!(collector.closed("tls"), 1.0);
     assert!(!collector.page().shows("forger"));
     calm.report(&[2.0]);
+}
+
+#[test]
+fn a_connection_for_which_there_is_no_memory_is_told_so_before_tls() {
+    let site = Site::new();
+    let flags = Flags { max_memory_bytes: Some(10_000), ..site.flags() };
+    let collector = Collector::with(config(flags));
+    let _first = Agent::connect(collector.agents);
+    eventually("it is counted", || collector.memory().0 > 5_000.0);
+    let mut second = Agent::connect(collector.agents);
+    let (_, retry) = second.expect_reject(Code::CollectorFull);
+    assert!(retry.is_some_and(|ms| ms <= 60_000), "{retry:?}");
+    assert!(collector.memory().0 < 6_000.0, "what was refused is given back");
 }
