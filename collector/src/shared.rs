@@ -11,7 +11,7 @@ use parking_lot::RwLock;
 use prometheus_client::registry::Registry as OwnRegistry;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
-use tracing::warn;
+use tracing::info;
 
 use crate::addresses::{Addresses, Conduct};
 use crate::budget::{Budget, CONNECTION_BYTES};
@@ -149,7 +149,7 @@ impl Shared {
         if let Some(pause) = self.addresses.ended(address, conduct, self.clock.now()) {
             self.metrics.address_pauses.inc();
             let (reason, seconds) = (ending.reason(), pause / 1_000);
-            warn!(%address, reason, seconds, "address paused: too many of its connections have failed");
+            info!(%address, reason, seconds, "address paused: too many of its connections have failed");
         }
     }
 
