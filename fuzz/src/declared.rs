@@ -1,6 +1,7 @@
 //! Schemas, labels and ids as an agent might declare them: mostly legal, and often at odds with each other.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
+use fleetgauge_proto::Limits;
 use fleetgauge_proto::message::{Family, Label, Schema, Series};
 
 /// Names of which one takes another's place as soon as their kinds are right for it.
@@ -74,6 +75,27 @@ impl Declared {
             families: schema.families.iter().map(family).collect(),
             series: schema.series.iter().map(series).collect(),
         }
+    }
+
+    /// What of it is legal together.
+    pub(crate) fn legal(self) -> Self {
+        let is_legal = |schema: &Self| {
+            fleetgauge_proto::Schema::try_new(&schema.message(), &Limits::default()).is_ok()
+        };
+        let mut legal = Self { families: Vec::new(), series: Vec::new() };
+        for family in self.families {
+            legal.families.push(family);
+            if !is_legal(&legal) {
+                legal.families.pop();
+            }
+        }
+        for series in self.series {
+            legal.series.push(series);
+            if !is_legal(&legal) {
+                legal.series.pop();
+            }
+        }
+        legal
     }
 
     pub(crate) fn message(&self) -> Schema<'_> {

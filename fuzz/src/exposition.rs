@@ -10,7 +10,7 @@ use fleetgauge_collector::peer::Peer;
 use fleetgauge_collector::registry::{Newcomer, PageShard, Pinned, Pins, Registry, Room};
 use fleetgauge_proto::report::{self, ABSENT, Values};
 use fleetgauge_proto::schema::{FamilyKind, encode};
-use fleetgauge_proto::{AgentId, Fingerprint, Limits, Schema, StaticLabels};
+use fleetgauge_proto::{AgentId, Limits, Schema, StaticLabels};
 
 use crate::declared::{Declared, Labels, some};
 use crate::page::parse;
@@ -76,7 +76,7 @@ struct World {
 /// Lets agents come and go, and reads every page after every step.
 pub fn check(data: &[u8]) {
     let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(data)) else { return };
-    let Some(mut world) = World::new(&input) else { return };
+    let mut world = World::new(&input);
     for step in &input.steps {
         world.take(step, &input);
         world.check_shared_page();
@@ -87,28 +87,27 @@ pub fn check(data: &[u8]) {
 }
 
 impl World {
-    /// `None` if a schema is not legal.
-    fn new(input: &Input) -> Option<Self> {
+    fn new(input: &Input) -> Self {
         let pin =
             input.pin.map(|(name, kind)| (["a", "b_bytes"][usize::from(name) % 2], kind % 6 + 1));
         let pins = pin.map(|(name, kind)| (name.to_owned(), FamilyKind::from_u8(kind).unwrap()));
         let room = Room { schemas: 10, bytes: 1 << 20 };
         let budget = Arc::new(Budget::new(usize::MAX));
         let registry = Registry::new(room, Pins::from_iter(pins), budget);
-        let schemas = input.schemas.to_vec();
+        let schemas: Vec<_> = input.schemas.iter().cloned().map(Declared::legal).collect();
         let mut pinned = Vec::new();
         for (number, schema) in schemas.iter().enumerate() {
-            let legal = Schema::try_new(&schema.message(), &Limits::default()).ok()?;
-            let (frame, fingerprint): (_, Fingerprint) = encode(&schema.message()).ok()?;
-            let known = schemas[..number].iter().position(|other| {
-                encode(&other.message()).ok().is_some_and(|(other, _)| other == frame)
-            });
+            let legal = Schema::try_new(&schema.message(), &Limits::default()).unwrap();
+            let (frame, fingerprint) = encode(&schema.message()).unwrap();
+            let known = schemas[..number]
+                .iter()
+                .position(|other| encode(&other.message()).unwrap().0 == frame);
             let entry = registry.schemas().intern(fingerprint, legal, frame.len()).unwrap();
             pinned.push((known.unwrap_or(number), entry));
         }
         let places = Places::new(pin.map(|(name, kind)| (name.to_owned(), kind)));
         let agents = Default::default();
-        Some(Self { registry, schemas, pinned, places, agents, sessions: 0 })
+        Self { registry, schemas, pinned, places, agents, sessions: 0 }
     }
 
     fn take(&mut self, step: &Step, input: &Input) {

@@ -7,9 +7,11 @@
 #![expect(clippy::unwrap_used, reason = "a check that cannot go on has found something")]
 
 pub mod config;
+pub mod credentials;
 pub mod exposition;
 pub mod frame;
 pub mod message;
+pub mod proxy;
 pub mod schema;
 pub mod session;
 
@@ -23,9 +25,11 @@ pub type Target = (&'static str, fn(&[u8]));
 /// All targets, by the names of their programs and of the folders with their inputs.
 pub const TARGETS: &[Target] = &[
     ("config", config::check),
+    ("credentials", credentials::check),
     ("exposition", exposition::check),
     ("frame", frame::check),
     ("message", message::check),
+    ("proxy", proxy::check),
     ("schema", schema::check),
     ("session", session::check),
 ];

@@ -27,11 +27,15 @@ pub(super) struct Families {
     arrivals: u64,
     /// Place in `live`, by schema key.
     arrived: HashMap<u64, u64>,
+    /// Counts the families that were given their names: the page's own time.
+    moment: u64,
 }
 
 #[derive(Debug)]
 struct Shown {
     kind: FamilyKind,
+    /// The moment at which it was given its names.
+    since: u64,
     head: Arc<FamilyHead>,
     /// Live schemas that show it: place in `live` and position of the family in the schema.
     members: BTreeMap<u64, usize>,
@@ -117,10 +121,14 @@ impl Families {
         if family.sample_names().any(taken) {
             return;
         }
-        let shown = self.shown.entry(family.name.clone()).or_insert_with(|| Shown {
-            kind,
-            head: Arc::new(FamilyHead::new(family, kind)),
-            members: BTreeMap::new(),
+        let shown = self.shown.entry(family.name.clone()).or_insert_with(|| {
+            self.moment += 1;
+            Shown {
+                kind,
+                since: self.moment,
+                head: Arc::new(FamilyHead::new(family, kind)),
+                members: BTreeMap::new(),
+            }
         });
         if shown.kind != kind {
             return;
@@ -163,11 +171,18 @@ impl Families {
         }
     }
 
-    /// The families of the shared page, sorted by name, that have series in the `copied` schemas.
+    /// The present, for [`Self::page`].
+    pub(super) fn moment(&self) -> u64 {
+        self.moment
+    }
+
+    /// The families of the shared page, sorted by name, that have series in the `copied` schemas; `begun` is the moment
+    /// before they were copied.
     ///
-    /// A schema may have lost its last agent, or a family, since its values were copied, to another schema of that
-    /// very agent perhaps. It is on this page all the same where nothing else is, or that agent would be on none.
-    pub(super) fn page(&self, copied: &[&Arc<SchemaEntry>]) -> Vec<PageFamily> {
+    /// A schema may have lost its last agent, or a family, since then, to another schema of that very agent perhaps. It
+    /// is on this page all the same where nothing else is, or that agent would be on none. A family whose names meant
+    /// something else already is left off, whether or not that something is on this page: it may be on another part's.
+    pub(super) fn page(&self, copied: &[&Arc<SchemaEntry>], begun: u64) -> Vec<PageFamily> {
         let keys: HashSet<u64> = copied.iter().map(|schema| schema.key()).collect();
         let member = |(place, position): (&u64, &usize)| {
             let key = self.live.get(place)?.schema.key();
@@ -183,7 +198,7 @@ impl Families {
         }
         for schema in copied.iter().filter(|schema| self.lacks_a_family(schema)) {
             for (position, family) in schema.schema().families.iter().enumerate() {
-                self.add(&mut page, (schema.key(), position), family);
+                self.add(&mut page, begun, (schema.key(), position), family);
             }
         }
         page.into_values().map(|(_, family)| family).collect()
@@ -223,6 +238,7 @@ impl Families {
     fn add<'a>(
         &'a self,
         page: &mut BTreeMap<&'a str, (FamilyKind, PageFamily)>,
+        begun: u64,
         member: (u64, usize),
         family: &'a Family,
     ) {
@@ -233,8 +249,14 @@ impl Families {
             }
             return;
         }
-        let owner = |name: String| self.sample_names.get(&name);
-        if !family.sample_names().filter_map(owner).any(|owner| page.contains_key(&**owner)) {
+        let contradicts = |owner: &str| {
+            self.shown.get(owner).is_some_and(|shown| {
+                let same = *owner == *family.name && shown.kind == kind;
+                !same && (shown.since <= begun || page.contains_key(owner))
+            })
+        };
+        let owner = |name: String| self.sample_names.get(&name).map(|owner| &**owner);
+        if !family.sample_names().filter_map(owner).any(contradicts) {
             let head = Arc::new(FamilyHead::new(family, kind));
             let members = vec![member];
             page.insert(&family.name, (kind, PageFamily { head, members }));

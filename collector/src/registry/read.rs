@@ -18,6 +18,7 @@ impl Registry {
     /// A copy of the values of a part of the agents.
     #[must_use]
     pub fn snapshot_of_shard(&self, part: PageShard) -> Snapshot {
+        let begun = self.families.lock().moment();
         let mut groups = self.empty_groups(part);
         for shard in part.among(&self.shards) {
             let shard = shard.lock();
@@ -39,7 +40,7 @@ impl Registry {
             .map(|(place, (key, group))| ((key, place), group))
             .unzip();
         let copied: Vec<_> = groups.iter().map(Group::schema).collect();
-        let page = self.families.lock().page(&copied);
+        let page = self.families.lock().page(&copied, begun);
         let families = page.into_iter().map(|family| {
             let members = family.members.iter();
             let members = members.filter_map(|(key, at)| Some((*places.get(key)?, *at))).collect();

@@ -177,7 +177,7 @@ impl Connection {
         let mut frames = Vec::new();
         while let Ok(Some(frame)) = self.given.next(&mut given, ALL) {
             match Message::decode(frame) {
-                Ok(Message::Hello(hello)) if lives => {
+                Ok(Message::Hello(hello)) if self.agent.announced.is_none() => {
                     let classic = self.session.shared().config.classic;
                     self.agent.introduce(&hello, &self.peer, classic);
                 }

@@ -12,6 +12,7 @@ pub(super) const CHOICES: usize = 3;
 #[derive(Debug, Arbitrary)]
 pub(super) struct Input {
     pub(super) bounds: Bounds,
+    #[arbitrary(with = schemas)]
     pub(super) schemas: [Declared; CHOICES],
     pub(super) labels: [Labels; CHOICES],
     #[arbitrary(with = |u: &mut Unstructured<'_>| some(u, 40, Step::arbitrary))]
@@ -87,6 +88,12 @@ pub(super) enum Saying {
     Frame(u8, Vec<u8>),
     /// No frame at all, perhaps.
     Bytes(Vec<u8>),
+}
+
+/// Two that are legal, and one that may be.
+fn schemas(u: &mut Unstructured<'_>) -> Result<[Declared; CHOICES]> {
+    let [one, other, any]: [Declared; CHOICES] = u.arbitrary()?;
+    Ok([one.legal(), other.legal(), any])
 }
 
 fn place(u: &mut Unstructured<'_>) -> Result<usize> {

@@ -1,0 +1,97 @@
+//! A file of credentials gives each id to whom the document says, or is refused without a word of what is in it.
+//!
+//! An input is the file's text, in which `%1`, `%2` and `%3` stand for the digests of three tokens.
+
+use fleetgauge_collector::trust::{Credentials, Shown, Trust};
+use fleetgauge_proto::AgentId;
+use fleetgauge_proto::message::Secret;
+use toml::{Table, Value};
+
+/// Tokens and their SHA-256.
+const TOKENS: [(&str, &str); 3] = [
+    ("one", "sha256:7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed"),
+    ("two", "sha256:3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3"),
+    ("three", "sha256:8b5b9db0c13db24256c829aa364aa90c6d2eba318b9232a4ab9313b954d3555f"),
+];
+const IDS: [&str; 5] = ["a", "ab", "abc", "b-1", "zzz"];
+/// What is in a file for so long may be a secret in a wrong place.
+const SECRET_BYTES: usize = 12;
+
+/// Reads the file, and tries every token for some ids.
+pub fn check(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let digests = TOKENS.iter().zip(["%1", "%2", "%3"]);
+    let text =
+        digests.fold(text.to_owned(), |text, ((_, digest), place)| text.replace(place, digest));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, &text).unwrap();
+    let table = text.parse::<Table>();
+    match Credentials::read(file.path(), None) {
+        Ok(credentials) => {
+            let table = table.expect("what is not TOML is refused");
+            let trust = Trust { agents: Some(credentials), ..Trust::default() };
+            check_grants(&trust, &entries(&table).expect("each has an id and tokens"));
+        }
+        Err(bad) => {
+            let said = bad.to_string().replace(&file.path().display().to_string(), "");
+            let secrets = table.iter().flatten().flat_map(|(_, value)| tokens(value, false));
+            for secret in secrets.filter(|secret| is_secret(secret, &text)) {
+                assert!(!said.contains(secret), "{said}");
+            }
+        }
+    }
+}
+
+/// Whether a text is long enough to be a secret, and stands nowhere else in the file.
+fn is_secret(secret: &str, text: &str) -> bool {
+    secret.len() >= SECRET_BYTES && text.matches(secret).count() == 1
+}
+
+/// What stands in lists of tokens.
+fn tokens(value: &Value, here: bool) -> Vec<&str> {
+    match value {
+        Value::String(text) if here => vec![text],
+        Value::Array(values) => values.iter().flat_map(|value| tokens(value, here)).collect(),
+        Value::Table(table) => {
+            table.iter().flat_map(|(key, value)| tokens(value, here || key == "tokens")).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Ids or patterns, and their tokens.
+fn entries(table: &Table) -> Option<Vec<(&str, Vec<String>)>> {
+    let listed = table.get("credential")?.as_array()?.iter();
+    let read = listed.map(|one| {
+        let tokens = tokens(one.get("tokens")?, true).into_iter();
+        // Digits of either case are the same number.
+        let tokens = tokens.map(str::to_lowercase);
+        Some((one.get("agent")?.as_str()?, tokens.collect()))
+    });
+    read.collect()
+}
+
+/// `docs/operations.md`, "Who may report": the entry that names the id decides, else the longest beginning.
+fn check_grants(trust: &Trust, entries: &[(&str, Vec<String>)]) {
+    for id in IDS {
+        let named = entries.iter().find(|(agent, _)| *agent == id);
+        let fits = |(agent, _): &&(&str, Vec<String>)| {
+            agent.strip_suffix('*').is_some_and(|beginning| id.starts_with(beginning))
+        };
+        let longest = entries.iter().filter(fits).max_by_key(|(agent, _)| agent.len());
+        let id = AgentId::try_new(id).unwrap();
+        for (token, digest) in TOKENS {
+            let shown = Shown { token: Some(Secret(token.as_bytes())), certificate: None };
+            let given = trust.admit(&id, shown);
+            let decides = named.or(longest);
+            let expected =
+                decides.is_some_and(|(_, tokens)| tokens.iter().any(|one| one == digest));
+            assert_eq!(given.is_ok(), expected, "{id} by {token}: {given:?}");
+            if let Ok(grant) = given {
+                assert!(grant.credential > 0 && trust.still_allows(&id, grant.credential));
+                assert!(grant.pinned.iter().all(|(_, value)| !value.is_empty()));
+            }
+        }
+        assert!(trust.admit(&id, Shown::default()).is_err() && !trust.still_allows(&id, 0));
+    }
+}

@@ -1,0 +1,55 @@
+//! A balancer's header says whose connection it passes on, or is refused; and not a byte behind it is read.
+
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use fleetgauge_collector::proxy::{self, MAX_HEADER_BYTES, Origin};
+
+/// Reads a header from bytes that are all there.
+pub fn check(data: &[u8]) {
+    let mut rest = data;
+    let read = {
+        let reading = pin!(proxy::read(&mut rest));
+        match reading.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(read) => read,
+            Poll::Pending => panic!("there is nothing to wait for"),
+        }
+    };
+    let used = data.len() - rest.len();
+    assert!(used <= MAX_HEADER_BYTES);
+    let expected = documented(data);
+    assert_eq!(read.as_ref().ok(), expected.as_ref().map(|(origin, _)| origin), "{read:?}");
+    if let Some((_, len)) = expected {
+        assert_eq!(used, len, "what follows is the agent's");
+    }
+}
+
+/// The origin that a header of PROXY protocol version 2 names, and how long it is.
+fn documented(data: &[u8]) -> Option<(Origin, usize)> {
+    let rest = data.strip_prefix(b"\r\n\r\n\0\r\nQUIT\n")?;
+    let [version_and_command, family, high, low, rest @ ..] = rest else { return None };
+    let len = usize::from(*high) * 256 + usize::from(*low);
+    let rest = rest.get(..len).filter(|_| 16 + len <= MAX_HEADER_BYTES)?;
+    let local = match version_and_command {
+        0x20 => true,
+        0x21 => false,
+        _ => return None,
+    };
+    // The source's address, the destination's, and their ports, high byte first.
+    let source = |address: IpAddr, port: usize| {
+        let port = rest.get(port..port + 2)?;
+        let port = u16::from(port[0]) << 8 | u16::from(port[1]);
+        Some(Origin::Peer(SocketAddr::new(address.to_canonical(), port)))
+    };
+    let origin = match family {
+        _ if local => Origin::Balancer,
+        0x11 => source(IpAddr::from(<[u8; 4]>::try_from(rest.get(..4)?).ok()?), 8)
+            .filter(|_| rest.len() >= 12)?,
+        0x21 => source(IpAddr::from(<[u8; 16]>::try_from(rest.get(..16)?).ok()?), 32)
+            .filter(|_| rest.len() >= 36)?,
+        0x00 | 0x12 | 0x22 | 0x31 | 0x32 => Origin::Balancer,
+        _ => return None,
+    };
+    Some((origin, 16 + len))
+}
