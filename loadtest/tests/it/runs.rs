@@ -42,6 +42,31 @@ fn an_honest_collector_passes_with_churn() {
     }
 }
 
+#[test]
+fn agents_that_come_and_go_under_tls_come_again_by_tickets() {
+    let directory = tempfile::tempdir().unwrap();
+    let report = directory.path().join("report.json");
+    let args = [
+        "churn",
+        "--tls",
+        "--agents",
+        "30",
+        "--interval",
+        "1s",
+        "--duration",
+        "4s",
+        "--churn",
+        "20%/s",
+    ];
+    let output = loadtest(&args).arg("--report").arg(&report).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
+    let begun = report["figures"]["sessions"]["begun"].as_u64().unwrap();
+    let resumed = report["figures"]["connects"]["resumed"].as_u64().unwrap();
+    assert!(resumed > 0 && begun == 30 + resumed, "{resumed} of {begun}: {said}");
+}
+
 /// Runs against a collector whose pages go through `lie`; exactly these kinds of finding must be counted, and
 /// told in these words.
 async fn finds(lie: impl FnMut(String) -> Answer + Send + 'static, reasons: &[&str], words: &str) {
