@@ -30,6 +30,8 @@ pub(super) struct Places {
 pub(super) struct Visit {
     address: IpAddr,
     state: Mutex<State>,
+    /// It has asked for something.
+    asked: CancellationToken,
     /// It is to end.
     leave: CancellationToken,
     changed: Arc<Notify>,
@@ -51,6 +53,12 @@ impl Visit {
     /// It asks for something.
     pub(super) fn ask(&self) {
         self.state.lock().active = Instant::now();
+        self.asked.cancel();
+    }
+
+    /// Done once it has asked for something.
+    pub(super) async fn asked(&self) {
+        self.asked.cancelled().await;
     }
 
     /// It scrapes, and need not give way until what is returned is dropped.
@@ -129,6 +137,7 @@ impl Places {
         let visit = Arc::new(Visit {
             address,
             state: Mutex::new(State { scraping: false, active: Instant::now() }),
+            asked: CancellationToken::new(),
             leave: CancellationToken::new(),
             changed: Arc::clone(&self.changed),
         });

@@ -15,6 +15,7 @@ use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
@@ -25,6 +26,8 @@ use crate::shared::Shared;
 
 /// Time to send a request's head, also between two requests of a connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for a connection's first request once the collector stops: whoever was let in last is answered all the same.
+const FIRST_REQUEST: Duration = Duration::from_millis(500);
 /// Longest head of a request; also what waits to be written beyond a page's chunks.
 const HEAD_BYTES: usize = 16 * 1024;
 /// How long sent bytes may stay unacknowledged before the kernel gives the connection up.
@@ -43,8 +46,12 @@ pub(crate) async fn serve(listener: TcpListener, site: Site, stop: CancellationT
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, peer)) => {
-                let place = places.take(peer.ip());
-                let Some(place) = stop.run_until_cancelled(place).await else { break };
+                // Whoever was accepted just before the stop is served, if there is room.
+                let place = tokio::select! {
+                    biased;
+                    place = places.take(peer.ip()) => place,
+                    () = stop.cancelled() => break,
+                };
                 let visitor = Visitor { router: router.clone(), place, stop: stop.clone() };
                 connections.spawn(receive(stream, visitor, Arc::clone(&shared)));
             }
@@ -112,7 +119,10 @@ impl Visitor {
             () = visit.left() => debug!("HTTP connection gave way, or its reader stalled"),
             () = lapse => {}
             () = self.stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    _ = &mut connection => return,
+                    _ = timeout(FIRST_REQUEST, visit.asked()) => connection.as_mut().graceful_shutdown(),
+                }
                 let _ = connection.await;
             }
         }

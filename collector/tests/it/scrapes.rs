@@ -143,6 +143,29 @@ fn a_page_that_is_stopped_is_broken_off() {
 }
 
 #[test]
+fn who_was_let_in_as_the_collector_stops_is_answered() {
+    let mut collector = Collector::start();
+    let connect = || {
+        let stream = TcpStream::connect(collector.http).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream
+    };
+    let request = b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n";
+    let (mut late, mut idle) = (connect(), connect());
+    // Answered, so both have been let in.
+    std::io::Write::write_all(&mut idle, request).unwrap();
+    let mut answer = [0; 12];
+    idle.read_exact(&mut answer).unwrap();
+    let stopping = std::thread::spawn(move || collector.stop());
+    // Its end says that the stop has begun.
+    idle.read_to_end(&mut Vec::new()).unwrap();
+    std::io::Write::write_all(&mut late, request).unwrap();
+    late.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    stopping.join().unwrap();
+}
+
+#[test]
 fn a_connection_serves_several_scrapes() {
     let collector = Collector::start();
     let mut stream = TcpStream::connect(collector.http).unwrap();
