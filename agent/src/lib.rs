@@ -17,6 +17,7 @@ pub mod retry_log;
 pub mod run;
 pub mod sampler;
 pub mod schedule;
+mod secret_file;
 #[cfg(unix)]
 mod supervisor;
 #[cfg(not(unix))]

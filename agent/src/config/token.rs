@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use fleetgauge_proto::limits::MAX_CREDENTIAL_BYTES;
 use fleetgauge_proto::message::Secret;
 
+use crate::secret_file::open_to_everybody;
+
 /// Fewest characters of a token: its SHA-256, which the collector keeps, must not help to guess it.
 const MIN_TOKEN_BYTES: usize = 16;
 /// How to make one.
@@ -95,19 +97,6 @@ fn read(path: &Path) -> Result<Token, String> {
     file.take(MAX_CREDENTIAL_BYTES as u64 + 3).read_to_end(&mut text).map_err(cannot)?;
     // What is no text is not visible ASCII either.
     Token::parse(&String::from_utf8_lossy(&text))
-}
-
-/// The file's mode, if it lets others than its owner and group in.
-#[cfg(unix)]
-fn open_to_everybody(metadata: &std::fs::Metadata) -> Option<u32> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = metadata.permissions().mode() & 0o777;
-    (mode & 0o007 != 0).then_some(mode)
-}
-
-#[cfg(not(unix))]
-fn open_to_everybody(_: &std::fs::Metadata) -> Option<u32> {
-    None
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, Error, InconsistentKeys, RootCertStore, version};
 
 use super::{BadTls, Identity, TlsSettings};
+use crate::secret_file::open_to_everybody;
 
 /// Most bytes of a file: some thousand certificates.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -108,19 +109,6 @@ fn read(setting: &'static str, path: &Path, secret: bool) -> Result<Vec<u8>, Bad
     let mut bytes = Vec::new();
     file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(cannot)?;
     Ok(bytes)
-}
-
-/// The file's mode, if it lets others than its owner and group in.
-#[cfg(unix)]
-fn open_to_everybody(metadata: &std::fs::Metadata) -> Option<u32> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = metadata.permissions().mode() & 0o777;
-    (mode & 0o007 != 0).then_some(mode)
-}
-
-#[cfg(not(unix))]
-fn open_to_everybody(_: &std::fs::Metadata) -> Option<u32> {
-    None
 }
 
 fn certificates(
