@@ -63,6 +63,7 @@ impl PortTls {
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.ticketer = clients.tickets();
         server.send_tls13_tickets = 1;
+        server.ignore_client_order = true;
         let server = Arc::new(server);
         // What can be wrong is found out here and not at the first connection.
         UnbufferedServerConnection::new(Arc::clone(&server)).map_err(unusable)?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use fleetgauge_collector::config::Flags;
 use fleetgauge_proto::Code;
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use rustls::{AlertDescription, ConnectionTrafficSecrets, Error};
 
 use crate::support::agent::{Agent, who};
@@ -166,10 +166,10 @@ impl Forger {
     fn over(agent: Agent<Stream>) -> (Self, TcpStream) {
         let (connection, stream) = agent.stream.into_parts();
         let secrets = connection.dangerous_extract_secrets().unwrap();
-        let (sequence, ConnectionTrafficSecrets::Aes256Gcm { key, iv }) = secrets.tx else {
+        let (sequence, ConnectionTrafficSecrets::Aes128Gcm { key, iv }) = secrets.tx else {
             panic!("the suite is another")
         };
-        let key = UnboundKey::new(&AES_256_GCM, key.as_ref()).unwrap();
+        let key = UnboundKey::new(&AES_128_GCM, key.as_ref()).unwrap();
         let iv = iv.as_ref().try_into().unwrap();
         (Self { key: LessSafeKey::new(key), iv, sequence }, stream)
     }

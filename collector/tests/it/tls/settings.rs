@@ -8,7 +8,7 @@ use fleetgauge_collector::Config;
 use fleetgauge_collector::config::Flags;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::{AlertDescription, ClientConfig, Error, ProtocolVersion, version};
+use rustls::{AlertDescription, CipherSuite, ClientConfig, Error, ProtocolVersion, version};
 
 use crate::support::agent::{Agent, who};
 use crate::support::collector::Collector;
@@ -174,4 +174,16 @@ fn tls_1_2_is_spoken_only_where_it_is_allowed() {
     agent.report(&[1.0]);
     assert_eq!(agent.stream.conn.protocol_version(), Some(ProtocolVersion::TLSv1_2));
     assert!(lenient.page().shows("old"));
+}
+
+#[test]
+fn the_collector_takes_the_cheapest_suite_whatever_its_peer_likes_best() {
+    let site = Site::new();
+    let collector = Collector::with(config(site.flags()));
+    let schema = gauges(&["fg_a"]);
+    let mut agent = Agent::secure(collector.agents, &site.client(None));
+    agent.send(&who("web-01").hello(&schema));
+    agent.expect_welcome(&schema);
+    let taken = agent.stream.conn.negotiated_cipher_suite().map(|suite| suite.suite());
+    assert_eq!(taken, Some(CipherSuite::TLS13_AES_128_GCM_SHA256));
 }
