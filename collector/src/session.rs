@@ -16,13 +16,14 @@
 
 mod agent;
 mod claim;
+mod unfinished;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use fleetgauge_proto::limits::MAX_HELLO_BYTES;
 use fleetgauge_proto::message::{Bye, ByeReason, Drain, Ping, Pong, Report};
-use fleetgauge_proto::{Accept, Code, Frame, FrameBuffer, Kind, Message, VERSION, Violation};
+use fleetgauge_proto::{Accept, Code, Frame, Kind, Message, VERSION, Violation};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, info};
 
@@ -34,14 +35,13 @@ use crate::tls::Certificate;
 
 use agent::Agent;
 use claim::Challenge;
+pub use unfinished::FRAME_TIMEOUT;
+use unfinished::Unfinished;
 
 /// Time to say Hello.
 pub const HELLO_TIMEOUT: Millis = 5_000;
 /// Time for the holder of a disputed id to answer.
 pub const CHALLENGE_TIMEOUT: Millis = 5_000;
-/// Time to finish a frame that was begun, and more for every so many bytes announced.
-pub const FRAME_TIMEOUT: Millis = 10_000;
-const FRAME_BYTES_A_SECOND: Millis = 4_096;
 /// Time for the first Report after Welcome, where three intervals are longer: until then a place among the
 /// handshakes is taken.
 pub const FIRST_REPORT_TIMEOUT: Millis = 30_000;
@@ -69,15 +69,6 @@ pub struct Handshake {
     pub place: OwnedSemaphorePermit,
     /// What the peer has proven to be its own.
     pub certificate: Option<Certificate>,
-}
-
-/// A frame that is not whole yet.
-#[derive(Debug)]
-struct Unfinished {
-    frames: FrameBuffer,
-    /// Bytes that it has of the budget.
-    held: usize,
-    begun: Millis,
 }
 
 #[derive(Debug)]
@@ -150,20 +141,11 @@ impl Session {
         own.min(self.frame_deadline().unwrap_or(Millis::MAX))
     }
 
-    fn frame_deadline(&self) -> Option<Millis> {
-        let unfinished = self.unfinished.as_ref()?;
-        let announced = unfinished.frames.unfinished_len()? as Millis;
-        Some(unfinished.begun + FRAME_TIMEOUT + announced * 1_000 / FRAME_BYTES_A_SECOND)
-    }
-
     /// Takes bytes from the peer; appends what is to be sent to `out`.
     pub fn received(&mut self, bytes: &[u8], now: Millis, out: &mut Vec<u8>) {
         self.shared.metrics.received_bytes.inc_by(bytes.len() as u64);
         let mut input = bytes;
-        let (mut frames, mut begun) = match self.take_unfinished() {
-            Some(unfinished) => (unfinished.frames, Some(unfinished.begun)),
-            None => (FrameBuffer::default(), None),
-        };
+        let (mut frames, mut begun) = self.take_unfinished();
         while self.ending().is_none() {
             let handled = match frames.next(&mut input, self.accept()) {
                 Ok(Some(frame)) => {
@@ -177,29 +159,12 @@ impl Session {
                 self.refuse(&refusal, out);
             }
         }
-        if frames.unfinished_len().is_some() && self.ending().is_none() {
-            let unfinished =
-                Unfinished { held: frames.held_bytes(), frames, begun: begun.unwrap_or(now) };
-            if let Err(refusal) = self.keep(unfinished) {
-                self.refuse(&refusal, out);
-            }
+        if frames.unfinished_len().is_some()
+            && self.ending().is_none()
+            && let Err(refusal) = self.keep(frames, begun.unwrap_or(now))
+        {
+            self.refuse(&refusal, out);
         }
-    }
-
-    fn keep(&mut self, unfinished: Unfinished) -> Result<(), Refusal> {
-        let budget = &self.shared.budget;
-        if !budget.take(unfinished.held) {
-            budget.refused();
-            return Err(Refusal::of(Code::CollectorFull));
-        }
-        self.unfinished = Some(Box::new(unfinished));
-        Ok(())
-    }
-
-    fn take_unfinished(&mut self) -> Option<Box<Unfinished>> {
-        let unfinished = self.unfinished.take()?;
-        self.shared.budget.give_back(unfinished.held);
-        Some(unfinished)
     }
 
     /// What the peer may send now.
@@ -382,7 +347,7 @@ impl Session {
         self.shared.challenges.answer(&self.peer, Signal::Vacated);
         self.shared.session_ended(&self.peer, reported, ending);
         self.handshake = None;
-        drop(self.take_unfinished());
+        self.take_unfinished();
         self.shared.metrics.closed(reason);
     }
 }

@@ -1,0 +1,93 @@
+//! What a registry takes of the memory, and gives back.
+
+use super::*;
+
+#[test]
+fn memory_is_given_back_to_the_byte() {
+    let registry = registry();
+    let taken = || registry.budget.taken();
+    let schemas: Vec<_> = (1..=3)
+        .map(|n| pin(&registry, n, &[("load", 1), ("more", 1)][..1 + n as usize % 2]))
+        .collect();
+    let without_agents = taken();
+    for round in 0..3_u64 {
+        let ids: Vec<_> = (0..500).map(|n| format!("agent-{n}-{}", "x".repeat(n % 100))).collect();
+        for (n, id) in ids.iter().enumerate() {
+            let schema = &schemas[(n + round as usize) % 3];
+            let width = schema.entry().schema().width;
+            // In the second half of the time in place of an older connection.
+            for session in [1, 2] {
+                let session = round * 10_000 + session * 1_000 + n as u64;
+                let entered = registry.enter(
+                    &newcomer(id, session),
+                    schema.entry(),
+                    &Values::All(&values(&vec![1.0; width])),
+                    round * 120_000,
+                );
+                assert!(entered.is_ok());
+            }
+        }
+        assert!(taken() > without_agents + 500 * 150);
+        for (n, id) in ids.iter().enumerate() {
+            assert!(registry.leave(&newcomer(id, 0).id, round * 10_000 + 2_000 + n as u64));
+        }
+        assert_eq!(taken(), without_agents);
+    }
+    drop(schemas);
+    registry.schemas.forget_unused();
+    assert_eq!(taken(), 0);
+    assert!(registry.schemas.is_empty());
+}
+
+#[test]
+fn agents_cannot_take_more_memory_than_there_is() {
+    const LIMIT: usize = 1 << 20;
+    let registry = registry_with(LIMIT);
+    let wide = schema(&(0..100).map(|n| (leak(&format!("g{n}")), 1)).collect::<Vec<_>>());
+    let wide = registry.schemas().intern(Fingerprint([9; 16]), wide, 10).unwrap();
+    let row = values(&[1.0; 100]);
+    let enter = |n: u64| {
+        let newcomer =
+            Newcomer { labels: "x".repeat(8_000).into(), ..newcomer(&format!("a{n}"), n) };
+        registry.enter(&newcomer, wide.entry(), &Values::All(&row), 0).map(drop)
+    };
+    let shown = (1..1_000).take_while(|n| enter(*n).is_ok()).count();
+    assert!((80..130).contains(&shown), "{shown}");
+    let page_growth = 16 * 1024;
+    for n in 1_000..3_000 {
+        assert_eq!(enter(n), Err(Code::CollectorFull));
+        assert!(registry.budget.taken() <= LIMIT + page_growth, "{}", registry.budget.taken());
+    }
+    assert_eq!(registry.agents(), shown);
+    assert_eq!(registry.budget.refusals(), 2_001);
+    // A schema is refused as well; room is made by who leaves, and by schemas that nobody uses.
+    let names: Vec<_> = (0..20).map(|n| (leak(&format!("other{n}")), 1)).collect();
+    let other = || registry.schemas().intern(Fingerprint([8; 16]), schema(&names), 10).map(drop);
+    assert_eq!(other(), Err(Code::CollectorFull));
+    for n in 1..=5 {
+        assert!(registry.leave(&newcomer(&format!("a{n}"), n).id, n));
+    }
+    assert_eq!(other(), Ok(()));
+    assert_eq!(registry.schemas().len(), 2);
+    assert!((4_000..4_010).take_while(|n| enter(*n).is_ok()).count() >= 3);
+    assert_eq!(registry.schemas().len(), 1, "the unused one made room");
+}
+
+#[test]
+fn the_map_s_room_is_given_back_when_a_fleet_has_left() {
+    let registry = registry();
+    let one = pin(&registry, 1, &[("load", 1)]);
+    let ids: Vec<_> = (1..=20_000).map(|n| format!("a{n}")).collect();
+    for (n, id) in (1..).zip(&ids) {
+        let _ = enter(&registry, id, n, &one, &[1.0]);
+    }
+    let full = registry.holders.capacity();
+    registry.shrink();
+    assert_eq!(registry.holders.capacity(), full, "it is in use");
+    for (n, id) in (1..).zip(&ids).skip(10) {
+        assert!(registry.leave(&newcomer(id, n).id, n));
+    }
+    registry.shrink();
+    assert!(registry.holders.capacity() < IDLE_PLACES, "{}", registry.holders.capacity());
+    assert_eq!(page(&registry).len(), 10);
+}

@@ -1,0 +1,46 @@
+//! A frame that is not whole yet: what it costs, and when it must be.
+
+use fleetgauge_proto::{Code, FrameBuffer};
+
+use super::Session;
+use crate::clock::Millis;
+use crate::ending::Refusal;
+
+/// Time to finish a frame that was begun, and more for every so many bytes announced.
+pub const FRAME_TIMEOUT: Millis = 10_000;
+const FRAME_BYTES_A_SECOND: Millis = 4_096;
+
+/// The bytes of it that came.
+#[derive(Debug)]
+pub(super) struct Unfinished {
+    frames: FrameBuffer,
+    /// Bytes that it has of the budget.
+    held: usize,
+    begun: Millis,
+}
+
+impl Session {
+    /// Keeps what came of a frame that was begun then.
+    pub(super) fn keep(&mut self, frames: FrameBuffer, begun: Millis) -> Result<(), Refusal> {
+        let (held, budget) = (frames.held_bytes(), &self.shared.budget);
+        if !budget.take(held) {
+            budget.refused();
+            return Err(Refusal::of(Code::CollectorFull));
+        }
+        self.unfinished = Some(Box::new(Unfinished { frames, held, begun }));
+        Ok(())
+    }
+
+    /// What was kept, and since when; nothing, between frames.
+    pub(super) fn take_unfinished(&mut self) -> (FrameBuffer, Option<Millis>) {
+        let Some(unfinished) = self.unfinished.take() else { return Default::default() };
+        self.shared.budget.give_back(unfinished.held);
+        (unfinished.frames, Some(unfinished.begun))
+    }
+
+    pub(super) fn frame_deadline(&self) -> Option<Millis> {
+        let unfinished = self.unfinished.as_ref()?;
+        let announced = unfinished.frames.unfinished_len()? as Millis;
+        Some(unfinished.begun + FRAME_TIMEOUT + announced * 1_000 / FRAME_BYTES_A_SECOND)
+    }
+}
