@@ -21,7 +21,9 @@ const KERNEL_BYTES: u64 = 4_096;
 /// What a collector takes for an agent, a scrape's copy of its values included, in bytes.
 const COLLECTOR_BYTES: u64 = 1_400;
 /// Most that a worker takes for an agent, in bytes.
-pub const WORKER_BYTES: u64 = 400;
+const WORKER_BYTES: u64 = 400;
+/// What TLS adds to an agent at both ends, in bytes, most of it the worker's.
+const TLS_BYTES: u64 = 16_000;
 /// What a collector and its worker take with no agent, in bytes.
 const PAIR_BYTES: u64 = 24 << 20;
 /// A collector and its worker keep ready to be told something by every agent: two watches.
@@ -153,14 +155,16 @@ fn local_ports(plan: &Plan, machine: &Machine) -> Option<String> {
 
 fn memory(plan: &Plan, machine: &Machine) -> Option<String> {
     let (agents, pairs) = (u64::from(plan.agents), plan.workers() as u64);
-    let an_agent = 2 * KERNEL_BYTES + COLLECTOR_BYTES + WORKER_BYTES;
+    let tls = if plan.tls { TLS_BYTES } else { 0 };
+    let an_agent = 2 * KERNEL_BYTES + COLLECTOR_BYTES + WORKER_BYTES + tls;
     let needed = agents * an_agent + pairs * PAIR_BYTES;
     let available = machine.memory.filter(|available| *available < needed)?;
     let most = available.saturating_sub(pairs * PAIR_BYTES) / an_agent;
     Some(format!(
-        "{} MiB of memory are needed ({an_agent} bytes an agent, most of them the kernel's), {} are \
+        "{} MiB of memory are needed ({an_agent} bytes an agent, {} of them the kernel's), {} are \
          available: end other programs, or take --agents {most}",
         needed >> 20,
+        2 * KERNEL_BYTES,
         available >> 20
     ))
 }
@@ -251,11 +255,14 @@ mod tests {
 
     #[test]
     fn memory_is_worked_out_from_both_ends() {
-        let needed = 1_000_000 * (2 * 4_096 + 1_400 + 400) + 56 * (24 << 20);
-        let just = Machine { memory: Some(needed), ..LARGE };
-        assert_eq!(missing(&plan(1_000_000, 56), &just), [] as [&str; 0]);
-        let short = Machine { memory: Some(needed - 1), ..LARGE };
-        let [told] = &missing(&plan(1_000_000, 56), &short)[..] else { panic!("one thing") };
-        assert!(told.contains("take --agents 999999"), "{told}");
+        for (tls, an_agent) in [(false, 2 * 4_096 + 1_400 + 400), (true, 2 * 4_096 + 17_800)] {
+            let plan = Plan { tls, ..plan(1_000_000, 56) };
+            let needed = 1_000_000 * an_agent + 56 * (24 << 20);
+            let just = Machine { memory: Some(needed), ..LARGE };
+            assert_eq!(missing(&plan, &just), [] as [&str; 0]);
+            let short = Machine { memory: Some(needed - 1), ..LARGE };
+            let [told] = &missing(&plan, &short)[..] else { panic!("one thing") };
+            assert!(told.contains("take --agents 999999"), "{told}");
+        }
     }
 }
