@@ -59,7 +59,7 @@ impl Handed {
     /// A socket has no address.
     pub(crate) fn take_the_place_of(
         &self,
-        listen: &mut Vec<String>,
+        listen: &mut Option<Vec<String>>,
         http: &mut Option<String>,
     ) -> Result<(), BadSetting> {
         let address = |name, socket: &TcpListener| {
@@ -68,7 +68,7 @@ impl Handed {
         };
         if !self.agents.is_empty() {
             let addresses = self.agents.iter().map(|socket| address(AGENTS, socket));
-            *listen = addresses.collect::<Result<_, _>>()?;
+            *listen = Some(addresses.collect::<Result<_, _>>()?);
         }
         if let Some(socket) = &self.http {
             *http = Some(address(HTTP, socket)?);

@@ -72,8 +72,19 @@ pub struct Config {
     pub trust: Arc<Trust>,
     /// Log filter.
     pub log: String,
-    /// What all this was read from: flags and environment, and the files as they were.
-    pub source: (Flags, Files),
+    /// What all this was read from.
+    pub source: Source,
+}
+
+/// What settings were read from.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Flags and environment.
+    pub given: Flags,
+    /// Those over the settings' file.
+    pub settings: Flags,
+    /// All files, as they were.
+    pub files: Files,
 }
 
 /// A setting that cannot be, with its name and what would be right.
@@ -105,11 +116,11 @@ impl Config {
     ///
     /// # Errors
     /// The first setting that cannot be.
-    pub fn try_after(source: Flags, before: &Trust) -> Result<Self, BadSetting> {
+    pub fn try_after(given: Flags, before: &Trust) -> Result<Self, BadSetting> {
         let mut files = Files::default();
-        files.look_at(source.config.as_deref());
-        let file = source.config.as_deref().map(File::read).transpose()?.unwrap_or_default();
-        let (flags, kinds) = source.clone().or(file);
+        files.look_at(given.config.as_deref());
+        let file = given.config.as_deref().map(File::read).transpose()?.unwrap_or_default();
+        let flags = given.clone().or(file);
         files.look_at(flags.credentials.as_deref());
         files.look_at(flags.http_credentials.as_deref());
         let (tls, http_tls) = (tls::agents(&flags)?, tls::http(&flags)?);
@@ -117,20 +128,16 @@ impl Config {
             files.look_at(Some(path));
         }
         let trust = trust(&flags, (tls, http_tls), before)?;
-        let given: Vec<String> = match flags.listen.as_slice() {
-            [] => vec![DEFAULT_LISTEN.to_owned()],
-            given => given.to_vec(),
-        };
         let insecure = flags.insecure.unwrap_or(false);
         let agents = Guard {
             authenticated: trust.agents.is_some() || trust.asks_for_certificates(),
             encrypted: trust.tls.is_some(),
             insecure,
         };
-        let listen: Vec<_> = given
-            .iter()
-            .map(|text| exposure::agents(address("listen", text)?, agents))
-            .collect::<Result<_, _>>()?;
+        let default = [DEFAULT_LISTEN.to_owned()];
+        let listen = flags.listen.as_deref().filter(|given| !given.is_empty()).unwrap_or(&default);
+        let listen = listen.iter().map(|text| exposure::agents(address("listen", text)?, agents));
+        let listen = listen.collect::<Result<_, _>>()?;
         let asked = trust.http_tls.as_ref().is_some_and(|tls| tls.clients().are_asked());
         let readers = Guard {
             authenticated: trust.readers.is_some() || asked,
@@ -144,7 +151,7 @@ impl Config {
             http,
             advertise: flags.advertise.as_deref().map(advertise).transpose()?,
             classic: flags.classic.unwrap_or(false),
-            pins: kinds.into_iter().map(pin).collect::<Result<_, _>>()?,
+            pins: flags.kinds.iter().map(pin).collect::<Result<_, _>>()?,
             drain: Duration::from_secs(number("drain_seconds", flags.drain_seconds, 5, 0..=600)?),
             coalesce: Duration::from_millis(number(
                 "coalesce_milliseconds",
@@ -161,11 +168,11 @@ impl Config {
                     30,
                     1..=3600,
                 )?),
-                directory: flags.state_dir,
+                directory: flags.state_dir.clone(),
             },
             trust: Arc::new(trust),
-            log: flags.log.unwrap_or_else(|| "info".to_owned()),
-            source: (source, files),
+            log: flags.log.clone().unwrap_or_else(|| "info".to_owned()),
+            source: Source { given, settings: flags, files },
         })
     }
 }
@@ -175,7 +182,7 @@ impl Default for Config {
     fn default() -> Self {
         let free = |setting| {
             let flags = Flags {
-                listen: vec!["127.0.0.1:0".to_owned()],
+                listen: Some(vec!["127.0.0.1:0".to_owned()]),
                 http: Some("127.0.0.1:0".to_owned()),
                 ..Flags::default()
             };
@@ -256,7 +263,7 @@ fn advertise(text: &str) -> Result<Target, BadSetting> {
     })
 }
 
-fn pin((family, kind): (String, String)) -> Result<(String, FamilyKind), BadSetting> {
+fn pin((family, kind): (&String, &String)) -> Result<(String, FamilyKind), BadSetting> {
     let kind = match kind.as_str() {
         "gauge" => FamilyKind::Gauge,
         "counter" => FamilyKind::Counter,
@@ -272,5 +279,5 @@ fn pin((family, kind): (String, String)) -> Result<(String, FamilyKind), BadSett
             ));
         }
     };
-    Ok((family, kind))
+    Ok((family.clone(), kind))
 }

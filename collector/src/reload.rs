@@ -1,14 +1,14 @@
 //! Reading the settings' files anew: when somebody asks for it, and when one of them has changed.
 //!
 //! Only who may be whom is taken from them ([`Trust`](crate::trust::Trust)); every other setting stays as it was at the
-//! start. If anything is wrong with them, everything stays.
+//! start, and the log says which of them are others now. If anything is wrong with them, everything stays.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::config::{BadSetting, Config, Files};
 use crate::shared::Shared;
@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Reads the files anew whenever `asked`, and whenever they change, for ever.
 pub(crate) async fn watch(shared: Arc<Shared>, asked: Arc<Notify>) {
     shared.metrics.read_settings(SystemTime::now());
-    let mut read = shared.config.source.1.clone();
+    let mut read = shared.config.source.files.clone();
     loop {
         tokio::select! {
             () = asked.notified() => {}
@@ -63,12 +63,17 @@ async fn reload(shared: &Arc<Shared>, read: Files) -> Files {
 
 fn read_anew(shared: &Shared) -> Result<Files, BadSetting> {
     let before = Arc::clone(&shared.trust.read());
-    let config = Config::try_after(shared.config.source.0.clone(), &before)?;
+    let config = Config::try_after(shared.config.source.given.clone(), &before)?;
     check_ports(&config, &shared.config)?;
+    let fixed = fixed_that_differ(&config, &shared.config);
+    if !fixed.is_empty() {
+        let settings = fixed.join(", ");
+        warn!(settings, "settings have changed that take a restart; they stay as they were");
+    }
     shared.reload(config.trust);
     shared.metrics.read_settings(SystemTime::now());
     info!("the settings were read anew");
-    Ok(config.source.1)
+    Ok(config.source.files)
 }
 
 /// What is legal at other addresses, or under TLS, need not be at the ports as they are.
@@ -84,6 +89,17 @@ fn check_ports(anew: &Config, running: &Config) -> Result<(), BadSetting> {
     let problem =
         "has changed, which takes a restart; until then nothing is taken from the settings";
     Err(BadSetting::new(setting, problem))
+}
+
+/// The settings that were put in force at the start and are others by now.
+fn fixed_that_differ(anew: &Config, running: &Config) -> Vec<&'static str> {
+    let mut keys = running.source.settings.fixed_that_differ(&anew.source.settings);
+    let expect = "expect";
+    if anew.memory.expected != running.memory.expected && !keys.contains(&expect) {
+        // The file is the same, and what is in it is not.
+        keys.push(expect);
+    }
+    keys
 }
 
 /// A disk that hangs holds nobody else up.

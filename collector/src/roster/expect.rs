@@ -14,7 +14,7 @@ const MAX_EXPECTED: usize = 1_000_000;
 const MAX_LINE_BYTES: u64 = 1024;
 
 /// The agents that must be there; cheap to copy.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Expected(Arc<HashSet<AgentId>>);
 
 /// Why a file of expected agents will not do; the line, counted from 1, is part of it.

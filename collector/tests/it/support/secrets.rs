@@ -48,7 +48,7 @@ impl Files {
 pub(crate) fn guarded(agents: Option<&Path>, readers: Option<&Path>, labels: &[&str]) -> Config {
     let labels = labels.iter().copied().map(str::to_owned).collect::<Vec<_>>();
     let flags = Flags {
-        listen: vec!["127.0.0.1:0".to_owned()],
+        listen: Some(vec!["127.0.0.1:0".to_owned()]),
         http: Some("127.0.0.1:0".to_owned()),
         credentials: agents.map(Path::to_owned),
         http_credentials: readers.map(Path::to_owned),

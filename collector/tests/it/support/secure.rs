@@ -50,7 +50,7 @@ impl Site {
     /// A collector that proves who it is.
     pub(crate) fn flags(&self) -> Flags {
         Flags {
-            listen: vec!["127.0.0.1:0".to_owned()],
+            listen: Some(vec!["127.0.0.1:0".to_owned()]),
             http: Some("127.0.0.1:0".to_owned()),
             drain_seconds: Some(0),
             tls_certificate: self.flag("own.pem"),

@@ -133,7 +133,7 @@ fn an_address_off_loopback_takes_certificates_of_agents_and_of_readers() {
     let site = Site::new();
     let file = |name: &str| Some(text(&site.files.path(name)));
     let open = || Flags {
-        listen: vec!["0.0.0.0:0".to_owned()],
+        listen: Some(vec!["0.0.0.0:0".to_owned()]),
         http: Some("0.0.0.0:0".to_owned()),
         http_tls_certificate: file("own.pem"),
         http_tls_key: file("own.key"),

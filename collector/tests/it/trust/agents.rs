@@ -173,7 +173,7 @@ fn a_revoked_session_ends_and_one_that_is_not_goes_on() {
     let mut stranger = rig.connect();
     files.write("agents", &entry("agent = 'web-2'", &["token of web-2"], ""));
     let before = rig.shared.trust.read().clone();
-    let flags = rig.shared.config.source.0.clone();
+    let flags = rig.shared.config.source.given.clone();
     let anew = fleetgauge_collector::Config::try_after(flags, &before).unwrap();
     rig.shared.reload(anew.trust);
     for session in [&mut one, &mut two, &mut stranger] {

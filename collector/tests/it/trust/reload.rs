@@ -104,7 +104,7 @@ fn readers_and_labels_change_too() {
     let path = settings("'role'");
     let flags = Flags {
         config: Some(path),
-        listen: vec!["127.0.0.1:0".to_owned()],
+        listen: Some(vec!["127.0.0.1:0".to_owned()]),
         http: Some("127.0.0.1:0".to_owned()),
         ..Flags::default()
     };
@@ -186,4 +186,32 @@ fn sighup_reads_everything_anew_and_ends_nothing() {
     assert!(own(process.http).contains("\nfleetgauge_last_reload_successful 0\n"));
     process.signal(Signal::TERM);
     assert_eq!(process.ends().code(), Some(0));
+}
+
+#[test]
+fn settings_that_take_a_restart_are_named_and_the_others_taken() {
+    let files = Files::new();
+    let expect = files.write("expect", "web-1\n");
+    let expect = format!("expect = '{}'\n", expect.display());
+    let before = format!("drain_seconds = 1\n{expect}[kinds]\nload = 'gauge'\n");
+    let path = files.write("settings", &before);
+    let arguments = ["--config", path.to_str().unwrap(), "--drain-seconds", "0"];
+    let mut process = Process::start(&arguments);
+    files.write("expect", "web-2\n");
+    let others = "exempt = []\nmax_connections = 9\ndrain_seconds = 2\nallow_labels = ['role']\n";
+    files.write("settings", &format!("{others}{expect}[kinds]\nload = 'counter'\n"));
+    let line = process.logs("settings");
+    // The flag is above the file.
+    let named = "settings=\"kinds, exempt, max_connections, expect\"";
+    assert!(line.contains("WARN") && line.contains(named), "{line}");
+    process.logs("the settings were read anew");
+    let labels = vec![crate::support::frames::label(&("rack", "7"))];
+    let labelled = crate::support::agent::Who { labels, ..who("a") };
+    let mut agent = Agent::greet(process.agents, &labelled, &gauges(&["load"]));
+    agent.expect_reject(Code::LabelNotAllowed);
+    // As they were at the start: nothing is to be said.
+    files.write("expect", "web-1\n");
+    files.write("settings", &before);
+    let line = process.logs("settings");
+    assert!(line.contains("the settings were read anew"), "{line}");
 }
