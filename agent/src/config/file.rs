@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
+use toml::de::{Deserializer, Error};
 
 use super::BadSetting;
 
@@ -37,13 +38,46 @@ impl File {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        toml::from_str(text).map_err(|error| {
-            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            let number = before.matches('\n').count() + 1;
-            let line = text.lines().nth(number - 1).unwrap_or_default().trim();
-            format!("line {number}, `{line}`: {}", error.message())
-        })
+        let no_toml = |error: Error| format!("{}: {}", line(text, &error), error.message());
+        let document = Deserializer::parse(text).map_err(no_toml)?;
+        Self::deserialize(document).map_err(|error| misread(text, &error))
     }
+}
+
+/// Which line is wrong.
+fn line(text: &str, error: &Error) -> String {
+    let before = text.get(..start(error)).unwrap_or_default();
+    format!("line {}", before.matches('\n').count() + 1)
+}
+
+fn start(error: &Error) -> usize {
+    error.span().map_or(0, |span| span.start)
+}
+
+/// What is wrong with a key. Its value is not shown: it may be a secret in a wrong place.
+fn misread(text: &str, error: &Error) -> String {
+    let (line, message) = (line(text, error), error.message());
+    if message.starts_with("unknown field `token`") {
+        return format!(
+            "{line}, `token`: the token itself does not belong here. Put it into a file of its own and name that as \
+             token_file, or set FLEETGAUGE_TOKEN"
+        );
+    }
+    match message.rsplit_once(", expected ") {
+        Some((problem, right)) if problem.starts_with("invalid ") => {
+            match key(text, start(error)) {
+                Some(key) => format!("{line}, `{key}`: expected {right}"),
+                None => format!("{line}: expected {right}"),
+            }
+        }
+        _ => format!("{line}: {message}"),
+    }
+}
+
+/// The key of the value that starts here.
+fn key(text: &str, start: usize) -> Option<&str> {
+    let before = text.get(..start)?.trim_end().strip_suffix('=')?.trim_end();
+    before.rsplit(['\n', '{', ',']).next().map(str::trim)
 }
 
 #[cfg(test)]
@@ -65,16 +99,46 @@ mod tests {
     #[test]
     fn an_unknown_key_is_named_with_its_line() {
         let error = File::parse("collector = 'c:1'\nintervall = '15s'\n").unwrap_err();
-        assert!(
-            error.starts_with("line 2, `intervall = '15s'`: unknown field `intervall`"),
-            "{error}"
-        );
+        assert!(error.starts_with("line 2: unknown field `intervall`, expected one of"), "{error}");
     }
 
     #[test]
     fn a_wrong_type_is_named_with_its_line() {
-        let error = File::parse("interval = 15\n").unwrap_err();
-        assert!(error.starts_with("line 1, `interval = 15`: invalid type"), "{error}");
+        for (text, right) in [
+            ("interval = 15\n", "line 1, `interval`: expected a string"),
+            ("\n[labels]\n'rack no' = 7\n", "line 3, `'rack no'`: expected a string"),
+            ("labels = { a = 'b', c = 5 }\n", "line 1, `c`: expected a string"),
+            ("[collector]\n", "line 1: expected a string"),
+        ] {
+            assert_eq!(File::parse(text).unwrap_err(), right);
+        }
+    }
+
+    #[test]
+    fn a_token_in_the_file_is_not_shown_but_told_its_place() {
+        let error = File::parse("id = 'x'\ntoken = \"hunter2\"\n").unwrap_err();
+        assert!(error.starts_with("line 2, `token`: ") && error.contains("token_file"), "{error}");
+        assert!(!error.contains("hunter2") && error.contains("FLEETGAUGE_TOKEN"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_in_a_wrong_place_is_not_shown() {
+        for text in [
+            "insecure = \"hunter2\"",
+            "insecure = \"a, expected hunter2\"",
+            "labels = \"hunter2\"",
+            "labels = { a = \"\"\"\nhunter2=\"\"\", b = 5 }",
+            "passphrase = \"hunter2\"",
+            "token_file = hunter2",
+            "token_file = \"hunter2",
+            "token_file = \"hunter2\\q\"",
+            "token_file = \"\"\"\nhunter2=\\q\"\"\"",
+            "token_file = 'x' hunter2",
+            "hunter2",
+        ] {
+            let error = File::parse(text).unwrap_err();
+            assert!(error.starts_with("line ") && !error.contains("hunter2"), "{text}: {error}");
+        }
     }
 
     #[test]
