@@ -216,7 +216,8 @@ impl Reporter {
             }
             Ended::Rejected { code, text, retry_after: None } => {
                 let reason = code_reason(code);
-                self.hopeless(to, format_args!("rejected, {reason}: {text:?}"), advice(code))
+                let advice = advice(code).unwrap_or_else(|| meaning(code));
+                self.hopeless(to, format_args!("rejected, {reason}: {text:?}"), advice)
             }
             Ended::Lost(session::Lost::Client(error @ ClientError::OverLimit { .. })) => {
                 self.hopeless(to, error, "raise the collector's limits or report less")
@@ -240,7 +241,8 @@ impl Reporter {
             self.backoff.obey(wait);
         }
         let reason = code_reason(code);
-        self.lost_or_failed(to, lasted, format_args!("rejected, {reason}: {text:?}"))
+        let advice = advice(code).map(|advice| format!("; {advice}")).unwrap_or_default();
+        self.lost_or_failed(to, lasted, format_args!("rejected, {reason}: {text:?}{advice}"))
     }
 
     /// The connection was lost after Welcome, or the attempt failed before it.
@@ -286,18 +288,24 @@ fn redirect(target: &str) -> Option<Endpoint> {
     endpoint.ok()
 }
 
-/// What an operator can do about a refusal for good.
-fn advice(code: u16) -> &'static str {
-    match Code::from_u16(code) {
-        Some(Code::IdConflict | Code::Superseded) => "give each host an id of its own",
-        Some(Code::Unauthorized) => {
+/// What an operator can do about a refusal, whether it names a time or not.
+fn advice(code: u16) -> Option<&'static str> {
+    Some(match Code::from_u16(code)? {
+        Code::IdConflict | Code::Superseded => {
+            "give each host an id of its own (--id, --id-from machine-id)"
+        }
+        Code::Unauthorized => {
             "give this agent a credential that the collector knows and that is for its id"
         }
-        Some(Code::LabelNotAllowed) => "leave out or change the labels that the collector names",
-        Some(Code::UnsupportedVersion) => "run an agent and a collector of the same major version",
-        Some(code) => code.meaning(),
-        None => "update the agent: it does not know this code",
-    }
+        Code::LabelNotAllowed => "leave out or change the labels that the collector names",
+        Code::UnsupportedVersion => "run an agent and a collector of the same major version",
+        _ => return None,
+    })
+}
+
+/// What a code says where there is nothing to advise.
+fn meaning(code: u16) -> &'static str {
+    Code::from_u16(code).map_or("update the agent: it does not know this code", Code::meaning)
 }
 
 /// Milliseconds are enough for a log line.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use fleetgauge_proto::Code;
 use fleetgauge_proto::limits::MAX_INTERVAL_MS;
 use fleetgauge_proto::message::{Bye, ByeReason, Drain, Message, Ping, Pong, Reject};
 use fleetgauge_proto::report::{Values, is_absent};
@@ -117,6 +118,20 @@ fn a_reject_is_obeyed() {
     peer.wait_for_close();
     collector.welcome(1_000);
     assert!(rejected.elapsed() >= wait, "back after {:?}", rejected.elapsed());
+}
+
+#[test]
+fn who_loses_its_id_to_another_is_told_what_to_do() {
+    for code in [Code::IdConflict, Code::Superseded] {
+        let collector = Collector::bind();
+        let mut agent = Agent::start("clone", &collector.address(), Stdio::piped());
+        let mut peer = collector.accept();
+        peer.hear(|_| ());
+        let (code, retry_after_ms) = (code.to_u16(), Some(30_000));
+        peer.say(&Message::Reject(Reject { stream: 0, code, text: "taken", retry_after_ms }));
+        let said = agent.first_line_with("taken");
+        assert!(said.contains("WARN") && said.contains("an id of its own"), "{said}");
+    }
 }
 
 #[test]
