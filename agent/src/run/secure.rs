@@ -15,8 +15,8 @@ use crate::tls::{Tls, explain};
 
 /// How long the rest of a frame may take that came instead of TLS.
 const FRAME_WITHIN: Duration = Duration::from_secs(2);
-/// Longest wait that is believed of who has not shown that it is the collector.
-const MOST_BELIEVED: Duration = Duration::from_secs(60);
+/// Longest wait that is obeyed of who has not shown that it is the collector.
+const MOST_OBEYED: Duration = Duration::from_secs(60);
 /// Longest payload of a Reject that is read.
 const MAX_REJECT_BYTES: u32 = 4096;
 
@@ -66,11 +66,10 @@ async fn reject(Opening { mut stream, frame: mut bytes, .. }: Opening) -> Option
         if let Some(frame) = frames.next(&mut input, accept).ok()? {
             let Ok(Message::Reject(reject)) = Message::decode(frame) else { return None };
             let wait = Duration::from_millis(reject.retry_after_ms?.into());
-            let is_believed = is_transient(reject.code) && wait <= MOST_BELIEVED;
-            return is_believed.then(|| ConnectError::Refused {
+            return is_transient(reject.code).then(|| ConnectError::Refused {
                 code: reject.code,
                 text: reject.text.into(),
-                wait,
+                wait: wait.min(MOST_OBEYED),
             });
         }
         if stream.read_buf(&mut bytes).await.ok()? == 0 {

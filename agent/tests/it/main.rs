@@ -13,4 +13,6 @@ mod settings;
 mod supervised;
 #[cfg(unix)]
 mod tls;
+#[cfg(unix)]
+mod tls_files;
 mod token;
