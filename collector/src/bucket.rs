@@ -1,23 +1,22 @@
 //! What may happen how often: a bucket that leaks.
 
-use crate::clock::Millis;
-
 /// Everything that happens pours something in, and the bucket drains by itself. What is in it is measured in the time
-/// that it takes to drain, so a bucket is one moment and nothing else.
+/// that it takes to drain, so a bucket is one moment and nothing else. The unit of time is its user's, fine enough for
+/// the least that is poured in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Bucket {
-    empty_at: Millis,
+    empty_at: u64,
 }
 
 impl Bucket {
     /// What is in it.
     #[must_use]
-    pub fn level(self, now: Millis) -> Millis {
+    pub fn level(self, now: u64) -> u64 {
         self.empty_at.saturating_sub(now)
     }
 
     /// Pours so much in; what is in it then.
-    pub fn pour(&mut self, now: Millis, amount: Millis) -> Millis {
+    pub fn pour(&mut self, now: u64, amount: u64) -> u64 {
         let level = self.level(now).saturating_add(amount);
         self.empty_at = now.saturating_add(level);
         level
@@ -25,7 +24,7 @@ impl Bucket {
 
     /// Pours so much in if then there are no more than `most` in it; whether it did.
     #[must_use]
-    pub fn try_pour(&mut self, now: Millis, amount: Millis, most: Millis) -> bool {
+    pub fn try_pour(&mut self, now: u64, amount: u64, most: u64) -> bool {
         let fits = self.level(now).saturating_add(amount) <= most;
         if fits {
             self.pour(now, amount);

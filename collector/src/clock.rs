@@ -10,6 +10,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A moment or a length of time on the collector's clock, in milliseconds.
 pub type Millis = u64;
+/// Microseconds in one of them.
+pub(crate) const MICROS: u64 = 1_000;
 
 /// A gap between two ticks beyond which the collector was not merely busy but stopped.
 const FROZEN: Duration = Duration::from_secs(1);

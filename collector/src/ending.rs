@@ -124,6 +124,8 @@ fn retry_after_ms(code: Code, session: u64) -> Option<u32> {
             Some(1_000)
         }
         Code::CollectorFull | Code::AddressFull => spread(15_000, 30_000),
+        // For want of room in all each is given a turn instead.
+        Code::HandshakesFull => spread(1_000, 5_000),
         // An agent may have been given another credential since; if not, that comes out at once.
         Code::Draining | Code::CredentialRevoked => spread(1_000, 5_000),
         Code::Superseded => Some(10_000),

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::clock::Millis;
+use crate::clock::{MICROS, Millis};
 
 /// Handshakes a second that are expected of a collector until it has shown what it can do: a fraction of what one core
 /// takes, so that a wrong guess costs a second round and no crowd.
@@ -20,7 +20,6 @@ const PROMISED: u64 = 90;
 const SOONEST: Millis = 1_000;
 /// Nobody is told to come later; the last of a larger herd are spread over the second half of it.
 const LATEST: Millis = 60_000;
-const MICROS: u64 = 1_000;
 
 /// Gives turns.
 #[derive(Debug)]

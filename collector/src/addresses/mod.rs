@@ -19,7 +19,7 @@ use fleetgauge_proto::Code;
 
 use crate::bucket::Bucket;
 use crate::budget::Budget;
-use crate::clock::{Millis, millis};
+use crate::clock::{MICROS, Millis, millis};
 use crate::ending::Refusal;
 
 pub use prefixes::Prefixes;
@@ -29,8 +29,8 @@ pub use prefixes::Prefixes;
 pub const IDLE_ADDRESSES: usize = 65_536;
 /// What a record takes of the budget, in bytes: its place in the map, which is at least half full.
 pub const RECORD_BYTES: usize = 2 * (size_of::<(Source, Record)>() + 1);
-/// How many seconds' worth of new connections may come at once.
-const BURST_SECONDS: Millis = 10;
+/// Over how long new connections may be saved up to come at once.
+const BURST: Millis = 10_000;
 /// The time over which failures are counted.
 const FAILURES_WITHIN: Millis = 60_000;
 /// How long an address is trusted after the last agent that reported from it has gone.
@@ -41,6 +41,8 @@ const TRUSTED_FOR: Millis = 3_600_000;
 pub struct AddressBounds {
     /// Most connections.
     pub connections: usize,
+    /// Most of them that have not reported yet.
+    pub unreported: usize,
     /// Most new connections a second, ten seconds' worth at once.
     pub handshakes: u64,
     /// Most failures a minute.
@@ -80,7 +82,9 @@ struct Record {
     connections: u32,
     /// Those of them whose agents have reported.
     agents: u32,
+    /// In microseconds.
     handshakes: Bucket,
+    /// In milliseconds.
     failures: Bucket,
     /// Its agents have gone, and may be back.
     trusted_until: Millis,
@@ -93,7 +97,7 @@ impl Record {
 
     /// Nothing in it says more than no record would.
     fn is_spent(&self, now: Millis) -> bool {
-        let drained = self.handshakes.level(now) == 0 && self.failures.level(now) == 0;
+        let drained = self.handshakes.level(now * MICROS) == 0 && self.failures.level(now) == 0;
         self.connections == 0 && drained && !self.is_trusted(now)
     }
 }
@@ -118,7 +122,7 @@ impl Addresses {
     /// Whether a connection from this address may be looked at.
     ///
     /// # Errors
-    /// [`Code::AddressFull`], or [`Code::AddressPaused`] with the time to come back.
+    /// [`Code::AddressFull`], [`Code::HandshakesFull`], or [`Code::AddressPaused`] with the time to come back.
     pub fn check(&self, address: IpAddr, now: Millis) -> Result<(), Refusal> {
         let Some(record) = self.records.get(&address.into()) else { return Ok(()) };
         if record.connections as usize >= self.bounds.connections {
@@ -128,16 +132,20 @@ impl Addresses {
         if pause > 0 && !record.is_trusted(now) {
             return Err(Refusal::until(pause, Code::AddressPaused));
         }
-        let crowd = record.handshakes.level(now);
-        if crowd + self.handshake() > BURST_SECONDS * 1_000 {
-            return Err(Refusal::until(crowd, Code::AddressPaused));
+        let crowd = record.handshakes.level(now * MICROS);
+        if crowd + self.handshake() > BURST * MICROS {
+            return Err(Refusal::until(crowd / MICROS, Code::AddressPaused));
+        }
+        let unreported = record.connections.saturating_sub(record.agents);
+        if unreported as usize >= self.bounds.unreported {
+            return Err(Refusal::of(Code::HandshakesFull));
         }
         Ok(())
     }
 
     /// What a new connection pours into the bucket.
-    fn handshake(&self) -> Millis {
-        1_000 / self.bounds.handshakes
+    fn handshake(&self) -> u64 {
+        1_000 * MICROS / self.bounds.handshakes
     }
 
     /// Counts a connection; [`Self::leave`] undoes it.
@@ -166,7 +174,7 @@ impl Addresses {
             self.idle.fetch_sub(1, Ordering::Relaxed);
         }
         record.connections += 1;
-        record.handshakes.pour(now, self.handshake());
+        record.handshakes.pour(now * MICROS, self.handshake());
         Ok(())
     }
 

@@ -13,7 +13,7 @@ fn address(number: u32) -> IpAddr {
     Ipv4Addr::from(0x0a00_0000 + number).into()
 }
 
-/// 50 connections, ten handshakes a second, five failures a minute, half a minute's pause.
+/// 50 connections, 30 of them unreported, ten handshakes a second, five failures a minute, half a minute's pause.
 fn addresses() -> Addresses {
     with_budget(usize::MAX)
 }
@@ -21,6 +21,7 @@ fn addresses() -> Addresses {
 fn with_budget(bytes: usize) -> Addresses {
     let bounds = AddressBounds {
         connections: 50,
+        unreported: 30,
         handshakes: 10,
         failures: 5,
         pause: Duration::from_secs(30),
@@ -209,4 +210,36 @@ fn addresses_take_no_more_than_the_budget() {
     (0..10).for_each(|number| addresses.leave(address(number), 0));
     addresses.sweep(1_000);
     assert_eq!((addresses.len(), addresses.budget.taken()), (0, 0));
+}
+
+#[test]
+fn one_address_cannot_take_all_handshakes_not_even_with_an_agent_that_reports() {
+    let (addresses, bad) = (addresses(), address(1));
+    addresses.take(bad, 0).unwrap();
+    addresses.reported(bad);
+    for _ in 0..30 {
+        assert_eq!(addresses.told(bad, 0), None);
+        addresses.take(bad, 0).unwrap();
+    }
+    assert_eq!(addresses.told(bad, 0), Some((Code::HandshakesFull, None)));
+    assert_eq!(addresses.told(address(2), 0), None, "others find room");
+    addresses.reported(bad);
+    assert_eq!(addresses.told(bad, 0), None, "one of them reports");
+}
+
+#[test]
+fn handshakes_come_no_faster_than_was_said_whatever_their_number() {
+    for handshakes in [3, 334, 999] {
+        let bounds = AddressBounds { handshakes, connections: 1 << 20, ..addresses().bounds };
+        let bounds = AddressBounds { unreported: 1 << 20, ..bounds };
+        let (addresses, busy) =
+            (Addresses::new(bounds, Arc::new(Budget::new(usize::MAX))), address(1));
+        let taken = |at| {
+            let fits = || addresses.check(busy, at).is_ok() && addresses.take(busy, at).is_ok();
+            (0..).take_while(|_| fits()).count() as u64
+        };
+        assert_eq!(taken(0), handshakes * 10);
+        let next: u64 = (1..=20).map(|tenth| taken(tenth * 100)).sum();
+        assert_eq!(next, handshakes * 2);
+    }
 }

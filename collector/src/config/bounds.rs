@@ -12,6 +12,9 @@ use crate::registry::Room;
 /// Addresses that are not bounded each: a tunnel's end or a proxy on this host speaks for many.
 const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1"];
 
+/// Which part of the connections without a first report one address may have.
+const ADDRESS_SHARE: usize = 16;
+
 /// The bounds on what agents and scrapers can make grow, where operators differ.
 #[derive(Debug, Clone)]
 pub struct Bounds {
@@ -60,9 +63,11 @@ pub(super) fn bounds(flags: &Flags) -> Result<Bounds, BadSetting> {
         connections as u64,
         room,
     )?;
+    let handshakes = count("max_handshakes", flags.max_handshakes, 1024, room.max(1024))?;
+    let unreported = (handshakes / ADDRESS_SHARE).max(1);
     Ok(Bounds {
         connections,
-        address: address_bounds(flags, connections_per_address, &proxies)?,
+        address: address_bounds(flags, connections_per_address, unreported, &proxies)?,
         proxies,
         reports_per_interval: number(
             "max_reports_per_interval",
@@ -70,7 +75,7 @@ pub(super) fn bounds(flags: &Flags) -> Result<Bounds, BadSetting> {
             5,
             1..=1_000_000,
         )?,
-        handshakes: count("max_handshakes", flags.max_handshakes, 1024, room.max(1024))?,
+        handshakes,
         schemas: Room {
             schemas: count("max_schemas", flags.max_schemas, 1024, 1 << 20)?,
             bytes: count("max_schema_bytes", flags.max_schema_bytes, 64 << 20, 1 << 40)?,
@@ -120,6 +125,7 @@ pub(super) fn bounds(flags: &Flags) -> Result<Bounds, BadSetting> {
 fn address_bounds(
     flags: &Flags,
     connections: usize,
+    unreported: usize,
     proxies: &Prefixes,
 ) -> Result<AddressBounds, BadSetting> {
     let loopback = LOOPBACK.map(str::to_owned);
@@ -128,6 +134,7 @@ fn address_bounds(
     let pause = number("pause_seconds", flags.pause_seconds, 60, 1..=3600)?;
     Ok(AddressBounds {
         connections,
+        unreported,
         handshakes: number("max_handshakes_per_address", handshakes, 100, 1..=1000)?,
         failures: number("max_failures_per_address", failures, 20, 1..=10_000)?,
         pause: Duration::from_secs(pause),

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::{FIRST_REPORT_TIMEOUT, SILENT_INTERVALS};
 use crate::bucket::Bucket;
-use crate::clock::Millis;
+use crate::clock::{MICROS, Millis};
 use crate::ending::Refusal;
 use crate::exposition::{static_labels, write_labels};
 use crate::peer::{Introduction, Peer};
@@ -41,7 +41,7 @@ pub(super) struct Agent {
     pub(super) full_due: bool,
     /// Of its last Report; before the first it means nothing.
     pub(super) sequence: u64,
-    /// What it has sent of late.
+    /// What it has sent of late, in microseconds.
     sent: Bucket,
     /// A rival asks for it: its next frame is the answer.
     pub(super) challenged: bool,
@@ -130,15 +130,16 @@ impl Agent {
         peer: &Peer,
         shared: &Shared,
     ) -> Result<(), Refusal> {
-        let interval = Millis::from(peer.introduction().interval_ms);
+        let interval_ms = Millis::from(peer.introduction().interval_ms);
         let reports = shared.config.bounds.reports_per_interval;
+        let interval = interval_ms * MICROS;
         let worth = if kind == Kind::Schema { interval } else { interval / reports };
-        if self.sent.try_pour(now, worth, SENT_AHEAD_INTERVALS * interval) {
+        if self.sent.try_pour(now * MICROS, worth, SENT_AHEAD_INTERVALS * interval) {
             return Ok(());
         }
         let detail = format!(
-            "{kind} frames come faster than {reports} an interval of {interval} ms, {} intervals' worth ahead",
-            SENT_AHEAD_INTERVALS
+            "{kind} frames come faster than {reports} an interval of {interval_ms} ms, {SENT_AHEAD_INTERVALS} intervals' \
+             worth ahead"
         );
         Err(Refusal { detail, ..Refusal::of(Code::TooManyReports) })
     }

@@ -166,3 +166,21 @@ fn an_agent_that_floods_again_and_again_is_paused() {
     }
     Agent::connect_from(BAD, full.collector.agents).expect_reject(Code::AddressPaused);
 }
+
+#[test]
+fn one_address_cannot_take_all_handshakes() {
+    let mut full = Full::new(|config| {
+        config.bounds.address.exempt = Prefixes::default();
+        config.bounds.address.unreported = 3;
+        config.bounds.handshakes = 4;
+    });
+    // That it has an agent which reports does not help it.
+    let _own = welcomed(BAD, "own", &full);
+    let silent: Vec<_> = (0..3).map(|_| Agent::connect_from(BAD, full.collector.agents)).collect();
+    let mut late = Agent::connect_from(BAD, full.collector.agents);
+    let (_, retry_after_ms) = late.expect_reject(Code::HandshakesFull);
+    assert!((1_000..=6_000).contains(&retry_after_ms.unwrap()), "{retry_after_ms:?}");
+    drop(welcomed("127.0.0.67", "neighbour", &full));
+    full.unharmed();
+    drop(silent);
+}

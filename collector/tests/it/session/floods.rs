@@ -5,12 +5,16 @@ use fleetgauge_proto::Code;
 
 use super::{reporting, rig};
 use crate::support::agent::{Who, who};
+use crate::support::collector::config;
 use crate::support::driven::{Driven, Rig, Said};
 use crate::support::frames::{gauges, ping, raw, report};
 
 /// An agent that reports every second and has done so once; its schema and that report are paid for.
 fn every_second() -> (Rig, Driven) {
-    let mut rig = rig();
+    every_second_at(rig())
+}
+
+fn every_second_at(mut rig: Rig) -> (Rig, Driven) {
     let agent = reporting(&rig, &Who { interval_ms: 1_000, ..who("a") }, &gauges(&["load"]));
     rig.now += 2_000;
     (rig, agent)
@@ -18,7 +22,7 @@ fn every_second() -> (Rig, Driven) {
 
 /// How many of these frames are taken before it is refused, for too many of them.
 fn taken(rig: &Rig, agent: &mut Driven, frame: impl Fn(u64) -> Vec<u8>) -> u64 {
-    let most = 10_000;
+    let most = 100_000;
     let refused = (0..most).find(|number| {
         agent.receives(rig, &frame(*number));
         agent.ending().is_some()
@@ -33,6 +37,15 @@ fn taken(rig: &Rig, agent: &mut Driven, frame: impl Fn(u64) -> Vec<u8>) -> u64 {
 fn a_flood_of_reports() {
     let (rig, mut agent) = every_second();
     assert_eq!(taken(&rig, &mut agent, |number| report(2 + number, &[1.0])), 100);
+}
+
+#[test]
+fn a_flood_where_more_than_a_frame_a_millisecond_is_allowed() {
+    let mut config = config();
+    config.bounds.reports_per_interval = 1_500;
+    let (rig, mut agent) = every_second_at(Rig::new(config));
+    // Of a frame 666 of its 666.7 microseconds are counted.
+    assert_eq!(taken(&rig, &mut agent, |number| report(2 + number, &[1.0])), 30_030);
 }
 
 #[test]
