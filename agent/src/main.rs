@@ -14,8 +14,8 @@ use tracing::level_filters::LevelFilter;
 
 /// sysexits.h EX_USAGE: a setting is wrong, and starting again will not help.
 const EXIT_BAD_SETTING: u8 = 64;
-/// Threads for resolving names: one, and one for when it hangs.
-const RESOLVER_THREADS: usize = 2;
+/// Threads for what may hang, which is resolving names and reading files: one, and one for when it does.
+const BLOCKING_THREADS: usize = 2;
 
 fn main() -> ExitCode {
     let flags = match Flags::try_parse() {
@@ -55,7 +55,7 @@ fn serve(config: &Config, agent: Agent) -> anyhow::Result<()> {
     log_to_stderr(config.log);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(RESOLVER_THREADS)
+        .max_blocking_threads(BLOCKING_THREADS)
         .build()?;
     let served = runtime.block_on(async {
         let stop = signals::stop()?;

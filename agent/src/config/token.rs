@@ -1,16 +1,16 @@
 //! The agent's token: in a file or in the environment, and never on the command line, which every user can read.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use fleetgauge_proto::limits::MAX_CREDENTIAL_BYTES;
 use fleetgauge_proto::message::Secret;
 
-use crate::secret_file::open_to_everybody;
+use crate::secret_file;
 
 /// Fewest characters of a token: its SHA-256, which the collector keeps, must not help to guess it.
 const MIN_TOKEN_BYTES: usize = 16;
+/// Most bytes of its file: the longest token and a line's end.
+const MAX_FILE_BYTES: u64 = MAX_CREDENTIAL_BYTES as u64 + 2;
 /// How to make one.
 const MAKE_ONE: &str = "Make one with: openssl rand -hex 32";
 
@@ -81,20 +81,7 @@ impl TokenSource {
 }
 
 fn read(path: &Path) -> Result<Token, String> {
-    let cannot = |error| format!("it cannot be read: {error}");
-    let file = File::open(path).map_err(cannot)?;
-    let metadata = file.metadata().map_err(cannot)?;
-    if !metadata.is_file() {
-        return Err("it is not a file".to_owned());
-    }
-    if let Some(mode) = open_to_everybody(&metadata) {
-        return Err(format!(
-            "everybody on this host may read or change it (mode {mode:03o}). chmod 600 it, or 640 and give it the agent's group"
-        ));
-    }
-    let mut text = Vec::new();
-    // Room for one character too many and a line's end: then it is too long.
-    file.take(MAX_CREDENTIAL_BYTES as u64 + 3).read_to_end(&mut text).map_err(cannot)?;
+    let text = secret_file::read(path, MAX_FILE_BYTES)?;
     // What is no text is not visible ASCII either.
     Token::parse(&String::from_utf8_lossy(&text))
 }

@@ -4,8 +4,8 @@ use std::io;
 use std::net::IpAddr;
 
 use tokio::net::TcpStream;
-use tokio::task::spawn_blocking;
 
+use super::disk;
 use crate::config::{Token, TokenSource};
 
 /// Why there is nothing to show.
@@ -32,7 +32,5 @@ pub(super) async fn token(
         return Err(NoToken::Exposed(address));
     }
     let source = source.clone();
-    // A disk that hangs must not keep the agent from stopping.
-    let read = spawn_blocking(move || source.token()).await;
-    read.unwrap_or_else(|panicked| Err(panicked.to_string())).map_err(NoToken::Unusable)
+    disk::read("the token", move || source.token()).await.map_err(NoToken::Unusable)
 }

@@ -5,6 +5,7 @@
 
 mod connect;
 mod credential;
+mod disk;
 mod quiet;
 mod sampling;
 mod secure;

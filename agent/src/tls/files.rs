@@ -1,7 +1,5 @@
 //! What the files hold, and what rustls makes of it.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +8,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, Error, InconsistentKeys, RootCertStore, version};
 
 use super::{BadTls, Identity, TlsSettings};
-use crate::secret_file::open_to_everybody;
+use crate::secret_file::{self, read_public};
 
 /// Most bytes of a file: some thousand certificates.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -36,11 +34,11 @@ impl Material {
         let certificate = identity.as_ref().map(|identity| &identity.certificate);
         let key = identity.as_ref().map(|identity| &identity.key);
         Ok(Self {
-            ca: ca.as_ref().map(|path| read("tls_ca", path, false)).transpose()?,
+            ca: ca.as_ref().map(|path| read("tls_ca", path, read_public)).transpose()?,
             certificate: certificate
-                .map(|path| read("tls_certificate", path, false))
+                .map(|path| read("tls_certificate", path, read_public))
                 .transpose()?,
-            key: key.map(|path| read("tls_key", path, true)).transpose()?,
+            key: key.map(|path| read("tls_key", path, secret_file::read)).transpose()?,
         })
     }
 
@@ -94,21 +92,14 @@ fn system_roots() -> Result<RootCertStore, BadTls> {
     Ok(roots)
 }
 
-fn read(setting: &'static str, path: &Path, secret: bool) -> Result<Vec<u8>, BadTls> {
-    let cannot = |error| bad(setting, format!("{} cannot be read: {error}", path.display()));
-    let file = File::open(path).map_err(cannot)?;
-    let metadata = file.metadata().map_err(cannot)?;
-    if secret && let Some(mode) = open_to_everybody(&metadata) {
-        let path = path.display();
-        let problem = format!(
-            "{path} may be read or changed by everybody on this host (mode {mode:03o}); chmod 600 it, or 640 and \
-             give it the agent's group"
-        );
-        return Err(bad(setting, problem));
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(cannot)?;
-    Ok(bytes)
+/// A file, read by one of the ways to read one.
+fn read(
+    setting: &'static str,
+    path: &Path,
+    read: fn(&Path, u64) -> Result<Vec<u8>, String>,
+) -> Result<Vec<u8>, BadTls> {
+    read(path, MAX_FILE_BYTES)
+        .map_err(|problem| bad(setting, format!("{}: {problem}", path.display())))
 }
 
 fn certificates(

@@ -6,6 +6,7 @@ mod files;
 mod problem;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
@@ -56,10 +57,11 @@ impl BadTls {
 }
 
 /// Makes connections of TLS.
+#[derive(Clone)]
 pub struct Tls {
     settings: TlsSettings,
     /// What was read last, and what was made of it: with it go the tickets by which the collector knows us again.
-    made: Option<(Material, TlsConnector)>,
+    made: Option<(Arc<Material>, TlsConnector)>,
 }
 
 impl Tls {
@@ -82,12 +84,12 @@ impl Tls {
     pub fn connector(&mut self) -> Result<TlsConnector, BadTls> {
         let material = Material::read(&self.settings)?;
         if let Some((last, connector)) = &self.made
-            && *last == material
+            && **last == material
         {
             return Ok(connector.clone());
         }
         let connector = TlsConnector::from(material.client_config(&self.settings)?);
-        self.made = Some((material, connector.clone()));
+        self.made = Some((Arc::new(material), connector.clone()));
         Ok(connector)
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use assert_cmd::Command;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::tls::{Authority, Files};
 
@@ -54,4 +55,25 @@ fn files_that_will_not_do_are_named() {
         let said = refusal(&flags);
         assert!(words.iter().all(|word| said.contains(word)), "{flags:?}: {said}");
     }
+}
+
+#[test]
+fn a_fifo_is_not_waited_for() {
+    let files = Files::new();
+    let fifo = files.0.path().join("fifo");
+    mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let fifo = fifo.to_str().unwrap();
+    for flag in ["--token-file", "--tls-ca"] {
+        let said = refusal(&[flag, fifo]);
+        assert!(said.contains(fifo) && said.contains("is not a file"), "{said}");
+    }
+}
+
+#[test]
+fn a_file_that_is_too_long_is_refused_and_not_cut() {
+    let (authority, files) = (Authority::new(), Files::new());
+    let long = authority.0.pem() + &" ".repeat(4 << 20);
+    let long = files.write("ca.pem", &long, 0o644);
+    let said = refusal(&["--tls-ca", &long]);
+    assert!(said.contains(&long) && said.contains("more than 4194304 bytes"), "{said}");
 }
