@@ -4,6 +4,7 @@ mod signals;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use clap::Parser;
 use fleetgauge_agent::config::{BadSetting, Config, Flags};
@@ -28,7 +29,10 @@ fn main() -> ExitCode {
     };
     match settings(&flags) {
         Err(bad) => fail(EXIT_BAD_SETTING, &bad),
-        Ok((config, agent)) if flags.check => check(&config, &agent),
+        Ok((config, agent)) if flags.check => match config.in_date(SystemTime::now()) {
+            Err(bad) => fail(EXIT_BAD_SETTING, &bad),
+            Ok(()) => check(&config, &agent),
+        },
         Ok((config, agent)) => match serve(&config, agent) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(1, &error),

@@ -1,9 +1,11 @@
 //! Whether TLS is spoken, and by which files.
 
+use std::time::SystemTime;
+
 use rustls::pki_types::ServerName;
 
-use super::{BadSetting, Layers};
-use crate::tls::{Identity, Tls, TlsSettings};
+use super::{BadSetting, Config, Layers};
+use crate::tls::{BadTls, Identity, Tls, TlsSettings};
 
 impl Layers<'_> {
     /// TLS is spoken if `tls` says so, or else if anything that belongs to it is set. The files are looked at.
@@ -30,11 +32,27 @@ impl Layers<'_> {
         if !wanted.unwrap_or(settings != TlsSettings::default()) {
             return Ok(None);
         }
-        let (setting, problem) = match Tls::new(settings.clone()).connector() {
-            Ok(_) => return Ok(Some(settings)),
-            Err(bad) => (bad.setting(), bad.problem().to_owned()),
-        };
-        Err(BadSetting::new(setting, problem))
+        Tls::new(settings.clone()).connector()?;
+        Ok(Some(settings))
+    }
+}
+
+impl Config {
+    /// Whether the agent's own certificate is valid at `now`. An agent starts without: it may be renewed while that runs.
+    ///
+    /// # Errors
+    /// The certificate's file, and since or until when it is not.
+    pub fn in_date(&self, now: SystemTime) -> Result<(), BadSetting> {
+        let Some(settings) = &self.tls else { return Ok(()) };
+        let mut tls = Tls::new(settings.clone());
+        tls.connector()?;
+        tls.out_of_date(now).map_or(Ok(()), |bad| Err(bad.into()))
+    }
+}
+
+impl From<BadTls> for BadSetting {
+    fn from(bad: BadTls) -> Self {
+        Self::new(bad.setting(), bad.problem())
     }
 }
 

@@ -223,7 +223,10 @@ impl Reporter {
             Ended::Lost(session::Lost::Client(error @ ClientError::OverLimit { .. })) => {
                 self.hopeless(to, error, "raise the collector's limits or report less")
             }
-            Ended::Lost(cause) => self.lost_or_failed(to, lasted, cause),
+            Ended::Lost(cause) => {
+                let cause = cause.explained(self.tls.as_ref());
+                self.lost_or_failed(to, lasted, cause)
+            }
         })
     }
 

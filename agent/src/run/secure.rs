@@ -13,7 +13,7 @@ use super::connect::{CONNECT_TIMEOUT, ConnectError};
 use super::disk;
 use super::stream::{Opening, Stream};
 use crate::config::Endpoint;
-use crate::tls::{Tls, explain};
+use crate::tls::Tls;
 
 /// How long the rest of a frame may take that came instead of TLS.
 const FRAME_WITHIN: Duration = Duration::from_secs(2);
@@ -35,7 +35,7 @@ pub(super) async fn secure(
         Err(_) => Err(ConnectError::TlsTimeout),
         Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
         Ok(Err((_, opening))) if !opening.frame.is_empty() => Err(refused(opening).await),
-        Ok(Err((error, _))) => Err(ConnectError::Tls(explain(&error))),
+        Ok(Err((error, _))) => Err(ConnectError::Tls(tls.explain(&error))),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::client::{Client, ClientError, Event};
 use crate::config::{Endpoint, Token};
 use crate::profile::Profile;
 use crate::supervisor;
-use crate::tls::explain;
+use crate::tls::Tls;
 
 /// How long a collector may take to answer Hello.
 const WELCOME_WITHIN: Duration = Duration::from_secs(10);
@@ -51,9 +51,9 @@ pub(super) enum Ended {
 pub(super) enum Lost {
     #[error("the collector closed the connection")]
     Closed,
-    #[error("reading failed: {}", explain(.0))]
+    #[error("reading failed: {0}")]
     Read(#[source] io::Error),
-    #[error("writing failed: {}", explain(.0))]
+    #[error("writing failed: {0}")]
     Write(#[source] io::Error),
     #[error("the collector has taken nothing for {WRITE_WITHIN:?}")]
     Stalled,
@@ -63,6 +63,17 @@ pub(super) enum Lost {
     Silent,
     #[error("{reason}: {0}", reason = .0.reason())]
     Client(#[from] ClientError),
+}
+
+impl Lost {
+    /// What broke it, in words: of `tls`, where that was spoken.
+    pub(super) fn explained(&self, tls: Option<&Tls>) -> String {
+        match (self, tls) {
+            (Self::Read(error), Some(tls)) => format!("reading failed: {}", tls.explain(error)),
+            (Self::Write(error), Some(tls)) => format!("writing failed: {}", tls.explain(error)),
+            _ => self.to_string(),
+        }
+    }
 }
 
 /// One connection, from Hello to its end.

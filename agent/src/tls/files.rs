@@ -7,7 +7,8 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, Error, InconsistentKeys, RootCertStore, version};
 
-use super::{BadTls, Identity, TlsSettings};
+use super::validity::Validity;
+use super::{BadTls, Identity, TlsSettings, bad};
 use crate::secret_file::{self, read_public};
 
 /// Most bytes of a file: some thousand certificates.
@@ -63,6 +64,12 @@ impl Material {
             _ => builder.with_no_client_auth(),
         };
         Ok(Arc::new(config))
+    }
+
+    /// When the agent's own certificate is valid, as far as that can be told.
+    pub(super) fn validity(&self) -> Option<Validity> {
+        let chain = CertificateDer::pem_slice_iter(self.certificate.as_ref()?);
+        Validity::of_chain(&chain.collect::<Result<Vec<_>, _>>().ok()?)
     }
 
     fn roots(&self, settings: &TlsSettings) -> Result<RootCertStore, BadTls> {
@@ -138,8 +145,4 @@ fn unusable(identity: &Identity, error: &Error) -> BadTls {
         other => format!("{key} cannot be used with {certificate}: {other}"),
     };
     bad("tls_key", problem)
-}
-
-fn bad(setting: &'static str, problem: String) -> BadTls {
-    BadTls { setting, problem }
 }

@@ -4,15 +4,17 @@
 
 mod files;
 mod problem;
+mod validity;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
 use files::Material;
-pub(crate) use problem::explain;
+use validity::Validity;
 
 /// What is set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,8 +62,17 @@ impl BadTls {
 #[derive(Clone)]
 pub struct Tls {
     settings: TlsSettings,
-    /// What was read last, and what was made of it: with it go the tickets by which the collector knows us again.
-    made: Option<(Arc<Material>, TlsConnector)>,
+    made: Option<Made>,
+}
+
+/// What was read last, and what was made of it.
+#[derive(Clone)]
+struct Made {
+    material: Arc<Material>,
+    /// With it go the tickets by which the collector knows us again.
+    connector: TlsConnector,
+    /// Of the agent's own certificate.
+    validity: Option<Validity>,
 }
 
 impl Tls {
@@ -77,19 +88,34 @@ impl Tls {
         &self.settings
     }
 
-    /// What connects by the files as they are now.
+    /// What connects by the files as they are now. Reads them, which may take long.
     ///
     /// # Errors
     /// The first file that will not do.
     pub fn connector(&mut self) -> Result<TlsConnector, BadTls> {
         let material = Material::read(&self.settings)?;
-        if let Some((last, connector)) = &self.made
-            && **last == material
+        if let Some(made) = &self.made
+            && *made.material == material
         {
-            return Ok(connector.clone());
+            return Ok(made.connector.clone());
         }
         let connector = TlsConnector::from(material.client_config(&self.settings)?);
-        self.made = Some((Arc::new(material), connector.clone()));
+        let validity = material.validity();
+        let made = Made { material: Arc::new(material), connector: connector.clone(), validity };
+        self.made = Some(made);
         Ok(connector)
     }
+
+    /// What is wrong at `now` with the dates of the agent's own certificate, as it was read last. No reason not to
+    /// connect: it may be renewed at any time.
+    #[must_use]
+    pub fn out_of_date(&self, now: SystemTime) -> Option<BadTls> {
+        let path = self.settings.identity.as_ref()?.certificate.display();
+        let problem = self.made.as_ref()?.validity?.problem(now)?;
+        Some(bad("tls_certificate", format!("{path} {problem}")))
+    }
+}
+
+fn bad(setting: &'static str, problem: String) -> BadTls {
+    BadTls { setting, problem }
 }

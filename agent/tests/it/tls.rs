@@ -143,7 +143,7 @@ fn an_agent_believes_no_other_collector_and_says_why() {
     let (authority, other) = (Authority::new(), Authority::new());
     let name = "127.0.0.1";
     for (shown, words) in [
-        (other.collector(name, 2020, 2100, None), "tls_ca the right file"),
+        (other.collector(name, 2020, 2100, None), "/ca.pem (tls_ca)"),
         (authority.collector(name, 2020, 2021, None), "has expired"),
         (authority.collector(name, 2099, 2100, None), "not valid yet"),
         (authority.collector("elsewhere.example.com", 2020, 2100, None), "tls_server_name"),

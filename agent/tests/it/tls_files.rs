@@ -1,11 +1,15 @@
-//! The files of TLS: what is said of those that will not do.
+//! The files of TLS: what is said of those that will not do, and of an own certificate that is out of date.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use assert_cmd::Command;
+use fleetgauge_proto::message::Message;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use crate::tls::{Authority, Files};
+use crate::collector::Collector;
+use crate::process::Agent;
+use crate::tls::{Authority, Files, secure};
 
 /// A check that takes this long hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -76,4 +80,48 @@ fn a_file_that_is_too_long_is_refused_and_not_cut() {
     let long = files.write("ca.pem", &long, 0o644);
     let said = refusal(&["--tls-ca", &long]);
     assert!(said.contains(&long) && said.contains("more than 4194304 bytes"), "{said}");
+}
+
+#[test]
+fn a_check_finds_an_own_certificate_out_of_date() {
+    let (authority, files) = (Authority::new(), Files::new());
+    let ca = files.write("ca.pem", &authority.0.pem(), 0o644);
+    for (from, until, words) in
+        [(2020, 2021, "expired on 2021-01-01"), (2099, 2100, "not valid before 2099-01-01")]
+    {
+        let (certificate, key) = authority.issue("one", from, until);
+        let own = files.write("own.pem", &certificate.pem(), 0o644);
+        let key = files.write("own.key", &key.serialize_pem(), 0o600);
+        let said = refusal(&["--tls-ca", &ca, "--tls-certificate", &own, "--tls-key", &key]);
+        assert!(said.contains("tls_certificate") && said.contains(&own), "{said}");
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn an_agent_whose_certificate_has_expired_says_so_and_takes_the_renewed_one() {
+    let (authority, files, collector) = (Authority::new(), Files::new(), Collector::bind());
+    let ca = files.write("ca.pem", &authority.0.pem(), 0o644);
+    let give = |until| {
+        let (certificate, key) = authority.issue("one", 2020, until);
+        let key = files.write("own.key", &key.serialize_pem(), 0o600);
+        (files.write("own.pem", &certificate.pem(), 0o644), key)
+    };
+    let (own, key) = give(2021);
+    let config = authority.collector("127.0.0.1", 2020, 2100, Some(&authority));
+    let flags = ["--tls-ca", &ca, "--tls-certificate", &own, "--tls-key", &key];
+    let mut agent = Agent::start_with("one", &collector.address(), Stdio::piped(), &flags);
+    let peer = collector.accept();
+    // It has read its files when it speaks.
+    peer.stream.peek(&mut [0]).unwrap();
+    give(2100);
+    let mut peer = secure(peer, &config);
+    assert!(peer.stream.conn.complete_io(&mut peer.stream.sock).is_err(), "it was let in");
+    // What it said until then would destroy the alert on its way.
+    let _ = peer.stream.sock.shutdown(std::net::Shutdown::Write);
+    while matches!(std::io::Read::read(&mut peer.stream.sock, &mut [0; 1024]), Ok(1..)) {}
+    let said = agent.first_line_with("no connection");
+    assert!(said.contains(&own) && said.contains("expired on 2021-01-01"), "{said}");
+    let mut peer = secure(collector.accept(), &config);
+    peer.hear(|message| assert!(matches!(message, Message::Hello(_)), "{message:?}"));
 }
