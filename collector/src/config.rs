@@ -199,7 +199,8 @@ fn trust(
 ) -> Result<Trust, BadSetting> {
     let named = |setting| move |bad: BadFile| BadSetting::new(setting, bad.to_string());
     let agents = flags.credentials.as_deref();
-    let agents = agents.map(|path| Credentials::read(path, before.agents.as_ref()));
+    let certified = flags.tls_client_ca.is_some();
+    let agents = agents.map(|path| Credentials::read(path, certified, before.agents.as_ref()));
     let readers = flags.http_credentials.as_deref().map(Readers::read);
     let labels = flags.allow_labels.as_deref().map(Labels::only);
     let bad_label = |bad: Violation| BadSetting::new("allow_labels", bad.to_string());

@@ -2,9 +2,8 @@
 //!
 //! An input is the file's text, in which `%1`, `%2` and `%3` stand for the digests of three tokens.
 
-use fleetgauge_collector::trust::{Credentials, Shown, Trust};
+use fleetgauge_collector::trust::Credentials;
 use fleetgauge_proto::AgentId;
-use fleetgauge_proto::message::Secret;
 use toml::{Table, Value};
 
 /// Tokens and their SHA-256.
@@ -17,7 +16,10 @@ const IDS: [&str; 5] = ["a", "ab", "abc", "b-1", "zzz"];
 /// What is in a file for so long may be a secret in a wrong place.
 const SECRET_BYTES: usize = 12;
 
-/// Reads the file, and tries every token for some ids.
+/// An id or a pattern, and its tokens; `None`: it says nothing of tokens.
+type Entry<'a> = (&'a str, Option<Vec<String>>);
+
+/// Reads the file, where agents show certificates and where they do not, and tries every token for some ids.
 pub fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let digests = TOKENS.iter().zip(["%1", "%2", "%3"]);
@@ -26,20 +28,30 @@ pub fn check(data: &[u8]) {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&file, &text).unwrap();
     let table = text.parse::<Table>();
-    match Credentials::read(file.path(), None) {
-        Ok(credentials) => {
-            let table = table.expect("what is not TOML is refused");
-            let trust = Trust { agents: Some(credentials), ..Trust::default() };
-            check_grants(&trust, &entries(&table).expect("each has an id and tokens"));
-        }
-        Err(bad) => {
-            let said = bad.to_string().replace(&file.path().display().to_string(), "");
-            let secrets = table.iter().flatten().flat_map(|(_, value)| tokens(value, false));
-            for secret in secrets.filter(|secret| is_secret(secret, &text)) {
-                assert!(!said.contains(secret), "{said}");
+    let read =
+        [false, true].map(|certified| match Credentials::read(file.path(), certified, None) {
+            Ok(credentials) => {
+                let table = table.as_ref().expect("what is not TOML is refused");
+                let entries = entries(table).expect("each has an id");
+                assert!(certified || entries.iter().all(|(_, tokens)| tokens.is_some()));
+                check_grants(&credentials, certified, &entries);
+                true
             }
-        }
-    }
+            Err(bad) => {
+                let said = bad.to_string().replace(&file.path().display().to_string(), "");
+                let secrets = table.iter().flatten().flat_map(|(_, value)| tokens(value, false));
+                for secret in secrets.filter(|secret| is_secret(secret, &text)) {
+                    assert!(!said.contains(secret), "{said}");
+                }
+                false
+            }
+        });
+    // Certificates make entries without tokens legal, and nothing else.
+    let without_tokens = || {
+        let entries = table.as_ref().ok().and_then(entries)?;
+        Some(entries.iter().any(|(_, tokens)| tokens.is_none()))
+    };
+    assert!(read[0] == read[1] || (read[1] && without_tokens() == Some(true)), "{read:?}");
 }
 
 /// Whether a text is long enough to be a secret, and stands nowhere else in the file.
@@ -59,39 +71,42 @@ fn tokens(value: &Value, here: bool) -> Vec<&str> {
     }
 }
 
-/// Ids or patterns, and their tokens.
-fn entries(table: &Table) -> Option<Vec<(&str, Vec<String>)>> {
+fn entries(table: &Table) -> Option<Vec<Entry<'_>>> {
     let listed = table.get("credential")?.as_array()?.iter();
     let read = listed.map(|one| {
-        let tokens = tokens(one.get("tokens")?, true).into_iter();
         // Digits of either case are the same number.
-        let tokens = tokens.map(str::to_lowercase);
-        Some((one.get("agent")?.as_str()?, tokens.collect()))
+        let lower = |tokens: Vec<&str>| tokens.into_iter().map(str::to_lowercase).collect();
+        let tokens = one.get("tokens").map(|listed| lower(tokens(listed, true)));
+        Some((one.get("agent")?.as_str()?, tokens))
     });
     read.collect()
 }
 
-/// `docs/operations.md`, "Who may report": the entry that names the id decides, else the longest beginning.
-fn check_grants(trust: &Trust, entries: &[(&str, Vec<String>)]) {
+/// `docs/operations.md`, "Who may report": the entry that names the id decides, else the longest beginning. One without
+/// tokens lets in whoever has the certificate; where agents show none, they have none that is right.
+fn check_grants(credentials: &Credentials, certified: bool, entries: &[Entry<'_>]) {
     for id in IDS {
         let named = entries.iter().find(|(agent, _)| *agent == id);
-        let fits = |(agent, _): &&(&str, Vec<String>)| {
+        let fits = |(agent, _): &&Entry<'_>| {
             agent.strip_suffix('*').is_some_and(|beginning| id.starts_with(beginning))
         };
         let longest = entries.iter().filter(fits).max_by_key(|(agent, _)| agent.len());
+        let decides = named.or(longest).map(|(_, tokens)| tokens);
         let id = AgentId::try_new(id).unwrap();
-        for (token, digest) in TOKENS {
-            let shown = Shown { token: Some(Secret(token.as_bytes())), certificate: None };
-            let given = trust.admit(&id, shown);
-            let decides = named.or(longest);
-            let expected =
-                decides.is_some_and(|(_, tokens)| tokens.iter().any(|one| one == digest));
-            assert_eq!(given.is_ok(), expected, "{id} by {token}: {given:?}");
+        let nothing = ("", "");
+        for (token, digest) in TOKENS.into_iter().chain([nothing]) {
+            let given = credentials.admit(&id, token.as_bytes(), certified);
+            let expected = match decides {
+                None => false,
+                Some(None) => certified,
+                Some(Some(tokens)) => !token.is_empty() && tokens.iter().any(|one| one == digest),
+            };
+            assert_eq!(given.is_ok(), expected, "{id} by {token:?}: {given:?}");
             if let Ok(grant) = given {
-                assert!(grant.credential > 0 && trust.still_allows(&id, grant.credential));
+                assert!(grant.credential > 0 && credentials.still_allows(&id, grant.credential));
                 assert!(grant.pinned.iter().all(|(_, value)| !value.is_empty()));
             }
         }
-        assert!(trust.admit(&id, Shown::default()).is_err() && !trust.still_allows(&id, 0));
+        assert!(!credentials.still_allows(&id, 0));
     }
 }

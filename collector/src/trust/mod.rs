@@ -26,7 +26,7 @@ pub use tokens::Credentials;
 /// The rules.
 #[derive(Debug, Default)]
 pub struct Trust {
-    /// The tokens that give agents their ids; `None`: whoever reaches the port may have any.
+    /// What gives agents their ids beside their certificates; `None`: whoever gets so far may have any.
     pub agents: Option<Credentials>,
     /// The tokens by which pages are read; `None`: whoever reaches the port may read them.
     pub readers: Option<Readers>,
@@ -89,12 +89,14 @@ impl Denied {
 }
 
 impl Trust {
-    /// What an agent of this id that shows this is given. Where both are asked for, certificate and token must be right.
+    /// What an agent of this id that shows this is given. Where both are asked for, certificate and token must be right;
+    /// an id without an entry in the file of credentials is nobody's, whatever its certificate.
     ///
     /// # Errors
     /// The id is not its own.
     pub fn admit(&self, id: &AgentId, shown: Shown<'_>) -> Result<Grant, Denied> {
-        if self.asks_for_certificates() {
+        let certified = self.asks_for_certificates();
+        if certified {
             let certificate = shown.certificate.ok_or(Denied::NoCredential)?;
             if !self.is_named(id, certificate) {
                 return Err(Denied::WrongCertificate);
@@ -102,7 +104,7 @@ impl Trust {
         }
         match &self.agents {
             None => Ok(Grant::default()),
-            Some(agents) => agents.admit(id, shown.token.map_or(&[], |secret| secret.0)),
+            Some(agents) => agents.admit(id, shown.token.map_or(&[], |secret| secret.0), certified),
         }
     }
 

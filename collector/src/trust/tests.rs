@@ -27,7 +27,7 @@ fn entry(agent: &str, tokens: &[&str], more: &str) -> String {
 
 /// The rules of a file that comes after `before`.
 fn after(text: &str, before: &Trust) -> Trust {
-    let agents = Credentials::read(file(text).path(), before.agents.as_ref()).unwrap();
+    let agents = Credentials::read(file(text).path(), false, before.agents.as_ref()).unwrap();
     Trust { agents: Some(agents), ..Trust::default() }
 }
 
@@ -45,7 +45,7 @@ fn admit(trust: &Trust, agent: &str, token: &str) -> Result<Grant, Denied> {
 
 fn problem(text: &str) -> String {
     let file = file(text);
-    let problem = Credentials::read(file.path(), None).unwrap_err().to_string();
+    let problem = Credentials::read(file.path(), false, None).unwrap_err().to_string();
     problem.strip_prefix(&*file.path().to_string_lossy()).unwrap().to_owned()
 }
 
@@ -142,6 +142,57 @@ fn other_pinned_labels_are_another_credential() {
     assert!(!ams.still_allows(&id("web-1"), grant.credential));
 }
 
+/// The credentials of a file where agents show certificates, which comes after `before`.
+fn certified(text: &str, before: Option<&Credentials>) -> Credentials {
+    Credentials::read(file(text).path(), true, before).unwrap()
+}
+
+/// An entry for agents whose certificate is enough.
+fn by_certificate(agent: &str, site: &str) -> String {
+    format!("[[credential]]\nagent = {agent:?}\nlabels = {{ site = {site:?} }}\n")
+}
+
+#[test]
+fn a_certificate_is_enough_where_an_entry_has_no_tokens() {
+    let both = by_certificate("web-*", "fra") + &entry("web-1", &["one"], "");
+    let credentials = certified(&(both + &entry("web-2", &[], "")), None);
+    let admit =
+        |agent, token: &str, certified| credentials.admit(&id(agent), token.as_bytes(), certified);
+    for token in ["", "whatever it was given for another collector"] {
+        let grant = admit("web-3", token, true).unwrap();
+        assert_eq!(grant.pinned.iter().collect::<Vec<_>>(), [("site", "fra")]);
+    }
+    // Other entries ask for what they ask for.
+    assert!(admit("web-1", "one", true).is_ok());
+    assert_eq!(admit("web-1", "", true), Err(Denied::NoCredential));
+    assert_eq!(admit("web-1", "two", true), Err(Denied::WrongToken));
+    assert_eq!(admit("web-2", "", true), Err(Denied::UnknownAgent));
+    // Who is not in the file is nobody.
+    assert_eq!(admit("db-1", "", true), Err(Denied::UnknownAgent));
+    assert_eq!(admit("web-3", "", false), Err(Denied::NoCredential));
+    assert_eq!(admit("web-3", "one", false), Err(Denied::NoCredential));
+}
+
+#[test]
+fn a_certificate_stays_enough_until_its_entry_changes() {
+    let first = certified(&by_certificate("web-1", "fra"), None);
+    let number = first.admit(&id("web-1"), b"", true).unwrap().credential;
+    let more = by_certificate("web-2", "fra") + &by_certificate("web-1", "fra");
+    assert!(certified(&more, Some(&first)).still_allows(&id("web-1"), number));
+    for other in [
+        by_certificate("web-1", "ams"),
+        by_certificate("web-*", "fra"),
+        by_certificate("web-2", "fra"),
+        entry("web-1", &["one"], "labels = { site = 'fra' }"),
+        entry("web-1", &[], "labels = { site = 'fra' }"),
+    ] {
+        let changed = certified(&other, Some(&first));
+        assert!(!changed.still_allows(&id("web-1"), number), "{other}");
+        let back = certified(&by_certificate("web-1", "fra"), Some(&changed));
+        assert!(!back.still_allows(&id("web-1"), number), "{other}");
+    }
+}
+
 #[test]
 fn labels_that_agents_may_set() {
     let set = |pairs: &[(&str, &str)]| -> StaticLabels {
@@ -187,7 +238,11 @@ fn a_file_that_will_not_do_says_where_and_what_would() {
             entry("a", &["t"], "token = 'hunter2'"),
             ", line 4: unknown field `token`, expected one of `agent`, `tokens`, `labels`",
         ),
-        ("[[credential]]\nagent = 'a'\n".to_owned(), ", line 1: missing field `tokens`"),
+        ("[[credential]]\ntokens = []\n".to_owned(), ", line 1: missing field `agent`"),
+        (
+            "[[credential]]\nagent = 'a'\n".to_owned(),
+            ", line 1: agent \"a\" has no tokens, and agents show no certificates",
+        ),
         (
             "[[credential]]\nagent = 'a'\ntokens = 'hunter2'\n".to_owned(),
             ", line 3: this is not understood",
@@ -246,19 +301,19 @@ fn too_many_patterns() {
 fn a_file_without_end_is_not_read_to_it() {
     let file = NamedTempFile::new().unwrap();
     file.as_file().set_len(1 << 40).unwrap();
-    let problem = Credentials::read(file.path(), None).unwrap_err().to_string();
+    let problem = Credentials::read(file.path(), false, None).unwrap_err().to_string();
     assert!(problem.contains("has more than 67108864 bytes"), "{problem}");
 }
 
 #[test]
 fn files_that_are_none() {
     for (path, why) in [("/nonexistent", "cannot be read: No such file"), ("/", "is not a file")] {
-        let problem = Credentials::read(Path::new(path), None).unwrap_err().to_string();
+        let problem = Credentials::read(Path::new(path), false, None).unwrap_err().to_string();
         assert!(problem.starts_with(&format!("{path}: {why}")), "{problem}");
     }
     let mut file = NamedTempFile::new().unwrap();
     file.write_all(b"\xff\xfe").unwrap();
-    let problem = Credentials::read(file.path(), None).unwrap_err().to_string();
+    let problem = Credentials::read(file.path(), false, None).unwrap_err().to_string();
     assert!(problem.contains("not text in UTF-8"), "{problem}");
 }
 
@@ -269,7 +324,7 @@ fn a_file_that_everybody_may_read_or_write_is_refused() {
     let file = file(&entry("a", &["t"], ""));
     for (mode, fine) in [(0o600, true), (0o640, true), (0o644, false), (0o602, false)] {
         std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
-        let read = Credentials::read(file.path(), None);
+        let read = Credentials::read(file.path(), false, None);
         assert_eq!(read.is_ok(), fine, "{mode:o}");
         if let Err(bad) = read {
             assert!(bad.to_string().contains(&format!("mode {mode:03o}); chmod 600")), "{bad}");

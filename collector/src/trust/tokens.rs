@@ -1,4 +1,4 @@
-//! Which tokens give which ids.
+//! Which tokens give which ids, and what comes with them.
 //!
 //! An id is given by the one entry that fits it best: the one that names it, else the pattern with the longest
 //! beginning. So a token of its own protects an agent from those who know the token that others share.
@@ -15,6 +15,9 @@ use super::digest::Digest;
 use super::entries::Reading;
 use super::{BadFile, Denied, Grant};
 
+/// What an entry without tokens takes.
+const NO_TOKENS: &str = "has no tokens, and agents show no certificates that could stand for them; write \
+                         tokens = [\"sha256:…\"], or name the authorities of agents' certificates as tls_client_ca";
 /// How an entry is written.
 const FORM: &str = "[[credential]] with agent = \"web-1\" and tokens = [\"sha256:…\"]";
 /// Most entries with a pattern: they are looked through one by one.
@@ -26,7 +29,8 @@ const MAX_PATTERNS: usize = 1_000;
 struct Entry {
     /// An id, or the beginning of ids and `*`.
     agent: String,
-    tokens: Vec<String>,
+    /// `None`: the agent's certificate is enough.
+    tokens: Option<Vec<String>>,
     #[serde(default)]
     labels: BTreeMap<String, String>,
 }
@@ -44,8 +48,17 @@ pub struct Credentials {
 /// What gives an id, and what comes with it.
 #[derive(Debug)]
 struct Credential {
-    tokens: Box<[Token]>,
+    demand: Demand,
     pinned: StaticLabels,
+}
+
+/// What an agent must show.
+#[derive(Debug)]
+enum Demand {
+    /// One of these, and its certificate where those are asked for; if there is none, nobody may have the id.
+    Token(Box<[Token]>),
+    /// Its certificate; the number is that of its being enough.
+    Certificate(u32),
 }
 
 #[derive(Debug)]
@@ -55,18 +68,22 @@ struct Token {
 }
 
 impl Credentials {
-    /// Reads a file; what was valid `before` and still is keeps its number.
+    /// Reads a file; what was valid `before` and still is keeps its number. `certified`: every agent shows a certificate, so
+    /// that an entry need not have tokens.
     ///
     /// # Errors
     /// It cannot be read, everybody may read it, or the first entry that is not right.
-    pub fn read(path: &Path, before: Option<&Self>) -> Result<Self, BadFile> {
+    pub fn read(path: &Path, certified: bool, before: Option<&Self>) -> Result<Self, BadFile> {
         let reading = Reading::new(path, FORM)?;
         let mut read = Self::default();
         reading.each(|Entry { agent, tokens, labels }, place| {
             let bad = |problem: String| reading.bad(place, problem);
-            let digests = reading.digests(place, &tokens)?;
-            let tokens = digests.into_iter().map(|digest| Token { digest, number: 0 }).collect();
-            let credential = Credential { tokens, pinned: pins(&labels).map_err(bad)? };
+            let demand = match tokens {
+                Some(tokens) => Demand::of(reading.digests(place, &tokens)?),
+                None if certified => Demand::Certificate(0),
+                None => return Err(bad(format!("agent {agent:?} {NO_TOKENS}"))),
+            };
+            let credential = Credential { demand, pinned: pins(&labels).map_err(bad)? };
             read.insert(&agent, credential).map_err(bad)
         })?;
         read.patterns.sort_by_key(|(beginning, _)| std::cmp::Reverse(beginning.len()));
@@ -118,24 +135,32 @@ impl Credentials {
         self.named.get(id).or_else(pattern)
     }
 
-    /// What an agent of this id with this token is given.
-    pub(super) fn admit(&self, id: &AgentId, token: &[u8]) -> Result<Grant, Denied> {
+    /// What an agent of this id with this token, or an empty one, is given; `certified`: its certificate is for this id.
+    ///
+    /// # Errors
+    /// The id is not its own.
+    pub fn admit(&self, id: &AgentId, token: &[u8], certified: bool) -> Result<Grant, Denied> {
         let digest = Digest::of(token);
-        if token.is_empty() {
+        if token.is_empty() && !certified {
             return Err(Denied::NoCredential);
         }
-        let credential = self.of(id).filter(|credential| !credential.tokens.is_empty());
-        let credential = credential.ok_or(Denied::UnknownAgent)?;
-        match credential.number_of(&digest) {
+        let credential = self.of(id).ok_or(Denied::UnknownAgent)?;
+        let number = match &credential.demand {
+            Demand::Certificate(number) if certified => *number,
+            Demand::Token(tokens) if tokens.is_empty() => return Err(Denied::UnknownAgent),
+            Demand::Token(tokens) if !token.is_empty() => number_of(tokens, &digest),
+            Demand::Certificate(_) | Demand::Token(_) => return Err(Denied::NoCredential),
+        };
+        match number {
             0 => Err(Denied::WrongToken),
             number => Ok(Grant { credential: number, pinned: credential.pinned.clone() }),
         }
     }
 
-    /// Whether an agent that came by the token of this number may keep its id.
-    pub(super) fn still_allows(&self, id: &AgentId, number: u32) -> bool {
-        let of = |credential: &Credential| credential.tokens.iter().any(|own| own.number == number);
-        self.of(id).is_some_and(of)
+    /// Whether an agent that came by the credential of this number may keep its id.
+    #[must_use]
+    pub fn still_allows(&self, id: &AgentId, number: u32) -> bool {
+        self.of(id).is_some_and(|credential| credential.demand.has(number))
     }
 
     /// Numbers every token: as it was before if the same entry had it, with the same labels; else anew.
@@ -155,26 +180,51 @@ impl Credentials {
 }
 
 impl Credential {
-    /// The number of the token with this digest, 0 if none has; every token is looked at.
-    fn number_of(&self, digest: &Digest) -> u32 {
-        self.tokens.iter().fold(0, |found, token| {
-            let same: Choice = token.digest.matches(digest);
-            u32::conditional_select(&found, &token.number, same)
-        })
+    fn number(&mut self, before: Option<&Self>, last: &mut u32) {
+        let before = before.filter(|before| before.pinned == self.pinned);
+        self.demand.number(before.map(|before| &before.demand), last);
+    }
+}
+
+impl Demand {
+    /// One of the tokens with these digests.
+    fn of(digests: Vec<Digest>) -> Self {
+        Self::Token(digests.into_iter().map(|digest| Token { digest, number: 0 }).collect())
+    }
+
+    /// Whether this number is among its own.
+    fn has(&self, number: u32) -> bool {
+        match self {
+            Self::Token(tokens) => tokens.iter().any(|token| token.number == number),
+            Self::Certificate(own) => *own == number,
+        }
     }
 
     fn number(&mut self, before: Option<&Self>, last: &mut u32) {
-        let before = before.filter(|before| before.pinned == self.pinned);
-        for token in &mut self.tokens {
-            token.number = match before.map_or(0, |before| before.number_of(&token.digest)) {
-                0 => {
-                    *last = last.saturating_add(1);
-                    *last
+        let mut or_next = |known: u32| {
+            *last = last.saturating_add(u32::from(known == 0));
+            if known == 0 { *last } else { known }
+        };
+        match (self, before) {
+            (Self::Certificate(own), Some(Self::Certificate(known))) => *own = or_next(*known),
+            (Self::Certificate(own), _) => *own = or_next(0),
+            (Self::Token(tokens), before) => {
+                let known: &[Token] =
+                    if let Some(Self::Token(known)) = before { known } else { &[] };
+                for token in tokens {
+                    token.number = or_next(number_of(known, &token.digest));
                 }
-                known => known,
-            };
+            }
         }
     }
+}
+
+/// The number of the token with this digest, 0 if none has; every token is looked at.
+fn number_of(tokens: &[Token], digest: &Digest) -> u32 {
+    tokens.iter().fold(0, |found, token| {
+        let same: Choice = token.digest.matches(digest);
+        u32::conditional_select(&found, &token.number, same)
+    })
 }
 
 /// The labels of an entry, each with a value.

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use fleetgauge_collector::Config;
 use fleetgauge_collector::config::Flags;
 use fleetgauge_proto::Code;
 use rustls::{AlertDescription, Error};
 
-use crate::support::agent::{Agent, who};
+use crate::support::agent::{Agent, Who, who};
 use crate::support::collector::Collector;
 use crate::support::eventually;
-use crate::support::frames::gauges;
+use crate::support::frames::{gauges, label};
 use crate::support::pki::{Authority, Issued, named, text};
+use crate::support::secrets::entry;
 use crate::support::secure::{Site, Stream, client, config, failure};
 
 fn join(collector: &Collector, site: &Site, own: &Issued, id: &str) -> Agent<Stream> {
@@ -67,6 +69,34 @@ fn a_pattern_says_where_the_id_stands() {
     let mut other = Agent::secure(collector.agents, &site.client(Some(&own)));
     other.send(&who("host-7").hello(&gauges(&["fg_a"])));
     other.expect_reject(Code::Unauthorized);
+}
+
+#[test]
+fn labels_are_pinned_to_certificates() {
+    let site = Site::new();
+    let pinned = "[[credential]]\nagent = 'web-*'\nlabels = { site = 'fra' }\n";
+    let path = site
+        .files
+        .write("credentials", &(pinned.to_owned() + &entry("agent = 'db-1'", &["db"], "")));
+    let with_file = |flags| Flags { credentials: Some(path.clone()), ..flags };
+    let collector = Collector::with(config(with_file(site.mutual())));
+    let _agent = join(&collector, &site, &site.agent("web-01"), "web-01");
+    assert_eq!(collector.page().value("fg_a{agent=\"web-01\",site=\"fra\"}"), Some(1.0));
+    for (id, said, code) in [
+        ("web-02", Some(("site", "ams")), Code::LabelNotAllowed),
+        // It has no entry, or one that asks for a token.
+        ("mail-1", None, Code::Unauthorized),
+        ("db-1", None, Code::Unauthorized),
+    ] {
+        let labels = said.iter().map(label).collect();
+        let mut agent = Agent::secure(collector.agents, &site.client(Some(&site.agent(id))));
+        agent.send(&Who { labels, ..who(id) }.hello(&gauges(&["fg_a"])));
+        agent.expect_reject(code);
+    }
+    assert_eq!(collector.figure("fleetgauge_unauthorized_total{cause=\"unknown_agent\"}"), 1.0);
+    assert_eq!(collector.figure("fleetgauge_unauthorized_total{cause=\"no_credential\"}"), 1.0);
+    let said = Config::try_new(with_file(site.flags())).unwrap_err().to_string();
+    assert!(said.starts_with("credentials: ") && said.contains("tls_client_ca"), "{said}");
 }
 
 #[test]
