@@ -5,11 +5,15 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Output};
+use std::sync::Arc;
 use std::time::Duration;
 
+use fleetgauge_loadtest::pki::{Authority, Issuing, Pki};
 use fleetgauge_proto::message::{Hello, Ping, Secret};
 use fleetgauge_proto::{Accept, Code, Fingerprint, FrameBuffer, Message, VERSION};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustls::crypto::ring;
+use rustls::{AlertDescription, ClientConfig, ClientConnection, RootCertStore};
 
 use super::http;
 use super::programs::{Program, built, wait_for};
@@ -84,15 +88,24 @@ fn hello(id: &str, credential: Option<&[u8]>) -> Vec<u8> {
     }))
 }
 
-/// Says this and nothing more, and hears until the other end closes: one Reject, whose code this is.
-fn reject(said: &[u8]) -> Code {
-    let mut stream = TcpStream::connect(AGENTS).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+/// Says this and nothing more: what is heard until the other end closes.
+fn heard(port: &str, said: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(port).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
     stream.write_all(said).unwrap();
     let mut heard = Vec::new();
     stream.read_to_end(&mut heard).unwrap();
+    heard
+}
+
+/// What an agents' port without TLS says to this: one Reject, whose code this is.
+fn reject(said: &[u8]) -> Code {
+    only_reject(&heard(AGENTS, said))
+}
+
+fn only_reject(heard: &[u8]) -> Code {
     let accept = Accept { version: VERSION, max_payload_bytes: 1 << 14 };
-    let (mut frames, mut rest) = (FrameBuffer::default(), &*heard);
+    let (mut frames, mut rest) = (FrameBuffer::default(), heard);
     let frame = frames.next(&mut rest, accept).unwrap().expect("a frame");
     let Message::Reject(reject) = Message::decode(frame).unwrap() else { panic!("{heard:?}") };
     assert!(rest.is_empty(), "more than a Reject: {heard:?}");
@@ -149,5 +162,81 @@ fn strangers_hear_a_reject_and_nothing_else() {
         }
         assert_eq!(http::get(HTTP, "/healthz", "").unwrap(), "ok\n");
         assert_eq!(http::get(HTTP, "/readyz", "").unwrap(), "ready\n");
+    });
+}
+
+/// Somebody who believes the collector, and shows the certificate of this name of this authority.
+fn client(collector: &Authority, shown: Option<(&Authority, &str)>) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(collector.root().unwrap()).unwrap();
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().unwrap();
+    let builder = builder.with_root_certificates(roots);
+    Arc::new(match shown {
+        None => builder.with_no_client_auth(),
+        Some((authority, name)) => {
+            let issuing = Issuing::new(authority).unwrap();
+            let chain = vec![issuing.certificate(name).unwrap()];
+            builder.with_client_auth_cert(chain, issuing.key()).unwrap()
+        }
+    })
+}
+
+/// Says this over TLS: what is heard, and the alert that ends it, if one does.
+fn told(
+    client: &Arc<ClientConfig>,
+    port: &str,
+    said: &[u8],
+) -> (Vec<u8>, Option<AlertDescription>) {
+    let name = "127.0.0.1".try_into().unwrap();
+    let mut connection = ClientConnection::new(Arc::clone(client), name).unwrap();
+    let mut socket = TcpStream::connect(port).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+    let mut stream = rustls::Stream::new(&mut connection, &mut socket);
+    let mut heard = Vec::new();
+    let ended = stream.write_all(said).and_then(|()| stream.read_to_end(&mut heard));
+    let alert = ended.err().map(|error| {
+        let error = error.into_inner().expect("an error of TLS");
+        match error.downcast_ref() {
+            Some(rustls::Error::AlertReceived(alert)) => *alert,
+            other => panic!("{other:?}"),
+        }
+    });
+    (heard, alert)
+}
+
+#[test]
+#[ignore = "needs root and iproute2"]
+fn strangers_hear_an_alert_and_nothing_else_where_certificates_are_asked_for() {
+    let Some(namespace) = Namespace::make() else { return };
+    let (ours, theirs) = (Pki::new().unwrap(), Pki::new().unwrap());
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", &namespace.0]).arg(built("fleetgauge-collector"));
+    command.args(["--listen", AGENTS, "--http", HTTP]).args(ours.flags());
+    command.args(ours.flags().iter().map(|flag| flag.replace("--tls-", "--http-tls-")));
+    let _collector = Program::start(command);
+    let (ours, theirs) = (ours.authority(), theirs.authority());
+    namespace.inside(|| {
+        wait_for("a collector", 10, || TcpStream::connect(HTTP).ok());
+        assert_eq!(listening(), [1234, 45678], "there is no other port");
+        for port in [AGENTS, HTTP] {
+            for greeting in GREETINGS {
+                let heard = heard(port, greeting);
+                assert!(heard.is_empty() || heard[0] == 21 && heard.len() == 7, "{heard:?}");
+            }
+        }
+        let (hello, get) = (hello("web-1", None), b"GET /metrics HTTP/1.0\r\n\r\n");
+        for (port, said) in [(AGENTS, &hello[..]), (HTTP, get)] {
+            let (heard, alert) = told(&client(&ours, None), port, said);
+            assert_eq!((&heard[..], alert), (&[][..], Some(AlertDescription::CertificateRequired)));
+            let stranger = client(&ours, Some((&theirs, "web-1")));
+            let (heard, alert) = told(&stranger, port, said);
+            assert_eq!(heard, b"");
+            assert!(alert.is_some(), "an alert");
+        }
+        let neighbour = client(&ours, Some((&ours, "web-2")));
+        assert_eq!(only_reject(&told(&neighbour, AGENTS, &hello).0), Code::Unauthorized);
+        let (page, _) = told(&neighbour, HTTP, get);
+        assert!(page.starts_with(b"HTTP/1.0 200 OK"), "who is known reads");
     });
 }
