@@ -4,6 +4,7 @@ mod bounds;
 mod exposure;
 mod files;
 mod flags;
+mod settings_file;
 mod tls;
 
 use std::net::SocketAddr;

@@ -7,7 +7,7 @@ use clap::Parser;
 use clap::builder::BoolishValueParser;
 use serde::Deserialize;
 
-use super::BadSetting;
+use super::{BadSetting, settings_file};
 
 /// Declares every setting once: for flags, environment and file alike, and whether a reload looks at it.
 macro_rules! settings {
@@ -189,7 +189,7 @@ impl File {
         let shown = path.display();
         let text = std::fs::read_to_string(path)
             .map_err(|error| BadSetting::new("config", format!("cannot read {shown}: {error}")))?;
-        toml::from_str(&text)
-            .map_err(|error| BadSetting::new("config", format!("{shown}: {error}")))
+        settings_file::parse(&text)
+            .map_err(|problem| BadSetting::new("config", format!("{shown}: {problem}")))
     }
 }

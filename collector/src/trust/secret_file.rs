@@ -1,6 +1,6 @@
 //! Reading the files that say whom to trust: bounded, and where they hold secrets not if everybody may read them.
 
-use std::fs::{File, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io::Read;
 use std::path::Path;
 
@@ -56,12 +56,12 @@ fn read_if(
 ) -> Result<Vec<u8>, BadFile> {
     let bad = |problem: String| BadFile::new(path, problem);
     let cannot = |error| bad(format!("cannot be read: {error}"));
-    let file = File::open(path).map_err(cannot)?;
-    let metadata = file.metadata().map_err(cannot)?;
-    if !metadata.is_file() {
+    // Asked before it is opened: to open a FIFO is to wait for who writes to it.
+    if !fs::metadata(path).map_err(cannot)?.is_file() {
         return Err(bad("is not a file".to_owned()));
     }
-    will_do(&metadata).map_err(bad)?;
+    let file = File::open(path).map_err(cannot)?;
+    will_do(&file.metadata().map_err(cannot)?).map_err(bad)?;
     let mut bytes = Vec::new();
     file.take(most + 1).read_to_end(&mut bytes).map_err(cannot)?;
     if bytes.len() as u64 > most {
@@ -81,4 +81,26 @@ fn open_to_everybody(metadata: &Metadata) -> Option<u32> {
 #[cfg(not(unix))]
 fn open_to_everybody(_: &Metadata) -> Option<u32> {
     None
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    /// Nobody writes to it: who waits for it waits for ever.
+    #[test]
+    fn a_fifo_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || tell.send(read(&fifo, 16).unwrap_err().to_string()));
+        let said = told.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert!(said.ends_with("fifo: is not a file"), "{said}");
+    }
 }
