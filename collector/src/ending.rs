@@ -134,3 +134,36 @@ fn retry_after_ms(code: Code, session: u64) -> Option<u32> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `docs/operations.md`, "Addresses".
+    #[test]
+    fn what_speaks_against_an_address() {
+        let never = [
+            Code::Superseded,
+            Code::CollectorFull,
+            Code::AddressFull,
+            Code::HandshakesFull,
+            Code::SchemasFull,
+            Code::Draining,
+            Code::AddressPaused,
+            Code::CredentialRevoked,
+        ];
+        for (code, ending) in Code::ALL.iter().map(|code| (code, Ending::Rejected(*code))) {
+            let failed = [false, true].map(|reported| ending.is_failure(reported));
+            let expected = match code {
+                Code::ReportTimeout => [true, false],
+                code => [!never.contains(code); 2],
+            };
+            assert_eq!(failed, expected, "{code}");
+        }
+        for ending in Ending::UNTOLD.into_iter().chain([Ending::Drained]) {
+            let takes_a_place = matches!(ending, Ending::Tls | Ending::WriteTimeout);
+            assert_eq!(ending.is_failure(false), takes_a_place, "{ending:?}");
+            assert!(!ending.is_failure(true), "a network can do that: {ending:?}");
+        }
+    }
+}

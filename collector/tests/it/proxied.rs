@@ -130,11 +130,13 @@ fn nobody_else_may_say_where_he_is() {
 #[test]
 fn health_checks_of_the_balancer_are_not_counted_against_anybody() {
     let collector = collector();
+    let (memory, _) = collector.memory();
     for _ in 0..30 {
         drop(pass_on(&collector, &local()));
         drop(pass_on(&collector, b""));
     }
     eventually("they have gone", || collector.closed("closed") == 60.0);
+    eventually("nothing of them is left", || collector.memory().0 == memory);
     let own = join(pass_on(&collector, &local()), "own");
     let listed = collector.get("/api/agents", &[]).text();
     assert!(listed.contains("\"address\":\"127.0.0.9:"), "{listed}");

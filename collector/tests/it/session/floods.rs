@@ -105,6 +105,16 @@ fn what_piled_up_in_a_frozen_minute_is_no_flood() {
 }
 
 #[test]
+fn a_flood_behind_one_answer() {
+    let (rig, mut agent) = every_second();
+    let mut thief = rig.connect();
+    thief.receives(&rig, &who("a").on_host(66).hello(&gauges(&["load"])));
+    agent.ticks(&rig);
+    // The first is the answer.
+    assert_eq!(taken(&rig, &mut agent, |number| report(2 + number, &[1.0])), 101);
+}
+
+#[test]
 fn answers_to_those_who_claim_its_id_are_not_held_against_the_holder() {
     let (rig, mut agent) = every_second();
     for _ in 0..1_000 {
