@@ -6,6 +6,7 @@
 //! of pages.
 #![expect(clippy::unwrap_used, reason = "a check that cannot go on has found something")]
 
+pub mod claims;
 pub mod config;
 pub mod credentials;
 pub mod exposition;
@@ -15,6 +16,7 @@ pub mod proxy;
 pub mod schema;
 pub mod session;
 
+mod collector;
 mod declared;
 mod page;
 mod shown;
@@ -24,6 +26,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by the names of their programs and of the folders with their inputs.
 pub const TARGETS: &[Target] = &[
+    ("claims", claims::check),
     ("config", config::check),
     ("credentials", credentials::check),
     ("exposition", exposition::check),

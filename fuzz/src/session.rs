@@ -6,7 +6,7 @@ mod connection;
 mod step;
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,26 +15,22 @@ use arbitrary::{Arbitrary, Unstructured};
 use fleetgauge_collector::Config;
 use fleetgauge_collector::addresses::Prefixes;
 use fleetgauge_collector::budget::CONNECTION_BYTES;
-use fleetgauge_collector::exposition::{Format, Snapshot, render};
+use fleetgauge_collector::exposition::{Format, Snapshot};
 use fleetgauge_collector::peer::Signal;
 use fleetgauge_collector::registry::PageShard;
 use fleetgauge_collector::roster::Census;
-use fleetgauge_collector::session::{HELLO_TIMEOUT, Handshake, Session};
 use fleetgauge_collector::shared::Shared;
 use fleetgauge_proto::AgentId;
 use prometheus_client::registry::Registry as OwnRegistry;
 
-use crate::page::parse;
-use crate::shown::{self, Page};
+use crate::collector::{self, check_empty, pass, read, text};
+use crate::shown::Page;
 
 use connection::{Connection, Dictionary};
 use step::{Bounds, CONNECTIONS, IDS, Input, Step};
 
 /// Arrays grow by an eighth: so much more than there is may be taken by one agent, of 16 KiB of labels at most.
 const GROWTH_BYTES: usize = 8 * 1024;
-
-/// Time after which nothing is known any more of an address that nobody comes from.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(2 * 3600);
 
 struct World {
     input: Input,
@@ -108,17 +104,10 @@ impl World {
         }
     }
 
-    /// As the listener does.
     fn connect(&mut self, at: usize, address: u8) {
         self.close(at);
-        let ip = IpAddr::V4(Ipv4Addr::new(127, 0, 0, address % 2));
-        let now = self.shared.clock.now();
-        let known = self.shared.addresses.check(ip, now);
-        let Ok(place) = known.and_then(|()| self.shared.handshake()) else { return };
-        let address = SocketAddr::new(ip, 1000 + at as u16);
-        let Ok(peer) = self.shared.admit(address, now + HELLO_TIMEOUT) else { return };
-        let handshake = Handshake { accepted: None, place, certificate: None };
-        let session = Session::new(Arc::clone(&self.shared), Arc::clone(&peer), handshake, now);
+        let address = SocketAddr::from(([127, 0, 0, address % 2], 1000 + at as u16));
+        let Some((session, peer)) = collector::connect(&self.shared, address) else { return };
         self.connections[at] = Some(Connection::new(session, peer, Rc::clone(&self.dictionary)));
     }
 
@@ -216,23 +205,8 @@ impl World {
     fn all_go(mut self) {
         (0..CONNECTIONS).for_each(|at| self.close(at));
         self.check();
-        let Self { shared, .. } = self;
-        pass(&shared, FORGOTTEN_AFTER);
-        assert_eq!((shared.registry.agents(), shared.registry.families_left_off()), (0, 0));
-        assert!(shared.challenges.is_empty() && shared.peers.is_empty());
-        assert!(shared.addresses.is_empty());
-        assert_eq!(shared.handshakes.available_permits(), shared.config.bounds.handshakes);
-        shared.registry.schemas().forget_unused();
-        assert_eq!((shared.registry.schemas().len(), shared.budget.taken()), (0, 0));
+        check_empty(&self.shared);
     }
-}
-
-/// Time passes, and what is done from time to time is done.
-fn pass(shared: &Shared, time: Duration) {
-    shared.clock.advance(time, time);
-    shared.addresses.sweep(shared.clock.now());
-    shared.roster.pass(shared.clock.moment());
-    shared.shrink();
 }
 
 fn config(bounds: &Bounds) -> Config {
@@ -244,15 +218,4 @@ fn config(bounds: &Bounds) -> Config {
     config.bounds.memory = 1000 + 2 * usize::from(bounds.memory);
     config.bounds.schemas.schemas = usize::from(bounds.schemas % 4) + 1;
     config
-}
-
-fn text(snapshot: &Snapshot, format: Format) -> Vec<u8> {
-    let mut page = Vec::new();
-    render(snapshot, format, &mut page).unwrap();
-    page
-}
-
-fn read(snapshot: &Snapshot) -> Page {
-    let text = String::from_utf8(text(snapshot, Format::Text)).unwrap();
-    shown::read(parse(&text, false).unwrap_or_else(|problem| panic!("{problem} in\n{text}")))
 }

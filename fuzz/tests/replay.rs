@@ -44,7 +44,7 @@ macro_rules! replayed {
     };
 }
 
-replayed!(config credentials exposition frame message proxy schema session);
+replayed!(claims config credentials exposition frame message proxy schema session);
 
 /// Inputs are kept small: they are cloned by everybody.
 #[test]
