@@ -142,6 +142,15 @@ fn other_pinned_labels_are_another_credential() {
     assert!(!ams.still_allows(&id("web-1"), grant.credential));
 }
 
+#[test]
+fn credentials_that_were_left_out_meanwhile_come_back_as_others() {
+    let of = |token, before: &Trust| after(&entry("web-1", &[token], ""), before);
+    let number = admit(&of("one", &Trust::default()), "web-1", "one").unwrap().credential;
+    // What was in force last knows of no credentials.
+    let back = of("two", &Trust::default());
+    assert!(!back.still_allows(&id("web-1"), number));
+}
+
 /// The credentials of a file where agents show certificates, which comes after `before`.
 fn certified(text: &str, before: Option<&Credentials>) -> Credentials {
     Credentials::read(file(text).path(), true, before).unwrap()

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use fleetgauge_proto::message::Label;
 use fleetgauge_proto::{AgentId, StaticLabels};
@@ -22,6 +23,9 @@ const NO_TOKENS: &str = "has no tokens, and agents show no certificates that cou
 const FORM: &str = "[[credential]] with agent = \"web-1\" and tokens = [\"sha256:…\"]";
 /// Most entries with a pattern: they are looked through one by one.
 const MAX_PATTERNS: usize = 1_000;
+
+/// The last number that was given, by whatever rules: those that come after rules without credentials know of none before.
+static LAST_NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// An entry of the file.
 #[derive(Deserialize)]
@@ -41,8 +45,6 @@ pub struct Credentials {
     named: HashMap<AgentId, Credential>,
     /// Beginnings of ids, the longest first.
     patterns: Vec<(Box<str>, Credential)>,
-    /// The last number that was given.
-    last_number: u32,
 }
 
 /// What gives an id, and what comes with it.
@@ -165,24 +167,22 @@ impl Credentials {
 
     /// Numbers every token: as it was before if the same entry had it, with the same labels; else anew.
     fn number(&mut self, before: Option<&Self>) {
-        let mut last = before.map_or(0, |before| before.last_number);
         for (id, credential) in &mut self.named {
-            credential.number(before.and_then(|before| before.named.get(id)), &mut last);
+            credential.number(before.and_then(|before| before.named.get(id)));
         }
         for (beginning, credential) in &mut self.patterns {
             let known = before.and_then(|before| {
                 before.patterns.iter().find(|(known, _)| known == beginning).map(|(_, known)| known)
             });
-            credential.number(known, &mut last);
+            credential.number(known);
         }
-        self.last_number = last;
     }
 }
 
 impl Credential {
-    fn number(&mut self, before: Option<&Self>, last: &mut u32) {
+    fn number(&mut self, before: Option<&Self>) {
         let before = before.filter(|before| before.pinned == self.pinned);
-        self.demand.number(before.map(|before| &before.demand), last);
+        self.demand.number(before.map(|before| &before.demand));
     }
 }
 
@@ -200,10 +200,10 @@ impl Demand {
         }
     }
 
-    fn number(&mut self, before: Option<&Self>, last: &mut u32) {
-        let mut or_next = |known: u32| {
-            *last = last.saturating_add(u32::from(known == 0));
-            if known == 0 { *last } else { known }
+    fn number(&mut self, before: Option<&Self>) {
+        let or_next = |known: u32| match known {
+            0 => LAST_NUMBER.fetch_add(1, Ordering::Relaxed).saturating_add(1),
+            known => known,
         };
         match (self, before) {
             (Self::Certificate(own), Some(Self::Certificate(known))) => *own = or_next(*known),
