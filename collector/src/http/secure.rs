@@ -19,15 +19,19 @@ const ESTABLISHED_WITHIN: Duration = Duration::from_secs(10);
 /// How often a client that is connected is judged anew.
 const JUDGE_EVERY: Duration = Duration::from_secs(1);
 
-/// TLS over a connection that was just accepted, and by what its client is let in.
+/// TLS over a connection that was just accepted, and by what its client is let in: judged by the rules of now, for whom
+/// TLS lets in by a ticket it has not looked at again.
 pub(super) async fn secure(
     stream: TcpStream,
     port: &Arc<PortTls>,
+    shared: &Shared,
 ) -> io::Result<(TlsStream<TcpStream>, Pass)> {
     let acceptor = TlsAcceptor::from(port.server());
     let stream = timeout(ESTABLISHED_WITHIN, acceptor.accept(stream)).await??;
     let chain = stream.get_ref().1.peer_certificates().map(<[_]>::to_vec);
-    Ok((stream, Pass { judge: Arc::clone(port.clients()), chain }))
+    let mut pass = Pass { judge: Arc::clone(port.clients()), chain };
+    pass.judge(shared).map_err(io::Error::other)?;
+    Ok((stream, pass))
 }
 
 /// By what a client was let in.
@@ -39,16 +43,22 @@ pub(super) struct Pass {
 impl Pass {
     /// Done when it is not good any more: by other rules, or because it has expired.
     pub(super) async fn lapse(mut self, shared: &Shared) {
-        loop {
-            let judge = shared.trust.read().http_tls.as_ref().map(|tls| Arc::clone(tls.clients()));
-            let Some(judge) = judge else { return };
-            let proof = Proof { judge: &self.judge, chain: self.chain.as_deref() };
-            if let Err(error) = judge.judge(proof, shared.clock.moment().unix) {
-                info!(%error, "the certificate of an HTTP client is not good any more");
-                return;
+        let error = loop {
+            match self.judge(shared) {
+                Ok(()) => sleep(JUDGE_EVERY).await,
+                Err(error) => break error,
             }
-            self.judge = judge;
-            sleep(JUDGE_EVERY).await;
-        }
+        };
+        info!(%error, "the certificate of an HTTP client is not good any more");
+    }
+
+    /// Whether it is good by the rules of now.
+    fn judge(&mut self, shared: &Shared) -> Result<(), rustls::Error> {
+        let judge = shared.trust.read().http_tls.as_ref().map(|tls| Arc::clone(tls.clients()));
+        let judge = judge.ok_or(rustls::Error::NoCertificatesPresented)?;
+        let proof = Proof { judge: &self.judge, chain: self.chain.as_deref() };
+        judge.judge(proof, shared.clock.moment().unix)?;
+        self.judge = judge;
+        Ok(())
     }
 }

@@ -81,7 +81,7 @@ async fn receive(stream: TcpStream, visitor: Visitor, shared: Arc<Shared>) {
     let port = shared.trust.read().http_tls.clone();
     let Some(port) = port else { return visitor.converse(stream, pending()).await };
     let secured = tokio::select! {
-        secured = secure::secure(stream, &port) => secured,
+        secured = secure::secure(stream, &port, &shared) => secured,
         () = visitor.place.visit().left() => return,
         () = visitor.stop.cancelled() => return,
     };
@@ -111,13 +111,15 @@ impl Visitor {
             .serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
         tokio::select! {
+            biased;
+            // No request is answered that came too late.
+            () = lapse => {}
+            () = visit.left() => debug!("HTTP connection gave way, or its reader stalled"),
             ended = &mut connection => {
                 if let Err(error) = ended {
                     debug!(%error, "HTTP connection ended");
                 }
             }
-            () = visit.left() => debug!("HTTP connection gave way, or its reader stalled"),
-            () = lapse => {}
             () = self.stop.cancelled() => {
                 tokio::select! {
                     _ = &mut connection => return,

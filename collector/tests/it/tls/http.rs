@@ -3,15 +3,15 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, SystemTime};
 
 use fleetgauge_collector::config::Flags;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
 
 use crate::support::collector::Collector;
 use crate::support::pki::{Authority, named, text};
-use crate::support::secure::{NAME, Site, client, config, rest};
+use crate::support::secure::{NAME, Site, Stream, client, config, rest};
 use crate::support::{PATIENCE, eventually};
 
 /// The flags of a site whose HTTP port speaks TLS, with the authority of its readers.
@@ -34,22 +34,35 @@ fn start(flags: Flags) -> Collector {
     Collector::with(config(flags))
 }
 
-fn connect(
-    http: SocketAddr,
-    client: &Arc<ClientConfig>,
-) -> StreamOwned<ClientConnection, TcpStream> {
+fn connect(http: SocketAddr, client: &Arc<ClientConfig>) -> Stream {
     let stream = TcpStream::connect(http).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let name = ServerName::try_from(NAME).unwrap();
     StreamOwned::new(ClientConnection::new(Arc::clone(client), name).unwrap(), stream)
 }
 
+/// Since the beginning of the epoch.
+fn in_three_seconds() -> Duration {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap() + Duration::from_secs(3)
+}
+
 /// The answer to a request under TLS; nothing if there is none.
 fn get(http: SocketAddr, client: &Arc<ClientConfig>, path: &str) -> String {
-    let mut stream = connect(http, client);
-    let asked = write!(stream, "GET {path} HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n");
-    let answer = asked.map(|()| rest(&mut stream)).unwrap_or_default();
-    String::from_utf8(answer).unwrap()
+    get_over(connect(http, client), path).1
+}
+
+/// How TLS began, and the answer to a request that is sent together with the last of the handshake.
+fn get_over(mut stream: Stream, path: &str) -> (Option<HandshakeKind>, String) {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n");
+    stream.conn.writer().write_all(request.as_bytes()).unwrap();
+    let answer = String::from_utf8(rest(&mut stream)).unwrap();
+    (stream.conn.handshake_kind(), answer)
+}
+
+/// Whether a request is answered over a connection that stays.
+fn answers(stream: &mut Stream) -> bool {
+    let asked = write!(stream, "GET /healthz HTTP/1.1\r\nHost: {NAME}\r\n\r\n");
+    asked.and_then(|()| stream.read(&mut [0; 1024])).is_ok_and(|read| read > 0)
 }
 
 #[test]
@@ -95,16 +108,60 @@ fn readers_prove_who_they_are() {
 fn a_reader_whose_certificate_expires_is_cut_off() {
     let (site, readers) = (Site::new(), Authority::new("readers"));
     let collector = start(flags(&site, Some(&readers)));
-    let soon =
-        std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap() + std::time::Duration::from_secs(3);
-    let own = readers.issue(named("prometheus").until(soon));
+    let own = readers.issue(named("prometheus").until(in_three_seconds()));
     let mut stream = connect(collector.http, &site.client(Some(&own)));
-    write!(stream, "GET /readyz HTTP/1.1\r\nHost: {NAME}\r\n\r\n").unwrap();
-    assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
-    let begun = Instant::now();
-    drop(rest(&mut stream));
-    // By itself an idle connection is closed after ten seconds.
-    assert!(begun.elapsed().as_secs() < 8, "{:?}", begun.elapsed());
+    assert!(answers(&mut stream));
+    eventually("it is closed", || !answers(&mut stream));
+}
+
+/// TLS itself does not look at the certificate again.
+#[test]
+fn a_reader_s_ticket_is_worth_no_more_than_the_certificate_it_was_got_for() {
+    let (site, readers) = (Site::new(), Authority::new("readers"));
+    let collector = start(flags(&site, Some(&readers)));
+    let own = readers.issue(named("prometheus").until(in_three_seconds()));
+    let client = site.client(Some(&own));
+    let mut first = connect(collector.http, &client);
+    assert!(answers(&mut first));
+    eventually("it has expired", || !answers(&mut first));
+    for _ in 0..20 {
+        let (kind, answer) = get_over(connect(collector.http, &client), "/metrics");
+        assert_eq!((kind, answer.as_str()), (Some(HandshakeKind::Resumed), ""));
+    }
+}
+
+#[test]
+fn a_reader_whose_certificate_is_revoked_is_cut_off_and_no_other() {
+    let (site, readers) = (Site::new(), Authority::new("readers"));
+    let crl = site.files.write("readers.crl", &readers.revoke(&[]));
+    let flags = Flags { http_tls_crl: Some(text(&crl)), ..flags(&site, Some(&readers)) };
+    let collector = start(flags);
+    let [mut one, mut two] = [1, 2].map(|serial| {
+        let own = readers.issue(named("prometheus").numbered(serial));
+        connect(collector.http, &site.client(Some(&own)))
+    });
+    assert!(answers(&mut one) && answers(&mut two));
+    site.files.write("readers.crl", &readers.revoke(&[1]));
+    eventually("it is closed", || {
+        assert!(answers(&mut two));
+        !answers(&mut one)
+    });
+    assert!(answers(&mut two));
+}
+
+#[test]
+fn an_authority_that_is_replaced_takes_its_readers_with_it() {
+    let (site, readers) = (Site::new(), Authority::new("readers"));
+    let collector = start(flags(&site, Some(&readers)));
+    let client = site.client(Some(&readers.issue(named("prometheus"))));
+    let mut old = connect(collector.http, &client);
+    assert!(answers(&mut old));
+    let next = Authority::new("next");
+    site.files.write("readers.pem", &next.pem());
+    eventually("it is closed", || !answers(&mut old));
+    assert_eq!(get(collector.http, &client, "/metrics"), "");
+    let new = site.client(Some(&next.issue(named("prometheus"))));
+    assert!(get(collector.http, &new, "/metrics").starts_with("HTTP/1.1 200 OK"));
 }
 
 #[test]
