@@ -1,15 +1,17 @@
 //! Certificates, authorities and lists that change while agents are connected.
 
+use fleetgauge_collector::config::Flags;
 use fleetgauge_proto::Code;
 use rustix::process::Signal;
 use rustls::HandshakeKind;
 
 use crate::support::agent::{Agent, who};
+use crate::support::collector::Collector;
 use crate::support::command::Process;
 use crate::support::frames::gauges;
 use crate::support::http::request;
 use crate::support::pki::{Authority, named, text};
-use crate::support::secure::{NAME, Site, Stream, client};
+use crate::support::secure::{NAME, Site, Stream, client, config};
 use crate::support::{eventually, secure};
 
 /// A collector whose agents show certificates that may be revoked, as a process.
@@ -88,6 +90,30 @@ fn an_authority_that_is_replaced_takes_its_agents_with_it() {
     reload(&mut collector);
     old.expect_reject(Code::CredentialRevoked);
     new.report(&[2.0]);
+}
+
+#[test]
+fn an_agent_that_is_another_by_a_new_pattern_is_closed() {
+    let site = Site::new();
+    let pattern = |pattern: &str| {
+        let all = format!("drain_seconds = 0\ncertificate_name = '{pattern}'\n");
+        site.files.write("settings", &all)
+    };
+    let flags = Flags { config: Some(pattern("{id}")), ..site.mutual() };
+    let collector = Collector::with(config(flags));
+    let schema = gauges(&["fg_a"]);
+    let [mut changed, mut stays] = [("one", "two"), ("three", "three")].map(|(name, uri)| {
+        let own = site.agents.issue(named(name).with_uri(&format!("spiffe://example.com/{uri}")));
+        let mut agent = Agent::secure(collector.agents, &site.client(Some(&own)));
+        agent.send(&who(name).hello(&schema));
+        agent.expect_welcome(&schema);
+        agent.report(&[1.0]);
+        agent
+    });
+    pattern("spiffe://example.com/{id}");
+    changed.expect_reject(Code::CredentialRevoked);
+    assert!(!collector.page().shows("one"));
+    stays.report(&[2.0]);
 }
 
 #[test]
