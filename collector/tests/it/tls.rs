@@ -5,6 +5,7 @@ mod http;
 mod mutual;
 mod reload;
 mod settings;
+mod tokens;
 
 use crate::support::agent::{Agent, who};
 use crate::support::collector::Collector;
