@@ -3,6 +3,7 @@
 //! Two tasks on one thread meet in two watch channels, which hold one value each: the newest sample, and the
 //! interval that the collector wants. Nothing queues, however long a collector is away.
 
+mod advice;
 mod connect;
 mod credential;
 mod disk;
@@ -17,6 +18,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use advice::{advice, meaning};
 use connect::ConnectError;
 use credential::NoToken;
 use fleetgauge_proto::Code;
@@ -290,26 +292,6 @@ fn redirect(target: &str) -> Option<Endpoint> {
         warn!(target, "the collector sent us to what is not an address");
     }
     endpoint.ok()
-}
-
-/// What an operator can do about a refusal, whether it names a time or not.
-fn advice(code: u16) -> Option<&'static str> {
-    Some(match Code::from_u16(code)? {
-        Code::IdConflict | Code::Superseded => {
-            "give each host an id of its own (--id, --id-from machine-id)"
-        }
-        Code::Unauthorized => {
-            "give this agent a credential that the collector knows and that is for its id"
-        }
-        Code::LabelNotAllowed => "leave out or change the labels that the collector names",
-        Code::UnsupportedVersion => "run an agent and a collector of the same major version",
-        _ => return None,
-    })
-}
-
-/// What a code says where there is nothing to advise.
-fn meaning(code: u16) -> &'static str {
-    Code::from_u16(code).map_or("update the agent: it does not know this code", Code::meaning)
 }
 
 /// Milliseconds are enough for a log line.

@@ -41,3 +41,38 @@ impl Validity {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+    use super::*;
+
+    fn certificate(from: i32, until: i32) -> CertificateDer<'static> {
+        let mut params = CertificateParams::default();
+        params.not_before = date_time_ymd(from, 1, 1);
+        params.not_after = date_time_ymd(until, 1, 1);
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().into()
+    }
+
+    #[test]
+    fn a_chain_is_valid_while_all_of_it_are() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let problem = |chain: &[_]| Validity::of_chain(chain).unwrap().problem(now);
+        let (good, old) = (certificate(2020, 2030), certificate(2000, 2010));
+        let early = certificate(2025, 2040);
+        assert_eq!(problem(&[good.clone(), good.clone()]), None);
+        let expired = Some("expired on 2010-01-01T00:00:00Z; have it renewed".to_owned());
+        assert_eq!(problem(&[good.clone(), old.clone()]), expired);
+        assert_eq!(problem(&[old, good.clone()]), expired);
+        assert!(problem(&[good, early]).unwrap().starts_with("is not valid before 2025-01-01"));
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_not_judged() {
+        assert!(Validity::of_chain(&[CertificateDer::from(vec![1, 2, 3])]).is_none());
+        assert!(Validity::of_chain(&[]).is_none());
+    }
+}
