@@ -103,10 +103,11 @@ fn check_grants(credentials: &Credentials, certified: bool, entries: &[Entry<'_>
             };
             assert_eq!(given.is_ok(), expected, "{id} by {token:?}: {given:?}");
             if let Ok(grant) = given {
-                assert!(grant.credential > 0 && credentials.still_allows(&id, grant.credential));
+                assert!(grant.credential > 0);
+                assert_eq!(credentials.still_pinned(&id, grant.credential), Some(&grant.pinned));
                 assert!(grant.pinned.iter().all(|(_, value)| !value.is_empty()));
             }
         }
-        assert!(!credentials.still_allows(&id, 0));
+        assert_eq!(credentials.still_pinned(&id, 0), None);
     }
 }

@@ -105,7 +105,7 @@ impl Agent {
     }
 
     /// How it introduces itself, for the first time or again.
-    fn newcomer(&self) -> Result<Cow<'_, Newcomer>, Refusal> {
+    pub(super) fn newcomer(&self) -> Result<Cow<'_, Newcomer>, Refusal> {
         match &self.standing {
             Standing::Newcomer(newcomer) => Ok(Cow::Borrowed(newcomer)),
             Standing::Holder(holder) => {

@@ -10,6 +10,7 @@ use super::agent::Agent;
 use super::{CHALLENGE_TIMEOUT, Session, State, send};
 use crate::clock::Millis;
 use crate::ending::{Ending, Refusal};
+use crate::exposition::static_labels;
 use crate::peer::{Peer, Signal};
 use crate::registry::Claim;
 use crate::tls::{Certificate, Proof, Verdict};
@@ -108,19 +109,27 @@ impl Session {
         None
     }
 
-    /// The id that the agent has, or waits for.
-    fn id(&self) -> Option<&AgentId> {
+    /// The agent that has an id, or waits for it.
+    fn agent(&self) -> Option<&Agent> {
         match &self.state {
-            State::Open(agent) => Some(agent.id()),
-            State::Challenging(challenge) => Some(challenge.agent.id()),
+            State::Open(agent) => Some(agent),
+            State::Challenging(challenge) => Some(&challenge.agent),
             State::Greeting { .. } | State::Ended(_) => None,
         }
     }
 
-    /// Whether the rules in force let the agent keep the id that it has, or waits for.
+    fn id(&self) -> Option<&AgentId> {
+        self.agent().map(Agent::id)
+    }
+
+    /// Whether the rules in force let the agent keep the id that it has, or waits for, and its labels.
     pub(super) fn is_still_allowed(&self) -> bool {
-        let Some(id) = self.id() else { return true };
-        self.shared.trust.read().still_allows(id, self.peer.credential())
+        let Some(agent) = self.agent() else { return true };
+        // One without labels has lost its place to another, which it is about to be told.
+        let Ok(own) = agent.newcomer() else { return true };
+        let trust = Arc::clone(&self.shared.trust.read());
+        let names = static_labels(&own.labels).map(|(name, _)| name);
+        trust.still_allows(&own.id, self.peer.credential(), names)
     }
 
     fn welcome(&mut self, agent: Agent, now: Millis, out: &mut Vec<u8>) {

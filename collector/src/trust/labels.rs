@@ -47,6 +47,16 @@ impl Labels {
         Ok(StaticLabels::try_new(&all)?)
     }
 
+    /// Whether an agent may go on that has labels of these names, some of them `pinned` to it.
+    pub(super) fn still_allow<'a>(
+        &self,
+        mut names: impl Iterator<Item = &'a str>,
+        pinned: &StaticLabels,
+    ) -> bool {
+        let is_pinned = |name: &str| pinned.iter().any(|(pinned, _)| pinned == name);
+        names.all(|name| self.allows(name) || is_pinned(name))
+    }
+
     fn allows(&self, name: &str) -> bool {
         self.allowed.as_ref().is_none_or(|allowed| allowed.contains(name))
     }

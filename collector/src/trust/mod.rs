@@ -121,9 +121,19 @@ impl Trust {
         certificate.names.iter().any(is_id)
     }
 
-    /// Whether an agent that came by the credential of this number may keep its id.
-    #[must_use]
-    pub fn still_allows(&self, id: &AgentId, credential: u32) -> bool {
-        self.agents.as_ref().is_none_or(|agents| agents.still_allows(id, credential))
+    /// Whether an agent that came by the credential of this number, and has labels of these names, may stay as it is.
+    pub fn still_allows<'a>(
+        &self,
+        id: &AgentId,
+        credential: u32,
+        labels: impl Iterator<Item = &'a str>,
+    ) -> bool {
+        let none = StaticLabels::default();
+        let pinned = match &self.agents {
+            // What was pinned to whoever came by a credential is not any more.
+            None => (credential == 0).then_some(&none),
+            Some(agents) => agents.still_pinned(id, credential),
+        };
+        pinned.is_some_and(|pinned| self.labels.still_allow(labels, pinned))
     }
 }

@@ -43,6 +43,11 @@ fn admit(trust: &Trust, agent: &str, token: &str) -> Result<Grant, Denied> {
     trust.admit(&id(agent), Shown { token: Some(Secret(token.as_bytes())), certificate: None })
 }
 
+/// No label.
+fn none() -> std::iter::Empty<&'static str> {
+    std::iter::empty()
+}
+
 fn problem(text: &str) -> String {
     let file = file(text);
     let problem = Credentials::read(file.path(), false, None).unwrap_err().to_string();
@@ -68,7 +73,9 @@ fn without_rules_everybody_may_be_anybody() {
     let trust = Trust::default();
     assert_eq!(trust.admit(&id("web-1"), Shown::default()), Ok(Grant::default()));
     assert_eq!(admit(&trust, "web-1", "anything"), Ok(Grant::default()));
-    assert!(trust.still_allows(&id("web-1"), 0));
+    assert!(trust.still_allows(&id("web-1"), 0, none()));
+    // Its labels were pinned by rules that are gone.
+    assert!(!trust.still_allows(&id("web-1"), 1, none()));
 }
 
 #[test]
@@ -112,16 +119,16 @@ fn two_tokens_are_valid_while_one_takes_the_other_s_place() {
     let last = after(&entry("web-1", &["new"], ""), &both);
     assert_eq!(number(&last, "new"), number(&both, "new"));
     assert_eq!(admit(&last, "web-1", "old"), Err(Denied::WrongToken));
-    assert!(last.still_allows(&id("web-1"), number(&both, "new")));
-    assert!(!last.still_allows(&id("web-1"), number(&both, "old")));
+    assert!(last.still_allows(&id("web-1"), number(&both, "new"), none()));
+    assert!(!last.still_allows(&id("web-1"), number(&both, "old"), none()));
     // Put back, it is another credential: nobody who came by it before is meant.
     let back = after(&entry("web-1", &["new", "old"], ""), &last);
-    assert!(!back.still_allows(&id("web-1"), number(&first, "old")));
+    assert!(!back.still_allows(&id("web-1"), number(&first, "old"), none()));
 }
 
 #[test]
 fn who_came_without_a_credential_is_not_allowed_by_rules_that_ask_for_one() {
-    assert!(!rules(&entry("web-1", &["one"], "")).still_allows(&id("web-1"), 0));
+    assert!(!rules(&entry("web-1", &["one"], "")).still_allows(&id("web-1"), 0, none()));
 }
 
 #[test]
@@ -129,8 +136,8 @@ fn an_entry_of_its_own_ends_what_a_shared_token_gave() {
     let shared = rules(&entry("*", &["all"], ""));
     let number = admit(&shared, "web-1", "all").unwrap().credential;
     let own = after(&(entry("*", &["all"], "") + &entry("web-1", &["own"], "")), &shared);
-    assert!(own.still_allows(&id("web-2"), number));
-    assert!(!own.still_allows(&id("web-1"), number));
+    assert!(own.still_allows(&id("web-2"), number, none()));
+    assert!(!own.still_allows(&id("web-1"), number, none()));
 }
 
 #[test]
@@ -139,7 +146,33 @@ fn other_pinned_labels_are_another_credential() {
     let grant = admit(&fra, "web-1", "one").unwrap();
     assert_eq!(grant.pinned.iter().collect::<Vec<_>>(), [("site", "fra")]);
     let ams = after(&entry("web-1", &["one"], "labels = { site = 'ams' }"), &fra);
-    assert!(!ams.still_allows(&id("web-1"), grant.credential));
+    assert!(!ams.still_allows(&id("web-1"), grant.credential, none()));
+}
+
+#[test]
+fn labels_that_may_not_be_set_any_more() {
+    let pinned = entry("web-1", &["one"], "labels = { site = 'fra' }");
+    let mut trust = rules(&pinned);
+    let number = admit(&trust, "web-1", "one").unwrap().credential;
+    for (allowed, of_agent, stays) in [
+        (None, &["site", "role", "rack"][..], true),
+        (Some("role"), &["site", "role"], true),
+        (Some("role"), &["site", "role", "rack"], false),
+        (Some("role"), &["site"], true),
+        (Some(""), &["site"], true),
+        (Some(""), &["site", "role"], false),
+    ] {
+        trust.labels =
+            allowed.map(|one| Labels::only(&[one.to_owned()]).unwrap()).unwrap_or_default();
+        let labels = of_agent.iter().copied();
+        assert_eq!(
+            trust.still_allows(&id("web-1"), number, labels),
+            stays,
+            "{allowed:?} {of_agent:?}"
+        );
+    }
+    trust.agents = None;
+    assert!(!trust.still_allows(&id("web-1"), 0, ["site"].into_iter()));
 }
 
 #[test]
@@ -148,7 +181,7 @@ fn credentials_that_were_left_out_meanwhile_come_back_as_others() {
     let number = admit(&of("one", &Trust::default()), "web-1", "one").unwrap().credential;
     // What was in force last knows of no credentials.
     let back = of("two", &Trust::default());
-    assert!(!back.still_allows(&id("web-1"), number));
+    assert!(!back.still_allows(&id("web-1"), number, none()));
 }
 
 /// The credentials of a file where agents show certificates, which comes after `before`.
@@ -187,7 +220,7 @@ fn a_certificate_stays_enough_until_its_entry_changes() {
     let first = certified(&by_certificate("web-1", "fra"), None);
     let number = first.admit(&id("web-1"), b"", true).unwrap().credential;
     let more = by_certificate("web-2", "fra") + &by_certificate("web-1", "fra");
-    assert!(certified(&more, Some(&first)).still_allows(&id("web-1"), number));
+    assert!(certified(&more, Some(&first)).still_pinned(&id("web-1"), number).is_some());
     for other in [
         by_certificate("web-1", "ams"),
         by_certificate("web-*", "fra"),
@@ -196,9 +229,9 @@ fn a_certificate_stays_enough_until_its_entry_changes() {
         entry("web-1", &[], "labels = { site = 'fra' }"),
     ] {
         let changed = certified(&other, Some(&first));
-        assert!(!changed.still_allows(&id("web-1"), number), "{other}");
+        assert!(changed.still_pinned(&id("web-1"), number).is_none(), "{other}");
         let back = certified(&by_certificate("web-1", "fra"), Some(&changed));
-        assert!(!back.still_allows(&id("web-1"), number), "{other}");
+        assert!(back.still_pinned(&id("web-1"), number).is_none(), "{other}");
     }
 }
 

@@ -159,10 +159,11 @@ impl Credentials {
         }
     }
 
-    /// Whether an agent that came by the credential of this number may keep its id.
+    /// The labels pinned to an agent that came by the credential of this number, if it may keep its id.
     #[must_use]
-    pub fn still_allows(&self, id: &AgentId, number: u32) -> bool {
-        self.of(id).is_some_and(|credential| credential.demand.has(number))
+    pub fn still_pinned(&self, id: &AgentId, number: u32) -> Option<&StaticLabels> {
+        let credential = self.of(id).filter(|credential| credential.demand.has(number))?;
+        Some(&credential.pinned)
     }
 
     /// Numbers every token: as it was before if the same entry had it, with the same labels; else anew.

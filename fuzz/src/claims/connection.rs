@@ -135,8 +135,8 @@ impl Connection {
 
     /// Other rules are in force.
     pub(super) fn is_judged_by(&mut self, rules: &Rules) {
-        if let (Standing::Given(grounds, _), Some(claim)) = (&mut self.standing, &self.claim)
-            && !rules.keep(claim.id, grounds)
+        if let (Standing::Given(grounds, labels), Some(claim)) = (&self.standing, &self.claim)
+            && !rules.keep(claim.id, grounds, labels)
         {
             self.standing = Standing::Revoked;
         }

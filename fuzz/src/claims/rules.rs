@@ -74,16 +74,23 @@ impl Rules {
         Answer::Given(grounds, labels)
     }
 
-    /// Whether a session goes on under these rules: "where the entry that decides about the agent's id still has the token
-    /// by which it came, with the same labels". Under rules without entries everybody goes on, and by none of the tokens
-    /// that come into force later.
-    pub(super) fn keep(&self, id: &str, grounds: &mut Grounds) -> bool {
-        if self.credentials.is_none() {
-            grounds.token = None;
-            return true;
-        }
+    /// Whether a session with these labels goes on under these rules: "where the entry that decides about the agent's id still
+    /// has the token by which it came, with the same labels", and the labels that it set itself are allowed. Rules without
+    /// entries end what came by one.
+    pub(super) fn keep(&self, id: &str, grounds: &Grounds, labels: &LabelMap) -> bool {
         let has_it = |entry: &Entry| grounds.token.is_some_and(|own| entry.tokens.contains(&own));
-        self.entry(id).is_some_and(|entry| has_it(entry) && entry.pinned == grounds.pinned)
+        let same = match &self.credentials {
+            None => grounds.token.is_none(),
+            Some(_) => {
+                let stays = |entry: &Entry| has_it(entry) && entry.pinned == grounds.pinned;
+                self.entry(id).is_some_and(stays)
+            }
+        };
+        let allowed = |all: &Vec<&str>| {
+            let mut set = labels.keys().filter(|name| !grounds.pinned.contains_key(*name));
+            set.all(|name| all.contains(&name.as_str()))
+        };
+        same && self.allowed.as_ref().is_none_or(allowed)
     }
 
     /// The one entry that decides about an id: the one that names it, else the pattern with the longest beginning.

@@ -218,3 +218,58 @@ fn a_signal_is_no_more_than_a_reason_to_look() {
     agent.ticks(&rig);
     assert_eq!((agent.ending(), agent.says()), (None, Vec::new()));
 }
+
+#[test]
+fn sessions_end_whose_labels_the_rules_do_not_allow_any_more() {
+    let files = Files::new();
+    let entries = |site: &str| {
+        let pinned = format!("labels = {{ site = '{site}' }}");
+        files.write(
+            "agents",
+            &(entry("agent = 'web-*'", &["web"], &pinned) + &entry("agent = '*'", &["all"], "")),
+        )
+    };
+    let rig = Rig::new(guarded(Some(&entries("fra")), None, &[]));
+    let schema = gauges(&["load"]);
+    let come = |id, token, said: &[(&'static str, &'static str)]| {
+        let mut agent = rig.connect();
+        let labels = said.iter().map(crate::support::frames::label).collect();
+        agent.receives(&rig, &Who { labels, ..who(id).showing(token) }.hello(&schema));
+        agent.says();
+        agent
+    };
+    let mut web = come("web-1", "web", &[("role", "a")]);
+    web.receives(&rig, &[schema.bytes.clone(), report(1, &[1.0])].concat());
+    // Labels of those who have not reported yet are looked at as well, and of those who wait for an id.
+    let (mut role, mut rack) =
+        (come("db-1", "all", &[("role", "a")]), come("db-2", "all", &[("rack", "7")]));
+    role.receives(&rig, &[schema.bytes.clone(), report(1, &[1.0])].concat());
+    let mut waits = rig.connect();
+    let labels = vec![crate::support::frames::label(&("rack", "8"))];
+    let rival = Who { labels, ..who("db-1").showing("all") }.on_host(2);
+    waits.receives(&rig, &rival.hello(&schema));
+    let reload = |path: &std::path::Path, labels: &[&str]| {
+        let anew = guarded(Some(path), None, labels);
+        let flags = anew.source.given;
+        let before = rig.shared.trust.read().clone();
+        let anew = fleetgauge_collector::Config::try_after(flags, &before).unwrap();
+        rig.shared.reload(anew.trust);
+    };
+    reload(&entries("fra"), &["role"]);
+    for agent in [&mut web, &mut role, &mut rack, &mut waits] {
+        agent.ticks(&rig);
+    }
+    let revoked = Some(Ending::Rejected(Code::CredentialRevoked));
+    assert_eq!((web.ending(), role.ending()), (None, None));
+    assert_eq!((rack.ending(), waits.ending()), (revoked, revoked));
+    // Another label is pinned: it comes back with that one.
+    reload(&entries("ams"), &["role"]);
+    web.ticks(&rig);
+    role.ticks(&rig);
+    assert_eq!((web.ending(), role.ending()), (revoked, None));
+    assert!(!rig.page().shows("web-1"));
+    let mut web = come("web-1", "web", &[("role", "a")]);
+    web.receives(&rig, &[schema.bytes.clone(), report(1, &[2.0])].concat());
+    let series = "load{agent=\"web-1\",role=\"a\",site=\"ams\"}";
+    assert_eq!(rig.page().value(series), Some(2.0), "{}", rig.page().0);
+}
