@@ -1,0 +1,61 @@
+//! The commands by which the documentation makes certificates, run as they stand there.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::programs::{Collector, Program, agent_with, repository, wait_for};
+
+/// What the section *TLS* of the operations' guide says to type: the block that begins so, without the programs themselves.
+fn commands(begin: &str) -> String {
+    let guide = std::fs::read_to_string(repository("docs/operations.md")).unwrap();
+    let section = guide.split("\n### ").find(|section| section.starts_with("TLS\n")).unwrap();
+    let block = section.split("\n```\n").find(|block| block.starts_with(begin)).unwrap();
+    block
+        .lines()
+        .filter(|line| !line.starts_with("fleetgauge-"))
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
+fn run(commands: &str, folder: &Path) {
+    let done = Command::new("sh").args(["-ec", commands]).current_dir(folder).output().unwrap();
+    assert!(done.status.success(), "{commands}\n{}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// The files in the folder, as settings.
+fn settings(folder: &Path, own: &str, authority: &str) -> Vec<String> {
+    [("tls-certificate", format!("{own}.pem")), ("tls-key", format!("{own}.key"))]
+        .into_iter()
+        .chain([(authority, "ca.pem".to_owned())])
+        .map(|(flag, file)| format!("--{flag}={}", folder.join(file).display()))
+        .collect()
+}
+
+fn start(folder: &Path, more: &[String]) -> (Collector, Program) {
+    let flags = [&settings(folder, "collector", "tls-client-ca"), more].concat();
+    let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+    let collector = Collector::start(&flags);
+    let own = settings(folder, "web-01", "tls-ca");
+    let own: Vec<_> = own.iter().map(String::as_str).chain(["--interval", "1s"]).collect();
+    let agent = agent_with("web-01", &collector, &own);
+    (collector, agent)
+}
+
+#[test]
+#[ignore = "needs openssl"]
+fn the_documented_commands_make_certificates_and_take_them_back() {
+    let folder = tempfile::tempdir().unwrap();
+    run(&commands("# The authority."), folder.path());
+    let (collector, agent) = start(folder.path(), &[]);
+    wait_for("the agent's series", 20, || {
+        collector.get("/metrics", "").contains("agent=\"web-01\"").then_some(())
+    });
+    drop((collector, agent));
+    run(&commands("touch index.txt"), folder.path());
+    let revoked = format!("--tls-crl={}", folder.path().join("agents.crl").display());
+    let (collector, _agent) = start(folder.path(), &[revoked]);
+    wait_for("the agent is refused", 20, || {
+        collector.program.log().contains("Revoked").then_some(())
+    });
+    assert!(!collector.get("/metrics", "").contains("agent=\"web-01\""));
+}
