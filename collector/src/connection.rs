@@ -158,8 +158,10 @@ impl Connection {
             Broken::Socket(_) => Ending::Reset,
             Broken::Memory => Ending::Rejected(Code::CollectorFull),
             Broken::Tls(_) | Broken::TooLong => {
-                let address = self.session.peer().address();
-                info!(%address, %broken, "TLS failed");
+                let (shared, address) = (self.session.shared(), self.session.peer().address());
+                if let Some(count) = shared.untold.add(("TLS failed", ""), shared.clock.now()) {
+                    info!(%address, %broken, count, "TLS failed");
+                }
                 Ending::Tls
             }
         });

@@ -38,6 +38,7 @@ pub mod target;
 pub mod tls;
 mod transport;
 pub mod trust;
+pub mod untold;
 pub mod versions;
 mod workers;
 
@@ -64,7 +65,7 @@ pub use config::Config;
 pub use listener::BindError;
 
 use activation::Handed;
-use http::{Site, Untold};
+use http::Site;
 use metrics::{Figure, OnScrape};
 use roster::keeper::Keeper;
 use shared::Shared;
@@ -151,7 +152,7 @@ pub async fn run_reloading(
     listeners.http.set_nonblocking(true)?;
     let http = TcpListener::from_std(listeners.http)?;
     info!(address = %http.local_addr()?, "serving HTTP");
-    let site = Site { shared: Arc::clone(&shared), own, scrapes, untold: Untold::default() };
+    let site = Site { shared: Arc::clone(&shared), own, scrapes };
     let stop_http = CancellationToken::new();
     let serving = tokio::spawn(http::serve(http, site, stop_http.clone()));
     let pulse = Pulse::start(workers.handle());

@@ -312,9 +312,12 @@ impl Session {
         if self.ending().is_some() {
             return;
         }
-        let code = refusal.code;
-        if !refusal.detail.is_empty() {
-            info!(%code, address = %self.peer.address(), detail = refusal.detail, "refused");
+        let (code, detail) = (refusal.code, &refusal.detail);
+        if !detail.is_empty()
+            && let Some(count) =
+                self.shared.untold.add(("refused", code.reason()), self.shared.clock.now())
+        {
+            info!(%code, address = %self.peer.address(), detail, count, "refused");
         }
         refusal.write(self.peer.session(), out);
         self.shared.metrics.rejected(code);

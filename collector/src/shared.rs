@@ -25,6 +25,7 @@ use crate::peer::{Peer, Signal};
 use crate::registry::{IDLE_PLACES, Registry};
 use crate::roster::Roster;
 use crate::trust::Trust;
+use crate::untold::Untold;
 use crate::versions::Versions;
 
 /// Connections at once that wait for their Reject to be read, however many agents there are: half of what is kept for
@@ -56,6 +57,8 @@ pub struct Shared {
     pub versions: Versions,
     /// What is counted.
     pub metrics: Metrics,
+    /// What is counted and not in the log yet.
+    pub untold: Untold,
     /// Every open connection.
     pub peers: DashSet<Arc<Peer>>,
     /// Which of them are asked whether they are alive.
@@ -89,6 +92,7 @@ impl Shared {
             addresses: Addresses::new(config.bounds.address.clone(), Arc::clone(&budget)),
             budget,
             metrics: Metrics::new(own),
+            untold: Untold::default(),
             peers: DashSet::new(),
             challenges: Challenges::default(),
             tasks: TaskTracker::new(),

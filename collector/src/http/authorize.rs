@@ -1,14 +1,12 @@
 //! Who may read: every request but those for `/healthz` and `/readyz` passes here.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use parking_lot::Mutex;
 use tracing::info;
 
 use super::Site;
@@ -18,26 +16,6 @@ use crate::trust::Unread;
 /// What may be shown: what Prometheus and curl send, and what makes a browser ask.
 const CHALLENGES: [&str; 2] =
     ["Bearer realm=\"fleetgauge\"", "Basic realm=\"fleetgauge\", charset=\"UTF-8\""];
-
-/// Time between two lines of the log about refused requests: whoever sends many does not fill the disk.
-const LOG_EVERY: Duration = Duration::from_secs(1);
-
-/// Refused requests that the log has not told of yet, and when it told last.
-#[derive(Debug, Default)]
-pub(crate) struct Untold(Mutex<(u64, Option<Instant>)>);
-
-impl Untold {
-    /// One more at this time; how many a line is to tell of, if one is due.
-    fn add(&self, now: Instant) -> Option<u64> {
-        let (count, told) = &mut *self.0.lock();
-        *count += 1;
-        if told.is_some_and(|told| now.saturating_duration_since(told) < LOG_EVERY) {
-            return None;
-        }
-        *told = Some(now);
-        Some(std::mem::take(count))
-    }
-}
 
 /// Answers the request if whoever sent it may read.
 pub(super) async fn authorize(
@@ -49,11 +27,18 @@ pub(super) async fn authorize(
         Ok(()) => next.run(request).await,
         Err(unread) => {
             site.shared.metrics.http_unauthorized.inc();
-            if let Some(requests) = site.untold.add(Instant::now()) {
+            let (cause, shared) = (unread.cause(), &site.shared);
+            let kind = ("HTTP request unauthorized", cause);
+            if let Some(count) = shared.untold.add(kind, shared.clock.now()) {
                 let visit = request.extensions().get::<Arc<Visit>>();
                 let address = visit.map(|visit| tracing::field::display(visit.address()));
-                let (cause, path) = (unread.cause(), request.uri().path());
-                info!(address, cause, path, requests, "HTTP request unauthorized");
+                info!(
+                    address,
+                    cause,
+                    path = request.uri().path(),
+                    count,
+                    "HTTP request unauthorized"
+                );
             }
             refusal()
         }
@@ -76,17 +61,4 @@ fn refusal() -> Response {
         refusal.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
     refusal
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_thousand_refused_requests_in_a_second_are_two_lines() {
-        let (untold, begun) = (Untold::default(), Instant::now());
-        let lines: Vec<_> =
-            (0..1_001).filter_map(|n| untold.add(begun + Duration::from_millis(n))).collect();
-        assert_eq!(lines, [1, 1_000]);
-    }
 }

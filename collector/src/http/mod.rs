@@ -29,7 +29,6 @@ use tokio::sync::Semaphore;
 use crate::roster::Return;
 use crate::shared::Shared;
 
-pub(crate) use authorize::Untold;
 pub(crate) use server::serve;
 
 const INDEX: &str = "fleetgauge collector\n\n\
@@ -56,8 +55,6 @@ pub(crate) struct Site {
     pub own: OwnRegistry,
     /// Room for scrapes.
     pub scrapes: Arc<Semaphore>,
-    /// Requests that were refused and are not in the log.
-    pub untold: Untold,
 }
 
 fn router(site: Arc<Site>) -> Router {

@@ -89,7 +89,11 @@ async fn receive(stream: TcpStream, visitor: Visitor, shared: Arc<Shared>) {
         Ok((stream, pass)) => visitor.converse(stream, pass.lapse(&shared)).await,
         Err(error) => {
             shared.metrics.http_tls_failures.inc();
-            info!(address = %visitor.place.visit().address(), %error, "TLS failed on the HTTP port");
+            let kind = ("TLS failed on the HTTP port", "");
+            if let Some(count) = shared.untold.add(kind, shared.clock.now()) {
+                let address = visitor.place.visit().address();
+                info!(%address, %error, count, "TLS failed on the HTTP port");
+            }
         }
     }
 }

@@ -77,7 +77,10 @@ impl Session {
         drop(trust);
         let (address, cause) = (self.peer.address(), denied.cause());
         let names = certificate.map(|own| tracing::field::debug(&own.names));
-        info!(agent = %id, %address, cause, names, "unauthorized");
+        let kind = ("unauthorized", cause);
+        if let Some(count) = self.shared.untold.add(kind, self.shared.clock.now()) {
+            info!(agent = %id, %address, cause, names, count, "unauthorized");
+        }
         self.shared.metrics.unauthorized(denied);
         // The peer is told no more than that.
         Err(Refusal::of(Code::Unauthorized))

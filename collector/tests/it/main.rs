@@ -9,6 +9,7 @@ mod discovery;
 mod faults;
 mod herd;
 mod hostile;
+mod log;
 mod model;
 mod other_language;
 mod pages;

@@ -86,6 +86,12 @@ impl Process {
         line_with(self.log.as_mut().unwrap(), what)
     }
 
+    /// What is left of its log once it has stopped.
+    pub(crate) fn stopped(mut self) -> String {
+        self.signal(rustix::process::Signal::TERM);
+        std::io::read_to_string(self.log.take().unwrap()).unwrap()
+    }
+
     /// Nobody reads its log any more.
     pub(crate) fn close_log(&mut self) {
         self.log = None;
