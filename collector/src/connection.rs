@@ -142,7 +142,7 @@ impl Connection {
             tls.settle(verdict);
         }
         if let Err(broken) = read {
-            self.broken(&broken);
+            self.broken(&broken, &mut out);
         }
         self.queue(answer, now);
         self.say(out, now);
@@ -153,18 +153,18 @@ impl Connection {
         Poll::Ready(())
     }
 
-    fn broken(&mut self, broken: &Broken) {
-        self.session.lost(match broken {
-            Broken::Socket(_) => Ending::Reset,
-            Broken::Memory => Ending::Rejected(Code::CollectorFull),
+    fn broken(&mut self, broken: &Broken, out: &mut Vec<u8>) {
+        match broken {
+            Broken::Socket(_) => self.session.lost(Ending::Reset),
+            Broken::Memory => self.session.no_room(out),
             Broken::Tls(_) | Broken::TooLong => {
                 let (shared, address) = (self.session.shared(), self.session.peer().address());
                 if let Some(count) = shared.untold.add(("TLS failed", ""), shared.clock.now()) {
                     info!(%address, %broken, count, "TLS failed");
                 }
-                Ending::Tls
+                self.session.lost(Ending::Tls);
             }
-        });
+        }
     }
 
     /// Lets the session look at signals and the time; whether there is anything to do after that.

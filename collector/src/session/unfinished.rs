@@ -31,6 +31,11 @@ impl Session {
         Ok(())
     }
 
+    /// There is no memory for what came of a record of TLS.
+    pub fn no_room(&mut self, out: &mut Vec<u8>) {
+        self.refuse(&Refusal::of(Code::CollectorFull), out);
+    }
+
     /// What was kept, and since when; nothing, between frames.
     pub(super) fn take_unfinished(&mut self) -> (FrameBuffer, Option<Millis>) {
         let Some(unfinished) = self.unfinished.take() else { return Default::default() };

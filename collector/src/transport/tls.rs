@@ -37,8 +37,8 @@ pub(crate) struct Tls {
 /// The beginning of a record.
 struct Unfinished {
     bytes: Vec<u8>,
-    /// Its share of the budget.
-    _held: Held,
+    /// Its share of the budget; `None` if there was none left, and the last is about to be said.
+    _held: Option<Held>,
 }
 
 impl Tls {
@@ -94,11 +94,13 @@ impl Tls {
         if rest.len() > RECORD_BYTES {
             return Err(Broken::TooLong);
         }
-        if !rest.is_empty() {
-            let held = self.held.budget().hold(rest.len()).ok_or(Broken::Memory)?;
-            self.unfinished = Some(Box::new(Unfinished { bytes: rest.to_vec(), _held: held }));
+        if rest.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let held = self.held.budget().hold(rest.len());
+        let kept = if held.is_some() { Ok(()) } else { Err(Broken::Memory) };
+        self.unfinished = Some(Box::new(Unfinished { bytes: rest.to_vec(), _held: held }));
+        kept
     }
 
     /// Opens the records in `input`; how many of its bytes are used up.
@@ -206,6 +208,9 @@ impl Tls {
                 Ok(ConnectionState::TransmitTlsData(sent)) => sent.done(),
                 _ => break,
             }
+        }
+        if is_last {
+            self.unfinished = None;
         }
         sealed
     }

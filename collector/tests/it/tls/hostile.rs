@@ -261,3 +261,21 @@ fn a_connection_for_which_there_is_no_memory_is_told_so_before_tls() {
     assert!(retry.is_some_and(|ms| ms <= 60_000), "{retry:?}");
     assert!(collector.memory().0 < 6_000.0, "what was refused is given back");
 }
+
+#[test]
+fn an_unfinished_record_for_which_there_is_no_memory_is_told_of() {
+    let site = Site::new();
+    let flags = Flags { max_memory_bytes: Some(20_000), ..site.flags() };
+    let collector = Collector::with(config(flags));
+    let schema = gauges(&["fg_a"]);
+    let mut agent = Agent::secure(collector.agents, &site.client(None));
+    agent.send(&who("web-01").hello(&schema));
+    agent.expect_welcome(&schema);
+    agent.report(&[1.0]);
+    let record = [&[23, 3, 3], &15_990_u16.to_be_bytes()[..], &[0; 15_980]].concat();
+    agent.stream.sock.write_all(&record).unwrap();
+    let (_, retry) = agent.expect_reject(Code::CollectorFull);
+    assert!(retry.is_some_and(|ms| ms <= 60_000), "{retry:?}");
+    assert_eq!(collector.rejects(Code::CollectorFull.reason()), 1.0);
+    eventually("all is given back", || collector.memory().0 < 6_000.0);
+}
