@@ -26,6 +26,8 @@ use connection::{Claim, Connection};
 use rules::Rules;
 
 const CONNECTIONS: usize = 4;
+/// Of so many in 256 acts nothing is kept back.
+const WHOLE: u8 = 192;
 /// Rules among which the operator changes.
 const CHOICES: usize = 3;
 
@@ -38,8 +40,8 @@ struct Input {
 
 #[derive(Debug, Arbitrary)]
 enum Step {
-    /// An agent does what comes next: connects, claims, declares its schema, reports. All but the last bytes arrive, and
-    /// what had not arrived before.
+    /// An agent does what comes next: connects, claims, declares its schema, reports. Mostly all of that at once; else all
+    /// but the last bytes arrive, and what had not arrived before.
     Act {
         #[arbitrary(with = place)]
         at: usize,
@@ -51,7 +53,8 @@ enum Step {
     Drop(#[arbitrary(with = place)] usize),
     /// Time passes, in milliseconds.
     Wait(u16),
-    /// These rules are in force from now on. Who was let in hears of it after the next step.
+    /// These rules are in force from now on. Who was let in hears of it once the next step is taken, or before
+    /// the rules change again.
     Reload(u8),
 }
 
@@ -91,7 +94,10 @@ impl World {
 
     fn take(&mut self, step: Step) {
         match step {
-            Step::Act { at, claim, kept_back } => self.act(at, claim, kept_back.into()),
+            Step::Act { at, claim, kept_back } => match kept_back.checked_sub(WHOLE) {
+                Some(kept_back) => self.act(at, claim, kept_back.into()),
+                None => (0..4).for_each(|_| self.act(at, claim.clone(), 0)),
+            },
             Step::Answer(at) => {
                 if let Some(connection) = &mut self.connections[at] {
                     connection.answers();
@@ -121,6 +127,7 @@ impl World {
     }
 
     fn reload(&mut self, chosen: usize) {
+        self.wake();
         self.in_force = chosen;
         let rules = &self.rules[chosen];
         let before = Arc::clone(&self.shared.trust.read());

@@ -35,6 +35,8 @@ struct Entry {
 /// By what a connection came to its id.
 #[derive(Debug)]
 pub(super) struct Grounds {
+    /// The agent of the entry that decided.
+    entry: Option<&'static str>,
     /// The token that was looked at.
     token: Option<usize>,
     pinned: LabelMap,
@@ -51,16 +53,16 @@ pub(super) enum Answer {
 impl Rules {
     /// What an agent is to hear that claims an id.
     pub(super) fn answer(&self, id: &str, token: Option<usize>, said: &LabelMap) -> Answer {
-        let (token, mut labels) = match &self.credentials {
-            None => (None, LabelMap::new()),
+        let (entry, token, mut labels) = match &self.credentials {
+            None => (None, None, LabelMap::new()),
             Some(_) => match (self.entry(id), token) {
-                (Some(entry), Some(token)) if entry.tokens.contains(&token) => {
-                    (Some(token), entry.pinned.clone())
+                (Some((agent, entry)), Some(token)) if entry.tokens.contains(&token) => {
+                    (Some(agent), Some(token), entry.pinned.clone())
                 }
                 _ => return Answer::Unauthorized,
             },
         };
-        let grounds = Grounds { token, pinned: labels.clone() };
+        let grounds = Grounds { entry, token, pinned: labels.clone() };
         for (name, value) in said {
             let may_be = match labels.get(name) {
                 Some(pinned) => pinned == value,
@@ -74,17 +76,17 @@ impl Rules {
         Answer::Given(grounds, labels)
     }
 
-    /// Whether a session with these labels goes on under these rules: "where the entry that decides about the agent's id still
-    /// has the token by which it came, with the same labels", and the labels that it set itself are allowed. Rules without
+    /// Whether a session with these labels goes on under these rules: "where the same entry decides about the agent's id and
+    /// still has the token by which it came, with the same labels", and the labels that it set itself are allowed. Rules without
     /// entries end what came by one.
     pub(super) fn keep(&self, id: &str, grounds: &Grounds, labels: &LabelMap) -> bool {
         let has_it = |entry: &Entry| grounds.token.is_some_and(|own| entry.tokens.contains(&own));
         let same = match &self.credentials {
             None => grounds.token.is_none(),
-            Some(_) => {
-                let stays = |entry: &Entry| has_it(entry) && entry.pinned == grounds.pinned;
-                self.entry(id).is_some_and(stays)
-            }
+            Some(_) => self.entry(id).is_some_and(|(agent, entry)| {
+                let same = grounds.entry == Some(agent) && entry.pinned == grounds.pinned;
+                same && has_it(entry)
+            }),
         };
         let allowed = |all: &Vec<&str>| {
             let mut set = labels.keys().filter(|name| !grounds.pinned.contains_key(*name));
@@ -94,13 +96,13 @@ impl Rules {
     }
 
     /// The one entry that decides about an id: the one that names it, else the pattern with the longest beginning.
-    fn entry(&self, id: &str) -> Option<&Entry> {
+    fn entry(&self, id: &str) -> Option<(&'static str, &Entry)> {
         let entries = self.credentials.as_ref()?;
         let fits = |(agent, _): &(&&str, &Entry)| {
             agent.strip_suffix('*').is_some_and(|beginning| id.starts_with(beginning))
         };
         let longest = || entries.iter().filter(fits).max_by_key(|(agent, _)| agent.len());
-        entries.get(id).or_else(|| Some(longest()?.1))
+        entries.get_key_value(id).or_else(longest).map(|(agent, entry)| (*agent, entry))
     }
 
     /// These rules put in force, after others.
