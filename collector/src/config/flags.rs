@@ -8,6 +8,10 @@ use clap::builder::BoolishValueParser;
 use serde::Deserialize;
 
 use super::{BadSetting, settings_file};
+use crate::trust::secret_file;
+
+/// Most bytes of a settings' file.
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// Declares every setting once: for flags, environment and file alike, and whether a reload looks at it.
 macro_rules! settings {
@@ -186,10 +190,9 @@ impl File {
     /// # Errors
     /// It cannot be read, or is not TOML, or has a key that is no setting.
     pub(super) fn read(path: &Path) -> Result<Self, BadSetting> {
-        let shown = path.display();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| BadSetting::new("config", format!("cannot read {shown}: {error}")))?;
-        settings_file::parse(&text)
-            .map_err(|problem| BadSetting::new("config", format!("{shown}: {problem}")))
+        let bad = |problem| BadSetting::new("config", problem);
+        let text = secret_file::read_public_text(path, MAX_FILE_BYTES)
+            .map_err(|error| bad(error.to_string()))?;
+        settings_file::parse(&text).map_err(|problem| bad(format!("{}: {problem}", path.display())))
     }
 }

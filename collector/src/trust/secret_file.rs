@@ -38,7 +38,7 @@ pub(crate) fn read(path: &Path, most: u64) -> Result<String, BadFile> {
         )),
         None => Ok(()),
     })?;
-    String::from_utf8(bytes).map_err(|_| BadFile::new(path, "is not text in UTF-8"))
+    text(path, bytes)
 }
 
 /// What is in a file of at most so many bytes that anybody may read.
@@ -47,6 +47,18 @@ pub(crate) fn read(path: &Path, most: u64) -> Result<String, BadFile> {
 /// It cannot be read, or is too long.
 pub(crate) fn read_public(path: &Path, most: u64) -> Result<Vec<u8>, BadFile> {
     read_if(path, most, |_| Ok(()))
+}
+
+/// The text of a file of at most so many bytes that anybody may read.
+///
+/// # Errors
+/// It cannot be read, is too long, or not text.
+pub(crate) fn read_public_text(path: &Path, most: u64) -> Result<String, BadFile> {
+    text(path, read_public(path, most)?)
+}
+
+fn text(path: &Path, bytes: Vec<u8>) -> Result<String, BadFile> {
+    String::from_utf8(bytes).map_err(|_| BadFile::new(path, "is not text in UTF-8"))
 }
 
 fn read_if(

@@ -121,6 +121,16 @@ fn check_and_version_and_help() {
 }
 
 #[test]
+fn a_settings_file_that_is_endless_or_no_file() {
+    let endless = "#".repeat((1 << 20) + 1);
+    is_refused(&with_file(&endless, &[]), &["config", "more than 1048576 bytes"]);
+    let directory = command(&["--check", "--config", "/"]).output().unwrap();
+    is_refused(&directory, &["config: /", "is not a file"]);
+    let device = command(&["--check", "--config", "/dev/zero"]).output().unwrap();
+    is_refused(&device, &["config: /dev/zero", "is not a file"]);
+}
+
+#[test]
 fn flags_win_over_the_environment_and_that_over_the_file() {
     let bad = "max_scrapes = 1000\nhttp = \"nonsense\"\nlisten = [\"nonsense\"]";
     let file = file(bad);
