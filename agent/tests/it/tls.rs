@@ -103,6 +103,24 @@ fn an_agent_reports_under_tls() {
 }
 
 #[test]
+fn a_token_goes_over_tls_and_to_the_collector_that_is_believed_alone() {
+    let (authority, files, collector) = (Authority::new(), Files::new(), Collector::bind());
+    let ca = files.write("ca.pem", &authority.0.pem(), 0o644);
+    let token = files.write("token", "hunter2hunter2hunter2", 0o600);
+    let flags = ["--tls-ca", &ca, "--token-file", &token];
+    let _agent = Agent::start_with("one", &collector.address(), Stdio::null(), &flags);
+    let other = Authority::new().collector("127.0.0.1", 2020, 2100, None);
+    let mut stranger = secure(collector.accept(), &other);
+    assert!(stranger.stream.conn.complete_io(&mut stranger.stream.sock).is_err());
+    drop(stranger);
+    let mut peer = secure(collector.accept(), &authority.collector("127.0.0.1", 2020, 2100, None));
+    peer.hear(|message| {
+        let Message::Hello(hello) = message else { panic!("not a Hello: {message:?}") };
+        assert_eq!(hello.credential.map(|secret| secret.0), Some(&b"hunter2hunter2hunter2"[..]));
+    });
+}
+
+#[test]
 fn an_agent_shows_its_certificate_and_the_newest_one_at_each_attempt() {
     let (authority, files, collector) = (Authority::new(), Files::new(), Collector::bind());
     let ca = files.write("ca.pem", &authority.0.pem(), 0o644);
