@@ -7,6 +7,10 @@ use serde::Deserialize;
 use toml::de::{Deserializer, Error};
 
 use super::BadSetting;
+use crate::secret_file;
+
+/// Most bytes of a settings' file.
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The file's keys, not yet looked into. Any other key is an error: it was meant to do something.
 #[derive(Debug, Default, Deserialize)]
@@ -30,10 +34,10 @@ pub(super) struct File {
 
 impl File {
     pub(super) fn read(path: &Path) -> Result<Self, BadSetting> {
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            let problem = format!("{error}. Name a TOML file that can be read.");
-            BadSetting::new(format!("--config {}", path.display()), problem)
-        })?;
+        let bad = |problem| BadSetting::new(format!("--config {}", path.display()), problem);
+        let bytes = secret_file::read_public(path, MAX_FILE_BYTES).map_err(bad)?;
+        let text =
+            String::from_utf8(bytes).map_err(|_| bad("it is not text in UTF-8".to_owned()))?;
         Self::parse(&text).map_err(|problem| BadSetting::new(path.display().to_string(), problem))
     }
 

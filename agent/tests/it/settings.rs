@@ -70,3 +70,19 @@ fn version_and_help_are_not_errors() {
     assert_eq!(help.status.code(), Some(0));
     assert!(text(&help.stdout).contains("FLEETGAUGE_COLLECTOR"));
 }
+
+#[test]
+fn a_settings_file_that_is_endless_or_no_file() {
+    let mut endless = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut endless, "#".repeat((1 << 20) + 1).as_bytes()).unwrap();
+    for (path, problem) in [
+        (endless.path().to_str().unwrap(), "more than 1048576 bytes"),
+        ("/", "is not a file"),
+        ("/nonexistent.toml", "cannot be read"),
+    ] {
+        let out = agent(&["--check", "--config", path]);
+        let said = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(64), "{said}");
+        assert!(said.contains(path) && said.contains(problem), "{said}");
+    }
+}
