@@ -35,7 +35,8 @@ pub(super) struct File {
 impl File {
     pub(super) fn read(path: &Path) -> Result<Self, BadSetting> {
         let bad = |problem| BadSetting::new(format!("--config {}", path.display()), problem);
-        let bytes = secret_file::read_public(path, MAX_FILE_BYTES).map_err(bad)?;
+        let unread = |problem| bad(format!("{problem}. Name a TOML file that can be read."));
+        let bytes = secret_file::read_public(path, MAX_FILE_BYTES).map_err(unread)?;
         let text =
             String::from_utf8(bytes).map_err(|_| bad("it is not text in UTF-8".to_owned()))?;
         Self::parse(&text).map_err(|problem| BadSetting::new(path.display().to_string(), problem))

@@ -122,7 +122,8 @@ fn a_bad_setting_is_found_where_it_was_made() {
     let error = load(&["--config", path, "--id", "hidden-by-me"], &[]).unwrap_err();
     assert!(error.starts_with("id_from in"), "{error}");
     let error = load(&["--config", "/nonexistent/x.toml"], &[]).unwrap_err();
-    assert!(error.starts_with("--config /nonexistent/x.toml: No such file"), "{error}");
+    let right = "--config /nonexistent/x.toml: it cannot be read: No such file";
+    assert!(error.starts_with(right) && error.contains("Name a TOML file"), "{error}");
 }
 
 #[test]
