@@ -98,8 +98,8 @@ fn a_thousand_leave_together() {
 fn an_agent_that_only_pings_is_silent() {
     let collector = Collector::start();
     let hasty = Who { interval_ms: 1_000, ..who("hasty") };
-    let mut agent = Agent::join(collector.agents, &hasty, &gauges(&["up"]), &[1.0]);
     let reported = Instant::now();
+    let mut agent = Agent::join(collector.agents, &hasty, &gauges(&["up"]), &[1.0]);
     let mut pings = agent.stream.try_clone().unwrap();
     let pinging = std::thread::spawn(move || {
         while std::io::Write::write_all(&mut pings, &ping(1)).is_ok() {
