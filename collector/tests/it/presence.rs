@@ -108,8 +108,9 @@ fn an_agent_that_only_pings_is_silent() {
     });
     let (_, retry_after_ms) = agent.expect_code(Code::ReportTimeout);
     let silent = reported.elapsed();
-    // To the moment it is tested without a socket; here the machine may be busy.
-    assert!((Duration::from_secs(3)..Duration::from_secs(6)).contains(&silent), "{silent:?}");
+    // To the moment it is tested without a socket; here the machine may be busy, and the collector's clock, which moves
+    // every 250 ms, may have stood for as long when the report came.
+    assert!((Duration::from_millis(2_750)..Duration::from_secs(6)).contains(&silent), "{silent:?}");
     assert!(retry_after_ms.is_some());
     assert!(!collector.page().shows("hasty"));
     assert_eq!(collector.closed("report_timeout"), 1.0);
