@@ -116,13 +116,27 @@ impl World {
     fn act(&mut self, at: usize, claim: Claim, kept_back: usize) {
         let rules = &self.rules[self.in_force];
         match &mut self.connections[at] {
-            Some(connection) if !connection.has_ended() => connection.acts(claim, kept_back, rules),
+            Some(connection) if !connection.has_ended() => {
+                connection.acts(claim, kept_back, rules);
+                self.note_present();
+            }
             _ => {
                 self.close(at);
                 let address = SocketAddr::from(([127, 0, 0, 1], 1000 + at as u16));
                 let (session, peer) = connect(&self.shared, address).expect("there is room");
                 self.connections[at] = Some(Connection::new(session, peer));
             }
+        }
+    }
+
+    /// Whoever is there now, be it only until it hears of other rules, had been given its id.
+    fn note_present(&mut self) {
+        for (id, ..) in self.shared.registry.present(PageShard::ALL) {
+            let session = self.shared.registry.holder(&id).unwrap().peer().session();
+            let mut all = self.connections.iter().flatten();
+            let holder = all.find(|one| one.peer.session() == session).expect("it is connected");
+            assert!(holder.was_given(), "{id} is there and was refused");
+            self.seen.insert(id);
         }
     }
 

@@ -77,6 +77,11 @@ impl Connection {
         self.session.ending().is_some()
     }
 
+    /// Whether it has, or had, the id that it claims.
+    pub(super) const fn was_given(&self) -> bool {
+        matches!(self.standing, Standing::Given(..) | Standing::Revoked)
+    }
+
     /// Its agent does what comes next; all but the last bytes of it arrive.
     pub(super) fn acts(&mut self, claim: Claim, kept_back: usize, rules: &Rules) {
         match &self.claim {
