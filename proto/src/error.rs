@@ -90,6 +90,7 @@ codes! {
     83 SchemasFull "schemas_full" "The collector holds as many schemas as it may, all in use."
     84 Draining "draining" "The collector is stopping."
     85 AddressPaused "address_paused" "Too many connections came from this address, or too many of them failed; come again."
+    86 TlsRequired "tls_required" "This port speaks TLS only; enable TLS in the agent's settings."
     90 Unauthorized "unauthorized" "The credential does not allow this."
     91 CredentialRevoked "credential_revoked" "The credential by which the agent was let in is not valid any more."
 }
