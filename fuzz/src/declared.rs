@@ -5,13 +5,14 @@ use fleetgauge_proto::Limits;
 use fleetgauge_proto::message::{Family, Label, Schema, Series};
 
 /// Names of which one takes another's place as soon as their kinds are right for it.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "a",
     "a_total",
     "a_bucket",
     "a_count",
     "a_sum",
     "a_info",
+    "a_created",
     "b_bytes",
     "b_bytes_total",
     "b_seconds",

@@ -99,7 +99,8 @@ pub(crate) fn labels_are_legal(labels: &[Label<'_>]) -> bool {
             && label.value.len() <= 1024
     };
     let names: std::collections::BTreeSet<_> = labels.iter().map(|label| label.name).collect();
-    labels.len() <= 32 && labels.iter().all(legal) && names.len() == labels.len()
+    let told = labels.iter().filter(|label| !label.value.is_empty()).count();
+    told <= 32 && labels.iter().all(legal) && names.len() == labels.len()
 }
 
 /// `docs/protocol.md`, "Names".

@@ -154,6 +154,9 @@ impl Parser {
         let sample = |suffix: &&str| format!("{}{suffix}", family.name);
         let mut names: BTreeSet<_> =
             suffixes(&family.kind, self.openmetrics).iter().map(sample).collect();
+        if matches!(&*family.kind, "counter" | "histogram" | "summary") && self.openmetrics {
+            names.insert(format!("{}_created", family.name));
+        }
         names.insert(family.name.clone());
         if let Some(twice) = names.intersection(&self.names).next() {
             return Err(format!("{twice} means two things"));

@@ -67,19 +67,19 @@ fn is_legal(schema: &message::Schema<'_>, limits: &Limits) -> bool {
         && identities(series).len() == series.len()
 }
 
-/// The suffixes of the names that a family of this kind is exposed as.
+/// The suffixes of the names that a family of this kind is exposed as, and those that OpenMetrics gives a meaning.
 pub(crate) fn suffixes(kind: u8) -> &'static [&'static str] {
     match kind {
         1 | 6 => &[""],
-        2 => &["_total"],
-        3 => &["_bucket", "_count", "_sum"],
-        4 => &["", "_count", "_sum"],
+        2 => &["_total", "_created"],
+        3 => &["_bucket", "_count", "_sum", "_created"],
+        4 => &["", "_count", "_sum", "_created"],
         5 => &["_info"],
         _ => &[],
     }
 }
 
-/// A family's own name and every name it is exposed as; none if nobody knows its kind.
+/// A family's own name and every name that it takes; none if nobody knows its kind.
 pub(crate) fn names(name: &str, kind: u8) -> BTreeSet<String> {
     let exposed = suffixes(kind).iter().map(|suffix| format!("{name}{suffix}"));
     let own = (!suffixes(kind).is_empty()).then(|| name.to_owned());

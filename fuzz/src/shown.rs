@@ -11,7 +11,7 @@ use crate::schema::names;
 
 /// Labels, `le` and `quantile` as numbers are written for people who test.
 pub(crate) type LabelMap = BTreeMap<String, String>;
-/// Values by name and labels; each value's bits, zero and NaN being one of each.
+/// Values by name and labels; each value's bits, there being one NaN.
 pub(crate) type Samples = BTreeMap<(String, LabelMap), u64>;
 
 /// A family and its samples, in either format's terms.
@@ -123,8 +123,8 @@ fn add(
 }
 
 fn bits(value: f64) -> u64 {
-    // There is one NaN on a page, and one zero.
-    if value.is_nan() { f64::NAN.to_bits() } else { (value + 0.0).to_bits() }
+    // There is one NaN on a page.
+    if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() }
 }
 
 fn number(value: f64) -> String {

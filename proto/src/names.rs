@@ -70,13 +70,14 @@ impl std::fmt::Display for AgentId {
 pub struct StaticLabels(Box<[(Box<str>, Box<str>)]>);
 
 impl StaticLabels {
-    /// The labels, if they are legal.
+    /// The labels, if they are legal. Those with an empty value count towards no limit, but their names are checked.
     ///
     /// # Errors
     /// The first of: too many, an illegal or reserved name, a value that is too long, a name given twice.
     pub fn try_new(labels: &[Label<'_>]) -> Result<Self, Violation> {
-        if labels.len() > MAX_LABELS {
-            return Err(Violation::TooManyLabels { count: labels.len(), max: MAX_LABELS });
+        let count = labels.iter().filter(|label| !label.value.is_empty()).count();
+        if count > MAX_LABELS {
+            return Err(Violation::TooManyLabels { count, max: MAX_LABELS });
         }
         for label in labels {
             check_label_name(label.name)?;

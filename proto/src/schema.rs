@@ -1,6 +1,6 @@
 //! Schemas: what an agent's reports carry, in order. A [`Schema`] that exists is legal.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use sha2::{Digest, Sha256};
 
@@ -66,14 +66,14 @@ impl FamilyKind {
         })
     }
 
-    /// The suffixes that its sample names have.
+    /// The suffixes of the sample names that it takes. `_created` is never exposed: OpenMetrics gives it a meaning.
     #[must_use]
     pub const fn suffixes(self) -> &'static [&'static str] {
         match self {
             Self::Gauge | Self::Unknown => &[""],
-            Self::Counter => &["_total"],
-            Self::Histogram => &["_bucket", "_count", "_sum"],
-            Self::Summary => &["", "_count", "_sum"],
+            Self::Counter => &["_total", "_created"],
+            Self::Histogram => &["_bucket", "_count", "_sum", "_created"],
+            Self::Summary => &["", "_count", "_sum", "_created"],
             Self::Info => &["_info"],
         }
     }
@@ -112,7 +112,7 @@ pub struct Family {
 }
 
 impl Family {
-    /// Every sample name it exposes in either format, and its own name.
+    /// Its own name and every sample name that it takes in either format.
     pub fn sample_names(&self) -> impl Iterator<Item = String> + '_ {
         let suffixes = self.kind.map_or(&[][..], FamilyKind::suffixes);
         let own = (self.kind.is_some() && !suffixes.contains(&"")).then(|| self.name.to_string());
@@ -142,6 +142,8 @@ pub struct Schema {
     pub width: usize,
     /// Number of series.
     pub series: usize,
+    /// Names of all series' labels, sorted, each once: an agent's labels are looked up in them.
+    pub label_names: Box<[Box<str>]>,
 }
 
 impl Schema {
@@ -173,21 +175,30 @@ impl Schema {
         }
         let mut families = declare_families(&message.families)?;
         let width = place_series(&message.series, &mut families, limits)?;
-        Ok(Self { families: families.into(), width, series })
+        let label_names = label_names(&families);
+        Ok(Self { families: families.into(), width, series, label_names })
     }
 
-    /// Checks that no label is both the agent's and one of a series.
+    /// Checks that no label is both the agent's and one of a series. It costs a search for each of the agent's labels,
+    /// however many series there are: every Hello asks.
     ///
     /// # Errors
     /// [`Violation::DuplicateLabel`].
     pub fn check_static_labels(&self, labels: &StaticLabels) -> Result<(), Violation> {
-        let series = self.families.iter().flat_map(|family| &family.series);
-        let mut names = series.flat_map(|series| series.labels.iter()).map(|(name, _)| name);
-        match names.find(|name| labels.contains(name)) {
+        let of_a_series =
+            |name: &&str| self.label_names.binary_search_by(|own| (**own).cmp(name)).is_ok();
+        match labels.iter().map(|(name, _)| name).find(of_a_series) {
             Some(twice) => Err(Violation::DuplicateLabel(twice.into())),
             None => Ok(()),
         }
     }
+}
+
+fn label_names(families: &[Family]) -> Box<[Box<str>]> {
+    let series = families.iter().flat_map(|family| &family.series);
+    let names = series.flat_map(|series| series.labels.iter()).map(|(name, _)| name);
+    let sorted: BTreeSet<_> = names.collect();
+    sorted.into_iter().map(Box::from).collect()
 }
 
 fn declare_families(declared: &[message::Family<'_>]) -> Result<Vec<Family>, Violation> {

@@ -11,22 +11,26 @@ pub(crate) fn write_value(value: f64, out: &mut Vec<u8>) {
         out.extend_from_slice(if value > 0.0 { b"+Inf" } else { b"-Inf" });
     } else if let Some(whole) = whole(value) {
         out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
+    } else if value == 0.0 {
+        out.extend_from_slice(b"-0");
     } else {
         out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
     }
 }
 
+/// As an integer, unless that is another number: minus zero is none.
 #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "compared after")]
 fn whole(value: f64) -> Option<i64> {
     let whole = value as i64;
-    (value.abs() <= EXACT && whole as f64 == value).then_some(whole)
+    (value.abs() <= EXACT && (whole as f64).to_bits() == value.to_bits()).then_some(whole)
 }
 
 /// A bucket bound or a quantile as a label value: whole numbers without a fraction in the old format, with
 /// one in OpenMetrics, which wants its canonical numbers.
 pub(crate) fn label_number(value: f64, openmetrics: bool) -> String {
     let mut out = Vec::new();
-    write_value(value, &mut out);
+    // One bound, one label: minus zero is the bound zero.
+    write_value(value + 0.0, &mut out);
     let mut text = String::from_utf8_lossy(&out).into_owned();
     if openmetrics && text.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
         text.push_str(".0");
@@ -42,6 +46,7 @@ mod tests {
     fn values_are_short_and_exact() {
         let cases = [
             (0.0, "0"),
+            (-0.0, "-0"),
             (-3.0, "-3"),
             (0.125, "0.125"),
             (16_777_216_000.0, "16777216000"),
@@ -68,5 +73,7 @@ mod tests {
         assert_eq!(label_number(1.0, false), "1");
         assert_eq!(label_number(1.0, true), "1.0");
         assert_eq!(label_number(0.5, true), "0.5");
+        assert_eq!(label_number(-0.0, true), "0.0");
+        assert_eq!(label_number(-0.0, false), "0");
     }
 }

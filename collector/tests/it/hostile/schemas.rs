@@ -26,7 +26,7 @@ fn illegal_metric_name() {
         house.refuses_schema(&[family(name, GAUGE)], &[], Code::BadMetricName);
     }
     for (name, kind) in
-        [("a_total", COUNTER), ("a_bucket", HISTOGRAM), ("a_sum", SUMMARY), ("a_info", INFO)]
+        [("a_total", COUNTER), ("a_bucket", HISTOGRAM), ("a_created", SUMMARY), ("a_info", INFO)]
     {
         house.refuses_schema(&[family(name, kind)], &[], Code::BadMetricName);
     }

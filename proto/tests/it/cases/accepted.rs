@@ -39,6 +39,8 @@ fn hellos() -> Vec<Accepted> {
         ],
         ..hello()
     };
+    let empty = (0..40).map(|n| label(&format!("unset_{n}"), ""));
+    let empty = Hello { labels: empty.chain([label("dc", "ams-3")]).collect(), ..hello() };
     let later = Hello { max_version: 3, capabilities: 0x8000_0000_0000_0001, ..hello() };
     vec![
         case("hello_minimal", "The least a Hello says.", Owned::Hello(hello())),
@@ -46,6 +48,11 @@ fn hellos() -> Vec<Accepted> {
             "hello_full",
             "Labels with any UTF-8, a credential, extensions that nobody knows yet.",
             Owned::Hello(full),
+        ),
+        case(
+            "hello_with_empty_labels",
+            "One label, and 40 with an empty value, which are the same as none.",
+            Owned::Hello(empty),
         ),
         case(
             "hello_of_a_later_version",
@@ -126,6 +133,11 @@ fn schemas() -> Vec<Accepted> {
             name: "schema_of_every_kind",
             note: "Every family kind, and one of a later version whose three values are skipped.",
             frame: every,
+        },
+        Accepted {
+            name: "schema_with_created",
+            note: "A gauge and an info may be called x_created: no family of theirs is called x.",
+            frame: schema(vec![family("container_created", 1), family("b_created", 5)], vec![]),
         },
         Accepted {
             name: "schema_empty",

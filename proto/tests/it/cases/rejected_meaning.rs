@@ -59,7 +59,7 @@ fn labels() -> Vec<Rejected> {
     let reserved = |name, of: &str| {
         with(name, Code::ReservedLabel, "The label name is reserved.", vec![label(of, "x")])
     };
-    let many = (0..33).map(|n| label(&format!("l{n}"), "")).collect();
+    let many = (0..33).map(|n| label(&format!("l{n}"), "x")).collect();
     vec![
         bad("label_empty", "The label has no name.", ""),
         bad("label_digit", "A label name begins with a digit.", "1a"),
@@ -115,6 +115,21 @@ fn families() -> Vec<Rejected> {
             family("a_bucket", HISTOGRAM),
         ),
         bad("summary_sum", "A summary's name ends in _sum.", family("a_sum", SUMMARY)),
+        bad(
+            "counter_created",
+            "OpenMetrics gives a counter's _created a meaning.",
+            family("a_created", COUNTER),
+        ),
+        bad(
+            "histogram_created",
+            "OpenMetrics gives a histogram's _created a meaning.",
+            family("a_created", HISTOGRAM),
+        ),
+        bad(
+            "summary_created",
+            "OpenMetrics gives a summary's _created a meaning.",
+            family("a_created", SUMMARY),
+        ),
         bad("info_info", "An info's name is given without _info.", family("a_info", INFO)),
         reserved(
             "metric_fleetgauge",
@@ -162,6 +177,12 @@ fn families() -> Vec<Rejected> {
             "The summary a would expose a_count, as does the gauge.",
             family("a", SUMMARY),
             family("a_count", GAUGE),
+        ),
+        twice(
+            "family_created",
+            "OpenMetrics would take the gauge for the time at which the counter a began.",
+            family("a", COUNTER),
+            family("a_created", GAUGE),
         ),
     ]
 }
