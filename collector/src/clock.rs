@@ -1,20 +1,26 @@
-//! The collector's clock: milliseconds in which it was awake, advanced by the sweep.
+//! The collector's clock: milliseconds in which it was awake.
 //!
 //! All deadlines are kept in it. A collector that was frozen for a minute has not seen its agents for a
-//! minute, yet none of them is late: the frozen time never passed on this clock. Reading it is one load.
+//! minute, yet none of them is late: the sweep takes the frozen time off again. Between two ticks of the sweep the
+//! clock goes on, since a deadline that began at a time long past would come too early.
 //!
 //! It also knows the time of day, for people to read. That jumps as it likes, and nothing hangs on it.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A moment or a length of time on the collector's clock, in milliseconds.
 pub type Millis = u64;
 /// Microseconds in one of them.
 pub(crate) const MICROS: u64 = 1_000;
 
-/// A gap between two ticks beyond which the collector was not merely busy but stopped.
+/// Planned time between two ticks.
+pub(crate) const TICK: Duration = Duration::from_millis(250);
+/// Delay of a tick beyond which the collector was not merely busy but stopped.
 const FROZEN: Duration = Duration::from_secs(1);
+/// The most that passes between two ticks.
+const LONGEST: Millis = (TICK.as_millis() + FROZEN.as_millis()) as Millis;
 
 /// A moment on both clocks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,17 +31,37 @@ pub struct Moment {
     pub unix: u64,
 }
 
-/// The clock; starts at 0.
+/// The clock; starts at 0. Until [`Self::start`] it moves only by [`Self::advance`].
 #[derive(Debug, Default)]
 pub struct Clock {
-    awake: AtomicU64,
+    started: OnceLock<Instant>,
+    /// Time since the start that did not pass on this clock.
+    lost: AtomicU64,
+    /// The latest time that the clock shows before the next tick: a freeze adds no more.
+    latest: AtomicU64,
     unix: AtomicU64,
 }
 
 impl Clock {
+    /// Runs from now on.
+    pub fn start(&self) {
+        self.latest.store(LONGEST, Ordering::Release);
+        self.started.get_or_init(Instant::now);
+    }
+
     /// The current time.
     pub fn now(&self) -> Millis {
-        self.awake.load(Ordering::Relaxed)
+        match self.started.get() {
+            Some(started) => self.at(millis(started.elapsed())),
+            None => self.latest.load(Ordering::Acquire),
+        }
+    }
+
+    /// The time when this much has passed since the start.
+    fn at(&self, elapsed: Millis) -> Millis {
+        // `latest` first: with the one of after a freeze and the `lost` of before, the clock would show frozen time.
+        let latest = self.latest.load(Ordering::Acquire);
+        elapsed.saturating_sub(self.lost.load(Ordering::Relaxed)).min(latest)
     }
 
     /// The current time on both clocks.
@@ -49,16 +75,23 @@ impl Clock {
         self.unix.store(unix, Ordering::Relaxed);
     }
 
-    /// Lets the time since the last tick pass; of a freeze only `tick`, the length planned.
-    /// Returns by how much the tick was late because of a freeze.
-    pub fn advance(&self, elapsed: Duration, tick: Duration) -> Duration {
-        let (passed, lost) = if elapsed > tick + FROZEN {
-            (tick, elapsed - tick)
-        } else {
-            (elapsed, Duration::ZERO)
-        };
-        self.awake.fetch_add(millis(passed), Ordering::Relaxed);
-        lost
+    /// To be called every [`TICK`]. Returns how long the collector did not run, if it was stopped.
+    pub(crate) fn tick(&self) -> Duration {
+        self.started.get().map_or(Duration::ZERO, |started| self.tick_at(millis(started.elapsed())))
+    }
+
+    fn tick_at(&self, elapsed: Millis) -> Duration {
+        let (lost, latest) =
+            (self.lost.load(Ordering::Relaxed), self.latest.load(Ordering::Relaxed));
+        let beyond = elapsed.saturating_sub(lost + latest);
+        self.lost.store(lost + beyond, Ordering::Relaxed);
+        self.latest.store(elapsed - lost - beyond + LONGEST, Ordering::Release);
+        if beyond == 0 { Duration::ZERO } else { Duration::from_millis(beyond) + FROZEN }
+    }
+
+    /// Lets time pass on a clock that was not started.
+    pub fn advance(&self, time: Duration) {
+        self.latest.fetch_add(millis(time), Ordering::Release);
     }
 }
 
@@ -72,12 +105,58 @@ pub fn millis(duration: Duration) -> Millis {
 mod tests {
     use super::*;
 
+    fn started() -> Clock {
+        let clock = Clock::default();
+        clock.start();
+        clock
+    }
+
     #[test]
     fn a_frozen_minute_does_not_pass() {
-        let (clock, tick) = (Clock::default(), Duration::from_millis(250));
-        assert_eq!(clock.advance(Duration::from_millis(260), tick), Duration::ZERO);
-        assert_eq!(clock.now(), 260);
-        assert_eq!(clock.advance(Duration::from_secs(60), tick), Duration::from_millis(59_750));
-        assert_eq!(clock.now(), 510);
+        let clock = started();
+        assert_eq!(clock.tick_at(260), Duration::ZERO);
+        assert_eq!(clock.at(300), 300);
+        // Before the sweep runs again, a connection may ask.
+        assert_eq!(clock.at(60_260), 260 + LONGEST);
+        assert_eq!(clock.tick_at(60_260), Duration::from_millis(59_750));
+        assert_eq!(clock.at(60_260), 260 + LONGEST);
+        assert_eq!(clock.at(60_270), 270 + LONGEST);
+        assert_eq!(clock.tick_at(60_510), Duration::ZERO);
+        assert_eq!(clock.at(60_510), 510 + LONGEST);
+    }
+
+    /// Deadlines begin at any time between two ticks, and are looked at in each. The ticks come late as on a busy
+    /// machine, by less than a freeze.
+    #[test]
+    fn no_deadline_comes_early_and_none_is_later_than_the_tick_after_it() {
+        let clock = started();
+        let (mut tick, mut ticks) = (0, Vec::new());
+        for late in (0..1_000).step_by(7).chain([0; 100]) {
+            tick += millis(TICK) + late;
+            ticks.push(tick);
+        }
+        let mut running = Vec::new();
+        let mut before = 0;
+        for tick in ticks {
+            for began in (before..tick).step_by(10) {
+                running.push((began, clock.at(began) + 3_000));
+            }
+            assert_eq!(clock.tick_at(tick), Duration::ZERO);
+            running.retain(|(began, deadline)| {
+                let is_due = *deadline <= clock.at(tick);
+                assert!(!is_due || began + 3_000 <= tick, "{} ms early", began + 3_000 - tick);
+                assert!(is_due || began + 3_000 > tick, "still not due");
+                !is_due
+            });
+            before = tick;
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_not_started_moves_only_when_told() {
+        let clock = Clock::default();
+        assert_eq!((clock.now(), clock.tick()), (0, Duration::ZERO));
+        clock.advance(Duration::from_secs(2));
+        assert_eq!(clock.now(), 2_000);
     }
 }

@@ -4,6 +4,7 @@ use fleetgauge_proto::message::Reject;
 use fleetgauge_proto::{Code, Message, VERSION, Violation};
 
 use crate::clock::Millis;
+use crate::stagger::stagger;
 
 /// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,9 +117,7 @@ impl Refusal {
 
 /// When to come again; `None` where the same again will not help.
 fn retry_after_ms(code: Code, session: u64) -> Option<u32> {
-    let spread = |from: u32, over: u32| {
-        Some(from + u32::try_from(session.wrapping_mul(0x9e37_79b9) % u64::from(over)).unwrap_or(0))
-    };
+    let spread = |from: u32, span: u32| Some(from + stagger(session, span));
     match code {
         Code::HelloTimeout | Code::FrameTimeout | Code::ReportTimeout | Code::TruncatedFrame => {
             Some(1_000)

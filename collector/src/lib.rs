@@ -28,6 +28,7 @@ pub mod roster;
 pub mod session;
 pub mod shared;
 mod shutdown;
+mod stagger;
 #[cfg(unix)]
 mod supervisor;
 #[cfg(not(unix))]
@@ -136,6 +137,7 @@ pub async fn run_reloading(
     let shared = Arc::new(Shared::new(config, &mut own));
     own.register_collector(Box::new(OnScrape(figures(&shared))));
     shared.clock.set_time_of_day(SystemTime::now());
+    shared.clock.start();
     let keeper = Keeper::open(&shared).map_err(std::io::Error::other)?;
     let stop = CancellationToken::new();
     let workers = Workers::start(shared.config.coalesce)?;

@@ -31,6 +31,7 @@ use crate::clock::{Millis, millis};
 use crate::ending::{Ending, Refusal};
 use crate::peer::{Peer, Signal};
 use crate::shared::Shared;
+use crate::stagger::stagger;
 use crate::tls::Certificate;
 
 use agent::Agent;
@@ -212,9 +213,8 @@ impl Session {
 
     /// Asks the agent to leave within the first half of the drain time; agents are spread over it.
     fn ask_to_leave(&self, out: &mut Vec<u8>) {
-        let spread = millis(self.shared.config.drain) / 2;
-        let delay = if spread == 0 { 0 } else { self.peer.session() * 37 % spread };
-        let delay_ms = u32::try_from(delay).unwrap_or(0);
+        let span = u32::try_from(millis(self.shared.config.drain) / 2).unwrap_or(u32::MAX);
+        let delay_ms = stagger(self.peer.session(), span);
         send(&Message::Drain(Drain { delay_ms, target: None }), out);
     }
 

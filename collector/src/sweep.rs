@@ -1,20 +1,17 @@
-//! The sweep: lets the collector's clock run, lets the pacer learn, wakes the sessions whose deadline
+//! The sweep: takes freezes off the collector's clock, lets the pacer learn, wakes the sessions whose deadline
 //! has come, gives back what a fleet that has left leaves idle, and feeds the service manager's watchdog.
 //!
 //! It takes the place of a timer a connection.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use tokio::time::MissedTickBehavior;
 use tracing::warn;
 
-use crate::clock::{Millis, millis};
+use crate::clock::{Millis, TICK};
 use crate::shared::Shared;
 use crate::supervisor::Pulse;
-
-/// How often deadlines are looked at; all of them are met within this time.
-const TICK: Duration = Duration::from_millis(250);
 
 /// How often addresses are looked at that nobody comes from any more.
 const ADDRESSES_EVERY: Millis = 10_000;
@@ -23,15 +20,12 @@ const ADDRESSES_EVERY: Millis = 10_000;
 pub(crate) async fn sweep(shared: Arc<Shared>, mut pulse: Option<Pulse>) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last = Instant::now();
+    let mut last = shared.clock.now();
     let mut addresses_at = ADDRESSES_EVERY;
     loop {
         ticks.tick().await;
-        // Whole milliseconds; the rest is carried over, or the clock would fall behind by it.
-        let elapsed = Duration::from_millis(millis(last.elapsed()));
-        last += elapsed;
         shared.clock.set_time_of_day(SystemTime::now());
-        let frozen = shared.clock.advance(elapsed, TICK);
+        let frozen = shared.clock.tick();
         if !frozen.is_zero() {
             shared.metrics.frozen_seconds.inc_by(frozen.as_secs_f64());
             warn!(
@@ -39,8 +33,9 @@ pub(crate) async fn sweep(shared: Arc<Shared>, mut pulse: Option<Pulse>) {
                 "the collector did not run; agents' deadlines move by as much"
             );
         }
-        shared.pacer.learn(millis(elapsed.saturating_sub(frozen)));
         let now = shared.clock.now();
+        shared.pacer.learn(now.saturating_sub(last));
+        last = now;
         for peer in shared.peers.iter() {
             peer.sweep(now);
         }

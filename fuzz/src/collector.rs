@@ -27,7 +27,7 @@ pub(crate) fn connect(shared: &Arc<Shared>, address: SocketAddr) -> Option<(Sess
 
 /// Time passes, and what is done from time to time is done.
 pub(crate) fn pass(shared: &Shared, time: Duration) {
-    shared.clock.advance(time, time);
+    shared.clock.advance(time);
     shared.addresses.sweep(shared.clock.now());
     shared.roster.pass(shared.clock.moment());
     shared.shrink();

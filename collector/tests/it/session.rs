@@ -1,5 +1,6 @@
 //! A session without a socket: bytes, signals and the time go in, and nothing waits.
 
+mod drain;
 mod floods;
 
 use fleetgauge_collector::ending::Ending;
@@ -307,7 +308,7 @@ fn asked_to_leave_it_reports_until_it_goes() {
     let mut agent = reporting(&rig, &who("a"), &gauges(&["load"]));
     agent.session.peer().raise(Signal::Drain);
     agent.ticks(&rig);
-    assert_eq!(agent.says(), [Said::Other(Kind::Drain)]);
+    assert_eq!(agent.says(), [Said::Drain { delay_ms: 0 }]);
     agent.receives(&rig, &report(2, &[2.0]));
     assert_eq!(rig.page().values_of("a"), [2.0]);
     agent.session.peer().raise(Signal::Close);

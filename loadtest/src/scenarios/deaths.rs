@@ -31,9 +31,9 @@ const GROUPS: u32 = 10;
 const PAGES_BETWEEN: u32 = 2;
 /// The page that is compared.
 const PATH: &str = "/metrics/agents";
-/// What a collector may be early by with those who are silent: its clock goes in steps of 250 ms, and an agent's
-/// last report may have been late.
-const EARLY: Duration = Duration::from_millis(500);
+/// How much more than an interval before its death an agent's last report may have been sent. The collector itself is
+/// never early.
+const EARLY: Duration = Duration::from_millis(250);
 /// What it may be late by, beyond three intervals.
 const LATE: Duration = Duration::from_secs(1);
 /// Pages are compared for so long before the first death and after the last removal.

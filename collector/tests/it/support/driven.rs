@@ -32,6 +32,7 @@ pub(crate) struct Driven {
 pub(crate) enum Said {
     Welcome { schema_known: bool },
     Reject(Code),
+    Drain { delay_ms: u32 },
     Other(Kind),
 }
 
@@ -92,6 +93,7 @@ impl Driven {
             all.push(match Message::decode(frame).unwrap() {
                 Message::Welcome(m) => Said::Welcome { schema_known: m.schema_known },
                 Message::Reject(m) => Said::Reject(Code::from_u16(m.code).unwrap()),
+                Message::Drain(m) => Said::Drain { delay_ms: m.delay_ms },
                 other => Said::Other(other.kind()),
             });
         }

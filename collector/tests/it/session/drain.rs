@@ -1,0 +1,46 @@
+//! Agents that are asked to leave, and when they are to.
+
+use std::time::Duration;
+
+use super::reporting;
+use crate::support::agent::who;
+use crate::support::collector::config;
+use crate::support::driven::{Rig, Said};
+use crate::support::frames::gauges;
+use fleetgauge_collector::peer::Signal;
+
+/// What `agents` agents are told that are connected when a collector with 20 s to drain stops, in order.
+fn delays(agents: u32) -> Vec<u32> {
+    let mut config = config();
+    config.drain = Duration::from_secs(20);
+    let rig = Rig::new(config);
+    let schema = gauges(&["load"]);
+    let delay = |n| {
+        let mut agent = reporting(&rig, &who(&format!("a{n}")), &schema);
+        agent.session.peer().raise(Signal::Drain);
+        agent.ticks(&rig);
+        let [Said::Drain { delay_ms }] = agent.says()[..] else { panic!("not asked to leave") };
+        delay_ms
+    };
+    let mut delays: Vec<_> = (0..agents).map(delay).collect();
+    delays.sort_unstable();
+    delays
+}
+
+#[test]
+fn ten_agents_leave_over_the_whole_first_half_of_the_drain_time() {
+    let delays = delays(10);
+    let gaps = delays.windows(2).map(|two| two[1] - two[0]);
+    assert!(gaps.max().unwrap() < 2_700, "one a second would be even: {delays:?}");
+    assert!(delays[0] < 2_700 && (7_300..10_000).contains(&delays[9]), "{delays:?}");
+}
+
+#[test]
+fn a_thousand_agents_leave_at_an_even_pace() {
+    let delays = delays(1_000);
+    for second in 0..10_u32 {
+        let during = second * 1_000..(second + 1) * 1_000;
+        let leave = delays.iter().filter(|delay| during.contains(*delay)).count();
+        assert!((97..=103).contains(&leave), "{leave} in second {second}");
+    }
+}
