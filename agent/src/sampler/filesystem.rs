@@ -32,6 +32,8 @@ impl Filesystem {
 
 /// Asks the system, which may take for ever.
 pub(super) struct FilesystemSource {
+    #[cfg(unix)]
+    path: std::path::PathBuf,
     #[cfg(windows)]
     disks: sysinfo::Disks,
 }
@@ -39,21 +41,24 @@ pub(super) struct FilesystemSource {
 #[cfg(unix)]
 impl FilesystemSource {
     #[expect(clippy::unnecessary_wraps, reason = "the one for Windows can fail")]
-    pub(super) const fn new() -> Result<Self, SourceError> {
-        Ok(Self {})
+    pub(super) fn new() -> Result<Self, SourceError> {
+        Ok(Self { path: "/".into() })
     }
 }
 
 #[cfg(unix)]
 impl Source for FilesystemSource {
     fn read(&mut self) -> Result<Reading, SourceError> {
-        let stat = rustix::fs::statvfs("/").map_err(SourceError::new)?;
-        Ok(Reading::Filesystem(Filesystem::from_blocks(
-            stat.f_frsize,
-            stat.f_blocks,
-            stat.f_bfree,
-            stat.f_bavail,
-        )))
+        let failed = |why: &dyn std::fmt::Display| {
+            SourceError::new(format!("{}: {why}", self.path.display()))
+        };
+        let stat = rustix::fs::statvfs(&self.path).map_err(|error| failed(&error))?;
+        let (blocks, free, available) = (stat.f_blocks, stat.f_bfree, stat.f_bavail);
+        if blocks == 0 {
+            return Err(failed(&"the filesystem has no blocks"));
+        }
+        let filesystem = Filesystem::from_blocks(stat.f_frsize, blocks, free, available);
+        Ok(Reading::Filesystem(filesystem))
     }
 }
 
@@ -119,5 +124,19 @@ mod tests {
             panic!("not a filesystem reading")
         };
         assert!((0.0..=1.0).contains(&fs.usage_ratio().unwrap()), "{fs:?}");
+    }
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_filesystem_that_vanishes_or_has_no_blocks_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut source = FilesystemSource { path: directory.path().join("mount") };
+        std::fs::create_dir(&source.path).unwrap();
+        source.read().unwrap();
+        std::fs::remove_dir(&source.path).unwrap();
+        let error = source.read().unwrap_err().to_string();
+        assert!(error.contains("/mount: No such file"), "{error}");
+        source.path = "/proc".into();
+        let error = source.read().unwrap_err().to_string();
+        assert_eq!(error, "/proc: the filesystem has no blocks");
     }
 }

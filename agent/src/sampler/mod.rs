@@ -6,7 +6,11 @@
 
 mod cpu;
 mod filesystem;
+#[cfg(target_os = "linux")]
+mod linux;
 mod memory;
+#[cfg(not(target_os = "linux"))]
+mod portable;
 mod worker;
 
 use std::sync::Arc;
@@ -14,7 +18,11 @@ use std::time::Duration;
 
 pub use cpu::Cpu;
 pub use filesystem::Filesystem;
+#[cfg(target_os = "linux")]
+use linux as system;
 pub use memory::Memory;
+#[cfg(not(target_os = "linux"))]
+use portable as system;
 use tokio::sync::mpsc;
 use worker::{Answer, Asked, Worker};
 
@@ -96,8 +104,8 @@ impl Sampler {
     #[must_use]
     pub fn new() -> Self {
         Self::with_sources(vec![
-            ("cpu", Arc::new(|| Ok(Box::new(cpu::CpuSource::new()?)))),
-            ("memory", Arc::new(|| Ok(Box::new(memory::MemorySource::new()?)))),
+            ("cpu", Arc::new(|| Ok(Box::new(system::CpuSource::new()?)))),
+            ("memory", Arc::new(|| Ok(Box::new(system::MemorySource::new()?)))),
             ("filesystem", Arc::new(|| Ok(Box::new(filesystem::FilesystemSource::new()?)))),
         ])
     }

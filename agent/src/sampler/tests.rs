@@ -180,3 +180,62 @@ async fn this_host_can_be_sampled() {
     let readings = Sampler::new().sample(Duration::from_secs(60)).await;
     assert!(readings.cpu.is_some() && readings.memory.is_some() && readings.filesystem.is_some());
 }
+
+/// A log in memory.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn lines(&self) -> Vec<String> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(|line| line.trim().to_owned()).collect()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_source_that_fails_is_absent_until_it_is_back_and_each_change_is_logged_once() {
+    let (log, proc) = (Log::default(), tempfile::tempdir().unwrap());
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || writer.clone())
+        .with_ansi(false)
+        .without_time()
+        .with_target(false)
+        .finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let meminfo = proc.path().join("meminfo");
+    let write = |text: &str| std::fs::write(&meminfo, text).unwrap();
+    let root = proc.path().to_owned();
+    let make: MakeSource = Arc::new(move || Ok(Box::new(linux::MemorySource::at(&root))));
+    let mut sampler = Sampler::with_sources(vec![("memory", make)]);
+    let good = "MemTotal: 2 kB\nMemAvailable: 1 kB\n";
+    let expected = Some(Memory { total: 2048, available: 1024 });
+    let wait = Duration::from_secs(60);
+    for _ in 0..2 {
+        write(good);
+        assert_eq!(sampler.sample(wait).await.memory, expected);
+        for _ in 0..3 {
+            write("MemTotal: 2 kB\n");
+            assert_eq!(sampler.sample(wait).await.memory, None);
+        }
+    }
+    write(good);
+    assert_eq!(sampler.sample(wait).await.memory, expected);
+    let lines = log.lines();
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    for (line, said) in lines.iter().zip(["absent", "back", "absent", "back"]) {
+        assert!(line.contains(said) && line.contains("source=\"memory\""), "{lines:?}");
+    }
+    assert!(lines[0].contains("meminfo: MemAvailable: is missing"), "{lines:?}");
+}
