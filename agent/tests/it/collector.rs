@@ -3,13 +3,11 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
-use std::time::Duration;
 
 use fleetgauge_proto::message::{Message, Welcome};
 use fleetgauge_proto::{Accept, FrameBuffer, Limits, VERSION};
 
-/// An agent that says nothing for this long has failed the test.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::process::PATIENCE;
 
 pub(crate) struct Collector(TcpListener);
 

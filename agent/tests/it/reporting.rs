@@ -141,8 +141,9 @@ fn a_drain_is_obeyed_reporting_to_the_end() {
     let _agent = start("web-3", &collector);
     let mut peer = collector.welcome(1_000);
     let target = next.address();
-    let delay = Duration::from_millis(2_500);
-    peer.say(&Message::Drain(Drain { delay_ms: 2_500, target: Some(&target) }));
+    // Long enough for two reports a second apart on a host that is busy.
+    let delay = Duration::from_secs(6);
+    peer.say(&Message::Drain(Drain { delay_ms: 6_000, target: Some(&target) }));
     let asked = Instant::now();
     let mut reports = 0;
     let bye = loop {

@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use crate::collector::Collector;
-use crate::process::Agent;
+use crate::process::{Agent, PATIENCE};
 
 /// Two of these without a sign of life, and the agent would be started again.
 const WATCHDOG: Duration = Duration::from_secs(2);
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Hears what a program says of itself.
 struct Manager {

@@ -1,18 +1,14 @@
 //! The files of TLS: what is said of those that will not do, and of an own certificate that is out of date.
 
 use std::process::Stdio;
-use std::time::Duration;
 
 use assert_cmd::Command;
 use fleetgauge_proto::message::Message;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::collector::Collector;
-use crate::process::Agent;
+use crate::process::{Agent, PATIENCE};
 use crate::tls::{Authority, Files, secure};
-
-/// A check that takes this long hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What `--check` has against these flags.
 fn refusal(flags: &[&str]) -> String {
