@@ -7,6 +7,7 @@ mod advice;
 mod connect;
 mod credential;
 mod disk;
+mod printable;
 mod quiet;
 mod sampling;
 mod secure;
@@ -22,6 +23,7 @@ use advice::{advice, meaning};
 use connect::ConnectError;
 use credential::NoToken;
 use fleetgauge_proto::Code;
+use printable::printable;
 use sampling::Sample;
 use session::{Ended, Session};
 use stream::Stream;
@@ -208,7 +210,8 @@ impl Reporter {
                 return None;
             }
             Ended::Drained { early, target } => {
-                info!(collector = %to, target = target.as_deref(), "left, as the collector asked");
+                let logged = target.as_deref().map(printable);
+                info!(collector = %to, target = logged, "left, as the collector asked");
                 self.redirect = target.and_then(|target| redirect(&target));
                 self.backoff.obey(early);
                 // The collector has spread its agents' leaving, so that they need not wait once more.
@@ -259,6 +262,7 @@ impl Reporter {
         cause: impl std::fmt::Display,
     ) -> Duration {
         let Some(lasted) = lasted else { return self.failed(to, cause) };
+        let cause = printable(cause);
         let wait = self.backoff.next_wait();
         supervisor::status(format_args!("connection to {to} lost: {cause}"));
         warn!(collector = %to, ?lasted, %cause, retry_in = ?rounded(wait), "connection lost");
@@ -267,6 +271,7 @@ impl Reporter {
 
     /// An attempt has failed: the wait before the next.
     fn failed(&mut self, to: &Endpoint, cause: impl std::fmt::Display) -> Duration {
+        let cause = printable(cause);
         let wait = self.backoff.next_wait();
         supervisor::status(format_args!("no connection to {to}: {cause}"));
         if let Some(attempt) = self.log.failed(Instant::now()) {
@@ -277,6 +282,7 @@ impl Reporter {
 
     /// The same again will not help, yet somebody may mend the cause.
     fn hopeless(&mut self, to: &Endpoint, cause: impl std::fmt::Display, advice: &str) -> Duration {
+        let cause = printable(cause);
         self.backoff.obey(HOPELESS_WAIT);
         let wait = self.backoff.next_wait();
         self.log.failed(Instant::now());
@@ -289,6 +295,7 @@ impl Reporter {
 fn redirect(target: &str) -> Option<Endpoint> {
     let endpoint = Endpoint::parse(target);
     if endpoint.is_err() {
+        let target = printable(target);
         warn!(target, "the collector sent us to what is not an address");
     }
     endpoint.ok()

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout};
 use tracing::{debug, info};
 
+use super::printable::printable;
 use super::quiet::{Quiet, Silence};
 use super::sampling::Sample;
 use super::stream::Stream;
@@ -191,7 +192,11 @@ impl<'a> Session<'a> {
                 }
                 Event::Pong { .. } => {}
                 Event::Drain { delay, target } => {
-                    info!(?delay, target = target.as_deref(), "the collector asks us to leave");
+                    // A collector may say it as often as it likes: one line a session.
+                    if self.drain.is_none() {
+                        let target = target.as_deref().map(printable);
+                        info!(?delay, target, "the collector asks us to leave");
+                    }
                     self.drain = Some(Draining { leave: Instant::now() + delay, target });
                 }
                 Event::Rejected { code, text, retry_after } => {

@@ -5,6 +5,8 @@
 #[cfg(unix)]
 mod collector;
 #[cfg(unix)]
+mod hostile;
+#[cfg(unix)]
 mod process;
 #[cfg(unix)]
 mod reporting;
