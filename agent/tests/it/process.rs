@@ -67,11 +67,6 @@ impl Agent {
         }
     }
 
-    /// The lines that have come and were not waited for.
-    pub(crate) fn more_lines(&self) -> Vec<String> {
-        self.log.as_ref().unwrap().try_iter().collect()
-    }
-
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

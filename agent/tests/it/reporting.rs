@@ -124,7 +124,7 @@ fn a_reject_is_obeyed() {
 fn who_loses_its_id_to_another_is_told_what_to_do() {
     for code in [Code::IdConflict, Code::Superseded] {
         let collector = Collector::bind();
-        let mut agent = Agent::start("clone", &collector.address(), Stdio::piped());
+        let agent = Agent::start("clone", &collector.address(), Stdio::piped());
         let mut peer = collector.accept();
         peer.hear(|_| ());
         let (code, retry_after_ms) = (code.to_u16(), Some(30_000));
@@ -166,7 +166,7 @@ fn a_drain_is_obeyed_reporting_to_the_end() {
 #[test]
 fn garbage_is_not_the_end() {
     let collector = Collector::bind();
-    let mut agent = Agent::start("web-4", &collector.address(), Stdio::piped());
+    let agent = Agent::start("web-4", &collector.address(), Stdio::piped());
     let mut peer = collector.accept();
     peer.hear(|_| ());
     peer.say_bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n");

@@ -149,8 +149,7 @@ fn an_agent_shows_its_certificate_and_the_newest_one_at_each_attempt() {
 fn complaint(believed: &Authority, shown: &Arc<ServerConfig>) -> String {
     let (files, collector) = (Files::new(), Collector::bind());
     let ca = files.write("ca.pem", &believed.0.pem(), 0o644);
-    let mut agent =
-        Agent::start_with("one", &collector.address(), Stdio::piped(), &["--tls-ca", &ca]);
+    let agent = Agent::start_with("one", &collector.address(), Stdio::piped(), &["--tls-ca", &ca]);
     let mut peer = secure(collector.accept(), shown);
     assert!(peer.stream.conn.complete_io(&mut peer.stream.sock).is_err(), "it believes that");
     agent.first_line_with("no connection")
@@ -176,8 +175,7 @@ fn an_agent_that_lacks_the_certificate_it_is_asked_for_says_so() {
     let (authority, files, collector) = (Authority::new(), Files::new(), Collector::bind());
     let ca = files.write("ca.pem", &authority.0.pem(), 0o644);
     let config = authority.collector("127.0.0.1", 2020, 2100, Some(&authority));
-    let mut agent =
-        Agent::start_with("one", &collector.address(), Stdio::piped(), &["--tls-ca", &ca]);
+    let agent = Agent::start_with("one", &collector.address(), Stdio::piped(), &["--tls-ca", &ca]);
     let mut peer = secure(collector.accept(), &config);
     assert!(peer.stream.conn.complete_io(&mut peer.stream.sock).is_err());
     // What it said until then would destroy the alert on its way.
@@ -195,8 +193,7 @@ fn reject(code: Code, retry_after_ms: Option<u32>) -> Message<'static> {
 fn answered(message: &Message<'_>) -> String {
     let (authority, files, collector) = (Authority::new(), Files::new(), Collector::bind());
     let ca = files.write("ca.pem", &authority.0.pem(), 0o644);
-    let mut agent =
-        Agent::start_with("one", &collector.address(), Stdio::piped(), &["--tls-ca", &ca]);
+    let agent = Agent::start_with("one", &collector.address(), Stdio::piped(), &["--tls-ca", &ca]);
     let mut peer = collector.accept();
     peer.say(message);
     agent.first_line_with("no connection")

@@ -106,7 +106,7 @@ fn an_agent_whose_certificate_has_expired_says_so_and_takes_the_renewed_one() {
     let (own, key) = give(2021);
     let config = authority.collector("127.0.0.1", 2020, 2100, Some(&authority));
     let flags = ["--tls-ca", &ca, "--tls-certificate", &own, "--tls-key", &key];
-    let mut agent = Agent::start_with("one", &collector.address(), Stdio::piped(), &flags);
+    let agent = Agent::start_with("one", &collector.address(), Stdio::piped(), &flags);
     let peer = collector.accept();
     // It has read its files when it speaks.
     peer.stream.peek(&mut [0]).unwrap();

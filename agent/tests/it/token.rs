@@ -65,7 +65,7 @@ fn a_token_that_is_gone_is_waited_for() {
     let path = token.path().to_owned();
     let collector = Collector::bind();
     let more = ["--token-file", path.to_str().unwrap()];
-    let mut agent = Agent::start_with("web-1", &collector.address(), Stdio::piped(), &more);
+    let agent = Agent::start_with("web-1", &collector.address(), Stdio::piped(), &more);
     let mut peer = collector.accept();
     assert_eq!(shown(&mut peer).as_deref(), Some(FIRST.as_bytes()));
     drop(token);
