@@ -14,6 +14,9 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::cli::AgentArgs;
+use crate::fault::Fault;
+#[cfg(unix)]
+use crate::fault::frozen::Frozen;
 use crate::orders::{Command, Event, Order};
 
 /// How long a child may take to say that it is there: a machine may be starting many.
@@ -23,6 +26,9 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 /// Lines kept of what a worker last said on standard error.
 const LAST_WORDS: usize = 5;
 
+/// The fault that is no matter of the collector's own process.
+const FROZEN: Fault = Fault::Frozen;
+
 /// A collector in a process of its own.
 pub struct Collector {
     process: Process,
@@ -31,6 +37,8 @@ pub struct Collector {
     /// Where it serves HTTP.
     pub http: SocketAddr,
     flags: Vec<String>,
+    #[cfg(unix)]
+    _frozen: Option<Frozen>,
 }
 
 impl Collector {
@@ -54,6 +62,7 @@ impl Collector {
     }
 
     fn spawn(flags: &[String]) -> anyhow::Result<Process> {
+        let flags = flags.iter().filter(|flag| **flag != FROZEN.flag());
         Ok(program(&[], "collector")?.args(flags).stdout(Stdio::piped()).spawn()?)
     }
 
@@ -65,7 +74,14 @@ impl Collector {
             .context("the collector did not say where it is")??;
         let mut addresses = line.split_ascii_whitespace().map(str::parse);
         match (addresses.next(), addresses.next()) {
-            (Some(Ok(agents)), Some(Ok(http))) => Ok(Self { process, agents, http, flags }),
+            (Some(Ok(agents)), Some(Ok(http))) => Ok(Self {
+                #[cfg(unix)]
+                _frozen: Frozen::start(process.id().filter(|_| flags.contains(&FROZEN.flag()))),
+                process,
+                agents,
+                http,
+                flags,
+            }),
             _ => bail!("the collector did not start; see above"),
         }
     }

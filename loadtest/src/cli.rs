@@ -82,6 +82,9 @@ pub struct FleetArgs {
     /// How long to go on once all agents are connected
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = quantity::run_time)]
     pub duration: Duration,
+    /// How long after it was due a report may be taken in, the generator's own lag not counted
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = quantity::duration)]
+    pub late: Duration,
     /// How many agents to connect in a second [default: 2000/s, or as many as take a minute]
     #[arg(long, value_name = "N/s", value_parser = quantity::ramp)]
     pub ramp: Option<f64>,
@@ -101,6 +104,9 @@ pub struct FleetArgs {
     /// Speak TLS: a certificate for the collectors and one for each agent, of an authority made for the test
     #[arg(long, conflicts_with = "collector")]
     pub tls: bool,
+    /// Makes the collectors misbehave, to show that it is found
+    #[arg(long, value_name = "KIND", hide = true, conflicts_with = "collector")]
+    pub fault: Option<Fault>,
     /// Where results go.
     #[command(flatten)]
     pub output: Output,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::orders::Inspected;
 use crate::results::timeline::{Lag, Moment, Scraped, Second, Timeline};
-use crate::tally::{Tally, Times};
+use crate::tally::{Histograms, Tally};
 use crate::usage::Usage;
 use crate::value::NAMES;
 
@@ -84,7 +84,7 @@ impl Course {
             agents_connected: present.into(),
             agents_shown: (!shown.is_empty()).then(|| shown.into_iter().sum()),
             reports: second.reports,
-            lag: lag(&second.times.lag, &second.times.own_lag),
+            lag: lag(&second.times),
             collector_cores: cpu.map(|cpu| cpu.as_secs_f64() / length.as_secs_f64()),
             collector_resident_bytes: used.map(|used| used.resident),
         });
@@ -92,11 +92,13 @@ impl Course {
     }
 }
 
-fn lag(lag: &Times, own: &Times) -> Option<Lag> {
+fn lag(times: &Histograms) -> Option<Lag> {
+    let Histograms { lag, written, own_lag, .. } = times;
     (lag.count() > 0).then(|| Lag {
         p50_ms: lag.quantile_ms(0.5),
         p99_ms: lag.quantile_ms(0.99),
         max_ms: lag.longest_ms(),
-        own_p99_ms: own.quantile_ms(0.99),
+        written_p99_ms: written.quantile_ms(0.99),
+        own_p99_ms: own_lag.quantile_ms(0.99),
     })
 }

@@ -18,7 +18,7 @@ use crate::child;
 use crate::cli::{AgentArgs, DemoArgs};
 use crate::engine::{Engine, Handle, Hosts};
 use crate::orders::{Command, Event, Numbers, Order, Retry};
-use crate::plan::{Plan, Target};
+use crate::plan::{LATE, Plan, Target};
 use crate::room;
 use crate::serve::{DEMO_INTERVAL, host_id};
 use crate::value::NAMES;
@@ -43,7 +43,7 @@ pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     let (interval, backoff) = (DEMO_INTERVAL, Retry::Quick);
     // Both ends are in this process.
     let (agents, flags) = (2 * args.agents, Vec::new());
-    room::check(&Plan { agents, target, interval, backoff, flags, tls: false })?;
+    room::check(&Plan { agents, target, interval, backoff, flags, late: LATE, tls: false })?;
     let config = Config {
         listen: vec![args.listen],
         http: args.http,
@@ -133,6 +133,9 @@ fn simulate(
         interval_ms: u32::try_from(DEMO_INTERVAL.as_millis())?,
         seed: fastrand::u64(..),
         tick_ms: 1,
+        // Nobody judges a demo.
+        reports_per_ping: u32::MAX,
+        late_ms: u32::MAX,
         tls: None,
         backoff: Retry::Quick,
     };

@@ -43,14 +43,17 @@ fn connects(run: &Run<'_>) -> Connects {
 }
 
 fn reports(run: &Run<'_>) -> Reports {
-    let ((from, to), total) = (run.steady, &run.fleet.total);
+    let ((from, to), steady) = (run.steady, &run.in_steady);
     Reports {
-        written: total.reports,
+        written: run.fleet.total.reports,
         steady_per_second: (to.reports - from.reports) as f64 / (to.at - from.at).as_secs_f64(),
-        lag: Quantiles::from(&total.times.lag),
-        own_lag: Quantiles::from(&total.times.own_lag),
-        late: total.late,
-        answer: Quantiles::from(&total.times.answer),
+        late: steady.late,
+        unanswered: steady.unanswered,
+        lag: Quantiles::from(&steady.times.lag),
+        answer: Quantiles::from(&steady.times.answer),
+        written_after: Quantiles::from(&steady.times.written),
+        own_lag: Quantiles::from(&steady.times.own_lag),
+        lag_while_connecting: Quantiles::from(&run.until_steady.times.lag),
     }
 }
 

@@ -24,6 +24,9 @@ pub enum Finding {
     ScrapeFailed { why: String },
     NotConnected { agents: u32, of: u32 },
     SessionsEnded { sessions: u64, why: String, own_lag_ms: f64 },
+    ReportsLate { reports: u64, of: u64, late_ms: u64, longest_ms: f64 },
+    NotReturned { times: u64, within: Duration },
+    Refused { attempts: u64, why: String },
     NotLeft { agents: u32 },
     NoCheckpoint,
     CollectorFailed { how: String },
@@ -48,6 +51,9 @@ impl Finding {
             Self::ScrapeFailed { .. } => "scrape_failed",
             Self::NotConnected { .. } => "not_connected",
             Self::SessionsEnded { .. } => "sessions_ended",
+            Self::ReportsLate { .. } => "reports_late",
+            Self::NotReturned { .. } => "not_returned",
+            Self::Refused { .. } => "refused",
             Self::NotLeft { .. } => "not_left",
             Self::NoCheckpoint => "no_checkpoint",
             Self::CollectorFailed { .. } => "collector_failed",
@@ -125,6 +131,18 @@ impl fmt::Display for Finding {
                 "the collector ended {sessions} sessions: {why} (this generator was itself up to \
                  {own_lag_ms:.0} ms late)"
             ),
+            Self::ReportsLate { reports, of, late_ms, longest_ms } => write!(
+                f,
+                "{reports} of {of} reports were not taken in within {late_ms} ms after they were \
+                 due; the longest took {longest_ms:.0} ms"
+            ),
+            Self::NotReturned { times, within } => {
+                let seconds = within.as_secs();
+                write!(f, "{times} times an agent that had left was not back within {seconds} s")
+            }
+            Self::Refused { attempts, why } => {
+                write!(f, "{attempts} attempts to connect were refused after the ramp: {why}")
+            }
             Self::NotLeft { agents } => {
                 write!(f, "{agents} agents could not end in time: their writing was stuck")
             }

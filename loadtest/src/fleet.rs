@@ -30,12 +30,14 @@ struct Post {
     last: Sample,
     /// All that it counted so far.
     counts: Tally,
-    /// Commands to leave that have not been carried out.
+    /// Commands to leave or to tell what was counted that have not been carried out.
     undone: usize,
     /// Pages asked for that have not been told of.
     awaited: usize,
     /// How many of its agents could not say that they left; `None` until they have.
     left: Option<u32>,
+    /// It was stopped on purpose.
+    frozen: bool,
     /// It was ended on purpose.
     dismissed: bool,
 }
@@ -52,6 +54,8 @@ pub struct Fleet {
     telling: mpsc::Sender<(usize, Heard)>,
     course: Course,
     tick: Interval,
+    /// A report is late if it is taken in so long after it was due.
+    pub(crate) late: Duration,
     /// All that was counted so far.
     pub total: Tally,
     /// All that was found so far.
@@ -99,6 +103,7 @@ impl Fleet {
             course: Course::start(),
             posts: Vec::new(),
             tick,
+            late: plan.late,
             total: Tally::default(),
             verdict: Verdict::new(),
             inspected: Vec::new(),
@@ -176,6 +181,12 @@ impl Fleet {
         self.posts.iter().map(|post| post.last.present).sum()
     }
 
+    /// Agents that have left for a while and may still come back in time, a second ago at most.
+    #[must_use]
+    pub fn returning(&self) -> u32 {
+        self.posts.iter().map(|post| post.last.returning).sum()
+    }
+
     /// Agents that have ever reported.
     #[must_use]
     pub fn reporting(&self) -> u32 {
@@ -226,6 +237,23 @@ impl Fleet {
         Ok(())
     }
 
+    /// Has the workers tell all that they have counted, and waits until they have: a part of the
+    /// test ends here, and nothing of it is counted in the next.
+    ///
+    /// # Errors
+    /// A worker has ended by itself, or did not tell in time.
+    pub async fn flush(&mut self) -> anyhow::Result<()> {
+        for post in self.posts.iter_mut().filter(|post| !post.dismissed && !post.frozen) {
+            post.undone += 1;
+            post.worker.tell(&Command::Flush).await;
+        }
+        let done = |fleet: &Self| fleet.posts.iter().all(|post| post.dismissed || post.undone == 0);
+        if !self.until(Instant::now() + READY_WITHIN, done).await? {
+            bail!("a worker did not tell what it had counted within {} s", READY_WITHIN.as_secs());
+        }
+        Ok(())
+    }
+
     /// Asks a worker to fetch and judge a page, which [`Self::inspected`] will have.
     pub async fn inspect(&mut self, worker: usize, what: &str) {
         self.posts[worker].awaited += 1;
@@ -255,6 +283,7 @@ impl Fleet {
     /// # Errors
     /// The system's.
     pub fn freeze(&mut self, worker: usize) -> anyhow::Result<()> {
+        self.posts[worker].frozen = true;
         self.posts[worker].worker.freeze()
     }
 
@@ -373,6 +402,7 @@ impl Post {
             undone: 0,
             awaited: 0,
             left: None,
+            frozen: false,
             dismissed: false,
         }
     }

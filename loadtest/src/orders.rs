@@ -10,6 +10,7 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -61,11 +62,21 @@ pub struct Order {
     pub seed: u64,
     /// Due reports are gathered for so long, in milliseconds, and sent together.
     pub tick_ms: u32,
+    /// One report in so many is followed by a Ping, whose Pong says that it was taken in.
+    pub reports_per_ping: u32,
+    /// A report is late if it was taken in so long after it was due, in milliseconds.
+    pub late_ms: u32,
     /// How agents come back after a failure.
     pub backoff: Retry,
     /// Who gives the agents their certificates, if they speak TLS.
     pub tls: Option<Authority>,
 }
+
+/// Who leaves for a while, by chance or because a Drain asked for it, tries to come back within
+/// this.
+pub const LEFT_FOR: Duration = Duration::from_secs(3);
+/// How much longer it may take to be welcomed again.
+pub const BACK_WITHIN: Duration = Duration::from_secs(10);
 
 /// How agents come back after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +121,8 @@ pub enum Command {
         /// Which.
         who: Who,
     },
+    /// A part of the test ends: tell what was counted, with what is unanswered.
+    Flush,
     /// All leave for good, half by Bye, half by RST.
     Finish,
 }
@@ -146,11 +159,8 @@ pub enum Manner {
 pub enum Then {
     /// Nothing until it is told to return.
     StayAway,
-    /// It comes back at a moment of its own.
-    BackWithin {
-        /// At the latest after so many milliseconds.
-        ms: u32,
-    },
+    /// It comes back at a moment of its own, at the latest after [`LEFT_FOR`].
+    Return,
     /// It is back at once as another boot of its host.
     Reboot,
 }
@@ -165,7 +175,7 @@ pub enum Event {
     Sample(Box<Sample>),
     /// A page was fetched, or could not be.
     Inspected(Box<Inspected>),
-    /// What [`Command::Leave`] asked for has been done.
+    /// What [`Command::Leave`] or [`Command::Flush`] asked for has been done.
     Done,
     /// All agents have left.
     Left {
@@ -179,6 +189,8 @@ pub enum Event {
 pub struct Sample {
     /// Agents in a session now.
     pub present: u32,
+    /// Agents that have left for a while, and may still come back in time.
+    pub returning: u32,
     /// Agents that have ever reported.
     pub reporting: u32,
     /// What was counted since the sample before.

@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use crate::finding::Finding;
 use crate::fleet::Fleet;
 use crate::judge::{GONE_HERD, SETTLED};
-use crate::orders::{Command, Inspected};
+use crate::orders::{BACK_WITHIN, Command, Inspected, LEFT_FOR};
 use crate::progress::Progress;
-use crate::tally::Causes;
+use crate::tally::{Causes, Tally};
 
 /// While agents connect, not one more of them may report for so long.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -97,6 +97,38 @@ impl Fleet {
         }
         self.progress = None;
         Ok(())
+    }
+
+    /// Ends a part of a test that began with these counts: what was counted in it. Sessions that
+    /// the collectors have ended in it and reports that they have taken in late are findings.
+    ///
+    /// # Errors
+    /// A worker has ended by itself, or did not tell in time.
+    pub async fn end_part(&mut self, what: &str, before: &Tally) -> anyhow::Result<Tally> {
+        self.flush().await?;
+        // Who has just left has as long to come back as anybody else.
+        let returned = Instant::now() + LEFT_FOR + BACK_WITHIN + OVERDUE;
+        self.until(returned, |fleet| fleet.returning() == 0).await?;
+        self.find_ended_since(what, &before.ended);
+        let counts = self.total.since(before);
+        for (why, attempts) in counts.refused.clone() {
+            self.verdict.add(what, [Finding::Refused { attempts, why }]);
+        }
+        if counts.not_returned > 0 {
+            let (times, within) = (counts.not_returned, LEFT_FOR + BACK_WITHIN);
+            self.verdict.add(what, [Finding::NotReturned { times, within }]);
+        }
+        self.verdict.checked("returns", counts.returned);
+        if counts.late > 0 {
+            let finding = Finding::ReportsLate {
+                reports: counts.late,
+                of: counts.times.lag.count(),
+                late_ms: u64::try_from(self.late.as_millis()).unwrap_or(u64::MAX),
+                longest_ms: counts.times.answer.longest_ms(),
+            };
+            self.verdict.add(what, [finding]);
+        }
+        Ok(counts)
     }
 
     /// Whatever sessions the collectors have ended since there were so many is a finding.

@@ -7,6 +7,8 @@ use anyhow::bail;
 
 use crate::child::Collector;
 use crate::cli::FleetArgs;
+use crate::fault::Fault;
+use crate::judge::SETTLED;
 use crate::orders::{Numbers, Order, Retry};
 
 /// Up to so many workers turn to every report as soon as it is due.
@@ -15,6 +17,14 @@ const FEW_WORKERS: usize = 4;
 /// costs the machine, and its collector, more than the reports themselves.
 const GATHERED_SHARE: u32 = 300;
 const LONGEST_GATHERED: Duration = Duration::from_millis(100);
+
+/// Reports a second that are followed by a Ping, if there are as many: a thousand in five seconds,
+/// so that 99 of 100 can be told.
+const PINGS_PER_SECOND: f64 = 200.0;
+/// Of large fleets one report in so many: the collector's CPU is to be spent on reports.
+const MAX_REPORTS_PER_PING: u32 = 64;
+/// When a report is late, unless something else is asked for: the judge grants a page as much.
+pub const LATE: Duration = SETTLED;
 
 /// Where agents report to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +68,8 @@ pub struct Plan {
     pub backoff: Retry,
     /// What our own collectors are started with.
     pub flags: Vec<String>,
+    /// A report is late if it is taken in so long after it was due.
+    pub late: Duration,
     /// Agents and collectors prove to each other who they are.
     pub tls: bool,
 }
@@ -83,8 +95,11 @@ impl Plan {
         if (args.agents as usize) < target.collectors() {
             bail!("--agents {} are fewer than the {} collectors", args.agents, target.collectors());
         }
-        let (agents, interval, flags) = (args.agents, args.interval, args.collector_flag.clone());
-        Ok(Self { agents, target, interval, backoff, flags, tls: args.tls })
+        let (agents, interval) = (args.agents, args.interval);
+        let mut flags = args.collector_flag.clone();
+        flags.extend(args.fault.map(Fault::flag));
+        let (late, tls) = (args.late, args.tls);
+        Ok(Self { agents, target, interval, backoff, flags, late, tls })
     }
 
     /// The largest number of agents of one worker, and so of one collector.
@@ -119,10 +134,18 @@ impl Plan {
             interval_ms: u32::try_from(self.interval.as_millis()).unwrap_or(u32::MAX),
             seed,
             tick_ms: self.tick_ms(),
+            reports_per_ping: self.reports_per_ping(),
+            late_ms: u32::try_from(self.late.as_millis()).unwrap_or(u32::MAX),
             backoff: self.backoff,
             tls: None,
         };
         self.shares().zip(collectors).map(order).collect()
+    }
+
+    /// Of how many reports one is followed by a Ping.
+    fn reports_per_ping(&self) -> u32 {
+        let reports_per_second = f64::from(self.agents) / self.interval.as_secs_f64();
+        ((reports_per_second / PINGS_PER_SECOND) as u32).clamp(1, MAX_REPORTS_PER_PING)
     }
 
     /// How long workers gather due reports, in milliseconds.
@@ -152,7 +175,7 @@ mod tests {
     fn plan(agents: u32, collectors: usize) -> Plan {
         let target = Target::Own(collectors);
         let (interval, backoff) = (Duration::from_secs(15), Retry::Quick);
-        Plan { agents, target, interval, backoff, flags: Vec::new(), tls: false }
+        Plan { agents, target, interval, backoff, flags: Vec::new(), late: LATE, tls: false }
     }
 
     #[test]
@@ -164,6 +187,18 @@ mod tests {
         assert_eq!(
             [tick(30, 4), tick(1, 5), tick(15, 5), tick(30, 56), tick(300, 56)],
             [1, 3, 50, 100, 100]
+        );
+    }
+
+    #[test]
+    fn a_part_of_a_second_has_hundreds_of_pings_or_every_report_has_one() {
+        let every = |agents, seconds| {
+            let interval = Duration::from_secs(seconds);
+            Plan { interval, ..plan(agents, 1) }.reports_per_ping()
+        };
+        assert_eq!(
+            [every(50, 1), every(300, 15), every(5_000, 1), every(15_000, 1), every(1_000_000, 30)],
+            [1, 1, 25, 64, 64]
         );
     }
 

@@ -277,6 +277,7 @@ mod tests {
                 p50_ms: 0.5,
                 p99_ms: 2.0,
                 max_ms: 40.0,
+                written_p99_ms: 1.0,
                 own_p99_ms: 1.0,
             }),
             collector_cores: Some(0.2),

@@ -192,11 +192,12 @@ mod tests {
 
     use super::*;
     use crate::orders::Retry;
+    use crate::plan::LATE;
 
     fn plan(agents: u32, collectors: usize) -> Plan {
         let target = Target::Own(collectors);
         let (interval, backoff) = (Duration::from_secs(30), Retry::Quick);
-        Plan { agents, target, interval, backoff, flags: Vec::new(), tls: false }
+        Plan { agents, target, interval, backoff, flags: Vec::new(), late: LATE, tls: false }
     }
 
     /// A machine of the kind that a million agents fit on.

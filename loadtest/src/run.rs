@@ -15,7 +15,7 @@ use crate::progress::Progress;
 use crate::results::{Began, Results};
 use crate::room;
 use crate::summary::Summary;
-use crate::tally::Causes;
+use crate::tally::{Causes, Tally};
 use crate::usage::Usage;
 
 /// Between two checkpoints of a collector, or so long for each of many collectors; in a short run a quarter of it,
@@ -48,6 +48,9 @@ pub(crate) struct Run<'a> {
     pub(crate) connected: Mark,
     /// The steady part.
     pub(crate) steady: (Mark, Mark),
+    /// What was counted until it began, and in it.
+    pub(crate) until_steady: Tally,
+    pub(crate) in_steady: Tally,
     /// When all had left and collectors had had the time to give memory back.
     pub(crate) gone: Mark,
     /// Pages judged while the fleet was reporting.
@@ -95,6 +98,8 @@ impl<'a> Run<'a> {
             before: Mark::default(),
             connected: Mark::default(),
             steady: Default::default(),
+            until_steady: Tally::default(),
+            in_steady: Tally::default(),
             gone: Mark::default(),
             checkpoints: Vec::new(),
         };
@@ -114,6 +119,7 @@ impl<'a> Run<'a> {
     async fn connect(&mut self) -> anyhow::Result<()> {
         self.before.at = self.fleet.now();
         self.fleet.bring_up(self.args.agents, self.args.ramp()).await?;
+        self.fleet.find_ended_since("while agents came", &Causes::new());
         self.connected = self.mark();
         self.agents_connected = self.fleet.reporting();
         self.fleet.settle().await?;
@@ -126,6 +132,8 @@ impl<'a> Run<'a> {
     async fn report(&mut self) -> anyhow::Result<()> {
         self.fleet.progress = Some(Progress::of_time("reporting", self.args.duration));
         let share_per_second = self.churn / 100.0;
+        self.fleet.flush().await?;
+        self.until_steady = self.fleet.total.clone();
         self.fleet.tell_all(&Command::Churn { share_per_second }).await;
         self.fleet.note("all are there");
         self.steady.0 = self.mark();
@@ -136,9 +144,9 @@ impl<'a> Run<'a> {
         }
         self.fleet.tell_all(&Command::Churn { share_per_second: 0.0 }).await;
         let pages = self.fleet.pages().await?;
+        self.in_steady = self.fleet.end_part("while all were there", &self.until_steady).await?;
         self.steady.1 = self.mark();
-        let workers = self.fleet.workers();
-        let mut judged = vec![false; workers];
+        let mut judged = vec![false; self.fleet.workers()];
         for (worker, page) in pages {
             judged[worker] = true;
             self.checkpoints.push(page);
@@ -153,7 +161,6 @@ impl<'a> Run<'a> {
         self.fleet.send_home().await?;
         self.fleet.wait(GIVE_BACK.min(self.args.duration)).await?;
         self.gone = self.mark();
-        self.fleet.find_ended_since("during the run", &Causes::new());
         Ok(())
     }
 }

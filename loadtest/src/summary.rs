@@ -72,14 +72,21 @@ pub struct Reports {
     pub written: u64,
     /// In the steady part.
     pub steady_per_second: f64,
-    /// From when a report was due to when it was written.
-    pub lag: Quantiles,
-    /// The generator's own part of it: its timer woke late.
-    pub own_lag: Quantiles,
-    /// Over 100 ms beyond the generator's own lag.
+    /// Taken in late in the steady part, see `--late`, of those whose lag was measured.
     pub late: u64,
-    /// From when the generator turned to a report to the Pong behind it: the collector has taken it in.
+    /// Those of them whose Ping was not answered by the end of their session or of the steady part.
+    pub unanswered: u64,
+    /// From when a report was due to when the collector had taken it in, in the steady part.
+    pub lag: Quantiles,
+    /// That without the generator's own lag.
     pub answer: Quantiles,
+    /// From when a report was due to when it was written, into the kernel's buffer, in the steady
+    /// part.
+    pub written_after: Quantiles,
+    /// By how much the generator itself turned to reports late, in the steady part.
+    pub own_lag: Quantiles,
+    /// Lag until the steady part.
+    pub lag_while_connecting: Quantiles,
 }
 
 /// How sessions ended.

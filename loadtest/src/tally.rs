@@ -6,8 +6,6 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A report is late if it was written so long after it was due, the generator's own lag not counted.
-pub const LATE: Duration = Duration::from_millis(100);
 /// Longest time a histogram tells from longer ones, in microseconds: ten minutes.
 const LONGEST_US: u64 = 600_000_000;
 
@@ -86,12 +84,29 @@ pub struct Histograms {
     pub connect: Times,
     /// From the end of a session to the Welcome of the agent's next.
     pub away: Times,
-    /// From when a report was due to when it was written.
-    pub lag: Times,
+    /// From when a report was due to when it was written, into the kernel's buffer.
+    pub written: Times,
     /// The part of that by which the generator itself turned to it late.
     pub own_lag: Times,
-    /// From when the generator turned to a report to the answer of a Ping that followed it.
+    /// From when a report was due to when the collector had taken it in, told by the Pong of a Ping
+    /// behind it. Of some reports; where no Pong came, the time until nobody waited for it any
+    /// more.
+    pub lag: Times,
+    /// That without the generator's own lag.
     pub answer: Times,
+}
+
+impl Histograms {
+    fn since(&self, earlier: &Self) -> Self {
+        Self {
+            connect: self.connect.since(&earlier.connect),
+            away: self.away.since(&earlier.away),
+            written: self.written.since(&earlier.written),
+            own_lag: self.own_lag.since(&earlier.own_lag),
+            lag: self.lag.since(&earlier.lag),
+            answer: self.answer.since(&earlier.answer),
+        }
+    }
 }
 
 /// Counts by cause.
@@ -105,13 +120,22 @@ pub fn count(causes: &mut Causes, cause: &str) {
     }
 }
 
+/// What was counted after `earlier`, by cause.
+fn causes_since(now: &Causes, earlier: &Causes) -> Causes {
+    let since = |cause: &String, count: u64| count - earlier.get(cause).copied().unwrap_or(0);
+    let since = now.iter().map(|(cause, count)| (cause.clone(), since(cause, *count)));
+    since.filter(|(_, count)| *count > 0).collect()
+}
+
 /// The counts of a fleet.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     /// Reports written.
     pub reports: u64,
-    /// Reports that were late, see [`LATE`].
+    /// Reports that were taken in late, of those with a Ping behind them.
     pub late: u64,
+    /// Those whose Ping was not answered by the time its session or its part of the test ended.
+    pub unanswered: u64,
     /// Connections welcomed.
     pub welcomed: u64,
     /// Those of them that came by a ticket of TLS.
@@ -120,6 +144,10 @@ pub struct Tally {
     pub byes: u64,
     /// Sessions that agents ended otherwise.
     pub resets: u64,
+    /// Times an agent had left for a while and was welcomed again in time.
+    pub returned: u64,
+    /// Times it was not.
+    pub not_returned: u64,
     /// Attempts that failed before a Welcome, by Reject code or error.
     pub refused: Causes,
     /// Sessions that the collector ended or broke off.
@@ -129,22 +157,52 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// A report has been written: `lag` after it was due, of which the generator was `own` late itself.
-    pub fn report(&mut self, lag: Duration, own: Duration) {
+    /// A report has been written: `after` it was due, of which the generator was `own` late itself.
+    pub fn written(&mut self, after: Duration, own: Duration) {
         self.reports += 1;
-        self.late += u64::from(lag.saturating_sub(own) > LATE);
-        self.times.lag.add(lag);
+        self.times.written.add(after);
         self.times.own_lag.add(own);
+    }
+
+    /// A report has been taken in, or nobody waits for that any more: `lag` after it was due, of
+    /// which the generator was `own` late itself. It is late if the rest is more than `late`.
+    pub fn taken_in(&mut self, lag: Duration, own: Duration, late: Duration) {
+        let answer = lag.saturating_sub(own);
+        self.late += u64::from(answer > late);
+        self.times.lag.add(lag);
+        self.times.answer.add(answer);
+    }
+
+    /// What was counted after `earlier`, all of which is counted here too.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            reports: self.reports - earlier.reports,
+            late: self.late - earlier.late,
+            unanswered: self.unanswered - earlier.unanswered,
+            welcomed: self.welcomed - earlier.welcomed,
+            resumed: self.resumed - earlier.resumed,
+            byes: self.byes - earlier.byes,
+            resets: self.resets - earlier.resets,
+            returned: self.returned - earlier.returned,
+            not_returned: self.not_returned - earlier.not_returned,
+            refused: causes_since(&self.refused, &earlier.refused),
+            ended: causes_since(&self.ended, &earlier.ended),
+            times: self.times.since(&earlier.times),
+        }
     }
 
     /// Adds what was counted elsewhere or in another while.
     pub fn merge(&mut self, other: &Self) {
         self.reports += other.reports;
         self.late += other.late;
+        self.unanswered += other.unanswered;
         self.welcomed += other.welcomed;
         self.resumed += other.resumed;
         self.byes += other.byes;
         self.resets += other.resets;
+        self.returned += other.returned;
+        self.not_returned += other.not_returned;
         for (all, more) in [(&mut self.refused, &other.refused), (&mut self.ended, &other.ended)] {
             for (cause, count) in more {
                 *all.entry(cause.clone()).or_default() += count;
@@ -153,6 +211,7 @@ impl Tally {
         let (times, more) = (&mut self.times, &other.times);
         times.connect.merge(&more.connect);
         times.away.merge(&more.away);
+        times.written.merge(&more.written);
         times.lag.merge(&more.lag);
         times.own_lag.merge(&more.own_lag);
         times.answer.merge(&more.answer);
@@ -166,7 +225,9 @@ mod tests {
     fn tally(lags_ms: &[u64], refused: &str) -> Tally {
         let mut tally = Tally { welcomed: 1, ..Tally::default() };
         for ms in lags_ms {
-            tally.report(Duration::from_millis(*ms), Duration::from_millis(1));
+            let (lag, own) = (Duration::from_millis(*ms), Duration::from_millis(1));
+            tally.written(lag, own);
+            tally.taken_in(lag, own, Duration::from_millis(100));
         }
         count(&mut tally.refused, refused);
         tally
@@ -184,6 +245,7 @@ mod tests {
         count(&mut expected.refused, "server_full");
         expected.welcomed = 2;
         assert_eq!(sum, expected);
-        assert_eq!((sum.reports, sum.late), (5, 1));
+        assert_eq!((sum.reports, sum.late, sum.times.lag.count()), (5, 1, 5));
+        assert_eq!(sum.since(&one), other);
     }
 }

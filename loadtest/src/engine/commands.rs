@@ -13,8 +13,6 @@ use crate::orders::{Command, Event, Inspected, Manner, Then, Who};
 /// While agents are brought up, so many are connecting at most: a machine that is too slow for the ramp takes longer
 /// instead of timing all of them out.
 const MOST_CONNECTING: usize = 128;
-/// Who leaves by chance is back within this.
-const CHURNED: Then = Then::BackWithin { ms: 3_000 };
 
 impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
     pub(super) fn obey(&mut self, command: Command) {
@@ -48,6 +46,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
                     engine.dial(place);
                 }
             }),
+            Command::Flush => self.flush(),
             Command::Finish => self.finish(),
         }
     }
@@ -73,7 +72,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
             let place = self.rng.usize(..self.members.len());
             if self.members[place].is_welcomed() {
                 let manner = self.draw_manner();
-                self.depart(place, manner, ByeReason::Stopping, CHURNED);
+                self.depart(place, manner, ByeReason::Stopping, Then::Return);
             }
             self.next_departure = self.draw_departure(self.next_departure);
         }

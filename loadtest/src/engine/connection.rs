@@ -162,6 +162,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
 
     /// Closes an agent's connection, if it has one.
     pub(super) fn close(&mut self, place: usize) {
+        self.give_up_pings(place);
         let member = &mut self.members[place];
         member.rare = None;
         drop(member.stream.take());

@@ -5,6 +5,8 @@ use std::time::Duration;
 use fleetgauge_agent::client::Client;
 use mio::net::TcpStream;
 
+use super::pings::Unanswered;
+
 /// Where an agent stands.
 ///
 /// ```text
@@ -34,6 +36,8 @@ pub(super) struct Member {
     pub(super) stage: Stage,
     /// It does not come back unless it is told to.
     pub(super) stays_away: bool,
+    /// It has left for a while and has not been welcomed again.
+    pub(super) returns: bool,
     /// How often it has connected; wraps.
     pub(super) attempt: u16,
     /// How often its host has been started again.
@@ -56,8 +60,8 @@ pub(super) struct Rare {
     pub(super) stuck_since: Duration,
     /// The report that is part of it.
     pub(super) report: Option<Writing>,
-    /// The token of a Ping under way, and when the generator turned to the report before it.
-    pub(super) asked: Option<(u64, Duration)>,
+    /// Pings without their Pongs, oldest first.
+    pub(super) unanswered: Vec<Unanswered>,
 }
 
 /// A report on its way into a socket.
@@ -95,7 +99,7 @@ impl Member {
 
     /// Lets go of what is not needed any more.
     pub(super) fn tidy(&mut self) {
-        let idle = |rare: &Rare| rare.unwritten.is_empty() && rare.asked.is_none();
+        let idle = |rare: &Rare| rare.unwritten.is_empty() && rare.unanswered.is_empty();
         if self.rare.as_deref().is_some_and(idle) {
             self.rare = None;
         }

@@ -9,6 +9,7 @@ mod connection;
 mod hosts;
 mod inspector;
 mod member;
+mod pings;
 mod session;
 mod tls;
 
@@ -243,6 +244,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         if self.next_second <= now {
             self.next_second = now + SECOND;
             self.drop_the_stuck(now);
+            self.count_not_returned(now);
             self.emit_sample();
         }
     }

@@ -13,20 +13,17 @@ use socket2::SockRef;
 
 use super::agenda::Act;
 use super::member::{Stage, Writing};
+use super::pings::Unanswered;
 use super::{Engine, Hosts};
-use crate::orders::{Event, Manner, Retry, Then};
+use crate::orders::{BACK_WITHIN, Event, LEFT_FOR, Manner, Retry, Then};
 use crate::tally::count;
 
-/// One report in so many is followed by a Ping, whose Pong says that the report has been taken in.
-const REPORTS_PER_PING: u64 = 64;
 /// The wait after a failure, before its half that is jitter.
 const BACKOFF: Duration = Duration::from_secs(1);
 /// The wait after a Reject that names no time.
 const HOPELESS: Duration = Duration::from_secs(5);
 /// One agent in so many that left for a while is back at once.
 const BACK_AT_ONCE: u32 = 5;
-/// Who was asked to leave is back within this.
-const DRAINED: Then = Then::BackWithin { ms: 3_000 };
 
 impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
     /// The collector has spoken to an agent.
@@ -64,6 +61,11 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         tally.times.connect.add(now.saturating_sub(member.since()));
         if let Some(away) = away {
             tally.times.away.add(away);
+            if std::mem::take(&mut member.returns) {
+                let is_late = away > LEFT_FOR + BACK_WITHIN;
+                *(if is_late { &mut tally.not_returned } else { &mut tally.returned }) += 1;
+                self.sample.returning -= 1;
+            }
         }
         self.sample.present += 1;
         self.greeted -= 1;
@@ -72,17 +74,6 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         member.set_since(now);
         // Behind the Schema, if one is asked for: in one write.
         self.report(place, now, false);
-    }
-
-    fn answered(&mut self, place: usize, token: u64) {
-        let now = self.ledger.now();
-        let member = &mut self.members[place];
-        let asked =
-            member.rare.as_mut().and_then(|rare| rare.asked.take_if(|(asked, _)| *asked == token));
-        if let Some((_, since)) = asked {
-            self.sample.counts.times.answer.add(now.saturating_sub(since));
-        }
-        member.tidy();
     }
 
     /// Sends the report that was due then; `on_grid` if that was a tick of the agent's grid.
@@ -100,10 +91,8 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         if let Err(error) = reported {
             return self.lost(place, error.reason());
         }
-        let asked = member.rare.as_ref().is_some_and(|rare| rare.asked.is_some());
-        if !asked && self.rng.u64(..REPORTS_PER_PING) == 0 {
-            member.client.ping(sequence, &mut self.out);
-            member.rare.get_or_insert_default().asked = Some((sequence, woke));
+        if self.is_pinged(place, sequence) {
+            self.ping(place, Unanswered::new(sequence, due, own_lag));
         }
         let report = Writing { due, on_grid, own_lag };
         if self.send(place) {
@@ -117,7 +106,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
     pub(super) fn reported(&mut self, place: usize, report: Writing) {
         let now = self.ledger.now();
         self.ledger.record(place).written(now);
-        self.tally().report(now.saturating_sub(report.due), report.own_lag);
+        self.tally().written(now.saturating_sub(report.due), report.own_lag);
         let interval = self.members[place].interval();
         let next = if report.on_grid {
             report.due + interval
@@ -199,7 +188,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
     /// The collector has asked for it, and it is time.
     pub(super) fn leave_drained(&mut self, place: usize) {
         if self.members[place].is_welcomed() {
-            self.depart(place, Manner::Bye, ByeReason::Drained, DRAINED);
+            self.depart(place, Manner::Bye, ByeReason::Drained, Then::Return);
         }
     }
 
@@ -212,16 +201,16 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         reason: ByeReason,
         then: Then,
     ) -> bool {
-        let (now, member) = (self.ledger.now(), &mut self.members[place]);
-        let in_session = member.is_welcomed();
+        let (now, in_session) = (self.ledger.now(), self.members[place].is_welcomed());
         if in_session {
             self.ledger.record(place).leaving(now, manner == Manner::Freeze);
         }
         let mut said = true;
         match manner {
             Manner::Freeze => {
+                self.give_up_pings(place);
                 if in_session {
-                    member.stage = Stage::Frozen;
+                    self.members[place].stage = Stage::Frozen;
                 }
                 return true;
             }
@@ -229,7 +218,8 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
             Manner::Fin => {}
             Manner::Reset => {
                 let reset = Some(Duration::ZERO);
-                member.stream.as_ref().map(|stream| SockRef::from(stream).set_linger(reset));
+                let stream = self.members[place].stream.as_ref();
+                stream.map(|stream| SockRef::from(stream).set_linger(reset));
             }
         }
         if in_session {
@@ -254,17 +244,29 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         !stuck && !matches!(written, Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
+    /// Counts agents that left for a while and have not been welcomed again in time, once each.
+    pub(super) fn count_not_returned(&mut self, now: Duration) {
+        for (member, record) in self.members.iter_mut().zip(self.ledger.records()) {
+            let overdue = |gone: Duration| now > gone + LEFT_FOR + BACK_WITHIN;
+            if member.returns && record.gone_at().is_some_and(overdue) {
+                member.returns = false;
+                self.sample.counts.not_returned += 1;
+                self.sample.returning -= 1;
+            }
+        }
+    }
+
     fn come_back(&mut self, place: usize, then: Then) {
         let member = &mut self.members[place];
         match then {
             _ if self.finished => {}
             Then::StayAway => member.stays_away = true,
-            Then::BackWithin { .. } if self.rng.u32(..BACK_AT_ONCE) == 0 => {
-                self.dial_after(place, Duration::ZERO);
-            }
-            Then::BackWithin { ms } => {
-                let wait = Duration::from_millis(ms.into()).mul_f64(self.rng.f64());
-                self.dial_after(place, wait);
+            Then::Return => {
+                member.returns = true;
+                self.sample.returning += 1;
+                let at_once = self.rng.u32(..BACK_AT_ONCE) == 0;
+                let share = if at_once { 0.0 } else { self.rng.f64() };
+                self.dial_after(place, LEFT_FOR.mul_f64(share));
             }
             Then::Reboot => {
                 member.boot = member.boot.wrapping_add(1);

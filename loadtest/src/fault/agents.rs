@@ -16,6 +16,9 @@ use super::Fault;
 /// Room for what is passed on at once, in bytes.
 const PIECE_BYTES: usize = 4_096;
 
+/// So many connections pass the gate.
+const GATE_CONNECTIONS: u32 = 40;
+
 /// The host of every agent that was seen.
 type Hosts = Arc<Mutex<HashMap<String, [u8; 16]>>>;
 
@@ -27,7 +30,12 @@ pub(super) async fn serve(
     stalled: watch::Receiver<bool>,
 ) {
     let hosts = Hosts::default();
+    let mut taken = 0;
     while let Ok((agent, _)) = listener.accept().await {
+        taken += 1;
+        if fault == Fault::Gate && taken > GATE_CONNECTIONS {
+            continue;
+        }
         let (hosts, stalled) = (Arc::clone(&hosts), stalled.clone());
         // What ends one side ends the other.
         tokio::spawn(async move { drop(pass(agent, honest, fault, &hosts, stalled).await) });

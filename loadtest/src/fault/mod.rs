@@ -2,6 +2,8 @@
 //! of a collector that is right. Only a hidden flag of the hidden `collector` command asks for it.
 
 mod agents;
+#[cfg(unix)]
+pub mod frozen;
 mod pages;
 
 use std::net::SocketAddr;
@@ -29,13 +31,17 @@ pub enum Fault {
     Stall,
     /// Memory is kept.
     Leak,
+    /// The first connections are served, and no later one.
+    Gate,
+    /// The process is stopped for 2 s of every 2.6 s, by its parent.
+    Frozen,
 }
 
 impl Fault {
     /// Agents are to connect to the proxy, not to the collector behind it.
     #[must_use]
     pub const fn concerns_agents(self) -> bool {
-        matches!(self, Self::SameHost | Self::OneHost | Self::Stall)
+        matches!(self, Self::SameHost | Self::OneHost | Self::Stall | Self::Gate)
     }
 
     /// The flag that asks for it.

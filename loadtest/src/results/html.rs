@@ -143,7 +143,7 @@ fn plots(timeline: &Timeline) -> Vec<Plot<'_>> {
                 line("p50", &lag(|lag| lag.p50_ms)),
                 line("p99", &lag(|lag| lag.p99_ms)),
                 line("max", &lag(|lag| lag.max_ms)),
-                line("generator's own p99", &lag(|lag| lag.own_p99_ms)),
+                line("written p99", &lag(|lag| lag.written_p99_ms)),
             ],
         ),
         plot("Time of a scrape", "ms", Scale::Log, vec![pages("a page", &|page| page.took_ms)]),

@@ -24,7 +24,8 @@ pub struct Second {
     pub agents_shown: Option<u64>,
     /// Reports written in it.
     pub reports: u64,
-    /// From when they were due to when they were written; none if there were none.
+    /// From when they were due to when the collector had taken them in; none if it took none of
+    /// those with a Ping in.
     pub lag: Option<Lag>,
     /// CPU of the collectors, user and system.
     pub collector_cores: Option<f64>,
@@ -39,6 +40,8 @@ pub struct Lag {
     pub p50_ms: f64,
     pub p99_ms: f64,
     pub max_ms: f64,
+    /// From when they were due to when they were written, into the kernel's buffer.
+    pub written_p99_ms: f64,
     /// The generator's own part of it: its timer woke late.
     pub own_p99_ms: f64,
 }

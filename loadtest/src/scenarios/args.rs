@@ -73,6 +73,9 @@ pub struct SceneArgs {
     /// Time between an agent's reports, 1s to 5m [default: 1s, or so long that there are 15000 reports a second]
     #[arg(long, value_name = "DURATION", value_parser = quantity::interval)]
     interval: Option<Duration>,
+    /// How long after it was due a report may be taken in, the generator's own lag not counted
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = quantity::duration)]
+    pub late: Duration,
     /// How many agents to connect in a second
     #[arg(long, value_name = "N/s", default_value = "2000/s", value_parser = quantity::ramp)]
     pub ramp: f64,
@@ -119,7 +122,7 @@ impl SceneArgs {
     pub fn plan(&self, collectors: usize, backoff: Retry, flags: Vec<String>) -> Plan {
         let target = Target::Own(collectors);
         let (agents, interval, tls) = (self.agents, self.interval(), self.tls);
-        Plan { agents, target, interval, backoff, flags, tls }
+        Plan { agents, target, interval, backoff, flags, late: self.late, tls }
     }
 }
 

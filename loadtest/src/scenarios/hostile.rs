@@ -41,9 +41,9 @@ const ROUNDING: f64 = 1.1;
 /// What was measured.
 #[derive(Debug, Serialize)]
 pub struct Hostile {
-    /// From when a report was due to when it was written.
+    /// From when a report was due to when the collector had taken it in.
     pub lag: Parts,
-    /// From when the generator turned to a report to the Pong behind it: the collector has taken it in.
+    /// That without the generator's own lag.
     pub answered: Parts,
     /// What attackers did, and what they were told.
     pub attacks: Campaign,
@@ -157,7 +157,8 @@ async fn own(scene: &Scene) -> anyhow::Result<Own> {
 async fn watch(scene: &mut Scene, what: &str, duration: Duration) -> anyhow::Result<Phase> {
     scene.fleet.note(what);
     scene.fleet.progress = Some(Progress::of_time(what, duration));
-    let (before, ended) = (scene.fleet.total.times.clone(), scene.fleet.total.ended.clone());
+    scene.fleet.flush().await?;
+    let before = scene.fleet.total.clone();
     let (until, mut counted) = (Instant::now() + duration, 0);
     while Instant::now() < until {
         let next = until.min(Instant::now() + JUDGED_EVERY);
@@ -171,10 +172,8 @@ async fn watch(scene: &mut Scene, what: &str, duration: Duration) -> anyhow::Res
         }
         scene.fleet.until(next, |_| false).await?;
     }
-    scene.fleet.find_ended_since(what, &ended);
-    let times = &scene.fleet.total.times;
-    let (lag, answered) = (times.lag.since(&before.lag), times.answer.since(&before.answer));
-    Ok(Phase { lag, answered, counted })
+    let times = scene.fleet.end_part(what, &before).await?.times;
+    Ok(Phase { lag: times.lag, answered: times.answer, counted })
 }
 
 /// Waits for the attacks that are under way.

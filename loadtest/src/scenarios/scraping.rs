@@ -28,9 +28,9 @@ const PATH: &str = "/metrics";
 /// What was measured, by what was asked for meanwhile.
 #[derive(Debug, Serialize)]
 pub struct Scraping {
-    /// From when a report was due to when it was written.
+    /// From when a report was due to when the collector had taken it in.
     pub lag: Parts<Spread>,
-    /// From when the generator turned to a report to the Pong behind it: the collector has taken it in.
+    /// The same from when the generator turned to the report.
     pub answered: Parts<Spread>,
     /// The pages.
     pub pages: Kinds<Pages>,

@@ -14,6 +14,7 @@ use crate::orders::{Command, Retry};
 use crate::progress::Progress;
 use crate::results::Results;
 use crate::summary::Quantiles;
+use crate::tally::Tally;
 use crate::usage;
 
 /// Between two pages that are judged of each collector.
@@ -31,7 +32,8 @@ const FILES_WITHIN: Duration = Duration::from_secs(10);
 pub struct Soak {
     /// Sessions begun, and how they ended.
     pub sessions: Sessions,
-    /// From when a report was due to when it was written.
+    /// From when a report was due to when the collector had taken it in, while agents came and
+    /// went.
     pub lag: Quantiles,
     /// What each collector had.
     pub collectors: Vec<Held>,
@@ -76,7 +78,7 @@ pub async fn soak(args: &SoakArgs) -> anyhow::Result<Results> {
     let mut held: Vec<_> = scene.pids().into_iter().map(of).collect();
     scene.bring_up(&args.fleet).await?;
     scene.judge_all("before").await?;
-    soak_for(&mut scene, args, &mut held).await?;
+    let soaking = soak_for(&mut scene, args, &mut held).await?;
     judge_memory(&mut scene, &mut held);
     scene.fleet.send_home().await?;
     judge_files(&mut scene, &mut held).await?;
@@ -87,9 +89,9 @@ pub async fn soak(args: &SoakArgs) -> anyhow::Result<Results> {
             ended_by_bye: total.byes,
             ended_by_reset: total.resets,
             reports: total.reports,
-            late: total.late,
+            late: soaking.late,
         },
-        lag: Quantiles::from(&total.times.lag),
+        lag: Quantiles::from(&soaking.times.lag),
         collectors: held,
     };
     let settings = json!({
@@ -102,10 +104,11 @@ pub async fn soak(args: &SoakArgs) -> anyhow::Result<Results> {
     scene.sum_up(settings, soak).await
 }
 
-async fn soak_for(scene: &mut Scene, args: &SoakArgs, held: &mut [Held]) -> anyhow::Result<()> {
+async fn soak_for(scene: &mut Scene, args: &SoakArgs, held: &mut [Held]) -> anyhow::Result<Tally> {
     scene.fleet.note("churn");
     scene.fleet.progress = Some(Progress::of_time("soaking", args.duration));
-    let ended = scene.fleet.total.ended.clone();
+    scene.fleet.flush().await?;
+    let before = scene.fleet.total.clone();
     let share_per_second = args.churn / 100.0;
     scene.fleet.tell_all(&Command::Churn { share_per_second }).await;
     let until = Instant::now() + args.duration;
@@ -122,8 +125,7 @@ async fn soak_for(scene: &mut Scene, args: &SoakArgs, held: &mut [Held]) -> anyh
         }
     }
     scene.fleet.tell_all(&Command::Churn { share_per_second: 0.0 }).await;
-    scene.fleet.find_ended_since("soaking", &ended);
-    Ok(())
+    scene.fleet.end_part("soaking", &before).await
 }
 
 fn judge_memory(scene: &mut Scene, held: &mut [Held]) {

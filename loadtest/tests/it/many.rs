@@ -15,8 +15,19 @@ use crate::{PATIENCE, loadtest};
 fn agents_are_spread_over_collectors_of_our_own() {
     let directory = tempfile::tempdir().unwrap();
     let report = directory.path().join("report.json");
-    let args =
-        ["run", "--agents", "41", "--collectors", "2", "--interval", "1s", "--duration", "2s"];
+    let args = [
+        "run",
+        "--agents",
+        "41",
+        "--late",
+        "30s",
+        "--collectors",
+        "2",
+        "--interval",
+        "1s",
+        "--duration",
+        "2s",
+    ];
     let report_flag = ["--report", report.to_str().unwrap()];
     let output = loadtest(&[&args[..], &report_flag].concat()).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
@@ -39,7 +50,8 @@ async fn agents_are_spread_over_collectors_that_run() {
         flags.extend(["--http".to_owned(), honest.http.to_string()]);
     }
     let run = tokio::task::spawn_blocking(move || {
-        let args = ["run", "--agents", "20", "--interval", "1s", "--duration", "1s"];
+        let args =
+            ["run", "--agents", "20", "--late", "30s", "--interval", "1s", "--duration", "1s"];
         let flags: Vec<_> = flags.iter().map(String::as_str).collect();
         loadtest(&[&args[..], &flags].concat()).output().unwrap()
     });

@@ -13,8 +13,19 @@ fn an_honest_collector_passes_with_churn() {
     let directory = tempfile::tempdir().unwrap();
     let report = directory.path().join("report.json");
     let report_flag = report.to_str().unwrap();
-    let args =
-        ["churn", "--agents", "50", "--interval", "1s", "--duration", "4s", "--churn", "10%/s"];
+    let args = [
+        "churn",
+        "--agents",
+        "50",
+        "--late",
+        "30s",
+        "--interval",
+        "1s",
+        "--duration",
+        "4s",
+        "--churn",
+        "10%/s",
+    ];
     let output = loadtest(&[&args[..], &["--report", report_flag]].concat()).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{said}");
@@ -51,6 +62,8 @@ fn agents_that_come_and_go_under_tls_come_again_by_tickets() {
         "--tls",
         "--agents",
         "30",
+        "--late",
+        "30s",
         "--interval",
         "1s",
         "--duration",
@@ -76,7 +89,8 @@ async fn finds(lie: impl FnMut(String) -> Answer + Send + 'static, reasons: &[&s
     let report = directory.path().join("report.json");
     let file = report.clone();
     let run = tokio::task::spawn_blocking(move || {
-        let args = ["run", "--agents", "20", "--interval", "1s", "--duration", "2s"];
+        let args =
+            ["run", "--agents", "20", "--late", "30s", "--interval", "1s", "--duration", "2s"];
         let target = ["--collector", &agents, "--http", &http, "--report", file.to_str().unwrap()];
         loadtest(&[&args[..], &target].concat()).output().unwrap()
     });

@@ -92,7 +92,7 @@ fn hard_scraping_slows_reports_or_not() {
 
 #[test]
 fn a_soak_finds_what_grows() {
-    let args = ["soak", "--agents", "40", "--duration", "8s", "--churn", "5%/s"];
+    let args = ["soak", "--agents", "40", "--late", "30s", "--duration", "8s", "--churn", "5%/s"];
     let figures = judges(&args, &[("leak", &["memory_grows"])]);
     assert!(figures["sessions"]["begun"].as_u64().unwrap() > 40, "{figures:#}");
     assert!(figures["collectors"][0]["files_after"].as_u64().unwrap() > 0, "{figures:#}");
@@ -100,7 +100,8 @@ fn a_soak_finds_what_grows() {
 
 #[test]
 fn attacks_are_refused_or_not() {
-    let args = ["hostile", "--agents", "60", "--duration", "6s", "--rate", "200/s"];
+    let args =
+        ["hostile", "--agents", "60", "--late", "30s", "--duration", "6s", "--rate", "200/s"];
     // At this rate a flood is one only where less is allowed. Beside other tests reports are late by themselves.
     let bounds = ["--collector-flag=--max-handshakes-per-address=5", "--slower", "1000"];
     let faults: [(&str, &[&str]); 2] = [
@@ -120,7 +121,7 @@ fn settings_that_do_not_go_together_are_refused() {
         (&["deaths", "--agents", "60", "--each", "10"][..], "--each"),
         (&["deaths", "--agents", "20000"], "--agents"),
         (&["clones", "--agents", "1"], "--agents"),
-        (&["hostile", "--agents", "60", "--duration", "2s"], "--duration"),
+        (&["hostile", "--agents", "60", "--late", "30s", "--duration", "2s"], "--duration"),
     ] {
         let output = loadtest(args).assert().code(64).get_output().clone();
         let said = String::from_utf8(output.stderr).unwrap();
