@@ -116,4 +116,5 @@ fn the_shipped_units_run_under_systemd() {
     assert_eq!(fact("stopped"), "success");
     assert_eq!(fact("refused"), "0");
     assert_eq!(fact("results"), "success success");
+    assert_eq!(fact("port_free"), "active", "systemd gave up on a port in use");
 }
