@@ -1,13 +1,15 @@
 //! The command: settings, log, runtime, signals, exit code.
 
+mod token;
+
 use std::ffi::OsString;
 use std::future::Future;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
 use tokio::sync::Notify;
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
@@ -16,14 +18,33 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::activation::Handed;
 use crate::config::{BadSetting, Flags};
 use crate::{Config, Listeners};
+use token::TokenCommand;
 
 /// Exit code of a setting that cannot be (EX_USAGE).
 const BAD_SETTING: u8 = 64;
 
+/// The command line: a subcommand, or the settings of a collector that is to run.
+#[derive(Debug, Parser)]
+#[command(name = "fleetgauge-collector", version)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// What the program does besides collecting.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Token(TokenCommand),
+}
+
 /// Runs the command with these arguments, the program's name first.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let flags = match Flags::try_parse_from(arguments) {
-        Ok(flags) => flags,
+    let flags = match CommandLine::try_parse_from(arguments) {
+        Ok(CommandLine { command: Some(Command::Token(token)), .. }) => return token.run(),
+        Ok(CommandLine { command: None, flags }) => flags,
         Err(error) => return explain(&error),
     };
     let check = flags.check;

@@ -97,6 +97,11 @@ impl Config {
     /// # Errors
     /// The first setting found wrong.
     pub fn load(flags: &Flags, env: impl Fn(&str) -> Option<String>) -> Result<Self, BadSetting> {
+        // As of `FLEETGAUGE_TOKEN=$(cat FILE)` with a file that is not there: it was meant to be a token.
+        if env("FLEETGAUGE_TOKEN").as_deref() == Some("") {
+            let problem = "is empty. Set it to the agent's token, or do not set it at all.";
+            return Err(BadSetting::new("FLEETGAUGE_TOKEN", problem));
+        }
         let env = |name: &str| env(name).filter(|value| !value.is_empty());
         let path = flags.config.clone().or_else(|| env("FLEETGAUGE_CONFIG").map(Into::into));
         let file = path.as_deref().map_or_else(|| Ok(File::default()), File::read)?;

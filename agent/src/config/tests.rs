@@ -168,6 +168,10 @@ fn a_token_that_cannot_be_is_named_and_not_shown() {
     let error = load(&[], &[("FLEETGAUGE_TOKEN", "hunter2")]).unwrap_err();
     assert!(error.starts_with("FLEETGAUGE_TOKEN: 7 characters"), "{error}");
     assert!(!error.contains("hunter2"), "{error}");
+    let error = load(&[], &[("FLEETGAUGE_TOKEN", "")]).unwrap_err();
+    assert!(error.starts_with("FLEETGAUGE_TOKEN: is empty. Set it"), "{error}");
+    let error = load(&[], &[("FLEETGAUGE_TOKEN", " \n")]).unwrap_err();
+    assert!(error.starts_with("FLEETGAUGE_TOKEN: it holds something else"), "{error}");
     let empty = file("");
     let error = load(&["--token-file", empty.path().to_str().unwrap()], &[]).unwrap_err();
     assert!(error.contains("there is no token in it"), "{error}");

@@ -12,7 +12,7 @@ const MIN_TOKEN_BYTES: usize = 16;
 /// Most bytes of its file: the longest token and a line's end.
 const MAX_FILE_BYTES: u64 = MAX_CREDENTIAL_BYTES as u64 + 2;
 /// How to make one.
-const MAKE_ONE: &str = "Make one with: openssl rand -hex 32";
+const MAKE_ONE: &str = "Make one on the collector's host with: fleetgauge-collector token";
 
 /// A token that may be sent.
 #[derive(Clone, PartialEq, Eq)]
@@ -111,13 +111,18 @@ mod tests {
         for (text, why) in [
             ("", "no token"),
             ("\n", "no token"),
+            ("\r\n", "no token"),
+            (&" ".repeat(MIN_TOKEN_BYTES), "visible ASCII"),
             ("hunter2", "7 characters can be guessed"),
             ("hunter2 hunter2 hunter2", "visible ASCII"),
             ("hunter2hunter2hunter2\n\n", "visible ASCII"),
             ("\u{feff}hunter2hunter2hunter2", "visible ASCII"),
         ] {
             let problem = Token::parse(text).unwrap_err();
-            assert!(problem.contains(why) && problem.contains("openssl rand -hex 32"), "{problem}");
+            assert!(
+                problem.contains(why) && problem.contains("fleetgauge-collector token"),
+                "{problem}"
+            );
             assert!(!problem.contains("hunter2"), "{problem}");
         }
         assert_eq!(format!("{:?}", Token::parse(GOOD).unwrap()), "Token(<32 bytes>)");

@@ -1,13 +1,31 @@
 //! Tokens as they are kept: by their SHA-256, which tells nothing of a token that is random.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 /// How a digest begins in a file.
 const PREFIX: &str = "sha256:";
+/// What blank secrets are made of.
+const WHITE_SPACE: [u8; 4] = *b" \t\r\n";
+/// Longest blank secret whose digest is known, in bytes: two line ends of two bytes each.
+const MAX_BLANK_BYTES: usize = 4;
+
+/// Digests of the blank secrets.
+static BLANK: LazyLock<HashSet<Digest>> = LazyLock::new(|| {
+    let longer = |shorter: &Vec<Vec<u8>>| {
+        let and = |blank: &Vec<u8>, byte| [blank.as_slice(), &[byte]].concat();
+        let one = |blank| WHITE_SPACE.iter().map(move |byte| and(blank, *byte));
+        Some(shorter.iter().flat_map(one).collect())
+    };
+    let by_length = std::iter::successors(Some(vec![Vec::new()]), longer);
+    by_length.take(MAX_BLANK_BYTES + 1).flatten().map(|blank| Digest::of(&blank)).collect()
+});
 
 /// A token's SHA-256.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Digest([u8; 32]);
 
 impl Digest {
@@ -29,10 +47,30 @@ impl Digest {
         Some(Self(digest))
     }
 
+    /// The digest as it stands in a file.
+    pub(super) fn text(&self) -> String {
+        format!("{PREFIX}{}", hex(&self.0))
+    }
+
     /// Whether it is the same, found out in a time that does not depend on where they differ.
     pub(super) fn matches(&self, other: &Self) -> Choice {
         self.0.ct_eq(&other.0)
     }
+
+    /// Whether it is that of no secret at all, such as an empty file or a line end.
+    pub(super) fn is_of_blank(&self) -> bool {
+        BLANK.contains(self)
+    }
+}
+
+/// Whether a secret is empty or nothing but white space. It proves nothing, whatever digests a file holds.
+pub(super) fn is_blank(secret: &[u8]) -> bool {
+    secret.trim_ascii().is_empty()
+}
+
+/// Bytes as hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// Not shown: whoever chose a token that can be guessed is not helped by it.

@@ -13,6 +13,10 @@ const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 /// Tokens that are valid at once for one credential: the one in use, and the one that takes its place.
 const MAX_TOKENS: usize = 2;
 
+/// What is wrong with the digest of a blank secret: usually one of a file that was not there yet.
+const BLANK: &str = "a token is the SHA-256 of an empty text or of white space, so an empty password would do; make \
+                     a token and its entry with: fleetgauge-collector token";
+
 /// How an entry begins; where it begins otherwise it is an entry as well.
 const START: &str = "\n[[credential]]";
 /// Entries that are parsed at once: the parser takes thirty times the room of their text.
@@ -82,10 +86,14 @@ impl<'a> Reading<'a> {
             return Err(self.bad(place, problem));
         }
         let digest = |text: &String| {
-            Digest::parse(text).ok_or_else(|| {
+            let digest = Digest::parse(text).ok_or_else(|| {
                 let right = "\"sha256:\" and 64 hexadecimal digits, the SHA-256 of the token";
                 self.bad(place, format!("a token is not written as {right}"))
-            })
+            })?;
+            if digest.is_of_blank() {
+                return Err(self.bad(place, BLANK));
+            }
+            Ok(digest)
         };
         tokens.iter().map(digest).collect()
     }

@@ -6,6 +6,7 @@
 mod digest;
 mod entries;
 mod labels;
+mod new_token;
 mod readers;
 pub(crate) mod secret_file;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use fleetgauge_proto::{AgentId, StaticLabels};
 
 use crate::tls::{Certificate, NamePattern, PortTls};
 pub use labels::Labels;
+pub use new_token::NewToken;
 pub use readers::{Readers, Unread};
 pub use secret_file::BadFile;
 pub use tokens::Credentials;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use subtle::{Choice, ConstantTimeEq};
 
 use super::BadFile;
-use super::digest::Digest;
+use super::digest::{Digest, is_blank};
 use super::entries::Reading;
 
 /// How an entry is written.
@@ -67,11 +67,7 @@ impl Readers {
         let mut readers: Vec<Reader> = Vec::new();
         reading.each(|Entry { user, tokens }, place| {
             let bad = |problem: String| reading.bad(place, problem);
-            if user.is_empty() || user.contains(':') || user.chars().any(char::is_control) {
-                return Err(bad(format!(
-                    "user {user:?} is empty, or has a colon or a control in it"
-                )));
-            }
+            check_user(&user).map_err(bad)?;
             if readers.iter().any(|known| known.user == user) {
                 return Err(bad(format!("user {user:?} has an entry already")));
             }
@@ -106,8 +102,11 @@ impl Readers {
         if known { Ok(()) } else { Err(Unread::Wrong) }
     }
 
-    /// Whether somebody, or this user, has the token; all are looked at.
+    /// Whether somebody, or this user, has the token; all are looked at. Nobody has a blank one.
     fn knows(&self, user: Option<&[u8]>, token: &[u8]) -> bool {
+        if is_blank(token) {
+            return false;
+        }
         let digest = Digest::of(token);
         let known = self.0.iter().fold(Choice::from(0), |known, reader| {
             let is_asked = user.map_or(Choice::from(1), |user| reader.user.as_bytes().ct_eq(user));
@@ -116,4 +115,12 @@ impl Readers {
         });
         known.into()
     }
+}
+
+/// Whether a reader may be called so: it must fit before the colon of basic authentication.
+pub(super) fn check_user(user: &str) -> Result<(), String> {
+    if user.is_empty() || user.contains(':') || user.chars().any(char::is_control) {
+        return Err(format!("user {user:?} is empty, or has a colon or a control in it"));
+    }
+    Ok(())
 }

@@ -311,6 +311,39 @@ fn readers_show_a_token_or_a_user_and_a_token() {
     assert_eq!(readers.allow(None), Err(Unread::NoCredential));
 }
 
+/// Too long a blank for its digest to be known: it opens nothing all the same.
+#[test]
+fn white_space_is_no_token_whatever_its_digest() {
+    let blank = " ".repeat(64);
+    let agents = rules(&entry("a", &[&blank], ""));
+    assert_eq!(admit(&agents, "a", &blank), Err(Denied::NoCredential));
+    let agents = certified(&entry("a", &[&blank], ""), None);
+    assert_eq!(agents.admit(&id("a"), blank.as_bytes(), true), Err(Denied::NoCredential));
+    let user = entry("a", &[&blank], "").replace("agent = ", "user = ");
+    let readers = Readers::read(file(&user).path()).unwrap();
+    let shown = basic(&format!("a:{blank}"));
+    assert_eq!(readers.allow(Some(shown.as_bytes())), Err(Unread::Wrong));
+}
+
+#[test]
+fn a_new_token_is_known_by_its_entry() {
+    let names = ["prometheus", "a \"quoted\" \\ name", "J\u{fc}rgen\u{200b}"];
+    for name in names {
+        let new = NewToken::for_user(name).unwrap();
+        let readers = Readers::read(file(&new.entry).path()).unwrap();
+        for shown in [format!("Bearer {}", new.token), basic(&format!("{name}:{}", new.token))] {
+            assert_eq!(readers.allow(Some(shown.as_bytes())), Ok(()), "{}", new.entry);
+        }
+    }
+    let [web, others] = ["web-1", "*"].map(|agent| NewToken::for_agent(agent).unwrap());
+    // Added to a file whose last line has no end.
+    let trust = rules(&format!("# agents{}# others{}", web.entry, others.entry));
+    assert!(admit(&trust, "web-1", &web.token).is_ok());
+    assert!(admit(&trust, "db-1", &others.token).is_ok());
+    assert_eq!(admit(&trust, "web-1", &others.token), Err(Denied::WrongToken));
+    assert!(!format!("{web:?}").contains(&web.token));
+}
+
 #[test]
 fn nothing_of_a_token_is_in_what_is_shown_for_debugging() {
     let hash = digest("hunter2hunter2");

@@ -12,7 +12,7 @@ use fleetgauge_proto::{AgentId, StaticLabels};
 use serde::Deserialize;
 use subtle::{Choice, ConditionallySelectable};
 
-use super::digest::Digest;
+use super::digest::{Digest, is_blank};
 use super::entries::Reading;
 use super::{BadFile, Denied, Grant};
 
@@ -37,6 +37,31 @@ struct Entry {
     tokens: Option<Vec<String>>,
     #[serde(default)]
     labels: BTreeMap<String, String>,
+}
+
+/// The ids that an entry is about.
+pub(super) enum Whose<'a> {
+    /// One.
+    Agent(AgentId),
+    /// All that begin so.
+    Agents(&'a str),
+}
+
+impl<'a> Whose<'a> {
+    /// An id, or the beginning of ids and `*`.
+    pub(super) fn parse(agent: &'a str) -> Result<Self, String> {
+        let Some(beginning) = agent.strip_suffix('*') else {
+            let id = AgentId::try_new(agent);
+            let id = id.map_err(|bad| format!("{bad}; a pattern has its one * at the end"))?;
+            return Ok(Self::Agent(id));
+        };
+        if !beginning.is_empty() && AgentId::try_new(&format!("{beginning}x")).is_err() {
+            return Err(format!(
+                "{agent:?} is not the beginning of an agent's id and one *, such as web-* or *"
+            ));
+        }
+        Ok(Self::Agents(beginning))
+    }
 }
 
 /// Tokens by the ids that they give.
@@ -95,19 +120,13 @@ impl Credentials {
 
     fn insert(&mut self, agent: &str, credential: Credential) -> Result<(), String> {
         let twice = format!("agent {agent:?} has an entry already");
-        let Some(beginning) = agent.strip_suffix('*') else {
-            let id = AgentId::try_new(agent)
-                .map_err(|bad| format!("{bad}; a pattern has its one * at the end"))?;
-            return match self.named.insert(id, credential) {
-                None => Ok(()),
-                Some(_) => Err(twice),
-            };
+        let beginning = match Whose::parse(agent)? {
+            Whose::Agent(id) => {
+                let known = self.named.insert(id, credential);
+                return known.map_or(Ok(()), |_| Err(twice));
+            }
+            Whose::Agents(beginning) => beginning,
         };
-        if !beginning.is_empty() && AgentId::try_new(&format!("{beginning}x")).is_err() {
-            return Err(format!(
-                "{agent:?} is not the beginning of an agent's id and one *, such as web-* or *"
-            ));
-        }
         if self.patterns.iter().any(|(known, _)| **known == *beginning) {
             return Err(twice);
         }
@@ -137,20 +156,20 @@ impl Credentials {
         self.named.get(id).or_else(pattern)
     }
 
-    /// What an agent of this id with this token, or an empty one, is given; `certified`: its certificate is for this id.
+    /// What an agent of this id with this token, or a blank one, is given; `certified`: its certificate is for this id.
     ///
     /// # Errors
     /// The id is not its own.
     pub fn admit(&self, id: &AgentId, token: &[u8], certified: bool) -> Result<Grant, Denied> {
-        let digest = Digest::of(token);
-        if token.is_empty() && !certified {
+        let (digest, shows_token) = (Digest::of(token), !is_blank(token));
+        if !shows_token && !certified {
             return Err(Denied::NoCredential);
         }
         let credential = self.of(id).ok_or(Denied::UnknownAgent)?;
         let number = match &credential.demand {
             Demand::Certificate(number) if certified => *number,
             Demand::Token(tokens) if tokens.is_empty() => return Err(Denied::UnknownAgent),
-            Demand::Token(tokens) if !token.is_empty() => number_of(tokens, &digest),
+            Demand::Token(tokens) if shows_token => number_of(tokens, &digest),
             Demand::Certificate(_) | Demand::Token(_) => return Err(Denied::NoCredential),
         };
         match number {

@@ -21,4 +21,6 @@ mod session;
 mod supervised;
 mod support;
 mod tls;
+#[cfg(unix)]
+mod token;
 mod trust;

@@ -107,3 +107,18 @@ fn a_file_that_everybody_may_read_or_write_is_refused() {
         }
     }
 }
+
+/// What `sha256sum` says of a file that is empty, or has but a line end in it.
+#[test]
+fn digests_of_blank_secrets_are_refused_where_they_stand() {
+    for blank in ["", "\n", "\r\n", " ", "\t", " \n", "\n\n", "\r\n\r\n", "    "] {
+        let agents = entry("a", &["t"], "") + &entry("b", &["t", blank], "");
+        let of_agents = problem(&agents);
+        let readers = agents.replace("agent = ", "user = ");
+        let of_readers = Readers::read(file(&readers).path()).unwrap_err().to_string();
+        for said in [of_agents, of_readers] {
+            assert!(said.contains(", line 5: a token is the SHA-256 of an empty text"), "{said}");
+            assert!(said.contains("fleetgauge-collector token"), "{said}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! `fleetgauge-collector token`: makes a token, and the entry by which the collector knows it.
+
+use std::fs::OpenOptions;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{BAD_SETTING, say};
+use crate::trust::NewToken;
+
+/// Make a random token and its entry for a file of credentials
+///
+/// The token goes to standard output, the entry to standard error. With --write the token goes to a file and the entry to
+/// standard output:
+///
+///   fleetgauge-collector token --agent web-1 --write web-1.token >> credentials.toml
+///
+///   fleetgauge-collector token --user prometheus --write prometheus.token >> readers.toml
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct TokenCommand {
+    /// Agent id, or the beginning of ids and *, as in web-*
+    #[arg(long, value_name = "ID", required_unless_present = "user", conflicts_with = "user")]
+    agent: Option<String>,
+    /// HTTP reader: a bearer token, or a password with this user name
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Write the token to a new FILE that only its owner may read
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+}
+
+impl TokenCommand {
+    /// Makes it and says what came of it.
+    pub(super) fn run(&self) -> ExitCode {
+        let made = match (&self.agent, &self.user) {
+            (Some(agent), _) => NewToken::for_agent(agent),
+            (None, user) => NewToken::for_user(user.as_deref().unwrap_or_default()),
+        };
+        let NewToken { token, entry } = match made {
+            Ok(made) => made,
+            Err(problem) => {
+                say(&problem);
+                return ExitCode::from(BAD_SETTING);
+            }
+        };
+        let written = match &self.write {
+            Some(path) => to_file(path, &token, &entry),
+            None => to_terminal(&token, &entry),
+        };
+        match written {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(problem) => {
+                say(&problem);
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Writes the token to a file and the entry to standard output: both, or neither.
+fn to_file(path: &Path, token: &str, entry: &str) -> Result<(), String> {
+    let file = path.display();
+    write_secret(path, token).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => {
+            format!("{file} exists and may hold a token in use; remove it or choose another --write FILE")
+        }
+        _ => format!("cannot write the token to {file}: {error}"),
+    })?;
+    print(io::stdout(), entry).map_err(|error| {
+        // Nobody can be let in by it. If it stays, the next attempt says that it exists.
+        let _ = std::fs::remove_file(path);
+        format!("cannot write the entry to standard output: {error}; {file} was removed, try again")
+    })
+}
+
+fn to_terminal(token: &str, entry: &str) -> Result<(), String> {
+    let cannot = |error| format!("cannot write the token and its entry: {error}; use neither");
+    print(io::stdout(), &format!("{token}\n")).map_err(cannot)?;
+    print(io::stderr(), entry).map_err(cannot)
+}
+
+fn print(mut to: impl Write, text: &str) -> io::Result<()> {
+    to.write_all(text.as_bytes())?;
+    to.flush()
+}
+
+/// Writes a token to a file that was not there before and that only its owner may read.
+fn write_secret(path: &Path, token: &str) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    print(options.open(path)?, &format!("{token}\n"))
+}
