@@ -6,7 +6,7 @@ use std::process::Command;
 use super::programs::{Collector, Program, agent_with, repository, wait_for};
 
 /// What the section *TLS* of the operations' guide says to type: the block that begins so, without the programs themselves.
-fn commands(begin: &str) -> String {
+pub(crate) fn commands(begin: &str) -> String {
     let guide = std::fs::read_to_string(repository("docs/operations.md")).unwrap();
     let section = guide.split("\n### ").find(|section| section.starts_with("TLS\n")).unwrap();
     let block = section.split("\n```\n").find(|block| block.starts_with(begin)).unwrap();
@@ -17,7 +17,7 @@ fn commands(begin: &str) -> String {
         .collect()
 }
 
-fn run(commands: &str, folder: &Path) {
+pub(crate) fn run(commands: &str, folder: &Path) {
     let done = Command::new("sh").args(["-ec", commands]).current_dir(folder).output().unwrap();
     assert!(done.status.success(), "{commands}\n{}", String::from_utf8_lossy(&done.stderr));
 }

@@ -22,6 +22,7 @@ mod network;
 mod pages;
 mod programs;
 mod prometheus;
+mod prometheus_tls;
 mod roster;
 #[cfg(target_os = "linux")]
 mod strangers;

@@ -48,6 +48,12 @@ impl Prometheus {
         result.iter().map(sample).collect()
     }
 
+    /// How many of the collector's targets of each job are up.
+    pub(crate) fn jobs_up(&self) -> BTreeMap<String, f64> {
+        let up = self.query("sum by (job) (up)");
+        up.into_iter().map(|(labels, up)| (labels["job"].clone(), up)).collect()
+    }
+
     /// Names, agents and states of all alerts.
     pub(crate) fn alerts(&self) -> Vec<[String; 3]> {
         let answer = self.get("/api/v1/alerts");

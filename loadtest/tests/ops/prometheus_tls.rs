@@ -1,0 +1,112 @@
+//! A real Prometheus with the configuration that we ship for TLS and tokens, and the certificates and tokens that the
+//! documentation says how to make.
+
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::certificates::{commands, run};
+use super::programs::{Collector, agent_with, built, repository, wait_for};
+use super::prometheus::Prometheus;
+
+const SHIPPED: &str = "deploy/prometheus/prometheus-tls.yml";
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(repository(path)).unwrap()
+}
+
+/// A text without those lines that say how a connection is made, and without remarks.
+fn without_connections(config: &str) -> Vec<String> {
+    let about = ["#", "scheme:", "tls_config:", "authorization:"];
+    let kept = |line: &&str| !about.iter().any(|word| line.trim_start().starts_with(word));
+    let lines = config.lines().filter(|line| !line.trim().is_empty()).filter(kept);
+    lines.map(str::to_owned).collect()
+}
+
+/// What is scraped, and what becomes of it, does not depend on TLS.
+#[test]
+fn both_shipped_configurations_scrape_the_same() {
+    let plain = read("deploy/prometheus/prometheus.yml");
+    let plain = plain.replace("http://127.0.0.1", "https://collector.example.com");
+    let plain = plain.replace("127.0.0.1", "collector.example.com");
+    assert_eq!(without_connections(&plain), without_connections(&read(SHIPPED)));
+}
+
+/// The authority, the collector's certificate, and a reader's token with its entry.
+fn secrets() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    run(&commands("# The authority."), folder.path());
+    let token = folder.path().join("token");
+    let mut make = Command::new(built("fleetgauge-collector"));
+    make.args(["token", "--user", "prometheus", "--write"]).arg(token);
+    let made = make.output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let readers = folder.path().join("readers.toml");
+    std::fs::write(&readers, made.stdout).unwrap();
+    run("chmod 600 readers.toml", folder.path());
+    folder
+}
+
+/// A collector that speaks TLS to readers and asks them for a token.
+fn collector(folder: &Path) -> Collector {
+    let flags = [
+        ("http-tls-certificate", "collector.pem"),
+        ("http-tls-key", "collector.key"),
+        ("http-credentials", "readers.toml"),
+    ];
+    let flags = flags.map(|(flag, file)| format!("--{flag}={}", folder.join(file).display()));
+    Collector::start(&flags.each_ref().map(String::as_str))
+}
+
+/// The shipped configuration with this collector and these files, looked at every second.
+fn shipped(collector: &Collector, folder: &Path) -> String {
+    let config = read(SHIPPED);
+    let folder = format!("{}/", folder.display());
+    let changes = [
+        ("collector.example.com:1234", 3, &*collector.http),
+        ("/etc/prometheus/fleetgauge/", 2, &folder),
+        ("_interval: 15s", 3, "_interval: 1s"),
+    ];
+    changes.into_iter().fold(config, |config, (from, count, to)| {
+        assert_eq!(config.matches(from).count(), count, "{from} in {SHIPPED}");
+        config.replace(from, to)
+    })
+}
+
+#[test]
+#[ignore = "needs prometheus and openssl"]
+fn the_configuration_for_tls_and_tokens_scrapes_everything() {
+    let folder = secrets();
+    let collector = collector(folder.path());
+    let _agent = agent_with("web-1", &collector, &["--interval", "1s"]);
+    let prometheus = Prometheus::with(&shipped(&collector, folder.path()));
+    wait_for("four parts of the page, the roster and the collector's own", 60, || {
+        (prometheus.instances("up == 1") == [collector.http.as_str(); 6]).then_some(())
+    });
+    wait_for("the agent's series", 60, || {
+        (prometheus.instances("host_memory_used_bytes") == ["web-1"]).then_some(())
+    });
+    // The first evaluation came before the first scrape.
+    wait_for("no alert", 60, || prometheus.alerts().is_empty().then_some(()));
+}
+
+/// As it was documented before: nothing is up == 0, so another alert must tell.
+#[test]
+#[ignore = "needs prometheus and openssl"]
+fn service_discovery_without_tls_config_raises_an_alert() {
+    let folder = secrets();
+    let collector = collector(folder.path());
+    let config = shipped(&collector, folder.path());
+    let config = config.replace("        tls_config: *tls\n", "");
+    let prometheus = Prometheus::with(&config);
+    wait_for("the roster and the collector's own page", 60, || {
+        let up = prometheus.jobs_up();
+        let [roster, own] = ["fleetgauge-roster", "fleetgauge-collector"].map(|job| up.get(job));
+        (roster == Some(&1.0) && own == Some(&1.0)).then_some(())
+    });
+    // It fires after two minutes.
+    let alert = "ALERTS{alertname='FleetgaugeJobHasNoTargets', job='fleetgauge-agents', alertstate='pending'}";
+    wait_for("an alert", 60, || (prometheus.query(alert).len() == 1).then_some(()));
+    assert_eq!(prometheus.jobs_up().get("fleetgauge-agents"), None);
+}
