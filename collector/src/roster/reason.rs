@@ -29,10 +29,14 @@ impl Reason {
     /// The reason of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        let ends =
-            Ending::UNTOLD.into_iter().chain(Code::ALL.iter().copied().map(Ending::Rejected));
-        let mut all = ends.map(Self::Ended).chain([Self::NotReturned, Self::NeverSeen]);
-        all.find(|reason| reason.name() == name)
+        Self::all().find(|reason| reason.name() == name)
+    }
+
+    /// Every reason with a name of its own.
+    fn all() -> impl Iterator<Item = Self> {
+        let rejected = Code::ALL.iter().copied().map(Ending::Rejected);
+        let ended = Ending::UNTOLD.into_iter().chain(rejected).map(Self::Ended);
+        ended.chain([Self::NotReturned, Self::NeverSeen])
     }
 }
 
@@ -42,19 +46,14 @@ mod tests {
 
     #[test]
     fn every_name_leads_back() {
-        for reason in [
-            Reason::NotReturned,
-            Reason::NeverSeen,
-            Reason::Ended(Ending::Bye),
-            Reason::Ended(Ending::Closed),
-            Reason::Ended(Ending::Reset),
-            Reason::Ended(Ending::WriteTimeout),
-            Reason::Ended(Ending::Tls),
-            Reason::Ended(Ending::Tls),
-            Reason::Ended(Ending::Rejected(Code::ReportTimeout)),
-        ] {
-            assert_eq!(Reason::named(reason.name()), Some(reason));
+        let all: Vec<_> = Reason::all().collect();
+        for reason in &all {
+            assert_eq!(Reason::named(reason.name()), Some(*reason));
         }
+        for ending in [Ending::Bye, Ending::BadProxyHeader, Ending::Rejected(Code::BadMagic)] {
+            assert!(all.contains(&Reason::Ended(ending)), "{ending:?}");
+        }
+        assert_eq!(Reason::named(Ending::Drained.reason()), Some(Reason::Ended(Ending::Bye)));
         assert_eq!(Reason::named("bored"), None);
     }
 }

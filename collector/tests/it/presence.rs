@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use fleetgauge_proto::Code;
 use fleetgauge_proto::report::ABSENT;
+use rustix::process::Signal;
 
 use crate::support::agent::{Agent, Heard, Who, who};
-use crate::support::collector::{Collector, unpaced};
+use crate::support::collector::{Collector, Page, unpaced};
+use crate::support::command::Process;
 use crate::support::frames::{bye, changed, gauges, ping};
-use crate::support::{StopAtEnd, eventually};
+use crate::support::{StopAtEnd, eventually, http};
 
-/// Within this time of the end no page may show the agent.
-const GONE: Duration = Duration::from_millis(100);
 /// The collector keeps time in whole milliseconds, rounded down.
 const ROUNDED_MS: u64 = 1;
 
@@ -24,12 +24,10 @@ fn gone(end: impl FnOnce(Agent), reason: &str) {
     let leaves = Agent::join(collector.agents, &who("leaves"), &gauges(&["up"]), &[2.0]);
     assert_eq!(collector.page().values_of("leaves"), [2.0]);
     end(leaves);
-    std::thread::sleep(GONE);
-    let page = collector.page();
-    assert!(!page.shows("leaves"), "{}", page.0);
-    assert_eq!(page.values_of("stays"), [1.0]);
+    eventually("it is gone", || !collector.page().shows("leaves"));
+    assert_eq!(collector.page().values_of("stays"), [1.0]);
     assert_eq!(collector.get("/metrics/agents/leaves", &[]).status, 404);
-    assert_eq!(collector.closed(reason), 1.0);
+    eventually("its end is counted", || collector.closed(reason) == 1.0);
     assert_eq!(collector.figure("fleetgauge_agents_connected"), 1.0);
     drop(stays);
 }
@@ -89,9 +87,7 @@ fn a_thousand_leave_together() {
         .collect();
     assert_eq!(collector.page().samples().count(), 1_001);
     drop(fleet);
-    let left = Instant::now();
     eventually("all have gone", || collector.page().samples().count() == 1);
-    assert!(left.elapsed() < Duration::from_secs(1), "{:?}", left.elapsed());
     assert!(collector.page().shows("stays"));
     drop(stays);
 }
@@ -109,6 +105,7 @@ fn an_agent_that_only_pings_is_silent() {
         }
     });
     let (_, retry_after_ms) = agent.expect_code(Code::ReportTimeout);
+    // That it is not later is tested without a socket: here the machine may be busy.
     let silent = reported.elapsed();
     assert!(silent >= Duration::from_millis(3_000 - ROUNDED_MS), "{silent:?}");
     assert!(retry_after_ms.is_some());
@@ -119,18 +116,6 @@ fn an_agent_that_only_pings_is_silent() {
 }
 
 #[test]
-fn an_unchanged_report_keeps_an_agent() {
-    let collector = Collector::start();
-    let hasty = Who { interval_ms: 1_000, ..who("hasty") };
-    let mut agent = Agent::join(collector.agents, &hasty, &gauges(&["up"]), &[1.0]);
-    for sequence in 2..6 {
-        std::thread::sleep(Duration::from_secs(1));
-        agent.send(&changed(sequence, &[0], &[]));
-        agent.settle();
-    }
-    assert_eq!(collector.page().values_of("hasty"), [1.0]);
-}
-
 /// Wherever between two looks at the clock they come.
 #[test]
 fn silent_strangers_are_sent_away_and_never_early() {
@@ -224,12 +209,27 @@ fn values_are_never_torn() {
 #[test]
 fn a_restarted_collector_is_refilled() {
     let schema = gauges(&["up"]);
-    for value in [1.0, 2.0] {
-        let collector = Collector::start();
-        let agent = Agent::join(collector.agents, &who("a"), &schema, &[value]);
-        assert_eq!(collector.page().values_of("a"), [value]);
-        drop(agent);
-    }
+    // Nobody else binds a port of this address while the collector is down.
+    let mut collector = Process::start(&["--listen", "127.0.0.94:0"]);
+    let address = collector.listeners[1];
+    let mut agent = Agent::join(address, &who("a"), &schema, &[1.0]);
+    assert_eq!(values_of("a", &collector), [1.0]);
+    collector.signal(Signal::KILL);
+    collector.ends();
+    assert!(matches!(agent.hear(), Heard::Closed | Heard::Reset));
+    let restarted = Process::start(&["--listen", &address.to_string()]);
+    assert!(values_of("a", &restarted).is_empty(), "a collector keeps no value");
+    let mut agent = Agent::greet(address, &who("a"), &schema);
+    assert_eq!(agent.hear(), Heard::Welcome { interval_ms: 15_000, schema_known: false });
+    agent.send(&schema.bytes);
+    agent.report(&[2.0]);
+    assert_eq!(values_of("a", &restarted), [2.0]);
+}
+
+fn values_of(agent: &str, collector: &Process) -> Vec<f64> {
+    let answer = http::request(collector.http, "GET", "/metrics/agents", &[]);
+    assert_eq!((answer.status, answer.whole), (200, true));
+    Page(answer.text()).values_of(agent)
 }
 
 #[test]

@@ -62,14 +62,26 @@ fn the_agent_is_known_by_its_own_address() {
     drop(agent);
 }
 
+/// Whether the collector has accepted this connection and read what was sent on it.
+fn has_read_all(collector: &Collector, agent: &Agent) -> bool {
+    let from = agent.stream.local_addr().unwrap();
+    let mut sockets = procfs::net::tcp().unwrap().into_iter();
+    let own = |socket: &procfs::net::TcpNetEntry| {
+        socket.local_address == collector.agents && socket.remote_address == from
+    };
+    // One that is not accepted yet has no inode.
+    sockets.find(own).is_some_and(|socket| socket.inode != 0 && socket.rx_queue == 0)
+}
+
 #[test]
+#[cfg(target_os = "linux")]
 fn header_and_hello_may_come_in_any_pieces() {
     let collector = collector();
     let schema = gauges(&["up"]);
     let bytes = [header([203, 0, 113, 7], 51_201), who("far").hello(&schema)].concat();
     for cut in [1, 12, 16, 27, 28, 29, bytes.len()] {
         let mut agent = pass_on(&collector, &bytes[..cut]);
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        eventually("the first piece is read", || has_read_all(&collector, &agent));
         agent.send(&bytes[cut..]);
         assert!(matches!(agent.hear(), Heard::Welcome { .. }), "cut at {cut}");
         drop(agent);

@@ -8,9 +8,13 @@ use crate::support::agent::{Agent, who};
 use crate::support::collector::{Collector, config};
 use crate::support::frames::{GAUGE, SchemaFrame, family, labelled, schema_of};
 use crate::support::http;
-use crate::support::{PATIENCE, eventually};
+use crate::support::{PATIENCE, eventually, holds_within};
 
 const SERIES: usize = 10_000;
+/// For so long a scrape waits for others to end.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
+/// A scraper that reads nothing for so long is given up.
+const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Agents whose page is larger than all buffers on its way.
 struct Crowd {
@@ -96,20 +100,21 @@ fn a_scraper_that_reads_a_byte_a_second_is_dropped_as_well() {
 #[test]
 fn too_many_scrapes_are_told_to_come_again() {
     let crowd = Crowd::new(2);
-    let stalled = [crowd.stalled_scraper(), crowd.stalled_scraper()];
     for path in ["/metrics", "/metrics/agents", "/metrics/fleet", "/sd/agents", "/api/agents"] {
-        let answer = crowd.collector.get(path, &[]);
-        assert_eq!((answer.status, answer.whole), (503, true), "{path}");
-        assert_eq!(answer.header("retry-after"), Some("1"));
+        holds_within(STALL_TIMEOUT, "a third scrape is told to come again", || {
+            let _stalled = [crowd.stalled_scraper(), crowd.stalled_scraper()];
+            let answer = crowd.collector.get(path, &[]);
+            let refused = (answer.status, answer.whole, answer.header("retry-after"));
+            // These hold no copy of the fleet, and whoever looks for the cause needs them.
+            for path in ["/healthz", "/sd", "/metrics/agents/a0"] {
+                assert_eq!(crowd.collector.get(path, &[]).status, 200, "{path}");
+            }
+            refused == (503, true, Some("1"))
+        });
+        eventually("there is room again", || crowd.collector.get("/metrics", &[]).status == 200);
     }
-    // These hold no copy of the fleet, and whoever looks for the cause needs them.
-    for path in ["/healthz", "/sd", "/metrics/agents/a0"] {
-        assert_eq!(crowd.collector.get(path, &[]).status, 200, "{path}");
-    }
-    assert!(crowd.collector.figure("fleetgauge_scrapes_refused_total") >= 3.0);
-    drop(stalled);
-    eventually("there is room again", || crowd.collector.get("/metrics", &[]).status == 200);
-    assert_eq!(crowd.collector.figure("fleetgauge_scrapes_broken_total"), 2.0);
+    assert!(crowd.collector.figure("fleetgauge_scrapes_refused_total") >= 5.0);
+    assert!(crowd.collector.figure("fleetgauge_scrapes_broken_total") >= 10.0);
     drop(crowd.agents);
 }
 
@@ -122,12 +127,13 @@ fn scrapes_that_come_at_once_follow_each_other() {
         let path = format!("/metrics/agents?shard={shard}&shards=16");
         collector.get(&path, &[]).status
     };
-    std::thread::scope(|scope| {
-        let scrape = &scrape;
-        let scrapes: Vec<_> = (0..16).map(|shard| scope.spawn(move || scrape(shard))).collect();
-        for scrape in scrapes {
-            assert_eq!(scrape.join().unwrap(), 200);
-        }
+    // They wait for each other, but not for longer.
+    holds_within(ROOM_TIMEOUT, "scrapes follow each other", || {
+        std::thread::scope(|scope| {
+            let scrape = &scrape;
+            let scrapes: Vec<_> = (0..16).map(|shard| scope.spawn(move || scrape(shard))).collect();
+            scrapes.into_iter().all(|scrape| scrape.join().unwrap() == 200)
+        })
     });
 }
 

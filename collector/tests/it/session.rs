@@ -10,7 +10,7 @@ use fleetgauge_proto::{Code, Kind};
 use crate::support::agent::{Who, who};
 use crate::support::collector::config;
 use crate::support::driven::{Driven, Rig, Said};
-use crate::support::frames::{SchemaFrame, bye, gauges, ping, report};
+use crate::support::frames::{SchemaFrame, bye, changed, gauges, ping, report};
 
 fn rig() -> Rig {
     Rig::new(config())
@@ -100,6 +100,20 @@ fn report_timeout_moves_with_reports_alone() {
     agent.receives(&rig, &[ping(1), schema.bytes].concat());
     assert_eq!(agent.says(), [Said::Other(Kind::Pong)]);
     expires(rig, agent, 2_000, Code::ReportTimeout);
+}
+
+#[test]
+fn an_unchanged_report_keeps_an_agent() {
+    let mut rig = rig();
+    let quick = Who { interval_ms: 1_000, ..who("a") };
+    let mut agent = reporting(&rig, &quick, &gauges(&["load"]));
+    for sequence in 2..6 {
+        rig.now += 2_999;
+        agent.receives(&rig, &changed(sequence, &[0], &[]));
+        agent.ticks(&rig);
+    }
+    assert_eq!(agent.ending(), None);
+    assert_eq!(rig.page().values_of("a").len(), 1);
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn reading_the_settings_anew_is_announced_and_ends() {
 }
 
 /// Starts a collector whose log is read, then not; makes its threads log until it shows no sign of life.
-fn hangs(arguments: &[&str], meanwhile: impl FnOnce(&Process)) {
+fn hangs(arguments: &[&str], http_answers: bool) {
     let manager = Manager::new();
     let mut command = watched(&manager, &["--log", "debug"]);
     let (log, mut writer) = std::io::pipe().unwrap();
@@ -86,34 +86,34 @@ fn hangs(arguments: &[&str], meanwhile: impl FnOnce(&Process)) {
     }
     fill(&mut writer);
     let begun = Instant::now();
-    while manager.hears_within(WATCHDOG).is_some() {
+    while manager.hears_within(WATCHDOG).is_some() || answers(&process) != http_answers {
         assert!(begun.elapsed() < PATIENCE, "it feeds the watchdog and does nothing else");
         // Nobody answers when the threads hang; that nonsense was received is logged before.
         for _ in 0..4 {
             let _ = TcpStream::connect(process.agents).unwrap().write_all(b"nonsense");
         }
     }
-    meanwhile(&process);
     // It hung, and was neither dead nor silent for another reason.
     read_on(log);
     manager.hears("WATCHDOG=1");
 }
 
+/// Whether the HTTP port answers within a second.
+fn answers(process: &Process) -> bool {
+    let mut stream = TcpStream::connect(process.http).unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    stream.read(&mut [0]).is_ok()
+}
+
 #[test]
 fn a_collector_that_hangs_feeds_no_watchdog() {
-    hangs(&[], |process| {
-        let mut stream = TcpStream::connect(process.http).unwrap();
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
-        stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-        assert!(stream.read(&mut [0]).is_err(), "it does not hang");
-    });
+    hangs(&[], false);
 }
 
 #[test]
 fn that_only_the_connections_hang_feeds_no_watchdog_either() {
-    hangs(&["--coalesce-milliseconds", "1"], |process| {
-        assert_eq!(http::request(process.http, "GET", "/healthz", &[]).status, 200);
-    });
+    hangs(&["--coalesce-milliseconds", "1"], true);
 }
 
 #[test]

@@ -15,8 +15,11 @@ pub(crate) mod secure;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a test waits for what ought to happen at once.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a test waits for what ought to happen at once. Only a failing test waits that long, so it may be
+/// long enough for a machine on which a compiler takes every core.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a test repeats an attempt for which the machine was too slow.
+const ATTEMPTS: usize = 20;
 
 /// Asks until it is so.
 pub(crate) fn eventually(what: &str, mut so: impl FnMut() -> bool) {
@@ -25,6 +28,19 @@ pub(crate) fn eventually(what: &str, mut so: impl FnMut() -> bool) {
         assert!(begun.elapsed() < PATIENCE, "{what} never came to be");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Checks what holds for a limited time only. An attempt that took longer than `limit` proves nothing and is
+/// repeated: the machine was busy.
+pub(crate) fn holds_within(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..ATTEMPTS {
+        let begun = Instant::now();
+        if holds() {
+            return;
+        }
+        assert!(begun.elapsed() >= limit, "not so: {what}");
+    }
+    panic!("the machine is too slow to tell whether {what}");
 }
 
 /// Tells a thread to stop when it goes out of scope: also when the test fails.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::programs::repository;
+use super::programs::{cannot_run, repository};
 
 fn ip(arguments: &str) -> Output {
     let mut ip = Command::new("ip");
@@ -28,7 +28,7 @@ impl Network {
         for name in namespaces {
             let made = ip(&format!("netns add {}", network.name(name)));
             if !made.status.success() {
-                println!("SKIP: no namespaces here: {}", String::from_utf8_lossy(&made.stderr));
+                cannot_run("make network namespaces", &made.stderr);
                 return None;
             }
             network.namespaces.push(name);

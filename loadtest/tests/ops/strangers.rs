@@ -16,7 +16,7 @@ use rustls::crypto::ring;
 use rustls::{AlertDescription, ClientConfig, ClientConnection, RootCertStore};
 
 use super::http;
-use super::programs::{Program, built, wait_for};
+use super::programs::{Program, built, cannot_run, wait_for};
 use super::trust::{credential, path};
 
 const AGENTS: &str = "192.0.2.1:45678";
@@ -38,7 +38,7 @@ impl Namespace {
         let name = format!("fleetgauge-strangers-{}", std::process::id());
         let made = ip(&format!("netns add {name}"));
         if !made.status.success() {
-            println!("SKIP: no namespaces here: {}", String::from_utf8_lossy(&made.stderr));
+            cannot_run("make network namespaces", &made.stderr);
             return None;
         }
         for command in ["link set lo up", "address add 192.0.2.1/32 dev lo"] {

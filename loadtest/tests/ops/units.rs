@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::programs::{built, repository};
+use super::programs::{built, cannot_run, repository};
 
 /// Boots into nothing but the check.
 const TARGET: &str = "[Unit]\nWants=systemd-journald.service dbus.service check.service\n";
@@ -69,7 +69,7 @@ impl Drop for Root {
 fn mount(arguments: &[&str]) -> bool {
     let mounted = Command::new("mount").args(arguments).output().unwrap();
     if !mounted.status.success() {
-        println!("SKIP: cannot mount here: {}", String::from_utf8_lossy(&mounted.stderr));
+        cannot_run("mount", &mounted.stderr);
     }
     mounted.status.success()
 }

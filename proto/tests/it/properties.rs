@@ -250,11 +250,47 @@ proptest! {
     }
 
     #[test]
-    fn values_are_checked_or_fit(width in 0..40usize, bitmap in payload(), bytes in payload()) {
-        for values in [Values::All(&bytes), Values::Changed { bitmap: &bitmap, values: &bytes }] {
-            let mut row = vec![0.0; width];
-            let _ = values.check(width);
-            values.apply(&mut row);
+    fn values_pass_the_check_exactly_if_they_fit(
+        width in 0..40usize,
+        mut bitmap in payload(),
+        mut bytes in payload(),
+        is_fitted in any::<bool>(),
+    ) {
+        let bit = |bitmap: &[u8], n: usize| bitmap[n / 8] >> (n % 8) & 1 == 1;
+        if is_fitted {
+            bitmap.resize(width.div_ceil(8), 0b0101_0101);
+            if let (Some(last), used @ 1..) = (bitmap.last_mut(), width % 8) {
+                *last &= (1 << used) - 1;
+            }
+            let changed = (0..width).filter(|n| bit(&bitmap, *n)).count();
+            bytes.resize(8 * changed, 7);
         }
+        let values = Values::Changed { bitmap: &bitmap, values: &bytes };
+        let announced: Vec<_> = (0..bitmap.len() * 8).filter(|n| bit(&bitmap, *n)).collect();
+        let fits = bitmap.len() == width.div_ceil(8)
+            && announced.iter().all(|n| *n < width)
+            && bytes.len() == 8 * announced.len();
+        prop_assert!(fits || !is_fitted);
+        prop_assert_eq!(values.check(width).is_ok(), fits);
+        let mut row = vec![0.0; width];
+        // What does not fit is left out; nothing else is touched.
+        values.apply(&mut row);
+        if fits {
+            let mut expected = vec![0.0; width];
+            for (n, value) in announced.iter().zip(bytes.chunks_exact(8)) {
+                expected[*n] = f64::from_le_bytes(value.try_into().unwrap());
+            }
+            prop_assert_eq!(bits(&row), kept(&expected));
+        }
+
+        if is_fitted {
+            bytes.resize(8 * width, 7);
+        }
+        prop_assert_eq!(Values::All(&bytes).check(width).is_ok(), bytes.len() == 8 * width);
+        let mut row = vec![0.0; width];
+        Values::All(&bytes).apply(&mut row);
+        let all = bytes.chunks_exact(8).map(|value| f64::from_le_bytes(value.try_into().unwrap()));
+        let expected: Vec<_> = all.chain(std::iter::repeat(0.0)).take(width).collect();
+        prop_assert_eq!(bits(&row), kept(&expected));
     }
 }

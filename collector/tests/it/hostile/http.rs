@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use crate::support::agent::{Agent, who};
 use crate::support::collector::{Collector, config};
-use crate::support::eventually;
 use crate::support::frames::gauges;
+use crate::support::{PATIENCE, eventually};
 
 /// The head's timeout, and what a busy machine takes.
-const CLOSED_WITHIN: Duration = Duration::from_secs(20);
+const CLOSED_WITHIN: Duration = PATIENCE;
 
 /// A collector with an agent that must not be harmed.
 struct Victim {

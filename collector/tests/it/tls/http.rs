@@ -3,14 +3,13 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use fleetgauge_collector::config::Flags;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
 
 use crate::support::collector::Collector;
-use crate::support::pki::{Authority, named, text};
+use crate::support::pki::{Authority, named, soon, text};
 use crate::support::secure::{NAME, Site, Stream, client, config, rest};
 use crate::support::{PATIENCE, eventually};
 
@@ -39,11 +38,6 @@ fn connect(http: SocketAddr, client: &Arc<ClientConfig>) -> Stream {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let name = ServerName::try_from(NAME).unwrap();
     StreamOwned::new(ClientConnection::new(Arc::clone(client), name).unwrap(), stream)
-}
-
-/// Since the beginning of the epoch.
-fn in_three_seconds() -> Duration {
-    SystemTime::UNIX_EPOCH.elapsed().unwrap() + Duration::from_secs(3)
 }
 
 /// The answer to a request under TLS; nothing if there is none.
@@ -112,7 +106,7 @@ fn readers_prove_who_they_are() {
 fn a_reader_whose_certificate_expires_is_cut_off() {
     let (site, readers) = (Site::new(), Authority::new("readers"));
     let collector = start(flags(&site, Some(&readers)));
-    let own = readers.issue(named("prometheus").until(in_three_seconds()));
+    let own = readers.issue(named("prometheus").until(soon()));
     let mut stream = connect(collector.http, &site.client(Some(&own)));
     assert!(answers(&mut stream));
     eventually("it is closed", || !answers(&mut stream));
@@ -123,7 +117,7 @@ fn a_reader_whose_certificate_expires_is_cut_off() {
 fn a_reader_s_ticket_is_worth_no_more_than_the_certificate_it_was_got_for() {
     let (site, readers) = (Site::new(), Authority::new("readers"));
     let collector = start(flags(&site, Some(&readers)));
-    let own = readers.issue(named("prometheus").until(in_three_seconds()));
+    let own = readers.issue(named("prometheus").until(soon()));
     let client = site.client(Some(&own));
     let mut first = connect(collector.http, &client);
     assert!(answers(&mut first));

@@ -1,7 +1,5 @@
 //! Agents that prove who they are by certificates.
 
-use std::time::Duration;
-
 use fleetgauge_collector::Config;
 use fleetgauge_collector::config::Flags;
 use fleetgauge_proto::Code;
@@ -11,7 +9,7 @@ use crate::support::agent::{Agent, Who, who};
 use crate::support::collector::Collector;
 use crate::support::eventually;
 use crate::support::frames::{gauges, label};
-use crate::support::pki::{Authority, Issued, named, text};
+use crate::support::pki::{Authority, Issued, named, soon, text};
 use crate::support::secrets::entry;
 use crate::support::secure::{Site, Stream, client, config, failure};
 
@@ -135,8 +133,7 @@ fn an_agent_that_believes_another_authority_does_not_report_here() {
 fn an_agent_whose_certificate_expires_is_closed() {
     let site = Site::new();
     let collector = Collector::with(config(site.mutual()));
-    let soon = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap() + Duration::from_secs(3);
-    let own = site.agents.issue(named("web-01").until(soon));
+    let own = site.agents.issue(named("web-01").until(soon()));
     let mut agent = join(&collector, &site, &own, "web-01");
     agent.expect_reject(Code::CredentialRevoked);
     assert!(!collector.page().shows("web-01"));

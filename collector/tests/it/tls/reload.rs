@@ -10,7 +10,7 @@ use crate::support::collector::Collector;
 use crate::support::command::Process;
 use crate::support::frames::gauges;
 use crate::support::http::request;
-use crate::support::pki::{Authority, named, text};
+use crate::support::pki::{Authority, named, soon, text};
 use crate::support::secure::{NAME, Site, Stream, client, config};
 use crate::support::{eventually, secure};
 
@@ -198,9 +198,7 @@ fn who_was_here_comes_again_by_a_ticket_until_the_lists_change() {
 fn a_ticket_is_worth_no_more_than_the_certificate_it_was_got_for() {
     let site = Site::new();
     let collector = start(&site);
-    let soon =
-        std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap() + std::time::Duration::from_secs(3);
-    let own = site.client(Some(&site.agents.issue(named("one").until(soon))));
+    let own = site.client(Some(&site.agents.issue(named("one").until(soon()))));
     let mut agent = join(&collector, &own, "one");
     agent.expect_reject(Code::CredentialRevoked);
     let mut again = Agent::secure(collector.agents, &own);
