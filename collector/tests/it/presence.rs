@@ -115,7 +115,6 @@ fn an_agent_that_only_pings_is_silent() {
     pinging.join().unwrap();
 }
 
-#[test]
 /// Wherever between two looks at the clock they come.
 #[test]
 fn silent_strangers_are_sent_away_and_never_early() {
