@@ -101,8 +101,8 @@ fn memory(schema: &Schema, plan: &Plan) -> usize {
 
 /// Of a sample name in the map of names; of a family among those that are shown, with its heading in both formats,
 /// beside the texts in them.
-const NAME_BYTES: usize = 80;
-const HEAD_BYTES: usize = 600;
+const NAME_BYTES: usize = 140;
+const HEAD_BYTES: usize = 900;
 
 /// All schemas of the collector.
 #[derive(Debug)]

@@ -1,3 +1,4 @@
+mod linear;
 mod memory;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -212,6 +213,20 @@ fn names_are_free_once_their_last_holder_has_gone() {
     assert_eq!(registry.families.lock().page(&counters, begun).len(), 1, "copied before it went");
     assert!(registry.families.lock().page(&[], begun).is_empty());
     assert_eq!(registry.families_left_off(), 0);
+}
+
+#[test]
+fn of_two_that_contradict_and_both_left_while_they_were_copied_one_is_shown() {
+    let registry = registry();
+    let counter = pin(&registry, 1, &[("load", COUNTER)]);
+    let total = pin(&registry, 2, &[("load_total", 1)]);
+    let _ = enter(&registry, "c", 1, &counter, &[1.0]);
+    let _ = enter(&registry, "t", 2, &total, &[2.0]);
+    let begun = registry.families.lock().moment();
+    registry.leave(&newcomer("c", 1).id, 1);
+    registry.leave(&newcomer("t", 2).id, 2);
+    let page = registry.families.lock().page(&[counter.entry(), total.entry()], begun);
+    assert_eq!(page.len(), 1, "both have the sample name load_total: {page:?}");
 }
 
 /// Found by what the fuzz target `exposition` demands: a part without the agents that hold a name showed what contradicts them.

@@ -1,0 +1,154 @@
+//! The families of one page: those that are shown, and those of schemas that changed while the page was copied.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use fleetgauge_proto::schema::{Family, FamilyKind};
+
+use super::{Declared, Families, SchemaEntry};
+use crate::exposition::FamilyHead;
+
+/// A gauge of the shared pages and where its values are.
+#[derive(Debug)]
+pub struct GaugeFamily {
+    /// Its name.
+    pub name: Box<str>,
+    /// Its unit, as who declared it first has it; may be empty.
+    pub unit: Box<str>,
+    /// How many series of it there are, absent ones included.
+    pub series: usize,
+    /// Key of the schema, and position in its rows, of every series.
+    pub members: Vec<(u64, usize)>,
+}
+
+/// A family of the shared page: its heading and where its series are.
+#[derive(Debug)]
+pub(in crate::registry) struct PageFamily {
+    pub(in crate::registry) head: Arc<FamilyHead>,
+    /// Schema key and position of the family in that schema.
+    pub(in crate::registry) members: Vec<(u64, usize)>,
+}
+
+/// A page while it is made.
+#[derive(Default)]
+struct Page<'a> {
+    families: BTreeMap<&'a str, (FamilyKind, PageFamily)>,
+    /// Sample names of the families that are here though they are not shown.
+    added: HashSet<String>,
+}
+
+impl Families {
+    /// The present, for [`Self::page`].
+    pub(in crate::registry) fn moment(&self) -> u64 {
+        self.moment
+    }
+
+    /// The families of the shared page, sorted by name, that have series in the `copied` schemas; `begun` is the moment
+    /// before they were copied.
+    ///
+    /// A schema may have lost its last agent, or a family, since then, to another schema of that very agent perhaps. It
+    /// is on this page all the same where nothing else is, or that agent would be on none. A family whose names meant
+    /// something else already is left off, whether or not that something is on this page: it may be on another part's.
+    pub(in crate::registry) fn page(
+        &self,
+        copied: &[&Arc<SchemaEntry>],
+        begun: u64,
+    ) -> Vec<PageFamily> {
+        let copied: HashMap<u64, &SchemaEntry> =
+            copied.iter().map(|schema| (schema.key(), &***schema)).collect();
+        let mut page = Page::default();
+        let mut left_off = Vec::new();
+        for (name, kinds) in &self.declared {
+            for declared in kinds {
+                let members = declared.members.values().copied();
+                let members: Vec<_> =
+                    members.filter(|(schema, _)| copied.contains_key(schema)).collect();
+                match &declared.shown {
+                    _ if members.is_empty() => {}
+                    Some(shown) => {
+                        let head = Arc::clone(&shown.head);
+                        page.families.insert(name, (declared.kind, PageFamily { head, members }));
+                    }
+                    None => left_off.push(members),
+                }
+            }
+        }
+        left_off.sort_unstable_by_key(|members| self.arrival(members[0]));
+        for member in left_off.into_iter().flatten() {
+            self.add(&mut page, begun, copied[&member.0], member);
+        }
+        let mut departed: Vec<_> =
+            copied.iter().filter(|(schema, _)| !self.live.contains_key(schema)).collect();
+        departed.sort_unstable_by_key(|(key, _)| **key);
+        for (key, schema) in departed {
+            for position in 0..schema.schema().families.len() {
+                self.add(&mut page, begun, schema, (*key, position));
+            }
+        }
+        page.families.into_values().map(|(_, family)| family).collect()
+    }
+
+    fn arrival(&self, (schema, position): (u64, usize)) -> Option<(u64, usize)> {
+        Some((self.live.get(&schema)?.arrival, position))
+    }
+
+    /// Adds a family that is not shown to the page, unless its names mean something else there.
+    fn add<'a>(
+        &'a self,
+        page: &mut Page<'a>,
+        begun: u64,
+        schema: &'a SchemaEntry,
+        member: (u64, usize),
+    ) {
+        let family: &Family = &schema.schema().families[member.1];
+        let Some(kind) = family.kind.filter(|kind| self.may_be(family, *kind)) else { return };
+        if let Some((own, on_page)) = page.families.get_mut(&*family.name) {
+            if *own == kind {
+                on_page.members.push(member);
+            }
+            return;
+        }
+        let contradicts = |owner: &str| {
+            self.shown(owner).is_some_and(|(declared, shown)| {
+                let same = *owner == *family.name && declared.kind == kind;
+                !same && (shown.since <= begun || page.families.contains_key(owner))
+            })
+        };
+        let means_something_else = |name: String| {
+            let owner = self.sample_names.get(&name).and_then(|sample| sample.owner.as_deref());
+            owner.is_some_and(contradicts) || page.added.contains(&name)
+        };
+        if family.sample_names().any(means_something_else) {
+            return;
+        }
+        page.added.extend(family.sample_names());
+        let head = Arc::new(FamilyHead::new(family, kind));
+        page.families.insert(&family.name, (kind, PageFamily { head, members: vec![member] }));
+    }
+
+    /// The gauges of the shared pages, sorted by name.
+    pub(in crate::registry) fn gauges(&self) -> Vec<GaugeFamily> {
+        let gauges = self.declared.iter().filter_map(|(name, kinds)| {
+            let is_shown = |declared: &&Declared| {
+                declared.kind == FamilyKind::Gauge && declared.shown.is_some()
+            };
+            let declared = kinds.iter().find(is_shown)?;
+            let member = |(key, at): &(u64, usize)| Some((self.live.get(key)?, *at));
+            let members: Vec<_> = declared.members.values().filter_map(member).collect();
+            let (first, at) = members.first()?;
+            let mut gauge = GaugeFamily {
+                name: name.clone(),
+                unit: first.schema.schema().families[*at].unit.clone(),
+                series: 0,
+                members: Vec::new(),
+            };
+            for (live, at) in members {
+                let series = &live.schema.schema().families[at].series;
+                gauge.series += series.len() * live.agents;
+                gauge.members.extend(series.iter().map(|one| (live.schema.key(), one.offset)));
+            }
+            Some(gauge)
+        });
+        gauges.collect()
+    }
+}

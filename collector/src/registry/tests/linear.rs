@@ -1,0 +1,141 @@
+//! Many schemas with few agents: what one of them costs while the registry is locked does not grow with the others.
+//!
+//! CPU time of the test's thread is counted, in a debug build. Each bound is at least five times what was seen, and far
+//! below what the attack cost when every family of every schema was asked again.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use super::*;
+
+const GAUGE: u8 = 1;
+
+fn cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
+}
+
+/// CPU time that this takes.
+fn cost(work: impl FnOnce()) -> Duration {
+    let begun = cpu();
+    work();
+    cpu() - begun
+}
+
+fn assert_cost(what: &str, cost: Duration, bound: Duration) {
+    println!("{what}: {cost:?} of at most {bound:?}");
+    assert!(cost < bound, "{what}: {cost:?} of CPU time, at most {bound:?}");
+}
+
+/// Schemas of shared families and of one of their own, and an agent for each.
+struct Crowd {
+    registry: Registry,
+    schemas: Vec<Pinned>,
+    shared: Vec<String>,
+}
+
+impl Crowd {
+    fn new(schemas: usize, shared: usize, own: impl Fn(usize) -> (String, u8)) -> Self {
+        let room = Room { schemas: schemas + 10, bytes: usize::MAX };
+        let registry = Registry::new(room, Pins::new(), Arc::new(Budget::new(usize::MAX)));
+        let shared: Vec<_> = (0..shared).map(|n| format!("shared_{n}")).collect();
+        let schemas = (0..schemas).map(|n| {
+            let (name, kind) = own(n);
+            let shared = shared.iter().map(|name| (name.as_str(), GAUGE));
+            let families: Vec<_> = shared.chain([(name.as_str(), kind)]).collect();
+            intern(&registry, n, &families)
+        });
+        let schemas = schemas.collect();
+        Self { registry, schemas, shared }
+    }
+
+    /// An agent that was there first and declares the shared families as counters.
+    fn first_enters(&self, also: &[(&str, u8)]) {
+        let counters = self.shared.iter().map(|name| (name.as_str(), COUNTER));
+        let families: Vec<_> = counters.chain(also.iter().copied()).collect();
+        let schema = intern(&self.registry, self.schemas.len(), &families);
+        let row = vec![1.0; families.len()];
+        let _ = enter(&self.registry, "first", 1, &schema, &row);
+    }
+
+    fn first_leaves(&self) {
+        assert!(self.registry.leave(&newcomer("first", 0).id, 1));
+    }
+
+    fn all_enter(&self) {
+        let row = vec![1.0; self.shared.len() + 1];
+        for (n, schema) in self.schemas.iter().enumerate() {
+            let _ = enter(&self.registry, &format!("a{n}"), n as u64 + 10, schema, &row);
+        }
+    }
+
+    fn all_leave(&self) {
+        for n in 0..self.schemas.len() {
+            assert!(self.registry.leave(&newcomer(&format!("a{n}"), 0).id, n as u64 + 10));
+        }
+    }
+
+    fn families_on_the_page(&self) -> usize {
+        self.registry.snapshot().families.len()
+    }
+}
+
+fn intern(registry: &Registry, number: usize, families: &[(&str, u8)]) -> Pinned {
+    let mut fingerprint = [0; 16];
+    fingerprint[..8].copy_from_slice(&(number as u64).to_le_bytes());
+    registry.schemas().intern(Fingerprint(fingerprint), schema(families), 10).unwrap()
+}
+
+#[test]
+fn a_thousand_schemas_with_a_family_of_their_own_all_leave() {
+    let crowd = Crowd::new(1_000, 100, |n| (format!("own_{n}"), GAUGE));
+    assert_cost("they come", cost(|| crowd.all_enter()), Duration::from_secs(5));
+    assert_eq!(crowd.families_on_the_page(), 100 + 1_000);
+    assert_cost("they leave", cost(|| crowd.all_leave()), Duration::from_secs(5));
+    assert_eq!(crowd.families_on_the_page(), 0);
+    assert_eq!(crowd.registry.agents(), 0);
+}
+
+#[test]
+fn a_thousand_schemas_with_a_hundred_families_left_off_all_leave() {
+    let crowd = Crowd::new(1_000, 100, |n| (format!("own_{n}"), GAUGE));
+    crowd.first_enters(&[]);
+    crowd.all_enter();
+    assert_eq!(crowd.registry.families_left_off(), 1_000 * 100);
+    assert_cost("they leave", cost(|| crowd.all_leave()), Duration::from_secs(5));
+    assert_eq!(crowd.registry.families_left_off(), 0);
+    assert_eq!(crowd.families_on_the_page(), 100);
+}
+
+#[test]
+fn an_agent_that_comes_and_goes_asks_nobody_who_waits_for_another_name() {
+    let crowd = Crowd::new(1_000, 100, |_| ("own".to_owned(), GAUGE));
+    crowd.first_enters(&[("own", COUNTER)]);
+    crowd.all_enter();
+    assert_eq!(crowd.registry.families_left_off(), 1_000 * 101);
+    let loot = intern(&crowd.registry, 1_001, &[("loot", GAUGE)]);
+    let visits = cost(|| {
+        for session in 20_000..20_100 {
+            let _ = enter(&crowd.registry, "visitor", session, &loot, &[1.0]);
+            assert!(crowd.registry.leave(&newcomer("visitor", 0).id, session));
+        }
+    });
+    assert_cost("a hundred visits", visits, Duration::from_secs(1));
+    // Those who wait for a name that has become free are asked.
+    assert_cost("the first leaves", cost(|| crowd.first_leaves()), Duration::from_secs(1));
+    assert_eq!(crowd.registry.families_left_off(), 0);
+    assert_eq!(crowd.families_on_the_page(), 101);
+}
+
+#[test]
+fn a_page_of_ten_thousand_schemas_with_a_family_left_off() {
+    let own = |n| ("own".to_owned(), if n == 0 { GAUGE } else { COUNTER });
+    let crowd = Crowd::new(10_000, 10, own);
+    crowd.all_enter();
+    assert_eq!(crowd.registry.families_left_off(), 9_999);
+    let mut families = 0;
+    let page = cost(|| families = crowd.families_on_the_page());
+    assert_cost("a page", page, Duration::from_secs(2));
+    assert_eq!(families, 11);
+}
