@@ -16,14 +16,15 @@
 
 mod agent;
 mod claim;
+mod frames;
 mod unfinished;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use fleetgauge_proto::limits::MAX_HELLO_BYTES;
-use fleetgauge_proto::message::{Bye, ByeReason, Drain, Ping, Pong, Report};
-use fleetgauge_proto::{Accept, Code, Frame, Kind, Message, VERSION, Violation};
+use fleetgauge_proto::message::Drain;
+use fleetgauge_proto::{Accept, Code, Message, VERSION, Violation};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, info};
 
@@ -145,13 +146,17 @@ impl Session {
     /// Takes bytes from the peer; appends what is to be sent to `out`.
     pub fn received(&mut self, bytes: &[u8], now: Millis, out: &mut Vec<u8>) {
         self.shared.metrics.received_bytes.inc_by(bytes.len() as u64);
+        if self.is_challenging() && !bytes.is_empty() {
+            self.refuse(&frames::before_welcome(), out);
+        }
         let mut input = bytes;
         let (mut frames, mut begun) = self.take_unfinished();
         while self.ending().is_none() {
             let handled = match frames.next(&mut input, self.accept()) {
                 Ok(Some(frame)) => {
                     begun = None;
-                    self.frame(frame, now, out)
+                    let more = !input.is_empty();
+                    self.frame(frame, more, now, out)
                 }
                 Ok(None) => break,
                 Err(violation) => Err(violation.into()),
@@ -232,75 +237,6 @@ impl Session {
             }
             _ => Ok(()),
         }
-    }
-
-    fn frame(&mut self, frame: Frame<'_>, now: Millis, out: &mut Vec<u8>) -> Result<(), Refusal> {
-        self.shared.metrics.frame(frame.header.kind);
-        let unexpected =
-            |when| Err(Violation::UnexpectedFrame { kind: frame.header.kind, when }.into());
-        match &mut self.state {
-            State::Greeting { .. } => match Message::decode(frame)? {
-                Message::Hello(hello) => self.hello(&hello, now, out),
-                _ => unexpected("before Hello"),
-            },
-            State::Challenging(_) => unexpected("before Welcome"),
-            State::Open(agent) => {
-                if std::mem::take(&mut agent.challenged) {
-                    self.shared.challenges.answer(&self.peer, Signal::Answered);
-                } else {
-                    agent.spend(frame.header.kind, now, &self.peer, &self.shared)?;
-                }
-                match frame.header.kind {
-                    Kind::Report => self.report(&Report::decode(frame.payload)?, now),
-                    Kind::Schema => agent.declare(frame, &self.shared),
-                    _ => self.open_frame(Message::decode(frame)?, out),
-                }
-            }
-            State::Ended(_) => Ok(()),
-        }
-    }
-
-    fn open_frame(&mut self, message: Message<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {
-        match message {
-            Message::Ping(Ping { token }) => send(&Message::Pong(Pong { token }), out),
-            Message::Pong(_) | Message::Skipped(_) => {}
-            Message::Bye(Bye { reason, .. }) => {
-                // Nobody else is awaited after the next start: those who only say so could be any number.
-                let asked = reason == ByeReason::Drained as u8 && self.shared.draining();
-                self.end(if asked { Ending::Drained } else { Ending::Bye });
-            }
-            other => {
-                let kind = other.kind();
-                return Err(Violation::UnexpectedFrame { kind, when: "from an agent" }.into());
-            }
-        }
-        Ok(())
-    }
-
-    fn report(&mut self, report: &Report<'_>, now: Millis) -> Result<(), Refusal> {
-        let State::Open(agent) = &mut self.state else { return Ok(()) };
-        agent.check(report)?;
-        let stored = match agent.holder() {
-            Some(holder) if !agent.full_due => {
-                holder.seat().store(self.peer.session(), &report.values)
-            }
-            _ => {
-                agent.enter(report, &self.shared, now)?;
-                if self.handshake.take().is_some() {
-                    self.shared.pacer.finished();
-                    self.shared.addresses.reported(self.peer.address().ip());
-                }
-                true
-            }
-        };
-        if !stored {
-            return Err(Refusal::of(Code::Superseded));
-        }
-        agent.sequence = report.sequence;
-        self.peer.set_reported(now);
-        self.shared.metrics.reports.inc();
-        debug!(agent = %agent.id(), sequence = report.sequence, unix_ms = report.unix_ms, "report");
-        Ok(())
     }
 
     /// The connection cannot be used any more.

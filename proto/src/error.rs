@@ -83,7 +83,7 @@ codes! {
     62 ReportTimeout "report_timeout" "No report came in three intervals."
     63 TooManyReports "too_many_reports" "Reports, or other frames, come far more often than the interval says."
     70 IdConflict "id_conflict" "Another host holds this agent id and is alive, or the id changes hands too often."
-    71 Superseded "superseded" "A newer connection of the same agent has taken over."
+    71 Superseded "superseded" "A newer connection has taken this agent id over."
     80 CollectorFull "collector_full" "The collector holds as many connections as it may, or has no memory left for more."
     81 AddressFull "address_full" "This address has as many connections as it may."
     82 HandshakesFull "handshakes_full" "Too many connections are in their handshake; come again."

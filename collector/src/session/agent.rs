@@ -172,10 +172,7 @@ impl Agent {
 
     /// Whether the report may follow the one before.
     pub(super) fn check(&self, report: &Report<'_>) -> Result<(), Violation> {
-        let Some(schema) = &self.schema else {
-            let when = "before the Schema that Welcome asked for";
-            return Err(Violation::UnexpectedFrame { kind: Kind::Report, when });
-        };
+        let width = self.schema.as_ref().map_or(0, |schema| schema.entry().schema().width);
         let previous = self.sequence;
         if self.holder().is_some() && report.sequence <= previous {
             return Err(Violation::SequenceNotRising { sequence: report.sequence, previous });
@@ -183,7 +180,7 @@ impl Agent {
         if self.full_due && !matches!(report.values, Values::All(_)) {
             return Err(Violation::FullReportRequired);
         }
-        report.values.check(schema.entry().schema().width)
+        report.values.check(width)
     }
 
     /// Shows it, with the values of this report, from now on.

@@ -110,7 +110,7 @@ fn a_reject_arrives_though_megabytes_are_on_their_way() {
     let mut house = House::new();
     let attacks: [(Stage, &[u8], Code); 3] = [
         (Stage::Connected, b"GET / HTTP/1.1\r\n\r\n", Code::BadMagic),
-        (Stage::Welcomed, b"FG\x01\x04\x02\x00\x00\x00\x00\x00", Code::MalformedPayload),
+        (Stage::Welcomed, b"FG\x01\x03\x02\x00\x00\x00\x00\x00", Code::MalformedPayload),
         (Stage::Reporting, b"FG\x01\x0f\x00\x00\x00\x00", Code::UnknownKind),
     ];
     for (stage, bytes, code) in attacks {

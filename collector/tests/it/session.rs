@@ -2,6 +2,7 @@
 
 mod drain;
 mod floods;
+mod order;
 
 use fleetgauge_collector::ending::Ending;
 use fleetgauge_collector::peer::Signal;
@@ -157,13 +158,13 @@ fn a_finished_frame_stops_its_clock() {
 fn input_may_come_in_any_pieces() {
     let rig = rig();
     let schema = gauges(&["load"]);
-    let mut all = who("a").hello(&schema);
-    all.extend_from_slice(&schema.bytes);
+    let hello = who("a").hello(&schema);
+    let mut all = schema.bytes.clone();
     all.extend((1..20).flat_map(|n| report(n, &[n as f64])));
     all.extend(ping(1));
     for size in [1, 2, 7, 8, 9, 64, all.len()] {
         let mut agent = rig.connect();
-        for piece in all.chunks(size) {
+        for piece in hello.chunks(size).chain(all.chunks(size)) {
             agent.receives(&rig, piece);
         }
         let said = agent.says();

@@ -24,14 +24,15 @@ fn collector(files: &Files) -> Collector {
     Collector::with(guarded(Some(&files.write("agents", &three())), None, &[]))
 }
 
-/// What the collector says, to the last byte, to a Hello and reports behind it.
+/// What the collector says, to the last byte, to a Hello and to reports after its answer.
 fn answer(collector: &Collector, who: &Who<'_>) -> Vec<u8> {
     let schema = gauges(&["load"]);
     let mut agent = Agent::connect(collector.agents);
-    let all = [who.hello(&schema), schema.bytes, report(1, &[1.0]), ping(1)].concat();
-    agent.send(&all);
+    agent.send(&who.hello(&schema));
+    let mut answer = vec![0];
+    agent.stream.read_exact(&mut answer).unwrap();
+    agent.send(&[schema.bytes, report(1, &[1.0]), ping(1)].concat());
     agent.finish();
-    let mut answer = Vec::new();
     agent.stream.read_to_end(&mut answer).unwrap();
     answer
 }

@@ -1,0 +1,320 @@
+//! The order of checks in `docs/protocol.md`: every frame here is wrong in one way and in those that come later in the list.
+
+use fleetgauge_collector::Config;
+use fleetgauge_proto::message::{Extension, Family, Hello, Report, Schema, Secret, Series};
+use fleetgauge_proto::report::Values;
+use fleetgauge_proto::{Code, Fingerprint, Message};
+
+use super::reporting;
+use crate::support::agent::{Who, who};
+use crate::support::driven::{Driven, Rig, Said};
+use crate::support::frames::{
+    COUNTER, GAUGE, HISTOGRAM, bye, changed, family, frame, gauges, label, labelled, raw, report,
+    schema_of, single,
+};
+use crate::support::secrets::{Files, entry, guarded};
+
+const HELLO: u8 = 1;
+const WELCOME: u8 = 2;
+const SCHEMA: u8 = 3;
+const REPORT: u8 = 4;
+const PING: u8 = 5;
+const MAX_LABEL_BYTES: u32 = 100;
+
+/// Small limits, tokens, and labels that agents may set.
+fn config(files: &Files) -> Config {
+    let credentials = entry("agent = '*'", &["token"], "");
+    let credentials = files.write("agents", &credentials);
+    let mut config = guarded(Some(&credentials), None, &["dc", "team"]);
+    let limits = &mut config.bounds.limits;
+    (limits.max_families, limits.max_series, limits.max_values) = (2, 2, 4);
+    limits.max_label_bytes = MAX_LABEL_BYTES;
+    config
+}
+
+fn let_in(id: &str) -> Who<'_> {
+    who(id).showing("token")
+}
+
+/// What a connection is told that says only this.
+fn told(rig: &Rig, mut agent: Driven, bytes: &[u8]) -> Vec<Said> {
+    agent.receives(rig, bytes);
+    agent.says()
+}
+
+fn reject(code: Code) -> Vec<Said> {
+    vec![Said::Reject(code)]
+}
+
+/// A welcomed agent whose schema is not known.
+fn welcomed(rig: &Rig, id: &str) -> Driven {
+    let mut agent = rig.connect();
+    agent.receives(rig, &let_in(id).hello(&gauges(&["never_declared"])));
+    assert_eq!(agent.says(), [Said::Welcome { schema_known: false }]);
+    agent
+}
+
+/// Headers that are wrong from this check on, with a payload that is no message.
+fn headers(unexpected: u8) -> [(Vec<u8>, Code); 6] {
+    let all = |edit: &dyn Fn(&mut [u8])| {
+        let mut bytes = [raw(0x0a, &[0xff; 3]), bye()].concat();
+        edit(&mut bytes[..8]);
+        bytes
+    };
+    let no_magic = |header: &mut [u8]| {
+        header[..3].copy_from_slice(b"GF\x02");
+        header[4..].fill(0xff);
+    };
+    [
+        (all(&no_magic), Code::BadMagic),
+        (all(&|header| (no_magic(header), header[..2].copy_from_slice(b"FG")).1), Code::BadFlags),
+        (all(&|header| (header[2], header[6]) = (2, 0xff)), Code::UnknownKind),
+        (
+            all(&|header| (header[2], header[3], header[6]) = (2, unexpected, 0xff)),
+            Code::UnsupportedVersion,
+        ),
+        (all(&|header| (header[3], header[6]) = (unexpected, 0xff)), Code::FrameTooLarge),
+        (all(&|header| header[3] = unexpected), Code::UnexpectedFrame),
+    ]
+}
+
+/// Payloads of a frame of this kind whose encoding is wrong from this check on; the fields are those of `bytes`, of which the
+/// integer at `at` is 0.
+fn encodings(bytes: &[u8], at: usize) -> [(Vec<u8>, Code); 3] {
+    let (kind, payload) = (bytes[3], &bytes[8..]);
+    let long = [&payload[..at], &[0xfb, 0, 0], &payload[at + 1..]].concat();
+    [
+        (raw(kind, &long[..long.len() - 1]), Code::MalformedPayload),
+        (raw(kind, &[&long[..], &[0]].concat()), Code::TrailingBytes),
+        (raw(kind, &long), Code::NonMinimalInteger),
+    ]
+}
+
+#[test]
+fn the_checks_of_a_hello_come_in_the_documented_order() {
+    let files = Files::new();
+    let rig = Rig::new(config(&files));
+    let schema = schema_of(&[family("load", GAUGE)], &[labelled(0, &[("dc", "x")])]);
+    // A holder of the id, and another host that asks for it already.
+    let _holder = reporting(&rig, &let_in("a"), &schema);
+    let mut rival = rig.connect();
+    rival.receives(&rig, &let_in("a").on_host(2).hello(&schema));
+    assert!(rival.says().is_empty());
+
+    for (bytes, code) in headers(REPORT) {
+        assert_eq!(told(&rig, rig.connect(), &bytes), reject(code));
+    }
+    let (long, fifty) = ("x".repeat(5_000), "x".repeat(50));
+    let names: Vec<_> = (0..33).map(|n| format!("l{n}")).collect();
+    let mut hello = Hello {
+        min_version: 2,
+        max_version: 3,
+        capabilities: 0,
+        agent_id: "a b",
+        host_nonce: [3; 16],
+        process_nonce: [7; 16],
+        labels: names.iter().map(|name| label(&(name, "x"))).collect(),
+        interval_ms: 15_000,
+        agent_version: &long[..65],
+        schema: schema.fingerprint,
+        credential: Some(Secret(long.as_bytes())),
+        extensions: vec![Extension { id: 1, data: &[] }; 2],
+    };
+    let says = |hello: &Hello<'_>| frame(&Message::Hello(hello.clone()));
+    let behind = [raw(HELLO, &[0xff; 3]), vec![b'F']].concat();
+    assert_eq!(told(&rig, rig.connect(), &behind), reject(Code::UnexpectedFrame));
+    for (bytes, code) in encodings(&says(&hello), 2) {
+        assert_eq!(told(&rig, rig.connect(), &bytes), reject(code));
+    }
+    let refused = |hello: &Hello<'_>, code| {
+        assert_eq!(told(&rig, rig.connect(), &says(hello)), reject(code), "{hello:?}");
+    };
+    // Each time one more thing is mended.
+    refused(&hello, Code::BadHello);
+    hello.agent_version = "1";
+    refused(&hello, Code::BadHello);
+    hello.credential = Some(Secret(b"another"));
+    refused(&hello, Code::BadExtension);
+    hello.extensions.clear();
+    refused(&hello, Code::UnsupportedVersion);
+    hello.min_version = 1;
+    refused(&hello, Code::BadAgentId);
+    hello.agent_id = "a";
+    refused(&hello, Code::Unauthorized);
+    hello.credential = Some(Secret(b"token"));
+    refused(&hello, Code::TooManyLabels);
+    hello.labels = vec![label(&("0", &long)), label(&("job", &long))];
+    refused(&hello, Code::BadLabelName);
+    hello.labels = vec![label(&("job", &long)), label(&("rack", &long))];
+    refused(&hello, Code::ReservedLabel);
+    hello.labels = vec![label(&("rack", &long)), label(&("rack", &fifty))];
+    refused(&hello, Code::LabelTooLong);
+    hello.labels = vec![label(&("rack", &fifty)), label(&("rack", &fifty))];
+    refused(&hello, Code::DuplicateLabel);
+    hello.labels = ["dc", "team", "rack"].map(|name| label(&(name, &fifty))).to_vec();
+    refused(&hello, Code::LabelNotAllowed);
+    hello.labels = ["dc", "team"].map(|name| label(&(name, &fifty))).to_vec();
+    refused(&hello, Code::LabelTooLong);
+    hello.labels = vec![label(&("dc", "x"))];
+    refused(&hello, Code::DuplicateLabel);
+    hello.labels = vec![label(&("team", "x"))];
+    refused(&hello, Code::IdConflict);
+    hello.agent_id = "b";
+    let welcome = [Said::Welcome { schema_known: true }];
+    assert_eq!(told(&rig, rig.connect(), &says(&hello)), welcome);
+}
+
+#[test]
+fn the_state_and_the_rate_come_before_the_payload() {
+    let files = Files::new();
+    let rig = Rig::new(config(&files));
+    for (bytes, code) in headers(WELCOME) {
+        assert_eq!(told(&rig, welcomed(&rig, "a"), &bytes), reject(code));
+    }
+    let no_message = [0xff; 3];
+    for kind in [HELLO, WELCOME, REPORT, 7, 8] {
+        let told = told(&rig, welcomed(&rig, "a"), &raw(kind, &no_message));
+        assert_eq!(told, reject(Code::UnexpectedFrame), "kind {kind}");
+    }
+    // Five frames an interval, twenty intervals' worth at once.
+    let mut agent = welcomed(&rig, "a");
+    (0..100).for_each(|_| agent.receives(&rig, &raw(0x80, &[])));
+    assert_eq!(told(&rig, agent, &raw(PING, &no_message)), reject(Code::TooManyReports));
+    let mut agent = welcomed(&rig, "a");
+    (0..100).for_each(|_| agent.receives(&rig, &raw(0x80, &[])));
+    assert_eq!(told(&rig, agent, &raw(REPORT, &no_message)), reject(Code::UnexpectedFrame));
+    assert_eq!(
+        told(&rig, welcomed(&rig, "a"), &raw(PING, &no_message)),
+        reject(Code::MalformedPayload)
+    );
+}
+
+#[test]
+fn the_checks_of_a_schema_come_in_the_documented_order() {
+    let files = Files::new();
+    let rig = Rig::new(config(&files));
+    let greeted = || {
+        let mut agent = rig.connect();
+        let hello = Who { labels: vec![label(&("team", "x"))], ..let_in("a") };
+        agent.receives(&rig, &hello.hello(&gauges(&["never_declared"])));
+        assert_eq!(agent.says(), [Said::Welcome { schema_known: false }]);
+        agent
+    };
+    // The stream is looked at first: the fingerprint is that of what follows it.
+    assert_eq!(told(&rig, greeted(), &raw(SCHEMA, &[1, 0xff])), reject(Code::BadStream));
+    let (long, wide) = ("x".repeat(2_000), "x".repeat(60));
+    let help = |family| Family { help: &long, ..family };
+    let unit = |family| Family { unit: "bytes", ..family };
+    let of = |families: &[Family<'_>], series: &[Series<'_>]| {
+        frame(&Message::Schema(Schema {
+            stream: 0,
+            families: families.to_vec(),
+            series: series.to_vec(),
+        }))
+    };
+    let bad = unit(help(family("0", GAUGE)));
+    let (fine, histogram) = (family("fine", GAUGE), family("spread", HISTOGRAM));
+    let nowhere = Series { parameters: vec![1.0], ..labelled(9, &[("job", "x")]) };
+    let lost = [nowhere.clone()];
+    let bounded = Series { family: 0, ..nowhere.clone() };
+    let width = Series { width: 9, ..labelled(0, &[("job", "x")]) };
+    let heavy = labelled(0, &[("dc", &wide)]);
+    let one = single(0);
+    let many = Series { width: 5, parameters: vec![1.0, 2.0, 3.0], ..single(1) };
+    let steps = [
+        (Code::TooManyFamilies, of(&[bad, bad, bad], &vec![nowhere.clone(); 3])),
+        (Code::TooManySeries, of(&[bad, bad], &vec![nowhere.clone(); 3])),
+        (Code::BadMetricName, of(&[bad, bad], &vec![nowhere.clone(); 2])),
+        (Code::BadUnit, of(&[unit(help(family("process_a", GAUGE))), bad], &lost)),
+        (Code::HelpTooLong, of(&[help(family("process_a", GAUGE)), bad], &lost)),
+        (Code::ReservedMetricName, of(&[family("process_a", GAUGE), bad], &lost)),
+        (Code::DuplicateFamily, of(&[family("fine_total", GAUGE), family("fine", COUNTER)], &lost)),
+        (Code::BadFamilyIndex, of(&[fine], &[nowhere])),
+        (Code::BadParameters, of(&[fine], &[bounded])),
+        (Code::BadWidth, of(&[fine], &[width])),
+        (Code::ReservedLabel, of(&[fine], &[labelled(0, &[("job", "x")])])),
+        (Code::LabelTooLong, of(&[fine], &[heavy.clone(), heavy])),
+        (Code::DuplicateSeries, of(&[fine, histogram], &[one.clone(), one])),
+        (Code::TooManyValues, of(&[fine, histogram], &[labelled(0, &[("team", "x")]), many])),
+        (Code::DuplicateLabel, of(&[fine], &[labelled(0, &[("team", "x")])])),
+    ];
+    for (bytes, code) in encodings(&of(&[family("0", GAUGE)], &lost), 5) {
+        assert_eq!(told(&rig, greeted(), &bytes), reject(code));
+    }
+    for (code, bytes) in steps {
+        assert_eq!(told(&rig, greeted(), &bytes), reject(code));
+    }
+    assert_eq!(told(&rig, greeted(), &of(&[fine], &[single(0)])), []);
+}
+
+#[test]
+fn the_checks_of_a_report_come_in_the_documented_order() {
+    let files = Files::new();
+    let rig = Rig::new(config(&files));
+    let schema = gauges(&["load"]);
+    let holder = |id| reporting(&rig, &let_in(id), &schema);
+    let of = |stream, sequence| {
+        let values = Values::Changed { bitmap: &[0xff], values: &[0; 3] };
+        frame(&Message::Report(Report { stream, sequence, unix_ms: 0, values }))
+    };
+    for (bytes, code) in encodings(&of(1, 0), 1) {
+        assert_eq!(told(&rig, holder("b"), &bytes), reject(code));
+    }
+    assert_eq!(told(&rig, holder("b"), &of(1, 0)), reject(Code::BadStream));
+    let declared = |id| {
+        let mut agent = holder(id);
+        agent.receives(&rig, &schema.bytes);
+        agent
+    };
+    assert_eq!(told(&rig, declared("b"), &of(0, 1)), reject(Code::SequenceNotRising));
+    assert_eq!(told(&rig, declared("b"), &of(0, 2)), reject(Code::FullReportRequired));
+    assert_eq!(told(&rig, holder("b"), &of(0, 2)), reject(Code::BadBitmap));
+    assert_eq!(
+        told(&rig, holder("b"), &changed(2, &[1], &[1.0, 2.0])),
+        reject(Code::WrongValueCount)
+    );
+    // Two hosts are welcomed while nobody holds the id: the first report takes it.
+    let [mut first, mut second, mut third] = [1, 2, 2].map(|host| {
+        let mut agent = rig.connect();
+        agent.receives(&rig, &let_in("a").on_host(host).hello(&schema));
+        agent.says();
+        agent
+    });
+    first.receives(&rig, &report(1, &[1.0]));
+    assert_eq!(told(&rig, second, &report(1, &[1.0, 2.0])), reject(Code::WrongValueCount));
+    second = third;
+    assert_eq!(told(&rig, second, &report(1, &[2.0])), reject(Code::IdConflict));
+    assert_eq!(rig.page().values_of("a"), [1.0]);
+    // The id is taken over by a newer connection of the host: the older one is told at its next report.
+    third = holder("a");
+    assert_eq!(told(&rig, first, &report(2, &[1.0, 2.0])), reject(Code::WrongValueCount));
+    assert_eq!(rig.page().values_of("a"), [1.0]);
+    let older = std::mem::replace(&mut third, holder("a"));
+    assert_eq!(told(&rig, older, &report(2, &[1.0])), reject(Code::Superseded));
+    assert_eq!(third.ending(), None);
+}
+
+/// An agent that does not wait for Welcome is refused whether its id is disputed or not.
+#[test]
+fn what_is_sent_before_welcome_is_refused() {
+    let rig = super::rig();
+    let schema = gauges(&["load"]);
+    let hello = who("a").hello(&schema);
+    let early = [&schema.bytes[..], &report(1, &[1.0]), &bye(), &raw(0x80, &[]), b"F", b"garbage"];
+    for bytes in early {
+        let mut agent = rig.connect();
+        agent.receives(&rig, &[&hello[..20]].concat());
+        agent.receives(&rig, &[&hello[20..], bytes].concat());
+        assert_eq!(agent.says(), reject(Code::UnexpectedFrame), "behind Hello: {bytes:?}");
+    }
+    let holder = reporting(&rig, &who("a"), &schema);
+    for bytes in early {
+        let mut newcomer = rig.connect();
+        newcomer.receives(&rig, &who("a").on_host(2).hello(&schema));
+        newcomer.receives(&rig, bytes);
+        assert_eq!(newcomer.says(), reject(Code::UnexpectedFrame), "while it waits: {bytes:?}");
+    }
+    assert_eq!((holder.ending(), rig.page().values_of("a")), (None, vec![1.0]));
+    let unknown = Fingerprint([9; 16]);
+    assert!(rig.shared.registry.schemas().find(&unknown).is_none());
+}
