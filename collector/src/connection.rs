@@ -14,12 +14,13 @@ use fleetgauge_proto::Code;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
-use tracing::info;
+use tracing::warn;
 
 use crate::clock::Millis;
 use crate::ending::Ending;
 use crate::session::Session;
 use crate::transport::{Broken, Heard, Transport};
+use crate::untold::shortened;
 
 /// What is read at once: some hundreds of reports.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -160,7 +161,8 @@ impl Connection {
             Broken::Tls(_) | Broken::TooLong => {
                 let (shared, address) = (self.session.shared(), self.session.peer().address());
                 if let Some(count) = shared.untold.add(("TLS failed", ""), shared.clock.now()) {
-                    info!(%address, %broken, count, "TLS failed");
+                    let broken = broken.to_string();
+                    warn!(%address, broken = shortened(&broken), count, "TLS failed");
                 }
                 self.session.lost(Ending::Tls);
             }

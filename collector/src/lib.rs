@@ -22,6 +22,7 @@ pub mod pacing;
 pub mod peer;
 mod process;
 pub mod proxy;
+mod refused;
 pub mod registry;
 mod reload;
 pub mod roster;
@@ -168,7 +169,7 @@ pub async fn run_reloading(
     shutdown.await;
     supervisor::stopping(shutdown::longest(&shared.config));
     shutdown::drain(&shared, &stop).await;
-    shutdown::keep_roster(&stop_keeping, keeping).await;
+    shutdown::keep_roster(&shared, &stop_keeping, keeping).await;
     shutdown::stop_http(&stop_http, serving).await;
     sweeping.abort();
     watching.abort();

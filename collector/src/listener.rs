@@ -15,6 +15,7 @@ use crate::clock::Millis;
 use crate::connection::{self, Connection};
 use crate::ending::{Ending, Refusal};
 use crate::proxy::{self, BadHeader, Origin};
+use crate::refused;
 use crate::session::{HELLO_TIMEOUT, Handshake, Session};
 use crate::shared::Shared;
 use crate::transport::Transport;
@@ -94,7 +95,9 @@ pub(crate) async fn accept(
             Ok((stream, address)) => admit(stream, address, &shared),
             Err(error) => {
                 shared.metrics.accept_errors.inc();
-                warn!(%error, "cannot accept a connection; trying again");
+                if let Some(count) = shared.untold.add(("cannot accept", ""), shared.clock.now()) {
+                    warn!(%error, count, "cannot accept a connection; trying again");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -172,7 +175,13 @@ fn await_header(arrival: Arrival, place: OwnedSemaphorePermit, shared: &Arc<Shar
             }
             Ok(Err(BadHeader::Nothing)) => shared.metrics.closed(Ending::Closed.reason()),
             Ok(Err(bad)) => {
-                info!(address = %arrival.address, %bad, "a balancer did not say whose connection it passes on");
+                let (kind, address) = (("bad PROXY header", ""), arrival.address);
+                if let Some(count) = shared.untold.add(kind, shared.clock.now()) {
+                    info!(
+                        %address, %bad, count,
+                        "a balancer did not say whose connection it passes on"
+                    );
+                }
                 shared.metrics.closed(Ending::BadProxyHeader.reason());
             }
             Err(_) => refuse(arrival, &Refusal::of(Code::HelloTimeout), &shared),
@@ -197,7 +206,7 @@ fn prepare(stream: &TcpStream) -> std::io::Result<()> {
 fn refuse(arrival: Arrival, refusal: &Refusal, shared: &Arc<Shared>) {
     let Arrival { stream, address, .. } = arrival;
     let code = refusal.code;
-    debug!(%code, %address, "refused");
+    refused::log(shared, refusal, address, None);
     shared.metrics.rejected(code);
     let mut reject = Vec::new();
     refusal.write(u64::from(address.port()), &mut reject);

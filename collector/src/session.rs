@@ -26,14 +26,16 @@ use fleetgauge_proto::limits::MAX_HELLO_BYTES;
 use fleetgauge_proto::message::Drain;
 use fleetgauge_proto::{Accept, Code, Message, VERSION, Violation};
 use tokio::sync::OwnedSemaphorePermit;
-use tracing::{debug, info};
+use tracing::debug;
 
 use crate::clock::{Millis, millis};
 use crate::ending::{Ending, Refusal};
 use crate::peer::{Peer, Signal};
+use crate::refused;
 use crate::shared::Shared;
 use crate::stagger::stagger;
 use crate::tls::Certificate;
+use crate::untold::log_if;
 
 use agent::Agent;
 use claim::Challenge;
@@ -248,13 +250,8 @@ impl Session {
         if self.ending().is_some() {
             return;
         }
-        let (code, detail) = (refusal.code, &refusal.detail);
-        if !detail.is_empty()
-            && let Some(count) =
-                self.shared.untold.add(("refused", code.reason()), self.shared.clock.now())
-        {
-            info!(%code, address = %self.peer.address(), detail, count, "refused");
-        }
+        let code = refusal.code;
+        refused::log(&self.shared, refusal, self.peer.address(), self.id());
         refusal.write(self.peer.session(), out);
         self.shared.metrics.rejected(code);
         self.end(Ending::Rejected(code));
@@ -276,11 +273,19 @@ impl Session {
             State::Challenging(challenge) => {
                 let Challenge { agent, holder, .. } = *challenge;
                 self.shared.challenges.withdraw(&holder, &self.peer);
-                info!(agent = %agent.id(), address = %self.peer.address(), reason, "agent not admitted");
+                let id = agent.id();
+                log_if!(
+                    self.shared.may_tell("agent not admitted", id), warn,
+                    agent = %id, address = %self.peer.address(), reason, "agent not admitted"
+                );
             }
             State::Open(agent) => {
                 self.shared.agent_left(agent.id(), &self.peer, ending);
-                info!(agent = %agent.id(), address = %self.peer.address(), reason, "agent gone");
+                let id = agent.id();
+                log_if!(
+                    self.shared.may_tell("agent gone", id), info,
+                    agent = %id, address = %self.peer.address(), reason, "agent gone"
+                );
             }
         }
         self.shared.challenges.answer(&self.peer, Signal::Vacated);

@@ -1,5 +1,6 @@
 //! What all connections of a collector have in common.
 
+use std::hash::Hash;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -11,7 +12,6 @@ use parking_lot::RwLock;
 use prometheus_client::registry::Registry as OwnRegistry;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
-use tracing::info;
 
 use crate::addresses::{Addresses, Conduct};
 use crate::budget::{Budget, CONNECTION_BYTES};
@@ -25,7 +25,7 @@ use crate::peer::{Peer, Signal};
 use crate::registry::{IDLE_PLACES, Registry};
 use crate::roster::Roster;
 use crate::trust::Trust;
-use crate::untold::Untold;
+use crate::untold::{Untold, log_if};
 use crate::versions::Versions;
 
 /// Connections at once that wait for their Reject to be read, however many agents there are: half of what is kept for
@@ -153,8 +153,17 @@ impl Shared {
         if let Some(pause) = self.addresses.ended(address, conduct, self.clock.now()) {
             self.metrics.address_pauses.inc();
             let (reason, seconds) = (ending.reason(), pause / 1_000);
-            info!(%address, reason, seconds, "address paused: too many of its connections have failed");
+            log_if!(
+                self.may_tell("address paused", address), warn,
+                %address, reason, seconds,
+                "address paused: too many of its connections have failed"
+            );
         }
+    }
+
+    /// Whether to write this line about an agent or an address at its level, or only at debug.
+    pub(crate) fn may_tell(&self, line: &'static str, subject: impl Hash) -> bool {
+        self.untold.may_tell(line, subject, self.clock.now())
     }
 
     /// Gives room in the maps back that lies idle since a fleet has left.

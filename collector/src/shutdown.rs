@@ -41,7 +41,11 @@ pub(crate) async fn drain(shared: &Shared, accepting: &CancellationToken) {
 }
 
 /// Keeps what is known of the fleet, as it is now that its agents have been sent away.
-pub(crate) async fn keep_roster(stop: &CancellationToken, keeping: JoinHandle<Option<Keeper>>) {
+pub(crate) async fn keep_roster(
+    shared: &Shared,
+    stop: &CancellationToken,
+    keeping: JoinHandle<Option<Keeper>>,
+) {
     stop.cancel();
     let save = async {
         if let Ok(Some(mut keeper)) = keeping.await {
@@ -49,7 +53,9 @@ pub(crate) async fn keep_roster(stop: &CancellationToken, keeping: JoinHandle<Op
         }
     };
     if tokio::time::timeout(LAST_WORDS, save).await.is_err() {
-        warn!("the state file was not written in time; the one before stands");
+        let directory = shared.config.state.directory.as_deref().map(|path| path.display());
+        let directory = directory.map(tracing::field::display);
+        warn!(directory, "the state file was not written in time; the one before stands");
     }
 }
 

@@ -43,6 +43,7 @@ pub(crate) async fn sweep(shared: Arc<Shared>, mut pulse: Option<Pulse>) {
             shared.addresses.sweep(now);
             addresses_at = now + ADDRESSES_EVERY;
         }
+        shared.untold.sum_up(now);
         shared.shrink();
         if let Some(pulse) = &mut pulse {
             pulse.beat(Instant::now(), shared.registry.agents());

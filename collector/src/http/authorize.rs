@@ -7,11 +7,12 @@ use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tracing::info;
+use tracing::warn;
 
 use super::Site;
 use super::places::Visit;
 use crate::trust::Unread;
+use crate::untold::shortened;
 
 /// What may be shown: what Prometheus and curl send, and what makes a browser ask.
 const CHALLENGES: [&str; 2] =
@@ -32,10 +33,10 @@ pub(super) async fn authorize(
             if let Some(count) = shared.untold.add(kind, shared.clock.now()) {
                 let visit = request.extensions().get::<Arc<Visit>>();
                 let address = visit.map(|visit| tracing::field::display(visit.address()));
-                info!(
+                warn!(
                     address,
                     cause,
-                    path = request.uri().path(),
+                    path = shortened(request.uri().path()),
                     count,
                     "HTTP request unauthorized"
                 );

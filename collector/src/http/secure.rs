@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tracing::info;
+use tracing::warn;
 
 use crate::shared::Shared;
 use crate::tls::{Clients, PortTls, Proof};
@@ -49,7 +49,7 @@ impl Pass {
                 Err(error) => break error,
             }
         };
-        info!(%error, "the certificate of an HTTP client is not good any more");
+        warn!(%error, "the certificate of an HTTP client is not good any more");
     }
 
     /// Whether it is good by the rules of now.

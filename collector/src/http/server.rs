@@ -18,11 +18,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::places::{Place, Places, Visit};
 use super::{Site, router, secure};
 use crate::shared::Shared;
+use crate::untold::shortened;
 
 /// Time to send a request's head, also between two requests of a connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -56,7 +57,10 @@ pub(crate) async fn serve(listener: TcpListener, site: Site, stop: CancellationT
                 connections.spawn(receive(stream, visitor, Arc::clone(&shared)));
             }
             Err(error) => {
-                warn!(%error, "cannot accept an HTTP connection; trying again");
+                let kind = ("cannot accept HTTP", "");
+                if let Some(count) = shared.untold.add(kind, shared.clock.now()) {
+                    warn!(%error, count, "cannot accept an HTTP connection; trying again");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -91,8 +95,9 @@ async fn receive(stream: TcpStream, visitor: Visitor, shared: Arc<Shared>) {
             shared.metrics.http_tls_failures.inc();
             let kind = ("TLS failed on the HTTP port", "");
             if let Some(count) = shared.untold.add(kind, shared.clock.now()) {
-                let address = visitor.place.visit().address();
-                info!(%address, %error, count, "TLS failed on the HTTP port");
+                let (address, error) = (visitor.place.visit().address(), error.to_string());
+                let error = shortened(&error);
+                warn!(%address, error, count, "TLS failed on the HTTP port");
             }
         }
     }

@@ -75,7 +75,8 @@ impl Keeper {
             Ok(()) => self.saved = changes,
             Err(error) => {
                 metrics.state_errors.inc();
-                warn!(%error, "cannot write the state file; trying again");
+                let file = store.file();
+                warn!(file = %file.display(), %error, "cannot write the state file; trying again");
             }
         }
     }

@@ -64,12 +64,18 @@ impl Store {
         }
     }
 
+    /// The file that holds the roster.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        self.directory.join(FILE)
+    }
+
     /// What was known when the file was written; nothing if there is none.
     ///
     /// # Errors
     /// It was damaged and is set aside under a name with the time of day `unix`, in unix seconds.
     pub fn load(&self, unix: u64) -> Result<Known, SetAside> {
-        let file = self.directory.join(FILE);
+        let file = self.file();
         let damage = match File::open(&file) {
             Ok(opened) => match state::read(BufReader::new(opened)) {
                 Ok(known) => return Ok(known),

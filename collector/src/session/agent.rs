@@ -7,7 +7,6 @@ use fleetgauge_proto::limits::MIN_INTERVAL_MS;
 use fleetgauge_proto::message::{Hello, Label, Report};
 use fleetgauge_proto::report::Values;
 use fleetgauge_proto::{AgentId, Code, Fingerprint, Frame, Kind, Schema, StaticLabels, Violation};
-use tracing::{info, warn};
 
 use super::{FIRST_REPORT_TIMEOUT, SILENT_INTERVALS};
 use crate::bucket::Bucket;
@@ -17,10 +16,14 @@ use crate::exposition::{static_labels, write_labels};
 use crate::peer::{Introduction, Peer};
 use crate::registry::{Holder, Newcomer, Pinned};
 use crate::shared::Shared;
+use crate::untold::log_if;
 
 /// For how many intervals' worth of frames an agent may be ahead of time: what has piled up behind a collector that was
 /// frozen, or a network that was, comes at once, and is no flood.
 const SENT_AHEAD_INTERVALS: Millis = 20;
+
+/// Names of families that are left off in a log line; a schema may have a thousand, of 200 bytes each.
+const FAMILIES_NAMED: usize = 3;
 
 /// How the registry knows an agent.
 #[derive(Debug)]
@@ -199,17 +202,23 @@ impl Agent {
             })
             .map_err(Refusal::of)?;
         let id = &newcomer.id;
-        for family in &entered.left_off {
-            shared.metrics.family_conflicts.inc();
-            warn!(
-                agent = %id, %family,
-                "family left off the shared pages: its name already means something else there; \
-                 see the agent's own page, or decide its kind under [kinds] in the settings"
+        if !entered.left_off.is_empty() {
+            shared.metrics.family_conflicts.inc_by(entered.left_off.len() as u64);
+            let families = entered.left_off.len();
+            let first = entered.left_off[..families.min(FAMILIES_NAMED)].join(" ");
+            log_if!(
+                shared.may_tell("families left off", id), warn,
+                agent = %id, families, first,
+                "families left off the shared pages: their names already mean something else there; \
+                 see the agent's own page, or decide their kinds under [kinds] in the settings"
             );
         }
         if self.holder().is_none() {
             let series = schema.entry().schema().series;
-            info!(agent = %id, address = %newcomer.peer.address(), series, "agent reports");
+            log_if!(
+                shared.may_tell("agent reports", id), info,
+                agent = %id, address = %newcomer.peer.address(), series, "agent reports"
+            );
         }
         self.standing = Standing::Holder(entered.holder);
         self.full_due = false;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fleetgauge_proto::message::{Hello, Ping, Welcome};
 use fleetgauge_proto::{AgentId, Code, Message, StaticLabels, VERSION};
-use tracing::{debug, info};
+use tracing::{debug, warn};
 
 use super::agent::Agent;
 use super::{CHALLENGE_TIMEOUT, Session, State, send};
@@ -15,6 +15,7 @@ use crate::peer::{Peer, Signal};
 use crate::registry::Claim;
 use crate::tls::{Certificate, Proof, Verdict};
 use crate::trust::Shown;
+use crate::untold::{log_if, shortened};
 
 /// An agent that waits for an id which another host holds.
 #[derive(Debug)]
@@ -76,10 +77,11 @@ impl Session {
         // A log that is slow must not hold a change of the rules up.
         drop(trust);
         let (address, cause) = (self.peer.address(), denied.cause());
-        let names = certificate.map(|own| tracing::field::debug(&own.names));
+        let names = certificate.map(|own| format!("{:?}", own.names));
+        let names = names.as_deref().map(shortened);
         let kind = ("unauthorized", cause);
         if let Some(count) = self.shared.untold.add(kind, self.shared.clock.now()) {
-            info!(agent = %id, %address, cause, names, count, "unauthorized");
+            warn!(agent = %id, %address, cause, names, count, "unauthorized");
         }
         self.shared.metrics.unauthorized(denied);
         // The peer is told no more than that.
@@ -104,8 +106,12 @@ impl Session {
             Ok(_) => "it is for another agent by the rules of now".to_owned(),
             Err(error) => error.to_string(),
         };
-        let id = self.id().map(tracing::field::display);
-        info!(agent = id, address = %self.peer.address(), cause, "a certificate is not good any more");
+        let kind = ("a certificate is not good any more", "");
+        if let Some(count) = self.shared.untold.add(kind, self.shared.clock.now()) {
+            let agent = self.id().map(tracing::field::display);
+            let (address, cause) = (self.peer.address(), shortened(&cause));
+            warn!(agent, %address, cause, count, "a certificate is not good any more");
+        }
         let known = self.id().is_some();
         let code = if known { Code::CredentialRevoked } else { Code::Unauthorized };
         self.refuse(&Refusal::of(code), out);
@@ -121,7 +127,7 @@ impl Session {
         }
     }
 
-    fn id(&self) -> Option<&AgentId> {
+    pub(super) fn id(&self) -> Option<&AgentId> {
         self.agent().map(Agent::id)
     }
 
@@ -171,7 +177,11 @@ impl Session {
         self.shared.challenges.withdraw(&holder, &self.peer);
         let id = agent.id();
         if self.shared.agent_left(id, &holder, Ending::Rejected(Code::Superseded)) {
-            info!(agent = %id, address = %self.peer.address(), "the host that held this id was silent; another takes over");
+            log_if!(
+                self.shared.may_tell("another host takes over", id), warn,
+                agent = %id, address = %self.peer.address(),
+                "the host that held this id was silent; another takes over"
+            );
             holder.raise(Signal::Superseded);
         }
         match self.shared.registry.claim(id, &host_nonce, now) {

@@ -1,5 +1,7 @@
 //! A log that strangers cannot fill.
 
+mod agents;
+
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use super::PATIENCE;
@@ -86,10 +87,20 @@ impl Process {
         line_with(self.log.as_mut().unwrap(), what)
     }
 
-    /// What is left of its log once it has stopped.
+    /// What is left of its log once it has stopped; nothing, if it is [collected](Self::collects).
     pub(crate) fn stopped(mut self) -> String {
         self.signal(rustix::process::Signal::TERM);
-        std::io::read_to_string(self.log.take().unwrap()).unwrap()
+        let Some(log) = self.log.take() else {
+            self.ends();
+            return String::new();
+        };
+        std::io::read_to_string(log).unwrap()
+    }
+
+    /// Reads what is left of its log on a thread of its own, so that a long log does not hold the collector up.
+    pub(crate) fn collects(&mut self) -> JoinHandle<String> {
+        let log = self.log.take().unwrap();
+        std::thread::spawn(move || std::io::read_to_string(log).unwrap())
     }
 
     /// Nobody reads its log any more.
