@@ -4,19 +4,26 @@ mod signals;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use clap::Parser;
 use fleetgauge_agent::config::{BadSetting, Config, Flags};
 use fleetgauge_agent::identity::Host;
-use fleetgauge_agent::run::{Agent, run};
+use fleetgauge_agent::run::{Agent, Reload, run_reloading};
 use tracing::info;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, reload as filter};
 
 /// sysexits.h EX_USAGE: a setting is wrong, and starting again will not help.
 const EXIT_BAD_SETTING: u8 = 64;
-/// Threads for what may hang, which is resolving names and reading files: one, and one for when it does.
-const BLOCKING_THREADS: usize = 2;
+/// Threads for what may hang: resolving names, reading files for a connection, and reading the settings anew.
+const BLOCKING_THREADS: usize = 3;
+
+/// Changes the level of the log.
+type Level = filter::Handle<LevelFilter, Registry>;
 
 fn main() -> ExitCode {
     let flags = match Flags::try_parse() {
@@ -33,7 +40,7 @@ fn main() -> ExitCode {
             Err(bad) => fail(EXIT_BAD_SETTING, &bad),
             Ok(()) => check(&config, &agent),
         },
-        Ok((config, agent)) => match serve(&config, agent) {
+        Ok((config, agent)) => match serve(flags, &config, agent) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(1, &error),
         },
@@ -55,17 +62,18 @@ fn check(config: &Config, agent: &Agent) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn serve(config: &Config, agent: Agent) -> anyhow::Result<()> {
-    log_to_stderr(config.log);
+fn serve(flags: Flags, config: &Config, agent: Agent) -> anyhow::Result<()> {
+    let level = log_to_stderr(config.log);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
         .build()?;
     let served = runtime.block_on(async {
-        let stop = signals::stop()?;
+        let (stop, asked) = (signals::stop()?, signals::reload()?);
+        let reload = Reload { asked, load: Arc::new(move || reload(&flags, &level)) };
         let (version, id) = (env!("CARGO_PKG_VERSION"), agent.profile.id.as_str());
         info!(version, id, collector = %config.collector, interval = ?config.interval, "started");
-        run(agent, stop).await;
+        run_reloading(agent, Some(reload), stop).await;
         Ok(())
     });
     // A name that is still being resolved is not waited for.
@@ -73,15 +81,24 @@ fn serve(config: &Config, agent: Agent) -> anyhow::Result<()> {
     served
 }
 
+/// The settings as they are now. The level of the log, which no connection depends on, is in force at once.
+fn reload(flags: &Flags, level: &Level) -> Result<Agent, BadSetting> {
+    let (config, agent) = settings(flags)?;
+    // It fails only where there is no log any more.
+    let _ = level.reload(config.log);
+    Ok(agent)
+}
+
 /// Lines that cannot be written are dropped: a full disk or a closed stderr must not end the agent.
-fn log_to_stderr(level: LevelFilter) {
-    tracing_subscriber::fmt()
-        .with_max_level(level)
+fn log_to_stderr(level: LevelFilter) -> Level {
+    let (filter, level) = filter::Layer::new(level);
+    let lines = tracing_subscriber::fmt::layer()
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
-        .log_internal_errors(false)
-        .init();
+        .log_internal_errors(false);
+    tracing_subscriber::registry().with(filter).with(lines).init();
+    level
 }
 
 fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {

@@ -66,6 +66,14 @@ pub enum TokenSource {
 }
 
 impl TokenSource {
+    /// The file, if it is in one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Given(_) => None,
+            Self::File(path) => Some(path),
+        }
+    }
+
     /// The token as it is now.
     ///
     /// # Errors

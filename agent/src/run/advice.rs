@@ -12,6 +12,7 @@ pub(super) fn advice(code: u16) -> Option<&'static str> {
             "give this agent a credential that the collector knows and that is for its id"
         }
         Code::LabelNotAllowed => "leave out or change the labels that the collector names",
+        Code::TlsRequired => "set tls, or tls_ca to the file of the collector's authority",
         Code::UnsupportedVersion => "run an agent and a collector of the same major version",
         _ => return None,
     })

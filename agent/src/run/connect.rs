@@ -11,10 +11,10 @@ use tracing::debug;
 
 use crate::config::Endpoint;
 
-/// How long a name may take to be resolved, then each address to answer, and then TLS. A collector that a whole fleet
-/// comes back to needs this long to get through.
+/// How long a name may take to be resolved, then an address to answer, and then TLS. A collector that a whole fleet
+/// comes back to needs this long to get through. With Welcome an address has 30 s before the next one's turn.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Most addresses of a name that one attempt tries.
+/// Most addresses of a name that one round tries.
 const MAX_ADDRESSES: usize = 8;
 /// Silence after which the kernel asks whether the peer is there.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
@@ -46,26 +46,48 @@ pub(super) enum ConnectError {
     Refused { code: u16, text: Box<str>, wait: Duration },
 }
 
-/// Connects to the first address of `to` that answers.
-pub(super) async fn connect(to: &Endpoint) -> Result<TcpStream, ConnectError> {
-    let addresses = timeout(CONNECT_TIMEOUT, lookup_host((to.host(), to.port())))
-        .await
-        .map_err(|_| ConnectError::LookupTimeout)?
-        .map_err(ConnectError::Lookup)?;
-    let mut last = ConnectError::NoAddress;
-    for address in addresses.take(MAX_ADDRESSES) {
-        last = match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                if let Err(error) = prepare(&stream) {
-                    debug!(%error, "the connection lacks an option");
-                }
-                return Ok(stream);
+/// Finds a collector's addresses.
+#[derive(Debug, Default)]
+pub(super) enum Resolver {
+    /// As this system does.
+    #[default]
+    System,
+    /// These, whatever the name.
+    #[cfg(test)]
+    Fixed(Vec<SocketAddr>),
+}
+
+impl Resolver {
+    /// The addresses of `to`, at least one, in the order in which they are to be tried.
+    pub(super) async fn resolve(&self, to: &Endpoint) -> Result<Vec<SocketAddr>, ConnectError> {
+        #[cfg(test)]
+        if let Self::Fixed(addresses) = self {
+            return Ok(addresses.clone());
+        }
+        let found = timeout(CONNECT_TIMEOUT, lookup_host((to.host(), to.port())))
+            .await
+            .map_err(|_| ConnectError::LookupTimeout)?
+            .map_err(ConnectError::Lookup)?;
+        let mut addresses = Vec::new();
+        for address in found {
+            if addresses.len() < MAX_ADDRESSES && !addresses.contains(&address) {
+                addresses.push(address);
             }
-            Ok(Err(error)) => ConnectError::Connect(address, error),
-            Err(_) => ConnectError::ConnectTimeout(address),
-        };
+        }
+        if addresses.is_empty() { Err(ConnectError::NoAddress) } else { Ok(addresses) }
     }
-    Err(last)
+}
+
+/// Connects to `address`.
+pub(super) async fn connect(address: SocketAddr) -> Result<TcpStream, ConnectError> {
+    let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address))
+        .await
+        .map_err(|_| ConnectError::ConnectTimeout(address))?
+        .map_err(|error| ConnectError::Connect(address, error))?;
+    if let Err(error) = prepare(&stream) {
+        debug!(%error, "the connection lacks an option");
+    }
+    Ok(stream)
 }
 
 fn prepare(stream: &TcpStream) -> io::Result<()> {
@@ -85,8 +107,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_notices_a_dead_peer() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let at = listener.local_addr().unwrap().to_string();
-        let stream = connect(&Endpoint::parse(&at).unwrap()).await.unwrap();
+        let stream = connect(listener.local_addr().unwrap()).await.unwrap();
         assert!(stream.nodelay().unwrap());
         assert!(SockRef::from(&stream).keepalive().unwrap());
         #[cfg(target_os = "linux")]
@@ -99,7 +120,7 @@ mod tests {
         let silent = tokio::net::TcpSocket::new_v4().unwrap();
         silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let at = silent.local_addr().unwrap();
-        let error = connect(&Endpoint::parse(&at.to_string()).unwrap()).await.unwrap_err();
+        let error = connect(at).await.unwrap_err();
         assert!(error.to_string().starts_with(&format!("{at}: Connection refused")), "{error}");
     }
 }

@@ -10,7 +10,6 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::connect::{CONNECT_TIMEOUT, ConnectError};
-use super::disk;
 use super::stream::{Opening, Stream};
 use crate::config::Endpoint;
 use crate::tls::Tls;
@@ -26,9 +25,9 @@ const MAX_REJECT_BYTES: u32 = 4096;
 pub(super) async fn secure(
     stream: TcpStream,
     to: &Endpoint,
-    tls: &mut Tls,
+    tls: &Tls,
+    connector: &TlsConnector,
 ) -> Result<Stream, ConnectError> {
-    let connector = connector(tls).await.map_err(ConnectError::Tls)?;
     let name = server_name(to, tls)?;
     let connect = connector.connect(name, Opening::new(stream)).into_fallible();
     match timeout(CONNECT_TIMEOUT, connect).await {
@@ -37,18 +36,6 @@ pub(super) async fn secure(
         Ok(Err((_, opening))) if !opening.frame.is_empty() => Err(refused(opening).await),
         Ok(Err((error, _))) => Err(ConnectError::Tls(tls.explain(&error))),
     }
-}
-
-/// What connects by the files as they are now.
-async fn connector(tls: &mut Tls) -> Result<TlsConnector, String> {
-    let mut read = tls.clone();
-    let (read, connector) = disk::read("the files of TLS", move || {
-        let connector = read.connector().map_err(|bad| bad.to_string())?;
-        Ok((read, connector))
-    })
-    .await?;
-    *tls = read;
-    Ok(connector)
 }
 
 fn server_name(to: &Endpoint, tls: &Tls) -> Result<ServerName<'static>, ConnectError> {
@@ -104,42 +91,4 @@ fn is_transient(code: u16) -> bool {
                 | Code::Draining
         )
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::net::TcpListener;
-    use tokio::task::spawn_blocking;
-
-    use super::*;
-    use crate::tls::TlsSettings;
-
-    /// The only thread that may block is held up until the file is there: who reads it elsewhere finds none.
-    #[test]
-    fn the_files_of_tls_are_not_read_on_the_agents_thread() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .max_blocking_threads(1)
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let directory = tempfile::tempdir().unwrap();
-            let ca = directory.path().join("ca.pem");
-            let (go_on, held_up) = std::sync::mpsc::channel::<()>();
-            let holding = spawn_blocking(move || held_up.recv());
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let to = listener.local_addr().unwrap().to_string();
-            let stream = TcpStream::connect(&to).await.unwrap();
-            let to = Endpoint::parse(&to).unwrap();
-            let mut tls = Tls::new(TlsSettings { ca: Some(ca.clone()), ..TlsSettings::default() });
-            let write = async {
-                std::fs::write(ca, "no certificate").unwrap();
-                go_on.send(()).unwrap();
-            };
-            let (secured, ()) = tokio::join!(secure(stream, &to, &mut tls), write);
-            let error = secured.unwrap_err().to_string();
-            assert!(error.contains("holds no certificate"), "{error}");
-            holding.await.unwrap().unwrap();
-        });
-    }
 }

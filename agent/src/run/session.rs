@@ -1,7 +1,7 @@
 //! Drives a [`Client`] over one socket.
 
 use std::io;
-use std::pin::Pin;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use fleetgauge_proto::message::ByeReason;
@@ -10,13 +10,16 @@ use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout};
 use tracing::{debug, info};
 
+use super::Agent;
+use super::control::{Control, Told};
+use super::credentials::Credentials;
 use super::printable::printable;
 use super::quiet::{Quiet, Silence};
-use super::sampling::Sample;
+use super::reporter::read_anew;
+use super::sampling::{Plan, Sample};
 use super::stream::Stream;
 use crate::client::{Client, ClientError, Event};
 use crate::config::{Endpoint, Token};
-use crate::profile::Profile;
 use crate::supervisor;
 use crate::tls::Tls;
 
@@ -29,11 +32,13 @@ const BYE_WITHIN: Duration = Duration::from_secs(1);
 /// Receive buffer, in bytes: a collector sends a few dozen at a time.
 const READ_BYTES: usize = 1024;
 
+/// How a record of TLS begins that refuses (an alert of version 3), and no frame does.
+const TLS_RECORD: [u8; 2] = [0x15, 0x03];
+
 /// How a session ended.
-#[derive(Debug)]
 pub(super) enum Ended {
-    /// We were told to stop.
-    Shutdown,
+    /// We were told to stop, or to use other settings.
+    Told(Told),
     /// The collector's Drain was obeyed.
     Drained {
         /// How much of the delay was left when the collector closed before it was over.
@@ -62,6 +67,8 @@ pub(super) enum Lost {
     NoWelcome,
     #[error("the collector does not answer a Ping")]
     Silent,
+    #[error("the port speaks TLS alone: set tls, or tls_ca to the file of its authority")]
+    SpeaksTls,
     #[error("{reason}: {0}", reason = .0.reason())]
     Client(#[from] ClientError),
 }
@@ -80,10 +87,12 @@ impl Lost {
 /// One connection, from Hello to its end.
 pub(super) struct Session<'a> {
     stream: Stream,
-    profile: &'a Profile,
-    token: Option<Token>,
+    agent: &'a Agent,
+    credentials: &'a Credentials,
+    token: Option<&'a Token>,
     client: &'a mut Client,
     to: &'a Endpoint,
+    address: SocketAddr,
     begun: Instant,
     welcomed: Option<Instant>,
     drain: Option<Draining>,
@@ -99,15 +108,30 @@ struct Draining {
 impl<'a> Session<'a> {
     pub(super) fn new(
         stream: Stream,
-        profile: &'a Profile,
-        token: Option<Token>,
+        agent: &'a Agent,
+        credentials: &'a Credentials,
+        token: Option<&'a Token>,
         client: &'a mut Client,
         to: &'a Endpoint,
+        address: SocketAddr,
     ) -> Self {
         let begun = Instant::now();
         let quiet = Quiet::new(begun);
         let (welcomed, drain, out) = (None, None, Vec::new());
-        Self { stream, profile, token, client, to, begun, welcomed, drain, quiet, out }
+        Self {
+            stream,
+            agent,
+            credentials,
+            token,
+            client,
+            to,
+            address,
+            begun,
+            welcomed,
+            drain,
+            quiet,
+            out,
+        }
     }
 
     /// How long it is since Welcome; `None` if none came.
@@ -115,14 +139,14 @@ impl<'a> Session<'a> {
         self.welcomed.map(|welcomed| welcomed.elapsed())
     }
 
-    /// Runs until it ends. The interval that the collector asks for goes to `wanted`.
+    /// Runs until it ends. The interval that the collector asks for goes into `plan`.
     pub(super) async fn run(
         &mut self,
         samples: &mut watch::Receiver<Option<Sample>>,
-        wanted: &watch::Sender<Duration>,
-        shutdown: Pin<&mut impl Future<Output = ()>>,
+        plan: &watch::Sender<Plan>,
+        control: &mut Control<'_>,
     ) -> Ended {
-        match self.converse(samples, wanted, shutdown).await {
+        match self.converse(samples, plan, control).await {
             Ok(Ended::Lost(_)) | Err(_) if self.drain.is_some() => self.drained(),
             Ok(ended) => ended,
             Err(lost) => Ended::Lost(lost),
@@ -132,20 +156,21 @@ impl<'a> Session<'a> {
     async fn converse(
         &mut self,
         samples: &mut watch::Receiver<Option<Sample>>,
-        wanted: &watch::Sender<Duration>,
-        mut shutdown: Pin<&mut impl Future<Output = ()>>,
+        plan: &watch::Sender<Plan>,
+        control: &mut Control<'_>,
     ) -> Result<Ended, Lost> {
-        let credential = self.token.as_ref().map(Token::secret);
-        self.client.start(self.profile, credential, &mut self.out);
+        let credential = self.token.map(Token::secret);
+        self.client.start(&self.agent.profile, credential, &mut self.out);
         self.flush().await?;
         let mut buffer = [0; READ_BYTES];
         loop {
             let due = self.due().into();
             tokio::select! {
                 biased;
-                () = &mut shutdown => {
-                    self.leave(ByeReason::Stopping).await;
-                    return Ok(Ended::Shutdown);
+                told = control.told() => {
+                    let Some(reason) = self.reason_to_leave(&told) else { continue };
+                    self.leave(reason).await;
+                    return Ok(Ended::Told(told));
                 }
                 Ok(()) = samples.changed(), if self.client.is_welcomed() => self.report(samples)?,
                 () = sleep_until(due) => {
@@ -158,7 +183,7 @@ impl<'a> Session<'a> {
                         0 => return Err(Lost::Closed),
                         read => read,
                     };
-                    if let Some(ended) = self.heard(&buffer[..read], samples, wanted)? {
+                    if let Some(ended) = self.heard(&buffer[..read], samples, plan)? {
                         return Ok(ended);
                     }
                 }
@@ -166,8 +191,20 @@ impl<'a> Session<'a> {
             if let Err(lost) = self.flush().await {
                 // Why the other end has closed may lie here unread: a Reject.
                 let read = self.stream.read_now(&mut buffer).await;
-                return self.heard(&buffer[..read], samples, wanted)?.ok_or(lost);
+                return self.heard(&buffer[..read], samples, plan)?.ok_or(lost);
             }
+        }
+    }
+
+    /// Why to leave after what we were told: for other settings only if they are others.
+    fn reason_to_leave(&self, told: &Told) -> Option<ByeReason> {
+        match told {
+            Told::Stop => Some(ByeReason::Stopping),
+            Told::Reload(loaded) if loaded.changes(self.agent, self.credentials).is_empty() => {
+                read_anew(&[]);
+                None
+            }
+            Told::Reload(_) => Some(ByeReason::Reconfigured),
         }
     }
 
@@ -176,18 +213,26 @@ impl<'a> Session<'a> {
         &mut self,
         mut bytes: &[u8],
         samples: &mut watch::Receiver<Option<Sample>>,
-        wanted: &watch::Sender<Duration>,
+        plan: &watch::Sender<Plan>,
     ) -> Result<Option<Ended>, Lost> {
+        // Before its first frame the client has nothing to say about what this is.
+        if self.welcomed.is_none() && bytes.starts_with(&TLS_RECORD) {
+            return Err(Lost::SpeaksTls);
+        }
         self.quiet = Quiet::new(Instant::now());
-        while let Some(event) = self.client.received(self.profile, &mut bytes, &mut self.out)? {
+        while let Some(event) =
+            self.client.received(&self.agent.profile, &mut bytes, &mut self.out)?
+        {
             match event {
                 Event::Welcomed { session_id, interval, schema_known } => {
-                    info!(collector = %self.to, session_id, ?interval, schema_known, "connected");
+                    let (collector, address) = (self.to, self.address);
+                    info!(%collector, %address, session_id, ?interval, schema_known, "connected");
                     supervisor::status(format_args!("reporting to {}", self.to));
                     self.welcomed = Some(Instant::now());
                     // The schedule survives reconnects: only another interval disturbs it.
-                    wanted
-                        .send_if_modified(|wanted| std::mem::replace(wanted, interval) != interval);
+                    plan.send_if_modified(|plan| {
+                        std::mem::replace(&mut plan.interval, interval) != interval
+                    });
                     self.report(samples)?;
                 }
                 Event::Pong { .. } => {}
@@ -211,9 +256,10 @@ impl<'a> Session<'a> {
     fn report(&mut self, samples: &mut watch::Receiver<Option<Sample>>) -> Result<(), Lost> {
         let newest = samples.borrow_and_update();
         if let Some(sample) = &*newest {
-            let (values, out) = (&sample.values, &mut self.out);
-            let sequence = self.client.report(self.profile, values, sample.unix_ms, out)?;
-            debug!(sequence, values = ?sample.values, "report");
+            let values = sample.values(self.agent.metrics);
+            let (profile, out) = (&self.agent.profile, &mut self.out);
+            let sequence = self.client.report(profile, &values, sample.unix_ms, out)?;
+            debug!(sequence, ?values, "report");
         }
         Ok(())
     }

@@ -14,13 +14,32 @@ use crate::secret_file::{self, read_public};
 /// Most bytes of a file: some thousand certificates.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
-/// The bytes of all files.
+/// The bytes of all files, and the system's authorities where no file has others.
 #[derive(PartialEq, Eq)]
 pub(super) struct Material {
-    ca: Option<Vec<u8>>,
+    authorities: Authorities,
     certificate: Option<Vec<u8>>,
     key: Option<Vec<u8>>,
 }
+
+/// Whom to believe.
+enum Authorities {
+    File(Vec<u8>),
+    /// As this system has them now.
+    System(Arc<RootCertStore>),
+}
+
+impl PartialEq for Authorities {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File(own), Self::File(theirs)) => own == theirs,
+            (Self::System(own), Self::System(theirs)) => own.roots == theirs.roots,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Authorities {}
 
 /// Not shown: there is a key in it.
 impl std::fmt::Debug for Material {
@@ -35,7 +54,10 @@ impl Material {
         let certificate = identity.as_ref().map(|identity| &identity.certificate);
         let key = identity.as_ref().map(|identity| &identity.key);
         Ok(Self {
-            ca: ca.as_ref().map(|path| read("tls_ca", path, read_public)).transpose()?,
+            authorities: match ca {
+                Some(path) => Authorities::File(read("tls_ca", path, read_public)?),
+                None => Authorities::System(Arc::new(system_roots()?)),
+            },
             certificate: certificate
                 .map(|path| read("tls_certificate", path, read_public))
                 .transpose()?,
@@ -72,15 +94,18 @@ impl Material {
         Validity::of_chain(&chain.collect::<Result<Vec<_>, _>>().ok()?)
     }
 
-    fn roots(&self, settings: &TlsSettings) -> Result<RootCertStore, BadTls> {
-        let (Some(path), Some(pem)) = (&settings.ca, &self.ca) else { return system_roots() };
+    fn roots(&self, settings: &TlsSettings) -> Result<Arc<RootCertStore>, BadTls> {
+        let (path, pem) = match (&settings.ca, &self.authorities) {
+            (_, Authorities::System(roots)) => return Ok(Arc::clone(roots)),
+            (path, Authorities::File(pem)) => (path.as_deref().unwrap_or(Path::new("")), pem),
+        };
         let mut roots = RootCertStore::empty();
         for root in certificates("tls_ca", path, pem)? {
             roots.add(root).map_err(|error| {
                 bad("tls_ca", format!("{} cannot be an authority: {error}", path.display()))
             })?;
         }
-        Ok(roots)
+        Ok(Arc::new(roots))
     }
 }
 

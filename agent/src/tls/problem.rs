@@ -31,6 +31,10 @@ impl Tls {
             Error::AlertReceived(AlertDescription::ProtocolVersion) => {
                 "the collector does not speak this agent's versions of TLS"
             }
+            Error::AlertReceived(AlertDescription::HandshakeFailure) => {
+                "the collector's port does not speak TLS, or no way of it that this agent does: \
+                 give the collector a certificate (tls_certificate), or set tls = false here"
+            }
             Error::InvalidMessage(_) => {
                 "what answers is not TLS; does the collector have a certificate (tls_certificate)?"
             }

@@ -9,6 +9,8 @@ mod hostile;
 #[cfg(unix)]
 mod process;
 #[cfg(unix)]
+mod reload;
+#[cfg(unix)]
 mod reporting;
 mod settings;
 #[cfg(unix)]

@@ -32,8 +32,17 @@ impl Authority {
 
     /// A certificate for this name, valid until this year.
     pub(crate) fn issue(&self, name: &str, from: i32, until: i32) -> (rcgen::Certificate, KeyPair) {
+        self.issue_for(vec![name.to_owned()], from, until)
+    }
+
+    fn issue_for(
+        &self,
+        names: Vec<String>,
+        from: i32,
+        until: i32,
+    ) -> (rcgen::Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        let mut params = CertificateParams::new(names).unwrap();
         params.not_before = date_time_ymd(from, 1, 1);
         params.not_after = date_time_ymd(until, 1, 1);
         (params.signed_by(&key, &self.0).unwrap(), key)
@@ -47,7 +56,18 @@ impl Authority {
         until: i32,
         clients: Option<&Self>,
     ) -> Arc<ServerConfig> {
-        let (certificate, key) = self.issue(name, from, until);
+        self.collector_of(vec![name.to_owned()], from, until, clients)
+    }
+
+    /// The same with these names.
+    pub(crate) fn collector_of(
+        &self,
+        names: Vec<String>,
+        from: i32,
+        until: i32,
+        clients: Option<&Self>,
+    ) -> Arc<ServerConfig> {
+        let (certificate, key) = self.issue_for(names, from, until);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(provider.clone());
         let builder = builder.with_safe_default_protocol_versions().unwrap();
@@ -231,4 +251,61 @@ fn nobody_else_is_believed_before_tls() {
         assert!(said.contains("answers without TLS"), "{message:?}: {said}");
         assert!(!said.contains("rejected"), "{message:?}: {said}");
     }
+}
+
+/// How a collector without TLS answers a handshake: a fatal alert, handshake_failure.
+const ALERT: [u8; 7] = [0x15, 3, 1, 0, 2, 2, 40];
+
+#[test]
+fn an_agent_with_tls_on_a_port_without_says_what_to_do() {
+    let (authority, files, collector) = (Authority::new(), Files::new(), Collector::bind());
+    let ca = files.write("ca.pem", &authority.0.pem(), 0o644);
+    let agent = Agent::start_with("one", &collector.address(), Stdio::piped(), &["--tls-ca", &ca]);
+    collector.accept().say_bytes(&ALERT);
+    let said = agent.first_line_with("no connection");
+    assert!(said.contains("does not speak TLS") && said.contains("tls_certificate"), "{said}");
+}
+
+#[test]
+fn an_agent_without_tls_on_a_port_with_it_says_what_to_do() {
+    let collector = Collector::bind();
+    let agent = Agent::start("one", &collector.address(), Stdio::piped());
+    let mut peer = collector.accept();
+    peer.hear(|_| ());
+    peer.say(&reject(Code::TlsRequired, None));
+    let said = agent.first_line_with("refused");
+    assert!(said.contains("tls_required") && said.contains("set tls, or tls_ca"), "{said}");
+}
+
+#[test]
+fn an_alert_of_tls_in_place_of_a_frame_is_recognised() {
+    let collector = Collector::bind();
+    let agent = Agent::start("one", &collector.address(), Stdio::piped());
+    let mut peer = collector.accept();
+    peer.hear(|_| ());
+    peer.say_bytes(&ALERT);
+    let said = agent.first_line_with("no connection");
+    assert!(said.contains("speaks TLS") && said.contains("tls_ca"), "{said}");
+}
+
+#[test]
+fn an_authority_that_the_system_replaces_is_believed_without_a_restart_and_the_old_one_is_not() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let (files, collector) = (Files::new(), Collector::bind());
+    let store = files.write("store.pem", &old.0.pem(), 0o644);
+    let mut command = Agent::command("one", &collector.address());
+    command.arg("--tls").env("SSL_CERT_FILE", &store).env("SSL_CERT_DIR", "/nonexistent");
+    let agent = Agent::spawn(&mut command, Stdio::piped());
+    let meets = |authority: &Authority| {
+        let config = authority.collector("127.0.0.1", 2020, 2100, None);
+        let mut peer = secure(collector.accept(), &config);
+        peer.stream.conn.complete_io(&mut peer.stream.sock)
+    };
+    meets(&old).unwrap();
+    assert!(meets(&new).is_err(), "it believes an authority that it does not know");
+    agent.first_line_with("is not signed by an authority that this system trusts");
+    files.write("store.pem", &new.0.pem(), 0o644);
+    // Another attempt may have been under way already.
+    assert!((0..3).any(|_| meets(&new).is_ok()), "it still knows the old one alone");
+    assert!(meets(&old).is_err(), "it believes an authority that was taken away");
 }

@@ -25,7 +25,7 @@ until_so shown
 echo "series=$(page | grep -c agent=)"
 echo "roots=$(ps -o user= -p "$(pid collector)" -p "$(pid agent)" | grep -c root)"
 echo "filesystem=$(page | grep -c host_filesystem_usage_ratio{)"
-systemctl reload fleetgauge-collector
+systemctl reload fleetgauge-collector fleetgauge-agent
 echo "reloaded=$(show ActiveState)"
 
 # Who runs is not restarted; who is frozen for longer than the watchdog waits is.

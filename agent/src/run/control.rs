@@ -1,0 +1,130 @@
+//! What the agent is told while it runs: to stop, and to read its settings anew.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tracing::error;
+
+use super::Agent;
+use super::credentials::Credentials;
+use super::printable::printable;
+use crate::config::BadSetting;
+
+/// How the settings are read anew.
+#[derive(Clone)]
+pub struct Reload {
+    /// Somebody asks for it.
+    pub asked: Arc<Notify>,
+    /// Reads them, which may take long. What it gives is whole, or else nothing of it is put in force.
+    pub load: Arc<dyn Fn() -> Result<Agent, BadSetting> + Send + Sync>,
+}
+
+impl std::fmt::Debug for Reload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reload")
+    }
+}
+
+/// Settings that were read anew, and what they name.
+pub(super) struct Loaded {
+    pub(super) agent: Agent,
+    pub(super) credentials: Credentials,
+}
+
+impl Loaded {
+    fn read(load: &dyn Fn() -> Result<Agent, BadSetting>) -> Result<Self, String> {
+        let agent = load().map_err(|bad| bad.to_string())?;
+        let credentials = Credentials::read(&agent, None)?;
+        Ok(Self { agent, credentials })
+    }
+
+    /// The settings that are not as they are in force.
+    pub(super) fn changes(&self, agent: &Agent, credentials: &Credentials) -> Vec<&'static str> {
+        let mut changes = self.agent.changes(agent);
+        changes.extend(self.credentials.changes(credentials));
+        changes.dedup();
+        changes
+    }
+}
+
+/// What the agent is told.
+pub(super) enum Told {
+    /// To stop.
+    Stop,
+    /// These are the settings now.
+    Reload(Box<Loaded>),
+}
+
+/// Where it is told.
+pub(super) struct Control<'a> {
+    shutdown: Pin<&'a mut (dyn Future<Output = ()> + 'a)>,
+    reload: Option<Reload>,
+    loading: Option<JoinHandle<Result<Loaded, String>>>,
+}
+
+impl<'a> Control<'a> {
+    pub(super) fn new(
+        shutdown: Pin<&'a mut (dyn Future<Output = ()> + 'a)>,
+        reload: Option<Reload>,
+    ) -> Self {
+        Self { shutdown, reload, loading: None }
+    }
+
+    /// Waits for the next word. It may be dropped and called again at any time: nothing is lost. Settings that cannot be
+    /// read are logged, and the old ones stay.
+    pub(super) async fn told(&mut self) -> Told {
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut self.shutdown => return Told::Stop,
+                loaded = joined(&mut self.loading) => {
+                    self.loading = None;
+                    match loaded {
+                        Ok(loaded) => return Told::Reload(Box::new(loaded)),
+                        Err(problem) => {
+                            let problem = printable(problem);
+                            error!(
+                                %problem,
+                                "cannot read the settings anew; the old ones stay in force"
+                            );
+                        }
+                    }
+                }
+                () = asked(self.reload.as_ref()), if self.loading.is_none() => {
+                    let load = self.reload.as_ref().map(|reload| Arc::clone(&reload.load));
+                    self.loading = load.map(|load| spawn_blocking(move || Loaded::read(&*load)));
+                }
+            }
+        }
+    }
+
+    /// What `work` gives, unless the agent is told something before that.
+    pub(super) async fn unless_told<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Told> {
+        tokio::select! {
+            biased;
+            told = self.told() => Err(told),
+            done = work => Ok(done),
+        }
+    }
+}
+
+async fn joined(
+    loading: &mut Option<JoinHandle<Result<Loaded, String>>>,
+) -> Result<Loaded, String> {
+    match loading {
+        Some(loading) => loading.await.unwrap_or_else(|panicked| Err(panicked.to_string())),
+        None => std::future::pending().await,
+    }
+}
+
+async fn asked(reload: Option<&Reload>) {
+    match reload {
+        Some(reload) => reload.asked.notified().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,163 @@
+//! What a connection takes from files: the token that the agent shows, and whom it believes.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::SystemTime;
+
+use tokio_rustls::TlsConnector;
+
+use super::Agent;
+use super::disk;
+use crate::config::Token;
+use crate::tls::{Tls, TlsSettings};
+
+/// Others than the collector could read the token.
+#[derive(Debug, thiserror::Error)]
+#[error("the token is not sent to {0} unencrypted")]
+pub(super) struct Exposed(IpAddr);
+
+/// The token and the material of TLS, as they were when they were read.
+#[derive(Clone, Default)]
+pub(super) struct Credentials {
+    pub(super) token: Option<Token>,
+    /// With what connects by it.
+    pub(super) tls: Option<(Tls, TlsConnector)>,
+    /// The files, from before they were read.
+    stamps: Vec<Option<Stamp>>,
+}
+
+/// What changes when a file is written or replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    bytes: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Credentials {
+    /// Reads what `agent` needs, which may take long. `before` is what was read last: where TLS' files are the same, so
+    /// are the tickets.
+    ///
+    /// # Errors
+    /// The first file that will not do, and what to do about it.
+    pub(super) fn read(agent: &Agent, before: Option<Tls>) -> Result<Self, String> {
+        let stamps = stamps(agent);
+        let token = agent.token.as_ref().map(|source| source.token()).transpose()?;
+        let tls = match &agent.tls {
+            Some(settings) => Some(connecting(settings, before)?),
+            None => None,
+        };
+        Ok(Self { token, tls, stamps })
+    }
+
+    /// The same on a thread that may block.
+    pub(super) async fn read_aside(agent: &Agent, before: Option<Tls>) -> Result<Self, String> {
+        if agent.token.is_none() && agent.tls.is_none() {
+            return Ok(Self::default());
+        }
+        let agent = agent.clone();
+        disk::read("its token and its files of TLS", move || Self::read(&agent, before)).await
+    }
+
+    /// What is not as it is in `other`.
+    pub(super) fn changes(&self, other: &Self) -> Vec<&'static str> {
+        let mut changes = Vec::new();
+        if self.token != other.token {
+            changes.push("token");
+        }
+        let same = match (&self.tls, &other.tls) {
+            (Some((one, _)), Some((two, _))) => one.reads_as(two),
+            (one, two) => one.is_none() && two.is_none(),
+        };
+        if !same {
+            changes.push("tls");
+        }
+        changes
+    }
+
+    /// Whether the files of `agent` have changed since they were read.
+    pub(super) async fn have_changed(&self, agent: &Agent) -> bool {
+        let agent = agent.clone();
+        let now = tokio::task::spawn_blocking(move || stamps(&agent)).await;
+        now.is_ok_and(|now| now != self.stamps)
+    }
+
+    /// The token that may be shown at `address`: at another host's only if nobody between can read it, or the operator
+    /// says so.
+    pub(super) fn token_for(
+        &self,
+        agent: &Agent,
+        address: IpAddr,
+    ) -> Result<Option<&Token>, Exposed> {
+        let address = address.to_canonical();
+        let anywhere = agent.insecure || self.tls.is_some();
+        match &self.token {
+            Some(_) if !address.is_loopback() && !anywhere => Err(Exposed(address)),
+            token => Ok(token.as_ref()),
+        }
+    }
+}
+
+/// TLS that has read its files.
+fn connecting(settings: &TlsSettings, before: Option<Tls>) -> Result<(Tls, TlsConnector), String> {
+    let before = before.filter(|tls| tls.settings() == settings);
+    let mut tls = before.unwrap_or_else(|| Tls::new(settings.clone()));
+    let connector = tls.connector().map_err(|bad| bad.to_string())?;
+    Ok((tls, connector))
+}
+
+fn stamps(agent: &Agent) -> Vec<Option<Stamp>> {
+    let token = agent.token.as_ref().and_then(|source| source.file());
+    let tls = agent.tls.iter().flat_map(TlsSettings::files);
+    token.into_iter().chain(tls).map(stamp).collect()
+}
+
+/// `None` of what is not there.
+fn stamp(path: &Path) -> Option<Stamp> {
+    let metadata = std::fs::metadata(path).ok()?;
+    #[cfg(unix)]
+    let inode = std::os::unix::fs::MetadataExt::ino(&metadata);
+    #[cfg(not(unix))]
+    let inode = 0;
+    Some(Stamp { inode, bytes: metadata.len(), modified: metadata.modified().ok() })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::spawn_blocking;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::identity::{Host, IdSource};
+
+    fn agent(tls: TlsSettings) -> Agent {
+        let id = IdSource::Given(fleetgauge_proto::AgentId::try_new("web-1").unwrap());
+        let config = Config { id, tls: Some(tls), ..Config::default() };
+        Agent::new(&config, &Host::default()).unwrap()
+    }
+
+    /// The only thread that may block is held up until the file is there: who reads it elsewhere finds none.
+    #[test]
+    fn files_are_not_read_on_the_agents_thread() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let directory = tempfile::tempdir().unwrap();
+            let ca = directory.path().join("ca.pem");
+            let (go_on, held_up) = std::sync::mpsc::channel::<()>();
+            let holding = spawn_blocking(move || held_up.recv());
+            let agent = agent(TlsSettings { ca: Some(ca.clone()), ..TlsSettings::default() });
+            let write = async {
+                std::fs::write(ca, "no certificate").unwrap();
+                go_on.send(()).unwrap();
+            };
+            let (read, ()) = tokio::join!(Credentials::read_aside(&agent, None), write);
+            let error = read.err().unwrap();
+            assert!(error.contains("holds no certificate"), "{error}");
+            holding.await.unwrap().unwrap();
+        });
+    }
+}

@@ -1,0 +1,381 @@
+//! Keeps the connection: rounds of attempts, the session that comes of one, and the waits between.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tracing::{error, info, warn};
+
+use super::connect::{self, ConnectError, Resolver};
+use super::control::{Control, Loaded, Told};
+use super::credentials::Credentials;
+use super::printable::printable;
+use super::round::{Failure, Failures, Pause, Paused};
+use super::sampling::{Plan, Sample};
+use super::session::{Ended, Lost, Session};
+use super::stream::Stream;
+use super::{Agent, secure};
+use crate::backoff::{Backoff, HOPELESS_WAIT};
+use crate::client::{Client, ClientError};
+use crate::config::{Endpoint, Token, UNENCRYPTED};
+use crate::identity;
+use crate::profile::Profile;
+use crate::retry_log::RetryLog;
+use crate::supervisor;
+
+/// How often the agent looks whether its files have changed, while nothing else would mend a refusal.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Keeps the connection.
+pub(super) struct Reporter {
+    agent: Agent,
+    credentials: Credentials,
+    client: Client,
+    resolver: Resolver,
+    /// Where a Drain has sent us: tried once, then it is the configured collector's turn again.
+    redirect: Option<Endpoint>,
+    backoff: Backoff,
+    paused: Paused,
+    log: RetryLog,
+    /// Of addresses that gave way to the next.
+    skipped_log: RetryLog,
+    samples: watch::Receiver<Option<Sample>>,
+    plan: watch::Sender<Plan>,
+}
+
+/// The time before the next round.
+struct Wait {
+    time: Duration,
+    /// It ends when one of the agent's files has changed.
+    mendable: bool,
+}
+
+impl Wait {
+    const fn of(time: Duration) -> Self {
+        Self { time, mendable: false }
+    }
+}
+
+impl Reporter {
+    pub(super) fn new(
+        agent: Agent,
+        samples: watch::Receiver<Option<Sample>>,
+        plan: watch::Sender<Plan>,
+    ) -> Self {
+        let watched = std::io::stderr().is_terminal();
+        Self {
+            agent,
+            credentials: Credentials::default(),
+            client: Client::default(),
+            resolver: Resolver::default(),
+            redirect: None,
+            backoff: backoff(),
+            paused: Paused::default(),
+            log: RetryLog::new(watched),
+            skipped_log: RetryLog::new(watched),
+            samples,
+            plan,
+        }
+    }
+
+    /// Reports until it is told to stop.
+    pub(super) async fn run(mut self, mut control: Control<'_>) {
+        loop {
+            let told = match self.round(&mut control).await {
+                Ok(wait) => self.wait(wait, &mut control).await,
+                Err(told) => Err(told),
+            };
+            match told {
+                Ok(()) => {}
+                Err(Told::Stop) => return,
+                Err(Told::Reload(loaded)) => self.adopt(*loaded),
+            }
+        }
+    }
+
+    /// Tries one address after the other, until a session has begun and ended or all have failed.
+    async fn round(&mut self, control: &mut Control<'_>) -> Result<Wait, Told> {
+        let to = self.redirect.take().unwrap_or_else(|| self.agent.collector.clone());
+        let before = self.credentials.tls.as_ref().map(|(tls, _)| tls.clone());
+        let read = Credentials::read_aside(&self.agent, before);
+        match control.unless_told(read).await? {
+            Ok(credentials) => {
+                if !credentials.changes(&self.credentials).is_empty() {
+                    self.paused.mended();
+                }
+                self.credentials = credentials;
+            }
+            Err(problem) => return Ok(self.failed(&to, problem, Pause::Own)),
+        }
+        let addresses = match control.unless_told(self.resolver.resolve(&to)).await? {
+            Ok(addresses) => addresses,
+            Err(error) => return Ok(self.failed(&to, error.to_string(), Pause::Own)),
+        };
+        let mut due = self.paused.due(&addresses, Instant::now()).into_iter().peekable();
+        let mut failures = Failures::default();
+        while let Some(address) = due.next() {
+            let failure = match self.attempt(&to, address, control).await? {
+                Attempt::Failed(failure) => failure,
+                Attempt::Session { lasted, failure } => {
+                    let alone = addresses.len() == 1 || failure.concerns_agent;
+                    return Ok(self.lost(&to, address, lasted, failure, alone));
+                }
+                Attempt::Drained(wait) => return Ok(wait),
+            };
+            let over = failure.concerns_agent || due.peek().is_none();
+            if !over {
+                self.skipped(&to, address, &failure);
+            }
+            failures.push(address, failure);
+            if over {
+                break;
+            }
+        }
+        self.paused.note(&failures, Instant::now());
+        Ok(self.failed(&to, failures.cause(), failures.soonest()))
+    }
+
+    async fn attempt(
+        &mut self,
+        to: &Endpoint,
+        address: SocketAddr,
+        control: &mut Control<'_>,
+    ) -> Result<Attempt, Told> {
+        let dialled = dial(&self.agent, &self.credentials, to, address);
+        let (stream, token) = match control.unless_told(dialled).await? {
+            Ok(dialled) => dialled,
+            Err(failure) => return Ok(Attempt::Failed(failure)),
+        };
+        let (agent, credentials) = (&self.agent, &self.credentials);
+        let mut session =
+            Session::new(stream, agent, credentials, token, &mut self.client, to, address);
+        let ended = session.run(&mut self.samples, &self.plan, control).await;
+        let lasted = session.lasted();
+        self.ended(to, ended, lasted)
+    }
+
+    /// What is to be done about the end of a session, or that none has begun.
+    fn ended(
+        &mut self,
+        to: &Endpoint,
+        ended: Ended,
+        lasted: Option<Duration>,
+    ) -> Result<Attempt, Told> {
+        let interval = self.plan.borrow().interval;
+        let proven = lasted.is_some_and(|lasted| self.backoff.session_ended(lasted, interval));
+        if lasted.is_some() {
+            self.log.succeeded();
+        }
+        let failure = match ended {
+            Ended::Told(told) => {
+                if matches!(told, Told::Stop) {
+                    info!(collector = %to, "stopped");
+                }
+                return Err(told);
+            }
+            Ended::Drained { early, target } => {
+                let logged = target.as_deref().map(printable);
+                info!(collector = %to, target = logged, "left, as the collector asked");
+                self.redirect = target.and_then(|target| redirect(&target));
+                self.backoff.obey(early);
+                // The collector has spread its agents' leaving, so that they need not wait once more.
+                let at_once = proven && early.is_zero();
+                let wait = if at_once { Duration::ZERO } else { self.backoff.next_wait() };
+                return Ok(Attempt::Drained(Wait::of(wait)));
+            }
+            Ended::Rejected { code, text, retry_after } => {
+                Failure::rejected(code, &text, retry_after)
+            }
+            Ended::Lost(Lost::Client(error @ ClientError::OverLimit { .. })) => {
+                Failure::hopeless(error, "raise the collector's limits or report less")
+            }
+            Ended::Lost(cause) => {
+                let tls = self.credentials.tls.as_ref().map(|(tls, _)| tls);
+                Failure::new(cause.explained(tls))
+            }
+        };
+        Ok(match lasted {
+            Some(lasted) => Attempt::Session { lasted, failure },
+            None => Attempt::Failed(failure),
+        })
+    }
+
+    /// The wait that `pause` asks for, after our own waits so far.
+    fn next_wait(&mut self, pause: Pause) -> Wait {
+        match pause {
+            Pause::Own => {}
+            Pause::Turn(turn) => self.backoff.take_turn(turn),
+            Pause::Named(wait) => self.backoff.obey(wait),
+            Pause::Mended(_) => self.backoff.obey(HOPELESS_WAIT),
+        }
+        let mendable = matches!(pause, Pause::Mended(_));
+        Wait { time: self.backoff.next_wait(), mendable }
+    }
+
+    /// A session has ended. If there are other addresses, what this one asks for need not be waited for.
+    fn lost(
+        &mut self,
+        to: &Endpoint,
+        address: SocketAddr,
+        lasted: Duration,
+        failure: Failure,
+        alone: bool,
+    ) -> Wait {
+        let pause = if alone { failure.pause } else { Pause::Own };
+        let cause = printable(&failure.cause);
+        let mut failures = Failures::default();
+        failures.push(address, failure);
+        self.paused.note(&failures, Instant::now());
+        if let Pause::Mended(advice) = pause {
+            return self.refused(to, &cause, advice);
+        }
+        let wait = self.next_wait(pause);
+        supervisor::status(format_args!("connection to {to} lost: {cause}"));
+        warn!(collector = %to, ?lasted, %cause, retry_in = ?rounded(wait.time), "connection lost");
+        wait
+    }
+
+    /// A round has failed.
+    fn failed(&mut self, to: &Endpoint, cause: String, pause: Pause) -> Wait {
+        let cause = printable(cause);
+        if let Pause::Mended(advice) = pause {
+            return self.refused(to, &cause, advice);
+        }
+        let wait = self.next_wait(pause);
+        supervisor::status(format_args!("no connection to {to}: {cause}"));
+        if let Some(attempt) = self.log.failed(Instant::now()) {
+            warn!(collector = %to, attempt, %cause, retry_in = ?rounded(wait.time), "no connection");
+        }
+        wait
+    }
+
+    /// The same again will not help, yet somebody may mend the cause.
+    fn refused(&mut self, to: &Endpoint, cause: &str, advice: &str) -> Wait {
+        let wait = self.next_wait(Pause::Mended(""));
+        self.log.failed(Instant::now());
+        supervisor::status(format_args!("refused by {to}: {cause}; {advice}"));
+        error!(collector = %to, %cause, advice, retry_in = ?rounded(wait.time), "refused");
+        wait
+    }
+
+    /// An address gives way to the next.
+    fn skipped(&mut self, to: &Endpoint, address: SocketAddr, failure: &Failure) {
+        if let Some(attempt) = self.skipped_log.failed(Instant::now()) {
+            let cause = printable(&failure.cause);
+            warn!(collector = %to, %address, attempt, %cause, "trying the next address");
+        }
+    }
+
+    async fn wait(&mut self, wait: Wait, control: &mut Control<'_>) -> Result<(), Told> {
+        let (agent, credentials) = (&self.agent, &self.credentials);
+        let mended = async {
+            loop {
+                sleep(LOOK_EVERY).await;
+                if credentials.have_changed(agent).await {
+                    return;
+                }
+            }
+        };
+        let over = async {
+            tokio::select! {
+                () = sleep(wait.time) => false,
+                () = mended, if wait.mendable => true,
+            }
+        };
+        if control.unless_told(over).await? {
+            info!("the token or a file of TLS has changed; trying again");
+            self.paused.mended();
+        }
+        Ok(())
+    }
+
+    /// Puts settings in force that were read anew. The process stays the same to the collector.
+    fn adopt(&mut self, loaded: Loaded) {
+        let changed = loaded.changes(&self.agent, &self.credentials);
+        let Loaded { mut agent, credentials } = loaded;
+        let nonces = self.agent.profile.nonces;
+        agent.profile = Arc::new(Profile { nonces, ..(*agent.profile).clone() });
+        let (old, new) = (&self.agent.profile, &agent.profile);
+        self.plan.send_if_modified(|plan| {
+            // What a collector has asked for stays, unless the setting is another.
+            if old.interval != new.interval {
+                plan.interval = new.interval;
+            }
+            plan.id = new.id.clone();
+            old.interval != new.interval || old.id != new.id
+        });
+        self.agent = agent;
+        self.credentials = credentials;
+        self.redirect = None;
+        self.backoff = backoff();
+        self.paused = Paused::default();
+        self.log.succeeded();
+        read_anew(&changed);
+    }
+}
+
+/// What came of an attempt.
+enum Attempt {
+    /// No session.
+    Failed(Failure),
+    /// One that has ended in this way.
+    Session { lasted: Duration, failure: Failure },
+    /// One that ended as the collector asked.
+    Drained(Wait),
+}
+
+/// A connection, and the token that is to be shown on it.
+async fn dial<'a>(
+    agent: &Agent,
+    credentials: &'a Credentials,
+    to: &Endpoint,
+    address: SocketAddr,
+) -> Result<(Stream, Option<&'a Token>), Failure> {
+    let token = credentials
+        .token_for(agent, address.ip())
+        .map_err(|exposed| Failure::hopeless(exposed, UNENCRYPTED))?;
+    let stream = connect::connect(address).await.map_err(Failure::new)?;
+    let stream = match &credentials.tls {
+        None => Stream::Plain(stream),
+        Some((tls, connector)) => {
+            secure::secure(stream, to, tls, connector).await.map_err(|error| match error {
+                ConnectError::Refused { code, text, wait } => {
+                    Failure::rejected(code, &text, Some(wait))
+                }
+                other => Failure::new(other),
+            })?
+        }
+    };
+    Ok((stream, token))
+}
+
+/// Tells that settings were read anew, and which of them are others now.
+pub(super) fn read_anew(changed: &[&str]) {
+    let changed = if changed.is_empty() { "nothing".to_owned() } else { changed.join(", ") };
+    info!(changed, "the settings were read anew");
+}
+
+fn backoff() -> Backoff {
+    Backoff::new(fastrand::Rng::with_seed(identity::random_seed()))
+}
+
+fn redirect(target: &str) -> Option<Endpoint> {
+    let endpoint = Endpoint::parse(target);
+    if endpoint.is_err() {
+        let target = printable(target);
+        warn!(target, "the collector sent us to what is not an address");
+    }
+    endpoint.ok()
+}
+
+/// Milliseconds are enough for a log line.
+fn rounded(wait: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+#[path = "reporter_tests.rs"]
+mod tests;
