@@ -23,6 +23,16 @@ def host_port(s):
     host, port = s.rsplit(":", 1)
     return host.strip("[]"), int(port)
 
+def host_port_or(s, otherwise):
+    """A Drain's target; one that is no address is as none."""
+    try: return host_port(s) if s else otherwise
+    except ValueError: return otherwise
+
+def pause(failures):
+    """How long to wait after so many failures in a row: a place within 5 s, kept three times, then from a range that doubles."""
+    if failures == 0: return random.uniform(0, 5)
+    return 5.0 if failures <= 3 else random.uniform(0, min(5 * 2 ** min(failures - 3, 9), 60))
+
 def name_value(s):
     name, value = s.split("=", 1)
     return name, value
@@ -175,8 +185,7 @@ class Agent:
         self.process_nonce = os.urandom(16)
         try:
             with open("/proc/sys/kernel/random/boot_id") as file: self.host_nonce = uuid.UUID(file.read().strip()).bytes
-        except OSError:  # not a boot, but at least a host
-            self.host_nonce = hashlib.sha256(str(uuid.getnode()).encode()).digest()[:16]
+        except OSError: self.host_nonce = os.urandom(16)  # a process that is started again counts as another host
         self.stopping = False
         self.wake, self.waker = socket.socketpair()  # a signal makes `wake` readable, so that select returns
         self.waker.setblocking(False)
@@ -211,22 +220,23 @@ class Agent:
         return interval_ms / 1000
 
     def session(self, address):
-        """One connection, until it is over: by Bye, or by an exception. Returns where a Drain sends the agent, or None."""
+        """One connection, until it is over: by Bye, or by an exception. Returns whether the agent comes again."""
         connection = Connection(address, self)
         with connection.socket:
             say("connected to {}:{}".format(*address))
-            if (interval := self.greet(connection)) is None: return None
-            old, due, leave, target, pings = None, time.monotonic(), None, self.home, {}
+            if (interval := self.greet(connection)) is None: return False
+            old, due, pings = None, time.monotonic(), {}
             self.good_after = time.monotonic() + 2 * interval  # from then on it was no failed attempt
             while True:
                 now = time.monotonic()
                 if self.stopping or self.left == 0 and now >= due:
                     connection.send(BYE, STREAM + bytes([STOPPING]))
-                    return say("bye sent: stopping")
-                if leave is not None and now >= leave:
+                    say("bye sent: stopping")
+                    return False
+                if self.leave is not None and now >= self.leave:
                     connection.send(BYE, STREAM + bytes([DRAINED]))
                     say("bye sent: drained")
-                    return None if self.left == 0 else target
+                    return self.left != 0
                 if now >= due:  # a Report, and a Ping whose Pong shows that the collector is there
                     if pings and now - next(iter(pings.values())) > 3 * interval: raise ConnectionError("no Pong")
                     new, self.sequence = self.sampler.values(), self.sequence + 1
@@ -236,7 +246,7 @@ class Agent:
                     connection.send(PING, uint(self.sequence))
                     old, due = new, max(due + interval, now)
                     if self.left is not None: self.left -= 1
-                frame = connection.receive(due if leave is None else min(due, leave))
+                frame = connection.receive(due if self.leave is None else min(due, self.leave))
                 if frame is None: continue
                 kind, fields = frame
                 if kind == PING:
@@ -248,29 +258,31 @@ class Agent:
                         say(f"pong {token}")
                 elif kind == DRAIN:
                     delay_ms, elsewhere = fields.uint(32), fields.option(fields.text)
-                    leave, target = time.monotonic() + delay_ms / 1000, host_port(elsewhere) if elsewhere else self.home
-                    say(f"drain: leave in {delay_ms} ms, then go to", "{}:{}".format(*target))
+                    self.leave, self.next = time.monotonic() + delay_ms / 1000, host_port_or(elsewhere, self.home)
+                    say(f"drain: leave in {delay_ms} ms, then go to", "{}:{}".format(*self.next))
                 else: raise Broken(f"unexpected frame of kind {kind}")
                 fields.end()
 
     def run(self):
         """Sessions, one after another, as "Coming again" says. Returns the exit status."""
-        address, failures = self.home, 0
-        while address and not self.stopping:
-            self.good_after = float("inf")
+        self.next, failures = self.home, 0  # a Drain's target is for one attempt
+        while not self.stopping:
+            address, self.next, self.leave, self.good_after = self.next, self.home, None, float("inf")
             try:
-                address = self.session(address)  # after Drain the next one follows at once
-                if time.monotonic() >= self.good_after: failures = 0
+                if not self.session(address): break
+                drained, why = True, "left"
             except Rejected as reject:
                 code, why, retry_after_ms = reject.args
                 retry = "the same again will not help" if retry_after_ms is None else f"come again in {retry_after_ms} ms"
                 say(f"rejected: code {code}, {why!r}, {retry}")
                 return 1  # a real agent waits that long, or ten minutes, and some random time on top, and comes again
-            except (OSError, ValueError, Broken) as error:
-                failures = 0 if time.monotonic() >= self.good_after else failures
-                address, wait, failures = self.home, random.uniform(0, min(5 * 2 ** failures, 60)), min(failures + 1, 9)
-                say(f"connection lost: {error}; again in {wait:.1f} s")
-                select.select([self.wake], [], [], wait)
+            except (OSError, ValueError, Broken) as error: drained, why = self.leave is not None, f"connection lost: {error}"
+            if good := time.monotonic() >= self.good_after: failures = 0
+            if drained and good: wait = 0  # at once; after a shorter session it counts as a failed attempt
+            else: wait, failures = pause(failures), failures + 1
+            if self.leave is not None: wait = max(wait, self.leave - time.monotonic())  # also if the connection was lost before
+            say(f"{why}; again in {wait:.1f} s")
+            select.select([self.wake], [], [], wait)
         return 0
 
 if __name__ == "__main__":
