@@ -1,6 +1,7 @@
 //! Who has gone can be told from who never was, also over a restart.
 
 mod restart;
+mod stopped;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

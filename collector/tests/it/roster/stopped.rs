@@ -1,0 +1,74 @@
+//! A collector that is stopped while a thousand agents are connected.
+
+use fleetgauge_proto::message::Bye;
+use fleetgauge_proto::{Code, Message};
+use rustix::process::Signal;
+
+use crate::support::agent::{Agent, Heard, Who, who};
+use crate::support::command::Process;
+use crate::support::frames::{frame, gauges};
+
+const AGENTS: usize = 1_000;
+const SHARED: usize = 100;
+/// Far longer than they need even on a busy machine; it ends when all have gone.
+const DRAIN_SECONDS: &str = "60";
+
+/// When each that left had every family of every other asked again, this took 14 s, most were cut off, and there was no
+/// file.
+#[test]
+fn a_thousand_hosts_with_a_family_of_their_own_leave_and_are_remembered() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().to_str().unwrap();
+    let mut collector = Process::start(&["--state-dir", state, "--drain-seconds", DRAIN_SECONDS]);
+    let log = collector.collects();
+    let mut names: Vec<_> = (0..SHARED).map(|n| format!("shared_{n}")).collect();
+    let mut agents: Vec<_> = (0..AGENTS)
+        .map(|n| {
+            names.truncate(SHARED);
+            names.push(format!("own_{n}"));
+            let names: Vec<_> = names.iter().map(String::as_str).collect();
+            let id = format!("host-{n}");
+            let slow = Who { interval_ms: 300_000, ..who(&id) };
+            Agent::join(collector.agents, &slow, &gauges(&names), &[1.0; SHARED + 1])
+        })
+        .collect();
+    collector.signal(Signal::TERM);
+    for agent in &mut agents {
+        assert!(matches!(agent.hear(), Heard::Drain { .. }));
+        let drained = 1;
+        agent.send(&frame(&Message::Bye(Bye { stream: 0, reason: drained })));
+        assert_eq!(agent.hear(), Heard::Closed, "said goodbye, so not told to");
+    }
+    assert!(collector.ends().success());
+    let log = log.join().unwrap();
+    assert!(!log.contains("were cut off") && !log.contains("state file was not"), "{log}");
+    let kept = std::fs::read_to_string(directory.path().join("roster.jsonl")).unwrap();
+    for n in 0..AGENTS {
+        assert!(kept.contains(&format!("{{\"connected\":{{\"id\":\"host-{n}\"")), "host-{n}");
+    }
+}
+
+/// Nothing is saved before, for the next save would be in an hour.
+#[test]
+fn agents_that_stay_until_they_are_closed_are_remembered() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().to_str().unwrap();
+    let seldom = ["--state-dir", state, "--state-seconds", "3600", "--drain-seconds", "1"];
+    let mut collector = Process::start(&seldom);
+    let log = collector.collects();
+    let ids = ["one", "two", "three"];
+    let mut agents =
+        ids.map(|id| Agent::join(collector.agents, &who(id), &gauges(&["load"]), &[1.0]));
+    let file = directory.path().join("roster.jsonl");
+    assert!(!file.exists());
+    collector.signal(Signal::TERM);
+    for agent in &mut agents {
+        agent.expect_reject(Code::Draining);
+    }
+    assert!(collector.ends().success());
+    let kept = std::fs::read_to_string(file).unwrap();
+    for id in ids {
+        assert!(kept.contains(&format!("{{\"connected\":{{\"id\":\"{id}\"")), "{kept}");
+    }
+    assert!(!log.join().unwrap().contains("state file was not"));
+}
