@@ -23,7 +23,8 @@ use token::TokenCommand;
 /// Exit code of a setting that cannot be (EX_USAGE).
 const BAD_SETTING: u8 = 64;
 
-/// The command line: a subcommand, or the settings of a collector that is to run.
+// A subcommand, or the settings of a collector. A doc comment would replace the program's
+// description in --help.
 #[derive(Debug, Parser)]
 #[command(name = "fleetgauge-collector", version)]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]

@@ -97,7 +97,7 @@ impl Config {
     /// # Errors
     /// The first setting found wrong.
     pub fn load(flags: &Flags, env: impl Fn(&str) -> Option<String>) -> Result<Self, BadSetting> {
-        // As of `FLEETGAUGE_TOKEN=$(cat FILE)` with a file that is not there: it was meant to be a token.
+        // `FLEETGAUGE_TOKEN=$(cat FILE)` with a missing file: a token was meant.
         if env("FLEETGAUGE_TOKEN").as_deref() == Some("") {
             let problem = "is empty. Set it to the agent's token, or do not set it at all.";
             return Err(BadSetting::new("FLEETGAUGE_TOKEN", problem));

@@ -5,24 +5,24 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use super::{BAD_SETTING, say};
 use crate::trust::NewToken;
 
 /// Make a random token and its entry for a file of credentials
 ///
-/// The token goes to standard output, the entry to standard error. With --write the token goes to a file and the entry to
-/// standard output:
+/// The token goes to standard output, the entry to standard error.
+/// With --write the token goes to a file, the entry to standard output:
 ///
 ///   fleetgauge-collector token --agent web-1 --write web-1.token >> credentials.toml
-///
 ///   fleetgauge-collector token --user prometheus --write prometheus.token >> readers.toml
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
+#[command(group(ArgGroup::new("whose").required(true).args(["agent", "user"])))]
 pub(super) struct TokenCommand {
     /// Agent id, or the beginning of ids and *, as in web-*
-    #[arg(long, value_name = "ID", required_unless_present = "user", conflicts_with = "user")]
+    #[arg(long, value_name = "ID")]
     agent: Option<String>,
     /// HTTP reader: a bearer token, or a password with this user name
     #[arg(long, value_name = "NAME")]
@@ -65,7 +65,8 @@ fn to_file(path: &Path, token: &str, entry: &str) -> Result<(), String> {
     let file = path.display();
     write_secret(path, token).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => {
-            format!("{file} exists and may hold a token in use; remove it or choose another --write FILE")
+            let way_out = "remove it or choose another --write FILE";
+            format!("{file} exists and may hold a token in use; {way_out}")
         }
         _ => format!("cannot write the token to {file}: {error}"),
     })?;

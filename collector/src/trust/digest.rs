@@ -63,7 +63,8 @@ impl Digest {
     }
 }
 
-/// Whether a secret is empty or nothing but white space. It proves nothing, whatever digests a file holds.
+/// Whether a secret is empty or nothing but white space. It proves nothing, whatever digests a file
+/// holds.
 pub(super) fn is_blank(secret: &[u8]) -> bool {
     secret.trim_ascii().is_empty()
 }

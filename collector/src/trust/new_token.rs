@@ -12,7 +12,7 @@ const RANDOM_BYTES: usize = 32;
 pub struct NewToken {
     /// What the agent or the reader shows: one line of visible ASCII, without its end.
     pub token: String,
-    /// What is added to the collector's file of credentials, with the line ends before and after it.
+    /// Text to append to the collector's file of credentials, with a line end before and after.
     pub entry: String,
 }
 
@@ -26,7 +26,7 @@ impl NewToken {
         Self::make("agent", agent)
     }
 
-    /// Makes the token of an HTTP reader, who sends it as a bearer token or as the password of basic authentication.
+    /// Makes the token of an HTTP reader: a bearer token, or the password of basic authentication.
     ///
     /// # Errors
     /// It is no legal name, or the system has no random numbers.

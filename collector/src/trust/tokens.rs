@@ -156,7 +156,8 @@ impl Credentials {
         self.named.get(id).or_else(pattern)
     }
 
-    /// What an agent of this id with this token, or a blank one, is given; `certified`: its certificate is for this id.
+    /// Grants an id to an agent that shows this token, or a blank one. `certified`: its certificate is
+    /// for this id.
     ///
     /// # Errors
     /// The id is not its own.

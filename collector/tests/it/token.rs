@@ -130,6 +130,16 @@ fn token_refuses_names_that_no_file_of_credentials_may_hold() {
     }
 }
 
+#[test]
+fn help_names_the_program_and_its_subcommand() {
+    let help = command(&["--help"]).output().unwrap();
+    let help = text(&help.stdout);
+    assert!(help.starts_with(env!("CARGO_PKG_DESCRIPTION")), "{help}");
+    assert!(help.contains("token  Make a random token"), "{help}");
+    let help = token(&["--help"]);
+    assert!(text(&help.stdout).contains("token [OPTIONS] <--agent <ID>|--user <NAME>>"));
+}
+
 /// The digest that a file has when a token is taken from one that is not there yet, or is empty.
 #[test]
 fn the_digest_of_an_empty_secret_is_refused_at_the_start() {
