@@ -1,4 +1,6 @@
-//! What a request accepts: text format and compression.
+//! What a request accepts: text format and compression, by RFC 9110.
+
+use std::borrow::Cow;
 
 use axum::http::{HeaderMap, header};
 
@@ -6,40 +8,110 @@ use crate::exposition::Format;
 
 /// OpenMetrics if the reader prefers it to the older format, or asks for nothing but it.
 pub(super) fn format(headers: &HeaderMap) -> Format {
-    let (mut text, mut openmetrics) = (0.0, 0.0);
-    for (kind, quality) in preferences(headers, header::ACCEPT) {
-        let mut parts = kind.split(';').map(str::trim);
-        let name = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let version = parts.find_map(|part| part.strip_prefix("version="));
-        match name.as_str() {
+    // Of several choices that mean the older format the most specific one decides.
+    let (mut text, mut openmetrics) = ((0, 0.0), 0.0);
+    for Choice { name, version, weight } in choices(headers, header::ACCEPT) {
+        let version = version.as_deref();
+        let specific = match name.to_ascii_lowercase().as_str() {
             "application/openmetrics-text" if version.is_none_or(|v| v == "1.0.0") => {
-                openmetrics = quality;
+                openmetrics = f32::max(openmetrics, weight);
+                continue;
             }
-            "text/plain" | "text/*" | "*/*" => text = f32::max(text, quality),
-            _ => {}
+            "text/plain" if version == Some("0.0.4") => 4,
+            "text/plain" if version.is_none() => 3,
+            "text/*" => 2,
+            "*/*" => 1,
+            _ => continue,
+        };
+        if (specific, weight) > text {
+            text = (specific, weight);
         }
     }
-    if openmetrics > 0.0 && openmetrics >= text { Format::OpenMetrics } else { Format::Text }
+    if openmetrics > 0.0 && openmetrics >= text.1 { Format::OpenMetrics } else { Format::Text }
 }
 
-/// Whether the answer may be compressed.
+/// Whether the answer may be compressed, and the reader does not prefer it plain.
 pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
-    preferences(headers, header::ACCEPT_ENCODING)
-        .any(|(coding, quality)| coding.trim().eq_ignore_ascii_case("gzip") && quality > 0.0)
+    let weight = |codings: &[&str]| {
+        let named =
+            |choice: &Choice<'_>| codings.iter().any(|one| choice.name.eq_ignore_ascii_case(one));
+        let named = choices(headers, header::ACCEPT_ENCODING).filter(named);
+        named.map(|choice| choice.weight).reduce(f32::max)
+    };
+    let gzip = weight(&["gzip", "x-gzip"]).or_else(|| weight(&["*"])).unwrap_or(0.0);
+    gzip > 0.0 && gzip >= weight(&["identity"]).unwrap_or(0.0)
 }
 
-/// The comma-separated choices of a header, each with its quality (1 where none is given).
-fn preferences(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = (&str, f32)> {
-    let choices = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    choices.flat_map(|choices| choices.split(',')).map(|choice| {
-        let quality = choice
-            .split(';')
-            .find_map(|part| part.trim().strip_prefix("q="))
-            .and_then(|quality| quality.parse().ok())
-            .unwrap_or(1.0);
-        let without_quality = choice.split(";q=").next().unwrap_or(choice);
-        (without_quality.trim(), quality)
+/// One of the choices of a header: `text/plain;version=0.0.4;q=0.5`.
+struct Choice<'a> {
+    name: &'a str,
+    /// The one parameter that matters here.
+    version: Option<Cow<'a, str>>,
+    /// 1 where none is given.
+    weight: f32,
+}
+
+impl<'a> Choice<'a> {
+    /// `None` if it has no name, or a weight that is no number from 0 to 1.
+    fn parse(text: &'a str) -> Option<Self> {
+        let mut parts = split(text, ';').map(str::trim);
+        let name = parts.next().filter(|name| !name.is_empty())?;
+        let mut choice = Self { name, version: None, weight: 1.0 };
+        for (name, value) in parts.filter_map(|part| part.split_once('=')) {
+            let (name, value) = (name.trim_end(), unquoted(value.trim_start()));
+            if name.eq_ignore_ascii_case("q") {
+                choice.weight = weight(&value)?;
+            } else if name.eq_ignore_ascii_case("version") {
+                choice.version = Some(value);
+            }
+        }
+        Some(choice)
+    }
+}
+
+/// The comma-separated choices of a header.
+fn choices(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = Choice<'_>> {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| split(value, ',')).filter_map(Choice::parse)
+}
+
+/// Splits at a separator that is not within a quoted string.
+fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.split(move |c| match c {
+        _ if std::mem::take(&mut escaped) => false,
+        '\\' if quoted => {
+            escaped = true;
+            false
+        }
+        '"' => {
+            quoted = !quoted;
+            false
+        }
+        c => c == separator && !quoted,
     })
+}
+
+/// A parameter's value: a token, or the content of a quoted string.
+fn unquoted(value: &str) -> Cow<'_, str> {
+    let Some(quoted) = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
+        return value.into();
+    };
+    if !quoted.contains('\\') {
+        return quoted.into();
+    }
+    let mut escaped = false;
+    let kept = quoted.chars().filter(|c| {
+        escaped = *c == '\\' && !escaped;
+        !escaped
+    });
+    kept.collect::<String>().into()
+}
+
+/// A weight in digits: no sign, no exponent, no NaN.
+fn weight(text: &str) -> Option<f32> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    text.parse().ok().filter(|weight| digits && *weight <= 1.0)
 }
 
 #[cfg(test)]
@@ -54,35 +126,90 @@ mod tests {
         format(&headers)
     }
 
+    fn taking(encodings: &'static str) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(encodings));
+        takes_gzip(&headers)
+    }
+
+    /// What these programs send.
     #[test]
-    fn the_format_is_the_reader_s_choice() {
+    fn real_readers_get_the_format_that_they_prefer() {
         let prometheus_2 = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
         let prometheus_3 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
-        for accept in [prometheus_2, prometheus_3, "application/openmetrics-text"] {
+        let prometheus_3_native_histograms = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+        for accept in [prometheus_2, prometheus_3, prometheus_3_native_histograms] {
             assert_eq!(accepting(accept), Format::OpenMetrics, "{accept}");
         }
-        for accept in [
-            "*/*",
-            "text/plain",
-            "text/html",
-            "text/plain,application/openmetrics-text;q=0.1",
-            "application/openmetrics-text;version=2.0.0",
-        ] {
+        let victoria_metrics = "text/plain;version=0.0.4;q=1,*/*;q=0.1";
+        let curl = "*/*";
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        for accept in [victoria_metrics, curl, browser] {
             assert_eq!(accepting(accept), Format::Text, "{accept}");
         }
+        assert!(taking("gzip"), "Prometheus and VictoriaMetrics");
+        assert!(taking("deflate, gzip, br, zstd"), "curl --compressed, and browsers");
         assert_eq!(format(&HeaderMap::new()), Format::Text);
+        assert!(!takes_gzip(&HeaderMap::new()));
     }
 
     #[test]
-    fn gzip_is_for_those_who_take_it() {
-        let taking = |value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
-            takes_gzip(&headers)
-        };
-        assert!(taking("gzip"));
-        assert!(taking("deflate, gzip;q=0.5"));
-        assert!(!taking("gzip;q=0, identity"));
-        assert!(!taking("br"));
+    fn accept_is_read_as_rfc_9110_says() {
+        for accept in [
+            "application/openmetrics-text",
+            "APPLICATION/OpenMetrics-Text; Version=1.0.0",
+            "application/openmetrics-text;version=\"1.0.0\"",
+            "application/openmetrics-text;version=\"1\\.0.0\"",
+            "application/openmetrics-text ; version = 1.0.0 ; q = 0.5 , text/plain ; q = 0.4",
+            "text/plain; q=0.4, application/openmetrics-text; Q=0.5",
+            "application/openmetrics-text;q=0.5,text/plain;q=0.1,*/*;q=0.9",
+            "application/openmetrics-text;q=0.1, text/plain;q=0",
+            "text/plain;version=1.0.0, application/openmetrics-text;version=1.0.0;q=0.5",
+            "x/y;note=\"a, b; q=0\", application/openmetrics-text",
+        ] {
+            assert_eq!(accepting(accept), Format::OpenMetrics, "{accept}");
+        }
+        for accept in [
+            "text/plain",
+            "text/plain,application/openmetrics-text;q=0.1",
+            "text/plain,application/openmetrics-text ; Q = 0.1",
+            "application/openmetrics-text;version=2.0.0",
+            "application/openmetrics-text; version=\"2.0.0\"",
+            "application/openmetrics-text; q=0",
+            "application/openmetrics-text; q=NaN",
+            "application/openmetrics-text; q=2",
+            "application/openmetrics-text; q=-1",
+            "x/y;note=\", application/openmetrics-text\"",
+            "x/y;note=\"unfinished, application/openmetrics-text",
+            ";;,=;q=,\"",
+        ] {
+            assert_eq!(accepting(accept), Format::Text, "{accept}");
+        }
+    }
+
+    #[test]
+    fn accept_encoding_is_read_as_rfc_9110_says() {
+        for encodings in [
+            "gzip; q=1.0",
+            "GZIP;Q=0.5",
+            "x-gzip",
+            "deflate, gzip ; q = 0.5",
+            "br;q=1, *;q=0.1",
+            "identity;q=0.5, gzip;q=0.5",
+        ] {
+            assert!(taking(encodings), "{encodings}");
+        }
+        for encodings in [
+            "gzip;q=0, identity",
+            "gzip; q=0.000",
+            "gzip ; Q = 0",
+            "gzip;q=0, *",
+            "br",
+            "",
+            "identity;q=1, gzip;q=0.5",
+            "gzip;q=nan",
+        ] {
+            assert!(!taking(encodings), "{encodings}");
+        }
     }
 }
