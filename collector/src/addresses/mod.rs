@@ -64,7 +64,7 @@ pub struct Conduct {
 
 /// Whom connections are counted for: an IPv4 address, or the /64 of an IPv6 one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Source(u64);
+pub(crate) struct Source(u64);
 
 impl From<IpAddr> for Source {
     fn from(address: IpAddr) -> Self {

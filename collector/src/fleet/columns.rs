@@ -108,12 +108,9 @@ impl Columns {
 
 /// The gauges that are asked about.
 fn wanted(registry: &Registry, question: &Question) -> Result<Vec<GaugeFamily>, NoAnswer> {
-    let mut gauges = registry.gauges();
-    if let Some(family) = &question.family {
-        gauges.retain(|gauge| *gauge.name == **family);
-        if gauges.is_empty() {
-            return Err(NoAnswer::UnknownFamily);
-        }
+    let gauges = registry.gauges(question.family.as_deref());
+    if gauges.is_empty() && question.family.is_some() {
+        return Err(NoAnswer::UnknownFamily);
     }
     Ok(gauges)
 }

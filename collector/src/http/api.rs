@@ -47,9 +47,12 @@ pub(super) async fn agents(
     let limit = query.number("limit", 1, MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let after = query.get("after").map(cursor).transpose()?;
+    if let Some(head) = reader.head(json::CONTENT_TYPE) {
+        return Ok(head);
+    }
     let shared = Arc::clone(&site.shared);
     let find = move || {
-        let mut labels: Vec<_> = shared.registry.roll(after.as_ref()).take(limit + 1).collect();
+        let mut labels: Vec<_> = shared.registry.roll(after.as_ref(), limit + 1).collect();
         let more = labels.len() > limit;
         labels.truncate(limit);
         Ok(move |sink: &mut dyn Sink| write(&shared, &labels, more, sink))

@@ -13,6 +13,7 @@ mod roster;
 mod sd;
 mod secure;
 mod server;
+mod socket;
 mod stream;
 
 use std::sync::Arc;

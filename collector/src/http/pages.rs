@@ -37,6 +37,9 @@ pub(super) async fn agents(
 async fn series(site: Arc<Site>, query: Option<String>, reader: Reader, own: bool) -> Answer {
     let shard = Query::try_new(query.as_deref(), &["shard", "shards"])?.shard()?;
     let format = reader.format;
+    if let Some(head) = reader.head(format.content_type()) {
+        return Ok(head);
+    }
     let content = Arc::clone(&site);
     let find = move || {
         let snapshot = content.shared.registry.snapshot_of_shard(shard);
@@ -71,7 +74,7 @@ pub(super) async fn agent(
             sink.chunk(own::end(format).as_bytes())
         })
     };
-    Ok(reader.stream_in((), &site, format.content_type(), find).await)
+    Ok(reader.stream_agent(&site, format.content_type(), find).await)
 }
 
 /// The collector's own metrics. They take no place among the scrapes: whoever looks for the cause of a refusal gets

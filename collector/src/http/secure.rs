@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::warn;
 
+use super::socket::Socket;
 use crate::shared::Shared;
 use crate::tls::{Clients, PortTls, Proof};
 
@@ -22,10 +22,10 @@ const JUDGE_EVERY: Duration = Duration::from_secs(1);
 /// TLS over a connection that was just accepted, and by what its client is let in: judged by the rules of now, for whom
 /// TLS lets in by a ticket it has not looked at again.
 pub(super) async fn secure(
-    stream: TcpStream,
+    stream: Socket,
     port: &Arc<PortTls>,
     shared: &Shared,
-) -> io::Result<(TlsStream<TcpStream>, Pass)> {
+) -> io::Result<(TlsStream<Socket>, Pass)> {
     let acceptor = TlsAcceptor::from(port.server());
     let stream = timeout(ESTABLISHED_WITHIN, acceptor.accept(stream)).await??;
     let chain = stream.get_ref().1.peer_certificates().map(<[_]>::to_vec);

@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::places::{Place, Places, Visit};
+use super::socket::Socket;
 use super::{Site, router, secure};
 use crate::shared::Shared;
 use crate::untold::shortened;
@@ -82,6 +83,7 @@ async fn receive(stream: TcpStream, visitor: Visitor, shared: Arc<Shared>) {
     if let Err(error) = SockRef::from(&stream).set_tcp_user_timeout(Some(USER_TIMEOUT)) {
         debug!(%error, "cannot set socket options");
     }
+    let stream = Socket::new(stream, Arc::clone(visitor.place.visit()));
     let port = shared.trust.read().http_tls.clone();
     let Some(port) = port else { return visitor.converse(stream, pending()).await };
     let secured = tokio::select! {

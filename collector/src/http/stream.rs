@@ -2,11 +2,11 @@
 //!
 //! What the page shows is looked up after the request has arrived, never reused. Writing happens on a thread of its
 //! own, at most [`AHEAD`] chunks ahead of the reader and holding no lock. A page that cannot be finished ends without
-//! its final chunk, so that it is a failed scrape and not a short one.
+//! its final chunk and with a reset, so that it is a failed scrape and not a short one.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -17,10 +17,10 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body::Frame;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tracing::debug;
 
-use super::places::Visit;
+use super::places::{Shows, UnderWay, Visit};
 use super::refused::Refused;
 use super::{Site, accept};
 use crate::exposition::{Broken, Format, Gzip, Sink};
@@ -66,6 +66,11 @@ impl<S: Sync> FromRequestParts<S> for Reader {
 }
 
 impl Reader {
+    /// The answer to HEAD, where only the request itself could be refused: without looking anything up.
+    pub(super) fn head(&self, content_type: &'static str) -> Option<Response> {
+        self.head.then(|| (self.headers(content_type), Body::new(Unmade)).into_response())
+    }
+
     /// A page of any size, if there is room for one more within a second. `find` looks up what it shows, and gives what writes it.
     pub(super) async fn stream<F, W>(
         self,
@@ -84,14 +89,27 @@ impl Reader {
             let why = "too many scrapes at once; come again in a second\n";
             return (StatusCode::SERVICE_UNAVAILABLE, retry, why).into_response();
         };
-        let place = (place, self.visit.scrape());
-        self.stream_in(place, site, content_type, find).await
+        self.answer(Some(place), site, content_type, find).await
     }
 
-    /// A page for which there is always room, as it holds no copy of the fleet; `place` is kept until it is written.
-    pub(super) async fn stream_in<F, W>(
+    /// The page of one agent, for which there is always room, as it holds no copy of the fleet.
+    pub(super) async fn stream_agent<F, W>(
         self,
-        place: impl Send + 'static,
+        site: &Arc<Site>,
+        content_type: &'static str,
+        find: F,
+    ) -> Response
+    where
+        F: FnOnce() -> Result<W, Refused> + Send + 'static,
+        W: FnOnce(&mut dyn Sink) -> Result<(), Broken>,
+    {
+        self.answer(None, site, content_type, find).await
+    }
+
+    /// `place` among the scrapes is kept until the page is written.
+    async fn answer<F, W>(
+        self,
+        place: Option<OwnedSemaphorePermit>,
         site: &Arc<Site>,
         content_type: &'static str,
         find: F,
@@ -101,11 +119,12 @@ impl Reader {
         W: FnOnce(&mut dyn Sink) -> Result<(), Broken>,
     {
         let headers = self.headers(content_type);
+        let shows = if place.is_some() { Shows::Fleet } else { Shows::Agent };
+        let under_way = self.visit.begin(shows);
         let (found, page) = oneshot::channel();
         let (chunks, body) = mpsc::channel(AHEAD);
         let pipe =
             Pipe { chunks, handle: Handle::current(), deadline: self.arrived + PAGE_TIMEOUT };
-        let head = self.head;
         let site = Arc::clone(site);
         tokio::task::spawn_blocking(move || {
             // Whoever asked may have gone: then the first chunk finds that out.
@@ -121,8 +140,8 @@ impl Reader {
             drop(place);
         });
         match page.await {
-            Ok(Ok(())) if head => headers.into_response(),
-            Ok(Ok(())) => (headers, Body::new(Page(body))).into_response(),
+            // Of HEAD, too: the router drops the body, and says no length, which is not known.
+            Ok(Ok(())) => (headers, Body::new(Page { pieces: body, under_way })).into_response(),
             Ok(Err(refused)) => refused.into_response(),
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         }
@@ -181,6 +200,21 @@ impl Reader {
     }
 }
 
+/// The body of an answer to HEAD. The router drops it; it says that no length is known, as GET's does.
+struct Unmade;
+
+impl http_body::Body for Unmade {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        Poll::Ready(Some(Err(Broken)))
+    }
+}
+
 /// What goes from the writing thread to the connection; closed without [`Piece::End`], the page is broken.
 #[derive(Debug)]
 enum Piece {
@@ -219,7 +253,10 @@ impl Sink for Pipe {
 }
 
 /// The connection's end.
-struct Page(mpsc::Receiver<Piece>);
+struct Page {
+    pieces: mpsc::Receiver<Piece>,
+    under_way: UnderWay,
+}
 
 impl http_body::Body for Page {
     type Data = Bytes;
@@ -229,9 +266,14 @@ impl http_body::Body for Page {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        self.0.poll_recv(cx).map(|piece| match piece {
+        self.under_way.sending();
+        let piece = ready!(self.pieces.poll_recv(cx));
+        Poll::Ready(match piece {
             Some(Piece::Chunk(bytes)) => Some(Ok(Frame::data(bytes))),
-            Some(Piece::End) => None,
+            Some(Piece::End) => {
+                self.under_way.whole();
+                None
+            }
             None => Some(Err(Broken)),
         })
     }
@@ -239,6 +281,11 @@ impl http_body::Body for Page {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
+    use prometheus_client::metrics::counter::Counter;
+
+    use super::super::places::Places;
     use super::*;
 
     #[test]
@@ -249,7 +296,9 @@ mod tests {
                 chunks.try_send(piece).unwrap();
             }
             drop(chunks);
-            let mut page = Page(body);
+            let place = Places::new(1, Counter::default()).try_take(Ipv4Addr::LOCALHOST.into());
+            let under_way = place.unwrap().visit().begin(Shows::Fleet);
+            let mut page = Page { pieces: body, under_way };
             let mut cx = Context::from_waker(std::task::Waker::noop());
             std::iter::repeat_with(move || {
                 match http_body::Body::poll_frame(Pin::new(&mut page), &mut cx) {

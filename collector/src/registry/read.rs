@@ -68,10 +68,10 @@ impl Registry {
         sizes.into_iter().map(group).collect()
     }
 
-    /// The gauges of the shared pages, sorted by name.
+    /// The gauges of the shared pages, or the one of this name, sorted by name.
     #[must_use]
-    pub fn gauges(&self) -> Vec<GaugeFamily> {
-        self.families.lock().gauges()
+    pub fn gauges(&self, only: Option<&str>) -> Vec<GaugeFamily> {
+        self.families.lock().gauges(only)
     }
 
     /// Shows all agents' rows, some at a time: of each agent those of one report. Reports to them wait meanwhile.
@@ -103,20 +103,49 @@ impl Registry {
     }
 
     /// The labels of all agents, or of those after this one, in an order that stays: whoever is connected throughout
-    /// is met once. A sixty-fourth of the fleet is copied at a time.
-    pub fn roll(&self, after: Option<&AgentId>) -> impl Iterator<Item = Box<str>> {
-        let first = after.map_or(0, Self::place);
-        self.shards[first..].iter().enumerate().flat_map(move |(n, shard)| {
+    /// is met once. At most so many; no more than twice as many are copied at a time, nor more than a sixty-fourth of
+    /// the fleet.
+    pub fn roll(&self, after: Option<&AgentId>, most: usize) -> impl Iterator<Item = Box<str>> {
+        let start = after.map_or(0, Self::place);
+        let labels = self.shards[start..].iter().enumerate().flat_map(move |(n, shard)| {
             let after = after.filter(|_| n == 0).map_or("", AgentId::as_str);
-            let mut labels: Vec<Box<str>> = Vec::new();
+            let mut first = First { most, labels: Vec::new(), before: None };
             for slab in shard.lock().slabs.values() {
                 slab.each_page(|page| {
                     let later = page.labels().filter(|own| agent_of(own) > after);
-                    labels.extend(later.map(|own| own.strip_suffix(CLOSE).unwrap_or(own).into()));
+                    later.for_each(|own| first.add(own.strip_suffix(CLOSE).unwrap_or(own)));
                 });
             }
-            labels.sort_unstable_by(|one, other| agent_of(one).cmp(agent_of(other)));
-            labels
-        })
+            first.sorted()
+        });
+        labels.take(most)
+    }
+}
+
+/// The first labels by their agents' ids.
+struct First {
+    most: usize,
+    labels: Vec<Box<str>>,
+    /// As many as are wanted come before this one.
+    before: Option<Box<str>>,
+}
+
+impl First {
+    fn add(&mut self, labels: &str) {
+        if self.before.as_ref().is_some_and(|last| agent_of(labels) >= agent_of(last)) {
+            return;
+        }
+        self.labels.push(labels.into());
+        if self.labels.len() > self.most.saturating_mul(2) {
+            self.labels
+                .select_nth_unstable_by(self.most, |one, other| agent_of(one).cmp(agent_of(other)));
+            self.labels.truncate(self.most + 1);
+            self.before = self.labels.pop();
+        }
+    }
+
+    fn sorted(mut self) -> Vec<Box<str>> {
+        self.labels.sort_unstable_by(|one, other| agent_of(one).cmp(agent_of(other)));
+        self.labels
     }
 }

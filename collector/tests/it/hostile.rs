@@ -1,5 +1,6 @@
 //! Every attack that comes over an agent's connection is told its own code, counted, and harms nobody else.
 
+mod broken_pages;
 mod frames;
 mod http;
 mod messages;

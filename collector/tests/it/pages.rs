@@ -273,10 +273,19 @@ fn head_is_get_without_the_page() {
             let answer = crate::support::http::request(fleet.collector.http, "HEAD", path, &[]);
             assert_eq!((answer.status, answer.whole), (200, true), "{path}");
             assert!(answer.header("content-type").is_some());
+            // The length of a page of metrics is not known before it is written.
+            let length = answer.header("content-length");
+            assert_eq!(length.is_some(), path != "/metrics", "{path}: {length:?}");
+            assert_ne!(length, Some("0"), "{path}");
         }
     }
     let head = |path| crate::support::http::request(fleet.collector.http, "HEAD", path, &[]);
-    assert_eq!(head("/metrics/agents/alpha").status, 200);
+    let alpha = head("/metrics/agents/alpha");
+    assert_eq!((alpha.status, alpha.header("content-length")), (200, None));
+    for path in ["/metrics/roster", "/metrics/fleet", "/api/agents", "/api/departed", "/sd/agents"]
+    {
+        assert_eq!((head(path).status, head(path).header("content-length")), (200, None), "{path}");
+    }
     assert_eq!(head("/metrics/agents/nobody").status, 404);
     assert_eq!(fleet.collector.figure("fleetgauge_scrapes_broken_total"), 0.0);
 }

@@ -17,13 +17,13 @@ const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Agents whose page is larger than all buffers on its way.
-struct Crowd {
-    agents: Vec<Agent>,
-    collector: Collector,
+pub(crate) struct Crowd {
+    pub(crate) agents: Vec<Agent>,
+    pub(crate) collector: Collector,
 }
 
 impl Crowd {
-    fn new(scrapes: usize) -> Self {
+    pub(crate) fn new(scrapes: usize) -> Self {
         let mut config = config();
         config.bounds.scrapes = scrapes;
         let collector = Collector::with(config);
@@ -36,11 +36,7 @@ impl Crowd {
 
     /// Asks for everything and reads nothing.
     fn stalled_scraper(&self) -> TcpStream {
-        let socket =
-            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        socket.set_recv_buffer_size(4096).unwrap();
-        socket.connect(&self.collector.http.into()).unwrap();
-        let mut stream = socket.into();
+        let mut stream = narrow(self.collector.http);
         http::write(&mut stream, "GET", "/metrics/agents", &[]);
         // It has begun: the collector is in the midst of it.
         let mut first = [0; 1];
@@ -48,6 +44,14 @@ impl Crowd {
         assert_eq!(&first, b"H");
         stream
     }
+}
+
+/// A connection of whose answer little is in the kernel's buffers.
+pub(crate) fn narrow(http: std::net::SocketAddr) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&http.into()).unwrap();
+    socket.into()
 }
 
 fn many_series() -> SchemaFrame {
@@ -78,7 +82,7 @@ fn a_scraper_that_stalls_is_dropped_and_its_page_looks_broken() {
     assert_eq!(answer.status, 200);
     assert!(!answer.whole, "a truncated page looked like a successful scrape");
     assert!(answer.body.len() < whole.body.len());
-    assert!(whole.body.starts_with(&answer.body[..1 << 16]));
+    assert!(whole.body.starts_with(&answer.body));
 }
 
 /// Each byte is progress, and yet its page would take weeks.

@@ -1,6 +1,7 @@
 //! The families of one page: those that are shown, and those of schemas that changed while the page was copied.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use fleetgauge_proto::schema::{Family, FamilyKind};
@@ -126,9 +127,16 @@ impl Families {
         page.families.insert(&family.name, (kind, PageFamily { head, members: vec![member] }));
     }
 
-    /// The gauges of the shared pages, sorted by name.
-    pub(in crate::registry) fn gauges(&self) -> Vec<GaugeFamily> {
-        let gauges = self.declared.iter().filter_map(|(name, kinds)| {
+    /// The gauges of the shared pages, or the one of this name, sorted by name.
+    pub(in crate::registry) fn gauges(&self, only: Option<&str>) -> Vec<GaugeFamily> {
+        let declared = match only {
+            // Without a look at the others.
+            Some(name) => {
+                self.declared.range::<str, _>((Bound::Included(name), Bound::Included(name)))
+            }
+            None => self.declared.range::<str, _>(..),
+        };
+        let gauges = declared.filter_map(|(name, kinds)| {
             let is_shown = |declared: &&Declared| {
                 declared.kind == FamilyKind::Gauge && declared.shown.is_some()
             };

@@ -1,0 +1,106 @@
+//! Pages that break off while they are sent, and readers that must see it.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use rustix::process::Signal;
+
+use crate::scrapes::{Crowd, narrow};
+use crate::support::agent::{Agent, who};
+use crate::support::collector::{Collector, config};
+use crate::support::command::Process;
+use crate::support::frames::{GAUGE, SchemaFrame, family, label, labelled, schema_of};
+use crate::support::{PATIENCE, eventually, http};
+
+/// Series of an agent whose page alone is larger than all buffers on its way.
+const SERIES: usize = 10_000;
+
+fn wide() -> SchemaFrame {
+    let name = format!("wide_{}", "x".repeat(150));
+    let values: Vec<_> = (0..SERIES).map(|n| n.to_string()).collect();
+    let series: Vec<_> =
+        values.iter().map(|value| labelled(0, std::slice::from_ref(&("n", value)))).collect();
+    schema_of(&[family(&name, GAUGE)], &series)
+}
+
+fn join_wide(agents: SocketAddr) -> Agent {
+    let note = "x".repeat(600);
+    let mut wide_agent = who("wide");
+    wide_agent.labels = vec![label(&("note", &note))];
+    Agent::join(agents, &wide_agent, &wide(), &[1.0; SERIES])
+}
+
+/// An answer to HTTP/1.0 of which one byte has been read.
+fn begun(http: SocketAddr, path: &str) -> TcpStream {
+    let mut stream = narrow(http);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
+    stream.read_exact(&mut [0]).unwrap();
+    stream
+}
+
+/// The connection has ended as no whole page does.
+fn assert_is_reset(mut stream: TcpStream) {
+    let end = stream.read_to_end(&mut Vec::new());
+    let reset = end.as_ref().is_err_and(|error| error.kind() == ErrorKind::ConnectionReset);
+    assert!(reset, "a broken page looks whole: {end:?}");
+}
+
+/// HTTP/1.0 has no final chunk that could be missing.
+#[test]
+fn a_page_that_stalls_is_reset_for_a_reader_of_http_1_0() {
+    let crowd = Crowd::new(4);
+    let stalled = begun(crowd.collector.http, "/metrics/agents");
+    let broken = || crowd.collector.figure("fleetgauge_scrapes_broken_total");
+    eventually("it is given up", || broken() == 1.0);
+    assert_is_reset(stalled);
+}
+
+#[test]
+fn a_page_is_reset_when_the_collector_is_killed_while_it_is_sent() {
+    let process = Process::start(&[]);
+    let _agent = join_wide(process.agents);
+    let pages = ["/metrics/agents", "/metrics/agents/wide"].map(|path| begun(process.http, path));
+    process.signal(Signal::KILL);
+    pages.into_iter().for_each(assert_is_reset);
+}
+
+#[test]
+fn a_whole_page_is_not_reset_for_a_reader_of_http_1_0() {
+    let collector = Collector::start();
+    let _agent = join_wide(collector.agents);
+    for path in ["/metrics/agents", "/metrics/agents/wide", "/sd/agents", "/api/agents", "/sd"] {
+        let mut page = Vec::new();
+        begun(collector.http, path).read_to_end(&mut page).unwrap();
+        let body = page.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+        let expected = collector.get(path, &[]);
+        if path.contains("/sd") {
+            // Without a Host it is not known where to.
+            assert!(page.starts_with(b"TTP/1.0 400"), "{path}");
+        } else {
+            assert_eq!(page.len() - body, expected.body.len(), "{path}");
+        }
+    }
+}
+
+/// A page of one agent takes no place among the scrapes, and is not given up for it.
+#[test]
+fn idle_connections_do_not_break_the_page_of_an_agent() {
+    let mut config = config();
+    config.bounds.http_connections = 2;
+    let collector = Collector::with(config);
+    let _agent = join_wide(collector.agents);
+    let mut scrape = narrow(collector.http);
+    http::write(&mut scrape, "GET", "/metrics/agents/wide", &[]);
+    let mut bytes = vec![0; 1];
+    scrape.read_exact(&mut bytes).unwrap();
+    let idle: Vec<_> = (0..50).map(|_| TcpStream::connect(collector.http).unwrap()).collect();
+    eventually("they give way to each other", || {
+        collector.figure("fleetgauge_http_connections_evicted_total") >= 49.0
+    });
+    scrape.read_to_end(&mut bytes).unwrap();
+    let answer = http::parse(&bytes, false);
+    assert_eq!((answer.status, answer.whole), (200, true));
+    assert!(answer.body.len() > 6 << 20, "larger than what the sockets hold");
+    drop(idle);
+}
