@@ -124,6 +124,7 @@ impl Config {
         let flags = given.clone().or(file);
         files.look_at(flags.credentials.as_deref());
         files.look_at(flags.http_credentials.as_deref());
+        files.look_at(flags.expect.as_deref());
         let (tls, http_tls) = (tls::agents(&flags)?, tls::http(&flags)?);
         for path in [&tls, &http_tls].into_iter().flatten().flat_map(TlsFiles::paths) {
             files.look_at(Some(path));

@@ -1,11 +1,12 @@
 //! Reading the settings' files anew: when somebody asks for it, and when one of them has changed.
 //!
-//! Only who may be whom is taken from them ([`Trust`](crate::trust::Trust)); every other setting stays as it was at the
-//! start, and the log says which of them are others now. If anything is wrong with them, everything stays.
+//! Only who may be whom ([`Trust`](crate::trust::Trust)) and who is expected is taken from them; every other setting
+//! stays as it was at the start, and the log says which of them are others now. If anything is wrong, everything stays.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use fleetgauge_proto::AgentId;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
@@ -65,11 +66,13 @@ fn read_anew(shared: &Shared) -> Result<Files, BadSetting> {
     let before = Arc::clone(&shared.trust.read());
     let config = Config::try_after(shared.config.source.given.clone(), &before)?;
     check_ports(&config, &shared.config)?;
-    let fixed = fixed_that_differ(&config, &shared.config);
+    let fixed = shared.config.source.settings.fixed_that_differ(&config.source.settings);
     if !fixed.is_empty() {
         let settings = fixed.join(", ");
         warn!(settings, "settings have changed that take a restart; they stay as they were");
     }
+    let is_connected = |id: &AgentId| shared.registry.holder(id).is_some();
+    shared.roster.expect(&config.memory.expected, shared.clock.moment(), is_connected);
     shared.reload(config.trust);
     shared.metrics.read_settings(SystemTime::now());
     info!("the settings were read anew");
@@ -89,17 +92,6 @@ fn check_ports(anew: &Config, running: &Config) -> Result<(), BadSetting> {
     let problem =
         "has changed, which takes a restart; until then nothing is taken from the settings";
     Err(BadSetting::new(setting, problem))
-}
-
-/// The settings that were put in force at the start and are others by now.
-fn fixed_that_differ(anew: &Config, running: &Config) -> Vec<&'static str> {
-    let mut keys = running.source.settings.fixed_that_differ(&anew.source.settings);
-    let expect = "expect";
-    if anew.memory.expected != running.memory.expected && !keys.contains(&expect) {
-        // The file is the same, and what is in it is not.
-        keys.push(expect);
-    }
-    keys
 }
 
 /// A disk that hangs holds nobody else up.

@@ -89,6 +89,8 @@ settings! {
         credentials: PathBuf, "FLEETGAUGE_CREDENTIALS" "FILE";
         /// File of the users who may read over HTTP, and the tokens by which they are known.
         http_credentials: PathBuf, "FLEETGAUGE_HTTP_CREDENTIALS" "FILE";
+        /// File that names the agents that must be there: an id a line, # for remarks.
+        expect: PathBuf, "FLEETGAUGE_EXPECT" "FILE";
         /// A label that agents may set; may be given several times. [default: any]
         #[arg(value_delimiter = ',')]
         allow_labels: Vec<String>, "FLEETGAUGE_ALLOW_LABELS" "NAME";
@@ -125,8 +127,6 @@ settings! {
         log: String, "FLEETGAUGE_LOG" "LEVEL";
         /// Directory in which it is kept who is connected and who has gone, so that a restart does not forget them.
         state_dir: PathBuf, "FLEETGAUGE_STATE_DIR" "DIR";
-        /// File that names the agents that must be there: an id a line, # for remarks.
-        expect: PathBuf, "FLEETGAUGE_EXPECT" "FILE";
         /// Addresses and prefixes whose connections are not bounded each, such as those of a NAT. [default: 127.0.0.0/8,::1]
         #[arg(value_delimiter = ',')]
         exempt: Vec<String>, "FLEETGAUGE_EXEMPT" "PREFIX";

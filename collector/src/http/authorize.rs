@@ -11,48 +11,55 @@ use tracing::warn;
 
 use super::Site;
 use super::places::Visit;
-use crate::trust::Unread;
+use crate::trust::{Reader, Unread};
 use crate::untold::shortened;
 
 /// What may be shown: what Prometheus and curl send, and what makes a browser ask.
 const CHALLENGES: [&str; 2] =
     ["Bearer realm=\"fleetgauge\"", "Basic realm=\"fleetgauge\", charset=\"UTF-8\""];
 
-/// Answers the request if whoever sent it may read.
+/// Answers the request if its sender may read. Where credentials are configured the request is marked with the
+/// [`Reader`] whose credential it carries.
 pub(super) async fn authorize(
     State(site): State<Arc<Site>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     match allowed(&site, request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(unread) => {
-            site.shared.metrics.http_unauthorized.inc();
-            let (cause, shared) = (unread.cause(), &site.shared);
-            let kind = ("HTTP request unauthorized", cause);
-            if let Some(count) = shared.untold.add(kind, shared.clock.now()) {
-                let visit = request.extensions().get::<Arc<Visit>>();
-                let address = visit.map(|visit| tracing::field::display(visit.address()));
-                warn!(
-                    address,
-                    cause,
-                    path = shortened(request.uri().path()),
-                    count,
-                    "HTTP request unauthorized"
-                );
+        Ok(reader) => {
+            if let Some(reader) = reader {
+                request.extensions_mut().insert(reader);
             }
+            next.run(request).await
+        }
+        Err(unread) => {
+            note(&site, &request, unread);
             refusal()
         }
     }
 }
 
-fn allowed(site: &Site, headers: &HeaderMap) -> Result<(), Unread> {
+/// Counts a request that is refused, and logs it if a line is due.
+pub(super) fn note(site: &Site, request: &Request, unread: Unread) {
+    site.shared.metrics.http_unauthorized.inc();
+    let (cause, shared) = (unread.cause(), &site.shared);
+    let kind = ("HTTP request unauthorized", cause);
+    if let Some(count) = shared.untold.add(kind, shared.clock.now()) {
+        let visit = request.extensions().get::<Arc<Visit>>();
+        let address = visit.map(|visit| tracing::field::display(visit.address()));
+        let path = shortened(request.uri().path());
+        warn!(address, cause, path, count, "HTTP request unauthorized");
+    }
+}
+
+/// Whose credential the headers carry; `None` if nobody is asked for one.
+fn allowed(site: &Site, headers: &HeaderMap) -> Result<Option<Reader>, Unread> {
     let trust = Arc::clone(&site.shared.trust.read());
-    let Some(readers) = &trust.readers else { return Ok(()) };
+    let Some(readers) = &trust.readers else { return Ok(None) };
     let mut shown = headers.get_all(AUTHORIZATION).iter();
     match (shown.next(), shown.next()) {
         (_, Some(_)) => Err(Unread::NotUnderstood),
-        (one, None) => readers.allow(one.map(HeaderValue::as_bytes)),
+        (one, None) => readers.allow(one.map(HeaderValue::as_bytes)).cloned().map(Some),
     }
 }
 

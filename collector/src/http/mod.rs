@@ -23,7 +23,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{delete, get};
 use prometheus_client::registry::Registry as OwnRegistry;
 use tokio::sync::Semaphore;
 
@@ -43,6 +43,7 @@ const INDEX: &str = "fleetgauge collector\n\n\
     /metrics/roster       which agents are up, and which ought to be\n\
     /api/agents           who is connected, ?limit= at a time; ?after= the page's next\n\
     /api/departed         agents that have gone: when, and why\n\
+    /api/departed/{id}    DELETE forgets one, for users that may\n\
     /healthz              200 while the process runs\n\
     /readyz               200 while agents are accepted\n\n\
     /metrics, /metrics/agents and /metrics/roster come in parts with ?shard=0&shards=4 and so on.\n";
@@ -71,6 +72,7 @@ fn router(site: Arc<Site>) -> Router {
         .route("/metrics/roster", get(roster::up))
         .route("/api/agents", get(api::agents))
         .route("/api/departed", get(roster::departed))
+        .route("/api/departed/{id}", delete(roster::forget))
         .layer(from_fn_with_state(Arc::clone(&site), authorize::authorize))
         // Who asks for these knows no secret: balancers, kubelets.
         .route("/healthz", get(async || "ok\n"))

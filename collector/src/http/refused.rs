@@ -20,6 +20,16 @@ impl Refused {
     pub(crate) fn not_found(why: impl Into<String>) -> Self {
         Self { status: StatusCode::NOT_FOUND, why: why.into() }
     }
+
+    /// The sender has no right to it.
+    pub(crate) fn forbidden(why: impl Into<String>) -> Self {
+        Self { status: StatusCode::FORBIDDEN, why: why.into() }
+    }
+
+    /// It cannot be done as things are; `why` says what to do first.
+    pub(crate) fn conflict(why: impl Into<String>) -> Self {
+        Self { status: StatusCode::CONFLICT, why: why.into() }
+    }
 }
 
 impl IntoResponse for Refused {

@@ -1,17 +1,21 @@
-//! Who is there, who has gone, and why.
+//! Who is there, who has gone, and why; and deleting those that will not come back.
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::http::StatusCode;
 use axum::response::Response;
+use fleetgauge_proto::AgentId;
 use serde::Serialize;
+use tracing::info;
 
 use super::query::Query;
 use super::refused::Refused;
 use super::stream::Reader;
-use super::{Site, json};
+use super::{Site, authorize, json};
 use crate::exposition::{Sink, own};
-use crate::roster::{Census, Departure, page};
+use crate::roster::{Census, Departure, NotForgotten, page};
+use crate::trust;
 
 type Answer = Result<Response, Refused>;
 
@@ -23,6 +27,9 @@ pub(super) async fn up(
 ) -> Answer {
     let part = Query::try_new(query.as_deref(), &["shard", "shards"])?.shard()?;
     let format = reader.format;
+    if let Some(head) = reader.head(format.content_type()) {
+        return Ok(head);
+    }
     let content = Arc::clone(&site);
     let find = move || {
         let census = Census::take(&content.shared.registry, &content.shared.roster, part);
@@ -50,6 +57,9 @@ pub(super) async fn departed(
     reader: Reader,
 ) -> Answer {
     Query::try_new(query.as_deref(), &[])?;
+    if let Some(head) = reader.head(json::CONTENT_TYPE) {
+        return Ok(head);
+    }
     let content = Arc::clone(&site);
     let find = move || {
         let departed = content.shared.roster.departures();
@@ -62,4 +72,31 @@ pub(super) async fn departed(
         })
     };
     Ok(reader.stream(&site, json::CONTENT_TYPE, find).await)
+}
+
+/// Deletes a departed agent from the roster, for a reader that may.
+pub(super) async fn forget(
+    State(site): State<Arc<Site>>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Result<StatusCode, Refused> {
+    let reader = request.extensions().get::<trust::Reader>();
+    let Some(reader) = reader.filter(|reader| reader.may_forget) else {
+        authorize::note(&site, &request, trust::Unread::NoRight);
+        return Err(Refused::forbidden(
+            "this takes a user with may_forget = true in the file of --http-credentials",
+        ));
+    };
+    Query::try_new(query.as_deref(), &[])?;
+    let not_departed = || Refused::not_found("no such agent has departed: see /api/departed");
+    let id = AgentId::try_new(&id).map_err(|_| not_departed())?;
+    site.shared.roster.forget(&id).map_err(|not| match not {
+        NotForgotten::NotDeparted => not_departed(),
+        NotForgotten::Expected => {
+            Refused::conflict("this agent is expected: take it out of the file of --expect")
+        }
+    })?;
+    info!(agent = %id, user = &*reader.user, "departed agent deleted");
+    Ok(StatusCode::NO_CONTENT)
 }

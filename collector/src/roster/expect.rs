@@ -47,7 +47,7 @@ impl Expected {
     /// It cannot be read, or its first line that is no id.
     pub fn read(path: &Path) -> Result<Self, BadExpectation> {
         let file = path.display().to_string();
-        match File::open(path).map_err(|cause| (0, Problem::Unreadable(cause))).and_then(parse) {
+        match open(path).map_err(|cause| (0, Problem::Unreadable(cause))).and_then(parse) {
             Ok(ids) => Ok(Self(Arc::new(ids))),
             Err((_, Problem::Unreadable(cause))) => Err(BadExpectation::Unreadable { file, cause }),
             Err((line, Problem::Line(problem))) => {
@@ -66,6 +66,14 @@ impl Expected {
     pub fn iter(&self) -> impl Iterator<Item = &AgentId> {
         self.0.iter()
     }
+}
+
+/// Asked what it is before it is opened: to open a FIFO is to wait for a writer, and a reload must not.
+fn open(path: &Path) -> std::io::Result<File> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("it is not a file"));
+    }
+    File::open(path)
 }
 
 enum Problem {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use fleetgauge_proto::AgentId;
 
-use super::Reason;
+use super::{Expected, Reason};
 use crate::clock::{Moment, millis};
+use crate::ending::Ending;
 
 /// An agent that is not there any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +42,12 @@ impl Departure {
         Self { awake: signed(now.awake).saturating_sub(signed(age)), ..self }
     }
 
+    /// Whether it ought to be there: it left without a Bye, or is expected whatever it said.
+    #[must_use]
+    pub fn is_down(&self, expected: &Expected) -> bool {
+        self.reason != Reason::Ended(Ending::Bye) || expected.contains(&self.id)
+    }
+
     fn is_older(&self, now: Moment, than: Duration) -> bool {
         signed(now.awake).saturating_sub(self.awake) >= signed(millis(than))
     }
@@ -70,11 +77,14 @@ impl Ledger {
         self.departures.insert(number, departure);
     }
 
-    /// The number that it had, if it was there.
-    pub(super) fn remove(&mut self, id: &AgentId) -> Option<u64> {
+    pub(super) fn contains(&self, id: &AgentId) -> bool {
+        self.numbers.contains_key(id)
+    }
+
+    /// Takes one out: its number and itself.
+    pub(super) fn take(&mut self, id: &AgentId) -> Option<(u64, Departure)> {
         let number = self.numbers.remove(id)?;
-        self.departures.remove(&number);
-        Some(number)
+        Some((number, self.departures.remove(&number)?))
     }
 
     pub(super) fn forget_oldest(&mut self) {

@@ -16,6 +16,7 @@
 //! No I/O, no clock. The lock is held for one agent, or for one copy of those who have departed, and no other is
 //! taken meanwhile.
 
+mod amend;
 mod census;
 mod expect;
 pub mod keeper;
@@ -37,6 +38,7 @@ use crate::ending::Ending;
 use crate::metrics::Figure;
 use crate::registry::PageShard;
 
+pub use amend::NotForgotten;
 pub use census::Census;
 pub use expect::{BadExpectation, Expected};
 pub use ledger::Departure;
@@ -56,7 +58,7 @@ pub struct Memory {
     pub departed_for: Duration,
     /// How long an agent is awaited after a start; two intervals of its own, if that is longer.
     pub patience: Duration,
-    /// Agents that must be there. They are never forgotten.
+    /// Agents that must be there, as long as no others are. They are never forgotten.
     pub expected: Expected,
 }
 
@@ -97,6 +99,7 @@ struct Awaited {
 
 #[derive(Debug, Default)]
 struct Lists {
+    expected: Expected,
     departed: Ledger,
     /// Expected agents that have departed.
     missed: Ledger,
@@ -111,7 +114,19 @@ struct Lists {
     due: Millis,
     progress: Return,
     forgotten: u64,
+    /// Departed agents that readers have deleted.
+    deleted: u64,
     changes: u64,
+}
+
+impl Lists {
+    /// It was awaited, and is neither awaited nor missing any more.
+    fn no_longer_awaited(&mut self, id: &AgentId) {
+        if self.awaited.remove(id).is_some() {
+            self.progress.awaited -= 1;
+            self.progress.missing -= 1;
+        }
+    }
 }
 
 /// Who has departed since some moment.
@@ -133,21 +148,26 @@ impl Roster {
     /// A roster that knows of nobody but the expected, who are awaited from now on.
     #[must_use]
     pub fn new(memory: Memory) -> Self {
-        let roster = Self { memory, lists: Mutex::default() };
+        let lists = Lists { expected: memory.expected.clone(), ..Lists::default() };
+        let roster = Self { memory, lists: Mutex::new(lists) };
         roster.restore(Known::default(), Moment::default());
         roster
     }
 
     /// Takes over what is known from before the start at `now`: who was connected is awaited.
     pub fn restore(&self, known: Known, now: Moment) {
-        let mut lists = Lists::default();
-        let expected = self.memory.expected.iter().cloned().map(|id| (id, 0, Reason::NeverSeen));
+        let expects = self.expected();
+        let mut lists = Lists { expected: expects.clone(), ..Lists::default() };
+        let expected = expects.iter().cloned().map(|id| (id, 0, Reason::NeverSeen));
         let connected = known.connected.into_iter().map(|(id, ms)| (id, ms, Reason::NotReturned));
         for (id, interval_ms, otherwise) in expected.chain(connected) {
             let until = now.awake + self.patience(interval_ms);
             lists.awaited.insert(id, Awaited { until, interval_ms, otherwise });
         }
-        for departure in known.departed {
+        // One that never came is nobody once it is no longer expected.
+        let somebody =
+            |one: &Departure| one.reason != Reason::NeverSeen || expects.contains(&one.id);
+        for departure in known.departed.into_iter().filter(somebody) {
             lists.awaited.remove(&departure.id);
             self.record(&mut lists, departure.aged(now));
         }
@@ -165,8 +185,8 @@ impl Roster {
     pub fn arrived(&self, id: &AgentId) {
         let mut lists = self.lists.lock();
         lists.changes += 1;
-        let number = lists.departed.remove(id).or_else(|| lists.missed.remove(id));
-        lists.returned = lists.returned.max(number.map_or(0, |number| number + 1));
+        let before = lists.departed.take(id).or_else(|| lists.missed.take(id));
+        lists.returned = lists.returned.max(before.map_or(0, |(number, _)| number + 1));
         lists.sent_away.remove(id);
         if lists.awaited.remove(id).is_some() {
             lists.progress.returned += 1;
@@ -178,6 +198,8 @@ impl Roster {
     pub fn departed(&self, id: &AgentId, interval_ms: u32, ending: Ending, now: Moment) {
         let mut lists = self.lists.lock();
         lists.changes += 1;
+        // It is, if it has become expected a moment ago.
+        lists.no_longer_awaited(id);
         match ending {
             Ending::Drained | Ending::Rejected(Code::Draining) => {
                 lists.sent_away.insert(id.clone(), interval_ms);
@@ -221,7 +243,7 @@ impl Roster {
     fn record(&self, lists: &mut Lists, departure: Departure) {
         let number = lists.next;
         lists.next += 1;
-        if self.memory.expected.contains(&departure.id) {
+        if lists.expected.contains(&departure.id) {
             lists.missed.record(number, departure);
             return;
         }
@@ -236,13 +258,6 @@ impl Roster {
     #[must_use]
     pub fn progress(&self) -> Return {
         self.lists.lock().progress
-    }
-
-    /// Whether a departed agent ought to be there: it left without a Bye, or is expected whatever it said.
-    #[must_use]
-    pub fn is_down(&self, departure: &Departure) -> bool {
-        departure.reason != Reason::Ended(Ending::Bye)
-            || self.memory.expected.contains(&departure.id)
     }
 
     /// Who has departed, the oldest first.
@@ -281,12 +296,12 @@ impl Roster {
 
     /// What Prometheus is told of the roster as a whole.
     #[must_use]
-    pub fn figures(&self) -> [Figure; 5] {
+    pub fn figures(&self) -> [Figure; 6] {
         let lists = self.lists.lock();
         #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
         let count = |count: usize| count as f64;
         #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-        let forgotten = lists.forgotten as f64;
+        let (forgotten, deleted) = (lists.forgotten as f64, lists.deleted as f64);
         let Return { awaited, returned, .. } = lists.progress;
         let warming_up = usize::from(lists.progress.warming_up());
         let departed = lists.departed.len() + lists.missed.len();
@@ -300,6 +315,11 @@ impl Roster {
                 "fleetgauge_departed_forgotten",
                 "Agents that have gone and were forgotten for want of room.",
                 forgotten,
+            ),
+            Figure::Counter(
+                "fleetgauge_departed_deleted",
+                "Departed agents that readers have deleted.",
+                deleted,
             ),
             Figure::Gauge(
                 "fleetgauge_warming_up",

@@ -15,7 +15,8 @@ pub fn render(
     format: Format,
     sink: &mut dyn Sink,
 ) -> Result<(), Broken> {
-    let down = || census.departed.iter().filter(|departure| roster.is_down(departure));
+    let expected = roster.expected();
+    let down = || census.departed.iter().filter(|departure| departure.is_down(&expected));
     let mut page = Chunks::new(sink);
     page.head("fleetgauge_agent_up", FamilyKind::Gauge, UP_HELP, format);
     for (id, _) in &census.present {

@@ -40,7 +40,8 @@ fn list(roster: &Roster) -> Vec<(String, &'static str)> {
 
 /// Those of them that are down.
 fn down(roster: &Roster) -> Vec<String> {
-    let down = roster.departures().into_iter().filter(|departure| roster.is_down(departure));
+    let expected = roster.expected();
+    let down = roster.departures().into_iter().filter(|departure| departure.is_down(&expected));
     down.map(|departure| departure.id.to_string()).collect()
 }
 
@@ -252,4 +253,81 @@ fn the_page_says_it_in_both_formats() {
          # HELP fleetgauge_agent_departed Why an agent is not connected.\n{why}"
     );
     assert_eq!(text(Format::OpenMetrics), expected);
+}
+
+fn expected(ids: &[&str]) -> Expected {
+    expecting(ids).expected
+}
+
+#[test]
+fn who_is_no_longer_expected_vanishes_and_who_is_new_is_awaited() {
+    let roster = Roster::new(expecting(&["stays", "never", "left"]));
+    roster.arrived(&id("stays"));
+    roster.arrived(&id("left"));
+    goes(&roster, "left", Ending::Bye, after(1));
+    goes(&roster, "other", Ending::Reset, after(1));
+    roster.pass(after(30));
+    assert_eq!(down(&roster), ["left", "other", "never"]);
+    let is_connected = |agent: &AgentId| ["stays", "present"].contains(&agent.as_str());
+    roster.expect(&expected(&["stays", "present", "new"]), after(40), is_connected);
+    assert_eq!(down(&roster), ["other"]);
+    assert_eq!(roster.progress().missing, 1);
+    roster.pass(after(69));
+    assert_eq!(down(&roster), ["other"], "the new one has as long as any other");
+    roster.pass(after(70));
+    assert_eq!(list(&roster), listed(&[("other", "reset"), ("new", "never_seen")]));
+    goes(&roster, "present", Ending::Bye, after(80));
+    assert_eq!(down(&roster), ["other", "new", "present"]);
+}
+
+#[test]
+fn who_left_before_it_was_expected_is_down_and_who_is_awaited_no_more_is_not() {
+    let roster = Roster::new(expecting(&["never"]));
+    goes(&roster, "left", Ending::Bye, after(1));
+    assert!(down(&roster).is_empty());
+    roster.expect(&expected(&["left"]), after(2), |_| false);
+    assert_eq!(down(&roster), ["left"]);
+    assert_eq!(roster.progress(), Return::default());
+    roster.pass(after(100));
+    assert_eq!(down(&roster), ["left"]);
+}
+
+/// It is connected when it becomes expected, and goes before that is found out.
+#[test]
+fn who_goes_while_it_becomes_expected_has_its_own_reason() {
+    let roster = Roster::new(memory());
+    let goes_now = |agent: &AgentId| {
+        goes(&roster, agent.as_str(), Ending::Reset, after(1));
+        false
+    };
+    roster.expect(&expected(&["a"]), after(1), goes_now);
+    roster.pass(after(100));
+    assert_eq!(list(&roster), listed(&[("a", "reset")]));
+    assert_eq!(roster.progress(), Return::default());
+}
+
+#[test]
+fn who_never_came_and_is_not_expected_any_more_is_not_taken_over() {
+    let departed = vec![
+        Departure::of_old(id("never"), Reason::NeverSeen, NOON),
+        Departure::of_old(id("gone"), Reason::NotReturned, NOON),
+    ];
+    let roster = Roster::new(memory());
+    roster.restore(Known { connected: Vec::new(), departed }, after(1));
+    assert_eq!(list(&roster), listed(&[("gone", "not_returned")]));
+}
+
+#[test]
+fn a_departed_agent_is_forgotten_unless_it_is_expected() {
+    let roster = Roster::new(expecting(&["a"]));
+    for agent in ["a", "b"] {
+        goes(&roster, agent, Ending::Reset, after(1));
+    }
+    let changes = roster.changes();
+    assert_eq!(roster.forget(&id("a")), Err(NotForgotten::Expected));
+    assert_eq!(roster.forget(&id("c")), Err(NotForgotten::NotDeparted));
+    assert_eq!(roster.changes(), changes);
+    assert_eq!(roster.forget(&id("b")), Ok(()));
+    assert_eq!(list(&roster), listed(&[("a", "reset")]));
+    assert!(roster.changes() > changes, "it is to be written");
 }

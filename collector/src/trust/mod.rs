@@ -21,7 +21,7 @@ use fleetgauge_proto::{AgentId, StaticLabels};
 use crate::tls::{Certificate, NamePattern, PortTls};
 pub use labels::Labels;
 pub use new_token::NewToken;
-pub use readers::{Readers, Unread};
+pub use readers::{Reader, Readers, Unread};
 pub use secret_file::BadFile;
 pub use tokens::Credentials;
 

@@ -1,11 +1,12 @@
 //! Who may read the pages: `Authorization` as Prometheus and browsers send it, bearer or basic.
 
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
-use subtle::{Choice, ConstantTimeEq};
 
 use super::BadFile;
 use super::digest::{Digest, is_blank};
@@ -13,7 +14,7 @@ use super::entries::Reading;
 
 /// How an entry is written.
 const FORM: &str = "[[credential]] with user = \"prometheus\" and tokens = [\"sha256:…\"]";
-/// Most entries: all are looked at for each request.
+/// Most entries: far more than any fleet has programs that read its pages.
 const MAX_READERS: usize = 1_000;
 
 /// An entry of the file.
@@ -22,16 +23,26 @@ const MAX_READERS: usize = 1_000;
 struct Entry {
     user: String,
     tokens: Vec<String>,
+    #[serde(default)]
+    may_forget: bool,
 }
 
 /// Those who may read.
 #[derive(Debug)]
-pub struct Readers(Vec<Reader>);
+pub struct Readers {
+    /// In the order of the file.
+    readers: Vec<Reader>,
+    /// Who has a token. Timing this look-up can tell no more than the file's digests, which let nobody in.
+    by_token: HashMap<Digest, Vec<usize>>,
+}
 
-#[derive(Debug)]
-struct Reader {
-    user: String,
-    tokens: Vec<Digest>,
+/// Who sent a request, by its credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reader {
+    /// The user's name.
+    pub user: Arc<str>,
+    /// Whether it may delete departed agents from the roster.
+    pub may_forget: bool,
 }
 
 /// Why somebody may not read: for the log alone.
@@ -43,6 +54,8 @@ pub enum Unread {
     NotUnderstood,
     /// Nobody has it.
     Wrong,
+    /// Its user may read, and not do what the request asks for.
+    NoRight,
 }
 
 impl Unread {
@@ -53,6 +66,7 @@ impl Unread {
             Self::NoCredential => "no_credential",
             Self::NotUnderstood => "not_understood",
             Self::Wrong => "wrong_token",
+            Self::NoRight => "no_right",
         }
     }
 }
@@ -65,27 +79,31 @@ impl Readers {
     pub fn read(path: &Path) -> Result<Self, BadFile> {
         let reading = Reading::new(path, FORM)?;
         let mut readers: Vec<Reader> = Vec::new();
-        reading.each(|Entry { user, tokens }, place| {
+        let mut by_token: HashMap<_, Vec<_>> = HashMap::new();
+        reading.each(|Entry { user, tokens, may_forget }, place| {
             let bad = |problem: String| reading.bad(place, problem);
             check_user(&user).map_err(bad)?;
-            if readers.iter().any(|known| known.user == user) {
+            if readers.iter().any(|known| *known.user == *user) {
                 return Err(bad(format!("user {user:?} has an entry already")));
             }
             if readers.len() == MAX_READERS {
                 return Err(bad(format!("there are more than {MAX_READERS} users")));
             }
-            let tokens = reading.digests(place, &tokens)?;
-            readers.push(Reader { user, tokens });
+            for digest in reading.digests(place, &tokens)? {
+                by_token.entry(digest).or_default().push(readers.len());
+            }
+            readers.push(Reader { user: user.into(), may_forget });
             Ok(())
         })?;
-        Ok(Self(readers))
+        Ok(Self { readers, by_token })
     }
 
-    /// Whether a request with this `Authorization` may be answered.
+    /// Who sent a request with this `Authorization`. A bearer token that several users share is that of the first of
+    /// them in the file.
     ///
     /// # Errors
-    /// It may not.
-    pub fn allow(&self, authorization: Option<&[u8]>) -> Result<(), Unread> {
+    /// It may not be answered.
+    pub fn allow(&self, authorization: Option<&[u8]>) -> Result<&Reader, Unread> {
         let header = authorization.ok_or(Unread::NoCredential)?;
         let header = std::str::from_utf8(header).map_err(|_| Unread::NotUnderstood)?;
         let (scheme, rest) = header.trim().split_once(' ').ok_or(Unread::NotUnderstood)?;
@@ -99,21 +117,17 @@ impl Readers {
         } else {
             return Err(Unread::NotUnderstood);
         };
-        if known { Ok(()) } else { Err(Unread::Wrong) }
+        known.ok_or(Unread::Wrong)
     }
 
-    /// Whether somebody, or this user, has the token; all are looked at. Nobody has a blank one.
-    fn knows(&self, user: Option<&[u8]>, token: &[u8]) -> bool {
+    /// Who has the token: this user, or the first one. Nobody has a blank one.
+    fn knows(&self, user: Option<&[u8]>, token: &[u8]) -> Option<&Reader> {
         if is_blank(token) {
-            return false;
+            return None;
         }
-        let digest = Digest::of(token);
-        let known = self.0.iter().fold(Choice::from(0), |known, reader| {
-            let is_asked = user.map_or(Choice::from(1), |user| reader.user.as_bytes().ct_eq(user));
-            let has = |known, own: &Digest| known | own.matches(&digest);
-            known | is_asked & reader.tokens.iter().fold(Choice::from(0), has)
-        });
-        known.into()
+        let owners = self.by_token.get(&Digest::of(token))?;
+        let mut owners = owners.iter().filter_map(|place| self.readers.get(*place));
+        owners.find(|reader| user.is_none_or(|user| reader.user.as_bytes() == user))
     }
 }
 

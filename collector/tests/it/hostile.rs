@@ -3,6 +3,8 @@
 mod broken_pages;
 mod frames;
 mod http;
+#[cfg(target_os = "linux")]
+mod http_costs;
 mod messages;
 mod reports;
 mod schemas;

@@ -1,5 +1,6 @@
 //! Who has gone can be told from who never was, also over a restart.
 
+mod operators;
 mod restart;
 mod stopped;
 
@@ -40,7 +41,8 @@ fn seen(rig: &Rig) -> Seen {
     let census = Census::take(&rig.shared.registry, roster, PageShard::ALL);
     let mut up: Vec<_> = census.present.iter().map(|(id, _)| id.to_string()).collect();
     up.sort();
-    let down = census.departed.iter().filter(|departure| roster.is_down(departure));
+    let expected = roster.expected();
+    let down = census.departed.iter().filter(|departure| departure.is_down(&expected));
     (up, down.map(|one| (one.id.to_string(), one.reason.name())).collect())
 }
 

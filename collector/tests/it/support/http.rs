@@ -62,7 +62,7 @@ pub(crate) fn parse(bytes: &[u8], headless: bool) -> Answer {
     let head = std::str::from_utf8(&bytes[..end]).unwrap();
     let rest = &bytes[end + 4..];
     let mut lines = head.split("\r\n");
-    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let status: u16 = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
     let headers: Vec<(String, String)> = lines
         .map(|line| line.split_once(':').unwrap())
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
@@ -74,7 +74,9 @@ pub(crate) fn parse(bytes: &[u8], headless: bool) -> Answer {
     } else if chunked {
         unchunk(rest)
     } else {
-        let length: usize = header("content-length").unwrap().parse().unwrap();
+        // 204 has no body and says no length.
+        let length = header("content-length").or((status == 204).then(|| "0".to_owned()));
+        let length: usize = length.unwrap().parse().unwrap();
         (rest.to_vec(), rest.len() == length)
     };
     Answer { status, headers, body, chunked, whole }

@@ -191,18 +191,15 @@ fn sighup_reads_everything_anew_and_ends_nothing() {
 #[test]
 fn settings_that_take_a_restart_are_named_and_the_others_taken() {
     let files = Files::new();
-    let expect = files.write("expect", "web-1\n");
-    let expect = format!("expect = '{}'\n", expect.display());
-    let before = format!("drain_seconds = 1\n{expect}[kinds]\nload = 'gauge'\n");
-    let path = files.write("settings", &before);
+    let before = "drain_seconds = 1\n[kinds]\nload = 'gauge'\n";
+    let path = files.write("settings", before);
     let arguments = ["--config", path.to_str().unwrap(), "--drain-seconds", "0"];
     let mut process = Process::start(&arguments);
-    files.write("expect", "web-2\n");
     let others = "exempt = []\nmax_connections = 9\ndrain_seconds = 2\nallow_labels = ['role']\n";
-    files.write("settings", &format!("{others}{expect}[kinds]\nload = 'counter'\n"));
+    files.write("settings", &format!("{others}[kinds]\nload = 'counter'\n"));
     let line = process.logs("settings");
     // The flag is above the file.
-    let named = "settings=\"kinds, exempt, max_connections, expect\"";
+    let named = "settings=\"kinds, exempt, max_connections\"";
     assert!(line.contains("WARN") && line.contains(named), "{line}");
     process.logs("the settings were read anew");
     let labels = vec![crate::support::frames::label(&("rack", "7"))];
@@ -210,8 +207,7 @@ fn settings_that_take_a_restart_are_named_and_the_others_taken() {
     let mut agent = Agent::greet(process.agents, &labelled, &gauges(&["load"]));
     agent.expect_reject(Code::LabelNotAllowed);
     // As they were at the start: nothing is to be said.
-    files.write("expect", "web-1\n");
-    files.write("settings", &before);
+    files.write("settings", before);
     let line = process.logs("settings");
     assert!(line.contains("the settings were read anew"), "{line}");
 }
