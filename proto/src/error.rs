@@ -74,6 +74,7 @@ codes! {
     39 BadWidth "bad_width" "A series' width does not follow from its kind and parameters."
     40 BadParameters "bad_parameters" "Bucket bounds or quantiles are not finite, not ascending, out of range, too many, or not for this kind."
     41 TooManyValues "too_many_values" "A report of this schema would carry more values than allowed."
+    42 PageTooLarge "page_too_large" "The agent's lines on a page would take more bytes than allowed."
     50 WrongValueCount "wrong_value_count" "The report's values are not as many as the schema or the bitmap says."
     51 BadBitmap "bad_bitmap" "The report's bitmap has the wrong length or a spare bit set."
     52 SequenceNotRising "sequence_not_rising" "The report's sequence number is not above the one before."

@@ -15,6 +15,9 @@ const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1"];
 /// Which part of the connections without a first report one address may have.
 const ADDRESS_SHARE: usize = 16;
 
+/// Most bytes that one agent may add to a page, unless set: 335 for each of the 50,000 values that it may report.
+const PAGE_BYTES_PER_AGENT: u64 = 16 << 20;
+
 /// The bounds on what agents and scrapers can make grow, where operators differ.
 #[derive(Debug, Clone)]
 pub struct Bounds {
@@ -30,6 +33,8 @@ pub struct Bounds {
     pub schemas: Room,
     /// What one agent may send.
     pub limits: Limits,
+    /// Most bytes that one agent may add to a page.
+    pub page_bytes_per_agent: usize,
     /// Longest interval between reports that an agent is given.
     pub max_interval: Duration,
     /// Most frames an agent may send in an interval, in the long run.
@@ -105,6 +110,12 @@ pub(super) fn bounds(flags: &Flags) -> Result<Bounds, BadSetting> {
                 MAX_PAYLOAD_BYTES,
             )?,
         },
+        page_bytes_per_agent: count(
+            "max_page_bytes_per_agent",
+            flags.max_page_bytes_per_agent,
+            PAGE_BYTES_PER_AGENT,
+            1 << 40,
+        )?,
         max_interval: Duration::from_secs(number(
             "max_interval_seconds",
             flags.max_interval_seconds,

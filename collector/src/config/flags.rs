@@ -151,6 +151,8 @@ settings! {
         max_schemas: u64, "FLEETGAUGE_MAX_SCHEMAS" "N";
         /// Most bytes of all schemas together. [default: 67108864]
         max_schema_bytes: u64, "FLEETGAUGE_MAX_SCHEMA_BYTES" "N";
+        /// Most bytes that one agent may add to a page. [default: 16777216]
+        max_page_bytes_per_agent: u64, "FLEETGAUGE_MAX_PAGE_BYTES_PER_AGENT" "N";
         /// Longest payload an agent may send, in bytes. [default: 1048576]
         max_payload_bytes: u64, "FLEETGAUGE_MAX_PAYLOAD_BYTES" "N";
         /// Most metric families of an agent. [default: 1000]

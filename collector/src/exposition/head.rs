@@ -1,38 +1,53 @@
-//! What stands above a family's samples, and how text is escaped.
+//! What stands above a family's samples.
 
 use std::fmt::Write;
 
 use fleetgauge_proto::schema::{Family, FamilyKind};
 
 use super::Format;
+use super::escape::{HELP, LABEL, counted, write_escaped};
 
 /// A family's HELP, TYPE and UNIT lines in both formats.
 #[derive(Debug)]
 pub struct FamilyHead {
-    text: String,
-    openmetrics: String,
+    lines: [Box<str>; Format::ALL.len()],
 }
 
 impl FamilyHead {
     /// The heading of this family when it is of this kind.
     #[must_use]
     pub fn new(family: &Family, kind: FamilyKind) -> Self {
-        Self { text: text_head(family, kind), openmetrics: openmetrics_head(family, kind) }
+        let lines = |format| {
+            let mut lines = String::with_capacity(Self::bytes(family, kind, format));
+            write_lines(family, kind, format, &mut lines);
+            lines.into()
+        };
+        Self { lines: Format::ALL.map(lines) }
+    }
+
+    /// Bytes of the lines in this format, which are not made for it.
+    #[must_use]
+    pub fn bytes(family: &Family, kind: FamilyKind, format: Format) -> usize {
+        counted(|out| write_lines(family, kind, format, out))
     }
 
     /// The lines in this format.
     #[must_use]
     pub fn lines(&self, format: Format) -> &str {
-        match format {
-            Format::Text => &self.text,
-            Format::OpenMetrics => &self.openmetrics,
-        }
+        &self.lines[format as usize]
+    }
+}
+
+fn write_lines(family: &Family, kind: FamilyKind, format: Format, out: &mut impl Write) {
+    match format {
+        Format::Text => write_text(family, kind, out),
+        Format::OpenMetrics => write_openmetrics(family, kind, out),
     }
 }
 
 /// In the old format a counter and an info are called by their samples' name, and types it does not know make
 /// Prometheus refuse the page.
-fn text_head(family: &Family, kind: FamilyKind) -> String {
+fn write_text(family: &Family, kind: FamilyKind, out: &mut impl Write) {
     let (suffix, kind) = match kind {
         FamilyKind::Gauge => ("", "gauge"),
         FamilyKind::Counter => ("_total", "counter"),
@@ -41,17 +56,16 @@ fn text_head(family: &Family, kind: FamilyKind) -> String {
         FamilyKind::Info => ("_info", "gauge"),
         FamilyKind::Unknown => ("", "untyped"),
     };
-    let name = format!("{}{suffix}", family.name);
-    let mut head = String::new();
+    let name = &family.name;
     if !family.help.is_empty() {
-        let help = family.help.replace('\\', "\\\\").replace('\n', "\\n");
-        let _ = writeln!(head, "# HELP {name} {help}");
+        let _ = write!(out, "# HELP {name}{suffix} ");
+        write_escaped(&family.help, HELP, out);
+        let _ = out.write_str("\n");
     }
-    let _ = writeln!(head, "# TYPE {name} {kind}");
-    head
+    let _ = writeln!(out, "# TYPE {name}{suffix} {kind}");
 }
 
-fn openmetrics_head(family: &Family, kind: FamilyKind) -> String {
+fn write_openmetrics(family: &Family, kind: FamilyKind, out: &mut impl Write) {
     let (name, unit) = (&family.name, &family.unit);
     let type_name = match kind {
         FamilyKind::Gauge => "gauge",
@@ -61,19 +75,13 @@ fn openmetrics_head(family: &Family, kind: FamilyKind) -> String {
         FamilyKind::Info => "info",
         FamilyKind::Unknown => "unknown",
     };
-    let mut head = String::new();
-    let _ = writeln!(head, "# TYPE {name} {type_name}");
+    let _ = writeln!(out, "# TYPE {name} {type_name}");
     if !unit.is_empty() && kind != FamilyKind::Info {
-        let _ = writeln!(head, "# UNIT {name} {unit}");
+        let _ = writeln!(out, "# UNIT {name} {unit}");
     }
     if !family.help.is_empty() {
-        let _ = writeln!(head, "# HELP {name} {}", escape_label_value(&family.help));
+        let _ = write!(out, "# HELP {name} ");
+        write_escaped(&family.help, LABEL, out);
+        let _ = out.write_str("\n");
     }
-    head
-}
-
-/// A label value between its quotes; also OpenMetrics' help.
-#[must_use]
-pub fn escape_label_value(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use fleetgauge_proto::{AgentId, StaticLabels};
 
-use super::head::escape_label_value;
+use super::escape::write_label;
 
 const AGENT: &str = "agent=\"";
 const CLIENT_NO: &str = "client_no";
@@ -17,7 +17,7 @@ pub fn write_labels(id: &AgentId, labels: &StaticLabels, client_no: Option<u16>)
         text.push_str(&format!(",{CLIENT_NO}=\"{port}\""));
     }
     for (name, value) in labels.iter() {
-        text.push_str(&format!(",{name}=\"{}\"", escape_label_value(value)));
+        write_label(name, value, &mut text);
     }
     text.into()
 }

@@ -3,20 +3,24 @@
 //! Agents' series are written here directly, without timestamps: a series that is missing from the next
 //! page is stale at once. The collector's own metrics come from prometheus-client and are made to fit by [`own`].
 
+mod escape;
 mod gzip;
 mod head;
 mod labels;
 mod number;
 pub mod own;
 mod plan;
+mod size;
 mod snapshot;
 mod text;
 
+pub use escape::escape_label_value;
 pub use gzip::Gzip;
-pub use head::{FamilyHead, escape_label_value};
+pub use head::FamilyHead;
 pub use labels::{agent_of, static_labels, write_labels};
 pub(crate) use number::{label_number, write_value};
 pub use plan::Plan;
+pub use size::PlanSize;
 pub(crate) use snapshot::CLOSE;
 pub use snapshot::{Group, PageFamily, Snapshot};
 pub use text::{Broken, CHUNK_BYTES, Counted, Sink, render};
@@ -32,6 +36,9 @@ pub enum Format {
 }
 
 impl Format {
+    /// Every format, in the order in which what differs is kept.
+    pub(crate) const ALL: [Self; 2] = [Self::Text, Self::OpenMetrics];
+
     /// The Content-Type to answer with.
     #[must_use]
     pub const fn content_type(self) -> &'static str {

@@ -1,154 +1,208 @@
 //! How the values of a schema are written: all that is the same for every agent, made once.
-
-use std::fmt::Write;
+//!
+//! A series' labels are kept once, however many lines it has; a line of a histogram or a summary adds its number. So a plan
+//! takes memory in proportion to what the agent sent. [`PlanSize`](super::PlanSize) says how much before it is made.
 
 use fleetgauge_proto::Schema;
 use fleetgauge_proto::schema::{Family, FamilyKind, Series};
 
 use super::Format;
-use super::head::escape_label_value;
+use super::escape::{counted, write_label};
 use super::number::label_number;
 use super::snapshot::CLOSE;
 
 /// The lines of every series, by family.
 #[derive(Debug)]
 pub struct Plan {
-    families: Box<[Box<[SeriesPlan]>]>,
+    families: Box<[FamilyPlan]>,
 }
 
-/// The lines of one series.
+/// The lines of a family: `name{` *the agent's labels* `,own="…",le="…"} ` *value*.
+#[derive(Debug)]
+pub(super) struct FamilyPlan {
+    /// What opens the lines with a number in a label; empty if there are none.
+    pub(super) numbered: Box<str>,
+    /// What opens the others, one for each of a series' last values.
+    pub(super) plain: Box<[Box<str>]>,
+    /// Shown as 1, whatever was reported.
+    pub(super) is_info: bool,
+    pub(super) series: Box<[SeriesPlan]>,
+}
+
+/// What the lines of one series have in common, and the numbers in which they differ.
 #[derive(Debug)]
 pub(super) struct SeriesPlan {
     /// Position of its first value.
     pub(super) offset: usize,
     /// How many values it has.
     pub(super) width: usize,
-    pub(super) samples: Box<[Sample]>,
+    /// Labels of its own, with [`CLOSE`] behind them; empty if there are none.
+    pub(super) labels: Box<str>,
+    /// The numbers of its first values in each format, which write them differently; empty if there are none.
+    numbers: Box<[Numbers]>,
 }
 
-/// One line: `name{` *the agent's labels* `,own="…"} ` *value*.
+/// `,le="0.5"} ` for each line, one after another.
 #[derive(Debug)]
-pub(super) struct Sample {
-    pub(super) opening: Box<str>,
-    pub(super) closing: Closing,
-    pub(super) value: Source,
+pub(super) struct Numbers {
+    text: Box<str>,
+    ends: Box<[u32]>,
 }
 
-/// What stands between the agent's labels and the value.
-#[derive(Debug)]
-pub(super) enum Closing {
-    /// Nothing but [`CLOSE`].
-    Bare,
-    Same(Box<str>),
-    /// Numbers in labels are written differently.
-    ByFormat {
-        text: Box<str>,
-        openmetrics: Box<str>,
-    },
+/// Which lines a series of a kind has.
+pub(super) struct Shape {
+    pub(super) numbered: Option<Numbered>,
+    /// Suffixes of the lines without a number, one for each of a series' last values.
+    pub(super) plain: &'static [&'static str],
 }
 
-impl Closing {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Bare => 0,
-            Self::Same(closing) => closing.len(),
-            Self::ByFormat { text, openmetrics } => text.len() + openmetrics.len(),
-        }
+/// The lines with a number in a label, one for each of a series' first values.
+pub(super) struct Numbered {
+    pub(super) suffix: &'static str,
+    label: &'static str,
+    /// The last one is for +Inf, which is no parameter.
+    is_open_ended: bool,
+}
+
+impl Shape {
+    pub(super) const fn of(kind: FamilyKind) -> Self {
+        let (numbered, plain): (_, &[_]) = match kind {
+            FamilyKind::Gauge | FamilyKind::Unknown => (None, &[""]),
+            FamilyKind::Counter => (None, &["_total"]),
+            FamilyKind::Info => (None, &["_info"]),
+            FamilyKind::Histogram => {
+                let buckets = Numbered { suffix: "_bucket", label: "le", is_open_ended: true };
+                (Some(buckets), &["_count", "_sum"])
+            }
+            FamilyKind::Summary => {
+                let quantiles = Numbered { suffix: "", label: "quantile", is_open_ended: false };
+                (Some(quantiles), &["_count", "_sum"])
+            }
+        };
+        Self { numbered, plain }
+    }
+}
+
+impl Numbered {
+    /// How many lines a series has.
+    pub(super) fn lines(&self, series: &Series) -> usize {
+        series.parameters.len() + usize::from(self.is_open_ended)
     }
 
-    /// What takes the place of [`CLOSE`]; `None` if nothing does.
-    pub(super) fn instead(&self, format: Format) -> Option<&str> {
-        match (self, format) {
-            (Self::Bare, _) => None,
-            (Self::Same(closing), _) => Some(closing),
-            (Self::ByFormat { text, .. }, Format::Text) => Some(text),
-            (Self::ByFormat { openmetrics, .. }, Format::OpenMetrics) => Some(openmetrics),
-        }
+    /// Bytes of [`Numbers`]' text.
+    pub(super) fn text_bytes(&self, series: &Series, format: Format) -> usize {
+        self.numbers(series).map(|number| counted(|out| self.write(number, format, out))).sum()
+    }
+
+    fn numbers(&self, series: &Series) -> impl Iterator<Item = f64> {
+        let last = self.is_open_ended.then_some(f64::INFINITY);
+        series.parameters.iter().copied().chain(last)
+    }
+
+    fn write(&self, number: f64, format: Format, out: &mut impl std::fmt::Write) {
+        write_label(self.label, &label_number(number, format == Format::OpenMetrics), out);
+        let _ = out.write_str(CLOSE);
     }
 }
 
-/// Where a line's value comes from.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Source {
-    /// The series' value at this position.
-    At(usize),
-    /// Always 1.
-    One,
+impl Numbers {
+    fn new(numbered: &Numbered, series: &Series, format: Format) -> Self {
+        let mut text = String::with_capacity(numbered.text_bytes(series, format));
+        let ends = numbered.numbers(series).map(|number| {
+            numbered.write(number, format, &mut text);
+            u32::try_from(text.len()).unwrap_or(u32::MAX)
+        });
+        let ends = ends.collect();
+        Self { text: text.into(), ends }
+    }
+
+    /// Each line's.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        let mut begin = 0;
+        self.ends.iter().map(move |end| {
+            let end = *end as usize;
+            let number = &self.text[begin..end];
+            begin = end;
+            number
+        })
+    }
 }
 
 impl Plan {
     pub(crate) fn new(schema: &Schema) -> Self {
-        let plan = |family: &Family| family.series.iter().map(|s| plan_series(family, s)).collect();
-        Self { families: schema.families.iter().map(plan).collect() }
+        Self { families: schema.families.iter().map(FamilyPlan::new).collect() }
     }
 
     /// Bytes of memory.
-    pub(crate) fn bytes(&self) -> usize {
-        let all_series = self.families.iter().flatten();
-        let samples = all_series.clone().flat_map(|series| &series.samples);
-        let texts = samples
-            .map(|sample| size_of::<Sample>() + sample.opening.len() + sample.closing.bytes());
-        size_of_val(&*self.families)
-            + all_series.count() * size_of::<SeriesPlan>()
-            + texts.sum::<usize>()
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        let numbers = |numbers: &Numbers| numbers.text.len() + size_of_val(&*numbers.ends);
+        let series = |series: &SeriesPlan| {
+            series.labels.len()
+                + size_of_val(&*series.numbers)
+                + series.numbers.iter().map(numbers).sum::<usize>()
+        };
+        let family = |family: &FamilyPlan| {
+            family.numbered.len()
+                + size_of_val(&*family.plain)
+                + family.plain.iter().map(|opening| opening.len()).sum::<usize>()
+                + size_of_val(&*family.series)
+                + family.series.iter().map(series).sum::<usize>()
+        };
+        size_of_val(&*self.families) + self.families.iter().map(family).sum::<usize>()
     }
 
-    pub(super) fn family(&self, position: usize) -> &[SeriesPlan] {
+    pub(super) fn family(&self, position: usize) -> &FamilyPlan {
         &self.families[position]
     }
 }
 
-fn plan_series(family: &Family, series: &Series) -> SeriesPlan {
-    let name = &family.name;
-    let parameters = &series.parameters;
-    let (count, sum) = (parameters.len(), parameters.len() + 1);
-    let line = |suffix: &str, closing: Closing, value: Source| Sample {
-        opening: format!("{name}{suffix}{{").into(),
-        closing,
-        value,
-    };
-    let plain = || match closing(series, None) {
-        bare if &*bare == CLOSE => Closing::Bare,
-        closing => Closing::Same(closing),
-    };
-    let with = |label, number| Closing::ByFormat {
-        text: closing(series, Some((label, &label_number(number, false)))),
-        openmetrics: closing(series, Some((label, &label_number(number, true)))),
-    };
-    let samples = match family.kind {
-        None => Vec::new(),
-        Some(FamilyKind::Gauge | FamilyKind::Unknown) => vec![line("", plain(), Source::At(0))],
-        Some(FamilyKind::Counter) => vec![line("_total", plain(), Source::At(0))],
-        Some(FamilyKind::Info) => vec![line("_info", plain(), Source::One)],
-        Some(FamilyKind::Histogram) => {
-            let bounds = parameters.iter().chain([&f64::INFINITY]).enumerate();
-            bounds
-                .map(|(n, bound)| line("_bucket", with("le", *bound), Source::At(n)))
-                .chain([
-                    line("_count", plain(), Source::At(count)),
-                    line("_sum", plain(), Source::At(sum)),
-                ])
-                .collect()
+impl FamilyPlan {
+    fn new(family: &Family) -> Self {
+        let shape = family.kind.map(Shape::of);
+        let opening = |suffix: &str| format!("{}{suffix}{{", family.name).into_boxed_str();
+        let plan = |shape: &Shape| {
+            let plan = |series: &Series| SeriesPlan::new(shape.numbered.as_ref(), series);
+            family.series.iter().map(plan).collect()
+        };
+        Self {
+            numbered: shape
+                .as_ref()
+                .and_then(|shape| shape.numbered.as_ref())
+                .map_or_else(Box::default, |numbered| opening(numbered.suffix)),
+            plain: shape.iter().flat_map(|shape| shape.plain).map(|s| opening(s)).collect(),
+            is_info: family.kind == Some(FamilyKind::Info),
+            // Nobody knows how those of an unknown kind are written.
+            series: shape.as_ref().map_or_else(Box::default, plan),
         }
-        Some(FamilyKind::Summary) => parameters
-            .iter()
-            .enumerate()
-            .map(|(n, quantile)| line("", with("quantile", *quantile), Source::At(n)))
-            .chain([
-                line("_count", plain(), Source::At(count)),
-                line("_sum", plain(), Source::At(sum)),
-            ])
-            .collect(),
-    };
-    SeriesPlan { offset: series.offset, width: series.width, samples: samples.into() }
+    }
 }
 
-/// `,own="value",le="1"} `
-fn closing(series: &Series, extra: Option<(&str, &str)>) -> Box<str> {
-    let mut text = String::new();
-    for (name, value) in series.labels.iter().chain(extra) {
-        let _ = write!(text, ",{name}=\"{}\"", escape_label_value(value));
+impl SeriesPlan {
+    fn new(numbered: Option<&Numbered>, series: &Series) -> Self {
+        let mut labels = String::with_capacity(counted(|out| write_own_labels(series, out)));
+        write_own_labels(series, &mut labels);
+        let numbers = numbered.map_or_else(Box::default, |numbered| {
+            Format::ALL.iter().map(|format| Numbers::new(numbered, series, *format)).collect()
+        });
+        let Series { offset, width, .. } = *series;
+        Self { offset, width, labels: labels.into(), numbers }
     }
-    text.push_str(CLOSE);
-    text.into()
+
+    /// What the lines with a number add to the labels.
+    pub(super) fn numbers(&self, format: Format) -> impl Iterator<Item = &str> {
+        self.numbers.get(format as usize).into_iter().flat_map(Numbers::iter)
+    }
+}
+
+/// `,own="value"} `, or nothing.
+pub(super) fn write_own_labels(series: &Series, out: &mut impl std::fmt::Write) {
+    let mut labels = series.labels.iter().peekable();
+    let has_labels = labels.peek().is_some();
+    for (name, value) in labels {
+        write_label(name, value, out);
+    }
+    if has_labels {
+        let _ = out.write_str(CLOSE);
+    }
 }

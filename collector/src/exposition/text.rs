@@ -4,7 +4,7 @@ use fleetgauge_proto::report::is_absent;
 
 use super::Format;
 use super::number::write_value;
-use super::plan::{SeriesPlan, Source};
+use super::plan::{FamilyPlan, SeriesPlan};
 use super::snapshot::{CLOSE, Group, Snapshot};
 
 /// Size at which a chunk is handed on, in bytes: a thousand lines, so that a page of any size takes little memory. A chunk is
@@ -67,12 +67,12 @@ struct Page<'a> {
 
 impl Page<'_> {
     fn write_group(&mut self, group: &Group, family: usize, format: Format) -> Result<(), Broken> {
-        let all_series = group.schema().plan().family(family);
+        let family = group.schema().plan().family(family);
         for (labels, values) in group.rows() {
-            for series in all_series {
+            for series in &family.series {
                 let values = &values[series.offset..series.offset + series.width];
                 if !values.iter().copied().any(is_absent) {
-                    self.write_series(series, labels, values, format)?;
+                    self.write_series(family, series, labels, values, format)?;
                 }
             }
         }
@@ -81,29 +81,40 @@ impl Page<'_> {
 
     fn write_series(
         &mut self,
+        family: &FamilyPlan,
         series: &SeriesPlan,
         labels: &str,
         values: &[f64],
         format: Format,
     ) -> Result<(), Broken> {
-        for sample in &series.samples {
-            self.chunk.extend_from_slice(sample.opening.as_bytes());
-            if let Some(closing) = sample.closing.instead(format) {
-                self.chunk.extend_from_slice(&labels.as_bytes()[..labels.len() - CLOSE.len()]);
-                self.chunk.extend_from_slice(closing.as_bytes());
+        let open = labels.strip_suffix(CLOSE).unwrap_or(labels);
+        let own = series.labels.strip_suffix(CLOSE).unwrap_or_default();
+        for (number, value) in series.numbers(format).zip(values) {
+            self.write_line([&family.numbered, open, own, number], *value)?;
+        }
+        // The last values are those without a number.
+        let plain = &values[values.len() - family.plain.len()..];
+        for (opening, value) in family.plain.iter().zip(plain) {
+            let value = if family.is_info { 1.0 } else { *value };
+            if own.is_empty() {
+                self.write_line([opening, labels], value)?;
             } else {
-                self.chunk.extend_from_slice(labels.as_bytes());
-            }
-            match sample.value {
-                Source::At(position) => write_value(values[position], &mut self.chunk),
-                Source::One => self.chunk.push(b'1'),
-            }
-            self.chunk.push(b'\n');
-            if self.chunk.len() >= CHUNK_BYTES {
-                self.flush()?;
+                self.write_line([opening, open, &series.labels], value)?;
             }
         }
-        self.counted.lines += series.samples.len() as u64;
+        Ok(())
+    }
+
+    fn write_line<const N: usize>(&mut self, texts: [&str; N], value: f64) -> Result<(), Broken> {
+        for text in texts {
+            self.chunk.extend_from_slice(text.as_bytes());
+        }
+        write_value(value, &mut self.chunk);
+        self.chunk.push(b'\n');
+        self.counted.lines += 1;
+        if self.chunk.len() >= CHUNK_BYTES {
+            self.flush()?;
+        }
         Ok(())
     }
 

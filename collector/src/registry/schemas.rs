@@ -1,19 +1,20 @@
 //! Schemas, each kept once however many agents report by it.
 //!
+//! What a schema takes is counted and taken of the budget before its plan is made, and its plan is made holding no lock.
+//!
 //! A schema in use is pinned by its sessions. One that is not stays for whoever comes back with it, until the
 //! room is wanted: the longest unused goes first.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use fleetgauge_proto::schema::{Family, Series};
+use fleetgauge_proto::schema::{Family, FamilyKind, Series};
 use fleetgauge_proto::{Code, Fingerprint, Schema};
 use parking_lot::Mutex;
 
 use crate::budget::Budget;
-use crate::exposition::Plan;
+use crate::exposition::{FamilyHead, Format, Plan, PlanSize};
 
 /// A schema with what is made of it once.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub struct SchemaEntry {
     key: u64,
     schema: Schema,
     plan: Plan,
+    size: PlanSize,
     /// Of its payload.
     bytes: usize,
     /// Of memory.
@@ -46,6 +48,12 @@ impl SchemaEntry {
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Most bytes of a page that shows one of its agents, whose labels take so many.
+    #[must_use]
+    pub fn page_bytes(&self, labels: usize) -> usize {
+        self.size.page_bytes(labels)
     }
 }
 
@@ -82,27 +90,32 @@ pub struct Room {
 }
 
 /// Bytes of memory that a schema takes with all that is made of it: its plan, and its families' names and headings.
-fn memory(schema: &Schema, plan: &Plan) -> usize {
+fn memory(schema: &Schema, size: &PlanSize) -> usize {
     let label = |(name, value): (&str, &str)| 2 * size_of::<Box<str>>() + name.len() + value.len();
     let series = |series: &Series| {
         size_of::<Series>()
             + size_of_val(&*series.parameters)
             + series.labels.iter().map(label).sum::<usize>()
     };
+    let head = |family: &Family, kind: FamilyKind| {
+        let lines = Format::ALL.map(|format| FamilyHead::bytes(family, kind, format));
+        SHOWN_BYTES + lines.iter().sum::<usize>()
+    };
     let family = |family: &Family| {
         let texts = family.name.len() + family.unit.len() + family.help.len();
         let names = family.sample_names().map(|name| name.len() + family.name.len() + NAME_BYTES);
         let all_series = family.series.iter().map(series).sum::<usize>();
-        size_of::<Family>() + all_series + 4 * texts + HEAD_BYTES + names.sum::<usize>()
+        let head = family.kind.map_or(0, |kind| head(family, kind));
+        size_of::<Family>() + all_series + texts + head + names.sum::<usize>()
     };
     let families = schema.families.iter().map(family).sum::<usize>();
-    size_of::<SchemaEntry>() + families + plan.bytes()
+    let label_names = schema.label_names.iter().map(|name| size_of::<Box<str>>() + name.len());
+    size_of::<SchemaEntry>() + families + label_names.sum::<usize>() + size.memory
 }
 
-/// Of a sample name in the map of names; of a family among those that are shown, with its heading in both formats,
-/// beside the texts in them.
+/// Of a sample name in the map of names; of a family among those that are shown, beside its heading and the texts in them.
 const NAME_BYTES: usize = 140;
-const HEAD_BYTES: usize = 900;
+const SHOWN_BYTES: usize = 800;
 
 /// All schemas of the collector.
 #[derive(Debug)]
@@ -145,45 +158,55 @@ impl SchemaStore {
         schema: Schema,
         bytes: usize,
     ) -> Result<Pinned, Code> {
+        let size = PlanSize::of(&schema);
+        let memory = memory(&schema, &size);
+        self.take(memory)?;
         let plan = Plan::new(&schema);
-        let memory = memory(&schema, &plan);
         let mut kept = self.kept.lock();
         kept.uses += 1;
-        if !kept.by_fingerprint.contains_key(&fingerprint) {
-            self.make_room(&mut kept, bytes, memory)?;
-            kept.bytes += bytes;
-        }
         let uses = kept.uses;
-        let entry = match kept.by_fingerprint.entry(fingerprint) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(room) => room.insert(Arc::new(SchemaEntry {
+        let known = kept.by_fingerprint.contains_key(&fingerprint);
+        if known || !self.make_room(&mut kept, bytes) {
+            self.budget.give_back(memory);
+        } else {
+            kept.bytes += bytes;
+            let entry = SchemaEntry {
                 key: uses,
                 schema,
                 plan,
+                size,
                 bytes,
                 memory,
                 pins: AtomicUsize::new(0),
                 last_used: AtomicU64::new(0),
-            })),
-        };
+            };
+            kept.by_fingerprint.insert(fingerprint, Arc::new(entry));
+        }
+        let entry = kept.by_fingerprint.get(&fingerprint).ok_or(Code::SchemasFull)?;
         entry.last_used.store(uses, Ordering::Relaxed);
         Ok(Pinned::new(entry))
     }
 
-    fn make_room(&self, kept: &mut Kept, bytes: usize, memory: usize) -> Result<(), Code> {
-        while kept.by_fingerprint.len() >= self.room.schemas || kept.bytes + bytes > self.room.bytes
-        {
-            if !self.forget_oldest(kept) {
-                return Err(Code::SchemasFull);
-            }
-        }
+    /// Takes memory for a schema; the longest unused ones make room.
+    fn take(&self, memory: usize) -> Result<(), Code> {
         while !self.budget.take(memory) {
-            if !self.forget_oldest(kept) {
+            if !self.forget_oldest(&mut self.kept.lock()) {
                 self.budget.refused();
                 return Err(Code::CollectorFull);
             }
         }
         Ok(())
+    }
+
+    /// Makes room for a schema whose payload has `bytes`; `false` if all that is kept is in use.
+    fn make_room(&self, kept: &mut Kept, bytes: usize) -> bool {
+        while kept.by_fingerprint.len() >= self.room.schemas || kept.bytes + bytes > self.room.bytes
+        {
+            if !self.forget_oldest(kept) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Forgets all that are not in use.

@@ -11,10 +11,11 @@ use fleetgauge_proto::{AgentId, Code, Fingerprint, Frame, Kind, Schema, StaticLa
 use super::{FIRST_REPORT_TIMEOUT, SILENT_INTERVALS};
 use crate::bucket::Bucket;
 use crate::clock::{MICROS, Millis};
+use crate::config::Config;
 use crate::ending::Refusal;
 use crate::exposition::{static_labels, write_labels};
 use crate::peer::{Introduction, Peer};
-use crate::registry::{Holder, Newcomer, Pinned};
+use crate::registry::{Holder, Newcomer, Pinned, SchemaEntry};
 use crate::shared::Shared;
 use crate::untold::log_if;
 
@@ -64,17 +65,14 @@ impl Agent {
         if labels.bytes() > max as usize {
             return Err(Violation::LabelsTooLong { bytes: labels.bytes(), max }.into());
         }
+        let client_no = config.classic.then(|| peer.address().port());
+        let written = write_labels(&id, &labels, client_no);
         let schema = shared.registry.schemas().find(&hello.schema);
         if let Some(schema) = &schema {
-            schema.entry().schema().check_static_labels(&labels)?;
+            check_labels(schema.entry(), &labels, &written, config)?;
         }
-        let client_no = config.classic.then(|| peer.address().port());
-        let newcomer = Newcomer {
-            labels: write_labels(&id, &labels, client_no),
-            id,
-            host_nonce: hello.host_nonce,
-            peer: Arc::clone(peer),
-        };
+        let newcomer =
+            Newcomer { labels: written, id, host_nonce: hello.host_nonce, peer: Arc::clone(peer) };
         let longest = u32::try_from(config.bounds.max_interval.as_millis()).unwrap_or(u32::MAX);
         peer.introduce(Introduction {
             interval_ms: hello.interval_ms.clamp(MIN_INTERVAL_MS, longest),
@@ -167,7 +165,7 @@ impl Agent {
         let labels: Vec<_> = static_labels(&newcomer.labels).collect();
         let labels = labels.iter().map(|(name, value)| Label { name, value });
         let labels = StaticLabels::try_new(&labels.collect::<Vec<_>>())?;
-        schema.entry().schema().check_static_labels(&labels)?;
+        check_labels(schema.entry(), &labels, &newcomer.labels, &shared.config)?;
         self.schema = Some(schema);
         self.full_due = true;
         Ok(())
@@ -224,4 +222,23 @@ impl Agent {
         self.full_due = false;
         Ok(())
     }
+}
+
+/// Checks that an agent's labels, `written` on each of its lines, agree with a schema and leave its page small enough.
+fn check_labels(
+    schema: &SchemaEntry,
+    labels: &StaticLabels,
+    written: &str,
+    config: &Config,
+) -> Result<(), Refusal> {
+    schema.schema().check_static_labels(labels)?;
+    let (bytes, max) = (schema.page_bytes(written.len()), config.bounds.page_bytes_per_agent);
+    if bytes > max {
+        let detail = format!(
+            "its lines would take up to {bytes} bytes of a page, over the {max} allowed here; \
+             shorten its labels, or report less"
+        );
+        return Err(Refusal { detail, ..Refusal::of(Code::PageTooLarge) });
+    }
+    Ok(())
 }

@@ -77,8 +77,11 @@ fn every_kind_and_every_code_that_bytes_alone_can_provoke_has_a_vector() {
     let reasons: BTreeSet<_> =
         committed("rejected").iter().map(|v| text(&v.says, "reason")).collect();
     let of_a_session = |code: &&Code| {
-        use Code::{FullReportRequired, LabelNotAllowed, SequenceNotRising, UnexpectedFrame};
-        let rules = [UnexpectedFrame, SequenceNotRising, FullReportRequired, LabelNotAllowed];
+        use Code::{
+            FullReportRequired, LabelNotAllowed, PageTooLarge, SequenceNotRising, UnexpectedFrame,
+        };
+        let rules =
+            [UnexpectedFrame, SequenceNotRising, FullReportRequired, LabelNotAllowed, PageTooLarge];
         rules.contains(code) || code.to_u16() >= Code::HelloTimeout.to_u16()
     };
     for code in Code::ALL.iter().filter(|code| !of_a_session(code)) {

@@ -1,0 +1,71 @@
+//! How text is escaped, and how long it is then without being written.
+
+use std::fmt::Write;
+
+/// Escaped in label values, and in OpenMetrics' help.
+pub(super) const LABEL: &[u8] = b"\\\"\n";
+/// Escaped in the older format's help.
+pub(super) const HELP: &[u8] = b"\\\n";
+
+/// A label value between its quotes.
+#[must_use]
+pub fn escape_label_value(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    write_escaped(value, LABEL, &mut text);
+    text
+}
+
+/// `,name="value"`
+pub(super) fn write_label(name: &str, value: &str, out: &mut impl Write) {
+    let _ = write!(out, ",{name}=\"");
+    write_escaped(value, LABEL, out);
+    let _ = out.write_str("\"");
+}
+
+/// Writes text with these bytes, all of them ASCII, escaped.
+pub(super) fn write_escaped(text: &str, special: &[u8], out: &mut impl Write) {
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| special.contains(&byte)) {
+        let escaped = match rest.as_bytes()[at] {
+            b'\n' => "\\n",
+            b'"' => "\\\"",
+            _ => "\\\\",
+        };
+        let _ = out.write_str(&rest[..at]).and_then(|()| out.write_str(escaped));
+        rest = &rest[at + 1..];
+    }
+    let _ = out.write_str(rest);
+}
+
+/// Bytes that are written, kept nowhere.
+#[derive(Debug, Default)]
+pub(super) struct Count(usize);
+
+impl Write for Count {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0 += text.len();
+        Ok(())
+    }
+}
+
+/// How many bytes this writes.
+pub(super) fn counted(write: impl FnOnce(&mut Count)) -> usize {
+    let mut count = Count::default();
+    write(&mut count);
+    count.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn special_bytes_are_escaped_and_counted() {
+        let text = "\"a\\b\nü\"";
+        assert_eq!(escape_label_value(text), "\\\"a\\\\b\\nü\\\"");
+        let mut help = String::new();
+        write_escaped(text, HELP, &mut help);
+        assert_eq!(help, "\"a\\\\b\\nü\"");
+        assert_eq!(counted(|out| write_escaped(text, HELP, out)), help.len());
+    }
+}

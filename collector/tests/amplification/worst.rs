@@ -1,0 +1,181 @@
+//! The worst legal input of each kind of frame, and what it costs for each byte.
+
+use fleetgauge_proto::message::{Bye, Family, Label, Ping, Pong, Schema, Series};
+use fleetgauge_proto::report::Values;
+use fleetgauge_proto::{Fingerprint, Message};
+
+use crate::measure::{Cost, Rig, encode, frame, hello, report, report_of};
+
+/// Most nanoseconds of CPU, bytes of memory and bytes of the log for each byte sent.
+const CPU: f64 = 1_000.0;
+const MEMORY: f64 = 64.0;
+const LOG: f64 = 64.0;
+/// A family that nobody else has takes a place among those that are shown, its names and two headings: some 1,800 bytes for
+/// the 13 that declare it. A schema has at most 1,000 of them.
+const MEMORY_OF_FAMILIES: f64 = 192.0;
+
+const GAUGE: u8 = 1;
+const HISTOGRAM: u8 = 3;
+const SUMMARY: u8 = 4;
+const LATER: u8 = 200;
+
+/// The longest number that there is.
+const LONG: f64 = -2.225_073_858_507_201_4e-308;
+
+pub(crate) fn family(name: &str, kind: u8) -> Family<'_> {
+    Family { name, kind, unit: "", help: "" }
+}
+
+pub(crate) fn series<'a>(family: u32, parameters: &[f64], labels: &[Label<'a>]) -> Series<'a> {
+    let width = if parameters.is_empty() { 1 } else { parameters.len() as u32 + 2 };
+    Series { family, width, parameters: parameters.to_vec(), labels: labels.to_vec() }
+}
+
+pub(crate) fn schema<'a>(families: &[Family<'a>], series: Vec<Series<'a>>) -> Schema<'a> {
+    Schema { stream: 0, families: families.to_vec(), series }
+}
+
+fn label<'a>(name: &'a str, value: &'a str) -> Label<'a> {
+    Label { name, value }
+}
+
+/// Short names, each another.
+pub(crate) fn names(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("{}{:x}", ["a", "b", "c"][n % 3], n / 3)).collect()
+}
+
+fn rising(count: u32) -> Vec<f64> {
+    (0..count).map(|n| f64::from_bits(LONG.abs().to_bits() + u64::from(n))).collect()
+}
+
+struct Table(Vec<String>);
+
+impl Table {
+    /// A row, if it is within its bounds.
+    fn row(&mut self, what: &str, cost: Cost, memory: f64) {
+        let (cpu, log) = (cost.nanoseconds_a_byte(), cost.a_byte(cost.log));
+        let (peak, kept) = (cost.a_byte(cost.peak), cost.a_byte(cost.kept));
+        println!("| {what} | {} | {cpu:.0} | {peak:.1} | {kept:.1} | {log:.2} |", cost.sent);
+        if cpu > CPU || peak.max(kept) > memory || log > LOG {
+            self.0.push(format!("{what}: {cost:?}"));
+        }
+    }
+
+    /// What a Schema costs an agent that is welcomed.
+    fn schema(&mut self, what: &str, schema: &Schema<'_>, memory: f64) {
+        let rig = Rig::new(|_| {});
+        let (bytes, fingerprint) = encode(schema);
+        let mut agent = rig.connect();
+        agent.receives(&hello("a", vec![], fingerprint));
+        let cost = rig.cost(&mut agent, &[bytes]);
+        assert_eq!(agent.refused(), None, "{what}");
+        self.row(what, cost, memory);
+    }
+
+    /// What these frames cost of an agent that has reported once, by a schema of so many gauges.
+    fn reporting(&mut self, what: &str, gauges: usize, frames: &[Vec<u8>]) {
+        let rig = Rig::new(|_| {});
+        let numbers = names(gauges);
+        let labels = numbers.iter().map(|value| [Label { name: "n", value }]);
+        let all = labels.map(|labels| series(0, &[], &labels)).collect();
+        let (schema, fingerprint) = encode(&schema(&[family("a", GAUGE)], all));
+        let mut agent = rig.connect();
+        for frame in [&hello("a", vec![], fingerprint), &schema, &report(1, &vec![LONG; gauges])] {
+            agent.receives(frame);
+        }
+        let cost = rig.cost(&mut agent, frames);
+        assert_eq!(agent.refused(), None, "{what}");
+        self.row(what, cost, MEMORY);
+    }
+}
+
+#[test]
+fn no_frame_costs_more_a_byte_than_its_bound() {
+    println!("| worst input | bytes | CPU, ns a byte | memory at once | memory kept | log |");
+    println!("|---|---|---|---|---|---|");
+    let mut table = Table(Vec::new());
+    hellos(&mut table);
+    schemas(&mut table);
+    let many = 10_000;
+    let all: Vec<_> = (2..5).map(|n| report(n, &vec![LONG; many])).collect();
+    table.reporting("Report of all values", many, &all);
+    let bitmap = vec![0; many.div_ceil(8)];
+    let none = |n| report_of(n, Values::Changed { bitmap: &bitmap, values: &[] });
+    table.reporting("Report without a change", many, &(2..50).map(none).collect::<Vec<_>>());
+    let least = |n| report_of(n, Values::Changed { bitmap: &[0], values: &[] });
+    table.reporting("Report, the smallest", 1, &(2..1_000).map(least).collect::<Vec<_>>());
+    let thousand = |message: Message<'_>| vec![frame(&message); 1_000];
+    table.reporting("Ping", 1, &thousand(Message::Ping(Ping { token: 0 })));
+    table.reporting("Pong", 1, &thousand(Message::Pong(Pong { token: 0 })));
+    table.reporting("skipped frame", 1, &vec![b"FG\x01\x80\0\0\0\0".to_vec(); 1_000]);
+    assert!(table.0.is_empty(), "over their bounds: {:#?}", table.0);
+}
+
+fn hellos(table: &mut Table) {
+    let quotes = "\"".repeat(1_000);
+    let names = names(4_500);
+    let long = names.iter().take(15).map(|name| label(name, &quotes)).collect();
+    let empty = names.iter().map(|name| label(name, "")).take(2_500).collect();
+    let unknown = Fingerprint([0; 16]);
+    for (what, labels) in [("Hello of long labels", long), ("Hello of empty labels", empty)] {
+        let rig = Rig::new(|_| {});
+        let mut agent = rig.connect();
+        let cost = rig.cost(&mut agent, &[hello("a", labels, unknown)]);
+        assert_eq!(agent.refused(), None, "{what}");
+        table.row(what, cost, MEMORY);
+    }
+    // Against a schema that another has declared.
+    let rig = Rig::new(|_| {});
+    let own: Vec<_> = names.iter().map(|name| [label(name, "x")]).collect();
+    let all = own.iter().map(|labels| series(0, &[], labels)).collect();
+    let (declared, fingerprint) = encode(&schema(&[family("a", GAUGE)], all));
+    let mut other = rig.connect();
+    other.receives(&hello("other", vec![], unknown));
+    other.receives(&declared);
+    assert_eq!((other.refused(), rig.shared.registry.schemas().len()), (None, 1));
+    let others: Vec<_> = (0..32).map(|n| format!("z{n}")).collect();
+    let labels = others.iter().map(|name| label(name, "x")).collect();
+    let mut agent = rig.connect();
+    let cost = rig.cost(&mut agent, &[hello("a", labels, fingerprint)]);
+    assert_eq!(agent.refused(), None);
+    table.row("Hello that names a schema of many labels", cost, MEMORY);
+    let rig = Rig::new(|_| {});
+    let (declared, fingerprint) = encode(&schema(&[family("a", GAUGE)], vec![series(0, &[], &[])]));
+    let mut other = rig.connect();
+    other.receives(&hello("other", vec![], fingerprint));
+    other.receives(&declared);
+    let mut agent = rig.connect();
+    let bye = frame(&Message::Bye(Bye { stream: 0, reason: 0 }));
+    let session = [hello("a", vec![], fingerprint), report(1, &[LONG]), bye];
+    let cost = rig.cost(&mut agent, &session);
+    assert_eq!((agent.refused(), rig.shared.registry.agents()), (None, 0));
+    table.row("Hello, Report and Bye, the shortest", cost, MEMORY);
+}
+
+fn schemas(table: &mut Table) {
+    let names = names(100_000);
+    let few = &names[..1_000];
+    let families: Vec<_> = few.iter().map(|name| family(name, SUMMARY)).collect();
+    let none = (0..1_000).map(|n| Series { width: 2, ..series(n, &[], &[]) }).collect();
+    table.schema("Schema of short families", &schema(&families, none), MEMORY_OF_FAMILIES);
+    let help = "\"".repeat(1_000);
+    let helped = few.iter().map(|name| Family { help: &help, ..family(name, GAUGE) });
+    table.schema("Schema of long help", &schema(&helped.collect::<Vec<_>>(), vec![]), MEMORY);
+    let own: Vec<_> = names.iter().map(|value| [label("n", value)]).collect();
+    let short = own.iter().take(10_000).map(|labels| series(0, &[], labels)).collect();
+    table.schema("Schema of short series", &schema(&[family("a", GAUGE)], short), MEMORY);
+    let all = names[..90_000].iter().map(|name| label(name, "")).collect::<Vec<_>>();
+    let empty = schema(&[family("a", GAUGE)], vec![series(0, &[], &all)]);
+    table.schema("Schema of empty labels", &empty, MEMORY);
+    let bounds = rising(256);
+    let wide = |kind, count: usize| {
+        let all = own.iter().take(count).map(|labels| series(0, &bounds, labels));
+        schema(&[family("a", kind)], all.collect())
+    };
+    table.schema("Schema of long bounds", &wide(HISTOGRAM, 190), MEMORY);
+    table.schema("Schema of a later kind", &wide(LATER, 190), MEMORY);
+    let quotes = "\"".repeat(480);
+    let labels: Vec<_> = names[..31].iter().map(|name| label(name, &quotes)).collect();
+    let labelled = schema(&[family("a", HISTOGRAM)], vec![series(0, &bounds, &labels)]);
+    table.schema("Schema of long labels and many bounds", &labelled, MEMORY);
+}
