@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::orders::Inspected;
-use crate::results::timeline::{Lag, Moment, Scraped, Second, Timeline};
+use crate::results::timeline::{Lag, Moment, Part, Scraped, Second, Timeline};
 use crate::tally::{Histograms, Tally};
 use crate::usage::Usage;
 use crate::value::NAMES;
@@ -20,6 +20,8 @@ pub(crate) struct Course {
     /// When it began, and what the collectors had used by then.
     since: Duration,
     used: Option<Usage>,
+    /// The part of the test that lasts, and when it began.
+    part: (String, Duration),
     /// Agents on the last page of each worker's collector.
     shown: Vec<Option<u64>>,
 }
@@ -32,12 +34,32 @@ impl Course {
             second: Tally::default(),
             since: Duration::ZERO,
             used: None,
+            part: ("starting".to_owned(), Duration::ZERO),
             shown: Vec::new(),
         }
     }
 
     pub(crate) fn now(&self) -> Duration {
         self.began.elapsed()
+    }
+
+    /// A part of the test begins, and the one before ends, whose name this gives.
+    pub(crate) fn begin_part(&mut self, what: &str) -> String {
+        let now = self.now();
+        let (before, since) = std::mem::replace(&mut self.part, (what.to_owned(), now));
+        let took_seconds = (now - since).as_secs_f64();
+        let parts = &mut self.timeline.parts;
+        match parts.iter_mut().find(|part| part.what == before) {
+            Some(part) => part.took_seconds += took_seconds,
+            None => parts.push(Part { what: before.clone(), took_seconds }),
+        }
+        before
+    }
+
+    /// Ends it.
+    pub(crate) fn take(&mut self) -> Timeline {
+        self.begin_part("");
+        std::mem::take(&mut self.timeline)
     }
 
     /// Something is done.

@@ -7,6 +7,7 @@ use crate::run::Run;
 use crate::summary::{
     CollectorFigures, Connects, GeneratorFigures, Quantiles, Reports, Scrapes, Sessions, Summary,
 };
+use crate::usage;
 
 impl Summary {
     /// The figures of a run that is over.
@@ -78,11 +79,18 @@ fn collector(run: &Run<'_>) -> Option<CollectorFigures> {
     let cpu_in_scrapes = run.checkpoints.iter().filter_map(|page| page.cpu_us).sum();
     let cpu_in_scrapes = Duration::from_micros(cpu_in_scrapes);
     let reports_in_scrapes: u64 = run.checkpoints.iter().map(|page| page.reports).sum();
+    let cpu_outside_scrapes = cpu.saturating_sub(cpu_in_scrapes);
     let reports = to.reports - from.reports;
     Some(CollectorFigures {
+        few_ticks: of_few_ticks(&[
+            ("cpu_us_per_report", cpu),
+            ("cpu_us_per_report_outside_scrapes", cpu_outside_scrapes),
+            ("cpu_cores", cpu),
+            ("cpu_us_per_connect", connecting),
+        ]),
         cpu_us_per_report: us_each(cpu, reports),
         cpu_us_per_report_outside_scrapes: us_each(
-            cpu.saturating_sub(cpu_in_scrapes),
+            cpu_outside_scrapes,
             reports.saturating_sub(reports_in_scrapes),
         ),
         cpu_cores: cpu.as_secs_f64() / (to.at - from.at).as_secs_f64(),
@@ -100,6 +108,7 @@ fn generator(run: &Run<'_>) -> Option<GeneratorFigures> {
     let (from, to) = run.steady;
     let cpu = to.workers?.cpu.saturating_sub(from.workers?.cpu);
     Some(GeneratorFigures {
+        few_ticks: of_few_ticks(&[("cpu_us_per_report", cpu), ("cpu_cores", cpu)]),
         workers: run.collectors,
         resident_bytes_per_agent: each(connected.saturating_sub(before), run),
         resident_bytes_before: before,
@@ -107,6 +116,12 @@ fn generator(run: &Run<'_>) -> Option<GeneratorFigures> {
         cpu_us_per_report: us_each(cpu, to.reports - from.reports),
         cpu_cores: cpu.as_secs_f64() / (to.at - from.at).as_secs_f64(),
     })
+}
+
+/// The figures that rest on too few ticks, of all with their CPU time.
+fn of_few_ticks(figures: &[(&'static str, Duration)]) -> Vec<&'static str> {
+    let few = figures.iter().filter(|(_, cpu)| usage::is_of_few_ticks(*cpu));
+    few.map(|(name, _)| *name).collect()
 }
 
 fn each(bytes: u64, run: &Run<'_>) -> f64 {

@@ -29,6 +29,7 @@ pub enum Finding {
     Refused { attempts: u64, why: String },
     NotLeft { agents: u32 },
     NoCheckpoint,
+    NothingCompared { what: &'static str },
     CollectorFailed { how: String },
 }
 
@@ -56,6 +57,7 @@ impl Finding {
             Self::Refused { .. } => "refused",
             Self::NotLeft { .. } => "not_left",
             Self::NoCheckpoint => "no_checkpoint",
+            Self::NothingCompared { .. } => "nothing_compared",
             Self::CollectorFailed { .. } => "collector_failed",
         }
     }
@@ -147,6 +149,9 @@ impl fmt::Display for Finding {
                 write!(f, "{agents} agents could not end in time: their writing was stuck")
             }
             Self::NoCheckpoint => f.write_str("no page was judged while all agents were connected"),
+            Self::NothingCompared { what } => {
+                write!(f, "no {what} in the whole test: it has no verdict on the collector")
+            }
             Self::CollectorFailed { how } => write!(f, "the collector {how}"),
         }
     }

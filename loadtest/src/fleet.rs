@@ -1,5 +1,7 @@
 //! The simulated fleet, as the parent has it: its collectors, its workers, and the sum of what they tell.
 
+mod post;
+
 use std::time::Duration;
 
 use anyhow::bail;
@@ -17,30 +19,12 @@ use crate::results::Verdict;
 use crate::results::timeline::{Scraped, Timeline};
 use crate::tally::Tally;
 use crate::usage::{self, Usage};
+use post::Post;
 
 /// Events that wait to be heard; workers wait beyond.
 const QUEUE: usize = 1_024;
 /// How long workers may take to understand their orders.
 const READY_WITHIN: Duration = Duration::from_secs(30);
-
-/// What the parent knows of a worker.
-struct Post {
-    worker: Worker,
-    ready: bool,
-    last: Sample,
-    /// All that it counted so far.
-    counts: Tally,
-    /// Commands to leave or to tell what was counted that have not been carried out.
-    undone: usize,
-    /// Pages asked for that have not been told of.
-    awaited: usize,
-    /// How many of its agents could not say that they left; `None` until they have.
-    left: Option<u32>,
-    /// It was stopped on purpose.
-    frozen: bool,
-    /// It was ended on purpose.
-    dismissed: bool,
-}
 
 /// A fleet.
 pub struct Fleet {
@@ -85,6 +69,7 @@ impl Fleet {
     /// # Errors
     /// Something did not start.
     pub async fn without_workers(plan: &Plan) -> anyhow::Result<Self> {
+        let course = Course::start();
         let pki = plan.tls.then(Pki::new).transpose()?;
         let mut flags = plan.flags.clone();
         flags.extend(pki.iter().flat_map(Pki::flags));
@@ -100,7 +85,7 @@ impl Fleet {
             pki,
             heard,
             telling,
-            course: Course::start(),
+            course,
             posts: Vec::new(),
             tick,
             late: plan.late,
@@ -152,10 +137,16 @@ impl Fleet {
         self.course.note(what);
     }
 
+    /// A part of the test begins, and the one before ends; the name of that. Times of parts of one
+    /// name add up.
+    pub fn begin_part(&mut self, what: &str) -> String {
+        self.course.begin_part(what)
+    }
+
     /// The course of the test so far, which is forgotten here.
     #[must_use]
     pub fn take_timeline(&mut self) -> Timeline {
-        std::mem::take(&mut self.course.timeline)
+        self.course.take()
     }
 
     /// A page came that was not asked for by [`Self::inspect`].
@@ -374,6 +365,8 @@ impl Fleet {
 
     /// Ends the workers, and stops our collectors; what was wrong with that is found.
     pub async fn end(&mut self) {
+        self.begin_part("stopping");
+        self.find_nothing_compared();
         // Who has not said that all have left still has those who were there.
         let stuck = |post: &Post| post.left.unwrap_or(post.last.present);
         let stuck: u32 = self.posts.iter().map(stuck).sum();
@@ -388,22 +381,6 @@ impl Fleet {
             if let Err(how) = collector.stop().await {
                 self.verdict.add("at the end", [Finding::CollectorFailed { how }]);
             }
-        }
-    }
-}
-
-impl Post {
-    fn new(worker: Worker) -> Self {
-        Self {
-            worker,
-            ready: false,
-            last: Sample::default(),
-            counts: Tally::default(),
-            undone: 0,
-            awaited: 0,
-            left: None,
-            frozen: false,
-            dismissed: false,
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::fleet::Fleet;
 use crate::judge::{GONE_HERD, SETTLED};
 use crate::orders::{BACK_WITHIN, Command, Inspected, LEFT_FOR};
 use crate::progress::Progress;
+use crate::results::Verdict;
 use crate::tally::{Causes, Tally};
 
 /// While agents connect, not one more of them may report for so long.
@@ -27,6 +28,7 @@ impl Fleet {
     /// A worker has ended by itself.
     pub async fn bring_up(&mut self, agents: u32, per_second: f64) -> anyhow::Result<()> {
         self.note("agents come");
+        self.begin_part("connecting");
         self.progress = Some(Progress::of_ramp(agents));
         let per_second = per_second / self.workers() as f64;
         self.tell_all(&Command::Ramp { per_second }).await;
@@ -49,7 +51,10 @@ impl Fleet {
     /// # Errors
     /// A worker has ended by itself.
     pub async fn settle(&mut self) -> anyhow::Result<()> {
-        self.wait(SETTLED + MARGIN).await
+        let before = self.begin_part("settling");
+        self.wait(SETTLED + MARGIN).await?;
+        self.begin_part(&before);
+        Ok(())
     }
 
     /// Waits for the pages that were asked for: those that came, with their workers. One that does not come is a
@@ -79,6 +84,7 @@ impl Fleet {
     /// A worker has ended by itself.
     pub async fn send_home(&mut self) -> anyhow::Result<()> {
         self.note("agents leave");
+        self.begin_part("leaving");
         self.progress = Some(Progress::of_leaving(self.present()));
         let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
         let working = |worker: &usize| !self.is_dismissed(*worker);
@@ -107,8 +113,10 @@ impl Fleet {
     pub async fn end_part(&mut self, what: &str, before: &Tally) -> anyhow::Result<Tally> {
         self.flush().await?;
         // Who has just left has as long to come back as anybody else.
+        let part = self.begin_part("awaiting returns");
         let returned = Instant::now() + LEFT_FOR + BACK_WITHIN + OVERDUE;
         self.until(returned, |fleet| fleet.returning() == 0).await?;
+        self.begin_part(&part);
         self.find_ended_since(what, &before.ended);
         let counts = self.total.since(before);
         for (why, attempts) in counts.refused.clone() {
@@ -131,6 +139,15 @@ impl Fleet {
         Ok(counts)
     }
 
+    /// Counts the reports whose lag is known. A test that has compared nothing is not passed.
+    pub(crate) fn find_nothing_compared(&mut self) {
+        let times = &self.total.times;
+        let taken_in = times.lag.count() - self.total.unanswered;
+        self.verdict.checked("reports taken in", taken_in);
+        let found = nothing_compared(&self.verdict);
+        self.verdict.add("at the end", found);
+    }
+
     /// Whatever sessions the collectors have ended since there were so many is a finding.
     pub fn find_ended_since(&mut self, when: &str, before: &Causes) {
         let own_lag_ms = self.total.times.own_lag.longest_ms();
@@ -140,5 +157,34 @@ impl Fleet {
                 self.verdict.add(when, [Finding::SessionsEnded { sessions, why, own_lag_ms }]);
             }
         }
+    }
+}
+
+/// What every verdict rests on, and what is said where there was none.
+const GROUNDS: [(&str, &str); 2] =
+    [("pages", "page was judged"), ("reports taken in", "report was answered by a Pong")];
+
+/// What a verdict lacks to be one.
+fn nothing_compared(verdict: &Verdict) -> Vec<Finding> {
+    let lacks = |check: &str| verdict.checks.get(check).is_none_or(|times| *times == 0);
+    let lacking = GROUNDS.into_iter().filter(|(check, _)| lacks(check));
+    lacking.map(|(_, what)| Finding::NothingCompared { what }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_that_compared_nothing_is_not_passed() {
+        let mut verdict = Verdict::new();
+        assert_eq!(nothing_compared(&verdict).len(), GROUNDS.len());
+        verdict.checked("pages", 1);
+        let lacking = nothing_compared(&verdict);
+        assert!(lacking[0].to_string().contains("no report was answered"), "{lacking:?}");
+        verdict.checked("reports taken in", 0);
+        assert_eq!(nothing_compared(&verdict), lacking);
+        verdict.checked("reports taken in", 1);
+        assert_eq!(nothing_compared(&verdict), []);
     }
 }

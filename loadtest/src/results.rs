@@ -1,5 +1,6 @@
 //! What a test has found out, as JSON and as one page to look at; the same shape whatever was tested.
 
+mod glossary;
 pub mod html;
 mod outline;
 mod plot;
@@ -97,8 +98,10 @@ impl Verdict {
     pub fn add<P: Problem>(&mut self, when: &str, findings: impl IntoIterator<Item = P>) {
         for finding in findings {
             self.passed = false;
-            *self.findings.entry(finding.reason().to_owned()).or_default() += 1;
-            if self.first_findings.len() < TOLD {
+            let found = self.findings.entry(finding.reason().to_owned()).or_default();
+            *found += 1;
+            // The first of each reason is told, however many there are of others.
+            if self.first_findings.len() < TOLD || *found == 1 {
                 self.first_findings.push(format!("{when}: {finding}"));
             }
         }
@@ -114,8 +117,8 @@ impl Verdict {
             *self.findings.entry(reason).or_default() += findings;
         }
         self.skipped.extend(other.skipped);
-        self.first_findings.extend(other.first_findings);
-        self.first_findings.truncate(TOLD);
+        let room = TOLD.saturating_sub(self.first_findings.len());
+        self.first_findings.extend(other.first_findings.into_iter().take(room));
     }
 
     /// Counts checks that were made.
@@ -264,7 +267,7 @@ impl fmt::Display for Results {
 mod tests {
     use serde_json::json;
 
-    use super::timeline::{Lag, Moment, Scraped, Second};
+    use super::timeline::{Lag, Moment, Part, Scraped, Second};
     use super::*;
 
     fn results() -> Results {
@@ -285,6 +288,7 @@ mod tests {
         };
         let scrape = Scraped { at_seconds: 5.0, took_ms: 3.0, bytes: 5_000, samples: Some(600) };
         let timeline = Timeline {
+            parts: vec![Part { what: "coming back".to_owned(), took_seconds: 4.0 }],
             seconds: (0..60).map(second).collect(),
             scrapes: vec![scrape],
             events: vec![Moment { at_seconds: 20.0, what: "killed <all>".to_owned() }],
@@ -302,6 +306,13 @@ mod tests {
             assert!(!page.contains(outside), "{outside}");
         }
         assert_eq!(page.matches("<svg").count(), 7);
+        // Axes say what they are of, in which unit.
+        assert_eq!(page.matches("seconds since the start").count(), 7);
+        for unit in ["agents", "ms, logarithmic", "cores", "MiB", "reports a second"] {
+            assert!(page.contains(&format!(">\n{unit}\n</text>")), "{unit}: {page}");
+        }
+        assert!(page.contains("<h1>Load test: storm"), "{page}");
+        assert!(page.contains("<dt>lag</dt>") && page.contains("<td>4 s</td>"), "{page}");
         for shown in ["storm", "passed", "killed &lt;all&gt;", "1.5 s", "agents <b>600</b>"] {
             assert!(page.contains(shown), "{shown}: {page}");
         }
@@ -312,10 +323,14 @@ mod tests {
         let mut results = results();
         results.verdict.checked("pages", 3);
         results.verdict.add("page 2", (0..30).map(|agents| Finding::NotLeft { agents }));
+        results.verdict.add("at the end", [Finding::NoCheckpoint]);
         let (text, page) = (results.to_string(), html::page(&results).unwrap());
-        assert!(text.contains("FAILED: 30 findings (30 not left)"), "{text}");
+        assert!(text.contains("time") && text.contains("coming back 4 s"), "{text}");
+        assert!(text.contains("FAILED: 31 findings (1 no checkpoint, 30 not left)"), "{text}");
         assert!(
-            text.contains("page 2: 0 agents could not") && text.contains("and 10 more"),
+            text.contains("page 2: 0 agents could not")
+                && text.contains("and 10 more")
+                && text.contains("at the end: no page was judged"),
             "{text}"
         );
         assert!(page.contains("failed") && page.contains("page 2: 0 agents could not"), "{page}");

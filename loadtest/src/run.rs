@@ -132,6 +132,7 @@ impl<'a> Run<'a> {
     async fn report(&mut self) -> anyhow::Result<()> {
         self.fleet.progress = Some(Progress::of_time("reporting", self.args.duration));
         let share_per_second = self.churn / 100.0;
+        self.fleet.begin_part("reporting");
         self.fleet.flush().await?;
         self.until_steady = self.fleet.total.clone();
         self.fleet.tell_all(&Command::Churn { share_per_second }).await;
@@ -159,6 +160,7 @@ impl<'a> Run<'a> {
 
     async fn leave(&mut self) -> anyhow::Result<()> {
         self.fleet.send_home().await?;
+        self.fleet.begin_part("waiting for memory to be given back");
         self.fleet.wait(GIVE_BACK.min(self.args.duration)).await?;
         self.gone = self.mark();
         Ok(())

@@ -120,6 +120,8 @@ pub struct CollectorFigures {
     pub cpu_us_per_report_outside_scrapes: f64,
     /// Share of one core that it used in the steady part.
     pub cpu_cores: f64,
+    /// Names of the figures here that rest on fewer than 50 ticks of CPU time, 10 ms each.
+    pub few_ticks: Vec<&'static str>,
     /// CPU until all had connected and reported, over the agents: their reports until then included.
     pub cpu_us_per_connect: f64,
     /// Resident memory with all agents connected, before the first scrape, less that before, by agent.
@@ -149,4 +151,6 @@ pub struct GeneratorFigures {
     pub cpu_us_per_report: f64,
     /// Cores that they used in the steady part.
     pub cpu_cores: f64,
+    /// Names of the figures here that rest on fewer than 50 ticks of CPU time, 10 ms each.
+    pub few_ticks: Vec<&'static str>,
 }

@@ -5,7 +5,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use super::outline::{Table, cell, tables, words};
+use super::glossary::{TERMS, about};
+use super::outline::{Table, cell, parts, quantity, tables, words};
 use super::plot::{COLOURS, Line, Plot, Scale};
 use super::text::counts;
 use super::timeline::{Second, Timeline};
@@ -26,23 +27,51 @@ pub fn page(results: &Results) -> anyhow::Result<String> {
         page,
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>fleetgauge {scenario}: {outcome}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
-         <header class=\"{outcome}\">\n<h1>{scenario}<span class=\"verdict\">{outcome}</span></h1>\n"
+         <title>fleetgauge load test: {scenario}, {outcome}</title>\n<style>\n{STYLE}</style>\n\
+         </head>\n<body>\n<header class=\"{outcome}\">\n\
+         <h1>Load test: {scenario}<span class=\"verdict\">{outcome}</span></h1>\n\
+         <p class=\"about\">{}</p>\n",
+        about(scenario)
     )?;
     write_head(&mut page, results)?;
     write_verdict(&mut page, verdict)?;
-    page.push_str("</header>\n<main>\n");
+    page.push_str("</header>\n<main>\n<h2>What happened when</h2>\n");
+    write_events(&mut page, &results.timeline)?;
     write_plots(&mut page, &results.timeline)?;
-    page.push_str("<section class=\"tables\">\n");
-    for table in tables("", &results.figures) {
+    page.push_str(
+        "<h2>Figures</h2>\n\
+         <p>Numbers without a unit are counts. The terms are explained below.</p>\n\
+         <section class=\"tables\">\n",
+    );
+    for table in std::iter::once(parts(results)).chain(tables("", &results.figures)) {
         write_table(&mut page, &table)?;
     }
     write!(
         page,
-        "</section>\n</main>\n<footer>fleetgauge-loadtest {version}. Names and units of all figures are \
-         those of the JSON report.</footer>\n</body>\n</html>\n"
+        "</section>\n<h2>Terms</h2>\n<dl>\n{}</dl>\n</main>\n\
+         <footer>fleetgauge-loadtest {version}. Names and units of all figures are \
+         those of the JSON report.</footer>\n</body>\n</html>\n",
+        terms()
     )?;
     Ok(page)
+}
+
+/// What the numbers in the plots stand for.
+fn write_events(page: &mut String, timeline: &Timeline) -> anyhow::Result<()> {
+    page.push_str("<p>The numbers at the top of each plot mark these moments:</p>\n<ol>\n");
+    for event in &timeline.events {
+        let at = quantity((event.at_seconds * 10.0).round() / 10.0, "s");
+        writeln!(page, "<li>{} <span>{at}</span></li>", escaped(&event.what))?;
+    }
+    page.push_str("</ol>\n");
+    Ok(())
+}
+
+fn terms() -> String {
+    let terms = TERMS.iter().map(|(term, meaning)| {
+        format!("<div><dt>{}</dt><dd>{}</dd></div>\n", escaped(term), escaped(meaning))
+    });
+    terms.collect()
 }
 
 fn write_head(page: &mut String, results: &Results) -> anyhow::Result<()> {
@@ -110,12 +139,12 @@ fn write_plots(page: &mut String, timeline: &Timeline) -> anyhow::Result<()> {
 }
 
 fn plots(timeline: &Timeline) -> Vec<Plot<'_>> {
-    let Timeline { seconds, scrapes, events } = timeline;
+    let Timeline { seconds, scrapes, events, .. } = timeline;
     let line = |name, value: &dyn Fn(&Second) -> Option<f64>| {
         let points = seconds.iter().filter_map(|second| Some((second.at_seconds, value(second)?)));
         Line { name, points: points.collect(), scattered: false }
     };
-    let pages = |name, value: &dyn Fn(&super::timeline::Scraped) -> f64| {
+    let scraped = |name, value: &dyn Fn(&super::timeline::Scraped) -> f64| {
         let points = scrapes.iter().map(|scrape| (scrape.at_seconds, value(scrape)));
         Line { name, points: points.collect(), scattered: true }
     };
@@ -128,7 +157,7 @@ fn plots(timeline: &Timeline) -> Vec<Plot<'_>> {
     vec![
         plot(
             "Agents",
-            "",
+            "agents",
             Scale::Linear,
             vec![
                 line("connected", &|second| Some(second.agents_connected as f64)),
@@ -136,25 +165,30 @@ fn plots(timeline: &Timeline) -> Vec<Plot<'_>> {
             ],
         ),
         plot(
-            "Report lag",
+            "Lag: from when reports were due until they were taken in",
             "ms",
             Scale::Log,
             vec![
                 line("p50", &lag(|lag| lag.p50_ms)),
                 line("p99", &lag(|lag| lag.p99_ms)),
                 line("max", &lag(|lag| lag.max_ms)),
-                line("written p99", &lag(|lag| lag.written_p99_ms)),
+                line("p99 until written", &lag(|lag| lag.written_p99_ms)),
             ],
         ),
-        plot("Time of a scrape", "ms", Scale::Log, vec![pages("a page", &|page| page.took_ms)]),
+        plot(
+            "Duration of a scrape",
+            "ms",
+            Scale::Log,
+            vec![scraped("one page", &|page| page.took_ms)],
+        ),
         plot(
             "Size of a scrape",
             "bytes",
             Scale::Linear,
-            vec![pages("a page", &|page| page.bytes as f64)],
+            vec![scraped("one page, as sent over the wire", &|page| page.bytes as f64)],
         ),
         plot(
-            "CPU of the collectors",
+            "CPU of the collectors, in steps of 0.01",
             "cores",
             Scale::Linear,
             vec![line("user and system", &|second| second.collector_cores)],
@@ -168,8 +202,8 @@ fn plots(timeline: &Timeline) -> Vec<Plot<'_>> {
             })],
         ),
         plot(
-            "Reports a second",
-            "",
+            "Reports written",
+            "reports a second",
             Scale::Linear,
             vec![line("written", &|second| Some(second.reports as f64))],
         ),

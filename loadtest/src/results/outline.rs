@@ -3,6 +3,8 @@
 
 use serde_json::{Map, Value};
 
+use super::Results;
+
 /// A table with a heading.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Table {
@@ -14,6 +16,9 @@ pub(super) struct Table {
     pub(super) rows: Vec<(String, Vec<String>)>,
 }
 
+/// Names those figures beside it that rest on too few ticks of CPU time; they are marked.
+const FEW_TICKS: &str = "few_ticks";
+
 /// Everything in `figures`, in its order: plain values of an object are a table of names and values, objects of plain
 /// values the rows of another.
 pub(super) fn tables(title: &str, figures: &Value) -> Vec<Table> {
@@ -21,7 +26,11 @@ pub(super) fn tables(title: &str, figures: &Value) -> Vec<Table> {
     let object: &Map<_, _> =
         &object.iter().map(|(name, value)| (name.clone(), numbered(value))).collect();
     let plain = object.iter().filter(|(_, value)| !is_nested(value));
-    let rows: Vec<_> = plain.map(|(name, value)| (words(name), vec![cell(name, value)])).collect();
+    let plain = plain.filter(|(name, _)| *name != FEW_TICKS);
+    let few = object.get(FEW_TICKS).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let mark = |name: &String| if few.iter().any(|few| few == name) { " (few ticks)" } else { "" };
+    let rows = plain.map(|(name, value)| (words(name), vec![cell(name, value) + mark(name)]));
+    let rows: Vec<_> = rows.collect();
     let rows_of = object.iter().filter_map(|(name, value)| Some((name, row(value)?)));
     let matrix: Vec<_> = rows_of.collect();
     let mut tables = Vec::new();
@@ -44,6 +53,15 @@ pub(super) fn tables(title: &str, figures: &Value) -> Vec<Table> {
         tables.extend(self::tables(&under(title, name), value));
     }
     tables
+}
+
+/// Where the time went.
+pub(super) fn parts(results: &Results) -> Table {
+    let seconds = |seconds: f64| vec![cell("_seconds", &((seconds * 10.0).round() / 10.0).into())];
+    let parts = results.timeline.parts.iter();
+    let parts = parts.map(|part| (part.what.clone(), seconds(part.took_seconds)));
+    let all = std::iter::once(("all".to_owned(), seconds(results.took_seconds)));
+    Table { title: "time".to_owned(), columns: Vec::new(), rows: all.chain(parts).collect() }
 }
 
 /// A list of objects as an object of them, by number.
@@ -100,7 +118,8 @@ fn unit(part: &str) -> Option<&'static str> {
 /// A figure's name without its unit, in words.
 pub(super) fn words(name: &str) -> String {
     let words: Vec<_> = name.split('_').filter(|part| unit(part).is_none()).collect();
-    if words.is_empty() { name.replace('_', " ") } else { words.join(" ") }
+    let words = if words.is_empty() { name.replace('_', " ") } else { words.join(" ") };
+    words.replace("cpu", "CPU")
 }
 
 /// A figure with its unit.
@@ -181,13 +200,22 @@ mod tests {
         assert_eq!(quantity(3.5 * 1_048_576.0, "bytes"), "3.5 MiB");
         assert_eq!(quantity(12.0, "ms"), "12 ms");
         for (name, shown) in [
-            ("cpu_us_per_report", "cpu per report: 3 us"),
+            ("cpu_us_per_report", "CPU per report: 3 us"),
             ("churn_percent_per_second", "churn per second: 3%"),
             ("took_seconds", "took: 3 s"),
             ("bytes", "bytes: 3 bytes"),
         ] {
             assert_eq!(format!("{}: {}", words(name), cell(name, &3.into())), shown);
         }
+    }
+
+    #[test]
+    fn figures_of_too_few_ticks_are_marked() {
+        let figures = json!({ "cpu_cores": 0.5, "held_bytes": 7, "few_ticks": ["cpu_cores"] });
+        let rows = tables("", &figures).remove(0).rows;
+        let shown: Vec<_> =
+            rows.iter().map(|(name, cells)| format!("{name} {}", cells[0])).collect();
+        assert_eq!(shown, ["CPU 0.5 cores (few ticks)", "held 7 bytes"]);
     }
 
     #[test]

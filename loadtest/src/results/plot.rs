@@ -17,10 +17,10 @@ use super::timeline::Moment;
 const SIZE: (u32, u32) = (720, 260);
 /// Points of a line: more cannot be told apart.
 const POINTS: usize = 360;
-/// Heights of the words at events, in turn, so that near ones do not cover each other.
-const LEVELS: usize = 3;
-/// From this share of the time on they stand before their event, so that they do not run out of the drawing.
-const NEAR_END: f64 = 0.8;
+/// Events within this share of the time have one mark together, so that marks never overlap.
+const NEAR: f64 = 0.08;
+/// From so many seconds on, times are in minutes.
+const LONG: f64 = 600.0;
 const GREY: RGBColor = RGBColor(128, 128, 128);
 /// Colours that stand out on white and on black.
 pub(super) const COLOURS: [RGBColor; 4] =
@@ -29,7 +29,7 @@ pub(super) const COLOURS: [RGBColor; 4] =
 /// What a plot shows.
 pub(super) struct Plot<'a> {
     pub(super) title: &'static str,
-    /// A unit of [`quantity`].
+    /// What the values are of, as the axis says it.
     pub(super) unit: &'static str,
     pub(super) scale: Scale,
     pub(super) lines: Vec<Line>,
@@ -110,6 +110,12 @@ impl Plot<'_> {
         self
     }
 
+    /// What the axis of values is of.
+    fn axis(&self) -> String {
+        let scale = if self.scale == Scale::Log { ", logarithmic" } else { "" };
+        format!("{}{scale}", self.unit)
+    }
+
     /// The drawing, without title and legend.
     pub(super) fn svg(&self) -> Result<String, Box<dyn Error + '_>> {
         let mut svg = String::new();
@@ -118,10 +124,10 @@ impl Plot<'_> {
             let places = self.lines.iter().flat_map(|line| &line.points);
             let (low, high) = self.scale.axis(places.map(|(_, value)| self.scale.place(*value)));
             let mut chart = ChartBuilder::on(&area)
-                .margin_top(8)
-                .margin_right(16)
-                .x_label_area_size(28)
-                .y_label_area_size(84)
+                .margin_top(24)
+                .margin_right(40)
+                .x_label_area_size(44)
+                .y_label_area_size(96)
                 .build_cartesian_2d(0.0..self.until.max(1.0), low..high)?;
             let ticks = if self.scale == Scale::Log { (high - low) as usize + 1 } else { 5 };
             chart
@@ -131,18 +137,24 @@ impl Plot<'_> {
                 .light_line_style(GREY.mix(0.0))
                 .axis_style(GREY.mix(0.5))
                 .y_labels(ticks)
-                .y_label_formatter(&|place| quantity(self.scale.value(*place), self.unit))
+                .y_desc(self.axis())
+                .x_desc(if self.until >= LONG {
+                    "minutes since the start"
+                } else {
+                    "seconds since the start"
+                })
+                .y_label_formatter(&|place| quantity(self.scale.value(*place), ""))
                 .x_label_formatter(&|seconds| clock(*seconds, self.until))
                 .label_style(("sans-serif", 15))
+                .axis_desc_style(("sans-serif", 15))
                 .draw()?;
-            for (level, event) in self.events.iter().enumerate() {
-                let at = event.at_seconds;
-                let word = high - (high - low) * 0.07 * (level % LEVELS) as f64;
+            for at in self.events.iter().map(|event| event.at_seconds) {
                 chart.draw_series([PathElement::new([(at, low), (at, high)], GREY.mix(0.6))])?;
-                let towards = if at > self.until * NEAR_END { HPos::Right } else { HPos::Left };
-                let style = ("sans-serif", 14).into_font().into_text_style(&area);
-                let style = style.pos(Pos::new(towards, VPos::Top));
-                chart.draw_series([Text::new(format!(" {} ", event.what), (at, word), style)])?;
+            }
+            for (at, mark) in marks(self.events, self.until) {
+                let style = ("sans-serif", 15).into_font().into_text_style(&area);
+                let style = style.pos(Pos::new(HPos::Left, VPos::Bottom));
+                chart.draw_series([Text::new(mark, (at, high), style)])?;
             }
             // What is named first lies on top.
             for (line, colour) in self.lines.iter().zip(COLOURS).rev() {
@@ -150,7 +162,7 @@ impl Plot<'_> {
                 let points = points.map(|(at, value)| (at, self.scale.place(value)));
                 if line.scattered {
                     let style = ShapeStyle::from(colour.mix(0.8)).filled();
-                    chart.draw_series(points.map(|point| Circle::new(point, 2, style)))?;
+                    chart.draw_series(points.map(|point| Circle::new(point, 3, style)))?;
                 } else {
                     chart.draw_series(LineSeries::new(points, colour.stroke_width(2)))?;
                 }
@@ -161,7 +173,39 @@ impl Plot<'_> {
     }
 }
 
+/// The numbers of the events and where they stand: one mark for those that are near each other.
+fn marks(events: &[Moment], until: f64) -> Vec<(f64, String)> {
+    let mut groups: Vec<(f64, usize, usize)> = Vec::new();
+    for (event, number) in events.iter().zip(1..) {
+        match groups.last_mut() {
+            Some((at, _, last)) if event.at_seconds - *at < until * NEAR => *last = number,
+            _ => groups.push((event.at_seconds, number, number)),
+        }
+    }
+    let mark = |first: usize, last: usize| match last - first {
+        0 => first.to_string(),
+        1 => format!("{first}, {last}"),
+        _ => format!("{first}–{last}"),
+    };
+    groups.into_iter().map(|(at, first, last)| (at, mark(first, last))).collect()
+}
+
 /// A time on the axis: in minutes where it lasts long.
 fn clock(seconds: f64, until: f64) -> String {
-    if until >= 600.0 { quantity(seconds / 60.0, "min") } else { quantity(seconds, "s") }
+    quantity(if until >= LONG { seconds / 60.0 } else { seconds }, "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_of_events_do_not_overlap() {
+        let at = |at_seconds: f64| Moment { at_seconds, what: String::new() };
+        let events = [0.0, 3.0, 50.0, 91.0, 92.0, 98.0].map(at);
+        let marks = marks(&events, 100.0);
+        let shown: Vec<_> = marks.iter().map(|(at, mark)| (*at, mark.as_str())).collect();
+        assert_eq!(shown, [(0.0, "1, 2"), (50.0, "3"), (91.0, "4–6")]);
+        assert!(marks.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 100.0 * NEAR));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::outline::{Table, tables, words};
+use super::outline::{Table, parts, tables, words};
 use super::{Results, Verdict};
 
 /// Names are this wide, and lines at most.
@@ -13,6 +13,7 @@ pub(super) fn write(results: &Results, f: &mut fmt::Formatter<'_>) -> fmt::Resul
     for table in tables("", &results.figures) {
         if table.columns.is_empty() { write_list(&table, f)? } else { write_rows(&table, f)? }
     }
+    write_list(&parts(results), f)?;
     write_verdict(&results.verdict, f)
 }
 

@@ -5,12 +5,23 @@ use serde::Serialize;
 /// The course of a test.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Timeline {
+    /// How long each part of the test took, in the order in which they began.
+    pub parts: Vec<Part>,
     /// One entry a second.
     pub seconds: Vec<Second>,
     /// One entry a page.
     pub scrapes: Vec<Scraped>,
     /// What was done, and when.
     pub events: Vec<Moment>,
+}
+
+/// A part of a test.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Part {
+    /// What it was for.
+    pub what: String,
+    /// How long it took.
+    pub took_seconds: f64,
 }
 
 /// What went on in a second. Of several collectors it is the sum.

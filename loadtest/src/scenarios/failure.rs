@@ -28,7 +28,7 @@ pub enum Failure {
     AttackNotRefused { kind: &'static str, code: &'static str, of: u64 },
     AttackWelcomed { kind: &'static str, times: u64 },
     RefusalsUncounted { code: &'static str, told: u64, counted: u64 },
-    ReportsHeldUp { attacked_ms: f64, quiet_ms: f64, slower: f64 },
+    ReportsHeldUp { what: &'static str, attacked_ms: f64, quiet_ms: f64, bound_ms: f64 },
     MemoryOverBound { what: &'static str, bytes: u64, bound_bytes: u64 },
     ConnectionsLeft { open: u64, of: u64, within: Duration },
 }
@@ -143,10 +143,10 @@ impl fmt::Display for Failure {
                 f,
                 "attackers were told {code} {told} times, the collector has counted {counted}"
             ),
-            Self::ReportsHeldUp { attacked_ms, quiet_ms, slower } => write!(
+            Self::ReportsHeldUp { what, attacked_ms, quiet_ms, bound_ms } => write!(
                 f,
-                "reports are late under attack: p99 {attacked_ms:.1} ms with, {quiet_ms:.1} ms without, less \
-                 than {slower} times that is allowed"
+                "attacks slow {what} down: p99 {attacked_ms:.1} ms with, {quiet_ms:.1} ms without, \
+                 less than {bound_ms:.1} ms is allowed"
             ),
             Self::MemoryOverBound { what, bytes, bound_bytes } => write!(
                 f,

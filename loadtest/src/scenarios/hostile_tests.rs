@@ -64,6 +64,10 @@ fn reports_may_not_be_twice_as_late() {
     };
     assert_eq!(judge_lag(2.0, &phase(10), &phase(19)), []);
     assert_eq!(judge_lag(2.0, &phase(10), &phase(21)).len(), 1);
+    assert_eq!(judge_lag(2.0, &phase(10), &phase(72)).len(), 2);
+    // A generator that is itself late by half a second hides it in the lag, and not in the answers.
+    let hidden = Phase { lag: phase(800).lag, ..phase(700) };
+    assert_eq!(judge_lag(2.0, &Phase { lag: phase(500).lag, ..phase(10) }, &hidden).len(), 1);
     let nothing = Phase { lag: Times::default(), answered: Times::default(), counted: 0 };
     assert_eq!(judge_lag(2.0, &phase(10), &nothing).len(), 2);
 }

@@ -52,7 +52,9 @@ impl Scene {
     pub(super) async fn bring_up(&mut self, args: &SceneArgs) -> anyhow::Result<()> {
         self.fleet.all_ready().await?;
         self.fleet.bring_up(args.agents, args.ramp).await?;
-        self.settle().await
+        self.settle().await?;
+        self.fleet.begin_part("testing");
+        Ok(())
     }
 
     /// Waits until a page must show what was reported last.

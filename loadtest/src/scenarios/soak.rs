@@ -106,6 +106,7 @@ pub async fn soak(args: &SoakArgs) -> anyhow::Result<Results> {
 
 async fn soak_for(scene: &mut Scene, args: &SoakArgs, held: &mut [Held]) -> anyhow::Result<Tally> {
     scene.fleet.note("churn");
+    scene.fleet.begin_part("soaking");
     scene.fleet.progress = Some(Progress::of_time("soaking", args.duration));
     scene.fleet.flush().await?;
     let before = scene.fleet.total.clone();
@@ -149,6 +150,7 @@ fn judge_memory(scene: &mut Scene, held: &mut [Held]) {
 
 /// After all have left.
 async fn judge_files(scene: &mut Scene, held: &mut [Held]) -> anyhow::Result<()> {
+    scene.fleet.begin_part("waiting for files to be closed");
     let until = Instant::now() + FILES_WITHIN;
     for (collector, held) in held.iter_mut().enumerate() {
         scene.fleet.verdict.checked("open files", 1);

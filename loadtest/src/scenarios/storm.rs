@@ -108,9 +108,11 @@ fn plan(args: &StormArgs) -> Plan {
 /// Kills every collector, and starts them again after the outage: when that was begun.
 async fn strike(scene: &mut Scene, args: &StormArgs) -> anyhow::Result<Instant> {
     scene.fleet.note("killed");
+    scene.fleet.begin_part("outage");
     Collector::kill(&mut scene.fleet.collectors).await?;
     scene.fleet.wait(args.outage).await?;
     scene.fleet.note("restarted");
+    scene.fleet.begin_part("coming back");
     let restarted = Instant::now();
     let mut more: Vec<_> = args.fleet.fault.map(Fault::flag).into_iter().collect();
     if args.no_pacing {
@@ -159,6 +161,7 @@ async fn watch(
 
 /// Who is back stays: pages are judged, and no session ends.
 async fn stay(scene: &mut Scene, args: &StormArgs) -> anyhow::Result<()> {
+    scene.fleet.begin_part("staying");
     scene.settle().await?;
     let before = scene.fleet.total.ended.clone();
     for _ in 0..PAGES_AFTER {

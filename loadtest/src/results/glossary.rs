@@ -1,0 +1,95 @@
+//! What a reader who sees a report for the first time has to know: the scenarios and the terms.
+
+/// What a test does and asks, in a sentence.
+pub(super) fn about(scenario: &str) -> &'static str {
+    match scenario {
+        "run" => {
+            "Simulated agents connect to a collector, report at a steady rate and leave. Does \
+             every page show exactly who is there, with the newest values?"
+        }
+        "churn" => {
+            "Simulated agents report while some of them leave all the time and come back. \
+             Does every page show exactly who is there, and is everybody let in again?"
+        }
+        "storm" => {
+            "All collectors are killed at once and started again. How fast is the fleet back, and \
+             is anybody lost?"
+        }
+        "deaths" => {
+            "Agents end in every way there is. How long does a page still show each of them?"
+        }
+        "clones" => {
+            "Other hosts claim ids that are in use, and hosts are started again. Are clones \
+             refused and rebooted hosts let in?"
+        }
+        "scrape" => "Pages are requested back to back. Does that delay reports?",
+        "soak" => {
+            "A fleet reports for long while agents come and go. Do memory or open files grow?"
+        }
+        "hostile" => {
+            "A collector is attacked beside an honest fleet. Does the fleet lose anything, and is \
+             every attack refused?"
+        }
+        _ => "A load test of a collector.",
+    }
+}
+
+/// Terms of the page and what they mean.
+pub(super) const TERMS: [(&str, &str); 14] = [
+    (
+        "agent, collector",
+        "An agent reports a host's values over one TCP connection to a collector, \
+      which shows the newest values of every connected agent on a page for Prometheus.",
+    ),
+    ("generator", "The processes of this test that simulate the agents."),
+    (
+        "lag",
+        "From when a report was due until the collector had taken it in. Some reports are \
+      followed by a Ping in the same write; the Pong says that the report was read. A Ping without \
+      a Pong counts with its age.",
+    ),
+    (
+        "answer, answered",
+        "Lag without the generator's own lag: what the collector and the machine \
+      are responsible for.",
+    ),
+    (
+        "written, written after",
+        "From when a report was due until it was written into the kernel's \
+      buffer. A collector that stands still does not change it.",
+    ),
+    (
+        "own lag",
+        "How late the generator itself turned to a report, because it was busy or its timer \
+      woke late.",
+    ),
+    (
+        "late",
+        "Reports that were taken in more than --late (1 s) after they were due, the generator's \
+      own lag not counted. Each is a finding.",
+    ),
+    (
+        "unanswered",
+        "Reports whose Ping had no Pong by the end of the session or of that part of the \
+      test.",
+    ),
+    (
+        "judged",
+        "A page was compared with what the agents had done: every connected agent is there, \
+      all its values are of one report and none is stale, and nothing is left of an agent that \
+      left.",
+    ),
+    ("shown, on the pages", "Agents with values on the last page of each collector."),
+    (
+        "p50, p90, p99, p999, max",
+        "So many of 100 (of 1,000 for p999) were at most this; max is the \
+      largest. Count says of how many.",
+    ),
+    ("resident", "Memory of a process that is in RAM."),
+    (
+        "few ticks",
+        "The kernel tells CPU time in ticks of 10 ms. A figure marked so rests on fewer \
+      than 50 of them and is a hint only.",
+    ),
+    ("finding", "Something that should not have happened. One is enough for the test to fail."),
+];
