@@ -126,7 +126,9 @@ impl Fleet {
             let (times, within) = (counts.not_returned, LEFT_FOR + BACK_WITHIN);
             self.verdict.add(what, [Finding::NotReturned { times, within }]);
         }
-        self.verdict.checked("returns", counts.returned);
+        if counts.returned > 0 {
+            self.verdict.checked("returns", counts.returned);
+        }
         if counts.late > 0 {
             let finding = Finding::ReportsLate {
                 reports: counts.late,

@@ -16,6 +16,8 @@ pub(super) struct Table {
     pub(super) rows: Vec<(String, Vec<String>)>,
 }
 
+/// Counts by cause, which fit into a cell.
+const CAUSES: [&str; 3] = ["told", "refused", "ended_by_collector"];
 /// Names those figures beside it that rest on too few ticks of CPU time; they are marked.
 const FEW_TICKS: &str = "few_ticks";
 
@@ -25,13 +27,13 @@ pub(super) fn tables(title: &str, figures: &Value) -> Vec<Table> {
     let Value::Object(object) = figures else { return Vec::new() };
     let object: &Map<_, _> =
         &object.iter().map(|(name, value)| (name.clone(), numbered(value))).collect();
-    let plain = object.iter().filter(|(_, value)| !is_nested(value));
+    let plain = object.iter().filter(|(name, value)| !is_nested(name, value));
     let plain = plain.filter(|(name, _)| *name != FEW_TICKS);
     let few = object.get(FEW_TICKS).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let mark = |name: &String| if few.iter().any(|few| few == name) { " (few ticks)" } else { "" };
     let rows = plain.map(|(name, value)| (words(name), vec![cell(name, value) + mark(name)]));
     let rows: Vec<_> = rows.collect();
-    let rows_of = object.iter().filter_map(|(name, value)| Some((name, row(value)?)));
+    let rows_of = object.iter().filter_map(|(name, value)| Some((name, row(name, value)?)));
     let matrix: Vec<_> = rows_of.collect();
     let mut tables = Vec::new();
     if !rows.is_empty() {
@@ -48,7 +50,8 @@ pub(super) fn tables(title: &str, figures: &Value) -> Vec<Table> {
             tables.extend(self::tables(&under(title, name), &Value::Object((*value).clone())));
         }
     }
-    for (name, value) in object.iter().filter(|(_, value)| is_nested(value) && row(value).is_none())
+    for (name, value) in
+        object.iter().filter(|(name, value)| is_nested(name, value) && row(name, value).is_none())
     {
         tables.extend(self::tables(&under(title, name), value));
     }
@@ -91,14 +94,17 @@ fn across(title: &str, matrix: &[(&String, &Map<String, Value>)]) -> Table {
     }
 }
 
-fn is_nested(value: &Value) -> bool {
-    value.as_object().is_some_and(|object| !object.is_empty())
+fn is_nested(name: &str, value: &Value) -> bool {
+    !CAUSES.contains(&name) && value.as_object().is_some_and(|object| !object.is_empty())
 }
 
 /// An object that holds plain values alone.
-fn row(value: &Value) -> Option<&Map<String, Value>> {
+fn row<'a>(name: &str, value: &'a Value) -> Option<&'a Map<String, Value>> {
+    if !is_nested(name, value) {
+        return None;
+    }
     let object = value.as_object().filter(|object| !object.is_empty())?;
-    object.values().all(|value| !is_nested(value)).then_some(object)
+    object.iter().all(|(name, value)| !is_nested(name, value)).then_some(object)
 }
 
 /// Units as they stand in names, and as they are shown.
@@ -134,7 +140,12 @@ pub(super) fn cell(name: &str, value: &Value) -> String {
         Value::Array(items) => {
             items.iter().map(|item| cell(name, item)).collect::<Vec<_>>().join(", ")
         }
-        Value::Object(_) => "none".to_owned(),
+        Value::Object(counts) if counts.is_empty() => "none".to_owned(),
+        Value::Object(counts) => {
+            let counts =
+                counts.iter().map(|(cause, count)| format!("{} {}", cell("", count), words(cause)));
+            counts.collect::<Vec<_>>().join(", ")
+        }
     }
 }
 
@@ -207,6 +218,18 @@ mod tests {
         ] {
             assert_eq!(format!("{}: {}", words(name), cell(name, &3.into())), shown);
         }
+    }
+
+    #[test]
+    fn counts_by_cause_are_one_cell() {
+        let figures = json!({ "attacks": {
+            "garbage": { "made": 5, "told": { "bad_magic": 3, "nothing": 2 } },
+            "flood": { "made": 1, "told": {} },
+        } });
+        let table = tables("", &figures).remove(0);
+        assert_eq!(table.columns, ["made", "told"]);
+        assert_eq!(table.rows[0].1, ["5", "3 bad magic, 2 nothing"]);
+        assert_eq!(table.rows[1].1, ["1", "none"]);
     }
 
     #[test]

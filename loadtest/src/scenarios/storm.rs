@@ -159,17 +159,17 @@ async fn watch(
     Ok(())
 }
 
-/// Who is back stays: pages are judged, and no session ends.
+/// Who is back stays: pages are judged, no session ends and nobody is refused any more.
 async fn stay(scene: &mut Scene, args: &StormArgs) -> anyhow::Result<()> {
     scene.fleet.begin_part("staying");
     scene.settle().await?;
-    let before = scene.fleet.total.ended.clone();
+    scene.fleet.flush().await?;
+    let before = scene.fleet.total.clone();
     for _ in 0..PAGES_AFTER {
         scene.judge_all("after the storm").await?;
         scene.fleet.wait(args.fleet.interval().min(Duration::from_secs(5))).await?;
     }
-    scene.fleet.find_ended_since("after the storm", &before);
-    Ok(())
+    scene.fleet.end_part("after the storm", &before).await.map(drop)
 }
 
 fn attempts(now: &Tally, before: &Tally) -> Attempts {

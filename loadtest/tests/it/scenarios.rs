@@ -48,7 +48,8 @@ fn judges(args: &[&str], faults: &[(&str, &[&str])]) -> Value {
 
 #[test]
 fn a_storm_is_weathered_or_not() {
-    let args = ["storm", "--agents", "30", "--collectors", "2", "--outage", "100ms"];
+    let args =
+        ["storm", "--agents", "30", "--late", "30s", "--collectors", "2", "--outage", "100ms"];
     let patience = ["--patience", "16s"];
     let figures =
         judges(&[&args[..], &patience].concat(), &[("missing", &["not_back", "missing"])]);
