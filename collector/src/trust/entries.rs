@@ -15,7 +15,8 @@ const MAX_TOKENS: usize = 2;
 
 /// What is wrong with the digest of a blank secret: usually one of a file that was not there yet.
 const BLANK: &str = "a token is the SHA-256 of an empty text or of white space, so an empty \
-                     password would do; make a token and its entry with: fleetgauge-collector token";
+                     password would do; make a token and its entry with: \
+                     fleetgauge-collector token";
 
 /// How an entry begins; where it begins otherwise it is an entry as well.
 const START: &str = "\n[[credential]]";

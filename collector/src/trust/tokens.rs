@@ -156,8 +156,8 @@ impl Credentials {
         self.named.get(id).or_else(pattern)
     }
 
-    /// Grants an id to an agent that shows this token, or a blank one. `certified`: its certificate is
-    /// for this id.
+    /// Grants an id to an agent that shows this token, or a blank one. `certified`: its
+    /// certificate is for this id.
     ///
     /// # Errors
     /// The id is not its own.

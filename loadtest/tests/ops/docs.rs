@@ -102,6 +102,21 @@ async fn rules_use_metrics_that_exist() {
     assert!(missing.is_empty(), "docs/operations.md lacks {missing:?}");
 }
 
+/// A route or an inhibit rule for an alert of another name would do nothing.
+#[test]
+fn routes_name_alerts_that_exist() {
+    let rules = read("deploy/prometheus/rules.yml");
+    let routes = read("deploy/prometheus/alertmanager.yml");
+    let word = |c: char| !c.is_ascii_alphanumeric();
+    let alerts = routes.split(word).filter(|name| name.starts_with("Fleetgauge"));
+    // A pattern of all of them is no name.
+    let alerts: BTreeSet<_> = alerts.filter(|name| *name != "Fleetgauge").collect();
+    assert!(alerts.len() >= 5, "{alerts:?}");
+    for alert in alerts {
+        assert!(rules.contains(&format!("- alert: {alert}\n")), "no {alert} in rules.yml");
+    }
+}
+
 #[test]
 fn every_metric_of_the_agent_is_documented() {
     let document = read("docs/metrics.md");
