@@ -1,0 +1,222 @@
+//! Families: what is above their samples, which samples they have, and in which order all of it comes.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use crate::Format;
+use crate::line::{Line, is_metric_name, number, unescape};
+
+/// What a page says of a family above its samples.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Family {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub kind: &'static str,
+    /// Its unit, in OpenMetrics.
+    pub unit: Option<String>,
+    /// Its help, not escaped.
+    pub help: Option<String>,
+}
+
+/// The families of a page while it is read. After an error it goes on as well as it can.
+#[derive(Debug, Default)]
+pub(crate) struct Families {
+    format: Format,
+    /// Names of all families so far, and of all samples that they could have.
+    taken: HashSet<String>,
+    open: Option<Open>,
+    /// The series of the open family so far, as hashes.
+    series: HashSet<u64, Hashed>,
+    /// The histograms or summaries of the open family so far, and the last of them.
+    metrics: HashSet<u64, Hashed>,
+    last: Option<u64>,
+}
+
+/// The family whose lines are being read.
+#[derive(Debug)]
+struct Open {
+    family: Family,
+    suffixes: &'static [&'static str],
+    has_samples: bool,
+}
+
+impl Families {
+    pub(crate) fn new(format: Format) -> Self {
+        Self { format, ..Self::default() }
+    }
+
+    /// Reads what follows `# `. Returns the family before, if that is over and had no samples.
+    pub(crate) fn comment(&mut self, comment: &str) -> Result<Option<Family>, &'static str> {
+        let (what, rest) = comment.split_once(' ').ok_or("is an unknown comment")?;
+        if !["TYPE", "HELP", "UNIT"].contains(&what) {
+            return Err("is an unknown comment");
+        }
+        let (name, text) = rest.split_once(' ').ok_or("is a comment without a text")?;
+        if !is_metric_name(name) {
+            return Err("has an illegal metric name");
+        }
+        let before = match &self.open {
+            Some(open) if open.family.name == name => Ok(None),
+            _ => self.open(name),
+        };
+        self.describe(what, text).and(before)
+    }
+
+    /// Begins a family. Returns the one before, if that had no samples.
+    fn open(&mut self, name: &str) -> Result<Option<Family>, &'static str> {
+        let before = self.close();
+        let family = Family { name: name.to_owned(), ..Family::default() };
+        self.open = Some(Open { family, suffixes: &[""], has_samples: false });
+        before
+    }
+
+    /// The open family is over. Returns it, if it had no samples.
+    pub(crate) fn close(&mut self) -> Result<Option<Family>, &'static str> {
+        self.series.clear();
+        self.metrics.clear();
+        self.last = None;
+        match self.open.take() {
+            None => Ok(None),
+            Some(open) if open.has_samples => Ok(None),
+            Some(open) if open.family.kind.is_empty() => Err("follows a family without a type"),
+            Some(open) => Ok(Some(open.family)),
+        }
+    }
+
+    /// Takes a TYPE, HELP or UNIT of the open family.
+    fn describe(&mut self, what: &str, text: &str) -> Result<(), &'static str> {
+        let openmetrics = self.format == Format::OpenMetrics;
+        let Some(open) = &mut self.open else { return Err("is of no family") };
+        if open.has_samples {
+            return Err("comes after samples of its family");
+        }
+        let family = &mut open.family;
+        match what {
+            "TYPE" if family.kind.is_empty() => {
+                let kind = kinds(openmetrics).iter().find(|kind| **kind == text);
+                family.kind = kind.ok_or("has a type that this format does not know")?;
+                open.suffixes = suffixes(family.kind, openmetrics);
+                let names = open.suffixes.iter().map(|suffix| format!("{}{suffix}", family.name));
+                let mut names: HashSet<_> = names.collect();
+                if openmetrics && matches!(family.kind, "counter" | "histogram" | "summary") {
+                    names.insert(format!("{}_created", family.name));
+                }
+                names.insert(family.name.clone());
+                let is_free = self.taken.is_disjoint(&names);
+                self.taken.extend(names);
+                if is_free { Ok(()) } else { Err("declares a name for the second time") }
+            }
+            "HELP" if family.help.is_none() => {
+                family.help = Some(unescape(text, openmetrics)?);
+                Ok(())
+            }
+            "UNIT" if openmetrics && family.unit.is_none() => {
+                family.unit = Some(text.to_owned());
+                let stem = family.name.strip_suffix(text).and_then(|stem| stem.strip_suffix('_'));
+                let has_unit = stem.is_some_and(|stem| !stem.is_empty() && !text.is_empty());
+                if has_unit { Ok(()) } else { Err("has a unit that its name does not end in") }
+            }
+            _ => Err("is there twice, or unknown in this format"),
+        }
+    }
+
+    /// Checks that a sample belongs where it is. Returns its family if it is the first sample of that.
+    pub(crate) fn sample(&mut self, line: &Line<'_>) -> Result<Option<&Family>, &'static str> {
+        let Some(open) = &mut self.open else { return Err("is a sample of no family") };
+        let name = line.sample.name;
+        let suffix = name.strip_prefix(&*open.family.name);
+        let suffix = suffix.ok_or("is a sample of another family than the lines above")?;
+        let is_first = !std::mem::replace(&mut open.has_samples, true);
+        if open.family.kind.is_empty() {
+            open.family.kind = "untyped";
+            return Err("is a sample of a family without a type");
+        }
+        if !open.suffixes.contains(&suffix) {
+            return Err("is a sample that its family's type does not have");
+        }
+        let kind = open.family.kind;
+        check_bounds(kind, suffix, line, self.format)?;
+        if matches!(kind, "histogram" | "summary") && self.last != Some(line.metric) {
+            self.last = Some(line.metric);
+            if !self.metrics.insert(line.metric) {
+                return Err("is torn apart from the other lines of its metric");
+            }
+        }
+        if !self.series.insert(line.series()) {
+            return Err("is a series that was there before");
+        }
+        Ok(self.open.as_ref().filter(|_| is_first).map(|open| &open.family))
+    }
+}
+
+fn kinds(openmetrics: bool) -> &'static [&'static str] {
+    if openmetrics {
+        &["gauge", "counter", "histogram", "summary", "info", "unknown"]
+    } else {
+        &["gauge", "counter", "histogram", "summary", "untyped"]
+    }
+}
+
+/// What sample names add to the family's.
+fn suffixes(kind: &str, openmetrics: bool) -> &'static [&'static str] {
+    match (kind, openmetrics) {
+        ("counter", true) => &["_total"],
+        ("info", true) => &["_info"],
+        ("histogram", _) => &["_bucket", "_count", "_sum"],
+        ("summary", _) => &["", "_count", "_sum"],
+        _ => &[""],
+    }
+}
+
+/// `le` is in buckets alone, `quantile` in a summary's own lines; both are numbers, canonical in OpenMetrics.
+fn check_bounds(
+    kind: &str,
+    suffix: &str,
+    line: &Line<'_>,
+    format: Format,
+) -> Result<(), &'static str> {
+    let bounds = [
+        (line.le, suffix == "_bucket", "has no le, or one that is out of place"),
+        (
+            line.quantile,
+            kind == "summary" && suffix.is_empty(),
+            "has no quantile, or one that is out of place",
+        ),
+    ];
+    for (bound, wanted, problem) in bounds {
+        if bound.is_some() != wanted {
+            return Err(problem);
+        }
+        let Some(bound) = bound else { continue };
+        let value = number(bound)?;
+        if format == Format::OpenMetrics && value.is_finite() && !bound.contains(['.', 'e']) {
+            return Err("has a bound that is not canonical");
+        }
+        if line.quantile.is_some() && !(0.0..=1.0).contains(&value) {
+            return Err("has a quantile that is not from 0 to 1");
+        }
+    }
+    Ok(())
+}
+
+/// What is hashed already.
+type Hashed = BuildHasherDefault<Same>;
+
+/// Hands on a number as it is.
+#[derive(Debug, Default)]
+struct Same(u64);
+
+impl Hasher for Same {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0 << 8 | u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}

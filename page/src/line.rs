@@ -1,0 +1,220 @@
+//! One sample line: a name, labels and a value. It knows nothing of the lines above.
+
+use std::ops::Range;
+
+/// A sample.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sample<'a> {
+    /// Name of the sample, suffix included.
+    pub name: &'a str,
+    /// Its labels.
+    pub labels: Labels<'a>,
+    /// Its value.
+    pub value: f64,
+}
+
+/// The labels of a sample, between the braces, as they are on the page. They have been checked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Labels<'a>(&'a str);
+
+impl<'a> Labels<'a> {
+    /// Names and escaped values, in the order of the page.
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let (name, opened) = rest.split_once("=\"")?;
+            let end = closing_quote(opened)?;
+            rest = opened[end + 1..].strip_prefix(',').unwrap_or_default();
+            Some((name, &opened[..end]))
+        })
+    }
+
+    /// The escaped value of this label.
+    #[must_use]
+    pub fn get(self, name: &str) -> Option<&'a str> {
+        self.iter().find(|(own, _)| *own == name).map(|(_, value)| value)
+    }
+
+    /// The text between the braces.
+    #[must_use]
+    pub const fn as_str(self) -> &'a str {
+        self.0
+    }
+}
+
+/// A line that was read, and what the checks of its family need.
+#[derive(Debug)]
+pub(crate) struct Line<'a> {
+    pub(crate) sample: Sample<'a>,
+    /// Escaped value of the label `le`.
+    pub(crate) le: Option<&'a str>,
+    /// Escaped value of the label `quantile`.
+    pub(crate) quantile: Option<&'a str>,
+    /// Hash of all labels but these two, whatever their order.
+    pub(crate) metric: u64,
+}
+
+impl Line<'_> {
+    /// Hash of name and labels, whatever the order of these.
+    pub(crate) fn series(&self) -> u64 {
+        let bounds = [("le", self.le), ("quantile", self.quantile)];
+        let bounds = bounds.into_iter().filter_map(|(name, value)| Some(hash_label(name, value?)));
+        let labels = bounds.fold(self.metric, u64::wrapping_add);
+        labels.wrapping_add(hash(SERIES, self.sample.name.as_bytes()))
+    }
+}
+
+/// Reads a line. `names` is scratch memory for the places of the labels' names.
+pub(crate) fn read<'a>(
+    text: &'a str,
+    names: &mut Vec<Range<usize>>,
+) -> Result<Line<'a>, &'static str> {
+    let end = text.bytes().position(|byte| matches!(byte, b'{' | b' ')).ok_or("has no value")?;
+    let (name, rest) = text.split_at(end);
+    if !is_metric_name(name) {
+        return Err("has an illegal metric name");
+    }
+    let (mut le, mut quantile, mut metric) = (None, None, 0_u64);
+    let (labels, rest) = match rest.strip_prefix('{') {
+        None => (Labels::default(), rest),
+        Some(opened) => read_labels(opened, names, |name, value| match name {
+            "le" => le = Some(value),
+            "quantile" => quantile = Some(value),
+            _ => metric = metric.wrapping_add(hash_label(name, value)),
+        })?,
+    };
+    let value = number(rest.strip_prefix(' ').ok_or("has no space before the value")?)?;
+    Ok(Line { sample: Sample { name, labels, value }, le, quantile, metric })
+}
+
+/// Reads labels up to the closing brace; gives each to `take`. Returns them and what follows.
+fn read_labels<'a>(
+    text: &'a str,
+    names: &mut Vec<Range<usize>>,
+    mut take: impl FnMut(&'a str, &'a str),
+) -> Result<(Labels<'a>, &'a str), &'static str> {
+    names.clear();
+    let mut at = 0;
+    loop {
+        let rest = &text[at..];
+        let len =
+            rest.bytes().position(|byte| byte == b'=').ok_or("has a label without a value")?;
+        let (name, assigned) = rest.split_at(len);
+        if !is_label_name(name) {
+            return Err("has an illegal label name");
+        }
+        if names.iter().any(|other| &text[other.clone()] == name) {
+            return Err("has a label twice");
+        }
+        names.push(at..at + len);
+        let opened = assigned.strip_prefix("=\"").ok_or("has a label value without quotes")?;
+        let end = closing_quote(opened).ok_or("has a label value without an end")?;
+        let value = &opened[..end];
+        check_escapes(value)?;
+        take(name, value);
+        at += len + "=\"".len() + end + "\"".len();
+        match text.as_bytes().get(at) {
+            Some(b',') => at += 1,
+            Some(b'}') => return Ok((Labels(&text[..at]), &text[at + 1..])),
+            _ => return Err("has labels without an end"),
+        }
+    }
+}
+
+/// Bytes before the closing quote.
+fn closing_quote(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    text.bytes().position(|byte| {
+        let closes = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        closes
+    })
+}
+
+/// A label value has no other escapes than these three.
+fn check_escapes(value: &str) -> Result<(), &'static str> {
+    let mut bytes = value.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte == b'\\' && !matches!(bytes.next(), Some(b'\\' | b'"' | b'n')) {
+            return Err("has an unknown escape");
+        }
+    }
+    Ok(())
+}
+
+/// The text of a label value or of a help that was escaped; quotes are escaped where they end the text.
+///
+/// # Errors
+/// What is not escaped as it should be.
+pub fn unescape(text: &str, quotes: bool) -> Result<String, &'static str> {
+    let mut plain = String::new();
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        plain.push(match c {
+            '\\' => match rest.next() {
+                Some('n') => '\n',
+                Some('\\') => '\\',
+                Some('"') if quotes => '"',
+                _ => return Err("has an unknown escape"),
+            },
+            '"' if quotes => return Err("has a quote that is not escaped"),
+            other => other,
+        });
+    }
+    Ok(plain)
+}
+
+pub(crate) fn is_metric_name(name: &str) -> bool {
+    is_name(name, |byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b':'))
+}
+
+fn is_label_name(name: &str) -> bool {
+    is_name(name, |byte| byte.is_ascii_alphabetic() || byte == b'_')
+}
+
+fn is_name(name: &str, is_letter: impl Fn(u8) -> bool) -> bool {
+    let is_legal = |byte| is_letter(byte) || byte.is_ascii_digit();
+    name.bytes().next().is_some_and(&is_letter) && name.bytes().all(is_legal)
+}
+
+/// A value, or a bound.
+pub(crate) fn number(text: &str) -> Result<f64, &'static str> {
+    match text {
+        "NaN" => return Ok(f64::NAN),
+        "+Inf" => return Ok(f64::INFINITY),
+        "-Inf" => return Ok(f64::NEG_INFINITY),
+        _ => {}
+    }
+    let is_part = |byte: u8| byte.is_ascii_digit() || b"+-.eE".contains(&byte);
+    match text.parse() {
+        Ok(number) if text.bytes().all(is_part) => Ok(number),
+        _ if text.contains(' ') => Err("has a timestamp or another blank"),
+        _ => Err("has a value that is no number"),
+    }
+}
+
+/// What the hashes of labels and of series begin with: any two numbers that differ.
+const LABEL: u64 = 0x243f_6a88_85a3_08d3;
+const SERIES: u64 = 0x1319_8a2e_0370_7344;
+
+fn hash_label(name: &str, value: &str) -> u64 {
+    hash(hash(LABEL, name.as_bytes()), value.as_bytes())
+}
+
+/// Hashes to 64 bits, all of which depend on all of the input: one step for each eight bytes, then the mixing
+/// of `MurmurHash3`. The inputs are no attacker's.
+fn hash(seed: u64, bytes: &[u8]) -> u64 {
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut hash = seed ^ bytes.len() as u64;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    for word in words.iter().chain([&last]) {
+        hash = (hash.rotate_left(29) ^ u64::from_le_bytes(*word)).wrapping_mul(FACTOR);
+    }
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ hash >> 33
+}
