@@ -10,7 +10,7 @@ use fleetgauge_collector::config::Flags;
 use crate::fault::Fault;
 use crate::quantity;
 use crate::scenarios::args::Scenario;
-use crate::value::MAX_AGENTS;
+use crate::value::{DEFAULT_LABELS, LABELS, MAX_AGENTS};
 
 /// Agents connected in a second where nothing else is asked for, at least,
 const SLOW_RAMP: f64 = 2_000.0;
@@ -98,6 +98,9 @@ pub struct FleetArgs {
     /// The same collector's address for HTTP
     #[arg(long, value_name = "ADDR", requires = "collector", value_parser = quantity::loopback)]
     pub http: Vec<SocketAddr>,
+    /// How many static labels each agent has, at most 4
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_LABELS, value_parser = labels)]
+    pub labels: u8,
     /// Another flag for the collectors that are started, such as --collector-flag=--coalesce-milliseconds=1
     #[arg(long, value_name = "FLAG", conflicts_with = "collector")]
     pub collector_flag: Vec<String>,
@@ -173,6 +176,12 @@ pub struct AgentArgs {
 pub(crate) fn agents(text: &str) -> Result<u32, String> {
     let number = text.parse().ok().filter(|number| (1..=MAX_AGENTS).contains(number));
     number.ok_or_else(|| format!("{text:?} is not a number of agents from 1 to {MAX_AGENTS}"))
+}
+
+pub(crate) fn labels(text: &str) -> Result<u8, String> {
+    let most = LABELS.len();
+    let number = text.parse().ok().filter(|number| usize::from(*number) <= most);
+    number.ok_or_else(|| format!("{text:?} is not a number of labels from 0 to {most}"))
 }
 
 pub(crate) fn collectors(text: &str) -> Result<usize, String> {

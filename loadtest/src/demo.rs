@@ -43,7 +43,17 @@ pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     let (interval, backoff) = (DEMO_INTERVAL, Retry::Quick);
     // Both ends are in this process.
     let (agents, flags) = (2 * args.agents, Vec::new());
-    room::check(&Plan { agents, target, interval, backoff, flags, late: LATE, tls: false })?;
+    let labels = 0;
+    room::check(&Plan {
+        agents,
+        target,
+        interval,
+        backoff,
+        labels,
+        flags,
+        late: LATE,
+        tls: false,
+    })?;
     let config = Config {
         listen: vec![args.listen],
         http: args.http,
@@ -127,6 +137,7 @@ fn simulate(
         agents,
         known: agents,
         marks_from: 0,
+        labels: 0,
         collector,
         http,
         pid: None,

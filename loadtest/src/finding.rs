@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::page::Unreadable;
+use fleetgauge_page::Unreadable;
+
 use crate::value::{Mark, NAMES, agent_name};
 
 /// Something that should not be. Agents are given by number.
@@ -19,6 +20,7 @@ pub enum Finding {
     Misplaced { agent: u32, place: usize, holds: Mark },
     Garbled { agent: u32, place: usize, value: f64 },
     Duplicate { agent: u32, place: usize },
+    WrongLabels { agent: u32, shown: String },
     Stranger { name: String, agent: Option<String> },
     Unreadable(Unreadable),
     ScrapeFailed { why: String },
@@ -47,6 +49,7 @@ impl Finding {
             Self::Misplaced { .. } => "misplaced",
             Self::Garbled { .. } => "garbled",
             Self::Duplicate { .. } => "duplicate",
+            Self::WrongLabels { .. } => "wrong_labels",
             Self::Stranger { .. } => "stranger",
             Self::Unreadable(_) => "unreadable",
             Self::ScrapeFailed { .. } => "scrape_failed",
@@ -114,6 +117,9 @@ impl fmt::Display for Finding {
             }
             Self::Duplicate { agent, place } => {
                 write!(f, "{} of {} is there twice", NAMES[*place], agent_name(*agent))
+            }
+            Self::WrongLabels { agent, shown } => {
+                write!(f, "{} has labels that it did not give: {{{shown}}}", agent_name(*agent))
             }
             Self::Stranger { name, agent: Some(agent) } => {
                 write!(f, "{name} of {agent:?} belongs to nobody in this fleet")

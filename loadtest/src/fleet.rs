@@ -14,9 +14,11 @@ use crate::finding::Finding;
 use crate::orders::{Command, Event, Inspected, Manner, Order, Sample, Then, Who};
 use crate::pki::Pki;
 use crate::plan::{Plan, Target};
+use crate::post::Post;
 use crate::progress::Progress;
 use crate::results::Verdict;
 use crate::results::timeline::{Scraped, Timeline};
+use crate::scrape::Encoding;
 use crate::tally::Tally;
 use crate::usage::{self, Usage};
 use post::Post;
@@ -251,6 +253,15 @@ impl Fleet {
         self.tell(worker, &Command::Inspect { what: what.to_owned() }).await;
     }
 
+    /// Asks a worker to fetch whole pages back to back for so long and to judge them all; [`Self::inspected`] will
+    /// have them.
+    pub async fn scrape(&mut self, worker: usize, encoding: Encoding, time: Duration) {
+        self.posts[worker].awaited += 1;
+        let for_ms = u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        let what = format!("{} scrapes", encoding.name());
+        self.tell(worker, &Command::Scrape { what, encoding, for_ms }).await;
+    }
+
     /// Whether pages asked for have not come yet.
     #[must_use]
     pub fn awaits_pages(&self) -> bool {
@@ -341,7 +352,7 @@ impl Fleet {
                 self.show();
             }
             Event::Inspected(mut inspected) => {
-                post.awaited = post.awaited.saturating_sub(1);
+                post.awaited = post.awaited.saturating_sub(usize::from(!inspected.more));
                 self.verdict.merge(std::mem::take(&mut inspected.verdict));
                 self.course.inspected(worker, &inspected);
                 self.inspected.push((worker, *inspected));

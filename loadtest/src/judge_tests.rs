@@ -1,9 +1,15 @@
 //! Hand-made ledgers and pages: what is wrong is found, and nothing else.
 
+use std::collections::BTreeSet;
+
+use fleetgauge_page::{Item, Read, Reader};
+
 use super::*;
 use crate::orders::Numbers;
-use crate::page::{Reader, Sample, Unreadable};
 use crate::value::{Mark, agent_name};
+
+/// Static labels of every agent.
+const LABELS: u8 = 2;
 
 /// Reports remembered: more than any test sends.
 const ALL: usize = 16;
@@ -42,7 +48,8 @@ fn lines(agent: u32, sequence: u64) -> Vec<String> {
 }
 
 fn line(place: usize, agent: u32, value: f64) -> String {
-    format!("{}{{agent=\"{}\"}} {value}\n", NAMES[place], agent_name(agent))
+    let (name, rack, zone) = (agent_name(agent), agent % 997, agent % 7);
+    format!("{}{{agent=\"{name}\",rack=\"{rack}\",zone=\"{zone}\"}} {value}\n", NAMES[place])
 }
 
 fn value(agent: u32, sequence: u64, place: usize) -> f64 {
@@ -50,15 +57,27 @@ fn value(agent: u32, sequence: u64, place: usize) -> f64 {
 }
 
 fn found(records: &[Record], page: &[String]) -> Vec<Finding> {
-    found_on(records, &page.concat())
+    found_on(records, &whole(page))
+}
+
+/// A page with these lines, each in its family.
+fn whole(lines: &[String]) -> String {
+    let name = |line: &String| line.split(['{', ' ']).next().unwrap().to_owned();
+    let names: BTreeSet<_> = lines.iter().map(name).collect();
+    let family = |of: &String| -> String {
+        let own = lines.iter().filter(|line| name(line) == *of).map(String::as_str);
+        format!("# TYPE {of} gauge\n{}", own.collect::<String>())
+    };
+    names.iter().map(family).collect()
 }
 
 fn found_on(records: &[Record], page: &str) -> Vec<Finding> {
     let agents = Numbers { first: 0, count: records.len() as u32 };
-    let (mut shown, mut findings) = (Shown::new(agents, agents, 0), Vec::new());
+    let (mut shown, mut findings) = (Shown::new(agents, agents, 0, LABELS), Vec::new());
     let mut reader = Reader::default();
-    let mut see = |read: Result<Sample<'_>, Unreadable>| match read {
-        Ok(sample) => findings.extend(shown.place(sample).err()),
+    let mut see = |read: Read<'_>| match read {
+        Ok(Item::Sample(sample)) => findings.extend(shown.place(sample).err()),
+        Ok(Item::Family(_)) => {}
         Err(unreadable) => findings.push(Finding::Unreadable(unreadable)),
     };
     reader.push(page.as_bytes(), &mut see);
@@ -179,8 +198,10 @@ fn a_value_of_the_future_is_found() {
 fn a_duplicate_is_found() {
     let mut page = lines(0, 1);
     page.push(page[2].clone());
-    let twice = [Finding::Duplicate { agent: 0, place: 2 }];
-    assert_eq!(found(&[reported(&[1_000])], &page), twice);
+    let found = found(&[reported(&[1_000])], &page);
+    assert_eq!(found[0], Finding::Duplicate { agent: 0, place: 2 });
+    // The reader refuses it, too.
+    assert_eq!(found.iter().map(Finding::reason).collect::<Vec<_>>(), ["duplicate", "unreadable"]);
 }
 
 #[test]
@@ -208,6 +229,15 @@ fn swapped_agents_are_found() {
 }
 
 #[test]
+fn labels_of_another_agent_are_found() {
+    let mut page = lines(0, 1);
+    page[1] = page[1].replace("rack=\"0\"", "rack=\"1\"");
+    let shown = "agent=\"sim-000000\",rack=\"1\",zone=\"0\"".to_owned();
+    let wrong = [Finding::WrongLabels { agent: 0, shown }];
+    assert_eq!(found(&[reported(&[1_000])], &page), wrong);
+}
+
+#[test]
 fn a_value_that_nobody_sent_is_found() {
     let mut page = lines(0, 1);
     page[4] = line(4, 0, 0.5);
@@ -227,9 +257,9 @@ fn series_that_belong_to_nobody_are_found() {
     assert_eq!(
         texts,
         [
-            "sim_value_6 of \"sim-000000\" belongs to nobody in this fleet",
             "sim_value_0 has no agent",
             "sim_value_0 of \"sim-000001\" belongs to nobody in this fleet",
+            "sim_value_6 of \"sim-000000\" belongs to nobody in this fleet",
         ]
     );
 }
@@ -242,7 +272,7 @@ fn an_agent_that_never_came_is_a_future_one() {
 
 #[test]
 fn a_page_cut_off_is_found() {
-    let mut page = lines(0, 1).concat();
+    let mut page = whole(&lines(0, 1));
     page.pop();
     let found = found_on(&[reported(&[1_000])], &page);
     assert_eq!(found.iter().map(Finding::reason).collect::<Vec<_>>(), ["unreadable", "incomplete"]);

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pki::Authority;
 use crate::results::Verdict;
+use crate::scrape::Encoding;
 use crate::tally::Tally;
 
 /// Agents numbered in sequence.
@@ -50,6 +51,8 @@ pub struct Order {
     pub known: Numbers,
     /// The number that the first agent's values carry: its own, but for clones, which have others' names.
     pub marks_from: u32,
+    /// How many static labels each has, see [`crate::value::LABELS`].
+    pub labels: u8,
     /// Where they report to.
     pub collector: SocketAddr,
     /// Where that collector shows its pages.
@@ -102,10 +105,19 @@ pub enum Command {
         /// The share of them that leaves in a second; 0 ends it.
         share_per_second: f64,
     },
-    /// Fetch a page and judge it.
+    /// Fetch the agents' page and judge it.
     Inspect {
         /// What it is called in findings.
         what: String,
+    },
+    /// Fetch the whole page back to back, and judge every one.
+    Scrape {
+        /// What they are called in findings.
+        what: String,
+        /// How they come.
+        encoding: Encoding,
+        /// For how long, in milliseconds; at least once.
+        for_ms: u32,
     },
     /// Agents that are connected leave.
     Leave {
@@ -220,4 +232,6 @@ pub struct Inspected {
     pub reports: u64,
     /// What was found.
     pub verdict: Verdict,
+    /// Another page of the same command follows.
+    pub more: bool,
 }

@@ -150,6 +150,22 @@ impl Fleet {
         self.verdict.add("at the end", found);
     }
 
+    /// Whatever sessions of these workers the collectors have ended so far is a finding: for scenarios in which
+    /// other workers' sessions are ended on purpose.
+    ///
+    /// # Errors
+    /// A worker has ended by itself, or did not tell in time.
+    pub async fn find_ended_of(&mut self, when: &str, workers: &[usize]) -> anyhow::Result<()> {
+        self.flush().await?;
+        let own_lag_ms = self.total.times.own_lag.longest_ms();
+        for worker in workers {
+            for (why, sessions) in self.counts(*worker).ended.clone() {
+                self.verdict.add(when, [Finding::SessionsEnded { sessions, why, own_lag_ms }]);
+            }
+        }
+        Ok(())
+    }
+
     /// Whatever sessions the collectors have ended since there were so many is a finding.
     pub fn find_ended_since(&mut self, when: &str, before: &Causes) {
         let own_lag_ms = self.total.times.own_lag.longest_ms();

@@ -66,6 +66,8 @@ pub struct Plan {
     pub interval: Duration,
     /// How agents come back after a failure.
     pub backoff: Retry,
+    /// How many static labels each has.
+    pub labels: u8,
     /// What our own collectors are started with.
     pub flags: Vec<String>,
     /// A report is late if it is taken in so long after it was due.
@@ -95,11 +97,11 @@ impl Plan {
         if (args.agents as usize) < target.collectors() {
             bail!("--agents {} are fewer than the {} collectors", args.agents, target.collectors());
         }
-        let (agents, interval) = (args.agents, args.interval);
+        let (agents, interval, labels) = (args.agents, args.interval, args.labels);
         let mut flags = args.collector_flag.clone();
         flags.extend(args.fault.map(Fault::flag));
         let (late, tls) = (args.late, args.tls);
-        Ok(Self { agents, target, interval, backoff, flags, late, tls })
+        Ok(Self { agents, target, interval, backoff, labels, flags, late, tls })
     }
 
     /// The largest number of agents of one worker, and so of one collector.
@@ -128,6 +130,7 @@ impl Plan {
             agents,
             known: agents,
             marks_from: agents.first,
+            labels: self.labels,
             collector,
             http,
             pid,
@@ -175,7 +178,8 @@ mod tests {
     fn plan(agents: u32, collectors: usize) -> Plan {
         let target = Target::Own(collectors);
         let (interval, backoff) = (Duration::from_secs(15), Retry::Quick);
-        Plan { agents, target, interval, backoff, flags: Vec::new(), late: LATE, tls: false }
+        let (flags, late) = (Vec::new(), LATE);
+        Plan { agents, target, interval, backoff, labels: 0, flags, late, tls: false }
     }
 
     #[test]

@@ -197,7 +197,8 @@ mod tests {
     fn plan(agents: u32, collectors: usize) -> Plan {
         let target = Target::Own(collectors);
         let (interval, backoff) = (Duration::from_secs(30), Retry::Quick);
-        Plan { agents, target, interval, backoff, flags: Vec::new(), late: LATE, tls: false }
+        let (flags, late) = (Vec::new(), LATE);
+        Plan { agents, target, interval, backoff, labels: 0, flags, late, tls: false }
     }
 
     /// A machine of the kind that a million agents fit on.

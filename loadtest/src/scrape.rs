@@ -1,14 +1,16 @@
-//! Fetching a page as Prometheus does, but plain: what is judged is the page, not the compression.
+//! Fetches a page as Prometheus does: plain, or compressed and unpacked here, its checksum and its length verified.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use flate2::write::GzDecoder;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 
 /// How long a page may take: Prometheus' own patience.
@@ -26,6 +28,7 @@ pub enum ScrapeError {
     Status(StatusCode),
     ContentType(String),
     Encoding(String),
+    Gzip(io::Error),
     TooLarge,
     NotText,
     TimedOut,
@@ -44,6 +47,7 @@ impl std::fmt::Display for ScrapeError {
             Self::Encoding(given) => {
                 write!(f, "the encoding was {given:?}, which was not asked for")
             }
+            Self::Gzip(error) => write!(f, "it is not one whole member of gzip: {error}"),
             Self::ContentType(given) => write!(f, "the content type was {given:?}"),
             Self::TooLarge => write!(f, "it is larger than {MAX_PAGE_BYTES} bytes"),
             Self::NotText => f.write_str("it is not UTF-8"),
@@ -67,7 +71,8 @@ impl From<hyper::Error> for ScrapeError {
 }
 
 /// How a page comes over the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Encoding {
     /// As it is.
     Plain,
@@ -108,7 +113,7 @@ pub async fn fetch_into(
     fetch_as(http, path, Encoding::Plain, take).await
 }
 
-/// The same in another encoding, as it comes over the wire.
+/// The same in another encoding, unpacked; its length as it came over the wire.
 ///
 /// # Errors
 /// The same.
@@ -118,8 +123,50 @@ pub async fn fetch_as(
     encoding: Encoding,
     take: impl FnMut(&[u8]),
 ) -> Result<usize, ScrapeError> {
-    let page = tokio::time::timeout(TIMEOUT, fetch_unbounded(http, path, encoding, take));
-    page.await.map_err(|_| ScrapeError::TimedOut)?
+    let mut unpacker = Unpacker::new(encoding, take);
+    let page = fetch_unbounded(http, path, encoding, |piece| unpacker.push(piece));
+    let bytes = tokio::time::timeout(TIMEOUT, page).await.map_err(|_| ScrapeError::TimedOut)??;
+    unpacker.finish().map_err(ScrapeError::Gzip)?;
+    Ok(bytes)
+}
+
+/// What is fetched, unpacked on its way to `take`.
+struct Unpacker<F> {
+    /// What was unpacked last; `None` where nothing is packed.
+    gzip: Option<GzDecoder<Vec<u8>>>,
+    take: F,
+    error: Option<io::Error>,
+}
+
+impl<F: FnMut(&[u8])> Unpacker<F> {
+    fn new(encoding: Encoding, take: F) -> Self {
+        let gzip = (encoding == Encoding::Gzip).then(|| GzDecoder::new(Vec::new()));
+        Self { gzip, take, error: None }
+    }
+
+    /// Takes a piece. What comes after an error is left alone.
+    fn push(&mut self, piece: &[u8]) {
+        match &mut self.gzip {
+            None => (self.take)(piece),
+            Some(gzip) if self.error.is_none() => {
+                // Bytes behind the trailer are not taken, which is an error too.
+                self.error = gzip.write_all(piece).err();
+                let unpacked = gzip.get_mut();
+                (self.take)(unpacked);
+                unpacked.clear();
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// All has come: takes what is left, and verifies the trailer.
+    fn finish(mut self) -> io::Result<()> {
+        match (self.error.take(), self.gzip) {
+            (Some(error), _) => Err(error),
+            (None, Some(gzip)) => gzip.finish().map(|rest| (self.take)(&rest)),
+            (None, None) => Ok(()),
+        }
+    }
 }
 
 async fn fetch_unbounded(
@@ -185,4 +232,59 @@ async fn read_body(mut body: Incoming, mut take: impl FnMut(&[u8])) -> Result<us
         }
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn gzipped(page: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(page).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// Unpacks what comes in pieces of this size.
+    fn unpacked(bytes: &[u8], size: usize) -> io::Result<Vec<u8>> {
+        let mut page = Vec::new();
+        let mut unpacker = Unpacker::new(Encoding::Gzip, |piece: &[u8]| page.extend(piece));
+        bytes.chunks(size).for_each(|piece| unpacker.push(piece));
+        unpacker.finish()?;
+        Ok(page)
+    }
+
+    #[test]
+    fn only_one_whole_member_of_gzip_is_unpacked() {
+        let page = b"# TYPE a gauge\na 1\n".repeat(1_000);
+        let good = gzipped(&page);
+        let wrong_at = |at: usize| {
+            let mut wrong = good.clone();
+            wrong[at] ^= 1;
+            wrong
+        };
+        let (len, mut more, mut twice) = (good.len(), good.clone(), good.clone());
+        more.push(0);
+        twice.extend_from_slice(&good);
+        for size in [1, 7, usize::MAX] {
+            assert_eq!(unpacked(&good, size).unwrap(), page);
+            for (what, wrong) in [
+                ("checksum", wrong_at(len - 8)),
+                ("length", wrong_at(len - 1)),
+                ("no trailer", good[..len - 8].to_vec()),
+                ("half a trailer", good[..len - 1].to_vec()),
+                ("cut off", good[..len / 2].to_vec()),
+                ("a byte behind it", more.clone()),
+                ("another behind it", twice.clone()),
+                ("nothing", Vec::new()),
+                ("not packed", page.clone()),
+            ] {
+                assert!(unpacked(&wrong, size).is_err(), "{what}, in pieces of {size}");
+            }
+        }
+    }
 }

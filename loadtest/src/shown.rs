@@ -1,9 +1,13 @@
 //! What a page shows of a fleet, gathered while it is read: eight bytes an agent, however large the page is.
 
+use fleetgauge_page::Sample;
+
 use crate::finding::Finding;
 use crate::orders::Numbers;
-use crate::page::Sample;
-use crate::value::{Mark, NAMES, agent_number};
+use crate::value::{AGENT, Mark, NAMES, agent_number, has_labels};
+
+/// How the names of the collector's own metrics begin.
+const OWN: [&str; 2] = ["fleetgauge_", "process_"];
 
 /// A page's samples, by agent.
 #[derive(Debug)]
@@ -11,8 +15,10 @@ pub struct Shown {
     agents: Numbers,
     known: Numbers,
     marks_from: u32,
+    labels: u8,
+    with_own: bool,
     seen: Vec<Seen>,
-    /// Samples read.
+    /// Samples of agents that were read.
     pub samples: u64,
 }
 
@@ -50,12 +56,18 @@ impl Seen {
 }
 
 impl Shown {
-    /// An empty page, to be read by who simulates `agents`, the first of whose values are marked `marks_from`;
-    /// `known` may be on it.
+    /// An empty page, to be read by who simulates `agents`, the first of whose values are marked `marks_from`, with
+    /// so many labels each; `known` may be on it.
     #[must_use]
-    pub fn new(agents: Numbers, known: Numbers, marks_from: u32) -> Self {
+    pub fn new(agents: Numbers, known: Numbers, marks_from: u32, labels: u8) -> Self {
         let seen = vec![Seen::default(); known.count as usize];
-        Self { agents, known, marks_from, seen, samples: 0 }
+        Self { agents, known, marks_from, labels, with_own: false, seen, samples: 0 }
+    }
+
+    /// The same where the collector's own metrics may be on the page, too.
+    #[must_use]
+    pub fn with_own(self) -> Self {
+        Self { with_own: true, ..self }
     }
 
     /// Puts a sample to the agent it says it is of.
@@ -63,19 +75,27 @@ impl Shown {
     /// # Errors
     /// What is wrong with it, if it is the first thing that is wrong with its agent.
     pub fn place(&mut self, sample: Sample<'_>) -> Result<(), Finding> {
+        let named = sample.labels.get(AGENT);
+        if self.with_own && named.is_none() && OWN.iter().any(|own| sample.name.starts_with(own)) {
+            return Ok(());
+        }
         self.samples += 1;
         let stranger = || Finding::Stranger {
             name: sample.name.to_owned(),
-            agent: sample.agent.map(ToOwned::to_owned),
+            agent: named.map(ToOwned::to_owned),
         };
-        let agent = sample.agent.and_then(agent_number).ok_or_else(stranger)?;
+        let agent = named.and_then(agent_number).ok_or_else(stranger)?;
         let position = NAMES.iter().position(|&name| name == sample.name).ok_or_else(stranger)?;
         let mark = self.mark_of(agent);
+        let has_own = |mark| has_labels(sample.labels, mark, self.labels);
+        let has_others = mark.is_some_and(|mark| !has_own(mark));
         let place = self.known.place(agent).ok_or_else(stranger)?;
         let seen = &mut self.seen[place];
         let bit = 1 << position;
         let found = if seen.places & bit != 0 {
             Some(Finding::Duplicate { agent, place: position })
+        } else if has_others {
+            Some(Finding::WrongLabels { agent, shown: sample.labels.as_str().to_owned() })
         } else {
             mark.and_then(|mark| seen.check(agent, mark, position, sample.value))
         };

@@ -9,15 +9,23 @@
 //! 53 bits are what a float holds exactly.
 
 use fleetgauge_agent::profile::EncodedSchema;
-use fleetgauge_proto::Violation;
-use fleetgauge_proto::message;
+use fleetgauge_page::Labels;
+use fleetgauge_proto::message::{self, Label};
 use fleetgauge_proto::schema::FamilyKind;
+use fleetgauge_proto::{StaticLabels, Violation};
 
 /// The gauges every simulated agent has, in the order of its reports.
 pub const NAMES: [&str; 6] =
     ["sim_value_0", "sim_value_1", "sim_value_2", "sim_value_3", "sim_value_4", "sim_value_5"];
 /// Most simulated agents: as many as names of six digits, and they fit 20 bits.
 pub const MAX_AGENTS: u32 = 1_000_000;
+/// The label that names the agent.
+pub const AGENT: &str = "agent";
+/// The static labels that a simulated agent can have, and how many values each has: an agent's value is its number
+/// modulo that. They are primes, so that agents that follow each other differ in every label.
+pub const LABELS: [(&str, u32); 4] = [("rack", 997), ("zone", 7), ("room", 101), ("site", 13)];
+/// How many of them agents have if nothing else is asked for.
+pub const DEFAULT_LABELS: u8 = 2;
 
 const NAME_PREFIX: &str = "sim-";
 const NAME_DIGITS: usize = 6;
@@ -75,6 +83,36 @@ pub fn agent_number(name: &str) -> Option<u32> {
     if ours { digits.parse().ok() } else { None }
 }
 
+/// The static labels of an agent that has so many.
+///
+/// # Errors
+/// None with the labels there are.
+pub fn static_labels(agent: u32, count: u8) -> Result<StaticLabels, Violation> {
+    let given = LABELS.iter().take(count.into());
+    let given: Vec<_> = given.map(|(name, values)| (*name, (agent % values).to_string())).collect();
+    let labels: Vec<_> = given.iter().map(|(name, value)| Label { name, value }).collect();
+    StaticLabels::try_new(&labels)
+}
+
+/// Whether a series has these labels of an agent that has so many, and no other.
+#[must_use]
+pub fn has_labels(shown: Labels<'_>, agent: u32, count: u8) -> bool {
+    let mut found = 0;
+    let mut given = shown.iter().filter(|(name, _)| *name != AGENT);
+    let is_own = given.all(|(name, value)| {
+        found += 1;
+        let label = LABELS.iter().take(count.into()).find(|(own, _)| *own == name);
+        label.is_some_and(|(_, values)| is_number(value, agent % values))
+    });
+    is_own && found == count
+}
+
+/// Whether a text is this number as it is usually written.
+fn is_number(text: &str, number: u32) -> bool {
+    let is_usual = text == "0" || text.starts_with(|c| matches!(c, '1'..='9'));
+    is_usual && text.parse() == Ok(number)
+}
+
 /// The schema that all simulated agents share.
 ///
 /// # Errors
@@ -130,6 +168,31 @@ mod tests {
         for name in ["sim-42", "sim-0000042", "sim-00004x", "sim-+00042", "web-000042", ""] {
             assert_eq!(agent_number(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn labels_are_those_of_the_agent() {
+        let one = fleetgauge_page::Format::Text;
+        let has = |labels: &str, agent, count| {
+            let page = format!("# TYPE a gauge\na{{{labels}}} 1\n");
+            let (mut reader, mut has) = (fleetgauge_page::Reader::new(one), Vec::new());
+            reader.push(page.as_bytes(), |read| {
+                if let fleetgauge_page::Item::Sample(sample) = read.unwrap() {
+                    has.push(has_labels(sample.labels, agent, count));
+                }
+            });
+            has == [true]
+        };
+        let given = static_labels(1_000, 2).unwrap();
+        assert_eq!(given.iter().collect::<Vec<_>>(), [("rack", "3"), ("zone", "6")]);
+        assert!(has("agent=\"a\",rack=\"3\",zone=\"6\"", 1_000, 2));
+        assert!(has("zone=\"6\",rack=\"3\"", 1_000, 2));
+        assert!(has("agent=\"a\"", 1_000, 0));
+        for wrong in ["rack=\"3\"", "rack=\"3\",zone=\"5\"", "rack=\"03\",zone=\"6\""] {
+            assert!(!has(wrong, 1_000, 2), "{wrong}");
+        }
+        assert!(!has("rack=\"3\",zone=\"6\"", 1_000, 1));
+        assert!(!has("rack=\"3\",zone=\"6\",room=\"91\"", 1_000, 2));
     }
 
     #[test]

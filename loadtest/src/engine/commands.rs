@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fleetgauge_proto::message::ByeReason;
 
-use super::inspector::Page;
+use super::inspector::{Page, Request};
 use super::member::{Member, Stage};
 use super::{Engine, Hosts, Ramp};
 use crate::judge::judge;
@@ -28,7 +28,10 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
                 self.churn = share_per_second;
                 self.next_departure = self.draw_departure(now);
             }
-            Command::Inspect { what } => self.inspector.fetch(what),
+            Command::Inspect { what } => self.inspector.fetch(Request::agents(what)),
+            Command::Scrape { what, encoding, for_ms } => {
+                self.inspector.fetch(Request::back_to_back(what, encoding, for_ms));
+            }
             Command::Leave { who, manner, then } => {
                 self.each(who, |engine, place| match engine.members[place].stage {
                     Stage::Welcomed => {
@@ -120,7 +123,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
 
     /// Judges a page by the ledger and tells what it was like.
     pub(super) fn judge(&mut self, page: Page) {
-        let Page { what, window, shown, bytes, error, cpu, mut verdict } = page;
+        let Page { what, window, shown, bytes, error, cpu, mut verdict, more } = page;
         if error.is_none() {
             let when = window.called(&what);
             judge(&shown, self.ledger.records(), window, |found| verdict.add(&when, [found]));
@@ -141,6 +144,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
             reports: meanwhile.count() as u64,
             verdict,
             what,
+            more,
         };
         (self.emit)(Event::Inspected(Box::new(inspected)));
     }

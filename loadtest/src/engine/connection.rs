@@ -48,6 +48,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
             return self.lost(place, "no_certificate");
         }
         (self.profile.id, self.profile.nonces) = (id, nonces);
+        self.profile.labels = self.hosts.labels(number);
         self.members[place].client.start(&self.profile, None, &mut self.out);
         self.send(place);
     }

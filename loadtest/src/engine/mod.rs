@@ -99,7 +99,7 @@ pub struct Engine<H, E> {
     backoffs: HashMap<usize, Backoff>,
     /// How they speak TLS, if they do.
     tls: Option<Tls>,
-    /// That of whoever is connecting; all else in it is the same for all.
+    /// That of the agent that is connecting; its interval and schema are the same for all.
     profile: Profile,
     rng: fastrand::Rng,
     /// What is about to be written, empty between two agents.

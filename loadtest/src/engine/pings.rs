@@ -107,6 +107,7 @@ mod tests {
             agents,
             known: agents,
             marks_from: 0,
+            labels: 0,
             collector: nowhere,
             http: nowhere,
             pid: None,

@@ -9,9 +9,8 @@ use fleetgauge_proto::message::Hello;
 use fleetgauge_proto::{Accept, Frame, FrameBuffer, Message, VERSION};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 
-use super::Fault;
+use super::{Fault, Link, ONE_IN};
 
 /// Room for what is passed on at once, in bytes.
 const PIECE_BYTES: usize = 4_096;
@@ -27,19 +26,31 @@ pub(super) async fn serve(
     listener: TcpListener,
     honest: SocketAddr,
     fault: Fault,
-    stalled: watch::Receiver<bool>,
+    link: Arc<Link>,
 ) {
-    let hosts = Hosts::default();
-    let mut taken = 0;
+    let (hosts, mut taken) = (Hosts::default(), 0);
     while let Ok((agent, _)) = listener.accept().await {
         taken += 1;
         if fault == Fault::Gate && taken > GATE_CONNECTIONS {
             continue;
         }
-        let (hosts, stalled) = (Arc::clone(&hosts), stalled.clone());
+        let (hosts, link, number) = (Arc::clone(&hosts), Arc::clone(&link), taken);
         // What ends one side ends the other.
-        tokio::spawn(async move { drop(pass(agent, honest, fault, &hosts, stalled).await) });
+        tokio::spawn(async move {
+            tokio::select! {
+                passed = pass(agent, honest, fault, &hosts, &link) => drop(passed),
+                () = is_cut(&link, number), if fault == Fault::Cut => {}
+            }
+        });
     }
+}
+
+/// Waits for the page with which the connection of this number is closed.
+async fn is_cut(link: &Link, number: u32) {
+    let mut pages = link.pages.subscribe();
+    let cut = pages.wait_for(|pages| *pages > 0 && pages % ONE_IN == number % ONE_IN);
+    // It fails only if no more pages are made.
+    let _ = cut.await;
 }
 
 async fn pass(
@@ -47,7 +58,7 @@ async fn pass(
     honest: SocketAddr,
     fault: Fault,
     hosts: &Hosts,
-    stalled: watch::Receiver<bool>,
+    link: &Link,
 ) -> io::Result<()> {
     let mut collector = TcpStream::connect(honest).await?;
     agent.set_nodelay(true)?;
@@ -57,8 +68,8 @@ async fn pass(
     let (mut from_agent, mut to_agent) = agent.split();
     let (mut from_collector, mut to_collector) = collector.split();
     tokio::select! {
-        ended = copy(&mut from_agent, &mut to_collector, stalled.clone()) => ended,
-        ended = copy(&mut from_collector, &mut to_agent, stalled) => ended,
+        ended = copy(&mut from_agent, &mut to_collector, link) => ended,
+        ended = copy(&mut from_collector, &mut to_agent, link) => ended,
     }
 }
 
@@ -96,7 +107,7 @@ fn retell(bytes: &[u8], fault: Fault, hosts: &Hosts) -> io::Result<Vec<u8>> {
 async fn copy(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
-    mut stalled: watch::Receiver<bool>,
+    link: &Link,
 ) -> io::Result<()> {
     let mut piece = vec![0; PIECE_BYTES];
     loop {
@@ -104,8 +115,7 @@ async fn copy(
         if read == 0 {
             return Ok(());
         }
-        let waited = stalled.wait_for(|stalled| !stalled).await;
-        waited.map_err(io::Error::other)?;
+        let _open = link.gate.read().await;
         to.write_all(&piece[..read]).await?;
     }
 }

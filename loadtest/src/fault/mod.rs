@@ -7,12 +7,15 @@ pub mod frozen;
 mod pages;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{RwLock, watch};
 use tokio::time::interval;
+
+pub use pages::{STALL, with_series};
 
 /// How it misbehaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -35,13 +38,27 @@ pub enum Fault {
     Gate,
     /// The process is stopped for 2 s of every 2.6 s, by its parent.
     Frozen,
+    /// With every page that is made, the connections of one in ten of the agents are closed.
+    Cut,
+    /// The lines of pages are shuffled.
+    Shuffled,
+    /// The TYPE of one family is not on pages.
+    NoType,
+    /// One label has a name that is none.
+    BadLabel,
+    /// Pages have a series that no agent has reported.
+    Foreign,
+    /// Two agents have each other's static labels on pages.
+    SwappedLabels,
+    /// Pages that are compressed end in a checksum and a length that are wrong.
+    BadTrailer,
 }
 
 impl Fault {
     /// Agents are to connect to the proxy, not to the collector behind it.
     #[must_use]
     pub const fn concerns_agents(self) -> bool {
-        matches!(self, Self::SameHost | Self::OneHost | Self::Stall | Self::Gate)
+        matches!(self, Self::SameHost | Self::OneHost | Self::Stall | Self::Gate | Self::Cut)
     }
 
     /// The flag that asks for it.
@@ -50,6 +67,18 @@ impl Fault {
         let name = self.to_possible_value().map(|value| value.get_name().to_owned());
         format!("--fault={}", name.unwrap_or_default())
     }
+}
+
+/// Of so many agents in a row, one is lied about or cut off.
+const ONE_IN: u32 = 10;
+/// What the pages do to the agents.
+#[derive(Default)]
+struct Link {
+    /// Whoever passes on what agents say holds it for that, and a page that stalls them while it is made. It is fair:
+    /// between two such pages everybody who waits has a turn.
+    gate: RwLock<()>,
+    /// Pages made so far.
+    pages: watch::Sender<u32>,
 }
 
 /// How much is kept, and how often.
@@ -70,16 +99,16 @@ pub struct Front {
 /// # Errors
 /// The system's.
 pub async fn start(fault: Fault, honest: Front, front: Front) -> std::io::Result<Front> {
-    let stalled = watch::Sender::new(false);
+    let link = Arc::new(Link::default());
     let mut agents = honest.agents;
     if fault.concerns_agents() {
         let listener = TcpListener::bind(front.agents).await?;
         agents = listener.local_addr()?;
-        tokio::spawn(agents::serve(listener, honest.agents, fault, stalled.subscribe()));
+        tokio::spawn(agents::serve(listener, honest.agents, fault, Arc::clone(&link)));
     }
     let listener = TcpListener::bind(front.http).await?;
     let http = listener.local_addr()?;
-    tokio::spawn(pages::serve(listener, honest.http, fault, stalled));
+    tokio::spawn(pages::serve(listener, honest.http, fault, link));
     if fault == Fault::Leak {
         tokio::spawn(leak());
     }

@@ -1,24 +1,26 @@
 //! Pages that are not what the collector showed.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 
-use super::Fault;
+use super::{Fault, Link, ONE_IN};
 use crate::scrape;
-use crate::value::agent_number;
+use crate::value::{NAMES, agent_name, agent_number};
 
-/// Of so many agents in sequence, one is lied about.
-const ONE_IN: u32 = 10;
+/// Of the agents in a row of [`ONE_IN`], the one that is lied about.
 const VICTIM: u32 = 3;
 /// Silence after which the impatient take an agent off.
 const IMPATIENCE: Duration = Duration::from_millis(1_200);
 /// How long a page takes that stalls everything else.
-const STALL: Duration = Duration::from_millis(1_500);
+pub const STALL: Duration = Duration::from_secs(2);
 /// Longest head of a request.
 const MAX_HEAD_BYTES: usize = 8_192;
 
@@ -27,38 +29,48 @@ pub(super) async fn serve(
     listener: TcpListener,
     honest: SocketAddr,
     fault: Fault,
-    stalled: watch::Sender<bool>,
+    link: Arc<Link>,
 ) {
     let mut liar = Liar { fault, rows: HashMap::new() };
     while let Ok((mut stream, _)) = listener.accept().await {
-        let Some(path) = read_path(&mut stream).await else { continue };
-        if fault == Fault::Stall {
-            stalled.send_replace(true);
+        let Some(request) = Request::read(&mut stream).await else { continue };
+        link.pages.send_modify(|pages| *pages += 1);
+        let stalled = match fault {
+            Fault::Stall => Some(link.gate.write().await),
+            _ => None,
+        };
+        if stalled.is_some() {
             tokio::time::sleep(STALL).await;
         }
-        let page = scrape::fetch(honest, &path).await;
-        stalled.send_replace(false);
-        let page = liar.lie(&page.unwrap_or_default());
-        let head = format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n\
-             Content-Length: {}\r\nConnection: close\r\n\r\n",
-            page.len()
-        );
+        let page = scrape::fetch(honest, &request.path).await;
+        drop(stalled);
+        let answer = liar.answer(&page.unwrap_or_default(), request.gzip);
         // A client that has gone needs no page.
-        let _ = stream.write_all((head + &page).as_bytes()).await;
+        let _ = stream.write_all(&answer).await;
         let _ = stream.shutdown().await;
     }
 }
 
-async fn read_path(stream: &mut TcpStream) -> Option<String> {
-    let mut request = Vec::new();
-    while !request.ends_with(b"\r\n\r\n") {
-        let read = stream.read_buf(&mut request).await.ok()?;
-        if read == 0 || request.len() > MAX_HEAD_BYTES {
-            return None;
+/// What is asked for.
+struct Request {
+    path: String,
+    gzip: bool,
+}
+
+impl Request {
+    async fn read(stream: &mut TcpStream) -> Option<Self> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let read = stream.read_buf(&mut head).await.ok()?;
+            if read == 0 || head.len() > MAX_HEAD_BYTES {
+                return None;
+            }
         }
+        let head = String::from_utf8(head).ok()?;
+        let path = head.split(' ').nth(1)?.to_owned();
+        let gzip = head.to_ascii_lowercase().contains("\r\naccept-encoding: gzip\r\n");
+        Some(Self { path, gzip })
     }
-    Some(String::from_utf8(request).ok()?.split(' ').nth(1)?.to_owned())
 }
 
 /// Who remembers what pages have shown.
@@ -69,7 +81,49 @@ struct Liar {
 }
 
 impl Liar {
+    /// The whole answer, compressed if that was asked for.
+    fn answer(&mut self, page: &str, gzip: bool) -> Vec<u8> {
+        let mut body = self.lie(page).into_bytes();
+        if gzip {
+            body = compressed(&body).unwrap_or_default();
+            if self.fault == Fault::BadTrailer {
+                // The checksum, and then the length, are the last eight bytes.
+                body.iter_mut().rev().take(8).for_each(|byte| *byte ^= 0xff);
+            }
+        }
+        let encoding = if gzip { "Content-Encoding: gzip\r\n" } else { "" };
+        let len = body.len();
+        let mut answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n{encoding}\
+             Content-Length: {len}\r\nConnection: close\r\n\r\n",
+        )
+        .into_bytes();
+        answer.append(&mut body);
+        answer
+    }
+
     fn lie(&mut self, page: &str) -> String {
+        match self.fault {
+            Fault::Leftover | Fault::Missing | Fault::Impatient => self.lie_about_presence(page),
+            Fault::Shuffled => {
+                let mut lines: Vec<_> = page.split_inclusive('\n').collect();
+                fastrand::shuffle(&mut lines);
+                lines.concat()
+            }
+            Fault::NoType => {
+                let dropped = format!("# TYPE {} gauge\n", NAMES[1]);
+                page.replace(&dropped, "")
+            }
+            Fault::BadLabel => page.replacen("\"} ", "\",ra-ck=\"1\"} ", 1),
+            Fault::Foreign => {
+                format!("{page}# TYPE foreign_value gauge\nforeign_value{{host=\"web-1\"}} 1\n")
+            }
+            Fault::SwappedLabels => with_swapped_labels(page),
+            _ => page.to_owned(),
+        }
+    }
+
+    fn lie_about_presence(&mut self, page: &str) -> String {
         let mut rows = HashMap::<u32, String>::new();
         for line in page.split_inclusive('\n') {
             if let Some(agent) = agent_of(line) {
@@ -92,12 +146,49 @@ impl Liar {
         let mut lie: String = page.split_inclusive('\n').filter(shown).collect();
         if self.fault == Fault::Leftover {
             let gone = self.rows.iter().filter(|(agent, _)| !rows.contains_key(agent));
-            lie.extend(
-                gone.filter(|(agent, _)| is_victim(**agent)).map(|(_, kept)| kept.0.as_str()),
-            );
+            for (_, (lines, _)) in gone.filter(|(agent, _)| is_victim(**agent)) {
+                lie = with_series(&lie, lines);
+            }
         }
         lie
     }
+}
+
+fn compressed(page: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(page)?;
+    encoder.finish()
+}
+
+/// A page with these lines of gauges more, each with its family.
+#[must_use]
+pub fn with_series(page: &str, lines: &str) -> String {
+    let mut page: Vec<_> = page.split_inclusive('\n').map(ToOwned::to_owned).collect();
+    for line in lines.split_inclusive('\n') {
+        let name = line.split('{').next().unwrap_or_default();
+        let head = format!("# TYPE {name} gauge\n");
+        let place = page.iter().position(|other| *other == head).unwrap_or_else(|| {
+            page.push(head);
+            page.len() - 1
+        });
+        page.insert(place + 1, line.to_owned());
+    }
+    page.concat()
+}
+
+/// The static labels of the first victim and those of the agent after it change places.
+fn with_swapped_labels(page: &str) -> String {
+    let opening = |agent| format!("agent=\"{}\"", agent_name(agent));
+    let of = |agent| {
+        let (_, rest) = page.split_once(&opening(agent))?;
+        rest.split_once('}').map(|(labels, _)| labels)
+    };
+    let (Some(one), Some(other)) = (of(VICTIM), of(VICTIM + 1)) else { return page.to_owned() };
+    page.replace(&format!("{}{one}", opening(VICTIM)), &format!("{}{other}", opening(VICTIM)))
+        .replace(
+            &format!("{}{other}", opening(VICTIM + 1)),
+            &format!("{}{one}", opening(VICTIM + 1)),
+        )
 }
 
 fn is_victim(agent: u32) -> bool {
@@ -110,34 +201,5 @@ fn agent_of(line: &str) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PAGE: &str = "# TYPE a gauge\na{agent=\"sim-000003\"} 1\na{agent=\"sim-000004\"} 2\n";
-    const WITHOUT_3: &str = "# TYPE a gauge\na{agent=\"sim-000004\"} 2\n";
-
-    fn liar(fault: Fault) -> Liar {
-        Liar { fault, rows: HashMap::new() }
-    }
-
-    #[test]
-    fn the_departed_are_left() {
-        let mut liar = liar(Fault::Leftover);
-        assert_eq!(liar.lie(PAGE), PAGE);
-        assert_eq!(liar.lie(WITHOUT_3), format!("{WITHOUT_3}a{{agent=\"sim-000003\"}} 1\n"));
-    }
-
-    #[test]
-    fn the_living_are_left_out() {
-        assert_eq!(liar(Fault::Missing).lie(PAGE), WITHOUT_3);
-    }
-
-    #[test]
-    fn the_slow_are_left_out() {
-        let mut liar = liar(Fault::Impatient);
-        assert_eq!(liar.lie(PAGE), PAGE);
-        let Some(kept) = liar.rows.get_mut(&3) else { panic!("not kept") };
-        kept.1 -= 2 * IMPATIENCE;
-        assert_eq!(liar.lie(PAGE), WITHOUT_3);
-    }
-}
+#[path = "pages_tests.rs"]
+mod tests;

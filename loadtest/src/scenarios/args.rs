@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::{Output, agents, collectors};
+use crate::cli::{Output, agents, collectors, labels};
 use crate::fault::Fault;
 use crate::hostile::FLOODERS;
 use crate::orders::Retry;
 use crate::plan::{Plan, Target};
 use crate::quantity;
-use crate::value::MAX_AGENTS;
+use crate::value::{DEFAULT_LABELS, MAX_AGENTS};
 
 /// Reports a second where nothing else is asked for, at most: a small machine has to have room for the rest.
 const REPORTS_A_SECOND: u32 = 15_000;
@@ -79,6 +79,9 @@ pub struct SceneArgs {
     /// How many agents to connect in a second
     #[arg(long, value_name = "N/s", default_value = "2000/s", value_parser = quantity::ramp)]
     pub ramp: f64,
+    /// How many static labels each agent has, at most 4
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_LABELS, value_parser = labels)]
+    pub labels: u8,
     /// Another flag for the collectors that are started, such as --collector-flag=--coalesce-milliseconds=1
     #[arg(long, value_name = "FLAG")]
     pub collector_flag: Vec<String>,
@@ -122,7 +125,8 @@ impl SceneArgs {
     pub fn plan(&self, collectors: usize, backoff: Retry, flags: Vec<String>) -> Plan {
         let target = Target::Own(collectors);
         let (agents, interval, tls) = (self.agents, self.interval(), self.tls);
-        Plan { agents, target, interval, backoff, flags, late: self.late, tls }
+        let (labels, late) = (self.labels, self.late);
+        Plan { agents, target, interval, backoff, labels, flags, late, tls }
     }
 }
 

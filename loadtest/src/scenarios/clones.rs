@@ -95,6 +95,8 @@ pub async fn clones(args: &ClonesArgs) -> anyhow::Result<Results> {
     let silent = reboot_silent(&mut scene, order(cast.frozen)).await?;
     scene.settle().await?;
     scene.judge(&[INCUMBENTS, REBOOTED], "after the reboots").await?;
+    // Clones are not welcomed, and rebooted hosts take the place of the frozen: nobody else's session ends.
+    scene.fleet.find_ended_of("after the reboots", &[INCUMBENTS, REBOOTED]).await?;
     scene.fleet.dismiss(FROZEN).await?;
     let readmitted = [("connection closed", closed), ("connection silent", silent)];
     let readmitted = readmitted.map(|(how, times)| (how, Quantiles::from(&times)));

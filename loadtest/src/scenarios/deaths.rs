@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use fleetgauge_page::{Item, Read, Reader};
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
@@ -18,12 +19,12 @@ use super::wire::Wire;
 use crate::finding::Finding;
 use crate::judge::{GONE, GONE_HERD, HERD};
 use crate::orders::{Manner, Numbers, Retry, Then, Who};
-use crate::page::Reader;
 use crate::progress::Progress;
 use crate::results::Results;
 use crate::results::timeline::Scraped;
 use crate::scrape;
-use crate::value::agent_number;
+use crate::shown::{Seen, Shown};
+use crate::value::NAMES;
 
 /// Agents that end by themselves do so in so many groups, one after the other.
 const GROUPS: u32 = 10;
@@ -87,7 +88,9 @@ struct Ward {
     fates: Fates,
     /// Between two pages.
     every: Duration,
-    agents: usize,
+    agents: u32,
+    /// Static labels of each.
+    labels: u8,
     pages: u64,
 }
 
@@ -106,13 +109,13 @@ pub async fn deaths(args: &DeathsArgs) -> anyhow::Result<Results> {
     // The last report was up to an interval ago when silence begins.
     let silent = (2 * interval).saturating_sub(EARLY)..3 * interval + LATE;
     let gone = if args.each as usize > HERD { GONE_HERD } else { GONE };
-    let agents = args.fleet.agents as usize;
     let mut ward = Ward {
         scene,
-        removals: Removals::new(agents, Grace { gone, silent }),
+        removals: Removals::new(args.fleet.agents as usize, Grace { gone, silent }),
         fates,
         every: args.every,
-        agents,
+        agents: args.fleet.agents,
+        labels: args.fleet.labels,
         pages: 0,
     };
     if let Err(error) = &wire {
@@ -157,15 +160,14 @@ impl Ward {
     /// Compares a page with the ledger.
     async fn compare(&mut self) -> anyhow::Result<()> {
         let http = self.scene.fleet.collectors[0].http;
-        let mut shown = vec![false; self.agents];
-        let mut reader = Reader::default();
-        let mut samples = 0;
-        let mut see = |read: Result<crate::page::Sample<'_>, _>| {
-            let agent = read.ok().and_then(|sample| agent_number(sample.agent?));
-            samples += usize::from(agent.is_some());
-            if let Some(shown) = agent.and_then(|agent| shown.get_mut(agent as usize)) {
-                *shown = true;
-            }
+        // All agents are the parent's here: their values carry their own numbers, whichever worker has them.
+        let all = Numbers { first: 0, count: self.agents };
+        let mut shown = Shown::new(all, all, all.first, self.labels);
+        let (mut reader, mut found) = (Reader::default(), Vec::new());
+        let mut see = |read: Read<'_>| match read {
+            Ok(Item::Sample(sample)) => found.extend(shown.place(sample).err()),
+            Ok(Item::Family(_)) => {}
+            Err(unreadable) => found.push(Finding::Unreadable(unreadable)),
         };
         let requested = self.scene.fleet.now();
         let fetched = scrape::fetch_into(http, PATH, |piece| reader.push(piece, &mut see)).await;
@@ -179,14 +181,23 @@ impl Ward {
             }
             Ok(bytes) => {
                 self.pages += 1;
+                let seen: Vec<_> = shown.of_agents().collect();
+                let is_part = |seen: &Seen| (1..NAMES.len()).contains(&seen.count());
+                let parts = seen.iter().filter(|(_, seen)| !seen.is_wrong() && is_part(seen));
+                found.extend(parts.map(|(agent, seen)| Finding::Incomplete {
+                    agent: *agent,
+                    shown: seen.count(),
+                }));
+                self.scene.fleet.verdict.add(&when, found);
                 let window = Window { requested, ended };
-                let failures = self.removals.compare(window, |agent| shown[agent]);
+                let is_shown = |agent: usize| seen[agent].1.count() > 0;
+                let failures = self.removals.compare(window, is_shown);
                 self.scene.found(&when, failures);
                 self.scene.fleet.scraped(Scraped {
                     at_seconds: requested.as_secs_f64(),
                     took_ms: (ended - requested).as_secs_f64() * 1e3,
                     bytes,
-                    samples: Some(samples),
+                    samples: Some(shown.samples as usize),
                 });
             }
         }
@@ -238,6 +249,8 @@ impl Ward {
         wire: Option<&Wire>,
         longest: Duration,
     ) -> anyhow::Result<()> {
+        let dying: Vec<_> = (KILLED..self.scene.fleet.workers()).collect();
+        self.scene.fleet.find_ended_of("before processes end", &dying).await?;
         self.scene.fleet.note("killed");
         let ordered = self.scene.fleet.now();
         self.scene.fleet.dismiss(KILLED).await?;
@@ -269,6 +282,7 @@ impl Ward {
 
     async fn finish(mut self, args: &DeathsArgs) -> anyhow::Result<Results> {
         self.scene.judge(&[OWN], "with the dead gone").await?;
+        self.scene.fleet.find_ended_of("with the dead gone", &[OWN]).await?;
         self.scene.fleet.dismiss(FROZEN).await?;
         if self.fates.of(Cause::DroppedPackets).is_some() {
             self.scene.fleet.dismiss(WIRED).await?;

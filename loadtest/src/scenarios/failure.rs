@@ -21,7 +21,6 @@ pub enum Failure {
     NotReadmitted { agents: u64, of: u64, within: Duration },
     ReadmittedLate { longest: Duration, bound: Duration },
     ReportsSlowed { scrapes: &'static str, with_ms: f64, without_ms: f64, bound_ms: f64 },
-    NotWhole { shown: u64, of: u64 },
     NothingMeasured { what: &'static str },
     MemoryGrows { collector: usize, rise_bytes: f64, bound_bytes: f64 },
     FilesLeak { collector: usize, before: usize, after: usize },
@@ -48,7 +47,6 @@ impl Failure {
             Self::NotReadmitted { .. } => "not_readmitted",
             Self::ReadmittedLate { .. } => "readmitted_late",
             Self::ReportsSlowed { .. } => "reports_slowed",
-            Self::NotWhole { .. } => "not_whole",
             Self::NothingMeasured { .. } => "nothing_measured",
             Self::MemoryGrows { .. } => "memory_grows",
             Self::FilesLeak { .. } => "files_leak",
@@ -123,7 +121,6 @@ impl fmt::Display for Failure {
                 "{scrapes} scrapes slow reports down: p99 {with_ms:.1} ms with, {without_ms:.1} ms \
                  without, {bound_ms:.0} ms more are allowed"
             ),
-            Self::NotWhole { shown, of } => write!(f, "pages show {shown} of {of} agents"),
             Self::NothingMeasured { what } => write!(f, "nothing was measured of {what}"),
             Self::MemoryGrows { collector, rise_bytes, bound_bytes } => write!(
                 f,

@@ -1,29 +1,18 @@
-//! Hard scraping: what pages asked for back to back do to reports.
+//! Hard scraping: what pages asked for back to back do to reports. Every page is judged.
 
-use std::io::Read;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use flate2::read::MultiGzDecoder;
 use serde::Serialize;
 use serde_json::json;
-use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use super::args::ScrapeArgs;
 use super::failure::Failure;
 use super::scene::Scene;
-use crate::finding::Finding;
-use crate::orders::Retry;
+use crate::orders::{Inspected, Retry};
 use crate::progress::Progress;
 use crate::results::Results;
-use crate::results::timeline::Scraped;
-use crate::scrape::{self, Encoding};
+use crate::scrape::Encoding;
 use crate::tally::Times;
-use crate::value::NAMES;
-
-/// The page that is asked for.
-const PATH: &str = "/metrics";
 
 /// What was measured, by what was asked for meanwhile.
 #[derive(Debug, Serialize)]
@@ -63,7 +52,7 @@ pub struct Spread {
     pub max_ms: f64,
 }
 
-/// Pages of one kind.
+/// Pages of one kind that came whole. Each was judged.
 #[derive(Debug, Default, Serialize)]
 #[expect(missing_docs, reason = "the names and their units say it")]
 pub struct Pages {
@@ -71,7 +60,7 @@ pub struct Pages {
     pub per_second: f64,
     pub p50_ms: f64,
     pub max_ms: f64,
-    pub largest_bytes: usize,
+    pub largest_bytes: u64,
 }
 
 impl From<&Times> for Spread {
@@ -81,6 +70,24 @@ impl From<&Times> for Spread {
             p50_ms: times.quantile_ms(0.5),
             p99_ms: times.quantile_ms(0.99),
             max_ms: times.longest_ms(),
+        }
+    }
+}
+
+impl Pages {
+    /// The figures of pages that were fetched for so long.
+    fn of<'a>(pages: impl Iterator<Item = &'a Inspected>, time: Duration) -> Self {
+        let (mut took, mut largest_bytes) = (Times::default(), 0);
+        for page in pages {
+            took.add(Duration::from_micros(page.took_us));
+            largest_bytes = largest_bytes.max(page.bytes);
+        }
+        Self {
+            count: took.count(),
+            per_second: took.count() as f64 / time.as_secs_f64(),
+            p50_ms: took.quantile_ms(0.5),
+            max_ms: took.longest_ms(),
+            largest_bytes,
         }
     }
 }
@@ -100,7 +107,7 @@ pub async fn scrape(args: &ScrapeArgs) -> anyhow::Result<Results> {
     let mut scene = Scene::start("scrape", plan).await?;
     scene.bring_up(&args.fleet).await?;
     scene.judge_all("before").await?;
-    let quiet = phase(&mut scene, "quiet", args.duration).await?;
+    let quiet = phase(&mut scene, "quiet", args.duration, None).await?;
     let (plain, plain_pages) = hard(&mut scene, args, Encoding::Plain, &quiet).await?;
     let (gzip, gzip_pages) = hard(&mut scene, args, Encoding::Gzip, &quiet).await?;
     let spread = |of: fn(&Phase) -> &Times| {
@@ -131,100 +138,36 @@ async fn hard(
     encoding: Encoding,
     quiet: &Phase,
 ) -> anyhow::Result<(Phase, Pages)> {
-    let scrapers = scrapers(scene, encoding, Instant::now() + args.duration);
-    let hard = phase(scene, encoding.name(), args.duration).await?;
-    let pages = gather(scene, args, encoding, scrapers).await;
-    check_whole(scene, args, encoding).await;
+    let hard = phase(scene, encoding.name(), args.duration, Some(encoding)).await?;
+    let pages = scene.fleet.pages().await?;
+    let pages = Pages::of(pages.iter().map(|(_, page)| page), args.duration);
+    if pages.count == 0 {
+        scene.found(encoding.name(), [Failure::NothingMeasured { what: "pages" }]);
+    }
+    scene.fleet.verdict.checked("scrapes", pages.count);
     judge(scene, encoding.name(), args.slower, quiet, &hard);
     Ok((hard, pages))
 }
 
-async fn phase(scene: &mut Scene, what: &str, duration: Duration) -> anyhow::Result<Phase> {
+/// A part of the test. What was counted before is not counted in it, nor what is counted after it.
+async fn phase(
+    scene: &mut Scene,
+    what: &str,
+    duration: Duration,
+    scrapes: Option<Encoding>,
+) -> anyhow::Result<Phase> {
+    scene.fleet.flush().await?;
+    let before = scene.fleet.total.clone();
     scene.fleet.note(what);
     scene.fleet.progress = Some(Progress::of_time(what, duration));
-    let before = scene.fleet.total.times.clone();
+    if let Some(encoding) = scrapes {
+        for worker in 0..scene.fleet.workers() {
+            scene.fleet.scrape(worker, encoding, duration).await;
+        }
+    }
     scene.fleet.wait(duration).await?;
-    let times = &scene.fleet.total.times;
-    Ok(Phase { lag: times.lag.since(&before.lag), answered: times.answer.since(&before.answer) })
-}
-
-/// A task for each collector that asks for one page after the other until then.
-fn scrapers(scene: &Scene, encoding: Encoding, until: Instant) -> JoinSet<Vec<Page>> {
-    let began = Instant::now() - scene.fleet.now();
-    let collectors = scene.fleet.collectors.iter().map(|collector| collector.http);
-    collectors.map(|http| ask(http, encoding, began, until)).collect()
-}
-
-/// A page, or why there is none.
-type Page = Result<Scraped, String>;
-
-async fn ask(http: SocketAddr, encoding: Encoding, began: Instant, until: Instant) -> Vec<Page> {
-    let mut pages = Vec::new();
-    while Instant::now() < until {
-        let (requested, mut bytes) = (Instant::now(), 0);
-        let take = |piece: &[u8]| bytes += piece.len();
-        let fetched = scrape::fetch_as(http, PATH, encoding, take).await;
-        let page = Scraped {
-            at_seconds: (requested - began).as_secs_f64(),
-            took_ms: requested.elapsed().as_secs_f64() * 1e3,
-            bytes,
-            samples: None,
-        };
-        pages.push(fetched.map(|_| page).map_err(|error| error.to_string()));
-    }
-    pages
-}
-
-async fn gather(
-    scene: &mut Scene,
-    args: &ScrapeArgs,
-    encoding: Encoding,
-    scrapers: JoinSet<Vec<Page>>,
-) -> Pages {
-    let (mut took, mut pages) = (Times::default(), Pages::default());
-    for page in scrapers.join_all().await.into_iter().flatten() {
-        match page {
-            Ok(page) => {
-                took.add(Duration::from_secs_f64(page.took_ms / 1e3));
-                pages.largest_bytes = pages.largest_bytes.max(page.bytes);
-                scene.fleet.scraped(page);
-            }
-            Err(why) => scene.fleet.verdict.add(encoding.name(), [Finding::ScrapeFailed { why }]),
-        }
-    }
-    scene.fleet.verdict.checked("scrapes", took.count());
-    Pages {
-        count: took.count(),
-        per_second: took.count() as f64 / args.duration.as_secs_f64(),
-        p50_ms: took.quantile_ms(0.5),
-        max_ms: took.longest_ms(),
-        ..pages
-    }
-}
-
-/// Whether the pages of all collectors, unpacked, have everybody on them.
-async fn check_whole(scene: &mut Scene, args: &ScrapeArgs, encoding: Encoding) {
-    let mut samples = 0;
-    for http in scene.fleet.collectors.iter().map(|collector| collector.http).collect::<Vec<_>>() {
-        let mut page = Vec::new();
-        let take = |piece: &[u8]| page.extend_from_slice(piece);
-        if let Err(error) = scrape::fetch_as(http, PATH, encoding, take).await {
-            let why = error.to_string();
-            scene.fleet.verdict.add(encoding.name(), [Finding::ScrapeFailed { why }]);
-            return;
-        }
-        let mut text = String::new();
-        let read = match encoding {
-            Encoding::Plain => page.as_slice().read_to_string(&mut text),
-            Encoding::Gzip => MultiGzDecoder::new(page.as_slice()).read_to_string(&mut text),
-        };
-        samples += text.lines().filter(|line| line.starts_with(NAMES[0])).count();
-        scene.fleet.verdict.checked("pages unpacked", read.is_ok().into());
-    }
-    let (shown, of) = (samples as u64, u64::from(args.fleet.agents));
-    if shown != of {
-        scene.found(encoding.name(), [Failure::NotWhole { shown, of }]);
-    }
+    let times = scene.fleet.end_part(what, &before).await?.times;
+    Ok(Phase { lag: times.lag, answered: times.answer })
 }
 
 fn judge(scene: &mut Scene, scrapes: &'static str, slower: Duration, quiet: &Phase, hard: &Phase) {

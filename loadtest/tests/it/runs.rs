@@ -1,5 +1,6 @@
 //! Whole runs: an honest collector passes, a dishonest one is found out and what it did is named.
 
+use fleetgauge_loadtest::fault::with_series;
 use serde_json::Value;
 
 use crate::liar::{Answer, Liar};
@@ -112,7 +113,7 @@ async fn a_departed_agents_series_are_found() {
     let mut last = String::new();
     let lie = move |page: String| {
         match of_victim(&page) {
-            gone if gone.is_empty() => return (page + &last).into(),
+            gone if gone.is_empty() => return with_series(&page, &last).into(),
             present => last = present,
         }
         page.into()
