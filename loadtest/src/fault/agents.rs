@@ -18,6 +18,9 @@ const PIECE_BYTES: usize = 4_096;
 /// So many connections pass the gate.
 const GATE_CONNECTIONS: u32 = 40;
 
+/// Longest Hello that is read, in bytes: the memory of attackers is not what is planted here.
+const MAX_HELLO_BYTES: usize = 64 * 1024;
+
 /// The host of every agent that was seen.
 type Hosts = Arc<Mutex<HashMap<String, [u8; 16]>>>;
 
@@ -78,6 +81,9 @@ async fn read_hello(agent: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut head = [0; 8];
     agent.read_exact(&mut head).await?;
     let len = u32::from_le_bytes([head[4], head[5], head[6], 0]) as usize;
+    if len > MAX_HELLO_BYTES {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "longer than any Hello"));
+    }
     let mut hello = head.to_vec();
     hello.resize(head.len() + len, 0);
     agent.read_exact(&mut hello[head.len()..]).await?;
