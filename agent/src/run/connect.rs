@@ -1,4 +1,4 @@
-//! Makes a TCP connection and tells the kernel how to notice that it is dead.
+//! Finds a collector's addresses and connects to one, so that the kernel notices when the connection is dead.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,7 +9,11 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tracing::debug;
 
-use crate::config::Endpoint;
+use super::credentials::Credentials;
+use super::round::Failure;
+use super::stream::Stream;
+use super::{Agent, secure};
+use crate::config::{Endpoint, Token, UNENCRYPTED};
 
 /// How long a name may take to be resolved, then an address to answer, and then TLS. A collector that a whole fleet
 /// comes back to needs this long to get through. With Welcome an address has 30 s before the next one's turn.
@@ -78,8 +82,33 @@ impl Resolver {
     }
 }
 
+/// A connection, and the token that is to be shown on it.
+pub(super) async fn dial<'a>(
+    agent: &Agent,
+    credentials: &'a Credentials,
+    to: &Endpoint,
+    address: SocketAddr,
+) -> Result<(Stream, Option<&'a Token>), Failure> {
+    let token = credentials
+        .token_for(agent, address.ip())
+        .map_err(|exposed| Failure::hopeless(exposed, UNENCRYPTED))?;
+    let stream = connect(address).await.map_err(Failure::new)?;
+    let stream = match &credentials.tls {
+        None => Stream::Plain(stream),
+        Some((tls, connector)) => {
+            secure::secure(stream, to, tls, connector).await.map_err(|error| match error {
+                ConnectError::Refused { code, text, wait } => {
+                    Failure::rejected(code, &text, Some(wait))
+                }
+                other => Failure::new(other),
+            })?
+        }
+    };
+    Ok((stream, token))
+}
+
 /// Connects to `address`.
-pub(super) async fn connect(address: SocketAddr) -> Result<TcpStream, ConnectError> {
+async fn connect(address: SocketAddr) -> Result<TcpStream, ConnectError> {
     let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address))
         .await
         .map_err(|_| ConnectError::ConnectTimeout(address))?

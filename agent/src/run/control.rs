@@ -44,7 +44,6 @@ impl Loaded {
     pub(super) fn changes(&self, agent: &Agent, credentials: &Credentials) -> Vec<&'static str> {
         let mut changes = self.agent.changes(agent);
         changes.extend(self.credentials.changes(credentials));
-        changes.dedup();
         changes
     }
 }

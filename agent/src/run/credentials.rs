@@ -70,7 +70,7 @@ impl Credentials {
             (one, two) => one.is_none() && two.is_none(),
         };
         if !same {
-            changes.push("tls");
+            changes.push("files of TLS");
         }
         changes
     }

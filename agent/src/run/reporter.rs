@@ -9,18 +9,17 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
-use super::connect::{self, ConnectError, Resolver};
+use super::Agent;
+use super::connect::{self, Resolver};
 use super::control::{Control, Loaded, Told};
 use super::credentials::Credentials;
 use super::printable::printable;
 use super::round::{Failure, Failures, Pause, Paused};
 use super::sampling::{Plan, Sample};
 use super::session::{Ended, Lost, Session};
-use super::stream::Stream;
-use super::{Agent, secure};
 use crate::backoff::{Backoff, HOPELESS_WAIT};
 use crate::client::{Client, ClientError};
-use crate::config::{Endpoint, Token, UNENCRYPTED};
+use crate::config::Endpoint;
 use crate::identity;
 use crate::profile::Profile;
 use crate::retry_log::RetryLog;
@@ -144,7 +143,7 @@ impl Reporter {
         address: SocketAddr,
         control: &mut Control<'_>,
     ) -> Result<Attempt, Told> {
-        let dialled = dial(&self.agent, &self.credentials, to, address);
+        let dialled = connect::dial(&self.agent, &self.credentials, to, address);
         let (stream, token) = match control.unless_told(dialled).await? {
             Ok(dialled) => dialled,
             Err(failure) => return Ok(Attempt::Failed(failure)),
@@ -325,31 +324,6 @@ enum Attempt {
     Session { lasted: Duration, failure: Failure },
     /// One that ended as the collector asked.
     Drained(Wait),
-}
-
-/// A connection, and the token that is to be shown on it.
-async fn dial<'a>(
-    agent: &Agent,
-    credentials: &'a Credentials,
-    to: &Endpoint,
-    address: SocketAddr,
-) -> Result<(Stream, Option<&'a Token>), Failure> {
-    let token = credentials
-        .token_for(agent, address.ip())
-        .map_err(|exposed| Failure::hopeless(exposed, UNENCRYPTED))?;
-    let stream = connect::connect(address).await.map_err(Failure::new)?;
-    let stream = match &credentials.tls {
-        None => Stream::Plain(stream),
-        Some((tls, connector)) => {
-            secure::secure(stream, to, tls, connector).await.map_err(|error| match error {
-                ConnectError::Refused { code, text, wait } => {
-                    Failure::rejected(code, &text, Some(wait))
-                }
-                other => Failure::new(other),
-            })?
-        }
-    };
-    Ok((stream, token))
 }
 
 /// Tells that settings were read anew, and which of them are others now.
