@@ -82,13 +82,21 @@ impl Resolver {
     }
 }
 
-/// A connection, and the token that is to be shown on it.
+/// A connection on which a session may begin.
+pub(super) struct Dialled<'a> {
+    pub(super) stream: Stream,
+    pub(super) address: SocketAddr,
+    /// To be shown there.
+    pub(super) token: Option<&'a Token>,
+}
+
+/// Connects to one of the collector's addresses, with TLS where that is set.
 pub(super) async fn dial<'a>(
     agent: &Agent,
     credentials: &'a Credentials,
     to: &Endpoint,
     address: SocketAddr,
-) -> Result<(Stream, Option<&'a Token>), Failure> {
+) -> Result<Dialled<'a>, Failure> {
     let token = credentials
         .token_for(agent, address.ip())
         .map_err(|exposed| Failure::hopeless(exposed, UNENCRYPTED))?;
@@ -104,7 +112,7 @@ pub(super) async fn dial<'a>(
             })?
         }
     };
-    Ok((stream, token))
+    Ok(Dialled { stream, address, token })
 }
 
 /// Connects to `address`.

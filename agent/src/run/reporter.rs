@@ -22,7 +22,7 @@ use crate::client::{Client, ClientError};
 use crate::config::Endpoint;
 use crate::identity;
 use crate::profile::Profile;
-use crate::retry_log::RetryLog;
+use crate::retry_log::{RetryLog, STEADY_EVERY};
 use crate::supervisor;
 
 /// How often the agent looks whether its files have changed, while nothing else would mend a refusal.
@@ -39,6 +39,8 @@ pub(super) struct Reporter {
     backoff: Backoff,
     paused: Paused,
     log: RetryLog,
+    /// Of sessions, each of which may be short: those of a long one start over.
+    session_log: RetryLog,
     /// Of addresses that gave way to the next.
     skipped_log: RetryLog,
     samples: watch::Receiver<Option<Sample>>,
@@ -74,6 +76,7 @@ impl Reporter {
             backoff: backoff(),
             paused: Paused::default(),
             log: RetryLog::new(watched),
+            session_log: RetryLog::new(watched),
             skipped_log: RetryLog::new(watched),
             samples,
             plan,
@@ -118,9 +121,10 @@ impl Reporter {
         while let Some(address) = due.next() {
             let failure = match self.attempt(&to, address, control).await? {
                 Attempt::Failed(failure) => failure,
-                Attempt::Session { lasted, failure } => {
+                Attempt::Session { lasted, logged, failure } => {
+                    let logged = logged.then_some(lasted);
                     let alone = addresses.len() == 1 || failure.concerns_agent;
-                    return Ok(self.lost(&to, address, lasted, failure, alone));
+                    return Ok(self.lost(&to, address, logged, failure, alone));
                 }
                 Attempt::Drained(wait) => return Ok(wait),
             };
@@ -144,16 +148,16 @@ impl Reporter {
         control: &mut Control<'_>,
     ) -> Result<Attempt, Told> {
         let dialled = connect::dial(&self.agent, &self.credentials, to, address);
-        let (stream, token) = match control.unless_told(dialled).await? {
+        let dialled = match control.unless_told(dialled).await? {
             Ok(dialled) => dialled,
             Err(failure) => return Ok(Attempt::Failed(failure)),
         };
         let (agent, credentials) = (&self.agent, &self.credentials);
         let mut session =
-            Session::new(stream, agent, credentials, token, &mut self.client, to, address);
+            Session::new(dialled, to, agent, credentials, &mut self.client, &mut self.session_log);
         let ended = session.run(&mut self.samples, &self.plan, control).await;
-        let lasted = session.lasted();
-        self.ended(to, ended, lasted)
+        let (lasted, logged) = (session.lasted(), session.is_logged());
+        self.ended(to, ended, lasted, logged)
     }
 
     /// What is to be done about the end of a session, or that none has begun.
@@ -162,11 +166,15 @@ impl Reporter {
         to: &Endpoint,
         ended: Ended,
         lasted: Option<Duration>,
+        logged: bool,
     ) -> Result<Attempt, Told> {
         let interval = self.plan.borrow().interval;
         let proven = lasted.is_some_and(|lasted| self.backoff.session_ended(lasted, interval));
         if lasted.is_some() {
             self.log.succeeded();
+        }
+        if lasted.is_some_and(|lasted| lasted >= STEADY_EVERY) {
+            self.session_log.succeeded();
         }
         let failure = match ended {
             Ended::Told(told) => {
@@ -176,9 +184,11 @@ impl Reporter {
                 return Err(told);
             }
             Ended::Drained { early, target } => {
-                let logged = target.as_deref().map(printable);
-                info!(collector = %to, target = logged, "left, as the collector asked");
-                self.redirect = target.and_then(|target| redirect(&target));
+                if logged {
+                    let target = target.as_deref().map(printable);
+                    info!(collector = %to, target, "left, as the collector asked");
+                }
+                self.redirect = target.and_then(|target| Endpoint::parse(&target).ok());
                 self.backoff.obey(early);
                 // The collector has spread its agents' leaving, so that they need not wait once more.
                 let at_once = proven && early.is_zero();
@@ -197,7 +207,7 @@ impl Reporter {
             }
         };
         Ok(match lasted {
-            Some(lasted) => Attempt::Session { lasted, failure },
+            Some(lasted) => Attempt::Session { lasted, logged, failure },
             None => Attempt::Failed(failure),
         })
     }
@@ -214,12 +224,12 @@ impl Reporter {
         Wait { time: self.backoff.next_wait(), mendable }
     }
 
-    /// A session has ended. If there are other addresses, what this one asks for need not be waited for.
+    /// A session has ended, and `logged` with how long it lasted if that is worth a line. If there are other addresses, what this one asks for need not be waited for.
     fn lost(
         &mut self,
         to: &Endpoint,
         address: SocketAddr,
-        lasted: Duration,
+        logged: Option<Duration>,
         failure: Failure,
         alone: bool,
     ) -> Wait {
@@ -233,7 +243,10 @@ impl Reporter {
         }
         let wait = self.next_wait(pause);
         supervisor::status(format_args!("connection to {to} lost: {cause}"));
-        warn!(collector = %to, ?lasted, %cause, retry_in = ?rounded(wait.time), "connection lost");
+        if let Some(lasted) = logged {
+            let retry_in = rounded(wait.time);
+            warn!(collector = %to, ?lasted, %cause, ?retry_in, "connection lost");
+        }
         wait
     }
 
@@ -321,7 +334,7 @@ enum Attempt {
     /// No session.
     Failed(Failure),
     /// One that has ended in this way.
-    Session { lasted: Duration, failure: Failure },
+    Session { lasted: Duration, logged: bool, failure: Failure },
     /// One that ended as the collector asked.
     Drained(Wait),
 }
@@ -334,15 +347,6 @@ pub(super) fn read_anew(changed: &[&str]) {
 
 fn backoff() -> Backoff {
     Backoff::new(fastrand::Rng::with_seed(identity::random_seed()))
-}
-
-fn redirect(target: &str) -> Option<Endpoint> {
-    let endpoint = Endpoint::parse(target);
-    if endpoint.is_err() {
-        let target = printable(target);
-        warn!(target, "the collector sent us to what is not an address");
-    }
-    endpoint.ok()
 }
 
 /// Milliseconds are enough for a log line.

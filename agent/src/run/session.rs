@@ -11,6 +11,7 @@ use tokio::time::{sleep_until, timeout};
 use tracing::{debug, info};
 
 use super::Agent;
+use super::connect::Dialled;
 use super::control::{Control, Told};
 use super::credentials::Credentials;
 use super::printable::printable;
@@ -20,6 +21,7 @@ use super::sampling::{Plan, Sample};
 use super::stream::Stream;
 use crate::client::{Client, ClientError, Event};
 use crate::config::{Endpoint, Token};
+use crate::retry_log::RetryLog;
 use crate::supervisor;
 use crate::tls::Tls;
 
@@ -91,6 +93,9 @@ pub(super) struct Session<'a> {
     credentials: &'a Credentials,
     token: Option<&'a Token>,
     client: &'a mut Client,
+    /// Of sessions that have begun.
+    log: &'a mut RetryLog,
+    logged: bool,
     to: &'a Endpoint,
     address: SocketAddr,
     begun: Instant,
@@ -107,14 +112,14 @@ struct Draining {
 
 impl<'a> Session<'a> {
     pub(super) fn new(
-        stream: Stream,
+        dialled: Dialled<'a>,
+        to: &'a Endpoint,
         agent: &'a Agent,
         credentials: &'a Credentials,
-        token: Option<&'a Token>,
         client: &'a mut Client,
-        to: &'a Endpoint,
-        address: SocketAddr,
+        log: &'a mut RetryLog,
     ) -> Self {
+        let Dialled { stream, address, token } = dialled;
         let begun = Instant::now();
         let quiet = Quiet::new(begun);
         let (welcomed, drain, out) = (None, None, Vec::new());
@@ -124,6 +129,8 @@ impl<'a> Session<'a> {
             credentials,
             token,
             client,
+            log,
+            logged: false,
             to,
             address,
             begun,
@@ -137,6 +144,11 @@ impl<'a> Session<'a> {
     /// How long it is since Welcome; `None` if none came.
     pub(super) fn lasted(&self) -> Option<Duration> {
         self.welcomed.map(|welcomed| welcomed.elapsed())
+    }
+
+    /// Whether this session is worth lines in the log: not each of many short ones.
+    pub(super) const fn is_logged(&self) -> bool {
+        self.logged
     }
 
     /// Runs until it ends. The interval that the collector asks for goes into `plan`.
@@ -225,8 +237,11 @@ impl<'a> Session<'a> {
         {
             match event {
                 Event::Welcomed { session_id, interval, schema_known } => {
-                    let (collector, address) = (self.to, self.address);
-                    info!(%collector, %address, session_id, ?interval, schema_known, "connected");
+                    self.logged = self.log.failed(Instant::now()).is_some();
+                    if self.logged {
+                        let (to, address) = (self.to, self.address);
+                        info!(collector = %to, %address, session_id, ?interval, schema_known, "connected");
+                    }
                     supervisor::status(format_args!("reporting to {}", self.to));
                     self.welcomed = Some(Instant::now());
                     // The schedule survives reconnects: only another interval disturbs it.
@@ -238,7 +253,7 @@ impl<'a> Session<'a> {
                 Event::Pong { .. } => {}
                 Event::Drain { delay, target } => {
                     // A collector may say it as often as it likes: one line a session.
-                    if self.drain.is_none() {
+                    if self.drain.is_none() && self.logged {
                         let target = target.as_deref().map(printable);
                         info!(?delay, target, "the collector asks us to leave");
                     }
@@ -301,7 +316,11 @@ impl<'a> Session<'a> {
         if self.out.is_empty() {
             return Ok(());
         }
-        let written = timeout(WRITE_WITHIN, self.stream.write_all(&self.out)).await;
+        let within = match self.welcomed {
+            Some(_) => WRITE_WITHIN,
+            None => (self.begun + WELCOME_WITHIN).saturating_duration_since(Instant::now()),
+        };
+        let written = timeout(within, self.stream.write_all(&self.out)).await;
         self.out.clear();
         written.map_err(|_| Lost::Stalled)?.map_err(Lost::Write)
     }

@@ -43,6 +43,23 @@ fn a_flood_of_drains_costs_one_line() {
 }
 
 #[test]
+fn session_after_session_is_logged_ever_more_seldom() {
+    let collector = Collector::bind();
+    let (_agent, log) = logging("sent-away", &collector);
+    // The shortest after which an agent comes again at once.
+    let drain = Message::Drain(Drain { delay_ms: 2_000, target: Some("nowhere") });
+    for _ in 0..8 {
+        let mut peer = collector.welcome(1_000);
+        peer.say(&drain);
+        peer.hear_but_reports(|message| assert!(matches!(message, Message::Bye(_)), "{message:?}"));
+    }
+    let text = std::fs::read_to_string(log.path()).unwrap();
+    for said in [" connected ", "asks us to leave"] {
+        assert_eq!(text.matches(said).count(), 4, "the first, second, fourth and eighth: {text}");
+    }
+}
+
+#[test]
 fn a_certificate_of_thousands_of_names_is_cut_in_the_log() {
     let (authority, files, collector) = (Authority::new(), Files::new(), Collector::bind());
     let ca = files.write("ca.pem", &authority.0.pem(), 0o644);
