@@ -19,7 +19,7 @@ use tracing::warn;
 use crate::clock::Millis;
 use crate::ending::Ending;
 use crate::session::Session;
-use crate::transport::{Broken, Heard, Transport};
+use crate::transport::{Broken, HANDSHAKE_FAILURE, Heard, Transport};
 use crate::untold::shortened;
 
 /// What is read at once: some hundreds of reports.
@@ -61,7 +61,7 @@ impl Future for Connection {
         ready!(self.drive(cx));
         let code = match self.session.ending() {
             Some(Ending::Rejected(code)) => Some(code),
-            Some(Ending::Tls) => Some(Code::Unauthorized),
+            Some(Ending::Tls | Ending::TlsNotEnabled) => Some(Code::Unauthorized),
             _ => None,
         };
         if let (Some(code), Some(transport)) = (code, self.transport.take()) {
@@ -132,18 +132,25 @@ impl Connection {
         let session = &mut self.session;
         let now = session.shared().clock.now();
         let (mut answer, mut out, mut verdict) = (Vec::new(), Vec::new(), None);
+        let (is_new, mut speaks_tls) = (session.is_new(), false);
         let read = ready!(SCRATCH.with_borrow_mut(|scratch| {
             transport.poll_read(cx, scratch, &mut answer, |heard| match heard {
                 Heard::Secured(proof) => verdict = session.judge(proof, &mut out),
-                Heard::Bytes(bytes) => session.received(bytes, now, &mut out),
+                Heard::ClientHello(_) if is_new => speaks_tls = true,
+                Heard::ClientHello(bytes) | Heard::Bytes(bytes) => {
+                    session.received(bytes, now, &mut out);
+                }
                 Heard::End => session.finished(&mut out),
             })
         }));
         if let (Transport::Tls(tls), Some(verdict)) = (transport, verdict) {
             tls.settle(verdict);
         }
+        if speaks_tls {
+            self.tls_not_enabled(&mut answer);
+        }
         if let Err(broken) = read {
-            self.broken(&broken, &mut out);
+            self.broken(&broken, &mut answer, &mut out);
         }
         self.queue(answer, now);
         self.say(out, now);
@@ -154,17 +161,36 @@ impl Connection {
         Poll::Ready(())
     }
 
-    fn broken(&mut self, broken: &Broken, out: &mut Vec<u8>) {
+    /// The peer begins TLS on a port without it: a TLS alert is all that it understands.
+    fn tls_not_enabled(&mut self, answer: &mut Vec<u8>) {
+        let (shared, address) = (self.session.shared(), self.session.peer().address());
+        let kind = ("TLS is not enabled on this port", "");
+        if let Some(count) = shared.untold.add(kind, shared.clock.now()) {
+            warn!(
+                %address, count,
+                "TLS is not enabled on this port; set tls_certificate here, or turn TLS off in the agent"
+            );
+        }
+        answer.extend(HANDSHAKE_FAILURE);
+        self.session.lost(Ending::TlsNotEnabled);
+    }
+
+    /// Ends the session; `answer` is sent as it is, and `out` under TLS, where that is established.
+    fn broken(&mut self, broken: &Broken, answer: &mut Vec<u8>, out: &mut Vec<u8>) {
         match broken {
+            Broken::Plain => self.session.tls_required(answer),
             Broken::Socket(_) => self.session.lost(Ending::Reset),
             Broken::Memory => self.session.no_room(out),
-            Broken::Tls(_) | Broken::TooLong => {
+            Broken::Tls(_) | Broken::TooLong | Broken::Unfinished => {
                 let (shared, address) = (self.session.shared(), self.session.peer().address());
                 if let Some(count) = shared.untold.add(("TLS failed", ""), shared.clock.now()) {
                     let broken = broken.to_string();
                     warn!(%address, broken = shortened(&broken), count, "TLS failed");
                 }
-                self.session.lost(Ending::Tls);
+                self.session.lost(match broken {
+                    Broken::Unfinished => Ending::TlsUnfinished,
+                    _ => Ending::Tls,
+                });
             }
         }
     }

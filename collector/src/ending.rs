@@ -23,22 +23,42 @@ pub enum Ending {
     BadProxyHeader,
     /// TLS failed: the peer broke it, or could not prove who it is.
     Tls,
+    /// The peer closed the connection before TLS was established.
+    TlsUnfinished,
+    /// The peer began TLS on a port that does not speak it.
+    TlsNotEnabled,
     /// A Reject was sent.
     Rejected(Code),
 }
 
 impl Ending {
     /// The ends without a Reject that can come, each under its own name.
-    pub const UNTOLD: [Self; 6] =
-        [Self::Bye, Self::Closed, Self::Reset, Self::WriteTimeout, Self::BadProxyHeader, Self::Tls];
+    pub const UNTOLD: [Self; 8] = [
+        Self::Bye,
+        Self::Closed,
+        Self::Reset,
+        Self::WriteTimeout,
+        Self::BadProxyHeader,
+        Self::Tls,
+        Self::TlsUnfinished,
+        Self::TlsNotEnabled,
+    ];
 
     /// Whether it speaks against the address that the connection came from, whose agent has `reported` or not: a rule
     /// was broken or a place taken for nothing. Want of room, and what networks do, do not.
     #[must_use]
     pub const fn is_failure(self, reported: bool) -> bool {
         match self {
-            Self::Bye | Self::Drained | Self::Closed | Self::Reset | Self::BadProxyHeader => false,
-            Self::WriteTimeout | Self::Tls | Self::Rejected(Code::ReportTimeout) => !reported,
+            Self::Bye
+            | Self::Drained
+            | Self::Closed
+            | Self::Reset
+            | Self::BadProxyHeader
+            | Self::TlsUnfinished => false,
+            Self::WriteTimeout
+            | Self::Tls
+            | Self::TlsNotEnabled
+            | Self::Rejected(Code::ReportTimeout) => !reported,
             Self::Rejected(
                 Code::Superseded
                 | Code::CollectorFull
@@ -63,6 +83,8 @@ impl Ending {
             Self::WriteTimeout => "write_timeout",
             Self::BadProxyHeader => "bad_proxy_header",
             Self::Tls => "tls",
+            Self::TlsUnfinished => "tls_unfinished",
+            Self::TlsNotEnabled => "tls_not_enabled",
             Self::Rejected(code) => code.reason(),
         }
     }
@@ -160,7 +182,8 @@ mod tests {
             assert_eq!(failed, expected, "{code}");
         }
         for ending in Ending::UNTOLD.into_iter().chain([Ending::Drained]) {
-            let takes_a_place = matches!(ending, Ending::Tls | Ending::WriteTimeout);
+            let takes_a_place =
+                matches!(ending, Ending::Tls | Ending::TlsNotEnabled | Ending::WriteTimeout);
             assert_eq!(ending.is_failure(false), takes_a_place, "{ending:?}");
             assert!(!ending.is_failure(true), "a network can do that: {ending:?}");
         }

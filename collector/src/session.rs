@@ -122,6 +122,12 @@ impl Session {
         if self.is_open() { self.handshake.as_mut()?.accepted.take() } else { None }
     }
 
+    /// Whether nothing has been received yet.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        matches!(self.state, State::Greeting { .. }) && self.unfinished.is_none()
+    }
+
     /// Whether the agent has been welcomed.
     #[must_use]
     pub fn is_open(&self) -> bool {

@@ -13,7 +13,8 @@ use crate::error::Violation;
 /// Length of the header, in bytes.
 pub const HEADER_LEN: usize = 8;
 
-const MAGIC: [u8; 2] = *b"FG";
+/// How every frame begins.
+pub const MAGIC: [u8; 2] = *b"FG";
 const VERSION_AT: usize = 2;
 const KIND_AT: usize = 3;
 const LENGTH_AT: usize = 4;

@@ -75,6 +75,20 @@ impl AsyncWrite for Opening {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
+    /// When TLS fails, tokio-rustls writes once. Without this it would write the first of several records: the alert that
+    /// tells the collector why would be left out.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, buffers)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_flush(cx)
     }

@@ -171,7 +171,10 @@ fn complaint(believed: &Authority, shown: &Arc<ServerConfig>) -> String {
     let ca = files.write("ca.pem", &believed.0.pem(), 0o644);
     let agent = Agent::start_with("one", &collector.address(), Stdio::piped(), &["--tls-ca", &ca]);
     let mut peer = secure(collector.accept(), shown);
-    assert!(peer.stream.conn.complete_io(&mut peer.stream.sock).is_err(), "it believes that");
+    let error = peer.stream.conn.complete_io(&mut peer.stream.sock).expect_err("it believes that");
+    let told = error.downcast::<rustls::Error>().ok();
+    let has_alert = matches!(told, Some(rustls::Error::AlertReceived(_)));
+    assert!(has_alert, "the collector is not told why: {told:?}");
     agent.first_line_with("no connection")
 }
 

@@ -36,6 +36,11 @@ impl Session {
         self.refuse(&Refusal::of(Code::CollectorFull), out);
     }
 
+    /// The peer does not speak TLS, and the port nothing else.
+    pub fn tls_required(&mut self, out: &mut Vec<u8>) {
+        self.refuse(&Refusal::of(Code::TlsRequired), out);
+    }
+
     /// What was kept, and since when; nothing, between frames.
     pub(super) fn take_unfinished(&mut self) -> (FrameBuffer, Option<Millis>) {
         let Some(unfinished) = self.unfinished.take() else { return Default::default() };

@@ -34,6 +34,8 @@ pub(crate) enum Heard<'a> {
     Secured(Proof<'a>),
     /// What the peer sent.
     Bytes(&'a [u8]),
+    /// The same, without TLS, where it begins as a client's first TLS record does.
+    ClientHello(&'a [u8]),
     /// It will send no more.
     End,
 }
@@ -47,6 +49,14 @@ pub(crate) enum Broken {
     /// The peer broke TLS, or could not prove who it is.
     #[error(transparent)]
     Tls(#[from] rustls::Error),
+    /// The peer sent a frame without TLS where TLS ought to begin.
+    #[error("the peer does not speak TLS")]
+    Plain,
+    /// The peer closed the connection before TLS was established.
+    #[error(
+        "the peer closed the connection during the handshake; does it trust this collector's certificate?"
+    )]
+    Unfinished,
     /// There is no memory left for what it began and did not finish.
     #[error("no memory is left for an unfinished record")]
     Memory,
@@ -54,6 +64,11 @@ pub(crate) enum Broken {
     #[error("a handshake message or a record is longer than {} bytes", tls::RECORD_BYTES)]
     TooLong,
 }
+
+/// How a client's first TLS record begins: a handshake, of some version 3.
+const CLIENT_HELLO: [u8; 2] = [0x16, 3];
+/// A fatal TLS alert, `handshake_failure`, without encryption.
+pub(crate) const HANDSHAKE_FAILURE: [u8; 7] = [0x15, 3, 1, 0, 2, 2, 40];
 
 impl Transport {
     /// A connection that was just accepted, at a port with this TLS. What it keeps is taken of the `budget`; the stream
@@ -83,6 +98,7 @@ impl Transport {
                 ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
                 match buffer.filled() {
                     [] => hear(Heard::End),
+                    bytes if bytes.starts_with(&CLIENT_HELLO) => hear(Heard::ClientHello(bytes)),
                     bytes => hear(Heard::Bytes(bytes)),
                 }
                 Poll::Ready(Ok(()))

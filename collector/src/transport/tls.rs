@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use fleetgauge_proto::frame::MAGIC;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
@@ -30,6 +31,8 @@ pub(crate) struct Tls {
     held: Held,
     /// What has come of a record that is not whole, or of a handshake's message.
     unfinished: Option<Box<Unfinished>>,
+    /// Enough has come to tell TLS from a frame.
+    begun: bool,
     /// What was sent may be believed, and what is said is sealed.
     established: bool,
 }
@@ -55,6 +58,7 @@ impl Tls {
             verdict: Verdict { judge: Arc::clone(port.clients()), rules: 0, expires: u64::MAX },
             held,
             unfinished: None,
+            begun: false,
             established: false,
         })
     }
@@ -79,11 +83,20 @@ impl Tls {
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
         let len = kept + buffer.filled().len();
         if len == kept {
+            if self.begun && !self.established {
+                return Poll::Ready(Err(Broken::Unfinished));
+            }
             hear(Heard::End);
             return Poll::Ready(Ok(()));
         }
         if let Some(unfinished) = self.unfinished.take() {
             scratch[..kept].copy_from_slice(&unfinished.bytes);
+        }
+        if !self.begun {
+            self.begun = len >= MAGIC.len();
+            if scratch[..len].starts_with(&MAGIC) {
+                return Poll::Ready(Err(Broken::Plain));
+            }
         }
         let used = self.open(&mut scratch[..len], answer, hear)?;
         Poll::Ready(self.keep(&scratch[used..len]))

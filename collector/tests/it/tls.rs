@@ -2,6 +2,7 @@
 
 mod hostile;
 mod http;
+mod mixed_up;
 mod mutual;
 mod reload;
 mod settings;

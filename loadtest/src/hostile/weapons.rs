@@ -27,7 +27,7 @@ const HOST: [u8; 16] = *b"a hostile host!!";
 /// Things that other programs say when they reach a port.
 const GARBAGE: [&[u8]; 5] = [
     b"GET / HTTP/1.1\r\nHost: collector\r\n\r\n",
-    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    b"SSH-2.0-OpenSSH_9.6\r\n",
     b"PROXY TCP4 192.0.2.7 192.0.2.1 51201 45678\r\n",
     b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c",
     &[0; 4_096],

@@ -21,9 +21,11 @@ use super::trust::{credential, path};
 
 const AGENTS: &str = "192.0.2.1:45678";
 const HTTP: &str = "192.0.2.1:1234";
-/// What a browser, a scanner and a client of TLS send first.
-const GREETINGS: [&[u8]; 3] =
-    [b"GET / HTTP/1.1\r\n\r\n", &[0; 64], b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03"];
+/// What a browser and a scanner send first.
+const GREETINGS: [&[u8]; 2] = [b"GET / HTTP/1.1\r\n\r\n", &[0; 64]];
+/// What a TLS client sends first, and the alert that it gets from a port without TLS.
+const CLIENT_HELLO: &[u8] = b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03";
+const HANDSHAKE_FAILURE: &[u8] = b"\x15\x03\x01\x00\x02\x02\x28";
 
 fn ip(arguments: &str) -> Output {
     Command::new("ip").args(arguments.split(' ')).output().expect("iproute2")
@@ -155,6 +157,7 @@ fn strangers_hear_a_reject_and_nothing_else() {
         for greeting in GREETINGS {
             assert_eq!(reject(greeting), Code::BadMagic);
         }
+        assert_eq!(heard(AGENTS, CLIENT_HELLO), HANDSHAKE_FAILURE);
         assert_eq!(reject(b""), Code::HelloTimeout);
         for path in ["/", "/metrics", "/metrics/agents/web-1", "/api/agents", "/sd", "/nowhere"] {
             let expected = format!("{path}: HTTP/1.0 401 Unauthorized: unauthorized\n");

@@ -9,12 +9,12 @@ use crate::support::frames::{bye, frame, ping, raw, report};
 #[test]
 fn garbage() {
     let mut house = House::new();
-    for bytes in
-        [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\x16\x03\x01\x02\x00", b"{", &[0; 100], &[0xff; 9]]
-    {
+    for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\x16\x02", b"{", &[0; 100], &[0xff; 9]] {
         house.refuses(Stage::Connected, bytes, Code::BadMagic);
         house.refuses(Stage::Reporting, bytes, Code::BadMagic);
     }
+    // The beginning of TLS means something only as the first that is sent.
+    house.refuses(Stage::Reporting, b"\x16\x03\x01\x02\x00", Code::BadMagic);
 }
 
 #[test]
