@@ -14,7 +14,6 @@ use crate::finding::Finding;
 use crate::orders::{Command, Event, Inspected, Manner, Order, Sample, Then, Who};
 use crate::pki::Pki;
 use crate::plan::{Plan, Target};
-use crate::post::Post;
 use crate::progress::Progress;
 use crate::results::Verdict;
 use crate::results::timeline::{Scraped, Timeline};

@@ -22,7 +22,6 @@ pub mod orders;
 mod parts;
 pub mod pki;
 pub mod plan;
-mod post;
 pub mod progress;
 pub mod quantity;
 pub mod results;
