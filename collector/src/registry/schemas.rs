@@ -212,7 +212,15 @@ impl SchemaStore {
     /// Forgets all that are not in use.
     pub fn forget_unused(&self) {
         let mut kept = self.kept.lock();
-        while self.forget_oldest(&mut kept) {}
+        let Kept { by_fingerprint, bytes, .. } = &mut *kept;
+        by_fingerprint.retain(|_, entry| {
+            let is_used = entry.pins.load(Ordering::Acquire) > 0;
+            if !is_used {
+                *bytes -= entry.bytes;
+                self.budget.give_back(entry.memory);
+            }
+            is_used
+        });
     }
 
     /// Forgets the longest unused; `false` if all are in use.

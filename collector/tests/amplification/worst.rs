@@ -1,10 +1,13 @@
 //! The worst legal input of each kind of frame, and what it costs for each byte.
 
+use std::time::Duration;
+
+use fleetgauge_collector::proxy::{self, MAX_HEADER_BYTES, Origin};
 use fleetgauge_proto::message::{Bye, Family, Label, Ping, Pong, Schema, Series};
 use fleetgauge_proto::report::Values;
 use fleetgauge_proto::{Fingerprint, Message};
 
-use crate::measure::{Cost, Rig, encode, frame, hello, report, report_of};
+use crate::measure::{Cost, Rig, encode, frame, hello, report, report_of, thread_time};
 
 /// Most nanoseconds of CPU, bytes of memory and bytes of the log for each byte sent.
 const CPU: f64 = 1_000.0;
@@ -107,8 +110,25 @@ fn no_frame_costs_more_a_byte_than_its_bound() {
     let thousand = |message: Message<'_>| vec![frame(&message); 1_000];
     table.reporting("Ping", 1, &thousand(Message::Ping(Ping { token: 0 })));
     table.reporting("Pong", 1, &thousand(Message::Pong(Pong { token: 0 })));
+    proxy_header(&mut table);
     table.reporting("skipped frame", 1, &vec![b"FG\x01\x80\0\0\0\0".to_vec(); 1_000]);
     assert!(table.0.is_empty(), "over their bounds: {:#?}", table.0);
+}
+
+/// What a balancer writes before the agent's first byte: of the longest, all but 36 bytes are passed over.
+fn proxy_header(table: &mut Table) {
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x21\x02\x08".to_vec();
+    header.resize(MAX_HEADER_BYTES, 1);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut cpu = Duration::ZERO;
+    let allocated = allocation_counter::measure(|| {
+        let begun = thread_time();
+        let origin = runtime.block_on(proxy::read(&mut &header[..]));
+        cpu = thread_time() - begun;
+        assert!(matches!(origin, Ok(Origin::Peer(_))), "{origin:?}");
+    });
+    let peak = usize::try_from(allocated.bytes_max).unwrap();
+    table.row("PROXY header", Cost { sent: header.len(), cpu, peak, kept: 0, log: 0 }, MEMORY);
 }
 
 fn hellos(table: &mut Table) {

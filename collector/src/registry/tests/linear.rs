@@ -139,3 +139,13 @@ fn a_page_of_ten_thousand_schemas_with_a_family_left_off() {
     assert_cost("a page", page, Duration::from_secs(2));
     assert_eq!(families, 11);
 }
+
+#[test]
+fn ten_thousand_unused_schemas_are_forgotten_at_once() {
+    let Crowd { registry, schemas, .. } = Crowd::new(10_000, 0, |n| (format!("own_{n}"), GAUGE));
+    drop(schemas);
+    let forgetting = cost(|| registry.schemas.forget_unused());
+    assert!(registry.schemas.is_empty());
+    assert_eq!(registry.budget.taken(), 0);
+    assert_cost("they are forgotten", forgetting, Duration::from_secs(1));
+}
