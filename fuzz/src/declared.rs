@@ -99,6 +99,11 @@ impl Declared {
         legal
     }
 
+    /// Whether a family has series: others have no place on the shared pages.
+    pub(crate) fn has_series(&self, family: usize) -> bool {
+        self.series.iter().any(|series| series.family as usize == family)
+    }
+
     pub(crate) fn message(&self) -> Schema<'_> {
         Schema {
             stream: 0,

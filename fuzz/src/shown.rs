@@ -190,7 +190,7 @@ impl Places {
                 !same && !names(name, shown.kind).is_disjoint(&own)
             };
             let refused = self.pin.as_ref().is_some_and(pinned) || self.shown.iter().any(clashes);
-            if own.is_empty() || refused {
+            if own.is_empty() || refused || !schemas[schema].has_series(position) {
                 continue;
             }
             let first = || (family.clone(), BTreeSet::new());
@@ -205,8 +205,12 @@ impl Places {
     /// How many families of live schemas are left off.
     pub(crate) fn left_off(&self, schemas: &[Declared]) -> usize {
         let known = |(schema, _): &(usize, usize)| {
-            let families = &schemas[*schema].families;
-            families.iter().filter(|family| !names(&family.name, family.kind).is_empty()).count()
+            let families = schemas[*schema].families.iter().enumerate();
+            let known = families.filter(|(position, family)| {
+                let is_known = !names(&family.name, family.kind).is_empty();
+                is_known && schemas[*schema].has_series(*position)
+            });
+            known.count()
         };
         let shown: usize = self.shown.values().map(|(_, holders)| holders.len()).sum();
         self.live.iter().map(known).sum::<usize>() - shown

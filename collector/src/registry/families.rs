@@ -71,6 +71,12 @@ struct Live {
     agents: usize,
 }
 
+/// The kind of a family that has a place on the shared pages: one that is known and has series. Without series there is nothing
+/// to show, and an agent whose short reports carry nothing would have every family declared anew whenever it comes back.
+fn kind_to_show(family: &Family) -> Option<FamilyKind> {
+    family.kind.filter(|_| !family.series.is_empty())
+}
+
 impl Declared {
     /// The arrival of its first member, that schema's key, and the position of the family in it.
     fn first(&self) -> Option<(u64, (u64, usize))> {
@@ -93,7 +99,7 @@ impl Families {
         let arrival = self.arrivals;
         self.live.insert(schema.key(), Live { schema: Arc::clone(schema), arrival, agents: 1 });
         for (position, family) in schema.schema().families.iter().enumerate() {
-            if let Some(kind) = family.kind {
+            if let Some(kind) = kind_to_show(family) {
                 self.declare(arrival, (schema.key(), position), family, kind);
             }
         }
@@ -111,7 +117,7 @@ impl Families {
         self.live.remove(&schema.key());
         let mut waiting = Vec::new();
         for family in &schema.schema().families {
-            if let Some(kind) = family.kind {
+            if let Some(kind) = kind_to_show(family) {
                 self.withdraw(arrival, family, kind, &mut waiting);
             }
         }
@@ -185,7 +191,7 @@ impl Families {
         }
         for ((_, position), schema) in in_order {
             let family = &schema.schema().families[position];
-            let Some(kind) = family.kind else { continue };
+            let Some(kind) = kind_to_show(family) else { continue };
             if self.show(family, kind) {
                 for name in family.sample_names() {
                     let Some(sample) = self.sample_names.get_mut(&name) else { continue };
@@ -234,7 +240,7 @@ impl Families {
         let shown = |family: &Family| self.shown(&family.name).map(|(declared, _)| declared.kind);
         let families = schema.schema().families.iter();
         families
-            .filter(|family| family.kind.is_some() && shown(family) != family.kind)
+            .filter(|family| kind_to_show(family).is_some_and(|kind| shown(family) != Some(kind)))
             .map(|family| family.name.clone())
             .collect()
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fleetgauge_proto::schema::{Family, FamilyKind};
 
-use super::{Declared, Families, SchemaEntry};
+use super::{Declared, Families, SchemaEntry, kind_to_show};
 use crate::exposition::FamilyHead;
 
 /// A gauge of the shared pages and where its values are.
@@ -102,7 +102,8 @@ impl Families {
         member: (u64, usize),
     ) {
         let family: &Family = &schema.schema().families[member.1];
-        let Some(kind) = family.kind.filter(|kind| self.may_be(family, *kind)) else { return };
+        let kind = kind_to_show(family).filter(|kind| self.may_be(family, *kind));
+        let Some(kind) = kind else { return };
         if let Some((own, on_page)) = page.families.get_mut(&*family.name) {
             if *own == kind {
                 on_page.members.push(member);

@@ -149,3 +149,23 @@ fn ten_thousand_unused_schemas_are_forgotten_at_once() {
     assert_eq!(registry.budget.taken(), 0);
     assert_cost("they are forgotten", forgetting, Duration::from_secs(1));
 }
+
+/// Its schema is known, so that a Hello and a Report of some hundred bytes are all it sends.
+#[test]
+fn an_agent_that_comes_back_with_a_thousand_families_without_series() {
+    let registry = registry();
+    let help = leak(&"x".repeat(1_024));
+    let names: Vec<_> = (0..1_000).map(|n| leak(&format!("family_{n}"))).collect();
+    let family = |name: &&'static str| Family { name, kind: GAUGE, unit: "", help };
+    let families = names.iter().map(family).collect();
+    let declared = Declared { stream: 0, families, series: Vec::new() };
+    let empty = Schema::try_new(&declared, &Limits::default()).unwrap();
+    let empty = registry.schemas().intern(Fingerprint([1; 16]), empty, 10).unwrap();
+    let visits = cost(|| {
+        for session in 1..1_000 {
+            let _ = enter(&registry, "a", session, &empty, &[]);
+            assert!(registry.leave(&newcomer("a", 0).id, session));
+        }
+    });
+    assert_cost("a thousand visits", visits, Duration::from_secs(1));
+}
