@@ -251,8 +251,13 @@ fn the_interval_is_clamped() {
 #[test]
 fn a_peer_that_reads_nothing_is_held_back() {
     // It would be told to send less long before.
-    let mut full = Full::new(|config| *config = unpaced());
-    let mut deaf = Agent::join(full.collector.agents, &who("deaf"), &gauges(&["up"]), &[1.0]);
+    let mut full = Full::new(|config| {
+        *config = unpaced();
+        config.bounds.reports_per_interval = 100_000_000;
+    });
+    // Not silent for too long before all buffers are full, however slow the machine is.
+    let patient = Who { interval_ms: 300_000, ..who("deaf") };
+    let mut deaf = Agent::join(full.collector.agents, &patient, &gauges(&["up"]), &[1.0]);
     deaf.stream.set_nonblocking(true).unwrap();
     socket2::SockRef::from(&deaf.stream).set_recv_buffer_size(4096).unwrap();
     // Pings whose Pongs nobody reads: at some time the collector reads no more of them.
