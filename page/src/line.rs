@@ -110,7 +110,9 @@ fn read_labels<'a>(
         let opened = assigned.strip_prefix("=\"").ok_or("has a label value without quotes")?;
         let end = closing_quote(opened).ok_or("has a label value without an end")?;
         let value = &opened[..end];
-        check_escapes(value)?;
+        if value.as_bytes().contains(&b'\\') {
+            check_escapes(value)?;
+        }
         take(name, value);
         at += len + "=\"".len() + end + "\"".len();
         match text.as_bytes().get(at) {
@@ -123,6 +125,12 @@ fn read_labels<'a>(
 
 /// Bytes before the closing quote.
 fn closing_quote(text: &str) -> Option<usize> {
+    let end = text.bytes().position(|byte| matches!(byte, b'"' | b'\\'))?;
+    // Hardly any value has something escaped in it.
+    if text.as_bytes()[end] == b'"' { Some(end) } else { escaped_closing_quote(text) }
+}
+
+fn escaped_closing_quote(text: &str) -> Option<usize> {
     let mut escaped = false;
     text.bytes().position(|byte| {
         let closes = byte == b'"' && !escaped;
@@ -179,15 +187,13 @@ fn is_name(name: &str, is_letter: impl Fn(u8) -> bool) -> bool {
 
 /// A value, or a bound.
 pub(crate) fn number(text: &str) -> Result<f64, &'static str> {
-    match text {
-        "NaN" => return Ok(f64::NAN),
-        "+Inf" => return Ok(f64::INFINITY),
-        "-Inf" => return Ok(f64::NEG_INFINITY),
-        _ => {}
-    }
-    let is_part = |byte: u8| byte.is_ascii_digit() || b"+-.eE".contains(&byte);
+    let is_part =
+        |byte: u8| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E');
     match text.parse() {
         Ok(number) if text.bytes().all(is_part) => Ok(number),
+        Ok(_) if text == "NaN" => Ok(f64::NAN),
+        Ok(_) if text == "+Inf" => Ok(f64::INFINITY),
+        Ok(_) if text == "-Inf" => Ok(f64::NEG_INFINITY),
         _ if text.contains(' ') => Err("has a timestamp or another blank"),
         _ => Err("has a value that is no number"),
     }
