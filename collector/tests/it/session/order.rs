@@ -20,6 +20,8 @@ const SCHEMA: u8 = 3;
 const REPORT: u8 = 4;
 const PING: u8 = 5;
 const MAX_LABEL_BYTES: u32 = 100;
+/// Enough for a series with short labels, and not for one with a label of 90 quotes, which are escaped.
+const MAX_PAGE_BYTES: usize = 250;
 
 /// Small limits, tokens, and labels that agents may set.
 fn config(files: &Files) -> Config {
@@ -29,6 +31,7 @@ fn config(files: &Files) -> Config {
     let limits = &mut config.bounds.limits;
     (limits.max_families, limits.max_series, limits.max_values) = (2, 2, 4);
     limits.max_label_bytes = MAX_LABEL_BYTES;
+    config.bounds.page_bytes_per_agent = MAX_PAGE_BYTES;
     config
 }
 
@@ -157,6 +160,9 @@ fn the_checks_of_a_hello_come_in_the_documented_order() {
     refused(&hello, Code::LabelTooLong);
     hello.labels = vec![label(&("dc", "x"))];
     refused(&hello, Code::DuplicateLabel);
+    let quotes = "\"".repeat(90);
+    hello.labels = vec![label(&("team", &quotes))];
+    refused(&hello, Code::PageTooLarge);
     hello.labels = vec![label(&("team", "x"))];
     refused(&hello, Code::IdConflict);
     hello.agent_id = "b";
@@ -219,6 +225,7 @@ fn the_checks_of_a_schema_come_in_the_documented_order() {
     let bounded = Series { family: 0, ..nowhere.clone() };
     let width = Series { width: 9, ..labelled(0, &[("job", "x")]) };
     let heavy = labelled(0, &[("dc", &wide)]);
+    let quotes = "\"".repeat(90);
     let one = single(0);
     let many = Series { width: 5, parameters: vec![1.0, 2.0, 3.0], ..single(1) };
     let steps = [
@@ -236,7 +243,8 @@ fn the_checks_of_a_schema_come_in_the_documented_order() {
         (Code::LabelTooLong, of(&[fine], &[heavy.clone(), heavy])),
         (Code::DuplicateSeries, of(&[fine, histogram], &[one.clone(), one])),
         (Code::TooManyValues, of(&[fine, histogram], &[labelled(0, &[("team", "x")]), many])),
-        (Code::DuplicateLabel, of(&[fine], &[labelled(0, &[("team", "x")])])),
+        (Code::DuplicateLabel, of(&[fine], &[labelled(0, &[("team", &quotes)])])),
+        (Code::PageTooLarge, of(&[fine], &[labelled(0, &[("dc", &quotes)])])),
     ];
     for (bytes, code) in encodings(&of(&[family("0", GAUGE)], &lost), 5) {
         assert_eq!(told(&rig, greeted(), &bytes), reject(code));
