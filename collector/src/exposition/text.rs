@@ -87,35 +87,38 @@ impl Page<'_> {
         values: &[f64],
         format: Format,
     ) -> Result<(), Broken> {
-        let open = labels.strip_suffix(CLOSE).unwrap_or(labels);
-        let own = series.labels.strip_suffix(CLOSE).unwrap_or_default();
         for (number, value) in series.numbers(format).zip(values) {
-            self.write_line([&family.numbered, open, own, number], *value)?;
+            self.write(&family.numbered);
+            self.write(open(labels));
+            self.write(open(&series.labels));
+            self.write(number);
+            self.end_line(*value)?;
+            self.counted.lines += 1;
         }
         // The last values are those without a number.
         let plain = &values[values.len() - family.plain.len()..];
         for (opening, value) in family.plain.iter().zip(plain) {
-            let value = if family.is_info { 1.0 } else { *value };
-            if own.is_empty() {
-                self.write_line([opening, labels], value)?;
+            self.write(opening);
+            if series.labels.is_empty() {
+                self.write(labels);
             } else {
-                self.write_line([opening, open, &series.labels], value)?;
+                self.write(open(labels));
+                self.write(&series.labels);
             }
+            self.end_line(if family.is_info { 1.0 } else { *value })?;
         }
+        self.counted.lines += plain.len() as u64;
         Ok(())
     }
 
-    fn write_line<const N: usize>(&mut self, texts: [&str; N], value: f64) -> Result<(), Broken> {
-        for text in texts {
-            self.chunk.extend_from_slice(text.as_bytes());
-        }
+    fn write(&mut self, text: &str) {
+        self.chunk.extend_from_slice(text.as_bytes());
+    }
+
+    fn end_line(&mut self, value: f64) -> Result<(), Broken> {
         write_value(value, &mut self.chunk);
         self.chunk.push(b'\n');
-        self.counted.lines += 1;
-        if self.chunk.len() >= CHUNK_BYTES {
-            self.flush()?;
-        }
-        Ok(())
+        if self.chunk.len() >= CHUNK_BYTES { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<(), Broken> {
@@ -124,4 +127,9 @@ impl Page<'_> {
         self.chunk.clear();
         Ok(())
     }
+}
+
+/// Labels to which others are added: without [`CLOSE`] behind them.
+fn open(labels: &str) -> &str {
+    labels.strip_suffix(CLOSE).unwrap_or(labels)
 }
