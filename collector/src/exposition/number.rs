@@ -10,19 +10,19 @@ pub(crate) fn write_value(value: f64, out: &mut Vec<u8>) {
     } else if value.is_infinite() {
         out.extend_from_slice(if value > 0.0 { b"+Inf" } else { b"-Inf" });
     } else if let Some(whole) = whole(value) {
+        if whole == 0 && value.is_sign_negative() {
+            out.push(b'-');
+        }
         out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
-    } else if value == 0.0 {
-        out.extend_from_slice(b"-0");
     } else {
         out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
     }
 }
 
-/// As an integer, unless that is another number: minus zero is none.
 #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "compared after")]
 fn whole(value: f64) -> Option<i64> {
     let whole = value as i64;
-    (value.abs() <= EXACT && (whole as f64).to_bits() == value.to_bits()).then_some(whole)
+    (value.abs() <= EXACT && whole as f64 == value).then_some(whole)
 }
 
 /// A bucket bound or a quantile as a label value: whole numbers without a fraction in the old format, with

@@ -189,9 +189,9 @@ impl SeriesPlan {
         Self { offset, width, labels: labels.into(), numbers }
     }
 
-    /// What the lines with a number add to the labels.
-    pub(super) fn numbers(&self, format: Format) -> impl Iterator<Item = &str> {
-        self.numbers.get(format as usize).into_iter().flat_map(Numbers::iter)
+    /// What the lines with a number add to the labels; `None` if there are none.
+    pub(super) fn numbers(&self, format: Format) -> Option<&Numbers> {
+        self.numbers.get(format as usize)
     }
 }
 

@@ -87,13 +87,15 @@ impl Page<'_> {
         values: &[f64],
         format: Format,
     ) -> Result<(), Broken> {
-        for (number, value) in series.numbers(format).zip(values) {
-            self.write(&family.numbered);
-            self.write(open(labels));
-            self.write(open(&series.labels));
-            self.write(number);
-            self.end_line(*value)?;
-            self.counted.lines += 1;
+        if let Some(numbers) = series.numbers(format) {
+            for (number, value) in numbers.iter().zip(values) {
+                self.write(&family.numbered);
+                self.write(open(labels));
+                self.write(open(&series.labels));
+                self.write(number);
+                self.end_line(*value)?;
+                self.counted.lines += 1;
+            }
         }
         // The last values are those without a number.
         let plain = &values[values.len() - family.plain.len()..];
