@@ -22,18 +22,19 @@ const SESSIONS: usize = 200;
 /// The longest line that a peer may cause, in bytes.
 const LONGEST_LINE: usize = 1_200;
 
-/// A schema with as many families as may be, each of them of this kind and with a name as long as may be.
+/// A schema with as many families as may be, each of them of this kind, with a name as long as may be and one series.
 fn widest(kind: u8) -> SchemaFrame {
     let name = |n: usize| format!("{:x<190}_{n:04}", "family_");
     let names: Vec<_> = (0..FAMILIES).map(name).collect();
     let families: Vec<_> = names.iter().map(|name| family(name, kind)).collect();
-    schema_of(&families, &[single(0)])
+    let series: Vec<_> = (0..FAMILIES as u32).map(single).collect();
+    schema_of(&families, &series)
 }
 
-/// Connects, reports once and leaves, again and again. Returns the bytes that it sent, its first session aside: that
-/// declares the schema.
-fn reconnects(collector: SocketAddr, who: &Who<'_>, schema: &SchemaFrame) -> usize {
-    let (hello, report) = (who.hello(schema), report(1, &[1.0]));
+/// Connects, reports `values` once and leaves, again and again. Returns the bytes that it sent, without the values and
+/// its first session, which declares the schema.
+fn reconnects(collector: SocketAddr, who: &Who<'_>, schema: &SchemaFrame, values: &[f64]) -> usize {
+    let (hello, report) = (who.hello(schema), report(1, values));
     for _ in 0..=SESSIONS {
         let mut agent = Agent::connect(collector);
         agent.send(&hello);
@@ -42,7 +43,7 @@ fn reconnects(collector: SocketAddr, who: &Who<'_>, schema: &SchemaFrame) -> usi
         agent.finish();
         assert_eq!(agent.hear(), Heard::Closed);
     }
-    SESSIONS * (hello.len() + report.len())
+    SESSIONS * (hello.len() + report.len() - size_of_val(values))
 }
 
 /// The lines of the log with this text about this agent.
@@ -55,15 +56,19 @@ fn about<'a>(log: &'a str, line: &str, agent: &str) -> Vec<&'a str> {
 fn a_thousand_families_left_off_in_a_loop_do_not_fill_the_log() {
     let mut collector = Process::start(&[]);
     let log = collector.collects();
-    let holder = Agent::join(collector.agents, &who("holder"), &widest(GAUGE), &[1.0]);
-    let sent = reconnects(collector.agents, &who("attacker"), &widest(COUNTER));
+    let values = [1.0; FAMILIES];
+    let holder = Agent::join(collector.agents, &who("holder"), &widest(GAUGE), &values);
+    let sent = reconnects(collector.agents, &who("attacker"), &widest(COUNTER), &values);
     drop(holder);
     drop(collector.stopped());
     let log = log.join().unwrap();
     assert!(log.len() < sent, "{} bytes of log for {sent} bytes sent", log.len());
     let told = about(&log, "families left off", "attacker");
     assert!(!told.is_empty(), "{log}");
-    assert!(told.iter().all(|line| line.contains("families=1000") && line.len() < LONGEST_LINE));
+    assert!(
+        told.iter().all(|line| line.contains("families=1000") && line.len() < LONGEST_LINE),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -71,7 +76,7 @@ fn an_agent_that_reconnects_in_a_loop_does_not_fill_the_log_nor_hide_another() {
     let mut collector = Process::start(&[]);
     let log = collector.collects();
     let schema = gauges(&["load"]);
-    let sent = reconnects(collector.agents, &who("flaps"), &schema);
+    let sent = reconnects(collector.agents, &who("flaps"), &schema, &[1.0]);
     drop(Agent::join(collector.agents, &who("web-1"), &schema, &[1.0]));
     drop(collector.stopped());
     let log = log.join().unwrap();
