@@ -231,10 +231,14 @@ fn values_of(agent: &str, collector: &Process) -> Vec<f64> {
     Page(answer.text()).values_of(agent)
 }
 
+/// For how long a collector that stops waits for its agents to leave.
+const DRAIN: Duration = Duration::from_secs(10);
+
 #[test]
 fn agents_are_asked_to_leave_and_then_made_to() {
     let mut config = crate::support::collector::config();
-    config.drain = Duration::from_secs(1);
+    // All that follows happens while it waits for them, also on a busy machine.
+    config.drain = DRAIN;
     let mut collector = Collector::with(config);
     let mut obeys = Agent::join(collector.agents, &who("obeys"), &gauges(&["up"]), &[1.0]);
     let mut stays = Agent::join(collector.agents, &who("stays"), &gauges(&["up"]), &[1.0]);
@@ -242,7 +246,7 @@ fn agents_are_asked_to_leave_and_then_made_to() {
     collector.stop();
     for agent in [&mut obeys, &mut stays] {
         let Heard::Drain { delay_ms } = agent.hear() else { panic!("not asked to leave") };
-        assert!(delay_ms <= 1_000);
+        assert!(u128::from(delay_ms) <= DRAIN.as_millis());
     }
     assert_eq!(collector.get("/readyz", &[]).status, 503);
     assert_eq!(collector.get("/healthz", &[]).status, 200);

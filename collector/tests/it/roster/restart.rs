@@ -55,7 +55,7 @@ fn a_killed_collector_knows_after_its_restart_who_is_missing() {
     collector.signal(Signal::KILL);
     collector.ends();
 
-    let mut collector = start(state, "6");
+    let mut collector = start(state, "15");
     assert_eq!(get(&collector, "/readyz"), "ready; warming up, 0 of 2 returned\n");
     assert_eq!((up(&collector, "stays"), up(&collector, "dies")), (None, None));
     assert_eq!(up(&collector, "went"), Some(0.0));

@@ -35,7 +35,7 @@ pub(crate) fn named(name: &str) -> Wanted {
 
 /// When a certificate expires that is used at once, since the beginning of the epoch: late enough for a busy machine.
 pub(crate) fn soon() -> Duration {
-    SystemTime::UNIX_EPOCH.elapsed().unwrap() + Duration::from_secs(8)
+    SystemTime::UNIX_EPOCH.elapsed().unwrap() + Duration::from_secs(12)
 }
 
 impl Wanted {
