@@ -116,15 +116,36 @@ impl Tls {
         kept
     }
 
-    /// Opens the records in `input`; how many of its bytes are used up.
+    /// Opens the records in `input` and tells `hear` what is in them; how many of its bytes are used up. What came in one
+    /// read is told at once, however many records it is: what follows Hello is seen to follow it, as without TLS.
     fn open(
         &mut self,
         input: &mut [u8],
         answer: &mut Vec<u8>,
         hear: &mut dyn FnMut(Heard<'_>),
     ) -> Result<usize, rustls::Error> {
-        let (mut used, mut early, mut waits) = (0, Vec::new(), false);
-        while !waits {
+        let mut bytes = Vec::new();
+        let opened = self.open_records(input, answer, &mut bytes, hear);
+        if self.established && !bytes.is_empty() {
+            hear(Heard::Bytes(&bytes));
+        }
+        let (used, ended) = opened?;
+        if ended {
+            hear(Heard::End);
+        }
+        Ok(used)
+    }
+
+    /// Appends what is in the records to `bytes`; how many of the input's are used up, and whether there will be no more.
+    fn open_records(
+        &mut self,
+        input: &mut [u8],
+        answer: &mut Vec<u8>,
+        bytes: &mut Vec<u8>,
+        hear: &mut dyn FnMut(Heard<'_>),
+    ) -> Result<(usize, bool), rustls::Error> {
+        let mut used = 0;
+        let ended = loop {
             let UnbufferedStatus { mut discard, state, .. } =
                 self.connection.process_tls_records(&mut input[used..]);
             let state = match state {
@@ -134,38 +155,32 @@ impl Tls {
                     return Err(error);
                 }
             };
+            let mut ended = None;
             match state {
                 ConnectionState::ReadTraffic(mut traffic) => {
                     while let Some(record) = traffic.next_record() {
                         let record = record?;
                         discard += record.discard;
-                        if self.established {
-                            hear(Heard::Bytes(record.payload));
-                        } else {
-                            early.extend_from_slice(record.payload);
-                        }
+                        bytes.extend_from_slice(record.payload);
                     }
                 }
                 ConnectionState::EncodeTlsData(mut data) => {
                     append(answer, |room| data.encode(room))
                 }
                 ConnectionState::TransmitTlsData(sent) => sent.done(),
-                ConnectionState::PeerClosed | ConnectionState::Closed => {
-                    hear(Heard::End);
-                    waits = true;
-                }
-                _ => waits = true,
+                ConnectionState::PeerClosed | ConnectionState::Closed => ended = Some(true),
+                _ => ended = Some(false),
             }
             used += discard;
             if !self.established && !self.connection.is_handshaking() {
                 self.established = true;
                 hear(Heard::Secured(self.proof()));
-                if !early.is_empty() {
-                    hear(Heard::Bytes(&early));
-                }
             }
-        }
-        Ok(used)
+            if let Some(ended) = ended {
+                break ended;
+            }
+        };
+        Ok((used, ended))
     }
 
     /// What the peer has shown for itself.

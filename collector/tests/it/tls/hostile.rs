@@ -12,7 +12,7 @@ use rustls::{AlertDescription, ConnectionTrafficSecrets, Error};
 
 use crate::support::agent::{Agent, who};
 use crate::support::collector::Collector;
-use crate::support::frames::{gauges, ping, raw};
+use crate::support::frames::{gauges, ping, raw, report};
 use crate::support::secure::{Site, Stream, config, failure, rest};
 use crate::support::{PATIENCE, eventually};
 
@@ -151,6 +151,46 @@ fn a_client_that_says_it_is_done_within_tls() {
     agent.stream.flush().unwrap();
     eventually("it is gone", || !collector.page().shows("calm"));
     assert_eq!(collector.closed("closed"), 1.0);
+}
+
+/// How many records they come in makes no difference, nor whether TLS was established before they came.
+#[test]
+fn what_is_sent_before_welcome_is_refused_in_records_of_its_own_too() {
+    let site = Site::new();
+    let (collector, mut calm) = calm(&site);
+    let schema = gauges(&["fg_a"]);
+    let hello = who("hasty").hello(&schema);
+    for waits in [true, false] {
+        let mut hasty = Agent::secure(collector.agents, &site.client(None));
+        let Stream { conn, sock } = &mut hasty.stream;
+        while conn.is_handshaking() {
+            conn.write_tls(sock).unwrap();
+            if conn.is_handshaking() {
+                conn.read_tls(sock).unwrap();
+                conn.process_new_packets().unwrap();
+            }
+        }
+        if waits {
+            while conn.wants_write() {
+                conn.write_tls(sock).unwrap();
+            }
+            // A ticket: the collector has read the last of the handshake.
+            conn.read_tls(sock).unwrap();
+            conn.process_new_packets().unwrap();
+        }
+        // A record each, which the network carries together.
+        for frame in [&hello, &report(1, &[1.0])] {
+            conn.writer().write_all(frame).unwrap();
+        }
+        let mut together = Vec::new();
+        while conn.wants_write() {
+            conn.write_tls(&mut together).unwrap();
+        }
+        sock.write_all(&together).unwrap();
+        hasty.expect_reject(Code::UnexpectedFrame);
+        assert!(!collector.page().shows("hasty"));
+    }
+    calm.report(&[2.0]);
 }
 
 /// Seals records as the client of an established connection would, if it kept to no rule of the handshake.
