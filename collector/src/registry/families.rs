@@ -19,6 +19,19 @@ use crate::exposition::FamilyHead;
 
 pub use page::GaugeFamily;
 
+/// Memory of a sample name in the map of names, without the texts: a map may be half empty after it has grown, and has a byte of
+/// its own for each place. One family waits for most names, if any, in an array that begins with four.
+pub(super) const NAME_BYTES: usize = 2 * (size_of::<(String, SampleName)>() + 1);
+
+/// Memory of a family that nobody else declares, without the texts: its place in a tree that may be half empty, an array that begins
+/// with four places, a tree's node with eleven, and its heading.
+pub(super) const DECLARED_BYTES: usize = 2 * size_of::<(Box<str>, Vec<Declared>)>()
+    + 4 * size_of::<Declared>()
+    + 11 * size_of::<(u64, (u64, usize))>()
+    + size_of::<[usize; 4]>()
+    + size_of::<FamilyHead>()
+    + size_of::<[usize; 2]>();
+
 /// Kinds that the operator has decided on, by family name.
 pub type Pins = HashMap<String, FamilyKind>;
 

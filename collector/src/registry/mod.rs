@@ -29,7 +29,7 @@ use crate::peer::{Peer, Signal};
 pub use families::{GaugeFamily, Pins};
 pub use holder::{Holder, Newcomer};
 pub use page_shard::PageShard;
-pub use schemas::{Pinned, Room, SchemaEntry, SchemaStore};
+pub use schemas::{MeasuredSchema, Pinned, Room, SchemaEntry, SchemaStore};
 pub use slab::{Seat, View};
 
 use families::Families;

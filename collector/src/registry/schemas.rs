@@ -5,30 +5,59 @@
 //! A schema in use is pinned by its sessions. One that is not stays for whoever comes back with it, until the
 //! room is wanted: the longest unused goes first.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Weak};
 
 use fleetgauge_proto::schema::{Family, FamilyKind, Series};
 use fleetgauge_proto::{Code, Fingerprint, Schema};
 use parking_lot::Mutex;
 
+use super::families::{DECLARED_BYTES, NAME_BYTES};
 use crate::budget::Budget;
 use crate::exposition::{FamilyHead, Format, Plan, PlanSize};
+
+/// A schema and what it will take, before anything is made of it.
+#[derive(Debug)]
+pub struct MeasuredSchema {
+    schema: Schema,
+    size: PlanSize,
+    /// Of memory, all that is made of it included.
+    memory: usize,
+}
+
+impl MeasuredSchema {
+    /// The schema.
+    #[must_use]
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// Most bytes of a page that shows one of its agents, whose labels take so many.
+    #[must_use]
+    pub fn page_bytes(&self, labels: usize) -> usize {
+        self.size.page_bytes(labels)
+    }
+}
+
+impl From<Schema> for MeasuredSchema {
+    fn from(schema: Schema) -> Self {
+        let size = PlanSize::of(&schema);
+        let memory = memory(&schema, &size);
+        Self { schema, size, memory }
+    }
+}
 
 /// A schema with what is made of it once.
 #[derive(Debug)]
 pub struct SchemaEntry {
     key: u64,
-    schema: Schema,
+    fingerprint: Fingerprint,
+    measured: MeasuredSchema,
     plan: Plan,
-    size: PlanSize,
     /// Of its payload.
     bytes: usize,
-    /// Of memory.
-    memory: usize,
-    pins: AtomicUsize,
-    last_used: AtomicU64,
+    /// Where it is kept.
+    kept: Weak<Mutex<Kept>>,
 }
 
 impl SchemaEntry {
@@ -41,19 +70,19 @@ impl SchemaEntry {
     /// The schema.
     #[must_use]
     pub fn schema(&self) -> &Schema {
-        &self.schema
+        &self.measured.schema
+    }
+
+    /// The schema and what it takes.
+    #[must_use]
+    pub fn measured(&self) -> &MeasuredSchema {
+        &self.measured
     }
 
     /// How its values are written.
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
-    }
-
-    /// Most bytes of a page that shows one of its agents, whose labels take so many.
-    #[must_use]
-    pub fn page_bytes(&self, labels: usize) -> usize {
-        self.size.page_bytes(labels)
     }
 }
 
@@ -63,7 +92,9 @@ pub struct Pinned(Arc<SchemaEntry>);
 
 impl Pinned {
     pub(super) fn new(entry: &Arc<SchemaEntry>) -> Self {
-        entry.pins.fetch_add(1, Ordering::Relaxed);
+        if let Some(kept) = entry.kept.upgrade() {
+            kept.lock().pin(entry);
+        }
         Self(Arc::clone(entry))
     }
 
@@ -76,7 +107,9 @@ impl Pinned {
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        self.0.pins.fetch_sub(1, Ordering::Release);
+        if let Some(kept) = self.0.kept.upgrade() {
+            kept.lock().unpin(&self.0);
+        }
     }
 }
 
@@ -99,7 +132,7 @@ fn memory(schema: &Schema, size: &PlanSize) -> usize {
     };
     let head = |family: &Family, kind: FamilyKind| {
         let lines = Format::ALL.map(|format| FamilyHead::bytes(family, kind, format));
-        SHOWN_BYTES + lines.iter().sum::<usize>()
+        DECLARED_BYTES + lines.iter().sum::<usize>()
     };
     let family = |family: &Family| {
         let texts = family.name.len() + family.unit.len() + family.help.len();
@@ -110,44 +143,99 @@ fn memory(schema: &Schema, size: &PlanSize) -> usize {
     };
     let families = schema.families.iter().map(family).sum::<usize>();
     let label_names = schema.label_names.iter().map(|name| size_of::<Box<str>>() + name.len());
-    size_of::<SchemaEntry>() + families + label_names.sum::<usize>() + size.memory
+    size_of::<SchemaEntry>() + PLACE_BYTES + families + label_names.sum::<usize>() + size.memory
 }
 
-/// Of a sample name in the map of names; of a family among those that are shown, beside its heading and the texts in them.
-const NAME_BYTES: usize = 140;
-const SHOWN_BYTES: usize = 800;
+/// Of a schema in the map of schemas and among the unused: a map may be half empty after it has grown, and so may a tree.
+const PLACE_BYTES: usize =
+    2 * (size_of::<(Fingerprint, Place)>() + size_of::<(u64, Fingerprint)>());
 
 /// All schemas of the collector.
 #[derive(Debug)]
 pub struct SchemaStore {
     room: Room,
     budget: Arc<Budget>,
-    kept: Mutex<Kept>,
+    kept: Arc<Mutex<Kept>>,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
-    by_fingerprint: HashMap<Fingerprint, Arc<SchemaEntry>>,
+    by_fingerprint: HashMap<Fingerprint, Place>,
+    /// The fingerprints of those that are not in use, by when that began: no search for the longest unused.
+    unused: BTreeMap<u64, Fingerprint>,
     bytes: usize,
-    /// Counts interns: the store's own time.
-    uses: u64,
+    /// Bytes and memory of those that are not in use.
+    unused_bytes: usize,
+    unused_memory: usize,
+    /// Counts entries and what becomes unused: the store's own time.
+    moment: u64,
+}
+
+#[derive(Debug)]
+struct Place {
+    entry: Arc<SchemaEntry>,
+    pins: usize,
+    /// Its key in `unused` while there are no pins.
+    unused_since: u64,
+}
+
+impl Kept {
+    fn pin(&mut self, entry: &SchemaEntry) {
+        let Some(place) = self.by_fingerprint.get_mut(&entry.fingerprint) else { return };
+        if place.entry.key != entry.key {
+            return;
+        }
+        if place.pins == 0 && self.unused.remove(&place.unused_since).is_some() {
+            self.unused_bytes -= entry.bytes;
+            self.unused_memory -= entry.measured.memory;
+        }
+        place.pins += 1;
+    }
+
+    fn unpin(&mut self, entry: &SchemaEntry) {
+        let Some(place) = self.by_fingerprint.get_mut(&entry.fingerprint) else { return };
+        if place.entry.key != entry.key {
+            return;
+        }
+        place.pins -= 1;
+        if place.pins == 0 {
+            self.moment += 1;
+            place.unused_since = self.moment;
+            self.unused.insert(self.moment, entry.fingerprint);
+            self.unused_bytes += entry.bytes;
+            self.unused_memory += entry.measured.memory;
+        }
+    }
+
+    fn find(&mut self, fingerprint: &Fingerprint) -> Option<Pinned> {
+        let entry = Arc::clone(&self.by_fingerprint.get(fingerprint)?.entry);
+        self.pin(&entry);
+        Some(Pinned(entry))
+    }
+
+    /// Forgets the longest unused; `None` if all are in use.
+    fn forget_oldest(&mut self) -> Option<Arc<SchemaEntry>> {
+        let (_, fingerprint) = self.unused.pop_first()?;
+        let Place { entry, .. } = self.by_fingerprint.remove(&fingerprint)?;
+        self.bytes -= entry.bytes;
+        self.unused_bytes -= entry.bytes;
+        self.unused_memory -= entry.measured.memory;
+        Some(entry)
+    }
 }
 
 impl SchemaStore {
     pub(super) fn new(room: Room, budget: Arc<Budget>) -> Self {
-        Self { room, budget, kept: Mutex::default() }
+        Self { room, budget, kept: Arc::default() }
     }
 
     /// The schema with this fingerprint, if it is kept.
     pub fn find(&self, fingerprint: &Fingerprint) -> Option<Pinned> {
-        let mut kept = self.kept.lock();
-        kept.uses += 1;
-        let entry = kept.by_fingerprint.get(fingerprint)?;
-        entry.last_used.store(kept.uses, Ordering::Relaxed);
-        Some(Pinned::new(entry))
+        self.kept.lock().find(fingerprint)
     }
 
-    /// Keeps a schema whose payload had `bytes`, or finds it kept already.
+    /// Keeps a schema whose payload had `bytes`, or finds it kept already. For one that is refused nothing is made, and
+    /// no other is forgotten.
     ///
     /// # Errors
     /// [`Code::SchemasFull`] if there is no room and all that is kept is in use; [`Code::CollectorFull`] if there is
@@ -155,88 +243,79 @@ impl SchemaStore {
     pub fn intern(
         &self,
         fingerprint: Fingerprint,
-        schema: Schema,
+        schema: impl Into<MeasuredSchema>,
         bytes: usize,
     ) -> Result<Pinned, Code> {
-        let size = PlanSize::of(&schema);
-        let memory = memory(&schema, &size);
-        self.take(memory)?;
-        let plan = Plan::new(&schema);
+        let measured = schema.into();
+        let memory = measured.memory;
+        self.take(bytes, memory)?;
+        let plan = Plan::new(&measured.schema);
         let mut kept = self.kept.lock();
-        kept.uses += 1;
-        let uses = kept.uses;
-        let known = kept.by_fingerprint.contains_key(&fingerprint);
-        if known || !self.make_room(&mut kept, bytes) {
+        // Another agent may have declared the same meanwhile, or taken the room.
+        if let Some(known) = kept.find(&fingerprint) {
             self.budget.give_back(memory);
-        } else {
-            kept.bytes += bytes;
-            let entry = SchemaEntry {
-                key: uses,
-                schema,
-                plan,
-                size,
-                bytes,
-                memory,
-                pins: AtomicUsize::new(0),
-                last_used: AtomicU64::new(0),
-            };
-            kept.by_fingerprint.insert(fingerprint, Arc::new(entry));
+            return Ok(known);
         }
-        let entry = kept.by_fingerprint.get(&fingerprint).ok_or(Code::SchemasFull)?;
-        entry.last_used.store(uses, Ordering::Relaxed);
-        Ok(Pinned::new(entry))
+        if !self.has_room(&kept, bytes) {
+            self.budget.give_back(memory);
+            return Err(Code::SchemasFull);
+        }
+        while kept.by_fingerprint.len() >= self.room.schemas || kept.bytes + bytes > self.room.bytes
+        {
+            self.forget_oldest(&mut kept);
+        }
+        kept.bytes += bytes;
+        kept.moment += 1;
+        let entry = Arc::new(SchemaEntry {
+            key: kept.moment,
+            fingerprint,
+            measured,
+            plan,
+            bytes,
+            kept: Arc::downgrade(&self.kept),
+        });
+        let place = Place { entry: Arc::clone(&entry), pins: 1, unused_since: 0 };
+        kept.by_fingerprint.insert(fingerprint, place);
+        Ok(Pinned(entry))
     }
 
-    /// Takes memory for a schema; the longest unused ones make room.
-    fn take(&self, memory: usize) -> Result<(), Code> {
-        while !self.budget.take(memory) {
-            if !self.forget_oldest(&mut self.kept.lock()) {
-                self.budget.refused();
-                return Err(Code::CollectorFull);
-            }
+    /// Takes memory for a schema; the longest unused ones make room, if there will be enough.
+    fn take(&self, bytes: usize, memory: usize) -> Result<(), Code> {
+        let mut kept = self.kept.lock();
+        if !self.has_room(&kept, bytes) {
+            return Err(Code::SchemasFull);
+        }
+        let others = self.budget.taken().saturating_sub(kept.unused_memory);
+        let mut enough = others.saturating_add(memory) <= self.budget.limit();
+        while enough && !self.budget.take(memory) {
+            enough = self.forget_oldest(&mut kept).is_some();
+        }
+        if !enough {
+            self.budget.refused();
+            return Err(Code::CollectorFull);
         }
         Ok(())
     }
 
-    /// Makes room for a schema whose payload has `bytes`; `false` if all that is kept is in use.
-    fn make_room(&self, kept: &mut Kept, bytes: usize) -> bool {
-        while kept.by_fingerprint.len() >= self.room.schemas || kept.bytes + bytes > self.room.bytes
-        {
-            if !self.forget_oldest(kept) {
-                return false;
-            }
-        }
-        true
+    /// Whether a schema whose payload has `bytes` finds room beside those that are in use.
+    fn has_room(&self, kept: &Kept, bytes: usize) -> bool {
+        kept.by_fingerprint.len() - kept.unused.len() < self.room.schemas
+            && kept.bytes - kept.unused_bytes + bytes <= self.room.bytes
     }
 
-    /// Forgets all that are not in use.
+    /// Forgets all that are not in use; what was made of them is dropped when the lock is free again.
     pub fn forget_unused(&self) {
         let mut kept = self.kept.lock();
-        let Kept { by_fingerprint, bytes, .. } = &mut *kept;
-        by_fingerprint.retain(|_, entry| {
-            let is_used = entry.pins.load(Ordering::Acquire) > 0;
-            if !is_used {
-                *bytes -= entry.bytes;
-                self.budget.give_back(entry.memory);
-            }
-            is_used
-        });
+        let forgotten: Vec<_> = std::iter::from_fn(|| self.forget_oldest(&mut kept)).collect();
+        drop(kept);
+        drop(forgotten);
     }
 
-    /// Forgets the longest unused; `false` if all are in use.
-    fn forget_oldest(&self, kept: &mut Kept) -> bool {
-        let oldest = kept
-            .by_fingerprint
-            .iter()
-            .filter(|(_, entry)| entry.pins.load(Ordering::Acquire) == 0)
-            .min_by_key(|(_, entry)| entry.last_used.load(Ordering::Relaxed))
-            .map(|(fingerprint, _)| *fingerprint);
-        let Some(forgotten) = oldest.and_then(|oldest| kept.by_fingerprint.remove(&oldest)) else {
-            return false;
-        };
-        kept.bytes -= forgotten.bytes;
-        self.budget.give_back(forgotten.memory);
-        true
+    /// Forgets the longest unused; `None` if all are in use.
+    fn forget_oldest(&self, kept: &mut Kept) -> Option<Arc<SchemaEntry>> {
+        let forgotten = kept.forget_oldest()?;
+        self.budget.give_back(forgotten.measured.memory);
+        Some(forgotten)
     }
 
     /// How many are kept, in use or not.

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::ending::Refusal;
 use crate::exposition::{static_labels, write_labels};
 use crate::peer::{Introduction, Peer};
-use crate::registry::{Holder, Newcomer, Pinned, SchemaEntry};
+use crate::registry::{Holder, MeasuredSchema, Newcomer, Pinned};
 use crate::shared::Shared;
 use crate::untold::log_if;
 
@@ -69,7 +69,7 @@ impl Agent {
         let written = write_labels(&id, &labels, client_no);
         let schema = shared.registry.schemas().find(&hello.schema);
         if let Some(schema) = &schema {
-            check_labels(schema.entry(), &labels, &written, config)?;
+            check_labels(schema.entry().measured(), &labels, &written, config)?;
         }
         let newcomer =
             Newcomer { labels: written, id, host_nonce: hello.host_nonce, peer: Arc::clone(peer) };
@@ -148,27 +148,31 @@ impl Agent {
     /// Takes the schema that its next reports follow.
     pub(super) fn declare(&mut self, frame: Frame<'_>, shared: &Shared) -> Result<(), Refusal> {
         let fingerprint = Fingerprint::of_payload(frame.payload)?;
-        let known = shared.registry.schemas().find(&fingerprint);
-        let schema = if let Some(known) = known {
+        let (schemas, config) = (shared.registry.schemas(), &shared.config);
+        let schema = if let Some(known) = schemas.find(&fingerprint) {
+            self.check_labels(known.entry().measured(), config)?;
             known
         } else {
-            let schema = Schema::try_from_frame(frame, &shared.config.bounds.limits)?;
+            let schema = Schema::try_from_frame(frame, &config.bounds.limits)?;
             let skipped = schema.families.iter().filter(|family| family.kind.is_none()).count();
             shared.metrics.families_skipped.inc_by(skipped as u64);
-            shared
-                .registry
-                .schemas()
-                .intern(fingerprint, schema, frame.payload.len())
-                .map_err(Refusal::of)?
+            let measured = MeasuredSchema::from(schema);
+            // Before it takes memory, and the place of another.
+            self.check_labels(&measured, config)?;
+            schemas.intern(fingerprint, measured, frame.payload.len()).map_err(Refusal::of)?
         };
+        self.schema = Some(schema);
+        self.full_due = true;
+        Ok(())
+    }
+
+    /// Checks that its labels agree with a schema that it declares.
+    fn check_labels(&self, schema: &MeasuredSchema, config: &Config) -> Result<(), Refusal> {
         let newcomer = self.newcomer()?;
         let labels: Vec<_> = static_labels(&newcomer.labels).collect();
         let labels = labels.iter().map(|(name, value)| Label { name, value });
         let labels = StaticLabels::try_new(&labels.collect::<Vec<_>>())?;
-        check_labels(schema.entry(), &labels, &newcomer.labels, &shared.config)?;
-        self.schema = Some(schema);
-        self.full_due = true;
-        Ok(())
+        check_labels(schema, &labels, &newcomer.labels, config)
     }
 
     /// Whether the report may follow the one before.
@@ -226,7 +230,7 @@ impl Agent {
 
 /// Checks that an agent's labels, `written` on each of its lines, agree with a schema and leave its page small enough.
 fn check_labels(
-    schema: &SchemaEntry,
+    schema: &MeasuredSchema,
     labels: &StaticLabels,
     written: &str,
     config: &Config,

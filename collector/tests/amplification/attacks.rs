@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fleetgauge_collector::Config;
 use fleetgauge_proto::message::Label;
 use fleetgauge_proto::{Code, Fingerprint};
 
@@ -67,6 +68,73 @@ fn a_schema_for_which_there_is_no_memory_is_not_unfolded() {
     assert!(cost.peak < 4 * cost.sent, "{cost:?}");
 }
 
+/// A collector with three schemas that nobody uses.
+fn with_unused_schemas(change: impl FnOnce(&mut Config)) -> Rig {
+    let rig = Rig::new(change);
+    for name in ["a", "b", "c"] {
+        let (declared, fingerprint) = encode(&schema(&[family(name, GAUGE)], vec![]));
+        let mut agent = rig.connect();
+        agent.receives(&hello(name, vec![], fingerprint));
+        agent.receives(&declared);
+        assert_eq!(agent.refused(), None);
+    }
+    rig
+}
+
+/// Its own lines alone are over the bound, however short the agent's labels are.
+#[test]
+fn a_schema_too_large_for_a_page_is_not_unfolded_and_displaces_none() {
+    let rig = with_unused_schemas(|config| config.bounds.schemas.schemas = 3);
+    let mut attacker = rig.connect();
+    attacker.receives(&hello("x", vec![], Fingerprint([0; 16])));
+    let taken = rig.shared.registry.budget().taken();
+    let cost = rig.cost(&mut attacker, &histograms_of_long_labels(0)[..1]);
+    assert_eq!(attacker.refused(), Some(Code::PageTooLarge));
+    assert!(cost.peak < 4 * cost.sent, "{cost:?}");
+    assert_eq!(rig.shared.registry.schemas().len(), 3);
+    assert_eq!(rig.shared.registry.budget().taken(), taken);
+}
+
+#[test]
+fn a_schema_for_which_there_will_be_no_memory_displaces_none() {
+    let rig = with_unused_schemas(|config| {
+        config.bounds.memory = 1 << 20;
+        config.bounds.page_bytes_per_agent = usize::MAX;
+    });
+    let mut attacker = rig.connect();
+    attacker.receives(&hello("x", vec![], Fingerprint([0; 16])));
+    let taken = rig.shared.registry.budget().taken();
+    attacker.receives(&histograms_of_long_labels(0)[0]);
+    assert_eq!(attacker.refused(), Some(Code::CollectorFull));
+    assert_eq!(rig.shared.registry.schemas().len(), 3);
+    assert_eq!(rig.shared.registry.budget().taken(), taken);
+}
+
+/// When each label of each series was looked up among the agent's, a Hello of 245 bytes took 16 ms.
+#[test]
+fn hellos_of_many_labels_against_a_schema_of_many_labels() {
+    const HELLOS: u32 = 50;
+    let rig = Rig::new(|_| {});
+    let names = names(50_000);
+    let own: Vec<_> = names.iter().map(|name| Label { name, value: "x" }).collect();
+    let all = own.chunks(5).map(|labels| series(0, &[], labels)).collect();
+    let (declared, fingerprint) = encode(&schema(&[family("a", GAUGE)], all));
+    let mut other = rig.connect();
+    other.receives(&hello("other", vec![], fingerprint));
+    other.receives(&declared);
+    assert_eq!((other.refused(), rig.shared.registry.schemas().len()), (None, 1));
+    let others: Vec<_> = names.iter().take(32).map(|name| format!("z{name}")).collect();
+    let labels: Vec<_> = others.iter().map(|name| Label { name, value: "x" }).collect();
+    let mut cpu = Duration::ZERO;
+    for _ in 0..HELLOS {
+        let mut attacker = rig.connect();
+        cpu += rig.cost(&mut attacker, &[hello("x", labels.clone(), fingerprint)]).cpu;
+        assert_eq!(attacker.refused(), None);
+    }
+    println!("{:?} of CPU for each Hello", cpu / HELLOS);
+    assert!(cpu / HELLOS < at_most(Duration::from_micros(50)), "{:?}", cpu / HELLOS);
+}
+
 #[test]
 fn long_labels_on_many_lines_of_a_page() {
     let quotes = "\"".repeat(1_000);
@@ -76,7 +144,7 @@ fn long_labels_on_many_lines_of_a_page() {
         let all = own.iter().take(count).map(|labels| series(0, &[], labels)).collect();
         encode(&schema(&[family("a", GAUGE)], all))
     };
-    // 15 kB of labels, written as 30 kB, on each of 10,000 lines: at Schema, and at the next Hello.
+    // 15 kB of labels, written as 30 kB, on each of 10,000 lines: at Schema, and at Hello once the schema is known.
     let rig = Rig::new(|_| {});
     let (many, fingerprint) = declared(10_000);
     let greeting = hello("a", quoted(&names, &quotes), fingerprint);
@@ -85,6 +153,10 @@ fn long_labels_on_many_lines_of_a_page() {
     assert_eq!(attacker.refused(), None);
     attacker.receives(&many);
     assert_eq!(attacker.refused(), Some(Code::PageTooLarge));
+    let mut other = rig.connect();
+    other.receives(&hello("other", vec![], fingerprint));
+    other.receives(&many);
+    assert_eq!(other.refused(), None);
     let mut attacker = rig.connect();
     attacker.receives(&greeting);
     assert_eq!(attacker.refused(), Some(Code::PageTooLarge));
@@ -127,7 +199,7 @@ fn a_page_of_every_line_is_as_long_as_was_counted() {
     assert_eq!(agent.refused(), None);
     let holder = rig.shared.registry.schemas().find(&fingerprint).unwrap();
     // An info's value is 1, whatever was reported.
-    let counted =
-        holder.entry().page_bytes("agent=\"a\"".len()) - 2 * ("-2.2250738585072014e-308".len() - 1);
+    let counted = holder.entry().measured().page_bytes("agent=\"a\"".len())
+        - 2 * ("-2.2250738585072014e-308".len() - 1);
     assert_eq!(rig.page_bytes(), counted);
 }

@@ -8,6 +8,8 @@ mod http_costs;
 mod messages;
 mod reports;
 mod schemas;
+#[cfg(target_os = "linux")]
+mod unfolding;
 
 use std::io::Write;
 use std::time::Duration;

@@ -150,6 +150,51 @@ fn ten_thousand_unused_schemas_are_forgotten_at_once() {
     assert_cost("they are forgotten", forgetting, Duration::from_secs(1));
 }
 
+/// A registry with room for so many schemas, full of them.
+fn full(count: usize) -> (Registry, Vec<Pinned>) {
+    let room = Room { schemas: count, bytes: 10 * count };
+    let registry = Registry::new(room, Pins::new(), Arc::new(Budget::new(usize::MAX)));
+    let schemas = (0..count).map(|n| intern(&registry, n, &[("load", GAUGE)])).collect();
+    (registry, schemas)
+}
+
+#[test]
+fn a_schema_that_takes_the_room_of_twenty_thousand_unused_ones() {
+    let (registry, schemas) = full(20_000);
+    drop(schemas);
+    let large = schema(&[("large", GAUGE)]);
+    let large = || registry.schemas().intern(Fingerprint([0xff; 16]), large, 200_000).map(drop);
+    assert_cost("they make room", cost(|| assert_eq!(large(), Ok(()))), Duration::from_secs(1));
+    assert_eq!(registry.schemas().len(), 1);
+}
+
+#[test]
+fn twenty_thousand_schemas_each_in_the_place_of_an_unused_one() {
+    let (registry, schemas) = full(20_000);
+    drop(schemas);
+    let come = cost(|| {
+        for n in 20_000..40_000 {
+            drop(intern(&registry, n, &[("load", GAUGE)]));
+        }
+    });
+    assert_cost("they come", come, Duration::from_secs(3));
+    assert_eq!(registry.schemas().len(), 20_000);
+}
+
+#[test]
+fn ten_thousand_schemas_that_find_no_room_beside_twenty_thousand_in_use() {
+    let (registry, schemas) = full(20_000);
+    let refused = cost(|| {
+        for _ in 0..10_000 {
+            let one = schema(&[("load", GAUGE)]);
+            let refused = registry.schemas().intern(Fingerprint([0xff; 16]), one, 10).map(drop);
+            assert_eq!(refused, Err(Code::SchemasFull));
+        }
+    });
+    assert_cost("they are refused", refused, Duration::from_secs(1));
+    assert_eq!(registry.schemas().len(), schemas.len());
+}
+
 /// Its schema is known, so that a Hello and a Report of some hundred bytes are all it sends.
 #[test]
 fn an_agent_that_comes_back_with_a_thousand_families_without_series() {

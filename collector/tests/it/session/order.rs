@@ -22,6 +22,8 @@ const PING: u8 = 5;
 const MAX_LABEL_BYTES: u32 = 100;
 /// Enough for a series with short labels, and not for one with a label of 90 quotes, which are escaped.
 const MAX_PAGE_BYTES: usize = 250;
+/// Too few for a series with that label of 90 quotes.
+const MAX_SCHEMA_BYTES: usize = 100;
 
 /// Small limits, tokens, and labels that agents may set.
 fn config(files: &Files) -> Config {
@@ -32,6 +34,7 @@ fn config(files: &Files) -> Config {
     (limits.max_families, limits.max_series, limits.max_values) = (2, 2, 4);
     limits.max_label_bytes = MAX_LABEL_BYTES;
     config.bounds.page_bytes_per_agent = MAX_PAGE_BYTES;
+    config.bounds.schemas.bytes = MAX_SCHEMA_BYTES;
     config
 }
 
@@ -226,6 +229,7 @@ fn the_checks_of_a_schema_come_in_the_documented_order() {
     let width = Series { width: 9, ..labelled(0, &[("job", "x")]) };
     let heavy = labelled(0, &[("dc", &wide)]);
     let quotes = "\"".repeat(90);
+    let long = "x".repeat(MAX_SCHEMA_BYTES);
     let one = single(0);
     let many = Series { width: 5, parameters: vec![1.0, 2.0, 3.0], ..single(1) };
     let steps = [
@@ -245,6 +249,7 @@ fn the_checks_of_a_schema_come_in_the_documented_order() {
         (Code::TooManyValues, of(&[fine, histogram], &[labelled(0, &[("team", "x")]), many])),
         (Code::DuplicateLabel, of(&[fine], &[labelled(0, &[("team", &quotes)])])),
         (Code::PageTooLarge, of(&[fine], &[labelled(0, &[("dc", &quotes)])])),
+        (Code::SchemasFull, of(&[Family { help: &long, ..fine }], &[single(0)])),
     ];
     for (bytes, code) in encodings(&of(&[family("0", GAUGE)], &lost), 5) {
         assert_eq!(told(&rig, greeted(), &bytes), reject(code));

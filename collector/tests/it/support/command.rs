@@ -112,6 +112,21 @@ impl Process {
         i32::try_from(self.child.id()).unwrap()
     }
 
+    /// CPU time that it has taken, user and system, in ticks of 10 ms or so.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn cpu(&self) -> std::time::Duration {
+        let stat = procfs::process::Process::new(self.pid()).unwrap().stat().unwrap();
+        let ticks = (stat.utime + stat.stime) as f64;
+        std::time::Duration::from_secs_f64(ticks / procfs::ticks_per_second() as f64)
+    }
+
+    /// The most memory that it has had, in KiB.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn most_resident(&self) -> u64 {
+        let status = procfs::process::Process::new(self.pid()).unwrap().status().unwrap();
+        status.vmhwm.unwrap()
+    }
+
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();
