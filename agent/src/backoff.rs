@@ -1,9 +1,10 @@
 //! How long to wait before the next attempt to connect.
 //!
-//! A fleet that lost its collector at one moment must not come back at one moment: the first wait gives every agent a
-//! place of its own within five seconds, the next keep it, for as long as a restart may take, so that whenever the collector
-//! returns its fleet is back within five seconds, evenly. After that waits are drawn from a range that doubles. What a
-//! collector asks for is obeyed as a minimum, within reason; a turn that it gives takes the place of our own wait.
+//! A fleet that lost its collector at one moment must not come back at one moment: the first wait
+//! gives every agent a place of its own within five seconds, the next keep it, for as long as a
+//! restart may take, so that whenever the collector returns its fleet is back within five seconds,
+//! evenly. After that waits are drawn from a range that doubles. What a collector asks for is
+//! obeyed as a minimum, within reason; a turn that it gives takes the place of our own wait.
 
 use std::time::Duration;
 
@@ -11,10 +12,11 @@ use std::time::Duration;
 pub const FIRST_BOUND: Duration = Duration::from_secs(5);
 /// So many more waits of just that length follow, before they are drawn from a range that doubles.
 pub const KEPT_PLACES: u32 = 3;
-/// No wait of our own choice is longer: a host may be missing this long after a collector has returned.
+/// No wait of our own choice is longer: a host may be missing this long after a collector has
+/// returned.
 pub const LONGEST_BOUND: Duration = Duration::from_secs(60);
-/// The wait after a refusal that names no time: the same again will not help, but somebody may mend the
-/// cause, and no agent must need a restart for that.
+/// The wait after a refusal that names no time: the same again will not help, but somebody may mend
+/// the cause, and no agent must need a restart for that.
 pub const HOPELESS_WAIT: Duration = Duration::from_secs(10 * 60);
 /// The longest wait a collector can impose: an error over there must not silence a fleet for days.
 pub const LONGEST_OBEYED: Duration = Duration::from_secs(60 * 60);
@@ -39,7 +41,8 @@ impl Backoff {
         Self { failures: 0, at_least: Duration::ZERO, turn: None, rng }
     }
 
-    /// The wait before the next attempt. The more there were, the longer, but for those that follow a turn.
+    /// The wait before the next attempt. The more there were, the longer, but for those that follow
+    /// a turn.
     pub fn next_wait(&mut self) -> Duration {
         if let Some(turn) = self.turn.take() {
             return turn + (turn / 10).mul_f64(self.rng.f64());
@@ -59,8 +62,8 @@ impl Backoff {
 
     /// A session of this length has ended; `interval` is the one it reported at.
     ///
-    /// Only a proven session starts the waits over: a collector that accepts and then drops is not well.
-    /// Returns whether this one was proven.
+    /// Only a proven session starts the waits over: a collector that accepts and then drops is not
+    /// well. Returns whether this one was proven.
     pub fn session_ended(&mut self, lasted: Duration, interval: Duration) -> bool {
         let proven = lasted >= interval * PROVEN_INTERVALS;
         if proven {
@@ -69,14 +72,14 @@ impl Backoff {
         proven
     }
 
-    /// The collector asks not to be called before `wait` has passed: the next wait is at least that, and up
-    /// to a tenth more.
+    /// The collector asks not to be called before `wait` has passed: the next wait is at least
+    /// that, and up to a tenth more.
     pub fn obey(&mut self, wait: Duration) {
         self.at_least = wait.min(LONGEST_OBEYED);
     }
 
-    /// The collector has no room now and gives us a turn among those who wait: the next wait is that, and up to
-    /// a tenth more, however often we have failed.
+    /// The collector has no room now and gives us a turn among those who wait: the next wait is
+    /// that, and up to a tenth more, however often we have failed.
     pub fn take_turn(&mut self, turn: Duration) {
         self.turn = Some(turn.clamp(SOONEST_TURN, LONGEST_OBEYED));
     }

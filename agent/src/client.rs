@@ -1,7 +1,8 @@
 //! The agent's side of one connection: given bytes, gives bytes and events.
 //!
-//! There is no socket here, no clock and no thread, so that the real agent, the load test's thousands and
-//! the tests all drive the same code. Between frames a client holds its last values and nothing else.
+//! There is no socket here, no clock and no thread, so that the real agent, the load test's
+//! thousands and the tests all drive the same code. Between frames a client holds its last values
+//! and nothing else.
 
 use std::time::Duration;
 
@@ -40,8 +41,8 @@ enum State {
     Over,
 }
 
-/// One agent's protocol state. What the agent says of itself is given with each call, the same in all of
-/// them: it is read seldom, and who simulates thousands of agents need not keep it for each.
+/// One agent's protocol state. What the agent says of itself is given with each call, the same in
+/// all of them: it is read seldom, and who simulates thousands of agents need not keep it for each.
 #[derive(Debug, Default)]
 pub struct Client {
     state: State,
@@ -146,8 +147,8 @@ impl Client {
         self.state == State::Welcomed
     }
 
-    /// A connection has been made: appends Hello to `out`, with the credential if there is one, and forgets the connection
-    /// before.
+    /// A connection has been made: appends Hello to `out`, with the credential if there is one, and
+    /// forgets the connection before.
     pub fn start(&mut self, profile: &Profile, credential: Option<Secret<'_>>, out: &mut Vec<u8>) {
         self.frames = FrameBuffer::default();
         self.reported = Box::default();
@@ -155,8 +156,9 @@ impl Client {
         put(&profile.hello(credential), out);
     }
 
-    /// Takes bytes that came from the collector, appends to `out` what they call for, and returns at the
-    /// first event; `input` is moved past what was used. `None` once all of it was. Call until then.
+    /// Takes bytes that came from the collector, appends to `out` what they call for, and returns
+    /// at the first event; `input` is moved past what was used. `None` once all of it was. Call
+    /// until then.
     ///
     /// # Errors
     /// The connection is to be closed; nothing more can be read from it.
@@ -192,8 +194,8 @@ impl Client {
         Ok(None)
     }
 
-    /// Appends a Report of `values`, sampled at `unix_ms`, to `out`: all of them, or those that changed, by
-    /// whichever is shorter. Its sequence number.
+    /// Appends a Report of `values`, sampled at `unix_ms`, to `out`: all of them, or those that
+    /// changed, by whichever is shorter. Its sequence number.
     ///
     /// # Errors
     /// [`ClientError::NoSession`], [`ClientError::WrongWidth`]; nothing is appended then.
@@ -234,7 +236,8 @@ impl Client {
         Ok(sequence)
     }
 
-    /// Appends a Ping to `out`; [`Event::Pong`] with the same token will come. Nothing outside a session.
+    /// Appends a Ping to `out`; [`Event::Pong`] with the same token will come. Nothing outside a
+    /// session.
     pub fn ping(&self, token: u64, out: &mut Vec<u8>) {
         if self.state == State::Welcomed {
             put(&Message::Ping(Ping { token }), out);

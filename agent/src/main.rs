@@ -19,7 +19,8 @@ use tracing_subscriber::{Registry, reload as filter};
 
 /// sysexits.h EX_USAGE: a setting is wrong, and starting again will not help.
 const EXIT_BAD_SETTING: u8 = 64;
-/// Threads for what may hang: resolving names, reading files for a connection, and reading the settings anew.
+/// Threads for what may hang: resolving names, reading files for a connection, and reading the
+/// settings anew.
 const BLOCKING_THREADS: usize = 3;
 
 /// Changes the level of the log.
@@ -81,10 +82,10 @@ fn serve(flags: Flags, config: &Config, agent: Agent) -> anyhow::Result<()> {
     served
 }
 
-/// The settings as they are now. The level of the log, which no connection depends on, is in force at once.
+/// The settings as they are now. Applies the log level once they and their files have proved good.
 fn reload(flags: &Flags, level: &Level) -> Result<Agent, BadSetting> {
     let (config, agent) = settings(flags)?;
-    // It fails only where there is no log any more.
+    // Fails only if the log has been shut down.
     let _ = level.reload(config.log);
     Ok(agent)
 }

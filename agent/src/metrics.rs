@@ -1,7 +1,7 @@
 //! The metric sets an agent can report: names, units, meanings, and their order on the wire.
 //!
-//! `basic` follows Prometheus' conventions. `classic` has the names of the program this one replaces, each
-//! now meaning what its name says. Everything is a gauge.
+//! `basic` follows Prometheus' conventions. `classic` has the names of the program this one
+//! replaces, each now meaning what its name says. Everything is a gauge.
 
 use crate::sampler::Readings;
 

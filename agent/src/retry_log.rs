@@ -1,8 +1,8 @@
 //! Which failed attempts are worth a line in the log.
 //!
-//! A person at a terminal sees each one. In a log file a collector that is away for a night must not fill
-//! the disks of a fleet: the first failure is logged, then each time their number has doubled, and once
-//! that has become rarer than every ten minutes, every ten minutes.
+//! A person at a terminal sees each one. In a log file a collector that is away for a night must
+//! not fill the disks of a fleet: the first failure is logged, then each time their number has
+//! doubled, and once that has become rarer than every ten minutes, every ten minutes.
 
 use std::time::{Duration, Instant};
 

@@ -1,9 +1,9 @@
 //! When to sample: a grid that is fixed by the agent's id and the interval.
 //!
-//! A fleet started by one command must not report in one burst, and an agent that reconnects must not move
-//! to where the crowd is. So the phase comes from a hash of the id, and the first tick from the wall clock;
-//! later ticks follow the monotonic clock and know nothing of connections. A tick that was missed is
-//! skipped: a sample of the past is worth nothing.
+//! A fleet started by one command must not report in one burst, and an agent that reconnects must
+//! not move to where the crowd is. So the phase comes from a hash of the id, and the first tick
+//! from the wall clock; later ticks follow the monotonic clock and know nothing of connections. A
+//! tick that was missed is skipped: a sample of the past is worth nothing.
 
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,8 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The grid of the agent named `id`, seen at the moment that both clocks show: `now`, and `unix` since
-    /// 1970. `interval` is not zero.
+    /// The grid of the agent named `id`, seen at the moment that both clocks show: `now`, and
+    /// `unix` since 1970. `interval` is not zero.
     #[must_use]
     pub fn new(id: &AgentId, interval: Duration, now: Instant, unix: Duration) -> Self {
         let interval_ns = interval.as_nanos().max(1);

@@ -1,5 +1,5 @@
-//! Reading the files that hold secrets or say whom to believe: bounded, without waiting for anybody, and where they hold
-//! secrets not if everybody may read them.
+//! Reading the files that hold secrets or say whom to believe: bounded, without waiting for
+//! anybody, and where they hold secrets not if everybody may read them.
 
 use std::fs::{self, File, Metadata};
 use std::io::Read;

@@ -1,5 +1,6 @@
-//! What the service manager is told, by systemd's protocol (sd_notify(3)): that the agent has started, whom it reports
-//! to, that it still runs, that it stops. Without a service manager nothing is said.
+//! What the service manager is told, by systemd's protocol (sd_notify(3)): that the agent has
+//! started, whom it reports to, that it still runs, that it stops. Without a service manager
+//! nothing is said.
 
 use std::fmt::Display;
 
@@ -24,7 +25,8 @@ pub(crate) fn status(status: impl Display) {
     }
 }
 
-/// Says that the caller's thread runs, twice in the time in which the service manager wants to hear it, for ever.
+/// Says that the caller's thread runs, twice in the time in which the service manager wants to hear
+/// it, for ever.
 pub(crate) async fn pulse() {
     let Some(within) = sd_notify::watchdog_enabled() else { return std::future::pending().await };
     let mut beats = tokio::time::interval(within / 2);

@@ -48,7 +48,8 @@ impl Endpoint {
         &self.host
     }
 
-    /// Whether it is an address, and not this host's own. Of a name that is not known before it is resolved.
+    /// Whether it is an address, and not this host's own. Of a name that is not known before it is
+    /// resolved.
     #[must_use]
     pub fn is_elsewhere(&self) -> bool {
         self.host.parse::<std::net::IpAddr>().is_ok_and(|address| !address.is_loopback())

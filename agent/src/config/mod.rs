@@ -1,7 +1,7 @@
 //! Settings: flags over environment over file over defaults. A [`Config`] that exists is legal.
 //!
-//! A setting that is wrong is an error wherever it comes from, also where a stronger one would hide it from
-//! use: what was written down was meant.
+//! A setting that is wrong is an error wherever it comes from, also where a stronger one would hide
+//! it from use: what was written down was meant.
 
 mod duration;
 mod endpoint;

@@ -8,7 +8,8 @@ use super::{BadSetting, Config, Layers};
 use crate::tls::{BadTls, Identity, Tls, TlsSettings};
 
 impl Layers<'_> {
-    /// TLS is spoken if `tls` says so, or else if anything that belongs to it is set. The files are looked at.
+    /// TLS is spoken if `tls` says so, or else if anything that belongs to it is set. The files are
+    /// looked at.
     pub(super) fn tls(&self) -> Result<Option<TlsSettings>, BadSetting> {
         let (flags, file) = (self.flags, self.file);
         let path = |text: &str| Ok(std::path::PathBuf::from(text));
@@ -38,7 +39,8 @@ impl Layers<'_> {
 }
 
 impl Config {
-    /// Whether the agent's own certificate is valid at `now`. An agent starts without: it may be renewed while that runs.
+    /// Whether the agent's own certificate is valid at `now`. An agent starts without: it may be
+    /// renewed while that runs.
     ///
     /// # Errors
     /// The certificate's file, and since or until when it is not.

@@ -1,4 +1,5 @@
-//! The agent's token: in a file or in the environment, and never on the command line, which every user can read.
+//! The agent's token: in a file or in the environment, and never on the command line, which every
+//! user can read.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
-//! Finds a collector's addresses and connects to one, so that the kernel notices when the connection is dead.
+//! Finds a collector's addresses and connects to one, so that the kernel notices when the
+//! connection is dead.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,8 +16,9 @@ use super::stream::Stream;
 use super::{Agent, secure};
 use crate::config::{Endpoint, Token, UNENCRYPTED};
 
-/// How long a name may take to be resolved, then an address to answer, and then TLS. A collector that a whole fleet
-/// comes back to needs this long to get through. With Welcome an address has 30 s before the next one's turn.
+/// How long a name may take to be resolved, then an address to answer, and then TLS. A collector
+/// that a whole fleet comes back to needs this long to get through. With Welcome an address has 30
+/// s before the next one's turn.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most addresses of a name that one round tries.
 const MAX_ADDRESSES: usize = 8;

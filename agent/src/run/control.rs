@@ -1,4 +1,4 @@
-//! What the agent is told while it runs: to stop, and to read its settings anew.
+//! What an operator asks of a running agent: to stop, and to read its settings anew.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use super::credentials::Credentials;
 use super::printable::printable;
 use crate::config::BadSetting;
 
-/// How the settings are read anew.
+/// How to read the settings anew.
 #[derive(Clone)]
 pub struct Reload {
-    /// Somebody asks for it.
+    /// An operator asks for it.
     pub asked: Arc<Notify>,
-    /// Reads them, which may take long. What it gives is whole, or else nothing of it is put in force.
+    /// Reads them and all files that they name, which may take long.
     pub load: Arc<dyn Fn() -> Result<Agent, BadSetting> + Send + Sync>,
 }
 
@@ -48,7 +48,7 @@ impl Loaded {
     }
 }
 
-/// What the agent is told.
+/// What an operator asks for.
 pub(super) enum Told {
     /// To stop.
     Stop,
@@ -56,7 +56,7 @@ pub(super) enum Told {
     Reload(Box<Loaded>),
 }
 
-/// Where it is told.
+/// Waits for shutdown and reloads.
 pub(super) struct Control<'a> {
     shutdown: Pin<&'a mut (dyn Future<Output = ()> + 'a)>,
     reload: Option<Reload>,
@@ -71,8 +71,8 @@ impl<'a> Control<'a> {
         Self { shutdown, reload, loading: None }
     }
 
-    /// Waits for the next word. It may be dropped and called again at any time: nothing is lost. Settings that cannot be
-    /// read are logged, and the old ones stay.
+    /// Waits for a shutdown or a reload. Cancel-safe. If the settings cannot be read, logs why and
+    /// keeps the old ones.
     pub(super) async fn told(&mut self) -> Told {
         loop {
             tokio::select! {
@@ -99,7 +99,7 @@ impl<'a> Control<'a> {
         }
     }
 
-    /// What `work` gives, unless the agent is told something before that.
+    /// The output of `work`, unless a shutdown or a reload comes first.
     pub(super) async fn unless_told<T>(
         &mut self,
         work: impl Future<Output = T>,

@@ -1,4 +1,4 @@
-//! What a connection takes from files: the token that the agent shows, and whom it believes.
+//! What a connection takes from files: the token, and the certificates and keys of TLS.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::disk;
 use crate::config::Token;
 use crate::tls::{Tls, TlsSettings};
 
-/// Others than the collector could read the token.
+/// A host on the way could read the token.
 #[derive(Debug, thiserror::Error)]
 #[error("the token is not sent to {0} unencrypted")]
 pub(super) struct Exposed(IpAddr);
@@ -20,7 +20,7 @@ pub(super) struct Exposed(IpAddr);
 #[derive(Clone, Default)]
 pub(super) struct Credentials {
     pub(super) token: Option<Token>,
-    /// With what connects by it.
+    /// With the connector that uses it.
     pub(super) tls: Option<(Tls, TlsConnector)>,
     /// The files, from before they were read.
     stamps: Vec<Option<Stamp>>,
@@ -35,8 +35,8 @@ struct Stamp {
 }
 
 impl Credentials {
-    /// Reads what `agent` needs, which may take long. `before` is what was read last: where TLS' files are the same, so
-    /// are the tickets.
+    /// Reads what `agent` needs, which may take long. `before` was read last: its session tickets
+    /// stay if the files of TLS are the same.
     ///
     /// # Errors
     /// The first file that will not do, and what to do about it.
@@ -82,8 +82,8 @@ impl Credentials {
         now.is_ok_and(|now| now != self.stamps)
     }
 
-    /// The token that may be shown at `address`: at another host's only if nobody between can read it, or the operator
-    /// says so.
+    /// The token to send to `address`: to another host only under TLS, or if the operator allows it
+    /// unencrypted.
     pub(super) fn token_for(
         &self,
         agent: &Agent,
@@ -136,7 +136,8 @@ mod tests {
         Agent::new(&config, &Host::default()).unwrap()
     }
 
-    /// The only thread that may block is held up until the file is there: who reads it elsewhere finds none.
+    /// Holds up the only thread that may block until the file is there: a read on another thread
+    /// finds none.
     #[test]
     fn files_are_not_read_on_the_agents_thread() {
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -1,4 +1,5 @@
-//! Reads files on a thread that may block: a disk that hangs keeps the agent neither from sampling nor from stopping.
+//! Reads files on a thread that may block: a disk that hangs keeps the agent neither from sampling
+//! nor from stopping.
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use crate::supervisor;
 /// After this long it is said what is waited for.
 const LONG: Duration = Duration::from_secs(10);
 
-/// What `read` gives, however long that takes: who tried again would hang on the same disk, with one thread more.
+/// What `read` gives, however long that takes: who tried again would hang on the same disk, with
+/// one thread more.
 pub(super) async fn read<T: Send + 'static>(
     what: &'static str,
     read: impl FnOnce() -> Result<T, String> + Send + 'static,

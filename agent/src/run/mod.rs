@@ -1,7 +1,8 @@
 //! The agent: samples on its schedule, keeps one connection, starts over when it is lost.
 //!
-//! Two tasks on one thread meet in two watch channels, which hold one value each: the newest sample, and the
-//! interval that the collector wants. Nothing queues, however long a collector is away.
+//! Two tasks on one thread meet in two watch channels, which hold one value each: the newest
+//! sample, and the interval that the collector wants. Nothing queues, however long a collector is
+//! away.
 
 mod advice;
 mod connect;
@@ -96,15 +97,16 @@ impl Agent {
 
 /// Samples and reports until `shutdown` is done; then says Bye and returns within a few seconds.
 ///
-/// Needs a tokio runtime with I/O and time; one thread is enough. A collector that is away, refuses, or
-/// misbehaves is tried again for ever.
+/// Needs a tokio runtime with I/O and time; one thread is enough. A collector that is away,
+/// refuses, or misbehaves is tried again for ever.
 pub async fn run(agent: Agent, shutdown: impl Future<Output = ()>) {
     run_reloading(agent, None, shutdown).await;
 }
 
 /// The same, with settings that are read anew when somebody asks for it.
 ///
-/// A session goes on if nothing has changed. Otherwise the agent says Bye and connects at once with the new settings.
+/// A session goes on if nothing has changed. Otherwise the agent says Bye and connects at once with
+/// the new settings.
 pub async fn run_reloading(
     agent: Agent,
     reload: Option<Reload>,

@@ -1,7 +1,7 @@
 //! Notices a collector that has fallen silent.
 //!
-//! A collector has nothing to say to a quiet agent, and one that hangs still has a kernel that acknowledges
-//! what it is sent. So now and then, after a long silence, the agent asks.
+//! A collector has nothing to say to a quiet agent, and one that hangs still has a kernel that
+//! acknowledges what it is sent. So now and then, after a long silence, the agent asks.
 
 use std::time::{Duration, Instant};
 

@@ -17,7 +17,7 @@ use super::printable::printable;
 use super::round::{Failure, Failures, Pause, Paused};
 use super::sampling::{Plan, Sample};
 use super::session::{Ended, Lost, Session};
-use crate::backoff::{Backoff, HOPELESS_WAIT};
+use crate::backoff::Backoff;
 use crate::client::{Client, ClientError};
 use crate::config::Endpoint;
 use crate::identity;
@@ -25,7 +25,7 @@ use crate::profile::Profile;
 use crate::retry_log::{RetryLog, STEADY_EVERY};
 use crate::supervisor;
 
-/// How often the agent looks whether its files have changed, while nothing else would mend a refusal.
+/// How often the agent looks whether its files have changed, while that may mend a refusal.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Keeps the connection.
@@ -38,10 +38,12 @@ pub(super) struct Reporter {
     redirect: Option<Endpoint>,
     backoff: Backoff,
     paused: Paused,
+    /// Where the last session broke: it gives way to the other addresses.
+    lost_at: Option<SocketAddr>,
     log: RetryLog,
-    /// Of sessions, each of which may be short: those of a long one start over.
+    /// Of sessions, each of which may be short: a long one starts the count over.
     session_log: RetryLog,
-    /// Of addresses that gave way to the next.
+    /// Of addresses that gave way to the next: a long session starts the count over.
     skipped_log: RetryLog,
     samples: watch::Receiver<Option<Sample>>,
     plan: watch::Sender<Plan>,
@@ -75,6 +77,7 @@ impl Reporter {
             redirect: None,
             backoff: backoff(),
             paused: Paused::default(),
+            lost_at: None,
             log: RetryLog::new(watched),
             session_log: RetryLog::new(watched),
             skipped_log: RetryLog::new(watched),
@@ -110,24 +113,30 @@ impl Reporter {
                 }
                 self.credentials = credentials;
             }
-            Err(problem) => return Ok(self.failed(&to, problem, Pause::Own)),
+            Err(problem) => return Ok(self.failed(&to, &Failure::new(problem))),
         }
         let addresses = match control.unless_told(self.resolver.resolve(&to)).await? {
             Ok(addresses) => addresses,
-            Err(error) => return Ok(self.failed(&to, error.to_string(), Pause::Own)),
+            Err(error) => return Ok(self.failed(&to, &Failure::new(error))),
         };
-        let mut due = self.paused.due(&addresses, Instant::now()).into_iter().peekable();
+        let mut due = self.paused.due(&addresses, Instant::now());
+        let lost_at = self.lost_at.take();
+        due.sort_by_key(|address| Some(*address) == lost_at);
+        let mut due = due.into_iter().peekable();
         let mut failures = Failures::default();
+        let mut pause = self.paused.soonest(&addresses, Instant::now());
         while let Some(address) = due.next() {
             let failure = match self.attempt(&to, address, control).await? {
                 Attempt::Failed(failure) => failure,
-                Attempt::Session { lasted, logged, failure } => {
+                Attempt::Session { lasted, logged, mut failure } => {
                     let logged = logged.then_some(lasted);
-                    let alone = addresses.len() == 1 || failure.concerns_agent;
-                    return Ok(self.lost(&to, address, logged, failure, alone));
+                    self.lost_at = (!failure.concerns_agent).then_some(address);
+                    failure.pause = self.pause(&addresses, address, &failure);
+                    return Ok(self.lost(&to, logged, &failure));
                 }
                 Attempt::Drained(wait) => return Ok(wait),
             };
+            pause = self.pause(&addresses, address, &failure);
             let over = failure.concerns_agent || due.peek().is_none();
             if !over {
                 self.skipped(&to, address, &failure);
@@ -137,8 +146,14 @@ impl Reporter {
                 break;
             }
         }
-        self.paused.note(&failures, Instant::now());
-        Ok(self.failed(&to, failures.cause(), failures.soonest()))
+        Ok(self.failed(&to, &failures.whole(pause)))
+    }
+
+    /// How long to wait after this failure at `address`, unless another address is tried at once.
+    fn pause(&mut self, all: &[SocketAddr], address: SocketAddr, failure: &Failure) -> Pause {
+        let now = Instant::now();
+        self.paused.note(address, failure.pause, now);
+        if failure.concerns_agent { failure.pause } else { self.paused.soonest(all, now) }
     }
 
     async fn attempt(
@@ -175,6 +190,7 @@ impl Reporter {
         }
         if lasted.is_some_and(|lasted| lasted >= STEADY_EVERY) {
             self.session_log.succeeded();
+            self.skipped_log.succeeded();
         }
         let failure = match ended {
             Ended::Told(told) => {
@@ -190,7 +206,8 @@ impl Reporter {
                 }
                 self.redirect = target.and_then(|target| Endpoint::parse(&target).ok());
                 self.backoff.obey(early);
-                // The collector has spread its agents' leaving, so that they need not wait once more.
+                // The collector has spread its agents' leaving, so that they need not wait once
+                // more.
                 let at_once = proven && early.is_zero();
                 let wait = if at_once { Duration::ZERO } else { self.backoff.next_wait() };
                 return Ok(Attempt::Drained(Wait::of(wait)));
@@ -217,58 +234,47 @@ impl Reporter {
         match pause {
             Pause::Own => {}
             Pause::Turn(turn) => self.backoff.take_turn(turn),
-            Pause::Named(wait) => self.backoff.obey(wait),
-            Pause::Mended(_) => self.backoff.obey(HOPELESS_WAIT),
+            Pause::Named(wait) | Pause::Mended(wait) => self.backoff.obey(wait),
         }
-        let mendable = matches!(pause, Pause::Mended(_));
-        Wait { time: self.backoff.next_wait(), mendable }
+        Wait { time: self.backoff.next_wait(), mendable: self.paused.is_mendable() }
     }
 
-    /// A session has ended, and `logged` with how long it lasted if that is worth a line. If there are other addresses, what this one asks for need not be waited for.
-    fn lost(
-        &mut self,
-        to: &Endpoint,
-        address: SocketAddr,
-        logged: Option<Duration>,
-        failure: Failure,
-        alone: bool,
-    ) -> Wait {
-        let pause = if alone { failure.pause } else { Pause::Own };
-        let cause = printable(&failure.cause);
-        let mut failures = Failures::default();
-        failures.push(address, failure);
-        self.paused.note(&failures, Instant::now());
-        if let Pause::Mended(advice) = pause {
-            return self.refused(to, &cause, advice);
+    /// A session has ended, and `logged` with how long it lasted if that is worth a line.
+    fn lost(&mut self, to: &Endpoint, logged: Option<Duration>, failure: &Failure) -> Wait {
+        if matches!(failure.pause, Pause::Mended(_)) {
+            return self.refused(to, failure);
         }
-        let wait = self.next_wait(pause);
-        supervisor::status(format_args!("connection to {to} lost: {cause}"));
+        let wait = self.next_wait(failure.pause);
+        let (cause, advice) = told(failure);
+        supervisor::status(format_args!("connection to {to} lost: {}", status(failure)));
         if let Some(lasted) = logged {
             let retry_in = rounded(wait.time);
-            warn!(collector = %to, ?lasted, %cause, ?retry_in, "connection lost");
+            warn!(collector = %to, ?lasted, %cause, advice, ?retry_in, "connection lost");
         }
         wait
     }
 
     /// A round has failed.
-    fn failed(&mut self, to: &Endpoint, cause: String, pause: Pause) -> Wait {
-        let cause = printable(cause);
-        if let Pause::Mended(advice) = pause {
-            return self.refused(to, &cause, advice);
+    fn failed(&mut self, to: &Endpoint, failure: &Failure) -> Wait {
+        if matches!(failure.pause, Pause::Mended(_)) {
+            return self.refused(to, failure);
         }
-        let wait = self.next_wait(pause);
-        supervisor::status(format_args!("no connection to {to}: {cause}"));
+        let wait = self.next_wait(failure.pause);
+        let (cause, advice) = told(failure);
+        supervisor::status(format_args!("no connection to {to}: {}", status(failure)));
         if let Some(attempt) = self.log.failed(Instant::now()) {
-            warn!(collector = %to, attempt, %cause, retry_in = ?rounded(wait.time), "no connection");
+            let retry_in = rounded(wait.time);
+            warn!(collector = %to, attempt, %cause, advice, ?retry_in, "no connection");
         }
         wait
     }
 
-    /// The same again will not help, yet somebody may mend the cause.
-    fn refused(&mut self, to: &Endpoint, cause: &str, advice: &str) -> Wait {
-        let wait = self.next_wait(Pause::Mended(""));
+    /// The same again will not help, but an operator may mend the cause.
+    fn refused(&mut self, to: &Endpoint, failure: &Failure) -> Wait {
+        let wait = self.next_wait(failure.pause);
         self.log.failed(Instant::now());
-        supervisor::status(format_args!("refused by {to}: {cause}; {advice}"));
+        let (cause, advice) = told(failure);
+        supervisor::status(format_args!("refused by {to}: {}", status(failure)));
         error!(collector = %to, %cause, advice, retry_in = ?rounded(wait.time), "refused");
         wait
     }
@@ -276,8 +282,8 @@ impl Reporter {
     /// An address gives way to the next.
     fn skipped(&mut self, to: &Endpoint, address: SocketAddr, failure: &Failure) {
         if let Some(attempt) = self.skipped_log.failed(Instant::now()) {
-            let cause = printable(&failure.cause);
-            warn!(collector = %to, %address, attempt, %cause, "trying the next address");
+            let (cause, advice) = told(failure);
+            warn!(collector = %to, %address, attempt, %cause, advice, "trying the next address");
         }
     }
 
@@ -324,7 +330,10 @@ impl Reporter {
         self.redirect = None;
         self.backoff = backoff();
         self.paused = Paused::default();
-        self.log.succeeded();
+        self.lost_at = None;
+        for log in [&mut self.log, &mut self.session_log, &mut self.skipped_log] {
+            log.succeeded();
+        }
         read_anew(&changed);
     }
 }
@@ -339,7 +348,18 @@ enum Attempt {
     Drained(Wait),
 }
 
-/// Tells that settings were read anew, and which of them are others now.
+/// The cause and the advice of a failure, for a line of the log.
+fn told(failure: &Failure) -> (String, Option<&str>) {
+    (printable(&failure.cause), failure.advice.as_deref())
+}
+
+/// The same for the service manager.
+fn status(failure: &Failure) -> String {
+    let (cause, advice) = told(failure);
+    advice.map_or_else(|| cause.clone(), |advice| format!("{cause}; {advice}"))
+}
+
+/// Logs that settings were read anew, and which have changed.
 pub(super) fn read_anew(changed: &[&str]) {
     let changed = if changed.is_empty() { "nothing".to_owned() } else { changed.join(", ") };
     info!(changed, "the settings were read anew");

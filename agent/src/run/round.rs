@@ -1,7 +1,9 @@
-//! A round of attempts, one at each address of the collector, and when an address may be tried again.
+//! A round of attempts, one at each address of the collector, and when an address may be tried
+//! again.
 //!
-//! An address that fails, in whatever way, gives way to the next at once. Only when all have failed does the agent wait,
-//! as long as the one that is to be tried soonest wants. One that has asked for more time is left out until then.
+//! An address that fails, in whatever way, gives way to the next at once. Only when all have failed
+//! does the agent wait: until the first of all addresses may be tried again. An address that has
+//! asked for more time is left out until then.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -12,33 +14,44 @@ use super::advice::{advice, meaning};
 use crate::backoff::{HOPELESS_WAIT, LONGEST_OBEYED};
 use crate::client::code_reason;
 
-/// How long a failed address wants to be left alone.
+/// How long to leave a failed address alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pause {
-    /// It has not said anything about it.
+    /// It named no time, and the agent chooses one.
     Own,
-    /// Its turn among those who wait comes then.
+    /// It gave the agent a turn in its queue.
     Turn(Duration),
-    /// It has named this time.
+    /// It named this time.
     Named(Duration),
-    /// The same again will not help, until somebody mends the cause in this way.
-    Mended(&'static str),
+    /// The same again will not help. Ends earlier when an operator may have mended the cause.
+    Mended(Duration),
 }
 
 impl Pause {
     fn least(self) -> Duration {
         match self {
             Self::Own => Duration::ZERO,
-            Self::Turn(wait) | Self::Named(wait) => wait.min(LONGEST_OBEYED),
-            Self::Mended(_) => HOPELESS_WAIT,
+            Self::Turn(wait) | Self::Named(wait) | Self::Mended(wait) => wait.min(LONGEST_OBEYED),
+        }
+    }
+
+    /// The same pause with `left` to go.
+    const fn with(self, left: Duration) -> Self {
+        match self {
+            Self::Own => Self::Own,
+            Self::Turn(_) => Self::Turn(left),
+            Self::Named(_) => Self::Named(left),
+            Self::Mended(_) => Self::Mended(left),
         }
     }
 }
 
-/// An attempt that has led to no session.
+/// A failed attempt, a lost session, or a whole round of them.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) cause: String,
+    /// What an operator can do about it.
+    pub(super) advice: Option<String>,
     pub(super) pause: Pause,
     /// The other addresses would say the same, or must not be asked.
     pub(super) concerns_agent: bool,
@@ -46,37 +59,36 @@ pub(super) struct Failure {
 
 impl Failure {
     pub(super) fn new(cause: impl std::fmt::Display) -> Self {
-        Self { cause: cause.to_string(), pause: Pause::Own, concerns_agent: false }
+        let cause = cause.to_string();
+        Self { cause, advice: None, pause: Pause::Own, concerns_agent: false }
     }
 
     /// The same again will not help.
-    pub(super) fn hopeless(cause: impl std::fmt::Display, advice: &'static str) -> Self {
-        Self { pause: Pause::Mended(advice), ..Self::new(cause) }
+    pub(super) fn hopeless(cause: impl std::fmt::Display, advice: &str) -> Self {
+        let advice = Some(advice.to_owned());
+        Self { advice, pause: Pause::Mended(HOPELESS_WAIT), ..Self::new(cause) }
     }
 
-    /// The collector's Reject, before Welcome.
+    /// The collector's Reject.
     pub(super) fn rejected(code: u16, text: &str, retry_after: Option<Duration>) -> Self {
-        let pause = match retry_after {
-            Some(turn) if code == Code::HandshakesFull.to_u16() => Pause::Turn(turn),
-            Some(wait) => Pause::Named(wait),
-            None => Pause::Mended(advice(code).unwrap_or_else(|| meaning(code))),
+        let (pause, advice) = match retry_after {
+            Some(turn) if code == Code::HandshakesFull.to_u16() => {
+                (Pause::Turn(turn), advice(code))
+            }
+            Some(wait) => (Pause::Named(wait), advice(code)),
+            None => (Pause::Mended(HOPELESS_WAIT), advice(code).or_else(|| Some(meaning(code)))),
         };
-        let advice = match (pause, advice(code)) {
-            // It is told beside the cause.
-            (Pause::Mended(_), _) | (_, None) => String::new(),
-            (_, Some(advice)) => format!("; {advice}"),
-        };
-        let reason = code_reason(code);
         Self {
-            cause: format!("rejected, {reason}: {text:?}{advice}"),
+            cause: format!("rejected, {}: {text:?}", code_reason(code)),
+            advice: advice.map(str::to_owned),
             pause,
             concerns_agent: concerns_agent(code),
         }
     }
 }
 
-/// Whether a Reject ends the round: another host holds the id at this collector. Others do not know of it, and would show
-/// one id for two hosts.
+/// Whether a Reject ends the round: another host holds the id at this collector. Other collectors
+/// do not know that, and would show one id for two hosts.
 fn concerns_agent(code: u16) -> bool {
     matches!(Code::from_u16(code), Some(Code::IdConflict | Code::Superseded))
 }
@@ -90,9 +102,22 @@ impl Failures {
         self.0.push((address, failure));
     }
 
+    /// The failure of the round, which asks for `pause`.
+    pub(super) fn whole(&self, pause: Pause) -> Failure {
+        let mut advice: Vec<&str> = Vec::new();
+        for given in self.0.iter().filter_map(|(_, failure)| failure.advice.as_deref()) {
+            if !advice.contains(&given) {
+                advice.push(given);
+            }
+        }
+        let advice = (!advice.is_empty()).then(|| advice.join("; "));
+        Failure { advice, pause, ..Failure::new(self.cause()) }
+    }
+
     /// What went wrong, at each address if there are several.
-    pub(super) fn cause(&self) -> String {
+    fn cause(&self) -> String {
         match &*self.0 {
+            [] => "each address has asked for more time".to_owned(),
             [(_, only)] => only.cause.clone(),
             all => {
                 let causes = all.iter().map(|(address, failure)| {
@@ -104,12 +129,6 @@ impl Failures {
             }
         }
     }
-
-    /// What the address wants that is to be tried soonest.
-    pub(super) fn soonest(&self) -> Pause {
-        let pauses = self.0.iter().map(|(_, failure)| failure.pause);
-        pauses.min_by_key(|pause| pause.least()).unwrap_or(Pause::Own)
-    }
 }
 
 /// Addresses that have asked for time, and until when.
@@ -120,41 +139,50 @@ pub(super) struct Paused(Vec<Rest>);
 struct Rest {
     address: SocketAddr,
     until: Instant,
-    /// Nobody has named the time: it ends when somebody may have mended the cause.
-    mendable: bool,
+    pause: Pause,
 }
 
 impl Paused {
-    /// Notes what the failures of a round that ended at `now` ask for.
-    pub(super) fn note(&mut self, failures: &Failures, now: Instant) {
-        self.0.retain(|rest| rest.until > now);
-        for (address, failure) in &failures.0 {
-            let least = failure.pause.least();
-            if least > Duration::ZERO {
-                let mendable = matches!(failure.pause, Pause::Mended(_));
-                self.0.push(Rest { address: *address, until: now + least, mendable });
-            }
+    /// Replaces what `address` asked for before.
+    pub(super) fn note(&mut self, address: SocketAddr, pause: Pause, now: Instant) {
+        self.0.retain(|rest| rest.address != address);
+        if pause != Pause::Own {
+            self.0.push(Rest { address, until: now + pause.least(), pause });
         }
     }
 
-    /// Those of `addresses` that may be tried at `now`: if that is none, the one whose pause ends first.
-    pub(super) fn due(&self, addresses: &[SocketAddr], now: Instant) -> Vec<SocketAddr> {
-        let until = |address: &SocketAddr| {
-            let own = self.0.iter().filter(|rest| rest.address == *address);
-            own.map(|rest| rest.until).max().unwrap_or(now)
+    /// Those of `addresses` that may be tried at `now`.
+    pub(super) fn due(&mut self, addresses: &[SocketAddr], now: Instant) -> Vec<SocketAddr> {
+        self.0.retain(|rest| rest.until > now);
+        let paused = |address| self.0.iter().any(|rest| rest.address == address);
+        addresses.iter().copied().filter(|address| !paused(*address)).collect()
+    }
+
+    /// What is left at `now` of the pause that ends first among all of `addresses`.
+    pub(super) fn soonest(&self, addresses: &[SocketAddr], now: Instant) -> Pause {
+        let left = |address: &SocketAddr| {
+            let own = self.0.iter().find(|rest| rest.address == *address);
+            own.map_or(Pause::Own, |rest| {
+                rest.pause.with(rest.until.saturating_duration_since(now))
+            })
         };
-        let due = addresses.iter().copied().filter(|address| until(address) <= now);
-        let due: Vec<_> = due.collect();
-        if due.is_empty() {
-            addresses.iter().copied().min_by_key(until).into_iter().collect()
-        } else {
-            due
-        }
+        addresses.iter().map(left).min_by_key(|pause| pause.least()).unwrap_or(Pause::Own)
+    }
+
+    /// Whether a pause would end if an operator mended the cause.
+    pub(super) fn is_mendable(&self) -> bool {
+        self.0.iter().any(Rest::is_mendable)
     }
 
     /// The cause may be mended: pauses that no collector has named end.
     pub(super) fn mended(&mut self) {
-        self.0.retain(|rest| !rest.mendable);
+        self.0.retain(|rest| !rest.is_mendable());
+    }
+}
+
+impl Rest {
+    const fn is_mendable(&self) -> bool {
+        matches!(self.pause, Pause::Mended(_))
     }
 }
 
@@ -168,70 +196,88 @@ mod tests {
         [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
     }
 
-    fn failed(causes: [Failure; 2]) -> Failures {
-        Failures(addresses().into_iter().zip(causes).collect())
+    /// What the first and the second address have asked for.
+    fn paused(pauses: [Pause; 2], now: Instant) -> Paused {
+        let mut paused = Paused::default();
+        for (address, pause) in addresses().into_iter().zip(pauses) {
+            paused.note(address, pause, now);
+        }
+        paused
     }
 
-    fn full(seconds: u64) -> Failure {
-        Failure::rejected(80, "full", Some(SECOND * u32::try_from(seconds).unwrap()))
+    fn full(seconds: u64) -> Pause {
+        Failure::rejected(80, "full", Some(Duration::from_secs(seconds))).pause
     }
 
     #[test]
     fn the_wait_is_that_of_the_address_to_be_tried_soonest() {
-        let mend = || Failure::hopeless("bad", "mend it");
-        let down = || Failure::new("connection refused");
-        assert_eq!(failed([mend(), down()]).soonest(), Pause::Own);
-        assert_eq!(failed([mend(), full(7)]).soonest(), Pause::Named(SECOND * 7));
-        assert_eq!(failed([full(9), full(7)]).soonest(), Pause::Named(SECOND * 7));
-        assert_eq!(failed([mend(), mend()]).soonest(), Pause::Mended("mend it"));
-        let turn = Failure::rejected(Code::HandshakesFull.to_u16(), "", Some(SECOND));
-        assert_eq!(failed([full(9), turn]).soonest(), Pause::Turn(SECOND));
+        let now = Instant::now();
+        let soonest = |pauses| paused(pauses, now).soonest(&addresses(), now);
+        let mend = Failure::hopeless("bad", "mend it").pause;
+        assert_eq!(soonest([mend, Pause::Own]), Pause::Own);
+        assert_eq!(soonest([mend, full(7)]), Pause::Named(SECOND * 7));
+        assert_eq!(soonest([full(9), full(7)]), Pause::Named(SECOND * 7));
+        assert_eq!(soonest([mend, mend]), Pause::Mended(HOPELESS_WAIT));
+        let turn = Failure::rejected(Code::HandshakesFull.to_u16(), "", Some(SECOND)).pause;
+        assert_eq!(soonest([full(9), turn]), Pause::Turn(SECOND));
+    }
+
+    #[test]
+    fn an_address_that_was_left_out_of_the_round_counts_for_the_wait() {
+        let ([a, b], now) = (addresses(), Instant::now());
+        let mut paused = paused([full(45), Pause::Own], now);
+        let later = now + SECOND * 5;
+        assert_eq!(paused.due(&[a, b], later), [b]);
+        paused.note(b, Failure::rejected(90, "no", None).pause, later);
+        assert_eq!(paused.soonest(&[a, b], later), Pause::Named(SECOND * 40));
     }
 
     #[test]
     fn an_address_that_asked_for_time_is_left_out_until_then() {
         let ([a, b], now) = (addresses(), Instant::now());
-        let mut paused = Paused::default();
-        paused.note(&failed([full(30), Failure::new("refused")]), now);
+        let mut paused = paused([full(30), Pause::Own], now);
         assert_eq!(paused.due(&[a, b], now), [b]);
         assert_eq!(paused.due(&[a, b], now + SECOND * 29), [b]);
-        assert_eq!(paused.due(&[a, b], now + SECOND * 30), [a, b]);
         paused.mended();
         assert_eq!(paused.due(&[a, b], now), [b], "a collector has named this time");
+        assert_eq!(paused.due(&[a, b], now + SECOND * 30), [a, b]);
     }
 
     #[test]
-    fn if_all_have_asked_for_time_the_first_to_be_due_is_tried() {
+    fn if_all_have_asked_for_time_none_is_tried_before_the_first_is_due() {
         let ([a, b], now) = (addresses(), Instant::now());
-        let mut paused = Paused::default();
-        paused.note(&failed([full(30), full(20)]), now);
-        assert_eq!(paused.due(&[a, b], now + SECOND), [b]);
+        let mut paused = paused([full(30), full(20)], now);
+        assert_eq!(paused.due(&[a, b], now + SECOND * 19), []);
+        assert_eq!(paused.due(&[a, b], now + SECOND * 20), [b]);
         assert_eq!(paused.due(&[], now), []);
     }
 
     #[test]
     fn a_pause_that_nobody_named_ends_when_the_cause_may_be_mended() {
         let ([a, b], now) = (addresses(), Instant::now());
-        let mut paused = Paused::default();
-        paused.note(&failed([Failure::rejected(90, "no", None), Failure::new("down")]), now);
-        assert_eq!(paused.due(&[a, b], now), [b]);
+        let mut paused = paused([Failure::rejected(90, "no", None).pause, full(30)], now);
+        assert_eq!(paused.due(&[a, b], now), []);
+        assert!(paused.is_mendable());
         paused.mended();
-        assert_eq!(paused.due(&[a, b], now), [a, b]);
+        assert_eq!(paused.due(&[a, b], now), [a]);
+        assert!(!paused.is_mendable());
     }
 
     #[test]
     fn no_collector_silences_an_address_for_days() {
         let ([a, b], now) = (addresses(), Instant::now());
-        let mut paused = Paused::default();
-        let days = Failure::rejected(80, "full", Some(Duration::from_secs(1 << 30)));
-        paused.note(&failed([days, Failure::new("down")]), now);
+        let mut paused = paused([full(1 << 30), Pause::Own], now);
         assert_eq!(paused.due(&[a, b], now + LONGEST_OBEYED), [a, b]);
     }
 
     #[test]
-    fn the_cause_names_each_address_once() {
+    fn the_cause_names_each_address_once_and_the_advice_is_kept() {
         let [a, b] = addresses();
-        let failures = failed([Failure::new(format!("{a}: refused")), Failure::new("no Welcome")]);
-        assert_eq!(failures.cause(), format!("{a}: refused; {b}: no Welcome"));
+        let mut failures = Failures::default();
+        failures.push(a, Failure::new(format!("{a}: refused")));
+        failures.push(b, Failure::rejected(Code::TlsRequired.to_u16(), "no", None));
+        let whole = failures.whole(Pause::Own);
+        assert_eq!(whole.cause, format!("{a}: refused; {b}: rejected, tls_required: \"no\""));
+        assert_eq!(whole.advice.as_deref(), advice(Code::TlsRequired.to_u16()));
     }
 }

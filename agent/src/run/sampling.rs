@@ -39,8 +39,8 @@ impl Sample {
     }
 }
 
-/// Puts a sample into `newest` at once and at each tick of the agent's schedule, for ever. A new `plan` makes a new
-/// schedule; connections do not.
+/// Puts a sample into `newest` at once and at each tick of the agent's schedule, for ever. A new
+/// `plan` makes a new schedule; connections do not.
 pub(super) async fn sample_on_schedule(
     mut plan: watch::Receiver<Plan>,
     newest: watch::Sender<Option<Sample>>,

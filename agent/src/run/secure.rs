@@ -48,8 +48,8 @@ fn server_name(to: &Endpoint, tls: &Tls) -> Result<ServerName<'static>, ConnectE
     })
 }
 
-/// What a collector means by a frame in place of TLS. Anybody on the way could have said it, so it may make us wait,
-/// and nothing else.
+/// What a collector means by a frame in place of TLS. Anybody on the way could have said it, so it
+/// may make us wait, and nothing else.
 async fn refused(opening: Opening) -> ConnectError {
     match timeout(FRAME_WITHIN, reject(opening)).await {
         Ok(Some(refused)) => refused,

@@ -240,7 +240,10 @@ impl<'a> Session<'a> {
                     self.logged = self.log.failed(Instant::now()).is_some();
                     if self.logged {
                         let (to, address) = (self.to, self.address);
-                        info!(collector = %to, %address, session_id, ?interval, schema_known, "connected");
+                        info!(
+                            collector = %to, %address, session_id, ?interval, schema_known,
+                            "connected"
+                        );
                     }
                     supervisor::status(format_args!("reporting to {}", self.to));
                     self.welcomed = Some(Instant::now());

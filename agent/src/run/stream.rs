@@ -75,8 +75,8 @@ impl AsyncWrite for Opening {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
-    /// When TLS fails, tokio-rustls writes once. Without this it would write the first of several records: the alert that
-    /// tells the collector why would be left out.
+    /// When TLS fails, tokio-rustls writes once. Without this it would write the first of several
+    /// records: the alert that tells the collector why would be left out.
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -5,8 +5,8 @@ use super::SourceError;
 /// What was read of the CPUs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cpu {
-    /// Share of all CPUs' time that was not idle since the reading before; 0 to 1. Time that a hypervisor
-    /// took away counts as not idle, waiting for disks counts as idle.
+    /// Share of all CPUs' time that was not idle since the reading before; 0 to 1. Time that a
+    /// hypervisor took away counts as not idle, waiting for disks counts as idle.
     pub usage_ratio: f64,
 }
 

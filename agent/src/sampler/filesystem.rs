@@ -12,8 +12,8 @@ pub struct Filesystem {
 }
 
 impl Filesystem {
-    /// From statvfs(3): `fragment` bytes in a block, and how many `blocks` there are, `free`, and `available`
-    /// to ordinary users.
+    /// From statvfs(3): `fragment` bytes in a block, and how many `blocks` there are, `free`, and
+    /// `available` to ordinary users.
     #[must_use]
     pub const fn from_blocks(fragment: u64, blocks: u64, free: u64, available: u64) -> Self {
         Self {
@@ -22,8 +22,8 @@ impl Filesystem {
         }
     }
 
-    /// Used / (used + available), 0 to 1, as df's Use%: full means that nobody but root can write. `None` of
-    /// a filesystem without blocks.
+    /// Used / (used + available), 0 to 1, as df's Use%: full means that nobody but root can write.
+    /// `None` of a filesystem without blocks.
     #[must_use]
     pub fn usage_ratio(&self) -> Option<f64> {
         super::ratio(self.used, self.used.saturating_add(self.available))

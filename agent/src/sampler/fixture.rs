@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-/// The rows of a fixture, each number under its column's name. Lines that begin with `#` are remarks.
+/// The rows of a fixture, each number under its column's name. Lines that begin with `#` are
+/// remarks.
 pub(super) fn rows(text: &'static str) -> Vec<HashMap<&'static str, u64>> {
     let mut lines = text.lines().filter(|line| !line.starts_with('#'));
     let names: Vec<_> = lines.next().unwrap().split_whitespace().collect();

@@ -1,7 +1,7 @@
 //! Linux: CPU times from `/proc/stat`, memory from `/proc/meminfo`.
 //!
-//! Each reading opens its file. A file that cannot be read, a field that is missing and a counter that went back are
-//! errors, so no earlier value is reported again.
+//! Each reading opens its file. A file that cannot be read, a field that is missing and a counter
+//! that went back are errors, so no earlier value is reported again.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,20 +12,23 @@ use super::{Cpu, Memory, Reading, Source, SourceError};
 
 /// Where the kernel shows its counters.
 const PROC: &str = "/proc";
-/// Most bytes read of a file. The fields are in its first lines, and `/proc/stat` has a number for each interrupt.
+/// Most bytes read of a file. The fields are in its first lines, and `/proc/stat` has a number for
+/// each interrupt.
 const MAX_BYTES: u64 = 8 * 1024;
 /// Shortest time between two readings of the CPU times, which count in ticks of 10 ms.
 const MIN_APART: Duration = Duration::from_millis(200);
 /// Fields of the CPU times. Two more follow, for guests, which are part of the first two.
 const CPU_FIELDS: [&str; 8] =
     ["user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"];
-/// Idle time may go back by a hundredth of the total's rise: iowait is not exact (proc_stat(5)).
-const IDLE_NOISE: u64 = 100;
+/// A time may go back by this part of the total's rise: iowait is not exact (proc_stat(5)).
+const NOISE_PART: u64 = 100;
+/// A time may go back by so many ticks however little the total rose: two CPUs count 40 in 200 ms.
+const NOISE_TICKS: u64 = 4;
 
 /// All CPUs' times since the boot, in ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Times {
-    total: u64,
+    busy: u64,
     /// Idle, or waiting for disks.
     idle: u64,
 }
@@ -67,31 +70,33 @@ impl Times {
     fn parse(text: &str) -> Result<Self, String> {
         let line = line(text, "cpu")?;
         let mut numbers = line.split_ascii_whitespace();
-        let (mut total, mut idle) = (0_u64, 0_u64);
+        let (mut busy, mut idle) = (0_u64, 0_u64);
         for name in CPU_FIELDS {
             let number = numbers.next().ok_or_else(|| format!("cpu: {name} is missing"))?;
-            let ticks = number.parse().map_err(|_| format!("cpu: {name} is not a number"))?;
-            total = total.checked_add(ticks).ok_or("cpu: the times overflow")?;
-            if matches!(name, "idle" | "iowait") {
-                idle += ticks;
-            }
+            let ticks: u64 = number.parse().map_err(|_| format!("cpu: {name} is not a number"))?;
+            let sum = if matches!(name, "idle" | "iowait") { &mut idle } else { &mut busy };
+            *sum = sum.checked_add(ticks).ok_or("cpu: the times overflow")?;
         }
-        Ok(Self { total, idle })
+        busy.checked_add(idle).ok_or("cpu: the times overflow")?;
+        Ok(Self { busy, idle })
     }
 
     /// How busy the CPUs were since `before`.
     fn since(self, before: Self) -> Result<Cpu, &'static str> {
-        let total = self.total.checked_sub(before.total).filter(|total| *total > 0);
-        let total = total.ok_or("the total CPU time did not rise")?;
-        let idle = match self.idle.checked_sub(before.idle) {
-            Some(idle) => idle,
-            None if before.idle - self.idle <= total / IDLE_NOISE => 0,
-            None => return Err("the idle CPU time went back"),
-        };
-        let busy = total.checked_sub(idle).ok_or("the busy CPU time went back")?;
-        let usage_ratio = super::ratio(busy, total).ok_or("the total CPU time did not rise")?;
+        let total = (self.busy + self.idle).checked_sub(before.busy + before.idle);
+        let total = total.filter(|total| *total > 0).ok_or("the total CPU time did not rise")?;
+        let noise = (total / NOISE_PART).max(NOISE_TICKS);
+        let idle = rise(before.idle, self.idle, noise).ok_or("the idle CPU time went back")?;
+        let busy = rise(before.busy, self.busy, noise).ok_or("the busy CPU time went back")?;
+        let usage_ratio =
+            super::ratio(busy, busy + idle).ok_or("the total CPU time did not rise")?;
         Ok(Cpu { usage_ratio })
     }
+}
+
+/// How far a time rose, 0 if it went back by no more than `noise`.
+fn rise(before: u64, now: u64, noise: u64) -> Option<u64> {
+    (before.saturating_sub(now) <= noise).then(|| now.saturating_sub(before))
 }
 
 /// Keeps nothing.

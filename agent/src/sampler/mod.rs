@@ -1,8 +1,9 @@
 //! Sampling the host: every source on a thread of its own, so that one that hangs holds up nobody.
 //!
-//! A round asks every source that is idle and takes the answers that come before the deadline. Who is late
-//! is absent from the round and is not asked again until it has answered; its late answer, by then a thing
-//! of the past, is thrown away. A thread cannot be stopped from outside: a hung one is left alone.
+//! A round asks every source that is idle and takes the answers that come before the deadline. Who
+//! is late is absent from the round and is not asked again until it has answered; its late answer,
+//! by then a thing of the past, is thrown away. A thread cannot be stopped from outside: a hung one
+//! is left alone.
 
 mod cpu;
 mod filesystem;
@@ -26,8 +27,8 @@ use portable as system;
 use tokio::sync::mpsc;
 use worker::{Answer, Asked, Worker};
 
-/// How long a round waits for its sources. A local file answers in microseconds; a source that needs longer
-/// than this hangs, and the others should not be late for it.
+/// How long a round waits for its sources. A local file answers in microseconds; a source that
+/// needs longer than this hangs, and the others should not be late for it.
 pub const DEADLINE: Duration = Duration::from_secs(2);
 /// The part of an interval that a round may take at most, so that rounds never meet.
 const DEADLINE_PART: u32 = 2;

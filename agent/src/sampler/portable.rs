@@ -23,8 +23,8 @@ impl CpuSource {
 
 impl Source for CpuSource {
     fn read(&mut self) -> Result<Reading, SourceError> {
-        // sysinfo gives its old number again to those who ask sooner: the first sample after the start waits, on this
-        // source's own thread.
+        // sysinfo gives its old number again to those who ask sooner: the first sample after the
+        // start waits, on this source's own thread.
         let since = self.refreshed.elapsed();
         if let Some(early) = MINIMUM_CPU_UPDATE_INTERVAL.checked_sub(since) {
             std::thread::sleep(early);

@@ -8,7 +8,8 @@ use tracing::{info, warn};
 
 use super::{MakeSource, Reading, SourceError};
 
-/// Stack of a source's thread, in bytes: sources read small files, and only touched pages cost memory.
+/// Stack of a source's thread, in bytes: sources read small files, and only touched pages cost
+/// memory.
 const STACK_BYTES: usize = 256 * 1024;
 
 /// What a thread says when it has read its source.
@@ -135,8 +136,8 @@ impl std::fmt::Debug for Worker {
     }
 }
 
-/// The thread: answers each request until the sampler has gone. A source that cannot be made is tried again
-/// at the next request.
+/// The thread: answers each request until the sampler has gone. A source that cannot be made is
+/// tried again at the next request.
 fn serve(
     worker: usize,
     make: &MakeSource,

@@ -22,7 +22,7 @@ pub(super) struct Material {
     key: Option<Vec<u8>>,
 }
 
-/// Whom to believe.
+/// Trusted certificate authorities.
 enum Authorities {
     File(Vec<u8>),
     /// As this system has them now.

@@ -1,8 +1,9 @@
 //! TLS towards a collector: whom to believe, and by what to be known.
 //!
-//! The files are read anew for every round of attempts, and the system's authorities with them, so that a certificate that
-//! was renewed is used from the next one on. Reading some 150 authorities of a system takes 3 ms of CPU; a
-//! round comes once a second at most, and every minute while a collector is away.
+//! The files are read anew for every round of attempts, and the system's authorities with them, so
+//! that a certificate that was renewed is used from the next one on. Reading some 150 authorities
+//! of a system takes 3 ms of CPU; a round comes once a second at most, and every minute while a
+//! collector is away.
 
 mod files;
 mod problem;
@@ -21,7 +22,8 @@ use validity::Validity;
 /// What is set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// The authorities of the collector's certificate, in PEM; `None`: those that this system trusts.
+    /// The authorities of the collector's certificate, in PEM; `None`: those that this system
+    /// trusts.
     pub ca: Option<PathBuf>,
     /// By what this agent is known.
     pub identity: Option<Identity>,
@@ -125,8 +127,8 @@ impl Tls {
         }
     }
 
-    /// What is wrong at `now` with the dates of the agent's own certificate, as it was read last. No reason not to
-    /// connect: it may be renewed at any time.
+    /// What is wrong at `now` with the dates of the agent's own certificate, as it was read last.
+    /// No reason not to connect: it may be renewed at any time.
     #[must_use]
     pub fn out_of_date(&self, now: SystemTime) -> Option<BadTls> {
         let path = self.settings.identity.as_ref()?.certificate.display();

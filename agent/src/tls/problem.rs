@@ -8,7 +8,8 @@ use rustls::{AlertDescription, CertificateError, Error};
 use super::Tls;
 
 impl Tls {
-    /// What a failure to read or write means where it is one of TLS; what the system says otherwise.
+    /// What a failure to read or write means where it is one of TLS; what the system says
+    /// otherwise.
     pub(crate) fn explain(&self, error: &io::Error) -> String {
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
         tls.map_or_else(|| error.to_string(), |error| self.explain_tls(error))
@@ -43,7 +44,8 @@ impl Tls {
         what.to_owned()
     }
 
-    /// The collector does not accept what this agent shows: the reason, if it can be seen from here.
+    /// The collector does not accept what this agent shows: the reason, if it can be seen from
+    /// here.
     fn not_accepted(&self) -> String {
         let what = "the collector does not accept this agent's certificate";
         let file = self.settings().identity.as_ref().map(|identity| identity.certificate.display());

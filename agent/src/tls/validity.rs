@@ -1,4 +1,5 @@
-//! When the agent's own certificate is valid. The collector judges it; here it is only told what is wrong.
+//! When the agent's own certificate is valid. The collector judges it; here it is only told what is
+//! wrong.
 
 use std::time::SystemTime;
 

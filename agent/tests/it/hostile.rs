@@ -10,8 +10,8 @@ use crate::collector::Collector;
 use crate::process::Agent;
 use crate::tls::{Authority, Files, secure};
 
-/// Most bytes of log that the agent writes while a peer misbehaves in one session: a line for each of its few events,
-/// with 512 bytes of the peer's text at most.
+/// Most bytes of log that the agent writes while a peer misbehaves in one session: a line for each
+/// of its few events, with 512 bytes of the peer's text at most.
 const MAX_LOG_BYTES: usize = 4096;
 
 /// An agent that logs to a file.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// An agent that has not done by then what the test waits for never will. Only a failing test waits so long.
+/// What the agent has not done by then it never will. Only a failing test waits so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// Time between two looks at whether it has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -65,6 +65,11 @@ impl Agent {
                 Err(error) => panic!("no line with {part:?} ({error}) in {seen:#?}"),
             }
         }
+    }
+
+    /// The lines that were not yet looked at, of an agent that has ended.
+    pub(crate) fn rest_of_log(&self) -> Vec<String> {
+        self.log.as_ref().unwrap().iter().collect()
     }
 
     pub(crate) fn pid(&self) -> u32 {

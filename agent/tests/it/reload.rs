@@ -113,7 +113,30 @@ fn a_broken_file_leaves_the_old_settings_in_force() {
     assert_eq!(introduced(&mut collector.accept()).label, "fra");
 }
 
-/// Answers the next connection with a Reject that the same again will not help against.
+#[test]
+fn a_reload_that_fails_at_the_token_file_changes_nothing() {
+    let (files, collector) = (Files::new(), Collector::bind());
+    let token = files.write("token", FIRST, 0o600);
+    let more = format!("interval = '1s'\ntoken_file = '{token}'");
+    let mut agent = start(&settings(&files, &collector, &more, "fra"));
+    let mut peer = collector.welcome(1_000);
+    hear_report(&mut peer);
+    files.write("token", "", 0o600);
+    settings(&files, &collector, &format!("{more}\nlog = 'debug'"), "fra");
+    agent.signal(Signal::HUP);
+    agent.first_line_with("cannot read the settings anew");
+    // Each report is a line at debug.
+    hear_report(&mut peer);
+    hear_report(&mut peer);
+    agent.terminate();
+    peer.hear_but_reports(|message| assert!(matches!(message, Message::Bye(_)), "{message:?}"));
+    drop(peer);
+    agent.wait();
+    let log = agent.rest_of_log();
+    assert!(!log.iter().any(|line| line.contains("DEBUG")), "{log:#?}");
+}
+
+/// Answers the next connection with a Reject that names no time.
 fn refuse(collector: &Collector) -> Introduction {
     let mut peer = collector.accept();
     let introduction = introduced(&mut peer);

@@ -82,7 +82,8 @@ fn the_latest_sample_follows_welcome_at_once() {
     let collector = Collector::bind();
     let _agent = start("web-2", &collector);
     let mut row = [0.0; 6];
-    // At this interval no tick comes while the test waits, but another interval does bring a sample.
+    // At this interval no tick comes while the test waits, but another interval does bring a
+    // sample.
     let mut peer = collector.welcome(MAX_INTERVAL_MS);
     peer.hear(|message| apply(message, &mut row));
     peer.hear(|message| apply(message, &mut row));
@@ -94,7 +95,7 @@ fn the_latest_sample_follows_welcome_at_once() {
 
 #[test]
 fn an_agent_stops_while_nobody_is_there() {
-    // Bound but not listening: nobody else gets the port, and whoever connects is refused.
+    // Bound but not listening: no other program gets the port, and connections are refused.
     let silent = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     silent.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
     let address = silent.local_addr().unwrap().as_socket().unwrap().to_string();
@@ -113,8 +114,8 @@ fn a_reject_is_obeyed() {
     peer.hear(|_| ());
     let wait = Duration::from_millis(1_500);
     let retry_after_ms = Some(1_500);
-    peer.say(&Message::Reject(Reject { stream: 0, code: 70, text: "taken", retry_after_ms }));
     let rejected = Instant::now();
+    peer.say(&Message::Reject(Reject { stream: 0, code: 70, text: "taken", retry_after_ms }));
     peer.wait_for_close();
     collector.welcome(1_000);
     assert!(rejected.elapsed() >= wait, "back after {:?}", rejected.elapsed());
@@ -143,8 +144,8 @@ fn a_drain_is_obeyed_reporting_to_the_end() {
     let target = next.address();
     // Long enough for two reports a second apart on a host that is busy.
     let delay = Duration::from_secs(6);
-    peer.say(&Message::Drain(Drain { delay_ms: 6_000, target: Some(&target) }));
     let asked = Instant::now();
+    peer.say(&Message::Drain(Drain { delay_ms: 6_000, target: Some(&target) }));
     let mut reports = 0;
     let bye = loop {
         let bye = peer.hear(|message| match message {

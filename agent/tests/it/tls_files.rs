@@ -1,4 +1,5 @@
-//! The files of TLS: what is said of those that will not do, and of an own certificate that is out of date.
+//! The files of TLS: what is said of those that will not do, and of an own certificate that is out
+//! of date.
 
 use std::process::Stdio;
 
