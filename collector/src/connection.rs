@@ -166,10 +166,7 @@ impl Connection {
         let (shared, address) = (self.session.shared(), self.session.peer().address());
         let kind = ("TLS is not enabled on this port", "");
         if let Some(count) = shared.untold.add(kind, shared.clock.now()) {
-            warn!(
-                %address, count,
-                "TLS is not enabled on this port; set tls_certificate here, or turn TLS off in the agent"
-            );
+            warn!(%address, count, "TLS is not enabled on this port");
         }
         answer.extend(HANDSHAKE_FAILURE);
         self.session.lost(Ending::TlsNotEnabled);

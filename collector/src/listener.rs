@@ -177,10 +177,7 @@ fn await_header(arrival: Arrival, place: OwnedSemaphorePermit, shared: &Arc<Shar
             Ok(Err(bad)) => {
                 let (kind, address) = (("bad PROXY header", ""), arrival.address);
                 if let Some(count) = shared.untold.add(kind, shared.clock.now()) {
-                    info!(
-                        %address, %bad, count,
-                        "a balancer did not say whose connection it passes on"
-                    );
+                    info!(%address, %bad, count, "bad PROXY header");
                 }
                 shared.metrics.closed(Ending::BadProxyHeader.reason());
             }

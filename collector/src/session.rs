@@ -279,18 +279,18 @@ impl Session {
             State::Challenging(challenge) => {
                 let Challenge { agent, holder, .. } = *challenge;
                 self.shared.challenges.withdraw(&holder, &self.peer);
-                let id = agent.id();
+                let (id, address) = (agent.id(), self.peer.address());
                 log_if!(
-                    self.shared.may_tell("agent not admitted", id), warn,
-                    agent = %id, address = %self.peer.address(), reason, "agent not admitted"
+                    self.shared.may_tell("agent not admitted", id, address.ip()), warn,
+                    agent = %id, %address, reason, "agent not admitted"
                 );
             }
             State::Open(agent) => {
                 self.shared.agent_left(agent.id(), &self.peer, ending);
-                let id = agent.id();
+                let (id, address) = (agent.id(), self.peer.address());
                 log_if!(
-                    self.shared.may_tell("agent gone", id), info,
-                    agent = %id, address = %self.peer.address(), reason, "agent gone"
+                    self.shared.may_tell("agent gone", id, address.ip()), info,
+                    agent = %id, %address, reason, "agent gone"
                 );
             }
         }

@@ -1,7 +1,7 @@
 //! What all connections of a collector have in common.
 
 use std::hash::Hash;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -154,16 +154,15 @@ impl Shared {
             self.metrics.address_pauses.inc();
             let (reason, seconds) = (ending.reason(), pause / 1_000);
             log_if!(
-                self.may_tell("address paused", address), warn,
-                %address, reason, seconds,
-                "address paused: too many of its connections have failed"
+                self.may_tell("address paused", address, address), warn,
+                %address, reason, seconds, "address paused"
             );
         }
     }
 
-    /// Whether to write this line about an agent or an address at its level, or only at debug.
-    pub(crate) fn may_tell(&self, line: &'static str, subject: impl Hash) -> bool {
-        self.untold.may_tell(line, subject, self.clock.now())
+    /// Whether to write this line about an agent or an address, which `source` has caused, at its level, or only at debug.
+    pub(crate) fn may_tell(&self, line: &'static str, subject: impl Hash, source: IpAddr) -> bool {
+        self.untold.may_tell(line, subject, source, self.clock.now())
     }
 
     /// Gives room in the maps back that lies idle since a fleet has left.

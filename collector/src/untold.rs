@@ -6,10 +6,12 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
+use std::net::IpAddr;
 
 use parking_lot::Mutex;
 use tracing::info;
 
+use crate::addresses::Source;
 use crate::bucket::Bucket;
 use crate::clock::Millis;
 
@@ -17,16 +19,20 @@ use crate::clock::Millis;
 const TELL_EVERY: Millis = 1_000;
 /// Time after which lines that were left out are summed up, if none of their kind was written.
 const SUM_UP_AFTER: Millis = 10_000;
-/// Lines about one agent or address at once: ten sessions from connect to disconnect.
-const AHEAD_FOR_ONE: Millis = 20;
-/// Time in which one agent or address may cause another line.
+/// Lines of a kind about one agent or address at once.
+const AHEAD_FOR_ONE: Millis = 10;
+/// Time in which one agent or address may cause another line of a kind.
 const EVERY_FOR_ONE: Millis = 10_000;
-/// Lines about all of them at once: a rack that loses power is told host by host.
+/// Lines of a kind that come from one address at once, whatever agents they are about: many may be behind a NAT.
+const AHEAD_FOR_SOURCE: Millis = 200;
+/// Time in which one address may cause another line of a kind: a tenth of what all of them may.
+const EVERY_FOR_SOURCE: Millis = 10_000;
+/// Lines of a kind at once: a rack that loses power is told host by host.
 const AHEAD_FOR_ALL: Millis = 1_000;
-/// Time in which all of them may cause another line: some 100 MB of log a day if it never ends.
-const EVERY_FOR_ALL: Millis = 100;
-/// Limits of single agents and addresses, shared by those of the same hash: 8 KiB.
-const SUBJECTS: usize = 1_024;
+/// Time until there may be another line of a kind: of the longest, which have 1,200 bytes, some 100 MB a day if it never ends.
+const EVERY_FOR_ALL: Millis = 1_000;
+/// Limits of single agents, and of single addresses, shared by those of the same hash: 8 KiB each.
+const SLOTS: usize = 1_024;
 /// Bytes of a text from a peer in a line.
 const TEXT_BYTES: usize = 256;
 
@@ -42,27 +48,29 @@ struct Count {
     told: Option<Millis>,
 }
 
-/// Limits of lines that each name an agent or an address.
+/// Limits of lines that each name an agent or an address. Every kind of line has its own: however many agents come and go,
+/// a line about a disputed id is written.
 #[derive(Debug)]
-struct Subjects {
-    all: Bucket,
-    one: Box<[Bucket]>,
+struct Limits {
+    all: HashMap<&'static str, Bucket>,
+    sources: Box<[Bucket]>,
+    ones: Box<[Bucket]>,
 }
 
 /// The rate limiter.
 #[derive(Debug)]
 pub struct Untold {
     kinds: Mutex<HashMap<Kind, Count>>,
-    subjects: Mutex<Subjects>,
+    limits: Mutex<Limits>,
     /// Keyed at random, or a peer could choose an id that silences another.
     hasher: RandomState,
 }
 
 impl Default for Untold {
     fn default() -> Self {
-        let subjects =
-            Subjects { all: Bucket::default(), one: vec![Bucket::default(); SUBJECTS].into() };
-        Self { kinds: Mutex::default(), subjects: Mutex::new(subjects), hasher: RandomState::new() }
+        let slots = || vec![Bucket::default(); SLOTS].into();
+        let limits = Limits { all: HashMap::new(), sources: slots(), ones: slots() };
+        Self { kinds: Mutex::default(), limits: Mutex::new(limits), hasher: RandomState::new() }
     }
 }
 
@@ -80,20 +88,35 @@ impl Untold {
         Some(std::mem::take(&mut count.untold))
     }
 
-    /// Records an event of this agent or address. Returns whether to write its line: single events always are, a loop or
-    /// a whole fleet's are not.
+    /// Records an event of this agent or address, which comes from `source`. Returns whether to write its line: a loop's, one
+    /// address' and a whole fleet's are limited, each by itself.
     #[must_use]
-    pub fn may_tell(&self, line: &'static str, subject: impl Hash, now: Millis) -> bool {
-        let hash = self.hasher.hash_one(subject);
-        let mut subjects = self.subjects.lock();
-        let Subjects { all, one } = &mut *subjects;
-        let own = &mut one[hash as usize % SUBJECTS];
-        let fits = own.level(now) + EVERY_FOR_ONE <= AHEAD_FOR_ONE * EVERY_FOR_ONE
-            && all.try_pour(now, EVERY_FOR_ALL, AHEAD_FOR_ALL * EVERY_FOR_ALL);
+    pub fn may_tell(
+        &self,
+        line: &'static str,
+        subject: impl Hash,
+        source: IpAddr,
+        now: Millis,
+    ) -> bool {
+        let slot = |hash: u64| hash as usize % SLOTS;
+        let one = slot(self.hasher.hash_one((line, subject)));
+        let source = slot(self.hasher.hash_one((line, Source::from(source))));
+        let mut limits = self.limits.lock();
+        let Limits { all, sources, ones } = &mut *limits;
+        let limited = [
+            (&mut ones[one], EVERY_FOR_ONE, AHEAD_FOR_ONE),
+            (&mut sources[source], EVERY_FOR_SOURCE, AHEAD_FOR_SOURCE),
+            (all.entry(line).or_default(), EVERY_FOR_ALL, AHEAD_FOR_ALL),
+        ];
+        let fits =
+            limited.iter().all(|(own, every, ahead)| own.level(now) + every <= ahead * every);
         if fits {
-            own.pour(now, EVERY_FOR_ONE);
+            // What is left out counts for nothing, or a flood would fill the slots of others.
+            for (own, every, _) in limited {
+                own.pour(now, every);
+            }
         } else {
-            drop(subjects);
+            drop(limits);
             let mut kinds = self.kinds.lock();
             let count = kinds.entry((line, "")).or_default();
             count.untold += 1;
@@ -140,6 +163,8 @@ pub(crate) use log_if;
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     #[test]
@@ -158,26 +183,58 @@ mod tests {
         }
     }
 
-    /// Two lines a session, ten sessions a second, for a minute.
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+
+    /// Ten sessions a second, for a minute.
     #[test]
     fn an_agent_that_reconnects_in_a_loop_does_not_fill_the_log_nor_hide_another() {
         let untold = Untold::default();
-        let told = |id: &str, now| untold.may_tell("agent gone", id, now);
-        let lines = (0..1_200).filter(|n| told("flaps", n * 50)).count();
-        assert_eq!(lines, 20 + 5);
-        // It may have the same hash as the loop by one in a thousand; two of twenty never do.
+        let told = |id: &str, now| untold.may_tell("agent gone", id, HERE, now);
+        let lines = (0..600).filter(|n| told("flaps", n * 100)).count();
+        assert_eq!(lines, 10 + 5);
+        // It may have the same hash as the loop by one in a thousand; ten of twenty never do.
         let seen = (0..20).filter(|n| told(&format!("web-{n}"), 60_000)).count();
-        assert!(seen >= 18, "{seen}");
+        assert!(seen > 10, "{seen}");
         let left_out: u64 = untold.left_out(60_000).into_iter().map(|(_, count)| count).sum();
-        assert_eq!(left_out, 1_200 - 25 + 20 - seen as u64, "counted, none lost");
+        assert_eq!(left_out, 600 - 15 + 20 - seen as u64, "counted, none lost");
         assert!(untold.left_out(120_000).is_empty());
+    }
+
+    /// One credential that allows every id, and a thousand of them that reconnect for a minute.
+    #[test]
+    fn a_flood_of_ids_hides_neither_other_agents_nor_another_kind_of_line() {
+        let untold = Untold::default();
+        let flood = |n: &u64| untold.may_tell("agent gone", n % 1_000, HERE, n / 10);
+        let lines = (0..600_000).filter(flood).count();
+        assert!(lines <= 200 + 6, "{lines}");
+        let honest = |line| {
+            let told = |n: &u64| untold.may_tell(line, ("honest", n), ELSEWHERE, 60_000);
+            (0..20).filter(told).count()
+        };
+        // A few may have the hash of one that was told of ten times.
+        assert!(honest("agent gone") > 10);
+        let other = |n: &u64| untold.may_tell("agent not admitted", n, HERE, 60_000);
+        assert_eq!((0..10).filter(other).count(), 10);
+    }
+
+    #[test]
+    fn a_flood_from_everywhere_leaves_other_kinds_of_lines_alone() {
+        let untold = Untold::default();
+        let from = |n: u64| IpAddr::V4(Ipv4Addr::from(n as u32));
+        let flood = |n: &u64| untold.may_tell("agent gone", n, from(*n), n / 10);
+        let lines = (0..100_000).filter(flood).count();
+        assert!((900..=1_010).contains(&lines), "{lines}");
+        assert!(untold.may_tell("another host takes over", "web-1", ELSEWHERE, 10_000));
     }
 
     #[test]
     fn a_fleet_that_comes_back_does_not_fill_the_log() {
         let untold = Untold::default();
-        let lines = (0..100_000_u64).filter(|n| untold.may_tell("agent reports", n, n / 5)).count();
-        assert!((900..=1_200).contains(&lines), "{lines} lines in 20 s");
+        let from = |n: u64| IpAddr::V4(Ipv4Addr::from(n as u32));
+        let told = |n: &u64| untold.may_tell("agent reports", n, from(*n), n / 5);
+        let lines = (0..100_000_u64).filter(told).count();
+        assert!((900..=1_020).contains(&lines), "{lines} lines in 20 s");
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! TLS on the HTTP port.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
+use rustls::{Error, InvalidMessage};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -13,6 +15,7 @@ use tracing::warn;
 use super::socket::Socket;
 use crate::shared::Shared;
 use crate::tls::{Clients, PortTls, Proof};
+use crate::untold::shortened;
 
 /// Time to establish TLS.
 const ESTABLISHED_WITHIN: Duration = Duration::from_secs(10);
@@ -27,11 +30,22 @@ pub(super) async fn secure(
     shared: &Shared,
 ) -> io::Result<(TlsStream<Socket>, Pass)> {
     let acceptor = TlsAcceptor::from(port.server());
-    let stream = timeout(ESTABLISHED_WITHIN, acceptor.accept(stream)).await??;
+    let accepted = timeout(ESTABLISHED_WITHIN, acceptor.accept(stream)).await?;
+    let stream = accepted.map_err(|error| if is_plain(&error) { plain() } else { error })?;
     let chain = stream.get_ref().1.peer_certificates().map(<[_]>::to_vec);
     let mut pass = Pass { judge: Arc::clone(port.clients()), chain };
     pass.judge(shared).map_err(io::Error::other)?;
     Ok((stream, pass))
+}
+
+/// Whether what came in place of a client's first record is no record at all.
+fn is_plain(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    matches!(cause, Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)))
+}
+
+fn plain() -> io::Error {
+    io::Error::other("the client does not speak TLS; does its URL begin with https://?")
 }
 
 /// By what a client was let in.
@@ -42,20 +56,25 @@ pub(super) struct Pass {
 
 impl Pass {
     /// Done when it is not good any more: by other rules, or because it has expired.
-    pub(super) async fn lapse(mut self, shared: &Shared) {
+    pub(super) async fn lapse(mut self, address: IpAddr, shared: &Shared) {
         let error = loop {
             match self.judge(shared) {
                 Ok(()) => sleep(JUDGE_EVERY).await,
                 Err(error) => break error,
             }
         };
-        warn!(%error, "the certificate of an HTTP client is not good any more");
+        let kind = ("HTTP client certificate rejected", "");
+        if let Some(count) = shared.untold.add(kind, shared.clock.now()) {
+            let cause = error.to_string();
+            let cause = shortened(&cause);
+            warn!(%address, cause, count, "HTTP client certificate rejected");
+        }
     }
 
     /// Whether it is good by the rules of now.
-    fn judge(&mut self, shared: &Shared) -> Result<(), rustls::Error> {
+    fn judge(&mut self, shared: &Shared) -> Result<(), Error> {
         let judge = shared.trust.read().http_tls.as_ref().map(|tls| Arc::clone(tls.clients()));
-        let judge = judge.ok_or(rustls::Error::NoCertificatesPresented)?;
+        let judge = judge.ok_or(Error::NoCertificatesPresented)?;
         let proof = Proof { judge: &self.judge, chain: self.chain.as_deref() };
         judge.judge(proof, shared.clock.moment().unix)?;
         self.judge = judge;

@@ -92,7 +92,10 @@ async fn receive(stream: TcpStream, visitor: Visitor, shared: Arc<Shared>) {
         () = visitor.stop.cancelled() => return,
     };
     match secured {
-        Ok((stream, pass)) => visitor.converse(stream, pass.lapse(&shared)).await,
+        Ok((stream, pass)) => {
+            let address = visitor.place.visit().address();
+            visitor.converse(stream, pass.lapse(address, &shared)).await;
+        }
         Err(error) => {
             shared.metrics.http_tls_failures.inc();
             let kind = ("TLS failed on the HTTP port", "");

@@ -323,12 +323,12 @@ impl Roster {
             ),
             Figure::Gauge(
                 "fleetgauge_warming_up",
-                "1 while agents that are awaited after the start may still come back.",
+                "1 while agents that are awaited, after the start or newly expected, may still come back.",
                 count(warming_up),
             ),
             Figure::Gauge(
                 "fleetgauge_agents_awaited",
-                "Agents that were awaited when the collector started.",
+                "Agents that are awaited since the start, or since a reload that added them.",
                 count(awaited),
             ),
             Figure::Gauge(

@@ -203,23 +203,21 @@ impl Agent {
                 shared.roster.arrived(&newcomer.id);
             })
             .map_err(Refusal::of)?;
-        let id = &newcomer.id;
+        let (id, address) = (&newcomer.id, newcomer.peer.address());
         if !entered.left_off.is_empty() {
             shared.metrics.family_conflicts.inc_by(entered.left_off.len() as u64);
             let families = entered.left_off.len();
             let first = entered.left_off[..families.min(FAMILIES_NAMED)].join(" ");
             log_if!(
-                shared.may_tell("families left off", id), warn,
-                agent = %id, families, first,
-                "families left off the shared pages: their names already mean something else there; \
-                 see the agent's own page, or decide their kinds under [kinds] in the settings"
+                shared.may_tell("families left off", id, address.ip()), warn,
+                agent = %id, families, first, "families left off"
             );
         }
         if self.holder().is_none() {
             let series = schema.entry().schema().series;
             log_if!(
-                shared.may_tell("agent reports", id), info,
-                agent = %id, address = %newcomer.peer.address(), series, "agent reports"
+                shared.may_tell("agent reports", id, address.ip()), info,
+                agent = %id, %address, series, "agent reports"
             );
         }
         self.standing = Standing::Holder(entered.holder);

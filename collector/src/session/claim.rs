@@ -106,11 +106,11 @@ impl Session {
             Ok(_) => "it is for another agent by the rules of now".to_owned(),
             Err(error) => error.to_string(),
         };
-        let kind = ("a certificate is not good any more", "");
+        let kind = ("client certificate rejected", "");
         if let Some(count) = self.shared.untold.add(kind, self.shared.clock.now()) {
             let agent = self.id().map(tracing::field::display);
             let (address, cause) = (self.peer.address(), shortened(&cause));
-            warn!(agent, %address, cause, count, "a certificate is not good any more");
+            warn!(agent, %address, cause, count, "client certificate rejected");
         }
         let known = self.id().is_some();
         let code = if known { Code::CredentialRevoked } else { Code::Unauthorized };
@@ -177,10 +177,10 @@ impl Session {
         self.shared.challenges.withdraw(&holder, &self.peer);
         let id = agent.id();
         if self.shared.agent_left(id, &holder, Ending::Rejected(Code::Superseded)) {
+            let address = self.peer.address();
             log_if!(
-                self.shared.may_tell("another host takes over", id), warn,
-                agent = %id, address = %self.peer.address(),
-                "the host that held this id was silent; another takes over"
+                self.shared.may_tell("another host takes over", id, address.ip()), warn,
+                agent = %id, %address, "another host takes over"
             );
             holder.raise(Signal::Superseded);
         }

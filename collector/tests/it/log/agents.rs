@@ -19,6 +19,8 @@ use crate::support::secrets::{Files, entry};
 const FAMILIES: usize = 1_000;
 /// Sessions of an agent that comes back at once.
 const SESSIONS: usize = 200;
+/// Agents that connect besides one that does so in a loop. One may share its limit, by one in a thousand; half of them never do.
+const OTHERS: usize = 8;
 /// The longest line that a peer may cause, in bytes.
 const LONGEST_LINE: usize = 1_200;
 
@@ -77,13 +79,18 @@ fn an_agent_that_reconnects_in_a_loop_does_not_fill_the_log_nor_hide_another() {
     let log = collector.collects();
     let schema = gauges(&["load"]);
     let sent = reconnects(collector.agents, &who("flaps"), &schema, &[1.0]);
-    drop(Agent::join(collector.agents, &who("web-1"), &schema, &[1.0]));
+    let others: Vec<_> = (0..OTHERS).map(|n| format!("web-{n}")).collect();
+    for other in &others {
+        drop(Agent::join(collector.agents, &who(other), &schema, &[1.0]));
+    }
     drop(collector.stopped());
     let log = log.join().unwrap();
     assert!(log.len() < sent, "{} bytes of log for {sent} bytes sent", log.len());
     for line in ["agent reports", "agent gone"] {
         assert!(!about(&log, line, "flaps").is_empty(), "{log}");
-        assert_eq!(about(&log, line, "web-1").len(), 1, "{log}");
+        let told: Vec<_> = others.iter().map(|other| about(&log, line, other).len()).collect();
+        assert!(told.iter().all(|lines| *lines <= 1), "{told:?}: {log}");
+        assert!(told.iter().sum::<usize>() > OTHERS / 2, "{told:?}: {log}");
     }
 }
 

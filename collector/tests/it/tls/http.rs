@@ -9,9 +9,23 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
 
 use crate::support::collector::Collector;
+use crate::support::command::Process;
 use crate::support::pki::{Authority, named, soon, text};
 use crate::support::secure::{NAME, Site, Stream, client, config, rest};
 use crate::support::{PATIENCE, eventually};
+
+/// A collector as a process, whose HTTP port speaks TLS.
+fn process(site: &Site, readers: Option<&Authority>) -> Process {
+    let Flags { http_tls_certificate, http_tls_key, http_tls_client_ca, .. } = flags(site, readers);
+    let given = [
+        ("--http-tls-certificate", http_tls_certificate),
+        ("--http-tls-key", http_tls_key),
+        ("--http-tls-client-ca", http_tls_client_ca),
+    ];
+    let given = given.into_iter().filter_map(|(flag, value)| Some([flag.to_owned(), value?]));
+    let arguments: Vec<_> = given.flatten().collect();
+    Process::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+}
 
 /// The flags of a site whose HTTP port speaks TLS, with the authority of its readers.
 fn flags(site: &Site, readers: Option<&Authority>) -> Flags {
@@ -110,6 +124,30 @@ fn a_reader_whose_certificate_expires_is_cut_off() {
     let mut stream = connect(collector.http, &site.client(Some(&own)));
     assert!(answers(&mut stream));
     eventually("it is closed", || !answers(&mut stream));
+}
+
+#[test]
+fn a_reader_whose_certificate_expires_is_logged_by_its_address() {
+    let (site, readers) = (Site::new(), Authority::new("readers"));
+    let mut collector = process(&site, Some(&readers));
+    let own = readers.issue(named("prometheus").until(soon()));
+    let mut stream = connect(collector.http, &site.client(Some(&own)));
+    eventually("it is closed", || !answers(&mut stream));
+    let line = collector.logs("HTTP client certificate rejected");
+    assert!(line.contains("WARN") && line.contains("address=127.0.0.1 cause="), "{line}");
+    assert!(line.contains("count=1"), "{line}");
+}
+
+#[test]
+fn plain_http_on_a_tls_port_gets_an_alert_alone_and_the_log_says_what_is_wrong() {
+    let site = Site::new();
+    let mut collector = process(&site, None);
+    let mut plain = TcpStream::connect(collector.http).unwrap();
+    plain.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let heard = rest(&mut plain);
+    assert!(heard.is_empty() || heard[0] == 21 && heard.len() == 7, "{heard:?}");
+    let line = collector.logs("TLS failed on the HTTP port");
+    assert!(line.contains("WARN") && line.contains("the client does not speak TLS"), "{line}");
 }
 
 /// TLS itself does not look at the certificate again.
