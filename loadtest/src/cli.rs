@@ -85,6 +85,9 @@ pub struct FleetArgs {
     /// How long after it was due a report may be taken in, the generator's own lag not counted
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = quantity::duration)]
     pub late: Duration,
+    /// How much later than on a quiet machine a page may show a change: for tests on a busy one
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = quantity::duration)]
+    pub tolerance: Duration,
     /// How many agents to connect in a second [default: 2000/s, or as many as take a minute]
     #[arg(long, value_name = "N/s", value_parser = quantity::ramp)]
     pub ramp: Option<f64>,

@@ -52,6 +52,7 @@ pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
         labels,
         flags,
         late: LATE,
+        tolerance: Duration::ZERO,
         tls: false,
     })?;
     let config = Config {
@@ -147,6 +148,7 @@ fn simulate(
         // Nobody judges a demo.
         reports_per_ping: u32::MAX,
         late_ms: u32::MAX,
+        tolerance_ms: 0,
         tls: None,
         backoff: Retry::Quick,
     };

@@ -41,6 +41,8 @@ pub struct Fleet {
     tick: Interval,
     /// A report is late if it is taken in so long after it was due.
     pub(crate) late: Duration,
+    /// How much later a page may show a change than the judge grants.
+    pub(crate) tolerance: Duration,
     /// All that was counted so far.
     pub total: Tally,
     /// All that was found so far.
@@ -90,6 +92,7 @@ impl Fleet {
             posts: Vec::new(),
             tick,
             late: plan.late,
+            tolerance: plan.tolerance,
             total: Tally::default(),
             verdict: Verdict::new(),
             inspected: Vec::new(),

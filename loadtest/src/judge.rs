@@ -36,12 +36,19 @@ impl Window {
 }
 
 /// Gives `find` everything that is wrong with a page beside what was seen while it was read. The records are
-/// those of right after the response.
-pub fn judge(shown: &Shown, records: &[Record], window: Window, mut find: impl FnMut(Finding)) {
-    let grace = if is_herd(records, window) { GONE_HERD } else { GONE };
+/// those of right after the response. On top of what is granted a page, it may be late by `tolerance`.
+pub fn judge(
+    shown: &Shown,
+    records: &[Record],
+    window: Window,
+    tolerance: Duration,
+    mut find: impl FnMut(Finding),
+) {
+    let gone = if is_herd(records, window) { GONE_HERD } else { GONE };
+    let (gone, settled) = (gone + tolerance, SETTLED + tolerance);
     for ((agent, seen), record) in shown.of_agents().zip(records) {
         if !seen.is_wrong() {
-            let case = Case { agent, record, seen, window, grace };
+            let case = Case { agent, record, seen, window, gone, settled };
             case.finding().into_iter().for_each(&mut find);
         }
     }
@@ -60,7 +67,10 @@ struct Case<'a> {
     record: &'a Record,
     seen: Seen,
     window: Window,
-    grace: Duration,
+    /// A page asked for so long after the agent left must be without it.
+    gone: Duration,
+    /// A page asked for so long after a report was written must show it.
+    settled: Duration,
 }
 
 impl Case<'_> {
@@ -87,7 +97,7 @@ impl Case<'_> {
 
     /// The last report that was written long enough before the request.
     fn settled(&self) -> Option<&Sent> {
-        let until = self.window.requested.checked_sub(SETTLED)?;
+        let until = self.window.requested.checked_sub(self.settled)?;
         let mut reports = self.record.reports.iter().rev();
         reports.find(|report| report.written.is_some_and(|at| at.since_start() <= until))
     }
@@ -105,7 +115,7 @@ impl Case<'_> {
         let end = self.record.session_of(shown).and_then(|session| session.end);
         if let Some(gone) = end.and_then(|end| end.gone) {
             let gone_before = self.window.requested.saturating_sub(gone.since_start());
-            if gone_before >= self.grace {
+            if gone_before >= self.gone {
                 return Err(Finding::Leftover { agent, sequence, gone_before });
             }
         }

@@ -72,6 +72,11 @@ fn whole(lines: &[String]) -> String {
 }
 
 fn found_on(records: &[Record], page: &str) -> Vec<Finding> {
+    found_late(records, page, Duration::ZERO)
+}
+
+/// The same where pages may be late.
+fn found_late(records: &[Record], page: &str, tolerance: Duration) -> Vec<Finding> {
     let agents = Numbers { first: 0, count: records.len() as u32 };
     let (mut shown, mut findings) = (Shown::new(agents, agents, 0, LABELS), Vec::new());
     let mut reader = Reader::default();
@@ -82,8 +87,20 @@ fn found_on(records: &[Record], page: &str) -> Vec<Finding> {
     };
     reader.push(page.as_bytes(), &mut see);
     reader.finish(&mut see);
-    judge(&shown, records, WINDOW, |finding| findings.push(finding));
+    judge(&shown, records, WINDOW, tolerance, |finding| findings.push(finding));
     findings
+}
+
+#[test]
+fn a_page_may_be_late_by_the_tolerance_and_no_more() {
+    let stale = ([reported(&[1_000, 8_000])], whole(&lines(0, 1)));
+    let left_over = ([left(&[1_000], 9_500)], whole(&lines(0, 1)));
+    let missing = ([reported(&[8_000])], String::new());
+    for ((records, page), granted_ms) in [(stale, 1_000), (left_over, 401), (missing, 1_000)] {
+        assert_eq!(found_on(&records, &page).len(), 1, "{page}");
+        assert_eq!(found_late(&records, &page, ms(granted_ms)), [], "{page}");
+        assert_eq!(found_late(&records, &page, ms(granted_ms - 2)).len(), 1, "{page}");
+    }
 }
 
 #[test]

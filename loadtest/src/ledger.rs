@@ -169,10 +169,10 @@ pub struct Ledger {
 
 impl Ledger {
     /// Of nobody yet; the run begins now. Agents will report at this interval, but for the first report of a
-    /// session, which is due at once.
+    /// session, which is due at once; pages may be late by `tolerance`.
     #[must_use]
-    pub fn new(interval: Duration) -> Self {
-        let past = scrape::TIMEOUT + SETTLED;
+    pub fn new(interval: Duration, tolerance: Duration) -> Self {
+        let past = scrape::TIMEOUT + SETTLED + tolerance;
         let ticks = past.as_nanos().div_ceil(interval.as_nanos().max(1));
         let remembered = SPARE_REPORTS + usize::try_from(ticks).unwrap_or(usize::MAX);
         Self { epoch: Instant::now(), remembered, records: Vec::new() }
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn only_the_recent_past_is_kept() {
-        let mut ledger = Ledger::new(Duration::from_secs(1));
+        let mut ledger = Ledger::new(Duration::from_secs(1), Duration::ZERO);
         ledger.open(1);
         for sequence in 1..=100 {
             ledger.record(0).welcomed(sequence);

@@ -69,10 +69,20 @@ pub struct Order {
     pub reports_per_ping: u32,
     /// A report is late if it was taken in so long after it was due, in milliseconds.
     pub late_ms: u32,
+    /// How much later a page may show a change than the judge grants, in milliseconds.
+    pub tolerance_ms: u32,
     /// How agents come back after a failure.
     pub backoff: Retry,
     /// Who gives the agents their certificates, if they speak TLS.
     pub tls: Option<Authority>,
+}
+
+impl Order {
+    /// How much later a page may show a change than the judge grants.
+    #[must_use]
+    pub const fn tolerance(&self) -> Duration {
+        Duration::from_millis(self.tolerance_ms as u64)
+    }
 }
 
 /// Who leaves for a while, by chance or because a Drain asked for it, tries to come back within

@@ -52,7 +52,7 @@ impl Fleet {
     /// A worker has ended by itself.
     pub async fn settle(&mut self) -> anyhow::Result<()> {
         let before = self.begin_part("settling");
-        self.wait(SETTLED + MARGIN).await?;
+        self.wait(SETTLED + self.tolerance + MARGIN).await?;
         self.begin_part(&before);
         Ok(())
     }
@@ -95,7 +95,7 @@ impl Fleet {
             }
             let left = |fleet: &Self| group.iter().all(|worker| fleet.has_left(*worker));
             self.until(Instant::now() + OVERDUE, left).await?;
-            self.wait(GONE_HERD + MARGIN).await?;
+            self.wait(GONE_HERD + self.tolerance + MARGIN).await?;
             for worker in group {
                 self.inspect(*worker, "after all have left").await;
             }

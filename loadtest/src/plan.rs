@@ -72,6 +72,8 @@ pub struct Plan {
     pub flags: Vec<String>,
     /// A report is late if it is taken in so long after it was due.
     pub late: Duration,
+    /// How much later a page may show a change than the judge grants.
+    pub tolerance: Duration,
     /// Agents and collectors prove to each other who they are.
     pub tls: bool,
 }
@@ -100,8 +102,8 @@ impl Plan {
         let (agents, interval, labels) = (args.agents, args.interval, args.labels);
         let mut flags = args.collector_flag.clone();
         flags.extend(args.fault.map(Fault::flag));
-        let (late, tls) = (args.late, args.tls);
-        Ok(Self { agents, target, interval, backoff, labels, flags, late, tls })
+        let (late, tolerance, tls) = (args.late, args.tolerance, args.tls);
+        Ok(Self { agents, target, interval, backoff, labels, flags, late, tolerance, tls })
     }
 
     /// The largest number of agents of one worker, and so of one collector.
@@ -139,6 +141,7 @@ impl Plan {
             tick_ms: self.tick_ms(),
             reports_per_ping: self.reports_per_ping(),
             late_ms: u32::try_from(self.late.as_millis()).unwrap_or(u32::MAX),
+            tolerance_ms: u32::try_from(self.tolerance.as_millis()).unwrap_or(u32::MAX),
             backoff: self.backoff,
             tls: None,
         };
@@ -178,8 +181,8 @@ mod tests {
     fn plan(agents: u32, collectors: usize) -> Plan {
         let target = Target::Own(collectors);
         let (interval, backoff) = (Duration::from_secs(15), Retry::Quick);
-        let (flags, late) = (Vec::new(), LATE);
-        Plan { agents, target, interval, backoff, labels: 0, flags, late, tls: false }
+        let (flags, late, tolerance) = (Vec::new(), LATE, Duration::ZERO);
+        Plan { agents, target, interval, backoff, labels: 0, flags, late, tolerance, tls: false }
     }
 
     #[test]

@@ -197,8 +197,8 @@ mod tests {
     fn plan(agents: u32, collectors: usize) -> Plan {
         let target = Target::Own(collectors);
         let (interval, backoff) = (Duration::from_secs(30), Retry::Quick);
-        let (flags, late) = (Vec::new(), LATE);
-        Plan { agents, target, interval, backoff, labels: 0, flags, late, tls: false }
+        let (flags, late, tolerance) = (Vec::new(), LATE, Duration::ZERO);
+        Plan { agents, target, interval, backoff, labels: 0, flags, late, tolerance, tls: false }
     }
 
     /// A machine of the kind that a million agents fit on.

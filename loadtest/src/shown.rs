@@ -56,8 +56,8 @@ impl Seen {
 }
 
 impl Shown {
-    /// An empty page, to be read by who simulates `agents`, the first of whose values are marked `marks_from`, with
-    /// so many labels each; `known` may be on it.
+    /// An empty page, to be judged by the worker that simulates `agents`. Their marks begin at
+    /// `marks_from`, each has so many labels, and only agents of `known` may be on the page.
     #[must_use]
     pub fn new(agents: Numbers, known: Numbers, marks_from: u32, labels: u8) -> Self {
         let seen = vec![Seen::default(); known.count as usize];

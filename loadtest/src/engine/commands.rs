@@ -126,7 +126,10 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         let Page { what, window, shown, bytes, error, cpu, mut verdict, more } = page;
         if error.is_none() {
             let when = window.called(&what);
-            judge(&shown, self.ledger.records(), window, |found| verdict.add(&when, [found]));
+            let tolerance = self.order.tolerance();
+            judge(&shown, self.ledger.records(), window, tolerance, |found| {
+                verdict.add(&when, [found]);
+            });
             verdict.checked("pages", 1);
         }
         let written = self.ledger.records().iter().flat_map(|record| &record.reports);

@@ -132,7 +132,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         let (sender, inputs) = mpsc::channel();
         let handle = Handle { inputs: sender, waker: std::sync::Arc::new(waker) };
         let interval = Duration::from_millis(order.interval_ms.into());
-        let ledger = Ledger::new(interval);
+        let ledger = Ledger::new(interval, order.tolerance());
         let tls = order.tls.as_ref().map(|authority| Tls::new(authority, order.collector.ip()));
         let tls = tls.transpose().map_err(io::Error::other)?;
         let profile = Profile {

@@ -116,6 +116,7 @@ mod tests {
             tick_ms: 1,
             reports_per_ping: 4,
             late_ms: 1_000,
+            tolerance_ms: 0,
             backoff: Retry::Quick,
             tls: None,
         };

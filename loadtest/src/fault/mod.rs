@@ -7,6 +7,7 @@ pub mod frozen;
 mod pages;
 
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ pub enum Fault {
     Leftover,
     /// Pages never show one in ten of the agents.
     Missing,
-    /// Pages leave out who has not reported for a little more than an interval of a second.
+    /// Pages leave out agents that have not reported for 1.2 s.
     Impatient,
     /// All claims of an id are taken for the same host's, so that the newest wins.
     SameHost,
@@ -74,15 +75,15 @@ const ONE_IN: u32 = 10;
 /// What the pages do to the agents.
 #[derive(Default)]
 struct Link {
-    /// Whoever passes on what agents say holds it for that, and a page that stalls them while it is made. It is fair:
-    /// between two such pages everybody who waits has a turn.
+    /// Tasks that forward agents' bytes lock it for reading, a page that stalls them for writing. It
+    /// is fair: between two such pages every waiting task has a turn.
     gate: RwLock<()>,
     /// Pages made so far.
     pages: watch::Sender<u32>,
 }
 
-/// How much is kept, and how often.
-const LEAK_BYTES: usize = 4 << 20;
+/// How much is kept for each core, and how often: what `hostile` allows grows with the cores, too.
+const LEAK_BYTES: usize = 2 << 20;
 const LEAK_EVERY: Duration = Duration::from_millis(250);
 
 /// Where a misbehaving collector seems to be.
@@ -116,9 +117,10 @@ pub async fn start(fault: Fault, honest: Front, front: Front) -> std::io::Result
 }
 
 async fn leak() {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let (mut kept, mut tick) = (Vec::new(), interval(LEAK_EVERY));
     loop {
         tick.tick().await;
-        kept.push(vec![1_u8; LEAK_BYTES]);
+        kept.push(vec![1_u8; LEAK_BYTES * cores]);
     }
 }

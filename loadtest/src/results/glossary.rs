@@ -65,8 +65,8 @@ pub(super) const TERMS: [(&str, &str); 14] = [
     ),
     (
         "late",
-        "Reports that were taken in more than --late (1 s) after they were due, the generator's \
-      own lag not counted. Each is a finding.",
+        "Reports that were taken in more than --late after they were due (1 s unless the command \
+      above says otherwise), the generator's own lag not counted. Each is a finding.",
     ),
     (
         "unanswered",

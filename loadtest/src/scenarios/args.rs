@@ -76,6 +76,9 @@ pub struct SceneArgs {
     /// How long after it was due a report may be taken in, the generator's own lag not counted
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = quantity::duration)]
     pub late: Duration,
+    /// How much later than on a quiet machine a page may show a change: for tests on a busy one
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = quantity::duration)]
+    pub tolerance: Duration,
     /// How many agents to connect in a second
     #[arg(long, value_name = "N/s", default_value = "2000/s", value_parser = quantity::ramp)]
     pub ramp: f64,
@@ -125,8 +128,8 @@ impl SceneArgs {
     pub fn plan(&self, collectors: usize, backoff: Retry, flags: Vec<String>) -> Plan {
         let target = Target::Own(collectors);
         let (agents, interval, tls) = (self.agents, self.interval(), self.tls);
-        let (labels, late) = (self.labels, self.late);
-        Plan { agents, target, interval, backoff, labels, flags, late, tls }
+        let (labels, late, tolerance) = (self.labels, self.late, self.tolerance);
+        Plan { agents, target, interval, backoff, labels, flags, late, tolerance, tls }
     }
 }
 
@@ -206,6 +209,9 @@ pub struct ScrapeArgs {
     /// How long each of the three parts lasts: without scrapes, with plain ones, with compressed ones
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = quantity::run_time)]
     pub duration: Duration,
+    /// What 99 of 100 reports may take in the part without scrapes, to be compared with
+    #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = quantity::duration)]
+    pub baseline: Duration,
     /// What 99 of 100 reports may take longer at most while pages are asked for
     #[arg(long, value_name = "DURATION", default_value = "50ms", value_parser = quantity::duration)]
     pub slower: Duration,
@@ -243,6 +249,9 @@ pub struct HostileArgs {
     /// How many hostile connections come in a second, of all kinds together; half of them are a flood from one address
     #[arg(long, value_name = "N/s", default_value = "700/s", value_parser = quantity::ramp)]
     pub rate: f64,
+    /// What 99 of 100 reports may take in the part without attackers, to be compared with
+    #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = quantity::duration)]
+    pub baseline: Duration,
     /// How many times as late 99 of 100 reports may be while there are attackers, at most
     #[arg(long, value_name = "TIMES", default_value = "2", value_parser = quantity::times)]
     pub slower: f64,

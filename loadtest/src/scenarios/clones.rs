@@ -163,7 +163,8 @@ async fn reboot_silent(scene: &mut Scene, order: Order) -> anyhow::Result<Times>
     let order = Order { seed: !order.seed, ..order };
     let worker = scene.fleet.hire(&order, &[]).await?;
     debug_assert_eq!(worker, REBOOTED, "workers are started in this order");
-    scene.fleet.until(Instant::now() + PATIENCE, |fleet| fleet.is_ready(REBOOTED)).await?;
+    let patience = PATIENCE + scene.fleet.tolerance;
+    scene.fleet.until(Instant::now() + patience, |fleet| fleet.is_ready(REBOOTED)).await?;
     let agents = order.agents.count;
     scene.fleet.tell(REBOOTED, &Command::Ramp { per_second: f64::from(agents) }).await;
     let of = u64::from(agents);
@@ -180,19 +181,21 @@ async fn readmitted(
     of: u64,
     times: impl Fn(&Scene) -> Times,
 ) -> anyhow::Result<Times> {
-    scene.fleet.progress = Some(Progress::of_time(what, PATIENCE));
-    let until = Instant::now() + PATIENCE;
+    let within = PATIENCE + scene.fleet.tolerance;
+    scene.fleet.progress = Some(Progress::of_time(what, within));
+    let until = Instant::now() + within;
     while times(scene).count() < of && Instant::now() < until {
         scene.fleet.wait(Duration::from_millis(100)).await?;
     }
     let times = times(scene);
     if times.count() < of {
         let agents = of - times.count();
-        scene.found(what, [Failure::NotReadmitted { agents, of, within: PATIENCE }]);
+        scene.found(what, [Failure::NotReadmitted { agents, of, within }]);
     }
     let longest = Duration::from_secs_f64(times.longest_ms() / 1e3);
-    if longest > READMITTED_WITHIN {
-        scene.found(what, [Failure::ReadmittedLate { longest, bound: READMITTED_WITHIN }]);
+    let bound = READMITTED_WITHIN + scene.fleet.tolerance;
+    if longest > bound {
+        scene.found(what, [Failure::ReadmittedLate { longest, bound }]);
     }
     scene.fleet.verdict.checked("reboots", of);
     Ok(times)

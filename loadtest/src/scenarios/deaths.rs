@@ -107,8 +107,10 @@ pub async fn deaths(args: &DeathsArgs) -> anyhow::Result<Results> {
     let fates = Fates::new(args, wire.is_ok());
     let interval = args.fleet.interval();
     // The last report was up to an interval ago when silence begins.
-    let silent = (2 * interval).saturating_sub(EARLY)..3 * interval + LATE;
-    let gone = if args.each as usize > HERD { GONE_HERD } else { GONE };
+    let tolerance = args.fleet.tolerance;
+    let early = (2 * interval).saturating_sub(EARLY + tolerance);
+    let silent = early..3 * interval + LATE + tolerance;
+    let gone = if args.each as usize > HERD { GONE_HERD } else { GONE } + tolerance;
     let mut ward = Ward {
         scene,
         removals: Removals::new(args.fleet.agents as usize, Grace { gone, silent }),
@@ -126,7 +128,7 @@ pub async fn deaths(args: &DeathsArgs) -> anyhow::Result<Results> {
     ward.bring_up(args, wire.as_ref()).await?;
     ward.compare_for(AROUND).await?;
     ward.leave_in_groups().await?;
-    ward.end_processes(wire.as_ref(), 3 * interval + 2 * LATE).await?;
+    ward.end_processes(wire.as_ref(), 3 * interval + 2 * LATE + tolerance).await?;
     ward.compare_for(AROUND).await?;
     ward.finish(args).await
 }

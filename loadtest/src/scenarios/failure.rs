@@ -21,6 +21,7 @@ pub enum Failure {
     NotReadmitted { agents: u64, of: u64, within: Duration },
     ReadmittedLate { longest: Duration, bound: Duration },
     ReportsSlowed { scrapes: &'static str, with_ms: f64, without_ms: f64, bound_ms: f64 },
+    SlowWithoutLoad { p99_ms: f64, bound_ms: f64 },
     NothingMeasured { what: &'static str },
     MemoryGrows { collector: usize, rise_bytes: f64, bound_bytes: f64 },
     FilesLeak { collector: usize, before: usize, after: usize },
@@ -47,6 +48,7 @@ impl Failure {
             Self::NotReadmitted { .. } => "not_readmitted",
             Self::ReadmittedLate { .. } => "readmitted_late",
             Self::ReportsSlowed { .. } => "reports_slowed",
+            Self::SlowWithoutLoad { .. } => "slow_without_load",
             Self::NothingMeasured { .. } => "nothing_measured",
             Self::MemoryGrows { .. } => "memory_grows",
             Self::FilesLeak { .. } => "files_leak",
@@ -120,6 +122,10 @@ impl fmt::Display for Failure {
                 f,
                 "{scrapes} scrapes slow reports down: p99 {with_ms:.1} ms with, {without_ms:.1} ms \
                  without, {bound_ms:.0} ms more are allowed"
+            ),
+            Self::SlowWithoutLoad { p99_ms, bound_ms } => write!(
+                f,
+                "reports are slow without any load: p99 {p99_ms:.1} ms, {bound_ms:.0} are allowed"
             ),
             Self::NothingMeasured { what } => write!(f, "nothing was measured of {what}"),
             Self::MemoryGrows { collector, rise_bytes, bound_bytes } => write!(

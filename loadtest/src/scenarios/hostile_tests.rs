@@ -48,26 +48,44 @@ fn memory_is_held_to_its_bounds() {
         bound_bytes: Some(100),
         ..Memory::default()
     };
-    assert_eq!(judge_memory(&within), None);
-    assert!(judge_memory(&Memory { counted_bytes: 11, ..within }).is_some());
+    let reasons = |memory| {
+        let failures = judge_memory(&memory);
+        failures.iter().map(Failure::reason).collect::<Vec<_>>()
+    };
+    assert_eq!(judge_memory(&within), []);
+    assert_eq!(reasons(Memory { counted_bytes: 11, ..within }), ["memory_over_bound"]);
     let over =
         Memory { counted_bytes: 1, resident_peak_bytes: Some(101), limit_bytes: 10, ..within };
-    assert!(judge_memory(&over).is_some());
+    assert_eq!(reasons(over), ["memory_over_bound"]);
+    // Without a figure nothing is within its bound.
+    assert_eq!(reasons(Memory { limit_bytes: 0, ..within }), ["nothing_measured"]);
+    assert_eq!(reasons(Memory { counted_bytes: 0, ..within }), ["nothing_measured"]);
+    assert_eq!(reasons(Memory { bound_bytes: None, ..within }), ["nothing_measured"]);
+}
+
+fn times(ms: u64) -> Times {
+    let mut times = Times::default();
+    (0..100).for_each(|_| times.add(Duration::from_millis(ms)));
+    times
 }
 
 #[test]
-fn reports_may_not_be_twice_as_late() {
-    let phase = |ms| {
-        let mut times = Times::default();
-        (0..100).for_each(|_| times.add(Duration::from_millis(ms)));
-        Phase { lag: times.clone(), answered: times, counted: 0 }
+fn answers_may_not_take_twice_as_long_and_more() {
+    let reason = |quiet: Times, attacked: Times| {
+        judge_answers(2.0, &quiet, &attacked).map(|found| found.reason())
     };
-    assert_eq!(judge_lag(2.0, &phase(10), &phase(19)), []);
-    assert_eq!(judge_lag(2.0, &phase(10), &phase(21)).len(), 1);
-    assert_eq!(judge_lag(2.0, &phase(10), &phase(72)).len(), 2);
-    // A generator that is itself late by half a second hides it in the lag, and not in the answers.
-    let hidden = Phase { lag: phase(800).lag, ..phase(700) };
-    assert_eq!(judge_lag(2.0, &Phase { lag: phase(500).lag, ..phase(10) }, &hidden).len(), 1);
-    let nothing = Phase { lag: Times::default(), answered: Times::default(), counted: 0 };
-    assert_eq!(judge_lag(2.0, &phase(10), &nothing).len(), 2);
+    assert_eq!(reason(times(10), times(69)), None);
+    assert_eq!(reason(times(10), times(72)), Some("reports_held_up"));
+    assert_eq!(reason(times(10), Times::default()), Some("nothing_measured"));
+}
+
+/// A collector that stands still for 0.6 s of every second, with attackers and without, is as slow
+/// in both parts.
+#[test]
+fn a_stall_that_lasts_from_the_beginning_is_found() {
+    let stalled = times(600);
+    assert_eq!(judge_answers(2.0, &stalled, &stalled), None);
+    let found = judge_quiet(Duration::from_millis(250), &stalled).map(|found| found.reason());
+    assert_eq!(found, Some("slow_without_load"));
+    assert_eq!(judge_quiet(Duration::from_millis(250), &times(10)), None);
 }

@@ -108,6 +108,7 @@ pub async fn scrape(args: &ScrapeArgs) -> anyhow::Result<Results> {
     scene.bring_up(&args.fleet).await?;
     scene.judge_all("before").await?;
     let quiet = phase(&mut scene, "quiet", args.duration, None).await?;
+    scene.found("quiet", judge_quiet(args.baseline, &quiet.answered));
     let (plain, plain_pages) = hard(&mut scene, args, Encoding::Plain, &quiet).await?;
     let (gzip, gzip_pages) = hard(&mut scene, args, Encoding::Gzip, &quiet).await?;
     let spread = |of: fn(&Phase) -> &Times| {
@@ -126,6 +127,7 @@ pub async fn scrape(args: &ScrapeArgs) -> anyhow::Result<Results> {
         "collectors": args.spread.collectors,
         "interval_seconds": args.fleet.interval().as_secs_f64(),
         "phase_seconds": args.duration.as_secs_f64(),
+        "baseline_ms": args.baseline.as_secs_f64() * 1e3,
         "slower_ms": args.slower.as_secs_f64() * 1e3,
     });
     scene.finish(settings, scraping).await
@@ -168,6 +170,14 @@ async fn phase(
     scene.fleet.wait(duration).await?;
     let times = scene.fleet.end_part(what, &before).await?.times;
     Ok(Phase { lag: times.lag, answered: times.answer })
+}
+
+/// Judges the part without load, which the others are compared with: a collector that stalls all the
+/// time is as slow with load as without.
+pub(super) fn judge_quiet(baseline: Duration, answered: &Times) -> Option<Failure> {
+    let (p99_ms, bound_ms) = (answered.quantile_ms(0.99), baseline.as_secs_f64() * 1e3);
+    let is_slow = answered.count() > 0 && p99_ms > bound_ms;
+    is_slow.then_some(Failure::SlowWithoutLoad { p99_ms, bound_ms })
 }
 
 /// Judges answers alone: lag is the same with the generator's own lag, which is none of the collector's.

@@ -1,8 +1,10 @@
 //! Faults that leave every page right and every write done: only what agents see tells of them.
 
+use std::thread;
+
 use serde_json::Value;
 
-use crate::loadtest;
+use crate::{BUSY, loadtest};
 
 /// Runs the load test against a collector with a fault, and checks that it fails by these reasons.
 /// The results.
@@ -31,6 +33,26 @@ fn reports_that_wait_for_a_stopped_collector_are_found() {
     assert!(reports["late"].as_u64().unwrap() > 0, "{reports:#}");
     let soak = ["soak", "--agents", "40", "--duration", "6s", "--churn", "0%/s"];
     finds(&soak, "frozen", &["reports_late"]);
+    let hostile = ["hostile", "--agents", "40", "--duration", "6s", "--baseline", "1s"];
+    finds(&hostile, "frozen", &["reports_late", "slow_without_load"]);
+}
+
+/// With every page the connections of one in ten agents are closed.
+#[test]
+fn sessions_that_the_collector_ends_are_found_in_every_scenario() {
+    let scenarios: [&[&str]; 6] = [
+        &["run", "--agents", "40", "--duration", "4s"],
+        &["soak", "--agents", "40", "--duration", "4s", "--churn", "0%/s"],
+        &["deaths", "--agents", "60", "--each", "5"],
+        &["clones", "--agents", "40"],
+        &["storm", "--agents", "40", "--patience", "20s"],
+        &["hostile", "--agents", "40", "--duration", "5s", "--rate", "50/s"],
+    ];
+    thread::scope(|scope| {
+        for args in scenarios {
+            scope.spawn(move || finds(&[args, &BUSY].concat(), "cut", &["sessions_ended"]));
+        }
+    });
 }
 
 /// A gate lets the first 40 connections through, which is the ramp, and closes every later one at

@@ -9,35 +9,23 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::liar::Liar;
-use crate::{PATIENCE, loadtest};
+use crate::{BUSY, PATIENCE, loadtest};
 
 #[test]
 fn agents_are_spread_over_collectors_of_our_own() {
     let directory = tempfile::tempdir().unwrap();
     let report = directory.path().join("report.json");
-    let args = [
-        "run",
-        "--agents",
-        "41",
-        "--late",
-        "30s",
-        "--collectors",
-        "2",
-        "--interval",
-        "1s",
-        "--duration",
-        "2s",
-    ];
+    let args = ["run", "--agents", "41", "--collectors", "2", "--duration", "4s"];
     let report_flag = ["--report", report.to_str().unwrap()];
-    let output = loadtest(&[&args[..], &report_flag].concat()).output().unwrap();
+    let output = loadtest(&[&args[..], &BUSY, &report_flag].concat()).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{said}");
     let report: Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
     let figures = &report["figures"];
     assert_eq!(figures["connects"]["agents"], 41);
     assert_eq!(figures["generator"]["workers"], 2);
-    // Twice each while they report, and once when they have left.
-    assert_eq!(report["verdict"]["checks"]["pages"], 6);
+    // Four times each while they report, and once when they have left.
+    assert_eq!(report["verdict"]["checks"]["pages"], 10);
     assert_eq!(figures["scrapes"]["max_samples"], 6 * 21, "{report:#}");
 }
 
@@ -50,15 +38,14 @@ async fn agents_are_spread_over_collectors_that_run() {
         flags.extend(["--http".to_owned(), honest.http.to_string()]);
     }
     let run = tokio::task::spawn_blocking(move || {
-        let args =
-            ["run", "--agents", "20", "--late", "30s", "--interval", "1s", "--duration", "1s"];
+        let args = ["run", "--agents", "20", "--duration", "4s"];
         let flags: Vec<_> = flags.iter().map(String::as_str).collect();
-        loadtest(&[&args[..], &flags].concat()).output().unwrap()
+        loadtest(&[&args[..], &BUSY, &flags].concat()).output().unwrap()
     });
     let output = run.await.unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(said.contains("passed: 4 pages"), "{said}");
+    assert!(said.contains("passed: 10 pages"), "{said}");
 }
 
 #[test]

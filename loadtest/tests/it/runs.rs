@@ -4,7 +4,7 @@ use fleetgauge_loadtest::fault::with_series;
 use serde_json::Value;
 
 use crate::liar::{Answer, Liar};
-use crate::loadtest;
+use crate::{BUSY, loadtest};
 
 /// The agent that is lied about.
 const VICTIM: &str = "\"sim-000003\"";
@@ -14,20 +14,9 @@ fn an_honest_collector_passes_with_churn() {
     let directory = tempfile::tempdir().unwrap();
     let report = directory.path().join("report.json");
     let report_flag = report.to_str().unwrap();
-    let args = [
-        "churn",
-        "--agents",
-        "50",
-        "--late",
-        "30s",
-        "--interval",
-        "1s",
-        "--duration",
-        "4s",
-        "--churn",
-        "10%/s",
-    ];
-    let output = loadtest(&[&args[..], &["--report", report_flag]].concat()).output().unwrap();
+    let args = ["churn", "--agents", "50", "--duration", "4s", "--churn", "10%/s"];
+    let output =
+        loadtest(&[&args[..], &BUSY, &["--report", report_flag]].concat()).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("passed: 5 pages"), "{said}");
@@ -58,21 +47,9 @@ fn an_honest_collector_passes_with_churn() {
 fn agents_that_come_and_go_under_tls_come_again_by_tickets() {
     let directory = tempfile::tempdir().unwrap();
     let report = directory.path().join("report.json");
-    let args = [
-        "churn",
-        "--tls",
-        "--agents",
-        "30",
-        "--late",
-        "30s",
-        "--interval",
-        "1s",
-        "--duration",
-        "4s",
-        "--churn",
-        "20%/s",
-    ];
-    let output = loadtest(&args).arg("--report").arg(&report).output().unwrap();
+    let args = ["churn", "--tls", "--agents", "30", "--duration", "4s", "--churn", "20%/s"];
+    let output =
+        loadtest(&[&args[..], &BUSY].concat()).arg("--report").arg(&report).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{said}");
     let report: Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
@@ -90,10 +67,9 @@ async fn finds(lie: impl FnMut(String) -> Answer + Send + 'static, reasons: &[&s
     let report = directory.path().join("report.json");
     let file = report.clone();
     let run = tokio::task::spawn_blocking(move || {
-        let args =
-            ["run", "--agents", "20", "--late", "30s", "--interval", "1s", "--duration", "2s"];
+        let args = ["run", "--agents", "20", "--duration", "4s"];
         let target = ["--collector", &agents, "--http", &http, "--report", file.to_str().unwrap()];
-        loadtest(&[&args[..], &target].concat()).output().unwrap()
+        loadtest(&[&args[..], &BUSY, &target].concat()).output().unwrap()
     });
     let output = run.await.unwrap();
     let said = String::from_utf8(output.stdout).unwrap();

@@ -58,7 +58,7 @@ async fn own_page() -> String {
         tokio::spawn(fleetgauge_collector::run(config, listeners, std::future::pending::<()>()));
     let page = tokio::task::spawn_blocking(move || {
         drop::<TcpStream>(every_kind::report_to(&agents));
-        wait_for("an end that was counted", 10, || {
+        wait_for("an end that was counted", 60, || {
             let page = http::get(&address, "/metrics/self", "").unwrap();
             let roster = http::get(&address, "/metrics/roster", "").unwrap();
             page.contains("closed_total{").then_some(page + &roster)

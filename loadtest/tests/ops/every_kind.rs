@@ -59,7 +59,7 @@ pub(crate) fn report_as(id: &str, collector: &str) -> TcpStream {
 pub(crate) fn report_once(profile: &Profile, values: &[f64], collector: &str) -> TcpStream {
     let mut client = Client::default();
     let mut stream = TcpStream::connect(collector).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let mut out = Vec::new();
     client.start(profile, None, &mut out);
     stream.write_all(&out).unwrap();

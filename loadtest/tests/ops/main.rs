@@ -23,6 +23,7 @@ mod pages;
 mod programs;
 mod prometheus;
 mod prometheus_tls;
+mod quiet;
 mod roster;
 #[cfg(target_os = "linux")]
 mod strangers;

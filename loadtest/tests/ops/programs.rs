@@ -25,11 +25,16 @@ pub(crate) fn wait_for<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Op
 /// Set to anything, it lets tests be skipped that this machine cannot run.
 const MAY_SKIP: &str = "MAY_SKIP_TESTS";
 
+/// Tests may be skipped that this machine cannot run.
+pub(crate) fn may_skip() -> bool {
+    std::env::var_os(MAY_SKIP).is_some()
+}
+
 /// Fails the test, since this machine cannot run it: a test that passes without having run proves nothing.
 pub(crate) fn cannot_run(what: &str, output: &[u8]) {
     let why = String::from_utf8_lossy(output);
     let message = format!("cannot {what} here: {}", why.trim());
-    assert!(std::env::var_os(MAY_SKIP).is_some(), "{message}; set {MAY_SKIP}=1 to skip the test");
+    assert!(may_skip(), "{message}; set {MAY_SKIP}=1 to skip the test");
     println!("SKIPPED: {message}");
 }
 

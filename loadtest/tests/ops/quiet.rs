@@ -1,0 +1,59 @@
+//! The load test's own bounds, in milliseconds and seconds, held by a collector that is right. A busy
+//! machine breaks them by itself.
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+use super::programs::may_skip;
+
+/// Plays a scenario, which must pass: its results.
+fn passes(args: &[&str]) -> Value {
+    let directory = tempfile::tempdir().unwrap();
+    let report = directory.path().join("report.json");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fleetgauge-loadtest"));
+    let output = command.args(args).arg("--report").arg(&report).output().unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let results: Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
+    assert_eq!(results["verdict"]["passed"], true, "{said}");
+    results
+}
+
+#[test]
+#[ignore = "needs a quiet machine"]
+fn pages_asked_for_back_to_back_hardly_slow_reports() {
+    let results = passes(&["scrape", "--agents", "300", "--duration", "5s"]);
+    for part in ["no_scrapes", "plain", "gzip"] {
+        let count = results["figures"]["answered"][part]["count"].as_u64();
+        assert!(count.unwrap() >= 300, "{results:#}");
+    }
+}
+
+#[test]
+#[ignore = "needs a quiet machine"]
+fn rebooted_hosts_are_welcomed_within_seconds() {
+    let results = passes(&["clones", "--agents", "40", "--share", "10%"]);
+    for how in ["connection closed", "connection silent"] {
+        assert_eq!(results["figures"]["readmitted"][how]["count"], 4, "{results:#}");
+    }
+}
+
+/// Packets can be dropped only where network namespaces can be made.
+#[test]
+#[ignore = "needs a quiet machine"]
+fn every_cause_of_death_is_seen_in_time() {
+    let results = passes(&["deaths", "--agents", "60", "--each", "8"]);
+    let times = results["figures"]["time_to_removal"].as_object().unwrap();
+    assert!(times.len() == 6 || may_skip(), "{:#}", results["verdict"]["skipped"]);
+    for (cause, figures) in times {
+        assert_eq!([&figures["died"], &figures["removed"]], [8, 8], "{cause}: {results:#}");
+    }
+}
+
+#[test]
+#[ignore = "needs a quiet machine"]
+fn a_fleet_is_back_within_seconds_of_a_restart() {
+    let args = ["storm", "--agents", "30", "--collectors", "2", "--outage", "100ms"];
+    let results = passes(&[&args[..], &["--patience", "16s"]].concat());
+    assert!(results["figures"]["attempts"]["welcomed"].as_u64().unwrap() >= 30, "{results:#}");
+}
