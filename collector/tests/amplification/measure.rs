@@ -38,9 +38,23 @@ pub(crate) struct Cost {
     pub(crate) peak: usize,
     pub(crate) kept: usize,
     pub(crate) log: usize,
+    /// Bytes of a page for each byte that it took, reports included, if they make one.
+    pub(crate) page: f64,
 }
 
 impl Cost {
+    /// What one of many costs that send the same: the mean of CPU time, the most of all else.
+    pub(crate) fn of_one(costs: &[Self]) -> Self {
+        let most = |of: fn(&Self) -> usize| costs.iter().map(of).max().unwrap();
+        Self {
+            cpu: costs.iter().map(|cost| cost.cpu).sum::<Duration>() / costs.len() as u32,
+            peak: most(|cost| cost.peak),
+            kept: most(|cost| cost.kept),
+            log: most(|cost| cost.log),
+            ..costs[0]
+        }
+    }
+
     /// CPU time for each byte sent, as a release build would take at most.
     pub(crate) fn nanoseconds_a_byte(&self) -> f64 {
         (self.cpu / SLOWNESS).as_nanos() as f64 / self.sent as f64
@@ -110,6 +124,7 @@ impl Rig {
             peak: usize::try_from(allocated.bytes_max).unwrap(),
             kept: self.shared.registry.budget().taken().saturating_sub(before),
             log,
+            page: 0.0,
         }
     }
 }
