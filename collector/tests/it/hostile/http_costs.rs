@@ -27,9 +27,10 @@ const AT_ONCE: u32 = 10;
 /// A request without a page may cost so many times as much as one that asks whether the process runs. None comes to
 /// twice.
 const MOST_TIMES: f64 = 20.0;
-/// Most CPU for each byte of a page and its request, in nanoseconds, where it costs more than a request without a page may. The dearest, a gauge of the whole fleet, takes 700 in an
-/// unoptimized build, which may be slower by this.
+/// By how much an unoptimized build may be slower.
 const SLOWNESS: f64 = if cfg!(debug_assertions) { 5.0 } else { 1.0 };
+/// Most CPU for each byte of a page and its request, in nanoseconds, of those that cost more than a request without a page
+/// may. The dearest, a gauge of the whole fleet, takes 700 in an unoptimized build.
 const MOST_NANOS: f64 = 1_000.0 * SLOWNESS;
 
 const GOOD: &str = "Authorization: Bearer token 7";
