@@ -15,6 +15,10 @@ pub type Millis = u64;
 /// Microseconds in one of them.
 pub(crate) const MICROS: u64 = 1_000;
 
+/// What the clock may be behind by, since it counts whole milliseconds: to be added where a deadline begins, or it would come
+/// early by as much.
+pub(crate) const ROUNDED: Millis = 1;
+
 /// Planned time between two ticks.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
 /// Delay of a tick beyond which the collector was not merely busy but stopped.
@@ -149,6 +153,21 @@ mod tests {
                 !is_due
             });
             before = tick;
+        }
+    }
+
+    /// By no part of a millisecond: most of these begin within one.
+    #[test]
+    fn a_deadline_that_begins_within_a_millisecond_is_not_early() {
+        let clock = started();
+        for _ in 0..100 {
+            let (began, deadline) = (Instant::now(), clock.now() + ROUNDED + 2);
+            while clock.now() < deadline {
+                // Or the clock would stand still on a machine that is busy for a second.
+                clock.tick();
+            }
+            let passed = began.elapsed();
+            assert!(passed >= Duration::from_millis(2), "{passed:?}");
         }
     }
 

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::warn;
 
-use crate::clock::Millis;
+use crate::clock::{Millis, ROUNDED};
 use crate::ending::Ending;
 use crate::session::Session;
 use crate::transport::{Broken, HANDSHAKE_FAILURE, Heard, Transport};
@@ -118,7 +118,7 @@ impl Connection {
             let shared = self.session.shared();
             shared.metrics.sent_bytes.inc_by(written as u64);
             unsent.bytes.drain(..written);
-            unsent.deadline = shared.clock.now() + WRITE_TIMEOUT;
+            unsent.deadline = shared.clock.now() + ROUNDED + WRITE_TIMEOUT;
             if unsent.bytes.is_empty() {
                 self.unsent = None;
             }
@@ -130,7 +130,7 @@ impl Connection {
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(transport) = &mut self.transport else { return Poll::Pending };
         let session = &mut self.session;
-        let now = session.shared().clock.now();
+        let now = session.shared().clock.now() + ROUNDED;
         let (mut answer, mut out, mut verdict) = (Vec::new(), Vec::new(), None);
         let (is_new, mut speaks_tls) = (session.is_new(), false);
         let read = ready!(SCRATCH.with_borrow_mut(|scratch| {
@@ -205,7 +205,7 @@ impl Connection {
         let expires = self.judge_again(&mut out);
         self.session.tick(now, &mut out);
         let progress = !out.is_empty() || self.session.ending() != before;
-        self.say(out, now);
+        self.say(out, now + ROUNDED);
         let write_deadline = self.unsent.as_ref().map_or(Millis::MAX, |unsent| unsent.deadline);
         let deadline = self.session.deadline().min(write_deadline);
         self.session.peer().set_deadline(deadline.min(now.saturating_add(expires)));

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, info, warn};
 
-use crate::clock::Millis;
+use crate::clock::{Millis, ROUNDED};
 use crate::connection::{self, Connection};
 use crate::ending::{Ending, Refusal};
 use crate::proxy::{self, BadHeader, Origin};
@@ -133,7 +133,8 @@ fn begin(arrival: Arrival, place: OwnedSemaphorePermit, shared: &Arc<Shared>) {
     if let Err(error) = prepare(&arrival.stream) {
         debug!(%error, address = %arrival.address, "cannot set socket options");
     }
-    let peer = match shared.admit(arrival.address, arrival.now + HELLO_TIMEOUT) {
+    let began = arrival.now + ROUNDED;
+    let peer = match shared.admit(arrival.address, began + HELLO_TIMEOUT) {
         Ok(peer) => peer,
         Err(code) => return refuse(arrival, &Refusal::of(code), shared),
     };
@@ -141,7 +142,7 @@ fn begin(arrival: Arrival, place: OwnedSemaphorePermit, shared: &Arc<Shared>) {
     match Transport::over(arrival.stream, tls.as_ref(), &shared.budget) {
         Ok(transport) => {
             let handshake = Handshake { accepted: Some(arrival.at), place, certificate: None };
-            let session = Session::new(Arc::clone(shared), peer, handshake, arrival.now);
+            let session = Session::new(Arc::clone(shared), peer, handshake, began);
             shared.tasks.spawn(Connection::new(transport, session));
         }
         Err(stream) => {

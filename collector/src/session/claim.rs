@@ -8,7 +8,7 @@ use tracing::{debug, warn};
 
 use super::agent::Agent;
 use super::{CHALLENGE_TIMEOUT, Session, State, send};
-use crate::clock::Millis;
+use crate::clock::{Millis, ROUNDED};
 use crate::ending::{Ending, Refusal};
 use crate::exposition::static_labels;
 use crate::peer::{Peer, Signal};
@@ -186,7 +186,7 @@ impl Session {
         }
         match self.shared.registry.claim(id, &host_nonce, now) {
             Claim::Free => {
-                self.welcome(agent, now, out);
+                self.welcome(agent, now + ROUNDED, out);
                 Ok(())
             }
             Claim::Held(_) | Claim::Contested => Err(Refusal::of(Code::IdConflict)),

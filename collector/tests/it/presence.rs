@@ -15,9 +15,6 @@ use crate::support::command::Process;
 use crate::support::frames::{bye, changed, gauges, ping};
 use crate::support::{StopAtEnd, eventually, http};
 
-/// The collector keeps time in whole milliseconds, rounded down.
-const ROUNDED_MS: u64 = 1;
-
 fn gone(end: impl FnOnce(Agent), reason: &str) {
     let collector = Collector::start();
     let stays = Agent::join(collector.agents, &who("stays"), &gauges(&["up"]), &[1.0]);
@@ -107,7 +104,7 @@ fn an_agent_that_only_pings_is_silent() {
     let (_, retry_after_ms) = agent.expect_code(Code::ReportTimeout);
     // That it is not later is tested without a socket: here the machine may be busy.
     let silent = reported.elapsed();
-    assert!(silent >= Duration::from_millis(3_000 - ROUNDED_MS), "{silent:?}");
+    assert!(silent >= Duration::from_secs(3), "{silent:?}");
     assert!(retry_after_ms.is_some());
     assert!(!collector.page().shows("hasty"));
     assert_eq!(collector.closed("report_timeout"), 1.0);
@@ -127,8 +124,7 @@ fn silent_strangers_are_sent_away_and_never_early() {
                 let connected = Instant::now();
                 Agent::connect(agents).expect_reject(Code::HelloTimeout);
                 let waited = connected.elapsed();
-                let least = Duration::from_millis(5_000 - ROUNDED_MS);
-                assert!(waited >= least, "{waited:?}");
+                assert!(waited >= Duration::from_secs(5), "{waited:?}");
             });
         }
     });
