@@ -1,4 +1,5 @@
-//! What a test has found out, as JSON and as one page to look at; the same shape whatever was tested.
+//! What a test has found out, as JSON and as one page to look at; the same shape whatever was
+//! tested.
 
 mod glossary;
 pub mod html;
@@ -44,8 +45,8 @@ pub struct Results {
     pub settings: Value,
     /// Whether every check held.
     pub verdict: Verdict,
-    /// What was measured. A part of the name is the unit: `ms`, `us`, `seconds`, `bytes`, `cores`, `percent`; without
-    /// one it is a count.
+    /// What was measured. A part of the name is the unit: `ms`, `us`, `seconds`, `bytes`, `cores`,
+    /// `percent`; without one it is a count.
     pub figures: Value,
     /// What went on from second to second.
     pub timeline: Timeline,
@@ -71,8 +72,17 @@ pub struct Verdict {
     pub skipped: Vec<String>,
     /// Findings by their reason.
     pub findings: BTreeMap<String, u64>,
-    /// The first of them in words.
-    pub first_findings: Vec<String>,
+    /// The first of them, and the first of each reason.
+    pub first_findings: Vec<Told>,
+}
+
+/// A finding in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The name it is counted by.
+    pub reason: String,
+    /// What was found, and when.
+    pub what: String,
 }
 
 /// Something that should not be; its text says what, in plain words.
@@ -98,12 +108,17 @@ impl Verdict {
     pub fn add<P: Problem>(&mut self, when: &str, findings: impl IntoIterator<Item = P>) {
         for finding in findings {
             self.passed = false;
-            let found = self.findings.entry(finding.reason().to_owned()).or_default();
-            *found += 1;
-            // The first of each reason is told, however many there are of others.
-            if self.first_findings.len() < TOLD || *found == 1 {
-                self.first_findings.push(format!("{when}: {finding}"));
-            }
+            let reason = finding.reason().to_owned();
+            *self.findings.entry(reason.clone()).or_default() += 1;
+            self.tell(Told { reason, what: format!("{when}: {finding}") });
+        }
+    }
+
+    /// Keeps a finding's words if there is room. The first of each reason always has it.
+    fn tell(&mut self, told: Told) {
+        let is_first = self.first_findings.iter().all(|earlier| earlier.reason != told.reason);
+        if is_first || self.first_findings.len() < TOLD {
+            self.first_findings.push(told);
         }
     }
 
@@ -117,8 +132,7 @@ impl Verdict {
             *self.findings.entry(reason).or_default() += findings;
         }
         self.skipped.extend(other.skipped);
-        let room = TOLD.saturating_sub(self.first_findings.len());
-        self.first_findings.extend(other.first_findings.into_iter().take(room));
+        other.first_findings.into_iter().for_each(|told| self.tell(told));
     }
 
     /// Counts checks that were made.
@@ -168,8 +182,8 @@ fn memory_bytes() -> Option<u64> {
     None
 }
 
-/// The files that results go to, opened before the test: its figures must not be lost to a directory that does
-/// not exist.
+/// The files that results go to, opened before the test: its figures must not be lost to a
+/// directory that does not exist.
 #[derive(Debug)]
 pub struct Files {
     json: Option<File>,
@@ -316,6 +330,21 @@ mod tests {
         for shown in ["storm", "passed", "killed &lt;all&gt;", "1.5 s", "agents <b>600</b>"] {
             assert!(page.contains(shown), "{shown}: {page}");
         }
+    }
+
+    #[test]
+    fn the_first_finding_of_a_reason_is_told_however_many_others_there_are() {
+        let mut all = Verdict::new();
+        for worker in 0..3 {
+            let mut page = Verdict::new();
+            page.add("page", (0..30).map(|agents| Finding::NotLeft { agents }));
+            if worker == 2 {
+                page.add("page", [Finding::NoCheckpoint]);
+            }
+            all.merge(page);
+        }
+        assert_eq!(all.first_findings.len(), TOLD + 1);
+        assert_eq!(all.first_findings[TOLD].reason, "no_checkpoint");
     }
 
     #[test]

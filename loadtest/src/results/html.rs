@@ -107,7 +107,9 @@ fn write_verdict(page: &mut String, verdict: &Verdict) -> anyhow::Result<()> {
         format!("{} findings: {}", verdict.count(), counts(&verdict.findings))
     };
     writeln!(page, "<p>Checked: {}. <b>{found}.</b></p>", counts(&verdict.checks))?;
-    for (class, entries) in [("findings", &verdict.first_findings), ("skipped", &verdict.skipped)] {
+    let findings: Vec<_> = verdict.first_findings.iter().map(|told| &told.what).collect();
+    let skipped: Vec<_> = verdict.skipped.iter().collect();
+    for (class, entries) in [("findings", findings), ("skipped", skipped)] {
         if !entries.is_empty() {
             let entries = entries.iter().map(|entry| format!("<li>{}</li>\n", escaped(entry)));
             writeln!(page, "<ul class=\"{class}\">\n{}</ul>", entries.collect::<String>())?;

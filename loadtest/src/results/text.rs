@@ -76,7 +76,7 @@ fn write_verdict(verdict: &Verdict, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         counts(&verdict.findings)
     )?;
     for finding in &verdict.first_findings {
-        writeln!(f, "  {finding}")?;
+        writeln!(f, "  {}", finding.what)?;
     }
     let told = verdict.first_findings.len() as u64;
     if all > told { write!(f, "  and {} more", all - told) } else { Ok(()) }
