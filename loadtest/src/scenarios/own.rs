@@ -28,7 +28,9 @@ impl Own {
     pub(super) fn rejects_since(&self, before: &Self) -> BTreeMap<String, u64> {
         let now = self.samples().filter_map(|(series, value)| {
             let code = series.strip_prefix(REJECTS)?.strip_suffix("\"}")?;
-            Some((code.to_owned(), value - before.value(series)))
+            // A collector that was started again has counted all of them since.
+            let rejects = value.checked_sub(before.value(series)).unwrap_or(value);
+            Some((code.to_owned(), rejects))
         });
         now.filter(|(_, rejects)| *rejects > 0).collect()
     }
@@ -55,6 +57,8 @@ mod tests {
         };
         let rejects = page(7, 3).rejects_since(&page(2, 3));
         assert_eq!(rejects, BTreeMap::from([("bad_magic".to_owned(), 5)]));
+        let restarted = page(1, 0).rejects_since(&page(2, 3));
+        assert_eq!(restarted, BTreeMap::from([("bad_magic".to_owned(), 1)]));
         assert_eq!(page(7, 3).value("fleetgauge_memory_bytes"), 1 << 20);
         assert_eq!(page(7, 3).value("fleetgauge_memory"), 0);
     }
