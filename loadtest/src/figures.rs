@@ -54,7 +54,7 @@ fn reports(run: &Run<'_>) -> Reports {
         answer: Quantiles::from(&steady.times.answer),
         written_after: Quantiles::from(&steady.times.written),
         own_lag: Quantiles::from(&steady.times.own_lag),
-        lag_while_connecting: Quantiles::from(&run.until_steady.times.lag),
+        lag_while_connecting: Quantiles::from(&run.fleet.ramp.times.lag),
     }
 }
 

@@ -31,6 +31,8 @@ pub enum Finding {
     Refused { attempts: u64, why: String },
     NotLeft { agents: u32 },
     NoCheckpoint,
+    OtherInterval { welcomes: u64 },
+    TooFewAnswers { answered: u64, least: u64 },
     NothingCompared { what: &'static str },
     CollectorFailed { how: String },
 }
@@ -60,6 +62,8 @@ impl Finding {
             Self::Refused { .. } => "refused",
             Self::NotLeft { .. } => "not_left",
             Self::NoCheckpoint => "no_checkpoint",
+            Self::OtherInterval { .. } => "other_interval",
+            Self::TooFewAnswers { .. } => "too_few_answers",
             Self::NothingCompared { .. } => "nothing_compared",
             Self::CollectorFailed { .. } => "collector_failed",
         }
@@ -119,7 +123,11 @@ impl fmt::Display for Finding {
                 write!(f, "{} of {} is there twice", NAMES[*place], agent_name(*agent))
             }
             Self::WrongLabels { agent, shown } => {
-                write!(f, "{} has labels that it did not give: {{{shown}}}", agent_name(*agent))
+                write!(
+                    f,
+                    "{} is shown with labels that it did not report: {{{shown}}}",
+                    agent_name(*agent)
+                )
             }
             Self::Stranger { name, agent: Some(agent) } => {
                 write!(f, "{name} of {agent:?} belongs to nobody in this fleet")
@@ -155,8 +163,18 @@ impl fmt::Display for Finding {
                 write!(f, "{agents} agents could not end in time: their writing was stuck")
             }
             Self::NoCheckpoint => f.write_str("no page was judged while all agents were connected"),
+            Self::OtherInterval { welcomes } => write!(
+                f,
+                "{welcomes} times the collector gave an agent another interval than it asked for: \
+                 the load is not the one ordered"
+            ),
+            Self::TooFewAnswers { answered, least } => write!(
+                f,
+                "{answered} reports were answered by a Pong, {least} are needed for a verdict: let \
+                 it take longer than the interval"
+            ),
             Self::NothingCompared { what } => {
-                write!(f, "no {what} in the whole test: it has no verdict on the collector")
+                write!(f, "no {what}: there is no verdict on the collector; let it take longer")
             }
             Self::CollectorFailed { how } => write!(f, "the collector {how}"),
         }

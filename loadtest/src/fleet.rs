@@ -1,5 +1,7 @@
-//! The simulated fleet, as the parent has it: its collectors, its workers, and the sum of what they tell.
+//! The simulated fleet, as the parent has it: its collectors, its workers, and the sum of what they
+//! tell.
 
+mod exempt;
 mod post;
 
 use std::time::Duration;
@@ -45,6 +47,8 @@ pub struct Fleet {
     pub(crate) tolerance: Duration,
     /// All that was counted so far.
     pub total: Tally,
+    /// What was counted while agents were brought up.
+    pub ramp: Tally,
     /// All that was found so far.
     pub verdict: Verdict,
     /// Pages that were fetched, or were not, with their workers: taken by who asked for them.
@@ -94,6 +98,7 @@ impl Fleet {
             late: plan.late,
             tolerance: plan.tolerance,
             total: Tally::default(),
+            ramp: Tally::default(),
             verdict: Verdict::new(),
             inspected: Vec::new(),
             progress: None,
@@ -255,8 +260,8 @@ impl Fleet {
         self.tell(worker, &Command::Inspect { what: what.to_owned() }).await;
     }
 
-    /// Asks a worker to fetch whole pages back to back for so long and to judge them all; [`Self::inspected`] will
-    /// have them.
+    /// Asks a worker to fetch whole pages back to back for so long and to judge them all;
+    /// [`Self::inspected`] will have them.
     pub async fn scrape(&mut self, worker: usize, encoding: Encoding, time: Duration) {
         self.posts[worker].awaited += 1;
         let for_ms = u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
@@ -274,30 +279,6 @@ impl Fleet {
     #[must_use]
     pub fn has_left(&self, worker: usize) -> bool {
         self.is_dismissed(worker) || self.posts[worker].left.is_some()
-    }
-
-    /// Whether a worker was ended on purpose.
-    #[must_use]
-    pub fn is_dismissed(&self, worker: usize) -> bool {
-        self.posts[worker].dismissed
-    }
-
-    /// Stops a worker in the middle of what it does, as a machine that hangs; it can only be dismissed then.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn freeze(&mut self, worker: usize) -> anyhow::Result<()> {
-        self.posts[worker].frozen = true;
-        self.posts[worker].worker.freeze()
-    }
-
-    /// Kills a worker on purpose.
-    ///
-    /// # Errors
-    /// The system's.
-    pub async fn dismiss(&mut self, worker: usize) -> anyhow::Result<()> {
-        self.posts[worker].dismissed = true;
-        self.posts[worker].worker.kill().await
     }
 
     /// Hears the workers until `done` or the deadline; whether it was done.
@@ -349,6 +330,7 @@ impl Fleet {
             Event::Sample(sample) => {
                 self.total.merge(&sample.counts);
                 post.counts.merge(&sample.counts);
+                post.part.merge(&sample.counts);
                 self.course.second.merge(&sample.counts);
                 post.last = Sample { counts: Tally::default(), ..*sample };
                 self.show();
@@ -377,8 +359,12 @@ impl Fleet {
     }
 
     /// Ends the workers, and stops our collectors; what was wrong with that is found.
-    pub async fn end(&mut self) {
+    ///
+    /// # Errors
+    /// A worker has ended by itself, or did not tell what it had counted.
+    pub async fn end(&mut self) -> anyhow::Result<()> {
         self.begin_part("stopping");
+        self.end_upheaval("at the end").await?;
         self.find_nothing_compared();
         // Who has not said that all have left still has those who were there.
         let stuck = |post: &Post| post.left.unwrap_or(post.last.present);
@@ -395,5 +381,6 @@ impl Fleet {
                 self.verdict.add("at the end", [Finding::CollectorFailed { how }]);
             }
         }
+        Ok(())
     }
 }

@@ -10,15 +10,17 @@ use crate::cli::FleetArgs;
 use crate::finding::Finding;
 use crate::fleet::Fleet;
 use crate::orders::{Command, Inspected, Retry};
+use crate::parts::SOME;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::results::{Began, Results};
 use crate::room;
 use crate::summary::Summary;
-use crate::tally::{Causes, Tally};
+use crate::tally::Tally;
 use crate::usage::Usage;
 
-/// Between two checkpoints of a collector, or so long for each of many collectors; in a short run a quarter of it,
+/// Between two checkpoints of a collector, or so long for each of many collectors; in a short run
+/// a quarter of it,
 /// and never less than a second.
 const CHECKPOINT_PERIOD: Duration = Duration::from_secs(5);
 const CHECKPOINT_PERIOD_EACH: Duration = Duration::from_millis(250);
@@ -48,8 +50,7 @@ pub(crate) struct Run<'a> {
     pub(crate) connected: Mark,
     /// The steady part.
     pub(crate) steady: (Mark, Mark),
-    /// What was counted until it began, and in it.
-    pub(crate) until_steady: Tally,
+    /// What was counted in it.
     pub(crate) in_steady: Tally,
     /// When all had left and collectors had had the time to give memory back.
     pub(crate) gone: Mark,
@@ -71,7 +72,7 @@ pub async fn run(scenario: &'static str, args: &FleetArgs, churn: f64) -> anyhow
     run.connect().await?;
     run.report().await?;
     run.leave().await?;
-    run.fleet.end().await;
+    run.fleet.end().await?;
     let (figures, timeline) = (Summary::of(&run), run.fleet.take_timeline());
     began.results(settings(args, churn), run.fleet.verdict, figures, timeline)
 }
@@ -98,7 +99,6 @@ impl<'a> Run<'a> {
             before: Mark::default(),
             connected: Mark::default(),
             steady: Default::default(),
-            until_steady: Tally::default(),
             in_steady: Tally::default(),
             gone: Mark::default(),
             checkpoints: Vec::new(),
@@ -119,7 +119,6 @@ impl<'a> Run<'a> {
     async fn connect(&mut self) -> anyhow::Result<()> {
         self.before.at = self.fleet.now();
         self.fleet.bring_up(self.args.agents, self.args.ramp()).await?;
-        self.fleet.find_ended_since("while agents came", &Causes::new());
         self.connected = self.mark();
         self.agents_connected = self.fleet.reporting();
         self.fleet.settle().await?;
@@ -133,8 +132,7 @@ impl<'a> Run<'a> {
         self.fleet.progress = Some(Progress::of_time("reporting", self.args.duration));
         let share_per_second = self.churn / 100.0;
         self.fleet.begin_part("reporting");
-        self.fleet.flush().await?;
-        self.until_steady = self.fleet.total.clone();
+        self.fleet.end_part("before the steady part").await?;
         self.fleet.tell_all(&Command::Churn { share_per_second }).await;
         self.fleet.note("all are there");
         self.steady.0 = self.mark();
@@ -145,7 +143,9 @@ impl<'a> Run<'a> {
         }
         self.fleet.tell_all(&Command::Churn { share_per_second: 0.0 }).await;
         let pages = self.fleet.pages().await?;
-        self.in_steady = self.fleet.end_part("while all were there", &self.until_steady).await?;
+        let all_there = "while all were there";
+        self.in_steady = self.fleet.end_measured_part(all_there, SOME).await?;
+        self.fleet.find_no_returns(all_there, self.churn, &self.in_steady);
         self.steady.1 = self.mark();
         let mut judged = vec![false; self.fleet.workers()];
         for (worker, page) in pages {

@@ -74,7 +74,8 @@ pub struct Reports {
     pub steady_per_second: f64,
     /// Taken in late in the steady part, see `--late`, of those whose lag was measured.
     pub late: u64,
-    /// Those of them whose Ping was not answered by the end of their session or of the steady part.
+    /// Those whose Ping was not answered by the end of their session or a second after that of the
+    /// steady part.
     pub unanswered: u64,
     /// From when a report was due to when the collector had taken it in, in the steady part.
     pub lag: Quantiles,

@@ -89,8 +89,8 @@ pub struct Histograms {
     /// The part of that by which the generator itself turned to it late.
     pub own_lag: Times,
     /// From when a report was due to when the collector had taken it in, told by the Pong of a Ping
-    /// behind it. Of some reports; where no Pong came, the time until nobody waited for it any
-    /// more.
+    /// behind it. Of some reports; where no Pong came, the time for which it was awaited. Reports
+    /// whose session the agent ended while they were not late yet are left out.
     pub lag: Times,
     /// That without the generator's own lag.
     pub answer: Times,
@@ -134,8 +134,12 @@ pub struct Tally {
     pub reports: u64,
     /// Reports that were taken in late, of those with a Ping behind them.
     pub late: u64,
-    /// Those whose Ping was not answered by the time its session or its part of the test ended.
+    /// Reports whose Ping was answered: the collector has taken them in.
+    pub answered: u64,
+    /// Reports whose Ping was not answered while somebody waited for it.
     pub unanswered: u64,
+    /// Welcomes that name another interval than the agents asked for.
+    pub other_interval: u64,
     /// Connections welcomed.
     pub welcomed: u64,
     /// Those of them that came by a ticket of TLS.
@@ -179,7 +183,9 @@ impl Tally {
         Self {
             reports: self.reports - earlier.reports,
             late: self.late - earlier.late,
+            answered: self.answered - earlier.answered,
             unanswered: self.unanswered - earlier.unanswered,
+            other_interval: self.other_interval - earlier.other_interval,
             welcomed: self.welcomed - earlier.welcomed,
             resumed: self.resumed - earlier.resumed,
             byes: self.byes - earlier.byes,
@@ -196,7 +202,9 @@ impl Tally {
     pub fn merge(&mut self, other: &Self) {
         self.reports += other.reports;
         self.late += other.late;
+        self.answered += other.answered;
         self.unanswered += other.unanswered;
+        self.other_interval += other.other_interval;
         self.welcomed += other.welcomed;
         self.resumed += other.resumed;
         self.byes += other.byes;

@@ -27,6 +27,7 @@ pub use hosts::{Hosts, Marked};
 use inspector::{HEARSAY, Inspector, Page};
 use member::Member;
 use mio::{Events, Poll, Token, Waker};
+use pings::Flush;
 use tls::Tls;
 
 use crate::ledger::Ledger;
@@ -117,6 +118,8 @@ pub struct Engine<H, E> {
     /// More sockets may have something to say than were heard.
     behind: bool,
     sample: Sample,
+    /// The end of a part of the test that is under way.
+    flush: Option<Flush>,
     /// All have left for good.
     finished: bool,
 }
@@ -167,6 +170,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
             pages: Vec::new(),
             behind: false,
             sample: Sample::default(),
+            flush: None,
             finished: false,
         };
         Ok((engine, handle))
@@ -211,6 +215,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
             Some(self.next_departure),
             Some(self.next_second),
             self.pages.first().map(|page| page.window.ended + HEARSAY),
+            self.flush.map(|flush| flush.next),
         ];
         let soonest = soonest.into_iter().flatten().min().unwrap_or(now);
         let ticks = soonest.as_nanos().div_ceil(tick.as_nanos());
@@ -235,6 +240,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         }
         let now = self.ledger.now();
         self.let_some_leave(now);
+        self.end_flush(now);
         // Only who has heard all that was said before a page came can judge it.
         let is_due = |page: &Page| page.window.ended + HEARSAY <= now;
         if !self.behind && self.pages.first().is_some_and(is_due) {

@@ -3,12 +3,19 @@
 //! A write that returns has reached the kernel's buffer, not the collector. So one report in
 //! [`Order::reports_per_ping`](crate::orders::Order) is followed by a Ping in the same write. Which
 //! ones is fixed beforehand by agent and sequence number: a collector that is slow now does not
-//! decide what is measured next. Every Ping is counted exactly once, by its Pong or by its age.
+//! decide what is measured next. Every Ping is counted exactly once: by its Pong or by its age, and
+//! as unanswered where neither says how long its report took.
 
 use std::time::Duration;
 
-use super::{Engine, Hosts};
+use super::{Engine, Hosts, Member};
 use crate::orders::Event;
+
+/// At the end of a part of the test the Pongs of its Pings are awaited for so long. A Ping that is
+/// given up then has an age that tells of a stall, however short before the end it was sent.
+pub(super) const PONG_WITHIN: Duration = crate::judge::SETTLED;
+/// Between two looks for those Pongs.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Unanswered Pings kept for one agent. One more than these, and the oldest is counted with its
 /// age.
@@ -31,6 +38,14 @@ impl Unanswered {
     }
 }
 
+/// The end of a part of the test: the Pongs of what was due before are awaited.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flush {
+    began: Duration,
+    /// When it is looked at next.
+    pub(super) next: Duration,
+}
+
 impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
     /// Whether a Ping follows this report.
     pub(super) fn is_pinged(&self, place: usize, sequence: u64) -> bool {
@@ -46,7 +61,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         let oldest = (unanswered.len() == MAX_UNANSWERED).then(|| unanswered.remove(0));
         unanswered.push(ping);
         if let Some(oldest) = oldest {
-            self.count_unanswered(oldest);
+            self.count_with_age(oldest);
         }
     }
 
@@ -59,32 +74,64 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         if let Some(found) = found {
             let ping = rare.unanswered.remove(found);
             let late = Duration::from_millis(self.order.late_ms.into());
+            self.sample.counts.answered += 1;
             self.sample.counts.taken_in(now.saturating_sub(ping.due), ping.own_lag, late);
         }
         member.tidy();
     }
 
-    /// Counts an agent's unanswered Pings with their age: nobody waits for their Pongs any more.
+    /// Stops waiting for the Pongs of an agent whose session ends. A report that is late already is
+    /// counted with its age. The others have no lag: their age would make it seem too short.
     pub(super) fn give_up_pings(&mut self, place: usize) {
-        let member = &mut self.members[place];
-        let Some(rare) = &mut member.rare else { return };
-        let unanswered = std::mem::take(&mut rare.unanswered);
-        member.tidy();
-        for ping in unanswered {
-            self.count_unanswered(ping);
+        let (now, late) = (self.ledger.now(), Duration::from_millis(self.order.late_ms.into()));
+        for ping in self.take_pings(place, |_| true) {
+            if now.saturating_sub(ping.due).saturating_sub(ping.own_lag) > late {
+                self.count_with_age(ping);
+            } else {
+                self.tally().unanswered += 1;
+            }
         }
     }
 
-    /// Ends a part of the test: what is unanswered is counted in it, and nothing of it in the next.
+    /// Ends a part of the test as soon as the Pongs of its Pings have come.
     pub(super) fn flush(&mut self) {
-        for place in 0..self.members.len() {
-            self.give_up_pings(place);
+        let now = self.ledger.now();
+        self.flush = Some(Flush { began: now, next: now });
+        self.end_flush(now);
+    }
+
+    /// Tells what was counted once every Ping of the part has its Pong, or was given up: all of it
+    /// is counted in this part, and nothing in the next.
+    pub(super) fn end_flush(&mut self, now: Duration) {
+        let Some(flush) = self.flush.filter(|flush| flush.next <= now) else { return };
+        let is_of_part = |ping: &Unanswered| ping.due <= flush.began;
+        let awaited = |member: &Member| {
+            member.rare.as_ref().is_some_and(|rare| rare.unanswered.iter().any(is_of_part))
+        };
+        if now < flush.began + PONG_WITHIN && self.members.iter().any(awaited) {
+            self.flush = Some(Flush { next: now + LOOK_EVERY, ..flush });
+            return;
         }
+        for place in 0..self.members.len() {
+            for ping in self.take_pings(place, is_of_part) {
+                self.count_with_age(ping);
+            }
+        }
+        self.flush = None;
         self.emit_sample();
         (self.emit)(Event::Done);
     }
 
-    fn count_unanswered(&mut self, ping: Unanswered) {
+    /// Removes those of an agent's unanswered Pings.
+    fn take_pings(&mut self, place: usize, which: impl Fn(&Unanswered) -> bool) -> Vec<Unanswered> {
+        let member = &mut self.members[place];
+        let Some(rare) = &mut member.rare else { return Vec::new() };
+        let taken = rare.unanswered.extract_if(.., |ping| which(ping)).collect();
+        member.tidy();
+        taken
+    }
+
+    fn count_with_age(&mut self, ping: Unanswered) {
         let age = self.ledger.now().saturating_sub(ping.due);
         let late = Duration::from_millis(self.order.late_ms.into());
         let tally = self.tally();
@@ -95,12 +142,21 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
     use crate::engine::Marked;
-    use crate::engine::member::Member;
+    use crate::engine::member::Stage;
     use crate::orders::{Numbers, Order, Retry};
 
+    type Told = Arc<Mutex<Vec<Event>>>;
+
     fn engine() -> Engine<Marked, impl FnMut(Event)> {
+        telling().0
+    }
+
+    /// An engine with one agent, and what it tells.
+    fn telling() -> (Engine<Marked, impl FnMut(Event)>, Told) {
         let agents = Numbers { first: 0, count: 1 };
         let nowhere = ([127, 0, 0, 1], 9).into();
         let order = Order {
@@ -121,9 +177,12 @@ mod tests {
             tls: None,
         };
         let hosts = Marked::new(&order).unwrap();
-        let (mut engine, _) = Engine::new(order, hosts, |_| ()).unwrap();
+        let told = Told::default();
+        let tell = Arc::clone(&told);
+        let emit = move |event| tell.lock().unwrap().push(event);
+        let (mut engine, _) = Engine::new(order, hosts, emit).unwrap();
         engine.members.push(Member::default());
-        engine
+        (engine, told)
     }
 
     fn pinged(token: u64) -> Unanswered {
@@ -143,27 +202,63 @@ mod tests {
         assert_eq!(counted(&engine), (20 - MAX_UNANSWERED as u64, 20 - MAX_UNANSWERED as u64));
         engine.answered(0, 20);
         assert_eq!(counted(&engine), (5, 4));
+        engine.order.late_ms = 0;
         engine.give_up_pings(0);
         assert_eq!(counted(&engine), (20, 19));
         engine.answered(0, 19);
         assert_eq!(counted(&engine), (20, 19));
+        assert_eq!(engine.sample.counts.answered, 1);
         assert!(engine.members[0].rare.is_none(), "an idle agent keeps nothing of them");
     }
 
     #[test]
-    fn what_is_unanswered_counts_with_its_age() {
-        let mut engine = engine();
+    fn the_end_of_a_part_awaits_its_pongs_and_no_others() {
+        let (mut engine, told) = telling();
+        engine.ping(0, pinged(1));
+        engine.flush();
+        assert_eq!(told.lock().unwrap().len(), 0, "the part has ended with a Ping under way");
+        let now = engine.ledger.now();
+        engine.ping(0, Unanswered::new(2, now + PONG_WITHIN, Duration::ZERO));
+        engine.answered(0, 1);
+        engine.end_flush(now + LOOK_EVERY);
+        assert!(matches!(told.lock().unwrap()[..], [Event::Sample(_), Event::Done]));
+        assert_eq!(engine.members[0].rare.as_ref().unwrap().unanswered.len(), 1);
+    }
+
+    #[test]
+    fn a_ping_without_a_pong_at_the_end_of_a_part_counts_with_its_age() {
+        let (mut engine, told) = telling();
         engine.order.late_ms = 0;
         engine.ping(0, pinged(1));
-        let before = engine.ledger.now();
         engine.flush();
-        // The flush has told of it and begun anew.
-        assert_eq!(engine.sample.counts.times.lag.count(), 0);
-        engine.ping(0, pinged(2));
+        let before = engine.ledger.now();
+        engine.end_flush(before + PONG_WITHIN);
+        let told = told.lock().unwrap();
+        let Event::Sample(sample) = &told[0] else { panic!("{told:?}") };
+        let counts = &sample.counts;
+        assert_eq!((counts.unanswered, counts.late, counts.answered), (1, 1, 0));
+        assert!(counts.times.lag.longest_ms() >= before.as_secs_f64() * 1e3 * 0.99);
+    }
+
+    #[test]
+    fn an_agent_that_leaves_does_not_make_the_lag_seem_short() {
+        let mut engine = engine();
+        engine.ping(0, pinged(1));
         engine.give_up_pings(0);
         let counts = &engine.sample.counts;
-        assert!(counts.times.lag.longest_ms() >= before.as_secs_f64() * 1e3 * 0.99);
-        assert_eq!(counts.late, 1);
+        assert_eq!((counts.unanswered, counts.times.lag.count()), (1, 0));
+    }
+
+    #[test]
+    fn a_welcome_with_another_interval_is_counted() {
+        let mut engine = engine();
+        for (seconds, counted) in [(1, 0), (300, 1)] {
+            engine.members[0].stage = Stage::Greeted;
+            engine.greeted = 1;
+            engine.ledger.open(1);
+            engine.welcomed(0, Duration::from_secs(seconds));
+            assert_eq!(engine.sample.counts.other_interval, counted);
+        }
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         }
     }
 
-    fn welcomed(&mut self, place: usize, interval: Duration) {
+    pub(super) fn welcomed(&mut self, place: usize, interval: Duration) {
         let now = self.ledger.now();
         let record = self.ledger.record(place);
         let away = record.gone_at().map(|gone| now.saturating_sub(gone));
@@ -57,6 +57,8 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         record.welcomed(member.client.sequence() + 1);
         let tally = &mut self.sample.counts;
         tally.welcomed += 1;
+        let asked = Duration::from_millis(self.order.interval_ms.into());
+        tally.other_interval += u64::from(interval != asked);
         tally.resumed += u64::from(self.tls.as_mut().is_some_and(|tls| tls.is_resumed(place)));
         tally.times.connect.add(now.saturating_sub(member.since()));
         if let Some(away) = away {

@@ -1,5 +1,5 @@
-//! Ids that are used twice: clones of living hosts must be refused by name and change nothing, and a host that was
-//! started again must be let in, whether its former connection is closed or silent.
+//! Ids that are used twice: clones of living hosts must be refused by name and change nothing. A
+//! host that was started again must be welcomed, whether its former connection is closed or silent.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use super::args::ClonesArgs;
 use super::failure::Failure;
 use super::scene::Scene;
 use crate::orders::{Command, Manner, Numbers, Order, Retry, Then, Who};
+use crate::parts::SOME;
 use crate::progress::Progress;
 use crate::results::Results;
 use crate::summary::Quantiles;
@@ -19,11 +20,11 @@ use crate::tally::Times;
 
 /// What a refused clone must be told.
 const CONFLICT: &str = "id_conflict";
-/// How long clones may take to be refused, in all. Shorter than the wait before they try again, so that each tries
-/// once.
+/// How long clones may take to be refused, in all. Shorter than the wait before they try again, so
+/// that each tries once.
 const REFUSED_WITHIN: Duration = Duration::from_secs(20);
-/// How long a rebooted host may take to be welcomed: five seconds in which the holder of its id is asked whether it
-/// lives, a quarter until that is looked at, and the rest for the machine.
+/// How long a rebooted host may take to be welcomed: five seconds in which the holder of its id is
+/// asked whether it lives, a quarter until that is looked at, and the rest for the machine.
 const READMITTED_WITHIN: Duration = Duration::from_millis(6_500);
 /// How long is waited for that.
 const PATIENCE: Duration = Duration::from_secs(9);
@@ -35,7 +36,8 @@ const JUDGED_EVERY: Duration = Duration::from_millis(500);
 pub struct Clones {
     /// Clones of living hosts.
     pub clones: Refusals,
-    /// Hosts started again, from the end of their connection or from the first attempt to connect to Welcome.
+    /// Hosts started again, from the end of their connection or from the first attempt to connect
+    /// to Welcome.
     pub readmitted: BTreeMap<&'static str, Quantiles>,
 }
 
@@ -92,11 +94,14 @@ pub async fn clones(args: &ClonesArgs) -> anyhow::Result<Results> {
     scene.judge_all("before").await?;
     let clones = clone(&mut scene, &cast, order(cast.cloned)).await?;
     let closed = reboot_closed(&mut scene, &cast).await?;
+    // A host that was started again may be refused until its former session is gone, and takes the
+    // place of the frozen one: nobody else's session ends.
+    scene.fleet.end_part_of_reboots("reboots with a closed connection").await?;
     let silent = reboot_silent(&mut scene, order(cast.frozen)).await?;
+    scene.fleet.end_part_of_reboots("reboots with a silent connection").await?;
     scene.settle().await?;
-    scene.judge(&[INCUMBENTS, REBOOTED], "after the reboots").await?;
-    // Clones are not welcomed, and rebooted hosts take the place of the frozen: nobody else's session ends.
-    scene.fleet.find_ended_of("after the reboots", &[INCUMBENTS, REBOOTED]).await?;
+    scene.judge_all("after the reboots").await?;
+    scene.fleet.end_part_of_reboots("after the reboots").await?;
     scene.fleet.dismiss(FROZEN).await?;
     let readmitted = [("connection closed", closed), ("connection silent", silent)];
     let readmitted = readmitted.map(|(how, times)| (how, Quantiles::from(&times)));
@@ -116,6 +121,7 @@ async fn clone(scene: &mut Scene, cast: &Cast, order: Order) -> anyhow::Result<R
     let marks_from = cast.all.count;
     let order = Order { marks_from, seed: !order.seed, ..order };
     let worker = scene.fleet.hire(&order, &[]).await?;
+    scene.fleet.spare(worker);
     scene.fleet.all_ready().await?;
     debug_assert_eq!(worker, CLONES, "workers are started in this order");
     let tried = cast.cloned.count;
@@ -124,7 +130,7 @@ async fn clone(scene: &mut Scene, cast: &Cast, order: Order) -> anyhow::Result<R
     loop {
         let next = until.min(Instant::now() + JUDGED_EVERY);
         scene.fleet.until(next, |_| false).await?;
-        scene.judge(&[INCUMBENTS], "while clones try").await?;
+        scene.judge_all("while clones try").await?;
         let counts = scene.fleet.counts(CLONES);
         let told = counts.welcomed + counts.refused.values().sum::<u64>();
         if told >= u64::from(tried) || Instant::now() >= until {
@@ -133,6 +139,8 @@ async fn clone(scene: &mut Scene, cast: &Cast, order: Order) -> anyhow::Result<R
     }
     let counts = scene.fleet.counts(CLONES).clone();
     scene.fleet.dismiss(CLONES).await?;
+    // Clones are not welcomed: nobody else notices them.
+    scene.fleet.end_measured_part("while clones try", SOME).await?;
     let named = counts.refused.get(CONFLICT).copied().unwrap_or(0);
     if counts.welcomed > 0 {
         scene.found("clones", [Failure::CloneAdmitted { clones: counts.welcomed }]);

@@ -1,7 +1,8 @@
-//! The ledger of deaths: agents end in every way there is, and every page is compared with what has happened.
+//! The ledger of deaths: agents end in every way there is, and every page is compared with what has
+//! happened.
 //!
-//! Agents are spread over processes: one whose agents stay or end by themselves, one that is killed, one that is
-//! frozen, and one behind a cable that is cut.
+//! Agents are spread over processes: one whose agents stay or end by themselves, one that is
+//! killed, one that is frozen, and one behind a cable that is cut.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -19,6 +20,7 @@ use super::wire::Wire;
 use crate::finding::Finding;
 use crate::judge::{GONE, GONE_HERD, HERD};
 use crate::orders::{Manner, Numbers, Retry, Then, Who};
+use crate::parts::SOME;
 use crate::progress::Progress;
 use crate::results::Results;
 use crate::results::timeline::Scraped;
@@ -156,13 +158,21 @@ impl Ward {
             }
         }
         self.scene.bring_up(&args.fleet).await?;
-        self.scene.judge(&[OWN], "before").await.map(drop)
+        self.judge("before").await
+    }
+
+    /// Has a page judged by the ledger of each worker that can fetch one: the collector's pages are
+    /// not on the cable.
+    async fn judge(&mut self, what: &str) -> anyhow::Result<()> {
+        let mut workers = self.scene.fleet.judged();
+        workers.retain(|worker| *worker != WIRED);
+        self.scene.judge(&workers, what).await.map(drop)
     }
 
     /// Compares a page with the ledger.
     async fn compare(&mut self) -> anyhow::Result<()> {
         let http = self.scene.fleet.collectors[0].http;
-        // All agents are the parent's here: their values carry their own numbers, whichever worker has them.
+        // All agents are the parent's here: values carry the agent's number, not the worker's.
         let all = Numbers { first: 0, count: self.agents };
         let mut shown = Shown::new(all, all, all.first, self.labels);
         let (mut reader, mut found) = (Reader::default(), Vec::new());
@@ -232,7 +242,7 @@ impl Ward {
                 }
             }
             if group % 3 == 2 {
-                self.scene.judge(&[OWN], "while agents leave").await?;
+                self.judge("while agents leave").await?;
             }
         }
         Ok(())
@@ -244,20 +254,21 @@ impl Ward {
         self.removals.died(numbers.start as usize..numbers.end as usize, cause, ordered..done);
     }
 
-    /// One process is killed, then another frozen and the cable of the third cut; pages are compared until nobody of
-    /// them is shown, for so long at most.
+    /// One process is killed, then another frozen and the cable of the third cut; pages are compared
+    /// until nobody of them is shown, for so long at most.
     async fn end_processes(
         &mut self,
         wire: Option<&Wire>,
         longest: Duration,
     ) -> anyhow::Result<()> {
-        let dying: Vec<_> = (KILLED..self.scene.fleet.workers()).collect();
-        self.scene.fleet.find_ended_of("before processes end", &dying).await?;
+        self.scene.fleet.end_measured_part("before processes end", SOME).await?;
         self.scene.fleet.note("killed");
         let ordered = self.scene.fleet.now();
         self.scene.fleet.dismiss(KILLED).await?;
         self.end(Cause::KilledProcess, ordered);
         self.compare_for(AROUND).await?;
+        self.judge("with a process killed").await?;
+        self.scene.fleet.end_part("with a process killed").await?;
         self.scene.fleet.note("frozen, cut");
         let ordered = self.scene.fleet.now();
         self.scene.fleet.freeze(FROZEN)?;
@@ -265,6 +276,7 @@ impl Ward {
         if let Some(wire) = wire {
             let ordered = self.scene.fleet.now();
             wire.cut().await?;
+            self.scene.fleet.spare(WIRED);
             self.end(Cause::DroppedPackets, ordered);
         }
         let until = Instant::now() + longest;
@@ -283,8 +295,8 @@ impl Ward {
     }
 
     async fn finish(mut self, args: &DeathsArgs) -> anyhow::Result<Results> {
-        self.scene.judge(&[OWN], "with the dead gone").await?;
-        self.scene.fleet.find_ended_of("with the dead gone", &[OWN]).await?;
+        self.judge("with the dead gone").await?;
+        self.scene.fleet.end_part("with the dead gone").await?;
         self.scene.fleet.dismiss(FROZEN).await?;
         if self.fates.of(Cause::DroppedPackets).is_some() {
             self.scene.fleet.dismiss(WIRED).await?;

@@ -20,6 +20,7 @@ use super::scraping::{Spread, judge_quiet};
 use crate::finding::Finding;
 use crate::hostile::{self, Campaign, FLOODERS, Kind, Target};
 use crate::orders::{Numbers, Order, Retry};
+use crate::parts::FOR_P99;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::results::Results;
@@ -165,8 +166,7 @@ async fn watch(scene: &mut Scene, what: &str, duration: Duration) -> anyhow::Res
     scene.fleet.note(what);
     scene.fleet.begin_part(what);
     scene.fleet.progress = Some(Progress::of_time(what, duration));
-    scene.fleet.flush().await?;
-    let before = scene.fleet.total.clone();
+    scene.fleet.end_part(&format!("before it is {what}")).await?;
     let (until, mut counted) = (Instant::now() + duration, 0);
     while Instant::now() < until {
         let next = until.min(Instant::now() + JUDGED_EVERY);
@@ -180,7 +180,7 @@ async fn watch(scene: &mut Scene, what: &str, duration: Duration) -> anyhow::Res
         }
         scene.fleet.until(next, |_| false).await?;
     }
-    let times = scene.fleet.end_part(what, &before).await?.times;
+    let times = scene.fleet.end_measured_part(what, FOR_P99).await?.times;
     Ok(Phase { lag: times.lag, answered: times.answer, counted })
 }
 

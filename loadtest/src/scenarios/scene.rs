@@ -1,4 +1,5 @@
-//! What every scenario does: start a fleet, bring it up, have pages judged, send it home, and say how it was.
+//! What every scenario does: start a fleet, bring it up, have pages judged, send it home, and say
+//! how it was.
 
 use anyhow::Context;
 use serde::Serialize;
@@ -41,7 +42,8 @@ impl Scene {
         Ok(Self { fleet: Fleet::without_workers(&plan).await?, plan, began })
     }
 
-    /// Orders for workers that share the first collector, each simulating some of its agents; by the same seed.
+    /// Orders for workers that share the first collector, each simulating some of its agents; by
+    /// the same seed.
     pub(super) fn orders(&self) -> anyhow::Result<impl Fn(Numbers) -> Order + use<>> {
         let orders = self.plan.orders(&self.fleet.collectors);
         let all = orders.into_iter().next().context("no collector")?;
@@ -62,15 +64,14 @@ impl Scene {
         self.fleet.settle().await
     }
 
-    /// Has a page of every worker's collector judged; the pages that came, with their workers. One that does not
-    /// come is a finding.
+    /// Has a page of every worker's collector judged by that worker's ledger; the pages that came,
+    /// with their workers. One that does not come is a finding. Workers whose agents the scenario
+    /// alone judges are left out.
     pub(super) async fn judge_all(
         &mut self,
         what: &str,
     ) -> anyhow::Result<Vec<(usize, Inspected)>> {
-        let working = |worker: &usize| !self.fleet.is_dismissed(*worker);
-        let workers: Vec<_> = (0..self.fleet.workers()).filter(working).collect();
-        self.judge(&workers, what).await
+        self.judge(&self.fleet.judged(), what).await
     }
 
     /// The same of some workers.
@@ -101,7 +102,7 @@ impl Scene {
         settings: Value,
         figures: impl Serialize,
     ) -> anyhow::Result<Results> {
-        self.fleet.end().await;
+        self.fleet.end().await?;
         let timeline = self.fleet.take_timeline();
         self.began.results(settings, self.fleet.verdict, figures, timeline)
     }

@@ -9,6 +9,7 @@ use super::args::ScrapeArgs;
 use super::failure::Failure;
 use super::scene::Scene;
 use crate::orders::{Inspected, Retry};
+use crate::parts::FOR_P99;
 use crate::progress::Progress;
 use crate::results::Results;
 use crate::scrape::Encoding;
@@ -158,8 +159,7 @@ async fn phase(
     duration: Duration,
     scrapes: Option<Encoding>,
 ) -> anyhow::Result<Phase> {
-    scene.fleet.flush().await?;
-    let before = scene.fleet.total.clone();
+    scene.fleet.end_part(&format!("before the part {what}")).await?;
     scene.fleet.note(what);
     scene.fleet.progress = Some(Progress::of_time(what, duration));
     if let Some(encoding) = scrapes {
@@ -168,7 +168,7 @@ async fn phase(
         }
     }
     scene.fleet.wait(duration).await?;
-    let times = scene.fleet.end_part(what, &before).await?.times;
+    let times = scene.fleet.end_measured_part(what, FOR_P99).await?.times;
     Ok(Phase { lag: times.lag, answered: times.answer })
 }
 

@@ -1,4 +1,5 @@
-//! A long run with churn and scrapes: every page exact, memory that does not grow, no file left open.
+//! A long run with churn and scrapes: every page exact, memory that does not grow, no file left
+//! open.
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use super::failure::Failure;
 use super::scene::Scene;
 use super::trend::rise;
 use crate::orders::{Command, Retry};
+use crate::parts::SOME;
 use crate::progress::Progress;
 use crate::results::Results;
 use crate::summary::Quantiles;
@@ -22,7 +24,8 @@ const JUDGED_EVERY: Duration = Duration::from_secs(5);
 /// What memory may grow by over the second half: this share of what it is, or so many bytes.
 const GROWTH: f64 = 0.05;
 const GROWTH_BYTES: f64 = 4.0 * 1024.0 * 1024.0;
-/// Files that may be open beyond those before the first agent: those of scrapes that have just ended.
+/// Files that may be open beyond those before the first agent: those of scrapes that have just
+/// ended.
 const FILES: usize = 8;
 /// How long connections that have ended may take to be put away.
 const FILES_WITHIN: Duration = Duration::from_secs(10);
@@ -57,10 +60,10 @@ pub struct Held {
     pub resident_bytes: f64,
     /// By how much the line through it rises over the second half.
     pub rise_bytes: f64,
-    /// Files open before the first agent.
-    pub files_before: usize,
-    /// Files open after the last agent.
-    pub files_after: usize,
+    /// Files open before the first agent, if the system says so.
+    pub files_before: Option<usize>,
+    /// Files open after the last agent, if the system says so.
+    pub files_after: Option<usize>,
     /// Resident memory, by seconds from the beginning.
     #[serde(skip)]
     points: Vec<(f64, f64)>,
@@ -73,7 +76,7 @@ pub struct Held {
 pub async fn soak(args: &SoakArgs) -> anyhow::Result<Results> {
     let plan = args.fleet.plan(args.spread.collectors, Retry::Quick, args.fleet.flags());
     let mut scene = Scene::start("soak", plan).await?;
-    let files = |pid: Option<u32>| pid.and_then(usage::files).unwrap_or(0);
+    let files = |pid: Option<u32>| pid.and_then(usage::files);
     let of = |pid| Held { files_before: files(pid), ..Held::default() };
     let mut held: Vec<_> = scene.pids().into_iter().map(of).collect();
     scene.bring_up(&args.fleet).await?;
@@ -108,8 +111,7 @@ async fn soak_for(scene: &mut Scene, args: &SoakArgs, held: &mut [Held]) -> anyh
     scene.fleet.note("churn");
     scene.fleet.begin_part("soaking");
     scene.fleet.progress = Some(Progress::of_time("soaking", args.duration));
-    scene.fleet.flush().await?;
-    let before = scene.fleet.total.clone();
+    scene.fleet.end_part("before soaking").await?;
     let share_per_second = args.churn / 100.0;
     scene.fleet.tell_all(&Command::Churn { share_per_second }).await;
     let until = Instant::now() + args.duration;
@@ -126,7 +128,9 @@ async fn soak_for(scene: &mut Scene, args: &SoakArgs, held: &mut [Held]) -> anyh
         }
     }
     scene.fleet.tell_all(&Command::Churn { share_per_second: 0.0 }).await;
-    scene.fleet.end_part("soaking", &before).await
+    let counts = scene.fleet.end_measured_part("soaking", SOME).await?;
+    scene.fleet.find_no_returns("soaking", args.churn, &counts);
+    Ok(counts)
 }
 
 fn judge_memory(scene: &mut Scene, held: &mut [Held]) {
@@ -153,21 +157,43 @@ async fn judge_files(scene: &mut Scene, held: &mut [Held]) -> anyhow::Result<()>
     scene.fleet.begin_part("waiting for files to be closed");
     let until = Instant::now() + FILES_WITHIN;
     for (collector, held) in held.iter_mut().enumerate() {
-        scene.fleet.verdict.checked("open files", 1);
         loop {
             let pid = scene.fleet.collectors[collector].pid();
-            let Some(after) = pid.and_then(usage::files) else { break };
-            held.files_after = after;
-            let before = held.files_before;
-            if after <= before + FILES {
-                break;
-            }
-            if Instant::now() >= until {
-                scene.found("files", [Failure::FilesLeak { collector, before, after }]);
-                break;
+            held.files_after = pid.and_then(usage::files);
+            match files_left(collector, held) {
+                Err(Failure::FilesLeak { .. }) if Instant::now() < until => {}
+                Ok(()) => break scene.fleet.verdict.checked("open files", 1),
+                Err(failure) => break scene.found("files", [failure]),
             }
             scene.fleet.wait(Duration::from_millis(250)).await?;
         }
     }
     Ok(())
+}
+
+/// Whether a collector has closed the files of its agents. It is not known without both counts.
+fn files_left(collector: usize, held: &Held) -> Result<(), Failure> {
+    let Some((before, after)) = held.files_before.zip(held.files_after) else {
+        return Err(Failure::NothingMeasured { what: "open files" });
+    };
+    let leak = Failure::FilesLeak { collector, before, after };
+    if after > before + FILES { Err(leak) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_files_that_nobody_can_count_are_no_success() {
+        let left = |before, after| {
+            let held = Held { files_before: before, files_after: after, ..Held::default() };
+            files_left(0, &held)
+        };
+        assert_eq!(left(Some(5), Some(5 + FILES)), Ok(()));
+        assert!(matches!(left(Some(5), Some(6 + FILES)), Err(Failure::FilesLeak { .. })));
+        for (before, after) in [(None, Some(5)), (Some(5), None), (None, None)] {
+            assert!(matches!(left(before, after), Err(Failure::NothingMeasured { .. })));
+        }
+    }
 }

@@ -1,5 +1,5 @@
-//! The herd: every collector is killed and started again where it was. How fast is the fleet back, at what cost, and
-//! is anybody lost on the way?
+//! The herd: every collector is killed and started again where it was. How fast is the fleet back,
+//! at what cost, and is anybody lost on the way?
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,12 +14,14 @@ use super::recovery::{Back, Recovery};
 use super::scene::Scene;
 use crate::child::Collector;
 use crate::fault::Fault;
+use crate::finding::Finding;
 use crate::orders::Retry;
+use crate::parts::SOME;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::results::Results;
 use crate::summary::Quantiles;
-use crate::tally::{Causes, Tally, Times};
+use crate::tally::{Tally, Times};
 use crate::usage;
 
 /// Pages judged, an interval apart, once all are back: who has returned must stay.
@@ -77,10 +79,12 @@ pub async fn storm(args: &StormArgs) -> anyhow::Result<Results> {
     scene.judge_all("before").await?;
     let mut storm = Storm::default();
     storm.memory.before_bytes = scene.fleet.collectors_usage().map(|usage| usage.resident);
-    scene.fleet.find_ended_since("before the storm", &Causes::new());
-    let before = scene.fleet.total.clone();
+    scene.fleet.end_part("before the storm").await?;
+    let (before, killed) = (scene.fleet.total.clone(), u64::from(scene.fleet.present()));
     let restarted = strike(&mut scene, args).await?;
     watch(&mut scene, args, &mut storm, restarted).await?;
+    let counts = scene.fleet.count_part().await?;
+    scene.fleet.verdict.add("coming back", ended_beside(killed, &counts));
     stay(&mut scene, args).await?;
     // By now workers have told of the last ones too.
     storm.attempts = attempts(&scene.fleet.total, &before);
@@ -163,13 +167,23 @@ async fn watch(
 async fn stay(scene: &mut Scene, args: &StormArgs) -> anyhow::Result<()> {
     scene.fleet.begin_part("staying");
     scene.settle().await?;
-    scene.fleet.flush().await?;
-    let before = scene.fleet.total.clone();
+    scene.fleet.end_upheaval("after all were back").await?;
     for _ in 0..PAGES_AFTER {
         scene.judge_all("after the storm").await?;
         scene.fleet.wait(args.fleet.interval().min(Duration::from_secs(5))).await?;
     }
-    scene.fleet.end_part("after the storm", &before).await.map(drop)
+    scene.fleet.end_measured_part("after the storm", SOME).await.map(drop)
+}
+
+/// The kill ends every session once. What else ended until all were back is a false departure.
+fn ended_beside(killed: u64, counts: &Tally) -> Option<Finding> {
+    let ended: u64 = counts.ended.values().sum();
+    let sessions = ended.saturating_sub(killed);
+    (sessions > 0).then(|| Finding::SessionsEnded {
+        sessions,
+        why: format!("besides the {killed} of the kill, of {:?}", counts.ended),
+        own_lag_ms: counts.times.own_lag.longest_ms(),
+    })
 }
 
 fn attempts(now: &Tally, before: &Tally) -> Attempts {
@@ -182,4 +196,20 @@ fn attempts(now: &Tally, before: &Tally) -> Attempts {
         .collect();
     let all = welcomed + refused.values().sum::<u64>();
     Attempts { welcomed, refused, per_success: all as f64 / welcomed.max(1) as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_that_ends_again_while_agents_come_back_is_found() {
+        let ended = |reset, closed| {
+            let ended = [("connection_reset".to_owned(), reset), ("closed".to_owned(), closed)];
+            ended_beside(30, &Tally { ended: ended.into(), ..Tally::default() })
+        };
+        assert_eq!(ended(29, 1), None);
+        let found = ended(29, 3).map(|finding| finding.to_string());
+        assert!(found.is_some_and(|found| found.contains("ended 2 sessions")));
+    }
 }
