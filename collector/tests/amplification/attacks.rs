@@ -114,6 +114,7 @@ fn a_schema_for_which_there_will_be_no_memory_displaces_none() {
 #[test]
 fn hellos_of_many_labels_against_a_schema_of_many_labels() {
     const HELLOS: u32 = 50;
+    const MOST: Duration = Duration::from_micros(if cfg!(debug_assertions) { 1_500 } else { 200 });
     let rig = Rig::new(|_| {});
     let names = names(50_000);
     let own: Vec<_> = names.iter().map(|name| Label { name, value: "x" }).collect();
@@ -132,7 +133,7 @@ fn hellos_of_many_labels_against_a_schema_of_many_labels() {
         assert_eq!(attacker.refused(), None);
     }
     println!("{:?} of CPU for each Hello", cpu / HELLOS);
-    assert!(cpu / HELLOS < at_most(Duration::from_micros(50)), "{:?}", cpu / HELLOS);
+    assert!(cpu / HELLOS < MOST, "{:?}", cpu / HELLOS);
 }
 
 #[test]
