@@ -22,6 +22,7 @@ pub enum Finding {
     Duplicate { agent: u32, place: usize },
     WrongLabels { agent: u32, shown: String },
     Stranger { name: String, agent: Option<String> },
+    NoOwnMetrics,
     Unreadable(Unreadable),
     ScrapeFailed { why: String },
     NotConnected { agents: u32, of: u32 },
@@ -53,6 +54,7 @@ impl Finding {
             Self::Duplicate { .. } => "duplicate",
             Self::WrongLabels { .. } => "wrong_labels",
             Self::Stranger { .. } => "stranger",
+            Self::NoOwnMetrics => "no_own_metrics",
             Self::Unreadable(_) => "unreadable",
             Self::ScrapeFailed { .. } => "scrape_failed",
             Self::NotConnected { .. } => "not_connected",
@@ -132,6 +134,7 @@ impl fmt::Display for Finding {
             Self::Stranger { name, agent: Some(agent) } => {
                 write!(f, "{name} of {agent:?} belongs to nobody in this fleet")
             }
+            Self::NoOwnMetrics => f.write_str("/metrics has none of the collector's own metrics"),
             Self::Stranger { name, agent: None } => {
                 write!(f, "{name} has no agent")
             }

@@ -1,6 +1,7 @@
 //! A page and the truth: what on the page is wrong.
 //!
-//! The judge knows neither sockets nor clocks. What it grants the collector is written here and nowhere else.
+//! The judge knows neither sockets nor clocks. What it grants the collector is written here and
+//! nowhere else.
 
 use std::time::Duration;
 
@@ -35,8 +36,9 @@ impl Window {
     }
 }
 
-/// Gives `find` everything that is wrong with a page beside what was seen while it was read. The records are
-/// those of right after the response. On top of what is granted a page, it may be late by `tolerance`.
+/// Gives `find` everything that is wrong with a page beside what was seen while it was read. The
+/// records are those of right after the response. On top of what is granted a page, it may be late
+/// by `tolerance`.
 pub fn judge(
     shown: &Shown,
     records: &[Record],
@@ -44,6 +46,9 @@ pub fn judge(
     tolerance: Duration,
     mut find: impl FnMut(Finding),
 ) {
+    if shown.lacks_own() {
+        find(Finding::NoOwnMetrics);
+    }
     let gone = if is_herd(records, window) { GONE_HERD } else { GONE };
     let (gone, settled) = (gone + tolerance, SETTLED + tolerance);
     for ((agent, seen), record) in shown.of_agents().zip(records) {
@@ -84,7 +89,8 @@ impl Case<'_> {
         }
     }
 
-    /// Its last report, if it has to be on the page: it has one and its session lasted beyond the response.
+    /// Its last report, if it has to be on the page: it has one and its session lasted beyond the
+    /// response.
     fn must_be_there(&self) -> Option<u64> {
         let session = self.record.sessions.last()?;
         let ended_before = |leaving: Moment| leaving.since_start() <= self.window.ended;

@@ -78,7 +78,11 @@ fn found_on(records: &[Record], page: &str) -> Vec<Finding> {
 /// The same where pages may be late.
 fn found_late(records: &[Record], page: &str, tolerance: Duration) -> Vec<Finding> {
     let agents = Numbers { first: 0, count: records.len() as u32 };
-    let (mut shown, mut findings) = (Shown::new(agents, agents, 0, LABELS), Vec::new());
+    found_of(Shown::new(agents, agents, 0, LABELS), records, page, tolerance)
+}
+
+fn found_of(mut shown: Shown, records: &[Record], page: &str, tolerance: Duration) -> Vec<Finding> {
+    let mut findings = Vec::new();
     let mut reader = Reader::default();
     let mut see = |read: Read<'_>| match read {
         Ok(Item::Sample(sample)) => findings.extend(shown.place(sample).err()),
@@ -101,6 +105,14 @@ fn a_page_may_be_late_by_the_tolerance_and_no_more() {
         assert_eq!(found_late(&records, &page, ms(granted_ms)), [], "{page}");
         assert_eq!(found_late(&records, &page, ms(granted_ms - 2)).len(), 1, "{page}");
     }
+}
+
+#[test]
+fn a_page_without_the_collectors_own_metrics_is_found() {
+    let none = Numbers { first: 0, count: 0 };
+    let found = |page| found_of(Shown::new(none, none, 0, 0).with_own(), &[], page, Duration::ZERO);
+    assert_eq!(found("# TYPE process_threads gauge\nprocess_threads 3\n"), []);
+    assert_eq!(found(""), [Finding::NoOwnMetrics]);
 }
 
 #[test]

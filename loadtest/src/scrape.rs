@@ -1,4 +1,5 @@
-//! Fetches a page as Prometheus does: plain, or compressed and unpacked here, its checksum and its length verified.
+//! Fetches a page as Prometheus does: plain, or compressed and unpacked here, its checksum and its
+//! length verified.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -15,7 +16,8 @@ use tokio::net::TcpStream;
 
 /// How long a page may take: Prometheus' own patience.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest page taken, in bytes: a million agents' worth, so that a collector gone mad is not believed.
+/// Largest page taken, in bytes: a million agents' worth, so that a collector gone mad is not
+/// believed.
 const MAX_PAGE_BYTES: usize = 512 * 1024 * 1024;
 
 /// Why there is no page.
@@ -189,7 +191,8 @@ async fn fetch_unbounded(
         check_head(&response, encoding)?;
         read_body(response.into_body(), take).await
     };
-    // The connection only moves while it is polled, and ends after the answer: no task outlives the scrape.
+    // The connection only moves while it is polled, and ends after the answer: no task outlives the
+    // scrape.
     let mut connection = std::pin::pin!(connection);
     let mut answered = std::pin::pin!(answered);
     tokio::select! {

@@ -1,4 +1,5 @@
-//! What a page shows of a fleet, gathered while it is read: eight bytes an agent, however large the page is.
+//! What a page shows of a fleet, gathered while it is read: eight bytes an agent, however large the
+//! page is.
 
 use fleetgauge_page::Sample;
 
@@ -16,7 +17,8 @@ pub struct Shown {
     known: Numbers,
     marks_from: u32,
     labels: u8,
-    with_own: bool,
+    /// The collector's own samples that were read, on a page that must have them.
+    own: Option<u64>,
     seen: Vec<Seen>,
     /// Samples of agents that were read.
     pub samples: u64,
@@ -61,13 +63,19 @@ impl Shown {
     #[must_use]
     pub fn new(agents: Numbers, known: Numbers, marks_from: u32, labels: u8) -> Self {
         let seen = vec![Seen::default(); known.count as usize];
-        Self { agents, known, marks_from, labels, with_own: false, seen, samples: 0 }
+        Self { agents, known, marks_from, labels, own: None, seen, samples: 0 }
     }
 
-    /// The same where the collector's own metrics may be on the page, too.
+    /// The same of a page that has the collector's own metrics, too.
     #[must_use]
     pub fn with_own(self) -> Self {
-        Self { with_own: true, ..self }
+        Self { own: Some(0), ..self }
+    }
+
+    /// The collector's own metrics ought to be there, and not one is.
+    #[must_use]
+    pub fn lacks_own(&self) -> bool {
+        self.own == Some(0)
     }
 
     /// Puts a sample to the agent it says it is of.
@@ -76,7 +84,9 @@ impl Shown {
     /// What is wrong with it, if it is the first thing that is wrong with its agent.
     pub fn place(&mut self, sample: Sample<'_>) -> Result<(), Finding> {
         let named = sample.labels.get(AGENT);
-        if self.with_own && named.is_none() && OWN.iter().any(|own| sample.name.starts_with(own)) {
+        let is_own = named.is_none() && OWN.iter().any(|own| sample.name.starts_with(own));
+        if let Some(own) = self.own.as_mut().filter(|_| is_own) {
+            *own += 1;
             return Ok(());
         }
         self.samples += 1;

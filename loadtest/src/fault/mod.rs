@@ -1,5 +1,6 @@
-//! A collector made to misbehave, to show that the scenarios find it out: what is wrong is done by a proxy in front
-//! of a collector that is right. Only a hidden flag of the hidden `collector` command asks for it.
+//! A collector made to misbehave, to show that the scenarios find it out: what is wrong is done by
+//! a proxy in front of a collector that is right. Only a hidden flag of the hidden `collector`
+//! command asks for it.
 
 mod agents;
 #[cfg(unix)]
@@ -75,8 +76,8 @@ const ONE_IN: u32 = 10;
 /// What the pages do to the agents.
 #[derive(Default)]
 struct Link {
-    /// Tasks that forward agents' bytes lock it for reading, a page that stalls them for writing. It
-    /// is fair: between two such pages every waiting task has a turn.
+    /// Tasks that forward agents' bytes lock it for reading, a page that stalls them for writing.
+    /// It is fair: between two such pages every waiting task has a turn.
     gate: RwLock<()>,
     /// Pages made so far.
     pages: watch::Sender<u32>,

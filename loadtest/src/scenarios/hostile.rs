@@ -1,5 +1,6 @@
-//! Hostile peers beside an honest fleet: the honest lose nothing, their reports are hardly later than without, the
-//! collector's memory stays within its bound, and every kind of attack was really made and refused.
+//! Hostile peers beside an honest fleet: the honest lose nothing, their reports are hardly later
+//! than without, the collector's memory stays within its bound, and every kind of attack was really
+//! made and refused.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -31,12 +32,14 @@ use crate::usage;
 const JUDGED_EVERY: Duration = Duration::from_secs(1);
 /// How long attacks that are under way may take to end, and then the collector to forget them.
 const OVER_WITHIN: Duration = Duration::from_secs(30);
-/// Where honest agents come from: a fleet behind a few addresses, which are exempt as such addresses ought to be.
+/// Where honest agents come from: a fleet behind a few addresses, which are exempt as such
+/// addresses ought to be.
 const HONEST: &str = "127.0.0.1,127.10.0.0/16";
 /// Memory that agents may take: for each honest one twice what it needs, and so much more.
 const MEMORY_BYTES: u64 = 8 << 20;
 const MEMORY_BYTES_EACH: u64 = 2_048;
-/// The allocator's rounding, by which what is counted becomes what is resident, as it is documented.
+/// The allocator's rounding, by which what is counted becomes what is resident, as it is
+/// documented.
 const ROUNDING: f64 = 1.1;
 
 /// On a quiet machine answers take a millisecond, and twice that is no finding: they may take so
@@ -77,8 +80,8 @@ pub struct Memory {
     pub resident_before_bytes: Option<u64>,
     /// Most that was ever resident.
     pub resident_peak_bytes: Option<u64>,
-    /// Most that may be: what was there before, what agents may take once and once more for a scrape, and what
-    /// messages may take while they are decoded, one a thread.
+    /// Most that may be: what was there before, what agents may take once and once more for a
+    /// scrape, and what messages may take while they are decoded, one a thread.
     pub bound_bytes: Option<u64>,
 }
 
@@ -250,8 +253,8 @@ fn judge_memory(memory: &Memory) -> Vec<Failure> {
     judged.into_iter().filter_map(failure).collect()
 }
 
-/// Every kind was made and refused with its code, nobody was let in by it, and the collector has counted what the
-/// attackers were told.
+/// Every kind was made and refused with its code, nobody was let in by it, and the collector has
+/// counted what the attackers were told.
 fn judge_attacks(attacks: &Campaign, rejects: &BTreeMap<String, u64>) -> Vec<Failure> {
     let mut failures = Vec::new();
     let mut all_told = Causes::new();

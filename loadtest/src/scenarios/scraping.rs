@@ -108,7 +108,7 @@ pub async fn scrape(args: &ScrapeArgs) -> anyhow::Result<Results> {
     let mut scene = Scene::start("scrape", plan).await?;
     scene.bring_up(&args.fleet).await?;
     scene.judge_all("before").await?;
-    let quiet = phase(&mut scene, "quiet", args.duration, None).await?;
+    let (quiet, _) = phase(&mut scene, "quiet", args.duration, None).await?;
     scene.found("quiet", judge_quiet(args.baseline, &quiet.answered));
     let (plain, plain_pages) = hard(&mut scene, args, Encoding::Plain, &quiet).await?;
     let (gzip, gzip_pages) = hard(&mut scene, args, Encoding::Gzip, &quiet).await?;
@@ -141,8 +141,7 @@ async fn hard(
     encoding: Encoding,
     quiet: &Phase,
 ) -> anyhow::Result<(Phase, Pages)> {
-    let hard = phase(scene, encoding.name(), args.duration, Some(encoding)).await?;
-    let pages = scene.fleet.pages().await?;
+    let (hard, pages) = phase(scene, encoding.name(), args.duration, Some(encoding)).await?;
     let pages = Pages::of(pages.iter().map(|(_, page)| page), args.duration);
     if pages.count == 0 {
         scene.found(encoding.name(), [Failure::NothingMeasured { what: "pages" }]);
@@ -152,13 +151,14 @@ async fn hard(
     Ok((hard, pages))
 }
 
-/// A part of the test. What was counted before is not counted in it, nor what is counted after it.
+/// A part of the test with its pages. What was counted before is not counted in it, nor what is
+/// counted after it.
 async fn phase(
     scene: &mut Scene,
     what: &str,
     duration: Duration,
     scrapes: Option<Encoding>,
-) -> anyhow::Result<Phase> {
+) -> anyhow::Result<(Phase, Vec<(usize, Inspected)>)> {
     scene.fleet.end_part(&format!("before the part {what}")).await?;
     scene.fleet.note(what);
     scene.fleet.progress = Some(Progress::of_time(what, duration));
@@ -168,19 +168,22 @@ async fn phase(
         }
     }
     scene.fleet.wait(duration).await?;
+    // The last page ends after that; what it does to reports and sessions belongs to this part.
+    let pages = scene.fleet.pages().await?;
     let times = scene.fleet.end_measured_part(what, FOR_P99).await?.times;
-    Ok(Phase { lag: times.lag, answered: times.answer })
+    Ok((Phase { lag: times.lag, answered: times.answer }, pages))
 }
 
-/// Judges the part without load, which the others are compared with: a collector that stalls all the
-/// time is as slow with load as without.
+/// Judges the part without load, which the others are compared with: a collector that stalls all
+/// the time is as slow with load as without.
 pub(super) fn judge_quiet(baseline: Duration, answered: &Times) -> Option<Failure> {
     let (p99_ms, bound_ms) = (answered.quantile_ms(0.99), baseline.as_secs_f64() * 1e3);
     let is_slow = answered.count() > 0 && p99_ms > bound_ms;
     is_slow.then_some(Failure::SlowWithoutLoad { p99_ms, bound_ms })
 }
 
-/// Judges answers alone: lag is the same with the generator's own lag, which is none of the collector's.
+/// Judges answers alone: lag is the same with the generator's own lag, which is none of the
+/// collector's.
 fn judge(scene: &mut Scene, scrapes: &'static str, slower: Duration, quiet: &Phase, hard: &Phase) {
     let bound_ms = slower.as_secs_f64() * 1e3;
     let (without, with) = (&quiet.answered, &hard.answered);

@@ -8,7 +8,8 @@ use fleetgauge_loadtest::scrape;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// How it answers: with how long a page, and with which. What is announced and does not come is cut off.
+/// How it answers: with how long a page, and with which. What is announced and does not come is cut
+/// off.
 pub(crate) struct Answer {
     pub(crate) announced: usize,
     pub(crate) page: String,

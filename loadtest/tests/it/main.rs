@@ -19,8 +19,8 @@ use assert_cmd::Command;
 /// Longer than any run here takes on a machine that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Flags for a machine that is busy with other tests: a collector or a worker that waits seconds for
-/// its turn is no finding. `tests/ops/quiet.rs` asserts the real bounds.
+/// Flags for a machine that is busy with other tests: a collector or a worker that waits seconds
+/// for its turn is no finding. `tests/ops/quiet.rs` asserts the real bounds.
 const BUSY: [&str; 6] = ["--interval", "5s", "--late", "30s", "--tolerance", "5s"];
 
 /// The load test with these arguments.

@@ -58,8 +58,8 @@ fn agents_that_come_and_go_under_tls_come_again_by_tickets() {
     assert!(resumed > 0 && begun == 30 + resumed, "{resumed} of {begun}: {said}");
 }
 
-/// Runs against a collector whose pages go through `lie`; exactly these kinds of finding must be counted, and
-/// told in these words.
+/// Runs against a collector whose pages go through `lie`; exactly these kinds of finding must be
+/// counted, and told in these words.
 async fn finds(lie: impl FnMut(String) -> Answer + Send + 'static, reasons: &[&str], words: &str) {
     let liar = Liar::start(lie).await;
     let (agents, http) = (liar.agents.to_string(), liar.http.to_string());

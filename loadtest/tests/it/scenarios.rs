@@ -127,7 +127,7 @@ fn hard_scraping_slows_reports_or_not() {
 
 #[test]
 fn pages_asked_for_back_to_back_are_all_judged() {
-    let args = ["scrape", "--agents", "300", "--duration", "3s"];
+    let args = ["scrape", "--agents", "1000", "--duration", "3s"];
     let args = [&args[..], &["--baseline", "30s", "--slower", "30s"], &BUSY].concat();
     // Lies about the form of pages are a table of the fault's own tests.
     thread::scope(|scope| {
@@ -152,9 +152,9 @@ fn a_soak_finds_what_grows() {
 
 #[test]
 fn attacks_are_refused_or_not() {
-    let args = ["hostile", "--agents", "150", "--duration", "6s", "--rate", "200/s"];
-    // At this rate a flood is one only where less is allowed. Beside other tests reports are late by
-    // themselves.
+    let args = ["hostile", "--agents", "300", "--duration", "6s", "--rate", "200/s"];
+    // At this rate a flood is one only where less is allowed. Beside other tests reports are late
+    // by themselves.
     let bounds = ["--collector-flag=--max-handshakes-per-address=5", "--baseline", "30s"];
     let args = [&args[..], &bounds, &["--slower", "1000000"]].concat();
     let ended = ["sessions_ended", "misplaced", "missing", "refused", "refusals_uncounted"];

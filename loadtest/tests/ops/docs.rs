@@ -48,7 +48,8 @@ fn own_names(text: &str) -> BTreeSet<&str> {
     text.split(word).filter(own).filter(|name| !other(name)).collect()
 }
 
-/// A collector in this process that has counted something of everything; its own page, and that of its roster.
+/// A collector in this process that has counted something of everything; its own page, and that of
+/// its roster.
 async fn own_page() -> String {
     let config = Config { classic: true, ..Config::default() };
     let listeners = Listeners::bind(&config).unwrap();

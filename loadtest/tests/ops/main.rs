@@ -1,8 +1,9 @@
-//! What operators rely on: the programs together with a real Prometheus, on real networks, as the documentation
-//! and the files under `deploy/` say.
+//! What operators rely on: the programs together with a real Prometheus, on real networks, as the
+//! documentation and the files under `deploy/` say.
 //!
-//! Most of it needs more than a Rust toolchain and is ignored unless asked for. Those tests run the programs that
-//! lie in the target directory: `cargo test --workspace -- --ignored` builds them first.
+//! Most of it needs more than a Rust toolchain and is ignored unless asked for. Those tests run the
+//! programs that lie in the target directory: `cargo test --workspace -- --ignored` builds them
+//! first.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

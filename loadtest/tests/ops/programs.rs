@@ -30,7 +30,8 @@ pub(crate) fn may_skip() -> bool {
     std::env::var_os(MAY_SKIP).is_some()
 }
 
-/// Fails the test, since this machine cannot run it: a test that passes without having run proves nothing.
+/// Fails the test, since this machine cannot run it: a test that passes without having run proves
+/// nothing.
 pub(crate) fn cannot_run(what: &str, output: &[u8]) {
     let why = String::from_utf8_lossy(output);
     let message = format!("cannot {what} here: {}", why.trim());

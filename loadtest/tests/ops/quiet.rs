@@ -1,5 +1,5 @@
-//! The load test's own bounds, in milliseconds and seconds, held by a collector that is right. A busy
-//! machine breaks them by itself.
+//! The load test's own bounds, in milliseconds and seconds, held by a collector that is right. A
+//! busy machine breaks them by itself.
 
 use assert_cmd::Command;
 use serde_json::Value;
