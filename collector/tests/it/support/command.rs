@@ -6,6 +6,8 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use rustix::event::{PollFd, PollFlags, poll};
+
 use super::PATIENCE;
 
 /// The command, with nothing of the environment that could change its settings.
@@ -152,15 +154,27 @@ impl Drop for Process {
 }
 
 fn line_with(log: &mut BufReader<ChildStderr>, what: &str) -> String {
+    let until = Instant::now() + PATIENCE;
     let mut seen = String::new();
     loop {
         let mut line = String::new();
+        assert!(is_readable(log, until), "no {what:?} in the log for {PATIENCE:?}:\n{seen}");
         assert!(log.read_line(&mut line).unwrap() > 0, "no {what:?} in the log:\n{seen}");
         if line.contains(what) {
             return line;
         }
         seen.push_str(&line);
     }
+}
+
+/// Whether the next line, or the end of the log, came in time. Lines are written whole.
+fn is_readable(log: &BufReader<ChildStderr>, until: Instant) -> bool {
+    if !log.buffer().is_empty() {
+        return true;
+    }
+    let left = until.saturating_duration_since(Instant::now());
+    let mut ready = [PollFd::new(log.get_ref(), PollFlags::IN)];
+    poll(&mut ready, Some(&left.try_into().unwrap())).unwrap() > 0
 }
 
 fn bound(log: &mut BufReader<ChildStderr>, what: &str) -> SocketAddr {
