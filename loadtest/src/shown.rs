@@ -5,7 +5,7 @@ use fleetgauge_page::Sample;
 
 use crate::finding::Finding;
 use crate::orders::Numbers;
-use crate::value::{AGENT, Mark, NAMES, agent_number, has_labels};
+use crate::value::{AGENT, Mark, agent_number, has_labels, place_of};
 
 /// How the names of the collector's own metrics begin.
 const OWN: [&str; 2] = ["fleetgauge_", "process_"];
@@ -95,7 +95,7 @@ impl Shown {
             agent: named.map(ToOwned::to_owned),
         };
         let agent = named.and_then(agent_number).ok_or_else(stranger)?;
-        let position = NAMES.iter().position(|&name| name == sample.name).ok_or_else(stranger)?;
+        let position = place_of(sample.name).ok_or_else(stranger)?;
         let mark = self.mark_of(agent);
         let has_own = |mark| has_labels(sample.labels, mark, self.labels);
         let has_others = mark.is_some_and(|mark| !has_own(mark));
