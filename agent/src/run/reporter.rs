@@ -312,8 +312,8 @@ impl Reporter {
 
     /// Puts settings in force that were read anew. The process stays the same to the collector.
     fn adopt(&mut self, loaded: Loaded) {
-        let changed = loaded.changes(&self.agent, &self.credentials);
-        let Loaded { mut agent, credentials } = loaded;
+        loaded.log(loaded.changes(&self.agent, &self.credentials));
+        let Loaded { mut agent, credentials, .. } = loaded;
         let nonces = self.agent.profile.nonces;
         agent.profile = Arc::new(Profile { nonces, ..(*agent.profile).clone() });
         let (old, new) = (&self.agent.profile, &agent.profile);
@@ -334,7 +334,6 @@ impl Reporter {
         for log in [&mut self.log, &mut self.session_log, &mut self.skipped_log] {
             log.succeeded();
         }
-        read_anew(&changed);
     }
 }
 
@@ -357,12 +356,6 @@ fn told(failure: &Failure) -> (String, Option<&str>) {
 fn status(failure: &Failure) -> String {
     let (cause, advice) = told(failure);
     advice.map_or_else(|| cause.clone(), |advice| format!("{cause}; {advice}"))
-}
-
-/// Logs that settings were read anew, and which have changed.
-pub(super) fn read_anew(changed: &[&str]) {
-    let changed = if changed.is_empty() { "nothing".to_owned() } else { changed.join(", ") };
-    info!(changed, "the settings were read anew");
 }
 
 fn backoff() -> Backoff {

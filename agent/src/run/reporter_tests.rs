@@ -346,7 +346,8 @@ fn a_reload_makes_the_next_failures_worth_a_line_again() {
     let mut reporter = reporter();
     fill_logs(&mut reporter);
     let agent = reporter.agent.clone();
-    reporter.adopt(Loaded { agent, credentials: Credentials::default() });
+    let credentials = Credentials::default();
+    reporter.adopt(Loaded { agent, credentials, log_changed: false });
     for log in [&mut reporter.log, &mut reporter.session_log, &mut reporter.skipped_log] {
         assert_eq!(log.failed(Instant::now()), Some(1));
     }
