@@ -25,9 +25,6 @@ use crate::profile::Profile;
 use crate::retry_log::{RetryLog, STEADY_EVERY};
 use crate::supervisor;
 
-/// How often the agent looks whether its files have changed, while that may mend a refusal.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-
 /// Keeps the connection.
 pub(super) struct Reporter {
     agent: Agent,
@@ -52,7 +49,7 @@ pub(super) struct Reporter {
 /// The time before the next round.
 struct Wait {
     time: Duration,
-    /// It ends when one of the agent's files has changed.
+    /// It ends when the agent's files give other credentials.
     mendable: bool,
 }
 
@@ -288,19 +285,11 @@ impl Reporter {
     }
 
     async fn wait(&mut self, wait: Wait, control: &mut Control<'_>) -> Result<(), Told> {
-        let (agent, credentials) = (&self.agent, &self.credentials);
-        let mended = async {
-            loop {
-                sleep(LOOK_EVERY).await;
-                if credentials.have_changed(agent).await {
-                    return;
-                }
-            }
-        };
+        let (agent, credentials) = (&self.agent, &mut self.credentials);
         let over = async {
             tokio::select! {
                 () = sleep(wait.time) => false,
-                () = mended, if wait.mendable => true,
+                () = credentials.changed(agent), if wait.mendable => true,
             }
         };
         if control.unless_told(over).await? {
