@@ -110,7 +110,7 @@ async fn reporting(
     let id = IdSource::Given(AgentId::try_new("web-1").unwrap());
     let config = Config { id, tls, ..Config::default() };
     let mut reporter = reporter_of(config);
-    reporter.resolver = Resolver::Fixed(addresses.map(Address::at).to_vec());
+    reporter.resolver = addresses.map(Address::at).to_vec().into();
     let shutdown = pin!(std::future::pending());
     tokio::select! {
         () = reporter.run(Control::new(shutdown, None)) => panic!("it has stopped"),
