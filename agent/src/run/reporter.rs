@@ -14,7 +14,7 @@ use super::connect::{self, Resolver};
 use super::control::{Control, Loaded, Told};
 use super::credentials::Credentials;
 use super::printable::printable;
-use super::round::{Failure, Failures, Pause, Paused};
+use super::round::{Failure, Pause, Paused};
 use super::sampling::{Plan, Sample};
 use super::session::{Ended, Lost, Session};
 use crate::backoff::Backoff;
@@ -120,22 +120,22 @@ impl Reporter {
         let lost_at = self.lost_at.take();
         due.sort_by_key(|address| Some(*address) == lost_at);
         let mut due = due.into_iter().peekable();
-        let mut failures = Failures::default();
-        let mut pause = self.paused.soonest(&addresses, Instant::now());
+        let mut failures = self.paused.failures(&addresses);
         while let Some(address) = due.next() {
             let failure = match self.attempt(&to, address, control).await? {
                 Attempt::Failed(failure) => failure,
                 Attempt::Session { lasted, logged, mut failure } => {
                     let logged = logged.then_some(lasted);
                     self.lost_at = (!failure.concerns_agent).then_some(address);
-                    failure.pause = self.pause(&addresses, address, &failure);
+                    self.note(&to, &addresses, address, &failure);
+                    self.wait_for_first(&addresses, &mut failure);
                     return Ok(self.lost(&to, logged, &failure));
                 }
                 Attempt::Drained(wait) => return Ok(wait),
             };
-            pause = self.pause(&addresses, address, &failure);
+            let logged = self.note(&to, &addresses, address, &failure);
             let over = failure.concerns_agent || due.peek().is_none();
-            if !over {
+            if !(over || logged) {
                 self.skipped(&to, address, &failure);
             }
             failures.push(address, failure);
@@ -143,14 +143,38 @@ impl Reporter {
                 break;
             }
         }
-        Ok(self.failed(&to, &failures.whole(pause)))
+        let mut whole = failures.whole();
+        self.wait_for_first(&addresses, &mut whole);
+        Ok(self.failed(&to, &whole))
     }
 
-    /// How long to wait after this failure at `address`, unless another address is tried at once.
-    fn pause(&mut self, all: &[SocketAddr], address: SocketAddr, failure: &Failure) -> Pause {
+    /// Notes what `address` has asked for. Logs a refusal, and returns true, if another of `all`
+    /// may be tried earlier: otherwise the whole round is a refusal.
+    fn note(
+        &mut self,
+        to: &Endpoint,
+        all: &[SocketAddr],
+        address: SocketAddr,
+        failure: &Failure,
+    ) -> bool {
         let now = Instant::now();
-        self.paused.note(address, failure.pause, now);
-        if failure.concerns_agent { failure.pause } else { self.paused.soonest(all, now) }
+        self.paused.note(address, failure, now);
+        let Pause::Mended(retry_in) = failure.pause else { return false };
+        let whole = matches!(self.paused.soonest(all, now), Pause::Mended(_));
+        if whole || failure.concerns_agent {
+            return false;
+        }
+        let (cause, advice) = told(failure);
+        error!(collector = %to, %address, %cause, advice, ?retry_in, "refused");
+        true
+    }
+
+    /// Lets the next round begin when the first of `all` may be tried again. After a failure that
+    /// concerns the agent it begins when that failure says.
+    fn wait_for_first(&self, all: &[SocketAddr], failure: &mut Failure) {
+        if !failure.concerns_agent {
+            failure.pause = self.paused.soonest(all, Instant::now());
+        }
     }
 
     async fn attempt(
@@ -238,7 +262,7 @@ impl Reporter {
 
     /// A session has ended, and `logged` with how long it lasted if that is worth a line.
     fn lost(&mut self, to: &Endpoint, logged: Option<Duration>, failure: &Failure) -> Wait {
-        if matches!(failure.pause, Pause::Mended(_)) {
+        if failure.is_refusal() {
             return self.refused(to, failure);
         }
         let wait = self.next_wait(failure.pause);
@@ -253,7 +277,7 @@ impl Reporter {
 
     /// A round has failed.
     fn failed(&mut self, to: &Endpoint, failure: &Failure) -> Wait {
-        if matches!(failure.pause, Pause::Mended(_)) {
+        if failure.is_refusal() {
             return self.refused(to, failure);
         }
         let wait = self.next_wait(failure.pause);

@@ -192,10 +192,20 @@ async fn addresses_that_refuse_the_schema_are_left_alone() {
         for address in [&first, &second] {
             reject(address.welcome().await, Code::PageTooLarge, None).await;
         }
+        let both = async {
+            loop {
+                let lines = log.lines().into_iter().filter(|line| line.contains("refused"));
+                if let [one, both] = &*lines.collect::<Vec<_>>() {
+                    assert!(one.contains(&format!("address={}", first.at())), "{one}");
+                    return both.clone();
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
         tokio::select! {
-            line = timeout(PATIENCE, log.line_with("refused")) => {
-                let line = line.expect("no line says refused");
-                assert!(line.contains("page_too_large"), "{line}");
+            line = timeout(PATIENCE, both) => {
+                let line = line.expect("no second line says refused");
+                assert!(line.contains("page_too_large") && !line.contains("address="), "{line}");
                 assert!(line.contains("advice=") && retry_in(&line) > 500.0, "{line}");
             }
             _ = first.accept() => panic!("it asked the first again"),
@@ -304,19 +314,36 @@ async fn an_address_that_fails_in_tls_after_welcome_gives_way_to_the_next() {
 }
 
 #[tokio::test]
-async fn advice_is_logged_though_addresses_fail_in_several_ways() {
+async fn a_refusal_is_logged_though_the_other_address_fails_otherwise() {
     let (refused, broken) = (Address::bind().await, Address::bind().await);
-    let log = Log::default();
-    let _logging = log.install();
-    reporting(None, [&refused, &broken], async {
-        refused.reject(Code::TlsRequired, None).await;
-        drop(broken.accept().await);
-        for said in ["trying the next address", "no connection"] {
-            let line = timeout(PATIENCE, log.line_with(said)).await.expect(said);
-            assert!(line.contains("set tls, or tls_ca"), "{line}");
-        }
-    })
-    .await;
+    for addresses in [[&refused, &broken], [&broken, &refused]] {
+        let log = Log::default();
+        let _logging = log.install();
+        let line = async |part| timeout(PATIENCE, log.line_with(part)).await.expect(part);
+        reporting(None, addresses, async {
+            for address in addresses {
+                if std::ptr::eq(address, &raw const refused) {
+                    refused.reject(Code::TlsRequired, None).await;
+                } else {
+                    drop(broken.accept().await);
+                }
+            }
+            let said = line("refused").await;
+            assert!(said.contains("ERROR") && said.contains("tls_required"), "{said}");
+            assert!(said.contains(&format!("address={}", refused.at())), "{said}");
+            assert!(said.contains("set tls, or tls_ca") && retry_in(&said) > 500.0, "{said}");
+            // The second round leaves out the address that has refused.
+            drop(broken.accept().await);
+            for attempt in ["no connection collector=127.0.0.1:45678 attempt=1", "attempt=2"] {
+                let said = line(attempt).await;
+                assert!(said.contains("tls_required"), "{said}");
+                assert!(said.contains("set tls, or tls_ca"), "{said}");
+            }
+        })
+        .await;
+        let refusals = log.lines().iter().filter(|line| line.contains("ERROR")).count();
+        assert_eq!(refusals, 1, "{:?}", log.lines());
+    }
 }
 
 /// Counts a failure in all logs, and again, until the next is left out.
