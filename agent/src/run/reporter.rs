@@ -173,7 +173,9 @@ impl Reporter {
     /// concerns the agent it begins when that failure says.
     fn wait_for_first(&self, all: &[SocketAddr], failure: &mut Failure) {
         if !failure.concerns_agent {
-            failure.pause = self.paused.soonest(all, Instant::now());
+            let now = Instant::now();
+            failure.pause = self.paused.soonest(all, now);
+            failure.turn = self.paused.next_turn(all, now);
         }
     }
 
@@ -250,9 +252,12 @@ impl Reporter {
         })
     }
 
-    /// The wait that `pause` asks for, after our own waits so far.
-    fn next_wait(&mut self, pause: Pause) -> Wait {
-        match pause {
+    /// The wait that `failure` asks for, after our own waits so far.
+    fn next_wait(&mut self, failure: &Failure) -> Wait {
+        if let Some(turn) = failure.turn {
+            self.backoff.wait_no_longer_than(turn);
+        }
+        match failure.pause {
             Pause::Own => {}
             Pause::Turn(turn) => self.backoff.take_turn(turn),
             Pause::Named(wait) | Pause::Mended(wait) => self.backoff.obey(wait),
@@ -265,7 +270,7 @@ impl Reporter {
         if failure.is_refusal() {
             return self.refused(to, failure);
         }
-        let wait = self.next_wait(failure.pause);
+        let wait = self.next_wait(failure);
         let (cause, advice) = told(failure);
         supervisor::status(format_args!("connection to {to} lost: {}", status(failure)));
         if let Some(lasted) = logged {
@@ -280,7 +285,7 @@ impl Reporter {
         if failure.is_refusal() {
             return self.refused(to, failure);
         }
-        let wait = self.next_wait(failure.pause);
+        let wait = self.next_wait(failure);
         let (cause, advice) = told(failure);
         supervisor::status(format_args!("no connection to {to}: {}", status(failure)));
         if let Some(attempt) = self.log.failed(Instant::now()) {
@@ -292,7 +297,7 @@ impl Reporter {
 
     /// The same again will not help, but an operator may mend the cause.
     fn refused(&mut self, to: &Endpoint, failure: &Failure) -> Wait {
-        let wait = self.next_wait(failure.pause);
+        let wait = self.next_wait(failure);
         self.log.failed(Instant::now());
         let (cause, advice) = told(failure);
         supervisor::status(format_args!("refused by {to}: {}", status(failure)));

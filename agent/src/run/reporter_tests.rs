@@ -357,6 +357,25 @@ fn fill_logs(reporter: &mut Reporter) {
 }
 
 #[test]
+fn a_turn_is_taken_though_the_other_address_fails_otherwise() {
+    let mut reporter = reporter();
+    let (to, seconds) = (reporter.agent.collector.clone(), Duration::from_secs);
+    let all = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    let turn = Failure::rejected(Code::HandshakesFull.to_u16(), "full", Some(seconds(2)));
+    let conflict = Failure::rejected(Code::IdConflict.to_u16(), "no", Some(seconds(60)));
+    for _ in 0..50 {
+        reporter.note(&to, &all, all[0], &turn);
+        let mut other = Failure::new("Connection refused");
+        reporter.wait_for_first(&all, &mut other);
+        let wait = reporter.failed(&to, &other).time;
+        assert!(wait <= seconds(2).mul_f64(1.1), "{wait:?}");
+        let mut conflict = conflict.clone();
+        reporter.wait_for_first(&all, &mut conflict);
+        assert!(reporter.failed(&to, &conflict).time >= seconds(60));
+    }
+}
+
+#[test]
 fn a_long_session_makes_the_next_failures_worth_a_line_again() {
     let mut reporter = reporter();
     fill_logs(&mut reporter);

@@ -53,6 +53,8 @@ pub(super) struct Failure {
     /// What an operator can do about it.
     pub(super) advice: Option<String>,
     pub(super) pause: Pause,
+    /// The turn that another address has given, which no wait of our own may miss.
+    pub(super) turn: Option<Duration>,
     /// The other addresses would say the same, or must not be asked.
     pub(super) concerns_agent: bool,
 }
@@ -60,7 +62,7 @@ pub(super) struct Failure {
 impl Failure {
     pub(super) fn new(cause: impl std::fmt::Display) -> Self {
         let cause = cause.to_string();
-        Self { cause, advice: None, pause: Pause::Own, concerns_agent: false }
+        Self { cause, advice: None, pause: Pause::Own, turn: None, concerns_agent: false }
     }
 
     /// The same again will not help.
@@ -82,6 +84,7 @@ impl Failure {
             cause: format!("rejected, {}: {text:?}", code_reason(code)),
             advice: advice.map(str::to_owned),
             pause,
+            turn: None,
             concerns_agent: concerns_agent(code),
         }
     }
@@ -189,6 +192,14 @@ impl Paused {
             })
         };
         addresses.iter().map(left).min_by_key(|pause| pause.least()).unwrap_or(Pause::Own)
+    }
+
+    /// What is left at `now` until the first turn that one of `addresses` has given.
+    pub(super) fn next_turn(&self, addresses: &[SocketAddr], now: Instant) -> Option<Duration> {
+        let turns = self.0.iter().filter(|rest| {
+            matches!(rest.failure.pause, Pause::Turn(_)) && addresses.contains(&rest.address)
+        });
+        turns.map(|rest| rest.until.saturating_duration_since(now)).min()
     }
 
     /// Whether a pause would end if an operator mended the cause.
@@ -326,5 +337,17 @@ mod tests {
         let whole = failures.whole();
         assert!(whole.concerns_agent);
         assert_eq!(whole.pause, Pause::Named(SECOND));
+    }
+
+    #[test]
+    fn the_next_turn_is_the_first_of_those_that_the_addresses_have_given() {
+        let ([a, b], now) = (addresses(), Instant::now());
+        let turn = |seconds| Pause::Turn(SECOND * seconds);
+        let next = |pauses| paused(pauses, now).next_turn(&[a, b], now + SECOND);
+        assert_eq!(next([Pause::Own, turn(3)]), Some(SECOND * 2));
+        assert_eq!(next([turn(5), turn(3)]), Some(SECOND * 2));
+        assert_eq!(next([full(1), turn(3)]), Some(SECOND * 2));
+        assert_eq!(next([Pause::Own, full(3)]), None, "a time is a minimum, and no turn");
+        assert_eq!(paused([Pause::Own, turn(3)], now).next_turn(&[a], now), None);
     }
 }
