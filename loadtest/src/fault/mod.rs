@@ -44,6 +44,8 @@ pub enum Fault {
     Cut,
     /// The lines of pages are shuffled.
     Shuffled,
+    /// Pages end without the line feed of their last line.
+    CutOff,
     /// The TYPE of one family is not on pages.
     NoType,
     /// One label has a name that is none.

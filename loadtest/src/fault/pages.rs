@@ -110,6 +110,7 @@ impl Liar {
                 fastrand::shuffle(&mut lines);
                 lines.concat()
             }
+            Fault::CutOff => page.trim_end_matches('\n').to_owned(),
             Fault::NoType => {
                 let dropped = format!("# TYPE {} gauge\n", NAMES[1]);
                 page.replace(&dropped, "")

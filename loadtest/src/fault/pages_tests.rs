@@ -58,6 +58,7 @@ fn every_lie_about_form_or_labels_is_found() {
     for (fault, reasons) in [
         (Fault::Leak, &[][..]),
         (Fault::Shuffled, &["unreadable"]),
+        (Fault::CutOff, &["unreadable"]),
         (Fault::NoType, &["unreadable"]),
         (Fault::BadLabel, &["unreadable"]),
         (Fault::Foreign, &["stranger"]),

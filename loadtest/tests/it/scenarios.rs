@@ -35,7 +35,7 @@ type Fault<'a> = (&'a str, &'a [&'a str], &'a [&'a str]);
 fn judges(args: &[&str], faults: &[Fault<'_>]) -> Value {
     thread::scope(|scope| {
         for (fault, must, may) in faults {
-            scope.spawn(move || finds(&[args, &BUSY].concat(), fault, must, may));
+            scope.spawn(move || drop(finds(&[args, &BUSY].concat(), fault, must, may)));
         }
     });
     passes(args)
@@ -49,8 +49,8 @@ fn passes(args: &[&str]) -> Value {
     results["figures"].clone()
 }
 
-/// Plays a scenario against a collector with this fault.
-fn finds(args: &[&str], fault: &str, must: &[&str], may: &[&str]) {
+/// Plays a scenario against a collector with this fault: the verdict.
+fn finds(args: &[&str], fault: &str, must: &[&str], may: &[&str]) -> Value {
     let (code, results, said) = play(args, Some(fault));
     assert_eq!(code, Some(1), "{fault}: {said}");
     let findings = results["verdict"]["findings"].as_object().unwrap();
@@ -61,6 +61,7 @@ fn finds(args: &[&str], fault: &str, must: &[&str], may: &[&str]) {
         let expected = must.iter().chain(may).any(|expected| expected == reason);
         assert!(expected, "{fault}: {reason}: {said}");
     }
+    results["verdict"].clone()
 }
 
 #[test]
@@ -90,6 +91,17 @@ fn deaths_are_seen_in_time_or_not() {
         assert_eq!(times[cause]["died"], 8, "{cause}: {figures:#}");
         assert_eq!(times[cause]["removed"], 8, "{cause}: {figures:#}");
     }
+}
+
+/// Workers judge a few pages, the scenario itself compares many: all of them are read to the end.
+#[test]
+fn every_page_that_is_compared_with_the_deaths_is_read_to_its_end() {
+    let args = ["deaths", "--agents", "60", "--each", "5"];
+    let args = [&args[..], &BUSY].concat();
+    let verdict = finds(&args, "cut-off", &["unreadable"], &["incomplete", "missing"]);
+    let compared = verdict["checks"]["pages compared"].as_u64().unwrap();
+    let unreadable = verdict["findings"]["unreadable"].as_u64().unwrap();
+    assert!(unreadable >= compared, "{unreadable} of {compared} pages: {verdict:#}");
 }
 
 #[test]
@@ -129,15 +141,21 @@ fn hard_scraping_slows_reports_or_not() {
 fn pages_asked_for_back_to_back_are_all_judged() {
     let args = ["scrape", "--agents", "1000", "--duration", "3s"];
     let args = [&args[..], &["--baseline", "30s", "--slower", "30s"], &BUSY].concat();
-    // Lies about the form of pages are a table of the fault's own tests.
+    // A line that cannot be read is missing on the page.
+    let lost = &["incomplete", "missing", "duplicate", "no_own_metrics"][..];
     thread::scope(|scope| {
         for (fault, must, may) in [
-            ("swapped-labels", &["wrong_labels"][..], &[][..]),
+            ("shuffled", &["unreadable"][..], lost),
+            ("cut-off", &["unreadable"], lost),
+            ("no-type", &["unreadable"], lost),
+            ("bad-label", &["unreadable"], lost),
+            ("foreign", &["stranger"], &[]),
+            ("swapped-labels", &["wrong_labels"], &[]),
             ("bad-trailer", &["scrape_failed", "nothing_measured"], &[]),
             ("cut", &["sessions_ended"], &["refused", "missing"]),
         ] {
             let args = &args;
-            scope.spawn(move || finds(args, fault, must, may));
+            scope.spawn(move || drop(finds(args, fault, must, may)));
         }
     });
 }
