@@ -1,4 +1,4 @@
-//! The load test's own bounds, in milliseconds and seconds, held by a collector that is right. A
+//! The default bounds of every command of the load test, held by a collector that is right. A
 //! busy machine breaks them by itself.
 
 use assert_cmd::Command;
@@ -56,4 +56,41 @@ fn a_fleet_is_back_within_seconds_of_a_restart() {
     let args = ["storm", "--agents", "30", "--collectors", "2", "--outage", "100ms"];
     let results = passes(&[&args[..], &["--patience", "16s"]].concat());
     assert!(results["figures"]["attempts"]["welcomed"].as_u64().unwrap() >= 30, "{results:#}");
+}
+
+/// At this rate a flood is one only where less is allowed.
+#[test]
+#[ignore = "needs a quiet machine"]
+fn attacks_hardly_slow_reports_and_take_no_more_memory_than_allowed() {
+    let args = ["hostile", "--agents", "300", "--duration", "6s", "--rate", "200/s"];
+    let flag = ["--collector-flag=--max-handshakes-per-address=5"];
+    let results = passes(&[&args[..], &flag].concat());
+    for part in ["quiet", "attacked"] {
+        let count = results["figures"]["answered"][part]["count"].as_u64();
+        assert!(count.unwrap() >= 300, "{results:#}");
+    }
+}
+
+#[test]
+#[ignore = "needs a quiet machine"]
+fn agents_that_leave_are_back_in_time_and_none_of_the_others_is_late() {
+    let args = ["churn", "--agents", "300", "--interval", "1s", "--duration", "5s"];
+    let results = passes(&[&args[..], &["--churn", "5%/s"]].concat());
+    assert!(results["verdict"]["checks"]["returns"].as_u64().unwrap() > 0, "{results:#}");
+}
+
+#[test]
+#[ignore = "needs a quiet machine"]
+fn memory_of_a_fleet_with_churn_does_not_grow() {
+    let results = passes(&["soak", "--agents", "300", "--duration", "30s"]);
+    let collectors = results["figures"]["collectors"].as_array().unwrap();
+    assert!(collectors[0]["resident_bytes"].as_f64().unwrap() > 0.0, "{results:#}");
+}
+
+#[test]
+#[ignore = "needs a quiet machine"]
+fn a_fleet_that_stays_has_no_late_report() {
+    let results = passes(&["run", "--agents", "300", "--interval", "1s", "--duration", "5s"]);
+    let reports = &results["figures"]["reports"];
+    assert!(reports["answer"]["count"].as_u64().unwrap() >= 300, "{results:#}");
 }
