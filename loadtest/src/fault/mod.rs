@@ -88,6 +88,9 @@ struct Link {
 /// How much is kept for each core, and how often: what `hostile` allows grows with the cores, too.
 const LEAK_BYTES: usize = 2 << 20;
 const LEAK_EVERY: Duration = Duration::from_millis(250);
+/// How much is kept at most, for each core and besides: more than `hostile` allows small fleets.
+const LEAK_MOST_EACH: usize = 96 << 20;
+const LEAK_MOST_BESIDES: usize = 256 << 20;
 
 /// Where a misbehaving collector seems to be.
 #[derive(Debug)]
@@ -122,8 +125,31 @@ pub async fn start(fault: Fault, honest: Front, front: Front) -> std::io::Result
 async fn leak() {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let (mut kept, mut tick) = (Vec::new(), interval(LEAK_EVERY));
-    loop {
+    for _ in 0..leaks(cores) {
         tick.tick().await;
         kept.push(vec![1_u8; LEAK_BYTES * cores]);
+    }
+    // What is kept stays.
+    std::future::pending::<()>().await;
+}
+
+/// How often memory is kept: a machine of many cores runs other things, too.
+const fn leaks(cores: usize) -> usize {
+    (LEAK_MOST_EACH * cores + LEAK_MOST_BESIDES) / (LEAK_BYTES * cores)
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetgauge_proto::limits::DECODE_BUDGET_BYTES;
+
+    use super::*;
+
+    #[test]
+    fn leak_exceeds_the_bound_of_hostile_and_then_stops() {
+        for (cores, most_mib) in [(1, 352), (2, 448), (32, 3_328)] {
+            let kept = leaks(cores) * LEAK_BYTES * cores;
+            assert!(kept > DECODE_BUDGET_BYTES * cores + (64 << 20), "{cores} cores: {kept}");
+            assert!(kept <= most_mib << 20, "{cores} cores: {kept}");
+        }
     }
 }
