@@ -26,7 +26,7 @@ pub enum Fault {
     Leftover,
     /// Pages never show one in ten of the agents.
     Missing,
-    /// Pages leave out agents that have not reported for 1.2 s.
+    /// Pages leave out agents that have not reported for 6 s.
     Impatient,
     /// All claims of an id are taken for the same host's, so that the newest wins.
     SameHost,

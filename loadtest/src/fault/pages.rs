@@ -17,8 +17,9 @@ use crate::value::{NAMES, agent_name, agent_number};
 
 /// Of the agents in a row of [`ONE_IN`], the one that is lied about.
 const VICTIM: u32 = 3;
-/// Silence after which the impatient take an agent off.
-const IMPATIENCE: Duration = Duration::from_millis(1_200);
+/// Silence after which the impatient take an agent off. It is played at an interval of 5 s: longer
+/// than that, or the living are taken off, and shorter than the 9.75 s before which nobody may be.
+const IMPATIENCE: Duration = Duration::from_secs(6);
 /// How long a page takes that stalls everything else.
 pub const STALL: Duration = Duration::from_secs(2);
 /// Longest head of a request.
