@@ -11,9 +11,12 @@ use std::time::Duration;
 use super::{Engine, Hosts, Member};
 use crate::orders::Event;
 
-/// At the end of a part of the test the Pongs of its Pings are awaited for so long. A Ping that is
-/// given up then has an age that tells of a stall, however short before the end it was sent.
-pub(super) const PONG_WITHIN: Duration = crate::judge::SETTLED;
+/// At the end of a part of the test the Pongs of its Pings are awaited for so long, or for as long
+/// as a report may take if that is more. A Ping that is given up then has an age that tells of a
+/// stall, however short before the end it was sent.
+const PONG_WITHIN: Duration = crate::judge::SETTLED;
+/// The most of that, in which the parent does not give up the worker.
+const PONG_WITHIN_MOST: Duration = Duration::from_secs(10);
 /// Between two looks for those Pongs.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -67,13 +70,12 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
 
     /// A Pong came. One that was counted with its age already is not counted again.
     pub(super) fn answered(&mut self, place: usize, token: u64) {
-        let now = self.ledger.now();
+        let (now, late) = (self.ledger.now(), self.late());
         let member = &mut self.members[place];
         let Some(rare) = &mut member.rare else { return };
         let found = rare.unanswered.iter().position(|ping| ping.token == token);
         if let Some(found) = found {
             let ping = rare.unanswered.remove(found);
-            let late = Duration::from_millis(self.order.late_ms.into());
             self.sample.counts.answered += 1;
             self.sample.counts.taken_in(now.saturating_sub(ping.due), ping.own_lag, late);
         }
@@ -83,7 +85,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
     /// Stops waiting for the Pongs of an agent whose session ends. A report that is late already is
     /// counted with its age. The others have no lag: their age would make it seem too short.
     pub(super) fn give_up_pings(&mut self, place: usize) {
-        let (now, late) = (self.ledger.now(), Duration::from_millis(self.order.late_ms.into()));
+        let (now, late) = (self.ledger.now(), self.late());
         for ping in self.take_pings(place, |_| true) {
             if now.saturating_sub(ping.due).saturating_sub(ping.own_lag) > late {
                 self.count_with_age(ping);
@@ -108,7 +110,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         let awaited = |member: &Member| {
             member.rare.as_ref().is_some_and(|rare| rare.unanswered.iter().any(is_of_part))
         };
-        if now < flush.began + PONG_WITHIN && self.members.iter().any(awaited) {
+        if now < flush.began + self.pong_within() && self.members.iter().any(awaited) {
             self.flush = Some(Flush { next: now + LOOK_EVERY, ..flush });
             return;
         }
@@ -122,6 +124,15 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         (self.emit)(Event::Done);
     }
 
+    fn pong_within(&self) -> Duration {
+        PONG_WITHIN.max(self.late()).min(PONG_WITHIN_MOST)
+    }
+
+    /// A report is late if it is taken in so long after it was due.
+    fn late(&self) -> Duration {
+        Duration::from_millis(self.order.late_ms.into())
+    }
+
     /// Removes those of an agent's unanswered Pings.
     fn take_pings(&mut self, place: usize, which: impl Fn(&Unanswered) -> bool) -> Vec<Unanswered> {
         let member = &mut self.members[place];
@@ -132,8 +143,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
     }
 
     fn count_with_age(&mut self, ping: Unanswered) {
-        let age = self.ledger.now().saturating_sub(ping.due);
-        let late = Duration::from_millis(self.order.late_ms.into());
+        let (age, late) = (self.ledger.now().saturating_sub(ping.due), self.late());
         let tally = self.tally();
         tally.unanswered += 1;
         tally.taken_in(age, ping.own_lag, late);
@@ -238,6 +248,22 @@ mod tests {
         let counts = &sample.counts;
         assert_eq!((counts.unanswered, counts.late, counts.answered), (1, 1, 0));
         assert!(counts.times.lag.longest_ms() >= before.as_secs_f64() * 1e3 * 0.99);
+    }
+
+    /// With `--late 3s` a Ping without a Pong is late only after 3 s.
+    #[test]
+    fn pongs_are_awaited_for_as_long_as_a_report_may_take() {
+        for (late_ms, seconds) in [(0, 1), (1_000, 1), (3_000, 3), (30_000, 10)] {
+            let (mut engine, told) = telling();
+            engine.order.late_ms = late_ms;
+            engine.ping(0, pinged(1));
+            engine.flush();
+            let (began, waited) = (engine.flush.unwrap().began, Duration::from_secs(seconds));
+            engine.end_flush(began + waited - LOOK_EVERY);
+            assert_eq!(told.lock().unwrap().len(), 0, "{late_ms} ms");
+            engine.end_flush(began + waited);
+            assert_eq!(told.lock().unwrap().len(), 2, "{late_ms} ms");
+        }
     }
 
     #[test]

@@ -70,8 +70,8 @@ pub(super) const TERMS: [(&str, &str); 14] = [
     ),
     (
         "unanswered",
-        "Reports whose Ping had no Pong by the end of the session or a second after the end of \
-      that part of the test.",
+        "Reports whose Ping had no Pong by the end of the session, or a second (--late if that is \
+      longer, up to 10 s) after the end of that part of the test.",
     ),
     (
         "judged",
