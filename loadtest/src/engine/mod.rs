@@ -117,6 +117,8 @@ pub struct Engine<H, E> {
     pages: Vec<Page>,
     /// More sockets may have something to say than were heard.
     behind: bool,
+    /// Everything that had come by then has been heard.
+    heard_until: Duration,
     sample: Sample,
     /// The end of a part of the test that is under way.
     flush: Option<Flush>,
@@ -169,6 +171,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
             next_second: SECOND,
             pages: Vec::new(),
             behind: false,
+            heard_until: Duration::ZERO,
             sample: Sample::default(),
             flush: None,
             finished: false,
@@ -184,16 +187,17 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         (self.emit)(Event::Ready);
         let mut events = Events::with_capacity(EVENTS);
         loop {
+            let asked = self.ledger.now();
             match self.poll.poll(&mut events, Some(self.pause())) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
-            self.behind = events.iter().count() == EVENTS;
             for event in &events {
                 if event.token() != INPUT {
                     self.ready(event);
                 }
             }
+            self.heard(asked, events.iter().count());
             while let Ok(input) = self.inputs.try_recv() {
                 match input {
                     Input::Command(command) => self.obey(command),
@@ -202,6 +206,14 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
                 }
             }
             self.work();
+        }
+    }
+
+    /// So many sockets were heard of, which were asked at that moment.
+    fn heard(&mut self, asked: Duration, sockets: usize) {
+        self.behind = sockets == EVENTS;
+        if !self.behind {
+            self.heard_until = asked;
         }
     }
 
@@ -239,7 +251,10 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
             }
         }
         let now = self.ledger.now();
-        self.let_some_leave(now);
+        // A Pong that lies unread when its agent leaves would be missed.
+        if !self.behind {
+            self.let_some_leave(now);
+        }
         self.end_flush(now);
         // Only who has heard all that was said before a page came can judge it.
         let is_due = |page: &Page| page.window.ended + HEARSAY <= now;

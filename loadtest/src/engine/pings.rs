@@ -15,8 +15,11 @@ use crate::orders::Event;
 /// as a report may take if that is more. A Ping that is given up then has an age that tells of a
 /// stall, however short before the end it was sent.
 const PONG_WITHIN: Duration = crate::judge::SETTLED;
-/// The most of that, in which the parent does not give up the worker.
+/// The most of that.
 const PONG_WITHIN_MOST: Duration = Duration::from_secs(10);
+/// A generator that does not get to hear what came by then gives up even so: its parent waits for
+/// 30 s.
+const FLUSH_WITHIN: Duration = Duration::from_secs(20);
 /// Between two looks for those Pongs.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -110,7 +113,10 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         let awaited = |member: &Member| {
             member.rare.as_ref().is_some_and(|rare| rare.unanswered.iter().any(is_of_part))
         };
-        if now < flush.began + self.pong_within() && self.members.iter().any(awaited) {
+        // Pongs that lie unread because the generator itself stood still are no lateness.
+        let over = self.heard_until >= flush.began + self.pong_within();
+        let over = over || now >= flush.began + FLUSH_WITHIN;
+        if !over && self.members.iter().any(awaited) {
             self.flush = Some(Flush { next: now + LOOK_EVERY, ..flush });
             return;
         }
@@ -199,6 +205,12 @@ mod tests {
         Unanswered::new(token, Duration::ZERO, Duration::ZERO)
     }
 
+    /// Hears every socket, and looks whether a part is over.
+    fn look(engine: &mut Engine<Marked, impl FnMut(Event)>, now: Duration) {
+        engine.heard(now, 0);
+        engine.end_flush(now);
+    }
+
     #[test]
     fn every_ping_is_counted_once_though_none_is_answered() {
         let mut engine = engine();
@@ -242,7 +254,7 @@ mod tests {
         engine.ping(0, pinged(1));
         engine.flush();
         let before = engine.ledger.now();
-        engine.end_flush(before + PONG_WITHIN);
+        look(&mut engine, before + PONG_WITHIN);
         let told = told.lock().unwrap();
         let Event::Sample(sample) = &told[0] else { panic!("{told:?}") };
         let counts = &sample.counts;
@@ -259,11 +271,40 @@ mod tests {
             engine.ping(0, pinged(1));
             engine.flush();
             let (began, waited) = (engine.flush.unwrap().began, Duration::from_secs(seconds));
-            engine.end_flush(began + waited - LOOK_EVERY);
+            look(&mut engine, began + waited - LOOK_EVERY);
             assert_eq!(told.lock().unwrap().len(), 0, "{late_ms} ms");
-            engine.end_flush(began + waited);
+            look(&mut engine, began + waited);
             assert_eq!(told.lock().unwrap().len(), 2, "{late_ms} ms");
         }
+    }
+
+    #[test]
+    fn pongs_unread_after_a_stall_of_the_generator_are_not_given_up() {
+        let (mut engine, told) = telling();
+        engine.ping(0, pinged(1));
+        engine.flush();
+        let began = engine.flush.unwrap().began;
+        engine.heard(began, 1);
+        // It stood still after that, and then more had come than it hears at once.
+        engine.end_flush(began + 2 * PONG_WITHIN);
+        engine.heard(began + 3 * PONG_WITHIN, crate::engine::EVENTS);
+        engine.end_flush(began + 3 * PONG_WITHIN);
+        assert_eq!(told.lock().unwrap().len(), 0, "the Ping was given up");
+        engine.answered(0, 1);
+        engine.end_flush(began + 4 * PONG_WITHIN);
+        let told = told.lock().unwrap();
+        let Event::Sample(sample) = &told[0] else { panic!("{told:?}") };
+        assert_eq!((sample.counts.unanswered, sample.counts.answered), (0, 1));
+    }
+
+    #[test]
+    fn a_generator_that_never_gets_to_hear_ends_a_part_in_time() {
+        let (mut engine, told) = telling();
+        engine.ping(0, pinged(1));
+        engine.flush();
+        let began = engine.flush.unwrap().began;
+        engine.end_flush(began + FLUSH_WITHIN);
+        assert_eq!(told.lock().unwrap().len(), 2);
     }
 
     #[test]

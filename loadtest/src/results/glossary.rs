@@ -50,8 +50,7 @@ pub(super) const TERMS: [(&str, &str); 14] = [
     ),
     (
         "answer, answered",
-        "Lag without the generator's own lag: what the collector and the machine \
-      are responsible for.",
+        "Lag without own lag. How late the generator turned to the Pong is still part of it.",
     ),
     (
         "written, written after",
@@ -66,7 +65,8 @@ pub(super) const TERMS: [(&str, &str); 14] = [
     (
         "late",
         "Reports that were taken in more than --late after they were due (1 s unless the command \
-      above says otherwise), the generator's own lag not counted. Each is a finding.",
+      above says otherwise), only own lag taken off. Where the fleet is steady they are a finding; \
+      while agents come, while a storm returns and while all leave they are not.",
     ),
     (
         "unanswered",
