@@ -121,7 +121,8 @@ pub struct CollectorFigures {
     pub cpu_us_per_report_outside_scrapes: f64,
     /// Share of one core that it used in the steady part.
     pub cpu_cores: f64,
-    /// Names of the figures here that rest on fewer than 50 ticks of CPU time, 10 ms each.
+    /// Names of the figures here that rest on fewer than 50 ticks of CPU time, 10 ms each, for each
+    /// reading that was summed.
     pub few_ticks: Vec<&'static str>,
     /// CPU until all had connected and reported, over the agents: their reports until then included.
     pub cpu_us_per_connect: f64,
@@ -152,6 +153,7 @@ pub struct GeneratorFigures {
     pub cpu_us_per_report: f64,
     /// Cores that they used in the steady part.
     pub cpu_cores: f64,
-    /// Names of the figures here that rest on fewer than 50 ticks of CPU time, 10 ms each.
+    /// Names of the figures here that rest on fewer than 50 ticks of CPU time, 10 ms each, for each
+    /// reading that was summed.
     pub few_ticks: Vec<&'static str>,
 }

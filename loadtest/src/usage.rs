@@ -7,10 +7,12 @@ const TICK: Duration = Duration::from_millis(10);
 /// CPU time of fewer ticks is off by more than 2 %: figures that rest on it are marked.
 const MIN_TICKS: u32 = 50;
 
-/// Whether a CPU time is of too few ticks to be more than a hint.
+/// Whether a CPU time is of too few ticks to be more than a hint. It is the sum of so many
+/// readings, each of which leaves off a part of a tick.
 #[must_use]
-pub fn is_of_few_ticks(cpu: Duration) -> bool {
-    cpu < TICK * MIN_TICKS
+pub fn is_of_few_ticks(cpu: Duration, readings: usize) -> bool {
+    let readings = u32::try_from(readings.max(1)).unwrap_or(u32::MAX);
+    cpu < TICK.saturating_mul(MIN_TICKS.saturating_mul(readings))
 }
 
 /// What a process has used up to a moment.
@@ -79,4 +81,16 @@ pub fn sum(pids: impl Iterator<Item = Option<u32>>) -> Option<Usage> {
             Some(Usage { cpu: before.cpu + usage.cpu, resident: before.resident + usage.resident });
     }
     sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_ticks_are_few_for_each_process_that_is_read() {
+        let few = |ms, readings| is_of_few_ticks(Duration::from_millis(ms), readings);
+        assert_eq!([few(490, 1), few(500, 1), few(500, 0)], [true, false, false]);
+        assert_eq!([few(27_990, 56), few(28_000, 56)], [true, false]);
+    }
 }

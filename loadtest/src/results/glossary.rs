@@ -88,8 +88,8 @@ pub(super) const TERMS: [(&str, &str); 14] = [
     ("resident", "Memory of a process that is in RAM."),
     (
         "few ticks",
-        "The kernel tells CPU time in ticks of 10 ms. A figure marked so rests on fewer \
-      than 50 of them and is a hint only.",
+        "The kernel tells CPU time in ticks of 10 ms. A figure marked so rests on fewer than 50 of \
+      them for each process that was read, and is a hint only.",
     ),
     ("finding", "Something that should not have happened. One is enough for the test to fail."),
 ];
