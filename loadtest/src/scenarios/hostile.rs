@@ -25,6 +25,7 @@ use crate::parts::FOR_P99;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::results::Results;
+use crate::scrape::ScrapeError;
 use crate::tally::{Causes, Times};
 use crate::usage;
 
@@ -107,7 +108,7 @@ pub async fn hostile(args: &HostileArgs) -> anyhow::Result<Results> {
     let resident_before_bytes = scene.fleet.collectors_usage().map(|usage| usage.resident);
     scene.bring_up(&args.fleet).await?;
     let quiet = watch(&mut scene, "quiet", args.duration).await?;
-    let before = own(&scene).await?;
+    let before = own(&mut scene, "quiet", Instant::now() + OVER_WITHIN).await;
     let attackers = hostile::launch(target(args, order.collector))?;
     let attacked = watch(&mut scene, "attacked", args.duration).await?;
     let attacks = over(&mut scene, attackers).await?;
@@ -160,8 +161,12 @@ fn target(args: &HostileArgs, collector: SocketAddr) -> Target {
     Target { collector, agents: args.fleet.agents, per_second: args.rate, time: args.duration }
 }
 
-async fn own(scene: &Scene) -> anyhow::Result<Own> {
-    Ok(Own::fetch(scene.fleet.collectors[0].http).await?)
+/// What the collector says of itself. That it does not is a finding, and it is asked again.
+async fn own(scene: &mut Scene, when: &str, deadline: Instant) -> Own {
+    let (own, error) = Own::fetch_until(scene.fleet.collectors[0].http, deadline).await;
+    let failed = |error: ScrapeError| Finding::ScrapeFailed { why: error.to_string() };
+    scene.fleet.verdict.add(when, error.map(failed));
+    own
 }
 
 /// Has pages judged, and looks at the memory, for so long; no session may end meanwhile.
@@ -174,13 +179,8 @@ async fn watch(scene: &mut Scene, what: &str, duration: Duration) -> anyhow::Res
     while Instant::now() < until {
         let next = until.min(Instant::now() + JUDGED_EVERY);
         scene.judge_all(what).await?;
-        match own(scene).await {
-            Ok(own) => counted = counted.max(own.value("fleetgauge_memory_bytes")),
-            Err(error) => {
-                let finding = Finding::ScrapeFailed { why: error.to_string() };
-                scene.fleet.verdict.add(what, [finding]);
-            }
-        }
+        let own = own(scene, what, next).await;
+        counted = counted.max(own.value("fleetgauge_memory_bytes"));
         scene.fleet.until(next, |_| false).await?;
     }
     let times = scene.fleet.end_measured_part(what, FOR_P99).await?.times;
@@ -206,7 +206,7 @@ async fn forgotten(scene: &mut Scene, honest: u32) -> anyhow::Result<Own> {
     scene.fleet.begin_part("waiting until attackers are forgotten");
     let until = Instant::now() + OVER_WITHIN;
     let after = loop {
-        let after = own(scene).await?;
+        let after = own(scene, "after the attacks", until).await;
         let open = after.value("fleetgauge_connections_open");
         if open == u64::from(honest) {
             break after;

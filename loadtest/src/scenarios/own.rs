@@ -2,21 +2,45 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 
 use crate::scrape::{self, ScrapeError};
 
 /// Where it says so.
 const PATH: &str = "/metrics/self";
+/// Between two attempts to fetch it.
+const RETRY_EVERY: Duration = Duration::from_millis(100);
 /// The counter of Rejects, up to its code.
 const REJECTS: &str = "fleetgauge_rejects_total{code=\"";
 
 /// A page of a collector's own metrics.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Own(String);
 
 impl Own {
     pub(super) async fn fetch(http: SocketAddr) -> Result<Self, ScrapeError> {
         scrape::fetch(http, PATH).await.map(Self)
+    }
+
+    /// Tries again until it comes, or to the deadline: without a page then, which counts nothing.
+    /// Why it did not come at first, if it did not.
+    pub(super) async fn fetch_until(
+        http: SocketAddr,
+        deadline: Instant,
+    ) -> (Self, Option<ScrapeError>) {
+        let mut first_error = None;
+        loop {
+            match Self::fetch(http).await {
+                Ok(own) => return (own, first_error),
+                Err(error) => drop(first_error.get_or_insert(error)),
+            }
+            if Instant::now() >= deadline {
+                return (Self::default(), first_error);
+            }
+            sleep(RETRY_EVERY).await;
+        }
     }
 
     /// A count or a size; 0 if it is not there.
@@ -45,7 +69,38 @@ impl Own {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    #[tokio::test]
+    async fn page_that_fails_is_fetched_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let http = listener.local_addr().unwrap();
+        let served = tokio::spawn(async move {
+            for answer in ["503 Service Unavailable", "200 OK"] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    stream.read_buf(&mut request).await.unwrap();
+                }
+                let answer = format!(
+                    "HTTP/1.1 {answer}\r\nContent-Type: text/plain; version=0.0.4; \
+                     charset=utf-8\r\nContent-Length: 4\r\nConnection: close\r\n\r\na 7\n"
+                );
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let (own, error) = Own::fetch_until(http, deadline).await;
+        assert!(error.is_some_and(|error| error.to_string().contains("503")));
+        assert_eq!(own.value("a"), 7);
+        served.await.unwrap();
+        // Nobody listens any more.
+        let (own, error) = Own::fetch_until(http, Instant::now()).await;
+        assert!(error.is_some() && own.value("a") == 0);
+    }
 
     #[test]
     fn rejects_are_counted_from_then_on() {
