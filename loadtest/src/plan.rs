@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::bail;
+use serde_json::Value;
 
 use crate::child::Collector;
 use crate::cli::FleetArgs;
@@ -146,6 +147,15 @@ impl Plan {
             tls: None,
         };
         self.shares().zip(collectors).map(order).collect()
+    }
+
+    /// Settings of a scenario, with those that decide the verdict of every one.
+    #[must_use]
+    pub fn with_settings(&self, mut settings: Value) -> Value {
+        settings["late_seconds"] = self.late.as_secs_f64().into();
+        settings["tolerance_seconds"] = self.tolerance.as_secs_f64().into();
+        settings["labels"] = self.labels.into();
+        settings
     }
 
     /// Of how many reports one is followed by a Ping.

@@ -74,7 +74,8 @@ pub async fn run(scenario: &'static str, args: &FleetArgs, churn: f64) -> anyhow
     run.leave().await?;
     run.fleet.end().await?;
     let (figures, timeline) = (Summary::of(&run), run.fleet.take_timeline());
-    began.results(settings(args, churn), run.fleet.verdict, figures, timeline)
+    let settings = plan.with_settings(settings(args, churn));
+    began.results(settings, run.fleet.verdict, figures, timeline)
 }
 
 fn settings(args: &FleetArgs, churn: f64) -> serde_json::Value {

@@ -104,6 +104,7 @@ impl Scene {
     ) -> anyhow::Result<Results> {
         self.fleet.end().await?;
         let timeline = self.fleet.take_timeline();
+        let settings = self.plan.with_settings(settings);
         self.began.results(settings, self.fleet.verdict, figures, timeline)
     }
 

@@ -20,7 +20,12 @@ fn play(args: &[&str], fault: Option<&str>) -> (Option<i32>, Value, String) {
     let said = String::from_utf8(said).unwrap();
     let results = std::fs::read_to_string(json);
     let results = results.unwrap_or_else(|error| panic!("{error}: {said}"));
-    let results = serde_json::from_str(&results).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let results: Result<Value, _> = serde_json::from_str(&results);
+    let results = results.unwrap_or_else(|error| panic!("{error}: {said}"));
+    let settings = &results["settings"];
+    for name in ["late_seconds", "tolerance_seconds", "labels"] {
+        assert!(settings[name].is_number(), "{name}: {settings:#}");
+    }
     let page = std::fs::read_to_string(html).unwrap();
     assert!(page.contains("<svg") && page.ends_with("</html>\n"), "{page}");
     (output.status.code(), results, said)
