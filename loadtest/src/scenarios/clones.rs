@@ -116,6 +116,7 @@ pub async fn clones(args: &ClonesArgs) -> anyhow::Result<Results> {
 /// Other hosts claim the ids of living ones, each once.
 async fn clone(scene: &mut Scene, cast: &Cast, order: Order) -> anyhow::Result<Refusals> {
     scene.fleet.note("clones");
+    scene.fleet.begin_part("clones");
     scene.fleet.progress = Some(Progress::of_time("clones", REFUSED_WITHIN));
     // Their values are those of agents that do not exist, so that one of them on a page is seen.
     let marks_from = cast.all.count;
@@ -155,6 +156,7 @@ async fn clone(scene: &mut Scene, cast: &Cast, order: Order) -> anyhow::Result<R
 /// Hosts whose connection is reset come back at once as another boot.
 async fn reboot_closed(scene: &mut Scene, cast: &Cast) -> anyhow::Result<Times> {
     scene.fleet.note("reboots, closed");
+    scene.fleet.begin_part("reboots, closed");
     let before = scene.fleet.counts(INCUMBENTS).times.away.clone();
     let (who, of) = (Who::Numbers(cast.cloned), u64::from(cast.cloned.count));
     scene.fleet.leave(INCUMBENTS, who, Manner::Reset, Then::Reboot).await?;
@@ -167,6 +169,7 @@ async fn reboot_closed(scene: &mut Scene, cast: &Cast) -> anyhow::Result<Times> 
 /// Hosts that were frozen are started again elsewhere, while their connections are still open.
 async fn reboot_silent(scene: &mut Scene, order: Order) -> anyhow::Result<Times> {
     scene.fleet.note("reboots, silent");
+    scene.fleet.begin_part("reboots, silent");
     scene.fleet.freeze(FROZEN)?;
     let order = Order { seed: !order.seed, ..order };
     let worker = scene.fleet.hire(&order, &[]).await?;

@@ -230,6 +230,7 @@ impl Ward {
     /// Those who end by themselves do so.
     async fn leave_in_groups(&mut self) -> anyhow::Result<()> {
         self.scene.fleet.note("bye, fin, rst");
+        self.scene.fleet.begin_part("bye, fin, rst");
         let manners =
             [(Cause::Bye, Manner::Bye), (Cause::Fin, Manner::Fin), (Cause::Rst, Manner::Reset)];
         for group in 0..GROUPS {
@@ -265,6 +266,7 @@ impl Ward {
     ) -> anyhow::Result<()> {
         self.scene.fleet.end_measured_part("before processes end", SOME).await?;
         self.scene.fleet.note("killed");
+        self.scene.fleet.begin_part("killed");
         let ordered = self.scene.fleet.now();
         self.scene.fleet.dismiss(KILLED).await?;
         self.end(Cause::KilledProcess, ordered);
@@ -272,6 +274,7 @@ impl Ward {
         self.judge("with a process killed").await?;
         self.scene.fleet.end_part("with a process killed").await?;
         self.scene.fleet.note("frozen, cut");
+        self.scene.fleet.begin_part("frozen, cut");
         let ordered = self.scene.fleet.now();
         self.scene.fleet.freeze(FROZEN)?;
         self.end(Cause::FrozenProcess, ordered);

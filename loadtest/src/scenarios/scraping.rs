@@ -161,6 +161,7 @@ async fn phase(
 ) -> anyhow::Result<(Phase, Vec<(usize, Inspected)>)> {
     scene.fleet.end_part(&format!("before the part {what}")).await?;
     scene.fleet.note(what);
+    scene.fleet.begin_part(what);
     scene.fleet.progress = Some(Progress::of_time(what, duration));
     if let Some(encoding) = scrapes {
         for worker in 0..scene.fleet.workers() {

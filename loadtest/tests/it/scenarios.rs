@@ -51,7 +51,24 @@ fn passes(args: &[&str]) -> Value {
     let (code, results, said) = play(&[args, &BUSY].concat(), None);
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(results["verdict"]["passed"], true, "{said}");
+    let parts = results["timeline"]["parts"].as_array().unwrap();
+    for expected in parts_of(args[0]) {
+        assert!(parts.iter().any(|part| part["what"] == *expected), "{expected}: {parts:#?}");
+    }
     results["figures"].clone()
+}
+
+/// Parts of a scenario that its report tells the time of.
+fn parts_of(scenario: &str) -> &'static [&'static str] {
+    match scenario {
+        "storm" => &["outage", "coming back", "staying"],
+        "deaths" => &["bye, fin, rst", "killed", "frozen, cut"],
+        "clones" => &["clones", "reboots, closed", "reboots, silent"],
+        "scrape" => &["quiet", "plain", "gzip"],
+        "soak" => &["soaking"],
+        "hostile" => &["quiet", "attacked"],
+        other => panic!("{other} is no scenario"),
+    }
 }
 
 /// Plays a scenario against a collector with this fault: the verdict.
