@@ -35,7 +35,7 @@ pub(super) fn about(scenario: &str) -> &'static str {
 }
 
 /// Terms of the page and what they mean.
-pub(super) const TERMS: [(&str, &str); 14] = [
+pub(super) const TERMS: [(&str, &str); 24] = [
     (
         "agent, collector",
         "An agent reports a host's values over one TCP connection to a collector, \
@@ -86,6 +86,39 @@ pub(super) const TERMS: [(&str, &str); 14] = [
       largest. Count says of how many.",
     ),
     ("resident", "Memory of a process that is in RAM."),
+    (
+        "rise",
+        "By how much a straight line through the resident memory of the second half of the test \
+      rises.",
+    ),
+    (
+        "counted",
+        "Most memory that the collector had given to agents, by its own count. It may not give \
+      more than the limit.",
+    ),
+    (
+        "bound",
+        "Most that may be resident: what was before the first agent, twice the limit and a tenth, \
+      and what messages take while they are decoded.",
+    ),
+    (
+        "back, p99 over half",
+        "From the restart of the collectors to the first page with half, 99 in 100 and all of the \
+      agents. P99 over half is the second time divided by the first.",
+    ),
+    ("per success", "Attempts to connect, divided by those that were welcomed."),
+    ("away", "From the end of an agent's session to the Welcome of its next."),
+    (
+        "readmitted",
+        "How long hosts that were started again took to be welcomed: from the end of their former \
+      connection, or from their first attempt if that connection stayed open.",
+    ),
+    ("resumed", "TLS connections that used the ticket of an earlier one."),
+    ("returns", "Times an agent left for a while and was welcomed again in time."),
+    (
+        "told",
+        "Last answers of the collector to attackers: the code of a Reject, welcomed, or nothing.",
+    ),
     (
         "few ticks",
         "The kernel tells CPU time in ticks of 10 ms. A figure marked so rests on fewer than 50 of \
