@@ -252,7 +252,8 @@ pub struct HostileArgs {
     /// What 99 of 100 reports may take in the part without attackers, to be compared with
     #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = quantity::duration)]
     pub baseline: Duration,
-    /// How many times as late 99 of 100 reports may be while there are attackers, at most
+    /// Bound on the p99 of answers while there are attackers: this many times the p99 without them,
+    /// plus 50 ms
     #[arg(long, value_name = "TIMES", default_value = "2", value_parser = quantity::times)]
     pub slower: f64,
 }
