@@ -101,7 +101,8 @@ impl fmt::Display for Finding {
             ),
             Self::Stale { agent, shown, written } => write!(
                 f,
-                "{} shows report {shown}, though {written} was written a second before the request",
+                "{} shows report {shown}, though {written} was written a second, plus --tolerance, \
+                 before the request",
                 agent_name(*agent)
             ),
             Self::Future { agent, shown, sent } => write!(

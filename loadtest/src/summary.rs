@@ -86,7 +86,7 @@ pub struct Reports {
     pub written_after: Quantiles,
     /// By how much the generator itself turned to reports late, in the steady part.
     pub own_lag: Quantiles,
-    /// Lag until the steady part.
+    /// Lag until all agents had connected and reported.
     pub lag_while_connecting: Quantiles,
 }
 
