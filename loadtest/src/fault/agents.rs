@@ -2,13 +2,17 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use fleetgauge_proto::message::Hello;
 use fleetgauge_proto::{Accept, Frame, FrameBuffer, Message, VERSION};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::RwLock;
+use tokio::time::sleep;
 
 use super::{Fault, Link, ONE_IN};
 
@@ -17,6 +21,14 @@ const PIECE_BYTES: usize = 4_096;
 
 /// So many connections pass the gate.
 const GATE_CONNECTIONS: u32 = 40;
+
+/// Where the attackers of `hostile` come from: 127.66.0.0/16.
+const ATTACKERS: [u8; 2] = [127, 66];
+/// While so many of them are connected, what honest agents say is held back for so long, and then
+/// passed on for so long.
+const SOME_ATTACKERS: usize = 5;
+const HELD: Duration = Duration::from_secs(3);
+const PASSED: Duration = Duration::from_millis(500);
 
 /// Longest Hello that is read, in bytes: the memory of attackers is not what is planted here.
 const MAX_HELLO_BYTES: usize = 64 * 1024;
@@ -32,12 +44,19 @@ pub(super) async fn serve(
     link: Arc<Link>,
 ) {
     let (hosts, mut taken) = (Hosts::default(), 0);
-    while let Ok((agent, _)) = listener.accept().await {
+    if fault == Fault::HeldUp {
+        tokio::spawn(hold_up(Arc::clone(&link)));
+    }
+    while let Ok((agent, from)) = listener.accept().await {
         taken += 1;
         if fault == Fault::Gate && taken > GATE_CONNECTIONS {
             continue;
         }
         let (hosts, link, number) = (Arc::clone(&hosts), Arc::clone(&link), taken);
+        if fault == Fault::HeldUp {
+            tokio::spawn(async move { pass_unchanged(agent, from.ip(), honest, &link).await });
+            continue;
+        }
         // What ends one side ends the other.
         tokio::spawn(async move {
             tokio::select! {
@@ -71,8 +90,59 @@ async fn pass(
     let (mut from_agent, mut to_agent) = agent.split();
     let (mut from_collector, mut to_collector) = collector.split();
     tokio::select! {
-        ended = copy(&mut from_agent, &mut to_collector, link) => ended,
-        ended = copy(&mut from_collector, &mut to_agent, link) => ended,
+        ended = copy(&mut from_agent, &mut to_collector, Some(&link.gate)) => ended,
+        ended = copy(&mut from_collector, &mut to_agent, Some(&link.gate)) => ended,
+    }
+}
+
+/// Shuts the gate again and again while there are attackers.
+async fn hold_up(link: Arc<Link>) {
+    loop {
+        sleep(PASSED).await;
+        if link.attackers.load(Ordering::Relaxed) >= SOME_ATTACKERS {
+            let _shut = link.gate.write().await;
+            sleep(HELD).await;
+        }
+    }
+}
+
+/// An attacker that is connected.
+struct Attacker<'a>(&'a AtomicUsize);
+
+impl<'a> Attacker<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Attacker<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Passes everything on, from the address that it comes from: the collector must know attackers by
+/// theirs. What honest agents say waits at the gate.
+async fn pass_unchanged(
+    mut agent: TcpStream,
+    from: IpAddr,
+    honest: SocketAddr,
+    link: &Link,
+) -> io::Result<()> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    let mut collector = socket.connect(honest).await?;
+    agent.set_nodelay(true)?;
+    collector.set_nodelay(true)?;
+    let is_attacker = matches!(from, IpAddr::V4(from) if from.octets().starts_with(&ATTACKERS));
+    let _counted = is_attacker.then(|| Attacker::new(&link.attackers));
+    let gate = (!is_attacker).then_some(&link.gate);
+    let (mut from_agent, mut to_agent) = agent.split();
+    let (mut from_collector, mut to_collector) = collector.split();
+    tokio::select! {
+        ended = copy(&mut from_agent, &mut to_collector, gate) => ended,
+        ended = copy(&mut from_collector, &mut to_agent, None) => ended,
     }
 }
 
@@ -113,7 +183,7 @@ fn retell(bytes: &[u8], fault: Fault, hosts: &Hosts) -> io::Result<Vec<u8>> {
 async fn copy(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
-    link: &Link,
+    gate: Option<&RwLock<()>>,
 ) -> io::Result<()> {
     let mut piece = vec![0; PIECE_BYTES];
     loop {
@@ -121,7 +191,10 @@ async fn copy(
         if read == 0 {
             return Ok(());
         }
-        let _open = link.gate.read().await;
+        let _open = match gate {
+            Some(gate) => Some(gate.read().await),
+            None => None,
+        };
         to.write_all(&piece[..read]).await?;
     }
 }

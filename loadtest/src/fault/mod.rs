@@ -10,6 +10,7 @@ mod pages;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -34,6 +35,8 @@ pub enum Fault {
     OneHost,
     /// Nothing is read from agents while a page is being made, which takes long.
     Stall,
+    /// What agents say is held back again and again while attackers are connected.
+    HeldUp,
     /// Memory is kept.
     Leak,
     /// The first connections are served, and no later one.
@@ -62,7 +65,10 @@ impl Fault {
     /// Agents are to connect to the proxy, not to the collector behind it.
     #[must_use]
     pub const fn concerns_agents(self) -> bool {
-        matches!(self, Self::SameHost | Self::OneHost | Self::Stall | Self::Gate | Self::Cut)
+        matches!(
+            self,
+            Self::SameHost | Self::OneHost | Self::Stall | Self::HeldUp | Self::Gate | Self::Cut
+        )
     }
 
     /// The flag that asks for it.
@@ -81,6 +87,8 @@ struct Link {
     /// Tasks that forward agents' bytes lock it for reading, a page that stalls them for writing.
     /// It is fair: between two such pages every waiting task has a turn.
     gate: RwLock<()>,
+    /// Attackers that are connected.
+    attackers: AtomicUsize,
     /// Pages made so far.
     pages: watch::Sender<u32>,
 }
