@@ -19,13 +19,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::places::{Place, Places, Visit};
 use super::socket::Socket;
 use super::{Site, router, secure};
 use crate::shared::Shared;
-use crate::untold::shortened;
+use crate::untold::{log_count, shortened};
 
 /// Time to send a request's head, also between two requests of a connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -62,9 +62,13 @@ pub(crate) async fn serve(listener: TcpListener, site: Site, stop: CancellationT
             }
             Err(error) => {
                 let kind = ("cannot accept HTTP", "");
-                if let Some(count) = shared.untold.add(kind, shared.clock.now()) {
-                    warn!(%error, count, "cannot accept an HTTP connection; trying again");
-                }
+                log_count!(
+                    shared,
+                    kind,
+                    warn,
+                    "cannot accept an HTTP connection; trying again",
+                    %error
+                );
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -105,11 +109,9 @@ async fn receive(stream: TcpStream, visitor: Visitor, shared: Arc<Shared>) {
         Err(error) => {
             shared.metrics.http_tls_failures.inc();
             let kind = ("TLS failed on the HTTP port", "");
-            if let Some(count) = shared.untold.add(kind, shared.clock.now()) {
-                let (address, error) = (visitor.place.visit().address(), error.to_string());
-                let error = shortened(&error);
-                warn!(%address, error, count, "TLS failed on the HTTP port");
-            }
+            let (address, error) = (visitor.place.visit().address(), error.to_string());
+            let error = shortened(&error);
+            log_count!(shared, kind, warn, "TLS failed on the HTTP port", %address, error);
         }
     }
 }
