@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use fleetgauge_collector::exposition::CHUNK_BYTES;
 
-use crate::scrapes::narrow;
 use crate::support::agent::{Agent, Who, who};
 use crate::support::collector::{Collector, config};
 use crate::support::frames::gauges;
@@ -221,22 +220,34 @@ fn requests_without_end_whose_answers_nobody_reads() {
     assert!(victim.collector.figure("fleetgauge_http_connections_evicted_total") >= 1.0);
 }
 
+/// A connection of whose answers the kernel takes some 50 kB at either end together.
+fn shallow(to: SocketAddr) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    // The collector's buffer begins with a few segments.
+    socket.set_tcp_mss(536).unwrap();
+    socket.connect(&to.into()).unwrap();
+    socket.into()
+}
+
 /// Pages of the fleet that are made at once, as they have two pieces, and of which so little is read that the kernel never
 /// gives the connection up.
 #[test]
 fn pages_without_end_whose_last_pieces_are_read_slowly() {
     let victim = Victim::new(16);
     let http = victim.collector.http;
-    let names: Vec<_> = (0..300).map(|n| format!("wide_{n:0100}")).collect();
+    let names: Vec<_> = (0..450).map(|n| format!("wide_{n:0100}")).collect();
     let schema = gauges(&names.iter().map(String::as_str).collect::<Vec<_>>());
     let rare = Who { interval_ms: 300_000, ..who("wide") };
-    let _wide = Agent::join(victim.collector.agents, &rare, &schema, &[1.0; 300]);
+    let _wide = Agent::join(victim.collector.agents, &rare, &schema, &[1.0; 450]);
     let bytes = victim.collector.get("/metrics/agents", &[]).body.len();
     assert!((CHUNK_BYTES..2 * CHUNK_BYTES).contains(&bytes), "{bytes}");
     let request = b"GET /metrics/agents HTTP/1.1\r\nHost: a\r\n\r\n";
-    let mut slow: Vec<_> = (0..16).map(|_| narrow(http)).collect();
+    let mut slow: Vec<_> = (0..16).map(|_| shallow(http)).collect();
     for stream in &mut slow {
         stream.write_all(&request.repeat(50)).unwrap();
+    }
+    for stream in &mut slow {
         stream.read_exact(&mut [0]).unwrap();
         stream.set_nonblocking(true).unwrap();
     }
@@ -252,12 +263,13 @@ fn pages_without_end_whose_last_pieces_are_read_slowly() {
                 std::thread::sleep(Duration::from_secs(1));
             }
         });
-        // Each of these needs a place.
+        // Each of these needs a place: the port is not shut.
         eventually("they are given up", || {
             victim.collector.figure("fleetgauge_scrapes_broken_total") >= 4.0
         });
-        eventually("there is room for a scrape", || {
-            victim.collector.get("/metrics/agents", &[]).status == 200
-        });
+    });
+    drop(slow);
+    eventually("there is room for a scrape", || {
+        victim.collector.get("/metrics/agents", &[]).status == 200
     });
 }
