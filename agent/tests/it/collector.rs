@@ -1,6 +1,6 @@
 //! A tiny collector that says what the test tells it to, and waits for what the agent should say.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 
@@ -111,8 +111,19 @@ impl<S: Read + Write> Peer<S> {
 
     fn read(&mut self) -> bool {
         let mut buffer = [0; 4096];
-        let read = self.stream.read(&mut buffer).unwrap();
+        let read = read_some(&mut self.stream, &mut buffer).unwrap();
         self.pending.extend_from_slice(&buffer[..read]);
         read > 0
+    }
+}
+
+/// Reads what is there. A signal to the process, and a machine that is stopped and goes on, end a
+/// read that has a time limit; the system does not take it up again.
+fn read_some(from: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+    loop {
+        match from.read(buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            read => return read,
+        }
     }
 }

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::PATIENCE;
 use crate::support::agent::{Agent, who};
 use crate::support::command::{FREE_PORTS, Process, command};
 use crate::support::frames::gauges;
 use crate::support::http;
 use crate::support::manager::{Manager, fill, handing_over, read_on};
+use crate::support::{PATIENCE, read_some};
 
 /// What the manager grants a program between two signs of life.
 const WATCHDOG: Duration = Duration::from_secs(2);
@@ -103,7 +103,7 @@ fn answers(process: &Process) -> bool {
     let mut stream = TcpStream::connect(process.http).unwrap();
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
-    stream.read(&mut [0]).is_ok()
+    read_some(&mut stream, &mut [0]).is_ok()
 }
 
 #[test]

@@ -12,6 +12,7 @@ pub(crate) mod pki;
 pub(crate) mod secrets;
 pub(crate) mod secure;
 
+use std::io::{ErrorKind, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,17 @@ pub(crate) fn holds_within(limit: Duration, what: &str, mut holds: impl FnMut() 
         assert!(begun.elapsed() >= limit, "not so: {what}");
     }
     panic!("the machine is too slow to tell whether {what}");
+}
+
+/// Reads what is there. A signal to the process, and a machine that is stopped and goes on, end a
+/// read that has a time limit; the system does not take it up again.
+pub(crate) fn read_some(from: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+    loop {
+        match from.read(buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            read => return read,
+        }
+    }
 }
 
 /// Tells a thread to stop when it goes out of scope: also when the test fails.

@@ -1,6 +1,6 @@
 //! An agent that reports metrics of every kind, with labels and texts that need escaping.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +66,11 @@ pub(crate) fn report_once(profile: &Profile, values: &[f64], collector: &str) ->
     out.clear();
     let mut buffer = [0; 1024];
     loop {
-        let read = stream.read(&mut buffer).unwrap();
+        let read = match stream.read(&mut buffer) {
+            // By a signal, or the machine was stopped for a moment.
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            read => read.unwrap(),
+        };
         assert!(read > 0, "the collector has closed the connection");
         let mut input = &buffer[..read];
         if let Some(event) = client.received(profile, &mut input, &mut out).unwrap() {

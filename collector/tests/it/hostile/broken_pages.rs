@@ -10,7 +10,7 @@ use crate::support::agent::{Agent, who};
 use crate::support::collector::{Collector, config};
 use crate::support::command::Process;
 use crate::support::frames::{GAUGE, SchemaFrame, family, label, labelled, schema_of};
-use crate::support::{PATIENCE, eventually, http};
+use crate::support::{PATIENCE, eventually, http, read_some};
 
 /// Series of an agent whose page alone is larger than all buffers on its way.
 const SERIES: usize = 10_000;
@@ -98,7 +98,7 @@ fn idle_connections_do_not_break_the_page_of_an_agent() {
     // The page is not read to its end meanwhile, nor is its reader so slow that it is given up.
     eventually("they give way to each other", || {
         let mut some = [0; 1024];
-        let read = scrape.read(&mut some).unwrap();
+        let read = read_some(&mut scrape, &mut some).unwrap();
         bytes.extend_from_slice(&some[..read]);
         collector.figure("fleetgauge_http_connections_evicted_total") >= 49.0
     });

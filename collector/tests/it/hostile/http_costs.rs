@@ -2,7 +2,7 @@
 //!
 //! `cargo test -p fleetgauge-collector --test it cheap_requests -- --nocapture` prints the table of SECURITY.md.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::support::agent::{Agent, Who, who};
 use crate::support::command::Process;
 use crate::support::frames::gauges;
 use crate::support::secrets::{Files, entry};
-use crate::support::{PATIENCE, http};
+use crate::support::{PATIENCE, http, read_some};
 
 /// Agents with a schema of their own each, of so many families: what a look at all of them would cost.
 const AGENTS: usize = 60;
@@ -132,7 +132,7 @@ fn cost(process: &Process, request: Request<'_>) -> Cost {
 fn answer(stream: &mut TcpStream, headless: bool) -> (u16, usize) {
     let (mut bytes, mut some) = (Vec::new(), [0; 16 * 1024]);
     loop {
-        let read = stream.read(&mut some).unwrap();
+        let read = read_some(stream, &mut some).unwrap();
         assert_ne!(read, 0, "the connection has ended");
         bytes.extend_from_slice(&some[..read]);
         if bytes.windows(4).any(|end| end == b"\r\n\r\n") {

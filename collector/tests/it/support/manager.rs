@@ -35,10 +35,14 @@ impl Manager {
     pub(crate) fn hears_within(&self, time: Duration) -> Option<String> {
         self.socket.set_read_timeout(Some(time)).unwrap();
         let mut message = [0; 1024];
-        match self.socket.recv(&mut message) {
-            Ok(length) => Some(String::from_utf8(message[..length].to_vec()).unwrap()),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
-            Err(error) => panic!("{error}"),
+        loop {
+            return match self.socket.recv(&mut message) {
+                Ok(length) => Some(String::from_utf8(message[..length].to_vec()).unwrap()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+                // By a signal, or the machine was stopped for a moment.
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => panic!("{error}"),
+            };
         }
     }
 

@@ -12,6 +12,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, version
 
 use super::agent::Agent;
 use super::pki::{Authority, Files, Issued, named, text};
+use super::read_some;
 
 /// The name in the collectors' certificates.
 pub(crate) const NAME: &str = "collector.example.com";
@@ -118,6 +119,6 @@ pub(crate) fn rest(stream: &mut impl Read) -> Vec<u8> {
 
 /// The last that TLS has to say to this client, if it fails.
 pub(crate) fn failure(stream: &mut Stream) -> Option<rustls::Error> {
-    let told = stream.write(b"").and_then(|_| stream.read(&mut [0; 1024]).map(drop));
+    let told = stream.write(b"").and_then(|_| read_some(stream, &mut [0; 1024]).map(drop));
     told.err()?.downcast::<rustls::Error>().ok()
 }

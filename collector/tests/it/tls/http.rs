@@ -1,6 +1,6 @@
 //! TLS on the HTTP port.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::support::collector::Collector;
 use crate::support::command::Process;
 use crate::support::pki::{Authority, named, soon, text};
 use crate::support::secure::{NAME, Site, Stream, client, config, rest};
-use crate::support::{PATIENCE, eventually};
+use crate::support::{PATIENCE, eventually, read_some};
 
 /// A collector as a process, whose HTTP port speaks TLS.
 fn process(site: &Site, readers: Option<&Authority>) -> Process {
@@ -70,7 +70,7 @@ fn get_over(mut stream: Stream, path: &str) -> (Option<HandshakeKind>, String) {
 /// Whether a request is answered over a connection that stays.
 fn answers(stream: &mut Stream) -> bool {
     let asked = write!(stream, "GET /healthz HTTP/1.1\r\nHost: {NAME}\r\n\r\n");
-    asked.and_then(|()| stream.read(&mut [0; 1024])).is_ok_and(|read| read > 0)
+    asked.and_then(|()| read_some(stream, &mut [0; 1024])).is_ok_and(|read| read > 0)
 }
 
 /// They are counted after the peer was told.
