@@ -174,7 +174,7 @@ fn pages_asked_for_back_to_back_are_all_judged() {
             ("foreign", &["stranger"], &[]),
             ("swapped-labels", &["wrong_labels"], &[]),
             ("bad-trailer", &["scrape_failed", "nothing_measured"], &[]),
-            ("cut", &["sessions_ended"], &["refused", "missing"]),
+            ("cut", &["sessions_ended"], &["refused", "missing", "not_left"]),
         ] {
             let args = &args;
             scope.spawn(move || finds(args, fault, must, may));
