@@ -1,11 +1,11 @@
-//! A scrape: copying the registry and writing its page, in nanoseconds a line, against prometheus-client's
-//! `Family` holding the same series.
+//! A scrape: copying the registry and writing its page, in nanoseconds a line, against
+//! prometheus-client's `Family` holding the same series.
 
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, SamplingMode, Throughput};
 use fleetgauge_benches::{Clock, Fleet, SERIES, criterion};
-use fleetgauge_collector::exposition::{Broken, Format, Gzip, Sink, render};
+use fleetgauge_collector::exposition::{Disconnected, Format, Gzip, Sink, render};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -18,7 +18,7 @@ static ALLOCATOR: fleetgauge_collector::Allocator = fleetgauge_collector::Alloca
 struct Discard;
 
 impl Sink for Discard {
-    fn chunk(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+    fn chunk(&mut self, bytes: &[u8]) -> Result<(), Disconnected> {
         black_box(bytes);
         Ok(())
     }
@@ -28,9 +28,9 @@ impl Sink for Discard {
 struct Leave;
 
 impl Sink for Leave {
-    fn chunk(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+    fn chunk(&mut self, bytes: &[u8]) -> Result<(), Disconnected> {
         black_box(bytes);
-        Err(Broken)
+        Err(Disconnected)
     }
 }
 

@@ -1,18 +1,19 @@
-//! `/metrics/fleet`: every gauge's histogram and quantiles over all agents, from the registry to the page.
+//! `/metrics/fleet`: every gauge's histogram and quantiles over all agents, from the registry to
+//! the page.
 
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, SamplingMode, Throughput};
 use fleetgauge_benches::{Clock, Fleet, criterion};
 use fleetgauge_collector::exposition::Format;
-use fleetgauge_collector::fleet::{self, Columns, Question};
+use fleetgauge_collector::fleet::{self, Columns, FleetQuery};
 
 /// The collector's own.
 #[global_allocator]
 static ALLOCATOR: fleetgauge_collector::Allocator = fleetgauge_collector::Allocator;
 
 fn page(fleet: &Fleet) -> Vec<u8> {
-    let columns = Columns::copy(&fleet.registry, &Question::default());
+    let columns = Columns::copy(&fleet.registry, &FleetQuery::default());
     let mut page = Vec::new();
     let written = fleet::write(&columns.expect("all gauges"), Format::Text, &mut page);
     written.expect("a Vec takes everything");
@@ -27,7 +28,7 @@ fn main() {
         group.throughput(Throughput::Elements(agents as u64));
         let fleet = Fleet::new(agents);
         group.bench_function(BenchmarkId::new("copy", agents), |b| {
-            b.iter(|| Columns::copy(&fleet.registry, &Question::default()));
+            b.iter(|| Columns::copy(&fleet.registry, &FleetQuery::default()));
         });
         group.bench_function(BenchmarkId::new("copy_and_write", agents), |b| {
             b.iter(|| black_box(page(&fleet)));

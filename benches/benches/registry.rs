@@ -23,7 +23,7 @@ fn main() {
             b.iter(|| {
                 // A stride that visits every agent in an order the cache does not foresee.
                 turn = (turn + 48_271) % agents;
-                assert!(black_box(&fleet.holders[turn]).seat().store(turn as u64, &values));
+                assert!(black_box(&fleet.agents[turn]).row().store(turn as u64, &values));
             });
         });
         group.bench_function(BenchmarkId::new("connect_and_remove", agents), |b| {

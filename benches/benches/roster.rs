@@ -1,4 +1,5 @@
-//! Agents that go and come back, the roster's page and its file, with 100,000 agents up and as many, or few, down.
+//! Agents that go and come back, the roster's page and its file, with 100,000 agents up and as
+//! many, or few, down.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -6,10 +7,12 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Throughput};
 use fleetgauge_benches::{Clock, Fleet, criterion};
 use fleetgauge_collector::clock::Moment;
-use fleetgauge_collector::ending::Ending;
-use fleetgauge_collector::exposition::{Broken, Format, Sink};
-use fleetgauge_collector::registry::PageShard;
-use fleetgauge_collector::roster::{Census, Expected, Memory, Roster, page, state};
+use fleetgauge_collector::exposition::{Disconnected, Format, Sink};
+use fleetgauge_collector::peers::close_reason::CloseReason;
+use fleetgauge_collector::registry::FleetShard;
+use fleetgauge_collector::roster::{
+    Expected, PresenceSnapshot, Roster, RosterLimits, file_format, text,
+};
 use fleetgauge_proto::AgentId;
 
 /// The collector's own.
@@ -23,7 +26,7 @@ const NOW: Moment = Moment { awake: 1_000, unix: 1_763_812_800 };
 struct Discard;
 
 impl Sink for Discard {
-    fn chunk(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+    fn chunk(&mut self, bytes: &[u8]) -> Result<(), Disconnected> {
         black_box(bytes);
         Ok(())
     }
@@ -31,7 +34,7 @@ impl Sink for Discard {
 
 /// A roster of so many that have gone, and who they are.
 fn roster(departed: usize) -> (Roster, Vec<AgentId>) {
-    let roster = Roster::new(Memory {
+    let roster = Roster::new(RosterLimits {
         departed: AGENTS,
         departed_for: Duration::from_secs(72 * 3600),
         patience: Duration::from_secs(30),
@@ -40,7 +43,7 @@ fn roster(departed: usize) -> (Roster, Vec<AgentId>) {
     let id = |n| AgentId::try_new(&format!("old-{n:06}.example")).expect("a legal id");
     let ids: Vec<_> = (0..departed).map(id).collect();
     for id in &ids {
-        roster.departed(id, 15_000, Ending::Reset, NOW);
+        roster.departed(id, 15_000, CloseReason::Reset, NOW);
     }
     (roster, ids)
 }
@@ -55,7 +58,7 @@ fn main() {
             // A stride that visits every agent in an order the cache does not foresee.
             turn = (turn + 48_271) % AGENTS;
             many.arrived(&ids[turn]);
-            many.departed(&ids[turn], 15_000, Ending::Reset, NOW);
+            many.departed(&ids[turn], 15_000, CloseReason::Reset, NOW);
         });
     });
     group.sample_size(10);
@@ -64,15 +67,15 @@ fn main() {
         group.throughput(Throughput::Elements((AGENTS + 2 * down) as u64));
         group.bench_function(BenchmarkId::new("page", down), |b| {
             b.iter(|| {
-                let census = Census::take(&fleet.registry, &roster, PageShard::ALL);
-                page::render(&census, &roster, Format::Text, &mut Discard)
+                let presence = PresenceSnapshot::take(&fleet.registry, &roster, FleetShard::ALL);
+                text::render(&presence, &roster, Format::Text, &mut Discard)
             });
         });
         group.throughput(Throughput::Elements((AGENTS + down) as u64));
         group.bench_function(BenchmarkId::new("file", down), |b| {
             b.iter(|| {
-                let known = Census::known(&fleet.registry, &roster);
-                state::write(&known, NOW.unix, std::io::sink())
+                let known = PresenceSnapshot::to_save(&fleet.registry, &roster);
+                file_format::write(&known, NOW.unix, std::io::sink())
             });
         });
     }

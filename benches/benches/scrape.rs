@@ -1,7 +1,8 @@
-//! A scrape over HTTP, loopback and all: CPU of both ends together in nanoseconds a line, the reader only discarding.
+//! A scrape over HTTP, loopback and all: CPU of both ends together in nanoseconds a line, the
+//! reader only discarding.
 //!
-//! The page has as many lines as one of a hundred thousand agents with six gauges; they come from fewer agents with more
-//! gauges each, since a process may not open so many connections.
+//! The page has as many lines as one of a hundred thousand agents with six gauges; they come from
+//! fewer agents with more gauges each, since a process may not open so many connections.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

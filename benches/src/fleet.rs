@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
-use fleetgauge_collector::budget::Budget;
-use fleetgauge_collector::peer::Peer;
-use fleetgauge_collector::registry::{Holder, Newcomer, Pinned, Registry, Room};
+use fleetgauge_collector::limits::memory_budget::MemoryBudget;
+use fleetgauge_collector::peers::handle::ConnectionHandle;
+use fleetgauge_collector::registry::{
+    PendingAgent, Pinned, RegisteredAgent, Registry, SchemaLimits,
+};
 use fleetgauge_proto::message::{Family, Schema as SchemaMessage, Series};
 use fleetgauge_proto::report::{Values, write_all};
 use fleetgauge_proto::schema::{self, FamilyKind};
@@ -48,8 +50,8 @@ const ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST
 pub struct Fleet {
     /// The registry.
     pub registry: Registry,
-    /// Where each agent's reports go.
-    pub holders: Vec<Arc<Holder>>,
+    /// Its agents.
+    pub agents: Vec<Arc<RegisteredAgent>>,
     schema: Pinned,
 }
 
@@ -61,17 +63,17 @@ impl Fleet {
     #[must_use]
     pub fn new(agents: usize) -> Self {
         let registry = Registry::new(
-            Room { schemas: 16, bytes: 1 << 20 },
+            SchemaLimits { schemas: 16, bytes: 1 << 20 },
             Default::default(),
-            Arc::new(Budget::new(usize::MAX)),
+            Arc::new(MemoryBudget::new(usize::MAX)),
         );
         let message = schema();
         let (frame, fingerprint) = schema::encode(&message).expect("six gauges fit a frame");
         let legal = Schema::try_new(&message, &Limits::default()).expect("six gauges are legal");
         let pinned = registry.schemas().intern(fingerprint, legal, frame.len());
         let schema = pinned.expect("an empty store has room");
-        let mut fleet = Self { registry, holders: Vec::new(), schema };
-        fleet.holders = (0..agents).map(|number| fleet.connect(number)).collect();
+        let mut fleet = Self { registry, agents: Vec::new(), schema };
+        fleet.agents = (0..agents).map(|number| fleet.connect(number)).collect();
         fleet
     }
 
@@ -80,15 +82,15 @@ impl Fleet {
     /// # Panics
     /// Another host holds its id.
     #[must_use]
-    pub fn connect(&self, number: usize) -> Arc<Holder> {
+    pub fn connect(&self, number: usize) -> Arc<RegisteredAgent> {
         let values = values(number);
         let entered = self.registry.enter(
-            &newcomer(number),
+            &pending(number),
             self.schema.entry(),
             &Values::All(&values),
             number as u64,
         );
-        entered.expect("nobody else holds the id").holder
+        entered.expect("nobody else holds the id").agent
     }
 
     /// Takes the agent with this number away; whether it was there.
@@ -102,13 +104,13 @@ fn id(number: usize) -> AgentId {
     AgentId::try_new(&format!("web-{number:06}.example")).expect("a legal id")
 }
 
-fn newcomer(number: usize) -> Newcomer {
+fn pending(number: usize) -> PendingAgent {
     let id = id(number);
-    Newcomer {
+    PendingAgent {
         labels: format!("agent=\"{id}\"").into(),
         id,
         host_nonce: [1; 16],
-        peer: Peer::new(number as u64, ADDRESS, u64::MAX),
+        handle: ConnectionHandle::new(number as u64, ADDRESS, u64::MAX),
     }
 }
 

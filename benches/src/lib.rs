@@ -1,7 +1,7 @@
 //! What the benches have in common: CPU time as the measure, and fleets to measure.
 //!
-//! Wall time on a shared machine measures the neighbours. Every bench counts CPU time instead, of its own thread
-//! or, where several threads work, of the process.
+//! Wall time on a shared machine measures the neighbours. Every bench counts CPU time instead, of
+//! its own thread or, where several threads work, of the process.
 
 mod agent;
 mod cpu_time;

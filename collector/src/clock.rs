@@ -1,59 +1,59 @@
 //! The collector's clock: milliseconds in which it was awake.
 //!
-//! All deadlines are kept in it. A collector that was frozen for a minute has not seen its agents for a
-//! minute, yet none of them is late: the sweep takes the frozen time off again. Between two ticks of the sweep the
-//! clock goes on, since a deadline that began at a time long past would come too early.
+//! All deadlines are on this clock. After a freeze of a minute the collector has not heard from its
+//! agents for a minute, yet no agent is late: the ticker subtracts the frozen time. Between two
+//! ticks the clock advances, or a deadline that begins late in a tick would come early.
 //!
-//! It also knows the time of day, for people to read. That jumps as it likes, and nothing hangs on it.
+//! It also keeps the time of day, for display. That may jump, and no deadline depends on it.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// A moment or a length of time on the collector's clock, in milliseconds.
+/// A time or a duration on the collector's clock, in milliseconds.
 pub type Millis = u64;
-/// Microseconds in one of them.
+/// Microseconds in a millisecond.
 pub(crate) const MICROS: u64 = 1_000;
 
-/// What the clock may be behind by, since it counts whole milliseconds: to be added where a deadline begins, or it would come
-/// early by as much.
+/// Maximum lag of the clock, which counts whole milliseconds. Add it where a deadline begins, or
+/// the deadline can come early.
 pub(crate) const ROUNDED: Millis = 1;
 
-/// Planned time between two ticks.
+/// Interval of ticks.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
-/// Delay of a tick beyond which the collector was not merely busy but stopped.
+/// Delay of a tick from which on the collector was frozen and not only busy.
 const FROZEN: Duration = Duration::from_secs(1);
-/// The most that passes between two ticks.
+/// Maximum time that passes on the clock between two ticks.
 const LONGEST: Millis = (TICK.as_millis() + FROZEN.as_millis()) as Millis;
 
-/// A moment on both clocks.
+/// A time on both clocks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Moment {
-    /// The collector's own.
+    /// On the collector's clock.
     pub awake: Millis,
     /// The time of day, in unix seconds.
     pub unix: u64,
 }
 
-/// The clock; starts at 0. Until [`Self::start`] it moves only by [`Self::advance`].
+/// The collector's clock; starts at 0. Before [`Self::start`] it moves only by [`Self::advance`].
 #[derive(Debug, Default)]
 pub struct Clock {
     started: OnceLock<Instant>,
-    /// Time since the start that did not pass on this clock.
+    /// Frozen time since the start.
     lost: AtomicU64,
-    /// The latest time that the clock shows before the next tick: a freeze adds no more.
+    /// Maximum time of the clock before the next tick, which bounds the effect of a freeze.
     latest: AtomicU64,
     unix: AtomicU64,
 }
 
 impl Clock {
-    /// Runs from now on.
+    /// Starts the clock.
     pub fn start(&self) {
         self.latest.store(LONGEST, Ordering::Release);
         self.started.get_or_init(Instant::now);
     }
 
-    /// The current time.
+    /// Returns the current time.
     pub fn now(&self) -> Millis {
         match self.started.get() {
             Some(started) => self.at(|| millis(started.elapsed())),
@@ -61,28 +61,28 @@ impl Clock {
         }
     }
 
-    /// The time when this much has passed since the start.
+    /// Returns the time after so much real time.
     fn at(&self, elapsed: impl FnOnce() -> Millis) -> Millis {
-        // `latest` first: with the one of after a freeze and the `lost` of before, the clock would show frozen time.
+        // Load `latest` first: a new `latest` with an old `lost` would show frozen time.
         let latest = self.latest.load(Ordering::Acquire);
         let lost = self.lost.load(Ordering::Relaxed);
-        // `elapsed` last: with the one of before a freeze and the `lost` of after it, the clock would go back. This way a
-        // thread that is stopped in between over a freeze shows at most `latest`, as it was before.
+        // Read `elapsed` last: an old `elapsed` with a new `lost` would set the clock back. A
+        // thread that a freeze stops in between shows at most the old `latest`.
         elapsed().saturating_sub(lost).min(latest)
     }
 
-    /// The current time on both clocks.
+    /// Returns the current time on both clocks.
     pub fn moment(&self) -> Moment {
         Moment { awake: self.now(), unix: self.unix.load(Ordering::Relaxed) }
     }
 
-    /// Tells it the time of day.
+    /// Sets the time of day.
     pub fn set_time_of_day(&self, time: SystemTime) {
         let unix = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         self.unix.store(unix, Ordering::Relaxed);
     }
 
-    /// To be called every [`TICK`]. Returns how long the collector did not run, if it was stopped.
+    /// Call it every [`TICK`]. Returns the duration of a freeze since the last tick.
     pub(crate) fn tick(&self) -> Duration {
         self.started.get().map_or(Duration::ZERO, |started| self.tick_at(millis(started.elapsed())))
     }
@@ -96,13 +96,13 @@ impl Clock {
         if beyond == 0 { Duration::ZERO } else { Duration::from_millis(beyond) + FROZEN }
     }
 
-    /// Lets time pass on a clock that was not started.
+    /// Advances a clock that was not started.
     pub fn advance(&self, time: Duration) {
         self.latest.fetch_add(millis(time), Ordering::Release);
     }
 }
 
-/// A duration in whole milliseconds.
+/// Converts a duration to whole milliseconds.
 #[must_use]
 pub fn millis(duration: Duration) -> Millis {
     Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
@@ -123,7 +123,7 @@ mod tests {
         let clock = started();
         assert_eq!(clock.tick_at(260), Duration::ZERO);
         assert_eq!(clock.at(|| 300), 300);
-        // Before the sweep runs again, a connection may ask.
+        // A connection may ask before the next tick.
         assert_eq!(clock.at(|| 60_260), 260 + LONGEST);
         assert_eq!(clock.tick_at(60_260), Duration::from_millis(59_750));
         assert_eq!(clock.at(|| 60_260), 260 + LONGEST);
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(clock.at(|| 60_510), 510 + LONGEST);
     }
 
-    /// A thread that is stopped as soon as it has looked at the time, or just before.
+    /// The thread is stopped just before or just after it reads the time.
     #[test]
     fn time_does_not_go_back_for_a_thread_that_a_freeze_stops_while_it_asks() {
         for seen in [300, 60_260] {
@@ -148,8 +148,8 @@ mod tests {
         }
     }
 
-    /// Deadlines begin at any time between two ticks, and are looked at in each. The ticks come late as on a busy
-    /// machine, by less than a freeze.
+    /// Deadlines begin at any time between two ticks, and are looked at in each. The ticks come
+    /// late as on a busy machine, by less than a freeze.
     #[test]
     fn no_deadline_comes_early_and_none_is_later_than_the_tick_after_it() {
         let clock = started();

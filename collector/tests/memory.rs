@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use fleetgauge_collector::budget::Budget;
-use fleetgauge_collector::peer::Peer;
-use fleetgauge_collector::registry::{Newcomer, Pinned, Pins, Registry, Room};
+use fleetgauge_collector::limits::memory_budget::MemoryBudget;
+use fleetgauge_collector::peers::handle::ConnectionHandle;
+use fleetgauge_collector::registry::{PendingAgent, Pinned, Pins, Registry, SchemaLimits};
 use fleetgauge_proto::message::{Family, Label, Schema as Declared, Series};
 use fleetgauge_proto::report::{Values, write_all};
 use fleetgauge_proto::schema::FamilyKind;
@@ -14,7 +14,7 @@ use fleetgauge_proto::{AgentId, Fingerprint, Limits, Schema};
 /// Allocated bytes over counted ones must be within this.
 const HONEST: std::ops::Range<f64> = 0.75..1.25;
 
-/// A schema of so many families, whose every series has labels and parameters of its own or neither.
+/// A schema of so many families, whose series have both labels and parameters or neither.
 fn schema(registry: &Registry, number: u64, families: u32, kind: FamilyKind) -> Pinned {
     let names: Vec<_> = (0..families).map(|n| format!("family_{number}_{n}")).collect();
     let family = |name| Family { name, kind: kind as u8, unit: "", help: "What it is." };
@@ -40,24 +40,24 @@ fn schema(registry: &Registry, number: u64, families: u32, kind: FamilyKind) -> 
 
 fn enter(registry: &Registry, number: u64, schema: &Pinned, labels: &str) {
     let id = AgentId::try_new(&format!("web-{number:06}.example")).unwrap();
-    let newcomer = Newcomer {
+    let newcomer = PendingAgent {
         labels: format!("agent=\"{id}\"{labels}").into(),
         id,
         host_nonce: [1; 16],
-        peer: Peer::new(number, "127.0.0.1:9".parse().unwrap(), 0),
+        handle: ConnectionHandle::new(number, "127.0.0.1:9".parse().unwrap(), 0),
     };
     let mut bytes = Vec::new();
     write_all(&vec![0.5; schema.entry().schema().width], &mut bytes);
     registry.enter(&newcomer, schema.entry(), &Values::All(&bytes), 0).unwrap();
 }
 
-/// Fills a registry with so many agents; checks what is counted against what is allocated.
+/// Fills a registry with so many agents, and compares the counted with the allocated memory.
 fn check(agents: usize, fill: impl Fn(&Registry)) {
-    let room = Room { schemas: 10_000, bytes: 1 << 30 };
-    let registry = Registry::new(room, Pins::new(), Arc::new(Budget::new(usize::MAX)));
+    let room = SchemaLimits { schemas: 10_000, bytes: 1 << 30 };
+    let registry = Registry::new(room, Pins::new(), Arc::new(MemoryBudget::new(usize::MAX)));
     let info = allocation_counter::measure(|| fill(&registry));
     // A connection is counted where it is admitted.
-    let peers = agents * (size_of::<Peer>() + 2 * size_of::<usize>());
+    let peers = agents * (size_of::<ConnectionHandle>() + 2 * size_of::<usize>());
     let allocated = usize::try_from(info.bytes_current).unwrap() - peers;
     let counted = registry.budget().taken();
     let ratio = allocated as f64 / counted as f64;

@@ -1,7 +1,7 @@
 //! Settings that somebody wrote down are legal or refused by name; neither program takes others.
 //!
-//! An input is text: the program's name, a newline, its TOML file, and after it, each behind a zero byte, the collector's
-//! flags or the agent's environment variables.
+//! An input is text: the program's name, a newline, its TOML file, and after it, each behind a zero
+//! byte, the collector's flags or the agent's environment variables.
 
 use std::time::Duration;
 
@@ -87,11 +87,16 @@ fn check_collector(config: &collector::Config) {
     assert!(seconds(0, 600).contains(&config.drain));
     assert!(config.coalesce <= Duration::from_millis(100));
     assert!(seconds(1, 3600).contains(&config.state.every));
-    assert!(seconds(1, 3600).contains(&config.memory.patience));
-    assert!(seconds(3600, 8760 * 3600).contains(&config.memory.departed_for));
-    assert!(config.memory.departed <= 1_000_000);
+    assert!(seconds(1, 3600).contains(&config.roster.patience));
+    assert!(seconds(3600, 8760 * 3600).contains(&config.roster.departed_for));
+    assert!(config.roster.departed <= 1_000_000);
     assert!(!config.listen.is_empty());
-    assert!(config.advertise.iter().all(fleetgauge_collector::target::Target::has_port));
+    assert!(
+        config
+            .advertise
+            .iter()
+            .all(fleetgauge_collector::http::scrape_target::ScrapeTarget::has_port)
+    );
 }
 
 fn agent(file: std::path::PathBuf, env: &[&str]) -> bool {

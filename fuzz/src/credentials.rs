@@ -1,8 +1,10 @@
-//! A file of credentials gives each id to whom the document says, or is refused without a word of what is in it.
+//! A file of credentials gives each id to whom the document says, or is refused without a word of
+//! what is in it.
 //!
 //! An input is the file's text, in which `%1`, `%2` and `%3` stand for the digests of three tokens.
 
-use fleetgauge_collector::trust::Credentials;
+use fleetgauge_collector::auth::Credentials;
+use fleetgauge_collector::auth::credential_id::CredentialId;
 use fleetgauge_proto::AgentId;
 use toml::{Table, Value};
 
@@ -19,7 +21,8 @@ const SECRET_BYTES: usize = 12;
 /// An id or a pattern, and its tokens; `None`: it says nothing of tokens.
 type Entry<'a> = (&'a str, Option<Vec<String>>);
 
-/// Reads the file, where agents show certificates and where they do not, and tries every token for some ids.
+/// Reads the file, where agents show certificates and where they do not, and tries every token for
+/// some ids.
 pub fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let digests = TOKENS.iter().zip(["%1", "%2", "%3"]);
@@ -82,8 +85,9 @@ fn entries(table: &Table) -> Option<Vec<Entry<'_>>> {
     read.collect()
 }
 
-/// `docs/operations.md`, "Who may report": the entry that names the id decides, else the longest beginning. One without
-/// tokens lets in whoever has the certificate; where agents show none, they have none that is right.
+/// `docs/operations.md`, "Who may report": the entry that names the id decides, else the longest
+/// beginning. One without tokens lets in whoever has the certificate; where agents show none, they
+/// have none that is right.
 fn check_grants(credentials: &Credentials, certified: bool, entries: &[Entry<'_>]) {
     for id in IDS {
         let named = entries.iter().find(|(agent, _)| *agent == id);
@@ -95,7 +99,7 @@ fn check_grants(credentials: &Credentials, certified: bool, entries: &[Entry<'_>
         let id = AgentId::try_new(id).unwrap();
         let nothing = ("", "");
         for (token, digest) in TOKENS.into_iter().chain([nothing]) {
-            let given = credentials.admit(&id, token.as_bytes(), certified);
+            let given = credentials.authorize(&id, token.as_bytes(), certified);
             let expected = match decides {
                 None => false,
                 Some(None) => certified,
@@ -103,11 +107,11 @@ fn check_grants(credentials: &Credentials, certified: bool, entries: &[Entry<'_>
             };
             assert_eq!(given.is_ok(), expected, "{id} by {token:?}: {given:?}");
             if let Ok(grant) = given {
-                assert!(grant.credential > 0);
+                assert_ne!(grant.credential, CredentialId::NONE);
                 assert_eq!(credentials.still_pinned(&id, grant.credential), Some(&grant.pinned));
                 assert!(grant.pinned.iter().all(|(_, value)| !value.is_empty()));
             }
         }
-        assert_eq!(credentials.still_pinned(&id, 0), None);
+        assert_eq!(credentials.still_pinned(&id, CredentialId::NONE), None);
     }
 }

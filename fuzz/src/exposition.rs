@@ -1,20 +1,23 @@
-//! Whatever agents report, the pages parse in both formats and give back what went in: on the shared page what has its
-//! place there, on an agent's own page all of it, and on the pages of the parts together what is on the whole.
+//! Whatever agents report, the pages parse in both formats and give back what went in: on the
+//! shared page what has its place there, on an agent's own page all of it, and on the pages of the
+//! parts together what is on the whole.
 
 use std::sync::Arc;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use fleetgauge_collector::budget::Budget;
 use fleetgauge_collector::exposition::{Format, Snapshot, own, render, write_labels};
-use fleetgauge_collector::peer::Peer;
-use fleetgauge_collector::registry::{Newcomer, PageShard, Pinned, Pins, Registry, Room};
+use fleetgauge_collector::limits::memory_budget::MemoryBudget;
+use fleetgauge_collector::peers::handle::ConnectionHandle;
+use fleetgauge_collector::registry::{
+    FleetShard, PendingAgent, Pinned, Pins, Registry, SchemaLimits,
+};
 use fleetgauge_proto::report::{self, ABSENT, Values};
 use fleetgauge_proto::schema::{FamilyKind, encode};
 use fleetgauge_proto::{AgentId, Limits, Schema, StaticLabels};
 
-use crate::declared::{Declared, Labels, some};
+use crate::expected::{self, LabelMap, Page, Places};
 use crate::page::parse;
-use crate::shown::{self, LabelMap, Page, Places};
+use crate::schema_gen::{Declared, Labels, some};
 
 const IDS: [&str; 4] = ["a", "b.c", "D:1-_", "-"];
 const PARTS: [u64; 3] = [2, 3, 64];
@@ -57,7 +60,7 @@ impl<'a> Arbitrary<'a> for Value {
 
 /// An agent that is shown.
 struct Agent {
-    peer: Arc<Peer>,
+    handle: Arc<ConnectionHandle>,
     labels: LabelMap,
     schema: usize,
     row: Vec<f64>,
@@ -91,8 +94,8 @@ impl World {
         let pin =
             input.pin.map(|(name, kind)| (["a", "b_bytes"][usize::from(name) % 2], kind % 6 + 1));
         let pins = pin.map(|(name, kind)| (name.to_owned(), FamilyKind::from_u8(kind).unwrap()));
-        let room = Room { schemas: 10, bytes: 1 << 20 };
-        let budget = Arc::new(Budget::new(usize::MAX));
+        let room = SchemaLimits { schemas: 10, bytes: 1 << 20 };
+        let budget = Arc::new(MemoryBudget::new(usize::MAX));
         let registry = Registry::new(room, Pins::from_iter(pins), budget);
         let schemas: Vec<_> = input.schemas.iter().cloned().map(Declared::legal).collect();
         let mut pinned = Vec::new();
@@ -135,15 +138,15 @@ impl World {
         let mut bytes = Vec::new();
         report::write_all(&row, &mut bytes);
         self.sessions += 1;
-        let peer = match &self.agents[at] {
-            Some(agent) if !again => Arc::clone(&agent.peer),
-            _ => Peer::new(self.sessions, "127.0.0.1:9".parse().unwrap(), 0),
+        let handle = match &self.agents[at] {
+            Some(agent) if !again => Arc::clone(&agent.handle),
+            _ => ConnectionHandle::new(self.sessions, "127.0.0.1:9".parse().unwrap(), 0),
         };
-        let newcomer = Newcomer {
+        let newcomer = PendingAgent {
             labels: write_labels(&id, &own, *client_no),
             id,
             host_nonce: [1; 16],
-            peer: Arc::clone(&peer),
+            handle: Arc::clone(&handle),
         };
         let now = self.sessions * STEP;
         let entered = self.registry.enter(&newcomer, entry, &Values::All(&bytes), now);
@@ -152,7 +155,7 @@ impl World {
         shown.extend(client_no.map(|port| ("client_no".to_owned(), port.to_string())));
         shown.extend(labels.told().map(|(name, value)| (name.to_owned(), value.to_owned())));
         self.places.join(*schema, &self.schemas);
-        let agent = Agent { peer, labels: shown, schema: *schema, row };
+        let agent = Agent { handle, labels: shown, schema: *schema, row };
         if let Some(before) = self.agents[at].replace(agent) {
             self.places.leave(before.schema, &self.schemas);
         }
@@ -161,13 +164,13 @@ impl World {
     fn leave(&mut self, at: usize) {
         let Some(agent) = self.agents[at].take() else { return };
         let id = AgentId::try_new(IDS[at]).unwrap();
-        assert!(!self.registry.leave(&id, agent.peer.session() + 1), "it is another's");
-        assert!(self.registry.leave(&id, agent.peer.session()));
+        assert!(!self.registry.leave(&id, agent.handle.session() + 1), "it is another's");
+        assert!(self.registry.leave(&id, agent.handle.session()));
         self.places.leave(agent.schema, &self.schemas);
     }
 
     fn check_shared_page(&self) {
-        assert_eq!(self.registry.families_left_off(), self.places.left_off(&self.schemas));
+        assert_eq!(self.registry.families_suppressed(), self.places.left_off(&self.schemas));
         for format in [Format::Text, Format::OpenMetrics] {
             let page = read(&self.registry.snapshot(), format);
             assert_eq!(page, self.expected(format));
@@ -178,7 +181,7 @@ impl World {
         let openmetrics = format == Format::OpenMetrics;
         let mut page = Page::new();
         for (declared, holders) in self.places.shown.values() {
-            let (name, mut family) = shown::heading(declared, openmetrics);
+            let (name, mut family) = expected::heading(declared, openmetrics);
             for agent in self.agents.iter().flatten() {
                 for (_, position) in holders.iter().filter(|(schema, _)| *schema == agent.schema) {
                     family.samples.append(&mut self.samples(agent, *position));
@@ -189,8 +192,8 @@ impl World {
         page
     }
 
-    fn samples(&self, agent: &Agent, family: usize) -> shown::Samples {
-        shown::samples(&self.schemas[agent.schema], family, &agent.labels, &agent.row)
+    fn samples(&self, agent: &Agent, family: usize) -> expected::Samples {
+        expected::samples(&self.schemas[agent.schema], family, &agent.labels, &agent.row)
     }
 
     fn check_own_pages(&self) {
@@ -203,7 +206,7 @@ impl World {
                 let known = families.filter(|(_, family)| (1..=6).contains(&family.kind));
                 let expected = known.map(|(position, declared)| {
                     let (name, mut family) =
-                        shown::heading(declared, format == Format::OpenMetrics);
+                        expected::heading(declared, format == Format::OpenMetrics);
                     family.samples = self.samples(agent, position);
                     (name, family)
                 });
@@ -215,9 +218,9 @@ impl World {
     fn check_parts(&self) {
         let whole = all_samples(self.expected(Format::Text));
         for parts in PARTS {
-            let mut together = shown::Samples::new();
+            let mut together = expected::Samples::new();
             let mut count = 0;
-            for part in (0..parts).map(|part| PageShard::new(part, parts)) {
+            for part in (0..parts).map(|part| FleetShard::new(part, parts)) {
                 let page = read(&self.registry.snapshot_of_shard(part), Format::Text);
                 let mut samples = all_samples(page);
                 count += samples.len();
@@ -231,7 +234,7 @@ impl World {
         (0..IDS.len()).for_each(|at| self.leave(at));
         self.check_shared_page();
         assert!(self.expected(Format::Text).is_empty());
-        assert_eq!(self.registry.agents(), 0);
+        assert_eq!(self.registry.agent_count(), 0);
         self.pinned.clear();
         self.registry.schemas().forget_unused();
         assert_eq!(self.registry.budget().taken(), 0);
@@ -247,9 +250,9 @@ fn read(snapshot: &Snapshot, format: Format) -> Page {
     let families = families.unwrap_or_else(|problem| panic!("{problem} in\n{text}"));
     let lines: usize = families.iter().map(|family| family.samples.len()).sum();
     assert_eq!(counted.lines, lines as u64);
-    shown::read(families)
+    expected::read(families)
 }
 
-fn all_samples(page: Page) -> shown::Samples {
+fn all_samples(page: Page) -> expected::Samples {
     page.into_values().flat_map(|family| family.samples).collect()
 }

@@ -1,5 +1,5 @@
-//! A stream of bytes is the same frames and the same refusal however it is cut, and what is kept of a frame that is not
-//! whole follows the bytes that have come, not those announced.
+//! A stream of bytes is the same frames and the same refusal however it is cut, and what is kept of
+//! a frame that is not whole follows the bytes that have come, not those announced.
 
 use arbitrary::{Arbitrary, Unstructured};
 use fleetgauge_proto::frame::HEADER_LEN;
@@ -23,7 +23,8 @@ struct Input<'a> {
 struct Seen {
     /// Kind and payload of every whole frame.
     frames: Vec<(u8, Vec<u8>)>,
-    /// Why the rest is refused; otherwise how long the unfinished frame will be, as far as that is known.
+    /// Why the rest is refused; otherwise how long the unfinished frame will be, as far as that is
+    /// known.
     end: Result<Option<usize>, Code>,
 }
 

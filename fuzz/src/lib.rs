@@ -1,9 +1,9 @@
 //! What must hold for every input, whoever makes it up.
 //!
-//! Each module is a target: its `check` takes any bytes, makes an input of them, and panics if what must hold of it does
-//! not. libFuzzer calls it from `targets/`; `tests/replay.rs` calls it with the committed corpora. What is checked against
-//! is written here anew, from the documents and not from the code: a cutter of frames, the rules of a schema, a parser
-//! of pages.
+//! Each module is a target: its `check` takes any bytes, makes an input of them, and panics if what
+//! must hold of it does not. libFuzzer calls it from `targets/`; `tests/replay.rs` calls it with
+//! the committed corpora. What is checked against is written here anew, from the documents and not
+//! from the code: a cutter of frames, the rules of a schema, a parser of pages.
 #![expect(clippy::unwrap_used, reason = "a check that cannot go on has found something")]
 
 pub mod claims;
@@ -17,15 +17,15 @@ pub mod schema;
 pub mod session;
 
 mod collector;
-mod declared;
+mod expected;
 mod page;
-mod shown;
+mod schema_gen;
 
 /// A target: its name, and what it does with an input.
-pub type Target = (&'static str, fn(&[u8]));
+pub type ScrapeTarget = (&'static str, fn(&[u8]));
 
 /// All targets, by the names of their programs and of the folders with their inputs.
-pub const TARGETS: &[Target] = &[
+pub const TARGETS: &[ScrapeTarget] = &[
     ("claims", claims::check),
     ("config", config::check),
     ("credentials", credentials::check),

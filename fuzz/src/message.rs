@@ -1,5 +1,6 @@
-//! A payload is a message or a refusal; a message is written again as the same bytes; and a second implementation of the
-//! encoding, which shares nothing with the first but the order of the fields, agrees on which payloads are messages.
+//! A payload is a message or a refusal; a message is written again as the same bytes; and a second
+//! implementation of the encoding, which shares nothing with the first but the order of the fields,
+//! agrees on which payloads are messages.
 
 use ::wincode::config::{self, Configuration};
 use fleetgauge_proto::message::{Hello, Label};

@@ -22,7 +22,8 @@ pub(crate) struct Sample {
     pub(crate) value: f64,
 }
 
-/// The families of a page, in its order; or the first line that is wrong, and what is wrong with it.
+/// The families of a page, in its order; or the first line that is wrong, and what is wrong with
+/// it.
 pub(crate) fn parse(text: &str, openmetrics: bool) -> Result<Vec<Family>, String> {
     let format = if openmetrics { Format::OpenMetrics } else { Format::Text };
     let (mut families, mut wrong) = (Vec::<Family>::new(), None);

@@ -1,16 +1,17 @@
-//! A balancer's header says whose connection it passes on, or is refused; and not a byte behind it is read.
+//! A balancer's header says whose connection it passes on, or is refused; and not a byte behind it
+//! is read.
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use fleetgauge_collector::proxy::{self, MAX_HEADER_BYTES, Origin};
+use fleetgauge_collector::admission::proxy_protocol::{self, MAX_HEADER_BYTES, Origin};
 
 /// Reads a header from bytes that are all there.
 pub fn check(data: &[u8]) {
     let mut rest = data;
     let read = {
-        let reading = pin!(proxy::read(&mut rest));
+        let reading = pin!(proxy_protocol::read(&mut rest));
         match reading.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(read) => read,
             Poll::Pending => panic!("there is nothing to wait for"),

@@ -1,4 +1,5 @@
-//! A schema is taken exactly if the document's rules allow it, and what is taken of it is what was declared.
+//! A schema is taken exactly if the document's rules allow it, and what is taken of it is what was
+//! declared.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -6,8 +7,8 @@ use arbitrary::{Arbitrary, Unstructured};
 use fleetgauge_proto::message::{self, Family, Series};
 use fleetgauge_proto::{Accept, FrameBuffer, Limits, Schema, StaticLabels, VERSION, schema};
 
-use crate::declared::{Declared, Labels};
 use crate::message::{is_name, labels_are_legal};
+use crate::schema_gen::{Declared, Labels};
 
 #[derive(Debug, Arbitrary)]
 struct Input {
@@ -67,7 +68,8 @@ fn is_legal(schema: &message::Schema<'_>, limits: &Limits) -> bool {
         && identities(series).len() == series.len()
 }
 
-/// The suffixes of the names that a family of this kind is exposed as, and those that OpenMetrics gives a meaning.
+/// The suffixes of the names that a family of this kind is exposed as, and those that OpenMetrics
+/// gives a meaning.
 pub(crate) fn suffixes(kind: u8) -> &'static [&'static str] {
     match kind {
         1 | 6 => &[""],

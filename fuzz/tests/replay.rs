@@ -1,4 +1,5 @@
-//! Every committed input once more: what fuzzing kept because it reaches something of its own, and what it found.
+//! Every committed input once more: what fuzzing kept because it reaches something of its own, and
+//! what it found.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};

@@ -1,9 +1,9 @@
-//! The collector's registry as it is, compiled against Shuttle's maps and locks in place of dashmap's and parking_lot's:
-//! whenever a thread takes or gives back one of them, Shuttle decides which thread goes on. `tests/` lets it decide in
-//! thousands of ways.
+//! The collector's registry, compiled against Shuttle's maps and locks instead of dashmap's and
+//! parking_lot's. Whenever a thread takes or releases a lock, Shuttle decides which thread runs
+//! next. `tests/` tries thousands of schedules.
 //!
-//! Shuttle does not see atomics of the standard library, of which the registry has counters alone, and its map has one
-//! lock where dashmap has several.
+//! Shuttle does not see atomics of the standard library, which the registry uses only as counters.
+//! Its map has one lock where dashmap has several.
 #![allow(
     dead_code,
     missing_docs,
@@ -11,15 +11,22 @@
     reason = "the collector's sources, of which this is a part"
 )]
 
-#[path = "../../collector/src/budget.rs"]
-pub mod budget;
+#[path = "../../collector/src/auth"]
+pub mod auth {
+    pub mod credential_id;
+}
 #[path = "../../collector/src/clock.rs"]
 pub mod clock;
 #[path = "../../collector/src/exposition/mod.rs"]
 pub mod exposition;
-#[path = "../../collector/src/peer.rs"]
-pub mod peer;
+#[path = "../../collector/src/limits"]
+pub mod limits {
+    pub mod memory_budget;
+}
+#[path = "../../collector/src/peers"]
+pub mod peers {
+    pub mod agent_versions;
+    pub mod handle;
+}
 #[path = "../../collector/src/registry/mod.rs"]
 pub mod registry;
-#[path = "../../collector/src/versions.rs"]
-pub mod versions;

@@ -1,4 +1,4 @@
-//! `fleetgauge-collector token`: makes a token, and the entry by which the collector knows it.
+//! `fleetgauge-collector token`: makes a random token and its entry for a credentials file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{ArgGroup, Args};
 
 use super::{BAD_SETTING, say};
-use crate::trust::NewToken;
+use crate::auth::NewToken;
 
 /// Make a random token and its entry for a file of credentials
 ///
@@ -33,7 +33,7 @@ pub(super) struct TokenCommand {
 }
 
 impl TokenCommand {
-    /// Makes it and says what came of it.
+    /// Runs the command.
     pub(super) fn run(&self) -> ExitCode {
         let made = match (&self.agent, &self.user) {
             (Some(agent), _) => NewToken::for_agent(agent),
@@ -60,7 +60,7 @@ impl TokenCommand {
     }
 }
 
-/// Writes the token to a file and the entry to standard output: both, or neither.
+/// Writes the token to a file and the entry to standard output, or neither.
 fn to_file(path: &Path, token: &str, entry: &str) -> Result<(), String> {
     let file = path.display();
     let secret = create_secret(path).map_err(|error| match error.kind() {
@@ -77,7 +77,8 @@ fn to_file(path: &Path, token: &str, entry: &str) -> Result<(), String> {
                 .map_err(|error| format!("cannot write the entry to standard output: {error}"))
         });
     written.map_err(|problem| {
-        // Nobody can be let in by it. If it stays, the next attempt says that it exists.
+        // The token is not valid anywhere. If the file stays, the next attempt fails because it
+        // exists.
         match std::fs::remove_file(path) {
             Ok(()) => format!("{problem}; {file} was removed, try again"),
             Err(error) => format!("{problem}; remove {file}, it is of no use: {error}"),
@@ -96,7 +97,7 @@ fn print(mut to: impl Write, text: &str) -> io::Result<()> {
     to.flush()
 }
 
-/// Creates a file that was not there before and that only its owner may read.
+/// Creates a new file with mode 600.
 fn create_secret(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);

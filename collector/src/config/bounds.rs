@@ -1,53 +1,55 @@
-//! The bounds on what agents and scrapers can make grow, where operators differ.
+//! The configurable limits.
 
 use std::time::Duration;
 
 use fleetgauge_proto::Limits;
 use fleetgauge_proto::limits::{MAX_HELLO_BYTES, MAX_PAYLOAD_BYTES};
 
-use super::{BadSetting, Flags, RESERVED_FDS, number};
-use crate::addresses::{AddressBounds, Prefixes};
-use crate::registry::Room;
+use super::error::BadSetting;
+use super::{Flags, RESERVED_FDS, number};
+use crate::admission::address_limits::AddressLimits;
+use crate::admission::prefixes::Prefixes;
+use crate::registry::SchemaLimits;
 
-/// Addresses that are not bounded each: a tunnel's end or a proxy on this host speaks for many.
+/// Addresses exempt by default: a tunnel or a proxy on this host speaks for many agents.
 const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1"];
 
-/// Which part of the connections without a first report one address may have.
+/// One address may have this fraction of the handshakes.
 const ADDRESS_SHARE: usize = 16;
 
-/// Most bytes that one agent may add to a page, unless set: 335 for each of the 50,000 values that it may report.
+/// Default of `max_page_bytes_per_agent`: 335 for each of the 50,000 values of a report.
 const PAGE_BYTES_PER_AGENT: u64 = 16 << 20;
 
-/// The bounds on what agents and scrapers can make grow, where operators differ.
+/// The configurable limits.
 #[derive(Debug, Clone)]
 pub struct Bounds {
-    /// Most connections of agents.
+    /// Maximum agent connections.
     pub connections: usize,
-    /// What one address may do.
-    pub address: AddressBounds,
-    /// Balancers, which say whose connections they pass on.
+    /// Limits of one source address.
+    pub address: AddressLimits,
+    /// Load balancers that send PROXY headers.
     pub proxies: Prefixes,
-    /// Most connections that have not reported yet.
+    /// Maximum concurrent handshakes: connections without a first report.
     pub handshakes: usize,
-    /// Most schemas, and the bytes of their payloads together.
-    pub schemas: Room,
-    /// What one agent may send.
+    /// Maximum number and total size of schemas.
+    pub schemas: SchemaLimits,
+    /// Limits of one agent's messages.
     pub limits: Limits,
-    /// Most bytes that one agent may add to a page.
+    /// Maximum bytes that one agent may add to a page.
     pub page_bytes_per_agent: usize,
-    /// Longest interval between reports that an agent is given.
+    /// Maximum report interval.
     pub max_interval: Duration,
-    /// Most frames an agent may send in an interval, in the long run.
+    /// Maximum frames of an agent in each interval, on average.
     pub reports_per_interval: u64,
-    /// Most HTTP connections.
+    /// Maximum HTTP connections.
     pub http_connections: usize,
-    /// Most bytes of memory for agents' connections, rows, schemas and unfinished frames together.
+    /// Memory limit of agents' connections, rows, schemas and unfinished frames, in bytes.
     pub memory: usize,
-    /// Most scrapes at once: each holds a copy of all values.
+    /// Maximum concurrent scrapes: each holds a copy of all values.
     pub scrapes: usize,
 }
 
-/// The bounds that were asked for.
+/// Returns the limits in the settings.
 pub(super) fn bounds(flags: &Flags) -> Result<Bounds, BadSetting> {
     let room = max_connections();
     let defaults = Limits::default();
@@ -81,7 +83,7 @@ pub(super) fn bounds(flags: &Flags) -> Result<Bounds, BadSetting> {
             1..=1_000_000,
         )?,
         handshakes,
-        schemas: Room {
+        schemas: SchemaLimits {
             schemas: count("max_schemas", flags.max_schemas, 1024, 1 << 20)?,
             bytes: count("max_schema_bytes", flags.max_schema_bytes, 64 << 20, 1 << 40)?,
         },
@@ -138,18 +140,18 @@ fn address_bounds(
     connections: usize,
     unreported: usize,
     proxies: &Prefixes,
-) -> Result<AddressBounds, BadSetting> {
+) -> Result<AddressLimits, BadSetting> {
     let loopback = LOOPBACK.map(str::to_owned);
     let exempt = prefixes("exempt", flags.exempt.as_deref().unwrap_or(&loopback))?;
     let (handshakes, failures) = (flags.max_handshakes_per_address, flags.max_failures_per_address);
     let pause = number("pause_seconds", flags.pause_seconds, 60, 1..=3600)?;
-    Ok(AddressBounds {
+    Ok(AddressLimits {
         connections,
         unreported,
         handshakes: number("max_handshakes_per_address", handshakes, 100, 1..=1000)?,
         failures: number("max_failures_per_address", failures, 20, 1..=10_000)?,
         pause: Duration::from_secs(pause),
-        // What a balancer does is not counted, but what those do for whom it speaks.
+        // Proxied connections count for the address in the PROXY header.
         exempt: exempt.and(proxies),
     })
 }
@@ -159,8 +161,8 @@ fn prefixes(setting: &str, given: &[String]) -> Result<Prefixes, BadSetting> {
     Prefixes::try_new(given).map_err(|wrong| BadSetting::new(setting, format!("{wrong:?} {right}")))
 }
 
-/// How many connections the process's file limit leaves room for. The soft limit is raised to the hard one by
-/// [`crate::cli`] before.
+/// Returns the connections that the process's file limit allows. [`crate::cli`] has raised the soft
+/// limit.
 fn max_connections() -> u64 {
     #[cfg(unix)]
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;

@@ -1,21 +1,21 @@
-//! What an address that others can reach takes: authentication, and encryption for the secrets that it asks for.
+//! Requirements of non-loopback listeners: authentication, and TLS to protect the credentials.
 
 use std::net::SocketAddr;
 
-use super::BadSetting;
+use super::error::BadSetting;
 
-/// What protects a port.
+/// The protection of a port.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Guard {
-    /// Whoever comes must show a credential.
+    /// Clients must authenticate.
     pub(super) authenticated: bool,
-    /// Nobody between can read it.
+    /// The port has TLS.
     pub(super) encrypted: bool,
-    /// The operator says that neither is needed.
+    /// The operator waives both.
     pub(super) insecure: bool,
 }
 
-/// An address for agents, if it may be one.
+/// Checks an address of the agent port.
 pub(super) fn agents(address: SocketAddr, guard: Guard) -> Result<SocketAddr, BadSetting> {
     let without = Without {
         tls: "--tls-certificate FILE",
@@ -25,7 +25,7 @@ pub(super) fn agents(address: SocketAddr, guard: Guard) -> Result<SocketAddr, Ba
     exposed("listen", address, guard, &without)
 }
 
-/// An address for HTTP, if it may be one.
+/// Checks an address of the HTTP port.
 pub(super) fn http(address: SocketAddr, guard: Guard) -> Result<SocketAddr, BadSetting> {
     let without = Without {
         tls: "--http-tls-certificate FILE",
@@ -35,11 +35,13 @@ pub(super) fn http(address: SocketAddr, guard: Guard) -> Result<SocketAddr, BadS
     exposed("http", address, guard, &without)
 }
 
-/// What it means that nobody is asked for a credential, and how they are.
+/// Texts of the error messages.
 struct Without {
+    /// What anybody could do without authentication.
     anybody: &'static str,
+    /// Flags that enable authentication.
     remedy: &'static str,
-    /// How its TLS is turned on.
+    /// Flag that enables TLS.
     tls: &'static str,
 }
 
@@ -55,12 +57,12 @@ fn exposed(
     let Without { anybody, remedy, tls } = without;
     let problem = match guard {
         Guard { authenticated: false, .. } => format!(
-            "{address} is not a loopback address and asks for no authentication: anybody who reaches it could \
-             {anybody}. Ask for credentials ({remedy})"
+            "{address} is not a loopback address and asks for no authentication: anybody who \
+             reaches it could {anybody}. Ask for credentials ({remedy})"
         ),
         Guard { encrypted: false, .. } => format!(
-            "{address} is not a loopback address and has no TLS: whoever is between could read the credentials that \
-             are sent to it. Give it a certificate ({tls})"
+            "{address} is not a loopback address and has no TLS: whoever is between could read the \
+             credentials that are sent to it. Give it a certificate ({tls})"
         ),
         _ => return Ok(address),
     };

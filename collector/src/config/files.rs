@@ -1,31 +1,32 @@
-//! The files that settings were read from, as they were: to be told when one of them changes.
+//! The configuration files and their stamps, to detect changes.
 
 use std::path::{Path, PathBuf};
 
-/// Files, and how each looked before it was read.
+/// Files, each with its stamp from before it was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Files(Vec<(PathBuf, Option<Stamp>)>);
 
 impl Files {
-    /// Looks at a file that is about to be read.
-    pub(super) fn look_at(&mut self, path: Option<&Path>) {
+    /// Adds a file that is about to be read.
+    pub(super) fn add(&mut self, path: Option<&Path>) {
         self.0.extend(path.map(|path| (path.to_owned(), Stamp::of(path))));
     }
 
-    /// The same files as they are now.
+    /// Returns the same files with their current stamps.
     #[must_use]
-    pub fn as_they_are(&self) -> Self {
+    pub fn restamped(&self) -> Self {
         Self(self.0.iter().map(|(path, _)| (path.clone(), Stamp::of(path))).collect())
     }
 
-    /// Whether there are any.
+    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// What changes when a file is written, replaced, given another mode, or when a link on the way to it is.
+/// Metadata that changes when a file is written, replaced or gets another mode, or when a symbolic
+/// link to it changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Stamp {
     len: u64,
@@ -35,7 +36,7 @@ struct Stamp {
 }
 
 impl Stamp {
-    /// `None` if there is no such file.
+    /// Reads the stamp of a file; `None` if there is no such file.
     fn of(path: &Path) -> Option<Self> {
         let metadata = std::fs::metadata(path).ok()?;
         Some(Self {
@@ -47,7 +48,7 @@ impl Stamp {
     }
 }
 
-/// Which file it is, and when something but its content was changed.
+/// Device, inode and time of the last metadata change.
 #[cfg(unix)]
 fn inode(metadata: &std::fs::Metadata) -> [i64; 4] {
     use std::os::unix::fs::MetadataExt;

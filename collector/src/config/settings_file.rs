@@ -1,20 +1,20 @@
-//! The text of a settings' file, and what is wrong with it: where, and with which key. What stands there is not shown, for it
-//! may be a secret in a wrong place.
+//! Parses a configuration file. Errors name line and key but not the value, which may be a secret
+//! in the wrong place.
 
 use serde::Deserialize;
 use toml::de::{Deserializer, Error};
 
-/// What a TOML file says.
+/// Parses a TOML file.
 ///
 /// # Errors
-/// Its first line that is not TOML, or is no such setting.
+/// The first line that is not TOML or has an unknown setting.
 pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
     let no_toml = |error: Error| format!("{}: {}", line(text, &error), error.message());
     let document = Deserializer::parse(text).map_err(no_toml)?;
     T::deserialize(document).map_err(|error| misread(text, &error))
 }
 
-/// Which line is wrong.
+/// Returns the line of an error.
 fn line(text: &str, error: &Error) -> String {
     let before = text.get(..start(error)).unwrap_or_default();
     format!("line {}", before.matches('\n').count() + 1)
@@ -24,7 +24,7 @@ fn start(error: &Error) -> usize {
     error.span().map_or(0, |span| span.start)
 }
 
-/// What is wrong with a key.
+/// Returns the message about an invalid key.
 fn misread(text: &str, error: &Error) -> String {
     let (line, message) = (line(text, error), error.message());
     match message.rsplit_once(", expected ") {
@@ -38,7 +38,7 @@ fn misread(text: &str, error: &Error) -> String {
     }
 }
 
-/// The key of the value that starts here.
+/// Returns the key of the value at this offset.
 fn key(text: &str, start: usize) -> Option<&str> {
     let before = text.get(..start)?.trim_end().strip_suffix('=')?.trim_end();
     before.rsplit(['\n', '{', ',']).next().map(str::trim)

@@ -1,13 +1,14 @@
-//! Which ports speak TLS, by which files.
+//! TLS settings of the ports.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{BadSetting, Flags};
+use super::Flags;
+use super::error::BadSetting;
 use crate::tls::{Files, NamePattern, PortTls, Version};
 
-/// The settings of one port's TLS as they were given.
+/// The unvalidated TLS settings of one port.
 struct Given<'a> {
     prefix: &'static str,
     certificate: &'a Option<String>,
@@ -17,7 +18,7 @@ struct Given<'a> {
     min_version: &'a Option<String>,
 }
 
-/// TLS of the agents' port.
+/// Returns the TLS files of the agent port.
 pub(super) fn agents(flags: &Flags) -> Result<Option<Files>, BadSetting> {
     Given {
         prefix: "",
@@ -30,7 +31,7 @@ pub(super) fn agents(flags: &Flags) -> Result<Option<Files>, BadSetting> {
     .files()
 }
 
-/// TLS of the HTTP port.
+/// Returns the TLS files of the HTTP port.
 pub(super) fn http(flags: &Flags) -> Result<Option<Files>, BadSetting> {
     Given {
         prefix: "http_",
@@ -43,7 +44,7 @@ pub(super) fn http(flags: &Flags) -> Result<Option<Files>, BadSetting> {
     .files()
 }
 
-/// The TLS of these files, now; what has not changed since `before` is taken over.
+/// Loads the TLS files. Parts that have not changed since `before` are reused.
 pub(super) fn load(
     files: Option<&Files>,
     before: Option<&Arc<PortTls>>,
@@ -52,7 +53,7 @@ pub(super) fn load(
     files.map(|files| PortTls::load(files, now, before)).transpose()
 }
 
-/// How the id of an agent is found in its certificate's name.
+/// Returns the pattern of certificate names.
 pub(super) fn certificate_name(flags: &Flags) -> Result<NamePattern, BadSetting> {
     let Some(text) = &flags.certificate_name else { return Ok(NamePattern::default()) };
     if flags.tls_client_ca.is_none() {
@@ -88,7 +89,7 @@ impl Given<'_> {
         }))
     }
 
-    /// Without a certificate, nothing else of TLS may be set: it was meant to protect.
+    /// Rejects other TLS settings without a certificate: the operator expects protection.
     fn nothing(&self) -> Result<Option<Files>, BadSetting> {
         let others =
             [("client_ca", self.client_ca), ("crl", self.crl), ("min_version", self.min_version)];

@@ -1,13 +1,13 @@
-//! How text is escaped, and how long it is then without being written.
+//! Escaping of text, and the length of escaped text.
 
 use std::fmt::Write;
 
-/// Escaped in label values, and in OpenMetrics' help.
+/// Bytes to escape in label values and in HELP of OpenMetrics.
 pub(super) const LABEL: &[u8] = b"\\\"\n";
-/// Escaped in the older format's help.
+/// Bytes to escape in HELP of the text format.
 pub(super) const HELP: &[u8] = b"\\\n";
 
-/// A label value between its quotes.
+/// Escapes a label value.
 #[must_use]
 pub fn escape_label_value(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
@@ -22,7 +22,7 @@ pub(super) fn write_label(name: &str, value: &str, out: &mut impl Write) {
     let _ = out.write_str("\"");
 }
 
-/// Writes text with these bytes, all of them ASCII, escaped.
+/// Writes text and escapes these bytes, which are ASCII.
 pub(super) fn write_escaped(text: &str, special: &[u8], out: &mut impl Write) {
     let mut rest = text;
     while let Some(at) = rest.bytes().position(|byte| special.contains(&byte)) {
@@ -37,7 +37,7 @@ pub(super) fn write_escaped(text: &str, special: &[u8], out: &mut impl Write) {
     let _ = out.write_str(rest);
 }
 
-/// Bytes that are written, kept nowhere.
+/// A writer that only counts bytes.
 #[derive(Debug, Default)]
 pub(super) struct Count(usize);
 
@@ -48,7 +48,7 @@ impl Write for Count {
     }
 }
 
-/// How many bytes this writes.
+/// Returns the number of bytes that a function writes.
 pub(super) fn counted(write: impl FnOnce(&mut Count)) -> usize {
     let mut count = Count::default();
     write(&mut count);

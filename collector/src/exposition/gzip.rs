@@ -1,40 +1,40 @@
-//! The compressing stage: plain chunks in, gzip'd chunks out.
+//! Compression: a sink that gzips its chunks.
 
 use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::{Broken, Sink};
+use super::{Disconnected, Sink};
 
-/// Fastest level: a page is mostly repetition, which it finds as well as the slow ones do.
+/// The fastest level: pages are so repetitive that slower levels gain little.
 const LEVEL: u32 = 1;
 
-/// Compresses what it takes and hands it on.
+/// A sink that compresses chunks and passes them on.
 pub struct Gzip<'a> {
     encoder: GzEncoder<Vec<u8>>,
     sink: &'a mut dyn Sink,
 }
 
 impl<'a> Gzip<'a> {
-    /// A stage in front of `sink`.
+    /// Compresses into `sink`.
     pub fn new(sink: &'a mut dyn Sink) -> Self {
         Self { encoder: GzEncoder::new(Vec::new(), Compression::new(LEVEL)), sink }
     }
 
-    /// Hands on what is left and the trailer.
+    /// Flushes the rest and the trailer.
     ///
     /// # Errors
-    /// [`Broken`] if the sink is.
-    pub fn finish(self) -> Result<(), Broken> {
-        let rest = self.encoder.finish().map_err(|_| Broken)?;
+    /// [`Disconnected`] if the sink is.
+    pub fn finish(self) -> Result<(), Disconnected> {
+        let rest = self.encoder.finish().map_err(|_| Disconnected)?;
         self.sink.chunk(&rest)
     }
 }
 
 impl Sink for Gzip<'_> {
-    fn chunk(&mut self, bytes: &[u8]) -> Result<(), Broken> {
-        self.encoder.write_all(bytes).map_err(|_| Broken)?;
+    fn chunk(&mut self, bytes: &[u8]) -> Result<(), Disconnected> {
+        self.encoder.write_all(bytes).map_err(|_| Disconnected)?;
         let compressed = self.encoder.get_mut();
         if compressed.is_empty() {
             return Ok(());

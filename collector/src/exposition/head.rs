@@ -1,4 +1,4 @@
-//! What stands above a family's samples.
+//! The metadata lines of a family.
 
 use std::fmt::Write;
 
@@ -7,14 +7,14 @@ use fleetgauge_proto::schema::{Family, FamilyKind};
 use super::Format;
 use super::escape::{HELP, LABEL, counted, write_escaped};
 
-/// A family's HELP, TYPE and UNIT lines in both formats.
+/// HELP, TYPE and UNIT lines of a family in both formats.
 #[derive(Debug)]
 pub struct FamilyHead {
     lines: [Box<str>; Format::ALL.len()],
 }
 
 impl FamilyHead {
-    /// The heading of this family when it is of this kind.
+    /// Renders the lines of a family with this kind.
     #[must_use]
     pub fn new(family: &Family, kind: FamilyKind) -> Self {
         let lines = |format| {
@@ -25,13 +25,13 @@ impl FamilyHead {
         Self { lines: Format::ALL.map(lines) }
     }
 
-    /// Bytes of the lines in this format, which are not made for it.
+    /// Returns the size of the lines in this format, without rendering them.
     #[must_use]
     pub fn bytes(family: &Family, kind: FamilyKind, format: Format) -> usize {
         counted(|out| write_lines(family, kind, format, out))
     }
 
-    /// The lines in this format.
+    /// Returns the lines in this format.
     #[must_use]
     pub fn lines(&self, format: Format) -> &str {
         &self.lines[format as usize]
@@ -45,8 +45,8 @@ fn write_lines(family: &Family, kind: FamilyKind, format: Format, out: &mut impl
     }
 }
 
-/// In the old format a counter and an info are called by their samples' name, and types it does not know make
-/// Prometheus refuse the page.
+/// The text format names a counter and an info by their samples, and Prometheus refuses a page with
+/// unknown types.
 fn write_text(family: &Family, kind: FamilyKind, out: &mut impl Write) {
     let (suffix, kind) = match kind {
         FamilyKind::Gauge => ("", "gauge"),

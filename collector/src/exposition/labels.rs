@@ -1,4 +1,4 @@
-//! The labels that all series of an agent carry, as they stand between the braces: the id first.
+//! The labels common to all series of an agent, as text between the braces: the id first.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use super::escape::write_label;
 const AGENT: &str = "agent=\"";
 const CLIENT_NO: &str = "client_no";
 
-/// The labels as text.
+/// Renders the labels.
 #[must_use]
 pub fn write_labels(id: &AgentId, labels: &StaticLabels, client_no: Option<u16>) -> Box<str> {
     let mut text = format!("{AGENT}{id}\"");
@@ -22,14 +22,14 @@ pub fn write_labels(id: &AgentId, labels: &StaticLabels, client_no: Option<u16>)
     text.into()
 }
 
-/// The agent's id, from such text. Nothing in an id is escaped.
+/// Returns the agent's id in such a text. Ids need no escaping.
 #[must_use]
 pub fn agent_of(labels: &str) -> &str {
     let id = labels.strip_prefix(AGENT).unwrap_or_default();
     id.split('"').next().unwrap_or_default()
 }
 
-/// The labels that the agent gave itself, from such text: names and values.
+/// Returns the static labels in such a text: names and values.
 pub fn static_labels(labels: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     let mut rest = labels.strip_prefix(AGENT).and_then(after_value).unwrap_or_default();
     std::iter::from_fn(move || {
@@ -41,7 +41,7 @@ pub fn static_labels(labels: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)>
     .filter(|(name, _)| *name != CLIENT_NO)
 }
 
-/// What follows the closing quote of a value.
+/// Returns the text after the closing quote of a value.
 fn after_value(text: &str) -> Option<&str> {
     let mut escaped = false;
     let end = text.bytes().position(|byte| {

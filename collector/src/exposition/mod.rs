@@ -1,7 +1,8 @@
 //! From a snapshot to text: 0.0.4 or OpenMetrics 1.0, in chunks, plain or compressed.
 //!
-//! Agents' series are written here directly, without timestamps: a series that is missing from the next
-//! page is stale at once. The collector's own metrics come from prometheus-client and are made to fit by [`own`].
+//! Agents' series are rendered without timestamps, so that a series that is missing from the next
+//! page is stale at once. The collector's own metrics come from prometheus-client and are converted
+//! by [`own`].
 
 mod escape;
 mod gzip;
@@ -23,9 +24,9 @@ pub use plan::Plan;
 pub use size::PlanSize;
 pub(crate) use snapshot::CLOSE;
 pub use snapshot::{Group, PageFamily, Snapshot};
-pub use text::{Broken, CHUNK_BYTES, Counted, Sink, render};
+pub use text::{CHUNK_BYTES, Counted, Disconnected, Sink, render};
 
-/// A text format that Prometheus reads.
+/// A text format of Prometheus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
     /// `text/plain; version=0.0.4`
@@ -36,10 +37,10 @@ pub enum Format {
 }
 
 impl Format {
-    /// Every format, in the order in which what differs is kept.
+    /// All formats, in the order of arrays indexed by format.
     pub(crate) const ALL: [Self; 2] = [Self::Text, Self::OpenMetrics];
 
-    /// The Content-Type to answer with.
+    /// Returns the Content-Type.
     #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
-//! Numbers as Prometheus reads them.
+//! Numbers in the formats of Prometheus.
 
-/// Integers up to here are exact in a double and written without an exponent.
+/// Integers up to this are exact in an `f64` and written without an exponent.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Appends a sample value.
@@ -25,11 +25,11 @@ fn whole(value: f64) -> Option<i64> {
     (value.abs() <= EXACT && whole as f64 == value).then_some(whole)
 }
 
-/// A bucket bound or a quantile as a label value: whole numbers without a fraction in the old format, with
-/// one in OpenMetrics, which wants its canonical numbers.
+/// Formats a bucket bound or a quantile as a label value: whole numbers without a fraction in the
+/// text format, and with one in OpenMetrics, which requires canonical numbers.
 pub(crate) fn label_number(value: f64, openmetrics: bool) -> String {
     let mut out = Vec::new();
-    // One bound, one label: minus zero is the bound zero.
+    // Minus zero is the bound zero.
     write_value(value + 0.0, &mut out);
     let mut text = String::from_utf8_lossy(&out).into_owned();
     if openmetrics && text.bytes().all(|b| b.is_ascii_digit() || b == b'-') {

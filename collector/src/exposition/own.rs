@@ -1,7 +1,8 @@
-//! The collector's own metrics, from OpenMetrics to the older format.
+//! Converts the collector's own metrics from OpenMetrics to the text format.
 //!
-//! prometheus-client writes OpenMetrics alone. The older format names a counter by its samples, knows no units,
-//! no `info`, no `unknown` and no end mark; Prometheus refuses a whole page for some of these.
+//! prometheus-client writes only OpenMetrics. The text format names a counter by its samples and
+//! has no units, no `info`, no `unknown` and no end mark; Prometheus refuses a whole page for some
+//! of these.
 
 use std::collections::HashMap;
 
@@ -10,7 +11,7 @@ use super::Format;
 /// The last line of an OpenMetrics page.
 const END: &str = "# EOF\n";
 
-/// What stands at the end of a page on which nothing of the collector's own does.
+/// Returns the end mark of a page.
 #[must_use]
 pub const fn end(format: Format) -> &'static str {
     match format {
@@ -19,8 +20,8 @@ pub const fn end(format: Format) -> &'static str {
     }
 }
 
-/// Turns an OpenMetrics page into the older format. It relies on what prometheus-client does: HELP, then TYPE, then
-/// UNIT, then the samples of a family; HELP escaped the same way in both formats.
+/// Converts an OpenMetrics page to the text format. It relies on the output of prometheus-client:
+/// HELP, TYPE, UNIT, then the samples of a family, and HELP escaped alike in both formats.
 #[must_use]
 pub fn to_text(openmetrics: &str) -> String {
     let kinds: HashMap<&str, &str> = openmetrics
@@ -59,8 +60,9 @@ mod tests {
 
     #[test]
     fn every_kind_is_renamed() {
-        let page = "# HELP a_bytes Some.\n# TYPE a_bytes counter\n# UNIT a_bytes bytes\na_bytes_total 1\n\
-                    # HELP b What.\n# TYPE b info\nb_info{version=\"1\"} 1\n# TYPE c gauge\nc 2\n# EOF\n";
+        let page = "# HELP a_bytes Some.\n# TYPE a_bytes counter\n# UNIT a_bytes bytes\n\
+                    a_bytes_total 1\n# HELP b What.\n# TYPE b info\nb_info{version=\"1\"} 1\n\
+                    # TYPE c gauge\nc 2\n# EOF\n";
         let expected = "# HELP a_bytes_total Some.\n# TYPE a_bytes_total counter\na_bytes_total 1\n\
                         # HELP b_info What.\n# TYPE b_info gauge\nb_info{version=\"1\"} 1\n\
                         # TYPE c gauge\nc 2\n";

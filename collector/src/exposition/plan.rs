@@ -1,7 +1,8 @@
-//! How the values of a schema are written: all that is the same for every agent, made once.
+//! The plan of a schema: everything on its lines that is the same for all agents, rendered once.
 //!
-//! A series' labels are kept once, however many lines it has; a line of a histogram or a summary adds its number. So a plan
-//! takes memory in proportion to what the agent sent. [`PlanSize`](super::PlanSize) says how much before it is made.
+//! A series' labels are stored once, whatever the number of its lines; a line of a histogram or
+//! summary adds its bound or quantile. So the memory of a plan is proportional to the schema.
+//! [`PlanSize`](super::PlanSize) computes it beforehand.
 
 use fleetgauge_proto::Schema;
 use fleetgauge_proto::schema::{Family, FamilyKind, Series};
@@ -20,47 +21,47 @@ pub struct Plan {
 /// The lines of a family: `name{` *the agent's labels* `,own="…",le="…"} ` *value*.
 #[derive(Debug)]
 pub(super) struct FamilyPlan {
-    /// What opens the lines with a number in a label; empty if there are none.
+    /// Start of the lines with a bound or quantile; empty if there are none.
     pub(super) numbered: Box<str>,
-    /// What opens the others, one for each of a series' last values.
+    /// Start of the other lines, one for each of a series' last values.
     pub(super) plain: Box<[Box<str>]>,
-    /// Shown as 1, whatever was reported.
+    /// The value is always 1.
     pub(super) is_info: bool,
     pub(super) series: Box<[SeriesPlan]>,
 }
 
-/// What the lines of one series have in common, and the numbers in which they differ.
+/// The labels of one series, and the bounds or quantiles of its lines.
 #[derive(Debug)]
 pub(super) struct SeriesPlan {
-    /// Position of its first value.
+    /// Index of its first value.
     pub(super) offset: usize,
-    /// How many values it has.
+    /// Number of its values.
     pub(super) width: usize,
-    /// Labels of its own, with [`CLOSE`] behind them; empty if there are none.
+    /// Its own labels with [`CLOSE`]; empty if it has none.
     pub(super) labels: Box<str>,
-    /// The numbers of its first values in each format, which write them differently; empty if there are none.
+    /// The bounds or quantiles of its first values in each format; empty if there are none.
     numbers: Box<[Numbers]>,
 }
 
-/// `,le="0.5"} ` for each line, one after another.
+/// `,le="0.5"} ` for each line, concatenated.
 #[derive(Debug)]
 pub(super) struct Numbers {
     text: Box<str>,
     ends: Box<[u32]>,
 }
 
-/// Which lines a series of a kind has.
+/// The lines of a series of a kind.
 pub(super) struct Shape {
     pub(super) numbered: Option<Numbered>,
-    /// Suffixes of the lines without a number, one for each of a series' last values.
+    /// Suffixes of the lines without bound or quantile, one for each of a series' last values.
     pub(super) plain: &'static [&'static str],
 }
 
-/// The lines with a number in a label, one for each of a series' first values.
+/// The lines with a bound or quantile, one for each of a series' first values.
 pub(super) struct Numbered {
     pub(super) suffix: &'static str,
     label: &'static str,
-    /// The last one is for +Inf, which is no parameter.
+    /// Whether a line for +Inf follows, which is no parameter.
     is_open_ended: bool,
 }
 
@@ -84,12 +85,12 @@ impl Shape {
 }
 
 impl Numbered {
-    /// How many lines a series has.
+    /// Returns the number of lines of a series.
     pub(super) fn lines(&self, series: &Series) -> usize {
         series.parameters.len() + usize::from(self.is_open_ended)
     }
 
-    /// Bytes of [`Numbers`]' text.
+    /// Returns the text size of [`Numbers`].
     pub(super) fn text_bytes(&self, series: &Series, format: Format) -> usize {
         self.numbers(series).map(|number| counted(|out| self.write(number, format, out))).sum()
     }
@@ -116,7 +117,7 @@ impl Numbers {
         Self { text: text.into(), ends }
     }
 
-    /// Each line's.
+    /// Returns the text of each line.
     pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
         let mut begin = 0;
         self.ends.iter().map(move |end| {
@@ -133,7 +134,7 @@ impl Plan {
         Self { families: schema.families.iter().map(FamilyPlan::new).collect() }
     }
 
-    /// Bytes of memory.
+    /// Returns its bytes of memory.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         let numbers = |numbers: &Numbers| numbers.text.len() + size_of_val(&*numbers.ends);
@@ -172,7 +173,7 @@ impl FamilyPlan {
                 .map_or_else(Box::default, |numbered| opening(numbered.suffix)),
             plain: shape.iter().flat_map(|shape| shape.plain).map(|s| opening(s)).collect(),
             is_info: family.kind == Some(FamilyKind::Info),
-            // Nobody knows how those of an unknown kind are written.
+            // Families of unknown kinds are not rendered.
             series: shape.as_ref().map_or_else(Box::default, plan),
         }
     }
@@ -189,13 +190,13 @@ impl SeriesPlan {
         Self { offset, width, labels: labels.into(), numbers }
     }
 
-    /// What the lines with a number add to the labels; `None` if there are none.
+    /// Returns what the lines with a bound or quantile add to the labels; `None` if there are none.
     pub(super) fn numbers(&self, format: Format) -> Option<&Numbers> {
         self.numbers.get(format as usize)
     }
 }
 
-/// `,own="value"} `, or nothing.
+/// Writes `,own="value"} `, or nothing without labels.
 pub(super) fn write_own_labels(series: &Series, out: &mut impl std::fmt::Write) {
     let mut labels = series.labels.iter().peekable();
     let has_labels = labels.peek().is_some();

@@ -1,4 +1,5 @@
-//! What a schema's plan takes in memory, and its lines on a page: counted before anything is made.
+//! The size of a schema's plan in memory and of its lines on a page, computed before the plan is
+//! built.
 
 use fleetgauge_proto::Schema;
 use fleetgauge_proto::schema::{Family, Series};
@@ -8,17 +9,18 @@ use super::plan::{FamilyPlan, Numbers, SeriesPlan, Shape, write_own_labels};
 use super::snapshot::CLOSE;
 use super::{FamilyHead, Format};
 
-/// Longest text of a value, in bytes: a sign, 17 digits, a point and an exponent, as in `-2.2250738585072014e-308`.
+/// Maximum text length of a value: sign, 17 digits, point and exponent, as in
+/// `-2.2250738585072014e-308`.
 const MAX_VALUE_BYTES: usize = 24;
 
-/// What a schema's plan and lines take.
+/// The size of a schema's plan and lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PlanSize {
     /// Memory of the plan, in bytes.
     pub(crate) memory: usize,
-    /// Lines of one agent.
+    /// Number of lines of one agent.
     lines: usize,
-    /// Bytes of these and of the families' headings in each format, without the agent's labels.
+    /// Bytes of the lines and of the metadata in each format, without the agent's labels.
     bytes: [usize; Format::ALL.len()],
 }
 
@@ -31,7 +33,7 @@ impl PlanSize {
         size
     }
 
-    /// Most bytes of a page that shows one agent whose labels take so many.
+    /// Returns the maximum page size of an agent whose labels take so many bytes.
     #[must_use]
     pub fn page_bytes(&self, labels: usize) -> usize {
         self.bytes.iter().copied().fold(0, usize::max) + self.lines * labels

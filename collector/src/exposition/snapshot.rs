@@ -1,28 +1,29 @@
-//! A copy of the registry at one moment, laid out for writing.
+//! Snapshots: a copy of the registry, laid out for rendering.
 
 use std::sync::Arc;
 
 use super::FamilyHead;
 use crate::registry::SchemaEntry;
 
-/// What stands between labels and value. An agent's labels are kept with it behind them, so that it is written along.
+/// The text between labels and value. Rows store it after the labels, so that both are written at
+/// once.
 pub(crate) const CLOSE: &str = "} ";
 
-/// What one page shows.
+/// The content of a page.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// The families, in the page's order.
+    /// The families, in the order of the page.
     pub families: Vec<PageFamily>,
-    /// The agents, those of one schema together.
+    /// The agents, grouped by schema.
     pub groups: Vec<Group>,
 }
 
-/// A family of the page.
+/// A family on a page.
 #[derive(Debug)]
 pub struct PageFamily {
     /// Its HELP, TYPE and UNIT lines.
     pub head: Arc<FamilyHead>,
-    /// Where its series are: position of the group, and of the family in the group's schema.
+    /// Index of the group, and of the family in the group's schema, for each member.
     pub members: Vec<(usize, usize)>,
 }
 
@@ -30,16 +31,16 @@ pub struct PageFamily {
 #[derive(Debug)]
 pub struct Group {
     schema: Arc<SchemaEntry>,
-    /// Every row's labels, one after another.
+    /// Labels of all rows, concatenated.
     labels: String,
-    /// Bytes of each row's labels; 0 for a row without an agent.
+    /// Length of each row's labels; 0 for a vacant row.
     label_lens: Vec<u32>,
-    /// A row as wide as the schema for each of `label_lens`.
+    /// Values of all rows, each as wide as the schema.
     values: Vec<f64>,
 }
 
 impl Group {
-    /// A group with room for so many agents and bytes of labels, so that its arrays need not grow.
+    /// Creates a group with capacity for so many agents and bytes of labels.
     pub(crate) fn new(schema: Arc<SchemaEntry>, agents: usize, label_bytes: usize) -> Self {
         let width = schema.schema().width;
         Self {
@@ -50,7 +51,7 @@ impl Group {
         }
     }
 
-    /// The schema of its agents.
+    /// Returns the schema.
     #[must_use]
     pub fn schema(&self) -> &Arc<SchemaEntry> {
         &self.schema
@@ -62,14 +63,14 @@ impl Group {
         self.push_all(labels, &[len], values);
     }
 
-    /// Adds rows: labels one after another, the length of each row's, and as many values as the schema is wide for each.
+    /// Adds rows: their concatenated labels, the length of each row's labels, and their values.
     pub(crate) fn push_all(&mut self, labels: &str, label_lens: &[u32], values: &[f64]) {
         self.labels.push_str(labels);
         self.label_lens.extend_from_slice(label_lens);
         self.values.extend_from_slice(values);
     }
 
-    /// Every agent's labels, with the closing brace and a space behind them, and values.
+    /// Returns each agent's labels, with the closing brace, and values.
     pub fn rows(&self) -> impl Iterator<Item = (&str, &[f64])> {
         let width = self.schema.schema().width;
         let mut labels = self.labels.as_str();
@@ -81,7 +82,7 @@ impl Group {
         })
     }
 
-    /// Whether no agent is in it.
+    /// Whether the group has no agents.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.label_lens.iter().all(|len| *len == 0)

@@ -1,4 +1,4 @@
-//! Writes a snapshot family by family, in chunks, into whatever takes them.
+//! Renders a snapshot in chunks, family by family.
 
 use fleetgauge_proto::report::is_absent;
 
@@ -7,33 +7,33 @@ use super::number::write_value;
 use super::plan::{FamilyPlan, SeriesPlan};
 use super::snapshot::{CLOSE, Group, Snapshot};
 
-/// Size at which a chunk is handed on, in bytes: a thousand lines, so that a page of any size takes little memory. A chunk is
-/// longer than that by less than a line.
+/// Chunk size in bytes: a thousand lines, so that a page of any size takes little memory. A chunk
+/// exceeds it by less than a line.
 pub const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Whoever was to take the page is gone.
+/// The sink takes no more chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the reader is gone")]
-pub struct Broken;
+pub struct Disconnected;
 
-/// Takes a page in pieces.
+/// A receiver of chunks.
 pub trait Sink {
-    /// Takes the next piece.
+    /// Takes the next chunk.
     ///
     /// # Errors
-    /// [`Broken`] if nobody wants the rest.
-    fn chunk(&mut self, bytes: &[u8]) -> Result<(), Broken>;
+    /// [`Disconnected`] if the receiver is gone.
+    fn chunk(&mut self, bytes: &[u8]) -> Result<(), Disconnected>;
 }
 
-/// Collects the page.
+/// Collects a page in memory.
 impl Sink for Vec<u8> {
-    fn chunk(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+    fn chunk(&mut self, bytes: &[u8]) -> Result<(), Disconnected> {
         self.extend_from_slice(bytes);
         Ok(())
     }
 }
 
-/// How much was written.
+/// The size of a page.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counted {
     /// Sample lines.
@@ -42,11 +42,16 @@ pub struct Counted {
     pub bytes: u64,
 }
 
-/// Writes every family of the snapshot; neither the end mark of OpenMetrics nor the collector's own metrics.
+/// Renders all families of a snapshot, without the end mark of OpenMetrics and the collector's own
+/// metrics.
 ///
 /// # Errors
-/// [`Broken`] if the sink is.
-pub fn render(snapshot: &Snapshot, format: Format, sink: &mut dyn Sink) -> Result<Counted, Broken> {
+/// [`Disconnected`] if the sink is.
+pub fn render(
+    snapshot: &Snapshot,
+    format: Format,
+    sink: &mut dyn Sink,
+) -> Result<Counted, Disconnected> {
     let mut page =
         Page { chunk: Vec::with_capacity(CHUNK_BYTES + 4096), sink, counted: Counted::default() };
     for family in &snapshot.families {
@@ -66,7 +71,12 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
-    fn write_group(&mut self, group: &Group, family: usize, format: Format) -> Result<(), Broken> {
+    fn write_group(
+        &mut self,
+        group: &Group,
+        family: usize,
+        format: Format,
+    ) -> Result<(), Disconnected> {
         let family = group.schema().plan().family(family);
         for (labels, values) in group.rows() {
             for series in &family.series {
@@ -86,7 +96,7 @@ impl Page<'_> {
         labels: &str,
         values: &[f64],
         format: Format,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Disconnected> {
         if let Some(numbers) = series.numbers(format) {
             for (number, value) in numbers.iter().zip(values) {
                 self.write(&family.numbered);
@@ -97,7 +107,7 @@ impl Page<'_> {
                 self.counted.lines += 1;
             }
         }
-        // The last values are those without a number.
+        // The last values are those without bound or quantile.
         let plain = &values[values.len() - family.plain.len()..];
         for (opening, value) in family.plain.iter().zip(plain) {
             self.write(opening);
@@ -117,13 +127,13 @@ impl Page<'_> {
         self.chunk.extend_from_slice(text.as_bytes());
     }
 
-    fn end_line(&mut self, value: f64) -> Result<(), Broken> {
+    fn end_line(&mut self, value: f64) -> Result<(), Disconnected> {
         write_value(value, &mut self.chunk);
         self.chunk.push(b'\n');
         if self.chunk.len() >= CHUNK_BYTES { self.flush() } else { Ok(()) }
     }
 
-    fn flush(&mut self) -> Result<(), Broken> {
+    fn flush(&mut self) -> Result<(), Disconnected> {
         self.counted.bytes += self.chunk.len() as u64;
         self.sink.chunk(&self.chunk)?;
         self.chunk.clear();
@@ -131,7 +141,7 @@ impl Page<'_> {
     }
 }
 
-/// Labels to which others are added: without [`CLOSE`] behind them.
+/// Strips [`CLOSE`] from labels that others follow.
 fn open(labels: &str) -> &str {
     labels.strip_suffix(CLOSE).unwrap_or(labels)
 }

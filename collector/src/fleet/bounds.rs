@@ -1,4 +1,4 @@
-//! Where the buckets of a gauge end, by its unit.
+//! Upper bounds of a gauge's buckets, by its unit.
 
 /// Ratios: in twentieths.
 const RATIO: &[f64] = &[
@@ -6,7 +6,7 @@ const RATIO: &[f64] = &[
     0.9, 0.95, 1.0,
 ];
 
-/// Bytes: 1 MiB and its products with 4, to 16 TiB.
+/// Bytes: 1 MiB to 16 TiB, by powers of four.
 const BYTES: &[f64] = &[
     1_048_576.0,
     4_194_304.0,
@@ -23,7 +23,7 @@ const BYTES: &[f64] = &[
     17_592_186_044_416.0,
 ];
 
-/// Seconds: from a millisecond's answer to a year's uptime.
+/// Seconds: a millisecond to a year.
 const SECONDS: &[f64] = &[
     0.001,
     0.01,
@@ -44,13 +44,13 @@ const SECONDS: &[f64] = &[
 const CELSIUS: &[f64] =
     &[-20.0, -10.0, 0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0, 110.0];
 
-/// Anything else: decades, on both sides of zero.
+/// Others: decades on both sides of zero.
 const OTHER: &[f64] = &[
     -1e6, -1e5, -1e4, -1e3, -100.0, -10.0, -1.0, 0.0, 0.01, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5,
     1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12,
 ];
 
-/// The upper ends, ascending and without infinity, for a gauge of this unit.
+/// Returns the upper bounds, ascending and without infinity, for a gauge with this unit.
 pub(super) fn of_unit(unit: &str) -> &'static [f64] {
     match unit {
         "ratio" => RATIO,

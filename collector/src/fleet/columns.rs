@@ -1,32 +1,33 @@
-//! The values of the fleet's gauges, side by side.
+//! Columns: the values of the fleet's gauges, copied from the registry.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::{GroupLabel, MAX_GROUPS, NoAnswer, Question, Spread, bounds};
+use super::{Distribution, FleetQuery, GroupLabel, MAX_GROUPS, NoAnswer, bounds};
 use crate::exposition::static_labels;
-use crate::registry::{GaugeFamily, Registry, View};
+use crate::registry::{GaugeFamily, Registry, RowBlockView};
 
 /// All columns, by gauge and group.
 #[derive(Debug)]
 pub struct Columns {
-    /// The label by which values are grouped.
+    /// The label to group by.
     by: Option<GroupLabel>,
-    /// Its values, in order, and their numbers; an agent without it is in the group of the empty value.
+    /// Values of the label, sorted, and their group indices. An agent without it has the empty
+    /// value.
     groups: Vec<(Box<str>, usize)>,
     gauges: Vec<(GaugeFamily, OfGauge)>,
 }
 
-/// Values as keys, in no order.
+/// Values as keys, unsorted.
 type Keys = Vec<i64>;
 
-/// The columns of one gauge, of the groups that have any value, by their numbers.
+/// The columns of one gauge by group index, for the groups that have a value.
 #[derive(Debug, Default)]
 struct OfGauge(Vec<(usize, Keys)>);
 
 impl OfGauge {
     fn find(&self, group: usize) -> Result<usize, usize> {
-        self.0.binary_search_by_key(&group, |(number, _)| *number)
+        self.0.binary_search_by_key(&group, |(index, _)| *index)
     }
 
     fn get(&self, group: usize) -> Option<&Keys> {
@@ -52,52 +53,51 @@ pub struct Column<'a> {
 }
 
 impl Column<'_> {
-    /// Where its buckets end.
+    /// Returns the upper bounds of its buckets.
     #[must_use]
     pub fn bounds(&self) -> &'static [f64] {
         bounds::of_unit(self.unit)
     }
 
-    /// How its values are spread.
+    /// Computes the distribution of its values.
     #[must_use]
-    pub fn spread(&self) -> Spread {
-        Spread::of(self.keys, self.bounds())
+    pub fn distribution(&self) -> Distribution {
+        Distribution::of(self.keys, self.bounds())
     }
 }
 
 impl Columns {
-    /// Copies what is asked about from the registry as it is now.
+    /// Copies the values that a query asks for.
     ///
     /// # Errors
     /// [`NoAnswer`]
-    pub fn copy(registry: &Registry, question: &Question) -> Result<Self, NoAnswer> {
-        let gauges = wanted(registry, question)?;
+    pub fn copy(registry: &Registry, query: &FleetQuery) -> Result<Self, NoAnswer> {
+        let gauges = wanted(registry, query)?;
         let plan = plan(&gauges);
         let mut columns: Vec<OfGauge> = gauges.iter().map(|_| OfGauge::default()).collect();
-        if question.by.is_none() {
+        if query.by.is_none() {
             for (gauge, columns) in gauges.iter().zip(&mut columns) {
                 columns.get_mut(0).reserve_exact(gauge.series);
             }
         }
-        let mut groups = Groups::new(question.by.as_ref());
+        let mut groups = Groups::new(query.by.as_ref());
         let mut copied = Ok(());
-        registry.each_page(|schema, page| {
+        registry.each_block(|schema, block| {
             if let (Ok(()), Some(plan)) = (&copied, plan.get(&schema.key())) {
-                copied = copy_page(page, plan, &mut groups, &mut columns);
+                copied = copy_block(block, plan, &mut groups, &mut columns);
             }
         });
         copied?;
         let groups = groups.into_sorted();
         let gauges = gauges.into_iter().zip(columns).collect();
-        Ok(Self { by: question.by.clone(), groups, gauges })
+        Ok(Self { by: query.by.clone(), groups, gauges })
     }
 
-    /// The gauges, in the order of their names, and the columns of each that hold a value, in the order of their
-    /// groups.
+    /// Returns the gauges sorted by name, each with its columns sorted by group.
     pub fn gauges(&self) -> impl Iterator<Item = (&GaugeFamily, Vec<Column<'_>>)> {
         self.gauges.iter().map(|(gauge, columns)| {
-            let columns = self.groups.iter().filter_map(|(value, number)| {
-                let keys = columns.get(*number).filter(|keys| !keys.is_empty())?;
+            let columns = self.groups.iter().filter_map(|(value, index)| {
+                let keys = columns.get(*index).filter(|keys| !keys.is_empty())?;
                 let group = self.by.as_ref().map(|by| (by.as_str(), &**value));
                 Some(Column { group, unit: &gauge.unit, keys })
             });
@@ -106,26 +106,26 @@ impl Columns {
     }
 }
 
-/// The gauges that are asked about.
-fn wanted(registry: &Registry, question: &Question) -> Result<Vec<GaugeFamily>, NoAnswer> {
-    let gauges = registry.gauges(question.family.as_deref());
-    if gauges.is_empty() && question.family.is_some() {
+/// Returns the gauges that a query asks for.
+fn wanted(registry: &Registry, query: &FleetQuery) -> Result<Vec<GaugeFamily>, NoAnswer> {
+    let gauges = registry.gauges(query.family.as_deref());
+    if gauges.is_empty() && query.family.is_some() {
         return Err(NoAnswer::UnknownFamily);
     }
     Ok(gauges)
 }
 
-/// Adds a page's values to their columns.
-fn copy_page(
-    page: View<'_>,
+/// Adds the values of a block to their columns.
+fn copy_block(
+    block: RowBlockView<'_>,
     plan: &[(usize, usize)],
     groups: &mut Groups<'_>,
     columns: &mut [OfGauge],
 ) -> Result<(), NoAnswer> {
-    groups.find(page)?;
+    groups.find(block)?;
     for (gauge, offset) in plan {
-        for (values, group) in page.values().zip(&groups.of_rows) {
-            // What is absent is not a number either.
+        for (values, group) in block.values().zip(&groups.of_rows) {
+            // Absent values are NaN, too.
             if !values[*offset].is_nan() {
                 columns[*gauge].get_mut(*group).push(key(values[*offset]));
             }
@@ -134,12 +134,12 @@ fn copy_page(
     Ok(())
 }
 
-/// Which values of a row go where: gauge and offset, by the key of the schema.
+/// Returns the gauges and offsets to copy from each row, by schema key.
 fn plan(gauges: &[GaugeFamily]) -> HashMap<u64, Vec<(usize, usize)>> {
     let mut plan: HashMap<u64, Vec<(usize, usize)>> = HashMap::new();
-    for (number, gauge) in gauges.iter().enumerate() {
+    for (index, gauge) in gauges.iter().enumerate() {
         for (schema, offset) in &gauge.members {
-            plan.entry(*schema).or_default().push((number, *offset));
+            plan.entry(*schema).or_default().push((index, *offset));
         }
     }
     plan
@@ -148,64 +148,64 @@ fn plan(gauges: &[GaugeFamily]) -> HashMap<u64, Vec<(usize, usize)>> {
 /// The groups met so far.
 struct Groups<'a> {
     by: Option<&'a GroupLabel>,
-    numbers: HashMap<Box<str>, usize>,
-    /// Those of the agents of the page that was looked at last.
+    indices: HashMap<Box<str>, usize>,
+    /// Group of each row of the last block.
     of_rows: Vec<usize>,
 }
 
 impl<'a> Groups<'a> {
     fn new(by: Option<&'a GroupLabel>) -> Self {
         let all = by.is_none().then(|| ("".into(), 0));
-        Self { by, numbers: all.into_iter().collect(), of_rows: Vec::new() }
+        Self { by, indices: all.into_iter().collect(), of_rows: Vec::new() }
     }
 
-    /// Finds the groups of these agents.
-    fn find(&mut self, page: View<'_>) -> Result<(), NoAnswer> {
+    /// Finds the groups of a block's rows.
+    fn find(&mut self, block: RowBlockView<'_>) -> Result<(), NoAnswer> {
         self.of_rows.clear();
         let Some(by) = self.by else {
-            self.of_rows.extend(page.values().map(|_| 0));
+            self.of_rows.extend(block.values().map(|_| 0));
             return Ok(());
         };
-        for labels in page.labels() {
-            let number = self.number_of(by, labels)?;
-            self.of_rows.push(number);
+        for labels in block.labels() {
+            let index = self.index_of(by, labels)?;
+            self.of_rows.push(index);
         }
         Ok(())
     }
 
-    fn number_of(&mut self, by: &GroupLabel, labels: &str) -> Result<usize, NoAnswer> {
+    fn index_of(&mut self, by: &GroupLabel, labels: &str) -> Result<usize, NoAnswer> {
         let value = static_labels(labels).find(|(name, _)| *name == by.as_str());
         let value = value.map_or(Cow::Borrowed(""), |(_, value)| value);
-        if let Some(number) = self.numbers.get(&*value) {
-            return Ok(*number);
+        if let Some(index) = self.indices.get(&*value) {
+            return Ok(*index);
         }
-        let number = self.numbers.len();
-        if number == MAX_GROUPS {
+        let index = self.indices.len();
+        if index == MAX_GROUPS {
             return Err(NoAnswer::TooManyGroups(by.as_str().to_owned()));
         }
-        self.numbers.insert(value.into(), number);
-        Ok(number)
+        self.indices.insert(value.into(), index);
+        Ok(index)
     }
 
-    /// All of them, by their values.
+    /// Returns all groups, sorted by value.
     fn into_sorted(self) -> Vec<(Box<str>, usize)> {
-        let mut groups: Vec<_> = self.numbers.into_iter().collect();
+        let mut groups: Vec<_> = self.indices.into_iter().collect();
         groups.sort_unstable();
         groups
     }
 }
 
-/// A value's bits as a number in whose order values are.
+/// Order-preserving integer key of an `f64`.
 pub(super) fn key(value: f64) -> i64 {
-    turn(value.to_bits().cast_signed())
+    flip_negative(value.to_bits().cast_signed())
 }
 
-/// The value of a key.
+/// Returns the value of a key.
 pub(super) fn value(key: i64) -> f64 {
-    f64::from_bits(turn(key).cast_unsigned())
+    f64::from_bits(flip_negative(key).cast_unsigned())
 }
 
-/// Below zero, bits rise as values fall.
-fn turn(bits: i64) -> i64 {
+/// Flips the bits of negative values, which otherwise sort in reverse. It is its own inverse.
+fn flip_negative(bits: i64) -> i64 {
     bits ^ ((bits >> 63).cast_unsigned() >> 1).cast_signed()
 }

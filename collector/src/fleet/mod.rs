@@ -1,57 +1,58 @@
-//! What the fleet looks like as a whole: of every gauge how its values are spread over the agents.
+//! The fleet as a whole: for every gauge, the distribution of its values over the agents.
 //!
-//! The values are copied as columns, one a gauge and group, without labels; what is said of a column is exact.
+//! Values are copied without labels as columns, one for each gauge and group. All figures are
+//! exact.
 
 mod bounds;
 mod columns;
-mod page;
-mod spread;
+mod distribution;
+mod text;
 
 use fleetgauge_proto::StaticLabels;
 use fleetgauge_proto::message::Label;
 
 pub use columns::{Column, Columns};
-pub use page::write;
-pub use spread::{QUANTILES, Spread};
+pub use distribution::{Distribution, QUANTILES};
+pub use text::write;
 
-/// Most groups that a page has: a label of more is rather the name of an agent.
+/// Maximum groups of a page: a label with more values is closer to an agent's name.
 pub const MAX_GROUPS: usize = 100;
 
-/// What is asked about.
+/// A query of the page.
 #[derive(Debug, Clone, Default)]
-pub struct Question {
-    /// One gauge alone.
+pub struct FleetQuery {
+    /// Only this gauge.
     pub family: Option<String>,
-    /// Grouped by this label that agents give themselves.
+    /// Group by this static label.
     pub by: Option<GroupLabel>,
 }
 
-/// A label that agents can give themselves.
+/// The name of a static label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupLabel(String);
 
 impl GroupLabel {
-    /// `None` if no agent could have it.
+    /// Parses a label name; `None` if no agent can set it.
     #[must_use]
     pub fn try_new(name: &str) -> Option<Self> {
         let label = Label { name, value: "any" };
         StaticLabels::try_new(&[label]).ok().map(|_| Self(name.to_owned()))
     }
 
-    /// Its name.
+    /// Returns the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Why there is no answer.
+/// Why a query has no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoAnswer {
-    /// The gauge is on no page.
+    /// No such gauge on the shared pages.
     #[error("no connected agent shows a gauge of the name that family= asks for")]
     UnknownFamily,
-    /// The label is as good as an id.
+    /// The label has too many values.
     #[error("the label {0} has more than {MAX_GROUPS} values: group by one that has fewer")]
     TooManyGroups(String),
 }

@@ -7,17 +7,17 @@ use fleetgauge_proto::{AgentId, Limits, Schema, StaticLabels};
 use super::columns::{key, value};
 use super::*;
 use crate::exposition::{Format, write_labels};
-use crate::peer::Peer;
-use crate::registry::{Newcomer, Registry, Room};
+use crate::peers::handle::ConnectionHandle;
+use crate::registry::{PendingAgent, Registry, SchemaLimits};
 
 const GAUGE: u8 = 1;
 const COUNTER: u8 = 2;
 
 fn registry() -> Registry {
     Registry::new(
-        Room { schemas: 100, bytes: 1 << 20 },
+        SchemaLimits { schemas: 100, bytes: 1 << 20 },
         Default::default(),
-        std::sync::Arc::new(crate::budget::Budget::new(usize::MAX)),
+        std::sync::Arc::new(crate::limits::memory_budget::MemoryBudget::new(usize::MAX)),
     )
 }
 
@@ -42,22 +42,22 @@ fn enter(
     let labels: Vec<_> = role.map(|value| Label { name: "role", value }).into_iter().collect();
     let labels = StaticLabels::try_new(&labels).unwrap();
     let id = AgentId::try_new(id).unwrap();
-    let peer = Peer::new(id.fnv1a(), ([127, 0, 0, 1], 1).into(), u64::MAX);
+    let handle = ConnectionHandle::new(id.fnv1a(), ([127, 0, 0, 1], 1).into(), u64::MAX);
     let labels = write_labels(&id, &labels, None);
-    let newcomer = Newcomer { id, host_nonce: [1; 16], labels, peer };
+    let newcomer = PendingAgent { id, host_nonce: [1; 16], labels, handle };
     let mut bytes = Vec::new();
     write_all(values, &mut bytes);
     registry.enter(&newcomer, pinned.entry(), &Values::All(&bytes), 0).unwrap();
 }
 
-fn page(registry: &Registry, question: &Question, format: Format) -> String {
+fn page(registry: &Registry, query: &FleetQuery, format: Format) -> String {
     let mut page = Vec::new();
-    write(&Columns::copy(registry, question).unwrap(), format, &mut page).unwrap();
+    write(&Columns::copy(registry, query).unwrap(), format, &mut page).unwrap();
     String::from_utf8(page).unwrap()
 }
 
 /// The same by sorting everything.
-fn expected(values: &[f64], bounds: &[f64]) -> Spread {
+fn expected(values: &[f64], bounds: &[f64]) -> Distribution {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     let at = |quantile: f64| {
@@ -65,7 +65,7 @@ fn expected(values: &[f64], bounds: &[f64]) -> Spread {
         sorted[least as usize - 1]
     };
     let at_or_below = |bound: &f64| values.iter().filter(|value| *value <= bound).count();
-    Spread {
+    Distribution {
         count: values.len(),
         mean: values.iter().sum::<f64>() / values.len() as f64,
         at_or_below: bounds.iter().map(at_or_below).collect(),
@@ -118,10 +118,10 @@ fn spreads_are_exact() {
     ];
     for values in columns {
         let keys: Vec<_> = values.iter().map(|value| key(*value)).collect();
-        let spread = Spread::of(&keys, &bounds);
+        let distribution = Distribution::of(&keys, &bounds);
         let expected = expected(&values, &bounds);
-        assert_eq!(spread.quantiles, expected.quantiles);
-        assert_eq!(spread, expected);
+        assert_eq!(distribution.quantiles, expected.quantiles);
+        assert_eq!(distribution, expected);
     }
 }
 
@@ -135,7 +135,7 @@ fn gauges_of_all_schemas_are_counted_once_and_nothing_else() {
     enter(&registry, "b", None, &[USED, LOAD], &[0.9, ABSENT]);
     enter(&registry, "c", None, &[LOAD, ("sent", "", COUNTER)], &[-3.0, 7.0]);
     enter(&registry, "d", None, &[LOAD], &[f64::NAN]);
-    let page = page(&registry, &Question::default(), Format::Text);
+    let page = page(&registry, &FleetQuery::default(), Format::Text);
     let lines: Vec<_> = page.lines().collect();
     for line in [
         "# TYPE fleetgauge_fleet_disk_used_ratio histogram",
@@ -158,7 +158,7 @@ fn gauges_of_all_schemas_are_counted_once_and_nothing_else() {
         assert!(lines.contains(&line), "{line} is not in\n{page}");
     }
     assert!(!page.contains("sent"), "{page}");
-    let page = super::tests::page(&registry, &Question::default(), Format::OpenMetrics);
+    let page = super::tests::page(&registry, &FleetQuery::default(), Format::OpenMetrics);
     assert!(page.contains("# TYPE fleetgauge_fleet_load_quantile gauge\n"), "{page}");
 }
 
@@ -170,7 +170,7 @@ fn groups_of_a_label() {
     enter(&registry, "c", None, &[USED], &[0.3]);
     enter(&registry, "d", Some("db"), &[USED, LOAD], &[0.4, 2.0]);
     let by = GroupLabel::try_new("role");
-    let page = page(&registry, &Question { by, family: None }, Format::OpenMetrics);
+    let page = page(&registry, &FleetQuery { by, family: None }, Format::OpenMetrics);
     let counts: BTreeMap<_, _> = page
         .lines()
         .filter(|line| line.contains("le=\"+Inf\""))
@@ -191,24 +191,24 @@ fn groups_of_a_label() {
 fn a_label_of_too_many_values_is_refused() {
     let registry = registry();
     let by = GroupLabel::try_new("role");
-    let question = Question { by, family: None };
+    let query = FleetQuery { by, family: None };
     for n in 0..MAX_GROUPS {
         enter(&registry, &format!("a{n}"), Some(&n.to_string()), &[LOAD], &[1.0]);
     }
-    assert!(Columns::copy(&registry, &question).is_ok());
+    assert!(Columns::copy(&registry, &query).is_ok());
     for n in MAX_GROUPS..4 * MAX_GROUPS {
         enter(&registry, &format!("a{n}"), Some(&n.to_string()), &[LOAD], &[1.0]);
-        let refused = Columns::copy(&registry, &question).unwrap_err();
+        let refused = Columns::copy(&registry, &query).unwrap_err();
         assert_eq!(refused, NoAnswer::TooManyGroups("role".into()));
     }
-    assert!(Columns::copy(&registry, &Question::default()).is_ok());
+    assert!(Columns::copy(&registry, &FleetQuery::default()).is_ok());
 }
 
 #[test]
 fn one_family_alone() {
     let registry = registry();
     enter(&registry, "a", None, &[USED, LOAD, ("sent", "", COUNTER)], &[0.1, 1.0, 1.0]);
-    let ask = |family: &str| Question { by: None, family: Some(family.to_owned()) };
+    let ask = |family: &str| FleetQuery { by: None, family: Some(family.to_owned()) };
     let one = page(&registry, &ask("load"), Format::Text);
     assert!(one.contains("fleet_load_mean 1\n") && !one.contains("disk"), "{one}");
     for family in ["", "loa", "sent", "nothing"] {
@@ -222,7 +222,7 @@ fn names_that_would_mean_two_things_are_left_off() {
     let registry = registry();
     let families = ["load_mean", "load", "load_quantile", "loads"].map(|name| (name, "", GAUGE));
     enter(&registry, "a", None, &families, &[1.0; 4]);
-    let page = page(&registry, &Question::default(), Format::Text);
+    let page = page(&registry, &FleetQuery::default(), Format::Text);
     let types: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
     let shown = [
         "fleetgauge_fleet_load histogram",

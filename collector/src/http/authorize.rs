@@ -1,4 +1,4 @@
-//! Who may read: every request but those for `/healthz` and `/readyz` passes here.
+//! Authorization of HTTP requests, all but those for `/healthz` and `/readyz`.
 
 use std::sync::Arc;
 
@@ -8,62 +8,62 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::Site;
-use super::places::Visit;
-use crate::trust::{Reader, Unread};
-use crate::untold::{log_count, shortened};
+use super::HttpState;
+use super::connection::HttpConnection;
+use crate::auth::{ReadDenied, Reader};
+use crate::telemetry::log_limiter::{log_count, shortened};
 
-/// What may be shown: what Prometheus and curl send, and what makes a browser ask.
+/// Accepted schemes: the one that Prometheus and curl send, and the one that browsers prompt for.
 const CHALLENGES: [&str; 2] =
     ["Bearer realm=\"fleetgauge\"", "Basic realm=\"fleetgauge\", charset=\"UTF-8\""];
 
-/// Answers the request if its sender may read. Where credentials are configured the request is marked with the
-/// [`Reader`] whose credential it carries.
+/// Handles the request if its sender may read. If credentials are configured, adds the [`Reader`]
+/// of the request's credential to its extensions.
 pub(super) async fn authorize(
-    State(site): State<Arc<Site>>,
+    State(http): State<Arc<HttpState>>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    match allowed(&site, request.headers()) {
+    match allowed(&http, request.headers()) {
         Ok(reader) => {
             if let Some(reader) = reader {
                 request.extensions_mut().insert(reader);
             }
             next.run(request).await
         }
-        Err(unread) => {
-            note(&site, &request, unread);
-            refusal()
+        Err(denied) => {
+            record_denied(&http, &request, denied);
+            unauthorized()
         }
     }
 }
 
-/// Counts a request that is refused, and logs it if a line is due.
-pub(super) fn note(site: &Site, request: &Request, unread: Unread) {
-    site.shared.metrics.http_unauthorized.inc();
-    let (cause, shared) = (unread.cause(), &site.shared);
+/// Counts a denied request, and logs it if a line is due.
+pub(super) fn record_denied(http: &HttpState, request: &Request, denied: ReadDenied) {
+    http.collector.telemetry.metrics.http_unauthorized.inc();
+    let (cause, collector) = (denied.cause(), &http.collector);
     let kind = ("HTTP request unauthorized", cause);
-    let visit = request.extensions().get::<Arc<Visit>>();
-    let address = visit.map(|visit| tracing::field::display(visit.address()));
+    let connection = request.extensions().get::<Arc<HttpConnection>>();
+    let address = connection.map(|connection| tracing::field::display(connection.address()));
     let path = shortened(request.uri().path());
-    log_count!(shared, kind, warn, "HTTP request unauthorized", address, cause, path);
+    log_count!(collector, kind, warn, "HTTP request unauthorized", address, cause, path);
 }
 
-/// Whose credential the headers carry; `None` if nobody is asked for one.
-fn allowed(site: &Site, headers: &HeaderMap) -> Result<Option<Reader>, Unread> {
-    let trust = Arc::clone(&site.shared.trust.read());
-    let Some(readers) = &trust.readers else { return Ok(None) };
-    let mut shown = headers.get_all(AUTHORIZATION).iter();
-    match (shown.next(), shown.next()) {
-        (_, Some(_)) => Err(Unread::NotUnderstood),
-        (one, None) => readers.allow(one.map(HeaderValue::as_bytes)).cloned().map(Some),
+/// Returns the reader of the request's credential; `None` if no credentials are configured.
+fn allowed(http: &HttpState, headers: &HeaderMap) -> Result<Option<Reader>, ReadDenied> {
+    let policy = http.collector.auth.current();
+    let Some(readers) = &policy.readers else { return Ok(None) };
+    let mut presented = headers.get_all(AUTHORIZATION).iter();
+    match (presented.next(), presented.next()) {
+        (_, Some(_)) => Err(ReadDenied::NotUnderstood),
+        (header, None) => readers.allow(header.map(HeaderValue::as_bytes)).cloned().map(Some),
     }
 }
 
-fn refusal() -> Response {
-    let mut refusal = (StatusCode::UNAUTHORIZED, "unauthorized\n").into_response();
+fn unauthorized() -> Response {
+    let mut response = (StatusCode::UNAUTHORIZED, "unauthorized\n").into_response();
     for challenge in CHALLENGES {
-        refusal.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        response.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
-    refusal
+    response
 }

@@ -5,39 +5,40 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 
-use super::Site;
+use super::HttpState;
+use super::error::HttpError;
 use super::query::{Query, shown};
-use super::refused::Refused;
-use super::stream::Reader;
+use super::response::ResponseOptions;
 use crate::exposition::Sink;
-use crate::fleet::{self, Columns, GroupLabel, Question};
+use crate::fleet::{self, Columns, FleetQuery, GroupLabel};
 
-/// How every gauge is spread over the agents.
+/// The distribution of every gauge over the agents.
 pub(super) async fn page(
-    State(site): State<Arc<Site>>,
+    State(http): State<Arc<HttpState>>,
     RawQuery(query): RawQuery,
-    reader: Reader,
-) -> Result<Response, Refused> {
+    options: ResponseOptions,
+) -> Result<Response, HttpError> {
     let query = Query::try_new(query.as_deref(), &["by", "family"])?;
-    let question = Question {
+    let query = FleetQuery {
         by: query.get("by").map(group_label).transpose()?,
         family: query.get("family").map(ToOwned::to_owned),
     };
-    let format = reader.format;
-    let shared = Arc::clone(&site.shared);
+    let format = options.format;
+    let collector = Arc::clone(&http.collector);
     let find = move || {
-        let columns = Columns::copy(&shared.registry, &question)
-            .map_err(|no| Refused::bad_request(no.to_string()))?;
+        let columns = Columns::copy(&collector.registry, &query)
+            .map_err(|no| HttpError::bad_request(no.to_string()))?;
         Ok(move |sink: &mut dyn Sink| fleet::write(&columns, format, sink))
     };
-    Ok(reader.stream(&site, format.content_type(), find).await)
+    Ok(options.stream(&http, format.content_type(), find).await)
 }
 
-fn group_label(name: &str) -> Result<GroupLabel, Refused> {
+fn group_label(name: &str) -> Result<GroupLabel, HttpError> {
     GroupLabel::try_new(name).ok_or_else(|| {
         let name = shown(name);
-        Refused::bad_request(format!(
-            "by={name} is no label that agents can have: use one of those that they give themselves, such as role"
+        HttpError::bad_request(format!(
+            "by={name} is no label that agents can have: use one of those that they give \
+             themselves, such as role"
         ))
     })
 }

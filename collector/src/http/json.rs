@@ -1,13 +1,13 @@
-//! Lists as JSON, of any length.
+//! Streams JSON lists of any length.
 
 use serde::Serialize;
 
-use crate::exposition::{Broken, CHUNK_BYTES, Sink};
+use crate::exposition::{CHUNK_BYTES, Disconnected, Sink};
 
-/// The Content-Type to answer with. Prometheus takes service discovery under no other.
+/// The Content-Type, which Prometheus requires for service discovery.
 pub(super) const CONTENT_TYPE: &str = "application/json";
 
-/// Writes items, one a line, between an opening and a closing.
+/// Writes items, one on each line, between an opening and a closing.
 pub(super) struct List<'a> {
     sink: &'a mut dyn Sink,
     chunk: Vec<u8>,
@@ -19,10 +19,10 @@ impl<'a> List<'a> {
         Self { sink, chunk: opening.into(), separator: b"\n" }
     }
 
-    pub(super) fn item(&mut self, item: &impl Serialize) -> Result<(), Broken> {
+    pub(super) fn item(&mut self, item: &impl Serialize) -> Result<(), Disconnected> {
         self.chunk.extend_from_slice(self.separator);
         self.separator = b",\n";
-        serde_json::to_writer(&mut self.chunk, item).map_err(|_| Broken)?;
+        serde_json::to_writer(&mut self.chunk, item).map_err(|_| Disconnected)?;
         if self.chunk.len() < CHUNK_BYTES {
             return Ok(());
         }
@@ -31,7 +31,7 @@ impl<'a> List<'a> {
         taken
     }
 
-    pub(super) fn close(mut self, closing: &str) -> Result<(), Broken> {
+    pub(super) fn close(mut self, closing: &str) -> Result<(), Disconnected> {
         self.chunk.extend_from_slice(b"\n");
         self.chunk.extend_from_slice(closing.as_bytes());
         self.sink.chunk(&self.chunk)

@@ -1,20 +1,22 @@
-//! The HTTP port: what is found where. Nothing here knows how a page is made or how a connection is kept.
+//! The HTTP port: its routes. The handlers render the pages; `server` serves the connections.
 
-mod accept;
 mod api;
 mod authorize;
+mod connection;
+mod connection_limiter;
+mod error;
 mod fleet;
 mod json;
+mod negotiate;
 mod pages;
-mod places;
 mod query;
-mod refused;
+mod response;
 mod roster;
+pub mod scrape_target;
 mod sd;
-mod secure;
 mod server;
 mod socket;
-mod stream;
+mod tls;
 
 use std::sync::Arc;
 
@@ -24,20 +26,22 @@ use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
-use prometheus_client::registry::Registry as OwnRegistry;
+use prometheus_client::registry::Registry as MetricsRegistry;
 use tokio::sync::Semaphore;
 
-use crate::roster::Return;
-use crate::shared::Shared;
+use crate::roster::WarmupProgress;
+use crate::state::CollectorState;
 
 pub(crate) use server::serve;
 
+/// The page at `/`.
 const INDEX: &str = "fleetgauge collector\n\n\
     /metrics              all agents' series and the collector's own\n\
     /metrics/agents       all agents' series\n\
     /metrics/agents/{id}  one agent's series\n\
     /metrics/self         the collector's own\n\
-    /metrics/fleet        how every gauge is spread over the agents; ?by=role for each role, ?family=… for one gauge\n\
+    /metrics/fleet        how every gauge is spread over the agents; ?by=role for each role, \
+    ?family=… for one gauge\n\
     /sd                   where to scrape, for Prometheus' http_sd; ?shards=4 in four parts\n\
     /sd/agents            every agent as a target of its own\n\
     /metrics/roster       which agents are up, and which ought to be\n\
@@ -46,20 +50,28 @@ const INDEX: &str = "fleetgauge collector\n\n\
     /api/departed/{id}    DELETE forgets one, for users that may\n\
     /healthz              200 while the process runs\n\
     /readyz               200 while agents are accepted\n\n\
-    /metrics, /metrics/agents and /metrics/roster come in parts with ?shard=0&shards=4 and so on.\n";
+    /metrics, /metrics/agents and /metrics/roster come in parts with ?shard=0&shards=4 \
+    and so on.\n";
 
-/// What the pages are made from.
+/// What the handlers share.
 #[derive(Debug)]
-pub(crate) struct Site {
-    /// The collector.
-    pub shared: Arc<Shared>,
-    /// Its own metrics.
-    pub own: OwnRegistry,
-    /// Room for scrapes.
-    pub scrapes: Arc<Semaphore>,
+pub(crate) struct HttpState {
+    collector: Arc<CollectorState>,
+    /// The collector's own metrics.
+    metrics: MetricsRegistry,
+    /// One permit for each scrape that may run at once.
+    scrapes: Arc<Semaphore>,
 }
 
-fn router(site: Arc<Site>) -> Router {
+impl HttpState {
+    /// Creates the state of the port of this collector, whose own metrics are in `metrics`.
+    pub(crate) fn new(collector: Arc<CollectorState>, metrics: MetricsRegistry) -> Self {
+        let scrapes = Arc::new(Semaphore::new(collector.config.bounds.scrapes));
+        Self { collector, metrics, scrapes }
+    }
+}
+
+fn router(http: Arc<HttpState>) -> Router {
     Router::new()
         .route("/", get(async || INDEX))
         .route("/metrics", get(pages::all))
@@ -73,21 +85,21 @@ fn router(site: Arc<Site>) -> Router {
         .route("/api/agents", get(api::agents))
         .route("/api/departed", get(roster::departed))
         .route("/api/departed/{id}", delete(roster::forget))
-        .layer(from_fn_with_state(Arc::clone(&site), authorize::authorize))
-        // Who asks for these knows no secret: balancers, kubelets.
+        .layer(from_fn_with_state(Arc::clone(&http), authorize::authorize))
+        // Without authorization: load balancers and kubelets have no credential.
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
-        .with_state(site)
+        .with_state(http)
 }
 
-async fn ready(State(site): State<Arc<Site>>) -> Response {
-    if site.shared.draining() {
+async fn ready(State(http): State<Arc<HttpState>>) -> Response {
+    if http.collector.draining() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response()
-    } else if site.shared.trust.read().readers.is_some() {
-        // How large the fleet is is not everybody's business.
+    } else if http.collector.auth.lock().readers.is_some() {
+        // The size of the fleet is not for unauthenticated clients.
         "ready\n".into_response()
     } else {
-        let Return { awaited, returned, missing } = site.shared.roster.progress();
+        let WarmupProgress { awaited, returned, missing } = http.collector.roster.progress();
         match missing {
             0 => "ready\n".into_response(),
             _ => format!("ready; warming up, {returned} of {awaited} returned\n").into_response(),

@@ -1,4 +1,4 @@
-//! The pages of metrics: the fleet's series, whole or in parts, one agent's, and the collector's own.
+//! The pages of series: the fleet's, whole or in shards, one agent's, and the collector's own.
 
 use std::sync::Arc;
 
@@ -7,42 +7,46 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tracing::error;
 
-use super::Site;
+use super::HttpState;
+use super::error::HttpError;
 use super::query::Query;
-use super::refused::Refused;
-use super::stream::Reader;
-use crate::exposition::{Broken, Format, Sink, own, render};
+use super::response::ResponseOptions;
+use crate::exposition::{Disconnected, Format, Sink, own, render};
 
-type Answer = Result<Response, Refused>;
+type Answer = Result<Response, HttpError>;
 
-/// All agents' series and the collector's own. Of several parts the first has the latter, so that together they are
-/// the page.
+/// All agents' series and the collector's own. Of several shards the first has the collector's own.
 pub(super) async fn all(
-    State(site): State<Arc<Site>>,
+    State(http): State<Arc<HttpState>>,
     RawQuery(query): RawQuery,
-    reader: Reader,
+    options: ResponseOptions,
 ) -> Answer {
-    series(site, query, reader, true).await
+    series(http, query, options, true).await
 }
 
 /// All agents' series.
 pub(super) async fn agents(
-    State(site): State<Arc<Site>>,
+    State(http): State<Arc<HttpState>>,
     RawQuery(query): RawQuery,
-    reader: Reader,
+    options: ResponseOptions,
 ) -> Answer {
-    series(site, query, reader, false).await
+    series(http, query, options, false).await
 }
 
-async fn series(site: Arc<Site>, query: Option<String>, reader: Reader, own: bool) -> Answer {
+async fn series(
+    http: Arc<HttpState>,
+    query: Option<String>,
+    options: ResponseOptions,
+    own: bool,
+) -> Answer {
     let shard = Query::try_new(query.as_deref(), &["shard", "shards"])?.shard()?;
-    let format = reader.format;
-    if let Some(head) = reader.head(format.content_type()) {
+    let format = options.format;
+    if let Some(head) = options.head(format.content_type()) {
         return Ok(head);
     }
-    let content = Arc::clone(&site);
+    let content = Arc::clone(&http);
     let find = move || {
-        let snapshot = content.shared.registry.snapshot_of_shard(shard);
+        let snapshot = content.collector.registry.snapshot_of_shard(shard);
         Ok(move |sink: &mut dyn Sink| {
             render(&snapshot, format, sink)?;
             let end = if own && shard.is_first() {
@@ -53,50 +57,51 @@ async fn series(site: Arc<Site>, query: Option<String>, reader: Reader, own: boo
             sink.chunk(end.as_bytes())
         })
     };
-    Ok(reader.stream(&site, format.content_type(), find).await)
+    Ok(options.stream(&http, format.content_type(), find).await)
 }
 
-/// One agent's series. Whoever scrapes every agent by itself asks for many at once, each small.
+/// One agent's series.
 pub(super) async fn agent(
-    State(site): State<Arc<Site>>,
+    State(http): State<Arc<HttpState>>,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
-    reader: Reader,
+    options: ResponseOptions,
 ) -> Answer {
     Query::try_new(query.as_deref(), &[])?;
-    let format = reader.format;
-    let content = Arc::clone(&site);
+    let format = options.format;
+    let content = Arc::clone(&http);
     let find = move || {
-        let snapshot = content.shared.registry.snapshot_of(&id);
-        let snapshot = snapshot.ok_or_else(|| Refused::not_found("no such agent is connected"))?;
+        let snapshot = content.collector.registry.snapshot_of(&id);
+        let snapshot =
+            snapshot.ok_or_else(|| HttpError::not_found("no such agent is connected"))?;
         Ok(move |sink: &mut dyn Sink| {
             render(&snapshot, format, sink)?;
             sink.chunk(own::end(format).as_bytes())
         })
     };
-    Ok(reader.stream_agent(&site, format.content_type(), find).await)
+    Ok(options.stream_agent(&http, format.content_type(), find).await)
 }
 
-/// The collector's own metrics. They take no place among the scrapes: whoever looks for the cause of a refusal gets
-/// an answer.
+/// The collector's own metrics. They take no scrape permit, so that an operator can see why scrapes
+/// are refused.
 pub(super) async fn own(
-    State(site): State<Arc<Site>>,
+    State(http): State<Arc<HttpState>>,
     RawQuery(query): RawQuery,
-    reader: Reader,
+    options: ResponseOptions,
 ) -> Answer {
     Query::try_new(query.as_deref(), &[])?;
-    let format = reader.format;
-    Ok(match own_page(&site, format) {
-        Ok(page) => reader.small(format.content_type(), page.into_bytes()),
-        Err(Broken) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    let format = options.format;
+    Ok(match own_page(&http, format) {
+        Ok(page) => options.small(format.content_type(), page.into_bytes()),
+        Err(Disconnected) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     })
 }
 
-fn own_page(site: &Site, format: Format) -> Result<String, Broken> {
+fn own_page(http: &HttpState, format: Format) -> Result<String, Disconnected> {
     let mut page = String::new();
-    if let Err(error) = prometheus_client::encoding::text::encode(&mut page, &site.own) {
+    if let Err(error) = prometheus_client::encoding::text::encode(&mut page, &http.metrics) {
         error!(%error, "cannot write the collector's own metrics");
-        return Err(Broken);
+        return Err(Disconnected);
     }
     Ok(match format {
         Format::Text => own::to_text(&page),

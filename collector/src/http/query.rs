@@ -1,21 +1,21 @@
-//! What stands behind the question mark. A name or a value that a page does not know is refused with a sentence: a
-//! scrape of the wrong thing would look like a scrape.
+//! Query parameters. Unknown names and invalid values are refused: a scrape of the wrong thing
+//! would look like a scrape.
 
 use std::borrow::Cow;
 
-use super::refused::Refused;
-use crate::registry::PageShard;
+use super::error::HttpError;
+use crate::registry::FleetShard;
 
-/// Longest piece of a request that is shown back, in characters.
+/// Maximum characters of a request that an error quotes.
 const SHOWN: usize = 40;
 
-/// The parameters of a request, each known to its page and given once.
+/// The parameters of a request, each known and given once.
 #[derive(Debug)]
 pub(super) struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl<'a> Query<'a> {
-    /// The parameters of a page that knows these names.
-    pub(super) fn try_new(raw: Option<&'a str>, known: &[&str]) -> Result<Self, Refused> {
+    /// Parses the query of a handler that knows these parameters.
+    pub(super) fn try_new(raw: Option<&'a str>, known: &[&str]) -> Result<Self, HttpError> {
         let mut pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
         for (name, value) in form_urlencoded::parse(raw.unwrap_or_default().as_bytes()) {
             if !known.contains(&&*name) {
@@ -24,50 +24,55 @@ impl<'a> Query<'a> {
                     known => known.join(", "),
                 };
                 let name = shown(&name);
-                return Err(Refused::bad_request(format!(
+                return Err(HttpError::bad_request(format!(
                     "{name} is no parameter of this page: it takes {takes}"
                 )));
             }
             if pairs.iter().any(|(other, _)| *other == name) {
-                return Err(Refused::bad_request(format!("{name} is given twice: give it once")));
+                return Err(HttpError::bad_request(format!("{name} is given twice: give it once")));
             }
             pairs.push((name, value));
         }
         Ok(Self(pairs))
     }
 
-    /// The value of a parameter, if it is given.
+    /// Returns a parameter.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(own, _)| own == name).map(|(_, value)| &**value)
     }
 
-    /// A whole number of this range, if it is given.
-    pub(super) fn number(&self, name: &str, least: u64, most: u64) -> Result<Option<u64>, Refused> {
+    /// Parses a parameter as an integer in this range.
+    pub(super) fn number(
+        &self,
+        name: &str,
+        least: u64,
+        most: u64,
+    ) -> Result<Option<u64>, HttpError> {
         let Some(text) = self.get(name) else { return Ok(None) };
         let number = text.parse().ok().filter(|number| (least..=most).contains(number));
         number.map(Some).ok_or_else(|| {
             let text = shown(text);
-            Refused::bad_request(format!("{name}={text} is not a number from {least} to {most}"))
+            HttpError::bad_request(format!("{name}={text} is not a number from {least} to {most}"))
         })
     }
 
-    /// The part of the fleet that `shard` and `shards` name: all of it without them.
-    pub(super) fn shard(&self) -> Result<PageShard, Refused> {
-        let shards = self.number("shards", 1, PageShard::MOST)?;
+    /// Returns the shard of the fleet in `shard` and `shards`; the whole fleet without them.
+    pub(super) fn shard(&self) -> Result<FleetShard, HttpError> {
+        let shards = self.number("shards", 1, FleetShard::MAX)?;
         match (self.get("shard"), shards) {
-            (None, None) => Ok(PageShard::ALL),
+            (None, None) => Ok(FleetShard::ALL),
             (Some(_), Some(shards)) => {
                 let shard = self.number("shard", 0, shards - 1)?.unwrap_or_default();
-                Ok(PageShard::new(shard, shards))
+                Ok(FleetShard::new(shard, shards))
             }
-            _ => Err(Refused::bad_request(
+            _ => Err(HttpError::bad_request(
                 "shard and shards go together: shard=0&shards=4 is the first of four parts",
             )),
         }
     }
 }
 
-/// A piece of a request as it may be shown back.
+/// Quotes a part of a request.
 pub(super) fn shown(text: &str) -> String {
     let mut short: String = text.chars().take(SHOWN).collect();
     if short.len() < text.len() {
@@ -80,16 +85,16 @@ pub(super) fn shown(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn shard(raw: &str) -> Result<PageShard, Refused> {
+    fn shard(raw: &str) -> Result<FleetShard, HttpError> {
         Query::try_new(Some(raw), &["shard", "shards"])?.shard()
     }
 
     #[test]
     fn a_shard_is_one_of_its_number() {
-        assert_eq!(shard(""), Ok(PageShard::ALL));
-        assert_eq!(shard("shard=0&shards=1"), Ok(PageShard::ALL));
-        assert_eq!(shard("shards=4&shard=3"), Ok(PageShard::new(3, 4)));
-        assert_eq!(shard("shard=1023&shards=1024"), Ok(PageShard::new(1023, 1024)));
+        assert_eq!(shard(""), Ok(FleetShard::ALL));
+        assert_eq!(shard("shard=0&shards=1"), Ok(FleetShard::ALL));
+        assert_eq!(shard("shards=4&shard=3"), Ok(FleetShard::new(3, 4)));
+        assert_eq!(shard("shard=1023&shards=1024"), Ok(FleetShard::new(1023, 1024)));
         let together = "shard and shards go together: shard=0&shards=4 is the first of four parts";
         for (raw, why) in [
             ("shard=0", together),
@@ -108,16 +113,16 @@ mod tests {
             ("part=1", "\"part\" is no parameter of this page: it takes shard, shards"),
             ("%ff%0a", "\"\u{fffd}\\n\" is no parameter of this page: it takes shard, shards"),
         ] {
-            assert_eq!(shard(raw), Err(Refused::bad_request(why)), "{raw}");
+            assert_eq!(shard(raw), Err(HttpError::bad_request(why)), "{raw}");
         }
     }
 
     #[test]
     fn what_is_shown_back_is_short() {
         let raw = "x".repeat(60_000);
-        let Err(refused) = Query::try_new(Some(&raw), &[]) else { panic!("it was taken") };
+        let Err(error) = Query::try_new(Some(&raw), &[]) else { panic!("it was taken") };
         let why =
             format!("\"{}…\" is no parameter of this page: it takes no parameters", &raw[..40]);
-        assert_eq!(refused, Refused::bad_request(why));
+        assert_eq!(error, HttpError::bad_request(why));
     }
 }

@@ -1,4 +1,4 @@
-//! Who is there, who has gone, and why; and deleting those that will not come back.
+//! `/metrics/roster` and `/api/departed`: which agents are up, and which have departed and why.
 
 use std::sync::Arc;
 
@@ -9,39 +9,41 @@ use fleetgauge_proto::AgentId;
 use serde::Serialize;
 use tracing::info;
 
+use super::error::HttpError;
 use super::query::Query;
-use super::refused::Refused;
-use super::stream::Reader;
-use super::{Site, authorize, json};
+use super::response::ResponseOptions;
+use super::{HttpState, authorize, json};
+use crate::auth::{ReadDenied, Reader};
 use crate::exposition::{Sink, own};
-use crate::roster::{Census, Departure, NotForgotten, page};
-use crate::trust;
+use crate::roster::{Departure, NotForgotten, PresenceSnapshot, text};
+use crate::state::CollectorState;
 
-type Answer = Result<Response, Refused>;
+type Answer = Result<Response, HttpError>;
 
-/// Which agents are up, and which ought to be.
+/// Which agents are up, and which are down.
 pub(super) async fn up(
-    State(site): State<Arc<Site>>,
+    State(http): State<Arc<HttpState>>,
     RawQuery(query): RawQuery,
-    reader: Reader,
+    options: ResponseOptions,
 ) -> Answer {
-    let part = Query::try_new(query.as_deref(), &["shard", "shards"])?.shard()?;
-    let format = reader.format;
-    if let Some(head) = reader.head(format.content_type()) {
+    let shard = Query::try_new(query.as_deref(), &["shard", "shards"])?.shard()?;
+    let format = options.format;
+    if let Some(head) = options.head(format.content_type()) {
         return Ok(head);
     }
-    let content = Arc::clone(&site);
+    let content = Arc::clone(&http);
     let find = move || {
-        let census = Census::take(&content.shared.registry, &content.shared.roster, part);
+        let CollectorState { registry, roster, .. } = &*content.collector;
+        let presence = PresenceSnapshot::take(registry, roster, shard);
         Ok(move |sink: &mut dyn Sink| {
-            page::render(&census, &content.shared.roster, format, sink)?;
+            text::render(&presence, &content.collector.roster, format, sink)?;
             sink.chunk(own::end(format).as_bytes())
         })
     };
-    Ok(reader.stream(&site, format.content_type(), find).await)
+    Ok(options.stream(&http, format.content_type(), find).await)
 }
 
-/// An agent that has gone.
+/// A departed agent.
 #[derive(Serialize)]
 struct Departed<'a> {
     id: &'a str,
@@ -50,19 +52,19 @@ struct Departed<'a> {
     reason: &'static str,
 }
 
-/// The agents that have gone, the newest first.
+/// The departed agents, the newest first.
 pub(super) async fn departed(
-    State(site): State<Arc<Site>>,
+    State(http): State<Arc<HttpState>>,
     RawQuery(query): RawQuery,
-    reader: Reader,
+    options: ResponseOptions,
 ) -> Answer {
     Query::try_new(query.as_deref(), &[])?;
-    if let Some(head) = reader.head(json::CONTENT_TYPE) {
+    if let Some(head) = options.head(json::CONTENT_TYPE) {
         return Ok(head);
     }
-    let content = Arc::clone(&site);
+    let content = Arc::clone(&http);
     let find = move || {
-        let departed = content.shared.roster.departures();
+        let departed = content.collector.roster.departures();
         Ok(move |sink: &mut dyn Sink| {
             let mut list = json::List::open("{\"departed\":[", sink);
             for Departure { id, reason, at, .. } in departed.iter().rev() {
@@ -71,30 +73,30 @@ pub(super) async fn departed(
             list.close("]}\n")
         })
     };
-    Ok(reader.stream(&site, json::CONTENT_TYPE, find).await)
+    Ok(options.stream(&http, json::CONTENT_TYPE, find).await)
 }
 
-/// Deletes a departed agent from the roster, for a reader that may.
+/// Deletes a departed agent from the roster, for a reader with `may_forget`.
 pub(super) async fn forget(
-    State(site): State<Arc<Site>>,
+    State(http): State<Arc<HttpState>>,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
     request: Request,
-) -> Result<StatusCode, Refused> {
-    let reader = request.extensions().get::<trust::Reader>();
+) -> Result<StatusCode, HttpError> {
+    let reader = request.extensions().get::<Reader>();
     let Some(reader) = reader.filter(|reader| reader.may_forget) else {
-        authorize::note(&site, &request, trust::Unread::NoRight);
-        return Err(Refused::forbidden(
+        authorize::record_denied(&http, &request, ReadDenied::NoRight);
+        return Err(HttpError::forbidden(
             "this takes a user with may_forget = true in the file of --http-credentials",
         ));
     };
     Query::try_new(query.as_deref(), &[])?;
-    let not_departed = || Refused::not_found("no such agent has departed: see /api/departed");
+    let not_departed = || HttpError::not_found("no such agent has departed: see /api/departed");
     let id = AgentId::try_new(&id).map_err(|_| not_departed())?;
-    site.shared.roster.forget(&id).map_err(|not| match not {
+    http.collector.roster.forget(&id).map_err(|not| match not {
         NotForgotten::NotDeparted => not_departed(),
         NotForgotten::Expected => {
-            Refused::conflict("this agent is expected: take it out of the file of --expect")
+            HttpError::conflict("this agent is expected: take it out of the file of --expect")
         }
     })?;
     info!(agent = %id, user = &*reader.user, "departed agent deleted");

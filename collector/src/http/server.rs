@@ -1,4 +1,4 @@
-//! The HTTP port's connections, bounded in number and time.
+//! HTTP connections, with limits on their number and duration.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -21,50 +21,51 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use super::places::{Place, Places, Visit};
+use super::connection::HttpConnection;
+use super::connection_limiter::{ConnectionLimiter, Permit};
 use super::socket::Socket;
-use super::{Site, router, secure};
-use crate::shared::Shared;
-use crate::untold::{log_count, shortened};
+use super::{HttpState, router, tls};
+use crate::state::CollectorState;
+use crate::telemetry::log_limiter::{log_count, shortened};
 
-/// Time to send a request's head, also between two requests of a connection.
+/// Time to receive a request's head, counted from the end of the response before.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time for a connection's first request once the collector stops: whoever was let in last is answered all the same.
+/// Time for a connection's first request during shutdown, so that the latest connections are
+/// served.
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
-/// Longest head of a request; also what waits to be written beyond a page's chunks.
+/// Maximum size of a request's head, and of hyper's write buffer.
 const HEAD_BYTES: usize = 16 * 1024;
-/// How long sent bytes may stay unacknowledged before the kernel gives the connection up.
+/// Time after which the kernel closes a connection whose peer does not acknowledge.
 #[cfg(target_os = "linux")]
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after a failure to accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves HTTP until `stop` is cancelled, then lets what is under way finish.
-pub(crate) async fn serve(listener: TcpListener, site: Site, stop: CancellationToken) {
-    let Shared { config, metrics, .. } = &*site.shared;
-    let places = Places::new(config.bounds.http_connections, metrics.http_evicted.clone());
-    let shared = Arc::clone(&site.shared);
-    let router = router(Arc::new(site));
+/// Serves HTTP until `stop` is cancelled, then finishes the requests in flight.
+pub(crate) async fn serve(listener: TcpListener, http: HttpState, stop: CancellationToken) {
+    let collector = Arc::clone(&http.collector);
+    let max = collector.config.bounds.http_connections;
+    let limiter = ConnectionLimiter::new(max, collector.telemetry.metrics.http_evicted.clone());
+    let router = router(Arc::new(http));
     let connections = TaskTracker::new();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, peer)) => {
-                // Whoever was accepted just before the stop is served, if there is room.
-                let place = tokio::select! {
+                // A connection accepted just before `stop` is served if a permit is free.
+                let permit = tokio::select! {
                     biased;
-                    place = places.take(peer.ip()) => place,
+                    permit = limiter.take(peer.ip()) => permit,
                     () = stop.cancelled() => break,
                 };
-                let (router, places) = (router.clone(), Arc::clone(&places));
-                let broken = shared.metrics.scrapes_broken.clone();
-                let visitor = Visitor { router, places, place, broken, stop: stop.clone() };
-                connections.spawn(receive(stream, visitor, Arc::clone(&shared)));
+                let (router, limiter) = (router.clone(), Arc::clone(&limiter));
+                let broken = collector.telemetry.metrics.scrapes_broken.clone();
+                let client = Client { router, limiter, permit, broken, stop: stop.clone() };
+                connections.spawn(receive(stream, client, Arc::clone(&collector)));
             }
             Err(error) => {
-                let kind = ("cannot accept HTTP", "");
                 log_count!(
-                    shared,
-                    kind,
+                    collector,
+                    ("cannot accept HTTP", ""),
                     warn,
                     "cannot accept an HTTP connection; trying again",
                     %error
@@ -77,92 +78,94 @@ pub(crate) async fn serve(listener: TcpListener, site: Site, stop: CancellationT
     connections.wait().await;
 }
 
-/// Who is served, and until when.
-struct Visitor {
+/// A client with a permit.
+struct Client {
     router: Router,
-    places: Arc<Places>,
-    place: Place,
-    /// Counts pages whose reader took too long for the end.
+    limiter: Arc<ConnectionLimiter>,
+    permit: Permit,
+    /// Counts pages whose last bytes the client does not take in time.
     broken: Counter,
     stop: CancellationToken,
 }
 
-/// One connection, under TLS where the port speaks it.
-async fn receive(stream: TcpStream, visitor: Visitor, shared: Arc<Shared>) {
+/// Serves one connection, with TLS if the port has it.
+async fn receive(stream: TcpStream, client: Client, collector: Arc<CollectorState>) {
     #[cfg(target_os = "linux")]
     if let Err(error) = SockRef::from(&stream).set_tcp_user_timeout(Some(USER_TIMEOUT)) {
         debug!(%error, "cannot set socket options");
     }
-    let stream = Socket::new(stream, Arc::clone(visitor.place.visit()));
-    let port = shared.trust.read().http_tls.clone();
-    let Some(port) = port else { return visitor.converse(stream, pending()).await };
-    let secured = tokio::select! {
-        secured = secure::secure(stream, &port, &shared) => secured,
-        () = visitor.place.visit().left() => return,
-        () = visitor.stop.cancelled() => return,
+    let stream = Socket::new(stream, Arc::clone(client.permit.connection()));
+    let port = collector.auth.lock().http_tls.clone();
+    let Some(port) = port else { return client.serve(stream, pending()).await };
+    let accepted = tokio::select! {
+        accepted = tls::accept(stream, &port, &collector) => accepted,
+        () = client.permit.connection().closing() => return,
+        () = client.stop.cancelled() => return,
     };
-    match secured {
-        Ok((stream, pass)) => {
-            let address = visitor.place.visit().address();
-            visitor.converse(stream, pass.lapse(address, &shared)).await;
+    match accepted {
+        Ok((stream, verified)) => {
+            let address = client.permit.connection().address();
+            client.serve(stream, verified.until_invalid(address, &collector)).await;
         }
         Err(error) => {
-            shared.metrics.http_tls_failures.inc();
+            collector.telemetry.metrics.http_tls_failures.inc();
             let kind = ("TLS failed on the HTTP port", "");
-            let (address, error) = (visitor.place.visit().address(), error.to_string());
+            let (address, error) = (client.permit.connection().address(), error.to_string());
             let error = shortened(&error);
-            log_count!(shared, kind, warn, "TLS failed on the HTTP port", %address, error);
+            log_count!(collector, kind, warn, "TLS failed on the HTTP port", %address, error);
         }
     }
 }
 
-impl Visitor {
-    /// Serves until the connection is over, gives way, is stalled on by its reader, may go on no longer, or the collector
-    /// stops.
-    async fn converse(
+impl Client {
+    /// Serves requests until the connection ends, is evicted or stalls, its client certificate
+    /// becomes `invalid`, or the collector stops.
+    async fn serve(
         self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send,
-        lapse: impl Future<Output = ()>,
+        invalid: impl Future<Output = ()>,
     ) {
-        let visit = self.place.visit();
-        let service =
-            TowerToHyperService::new(tower_service(self.router, self.places, Arc::clone(visit)));
-        let connection = http1::Builder::new()
+        let connection = self.permit.connection();
+        let service = tower_service(self.router, self.limiter, Arc::clone(connection));
+        let service = TowerToHyperService::new(service);
+        let serving = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), service);
-        tokio::pin!(connection);
+        tokio::pin!(serving);
         tokio::select! {
             biased;
-            // No request is answered that came too late.
-            () = lapse => {}
-            () = visit.left() => debug!("HTTP connection gave way, or its reader stalled"),
-            () = visit.overdue() => {
+            // First: no request is answered after the certificate became invalid.
+            () = invalid => {}
+            () = connection.closing() => debug!("HTTP connection gave way, or its reader stalled"),
+            () = connection.overdue() => {
                 self.broken.inc();
                 debug!("the reader of a scrape stalled at its end");
             }
-            ended = &mut connection => {
+            ended = &mut serving => {
                 if let Err(error) = ended {
                     debug!(%error, "HTTP connection ended");
                 }
             }
             () = self.stop.cancelled() => {
                 tokio::select! {
-                    _ = &mut connection => return,
-                    _ = timeout(FIRST_REQUEST, visit.asked()) => connection.as_mut().graceful_shutdown(),
+                    _ = &mut serving => return,
+                    _ = timeout(FIRST_REQUEST, connection.requested()) => {
+                        serving.as_mut().graceful_shutdown();
+                    }
                 }
-                let _ = connection.await;
+                let _ = serving.await;
             }
         }
     }
 }
 
-/// The router, every request marked with its connection.
+/// The router as a service that adds the connection and the limiter to each request's extensions.
 fn tower_service(
     router: Router,
-    places: Arc<Places>,
-    visit: Arc<Visit>,
+    limiter: Arc<ConnectionLimiter>,
+    connection: Arc<HttpConnection>,
 ) -> impl tower::Service<
     Request<Incoming>,
     Response = Response,
@@ -170,9 +173,9 @@ fn tower_service(
     Future = impl Future<Output = Result<Response, Infallible>> + Send,
 > + Clone {
     tower::service_fn(move |mut request: Request<Incoming>| {
-        visit.ask();
-        request.extensions_mut().insert(Arc::clone(&visit));
-        request.extensions_mut().insert(Arc::clone(&places));
+        connection.request();
+        request.extensions_mut().insert(Arc::clone(&connection));
+        request.extensions_mut().insert(Arc::clone(&limiter));
         tower::ServiceExt::oneshot(router.clone(), request)
     })
 }

@@ -1,7 +1,8 @@
-//! The TCP connection under an HTTP connection. If it ends in the midst of a page, it ends with a reset.
+//! The TCP socket of an HTTP connection. It is reset if it closes while a page is in flight.
 //!
-//! HTTP/1.0 knows no chunks: there the end of the connection is the end of the page, and a page that breaks off
-//! looks complete. A reset does not, whoever causes it: also the kernel, when the process is killed.
+//! HTTP/1.0 has no chunked encoding: the end of the connection is the end of the page, so a broken
+//! page would look complete. A reset does not, even if the kernel sends it because the process was
+//! killed.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -14,21 +15,21 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tracing::debug;
 
-use super::places::Visit;
+use super::connection::HttpConnection;
 
-/// A connection that is reset if it is closed while a page is under way.
+/// A socket that is reset if it closes while a page is in flight.
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: TcpStream,
-    visit: Arc<Visit>,
-    /// Closing it resets it.
+    connection: Arc<HttpConnection>,
+    /// Whether closing resets the socket.
     resets: bool,
 }
 
 impl Socket {
-    /// The connection of this visit.
-    pub(super) fn new(stream: TcpStream, visit: Arc<Visit>) -> Self {
-        Self { stream, visit, resets: false }
+    /// Wraps the stream of this connection.
+    pub(super) fn new(stream: TcpStream, connection: Arc<HttpConnection>) -> Self {
+        Self { stream, connection, resets: false }
     }
 
     fn reset_on_close(&mut self, resets: bool) {
@@ -59,7 +60,7 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let resets = self.visit.is_under_way();
+        let resets = self.connection.has_page_in_flight();
         self.reset_on_close(resets);
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
@@ -69,7 +70,7 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let resets = self.visit.is_under_way();
+        let resets = self.connection.has_page_in_flight();
         self.reset_on_close(resets);
         Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
     }
@@ -78,10 +79,11 @@ impl AsyncWrite for Socket {
         self.stream.is_write_vectored()
     }
 
-    /// HTTP and TLS have given all that they had: if the page has come to its end, the kernel has all of it.
+    /// Hyper and rustls have nothing left to write: if the page is complete, the kernel has all of
+    /// it.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        let resets = self.visit.flushed();
+        let resets = self.connection.flushed();
         self.reset_on_close(resets);
         Poll::Ready(Ok(()))
     }

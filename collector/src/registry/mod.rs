@@ -1,15 +1,15 @@
-//! Who is connected, and their newest values.
+//! The registry: connected agents and their newest values.
 //!
-//! A `DashMap` knows who holds an agent id. The agents' rows lie in slabs, in sixty-four shards; who
-//! comes and goes does so under the lock of the id's shard, and a snapshot copies one shard at a time under the
-//! same lock: it sees an agent that changes hands once, never twice and never not at all. A report takes
-//! neither lock: it goes through its [`Seat`] to its own page.
+//! A `DashMap` finds the agent of an id. The agents' rows lie in slabs, in sixty-four stripes by
+//! the hash of the id. Registering and leaving lock the stripe of the id. A snapshot copies one
+//! stripe at a time under the same lock, so it has an agent that is taken over exactly once. A
+//! report takes neither lock: its [`RowHandle`] leads to the row's block.
 //!
 //! No guard of the map leaves this file, and none is held while another lock is taken.
 
+mod agent;
 mod families;
-mod holder;
-mod page_shard;
+mod fleet_shard;
 mod read;
 mod schemas;
 mod slab;
@@ -22,72 +22,75 @@ use fleetgauge_proto::report::Values;
 use fleetgauge_proto::{AgentId, Code};
 use parking_lot::Mutex;
 
-use crate::budget::Budget;
 use crate::clock::Millis;
-use crate::peer::{Peer, Signal};
+use crate::limits::memory_budget::MemoryBudget;
+use crate::peers::handle::{ConnectionHandle, Signal};
 
+pub use agent::{PendingAgent, RegisteredAgent};
 pub use families::{GaugeFamily, Pins};
-pub use holder::{Holder, Newcomer};
-pub use page_shard::PageShard;
-pub use schemas::{MeasuredSchema, Pinned, Room, SchemaEntry, SchemaStore};
-pub use slab::{Seat, View};
+pub use fleet_shard::FleetShard;
+pub use schemas::{MeasuredSchema, Pinned, SchemaEntry, SchemaLimits, SchemaStore};
+pub use slab::{RowBlockView, RowHandle};
 
+use agent::{ById, Takeovers};
 use families::Families;
-use holder::{ById, Takeovers};
 use slab::Slab;
 
-/// Shards of the rows. A snapshot holds one at a time, for a copy of a sixty-fourth of the fleet's values.
-const SHARDS: usize = 64;
-/// Places in a map that may lie idle, beside seven for each that is taken.
-pub(crate) const IDLE_PLACES: usize = 8 * 1024;
+/// Stripes of the rows, each with a lock. A snapshot holds one lock at a time, while it copies a
+/// sixty-fourth of the fleet's values.
+const STRIPES: usize = 64;
+/// Free slots that a map keeps, beside seven for each that is used.
+pub(crate) const IDLE_SLOTS: usize = 8 * 1024;
 
-/// What stands between a newcomer and its id.
+/// Whether an agent may have an id.
 #[derive(Debug)]
 pub enum Claim {
-    /// Nothing, or an older connection of the same host, which its first report will replace.
+    /// The id is free, or held by an older connection of the same host, which the first report
+    /// replaces.
     Free,
-    /// Another host's connection: is it alive?
-    Held(Arc<Peer>),
-    /// Too many changes of hand.
+    /// A connection of another host holds the id and must be challenged.
+    Held(Arc<ConnectionHandle>),
+    /// The id was taken over too often.
     Contested,
 }
 
-/// A newcomer that is shown now.
+/// The result of registering an agent.
 #[derive(Debug)]
 pub struct Entered {
-    /// What it is known by from now on.
-    pub holder: Arc<Holder>,
-    /// Families left off the shared pages because their names mean something else there; told once a schema.
-    pub left_off: Vec<Box<str>>,
+    /// The agent as the registry has it.
+    pub agent: Arc<RegisteredAgent>,
+    /// Families that the shared pages suppress because their names have another kind there; only
+    /// for the first agent of a schema.
+    pub suppressed: Vec<Box<str>>,
 }
 
 #[derive(Debug, Default)]
-struct Shard {
+struct Stripe {
     slabs: HashMap<u64, Slab>,
 }
 
-impl Shard {
-    /// Gives a session a row; it and the bytes of memory that this took.
+impl Stripe {
+    /// Adds a row of this session. Returns its handle and the bytes of memory that it takes.
     fn insert(
         &mut self,
         schema: &Arc<SchemaEntry>,
         session: u64,
         labels: &str,
         values: &Values<'_>,
-    ) -> (Seat, usize) {
+    ) -> (RowHandle, usize) {
         let before = self.slabs.get(&schema.key()).map_or(0, Slab::bytes);
         let slab = self.slabs.entry(schema.key()).or_insert_with(|| Slab::new(schema));
-        let seat = slab.insert(session, labels, values);
-        (seat, slab.bytes() - before)
+        let row = slab.insert(session, labels, values);
+        (row, slab.bytes() - before)
     }
 
-    /// Takes a row back; the bytes of memory that this gave back.
-    fn remove(&mut self, seat: &Seat) -> usize {
-        let hash_map::Entry::Occupied(mut slab) = self.slabs.entry(seat.schema().key()) else {
+    /// Removes a row. Returns the bytes of memory that this frees.
+    fn remove(&mut self, row: &RowHandle) -> usize {
+        let hash_map::Entry::Occupied(mut slab) = self.slabs.entry(row.schema().key()) else {
             return 0;
         };
         let before = slab.get().bytes();
-        slab.get_mut().remove(seat);
+        slab.get_mut().remove(row);
         if slab.get().is_empty() {
             slab.remove();
             return before;
@@ -99,188 +102,191 @@ impl Shard {
 /// The registry.
 #[derive(Debug)]
 pub struct Registry {
-    /// A set; a `DashSet` could not put one holder in the place of another.
-    holders: DashMap<ById, ()>,
-    shards: Box<[Mutex<Shard>]>,
+    /// A set; a `DashSet` cannot replace an element by an equal one.
+    agents: DashMap<ById, ()>,
+    stripes: Box<[Mutex<Stripe>]>,
     schemas: SchemaStore,
     families: Mutex<Families>,
-    budget: Arc<Budget>,
+    budget: Arc<MemoryBudget>,
 }
 
 impl Registry {
-    /// An empty registry.
+    /// Creates an empty registry.
     #[must_use]
-    pub fn new(room: Room, pins: Pins, budget: Arc<Budget>) -> Self {
+    pub fn new(limits: SchemaLimits, pins: Pins, budget: Arc<MemoryBudget>) -> Self {
         Self {
-            holders: DashMap::new(),
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            schemas: SchemaStore::new(room, Arc::clone(&budget)),
+            agents: DashMap::new(),
+            stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
+            schemas: SchemaStore::new(limits, Arc::clone(&budget)),
             families: Mutex::new(Families::new(pins)),
             budget,
         }
     }
 
-    /// The schemas.
+    /// Returns the schemas.
     #[must_use]
     pub fn schemas(&self) -> &SchemaStore {
         &self.schemas
     }
 
-    /// The memory that agents may take.
+    /// Returns the memory limit of all agents.
     #[must_use]
-    pub fn budget(&self) -> &Budget {
+    pub fn budget(&self) -> &MemoryBudget {
         &self.budget
     }
 
-    /// Gives the map's room back if most of it lies idle, as after a fleet has left.
+    /// Frees idle capacity of the map, as after a fleet has left.
     pub(crate) fn shrink(&self) {
-        if self.holders.capacity() > IDLE_PLACES + 8 * self.holders.len() {
-            self.holders.shrink_to_fit();
+        if self.agents.capacity() > IDLE_SLOTS + 8 * self.agents.len() {
+            self.agents.shrink_to_fit();
         }
     }
 
-    /// How many agents are shown.
+    /// Returns the number of agents.
     #[must_use]
-    pub fn agents(&self) -> usize {
-        self.holders.len()
+    pub fn agent_count(&self) -> usize {
+        self.agents.len()
     }
 
-    /// How many families of live schemas are left off the shared pages.
+    /// Returns the number of families of live schemas that the shared pages suppress.
     #[must_use]
-    pub fn families_left_off(&self) -> usize {
-        self.families.lock().left_off()
+    pub fn families_suppressed(&self) -> usize {
+        self.families.lock().suppressed()
     }
 
-    /// What stands between a host and an id.
+    /// Checks whether an agent on this host may have the id.
     #[must_use]
     pub fn claim(&self, id: &AgentId, host_nonce: &[u8; 16], now: Millis) -> Claim {
-        match self.holder(id) {
-            Some(holder) if holder.host_nonce != *host_nonce => {
-                Claim::Held(Arc::clone(&holder.peer))
+        match self.find(id) {
+            Some(agent) if agent.host_nonce != *host_nonce => {
+                Claim::Held(Arc::clone(&agent.handle))
             }
-            Some(holder) if holder.takeovers.exhausted(now) => Claim::Contested,
+            Some(agent) if agent.takeovers.exhausted(now) => Claim::Contested,
             _ => Claim::Free,
         }
     }
 
-    /// Who holds an id.
+    /// Returns the agent with this id.
     #[must_use]
-    pub fn holder(&self, id: &AgentId) -> Option<Arc<Holder>> {
-        self.holders.get(id).map(|holder| Arc::clone(&holder.key().0))
+    pub fn find(&self, id: &AgentId) -> Option<Arc<RegisteredAgent>> {
+        self.agents.get(id).map(|agent| Arc::clone(&agent.key().0))
     }
 
-    /// Shows an agent from its first report on, in place of an older connection of its own or of one with
-    /// another schema; `values` have been checked against `schema`.
+    /// Registers an agent at its first report. It replaces an older connection of the same host, or
+    /// its own registration with another schema. `values` must have been checked against `schema`.
     ///
     /// # Errors
-    /// [`Code::IdConflict`] if the id is another host's, or changes hands too often; [`Code::CollectorFull`] if
-    /// there is no memory left for it.
+    /// [`Code::IdConflict`] if another host holds the id or it was taken over too often;
+    /// [`Code::CollectorFull`] if the memory limit is reached.
     pub fn enter(
         &self,
-        newcomer: &Newcomer,
+        pending: &PendingAgent,
         schema: &Arc<SchemaEntry>,
         values: &Values<'_>,
         now: Millis,
     ) -> Result<Entered, Code> {
-        self.enter_then(newcomer, schema, values, now, || ())
+        self.enter_then(pending, schema, values, now, || ())
     }
 
-    /// As [`Self::enter`]; `then` runs once it is shown and before it can leave again, if it was not shown before.
+    /// Like [`Self::enter`]. If the id was free, runs `then` after the agent is registered and
+    /// before it can leave.
     ///
     /// # Errors
     /// As [`Self::enter`].
     pub fn enter_then(
         &self,
-        newcomer: &Newcomer,
+        pending: &PendingAgent,
         schema: &Arc<SchemaEntry>,
         values: &Values<'_>,
         now: Millis,
         then: impl FnOnce(),
     ) -> Result<Entered, Code> {
-        let Newcomer { id, host_nonce, labels, peer } = newcomer;
-        let mut shard = self.shard(id).lock();
-        let before = self.holder(id);
-        let taking_over = before.as_ref().filter(|holder| !holder.is(peer.session()));
-        if let Some(holder) = taking_over
-            && (holder.host_nonce != *host_nonce || holder.takeovers.exhausted(now))
+        let PendingAgent { id, host_nonce, labels, handle } = pending;
+        let mut stripe = self.stripe(id).lock();
+        let before = self.find(id);
+        let taken_over = before.as_ref().filter(|agent| !agent.is(handle.session()));
+        if let Some(agent) = taken_over
+            && (agent.host_nonce != *host_nonce || agent.takeovers.exhausted(now))
         {
             return Err(Code::IdConflict);
         }
-        let needed = Slab::row_bytes(labels, schema.schema().width) + Holder::bytes(id);
+        let needed = Slab::row_bytes(labels, schema.schema().width) + RegisteredAgent::bytes(id);
         self.take(needed)?;
         let mut takeovers = Takeovers::default();
-        if let Some(holder) = &before {
-            takeovers.clone_from(&holder.takeovers);
+        if let Some(agent) = &before {
+            takeovers.clone_from(&agent.takeovers);
         }
-        if taking_over.is_some() {
+        if taken_over.is_some() {
             takeovers.record(now);
         }
         let first = self.families.lock().join(schema);
-        if let Some(holder) = &before {
-            self.vacate(&mut shard, holder);
+        if let Some(agent) = &before {
+            self.vacate(&mut stripe, agent);
         }
-        // Only now: what its own older schema held has been given back.
-        let left_off = if first { self.families.lock().left_off_by(schema) } else { Vec::new() };
-        let (seat, bytes) = shard.insert(schema, peer.session(), labels, values);
-        self.budget.correct(needed, bytes + Holder::bytes(id));
-        let holder = Arc::new(Holder {
+        // Not before `vacate`, which frees the names of the agent's older schema.
+        let suppressed =
+            if first { self.families.lock().suppressed_of(schema) } else { Vec::new() };
+        let (row, bytes) = stripe.insert(schema, handle.session(), labels, values);
+        self.budget.correct(needed, bytes + RegisteredAgent::bytes(id));
+        let agent = Arc::new(RegisteredAgent {
             id: id.clone(),
             host_nonce: *host_nonce,
-            peer: Arc::clone(peer),
+            handle: Arc::clone(handle),
             takeovers,
-            seat,
+            row,
         });
-        match self.holders.entry(ById(Arc::clone(&holder))) {
+        match self.agents.entry(ById(Arc::clone(&agent))) {
             Entry::Occupied(older) => drop(older.replace_entry(())),
-            Entry::Vacant(place) => drop(place.insert(())),
+            Entry::Vacant(slot) => drop(slot.insert(())),
         }
         if before.is_none() {
             then();
         }
-        drop(shard);
-        if let Some(older) = taking_over {
-            older.peer.raise(Signal::Superseded);
+        drop(stripe);
+        if let Some(older) = taken_over {
+            older.handle.raise(Signal::Superseded);
         }
-        Ok(Entered { holder, left_off })
+        Ok(Entered { agent, suppressed })
     }
 
-    /// Takes an agent's series away, if this session still holds them; whether it did.
+    /// Removes an agent and its series if this session holds the id. Returns whether it did.
     pub fn leave(&self, id: &AgentId, session: u64) -> bool {
         self.leave_after(id, session, || ())
     }
 
-    /// As [`Self::leave`]; `first` runs before the agent's id is free, if this session holds it.
+    /// Like [`Self::leave`]. If this session holds the id, runs `first` before the id is free.
     pub fn leave_after(&self, id: &AgentId, session: u64, first: impl FnOnce()) -> bool {
-        let mut shard = self.shard(id).lock();
-        // Who holds an id changes under the lock of its shard alone.
-        if self.holders.get(id).is_none_or(|holder| !holder.key().0.is(session)) {
+        let mut stripe = self.stripe(id).lock();
+        // The agent of an id changes only under the lock of its stripe.
+        if self.agents.get(id).is_none_or(|agent| !agent.key().0.is(session)) {
             return false;
         }
         first();
-        let Some((ById(holder), ())) = self.holders.remove(id) else { return false };
-        self.vacate(&mut shard, &holder);
+        let Some((ById(agent), ())) = self.agents.remove(id) else { return false };
+        self.vacate(&mut stripe, &agent);
         true
     }
 
-    /// Who of this part of the fleet is connected, each once, with the interval of its reports in milliseconds.
+    /// Returns the connected agents of a shard of the fleet, each once, with their report intervals
+    /// in milliseconds.
     #[must_use]
-    pub fn present(&self, part: PageShard) -> Vec<(AgentId, u32)> {
-        let mut present = Vec::with_capacity(part.share_of(self.holders.len(), 1));
-        for holder in self.holders.iter() {
-            let ById(holder) = holder.key();
-            if part.has(holder.id.as_str()) {
-                present.push((holder.id.clone(), holder.peer.introduction().interval_ms));
+    pub fn present(&self, shard: FleetShard) -> Vec<(AgentId, u32)> {
+        let mut present = Vec::with_capacity(shard.share_of(self.agents.len(), 1));
+        for agent in self.agents.iter() {
+            let ById(agent) = agent.key();
+            if shard.has(agent.id.as_str()) {
+                present.push((agent.id.clone(), agent.handle.hello().interval_ms));
             }
         }
         present
     }
 
-    fn vacate(&self, shard: &mut Shard, holder: &Holder) {
-        self.budget.give_back(shard.remove(&holder.seat) + Holder::bytes(&holder.id));
-        self.families.lock().leave(holder.seat.schema());
+    fn vacate(&self, stripe: &mut Stripe, agent: &RegisteredAgent) {
+        self.budget.give_back(stripe.remove(&agent.row) + RegisteredAgent::bytes(&agent.id));
+        self.families.lock().leave(agent.row.schema());
     }
 
-    /// Takes memory for an agent; schemas that nobody uses give theirs first.
+    /// Takes memory for an agent. Unused schemas are forgotten if that makes room.
     fn take(&self, bytes: usize) -> Result<(), Code> {
         if self.budget.take(bytes) {
             return Ok(());
@@ -293,12 +299,12 @@ impl Registry {
         Err(Code::CollectorFull)
     }
 
-    fn shard(&self, id: &AgentId) -> &Mutex<Shard> {
-        &self.shards[Self::place(id)]
+    fn stripe(&self, id: &AgentId) -> &Mutex<Stripe> {
+        &self.stripes[Self::stripe_index(id)]
     }
 
-    fn place(id: &AgentId) -> usize {
-        usize::try_from(id.fnv1a() % SHARDS as u64).unwrap_or(0)
+    fn stripe_index(id: &AgentId) -> usize {
+        usize::try_from(id.fnv1a() % STRIPES as u64).unwrap_or(0)
     }
 }
 

@@ -1,97 +1,98 @@
-//! What scrapes and lists are made of: copies of rows, a shard at a time.
+//! Reads of the registry for scrapes and lists: copies of rows, one stripe at a time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use fleetgauge_proto::AgentId;
 
-use super::{GaugeFamily, PageShard, Registry, SHARDS, SchemaEntry, View};
+use super::{FleetShard, GaugeFamily, Registry, RowBlockView, STRIPES, SchemaEntry};
 use crate::exposition::{CLOSE, FamilyHead, Group, PageFamily, Snapshot, agent_of};
 
 impl Registry {
-    /// A copy of all agents' values: of each agent those of one report.
+    /// Copies all agents' values. Each agent's values come from one report.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        self.snapshot_of_shard(PageShard::ALL)
+        self.snapshot_of_shard(FleetShard::ALL)
     }
 
-    /// A copy of the values of a part of the agents.
+    /// Copies the values of a shard of the fleet.
     #[must_use]
-    pub fn snapshot_of_shard(&self, part: PageShard) -> Snapshot {
+    pub fn snapshot_of_shard(&self, shard: FleetShard) -> Snapshot {
         let begun = self.families.lock().moment();
-        let mut groups = self.empty_groups(part);
-        for shard in part.among(&self.shards) {
-            let shard = shard.lock();
-            for (key, slab) in &shard.slabs {
+        let mut groups = self.empty_groups(shard);
+        for stripe in shard.among(&self.stripes) {
+            let stripe = stripe.lock();
+            for (key, slab) in &stripe.slabs {
                 let group = groups
                     .entry(*key)
                     .or_insert_with(|| Group::new(Arc::clone(slab.schema()), 0, 0));
-                if part.divides(SHARDS) {
+                if shard.divides(STRIPES) {
                     slab.copy_into(group);
                 } else {
-                    slab.copy_part_into(part, group);
+                    slab.copy_shard_into(shard, group);
                 }
             }
         }
         groups.retain(|_, group| !group.is_empty());
-        let (places, groups): (HashMap<_, _>, Vec<_>) = groups
+        let (positions, groups): (HashMap<_, _>, Vec<_>) = groups
             .into_iter()
             .enumerate()
-            .map(|(place, (key, group))| ((key, place), group))
+            .map(|(position, (key, group))| ((key, position), group))
             .unzip();
         let copied: Vec<_> = groups.iter().map(Group::schema).collect();
         let page = self.families.lock().page(&copied, begun);
         let families = page.into_iter().map(|family| {
             let members = family.members.iter();
-            let members = members.filter_map(|(key, at)| Some((*places.get(key)?, *at))).collect();
+            let members =
+                members.filter_map(|(key, at)| Some((*positions.get(key)?, *at))).collect();
             PageFamily { head: family.head, members }
         });
         let families = families.collect();
         Snapshot { families, groups }
     }
 
-    /// Groups with room for the agents of this part that are there now, by their schema's key.
-    fn empty_groups(&self, part: PageShard) -> HashMap<u64, Group> {
+    /// Returns groups with capacity for the shard's current agents, by schema key.
+    fn empty_groups(&self, shard: FleetShard) -> HashMap<u64, Group> {
         let mut sizes = HashMap::new();
-        for shard in part.among(&self.shards) {
-            for (key, slab) in &shard.lock().slabs {
+        for stripe in shard.among(&self.stripes) {
+            for (key, slab) in &stripe.lock().slabs {
                 let size = sizes.entry(*key).or_insert_with(|| (Arc::clone(slab.schema()), 0, 0));
                 let (agents, label_bytes) = slab.size();
                 size.1 += agents;
                 size.2 += label_bytes;
             }
         }
-        let share = |all| part.share_of(all, SHARDS);
+        let share = |all| shard.share_of(all, STRIPES);
         let group = |(key, (schema, agents, label_bytes))| {
             (key, Group::new(schema, share(agents), share(label_bytes)))
         };
         sizes.into_iter().map(group).collect()
     }
 
-    /// The gauges of the shared pages, or the one of this name, sorted by name.
+    /// Returns the gauges of the shared pages, or only the one with this name, sorted by name.
     #[must_use]
     pub fn gauges(&self, only: Option<&str>) -> Vec<GaugeFamily> {
         self.families.lock().gauges(only)
     }
 
-    /// Shows all agents' rows, some at a time: of each agent those of one report. Reports to them wait meanwhile.
-    pub fn each_page(&self, mut see: impl FnMut(&SchemaEntry, View<'_>)) {
-        for shard in &self.shards {
-            for slab in shard.lock().slabs.values() {
-                slab.each_page(|page| see(slab.schema(), page));
+    /// Calls `visit` for each block of rows, which is locked meanwhile: reports to it wait.
+    pub fn each_block(&self, mut visit: impl FnMut(&SchemaEntry, RowBlockView<'_>)) {
+        for stripe in &self.stripes {
+            for slab in stripe.lock().slabs.values() {
+                slab.each_block(|block| visit(slab.schema(), block));
             }
         }
     }
 
-    /// A copy of one agent's values, every family of its own kind; `None` if it is not connected.
+    /// Copies one agent's values, with the kinds of its own schema; `None` if it is not connected.
     #[must_use]
     pub fn snapshot_of(&self, id: &str) -> Option<Snapshot> {
         let id = AgentId::try_new(id).ok()?;
-        let shard = self.shard(&id).lock();
-        let holder = self.holder(&id)?;
-        let mut group = Group::new(Arc::clone(holder.seat.schema()), 1, 0);
-        holder.seat.copy_into(&mut group);
-        drop(shard);
+        let stripe = self.stripe(&id).lock();
+        let agent = self.find(&id)?;
+        let mut group = Group::new(Arc::clone(agent.row.schema()), 1, 0);
+        agent.row.copy_into(&mut group);
+        drop(stripe);
         let declared = group.schema().schema().families.iter().enumerate();
         let families = declared
             .filter_map(|(position, family)| {
@@ -102,31 +103,35 @@ impl Registry {
         Some(Snapshot { families, groups: vec![group] })
     }
 
-    /// The labels of all agents, or of those after this one, in an order that stays: whoever is connected throughout
-    /// is met once. At most so many; no more than twice as many are copied at a time, nor more than a sixty-fourth of
-    /// the fleet.
-    pub fn roll(&self, after: Option<&AgentId>, most: usize) -> impl Iterator<Item = Box<str>> {
-        let start = after.map_or(0, Self::place);
-        let labels = self.shards[start..].iter().enumerate().flat_map(move |(n, shard)| {
+    /// Returns the labels of up to `max` agents after this one, or of the first, in a stable order:
+    /// an agent that stays connected is found exactly once. At most `2 * max` labels are copied at
+    /// a time, and no more than a stripe has.
+    pub fn labels_after(
+        &self,
+        after: Option<&AgentId>,
+        max: usize,
+    ) -> impl Iterator<Item = Box<str>> {
+        let start = after.map_or(0, Self::stripe_index);
+        let labels = self.stripes[start..].iter().enumerate().flat_map(move |(n, stripe)| {
             let after = after.filter(|_| n == 0).map_or("", AgentId::as_str);
-            let mut first = First { most, labels: Vec::new(), before: None };
-            for slab in shard.lock().slabs.values() {
-                slab.each_page(|page| {
-                    let later = page.labels().filter(|own| agent_of(own) > after);
+            let mut first = First { max, labels: Vec::new(), before: None };
+            for slab in stripe.lock().slabs.values() {
+                slab.each_block(|block| {
+                    let later = block.labels().filter(|own| agent_of(own) > after);
                     later.for_each(|own| first.add(own.strip_suffix(CLOSE).unwrap_or(own)));
                 });
             }
             first.sorted()
         });
-        labels.take(most)
+        labels.take(max)
     }
 }
 
-/// The first labels by their agents' ids.
+/// The first labels in the order of the agents' ids.
 struct First {
-    most: usize,
+    max: usize,
     labels: Vec<Box<str>>,
-    /// As many as are wanted come before this one.
+    /// `max` labels are known to come before this one.
     before: Option<Box<str>>,
 }
 
@@ -136,10 +141,10 @@ impl First {
             return;
         }
         self.labels.push(labels.into());
-        if self.labels.len() > self.most.saturating_mul(2) {
+        if self.labels.len() > self.max.saturating_mul(2) {
             self.labels
-                .select_nth_unstable_by(self.most, |one, other| agent_of(one).cmp(agent_of(other)));
-            self.labels.truncate(self.most + 1);
+                .select_nth_unstable_by(self.max, |one, other| agent_of(one).cmp(agent_of(other)));
+            self.labels.truncate(self.max + 1);
             self.before = self.labels.pop();
         }
     }

@@ -1,9 +1,10 @@
-//! Schemas, each kept once however many agents report by it.
+//! The schema store: each schema is kept once, whatever the number of agents that use it.
 //!
-//! What a schema takes is counted and taken of the budget before its plan is made, and its plan is made holding no lock.
+//! The memory of a schema is computed and taken from the budget before its plan is built, and the
+//! plan is built without holding a lock.
 //!
-//! A schema in use is pinned by its sessions. One that is not stays for whoever comes back with it, until the
-//! room is wanted: the longest unused goes first.
+//! Sessions pin the schemas that they use. Unpinned schemas stay for returning agents until the
+//! limits are reached; the least recently used is evicted first.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
@@ -13,15 +14,15 @@ use fleetgauge_proto::{Code, Fingerprint, Schema};
 use parking_lot::Mutex;
 
 use super::families::{DECLARED_BYTES, NAME_BYTES};
-use crate::budget::Budget;
 use crate::exposition::{FamilyHead, Format, Plan, PlanSize};
+use crate::limits::memory_budget::MemoryBudget;
 
-/// A schema and what it will take, before anything is made of it.
+/// A schema with its size, before a plan is built for it.
 #[derive(Debug)]
 pub struct MeasuredSchema {
     schema: Schema,
     size: PlanSize,
-    /// Of memory, all that is made of it included.
+    /// Bytes of memory with its plan.
     memory: usize,
 }
 
@@ -32,7 +33,7 @@ impl MeasuredSchema {
         &self.schema
     }
 
-    /// Most bytes of a page that shows one of its agents, whose labels take so many.
+    /// Returns the maximum page size of an agent whose labels take so many bytes.
     #[must_use]
     pub fn page_bytes(&self, labels: usize) -> usize {
         self.size.page_bytes(labels)
@@ -47,21 +48,21 @@ impl From<Schema> for MeasuredSchema {
     }
 }
 
-/// A schema with what is made of it once.
+/// A schema in the store, with its plan.
 #[derive(Debug)]
 pub struct SchemaEntry {
     key: u64,
     fingerprint: Fingerprint,
     measured: MeasuredSchema,
     plan: Plan,
-    /// Of its payload.
+    /// Bytes of its payload.
     bytes: usize,
-    /// Where it is kept.
+    /// The store.
     kept: Weak<Mutex<Kept>>,
 }
 
 impl SchemaEntry {
-    /// A number of its own, never given again.
+    /// Returns its key, which is never reused.
     #[must_use]
     pub fn key(&self) -> u64 {
         self.key
@@ -73,20 +74,20 @@ impl SchemaEntry {
         &self.measured.schema
     }
 
-    /// The schema and what it takes.
+    /// Returns the schema with its size.
     #[must_use]
     pub fn measured(&self) -> &MeasuredSchema {
         &self.measured
     }
 
-    /// How its values are written.
+    /// Returns the plan to render its values.
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 }
 
-/// Keeps a schema from being forgotten.
+/// Keeps a schema from being evicted.
 #[derive(Debug)]
 pub struct Pinned(Arc<SchemaEntry>);
 
@@ -98,7 +99,7 @@ impl Pinned {
         Self(Arc::clone(entry))
     }
 
-    /// The schema that is pinned.
+    /// Returns the schema.
     #[must_use]
     pub fn entry(&self) -> &Arc<SchemaEntry> {
         &self.0
@@ -113,16 +114,16 @@ impl Drop for Pinned {
     }
 }
 
-/// How much may be kept.
+/// The limits of the store.
 #[derive(Debug, Clone, Copy)]
-pub struct Room {
-    /// Most schemas.
+pub struct SchemaLimits {
+    /// Maximum number of schemas.
     pub schemas: usize,
-    /// Most bytes of their payloads together.
+    /// Maximum total bytes of their payloads.
     pub bytes: usize,
 }
 
-/// Bytes of memory that a schema takes with all that is made of it: its plan, and its families' names and headings.
+/// Returns the bytes of memory of a schema with its plan and its families' names and headings.
 fn memory(schema: &Schema, size: &PlanSize) -> usize {
     let label = |(name, value): (&str, &str)| 2 * size_of::<Box<str>>() + name.len() + value.len();
     let series = |series: &Series| {
@@ -143,64 +144,64 @@ fn memory(schema: &Schema, size: &PlanSize) -> usize {
     };
     let families = schema.families.iter().map(family).sum::<usize>();
     let label_names = schema.label_names.iter().map(|name| size_of::<Box<str>>() + name.len());
-    size_of::<SchemaEntry>() + PLACE_BYTES + families + label_names.sum::<usize>() + size.memory
+    size_of::<SchemaEntry>() + RECORD_BYTES + families + label_names.sum::<usize>() + size.memory
 }
 
-/// Of a schema in the map of schemas and among the unused: a map may be half empty after it has grown, and so may a tree.
-const PLACE_BYTES: usize =
-    2 * (size_of::<(Fingerprint, Place)>() + size_of::<(u64, Fingerprint)>());
+/// Bytes of a schema in the map and among the unused: map and tree can be half empty after growth.
+const RECORD_BYTES: usize =
+    2 * (size_of::<(Fingerprint, KeptSchema)>() + size_of::<(u64, Fingerprint)>());
 
 /// All schemas of the collector.
 #[derive(Debug)]
 pub struct SchemaStore {
-    room: Room,
-    budget: Arc<Budget>,
+    limits: SchemaLimits,
+    budget: Arc<MemoryBudget>,
     kept: Arc<Mutex<Kept>>,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
-    by_fingerprint: HashMap<Fingerprint, Place>,
-    /// The fingerprints of those that are not in use, by when that began: no search for the longest unused.
+    by_fingerprint: HashMap<Fingerprint, KeptSchema>,
+    /// Unpinned schemas, the least recently used first.
     unused: BTreeMap<u64, Fingerprint>,
     bytes: usize,
-    /// Bytes and memory of those that are not in use.
+    /// Bytes and memory of the unpinned schemas.
     unused_bytes: usize,
     unused_memory: usize,
-    /// Counts entries and what becomes unused: the store's own time.
+    /// Logical clock: counts insertions and unpinnings.
     moment: u64,
 }
 
 #[derive(Debug)]
-struct Place {
+struct KeptSchema {
     entry: Arc<SchemaEntry>,
     pins: usize,
-    /// Its key in `unused` while there are no pins.
+    /// Key in `unused` while there are no pins.
     unused_since: u64,
 }
 
 impl Kept {
     fn pin(&mut self, entry: &SchemaEntry) {
-        let Some(place) = self.by_fingerprint.get_mut(&entry.fingerprint) else { return };
-        if place.entry.key != entry.key {
+        let Some(kept) = self.by_fingerprint.get_mut(&entry.fingerprint) else { return };
+        if kept.entry.key != entry.key {
             return;
         }
-        if place.pins == 0 && self.unused.remove(&place.unused_since).is_some() {
+        if kept.pins == 0 && self.unused.remove(&kept.unused_since).is_some() {
             self.unused_bytes -= entry.bytes;
             self.unused_memory -= entry.measured.memory;
         }
-        place.pins += 1;
+        kept.pins += 1;
     }
 
     fn unpin(&mut self, entry: &SchemaEntry) {
-        let Some(place) = self.by_fingerprint.get_mut(&entry.fingerprint) else { return };
-        if place.entry.key != entry.key {
+        let Some(kept) = self.by_fingerprint.get_mut(&entry.fingerprint) else { return };
+        if kept.entry.key != entry.key {
             return;
         }
-        place.pins -= 1;
-        if place.pins == 0 {
+        kept.pins -= 1;
+        if kept.pins == 0 {
             self.moment += 1;
-            place.unused_since = self.moment;
+            kept.unused_since = self.moment;
             self.unused.insert(self.moment, entry.fingerprint);
             self.unused_bytes += entry.bytes;
             self.unused_memory += entry.measured.memory;
@@ -213,10 +214,10 @@ impl Kept {
         Some(Pinned(entry))
     }
 
-    /// Forgets the longest unused; `None` if all are in use.
+    /// Evicts the least recently used schema; `None` if all are pinned.
     fn forget_oldest(&mut self) -> Option<Arc<SchemaEntry>> {
         let (_, fingerprint) = self.unused.pop_first()?;
-        let Place { entry, .. } = self.by_fingerprint.remove(&fingerprint)?;
+        let KeptSchema { entry, .. } = self.by_fingerprint.remove(&fingerprint)?;
         self.bytes -= entry.bytes;
         self.unused_bytes -= entry.bytes;
         self.unused_memory -= entry.measured.memory;
@@ -225,21 +226,22 @@ impl Kept {
 }
 
 impl SchemaStore {
-    pub(super) fn new(room: Room, budget: Arc<Budget>) -> Self {
-        Self { room, budget, kept: Arc::default() }
+    pub(super) fn new(limits: SchemaLimits, budget: Arc<MemoryBudget>) -> Self {
+        Self { limits, budget, kept: Arc::default() }
     }
 
-    /// The schema with this fingerprint, if it is kept.
+    /// Returns the schema with this fingerprint.
     pub fn find(&self, fingerprint: &Fingerprint) -> Option<Pinned> {
         self.kept.lock().find(fingerprint)
     }
 
-    /// Keeps a schema whose payload had `bytes`, or finds it kept already, also when there is no room left. For one that is
-    /// refused nothing is made and no other is forgotten, unless another schema takes the room while its plan is made.
+    /// Adds a schema whose payload has `bytes`, or returns it if it exists, also when the limits
+    /// are reached. A refused schema allocates nothing and evicts no other, unless another schema
+    /// reaches the limits while its plan is made.
     ///
     /// # Errors
-    /// If it is not kept yet: [`Code::SchemasFull`] if there is no room and all that is kept is in use;
-    /// [`Code::CollectorFull`] if there is no memory left for it.
+    /// For a new schema: [`Code::SchemasFull`] if the limits are reached and all schemas are
+    /// pinned; [`Code::CollectorFull`] if the memory limit is reached.
     pub fn intern(
         &self,
         fingerprint: Fingerprint,
@@ -253,7 +255,7 @@ impl SchemaStore {
         }
         let plan = Plan::new(&measured.schema);
         let mut kept = self.kept.lock();
-        // Meanwhile another agent may have declared the same, or taken the room.
+        // Another agent may have added the same schema meanwhile, or used up the limits.
         if let Some(known) = kept.find(&fingerprint) {
             self.budget.give_back(memory);
             return Ok(known);
@@ -262,8 +264,8 @@ impl SchemaStore {
             self.budget.give_back(memory);
             return Err(Code::SchemasFull);
         }
-        while kept.by_fingerprint.len() >= self.room.schemas || kept.bytes + bytes > self.room.bytes
-        {
+        let SchemaLimits { schemas, bytes: max_bytes } = self.limits;
+        while kept.by_fingerprint.len() >= schemas || kept.bytes + bytes > max_bytes {
             self.forget_oldest(&mut kept);
         }
         kept.bytes += bytes;
@@ -276,12 +278,13 @@ impl SchemaStore {
             bytes,
             kept: Arc::downgrade(&self.kept),
         });
-        let place = Place { entry: Arc::clone(&entry), pins: 1, unused_since: 0 };
-        kept.by_fingerprint.insert(fingerprint, place);
+        let slot = KeptSchema { entry: Arc::clone(&entry), pins: 1, unused_since: 0 };
+        kept.by_fingerprint.insert(fingerprint, slot);
         Ok(Pinned(entry))
     }
 
-    /// Takes memory for a schema, or finds it kept already; the longest unused ones make room, if there will be enough.
+    /// Takes memory for a schema, or returns the schema if it exists. Evicts unpinned schemas if
+    /// that makes enough room.
     fn take(
         &self,
         fingerprint: &Fingerprint,
@@ -289,7 +292,8 @@ impl SchemaStore {
         memory: usize,
     ) -> Result<Option<Pinned>, Code> {
         let mut kept = self.kept.lock();
-        // Since the session has looked, another agent may have declared the same and taken the last room.
+        // Another agent may have added the same schema since the session looked it up, and used up
+        // the limits.
         if let Some(known) = kept.find(fingerprint) {
             return Ok(Some(known));
         }
@@ -308,13 +312,13 @@ impl SchemaStore {
         Ok(None)
     }
 
-    /// Whether a schema whose payload has `bytes` finds room beside those that are in use.
+    /// Whether the limits allow a schema whose payload has `bytes` beside the pinned ones.
     fn has_room(&self, kept: &Kept, bytes: usize) -> bool {
-        kept.by_fingerprint.len() - kept.unused.len() < self.room.schemas
-            && kept.bytes - kept.unused_bytes + bytes <= self.room.bytes
+        kept.by_fingerprint.len() - kept.unused.len() < self.limits.schemas
+            && kept.bytes - kept.unused_bytes + bytes <= self.limits.bytes
     }
 
-    /// Forgets all that are not in use; what was made of them is dropped when the lock is free again.
+    /// Evicts all unpinned schemas. They are dropped after the lock is released.
     pub fn forget_unused(&self) {
         let mut kept = self.kept.lock();
         let forgotten: Vec<_> = std::iter::from_fn(|| self.forget_oldest(&mut kept)).collect();
@@ -322,19 +326,19 @@ impl SchemaStore {
         drop(forgotten);
     }
 
-    /// Forgets the longest unused; `None` if all are in use.
+    /// Evicts the least recently used schema; `None` if all are pinned.
     fn forget_oldest(&self, kept: &mut Kept) -> Option<Arc<SchemaEntry>> {
         let forgotten = kept.forget_oldest()?;
         self.budget.give_back(forgotten.measured.memory);
         Some(forgotten)
     }
 
-    /// How many are kept, in use or not.
+    /// Returns the number of schemas.
     pub fn len(&self) -> usize {
         self.kept.lock().by_fingerprint.len()
     }
 
-    /// Whether none is kept.
+    /// Whether there are no schemas.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -1,7 +1,8 @@
-//! Rows: the labels and newest values of the agents of one schema, side by side in pages.
+//! Rows: the labels and newest values of the agents of one schema, in blocks.
 //!
-//! A page's lock is held only to copy: one agent's values in, or a page's rows out. That copy is the longest that a
-//! report and a scrape wait for each other. Rows come and go under the lock of the shard as well.
+//! The lock of a block is held only to copy one agent's values in or the block's rows out: a report
+//! and a scrape wait no longer for each other. Adding and removing rows also takes the lock of the
+//! stripe.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,46 +10,46 @@ use std::sync::Arc;
 use fleetgauge_proto::report::Values;
 use parking_lot::Mutex;
 
-use super::PageShard;
+use super::FleetShard;
 use super::schemas::{Pinned, SchemaEntry};
 use crate::exposition::{CLOSE, Group, agent_of};
 
-/// Size aimed at for a page's values, in bytes: eighty-five agents of six values, copied in a fraction of a
-/// microsecond.
-const PAGE_BYTES: usize = 4096;
-/// Bytes of labels from which on a page takes no more agents, so that long labels do not make for long copies.
-const PAGE_LABEL_BYTES: usize = 16 * 1024;
+/// Target size of a block's values, in bytes: eighty-five agents of six values, copied in a
+/// fraction of a microsecond.
+const BLOCK_BYTES: usize = 4096;
+/// A block with this many bytes of labels takes no more agents, so that copies stay short.
+const BLOCK_LABEL_BYTES: usize = 16 * 1024;
 
-/// The rows of several agents.
+/// The rows of several agents, with a lock.
 #[derive(Debug)]
-struct Page {
+struct RowBlock {
     schema: Arc<SchemaEntry>,
-    /// Its place in the slab.
-    number: usize,
+    /// Index in the slab.
+    index: usize,
     rows: Mutex<Rows>,
 }
 
-/// Labels and values of several agents, in arrays as a snapshot wants them.
+/// Labels and values of several agents, in arrays that a snapshot copies as they are.
 #[derive(Debug, Default)]
 struct Rows {
-    /// Who may write to each row.
+    /// The session that may write to each row.
     sessions: Vec<u64>,
     values: Vec<f64>,
-    /// Every row's labels, one after another.
+    /// Labels of all rows, concatenated.
     labels: String,
-    /// Bytes of each row's labels; 0 for a vacant row, and the last is never vacant.
+    /// Length of each row's labels; 0 for a vacant row. The last row is never vacant.
     label_lens: Vec<u32>,
 }
 
 impl Rows {
-    /// Gives a row to a session; `most` is how many rows there may be.
-    fn insert(&mut self, session: u64, labels: &str, width: usize, most: usize) -> usize {
+    /// Adds a row of a session and returns its index; there may be at most `max` rows.
+    fn insert(&mut self, session: u64, labels: &str, width: usize, max: usize) -> usize {
         let vacant = self.label_lens.iter().position(|len| *len == 0);
         let row = vacant.unwrap_or(self.label_lens.len());
         if vacant.is_none() {
-            make_room(&mut self.sessions, 1, most);
-            make_room(&mut self.label_lens, 1, most);
-            make_room(&mut self.values, width, most * width);
+            reserve(&mut self.sessions, 1, max);
+            reserve(&mut self.label_lens, 1, max);
+            reserve(&mut self.values, width, max * width);
             self.sessions.push(session);
             self.label_lens.push(0);
             self.values.resize(self.values.len() + width, 0.0);
@@ -75,7 +76,7 @@ impl Rows {
         self.sessions.truncate(rows);
         self.label_lens.truncate(rows);
         self.values.truncate(rows * width);
-        // Once agents have gone no more than a quarter of an array lies idle.
+        // After agents have left, at most a quarter of an array is unused.
         if self.labels.capacity() / 4 * 3 > self.labels.len() {
             self.labels.shrink_to(self.labels.len() + self.labels.len() / GROWTH);
         }
@@ -86,7 +87,7 @@ impl Rows {
         }
     }
 
-    /// Bytes of memory.
+    /// Returns its bytes of memory.
     fn bytes(&self) -> usize {
         self.sessions.capacity() * size_of::<u64>()
             + self.values.capacity() * size_of::<f64>()
@@ -108,30 +109,31 @@ impl Rows {
     }
 }
 
-/// Arrays grow by an eighth: what lies idle in them as agents come is an eighth at most, and not a half.
+/// Arrays grow by an eighth, so that at most an eighth is unused while agents connect, and not a
+/// half.
 const GROWTH: usize = 8;
 
-fn make_room<T>(array: &mut Vec<T>, more: usize, most: usize) {
+fn reserve<T>(array: &mut Vec<T>, more: usize, max: usize) {
     if array.capacity() - array.len() < more {
-        let spare = (array.len() / GROWTH).min(most - array.len());
+        let spare = (array.len() / GROWTH).min(max - array.len());
         array.reserve_exact(spare.max(more));
     }
 }
 
-/// A session's right to write to its row. Worthless, not harmful, once the row is another's.
+/// A session's access to its row. Once another session has the row, it writes nothing.
 #[derive(Debug)]
-pub struct Seat {
-    page: Arc<Page>,
+pub struct RowHandle {
+    block: Arc<RowBlock>,
     row: u32,
 }
 
-impl Seat {
-    /// Writes a session's checked values into the row; `false` if the row is no longer that session's.
+impl RowHandle {
+    /// Stores a session's checked values. Returns `false` if another session has the row.
     #[must_use]
     pub fn store(&self, session: u64, values: &Values<'_>) -> bool {
         let width = self.schema().schema().width;
         let row = self.row();
-        let mut rows = self.page.rows.lock();
+        let mut rows = self.block.rows.lock();
         if rows.sessions.get(row) != Some(&session) {
             return false;
         }
@@ -139,24 +141,24 @@ impl Seat {
         true
     }
 
-    /// The labels in the row; `None` if it is no longer that session's.
+    /// Returns the row's labels; `None` if another session has the row.
     pub(super) fn labels(&self, session: u64) -> Option<Box<str>> {
-        let rows = self.page.rows.lock();
+        let rows = self.block.rows.lock();
         let labels = (rows.sessions.get(self.row()) == Some(&session))
             .then(|| rows.labels_of(self.row()))?;
         labels.strip_suffix(CLOSE).map(Box::from)
     }
 
-    /// The schema of its values.
+    /// Returns the schema of its values.
     #[must_use]
     pub fn schema(&self) -> &Arc<SchemaEntry> {
-        &self.page.schema
+        &self.block.schema
     }
 
-    /// Copies the row into `group`, unless it is vacant.
+    /// Copies the row into `group` unless it is vacant.
     pub(super) fn copy_into(&self, group: &mut Group) {
         let width = self.schema().schema().width;
-        let rows = self.page.rows.lock();
+        let rows = self.block.rows.lock();
         if !rows.is_vacant(self.row()) {
             group.push(rows.labels_of(self.row()), &rows.values[self.row() * width..][..width]);
         }
@@ -167,17 +169,17 @@ impl Seat {
     }
 }
 
-/// The rows of a page, which stays locked while it is looked at.
+/// A view of a locked block.
 #[derive(Debug, Clone, Copy)]
-pub struct View<'a> {
+pub struct RowBlockView<'a> {
     labels: &'a str,
     label_lens: &'a [u32],
     values: &'a [f64],
     width: usize,
 }
 
-impl<'a> View<'a> {
-    /// Every agent's labels, with what closes them.
+impl<'a> RowBlockView<'a> {
+    /// Returns each agent's labels, with the closing brace.
     pub fn labels(self) -> impl Iterator<Item = &'a str> {
         let mut rest = self.labels;
         self.label_lens.iter().filter(|len| **len > 0).map(move |len| {
@@ -187,39 +189,39 @@ impl<'a> View<'a> {
         })
     }
 
-    /// Every agent's values, in the same order.
+    /// Returns each agent's values, in the same order.
     pub fn values(self) -> impl Iterator<Item = &'a [f64]> {
         let rows = self.label_lens.iter().enumerate().filter(|(_, len)| **len > 0);
         rows.map(move |(row, _)| &self.values[row * self.width..][..self.width])
     }
 }
 
-/// The rows of one schema within a shard.
+/// The rows of one schema in a stripe.
 #[derive(Debug)]
 pub(super) struct Slab {
     schema: Pinned,
-    rows_per_page: usize,
+    rows_per_block: usize,
     /// The last is never `None`.
-    pages: Vec<Option<Arc<Page>>>,
-    /// Places of pages that take another agent.
+    blocks: Vec<Option<Arc<RowBlock>>>,
+    /// Indices of blocks with room for another agent.
     open: BTreeSet<usize>,
     agents: usize,
     label_bytes: usize,
-    /// Of memory, in all.
+    /// Total memory.
     bytes: usize,
 }
 
-/// What a slab takes beside its pages, and a page beside its rows, in bytes.
+/// Bytes of a slab without its blocks, and of a block without its rows.
 const SLAB_BYTES: usize = size_of::<Slab>() + 128;
-const PAGE_RECORD_BYTES: usize = size_of::<Page>() + 32;
+const BLOCK_RECORD_BYTES: usize = size_of::<RowBlock>() + 32;
 
 impl Slab {
     pub(super) fn new(schema: &Arc<SchemaEntry>) -> Self {
         let row_bytes = size_of::<f64>() * schema.schema().width.max(1);
         Self {
             schema: Pinned::new(schema),
-            rows_per_page: (PAGE_BYTES / row_bytes).max(1),
-            pages: Vec::new(),
+            rows_per_block: (BLOCK_BYTES / row_bytes).max(1),
+            blocks: Vec::new(),
             open: BTreeSet::new(),
             agents: 0,
             label_bytes: 0,
@@ -231,100 +233,100 @@ impl Slab {
         self.agents == 0
     }
 
-    /// Gives a session a row with these labels and checked values.
-    pub(super) fn insert(&mut self, session: u64, labels: &str, values: &Values<'_>) -> Seat {
-        let number = self.open.first().copied().unwrap_or(self.pages.len());
-        if number == self.pages.len() {
-            self.pages.push(None);
-            self.open.insert(number);
+    /// Adds a row of a session with these labels and checked values.
+    pub(super) fn insert(&mut self, session: u64, labels: &str, values: &Values<'_>) -> RowHandle {
+        let index = self.open.first().copied().unwrap_or(self.blocks.len());
+        if index == self.blocks.len() {
+            self.blocks.push(None);
+            self.open.insert(index);
         }
         let schema = self.schema.entry();
-        let page = self.pages[number].get_or_insert_with(|| {
-            self.bytes += PAGE_RECORD_BYTES;
-            Arc::new(Page { schema: Arc::clone(schema), number, rows: Mutex::default() })
+        let block = self.blocks[index].get_or_insert_with(|| {
+            self.bytes += BLOCK_RECORD_BYTES;
+            Arc::new(RowBlock { schema: Arc::clone(schema), index, rows: Mutex::default() })
         });
-        let mut rows = page.rows.lock();
+        let mut rows = block.rows.lock();
         self.bytes -= rows.bytes();
-        let row = rows.insert(session, labels, schema.schema().width, self.rows_per_page);
+        let row = rows.insert(session, labels, schema.schema().width, self.rows_per_block);
         self.bytes += rows.bytes();
         self.agents += 1;
         self.label_bytes += rows.label_lens[row] as usize;
-        let full = rows.label_lens.len() == self.rows_per_page && !rows.label_lens.contains(&0);
-        if full || rows.labels.len() >= PAGE_LABEL_BYTES {
-            self.open.remove(&number);
+        let full = rows.label_lens.len() == self.rows_per_block && !rows.label_lens.contains(&0);
+        if full || rows.labels.len() >= BLOCK_LABEL_BYTES {
+            self.open.remove(&index);
         }
         drop(rows);
-        let row = u32::try_from(row).unwrap_or(0); // A page has few rows.
-        let seat = Seat { page: Arc::clone(page), row };
-        let stored = seat.store(session, values);
-        debug_assert!(stored, "the row was just given to this session");
-        seat
+        let row = u32::try_from(row).unwrap_or(0); // A block has few rows.
+        let handle = RowHandle { block: Arc::clone(block), row };
+        let stored = handle.store(session, values);
+        debug_assert!(stored, "the row is new");
+        handle
     }
 
-    /// Takes a row of this slab back.
-    pub(super) fn remove(&mut self, seat: &Seat) {
-        let number = seat.page.number;
-        let mut rows = seat.page.rows.lock();
+    /// Removes a row.
+    pub(super) fn remove(&mut self, handle: &RowHandle) {
+        let index = handle.block.index;
+        let mut rows = handle.block.rows.lock();
         self.agents -= 1;
-        self.label_bytes -= rows.label_lens[seat.row()] as usize;
+        self.label_bytes -= rows.label_lens[handle.row()] as usize;
         self.bytes -= rows.bytes();
-        rows.remove(seat.row(), self.schema.entry().schema().width);
-        if rows.labels.len() < PAGE_LABEL_BYTES {
-            self.open.insert(number);
+        rows.remove(handle.row(), self.schema.entry().schema().width);
+        if rows.labels.len() < BLOCK_LABEL_BYTES {
+            self.open.insert(index);
         }
         if rows.label_lens.is_empty() {
             *rows = Rows::default();
-            self.bytes -= PAGE_RECORD_BYTES;
-            self.pages[number] = None;
+            self.bytes -= BLOCK_RECORD_BYTES;
+            self.blocks[index] = None;
         }
         self.bytes += rows.bytes();
         drop(rows);
-        while self.pages.pop_if(|last| last.is_none()).is_some() {
-            self.open.remove(&self.pages.len());
+        while self.blocks.pop_if(|last| last.is_none()).is_some() {
+            self.open.remove(&self.blocks.len());
         }
     }
 
-    /// Bytes of memory that it takes.
+    /// Returns its bytes of memory.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Bytes of memory that a row takes: at least, for rows lie in arrays that grow by more than one.
+    /// Returns the minimum bytes of a row; the arrays may grow by more.
     pub(super) fn row_bytes(labels: &str, width: usize) -> usize {
         size_of::<u64>() + width * size_of::<f64>() + size_of::<u32>() + labels.len() + CLOSE.len()
     }
 
-    /// How many agents it has and how many bytes of labels.
+    /// Returns the number of agents and the bytes of their labels.
     pub(super) fn size(&self) -> (usize, usize) {
         (self.agents, self.label_bytes)
     }
 
-    /// Copies every agent's row into `group`.
+    /// Copies all rows into `group`.
     pub(super) fn copy_into(&self, group: &mut Group) {
-        for page in self.pages.iter().flatten() {
-            let rows = page.rows.lock();
+        for block in self.blocks.iter().flatten() {
+            let rows = block.rows.lock();
             group.push_all(&rows.labels, &rows.label_lens, &rows.values);
         }
     }
 
-    /// Copies the rows of the agents of this part into `group`.
-    pub(super) fn copy_part_into(&self, part: PageShard, group: &mut Group) {
-        self.each_page(|page| {
-            for (labels, values) in page.labels().zip(page.values()) {
-                if part.has(agent_of(labels)) {
+    /// Copies the rows of a shard of the fleet into `group`.
+    pub(super) fn copy_shard_into(&self, shard: FleetShard, group: &mut Group) {
+        self.each_block(|block| {
+            for (labels, values) in block.labels().zip(block.values()) {
+                if shard.has(agent_of(labels)) {
                     group.push(labels, values);
                 }
             }
         });
     }
 
-    /// Shows the rows, a page at a time.
-    pub(super) fn each_page(&self, mut see: impl FnMut(View<'_>)) {
+    /// Calls `visit` for each block, which is locked meanwhile.
+    pub(super) fn each_block(&self, mut visit: impl FnMut(RowBlockView<'_>)) {
         let width = self.schema().schema().width;
-        for page in self.pages.iter().flatten() {
-            let rows = page.rows.lock();
+        for block in self.blocks.iter().flatten() {
+            let rows = block.rows.lock();
             let Rows { labels, label_lens, values, .. } = &*rows;
-            see(View { labels, label_lens, values, width });
+            visit(RowBlockView { labels, label_lens, values, width });
         }
     }
 
@@ -332,10 +334,10 @@ impl Slab {
         self.schema.entry()
     }
 
-    /// Rows, vacant ones included, and pages.
+    /// Returns the numbers of rows, vacant ones included, and of blocks.
     #[cfg(test)]
     pub(super) fn footprint(&self) -> (usize, usize) {
-        let pages = || self.pages.iter().flatten();
-        (pages().map(|page| page.rows.lock().label_lens.len()).sum(), pages().count())
+        let blocks = || self.blocks.iter().flatten();
+        (blocks().map(|block| block.rows.lock().label_lens.len()).sum(), blocks().count())
     }
 }

@@ -1,24 +1,24 @@
-//! What operators change on the roster while the collector runs: who is expected, and who will not come back.
+//! Changes by operators: a new list of expected agents, and deleted departures.
 
 use fleetgauge_proto::AgentId;
 
-use super::{AT_ONCE, Awaited, Expected, Lists, Reason, Roster};
+use super::{AT_ONCE, Awaited, Expected, Reason, Roster, RosterState};
 use crate::clock::{Millis, Moment};
 
-/// Why an agent is not forgotten.
+/// Why an agent cannot be forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotForgotten {
-    /// It is not among the departed.
+    /// It has not departed.
     NotDeparted,
-    /// It would be missing again after a restart.
+    /// It is expected: after a restart it would be missing again.
     Expected,
 }
 
 impl Roster {
-    /// The agents that must be there.
+    /// Returns the expected agents.
     #[must_use]
     pub fn expected(&self) -> Expected {
-        self.lists.lock().expected.clone()
+        self.state.lock().expected.clone()
     }
 
     /// Forgets a departed agent.
@@ -26,55 +26,60 @@ impl Roster {
     /// # Errors
     /// [`NotForgotten`]
     pub fn forget(&self, id: &AgentId) -> Result<(), NotForgotten> {
-        let mut lists = self.lists.lock();
-        if lists.missed.contains(id) {
+        let mut state = self.state.lock();
+        if state.missed.contains(id) {
             return Err(NotForgotten::Expected);
         }
-        lists.departed.take(id).ok_or(NotForgotten::NotDeparted)?;
-        lists.deleted += 1;
-        lists.changes += 1;
+        state.departed.take(id).ok_or(NotForgotten::NotDeparted)?;
+        state.deleted += 1;
+        state.changes += 1;
         Ok(())
     }
 
-    /// Expects these agents from now on, and those before no more: who is no longer expected vanishes unless it is
-    /// connected; who is new is awaited, unless it `is_connected` or has departed already.
-    pub fn expect(&self, anew: &Expected, now: Moment, is_connected: impl Fn(&AgentId) -> bool) {
-        let before = std::mem::replace(&mut self.lists.lock().expected, anew.clone());
-        let others: Vec<_> = before.iter().filter(|id| !anew.contains(id)).collect();
-        for some in others.chunks(AT_ONCE) {
-            let mut lists = self.lists.lock();
-            some.iter().for_each(|id| lists.retire(id));
+    /// Replaces the expected agents. Agents that are no longer expected are dropped unless they are
+    /// connected; new ones are awaited unless they are connected or have departed.
+    pub fn expect(
+        &self,
+        expected: &Expected,
+        now: Moment,
+        is_connected: impl Fn(&AgentId) -> bool,
+    ) {
+        let before = std::mem::replace(&mut self.state.lock().expected, expected.clone());
+        let others: Vec<_> = before.iter().filter(|id| !expected.contains(id)).collect();
+        for batch in others.chunks(AT_ONCE) {
+            let mut state = self.state.lock();
+            batch.iter().for_each(|id| state.retire(id));
         }
         let until = now.awake + self.patience(0);
-        let new: Vec<_> = anew.iter().filter(|id| !before.contains(id)).collect();
-        for some in new.chunks(AT_ONCE) {
-            let mut lists = self.lists.lock();
-            some.iter().for_each(|id| lists.require(id, until));
-            drop(lists);
-            // Only now: one that comes meanwhile takes itself off, and so does one that goes.
-            for id in some.iter().filter(|id| is_connected(id)) {
-                self.lists.lock().no_longer_awaited(id);
+        let new: Vec<_> = expected.iter().filter(|id| !before.contains(id)).collect();
+        for batch in new.chunks(AT_ONCE) {
+            let mut state = self.state.lock();
+            batch.iter().for_each(|id| state.require(id, until));
+            drop(state);
+            // After `require`: an agent that connects or departs meanwhile removes itself.
+            for id in batch.iter().filter(|id| is_connected(id)) {
+                self.state.lock().no_longer_awaited(id);
             }
         }
     }
 }
 
-impl Lists {
-    /// The agent is no longer expected.
+impl RosterState {
+    /// Stops expecting an agent.
     fn retire(&mut self, id: &AgentId) {
         if self.missed.take(id).is_some() {
             self.changes += 1;
         }
-        // One that was connected before the start may come back all the same.
+        // An agent that was connected before the start is still awaited.
         if self.awaited.get(id).is_some_and(|one| one.otherwise == Reason::NeverSeen) {
             self.no_longer_awaited(id);
         }
     }
 
-    /// The agent is expected from now on.
+    /// Starts to expect an agent.
     fn require(&mut self, id: &AgentId, until: Millis) {
-        if let Some((number, departure)) = self.departed.take(id) {
-            self.missed.record(number, departure);
+        if let Some((sequence, departure)) = self.departed.take(id) {
+            self.missed.record(sequence, departure);
             self.changes += 1;
         }
         let known = self.missed.contains(id) || self.sent_away.contains_key(id);

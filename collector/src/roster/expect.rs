@@ -1,4 +1,4 @@
-//! Agents that must be there, as the operator's file names them: an id a line, `#` for remarks.
+//! The expected agents: a file of the operator with one id a line and `#` comments.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -8,32 +8,32 @@ use std::sync::Arc;
 
 use fleetgauge_proto::AgentId;
 
-/// Most ids in a file.
+/// Maximum ids in a file.
 const MAX_EXPECTED: usize = 1_000_000;
-/// Longest line in bytes, remarks included.
+/// Maximum line length in bytes, comments included.
 const MAX_LINE_BYTES: u64 = 1024;
 
-/// The agents that must be there; cheap to copy.
+/// The expected agents; cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Expected(Arc<HashSet<AgentId>>);
 
-/// Why a file of expected agents will not do; the line, counted from 1, is part of it.
+/// Why a file of expected agents is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum BadExpectation {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read {file}: {cause}")]
     Unreadable {
         /// The file.
         file: String,
-        /// The system's reason.
+        /// The operating system's error.
         cause: std::io::Error,
     },
-    /// A line is no id.
+    /// An invalid line.
     #[error("{file}, line {line}: {problem}; write one agent id a line, and remarks after #")]
     Line {
         /// The file.
         file: String,
-        /// The line.
+        /// The line, counted from 1.
         line: usize,
         /// What is wrong with it.
         problem: String,
@@ -44,7 +44,7 @@ impl Expected {
     /// Reads a file.
     ///
     /// # Errors
-    /// It cannot be read, or its first line that is no id.
+    /// The file cannot be read, or its first invalid line.
     pub fn read(path: &Path) -> Result<Self, BadExpectation> {
         let file = path.display().to_string();
         match open(path).map_err(|cause| (0, Problem::Unreadable(cause))).and_then(parse) {
@@ -56,19 +56,19 @@ impl Expected {
         }
     }
 
-    /// Whether this agent is expected.
+    /// Whether an agent is expected.
     #[must_use]
     pub fn contains(&self, id: &AgentId) -> bool {
         self.0.contains(id)
     }
 
-    /// All of them.
+    /// Returns all expected agents.
     pub fn iter(&self) -> impl Iterator<Item = &AgentId> {
         self.0.iter()
     }
 }
 
-/// Asked what it is before it is opened: to open a FIFO is to wait for a writer, and a reload must not.
+/// Opens a regular file. Opening a FIFO would wait for a writer.
 fn open(path: &Path) -> std::io::Result<File> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(std::io::Error::other("it is not a file"));

@@ -1,41 +1,41 @@
-//! Why an agent is not there.
+//! Why an agent has departed.
 
 use fleetgauge_proto::Code;
 
-use crate::ending::Ending;
+use crate::peers::close_reason::CloseReason;
 
-/// Why an agent is not there.
+/// Why an agent has departed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// Its session ended so.
-    Ended(Ending),
-    /// It was connected before the collector started and has not come back.
+    /// Its session has ended.
+    Ended(CloseReason),
+    /// It was connected before a restart of the collector and has not returned.
     NotReturned,
-    /// It is expected, and was not seen since the collector started.
+    /// It is expected, and has not connected since the start.
     NeverSeen,
 }
 
 impl Reason {
-    /// The name under which it is shown and kept.
+    /// Returns the name on pages and in the state file.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Ended(ending) => ending.reason(),
+            Self::Ended(close_reason) => close_reason.reason(),
             Self::NotReturned => "not_returned",
             Self::NeverSeen => "never_seen",
         }
     }
 
-    /// The reason of this name.
+    /// Returns the reason with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::all().find(|reason| reason.name() == name)
     }
 
-    /// Every reason with a name of its own.
+    /// Returns all reasons, one for each name.
     fn all() -> impl Iterator<Item = Self> {
-        let rejected = Code::ALL.iter().copied().map(Ending::Rejected);
-        let ended = Ending::UNTOLD.into_iter().chain(rejected).map(Self::Ended);
+        let rejected = Code::ALL.iter().copied().map(CloseReason::Rejected);
+        let ended = CloseReason::WITHOUT_REJECT.into_iter().chain(rejected).map(Self::Ended);
         ended.chain([Self::NotReturned, Self::NeverSeen])
     }
 }
@@ -50,10 +50,15 @@ mod tests {
         for reason in &all {
             assert_eq!(Reason::named(reason.name()), Some(*reason));
         }
-        for ending in [Ending::Bye, Ending::BadProxyHeader, Ending::Rejected(Code::BadMagic)] {
-            assert!(all.contains(&Reason::Ended(ending)), "{ending:?}");
+        for close_reason in
+            [CloseReason::Bye, CloseReason::BadProxyHeader, CloseReason::Rejected(Code::BadMagic)]
+        {
+            assert!(all.contains(&Reason::Ended(close_reason)), "{close_reason:?}");
         }
-        assert_eq!(Reason::named(Ending::Drained.reason()), Some(Reason::Ended(Ending::Bye)));
+        assert_eq!(
+            Reason::named(CloseReason::Drained.reason()),
+            Some(Reason::Ended(CloseReason::Bye))
+        );
         assert_eq!(Reason::named("bored"), None);
     }
 }

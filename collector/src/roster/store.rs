@@ -1,18 +1,18 @@
-//! The directory in which the roster outlives the collector.
+//! The state directory, in which the roster is saved.
 //!
-//! A file is written beside the old one, forced to disk and then put in its place: whatever happens, one of them is
-//! there whole. One that is damaged is set aside, not deleted.
+//! A new file is written beside the old one, synced and renamed over it, so that one complete file
+//! exists at any time. A damaged file is renamed, not deleted.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::Known;
-use super::state::{self, Damage};
+use super::SavedRoster;
+use super::file_format::{self, Damage};
 
-/// The file's name.
+/// Name of the state file.
 pub const FILE: &str = "roster.jsonl";
-/// Held locked while a collector uses the directory.
+/// Name of the file that is locked while a collector uses the directory.
 const LOCK: &str = "roster.lock";
 
 /// A directory that cannot be used.
@@ -23,18 +23,18 @@ pub struct BadDirectory {
     problem: String,
 }
 
-/// A file that was set aside.
+/// A damaged file that was renamed.
 #[derive(Debug)]
 pub struct SetAside {
-    /// Where it was.
+    /// Its path.
     pub file: PathBuf,
-    /// Where it is now, or why it could not be moved.
+    /// Its new path, or why renaming failed.
     pub to: io::Result<PathBuf>,
-    /// What was wrong with it.
+    /// The damage.
     pub damage: Damage,
 }
 
-/// A directory that this collector alone uses.
+/// A locked state directory.
 #[derive(Debug)]
 pub struct Store {
     directory: PathBuf,
@@ -42,10 +42,10 @@ pub struct Store {
 }
 
 impl Store {
-    /// Takes the directory, and makes it where there is none.
+    /// Opens and locks the directory, and creates it if it does not exist.
     ///
     /// # Errors
-    /// It cannot be made or written to, or another collector uses it.
+    /// The directory cannot be created or written to, or another collector uses it.
     pub fn open(directory: &Path) -> Result<Self, BadDirectory> {
         let bad = |problem: String| BadDirectory { directory: directory.to_owned(), problem };
         let unusable = |cause: io::Error| {
@@ -64,24 +64,26 @@ impl Store {
         }
     }
 
-    /// The file that holds the roster.
+    /// Returns the path of the state file.
     #[must_use]
     pub fn file(&self) -> PathBuf {
         self.directory.join(FILE)
     }
 
-    /// What was known when the file was written; nothing if there is none.
+    /// Loads the state file; an empty roster if there is none.
     ///
     /// # Errors
-    /// It was damaged and is set aside under a name with the time of day `unix`, in unix seconds.
-    pub fn load(&self, unix: u64) -> Result<Known, SetAside> {
+    /// The file is damaged. It is renamed with the time of day `unix`, in unix seconds.
+    pub fn load(&self, unix: u64) -> Result<SavedRoster, SetAside> {
         let file = self.file();
         let damage = match File::open(&file) {
-            Ok(opened) => match state::read(BufReader::new(opened)) {
+            Ok(opened) => match file_format::read(BufReader::new(opened)) {
                 Ok(known) => return Ok(known),
                 Err(damage) => damage,
             },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Known::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(SavedRoster::default());
+            }
             Err(error) => error.into(),
         };
         let to = self.directory.join(format!("{FILE}.damaged-{unix}"));
@@ -89,24 +91,24 @@ impl Store {
         Err(SetAside { file, to, damage })
     }
 
-    /// Puts a new file in the place of the old one; `unix` is the time of day in unix seconds.
+    /// Replaces the state file; `unix` is the time of day in unix seconds.
     ///
     /// # Errors
-    /// The system's; the old file stands.
-    pub fn save(&self, known: &Known, unix: u64) -> io::Result<()> {
+    /// The operating system's; the old file remains.
+    pub fn save(&self, known: &SavedRoster, unix: u64) -> io::Result<()> {
         let new = self.directory.join(format!("{FILE}.new"));
         let saved = write(known, unix, &new).and_then(|()| {
             std::fs::rename(&new, self.directory.join(FILE))?;
             self.sync()
         });
         if saved.is_err() {
-            // A disk that is full has no use for half a file.
+            // The disk may be full: free the incomplete file.
             let _ = std::fs::remove_file(&new);
         }
         saved
     }
 
-    /// Forces the names of the directory's files to disk.
+    /// Syncs the directory, which makes the rename durable.
     fn sync(&self) -> io::Result<()> {
         #[cfg(unix)]
         File::open(&self.directory)?.sync_all()?;
@@ -114,9 +116,9 @@ impl Store {
     }
 }
 
-fn write(known: &Known, unix: u64, to: &Path) -> io::Result<()> {
+fn write(known: &SavedRoster, unix: u64, to: &Path) -> io::Result<()> {
     let mut file = BufWriter::new(File::create(to)?);
-    state::write(known, unix, &mut file)?;
+    file_format::write(known, unix, &mut file)?;
     file.flush()?;
     file.get_ref().sync_all()
 }
@@ -127,9 +129,9 @@ mod tests {
 
     use super::*;
 
-    fn known(count: usize) -> Known {
+    fn known(count: usize) -> SavedRoster {
         let one = |n| (AgentId::try_new(&format!("agent-{n}")).unwrap(), 15_000);
-        Known { connected: (0..count).map(one).collect(), departed: Vec::new() }
+        SavedRoster { connected: (0..count).map(one).collect(), departed: Vec::new() }
     }
 
     fn names(directory: &Path) -> Vec<String> {
@@ -144,7 +146,7 @@ mod tests {
     fn what_is_saved_is_loaded_and_replaced_whole() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("of/its/own")).unwrap();
-        assert_eq!(store.load(1).unwrap(), Known::default());
+        assert_eq!(store.load(1).unwrap(), SavedRoster::default());
         for count in [1_000, 10] {
             store.save(&known(count), 1).unwrap();
             assert_eq!(store.load(1).unwrap(), known(count));
@@ -165,7 +167,7 @@ mod tests {
         let set = directory.path().join("roster.jsonl.damaged-1763832000");
         assert_eq!(aside.to.unwrap(), set);
         assert_eq!(std::fs::read(&set).unwrap(), bytes);
-        assert_eq!(store.load(2).unwrap(), Known::default());
+        assert_eq!(store.load(2).unwrap(), SavedRoster::default());
         store.save(&known(2), 3).unwrap();
         assert_eq!(store.load(4).unwrap(), known(2));
     }
@@ -175,7 +177,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).unwrap();
         store.save(&known(3), 1).unwrap();
-        // A directory in the way stands for a disk that takes nothing; root may write anywhere else.
+        // A directory in the way stands for a disk that takes nothing; root may write anywhere
+        // else.
         std::fs::create_dir(directory.path().join("roster.jsonl.new")).unwrap();
         store.save(&known(4), 2).unwrap_err();
         assert_eq!(store.load(3).unwrap(), known(3));

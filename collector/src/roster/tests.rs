@@ -8,8 +8,8 @@ fn id(id: &str) -> AgentId {
     AgentId::try_new(id).unwrap()
 }
 
-fn memory() -> Memory {
-    Memory {
+fn memory() -> RosterLimits {
+    RosterLimits {
         departed: 1_000,
         departed_for: Duration::from_secs(72 * HOUR),
         patience: Duration::from_secs(30),
@@ -17,10 +17,10 @@ fn memory() -> Memory {
     }
 }
 
-fn expecting(ids: &[&str]) -> Memory {
+fn expecting(ids: &[&str]) -> RosterLimits {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), ids.join("\n")).unwrap();
-    Memory { expected: Expected::read(file.path()).unwrap(), ..memory() }
+    RosterLimits { expected: Expected::read(file.path()).unwrap(), ..memory() }
 }
 
 /// So many seconds after the collector started, which was at noon.
@@ -28,7 +28,7 @@ fn after(seconds: u64) -> Moment {
     Moment { awake: seconds * 1_000, unix: NOON + seconds }
 }
 
-fn goes(roster: &Roster, agent: &str, ending: Ending, now: Moment) {
+fn goes(roster: &Roster, agent: &str, ending: CloseReason, now: Moment) {
     roster.departed(&id(agent), 15_000, ending, now);
 }
 
@@ -49,28 +49,28 @@ fn listed(of: &[(&str, &'static str)]) -> Vec<(String, &'static str)> {
     of.iter().map(|(id, reason)| ((*id).to_owned(), *reason)).collect()
 }
 
-fn known(connected: &[(&str, u32)]) -> Known {
+fn known(connected: &[(&str, u32)]) -> SavedRoster {
     let connected = connected.iter().map(|(agent, ms)| (id(agent), *ms)).collect();
-    Known { connected, departed: Vec::new() }
+    SavedRoster { connected, departed: Vec::new() }
 }
 
 #[test]
 fn who_is_gone_is_down_until_it_is_back() {
     let roster = Roster::new(memory());
-    goes(&roster, "a", Ending::Reset, after(1));
-    goes(&roster, "b", Ending::Closed, after(2));
+    goes(&roster, "a", CloseReason::Reset, after(1));
+    goes(&roster, "b", CloseReason::Closed, after(2));
     assert_eq!(list(&roster), listed(&[("a", "reset"), ("b", "closed")]));
     assert_eq!(down(&roster), ["a", "b"]);
     roster.arrived(&id("a"));
     assert_eq!(down(&roster), ["b"]);
-    goes(&roster, "a", Ending::Rejected(Code::ReportTimeout), after(3));
+    goes(&roster, "a", CloseReason::Rejected(Code::ReportTimeout), after(3));
     assert_eq!(list(&roster), listed(&[("b", "closed"), ("a", "report_timeout")]));
 }
 
 #[test]
 fn a_bye_is_listed_and_not_down() {
     let roster = Roster::new(memory());
-    goes(&roster, "a", Ending::Bye, after(1));
+    goes(&roster, "a", CloseReason::Bye, after(1));
     assert_eq!(list(&roster), listed(&[("a", "bye")]));
     assert!(down(&roster).is_empty());
 }
@@ -79,13 +79,13 @@ fn a_bye_is_listed_and_not_down() {
 fn two_thousand_departures_over_the_bound_cost_the_oldest() {
     let roster = Roster::new(memory());
     for n in 0..3_000 {
-        goes(&roster, &format!("a{n}"), Ending::Closed, after(n));
+        goes(&roster, &format!("a{n}"), CloseReason::Closed, after(n));
     }
     let list = list(&roster);
     assert_eq!(list.len(), 1_000);
     assert_eq!((&*list[0].0, &*list[999].0), ("a2000", "a2999"));
-    let forgotten = roster.figures().into_iter().find_map(|figure| match figure {
-        Figure::Counter("fleetgauge_departed_forgotten", _, count) => Some(count),
+    let forgotten = roster.samples().into_iter().find_map(|sample| match sample {
+        MetricSample::Counter("fleetgauge_departed_forgotten", _, count) => Some(count),
         _ => None,
     });
     assert_eq!(forgotten, Some(2_000.0));
@@ -94,43 +94,45 @@ fn two_thousand_departures_over_the_bound_cost_the_oldest() {
 #[test]
 fn departures_are_forgotten_in_time() {
     let roster = Roster::new(memory());
-    goes(&roster, "a", Ending::Closed, after(0));
-    goes(&roster, "b", Ending::Closed, after(HOUR));
-    roster.pass(after(72 * HOUR - 1));
+    goes(&roster, "a", CloseReason::Closed, after(0));
+    goes(&roster, "b", CloseReason::Closed, after(HOUR));
+    roster.expire(after(72 * HOUR - 1));
     assert_eq!(down(&roster), ["a", "b"]);
-    roster.pass(after(72 * HOUR));
+    roster.expire(after(72 * HOUR));
     assert_eq!(down(&roster), ["b"]);
-    roster.pass(after(73 * HOUR));
+    roster.expire(after(73 * HOUR));
     assert!(down(&roster).is_empty());
 }
 
 #[test]
 fn a_clock_set_back_by_a_day_neither_keeps_nor_forgets() {
     let roster = Roster::new(memory());
-    goes(&roster, "a", Ending::Closed, after(0));
+    goes(&roster, "a", CloseReason::Closed, after(0));
     let back = |seconds| Moment { unix: after(seconds).unix - 24 * HOUR, ..after(seconds) };
-    goes(&roster, "b", Ending::Closed, back(HOUR));
-    roster.pass(back(72 * HOUR - 1));
+    goes(&roster, "b", CloseReason::Closed, back(HOUR));
+    roster.expire(back(72 * HOUR - 1));
     assert_eq!(down(&roster), ["a", "b"]);
-    roster.pass(back(72 * HOUR));
+    roster.expire(back(72 * HOUR));
     assert_eq!(down(&roster), ["b"]);
-    // Over a restart there is only the time of day: who departed in the future departed now.
-    let departed = vec![Departure::of_old(id("f"), Reason::Ended(Ending::Reset), NOON + 24 * HOUR)];
-    roster.restore(Known { departed, ..Known::default() }, after(0));
-    roster.pass(after(72 * HOUR - 1));
+    // Across a restart there is only the time of day: a departure in the future counts as now.
+    let departed =
+        vec![Departure::before_start(id("f"), Reason::Ended(CloseReason::Reset), NOON + 24 * HOUR)];
+    roster.restore(SavedRoster { departed, ..SavedRoster::default() }, after(0));
+    roster.expire(after(72 * HOUR - 1));
     assert_eq!(down(&roster), ["f"]);
-    roster.pass(after(72 * HOUR));
+    roster.expire(after(72 * HOUR));
     assert!(down(&roster).is_empty());
 }
 
 #[test]
 fn age_counts_over_a_restart() {
     let roster = Roster::new(memory());
-    let departed = vec![Departure::of_old(id("a"), Reason::Ended(Ending::Reset), NOON - 71 * HOUR)];
-    roster.restore(Known { departed, ..Known::default() }, after(0));
-    roster.pass(after(HOUR - 1));
+    let departed =
+        vec![Departure::before_start(id("a"), Reason::Ended(CloseReason::Reset), NOON - 71 * HOUR)];
+    roster.restore(SavedRoster { departed, ..SavedRoster::default() }, after(0));
+    roster.expire(after(HOUR - 1));
     assert_eq!(down(&roster), ["a"]);
-    roster.pass(after(HOUR));
+    roster.expire(after(HOUR));
     assert!(down(&roster).is_empty());
 }
 
@@ -141,20 +143,20 @@ fn who_was_connected_is_awaited_for_two_intervals_of_its_own() {
     roster.restore(known(&fleet), after(0));
     assert!(roster.progress().warming_up());
     roster.arrived(&id("back"));
-    roster.pass(after(29));
-    assert_eq!(roster.progress(), Return { awaited: 4, returned: 1, missing: 3 });
+    roster.expire(after(29));
+    assert_eq!(roster.progress(), WarmupProgress { awaited: 4, returned: 1, missing: 3 });
     assert!(down(&roster).is_empty());
-    roster.pass(after(30));
+    roster.expire(after(30));
     assert_eq!(down(&roster).len(), 2);
-    roster.pass(after(119));
+    roster.expire(after(119));
     assert!(roster.progress().warming_up());
-    roster.pass(after(120));
-    assert_eq!(roster.progress(), Return { awaited: 4, returned: 1, missing: 0 });
+    roster.expire(after(120));
+    assert_eq!(roster.progress(), WarmupProgress { awaited: 4, returned: 1, missing: 0 });
     assert_eq!(list(&roster).last(), Some(&("slow".to_owned(), "not_returned")));
     roster.arrived(&id("slow"));
     assert_eq!(down(&roster).len(), 2);
     // It came too late to be counted among those that returned in time.
-    assert_eq!(roster.progress(), Return { awaited: 4, returned: 1, missing: 0 });
+    assert_eq!(roster.progress(), WarmupProgress { awaited: 4, returned: 1, missing: 0 });
 }
 
 #[test]
@@ -162,7 +164,7 @@ fn a_frozen_collector_gives_nobody_up() {
     let roster = Roster::new(memory());
     roster.restore(known(&[("a", 15_000)]), after(0));
     // An hour passed on the wall, a second on the collector's clock.
-    roster.pass(Moment { awake: 1_000, unix: NOON + HOUR });
+    roster.expire(Moment { awake: 1_000, unix: NOON + HOUR });
     assert!(down(&roster).is_empty());
 }
 
@@ -170,9 +172,9 @@ fn a_frozen_collector_gives_nobody_up() {
 fn who_is_expected_and_never_comes_is_down() {
     let roster = Roster::new(expecting(&["a", "b", "c"]));
     roster.arrived(&id("a"));
-    roster.pass(after(29));
+    roster.expire(after(29));
     assert!(down(&roster).is_empty());
-    roster.pass(after(30));
+    roster.expire(after(30));
     let mut missing = list(&roster);
     missing.sort();
     assert_eq!(missing, listed(&[("b", "never_seen"), ("c", "never_seen")]));
@@ -180,13 +182,13 @@ fn who_is_expected_and_never_comes_is_down() {
 
 #[test]
 fn who_is_expected_is_never_forgotten_and_needs_more_than_a_bye() {
-    let roster = Roster::new(Memory { departed: 2, ..expecting(&["a"]) });
-    goes(&roster, "a", Ending::Bye, after(0));
+    let roster = Roster::new(RosterLimits { departed: 2, ..expecting(&["a"]) });
+    goes(&roster, "a", CloseReason::Bye, after(0));
     for n in 0..10 {
-        goes(&roster, &format!("b{n}"), Ending::Closed, after(n));
+        goes(&roster, &format!("b{n}"), CloseReason::Closed, after(n));
     }
     assert_eq!(down(&roster), ["a", "b8", "b9"]);
-    roster.pass(after(1_000 * HOUR));
+    roster.expire(after(1_000 * HOUR));
     assert_eq!(down(&roster), ["a"]);
 }
 
@@ -194,13 +196,13 @@ fn who_is_expected_is_never_forgotten_and_needs_more_than_a_bye() {
 fn who_was_sent_away_is_awaited_after_the_restart() {
     let roster = Roster::new(memory());
     let registry = registry();
-    goes(&roster, "left", Ending::Drained, after(1));
-    goes(&roster, "told", Ending::Rejected(Code::Draining), after(1));
-    goes(&roster, "died", Ending::Reset, after(1));
+    goes(&roster, "left", CloseReason::Drained, after(1));
+    goes(&roster, "told", CloseReason::Rejected(Code::Draining), after(1));
+    goes(&roster, "died", CloseReason::Reset, after(1));
     assert_eq!(list(&roster), listed(&[("died", "reset")]));
-    let known = Census::known(&registry, &roster);
+    let known = PresenceSnapshot::to_save(&registry, &roster);
     roster.restore(known, after(0));
-    roster.pass(after(30));
+    roster.expire(after(30));
     let mut all = list(&roster);
     all.sort();
     let expected = [("died", "reset"), ("left", "not_returned"), ("told", "not_returned")];
@@ -211,29 +213,32 @@ fn who_was_sent_away_is_awaited_after_the_restart() {
 fn a_second_restart_while_warming_up_forgets_nobody() {
     let roster = Roster::new(memory());
     roster.restore(known(&[("a", 15_000), ("b", 15_000)]), after(0));
-    roster.restore(Census::known(&registry(), &roster), after(0));
-    assert_eq!(roster.progress(), Return { awaited: 2, returned: 0, missing: 2 });
+    roster.restore(PresenceSnapshot::to_save(&registry(), &roster), after(0));
+    assert_eq!(roster.progress(), WarmupProgress { awaited: 2, returned: 0, missing: 2 });
 }
 
 fn registry() -> crate::registry::Registry {
-    let room = crate::registry::Room { schemas: 1, bytes: 1 << 20 };
+    let room = crate::registry::SchemaLimits { schemas: 1, bytes: 1 << 20 };
     crate::registry::Registry::new(
         room,
         crate::registry::Pins::new(),
-        std::sync::Arc::new(crate::budget::Budget::new(usize::MAX)),
+        std::sync::Arc::new(crate::limits::memory_budget::MemoryBudget::new(usize::MAX)),
     )
 }
 
 #[test]
 fn the_page_says_it_in_both_formats() {
     let roster = Roster::new(memory());
-    for (agent, ending) in [("a", Ending::Reset), ("b", Ending::Bye), ("c", Ending::Closed)] {
+    for (agent, ending) in
+        [("a", CloseReason::Reset), ("b", CloseReason::Bye), ("c", CloseReason::Closed)]
+    {
         goes(&roster, agent, ending, after(7));
     }
-    let census = Census { present: vec![(id("x"), 1_000)], departed: roster.departures() };
+    let presence =
+        PresenceSnapshot { present: vec![(id("x"), 1_000)], departed: roster.departures() };
     let text = |format| {
         let mut page = Vec::new();
-        page::render(&census, &roster, format, &mut page).unwrap();
+        text::render(&presence, &roster, format, &mut page).unwrap();
         String::from_utf8(page).unwrap()
     };
     let up = "fleetgauge_agent_up{agent=\"x\"} 1\n\
@@ -264,31 +269,31 @@ fn who_is_no_longer_expected_vanishes_and_who_is_new_is_awaited() {
     let roster = Roster::new(expecting(&["stays", "never", "left"]));
     roster.arrived(&id("stays"));
     roster.arrived(&id("left"));
-    goes(&roster, "left", Ending::Bye, after(1));
-    goes(&roster, "other", Ending::Reset, after(1));
-    roster.pass(after(30));
+    goes(&roster, "left", CloseReason::Bye, after(1));
+    goes(&roster, "other", CloseReason::Reset, after(1));
+    roster.expire(after(30));
     assert_eq!(down(&roster), ["left", "other", "never"]);
     let is_connected = |agent: &AgentId| ["stays", "present"].contains(&agent.as_str());
     roster.expect(&expected(&["stays", "present", "new"]), after(40), is_connected);
     assert_eq!(down(&roster), ["other"]);
     assert_eq!(roster.progress().missing, 1);
-    roster.pass(after(69));
+    roster.expire(after(69));
     assert_eq!(down(&roster), ["other"], "the new one has as long as any other");
-    roster.pass(after(70));
+    roster.expire(after(70));
     assert_eq!(list(&roster), listed(&[("other", "reset"), ("new", "never_seen")]));
-    goes(&roster, "present", Ending::Bye, after(80));
+    goes(&roster, "present", CloseReason::Bye, after(80));
     assert_eq!(down(&roster), ["other", "new", "present"]);
 }
 
 #[test]
 fn who_left_before_it_was_expected_is_down_and_who_is_awaited_no_more_is_not() {
     let roster = Roster::new(expecting(&["never"]));
-    goes(&roster, "left", Ending::Bye, after(1));
+    goes(&roster, "left", CloseReason::Bye, after(1));
     assert!(down(&roster).is_empty());
     roster.expect(&expected(&["left"]), after(2), |_| false);
     assert_eq!(down(&roster), ["left"]);
-    assert_eq!(roster.progress(), Return::default());
-    roster.pass(after(100));
+    assert_eq!(roster.progress(), WarmupProgress::default());
+    roster.expire(after(100));
     assert_eq!(down(&roster), ["left"]);
 }
 
@@ -297,23 +302,23 @@ fn who_left_before_it_was_expected_is_down_and_who_is_awaited_no_more_is_not() {
 fn who_goes_while_it_becomes_expected_has_its_own_reason() {
     let roster = Roster::new(memory());
     let goes_now = |agent: &AgentId| {
-        goes(&roster, agent.as_str(), Ending::Reset, after(1));
+        goes(&roster, agent.as_str(), CloseReason::Reset, after(1));
         false
     };
     roster.expect(&expected(&["a"]), after(1), goes_now);
-    roster.pass(after(100));
+    roster.expire(after(100));
     assert_eq!(list(&roster), listed(&[("a", "reset")]));
-    assert_eq!(roster.progress(), Return::default());
+    assert_eq!(roster.progress(), WarmupProgress::default());
 }
 
 #[test]
 fn who_never_came_and_is_not_expected_any_more_is_not_taken_over() {
     let departed = vec![
-        Departure::of_old(id("never"), Reason::NeverSeen, NOON),
-        Departure::of_old(id("gone"), Reason::NotReturned, NOON),
+        Departure::before_start(id("never"), Reason::NeverSeen, NOON),
+        Departure::before_start(id("gone"), Reason::NotReturned, NOON),
     ];
     let roster = Roster::new(memory());
-    roster.restore(Known { connected: Vec::new(), departed }, after(1));
+    roster.restore(SavedRoster { connected: Vec::new(), departed }, after(1));
     assert_eq!(list(&roster), listed(&[("gone", "not_returned")]));
 }
 
@@ -321,7 +326,7 @@ fn who_never_came_and_is_not_expected_any_more_is_not_taken_over() {
 fn a_departed_agent_is_forgotten_unless_it_is_expected() {
     let roster = Roster::new(expecting(&["a"]));
     for agent in ["a", "b"] {
-        goes(&roster, agent, Ending::Reset, after(1));
+        goes(&roster, agent, CloseReason::Reset, after(1));
     }
     let changes = roster.changes();
     assert_eq!(roster.forget(&id("a")), Err(NotForgotten::Expected));

@@ -1,4 +1,4 @@
-//! What a certificate says of its holder.
+//! Names and validity of a certificate.
 
 use rustls::pki_types::CertificateDer;
 use x509_cert::TbsCertificate;
@@ -9,19 +9,20 @@ use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::time::Time;
 
-/// A certificate, read but not judged.
+/// A parsed, unverified certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// The names of its holder, as they are written there.
+    /// Names of its subject.
     pub names: Vec<String>,
-    /// From when on it is valid, in unix seconds.
+    /// Start of its validity, in unix seconds.
     pub begins: u64,
     /// The last second in which it is valid, in unix time.
     pub expires: u64,
 }
 
 impl Certificate {
-    /// The first certificate of a chain, which is valid while all of the chain are. `None` if one is not a certificate.
+    /// Parses the leaf of a chain, with the validity of the whole chain. `None` if a certificate is
+    /// malformed.
     #[must_use]
     pub fn of_chain(chain: &[CertificateDer<'_>]) -> Option<Self> {
         let (own, others) = chain.split_first()?;
@@ -32,11 +33,11 @@ impl Certificate {
         })
     }
 
-    /// Reads a certificate. Its names are the DNS names and URIs among its subject alternative names or, where there
-    /// are none, its subject's common name.
+    /// Parses a certificate. Its names are the DNS names and URIs of its subject alternative names,
+    /// or else its common name.
     ///
     /// # Errors
-    /// It is not one.
+    /// It is malformed.
     fn read(certificate: &CertificateDer<'_>) -> Result<Self, Error> {
         let certificate = x509_cert::Certificate::from_der(certificate)?.tbs_certificate;
         let unix = |time: Time| time.to_unix_duration().as_secs();
@@ -70,7 +71,7 @@ fn common_name(certificate: &TbsCertificate) -> Option<String> {
     text(value)
 }
 
-/// A text in either of the forms that are in use.
+/// Decodes a `UTF8String` or `PrintableString`.
 fn text(value: &Any) -> Option<String> {
     let utf8 = Utf8StringRef::try_from(value).map(|text| text.as_str().to_owned());
     utf8.or_else(|_| PrintableStringRef::try_from(value).map(|text| text.as_str().to_owned())).ok()

@@ -1,4 +1,4 @@
-//! The files of a port's TLS: PEM, as operators' tools write it.
+//! The PEM files of a port's TLS.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use rustls::{CipherSuite, Error, InconsistentKeys, SupportedProtocolVersion, ver
 use x509_cert::der::DateTime;
 
 use super::certificate::Certificate;
-use crate::config::BadSetting;
-use crate::trust::secret_file;
+use crate::auth::secret_file;
+use crate::config::error::BadSetting;
 
-/// Most bytes of a file: a list of a million revoked certificates takes some 50 MB.
+/// Maximum file size: a list of a million revoked certificates takes 50 MB.
 const MAX_FILE_BYTES: u64 = 128 << 20;
 
-/// The least version of TLS that a port speaks.
+/// The minimum TLS version of a port.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Version {
-    /// 1.2 and 1.3.
+    /// TLS 1.2 and 1.3.
     Tls12,
-    /// 1.3 alone.
+    /// TLS 1.3 only.
     #[default]
     Tls13,
 }
@@ -38,24 +38,24 @@ impl Version {
     }
 }
 
-/// Where a port's TLS is kept.
+/// The paths of a port's TLS files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
-    /// What the names of the port's settings begin with.
+    /// Prefix of the port's settings.
     pub prefix: &'static str,
-    /// The port's certificate, and those that lead from it to its authority.
+    /// Certificate chain of the port, leaf first.
     pub certificate: PathBuf,
-    /// Its key.
+    /// Private key.
     pub key: PathBuf,
-    /// The authorities of clients' certificates; `None`: clients show none.
+    /// Authorities of client certificates; `None` if clients present none.
     pub client_ca: Option<PathBuf>,
-    /// The authorities' lists of revoked certificates.
+    /// Certificate revocation lists of the authorities.
     pub crl: Option<PathBuf>,
-    /// The least version of TLS.
+    /// Minimum TLS version.
     pub version: Version,
 }
 
-/// What the files hold.
+/// The contents of the files.
 #[derive(PartialEq, Eq)]
 pub(super) struct Content {
     certificate: Vec<u8>,
@@ -64,24 +64,24 @@ pub(super) struct Content {
     pub(super) crl: Option<Vec<u8>>,
 }
 
-/// Not shown: there is a key in it.
+/// Hides the contents, which include a private key.
 impl std::fmt::Debug for Content {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Content")
     }
 }
 
-/// A port's own certificate.
+/// A port's certificate chain and key.
 pub(super) struct Own {
     pub(super) chain: Vec<CertificateDer<'static>>,
     pub(super) key: PrivateKeyDer<'static>,
     pub(super) expires: u64,
 }
 
-/// The implementation of the cryptography, the suite that costs least of it first.
+/// Returns the crypto provider, with the cheapest cipher suite first.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     let mut provider = rustls::crypto::ring::default_provider();
-    // Processors compute SHA-256 themselves, hardly any of them SHA-384: a tenth of a handshake.
+    // CPUs accelerate SHA-256, but hardly any SHA-384: a tenth of a handshake.
     provider
         .cipher_suites
         .sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
@@ -89,7 +89,7 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
 }
 
 impl Files {
-    /// The files' paths.
+    /// Returns the paths.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         let own = [&self.certificate, &self.key].into_iter();
         own.chain(&self.client_ca).chain(&self.crl).map(PathBuf::as_path)
@@ -109,7 +109,7 @@ impl Files {
         })
     }
 
-    /// The port's own certificate and key.
+    /// Parses the port's certificate and key.
     pub(super) fn own(&self, content: &Content, now: u64) -> Result<Own, BadSetting> {
         let (path, pem) = (self.certificate.display(), &content.certificate);
         let chain = self.items("certificate", &self.certificate, pem, "CERTIFICATE")?;
@@ -131,7 +131,8 @@ impl Files {
         PrivateKeyDer::from_pem_slice(&content.key).map_err(|error| {
             let problem = match error {
                 pem::Error::NoItemsFound => {
-                    "holds no private key. It takes one in PEM, not encrypted: -----BEGIN PRIVATE KEY-----"
+                    "holds no private key. It takes one in PEM, not encrypted: \
+                     -----BEGIN PRIVATE KEY-----"
                 }
                 _ => "is not PEM",
             };
@@ -139,7 +140,7 @@ impl Files {
         })
     }
 
-    /// The authorities of clients' certificates, if they must show any.
+    /// Parses the authorities of client certificates, if there are any.
     pub(super) fn client_authorities(
         &self,
         content: &Content,
@@ -148,7 +149,7 @@ impl Files {
         file.map(|(path, pem)| self.items("client_ca", path, pem, "CERTIFICATE")).transpose()
     }
 
-    /// The lists of what those have revoked.
+    /// Parses the revocation lists.
     pub(super) fn revoked(
         &self,
         content: &Content,
@@ -158,7 +159,7 @@ impl Files {
         Ok(lists.transpose()?.unwrap_or_default())
     }
 
-    /// All there is of a kind in a file; at least one.
+    /// Parses all PEM items of a kind in a file; at least one.
     fn items<T: PemObject>(
         &self,
         setting: &str,
@@ -176,7 +177,7 @@ impl Files {
         Ok(items)
     }
 
-    /// What rustls has against certificate and key.
+    /// Converts rustls' error about certificate and key.
     pub(super) fn unusable(&self, error: &Error) -> BadSetting {
         let (certificate, key) = (self.certificate.display(), self.key.display());
         match error {
@@ -187,13 +188,13 @@ impl Files {
         }
     }
 
-    /// What rustls has against an authority.
+    /// Converts rustls' error about an authority.
     pub(super) fn no_authority(&self, error: &Error) -> BadSetting {
         let path = self.client_ca.as_deref().unwrap_or(Path::new("")).display();
         self.bad("client_ca", format!("{path} holds what cannot be an authority: {error}"))
     }
 
-    /// What rustls has against a list.
+    /// Converts rustls' error about a revocation list.
     pub(super) fn bad_crl(&self, error: &VerifierBuilderError) -> BadSetting {
         let path = self.crl.as_deref().unwrap_or(Path::new("")).display();
         self.bad("crl", format!("{path} cannot be used: {error}"))
@@ -204,7 +205,7 @@ impl Files {
     }
 }
 
-/// A moment for people.
+/// Formats a time in unix seconds.
 fn date(unix: u64) -> String {
     let date = DateTime::from_unix_duration(Duration::from_secs(unix));
     date.map_or_else(|_| unix.to_string(), |date| date.to_string())

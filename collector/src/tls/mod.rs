@@ -1,42 +1,42 @@
-//! TLS on a port: from files to what rustls works with, and who a client is by its certificate.
+//! TLS of a port: its files, rustls' configuration, and verification of client certificates.
 
 mod certificate;
-mod clients;
+mod client_verifier;
 mod files;
-mod name;
+mod name_pattern;
+mod opaque_errors;
 mod tickets;
-mod verifier;
 
 use std::sync::Arc;
 
 use rustls::server::{NoServerSessionStorage, ServerConfig, UnbufferedServerConnection};
 
 pub use certificate::Certificate;
-pub use clients::{Clients, Proof, Verdict};
+pub use client_verifier::{ClientVerifier, PresentedChain, Verified};
 pub use files::{Files, Version};
-pub use name::NamePattern;
+pub use name_pattern::NamePattern;
 
-use crate::config::BadSetting;
+use crate::config::error::BadSetting;
 use files::Content;
 
-/// A port's TLS as it is in force.
+/// The TLS configuration of a port.
 #[derive(Debug)]
 pub struct PortTls {
     server: Arc<ServerConfig>,
-    clients: Arc<Clients>,
-    /// When the port's own certificate expires, in unix seconds.
+    clients: Arc<ClientVerifier>,
+    /// Expiry of the port's certificate, in unix seconds.
     expires: u64,
-    /// What all this was made of.
+    /// What the configuration was built from.
     files: Files,
     content: Content,
 }
 
 impl PortTls {
-    /// What the files say, if all of them are right at `now`, in unix seconds. What has not changed since `before` is
-    /// taken over.
+    /// Loads the files, which must be valid at `now`, in unix seconds. Parts that have not changed
+    /// since `before` are reused.
     ///
     /// # Errors
-    /// The first file that is not, and what to do about it.
+    /// The first invalid file, and a remedy.
     pub fn load(
         files: &Files,
         now: u64,
@@ -49,8 +49,8 @@ impl PortTls {
             return Ok(Arc::clone(before));
         }
         let clients = match before.map(|before| &before.clients) {
-            Some(clients) if clients.are_of(&content) => Arc::clone(clients),
-            _ => Arc::new(Clients::of(files, &content)?),
+            Some(clients) if clients.is_of(&content) => Arc::clone(clients),
+            _ => Arc::new(ClientVerifier::of(files, &content)?),
         };
         let own = files.own(&content, now)?;
         let unusable = |error| files.unusable(&error);
@@ -65,30 +65,30 @@ impl PortTls {
         server.send_tls13_tickets = 1;
         server.ignore_client_order = true;
         let server = Arc::new(server);
-        // What can be wrong is found out here and not at the first connection.
+        // Fail here and not at the first connection.
         UnbufferedServerConnection::new(Arc::clone(&server)).map_err(unusable)?;
         let (files, expires) = (files.clone(), own.expires);
         Ok(Arc::new(Self { server, clients, expires, files, content }))
     }
 
-    /// The port's side of a new connection.
+    /// Creates the server side of a connection.
     pub(crate) fn accept(&self) -> UnbufferedServerConnection {
         UnbufferedServerConnection::new(Arc::clone(&self.server))
-            .unwrap_or_else(|error| unreachable!("it was tried when it was loaded: {error}"))
+            .unwrap_or_else(|error| unreachable!("load() has tried it: {error}"))
     }
 
-    /// What rustls works with.
+    /// Returns rustls' configuration.
     pub(crate) fn server(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.server)
     }
 
-    /// How clients are judged.
+    /// Returns the verifier of client certificates.
     #[must_use]
-    pub fn clients(&self) -> &Arc<Clients> {
+    pub fn clients(&self) -> &Arc<ClientVerifier> {
         &self.clients
     }
 
-    /// When the port's own certificate expires, in unix seconds.
+    /// Returns the expiry of the port's certificate, in unix seconds.
     #[must_use]
     pub fn expires(&self) -> u64 {
         self.expires

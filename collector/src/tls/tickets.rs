@@ -1,4 +1,4 @@
-//! Tickets by which a client that was here a short while ago comes again without proving all of it anew.
+//! Session tickets, for short-lived resumption.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use rustls::crypto::ring::Ticketer;
 use rustls::server::ProducesTickets;
 use rustls::ticketer::TicketRotator;
 
-/// For how long a key is used for new tickets, in seconds; its tickets are good for as long again.
+/// How long a key encrypts new tickets, in seconds. Its tickets are valid for as long again.
 const LIFETIME: u32 = 30 * 60;
 
-/// Tickets under keys that nobody else has and that are kept nowhere.
+/// Creates a ticketer whose keys exist only in memory.
 pub(super) fn short_lived() -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
     let key = || match Ticketer::new() {
         Ok(key) => Ok(Box::new(Key(key)) as Box<dyn ProducesTickets>),
@@ -19,7 +19,7 @@ pub(super) fn short_lived() -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
     Ok(Arc::new(TicketRotator::new(LIFETIME, key)?))
 }
 
-/// A key for as long as it is used: rustls would use it for six hours.
+/// A key with [`LIFETIME`]: rustls' own is six hours.
 #[derive(Debug)]
 struct Key(Arc<dyn ProducesTickets>);
 

@@ -17,7 +17,8 @@ fn quoted<'a>(names: &'a [String], quotes: &'a str) -> Vec<Label<'a>> {
     names.iter().map(|name| Label { name, value: quotes }).collect()
 }
 
-/// Schemas of 544 kB until there are 4.9 MB of them: histograms whose labels once stood in the plan for each of their bounds.
+/// Schemas of 544 kB until there are 4.9 MB of them: histograms whose labels once stood in the plan
+/// for each of their bounds.
 fn histograms_of_long_labels(agent: usize) -> Vec<Vec<u8>> {
     let quotes = "\"".repeat(1_024);
     let names = names(31);
@@ -48,7 +49,7 @@ fn histograms_of_long_labels_from_three_agents() {
         cpu += cost.cpu;
         sent += cost.sent;
     }
-    let taken = rig.shared.registry.budget().taken();
+    let taken = rig.collector.registry.budget().taken();
     println!("{sent} bytes sent, {cpu:?} of CPU, {taken} bytes taken of the budget");
     assert!(cpu < at_most(Duration::from_secs(1)), "{cpu:?}");
 }
@@ -63,12 +64,12 @@ fn a_schema_for_which_there_is_no_memory_is_not_unfolded() {
     attacker.receives(&hello("a", vec![], Fingerprint([0; 16])));
     let cost = rig.cost(&mut attacker, &histograms_of_long_labels(0)[..1]);
     assert_eq!(attacker.refused(), Some(Code::CollectorFull));
-    assert_eq!(rig.shared.registry.budget().refusals(), 1);
+    assert_eq!(rig.collector.registry.budget().refusals(), 1);
     // The frame, decoded; neither its labels as they are written nor its numbers.
     assert!(cost.peak < 4 * cost.sent, "{cost:?}");
 }
 
-/// A collector with three schemas that nobody uses.
+/// A collector with three unpinned schemas.
 fn with_unused_schemas(change: impl FnOnce(&mut Config)) -> Rig {
     let rig = Rig::new(change);
     for name in ["a", "b", "c"] {
@@ -87,12 +88,12 @@ fn a_schema_too_large_for_a_page_is_not_unfolded_and_displaces_none() {
     let rig = with_unused_schemas(|config| config.bounds.schemas.schemas = 3);
     let mut attacker = rig.connect();
     attacker.receives(&hello("x", vec![], Fingerprint([0; 16])));
-    let taken = rig.shared.registry.budget().taken();
+    let taken = rig.collector.registry.budget().taken();
     let cost = rig.cost(&mut attacker, &histograms_of_long_labels(0)[..1]);
     assert_eq!(attacker.refused(), Some(Code::PageTooLarge));
     assert!(cost.peak < 4 * cost.sent, "{cost:?}");
-    assert_eq!(rig.shared.registry.schemas().len(), 3);
-    assert_eq!(rig.shared.registry.budget().taken(), taken);
+    assert_eq!(rig.collector.registry.schemas().len(), 3);
+    assert_eq!(rig.collector.registry.budget().taken(), taken);
 }
 
 #[test]
@@ -103,11 +104,11 @@ fn a_schema_for_which_there_will_be_no_memory_displaces_none() {
     });
     let mut attacker = rig.connect();
     attacker.receives(&hello("x", vec![], Fingerprint([0; 16])));
-    let taken = rig.shared.registry.budget().taken();
+    let taken = rig.collector.registry.budget().taken();
     attacker.receives(&histograms_of_long_labels(0)[0]);
     assert_eq!(attacker.refused(), Some(Code::CollectorFull));
-    assert_eq!(rig.shared.registry.schemas().len(), 3);
-    assert_eq!(rig.shared.registry.budget().taken(), taken);
+    assert_eq!(rig.collector.registry.schemas().len(), 3);
+    assert_eq!(rig.collector.registry.budget().taken(), taken);
 }
 
 /// When each label of each series was looked up among the agent's, a Hello of 245 bytes took 16 ms.
@@ -123,7 +124,7 @@ fn hellos_of_many_labels_against_a_schema_of_many_labels() {
     let mut other = rig.connect();
     other.receives(&hello("other", vec![], fingerprint));
     other.receives(&declared);
-    assert_eq!((other.refused(), rig.shared.registry.schemas().len()), (None, 1));
+    assert_eq!((other.refused(), rig.collector.registry.schemas().len()), (None, 1));
     let others: Vec<_> = names.iter().take(32).map(|name| format!("z{name}")).collect();
     let labels: Vec<_> = others.iter().map(|name| Label { name, value: "x" }).collect();
     let mut cpu = Duration::ZERO;
@@ -145,7 +146,8 @@ fn long_labels_on_many_lines_of_a_page() {
         let all = own.iter().take(count).map(|labels| series(0, &[], labels)).collect();
         encode(&schema(&[family("a", GAUGE)], all))
     };
-    // 15 kB of labels, written as 30 kB, on each of 10,000 lines: at Schema, and at Hello once the schema is known.
+    // 15 kB of labels, written as 30 kB, on each of 10,000 lines: at Schema, and at Hello once the
+    // schema is known.
     let rig = Rig::new(|_| {});
     let (many, fingerprint) = declared(10_000);
     let greeting = hello("a", quoted(&names, &quotes), fingerprint);
@@ -198,8 +200,8 @@ fn a_page_of_every_line_is_as_long_as_was_counted() {
     agent.receives(&declared);
     agent.receives(&report(1, &vec![-2.225_073_858_507_201_4e-308; width]));
     assert_eq!(agent.refused(), None);
-    let holder = rig.shared.registry.schemas().find(&fingerprint).unwrap();
-    // An info's value is 1, whatever was reported.
+    let holder = rig.collector.registry.schemas().find(&fingerprint).unwrap();
+    // The value of an info is always 1.
     let counted = holder.entry().measured().page_bytes("agent=\"a\"".len())
         - 2 * ("-2.2250738585072014e-308".len() - 1);
     assert_eq!(rig.page_bytes(), counted);

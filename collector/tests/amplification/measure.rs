@@ -6,9 +6,9 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use fleetgauge_collector::Config;
+use fleetgauge_collector::connection::session::{HELLO_TIMEOUT, Handshake, Session};
 use fleetgauge_collector::exposition::{Format, render};
-use fleetgauge_collector::session::{HELLO_TIMEOUT, Handshake, Session};
-use fleetgauge_collector::shared::Shared;
+use fleetgauge_collector::state::CollectorState;
 use fleetgauge_proto::message::{Hello, Label, Report, Schema};
 use fleetgauge_proto::report::{self, Values};
 use fleetgauge_proto::{Accept, Code, Fingerprint, FrameBuffer, Message, VERSION, schema};
@@ -20,17 +20,17 @@ use tracing::subscriber::NoSubscriber;
 const SLOWNESS: u32 = if cfg!(debug_assertions) { 30 } else { 1 };
 const NOW: u64 = 1_000_000;
 
-/// A second dispatcher, alive for ever. While only one exists, tracing asks the default subscriber
-/// of the thread that reaches a log call first, and caches the answer for all threads: a thread
-/// without a subscriber would switch that call off.
+/// A second dispatcher that is never dropped. While only one exists, tracing asks the default
+/// subscriber of the thread that reaches a log call first, and caches the answer for all threads: a
+/// thread without a subscriber would switch that call off.
 static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
 
-/// A collector of which only the sessions and the registry are there.
+/// A collector without sockets: only sessions and registry.
 pub(crate) struct Rig {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) collector: Arc<CollectorState>,
 }
 
-/// A session, and what it has said.
+/// A session and its output.
 pub(crate) struct Agent {
     session: Session,
     said: Vec<u8>,
@@ -84,16 +84,17 @@ impl Rig {
         config.bounds.reports_per_interval = 1_000_000;
         change(&mut config);
         let mut own = prometheus_client::registry::Registry::default();
-        Self { shared: Arc::new(Shared::new(config, &mut own)) }
+        Self { collector: Arc::new(CollectorState::new(config, &mut own)) }
     }
 
     pub(crate) fn connect(&self) -> Agent {
         let address: SocketAddr = "127.0.0.1:9".parse().unwrap();
-        let peer = self.shared.admit(address, NOW + HELLO_TIMEOUT).unwrap();
-        let place = Arc::clone(&self.shared.handshakes).try_acquire_owned().unwrap();
-        let handshake = Handshake { accepted: None, place, certificate: None };
-        self.shared.metrics.connected();
-        let session = Session::new(Arc::clone(&self.shared), peer, handshake, NOW);
+        let (admission, now) = (&self.collector.admission, self.collector.clock.now());
+        let handle = admission.admit(address, NOW + HELLO_TIMEOUT, now).unwrap();
+        let permit = Arc::clone(&admission.handshakes).try_acquire_owned().unwrap();
+        let handshake = Handshake { accepted: None, permit, certificate: None };
+        self.collector.telemetry.metrics.connected();
+        let session = Session::new(Arc::clone(&self.collector), handle, handshake, NOW);
         Agent { session, said: Vec::new() }
     }
 
@@ -101,7 +102,7 @@ impl Rig {
     pub(crate) fn page_bytes(&self) -> usize {
         let bytes = [Format::Text, Format::OpenMetrics].map(|format| {
             let mut page = Vec::new();
-            render(&self.shared.registry.snapshot(), format, &mut page).unwrap();
+            render(&self.collector.registry.snapshot(), format, &mut page).unwrap();
             page.len()
         });
         bytes[0].max(bytes[1])
@@ -109,7 +110,7 @@ impl Rig {
 
     /// What it costs that this agent sends these frames.
     pub(crate) fn cost(&self, agent: &mut Agent, frames: &[Vec<u8>]) -> Cost {
-        let before = self.shared.registry.budget().taken();
+        let before = self.collector.registry.budget().taken();
         LazyLock::force(&SECOND);
         let log = Log::default();
         let writer = log.clone();
@@ -130,7 +131,7 @@ impl Rig {
             sent: frames.iter().map(Vec::len).sum(),
             cpu,
             peak: usize::try_from(allocated.bytes_max).unwrap(),
-            kept: self.shared.registry.budget().taken().saturating_sub(before),
+            kept: self.collector.registry.budget().taken().saturating_sub(before),
             log,
             page: 0.0,
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fleetgauge_collector::proxy::{self, MAX_HEADER_BYTES, Origin};
+use fleetgauge_collector::admission::proxy_protocol::{self, MAX_HEADER_BYTES, Origin};
 use fleetgauge_proto::message::{Bye, Family, Label, Ping, Pong, Schema, Series};
 use fleetgauge_proto::report::Values;
 use fleetgauge_proto::{Fingerprint, Message};
@@ -21,10 +21,11 @@ struct Bounds {
 }
 
 const USUAL: Bounds = Bounds { memory: 64.0, page: 100.0 };
-/// A family that nobody else has takes a place among those that are shown, its names and two headings: some 1,800 bytes for
-/// the 13 that declare it. A schema has at most 1,000 of them.
+/// A family that no other schema declares takes memory on the shared pages: its names and two sets
+/// of metadata lines, 1,800 bytes for the 13 that declare it. A schema has at most 1,000 families.
 const FAMILIES: Bounds = Bounds { memory: 192.0, ..USUAL };
-/// Labels stand on a line for each of their series' bounds: 256 times, escaped. `max_page_bytes_per_agent` bounds the bytes.
+/// Labels stand on a line for each of their series' bounds: 256 times, escaped.
+/// `max_page_bytes_per_agent` bounds the bytes.
 const LINES: Bounds = Bounds { page: 1_024.0, ..USUAL };
 
 /// How often what is short is sent: one alone is measured with nothing in the processor's caches.
@@ -85,7 +86,7 @@ impl Table {
         let mut agent = rig.connect();
         agent.receives(&hello("a", vec![], fingerprint));
         let mut cost = rig.cost(&mut agent, &[bytes]);
-        let known = rig.shared.registry.schemas().find(&fingerprint).unwrap();
+        let known = rig.collector.registry.schemas().find(&fingerprint).unwrap();
         let values = report(1, &vec![LONG; known.entry().schema().width]);
         agent.receives(&values);
         assert_eq!(agent.refused(), None, "{what}");
@@ -93,7 +94,7 @@ impl Table {
         self.row(what, cost, bounds);
     }
 
-    /// What these frames cost of an agent that has reported once, by a schema of so many gauges.
+    /// The cost of these frames from an agent that has reported, with a schema of so many gauges.
     fn reporting(&mut self, what: &str, gauges: usize, frames: &[Vec<u8>]) {
         let rig = Rig::new(|_| {});
         let numbers = names(gauges);
@@ -107,7 +108,7 @@ impl Table {
         }
         let mut cost = rig.cost(&mut agent, frames);
         assert_eq!(agent.refused(), None, "{what}");
-        // It is shown by them all; frames that carry no value add nothing.
+        // All frames together register it; frames without values add nothing.
         let sent = first.iter().map(Vec::len).sum::<usize>() + cost.sent;
         cost.page = rig.page_bytes() as f64 / sent as f64;
         self.row(what, cost, USUAL);
@@ -140,7 +141,8 @@ fn no_frame_costs_more_a_byte_than_its_bound() {
     assert!(table.0.is_empty(), "over their bounds: {:#?}", table.0);
 }
 
-/// What a balancer writes before the agent's first byte: of the longest, all but 36 bytes are passed over.
+/// What a balancer writes before the agent's first byte: of the longest, all but 36 bytes are
+/// passed over.
 fn proxy_header(table: &mut Table) {
     let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x21\x02\x08".to_vec();
     header.resize(MAX_HEADER_BYTES, 1);
@@ -148,7 +150,7 @@ fn proxy_header(table: &mut Table) {
     let mut cpu = Duration::ZERO;
     let allocated = allocation_counter::measure(|| {
         let begun = thread_time();
-        let origin = runtime.block_on(proxy::read(&mut &header[..]));
+        let origin = runtime.block_on(proxy_protocol::read(&mut &header[..]));
         cpu = thread_time() - begun;
         assert!(matches!(origin, Ok(Origin::Peer(_))), "{origin:?}");
     });
@@ -177,7 +179,7 @@ fn hellos(table: &mut Table) {
     let mut other = rig.connect();
     other.receives(&hello("other", vec![], unknown));
     other.receives(&declared);
-    assert_eq!((other.refused(), rig.shared.registry.schemas().len()), (None, 1));
+    assert_eq!((other.refused(), rig.collector.registry.schemas().len()), (None, 1));
     let others: Vec<_> = (0..32).map(|n| format!("z{n}")).collect();
     let labels = others.iter().map(|name| label(name, "x")).collect();
     let named = [hello("a", labels, fingerprint)];
@@ -191,8 +193,8 @@ fn hellos(table: &mut Table) {
     table.row("Hello that names a schema of many labels", cost, USUAL);
 }
 
-/// Agents that join and leave, whose schema is known: the shortest, and one of as many families as there may be, each of which
-/// gets its place on the shared pages and loses it again.
+/// Agents with a known schema that join and leave: the shortest schema, and one with the maximum
+/// number of families, which are shown and removed each time.
 fn sessions(table: &mut Table) {
     let names = names(1_000);
     for (what, families, bounds) in [
@@ -207,14 +209,14 @@ fn sessions(table: &mut Table) {
         let mut other = rig.connect();
         other.receives(&hello("other", vec![], fingerprint));
         other.receives(&declared);
-        let taken = rig.shared.registry.budget().taken();
+        let taken = rig.collector.registry.budget().taken();
         let bye = frame(&Message::Bye(Bye { stream: 0, reason: 0 }));
         let values = report(1, &vec![LONG; families]);
         let session = [hello("a", vec![], fingerprint), values, bye];
         let costs = (0..SESSIONS).map(|_| {
             let mut agent = rig.connect();
             let cost = rig.cost(&mut agent, &session);
-            assert_eq!((agent.refused(), rig.shared.registry.agents()), (None, 0));
+            assert_eq!((agent.refused(), rig.collector.registry.agent_count()), (None, 0));
             cost
         });
         let mut cost = Cost::of_one(&costs.collect::<Vec<_>>());

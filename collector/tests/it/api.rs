@@ -1,4 +1,4 @@
-//! Who is connected, as JSON in pages.
+//! The list of connected agents, as JSON.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -89,7 +89,8 @@ fn pages_follow_each_other_and_list_everybody_once() {
     assert!(sorted.iter().eq(held.keys()));
 }
 
-/// Whoever stays is met once, whoever comes and goes between two pages: also when that is the page's last.
+/// An agent that stays connected is listed exactly once, also if the last agent of a page
+/// disconnects.
 #[test]
 fn comings_and_goings_move_nobody() {
     let collector = Collector::start();

@@ -214,7 +214,7 @@ fn the_log_tells_who_comes_and_goes() {
     assert!(!left.contains('\u{1b}'), "no colours into a pipe: {left:?}");
 }
 
-/// An agent connects and is shown, another is refused: all of that is logged.
+/// One agent reports, another is refused: both are logged.
 fn works(process: &Process) {
     let mut agent = Agent::join(process.agents, &who("a"), &gauges(&["load"]), &[1.0]);
     for n in 0..3 {
@@ -265,7 +265,7 @@ fn a_closed_stderr() {
 
 #[test]
 fn sigterm_asks_agents_to_leave() {
-    // Longer than this test has patience: it ends as soon as nobody is left.
+    // Longer than the timeout of this test: the drain ends when all agents have left.
     let mut process = Process::start(&["--drain-seconds", "600"]);
     let mut agent = Agent::join(process.agents, &who("a"), &gauges(&["load"]), &[1.0]);
     process.signal(Signal::TERM);
@@ -280,7 +280,7 @@ fn sigterm_asks_agents_to_leave() {
 fn sigint_waits_no_longer_than_it_must() {
     let mut process = Process::start(&["--drain-seconds", "1"]);
     let mut agent = Agent::join(process.agents, &who("a"), &gauges(&["load"]), &[1.0]);
-    // Somebody else has a page open and reads nothing of it.
+    // Another client has a page in flight and does not read it.
     let mut idle = std::net::TcpStream::connect(process.http).unwrap();
     idle.write_all(b"GET /metrics HTTP/1.1\r\n").unwrap();
     process.signal(Signal::INT);
@@ -297,7 +297,7 @@ fn a_full_collector_still_answers_its_scrape() {
     let process = Process::start_deaf(shell);
     let join = |n| Agent::join(process.agents, &who(&format!("a{n}")), &gauges(&["up"]), &[1.0]);
     let fleet: Vec<_> = (0..64).map(join).collect();
-    // They are told that it is full, and stay to read more.
+    // They are refused, and stay to read more.
     let crowd: Vec<_> = (0..300).map(|_| Agent::connect(process.agents)).collect();
     for _ in 0..10 {
         let page = http::request(process.http, "GET", "/metrics/agents", &[]);

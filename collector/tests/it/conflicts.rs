@@ -1,5 +1,5 @@
-//! Families whose names mean two things: who was first is shown, the other is left off the shared pages, shown on
-//! its own, counted, and shown everywhere once the first has gone.
+//! Families of one name and two kinds: the first is shown, the other is suppressed on the shared
+//! pages, shown on its own page, counted, and shown everywhere when the first has left.
 
 use fleetgauge_proto::schema::FamilyKind;
 
@@ -31,7 +31,7 @@ fn clash(first: (&str, u8), second: (&str, u8)) {
     assert!(page.shows("first"), "{}", page.0);
     assert!(!page.shows("second"), "{}", page.0);
     assert!(collector.page_at("/metrics/agents/second").shows("second"));
-    assert_eq!(collector.figure("fleetgauge_families_left_off"), 1.0);
+    assert_eq!(collector.figure("fleetgauge_families_suppressed"), 1.0);
     assert_eq!(collector.figure("fleetgauge_family_conflicts_total"), 1.0);
     // Counted once a schema, not once an agent.
     let third = join("third", second);
@@ -40,7 +40,7 @@ fn clash(first: (&str, u8), second: (&str, u8)) {
     eventually("the first has gone", || !collector.page().shows("first"));
     let page = collector.page();
     assert!(page.shows("second") && page.shows("third"), "{}", page.0);
-    assert_eq!(collector.figure("fleetgauge_families_left_off"), 0.0);
+    assert_eq!(collector.figure("fleetgauge_families_suppressed"), 0.0);
     // It is the second's now.
     let back = join("first", first);
     assert!(!collector.page().shows("first"));
@@ -130,7 +130,7 @@ fn an_agent_that_changes_a_kind_of_its_own_conflicts_with_nobody() {
     let page = collector.page();
     assert_eq!(page.value("load_total{agent=\"a\"}"), Some(2.0), "{}", page.0);
     assert_eq!(page.samples().count(), 1);
-    assert_eq!(collector.figure("fleetgauge_families_left_off"), 0.0);
+    assert_eq!(collector.figure("fleetgauge_families_suppressed"), 0.0);
     assert_eq!(collector.figure("fleetgauge_family_conflicts_total"), 0.0);
 }
 

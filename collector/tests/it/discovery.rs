@@ -1,8 +1,8 @@
-//! Service discovery: what Prometheus is told of where to scrape.
+//! Service discovery for Prometheus.
 
 use std::collections::BTreeMap;
 
-use fleetgauge_collector::target::Target;
+use fleetgauge_collector::http::scrape_target::ScrapeTarget;
 use fleetgauge_proto::message::Label;
 use serde_json::{Value, json};
 
@@ -103,7 +103,7 @@ fn targets_are_where_the_request_was_sent_or_as_configured() {
         assert!(answer.text().contains("--advertise"), "{}", answer.text());
     }
     let mut config = config();
-    config.advertise = Target::try_new("metrics.example.com:9999");
+    config.advertise = ScrapeTarget::try_new("metrics.example.com:9999");
     let collector = Collector::with(config);
     for host in ["", "Host: elsewhere:1\r\n"] {
         let targets = &list(&ask(&collector, &head(host)))[0]["targets"];

@@ -1,4 +1,4 @@
-//! Faults and floods that cost nobody who is there anything.
+//! Faults and floods that do not affect the connected agents.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -40,7 +40,7 @@ fn a_thousand_connections_that_send_nothing() {
     let mut resident = Agent::join(collector.agents, &who("resident"), &gauges(&["up"]), &[1.0]);
     let silent: Vec<_> = (0..1_000).map(|_| from_elsewhere(collector.agents)).collect();
     eventually("all are let in", || collector.figure("fleetgauge_connections_open") == 1_001.0);
-    // Whoever is there reports, whoever comes is let in, and pages are whole.
+    // Connected agents report, new ones are admitted, and pages are complete.
     for value in [2.0, 3.0] {
         resident.report(&[value]);
         let _late = Agent::join(collector.agents, &who("late"), &gauges(&["up"]), &[value]);
@@ -103,7 +103,7 @@ fn descriptors_that_run_out_cost_nobody_who_is_there() {
         agent.report(&[2.0]);
     }
     assert_eq!(scraped(&mut scraper), 5);
-    // As soon as there are some again, whoever has waited is served.
+    // When descriptors are available again, waiting connections are served.
     prlimit(Pid::from_raw(process.pid()), Resource::Nofile, before).unwrap();
     late.expect_welcome(&schema);
     late.report(&[3.0]);
@@ -129,7 +129,7 @@ fn scraped(connection: &mut TcpStream) -> usize {
 fn jump(rig: &Rig, seconds: i64) {
     let now = std::time::SystemTime::now();
     let apart = Duration::from_secs(seconds.unsigned_abs());
-    rig.shared.clock.set_time_of_day(if seconds < 0 { now - apart } else { now + apart });
+    rig.collector.clock.set_time_of_day(if seconds < 0 { now - apart } else { now + apart });
 }
 
 fn reporting(rig: &Rig, id: &str) -> Driven {
@@ -154,11 +154,11 @@ fn a_time_of_day_that_jumps_ends_nothing() {
     for seconds in [DAY, 0, -DAY, 0, -4 * 365 * DAY * 20, 4 * 365 * DAY] {
         jump(&rig, seconds);
         agent.ticks(&rig);
-        assert_eq!((agent.ending(), agent.session.deadline()), (None, deadline), "{seconds}");
+        assert_eq!((agent.close_reason(), agent.session.deadline()), (None, deadline), "{seconds}");
         assert!(rig.page().shows("stays"));
-        // Who has gone is remembered by the time that passes, not by what the clock says.
-        rig.shared.roster.pass(rig.shared.clock.moment());
-        assert_eq!(rig.shared.roster.departures().len(), 1, "{seconds}");
+        // Departures age by elapsed time and not by the time of day.
+        rig.collector.roster.expire(rig.collector.clock.moment());
+        assert_eq!(rig.collector.roster.departures().len(), 1, "{seconds}");
     }
     rig.now += 14_000;
     agent.receives(&rig, &report(2, &[2.0]));

@@ -1,4 +1,4 @@
-//! Many at once: everybody is told when to come, and wakes can be shared.
+//! Reconnecting fleets: retry slots, and coalesced wake-ups.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn everybody_of_a_herd_is_told_a_turn_of_its_own() {
     assert!(turns.iter().all(|turn| (1_000..=1_090).contains(turn)), "{turns:?}");
     assert_ne!(turns.iter().min(), turns.iter().max(), "not all at the same moment");
     assert_eq!(collector.figure("fleetgauge_lingers_skipped_total"), 0.0);
-    assert!(collector.figure("fleetgauge_herd_wait_seconds") > 0.0);
+    assert!(collector.figure("fleetgauge_reconnect_wait_seconds") > 0.0);
     drop(first);
     eventually("there is room again", || collector.figure("fleetgauge_connections_open") == 0.0);
     drop(Agent::join(collector.agents, &who("next"), &gauges(&["up"]), &[1.0]));

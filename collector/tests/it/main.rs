@@ -1,7 +1,9 @@
-//! The collector from the outside: agents over real sockets, pages over real HTTP, the command as a process.
+//! The collector from the outside: agents over real sockets, pages over real HTTP, the command as a
+//! process.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod api;
+mod auth;
 mod bounds;
 mod command;
 mod conflicts;
@@ -23,4 +25,3 @@ mod support;
 mod tls;
 #[cfg(unix)]
 mod token;
-mod trust;

@@ -1,9 +1,9 @@
-//! Random histories of a few agents against a model that fits on a page: after every step the page shows exactly
-//! what the model says.
+//! Random histories of a few agents against a small model: after every step the page matches the
+//! model.
 
 use std::collections::BTreeMap;
 
-use fleetgauge_collector::ending::Ending;
+use fleetgauge_collector::peers::close_reason::CloseReason;
 use fleetgauge_proto::Code;
 use proptest::prelude::*;
 
@@ -18,14 +18,14 @@ const SCHEMAS: [&[&str]; 3] = [&["load"], &["extra", "load"], &["load", "other"]
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// Whatever an honest agent would do next.
+    /// What an honest agent does next.
     Behave {
         at: usize,
         id: usize,
         host: u8,
         schema: usize,
     },
-    /// A new connection in this place, which ends the one that was there.
+    /// A new connection in this slot, which ends the one before.
     Connect(usize),
     Hello {
         at: usize,
@@ -52,7 +52,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         40 => honest.prop_map(|(at, id, host, schema)| Step::Behave { at, id, host, schema }),
         1 => at.clone().prop_map(Step::Connect),
-        1 => (at.clone(), 0..IDS.len(), 1..3_u8).prop_map(|(at, id, host)| Step::Hello { at, id, host }),
+        1 => (at.clone(), 0..IDS.len(), 1..3_u8)
+            .prop_map(|(at, id, host)| Step::Hello { at, id, host }),
         3 => (at.clone(), 0..SCHEMAS.len()).prop_map(|(at, schema)| Step::Declare { at, schema }),
         3 => at.clone().prop_map(Step::Report),
         1 => at.clone().prop_map(Step::Pong),
@@ -73,7 +74,7 @@ enum State {
     Ended,
 }
 
-/// Who is shown under an id.
+/// The registered agent of an id.
 #[derive(Debug, Clone)]
 struct Shown {
     at: usize,
@@ -100,7 +101,7 @@ impl Model {
             self.shown.remove(&id);
         }
         self.states[at] = State::Ended;
-        // Whoever asked after it hears that it is gone.
+        // Its challenger learns that it is gone.
         for rival in 0..CONNECTIONS {
             if let State::Challenging { id, host, holder } = self.states[rival]
                 && holder == at
@@ -206,7 +207,7 @@ impl World {
                 self.model.end(at);
             }
             Step::Break(at) => {
-                self.agents[at].session.lost(Ending::Reset);
+                self.agents[at].session.lost(CloseReason::Reset);
                 self.model.end(at);
             }
             Step::Garbage(at) => {
@@ -222,13 +223,13 @@ impl World {
         self.settle();
     }
 
-    /// A whole frame of an open connection is its answer to whoever asks.
+    /// A complete frame of an open connection answers its challengers.
     fn heard(&mut self, at: usize) {
         if matches!(self.model.states[at], State::Open { .. }) {
             for rival in 0..CONNECTIONS {
-                if matches!(self.model.states[rival], State::Challenging { holder, .. } if holder == at)
-                {
-                    self.model.states[rival] = State::Ended;
+                let state = &mut self.model.states[rival];
+                if matches!(state, State::Challenging { holder, .. } if *holder == at) {
+                    *state = State::Ended;
                 }
             }
         }
@@ -292,7 +293,7 @@ impl World {
                 return;
             }
         } else if !full_due {
-            // Its series went with a rival's challenge.
+            // A challenge has removed its series.
             self.model.end(at);
             return;
         }
@@ -306,7 +307,7 @@ impl World {
         self.model.deadlines[at] = self.rig.now + 45_000;
     }
 
-    /// In the order of their places, as [`Self::settle`] lets the sessions look at the time.
+    /// In the order of their slots, as [`Self::settle`] ticks the sessions.
     fn expire(&mut self) {
         for at in 0..CONNECTIONS {
             let now = self.rig.now;
@@ -344,15 +345,15 @@ impl World {
         prop_assert_eq!(shown.len(), page.samples().count(), "a series twice after {:?}", step);
         prop_assert_eq!(shown, self.model.page(), "after {:?}", step);
         for at in 0..CONNECTIONS {
-            let ended = self.agents[at].ending();
+            let ended = self.agents[at].close_reason();
             let expected = self.model.states[at] == State::Ended;
             prop_assert_eq!(ended.is_some(), expected, "{} is {:?} after {:?}", at, ended, step);
             for said in self.agents[at].says() {
                 prop_assert!(!matches!(said, Said::Reject(Code::MalformedPayload)));
             }
         }
-        prop_assert_eq!(self.rig.shared.registry.agents(), self.model.shown.len());
-        prop_assert_eq!(self.rig.shared.registry.families_left_off(), 0);
+        prop_assert_eq!(self.rig.collector.registry.agent_count(), self.model.shown.len());
+        prop_assert_eq!(self.rig.collector.registry.families_suppressed(), 0);
         Ok(())
     }
 }
@@ -362,7 +363,11 @@ fn contested(takeovers: &[u64], now: u64) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 500,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn the_page_shows_what_the_model_says(steps in proptest::collection::vec(step(), 1..120)) {

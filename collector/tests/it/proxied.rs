@@ -1,9 +1,9 @@
-//! Agents behind a balancer that says by PROXY protocol whose connections it passes on. The tests are the balancer.
+//! Agents behind a load balancer with PROXY protocol. The tests act as the load balancer.
 
 use std::time::Duration;
 
-use fleetgauge_collector::addresses::Prefixes;
-use fleetgauge_collector::session;
+use fleetgauge_collector::admission::prefixes::Prefixes;
+use fleetgauge_collector::connection::session;
 use fleetgauge_proto::Code;
 
 use crate::support::agent::{Agent, Heard, who};

@@ -11,7 +11,7 @@ use crate::support::http;
 use crate::support::{PATIENCE, eventually, holds_within};
 
 const SERIES: usize = 10_000;
-/// For so long a connection that has not asked yet is kept when the collector stops.
+/// Time for the first request of a connection during shutdown.
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
 /// For so long a scrape waits for others to end.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
@@ -111,7 +111,7 @@ fn too_many_scrapes_are_told_to_come_again() {
             let _stalled = [crowd.stalled_scraper(), crowd.stalled_scraper()];
             let answer = crowd.collector.get(path, &[]);
             let refused = (answer.status, answer.whole, answer.header("retry-after"));
-            // These hold no copy of the fleet, and whoever looks for the cause needs them.
+            // These copy no fleet, and operators need them to find the cause.
             for path in ["/healthz", "/sd", "/metrics/agents/a0"] {
                 assert_eq!(crowd.collector.get(path, &[]).status, 200, "{path}");
             }
@@ -167,12 +167,12 @@ fn who_was_let_in_as_the_collector_stops_is_answered() {
             stream
         };
         let (mut late, mut idle) = (connect(), connect());
-        // Answered, so both have been let in.
+        // Answered, so both have a permit.
         idle.write_all(request).unwrap();
         let mut answer = [0; 12];
         idle.read_exact(&mut answer).unwrap();
         let stopping = std::thread::spawn(move || collector.stop());
-        // Its end says that the stop has begun.
+        // Its end shows that the shutdown has begun.
         idle.read_to_end(&mut Vec::new()).unwrap();
         let is_read = late.write_all(request).and_then(|()| late.read_exact(&mut answer));
         stopping.join().unwrap();

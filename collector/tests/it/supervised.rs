@@ -1,4 +1,4 @@
-//! Under a service manager: what it hears, that it would notice a hang, and the sockets that it hands over.
+//! Under a service manager: notifications, the watchdog, socket activation.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -56,7 +56,8 @@ fn a_stop_is_announced_with_the_time_that_it_may_take() {
     manager.hears("READY=1");
     process.signal(Signal::TERM);
     let said = manager.hears("STOPPING=1");
-    // More than the unit's TimeoutStopSec=: the drain, and 2 s each for connections, state, HTTP and what is between.
+    // More than the unit's TimeoutStopSec=: the drain, and 2 s each for connections, state, HTTP
+    // and what is between.
     assert!(said.contains("EXTEND_TIMEOUT_USEC=48000000"), "{said}");
     assert_eq!(process.ends().code(), Some(0));
 }
@@ -74,7 +75,8 @@ fn reading_the_settings_anew_is_announced_and_ends() {
     manager.hears("READY=1");
 }
 
-/// Starts a collector whose log is read, then not; makes its threads log until it shows no sign of life.
+/// Starts a collector whose log is read, then not; makes its threads log until it shows no sign of
+/// life.
 fn hangs(arguments: &[&str], http_answers: bool) {
     let manager = Manager::new();
     let mut command = watched(&manager, &["--log", "debug"]);
@@ -88,7 +90,7 @@ fn hangs(arguments: &[&str], http_answers: bool) {
     let begun = Instant::now();
     while manager.hears_within(WATCHDOG).is_some() || answers(&process) != http_answers {
         assert!(begun.elapsed() < PATIENCE, "it feeds the watchdog and does nothing else");
-        // Nobody answers when the threads hang; that nonsense was received is logged before.
+        // There is no answer when the threads hang; the invalid bytes were logged before.
         for _ in 0..4 {
             let _ = TcpStream::connect(process.agents).unwrap().write_all(b"nonsense");
         }
@@ -129,7 +131,7 @@ fn nobody_is_refused_while_it_restarts() {
     process.signal(Signal::TERM);
     assert_eq!(process.ends().code(), Some(0));
 
-    // Nobody is there, and nobody is refused.
+    // No agent is connected, and none is refused.
     let mut late = Agent::greet(process.agents, &who("late"), &schema);
     let mut scrape = http::send(process.http, "GET", "/readyz", &[]);
     let _process = start();

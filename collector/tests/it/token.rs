@@ -22,7 +22,7 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
-/// Runs commands in a folder as somebody would who has installed the program.
+/// Runs shell commands in a directory, with the program installed.
 fn shell(commands: &str, folder: &Path) -> Output {
     let program = Path::new(env!("CARGO_BIN_EXE_fleetgauge-collector")).parent().unwrap();
     let path = std::env::var_os("PATH").unwrap();
@@ -32,7 +32,7 @@ fn shell(commands: &str, folder: &Path) -> Output {
     shell.env("PATH", std::env::join_paths(all).unwrap()).output().unwrap()
 }
 
-/// What the operations' guide says to type to make tokens.
+/// The commands to make tokens in `docs/operations.md`.
 fn documented() -> String {
     let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operations.md");
     let guide = fs::read_to_string(guide).unwrap();
@@ -112,7 +112,7 @@ fn a_token_whose_entry_cannot_be_written_is_removed() {
     assert!(!path.exists());
 }
 
-/// The token itself does not fit: the file is there by then, and empty.
+/// The token cannot be written to the file, which exists by then and is empty.
 #[test]
 fn a_token_file_that_cannot_be_written_is_removed() {
     let folder = tempfile::tempdir().unwrap();

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use fleetgauge_collector::peer::Peer;
-use fleetgauge_collector::session::Session;
+use fleetgauge_collector::connection::session::Session;
+use fleetgauge_collector::peers::handle::ConnectionHandle;
 use fleetgauge_proto::message::{Hello, Label, Pong, Report, Secret};
 use fleetgauge_proto::report::{Values, write_all};
 use fleetgauge_proto::{Accept, AgentId, Code, FrameBuffer, Message, VERSION, limits, schema};
 
 use super::rules::{Answer, Grounds, LABELS, Rules, VALUES};
 use crate::credentials::TOKENS;
-use crate::declared::{Declared, DeclaredFamily, DeclaredSeries, Labels};
-use crate::shown::LabelMap;
+use crate::expected::LabelMap;
+use crate::schema_gen::{Declared, DeclaredFamily, DeclaredSeries, Labels};
 
 const IDS: [&str; 4] = ["a", "ab", "abc", "b"];
 const ALL: Accept = Accept { version: VERSION, max_payload_bytes: limits::MAX_HELLO_BYTES };
@@ -32,7 +32,7 @@ pub(super) struct Claim {
 
 pub(super) struct Connection {
     pub(super) session: Session,
-    pub(super) peer: Arc<Peer>,
+    pub(super) handle: Arc<ConnectionHandle>,
     claim: Option<Claim>,
     /// What was said and has not arrived.
     on_its_way: Vec<u8>,
@@ -60,10 +60,10 @@ enum Heard {
 }
 
 impl Connection {
-    pub(super) fn new(session: Session, peer: Arc<Peer>) -> Self {
+    pub(super) fn new(session: Session, handle: Arc<ConnectionHandle>) -> Self {
         Self {
             session,
-            peer,
+            handle,
             claim: None,
             on_its_way: Vec::new(),
             standing: Standing::Stranger,
@@ -74,7 +74,7 @@ impl Connection {
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.session.ending().is_some()
+        self.session.close_reason().is_some()
     }
 
     /// Whether it has, or had, the id that it claims.
@@ -118,9 +118,9 @@ impl Connection {
     pub(super) fn answers(&mut self) {
         if self.session.is_open() && self.on_its_way.is_empty() {
             let mut pong = Vec::new();
-            say(&Message::Pong(Pong { token: self.peer.session() }), &mut pong);
+            say(&Message::Pong(Pong { token: self.handle.session() }), &mut pong);
             let mut out = Vec::new();
-            self.session.received(&pong, self.session.shared().clock.now(), &mut out);
+            self.session.received(&pong, self.session.collector().clock.now(), &mut out);
             self.hears(&out);
         }
     }
@@ -128,7 +128,7 @@ impl Connection {
     fn receives(&mut self, bytes: &[u8], rules: &Rules) {
         let lived = !self.has_ended();
         let mut out = Vec::new();
-        self.session.received(bytes, self.session.shared().clock.now(), &mut out);
+        self.session.received(bytes, self.session.collector().clock.now(), &mut out);
         let heard = self.hears(&out);
         let arrived = matches!(self.standing, Standing::Stranger) && self.on_its_way.is_empty();
         if let (Some(claim), true) = (&self.claim, arrived && lived) {
@@ -147,11 +147,12 @@ impl Connection {
         }
     }
 
-    /// Looks at signals and the time. Who is not allowed any more is told so, unless another had its place before.
+    /// Looks at signals and the time. Who is not allowed any more is told so, unless another had
+    /// its place before.
     pub(super) fn wakes(&mut self) {
         let lived = !self.has_ended();
         let mut out = Vec::new();
-        self.session.tick(self.session.shared().clock.now(), &mut out);
+        self.session.tick(self.session.collector().clock.now(), &mut out);
         let heard = self.hears(&out);
         if let Standing::Revoked = self.standing {
             assert!(self.has_ended(), "it is not allowed any more");

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use fleetgauge_collector::trust::{Credentials, Labels, Trust};
+use fleetgauge_collector::auth::{AuthPolicy, Credentials, Labels};
 
 use crate::credentials::TOKENS;
-use crate::shown::LabelMap;
+use crate::expected::LabelMap;
 
 /// Ids and patterns with an entry, perhaps.
 const AGENTS: [&str; 7] = ["a", "ab", "abc", "*", "a*", "ab*", "b*"];
@@ -76,9 +76,9 @@ impl Rules {
         Answer::Given(grounds, labels)
     }
 
-    /// Whether a session with these labels goes on under these rules: "where the same entry decides about the agent's id and
-    /// still has the token by which it came, with the same labels", and the labels that it set itself are allowed. Rules without
-    /// entries end what came by one.
+    /// Whether a session with these labels goes on under these rules: "where the same entry decides
+    /// about the agent's id and still has the token by which it came, with the same labels", and
+    /// the labels that it set itself are allowed. Rules without entries end what came by one.
     pub(super) fn keep(&self, id: &str, grounds: &Grounds, labels: &LabelMap) -> bool {
         let has_it = |entry: &Entry| grounds.token.is_some_and(|own| entry.tokens.contains(&own));
         let same = match &self.credentials {
@@ -95,7 +95,8 @@ impl Rules {
         same && self.allowed.as_ref().is_none_or(allowed)
     }
 
-    /// The one entry that decides about an id: the one that names it, else the pattern with the longest beginning.
+    /// The one entry that decides about an id: the one that names it, else the pattern with the
+    /// longest beginning.
     fn entry(&self, id: &str) -> Option<(&'static str, &Entry)> {
         let entries = self.credentials.as_ref()?;
         let fits = |(agent, _): &(&&str, &Entry)| {
@@ -106,7 +107,7 @@ impl Rules {
     }
 
     /// These rules put in force, after others.
-    pub(super) fn trust(&self, before: &Trust) -> Arc<Trust> {
+    pub(super) fn policy(&self, before: &AuthPolicy) -> Arc<AuthPolicy> {
         let agents = self.credentials.as_ref().map(|entries| {
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), written(entries)).unwrap();
@@ -116,7 +117,7 @@ impl Rules {
             Labels::only(&names.iter().map(|&name| name.into()).collect::<Vec<_>>()).unwrap()
         };
         let labels = self.allowed.as_ref().map_or_else(Labels::default, only);
-        Arc::new(Trust { agents, labels, ..Trust::default() })
+        Arc::new(AuthPolicy { agents, labels, ..AuthPolicy::default() })
     }
 }
 

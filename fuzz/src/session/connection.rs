@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use fleetgauge_collector::ending::Ending;
-use fleetgauge_collector::peer::Peer;
-use fleetgauge_collector::session::Session;
+use fleetgauge_collector::connection::session::Session;
+use fleetgauge_collector::peers::close_reason::CloseReason;
+use fleetgauge_collector::peers::handle::ConnectionHandle;
 use fleetgauge_proto::message::{Bye, Hello, Ping, Pong, Report};
 use fleetgauge_proto::report::{Values, write_all, write_changed};
 use fleetgauge_proto::{
@@ -15,8 +15,8 @@ use fleetgauge_proto::{
 };
 
 use super::step::{CHOICES, IDS, Input, Saying};
-use crate::declared::Declared;
-use crate::shown::{self, LabelMap, Page};
+use crate::expected::{self, LabelMap, Page};
+use crate::schema_gen::Declared;
 
 const ALL: Accept = Accept { version: VERSION, max_payload_bytes: limits::MAX_PAYLOAD_BYTES };
 
@@ -25,7 +25,7 @@ pub(super) type Dictionary = Rc<RefCell<HashMap<Fingerprint, Rc<Declared>>>>;
 
 pub(super) struct Connection {
     pub(super) session: Session,
-    pub(super) peer: Arc<Peer>,
+    pub(super) handle: Arc<ConnectionHandle>,
     /// What was said and has not arrived.
     on_its_way: Vec<u8>,
     sequence: u64,
@@ -53,10 +53,14 @@ struct Agent {
 }
 
 impl Connection {
-    pub(super) fn new(session: Session, peer: Arc<Peer>, dictionary: Dictionary) -> Self {
+    pub(super) fn new(
+        session: Session,
+        handle: Arc<ConnectionHandle>,
+        dictionary: Dictionary,
+    ) -> Self {
         Self {
             session,
-            peer,
+            handle,
             on_its_way: Vec::new(),
             sequence: 0,
             agent: Agent::default(),
@@ -68,7 +72,7 @@ impl Connection {
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.session.ending().is_some()
+        self.session.close_reason().is_some()
     }
 
     /// What an honest agent would say next.
@@ -145,14 +149,14 @@ impl Connection {
         let kept_back = self.on_its_way.split_off(arrived);
         let arrived = std::mem::replace(&mut self.on_its_way, kept_back);
         let mut out = Vec::new();
-        let now = self.session.shared().clock.now();
+        let now = self.session.collector().clock.now();
         self.session.received(&arrived, now, &mut out);
         self.took(&arrived, &out);
     }
 
     pub(super) fn ticks(&mut self) {
         let mut out = Vec::new();
-        let now = self.session.shared().clock.now();
+        let now = self.session.collector().clock.now();
         self.session.tick(now, &mut out);
         self.took(&[], &out);
         assert!(self.has_ended() || self.session.deadline() > now, "it is not late any more");
@@ -166,20 +170,21 @@ impl Connection {
     }
 
     pub(super) fn breaks(&mut self) {
-        self.session.lost(Ending::Reset);
+        self.session.lost(CloseReason::Reset);
         self.took(&[], &[]);
         assert!(self.has_ended());
     }
 
-    /// Learns from what the session has been given; if it lives on, then it has taken every whole frame.
+    /// Learns from what the session has been given; if it lives on, then it has taken every whole
+    /// frame.
     fn took(&mut self, mut given: &[u8], out: &[u8]) {
         let lives = !self.has_ended();
         let mut frames = Vec::new();
         while let Ok(Some(frame)) = self.given.next(&mut given, ALL) {
             match Message::decode(frame) {
                 Ok(Message::Hello(hello)) if self.agent.announced.is_none() => {
-                    let classic = self.session.shared().config.classic;
-                    self.agent.introduce(&hello, &self.peer, classic);
+                    let classic = self.session.collector().config.classic;
+                    self.agent.introduce(&hello, &self.handle, classic);
                 }
                 Ok(Message::Schema(schema)) => {
                     let fingerprint = Fingerprint::of_payload(frame.payload).unwrap();
@@ -207,7 +212,8 @@ impl Connection {
                 }
                 Message::Reject(reject) => {
                     assert!(
-                        Code::from_u16(reject.code).is_some() && self.session.ending().is_some()
+                        Code::from_u16(reject.code).is_some()
+                            && self.session.close_reason().is_some()
                     );
                     self.rejected = true;
                 }
@@ -229,8 +235,8 @@ impl Connection {
         let known = schema.families.iter().enumerate();
         let known = known.filter(|(_, family)| (1..=6).contains(&family.kind));
         let page = known.map(|(position, declared)| {
-            let (name, mut family) = shown::heading(declared, false);
-            family.samples = shown::samples(schema, position, &self.agent.labels, row);
+            let (name, mut family) = expected::heading(declared, false);
+            family.samples = expected::samples(schema, position, &self.agent.labels, row);
             (name, family)
         });
         (self.agent.id.as_ref() == Some(id)).then(|| page.collect())
@@ -238,13 +244,13 @@ impl Connection {
 }
 
 impl Agent {
-    fn introduce(&mut self, hello: &Hello<'_>, peer: &Peer, classic: bool) {
+    fn introduce(&mut self, hello: &Hello<'_>, handle: &ConnectionHandle, classic: bool) {
         self.id = AgentId::try_new(hello.agent_id).ok();
         let told = hello.labels.iter().filter(|label| !label.value.is_empty());
         self.labels = told.map(|label| (label.name.to_owned(), label.value.to_owned())).collect();
         self.labels.insert("agent".to_owned(), hello.agent_id.to_owned());
         if classic {
-            self.labels.insert("client_no".to_owned(), peer.address().port().to_string());
+            self.labels.insert("client_no".to_owned(), handle.address().port().to_string());
         }
         self.announced = Some(hello.schema);
         self.full_due = true;

@@ -1,7 +1,7 @@
-//! What was done to each id and when, and what may be seen of it then.
+//! The history of each id: operations with their time spans, and what a snapshot may show.
 //!
-//! Whoever does or sees something notes the moments before and after. What is seen of an id must have been so at some
-//! moment between those two.
+//! Whoever does or sees something notes the moments before and after. What is seen of an id must
+//! have been so at some moment between those two.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +22,7 @@ impl Span {
 /// What a session does to an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Deed {
-    /// Takes it, whoever had it, and shows it with this value.
+    /// Takes it over and shows it with this value.
     Take(u64),
     /// Shows it with this value, if it is still this session's.
     Show(u64),
@@ -39,7 +39,8 @@ struct Entry {
     span: Span,
 }
 
-/// All that was done or is being done, and has not failed. The lock is the standard library's, for it is no part of what Shuttle orders.
+/// All that was done or is being done, and has not failed. The lock is the standard library's, for
+/// it is no part of what Shuttle orders.
 #[derive(Debug, Default)]
 pub(crate) struct History {
     moment: AtomicU64,
@@ -114,7 +115,8 @@ fn may_be_held(entries: &[&Entry], deed: &Entry) -> bool {
     })
 }
 
-/// Whether nothing kept it there throughout: a take, after which its session neither left nor was replaced.
+/// Whether nothing kept it there throughout: a take, after which its session neither left nor was
+/// replaced.
 fn may_be_gone(entries: &[&Entry], seen: Span) -> Result<(), &'static str> {
     let throughout = |take: &Entry| {
         let lost = |other: &&Entry| {

@@ -1,5 +1,5 @@
-//! Agents come, are taken over, change what they report and go, while others look: whoever looks sees what could have
-//! been at one moment of each agent.
+//! The registry under many schedules: agents connect, are taken over, change their schemas and
+//! leave while snapshots are taken. Each snapshot must match one moment of each agent.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod history;
@@ -16,7 +16,8 @@ use stage::{IDS, Stage};
 /// Schedules of each kind.
 const SCHEDULES: usize = 1_000;
 
-/// Runs a scene in many orders: some random, some with few changes of thread in the worst of places.
+/// Runs a scene under many schedules: some random, some with few context switches in the worst
+/// positions.
 fn in_many_orders(scene: fn()) {
     let config = shuttle::Config::new();
     Runner::new(RandomScheduler::new_from_seed(1, SCHEDULES), config.clone()).run(scene);
@@ -89,7 +90,7 @@ fn an_agent_that_has_gone_is_on_no_page_begun_after() {
     });
 }
 
-/// Three connections with two ids do whatever comes to mind.
+/// Three connections with two ids do random operations.
 #[test]
 fn whatever_they_do() {
     in_many_orders(|| {

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use fleetgauge_interleavings::budget::Budget;
 use fleetgauge_interleavings::exposition::{Format, Snapshot, agent_of, render};
-use fleetgauge_interleavings::peer::Peer;
+use fleetgauge_interleavings::limits::memory_budget::MemoryBudget;
+use fleetgauge_interleavings::peers::handle::ConnectionHandle;
 use fleetgauge_interleavings::registry::{
-    Entered, Holder, Newcomer, PageShard, Pinned, Pins, Registry, Room,
+    Entered, FleetShard, PendingAgent, Pinned, Pins, RegisteredAgent, Registry, SchemaLimits,
 };
 use fleetgauge_proto::message::{Family, Schema as Declared, Series};
 use fleetgauge_proto::report::{Values, write_all};
@@ -15,10 +15,10 @@ use fleetgauge_proto::{AgentId, Limits, Schema, fnv1a, schema};
 
 use crate::history::{Deed, History};
 
-/// Two ids of one shard.
+/// Two ids of one stripe.
 pub(crate) const IDS: [&str; 2] = ["a", "ba"];
-/// Shards of the registry: a page of one part of so many takes one lock.
-const SHARDS: u64 = 64;
+/// Stripes of the registry: a snapshot of one of as many shards takes one lock.
+const STRIPES: u64 = 64;
 /// Families and their kinds; by the last `load` means something else.
 const SCHEMAS: [&[(&str, u8)]; 3] = [&[("load", 1)], &[("load", 1), ("more", 1)], &[("load", 2)]];
 /// A minute, after which an id may change hands again.
@@ -28,58 +28,58 @@ pub(crate) struct Stage {
     registry: Registry,
     schemas: Vec<Pinned>,
     history: History,
-    /// What each session is known by.
-    holders: Mutex<HashMap<(String, u64), Arc<Holder>>>,
+    /// The registration of each session.
+    agents: Mutex<HashMap<(String, u64), Arc<RegisteredAgent>>>,
     /// Memory that is taken without agents.
     empty: usize,
 }
 
 impl Stage {
     pub(crate) fn new() -> Self {
-        assert_eq!(fnv1a(IDS[0]) % SHARDS, fnv1a(IDS[1]) % SHARDS);
-        let room = Room { schemas: 10, bytes: 1 << 20 };
-        let registry = Registry::new(room, Pins::new(), Arc::new(Budget::new(1 << 20)));
+        assert_eq!(fnv1a(IDS[0]) % STRIPES, fnv1a(IDS[1]) % STRIPES);
+        let limits = SchemaLimits { schemas: 10, bytes: 1 << 20 };
+        let registry = Registry::new(limits, Pins::new(), Arc::new(MemoryBudget::new(1 << 20)));
         let schemas = SCHEMAS.iter().map(|families| pin(&registry, families)).collect();
         let empty = registry.budget().taken();
-        Self { registry, schemas, history: History::default(), holders: Mutex::default(), empty }
+        Self { registry, schemas, history: History::default(), agents: Mutex::default(), empty }
     }
 
     /// A session's first report, or its first by another schema.
     pub(crate) fn enter(&self, id: &str, session: u64, schema: usize) {
         let schema = self.schemas[schema].entry();
-        let newcomer = Newcomer {
+        let pending = PendingAgent {
             id: AgentId::try_new(id).unwrap(),
             host_nonce: [1; 16],
             labels: format!("agent=\"{id}\"").into(),
-            peer: Peer::new(session, "127.0.0.1:9".parse().unwrap(), 0),
+            handle: ConnectionHandle::new(session, "127.0.0.1:9".parse().unwrap(), 0),
         };
         let value = self.history.moment();
         let values = row(value, schema.schema().width);
-        let place = self.history.begin(id, session, Deed::Take(value));
+        let deed = self.history.begin(id, session, Deed::Take(value));
         let now = value * MINUTE;
-        let entered = self.registry.enter(&newcomer, schema, &Values::All(&values), now);
-        self.history.end(place, entered.is_ok());
+        let entered = self.registry.enter(&pending, schema, &Values::All(&values), now);
+        self.history.end(deed, entered.is_ok());
         // Three threads may be too many changes of hand for the one that is late.
-        let Ok(Entered { holder, .. }) = entered else { return };
-        self.holders.lock().unwrap().insert((id.to_owned(), session), holder);
+        let Ok(Entered { agent, .. }) = entered else { return };
+        self.agents.lock().unwrap().insert((id.to_owned(), session), agent);
     }
 
     /// A session's next report, which comes to nothing if it has lost its row.
     pub(crate) fn store(&self, id: &str, session: u64) {
-        let holder = self.holders.lock().unwrap().get(&(id.to_owned(), session)).cloned();
-        let Some(holder) = holder else { return };
+        let agent = self.agents.lock().unwrap().get(&(id.to_owned(), session)).cloned();
+        let Some(agent) = agent else { return };
         let value = self.history.moment();
-        let values = row(value, holder.seat().schema().schema().width);
-        let place = self.history.begin(id, session, Deed::Show(value));
-        let stored = holder.seat().store(session, &Values::All(&values));
-        self.history.end(place, stored);
+        let values = row(value, agent.row().schema().schema().width);
+        let deed = self.history.begin(id, session, Deed::Show(value));
+        let stored = agent.row().store(session, &Values::All(&values));
+        self.history.end(deed, stored);
     }
 
     /// A session ends.
     pub(crate) fn leave(&self, id: &str, session: u64) {
-        let place = self.history.begin(id, session, Deed::Remove);
+        let deed = self.history.begin(id, session, Deed::Remove);
         let left = self.registry.leave(&AgentId::try_new(id).unwrap(), session);
-        self.history.end(place, left);
+        self.history.end(deed, left);
     }
 
     /// A page is taken, and what it shows of each id is held against what was done.
@@ -102,12 +102,13 @@ impl Stage {
         assert_eq!(lines.len(), all, "{page}");
     }
 
-    /// Of the part with all ids: so it takes one shard's lock, and Shuttle has no more to try than there is to see.
+    /// A snapshot of the shard with all ids: it takes one stripe's lock, so Shuttle has fewer
+    /// schedules.
     fn snapshot(&self) -> Snapshot {
-        self.registry.snapshot_of_shard(PageShard::new(fnv1a(IDS[0]) % SHARDS, SHARDS))
+        self.registry.snapshot_of_shard(FleetShard::new(fnv1a(IDS[0]) % STRIPES, STRIPES))
     }
 
-    /// As [`Self::look`], for an id that is connected throughout and contradicts nobody.
+    /// Like [`Self::look`], for an id that stays connected without conflicts.
     pub(crate) fn look_for(&self, id: &str) {
         let mut page = Vec::new();
         render(&self.snapshot(), Format::Text, &mut page).unwrap();
@@ -116,13 +117,13 @@ impl Stage {
         assert_eq!(page.lines().filter(of_id).count(), 1, "{page}");
     }
 
-    /// Nothing is left when all have gone.
+    /// Nothing is left when all agents have left.
     pub(crate) fn all_leave(&self) {
-        for ((id, session), _) in self.holders.lock().unwrap().drain() {
+        for ((id, session), _) in self.agents.lock().unwrap().drain() {
             self.leave(&id, session);
         }
         self.look();
-        assert_eq!((self.registry.agents(), self.registry.families_left_off()), (0, 0));
+        assert_eq!((self.registry.agent_count(), self.registry.families_suppressed()), (0, 0));
         assert!(self.snapshot().families.is_empty());
         assert_eq!(self.registry.budget().taken(), self.empty);
     }
@@ -142,7 +143,7 @@ fn pin(registry: &Registry, families: &[(&'static str, u8)]) -> Pinned {
     registry.schemas().intern(fingerprint, legal, frame.len()).unwrap()
 }
 
-/// A report that says one number everywhere.
+/// A report with one number in all values.
 fn row(value: u64, width: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     write_all(&vec![value as f64; width], &mut bytes);

@@ -1,7 +1,9 @@
-//! Many schemas with few agents: what one of them costs while the registry is locked does not grow with the others.
+//! Many schemas with few agents: the time under the lock for one schema does not grow with the
+//! number of others.
 //!
-//! CPU time of the test's thread is counted, in a debug build. Each bound is at least five times what was seen, and far
-//! below what the attack cost when every family of every schema was asked again.
+//! CPU time of the test's thread is counted, in a debug build. Each bound is at least five times
+//! what was seen, and far below what the attack cost when every family of every schema was asked
+//! again.
 
 use std::time::Duration;
 
@@ -32,27 +34,27 @@ fn assert_cost(what: &str, cost: Duration, bound: Duration) {
 struct Crowd {
     registry: Registry,
     schemas: Vec<Pinned>,
-    shared: Vec<String>,
+    collector: Vec<String>,
 }
 
 impl Crowd {
-    fn new(schemas: usize, shared: usize, own: impl Fn(usize) -> (String, u8)) -> Self {
-        let room = Room { schemas: schemas + 10, bytes: usize::MAX };
-        let registry = Registry::new(room, Pins::new(), Arc::new(Budget::new(usize::MAX)));
-        let shared: Vec<_> = (0..shared).map(|n| format!("shared_{n}")).collect();
+    fn new(schemas: usize, collector: usize, own: impl Fn(usize) -> (String, u8)) -> Self {
+        let room = SchemaLimits { schemas: schemas + 10, bytes: usize::MAX };
+        let registry = Registry::new(room, Pins::new(), Arc::new(MemoryBudget::new(usize::MAX)));
+        let collector: Vec<_> = (0..collector).map(|n| format!("shared_{n}")).collect();
         let schemas = (0..schemas).map(|n| {
             let (name, kind) = own(n);
-            let shared = shared.iter().map(|name| (name.as_str(), GAUGE));
-            let families: Vec<_> = shared.chain([(name.as_str(), kind)]).collect();
+            let collector = collector.iter().map(|name| (name.as_str(), GAUGE));
+            let families: Vec<_> = collector.chain([(name.as_str(), kind)]).collect();
             intern(&registry, n, &families)
         });
         let schemas = schemas.collect();
-        Self { registry, schemas, shared }
+        Self { registry, schemas, collector }
     }
 
     /// An agent that was there first and declares the shared families as counters.
     fn first_enters(&self, also: &[(&str, u8)]) {
-        let counters = self.shared.iter().map(|name| (name.as_str(), COUNTER));
+        let counters = self.collector.iter().map(|name| (name.as_str(), COUNTER));
         let families: Vec<_> = counters.chain(also.iter().copied()).collect();
         let schema = intern(&self.registry, self.schemas.len(), &families);
         let row = vec![1.0; families.len()];
@@ -64,7 +66,7 @@ impl Crowd {
     }
 
     fn all_enter(&self) {
-        let row = vec![1.0; self.shared.len() + 1];
+        let row = vec![1.0; self.collector.len() + 1];
         for (n, schema) in self.schemas.iter().enumerate() {
             let _ = enter(&self.registry, &format!("a{n}"), n as u64 + 10, schema, &row);
         }
@@ -94,17 +96,17 @@ fn a_thousand_schemas_with_a_family_of_their_own_all_leave() {
     assert_eq!(crowd.families_on_the_page(), 100 + 1_000);
     assert_cost("they leave", cost(|| crowd.all_leave()), Duration::from_secs(5));
     assert_eq!(crowd.families_on_the_page(), 0);
-    assert_eq!(crowd.registry.agents(), 0);
+    assert_eq!(crowd.registry.agent_count(), 0);
 }
 
 #[test]
-fn a_thousand_schemas_with_a_hundred_families_left_off_all_leave() {
+fn a_thousand_schemas_with_a_hundred_suppressed_families_all_leave() {
     let crowd = Crowd::new(1_000, 100, |n| (format!("own_{n}"), GAUGE));
     crowd.first_enters(&[]);
     crowd.all_enter();
-    assert_eq!(crowd.registry.families_left_off(), 1_000 * 100);
+    assert_eq!(crowd.registry.families_suppressed(), 1_000 * 100);
     assert_cost("they leave", cost(|| crowd.all_leave()), Duration::from_secs(5));
-    assert_eq!(crowd.registry.families_left_off(), 0);
+    assert_eq!(crowd.registry.families_suppressed(), 0);
     assert_eq!(crowd.families_on_the_page(), 100);
 }
 
@@ -113,7 +115,7 @@ fn an_agent_that_comes_and_goes_asks_nobody_who_waits_for_another_name() {
     let crowd = Crowd::new(1_000, 100, |_| ("own".to_owned(), GAUGE));
     crowd.first_enters(&[("own", COUNTER)]);
     crowd.all_enter();
-    assert_eq!(crowd.registry.families_left_off(), 1_000 * 101);
+    assert_eq!(crowd.registry.families_suppressed(), 1_000 * 101);
     let loot = intern(&crowd.registry, 1_001, &[("loot", GAUGE)]);
     let visits = cost(|| {
         for session in 20_000..20_100 {
@@ -122,9 +124,9 @@ fn an_agent_that_comes_and_goes_asks_nobody_who_waits_for_another_name() {
         }
     });
     assert_cost("a hundred visits", visits, Duration::from_secs(1));
-    // Those who wait for a name that has become free are asked.
+    // The families that wait for a free name are tried.
     assert_cost("the first leaves", cost(|| crowd.first_leaves()), Duration::from_secs(1));
-    assert_eq!(crowd.registry.families_left_off(), 0);
+    assert_eq!(crowd.registry.families_suppressed(), 0);
     assert_eq!(crowd.families_on_the_page(), 101);
 }
 
@@ -133,7 +135,7 @@ fn a_page_of_ten_thousand_schemas_with_a_family_left_off() {
     let own = |n| ("own".to_owned(), if n == 0 { GAUGE } else { COUNTER });
     let crowd = Crowd::new(10_000, 10, own);
     crowd.all_enter();
-    assert_eq!(crowd.registry.families_left_off(), 9_999);
+    assert_eq!(crowd.registry.families_suppressed(), 9_999);
     let mut families = 0;
     let page = cost(|| families = crowd.families_on_the_page());
     assert_cost("a page", page, Duration::from_secs(2));
@@ -150,10 +152,10 @@ fn ten_thousand_unused_schemas_are_forgotten_at_once() {
     assert_cost("they are forgotten", forgetting, Duration::from_secs(1));
 }
 
-/// A registry with room for so many schemas, full of them.
+/// A registry that is full of so many schemas.
 fn full(count: usize) -> (Registry, Vec<Pinned>) {
-    let room = Room { schemas: count, bytes: 10 * count };
-    let registry = Registry::new(room, Pins::new(), Arc::new(Budget::new(usize::MAX)));
+    let room = SchemaLimits { schemas: count, bytes: 10 * count };
+    let registry = Registry::new(room, Pins::new(), Arc::new(MemoryBudget::new(usize::MAX)));
     let schemas = (0..count).map(|n| intern(&registry, n, &[("load", GAUGE)])).collect();
     (registry, schemas)
 }

@@ -15,7 +15,7 @@ fn memory_is_given_back_to_the_byte() {
         for (n, id) in ids.iter().enumerate() {
             let schema = &schemas[(n + round as usize) % 3];
             let width = schema.entry().schema().width;
-            // In the second half of the time in place of an older connection.
+            // From the second session on it takes over an older connection.
             for session in [1, 2] {
                 let session = round * 10_000 + session * 1_000 + n as u64;
                 let entered = registry.enter(
@@ -48,7 +48,7 @@ fn agents_cannot_take_more_memory_than_there_is() {
     let row = values(&[1.0; 100]);
     let enter = |n: u64| {
         let newcomer =
-            Newcomer { labels: "x".repeat(8_000).into(), ..newcomer(&format!("a{n}"), n) };
+            PendingAgent { labels: "x".repeat(8_000).into(), ..newcomer(&format!("a{n}"), n) };
         registry.enter(&newcomer, wide.entry(), &Values::All(&row), 0).map(drop)
     };
     let shown = (1..1_000).take_while(|n| enter(*n).is_ok()).count();
@@ -58,9 +58,9 @@ fn agents_cannot_take_more_memory_than_there_is() {
         assert_eq!(enter(n), Err(Code::CollectorFull));
         assert!(registry.budget.taken() <= LIMIT + page_growth, "{}", registry.budget.taken());
     }
-    assert_eq!(registry.agents(), shown);
+    assert_eq!(registry.agent_count(), shown);
     assert_eq!(registry.budget.refusals(), 2_001);
-    // A schema is refused as well; room is made by who leaves, and by schemas that nobody uses.
+    // A schema is refused as well. Agents that leave and unpinned schemas free memory.
     let names: Vec<_> = (0..20).map(|n| (leak(&format!("other{n}")), 1)).collect();
     let other = || registry.schemas().intern(Fingerprint([8; 16]), schema(&names), 10).map(drop);
     assert_eq!(other(), Err(Code::CollectorFull));
@@ -81,13 +81,13 @@ fn the_map_s_room_is_given_back_when_a_fleet_has_left() {
     for (n, id) in (1..).zip(&ids) {
         let _ = enter(&registry, id, n, &one, &[1.0]);
     }
-    let full = registry.holders.capacity();
+    let full = registry.agents.capacity();
     registry.shrink();
-    assert_eq!(registry.holders.capacity(), full, "it is in use");
+    assert_eq!(registry.agents.capacity(), full, "it is in use");
     for (n, id) in (1..).zip(&ids).skip(10) {
         assert!(registry.leave(&newcomer(id, n).id, n));
     }
     registry.shrink();
-    assert!(registry.holders.capacity() < IDLE_PLACES, "{}", registry.holders.capacity());
+    assert!(registry.agents.capacity() < IDLE_SLOTS, "{}", registry.agents.capacity());
     assert_eq!(page(&registry).len(), 10);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fleetgauge_collector::addresses::Prefixes;
+use fleetgauge_collector::admission::prefixes::Prefixes;
 use fleetgauge_proto::Code;
 
 use super::Full;

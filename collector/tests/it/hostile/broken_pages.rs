@@ -30,7 +30,7 @@ fn join_wide(agents: SocketAddr) -> Agent {
     Agent::join(agents, &wide_agent, &wide(), &[1.0; SERIES])
 }
 
-/// An answer to HTTP/1.0 of which one byte has been read.
+/// A response to HTTP/1.0 of which one byte was read.
 fn begun(http: SocketAddr, path: &str) -> TcpStream {
     let mut stream = narrow(http);
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -83,7 +83,7 @@ fn a_whole_page_is_not_reset_for_a_reader_of_http_1_0() {
     }
 }
 
-/// A page of one agent takes no place among the scrapes, and is not given up for it.
+/// The page of one agent takes no scrape permit, and is not broken off for one.
 #[test]
 fn idle_connections_do_not_break_the_page_of_an_agent() {
     let mut config = config();

@@ -1,4 +1,5 @@
-//! Attacks on the HTTP port. Agents go on reporting, scrapes get through, and whoever attacks is closed on time.
+//! Attacks on the HTTP port. Agents continue to report, scrapes succeed, and attackers are closed
+//! on time.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -154,7 +155,7 @@ fn ten_thousand_idle_connections() {
     victim.unharmed();
 }
 
-/// Ten thousand, or as many as this process may hold with some room for other tests.
+/// Ten thousand, or as many as the process may open beside those of other tests.
 fn idle_connections() -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut files = getrlimit(Resource::Nofile);
@@ -163,7 +164,7 @@ fn idle_connections() -> usize {
     files.maximum.map_or(10_000, |most| usize::try_from(most / 2).unwrap().min(10_000))
 }
 
-/// A page under way is not given up for somebody who may want nothing.
+/// A page in flight is not broken off for an idle connection.
 #[test]
 fn idle_connections_do_not_break_a_scrape() {
     let victim = Victim::new(2);
@@ -189,7 +190,7 @@ fn idle_connections_do_not_break_a_scrape() {
     drop(idle);
 }
 
-/// Sends requests until the collector has taken none for a while.
+/// Sends requests until the collector has read none for a while.
 fn ask_until_stuck(stream: &mut TcpStream, requests: &[u8]) {
     stream.set_nonblocking(true).unwrap();
     let begun = Instant::now();
@@ -206,7 +207,7 @@ fn ask_until_stuck(stream: &mut TcpStream, requests: &[u8]) {
     }
 }
 
-/// They ask and ask and read nothing: no page is under way that could stall, and yet the connection is stuck.
+/// Clients that send requests and read nothing: no page is in flight, but the connection is stuck.
 #[test]
 fn requests_without_end_whose_answers_nobody_reads() {
     let mut victim = Victim::new(4);
@@ -220,7 +221,7 @@ fn requests_without_end_whose_answers_nobody_reads() {
     assert!(victim.collector.figure("fleetgauge_http_connections_evicted_total") >= 1.0);
 }
 
-/// A connection of whose answers the kernel takes some 50 kB at either end together.
+/// A connection whose kernel buffers at both ends take some 50 kB of a response.
 fn shallow(to: SocketAddr) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -230,8 +231,8 @@ fn shallow(to: SocketAddr) -> TcpStream {
     socket.into()
 }
 
-/// Pages of the fleet that are made at once, as they have two pieces, and of which so little is read that the kernel never
-/// gives the connection up.
+/// Fleet pages that are rendered at once, because they have two chunks. Clients read so little of
+/// them that the kernel never gives up the connection.
 #[test]
 fn pages_without_end_whose_last_pieces_are_read_slowly() {
     let victim = Victim::new(16);
@@ -263,7 +264,7 @@ fn pages_without_end_whose_last_pieces_are_read_slowly() {
                 std::thread::sleep(Duration::from_secs(1));
             }
         });
-        // Each of these needs a place: the port is not shut.
+        // Each of these needs a permit: the port is not shut.
         eventually("they are given up", || {
             victim.collector.figure("fleetgauge_scrapes_broken_total") >= 4.0
         });

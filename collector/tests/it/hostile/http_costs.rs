@@ -1,6 +1,8 @@
-//! What requests cost the collector that are cheap to send: CPU of its process, counted, and lines of its log.
+//! What requests cost the collector that are cheap to send: CPU of its process, counted, and lines
+//! of its log.
 //!
-//! `cargo test -p fleetgauge-collector --test it cheap_requests -- --nocapture` prints the table of SECURITY.md.
+//! `cargo test -p fleetgauge-collector --test it cheap_requests -- --nocapture` prints the table of
+//! SECURITY.md.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -15,22 +17,25 @@ use crate::support::frames::gauges;
 use crate::support::secrets::{Files, entry};
 use crate::support::{PATIENCE, http, read_some};
 
-/// Agents with a schema of their own each, of so many families: what a look at all of them would cost.
+/// Agents, each with its own schema of so many families, which make a look at all of them
+/// expensive.
 const AGENTS: usize = 60;
 const FAMILIES: usize = 100;
 /// As many users as may be, of two tokens each.
 const USERS: usize = 1_000;
-/// CPU time that the requests of a kind take together at least: fifteen ticks of 10 ms, so that one more or less says little.
+/// Minimum total CPU time for a measurement: fifteen ticks of 10 ms, so that one more or less
+/// matters little.
 const MEASURED: Duration = Duration::from_millis(150);
 /// Requests between two looks at the CPU time.
 const AT_ONCE: u32 = 10;
-/// A request without a page may cost so many times as much as one that asks whether the process runs. None comes to
-/// three times.
+/// Maximum CPU time of a request without a page, relative to `/healthz`. None takes three times as
+/// much.
 const MOST_TIMES: f64 = 20.0;
 /// By how much an unoptimized build may be slower.
 const SLOWNESS: f64 = if cfg!(debug_assertions) { 5.0 } else { 1.0 };
-/// Most CPU for each byte of a page and its request, in nanoseconds, of those that cost more than a request without a page
-/// may. The dearest, a gauge of the whole fleet, takes 700 in an unoptimized build.
+/// Most CPU for each byte of a page and its request, in nanoseconds, of those that cost more than a
+/// request without a page may. The dearest, a gauge of the whole fleet, takes 700 in an unoptimized
+/// build.
 const MOST_NANOS: f64 = 1_000.0 * SLOWNESS;
 
 const GOOD: &str = "Authorization: Bearer token 7";
@@ -71,8 +76,8 @@ const WITH_PAGE: [Request<'_>; 10] = [
     ("GET", "/sd/agents", GOOD, 200),
 ];
 
-/// Heads of nearly as many bytes as there may be, of what is read of them: many headers, many choices, a long credential, a
-/// long query of many parts, a long id.
+/// Heads of nearly as many bytes as there may be, of what is read of them: many headers, many
+/// choices, a long credential, a long query of many parts, a long id.
 fn long_heads() -> [(&'static str, String, String, u16); 6] {
     let headers: String = (0..90).map(|n| format!("x-{n}: {}\r\n", "a".repeat(160))).collect();
     let choices = "text/plain;version=0.0.4;q=0.1,".repeat(500);

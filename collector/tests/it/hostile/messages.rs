@@ -1,4 +1,4 @@
-//! Attacks by what Hello says.
+//! Attacks with the fields of Hello.
 
 use fleetgauge_proto::message::{Extension, Hello, Label, Secret};
 use fleetgauge_proto::{Code, Message};

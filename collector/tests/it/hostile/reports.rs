@@ -1,4 +1,5 @@
-//! Attacks by what a report carries. The schema has two values and the last report the sequence number 1.
+//! Attacks by what a report carries. The schema has two values and the last report the sequence
+//! number 1.
 
 use fleetgauge_proto::Code;
 use fleetgauge_proto::report::Values;

@@ -9,7 +9,7 @@ use crate::support::frames::{
 };
 
 impl House {
-    /// A schema is refused from an agent without one, and from one that is shown.
+    /// A schema is refused from an agent without one, and from a registered one.
     fn refuses_schema(&mut self, families: &[Family<'_>], series: &[Series<'_>], code: Code) {
         let schema = Schema { stream: 0, families: families.to_vec(), series: series.to_vec() };
         let bytes = frame(&Message::Schema(schema));

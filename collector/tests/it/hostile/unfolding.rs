@@ -1,4 +1,5 @@
-//! Schemas that unfold, sent to a whole collector: it goes on answering, and its CPU time is counted.
+//! Schemas that unfold, sent to a whole collector: it goes on answering, and its CPU time is
+//! counted.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,17 +16,18 @@ use crate::support::{StopAtEnd, http};
 const ATTACKERS: usize = 3;
 /// Schemas of 544 kB that an attacker sends, 4.9 MB of them.
 const SCHEMAS: usize = 9;
-/// Most CPU time of all of it; an unoptimized build takes some 3 s to decode and count what is kept, an optimized one a
-/// thirtieth. When a plan was made first, an optimized one took 56 s.
+/// Most CPU time of all of it; an unoptimized build takes some 3 s to decode and count what is
+/// kept, an optimized one a thirtieth. When a plan was made first, an optimized one took 56 s.
 const MOST_CPU: Duration = Duration::from_secs(if cfg!(debug_assertions) { 30 } else { 1 });
 
-/// Most memory of the process, in KiB: a schema's frame and the decoded schema for each connection, and what is kept of them.
-/// It had 1.7 GiB, under a budget of 1 GiB.
+/// Most memory of the process, in KiB: a schema's frame and the decoded schema for each connection,
+/// and what is kept of them. It had 1.7 GiB, under a budget of 1 GiB.
 const MOST_RESIDENT: u64 = 512 * 1024;
 /// The default, stated.
 const BUDGET: [&str; 2] = ["--max-memory-bytes", "1073741824"];
 
-/// 15 histograms of 256 bounds, each with 31 labels that double when they are written: 249 MB of a page.
+/// 15 histograms of 256 bounds, each with 31 labels that double when they are written: 249 MB of a
+/// page.
 fn histograms(attacker: usize, number: usize) -> SchemaFrame {
     let quotes = "\"".repeat(1_024);
     let names: Vec<_> = (0..31).map(|n| format!("l{n}")).collect();
@@ -37,16 +39,16 @@ fn histograms(attacker: usize, number: usize) -> SchemaFrame {
     schema_of(&families, &series.collect::<Vec<_>>())
 }
 
-/// Three connections that send all of it; what each is told at last, if it is refused.
+/// Three connections send all of it. Checks the code of their refusal, if they are refused.
 fn attack(process: &Process, refused: Option<Code>) {
     let attack = |attacker: usize| {
         let schemas: Vec<_> = (0..SCHEMAS).map(|number| histograms(attacker, number)).collect();
-        // It has reported, so that it is not closed for that on a busy machine.
+        // It has reported, or a busy machine would close it for that.
         let id = format!("a{attacker}");
         let rare = Who { interval_ms: 300_000, ..who(&id) };
         let mut agent = Agent::join(process.agents, &rare, &gauges(&["load"]), &[1.0]);
         for schema in &schemas {
-            // Who is refused sends on until the connection ends.
+            // A refused agent continues to send until the connection ends.
             if agent.stream.write_all(&schema.bytes).is_err() {
                 break;
             }
@@ -63,7 +65,7 @@ fn attack(process: &Process, refused: Option<Code>) {
     });
 }
 
-/// CPU time of a collector with these settings while it is attacked; it answers meanwhile, and keeps who was there.
+/// Attacks a collector with these settings: it answers meanwhile, and keeps the connected agents.
 fn withstands(settings: &[&str], refused: Option<Code>) {
     let process = Process::start(settings);
     let rare = Who { interval_ms: 300_000, ..who("honest") };

@@ -1,4 +1,4 @@
-//! What agents that are let in can make the collector log, in bytes of log for bytes sent.
+//! How much authorized agents can make the collector log, in bytes of log for bytes sent.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -19,12 +19,14 @@ use crate::support::secrets::{Files, entry};
 const FAMILIES: usize = 1_000;
 /// Sessions of an agent that comes back at once.
 const SESSIONS: usize = 200;
-/// Agents that connect besides one that does so in a loop. One may share its limit, by one in a thousand; half of them never do.
+/// Agents that connect besides one that does so in a loop. One may share its limit, by one in a
+/// thousand; half of them never do.
 const OTHERS: usize = 8;
 /// The longest line that a peer may cause, in bytes.
 const LONGEST_LINE: usize = 1_200;
 
-/// A schema with as many families as may be, each of them of this kind, with a name as long as may be and one series.
+/// A schema with as many families as may be, each of them of this kind, with a name as long as may
+/// be and one series.
 fn widest(kind: u8) -> SchemaFrame {
     let name = |n: usize| format!("{:x<190}_{n:04}", "family_");
     let names: Vec<_> = (0..FAMILIES).map(name).collect();
@@ -33,8 +35,8 @@ fn widest(kind: u8) -> SchemaFrame {
     schema_of(&families, &series)
 }
 
-/// Connects, reports `values` once and leaves, again and again. Returns the bytes that it sent, without the values and
-/// its first session, which declares the schema.
+/// Connects, reports `values` once and leaves, again and again. Returns the bytes that it sent,
+/// without the values and its first session, which declares the schema.
 fn reconnects(collector: SocketAddr, who: &Who<'_>, schema: &SchemaFrame, values: &[f64]) -> usize {
     let (hello, report) = (who.hello(schema), report(1, values));
     for _ in 0..=SESSIONS {
@@ -55,7 +57,7 @@ fn about<'a>(log: &'a str, line: &str, agent: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn a_thousand_families_left_off_in_a_loop_do_not_fill_the_log() {
+fn a_thousand_suppressed_families_in_a_loop_do_not_fill_the_log() {
     let mut collector = Process::start(&[]);
     let log = collector.collects();
     let values = [1.0; FAMILIES];
@@ -65,7 +67,7 @@ fn a_thousand_families_left_off_in_a_loop_do_not_fill_the_log() {
     drop(collector.stopped());
     let log = log.join().unwrap();
     assert!(log.len() < sent, "{} bytes of log for {sent} bytes sent", log.len());
-    let told = about(&log, "families left off", "attacker");
+    let told = about(&log, "families suppressed", "attacker");
     assert!(!told.is_empty(), "{log}");
     assert!(
         told.iter().all(|line| line.contains("families=1000") && line.len() < LONGEST_LINE),

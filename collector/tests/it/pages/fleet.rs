@@ -27,7 +27,8 @@ fn it_obeys_its_grammar() {
 #[test]
 fn what_is_asked_is_answered() {
     let fleet = Fleet::new(false);
-    // Two agents with a family of two series, one of another schema with one; NaN and what is absent do not count.
+    // Two agents with a family of two series, one of another schema with one; NaN and what is
+    // absent do not count.
     let page = fleet.collector.page_at("/metrics/fleet");
     let temperature = "fleetgauge_fleet_temperature_celsius";
     assert_eq!(page.value(&format!("{temperature}_bucket{{le=\"+Inf\"}}")), Some(5.0));

@@ -1,4 +1,5 @@
-//! The same id from another host: a clone, or the same machine after a reboot. The holder is asked.
+//! The same id from another host: a clone, or the same machine after a reboot. The holder is
+//! challenged.
 
 use std::time::{Duration, Instant};
 

@@ -9,7 +9,7 @@ use crate::support::collector::Collector;
 use crate::support::frames::{SchemaFrame, gauges};
 use crate::support::{StopAtEnd, eventually};
 
-/// The agent comes again three times while pages are asked for without a pause: `load` is on each of them, once.
+/// The agent reconnects three times during continuous scrapes: each page has `load` once.
 fn never_blinks(schemas: [&SchemaFrame; 4]) {
     let collector = Collector::start();
     let width =
@@ -117,7 +117,7 @@ fn more_than_three_takeovers_a_minute_are_a_conflict() {
     assert_eq!(collector.page().values_of("a"), [7.0]);
     assert_eq!(collector.rejects("id_conflict"), 2.0);
     drop(agents);
-    // Nobody holds it any more: nothing is disputed.
+    // The id is free, so there is no challenge.
     eventually("it is free", || {
         let mut next = Agent::greet(collector.agents, &who("a"), &schema);
         matches!(next.hear(), Heard::Welcome { .. })

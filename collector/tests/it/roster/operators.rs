@@ -1,4 +1,5 @@
-//! What operators change on the roster: they delete agents that will not come back, and expect others.
+//! What operators change on the roster: they delete agents that will not come back, and expect
+//! others.
 
 use std::path::Path;
 
@@ -92,7 +93,7 @@ fn a_departed_agent_is_deleted_by_a_user_that_may() {
     assert!(line.contains("agent=gone") && line.contains("user=\"ops\""), "{line}");
 }
 
-/// Also on loopback: whoever reaches the port without a name changes nothing.
+/// Also on loopback: an unauthenticated client cannot change anything.
 #[test]
 fn without_credentials_nobody_may_delete() {
     let collector = Collector::start();

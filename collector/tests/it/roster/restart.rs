@@ -9,7 +9,7 @@ use crate::support::command::{Process, command};
 use crate::support::frames::gauges;
 use crate::support::{eventually, http};
 
-/// One that waits so many seconds for those it knows.
+/// A collector that awaits returning agents for so many seconds.
 fn start(directory: &Path, patience: &str) -> Process {
     let directory = directory.to_str().unwrap();
     let patience = ["--return-seconds", patience];

@@ -12,11 +12,12 @@ use crate::support::frames::{frame, gauges};
 
 const AGENTS: usize = 1_000;
 const SHARED: usize = 100;
-/// Far longer than they need even on a busy machine; it ends when all have gone.
+/// Far longer than the agents need on a busy machine; the drain ends when all have left.
 const DRAIN_SECONDS: &str = "60";
 
-/// Most CPU time that a SIGTERM and all departures may take; an unoptimized build takes 0.2 s. When each that left had every family
-/// of every other asked again, it took 80 s, an optimized one 14 s: most agents were cut off, and there was no file.
+/// Maximum CPU time of a SIGTERM with all departures; an unoptimized build takes 0.2 s. When each
+/// departure tried every family of every other schema again, it took 80 s, or 14 s optimized: most
+/// agents were cut off, and no file was written.
 const MOST_CPU: Duration = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 1 });
 
 #[test]

@@ -1,4 +1,4 @@
-//! Agents that are asked to leave, and when they are to.
+//! Draining agents and their delays.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use crate::support::agent::who;
 use crate::support::collector::config;
 use crate::support::driven::{Rig, Said};
 use crate::support::frames::gauges;
-use fleetgauge_collector::peer::Signal;
+use fleetgauge_collector::peers::handle::Signal;
 
-/// What `agents` agents are told that are connected when a collector with 20 s to drain stops, in order.
+/// The sorted delays of `agents` connected agents when a collector with 20 s of drain time stops.
 fn delays(agents: u32) -> Vec<u32> {
     let mut config = config();
     config.drain = Duration::from_secs(20);
@@ -17,7 +17,7 @@ fn delays(agents: u32) -> Vec<u32> {
     let schema = gauges(&["load"]);
     let delay = |n| {
         let mut agent = reporting(&rig, &who(&format!("a{n}")), &schema);
-        agent.session.peer().raise(Signal::Drain);
+        agent.session.handle().raise(Signal::Drain);
         agent.ticks(&rig);
         let [Said::Drain { delay_ms }] = agent.says()[..] else { panic!("not asked to leave") };
         delay_ms

@@ -1,6 +1,6 @@
-//! Agents that send far more than their interval says, and those that only seem to.
+//! Agents that send far more than their interval allows, and those that only seem to.
 
-use fleetgauge_collector::ending::Ending;
+use fleetgauge_collector::peers::close_reason::CloseReason;
 use fleetgauge_proto::Code;
 
 use super::{reporting, rig};
@@ -9,7 +9,8 @@ use crate::support::collector::config;
 use crate::support::driven::{Driven, Rig, Said};
 use crate::support::frames::{gauges, ping, raw, report};
 
-/// An agent that reports every second and has done so once; its schema and that report are paid for.
+/// An agent that reports every second and has done so once; its schema and that report are paid
+/// for.
 fn every_second() -> (Rig, Driven) {
     every_second_at(rig())
 }
@@ -25,9 +26,9 @@ fn taken(rig: &Rig, agent: &mut Driven, frame: impl Fn(u64) -> Vec<u8>) -> u64 {
     let most = 100_000;
     let refused = (0..most).find(|number| {
         agent.receives(rig, &frame(*number));
-        agent.ending().is_some()
+        agent.close_reason().is_some()
     });
-    assert_eq!(agent.ending(), Some(Ending::Rejected(Code::TooManyReports)));
+    assert_eq!(agent.close_reason(), Some(CloseReason::Rejected(Code::TooManyReports)));
     assert_eq!(agent.says().last(), Some(&Said::Reject(Code::TooManyReports)));
     assert!(rig.page().0.is_empty(), "its series went with it");
     refused.unwrap()
@@ -81,11 +82,11 @@ fn a_flood_in_many_drops() {
         (0..5).for_each(|n| agent.receives(&rig, &report(2 + second * 5 + n, &[1.0])));
         rig.now += 1_000;
     }
-    assert_eq!(agent.ending(), None, "five times what it said is let pass");
+    assert_eq!(agent.close_reason(), None, "five times what it said is let pass");
     for second in 1_000.. {
         (0..6).for_each(|n| agent.receives(&rig, &report(2 + second * 6 + n, &[1.0])));
         rig.now += 1_000;
-        if agent.ending().is_some() {
+        if agent.close_reason().is_some() {
             assert_eq!(second, 1_095, "six times is not, as soon as a hundred are too many");
             return;
         }
@@ -101,7 +102,7 @@ fn what_piled_up_in_a_frozen_minute_is_no_flood() {
         rig.now += 1_000;
         agent.receives(&rig, &report(100 + second, &[1.0]));
     }
-    assert_eq!(agent.ending(), None);
+    assert_eq!(agent.close_reason(), None);
 }
 
 #[test]
@@ -130,7 +131,7 @@ fn answers_to_those_who_claim_its_id_are_not_held_against_the_holder() {
             )),
         );
         thief.ticks(&rig);
-        assert_eq!(thief.ending(), Some(Ending::Rejected(Code::IdConflict)));
+        assert_eq!(thief.close_reason(), Some(CloseReason::Rejected(Code::IdConflict)));
     }
-    assert_eq!(agent.ending(), None);
+    assert_eq!(agent.close_reason(), None);
 }

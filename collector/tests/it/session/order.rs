@@ -1,4 +1,5 @@
-//! The order of checks in `docs/protocol.md`: every frame here is wrong in one way and in those that come later in the list.
+//! The order of checks in `docs/protocol.md`: every frame here is wrong in one way and in those
+//! that come later in the list.
 
 use fleetgauge_collector::Config;
 use fleetgauge_proto::message::{Extension, Family, Hello, Report, Schema, Secret, Series};
@@ -20,7 +21,8 @@ const SCHEMA: u8 = 3;
 const REPORT: u8 = 4;
 const PING: u8 = 5;
 const MAX_LABEL_BYTES: u32 = 100;
-/// Enough for a series with short labels, and not for one with a label of 90 quotes, which are escaped.
+/// Enough for a series with short labels, and not for one with a label of 90 quotes, which are
+/// escaped.
 const MAX_PAGE_BYTES: usize = 250;
 /// Too few for a series with that label of 90 quotes.
 const MAX_SCHEMA_BYTES: usize = 100;
@@ -42,7 +44,7 @@ fn let_in(id: &str) -> Who<'_> {
     who(id).showing("token")
 }
 
-/// What a connection is told that says only this.
+/// The answer to a connection that sends only this.
 fn told(rig: &Rig, mut agent: Driven, bytes: &[u8]) -> Vec<Said> {
     agent.receives(rig, bytes);
     agent.says()
@@ -84,8 +86,8 @@ fn headers(unexpected: u8) -> [(Vec<u8>, Code); 6] {
     ]
 }
 
-/// Payloads of a frame of this kind whose encoding is wrong from this check on; the fields are those of `bytes`, of which the
-/// integer at `at` is 0.
+/// Payloads of a frame of this kind with an encoding error at each check; the fields are those of
+/// `bytes`, whose integer at `at` is 0.
 fn encodings(bytes: &[u8], at: usize) -> [(Vec<u8>, Code); 3] {
     let (kind, payload) = (bytes[3], &bytes[8..]);
     let long = [&payload[..at], &[0xfb, 0, 0], &payload[at + 1..]].concat();
@@ -101,7 +103,7 @@ fn the_checks_of_a_hello_come_in_the_documented_order() {
     let files = Files::new();
     let rig = Rig::new(config(&files));
     let schema = schema_of(&[family("load", GAUGE)], &[labelled(0, &[("dc", "x")])]);
-    // A holder of the id, and another host that asks for it already.
+    // A holder of the id, and a challenger from another host.
     let _holder = reporting(&rig, &let_in("a"), &schema);
     let mut rival = rig.connect();
     rival.receives(&rig, &let_in("a").on_host(2).hello(&schema));
@@ -286,7 +288,7 @@ fn the_checks_of_a_report_come_in_the_documented_order() {
         told(&rig, holder("b"), &changed(2, &[1], &[1.0, 2.0])),
         reject(Code::WrongValueCount)
     );
-    // Two hosts are welcomed while nobody holds the id: the first report takes it.
+    // Two hosts are welcomed while the id is free: the first report takes it.
     let [mut first, mut second, mut third] = [1, 2, 2].map(|host| {
         let mut agent = rig.connect();
         agent.receives(&rig, &let_in("a").on_host(host).hello(&schema));
@@ -298,13 +300,14 @@ fn the_checks_of_a_report_come_in_the_documented_order() {
     second = third;
     assert_eq!(told(&rig, second, &report(1, &[2.0])), reject(Code::IdConflict));
     assert_eq!(rig.page().values_of("a"), [1.0]);
-    // The id is taken over by a newer connection of the host: the older one is told at its next report.
+    // A newer connection of the host takes over the id: the older one is refused at its next
+    // report.
     third = holder("a");
     assert_eq!(told(&rig, first, &report(2, &[1.0, 2.0])), reject(Code::WrongValueCount));
     assert_eq!(rig.page().values_of("a"), [1.0]);
     let older = std::mem::replace(&mut third, holder("a"));
     assert_eq!(told(&rig, older, &report(2, &[1.0])), reject(Code::Superseded));
-    assert_eq!(third.ending(), None);
+    assert_eq!(third.close_reason(), None);
 }
 
 /// An agent that does not wait for Welcome is refused whether its id is disputed or not.
@@ -320,7 +323,7 @@ fn what_is_sent_before_welcome_is_refused() {
         agent.receives(&rig, &[&hello[20..], bytes].concat());
         assert_eq!(agent.says(), reject(Code::UnexpectedFrame), "behind Hello: {bytes:?}");
     }
-    assert!(rig.shared.registry.schemas().find(&schema.fingerprint).is_none());
+    assert!(rig.collector.registry.schemas().find(&schema.fingerprint).is_none());
     let holder = reporting(&rig, &who("a"), &schema);
     for bytes in early {
         let mut newcomer = rig.connect();
@@ -328,5 +331,5 @@ fn what_is_sent_before_welcome_is_refused() {
         newcomer.receives(&rig, bytes);
         assert_eq!(newcomer.says(), reject(Code::UnexpectedFrame), "while it waits: {bytes:?}");
     }
-    assert_eq!((holder.ending(), rig.page().values_of("a")), (None, vec![1.0]));
+    assert_eq!((holder.close_reason(), rig.page().values_of("a")), (None, vec![1.0]));
 }

@@ -1,4 +1,4 @@
-//! An agent over a real socket that does exactly what it is told.
+//! A test agent over a real socket.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ use fleetgauge_proto::{Accept, Code, Frame, Message};
 use super::PATIENCE;
 use super::frames::{self, SchemaFrame, frame, hello, ping};
 
-/// What the collector says.
+/// A message of the collector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Heard {
     Welcome {
@@ -33,7 +33,7 @@ pub(crate) enum Heard {
     Reset,
 }
 
-/// Who an agent says it is.
+/// What an agent sends in its Hello.
 #[derive(Debug, Clone)]
 pub(crate) struct Who<'a> {
     pub(crate) id: &'a str,
@@ -73,12 +73,12 @@ pub(crate) struct Agent<S = TcpStream> {
 }
 
 impl Agent {
-    /// A connection that has said nothing.
+    /// Connects without sending anything.
     pub(crate) fn connect(collector: SocketAddr) -> Self {
         Self::over(TcpStream::connect(collector).unwrap())
     }
 
-    /// A connection from this address of the loopback that has said nothing.
+    /// Connects from this loopback address without sending anything.
     pub(crate) fn connect_from(address: &str, collector: SocketAddr) -> Self {
         let own = SocketAddr::new(address.parse().unwrap(), 0);
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
@@ -95,14 +95,14 @@ impl Agent {
         Self { stream, sequence: 0 }
     }
 
-    /// A connection that has said Hello.
+    /// Connects and sends Hello.
     pub(crate) fn greet(collector: SocketAddr, who: &Who<'_>, schema: &SchemaFrame) -> Self {
         let mut agent = Self::connect(collector);
         agent.send(&who.hello(schema));
         agent
     }
 
-    /// An agent that is welcomed and has said what it reports.
+    /// Connects an agent, waits for Welcome and sends its schema.
     pub(crate) fn open(collector: SocketAddr, who: &Who<'_>, schema: &SchemaFrame) -> Self {
         let mut agent = Self::greet(collector, who, schema);
         agent.expect_welcome(schema);
@@ -194,7 +194,7 @@ impl<S: Read + Write> Agent<S> {
         told
     }
 
-    /// Hears a Reject, whatever comes before it but a Welcome.
+    /// Reads up to a Reject; fails at a Welcome.
     pub(crate) fn expect_code(&mut self, expected: Code) -> (String, Option<u32>) {
         loop {
             match self.hear() {

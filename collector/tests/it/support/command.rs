@@ -46,10 +46,10 @@ impl Process {
         Self::run(command, count)
     }
 
-    /// Starts this command, which listens for agents at so many addresses, and learns from its log which.
+    /// Starts this command, which listens on so many agent addresses, and reads them from its log.
     pub(crate) fn run(mut command: Command, count: usize) -> Self {
         let child = command.stderr(Stdio::piped()).spawn().unwrap();
-        // From here on it is killed whatever happens.
+        // From here on it is killed on drop.
         let nowhere = SocketAddr::from(([0; 4], 0));
         let listeners = Vec::new();
         let mut process = Self { child, log: None, listeners, agents: nowhere, http: nowhere };
@@ -73,7 +73,7 @@ impl Process {
         process
     }
 
-    /// Starts a command that is to end soon; its exit status, and what it said.
+    /// Runs a command that fails. Returns its exit status and output.
     pub(crate) fn fails(mut command: Command) -> (ExitStatus, String) {
         let child = command.stderr(Stdio::piped()).spawn().unwrap();
         let nowhere = SocketAddr::from(([0; 4], 0));
@@ -99,13 +99,14 @@ impl Process {
         std::io::read_to_string(log).unwrap()
     }
 
-    /// Reads what is left of its log on a thread of its own, so that a long log does not hold the collector up.
+    /// Reads what is left of its log on a thread of its own, so that a long log does not hold the
+    /// collector up.
     pub(crate) fn collects(&mut self) -> JoinHandle<String> {
         let log = self.log.take().unwrap();
         std::thread::spawn(move || std::io::read_to_string(log).unwrap())
     }
 
-    /// Nobody reads its log any more.
+    /// Stops reading its log.
     pub(crate) fn close_log(&mut self) {
         self.log = None;
     }

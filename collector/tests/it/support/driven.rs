@@ -1,33 +1,33 @@
-//! Sessions without sockets: what they are given, when, and what they say.
+//! Sessions without sockets: input, time and output.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fleetgauge_collector::Config;
 use fleetgauge_collector::clock::Millis;
-use fleetgauge_collector::ending::Ending;
+use fleetgauge_collector::connection::session::{HELLO_TIMEOUT, Handshake, Session};
 use fleetgauge_collector::exposition::{Format, render};
-use fleetgauge_collector::session::{HELLO_TIMEOUT, Handshake, Session};
-use fleetgauge_collector::shared::Shared;
+use fleetgauge_collector::peers::close_reason::CloseReason;
+use fleetgauge_collector::state::CollectorState;
 use fleetgauge_proto::{Accept, Code, FrameBuffer, Kind, Message};
 use prometheus_client::registry::Registry as OwnRegistry;
 
 use super::collector::Page;
 
-/// A collector of which only the sessions and the registry are there.
+/// A collector without sockets: only sessions and registry.
 pub(crate) struct Rig {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) collector: Arc<CollectorState>,
     pub(crate) now: Millis,
     own: OwnRegistry,
 }
 
-/// A session, and what it has said that nobody has looked at.
+/// A session and its unread output.
 pub(crate) struct Driven {
     pub(crate) session: Session,
     said: Vec<u8>,
 }
 
-/// What matters of what a session says.
+/// A message of a session, reduced to what tests check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Said {
     Welcome { schema_known: bool },
@@ -39,23 +39,24 @@ pub(crate) enum Said {
 impl Rig {
     pub(crate) fn new(config: Config) -> Self {
         let mut own = OwnRegistry::default();
-        Self { shared: Arc::new(Shared::new(config, &mut own)), now: 1_000_000, own }
+        Self { collector: Arc::new(CollectorState::new(config, &mut own)), now: 1_000_000, own }
     }
 
     pub(crate) fn connect(&self) -> Driven {
         let address: SocketAddr = "127.0.0.1:9".parse().unwrap();
-        let peer = self.shared.admit(address, self.now + HELLO_TIMEOUT).unwrap();
-        let place = Arc::clone(&self.shared.handshakes).try_acquire_owned().unwrap();
-        let handshake = Handshake { accepted: None, place, certificate: None };
-        self.shared.metrics.connected();
-        let session = Session::new(Arc::clone(&self.shared), peer, handshake, self.now);
+        let (admission, now) = (&self.collector.admission, self.collector.clock.now());
+        let handle = admission.admit(address, self.now + HELLO_TIMEOUT, now).unwrap();
+        let permit = Arc::clone(&admission.handshakes).try_acquire_owned().unwrap();
+        let handshake = Handshake { accepted: None, permit, certificate: None };
+        self.collector.telemetry.metrics.connected();
+        let session = Session::new(Arc::clone(&self.collector), handle, handshake, self.now);
         Driven { session, said: Vec::new() }
     }
 
     /// All agents' series.
     pub(crate) fn page(&self) -> Page {
         let mut page = Vec::new();
-        render(&self.shared.registry.snapshot(), Format::Text, &mut page).unwrap();
+        render(&self.collector.registry.snapshot(), Format::Text, &mut page).unwrap();
         Page(String::from_utf8(page).unwrap())
     }
 
@@ -80,11 +81,11 @@ impl Driven {
         self.session.finished(&mut self.said);
     }
 
-    pub(crate) fn ending(&self) -> Option<Ending> {
-        self.session.ending()
+    pub(crate) fn close_reason(&self) -> Option<CloseReason> {
+        self.session.close_reason()
     }
 
-    /// What it said since it was asked last.
+    /// Takes the messages since the last call.
     pub(crate) fn says(&mut self) -> Vec<Said> {
         let said = std::mem::take(&mut self.said);
         let accept = Accept { version: 1, max_payload_bytes: 16 * 1024 };

@@ -1,4 +1,5 @@
-//! An HTTP client that shows what was on the wire: whether the answer came to its proper end above all.
+//! An HTTP client that shows what was on the wire: whether the answer came to its proper end above
+//! all.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -37,7 +38,7 @@ pub(crate) fn request(http: SocketAddr, method: &str, path: &str, headers: &[&st
     parse(&bytes, method == "HEAD")
 }
 
-/// Sends a request of which nothing is read yet.
+/// Sends a request without reading the response.
 pub(crate) fn send(http: SocketAddr, method: &str, path: &str, headers: &[&str]) -> TcpStream {
     let mut stream = TcpStream::connect(http).unwrap();
     write(&mut stream, method, path, headers);
@@ -74,7 +75,7 @@ pub(crate) fn parse(bytes: &[u8], headless: bool) -> Answer {
     } else if chunked {
         unchunk(rest)
     } else {
-        // 204 has no body and says no length.
+        // 204 has neither body nor length.
         let length = header("content-length").or((status == 204).then(|| "0".to_owned()));
         let length: usize = length.unwrap().parse().unwrap();
         (rest.to_vec(), rest.len() == length)

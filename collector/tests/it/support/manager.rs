@@ -1,5 +1,5 @@
-//! A service manager as a program sees it: a socket that hears what it says of itself, sockets that it hands over, and a
-//! log that stops being read.
+//! A test service manager: a notification socket, activated sockets, and a log that stops being
+//! read.
 
 use std::io::{ErrorKind, PipeReader, PipeWriter, Read, Write};
 use std::net::TcpListener;
@@ -12,7 +12,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use super::PATIENCE;
 
-/// Hears what a program says of itself.
+/// Receives the notifications of a program.
 #[derive(Debug)]
 pub(crate) struct Manager {
     socket: UnixDatagram,
@@ -60,7 +60,8 @@ impl Manager {
     }
 }
 
-/// A command whose third and fourth files are these sockets, called by these names, as systemd hands them over.
+/// A command whose third and fourth files are these sockets, called by these names, as systemd
+/// hands them over.
 pub(crate) fn handing_over(
     agents: &TcpListener,
     http: &TcpListener,
@@ -76,7 +77,7 @@ pub(crate) fn handing_over(
     shell
 }
 
-/// A log with room for nothing more: whoever writes to it hangs.
+/// Fills the log pipe: a write to it hangs.
 pub(crate) fn fill(log: &mut PipeWriter) {
     let flags = fcntl_getfl(&*log).unwrap();
     fcntl_setfl(&*log, flags | OFlags::NONBLOCK).unwrap();
@@ -86,7 +87,7 @@ pub(crate) fn fill(log: &mut PipeWriter) {
     fcntl_setfl(&*log, flags).unwrap();
 }
 
-/// Somebody reads the log again, to its end.
+/// Reads the log again, to its end.
 pub(crate) fn read_on(mut log: PipeReader) {
     std::thread::spawn(move || {
         let mut some = [0; 4096];

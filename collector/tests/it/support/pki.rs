@@ -22,7 +22,7 @@ pub(crate) struct Issued {
     pub(crate) key: String,
 }
 
-/// What a certificate is to say.
+/// The contents of a certificate.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
     params: CertificateParams,
@@ -33,7 +33,8 @@ pub(crate) fn named(name: &str) -> Wanted {
     Wanted { params: CertificateParams::new([name.to_owned()]).unwrap() }
 }
 
-/// When a certificate expires that is used at once, since the beginning of the epoch: late enough for a busy machine.
+/// When a certificate expires that is used at once, since the beginning of the epoch: late enough
+/// for a busy machine.
 pub(crate) fn soon() -> Duration {
     SystemTime::UNIX_EPOCH.elapsed().unwrap() + Duration::from_secs(12)
 }
@@ -114,7 +115,7 @@ impl Authority {
     }
 }
 
-/// A directory of files that nobody else may read.
+/// A directory of private files.
 pub(crate) struct Files(tempfile::TempDir);
 
 impl Files {
@@ -126,7 +127,7 @@ impl Files {
         self.0.path().join(name)
     }
 
-    /// Writes a file, in place of the one before.
+    /// Writes or replaces a file.
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         let mut file = tempfile::NamedTempFile::new_in(self.0.path()).unwrap();

@@ -44,7 +44,8 @@ impl Files {
     }
 }
 
-/// Settings with files of credentials for agents, for readers, or both, and labels that agents may set.
+/// Settings with files of credentials for agents, for readers, or both, and labels that agents may
+/// set.
 pub(crate) fn guarded(agents: Option<&Path>, readers: Option<&Path>, labels: &[&str]) -> Config {
     let labels = labels.iter().copied().map(str::to_owned).collect::<Vec<_>>();
     let flags = Flags {

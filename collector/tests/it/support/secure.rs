@@ -48,7 +48,7 @@ impl Site {
         Some(text(&self.files.path(file)))
     }
 
-    /// A collector that proves who it is.
+    /// Flags of a collector with a certificate.
     pub(crate) fn flags(&self) -> Flags {
         Flags {
             listen: Some(vec!["127.0.0.1:0".to_owned()]),
@@ -117,7 +117,7 @@ pub(crate) fn rest(stream: &mut impl Read) -> Vec<u8> {
     heard
 }
 
-/// The last that TLS has to say to this client, if it fails.
+/// Returns the TLS error of this client, if it fails.
 pub(crate) fn failure(stream: &mut Stream) -> Option<rustls::Error> {
     let told = stream.write(b"").and_then(|_| read_some(stream, &mut [0; 1024]).map(drop));
     told.err()?.downcast::<rustls::Error>().ok()

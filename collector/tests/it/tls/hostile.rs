@@ -16,7 +16,7 @@ use crate::support::frames::{gauges, ping, raw, report};
 use crate::support::secure::{Site, Stream, config, failure, rest};
 use crate::support::{PATIENCE, eventually};
 
-/// How a record of TLS begins that holds a part of a handshake, and how long it says it is.
+/// The header of a handshake record with this length.
 fn head(len: u16) -> [u8; 5] {
     let [high, low] = len.to_be_bytes();
     [22, 3, 3, high, low]
@@ -112,7 +112,7 @@ fn an_unfinished_record_costs_what_came_of_it_and_is_given_back() {
 fn a_record_of_the_largest_size() {
     let site = Site::new();
     let (collector, mut agent) = calm(&site);
-    // One frame over two records, the first of which rustls makes as large as may be; it is skipped.
+    // One frame over two records, the first of the maximum size; it is skipped.
     agent.send(&raw(200, &[0; 20_000]));
     agent.report(&[2.0]);
     assert_eq!(collector.page().values_of("calm"), [2.0]);
@@ -153,7 +153,8 @@ fn a_client_that_says_it_is_done_within_tls() {
     assert_eq!(collector.closed("closed"), 1.0);
 }
 
-/// How many records they come in makes no difference, nor whether TLS was established before they came.
+/// How many records they come in makes no difference, nor whether TLS was established before they
+/// came.
 #[test]
 fn what_is_sent_before_welcome_is_refused_in_records_of_its_own_too() {
     let site = Site::new();
@@ -193,7 +194,8 @@ fn what_is_sent_before_welcome_is_refused_in_records_of_its_own_too() {
     calm.report(&[2.0]);
 }
 
-/// Seals records as the client of an established connection would, if it kept to no rule of the handshake.
+/// Seals records as the client of an established connection would, if it kept to no rule of the
+/// handshake.
 struct Forger {
     key: LessSafeKey,
     iv: [u8; 12],
@@ -213,7 +215,7 @@ impl Forger {
         (Self { key: LessSafeKey::new(key), iv, sequence }, stream)
     }
 
-    /// A record of TLS 1.3 with this in it; 22 is a part of the handshake, 23 what an agent says.
+    /// A TLS 1.3 record with this content; 22 is handshake, 23 application data.
     fn record(&mut self, kind: u8, bytes: &[u8]) -> Vec<u8> {
         let len = u16::try_from(bytes.len() + 17).unwrap().to_be_bytes();
         let head = [23, 3, 3, len[0], len[1]];
@@ -246,7 +248,7 @@ fn a_message_of_the_handshake_that_is_begun_late_and_never_finished() {
     let site = Site::new();
     let (collector, mut calm) = calm(&site);
     let (mut forger, mut stream) = forger(&site, &collector);
-    // The collector is asked something in the same breath, and answers with the message pending.
+    // A Ping arrives with the message pending, and is answered.
     let mut all = forger.record(23, &ping(7));
     all.extend(forger.record(22, &[24, 0, 0, 200, 1]));
     stream.write_all(&all).unwrap();

@@ -73,7 +73,7 @@ fn answers(stream: &mut Stream) -> bool {
     asked.and_then(|()| read_some(stream, &mut [0; 1024])).is_ok_and(|read| read > 0)
 }
 
-/// They are counted after the peer was told.
+/// Failures are counted after the peer was answered.
 fn failures_are(count: usize, collector: &Collector, client: &Arc<ClientConfig>) {
     let line = format!("\nfleetgauge_http_tls_failures_total {count}\n");
     eventually(&line, || get(collector.http, client, "/metrics/self").contains(&line));

@@ -1,4 +1,4 @@
-//! Ends that do not agree about TLS: each is told, counted and logged under a reason of its own.
+//! Peers that disagree about TLS: each is answered, counted and logged under its own reason.
 
 use std::io::Write;
 

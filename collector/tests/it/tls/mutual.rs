@@ -1,4 +1,4 @@
-//! Agents that prove who they are by certificates.
+//! Agents with client certificates.
 
 use fleetgauge_collector::Config;
 use fleetgauge_collector::config::Flags;
@@ -22,7 +22,7 @@ fn join(collector: &Collector, site: &Site, own: &Issued, id: &str) -> Agent<Str
     agent
 }
 
-/// Nothing comes back from the collector but an alert that says no more than that.
+/// The collector answers only with an alert that hides the cause.
 fn is_refused(collector: &Collector, site: &Site, own: Option<&Issued>, alert: AlertDescription) {
     let mut agent = Agent::secure(collector.agents, &site.client(own));
     agent.send(&who("web-01").hello(&gauges(&["fg_a"])));
@@ -82,7 +82,7 @@ fn labels_are_pinned_to_certificates() {
     assert_eq!(collector.page().value("fg_a{agent=\"web-01\",site=\"fra\"}"), Some(1.0));
     for (id, said, code) in [
         ("web-02", Some(("site", "ams")), Code::LabelNotAllowed),
-        // It has no entry, or one that asks for a token.
+        // It has no entry, or one that requires a token.
         ("mail-1", None, Code::Unauthorized),
         ("db-1", None, Code::Unauthorized),
     ] {

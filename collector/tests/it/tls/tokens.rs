@@ -18,7 +18,7 @@ fn start(site: &Site, flags: Flags) -> Collector {
     Collector::with(config(Flags { credentials, ..flags }))
 }
 
-/// An agent that shows this certificate comes as `who`.
+/// An agent that presents this certificate and connects as `who`.
 struct Attempt<'a> {
     collector: &'a Collector,
     site: &'a Site,

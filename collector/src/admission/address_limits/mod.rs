@@ -1,0 +1,255 @@
+//! Limits of each source address, so that one address cannot exhaust the limits of all.
+//!
+//! Connections of an address are limited in number and rate. After too many failures (protocol
+//! errors, timeouts, invalid credentials) the address is paused: its connections are refused before
+//! anything is allocated for them. An address with reporting agents is not paused, nor for a while
+//! after they have left: they may share it, behind a NAT, with others.
+//!
+//! Exempt addresses are not tracked. An IPv6 address counts as its /64, the network of one host.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use dashmap::{DashMap, Entry};
+use fleetgauge_proto::Code;
+
+use super::prefixes::Prefixes;
+use crate::clock::{MICROS, Millis, millis};
+use crate::limits::leaky_bucket::LeakyBucket;
+use crate::limits::memory_budget::MemoryBudget;
+use crate::peers::refusal::Refusal;
+
+/// Maximum addresses without a connection that are remembered; beyond it an address is forgotten
+/// when its last connection ends. A peer with ever new addresses must not evict the others.
+pub const IDLE_ADDRESSES: usize = 65_536;
+/// Bytes of a record in the memory budget: its slot in the map, which is at least half full.
+pub const RECORD_BYTES: usize = 2 * (size_of::<(Source, Record)>() + 1);
+/// Depth of the bucket of new connections: a burst of ten seconds' worth.
+const BURST: Millis = 10_000;
+/// Depth of the bucket of failures.
+const FAILURES_WITHIN: Millis = 60_000;
+/// How long an address stays trusted after its last reporting agent has left.
+const TRUSTED_FOR: Millis = 3_600_000;
+
+/// The limits of one address.
+#[derive(Debug, Clone)]
+pub struct AddressLimits {
+    /// Maximum connections.
+    pub connections: usize,
+    /// Maximum connections without a first report.
+    pub unreported: usize,
+    /// Maximum new connections per second, with a burst of ten seconds' worth.
+    pub handshakes: u64,
+    /// Maximum failures per minute.
+    pub failures: u64,
+    /// Duration of a pause.
+    pub pause: Duration,
+    /// Addresses without limits.
+    pub exempt: Prefixes,
+}
+
+/// The end of a session, as far as its address is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionOutcome {
+    /// The agent had reported.
+    pub reported: bool,
+    /// The end counts as a failure.
+    pub failed: bool,
+}
+
+/// What connections are counted by: an IPv4 address, or the /64 of an IPv6 address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Source(u64);
+
+impl From<IpAddr> for Source {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self(u32::from(address).into()),
+            // ::/32 is not in use, so no /64 collides with an IPv4 address.
+            IpAddr::V6(address) => Self((u128::from(address) >> 64) as u64),
+        }
+    }
+}
+
+/// The record of an address.
+#[derive(Debug, Default)]
+struct Record {
+    connections: u32,
+    /// Connections whose agents have reported.
+    agents: u32,
+    /// In microseconds.
+    handshakes: LeakyBucket,
+    /// In milliseconds.
+    failures: LeakyBucket,
+    /// After its last reporting agent has left.
+    trusted_until: Millis,
+}
+
+impl Record {
+    fn is_trusted(&self, now: Millis) -> bool {
+        self.agents > 0 || self.trusted_until > now
+    }
+
+    /// The record can be dropped.
+    fn is_idle(&self, now: Millis) -> bool {
+        let drained = self.handshakes.level(now * MICROS) == 0 && self.failures.level(now) == 0;
+        self.connections == 0 && drained && !self.is_trusted(now)
+    }
+}
+
+/// The tracked addresses and their limits.
+#[derive(Debug)]
+pub struct AddressLimiter {
+    limits: AddressLimits,
+    records: DashMap<Source, Record>,
+    /// Number of records without a connection.
+    idle: AtomicUsize,
+    budget: Arc<MemoryBudget>,
+}
+
+impl AddressLimiter {
+    /// Creates a limiter that takes the memory of its records from `budget`.
+    #[must_use]
+    pub fn new(limits: AddressLimits, budget: Arc<MemoryBudget>) -> Self {
+        Self { limits, records: DashMap::new(), idle: AtomicUsize::new(0), budget }
+    }
+
+    /// Checks the limits for a new connection from this address.
+    ///
+    /// # Errors
+    /// [`Code::AddressFull`], [`Code::HandshakesFull`], or [`Code::AddressPaused`] with a retry
+    /// delay.
+    pub fn check(&self, address: IpAddr, now: Millis) -> Result<(), Refusal> {
+        let Some(record) = self.records.get(&address.into()) else { return Ok(()) };
+        if record.connections as usize >= self.limits.connections {
+            return Err(Refusal::of(Code::AddressFull));
+        }
+        let pause = record.failures.level(now).saturating_sub(FAILURES_WITHIN);
+        if pause > 0 && !record.is_trusted(now) {
+            return Err(Refusal::until(pause, Code::AddressPaused));
+        }
+        let level = record.handshakes.level(now * MICROS);
+        if level + self.handshake() > BURST * MICROS {
+            return Err(Refusal::until(level / MICROS, Code::AddressPaused));
+        }
+        let unreported = record.connections.saturating_sub(record.agents);
+        if unreported as usize >= self.limits.unreported {
+            return Err(Refusal::of(Code::HandshakesFull));
+        }
+        Ok(())
+    }
+
+    /// Returns what a new connection adds to the bucket.
+    fn handshake(&self) -> u64 {
+        1_000 * MICROS / self.limits.handshakes
+    }
+
+    /// Counts a connection; [`Self::leave`] undoes it.
+    ///
+    /// # Errors
+    /// [`Code::AddressFull`], or [`Code::CollectorFull`] if there is no memory for a record.
+    pub fn take(&self, address: IpAddr, now: Millis) -> Result<(), Code> {
+        if self.limits.exempt.contain(address) {
+            return Ok(());
+        }
+        let mut record = match self.records.entry(address.into()) {
+            Entry::Occupied(known) => known.into_ref(),
+            Entry::Vacant(unknown) => {
+                if !self.budget.take(RECORD_BYTES) {
+                    self.budget.refused();
+                    return Err(Code::CollectorFull);
+                }
+                self.idle.fetch_add(1, Ordering::Relaxed);
+                unknown.insert(Record::default())
+            }
+        };
+        if record.connections as usize >= self.limits.connections {
+            return Err(Code::AddressFull);
+        }
+        if record.connections == 0 {
+            self.idle.fetch_sub(1, Ordering::Relaxed);
+        }
+        record.connections += 1;
+        record.handshakes.pour(now * MICROS, self.handshake());
+        Ok(())
+    }
+
+    /// Records the end of a connection that was counted.
+    pub fn leave(&self, address: IpAddr, now: Millis) {
+        let Entry::Occupied(mut record) = self.records.entry(address.into()) else { return };
+        let known = record.get_mut();
+        known.connections = known.connections.saturating_sub(1);
+        if known.connections > 0 {
+            return;
+        }
+        let idle = self.idle.fetch_add(1, Ordering::Relaxed) + 1;
+        if known.is_idle(now) || idle > IDLE_ADDRESSES {
+            record.remove();
+            self.forgotten(1);
+        }
+    }
+
+    /// Records the first report on a connection that was counted.
+    pub fn reported(&self, address: IpAddr) {
+        if let Some(mut record) = self.records.get_mut(&address.into()) {
+            record.agents += 1;
+        }
+    }
+
+    /// Records the end of a session. Returns the duration of the pause if it starts one.
+    pub fn ended(&self, address: IpAddr, outcome: SessionOutcome, now: Millis) -> Option<Millis> {
+        let mut record = self.records.get_mut(&address.into())?;
+        if outcome.reported {
+            record.agents = record.agents.saturating_sub(1);
+            // Reports of an agent that then fails do not earn trust.
+            record.trusted_until = if outcome.failed { now } else { now + TRUSTED_FOR };
+        }
+        if !outcome.failed || record.is_trusted(now) {
+            return None;
+        }
+        let (level, pause) = (record.failures.level(now), millis(self.limits.pause));
+        let failure = FAILURES_WITHIN / self.limits.failures;
+        if level > FAILURES_WITHIN || record.failures.try_pour(now, failure, FAILURES_WITHIN) {
+            return None;
+        }
+        // After the pause the bucket is full: the next failure pauses the address again.
+        record.failures.pour(now, FAILURES_WITHIN - level + pause);
+        Some(pause)
+    }
+
+    /// Drops the idle records.
+    pub fn forget_idle(&self, now: Millis) {
+        let mut forgotten = 0;
+        self.records.retain(|_, record| {
+            let idle = record.is_idle(now);
+            forgotten += usize::from(idle);
+            !idle
+        });
+        self.forgotten(forgotten);
+        if self.records.len() * 8 + IDLE_ADDRESSES / 8 < self.records.capacity() {
+            self.records.shrink_to_fit();
+        }
+    }
+
+    fn forgotten(&self, records: usize) {
+        self.idle.fetch_sub(records, Ordering::Relaxed);
+        self.budget.give_back(records * RECORD_BYTES);
+    }
+
+    /// Returns the number of tracked addresses.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether no address is tracked.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,46 @@
+//! The authorization policy in force, which a reload replaces.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use parking_lot::{RwLock, RwLockReadGuard};
+
+use super::AuthPolicy;
+
+/// The policy in force.
+#[derive(Debug)]
+pub struct ActivePolicy {
+    policy: RwLock<Arc<AuthPolicy>>,
+    generation: AtomicU32,
+}
+
+impl ActivePolicy {
+    /// Puts the first policy in force.
+    #[must_use]
+    pub fn new(policy: Arc<AuthPolicy>) -> Self {
+        Self { policy: RwLock::new(policy), generation: AtomicU32::new(0) }
+    }
+
+    /// Returns the policy in force. Unlike [`Self::lock`] it does not hold up a reload.
+    pub fn current(&self) -> Arc<AuthPolicy> {
+        Arc::clone(&self.policy.read())
+    }
+
+    /// Locks the policy in force. Hold the lock until the credential id is stored in the
+    /// connection's handle, or a concurrent reload can miss this session.
+    pub fn lock(&self) -> RwLockReadGuard<'_, Arc<AuthPolicy>> {
+        self.policy.read()
+    }
+
+    /// Replaces the policy and returns the one before.
+    pub(crate) fn replace(&self, policy: Arc<AuthPolicy>) -> Arc<AuthPolicy> {
+        let before = std::mem::replace(&mut *self.policy.write(), policy);
+        self.generation.fetch_add(1, Ordering::Release);
+        before
+    }
+
+    /// Returns the number of replacements so far.
+    pub fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,81 @@
+//! Digests of tokens: SHA-256, from which a random token cannot be derived.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use sha2::{Digest as _, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+
+/// Prefix of a digest in a file.
+const PREFIX: &str = "sha256:";
+/// The bytes of blank secrets.
+const WHITE_SPACE: [u8; 4] = *b" \t\r\n";
+/// Maximum length of blank secrets with a known digest: two line ends of two bytes each.
+const MAX_BLANK_BYTES: usize = 4;
+
+/// Digests of the blank secrets.
+static BLANK: LazyLock<HashSet<Digest>> = LazyLock::new(|| {
+    let longer = |shorter: &Vec<Vec<u8>>| {
+        let and = |blank: &Vec<u8>, byte| [blank.as_slice(), &[byte]].concat();
+        let one = |blank| WHITE_SPACE.iter().map(move |byte| and(blank, *byte));
+        Some(shorter.iter().flat_map(one).collect())
+    };
+    let by_length = std::iter::successors(Some(vec![Vec::new()]), longer);
+    by_length.take(MAX_BLANK_BYTES + 1).flatten().map(|blank| Digest::of(&blank)).collect()
+});
+
+/// The SHA-256 of a token.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Digest([u8; 32]);
+
+impl Digest {
+    /// Computes the digest of a token.
+    pub(super) fn of(token: &[u8]) -> Self {
+        Self(Sha256::digest(token).into())
+    }
+
+    /// Parses `sha256:` and 64 hexadecimal digits.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix(PREFIX)?.as_bytes();
+        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
+            return None;
+        }
+        let mut digest = [0; 32];
+        for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Self(digest))
+    }
+
+    /// Returns the digest as it is written in a file.
+    pub(super) fn text(&self) -> String {
+        format!("{PREFIX}{}", hex(&self.0))
+    }
+
+    /// Compares two digests in constant time.
+    pub(super) fn matches(&self, other: &Self) -> Choice {
+        self.0.ct_eq(&other.0)
+    }
+
+    /// Whether this is the digest of a blank secret, such as an empty file or a line end.
+    pub(super) fn is_of_blank(&self) -> bool {
+        BLANK.contains(self)
+    }
+}
+
+/// Whether a secret is empty or white space. Such a secret is never valid.
+pub(super) fn is_blank(secret: &[u8]) -> bool {
+    secret.trim_ascii().is_empty()
+}
+
+/// Formats bytes as hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+/// Hides the digest: a weak token could be derived from it.
+impl std::fmt::Debug for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Digest")
+    }
+}

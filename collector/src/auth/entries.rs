@@ -1,0 +1,123 @@
+//! The format of a credentials file: TOML, with one entry for each credential.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::digest::Digest;
+use super::secret_file::{self, BadFile};
+
+/// Maximum file size: 400,000 entries with one token, 200,000 with two.
+const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
+/// Maximum tokens of an entry: the one in use and its replacement.
+const MAX_TOKENS: usize = 2;
+
+/// The error of the digest of a blank secret: usually that of a file that did not exist yet.
+const BLANK: &str = "a token is the SHA-256 of an empty text or of white space, so an empty \
+                     password would do; make a token and its entry with: \
+                     fleetgauge-collector token";
+
+/// The start of an entry as split for parsing. Other spellings are valid, but not split.
+const START: &str = "\n[[credential]]";
+/// Entries parsed at a time: the parser uses thirty times the memory of their text.
+const AT_ONCE: usize = 1_000;
+
+/// Byte offset of an entry in the file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct EntryOffset(usize);
+
+/// The file, or a part of it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entries<T> {
+    #[serde(default = "Vec::new")]
+    credential: Vec<toml::Spanned<T>>,
+}
+
+/// A credentials file, read entry by entry.
+pub(super) struct Reading<'a> {
+    path: &'a Path,
+    text: String,
+    form: &'static str,
+}
+
+impl<'a> Reading<'a> {
+    /// Reads the file.
+    pub(super) fn new(path: &'a Path, form: &'static str) -> Result<Self, BadFile> {
+        Ok(Self { path, text: secret_file::read(path, MAX_FILE_BYTES)?, form })
+    }
+
+    /// Calls `take` for every entry and its offset.
+    ///
+    /// # Errors
+    /// The first invalid entry, or there is none.
+    pub(super) fn each<T: DeserializeOwned>(
+        &self,
+        mut take: impl FnMut(T, EntryOffset) -> Result<(), BadFile>,
+    ) -> Result<(), BadFile> {
+        let (mut begin, mut none) = (0, true);
+        let starts = self.text.match_indices(START).map(|(at, _)| at + 1);
+        let cuts = starts.skip(AT_ONCE - 1).step_by(AT_ONCE);
+        for end in cuts.chain([self.text.len()]) {
+            let part = self.text.get(begin..end).unwrap_or_default();
+            let entries = toml::from_str::<Entries<T>>(part);
+            for entry in entries.map_err(|error| self.misread(&error, begin))?.credential {
+                let offset = EntryOffset(begin + entry.span().start);
+                take(entry.into_inner(), offset)?;
+                none = false;
+            }
+            begin = end;
+        }
+        if none {
+            let problem = format!("has no credential in it; write {}", self.form);
+            return Err(BadFile::new(self.path, problem));
+        }
+        Ok(())
+    }
+
+    /// Returns the error of an entry.
+    pub(super) fn bad(&self, offset: EntryOffset, problem: impl Into<String>) -> BadFile {
+        BadFile::at(self.path, self.line(offset.0), problem)
+    }
+
+    /// Parses the digests of an entry.
+    pub(super) fn digests(
+        &self,
+        offset: EntryOffset,
+        tokens: &[String],
+    ) -> Result<Vec<Digest>, BadFile> {
+        if tokens.len() > MAX_TOKENS {
+            let count = tokens.len();
+            let problem =
+                format!("{count} tokens are over the {MAX_TOKENS} that may be valid at once");
+            return Err(self.bad(offset, problem));
+        }
+        let digest = |text: &String| {
+            let digest = Digest::parse(text).ok_or_else(|| {
+                let right = "\"sha256:\" and 64 hexadecimal digits, the SHA-256 of the token";
+                self.bad(offset, format!("a token is not written as {right}"))
+            })?;
+            if digest.is_of_blank() {
+                return Err(self.bad(offset, BLANK));
+            }
+            Ok(digest)
+        };
+        tokens.iter().map(digest).collect()
+    }
+
+    /// Converts a parser error, without the text that it quotes, which may be a secret.
+    fn misread(&self, error: &toml::de::Error, begin: usize) -> BadFile {
+        let line = self.line(begin + error.span().map_or(0, |span| span.start));
+        let message = error.message();
+        let of_names =
+            ["unknown field", "missing field"].iter().any(|start| message.starts_with(start));
+        let problem = if of_names { message } else { "this is not understood" };
+        BadFile::at(self.path, line, format!("{problem}; write {}", self.form))
+    }
+
+    fn line(&self, offset: usize) -> usize {
+        let before = self.text.get(..offset).unwrap_or_default();
+        before.bytes().filter(|byte| *byte == b'\n').count() + 1
+    }
+}

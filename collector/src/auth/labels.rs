@@ -1,0 +1,68 @@
+//! Which labels agents may set, and which their credentials pin.
+
+use std::collections::BTreeSet;
+
+use fleetgauge_proto::message::Label;
+use fleetgauge_proto::{Code, StaticLabels, Violation};
+
+use crate::peers::refusal::Refusal;
+
+/// The labels that agents may set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Labels {
+    /// `None` for any.
+    allowed: Option<BTreeSet<Box<str>>>,
+}
+
+impl Labels {
+    /// Allows only these labels.
+    ///
+    /// # Errors
+    /// The first invalid label name.
+    pub fn only(names: &[String]) -> Result<Self, Violation> {
+        let names = names.iter().filter(|name| !name.is_empty()).map(|name| {
+            StaticLabels::try_new(&[Label { name, value: "x" }])?;
+            Ok(name.as_str().into())
+        });
+        Ok(Self { allowed: Some(names.collect::<Result<_, Violation>>()?) })
+    }
+
+    /// Merges the labels `sent` by an agent with those that its credential has `pinned`. The agent
+    /// may send a pinned label with the same value.
+    ///
+    /// # Errors
+    /// The first label that is invalid or not allowed; too many labels.
+    pub fn of(&self, sent: &[Label<'_>], pinned: &StaticLabels) -> Result<StaticLabels, Refusal> {
+        let sent = StaticLabels::try_new(sent)?;
+        let mut all: Vec<_> = pinned.iter().collect();
+        for (name, value) in sent.iter() {
+            match pinned.iter().find(|(pinned, _)| *pinned == name) {
+                Some((_, pinned)) if pinned == value => {}
+                Some(_) => return Err(not_allowed(name, "comes with the credential, as another")),
+                None if self.allows(name) => all.push((name, value)),
+                None => return Err(not_allowed(name, "may not be set by agents here")),
+            }
+        }
+        let all: Vec<_> = all.into_iter().map(|(name, value)| Label { name, value }).collect();
+        Ok(StaticLabels::try_new(&all)?)
+    }
+
+    /// Whether an agent that has labels of these names, some of them `pinned`, is still allowed.
+    pub(super) fn still_allow<'a>(
+        &self,
+        mut names: impl Iterator<Item = &'a str>,
+        pinned: &StaticLabels,
+    ) -> bool {
+        let is_pinned = |name: &str| pinned.iter().any(|(pinned, _)| pinned == name);
+        names.all(|name| self.allows(name) || is_pinned(name))
+    }
+
+    fn allows(&self, name: &str) -> bool {
+        self.allowed.as_ref().is_none_or(|allowed| allowed.contains(name))
+    }
+}
+
+fn not_allowed(name: &str, why: &str) -> Refusal {
+    let detail = format!("label {name:?} {why}");
+    Refusal { detail, ..Refusal::of(Code::LabelNotAllowed) }
+}

@@ -1,0 +1,153 @@
+//! Authorization: which credential may claim which agent id, with which labels, and who may read.
+//!
+//! An [`AuthPolicy`] is immutable. It is built from the settings and the files that they name; a
+//! reload replaces the [`ActivePolicy`](active_policy::ActivePolicy).
+
+pub mod active_policy;
+pub mod credential_id;
+mod digest;
+mod entries;
+mod labels;
+mod new_token;
+mod readers;
+pub(crate) mod secret_file;
+#[cfg(test)]
+mod tests;
+mod tokens;
+
+use std::sync::Arc;
+
+use fleetgauge_proto::message::Secret;
+use fleetgauge_proto::{AgentId, StaticLabels};
+
+use crate::tls::{Certificate, NamePattern, PortTls};
+use credential_id::CredentialId;
+
+pub use labels::Labels;
+pub use new_token::NewToken;
+pub use readers::{ReadDenied, Reader, Readers};
+pub use secret_file::BadFile;
+pub use tokens::Credentials;
+
+/// An authorization policy.
+#[derive(Debug, Default)]
+pub struct AuthPolicy {
+    /// Credentials of the agents; `None` to allow any id that the certificate allows.
+    pub agents: Option<Credentials>,
+    /// Users of the HTTP port; `None` to allow anybody to read.
+    pub readers: Option<Readers>,
+    /// Labels that agents may set.
+    pub labels: Labels,
+    /// TLS of the agent port; `None` without TLS.
+    pub tls: Option<Arc<PortTls>>,
+    /// TLS of the HTTP port; `None` without TLS.
+    pub http_tls: Option<Arc<PortTls>>,
+    /// Where the agent id is in the name of a certificate.
+    pub certificate_name: NamePattern,
+}
+
+/// The credentials that an agent presents.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PresentedCredentials<'a> {
+    /// The token in its Hello.
+    pub token: Option<Secret<'a>>,
+    /// The certificate of its connection, which has been verified.
+    pub certificate: Option<&'a Certificate>,
+}
+
+/// The result of a successful authorization.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grant {
+    /// The credential that was used; [`CredentialId::NONE`] without one.
+    pub credential: CredentialId,
+    /// Labels that the credential sets.
+    pub pinned: StaticLabels,
+}
+
+/// Why an agent may not have the id that it claims. Used for log and metrics; never sent to the
+/// peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denied {
+    /// No credential was presented.
+    NoCredential,
+    /// No entry allows this id.
+    UnknownAgent,
+    /// The token is not valid for this id.
+    WrongToken,
+    /// The certificate is not valid for this id.
+    WrongCertificate,
+}
+
+impl Denied {
+    /// Every cause.
+    pub const ALL: [Self; 4] =
+        [Self::NoCredential, Self::UnknownAgent, Self::WrongToken, Self::WrongCertificate];
+
+    /// Returns the name used in logs and metrics.
+    #[must_use]
+    pub const fn cause(self) -> &'static str {
+        match self {
+            Self::NoCredential => "no_credential",
+            Self::UnknownAgent => "unknown_agent",
+            Self::WrongToken => "wrong_token",
+            Self::WrongCertificate => "wrong_certificate",
+        }
+    }
+}
+
+impl AuthPolicy {
+    /// Authorizes an agent to have this id. If both are configured, certificate and token must be
+    /// valid, and an id without an entry in the credentials file is denied.
+    ///
+    /// # Errors
+    /// [`Denied`]
+    pub fn authorize(
+        &self,
+        id: &AgentId,
+        presented: PresentedCredentials<'_>,
+    ) -> Result<Grant, Denied> {
+        let certified = self.requires_certificates();
+        if certified {
+            let certificate = presented.certificate.ok_or(Denied::NoCredential)?;
+            if !self.is_named(id, certificate) {
+                return Err(Denied::WrongCertificate);
+            }
+        }
+        match &self.agents {
+            None => Ok(Grant::default()),
+            Some(agents) => {
+                agents.authorize(id, presented.token.map_or(&[], |secret| secret.0), certified)
+            }
+        }
+    }
+
+    /// Whether agents must present certificates.
+    #[must_use]
+    pub fn requires_certificates(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.clients().is_required())
+    }
+
+    /// Whether a certificate names this agent id.
+    #[must_use]
+    pub fn is_named(&self, id: &AgentId, certificate: &Certificate) -> bool {
+        let is_id = |name: &String| self.certificate_name.id(name) == Some(id.as_str());
+        certificate.names.iter().any(is_id)
+    }
+
+    /// Whether an agent that was authorized by this credential, and has labels of these names, is
+    /// still allowed.
+    pub fn still_allows<'a>(
+        &self,
+        id: &AgentId,
+        credential: CredentialId,
+        labels: impl Iterator<Item = &'a str>,
+    ) -> bool {
+        let none = StaticLabels::default();
+        let pinned = match &self.agents {
+            // Labels that a credential pinned are no longer set.
+            None => (credential == CredentialId::NONE).then_some(&none),
+            Some(agents) => agents.still_pinned(id, credential),
+        };
+        pinned.is_some_and(|pinned| self.labels.still_allow(labels, pinned))
+    }
+}

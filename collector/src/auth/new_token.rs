@@ -1,0 +1,56 @@
+//! New random tokens and their entries for a credentials file.
+
+use rustls::crypto::ring;
+
+use super::digest::{Digest, hex};
+use super::{readers, tokens};
+
+/// Random bytes of a token: too many to find it by its SHA-256.
+const RANDOM_BYTES: usize = 32;
+
+/// A new token.
+pub struct NewToken {
+    /// The token: one line of printable ASCII, without a line end.
+    pub token: String,
+    /// The entry to append to a credentials file, with a line end before and after.
+    pub entry: String,
+}
+
+impl NewToken {
+    /// Creates a token for an agent id or a pattern such as `web-*`.
+    ///
+    /// # Errors
+    /// The text is neither, or the system has no random numbers.
+    pub fn for_agent(agent: &str) -> Result<Self, String> {
+        tokens::IdPattern::parse(agent)?;
+        Self::make("agent", agent)
+    }
+
+    /// Creates a token for a user of the HTTP port: a bearer token, or a password.
+    ///
+    /// # Errors
+    /// The user name is invalid, or the system has no random numbers.
+    pub fn for_user(user: &str) -> Result<Self, String> {
+        readers::check_user(user)?;
+        Self::make("user", user)
+    }
+
+    fn make(key: &str, name: &str) -> Result<Self, String> {
+        let mut random = [0; RANDOM_BYTES];
+        let filled = ring::default_provider().secure_random.fill(&mut random);
+        filled.map_err(|_| "the system has no random numbers; try again".to_owned())?;
+        let token = hex(&random);
+        let digest = Digest::of(token.as_bytes()).text();
+        // A JSON string is a TOML string.
+        let name = serde_json::Value::from(name);
+        let entry = format!("\n[[credential]]\n{key} = {name}\ntokens = [\"{digest}\"]\n");
+        Ok(Self { token, entry })
+    }
+}
+
+/// Hides the token.
+impl std::fmt::Debug for NewToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewToken").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,255 @@
+//! The agent of a session: its registration, its schema and its rate limit.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use fleetgauge_proto::limits::MIN_INTERVAL_MS;
+use fleetgauge_proto::message::{Hello, Label, Report};
+use fleetgauge_proto::report::Values;
+use fleetgauge_proto::{AgentId, Code, Fingerprint, Frame, Kind, Schema, StaticLabels, Violation};
+
+use super::{FIRST_REPORT_TIMEOUT, SILENT_INTERVALS};
+use crate::clock::{MICROS, Millis};
+use crate::config::Config;
+use crate::exposition::{static_labels, write_labels};
+use crate::limits::leaky_bucket::LeakyBucket;
+use crate::peers::handle::{ConnectionHandle, HelloInfo};
+use crate::peers::refusal::Refusal;
+use crate::registry::{MeasuredSchema, PendingAgent, Pinned, RegisteredAgent};
+use crate::state::CollectorState;
+use crate::telemetry::log_limiter::log_if;
+
+/// Burst of frames, in intervals' worth: frames that were delayed by a frozen collector or a
+/// network failure arrive at once.
+const BURST_INTERVALS: Millis = 20;
+
+/// Maximum family names in a log line; a schema may have a thousand, of 200 bytes each.
+const FAMILIES_NAMED: usize = 3;
+
+/// The agent in the registry.
+#[derive(Debug)]
+enum Registration {
+    /// Before the first Report.
+    Pending(Box<PendingAgent>),
+    /// From then on, even if another connection has taken over the id.
+    Registered(Arc<RegisteredAgent>),
+}
+
+/// The agent of a session.
+#[derive(Debug)]
+pub(super) struct Agent {
+    registration: Registration,
+    /// The schema of its next Report.
+    pub(super) schema: Option<Pinned>,
+    /// The next Report must have all values, and registers the agent.
+    pub(super) full_due: bool,
+    /// Sequence number of the last Report; unused before the first.
+    pub(super) sequence: u64,
+    /// Rate limit of frames, in microseconds.
+    sent: LeakyBucket,
+    /// A challenger waits: the next frame is the answer.
+    pub(super) challenged: bool,
+}
+
+impl Agent {
+    /// Creates the agent of an authorized Hello.
+    pub(super) fn from_hello(
+        hello: &Hello<'_>,
+        id: AgentId,
+        labels: StaticLabels,
+        handle: &Arc<ConnectionHandle>,
+        collector: &CollectorState,
+    ) -> Result<Self, Refusal> {
+        let config = &collector.config;
+        let max = config.bounds.limits.max_label_bytes;
+        if labels.bytes() > max as usize {
+            return Err(Violation::LabelsTooLong { bytes: labels.bytes(), max }.into());
+        }
+        let client_no = config.classic.then(|| handle.address().port());
+        let written = write_labels(&id, &labels, client_no);
+        let schema = collector.registry.schemas().find(&hello.schema);
+        if let Some(schema) = &schema {
+            check_labels(schema.entry().measured(), &labels, &written, config)?;
+        }
+        let pending = PendingAgent {
+            labels: written,
+            id,
+            host_nonce: hello.host_nonce,
+            handle: Arc::clone(handle),
+        };
+        let longest = u32::try_from(config.bounds.max_interval.as_millis()).unwrap_or(u32::MAX);
+        handle.set_hello(HelloInfo {
+            interval_ms: hello.interval_ms.clamp(MIN_INTERVAL_MS, longest),
+            since: u32::try_from(collector.clock.moment().unix).unwrap_or(u32::MAX),
+            version: collector.versions.intern(hello.agent_version),
+        });
+        Ok(Self {
+            registration: Registration::Pending(Box::new(pending)),
+            schema,
+            full_due: true,
+            sequence: 0,
+            sent: LeakyBucket::default(),
+            challenged: false,
+        })
+    }
+
+    /// Returns its id.
+    pub(super) fn id(&self) -> &AgentId {
+        match &self.registration {
+            Registration::Pending(pending) => &pending.id,
+            Registration::Registered(registered) => registered.id(),
+        }
+    }
+
+    /// Returns its registration; `None` before the first Report.
+    pub(super) fn registered(&self) -> Option<&RegisteredAgent> {
+        match &self.registration {
+            Registration::Pending(_) => None,
+            Registration::Registered(registered) => Some(registered),
+        }
+    }
+
+    /// Returns what it takes to register it, for the first time or with another schema.
+    pub(super) fn pending(&self) -> Result<Cow<'_, PendingAgent>, Refusal> {
+        match &self.registration {
+            Registration::Pending(pending) => Ok(Cow::Borrowed(pending)),
+            Registration::Registered(registered) => {
+                registered.to_pending().map(Cow::Owned).ok_or_else(|| Refusal::of(Code::Superseded))
+            }
+        }
+    }
+
+    /// Returns when its silence ends the session.
+    pub(super) fn silent_at(&self, handle: &ConnectionHandle) -> Millis {
+        let patience = SILENT_INTERVALS * Millis::from(handle.hello().interval_ms);
+        let patience =
+            if self.registered().is_none() { patience.min(FIRST_REPORT_TIMEOUT) } else { patience };
+        handle.reported() + patience
+    }
+
+    /// Charges a frame to the rate limit. A schema costs as much as all reports of an interval.
+    pub(super) fn spend(
+        &mut self,
+        kind: Kind,
+        now: Millis,
+        handle: &ConnectionHandle,
+        collector: &CollectorState,
+    ) -> Result<(), Refusal> {
+        let interval_ms = Millis::from(handle.hello().interval_ms);
+        let reports = collector.config.bounds.reports_per_interval;
+        let interval = interval_ms * MICROS;
+        let worth = if kind == Kind::Schema { interval } else { interval / reports };
+        if self.sent.try_pour(now * MICROS, worth, BURST_INTERVALS * interval) {
+            return Ok(());
+        }
+        let detail = format!(
+            "{kind} frames come faster than {reports} an interval of {interval_ms} ms, \
+             {BURST_INTERVALS} intervals' worth ahead"
+        );
+        Err(Refusal { detail, ..Refusal::of(Code::TooManyReports) })
+    }
+
+    /// Handles a Schema frame.
+    pub(super) fn declare(
+        &mut self,
+        frame: Frame<'_>,
+        collector: &CollectorState,
+    ) -> Result<(), Refusal> {
+        let fingerprint = Fingerprint::of_payload(frame.payload)?;
+        let (schemas, config) = (collector.registry.schemas(), &collector.config);
+        let schema = if let Some(known) = schemas.find(&fingerprint) {
+            self.check_labels(known.entry().measured(), config)?;
+            known
+        } else {
+            let schema = Schema::try_from_frame(frame, &config.bounds.limits)?;
+            let skipped = schema.families.iter().filter(|family| family.kind.is_none()).count();
+            collector.telemetry.metrics.families_skipped.inc_by(skipped as u64);
+            let measured = MeasuredSchema::from(schema);
+            // Before the schema takes memory or evicts another.
+            self.check_labels(&measured, config)?;
+            schemas.intern(fingerprint, measured, frame.payload.len()).map_err(Refusal::of)?
+        };
+        self.schema = Some(schema);
+        self.full_due = true;
+        Ok(())
+    }
+
+    /// Checks its labels against a schema that it declares.
+    fn check_labels(&self, schema: &MeasuredSchema, config: &Config) -> Result<(), Refusal> {
+        let pending = self.pending()?;
+        let labels: Vec<_> = static_labels(&pending.labels).collect();
+        let labels = labels.iter().map(|(name, value)| Label { name, value });
+        let labels = StaticLabels::try_new(&labels.collect::<Vec<_>>())?;
+        check_labels(schema, &labels, &pending.labels, config)
+    }
+
+    /// Checks a report against the schema and the last report.
+    pub(super) fn check(&self, report: &Report<'_>) -> Result<(), Violation> {
+        let width = self.schema.as_ref().map_or(0, |schema| schema.entry().schema().width);
+        let previous = self.sequence;
+        if self.registered().is_some() && report.sequence <= previous {
+            return Err(Violation::SequenceNotRising { sequence: report.sequence, previous });
+        }
+        if self.full_due && !matches!(report.values, Values::All(_)) {
+            return Err(Violation::FullReportRequired);
+        }
+        report.values.check(width)
+    }
+
+    /// Registers it with the values of this report.
+    pub(super) fn enter(
+        &mut self,
+        report: &Report<'_>,
+        collector: &CollectorState,
+        now: Millis,
+    ) -> Result<(), Refusal> {
+        let Some(schema) = &self.schema else { return Ok(()) };
+        let pending = self.pending()?;
+        let entered = collector
+            .registry
+            .enter_then(&pending, schema.entry(), &report.values, now, || {
+                collector.roster.arrived(&pending.id);
+            })
+            .map_err(Refusal::of)?;
+        let (id, address) = (&pending.id, pending.handle.address());
+        if !entered.suppressed.is_empty() {
+            collector.telemetry.metrics.family_conflicts.inc_by(entered.suppressed.len() as u64);
+            let families = entered.suppressed.len();
+            let first = entered.suppressed[..families.min(FAMILIES_NAMED)].join(" ");
+            log_if!(
+                collector.may_log("families suppressed", id, address.ip()), warn,
+                agent = %id, families, first, "families suppressed"
+            );
+        }
+        if self.registered().is_none() {
+            let series = schema.entry().schema().series;
+            log_if!(
+                collector.may_log("agent reports", id, address.ip()), info,
+                agent = %id, %address, series, "agent reports"
+            );
+        }
+        self.registration = Registration::Registered(entered.agent);
+        self.full_due = false;
+        Ok(())
+    }
+}
+
+/// Checks an agent's labels against a schema, and the size of its page. `written` are the labels as
+/// they are written on each line.
+fn check_labels(
+    schema: &MeasuredSchema,
+    labels: &StaticLabels,
+    written: &str,
+    config: &Config,
+) -> Result<(), Refusal> {
+    schema.schema().check_static_labels(labels)?;
+    let (bytes, max) = (schema.page_bytes(written.len()), config.bounds.page_bytes_per_agent);
+    if bytes > max {
+        let detail = format!(
+            "its lines would take up to {bytes} bytes of a page, over the {max} allowed here; \
+             shorten its labels, or report less"
+        );
+        return Err(Refusal { detail, ..Refusal::of(Code::PageTooLarge) });
+    }
+    Ok(())
+}

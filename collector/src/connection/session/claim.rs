@@ -1,0 +1,199 @@
+//! How an agent gets its id: Hello, authorization, the challenge of another host, Welcome.
+
+use std::sync::Arc;
+
+use fleetgauge_proto::message::{Hello, Ping, Welcome};
+use fleetgauge_proto::{AgentId, Code, Message, StaticLabels, VERSION};
+use tracing::debug;
+
+use super::agent::Agent;
+use super::{CHALLENGE_TIMEOUT, Session, State, send};
+use crate::auth::PresentedCredentials;
+use crate::clock::{Millis, ROUNDED};
+use crate::exposition::static_labels;
+use crate::peers::close_reason::CloseReason;
+use crate::peers::handle::{ConnectionHandle, Signal};
+use crate::peers::refusal::Refusal;
+use crate::registry::Claim;
+use crate::telemetry::log_limiter::{log_count, log_if, shortened};
+use crate::tls::{Certificate, PresentedChain, Verified};
+
+/// An agent that waits for an id that another host holds.
+#[derive(Debug)]
+pub(super) struct Challenge {
+    pub(super) agent: Agent,
+    pub(super) host_nonce: [u8; 16],
+    pub(super) holder: Arc<ConnectionHandle>,
+    pub(super) until: Millis,
+}
+
+impl Session {
+    /// Handles Hello.
+    pub(super) fn hello(
+        &mut self,
+        hello: &Hello<'_>,
+        now: Millis,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
+        if !(hello.min_version..=hello.max_version).contains(&VERSION) {
+            let (least, most) = (hello.min_version, hello.max_version);
+            let detail = format!("versions {least} to {most} are not spoken here, {VERSION} is");
+            return Err(Refusal { detail, ..Refusal::of(Code::UnsupportedVersion) });
+        }
+        let id = AgentId::try_new(hello.agent_id)?;
+        let labels = self.authorize(&id, hello)?;
+        let agent = Agent::from_hello(hello, id, labels, &self.handle, &self.collector)?;
+        let id = agent.id();
+        match self.collector.registry.claim(id, &hello.host_nonce, now) {
+            Claim::Free => self.welcome(agent, now, out),
+            Claim::Held(holder) if self.collector.challenges.ask(&holder, &self.handle) => {
+                debug!(
+                    agent = %id, address = %self.handle.address(),
+                    "another host holds this id; asking whether it is alive"
+                );
+                let until = now + CHALLENGE_TIMEOUT;
+                self.state = State::Challenging(Box::new(Challenge {
+                    agent,
+                    host_nonce: hello.host_nonce,
+                    holder,
+                    until,
+                }));
+            }
+            Claim::Held(_) | Claim::Contested => {
+                let holder = format!("agent {id}, which others claim too");
+                return Err(Refusal { detail: holder, ..Refusal::of(Code::IdConflict) });
+            }
+        }
+        Ok(())
+    }
+
+    /// Authorizes the agent to have the id. Returns its labels.
+    fn authorize(&self, id: &AgentId, hello: &Hello<'_>) -> Result<StaticLabels, Refusal> {
+        let policy = self.collector.auth.lock();
+        let certificate = self.handshake.as_ref().and_then(|own| own.certificate.as_ref());
+        let presented = PresentedCredentials { token: hello.credential, certificate };
+        let denied = match policy.authorize(id, presented) {
+            Ok(grant) => {
+                self.handle.set_credential(grant.credential);
+                return policy.labels.of(&hello.labels, &grant.pinned);
+            }
+            Err(denied) => denied,
+        };
+        // A slow log must not hold up a reload.
+        drop(policy);
+        let (address, cause) = (self.handle.address(), denied.cause());
+        let names = certificate.map(|own| format!("{:?}", own.names));
+        let names = names.as_deref().map(shortened);
+        let (collector, kind) = (&self.collector, ("unauthorized", cause));
+        log_count!(collector, kind, warn, "unauthorized", agent = %id, %address, cause, names);
+        self.collector.telemetry.metrics.unauthorized(denied);
+        // No detail: the peer must not learn the cause.
+        Err(Refusal::of(Code::Unauthorized))
+    }
+
+    /// Verifies the peer's certificate chain against the policy in force: after the handshake,
+    /// after a reload, and when it expires. If it is invalid, ends the session and returns `None`.
+    pub fn verify(&mut self, presented: PresentedChain<'_>, out: &mut Vec<u8>) -> Option<Verified> {
+        let auth = &self.collector.auth;
+        let (generation, policy) = (auth.generation(), auth.current());
+        let verifier = Arc::clone(policy.tls.as_ref()?.clients());
+        let verified = verifier.verify(presented, self.collector.clock.moment().unix);
+        let is_own = |own: &Certificate| self.id().is_none_or(|id| policy.is_named(id, own));
+        let cause = match verified {
+            Ok(certificate) if certificate.as_ref().is_none_or(is_own) => {
+                let expires = certificate.as_ref().map_or(u64::MAX, |own| own.expires);
+                if let Some(handshake) = &mut self.handshake {
+                    handshake.certificate = certificate;
+                }
+                return Some(Verified { verifier, generation, expires });
+            }
+            Ok(_) => "it is for another agent by the rules of now".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let kind = ("client certificate rejected", "");
+        let agent = self.id().map(tracing::field::display);
+        let (address, cause) = (self.handle.address(), shortened(&cause));
+        log_count!(
+            self.collector, kind, warn, "client certificate rejected", agent, %address, cause
+        );
+        let known = self.id().is_some();
+        let code = if known { Code::CredentialRevoked } else { Code::Unauthorized };
+        self.refuse(&Refusal::of(code), out);
+        None
+    }
+
+    /// Returns the agent that has an id or waits for it.
+    fn agent(&self) -> Option<&Agent> {
+        match &self.state {
+            State::Open(agent) => Some(agent),
+            State::Challenging(challenge) => Some(&challenge.agent),
+            State::Greeting { .. } | State::Ended(_) => None,
+        }
+    }
+
+    pub(super) fn id(&self) -> Option<&AgentId> {
+        self.agent().map(Agent::id)
+    }
+
+    /// Whether the policy in force still allows the agent's id and labels.
+    pub(super) fn is_still_allowed(&self) -> bool {
+        let Some(agent) = self.agent() else { return true };
+        // No labels: the row was taken over and a `Superseded` signal is pending.
+        let Ok(own) = agent.pending() else { return true };
+        let policy = self.collector.auth.current();
+        let names = static_labels(&own.labels).map(|(name, _)| name);
+        policy.still_allows(&own.id, self.handle.credential(), names)
+    }
+
+    fn welcome(&mut self, agent: Agent, now: Millis, out: &mut Vec<u8>) {
+        self.handle.set_reported(now);
+        let welcome = Welcome {
+            version: VERSION,
+            capabilities: 0,
+            session_id: self.handle.session(),
+            interval_ms: self.handle.hello().interval_ms,
+            limits: self.collector.config.bounds.limits,
+            schema_known: agent.schema.is_some(),
+            extensions: Vec::new(),
+        };
+        send(&Message::Welcome(welcome), out);
+        self.state = State::Open(agent);
+        if self.collector.draining() {
+            self.ask_to_leave(out);
+        }
+    }
+
+    /// Sends a Ping because another session challenges this one.
+    pub(super) fn challenged(&mut self, out: &mut Vec<u8>) {
+        if let State::Open(agent) = &mut self.state {
+            agent.challenged = true;
+            send(&Message::Ping(Ping { token: self.handle.session() }), out);
+        } else {
+            self.collector.challenges.answer(&self.handle, Signal::Vacated);
+        }
+    }
+
+    /// Takes over the disputed id, whose holder is gone or silent.
+    pub(super) fn inherit(&mut self, now: Millis, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let challenge = std::mem::replace(&mut self.state, State::Greeting { until: now });
+        let State::Challenging(challenge) = challenge else { return Ok(()) };
+        let Challenge { agent, host_nonce, holder, .. } = *challenge;
+        self.collector.challenges.withdraw(&holder, &self.handle);
+        let id = agent.id();
+        if self.collector.agent_left(id, &holder, CloseReason::Rejected(Code::Superseded)) {
+            let address = self.handle.address();
+            log_if!(
+                self.collector.may_log("another host takes over", id, address.ip()), warn,
+                agent = %id, %address, "another host takes over"
+            );
+            holder.raise(Signal::Superseded);
+        }
+        match self.collector.registry.claim(id, &host_nonce, now) {
+            Claim::Free => {
+                self.welcome(agent, now + ROUNDED, out);
+                Ok(())
+            }
+            Claim::Held(_) | Claim::Contested => Err(Refusal::of(Code::IdConflict)),
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! The session of a connection: a state machine whose input is bytes, signals and the time, and
+//! whose output is bytes to send and changes of the registry. It does no I/O and reads no clock, so
+//! it runs the same under a socket, a test or a fuzzer.
+//!
+//! ```text
+//!            Hello, id free            Schema,          first Report,
+//!            or same host              or known         all values
+//! Greeting ────────────────▶ Open ───────────────▶ Open ─────────────▶ Open, shown
+//!    │                        ▲                                           │
+//!    │ Hello, id held         │ holder silent for 5 s, or gone            │ Schema
+//!    │ by another host        │                                           ▼
+//!    └──────────────▶ Challenging                          old values stand until the
+//!                             │ holder answers             next Report, all values
+//!                             ▼
+//!  any state ─────────▶ Ended: Bye, end of stream, violation, deadline, newer connection, shutdown
+//! ```
+
+mod agent;
+mod claim;
+mod frames;
+mod unfinished;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use fleetgauge_proto::limits::MAX_HELLO_BYTES;
+use fleetgauge_proto::message::Drain;
+use fleetgauge_proto::{Accept, Code, Message, VERSION, Violation};
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::debug;
+
+use crate::clock::{Millis, millis};
+use crate::peers::close_reason::CloseReason;
+use crate::peers::handle::{ConnectionHandle, Signal};
+use crate::peers::refusal::Refusal;
+use crate::peers::stagger;
+use crate::state::CollectorState;
+use crate::telemetry::log_limiter::log_if;
+use crate::telemetry::refusal_log;
+use crate::tls::Certificate;
+
+use agent::Agent;
+use claim::Challenge;
+pub use unfinished::FRAME_TIMEOUT;
+use unfinished::Unfinished;
+
+/// Time for Hello.
+pub const HELLO_TIMEOUT: Millis = 5_000;
+/// Time for the holder of a disputed id to answer a challenge.
+pub const CHALLENGE_TIMEOUT: Millis = 5_000;
+/// Maximum time from Welcome to the first Report, if three intervals are longer: until then the
+/// session holds a handshake permit.
+pub const FIRST_REPORT_TIMEOUT: Millis = 30_000;
+/// Intervals without a Report after which a session ends.
+pub const SILENT_INTERVALS: Millis = 3;
+
+/// The session of a connection.
+#[derive(Debug)]
+pub struct Session {
+    collector: Arc<CollectorState>,
+    handle: Arc<ConnectionHandle>,
+    /// `None` between frames.
+    unfinished: Option<Box<Unfinished>>,
+    /// `None` from the first Report on.
+    handshake: Option<Box<Handshake>>,
+    state: State,
+}
+
+/// The state of a session before the first Report.
+#[derive(Debug)]
+pub struct Handshake {
+    /// When the connection was accepted; taken at Welcome.
+    pub accepted: Option<Instant>,
+    /// The handshake permit.
+    pub permit: OwnedSemaphorePermit,
+    /// The verified client certificate.
+    pub certificate: Option<Certificate>,
+}
+
+#[derive(Debug)]
+enum State {
+    Greeting { until: Millis },
+    Challenging(Box<Challenge>),
+    Open(Agent),
+    Ended(CloseReason),
+}
+
+impl Session {
+    /// Creates the session of an accepted connection.
+    #[must_use]
+    pub fn new(
+        collector: Arc<CollectorState>,
+        handle: Arc<ConnectionHandle>,
+        handshake: Handshake,
+        now: Millis,
+    ) -> Self {
+        Self {
+            collector,
+            handle,
+            unfinished: None,
+            handshake: Some(Box::new(handshake)),
+            state: State::Greeting { until: now + HELLO_TIMEOUT },
+        }
+    }
+
+    /// Returns why the session has ended; `None` before.
+    #[must_use]
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        match self.state {
+            State::Ended(close_reason) => Some(close_reason),
+            _ => None,
+        }
+    }
+
+    /// Returns the collector.
+    #[must_use]
+    pub fn collector(&self) -> &Arc<CollectorState> {
+        &self.collector
+    }
+
+    /// Returns the handle of the connection.
+    #[must_use]
+    pub fn handle(&self) -> &ConnectionHandle {
+        &self.handle
+    }
+
+    /// Takes the time at which the connection was accepted, once the agent is welcomed.
+    pub fn take_accepted(&mut self) -> Option<Instant> {
+        if self.is_open() { self.handshake.as_mut()?.accepted.take() } else { None }
+    }
+
+    /// Whether nothing was received yet.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        matches!(self.state, State::Greeting { .. }) && self.unfinished.is_none()
+    }
+
+    /// Whether the agent has been welcomed.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
+    /// Whether the agent waits for a disputed id.
+    fn is_challenging(&self) -> bool {
+        matches!(self.state, State::Challenging(_))
+    }
+
+    /// Returns when [`Self::tick`] must be called at the latest.
+    #[must_use]
+    pub fn deadline(&self) -> Millis {
+        let own = match &self.state {
+            State::Greeting { until } => *until,
+            State::Challenging(challenge) => challenge.until,
+            State::Open(agent) => agent.silent_at(&self.handle),
+            State::Ended(_) => Millis::MAX,
+        };
+        own.min(self.frame_deadline().unwrap_or(Millis::MAX))
+    }
+
+    /// Handles bytes from the peer. Appends output to `out`.
+    pub fn received(&mut self, bytes: &[u8], now: Millis, out: &mut Vec<u8>) {
+        self.collector.telemetry.metrics.received_bytes.inc_by(bytes.len() as u64);
+        if self.is_challenging() && !bytes.is_empty() {
+            self.refuse(&frames::before_welcome(), out);
+        }
+        let mut input = bytes;
+        let (mut frames, mut begun) = self.take_unfinished();
+        while self.close_reason().is_none() {
+            let handled = match frames.next(&mut input, self.accept()) {
+                Ok(Some(frame)) => {
+                    begun = None;
+                    let more = !input.is_empty();
+                    self.frame(frame, more, now, out)
+                }
+                Ok(None) => break,
+                Err(violation) => Err(violation.into()),
+            };
+            if let Err(refusal) = handled {
+                self.refuse(&refusal, out);
+            }
+        }
+        if frames.unfinished_len().is_some()
+            && self.close_reason().is_none()
+            && let Err(refusal) = self.keep(frames, begun.unwrap_or(now))
+        {
+            self.refuse(&refusal, out);
+        }
+    }
+
+    /// Returns the limits of the next frame.
+    fn accept(&self) -> Accept {
+        let max_payload_bytes = match self.state {
+            State::Open(_) => self.collector.config.bounds.limits.max_payload_bytes,
+            _ => MAX_HELLO_BYTES,
+        };
+        Accept { version: VERSION, max_payload_bytes }
+    }
+
+    /// Handles the end of the stream.
+    pub fn finished(&mut self, out: &mut Vec<u8>) {
+        if self.unfinished.is_some() {
+            self.refuse(&Violation::TruncatedFrame.into(), out);
+        } else {
+            self.end(CloseReason::Closed);
+        }
+    }
+
+    /// Handles signals and deadlines. Appends output to `out`.
+    pub fn tick(&mut self, now: Millis, out: &mut Vec<u8>) {
+        let signals = self.handle.take_signals();
+        let ticked = if signals.has(Signal::Close) {
+            Err(Refusal::of(Code::Draining))
+        } else if signals.has(Signal::Superseded) {
+            Err(Refusal::of(Code::Superseded))
+        } else if signals.has(Signal::Revoked) && !self.is_still_allowed() {
+            Err(Refusal::of(Code::CredentialRevoked))
+        } else if signals.has(Signal::Answered) && self.is_challenging() {
+            Err(Refusal::of(Code::IdConflict))
+        } else {
+            if signals.has(Signal::Challenged) {
+                self.challenged(out);
+            }
+            if signals.has(Signal::Drain) && self.is_open() {
+                self.ask_to_leave(out);
+            }
+            self.expire(now, signals.has(Signal::Vacated), out)
+        };
+        if let Err(refusal) = ticked {
+            self.refuse(&refusal, out);
+        }
+    }
+
+    /// Asks the agent to leave, at a staggered time in the first half of the drain time.
+    fn ask_to_leave(&self, out: &mut Vec<u8>) {
+        let span = u32::try_from(millis(self.collector.config.drain) / 2).unwrap_or(u32::MAX);
+        let delay_ms = stagger(self.handle.session(), span);
+        send(&Message::Drain(Drain { delay_ms, target: None }), out);
+    }
+
+    fn expire(&mut self, now: Millis, vacated: bool, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        if self.frame_deadline().is_some_and(|deadline| deadline <= now) {
+            return Err(Refusal::of(Code::FrameTimeout));
+        }
+        match &self.state {
+            State::Greeting { until } if *until <= now => Err(Refusal::of(Code::HelloTimeout)),
+            State::Challenging(challenge) if vacated || challenge.until <= now => {
+                self.inherit(now, out)
+            }
+            State::Open(agent) if agent.silent_at(&self.handle) <= now => {
+                Err(Refusal::of(Code::ReportTimeout))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the session because the connection has failed.
+    pub fn lost(&mut self, reason: CloseReason) {
+        self.end(reason);
+    }
+
+    fn refuse(&mut self, refusal: &Refusal, out: &mut Vec<u8>) {
+        if self.close_reason().is_some() {
+            return;
+        }
+        let code = refusal.code;
+        refusal_log::log(&self.collector, refusal, self.handle.address(), self.id());
+        refusal.write(self.handle.session(), out);
+        self.collector.telemetry.metrics.rejected(code);
+        self.end(CloseReason::Rejected(code));
+    }
+
+    /// Ends the session. The agent's series are removed before anything else is done or sent.
+    fn end(&mut self, close_reason: CloseReason) {
+        let before = std::mem::replace(&mut self.state, State::Ended(close_reason));
+        let reason = close_reason.reason();
+        let reported = matches!(&before, State::Open(agent) if agent.registered().is_some());
+        match before {
+            State::Ended(first) => {
+                self.state = State::Ended(first);
+                return;
+            }
+            State::Greeting { .. } => {
+                debug!(address = %self.handle.address(), reason, "connection ended before Hello")
+            }
+            State::Challenging(challenge) => {
+                let Challenge { agent, holder, .. } = *challenge;
+                self.collector.challenges.withdraw(&holder, &self.handle);
+                let (id, address) = (agent.id(), self.handle.address());
+                log_if!(
+                    self.collector.may_log("agent not admitted", id, address.ip()), warn,
+                    agent = %id, %address, reason, "agent not admitted"
+                );
+            }
+            State::Open(agent) => {
+                self.collector.agent_left(agent.id(), &self.handle, close_reason);
+                let (id, address) = (agent.id(), self.handle.address());
+                log_if!(
+                    self.collector.may_log("agent gone", id, address.ip()), info,
+                    agent = %id, %address, reason, "agent gone"
+                );
+            }
+        }
+        self.collector.challenges.answer(&self.handle, Signal::Vacated);
+        self.collector.session_ended(&self.handle, reported, close_reason);
+        self.handshake = None;
+        self.take_unfinished();
+        self.collector.telemetry.metrics.closed(reason);
+    }
+}
+
+/// Ends the session with its task.
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.close_reason().is_none() {
+            self.end(CloseReason::Rejected(Code::Draining));
+        }
+    }
+}
+
+fn send(message: &Message<'_>, out: &mut Vec<u8>) {
+    let sent = message.encode(VERSION, out);
+    debug_assert!(sent.is_ok(), "the collector's messages are short");
+}

@@ -1,0 +1,143 @@
+//! The transport of a connection: a TCP socket, or TLS over one.
+//!
+//! An idle transport owns no buffer: it reads into a buffer of the caller, and its
+//! [`Connection`](crate::connection::Connection) keeps the unsent bytes.
+
+mod tls;
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use tls::Tls;
+
+use crate::limits::memory_budget::MemoryBudget;
+use crate::tls::{PortTls, PresentedChain};
+
+/// The byte stream of a connection.
+#[derive(Debug)]
+pub(crate) enum Transport {
+    /// TCP.
+    Plain(TcpStream),
+    /// TLS over TCP.
+    Tls(Box<Tls>),
+}
+
+/// The result of a read.
+#[derive(Debug)]
+pub(crate) enum ReadEvent<'a> {
+    /// TLS is established, and the peer has presented this chain.
+    Established(PresentedChain<'a>),
+    /// Bytes from the peer.
+    Bytes(&'a [u8]),
+    /// Bytes without TLS that look like the first record of a TLS client.
+    ClientHello(&'a [u8]),
+    /// The end of the stream.
+    End,
+}
+
+/// Why reading has failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TransportError {
+    /// The socket failed.
+    #[error(transparent)]
+    Socket(#[from] io::Error),
+    /// A TLS protocol error, or an invalid client certificate.
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
+    /// The peer sent a frame without TLS on a port with TLS.
+    #[error("the peer does not speak TLS")]
+    Plain,
+    /// The peer closed the connection before TLS was established.
+    #[error(
+        "the peer closed the connection during the handshake; does it trust this collector's \
+         certificate?"
+    )]
+    Unfinished,
+    /// The memory limit is reached, and a record is incomplete.
+    #[error("no memory is left for an unfinished record")]
+    Memory,
+    /// A record is longer than TLS allows.
+    #[error("a handshake message or a record is longer than {} bytes", tls::RECORD_BYTES)]
+    TooLong,
+}
+
+/// Start of a client's first TLS record: a handshake record, version 3.x.
+const CLIENT_HELLO: [u8; 2] = [0x16, 3];
+/// A fatal TLS alert, `handshake_failure`, without encryption.
+pub(crate) const HANDSHAKE_FAILURE: [u8; 7] = [0x15, 3, 1, 0, 2, 2, 40];
+
+impl Transport {
+    /// Wraps an accepted stream, with TLS if the port has it. Returns the stream if `budget` has no
+    /// memory for TLS.
+    pub(crate) fn over(
+        stream: TcpStream,
+        tls: Option<&Arc<PortTls>>,
+        budget: &Arc<MemoryBudget>,
+    ) -> Result<Self, TcpStream> {
+        match tls {
+            Some(port) => Tls::accept(stream, port, budget).map(|tls| Self::Tls(Box::new(tls))),
+            None => Ok(Self::Plain(stream)),
+        }
+    }
+
+    /// Reads once into `scratch` and passes the result to `on_event`. Appends answers of TLS itself
+    /// to `answer`.
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &mut [u8],
+        answer: &mut Vec<u8>,
+        mut on_event: impl FnMut(ReadEvent<'_>),
+    ) -> Poll<Result<(), TransportError>> {
+        match self {
+            Self::Plain(stream) => {
+                let mut buffer = ReadBuf::new(scratch);
+                ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+                match buffer.filled() {
+                    [] => on_event(ReadEvent::End),
+                    bytes if bytes.starts_with(&CLIENT_HELLO) => {
+                        on_event(ReadEvent::ClientHello(bytes))
+                    }
+                    bytes => on_event(ReadEvent::Bytes(bytes)),
+                }
+                Poll::Ready(Ok(()))
+            }
+            Self::Tls(tls) => tls.poll_read(cx, scratch, answer, &mut on_event),
+        }
+    }
+
+    /// Writes sealed bytes to the socket.
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let stream = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(tls) => tls.stream(),
+        };
+        Pin::new(stream).poll_write(cx, bytes)
+    }
+
+    /// Seals output of the session: with TLS, encrypts it, or drops it if TLS is not established.
+    /// After the last output comes a close notification.
+    pub(crate) fn seal(&mut self, bytes: Vec<u8>, is_last: bool) -> Vec<u8> {
+        match self {
+            Self::Plain(_) => bytes,
+            Self::Tls(tls) => tls.seal(&bytes, is_last),
+        }
+    }
+
+    /// Returns the socket.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(tls) => tls.into_stream(),
+        }
+    }
+}

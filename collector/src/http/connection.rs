@@ -1,0 +1,216 @@
+//! An HTTP connection as the rest of the port sees it: its activity, and whether it is to close.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::time::timeout_at;
+use tokio_util::sync::CancellationToken;
+
+use crate::admission::address_limits::Source;
+
+/// An HTTP connection.
+#[derive(Debug)]
+pub(super) struct HttpConnection {
+    address: IpAddr,
+    state: Mutex<State>,
+    /// Cancelled at the first request.
+    requested: CancellationToken,
+    /// Cancelled when the connection is to close.
+    closing: CancellationToken,
+    /// Notified when the page in flight gets a deadline.
+    deadline_set: Notify,
+    /// Notified when the connection becomes idle.
+    changed: Arc<Notify>,
+}
+
+/// Permission for a page to be in flight. The thread that renders the page and the connection that
+/// sends it share it.
+pub(super) type PagePermit = Arc<OwnedSemaphorePermit>;
+
+#[derive(Debug)]
+struct State {
+    /// The page that is looked up, rendered or sent.
+    in_flight: Option<Page>,
+    /// When the last request arrived, or its response was finished.
+    active: Instant,
+}
+
+/// What a page shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shows {
+    /// The fleet or a shard of it. At most `max_scrapes` are in flight.
+    Fleet,
+    /// One agent.
+    Agent,
+}
+
+#[derive(Debug)]
+struct Page {
+    shows: Shows,
+    /// `None` once another page has taken it over.
+    permit: Option<PagePermit>,
+    /// When the kernel must have the last byte. `None` until the page is rendered: the rendering
+    /// thread has deadlines of its own.
+    deadline: Option<Instant>,
+    /// Rendered to the end; the last bytes may not be sent yet.
+    complete: bool,
+}
+
+impl HttpConnection {
+    /// Creates the state of a new connection. `changed` is notified when it becomes idle.
+    pub(super) fn new(address: IpAddr, changed: Arc<Notify>) -> Arc<Self> {
+        Arc::new(Self {
+            address,
+            state: Mutex::new(State { in_flight: None, active: Instant::now() }),
+            requested: CancellationToken::new(),
+            closing: CancellationToken::new(),
+            deadline_set: Notify::new(),
+            changed,
+        })
+    }
+
+    /// Returns the client's address.
+    pub(super) fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// Returns the source that the connection counts for.
+    pub(super) fn source(&self) -> Source {
+        self.address.into()
+    }
+
+    /// Returns the time of the last activity.
+    pub(super) fn last_active(&self) -> Instant {
+        self.state.lock().active
+    }
+
+    /// Returns the time of the last activity if no page is in flight.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let state = self.state.lock();
+        state.in_flight.is_none().then_some(state.active)
+    }
+
+    /// Records a request.
+    pub(super) fn request(&self) {
+        self.state.lock().active = Instant::now();
+        self.requested.cancel();
+    }
+
+    /// Completes once the first request has arrived.
+    pub(super) async fn requested(&self) {
+        self.requested.cancelled().await;
+    }
+
+    /// Records that a page is in flight.
+    pub(super) fn begin(self: &Arc<Self>, shows: Shows, permit: PagePermit) -> PageInFlight {
+        let page = Page { shows, permit: Some(permit), deadline: None, complete: false };
+        self.state.lock().in_flight = Some(page);
+        PageInFlight { connection: Arc::clone(self), sent: false }
+    }
+
+    /// Whether the page of an agent is in flight with a permit of its own.
+    pub(super) fn holds_agent_page(&self) -> bool {
+        let state = self.state.lock();
+        let page = state.in_flight.as_ref();
+        page.is_some_and(|page| page.shows == Shows::Agent && page.permit.is_some())
+    }
+
+    /// Takes the permit of the page in flight, for another page.
+    pub(super) fn give_up_permit(&self) -> Option<PagePermit> {
+        self.state.lock().in_flight.as_mut()?.permit.take()
+    }
+
+    /// Records that the page with this permit is rendered. If it is still in flight, the kernel
+    /// must have its last byte by the deadline.
+    pub(super) fn rendered(&self, permit: &PagePermit, deadline: Instant) {
+        let mut state = self.state.lock();
+        let Some(page) = &mut state.in_flight else { return };
+        // Another page may be in flight by now.
+        if page.permit.as_ref().is_some_and(|own| Arc::ptr_eq(own, permit)) {
+            page.deadline = Some(deadline);
+            self.deadline_set.notify_one();
+        }
+    }
+
+    /// Completes when the page in flight has passed its deadline.
+    pub(super) async fn overdue(&self) {
+        loop {
+            let deadline = self.state.lock().in_flight.as_ref().and_then(|page| page.deadline);
+            match deadline {
+                None => self.deadline_set.notified().await,
+                Some(deadline) if deadline <= Instant::now() => return,
+                // Timed out or not, another page may be in flight by now.
+                Some(deadline) => {
+                    drop(timeout_at(deadline.into(), self.deadline_set.notified()).await);
+                }
+            }
+        }
+    }
+
+    /// Whether a page is in flight.
+    pub(super) fn has_page_in_flight(&self) -> bool {
+        self.state.lock().in_flight.is_some()
+    }
+
+    /// Records that the kernel has all bytes so far. Returns whether a page is still in flight.
+    pub(super) fn flushed(&self) -> bool {
+        let mut state = self.state.lock();
+        if state.in_flight.as_ref().is_some_and(|page| page.complete) {
+            self.finish(&mut state);
+        }
+        state.in_flight.is_some()
+    }
+
+    fn finish(&self, state: &mut State) {
+        *state = State { in_flight: None, active: Instant::now() };
+        self.changed.notify_one();
+    }
+
+    /// Closes the connection.
+    pub(super) fn close(&self) {
+        self.closing.cancel();
+    }
+
+    /// Whether the connection is to close.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.is_cancelled()
+    }
+
+    /// Completes when the connection is to close.
+    pub(super) async fn closing(&self) {
+        self.closing.cancelled().await;
+    }
+}
+
+/// A page in flight. Dropped before any byte was sent, it no longer is. Dropped later without being
+/// [complete](Self::complete), it stays in flight until the connection closes: the page is broken.
+#[derive(Debug)]
+pub(super) struct PageInFlight {
+    connection: Arc<HttpConnection>,
+    sent: bool,
+}
+
+impl PageInFlight {
+    /// Records that bytes are about to be sent.
+    pub(super) fn sending(&mut self) {
+        self.sent = true;
+    }
+
+    /// Records that the page was rendered to its end.
+    pub(super) fn complete(&self) {
+        if let Some(page) = &mut self.connection.state.lock().in_flight {
+            page.complete = true;
+        }
+    }
+}
+
+impl Drop for PageInFlight {
+    fn drop(&mut self) {
+        if !self.sent {
+            self.connection.finish(&mut self.connection.state.lock());
+        }
+    }
+}

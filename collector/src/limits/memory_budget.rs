@@ -1,0 +1,106 @@
+//! Memory limit of all agents together: their connections, rows, schemas and unfinished frames.
+//!
+//! Usage is counted by the sizes of the arrays and records that hold it, allocated or about to be.
+//! Rounding by the allocator comes on top, and so does the memory of a collector without agents.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Bytes of a connection before its agent reports: its task and its registration in tokio with 256
+/// each, its [`ConnectionHandle`](crate::peers::handle::ConnectionHandle), its entry in a set, its
+/// [`PendingAgent`](crate::registry::PendingAgent).
+pub const CONNECTION_BYTES: usize = 720;
+
+/// Bytes that TLS adds once it is established: rustls' state with its keys, a client certificate.
+pub const TLS_BYTES: usize = 4_600;
+
+/// A limit in bytes, and its usage.
+#[derive(Debug)]
+pub struct MemoryBudget {
+    limit: usize,
+    taken: AtomicUsize,
+    refusals: AtomicU64,
+}
+
+impl MemoryBudget {
+    /// Creates an unused budget of `limit` bytes.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self { limit, taken: AtomicUsize::new(0), refusals: AtomicU64::new(0) }
+    }
+
+    /// Takes `bytes` if the limit allows it. Returns whether it did.
+    #[must_use]
+    pub fn take(&self, bytes: usize) -> bool {
+        let after = |taken: usize| taken.checked_add(bytes).filter(|after| *after <= self.limit);
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, after).is_ok()
+    }
+
+    /// Replaces an estimate that was taken with the actual size. May exceed the limit: arrays grow
+    /// by an eighth.
+    pub fn correct(&self, estimate: usize, bytes: usize) {
+        self.taken.fetch_add(bytes, Ordering::Relaxed);
+        self.give_back(estimate);
+    }
+
+    /// Takes `bytes` until the reservation is dropped. Counts a refusal and returns `None` if the
+    /// limit does not allow it.
+    #[must_use]
+    pub fn reserve(self: &Arc<Self>, bytes: usize) -> Option<Reservation> {
+        if self.take(bytes) {
+            return Some(Reservation { budget: Arc::clone(self), bytes });
+        }
+        self.refused();
+        None
+    }
+
+    /// Gives back bytes that were taken.
+    pub fn give_back(&self, bytes: usize) {
+        let before = self.taken.fetch_sub(bytes, Ordering::Relaxed);
+        debug_assert!(before >= bytes, "{bytes} given back of {before}");
+    }
+
+    /// Counts a refusal for lack of memory.
+    pub fn refused(&self) {
+        self.refusals.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns the limit, in bytes.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Returns the usage, in bytes.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of refusals.
+    #[must_use]
+    pub fn refusals(&self) -> u64 {
+        self.refusals.load(Ordering::Relaxed)
+    }
+}
+
+/// Bytes of a budget, given back on drop.
+#[derive(Debug)]
+pub struct Reservation {
+    budget: Arc<MemoryBudget>,
+    bytes: usize,
+}
+
+impl Reservation {
+    /// Returns the budget that the bytes belong to.
+    #[must_use]
+    pub fn budget(&self) -> &Arc<MemoryBudget> {
+        &self.budget
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.budget.give_back(self.bytes);
+    }
+}

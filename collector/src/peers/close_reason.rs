@@ -1,0 +1,126 @@
+//! Close reasons: how sessions end, and which ends count as failures of the peer's address.
+
+use fleetgauge_proto::Code;
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The agent sent Bye.
+    Bye,
+    /// The agent sent Bye in answer to Drain.
+    Drained,
+    /// The stream ended between two frames.
+    Closed,
+    /// The connection broke.
+    Reset,
+    /// The peer did not read in time.
+    WriteTimeout,
+    /// A load balancer sent no valid PROXY header.
+    BadProxyHeader,
+    /// TLS failed: a protocol error, or an invalid client certificate.
+    Tls,
+    /// The peer closed the connection before TLS was established.
+    TlsUnfinished,
+    /// The peer began TLS on a port without TLS.
+    TlsNotEnabled,
+    /// A Reject was sent.
+    Rejected(Code),
+}
+
+impl CloseReason {
+    /// All reasons other than Reject codes, one for each name.
+    pub const WITHOUT_REJECT: [Self; 8] = [
+        Self::Bye,
+        Self::Closed,
+        Self::Reset,
+        Self::WriteTimeout,
+        Self::BadProxyHeader,
+        Self::Tls,
+        Self::TlsUnfinished,
+        Self::TlsNotEnabled,
+    ];
+
+    /// Whether the peer's address is charged with a failure: the peer broke the protocol, or
+    /// occupied a handshake slot without reporting. Lack of room and network errors are not
+    /// charged.
+    #[must_use]
+    pub const fn is_failure(self, reported: bool) -> bool {
+        match self {
+            Self::Bye
+            | Self::Drained
+            | Self::Closed
+            | Self::Reset
+            | Self::BadProxyHeader
+            | Self::TlsUnfinished => false,
+            Self::WriteTimeout
+            | Self::Tls
+            | Self::TlsNotEnabled
+            | Self::Rejected(Code::ReportTimeout) => !reported,
+            Self::Rejected(
+                Code::Superseded
+                | Code::CollectorFull
+                | Code::AddressFull
+                | Code::HandshakesFull
+                | Code::SchemasFull
+                | Code::Draining
+                | Code::AddressPaused
+                | Code::CredentialRevoked,
+            ) => false,
+            Self::Rejected(_) => true,
+        }
+    }
+
+    /// Returns the name used in logs and metrics.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Bye | Self::Drained => "bye",
+            Self::Closed => "closed",
+            Self::Reset => "reset",
+            Self::WriteTimeout => "write_timeout",
+            Self::BadProxyHeader => "bad_proxy_header",
+            Self::Tls => "tls",
+            Self::TlsUnfinished => "tls_unfinished",
+            Self::TlsNotEnabled => "tls_not_enabled",
+            Self::Rejected(code) => code.reason(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `docs/operations.md`, "Addresses".
+    #[test]
+    fn what_speaks_against_an_address() {
+        let never = [
+            Code::Superseded,
+            Code::CollectorFull,
+            Code::AddressFull,
+            Code::HandshakesFull,
+            Code::SchemasFull,
+            Code::Draining,
+            Code::AddressPaused,
+            Code::CredentialRevoked,
+        ];
+        for (code, close_reason) in
+            Code::ALL.iter().map(|code| (code, CloseReason::Rejected(*code)))
+        {
+            let failed = [false, true].map(|reported| close_reason.is_failure(reported));
+            let expected = match code {
+                Code::ReportTimeout => [true, false],
+                code => [!never.contains(code); 2],
+            };
+            assert_eq!(failed, expected, "{code}");
+        }
+        for close_reason in CloseReason::WITHOUT_REJECT.into_iter().chain([CloseReason::Drained]) {
+            let takes_a_place = matches!(
+                close_reason,
+                CloseReason::Tls | CloseReason::TlsNotEnabled | CloseReason::WriteTimeout
+            );
+            assert_eq!(close_reason.is_failure(false), takes_a_place, "{close_reason:?}");
+            assert!(!close_reason.is_failure(true), "a network can do that: {close_reason:?}");
+        }
+    }
+}

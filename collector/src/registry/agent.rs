@@ -1,0 +1,123 @@
+//! Registered agents: which connection holds an id, and how an id changes hands.
+
+use std::borrow::Borrow;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use fleetgauge_proto::AgentId;
+
+use super::slab::RowHandle;
+use crate::clock::Millis;
+use crate::peers::handle::ConnectionHandle;
+
+/// Maximum takeovers of an id within [`TAKEOVER_WINDOW`]; further agents are refused.
+const TAKEOVERS: usize = 3;
+/// One minute.
+const TAKEOVER_WINDOW: Millis = 60_000;
+
+/// An agent before its first report.
+#[derive(Debug, Clone)]
+pub struct PendingAgent {
+    /// Its id.
+    pub id: AgentId,
+    /// Identifies the host and its boot.
+    pub host_nonce: [u8; 16],
+    /// Its labels as they are written between the braces of its series, `agent` included.
+    pub labels: Box<str>,
+    /// Its connection.
+    pub handle: Arc<ConnectionHandle>,
+}
+
+/// An agent whose series are shown; its row has its labels. The registry and the agent's session
+/// share it: one allocation for each agent.
+#[derive(Debug)]
+pub struct RegisteredAgent {
+    pub(super) id: AgentId,
+    pub(super) host_nonce: [u8; 16],
+    pub(super) handle: Arc<ConnectionHandle>,
+    pub(super) takeovers: Takeovers,
+    pub(super) row: RowHandle,
+}
+
+impl RegisteredAgent {
+    /// Returns its id.
+    #[must_use]
+    pub fn id(&self) -> &AgentId {
+        &self.id
+    }
+
+    /// Returns the row that its reports are stored in.
+    #[must_use]
+    pub fn row(&self) -> &RowHandle {
+        &self.row
+    }
+
+    /// Returns its connection.
+    #[must_use]
+    pub fn handle(&self) -> &ConnectionHandle {
+        &self.handle
+    }
+
+    /// Returns what it takes to register it again, with another schema; `None` if another session
+    /// has its row.
+    #[must_use]
+    pub fn to_pending(&self) -> Option<PendingAgent> {
+        Some(PendingAgent {
+            id: self.id.clone(),
+            host_nonce: self.host_nonce,
+            labels: self.row.labels(self.handle.session())?,
+            handle: Arc::clone(&self.handle),
+        })
+    }
+
+    /// Bytes of memory of an agent with this id: the record, its reference counts, its map entry.
+    pub(super) fn bytes(id: &AgentId) -> usize {
+        size_of::<Self>() + 2 * size_of::<usize>() + id.as_str().len() + 20
+    }
+
+    /// Whether it belongs to this session.
+    pub(super) fn is(&self, session: u64) -> bool {
+        self.handle.session() == session
+    }
+}
+
+/// An agent as its own map key, hashed and compared by id.
+#[derive(Debug, Clone)]
+pub(super) struct ById(pub(super) Arc<RegisteredAgent>);
+
+impl PartialEq for ById {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id
+    }
+}
+
+impl Eq for ById {}
+
+impl Hash for ById {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id.hash(state);
+    }
+}
+
+impl Borrow<AgentId> for ById {
+    fn borrow(&self) -> &AgentId {
+        &self.0.id
+    }
+}
+
+/// When an id was last taken over.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Takeovers(Option<Box<[Option<Millis>; TAKEOVERS]>>);
+
+impl Takeovers {
+    pub(super) fn exhausted(&self, now: Millis) -> bool {
+        let recent = |at: &Option<Millis>| at.is_some_and(|at| now < at + TAKEOVER_WINDOW);
+        self.0.as_ref().is_some_and(|times| times.iter().all(recent))
+    }
+
+    pub(super) fn record(&mut self, now: Millis) {
+        let times = self.0.get_or_insert_default();
+        times.rotate_right(1);
+        times[0] = Some(now);
+    }
+}

@@ -1,0 +1,269 @@
+//! Families on the shared pages: which schema decides about a name.
+//!
+//! A sample name has one kind. The first schema to declare a family owns its sample names, and
+//! decides about its kind, while any agent with that family and kind is connected. A family of
+//! another kind is suppressed and waits. When names become free, the families that wait for them
+//! are tried in the order of their arrival.
+//!
+//! Families of one name and kind are shown or suppressed together, so they are stored as one.
+//! Adding or removing a schema costs time in proportion to its own size.
+
+mod shared_page;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use fleetgauge_proto::schema::{Family, FamilyKind};
+
+use super::schemas::SchemaEntry;
+use crate::exposition::FamilyHead;
+
+pub use shared_page::GaugeFamily;
+
+/// Bytes of a sample name without its text: a map can be half empty after growth and has one byte
+/// of control data for each slot. Most names have at most one waiting family, in an array of
+/// capacity four.
+pub(super) const NAME_BYTES: usize =
+    2 * (size_of::<(String, SampleName)>() + 1) + 4 * size_of::<(Box<str>, FamilyKind)>();
+
+/// Bytes of a family that no other schema declares, without its texts: a slot in a tree that can be
+/// half empty, an array of capacity four, a tree node of eleven, and its metadata lines.
+pub(super) const DECLARED_BYTES: usize = 2 * size_of::<(Box<str>, Vec<Declared>)>()
+    + 4 * size_of::<Declared>()
+    + 11 * size_of::<(u64, (u64, usize))>()
+    + size_of::<[usize; 4]>()
+    + size_of::<FamilyHead>()
+    + size_of::<[usize; 2]>();
+
+/// Kinds set by the operator, by family name.
+pub type Pins = HashMap<String, FamilyKind>;
+
+#[derive(Debug, Default)]
+pub(super) struct Families {
+    pins: Pins,
+    /// Families of live schemas, sorted for the page; for each name, one for every declared kind.
+    declared: BTreeMap<Box<str>, Vec<Declared>>,
+    sample_names: HashMap<String, SampleName>,
+    /// Schemas with agents, by key.
+    live: HashMap<u64, Live>,
+    /// Number of schemas so far that got a first agent.
+    arrivals: u64,
+    /// Logical clock: counts families that got their names.
+    moment: u64,
+    /// Number of suppressed families of live schemas.
+    suppressed: usize,
+}
+
+/// All families of one name and kind.
+#[derive(Debug)]
+struct Declared {
+    kind: FamilyKind,
+    /// `None` if suppressed.
+    shown: Option<Shown>,
+    /// Live schemas with this family, in the order of arrival: key, and index of the family in the
+    /// schema.
+    members: BTreeMap<u64, (u64, usize)>,
+}
+
+#[derive(Debug)]
+struct Shown {
+    /// Logical time at which it got its names.
+    since: u64,
+    head: Arc<FamilyHead>,
+}
+
+/// The owner of a sample name, and the families that wait for it.
+#[derive(Debug, Default)]
+struct SampleName {
+    /// Name of the shown family that owns it.
+    owner: Option<Box<str>>,
+    /// Waiting families. Few family names give the same sample name, so there are at most eight.
+    waiting: Vec<(Box<str>, FamilyKind)>,
+}
+
+#[derive(Debug)]
+struct Live {
+    schema: Arc<SchemaEntry>,
+    arrival: u64,
+    agents: usize,
+}
+
+/// Returns the kind of a family that can be on the shared pages: known and with series. An agent
+/// with families without series would otherwise redeclare them at every reconnect.
+fn kind_to_show(family: &Family) -> Option<FamilyKind> {
+    family.kind.filter(|_| !family.series.is_empty())
+}
+
+impl Declared {
+    /// Returns the arrival of its first member, that schema's key, and the index of the family.
+    fn first(&self) -> Option<(u64, (u64, usize))> {
+        self.members.first_key_value().map(|(arrival, member)| (*arrival, *member))
+    }
+}
+
+impl Families {
+    pub(super) fn new(pins: Pins) -> Self {
+        Self { pins, ..Self::default() }
+    }
+
+    /// Adds an agent of this schema. Returns whether it is the first.
+    pub(super) fn join(&mut self, schema: &Arc<SchemaEntry>) -> bool {
+        if let Some(live) = self.live.get_mut(&schema.key()) {
+            live.agents += 1;
+            return false;
+        }
+        self.arrivals += 1;
+        let arrival = self.arrivals;
+        self.live.insert(schema.key(), Live { schema: Arc::clone(schema), arrival, agents: 1 });
+        for (position, family) in schema.schema().families.iter().enumerate() {
+            if let Some(kind) = kind_to_show(family) {
+                self.declare(arrival, (schema.key(), position), family, kind);
+            }
+        }
+        true
+    }
+
+    /// Removes an agent of this schema.
+    pub(super) fn leave(&mut self, schema: &SchemaEntry) {
+        let Some(live) = self.live.get_mut(&schema.key()) else { return };
+        live.agents -= 1;
+        if live.agents > 0 {
+            return;
+        }
+        let arrival = live.arrival;
+        self.live.remove(&schema.key());
+        let mut waiting = Vec::new();
+        for family in &schema.schema().families {
+            if let Some(kind) = kind_to_show(family) {
+                self.withdraw(arrival, family, kind, &mut waiting);
+            }
+        }
+        self.ask_again(waiting);
+    }
+
+    fn declare(&mut self, arrival: u64, member: (u64, usize), family: &Family, kind: FamilyKind) {
+        let kinds = self.declared.entry(family.name.clone()).or_default();
+        if let Some(declared) = kinds.iter_mut().find(|declared| declared.kind == kind) {
+            declared.members.insert(arrival, member);
+            self.suppressed += usize::from(declared.shown.is_none());
+            return;
+        }
+        let members = BTreeMap::from([(arrival, member)]);
+        kinds.push(Declared { kind, shown: None, members });
+        self.suppressed += 1;
+        if self.may_be(family, kind) && !self.show(family, kind) {
+            for name in family.sample_names() {
+                let waiting = &mut self.sample_names.entry(name).or_default().waiting;
+                waiting.push((family.name.clone(), kind));
+            }
+        }
+    }
+
+    /// Removes a schema's family. Adds the families that wait for its names to `asked`.
+    fn withdraw(
+        &mut self,
+        arrival: u64,
+        family: &Family,
+        kind: FamilyKind,
+        asked: &mut Vec<(Box<str>, FamilyKind)>,
+    ) {
+        let Some(kinds) = self.declared.get_mut(&family.name) else { return };
+        let Some(at) = kinds.iter().position(|declared| declared.kind == kind) else { return };
+        let declared = &mut kinds[at];
+        declared.members.remove(&arrival);
+        let shown = declared.shown.is_some();
+        self.suppressed -= usize::from(!shown);
+        if !declared.members.is_empty() {
+            return;
+        }
+        kinds.swap_remove(at);
+        if kinds.is_empty() {
+            self.declared.remove(&family.name);
+        }
+        for name in family.sample_names() {
+            let Some(sample) = self.sample_names.get_mut(&name) else { continue };
+            if shown {
+                sample.owner = None;
+                asked.extend_from_slice(&sample.waiting);
+            } else {
+                sample.waiting.retain(|(name, own)| *name != family.name || *own != kind);
+            }
+            if sample.owner.is_none() && sample.waiting.is_empty() {
+                self.sample_names.remove(&name);
+            }
+        }
+    }
+
+    /// Shows the waiting families whose names are free, in the order of arrival.
+    fn ask_again(&mut self, waiting: Vec<(Box<str>, FamilyKind)>) {
+        let mut in_order = BTreeMap::new();
+        for (name, kind) in waiting {
+            let declared = self.declared.get(&name).into_iter().flatten();
+            let first = declared.filter(|own| own.kind == kind).find_map(Declared::first);
+            if let Some((arrival, (schema, position))) = first
+                && let Some(live) = self.live.get(&schema)
+            {
+                in_order.insert((arrival, position), Arc::clone(&live.schema));
+            }
+        }
+        for ((_, position), schema) in in_order {
+            let family = &schema.schema().families[position];
+            let Some(kind) = kind_to_show(family) else { continue };
+            if self.show(family, kind) {
+                for name in family.sample_names() {
+                    let Some(sample) = self.sample_names.get_mut(&name) else { continue };
+                    sample.waiting.retain(|(name, own)| *name != family.name || *own != kind);
+                }
+            }
+        }
+    }
+
+    /// Shows a suppressed family unless one of its names has an owner. Returns whether it does.
+    fn show(&mut self, family: &Family, kind: FamilyKind) -> bool {
+        let is_taken = |name: String| {
+            self.sample_names.get(&name).is_some_and(|sample| sample.owner.is_some())
+        };
+        if family.sample_names().any(is_taken) {
+            return false;
+        }
+        let mut kinds = self.declared.get_mut(&family.name).into_iter().flatten();
+        let Some(declared) = kinds.find(|declared| declared.kind == kind) else { return false };
+        self.moment += 1;
+        let head = Arc::new(FamilyHead::new(family, kind));
+        declared.shown = Some(Shown { since: self.moment, head });
+        self.suppressed -= declared.members.len();
+        for name in family.sample_names() {
+            self.sample_names.entry(name).or_default().owner = Some(family.name.clone());
+        }
+        true
+    }
+
+    /// Whether the operator allows this kind of a family.
+    fn may_be(&self, family: &Family, kind: FamilyKind) -> bool {
+        self.pins.get(&*family.name).is_none_or(|pinned| *pinned == kind)
+    }
+
+    /// Returns the shown family with this name.
+    fn shown(&self, name: &str) -> Option<(&Declared, &Shown)> {
+        let kinds = self.declared.get(name)?;
+        kinds.iter().find_map(|declared| Some((declared, declared.shown.as_ref()?)))
+    }
+
+    /// Returns the suppressed families of a live schema.
+    pub(super) fn suppressed_of(&self, schema: &SchemaEntry) -> Vec<Box<str>> {
+        if !self.live.contains_key(&schema.key()) {
+            return Vec::new();
+        }
+        let shown = |family: &Family| self.shown(&family.name).map(|(declared, _)| declared.kind);
+        let families = schema.schema().families.iter();
+        families
+            .filter(|family| kind_to_show(family).is_some_and(|kind| shown(family) != Some(kind)))
+            .map(|family| family.name.clone())
+            .collect()
+    }
+
+    /// Returns the number of suppressed families of live schemas.
+    pub(super) fn suppressed(&self) -> usize {
+        self.suppressed
+    }
+}

@@ -1,0 +1,110 @@
+//! Departed agents, in the order of their departure.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use fleetgauge_proto::AgentId;
+
+use super::{Expected, Reason};
+use crate::clock::{Moment, millis};
+use crate::peers::close_reason::CloseReason;
+
+/// A departed agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Departure {
+    /// Its id.
+    pub id: AgentId,
+    /// Why it departed.
+    pub reason: Reason,
+    /// When it departed, in unix seconds.
+    pub at: u64,
+    /// `at` on the collector's clock, in milliseconds; negative before the start. It does not jump.
+    awake: i64,
+}
+
+impl Departure {
+    /// Creates a departure at `now`.
+    #[must_use]
+    pub fn new(id: AgentId, reason: Reason, now: Moment) -> Self {
+        Self { id, reason, at: now.unix, awake: signed(now.awake) }
+    }
+
+    /// Creates a departure before the start, at `at` in unix seconds.
+    #[must_use]
+    pub fn before_start(id: AgentId, reason: Reason, at: u64) -> Self {
+        Self { id, reason, at, awake: 0 }
+    }
+
+    /// Sets its age from `at`; zero if that is in the future.
+    #[must_use]
+    pub(super) fn aged(self, now: Moment) -> Self {
+        let age = now.unix.saturating_sub(self.at).saturating_mul(1_000);
+        Self { awake: signed(now.awake).saturating_sub(signed(age)), ..self }
+    }
+
+    /// Whether the agent is down: it left without Bye, or it is expected.
+    #[must_use]
+    pub fn is_down(&self, expected: &Expected) -> bool {
+        self.reason != Reason::Ended(CloseReason::Bye) || expected.contains(&self.id)
+    }
+
+    fn is_older(&self, now: Moment, than: Duration) -> bool {
+        signed(now.awake).saturating_sub(self.awake) >= signed(millis(than))
+    }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The departed agents, each at most once, found by id and by age.
+#[derive(Debug, Default)]
+pub(super) struct DepartureLog {
+    departures: BTreeMap<u64, Departure>,
+    sequences: HashMap<AgentId, u64>,
+}
+
+impl DepartureLog {
+    pub(super) fn len(&self) -> usize {
+        self.departures.len()
+    }
+
+    /// Adds a departure. Sequence numbers must increase.
+    pub(super) fn record(&mut self, sequence: u64, departure: Departure) {
+        if let Some(before) = self.sequences.insert(departure.id.clone(), sequence) {
+            self.departures.remove(&before);
+        }
+        self.departures.insert(sequence, departure);
+    }
+
+    pub(super) fn contains(&self, id: &AgentId) -> bool {
+        self.sequences.contains_key(id)
+    }
+
+    /// Removes a departure. Returns its sequence number too.
+    pub(super) fn take(&mut self, id: &AgentId) -> Option<(u64, Departure)> {
+        let sequence = self.sequences.remove(id)?;
+        Some((sequence, self.departures.remove(&sequence)?))
+    }
+
+    pub(super) fn forget_oldest(&mut self) {
+        if let Some((_, departure)) = self.departures.pop_first() {
+            self.sequences.remove(&departure.id);
+        }
+    }
+
+    /// Forgets departures older than `ago`.
+    pub(super) fn forget_before(&mut self, now: Moment, ago: Duration) {
+        while let Some(oldest) = self.departures.first_entry() {
+            if !oldest.get().is_older(now, ago) {
+                break;
+            }
+            self.sequences.remove(&oldest.remove().id);
+        }
+    }
+
+    /// Returns the departures from this sequence number on, the oldest first.
+    pub(super) fn since(&self, sequence: u64) -> impl Iterator<Item = (u64, &Departure)> {
+        self.departures.range(sequence..).map(|(sequence, departure)| (*sequence, departure))
+    }
+}

@@ -1,0 +1,184 @@
+//! The accept loop of the agent port: connections are admitted or refused, cheapest check first.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fleetgauge_proto::Code;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::debug;
+
+use crate::admission::proxy_protocol::{self, BadHeader, Origin};
+use crate::clock::{Millis, ROUNDED};
+use crate::connection::session::{HELLO_TIMEOUT, Handshake, Session};
+use crate::connection::transport::Transport;
+use crate::connection::{self, Connection};
+use crate::peers::close_reason::CloseReason;
+use crate::peers::refusal::Refusal;
+use crate::state::CollectorState;
+use crate::telemetry::log_limiter::log_count;
+use crate::telemetry::refusal_log;
+
+/// Idle time before the first TCP keepalive probe, and between the three probes.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// Time after which the kernel closes a connection whose peer does not acknowledge.
+const USER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pause after `accept` has failed, as when file descriptors run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts connections of agents until `stop` completes.
+pub(crate) async fn accept(
+    listener: TcpListener,
+    collector: Arc<CollectorState>,
+    stop: impl Future<Output = ()>,
+) {
+    tokio::pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut stop => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, address)) => admit(stream, address, &collector),
+            Err(error) => {
+                collector.telemetry.metrics.accept_errors.inc();
+                log_count!(
+                    collector,
+                    ("cannot accept", ""),
+                    warn,
+                    "cannot accept a connection; trying again",
+                    %error
+                );
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// An accepted connection.
+struct Arrival {
+    stream: TcpStream,
+    /// The address that it counts for.
+    address: SocketAddr,
+    at: Instant,
+    /// `at` on the collector's clock.
+    now: Millis,
+}
+
+/// Checks the limits of the address, then takes a handshake permit. Nothing is allocated for a
+/// refused connection.
+fn admit(stream: TcpStream, address: SocketAddr, collector: &Arc<CollectorState>) {
+    collector.telemetry.metrics.connected();
+    let arrival = Arrival { stream, address, at: Instant::now(), now: collector.clock.now() };
+    let proxied = collector.config.bounds.proxies.contain(address.ip());
+    let admission = &collector.admission;
+    let checked =
+        if proxied { Ok(()) } else { admission.addresses.check(address.ip(), arrival.now) };
+    match checked.and_then(|()| admission.begin_handshake(collector.clock.now())) {
+        Ok(permit) if proxied => await_header(arrival, permit, collector),
+        Ok(permit) => begin(arrival, permit, collector),
+        Err(refusal) => refuse(arrival, &refusal, collector),
+    }
+}
+
+/// Starts the session of a connection.
+fn begin(arrival: Arrival, permit: OwnedSemaphorePermit, collector: &Arc<CollectorState>) {
+    if let Err(error) = prepare(&arrival.stream) {
+        debug!(%error, address = %arrival.address, "cannot set socket options");
+    }
+    let began = arrival.now + ROUNDED;
+    let deadline = began + HELLO_TIMEOUT;
+    let admission = &collector.admission;
+    let handle = match admission.admit(arrival.address, deadline, collector.clock.now()) {
+        Ok(handle) => handle,
+        Err(code) => return refuse(arrival, &Refusal::of(code), collector),
+    };
+    let tls = collector.auth.lock().tls.clone();
+    match Transport::over(arrival.stream, tls.as_ref(), &admission.budget) {
+        Ok(transport) => {
+            let handshake = Handshake { accepted: Some(arrival.at), permit, certificate: None };
+            let session = Session::new(Arc::clone(collector), handle, handshake, began);
+            collector.tasks.spawn(Connection::new(transport, session));
+        }
+        Err(stream) => {
+            admission.dismiss(&handle, collector.clock.now());
+            refuse(Arrival { stream, ..arrival }, &Refusal::of(Code::CollectorFull), collector);
+        }
+    }
+}
+
+/// Starts the session of a proxied connection once its PROXY header has arrived. Until then it
+/// counts for the load balancer.
+fn await_header(arrival: Arrival, permit: OwnedSemaphorePermit, collector: &Arc<CollectorState>) {
+    let now = collector.clock.now();
+    let waiting = match collector.admission.admit(arrival.address, Millis::MAX, now) {
+        Ok(waiting) => waiting,
+        Err(code) => return refuse(arrival, &Refusal::of(code), collector),
+    };
+    let (tasks, collector) = (collector.tasks.clone(), Arc::clone(collector));
+    tasks.spawn(async move {
+        let mut arrival = arrival;
+        let time = Duration::from_millis(HELLO_TIMEOUT);
+        let header = tokio::time::timeout(time, proxy_protocol::read(&mut arrival.stream)).await;
+        collector.admission.dismiss(&waiting, collector.clock.now());
+        match header {
+            Ok(Ok(Origin::Balancer)) => begin(arrival, permit, &collector),
+            Ok(Ok(Origin::Peer(address))) => {
+                arrival.address = address;
+                match collector.admission.addresses.check(address.ip(), arrival.now) {
+                    Ok(()) => begin(arrival, permit, &collector),
+                    Err(refusal) => refuse(arrival, &refusal, &collector),
+                }
+            }
+            Ok(Err(BadHeader::Nothing)) => {
+                collector.telemetry.metrics.closed(CloseReason::Closed.reason());
+            }
+            Ok(Err(bad)) => {
+                let (kind, address) = (("bad PROXY header", ""), arrival.address);
+                log_count!(collector, kind, warn, "bad PROXY header", %address, %bad);
+                collector.telemetry.metrics.closed(CloseReason::BadProxyHeader.reason());
+            }
+            Err(_) => refuse(arrival, &Refusal::of(Code::HelloTimeout), &collector),
+        }
+    });
+}
+
+/// Sets socket options: no Nagle delay, and keepalive, which detects vanished peers.
+fn prepare(stream: &TcpStream) -> std::io::Result<()> {
+    let socket = SockRef::from(stream);
+    socket.set_tcp_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
+    #[cfg(target_os = "linux")]
+    let keepalive = keepalive.with_retries(3);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    Ok(())
+}
+
+/// Sends a Reject and lingers; closes the connection at once if too many linger already.
+fn refuse(arrival: Arrival, refusal: &Refusal, collector: &Arc<CollectorState>) {
+    let Arrival { stream, address, .. } = arrival;
+    let code = refusal.code;
+    refusal_log::log(collector, refusal, address, None);
+    collector.telemetry.metrics.rejected(code);
+    let mut reject = Vec::new();
+    refusal.write(u64::from(address.port()), &mut reject);
+    // The send buffer of a new socket has room for a whole Reject.
+    let sent = stream.try_write(&reject).is_ok_and(|written| written == reject.len());
+    let Some(permit) = collector.admission.linger(code).filter(|_| sent) else {
+        collector.telemetry.metrics.lingers_skipped.inc();
+        collector.telemetry.metrics.closed(code.reason());
+        return;
+    };
+    let tasks = collector.tasks.clone();
+    let collector = Arc::clone(collector);
+    tasks.spawn(async move {
+        connection::linger(stream, permit).await;
+        collector.telemetry.metrics.closed(code.reason());
+    });
+}

@@ -1,0 +1,13 @@
+//! The running collector: listeners, the tasks beside the connections, reload and graceful
+//! shutdown.
+
+pub(crate) mod accept;
+mod listeners;
+pub(crate) mod reload;
+pub(crate) mod roster_saver;
+pub(crate) mod roster_ticker;
+pub(crate) mod runtime;
+pub(crate) mod shutdown;
+pub(crate) mod ticker;
+
+pub use listeners::{BindError, Listeners};

@@ -1,0 +1,104 @@
+//! Reload of the configuration files: on request, and when one of them has changed.
+//!
+//! A reload replaces the [`AuthPolicy`](crate::auth::AuthPolicy) and the expected agents. All other
+//! settings require a restart; a reload logs those that have changed. An invalid file leaves
+//! everything as it was.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use fleetgauge_proto::AgentId;
+use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
+use tracing::{error, info, warn};
+
+use crate::config::error::BadSetting;
+use crate::config::{Config, Files};
+use crate::state::CollectorState;
+use crate::systemd::notify;
+
+/// Interval at which the files are checked. A changed file is read once it was stable for as long,
+/// because it may be half written.
+const CHECK_EVERY: Duration = Duration::from_secs(2);
+
+/// Reloads the files when `requested` and when they change. Never completes.
+pub(crate) async fn watch(collector: Arc<CollectorState>, requested: Arc<Notify>) {
+    collector.telemetry.metrics.read_settings(SystemTime::now());
+    let mut read = collector.config.source.files.clone();
+    loop {
+        tokio::select! {
+            () = requested.notified() => {}
+            () = changed(&read) => {}
+        }
+        notify::reloading();
+        read = reload(&collector, read).await;
+        notify::reloaded();
+    }
+}
+
+/// Completes when the files differ from those that were read and have been stable since.
+async fn changed(read: &Files) {
+    let mut before = read.clone();
+    loop {
+        tokio::time::sleep(CHECK_EVERY).await;
+        let now = current(read.clone()).await;
+        if now == before && now != *read {
+            return;
+        }
+        before = now;
+    }
+}
+
+/// Reloads the files and logs a failure. Returns the files as they were read.
+async fn reload(collector: &Arc<CollectorState>, read: Files) -> Files {
+    // Stamped before reading: a change meanwhile causes another reload.
+    let seen = current(read).await;
+    let to = Arc::clone(collector);
+    let failed = match spawn_blocking(move || apply(&to)).await {
+        Ok(Ok(files)) => return files,
+        Ok(Err(bad)) => bad.to_string(),
+        Err(panicked) => panicked.to_string(),
+    };
+    collector.telemetry.metrics.reload_failures.inc();
+    collector.telemetry.metrics.reload_successful.set(0);
+    error!(problem = failed, "cannot read the settings anew; the old ones stay in force");
+    seen
+}
+
+fn apply(collector: &CollectorState) -> Result<Files, BadSetting> {
+    let before = collector.auth.current();
+    let config = Config::try_after(collector.config.source.given.clone(), &before)?;
+    check_ports(&config, &collector.config)?;
+    let fixed = collector.config.source.settings.fixed_that_differ(&config.source.settings);
+    if !fixed.is_empty() {
+        let settings = fixed.join(", ");
+        warn!(settings, "settings have changed that take a restart; they stay as they were");
+    }
+    let is_connected = |id: &AgentId| collector.registry.find(id).is_some();
+    collector.roster.expect(&config.roster.expected, collector.clock.moment(), is_connected);
+    collector.reload(config.auth);
+    collector.telemetry.metrics.read_settings(SystemTime::now());
+    info!("the settings were read anew");
+    Ok(config.source.files)
+}
+
+/// Rejects settings that change a port: the others may be valid only in combination with them.
+fn check_ports(new: &Config, running: &Config) -> Result<(), BadSetting> {
+    let (tls, http_tls) = (running.auth.tls.is_some(), running.auth.http_tls.is_some());
+    let setting = match new {
+        Config { listen, .. } if *listen != running.listen => "listen",
+        Config { http, .. } if *http != running.http => "http",
+        Config { auth, .. } if auth.tls.is_some() != tls => "tls_certificate",
+        Config { auth, .. } if auth.http_tls.is_some() != http_tls => "http_tls_certificate",
+        _ => return Ok(()),
+    };
+    let problem =
+        "has changed, which takes a restart; until then nothing is taken from the settings";
+    Err(BadSetting::new(setting, problem))
+}
+
+/// Stamps the files as they are now, on a blocking thread: the disk may hang.
+async fn current(files: Files) -> Files {
+    let same = files.clone();
+    spawn_blocking(move || files.restamped()).await.unwrap_or(same)
+}

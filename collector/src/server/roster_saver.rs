@@ -1,0 +1,83 @@
+//! Saves the roster to disk periodically, on blocking threads.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tracing::{error, warn};
+
+use crate::roster::PresenceSnapshot;
+use crate::roster::store::{BadDirectory, Store};
+use crate::state::CollectorState;
+
+/// Saves the roster of a collector.
+#[derive(Debug)]
+pub(crate) struct RosterSaver {
+    collector: Arc<CollectorState>,
+    /// `None` if no state directory is configured.
+    store: Option<Store>,
+    /// Change counter of the roster at the last save.
+    saved: u64,
+}
+
+impl RosterSaver {
+    /// Opens the state directory, if one is configured, and restores the roster from it.
+    ///
+    /// # Errors
+    /// The directory cannot be used.
+    pub(crate) fn open(collector: &Arc<CollectorState>) -> Result<Self, BadDirectory> {
+        let now = collector.clock.moment();
+        let directory = collector.config.state.directory.as_deref();
+        let store = directory.map(Store::open).transpose()?;
+        if let Some(store) = &store {
+            match store.load(now.unix) {
+                Ok(saved) => collector.roster.restore(saved, now),
+                Err(aside) => {
+                    collector.telemetry.metrics.state_errors.inc();
+                    error!(
+                        file = %aside.file.display(), damage = %aside.damage, set_aside = ?aside.to,
+                        "the state file is damaged; starting without knowing who was connected"
+                    );
+                }
+            }
+        }
+        Ok(Self { collector: Arc::clone(collector), store, saved: 0 })
+    }
+
+    /// Saves the roster periodically until `stop` completes. Returns itself for the final
+    /// [`Self::save`]; `None` if saving has panicked.
+    pub(crate) async fn run(mut self, stop: impl Future<Output = ()>) -> Option<Self> {
+        let every = self.collector.config.state.every;
+        let mut ticks = interval_at(Instant::now() + every, every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => return Some(self),
+                _ = ticks.tick() => {}
+            }
+            let save = move || {
+                self.save();
+                self
+            };
+            self = tokio::task::spawn_blocking(save).await.ok()?;
+        }
+    }
+
+    /// Saves the roster if it has changed. Blocks.
+    pub(crate) fn save(&mut self) {
+        let Some(store) = &self.store else { return };
+        let CollectorState { registry, roster, clock, telemetry, .. } = &*self.collector;
+        let changes = roster.changes();
+        if changes == self.saved {
+            return;
+        }
+        match store.save(&PresenceSnapshot::to_save(registry, roster), clock.moment().unix) {
+            Ok(()) => self.saved = changes,
+            Err(error) => {
+                telemetry.metrics.state_errors.inc();
+                let file = store.file();
+                warn!(file = %file.display(), %error, "cannot write the state file; trying again");
+            }
+        }
+    }
+}

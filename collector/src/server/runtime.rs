@@ -1,0 +1,52 @@
+//! The runtime of the agents' connections: the caller's, or a separate one if wake-ups are
+//! coalesced.
+//!
+//! At low rates a report costs less than waking a thread for it. If threads pause before they park,
+//! they find several reports when they wake. The pause delays every task of the runtime, so only
+//! connections run there.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+
+/// The runtime of the connections. Dropping it stops them if it is a separate one.
+#[derive(Debug)]
+pub(crate) struct ConnectionRuntime {
+    own: Option<Runtime>,
+    handle: Handle,
+}
+
+impl ConnectionRuntime {
+    /// Starts a runtime whose threads pause before they park; without a pause, returns the current
+    /// one.
+    pub(crate) fn start(pause: Duration) -> io::Result<Self> {
+        if pause.is_zero() {
+            return Ok(Self { own: None, handle: Handle::current() });
+        }
+        let mut runtime = Builder::new_multi_thread();
+        runtime.enable_all().thread_name("agents").worker_threads(threads());
+        runtime.on_thread_park(move || std::thread::sleep(pause));
+        let runtime = runtime.build()?;
+        Ok(Self { handle: runtime.handle().clone(), own: Some(runtime) })
+    }
+
+    /// Returns the handle to spawn connections on.
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+/// Half of the cores: every thread wakes once in each pause, even without work.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
+}
+
+/// A runtime must not be dropped within another without this.
+impl Drop for ConnectionRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.own.take() {
+            runtime.shutdown_background();
+        }
+    }
+}

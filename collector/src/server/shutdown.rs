@@ -1,0 +1,76 @@
+//! Graceful shutdown: drain the agents, save the roster, finish the HTTP requests in flight.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::roster_saver::RosterSaver;
+use crate::config::Config;
+use crate::peers::handle::Signal;
+use crate::state::CollectorState;
+
+/// Time for each step after the drain: closing agents, saving the roster, finishing scrapes.
+const STEP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Returns the maximum duration of the shutdown.
+pub(crate) fn longest(config: &Config) -> Duration {
+    config.drain + 3 * STEP_TIMEOUT + STEP_TIMEOUT
+}
+
+/// Stops accepting, asks all agents to leave within the drain time, and closes those that stay.
+pub(crate) async fn drain(collector: &CollectorState, accepting: &CancellationToken) {
+    collector.start_draining();
+    accepting.cancel();
+    collector.tasks.close();
+    info!(
+        connections = collector.admission.connections.len(),
+        seconds = collector.config.drain.as_secs(),
+        "stopping; asking agents to leave"
+    );
+    raise(collector, Signal::Drain);
+    if tokio::time::timeout(collector.config.drain, collector.tasks.wait()).await.is_ok() {
+        return;
+    }
+    info!(connections = collector.admission.connections.len(), "closing agents that have not left");
+    raise(collector, Signal::Close);
+    if tokio::time::timeout(STEP_TIMEOUT, collector.tasks.wait()).await.is_err() {
+        warn!(connections = collector.admission.connections.len(), "connections were cut off");
+    }
+}
+
+/// Saves the roster of the drained fleet.
+pub(crate) async fn save_roster(
+    collector: &CollectorState,
+    stop: &CancellationToken,
+    saving: JoinHandle<Option<RosterSaver>>,
+) {
+    stop.cancel();
+    let save = async {
+        if let Ok(Some(mut saver)) = saving.await {
+            let _ = tokio::task::spawn_blocking(move || saver.save()).await;
+        }
+    };
+    if tokio::time::timeout(STEP_TIMEOUT, save).await.is_err() {
+        let directory = collector.config.state.directory.as_deref().map(|path| path.display());
+        let directory = directory.map(tracing::field::display);
+        warn!(directory, "the state file was not written in time; the one before stands");
+    }
+}
+
+/// Stops serving HTTP.
+pub(crate) async fn stop_http(stop: &CancellationToken, serving: JoinHandle<()>) {
+    stop.cancel();
+    let abort = serving.abort_handle();
+    if tokio::time::timeout(STEP_TIMEOUT, serving).await.is_err() {
+        warn!("scrapes under way were cut off");
+        abort.abort();
+    }
+}
+
+fn raise(collector: &CollectorState, signal: Signal) {
+    for handle in collector.admission.connections.iter() {
+        handle.raise(signal);
+    }
+}

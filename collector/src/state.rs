@@ -1,0 +1,157 @@
+//! The state of a collector, which all of its tasks share.
+
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use fleetgauge_proto::AgentId;
+use prometheus_client::registry::Registry as MetricsRegistry;
+use tokio_util::task::TaskTracker;
+
+use crate::admission::Admission;
+use crate::admission::address_limits::SessionOutcome;
+use crate::auth::AuthPolicy;
+use crate::auth::active_policy::ActivePolicy;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::limits::memory_budget::MemoryBudget;
+use crate::peers::agent_versions::AgentVersions;
+use crate::peers::challenges::Challenges;
+use crate::peers::close_reason::CloseReason;
+use crate::peers::handle::{ConnectionHandle, Signal};
+use crate::registry::Registry;
+use crate::roster::Roster;
+use crate::telemetry::Telemetry;
+use crate::telemetry::log_limiter::{Kind, log_if};
+
+/// Client certificates that are verified again at a time after the authorities or revocation lists
+/// have changed, and the pause between batches: reports continue meanwhile.
+const VERIFIED_AT_ONCE: usize = 500;
+const VERIFICATION_PAUSE: Duration = Duration::from_millis(100);
+
+/// The state of a collector.
+#[derive(Debug)]
+pub struct CollectorState {
+    /// Settings.
+    pub config: Config,
+    /// The collector's clock.
+    pub clock: Clock,
+    /// Open connections and the limits of new ones.
+    pub admission: Admission,
+    /// Authorization policy in force.
+    pub auth: ActivePolicy,
+    /// Connected agents and their newest values.
+    pub registry: Registry,
+    /// Agents that are expected or have departed.
+    pub roster: Roster,
+    /// Versions of the agents.
+    pub versions: AgentVersions,
+    /// Liveness checks between agents that claim the same id.
+    pub challenges: Challenges,
+    /// The collector's own metrics and the rate limiter of its log.
+    pub telemetry: Telemetry,
+    /// Tasks of all connections.
+    pub tasks: TaskTracker,
+    draining: AtomicBool,
+}
+
+impl CollectorState {
+    /// Creates the state of a collector without agents, with its own metrics registered in
+    /// `metrics`.
+    #[must_use]
+    pub fn new(config: Config, metrics: &mut MetricsRegistry) -> Self {
+        let budget = Arc::new(MemoryBudget::new(config.bounds.memory));
+        let (schemas, pins) = (config.bounds.schemas, config.pins.clone());
+        Self {
+            clock: Clock::default(),
+            admission: Admission::new(&config.bounds, Arc::clone(&budget)),
+            auth: ActivePolicy::new(Arc::clone(&config.auth)),
+            registry: Registry::new(schemas, pins, budget),
+            roster: Roster::new(config.roster.clone()),
+            versions: AgentVersions::default(),
+            challenges: Challenges::default(),
+            telemetry: Telemetry::new(metrics),
+            tasks: TaskTracker::new(),
+            draining: AtomicBool::new(false),
+            config,
+        }
+    }
+
+    /// Charges the end of a session, whose agent had `reported` or not, to its source address.
+    pub fn session_ended(&self, handle: &ConnectionHandle, reported: bool, reason: CloseReason) {
+        let address = handle.address().ip();
+        let outcome = SessionOutcome { reported, failed: reason.is_failure(reported) };
+        let pause = self.admission.addresses.ended(address, outcome, self.clock.now());
+        if let Some(pause) = pause {
+            self.telemetry.metrics.address_pauses.inc();
+            let (reason, seconds) = (reason.reason(), pause / 1_000);
+            log_if!(
+                self.may_log("address paused", address, address), warn,
+                %address, reason, seconds, "address paused"
+            );
+        }
+    }
+
+    /// Whether a line about this agent or address, caused by `source`, is logged at its level
+    /// rather than at debug.
+    pub(crate) fn may_log(&self, line: &'static str, subject: impl Hash, source: IpAddr) -> bool {
+        self.telemetry.log_limiter.may_log(line, subject, source, self.clock.now())
+    }
+
+    /// Counts an event of this kind. Returns the number of events since the last log line if one is
+    /// due.
+    pub(crate) fn log_due(&self, kind: Kind) -> Option<u64> {
+        self.telemetry.log_limiter.add(kind, self.clock.now())
+    }
+
+    /// Frees idle capacity, as after a fleet has left.
+    pub fn shrink(&self) {
+        self.admission.shrink();
+        self.registry.shrink();
+    }
+
+    /// Removes the series of an agent whose session has ended, and records its departure. Returns
+    /// `false` if another connection holds its id.
+    pub fn agent_left(&self, id: &AgentId, handle: &ConnectionHandle, reason: CloseReason) -> bool {
+        self.registry.leave_after(id, handle.session(), || {
+            let interval_ms = handle.hello().interval_ms;
+            self.roster.departed(id, interval_ms, reason, self.clock.moment());
+        })
+    }
+
+    /// Puts another policy in force. Every session is woken and ends if the policy does not allow
+    /// it. If client certificates must be verified again, this blocks until all sessions were
+    /// woken, batch by batch.
+    pub fn reload(&self, policy: Arc<AuthPolicy>) {
+        let verifier =
+            |policy: &AuthPolicy| policy.tls.as_ref().map(|tls| Arc::clone(tls.clients()));
+        let now = verifier(&policy);
+        let before = verifier(&self.auth.replace(policy));
+        let same = match (before, now) {
+            (Some(before), Some(now)) => Arc::ptr_eq(&before, &now),
+            _ => true,
+        };
+        let connections = self.admission.connections.iter();
+        let connections: Vec<_> = connections.map(|handle| Arc::clone(&handle)).collect();
+        for batch in connections.chunks(VERIFIED_AT_ONCE) {
+            for handle in batch {
+                handle.raise(Signal::Revoked);
+            }
+            if !same && connections.len() > VERIFIED_AT_ONCE {
+                std::thread::sleep(VERIFICATION_PAUSE);
+            }
+        }
+    }
+
+    /// Whether the collector is shutting down.
+    pub fn draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Marks the collector as shutting down.
+    pub fn start_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+}

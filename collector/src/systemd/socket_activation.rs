@@ -1,0 +1,82 @@
+//! systemd socket activation: systemd owns the listening sockets. Clients that connect during a
+//! restart wait in the socket's backlog instead of being refused.
+
+use std::net::TcpListener;
+
+use crate::config::error::BadSetting;
+
+/// Names of the sockets: `FileDescriptorName=` in their units.
+const AGENTS: &str = "agents";
+const HTTP: &str = "http";
+
+/// The activated sockets.
+#[derive(Debug, Default)]
+pub(crate) struct ActivatedSockets {
+    /// For agents; may be empty.
+    pub(crate) agents: Vec<TcpListener>,
+    /// For HTTP.
+    pub(crate) http: Option<TcpListener>,
+}
+
+impl ActivatedSockets {
+    /// Takes the sockets named in the environment.
+    ///
+    /// # Errors
+    /// A socket is not TCP or has an unknown name.
+    #[cfg(unix)]
+    pub(crate) fn from_env() -> Result<Self, BadSetting> {
+        let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+        let mut sockets = listenfd::ListenFd::from_env();
+        let mut activated = Self::default();
+        for index in 0..sockets.len() {
+            let name = names.split(':').nth(index).unwrap_or_default();
+            let socket = sockets.take_tcp_listener(index);
+            let socket = socket.map_err(|cause| bad(name, format!("cannot be used: {cause}")))?;
+            match name {
+                AGENTS => activated.agents.extend(socket),
+                HTTP if activated.http.is_none() => activated.http = socket,
+                HTTP => return Err(bad(name, "is the second of that name; hand over one")),
+                _ => {
+                    return Err(bad(
+                        name,
+                        "must be called agents or http: set FileDescriptorName=",
+                    ));
+                }
+            }
+        }
+        Ok(activated)
+    }
+
+    /// Returns none: there is no socket activation here.
+    #[cfg(not(unix))]
+    pub(crate) fn from_env() -> Result<Self, BadSetting> {
+        Ok(Self::default())
+    }
+
+    /// Replaces the configured addresses with those of the sockets.
+    ///
+    /// # Errors
+    /// A socket has no address.
+    pub(crate) fn replace_addresses(
+        &self,
+        listen: &mut Option<Vec<String>>,
+        http: &mut Option<String>,
+    ) -> Result<(), BadSetting> {
+        let address = |name, socket: &TcpListener| {
+            let address = socket.local_addr().map_err(|cause| bad(name, cause.to_string()))?;
+            Ok(address.to_string())
+        };
+        if !self.agents.is_empty() {
+            let addresses = self.agents.iter().map(|socket| address(AGENTS, socket));
+            *listen = Some(addresses.collect::<Result<_, _>>()?);
+        }
+        if let Some(socket) = &self.http {
+            *http = Some(address(HTTP, socket)?);
+        }
+        Ok(())
+    }
+}
+
+fn bad(name: &str, problem: impl std::fmt::Display) -> BadSetting {
+    BadSetting::new("LISTEN_FDS", format!("the socket {name:?} that was handed over {problem}"))
+}

@@ -1,0 +1,273 @@
+//! Rate limiter for log lines triggered by untrusted peers, so that they cannot fill the disk.
+//!
+//! Suppressed lines are counted and the count is logged soon after; at level debug every line is
+//! logged.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hash};
+use std::net::IpAddr;
+
+use parking_lot::Mutex;
+use tracing::info;
+
+use crate::admission::address_limits::Source;
+use crate::clock::Millis;
+use crate::limits::leaky_bucket::LeakyBucket;
+
+/// Minimum interval between two lines of a kind.
+const LOG_INTERVAL: Millis = 1_000;
+/// Interval after which suppressed lines of a kind are summed up, if none of the kind was logged.
+const SUM_UP_AFTER: Millis = 10_000;
+/// Burst of lines of a kind about one agent or address.
+const BURST_OF_SUBJECT: Millis = 10;
+/// Interval in which one agent or address may cause one more line of a kind.
+const INTERVAL_OF_SUBJECT: Millis = 10_000;
+/// Burst of lines of a kind from one source address, about any agents: many may be behind a NAT.
+const BURST_OF_SOURCE: Millis = 200;
+/// Interval in which one source address may cause one more line of a kind: a tenth of the rate of
+/// all.
+const INTERVAL_OF_SOURCE: Millis = 10_000;
+/// Burst of lines of a kind: a rack that loses power is logged host by host.
+const BURST_OF_ALL: Millis = 1_000;
+/// Interval of further lines of a kind: for the longest lines, of 1,200 bytes, 100 MB a day.
+const INTERVAL_OF_ALL: Millis = 1_000;
+/// Buckets of subjects, and of sources, selected by hash: 8 KiB each.
+const SLOTS: usize = 1_024;
+/// Maximum bytes of a peer's text in a line.
+const TEXT_BYTES: usize = 256;
+
+/// A log line and its cause, where the line has one of a fixed set.
+pub(crate) type Kind = (&'static str, &'static str);
+
+/// Events of a kind that are not logged yet.
+#[derive(Debug, Default)]
+struct Count {
+    /// Number of events since the last line.
+    unlogged: u64,
+    /// When a line of this kind was last logged.
+    logged_at: Option<Millis>,
+}
+
+/// Limits of lines about an agent or an address, separate for each kind of line: a reconnecting
+/// fleet does not suppress a line about a disputed id.
+#[derive(Debug)]
+struct Limits {
+    all: HashMap<&'static str, LeakyBucket>,
+    sources: Box<[LeakyBucket]>,
+    subjects: Box<[LeakyBucket]>,
+}
+
+/// The rate limiter.
+#[derive(Debug)]
+pub struct LogLimiter {
+    kinds: Mutex<HashMap<Kind, Count>>,
+    limits: Mutex<Limits>,
+    /// Keyed at random, or a peer could choose an id that suppresses the lines of another.
+    hasher: RandomState,
+}
+
+impl Default for LogLimiter {
+    fn default() -> Self {
+        let slots = || vec![LeakyBucket::default(); SLOTS].into();
+        let limits = Limits { all: HashMap::new(), sources: slots(), subjects: slots() };
+        Self { kinds: Mutex::default(), limits: Mutex::new(limits), hasher: RandomState::new() }
+    }
+}
+
+impl LogLimiter {
+    /// Counts an event. Returns the number of events since the last line of this kind if a line is
+    /// due.
+    #[must_use]
+    pub fn add(&self, kind: Kind, now: Millis) -> Option<u64> {
+        let mut kinds = self.kinds.lock();
+        let count = kinds.entry(kind).or_default();
+        count.unlogged += 1;
+        if count.logged_at.is_some_and(|at| now.saturating_sub(at) < LOG_INTERVAL) {
+            return None;
+        }
+        count.logged_at = Some(now);
+        Some(std::mem::take(&mut count.unlogged))
+    }
+
+    /// Counts an event of this agent or address, caused by `source`. Returns whether to log its
+    /// line: lines about one subject, from one source and of one kind are limited separately.
+    #[must_use]
+    pub fn may_log(
+        &self,
+        line: &'static str,
+        subject: impl Hash,
+        source: IpAddr,
+        now: Millis,
+    ) -> bool {
+        let slot = |hash: u64| hash as usize % SLOTS;
+        let subject = slot(self.hasher.hash_one((line, subject)));
+        let source = slot(self.hasher.hash_one((line, Source::from(source))));
+        let mut limits = self.limits.lock();
+        let Limits { all, sources, subjects } = &mut *limits;
+        let limited = [
+            (&mut subjects[subject], INTERVAL_OF_SUBJECT, BURST_OF_SUBJECT),
+            (&mut sources[source], INTERVAL_OF_SOURCE, BURST_OF_SOURCE),
+            (all.entry(line).or_default(), INTERVAL_OF_ALL, BURST_OF_ALL),
+        ];
+        let fits =
+            limited.iter().all(|(bucket, every, burst)| bucket.level(now) + every <= burst * every);
+        if fits {
+            // Suppressed lines do not count, or a flood would fill the buckets of others.
+            for (bucket, every, _) in limited {
+                bucket.pour(now, every);
+            }
+        } else {
+            drop(limits);
+            let mut kinds = self.kinds.lock();
+            let count = kinds.entry((line, "")).or_default();
+            count.unlogged += 1;
+            count.logged_at.get_or_insert(now);
+        }
+        fits
+    }
+
+    /// Logs the number of suppressed lines of each kind that had no line for a while.
+    pub fn sum_up(&self, now: Millis) {
+        for ((line, cause), count) in self.suppressed(now) {
+            let cause = (!cause.is_empty()).then_some(cause);
+            info!(line, cause, count, "log lines left out");
+        }
+    }
+
+    fn suppressed(&self, now: Millis) -> Vec<(Kind, u64)> {
+        let mut kinds = self.kinds.lock();
+        let due = |count: &Count| {
+            count.unlogged > 0
+                && count.logged_at.is_none_or(|at| now.saturating_sub(at) >= SUM_UP_AFTER)
+        };
+        let due = kinds.iter_mut().filter(|(_, count)| due(count));
+        due.map(|(kind, count)| {
+            count.logged_at = Some(now);
+            (*kind, std::mem::take(&mut count.unlogged))
+        })
+        .collect()
+    }
+}
+
+/// Truncates a text chosen by a peer.
+pub(crate) fn shortened(text: &str) -> &str {
+    &text[..text.floor_char_boundary(TEXT_BYTES)]
+}
+
+/// Logs at the given level if the first argument is true, else at debug.
+macro_rules! log_if {
+    ($allowed:expr, $level:ident, $($line:tt)+) => {
+        if $allowed { tracing::$level!($($line)+) } else { tracing::debug!($($line)+) }
+    };
+}
+pub(crate) use log_if;
+
+/// Logs an event triggered by a peer at the given level, with the number of events since the last
+/// line, if a line of this kind is due. Otherwise logs it at debug, without the number.
+macro_rules! log_count {
+    ($collector:expr, $kind:expr, $level:ident, $line:literal, $($field:tt)+) => {
+        match $collector.log_due($kind) {
+            Some(count) => tracing::$level!($($field)+, count, $line),
+            None => tracing::debug!($($field)+, $line),
+        }
+    };
+}
+pub(crate) use log_count;
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn a_thousand_times_in_a_second_are_two_lines() {
+        let limiter = LogLimiter::default();
+        let lines: Vec<_> = (0..1_001).filter_map(|now| limiter.add(("a", ""), now)).collect();
+        assert_eq!(lines, [1, 1_000]);
+    }
+
+    #[test]
+    fn much_of_one_kind_hides_nothing_of_another() {
+        let limiter = LogLimiter::default();
+        for kind in [("a", "x"), ("a", "y"), ("b", "x")] {
+            assert_eq!(limiter.add(kind, 0), Some(1), "{kind:?}");
+            assert_eq!(limiter.add(kind, 1), None, "{kind:?}");
+        }
+    }
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn from(n: u64) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::from(n as u32))
+    }
+
+    /// Number of lines logged about twenty agents elsewhere. A few may share a bucket with a flood;
+    /// ten do not.
+    fn logged_of_twenty(limiter: &LogLimiter, line: &'static str, now: Millis) -> usize {
+        let logged = |n: &u64| limiter.may_log(line, ("honest", n), from(n + (1 << 31)), now);
+        (0..20).filter(logged).count()
+    }
+
+    /// Ten sessions a second, for a minute.
+    #[test]
+    fn an_agent_that_reconnects_in_a_loop_does_not_fill_the_log_nor_hide_another() {
+        let limiter = LogLimiter::default();
+        let logged = |id: &str, now| limiter.may_log("agent gone", id, HERE, now);
+        let lines = (0..600).filter(|n| logged("flaps", n * 100)).count();
+        assert_eq!(lines, 10 + 5);
+        // It may have the same hash as the loop by one in a thousand; ten of twenty never do.
+        let seen = (0..20).filter(|n| logged(&format!("web-{n}"), 60_000)).count();
+        assert!(seen > 10, "{seen}");
+        let suppressed: u64 = limiter.suppressed(60_000).into_iter().map(|(_, count)| count).sum();
+        assert_eq!(suppressed, 600 - 15 + 20 - seen as u64, "counted, none lost");
+        assert!(limiter.suppressed(120_000).is_empty());
+    }
+
+    /// One credential that allows every id, and a thousand of them that reconnect for a minute.
+    #[test]
+    fn a_flood_of_ids_hides_neither_other_agents_nor_another_kind_of_line() {
+        let limiter = LogLimiter::default();
+        let flood = |n: &u64| limiter.may_log("agent gone", n % 1_000, HERE, n / 10);
+        let lines = (0..600_000).filter(flood).count();
+        assert!(lines <= 200 + 6, "{lines}");
+        assert!(logged_of_twenty(&limiter, "agent gone", 60_000) > 10);
+        assert!(logged_of_twenty(&limiter, "agent not admitted", 60_000) > 10);
+    }
+
+    #[test]
+    fn a_flood_from_everywhere_leaves_other_kinds_of_lines_alone() {
+        let limiter = LogLimiter::default();
+        let flood = |n: &u64| limiter.may_log("agent gone", n, from(*n), n / 10);
+        let lines = (0..100_000).filter(flood).count();
+        assert!((900..=1_010).contains(&lines), "{lines}");
+        assert!(logged_of_twenty(&limiter, "another host takes over", 10_000) > 10);
+    }
+
+    #[test]
+    fn a_fleet_that_comes_back_does_not_fill_the_log() {
+        let limiter = LogLimiter::default();
+        let logged = |n: &u64| limiter.may_log("agent reports", n, from(*n), n / 5);
+        let lines = (0..100_000_u64).filter(logged).count();
+        assert!((900..=1_020).contains(&lines), "{lines} lines in 20 s");
+    }
+
+    #[test]
+    fn what_was_suppressed_at_the_end_of_a_flood_is_summed_up_once() {
+        let limiter = LogLimiter::default();
+        let kind = ("refused", "bad_magic");
+        assert_eq!(limiter.add(kind, 0), Some(1));
+        assert_eq!((limiter.add(kind, 1), limiter.add(kind, 2)), (None, None));
+        assert!(limiter.suppressed(9_999).is_empty());
+        assert_eq!(limiter.suppressed(10_000), [(kind, 2)]);
+        assert!(limiter.suppressed(60_000).is_empty());
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_two_characters() {
+        assert_eq!(shortened("short"), "short");
+        assert_eq!(shortened(&"ä".repeat(10_000)).len(), TEXT_BYTES);
+        assert_eq!(shortened(&format!("x{}", "ä".repeat(10_000))).len(), TEXT_BYTES - 1);
+    }
+}

@@ -1,0 +1,213 @@
+//! Rules that change while the collector runs.
+
+use std::path::Path;
+
+use fleetgauge_collector::Config;
+use fleetgauge_collector::config::Flags;
+use fleetgauge_proto::Code;
+use rustix::process::Signal;
+
+use crate::support::agent::{Agent, who};
+use crate::support::collector::Collector;
+use crate::support::command::Process;
+use crate::support::frames::gauges;
+use crate::support::secrets::{Files, entry, guarded};
+use crate::support::{eventually, http};
+
+fn own(http: std::net::SocketAddr) -> String {
+    http::request(http, "GET", "/metrics/self", &[]).text()
+}
+
+#[test]
+fn a_token_that_is_taken_out_of_the_file_closes_its_sessions() {
+    let files = Files::new();
+    let path = files.write("agents", &entry("agent = '*'", &["old", "new"], ""));
+    let collector = Collector::with(guarded(Some(&path), None, &[]));
+    let schema = gauges(&["load"]);
+    let join = |id, token| Agent::join(collector.agents, &who(id).showing(token), &schema, &[1.0]);
+    let (mut old, mut new) = (join("a", "old"), join("b", "new"));
+    files.write("agents", &entry("agent = '*'", &["new"], ""));
+    let (_, retry) = old.expect_reject(Code::CredentialRevoked);
+    assert!((1_000..=6_000).contains(&retry.unwrap()), "{retry:?}");
+    assert!(!collector.page().shows("a"));
+    new.report(&[2.0]);
+    assert_eq!(collector.page().values_of("b"), [2.0]);
+    assert_eq!(collector.closed("credential_revoked"), 1.0);
+    let mut again = Agent::greet(collector.agents, &who("a").showing("old"), &schema);
+    again.expect_reject(Code::Unauthorized);
+    let _rotated = join("a", "new");
+    assert!(collector.page().shows("a"));
+}
+
+#[test]
+fn a_file_that_is_broken_changes_nothing_and_is_counted() {
+    let files = Files::new();
+    let good = entry("agent = '*'", &["token"], "");
+    let path = files.write("agents", &good);
+    let collector = Collector::with(guarded(Some(&path), None, &[]));
+    let schema = gauges(&["load"]);
+    let join = |id| Agent::join(collector.agents, &who(id).showing("token"), &schema, &[1.0]);
+    let mut first = join("a");
+    let state = || {
+        ["reload_failures_total", "last_reload_successful"]
+            .map(|name| collector.figure(&format!("fleetgauge_{name}")))
+    };
+    assert_eq!(state(), [0.0, 1.0]);
+    let begun = collector.figure("fleetgauge_last_reload_timestamp_seconds");
+    for (number, broken) in ["[[credential]]\nagent = 'x'\n", "", "agent ="].into_iter().enumerate()
+    {
+        files.write("agents", broken);
+        eventually("a failure", || state() == [number as f64 + 1.0, 0.0]);
+        assert_eq!(collector.figure("fleetgauge_last_reload_timestamp_seconds"), begun);
+        first.report(&[2.0]);
+        join("b");
+    }
+    std::fs::remove_file(&path).unwrap();
+    eventually("a failure", || state() == [4.0, 0.0]);
+    files.write("agents", &good);
+    eventually("the mended file", || state() == [4.0, 1.0]);
+    assert!(collector.figure("fleetgauge_last_reload_timestamp_seconds") > begun);
+    first.report(&[3.0]);
+}
+
+/// As Kubernetes updates a secret: the link to a directory is replaced.
+#[test]
+fn a_link_on_the_way_to_the_file_is_replaced() {
+    let files = Files::new();
+    for (version, token) in [("1", "old"), ("2", "new")] {
+        std::fs::create_dir(files.path(version)).unwrap();
+        files.write(&format!("{version}/agents"), &entry("agent = '*'", &[token], ""));
+    }
+    let link = |to: &str| {
+        std::os::unix::fs::symlink(to, files.path("next")).unwrap();
+        std::fs::rename(files.path("next"), files.path("current")).unwrap();
+    };
+    link("1");
+    let path = files.path("current").join("agents");
+    let collector = Collector::with(guarded(Some(&path), None, &[]));
+    let schema = gauges(&["load"]);
+    let mut old = Agent::join(collector.agents, &who("a").showing("old"), &schema, &[1.0]);
+    link("2");
+    old.expect_reject(Code::CredentialRevoked);
+    Agent::join(collector.agents, &who("a").showing("new"), &schema, &[1.0]);
+}
+
+#[test]
+fn readers_and_labels_change_too() {
+    let files = Files::new();
+    let readers = files.write("readers", &entry("user = 'prometheus'", &["old"], ""));
+    let settings = |labels: &str| {
+        let readers = readers.display();
+        let all = format!("http_credentials = '{readers}'\nallow_labels = [{labels}]\n");
+        files.write("settings", &all)
+    };
+    let path = settings("'role'");
+    let flags = Flags {
+        config: Some(path),
+        listen: Some(vec!["127.0.0.1:0".to_owned()]),
+        http: Some("127.0.0.1:0".to_owned()),
+        ..Flags::default()
+    };
+    let collector = Collector::with(Config {
+        drain: std::time::Duration::ZERO,
+        ..Config::try_new(flags).unwrap()
+    });
+    let status = |token: &str| {
+        collector.get("/metrics/agents", &[&format!("Authorization: Bearer {token}")]).status
+    };
+    assert_eq!((status("old"), status("new")), (200, 401));
+    files.write("readers", &entry("user = 'prometheus'", &["new"], ""));
+    eventually("the new token", || (status("old"), status("new")) == (401, 200));
+    settings("");
+    let labelled = crate::support::agent::Who {
+        labels: vec![crate::support::frames::label(&("role", "db"))],
+        ..who("a")
+    };
+    eventually("the label is not allowed any more", || {
+        let mut agent = Agent::greet(collector.agents, &labelled, &gauges(&["load"]));
+        matches!(
+            agent.hear(),
+            crate::support::agent::Heard::Reject { code: Code::LabelNotAllowed, .. }
+        )
+    });
+}
+
+/// Else rules that are fine on loopback could come into force on an address that everybody reaches.
+#[test]
+fn rules_for_other_addresses_are_not_put_in_force() {
+    let files = Files::new();
+    let agents = files.write("agents", &entry("agent = '*'", &["token"], ""));
+    let credentials = format!("credentials = '{}'\n", agents.display());
+    let settings = |listen: &str, http: &str, more: &str| {
+        let all = format!("listen = ['{listen}']\nhttp = '{http}'\ndrain_seconds = 0\n{more}");
+        files.write("settings", &all)
+    };
+    let first = "127.0.0.1:0";
+    let flags = Flags { config: Some(settings(first, first, &credentials)), ..Flags::default() };
+    let collector = Collector::with(Config::try_new(flags).unwrap());
+    for (number, (listen, http)) in [("127.0.0.2:0", first), (first, "[::1]:0")].iter().enumerate()
+    {
+        settings(listen, http, "");
+        eventually("a failure", || {
+            collector.figure("fleetgauge_reload_failures_total") == number as f64 + 1.0
+        });
+        let mut stranger = Agent::greet(collector.agents, &who("a"), &gauges(&["load"]));
+        stranger.expect_reject(Code::Unauthorized);
+    }
+    settings(first, first, "");
+    eventually("rules for the addresses of the start", || {
+        collector.figure("fleetgauge_last_reload_successful") == 1.0
+    });
+    let mut anybody = Agent::greet(collector.agents, &who("a"), &gauges(&["load"]));
+    anybody.expect_welcome(&gauges(&["load"]));
+}
+
+fn start(credentials: &Path) -> Process {
+    Process::start(&["--credentials", credentials.to_str().unwrap(), "--log", "trace"])
+}
+
+#[test]
+fn sighup_reads_everything_anew_and_ends_nothing() {
+    let files = Files::new();
+    let path = files.write("agents", &entry("agent = '*'", &["token"], ""));
+    let mut process = start(&path);
+    let schema = gauges(&["load"]);
+    let mut agent = Agent::join(process.agents, &who("a").showing("token"), &schema, &[1.0]);
+    process.signal(Signal::HUP);
+    process.logs("the settings were read anew");
+    agent.report(&[2.0]);
+    // Nothing has changed but what may do so without a sign.
+    std::fs::remove_file(&path).unwrap();
+    process.signal(Signal::HUP);
+    let line = process.logs("the old ones stay in force");
+    assert!(line.contains("credentials: ") && line.contains(path.to_str().unwrap()), "{line}");
+    assert!(line.contains("cannot be read: No such file"), "{line}");
+    agent.report(&[3.0]);
+    assert!(own(process.http).contains("\nfleetgauge_last_reload_successful 0\n"));
+    process.signal(Signal::TERM);
+    assert_eq!(process.ends().code(), Some(0));
+}
+
+#[test]
+fn settings_that_take_a_restart_are_named_and_the_others_taken() {
+    let files = Files::new();
+    let before = "drain_seconds = 1\n[kinds]\nload = 'gauge'\n";
+    let path = files.write("settings", before);
+    let arguments = ["--config", path.to_str().unwrap(), "--drain-seconds", "0"];
+    let mut process = Process::start(&arguments);
+    let others = "exempt = []\nmax_connections = 9\ndrain_seconds = 2\nallow_labels = ['role']\n";
+    files.write("settings", &format!("{others}[kinds]\nload = 'counter'\n"));
+    let line = process.logs("settings");
+    // The flag is above the file.
+    let named = "settings=\"kinds, exempt, max_connections\"";
+    assert!(line.contains("WARN") && line.contains(named), "{line}");
+    process.logs("the settings were read anew");
+    let labels = vec![crate::support::frames::label(&("rack", "7"))];
+    let labelled = crate::support::agent::Who { labels, ..who("a") };
+    let mut agent = Agent::greet(process.agents, &labelled, &gauges(&["load"]));
+    agent.expect_reject(Code::LabelNotAllowed);
+    // As they were at the start: there is nothing to log.
+    files.write("settings", before);
+    let line = process.logs("settings");
+    assert!(line.contains("the settings were read anew"), "{line}");
+}

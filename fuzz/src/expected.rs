@@ -1,0 +1,219 @@
+//! What must be shown of agents: every sample as its reader understands it, and which families have
+//! their place on the shared pages.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fleetgauge_proto::report::is_absent;
+
+use crate::page;
+use crate::schema::names;
+use crate::schema_gen::{Declared, DeclaredFamily, DeclaredSeries};
+
+/// Labels, `le` and `quantile` as numbers are written for people who test.
+pub(crate) type LabelMap = BTreeMap<String, String>;
+/// Values by name and labels; each value's bits, there being one NaN.
+pub(crate) type Samples = BTreeMap<(String, LabelMap), u64>;
+
+/// A family and its samples, in either format's terms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Family {
+    pub(crate) kind: String,
+    pub(crate) unit: Option<String>,
+    pub(crate) help: Option<String>,
+    pub(crate) samples: Samples,
+}
+
+/// A page by the names of its families.
+pub(crate) type Page = BTreeMap<String, Family>;
+
+/// A page as it was read.
+pub(crate) fn read(page: Vec<page::Family>) -> Page {
+    let family = |family: page::Family| {
+        let samples = family.samples.into_iter().map(|sample| {
+            let labels = sample.labels.into_iter().map(|(name, value)| {
+                let value = if name == "le" || name == "quantile" { bound(&value) } else { value };
+                (name, value)
+            });
+            ((sample.name, labels.collect()), bits(sample.value))
+        });
+        let samples = samples.collect();
+        (family.name, Family { kind: family.kind, unit: family.unit, help: family.help, samples })
+    };
+    page.into_iter().map(family).collect()
+}
+
+/// How a family without samples is announced.
+pub(crate) fn heading(family: &DeclaredFamily, openmetrics: bool) -> (String, Family) {
+    let (suffix, kind) = match (family.kind, openmetrics) {
+        (1, _) => ("", "gauge"),
+        (2, false) => ("_total", "counter"),
+        (2, true) => ("", "counter"),
+        (3, _) => ("", "histogram"),
+        (4, _) => ("", "summary"),
+        (5, false) => ("_info", "gauge"),
+        (5, true) => ("", "info"),
+        (6, false) => ("", "untyped"),
+        (6, true) => ("", "unknown"),
+        (kind, _) => unreachable!("a family of kind {kind} is not shown"),
+    };
+    let told = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let announced = Family {
+        kind: kind.to_owned(),
+        // An info has no unit in OpenMetrics, and nothing has one in the older format.
+        unit: told(&family.unit).filter(|_| openmetrics && family.kind != 5),
+        help: told(&family.help),
+        samples: Samples::new(),
+    };
+    (format!("{}{suffix}", family.name), announced)
+}
+
+/// The samples of a schema's family in a report.
+pub(crate) fn samples(schema: &Declared, family: usize, agent: &LabelMap, row: &[f64]) -> Samples {
+    let mut samples = Samples::new();
+    let mut rest = row;
+    for series in &schema.series {
+        let (values, after) = rest.split_at(series.width as usize);
+        rest = after;
+        let absent = values.iter().any(|value| is_absent(*value));
+        if series.family as usize == family && !absent {
+            add(&schema.families[family], series, agent, values, &mut samples);
+        }
+    }
+    samples
+}
+
+/// `docs/protocol.md`, the table of kinds.
+fn add(
+    family: &DeclaredFamily,
+    series: &DeclaredSeries,
+    agent: &LabelMap,
+    values: &[f64],
+    samples: &mut Samples,
+) {
+    let told = series.labels.told().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let labels: LabelMap = agent.clone().into_iter().chain(told).collect();
+    let mut one = |suffix: &str, extra: Option<(&str, f64)>, value: f64| {
+        let mut labels = labels.clone();
+        labels.extend(extra.map(|(name, bound)| (name.to_owned(), number(bound))));
+        let twice = samples.insert((format!("{}{suffix}", family.name), labels), bits(value));
+        assert_eq!(twice, None, "a legal schema has no series twice");
+    };
+    let parameters = &series.parameters;
+    match family.kind {
+        1 | 6 => one("", None, values[0]),
+        2 => one("_total", None, values[0]),
+        5 => one("_info", None, 1.0),
+        3 => {
+            let bounds = parameters.iter().chain([&f64::INFINITY]);
+            for (bound, value) in bounds.zip(values) {
+                one("_bucket", Some(("le", *bound)), *value);
+            }
+        }
+        4 => {
+            for (quantile, value) in parameters.iter().zip(values) {
+                one("", Some(("quantile", *quantile)), *value);
+            }
+        }
+        _ => {}
+    }
+    if let 3 | 4 = family.kind {
+        one("_count", None, values[parameters.len()]);
+        one("_sum", None, values[parameters.len() + 1]);
+    }
+}
+
+fn bits(value: f64) -> u64 {
+    // There is one NaN on a page.
+    if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() }
+}
+
+fn number(value: f64) -> String {
+    format!("{:?}", value + 0.0)
+}
+
+/// As [`number`], of what stands on a page.
+fn bound(text: &str) -> String {
+    number(text.parse().unwrap())
+}
+
+/// Which families have their place on the shared pages, by the rule alone: a name means what the
+/// first of those who are there says; who disagrees waits until the last of them has gone.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    /// A kind that the operator has decided on.
+    pin: Option<(String, u8)>,
+    /// Schemas that have agents, in the order of their coming, and how many.
+    live: Vec<(usize, usize)>,
+    /// By name: the family as its first holder declared it, and its holders: schema and position in
+    /// it.
+    pub(crate) shown: BTreeMap<String, (DeclaredFamily, BTreeSet<(usize, usize)>)>,
+}
+
+impl Places {
+    pub(crate) fn new(pin: Option<(String, u8)>) -> Self {
+        Self { pin, ..Self::default() }
+    }
+
+    pub(crate) fn join(&mut self, schema: usize, schemas: &[Declared]) {
+        if let Some((_, agents)) = self.live.iter_mut().find(|(live, _)| *live == schema) {
+            *agents += 1;
+            return;
+        }
+        self.live.push((schema, 1));
+        self.claim(schema, schemas);
+    }
+
+    pub(crate) fn leave(&mut self, schema: usize, schemas: &[Declared]) {
+        let place = self.live.iter().position(|(live, _)| *live == schema).unwrap();
+        self.live[place].1 -= 1;
+        if self.live[place].1 > 0 {
+            return;
+        }
+        self.live.remove(place);
+        let before = self.shown.len();
+        for (_, holders) in self.shown.values_mut() {
+            holders.retain(|(holder, _)| *holder != schema);
+        }
+        self.shown.retain(|_, (_, holders)| !holders.is_empty());
+        if self.shown.len() < before {
+            for (schema, _) in self.live.clone() {
+                self.claim(schema, schemas);
+            }
+        }
+    }
+
+    fn claim(&mut self, schema: usize, schemas: &[Declared]) {
+        for (position, family) in schemas[schema].families.iter().enumerate() {
+            let own = names(&family.name, family.kind);
+            let pinned = |(name, kind): &(String, u8)| *name == family.name && *kind != family.kind;
+            let clashes = |(name, (shown, _)): (&String, &(DeclaredFamily, _))| {
+                let same = *name == family.name && shown.kind == family.kind;
+                !same && !names(name, shown.kind).is_disjoint(&own)
+            };
+            let refused = self.pin.as_ref().is_some_and(pinned) || self.shown.iter().any(clashes);
+            if own.is_empty() || refused || !schemas[schema].has_series(position) {
+                continue;
+            }
+            let first = || (family.clone(), BTreeSet::new());
+            self.shown
+                .entry(family.name.clone())
+                .or_insert_with(first)
+                .1
+                .insert((schema, position));
+        }
+    }
+
+    /// How many families of live schemas are left off.
+    pub(crate) fn left_off(&self, schemas: &[Declared]) -> usize {
+        let known = |(schema, _): &(usize, usize)| {
+            let families = schemas[*schema].families.iter().enumerate();
+            let known = families.filter(|(position, family)| {
+                let is_known = !names(&family.name, family.kind).is_empty();
+                is_known && schemas[*schema].has_series(*position)
+            });
+            known.count()
+        };
+        let shown: usize = self.shown.values().map(|(_, holders)| holders.len()).sum();
+        self.live.iter().map(known).sum::<usize>() - shown
+    }
+}
