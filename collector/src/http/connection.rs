@@ -118,9 +118,10 @@ impl HttpConnection {
         page.is_some_and(|page| page.shows == Shows::Agent && page.permit.is_some())
     }
 
-    /// Takes the permit of the page in flight, for another page.
+    /// Takes the permit of the agent page in flight, for another page.
     pub(super) fn give_up_permit(&self) -> Option<PagePermit> {
-        self.state.lock().in_flight.as_mut()?.permit.take()
+        let mut state = self.state.lock();
+        state.in_flight.as_mut().filter(|page| page.shows == Shows::Agent)?.permit.take()
     }
 
     /// Records that the page with this permit is rendered. If it is still in flight, the kernel

@@ -119,14 +119,13 @@ impl ConnectionLimiter {
     /// it.
     pub(super) fn take_over(&self, connection: &HttpConnection) -> Option<PagePermit> {
         let open = self.open.lock();
-        let has_page = |other: &&Arc<HttpConnection>| other.holds_agent_page();
-        let of_source = by_source(open.iter().filter(has_page));
+        // Collected once: pages may begin and end meanwhile.
+        let holders: Vec<_> = open.iter().filter(|other| other.holds_agent_page()).collect();
+        let of_source = by_source(holders.iter().copied());
         let own = of_source.get(&connection.source()).copied().unwrap_or_default();
-        let has_more = |other: &&Arc<HttpConnection>| of_source[&other.source()] > own + 1;
-        let gives_up = open
-            .iter()
-            .filter(has_page)
-            .filter(has_more)
+        let gives_up = holders
+            .into_iter()
+            .filter(|other| of_source[&other.source()] > own + 1)
             .max_by_key(|other| (of_source[&other.source()], Reverse(other.last_active())))?;
         gives_up.close();
         self.evicted.inc();
