@@ -286,16 +286,22 @@ impl Places {
             let page = state.under_way.as_ref();
             page.is_some_and(|page| page.shows == Shows::Agent && page.room.is_some())
         };
-        let of_source = by_source(held.iter().filter(has_room));
+        // Collected once: pages begin and end meanwhile.
+        let holders: Vec<_> = held.iter().filter(has_room).collect();
+        let of_source = by_source(holders.iter().copied());
         let own = of_source.get(&visit.source).copied().unwrap_or_default();
-        let has_more = |other: &&Arc<Visit>| of_source[&other.source] > own + 1;
-        let gives_up =
-            held.iter().filter(has_room).filter(has_more).max_by_key(|other| {
-                (of_source[&other.source], Reverse(other.state.lock().active))
-            })?;
+        let gives_up = holders
+            .into_iter()
+            .filter(|other| of_source[&other.source] > own + 1)
+            .max_by_key(|other| (of_source[&other.source], Reverse(other.state.lock().active)))?;
+        let room = {
+            let mut state = gives_up.state.lock();
+            let page = state.under_way.as_mut().filter(|page| page.shows == Shows::Agent);
+            page?.room.take()?
+        };
         gives_up.leave();
         self.evicted.inc();
-        gives_up.state.lock().under_way.as_mut()?.room.take()
+        Some(room)
     }
 }
 
