@@ -304,7 +304,7 @@ fn the_longest_unused_schema_makes_room() {
     assert_eq!(intern(6, 101), Err(Code::SchemasFull));
 }
 
-/// Both have found it unknown before: the second must not be told that there is no room for it.
+/// Neither finds it kept before it declares. The second must not get `schemas_full`.
 #[test]
 fn two_agents_that_declare_one_schema_at_once_share_the_last_room() {
     let budget = Arc::new(Budget::new(usize::MAX));

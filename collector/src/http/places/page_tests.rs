@@ -22,7 +22,7 @@ fn agents_pages_of_two_sources_do_not_shut_the_port() {
     let crowd = [2, 3, 2, 3, 2, 3, 2, 3].map(|last| take(&places, last));
     let pages = crowd.each_ref().map(|place| agent_page(&places, place));
     assert_eq!(pages.iter().flatten().count(), 4, "half of the places");
-    assert!(places.evict(), "whoever has no page gives way at once");
+    assert!(places.evict(), "a connection without a page gives way at once");
     assert_eq!(crowd.iter().position(leaving), Some(4));
 }
 
