@@ -21,7 +21,7 @@ const MARGIN: Duration = Duration::from_millis(100);
 /// a scrape.
 const OVERDUE: Duration = Duration::from_secs(20);
 
-/// Answers that a part needs at least for a verdict on late reports, and for a p99 to be told.
+/// Minimum answers of a part for a verdict on late reports, and for its p99.
 pub(crate) const SOME: u64 = 1;
 pub(crate) const FOR_P99: u64 = 100;
 

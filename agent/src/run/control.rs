@@ -26,7 +26,7 @@ pub struct Reload {
 pub struct Settings {
     /// What the agent is to be.
     pub agent: Agent,
-    /// The level of the log has changed. Whoever reads the settings applies it.
+    /// The log level has changed. The caller that reads the settings applies it.
     pub log_changed: bool,
 }
 

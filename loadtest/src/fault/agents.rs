@@ -27,8 +27,8 @@ const ATTACKERS: [u8; 2] = [127, 66];
 /// While so many of them are connected, what honest agents say is held back for so long, and then
 /// passed on for so long.
 const SOME_ATTACKERS: usize = 5;
-const HELD: Duration = Duration::from_secs(3);
-const PASSED: Duration = Duration::from_millis(500);
+const HELD: Duration = Duration::from_millis(600);
+const PASSED: Duration = Duration::from_millis(400);
 
 /// Longest Hello that is read, in bytes: the memory of attackers is not what is planted here.
 const MAX_HELLO_BYTES: usize = 64 * 1024;
