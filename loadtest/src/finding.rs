@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use fleetgauge_page::Unreadable;
+use fleetgauge_page::InvalidLine;
 
 use crate::value::{Mark, NAMES, agent_name};
 
@@ -23,7 +23,7 @@ pub enum Finding {
     WrongLabels { agent: u32, shown: String },
     Stranger { name: String, agent: Option<String> },
     NoOwnMetrics,
-    Unreadable(Unreadable),
+    Unreadable(InvalidLine),
     ScrapeFailed { why: String },
     NotConnected { agents: u32, of: u32 },
     SessionsEnded { sessions: u64, why: String, own_lag_ms: f64 },
@@ -138,7 +138,7 @@ impl fmt::Display for Finding {
             Self::Stranger { name, agent: None } => {
                 write!(f, "{name} has no agent")
             }
-            Self::Unreadable(Unreadable { line, text, problem }) => {
+            Self::Unreadable(InvalidLine { line, text, problem }) => {
                 write!(f, "line {line} of the page {problem}: {text:?}")
             }
             Self::ScrapeFailed { why } => write!(f, "the page could not be had: {why}"),

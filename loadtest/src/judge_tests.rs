@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fleetgauge_page::{Item, Read, Reader};
+use fleetgauge_page::{Item, ReadResult, Reader};
 
 use super::*;
 use crate::orders::Numbers;
@@ -84,7 +84,7 @@ fn found_late(records: &[Record], page: &str, tolerance: Duration) -> Vec<Findin
 fn found_of(mut shown: Shown, records: &[Record], page: &str, tolerance: Duration) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut reader = Reader::default();
-    let mut see = |read: Read<'_>| match read {
+    let mut see = |read: ReadResult<'_>| match read {
         Ok(Item::Sample(sample)) => findings.extend(shown.place(sample).err()),
         Ok(Item::Family(_)) => {}
         Err(unreadable) => findings.push(Finding::Unreadable(unreadable)),

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fleetgauge_page::{Item, Read, Reader};
+use fleetgauge_page::{Item, ReadResult, Reader};
 
 use super::{Handle, Input};
 use crate::finding::Finding;
@@ -129,7 +129,7 @@ async fn read(
     mut find: impl FnMut(Finding),
 ) -> Result<usize, scrape::ScrapeError> {
     let mut reader = Reader::default();
-    let mut see = |read: Read<'_>| match read {
+    let mut see = |read: ReadResult<'_>| match read {
         Ok(Item::Sample(sample)) => shown.place(sample).err().into_iter().for_each(&mut find),
         Ok(Item::Family(_)) => {}
         Err(unreadable) => find(Finding::Unreadable(unreadable)),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fleetgauge_page::{Item, Read, Reader};
+use fleetgauge_page::{Item, ReadResult, Reader};
 
 use super::*;
 use crate::finding::Finding;
@@ -43,7 +43,7 @@ fn found(page: &str) -> BTreeSet<&'static str> {
     let agents = Numbers { first: 0, count: AGENTS };
     let mut shown = Shown::new(agents, agents, 0, LABELS);
     let (mut reader, mut found) = (Reader::default(), BTreeSet::new());
-    let mut see = |read: Read<'_>| match read {
+    let mut see = |read: ReadResult<'_>| match read {
         Ok(Item::Sample(sample)) => found.extend(shown.place(sample).err().map(|no| no.reason())),
         Ok(Item::Family(_)) => {}
         Err(unreadable) => drop(found.insert(Finding::Unreadable(unreadable).reason())),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use fleetgauge_page::{Item, Read, Reader};
+use fleetgauge_page::{Item, ReadResult, Reader};
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
@@ -176,7 +176,7 @@ impl Ward {
         let all = Numbers { first: 0, count: self.agents };
         let mut shown = Shown::new(all, all, all.first, self.labels);
         let (mut reader, mut found) = (Reader::default(), Vec::new());
-        let mut see = |read: Read<'_>| match read {
+        let mut see = |read: ReadResult<'_>| match read {
             Ok(Item::Sample(sample)) => found.extend(shown.place(sample).err()),
             Ok(Item::Family(_)) => {}
             Err(unreadable) => found.push(Finding::Unreadable(unreadable)),
