@@ -20,7 +20,7 @@ use fleetgauge_proto::AgentId;
 use prometheus_client::registry::Registry as OwnRegistry;
 
 use crate::collector::{check_empty, connect, pass, read};
-use crate::declared::some;
+use crate::schema_gen::some;
 
 use connection::{Claim, Connection};
 use rules::Rules;

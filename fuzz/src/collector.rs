@@ -9,8 +9,8 @@ use fleetgauge_collector::peer::Peer;
 use fleetgauge_collector::session::{HELLO_TIMEOUT, Handshake, Session};
 use fleetgauge_collector::shared::Shared;
 
+use crate::expected::{self, Page};
 use crate::page::parse;
-use crate::shown::{self, Page};
 
 /// Time after which nothing is known any more of an address that nobody comes from.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(2 * 3600);
@@ -54,5 +54,5 @@ pub(crate) fn text(snapshot: &Snapshot, format: Format) -> Vec<u8> {
 /// A page as it is read.
 pub(crate) fn read(snapshot: &Snapshot) -> Page {
     let text = String::from_utf8(text(snapshot, Format::Text)).unwrap();
-    shown::read(parse(&text, false).unwrap_or_else(|problem| panic!("{problem} in\n{text}")))
+    expected::read(parse(&text, false).unwrap_or_else(|problem| panic!("{problem} in\n{text}")))
 }

@@ -12,9 +12,9 @@ use fleetgauge_proto::report::{self, ABSENT, Values};
 use fleetgauge_proto::schema::{FamilyKind, encode};
 use fleetgauge_proto::{AgentId, Limits, Schema, StaticLabels};
 
-use crate::declared::{Declared, Labels, some};
+use crate::expected::{self, LabelMap, Page, SharedFamilies};
 use crate::page::parse;
-use crate::shown::{self, LabelMap, Page, Places};
+use crate::schema_gen::{Declared, Labels, some};
 
 const IDS: [&str; 4] = ["a", "b.c", "D:1-_", "-"];
 const PARTS: [u64; 3] = [2, 3, 64];
@@ -68,7 +68,7 @@ struct World {
     schemas: Vec<Declared>,
     /// By position in `schemas`; equal ones are one.
     pinned: Vec<(usize, Pinned)>,
-    places: Places,
+    shared_families: SharedFamilies,
     agents: [Option<Agent>; IDS.len()],
     sessions: u64,
 }
@@ -105,9 +105,9 @@ impl World {
             let entry = registry.schemas().intern(fingerprint, legal, frame.len()).unwrap();
             pinned.push((known.unwrap_or(number), entry));
         }
-        let places = Places::new(pin.map(|(name, kind)| (name.to_owned(), kind)));
+        let shared_families = SharedFamilies::new(pin.map(|(name, kind)| (name.to_owned(), kind)));
         let agents = Default::default();
-        Self { registry, schemas, pinned, places, agents, sessions: 0 }
+        Self { registry, schemas, pinned, shared_families, agents, sessions: 0 }
     }
 
     fn take(&mut self, step: &Step, input: &Input) {
@@ -151,10 +151,10 @@ impl World {
         let mut shown = LabelMap::from([("agent".to_owned(), IDS[at].to_owned())]);
         shown.extend(client_no.map(|port| ("client_no".to_owned(), port.to_string())));
         shown.extend(labels.told().map(|(name, value)| (name.to_owned(), value.to_owned())));
-        self.places.join(*schema, &self.schemas);
+        self.shared_families.join(*schema, &self.schemas);
         let agent = Agent { peer, labels: shown, schema: *schema, row };
         if let Some(before) = self.agents[at].replace(agent) {
-            self.places.leave(before.schema, &self.schemas);
+            self.shared_families.leave(before.schema, &self.schemas);
         }
     }
 
@@ -163,11 +163,11 @@ impl World {
         let id = AgentId::try_new(IDS[at]).unwrap();
         assert!(!self.registry.leave(&id, agent.peer.session() + 1), "it is another's");
         assert!(self.registry.leave(&id, agent.peer.session()));
-        self.places.leave(agent.schema, &self.schemas);
+        self.shared_families.leave(agent.schema, &self.schemas);
     }
 
     fn check_shared_page(&self) {
-        assert_eq!(self.registry.families_left_off(), self.places.left_off(&self.schemas));
+        assert_eq!(self.registry.families_left_off(), self.shared_families.left_off(&self.schemas));
         for format in [Format::Text, Format::OpenMetrics] {
             let page = read(&self.registry.snapshot(), format);
             assert_eq!(page, self.expected(format));
@@ -177,8 +177,8 @@ impl World {
     fn expected(&self, format: Format) -> Page {
         let openmetrics = format == Format::OpenMetrics;
         let mut page = Page::new();
-        for (declared, holders) in self.places.shown.values() {
-            let (name, mut family) = shown::heading(declared, openmetrics);
+        for (declared, holders) in self.shared_families.shown.values() {
+            let (name, mut family) = expected::heading(declared, openmetrics);
             for agent in self.agents.iter().flatten() {
                 for (_, position) in holders.iter().filter(|(schema, _)| *schema == agent.schema) {
                     family.samples.append(&mut self.samples(agent, *position));
@@ -189,8 +189,8 @@ impl World {
         page
     }
 
-    fn samples(&self, agent: &Agent, family: usize) -> shown::Samples {
-        shown::samples(&self.schemas[agent.schema], family, &agent.labels, &agent.row)
+    fn samples(&self, agent: &Agent, family: usize) -> expected::Samples {
+        expected::samples(&self.schemas[agent.schema], family, &agent.labels, &agent.row)
     }
 
     fn check_own_pages(&self) {
@@ -203,7 +203,7 @@ impl World {
                 let known = families.filter(|(_, family)| (1..=6).contains(&family.kind));
                 let expected = known.map(|(position, declared)| {
                     let (name, mut family) =
-                        shown::heading(declared, format == Format::OpenMetrics);
+                        expected::heading(declared, format == Format::OpenMetrics);
                     family.samples = self.samples(agent, position);
                     (name, family)
                 });
@@ -215,7 +215,7 @@ impl World {
     fn check_parts(&self) {
         let whole = all_samples(self.expected(Format::Text));
         for parts in PARTS {
-            let mut together = shown::Samples::new();
+            let mut together = expected::Samples::new();
             let mut count = 0;
             for part in (0..parts).map(|part| PageShard::new(part, parts)) {
                 let page = read(&self.registry.snapshot_of_shard(part), Format::Text);
@@ -247,9 +247,9 @@ fn read(snapshot: &Snapshot, format: Format) -> Page {
     let families = families.unwrap_or_else(|problem| panic!("{problem} in\n{text}"));
     let lines: usize = families.iter().map(|family| family.samples.len()).sum();
     assert_eq!(counted.lines, lines as u64);
-    shown::read(families)
+    expected::read(families)
 }
 
-fn all_samples(page: Page) -> shown::Samples {
+fn all_samples(page: Page) -> expected::Samples {
     page.into_values().flat_map(|family| family.samples).collect()
 }

@@ -17,9 +17,9 @@ pub mod schema;
 pub mod session;
 
 mod collector;
-mod declared;
+mod expected;
 mod page;
-mod shown;
+mod schema_gen;
 
 /// A target: its name, and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));

@@ -6,8 +6,8 @@ use arbitrary::{Arbitrary, Unstructured};
 use fleetgauge_proto::message::{self, Family, Series};
 use fleetgauge_proto::{Accept, FrameBuffer, Limits, Schema, StaticLabels, VERSION, schema};
 
-use crate::declared::{Declared, Labels};
 use crate::message::{is_name, labels_are_legal};
+use crate::schema_gen::{Declared, Labels};
 
 #[derive(Debug, Arbitrary)]
 struct Input {

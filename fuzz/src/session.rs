@@ -24,7 +24,7 @@ use fleetgauge_proto::AgentId;
 use prometheus_client::registry::Registry as OwnRegistry;
 
 use crate::collector::{self, check_empty, pass, read, text};
-use crate::shown::Page;
+use crate::expected::Page;
 
 use connection::{Connection, Dictionary};
 use step::{Bounds, CONNECTIONS, IDS, Input, Step};

@@ -11,8 +11,8 @@ use fleetgauge_proto::{Accept, AgentId, Code, FrameBuffer, Message, VERSION, lim
 
 use super::rules::{Answer, Grounds, LABELS, Rules, VALUES};
 use crate::credentials::TOKENS;
-use crate::declared::{Declared, DeclaredFamily, DeclaredSeries, Labels};
-use crate::shown::LabelMap;
+use crate::expected::LabelMap;
+use crate::schema_gen::{Declared, DeclaredFamily, DeclaredSeries, Labels};
 
 const IDS: [&str; 4] = ["a", "ab", "abc", "b"];
 const ALL: Accept = Accept { version: VERSION, max_payload_bytes: limits::MAX_HELLO_BYTES };

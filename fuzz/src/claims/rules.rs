@@ -8,7 +8,7 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use fleetgauge_collector::trust::{Credentials, Labels, Trust};
 
 use crate::credentials::TOKENS;
-use crate::shown::LabelMap;
+use crate::expected::LabelMap;
 
 /// Ids and patterns with an entry, perhaps.
 const AGENTS: [&str; 7] = ["a", "ab", "abc", "*", "a*", "ab*", "b*"];

@@ -15,8 +15,8 @@ use fleetgauge_proto::{
 };
 
 use super::step::{CHOICES, IDS, Input, Saying};
-use crate::declared::Declared;
-use crate::shown::{self, LabelMap, Page};
+use crate::expected::{self, LabelMap, Page};
+use crate::schema_gen::Declared;
 
 const ALL: Accept = Accept { version: VERSION, max_payload_bytes: limits::MAX_PAYLOAD_BYTES };
 
@@ -229,8 +229,8 @@ impl Connection {
         let known = schema.families.iter().enumerate();
         let known = known.filter(|(_, family)| (1..=6).contains(&family.kind));
         let page = known.map(|(position, declared)| {
-            let (name, mut family) = shown::heading(declared, false);
-            family.samples = shown::samples(schema, position, &self.agent.labels, row);
+            let (name, mut family) = expected::heading(declared, false);
+            family.samples = expected::samples(schema, position, &self.agent.labels, row);
             (name, family)
         });
         (self.agent.id.as_ref() == Some(id)).then(|| page.collect())

@@ -2,7 +2,7 @@
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 
-use crate::declared::{Declared, Labels, some};
+use crate::schema_gen::{Declared, Labels, some};
 
 pub(super) const CONNECTIONS: usize = 5;
 pub(super) const IDS: [&str; 3] = ["a", "b", "c"];
