@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_large_fleet_comes_from_several_addresses_of_the_loopback() {
+    fn a_large_fleet_uses_several_loopback_addresses() {
         let collector = SocketAddr::from(([127, 0, 0, 1], 45678));
         assert_eq!(source(4_999, collector), None);
         let [one, last] = [5_000, 999_999].map(|agent| source(agent, collector));

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 /// The authority, as workers are told of it: they issue their agents' certificates themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Authority {
+pub struct TestCa {
     /// Its certificate, in PEM.
     certificate: String,
     /// Its key, in PEM.
@@ -23,13 +23,13 @@ pub struct Authority {
 }
 
 /// The authority, and the files of the collectors.
-pub struct Pki {
-    authority: Authority,
+pub struct TestPki {
+    ca: TestCa,
     files: TempDir,
 }
 
 /// What the authority's certificate says.
-fn authority() -> CertificateParams {
+fn ca_params() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -41,25 +41,25 @@ fn key() -> anyhow::Result<KeyPair> {
     Ok(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?)
 }
 
-impl Pki {
+impl TestPki {
     /// A new one.
     ///
     /// # Errors
     /// The system's.
     pub fn new() -> anyhow::Result<Self> {
-        let issuer = CertifiedIssuer::self_signed(authority(), key()?)?;
-        let own = key()?;
+        let issuer = CertifiedIssuer::self_signed(ca_params(), key()?)?;
+        let collector = key()?;
         let mut params = CertificateParams::default();
         params.subject_alt_names = ["127.0.0.1", "::1"]
             .map(|address| address.parse().map(SanType::IpAddress))
             .into_iter()
             .collect::<Result<_, _>>()?;
-        let certificate = params.signed_by(&own, &issuer)?;
-        let authority = Authority { certificate: issuer.pem(), key: issuer.key().serialize_pem() };
-        let pki = Self { authority, files: tempfile::tempdir()? };
-        pki.write("ca.pem", &pki.authority.certificate)?;
+        let certificate = params.signed_by(&collector, &issuer)?;
+        let ca = TestCa { certificate: issuer.pem(), key: issuer.key().serialize_pem() };
+        let pki = Self { ca, files: tempfile::tempdir()? };
+        pki.write("ca.pem", &pki.ca.certificate)?;
         pki.write("own.pem", &certificate.pem())?;
-        pki.write("own.key", &own.serialize_pem())?;
+        pki.write("own.key", &collector.serialize_pem())?;
         Ok(pki)
     }
 
@@ -88,24 +88,24 @@ impl Pki {
 
     /// What workers are told.
     #[must_use]
-    pub fn authority(&self) -> Authority {
-        self.authority.clone()
+    pub fn ca(&self) -> TestCa {
+        self.ca.clone()
     }
 }
 
 /// Issues agents' certificates: one for each, over a key that they share.
-pub struct Issuing {
+pub struct CertificateIssuer {
     issuer: Issuer<'static, KeyPair>,
     key: KeyPair,
 }
 
-impl Issuing {
+impl CertificateIssuer {
     /// By this authority.
     ///
     /// # Errors
     /// It is none.
-    pub fn new(authority: &Authority) -> anyhow::Result<Self> {
-        let issuer = Issuer::new(self::authority(), KeyPair::from_pem(&authority.key)?);
+    pub fn new(ca: &TestCa) -> anyhow::Result<Self> {
+        let issuer = Issuer::new(ca_params(), KeyPair::from_pem(&ca.key)?);
         Ok(Self { issuer, key: key()? })
     }
 
@@ -125,12 +125,13 @@ impl Issuing {
     }
 }
 
-impl Authority {
+impl TestCa {
     /// Its certificate.
     ///
     /// # Errors
     /// It is none.
     pub fn root(&self) -> anyhow::Result<CertificateDer<'static>> {
-        CertificateDer::from_pem_slice(self.certificate.as_bytes()).context("no certificate")
+        CertificateDer::from_pem_slice(self.certificate.as_bytes())
+            .context("the PEM contains no certificate")
     }
 }

@@ -45,15 +45,17 @@ impl std::fmt::Display for ScrapeError {
                 None => write!(f, "{error}"),
             },
             Self::Request(error) => write!(f, "{error}"),
-            Self::Status(status) => write!(f, "the answer was {status}"),
+            Self::Status(status) => write!(f, "the response status was {status}"),
             Self::Encoding(given) => {
-                write!(f, "the encoding was {given:?}, which was not asked for")
+                write!(f, "the content encoding was {given:?}, which was not requested")
             }
-            Self::Gzip(error) => write!(f, "it is not one whole member of gzip: {error}"),
+            Self::Gzip(error) => {
+                write!(f, "the body is not a single complete gzip member: {error}")
+            }
             Self::ContentType(given) => write!(f, "the content type was {given:?}"),
-            Self::TooLarge => write!(f, "it is larger than {MAX_PAGE_BYTES} bytes"),
-            Self::NotText => f.write_str("it is not UTF-8"),
-            Self::TimedOut => write!(f, "it took more than {} s", TIMEOUT.as_secs()),
+            Self::TooLarge => write!(f, "the page is larger than {MAX_PAGE_BYTES} bytes"),
+            Self::NotText => f.write_str("the page is not UTF-8"),
+            Self::TimedOut => write!(f, "the scrape took more than {} s", TIMEOUT.as_secs()),
         }
     }
 }
@@ -125,7 +127,7 @@ pub async fn fetch_as(
     encoding: Encoding,
     take: impl FnMut(&[u8]),
 ) -> Result<usize, ScrapeError> {
-    let mut unpacker = Unpacker::new(encoding, take);
+    let mut unpacker = Decompressor::new(encoding, take);
     let page = fetch_unbounded(http, path, encoding, |piece| unpacker.push(piece));
     let bytes = tokio::time::timeout(TIMEOUT, page).await.map_err(|_| ScrapeError::TimedOut)??;
     unpacker.finish().map_err(ScrapeError::Gzip)?;
@@ -133,14 +135,14 @@ pub async fn fetch_as(
 }
 
 /// What is fetched, unpacked on its way to `take`.
-struct Unpacker<F> {
+struct Decompressor<F> {
     /// What was unpacked last; `None` where nothing is packed.
     gzip: Option<GzDecoder<Vec<u8>>>,
     take: F,
     error: Option<io::Error>,
 }
 
-impl<F: FnMut(&[u8])> Unpacker<F> {
+impl<F: FnMut(&[u8])> Decompressor<F> {
     fn new(encoding: Encoding, take: F) -> Self {
         let gzip = (encoding == Encoding::Gzip).then(|| GzDecoder::new(Vec::new()));
         Self { gzip, take, error: None }
@@ -255,14 +257,14 @@ mod tests {
     /// Unpacks what comes in pieces of this size.
     fn unpacked(bytes: &[u8], size: usize) -> io::Result<Vec<u8>> {
         let mut page = Vec::new();
-        let mut unpacker = Unpacker::new(Encoding::Gzip, |piece: &[u8]| page.extend(piece));
+        let mut unpacker = Decompressor::new(Encoding::Gzip, |piece: &[u8]| page.extend(piece));
         bytes.chunks(size).for_each(|piece| unpacker.push(piece));
         unpacker.finish()?;
         Ok(page)
     }
 
     #[test]
-    fn only_one_whole_member_of_gzip_is_unpacked() {
+    fn only_one_complete_gzip_member_is_accepted() {
         let page = b"# TYPE a gauge\na 1\n".repeat(1_000);
         let good = gzipped(&page);
         let wrong_at = |at: usize| {

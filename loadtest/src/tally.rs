@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn tallies_add_up_over_the_wire() {
+    fn tallies_merge_after_serialization() {
         let (one, other) = (tally(&[1, 2, 150], "timed_out"), tally(&[3, 4], "server_full"));
         let mut sum = Tally::default();
         for tally in [&one, &other] {

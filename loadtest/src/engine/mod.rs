@@ -3,14 +3,14 @@
 //! A task an agent would be simpler and take some kilobytes of each. Here an idle agent is a member of a vector,
 //! the record of what it did, and an entry of the agenda; it has no buffer and no timer.
 
-mod agenda;
 mod commands;
 mod connection;
-mod hosts;
-mod inspector;
-mod member;
+mod fleet_model;
+mod page_fetcher;
 mod pings;
 mod session;
+mod sim_agent;
+mod timer_queue;
 mod tls;
 
 use std::collections::HashMap;
@@ -18,38 +18,38 @@ use std::io;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use agenda::{Act, Agenda};
+pub use fleet_model::{FleetModel, TracedFleet};
 use fleetgauge_agent::backoff::Backoff;
 use fleetgauge_agent::identity::Nonces;
 use fleetgauge_agent::profile::Profile;
 use fleetgauge_proto::StaticLabels;
-pub use hosts::{Hosts, Marked};
-use inspector::{HEARSAY, Inspector, Page};
-use member::Member;
 use mio::{Events, Poll, Token, Waker};
+use page_fetcher::{FetchedPage, JUDGE_DELAY, PageFetcher};
 use pings::Flush;
-use tls::Tls;
+use sim_agent::SimAgent;
+use timer_queue::{Action, TimerQueue};
+use tls::TlsClients;
 
-use crate::ledger::Ledger;
-use crate::orders::{Command, Event, Order, Sample};
+use crate::judge::ground_truth::GroundTruth;
 use crate::tally::Tally;
+use crate::worker_protocol::{Command, Event, WorkerConfig, WorkerSample};
 
 /// Where commands make themselves felt; agents have their places as tokens.
-const INPUT: Token = Token(usize::MAX);
+const INPUT_TOKEN: Token = Token(usize::MAX);
 /// Most sockets heard of at once.
-const EVENTS: usize = 1024;
+const MAX_EVENTS_PER_POLL: usize = 1024;
 /// Most acts between two looks at the sockets: an engine that cannot keep up still hears.
-const BATCH: usize = 1024;
+const MAX_ACTIONS_PER_POLL: usize = 1024;
 /// Room for what comes from the collector, in bytes: its frames are small.
 const READ_BYTES: usize = 4096;
 /// Between two samples, and between two looks for agents that are stuck.
-const SECOND: Duration = Duration::from_secs(1);
+const SAMPLE_PERIOD: Duration = Duration::from_secs(1);
 
 /// What comes to an engine from outside its sockets.
 enum Input {
     Command(Command),
-    Page(Box<Page>),
-    End,
+    Page(Box<FetchedPage>),
+    Stop,
 }
 
 /// Whom to tell what an engine shall do.
@@ -61,16 +61,16 @@ pub struct Handle {
 
 impl Handle {
     /// Gives it a command. Nothing if it has ended.
-    pub fn tell(&self, command: Command) {
-        self.put(Input::Command(command));
+    pub fn send(&self, command: Command) {
+        self.push(Input::Command(command));
     }
 
     /// Ends it. Its connections are closed without a word.
-    pub fn end(&self) {
-        self.put(Input::End);
+    pub fn stop(&self) {
+        self.push(Input::Stop);
     }
 
-    fn put(&self, input: Input) {
+    fn push(&self, input: Input) {
         let _ = self.inputs.send(input);
         // It fails only if the other end is gone.
         let _ = self.waker.wake();
@@ -86,90 +86,91 @@ struct Ramp {
 }
 
 /// An engine. What it has to tell goes to `emit`.
-pub struct Engine<H, E> {
-    order: Order,
-    hosts: H,
+pub struct Engine<M, E> {
+    config: WorkerConfig,
+    model: M,
     emit: E,
     poll: Poll,
     inputs: mpsc::Receiver<Input>,
-    inspector: Inspector,
-    members: Vec<Member>,
-    ledger: Ledger,
-    agenda: Agenda,
+    page_fetcher: PageFetcher,
+    agents: Vec<SimAgent>,
+    truth: GroundTruth,
+    timers: TimerQueue,
     /// How those that failed come back, where they do as the real agent does.
     backoffs: HashMap<usize, Backoff>,
     /// How they speak TLS, if they do.
-    tls: Option<Tls>,
+    tls: Option<TlsClients>,
     /// That of the agent that is connecting; its interval and schema are the same for all.
     profile: Profile,
     rng: fastrand::Rng,
     /// What is about to be written, empty between two agents.
     out: Vec<u8>,
-    scratch: Vec<u8>,
+    read_buffer: Vec<u8>,
     ramp: Option<Ramp>,
     /// Agents that are connecting.
-    greeted: usize,
+    connecting: usize,
     /// The share of agents that leaves in a second, and when the next one does.
     churn: f64,
-    next_departure: Duration,
-    next_second: Duration,
+    next_churn: Duration,
+    next_sample: Duration,
     /// Pages that wait to be judged.
-    pages: Vec<Page>,
+    pages: Vec<FetchedPage>,
     /// More sockets may have something to say than were heard.
-    behind: bool,
-    sample: Sample,
+    more_events_pending: bool,
+    sample: WorkerSample,
     /// The end of a part of the test that is under way.
     flush: Option<Flush>,
     /// All have left for good.
     finished: bool,
 }
 
-impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
+impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
     /// An engine that carries the order out, and who tells it how.
     ///
     /// # Errors
     /// The system's.
-    pub fn new(order: Order, hosts: H, emit: E) -> io::Result<(Self, Handle)> {
+    pub fn new(config: WorkerConfig, model: M, emit: E) -> io::Result<(Self, Handle)> {
         let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), INPUT)?;
+        let waker = Waker::new(poll.registry(), INPUT_TOKEN)?;
         let (sender, inputs) = mpsc::channel();
         let handle = Handle { inputs: sender, waker: std::sync::Arc::new(waker) };
-        let interval = Duration::from_millis(order.interval_ms.into());
-        let ledger = Ledger::new(interval, order.tolerance());
-        let tls = order.tls.as_ref().map(|authority| Tls::new(authority, order.collector.ip()));
+        let interval = Duration::from_millis(config.interval_ms.into());
+        let truth = GroundTruth::new(interval, config.tolerance());
+        let tls =
+            config.tls.as_ref().map(|authority| TlsClients::new(authority, config.collector.ip()));
         let tls = tls.transpose().map_err(io::Error::other)?;
         let profile = Profile {
-            id: hosts.id(order.agents.first),
+            id: model.id(config.agents.first),
             nonces: Nonces { host: [0; 16], process: [0; 16] },
             labels: StaticLabels::default(),
             interval,
             agent_version: env!("CARGO_PKG_VERSION"),
-            schema: hosts.schema(),
+            schema: model.schema(),
         };
         let engine = Self {
-            inspector: Inspector::start(&order, ledger.epoch(), handle.clone())?,
-            rng: fastrand::Rng::with_seed(order.seed ^ u64::from(order.agents.first)),
-            order,
-            hosts,
+            page_fetcher: PageFetcher::start(&config, truth.epoch(), handle.clone())?,
+            rng: fastrand::Rng::with_seed(config.seed ^ u64::from(config.agents.first)),
+            config,
+            model,
             emit,
             poll,
             inputs,
-            members: Vec::new(),
-            ledger,
-            agenda: Agenda::default(),
+            agents: Vec::new(),
+            truth,
+            timers: TimerQueue::default(),
             backoffs: HashMap::new(),
             tls,
             profile,
             out: Vec::new(),
-            scratch: vec![0; READ_BYTES],
+            read_buffer: vec![0; READ_BYTES],
             ramp: None,
-            greeted: 0,
+            connecting: 0,
             churn: 0.0,
-            next_departure: Duration::MAX,
-            next_second: SECOND,
+            next_churn: Duration::MAX,
+            next_sample: SAMPLE_PERIOD,
             pages: Vec::new(),
-            behind: false,
-            sample: Sample::default(),
+            more_events_pending: false,
+            sample: WorkerSample::default(),
             flush: None,
             finished: false,
         };
@@ -182,39 +183,39 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
     /// The system's, of waiting for sockets.
     pub fn run(mut self) -> io::Result<()> {
         (self.emit)(Event::Ready);
-        let mut events = Events::with_capacity(EVENTS);
+        let mut events = Events::with_capacity(MAX_EVENTS_PER_POLL);
         loop {
-            match self.poll.poll(&mut events, Some(self.pause())) {
+            match self.poll.poll(&mut events, Some(self.poll_timeout())) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
-            self.behind = events.iter().count() == EVENTS;
+            self.more_events_pending = events.iter().count() == MAX_EVENTS_PER_POLL;
             for event in &events {
-                if event.token() != INPUT {
-                    self.ready(event);
+                if event.token() != INPUT_TOKEN {
+                    self.socket_ready(event);
                 }
             }
             while let Ok(input) = self.inputs.try_recv() {
                 match input {
-                    Input::Command(command) => self.obey(command),
+                    Input::Command(command) => self.handle_command(command),
                     Input::Page(page) => self.pages.push(*page),
-                    Input::End => return Ok(()),
+                    Input::Stop => return Ok(()),
                 }
             }
-            self.work();
+            self.run_due();
         }
     }
 
     /// How long to wait for sockets: until the next thing is due, and then to the end of that tick.
-    fn pause(&self) -> Duration {
-        let now = self.ledger.now();
-        let tick = Duration::from_millis(self.order.tick_ms.max(1).into());
+    fn poll_timeout(&self) -> Duration {
+        let now = self.truth.now();
+        let tick = Duration::from_millis(self.config.batch_ms.max(1).into());
         let soonest = [
-            self.agenda.next(),
+            self.timers.next(),
             self.ramp.map(|_| now + tick),
-            Some(self.next_departure),
-            Some(self.next_second),
-            self.pages.first().map(|page| page.window.ended + HEARSAY),
+            Some(self.next_churn),
+            Some(self.next_sample),
+            self.pages.first().map(|page| page.window.ended + JUDGE_DELAY),
             self.flush.map(|flush| flush.next),
         ];
         let soonest = soonest.into_iter().flatten().min().unwrap_or(now);
@@ -224,40 +225,40 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
     }
 
     /// Does what is due.
-    fn work(&mut self) {
-        self.start_more();
-        for _ in 0..BATCH {
-            let Some(entry) = self.agenda.due_by(self.ledger.now()) else { break };
-            let place = entry.agent as usize;
-            if self.members[place].attempt != entry.attempt {
+    fn run_due(&mut self) {
+        self.continue_ramp();
+        for _ in 0..MAX_ACTIONS_PER_POLL {
+            let Some(timer) = self.timers.due_by(self.truth.now()) else { break };
+            let index = timer.agent as usize;
+            if self.agents[index].attempt != timer.attempt {
                 continue;
             }
-            match entry.act {
-                Act::Dial => self.dial(place),
-                Act::Report => self.report(place, entry.due(), true),
-                Act::LeaveDrained => self.leave_drained(place),
+            match timer.action {
+                Action::Dial => self.dial(index),
+                Action::Report => self.report(index, timer.due(), true),
+                Action::DisconnectDrained => self.disconnect_drained(index),
             }
         }
-        let now = self.ledger.now();
-        self.let_some_leave(now);
+        let now = self.truth.now();
+        self.apply_churn(now);
         self.end_flush(now);
         // Only who has heard all that was said before a page came can judge it.
-        let is_due = |page: &Page| page.window.ended + HEARSAY <= now;
-        if !self.behind && self.pages.first().is_some_and(is_due) {
+        let is_due = |page: &FetchedPage| page.window.ended + JUDGE_DELAY <= now;
+        if !self.more_events_pending && self.pages.first().is_some_and(is_due) {
             let page = self.pages.remove(0);
-            self.judge(page);
+            self.judge_page(page);
         }
-        if self.next_second <= now {
-            self.next_second = now + SECOND;
-            self.drop_the_stuck(now);
-            self.count_not_returned(now);
+        if self.next_sample <= now {
+            self.next_sample = now + SAMPLE_PERIOD;
+            self.close_stuck(now);
+            self.count_overdue_returns(now);
             self.emit_sample();
         }
     }
 
     fn emit_sample(&mut self) {
         let counts = std::mem::take(&mut self.sample.counts);
-        let sample = Sample { counts, ..self.sample };
+        let sample = WorkerSample { counts, ..self.sample };
         (self.emit)(Event::Sample(Box::new(sample)));
     }
 
@@ -266,7 +267,7 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
     }
 
     /// The number of the agent at this place.
-    fn number(&self, place: usize) -> u32 {
-        self.order.agents.first + place as u32
+    fn agent_number(&self, index: usize) -> u32 {
+        self.config.agents.first + index as u32
     }
 }

@@ -10,7 +10,7 @@ use fleetgauge_proto::{Accept, Frame, FrameBuffer, Message, VERSION};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Fault, Link, ONE_IN};
+use super::{Fault, ONE_IN, PageHooks};
 
 /// Room for what is passed on at once, in bytes.
 const PIECE_BYTES: usize = 4_096;
@@ -22,57 +22,58 @@ const GATE_CONNECTIONS: u32 = 40;
 const MAX_HELLO_BYTES: usize = 64 * 1024;
 
 /// The host of every agent that was seen.
-type Hosts = Arc<Mutex<HashMap<String, [u8; 16]>>>;
+type KnownHosts = Arc<Mutex<HashMap<String, [u8; 16]>>>;
 
-/// Takes agents in place of the collector at `honest`.
+/// Takes agents in place of the collector at `upstream`.
 pub(super) async fn serve(
     listener: TcpListener,
-    honest: SocketAddr,
+    upstream: SocketAddr,
     fault: Fault,
-    link: Arc<Link>,
+    hooks: Arc<PageHooks>,
 ) {
-    let (hosts, mut taken) = (Hosts::default(), 0);
+    let (known_hosts, mut accepted) = (KnownHosts::default(), 0);
     while let Ok((agent, _)) = listener.accept().await {
-        taken += 1;
-        if fault == Fault::Gate && taken > GATE_CONNECTIONS {
+        accepted += 1;
+        if fault == Fault::Gate && accepted > GATE_CONNECTIONS {
             continue;
         }
-        let (hosts, link, number) = (Arc::clone(&hosts), Arc::clone(&link), taken);
+        let (known_hosts, hooks, connection) =
+            (Arc::clone(&known_hosts), Arc::clone(&hooks), accepted);
         // What ends one side ends the other.
         tokio::spawn(async move {
             tokio::select! {
-                passed = pass(agent, honest, fault, &hosts, &link) => drop(passed),
-                () = is_cut(&link, number), if fault == Fault::Cut => {}
+                passed = pass(agent, upstream, fault, &known_hosts, &hooks) => drop(passed),
+                () = is_cut(&hooks, connection), if fault == Fault::Cut => {}
             }
         });
     }
 }
 
 /// Waits for the page with which the connection of this number is closed.
-async fn is_cut(link: &Link, number: u32) {
-    let mut pages = link.pages.subscribe();
-    let cut = pages.wait_for(|pages| *pages > 0 && pages % ONE_IN == number % ONE_IN);
+async fn is_cut(hooks: &PageHooks, connection: u32) {
+    let mut pages = hooks.pages.subscribe();
+    let cut = pages.wait_for(|pages| *pages > 0 && pages % ONE_IN == connection % ONE_IN);
     // It fails only if no more pages are made.
     let _ = cut.await;
 }
 
 async fn pass(
     mut agent: TcpStream,
-    honest: SocketAddr,
+    upstream: SocketAddr,
     fault: Fault,
-    hosts: &Hosts,
-    link: &Link,
+    known_hosts: &KnownHosts,
+    hooks: &PageHooks,
 ) -> io::Result<()> {
-    let mut collector = TcpStream::connect(honest).await?;
+    let mut collector = TcpStream::connect(upstream).await?;
     agent.set_nodelay(true)?;
     collector.set_nodelay(true)?;
     let hello = read_hello(&mut agent).await?;
-    collector.write_all(&retell(&hello, fault, hosts)?).await?;
+    collector.write_all(&rewrite_hello(&hello, fault, known_hosts)?).await?;
     let (mut from_agent, mut to_agent) = agent.split();
     let (mut from_collector, mut to_collector) = collector.split();
     tokio::select! {
-        ended = copy(&mut from_agent, &mut to_collector, link) => ended,
-        ended = copy(&mut from_collector, &mut to_agent, link) => ended,
+        ended = copy(&mut from_agent, &mut to_collector, hooks) => ended,
+        ended = copy(&mut from_collector, &mut to_agent, hooks) => ended,
     }
 }
 
@@ -82,7 +83,7 @@ async fn read_hello(agent: &mut TcpStream) -> io::Result<Vec<u8>> {
     agent.read_exact(&mut head).await?;
     let len = u32::from_le_bytes([head[4], head[5], head[6], 0]) as usize;
     if len > MAX_HELLO_BYTES {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "longer than any Hello"));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "Hello is too long"));
     }
     let mut hello = head.to_vec();
     hello.resize(head.len() + len, 0);
@@ -91,29 +92,29 @@ async fn read_hello(agent: &mut TcpStream) -> io::Result<Vec<u8>> {
 }
 
 /// What the collector is told in place of this Hello.
-fn retell(bytes: &[u8], fault: Fault, hosts: &Hosts) -> io::Result<Vec<u8>> {
-    let broken = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
+fn rewrite_hello(bytes: &[u8], fault: Fault, known_hosts: &KnownHosts) -> io::Result<Vec<u8>> {
+    let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
     let (mut frames, mut input) = (FrameBuffer::default(), bytes);
     let accept = Accept { version: VERSION, max_payload_bytes: u32::MAX };
     let frame: Option<Frame<'_>> = frames.next(&mut input, accept).map_err(io::Error::other)?;
-    let message = Message::decode(frame.ok_or_else(|| broken("half a frame"))?);
-    let Ok(Message::Hello(hello)) = message else { return Err(broken("no Hello")) };
-    let mut hosts = hosts.lock().unwrap_or_else(PoisonError::into_inner);
-    let first = *hosts.entry(hello.agent_id.to_owned()).or_insert(hello.host_nonce);
+    let message = Message::decode(frame.ok_or_else(|| invalid("incomplete frame"))?);
+    let Ok(Message::Hello(hello)) = message else { return Err(invalid("not a Hello")) };
+    let mut known_hosts = known_hosts.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = *known_hosts.entry(hello.agent_id.to_owned()).or_insert(hello.host_nonce);
     if fault == Fault::OneHost && first != hello.host_nonce {
-        return Err(broken("another host"));
+        return Err(invalid("another host"));
     }
     let host_nonce = if fault == Fault::SameHost { first } else { hello.host_nonce };
-    let mut told = Vec::new();
-    let retold = Message::Hello(Hello { host_nonce, ..hello }).encode(VERSION, &mut told);
-    retold.map_err(io::Error::other)?;
-    Ok(told)
+    let mut encoded = Vec::new();
+    let result = Message::Hello(Hello { host_nonce, ..hello }).encode(VERSION, &mut encoded);
+    result.map_err(io::Error::other)?;
+    Ok(encoded)
 }
 
 async fn copy(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
-    link: &Link,
+    hooks: &PageHooks,
 ) -> io::Result<()> {
     let mut piece = vec![0; PIECE_BYTES];
     loop {
@@ -121,7 +122,7 @@ async fn copy(
         if read == 0 {
             return Ok(());
         }
-        let _open = link.gate.read().await;
+        let _open = hooks.gate.read().await;
         to.write_all(&piece[..read]).await?;
     }
 }

@@ -4,7 +4,7 @@
 
 mod agents;
 #[cfg(unix)]
-pub mod frozen;
+pub mod freezer;
 mod pages;
 
 use std::net::SocketAddr;
@@ -59,7 +59,7 @@ pub enum Fault {
 impl Fault {
     /// Agents are to connect to the proxy, not to the collector behind it.
     #[must_use]
-    pub const fn concerns_agents(self) -> bool {
+    pub const fn affects_agents(self) -> bool {
         matches!(self, Self::SameHost | Self::OneHost | Self::Stall | Self::Gate | Self::Cut)
     }
 
@@ -75,7 +75,7 @@ impl Fault {
 const ONE_IN: u32 = 10;
 /// What the pages do to the agents.
 #[derive(Default)]
-struct Link {
+struct PageHooks {
     /// Tasks that forward agents' bytes lock it for reading, a page that stalls them for writing.
     /// It is fair: between two such pages every waiting task has a turn.
     gate: RwLock<()>,
@@ -89,32 +89,36 @@ const LEAK_EVERY: Duration = Duration::from_millis(250);
 
 /// Where a misbehaving collector seems to be.
 #[derive(Debug)]
-pub struct Front {
+pub struct Endpoints {
     /// For agents.
     pub agents: SocketAddr,
     /// For scrapes.
     pub http: SocketAddr,
 }
 
-/// Puts the fault in front of the collector at `honest`; it listens at `front`.
+/// Puts the fault in front of the collector at `upstream`; it listens at `endpoints`.
 ///
 /// # Errors
 /// The system's.
-pub async fn start(fault: Fault, honest: Front, front: Front) -> std::io::Result<Front> {
-    let link = Arc::new(Link::default());
-    let mut agents = honest.agents;
-    if fault.concerns_agents() {
-        let listener = TcpListener::bind(front.agents).await?;
+pub async fn start(
+    fault: Fault,
+    upstream: Endpoints,
+    endpoints: Endpoints,
+) -> std::io::Result<Endpoints> {
+    let hooks = Arc::new(PageHooks::default());
+    let mut agents = upstream.agents;
+    if fault.affects_agents() {
+        let listener = TcpListener::bind(endpoints.agents).await?;
         agents = listener.local_addr()?;
-        tokio::spawn(agents::serve(listener, honest.agents, fault, Arc::clone(&link)));
+        tokio::spawn(agents::serve(listener, upstream.agents, fault, Arc::clone(&hooks)));
     }
-    let listener = TcpListener::bind(front.http).await?;
+    let listener = TcpListener::bind(endpoints.http).await?;
     let http = listener.local_addr()?;
-    tokio::spawn(pages::serve(listener, honest.http, fault, link));
+    tokio::spawn(pages::serve(listener, upstream.http, fault, hooks));
     if fault == Fault::Leak {
         tokio::spawn(leak());
     }
-    Ok(Front { agents, http })
+    Ok(Endpoints { agents, http })
 }
 
 async fn leak() {

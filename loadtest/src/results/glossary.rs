@@ -4,31 +4,30 @@
 pub(super) fn about(scenario: &str) -> &'static str {
     match scenario {
         "run" => {
-            "Simulated agents connect to a collector, report at a steady rate and leave. Does \
-             every page show exactly who is there, with the newest values?"
+            "Simulated agents connect to a collector, report at a steady rate and disconnect. \
+             Every page must show exactly the connected agents, with their latest values."
         }
         "churn" => {
-            "Simulated agents report while some of them leave all the time and come back. \
-             Does every page show exactly who is there, and is everybody let in again?"
+            "Simulated agents report while some of them disconnect all the time and return. Every \
+             page must show exactly the connected agents, and every agent must be able to return."
         }
         "storm" => {
-            "All collectors are killed at once and started again. How fast is the fleet back, and \
-             is anybody lost?"
+            "All collectors are killed at once and restarted. Measures how fast the fleet is back; \
+             no agent may be lost."
         }
-        "deaths" => {
-            "Agents end in every way there is. How long does a page still show each of them?"
-        }
+        "deaths" => "Agents die in six ways. Measures how long a page still shows each of them.",
         "clones" => {
-            "Other hosts claim ids that are in use, and hosts are started again. Are clones \
-             refused and rebooted hosts let in?"
+            "Other hosts claim ids that are in use, and hosts reboot. Clones must be rejected and \
+             rebooted hosts accepted."
         }
-        "scrape" => "Pages are requested back to back. Does that delay reports?",
+        "scrape" => "Pages are requested back to back. Measures whether that delays reports.",
         "soak" => {
-            "A fleet reports for long while agents come and go. Do memory or open files grow?"
+            "A fleet reports for a long time while agents disconnect and return. Memory and open \
+             files must not grow."
         }
         "hostile" => {
-            "A collector is attacked beside an honest fleet. Does the fleet lose anything, and is \
-             every attack refused?"
+            "A collector is attacked beside an honest fleet. The fleet must not suffer, and every \
+             attack must be rejected."
         }
         _ => "A load test of a collector.",
     }
@@ -39,14 +38,14 @@ pub(super) const TERMS: [(&str, &str); 14] = [
     (
         "agent, collector",
         "An agent reports a host's values over one TCP connection to a collector, \
-      which shows the newest values of every connected agent on a page for Prometheus.",
+      which shows the latest values of every connected agent on a page for Prometheus.",
     ),
     ("generator", "The processes of this test that simulate the agents."),
     (
         "lag",
-        "From when a report was due until the collector had taken it in. Some reports are \
-      followed by a Ping in the same write; the Pong says that the report was read. A Ping without \
-      a Pong counts with its age.",
+        "From when a report was due until the collector had processed it. Some reports are \
+      followed by a Ping in the same write; its Pong confirms that the report was processed. A \
+      Ping without a Pong counts with its age.",
     ),
     (
         "answer, answered",
@@ -56,40 +55,40 @@ pub(super) const TERMS: [(&str, &str); 14] = [
     (
         "written, written after",
         "From when a report was due until it was written into the kernel's \
-      buffer. A collector that stands still does not change it.",
+      buffer. A collector that stalls does not change it.",
     ),
     (
         "own lag",
-        "How late the generator itself turned to a report, because it was busy or its timer \
-      woke late.",
+        "How late the generator itself handled a report, because it was busy or its timer \
+      fired late.",
     ),
     (
         "late",
-        "Reports that were taken in more than --late after they were due (1 s unless the command \
+        "Reports that were processed more than --late after they were due (1 s unless the command \
       above says otherwise), the generator's own lag not counted. Each is a finding.",
     ),
     (
         "unanswered",
         "Reports whose Ping had no Pong by the end of the session or a second after the end of \
-      that part of the test.",
+      the phase.",
     ),
     (
         "judged",
-        "A page was compared with what the agents had done: every connected agent is there, \
-      all its values are of one report and none is stale, and nothing is left of an agent that \
-      left.",
+        "A page was compared with what the agents had done: every connected agent is shown, \
+      all its values are from one report and none is stale, and nothing is left over of an agent \
+      that disconnected.",
     ),
     ("shown, on the pages", "Agents with values on the last page of each collector."),
     (
         "p50, p90, p99, p999, max",
         "So many of 100 (of 1,000 for p999) were at most this; max is the \
-      largest. Count says of how many.",
+      largest. Count is the number of values.",
     ),
     ("resident", "Memory of a process that is in RAM."),
     (
         "few ticks",
-        "The kernel tells CPU time in ticks of 10 ms. A figure marked so rests on fewer \
-      than 50 of them and is a hint only.",
+        "The kernel reports CPU time in ticks of 10 ms. A figure marked so rests on fewer \
+      than 50 of them and is only a hint.",
     ),
     ("finding", "Something that should not have happened. One is enough for the test to fail."),
 ];

@@ -5,12 +5,13 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::Value;
 
+use super::Results;
 use super::glossary::{TERMS, about};
-use super::outline::{Table, cell, parts, quantity, tables, words};
 use super::plot::{COLOURS, Line, Plot, Scale};
+use super::tables::{Table, cell, phases, quantity, tables, words};
 use super::text::counts;
 use super::timeline::{Second, Timeline};
-use super::{Results, Verdict};
+use crate::judge::verdict::Verdict;
 
 /// How the page looks.
 const STYLE: &str = include_str!("page.css");
@@ -43,7 +44,7 @@ pub fn page(results: &Results) -> anyhow::Result<String> {
          <p>Numbers without a unit are counts. The terms are explained below.</p>\n\
          <section class=\"tables\">\n",
     );
-    for table in std::iter::once(parts(results)).chain(tables("", &results.figures)) {
+    for table in std::iter::once(phases(results)).chain(tables("", &results.figures)) {
         write_table(&mut page, &table)?;
     }
     write!(
@@ -58,7 +59,7 @@ pub fn page(results: &Results) -> anyhow::Result<String> {
 
 /// What the numbers in the plots stand for.
 fn write_events(page: &mut String, timeline: &Timeline) -> anyhow::Result<()> {
-    page.push_str("<p>The numbers at the top of each plot mark these moments:</p>\n<ol>\n");
+    page.push_str("<p>The numbers at the top of each plot mark these events:</p>\n<ol>\n");
     for event in &timeline.events {
         let at = quantity((event.at_seconds * 10.0).round() / 10.0, "s");
         writeln!(page, "<li>{} <span>{at}</span></li>", escaped(&event.what))?;
@@ -107,7 +108,7 @@ fn write_verdict(page: &mut String, verdict: &Verdict) -> anyhow::Result<()> {
         format!("{} findings: {}", verdict.count(), counts(&verdict.findings))
     };
     writeln!(page, "<p>Checked: {}. <b>{found}.</b></p>", counts(&verdict.checks))?;
-    let findings: Vec<_> = verdict.first_findings.iter().map(|told| &told.what).collect();
+    let findings: Vec<_> = verdict.first_findings.iter().map(|texts| &texts.what).collect();
     let skipped: Vec<_> = verdict.skipped.iter().collect();
     for (class, entries) in [("findings", findings), ("skipped", skipped)] {
         if !entries.is_empty() {
@@ -146,7 +147,7 @@ fn plots(timeline: &Timeline) -> Vec<Plot<'_>> {
         let points = seconds.iter().filter_map(|second| Some((second.at_seconds, value(second)?)));
         Line { name, points: points.collect(), scattered: false }
     };
-    let scraped = |name, value: &dyn Fn(&super::timeline::Scraped) -> f64| {
+    let scraped = |name, value: &dyn Fn(&super::timeline::ScrapeRecord) -> f64| {
         let points = scrapes.iter().map(|scrape| (scrape.at_seconds, value(scrape)));
         Line { name, points: points.collect(), scattered: true }
     };
@@ -167,7 +168,7 @@ fn plots(timeline: &Timeline) -> Vec<Plot<'_>> {
             ],
         ),
         plot(
-            "Lag: from when reports were due until they were taken in",
+            "Lag: from when reports were due until they were processed",
             "ms",
             Scale::Log,
             vec![

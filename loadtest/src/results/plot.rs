@@ -10,8 +10,8 @@ use plotters::series::LineSeries;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, IntoFont, IntoTextStyle, RGBColor, ShapeStyle};
 
-use super::outline::quantity;
-use super::timeline::Moment;
+use super::tables::quantity;
+use super::timeline::TimelineEvent;
 
 /// Size of the drawing; the page scales it.
 const SIZE: (u32, u32) = (720, 260);
@@ -33,7 +33,7 @@ pub(super) struct Plot<'a> {
     pub(super) unit: &'static str,
     pub(super) scale: Scale,
     pub(super) lines: Vec<Line>,
-    pub(super) events: &'a [Moment],
+    pub(super) events: &'a [TimelineEvent],
     /// Where the time axis ends, in seconds.
     pub(super) until: f64,
 }
@@ -174,7 +174,7 @@ impl Plot<'_> {
 }
 
 /// The numbers of the events and where they stand: one mark for those that are near each other.
-fn marks(events: &[Moment], until: f64) -> Vec<(f64, String)> {
+fn marks(events: &[TimelineEvent], until: f64) -> Vec<(f64, String)> {
     let mut groups: Vec<(f64, usize, usize)> = Vec::new();
     for (event, number) in events.iter().zip(1..) {
         match groups.last_mut() {
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn marks_of_events_do_not_overlap() {
-        let at = |at_seconds: f64| Moment { at_seconds, what: String::new() };
+        let at = |at_seconds: f64| TimelineEvent { at_seconds, what: String::new() };
         let events = [0.0, 3.0, 50.0, 91.0, 92.0, 98.0].map(at);
         let marks = marks(&events, 100.0);
         let shown: Vec<_> = marks.iter().map(|(at, mark)| (*at, mark.as_str())).collect();

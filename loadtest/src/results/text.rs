@@ -2,18 +2,25 @@
 
 use std::fmt;
 
-use super::outline::{Table, parts, tables, words};
-use super::{Results, Verdict};
+use super::Results;
+use super::tables::{Table, phases, tables, words};
+use crate::judge::verdict::Verdict;
 
 /// Names are this wide, and lines at most.
 const NAME_WIDTH: usize = 22;
 const LINE_WIDTH: usize = 118;
 
-pub(super) fn write(results: &Results, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl fmt::Display for Results {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write(self, f)
+    }
+}
+
+fn write(results: &Results, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for table in tables("", &results.figures) {
         if table.columns.is_empty() { write_list(&table, f)? } else { write_rows(&table, f)? }
     }
-    write_list(&parts(results), f)?;
+    write_list(&phases(results), f)?;
     write_verdict(&results.verdict, f)
 }
 
@@ -78,8 +85,8 @@ fn write_verdict(verdict: &Verdict, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for finding in &verdict.first_findings {
         writeln!(f, "  {}", finding.what)?;
     }
-    let told = verdict.first_findings.len() as u64;
-    if all > told { write!(f, "  and {} more", all - told) } else { Ok(()) }
+    let texts = verdict.first_findings.len() as u64;
+    if all > texts { write!(f, "  and {} more", all - texts) } else { Ok(()) }
 }
 
 /// Counts by cause on one line.

@@ -6,18 +6,19 @@ use serde::Serialize;
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Timeline {
     /// How long each part of the test took, in the order in which they began.
-    pub parts: Vec<Part>,
+    #[serde(rename = "parts")]
+    pub phases: Vec<Phase>,
     /// One entry a second.
     pub seconds: Vec<Second>,
     /// One entry a page.
-    pub scrapes: Vec<Scraped>,
+    pub scrapes: Vec<ScrapeRecord>,
     /// What was done, and when.
-    pub events: Vec<Moment>,
+    pub events: Vec<TimelineEvent>,
 }
 
 /// A part of a test.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Part {
+pub struct Phase {
     /// What it was for.
     pub what: String,
     /// How long it took.
@@ -59,7 +60,7 @@ pub struct Lag {
 
 /// What one page took.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Scraped {
+pub struct ScrapeRecord {
     /// When it was asked for, from the beginning of the test.
     pub at_seconds: f64,
     /// From the request's first byte to the response's last.
@@ -72,7 +73,7 @@ pub struct Scraped {
 
 /// Something that the test did.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Moment {
+pub struct TimelineEvent {
     /// When, from the beginning of the test.
     pub at_seconds: f64,
     /// What, in a word or two.

@@ -2,18 +2,18 @@
 
 use super::*;
 
-fn told(told: &[(&str, u64)]) -> hostile::Attacks {
+fn told(told: &[(&str, u64)]) -> attackers::AttackStats {
     let told: Causes = told.iter().map(|(what, times)| ((*what).to_owned(), *times)).collect();
-    hostile::Attacks { made: told.values().sum(), told }
+    attackers::AttackStats { made: told.values().sum(), told }
 }
 
 /// All kinds, each refused once with its code.
-fn refused() -> Campaign {
-    let each = |kind: Kind| (kind.name(), told(&[(kind.code().reason(), 1)]));
-    Kind::ALL.map(each).into_iter().collect()
+fn refused() -> AttackResults {
+    let each = |kind: AttackKind| (kind.name(), told(&[(kind.code().reason(), 1)]));
+    AttackKind::ALL.map(each).into_iter().collect()
 }
 
-fn counted(attacks: &Campaign) -> BTreeMap<String, u64> {
+fn counted(attacks: &AttackResults) -> BTreeMap<String, u64> {
     let mut all = BTreeMap::new();
     for (what, times) in attacks.values().flat_map(|attacks| &attacks.told) {
         *all.entry(what.clone()).or_default() += times;
@@ -21,12 +21,12 @@ fn counted(attacks: &Campaign) -> BTreeMap<String, u64> {
     all
 }
 
-fn reasons(attacks: &Campaign, rejects: &BTreeMap<String, u64>) -> Vec<&'static str> {
+fn reasons(attacks: &AttackResults, rejects: &BTreeMap<String, u64>) -> Vec<&'static str> {
     judge_attacks(attacks, rejects).iter().map(Failure::reason).collect()
 }
 
 #[test]
-fn attacks_must_be_refused_with_their_code_and_counted() {
+fn attacks_must_be_rejected_with_their_code_and_counted() {
     let mut attacks = refused();
     let mut rejects = counted(&attacks);
     assert_eq!(reasons(&attacks, &rejects), [""; 0]);
@@ -40,7 +40,7 @@ fn attacks_must_be_refused_with_their_code_and_counted() {
 }
 
 #[test]
-fn memory_is_held_to_its_bounds() {
+fn memory_over_its_bound_is_found() {
     let within = Memory {
         limit_bytes: 10,
         counted_bytes: 10,
@@ -54,9 +54,9 @@ fn memory_is_held_to_its_bounds() {
     };
     assert_eq!(judge_memory(&within), []);
     assert_eq!(reasons(Memory { counted_bytes: 11, ..within }), ["memory_over_bound"]);
-    let over =
+    let join_attackers =
         Memory { counted_bytes: 1, resident_peak_bytes: Some(101), limit_bytes: 10, ..within };
-    assert_eq!(reasons(over), ["memory_over_bound"]);
+    assert_eq!(reasons(join_attackers), ["memory_over_bound"]);
     // Without a figure nothing is within its bound.
     assert_eq!(reasons(Memory { limit_bytes: 0, ..within }), ["nothing_measured"]);
     assert_eq!(reasons(Memory { counted_bytes: 0, ..within }), ["nothing_measured"]);
@@ -70,7 +70,7 @@ fn times(ms: u64) -> Times {
 }
 
 #[test]
-fn answers_may_not_take_twice_as_long_and_more() {
+fn answers_slower_than_the_factor_are_found() {
     let reason = |quiet: Times, attacked: Times| {
         judge_answers(2.0, &quiet, &attacked).map(|found| found.reason())
     };
@@ -82,10 +82,10 @@ fn answers_may_not_take_twice_as_long_and_more() {
 /// A collector that stands still for 0.6 s of every second, with attackers and without, is as slow
 /// in both parts.
 #[test]
-fn a_stall_that_lasts_from_the_beginning_is_found() {
+fn a_stall_in_both_phases_is_found() {
     let stalled = times(600);
     assert_eq!(judge_answers(2.0, &stalled, &stalled), None);
-    let found = judge_quiet(Duration::from_millis(250), &stalled).map(|found| found.reason());
+    let found = judge_baseline(Duration::from_millis(250), &stalled).map(|found| found.reason());
     assert_eq!(found, Some("slow_without_load"));
-    assert_eq!(judge_quiet(Duration::from_millis(250), &times(10)), None);
+    assert_eq!(judge_baseline(Duration::from_millis(250), &times(10)), None);
 }

@@ -18,7 +18,7 @@ pub struct Recovery {
 
 /// Times from the restart to the page on which so many were shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct Back {
+pub struct RecoveryTimes {
     /// Half of the agents.
     pub half_seconds: Option<f64>,
     /// 99 in a hundred.
@@ -61,10 +61,10 @@ impl Recovery {
 
     /// The times so far.
     #[must_use]
-    pub fn back(&self) -> Back {
+    pub fn back(&self) -> RecoveryTimes {
         let [half, p99, all] = self.reached.map(|at| at.map(|at| at.as_secs_f64()));
         let p99_over_half = p99.zip(half).map(|(p99, half)| p99 / half);
-        Back { half_seconds: half, p99_seconds: p99, all_seconds: all, p99_over_half }
+        RecoveryTimes { half_seconds: half, p99_seconds: p99, all_seconds: all, p99_over_half }
     }
 }
 
@@ -73,11 +73,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_are_reached_over_all_pages() {
+    fn recovery_counts_agents_over_all_pages() {
         let mut recovery = Recovery::new(200, 2);
         let second = Duration::from_secs;
         recovery.seen(0, 99, second(1));
-        assert_eq!(recovery.back(), Back::default());
+        assert_eq!(recovery.back(), RecoveryTimes::default());
         recovery.seen(1, 1, second(2));
         recovery.seen(0, 100, second(3));
         recovery.seen(1, 98, second(6));

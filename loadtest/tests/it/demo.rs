@@ -11,7 +11,7 @@ use crate::PATIENCE;
 
 #[cfg(unix)]
 #[test]
-fn the_demo_shows_both_and_ends_at_ctrl_c() {
+fn the_demo_shows_real_and_simulated_hosts_until_ctrl_c() {
     for (flags, name) in [(&[][..], "host_cpu_usage_ratio{"), (&["--classic"][..], "cpu{")] {
         let mut demo = Demo::start(flags);
         let said = BufReader::new(demo.0.stdout.take().unwrap());

@@ -2,13 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod blind;
 mod demo;
 mod faults;
 mod flags;
-mod liar;
+mod page_independent_faults;
+mod page_proxy;
 #[cfg(target_os = "linux")]
-mod many;
+mod processes;
 mod runs;
 mod scenarios;
 

@@ -64,7 +64,7 @@ fn finds(args: &[&str], fault: &str, must: &[&str], may: &[&str]) {
 }
 
 #[test]
-fn a_storm_is_weathered_or_not() {
+fn storm_passes_a_correct_collector_and_finds_missing_agents() {
     let args = ["storm", "--agents", "30", "--collectors", "2", "--outage", "100ms"];
     // One in ten never comes back, so patience for those who do is enough.
     let faulty = [&args[..], &BUSY, &["--patience", "30s"]].concat();
@@ -75,7 +75,7 @@ fn a_storm_is_weathered_or_not() {
 }
 
 #[test]
-fn deaths_are_seen_in_time_or_not() {
+fn deaths_passes_a_correct_collector_and_finds_wrong_removals() {
     let args = ["deaths", "--agents", "60", "--each", "8"];
     // Its impatience is little more than a second, so the interval is one, and a busy machine may
     // lead to other findings by itself.
@@ -93,7 +93,7 @@ fn deaths_are_seen_in_time_or_not() {
 }
 
 #[test]
-fn clones_are_refused_or_not() {
+fn clones_passes_a_correct_collector_and_finds_admitted_clones() {
     let faults: [Fault<'_>; 2] = [
         (
             "same-host",
@@ -114,7 +114,7 @@ fn clones_are_refused_or_not() {
 const SCRAPE: [&str; 7] = ["scrape", "--agents", "1000", "--duration", "4s", "--baseline", "30s"];
 
 #[test]
-fn hard_scraping_slows_reports_or_not() {
+fn scrape_passes_a_correct_collector_and_finds_slow_reports() {
     // A page that stalls everything takes 2 s: most reports wait for a second.
     let stalled = [&SCRAPE[..], &BUSY, &["--slower", "300ms"]].concat();
     finds(&stalled, "stall", &["reports_slowed"], &[]);
@@ -126,7 +126,7 @@ fn hard_scraping_slows_reports_or_not() {
 }
 
 #[test]
-fn pages_asked_for_back_to_back_are_all_judged() {
+fn back_to_back_pages_are_all_judged() {
     let args = ["scrape", "--agents", "1000", "--duration", "3s"];
     let args = [&args[..], &["--baseline", "30s", "--slower", "30s"], &BUSY].concat();
     // Lies about the form of pages are a table of the fault's own tests.
@@ -143,7 +143,7 @@ fn pages_asked_for_back_to_back_are_all_judged() {
 }
 
 #[test]
-fn a_soak_finds_what_grows() {
+fn soak_finds_a_memory_leak() {
     let args = ["soak", "--agents", "40", "--duration", "8s", "--churn", "5%/s"];
     let figures = judges(&args, &[("leak", &["memory_grows"], &[])]);
     assert!(figures["sessions"]["begun"].as_u64().unwrap() > 40, "{figures:#}");
@@ -151,7 +151,7 @@ fn a_soak_finds_what_grows() {
 }
 
 #[test]
-fn attacks_are_refused_or_not() {
+fn hostile_passes_a_correct_collector_and_finds_admitted_attacks() {
     let args = ["hostile", "--agents", "300", "--duration", "6s", "--rate", "200/s"];
     // At this rate a flood is one only where less is allowed. Beside other tests reports are late
     // by themselves.
@@ -170,7 +170,7 @@ fn attacks_are_refused_or_not() {
 }
 
 #[test]
-fn settings_that_do_not_go_together_are_refused() {
+fn conflicting_settings_exit_64() {
     for (args, flag) in [
         (&["deaths", "--agents", "60", "--each", "10"][..], "--each"),
         (&["deaths", "--agents", "20000"], "--agents"),
