@@ -1,4 +1,4 @@
-//! The load test's program: which command, in a runtime, to an exit code.
+//! The program: runs a command and maps its outcome to an exit code.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -10,12 +10,12 @@ use fleetgauge_loadtest::results::output::{OutputArgs, OutputFiles};
 use fleetgauge_loadtest::{child_main, demo, run, scenarios, worker_main};
 use tracing::level_filters::LevelFilter;
 
-/// sysexits.h EX_USAGE: a flag is wrong.
+/// Exit code EX_USAGE of sysexits.h: an invalid flag.
 const EXIT_BAD_FLAG: u8 = 64;
-/// What a shell makes of a program that Ctrl-C has ended.
+/// Exit code of a program that Ctrl-C ended, as shells report it.
 const EXIT_INTERRUPTED: u8 = 130;
 
-/// That of the collector, which this program also runs.
+/// The collector's allocator, because this program also runs collectors.
 #[global_allocator]
 static ALLOCATOR: fleetgauge_collector::Allocator = fleetgauge_collector::Allocator;
 
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     };
     log_to_stderr();
     let done = match cli.command {
-        // It has an engine of its own and no runtime.
+        // The engine runs without a runtime.
         Command::Worker => worker_main::run().map(|()| ExitCode::SUCCESS),
         other => serve(other),
     };
@@ -66,7 +66,7 @@ async fn serve(command: Command) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Plays a test; passed, failed, or not made at all.
+/// Runs a test and writes its results. The exit code tells whether it passed.
 async fn judged(
     output: &OutputArgs,
     test: impl Future<Output = anyhow::Result<Results>>,
@@ -91,7 +91,7 @@ async fn judged(
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Only what somebody should know of: a fleet's coming and going is no news here.
+/// Warnings only: agents connect and disconnect all the time.
 fn log_to_stderr() {
     tracing_subscriber::fmt()
         .with_max_level(LevelFilter::WARN)

@@ -1,4 +1,4 @@
-//! An authority for one test: it gives collectors and agents certificates, and goes with the test.
+//! A certificate authority for one test. It issues certificates to collectors and agents.
 
 use std::fs::Permissions;
 use std::path::PathBuf;
@@ -13,22 +13,22 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
-/// The authority, as workers are told of it: they issue their agents' certificates themselves.
+/// The authority with its key, for workers: they issue their agents' certificates themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestCa {
-    /// Its certificate, in PEM.
+    /// Certificate, in PEM.
     certificate: String,
-    /// Its key, in PEM.
+    /// Private key, in PEM.
     key: String,
 }
 
-/// The authority, and the files of the collectors.
+/// The authority, and the certificate files of the collectors.
 pub struct TestPki {
     ca: TestCa,
     files: TempDir,
 }
 
-/// What the authority's certificate says.
+/// Certificate parameters of the authority.
 fn ca_params() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -42,7 +42,7 @@ fn key() -> anyhow::Result<KeyPair> {
 }
 
 impl TestPki {
-    /// A new one.
+    /// Creates an authority and the collectors' certificate.
     ///
     /// # Errors
     /// The system's.
@@ -78,7 +78,7 @@ impl TestPki {
         Ok(())
     }
 
-    /// What collectors are started with.
+    /// TLS flags of a collector.
     #[must_use]
     pub fn flags(&self) -> Vec<String> {
         [("certificate", "own.pem"), ("key", "own.key"), ("client-ca", "ca.pem")]
@@ -86,39 +86,39 @@ impl TestPki {
             .to_vec()
     }
 
-    /// What workers are told.
+    /// The authority for workers.
     #[must_use]
     pub fn ca(&self) -> TestCa {
         self.ca.clone()
     }
 }
 
-/// Issues agents' certificates: one for each, over a key that they share.
+/// Issues certificates to agents, all for the same key.
 pub struct CertificateIssuer {
     issuer: Issuer<'static, KeyPair>,
     key: KeyPair,
 }
 
 impl CertificateIssuer {
-    /// By this authority.
+    /// Issuer of this authority.
     ///
     /// # Errors
-    /// It is none.
+    /// The certificate or the key is invalid.
     pub fn new(ca: &TestCa) -> anyhow::Result<Self> {
         let issuer = Issuer::new(ca_params(), KeyPair::from_pem(&ca.key)?);
         Ok(Self { issuer, key: key()? })
     }
 
-    /// The agents' key.
+    /// Private key of the agents.
     #[must_use]
     pub fn key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::Pkcs8(self.key.serialize_der().into())
     }
 
-    /// The certificate of the agent of this name.
+    /// Certificate of an agent.
     ///
     /// # Errors
-    /// The name cannot be in one.
+    /// The name cannot be part of a certificate.
     pub fn certificate(&self, name: &str) -> anyhow::Result<CertificateDer<'static>> {
         let params = CertificateParams::new([name.to_owned()])?;
         Ok(params.signed_by(&self.key, &self.issuer)?.der().clone())
@@ -126,10 +126,10 @@ impl CertificateIssuer {
 }
 
 impl TestCa {
-    /// Its certificate.
+    /// Certificate of the authority.
     ///
     /// # Errors
-    /// It is none.
+    /// The certificate is invalid.
     pub fn root(&self) -> anyhow::Result<CertificateDer<'static>> {
         CertificateDer::from_pem_slice(self.certificate.as_bytes())
             .context("the PEM contains no certificate")

@@ -1,5 +1,5 @@
-//! Whether this machine has room for the fleet: descriptors, ports and memory, known before the start instead of
-//! found out in the middle.
+//! Checks before the start that this machine is large enough for the fleet: file descriptors, ports
+//! and memory.
 
 use std::io;
 
@@ -8,25 +8,25 @@ use anyhow::bail;
 use crate::dial::{AGENTS_PER_SOURCE, has_sources};
 use crate::plan::{Plan, TargetCollectors};
 
-/// Descriptors of a worker for everything but its agents: the engine, the scrapes, its parent.
+/// Descriptors of a worker besides its agents: the engine, the scrapes, its parent.
 const WORKER_FILES: u64 = 64;
-/// Descriptors a collector keeps for everything but agents.
+/// Descriptors of a collector besides its agents.
 const COLLECTOR_FILES: u64 = fleetgauge_collector::config::RESERVED_FDS;
-/// Descriptors of the parent for each of its children.
+/// Descriptors of the parent for each child.
 const CHILD_FILES: u64 = 4;
-/// Ports left alone: those of others on this machine, and of connections that have just ended.
+/// Local ports reserved for other programs, and for connections in TIME_WAIT.
 const OTHER_PORTS: u64 = 1_000;
-/// What the kernel takes for one end of a connection, in bytes.
+/// Kernel memory of one end of a connection, in bytes.
 const KERNEL_BYTES: u64 = 4_096;
-/// What a collector takes for an agent, a scrape's copy of its values included, in bytes.
+/// Memory of a collector per agent, including a scrape's copy of its values, in bytes.
 const COLLECTOR_BYTES: u64 = 1_400;
-/// Most that a worker takes for an agent, in bytes.
+/// Maximum memory of a worker per agent, in bytes.
 const WORKER_BYTES: u64 = 400;
-/// What TLS adds to an agent at both ends, in bytes, most of it the worker's.
+/// Additional memory of both ends with TLS, in bytes, most of it in the worker.
 const TLS_BYTES: u64 = 16_000;
-/// What a collector and its worker take with no agent, in bytes.
+/// Memory of a collector and its worker without agents, in bytes.
 const PAIR_BYTES: u64 = 24 << 20;
-/// A collector and its worker keep ready to be told something by every agent: two watches.
+/// Epoll watches per agent: one in the collector and one in the worker.
 const WATCHES_PER_AGENT: u64 = 2;
 
 /// Raises the soft limit on open files to the hard one, which needs no privilege.
@@ -43,10 +43,10 @@ pub fn raise_file_limit() -> io::Result<()> {
     Ok(())
 }
 
-/// Refuses a run that there is no room for, with what is missing and how to get it.
+/// Checks that the machine is large enough for the plan.
 ///
 /// # Errors
-/// What is missing.
+/// What is missing, and how to get it.
 pub fn check(plan: &Plan) -> anyhow::Result<()> {
     let shortages = shortages(plan, &MachineLimits::this());
     if !shortages.is_empty() {
@@ -55,18 +55,18 @@ pub fn check(plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a machine allows; `None` for what it does not say or bound.
+/// Limits of a machine; `None` if unknown or unlimited.
 #[derive(Debug, Clone, Copy, Default)]
 struct MachineLimits {
-    /// Open files of a process.
+    /// Open files per process.
     files: Option<u64>,
     /// Open files of all processes.
     all_files: Option<u64>,
-    /// Watches of a user's event queues.
+    /// Epoll watches of a user.
     watches: Option<u64>,
-    /// The ports that connections are given, from and to.
+    /// Range of local ports.
     ports: Option<(u16, u16)>,
-    /// Memory that can be had, in bytes.
+    /// Available memory, in bytes.
     memory: Option<u64>,
 }
 
@@ -85,7 +85,7 @@ impl MachineLimits {
     }
 }
 
-/// What the machine lacks, each with how to get it.
+/// What the machine lacks, and how to get it.
 fn shortages(plan: &Plan, machine: &MachineLimits) -> Vec<String> {
     [files(plan, machine), all_files(plan, machine), watches(plan, machine)]
         .into_iter()
@@ -204,7 +204,7 @@ mod tests {
         Plan { agents, target, interval, backoff, labels: 0, flags, late, tolerance, tls: false }
     }
 
-    /// A machine of the kind that a million agents fit on.
+    /// A machine that is large enough for a million agents.
     const LARGE: MachineLimits = MachineLimits {
         files: Some(20_000),
         all_files: Some(2_100_000),
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn a_million_agents_fit_on_a_large_machine() {
         assert_eq!(shortages(&plan(1_000_000, 56), &LARGE), [] as [&str; 0]);
-        // 19,744 is what 20,000 open files leave for agents.
+        // 20,000 open files leave 19,744 for agents.
         assert_eq!(shortages(&plan(19_744 * 50, 50), &LARGE), [] as [&str; 0]);
         assert_eq!(shortages(&plan(19_744 * 50 + 1, 50), &LARGE).len(), 1);
     }

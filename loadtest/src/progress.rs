@@ -1,4 +1,4 @@
-//! What a run shows of itself while it lasts: a bar, or a line now and then where there is no terminal.
+//! Progress of a test: a bar on a terminal, otherwise an occasional line.
 
 use std::cell::Cell;
 use std::io::{self, Write};
@@ -8,12 +8,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::tally::Tally;
 
-/// Between two drawings.
+/// Redraw interval of the bar.
 const REDRAW_INTERVAL: Duration = Duration::from_millis(250);
-/// Between two lines.
+/// Interval between two lines without a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A bar on the terminal, until it is dropped.
+/// A progress bar, until it is dropped.
 pub struct Progress {
     bar: ProgressBar,
     activity: Activity,
@@ -21,7 +21,7 @@ pub struct Progress {
     last_line: Cell<Instant>,
 }
 
-/// A part of a test.
+/// What the bar measures.
 #[derive(Debug, Clone, Copy)]
 enum Activity {
     Connecting,
@@ -30,21 +30,21 @@ enum Activity {
 }
 
 impl Progress {
-    /// Agents connecting.
+    /// Progress of the ramp.
     #[must_use]
     pub fn connecting(agents: u32) -> Self {
         let template = "connecting {bar:30} {pos}/{len} agents reporting  {msg}";
         Self::new(styled(agents.into(), template), Activity::Connecting)
     }
 
-    /// A part that lasts so long.
+    /// Progress of a phase with a fixed duration.
     #[must_use]
     pub fn running(what: &str, duration: Duration) -> Self {
         let template = format!("{what:10} {{bar:30}} {{pos}}/{{len}} s  {{msg}}");
         Self::new(styled(duration.as_secs(), &template), Activity::Running)
     }
 
-    /// Agents leaving.
+    /// Progress of disconnecting.
     #[must_use]
     pub fn disconnecting(agents: u32) -> Self {
         let template = "leaving    {bar:30} {pos}/{len} agents gone  {msg}";
@@ -55,7 +55,7 @@ impl Progress {
         Self { bar, activity, last_line: Cell::new(Instant::now()) }
     }
 
-    /// Shows how far it is.
+    /// Shows the current state.
     pub fn show(&self, reporting: u32, present: u32, total: &Tally) {
         let Tally { reports, late, .. } = total;
         self.bar.set_position(match self.activity {

@@ -1,5 +1,4 @@
-//! Fetches a page as Prometheus does: plain, or compressed and unpacked here, its checksum and its
-//! length verified.
+//! Fetches a page as Prometheus does: plain, or gzip with its checksum and length verified.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -14,13 +13,12 @@ use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 
-/// How long a page may take: Prometheus' own patience.
+/// Timeout of a scrape, as in Prometheus.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest page taken, in bytes: a million agents' worth, so that a collector gone mad is not
-/// believed.
+/// Maximum size of a page, in bytes: enough for a million agents.
 const MAX_PAGE_BYTES: usize = 512 * 1024 * 1024;
 
-/// Why there is no page.
+/// Why a page could not be fetched.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the texts below say what the variants are")]
 pub enum ScrapeError {
@@ -74,18 +72,18 @@ impl From<hyper::Error> for ScrapeError {
     }
 }
 
-/// How a page comes over the wire.
+/// Content encoding of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Encoding {
-    /// As it is.
+    /// Not compressed.
     Plain,
     /// Compressed, as Prometheus asks for it.
     Gzip,
 }
 
 impl Encoding {
-    /// Its name.
+    /// Name of the encoding.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -95,20 +93,20 @@ impl Encoding {
     }
 }
 
-/// The page at `path`, over a connection of its own.
+/// Fetches the page at `path`, over a new connection.
 ///
 /// # Errors
-/// Whatever keeps it from being there in one piece, in the format asked for and in time.
+/// The page did not arrive completely, in the requested format and in time.
 pub async fn fetch(http: SocketAddr, path: &str) -> Result<String, ScrapeError> {
     let mut page = Vec::new();
     fetch_into(http, path, |piece| page.extend_from_slice(piece)).await?;
     String::from_utf8(page).map_err(|_| ScrapeError::NotText)
 }
 
-/// The same, given to `take` piece by piece as it comes; its length in bytes.
+/// The same, passed to `take` in pieces as they arrive. Returns the length in bytes.
 ///
 /// # Errors
-/// The same, but for what is no text: the pieces that came before have been taken.
+/// The same, except for invalid UTF-8. Earlier pieces have already been taken.
 pub async fn fetch_into(
     http: SocketAddr,
     path: &str,
@@ -117,7 +115,7 @@ pub async fn fetch_into(
     fetch_as(http, path, Encoding::Plain, take).await
 }
 
-/// The same in another encoding, unpacked; its length as it came over the wire.
+/// The same in the given encoding, decompressed. Returns the length as transferred.
 ///
 /// # Errors
 /// The same.
@@ -134,9 +132,9 @@ pub async fn fetch_as(
     Ok(bytes)
 }
 
-/// What is fetched, unpacked on its way to `take`.
+/// Decompresses a page and passes it to `take`.
 struct Decompressor<F> {
-    /// What was unpacked last; `None` where nothing is packed.
+    /// The decoder with its last output; `None` for a plain page.
     gzip: Option<GzDecoder<Vec<u8>>>,
     take: F,
     error: Option<io::Error>,
@@ -148,12 +146,12 @@ impl<F: FnMut(&[u8])> Decompressor<F> {
         Self { gzip, take, error: None }
     }
 
-    /// Takes a piece. What comes after an error is left alone.
+    /// Takes a piece. Ignores everything after an error.
     fn push(&mut self, piece: &[u8]) {
         match &mut self.gzip {
             None => (self.take)(piece),
             Some(gzip) if self.error.is_none() => {
-                // Bytes behind the trailer are not taken, which is an error too.
+                // The decoder does not accept bytes after the trailer, which is an error, too.
                 self.error = gzip.write_all(piece).err();
                 let unpacked = gzip.get_mut();
                 (self.take)(unpacked);
@@ -163,7 +161,7 @@ impl<F: FnMut(&[u8])> Decompressor<F> {
         }
     }
 
-    /// All has come: takes what is left, and verifies the trailer.
+    /// Takes the rest and verifies the trailer.
     fn finish(mut self) -> io::Result<()> {
         match (self.error.take(), self.gzip) {
             (Some(error), _) => Err(error),
@@ -193,8 +191,8 @@ async fn fetch_unbounded(
         check_head(&response, encoding)?;
         read_body(response.into_body(), take).await
     };
-    // The connection only moves while it is polled, and ends after the answer: no task outlives the
-    // scrape.
+    // The connection makes progress only while it is polled, and is dropped with the scrape: no
+    // task remains.
     let mut connection = std::pin::pin!(connection);
     let mut answered = std::pin::pin!(answered);
     tokio::select! {
@@ -254,7 +252,7 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    /// Unpacks what comes in pieces of this size.
+    /// Decompresses a page that arrives in pieces of this size.
     fn unpacked(bytes: &[u8], size: usize) -> io::Result<Vec<u8>> {
         let mut page = Vec::new();
         let mut unpacker = Decompressor::new(Encoding::Gzip, |piece: &[u8]| page.extend(piece));

@@ -1,12 +1,12 @@
-//! What simulated agents are called and what they report: every value says whose it is, of which report and
-//! in which place, so that a page proves itself.
+//! Ids, labels, schema and values of simulated agents. Every value encodes its agent, report and
+//! position, so a page proves itself.
 //!
 //! ```text
-//! bit 52        33 32                3 2      0
-//!     | agent (20) | sequence (30)    | place (3) |
+//!     bit 52        33 32                3 2         0
+//!         | agent (20) | sequence (30)    | position (3) |
 //! ```
 //!
-//! 53 bits are what a float holds exactly.
+//! A float represents integers of 53 bits exactly.
 
 use fleetgauge_agent::profile::EncodedSchema;
 use fleetgauge_page::Labels;
@@ -14,17 +14,17 @@ use fleetgauge_proto::message::{self, Label};
 use fleetgauge_proto::schema::FamilyKind;
 use fleetgauge_proto::{StaticLabels, Violation};
 
-/// The gauges every simulated agent has, in the order of its reports.
+/// The gauges of every simulated agent, in the order of its reports.
 pub const NAMES: [&str; 6] =
     ["sim_value_0", "sim_value_1", "sim_value_2", "sim_value_3", "sim_value_4", "sim_value_5"];
-/// Most simulated agents: as many as names of six digits, and they fit 20 bits.
+/// Maximum number of simulated agents: names have six digits, and the number fits 20 bits.
 pub const MAX_AGENTS: u32 = 1_000_000;
-/// The label that names the agent.
+/// Label that names the agent.
 pub const AGENT: &str = "agent";
-/// The static labels that a simulated agent can have, and how many values each has: an agent's value is its number
-/// modulo that. They are primes, so that agents that follow each other differ in every label.
+/// Static labels of simulated agents, with the number of values of each. An agent's value is its
+/// number modulo that. The numbers are primes, so neighbours differ in every label.
 pub const LABELS: [(&str, u32); 4] = [("rack", 997), ("zone", 7), ("room", 101), ("site", 13)];
-/// How many of them agents have if nothing else is asked for.
+/// Default number of static labels.
 pub const DEFAULT_LABELS: u8 = 2;
 
 const NAME_PREFIX: &str = "sim-";
@@ -33,19 +33,19 @@ const POSITION_BITS: u32 = 3;
 const SEQUENCE_BITS: u32 = 30;
 const AGENT_BITS: u32 = 20;
 
-/// What one value says.
+/// What a value encodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ValueOrigin {
     /// Number of the agent, below [`MAX_AGENTS`].
     pub agent: u32,
-    /// Sequence number of the report, below 2^30: an agent of one second gets there in 34 years.
+    /// Sequence number of the report, below 2^30: enough for 34 years at one report per second.
     pub sequence: u64,
     /// Position in the report, below 8.
     pub position: usize,
 }
 
 impl ValueOrigin {
-    /// The value as reported.
+    /// The encoded value.
     #[must_use]
     pub fn to_f64(self) -> f64 {
         let sequence = self.sequence & ((1 << SEQUENCE_BITS) - 1);
@@ -53,7 +53,7 @@ impl ValueOrigin {
         (bits | self.position as u64) as f64
     }
 
-    /// What a value on a page says; `None` if it is none of ours.
+    /// Decodes a value; `None` if no simulated agent sends it.
     #[must_use]
     pub fn from_f64(value: f64) -> Option<Self> {
         let most = (1_u64 << (POSITION_BITS + SEQUENCE_BITS + AGENT_BITS)) as f64;
@@ -69,13 +69,13 @@ impl ValueOrigin {
     }
 }
 
-/// The id of a simulated agent.
+/// Id of a simulated agent.
 #[must_use]
 pub fn agent_name(agent: u32) -> String {
     format!("{NAME_PREFIX}{agent:0NAME_DIGITS$}")
 }
 
-/// The number of the agent with this id; `None` if it is none of ours.
+/// Number of the agent with this id; `None` if it is not a simulated agent.
 #[must_use]
 pub fn agent_number(name: &str) -> Option<u32> {
     let digits = name.strip_prefix(NAME_PREFIX)?;
@@ -83,10 +83,10 @@ pub fn agent_number(name: &str) -> Option<u32> {
     if ours { digits.parse().ok() } else { None }
 }
 
-/// The static labels of an agent that has so many.
+/// The first `count` static labels of an agent.
 ///
 /// # Errors
-/// None with the labels there are.
+/// None with the labels above.
 pub fn static_labels(agent: u32, count: u8) -> Result<StaticLabels, Violation> {
     let given = LABELS.iter().take(count.into());
     let given: Vec<_> = given.map(|(name, values)| (*name, (agent % values).to_string())).collect();
@@ -94,7 +94,7 @@ pub fn static_labels(agent: u32, count: u8) -> Result<StaticLabels, Violation> {
     StaticLabels::try_new(&labels)
 }
 
-/// Whether a series has these labels of an agent that has so many, and no other.
+/// Whether a series has exactly the first `count` static labels of an agent.
 #[must_use]
 pub fn has_labels(shown: Labels<'_>, agent: u32, count: u8) -> bool {
     let mut found = 0;
@@ -107,7 +107,7 @@ pub fn has_labels(shown: Labels<'_>, agent: u32, count: u8) -> bool {
     is_own && found == count
 }
 
-/// Whether a text is this number as it is usually written.
+/// Whether the text is this number in canonical form.
 fn is_number(text: &str, number: u32) -> bool {
     let is_usual = text == "0" || text.starts_with(|c| matches!(c, '1'..='9'));
     is_usual && text.parse() == Ok(number)
@@ -116,7 +116,7 @@ fn is_number(text: &str, number: u32) -> bool {
 /// The schema that all simulated agents share.
 ///
 /// # Errors
-/// None with the names there are.
+/// None with the names above.
 pub fn schema() -> Result<EncodedSchema, Violation> {
     let families = NAMES.iter().map(|&name| message::Family {
         name,

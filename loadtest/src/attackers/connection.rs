@@ -1,4 +1,4 @@
-//! A connection that says what it likes, and hears what it is told.
+//! A connection that sends anything, and reports the collector's answer.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,11 +10,11 @@ use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// What a collector can have said last, as it is counted.
+/// Answers of a collector besides the reasons of a Reject.
 pub(super) const WELCOMED: &str = "welcomed";
 pub(super) const NOTHING: &str = "nothing";
 
-/// A connection.
+/// A connection of an attacker.
 pub(super) struct AttackConnection {
     stream: TcpStream,
     frames: FrameBuffer,
@@ -22,24 +22,24 @@ pub(super) struct AttackConnection {
 }
 
 impl AttackConnection {
-    /// Connects from this address.
+    /// Connects from this source address.
     pub(super) async fn connect(from: Ipv4Addr, to: SocketAddr) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind((from, 0).into())?;
         let stream = socket.connect(to).await?;
         stream.set_nodelay(true)?;
-        // Ends by a reset, so that no port is kept for an end that nobody doubts.
+        // Close with RST, so that no port stays in TIME_WAIT.
         SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
         Ok(Self { stream, frames: FrameBuffer::default(), received: Vec::new() })
     }
 
-    /// Says all of this, if the collector listens for so long.
+    /// Sends the bytes as far as the collector accepts them.
     pub(super) async fn send(&mut self, bytes: &[u8]) {
-        // What it was told is read whether it could say everything or not.
+        // The answer is read even if not everything could be sent.
         let _ = self.stream.write_all(bytes).await;
     }
 
-    /// Says Hello and is welcomed; what else it is told.
+    /// Sends Hello and waits for Welcome. Returns any other answer as an error.
     pub(super) async fn handshake(&mut self, hello: &[u8]) -> Result<(), &'static str> {
         self.send(hello).await;
         match self.receive().await {
@@ -48,7 +48,7 @@ impl AttackConnection {
         }
     }
 
-    /// Says this a byte at a time, until it is told something.
+    /// Sends the bytes one at a time, until the collector answers.
     pub(super) async fn send_slowly(&mut self, bytes: &[u8], every: Duration) -> &'static str {
         for byte in bytes {
             self.send(std::slice::from_ref(byte)).await;
@@ -59,7 +59,7 @@ impl AttackConnection {
         self.receive().await
     }
 
-    /// The collector's answer, by its name; what is no answer is passed over.
+    /// Waits for the collector's answer, by name; other frames are skipped.
     pub(super) async fn receive(&mut self) -> &'static str {
         loop {
             if let Some(answer) = self.take_answer() {
@@ -72,7 +72,7 @@ impl AttackConnection {
         }
     }
 
-    /// The first answer among what has come.
+    /// Takes the first answer from the received bytes.
     fn take_answer(&mut self) -> Option<&'static str> {
         let accept = Accept { version: VERSION, max_payload_bytes: 16 * 1024 };
         let received = std::mem::take(&mut self.received);

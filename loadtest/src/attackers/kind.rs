@@ -1,4 +1,4 @@
-//! The kinds of attacks: how each goes, and what it must be refused with.
+//! Kinds of attacks: what each does, and the code that it must be refused with.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -8,11 +8,11 @@ use fleetgauge_proto::Code;
 use super::connection::{AttackConnection, NOTHING};
 use super::payloads::AttackPayloads;
 
-/// Addresses from which the attacks of one kind come.
+/// Number of source addresses of each kind.
 const ADDRESSES: u64 = 50;
-/// Between two bytes of who is slow.
+/// Interval between two bytes of the slow kinds.
 const SLOW_INTERVAL: Duration = Duration::from_millis(500);
-/// How long a connection of a flood stays.
+/// How long a connection of the flood stays open.
 const IDLE_TIME: Duration = Duration::from_millis(500);
 
 /// A kind of attack.
@@ -32,7 +32,7 @@ pub enum AttackKind {
 }
 
 impl AttackKind {
-    /// All there are.
+    /// All kinds.
     pub const ALL: [Self; 10] = [
         Self::Garbage,
         Self::SlowHello,
@@ -46,7 +46,7 @@ impl AttackKind {
         Self::ConnectionFlood,
     ];
 
-    /// Its name, the code that it must be refused with, and its part of all attacks in percent.
+    /// Name, expected code, and share of all attacks in percent.
     const fn row(self) -> (&'static str, Code, u32) {
         match self {
             Self::Garbage => ("garbage", Code::BadMagic, 14),
@@ -62,30 +62,31 @@ impl AttackKind {
         }
     }
 
-    /// Its name.
+    /// Name of the kind.
     #[must_use]
     pub const fn name(self) -> &'static str {
         self.row().0
     }
 
-    /// What it must be refused with while its addresses are not paused.
+    /// Code that it must be refused with unless its address is paused.
     #[must_use]
     pub const fn code(self) -> Code {
         self.row().1
     }
 
-    /// Its part of all attacks.
+    /// Share of all attacks.
     pub(super) fn share(self) -> f64 {
         f64::from(self.row().2) / 100.0
     }
 
-    /// A flood comes from one address, the others from many, so that a pause of one of them does not end the attack.
+    /// Source address. The flood has one; the other kinds have many, so that a paused address does
+    /// not end the attack.
     fn source(self, attack_index: u64) -> Ipv4Addr {
         let addresses = if self == Self::ConnectionFlood { 1 } else { ADDRESSES };
         Ipv4Addr::new(127, 66, self as u8, 1 + (attack_index % addresses) as u8)
     }
 
-    /// The attack of this number; what it was told last, by name.
+    /// Runs one attack. Returns the last answer, by name.
     pub(super) async fn run(self, payloads: &AttackPayloads, attack_index: u64) -> &'static str {
         match AttackConnection::connect(self.source(attack_index), payloads.collector).await {
             Ok(mut connection) => self
@@ -96,7 +97,7 @@ impl AttackKind {
         }
     }
 
-    /// What it was told at its end, or before it could begin.
+    /// Returns the last answer; as an error if the attack could not begin.
     async fn attack(
         self,
         connection: &mut AttackConnection,

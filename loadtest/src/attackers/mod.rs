@@ -1,7 +1,8 @@
-//! Peers that mean harm: every kind of attack at a speed of its own, from addresses of its own, and what they were told.
+//! Attackers: every kind of attack at its own rate and from its own addresses, with the collector's
+//! answers.
 //!
-//! They run in a thread of the lowest urgency, for they would be other machines: what they take of this one is not the
-//! collector's.
+//! They run on a thread of low priority, because they stand for other machines: their CPU time must
+//! not be taken from the collector.
 
 mod connection;
 mod kind;
@@ -22,43 +23,43 @@ pub use kind::AttackKind;
 use payloads::AttackPayloads;
 pub use payloads::FLOODERS;
 
-/// How little the attackers' thread is in a hurry: other machines would not take this one's CPU.
+/// Nice value of the attackers' thread.
 const NICE: i32 = 15;
-/// Connections of one kind that are open at once: what a process has room for is more.
+/// Maximum concurrent connections of one kind, below what a process can open.
 const MAX_CONCURRENT: usize = 1_500;
-/// An attack that the collector has not ended by then never will be: its longest patience is 10 s for half a frame, and
-/// 5 s for Hello before that.
+/// After this time the collector will not end an attack any more: it waits 5 s for Hello and 10 s
+/// for the rest of a frame.
 const ATTACK_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What is attacked, how hard, and for how long.
+/// What to attack, how hard, and for how long.
 #[derive(Debug, Clone)]
 pub struct AttackTarget {
-    /// Where agents are awaited.
+    /// Collector address for agents.
     pub collector: SocketAddr,
-    /// So many honest agents report there, whose ids are claimed.
+    /// Number of honest agents, whose ids the attackers claim.
     pub agents: u32,
-    /// New connections a second, all kinds together.
+    /// New connections per second, all kinds together.
     pub per_second: f64,
-    /// For how long they come.
+    /// Duration of the attack.
     pub duration: Duration,
 }
 
-/// What became of the attacks of a kind.
+/// Outcome of the attacks of one kind.
 #[derive(Debug, Clone, Default, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct AttackStats {
     pub made: u64,
-    /// By the code of the Reject; `welcomed` if that was the last word, `nothing` if none came.
+    /// Answers by Reject code; `welcomed` if Welcome was the last one, `nothing` without any.
     pub told: Causes,
 }
 
-/// All attacks, by kind.
+/// Outcome of all attacks, by kind.
 pub type AttackResults = BTreeMap<&'static str, AttackStats>;
 
-/// Begins; done when every attack is over.
+/// Starts the attack. The thread ends when every attack is over.
 ///
 /// # Errors
-/// The system's.
+/// The thread cannot be started.
 pub fn launch(target: AttackTarget) -> std::io::Result<JoinHandle<std::io::Result<AttackResults>>> {
     std::thread::Builder::new().name("attackers".to_owned()).spawn(move || {
         #[cfg(target_os = "linux")]
@@ -77,7 +78,7 @@ async fn run_all(target: AttackTarget, payloads: Arc<AttackPayloads>) -> AttackR
     kinds.into_iter().collect::<JoinSet<_>>().join_all().await.into_iter().collect()
 }
 
-/// All attacks of one kind.
+/// Runs all attacks of one kind.
 async fn run_attacks(
     kind: AttackKind,
     payloads: Arc<AttackPayloads>,
@@ -87,7 +88,7 @@ async fn run_attacks(
     let mut attacks = AttackStats::default();
     let mut running = JoinSet::new();
     let mut tick = interval(Duration::from_secs_f64(1.0 / per_second));
-    // Those that are late come together: it is the number that counts.
+    // Ticks that are late fire at once, because the total number matters.
     tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let until = Instant::now() + duration;
     while tick.tick().await < until {

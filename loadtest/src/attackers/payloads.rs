@@ -1,4 +1,4 @@
-//! What attackers say, made once.
+//! The bytes that attackers send, prepared once.
 
 use std::net::SocketAddr;
 
@@ -11,20 +11,23 @@ use fleetgauge_proto::{Fingerprint, Message, VERSION, Violation};
 use super::{AttackKind, AttackTarget};
 use crate::sim_values::{self, NAMES, ValueOrigin, agent_name};
 
-/// Agents that join to flood; their series may be on the page. Their numbers follow those of the honest.
+/// Number of agents that connect to flood; a page may show their series. Their numbers follow those
+/// of the honest agents.
 pub const FLOODERS: u32 = 100;
-/// Reports, and schemas, that a flood sends in one go.
+/// Reports and schemas that a flood sends at once.
 const FLOOD_REPORTS: u64 = 2_000;
 const FLOOD_SCHEMAS: usize = 40;
-/// Series of a schema that is too wide: more than a collector takes unless it is told to.
+/// Series of a schema that is too wide: more than a collector's default limit.
 const WIDE_SERIES: usize = 12_000;
-/// Bytes of a frame that is begun and not finished: few, so that it is not given long.
+/// Announced bytes of a frame that is never completed: few, so that the collector waits only
+/// briefly.
 const PARTIAL_BYTES: u16 = 2_000;
-/// The interval that attackers ask for: so long that half a frame is not awaited for as long as a report.
+/// Report interval that attackers ask for: long, so that an incomplete frame times out before a
+/// missing report.
 const INTERVAL_MS: u32 = 15_000;
-/// What attackers' hosts are known by: no honest one is.
+/// Host nonce of the attackers; no honest host has it.
 const HOST_NONCE: [u8; 16] = *b"a hostile host!!";
-/// Things that other programs say when they reach a port.
+/// What other programs send to a wrong port.
 const GARBAGE: [&[u8]; 5] = [
     b"GET / HTTP/1.1\r\nHost: collector\r\n\r\n",
     b"SSH-2.0-OpenSSH_9.6\r\n",
@@ -33,13 +36,13 @@ const GARBAGE: [&[u8]; 5] = [
     &[0; 4_096],
 ];
 
-/// What attackers say.
+/// The bytes that attackers send.
 #[derive(Debug)]
 pub(super) struct AttackPayloads {
-    /// Where to.
+    /// Collector address for agents.
     pub(super) collector: SocketAddr,
     agents: u32,
-    /// A flood of reports, behind the schema that they follow.
+    /// A flood of reports, preceded by their schema.
     pub(super) reports: Vec<u8>,
     bomb: Vec<u8>,
     wide: Vec<u8>,
@@ -47,14 +50,14 @@ pub(super) struct AttackPayloads {
 }
 
 impl AttackPayloads {
-    /// For use against this target.
+    /// Prepares the payloads for a target.
     ///
     /// # Errors
-    /// None with the names there are.
+    /// None with the names that are compiled in.
     pub(super) fn try_new(target: &AttackTarget) -> Result<Self, Violation> {
         let one = |index: usize| gauges(&format!("hostile_{index}"), 1);
         let schemas: Result<Vec<_>, _> = (0..FLOOD_SCHEMAS).map(one).collect();
-        // A list of 2^64 - 1 families.
+        // Announces 2^64 - 1 families.
         let bomb = [&[0, 0xfd][..], &[0xff; 8]].concat();
         Ok(Self {
             collector: target.collector,
@@ -66,39 +69,39 @@ impl AttackPayloads {
         })
     }
 
-    /// Not a frame.
+    /// Bytes that are not a frame.
     pub(super) fn garbage(&self, index: u64) -> &'static [u8] {
         GARBAGE[index as usize % GARBAGE.len()]
     }
 
-    /// A Hello that announces far more than any.
+    /// Header of a Hello that announces more bytes than any.
     pub(super) fn oversized_header(&self) -> [u8; HEADER_LEN] {
         header(1, u16::MAX)
     }
 
-    /// A Schema that is announced and not sent.
+    /// A Schema that is announced but not completed.
     pub(super) fn partial_schema(&self) -> Vec<u8> {
         [&header(3, PARTIAL_BYTES)[..], &[0; 64]].concat()
     }
 
-    /// The Hello of an agent that nobody knows.
+    /// Hello of an agent that is not in the fleet.
     pub(super) fn unknown_agent(&self, index: u64) -> Vec<u8> {
         hello(&format!("hostile-{index}"))
     }
 
-    /// The Hello of another host with the id of an honest agent.
+    /// Hello of another host with the id of an honest agent.
     pub(super) fn stolen_id(&self, index: u64) -> Vec<u8> {
-        // Prime, so that all are claimed in turn and no neighbours together.
+        // A prime, so that all ids are claimed in turn and no neighbours together.
         let victim = index.wrapping_mul(7_919) % u64::from(self.agents);
         hello(&agent_name(victim as u32))
     }
 
-    /// The Hello of an agent that will flood.
+    /// Hello of an agent that will flood.
     pub(super) fn flooding_agent(&self, index: u64) -> Vec<u8> {
         hello(&agent_name(self.agents + (index % u64::from(FLOODERS)) as u32))
     }
 
-    /// What this kind declares.
+    /// Schemas that this kind sends.
     pub(super) fn schemas(&self, kind: AttackKind) -> &[u8] {
         match kind {
             AttackKind::SchemaBomb => &self.bomb,
@@ -134,7 +137,7 @@ fn hello(id: &str) -> Vec<u8> {
     bytes
 }
 
-/// The frame of a schema of one family of gauges of this name, of so many series.
+/// Frame of a schema with one gauge family of this name and number of series.
 fn gauges(name: &str, series: usize) -> Result<Vec<u8>, Violation> {
     let numbers: Vec<_> = (0..series).map(|index| index.to_string()).collect();
     let series = numbers.iter().map(|index| Series {
@@ -148,7 +151,7 @@ fn gauges(name: &str, series: usize) -> Result<Vec<u8>, Violation> {
     Ok(schema::encode(&schema)?.0)
 }
 
-/// A flood of reports in the name of an agent that is none, behind their schema.
+/// A flood of reports for an agent that does not exist, preceded by their schema.
 fn reports(agent: u32) -> Result<Vec<u8>, Violation> {
     let mut bytes = sim_values::schema()?.frame().to_vec();
     for sequence in 1..=FLOOD_REPORTS {

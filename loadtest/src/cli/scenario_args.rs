@@ -1,4 +1,4 @@
-//! What scenarios are asked for on the command line.
+//! Command line of the scenarios.
 
 use std::time::Duration;
 
@@ -11,33 +11,33 @@ use crate::fault::Fault;
 use crate::results::output::OutputArgs;
 use crate::sim_values::{DEFAULT_LABELS, MAX_AGENTS};
 
-/// Reports a second where nothing else is asked for, at most: a small machine has to have room for the rest.
+/// The default interval keeps the fleet below this rate, so that a small machine is not saturated.
 const MAX_DEFAULT_REPORTS_PER_SECOND: u32 = 15_000;
-/// Agents that the ledger of deaths is about at most: all their pages are compared one by one.
+/// Maximum agents of the `deaths` scenario, which compares every page agent by agent.
 const MAX_DEATHS_AGENTS: u32 = 10_000;
 
-/// A test of one thing that can happen to a fleet.
+/// A test of one kind of trouble.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Scenario {
-    /// Kill all collectors and start them again: how fast is the fleet back, and is anybody lost?
+    /// Kill and restart all collectors; measure how fast the fleet is back
     Storm(StormArgs),
-    /// Agents end in every way there is: how long is each still shown?
+    /// Let agents die in six ways; measure how long each is still shown
     Deaths(DeathsArgs),
-    /// Ids used twice: clones must be refused, rebooted hosts let in
+    /// Claim ids twice; clones must be rejected, rebooted hosts accepted
     Clones(ClonesArgs),
-    /// Ask for pages back to back: what does that do to reports?
+    /// Scrape back to back; measure what that does to reports
     Scrape(ScrapeArgs),
-    /// Run for long with churn: does memory grow, do files stay open?
+    /// Run for long with churn; memory must not grow, no file stay open
     Soak(SoakArgs),
-    /// Attack a collector beside an honest fleet: does the fleet lose anything, is every attack refused?
+    /// Attack a collector; honest agents must not suffer, every attack be rejected
     Hostile(HostileArgs),
 }
 
 impl Scenario {
-    /// Whether its settings go together.
+    /// Checks that the settings agree with each other.
     ///
     /// # Errors
-    /// What would be right.
+    /// Which setting is wrong, and what is allowed.
     pub fn check(&self) -> Result<(), String> {
         match self {
             Self::Deaths(args) => args.check(),
@@ -49,7 +49,7 @@ impl Scenario {
         }
     }
 
-    /// Where its results go.
+    /// Where its results are written.
     #[must_use]
     pub const fn output(&self) -> &OutputArgs {
         match self {
@@ -63,47 +63,56 @@ impl Scenario {
     }
 }
 
-/// The fleet of a scenario.
+/// Settings of a scenario's fleet.
 #[derive(Debug, Clone, Args)]
 pub struct ScenarioFleetArgs {
-    /// How many agents
+    /// Simulate N agents
     #[arg(long, value_name = "N", value_parser = parse::agents, help_heading = FLEET)]
     pub agents: u32,
-    /// Time between an agent's reports, 1s to 5m [default: 1s, or so long that there are 15000 reports a second]
+    /// Report interval of each agent, 1s to 5m [default: 1s, longer beyond 15000 agents]
+    ///
+    /// The default limits the fleet to 15000 reports per second.
     #[arg(long, value_name = "DURATION", value_parser = parse::interval, help_heading = FLEET)]
     interval: Option<Duration>,
-    /// How long after it was due a report may be taken in, the generator's own lag not counted
+    /// Maximum time from when a report was due until the collector has processed it
+    ///
+    /// The generator's own lag is not counted.
     #[arg(long, value_name = "DURATION", default_value = "1s", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
     pub late: Duration,
-    /// How much later than on a quiet machine a page may show a change: for tests on a busy one
+    /// Extra time for a page to show a change, for tests on a busy machine
     #[arg(long, value_name = "DURATION", default_value = "0s", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
     pub tolerance: Duration,
-    /// How many agents to connect in a second
+    /// Connect N agents per second
     #[arg(long, value_name = "N/s", default_value = "2000/s", help_heading = FLEET)]
     #[arg(value_parser = parse::ramp)]
     pub ramp: f64,
-    /// How many static labels each agent has, at most 4
+    /// Number of static labels of each agent, at most 4
     #[arg(long, value_name = "N", default_value_t = DEFAULT_LABELS, help_heading = FLEET)]
     #[arg(value_parser = parse::labels)]
     pub labels: u8,
-    /// Another flag for the collectors that are started, such as --collector-flag=--coalesce-milliseconds=1
+    /// Pass FLAG to the collectors that are started (repeatable)
+    ///
+    /// Example: --collector-flag=--coalesce-milliseconds=1
     #[arg(long, value_name = "FLAG", help_heading = COLLECTORS)]
     pub collector_flag: Vec<String>,
-    /// Speak TLS: a certificate for the collectors and one for each agent, of an authority made for the test
+    /// Use TLS with certificates on both sides
+    ///
+    /// A certificate authority made for the test issues one to the collectors and one to each
+    /// agent.
     #[arg(long, help_heading = FLEET)]
     pub tls: bool,
-    /// Makes the collectors misbehave, to show that it is found
+    /// Make the collectors misbehave, to show that the test finds it
     #[arg(long, value_name = "KIND", hide = true)]
     pub fault: Option<Fault>,
-    /// Where results go.
+    /// Where results are written.
     #[command(flatten)]
     pub output: OutputArgs,
 }
 
 impl ScenarioFleetArgs {
-    /// What collectors are started with.
+    /// Flags of the collectors.
     #[must_use]
     pub fn flags(&self) -> Vec<String> {
         let mut flags = self.collector_flag.clone();
@@ -111,7 +120,7 @@ impl ScenarioFleetArgs {
         flags
     }
 
-    /// Time between an agent's reports.
+    /// Report interval.
     #[must_use]
     pub fn interval(&self) -> Duration {
         let seconds = self.agents.div_ceil(MAX_DEFAULT_REPORTS_PER_SECOND);
@@ -119,41 +128,41 @@ impl ScenarioFleetArgs {
     }
 }
 
-/// Settings of a storm.
+/// Settings of `storm`.
 #[derive(Debug, Clone, Args)]
 pub struct StormArgs {
-    /// The fleet.
+    /// Settings of the fleet.
     #[command(flatten)]
     pub fleet: ScenarioFleetArgs,
     /// Start N collectors and spread the agents over them
     #[arg(long, value_name = "N", default_value = "1", help_heading = COLLECTORS)]
     #[arg(value_parser = parse::collectors)]
     pub collectors: usize,
-    /// Between the end of the collectors and their new beginning
+    /// Wait between the kill and the restart of the collectors
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse::duration)]
     pub outage: Duration,
-    /// The control: collectors that never tell anybody to wait for its turn
+    /// Disable pacing: collectors accept all handshakes at once, for comparison
     #[arg(long)]
     pub no_pacing: bool,
-    /// Between two rounds of pages while the fleet comes back: what times are exact to
+    /// Interval between scrapes while the fleet returns; the resolution of the measured times
     #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = parse::duration)]
     pub every: Duration,
-    /// How long the fleet may take to be back
+    /// Maximum time for the fleet to be back
     #[arg(long, value_name = "DURATION", default_value = "2m", help_heading = BOUNDS)]
     #[arg(value_parser = parse::run_time)]
     pub patience: Duration,
 }
 
-/// Settings of a test of deaths.
+/// Settings of `deaths`.
 #[derive(Debug, Clone, Args)]
 pub struct DeathsArgs {
-    /// The fleet.
+    /// Settings of the fleet.
     #[command(flatten)]
     pub fleet: ScenarioFleetArgs,
-    /// How many agents die of each of the six causes
+    /// Number of agents that die of each of the six causes
     #[arg(long, value_name = "N", default_value = "10")]
     pub each: u32,
-    /// Between two pages: what times to removal are exact to
+    /// Interval between scrapes; the resolution of the measured times
     #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = parse::duration)]
     pub every: Duration,
 }
@@ -174,79 +183,81 @@ impl DeathsArgs {
     }
 }
 
-/// Settings of a test of clones.
+/// Settings of `clones`.
 #[derive(Debug, Clone, Args)]
 pub struct ClonesArgs {
-    /// The fleet.
+    /// Settings of the fleet.
     #[command(flatten)]
     pub fleet: ScenarioFleetArgs,
-    /// Percent of the ids that are used twice; at least one is
+    /// Share of the ids that a clone claims; at least one id
     #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = parse::percent)]
     pub share: f64,
 }
 
-/// Settings of a test of hard scraping.
+/// Settings of `scrape`.
 #[derive(Debug, Clone, Args)]
 pub struct ScrapeArgs {
-    /// The fleet.
+    /// Settings of the fleet.
     #[command(flatten)]
     pub fleet: ScenarioFleetArgs,
     /// Start N collectors and spread the agents over them
     #[arg(long, value_name = "N", default_value = "1", help_heading = COLLECTORS)]
     #[arg(value_parser = parse::collectors)]
     pub collectors: usize,
-    /// How long each of the three parts lasts: without scrapes, with plain ones, with compressed ones
+    /// Length of each of the three phases: without scrapes, plain, gzip
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = parse::run_time)]
     pub duration: Duration,
-    /// What 99 of 100 reports may take in the part without scrapes, to be compared with
+    /// Maximum p99 of answers without scrapes
     #[arg(long, value_name = "DURATION", default_value = "250ms", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
     pub baseline: Duration,
-    /// What 99 of 100 reports may take longer at most while pages are asked for
+    /// Maximum increase of the p99 of answers during scrapes
     #[arg(long, value_name = "DURATION", default_value = "50ms", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
     pub slower: Duration,
 }
 
-/// Settings of a soak.
+/// Settings of `soak`.
 #[derive(Debug, Clone, Args)]
 pub struct SoakArgs {
-    /// The fleet.
+    /// Settings of the fleet.
     #[command(flatten)]
     pub fleet: ScenarioFleetArgs,
     /// Start N collectors and spread the agents over them
     #[arg(long, value_name = "N", default_value = "1", help_heading = COLLECTORS)]
     #[arg(value_parser = parse::collectors)]
     pub collectors: usize,
-    /// How long it goes on
+    /// Length of the test
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse::run_time)]
     pub duration: Duration,
-    /// Percent of the agents that leave in a second, half by Bye, half by RST, and come back within 3 s
+    /// Disconnect this share of the agents per second
+    ///
+    /// Half of them disconnect by Bye and half by RST; each reconnects within 3 s.
     #[arg(long, value_name = "PERCENT/s", default_value = "1%/s", help_heading = FLEET)]
     #[arg(value_parser = parse::churn)]
     pub churn: f64,
 }
 
-/// The shortest attack: every kind has to come, also the rarest.
+/// Shortest attack in which every kind occurs, also the rarest.
 const MIN_ATTACK: Duration = Duration::from_secs(5);
 
-/// Settings of an attack.
+/// Settings of `hostile`.
 #[derive(Debug, Clone, Args)]
 pub struct HostileArgs {
-    /// The fleet.
+    /// Settings of the fleet.
     #[command(flatten)]
     pub fleet: ScenarioFleetArgs,
-    /// How long each of the two parts lasts: without attackers, and with them
+    /// Length of each of the two phases: without and with attackers
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse::run_time)]
     pub duration: Duration,
-    /// How many hostile connections come in a second, of all kinds together; half of them are a flood from one address
+    /// Open N hostile connections per second, half of them a flood from one address
     #[arg(long, value_name = "N/s", default_value = "700/s", value_parser = parse::ramp)]
     pub rate: f64,
-    /// What 99 of 100 reports may take in the part without attackers, to be compared with
+    /// Maximum p99 of answers without attackers
     #[arg(long, value_name = "DURATION", default_value = "250ms", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
     pub baseline: Duration,
-    /// How many times as late 99 of 100 reports may be while there are attackers, at most
+    /// Maximum factor by which the p99 of answers may grow with attackers, plus 50 ms
     #[arg(long, value_name = "TIMES", default_value = "2", value_parser = parse::times)]
     #[arg(help_heading = BOUNDS)]
     pub slower: f64,

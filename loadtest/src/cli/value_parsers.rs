@@ -1,17 +1,17 @@
-//! Quantities as people write them on a command line, and addresses that a load test may be aimed at.
+//! Parsers of flag values: quantities as people write them, and addresses that may be loaded.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::sim_values::{LABELS, MAX_AGENTS};
 
-/// Most collectors of a run: each takes two processes.
+/// Maximum collectors of a run: each takes two processes.
 const MAX_COLLECTORS: usize = 1_000;
 
 /// Number of simulated agents.
 ///
 /// # Errors
-/// What would be right.
+/// The allowed range.
 pub fn agents(text: &str) -> Result<u32, String> {
     let number = text.parse().ok().filter(|number| (1..=MAX_AGENTS).contains(number));
     number.ok_or_else(|| format!("{text:?} is not a number of agents from 1 to {MAX_AGENTS}"))
@@ -20,7 +20,7 @@ pub fn agents(text: &str) -> Result<u32, String> {
 /// Number of static labels of each agent.
 ///
 /// # Errors
-/// What would be right.
+/// The allowed range.
 pub fn labels(text: &str) -> Result<u8, String> {
     let most = LABELS.len();
     let number = text.parse().ok().filter(|number| usize::from(*number) <= most);
@@ -30,17 +30,17 @@ pub fn labels(text: &str) -> Result<u8, String> {
 /// Number of collectors.
 ///
 /// # Errors
-/// What would be right.
+/// The allowed range.
 pub fn collectors(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (1..=MAX_COLLECTORS).contains(number));
     number
         .ok_or_else(|| format!("{text:?} is not a number of collectors from 1 to {MAX_COLLECTORS}"))
 }
 
-/// `500ms`, `15s`, `2m`.
+/// Duration: `500ms`, `15s`, `2m`.
 ///
 /// # Errors
-/// What would be right.
+/// The expected format.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
@@ -53,10 +53,10 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     parsed.ok_or_else(|| format!("{text:?} is not a duration such as 500ms, 15s or 2m"))
 }
 
-/// An interval that the protocol allows.
+/// Report interval that the protocol allows.
 ///
 /// # Errors
-/// What would be right.
+/// The allowed range.
 pub fn interval(text: &str) -> Result<Duration, String> {
     let legal = Duration::from_secs(1)..=Duration::from_secs(300);
     match duration(text)? {
@@ -65,10 +65,10 @@ pub fn interval(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// How long the steady part of a run lasts.
+/// Length of a test or of a phase.
 ///
 /// # Errors
-/// What would be right.
+/// The allowed range.
 pub fn run_time(text: &str) -> Result<Duration, String> {
     let legal = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
     match duration(text)? {
@@ -77,10 +77,10 @@ pub fn run_time(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Agents a second: `2000` or `2000/s`.
+/// Rate per second: `2000` or `2000/s`.
 ///
 /// # Errors
-/// What would be right.
+/// The allowed range.
 pub fn ramp(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix("/s").unwrap_or(text).parse().ok();
     number
@@ -88,19 +88,19 @@ pub fn ramp(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("{text:?} is not a rate from 1/s to 1000000/s"))
 }
 
-/// How many times: `2` or `2.5`.
+/// Factor: `2` or `2.5`.
 ///
 /// # Errors
-/// What would be right.
+/// The allowed range.
 pub fn times(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|times| (1.0..=1e6).contains(times));
     number.ok_or_else(|| format!("{text:?} is not a number from 1 to 1000000"))
 }
 
-/// Percent of the agents a second: `1`, `1%` or `1%/s`.
+/// Percent of the agents per second: `1`, `1%` or `1%/s`.
 ///
 /// # Errors
-/// What would be right.
+/// The allowed range.
 pub fn churn(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix("/s").unwrap_or(text);
     let number = number.strip_suffix('%').unwrap_or(number).parse().ok();
@@ -109,10 +109,10 @@ pub fn churn(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("{text:?} is not a share from 0%/s to 100%/s"))
 }
 
-/// A share: `1` or `1%`, of 100.
+/// Percent: `1` or `1%`.
 ///
 /// # Errors
-/// What would be right.
+/// The allowed range.
 pub fn percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).parse().ok();
     number
@@ -120,10 +120,10 @@ pub fn percent(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("{text:?} is not a share from 0% to 50%"))
 }
 
-/// An address to load, of this machine's own loopback: a load test must not reach anybody else.
+/// Loopback address to connect to: a load test must not reach other machines.
 ///
 /// # Errors
-/// What would be right.
+/// The expected format, or that the address is not loopback.
 pub fn loopback(text: &str) -> Result<SocketAddr, String> {
     match own_loopback(text)? {
         address if address.port() == 0 => Err("port 0 is no port to connect to".to_owned()),
@@ -131,10 +131,10 @@ pub fn loopback(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
-/// An address to listen at, on the loopback; port 0 takes a free one.
+/// Loopback address to listen on; port 0 takes a free port.
 ///
 /// # Errors
-/// What would be right.
+/// The expected format, or that the address is not loopback.
 pub fn own_loopback(text: &str) -> Result<SocketAddr, String> {
     match text.parse::<SocketAddr>() {
         Err(_) => Err(format!("{text:?} is not IP:PORT, such as 127.0.0.1:45678")),

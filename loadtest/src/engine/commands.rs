@@ -1,4 +1,4 @@
-//! What an engine is told to do, and what agents do by chance.
+//! Carries out commands, and lets agents disconnect by chance.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::worker_protocol::{
     AfterDisconnect, AgentSelector, Command, DisconnectKind, Event, PageResult,
 };
 
-/// While agents are brought up, so many are connecting at most: a machine that is too slow for the ramp takes longer
-/// instead of timing all of them out.
+/// Maximum agents that connect at the same time during the ramp. On a machine too slow for the
+/// ramp, connecting takes longer instead of timing out.
 const MAX_CONNECTING: usize = 128;
 
 impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
@@ -56,7 +56,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         }
     }
 
-    /// Brings up those who should have been started by now.
+    /// Starts the agents that the ramp has reached.
     pub(super) fn continue_ramp(&mut self) {
         let Some(mut ramp) = self.ramp else { return };
         let elapsed = self.truth.now().saturating_sub(ramp.began);
@@ -71,7 +71,8 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         self.ramp = (ramp.started < self.agents.len()).then_some(ramp);
     }
 
-    /// Has those leave whom chance has chosen: memoryless, so that the fleet loses the same share every second.
+    /// Disconnects random agents. Intervals are exponentially distributed, so the fleet loses the
+    /// same share every second.
     pub(super) fn apply_churn(&mut self, now: Duration) {
         while self.next_churn <= now {
             let index = self.rng.usize(..self.agents.len());
@@ -94,7 +95,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         if self.rng.bool() { DisconnectKind::Bye } else { DisconnectKind::Reset }
     }
 
-    /// All leave for good.
+    /// Disconnects all agents for good.
     fn finish(&mut self) {
         (self.finished, self.ramp, self.churn) = (true, None, 0.0);
         self.next_churn = Duration::MAX;
@@ -124,7 +125,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         }
     }
 
-    /// Judges a page by the ledger and tells what it was like.
+    /// Judges a page by the ground truth and emits the result.
     pub(super) fn judge_page(&mut self, page: FetchedPage) {
         let FetchedPage { what, window, observed, bytes, error, cpu, mut verdict, more } = page;
         if error.is_none() {

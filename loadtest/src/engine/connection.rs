@@ -1,5 +1,5 @@
-//! An agent's socket: connecting, reading, writing. There is a read buffer for all, and none to write to but
-//! for an agent whose socket takes no more.
+//! The socket of an agent: connecting, reading, writing. All agents share one read buffer; only an
+//! agent whose socket blocks has a write buffer.
 
 use std::io::{self, Read, Write};
 use std::time::Duration;
@@ -14,13 +14,13 @@ use super::{Engine, FleetModel};
 use crate::dial::dial;
 use crate::worker_protocol::Event;
 
-/// How long Welcome may take: what an agent would wait.
+/// How long Welcome may take: as long as the real agent waits.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a write may make no progress.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
-    /// Connects an agent that is away and says Hello.
+    /// Connects an agent and sends Hello.
     pub(super) fn dial(&mut self, index: usize) {
         let (agent_number, now) = (self.agent_number(index), self.truth.now());
         let agent = &mut self.agents[index];
@@ -53,7 +53,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         self.send(index);
     }
 
-    /// Something has happened to an agent's socket.
+    /// Handles a readiness event of an agent's socket.
     pub(super) fn socket_ready(&mut self, readiness: &Readiness) {
         let index = readiness.token().0;
         if self.agents[index].stage == Stage::Frozen {
@@ -72,7 +72,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         }
     }
 
-    /// Reads what is there: to the end where one is announced, or else once.
+    /// Reads once, or until the end of the stream if the peer has closed it.
     fn read(&mut self, index: usize, until_end: bool) {
         let mut read_buffer = std::mem::take(&mut self.read_buffer);
         while let Some(stream) = &mut self.agents[index].stream {
@@ -80,7 +80,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
                 Ok(0) => self.connection_lost(index, "closed"),
                 Ok(read) => {
                     self.decrypt_and_receive(index, &read_buffer[..read]);
-                    // What comes after a short read makes itself felt anew.
+                    // Data that arrives after a short read triggers another event.
                     if read < read_buffer.len() && !until_end {
                         break;
                     }
@@ -93,7 +93,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         self.read_buffer = read_buffer;
     }
 
-    /// Hears what came, which may be under TLS.
+    /// Handles received bytes, after decryption with TLS.
     fn decrypt_and_receive(&mut self, index: usize, bytes: &[u8]) {
         let Some(tls) = &mut self.tls else { return self.receive(index, bytes) };
         match tls.decrypt(index, bytes) {
@@ -109,7 +109,8 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         }
     }
 
-    /// Writes out what is to be sent, and keeps what the socket does not take. Whether it took all.
+    /// Writes the output buffer, and keeps what the socket does not accept. Returns whether the
+    /// socket accepted everything.
     pub(super) fn send(&mut self, index: usize) -> bool {
         let now = self.truth.now();
         if let Some(tls) = &mut self.tls {
@@ -118,7 +119,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         let agent = &mut self.agents[index];
         let had_unwritten = agent.has_unwritten();
         if let Some(cold) = agent.cold.as_mut().filter(|_| had_unwritten) {
-            // What came before goes first.
+            // Bytes from an earlier write go first.
             cold.unwritten.append(&mut self.out);
             std::mem::swap(&mut cold.unwritten, &mut self.out);
         }
@@ -127,7 +128,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
             Some(Err(error)) if !is_retryable(&error) => {
                 self.out.clear();
                 if error.kind() != io::ErrorKind::ConnectionRefused {
-                    // Why the other end has closed may lie here unread.
+                    // The reason for the close may be waiting unread.
                     self.read(index, true);
                 }
                 self.connection_lost(index, &error_name(&error));
@@ -147,7 +148,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         all_written
     }
 
-    /// Gives up agents whose Welcome does not come or whose collector takes nothing.
+    /// Closes connections that wait too long for Welcome or whose writes make no progress.
     pub(super) fn close_stuck(&mut self, now: Duration) {
         for index in 0..self.agents.len() {
             let agent = &self.agents[index];
@@ -161,7 +162,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         }
     }
 
-    /// Closes an agent's connection, if it has one.
+    /// Closes the connection of an agent, if it has one.
     pub(super) fn close(&mut self, index: usize) {
         self.abandon_pings(index);
         let agent = &mut self.agents[index];
@@ -179,7 +180,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         }
     }
 
-    /// Has it connect after a wait.
+    /// Schedules the next attempt to connect.
     pub(super) fn dial_after(&mut self, index: usize, wait: Duration) {
         let attempt = self.agents[index].attempt;
         self.timers.add(self.truth.now() + wait, index as u32, attempt, Action::Dial);
@@ -193,7 +194,7 @@ fn is_retryable(error: &io::Error) -> bool {
     )
 }
 
-/// The stable name of a system's error.
+/// Stable name of an I/O error.
 fn error_name(error: &io::Error) -> String {
     error.kind().to_string().replace(' ', "_")
 }

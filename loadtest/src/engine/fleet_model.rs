@@ -1,4 +1,4 @@
-//! Who the simulated agents are and what they report.
+//! Ids, labels and values of simulated agents.
 
 use std::sync::Arc;
 
@@ -8,24 +8,24 @@ use fleetgauge_proto::{AgentId, StaticLabels, Violation};
 use crate::sim_values::{NAMES, ValueOrigin, agent_name, schema, static_labels};
 use crate::worker_protocol::WorkerConfig;
 
-/// The hosts of a fleet, by their numbers.
+/// Ids, labels and values of a fleet, by agent number.
 pub trait FleetModel: Send {
-    /// What the agent there is called.
+    /// Id of an agent.
     fn id(&self, agent: u32) -> AgentId;
 
-    /// Its static labels.
+    /// Static labels of an agent.
     fn labels(&self, _agent: u32) -> StaticLabels {
         StaticLabels::default()
     }
 
-    /// What all of them report.
+    /// Schema that all agents share.
     fn schema(&self) -> Arc<EncodedSchema>;
 
-    /// The values of the report with this sequence number.
+    /// Values of the report with this sequence number.
     fn values(&mut self, agent: u32, sequence: u64) -> [f64; NAMES.len()];
 }
 
-/// Hosts whose values say what they are, for the judge.
+/// A fleet whose values encode their origin, for the judge.
 #[derive(Debug)]
 pub struct TracedFleet {
     first: u32,
@@ -35,17 +35,17 @@ pub struct TracedFleet {
 }
 
 impl TracedFleet {
-    /// Those of an order.
+    /// The fleet of a worker.
     ///
     /// # Errors
-    /// None with the names there are.
+    /// None with the names that are compiled in.
     pub fn new(config: &WorkerConfig) -> Result<Self, Violation> {
         let (first, first_encoded_agent, labels) =
             (config.agents.first, config.first_encoded_agent, config.labels);
         Ok(Self { first, first_encoded_agent, labels, schema: Arc::new(schema()?) })
     }
 
-    /// The number that says whose an agent's values and labels are.
+    /// Agent number that the agent's values and labels encode.
     const fn encoded_agent(&self, agent: u32) -> u32 {
         agent - self.first + self.first_encoded_agent
     }

@@ -1,7 +1,8 @@
-//! The engine of a worker: many simulated agents on one thread and one set of events, against one collector.
+//! The engine of a worker: simulates many agents on one thread with one poll, against one
+//! collector.
 //!
-//! A task an agent would be simpler and take some kilobytes of each. Here an idle agent is a member of a vector,
-//! the record of what it did, and an entry of the agenda; it has no buffer and no timer.
+//! A task per agent would be simpler but take kilobytes each. Here an idle agent is an element of a
+//! vector, a history and an entry of the timer queue, without a buffer.
 
 mod commands;
 mod connection;
@@ -34,25 +35,25 @@ use crate::judge::ground_truth::GroundTruth;
 use crate::tally::Tally;
 use crate::worker_protocol::{Command, Event, WorkerConfig, WorkerSample};
 
-/// Where commands make themselves felt; agents have their places as tokens.
+/// Token of the waker; an agent's index is the token of its socket.
 const INPUT_TOKEN: Token = Token(usize::MAX);
-/// Most sockets heard of at once.
+/// Maximum socket events per poll.
 const MAX_EVENTS_PER_POLL: usize = 1024;
-/// Most acts between two looks at the sockets: an engine that cannot keep up still hears.
+/// Maximum due actions between two polls, so that an overloaded engine still reads its sockets.
 const MAX_ACTIONS_PER_POLL: usize = 1024;
-/// Room for what comes from the collector, in bytes: its frames are small.
+/// Size of the read buffer, in bytes: the collector's frames are small.
 const READ_BYTES: usize = 4096;
-/// Between two samples, and between two looks for agents that are stuck.
+/// How often counts are emitted and stuck agents are closed.
 const SAMPLE_PERIOD: Duration = Duration::from_secs(1);
 
-/// What comes to an engine from outside its sockets.
+/// Input of the engine besides its sockets.
 enum Input {
     Command(Command),
     Page(Box<FetchedPage>),
     Stop,
 }
 
-/// Whom to tell what an engine shall do.
+/// Controls a running engine from another thread.
 #[derive(Clone)]
 pub struct Handle {
     inputs: mpsc::Sender<Input>,
@@ -60,24 +61,24 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Gives it a command. Nothing if it has ended.
+    /// Sends a command. Does nothing if the engine has stopped.
     pub fn send(&self, command: Command) {
         self.push(Input::Command(command));
     }
 
-    /// Ends it. Its connections are closed without a word.
+    /// Stops the engine. Its connections are closed without Bye.
     pub fn stop(&self) {
         self.push(Input::Stop);
     }
 
     fn push(&self, input: Input) {
         let _ = self.inputs.send(input);
-        // It fails only if the other end is gone.
+        // Fails only if the engine has stopped.
         let _ = self.waker.wake();
     }
 }
 
-/// Agents being started.
+/// The ramp: agents are being connected at this rate.
 #[derive(Debug, Clone, Copy)]
 struct Ramp {
     began: Duration,
@@ -85,7 +86,7 @@ struct Ramp {
     started: usize,
 }
 
-/// An engine. What it has to tell goes to `emit`.
+/// An engine. It passes its events to `emit`.
 pub struct Engine<M, E> {
     config: WorkerConfig,
     model: M,
@@ -96,39 +97,39 @@ pub struct Engine<M, E> {
     agents: Vec<SimAgent>,
     truth: GroundTruth,
     timers: TimerQueue,
-    /// How those that failed come back, where they do as the real agent does.
+    /// Backoff of agents that failed, if they use that of the real agent.
     backoffs: HashMap<usize, Backoff>,
-    /// How they speak TLS, if they do.
+    /// TLS state of the agents; `None` without TLS.
     tls: Option<TlsClients>,
-    /// That of the agent that is connecting; its interval and schema are the same for all.
+    /// Profile of the agent that is connecting; interval and schema are the same for all.
     profile: Profile,
     rng: fastrand::Rng,
-    /// What is about to be written, empty between two agents.
+    /// Output of the current agent; empty between two agents.
     out: Vec<u8>,
     read_buffer: Vec<u8>,
     ramp: Option<Ramp>,
-    /// Agents that are connecting.
+    /// Number of agents that are connecting.
     connecting: usize,
-    /// The share of agents that leaves in a second, and when the next one does.
+    /// Share of the agents that disconnects per second.
     churn: f64,
     next_churn: Duration,
     next_sample: Duration,
     /// Pages that wait to be judged.
     pages: Vec<FetchedPage>,
-    /// More sockets may have something to say than were heard.
+    /// The last poll may not have returned all events.
     more_events_pending: bool,
     sample: WorkerSample,
-    /// The end of a part of the test that is under way.
+    /// The flush in progress.
     flush: Option<Flush>,
-    /// All have left for good.
+    /// All agents have disconnected for good.
     finished: bool,
 }
 
 impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
-    /// An engine that carries the order out, and who tells it how.
+    /// Creates an engine with this configuration, and the handle that controls it.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's; an invalid certificate authority.
     pub fn new(config: WorkerConfig, model: M, emit: E) -> io::Result<(Self, Handle)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), INPUT_TOKEN)?;
@@ -177,10 +178,10 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         Ok((engine, handle))
     }
 
-    /// Runs until it is told to end.
+    /// Runs until [`Handle::stop`].
     ///
     /// # Errors
-    /// The system's, of waiting for sockets.
+    /// The system's, when waiting for sockets.
     pub fn run(mut self) -> io::Result<()> {
         (self.emit)(Event::Ready);
         let mut events = Events::with_capacity(MAX_EVENTS_PER_POLL);
@@ -206,7 +207,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         }
     }
 
-    /// How long to wait for sockets: until the next thing is due, and then to the end of that tick.
+    /// Time until the next action, rounded up to the end of its batch.
     fn poll_timeout(&self) -> Duration {
         let now = self.truth.now();
         let tick = Duration::from_millis(self.config.batch_ms.max(1).into());
@@ -224,7 +225,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         end.saturating_sub(now)
     }
 
-    /// Does what is due.
+    /// Runs what is due.
     fn run_due(&mut self) {
         self.continue_ramp();
         for _ in 0..MAX_ACTIONS_PER_POLL {
@@ -242,7 +243,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         let now = self.truth.now();
         self.apply_churn(now);
         self.end_flush(now);
-        // Only who has heard all that was said before a page came can judge it.
+        // A page is judged only after all events before it have been handled.
         let is_due = |page: &FetchedPage| page.window.ended + JUDGE_DELAY <= now;
         if !self.more_events_pending && self.pages.first().is_some_and(is_due) {
             let page = self.pages.remove(0);
@@ -266,7 +267,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         &mut self.sample.counts
     }
 
-    /// The number of the agent at this place.
+    /// Number of the agent with this index.
     fn agent_number(&self, index: usize) -> u32 {
         self.config.agents.first + index as u32
     }

@@ -1,4 +1,4 @@
-//! Fetches pages beside the engine, on a thread of its own, and reads them as they come.
+//! Fetches pages on a separate thread, and parses them while they arrive.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,55 +17,56 @@ use crate::scrape::{self, Encoding};
 use crate::usage;
 use crate::worker_protocol::WorkerConfig;
 
-/// The page of the agents.
+/// Page of the agents.
 const AGENTS_PATH: &str = "/metrics/agents";
-/// The page that has the collector's own metrics, too.
+/// Page that also has the collector's own metrics.
 const ALL_PATH: &str = "/metrics";
-/// After a response, the time for agents to hear what the collector did to them before the page was made.
+/// Delay before a page is judged, so that agents have handled what the collector did to them before
+/// it made the page.
 pub(super) const JUDGE_DELAY: Duration = Duration::from_millis(100);
 
-/// A page that was fetched, or was not.
+/// A page that was fetched, or could not be.
 pub(super) struct FetchedPage {
     pub(super) what: String,
     pub(super) window: ScrapeWindow,
     pub(super) observed: ObservedPage,
-    /// Its length, as it came over the wire.
+    /// Length as transferred.
     pub(super) bytes: u64,
     pub(super) error: Option<String>,
-    /// CPU time of the collector meanwhile.
+    /// CPU time of the collector during the scrape.
     pub(super) cpu: Option<Duration>,
-    /// What was found by reading alone.
+    /// Findings from parsing alone.
     pub(super) verdict: Verdict,
     /// Another page of the same request follows.
     pub(super) more: bool,
 }
 
-/// Pages to fetch.
+/// A request for one or more pages.
 pub(super) struct PageRequest {
     what: String,
     path: &'static str,
     encoding: Encoding,
-    /// One follows the other for so long.
+    /// How long pages are fetched back to back.
     duration: Duration,
 }
 
 impl PageRequest {
-    /// The agents' page, once.
+    /// Requests the agents' page once.
     pub(super) const fn agents(what: String) -> Self {
         Self { what, path: AGENTS_PATH, encoding: Encoding::Plain, duration: Duration::ZERO }
     }
 
-    /// The whole page, for so long.
+    /// Requests the whole page back to back.
     pub(super) fn back_to_back(what: String, encoding: Encoding, for_ms: u32) -> Self {
         Self { what, path: ALL_PATH, encoding, duration: Duration::from_millis(for_ms.into()) }
     }
 }
 
-/// Who fetches, one page at a time.
+/// Sends requests to the thread that fetches pages one at a time.
 pub(super) struct PageFetcher(mpsc::Sender<PageRequest>);
 
 impl PageFetcher {
-    /// Of the order's collector; pages go to `engine`, whose run began at `epoch`.
+    /// Starts the thread. Pages go to `engine`, whose test started at `epoch`.
     pub(super) fn start(config: &WorkerConfig, epoch: Instant, engine: Handle) -> io::Result<Self> {
         let (sender, requests) = mpsc::channel::<PageRequest>();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -86,9 +87,9 @@ impl PageFetcher {
         Ok(Self(sender))
     }
 
-    /// Asks for pages.
+    /// Requests pages.
     pub(super) fn fetch(&self, request: PageRequest) {
-        // It ends with the engine.
+        // Fails only if the thread has ended with the engine.
         let _ = self.0.send(request);
     }
 }
@@ -110,7 +111,7 @@ async fn fetch(config: &WorkerConfig, epoch: Instant, request: &PageRequest) -> 
         Err(error) => (0, Some(format!("{when}: {error}"))),
     };
     if error.is_some() {
-        // What came of it is no page.
+        // The findings are about an incomplete page.
         verdict = Verdict::new();
     }
     FetchedPage {

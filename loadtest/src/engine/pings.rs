@@ -1,34 +1,33 @@
-//! Pings behind reports: their Pongs tell when the collector has taken a report in.
+//! Pings that follow reports: their Pongs confirm that the collector has processed a report.
 //!
-//! A write that returns has reached the kernel's buffer, not the collector. So one report in
-//! [`WorkerConfig::reports_per_ping`](crate::worker_protocol::WorkerConfig) is followed by a Ping in the same write. Which
-//! ones is fixed beforehand by agent and sequence number: a collector that is slow now does not
-//! decide what is measured next. Every Ping is counted exactly once: by its Pong or by its age, and
-//! as unanswered where neither says how long its report took.
+//! A write that returns has reached the kernel's buffer, not the collector. So every
+//! [`WorkerConfig::reports_per_ping`](crate::worker_protocol::WorkerConfig)-th report is followed
+//! by a Ping in the same write. Agent and sequence number determine which ones, so a slow collector
+//! cannot influence what is measured next. Every Ping is counted exactly once: by its Pong, by its
+//! age, or as unanswered if neither says how long its report took.
 
 use std::time::Duration;
 
 use super::{Engine, FleetModel, SimAgent};
 use crate::worker_protocol::Event;
 
-/// At the end of a part of the test the Pongs of its Pings are awaited for so long. A Ping that is
-/// given up then has an age that tells of a stall, however short before the end it was sent.
+/// How long to wait for outstanding Pongs at the end of a phase. A Ping abandoned then is old
+/// enough to reveal a stall, however late in the phase it was sent.
 pub(super) const PONG_TIMEOUT: Duration = crate::judge::tolerances::SETTLED;
-/// Between two looks for those Pongs.
+/// How often to check for outstanding Pongs.
 const PONG_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Unanswered Pings kept for one agent. One more than these, and the oldest is counted with its
-/// age.
+/// Maximum unanswered Pings per agent. Beyond it the oldest is counted with its age.
 const MAX_UNANSWERED: usize = 16;
 
 /// A Ping without its Pong.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PendingPing {
-    /// Token of the Ping: the sequence number of the report before it.
+    /// Token of the Ping: sequence number of the report before it.
     token: u64,
     /// When that report was due.
     due: Duration,
-    /// How late the generator turned to it.
+    /// How late the generator itself handled the report.
     own_lag: Duration,
 }
 
@@ -38,11 +37,11 @@ impl PendingPing {
     }
 }
 
-/// The end of a part of the test: the Pongs of what was due before are awaited.
+/// A flush in progress: the end of a phase waits for its Pongs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Flush {
     began: Duration,
-    /// When it is looked at next.
+    /// When to check again.
     pub(super) next: Duration,
 }
 
@@ -53,7 +52,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         (u64::from(self.agent_number(index)) + sequence).is_multiple_of(every)
     }
 
-    /// Appends a Ping behind a report.
+    /// Appends a Ping to the report in the output buffer.
     pub(super) fn append_ping(&mut self, index: usize, ping: PendingPing) {
         let agent = &mut self.agents[index];
         agent.client.ping(ping.token, &mut self.out);
@@ -65,7 +64,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         }
     }
 
-    /// A Pong came. One that was counted with its age already is not counted again.
+    /// Handles a Pong. A Ping that was already counted with its age is not counted again.
     pub(super) fn on_pong(&mut self, index: usize, token: u64) {
         let now = self.truth.now();
         let agent = &mut self.agents[index];
@@ -80,8 +79,8 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         agent.tidy();
     }
 
-    /// Stops waiting for the Pongs of an agent whose session ends. A report that is late already is
-    /// counted with its age. The others have no lag: their age would make it seem too short.
+    /// Abandons the Pings of an agent whose session ends. A report that is already late is counted
+    /// with its age. The others have no lag: their age would understate it.
     pub(super) fn abandon_pings(&mut self, index: usize) {
         let (now, late) = (self.truth.now(), Duration::from_millis(self.config.late_ms.into()));
         for ping in self.take_pings(index, |_| true) {
@@ -93,15 +92,15 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         }
     }
 
-    /// Ends a part of the test as soon as the Pongs of its Pings have come.
+    /// Ends a phase as soon as its Pings are answered.
     pub(super) fn flush(&mut self) {
         let now = self.truth.now();
         self.flush = Some(Flush { began: now, next: now });
         self.end_flush(now);
     }
 
-    /// Tells what was counted once every Ping of the part has its Pong, or was given up: all of it
-    /// is counted in this part, and nothing in the next.
+    /// Emits the counts once every Ping of the phase is answered or abandoned, so that all of them
+    /// count in this phase.
     pub(super) fn end_flush(&mut self, now: Duration) {
         let Some(flush) = self.flush.filter(|flush| flush.next <= now) else { return };
         let is_of_phase = |ping: &PendingPing| ping.due <= flush.began;
@@ -122,7 +121,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         (self.emit)(Event::CommandDone);
     }
 
-    /// Removes those of an agent's unanswered Pings.
+    /// Removes the selected Pings of an agent.
     fn take_pings(
         &mut self,
         index: usize,
@@ -160,7 +159,7 @@ mod tests {
         engine_with_events().0
     }
 
-    /// An engine with one agent, and what it tells.
+    /// An engine with one agent, and the events that it emits.
     fn engine_with_events() -> (Engine<TracedFleet, impl FnMut(Event)>, Events) {
         let agents = AgentRange { first: 0, count: 1 };
         let nowhere = ([127, 0, 0, 1], 9).into();

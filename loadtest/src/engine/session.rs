@@ -1,4 +1,5 @@
-//! An agent's session: what it hears, its reports, and how it ends. All of it goes into the ledger.
+//! The session of an agent: what it receives, its reports, and how it ends. The ground truth
+//! records all of it.
 
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,15 +21,15 @@ use crate::worker_protocol::{
     AfterDisconnect, BackoffPolicy, DisconnectKind, Event, MAX_AWAY, RETURN_GRACE,
 };
 
-/// The wait after a failure, before its half that is jitter.
+/// Wait after a failure; half of it is jitter.
 const FAILURE_WAIT: Duration = Duration::from_secs(1);
-/// The wait after a Reject that names no time.
+/// Wait after a Reject without a retry time.
 const REJECT_WAIT: Duration = Duration::from_secs(5);
-/// One agent in so many that left for a while is back at once.
+/// One agent in this many returns at once after it disconnected for a while.
 const IMMEDIATE_RETURN_ONE_IN: u32 = 5;
 
 impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
-    /// The collector has spoken to an agent.
+    /// Handles bytes from the collector.
     pub(super) fn receive(&mut self, index: usize, mut bytes: &[u8]) {
         while self.agents[index].stream.is_some() {
             let client = &mut self.agents[index].client;
@@ -78,11 +79,11 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         agent.stage = Stage::InSession;
         agent.interval_ms = u32::try_from(interval.as_millis()).unwrap_or(u32::MAX);
         agent.set_since(now);
-        // Behind the Schema, if one is asked for: in one write.
+        // In one write with the Schema, if the collector requests it.
         self.report(index, now, false);
     }
 
-    /// Sends the report that was due then; `on_grid` if that was a tick of the agent's grid.
+    /// Sends the report that was due at `due`; `on_grid` if that is a tick of the agent's schedule.
     pub(super) fn report(&mut self, index: usize, due: Duration, on_grid: bool) {
         let (agent_number, woke) = (self.agent_number(index), self.truth.now());
         let agent = &mut self.agents[index];
@@ -108,7 +109,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         }
     }
 
-    /// A report has been written; the next one is due a tick after it was.
+    /// Records a written report and schedules the next one.
     pub(super) fn report_written(&mut self, index: usize, report: PendingReport) {
         let now = self.truth.now();
         self.truth.history(index).written(now);
@@ -125,14 +126,14 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         if agent.client.sequence() == 1 {
             self.sample.reporting += 1;
             if self.sample.reporting == self.config.agents.count {
-                // Somebody waits for this.
+                // The parent waits for this sample.
                 self.emit_sample();
             }
         }
     }
 
-    /// The first tick of an agent's grid after a moment. The grid begins with the run and takes its phase from
-    /// the agent's name, as the real agent's does.
+    /// First tick of an agent's schedule after `moment`. The schedule starts with the test; its
+    /// phase follows from the agent id, as in the real agent.
     fn next_tick_after(&self, index: usize, moment: Duration, interval: Duration) -> Duration {
         let phase = schedule::phase(&self.model.id(self.agent_number(index)), interval);
         let Some(past) = moment.checked_sub(phase) else { return phase };
@@ -140,12 +141,13 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         phase + interval * u32::try_from(ticks).unwrap_or(u32::MAX)
     }
 
-    /// An agent's connection has failed, or the other end has broken the protocol.
+    /// Handles a failed connection or a protocol error of the collector.
     pub(super) fn connection_lost(&mut self, index: usize, why: &str) {
         self.connection_failed(index, why, None);
     }
 
-    /// The collector has ended an agent's attempt or session; `retry_after` is what a Reject said about coming again.
+    /// Handles the end of an attempt or a session by the collector. `retry_after` is `None` without
+    /// a Reject, and `Some(None)` for a Reject without a retry time.
     fn connection_failed(
         &mut self,
         index: usize,
@@ -197,7 +199,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         backoff.next_wait()
     }
 
-    /// The collector has asked for it, and it is time.
+    /// Disconnects because the collector has sent Drain.
     pub(super) fn disconnect_drained(&mut self, index: usize) {
         if self.agents[index].is_in_session() {
             self.disconnect(
@@ -209,8 +211,8 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         }
     }
 
-    /// An agent leaves a session, or what might have become one. Whether it could say so: a Bye that the socket
-    /// does not take is not waited for.
+    /// Disconnects an agent. Returns whether the Bye could be sent; a socket that blocks is not
+    /// waited for.
     pub(super) fn disconnect(
         &mut self,
         index: usize,
@@ -248,7 +250,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         sent
     }
 
-    /// Whether the socket took it, or was broken anyhow.
+    /// Sends Bye. Returns whether the socket accepted it or was broken.
     fn send_bye(&mut self, index: usize, reason: ByeReason) -> bool {
         let agent = &mut self.agents[index];
         let stuck = agent.has_unwritten();
@@ -261,7 +263,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         !stuck && !matches!(written, Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Counts agents that left for a while and have not been welcomed again in time, once each.
+    /// Counts agents that disconnected for a while and were not welcomed in time, once each.
     pub(super) fn count_overdue_returns(&mut self, now: Duration) {
         for (agent, history) in self.agents.iter_mut().zip(self.truth.histories()) {
             let overdue = |gone: Duration| now > gone + MAX_AWAY + RETURN_GRACE;
@@ -292,7 +294,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         }
     }
 
-    /// What an agent's host and process are known by: the same for as long as the host is not started again.
+    /// Nonces of an agent's host and process; they change only when the host reboots.
     pub(super) fn nonces(&self, index: usize) -> Nonces {
         let boot = u64::from(self.agents[index].boot);
         let seed = self.config.seed ^ boot.rotate_right(16);

@@ -1,4 +1,4 @@
-//! One simulated agent, in as few bytes as it can be.
+//! One simulated agent, in as few bytes as possible.
 
 use std::time::Duration;
 
@@ -7,71 +7,72 @@ use mio::net::TcpStream;
 
 use super::pings::PendingPing;
 
-/// Where an agent stands.
+/// State of an agent's connection.
 ///
 /// ```text
-///            dial              Welcome
-///   Away ------------> Greeted ---------> Welcomed ----------> Frozen
-///    ^                    |                  |   told to hang     |
-///    +--------------------+------------------+-------------------+
-///       refused, rejected, lost; left, and to come back or not
+///                     dial                Welcome
+///     Disconnected -----------> Connecting --------> InSession ---------> Frozen
+///          ^                        |                    |     Freeze        |
+///          +------------------------+--------------------+-------------------+
+///                   refused, rejected, lost, or disconnected on purpose
 /// ```
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// It has no connection.
+    /// No connection.
     #[default]
     Disconnected,
-    /// It is connecting, or has sent its Hello.
+    /// TCP connect is in progress, or Hello was sent.
     Connecting,
-    /// It is in a session.
+    /// In a session.
     InSession,
-    /// It is connected and does nothing.
+    /// Connected, but does nothing.
     Frozen,
 }
 
-/// An agent.
+/// A simulated agent.
 #[derive(Debug, Default)]
 pub(super) struct SimAgent {
     pub(super) stream: Option<TcpStream>,
     pub(super) stage: Stage,
-    /// It does not come back unless it is told to.
+    /// Does not reconnect until it is told to.
     pub(super) stays_away: bool,
-    /// It has left for a while and has not been welcomed again.
+    /// Disconnected for a while and not welcomed again yet.
     pub(super) must_return: bool,
-    /// How often it has connected; wraps.
+    /// Number of connection attempts; wraps.
     pub(super) attempt: u16,
-    /// How often its host has been started again.
+    /// Number of reboots of its host.
     pub(super) boot: u16,
-    /// What Welcome said.
+    /// Report interval from Welcome.
     pub(super) interval_ms: u32,
-    /// Greeted: since when it has been connecting. Welcomed: since when its next report has been waited for; the
-    /// generator cannot be late for what was due before. In microseconds from the beginning of the run.
+    /// While connecting: start of the attempt. In a session: since when the agent waits for its
+    /// next report; the generator cannot be late before that. Microseconds since the start of the
+    /// test.
     pub(super) since_us: u64,
     pub(super) client: Client,
-    /// What hardly any agent has at a moment.
+    /// State that few agents have at any moment.
     pub(super) cold: Option<Box<ColdState>>,
 }
 
-/// What hardly any agent has at a moment.
+/// State that few agents have at any moment.
 #[derive(Debug, Default)]
 pub(super) struct ColdState {
-    /// What the socket did not take yet, and since when.
+    /// Bytes that the socket has not accepted, and since when.
     pub(super) unwritten: Vec<u8>,
     pub(super) stuck_since: Duration,
-    /// The report that is part of it.
+    /// The report that they end with.
     pub(super) report: Option<PendingReport>,
-    /// Pings without their Pongs, oldest first.
+    /// Pings without Pongs, oldest first.
     pub(super) pending_pings: Vec<PendingPing>,
 }
 
-/// A report on its way into a socket.
+/// A report whose write is not complete.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PendingReport {
     /// When it was due.
     pub(super) due: Duration,
-    /// It was due by the agent's grid, not because the session had begun.
+    /// Whether it was due at a tick of the schedule, not because the session had begun.
     pub(super) on_grid: bool,
-    /// How late the generator turned to it.
+    /// How late the generator itself handled it.
     pub(super) own_lag: Duration,
 }
 
@@ -92,12 +93,12 @@ impl SimAgent {
         self.since_us = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
     }
 
-    /// Bytes that the socket did not take yet.
+    /// Whether the socket has not accepted some bytes yet.
     pub(super) fn has_unwritten(&self) -> bool {
         self.cold.as_ref().is_some_and(|cold| !cold.unwritten.is_empty())
     }
 
-    /// Lets go of what is not needed any more.
+    /// Frees state that is not needed.
     pub(super) fn tidy(&mut self) {
         let idle = |cold: &ColdState| cold.unwritten.is_empty() && cold.pending_pings.is_empty();
         if self.cold.as_deref().is_some_and(idle) {
@@ -112,7 +113,7 @@ mod tests {
 
     #[test]
     fn an_agent_fits_in_80_bytes() {
-        // In debug builds mio remembers the selector of every socket.
+        // In debug builds mio stores the selector with every socket.
         let debug = if cfg!(debug_assertions) { 16 } else { 0 };
         assert!(size_of::<SimAgent>() <= 80 + debug, "{}", size_of::<SimAgent>());
     }

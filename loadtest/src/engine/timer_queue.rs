@@ -1,30 +1,30 @@
-//! What is to be done and when: one entry for an idle agent, sixteen bytes, instead of a timer each.
+//! Due times of all agents: one entry of sixteen bytes per idle agent instead of a timer each.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-/// What an agent does of its own.
+/// What an agent does on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Action {
     /// Connect.
     Dial,
-    /// Report, at a tick of the agent's grid.
+    /// Report, at a tick of its schedule.
     Report,
-    /// Leave, as the collector's Drain has asked.
+    /// Disconnect, because the collector sent Drain.
     DisconnectDrained,
 }
 
-/// Something to be done.
+/// An action with its due time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Timer {
-    /// When, in microseconds from the beginning of the run.
+    /// Due time, in microseconds since the start of the test.
     due_us: u64,
-    /// By which agent.
+    /// Index of the agent.
     pub(super) agent: u32,
-    /// In which of its attempts to connect: of no meaning in a later one.
+    /// Connection attempt that the timer belongs to; it is void in a later one.
     pub(super) attempt: u16,
-    /// What.
+    /// The action.
     pub(super) action: Action,
 }
 
@@ -34,7 +34,7 @@ impl Timer {
     }
 }
 
-/// All that is to be done, the soonest first.
+/// All timers, the earliest first.
 #[derive(Debug, Default)]
 pub(super) struct TimerQueue(BinaryHeap<Reverse<Timer>>);
 
@@ -44,12 +44,12 @@ impl TimerQueue {
         self.0.push(Reverse(Timer { due_us, agent, attempt, action }));
     }
 
-    /// When the soonest is due.
+    /// Due time of the earliest timer.
     pub(super) fn next(&self) -> Option<Duration> {
         self.0.peek().map(|Reverse(timer)| timer.due())
     }
 
-    /// The next that is due by `now`.
+    /// Removes the earliest timer if it is due by `now`.
     pub(super) fn due_by(&mut self, now: Duration) -> Option<Timer> {
         if self.next()? > now {
             return None;

@@ -1,4 +1,4 @@
-//! TLS of simulated agents: each has a certificate of its own and keeps the ticket that it was given last.
+//! TLS of simulated agents. Each agent has its own certificate and keeps its last session ticket.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -15,14 +15,14 @@ use rustls::{ClientConfig, ClientConnection, HandshakeKind, NamedGroup, RootCert
 
 use crate::pki::{CertificateIssuer, TestCa};
 
-/// How a frame begins, and no record of TLS does.
+/// First byte of a frame; no TLS record starts with it.
 const FRAME_FIRST_BYTE: u8 = b'F';
 
 /// TLS of all agents of an engine.
 pub(super) struct TlsClients {
     issuer: CertificateIssuer,
     key: Arc<dyn SigningKey>,
-    /// What is alike for all.
+    /// Settings that all agents share.
     config: ClientConfig,
     collector: ServerName<'static>,
     agents: HashMap<usize, AgentTls>,
@@ -34,14 +34,14 @@ struct AgentTls {
     connection: Option<ClientConnection>,
 }
 
-/// What came of bytes that an agent has read.
+/// Outcome of decrypting received bytes.
 #[derive(Debug)]
 pub(super) enum Decrypted {
-    /// What they said.
+    /// Decrypted bytes.
     Plaintext(Vec<u8>),
-    /// They are no TLS: a collector without room.
+    /// The bytes are not TLS: the collector rejects a connection before the handshake.
     NotTls,
-    /// They break TLS.
+    /// The bytes are not valid TLS.
     Invalid,
 }
 
@@ -59,7 +59,7 @@ impl TlsClients {
         Ok(Self { issuer, key, config, collector, agents: HashMap::new() })
     }
 
-    /// An agent connects.
+    /// Starts a connection of an agent.
     pub(super) fn connect(&mut self, index: usize, id: &AgentId) -> anyhow::Result<()> {
         if !self.agents.contains_key(&index) {
             let chain = vec![self.issuer.certificate(id.as_str())?];
@@ -77,16 +77,16 @@ impl TlsClients {
         Ok(())
     }
 
-    /// Puts what is to be sent, and what TLS has to say, into the form that goes over the wire.
+    /// Replaces the output buffer with TLS records: its content, and what TLS itself has to send.
     pub(super) fn encrypt(&mut self, index: usize, out: &mut Vec<u8>) {
         let Some(connection) = self.connection(index) else { return };
-        // It is kept until TLS is established; an agent says little before that.
+        // rustls buffers this until the handshake is complete; an agent sends little before that.
         let kept = connection.writer().write_all(out);
         out.clear();
         while kept.is_ok() && connection.wants_write() && connection.write_tls(out).is_ok() {}
     }
 
-    /// Opens what an agent has read.
+    /// Decrypts received bytes.
     pub(super) fn decrypt(&mut self, index: usize, mut bytes: &[u8]) -> Decrypted {
         let Some(connection) = self.connection(index) else { return Decrypted::NotTls };
         if connection.is_handshaking() && bytes.first() == Some(&FRAME_FIRST_BYTE) {
@@ -98,24 +98,24 @@ impl TlsClients {
             if !matches!(read, Ok(Ok(_))) {
                 return Decrypted::Invalid;
             }
-            // Nothing more is there now, or ever.
+            // The reader returns `WouldBlock` or the end when it is drained.
             let _ = connection.reader().read_to_end(&mut plaintext);
         }
         Decrypted::Plaintext(plaintext)
     }
 
-    /// Whether TLS itself has something to say.
+    /// Whether TLS itself has data to send.
     pub(super) fn wants_write(&mut self, index: usize) -> bool {
         self.connection(index).is_some_and(|connection| connection.wants_write())
     }
 
-    /// Whether the agent came by a ticket.
+    /// Whether the agent resumed a session.
     pub(super) fn is_resumed(&mut self, index: usize) -> bool {
         let kind = self.connection(index).and_then(|connection| connection.handshake_kind());
         kind == Some(HandshakeKind::Resumed)
     }
 
-    /// An agent's connection is closed.
+    /// Drops the connection of an agent.
     pub(super) fn close(&mut self, index: usize) {
         if let Some(agent) = self.agents.get_mut(&index) {
             agent.connection = None;
@@ -127,7 +127,7 @@ impl TlsClients {
     }
 }
 
-/// Room for one ticket: the last that was given.
+/// Stores one ticket: the last one received.
 #[derive(Debug, Default)]
 struct TicketStore(Mutex<Option<Tls13ClientSessionValue>>);
 

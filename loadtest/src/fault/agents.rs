@@ -1,4 +1,4 @@
-//! A collector that is told something else about its agents than they said.
+//! A proxy that changes what agents tell the collector.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,19 +12,19 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{Fault, ONE_IN, PageHooks};
 
-/// Room for what is passed on at once, in bytes.
+/// Size of the copy buffer, in bytes.
 const PIECE_BYTES: usize = 4_096;
 
-/// So many connections pass the gate.
+/// Number of connections that pass the gate.
 const GATE_CONNECTIONS: u32 = 40;
 
-/// Longest Hello that is read, in bytes: the memory of attackers is not what is planted here.
+/// Maximum Hello that is read, in bytes: this proxy must not be the victim of a memory attack.
 const MAX_HELLO_BYTES: usize = 64 * 1024;
 
-/// The host of every agent that was seen.
+/// Host nonce of every agent that was seen.
 type KnownHosts = Arc<Mutex<HashMap<String, [u8; 16]>>>;
 
-/// Takes agents in place of the collector at `upstream`.
+/// Accepts agents in place of the collector at `upstream`.
 pub(super) async fn serve(
     listener: TcpListener,
     upstream: SocketAddr,
@@ -39,7 +39,7 @@ pub(super) async fn serve(
         }
         let (known_hosts, hooks, connection) =
             (Arc::clone(&known_hosts), Arc::clone(&hooks), accepted);
-        // What ends one side ends the other.
+        // Closing one side closes the other.
         tokio::spawn(async move {
             tokio::select! {
                 passed = pass(agent, upstream, fault, &known_hosts, &hooks) => drop(passed),
@@ -49,11 +49,11 @@ pub(super) async fn serve(
     }
 }
 
-/// Waits for the page with which the connection of this number is closed.
+/// Waits for the page that closes this connection.
 async fn is_cut(hooks: &PageHooks, connection: u32) {
     let mut pages = hooks.pages.subscribe();
     let cut = pages.wait_for(|pages| *pages > 0 && pages % ONE_IN == connection % ONE_IN);
-    // It fails only if no more pages are made.
+    // Fails only if no more pages are made.
     let _ = cut.await;
 }
 
@@ -77,7 +77,7 @@ async fn pass(
     }
 }
 
-/// The bytes of the first frame.
+/// Reads the bytes of the first frame.
 async fn read_hello(agent: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut head = [0; 8];
     agent.read_exact(&mut head).await?;
@@ -91,7 +91,7 @@ async fn read_hello(agent: &mut TcpStream) -> io::Result<Vec<u8>> {
     Ok(hello)
 }
 
-/// What the collector is told in place of this Hello.
+/// The Hello that the collector receives in place of this one.
 fn rewrite_hello(bytes: &[u8], fault: Fault, known_hosts: &KnownHosts) -> io::Result<Vec<u8>> {
     let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
     let (mut frames, mut input) = (FrameBuffer::default(), bytes);

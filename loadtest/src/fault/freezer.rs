@@ -1,4 +1,4 @@
-//! A collector's process that is stopped again and again, as on a machine that hangs.
+//! Stops a collector's process again and again, like a machine that hangs.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-/// How long the process is stopped, and how long it goes on in between.
+/// How long the process is stopped, and how long it runs in between.
 const STOPPED: Duration = Duration::from_millis(2_000);
 const RUNNING: Duration = Duration::from_millis(600);
 
-/// Stops and continues a process until it is dropped, and lets it go on then.
+/// Stops and continues a process until it is dropped, which continues it.
 #[derive(Debug)]
 pub struct Freezer {
     process: Pid,
@@ -18,7 +18,7 @@ pub struct Freezer {
 }
 
 impl Freezer {
-    /// Begins. `None` if there is no such process.
+    /// Starts. `None` if there is no such process.
     #[must_use]
     pub fn start(process: Option<u32>) -> Option<Self> {
         let process = Pid::from_raw(i32::try_from(process?).ok()?)?;

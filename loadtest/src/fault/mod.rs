@@ -1,6 +1,5 @@
-//! A collector made to misbehave, to show that the scenarios find it out: what is wrong is done by
-//! a proxy in front of a collector that is right. Only a hidden flag of the hidden `collector`
-//! command asks for it.
+//! Faults: a proxy in front of a correct collector makes it misbehave, to show that the scenarios
+//! find it. Only a hidden flag of the hidden `collector` command enables one.
 
 mod agents;
 #[cfg(unix)]
@@ -19,51 +18,51 @@ use tokio::time::interval;
 
 pub use pages::{STALL, with_series};
 
-/// How it misbehaves.
+/// How the collector misbehaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Fault {
-    /// Pages show one in ten of the agents that have gone.
+    /// Pages keep showing one in ten of the agents that have gone.
     Leftover,
     /// Pages never show one in ten of the agents.
     Missing,
-    /// Pages leave out agents that have not reported for 1.2 s.
+    /// Pages omit agents that have not reported for 1.2 s.
     Impatient,
-    /// All claims of an id are taken for the same host's, so that the newest wins.
+    /// All claims of an id seem to come from the same host, so the newest wins.
     SameHost,
-    /// An id is for the first host for ever.
+    /// An id belongs to its first host for ever.
     OneHost,
-    /// Nothing is read from agents while a page is being made, which takes long.
+    /// The collector reads nothing from agents while it makes a page, which takes long.
     Stall,
-    /// Memory is kept.
+    /// The collector leaks memory.
     Leak,
-    /// The first connections are served, and no later one.
+    /// Only the first connections are served.
     Gate,
-    /// The process is stopped for 2 s of every 2.6 s, by its parent.
+    /// The parent stops the process for 2 s of every 2.6 s.
     Frozen,
-    /// With every page that is made, the connections of one in ten of the agents are closed.
+    /// Every page closes the connections of one in ten of the agents.
     Cut,
-    /// The lines of pages are shuffled.
+    /// The lines of a page are shuffled.
     Shuffled,
-    /// The TYPE of one family is not on pages.
+    /// The TYPE of one family is missing on pages.
     NoType,
-    /// One label has a name that is none.
+    /// One label has an illegal name.
     BadLabel,
     /// Pages have a series that no agent has reported.
     Foreign,
-    /// Two agents have each other's static labels on pages.
+    /// Pages swap the static labels of two agents.
     SwappedLabels,
-    /// Pages that are compressed end in a checksum and a length that are wrong.
+    /// Compressed pages end in a wrong checksum and length.
     BadTrailer,
 }
 
 impl Fault {
-    /// Agents are to connect to the proxy, not to the collector behind it.
+    /// Whether agents must connect to the proxy.
     #[must_use]
     pub const fn affects_agents(self) -> bool {
         matches!(self, Self::SameHost | Self::OneHost | Self::Stall | Self::Gate | Self::Cut)
     }
 
-    /// The flag that asks for it.
+    /// The flag that enables it.
     #[must_use]
     pub fn flag(self) -> String {
         let name = self.to_possible_value().map(|value| value.get_name().to_owned());
@@ -71,32 +70,33 @@ impl Fault {
     }
 }
 
-/// Of so many agents in a row, one is lied about or cut off.
+/// One agent of this many is affected.
 const ONE_IN: u32 = 10;
-/// What the pages do to the agents.
+/// How pages affect the forwarding of agents' bytes.
 #[derive(Default)]
 struct PageHooks {
-    /// Tasks that forward agents' bytes lock it for reading, a page that stalls them for writing.
-    /// It is fair: between two such pages every waiting task has a turn.
+    /// Tasks that forward agents' bytes hold it for reading, a page that stalls them for writing.
+    /// The lock is fair: between two such pages every waiting task can forward.
     gate: RwLock<()>,
-    /// Pages made so far.
+    /// Number of pages made so far.
     pages: watch::Sender<u32>,
 }
 
-/// How much is kept for each core, and how often: what `hostile` allows grows with the cores, too.
+/// Bytes to leak per core, and how often. Per core, because what `hostile` allows grows with the
+/// cores, too.
 const LEAK_BYTES: usize = 2 << 20;
 const LEAK_EVERY: Duration = Duration::from_millis(250);
 
-/// Where a misbehaving collector seems to be.
+/// Addresses of a collector, or of the proxy in front of it.
 #[derive(Debug)]
 pub struct Endpoints {
-    /// For agents.
+    /// Address for agents.
     pub agents: SocketAddr,
-    /// For scrapes.
+    /// Address for HTTP.
     pub http: SocketAddr,
 }
 
-/// Puts the fault in front of the collector at `upstream`; it listens at `endpoints`.
+/// Starts the proxy in front of the collector at `upstream`; it listens at `endpoints`.
 ///
 /// # Errors
 /// The system's.

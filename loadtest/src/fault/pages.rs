@@ -1,4 +1,4 @@
-//! Pages that are not what the collector showed.
+//! A proxy that changes the collector's pages.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -15,13 +15,13 @@ use super::{Fault, ONE_IN, PageHooks};
 use crate::scrape;
 use crate::sim_values::{NAMES, agent_name, agent_number};
 
-/// Of the agents in a row of [`ONE_IN`], the one that is lied about.
+/// Remainder, modulo [`ONE_IN`], of the agents that are affected.
 const VICTIM: u32 = 3;
-/// Silence after which the impatient take an agent off.
+/// Silence after which an impatient collector removes an agent.
 const IMPATIENCE: Duration = Duration::from_millis(1_200);
 /// How long a page takes that stalls everything else.
 pub const STALL: Duration = Duration::from_secs(2);
-/// Longest head of a request.
+/// Maximum request head, in bytes.
 const MAX_HEAD_BYTES: usize = 8_192;
 
 /// Serves pages in place of the collector at `upstream`, one at a time.
@@ -45,13 +45,13 @@ pub(super) async fn serve(
         let page = scrape::fetch(upstream, &request.path).await;
         drop(stalled);
         let answer = faulty.answer(&page.unwrap_or_default(), request.gzip);
-        // A client that has gone needs no page.
+        // Fails only if the client has closed the connection.
         let _ = stream.write_all(&answer).await;
         let _ = stream.shutdown().await;
     }
 }
 
-/// What is asked for.
+/// A request for a page.
 struct Request {
     path: String,
     gzip: bool,
@@ -73,21 +73,21 @@ impl Request {
     }
 }
 
-/// Who remembers what pages have shown.
+/// Makes faulty pages, and remembers what earlier pages have shown.
 struct FaultyPages {
     fault: Fault,
-    /// By agent: its lines on the last page that had them, and since when they are the same.
+    /// By agent: its lines on the last page that had them, and since when they are unchanged.
     rows: HashMap<u32, (String, Instant)>,
 }
 
 impl FaultyPages {
-    /// The whole answer, compressed if that was asked for.
+    /// The whole response, compressed on request.
     fn answer(&mut self, page: &str, gzip: bool) -> Vec<u8> {
         let mut body = self.corrupt(page).into_bytes();
         if gzip {
             body = compressed(&body).unwrap_or_default();
             if self.fault == Fault::BadTrailer {
-                // The checksum, and then the length, are the last eight bytes.
+                // The last eight bytes are checksum and length.
                 body.iter_mut().rev().take(8).for_each(|byte| *byte ^= 0xff);
             }
         }
@@ -160,7 +160,7 @@ fn compressed(page: &[u8]) -> std::io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// A page with these lines of gauges more, each with its family.
+/// Adds these lines of gauges to a page, each to its family.
 #[must_use]
 pub fn with_series(page: &str, lines: &str) -> String {
     let mut page: Vec<_> = page.split_inclusive('\n').map(ToOwned::to_owned).collect();
@@ -176,7 +176,7 @@ pub fn with_series(page: &str, lines: &str) -> String {
     page.concat()
 }
 
-/// The static labels of the first victim and those of the agent after it change places.
+/// Swaps the static labels of the first affected agent and of the one after it.
 fn with_swapped_labels(page: &str) -> String {
     let opening = |agent| format!("agent=\"{}\"", agent_name(agent));
     let of = |agent| {

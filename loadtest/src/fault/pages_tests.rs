@@ -1,4 +1,4 @@
-//! What the liar does to a page, and that every lie about its form or its labels is found.
+//! What each fault does to a page, and that the strict reader or the judge finds it.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::sim_values::{ValueOrigin, static_labels};
 
 const PAGE: &str = "# TYPE a gauge\na{agent=\"sim-000003\"} 1\na{agent=\"sim-000004\"} 2\n";
 const WITHOUT_3: &str = "# TYPE a gauge\na{agent=\"sim-000004\"} 2\n";
-/// Agents of [`correct_page`], and how many labels each has.
+/// Agents of [`correct_page`], and the number of their labels.
 const AGENTS: u32 = 20;
 const LABELS: u8 = 2;
 
@@ -38,7 +38,7 @@ fn correct_page() -> String {
     page
 }
 
-/// The reasons of all findings of a page.
+/// Reasons of all findings on a page.
 fn found(page: &str) -> BTreeSet<&'static str> {
     let agents = AgentRange { first: 0, count: AGENTS };
     let mut shown = ObservedPage::new(agents, agents, 0, LABELS);

@@ -1,29 +1,28 @@
-//! Workers that a scenario ends, freezes or cuts off on purpose, and what is judged of the others.
+//! Workers that a scenario kills, freezes or cuts off on purpose, and which others are judged.
 
 use super::Fleet;
 use crate::tally::Tally;
 
 impl Fleet {
-    /// Whether a worker was ended on purpose.
+    /// Whether the scenario killed a worker.
     #[must_use]
     pub fn is_killed(&self, worker: usize) -> bool {
         self.workers[worker].killed
     }
 
-    /// From now on the scenario alone judges what becomes of a worker's agents: it ends their
-    /// sessions on purpose.
+    /// Leaves the agents of a worker to the scenario: it ends their sessions on purpose.
     pub fn exclude(&mut self, worker: usize) {
         self.workers[worker].excluded = true;
     }
 
-    /// The workers whose agents are judged as those of a fleet that nothing is done to.
+    /// Workers whose agents must be unaffected by the scenario.
     #[must_use]
     pub fn judged_workers(&self) -> Vec<usize> {
         (0..self.workers.len()).filter(|worker| self.workers[*worker].is_judged()).collect()
     }
 
-    /// What those workers have counted in the part of the test that ends now. The next one begins
-    /// here, so that nothing falls between two parts.
+    /// Takes the counts of those workers in the phase that ends now. The next phase begins here, so
+    /// that every count belongs to a phase.
     pub(crate) fn take_phase_counts(&mut self) -> Tally {
         let mut counts = Tally::default();
         for state in &mut self.workers {
@@ -35,8 +34,7 @@ impl Fleet {
         counts
     }
 
-    /// Stops a worker in the middle of what it does, as a machine that hangs; it can only be
-    /// dismissed then.
+    /// Stops a worker with SIGSTOP, like a machine that hangs. It can only be killed afterwards.
     ///
     /// # Errors
     /// The system's.

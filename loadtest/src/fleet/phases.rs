@@ -1,4 +1,5 @@
-//! The parts that every test has: a fleet is brought up, pages are judged, and it is sent home.
+//! The phases that all tests share: connect the fleet, have pages judged, disconnect it; and what
+//! is a finding at the end of each kind of phase.
 
 use std::num::NonZero;
 use std::time::Duration;
@@ -13,24 +14,23 @@ use crate::progress::Progress;
 use crate::tally::Tally;
 use crate::worker_protocol::{Command, MAX_AWAY, PageResult, RETURN_GRACE};
 
-/// While agents connect, not one more of them may report for so long.
+/// The ramp is given up when no further agent has reported for this long.
 const PROGRESS_TIMEOUT: Duration = Duration::from_secs(30);
-/// On top of what the judge grants, so that a page is judged to the full.
+/// Extra wait beyond what the judge grants, so that a page is judged without leniency.
 const MARGIN: Duration = Duration::from_millis(100);
-/// How long a worker's agents may take to leave, or a page that was asked for to come: longer than
-/// a scrape.
+/// How long a worker may take to disconnect its agents or to deliver a page: longer than a scrape.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Answers that a part needs at least for a verdict on late reports, and for a p99 to be told.
+/// Minimum answered Pings of a measured phase: for a verdict on late reports, and for a p99.
 pub(crate) const MIN_ANSWERS: u64 = 1;
 pub(crate) const MIN_ANSWERS_FOR_P99: u64 = 100;
 
 impl Fleet {
-    /// Brings up all agents, so many in a second, and waits until they have reported, for as long
-    /// as there are more of them. That some do not is a finding, and so is a session that ends.
+    /// Connects all agents at this rate, and waits until they have reported, for as long as there
+    /// is progress. A missing agent is a finding, and so is a session that ends.
     ///
     /// # Errors
-    /// A worker has ended by itself.
+    /// A worker has exited.
     pub async fn connect_all(&mut self, agents: u32, per_second: f64) -> anyhow::Result<()> {
         self.record_event("agents connect");
         self.begin_phase("connecting");
@@ -52,10 +52,10 @@ impl Fleet {
         Ok(())
     }
 
-    /// Waits until a page must show what was reported last.
+    /// Waits until a page must show the last reports.
     ///
     /// # Errors
-    /// A worker has ended by itself.
+    /// A worker has exited.
     pub async fn settle(&mut self) -> anyhow::Result<()> {
         let before = self.begin_phase("settling");
         self.wait(SETTLED + self.tolerance + MARGIN).await?;
@@ -63,11 +63,11 @@ impl Fleet {
         Ok(())
     }
 
-    /// Waits for the pages that were asked for: those that came, with their workers. One that does
-    /// not come is a finding.
+    /// Waits for the requested pages, and returns those that arrived, with their workers. A page
+    /// that could not be fetched is a finding.
     ///
     /// # Errors
-    /// A worker has ended by itself.
+    /// A worker has exited.
     pub async fn collect_pages(&mut self) -> anyhow::Result<Vec<(usize, PageResult)>> {
         if !self
             .wait_until(Instant::now() + WORKER_TIMEOUT, |fleet| !fleet.has_pending_pages())
@@ -86,11 +86,11 @@ impl Fleet {
         Ok(received)
     }
 
-    /// Sends the fleet home and has the empty pages judged; as many workers' agents at a time as
-    /// there are cores: closing a connection is work for both ends.
+    /// Disconnects the fleet and has the empty pages judged. As many workers at a time as there are
+    /// cores, because closing a connection costs both ends.
     ///
     /// # Errors
-    /// A worker has ended by itself.
+    /// A worker has exited.
     pub async fn disconnect_all(&mut self) -> anyhow::Result<()> {
         self.end_phase("before all disconnect").await?;
         self.record_event("agents disconnect");
@@ -115,12 +115,12 @@ impl Fleet {
         Ok(())
     }
 
-    /// Ends a part of the test in which the fleet stayed as it was, or was to return to that.
-    /// Sessions that the collectors have ended since the part before, attempts that they have
-    /// refused and reports that they have taken in late are findings. What was counted in it.
+    /// Ends a phase in which the fleet was stable or under churn. Sessions ended by a collector,
+    /// refused attempts, agents that did not return and late reports are findings. Returns the
+    /// counts of the phase.
     ///
     /// # Errors
-    /// A worker has ended by itself, or did not tell in time.
+    /// A worker has exited, or did not report its counts in time.
     pub async fn end_phase(&mut self, what: &str) -> anyhow::Result<Tally> {
         let counts = self.close_phase().await?;
         self.add_findings(what, ended(&counts));
@@ -130,48 +130,47 @@ impl Fleet {
         Ok(counts)
     }
 
-    /// The same of a part whose figures are a result: at least so many reports of it have to be
-    /// known to have been taken in.
+    /// The same for a phase whose figures are a result: at least `least` Pings must be answered.
     ///
     /// # Errors
-    /// A worker has ended by itself, or did not tell in time.
+    /// A worker has exited, or did not report its counts in time.
     pub async fn end_measured_phase(&mut self, what: &str, least: u64) -> anyhow::Result<Tally> {
         let counts = self.end_phase(what).await?;
         self.add_findings(what, too_few_answers(&counts, least));
         Ok(counts)
     }
 
-    /// The same of a part in which hosts are started again: attempts may be refused for as long as
-    /// the former session is there.
+    /// The same for a phase with reboots, in which attempts may be refused while the former session
+    /// exists.
     ///
     /// # Errors
-    /// A worker has ended by itself, or did not tell in time.
+    /// A worker has exited, or did not report its counts in time.
     pub async fn end_reboot_phase(&mut self, what: &str) -> anyhow::Result<()> {
         let counts = self.end_transition(what).await?;
         self.add_findings(what, late(&counts, self.late));
         Ok(())
     }
 
-    /// Ends a part of the test in which agents come or go in numbers: they may have to wait for
-    /// their turn and be late, but no session may end that the agents did not end themselves.
+    /// Ends a phase in which many agents connect or disconnect. They may be refused and late, but a
+    /// session that a collector ends is a finding.
     ///
     /// # Errors
-    /// A worker has ended by itself, or did not tell in time.
+    /// A worker has exited, or did not report its counts in time.
     pub async fn end_transition(&mut self, what: &str) -> anyhow::Result<Tally> {
         let counts = self.close_phase().await?;
         self.add_findings(what, ended(&counts));
         Ok(counts)
     }
 
-    /// Ends a part of the test and begins the next: what was counted in between. Only what is wrong
-    /// whatever the scenario does is found.
+    /// Ends a phase and begins the next. Returns the counts of the phase. Findings are only what is
+    /// wrong in every scenario.
     ///
     /// # Errors
-    /// A worker has ended by itself, or did not tell in time.
+    /// A worker has exited, or did not report its counts in time.
     pub async fn close_phase(&mut self) -> anyhow::Result<Tally> {
         self.flush().await?;
         if self.returning() > 0 {
-            // Who has just left has as long to come back as anybody else.
+            // An agent that has just disconnected has its full time to return.
             let phase = self.begin_phase("awaiting returns");
             let returned = Instant::now() + MAX_AWAY + RETURN_GRACE + WORKER_TIMEOUT;
             self.wait_until(returned, |fleet| fleet.returning() == 0).await?;
@@ -186,7 +185,7 @@ impl Fleet {
         Ok(counts)
     }
 
-    /// Of a test with churn: somebody has to have come back, or nothing is known of returns.
+    /// Checks that an agent has returned in a test with churn, or nothing is known about returns.
     pub fn check_returns(&mut self, what: &str, churn: f64, counts: &Tally) {
         self.add_findings(what, no_returns(churn, counts));
     }
@@ -195,7 +194,7 @@ impl Fleet {
         self.verdict.add(when, findings);
     }
 
-    /// A test that has compared nothing is not passed.
+    /// Fails a test that has compared nothing.
     pub(crate) fn check_grounds(&mut self) {
         self.verdict.checked("reports taken in", self.total.answered);
         let found = nothing_compared(&self.verdict);
@@ -243,11 +242,11 @@ fn other_interval(counts: &Tally) -> Option<Finding> {
     (welcomes > 0).then_some(Finding::OtherInterval { welcomes })
 }
 
-/// What every verdict rests on, and what is said where there was none.
+/// Checks that every verdict needs, and the text of the finding if there was none.
 const GROUNDS: [(&str, &str); 2] =
     [("pages", "page was judged"), ("reports taken in", "report was answered by a Pong")];
 
-/// What a verdict lacks to be one.
+/// Findings for the checks that are missing.
 fn nothing_compared(verdict: &Verdict) -> Vec<Finding> {
     let lacks = |check: &str| verdict.checks.get(check).is_none_or(|times| *times == 0);
     let lacking = GROUNDS.into_iter().filter(|(check, _)| lacks(check));

@@ -1,4 +1,4 @@
-//! The course of a test: cut into seconds as it goes.
+//! Records the timeline of a test, second by second.
 
 use std::time::{Duration, Instant};
 
@@ -8,19 +8,19 @@ use crate::tally::{Histograms, Tally};
 use crate::usage::Usage;
 use crate::worker_protocol::PageResult;
 
-/// What is less than a second by this is no second.
+/// A shorter interval than this is not recorded as a second.
 const MIN_SECOND: Duration = Duration::from_millis(100);
 
-/// What happened so far, and what happens in this second.
+/// The timeline so far, and the second in progress.
 pub(crate) struct TimelineRecorder {
     began: Instant,
     pub(crate) timeline: Timeline,
-    /// What was counted in this second.
+    /// Counts in this second.
     pub(crate) second: Tally,
-    /// When it began, and what the collectors had used by then.
+    /// Start of this second, and what the collectors had used by then.
     second_began: Duration,
     usage: Option<Usage>,
-    /// The part of the test that lasts, and when it began.
+    /// Name and start of the current phase.
     phase: (String, Duration),
     /// Agents on the last page of each worker's collector.
     shown: Vec<Option<u64>>,
@@ -43,7 +43,7 @@ impl TimelineRecorder {
         self.began.elapsed()
     }
 
-    /// A part of the test begins, and the one before ends, whose name this gives.
+    /// Begins a phase, and ends the previous one. Returns the name of that.
     pub(crate) fn begin_phase(&mut self, what: &str) -> String {
         let now = self.now();
         let (before, second_began) = std::mem::replace(&mut self.phase, (what.to_owned(), now));
@@ -56,19 +56,19 @@ impl TimelineRecorder {
         before
     }
 
-    /// Ends it.
+    /// Ends the timeline.
     pub(crate) fn take(&mut self) -> Timeline {
         self.begin_phase("");
         std::mem::take(&mut self.timeline)
     }
 
-    /// Something is done.
+    /// Adds an event.
     pub(crate) fn record_event(&mut self, what: &str) {
         let at_seconds = self.now().as_secs_f64();
         self.timeline.events.push(TimelineEvent { at_seconds, what: what.to_owned() });
     }
 
-    /// A page came, or did not.
+    /// Adds a page that a worker fetched, or could not fetch.
     pub(crate) fn record_page(&mut self, worker: usize, page: &PageResult) {
         let whole = page.error.is_none();
         self.shown.resize(self.shown.len().max(worker + 1), None);
@@ -82,7 +82,7 @@ impl TimelineRecorder {
         });
     }
 
-    /// A page came that shows all agents there are.
+    /// Adds a page that shows all agents.
     pub(crate) fn record_scrape(&mut self, page: ScrapeRecord) {
         if let Some(samples) = page.samples {
             self.shown = vec![Some((samples / NAMES.len()) as u64)];
@@ -90,7 +90,7 @@ impl TimelineRecorder {
         self.timeline.scrapes.push(page);
     }
 
-    /// The second that ends now.
+    /// Ends the current second.
     pub(crate) fn end_second(&mut self, present: u32, usage: Option<Usage>) {
         let now = self.now();
         let length = now - self.second_began;

@@ -1,29 +1,29 @@
-//! What the parent keeps of one worker.
+//! State of one worker in the parent.
 
 use crate::child::worker::WorkerProcess;
 use crate::tally::Tally;
 use crate::worker_protocol::WorkerSample;
 
-/// What the parent knows of a worker.
+/// State of one worker.
 pub(super) struct WorkerState {
     pub(super) process: WorkerProcess,
     pub(super) ready: bool,
     pub(super) last_sample: WorkerSample,
-    /// All that it counted so far.
+    /// Counts so far.
     pub(super) counts: Tally,
-    /// What it counted in the part of the test that is under way.
+    /// Counts of the current phase.
     pub(super) phase_counts: Tally,
-    /// Commands to leave or to tell what was counted that have not been carried out.
+    /// Commands that the worker has not completed yet.
     pub(super) pending_commands: usize,
-    /// Pages asked for that have not been told of.
+    /// Requests for pages that are not complete yet.
     pub(super) pending_pages: usize,
-    /// How many of its agents could not say that they left; `None` until they have.
+    /// Agents that could not send Bye; `None` until all have disconnected for good.
     pub(super) stuck_agents: Option<u32>,
-    /// It was stopped on purpose.
+    /// The scenario stopped it with SIGSTOP.
     pub(super) frozen: bool,
-    /// It was ended on purpose.
+    /// The scenario killed it.
     pub(super) killed: bool,
-    /// What becomes of its agents is judged by the scenario alone.
+    /// The scenario alone judges its agents.
     pub(super) excluded: bool,
 }
 
@@ -44,7 +44,7 @@ impl WorkerState {
         }
     }
 
-    /// Whether what it counts and its page are judged as those of a fleet that nothing is done to.
+    /// Whether its counts and its page must be unaffected by the scenario.
     pub(super) const fn is_judged(&self) -> bool {
         !self.killed && !self.frozen && !self.excluded
     }

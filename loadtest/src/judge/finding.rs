@@ -1,4 +1,4 @@
-//! What can be wrong with a page or with a run, in plain words.
+//! What can be wrong with a page or a run, in plain words.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use fleetgauge_page::InvalidLine;
 
 use crate::sim_values::{NAMES, ValueOrigin, agent_name};
 
-/// Something that should not be; its text says what, in plain words.
+/// Something that should not have happened; its text says what.
 pub trait Problem: fmt::Display {
-    /// The stable name it is counted by.
+    /// Stable name that it is counted by.
     fn reason(&self) -> &'static str;
 }
 
-/// Something that should not be. Agents are given by number.
+/// Something wrong with a page or a run. Agents are given by number.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the texts below say what the variants and fields are")]
 pub enum Finding {
@@ -45,7 +45,7 @@ pub enum Finding {
 }
 
 impl Finding {
-    /// The stable name it is counted by.
+    /// Stable name that it is counted by.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {

@@ -1,8 +1,8 @@
-//! What agents have done and when: the truth that pages are judged by.
+//! Ground truth: what the agents did and when. Pages are judged by it.
 //!
-//! Who does something writes it down on the side of the act that is fair to the collector: that a report is
-//! being sent, and that an agent is leaving, before the first byte moves; that a report is written, and that an
-//! agent is gone, after the last. Only the recent past is kept, in few bytes: there are many agents.
+//! Every time is rounded in the collector's favour. The beginning of a report and of a departure is
+//! recorded before the first byte is sent; the end of a report and the close of a socket are
+//! recorded afterwards. Only the recent past is kept, in few bytes, because there are many agents.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -10,25 +10,25 @@ use std::time::{Duration, Instant};
 use super::tolerances::SETTLED;
 use crate::scrape;
 
-/// Reports remembered of an agent beyond those that fall into the past that a page is judged by.
+/// Reports to keep per agent beyond those of the past that a page is judged by.
 const SPARE_REPORTS: usize = 3;
-/// Sessions remembered of an agent.
+/// Sessions to keep per agent.
 const KEPT_SESSIONS: usize = 4;
-/// A [`Timestamp`]'s grain, in microseconds.
+/// Resolution of a [`Timestamp`], in microseconds.
 const RESOLUTION_US: u128 = 100;
 
-/// A moment of the run, to a tenth of a millisecond, for five days.
+/// Time since the start of the test in tenths of a millisecond; the range is five days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(NonZeroU32);
 
 impl Timestamp {
-    /// Not after `at`.
+    /// Rounds down.
     #[must_use]
     pub fn before(at: Duration) -> Self {
         Self::steps(at.as_micros() / RESOLUTION_US)
     }
 
-    /// Not before `at`.
+    /// Rounds up.
     #[must_use]
     pub fn after(at: Duration) -> Self {
         Self::steps(at.as_micros().div_ceil(RESOLUTION_US))
@@ -39,74 +39,74 @@ impl Timestamp {
         Self(NonZeroU32::new(counted).unwrap_or(NonZeroU32::MIN))
     }
 
-    /// Time since the beginning of the run.
+    /// Time since the start of the test.
     #[must_use]
     pub fn since_start(self) -> Duration {
         Duration::from_micros(u64::from(self.0.get() - 1) * RESOLUTION_US as u64)
     }
 }
 
-/// A report, by its sequence number.
+/// A report that an agent sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SentReport {
-    /// Its number.
+    /// Sequence number.
     pub sequence: u32,
     /// Before its first byte was written.
     pub begun: Timestamp,
-    /// After its last byte was written.
+    /// After its last byte was written; `None` until then.
     pub written: Option<Timestamp>,
 }
 
 /// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionEnd {
-    /// Before anything was done about it.
+    /// Before the agent or the collector ended it.
     pub leaving: Timestamp,
     /// After the socket was closed; `None` until then.
     pub gone: Option<Timestamp>,
-    /// It was not the agent that ended it: since when the collector thinks so is not known.
+    /// The collector ended the session, at an unknown earlier time.
     pub by_collector: bool,
 }
 
 /// A session, from Welcome on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Session {
-    /// The sequence number of its first report.
+    /// Sequence number of its first report.
     pub first_sequence: u32,
-    /// Its end.
+    /// How it ended; `None` while it lasts.
     pub end: Option<SessionEnd>,
 }
 
 /// The recent past of one agent, oldest first.
 #[derive(Debug, Clone, Default)]
 pub struct AgentHistory {
-    /// Its reports.
+    /// Reports of the agent.
     pub reports: Vec<SentReport>,
-    /// Its sessions.
+    /// Sessions of the agent.
     pub sessions: Vec<Session>,
 }
 
 impl AgentHistory {
-    /// A session begins, whose first report will have this number.
+    /// Records that a session began, whose first report will have this sequence number.
     pub fn session_began(&mut self, first_sequence: u64) {
         let session = Session { first_sequence: sequence_u32(first_sequence), end: None };
         push(&mut self.sessions, KEPT_SESSIONS, session);
     }
 
-    /// A report is about to be written; so many are remembered.
+    /// Records that a report is about to be written. At most `kept_reports` are kept.
     pub fn sending(&mut self, sequence: u64, begun: Duration, kept_reports: usize) {
         let (sequence, begun) = (sequence_u32(sequence), Timestamp::before(begun));
         push(&mut self.reports, kept_reports, SentReport { sequence, begun, written: None });
     }
 
-    /// The last report has been written.
+    /// Records that the last report has been written.
     pub fn written(&mut self, at: Duration) {
         if let Some(report) = self.reports.last_mut() {
             report.written = Some(Timestamp::after(at));
         }
     }
 
-    /// The session is about to end.
+    /// Records that the session is about to end.
     pub fn leaving(&mut self, leaving: Duration, by_collector: bool) {
         if let Some(session) = self.sessions.last_mut() {
             let leaving = Timestamp::before(leaving);
@@ -114,20 +114,20 @@ impl AgentHistory {
         }
     }
 
-    /// The session's socket has been closed.
+    /// Records that the socket of the session was closed.
     pub fn gone(&mut self, at: Duration) {
         if let Some(end) = self.sessions.last_mut().and_then(|session| session.end.as_mut()) {
             end.gone = Some(Timestamp::after(at));
         }
     }
 
-    /// When the last session's socket was closed.
+    /// When the socket of the last session was closed.
     #[must_use]
     pub fn gone_at(&self) -> Option<Duration> {
         Some(self.sessions.last()?.end?.gone?.since_start())
     }
 
-    /// Reports written in the last session, as far as it is known when that began.
+    /// Number of reports written in the last session, as far as its start is known.
     #[must_use]
     pub fn reports_of_session(&self) -> u32 {
         match (self.reports.last(), self.sessions.last()) {
@@ -138,19 +138,19 @@ impl AgentHistory {
         }
     }
 
-    /// The session that a report belongs to, if it is remembered.
+    /// The session that a report belongs to, if it is still kept.
     #[must_use]
     pub fn session_of(&self, sequence: u32) -> Option<&Session> {
         self.sessions.iter().rev().find(|session| session.first_sequence <= sequence)
     }
 }
 
-/// Sequence numbers stay below 2^30, see [`crate::sim_values::ValueOrigin`].
+/// Sequence numbers stay below 2^30; see [`crate::sim_values::ValueOrigin`].
 fn sequence_u32(sequence: u64) -> u32 {
     u32::try_from(sequence).unwrap_or(u32::MAX)
 }
 
-/// A few items are moved rather than a ring kept: most agents have one of them.
+/// Shifts the items instead of keeping a ring buffer: most agents have one item.
 fn push<T>(recent: &mut Vec<T>, most: usize, item: T) {
     if recent.len() >= most {
         recent.remove(0);
@@ -159,7 +159,7 @@ fn push<T>(recent: &mut Vec<T>, most: usize, item: T) {
     recent.push(item);
 }
 
-/// The records of agents.
+/// The histories of all agents of a worker.
 #[derive(Debug)]
 pub struct GroundTruth {
     epoch: Instant,
@@ -168,8 +168,8 @@ pub struct GroundTruth {
 }
 
 impl GroundTruth {
-    /// Of nobody yet; the run begins now. Agents will report at this interval, but for the first report of a
-    /// session, which is due at once; pages may be late by `tolerance`.
+    /// Starts the clock; there are no agents yet. Sizes the histories for this report interval and
+    /// for pages that are late by `tolerance`.
     #[must_use]
     pub fn new(interval: Duration, tolerance: Duration) -> Self {
         let past = scrape::TIMEOUT + SETTLED + tolerance;
@@ -178,35 +178,35 @@ impl GroundTruth {
         Self { epoch: Instant::now(), kept_reports, histories: Vec::new() }
     }
 
-    /// Makes room for the records of so many agents.
+    /// Makes room for the histories of this many agents.
     pub fn resize(&mut self, agents: usize) {
         self.histories.resize_with(agents, AgentHistory::default);
     }
 
-    /// When the run began.
+    /// Start of the test.
     #[must_use]
     pub const fn epoch(&self) -> Instant {
         self.epoch
     }
 
-    /// Now, from the beginning of the run.
+    /// Time since the start of the test.
     #[must_use]
     pub fn now(&self) -> Duration {
         self.epoch.elapsed()
     }
 
-    /// All records, in the order of the agents.
+    /// All histories, in the order of the agents.
     #[must_use]
     pub fn histories(&self) -> &[AgentHistory] {
         &self.histories
     }
 
-    /// The record of one agent.
+    /// The history of one agent.
     pub fn history(&mut self, agent: usize) -> &mut AgentHistory {
         &mut self.histories[agent]
     }
 
-    /// An agent is about to write a report.
+    /// Records that an agent is about to write a report.
     pub fn sending(&mut self, agent: usize, sequence: u64, begun: Duration) {
         self.histories[agent].sending(sequence, begun, self.kept_reports);
     }

@@ -1,4 +1,4 @@
-//! Hand-made ledgers and pages: what is wrong is found, and nothing else.
+//! Hand-made histories and pages: the judge finds every error and nothing else.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::sim_values::{ValueOrigin, agent_name};
 /// Static labels of every agent.
 const LABELS: u8 = 2;
 
-/// Reports remembered: more than any test sends.
+/// Reports to keep: more than any test sends.
 const ALL: usize = 16;
 
 /// Requested at 10 s, answered at 10.2 s.
@@ -22,7 +22,7 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// Connected since the first second, its reports 1, 2, 3… written at these times, in milliseconds.
+/// History of an agent that connected at once and wrote reports 1, 2, 3… at these milliseconds.
 fn history_of(at: &[u64]) -> AgentHistory {
     let mut history = AgentHistory::default();
     history.session_began(1);
@@ -33,7 +33,7 @@ fn history_of(at: &[u64]) -> AgentHistory {
     history
 }
 
-/// The same, and left at this time.
+/// The same for an agent that was gone at `left`.
 fn left(at: &[u64], left: u64) -> AgentHistory {
     let mut history = history_of(at);
     history.leaving(ms(left - 1), false);
@@ -60,7 +60,7 @@ fn found(histories: &[AgentHistory], page: &[String]) -> Vec<Finding> {
     found_on(histories, &whole(page))
 }
 
-/// A page with these lines, each in its family.
+/// A page with these lines, grouped by family.
 fn whole(lines: &[String]) -> String {
     let name = |line: &String| line.split(['{', ' ']).next().unwrap().to_owned();
     let names: BTreeSet<_> = lines.iter().map(name).collect();
@@ -75,7 +75,7 @@ fn found_on(histories: &[AgentHistory], page: &str) -> Vec<Finding> {
     found_late(histories, page, Duration::ZERO)
 }
 
-/// The same where pages may be late.
+/// The same with a tolerance.
 fn found_late(histories: &[AgentHistory], page: &str, tolerance: Duration) -> Vec<Finding> {
     let agents = AgentRange { first: 0, count: histories.len() as u32 };
     found_of(ObservedPage::new(agents, agents, 0, LABELS), histories, page, tolerance)
@@ -241,7 +241,7 @@ fn a_duplicate_is_found() {
     page.push(page[2].clone());
     let found = found(&[history_of(&[1_000])], &page);
     assert_eq!(found[0], Finding::Duplicate { agent: 0, position: 2 });
-    // The reader refuses it, too.
+    // The strict reader refuses it, too.
     assert_eq!(found.iter().map(Finding::reason).collect::<Vec<_>>(), ["duplicate", "unreadable"]);
 }
 

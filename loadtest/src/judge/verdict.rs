@@ -6,41 +6,41 @@ use serde::{Deserialize, Serialize};
 
 use super::finding::Problem;
 
-/// Findings told in words; the others are counted.
+/// Findings to keep in words; further ones are only counted.
 const TOLD: usize = 20;
 
-/// Whether every check held.
+/// The verdict of a test.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// It did: no finding.
+    /// Whether there is no finding.
     pub passed: bool,
-    /// What was checked, and how often: pages, deaths, clones ….
+    /// Number of checks by kind: pages, deaths, clones …
     pub checks: BTreeMap<String, u64>,
-    /// What could not be checked here, and why.
+    /// Checks that could not be made here, and why.
     pub skipped: Vec<String>,
-    /// Findings by their reason.
+    /// Number of findings by reason.
     pub findings: BTreeMap<String, u64>,
-    /// The first of them, and the first of each reason.
+    /// The first findings in words, and the first of each reason.
     pub first_findings: Vec<FindingText>,
 }
 
 /// A finding in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FindingText {
-    /// The name it is counted by.
+    /// Stable name that it is counted by.
     pub reason: String,
     /// What was found, and when.
     pub what: String,
 }
 
 impl Verdict {
-    /// Nothing was checked yet, and nothing found.
+    /// A verdict without checks and findings.
     #[must_use]
     pub fn new() -> Self {
         Self { passed: true, ..Self::default() }
     }
 
-    /// Adds findings, `when` saying where they are from.
+    /// Adds findings; `when` says what they refer to.
     pub fn add<P: Problem>(&mut self, when: &str, findings: impl IntoIterator<Item = P>) {
         for finding in findings {
             self.passed = false;
@@ -50,7 +50,7 @@ impl Verdict {
         }
     }
 
-    /// Keeps a finding's words if there is room. The first of each reason always has it.
+    /// Keeps a finding in words if there is room. The first of each reason is always kept.
     fn tell(&mut self, told: FindingText) {
         let is_first = self.first_findings.iter().all(|earlier| earlier.reason != told.reason);
         if is_first || self.first_findings.len() < TOLD {
@@ -58,7 +58,7 @@ impl Verdict {
         }
     }
 
-    /// Adds what another has checked and found.
+    /// Adds the checks and findings of another verdict.
     pub fn merge(&mut self, other: Self) {
         self.passed &= other.passed;
         for (what, times) in other.checks {
@@ -76,7 +76,7 @@ impl Verdict {
         *self.checks.entry(what.to_owned()).or_default() += times;
     }
 
-    /// How many findings there are.
+    /// Number of findings.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.findings.values().sum()

@@ -1,6 +1,6 @@
-//! What a reader who sees a report for the first time has to know: the scenarios and the terms.
+//! Explanations for first-time readers of a report: the scenarios and the terms.
 
-/// What a test does and asks, in a sentence.
+/// What a scenario does and checks, in a few sentences.
 pub(super) fn about(scenario: &str) -> &'static str {
     match scenario {
         "run" => {
@@ -33,7 +33,7 @@ pub(super) fn about(scenario: &str) -> &'static str {
     }
 }
 
-/// Terms of the page and what they mean.
+/// Terms of the report with their meanings.
 pub(super) const TERMS: [(&str, &str); 14] = [
     (
         "agent, collector",

@@ -1,4 +1,4 @@
-//! Results as one page that needs nothing but itself: no scripts, nothing from any network.
+//! Results as one HTML page that loads nothing else: no scripts, no network.
 
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
@@ -13,13 +13,13 @@ use super::text::counts;
 use super::timeline::{Second, Timeline};
 use crate::judge::verdict::Verdict;
 
-/// How the page looks.
+/// Style sheet of the page.
 const STYLE: &str = include_str!("page.css");
 
-/// The page.
+/// Renders the page.
 ///
 /// # Errors
-/// A plot that cannot be drawn.
+/// A plot cannot be drawn.
 pub fn page(results: &Results) -> anyhow::Result<String> {
     let mut page = String::new();
     let Results { scenario, version, verdict, .. } = results;
@@ -57,7 +57,7 @@ pub fn page(results: &Results) -> anyhow::Result<String> {
     Ok(page)
 }
 
-/// What the numbers in the plots stand for.
+/// The legend of the numbers in the plots.
 fn write_events(page: &mut String, timeline: &Timeline) -> anyhow::Result<()> {
     page.push_str("<p>The numbers at the top of each plot mark these events:</p>\n<ol>\n");
     for event in &timeline.events {
@@ -232,7 +232,7 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// Seconds since 1970 as a day and a time.
+/// Seconds since 1970 as date and time.
 fn date(unix: u64) -> String {
     httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(unix))
 }

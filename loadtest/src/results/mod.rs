@@ -1,5 +1,4 @@
-//! What a test has found out, as JSON and as one page to look at; the same shape whatever was
-//! tested.
+//! Results of a test: JSON, text and an HTML page, with the same structure for every test.
 
 mod glossary;
 pub mod html;
@@ -18,33 +17,33 @@ use serde_json::Value;
 use crate::judge::verdict::Verdict;
 use timeline::Timeline;
 
-/// Everything that a test found out.
+/// The results of a test.
 #[derive(Debug, Clone, Serialize)]
 pub struct Results {
-    /// Which test: a command of this program.
+    /// The command that was run.
     pub scenario: &'static str,
-    /// Version of this program, and of the collectors that it starts.
+    /// Version of this program and of the collectors that it starts.
     pub version: &'static str,
-    /// The command line, to repeat it.
+    /// The command line, to repeat the test.
     pub command: String,
-    /// When it began, in seconds since 1970.
+    /// Start, in seconds since 1970.
     pub began_unix_seconds: u64,
-    /// How long it took.
+    /// Duration.
     pub took_seconds: f64,
-    /// On what it ran.
+    /// The machine that the test ran on.
     pub machine: Machine,
-    /// What was asked for, by the names of the flags.
+    /// Settings, by the names of the flags.
     pub settings: Value,
-    /// Whether every check held.
+    /// What was checked, and what was found.
     pub verdict: Verdict,
-    /// What was measured. A part of the name is the unit: `ms`, `us`, `seconds`, `bytes`, `cores`,
+    /// Measurements. A part of each name is the unit: `ms`, `us`, `seconds`, `bytes`, `cores`,
     /// `percent`; without one it is a count.
     pub figures: Value,
-    /// What went on from second to second.
+    /// Second by second.
     pub timeline: Timeline,
 }
 
-/// On what a test ran.
+/// The machine that a test ran on.
 #[derive(Debug, Clone, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Machine {
@@ -54,7 +53,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// This one.
+    /// This machine.
     #[must_use]
     pub fn this() -> Self {
         Self {
@@ -88,7 +87,7 @@ fn memory_bytes() -> Option<u64> {
     None
 }
 
-/// Results of a test that is running: remembers when it started.
+/// Results of a running test: remembers when it started.
 #[derive(Debug)]
 pub struct ResultsBuilder {
     scenario: &'static str,
@@ -96,13 +95,13 @@ pub struct ResultsBuilder {
 }
 
 impl ResultsBuilder {
-    /// Now.
+    /// Starts the clock.
     #[must_use]
     pub fn start(scenario: &'static str) -> Self {
         Self { scenario, started: SystemTime::now() }
     }
 
-    /// The results of what began then and is over now.
+    /// The results of a test that ends now.
     ///
     /// # Errors
     /// None: settings and figures are plain data.
@@ -183,7 +182,7 @@ mod tests {
             assert!(!page.contains(outside), "{outside}");
         }
         assert_eq!(page.matches("<svg").count(), 7);
-        // Axes say what they are of, in which unit.
+        // Each axis names its quantity and unit.
         assert_eq!(page.matches("seconds since the start").count(), 7);
         for unit in ["agents", "ms, logarithmic", "cores", "MiB", "reports a second"] {
             assert!(page.contains(&format!(">\n{unit}\n</text>")), "{unit}: {page}");

@@ -1,4 +1,4 @@
-//! Where results are written.
+//! The files that results are written to.
 
 use std::fs::File;
 use std::io::Write;
@@ -9,19 +9,18 @@ use clap::Args;
 
 use super::{Results, html};
 
-/// Where results go, besides standard output.
+/// Files for the results, besides standard output.
 #[derive(Debug, Clone, Args)]
 pub struct OutputArgs {
-    /// Write the results to this file as JSON
+    /// Write the results to FILE as JSON
     #[arg(long, value_name = "FILE.json")]
     pub report: Option<PathBuf>,
-    /// Write the results to this file as one page with plots
+    /// Write the results to FILE as an HTML page with plots
     #[arg(long, value_name = "FILE.html")]
     pub html: Option<PathBuf>,
 }
 
-/// The files that results go to, opened before the test: its figures must not be lost to a
-/// directory that does not exist.
+/// Output files, opened before the test: an invalid path must not cost the results.
 #[derive(Debug)]
 pub struct OutputFiles {
     json: Option<File>,
@@ -29,10 +28,10 @@ pub struct OutputFiles {
 }
 
 impl OutputFiles {
-    /// Those that were asked for.
+    /// Creates the files.
     ///
     /// # Errors
-    /// Which flag's file cannot be written.
+    /// The flag whose file cannot be created.
     pub fn create(output: &OutputArgs) -> anyhow::Result<Self> {
         let create = |flag: &str, path: &Option<PathBuf>| {
             let open = |path: &Path| {
@@ -48,7 +47,7 @@ impl OutputFiles {
         })
     }
 
-    /// Writes the results to them.
+    /// Writes the results.
     ///
     /// # Errors
     /// The system's.

@@ -1,10 +1,10 @@
-//! A distribution of times as results show it.
+//! Quantiles of a histogram of times.
 
 use serde::Serialize;
 
 use crate::tally::Times;
 
-/// A distribution of times, in milliseconds.
+/// Quantiles, in milliseconds.
 #[derive(Debug, Default, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Quantiles {

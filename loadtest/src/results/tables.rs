@@ -1,5 +1,5 @@
-//! Figures as tables: the structure of the JSON, read for people. A figure's name says its unit, see
-//! [`super::Results::figures`].
+//! Figures as tables, derived from the structure of the JSON. A figure's name includes its unit;
+//! see [`super::Results::figures`].
 
 use serde_json::{Map, Value};
 
@@ -8,21 +8,21 @@ use super::Results;
 /// A table with a heading.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Table {
-    /// Where in the figures it stands.
+    /// Path of the table within the figures.
     pub(super) title: String,
-    /// Above the columns; empty for a table of names and values.
+    /// Column headings; empty for a table of names and values.
     pub(super) columns: Vec<String>,
-    /// What each row is of, and its cells.
+    /// Row headings and cells.
     pub(super) rows: Vec<(String, Vec<String>)>,
 }
 
 /// Counts by cause, which fit into a cell.
 const CAUSES: [&str; 3] = ["told", "refused", "ended_by_collector"];
-/// Names those figures beside it that rest on too few ticks of CPU time; they are marked.
+/// Names of the sibling figures that rest on too few ticks of CPU time; they are marked.
 const FEW_TICKS: &str = "few_ticks";
 
-/// Everything in `figures`, in its order: plain values of an object are a table of names and values, objects of plain
-/// values the rows of another.
+/// All figures, in their order. Plain values of an object become a table of names and values;
+/// objects of plain values become the rows of another.
 pub(super) fn tables(title: &str, figures: &Value) -> Vec<Table> {
     let Value::Object(object) = figures else { return Vec::new() };
     let object: &Map<_, _> =
@@ -39,7 +39,7 @@ pub(super) fn tables(title: &str, figures: &Value) -> Vec<Table> {
     if !rows.is_empty() {
         tables.push(Table { title: title.to_owned(), columns: Vec::new(), rows });
     }
-    // One object of values is a table by itself, several of a kind are one table.
+    // A single object of values is a table; several of the same shape share one.
     if let [(_, first), others @ ..] = &matrix[..]
         && others.iter().all(|(_, other)| other.keys().eq(first.keys()))
         && !others.is_empty()
@@ -58,7 +58,7 @@ pub(super) fn tables(title: &str, figures: &Value) -> Vec<Table> {
     tables
 }
 
-/// Where the time went.
+/// Duration of each phase.
 pub(super) fn phases(results: &Results) -> Table {
     let seconds = |seconds: f64| vec![cell("_seconds", &((seconds * 10.0).round() / 10.0).into())];
     let phases = results.timeline.phases.iter();
@@ -67,7 +67,7 @@ pub(super) fn phases(results: &Results) -> Table {
     Table { title: "time".to_owned(), columns: Vec::new(), rows: all.chain(phases).collect() }
 }
 
-/// A list of objects as an object of them, by number.
+/// Converts a list of objects to an object, with numbers as names.
 fn numbered(value: &Value) -> Value {
     match value {
         Value::Array(items) if items.iter().any(Value::is_object) => {
@@ -98,7 +98,7 @@ fn is_nested(name: &str, value: &Value) -> bool {
     !CAUSES.contains(&name) && value.as_object().is_some_and(|object| !object.is_empty())
 }
 
-/// An object that holds plain values alone.
+/// An object that contains plain values only.
 fn row<'a>(name: &str, value: &'a Value) -> Option<&'a Map<String, Value>> {
     if !is_nested(name, value) {
         return None;
@@ -107,7 +107,7 @@ fn row<'a>(name: &str, value: &'a Value) -> Option<&'a Map<String, Value>> {
     object.iter().all(|(name, value)| !is_nested(name, value)).then_some(object)
 }
 
-/// Units as they stand in names, and as they are shown.
+/// Units as parts of names, and as displayed.
 const UNITS: [(&str, &str); 6] = [
     ("percent", "%"),
     ("seconds", "s"),
@@ -121,7 +121,7 @@ fn unit(part: &str) -> Option<&'static str> {
     UNITS.iter().find(|(name, _)| *name == part).map(|(_, unit)| *unit)
 }
 
-/// A figure's name without its unit, in words.
+/// Name of a figure without its unit, in words.
 pub(super) fn words(name: &str) -> String {
     let words: Vec<_> = name.split('_').filter(|part| unit(part).is_none()).collect();
     let words = if words.is_empty() { name.replace('_', " ") } else { words.join(" ") };
@@ -149,7 +149,7 @@ pub(super) fn cell(name: &str, value: &Value) -> String {
     }
 }
 
-/// A number as people read it.
+/// Formats a number with its unit.
 pub(super) fn quantity(value: f64, unit: &str) -> String {
     match unit {
         "bytes" if value >= 1024.0 * 1024.0 => {
@@ -161,7 +161,7 @@ pub(super) fn quantity(value: f64, unit: &str) -> String {
     }
 }
 
-/// Three digits that matter, all digits of whole numbers, in groups of three.
+/// Three significant digits; all digits of integers, in groups of three.
 fn number(value: f64) -> String {
     let decimals = match value.abs() {
         _ if value.fract() == 0.0 => 0,

@@ -1,4 +1,4 @@
-//! Results on a terminal.
+//! Results as text for a terminal.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use super::Results;
 use super::tables::{Table, phases, tables, words};
 use crate::judge::verdict::Verdict;
 
-/// Names are this wide, and lines at most.
+/// Width of the name column, and maximum line width.
 const NAME_WIDTH: usize = 22;
 const LINE_WIDTH: usize = 118;
 
@@ -24,7 +24,7 @@ fn write(results: &Results, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write_verdict(&results.verdict, f)
 }
 
-/// Names and values, as many on a line as fit.
+/// Names and values, as many per line as fit.
 fn write_list(table: &Table, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "{:NAME_WIDTH$}", table.title)?;
     let mut width = NAME_WIDTH.max(table.title.chars().count());
@@ -41,7 +41,7 @@ fn write_list(table: &Table, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f)
 }
 
-/// A row each, in columns.
+/// One line per row, with aligned columns.
 fn write_rows(table: &Table, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let mut widths: Vec<usize> = table.columns.iter().map(|head| head.chars().count()).collect();
     for (_, cells) in &table.rows {

@@ -1,4 +1,5 @@
-//! A run: connect a fleet, let it report, judge pages meanwhile, send it home, judge once more.
+//! A run: connects a fleet, lets it report, judges pages meanwhile, disconnects it, and judges
+//! again.
 
 mod summarize;
 pub mod summary;
@@ -22,14 +23,14 @@ use crate::usage::Usage;
 use crate::worker_protocol::{BackoffPolicy, Command, PageResult};
 use summary::Summary;
 
-/// Between two checkpoints of a collector, or so long for each of many collectors; in a short run
-/// a quarter of it,
-/// and never less than a second.
+/// Interval between two checkpoints of a collector, or this long for each of many collectors. In a
+/// short run a quarter of it, but at least a second.
 const CHECKPOINT_PERIOD: Duration = Duration::from_secs(5);
 const CHECKPOINT_PERIOD_EACH: Duration = Duration::from_millis(250);
-/// How long collectors get to give memory back when all have left; in a short run as long as that lasted.
+/// How long collectors get to release memory after all agents have disconnected; in a short run as
+/// long as the run lasted.
 const MEMORY_RELEASE_TIME: Duration = Duration::from_secs(10);
-/// What was measured between the beginning and the end of a part of the run.
+/// Usage up to a moment between two phases.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct UsageSnapshot {
     pub(crate) at: Duration,
@@ -38,34 +39,34 @@ pub(crate) struct UsageSnapshot {
     pub(crate) workers: Option<Usage>,
 }
 
-/// A run that is under way, and what it has measured.
+/// A run in progress, and its measurements.
 pub(crate) struct Run<'a> {
     pub(crate) args: &'a FleetArgs,
-    /// Percent of the agents that leave in a second.
+    /// Percent of the agents that disconnect per second.
     pub(crate) churn: f64,
     pub(crate) fleet: Fleet,
     pub(crate) collectors: usize,
-    /// Agents that had reported after the ramp.
+    /// Agents that have reported after the ramp.
     pub(crate) agents_connected: u32,
     /// Before the first agent.
     pub(crate) before: UsageSnapshot,
-    /// When every agent that would had reported.
+    /// After the last agent has reported.
     pub(crate) connected: UsageSnapshot,
-    /// The steady part.
+    /// Beginning and end of the steady phase.
     pub(crate) steady: (UsageSnapshot, UsageSnapshot),
-    /// What was counted in it.
+    /// Counts of the steady phase.
     pub(crate) in_steady: Tally,
-    /// When all had left and collectors had had the time to give memory back.
+    /// After all agents have disconnected and the collectors have released memory.
     pub(crate) gone: UsageSnapshot,
-    /// Pages judged while the fleet was reporting.
+    /// Pages judged in the steady phase.
     pub(crate) checkpoints: Vec<PageResult>,
 }
 
-/// Does it all. `churn` is the percentage of agents that leaves in a second.
+/// Runs a fleet. `churn` is the percentage of agents that disconnect per second.
 ///
 /// # Errors
-/// What keeps a run from being made: no room, no collector, a worker that ended. What is wrong with a run that was
-/// made is in the results' verdict.
+/// The machine is too small, or a process did not start or has exited. What is wrong with the
+/// collector is in the verdict of the results.
 pub async fn run(scenario: &'static str, args: &FleetArgs, churn: f64) -> anyhow::Result<Results> {
     let results = ResultsBuilder::start(scenario);
     preflight::raise_file_limit().context("raising the limit on open files")?;
@@ -125,7 +126,7 @@ impl<'a> Run<'a> {
         self.connected = self.snapshot();
         self.agents_connected = self.fleet.reporting();
         self.fleet.settle().await?;
-        // What the last handshakes left behind has been put away by now.
+        // By now the memory of the last handshakes has been freed.
         let settled = self.snapshot();
         (self.connected.collectors, self.connected.workers) = (settled.collectors, settled.workers);
         Ok(())
@@ -170,8 +171,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// When which worker's page is judged, from the beginning of the steady part, and in which round: spread so that
-/// collectors are not scraped together.
+/// Time since the start of the steady phase, worker and round of every checkpoint. Spread evenly,
+/// so that collectors are not scraped at the same time.
 fn checkpoints(duration: Duration, workers: usize) -> Vec<(Duration, usize, u32)> {
     let workers = u32::try_from(workers).unwrap_or(u32::MAX);
     let period = CHECKPOINT_PERIOD.max(CHECKPOINT_PERIOD_EACH * workers);

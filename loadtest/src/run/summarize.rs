@@ -1,4 +1,4 @@
-//! From what a run has measured to its summary.
+//! Builds the summary of a run from its measurements.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::usage;
 use crate::worker_protocol::PageResult;
 
 impl Summary {
-    /// The figures of a run that is over.
+    /// The figures of a finished run.
     #[must_use]
     pub(crate) fn of(run: &Run<'_>) -> Self {
         let total = &run.fleet.total;
@@ -119,7 +119,7 @@ fn generator(run: &Run<'_>) -> Option<GeneratorFigures> {
     })
 }
 
-/// The figures that rest on too few ticks, of all with their CPU time.
+/// Names of the figures that rest on too few ticks of CPU time.
 fn of_few_ticks(figures: &[(&'static str, Duration)]) -> Vec<&'static str> {
     let few = figures.iter().filter(|(_, cpu)| usage::is_of_few_ticks(*cpu));
     few.map(|(name, _)| *name).collect()

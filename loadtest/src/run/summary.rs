@@ -6,62 +6,62 @@ use serde::Serialize;
 
 use crate::results::quantiles::Quantiles;
 
-/// Everything that a run measured.
+/// All figures of a run.
 #[derive(Debug, Serialize)]
 pub struct Summary {
-    /// How agents got in.
+    /// How agents connected.
     pub connects: Connects,
-    /// How reports went.
+    /// How reports were processed.
     pub reports: Reports,
     /// How sessions ended.
     pub sessions: Sessions,
-    /// What pages took.
+    /// How pages were scraped.
     pub scrapes: Scrapes,
-    /// What the collectors used together; none of collectors that were running already.
+    /// Resources of all collectors together; `None` for collectors that the run did not start.
     pub collector: Option<CollectorFigures>,
-    /// What the load test itself used.
+    /// Resources of the load test itself.
     pub generator: Option<GeneratorFigures>,
 }
 
-/// How agents got in.
+/// How agents connected.
 #[derive(Debug, Serialize)]
 pub struct Connects {
-    /// Agents that got connected and reported.
+    /// Agents that connected and reported.
     pub agents: u32,
     /// Until the last of them had reported, in seconds.
     pub took_seconds: f64,
-    /// Agents a second until then.
+    /// Agents per second until then.
     pub agents_per_second: f64,
     /// From connect to Welcome.
     pub latency: Quantiles,
-    /// Those that came by a ticket of TLS, later ones included.
+    /// TLS sessions that were resumed, including later ones.
     pub resumed: u64,
-    /// Attempts that failed, by Reject code or error.
+    /// Failed attempts, by Reject code or error.
     pub refused: BTreeMap<String, u64>,
 }
 
-/// How reports went.
+/// How reports were processed.
 #[derive(Debug, Serialize)]
 pub struct Reports {
-    /// All that were written.
+    /// Reports written.
     pub written: u64,
-    /// In the steady part.
+    /// In the steady phase.
     pub steady_per_second: f64,
-    /// Taken in late in the steady part, see `--late`, of those whose lag was measured.
+    /// Reports processed late in the steady phase, of those with a Ping; see `--late`.
     pub late: u64,
-    /// Those whose Ping was not answered by the end of their session or a second after that of the
-    /// steady part.
+    /// Reports whose Ping was unanswered at the end of the session, or a second after the end of
+    /// the steady phase.
     pub unanswered: u64,
-    /// From when a report was due to when the collector had taken it in, in the steady part.
+    /// From when a report was due until the collector had processed it, in the steady phase.
     pub lag: Quantiles,
-    /// That without the generator's own lag.
+    /// The same without the generator's own lag.
     pub answer: Quantiles,
-    /// From when a report was due to when it was written, into the kernel's buffer, in the steady
-    /// part.
+    /// From when a report was due until it was written into the kernel's buffer, in the steady
+    /// phase.
     pub written_after: Quantiles,
-    /// By how much the generator itself turned to reports late, in the steady part.
+    /// How late the generator itself handled reports, in the steady phase.
     pub own_lag: Quantiles,
-    /// Lag until the steady part.
+    /// Lag before the steady phase.
     pub lag_while_connecting: Quantiles,
 }
 
@@ -75,7 +75,7 @@ pub struct Sessions {
     pub ended_by_collector: BTreeMap<String, u64>,
 }
 
-/// What pages took.
+/// How pages were scraped.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the names and their units say it")]
 pub struct Scrapes {
@@ -86,46 +86,49 @@ pub struct Scrapes {
     pub max_samples: u64,
 }
 
-/// What the collectors used together.
+/// Resources of all collectors together.
 #[derive(Debug, Serialize)]
 pub struct CollectorFigures {
-    /// CPU in the steady part, user and system, over the reports in it: kernel's work on its sockets, sweeps,
-    /// churn and scrapes included.
+    /// User and system CPU time in the steady phase per report, including the kernel's work on the
+    /// sockets, timers, churn and scrapes.
     pub cpu_us_per_report: f64,
-    /// The same without the times between a scrape's request and the end of its response.
+    /// The same without the times from the request to the end of the response of a scrape.
     pub cpu_us_per_report_outside_scrapes: f64,
-    /// Share of one core that it used in the steady part.
+    /// Cores used in the steady phase.
     pub cpu_cores: f64,
     /// Names of the figures here that rest on fewer than 50 ticks of CPU time, 10 ms each.
     pub few_ticks: Vec<&'static str>,
-    /// CPU until all had connected and reported, over the agents: their reports until then included.
+    /// CPU time until all agents had connected and reported, per agent; includes their reports.
     pub cpu_us_per_connect: f64,
-    /// Resident memory with all agents connected, before the first scrape, less that before, by agent.
+    /// Growth of resident memory per agent: from before the first agent until all were connected,
+    /// before the first scrape.
     pub resident_bytes_per_agent: f64,
-    /// Resident memory before any agent.
+    /// Resident memory before the first agent.
     pub resident_bytes_before: u64,
     /// With all agents connected.
     pub resident_bytes_connected: u64,
-    /// At the end of the steady part, scrapes included.
+    /// At the end of the steady phase, scrapes included.
     pub resident_bytes_after: u64,
-    /// Ten seconds after all agents had left; in a run that was shorter, after as long as it lasted.
+    /// Ten seconds after all agents had disconnected; in a shorter run, after as long as it lasted.
     pub resident_bytes_gone: u64,
 }
 
-/// What the load test itself used.
+/// Resources of the load test itself.
 #[derive(Debug, Serialize)]
 pub struct GeneratorFigures {
-    /// Processes that simulated agents.
+    /// Number of worker processes.
     pub workers: usize,
-    /// Their resident memory with all agents connected, before the first scrape, less that before, by agent.
+    /// Growth of their resident memory per agent: from before the first agent until all were
+    /// connected, before the first scrape.
     pub resident_bytes_per_agent: f64,
-    /// Their resident memory before any agent.
+    /// Their resident memory before the first agent.
     pub resident_bytes_before: u64,
     /// With all agents connected.
     pub resident_bytes_connected: u64,
-    /// CPU in the steady part, user and system, over the reports in it: pages fetched and judged included.
+    /// User and system CPU time in the steady phase per report, including fetching and judging
+    /// pages.
     pub cpu_us_per_report: f64,
-    /// Cores that they used in the steady part.
+    /// Cores used in the steady phase.
     pub cpu_cores: f64,
     /// Names of the figures here that rest on fewer than 50 ticks of CPU time, 10 ms each.
     pub few_ticks: Vec<&'static str>,

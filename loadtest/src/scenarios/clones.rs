@@ -1,5 +1,6 @@
-//! Ids that are used twice: clones of living hosts must be refused by name and change nothing. A
-//! host that was started again must be welcomed, whether its former connection is closed or silent.
+//! Scenario `clones`: ids that are used twice. Clones of living hosts must be rejected with
+//! `id_conflict` and change nothing. A rebooted host must be welcomed, whether its former
+//! connection is closed or silent.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,30 +23,30 @@ use crate::worker_protocol::{
     AfterDisconnect, AgentSelector, BackoffPolicy, Command, DisconnectKind, WorkerConfig,
 };
 
-/// What a refused clone must be told.
+/// Reject code for a clone.
 const ID_CONFLICT: &str = "id_conflict";
-/// How long clones may take to be refused, in all. Shorter than the wait before they try again, so
-/// that each tries once.
+/// How long rejecting all clones may take. Shorter than their wait before the next attempt, so that
+/// each clone tries once.
 const REFUSED_WITHIN: Duration = Duration::from_secs(20);
-/// How long a rebooted host may take to be welcomed: five seconds in which the holder of its id is
-/// asked whether it lives, a quarter until that is looked at, and the rest for the machine.
+/// How long the Welcome of a rebooted host may take: 5 s in which the collector challenges the
+/// holder of the id, 0.25 s until the collector checks its deadlines, and the rest for the machine.
 const READMITTED_WITHIN: Duration = Duration::from_millis(6_500);
-/// How long is waited for that.
+/// How long to wait for rebooted hosts.
 const READMISSION_TIMEOUT: Duration = Duration::from_secs(9);
-/// Between two pages that are judged while clones try.
+/// Interval between two judged pages while clones try.
 const JUDGE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What became of clones and of hosts that were started again.
+/// Outcome of clones and reboots.
 #[derive(Debug, Serialize)]
 pub struct Clones {
     /// Clones of living hosts.
     pub clones: Refusals,
-    /// Hosts started again, from the end of their connection or from the first attempt to connect
-    /// to Welcome.
+    /// Time to the Welcome of rebooted hosts: from the end of the former connection, or from the
+    /// first attempt to connect.
     pub readmitted: BTreeMap<&'static str, Quantiles>,
 }
 
-/// What clones were told.
+/// Answers to clones.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Refusals {
@@ -54,17 +55,17 @@ pub struct Refusals {
     pub refused: BTreeMap<String, u64>,
 }
 
-/// Who is who.
+/// The agents of each role.
 struct ClonePlan {
-    /// Live on; the first of them are cloned, and then started again.
+    /// Stay connected; the first of them are cloned, and rebooted later.
     originals: AgentRange,
-    /// Are frozen, and started again elsewhere.
+    /// Are frozen and rebooted in another process.
     frozen: AgentRange,
     cloned: AgentRange,
     all: AgentRange,
 }
 
-/// The workers, in the order in which they are started.
+/// Workers in the order in which they are started.
 const ORIGINALS: usize = 0;
 const FROZEN: usize = 1;
 const CLONES: usize = 2;
@@ -83,10 +84,10 @@ impl ClonePlan {
     }
 }
 
-/// Does it all.
+/// Runs the scenario.
 ///
 /// # Errors
-/// What keeps it from being done: no room, no collector, a worker that ended.
+/// The machine is too small, or a process did not start or has exited.
 pub async fn clones(args: &ClonesArgs) -> anyhow::Result<Results> {
     let plan = Plan::for_scenario(&args.fleet, 1, BackoffPolicy::Agent, args.fleet.flags());
     let mut run = ScenarioRun::without_workers("clones", plan).await?;
@@ -98,8 +99,8 @@ pub async fn clones(args: &ClonesArgs) -> anyhow::Result<Results> {
     run.judge_all("before").await?;
     let clones = run_clones(&mut run, &plan, config(plan.cloned)).await?;
     let closed = reboot_closed(&mut run, &plan).await?;
-    // A host that was started again may be refused until its former session is gone, and takes the
-    // place of the frozen one: nobody else's session ends.
+    // A rebooted host may be rejected while its former session exists, and replaces its frozen one.
+    // No other session ends.
     run.fleet.end_reboot_phase("reboots with a closed connection").await?;
     let silent = reboot_silent(&mut run, config(plan.frozen)).await?;
     run.fleet.end_reboot_phase("reboots with a silent connection").await?;
@@ -117,7 +118,7 @@ pub async fn clones(args: &ClonesArgs) -> anyhow::Result<Results> {
     run.finish(settings, Clones { clones, readmitted: readmitted.into() }).await
 }
 
-/// Other hosts claim the ids of living ones, each once.
+/// Other hosts claim the ids of living ones, once each.
 async fn run_clones(
     run: &mut ScenarioRun,
     plan: &ClonePlan,
@@ -125,7 +126,7 @@ async fn run_clones(
 ) -> anyhow::Result<Refusals> {
     run.fleet.record_event("clones");
     run.fleet.progress = Some(Progress::running("clones", REFUSED_WITHIN));
-    // Their values are those of agents that do not exist, so that one of them on a page is seen.
+    // The clones' values encode agents that do not exist, so that a clone on a page is found.
     let first_encoded_agent = plan.all.count;
     let config = WorkerConfig { first_encoded_agent, seed: !config.seed, ..config };
     let worker = run.fleet.start_worker(&config, &[]).await?;
@@ -147,7 +148,7 @@ async fn run_clones(
     }
     let counts = run.fleet.counts(CLONES).clone();
     run.fleet.kill_worker(CLONES).await?;
-    // Clones are not welcomed: nobody else notices them.
+    // A rejected clone must not affect other agents.
     run.fleet.end_measured_phase("while clones try", MIN_ANSWERS).await?;
     let named = counts.refused.get(ID_CONFLICT).copied().unwrap_or(0);
     if counts.welcomed > 0 {
@@ -160,7 +161,7 @@ async fn run_clones(
     Ok(Refusals { tried, welcomed: counts.welcomed, refused: counts.refused })
 }
 
-/// Hosts whose connection is reset come back at once as another boot.
+/// Hosts whose connection is reset reconnect at once as another boot.
 async fn reboot_closed(run: &mut ScenarioRun, plan: &ClonePlan) -> anyhow::Result<Times> {
     run.fleet.record_event("reboots, closed");
     let before = run.fleet.counts(ORIGINALS).times.away.clone();
@@ -172,7 +173,7 @@ async fn reboot_closed(run: &mut ScenarioRun, plan: &ClonePlan) -> anyhow::Resul
     .await
 }
 
-/// Hosts that were frozen are started again elsewhere, while their connections are still open.
+/// Frozen hosts are rebooted in another process while their connections are still open.
 async fn reboot_silent(run: &mut ScenarioRun, config: WorkerConfig) -> anyhow::Result<Times> {
     run.fleet.record_event("reboots, silent");
     run.fleet.freeze(FROZEN)?;
@@ -190,7 +191,7 @@ async fn reboot_silent(run: &mut ScenarioRun, config: WorkerConfig) -> anyhow::R
     .await
 }
 
-/// Waits until so many were welcomed; what is wrong with that is found.
+/// Waits until this many hosts were welcomed, and adds findings.
 async fn wait_for_readmission(
     run: &mut ScenarioRun,
     what: &str,

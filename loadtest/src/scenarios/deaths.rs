@@ -1,8 +1,7 @@
-//! The ledger of deaths: agents end in every way there is, and every page is compared with what has
-//! happened.
+//! Scenario `deaths`: agents end in six ways, and every page is compared with the deaths so far.
 //!
-//! Agents are spread over processes: one whose agents stay or end by themselves, one that is
-//! killed, one that is frozen, and one behind a cable that is cut.
+//! The agents are spread over processes: one whose agents survive or disconnect on their own, one
+//! that is killed, one that is frozen, and one behind a link that is cut.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -32,32 +31,32 @@ use crate::scrape;
 use crate::sim_values::NAMES;
 use crate::worker_protocol::{AfterDisconnect, AgentSelector, BackoffPolicy, DisconnectKind};
 
-/// Agents that end by themselves do so in so many groups, one after the other.
+/// Number of groups in which agents disconnect on their own, one after the other.
 const GROUPS: u32 = 10;
 /// Pages between two groups.
 const PAGES_BETWEEN: u32 = 2;
-/// The page that is compared.
+/// Page to compare.
 const PATH: &str = "/metrics/agents";
-/// How much more than an interval before its death an agent's last report may have been sent. The collector itself is
-/// never early.
+/// Extra age of the last report before a death, beyond an interval. The collector itself is never
+/// early.
 const EARLY_SLACK: Duration = Duration::from_millis(250);
-/// What it may be late by, beyond three intervals.
+/// Extra time for the removal of a silent agent, beyond three intervals.
 const LATE_SLACK: Duration = Duration::from_secs(1);
-/// Pages are compared for so long before the first death and after the last removal.
+/// How long pages are compared before the first death and after the last removal.
 const MARGIN: Duration = Duration::from_secs(1);
 
-/// What was seen of the dead.
+/// Outcome of the scenario.
 #[derive(Debug, Serialize)]
 pub struct Deaths {
     /// From the death to the last byte of the first page without the agent, by cause.
     pub time_to_removal: BTreeMap<DeathCause, RemovalStats>,
     /// Pages compared.
     pub pages: u64,
-    /// Between two requests for a page: what the times above are exact to.
+    /// Interval between two requests: the resolution of the times above.
     pub resolution_ms: f64,
 }
 
-/// Who dies of what, by number; those before stay.
+/// Agents of each cause of death, by number; the agents before them survive.
 struct DeathPlan(Vec<(DeathCause, AgentRange)>);
 
 impl DeathPlan {
@@ -74,12 +73,12 @@ impl DeathPlan {
         Self(plan.collect())
     }
 
-    /// The agents with this fate; `None` if nobody has it.
+    /// Agents that die of this cause; `None` if there are none.
     fn agents_with(&self, cause: DeathCause) -> Option<AgentRange> {
         self.0.iter().find(|(other, _)| *other == cause).map(|(_, agents)| *agents)
     }
 
-    /// The part of the agents with this fate that makes one group.
+    /// Agents that die of this cause in one group.
     fn group(&self, cause: DeathCause, group: u32) -> Option<AgentRange> {
         let all = self.agents_with(cause)?;
         let first = |group: u32| all.first + all.count * group / GROUPS;
@@ -87,23 +86,23 @@ impl DeathPlan {
     }
 }
 
-/// A test of deaths that is under way.
+/// A run of the scenario.
 struct DeathsRun {
     run: ScenarioRun,
     removals: RemovalTracker,
     plan: DeathPlan,
-    /// Between two pages.
+    /// Interval between two pages.
     every: Duration,
     agents: u32,
-    /// Static labels of each.
+    /// Static labels of each agent.
     labels: u8,
     pages: u64,
 }
 
-/// Does it all.
+/// Runs the scenario.
 ///
 /// # Errors
-/// What keeps it from being done: no room, no collector, a worker that ended.
+/// The machine is too small, or a process did not start or has exited.
 pub async fn deaths(args: &DeathsArgs) -> anyhow::Result<Results> {
     let link = NetnsLink::create().await;
     let host_address = link.as_ref().map_or(Ipv4Addr::LOCALHOST, NetnsLink::host_address);
@@ -116,7 +115,7 @@ pub async fn deaths(args: &DeathsArgs) -> anyhow::Result<Results> {
     .await?;
     let plan = DeathPlan::new(args, link.is_ok());
     let interval = args.fleet.interval();
-    // The last report was up to an interval ago when silence begins.
+    // The last report may be an interval old when the silence begins.
     let tolerance = args.fleet.tolerance;
     let early = (2 * interval).saturating_sub(EARLY_SLACK + tolerance);
     let silent = early..3 * interval + LATE_SLACK + tolerance;
@@ -143,7 +142,7 @@ pub async fn deaths(args: &DeathsArgs) -> anyhow::Result<Results> {
     test.finish(args).await
 }
 
-/// The workers, in the order in which they are started.
+/// Workers in the order in which they are started.
 const SURVIVORS: usize = 0;
 const KILLED: usize = 1;
 const FROZEN: usize = 2;
@@ -175,18 +174,17 @@ impl DeathsRun {
         self.judge("before").await
     }
 
-    /// Has a page judged by the ledger of each worker that can fetch one: the collector's pages are
-    /// not on the cable.
+    /// Has each worker judge a page, except for the one in the namespace, which cannot reach HTTP.
     async fn judge(&mut self, what: &str) -> anyhow::Result<()> {
         let mut workers = self.run.fleet.judged_workers();
         workers.retain(|worker| *worker != CUT_OFF);
         self.run.judge_workers(&workers, what).await.map(drop)
     }
 
-    /// Compares a page with the ledger.
+    /// Compares a page with the deaths so far.
     async fn compare_page(&mut self) -> anyhow::Result<()> {
         let http = self.run.fleet.collectors[0].http;
-        // All agents are the parent's here: values carry the agent's number, not the worker's.
+        // The parent judges all agents: a value encodes the agent's own number.
         let all = AgentRange { first: 0, count: self.agents };
         let mut observed_page = ObservedPage::new(all, all, all.first, self.labels);
         let (mut reader, mut findings) = (Reader::default(), Vec::new());
@@ -242,7 +240,7 @@ impl DeathsRun {
         Ok(())
     }
 
-    /// Those who end by themselves do so.
+    /// Agents disconnect on their own.
     async fn disconnect_in_groups(&mut self) -> anyhow::Result<()> {
         self.run.fleet.record_event("bye, fin, rst");
         let kinds = [
@@ -281,8 +279,8 @@ impl DeathsRun {
         );
     }
 
-    /// One process is killed, then another frozen and the cable of the third cut; pages are compared
-    /// until nobody of them is shown, for so long at most.
+    /// Kills one process, then freezes another and cuts the link of the third. Compares pages until
+    /// all of their agents are removed, at most for `longest`.
     async fn end_processes(
         &mut self,
         link: Option<&NetnsLink>,

@@ -1,4 +1,4 @@
-//! What a scenario can find beyond what is wrong with a single page, in plain words.
+//! Findings of a scenario that concern more than a single page, in plain words.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::death_cause::DeathCause;
 use crate::judge::finding::Problem;
 use crate::sim_values::agent_name;
 
-/// Something that should not be. Agents are given by number.
+/// Something wrong that a scenario found. Agents are given by number.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the texts below say what the variants and fields are")]
 pub enum Failure {
@@ -34,7 +34,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The stable name it is counted by.
+    /// Stable name that it is counted by.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
-//! Hostile peers beside an honest fleet: the honest lose nothing, their reports are hardly later
-//! than without, the collector's memory stays within its bound, and every kind of attack was really
-//! made and refused.
+//! Scenario `hostile`: attackers beside an honest fleet. The honest agents must lose nothing and
+//! hardly be later than without attackers, the collector's memory must stay within its bound, and
+//! every kind of attack must occur and be rejected.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -29,40 +29,40 @@ use crate::tally::{Causes, Times};
 use crate::usage;
 use crate::worker_protocol::{BackoffPolicy, WorkerConfig};
 
-/// Between two pages that are judged.
+/// Interval between two judged pages.
 const JUDGE_INTERVAL: Duration = Duration::from_secs(1);
-/// How long attacks that are under way may take to end, and then the collector to forget them.
+/// How long attacks in progress may take to end, and how long the collector may take to free their
+/// state.
 const ATTACKS_END_TIMEOUT: Duration = Duration::from_secs(30);
-/// Where honest agents come from: a fleet behind a few addresses, which are exempt as such
-/// addresses ought to be.
+/// Source addresses of honest agents, which are exempt from the collector's limits per address: the
+/// whole fleet shares a few.
 const HONEST_ADDRESSES: &str = "127.0.0.1,127.10.0.0/16";
-/// Memory that agents may take: for each honest one twice what it needs, and so much more.
+/// Memory limit of the collector: twice what each honest agent needs, and this much more.
 const BASE_MEMORY_BYTES: u64 = 8 << 20;
 const MEMORY_BYTES_PER_AGENT: u64 = 2_048;
-/// The allocator's rounding, by which what is counted becomes what is resident, as it is
-/// documented.
+/// Documented ratio of resident memory to counted memory, due to the allocator.
 const ALLOCATOR_OVERHEAD: f64 = 1.1;
 
-/// On a quiet machine answers take a millisecond, and twice that is no finding: they may take so
-/// much longer, as beside scrapes.
+/// On a quiet machine an answer takes a millisecond, and twice that is not a finding: answers may
+/// take this much longer, as during scrapes.
 const ANSWERS_SLACK_MS: f64 = 50.0;
 
-/// What was measured.
+/// Outcome of the scenario.
 #[derive(Debug, Serialize)]
 pub struct Hostile {
-    /// From when a report was due to when the collector had taken it in.
+    /// From when a report was due until the collector had processed it.
     pub lag: PerPhase,
-    /// That without the generator's own lag.
+    /// The same without the generator's own lag.
     pub answered: PerPhase,
-    /// What attackers did, and what they were told.
+    /// Attacks, and the collector's answers.
     pub attacks: AttackResults,
-    /// What the collector counted meanwhile, by code.
+    /// Rejects that the collector counted during the attack, by code.
     pub rejects: BTreeMap<String, u64>,
-    /// The collector's memory.
+    /// Memory of the collector.
     pub memory: Memory,
 }
 
-/// Times of reports, without and with attackers.
+/// Times of reports without and with attackers.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct PerPhase {
@@ -70,38 +70,38 @@ pub struct PerPhase {
     pub attacked: LatencyStats,
 }
 
-/// The collector's memory.
+/// Memory of the collector.
 #[derive(Debug, Default, Serialize)]
 pub struct Memory {
-    /// Most that agents may take, as counted.
+    /// Limit for agents, as the collector counts.
     pub limit_bytes: u64,
-    /// Most that they had taken when it was looked at.
+    /// Maximum counted when it was sampled.
     pub counted_bytes: u64,
-    /// Resident before the first agent.
+    /// Resident memory before the first agent.
     pub resident_before_bytes: Option<u64>,
-    /// Most that was ever resident.
+    /// Peak of resident memory.
     pub resident_peak_bytes: Option<u64>,
-    /// Most that may be: what was there before, what agents may take once and once more for a
-    /// scrape, and what messages may take while they are decoded, one a thread.
+    /// Bound of resident memory: what was resident before, what agents may take, as much again for
+    /// a scrape, and the decode budget of each thread.
     pub bound_bytes: Option<u64>,
 }
 
-/// A part of the test.
+/// Measurements of a phase.
 struct PhaseStats {
     lag: Times,
     answered: Times,
-    /// Most memory that was counted.
+    /// Maximum counted memory.
     counted: u64,
 }
 
-/// Does it all.
+/// Runs the scenario.
 ///
 /// # Errors
-/// What keeps it from being done: no room, no collector, a worker that ended.
+/// The machine is too small, or a process did not start or has exited.
 pub async fn hostile(args: &HostileArgs) -> anyhow::Result<Results> {
     let mut run = ScenarioRun::without_workers("hostile", plan(args)).await?;
     let honest = AgentRange { first: 0, count: args.fleet.agents };
-    // Those who flood reports have reported, and so are shown while they are let.
+    // The agents that flood have reported, so a page may show them.
     let visible = AgentRange { count: honest.count + FLOODERS, ..honest };
     let config = WorkerConfig { visible, ..run.worker_config()?(honest) };
     run.fleet.start_worker(&config, &[]).await?;
@@ -147,7 +147,7 @@ fn settings(args: &HostileArgs) -> serde_json::Value {
     })
 }
 
-/// The fleet, and a collector that knows where it comes from and has little memory to give away.
+/// Plan with a collector that exempts the fleet's addresses and has little memory for agents.
 fn plan(args: &HostileArgs) -> Plan {
     let memory = BASE_MEMORY_BYTES + u64::from(args.fleet.agents) * MEMORY_BYTES_PER_AGENT;
     let mut flags = args.fleet.flags();
@@ -170,7 +170,7 @@ async fn fetch_self_metrics(run: &ScenarioRun) -> anyhow::Result<SelfMetrics> {
     Ok(SelfMetrics::fetch(run.fleet.collectors[0].http).await?)
 }
 
-/// Has pages judged, and looks at the memory, for so long; no session may end meanwhile.
+/// Judges pages and samples the memory for this long. No session of an honest agent may end.
 async fn run_phase(
     run: &mut ScenarioRun,
     what: &str,
@@ -197,7 +197,7 @@ async fn run_phase(
     Ok(PhaseStats { lag: times.lag, answered: times.answer, counted })
 }
 
-/// Waits for the attacks that are under way.
+/// Waits for the attacks in progress.
 async fn join_attackers(
     run: &mut ScenarioRun,
     attackers: JoinHandle<std::io::Result<AttackResults>>,
@@ -211,7 +211,7 @@ async fn join_attackers(
     Ok(attacks?)
 }
 
-/// Waits until the collector holds nothing of the attackers any more, and has a page judged.
+/// Waits until the collector has freed the state of the attackers, and has a page judged.
 async fn wait_until_forgotten(run: &mut ScenarioRun, honest: u32) -> anyhow::Result<SelfMetrics> {
     run.fleet.begin_phase("waiting until the state of attackers is freed");
     let until = Instant::now() + ATTACKS_END_TIMEOUT;
@@ -254,7 +254,7 @@ fn memory(
     }
 }
 
-/// Memory that nobody has told of is no memory within its bound.
+/// Memory that could not be measured is a finding, too.
 fn judge_memory(memory: &Memory) -> Vec<Failure> {
     let counted = Some((memory.counted_bytes, memory.limit_bytes));
     let counted = counted.filter(|(counted, limit)| *counted > 0 && *limit > 0);
@@ -269,8 +269,8 @@ fn judge_memory(memory: &Memory) -> Vec<Failure> {
     judged.into_iter().filter_map(failure).collect()
 }
 
-/// Every kind was made and refused with its code, nobody was let in by it, and the collector has
-/// counted what the attackers were told.
+/// Every kind must have been rejected with its code and never welcomed, and the collector must have
+/// counted the Rejects that attackers received.
 fn judge_attacks(attacks: &AttackResults, rejects: &BTreeMap<String, u64>) -> Vec<Failure> {
     let mut failures = Vec::new();
     let mut total_answers = Causes::new();
@@ -298,8 +298,7 @@ fn judge_attacks(attacks: &AttackResults, rejects: &BTreeMap<String, u64>) -> Ve
     failures
 }
 
-/// Judges answers alone: lag is the same with the generator's own lag, which is none of the
-/// collector's.
+/// Judges answers only: lag includes the generator's own lag, which is not the collector's fault.
 fn judge_answers(slower: f64, quiet: &Times, attacked: &Times) -> Option<Failure> {
     let what = "answers";
     if quiet.count() == 0 || attacked.count() == 0 {

@@ -1,4 +1,4 @@
-//! The verdict on attacks, without any.
+//! The judgement of attacks, without attacks.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn told(told: &[(&str, u64)]) -> attackers::AttackStats {
     attackers::AttackStats { made: told.values().sum(), told }
 }
 
-/// All kinds, each refused once with its code.
+/// All kinds, each rejected once with its code.
 fn refused() -> AttackResults {
     let each = |kind: AttackKind| (kind.name(), told(&[(kind.code().reason(), 1)]));
     AttackKind::ALL.map(each).into_iter().collect()
@@ -57,7 +57,7 @@ fn memory_over_its_bound_is_found() {
     let join_attackers =
         Memory { counted_bytes: 1, resident_peak_bytes: Some(101), limit_bytes: 10, ..within };
     assert_eq!(reasons(join_attackers), ["memory_over_bound"]);
-    // Without a figure nothing is within its bound.
+    // A value that was not measured is not within its bound.
     assert_eq!(reasons(Memory { limit_bytes: 0, ..within }), ["nothing_measured"]);
     assert_eq!(reasons(Memory { counted_bytes: 0, ..within }), ["nothing_measured"]);
     assert_eq!(reasons(Memory { bound_bytes: None, ..within }), ["nothing_measured"]);
@@ -79,8 +79,7 @@ fn answers_slower_than_the_factor_are_found() {
     assert_eq!(reason(times(10), Times::default()), Some("nothing_measured"));
 }
 
-/// A collector that stands still for 0.6 s of every second, with attackers and without, is as slow
-/// in both parts.
+/// A collector that stalls for 0.6 s of every second is equally slow with and without attackers.
 #[test]
 fn a_stall_in_both_phases_is_found() {
     let stalled = times(600);

@@ -1,10 +1,10 @@
-//! A cable to a network of the test's own, whose far end can be cut: packets are lost from then on, and nobody is
+//! A link to a network namespace that can be cut: packets are lost from then on, and neither end is
 //! told.
 //!
 //! ```text
-//!   here, the collector                namespace, some agents
-//!   198.18.x.y/30   near ──────────────── far   198.18.x.y+1/30
-//!                                          ✂
+//!     host, the collector                namespace, some agents
+//!     198.18.x.y/30   veth ─────────────── far   198.18.x.y+1/30
+//!                                           ✂
 //! ```
 
 use std::net::Ipv4Addr;
@@ -12,18 +12,18 @@ use std::net::Ipv4Addr;
 use anyhow::{Context, bail};
 use tokio::process::Command;
 
-/// The network set aside for tests of this kind (RFC 2544), whose quarters of four addresses are used.
+/// Network for benchmarks (RFC 2544), split into subnets of four addresses.
 const TEST_NETWORK: u32 = u32::from_be_bytes([198, 18, 0, 0]);
 const SUBNETS: u32 = 1 << 15;
 
-/// A cable; it is taken away when it is dropped.
+/// A link to a network namespace; both are removed on drop.
 pub(super) struct NetnsLink {
     namespace: String,
     host_address: Ipv4Addr,
 }
 
 impl NetnsLink {
-    /// Lays one. Needs root and iproute2.
+    /// Creates the link. Requires root and iproute2.
     pub(super) async fn create() -> anyhow::Result<Self> {
         let number = std::process::id();
         let subnet = TEST_NETWORK + (number % SUBNETS) * 4;
@@ -40,17 +40,17 @@ impl NetnsLink {
         Ok(link)
     }
 
-    /// The address at this end.
+    /// Address of the host's end.
     pub(super) const fn host_address(&self) -> Ipv4Addr {
         self.host_address
     }
 
-    /// What runs a program at the far end.
+    /// Command line prefix that runs a program in the namespace.
     pub(super) fn exec_prefix(&self) -> Vec<String> {
         ["ip", "netns", "exec", &self.namespace].map(ToOwned::to_owned).to_vec()
     }
 
-    /// Loses all packets from now on.
+    /// Drops all packets from now on.
     pub(super) async fn cut(&self) -> anyhow::Result<()> {
         ip(&format!("-n {} link set far down", self.namespace)).await
     }
@@ -58,7 +58,7 @@ impl NetnsLink {
 
 impl Drop for NetnsLink {
     fn drop(&mut self) {
-        // Both: a namespace lives on for as long as its last connections try to end, and would keep the cable.
+        // Both: connections that are still closing keep a namespace alive, and with it the link.
         for what in ["link", "netns"] {
             let _ = std::process::Command::new("ip").args([what, "del", &self.namespace]).output();
         }

@@ -1,5 +1,5 @@
-//! What every scenario does: start a fleet, bring it up, have pages judged, send it home, and say
-//! how it was.
+//! What all scenarios do: start a fleet, connect it, have pages judged, disconnect it, and return
+//! the results.
 
 use anyhow::Context;
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::preflight;
 use crate::results::{Results, ResultsBuilder};
 use crate::worker_protocol::{PageResult, WorkerConfig};
 
-/// A scenario under way.
+/// A running scenario.
 pub(super) struct ScenarioRun {
     pub(super) fleet: Fleet,
     plan: Plan,
@@ -23,7 +23,7 @@ pub(super) struct ScenarioRun {
 }
 
 impl ScenarioRun {
-    /// Starts collectors, and a worker for each.
+    /// Starts the collectors, and a worker for each.
     pub(super) async fn start(scenario: &'static str, plan: Plan) -> anyhow::Result<Self> {
         let mut run = Self::without_workers(scenario, plan).await?;
         for config in run.plan.worker_configs(&run.fleet.endpoints()) {
@@ -32,7 +32,7 @@ impl ScenarioRun {
         Ok(run)
     }
 
-    /// Starts collectors.
+    /// Starts the collectors.
     pub(super) async fn without_workers(
         scenario: &'static str,
         plan: Plan,
@@ -43,8 +43,8 @@ impl ScenarioRun {
         Ok(Self { fleet: Fleet::without_workers(&plan).await?, plan, results })
     }
 
-    /// Orders for workers that share the first collector, each simulating some of its agents; by
-    /// the same seed.
+    /// Returns a function that configures a worker of the first collector for a range of agents;
+    /// all with the same seed.
     pub(super) fn worker_config(
         &self,
     ) -> anyhow::Result<impl Fn(AgentRange) -> WorkerConfig + use<>> {
@@ -57,7 +57,7 @@ impl ScenarioRun {
         })
     }
 
-    /// Connects everybody, and waits until they have reported and a page must show them.
+    /// Connects all agents, and waits until a page must show them.
     pub(super) async fn connect_all(&mut self, args: &ScenarioFleetArgs) -> anyhow::Result<()> {
         self.fleet.wait_until_ready().await?;
         self.fleet.connect_all(args.agents, args.ramp).await?;
@@ -66,14 +66,13 @@ impl ScenarioRun {
         Ok(())
     }
 
-    /// Waits until a page must show what was reported last.
+    /// Waits until a page must show the last reports.
     pub(super) async fn settle(&mut self) -> anyhow::Result<()> {
         self.fleet.settle().await
     }
 
-    /// Has a page of every worker's collector judged by that worker's ledger; the pages that came,
-    /// with their workers. One that does not come is a finding. Workers whose agents the scenario
-    /// alone judges are left out.
+    /// Has each judged worker judge a page of its collector. Returns the pages that arrived, with
+    /// their workers; a missing page is a finding.
     pub(super) async fn judge_all(
         &mut self,
         what: &str,
@@ -81,7 +80,7 @@ impl ScenarioRun {
         self.judge_workers(&self.fleet.judged_workers(), what).await
     }
 
-    /// The same of some workers.
+    /// The same for the given workers.
     pub(super) async fn judge_workers(
         &mut self,
         workers: &[usize],
@@ -93,17 +92,17 @@ impl ScenarioRun {
         self.fleet.collect_pages().await
     }
 
-    /// Adds what the scenario has found.
+    /// Adds findings of the scenario.
     pub(super) fn add_findings(&mut self, when: &str, failures: impl IntoIterator<Item = Failure>) {
         self.fleet.verdict.add(when, failures);
     }
 
-    /// The collectors' processes.
+    /// Process ids of the collectors.
     pub(super) fn collector_pids(&self) -> Vec<Option<u32>> {
         self.fleet.collectors.iter().map(CollectorProcess::pid).collect()
     }
 
-    /// Stops everything and sums up.
+    /// Stops all processes and returns the results.
     pub(super) async fn finish_connected(
         mut self,
         settings: Value,
@@ -114,7 +113,7 @@ impl ScenarioRun {
         self.results.finish(settings, self.fleet.verdict, figures, timeline)
     }
 
-    /// Sends the fleet home, stops everything and sums up.
+    /// Disconnects the fleet, stops all processes and returns the results.
     pub(super) async fn finish(
         mut self,
         settings: Value,

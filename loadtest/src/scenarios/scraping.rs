@@ -1,4 +1,5 @@
-//! Hard scraping: what pages asked for back to back do to reports. Every page is judged.
+//! Scenario `scrape`: pages are scraped back to back. Measures what that does to reports, and
+//! judges every page.
 
 use std::time::Duration;
 
@@ -16,18 +17,18 @@ use crate::scrape::Encoding;
 use crate::tally::Times;
 use crate::worker_protocol::{BackoffPolicy, PageResult};
 
-/// What was measured, by what was asked for meanwhile.
+/// Outcome of the scenario, by phase.
 #[derive(Debug, Serialize)]
 pub struct Scraping {
-    /// From when a report was due to when the collector had taken it in.
+    /// From when a report was due until the collector had processed it.
     pub lag: PerPhase<LatencyStats>,
-    /// The same from when the generator turned to the report.
+    /// The same without the generator's own lag.
     pub answered: PerPhase<LatencyStats>,
     /// The pages.
     pub pages: PerEncoding<Pages>,
 }
 
-/// What was measured of reports in each part.
+/// A value for each phase.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct PerPhase<T> {
@@ -36,7 +37,7 @@ pub struct PerPhase<T> {
     pub gzip: T,
 }
 
-/// What was measured of pages.
+/// A value for each encoding of pages.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct PerEncoding<T> {
@@ -54,7 +55,7 @@ pub struct LatencyStats {
     pub max_ms: f64,
 }
 
-/// Pages of one kind that came whole. Each was judged.
+/// Complete pages of one encoding; each was judged.
 #[derive(Debug, Default, Serialize)]
 #[expect(missing_docs, reason = "the names and their units say it")]
 pub struct Pages {
@@ -77,7 +78,7 @@ impl From<&Times> for LatencyStats {
 }
 
 impl Pages {
-    /// The figures of pages that were fetched for so long.
+    /// Figures of pages that were fetched during this time.
     fn of<'a>(pages: impl Iterator<Item = &'a PageResult>, time: Duration) -> Self {
         let (mut took, mut largest_bytes) = (Times::default(), 0);
         for page in pages {
@@ -94,16 +95,16 @@ impl Pages {
     }
 }
 
-/// The times of reports in one phase.
+/// Times of reports in one phase.
 struct PhaseStats {
     lag: Times,
     answered: Times,
 }
 
-/// Does it all.
+/// Runs the scenario.
 ///
 /// # Errors
-/// What keeps it from being done: no room, no collector, a worker that ended.
+/// The machine is too small, or a process did not start or has exited.
 pub async fn scrape(args: &ScrapeArgs) -> anyhow::Result<Results> {
     let plan =
         Plan::for_scenario(&args.fleet, args.collectors, BackoffPolicy::Quick, args.fleet.flags());
@@ -136,7 +137,7 @@ pub async fn scrape(args: &ScrapeArgs) -> anyhow::Result<Results> {
     run.finish(settings, scraping).await
 }
 
-/// A part in which pages are asked for back to back.
+/// A phase with back-to-back scrapes.
 async fn scrape_phase(
     run: &mut ScenarioRun,
     args: &ScrapeArgs,
@@ -153,8 +154,7 @@ async fn scrape_phase(
     Ok((stats, pages))
 }
 
-/// A part of the test with its pages. What was counted before is not counted in it, nor what is
-/// counted after it.
+/// Runs one phase, whose counts exclude whatever happens before and after it.
 async fn run_phase(
     run: &mut ScenarioRun,
     what: &str,
@@ -170,22 +170,21 @@ async fn run_phase(
         }
     }
     run.fleet.wait(duration).await?;
-    // The last page ends after that; what it does to reports and sessions belongs to this part.
+    // The last page ends later; its effect on reports and sessions belongs to this phase.
     let pages = run.fleet.collect_pages().await?;
     let times = run.fleet.end_measured_phase(what, MIN_ANSWERS_FOR_P99).await?.times;
     Ok((PhaseStats { lag: times.lag, answered: times.answer }, pages))
 }
 
-/// Judges the part without load, which the others are compared with: a collector that stalls all
-/// the time is as slow with load as without.
+/// Judges the phase without load. The others are only compared with it, so a collector that always
+/// stalls would pass.
 pub(super) fn judge_baseline(baseline: Duration, answered: &Times) -> Option<Failure> {
     let (p99_ms, bound_ms) = (answered.quantile_ms(0.99), baseline.as_secs_f64() * 1e3);
     let is_slow = answered.count() > 0 && p99_ms > bound_ms;
     is_slow.then_some(Failure::SlowWithoutLoad { p99_ms, bound_ms })
 }
 
-/// Judges answers alone: lag is the same with the generator's own lag, which is none of the
-/// collector's.
+/// Judges answers only: lag includes the generator's own lag, which is not the collector's fault.
 fn judge(
     run: &mut ScenarioRun,
     scrapes: &'static str,

@@ -1,16 +1,16 @@
-//! What a collector says of itself.
+//! The collector's own metrics.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use crate::scrape::{self, ScrapeError};
 
-/// Where it says so.
+/// Page of the collector's own metrics.
 const PATH: &str = "/metrics/self";
-/// The counter of Rejects, up to its code.
+/// Name and first label of the Reject counter.
 const REJECTS: &str = "fleetgauge_rejects_total{code=\"";
 
-/// A page of a collector's own metrics.
+/// The page of a collector's own metrics.
 #[derive(Debug, Clone)]
 pub(super) struct SelfMetrics(String);
 
@@ -19,16 +19,16 @@ impl SelfMetrics {
         scrape::fetch(http, PATH).await.map(Self)
     }
 
-    /// A count or a size; 0 if it is not there.
+    /// Value of a counter or gauge; 0 if it is absent.
     pub(super) fn value(&self, series: &str) -> u64 {
         self.samples().find(|(own, _)| *own == series).map_or(0, |(_, value)| value)
     }
 
-    /// Rejects counted since then, by code; codes that were not counted are left out.
+    /// Rejects counted since `before`, by code; codes without any are omitted.
     pub(super) fn rejects_since(&self, before: &Self) -> BTreeMap<String, u64> {
         let now = self.samples().filter_map(|(series, value)| {
             let code = series.strip_prefix(REJECTS)?.strip_suffix("\"}")?;
-            // A collector that was started again has counted all of them since.
+            // The counter of a restarted collector starts at 0.
             let rejects = value.checked_sub(before.value(series)).unwrap_or(value);
             Some((code.to_owned(), rejects))
         });

@@ -1,5 +1,5 @@
-//! A long run with churn and scrapes: every page exact, memory that does not grow, no file left
-//! open.
+//! Scenario `soak`: a long run with churn and scrapes. Every page must be exact, memory must not
+//! grow, and no file may stay open.
 
 use std::time::Duration;
 
@@ -20,30 +20,28 @@ use crate::tally::Tally;
 use crate::usage;
 use crate::worker_protocol::{BackoffPolicy, Command};
 
-/// Between two pages that are judged of each collector.
+/// Interval between two judged pages of each collector.
 const JUDGE_INTERVAL: Duration = Duration::from_secs(5);
-/// What memory may grow by over the second half: this share of what it is, or so many bytes.
+/// Maximum growth of memory over the second half: this ratio, or this many bytes if that is more.
 const MAX_GROWTH_RATIO: f64 = 0.05;
 const MAX_GROWTH_BYTES: f64 = 4.0 * 1024.0 * 1024.0;
-/// Files that may be open beyond those before the first agent: those of scrapes that have just
-/// ended.
+/// Maximum open files beyond those before the first agent, for scrapes that have just ended.
 const MAX_EXTRA_FILES: usize = 8;
-/// How long connections that have ended may take to be put away.
+/// How long the collector may take to close ended connections.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a long run was like.
+/// Outcome of the scenario.
 #[derive(Debug, Serialize)]
 pub struct Soak {
     /// Sessions begun, and how they ended.
     pub sessions: Sessions,
-    /// From when a report was due to when the collector had taken it in, while agents came and
-    /// went.
+    /// From when a report was due until the collector had processed it, during churn.
     pub lag: Quantiles,
-    /// What each collector had.
+    /// Resources of each collector.
     pub collectors: Vec<CollectorUsage>,
 }
 
-/// Sessions of a soak.
+/// Sessions of the scenario.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Sessions {
@@ -54,26 +52,26 @@ pub struct Sessions {
     pub late: u64,
 }
 
-/// What a collector held.
+/// Resources of a collector.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct CollectorUsage {
-    /// Resident memory, on average over the second half.
+    /// Mean resident memory over the second half.
     pub resident_bytes: f64,
-    /// By how much the line through it rises over the second half.
+    /// Rise of the fitted line over the second half.
     pub rise_bytes: f64,
-    /// Files open before the first agent, if the system says so.
+    /// Open files before the first agent, if the system tells.
     pub files_before: Option<usize>,
-    /// Files open after the last agent, if the system says so.
+    /// Open files after the last agent, if the system tells.
     pub files_after: Option<usize>,
-    /// Resident memory, by seconds from the beginning.
+    /// Resident memory by time, in seconds since the start.
     #[serde(skip)]
     points: Vec<(f64, f64)>,
 }
 
-/// Does it all.
+/// Runs the scenario.
 ///
 /// # Errors
-/// What keeps it from being done: no room, no collector, a worker that ended.
+/// The machine is too small, or a process did not start or has exited.
 pub async fn soak(args: &SoakArgs) -> anyhow::Result<Results> {
     let plan =
         Plan::for_scenario(&args.fleet, args.collectors, BackoffPolicy::Quick, args.fleet.flags());
@@ -158,7 +156,7 @@ fn judge_memory(run: &mut ScenarioRun, usages: &mut [CollectorUsage]) {
     }
 }
 
-/// After all have left.
+/// Checks open files after all agents have disconnected.
 async fn judge_files(run: &mut ScenarioRun, usages: &mut [CollectorUsage]) -> anyhow::Result<()> {
     run.fleet.begin_phase("waiting for files to be closed");
     let until = Instant::now() + CLOSE_TIMEOUT;
@@ -177,7 +175,7 @@ async fn judge_files(run: &mut ScenarioRun, usages: &mut [CollectorUsage]) -> an
     Ok(())
 }
 
-/// Whether a collector has closed the files of its agents. It is not known without both counts.
+/// Whether a collector has closed the files of its agents; unknown without both counts.
 fn files_left(collector: usize, usages: &CollectorUsage) -> Result<(), Failure> {
     let Some((before, after)) = usages.files_before.zip(usages.files_after) else {
         return Err(Failure::NothingMeasured { what: "open files" });

@@ -1,5 +1,5 @@
-//! The herd: every collector is killed and started again where it was. How fast is the fleet back,
-//! at what cost, and is anybody lost on the way?
+//! Scenario `storm`: every collector is killed and restarted at its address. Measures how fast the
+//! fleet is back and at what cost; no agent may be lost.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,21 +24,21 @@ use crate::tally::{Tally, Times};
 use crate::usage;
 use crate::worker_protocol::BackoffPolicy;
 
-/// Pages judged, an interval apart, once all are back: who has returned must stay.
+/// Judged pages after all agents are back, an interval apart: agents must stay connected.
 const PAGES_AFTER: u32 = 3;
 
-/// What a storm was like.
+/// Outcome of the scenario.
 #[derive(Debug, Default, Serialize)]
 pub struct Storm {
-    /// From the restart to the first page on which so many were shown.
+    /// From the restart to the first page that shows a share of the agents.
     pub back: RecoveryTimes,
-    /// Attempts to connect from the end of the collectors on, by what became of them.
+    /// Attempts to connect since the kill, by outcome.
     pub attempts: Attempts,
-    /// From the end of an agent's session to the Welcome of its next: the outage included.
+    /// From the end of an agent's session to its next Welcome, outage included.
     pub away: Quantiles,
-    /// Pages from the restart until all were back.
+    /// Pages from the restart until all agents were back.
     pub scrapes: Pages,
-    /// Most memory that the collectors had since the restart.
+    /// Memory of the collectors.
     pub memory: Memory,
 }
 
@@ -51,7 +51,7 @@ pub struct Attempts {
     pub per_success: f64,
 }
 
-/// What pages took during the storm.
+/// Pages during the recovery.
 #[derive(Debug, Default, Serialize)]
 #[expect(missing_docs, reason = "the names and their units say it")]
 pub struct Pages {
@@ -60,7 +60,7 @@ pub struct Pages {
     pub max_ms: f64,
 }
 
-/// What the collectors had in memory, together.
+/// Memory of all collectors together.
 #[derive(Debug, Default, Serialize)]
 #[expect(missing_docs, reason = "the names and their units say it")]
 pub struct Memory {
@@ -69,10 +69,10 @@ pub struct Memory {
     pub after_bytes: Option<u64>,
 }
 
-/// Does it all.
+/// Runs the scenario.
 ///
 /// # Errors
-/// What keeps it from being done: no room, no collector, a worker that ended.
+/// The machine is too small, or a process did not start or has exited.
 pub async fn storm(args: &StormArgs) -> anyhow::Result<Results> {
     let mut run = ScenarioRun::start("storm", plan(args)).await?;
     run.connect_all(&args.fleet).await?;
@@ -86,7 +86,7 @@ pub async fn storm(args: &StormArgs) -> anyhow::Result<Results> {
     let counts = run.fleet.close_phase().await?;
     run.fleet.verdict.add("coming back", unexpected_ends(killed, &counts));
     verify_stability(&mut run, args).await?;
-    // By now workers have told of the last ones too.
+    // By now workers have reported the last attempts, too.
     storm.attempts = attempts(&run.fleet.total, &before);
     storm.away = Quantiles::from(&run.fleet.total.times.away.since(&before.times.away));
     storm.memory.peak_bytes = usage::peak(run.collector_pids().into_iter());
@@ -103,13 +103,13 @@ pub async fn storm(args: &StormArgs) -> anyhow::Result<Results> {
     run.finish(settings, storm).await
 }
 
-/// The fleet before the storm. Its collectors misbehave only once they have been started again.
+/// Plan of the fleet. Its collectors misbehave only after the restart.
 fn plan(args: &StormArgs) -> Plan {
     let flags = args.fleet.collector_flag.clone();
     Plan::for_scenario(&args.fleet, args.collectors, BackoffPolicy::Agent, flags)
 }
 
-/// Kills every collector, and starts them again after the outage: when that was begun.
+/// Kills every collector and restarts it after the outage. Returns when the restart began.
 async fn restart_collectors(run: &mut ScenarioRun, args: &StormArgs) -> anyhow::Result<Instant> {
     run.fleet.record_event("killed");
     run.fleet.begin_phase("outage");
@@ -120,7 +120,7 @@ async fn restart_collectors(run: &mut ScenarioRun, args: &StormArgs) -> anyhow::
     let restarted = Instant::now();
     let mut more: Vec<_> = args.fleet.fault.map(Fault::flag).into_iter().collect();
     if args.no_pacing {
-        // As many as there are agents: nobody has to wait.
+        // As many as there are agents, so that no agent has to wait.
         let each = args.fleet.agents.div_ceil(args.collectors as u32);
         more.push(format!("--max-handshakes={each}"));
     }
@@ -128,7 +128,7 @@ async fn restart_collectors(run: &mut ScenarioRun, args: &StormArgs) -> anyhow::
     Ok(restarted)
 }
 
-/// Asks for pages until everybody is on them.
+/// Scrapes until all agents are shown.
 async fn watch_recovery(
     run: &mut ScenarioRun,
     args: &StormArgs,
@@ -163,7 +163,7 @@ async fn watch_recovery(
     Ok(())
 }
 
-/// Who is back stays: pages are judged, no session ends and nobody is refused any more.
+/// Agents must stay: pages are judged, no session may end, no attempt be refused.
 async fn verify_stability(run: &mut ScenarioRun, args: &StormArgs) -> anyhow::Result<()> {
     run.fleet.begin_phase("staying");
     run.settle().await?;
@@ -175,7 +175,7 @@ async fn verify_stability(run: &mut ScenarioRun, args: &StormArgs) -> anyhow::Re
     run.fleet.end_measured_phase("after the storm", MIN_ANSWERS).await.map(drop)
 }
 
-/// The kill ends every session once. What else ended until all were back is a false departure.
+/// The kill ends every session once. Any further end until all agents are back is a finding.
 fn unexpected_ends(killed: u64, counts: &Tally) -> Option<Finding> {
     let ended: u64 = counts.ended.values().sum();
     let sessions = ended.saturating_sub(killed);

@@ -1,7 +1,6 @@
-//! Whether something grows: a straight line through measured points.
+//! Whether a value grows: fits a straight line.
 
-/// By how much the line through these points rises from the first to the last of them, by least squares; 0 for
-/// fewer than two.
+/// Rise of the least-squares line from the first to the last point; 0 for fewer than two points.
 #[must_use]
 pub fn linear_rise(points: &[(f64, f64)]) -> f64 {
     let count = points.len() as f64;

@@ -1,4 +1,4 @@
-//! Bad flags exit 64 and say which one and what would be right.
+//! An invalid flag exits 64, and the message names the flag and what is allowed.
 
 use crate::loadtest;
 

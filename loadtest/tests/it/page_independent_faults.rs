@@ -1,4 +1,4 @@
-//! Faults that leave every page right and every write done: only what agents see tells of them.
+//! Faults that leave every page correct and every write complete: only the agents can notice them.
 
 use std::thread;
 
@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::{BUSY, loadtest};
 
-/// Runs the load test against a collector with a fault, and checks that it fails by these reasons.
-/// The results.
+/// Runs the load test against a collector with a fault, and checks that it fails for these reasons.
+/// Returns the results.
 fn finds(args: &[&str], fault: &str, reasons: &[&str]) -> Value {
     let directory = tempfile::tempdir().unwrap();
     let report = directory.path().join("report.json");
@@ -22,8 +22,7 @@ fn finds(args: &[&str], fault: &str, reasons: &[&str]) -> Value {
     report
 }
 
-/// The collector is stopped for 2 s of every 2.6 s. What agents write meanwhile waits in the
-/// kernel's buffers.
+/// The collector is stopped for 2 s of every 2.6 s. Reports wait in the kernel's buffers.
 #[cfg(unix)]
 #[test]
 fn reports_delayed_by_a_stopped_collector_are_found() {
@@ -37,7 +36,7 @@ fn reports_delayed_by_a_stopped_collector_are_found() {
     finds(&hostile, "frozen", &["reports_late", "slow_without_load"]);
 }
 
-/// With every page the connections of one in ten agents are closed.
+/// Every page closes the connections of one in ten agents.
 #[test]
 fn sessions_that_the_collector_ends_are_found_in_every_scenario() {
     let scenarios: [&[&str]; 6] = [
@@ -55,8 +54,7 @@ fn sessions_that_the_collector_ends_are_found_in_every_scenario() {
     });
 }
 
-/// A gate lets the first 40 connections through, which is the ramp, and closes every later one at
-/// once.
+/// The gate serves the first 40 connections, which is the ramp, and closes every later one at once.
 #[test]
 fn agents_that_cannot_return_are_found() {
     for command in ["churn", "soak"] {

@@ -1,4 +1,4 @@
-//! A collector that is right behind an HTTP server that is not.
+//! A correct collector behind an HTTP proxy that rewrites its pages.
 
 use std::future::pending;
 use std::net::SocketAddr;
@@ -8,8 +8,7 @@ use fleetgauge_loadtest::scrape;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// How it answers: with how long a page, and with which. What is announced and does not come is cut
-/// off.
+/// A page and its announced length. A page shorter than announced is truncated.
 pub(crate) struct ProxiedPage {
     pub(crate) announced: usize,
     pub(crate) page: String,
@@ -21,14 +20,14 @@ impl From<String> for ProxiedPage {
     }
 }
 
-/// Where agents and scrapes find it.
+/// Addresses of the collector and the proxy.
 pub(crate) struct PageProxy {
     pub(crate) agents: SocketAddr,
     pub(crate) http: SocketAddr,
 }
 
 impl PageProxy {
-    /// Starts both; every page goes through `lie`.
+    /// Starts both. Every page is passed through `rewrite`.
     pub(crate) async fn start(rewrite: impl FnMut(String) -> ProxiedPage + Send + 'static) -> Self {
         let config = Config::default();
         let listeners = Listeners::bind(&config).unwrap();

@@ -24,7 +24,7 @@ fn agents_are_spread_over_started_collectors() {
     let figures = &report["figures"];
     assert_eq!(figures["connects"]["agents"], 41);
     assert_eq!(figures["generator"]["workers"], 2);
-    // Four times each while they report, and once when they have left.
+    // Four times each during the run, and once after the agents have disconnected.
     assert_eq!(report["verdict"]["checks"]["pages"], 10);
     assert_eq!(figures["scrapes"]["max_samples"], 6 * 21, "{report:#}");
 }
@@ -77,7 +77,7 @@ fn no_child_outlives_a_killed_parent() {
     gone(&children);
 }
 
-/// A long run over two collectors, ended with its test.
+/// A long run over two collectors, killed when the test ends.
 struct Run(Child);
 
 impl Run {
@@ -87,13 +87,13 @@ impl Run {
         Self(run.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
     }
 
-    /// Its children, by what they are, once there are so many.
+    /// Its children by command, once there are `count`.
     fn wait_for_children(&self, count: usize) -> BTreeMap<String, Vec<u32>> {
         let until = Instant::now() + PATIENCE;
         loop {
             let mut children = BTreeMap::<_, Vec<_>>::new();
             for child in children_of(self.0.id()) {
-                // A child that is just being made still is its parent.
+                // A child between fork and exec still has its parent's arguments.
                 let what =
                     argument_of(child).filter(|what| ["collector", "worker"].contains(&&**what));
                 if let Some(what) = what {
@@ -104,7 +104,7 @@ impl Run {
                 return children;
             }
             assert!(Instant::now() < until, "{children:?}");
-            // A process tells nobody that it has been made.
+            // There is no event to wait for when a process starts.
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -118,30 +118,30 @@ impl Drop for Run {
 }
 
 fn children_of(parent: u32) -> Vec<u32> {
-    // Processes come and go while they are looked at.
+    // Processes may exit while the list is read.
     let all =
         procfs::process::all_processes().unwrap().filter_map(|process| process.ok()?.stat().ok());
     let children = all.filter(|stat| stat.ppid.unsigned_abs() == parent);
     children.map(|stat| stat.pid.unsigned_abs()).collect()
 }
 
-/// The first argument of a process; `None` if it has none or is no more.
+/// First argument of a process; `None` if it has none or has exited.
 fn argument_of(pid: u32) -> Option<String> {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let argument = line.split(|byte| *byte == 0).nth(1)?;
     Some(String::from_utf8_lossy(argument).into_owned())
 }
 
-/// Waits for the end of these processes.
+/// Waits until these processes have exited.
 fn gone(children: &BTreeMap<String, Vec<u32>>) {
     let until = Instant::now() + PATIENCE;
     for (what, pid) in
         children.iter().flat_map(|(what, pids)| pids.iter().map(move |pid| (what, pid)))
     {
-        // A number that was given to another process has another argument.
+        // A reused process id has another argument.
         while argument_of(*pid).as_deref() == Some(what) {
             assert!(Instant::now() < until, "{what} {pid} lives on");
-            // Who is not a process' parent is not told of its end.
+            // Only the parent is notified when a process exits.
             std::thread::sleep(Duration::from_millis(20));
         }
     }

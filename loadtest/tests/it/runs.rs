@@ -1,4 +1,4 @@
-//! Whole runs: an honest collector passes, a dishonest one is found out and what it did is named.
+//! Whole runs: a correct collector passes; an incorrect one fails, and the finding names the error.
 
 use fleetgauge_loadtest::fault::with_series;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::page_proxy::{PageProxy, ProxiedPage};
 use crate::{BUSY, loadtest};
 
-/// The agent that is lied about.
+/// The agent that is affected.
 const VICTIM: &str = "\"sim-000003\"";
 
 #[test]
@@ -58,8 +58,8 @@ fn churning_agents_resume_tls_sessions() {
     assert!(resumed > 0 && begun == 30 + resumed, "{resumed} of {begun}: {output_text}");
 }
 
-/// Runs against a collector whose pages go through `lie`; exactly these kinds of finding must be
-/// counted, and told in these words.
+/// Runs against a collector whose pages pass through `rewrite`. Exactly these reasons must be
+/// found, with this text.
 async fn assert_finds(
     rewrite: impl FnMut(String) -> ProxiedPage + Send + 'static,
     reasons: &[&str],
@@ -105,7 +105,8 @@ async fn series_of_a_departed_agent_are_found() {
 async fn a_torn_value_is_found() {
     let tear = |line: &str| match line.rsplit_once(' ') {
         Some((series, value)) if series.contains("sim_value_2") && series.contains(VICTIM) => {
-            // The lowest three bits are the place, the next one is the sequence number's.
+            // The lowest three bits are the position; the next one is the lowest of the sequence
+            // number.
             format!("{series} {}\n", value.trim_end().parse::<f64>().unwrap() - 8.0)
         }
         _ => line.to_owned(),

@@ -1,4 +1,4 @@
-//! Every scenario passes a collector that is right, and finds one out that is made to misbehave.
+//! Every scenario passes a correct collector, and finds one with a fault.
 
 use std::thread;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{BUSY, loadtest};
 
-/// Plays a scenario against a collector with this fault; the results, and what was said.
+/// Runs a scenario against a collector with this fault. Returns exit code, results and output.
 fn play(args: &[&str], fault: Option<&str>) -> (Option<i32>, Value, String) {
     let directory = tempfile::tempdir().unwrap();
     let [json, html] = ["results.json", "results.html"].map(|name| directory.path().join(name));
@@ -26,12 +26,11 @@ fn play(args: &[&str], fault: Option<&str>) -> (Option<i32>, Value, String) {
     (output.status.code(), results, said)
 }
 
-/// A fault, the findings that it must lead to, and those that it may lead to besides. No other may
-/// be found.
+/// A fault, the findings that it must cause, and those that it may cause. Others fail the test.
 type Fault<'a> = (&'a str, &'a [&'a str], &'a [&'a str]);
 
-/// Plays a scenario against collectors with a fault each, and then against one that is right: the
-/// figures of that.
+/// Runs a scenario against collectors with a fault each, and then against a correct one. Returns
+/// the figures of that.
 fn judges(args: &[&str], faults: &[Fault<'_>]) -> Value {
     thread::scope(|scope| {
         for (fault, must, may) in faults {
@@ -41,7 +40,7 @@ fn judges(args: &[&str], faults: &[Fault<'_>]) -> Value {
     passes(args)
 }
 
-/// Plays a scenario against a collector that is right: the figures.
+/// Runs a scenario against a correct collector. Returns the figures.
 fn passes(args: &[&str]) -> Value {
     let (code, results, said) = play(&[args, &BUSY].concat(), None);
     assert_eq!(code, Some(0), "{said}");
@@ -49,7 +48,7 @@ fn passes(args: &[&str]) -> Value {
     results["figures"].clone()
 }
 
-/// Plays a scenario against a collector with this fault.
+/// Runs a scenario against a collector with this fault.
 fn finds(args: &[&str], fault: &str, must: &[&str], may: &[&str]) {
     let (code, results, said) = play(args, Some(fault));
     assert_eq!(code, Some(1), "{fault}: {said}");
@@ -66,7 +65,7 @@ fn finds(args: &[&str], fault: &str, must: &[&str], may: &[&str]) {
 #[test]
 fn storm_passes_a_correct_collector_and_finds_missing_agents() {
     let args = ["storm", "--agents", "30", "--collectors", "2", "--outage", "100ms"];
-    // One in ten never comes back, so patience for those who do is enough.
+    // One in ten is never shown again, so waiting for the others is enough.
     let faulty = [&args[..], &BUSY, &["--patience", "30s"]].concat();
     finds(&faulty, "missing", &["not_back", "missing"], &[]);
     let figures = passes(&args);
@@ -77,8 +76,8 @@ fn storm_passes_a_correct_collector_and_finds_missing_agents() {
 #[test]
 fn deaths_passes_a_correct_collector_and_finds_wrong_removals() {
     let args = ["deaths", "--agents", "60", "--each", "8"];
-    // Its impatience is little more than a second, so the interval is one, and a busy machine may
-    // lead to other findings by itself.
+    // The fault removes agents after little more than a second, so the interval is one. A busy
+    // machine may cause further findings.
     let by_itself = ["removed_alive", "missing", "stale", "leftover", "left", "shown_again"];
     let may = [&by_itself[..], &["sessions_ended", "refused", "reports_late"]].concat();
     let figures = thread::scope(|scope| {
@@ -110,12 +109,12 @@ fn clones_passes_a_correct_collector_and_finds_admitted_clones() {
     }
 }
 
-/// Arguments of `scrape`: 200 reports a second, whose p99 may be anything without scrapes.
+/// Arguments of `scrape`: 200 reports per second, with any p99 without scrapes.
 const SCRAPE: [&str; 7] = ["scrape", "--agents", "1000", "--duration", "4s", "--baseline", "30s"];
 
 #[test]
 fn scrape_passes_a_correct_collector_and_finds_slow_reports() {
-    // A page that stalls everything takes 2 s: most reports wait for a second.
+    // A page stalls the collector for 2 s: most reports wait for a second.
     let stalled = [&SCRAPE[..], &BUSY, &["--slower", "300ms"]].concat();
     finds(&stalled, "stall", &["reports_slowed"], &[]);
     let figures = passes(&[&SCRAPE[..], &["--slower", "30s"]].concat());
@@ -129,7 +128,7 @@ fn scrape_passes_a_correct_collector_and_finds_slow_reports() {
 fn back_to_back_pages_are_all_judged() {
     let args = ["scrape", "--agents", "1000", "--duration", "3s"];
     let args = [&args[..], &["--baseline", "30s", "--slower", "30s"], &BUSY].concat();
-    // Lies about the form of pages are a table of the fault's own tests.
+    // Faults in the format of pages are tested in `fault/pages_tests.rs`.
     thread::scope(|scope| {
         for (fault, must, may) in [
             ("swapped-labels", &["wrong_labels"][..], &[][..]),
@@ -153,8 +152,7 @@ fn soak_finds_a_memory_leak() {
 #[test]
 fn hostile_passes_a_correct_collector_and_finds_admitted_attacks() {
     let args = ["hostile", "--agents", "300", "--duration", "6s", "--rate", "200/s"];
-    // At this rate a flood is one only where less is allowed. Beside other tests reports are late
-    // by themselves.
+    // At this rate the flood needs a lower limit. Reports are late beside other tests.
     let bounds = ["--collector-flag=--max-handshakes-per-address=5", "--baseline", "30s"];
     let args = [&args[..], &bounds, &["--slower", "1000000"]].concat();
     let ended = ["sessions_ended", "misplaced", "missing", "refused", "refusals_uncounted"];
