@@ -1,4 +1,4 @@
-//! A page that the collector gives up is a failed scrape to a real Prometheus, never a short one.
+//! A page that the collector abandons is a failed scrape for a real Prometheus, never a short one.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -18,13 +18,14 @@ use super::every_kind::report_once;
 use super::programs::{Collector, wait_for};
 use super::prometheus::Prometheus;
 
-/// Agents and series of each: together a page larger than all buffers on its way.
+/// Agents, and series of each: the page is larger than all buffers between collector and
+/// Prometheus.
 const AGENTS: usize = 8;
 const SERIES: usize = 10_000;
-/// What is let through of a page that stalls, in bytes.
+/// Bytes of a stalled page that are forwarded.
 const BEGINNING: u64 = 256 * 1024;
 
-/// A reader between Prometheus and the collector that can stop reading in the midst of a page.
+/// A proxy between Prometheus and the collector that can stop reading in the middle of a page.
 struct Straw {
     address: SocketAddr,
     stalls: Arc<AtomicBool>,
@@ -39,10 +40,10 @@ impl Straw {
         let stalls = Arc::new(AtomicBool::new(false));
         let (go_on, told) = channel();
         let stalling = Arc::clone(&stalls);
-        // It lives as long as the test's process.
+        // Runs until the test process exits.
         std::thread::spawn(move || {
             for reader in listener.incoming() {
-                // Prometheus hangs up when it stops: no concern of this thread.
+                // Prometheus closes connections when it stops; that is not an error here.
                 let _ = pass(reader.unwrap(), collector, stalling.load(Ordering::SeqCst), &told);
             }
         });
@@ -50,7 +51,8 @@ impl Straw {
     }
 }
 
-/// One request and its answer, uncompressed; stalling, it waits after the beginning until it is told to go on.
+/// Forwards one request and its response, uncompressed. A stalled one waits after the beginning
+/// until it is resumed.
 fn pass(
     mut reader: TcpStream,
     collector: SocketAddr,
@@ -107,8 +109,8 @@ fn a_page_that_is_given_up_is_a_failed_scrape() {
         .collect();
     let straw = Straw::to(&collector.http);
     let prometheus = Prometheus::with(&format!(
-        "scrape_configs:\n- job_name: wide\n  metrics_path: /metrics/agents\n  scrape_interval: 15s\n  \
-         scrape_timeout: 15s\n  static_configs: [{{targets: [\"{}\"]}}]\n",
+        "scrape_configs:\n- job_name: wide\n  metrics_path: /metrics/agents\
+         \n  scrape_interval: 15s\n  scrape_timeout: 15s\n  static_configs: [{{targets: [\"{}\"]}}]\n",
         straw.address
     ));
     wait_for("a whole page", 40, || {
@@ -124,6 +126,6 @@ fn a_page_that_is_given_up_is_a_failed_scrape() {
     });
     straw.go_on.send(()).unwrap();
     wait_for("a failed scrape", 10, || (prometheus.value("up") == 0.0).then_some(()));
-    // Not a single series of the beginning that arrived was taken for the fleet.
+    // Prometheus has not used any series of the incomplete page.
     assert_eq!(prometheus.query("count(wide)"), []);
 }

@@ -1,12 +1,12 @@
-//! The load test's own bounds, in milliseconds and seconds, held by a collector that is right. A
-//! busy machine breaks them by itself.
+//! The real bounds of the load test, in milliseconds and seconds, for a correct collector on a
+//! quiet machine.
 
 use assert_cmd::Command;
 use serde_json::Value;
 
 use super::programs::may_skip;
 
-/// Plays a scenario, which must pass: its results.
+/// Runs a scenario, which must pass. Returns its results.
 fn passes(args: &[&str]) -> Value {
     let directory = tempfile::tempdir().unwrap();
     let report = directory.path().join("report.json");
@@ -38,7 +38,7 @@ fn rebooted_hosts_are_welcomed_within_seconds() {
     }
 }
 
-/// Packets can be dropped only where network namespaces can be made.
+/// Dropping packets needs network namespaces.
 #[test]
 #[ignore = "needs a quiet machine"]
 fn every_cause_of_death_is_seen_in_time() {

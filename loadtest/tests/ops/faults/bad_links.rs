@@ -1,4 +1,4 @@
-//! Links that lose, delay and shuffle what they carry, or carry little, and the agents behind them.
+//! Links that lose, delay, reorder or throttle packets, and the agents behind them.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -8,32 +8,32 @@ use crate::network::Network;
 
 use super::{agent, collector, shows, until, value};
 
-/// The links: a name, what is wrong, agents behind it, and their interval. TCP sends a report seven times in the
-/// twenty seconds that are left for it at 10 s. All are lost in one case of 600,000 where 15 % of the packets are,
-/// but in one of 5,000 where 30 % are: too often for a test.
+/// The links: name, impairment, number of agents behind it, and their interval. TCP sends a report
+/// seven times in the twenty seconds that remain for it at 10 s. With 15 % loss all seven are lost
+/// in one case of 600,000; with 30 % in one of 5,000, which is too often for a test.
 const LINKS: [(&str, &str, usize, &str); 4] = [
     ("lossy", "set loss=0.15", 3, "10s"),
     ("slow", "set delay=2", 3, "5s"),
     ("shuffled", "set delay=0.05 jitter=0.3", 3, "5s"),
     ("narrow", "set rate=10000", 20, "5s"),
 ];
-/// How long they are watched, once all are there.
+/// How long the links are watched once all agents are shown.
 const WATCHED: Duration = Duration::from_secs(45);
-/// By when they must be there: several attempts to connect.
+/// Maximum time until all agents are shown: several attempts to connect.
 const THERE_WITHIN: u64 = 60;
 
-/// What was seen of a link.
+/// Observations of a link.
 #[derive(Debug, Clone, Copy, Default)]
 struct Seen {
-    /// When the last of its agents was shown for the first time.
+    /// When the last of its agents was first shown.
     there: Duration,
-    /// Pages on which all its agents were.
+    /// Pages that showed all of its agents.
     complete: usize,
-    /// Pages looked at.
+    /// Pages fetched.
     pages: usize,
 }
 
-/// All links at once; `None` where they cannot be laid.
+/// Observes all links at once; `None` if they cannot be created.
 fn seen() -> Option<&'static BTreeMap<&'static str, Seen>> {
     static SEEN: OnceLock<Option<BTreeMap<&'static str, Seen>>> = OnceLock::new();
     SEEN.get_or_init(watch).as_ref()
@@ -81,7 +81,7 @@ fn watch() -> Option<BTreeMap<&'static str, Seen>> {
     Some(seen)
 }
 
-/// All agents behind this link were there on every page.
+/// Checks that every page showed all agents behind this link.
 fn never_missing(name: &str) {
     let Some(seen) = seen() else { return };
     let Seen { there, complete, pages } = seen[name];
