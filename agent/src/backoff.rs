@@ -31,6 +31,7 @@ pub struct Backoff {
     failures: u32,
     at_least: Duration,
     turn: Option<Duration>,
+    latest: Option<Duration>,
     rng: fastrand::Rng,
 }
 
@@ -38,12 +39,13 @@ impl Backoff {
     /// Starts with the shortest bound; the waits are drawn from `rng`.
     #[must_use]
     pub const fn new(rng: fastrand::Rng) -> Self {
-        Self { failures: 0, at_least: Duration::ZERO, turn: None, rng }
+        Self { failures: 0, at_least: Duration::ZERO, turn: None, latest: None, rng }
     }
 
     /// The wait before the next attempt. The more there were, the longer, but for those that follow
     /// a turn.
     pub fn next_wait(&mut self) -> Duration {
+        let latest = self.latest.take();
         if let Some(turn) = self.turn.take() {
             return turn + (turn / 10).mul_f64(self.rng.f64());
         }
@@ -57,7 +59,8 @@ impl Backoff {
         };
         self.failures = self.failures.saturating_add(1);
         let at_least = std::mem::take(&mut self.at_least);
-        own.max(at_least + (at_least / 10).mul_f64(self.rng.f64()))
+        let wait = own.max(at_least + (at_least / 10).mul_f64(self.rng.f64()));
+        latest.map_or(wait, |turn| wait.min(turn + (turn / 10).mul_f64(self.rng.f64())))
     }
 
     /// A session of this length has ended; `interval` is the one it reported at.
@@ -82,6 +85,12 @@ impl Backoff {
     /// that, and up to a tenth more, however often we have failed.
     pub fn take_turn(&mut self, turn: Duration) {
         self.turn = Some(turn.clamp(SOONEST_TURN, LONGEST_OBEYED));
+    }
+
+    /// One of several collectors has given us a turn: the next wait is at most that, and up to a
+    /// tenth more.
+    pub fn wait_no_longer_than(&mut self, turn: Duration) {
+        self.latest = Some(turn.clamp(SOONEST_TURN, LONGEST_OBEYED));
     }
 }
 
@@ -193,6 +202,22 @@ mod tests {
         assert_eq!(backoff.failures, 10);
         backoff.take_turn(Duration::ZERO);
         assert!(backoff.next_wait() >= SOONEST_TURN, "no collector makes us hammer it");
+    }
+
+    #[test]
+    fn a_turn_among_several_collectors_ends_our_own_wait_once() {
+        let mut backoff = backoff();
+        let turn = Duration::from_secs(2);
+        let mut shortest = Duration::MAX;
+        for _ in 0..100 {
+            backoff.wait_no_longer_than(turn);
+            let wait = backoff.next_wait();
+            assert!(wait <= turn.mul_f64(1.1), "{wait:?}");
+            shortest = shortest.min(wait);
+        }
+        assert!(shortest < turn, "our own wait may end earlier");
+        let longest = (0..100).map(|_| backoff.next_wait()).max();
+        assert!(longest > Some(turn * 2), "{longest:?}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use clap::Parser;
 use fleetgauge_agent::config::{BadSetting, Config, Flags};
 use fleetgauge_agent::identity::Host;
-use fleetgauge_agent::run::{Agent, Reload, run_reloading};
+use fleetgauge_agent::run::{Agent, Reload, Settings, run_reloading};
 use tracing::info;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -83,11 +83,12 @@ fn serve(flags: Flags, config: &Config, agent: Agent) -> anyhow::Result<()> {
 }
 
 /// The settings as they are now. Applies the log level once they and their files have proved good.
-fn reload(flags: &Flags, level: &Level) -> Result<Agent, BadSetting> {
+fn reload(flags: &Flags, level: &Level) -> Result<Settings, BadSetting> {
     let (config, agent) = settings(flags)?;
+    let log_changed = level.clone_current().is_some_and(|current| current != config.log);
     // Fails only if the log has been shut down.
     let _ = level.reload(config.log);
-    Ok(agent)
+    Ok(Settings { agent, log_changed })
 }
 
 /// Lines that cannot be written are dropped: a full disk or a closed stderr must not end the agent.

@@ -56,16 +56,19 @@ impl Clock {
     /// The current time.
     pub fn now(&self) -> Millis {
         match self.started.get() {
-            Some(started) => self.at(millis(started.elapsed())),
+            Some(started) => self.at(|| millis(started.elapsed())),
             None => self.latest.load(Ordering::Acquire),
         }
     }
 
     /// The time when this much has passed since the start.
-    fn at(&self, elapsed: Millis) -> Millis {
+    fn at(&self, elapsed: impl FnOnce() -> Millis) -> Millis {
         // `latest` first: with the one of after a freeze and the `lost` of before, the clock would show frozen time.
         let latest = self.latest.load(Ordering::Acquire);
-        elapsed.saturating_sub(self.lost.load(Ordering::Relaxed)).min(latest)
+        let lost = self.lost.load(Ordering::Relaxed);
+        // `elapsed` last: with the one of before a freeze and the `lost` of after it, the clock would go back. This way a
+        // thread that is stopped in between over a freeze shows at most `latest`, as it was before.
+        elapsed().saturating_sub(lost).min(latest)
     }
 
     /// The current time on both clocks.
@@ -119,14 +122,30 @@ mod tests {
     fn a_frozen_minute_does_not_pass() {
         let clock = started();
         assert_eq!(clock.tick_at(260), Duration::ZERO);
-        assert_eq!(clock.at(300), 300);
+        assert_eq!(clock.at(|| 300), 300);
         // Before the sweep runs again, a connection may ask.
-        assert_eq!(clock.at(60_260), 260 + LONGEST);
+        assert_eq!(clock.at(|| 60_260), 260 + LONGEST);
         assert_eq!(clock.tick_at(60_260), Duration::from_millis(59_750));
-        assert_eq!(clock.at(60_260), 260 + LONGEST);
-        assert_eq!(clock.at(60_270), 270 + LONGEST);
+        assert_eq!(clock.at(|| 60_260), 260 + LONGEST);
+        assert_eq!(clock.at(|| 60_270), 270 + LONGEST);
         assert_eq!(clock.tick_at(60_510), Duration::ZERO);
-        assert_eq!(clock.at(60_510), 510 + LONGEST);
+        assert_eq!(clock.at(|| 60_510), 510 + LONGEST);
+    }
+
+    /// A thread that is stopped as soon as it has looked at the time, or just before.
+    #[test]
+    fn time_does_not_go_back_for_a_thread_that_a_freeze_stops_while_it_asks() {
+        for seen in [300, 60_260] {
+            let clock = started();
+            clock.tick_at(260);
+            let before = clock.at(|| 300);
+            let asked = clock.at(|| {
+                clock.tick_at(60_260);
+                seen
+            });
+            assert!(asked >= before, "{asked}");
+            assert!(asked <= clock.at(|| 60_270), "{asked}");
+        }
     }
 
     /// Deadlines begin at any time between two ticks, and are looked at in each. The ticks come late as on a busy
@@ -143,11 +162,11 @@ mod tests {
         let mut before = 0;
         for tick in ticks {
             for began in (before..tick).step_by(10) {
-                running.push((began, clock.at(began) + 3_000));
+                running.push((began, clock.at(|| began) + 3_000));
             }
             assert_eq!(clock.tick_at(tick), Duration::ZERO);
             running.retain(|(began, deadline)| {
-                let is_due = *deadline <= clock.at(tick);
+                let is_due = *deadline <= clock.at(|| tick);
                 assert!(!is_due || began + 3_000 <= tick, "{} ms early", began + 3_000 - tick);
                 assert!(is_due || began + 3_000 > tick, "still not due");
                 !is_due

@@ -14,13 +14,12 @@ use fleetgauge_proto::Code;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
-use tracing::warn;
 
 use crate::clock::{Millis, ROUNDED};
 use crate::ending::Ending;
 use crate::session::Session;
 use crate::transport::{Broken, HANDSHAKE_FAILURE, Heard, Transport};
-use crate::untold::shortened;
+use crate::untold::{log_count, shortened};
 
 /// What is read at once: some hundreds of reports.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -165,9 +164,7 @@ impl Connection {
     fn tls_not_enabled(&mut self, answer: &mut Vec<u8>) {
         let (shared, address) = (self.session.shared(), self.session.peer().address());
         let kind = ("TLS is not enabled on this port", "");
-        if let Some(count) = shared.untold.add(kind, shared.clock.now()) {
-            warn!(%address, count, "TLS is not enabled on this port");
-        }
+        log_count!(shared, kind, warn, "TLS is not enabled on this port", %address);
         answer.extend(HANDSHAKE_FAILURE);
         self.session.lost(Ending::TlsNotEnabled);
     }
@@ -180,10 +177,9 @@ impl Connection {
             Broken::Memory => self.session.no_room(out),
             Broken::Tls(_) | Broken::TooLong | Broken::Unfinished => {
                 let (shared, address) = (self.session.shared(), self.session.peer().address());
-                if let Some(count) = shared.untold.add(("TLS failed", ""), shared.clock.now()) {
-                    let broken = broken.to_string();
-                    warn!(%address, broken = shortened(&broken), count, "TLS failed");
-                }
+                let (kind, text) = (("TLS failed", ""), broken.to_string());
+                let text = shortened(&text);
+                log_count!(shared, kind, warn, "TLS failed", %address, broken = text);
                 self.session.lost(match broken {
                     Broken::Unfinished => Ending::TlsUnfinished,
                     _ => Ending::Tls,

@@ -9,7 +9,7 @@ use fleetgauge_proto::Code;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
-use tracing::{debug, info, warn};
+use tracing::debug;
 
 use crate::clock::{Millis, ROUNDED};
 use crate::connection::{self, Connection};
@@ -19,6 +19,7 @@ use crate::refused;
 use crate::session::{HELLO_TIMEOUT, Handshake, Session};
 use crate::shared::Shared;
 use crate::transport::Transport;
+use crate::untold::log_count;
 
 /// Connections that the kernel keeps until they are accepted: a returning fleet's worth.
 const BACKLOG: i32 = 4096;
@@ -95,9 +96,8 @@ pub(crate) async fn accept(
             Ok((stream, address)) => admit(stream, address, &shared),
             Err(error) => {
                 shared.metrics.accept_errors.inc();
-                if let Some(count) = shared.untold.add(("cannot accept", ""), shared.clock.now()) {
-                    warn!(%error, count, "cannot accept a connection; trying again");
-                }
+                let kind = ("cannot accept", "");
+                log_count!(shared, kind, warn, "cannot accept a connection; trying again", %error);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -177,9 +177,7 @@ fn await_header(arrival: Arrival, place: OwnedSemaphorePermit, shared: &Arc<Shar
             Ok(Err(BadHeader::Nothing)) => shared.metrics.closed(Ending::Closed.reason()),
             Ok(Err(bad)) => {
                 let (kind, address) = (("bad PROXY header", ""), arrival.address);
-                if let Some(count) = shared.untold.add(kind, shared.clock.now()) {
-                    info!(%address, %bad, count, "bad PROXY header");
-                }
+                log_count!(shared, kind, warn, "bad PROXY header", %address, %bad);
                 shared.metrics.closed(Ending::BadProxyHeader.reason());
             }
             Err(_) => refuse(arrival, &Refusal::of(Code::HelloTimeout), &shared),

@@ -229,7 +229,7 @@ impl Metrics {
         );
         to.register(
             "fleetgauge_http_connections_evicted",
-            "HTTP connections that asked for nothing and gave way to newer ones",
+            "HTTP connections that gave way to others",
             self.http_evicted.clone(),
         );
         to.register(

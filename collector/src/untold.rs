@@ -161,6 +161,18 @@ macro_rules! log_if {
 }
 pub(crate) use log_if;
 
+/// Logs an event that peers cause, with how many there were since the line before, if a line of this kind is due. Logs it
+/// without that number at debug otherwise.
+macro_rules! log_count {
+    ($shared:expr, $kind:expr, $level:ident, $line:literal, $($field:tt)+) => {
+        match $shared.untold.add($kind, $shared.clock.now()) {
+            Some(count) => tracing::$level!($($field)+, count, $line),
+            None => tracing::debug!($($field)+, $line),
+        }
+    };
+}
+pub(crate) use log_count;
+
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::bail;
+use serde_json::Value;
 
 use crate::agent_range::AgentRange;
 use crate::cli::FleetArgs;
@@ -177,6 +178,15 @@ impl Plan {
             tls: None,
         };
         self.agents_of_workers().zip(collectors).map(config).collect()
+    }
+
+    /// Adds the settings that affect the verdict of every test.
+    #[must_use]
+    pub fn with_settings(&self, mut settings: Value) -> Value {
+        settings["late_seconds"] = self.late.as_secs_f64().into();
+        settings["tolerance_seconds"] = self.tolerance.as_secs_f64().into();
+        settings["labels"] = self.labels.into();
+        settings
     }
 
     /// Number of reports per Ping.

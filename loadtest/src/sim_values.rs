@@ -83,6 +83,14 @@ pub fn agent_number(name: &str) -> Option<u32> {
     if ours { digits.parse().ok() } else { None }
 }
 
+/// Position of the gauge with this name.
+#[must_use]
+pub fn position_of(name: &str) -> Option<usize> {
+    // Called for every line of a page: one look at the digit instead of a comparison per name.
+    let position = usize::from(name.as_bytes().last()?.wrapping_sub(b'0'));
+    NAMES.get(position).filter(|own| **own == name).map(|_| position)
+}
+
 /// The first `count` static labels of an agent.
 ///
 /// # Errors

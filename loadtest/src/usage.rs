@@ -7,10 +7,12 @@ const TICK: Duration = Duration::from_millis(10);
 /// CPU time of fewer ticks has an error above 2 %; figures that rest on it are marked.
 const MIN_TICKS: u32 = 50;
 
-/// Whether a CPU time rests on too few ticks.
+/// Whether a CPU time rests on too few ticks. It is the sum of this many readings, each of which
+/// omits a part of a tick.
 #[must_use]
-pub fn is_of_few_ticks(cpu: Duration) -> bool {
-    cpu < TICK * MIN_TICKS
+pub fn is_of_few_ticks(cpu: Duration, readings: usize) -> bool {
+    let readings = u32::try_from(readings.max(1)).unwrap_or(u32::MAX);
+    cpu < TICK.saturating_mul(MIN_TICKS.saturating_mul(readings))
 }
 
 /// CPU time and memory of a process.
@@ -78,4 +80,16 @@ pub fn sum(pids: impl Iterator<Item = Option<u32>>) -> Option<Usage> {
             Some(Usage { cpu: before.cpu + usage.cpu, resident: before.resident + usage.resident });
     }
     sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_minimum_of_ticks_is_per_reading() {
+        let few = |ms, readings| is_of_few_ticks(Duration::from_millis(ms), readings);
+        assert_eq!([few(490, 1), few(500, 1), few(500, 0)], [true, false, false]);
+        assert_eq!([few(27_990, 56), few(28_000, 56)], [true, false]);
+    }
 }

@@ -22,8 +22,11 @@ impl<'a> Labels<'a> {
     pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a str)> {
         let mut rest = self.0;
         std::iter::from_fn(move || {
-            let (name, opened) = rest.split_once("=\"")?;
-            let end = closing_quote(opened)?;
+            // The first `=` ends a name, because names are valid. A search for `="` would take ten
+            // times as long.
+            let (name, assigned) = rest.split_at(rest.bytes().position(|byte| byte == b'=')?);
+            let opened = assigned.strip_prefix("=\"")?;
+            let end = closing_quote(opened)?.at;
             rest = opened[end + 1..].strip_prefix(',').unwrap_or_default();
             Some((name, &opened[..end]))
         })
@@ -60,7 +63,7 @@ impl Line<'_> {
         let bounds = [("le", self.le), ("quantile", self.quantile)];
         let bounds = bounds.into_iter().filter_map(|(name, value)| Some(hash_label(name, value?)));
         let labels = bounds.fold(self.metric, u64::wrapping_add);
-        labels.wrapping_add(hash(SERIES, self.sample.name.as_bytes()))
+        labels.wrapping_add(mixed(hashed(SERIES, self.sample.name.as_bytes())))
     }
 }
 
@@ -69,10 +72,13 @@ pub(crate) fn read<'a>(
     text: &'a str,
     names: &mut Vec<Range<usize>>,
 ) -> Result<Line<'a>, &'static str> {
-    let end = text.bytes().position(|byte| matches!(byte, b'{' | b' ')).ok_or("has no value")?;
-    let (name, rest) = text.split_at(end);
-    if !is_metric_name(name) {
-        return Err("has an illegal metric name");
+    let (name, rest) = text.split_at(name_len(text, b':'));
+    if !rest.starts_with(['{', ' ']) {
+        let has_value = text.contains(['{', ' ']);
+        return Err(if has_value { ILLEGAL_NAME } else { "has no value" });
+    }
+    if !begins_as_name(name) {
+        return Err(ILLEGAL_NAME);
     }
     let (mut le, mut quantile, mut metric) = (None, None, 0_u64);
     let (labels, rest) = match rest.strip_prefix('{') {
@@ -87,6 +93,8 @@ pub(crate) fn read<'a>(
     Ok(Line { sample: Sample { name, labels, value }, le, quantile, metric })
 }
 
+const ILLEGAL_NAME: &str = "has an illegal metric name";
+
 /// Parses labels up to the closing brace, and passes each to `take`. Returns them and the rest.
 fn read_labels<'a>(
     text: &'a str,
@@ -97,10 +105,12 @@ fn read_labels<'a>(
     let mut at = 0;
     loop {
         let rest = &text[at..];
-        let len =
-            rest.bytes().position(|byte| byte == b'=').ok_or("has a label without a value")?;
+        let len = name_len(rest, b'_');
         let (name, assigned) = rest.split_at(len);
-        if !is_label_name(name) {
+        if !assigned.starts_with('=') && !assigned.contains('=') {
+            return Err("has a label without a value");
+        }
+        if !assigned.starts_with('=') || !begins_as_name(name) {
             return Err("has an illegal label name");
         }
         if names.iter().any(|other| &text[other.clone()] == name) {
@@ -109,12 +119,12 @@ fn read_labels<'a>(
         names.push(at..at + len);
         let opened = assigned.strip_prefix("=\"").ok_or("has a label value without quotes")?;
         let end = closing_quote(opened).ok_or("has an unterminated label value")?;
-        let value = &opened[..end];
-        if value.as_bytes().contains(&b'\\') {
+        let value = &opened[..end.at];
+        if end.is_escaped {
             check_escapes(value)?;
         }
         take(name, value);
-        at += len + "=\"".len() + end + "\"".len();
+        at += len + "=\"".len() + end.at + "\"".len();
         match text.as_bytes().get(at) {
             Some(b',') => at += 1,
             Some(b'}') => return Ok((Labels(&text[..at]), &text[at + 1..])),
@@ -123,11 +133,21 @@ fn read_labels<'a>(
     }
 }
 
-/// Position of the closing quote.
-fn closing_quote(text: &str) -> Option<usize> {
-    let end = text.bytes().position(|byte| matches!(byte, b'"' | b'\\'))?;
+/// End of a label value, and whether it has escapes.
+struct ValueEnd {
+    at: usize,
+    is_escaped: bool,
+}
+
+/// Finds the closing quote.
+fn closing_quote(text: &str) -> Option<ValueEnd> {
+    let at = text.bytes().position(|byte| matches!(byte, b'"' | b'\\'))?;
     // Fast path: hardly any value has an escape.
-    if text.as_bytes()[end] == b'"' { Some(end) } else { escaped_closing_quote(text) }
+    if text.as_bytes()[at] == b'"' {
+        return Some(ValueEnd { at, is_escaped: false });
+    }
+    let at = escaped_closing_quote(text)?;
+    Some(ValueEnd { at, is_escaped: true })
 }
 
 fn escaped_closing_quote(text: &str) -> Option<usize> {
@@ -173,16 +193,19 @@ pub fn unescape(text: &str, quotes: bool) -> Result<String, &'static str> {
 }
 
 pub(crate) fn is_metric_name(name: &str) -> bool {
-    is_name(name, |byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b':'))
+    name_len(name, b':') == name.len() && begins_as_name(name)
 }
 
-fn is_label_name(name: &str) -> bool {
-    is_name(name, |byte| byte.is_ascii_alphabetic() || byte == b'_')
+/// Number of leading bytes that are legal in a name: letters, digits, `_` and `also`.
+fn name_len(text: &str, also: u8) -> usize {
+    let is_legal =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(*byte, b'_') || *byte == also;
+    text.as_bytes().iter().take_while(|byte| is_legal(byte)).count()
 }
 
-fn is_name(name: &str, is_letter: impl Fn(u8) -> bool) -> bool {
-    let is_legal = |byte| is_letter(byte) || byte.is_ascii_digit();
-    name.bytes().next().is_some_and(&is_letter) && name.bytes().all(is_legal)
+/// Whether a name is not empty and does not start with a digit.
+fn begins_as_name(name: &str) -> bool {
+    name.bytes().next().is_some_and(|first| !first.is_ascii_digit())
 }
 
 /// Parses a value or a bound.
@@ -204,12 +227,11 @@ const LABEL: u64 = 0x243f_6a88_85a3_08d3;
 const SERIES: u64 = 0x1319_8a2e_0370_7344;
 
 fn hash_label(name: &str, value: &str) -> u64 {
-    hash(hash(LABEL, name.as_bytes()), value.as_bytes())
+    mixed(hashed(hashed(LABEL, name.as_bytes()), value.as_bytes()))
 }
 
-/// A 64-bit hash: one step for each eight bytes, then the finalizer of `MurmurHash3`. The inputs
-/// are not an attacker's.
-fn hash(seed: u64, bytes: &[u8]) -> u64 {
+/// Hashes a text and its length, one step for each eight bytes. The inputs are not an attacker's.
+fn hashed(seed: u64, bytes: &[u8]) -> u64 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut hash = seed ^ bytes.len() as u64;
     let (words, rest) = bytes.as_chunks::<8>();
@@ -218,6 +240,11 @@ fn hash(seed: u64, bytes: &[u8]) -> u64 {
     for word in words.iter().chain([&last]) {
         hash = (hash.rotate_left(29) ^ u64::from_le_bytes(*word)).wrapping_mul(FACTOR);
     }
+    hash
+}
+
+/// The finalizer of `MurmurHash3`: every bit of the result depends on all bits of the hash.
+const fn mixed(mut hash: u64) -> u64 {
     hash ^= hash >> 33;
     hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash ^= hash >> 33;

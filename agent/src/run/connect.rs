@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, lookup_host};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -54,26 +55,44 @@ pub(super) enum ConnectError {
 
 /// Finds a collector's addresses.
 #[derive(Debug, Default)]
-pub(super) enum Resolver {
-    /// As this system does.
-    #[default]
-    System,
+pub(super) struct Resolver {
+    /// Has not ended within [`CONNECT_TIMEOUT`]. Its thread hangs in the system's resolver, so the
+    /// next round awaits it instead of taking one more thread.
+    pending: Option<Lookup>,
     /// These, whatever the name.
     #[cfg(test)]
-    Fixed(Vec<SocketAddr>),
+    fixed: Vec<SocketAddr>,
+}
+
+/// The system's resolver at work.
+#[derive(Debug)]
+struct Lookup {
+    name: Endpoint,
+    found: JoinHandle<io::Result<Vec<SocketAddr>>>,
+}
+
+impl Lookup {
+    fn start(name: &Endpoint) -> Self {
+        let (host, port) = (name.host().to_owned(), name.port());
+        let found = tokio::spawn(async move {
+            lookup_host((host, port)).await.map(|addresses| addresses.collect())
+        });
+        Self { name: name.clone(), found }
+    }
+
+    async fn found(&mut self) -> io::Result<Vec<SocketAddr>> {
+        (&mut self.found).await.unwrap_or_else(|panicked| Err(io::Error::other(panicked)))
+    }
 }
 
 impl Resolver {
     /// The addresses of `to`, at least one, in the order in which they are to be tried.
-    pub(super) async fn resolve(&self, to: &Endpoint) -> Result<Vec<SocketAddr>, ConnectError> {
+    pub(super) async fn resolve(&mut self, to: &Endpoint) -> Result<Vec<SocketAddr>, ConnectError> {
         #[cfg(test)]
-        if let Self::Fixed(addresses) = self {
-            return Ok(addresses.clone());
+        if !self.fixed.is_empty() {
+            return Ok(self.fixed.clone());
         }
-        let found = timeout(CONNECT_TIMEOUT, lookup_host((to.host(), to.port())))
-            .await
-            .map_err(|_| ConnectError::LookupTimeout)?
-            .map_err(ConnectError::Lookup)?;
+        let found = self.look_up(to, CONNECT_TIMEOUT).await?;
         let mut addresses = Vec::new();
         for address in found {
             if addresses.len() < MAX_ADDRESSES && !addresses.contains(&address) {
@@ -81,6 +100,35 @@ impl Resolver {
             }
         }
         if addresses.is_empty() { Err(ConnectError::NoAddress) } else { Ok(addresses) }
+    }
+
+    async fn look_up(
+        &mut self,
+        to: &Endpoint,
+        within: Duration,
+    ) -> Result<Vec<SocketAddr>, ConnectError> {
+        let mut late = self.pending.take().filter(|lookup| lookup.name == *to);
+        if let Some(lookup) = &mut late
+            && lookup.found.is_finished()
+        {
+            if let Ok(found) = lookup.found().await {
+                return Ok(found);
+            }
+            // The failure may be over.
+            late = None;
+        }
+        let lookup = self.pending.insert(late.unwrap_or_else(|| Lookup::start(to)));
+        let found =
+            timeout(within, lookup.found()).await.map_err(|_| ConnectError::LookupTimeout)?;
+        self.pending = None;
+        found.map_err(ConnectError::Lookup)
+    }
+}
+
+#[cfg(test)]
+impl From<Vec<SocketAddr>> for Resolver {
+    fn from(fixed: Vec<SocketAddr>) -> Self {
+        Self { pending: None, fixed }
     }
 }
 
@@ -161,5 +209,23 @@ mod tests {
         let at = silent.local_addr().unwrap();
         let error = connect(at).await.unwrap_err();
         assert!(error.to_string().starts_with(&format!("{at}: Connection refused")), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_lookup_that_hangs_is_awaited_again_instead_of_starting_another() {
+        // RFC 6761: no resolver finds this name.
+        let name = Endpoint::parse("collector.invalid:45678").unwrap();
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        let found = tokio::spawn(async { Ok(answered.await.unwrap()) });
+        let pending = Some(Lookup { name: name.clone(), found });
+        let mut resolver = Resolver { pending, ..Resolver::default() };
+        for _ in 0..2 {
+            let error = resolver.look_up(&name, Duration::from_millis(1)).await.unwrap_err();
+            assert!(matches!(error, ConnectError::LookupTimeout), "{error}");
+        }
+        let address = SocketAddr::from(([192, 0, 2, 1], 45678));
+        answer.send(vec![address]).unwrap();
+        assert_eq!(resolver.resolve(&name).await.unwrap(), [address]);
+        assert!(resolver.pending.is_none());
     }
 }

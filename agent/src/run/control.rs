@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_blocking};
-use tracing::error;
+use tracing::{error, info};
 
 use super::Agent;
 use super::credentials::Credentials;
@@ -18,7 +18,16 @@ pub struct Reload {
     /// An operator asks for it.
     pub asked: Arc<Notify>,
     /// Reads them and all files that they name, which may take long.
-    pub load: Arc<dyn Fn() -> Result<Agent, BadSetting> + Send + Sync>,
+    pub load: Arc<dyn Fn() -> Result<Settings, BadSetting> + Send + Sync>,
+}
+
+/// Settings that were read anew.
+#[derive(Debug)]
+pub struct Settings {
+    /// What the agent is to be.
+    pub agent: Agent,
+    /// The level of the log has changed. Whoever reads the settings applies it.
+    pub log_changed: bool,
 }
 
 impl std::fmt::Debug for Reload {
@@ -31,20 +40,31 @@ impl std::fmt::Debug for Reload {
 pub(super) struct Loaded {
     pub(super) agent: Agent,
     pub(super) credentials: Credentials,
+    pub(super) log_changed: bool,
 }
 
 impl Loaded {
-    fn read(load: &dyn Fn() -> Result<Agent, BadSetting>) -> Result<Self, String> {
-        let agent = load().map_err(|bad| bad.to_string())?;
+    fn read(load: &dyn Fn() -> Result<Settings, BadSetting>) -> Result<Self, String> {
+        let Settings { agent, log_changed } = load().map_err(|bad| bad.to_string())?;
         let credentials = Credentials::read(&agent, None)?;
-        Ok(Self { agent, credentials })
+        Ok(Self { agent, credentials, log_changed })
     }
 
-    /// The settings that are not as they are in force.
+    /// The settings that differ from those in force, except the log level: a session does not
+    /// depend on it.
     pub(super) fn changes(&self, agent: &Agent, credentials: &Credentials) -> Vec<&'static str> {
         let mut changes = self.agent.changes(agent);
         changes.extend(self.credentials.changes(credentials));
         changes
+    }
+
+    /// Logs that the settings were read anew, and that the log level or `changes` are others.
+    pub(super) fn log(&self, mut changes: Vec<&'static str>) {
+        if self.log_changed {
+            changes.push("log");
+        }
+        let changed = if changes.is_empty() { "nothing".to_owned() } else { changes.join(", ") };
+        info!(changed, "the settings were read anew");
     }
 }
 

@@ -2,14 +2,19 @@
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 use tokio_rustls::TlsConnector;
 
 use super::Agent;
 use super::disk;
 use crate::config::Token;
 use crate::tls::{Tls, TlsSettings};
+
+/// How often the agent looks whether its files have changed, while that may mend a refusal.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// A host on the way could read the token.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +37,17 @@ struct Stamp {
     inode: u64,
     bytes: u64,
     modified: Option<SystemTime>,
+}
+
+/// What a look at the files has shown.
+#[derive(Debug, PartialEq, Eq)]
+enum Look {
+    /// They give the same credentials.
+    Same,
+    /// They give others.
+    Changed,
+    /// They were written or replaced, and one of them cannot be used.
+    Unreadable,
 }
 
 impl Credentials {
@@ -75,11 +91,38 @@ impl Credentials {
         changes
     }
 
-    /// Whether the files of `agent` have changed since they were read.
-    pub(super) async fn have_changed(&self, agent: &Agent) -> bool {
-        let agent = agent.clone();
-        let now = tokio::task::spawn_blocking(move || stamps(&agent)).await;
-        now.is_ok_and(|now| now != self.stamps)
+    /// Waits until the files of `agent` give other credentials. A file that is only written again
+    /// does not count.
+    pub(super) async fn changed(&mut self, agent: &Agent) {
+        let mut unreadable = false;
+        loop {
+            sleep(LOOK_EVERY).await;
+            match self.look(agent).await {
+                Look::Same => unreadable = false,
+                Look::Changed => return,
+                // Once: the file may be half written.
+                Look::Unreadable if unreadable => return,
+                Look::Unreadable => unreadable = true,
+            }
+        }
+    }
+
+    /// Reads the files of `agent` again if their stamps have changed.
+    async fn look(&mut self, agent: &Agent) -> Look {
+        let stamped = agent.clone();
+        let now = spawn_blocking(move || stamps(&stamped)).await;
+        if now.is_ok_and(|now| now == self.stamps) {
+            return Look::Same;
+        }
+        let before = self.tls.as_ref().map(|(tls, _)| tls.clone());
+        match Self::read_aside(agent, before).await {
+            Ok(read) if read.changes(self).is_empty() => {
+                self.stamps = read.stamps;
+                Look::Same
+            }
+            Ok(_) => Look::Changed,
+            Err(_) => Look::Unreadable,
+        }
     }
 
     /// The token to send to `address`: to another host only under TLS, or if the operator allows it
@@ -124,16 +167,13 @@ fn stamp(path: &Path) -> Option<Stamp> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::task::spawn_blocking;
-
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, TokenSource};
     use crate::identity::{Host, IdSource};
 
-    fn agent(tls: TlsSettings) -> Agent {
+    fn agent(config: Config) -> Agent {
         let id = IdSource::Given(fleetgauge_proto::AgentId::try_new("web-1").unwrap());
-        let config = Config { id, tls: Some(tls), ..Config::default() };
-        Agent::new(&config, &Host::default()).unwrap()
+        Agent::new(&Config { id, ..config }, &Host::default()).unwrap()
     }
 
     /// Holds up the only thread that may block until the file is there: a read on another thread
@@ -150,7 +190,8 @@ mod tests {
             let ca = directory.path().join("ca.pem");
             let (go_on, held_up) = std::sync::mpsc::channel::<()>();
             let holding = spawn_blocking(move || held_up.recv());
-            let agent = agent(TlsSettings { ca: Some(ca.clone()), ..TlsSettings::default() });
+            let tls = TlsSettings { ca: Some(ca.clone()), ..TlsSettings::default() };
+            let agent = agent(Config { tls: Some(tls), ..Config::default() });
             let write = async {
                 std::fs::write(ca, "no certificate").unwrap();
                 go_on.send(()).unwrap();
@@ -160,5 +201,39 @@ mod tests {
             assert!(error.contains("holds no certificate"), "{error}");
             holding.await.unwrap().unwrap();
         });
+    }
+
+    /// Puts a new file in the place of `path`.
+    fn replace(path: &Path, text: &str) {
+        let new = tempfile::NamedTempFile::new_in(path.parent().unwrap()).unwrap();
+        std::fs::write(new.path(), text).unwrap();
+        new.persist(path).unwrap();
+    }
+
+    #[tokio::test]
+    async fn files_with_the_same_content_are_no_change() {
+        let directory = tempfile::tempdir().unwrap();
+        let [token, ca] = ["token", "ca.pem"].map(|name| directory.path().join(name));
+        let [one, two] = ["collector", "other"]
+            .map(|name| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap().cert.pem());
+        replace(&token, "hunter2hunter2hunter2-first");
+        replace(&ca, &one);
+        let tls = TlsSettings { ca: Some(ca.clone()), ..TlsSettings::default() };
+        let token_source = Some(TokenSource::File(token.clone()));
+        let agent = agent(Config { token: token_source, tls: Some(tls), ..Config::default() });
+        let mut credentials = Credentials::read(&agent, None).unwrap();
+        assert_eq!(credentials.look(&agent).await, Look::Same);
+        replace(&token, "hunter2hunter2hunter2-first");
+        replace(&ca, &one);
+        assert_ne!(credentials.stamps, stamps(&agent));
+        assert_eq!(credentials.look(&agent).await, Look::Same);
+        assert_eq!(credentials.stamps, stamps(&agent), "the files are not read at each look");
+        replace(&ca, &two);
+        assert_eq!(credentials.look(&agent).await, Look::Changed);
+        replace(&ca, &one);
+        replace(&token, "hunter2hunter2hunter2-second");
+        assert_eq!(credentials.look(&agent).await, Look::Changed);
+        replace(&token, "");
+        assert_eq!(credentials.look(&agent).await, Look::Unreadable);
     }
 }

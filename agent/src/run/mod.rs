@@ -22,7 +22,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use control::Control;
-pub use control::Reload;
+pub use control::{Reload, Settings};
 use reporter::Reporter;
 use sampling::Plan;
 use tokio::sync::watch;
@@ -105,8 +105,8 @@ pub async fn run(agent: Agent, shutdown: impl Future<Output = ()>) {
 
 /// The same, with settings that are read anew when somebody asks for it.
 ///
-/// A session goes on if nothing has changed. Otherwise the agent says Bye and connects at once with
-/// the new settings.
+/// A session goes on if nothing but the log level has changed. Otherwise the agent says Bye and
+/// connects at once with the new settings.
 pub async fn run_reloading(
     agent: Agent,
     reload: Option<Reload>,

@@ -14,7 +14,7 @@ use super::connect::{self, Resolver};
 use super::control::{Control, Loaded, Told};
 use super::credentials::Credentials;
 use super::printable::printable;
-use super::round::{Failure, Failures, Pause, Paused};
+use super::round::{Failure, Pause, Paused};
 use super::sampling::{Plan, Sample};
 use super::session::{Ended, Lost, Session};
 use crate::backoff::Backoff;
@@ -24,9 +24,6 @@ use crate::identity;
 use crate::profile::Profile;
 use crate::retry_log::{RetryLog, STEADY_EVERY};
 use crate::supervisor;
-
-/// How often the agent looks whether its files have changed, while that may mend a refusal.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Keeps the connection.
 pub(super) struct Reporter {
@@ -52,7 +49,7 @@ pub(super) struct Reporter {
 /// The time before the next round.
 struct Wait {
     time: Duration,
-    /// It ends when one of the agent's files has changed.
+    /// It ends when the agent's files give other credentials.
     mendable: bool,
 }
 
@@ -123,22 +120,22 @@ impl Reporter {
         let lost_at = self.lost_at.take();
         due.sort_by_key(|address| Some(*address) == lost_at);
         let mut due = due.into_iter().peekable();
-        let mut failures = Failures::default();
-        let mut pause = self.paused.soonest(&addresses, Instant::now());
+        let mut failures = self.paused.failures(&addresses);
         while let Some(address) = due.next() {
             let failure = match self.attempt(&to, address, control).await? {
                 Attempt::Failed(failure) => failure,
                 Attempt::Session { lasted, logged, mut failure } => {
                     let logged = logged.then_some(lasted);
                     self.lost_at = (!failure.concerns_agent).then_some(address);
-                    failure.pause = self.pause(&addresses, address, &failure);
+                    self.note(&to, &addresses, address, &failure);
+                    self.wait_for_first(&addresses, &mut failure);
                     return Ok(self.lost(&to, logged, &failure));
                 }
                 Attempt::Drained(wait) => return Ok(wait),
             };
-            pause = self.pause(&addresses, address, &failure);
+            let logged = self.note(&to, &addresses, address, &failure);
             let over = failure.concerns_agent || due.peek().is_none();
-            if !over {
+            if !(over || logged) {
                 self.skipped(&to, address, &failure);
             }
             failures.push(address, failure);
@@ -146,14 +143,40 @@ impl Reporter {
                 break;
             }
         }
-        Ok(self.failed(&to, &failures.whole(pause)))
+        let mut whole = failures.whole();
+        self.wait_for_first(&addresses, &mut whole);
+        Ok(self.failed(&to, &whole))
     }
 
-    /// How long to wait after this failure at `address`, unless another address is tried at once.
-    fn pause(&mut self, all: &[SocketAddr], address: SocketAddr, failure: &Failure) -> Pause {
+    /// Notes what `address` has asked for. Logs a refusal, and returns true, if another of `all`
+    /// may be tried earlier: otherwise the whole round is a refusal.
+    fn note(
+        &mut self,
+        to: &Endpoint,
+        all: &[SocketAddr],
+        address: SocketAddr,
+        failure: &Failure,
+    ) -> bool {
         let now = Instant::now();
-        self.paused.note(address, failure.pause, now);
-        if failure.concerns_agent { failure.pause } else { self.paused.soonest(all, now) }
+        self.paused.note(address, failure, now);
+        let Pause::Mended(retry_in) = failure.pause else { return false };
+        let whole = matches!(self.paused.soonest(all, now), Pause::Mended(_));
+        if whole || failure.concerns_agent {
+            return false;
+        }
+        let (cause, advice) = told(failure);
+        error!(collector = %to, %address, %cause, advice, ?retry_in, "refused");
+        true
+    }
+
+    /// Lets the next round begin when the first of `all` may be tried again. After a failure that
+    /// concerns the agent it begins when that failure says.
+    fn wait_for_first(&self, all: &[SocketAddr], failure: &mut Failure) {
+        if !failure.concerns_agent {
+            let now = Instant::now();
+            failure.pause = self.paused.soonest(all, now);
+            failure.turn = self.paused.next_turn(all, now);
+        }
     }
 
     async fn attempt(
@@ -229,9 +252,12 @@ impl Reporter {
         })
     }
 
-    /// The wait that `pause` asks for, after our own waits so far.
-    fn next_wait(&mut self, pause: Pause) -> Wait {
-        match pause {
+    /// The wait that `failure` asks for, after our own waits so far.
+    fn next_wait(&mut self, failure: &Failure) -> Wait {
+        if let Some(turn) = failure.turn {
+            self.backoff.wait_no_longer_than(turn);
+        }
+        match failure.pause {
             Pause::Own => {}
             Pause::Turn(turn) => self.backoff.take_turn(turn),
             Pause::Named(wait) | Pause::Mended(wait) => self.backoff.obey(wait),
@@ -241,10 +267,10 @@ impl Reporter {
 
     /// A session has ended, and `logged` with how long it lasted if that is worth a line.
     fn lost(&mut self, to: &Endpoint, logged: Option<Duration>, failure: &Failure) -> Wait {
-        if matches!(failure.pause, Pause::Mended(_)) {
+        if failure.is_refusal() {
             return self.refused(to, failure);
         }
-        let wait = self.next_wait(failure.pause);
+        let wait = self.next_wait(failure);
         let (cause, advice) = told(failure);
         supervisor::status(format_args!("connection to {to} lost: {}", status(failure)));
         if let Some(lasted) = logged {
@@ -256,10 +282,10 @@ impl Reporter {
 
     /// A round has failed.
     fn failed(&mut self, to: &Endpoint, failure: &Failure) -> Wait {
-        if matches!(failure.pause, Pause::Mended(_)) {
+        if failure.is_refusal() {
             return self.refused(to, failure);
         }
-        let wait = self.next_wait(failure.pause);
+        let wait = self.next_wait(failure);
         let (cause, advice) = told(failure);
         supervisor::status(format_args!("no connection to {to}: {}", status(failure)));
         if let Some(attempt) = self.log.failed(Instant::now()) {
@@ -271,7 +297,7 @@ impl Reporter {
 
     /// The same again will not help, but an operator may mend the cause.
     fn refused(&mut self, to: &Endpoint, failure: &Failure) -> Wait {
-        let wait = self.next_wait(failure.pause);
+        let wait = self.next_wait(failure);
         self.log.failed(Instant::now());
         let (cause, advice) = told(failure);
         supervisor::status(format_args!("refused by {to}: {}", status(failure)));
@@ -288,19 +314,11 @@ impl Reporter {
     }
 
     async fn wait(&mut self, wait: Wait, control: &mut Control<'_>) -> Result<(), Told> {
-        let (agent, credentials) = (&self.agent, &self.credentials);
-        let mended = async {
-            loop {
-                sleep(LOOK_EVERY).await;
-                if credentials.have_changed(agent).await {
-                    return;
-                }
-            }
-        };
+        let (agent, credentials) = (&self.agent, &mut self.credentials);
         let over = async {
             tokio::select! {
                 () = sleep(wait.time) => false,
-                () = mended, if wait.mendable => true,
+                () = credentials.changed(agent), if wait.mendable => true,
             }
         };
         if control.unless_told(over).await? {
@@ -312,8 +330,8 @@ impl Reporter {
 
     /// Puts settings in force that were read anew. The process stays the same to the collector.
     fn adopt(&mut self, loaded: Loaded) {
-        let changed = loaded.changes(&self.agent, &self.credentials);
-        let Loaded { mut agent, credentials } = loaded;
+        loaded.log(loaded.changes(&self.agent, &self.credentials));
+        let Loaded { mut agent, credentials, .. } = loaded;
         let nonces = self.agent.profile.nonces;
         agent.profile = Arc::new(Profile { nonces, ..(*agent.profile).clone() });
         let (old, new) = (&self.agent.profile, &agent.profile);
@@ -334,7 +352,6 @@ impl Reporter {
         for log in [&mut self.log, &mut self.session_log, &mut self.skipped_log] {
             log.succeeded();
         }
-        read_anew(&changed);
     }
 }
 
@@ -357,12 +374,6 @@ fn told(failure: &Failure) -> (String, Option<&str>) {
 fn status(failure: &Failure) -> String {
     let (cause, advice) = told(failure);
     advice.map_or_else(|| cause.clone(), |advice| format!("{cause}; {advice}"))
-}
-
-/// Logs that settings were read anew, and which have changed.
-pub(super) fn read_anew(changed: &[&str]) {
-    let changed = if changed.is_empty() { "nothing".to_owned() } else { changed.join(", ") };
-    info!(changed, "the settings were read anew");
 }
 
 fn backoff() -> Backoff {

@@ -110,7 +110,7 @@ async fn reporting(
     let id = IdSource::Given(AgentId::try_new("web-1").unwrap());
     let config = Config { id, tls, ..Config::default() };
     let mut reporter = reporter_of(config);
-    reporter.resolver = Resolver::Fixed(addresses.map(Address::at).to_vec());
+    reporter.resolver = addresses.map(Address::at).to_vec().into();
     let shutdown = pin!(std::future::pending());
     tokio::select! {
         () = reporter.run(Control::new(shutdown, None)) => panic!("it has stopped"),
@@ -192,10 +192,20 @@ async fn addresses_that_refuse_the_schema_are_left_alone() {
         for address in [&first, &second] {
             reject(address.welcome().await, Code::PageTooLarge, None).await;
         }
+        let both = async {
+            loop {
+                let lines = log.lines().into_iter().filter(|line| line.contains("refused"));
+                if let [one, both] = &*lines.collect::<Vec<_>>() {
+                    assert!(one.contains(&format!("address={}", first.at())), "{one}");
+                    return both.clone();
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
         tokio::select! {
-            line = timeout(PATIENCE, log.line_with("refused")) => {
-                let line = line.expect("no line says refused");
-                assert!(line.contains("page_too_large"), "{line}");
+            line = timeout(PATIENCE, both) => {
+                let line = line.expect("no second line says refused");
+                assert!(line.contains("page_too_large") && !line.contains("address="), "{line}");
                 assert!(line.contains("advice=") && retry_in(&line) > 500.0, "{line}");
             }
             _ = first.accept() => panic!("it asked the first again"),
@@ -304,19 +314,36 @@ async fn an_address_that_fails_in_tls_after_welcome_gives_way_to_the_next() {
 }
 
 #[tokio::test]
-async fn advice_is_logged_though_addresses_fail_in_several_ways() {
+async fn a_refusal_is_logged_though_the_other_address_fails_otherwise() {
     let (refused, broken) = (Address::bind().await, Address::bind().await);
-    let log = Log::default();
-    let _logging = log.install();
-    reporting(None, [&refused, &broken], async {
-        refused.reject(Code::TlsRequired, None).await;
-        drop(broken.accept().await);
-        for said in ["trying the next address", "no connection"] {
-            let line = timeout(PATIENCE, log.line_with(said)).await.expect(said);
-            assert!(line.contains("set tls, or tls_ca"), "{line}");
-        }
-    })
-    .await;
+    for addresses in [[&refused, &broken], [&broken, &refused]] {
+        let log = Log::default();
+        let _logging = log.install();
+        let line = async |part| timeout(PATIENCE, log.line_with(part)).await.expect(part);
+        reporting(None, addresses, async {
+            for address in addresses {
+                if std::ptr::eq(address, &raw const refused) {
+                    refused.reject(Code::TlsRequired, None).await;
+                } else {
+                    drop(broken.accept().await);
+                }
+            }
+            let said = line("refused").await;
+            assert!(said.contains("ERROR") && said.contains("tls_required"), "{said}");
+            assert!(said.contains(&format!("address={}", refused.at())), "{said}");
+            assert!(said.contains("set tls, or tls_ca") && retry_in(&said) > 500.0, "{said}");
+            // The second round leaves out the address that has refused.
+            drop(broken.accept().await);
+            for attempt in ["no connection collector=127.0.0.1:45678 attempt=1", "attempt=2"] {
+                let said = line(attempt).await;
+                assert!(said.contains("tls_required"), "{said}");
+                assert!(said.contains("set tls, or tls_ca"), "{said}");
+            }
+        })
+        .await;
+        let refusals = log.lines().iter().filter(|line| line.contains("ERROR")).count();
+        assert_eq!(refusals, 1, "{:?}", log.lines());
+    }
 }
 
 /// Counts a failure in all logs, and again, until the next is left out.
@@ -326,6 +353,25 @@ fn fill_logs(reporter: &mut Reporter) {
         for _ in 0..2 {
             log.failed(Instant::now());
         }
+    }
+}
+
+#[test]
+fn a_turn_is_taken_though_the_other_address_fails_otherwise() {
+    let mut reporter = reporter();
+    let (to, seconds) = (reporter.agent.collector.clone(), Duration::from_secs);
+    let all = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    let turn = Failure::rejected(Code::HandshakesFull.to_u16(), "full", Some(seconds(2)));
+    let conflict = Failure::rejected(Code::IdConflict.to_u16(), "no", Some(seconds(60)));
+    for _ in 0..50 {
+        reporter.note(&to, &all, all[0], &turn);
+        let mut other = Failure::new("Connection refused");
+        reporter.wait_for_first(&all, &mut other);
+        let wait = reporter.failed(&to, &other).time;
+        assert!(wait <= seconds(2).mul_f64(1.1), "{wait:?}");
+        let mut conflict = conflict.clone();
+        reporter.wait_for_first(&all, &mut conflict);
+        assert!(reporter.failed(&to, &conflict).time >= seconds(60));
     }
 }
 
@@ -346,7 +392,8 @@ fn a_reload_makes_the_next_failures_worth_a_line_again() {
     let mut reporter = reporter();
     fill_logs(&mut reporter);
     let agent = reporter.agent.clone();
-    reporter.adopt(Loaded { agent, credentials: Credentials::default() });
+    let credentials = Credentials::default();
+    reporter.adopt(Loaded { agent, credentials, log_changed: false });
     for log in [&mut reporter.log, &mut reporter.session_log, &mut reporter.skipped_log] {
         assert_eq!(log.failed(Instant::now()), Some(1));
     }

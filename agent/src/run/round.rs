@@ -47,12 +47,14 @@ impl Pause {
 }
 
 /// A failed attempt, a lost session, or a whole round of them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Failure {
     pub(super) cause: String,
     /// What an operator can do about it.
     pub(super) advice: Option<String>,
     pub(super) pause: Pause,
+    /// The turn that another address has given, which no wait of our own may miss.
+    pub(super) turn: Option<Duration>,
     /// The other addresses would say the same, or must not be asked.
     pub(super) concerns_agent: bool,
 }
@@ -60,7 +62,7 @@ pub(super) struct Failure {
 impl Failure {
     pub(super) fn new(cause: impl std::fmt::Display) -> Self {
         let cause = cause.to_string();
-        Self { cause, advice: None, pause: Pause::Own, concerns_agent: false }
+        Self { cause, advice: None, pause: Pause::Own, turn: None, concerns_agent: false }
     }
 
     /// The same again will not help.
@@ -82,8 +84,14 @@ impl Failure {
             cause: format!("rejected, {}: {text:?}", code_reason(code)),
             advice: advice.map(str::to_owned),
             pause,
+            turn: None,
             concerns_agent: concerns_agent(code),
         }
+    }
+
+    /// Whether the same again will not help.
+    pub(super) const fn is_refusal(&self) -> bool {
+        matches!(self.pause, Pause::Mended(_))
     }
 }
 
@@ -93,7 +101,7 @@ fn concerns_agent(code: u16) -> bool {
     matches!(Code::from_u16(code), Some(Code::IdConflict | Code::Superseded))
 }
 
-/// The failures of one round.
+/// The failures of one round, and before it of the addresses that it leaves out.
 #[derive(Debug, Default)]
 pub(super) struct Failures(Vec<(SocketAddr, Failure)>);
 
@@ -102,8 +110,8 @@ impl Failures {
         self.0.push((address, failure));
     }
 
-    /// The failure of the round, which asks for `pause`.
-    pub(super) fn whole(&self, pause: Pause) -> Failure {
+    /// The failure of the round. Asks for time only if the last failure concerns the agent.
+    pub(super) fn whole(&self) -> Failure {
         let mut advice: Vec<&str> = Vec::new();
         for given in self.0.iter().filter_map(|(_, failure)| failure.advice.as_deref()) {
             if !advice.contains(&given) {
@@ -111,13 +119,19 @@ impl Failures {
             }
         }
         let advice = (!advice.is_empty()).then(|| advice.join("; "));
-        Failure { advice, pause, ..Failure::new(self.cause()) }
+        let whole = Failure { advice, ..Failure::new(self.cause()) };
+        match self.0.last() {
+            Some((_, Failure { pause, concerns_agent: true, .. })) => {
+                Failure { pause: *pause, concerns_agent: true, ..whole }
+            }
+            _ => whole,
+        }
     }
 
     /// What went wrong, at each address if there are several.
     fn cause(&self) -> String {
         match &*self.0 {
-            [] => "each address has asked for more time".to_owned(),
+            [] => "no address was tried".to_owned(),
             [(_, only)] => only.cause.clone(),
             all => {
                 let causes = all.iter().map(|(address, failure)| {
@@ -135,19 +149,20 @@ impl Failures {
 #[derive(Debug, Default)]
 pub(super) struct Paused(Vec<Rest>);
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Rest {
     address: SocketAddr,
     until: Instant,
-    pause: Pause,
+    failure: Failure,
 }
 
 impl Paused {
     /// Replaces what `address` asked for before.
-    pub(super) fn note(&mut self, address: SocketAddr, pause: Pause, now: Instant) {
+    pub(super) fn note(&mut self, address: SocketAddr, failure: &Failure, now: Instant) {
         self.0.retain(|rest| rest.address != address);
-        if pause != Pause::Own {
-            self.0.push(Rest { address, until: now + pause.least(), pause });
+        if failure.pause != Pause::Own {
+            let until = now + failure.pause.least();
+            self.0.push(Rest { address, until, failure: failure.clone() });
         }
     }
 
@@ -158,15 +173,33 @@ impl Paused {
         addresses.iter().copied().filter(|address| !paused(*address)).collect()
     }
 
+    /// Why some of `addresses` are left out.
+    pub(super) fn failures(&self, addresses: &[SocketAddr]) -> Failures {
+        let left_out = self.0.iter().filter(|rest| addresses.contains(&rest.address));
+        let failures = left_out.map(|rest| {
+            // It does not end this round.
+            (rest.address, Failure { concerns_agent: false, ..rest.failure.clone() })
+        });
+        Failures(failures.collect())
+    }
+
     /// What is left at `now` of the pause that ends first among all of `addresses`.
     pub(super) fn soonest(&self, addresses: &[SocketAddr], now: Instant) -> Pause {
         let left = |address: &SocketAddr| {
             let own = self.0.iter().find(|rest| rest.address == *address);
             own.map_or(Pause::Own, |rest| {
-                rest.pause.with(rest.until.saturating_duration_since(now))
+                rest.failure.pause.with(rest.until.saturating_duration_since(now))
             })
         };
         addresses.iter().map(left).min_by_key(|pause| pause.least()).unwrap_or(Pause::Own)
+    }
+
+    /// What is left at `now` until the first turn that one of `addresses` has given.
+    pub(super) fn next_turn(&self, addresses: &[SocketAddr], now: Instant) -> Option<Duration> {
+        let turns = self.0.iter().filter(|rest| {
+            matches!(rest.failure.pause, Pause::Turn(_)) && addresses.contains(&rest.address)
+        });
+        turns.map(|rest| rest.until.saturating_duration_since(now)).min()
     }
 
     /// Whether a pause would end if an operator mended the cause.
@@ -182,7 +215,7 @@ impl Paused {
 
 impl Rest {
     const fn is_mendable(&self) -> bool {
-        matches!(self.pause, Pause::Mended(_))
+        self.failure.is_refusal()
     }
 }
 
@@ -200,7 +233,7 @@ mod tests {
     fn paused(pauses: [Pause; 2], now: Instant) -> Paused {
         let mut paused = Paused::default();
         for (address, pause) in addresses().into_iter().zip(pauses) {
-            paused.note(address, pause, now);
+            paused.note(address, &Failure { pause, ..Failure::new("no") }, now);
         }
         paused
     }
@@ -228,7 +261,7 @@ mod tests {
         let mut paused = paused([full(45), Pause::Own], now);
         let later = now + SECOND * 5;
         assert_eq!(paused.due(&[a, b], later), [b]);
-        paused.note(b, Failure::rejected(90, "no", None).pause, later);
+        paused.note(b, &Failure::rejected(90, "no", None), later);
         assert_eq!(paused.soonest(&[a, b], later), Pause::Named(SECOND * 40));
     }
 
@@ -276,8 +309,45 @@ mod tests {
         let mut failures = Failures::default();
         failures.push(a, Failure::new(format!("{a}: refused")));
         failures.push(b, Failure::rejected(Code::TlsRequired.to_u16(), "no", None));
-        let whole = failures.whole(Pause::Own);
+        let whole = failures.whole();
         assert_eq!(whole.cause, format!("{a}: refused; {b}: rejected, tls_required: \"no\""));
         assert_eq!(whole.advice.as_deref(), advice(Code::TlsRequired.to_u16()));
+    }
+
+    #[test]
+    fn the_cause_and_the_advice_of_an_address_that_is_left_out_are_kept() {
+        let ([a, b], now) = (addresses(), Instant::now());
+        let mut paused = Paused::default();
+        paused.note(a, &Failure::rejected(Code::Unauthorized.to_u16(), "no", None), now);
+        let mut failures = paused.failures(&[a, b]);
+        failures.push(b, Failure::new(format!("{b}: Connection refused")));
+        let whole = failures.whole();
+        let refusal = format!("{a}: rejected, unauthorized: \"no\"");
+        assert_eq!(whole.cause, format!("{refusal}; {b}: Connection refused"));
+        assert_eq!(whole.advice.as_deref(), advice(Code::Unauthorized.to_u16()));
+    }
+
+    #[test]
+    fn an_id_conflict_alone_says_when_the_next_round_is_due() {
+        let [a, b] = addresses();
+        let mut failures = Failures::default();
+        failures.push(a, Failure::new("closed"));
+        assert!(!failures.whole().concerns_agent);
+        failures.push(b, Failure::rejected(Code::IdConflict.to_u16(), "no", Some(SECOND)));
+        let whole = failures.whole();
+        assert!(whole.concerns_agent);
+        assert_eq!(whole.pause, Pause::Named(SECOND));
+    }
+
+    #[test]
+    fn the_next_turn_is_the_first_of_those_that_the_addresses_have_given() {
+        let ([a, b], now) = (addresses(), Instant::now());
+        let turn = |seconds| Pause::Turn(SECOND * seconds);
+        let next = |pauses| paused(pauses, now).next_turn(&[a, b], now + SECOND);
+        assert_eq!(next([Pause::Own, turn(3)]), Some(SECOND * 2));
+        assert_eq!(next([turn(5), turn(3)]), Some(SECOND * 2));
+        assert_eq!(next([full(1), turn(3)]), Some(SECOND * 2));
+        assert_eq!(next([Pause::Own, full(3)]), None, "a time is a minimum, and no turn");
+        assert_eq!(paused([Pause::Own, turn(3)], now).next_turn(&[a], now), None);
     }
 }

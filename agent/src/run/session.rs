@@ -16,7 +16,6 @@ use super::control::{Control, Told};
 use super::credentials::Credentials;
 use super::printable::printable;
 use super::quiet::{Quiet, Silence};
-use super::reporter::read_anew;
 use super::sampling::{Plan, Sample};
 use super::stream::Stream;
 use crate::client::{Client, ClientError, Event};
@@ -213,7 +212,7 @@ impl<'a> Session<'a> {
         match told {
             Told::Stop => Some(ByeReason::Stopping),
             Told::Reload(loaded) if loaded.changes(self.agent, self.credentials).is_empty() => {
-                read_anew(&[]);
+                loaded.log(Vec::new());
                 None
             }
             Told::Reload(_) => Some(ByeReason::Reconfigured),

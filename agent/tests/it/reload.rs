@@ -91,9 +91,27 @@ fn settings_that_have_changed_are_in_force_after_a_bye() {
     assert_eq!(after.process, before.process, "to the collector it is the same process");
     assert_ne!(after.schema, before.schema);
     let said = agent.first_line_with("the settings were read anew");
-    assert!(said.contains("collector, interval, metrics, labels"), "{said}");
+    assert!(said.contains("collector, interval, metrics, labels, log"), "{said}");
     peer.say(&welcome(2_000, true));
     hear_report(&mut peer);
+    agent.first_line_with("DEBUG");
+}
+
+#[test]
+fn a_changed_log_level_is_named_and_leaves_the_session_alone() {
+    let (files, collector) = (Files::new(), Collector::bind());
+    let agent = start(&settings(&files, &collector, "interval = '1s'", "fra"));
+    let mut peer = collector.welcome(1_000);
+    hear_report(&mut peer);
+    settings(&files, &collector, "interval = '1s'\nlog = 'debug'", "fra");
+    for changed in ["changed=\"log\"", "changed=\"nothing\""] {
+        agent.signal(Signal::HUP);
+        let said = agent.first_line_with("the settings were read anew");
+        assert!(said.contains(changed), "{said}");
+        // No Bye, and it reports on.
+        hear_report(&mut peer);
+        hear_report(&mut peer);
+    }
     agent.first_line_with("DEBUG");
 }
 

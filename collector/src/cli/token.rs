@@ -1,6 +1,6 @@
 //! `fleetgauge-collector token`: makes a token, and the entry by which the collector knows it.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -63,17 +63,25 @@ impl TokenCommand {
 /// Writes the token to a file and the entry to standard output: both, or neither.
 fn to_file(path: &Path, token: &str, entry: &str) -> Result<(), String> {
     let file = path.display();
-    write_secret(path, token).map_err(|error| match error.kind() {
+    let secret = create_secret(path).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => {
             let way_out = "remove it or choose another --write FILE";
             format!("{file} exists and may hold a token in use; {way_out}")
         }
         _ => format!("cannot write the token to {file}: {error}"),
     })?;
-    print(io::stdout(), entry).map_err(|error| {
+    let written = print(secret, &format!("{token}\n"))
+        .map_err(|error| format!("cannot write the token to {file}: {error}"))
+        .and_then(|()| {
+            print(io::stdout(), entry)
+                .map_err(|error| format!("cannot write the entry to standard output: {error}"))
+        });
+    written.map_err(|problem| {
         // Nobody can be let in by it. If it stays, the next attempt says that it exists.
-        let _ = std::fs::remove_file(path);
-        format!("cannot write the entry to standard output: {error}; {file} was removed, try again")
+        match std::fs::remove_file(path) {
+            Ok(()) => format!("{problem}; {file} was removed, try again"),
+            Err(error) => format!("{problem}; remove {file}, it is of no use: {error}"),
+        }
     })
 }
 
@@ -88,11 +96,11 @@ fn print(mut to: impl Write, text: &str) -> io::Result<()> {
     to.flush()
 }
 
-/// Writes a token to a file that was not there before and that only its owner may read.
-fn write_secret(path: &Path, token: &str) -> io::Result<()> {
+/// Creates a file that was not there before and that only its owner may read.
+fn create_secret(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    print(options.open(path)?, &format!("{token}\n"))
+    options.open(path)
 }

@@ -7,12 +7,11 @@ use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tracing::warn;
 
 use super::Site;
 use super::places::Visit;
 use crate::trust::{Reader, Unread};
-use crate::untold::shortened;
+use crate::untold::{log_count, shortened};
 
 /// What may be shown: what Prometheus and curl send, and what makes a browser ask.
 const CHALLENGES: [&str; 2] =
@@ -44,12 +43,10 @@ pub(super) fn note(site: &Site, request: &Request, unread: Unread) {
     site.shared.metrics.http_unauthorized.inc();
     let (cause, shared) = (unread.cause(), &site.shared);
     let kind = ("HTTP request unauthorized", cause);
-    if let Some(count) = shared.untold.add(kind, shared.clock.now()) {
-        let visit = request.extensions().get::<Arc<Visit>>();
-        let address = visit.map(|visit| tracing::field::display(visit.address()));
-        let path = shortened(request.uri().path());
-        warn!(address, cause, path, count, "HTTP request unauthorized");
-    }
+    let visit = request.extensions().get::<Arc<Visit>>();
+    let address = visit.map(|visit| tracing::field::display(visit.address()));
+    let path = shortened(request.uri().path());
+    log_count!(shared, kind, warn, "HTTP request unauthorized", address, cause, path);
 }
 
 /// Whose credential the headers carry; `None` if nobody is asked for one.

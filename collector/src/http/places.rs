@@ -1,9 +1,11 @@
 //! Room for HTTP connections, where nobody keeps others out by doing nothing.
 //!
 //! When every place is taken, a connection that has no page under way gives way to the newcomer: of the source that
-//! holds most places, the one that has asked for nothing for the longest time. Pages of the fleet are few and timed, and
-//! are never broken off for a newcomer. Pages of single agents are as many as there are places: if all are taken by
-//! pages and one source has more than half, one of its agents' pages gives way to another source.
+//! holds most places, the one that has asked for nothing for the longest time.
+//!
+//! A page under way is not broken off for a newcomer. So that pages never take all places, every page has a [`Room`] until
+//! the kernel has its last byte: there are `max_scrapes` for pages of the fleet, and half as many as places for pages of
+//! single agents. If the latter are all taken, a source that has most of them gives one up to a source that has fewer.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -13,7 +15,8 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
 use crate::addresses::Source;
@@ -23,6 +26,8 @@ use crate::addresses::Source;
 pub(super) struct Places {
     most: usize,
     held: Mutex<Vec<Arc<Visit>>>,
+    /// Rooms for pages of single agents.
+    agents_pages: Arc<Semaphore>,
     /// Counts who had to give way.
     evicted: Counter,
     /// Somebody has left, or has become one who could.
@@ -40,8 +45,13 @@ pub(super) struct Visit {
     asked: CancellationToken,
     /// It is to end.
     leave: CancellationToken,
+    /// The page under way has got a deadline.
+    timed: Notify,
     changed: Arc<Notify>,
 }
+
+/// Permission for a page to be under way. The thread that makes the page and the connection that sends it share it.
+pub(super) type Room = Arc<OwnedSemaphorePermit>;
 
 #[derive(Debug)]
 struct State {
@@ -63,6 +73,10 @@ pub(super) enum Shows {
 #[derive(Debug)]
 struct Page {
     shows: Shows,
+    /// `None` once another page has taken it over.
+    room: Option<Room>,
+    /// When the kernel must have its last byte. `None` until it is made: until then the thread that makes it keeps the time.
+    deadline: Option<Instant>,
     /// All of it was made; its last bytes may still wait to be sent.
     whole: bool,
 }
@@ -85,9 +99,34 @@ impl Visit {
     }
 
     /// A page is under way.
-    pub(super) fn begin(self: &Arc<Self>, shows: Shows) -> UnderWay {
-        self.state.lock().under_way = Some(Page { shows, whole: false });
+    pub(super) fn begin(self: &Arc<Self>, shows: Shows, room: Room) -> UnderWay {
+        let page = Page { shows, room: Some(room), deadline: None, whole: false };
+        self.state.lock().under_way = Some(page);
         UnderWay { visit: Arc::clone(self), sent: false }
+    }
+
+    /// The page in this room is made. If it is still under way, the kernel must have its last byte by this time.
+    pub(super) fn made(&self, room: &Room, deadline: Instant) {
+        let mut state = self.state.lock();
+        let Some(page) = &mut state.under_way else { return };
+        // Another page may be under way by now.
+        if page.room.as_ref().is_some_and(|own| Arc::ptr_eq(own, room)) {
+            page.deadline = Some(deadline);
+            self.timed.notify_one();
+        }
+    }
+
+    /// Done when the page under way has passed its deadline.
+    pub(super) async fn overdue(&self) {
+        loop {
+            let deadline = self.state.lock().under_way.as_ref().and_then(|page| page.deadline);
+            match deadline {
+                None => self.timed.notified().await,
+                Some(deadline) if deadline <= Instant::now() => return,
+                // Timed out or not, there may be another page by now.
+                Some(deadline) => drop(timeout_at(deadline.into(), self.timed.notified()).await),
+            }
+        }
     }
 
     /// Whether a page is under way.
@@ -173,7 +212,14 @@ impl Drop for Place {
 
 impl Places {
     pub(super) fn new(most: usize, evicted: Counter) -> Arc<Self> {
-        Arc::new(Self { most, held: Mutex::default(), evicted, changed: Arc::default() })
+        let agents_pages = Arc::new(Semaphore::new((most / 2).max(1)));
+        Arc::new(Self {
+            most,
+            held: Mutex::default(),
+            agents_pages,
+            evicted,
+            changed: Arc::default(),
+        })
     }
 
     /// A place for a connection from this address, as soon as there is one.
@@ -182,7 +228,7 @@ impl Places {
             if let Some(place) = self.try_take(address) {
                 return place;
             }
-            if self.evict(address.into()) {
+            if self.evict() {
                 self.evicted.inc();
             }
             // What changes before this is waited for is kept: nobody else waits.
@@ -201,97 +247,97 @@ impl Places {
             state: Mutex::new(State { under_way: None, active: Instant::now() }),
             asked: CancellationToken::new(),
             leave: CancellationToken::new(),
+            timed: Notify::new(),
             changed: Arc::clone(&self.changed),
         });
         held.push(Arc::clone(&visit));
         Some(Place { places: Arc::clone(self), visit })
     }
 
-    /// Makes a connection leave for one from this source, unless one is leaving already or none may be made to.
-    fn evict(&self, newcomer: Source) -> bool {
+    /// Makes a connection without a page under way leave for a newcomer, unless one is leaving already.
+    fn evict(&self) -> bool {
         let held = self.held.lock();
         if held.iter().any(|visit| visit.leave.is_cancelled()) {
             return false;
         }
-        let mut of_source = HashMap::new();
-        for visit in held.iter() {
-            *of_source.entry(visit.source).or_insert(0_usize) += 1;
-        }
-        let is_crowd = |source: &Source| *source != newcomer && of_source[source] > self.most / 2;
+        let of_source = by_source(held.iter());
         let may_leave = held.iter().filter_map(|visit| {
             let state = visit.state.lock();
-            let idle = match &state.under_way {
-                None => true,
-                Some(page) if page.shows == Shows::Agent && is_crowd(&visit.source) => false,
-                Some(_) => return None,
-            };
-            Some((visit, (idle, of_source[&visit.source], Reverse(state.active))))
+            let idle = state.under_way.is_none();
+            idle.then(|| (visit, (of_source[&visit.source], Reverse(state.active))))
         });
         let least = may_leave.max_by_key(|(_, rank)| *rank);
         least.inspect(|(visit, _)| visit.leave()).is_some()
     }
+
+    /// The rooms for pages of single agents.
+    pub(super) fn agents_pages(&self) -> &Arc<Semaphore> {
+        &self.agents_pages
+    }
+
+    /// The room of another agent's page, for a page that finds none: the oldest of the source that has most of them, if
+    /// this one's has fewer. That page is broken off.
+    ///
+    /// The room changes hands here, or the next of that source in the queue would have it.
+    pub(super) fn take_over(&self, visit: &Visit) -> Option<Room> {
+        let held = self.held.lock();
+        let has_room = |visit: &&Arc<Visit>| {
+            let state = visit.state.lock();
+            let page = state.under_way.as_ref();
+            page.is_some_and(|page| page.shows == Shows::Agent && page.room.is_some())
+        };
+        let of_source = by_source(held.iter().filter(has_room));
+        let own = of_source.get(&visit.source).copied().unwrap_or_default();
+        let has_more = |other: &&Arc<Visit>| of_source[&other.source] > own + 1;
+        let gives_up =
+            held.iter().filter(has_room).filter(has_more).max_by_key(|other| {
+                (of_source[&other.source], Reverse(other.state.lock().active))
+            })?;
+        gives_up.leave();
+        self.evicted.inc();
+        gives_up.state.lock().under_way.as_mut()?.room.take()
+    }
 }
+
+fn by_source<'a>(visits: impl Iterator<Item = &'a Arc<Visit>>) -> HashMap<Source, usize> {
+    let mut of_source = HashMap::new();
+    for visit in visits {
+        *of_source.entry(visit.source).or_default() += 1;
+    }
+    of_source
+}
+
+#[cfg(test)]
+mod page_tests;
 
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
-    use std::pin::pin;
-    use std::task::{Context, Poll, Waker};
 
     use super::*;
 
-    fn address(last: u8) -> IpAddr {
+    pub(super) fn address(last: u8) -> IpAddr {
         Ipv4Addr::new(127, 0, 0, last).into()
     }
 
     /// A place that is to be had at once.
-    fn take(places: &Arc<Places>, last: u8) -> Place {
+    pub(super) fn take(places: &Arc<Places>, last: u8) -> Place {
         places.try_take(address(last)).expect("there is room")
     }
 
-    fn leaving(place: &Place) -> bool {
+    pub(super) fn leaving(place: &Place) -> bool {
         place.visit.leave.is_cancelled()
     }
 
-    fn evict(places: &Places, newcomer: u8) -> bool {
-        places.evict(address(newcomer).into())
+    pub(super) fn room() -> Room {
+        Arc::new(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap())
     }
 
     /// A page that is being sent.
-    fn sending(place: &Place, shows: Shows) -> UnderWay {
-        let mut page = place.visit().begin(shows);
+    pub(super) fn sending(place: &Place, shows: Shows) -> UnderWay {
+        let mut page = place.visit().begin(shows, room());
         page.sending();
         page
-    }
-
-    #[test]
-    fn a_page_is_under_way_until_its_last_bytes_are_sent() {
-        let places = Places::new(1, Counter::default());
-        let place = take(&places, 1);
-        for shows in [Shows::Agent, Shows::Fleet] {
-            let page = sending(&place, shows);
-            assert!(place.visit().flushed() && !evict(&places, 1), "it is being made");
-            page.whole();
-            drop(page);
-            assert!(place.visit().is_under_way() && !evict(&places, 1), "it is being sent");
-            assert!(!place.visit().flushed());
-        }
-        drop(sending(&place, Shows::Fleet));
-        assert!(place.visit().flushed(), "a broken page is never done");
-    }
-
-    /// One that asks for agents' pages and does not read them, in every place.
-    #[test]
-    fn a_crowd_of_agents_pages_does_not_keep_others_out() {
-        let places = Places::new(4, Counter::default());
-        let crowd = [2, 2, 2].map(|last| take(&places, last));
-        let scraper = take(&places, 1);
-        let _fleet = sending(&crowd[0], Shows::Fleet);
-        let _others = [&crowd[1], &crowd[2], &scraper].map(|place| sending(place, Shows::Agent));
-        assert!(!evict(&places, 2), "its own pages give way to nobody of its kind");
-        assert!(evict(&places, 1));
-        let all = [&crowd[0], &crowd[1], &crowd[2], &scraper];
-        assert_eq!(all.map(leaving), [false, true, false, false]);
     }
 
     /// Whoever has a /64 has 2^64 addresses.
@@ -301,7 +347,7 @@ mod tests {
         let take = |address: &str| places.try_take(address.parse().unwrap()).unwrap();
         let quiet = take("2001:db8:0:1::1");
         let crowd = ["2001:db8:0:2::1", "2001:db8:0:2::2", "2001:db8:0:2:f::3"].map(take);
-        assert!(places.evict(quiet.visit().source));
+        assert!(places.evict());
         assert_eq!(crowd.each_ref().map(leaving), [true, false, false]);
         assert!(
             !leaving(&quiet),
@@ -314,14 +360,14 @@ mod tests {
         let places = Places::new(3, Counter::default());
         let [one, two, three] = [1, 1, 1].map(|last| take(&places, last));
         one.visit().ask();
-        let page = two.visit().begin(Shows::Fleet);
-        assert!(evict(&places, 9));
+        let page = two.visit().begin(Shows::Fleet, room());
+        assert!(places.evict());
         assert_eq!([&one, &two, &three].map(leaving), [false, false, true]);
-        assert!(!evict(&places, 9), "one is leaving already");
+        assert!(!places.evict(), "one is leaving already");
         drop(three);
         drop(page);
         let _four = take(&places, 1);
-        assert!(evict(&places, 9));
+        assert!(places.evict());
         assert_eq!([&one, &two].map(leaving), [true, false]);
     }
 
@@ -330,27 +376,7 @@ mod tests {
         let places = Places::new(3, Counter::default());
         let scraper = take(&places, 1);
         let crowd = [2, 2].map(|last| take(&places, last));
-        assert!(evict(&places, 9));
+        assert!(places.evict());
         assert!(leaving(&crowd[0]) && !leaving(&scraper) && !leaving(&crowd[1]));
-    }
-
-    #[test]
-    fn a_newcomer_waits_until_a_scrape_is_over() {
-        let places = Places::new(1, Counter::default());
-        let first = take(&places, 1);
-        let page = first.visit().begin(Shows::Fleet);
-        let mut next = pin!(places.take(address(1)));
-        let mut cx = Context::from_waker(Waker::noop());
-        assert!(next.as_mut().poll(&mut cx).is_pending());
-        assert!(!leaving(&first));
-        drop(page);
-        assert!(next.as_mut().poll(&mut cx).is_pending());
-        assert!(leaving(&first), "it is done and gives way");
-        drop(first);
-        let Poll::Ready(place) = next.as_mut().poll(&mut cx) else { panic!("there is room") };
-        assert!(!leaving(&place));
-        drop(place);
-        assert!(places.held.lock().is_empty());
-        assert_eq!(places.evicted.get(), 1);
     }
 }

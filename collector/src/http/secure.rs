@@ -10,12 +10,11 @@ use rustls::{Error, InvalidMessage};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tracing::warn;
 
 use super::socket::Socket;
 use crate::shared::Shared;
 use crate::tls::{Clients, PortTls, Proof};
-use crate::untold::shortened;
+use crate::untold::{log_count, shortened};
 
 /// Time to establish TLS.
 const ESTABLISHED_WITHIN: Duration = Duration::from_secs(10);
@@ -64,11 +63,9 @@ impl Pass {
             }
         };
         let kind = ("HTTP client certificate rejected", "");
-        if let Some(count) = shared.untold.add(kind, shared.clock.now()) {
-            let cause = error.to_string();
-            let cause = shortened(&cause);
-            warn!(%address, cause, count, "HTTP client certificate rejected");
-        }
+        let cause = error.to_string();
+        let cause = shortened(&cause);
+        log_count!(shared, kind, warn, "HTTP client certificate rejected", %address, cause);
     }
 
     /// Whether it is good by the rules of now.

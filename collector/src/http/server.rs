@@ -12,19 +12,20 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use prometheus_client::metrics::counter::Counter;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::places::{Place, Places, Visit};
 use super::socket::Socket;
 use super::{Site, router, secure};
 use crate::shared::Shared;
-use crate::untold::shortened;
+use crate::untold::{log_count, shortened};
 
 /// Time to send a request's head, also between two requests of a connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,14 +55,20 @@ pub(crate) async fn serve(listener: TcpListener, site: Site, stop: CancellationT
                     place = places.take(peer.ip()) => place,
                     () = stop.cancelled() => break,
                 };
-                let visitor = Visitor { router: router.clone(), place, stop: stop.clone() };
+                let (router, places) = (router.clone(), Arc::clone(&places));
+                let broken = shared.metrics.scrapes_broken.clone();
+                let visitor = Visitor { router, places, place, broken, stop: stop.clone() };
                 connections.spawn(receive(stream, visitor, Arc::clone(&shared)));
             }
             Err(error) => {
                 let kind = ("cannot accept HTTP", "");
-                if let Some(count) = shared.untold.add(kind, shared.clock.now()) {
-                    warn!(%error, count, "cannot accept an HTTP connection; trying again");
-                }
+                log_count!(
+                    shared,
+                    kind,
+                    warn,
+                    "cannot accept an HTTP connection; trying again",
+                    %error
+                );
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -73,7 +80,10 @@ pub(crate) async fn serve(listener: TcpListener, site: Site, stop: CancellationT
 /// Who is served, and until when.
 struct Visitor {
     router: Router,
+    places: Arc<Places>,
     place: Place,
+    /// Counts pages whose reader took too long for the end.
+    broken: Counter,
     stop: CancellationToken,
 }
 
@@ -99,11 +109,9 @@ async fn receive(stream: TcpStream, visitor: Visitor, shared: Arc<Shared>) {
         Err(error) => {
             shared.metrics.http_tls_failures.inc();
             let kind = ("TLS failed on the HTTP port", "");
-            if let Some(count) = shared.untold.add(kind, shared.clock.now()) {
-                let (address, error) = (visitor.place.visit().address(), error.to_string());
-                let error = shortened(&error);
-                warn!(%address, error, count, "TLS failed on the HTTP port");
-            }
+            let (address, error) = (visitor.place.visit().address(), error.to_string());
+            let error = shortened(&error);
+            log_count!(shared, kind, warn, "TLS failed on the HTTP port", %address, error);
         }
     }
 }
@@ -117,7 +125,8 @@ impl Visitor {
         lapse: impl Future<Output = ()>,
     ) {
         let visit = self.place.visit();
-        let service = TowerToHyperService::new(tower_service(self.router, Arc::clone(visit)));
+        let service =
+            TowerToHyperService::new(tower_service(self.router, self.places, Arc::clone(visit)));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
@@ -129,6 +138,10 @@ impl Visitor {
             // No request is answered that came too late.
             () = lapse => {}
             () = visit.left() => debug!("HTTP connection gave way, or its reader stalled"),
+            () = visit.overdue() => {
+                self.broken.inc();
+                debug!("the reader of a scrape stalled at its end");
+            }
             ended = &mut connection => {
                 if let Err(error) = ended {
                     debug!(%error, "HTTP connection ended");
@@ -148,6 +161,7 @@ impl Visitor {
 /// The router, every request marked with its connection.
 fn tower_service(
     router: Router,
+    places: Arc<Places>,
     visit: Arc<Visit>,
 ) -> impl tower::Service<
     Request<Incoming>,
@@ -158,6 +172,7 @@ fn tower_service(
     tower::service_fn(move |mut request: Request<Incoming>| {
         visit.ask();
         request.extensions_mut().insert(Arc::clone(&visit));
+        request.extensions_mut().insert(Arc::clone(&places));
         tower::ServiceExt::oneshot(router.clone(), request)
     })
 }

@@ -17,10 +17,10 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body::Frame;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::debug;
 
-use super::places::{Shows, UnderWay, Visit};
+use super::places::{Places, Room, Shows, UnderWay, Visit};
 use super::refused::Refused;
 use super::{Site, accept};
 use crate::exposition::{Broken, Format, Gzip, Sink};
@@ -31,6 +31,8 @@ const AHEAD: usize = 2;
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a page may take in all, so that a reader that is merely slow does not keep others out for ever.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a reader may take for the chunks that wait when the page is made: for each as long as for any.
+const END_TIMEOUT: Duration = STALL_TIMEOUT.saturating_mul(AHEAD as u32);
 /// How long to wait for room, so that the parts of a fleet may be asked for at once.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
 /// When to come again after a refusal for want of room.
@@ -45,6 +47,7 @@ pub(super) struct Reader {
     /// Only the head of the answer is wanted.
     head: bool,
     visit: Arc<Visit>,
+    places: Arc<Places>,
     arrived: Instant,
 }
 
@@ -53,13 +56,15 @@ impl<S: Sync> FromRequestParts<S> for Reader {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, StatusCode> {
         // Every connection marks its requests.
-        let visit = parts.extensions.get::<Arc<Visit>>();
+        let (visit, places) = (parts.extensions.get::<Arc<Visit>>(), parts.extensions.get());
         let visit = visit.ok_or(StatusCode::INTERNAL_SERVER_ERROR)?;
+        let places: &Arc<Places> = places.ok_or(StatusCode::INTERNAL_SERVER_ERROR)?;
         Ok(Self {
             format: accept::format(&parts.headers),
             gzip: accept::takes_gzip(&parts.headers),
             head: parts.method == Method::HEAD,
             visit: Arc::clone(visit),
+            places: Arc::clone(places),
             arrived: Instant::now(),
         })
     }
@@ -82,17 +87,13 @@ impl Reader {
         F: FnOnce() -> Result<W, Refused> + Send + 'static,
         W: FnOnce(&mut dyn Sink) -> Result<(), Broken>,
     {
-        let place = Arc::clone(&site.scrapes).acquire_owned();
-        let Ok(Ok(place)) = tokio::time::timeout(ROOM_TIMEOUT, place).await else {
-            site.shared.metrics.scrapes_refused.inc();
-            let retry = [(header::RETRY_AFTER, RETRY_AFTER)];
-            let why = "too many scrapes at once; come again in a second\n";
-            return (StatusCode::SERVICE_UNAVAILABLE, retry, why).into_response();
-        };
-        self.answer(Some(place), site, content_type, find).await
+        match room(&site.scrapes).await {
+            Some(room) => self.answer(Shows::Fleet, room, site, content_type, find).await,
+            None => no_room(site),
+        }
     }
 
-    /// The page of one agent, for which there is always room, as it holds no copy of the fleet.
+    /// The page of one agent. It takes no room among the scrapes, as it holds no copy of the fleet.
     pub(super) async fn stream_agent<F, W>(
         self,
         site: &Arc<Site>,
@@ -103,13 +104,23 @@ impl Reader {
         F: FnOnce() -> Result<W, Refused> + Send + 'static,
         W: FnOnce(&mut dyn Sink) -> Result<(), Broken>,
     {
-        self.answer(None, site, content_type, find).await
+        let rooms = self.places.agents_pages();
+        let free = Arc::clone(rooms).try_acquire_owned().ok().map(Arc::new);
+        let taken = match free.or_else(|| self.places.take_over(&self.visit)) {
+            Some(taken) => Some(taken),
+            None => room(rooms).await,
+        };
+        match taken {
+            Some(room) => self.answer(Shows::Agent, room, site, content_type, find).await,
+            None => no_room(site),
+        }
     }
 
-    /// `place` among the scrapes is kept until the page is written.
+    /// The room is kept until nothing makes the page any more and the kernel has all of it.
     async fn answer<F, W>(
         self,
-        place: Option<OwnedSemaphorePermit>,
+        shows: Shows,
+        room: Room,
         site: &Arc<Site>,
         content_type: &'static str,
         find: F,
@@ -119,8 +130,7 @@ impl Reader {
         W: FnOnce(&mut dyn Sink) -> Result<(), Broken>,
     {
         let headers = self.headers(content_type);
-        let shows = if place.is_some() { Shows::Fleet } else { Shows::Agent };
-        let under_way = self.visit.begin(shows);
+        let under_way = self.visit.begin(shows, Arc::clone(&room));
         let (found, page) = oneshot::channel();
         let (chunks, body) = mpsc::channel(AHEAD);
         let pipe =
@@ -134,10 +144,10 @@ impl Reader {
                 Ok(_) if self.head => drop(found.send(Ok(()))),
                 Ok(write) => {
                     let _ = found.send(Ok(()));
-                    self.write(&site, write, pipe);
+                    self.write(&site, write, pipe, &room);
                 }
             }
-            drop(place);
+            drop(room);
         });
         match page.await {
             // Of HEAD, too: the router drops the body, and says no length, which is not known.
@@ -177,6 +187,7 @@ impl Reader {
         site: &Site,
         write: impl FnOnce(&mut dyn Sink) -> Result<(), Broken>,
         mut pipe: Pipe,
+        room: &Room,
     ) {
         let written = if self.gzip {
             let mut gzip = Gzip::new(&mut pipe);
@@ -187,6 +198,8 @@ impl Reader {
         let metrics = &site.shared.metrics;
         match written.and_then(|()| pipe.finish()) {
             Ok(()) => {
+                // From here on only the connection knows whether its reader stalls.
+                self.visit.made(room, pipe.deadline.min(Instant::now() + END_TIMEOUT));
                 let seconds = self.arrived.elapsed().as_secs_f64();
                 metrics.scrape_seconds.observe(seconds);
                 debug!(seconds, "scraped");
@@ -198,6 +211,19 @@ impl Reader {
             }
         }
     }
+}
+
+/// One of these, if one becomes free in time.
+async fn room(rooms: &Arc<Semaphore>) -> Option<Room> {
+    let room = tokio::time::timeout(ROOM_TIMEOUT, Arc::clone(rooms).acquire_owned()).await;
+    room.ok()?.ok().map(Arc::new)
+}
+
+fn no_room(site: &Site) -> Response {
+    site.shared.metrics.scrapes_refused.inc();
+    let retry = [(header::RETRY_AFTER, RETRY_AFTER)];
+    let why = "too many scrapes at once; come again in a second\n";
+    (StatusCode::SERVICE_UNAVAILABLE, retry, why).into_response()
 }
 
 /// The body of an answer to HEAD. The router drops it; it says that no length is known, as GET's does.
@@ -297,7 +323,8 @@ mod tests {
             }
             drop(chunks);
             let place = Places::new(1, Counter::default()).try_take(Ipv4Addr::LOCALHOST.into());
-            let under_way = place.unwrap().visit().begin(Shows::Fleet);
+            let room = Arc::new(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap());
+            let under_way = place.unwrap().visit().begin(Shows::Fleet, room);
             let mut page = Page { pieces: body, under_way };
             let mut cx = Context::from_waker(std::task::Waker::noop());
             std::iter::repeat_with(move || {

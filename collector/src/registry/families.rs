@@ -21,7 +21,8 @@ pub use page::GaugeFamily;
 
 /// Memory of a sample name in the map of names, without the texts: a map may be half empty after it has grown, and has a byte of
 /// its own for each place. One family waits for most names, if any, in an array that begins with four.
-pub(super) const NAME_BYTES: usize = 2 * (size_of::<(String, SampleName)>() + 1);
+pub(super) const NAME_BYTES: usize =
+    2 * (size_of::<(String, SampleName)>() + 1) + 4 * size_of::<(Box<str>, FamilyKind)>();
 
 /// Memory of a family that nobody else declares, without the texts: its place in a tree that may be half empty, an array that begins
 /// with four places, a tree's node with eleven, and its heading.

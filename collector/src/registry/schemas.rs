@@ -234,12 +234,12 @@ impl SchemaStore {
         self.kept.lock().find(fingerprint)
     }
 
-    /// Keeps a schema whose payload had `bytes`, or finds it kept already. For one that is refused nothing is made, and
-    /// no other is forgotten.
+    /// Keeps a schema whose payload had `bytes`, or finds it kept already, also when there is no room left. For one that is
+    /// refused nothing is made and no other is forgotten, unless another schema takes the room while its plan is made.
     ///
     /// # Errors
-    /// [`Code::SchemasFull`] if there is no room and all that is kept is in use; [`Code::CollectorFull`] if there is
-    /// no memory left for it.
+    /// If it is not kept yet: [`Code::SchemasFull`] if there is no room and all that is kept is in use;
+    /// [`Code::CollectorFull`] if there is no memory left for it.
     pub fn intern(
         &self,
         fingerprint: Fingerprint,
@@ -248,10 +248,12 @@ impl SchemaStore {
     ) -> Result<Pinned, Code> {
         let measured = schema.into();
         let memory = measured.memory;
-        self.take(bytes, memory)?;
+        if let Some(known) = self.take(&fingerprint, bytes, memory)? {
+            return Ok(known);
+        }
         let plan = Plan::new(&measured.schema);
         let mut kept = self.kept.lock();
-        // Another agent may have declared the same meanwhile, or taken the room.
+        // Meanwhile another agent may have declared the same, or taken the room.
         if let Some(known) = kept.find(&fingerprint) {
             self.budget.give_back(memory);
             return Ok(known);
@@ -279,9 +281,18 @@ impl SchemaStore {
         Ok(Pinned(entry))
     }
 
-    /// Takes memory for a schema; the longest unused ones make room, if there will be enough.
-    fn take(&self, bytes: usize, memory: usize) -> Result<(), Code> {
+    /// Takes memory for a schema, or finds it kept already; the longest unused ones make room, if there will be enough.
+    fn take(
+        &self,
+        fingerprint: &Fingerprint,
+        bytes: usize,
+        memory: usize,
+    ) -> Result<Option<Pinned>, Code> {
         let mut kept = self.kept.lock();
+        // Since the session has looked, another agent may have declared the same and taken the last room.
+        if let Some(known) = kept.find(fingerprint) {
+            return Ok(Some(known));
+        }
         if !self.has_room(&kept, bytes) {
             return Err(Code::SchemasFull);
         }
@@ -294,7 +305,7 @@ impl SchemaStore {
             self.budget.refused();
             return Err(Code::CollectorFull);
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Whether a schema whose payload has `bytes` finds room beside those that are in use.

@@ -304,6 +304,20 @@ fn the_longest_unused_schema_makes_room() {
     assert_eq!(intern(6, 101), Err(Code::SchemasFull));
 }
 
+/// Both have found it unknown before: the second must not be told that there is no room for it.
+#[test]
+fn two_agents_that_declare_one_schema_at_once_share_the_last_room() {
+    let budget = Arc::new(Budget::new(usize::MAX));
+    let store = SchemaStore::new(Room { schemas: 1, bytes: 100 }, Arc::clone(&budget));
+    let declare = |n: u8| store.intern(Fingerprint([n; 16]), schema(&[("a", 1)]), 100);
+    let first = declare(1).unwrap();
+    let taken = budget.taken();
+    let second = declare(1).unwrap();
+    assert!(Arc::ptr_eq(first.entry(), second.entry()));
+    assert_eq!((store.len(), budget.taken()), (1, taken));
+    assert_eq!(declare(2).map(drop), Err(Code::SchemasFull));
+}
+
 #[test]
 fn a_wide_series_with_long_labels_is_written_in_chunks_as_well() {
     struct Longest(usize, usize);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fleetgauge_proto::message::{Hello, Ping, Welcome};
 use fleetgauge_proto::{AgentId, Code, Message, StaticLabels, VERSION};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::agent::Agent;
 use super::{CHALLENGE_TIMEOUT, Session, State, send};
@@ -15,7 +15,7 @@ use crate::peer::{Peer, Signal};
 use crate::registry::Claim;
 use crate::tls::{Certificate, Proof, Verdict};
 use crate::trust::Shown;
-use crate::untold::{log_if, shortened};
+use crate::untold::{log_count, log_if, shortened};
 
 /// An agent that waits for an id which another host holds.
 #[derive(Debug)]
@@ -80,9 +80,7 @@ impl Session {
         let names = certificate.map(|own| format!("{:?}", own.names));
         let names = names.as_deref().map(shortened);
         let kind = ("unauthorized", cause);
-        if let Some(count) = self.shared.untold.add(kind, self.shared.clock.now()) {
-            warn!(agent = %id, %address, cause, names, count, "unauthorized");
-        }
+        log_count!(self.shared, kind, warn, "unauthorized", agent = %id, %address, cause, names);
         self.shared.metrics.unauthorized(denied);
         // The peer is told no more than that.
         Err(Refusal::of(Code::Unauthorized))
@@ -107,11 +105,11 @@ impl Session {
             Err(error) => error.to_string(),
         };
         let kind = ("client certificate rejected", "");
-        if let Some(count) = self.shared.untold.add(kind, self.shared.clock.now()) {
-            let agent = self.id().map(tracing::field::display);
-            let (address, cause) = (self.peer.address(), shortened(&cause));
-            warn!(agent, %address, cause, count, "client certificate rejected");
-        }
+        let agent = self.id().map(tracing::field::display);
+        let (address, cause) = (self.peer.address(), shortened(&cause));
+        log_count!(
+            self.shared, kind, warn, "client certificate rejected", agent, %address, cause
+        );
         let known = self.id().is_some();
         let code = if known { Code::CredentialRevoked } else { Code::Unauthorized };
         self.refuse(&Refusal::of(code), out);

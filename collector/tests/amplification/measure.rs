@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use fleetgauge_collector::Config;
@@ -13,10 +13,17 @@ use fleetgauge_proto::message::{Hello, Label, Report, Schema};
 use fleetgauge_proto::report::{self, Values};
 use fleetgauge_proto::{Accept, Code, Fingerprint, FrameBuffer, Message, VERSION, schema};
 use rustix::time::{ClockId, clock_gettime};
+use tracing::Dispatch;
+use tracing::subscriber::NoSubscriber;
 
 /// How much slower than a release build this one may be.
 const SLOWNESS: u32 = if cfg!(debug_assertions) { 30 } else { 1 };
 const NOW: u64 = 1_000_000;
+
+/// A second dispatcher, alive for ever. While only one exists, tracing asks the default subscriber
+/// of the thread that reaches a log call first, and caches the answer for all threads: a thread
+/// without a subscriber would switch that call off.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
 
 /// A collector of which only the sessions and the registry are there.
 pub(crate) struct Rig {
@@ -103,6 +110,7 @@ impl Rig {
     /// What it costs that this agent sends these frames.
     pub(crate) fn cost(&self, agent: &mut Agent, frames: &[Vec<u8>]) -> Cost {
         let before = self.shared.registry.budget().taken();
+        LazyLock::force(&SECOND);
         let log = Log::default();
         let writer = log.clone();
         let subscriber =

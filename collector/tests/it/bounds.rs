@@ -97,8 +97,10 @@ fn agents_with_the_largest_schemas_and_labels_cannot_take_more_than_max_memory_b
     }
     assert!(full.collector.rejects("collector_full") >= 100.0);
     full.unharmed();
+    let taken = full.collector.memory().0;
     drop(shown);
-    eventually("what they took is given back", || full.collector.memory().0 < 4_000_000.0);
+    // Their schemas stay until the room is wanted; of each, 8 kB of labels and 7 kB of values do not.
+    eventually("what they took is given back", || full.collector.memory().0 < taken - 50_000.0);
     full.unharmed();
 }
 

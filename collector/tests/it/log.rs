@@ -70,3 +70,30 @@ fn strangers_without_a_credential_and_without_manners_do_not_fill_the_log() {
     is_told_briefly(&log, " refused ", begun);
     is_told_briefly(&log, " unauthorized ", begun);
 }
+
+/// The limits are those of the level that operators use.
+#[test]
+fn at_debug_every_line_is_in_the_log() {
+    let files = secrets::Files::new();
+    let [agents, readers] = [("agents", "agent = '*'"), ("readers", "user = 'prometheus'")]
+        .map(|(file, who)| files.write(file, &entry(who, &["token"], "")));
+    let mut collector = Process::start(&[
+        "--credentials",
+        agents.to_str().unwrap(),
+        "--http-credentials",
+        readers.to_str().unwrap(),
+        "--log",
+        "debug",
+    ]);
+    let log = collector.collects();
+    for _ in 0..TIMES {
+        let stranger = who("web-1").showing("guessed");
+        drop(rest(&mut Agent::greet(collector.agents, &stranger, &gauges(&["load"])).stream));
+        say(collector.http, b"GET /metrics HTTP/1.1\r\nConnection: close\r\n\r\n");
+    }
+    drop(collector.stopped());
+    let log = log.join().unwrap();
+    for line in [" unauthorized agent=web-1 ", "HTTP request unauthorized address="] {
+        assert_eq!(log.lines().filter(|own| own.contains(line)).count(), TIMES, "{line:?}");
+    }
+}

@@ -112,6 +112,22 @@ fn a_token_whose_entry_cannot_be_written_is_removed() {
     assert!(!path.exists());
 }
 
+/// The token itself does not fit: the file is there by then, and empty.
+#[test]
+fn a_token_file_that_cannot_be_written_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    // Files may have no byte, and to write one is an error and no signal.
+    let limited = "trap '' XFSZ; ulimit -f 0; fleetgauge-collector token --agent a --write a.token";
+    let made = shell(limited, folder.path());
+    assert_eq!((made.status.code(), &*made.stdout), (Some(1), &b""[..]));
+    let said = text(&made.stderr);
+    assert!(
+        said.contains("cannot write the token to a.token") && said.contains("removed"),
+        "{said}"
+    );
+    assert!(!folder.path().join("a.token").exists());
+}
+
 #[test]
 fn token_refuses_names_that_no_file_of_credentials_may_hold() {
     for (arguments, said) in [

@@ -257,7 +257,7 @@ pub struct HostileArgs {
     #[arg(long, value_name = "DURATION", default_value = "250ms", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
     pub baseline: Duration,
-    /// Maximum factor by which the p99 of answers may grow with attackers, plus 50 ms
+    /// Limit the p99 of answers with attackers to this many times that without, plus 50 ms
     #[arg(long, value_name = "TIMES", default_value = "2", value_parser = parse::times)]
     #[arg(help_heading = BOUNDS)]
     pub slower: f64,

@@ -118,6 +118,8 @@ pub struct Engine<M, E> {
     pages: Vec<FetchedPage>,
     /// The last poll may not have returned all events.
     more_events_pending: bool,
+    /// Everything that arrived before this time has been handled.
+    handled_until: Duration,
     sample: WorkerSample,
     /// The flush in progress.
     flush: Option<Flush>,
@@ -171,6 +173,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
             next_sample: SAMPLE_PERIOD,
             pages: Vec::new(),
             more_events_pending: false,
+            handled_until: Duration::ZERO,
             sample: WorkerSample::default(),
             flush: None,
             finished: false,
@@ -186,16 +189,17 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         (self.emit)(Event::Ready);
         let mut events = Events::with_capacity(MAX_EVENTS_PER_POLL);
         loop {
+            let polled_at = self.truth.now();
             match self.poll.poll(&mut events, Some(self.poll_timeout())) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
-            self.more_events_pending = events.iter().count() == MAX_EVENTS_PER_POLL;
             for event in &events {
                 if event.token() != INPUT_TOKEN {
                     self.socket_ready(event);
                 }
             }
+            self.events_handled(polled_at, events.iter().count());
             while let Ok(input) = self.inputs.try_recv() {
                 match input {
                     Input::Command(command) => self.handle_command(command),
@@ -204,6 +208,14 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
                 }
             }
             self.run_due();
+        }
+    }
+
+    /// Records that the events of a poll at `polled_at` have been handled.
+    fn events_handled(&mut self, polled_at: Duration, events: usize) {
+        self.more_events_pending = events == MAX_EVENTS_PER_POLL;
+        if !self.more_events_pending {
+            self.handled_until = polled_at;
         }
     }
 
@@ -241,7 +253,10 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
             }
         }
         let now = self.truth.now();
-        self.apply_churn(now);
+        // An agent must not disconnect while its Pong may be unread.
+        if !self.more_events_pending {
+            self.apply_churn(now);
+        }
         self.end_flush(now);
         // A page is judged only after all events before it have been handled.
         let is_due = |page: &FetchedPage| page.window.ended + JUDGE_DELAY <= now;

@@ -11,9 +11,15 @@ use std::time::Duration;
 use super::{Engine, FleetModel, SimAgent};
 use crate::worker_protocol::Event;
 
-/// How long to wait for outstanding Pongs at the end of a phase. A Ping abandoned then is old
-/// enough to reveal a stall, however late in the phase it was sent.
-pub(super) const PONG_TIMEOUT: Duration = crate::judge::tolerances::SETTLED;
+/// How long to wait for outstanding Pongs at the end of a phase, or as long as a report may take if
+/// that is more. A Ping abandoned then is old enough to reveal a stall, however late in the phase
+/// it was sent.
+const PONG_TIMEOUT: Duration = crate::judge::tolerances::SETTLED;
+/// Upper limit of that wait.
+const MAX_PONG_TIMEOUT: Duration = Duration::from_secs(10);
+/// A generator that cannot handle all events before that ends the flush after this time, because
+/// its parent waits for 30 s.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often to check for outstanding Pongs.
 const PONG_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -66,13 +72,12 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
 
     /// Handles a Pong. A Ping that was already counted with its age is not counted again.
     pub(super) fn on_pong(&mut self, index: usize, token: u64) {
-        let now = self.truth.now();
+        let (now, late) = (self.truth.now(), self.late());
         let agent = &mut self.agents[index];
         let Some(cold) = &mut agent.cold else { return };
         let found = cold.pending_pings.iter().position(|ping| ping.token == token);
         if let Some(found) = found {
             let ping = cold.pending_pings.remove(found);
-            let late = Duration::from_millis(self.config.late_ms.into());
             self.sample.counts.answered += 1;
             self.sample.counts.taken_in(now.saturating_sub(ping.due), ping.own_lag, late);
         }
@@ -82,7 +87,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
     /// Abandons the Pings of an agent whose session ends. A report that is already late is counted
     /// with its age. The others have no lag: their age would understate it.
     pub(super) fn abandon_pings(&mut self, index: usize) {
-        let (now, late) = (self.truth.now(), Duration::from_millis(self.config.late_ms.into()));
+        let (now, late) = (self.truth.now(), self.late());
         for ping in self.take_pings(index, |_| true) {
             if now.saturating_sub(ping.due).saturating_sub(ping.own_lag) > late {
                 self.count_with_age(ping);
@@ -107,7 +112,10 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         let awaited = |agent: &SimAgent| {
             agent.cold.as_ref().is_some_and(|cold| cold.pending_pings.iter().any(is_of_phase))
         };
-        if now < flush.began + PONG_TIMEOUT && self.agents.iter().any(awaited) {
+        // Pongs that are unread because the generator itself stalled are not late.
+        let expired = self.handled_until >= flush.began + self.pong_timeout();
+        let expired = expired || now >= flush.began + FLUSH_TIMEOUT;
+        if !expired && self.agents.iter().any(awaited) {
             self.flush = Some(Flush { next: now + PONG_POLL_INTERVAL, ..flush });
             return;
         }
@@ -119,6 +127,15 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         self.flush = None;
         self.emit_sample();
         (self.emit)(Event::CommandDone);
+    }
+
+    fn pong_timeout(&self) -> Duration {
+        PONG_TIMEOUT.max(self.late()).min(MAX_PONG_TIMEOUT)
+    }
+
+    /// A report is late if it is processed more than this after it was due.
+    fn late(&self) -> Duration {
+        Duration::from_millis(self.config.late_ms.into())
     }
 
     /// Removes the selected Pings of an agent.
@@ -135,8 +152,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
     }
 
     fn count_with_age(&mut self, ping: PendingPing) {
-        let age = self.truth.now().saturating_sub(ping.due);
-        let late = Duration::from_millis(self.config.late_ms.into());
+        let (age, late) = (self.truth.now().saturating_sub(ping.due), self.late());
         let tally = self.tally();
         tally.unanswered += 1;
         tally.taken_in(age, ping.own_lag, late);
@@ -193,6 +209,12 @@ mod tests {
         PendingPing::new(token, Duration::ZERO, Duration::ZERO)
     }
 
+    /// Handles all events, and checks whether the flush is over.
+    fn handle_all(engine: &mut Engine<TracedFleet, impl FnMut(Event)>, now: Duration) {
+        engine.events_handled(now, 0);
+        engine.end_flush(now);
+    }
+
     #[test]
     fn every_ping_is_counted_exactly_once() {
         let mut engine = engine();
@@ -236,12 +258,57 @@ mod tests {
         engine.append_ping(0, pending(1));
         engine.flush();
         let before = engine.truth.now();
-        engine.end_flush(before + PONG_TIMEOUT);
+        handle_all(&mut engine, before + PONG_TIMEOUT);
         let events = events.lock().unwrap();
         let Event::Sample(sample) = &events[0] else { panic!("{events:?}") };
         let counts = &sample.counts;
         assert_eq!((counts.unanswered, counts.late, counts.answered), (1, 1, 0));
         assert!(counts.times.lag.longest_ms() >= before.as_secs_f64() * 1e3 * 0.99);
+    }
+
+    /// With `--late 3s` a Ping without a Pong is late only after 3 s.
+    #[test]
+    fn a_flush_waits_as_long_as_a_report_may_take() {
+        for (late_ms, seconds) in [(0, 1), (1_000, 1), (3_000, 3), (30_000, 10)] {
+            let (mut engine, events) = engine_with_events();
+            engine.config.late_ms = late_ms;
+            engine.append_ping(0, pending(1));
+            engine.flush();
+            let (began, timeout) = (engine.flush.unwrap().began, Duration::from_secs(seconds));
+            handle_all(&mut engine, began + timeout - PONG_POLL_INTERVAL);
+            assert_eq!(events.lock().unwrap().len(), 0, "{late_ms} ms");
+            handle_all(&mut engine, began + timeout);
+            assert_eq!(events.lock().unwrap().len(), 2, "{late_ms} ms");
+        }
+    }
+
+    #[test]
+    fn pongs_unread_after_a_stall_of_the_generator_are_awaited() {
+        let (mut engine, events) = engine_with_events();
+        engine.append_ping(0, pending(1));
+        engine.flush();
+        let began = engine.flush.unwrap().began;
+        engine.events_handled(began, 1);
+        // After a stall, more events are pending than one poll returns.
+        engine.end_flush(began + 2 * PONG_TIMEOUT);
+        engine.events_handled(began + 3 * PONG_TIMEOUT, crate::engine::MAX_EVENTS_PER_POLL);
+        engine.end_flush(began + 3 * PONG_TIMEOUT);
+        assert_eq!(events.lock().unwrap().len(), 0, "the Ping was abandoned");
+        engine.on_pong(0, 1);
+        engine.end_flush(began + 4 * PONG_TIMEOUT);
+        let events = events.lock().unwrap();
+        let Event::Sample(sample) = &events[0] else { panic!("{events:?}") };
+        assert_eq!((sample.counts.unanswered, sample.counts.answered), (0, 1));
+    }
+
+    #[test]
+    fn a_flush_ends_in_time_if_events_stay_pending() {
+        let (mut engine, events) = engine_with_events();
+        engine.append_ping(0, pending(1));
+        engine.flush();
+        let began = engine.flush.unwrap().began;
+        engine.end_flush(began + FLUSH_TIMEOUT);
+        assert_eq!(events.lock().unwrap().len(), 2);
     }
 
     #[test]

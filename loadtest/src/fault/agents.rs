@@ -2,13 +2,17 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use fleetgauge_proto::message::Hello;
 use fleetgauge_proto::{Accept, Frame, FrameBuffer, Message, VERSION};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::RwLock;
+use tokio::time::sleep;
 
 use super::{Fault, ONE_IN, PageHooks};
 
@@ -17,6 +21,14 @@ const PIECE_BYTES: usize = 4_096;
 
 /// Number of connections that pass the gate.
 const GATE_CONNECTIONS: u32 = 40;
+
+/// Network of the attackers of `hostile`: 127.66.0.0/16.
+const ATTACKERS: [u8; 2] = [127, 66];
+/// While this many of them are connected, the bytes of honest agents are held up and then forwarded
+/// for these times.
+const MIN_ATTACKERS: usize = 5;
+const HELD_UP: Duration = Duration::from_secs(3);
+const FORWARDED: Duration = Duration::from_millis(500);
 
 /// Maximum Hello that is read, in bytes: this proxy must not be the victim of a memory attack.
 const MAX_HELLO_BYTES: usize = 64 * 1024;
@@ -32,13 +44,20 @@ pub(super) async fn serve(
     hooks: Arc<PageHooks>,
 ) {
     let (known_hosts, mut accepted) = (KnownHosts::default(), 0);
-    while let Ok((agent, _)) = listener.accept().await {
+    if fault == Fault::HeldUp {
+        tokio::spawn(hold_up(Arc::clone(&hooks)));
+    }
+    while let Ok((agent, from)) = listener.accept().await {
         accepted += 1;
         if fault == Fault::Gate && accepted > GATE_CONNECTIONS {
             continue;
         }
         let (known_hosts, hooks, connection) =
             (Arc::clone(&known_hosts), Arc::clone(&hooks), accepted);
+        if fault == Fault::HeldUp {
+            tokio::spawn(async move { pass_unchanged(agent, from.ip(), upstream, &hooks).await });
+            continue;
+        }
         // Closing one side closes the other.
         tokio::spawn(async move {
             tokio::select! {
@@ -72,8 +91,59 @@ async fn pass(
     let (mut from_agent, mut to_agent) = agent.split();
     let (mut from_collector, mut to_collector) = collector.split();
     tokio::select! {
-        ended = copy(&mut from_agent, &mut to_collector, hooks) => ended,
-        ended = copy(&mut from_collector, &mut to_agent, hooks) => ended,
+        ended = copy(&mut from_agent, &mut to_collector, Some(&hooks.gate)) => ended,
+        ended = copy(&mut from_collector, &mut to_agent, Some(&hooks.gate)) => ended,
+    }
+}
+
+/// Closes the gate again and again while there are attackers.
+async fn hold_up(hooks: Arc<PageHooks>) {
+    loop {
+        sleep(FORWARDED).await;
+        if hooks.attackers.load(Ordering::Relaxed) >= MIN_ATTACKERS {
+            let _closed = hooks.gate.write().await;
+            sleep(HELD_UP).await;
+        }
+    }
+}
+
+/// Counts an attacker while it is connected.
+struct ConnectedAttacker<'a>(&'a AtomicUsize);
+
+impl<'a> ConnectedAttacker<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for ConnectedAttacker<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Forwards everything unchanged, from the source address of the agent: the collector must know
+/// attackers by their addresses. The bytes of honest agents wait at the gate.
+async fn pass_unchanged(
+    mut agent: TcpStream,
+    from: IpAddr,
+    upstream: SocketAddr,
+    hooks: &PageHooks,
+) -> io::Result<()> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    let mut collector = socket.connect(upstream).await?;
+    agent.set_nodelay(true)?;
+    collector.set_nodelay(true)?;
+    let is_attacker = matches!(from, IpAddr::V4(from) if from.octets().starts_with(&ATTACKERS));
+    let _counted = is_attacker.then(|| ConnectedAttacker::new(&hooks.attackers));
+    let gate = (!is_attacker).then_some(&hooks.gate);
+    let (mut from_agent, mut to_agent) = agent.split();
+    let (mut from_collector, mut to_collector) = collector.split();
+    tokio::select! {
+        ended = copy(&mut from_agent, &mut to_collector, gate) => ended,
+        ended = copy(&mut from_collector, &mut to_agent, None) => ended,
     }
 }
 
@@ -114,7 +184,7 @@ fn rewrite_hello(bytes: &[u8], fault: Fault, known_hosts: &KnownHosts) -> io::Re
 async fn copy(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
-    hooks: &PageHooks,
+    gate: Option<&RwLock<()>>,
 ) -> io::Result<()> {
     let mut piece = vec![0; PIECE_BYTES];
     loop {
@@ -122,7 +192,10 @@ async fn copy(
         if read == 0 {
             return Ok(());
         }
-        let _open = hooks.gate.read().await;
+        let _open = match gate {
+            Some(gate) => Some(gate.read().await),
+            None => None,
+        };
         to.write_all(&piece[..read]).await?;
     }
 }

@@ -9,6 +9,7 @@ mod pages;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -25,7 +26,7 @@ pub enum Fault {
     Leftover,
     /// Pages never show one in ten of the agents.
     Missing,
-    /// Pages omit agents that have not reported for 1.2 s.
+    /// Pages omit agents that have not reported for 6 s.
     Impatient,
     /// All claims of an id seem to come from the same host, so the newest wins.
     SameHost,
@@ -33,6 +34,8 @@ pub enum Fault {
     OneHost,
     /// The collector reads nothing from agents while it makes a page, which takes long.
     Stall,
+    /// The bytes of agents are held up again and again while attackers are connected.
+    HeldUp,
     /// The collector leaks memory.
     Leak,
     /// Only the first connections are served.
@@ -43,6 +46,8 @@ pub enum Fault {
     Cut,
     /// The lines of a page are shuffled.
     Shuffled,
+    /// Pages end without the line feed of their last line.
+    CutOff,
     /// The TYPE of one family is missing on pages.
     NoType,
     /// One label has an illegal name.
@@ -59,7 +64,10 @@ impl Fault {
     /// Whether agents must connect to the proxy.
     #[must_use]
     pub const fn affects_agents(self) -> bool {
-        matches!(self, Self::SameHost | Self::OneHost | Self::Stall | Self::Gate | Self::Cut)
+        matches!(
+            self,
+            Self::SameHost | Self::OneHost | Self::Stall | Self::HeldUp | Self::Gate | Self::Cut
+        )
     }
 
     /// The flag that enables it.
@@ -78,6 +86,8 @@ struct PageHooks {
     /// Tasks that forward agents' bytes hold it for reading, a page that stalls them for writing.
     /// The lock is fair: between two such pages every waiting task can forward.
     gate: RwLock<()>,
+    /// Number of connected attackers.
+    attackers: AtomicUsize,
     /// Number of pages made so far.
     pages: watch::Sender<u32>,
 }
@@ -86,6 +96,9 @@ struct PageHooks {
 /// cores, too.
 const LEAK_BYTES: usize = 2 << 20;
 const LEAK_EVERY: Duration = Duration::from_millis(250);
+/// Maximum bytes to leak, per core and in addition: more than `hostile` allows small fleets.
+const MAX_LEAK_PER_CORE: usize = 96 << 20;
+const MAX_LEAK_BASE: usize = 256 << 20;
 
 /// Addresses of a collector, or of the proxy in front of it.
 #[derive(Debug)]
@@ -124,8 +137,31 @@ pub async fn start(
 async fn leak() {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let (mut kept, mut tick) = (Vec::new(), interval(LEAK_EVERY));
-    loop {
+    for _ in 0..max_leaks(cores) {
         tick.tick().await;
         kept.push(vec![1_u8; LEAK_BYTES * cores]);
+    }
+    // Keep what has been leaked.
+    std::future::pending::<()>().await;
+}
+
+/// Number of leaks; limited, because a machine of many cores runs other things, too.
+const fn max_leaks(cores: usize) -> usize {
+    (MAX_LEAK_PER_CORE * cores + MAX_LEAK_BASE) / (LEAK_BYTES * cores)
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetgauge_proto::limits::DECODE_BUDGET_BYTES;
+
+    use super::*;
+
+    #[test]
+    fn leak_exceeds_the_bound_of_hostile_and_then_stops() {
+        for (cores, max_mib) in [(1, 352), (2, 448), (32, 3_328)] {
+            let kept = max_leaks(cores) * LEAK_BYTES * cores;
+            assert!(kept > DECODE_BUDGET_BYTES * cores + (64 << 20), "{cores} cores: {kept}");
+            assert!(kept <= max_mib << 20, "{cores} cores: {kept}");
+        }
     }
 }

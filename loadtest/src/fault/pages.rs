@@ -17,8 +17,10 @@ use crate::sim_values::{NAMES, agent_name, agent_number};
 
 /// Remainder, modulo [`ONE_IN`], of the agents that are affected.
 const VICTIM: u32 = 3;
-/// Silence after which an impatient collector removes an agent.
-const IMPATIENCE: Duration = Duration::from_millis(1_200);
+/// Silence after which an impatient collector removes an agent. The test uses an interval of 5 s:
+/// longer than that, or live agents are removed, and shorter than the 9.75 s before which no agent
+/// may be removed.
+const IMPATIENCE: Duration = Duration::from_secs(6);
 /// How long a page takes that stalls everything else.
 pub const STALL: Duration = Duration::from_secs(2);
 /// Maximum request head, in bytes.
@@ -110,6 +112,7 @@ impl FaultyPages {
                 fastrand::shuffle(&mut lines);
                 lines.concat()
             }
+            Fault::CutOff => page.trim_end_matches('\n').to_owned(),
             Fault::NoType => {
                 let dropped = format!("# TYPE {} gauge\n", NAMES[1]);
                 page.replace(&dropped, "")

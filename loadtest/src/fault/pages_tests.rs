@@ -58,6 +58,7 @@ fn every_format_or_label_fault_is_found() {
     for (fault, reasons) in [
         (Fault::Leak, &[][..]),
         (Fault::Shuffled, &["unreadable"]),
+        (Fault::CutOff, &["unreadable"]),
         (Fault::NoType, &["unreadable"]),
         (Fault::BadLabel, &["unreadable"]),
         (Fault::Foreign, &["stranger"]),

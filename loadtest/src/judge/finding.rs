@@ -113,8 +113,8 @@ impl fmt::Display for Finding {
             ),
             Self::Stale { agent, shown, written } => write!(
                 f,
-                "{} is shown with report {shown}, but {written} was written a second before the \
-                 request",
+                "{} is shown with report {shown}, but {written} was written a second, plus \
+                 --tolerance, before the request",
                 agent_name(*agent)
             ),
             Self::Future { agent, shown, sent } => write!(

@@ -5,7 +5,7 @@ use fleetgauge_page::Sample;
 
 use super::finding::Finding;
 use crate::agent_range::AgentRange;
-use crate::sim_values::{AGENT, NAMES, ValueOrigin, agent_number, has_labels};
+use crate::sim_values::{AGENT, ValueOrigin, agent_number, has_labels, position_of};
 
 /// Name prefixes of the collector's own metrics.
 const OWN_PREFIXES: [&str; 2] = ["fleetgauge_", "process_"];
@@ -110,7 +110,7 @@ impl ObservedPage {
             agent: named.map(ToOwned::to_owned),
         };
         let agent = named.and_then(agent_number).ok_or_else(stranger)?;
-        let position = NAMES.iter().position(|&name| name == sample.name).ok_or_else(stranger)?;
+        let position = position_of(sample.name).ok_or_else(stranger)?;
         let encoded = self.encoded_agent(agent);
         let labels_match = |encoded| has_labels(sample.labels, encoded, self.labels);
         let has_wrong_labels = encoded.is_some_and(|encoded| !labels_match(encoded));

@@ -34,7 +34,7 @@ pub(super) fn about(scenario: &str) -> &'static str {
 }
 
 /// Terms of the report with their meanings.
-pub(super) const TERMS: [(&str, &str); 14] = [
+pub(super) const TERMS: [(&str, &str); 24] = [
     (
         "agent, collector",
         "An agent reports a host's values over one TCP connection to a collector, \
@@ -49,8 +49,7 @@ pub(super) const TERMS: [(&str, &str); 14] = [
     ),
     (
         "answer, answered",
-        "Lag without the generator's own lag: what the collector and the machine \
-      are responsible for.",
+        "Lag without own lag. How late the generator handled the Pong is still included.",
     ),
     (
         "written, written after",
@@ -65,12 +64,13 @@ pub(super) const TERMS: [(&str, &str); 14] = [
     (
         "late",
         "Reports that were processed more than --late after they were due (1 s unless the command \
-      above says otherwise), the generator's own lag not counted. Each is a finding.",
+      above says otherwise), own lag not counted. They are a finding while the fleet is steady, \
+      but not while agents connect, return after a storm or all disconnect.",
     ),
     (
         "unanswered",
-        "Reports whose Ping had no Pong by the end of the session or a second after the end of \
-      the phase.",
+        "Reports whose Ping had no Pong by the end of the session, or a second (--late if that is \
+      longer, up to 10 s) after the end of the phase.",
     ),
     (
         "judged",
@@ -86,9 +86,42 @@ pub(super) const TERMS: [(&str, &str); 14] = [
     ),
     ("resident", "Memory of a process that is in RAM."),
     (
+        "rise",
+        "Rise of a straight line fitted through the resident memory of the second half of the \
+      test.",
+    ),
+    (
+        "counted",
+        "Maximum memory that the collector had given to agents, by its own count. It may not give \
+      more than the limit.",
+    ),
+    (
+        "bound",
+        "Maximum resident memory: what was resident before the first agent, twice the limit and a \
+      tenth, and what messages take while they are decoded.",
+    ),
+    (
+        "back, p99 over half",
+        "From the restart of the collectors to the first page with half, 99 percent and all of the \
+      agents. P99 over half is the second time divided by the first.",
+    ),
+    ("per success", "Attempts to connect, divided by those that were welcomed."),
+    ("away", "From the end of an agent's session to its next Welcome."),
+    (
+        "readmitted",
+        "How long the Welcome of rebooted hosts took: from the end of their former connection, or \
+      from their first attempt if that connection stayed open.",
+    ),
+    ("resumed", "TLS connections that used the ticket of an earlier one."),
+    ("returns", "Agents that disconnected for a while and were welcomed again in time."),
+    (
+        "told",
+        "Last answers of the collector to attackers: the code of a Reject, welcomed, or nothing.",
+    ),
+    (
         "few ticks",
         "The kernel reports CPU time in ticks of 10 ms. A figure marked so rests on fewer \
-      than 50 of them and is only a hint.",
+      than 50 of them per process that was read, and is only a hint.",
     ),
     ("finding", "Something that should not have happened. One is enough for the test to fail."),
 ];

@@ -78,7 +78,8 @@ pub async fn run(scenario: &'static str, args: &FleetArgs, churn: f64) -> anyhow
     run.leave().await?;
     run.fleet.stop().await?;
     let (figures, timeline) = (Summary::of(&run), run.fleet.take_timeline());
-    results.finish(settings(args, churn), run.fleet.verdict, figures, timeline)
+    let settings = plan.with_settings(settings(args, churn));
+    results.finish(settings, run.fleet.verdict, figures, timeline)
 }
 
 fn settings(args: &FleetArgs, churn: f64) -> serde_json::Value {

@@ -82,12 +82,15 @@ fn collector(run: &Run<'_>) -> Option<CollectorFigures> {
     let reports_in_scrapes: u64 = run.checkpoints.iter().map(|page| page.reports).sum();
     let cpu_outside_scrapes = cpu.saturating_sub(cpu_in_scrapes);
     let reports = to.reports - from.reports;
+    let processes = run.collectors;
+    let scrapes = run.checkpoints.iter().filter(|page| page.cpu_us.is_some());
+    let with_scrapes = processes + scrapes.count();
     Some(CollectorFigures {
         few_ticks: of_few_ticks(&[
-            ("cpu_us_per_report", cpu),
-            ("cpu_us_per_report_outside_scrapes", cpu_outside_scrapes),
-            ("cpu_cores", cpu),
-            ("cpu_us_per_connect", connecting),
+            ("cpu_us_per_report", cpu, processes),
+            ("cpu_us_per_report_outside_scrapes", cpu_outside_scrapes, with_scrapes),
+            ("cpu_cores", cpu, processes),
+            ("cpu_us_per_connect", connecting, processes),
         ]),
         cpu_us_per_report: us_each(cpu, reports),
         cpu_us_per_report_outside_scrapes: us_each(
@@ -109,7 +112,10 @@ fn generator(run: &Run<'_>) -> Option<GeneratorFigures> {
     let (from, to) = run.steady;
     let cpu = to.workers?.cpu.saturating_sub(from.workers?.cpu);
     Some(GeneratorFigures {
-        few_ticks: of_few_ticks(&[("cpu_us_per_report", cpu), ("cpu_cores", cpu)]),
+        few_ticks: of_few_ticks(&[
+            ("cpu_us_per_report", cpu, run.collectors),
+            ("cpu_cores", cpu, run.collectors),
+        ]),
         workers: run.collectors,
         resident_bytes_per_agent: each(connected.saturating_sub(before), run),
         resident_bytes_before: before,
@@ -119,10 +125,12 @@ fn generator(run: &Run<'_>) -> Option<GeneratorFigures> {
     })
 }
 
-/// Names of the figures that rest on too few ticks of CPU time.
-fn of_few_ticks(figures: &[(&'static str, Duration)]) -> Vec<&'static str> {
-    let few = figures.iter().filter(|(_, cpu)| usage::is_of_few_ticks(*cpu));
-    few.map(|(name, _)| *name).collect()
+/// Names of the figures that rest on too few ticks. Each has its CPU time, and the number of
+/// readings summed in it.
+fn of_few_ticks(figures: &[(&'static str, Duration, usize)]) -> Vec<&'static str> {
+    let few = figures.iter();
+    let few = few.filter(|(_, cpu, readings)| usage::is_of_few_ticks(*cpu, *readings));
+    few.map(|(name, ..)| *name).collect()
 }
 
 fn each(bytes: u64, run: &Run<'_>) -> f64 {

@@ -61,7 +61,7 @@ pub struct Reports {
     pub written_after: Quantiles,
     /// How late the generator itself handled reports, in the steady phase.
     pub own_lag: Quantiles,
-    /// Lag before the steady phase.
+    /// Lag until all agents had connected and reported.
     pub lag_while_connecting: Quantiles,
 }
 
@@ -96,7 +96,8 @@ pub struct CollectorFigures {
     pub cpu_us_per_report_outside_scrapes: f64,
     /// Cores used in the steady phase.
     pub cpu_cores: f64,
-    /// Names of the figures here that rest on fewer than 50 ticks of CPU time, 10 ms each.
+    /// Names of the figures here that rest on fewer than 50 ticks of CPU time, 10 ms each, per
+    /// reading that was summed.
     pub few_ticks: Vec<&'static str>,
     /// CPU time until all agents had connected and reported, per agent; includes their reports.
     pub cpu_us_per_connect: f64,
@@ -130,6 +131,7 @@ pub struct GeneratorFigures {
     pub cpu_us_per_report: f64,
     /// Cores used in the steady phase.
     pub cpu_cores: f64,
-    /// Names of the figures here that rest on fewer than 50 ticks of CPU time, 10 ms each.
+    /// Names of the figures here that rest on fewer than 50 ticks of CPU time, 10 ms each, per
+    /// reading that was summed.
     pub few_ticks: Vec<&'static str>,
 }

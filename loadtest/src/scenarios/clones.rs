@@ -125,6 +125,7 @@ async fn run_clones(
     config: WorkerConfig,
 ) -> anyhow::Result<Refusals> {
     run.fleet.record_event("clones");
+    run.fleet.begin_phase("clones");
     run.fleet.progress = Some(Progress::running("clones", REFUSED_WITHIN));
     // The clones' values encode agents that do not exist, so that a clone on a page is found.
     let first_encoded_agent = plan.all.count;
@@ -164,6 +165,7 @@ async fn run_clones(
 /// Hosts whose connection is reset reconnect at once as another boot.
 async fn reboot_closed(run: &mut ScenarioRun, plan: &ClonePlan) -> anyhow::Result<Times> {
     run.fleet.record_event("reboots, closed");
+    run.fleet.begin_phase("reboots, closed");
     let before = run.fleet.counts(ORIGINALS).times.away.clone();
     let (agents, of) = (AgentSelector::Range(plan.cloned), u64::from(plan.cloned.count));
     run.fleet.disconnect(ORIGINALS, agents, DisconnectKind::Reset, AfterDisconnect::Reboot).await?;
@@ -176,6 +178,7 @@ async fn reboot_closed(run: &mut ScenarioRun, plan: &ClonePlan) -> anyhow::Resul
 /// Frozen hosts are rebooted in another process while their connections are still open.
 async fn reboot_silent(run: &mut ScenarioRun, config: WorkerConfig) -> anyhow::Result<Times> {
     run.fleet.record_event("reboots, silent");
+    run.fleet.begin_phase("reboots, silent");
     run.fleet.freeze(FROZEN)?;
     let config = WorkerConfig { seed: !config.seed, ..config };
     let worker = run.fleet.start_worker(&config, &[]).await?;

@@ -108,6 +108,8 @@ pub async fn deaths(args: &DeathsArgs) -> anyhow::Result<Results> {
     let host_address = link.as_ref().map_or(Ipv4Addr::LOCALHOST, NetnsLink::host_address);
     let mut flags = args.fleet.flags();
     flags.extend(["--listen".to_owned(), format!("{host_address}:0"), "--insecure".to_owned()]);
+    // All agents of one end share an address, which limits per address would hold back.
+    flags.push(format!("--exempt=127.0.0.0/8,{host_address}/30"));
     let run = ScenarioRun::without_workers(
         "deaths",
         Plan::for_scenario(&args.fleet, 1, BackoffPolicy::Agent, flags),
@@ -243,6 +245,7 @@ impl DeathsRun {
     /// Agents disconnect on their own.
     async fn disconnect_in_groups(&mut self) -> anyhow::Result<()> {
         self.run.fleet.record_event("bye, fin, rst");
+        self.run.fleet.begin_phase("bye, fin, rst");
         let kinds = [
             (DeathCause::Bye, DisconnectKind::Bye),
             (DeathCause::Fin, DisconnectKind::Fin),
@@ -288,6 +291,7 @@ impl DeathsRun {
     ) -> anyhow::Result<()> {
         self.run.fleet.end_measured_phase("before processes end", MIN_ANSWERS).await?;
         self.run.fleet.record_event("killed");
+        self.run.fleet.begin_phase("killed");
         let ordered = self.run.fleet.now();
         self.run.fleet.kill_worker(KILLED).await?;
         self.end(DeathCause::KilledProcess, ordered);
@@ -295,6 +299,7 @@ impl DeathsRun {
         self.judge("with a process killed").await?;
         self.run.fleet.end_phase("with a process killed").await?;
         self.run.fleet.record_event("frozen, cut");
+        self.run.fleet.begin_phase("frozen, cut");
         let ordered = self.run.fleet.now();
         self.run.fleet.freeze(FROZEN)?;
         self.end(DeathCause::FrozenProcess, ordered);

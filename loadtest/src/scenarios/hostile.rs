@@ -25,6 +25,7 @@ use crate::judge::finding::Finding;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::results::Results;
+use crate::scrape::ScrapeError;
 use crate::tally::{Causes, Times};
 use crate::usage;
 use crate::worker_protocol::{BackoffPolicy, WorkerConfig};
@@ -108,7 +109,8 @@ pub async fn hostile(args: &HostileArgs) -> anyhow::Result<Results> {
     let resident_before_bytes = run.fleet.collectors_usage().map(|usage| usage.resident);
     run.connect_all(&args.fleet).await?;
     let quiet = run_phase(&mut run, "quiet", args.duration).await?;
-    let before = fetch_self_metrics(&run).await?;
+    let deadline = Instant::now() + ATTACKS_END_TIMEOUT;
+    let before = fetch_self_metrics(&mut run, "quiet", deadline).await;
     let attack = attackers::launch(attack_target(args, config.collector))?;
     let attacked = run_phase(&mut run, "attacked", args.duration).await?;
     let attacks = join_attackers(&mut run, attack).await?;
@@ -166,8 +168,13 @@ fn attack_target(args: &HostileArgs, collector: SocketAddr) -> AttackTarget {
     }
 }
 
-async fn fetch_self_metrics(run: &ScenarioRun) -> anyhow::Result<SelfMetrics> {
-    Ok(SelfMetrics::fetch(run.fleet.collectors[0].http).await?)
+/// Fetches the collector's own metrics. A failed attempt is a finding, and is repeated.
+async fn fetch_self_metrics(run: &mut ScenarioRun, when: &str, deadline: Instant) -> SelfMetrics {
+    let http = run.fleet.collectors[0].http;
+    let (metrics, error) = SelfMetrics::fetch_until(http, deadline).await;
+    let failed = |error: ScrapeError| Finding::ScrapeFailed { why: error.to_string() };
+    run.fleet.verdict.add(when, error.map(failed));
+    metrics
 }
 
 /// Judges pages and samples the memory for this long. No session of an honest agent may end.
@@ -184,13 +191,8 @@ async fn run_phase(
     while Instant::now() < until {
         let next = until.min(Instant::now() + JUDGE_INTERVAL);
         run.judge_all(what).await?;
-        match fetch_self_metrics(run).await {
-            Ok(metrics) => counted = counted.max(metrics.value("fleetgauge_memory_bytes")),
-            Err(error) => {
-                let finding = Finding::ScrapeFailed { why: error.to_string() };
-                run.fleet.verdict.add(what, [finding]);
-            }
-        }
+        let metrics = fetch_self_metrics(run, what, next).await;
+        counted = counted.max(metrics.value("fleetgauge_memory_bytes"));
         run.fleet.wait_until(next, |_| false).await?;
     }
     let times = run.fleet.end_measured_phase(what, MIN_ANSWERS_FOR_P99).await?.times;
@@ -216,7 +218,7 @@ async fn wait_until_forgotten(run: &mut ScenarioRun, honest: u32) -> anyhow::Res
     run.fleet.begin_phase("waiting until the state of attackers is freed");
     let until = Instant::now() + ATTACKS_END_TIMEOUT;
     let after = loop {
-        let after = fetch_self_metrics(run).await?;
+        let after = fetch_self_metrics(run, "after the attacks", until).await;
         let open = after.value("fleetgauge_connections_open");
         if open == u64::from(honest) {
             break after;

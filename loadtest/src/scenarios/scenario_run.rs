@@ -110,6 +110,7 @@ impl ScenarioRun {
     ) -> anyhow::Result<Results> {
         self.fleet.stop().await?;
         let timeline = self.fleet.take_timeline();
+        let settings = self.plan.with_settings(settings);
         self.results.finish(settings, self.fleet.verdict, figures, timeline)
     }
 

@@ -163,6 +163,7 @@ async fn run_phase(
 ) -> anyhow::Result<(PhaseStats, Vec<(usize, PageResult)>)> {
     run.fleet.end_phase(&format!("before the {what} phase")).await?;
     run.fleet.record_event(what);
+    run.fleet.begin_phase(what);
     run.fleet.progress = Some(Progress::running(what, duration));
     if let Some(encoding) = scrapes {
         for worker in 0..run.fleet.worker_count() {

@@ -110,7 +110,8 @@ fn a_page_that_is_given_up_is_a_failed_scrape() {
     let straw = Straw::to(&collector.http);
     let prometheus = Prometheus::with(&format!(
         "scrape_configs:\n- job_name: wide\n  metrics_path: /metrics/agents\
-         \n  scrape_interval: 15s\n  scrape_timeout: 15s\n  static_configs: [{{targets: [\"{}\"]}}]\n",
+         \n  scrape_interval: 15s\n  scrape_timeout: 15s\
+         \n  static_configs: [{{targets: [\"{}\"]}}]\n",
         straw.address
     ));
     wait_for("a whole page", 40, || {

@@ -57,3 +57,40 @@ fn a_fleet_is_back_within_seconds_of_a_restart() {
     let results = passes(&[&args[..], &["--patience", "16s"]].concat());
     assert!(results["figures"]["attempts"]["welcomed"].as_u64().unwrap() >= 30, "{results:#}");
 }
+
+/// At this rate the flood needs a lower limit.
+#[test]
+#[ignore = "needs a quiet machine"]
+fn attacks_hardly_slow_reports_and_stay_within_the_memory_bound() {
+    let args = ["hostile", "--agents", "300", "--duration", "6s", "--rate", "200/s"];
+    let flag = ["--collector-flag=--max-handshakes-per-address=5"];
+    let results = passes(&[&args[..], &flag].concat());
+    for phase in ["quiet", "attacked"] {
+        let count = results["figures"]["answered"][phase]["count"].as_u64();
+        assert!(count.unwrap() >= 300, "{results:#}");
+    }
+}
+
+#[test]
+#[ignore = "needs a quiet machine"]
+fn churning_agents_return_in_time_and_no_report_is_late() {
+    let args = ["churn", "--agents", "300", "--interval", "1s", "--duration", "5s"];
+    let results = passes(&[&args[..], &["--churn", "5%/s"]].concat());
+    assert!(results["verdict"]["checks"]["returns"].as_u64().unwrap() > 0, "{results:#}");
+}
+
+#[test]
+#[ignore = "needs a quiet machine"]
+fn memory_does_not_grow_under_churn() {
+    let results = passes(&["soak", "--agents", "300", "--duration", "30s"]);
+    let collectors = results["figures"]["collectors"].as_array().unwrap();
+    assert!(collectors[0]["resident_bytes"].as_f64().unwrap() > 0.0, "{results:#}");
+}
+
+#[test]
+#[ignore = "needs a quiet machine"]
+fn a_stable_fleet_has_no_late_report() {
+    let results = passes(&["run", "--agents", "300", "--interval", "1s", "--duration", "5s"]);
+    let reports = &results["figures"]["reports"];
+    assert!(reports["answer"]["count"].as_u64().unwrap() >= 300, "{results:#}");
+}

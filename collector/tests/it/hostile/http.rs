@@ -2,12 +2,15 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::agent::{Agent, who};
+use fleetgauge_collector::exposition::CHUNK_BYTES;
+
+use crate::support::agent::{Agent, Who, who};
 use crate::support::collector::{Collector, config};
 use crate::support::frames::gauges;
-use crate::support::{PATIENCE, eventually};
+use crate::support::{PATIENCE, StopAtEnd, eventually};
 
 /// The head's timeout, and what a busy machine takes.
 const CLOSED_WITHIN: Duration = PATIENCE;
@@ -186,6 +189,23 @@ fn idle_connections_do_not_break_a_scrape() {
     drop(idle);
 }
 
+/// Sends requests until the collector has taken none for a while.
+fn ask_until_stuck(stream: &mut TcpStream, requests: &[u8]) {
+    stream.set_nonblocking(true).unwrap();
+    let begun = Instant::now();
+    let mut sent = 0;
+    let mut taken = begun;
+    while taken.elapsed() < Duration::from_millis(300) && begun.elapsed() < CLOSED_WITHIN {
+        match stream.write(&requests[sent % requests.len()..]) {
+            Ok(bytes) => (sent, taken) = (sent + bytes, Instant::now()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(_) => break,
+        }
+    }
+}
+
 /// They ask and ask and read nothing: no page is under way that could stall, and yet the connection is stuck.
 #[test]
 fn requests_without_end_whose_answers_nobody_reads() {
@@ -194,21 +214,62 @@ fn requests_without_end_whose_answers_nobody_reads() {
     let mut deaf: Vec<_> = (0..4).map(|_| from_elsewhere(http)).collect();
     let requests = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(100);
     for stream in &mut deaf {
-        stream.set_nonblocking(true).unwrap();
-        let begun = Instant::now();
-        let mut sent = 0;
-        // Until nothing more is taken for a while.
-        let mut taken = begun;
-        while taken.elapsed() < Duration::from_millis(300) && begun.elapsed() < CLOSED_WITHIN {
-            match stream.write(&requests[sent % requests.len()..]) {
-                Ok(bytes) => (sent, taken) = (sent + bytes, Instant::now()),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                Err(_) => break,
-            }
-        }
+        ask_until_stuck(stream, &requests);
     }
     victim.unharmed();
     assert!(victim.collector.figure("fleetgauge_http_connections_evicted_total") >= 1.0);
+}
+
+/// A connection of whose answers the kernel takes some 50 kB at either end together.
+fn shallow(to: SocketAddr) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    // The collector's buffer begins with a few segments.
+    socket.set_tcp_mss(536).unwrap();
+    socket.connect(&to.into()).unwrap();
+    socket.into()
+}
+
+/// Pages of the fleet that are made at once, as they have two pieces, and of which so little is read that the kernel never
+/// gives the connection up.
+#[test]
+fn pages_without_end_whose_last_pieces_are_read_slowly() {
+    let victim = Victim::new(16);
+    let http = victim.collector.http;
+    let names: Vec<_> = (0..450).map(|n| format!("wide_{n:0100}")).collect();
+    let schema = gauges(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let rare = Who { interval_ms: 300_000, ..who("wide") };
+    let _wide = Agent::join(victim.collector.agents, &rare, &schema, &[1.0; 450]);
+    let bytes = victim.collector.get("/metrics/agents", &[]).body.len();
+    assert!((CHUNK_BYTES..2 * CHUNK_BYTES).contains(&bytes), "{bytes}");
+    let request = b"GET /metrics/agents HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut slow: Vec<_> = (0..16).map(|_| shallow(http)).collect();
+    for stream in &mut slow {
+        stream.write_all(&request.repeat(50)).unwrap();
+    }
+    for stream in &mut slow {
+        stream.read_exact(&mut [0]).unwrap();
+        stream.set_nonblocking(true).unwrap();
+    }
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let done = StopAtEnd(&done);
+        scope.spawn(|| {
+            while !done.0.load(Ordering::Relaxed) {
+                for mut stream in &slow {
+                    // Some of them have been closed.
+                    let _ = stream.read(&mut [0; 2048]);
+                }
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        });
+        // Each of these needs a place: the port is not shut.
+        eventually("they are given up", || {
+            victim.collector.figure("fleetgauge_scrapes_broken_total") >= 4.0
+        });
+    });
+    drop(slow);
+    eventually("there is room for a scrape", || {
+        victim.collector.get("/metrics/agents", &[]).status == 200
+    });
 }

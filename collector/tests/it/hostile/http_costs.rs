@@ -25,7 +25,7 @@ const MEASURED: Duration = Duration::from_millis(150);
 /// Requests between two looks at the CPU time.
 const AT_ONCE: u32 = 10;
 /// A request without a page may cost so many times as much as one that asks whether the process runs. None comes to
-/// twice.
+/// three times.
 const MOST_TIMES: f64 = 20.0;
 /// By how much an unoptimized build may be slower.
 const SLOWNESS: f64 = if cfg!(debug_assertions) { 5.0 } else { 1.0 };
