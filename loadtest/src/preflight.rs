@@ -228,12 +228,15 @@ mod tests {
 
     #[test]
     fn too_few_open_files_suggest_more_collectors() {
-        let [told] = &shortages(&plan(1_000_000, 1), &LARGE)[..] else { panic!("one thing") };
+        let [shortage] = &shortages(&plan(1_000_000, 1), &LARGE)[..] else { panic!("one thing") };
         assert!(
-            told.contains("need 1000256 open files") && told.contains("20000 are allowed"),
-            "{told}"
+            shortage.contains("need 1000256 open files") && shortage.contains("20000 are allowed"),
+            "{shortage}"
         );
-        assert!(told.contains("--collectors 51;") && told.contains("--agents 19744"), "{told}");
+        assert!(
+            shortage.contains("--collectors 51;") && shortage.contains("--agents 19744"),
+            "{shortage}"
+        );
         assert_eq!(shortages(&plan(1_000_000, 51), &LARGE), [] as [&str; 0]);
     }
 
@@ -247,13 +250,13 @@ mod tests {
             ..LARGE
         };
         let shortages = shortages(&plan(1_000_000, 56), &small);
-        for (told, part) in shortages.iter().zip([
+        for (shortage, part) in shortages.iter().zip([
             "sysctl fs.file-max=2018368",
             "sysctl fs.epoll.max_user_watches=2000000",
             "sysctl net.ipv4.ip_local_port_range",
             "take --agents",
         ]) {
-            assert!(told.contains(part), "{told}");
+            assert!(shortage.contains(part), "{shortage}");
         }
         assert_eq!(shortages.len(), 4);
     }
@@ -266,8 +269,8 @@ mod tests {
             let just = MachineLimits { memory: Some(needed), ..LARGE };
             assert_eq!(shortages(&plan, &just), [] as [&str; 0]);
             let short = MachineLimits { memory: Some(needed - 1), ..LARGE };
-            let [told] = &shortages(&plan, &short)[..] else { panic!("one thing") };
-            assert!(told.contains("take --agents 999999"), "{told}");
+            let [shortage] = &shortages(&plan, &short)[..] else { panic!("one thing") };
+            assert!(shortage.contains("take --agents 999999"), "{shortage}");
         }
     }
 }

@@ -234,7 +234,7 @@ mod tests {
         engine.on_pong(0, 19);
         assert_eq!(counted(&engine), (20, 19));
         assert_eq!(engine.sample.counts.answered, 1);
-        assert!(engine.agents[0].cold.is_none(), "an idle agent keeps nothing of them");
+        assert!(engine.agents[0].cold.is_none(), "an idle agent keeps no cold state");
     }
 
     #[test]
@@ -242,7 +242,7 @@ mod tests {
         let (mut engine, events) = engine_with_events();
         engine.append_ping(0, pending(1));
         engine.flush();
-        assert_eq!(events.lock().unwrap().len(), 0, "the part has ended with a Ping under way");
+        assert_eq!(events.lock().unwrap().len(), 0, "the flush ended before its Pong");
         let now = engine.truth.now();
         engine.append_ping(0, PendingPing::new(2, now + PONG_TIMEOUT, Duration::ZERO));
         engine.on_pong(0, 1);

@@ -220,7 +220,7 @@ fn not_returned(counts: &Tally) -> Option<Finding> {
 
 fn no_returns(churn: f64, counts: &Tally) -> Option<Finding> {
     let none = churn > 0.0 && counts.returned == 0;
-    none.then_some(Finding::NothingCompared { what: "agent left and came back" })
+    none.then_some(Finding::NothingCompared { what: "agent disconnected and returned" })
 }
 
 fn late(counts: &Tally, late: Duration) -> Option<Finding> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::finding::Problem;
 
 /// Findings to keep in words; further ones are only counted.
-const TOLD: usize = 20;
+const MAX_FINDING_TEXTS: usize = 20;
 
 /// The verdict of a test.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,15 +46,16 @@ impl Verdict {
             self.passed = false;
             let reason = finding.reason().to_owned();
             *self.findings.entry(reason.clone()).or_default() += 1;
-            self.tell(FindingText { reason, what: format!("{when}: {finding}") });
+            self.keep_text(FindingText { reason, what: format!("{when}: {finding}") });
         }
     }
 
     /// Keeps a finding in words if there is room. The first of each reason is always kept.
-    fn tell(&mut self, told: FindingText) {
-        let is_first = self.first_findings.iter().all(|earlier| earlier.reason != told.reason);
-        if is_first || self.first_findings.len() < TOLD {
-            self.first_findings.push(told);
+    fn keep_text(&mut self, finding_text: FindingText) {
+        let is_first =
+            self.first_findings.iter().all(|earlier| earlier.reason != finding_text.reason);
+        if is_first || self.first_findings.len() < MAX_FINDING_TEXTS {
+            self.first_findings.push(finding_text);
         }
     }
 
@@ -68,7 +69,7 @@ impl Verdict {
             *self.findings.entry(reason).or_default() += findings;
         }
         self.skipped.extend(other.skipped);
-        other.first_findings.into_iter().for_each(|told| self.tell(told));
+        other.first_findings.into_iter().for_each(|finding_text| self.keep_text(finding_text));
     }
 
     /// Counts checks that were made.
@@ -99,7 +100,7 @@ mod tests {
             }
             all.merge(page);
         }
-        assert_eq!(all.first_findings.len(), TOLD + 1);
-        assert_eq!(all.first_findings[TOLD].reason, "no_checkpoint");
+        assert_eq!(all.first_findings.len(), MAX_FINDING_TEXTS + 1);
+        assert_eq!(all.first_findings[MAX_FINDING_TEXTS].reason, "no_checkpoint");
     }
 }

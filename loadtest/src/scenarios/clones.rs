@@ -142,8 +142,8 @@ async fn run_clones(
         run.fleet.wait_until(next, |_| false).await?;
         run.judge_all("while clones try").await?;
         let counts = run.fleet.counts(CLONES);
-        let told = counts.welcomed + counts.refused.values().sum::<u64>();
-        if told >= u64::from(tried) || Instant::now() >= until {
+        let answered = counts.welcomed + counts.refused.values().sum::<u64>();
+        if answered >= u64::from(tried) || Instant::now() >= until {
             break;
         }
     }

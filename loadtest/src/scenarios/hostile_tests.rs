@@ -2,14 +2,14 @@
 
 use super::*;
 
-fn told(told: &[(&str, u64)]) -> attackers::AttackStats {
-    let told: Causes = told.iter().map(|(what, times)| ((*what).to_owned(), *times)).collect();
+fn stats(answers: &[(&str, u64)]) -> attackers::AttackStats {
+    let told: Causes = answers.iter().map(|(what, times)| ((*what).to_owned(), *times)).collect();
     attackers::AttackStats { made: told.values().sum(), told }
 }
 
 /// All kinds, each rejected once with its code.
 fn refused() -> AttackResults {
-    let each = |kind: AttackKind| (kind.name(), told(&[(kind.code().reason(), 1)]));
+    let each = |kind: AttackKind| (kind.name(), stats(&[(kind.code().reason(), 1)]));
     AttackKind::ALL.map(each).into_iter().collect()
 }
 
@@ -32,10 +32,10 @@ fn attacks_must_be_rejected_with_their_code_and_counted() {
     assert_eq!(reasons(&attacks, &rejects), [""; 0]);
     rejects.remove("bad_magic");
     assert_eq!(reasons(&attacks, &rejects), ["refusals_uncounted"]);
-    attacks.insert("garbage", told(&[("nothing", 5)]));
+    attacks.insert("garbage", stats(&[("nothing", 5)]));
     assert_eq!(reasons(&attacks, &counted(&attacks)), ["attack_not_refused"]);
-    attacks.insert("garbage", told(&[("bad_magic", 5), ("address_paused", 50)]));
-    attacks.insert("id_thief", told(&[("welcomed", 1), ("id_conflict", 1)]));
+    attacks.insert("garbage", stats(&[("bad_magic", 5), ("address_paused", 50)]));
+    attacks.insert("id_thief", stats(&[("welcomed", 1), ("id_conflict", 1)]));
     assert_eq!(reasons(&attacks, &counted(&attacks)), ["attack_welcomed"]);
 }
 

@@ -66,10 +66,10 @@ impl Drop for NetnsLink {
 }
 
 async fn ip(arguments: &str) -> anyhow::Result<()> {
-    let done = Command::new("ip").args(arguments.split(' ')).output().await.context("ip")?;
-    if !done.status.success() {
-        let said = String::from_utf8_lossy(&done.stderr);
-        bail!("ip {arguments}: {}", said.trim());
+    let output = Command::new("ip").args(arguments.split(' ')).output().await.context("ip")?;
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        bail!("ip {arguments}: {}", stderr.trim());
     }
     Ok(())
 }

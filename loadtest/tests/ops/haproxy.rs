@@ -65,7 +65,7 @@ fn the_collector_sees_who_is_behind_haproxy() {
     assert!(own.contains(none), "health checks were counted: {own}");
     // A direct connection needs no PROXY header.
     let _direct = agent("direct", &collector, "basic");
-    wait_for("an agent that came by itself", 20, || address_of("direct", &collector));
+    wait_for("the direct agent", 20, || address_of("direct", &collector));
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn haproxy_that_does_not_say_whose_connections_it_passes_on_is_refused_and_told_
     let mut command = Command::new(built("fleetgauge-agent"));
     command.args(["--id", "lost", "--collector", &front]);
     let agent = Program::start(command);
-    wait_for("an agent that is not let in", 20, || {
+    wait_for("a rejected agent", 20, || {
         let own = collector.get("/metrics/self", "");
         let reason = "fleetgauge_connections_closed_total{reason=\"bad_proxy_header\"} ";
         let count = own.lines().find_map(|line| line.strip_prefix(reason)).unwrap().to_owned();

@@ -20,7 +20,7 @@ pub(crate) struct Network {
 
 impl Network {
     /// Creates namespaces with these names; `None` if that is not possible.
-    pub(crate) fn lay(namespaces: &[&'static str]) -> Option<Self> {
+    pub(crate) fn create(namespaces: &[&'static str]) -> Option<Self> {
         static LAID: AtomicUsize = AtomicUsize::new(0);
         let number = LAID.fetch_add(1, Ordering::Relaxed);
         let prefix = format!("fleetgauge-{}-{number}", std::process::id());
@@ -62,7 +62,7 @@ impl Network {
     /// A link between these namespaces and addresses that can be impaired.
     pub(crate) fn bad_link(&self, ends: &[(&str, &str)]) -> BadLink {
         let place = |(name, address): &(&str, &str)| format!("{}:{address}", self.name(name));
-        BadLink::lay(&ends.iter().map(place).collect::<Vec<_>>())
+        BadLink::create(&ends.iter().map(place).collect::<Vec<_>>())
     }
 
     /// A command that runs in a namespace.
@@ -97,7 +97,7 @@ pub(crate) struct BadLink {
 }
 
 impl BadLink {
-    fn lay(ends: &[String]) -> Self {
+    fn create(ends: &[String]) -> Self {
         let mut python = Command::new("python3");
         python.arg(repository("loadtest/tests/ops/faults/link.py")).args(ends);
         let mut program = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::NamedTempFile;
 
 /// Polling interval.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Waits until `look` returns something, for at most `seconds`.
 pub(crate) fn wait_for<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Option<T>) -> T {
@@ -18,7 +18,7 @@ pub(crate) fn wait_for<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Op
             return found;
         }
         assert!(Instant::now() < until, "{what}: not within {seconds} s");
-        std::thread::sleep(LOOK_EVERY);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 

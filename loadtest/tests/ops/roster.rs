@@ -9,7 +9,7 @@ use super::programs::{Collector, Program, agent_with, free_address, wait_for};
 use super::prometheus::{Prometheus, shipped, shipped_as_it_is};
 
 /// Maximum time from the restart until every missing agent is reported.
-const TOLD: Duration = Duration::from_secs(120);
+const ALERT_TIMEOUT: Duration = Duration::from_secs(120);
 /// Maximum time to start a fleet on a small machine.
 const START_SECONDS: u64 = 120;
 
@@ -88,20 +88,20 @@ fn exactly_the_missing_are_told_after_a_restart() {
     let _collector = Collector::start_at(&agents, &http, &flags);
     let back = Instant::now();
 
-    wait_for("the alerts of all that are missing", TOLD.as_secs(), || {
-        let told = down(&prometheus, "firing");
-        assert!(told.is_subset(&missing), "{told:?}");
-        (told == missing).then_some(())
+    wait_for("the alerts of all that are missing", ALERT_TIMEOUT.as_secs(), || {
+        let alerting = down(&prometheus, "firing");
+        assert!(alerting.is_subset(&missing), "{alerting:?}");
+        (alerting == missing).then_some(())
     });
     eprintln!(
-        "{} of {} agents missing: all told {:.0} s after the collector's return",
+        "{} of {} agents missing: all reported {:.0} s after the restart",
         size.killed,
         size.agents,
         back.elapsed().as_secs_f64()
     );
-    wait_for("nobody else suspected", 60, || down(&prometheus, "pending").is_empty().then_some(()));
+    wait_for("no pending alert", 60, || down(&prometheus, "pending").is_empty().then_some(()));
     assert_eq!(down(&prometheus, "firing"), missing);
     let ever = "count(count by (agent) (count_over_time(\
                 ALERTS{alertname='FleetgaugeAgentDown', alertstate='firing'}[1h])))";
-    assert_eq!(prometheus.query(ever)[0].1, size.killed as f64, "somebody was told in between");
+    assert_eq!(prometheus.query(ever)[0].1, size.killed as f64, "another agent was reported");
 }

@@ -21,7 +21,7 @@ struct Root(TempDir);
 
 impl Root {
     /// `None` if nothing can be mounted.
-    fn lay() -> Option<Self> {
+    fn mount() -> Option<Self> {
         let root = Self(tempfile::tempdir().unwrap());
         let at = |name: &str| root.0.path().join(name).display().to_string();
         std::fs::create_dir(at("memory")).unwrap();
@@ -79,7 +79,7 @@ fn mount(arguments: &[&str]) -> bool {
 #[test]
 #[ignore = "needs root, systemd-container and curl"]
 fn the_shipped_units_run_under_systemd() {
-    let Some(root) = Root::lay() else { return };
+    let Some(root) = Root::mount() else { return };
     for program in ["fleetgauge-collector", "fleetgauge-agent"] {
         root.put(&built(program), &format!("usr/bin/{program}"));
         let unit = format!("{program}.service");

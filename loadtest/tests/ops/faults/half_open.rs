@@ -23,7 +23,7 @@ struct Fault {
 
 impl Fault {
     fn new() -> Option<Self> {
-        let network = Network::lay(&["host", "collector", "again"])?;
+        let network = Network::create(&["host", "collector", "again"])?;
         let ends = [("host", "192.0.2.2"), ("collector", "192.0.2.1"), ("again", "192.0.2.1")];
         let link = network.bad_link(&ends);
         let collector = collector(&network, "collector");

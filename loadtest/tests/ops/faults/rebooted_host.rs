@@ -20,8 +20,8 @@ const AWAY: Duration = Duration::from_secs(10);
 const BACK_WITHIN: Duration = Duration::from_secs(16);
 
 /// The network in the picture; `None` if namespaces cannot be created.
-fn lay() -> Option<Network> {
-    let network = Network::lay(&["collector", "before", "after"])?;
+fn create_network() -> Option<Network> {
+    let network = Network::create(&["collector", "before", "after"])?;
     network.connect("collector", "before", "192.0.2.1/30", "192.0.2.2/30");
     network.connect("collector", "after", "192.0.2.5/30", "192.0.2.6/30");
     Some(network)
@@ -50,7 +50,7 @@ fn agent(
 #[test]
 #[ignore = "needs root, iproute2 and curl"]
 fn a_rebooted_host_is_back_soon_and_no_conflict() {
-    let Some(network) = lay() else { return };
+    let Some(network) = create_network() else { return };
     let files = tempfile::tempdir().unwrap();
     let mut command = network.command("collector", built("fleetgauge-collector"));
     command.args(["--listen", "192.0.2.1:45678,192.0.2.5:45678", "--insecure"]);
