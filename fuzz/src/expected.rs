@@ -1,5 +1,5 @@
-//! What must be shown of agents: every sample as its reader understands it, and which families have
-//! their place on the shared pages.
+//! What pages must show of agents: every sample in the reader's terms, and which families are on
+//! the shared pages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,12 +9,12 @@ use crate::page;
 use crate::schema::names;
 use crate::schema_gen::{Declared, DeclaredFamily, DeclaredSeries};
 
-/// Labels, `le` and `quantile` as numbers are written for people who test.
+/// Labels; `le` and `quantile` in a canonical form.
 pub(crate) type LabelMap = BTreeMap<String, String>;
-/// Values by name and labels; each value's bits, there being one NaN.
+/// Bits of the values by name and labels, with a single NaN.
 pub(crate) type Samples = BTreeMap<(String, LabelMap), u64>;
 
-/// A family and its samples, in either format's terms.
+/// A family and its samples, in the terms of either format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Family {
     pub(crate) kind: String,
@@ -23,10 +23,10 @@ pub(crate) struct Family {
     pub(crate) samples: Samples,
 }
 
-/// A page by the names of its families.
+/// The families of a page by name.
 pub(crate) type Page = BTreeMap<String, Family>;
 
-/// A page as it was read.
+/// Converts a parsed page.
 pub(crate) fn read(page: Vec<page::Family>) -> Page {
     let family = |family: page::Family| {
         let samples = family.samples.into_iter().map(|sample| {
@@ -42,7 +42,7 @@ pub(crate) fn read(page: Vec<page::Family>) -> Page {
     page.into_iter().map(family).collect()
 }
 
-/// How a family without samples is announced.
+/// Name and metadata of a family without samples.
 pub(crate) fn heading(family: &DeclaredFamily, openmetrics: bool) -> (String, Family) {
     let (suffix, kind) = match (family.kind, openmetrics) {
         (1, _) => ("", "gauge"),
@@ -59,7 +59,7 @@ pub(crate) fn heading(family: &DeclaredFamily, openmetrics: bool) -> (String, Fa
     let told = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
     let announced = Family {
         kind: kind.to_owned(),
-        // An info has no unit in OpenMetrics, and nothing has one in the older format.
+        // An info family has no unit in OpenMetrics; the older format has no units.
         unit: told(&family.unit).filter(|_| openmetrics && family.kind != 5),
         help: told(&family.help),
         samples: Samples::new(),
@@ -67,7 +67,7 @@ pub(crate) fn heading(family: &DeclaredFamily, openmetrics: bool) -> (String, Fa
     (format!("{}{suffix}", family.name), announced)
 }
 
-/// The samples of a schema's family in a report.
+/// Samples of one family of a schema, from a report.
 pub(crate) fn samples(schema: &Declared, family: usize, agent: &LabelMap, row: &[f64]) -> Samples {
     let mut samples = Samples::new();
     let mut rest = row;
@@ -82,7 +82,7 @@ pub(crate) fn samples(schema: &Declared, family: usize, agent: &LabelMap, row: &
     samples
 }
 
-/// `docs/protocol.md`, the table of kinds.
+/// Follows the table of kinds in `docs/protocol.md`.
 fn add(
     family: &DeclaredFamily,
     series: &DeclaredSeries,
@@ -123,7 +123,7 @@ fn add(
 }
 
 fn bits(value: f64) -> u64 {
-    // There is one NaN on a page.
+    // All NaNs are the same on a page.
     if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() }
 }
 
@@ -131,25 +131,26 @@ fn number(value: f64) -> String {
     format!("{:?}", value + 0.0)
 }
 
-/// As [`number`], of what stands on a page.
+/// The same for the text of a bound on a page.
 fn bound(text: &str) -> String {
     number(text.parse().unwrap())
 }
 
-/// Which families have their place on the shared pages, by the rule alone: a name means what the
-/// first of those who are there says; who disagrees waits until the last of them has gone.
+/// A model of which families are on the shared pages. A name has the meaning of the first live
+/// schema that declares it. A family that disagrees is left off until the last schema with that
+/// meaning has gone.
 #[derive(Debug, Default)]
-pub(crate) struct Places {
-    /// A kind that the operator has decided on.
+pub(crate) struct SharedFamilies {
+    /// A kind that the operator has pinned.
     pin: Option<(String, u8)>,
-    /// Schemas that have agents, in the order of their coming, and how many.
+    /// Schemas that have agents, in the order of their arrival, with the number of agents.
     live: Vec<(usize, usize)>,
-    /// By name: the family as its first holder declared it, and its holders: schema and position in
-    /// it.
+    /// By name: the family as its first schema declared it, and the positions of all schemas that
+    /// share it.
     pub(crate) shown: BTreeMap<String, (DeclaredFamily, BTreeSet<(usize, usize)>)>,
 }
 
-impl Places {
+impl SharedFamilies {
     pub(crate) fn new(pin: Option<(String, u8)>) -> Self {
         Self { pin, ..Self::default() }
     }
@@ -203,7 +204,7 @@ impl Places {
         }
     }
 
-    /// How many families of live schemas are left off.
+    /// Number of families of live schemas that are left off.
     pub(crate) fn left_off(&self, schemas: &[Declared]) -> usize {
         let known = |(schema, _): &(usize, usize)| {
             let families = schemas[*schema].families.iter().enumerate();

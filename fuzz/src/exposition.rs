@@ -15,7 +15,7 @@ use fleetgauge_proto::report::{self, ABSENT, Values};
 use fleetgauge_proto::schema::{FamilyKind, encode};
 use fleetgauge_proto::{AgentId, Limits, Schema, StaticLabels};
 
-use crate::expected::{self, LabelMap, Page, Places};
+use crate::expected::{self, LabelMap, Page, SharedFamilies};
 use crate::page::parse;
 use crate::schema_gen::{Declared, Labels, some};
 
@@ -71,7 +71,7 @@ struct World {
     schemas: Vec<Declared>,
     /// By position in `schemas`; equal ones are one.
     pinned: Vec<(usize, Pinned)>,
-    places: Places,
+    shared_families: SharedFamilies,
     agents: [Option<Agent>; IDS.len()],
     sessions: u64,
 }
@@ -108,9 +108,9 @@ impl World {
             let entry = registry.schemas().intern(fingerprint, legal, frame.len()).unwrap();
             pinned.push((known.unwrap_or(number), entry));
         }
-        let places = Places::new(pin.map(|(name, kind)| (name.to_owned(), kind)));
+        let shared_families = SharedFamilies::new(pin.map(|(name, kind)| (name.to_owned(), kind)));
         let agents = Default::default();
-        Self { registry, schemas, pinned, places, agents, sessions: 0 }
+        Self { registry, schemas, pinned, shared_families, agents, sessions: 0 }
     }
 
     fn take(&mut self, step: &Step, input: &Input) {
@@ -154,10 +154,10 @@ impl World {
         let mut shown = LabelMap::from([("agent".to_owned(), IDS[at].to_owned())]);
         shown.extend(client_no.map(|port| ("client_no".to_owned(), port.to_string())));
         shown.extend(labels.told().map(|(name, value)| (name.to_owned(), value.to_owned())));
-        self.places.join(*schema, &self.schemas);
+        self.shared_families.join(*schema, &self.schemas);
         let agent = Agent { handle, labels: shown, schema: *schema, row };
         if let Some(before) = self.agents[at].replace(agent) {
-            self.places.leave(before.schema, &self.schemas);
+            self.shared_families.leave(before.schema, &self.schemas);
         }
     }
 
@@ -166,11 +166,11 @@ impl World {
         let id = AgentId::try_new(IDS[at]).unwrap();
         assert!(!self.registry.leave(&id, agent.handle.session() + 1), "it is another's");
         assert!(self.registry.leave(&id, agent.handle.session()));
-        self.places.leave(agent.schema, &self.schemas);
+        self.shared_families.leave(agent.schema, &self.schemas);
     }
 
     fn check_shared_page(&self) {
-        assert_eq!(self.registry.families_suppressed(), self.places.left_off(&self.schemas));
+        assert_eq!(self.registry.families_suppressed(), self.shared_families.left_off(&self.schemas));
         for format in [Format::Text, Format::OpenMetrics] {
             let page = read(&self.registry.snapshot(), format);
             assert_eq!(page, self.expected(format));
@@ -180,7 +180,7 @@ impl World {
     fn expected(&self, format: Format) -> Page {
         let openmetrics = format == Format::OpenMetrics;
         let mut page = Page::new();
-        for (declared, holders) in self.places.shown.values() {
+        for (declared, holders) in self.shared_families.shown.values() {
             let (name, mut family) = expected::heading(declared, openmetrics);
             for agent in self.agents.iter().flatten() {
                 for (_, position) in holders.iter().filter(|(schema, _)| *schema == agent.schema) {

@@ -1,8 +1,8 @@
-//! A page as a whole: its families with their samples, or what is wrong with it.
+//! A whole page: its families with their samples, or what is wrong with it.
 
 use std::collections::BTreeMap;
 
-use fleetgauge_page::{Format, Item, Labels, Reader, unescape};
+use fleetgauge_page::{Format, Item, Labels, ReadResult, Reader, unescape};
 
 /// A family and its samples.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,7 +14,7 @@ pub(crate) struct Family {
     pub(crate) samples: Vec<Sample>,
 }
 
-/// A line.
+/// A sample line.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Sample {
     pub(crate) name: String,
@@ -22,12 +22,11 @@ pub(crate) struct Sample {
     pub(crate) value: f64,
 }
 
-/// The families of a page, in its order; or the first line that is wrong, and what is wrong with
-/// it.
+/// The families of a page in order, or the first invalid line with its problem.
 pub(crate) fn parse(text: &str, openmetrics: bool) -> Result<Vec<Family>, String> {
     let format = if openmetrics { Format::OpenMetrics } else { Format::Text };
     let (mut families, mut wrong) = (Vec::<Family>::new(), None);
-    let mut see = |read: fleetgauge_page::Read<'_>| match read {
+    let mut on_read = |read: ReadResult<'_>| match read {
         Ok(Item::Family(family)) => families.push(Family {
             name: family.name.clone(),
             kind: family.kind.to_owned(),
@@ -35,18 +34,18 @@ pub(crate) fn parse(text: &str, openmetrics: bool) -> Result<Vec<Family>, String
             help: family.help.clone(),
             samples: Vec::new(),
         }),
-        // A sample without a family is wrong, and is told of next.
+        // A sample without a family is invalid, and is reported next.
         Ok(Item::Sample(sample)) => families.iter_mut().last().into_iter().for_each(|family| {
             let (name, labels) = (sample.name.to_owned(), owned(sample.labels));
             family.samples.push(Sample { name, labels, value: sample.value });
         }),
-        Err(unreadable) => {
-            wrong.get_or_insert(format!("{:?} {}", unreadable.text, unreadable.problem));
+        Err(invalid) => {
+            wrong.get_or_insert(format!("{:?} {}", invalid.text, invalid.problem));
         }
     };
     let mut reader = Reader::new(format);
-    reader.push(text.as_bytes(), &mut see);
-    reader.finish(&mut see);
+    reader.push(text.as_bytes(), &mut on_read);
+    reader.finish(&mut on_read);
     wrong.map_or(Ok(families), Err)
 }
 
@@ -60,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_read() {
+    fn a_page_is_parsed() {
         let page = "# HELP a_total Some \\\\ text\\n.\n# TYPE a_total counter\n\
             a_total{agent=\"x\",b=\"\\\"\\\\\\n\"} 3\n# TYPE b gauge\n";
         let families = parse(page, false).unwrap();
@@ -72,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_line_is_named() {
-        assert_eq!(parse("a 1\n", false), Err("\"a 1\" is a sample of no family".to_owned()));
+    fn an_invalid_line_is_reported() {
+        assert_eq!(parse("a 1\n", false), Err("\"a 1\" belongs to no family".to_owned()));
     }
 }

@@ -1,11 +1,10 @@
-//! Schemas, labels and ids as an agent might declare them: mostly legal, and often at odds with
-//! each other.
+//! Generates schemas, labels and ids: mostly legal, and often in conflict with each other.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use fleetgauge_proto::Limits;
 use fleetgauge_proto::message::{Family, Label, Schema, Series};
 
-/// Names of which one takes another's place as soon as their kinds are right for it.
+/// Names that may conflict, depending on the kinds of their families.
 const NAMES: [&str; 15] = [
     "a",
     "a_total",
@@ -27,11 +26,11 @@ const UNITS: [&str; 6] = ["", "", "bytes", "seconds", "total", "a"];
 const TEXTS: [&str; 10] =
     ["", "plain", "\\", "\"", "\n", "\\n", "a\\\"b\nc", "\r", "ü \u{2028}\0", "} 1 # EOF"];
 const LABEL_NAMES: [&str; 6] = ["a", "b", "_c", "le_", "B", "agent_"];
-/// Kinds that are known, and one that is not.
+/// The known kinds, and an unknown one.
 const KINDS: [u8; 8] = [1, 2, 3, 4, 5, 6, 3, 200];
 const BOUNDS: [f64; 9] = [-1e300, -1.0, 0.0, 0.005, 0.25, 0.5, 1.0, 16_777_217.0, 1e300];
 
-/// A schema, owned.
+/// An owned schema.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Declared {
     pub(crate) families: Vec<DeclaredFamily>,
@@ -79,7 +78,7 @@ impl Declared {
         }
     }
 
-    /// What of it is legal together.
+    /// The part that is legal as a schema.
     pub(crate) fn legal(self) -> Self {
         let is_legal = |schema: &Self| {
             fleetgauge_proto::Schema::try_new(&schema.message(), &Limits::default()).is_ok()
@@ -100,7 +99,7 @@ impl Declared {
         legal
     }
 
-    /// Whether a family has series: others have no place on the shared pages.
+    /// Whether a family has series; without any it is not on the shared pages.
     pub(crate) fn has_series(&self, family: usize) -> bool {
         self.series.iter().any(|series| series.family as usize == family)
     }
@@ -134,7 +133,7 @@ impl Labels {
         self.0.iter().map(|(name, value)| Label { name, value }).collect()
     }
 
-    /// Those that are told: an empty value is the same as no label.
+    /// Labels that are shown: an empty value means no label.
     pub(crate) fn told(&self) -> impl Iterator<Item = (&str, &str)> {
         let told = self.0.iter().filter(|(_, value)| !value.is_empty());
         told.map(|(name, value)| (name.as_str(), value.as_str()))
@@ -168,7 +167,7 @@ impl<'a> Arbitrary<'a> for Labels {
     }
 }
 
-/// A series of one of these families; now and then of none, or of the wrong shape.
+/// A series of one of these families; occasionally of none, or of the wrong shape.
 fn series(kinds: &[u8], u: &mut Unstructured<'_>) -> Result<DeclaredSeries> {
     let family = u.int_in_range(0..=kinds.len())?;
     let parameters = match kinds.get(family) {
@@ -185,7 +184,7 @@ fn series(kinds: &[u8], u: &mut Unstructured<'_>) -> Result<DeclaredSeries> {
     Ok(DeclaredSeries { family: family as u32, width, parameters, labels })
 }
 
-/// Mostly some of [`BOUNDS`], rising.
+/// Mostly increasing values from [`BOUNDS`].
 fn parameters(u: &mut Unstructured<'_>) -> Result<Vec<f64>> {
     if u.ratio(1, 16)? {
         return some(u, 300, |u| u.arbitrary());
@@ -204,7 +203,7 @@ fn any(u: &mut Unstructured<'_>, texts: &[&str]) -> Result<String> {
     }
 }
 
-/// Up to `most` of them.
+/// Up to `most` items.
 pub(crate) fn some<'a, T>(
     u: &mut Unstructured<'a>,
     most: usize,

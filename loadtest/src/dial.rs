@@ -1,12 +1,12 @@
-//! Connecting, from several addresses of the loopback where the fleet is large.
+//! Opens connections, from several loopback addresses if the fleet is large.
 //!
-//! Linux gives outgoing connections every second port first. When those are used up for one pair of addresses,
-//! at some 14,000, every further connect searches them all, for a millisecond or more, and the generator
-//! stands still. So not many agents share a source address.
+//! Linux assigns outgoing connections every second port first. When those are used up for a pair of
+//! addresses, at about 14,000, every further connect searches all of them for a millisecond or
+//! more, and the generator stalls. So only a limited number of agents share a source address.
 //!
-//! Binding to an address takes a port of it for this connection alone. `IP_BIND_ADDRESS_NO_PORT` would let
-//! connections to different collectors share it, but no crate offers that option to safe code, and with 65,536
-//! addresses of 127.10.x.y there is no want of ports.
+//! Binding to an address reserves a port of it for this connection alone. `IP_BIND_ADDRESS_NO_PORT`
+//! would let connections to different collectors share it, but no crate offers that option to safe
+//! code, and the 65,536 addresses of 127.10.x.y have enough ports.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,11 +14,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use mio::net::TcpStream;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-/// Agents that share a source address: with as many connections again that have just ended, still far from
-/// where the search begins.
+/// Agents per source address: even with as many connections in TIME_WAIT, far from where the search
+/// begins.
 pub const AGENTS_PER_SOURCE: u32 = 5_000;
 
-/// Begins to connect the agent with this number: on the loopback that is mostly all there is to it.
+/// Starts to connect the agent with this number. On loopback the connection is usually established
+/// at once.
 ///
 /// # Errors
 /// The system's.
@@ -35,7 +36,7 @@ pub fn dial(agent: u32, collector: SocketAddr) -> io::Result<TcpStream> {
     }
 }
 
-/// Whether connecting goes on though the call is over.
+/// Whether the connection is still being established.
 fn is_under_way(error: &io::Error) -> bool {
     #[cfg(unix)]
     if rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::INPROGRESS) {
@@ -44,14 +45,14 @@ fn is_under_way(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
 }
 
-/// Whether there is more than one source address to connect from.
+/// Whether there is more than one source address.
 #[must_use]
 pub const fn has_sources(collector: IpAddr) -> bool {
-    // Elsewhere the loopback has one address unless somebody has added others.
+    // Other systems have one loopback address unless more are configured.
     cfg!(target_os = "linux") && collector.is_ipv4() && collector.is_loopback()
 }
 
-/// The address to connect from; `None` for the usual one.
+/// Source address of an agent; `None` for the default one.
 fn source(agent: u32, collector: SocketAddr) -> Option<Ipv4Addr> {
     let number = agent / AGENTS_PER_SOURCE;
     if number == 0 || !has_sources(collector.ip()) {
@@ -66,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_large_fleet_comes_from_several_addresses_of_the_loopback() {
+    fn a_large_fleet_uses_several_loopback_addresses() {
         let collector = SocketAddr::from(([127, 0, 0, 1], 45678));
         assert_eq!(source(4_999, collector), None);
         let [one, last] = [5_000, 999_999].map(|agent| source(agent, collector));

@@ -1,39 +1,33 @@
-//! Simulates fleets of agents and judges what the collector shows.
+//! Simulates fleets of agents and judges the pages that collectors serve.
 //!
-//! A [`run`] spreads a [`fleet`] over [`worker`] processes, each with an [`engine`] that speaks the real protocol for
-//! thousands of agents, over a connection of their own each, and writes in a [`ledger`] what they do. It fetches
-//! pages too and [`judge`]s them by the ledger. [`scenarios`] let one thing each go wrong. [`demo`] shows a fleet to people
-//! instead. What a test found out is its [`results`]. Load goes to the loopback, or to a network of a test's own.
+//! A [`run`] spreads a [`fleet`] over worker processes ([`child`], [`worker_main`]). The [`engine`]
+//! of a worker speaks the real protocol for thousands of agents, each over its own connection, and
+//! records what they do as ground truth. Workers also scrape the collectors and [`judge`] every
+//! page against that record. The [`scenarios`] each inject one kind of trouble; [`demo`] shows a
+//! fleet to people instead. The outcome of a test is its [`results`]. Load goes to loopback or to a
+//! network namespace of the test's own.
 
+pub mod agent_range;
+pub mod attackers;
 pub mod child;
+pub mod child_main;
 pub mod cli;
-mod course;
 pub mod demo;
 pub mod dial;
 pub mod engine;
 pub mod fault;
-mod figures;
-pub mod finding;
 pub mod fleet;
-pub mod hostile;
 pub mod judge;
-pub mod ledger;
-pub mod orders;
-mod parts;
 pub mod pki;
 pub mod plan;
+pub mod preflight;
 pub mod progress;
-pub mod quantity;
 pub mod results;
-pub mod room;
 pub mod run;
 pub mod scenarios;
 pub mod scrape;
-pub mod serve;
-pub mod shown;
-pub mod summary;
+pub mod sim_values;
 pub mod tally;
 pub mod usage;
-pub mod value;
-pub mod walk;
-pub mod worker;
+pub mod worker_main;
+pub mod worker_protocol;

@@ -1,20 +1,21 @@
-//! The load test's program: which command, in a runtime, to an exit code.
+//! The program: runs a command and maps its outcome to an exit code.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use fleetgauge_loadtest::cli::{ChurnArgs, Cli, Command, Output, RunArgs};
-use fleetgauge_loadtest::results::{Files, Results};
-use fleetgauge_loadtest::{demo, run, scenarios, serve, worker};
+use fleetgauge_loadtest::cli::{ChurnArgs, Cli, Command, RunArgs};
+use fleetgauge_loadtest::results::Results;
+use fleetgauge_loadtest::results::output::{OutputArgs, OutputFiles};
+use fleetgauge_loadtest::{child_main, demo, run, scenarios, worker_main};
 use tracing::level_filters::LevelFilter;
 
-/// sysexits.h EX_USAGE: a flag is wrong.
+/// Exit code EX_USAGE of sysexits.h: an invalid flag.
 const EXIT_BAD_FLAG: u8 = 64;
-/// What a shell makes of a program that Ctrl-C has ended.
+/// Exit code of a program that Ctrl-C ended, as shells report it.
 const EXIT_INTERRUPTED: u8 = 130;
 
-/// That of the collector, which this program also runs.
+/// The collector's allocator, because this program also runs collectors.
 #[global_allocator]
 static ALLOCATOR: fleetgauge_collector::Allocator = fleetgauge_collector::Allocator;
 
@@ -28,8 +29,8 @@ fn main() -> ExitCode {
     };
     log_to_stderr();
     let done = match cli.command {
-        // It has an engine of its own and no runtime.
-        Command::Worker => worker::work().map(|()| ExitCode::SUCCESS),
+        // The engine runs without a runtime.
+        Command::Worker => worker_main::run().map(|()| ExitCode::SUCCESS),
         other => serve(other),
     };
     match done {
@@ -55,22 +56,22 @@ async fn serve(command: Command) -> anyhow::Result<ExitCode> {
                 let _ = writeln!(io::stderr(), "fleetgauge-loadtest: {bad}");
                 return Ok(ExitCode::from(EXIT_BAD_FLAG));
             }
-            return judged(scenario.output(), scenarios::play(&scenario)).await;
+            return judged(scenario.output(), scenarios::run(&scenario)).await;
         }
         Command::Demo(args) => demo::demo(&args).await?,
-        Command::Collector(args) => serve::collector(*args).await?,
-        Command::Worker => worker::work()?,
-        Command::Agent(args) => serve::agent(&args).await?,
+        Command::Collector(args) => child_main::collector(*args).await?,
+        Command::Worker => worker_main::run()?,
+        Command::Agent(args) => child_main::agent(&args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Plays a test; passed, failed, or not made at all.
+/// Runs a test and writes its results. The exit code tells whether it passed.
 async fn judged(
-    output: &Output,
+    output: &OutputArgs,
     test: impl Future<Output = anyhow::Result<Results>>,
 ) -> anyhow::Result<ExitCode> {
-    let files = match Files::create(output) {
+    let files = match OutputFiles::create(output) {
         Ok(files) => files,
         Err(error) => {
             let _ = writeln!(io::stderr(), "fleetgauge-loadtest: {error:#}");
@@ -80,7 +81,7 @@ async fn judged(
     let results = tokio::select! {
         results = test => results?,
         _ = tokio::signal::ctrl_c() => {
-            let _ = writeln!(io::stderr(), "fleetgauge-loadtest: stopped early by Ctrl-C: no verdict");
+            let _ = writeln!(io::stderr(), "fleetgauge-loadtest: stopped by Ctrl-C; no verdict");
             return Ok(ExitCode::from(EXIT_INTERRUPTED));
         }
     };
@@ -90,7 +91,7 @@ async fn judged(
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Only what somebody should know of: a fleet's coming and going is no news here.
+/// Warnings only: agents connect and disconnect all the time.
 fn log_to_stderr() {
     tracing_subscriber::fmt()
         .with_max_level(LevelFilter::WARN)

@@ -1,4 +1,4 @@
-//! An authority for one test: it gives collectors and agents certificates, and goes with the test.
+//! A certificate authority for one test. It issues certificates to collectors and agents.
 
 use std::fs::Permissions;
 use std::path::PathBuf;
@@ -13,23 +13,23 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
-/// The authority, as workers are told of it: they issue their agents' certificates themselves.
+/// The authority with its key, for workers: they issue their agents' certificates themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Authority {
-    /// Its certificate, in PEM.
+pub struct TestCa {
+    /// Certificate, in PEM.
     certificate: String,
-    /// Its key, in PEM.
+    /// Private key, in PEM.
     key: String,
 }
 
-/// The authority, and the files of the collectors.
-pub struct Pki {
-    authority: Authority,
+/// The authority, and the certificate files of the collectors.
+pub struct TestPki {
+    ca: TestCa,
     files: TempDir,
 }
 
-/// What the authority's certificate says.
-fn authority() -> CertificateParams {
+/// Certificate parameters of the authority.
+fn ca_params() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -41,25 +41,25 @@ fn key() -> anyhow::Result<KeyPair> {
     Ok(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?)
 }
 
-impl Pki {
-    /// A new one.
+impl TestPki {
+    /// Creates an authority and the collectors' certificate.
     ///
     /// # Errors
     /// The system's.
     pub fn new() -> anyhow::Result<Self> {
-        let issuer = CertifiedIssuer::self_signed(authority(), key()?)?;
-        let own = key()?;
+        let issuer = CertifiedIssuer::self_signed(ca_params(), key()?)?;
+        let collector = key()?;
         let mut params = CertificateParams::default();
         params.subject_alt_names = ["127.0.0.1", "::1"]
             .map(|address| address.parse().map(SanType::IpAddress))
             .into_iter()
             .collect::<Result<_, _>>()?;
-        let certificate = params.signed_by(&own, &issuer)?;
-        let authority = Authority { certificate: issuer.pem(), key: issuer.key().serialize_pem() };
-        let pki = Self { authority, files: tempfile::tempdir()? };
-        pki.write("ca.pem", &pki.authority.certificate)?;
+        let certificate = params.signed_by(&collector, &issuer)?;
+        let ca = TestCa { certificate: issuer.pem(), key: issuer.key().serialize_pem() };
+        let pki = Self { ca, files: tempfile::tempdir()? };
+        pki.write("ca.pem", &pki.ca.certificate)?;
         pki.write("own.pem", &certificate.pem())?;
-        pki.write("own.key", &own.serialize_pem())?;
+        pki.write("own.key", &collector.serialize_pem())?;
         Ok(pki)
     }
 
@@ -78,7 +78,7 @@ impl Pki {
         Ok(())
     }
 
-    /// What collectors are started with.
+    /// TLS flags of a collector.
     #[must_use]
     pub fn flags(&self) -> Vec<String> {
         [("certificate", "own.pem"), ("key", "own.key"), ("client-ca", "ca.pem")]
@@ -86,51 +86,52 @@ impl Pki {
             .to_vec()
     }
 
-    /// What workers are told.
+    /// The authority for workers.
     #[must_use]
-    pub fn authority(&self) -> Authority {
-        self.authority.clone()
+    pub fn ca(&self) -> TestCa {
+        self.ca.clone()
     }
 }
 
-/// Issues agents' certificates: one for each, over a key that they share.
-pub struct Issuing {
+/// Issues certificates to agents, all for the same key.
+pub struct CertificateIssuer {
     issuer: Issuer<'static, KeyPair>,
     key: KeyPair,
 }
 
-impl Issuing {
-    /// By this authority.
+impl CertificateIssuer {
+    /// Issuer of this authority.
     ///
     /// # Errors
-    /// It is none.
-    pub fn new(authority: &Authority) -> anyhow::Result<Self> {
-        let issuer = Issuer::new(self::authority(), KeyPair::from_pem(&authority.key)?);
+    /// The certificate or the key is invalid.
+    pub fn new(ca: &TestCa) -> anyhow::Result<Self> {
+        let issuer = Issuer::new(ca_params(), KeyPair::from_pem(&ca.key)?);
         Ok(Self { issuer, key: key()? })
     }
 
-    /// The agents' key.
+    /// Private key of the agents.
     #[must_use]
     pub fn key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::Pkcs8(self.key.serialize_der().into())
     }
 
-    /// The certificate of the agent of this name.
+    /// Certificate of an agent.
     ///
     /// # Errors
-    /// The name cannot be in one.
+    /// The name cannot be part of a certificate.
     pub fn certificate(&self, name: &str) -> anyhow::Result<CertificateDer<'static>> {
         let params = CertificateParams::new([name.to_owned()])?;
         Ok(params.signed_by(&self.key, &self.issuer)?.der().clone())
     }
 }
 
-impl Authority {
-    /// Its certificate.
+impl TestCa {
+    /// Certificate of the authority.
     ///
     /// # Errors
-    /// It is none.
+    /// The certificate is invalid.
     pub fn root(&self) -> anyhow::Result<CertificateDer<'static>> {
-        CertificateDer::from_pem_slice(self.certificate.as_bytes()).context("no certificate")
+        CertificateDer::from_pem_slice(self.certificate.as_bytes())
+            .context("the PEM contains no certificate")
     }
 }

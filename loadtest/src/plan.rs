@@ -1,4 +1,4 @@
-//! What a run is to be: how many agents report where, and how they are spread over workers.
+//! The plan of a test: how many agents report where, and how they are spread over workers.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -6,85 +6,98 @@ use std::time::Duration;
 use anyhow::bail;
 use serde_json::Value;
 
-use crate::child::Collector;
+use crate::agent_range::AgentRange;
 use crate::cli::FleetArgs;
+use crate::cli::scenario_args::ScenarioFleetArgs;
 use crate::fault::Fault;
-use crate::judge::SETTLED;
-use crate::orders::{Numbers, Order, Retry};
+use crate::judge::tolerances::SETTLED;
+use crate::worker_protocol::{BackoffPolicy, WorkerConfig};
 
-/// Up to so many workers turn to every report as soon as it is due.
-const FEW_WORKERS: usize = 4;
-/// More of them gather due reports for this share of the interval, and so long at most: waking one of many processes
-/// costs the machine, and its collector, more than the reports themselves.
-const GATHERED_SHARE: u32 = 300;
-const LONGEST_GATHERED: Duration = Duration::from_millis(100);
+/// Up to this many workers send each report as soon as it is due.
+const UNBATCHED_WORKERS: usize = 4;
+/// More workers batch due reports for this fraction of the interval, up to the limit below: waking
+/// one of many processes costs the machine and its collector more than the reports do.
+const BATCH_FRACTION: u32 = 300;
+const MAX_BATCH: Duration = Duration::from_millis(100);
 
-/// Reports a second that are followed by a Ping, if there are as many: a thousand in five seconds,
-/// so that 99 of 100 can be told.
+/// Reports per second that a Ping follows, in fleets that send as many: 1,000 in five seconds, so
+/// that a p99 is meaningful.
 const PINGS_PER_SECOND: f64 = 200.0;
-/// Of large fleets one report in so many: the collector's CPU is to be spent on reports.
+/// In large fleets a Ping follows one report of this many, so that the collector's CPU is spent on
+/// reports.
 const MAX_REPORTS_PER_PING: u32 = 64;
-/// When a report is late, unless something else is asked for: the judge grants a page as much.
+/// Default lateness of a report: as long as the judge grants a page.
 pub const LATE: Duration = SETTLED;
 
-/// Where agents report to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// So many collectors of our own.
-    Own(usize),
-    /// Collectors that are running: their addresses for agents and for HTTP.
-    Running(Vec<(SocketAddr, SocketAddr)>),
+/// Where workers find a collector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CollectorEndpoint {
+    /// Address for agents.
+    pub agents: SocketAddr,
+    /// Address for HTTP.
+    pub http: SocketAddr,
+    /// Process id, if the load test started the collector.
+    pub pid: Option<u32>,
 }
 
-impl Target {
-    /// How many collectors.
+/// The collectors that agents report to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetCollectors {
+    /// This many collectors, started for the test.
+    Started(usize),
+    /// Collectors that are already running.
+    Running(Vec<CollectorEndpoint>),
+}
+
+impl TargetCollectors {
+    /// Number of collectors.
     #[must_use]
-    pub fn collectors(&self) -> usize {
+    pub fn count(&self) -> usize {
         match self {
-            Self::Own(collectors) => *collectors,
+            Self::Started(count) => *count,
             Self::Running(collectors) => collectors.len(),
         }
     }
 
-    /// An address that agents connect to, for what is alike for all.
+    /// IP address of the first collector, which stands for all of them.
     #[must_use]
     pub fn address(&self) -> IpAddr {
         match self {
-            Self::Running(collectors) if !collectors.is_empty() => collectors[0].0.ip(),
+            Self::Running(collectors) if !collectors.is_empty() => collectors[0].agents.ip(),
             _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
         }
     }
 }
 
-/// A run as it is meant to be.
+/// The plan of a test.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// How many agents.
+    /// Number of agents.
     pub agents: u32,
-    /// Where they report to.
-    pub target: Target,
-    /// Time between an agent's reports.
+    /// The collectors that agents report to.
+    pub target: TargetCollectors,
+    /// Report interval.
     pub interval: Duration,
-    /// How agents come back after a failure.
-    pub backoff: Retry,
-    /// How many static labels each has.
+    /// How agents reconnect after a failure.
+    pub backoff: BackoffPolicy,
+    /// Number of static labels of each agent.
     pub labels: u8,
-    /// What our own collectors are started with.
+    /// Flags of the collectors that the test starts.
     pub flags: Vec<String>,
-    /// A report is late if it is taken in so long after it was due.
+    /// A report is late if it is processed more than this after it was due.
     pub late: Duration,
-    /// How much later a page may show a change than the judge grants.
+    /// Extra time for a page to show a change, on top of what the judge grants.
     pub tolerance: Duration,
-    /// Agents and collectors prove to each other who they are.
+    /// Use TLS with certificates on both sides.
     pub tls: bool,
 }
 
 impl Plan {
-    /// The plan that was asked for.
+    /// Plan of a run from its flags.
     ///
     /// # Errors
-    /// Flags that do not go together.
-    pub fn new(args: &FleetArgs, backoff: Retry) -> anyhow::Result<Self> {
+    /// Flags that contradict each other.
+    pub fn new(args: &FleetArgs, backoff: BackoffPolicy) -> anyhow::Result<Self> {
         if args.collector.len() != args.http.len() {
             bail!(
                 "--collector is given {} times and --http {} times: give both for each collector",
@@ -92,13 +105,18 @@ impl Plan {
                 args.http.len()
             );
         }
-        let running = args.collector.iter().copied().zip(args.http.iter().copied());
+        let addresses = args.collector.iter().zip(&args.http);
+        let running = addresses.map(|(agents, http)| CollectorEndpoint {
+            agents: *agents,
+            http: *http,
+            pid: None,
+        });
         let target = match args.collector.len() {
-            0 => Target::Own(args.collectors),
-            _ => Target::Running(running.collect()),
+            0 => TargetCollectors::Started(args.collectors),
+            _ => TargetCollectors::Running(running.collect()),
         };
-        if (args.agents as usize) < target.collectors() {
-            bail!("--agents {} are fewer than the {} collectors", args.agents, target.collectors());
+        if (args.agents as usize) < target.count() {
+            bail!("--agents {} are fewer than the {} collectors", args.agents, target.count());
         }
         let (agents, interval, labels) = (args.agents, args.interval, args.labels);
         let mut flags = args.collector_flag.clone();
@@ -107,49 +125,62 @@ impl Plan {
         Ok(Self { agents, target, interval, backoff, labels, flags, late, tolerance, tls })
     }
 
+    /// Plan of a scenario with this many collectors, started with these flags.
+    #[must_use]
+    pub fn for_scenario(
+        args: &ScenarioFleetArgs,
+        collectors: usize,
+        backoff: BackoffPolicy,
+        flags: Vec<String>,
+    ) -> Self {
+        let target = TargetCollectors::Started(collectors);
+        let (agents, interval, tls) = (args.agents, args.interval(), args.tls);
+        let (labels, late, tolerance) = (args.labels, args.late, args.tolerance);
+        Self { agents, target, interval, backoff, labels, flags, late, tolerance, tls }
+    }
+
     /// The largest number of agents of one worker, and so of one collector.
     #[must_use]
-    pub fn agents_each(&self) -> u32 {
+    pub fn max_agents_per_worker(&self) -> u32 {
         self.agents.div_ceil(self.workers() as u32)
     }
 
-    /// One for each collector.
+    /// Number of workers: one per collector.
     #[must_use]
     pub fn workers(&self) -> usize {
-        self.target.collectors()
+        self.target.count()
     }
 
-    /// Every worker's part, of the collectors that were planned: those of our own that run, or the given ones.
+    /// Configuration of every worker. `started` are the collectors that the test started; it is
+    /// ignored if the plan uses running ones.
     #[must_use]
-    pub fn orders(&self, own: &[Collector]) -> Vec<Order> {
-        let collectors: Vec<_> = match &self.target {
-            Target::Own(_) => own.iter().map(|own| (own.agents, own.http, own.pid())).collect(),
-            Target::Running(running) => {
-                running.iter().map(|(agents, http)| (*agents, *http, None)).collect()
-            }
+    pub fn worker_configs(&self, started: &[CollectorEndpoint]) -> Vec<WorkerConfig> {
+        let collectors = match &self.target {
+            TargetCollectors::Started(_) => started,
+            TargetCollectors::Running(running) => running,
         };
         let seed = fastrand::u64(..);
-        let order = |(agents, (collector, http, pid)): (Numbers, _)| Order {
+        let config = |(agents, collector): (AgentRange, &CollectorEndpoint)| WorkerConfig {
             agents,
-            known: agents,
-            marks_from: agents.first,
+            visible: agents,
+            first_encoded_agent: agents.first,
             labels: self.labels,
-            collector,
-            http,
-            pid,
+            collector: collector.agents,
+            http: collector.http,
+            collector_pid: collector.pid,
             interval_ms: u32::try_from(self.interval.as_millis()).unwrap_or(u32::MAX),
             seed,
-            tick_ms: self.tick_ms(),
+            batch_ms: self.batch_ms(),
             reports_per_ping: self.reports_per_ping(),
             late_ms: u32::try_from(self.late.as_millis()).unwrap_or(u32::MAX),
             tolerance_ms: u32::try_from(self.tolerance.as_millis()).unwrap_or(u32::MAX),
             backoff: self.backoff,
             tls: None,
         };
-        self.shares().zip(collectors).map(order).collect()
+        self.agents_of_workers().zip(collectors).map(config).collect()
     }
 
-    /// Settings of a scenario, with those that decide the verdict of every one.
+    /// Adds the settings that affect the verdict of every test.
     #[must_use]
     pub fn with_settings(&self, mut settings: Value) -> Value {
         settings["late_seconds"] = self.late.as_secs_f64().into();
@@ -158,26 +189,26 @@ impl Plan {
         settings
     }
 
-    /// Of how many reports one is followed by a Ping.
+    /// Number of reports per Ping.
     fn reports_per_ping(&self) -> u32 {
         let reports_per_second = f64::from(self.agents) / self.interval.as_secs_f64();
         ((reports_per_second / PINGS_PER_SECOND) as u32).clamp(1, MAX_REPORTS_PER_PING)
     }
 
-    /// How long workers gather due reports, in milliseconds.
-    fn tick_ms(&self) -> u32 {
-        if self.workers() <= FEW_WORKERS {
+    /// How long workers batch due reports, in milliseconds.
+    fn batch_ms(&self) -> u32 {
+        if self.workers() <= UNBATCHED_WORKERS {
             return 1;
         }
-        let gathered = (self.interval / GATHERED_SHARE).min(LONGEST_GATHERED);
-        u32::try_from(gathered.as_millis()).unwrap_or(u32::MAX).max(1)
+        let batch = (self.interval / BATCH_FRACTION).min(MAX_BATCH);
+        u32::try_from(batch.as_millis()).unwrap_or(u32::MAX).max(1)
     }
 
-    /// The agents, evenly spread over the workers.
-    fn shares(&self) -> impl Iterator<Item = Numbers> {
+    /// The agents of each worker, evenly spread.
+    fn agents_of_workers(&self) -> impl Iterator<Item = AgentRange> {
         let (workers, agents) = (self.workers() as u64, u64::from(self.agents));
         let first = move |worker: u64| (agents * worker / workers) as u32;
-        (0..workers).map(move |worker| Numbers {
+        (0..workers).map(move |worker| AgentRange {
             first: first(worker),
             count: first(worker + 1) - first(worker),
         })
@@ -189,41 +220,47 @@ mod tests {
     use super::*;
 
     fn plan(agents: u32, collectors: usize) -> Plan {
-        let target = Target::Own(collectors);
-        let (interval, backoff) = (Duration::from_secs(15), Retry::Quick);
+        let target = TargetCollectors::Started(collectors);
+        let (interval, backoff) = (Duration::from_secs(15), BackoffPolicy::Quick);
         let (flags, late, tolerance) = (Vec::new(), LATE, Duration::ZERO);
         Plan { agents, target, interval, backoff, labels: 0, flags, late, tolerance, tls: false }
     }
 
     #[test]
-    fn many_workers_gather_reports_for_a_while_that_is_short_beside_the_interval() {
-        let tick = |seconds, workers| {
+    fn many_workers_batch_reports_for_a_fraction_of_the_interval() {
+        let batch = |seconds, workers| {
             let interval = Duration::from_secs(seconds);
-            Plan { interval, ..plan(1_000, workers) }.tick_ms()
+            Plan { interval, ..plan(1_000, workers) }.batch_ms()
         };
         assert_eq!(
-            [tick(30, 4), tick(1, 5), tick(15, 5), tick(30, 56), tick(300, 56)],
+            [batch(30, 4), batch(1, 5), batch(15, 5), batch(30, 56), batch(300, 56)],
             [1, 3, 50, 100, 100]
         );
     }
 
     #[test]
-    fn a_part_of_a_second_has_hundreds_of_pings_or_every_report_has_one() {
-        let every = |agents, seconds| {
+    fn small_fleets_ping_every_report_and_large_ones_hundreds_a_second() {
+        let per_ping = |agents, seconds| {
             let interval = Duration::from_secs(seconds);
             Plan { interval, ..plan(agents, 1) }.reports_per_ping()
         };
         assert_eq!(
-            [every(50, 1), every(300, 15), every(5_000, 1), every(15_000, 1), every(1_000_000, 30)],
+            [
+                per_ping(50, 1),
+                per_ping(300, 15),
+                per_ping(5_000, 1),
+                per_ping(15_000, 1),
+                per_ping(1_000_000, 30)
+            ],
             [1, 1, 25, 64, 64]
         );
     }
 
     #[test]
-    fn agents_are_spread_evenly_and_none_is_left_out() {
+    fn agents_are_spread_evenly_over_workers() {
         for (agents, collectors) in [(1_000_000, 56), (7, 3), (3, 3), (19_000, 1)] {
             let plan = plan(agents, collectors);
-            let shares: Vec<_> = plan.shares().collect();
+            let shares: Vec<_> = plan.agents_of_workers().collect();
             assert_eq!(shares.len(), collectors);
             let mut next = 0;
             for share in &shares {
@@ -232,7 +269,10 @@ mod tests {
                 next += share.count;
             }
             assert_eq!(next, agents);
-            assert_eq!(plan.agents_each(), shares.iter().map(|share| share.count).max().unwrap());
+            assert_eq!(
+                plan.max_agents_per_worker(),
+                shares.iter().map(|share| share.count).max().unwrap()
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a run shows of itself while it lasts: a bar, or a line now and then where there is no terminal.
+//! Progress of a test: a bar on a terminal, otherwise an occasional line.
 
 use std::cell::Cell;
 use std::io::{self, Write};
@@ -8,71 +8,71 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::tally::Tally;
 
-/// Between two drawings.
-const TICK: Duration = Duration::from_millis(250);
-/// Between two lines.
-const LINE_EVERY: Duration = Duration::from_secs(10);
+/// Redraw interval of the bar.
+const REDRAW_INTERVAL: Duration = Duration::from_millis(250);
+/// Interval between two lines without a terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A bar on the terminal, until it is dropped.
+/// A progress bar, until it is dropped.
 pub struct Progress {
     bar: ProgressBar,
-    part: Part,
+    activity: Activity,
     /// When the last line was written.
-    told: Cell<Instant>,
+    last_line: Cell<Instant>,
 }
 
-/// A part of a test.
+/// What the bar measures.
 #[derive(Debug, Clone, Copy)]
-enum Part {
-    Coming,
-    Lasting,
-    Leaving(u32),
+enum Activity {
+    Connecting,
+    Running,
+    Disconnecting(u32),
 }
 
 impl Progress {
-    /// Agents connecting.
+    /// Progress of the ramp.
     #[must_use]
-    pub fn of_ramp(agents: u32) -> Self {
+    pub fn connecting(agents: u32) -> Self {
         let template = "connecting {bar:30} {pos}/{len} agents reporting  {msg}";
-        Self::new(styled(agents.into(), template), Part::Coming)
+        Self::new(styled(agents.into(), template), Activity::Connecting)
     }
 
-    /// A part that lasts so long.
+    /// Progress of a phase with a fixed duration.
     #[must_use]
-    pub fn of_time(what: &str, duration: Duration) -> Self {
+    pub fn running(what: &str, duration: Duration) -> Self {
         let template = format!("{what:10} {{bar:30}} {{pos}}/{{len}} s  {{msg}}");
-        Self::new(styled(duration.as_secs(), &template), Part::Lasting)
+        Self::new(styled(duration.as_secs(), &template), Activity::Running)
     }
 
-    /// Agents leaving.
+    /// Progress of disconnecting.
     #[must_use]
-    pub fn of_leaving(agents: u32) -> Self {
+    pub fn disconnecting(agents: u32) -> Self {
         let template = "leaving    {bar:30} {pos}/{len} agents gone  {msg}";
-        Self::new(styled(agents.into(), template), Part::Leaving(agents))
+        Self::new(styled(agents.into(), template), Activity::Disconnecting(agents))
     }
 
-    fn new(bar: ProgressBar, part: Part) -> Self {
-        Self { bar, part, told: Cell::new(Instant::now()) }
+    fn new(bar: ProgressBar, activity: Activity) -> Self {
+        Self { bar, activity, last_line: Cell::new(Instant::now()) }
     }
 
-    /// Shows how far it is.
+    /// Shows the current state.
     pub fn show(&self, reporting: u32, present: u32, total: &Tally) {
         let Tally { reports, late, .. } = total;
-        self.bar.set_position(match self.part {
-            Part::Coming => reporting.into(),
-            Part::Lasting => self.bar.elapsed().as_secs(),
-            Part::Leaving(agents) => agents.saturating_sub(present).into(),
+        self.bar.set_position(match self.activity {
+            Activity::Connecting => reporting.into(),
+            Activity::Running => self.bar.elapsed().as_secs(),
+            Activity::Disconnecting(agents) => agents.saturating_sub(present).into(),
         });
         let counts = format!("{present} agents, {reports} reports, {late} late");
-        if self.bar.is_hidden() && self.told.get().elapsed() >= LINE_EVERY {
-            self.told.set(Instant::now());
+        if self.bar.is_hidden() && self.last_line.get().elapsed() >= LINE_INTERVAL {
+            self.last_line.set(Instant::now());
             let refused: u64 = total.refused.values().sum();
-            let part = match self.part {
-                Part::Coming => "connecting",
-                Part::Lasting => "going on",
-                Part::Leaving(_) => "leaving",
+            let activity = match self.activity {
+                Activity::Connecting => "connecting",
+                Activity::Running => "running",
+                Activity::Disconnecting(_) => "leaving",
             };
-            let _ = writeln!(io::stderr(), "{part}: {counts}, {refused} attempts refused");
+            let _ = writeln!(io::stderr(), "{activity}: {counts}, {refused} attempts refused");
         }
         self.bar.set_message(counts);
     }
@@ -88,6 +88,6 @@ fn styled(len: u64, template: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(template);
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(len).with_style(style);
-    bar.enable_steady_tick(TICK);
+    bar.enable_steady_tick(REDRAW_INTERVAL);
     bar
 }

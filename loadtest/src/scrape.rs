@@ -1,5 +1,4 @@
-//! Fetches a page as Prometheus does: plain, or compressed and unpacked here, its checksum and its
-//! length verified.
+//! Fetches a page as Prometheus does: plain, or gzip with its checksum and length verified.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -14,13 +13,12 @@ use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 
-/// How long a page may take: Prometheus' own patience.
+/// Timeout of a scrape, as in Prometheus.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest page taken, in bytes: a million agents' worth, so that a collector gone mad is not
-/// believed.
+/// Maximum size of a page, in bytes: enough for a million agents.
 const MAX_PAGE_BYTES: usize = 512 * 1024 * 1024;
 
-/// Why there is no page.
+/// Why a page could not be fetched.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the texts below say what the variants are")]
 pub enum ScrapeError {
@@ -45,15 +43,17 @@ impl std::fmt::Display for ScrapeError {
                 None => write!(f, "{error}"),
             },
             Self::Request(error) => write!(f, "{error}"),
-            Self::Status(status) => write!(f, "the answer was {status}"),
+            Self::Status(status) => write!(f, "the response status was {status}"),
             Self::Encoding(given) => {
-                write!(f, "the encoding was {given:?}, which was not asked for")
+                write!(f, "the content encoding was {given:?}, which was not requested")
             }
-            Self::Gzip(error) => write!(f, "it is not one whole member of gzip: {error}"),
+            Self::Gzip(error) => {
+                write!(f, "the body is not a single complete gzip member: {error}")
+            }
             Self::ContentType(given) => write!(f, "the content type was {given:?}"),
-            Self::TooLarge => write!(f, "it is larger than {MAX_PAGE_BYTES} bytes"),
-            Self::NotText => f.write_str("it is not UTF-8"),
-            Self::TimedOut => write!(f, "it took more than {} s", TIMEOUT.as_secs()),
+            Self::TooLarge => write!(f, "the page is larger than {MAX_PAGE_BYTES} bytes"),
+            Self::NotText => f.write_str("the page is not UTF-8"),
+            Self::TimedOut => write!(f, "the scrape took more than {} s", TIMEOUT.as_secs()),
         }
     }
 }
@@ -72,18 +72,18 @@ impl From<hyper::Error> for ScrapeError {
     }
 }
 
-/// How a page comes over the wire.
+/// Content encoding of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Encoding {
-    /// As it is.
+    /// Not compressed.
     Plain,
     /// Compressed, as Prometheus asks for it.
     Gzip,
 }
 
 impl Encoding {
-    /// Its name.
+    /// Name of the encoding.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -93,20 +93,20 @@ impl Encoding {
     }
 }
 
-/// The page at `path`, over a connection of its own.
+/// Fetches the page at `path`, over a new connection.
 ///
 /// # Errors
-/// Whatever keeps it from being there in one piece, in the format asked for and in time.
+/// The page did not arrive completely, in the requested format and in time.
 pub async fn fetch(http: SocketAddr, path: &str) -> Result<String, ScrapeError> {
     let mut page = Vec::new();
     fetch_into(http, path, |piece| page.extend_from_slice(piece)).await?;
     String::from_utf8(page).map_err(|_| ScrapeError::NotText)
 }
 
-/// The same, given to `take` piece by piece as it comes; its length in bytes.
+/// The same, passed to `take` in pieces as they arrive. Returns the length in bytes.
 ///
 /// # Errors
-/// The same, but for what is no text: the pieces that came before have been taken.
+/// The same, except for invalid UTF-8. Earlier pieces have already been taken.
 pub async fn fetch_into(
     http: SocketAddr,
     path: &str,
@@ -115,7 +115,7 @@ pub async fn fetch_into(
     fetch_as(http, path, Encoding::Plain, take).await
 }
 
-/// The same in another encoding, unpacked; its length as it came over the wire.
+/// The same in the given encoding, decompressed. Returns the length as transferred.
 ///
 /// # Errors
 /// The same.
@@ -125,33 +125,33 @@ pub async fn fetch_as(
     encoding: Encoding,
     take: impl FnMut(&[u8]),
 ) -> Result<usize, ScrapeError> {
-    let mut unpacker = Unpacker::new(encoding, take);
+    let mut unpacker = Decompressor::new(encoding, take);
     let page = fetch_unbounded(http, path, encoding, |piece| unpacker.push(piece));
     let bytes = tokio::time::timeout(TIMEOUT, page).await.map_err(|_| ScrapeError::TimedOut)??;
     unpacker.finish().map_err(ScrapeError::Gzip)?;
     Ok(bytes)
 }
 
-/// What is fetched, unpacked on its way to `take`.
-struct Unpacker<F> {
-    /// What was unpacked last; `None` where nothing is packed.
+/// Decompresses a page and passes it to `take`.
+struct Decompressor<F> {
+    /// The decoder with its last output; `None` for a plain page.
     gzip: Option<GzDecoder<Vec<u8>>>,
     take: F,
     error: Option<io::Error>,
 }
 
-impl<F: FnMut(&[u8])> Unpacker<F> {
+impl<F: FnMut(&[u8])> Decompressor<F> {
     fn new(encoding: Encoding, take: F) -> Self {
         let gzip = (encoding == Encoding::Gzip).then(|| GzDecoder::new(Vec::new()));
         Self { gzip, take, error: None }
     }
 
-    /// Takes a piece. What comes after an error is left alone.
+    /// Takes a piece. Ignores everything after an error.
     fn push(&mut self, piece: &[u8]) {
         match &mut self.gzip {
             None => (self.take)(piece),
             Some(gzip) if self.error.is_none() => {
-                // Bytes behind the trailer are not taken, which is an error too.
+                // The decoder does not accept bytes after the trailer, which is an error, too.
                 self.error = gzip.write_all(piece).err();
                 let unpacked = gzip.get_mut();
                 (self.take)(unpacked);
@@ -161,7 +161,7 @@ impl<F: FnMut(&[u8])> Unpacker<F> {
         }
     }
 
-    /// All has come: takes what is left, and verifies the trailer.
+    /// Takes the rest and verifies the trailer.
     fn finish(mut self) -> io::Result<()> {
         match (self.error.take(), self.gzip) {
             (Some(error), _) => Err(error),
@@ -191,8 +191,8 @@ async fn fetch_unbounded(
         check_head(&response, encoding)?;
         read_body(response.into_body(), take).await
     };
-    // The connection only moves while it is polled, and ends after the answer: no task outlives the
-    // scrape.
+    // The connection makes progress only while it is polled, and is dropped with the scrape: no
+    // task remains.
     let mut connection = std::pin::pin!(connection);
     let mut answered = std::pin::pin!(answered);
     tokio::select! {
@@ -252,17 +252,17 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    /// Unpacks what comes in pieces of this size.
+    /// Decompresses a page that arrives in pieces of this size.
     fn unpacked(bytes: &[u8], size: usize) -> io::Result<Vec<u8>> {
         let mut page = Vec::new();
-        let mut unpacker = Unpacker::new(Encoding::Gzip, |piece: &[u8]| page.extend(piece));
+        let mut unpacker = Decompressor::new(Encoding::Gzip, |piece: &[u8]| page.extend(piece));
         bytes.chunks(size).for_each(|piece| unpacker.push(piece));
         unpacker.finish()?;
         Ok(page)
     }
 
     #[test]
-    fn only_one_whole_member_of_gzip_is_unpacked() {
+    fn only_one_complete_gzip_member_is_accepted() {
         let page = b"# TYPE a gauge\na 1\n".repeat(1_000);
         let good = gzipped(&page);
         let wrong_at = |at: usize| {

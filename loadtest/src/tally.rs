@@ -1,4 +1,4 @@
-//! What a fleet counts while it runs. Tallies are added up, over seconds and over workers.
+//! Counts and times of a fleet, merged over seconds and workers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Longest time a histogram tells from longer ones, in microseconds: ten minutes.
+/// Longest time that a histogram resolves, in microseconds: ten minutes.
 const LONGEST_US: u64 = 600_000_000;
 
-/// Times, kept to two digits. On the wire they are pairs of microseconds and how often.
+/// A histogram of times, to two significant digits. Serialized as pairs of microseconds and count.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Times(Histogram<u64>);
 
@@ -21,18 +21,18 @@ impl Default for Times {
 }
 
 impl Times {
-    /// Adds one.
+    /// Adds a time.
     pub fn add(&mut self, time: Duration) {
         self.0.saturating_record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// Adds all those of `other`.
+    /// Adds all times of `other`.
     pub fn merge(&mut self, other: &Self) {
         let merged = self.0.add(&other.0);
         debug_assert!(merged.is_ok(), "both have the same bounds");
     }
 
-    /// Those that came after `earlier`, which are all among these.
+    /// The times added after `earlier`, which must be a subset.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let mut since = self.clone();
@@ -41,19 +41,19 @@ impl Times {
         since
     }
 
-    /// The time within which this share of them is, in milliseconds.
+    /// A quantile, in milliseconds.
     #[must_use]
     pub fn quantile_ms(&self, share: f64) -> f64 {
         self.0.value_at_quantile(share) as f64 / 1e3
     }
 
-    /// The longest, in milliseconds.
+    /// The maximum, in milliseconds.
     #[must_use]
     pub fn longest_ms(&self) -> f64 {
         self.0.max() as f64 / 1e3
     }
 
-    /// How many there are.
+    /// Number of times.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.len()
@@ -77,22 +77,22 @@ impl<'de> Deserialize<'de> for Times {
     }
 }
 
-/// What is known of the times of the fleet's acts.
+/// Times of a fleet.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Histograms {
     /// From connect to Welcome.
     pub connect: Times,
-    /// From the end of a session to the Welcome of the agent's next.
+    /// From the end of a session to the agent's next Welcome.
     pub away: Times,
-    /// From when a report was due to when it was written, into the kernel's buffer.
+    /// From when a report was due until it was written into the kernel's buffer.
     pub written: Times,
-    /// The part of that by which the generator itself turned to it late.
+    /// The part of that by which the generator itself was late.
     pub own_lag: Times,
-    /// From when a report was due to when the collector had taken it in, told by the Pong of a Ping
-    /// behind it. Of some reports; where no Pong came, the time for which it was awaited. Reports
-    /// whose session the agent ended while they were not late yet are left out.
+    /// From when a report was due until the collector had processed it, as confirmed by the Pong
+    /// after it. Measured for some reports. Without a Pong, the time waited for it; reports of a
+    /// session that the agent ended before they were late are omitted.
     pub lag: Times,
-    /// That without the generator's own lag.
+    /// The same without the generator's own lag.
     pub answer: Times,
 }
 
@@ -120,56 +120,56 @@ pub fn count(causes: &mut Causes, cause: &str) {
     }
 }
 
-/// What was counted after `earlier`, by cause.
+/// Counts added after `earlier`, by cause.
 fn causes_since(now: &Causes, earlier: &Causes) -> Causes {
     let since = |cause: &String, count: u64| count - earlier.get(cause).copied().unwrap_or(0);
     let since = now.iter().map(|(cause, count)| (cause.clone(), since(cause, *count)));
     since.filter(|(_, count)| *count > 0).collect()
 }
 
-/// The counts of a fleet.
+/// Counts of a fleet.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     /// Reports written.
     pub reports: u64,
-    /// Reports that were taken in late, of those with a Ping behind them.
+    /// Reports processed late, of those with a Ping.
     pub late: u64,
-    /// Reports whose Ping was answered: the collector has taken them in.
+    /// Reports whose Ping was answered: the collector has processed them.
     pub answered: u64,
-    /// Reports whose Ping was not answered while somebody waited for it.
+    /// Reports whose Ping was not answered in time.
     pub unanswered: u64,
-    /// Welcomes that name another interval than the agents asked for.
+    /// Welcomes with another interval than requested.
     pub other_interval: u64,
-    /// Connections welcomed.
+    /// Sessions begun.
     pub welcomed: u64,
-    /// Those of them that came by a ticket of TLS.
+    /// TLS sessions resumed.
     pub resumed: u64,
     /// Sessions that agents ended with Bye.
     pub byes: u64,
     /// Sessions that agents ended otherwise.
     pub resets: u64,
-    /// Times an agent had left for a while and was welcomed again in time.
+    /// Agents that disconnected for a while and were welcomed again in time.
     pub returned: u64,
-    /// Times it was not.
+    /// Agents that were not.
     pub not_returned: u64,
-    /// Attempts that failed before a Welcome, by Reject code or error.
+    /// Attempts that failed before Welcome, by Reject code or error.
     pub refused: Causes,
-    /// Sessions that the collector ended or broke off.
+    /// Sessions that the collector ended or broke.
     pub ended: Causes,
-    /// How long things took.
+    /// Times of the fleet.
     pub times: Histograms,
 }
 
 impl Tally {
-    /// A report has been written: `after` it was due, of which the generator was `own` late itself.
+    /// Counts a report that was written `after` it was due; the generator itself was `own` late.
     pub fn written(&mut self, after: Duration, own: Duration) {
         self.reports += 1;
         self.times.written.add(after);
         self.times.own_lag.add(own);
     }
 
-    /// A report has been taken in, or nobody waits for that any more: `lag` after it was due, of
-    /// which the generator was `own` late itself. It is late if the rest is more than `late`.
+    /// Counts a report that was processed, or whose Ping was abandoned, `lag` after it was due; the
+    /// generator itself was `own` late. The report is late if the rest exceeds `late`.
     pub fn taken_in(&mut self, lag: Duration, own: Duration, late: Duration) {
         let answer = lag.saturating_sub(own);
         self.late += u64::from(answer > late);
@@ -177,7 +177,7 @@ impl Tally {
         self.times.answer.add(answer);
     }
 
-    /// What was counted after `earlier`, all of which is counted here too.
+    /// Counts added after `earlier`, which must be a subset.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
@@ -198,7 +198,7 @@ impl Tally {
         }
     }
 
-    /// Adds what was counted elsewhere or in another while.
+    /// Adds the counts of another worker or period.
     pub fn merge(&mut self, other: &Self) {
         self.reports += other.reports;
         self.late += other.late;
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn tallies_add_up_over_the_wire() {
+    fn tallies_merge_after_serialization() {
         let (one, other) = (tally(&[1, 2, 150], "timed_out"), tally(&[3, 4], "server_full"));
         let mut sum = Tally::default();
         for tally in [&one, &other] {

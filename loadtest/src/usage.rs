@@ -1,30 +1,30 @@
-//! What another process of this machine uses, from /proc; nothing on systems without it.
+//! CPU, memory and open files of other processes, from /proc; unknown on systems without it.
 
 use std::time::Duration;
 
-/// Steps in which CPU time is told: USER_HZ is 100 on every Linux.
+/// Resolution of CPU time: USER_HZ is 100 on every Linux.
 const TICK: Duration = Duration::from_millis(10);
-/// CPU time of fewer ticks is off by more than 2 %: figures that rest on it are marked.
+/// CPU time of fewer ticks has an error above 2 %; figures that rest on it are marked.
 const MIN_TICKS: u32 = 50;
 
-/// Whether a CPU time is of too few ticks to be more than a hint. It is the sum of so many
-/// readings, each of which leaves off a part of a tick.
+/// Whether a CPU time rests on too few ticks. It is the sum of this many readings, each of which
+/// omits a part of a tick.
 #[must_use]
 pub fn is_of_few_ticks(cpu: Duration, readings: usize) -> bool {
     let readings = u32::try_from(readings.max(1)).unwrap_or(u32::MAX);
     cpu < TICK.saturating_mul(MIN_TICKS.saturating_mul(readings))
 }
 
-/// What a process has used up to a moment.
+/// CPU time and memory of a process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// CPU time in user and in system mode.
+    /// User and system CPU time.
     pub cpu: Duration,
     /// Resident memory, in bytes.
     pub resident: u64,
 }
 
-/// What the process uses now; `None` if the system does not say. CPU time comes in steps of 10 ms.
+/// Usage of a process; `None` if unknown. CPU time has a resolution of 10 ms.
 #[must_use]
 pub fn of(pid: u32) -> Option<Usage> {
     #[cfg(target_os = "linux")]
@@ -41,8 +41,7 @@ pub fn of(pid: u32) -> Option<Usage> {
     }
 }
 
-/// The most memory that these processes had together, each at its own moment; `None` if there are none, or the system
-/// does not say.
+/// Sum of the peak resident memory of these processes; `None` if there are none, or one is unknown.
 #[must_use]
 pub fn peak(pids: impl Iterator<Item = Option<u32>>) -> Option<u64> {
     pids.map(|pid| peak_of(pid?)).reduce(|one, other| Some(one? + other?)).flatten()
@@ -59,7 +58,7 @@ fn peak_of(_pid: u32) -> Option<u64> {
     None
 }
 
-/// How many files the process has open; `None` if the system does not say.
+/// Number of open files of a process; `None` if unknown.
 #[must_use]
 pub fn files(pid: u32) -> Option<usize> {
     #[cfg(target_os = "linux")]
@@ -71,7 +70,7 @@ pub fn files(pid: u32) -> Option<usize> {
     }
 }
 
-/// What these processes use together; `None` if there are none, or the system does not say of one of them.
+/// Total usage of these processes; `None` if there are none, or one is unknown.
 #[must_use]
 pub fn sum(pids: impl Iterator<Item = Option<u32>>) -> Option<Usage> {
     let mut sum = None;
@@ -88,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn few_ticks_are_few_for_each_process_that_is_read() {
+    fn the_minimum_of_ticks_is_per_reading() {
         let few = |ms, readings| is_of_few_ticks(Duration::from_millis(ms), readings);
         assert_eq!([few(490, 1), few(500, 1), few(500, 0)], [true, false, false]);
         assert_eq!([few(27_990, 56), few(28_000, 56)], [true, false]);

@@ -1,4 +1,4 @@
-//! Families: what is above their samples, which samples they have, and in which order all of it comes.
+//! Families: their metadata, the samples that belong to them, and the order of all lines.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -6,36 +6,36 @@ use std::hash::{BuildHasherDefault, Hasher};
 use crate::Format;
 use crate::line::{Line, is_metric_name, number, unescape};
 
-/// What a page says of a family above its samples.
+/// Metadata of a family.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Family {
-    /// Its name.
+    /// Name of the family.
     pub name: String,
-    /// Its type.
+    /// Type of the family.
     pub kind: &'static str,
-    /// Its unit, in OpenMetrics.
+    /// Unit, in OpenMetrics.
     pub unit: Option<String>,
-    /// Its help, not escaped.
+    /// Help, unescaped.
     pub help: Option<String>,
 }
 
-/// The families of a page while it is read. After an error it goes on as well as it can.
+/// The families of a page while it is parsed. Parsing continues after an error.
 #[derive(Debug, Default)]
 pub(crate) struct Families {
     format: Format,
-    /// Names of all families so far, and of all samples that they could have.
+    /// Names of all families so far, and of all samples that they may have.
     taken: HashSet<String>,
-    open: Option<Open>,
-    /// The series of the open family so far, as hashes.
-    series: HashSet<u64, Hashed>,
-    /// The histograms or summaries of the open family so far, and the last of them.
-    metrics: HashSet<u64, Hashed>,
+    open: Option<OpenFamily>,
+    /// Hashes of the series of the open family.
+    series: HashSet<u64, IdentityBuildHasher>,
+    /// Hashes of the histograms or summaries of the open family, and the last one.
+    metrics: HashSet<u64, IdentityBuildHasher>,
     last: Option<u64>,
 }
 
-/// The family whose lines are being read.
+/// The family whose lines are being parsed.
 #[derive(Debug)]
-struct Open {
+struct OpenFamily {
     family: Family,
     suffixes: &'static [&'static str],
     has_samples: bool,
@@ -46,7 +46,7 @@ impl Families {
         Self { format, ..Self::default() }
     }
 
-    /// Reads what follows `# `. Returns the family before, if that is over and had no samples.
+    /// Parses a comment after `# `. Returns the previous family if it ends here and had no samples.
     pub(crate) fn comment(&mut self, comment: &str) -> Result<Option<Family>, &'static str> {
         let (what, rest) = comment.split_once(' ').ok_or("is an unknown comment")?;
         if !["TYPE", "HELP", "UNIT"].contains(&what) {
@@ -63,15 +63,15 @@ impl Families {
         self.describe(what, text).and(before)
     }
 
-    /// Begins a family. Returns the one before, if that had no samples.
+    /// Opens a family. Returns the previous one if it had no samples.
     fn open(&mut self, name: &str) -> Result<Option<Family>, &'static str> {
         let before = self.close();
         let family = Family { name: name.to_owned(), ..Family::default() };
-        self.open = Some(Open { family, suffixes: &[""], has_samples: false });
+        self.open = Some(OpenFamily { family, suffixes: &[""], has_samples: false });
         before
     }
 
-    /// The open family is over. Returns it, if it had no samples.
+    /// Closes the open family. Returns it if it had no samples.
     pub(crate) fn close(&mut self) -> Result<Option<Family>, &'static str> {
         self.series.clear();
         self.metrics.clear();
@@ -84,10 +84,10 @@ impl Families {
         }
     }
 
-    /// Takes a TYPE, HELP or UNIT of the open family.
+    /// Handles a TYPE, HELP or UNIT of the open family.
     fn describe(&mut self, what: &str, text: &str) -> Result<(), &'static str> {
         let openmetrics = self.format == Format::OpenMetrics;
-        let Some(open) = &mut self.open else { return Err("is of no family") };
+        let Some(open) = &mut self.open else { return Err("belongs to no family") };
         if open.has_samples {
             return Err("comes after samples of its family");
         }
@@ -95,7 +95,7 @@ impl Families {
         match what {
             "TYPE" if family.kind.is_empty() => {
                 let kind = kinds(openmetrics).iter().find(|kind| **kind == text);
-                family.kind = kind.ok_or("has a type that this format does not know")?;
+                family.kind = kind.ok_or("has a type that is unknown in this format")?;
                 open.suffixes = suffixes(family.kind, openmetrics);
                 let names = open.suffixes.iter().map(|suffix| format!("{}{suffix}", family.name));
                 let mut names: HashSet<_> = names.collect();
@@ -105,7 +105,7 @@ impl Families {
                 names.insert(family.name.clone());
                 let is_free = self.taken.is_disjoint(&names);
                 self.taken.extend(names);
-                if is_free { Ok(()) } else { Err("declares a name for the second time") }
+                if is_free { Ok(()) } else { Err("declares a name twice") }
             }
             "HELP" if family.help.is_none() => {
                 family.help = Some(unescape(text, openmetrics)?);
@@ -115,36 +115,36 @@ impl Families {
                 family.unit = Some(text.to_owned());
                 let stem = family.name.strip_suffix(text).and_then(|stem| stem.strip_suffix('_'));
                 let has_unit = stem.is_some_and(|stem| !stem.is_empty() && !text.is_empty());
-                if has_unit { Ok(()) } else { Err("has a unit that its name does not end in") }
+                if has_unit { Ok(()) } else { Err("has a unit that is not a suffix of its name") }
             }
-            _ => Err("is there twice, or unknown in this format"),
+            _ => Err("is a duplicate, or unknown in this format"),
         }
     }
 
-    /// Checks that a sample belongs where it is. Returns its family if it is the first sample of that.
+    /// Checks that a sample is allowed here. Returns its family for its first sample.
     pub(crate) fn sample(&mut self, line: &Line<'_>) -> Result<Option<&Family>, &'static str> {
-        let Some(open) = &mut self.open else { return Err("is a sample of no family") };
+        let Some(open) = &mut self.open else { return Err("belongs to no family") };
         let name = line.sample.name;
         let suffix = name.strip_prefix(&*open.family.name);
-        let suffix = suffix.ok_or("is a sample of another family than the lines above")?;
+        let suffix = suffix.ok_or("belongs to another family than the preceding lines")?;
         let is_first = !std::mem::replace(&mut open.has_samples, true);
         if open.family.kind.is_empty() {
             open.family.kind = "untyped";
             return Err("is a sample of a family without a type");
         }
         if !open.suffixes.contains(&suffix) {
-            return Err("is a sample that its family's type does not have");
+            return Err("has a suffix that its family's type does not allow");
         }
         let kind = open.family.kind;
         check_bounds(kind, suffix, line, self.format)?;
         if matches!(kind, "histogram" | "summary") && self.last != Some(line.metric) {
             self.last = Some(line.metric);
             if !self.metrics.insert(line.metric) {
-                return Err("is torn apart from the other lines of its metric");
+                return Err("is not contiguous with its metric");
             }
         }
         if !self.series.insert(line.series()) {
-            return Err("is a series that was there before");
+            return Err("repeats a series");
         }
         Ok(self.open.as_ref().filter(|_| is_first).map(|open| &open.family))
     }
@@ -158,7 +158,7 @@ fn kinds(openmetrics: bool) -> &'static [&'static str] {
     }
 }
 
-/// What sample names add to the family's.
+/// Suffixes of sample names by type.
 fn suffixes(kind: &str, openmetrics: bool) -> &'static [&'static str] {
     match (kind, openmetrics) {
         ("counter", true) => &["_total"],
@@ -169,7 +169,8 @@ fn suffixes(kind: &str, openmetrics: bool) -> &'static [&'static str] {
     }
 }
 
-/// `le` is in buckets alone, `quantile` in a summary's own lines; both are numbers, canonical in OpenMetrics.
+/// Only buckets have `le`, and only a summary's own lines `quantile`. Both are numbers, canonical
+/// in OpenMetrics.
 fn check_bounds(
     kind: &str,
     suffix: &str,
@@ -177,11 +178,11 @@ fn check_bounds(
     format: Format,
 ) -> Result<(), &'static str> {
     let bounds = [
-        (line.le, suffix == "_bucket", "has no le, or one that is out of place"),
+        (line.le, suffix == "_bucket", "lacks le, or has one where none is allowed"),
         (
             line.quantile,
             kind == "summary" && suffix.is_empty(),
-            "has no quantile, or one that is out of place",
+            "lacks quantile, or has one where none is allowed",
         ),
     ];
     for (bound, wanted, problem) in bounds {
@@ -200,14 +201,14 @@ fn check_bounds(
     Ok(())
 }
 
-/// What is hashed already.
-type Hashed = BuildHasherDefault<Same>;
+/// Builds hashers for keys that are hashes already.
+type IdentityBuildHasher = BuildHasherDefault<IdentityHasher>;
 
-/// Hands on a number as it is.
+/// Returns a key as its hash.
 #[derive(Debug, Default)]
-struct Same(u64);
+struct IdentityHasher(u64);
 
-impl Hasher for Same {
+impl Hasher for IdentityHasher {
     fn finish(&self) -> u64 {
         self.0
     }

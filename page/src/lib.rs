@@ -1,8 +1,8 @@
-//! Reads pages of the text format 0.0.4 or of OpenMetrics 1.0 as strictly as their specifications allow.
+//! Strict parser of the text format 0.0.4 and of OpenMetrics 1.0.
 //!
-//! It refuses timestamps and exemplars too: the collector writes neither. It shares no code with the
-//! collector and was written from the specifications, so that an error of the writer is not repeated here.
-//! The fuzz targets and the load test both check pages with it.
+//! It also refuses timestamps and exemplars, because the collector writes neither. It shares no
+//! code with the collector and was written from the specifications, so that it does not repeat an
+//! error of the writer. The fuzz targets and the load test check pages with it.
 
 mod families;
 mod line;
@@ -10,7 +10,7 @@ mod reader;
 
 pub use families::Family;
 pub use line::{Labels, Sample, unescape};
-pub use reader::{Item, Read, Reader, Unreadable};
+pub use reader::{InvalidLine, Item, ReadResult, Reader};
 
 /// A text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,4 +1,4 @@
-//! One sample line: a name, labels and a value. It knows nothing of the lines above.
+//! One sample line: name, labels and value, without regard to preceding lines.
 
 use std::ops::Range;
 
@@ -7,13 +7,13 @@ use std::ops::Range;
 pub struct Sample<'a> {
     /// Name of the sample, suffix included.
     pub name: &'a str,
-    /// Its labels.
+    /// Labels of the sample.
     pub labels: Labels<'a>,
-    /// Its value.
+    /// Value of the sample.
     pub value: f64,
 }
 
-/// The labels of a sample, between the braces, as they are on the page. They have been checked.
+/// Valid labels of a sample, as the text between the braces.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Labels<'a>(&'a str);
 
@@ -22,7 +22,8 @@ impl<'a> Labels<'a> {
     pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a str)> {
         let mut rest = self.0;
         std::iter::from_fn(move || {
-            // Names have been checked: the first `=` ends one. A search for `="` costs ten times that.
+            // The first `=` ends a name, because names are valid. A search for `="` would take ten
+            // times as long.
             let (name, assigned) = rest.split_at(rest.bytes().position(|byte| byte == b'=')?);
             let opened = assigned.strip_prefix("=\"")?;
             let end = closing_quote(opened)?.at;
@@ -31,7 +32,7 @@ impl<'a> Labels<'a> {
         })
     }
 
-    /// The escaped value of this label.
+    /// Escaped value of a label.
     #[must_use]
     pub fn get(self, name: &str) -> Option<&'a str> {
         self.iter().find(|(own, _)| *own == name).map(|(_, value)| value)
@@ -44,7 +45,7 @@ impl<'a> Labels<'a> {
     }
 }
 
-/// A line that was read, and what the checks of its family need.
+/// A parsed line, with what the checks of its family need.
 #[derive(Debug)]
 pub(crate) struct Line<'a> {
     pub(crate) sample: Sample<'a>,
@@ -52,12 +53,12 @@ pub(crate) struct Line<'a> {
     pub(crate) le: Option<&'a str>,
     /// Escaped value of the label `quantile`.
     pub(crate) quantile: Option<&'a str>,
-    /// Hash of all labels but these two, whatever their order.
+    /// Hash of all labels but these two, independent of their order.
     pub(crate) metric: u64,
 }
 
 impl Line<'_> {
-    /// Hash of name and labels, whatever the order of these.
+    /// Hash of the name and all labels, independent of their order.
     pub(crate) fn series(&self) -> u64 {
         let bounds = [("le", self.le), ("quantile", self.quantile)];
         let bounds = bounds.into_iter().filter_map(|(name, value)| Some(hash_label(name, value?)));
@@ -66,7 +67,7 @@ impl Line<'_> {
     }
 }
 
-/// Reads a line. `names` is scratch memory for the places of the labels' names.
+/// Parses a line. `names` is scratch memory for the ranges of the label names.
 pub(crate) fn read<'a>(
     text: &'a str,
     names: &mut Vec<Range<usize>>,
@@ -94,7 +95,7 @@ pub(crate) fn read<'a>(
 
 const ILLEGAL_NAME: &str = "has an illegal metric name";
 
-/// Reads labels up to the closing brace; gives each to `take`. Returns them and what follows.
+/// Parses labels up to the closing brace, and passes each to `take`. Returns them and the rest.
 fn read_labels<'a>(
     text: &'a str,
     names: &mut Vec<Range<usize>>,
@@ -117,7 +118,7 @@ fn read_labels<'a>(
         }
         names.push(at..at + len);
         let opened = assigned.strip_prefix("=\"").ok_or("has a label value without quotes")?;
-        let end = closing_quote(opened).ok_or("has a label value without an end")?;
+        let end = closing_quote(opened).ok_or("has an unterminated label value")?;
         let value = &opened[..end.at];
         if end.is_escaped {
             check_escapes(value)?;
@@ -127,26 +128,26 @@ fn read_labels<'a>(
         match text.as_bytes().get(at) {
             Some(b',') => at += 1,
             Some(b'}') => return Ok((Labels(&text[..at]), &text[at + 1..])),
-            _ => return Err("has labels without an end"),
+            _ => return Err("has unterminated labels"),
         }
     }
 }
 
-/// Where a label value ends, and whether something is escaped before.
-struct End {
+/// End of a label value, and whether it has escapes.
+struct ValueEnd {
     at: usize,
     is_escaped: bool,
 }
 
 /// Finds the closing quote.
-fn closing_quote(text: &str) -> Option<End> {
+fn closing_quote(text: &str) -> Option<ValueEnd> {
     let at = text.bytes().position(|byte| matches!(byte, b'"' | b'\\'))?;
-    // Hardly any value has something escaped in it.
+    // Fast path: hardly any value has an escape.
     if text.as_bytes()[at] == b'"' {
-        return Some(End { at, is_escaped: false });
+        return Some(ValueEnd { at, is_escaped: false });
     }
     let at = escaped_closing_quote(text)?;
-    Some(End { at, is_escaped: true })
+    Some(ValueEnd { at, is_escaped: true })
 }
 
 fn escaped_closing_quote(text: &str) -> Option<usize> {
@@ -158,7 +159,7 @@ fn escaped_closing_quote(text: &str) -> Option<usize> {
     })
 }
 
-/// A label value has no other escapes than these three.
+/// A label value may have only these three escapes.
 fn check_escapes(value: &str) -> Result<(), &'static str> {
     let mut bytes = value.bytes();
     while let Some(byte) = bytes.next() {
@@ -169,10 +170,10 @@ fn check_escapes(value: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// The text of a label value or of a help that was escaped; quotes are escaped where they end the text.
+/// Unescapes a label value or a help text. `quotes` tells whether quotes must be escaped.
 ///
 /// # Errors
-/// What is not escaped as it should be.
+/// What is wrong with the escapes.
 pub fn unescape(text: &str, quotes: bool) -> Result<String, &'static str> {
     let mut plain = String::new();
     let mut rest = text.chars();
@@ -195,19 +196,19 @@ pub(crate) fn is_metric_name(name: &str) -> bool {
     name_len(name, b':') == name.len() && begins_as_name(name)
 }
 
-/// Bytes at the beginning that a name may have: letters, digits, `_` and `also`.
+/// Number of leading bytes that are legal in a name: letters, digits, `_` and `also`.
 fn name_len(text: &str, also: u8) -> usize {
     let is_legal =
         |byte: &u8| byte.is_ascii_alphanumeric() || matches!(*byte, b'_') || *byte == also;
     text.as_bytes().iter().take_while(|byte| is_legal(byte)).count()
 }
 
-/// Names are not empty, and no digit is first.
+/// Whether a name is not empty and does not start with a digit.
 fn begins_as_name(name: &str) -> bool {
     name.bytes().next().is_some_and(|first| !first.is_ascii_digit())
 }
 
-/// A value, or a bound.
+/// Parses a value or a bound.
 pub(crate) fn number(text: &str) -> Result<f64, &'static str> {
     let is_part =
         |byte: u8| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E');
@@ -216,12 +217,12 @@ pub(crate) fn number(text: &str) -> Result<f64, &'static str> {
         Ok(_) if text == "NaN" => Ok(f64::NAN),
         Ok(_) if text == "+Inf" => Ok(f64::INFINITY),
         Ok(_) if text == "-Inf" => Ok(f64::NEG_INFINITY),
-        _ if text.contains(' ') => Err("has a timestamp or another blank"),
-        _ => Err("has a value that is no number"),
+        _ if text.contains(' ') => Err("has a timestamp or an extra space"),
+        _ => Err("has a value that is not a number"),
     }
 }
 
-/// What the hashes of labels and of series begin with: any two numbers that differ.
+/// Seeds of the hashes of labels and of series: any two different numbers.
 const LABEL: u64 = 0x243f_6a88_85a3_08d3;
 const SERIES: u64 = 0x1319_8a2e_0370_7344;
 
@@ -229,7 +230,7 @@ fn hash_label(name: &str, value: &str) -> u64 {
     mixed(hashed(hashed(LABEL, name.as_bytes()), value.as_bytes()))
 }
 
-/// Takes in a text and its length, one step for each eight bytes. The inputs are no attacker's.
+/// Hashes a text and its length, one step for each eight bytes. The inputs are not an attacker's.
 fn hashed(seed: u64, bytes: &[u8]) -> u64 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut hash = seed ^ bytes.len() as u64;
@@ -242,7 +243,7 @@ fn hashed(seed: u64, bytes: &[u8]) -> u64 {
     hash
 }
 
-/// Makes every bit depend on all others, as `MurmurHash3` does at its end.
+/// The finalizer of `MurmurHash3`: every bit of the result depends on all bits of the hash.
 const fn mixed(mut hash: u64) -> u64 {
     hash ^= hash >> 33;
     hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);

@@ -1,4 +1,4 @@
-//! A page that comes in pieces, cut into lines.
+//! Splits a page that arrives in pieces into lines.
 
 use std::ops::Range;
 
@@ -6,158 +6,163 @@ use crate::Format;
 use crate::families::{Families, Family};
 use crate::line::{self, Sample};
 
-/// What is on a page.
+/// An item of a page.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Item<'a> {
-    /// A family: before its first sample, or when it is over and had none.
+    /// A family: before its first sample, or at its end if it has none.
     Family(&'a Family),
     /// A sample.
     Sample(Sample<'a>),
 }
 
-/// A line that cannot be read, or must not be there.
+/// A line that is invalid, or not allowed where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreadable {
-    /// Its number, from 1.
+pub struct InvalidLine {
+    /// Line number, from 1.
     pub line: usize,
-    /// Its beginning.
+    /// Beginning of the line.
     pub text: String,
     /// What is wrong with it.
     pub problem: &'static str,
 }
 
-/// What is read of a page, one item or problem at a time.
-pub type Read<'a> = Result<Item<'a>, Unreadable>;
+/// An item or an invalid line.
+pub type ReadResult<'a> = Result<Item<'a>, InvalidLine>;
 
-/// How much of an unreadable line is shown, in characters.
+/// Maximum characters of an invalid line to keep.
 const SHOWN: usize = 80;
-/// Longest line taken, in bytes: a label may have 1,024, each of which may be escaped, and there may be many.
+/// Maximum length of a line, in bytes: a label value may have 1,024, each of which may be escaped,
+/// and there may be many labels.
 const MAX_LINE_BYTES: usize = 1024 * 1024;
-/// The last line of a page of OpenMetrics.
+/// Last line of an OpenMetrics page.
 const EOF: &str = "# EOF";
 
-/// Reads a page as it comes, in pieces of any size. After an error it goes on, to find all there are.
+/// Parses a page in pieces of any size. Parsing continues after an error, to find all of them.
 #[derive(Debug, Default)]
 pub struct Reader {
     format: Format,
     families: Families,
     /// Scratch memory for the names of a line's labels.
     names: Vec<Range<usize>>,
-    /// Lines read.
+    /// Lines so far.
     lines: usize,
-    /// The beginning of a line whose end has not come yet.
-    begun: Vec<u8>,
-    /// The end mark has come.
-    over: bool,
-    /// What came was no text: the rest cannot be read either.
+    /// A line whose end has not arrived yet.
+    partial_line: Vec<u8>,
+    /// The last line of an OpenMetrics page has been read.
+    ended: bool,
+    /// The rest of the page cannot be parsed.
     broken: bool,
 }
 
 impl Reader {
-    /// Begins a page of this format.
+    /// Starts a page of this format.
     #[must_use]
     pub fn new(format: Format) -> Self {
         Self { format, families: Families::new(format), ..Self::default() }
     }
 
-    /// Reads the next piece; gives `see` whatever is there, and whatever cannot be read. A sample that can be
-    /// read but is out of place is given both ways.
-    pub fn push(&mut self, piece: &[u8], mut see: impl FnMut(Read<'_>)) {
+    /// Parses the next piece, and passes items and invalid lines to `on_read`. A valid sample that
+    /// is not allowed where it is appears as both.
+    pub fn push(&mut self, piece: &[u8], mut on_read: impl FnMut(ReadResult<'_>)) {
         let Some(last) = piece.iter().rposition(|byte| *byte == b'\n') else {
-            return self.begin(piece, &mut see);
+            return self.keep_partial(piece, &mut on_read);
         };
         let (whole, rest) = piece.split_at(last + 1);
-        let begun = std::mem::take(&mut self.begun);
-        let whole = if begun.is_empty() {
+        let partial_line = std::mem::take(&mut self.partial_line);
+        let whole = if partial_line.is_empty() {
             whole
         } else {
-            // The line that was begun is put together; the others stay where they are.
+            // Only the partial line is copied; the others stay in place.
             let (end, others) =
                 whole.split_at(whole.iter().take_while(|b| **b != b'\n').count() + 1);
-            self.read([&begun, end].concat().as_slice(), &mut see);
+            self.read([&partial_line, end].concat().as_slice(), &mut on_read);
             others
         };
-        self.read(whole, &mut see);
-        self.begin(rest, &mut see);
+        self.read(whole, &mut on_read);
+        self.keep_partial(rest, &mut on_read);
     }
 
-    /// The page is over.
-    pub fn finish(mut self, mut see: impl FnMut(Read<'_>)) {
-        if !self.begun.is_empty() {
+    /// Ends the page.
+    pub fn finish(mut self, mut on_read: impl FnMut(ReadResult<'_>)) {
+        if !self.partial_line.is_empty() {
             self.lines += 1;
-            let text = String::from_utf8_lossy(&self.begun);
-            let problem = "is cut off: the page does not end with a line's end";
-            see(Err(self.unreadable(&text, problem)));
+            let text = String::from_utf8_lossy(&self.partial_line);
+            let problem = "is truncated: the page does not end with a line feed";
+            on_read(Err(self.invalid_line(&text, problem)));
         }
         match self.families.close() {
-            Ok(Some(family)) => see(Ok(Item::Family(&family))),
+            Ok(Some(family)) => on_read(Ok(Item::Family(&family))),
             Ok(None) => {}
-            Err(problem) => see(Err(self.unreadable("", problem))),
+            Err(problem) => on_read(Err(self.invalid_line("", problem))),
         }
-        if self.format == Format::OpenMetrics && !self.over {
-            see(Err(self.unreadable("", "is the last, and is not the end mark")));
+        if self.format == Format::OpenMetrics && !self.ended {
+            on_read(Err(self.invalid_line("", "is the last one, but not # EOF")));
         }
     }
 
-    /// Keeps a line's beginning.
-    fn begin(&mut self, piece: &[u8], see: &mut impl FnMut(Read<'_>)) {
+    /// Keeps a partial line.
+    fn keep_partial(&mut self, piece: &[u8], on_read: &mut impl FnMut(ReadResult<'_>)) {
         if self.broken {
             return;
         }
-        self.begun.extend_from_slice(piece);
-        if self.begun.len() > MAX_LINE_BYTES {
-            self.give_up("is longer than 1 MiB", see);
+        self.partial_line.extend_from_slice(piece);
+        if self.partial_line.len() > MAX_LINE_BYTES {
+            self.give_up("is longer than 1 MiB", on_read);
         }
     }
 
-    /// Reads whole lines.
-    fn read(&mut self, lines: &[u8], see: &mut impl FnMut(Read<'_>)) {
+    /// Parses complete lines.
+    fn read(&mut self, lines: &[u8], on_read: &mut impl FnMut(ReadResult<'_>)) {
         if self.broken {
             return;
         }
         let Ok(text) = std::str::from_utf8(lines) else {
-            return self.give_up("is not UTF-8, or one soon after it", see);
+            return self.give_up("is not UTF-8, or one soon after it", on_read);
         };
         for line in text.split_terminator('\n') {
             self.lines += 1;
-            if let Err(problem) = self.line(line, see) {
-                see(Err(self.unreadable(line, problem)));
+            if let Err(problem) = self.line(line, on_read) {
+                on_read(Err(self.invalid_line(line, problem)));
             }
         }
     }
 
-    fn line(&mut self, text: &str, see: &mut impl FnMut(Read<'_>)) -> Result<(), &'static str> {
-        if self.over {
-            return Err("follows the end mark");
+    fn line(
+        &mut self,
+        text: &str,
+        on_read: &mut impl FnMut(ReadResult<'_>),
+    ) -> Result<(), &'static str> {
+        if self.ended {
+            return Err("follows # EOF");
         }
         if let Some(comment) = text.strip_prefix("# ") {
-            self.over = self.format == Format::OpenMetrics && text == EOF;
+            self.ended = self.format == Format::OpenMetrics && text == EOF;
             let before =
-                if self.over { self.families.close() } else { self.families.comment(comment) };
-            before?.iter().for_each(|family| see(Ok(Item::Family(family))));
+                if self.ended { self.families.close() } else { self.families.comment(comment) };
+            before?.iter().for_each(|family| on_read(Ok(Item::Family(family))));
             return Ok(());
         }
         let line = line::read(text, &mut self.names)?;
-        let in_place = match self.families.sample(&line) {
+        let placement = match self.families.sample(&line) {
             Ok(first) => {
-                first.into_iter().for_each(|family| see(Ok(Item::Family(family))));
+                first.into_iter().for_each(|family| on_read(Ok(Item::Family(family))));
                 Ok(())
             }
             Err(problem) => Err(problem),
         };
-        see(Ok(Item::Sample(line.sample)));
-        in_place
+        on_read(Ok(Item::Sample(line.sample)));
+        placement
     }
 
-    fn give_up(&mut self, problem: &'static str, see: &mut impl FnMut(Read<'_>)) {
+    fn give_up(&mut self, problem: &'static str, on_read: &mut impl FnMut(ReadResult<'_>)) {
         self.broken = true;
         self.lines += 1;
-        let begun = std::mem::take(&mut self.begun);
-        see(Err(self.unreadable(&String::from_utf8_lossy(&begun), problem)));
+        let partial_line = std::mem::take(&mut self.partial_line);
+        on_read(Err(self.invalid_line(&String::from_utf8_lossy(&partial_line), problem)));
     }
 
-    fn unreadable(&self, line: &str, problem: &'static str) -> Unreadable {
-        Unreadable { line: self.lines, text: line.chars().take(SHOWN).collect(), problem }
+    fn invalid_line(&self, line: &str, problem: &'static str) -> InvalidLine {
+        InvalidLine { line: self.lines, text: line.chars().take(SHOWN).collect(), problem }
     }
 }
 

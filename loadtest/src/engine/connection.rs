@@ -1,5 +1,5 @@
-//! An agent's socket: connecting, reading, writing. There is a read buffer for all, and none to write to but
-//! for an agent whose socket takes no more.
+//! The socket of an agent: connecting, reading, writing. All agents share one read buffer; only an
+//! agent whose socket blocks has a write buffer.
 
 use std::io::{self, Read, Write};
 use std::time::Duration;
@@ -7,193 +7,194 @@ use std::time::Duration;
 use mio::event::Event as Readiness;
 use mio::{Interest, Token};
 
-use super::agenda::Act;
-use super::member::Stage;
-use super::tls::Opened;
-use super::{Engine, Hosts};
+use super::sim_agent::Stage;
+use super::timer_queue::Action;
+use super::tls::Decrypted;
+use super::{Engine, FleetModel};
 use crate::dial::dial;
-use crate::orders::Event;
+use crate::worker_protocol::Event;
 
-/// How long Welcome may take: what an agent would wait.
+/// How long Welcome may take: as long as the real agent waits.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a write may make no progress.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
-    /// Connects an agent that is away and says Hello.
-    pub(super) fn dial(&mut self, place: usize) {
-        let (number, now) = (self.number(place), self.ledger.now());
-        let member = &mut self.members[place];
-        if self.finished || member.stage != Stage::Away {
+impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
+    /// Connects an agent and sends Hello.
+    pub(super) fn dial(&mut self, index: usize) {
+        let (agent_number, now) = (self.agent_number(index), self.truth.now());
+        let agent = &mut self.agents[index];
+        if self.finished || agent.stage != Stage::Disconnected {
             return;
         }
-        member.stays_away = false;
-        member.attempt = member.attempt.wrapping_add(1);
-        member.set_since(now);
-        let dialed = dial(number, self.order.collector).and_then(|mut stream| {
+        agent.stays_away = false;
+        agent.attempt = agent.attempt.wrapping_add(1);
+        agent.set_since(now);
+        let result = dial(agent_number, self.config.collector).and_then(|mut stream| {
             let interest = Interest::READABLE | Interest::WRITABLE;
-            self.poll.registry().register(&mut stream, Token(place), interest)?;
+            self.poll.registry().register(&mut stream, Token(index), interest)?;
             Ok(stream)
         });
-        member.stage = Stage::Greeted;
-        self.greeted += 1;
-        match dialed {
-            Ok(stream) => member.stream = Some(stream),
-            Err(error) => return self.lost(place, &cause(&error)),
+        agent.stage = Stage::Connecting;
+        self.connecting += 1;
+        match result {
+            Ok(stream) => agent.stream = Some(stream),
+            Err(error) => return self.connection_lost(index, &error_name(&error)),
         }
-        let (id, nonces) = (self.hosts.id(number), self.nonces(place));
+        let (id, nonces) = (self.model.id(agent_number), self.nonces(index));
         if let Some(tls) = &mut self.tls
-            && tls.connect(place, &id).is_err()
+            && tls.connect(index, &id).is_err()
         {
-            return self.lost(place, "no_certificate");
+            return self.connection_lost(index, "no_certificate");
         }
         (self.profile.id, self.profile.nonces) = (id, nonces);
-        self.profile.labels = self.hosts.labels(number);
-        self.members[place].client.start(&self.profile, None, &mut self.out);
-        self.send(place);
+        self.profile.labels = self.model.labels(agent_number);
+        self.agents[index].client.start(&self.profile, None, &mut self.out);
+        self.send(index);
     }
 
-    /// Something has happened to an agent's socket.
-    pub(super) fn ready(&mut self, readiness: &Readiness) {
-        let place = readiness.token().0;
-        if self.members[place].stage == Stage::Frozen {
+    /// Handles a readiness event of an agent's socket.
+    pub(super) fn socket_ready(&mut self, readiness: &Readiness) {
+        let index = readiness.token().0;
+        if self.agents[index].stage == Stage::Frozen {
             return;
         }
         if readiness.is_readable() || readiness.is_error() {
-            self.read(place, readiness.is_read_closed());
+            self.read(index, readiness.is_read_closed());
         }
-        if readiness.is_writable() && self.members[place].has_unwritten() && self.send(place) {
-            let member = &mut self.members[place];
-            let report = member.rare.as_mut().and_then(|rare| rare.report.take());
-            member.tidy();
+        if readiness.is_writable() && self.agents[index].has_unwritten() && self.send(index) {
+            let agent = &mut self.agents[index];
+            let report = agent.cold.as_mut().and_then(|cold| cold.report.take());
+            agent.tidy();
             if let Some(report) = report {
-                self.reported(place, report);
+                self.report_written(index, report);
             }
         }
     }
 
-    /// Reads what is there: to the end where one is announced, or else once.
-    fn read(&mut self, place: usize, to_the_end: bool) {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        while let Some(stream) = &mut self.members[place].stream {
-            match stream.read(&mut scratch) {
-                Ok(0) => self.lost(place, "closed"),
+    /// Reads once, or until the end of the stream if the peer has closed it.
+    fn read(&mut self, index: usize, until_end: bool) {
+        let mut read_buffer = std::mem::take(&mut self.read_buffer);
+        while let Some(stream) = &mut self.agents[index].stream {
+            match stream.read(&mut read_buffer) {
+                Ok(0) => self.connection_lost(index, "closed"),
                 Ok(read) => {
-                    self.open(place, &scratch[..read]);
-                    // What comes after a short read makes itself felt anew.
-                    if read < scratch.len() && !to_the_end {
+                    self.decrypt_and_receive(index, &read_buffer[..read]);
+                    // Data that arrives after a short read triggers another event.
+                    if read < read_buffer.len() && !until_end {
                         break;
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => self.lost(place, &cause(&error)),
+                Err(error) => self.connection_lost(index, &error_name(&error)),
             }
         }
-        self.scratch = scratch;
+        self.read_buffer = read_buffer;
     }
 
-    /// Hears what came, which may be under TLS.
-    fn open(&mut self, place: usize, bytes: &[u8]) {
-        let Some(tls) = &mut self.tls else { return self.hear(place, bytes) };
-        match tls.open(place, bytes) {
-            Opened::Said(said) => self.hear(place, &said),
-            Opened::Plain => {
-                tls.close(place);
-                self.hear(place, bytes);
+    /// Handles received bytes, after decryption with TLS.
+    fn decrypt_and_receive(&mut self, index: usize, bytes: &[u8]) {
+        let Some(tls) = &mut self.tls else { return self.receive(index, bytes) };
+        match tls.decrypt(index, bytes) {
+            Decrypted::Plaintext(plaintext) => self.receive(index, &plaintext),
+            Decrypted::NotTls => {
+                tls.close(index);
+                self.receive(index, bytes);
             }
-            Opened::Broken => self.lost(place, "tls"),
+            Decrypted::Invalid => self.connection_lost(index, "tls"),
         }
-        if self.tls.as_mut().is_some_and(|tls| tls.has_to_say(place)) {
-            self.send(place);
+        if self.tls.as_mut().is_some_and(|tls| tls.wants_write(index)) {
+            self.send(index);
         }
     }
 
-    /// Writes out what is to be sent, and keeps what the socket does not take. Whether it took all.
-    pub(super) fn send(&mut self, place: usize) -> bool {
-        let now = self.ledger.now();
+    /// Writes the output buffer, and keeps what the socket does not accept. Returns whether the
+    /// socket accepted everything.
+    pub(super) fn send(&mut self, index: usize) -> bool {
+        let now = self.truth.now();
         if let Some(tls) = &mut self.tls {
-            tls.seal(place, &mut self.out);
+            tls.encrypt(index, &mut self.out);
         }
-        let member = &mut self.members[place];
-        let waited = member.has_unwritten();
-        if let Some(rare) = member.rare.as_mut().filter(|_| waited) {
-            // What came before goes first.
-            rare.unwritten.append(&mut self.out);
-            std::mem::swap(&mut rare.unwritten, &mut self.out);
+        let agent = &mut self.agents[index];
+        let had_unwritten = agent.has_unwritten();
+        if let Some(cold) = agent.cold.as_mut().filter(|_| had_unwritten) {
+            // Bytes from an earlier write go first.
+            cold.unwritten.append(&mut self.out);
+            std::mem::swap(&mut cold.unwritten, &mut self.out);
         }
-        let written = match member.stream.as_mut().map(|stream| stream.write(&self.out)) {
+        let written = match agent.stream.as_mut().map(|stream| stream.write(&self.out)) {
             Some(Ok(written)) => written,
-            Some(Err(error)) if !is_later(&error) => {
+            Some(Err(error)) if !is_retryable(&error) => {
                 self.out.clear();
                 if error.kind() != io::ErrorKind::ConnectionRefused {
-                    // Why the other end has closed may lie here unread.
-                    self.read(place, true);
+                    // The reason for the close may be waiting unread.
+                    self.read(index, true);
                 }
-                self.lost(place, &cause(&error));
+                self.connection_lost(index, &error_name(&error));
                 return false;
             }
             _ => 0,
         };
-        let done = written == self.out.len();
-        if !done {
-            let rare = member.rare.get_or_insert_default();
-            if written > 0 || !waited {
-                rare.stuck_since = now;
+        let all_written = written == self.out.len();
+        if !all_written {
+            let cold = agent.cold.get_or_insert_default();
+            if written > 0 || !had_unwritten {
+                cold.stuck_since = now;
             }
-            rare.unwritten.extend_from_slice(&self.out[written..]);
+            cold.unwritten.extend_from_slice(&self.out[written..]);
         }
         self.out.clear();
-        done
+        all_written
     }
 
-    /// Gives up agents whose Welcome does not come or whose collector takes nothing.
-    pub(super) fn drop_the_stuck(&mut self, now: Duration) {
-        for place in 0..self.members.len() {
-            let member = &self.members[place];
-            if member.stage == Stage::Greeted && now > member.since() + WELCOME_TIMEOUT {
-                self.lost(place, "no_welcome");
-            } else if member.has_unwritten()
-                && member.rare.as_ref().is_some_and(|rare| now > rare.stuck_since + WRITE_TIMEOUT)
+    /// Closes connections that wait too long for Welcome or whose writes make no progress.
+    pub(super) fn close_stuck(&mut self, now: Duration) {
+        for index in 0..self.agents.len() {
+            let agent = &self.agents[index];
+            if agent.stage == Stage::Connecting && now > agent.since() + WELCOME_TIMEOUT {
+                self.connection_lost(index, "no_welcome");
+            } else if agent.has_unwritten()
+                && agent.cold.as_ref().is_some_and(|cold| now > cold.stuck_since + WRITE_TIMEOUT)
             {
-                self.lost(place, "timed_out");
+                self.connection_lost(index, "timed_out");
             }
         }
     }
 
-    /// Closes an agent's connection, if it has one.
-    pub(super) fn close(&mut self, place: usize) {
-        self.give_up_pings(place);
-        let member = &mut self.members[place];
-        member.rare = None;
-        drop(member.stream.take());
+    /// Closes the connection of an agent, if it has one.
+    pub(super) fn close(&mut self, index: usize) {
+        self.abandon_pings(index);
+        let agent = &mut self.agents[index];
+        agent.cold = None;
+        drop(agent.stream.take());
         if let Some(tls) = &mut self.tls {
-            tls.close(place);
+            tls.close(index);
         }
-        let stage = std::mem::take(&mut member.stage);
-        self.greeted -= usize::from(stage == Stage::Greeted);
-        if matches!(stage, Stage::Welcomed | Stage::Frozen) {
-            let now = self.ledger.now();
-            self.ledger.record(place).gone(now);
+        let stage = std::mem::take(&mut agent.stage);
+        self.connecting -= usize::from(stage == Stage::Connecting);
+        if matches!(stage, Stage::InSession | Stage::Frozen) {
+            let now = self.truth.now();
+            self.truth.history(index).gone(now);
             self.sample.present -= 1;
         }
     }
 
-    /// Has it connect after a wait.
-    pub(super) fn dial_after(&mut self, place: usize, wait: Duration) {
-        let attempt = self.members[place].attempt;
-        self.agenda.add(self.ledger.now() + wait, place as u32, attempt, Act::Dial);
+    /// Schedules the next attempt to connect.
+    pub(super) fn dial_after(&mut self, index: usize, wait: Duration) {
+        let attempt = self.agents[index].attempt;
+        self.timers.add(self.truth.now() + wait, index as u32, attempt, Action::Dial);
     }
 }
 
-fn is_later(error: &io::Error) -> bool {
+fn is_retryable(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected | io::ErrorKind::Interrupted
     )
 }
 
-/// The stable name of a system's error.
-fn cause(error: &io::Error) -> String {
+/// Stable name of an I/O error.
+fn error_name(error: &io::Error) -> String {
     error.kind().to_string().replace(' ', "_")
 }

@@ -1,16 +1,17 @@
-//! The engine of a worker: many simulated agents on one thread and one set of events, against one collector.
+//! The engine of a worker: simulates many agents on one thread with one poll, against one
+//! collector.
 //!
-//! A task an agent would be simpler and take some kilobytes of each. Here an idle agent is a member of a vector,
-//! the record of what it did, and an entry of the agenda; it has no buffer and no timer.
+//! A task per agent would be simpler but take kilobytes each. Here an idle agent is an element of a
+//! vector, a history and an entry of the timer queue, without a buffer.
 
-mod agenda;
 mod commands;
 mod connection;
-mod hosts;
-mod inspector;
-mod member;
+mod fleet_model;
+mod page_fetcher;
 mod pings;
 mod session;
+mod sim_agent;
+mod timer_queue;
 mod tls;
 
 use std::collections::HashMap;
@@ -18,41 +19,41 @@ use std::io;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use agenda::{Act, Agenda};
+pub use fleet_model::{FleetModel, TracedFleet};
 use fleetgauge_agent::backoff::Backoff;
 use fleetgauge_agent::identity::Nonces;
 use fleetgauge_agent::profile::Profile;
 use fleetgauge_proto::StaticLabels;
-pub use hosts::{Hosts, Marked};
-use inspector::{HEARSAY, Inspector, Page};
-use member::Member;
 use mio::{Events, Poll, Token, Waker};
+use page_fetcher::{FetchedPage, JUDGE_DELAY, PageFetcher};
 use pings::Flush;
-use tls::Tls;
+use sim_agent::SimAgent;
+use timer_queue::{Action, TimerQueue};
+use tls::TlsClients;
 
-use crate::ledger::Ledger;
-use crate::orders::{Command, Event, Order, Sample};
+use crate::judge::ground_truth::GroundTruth;
 use crate::tally::Tally;
+use crate::worker_protocol::{Command, Event, WorkerConfig, WorkerSample};
 
-/// Where commands make themselves felt; agents have their places as tokens.
-const INPUT: Token = Token(usize::MAX);
-/// Most sockets heard of at once.
-const EVENTS: usize = 1024;
-/// Most acts between two looks at the sockets: an engine that cannot keep up still hears.
-const BATCH: usize = 1024;
-/// Room for what comes from the collector, in bytes: its frames are small.
+/// Token of the waker; an agent's index is the token of its socket.
+const INPUT_TOKEN: Token = Token(usize::MAX);
+/// Maximum socket events per poll.
+const MAX_EVENTS_PER_POLL: usize = 1024;
+/// Maximum due actions between two polls, so that an overloaded engine still reads its sockets.
+const MAX_ACTIONS_PER_POLL: usize = 1024;
+/// Size of the read buffer, in bytes: the collector's frames are small.
 const READ_BYTES: usize = 4096;
-/// Between two samples, and between two looks for agents that are stuck.
-const SECOND: Duration = Duration::from_secs(1);
+/// How often counts are emitted and stuck agents are closed.
+const SAMPLE_PERIOD: Duration = Duration::from_secs(1);
 
-/// What comes to an engine from outside its sockets.
+/// Input of the engine besides its sockets.
 enum Input {
     Command(Command),
-    Page(Box<Page>),
-    End,
+    Page(Box<FetchedPage>),
+    Stop,
 }
 
-/// Whom to tell what an engine shall do.
+/// Controls a running engine from another thread.
 #[derive(Clone)]
 pub struct Handle {
     inputs: mpsc::Sender<Input>,
@@ -60,24 +61,24 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Gives it a command. Nothing if it has ended.
-    pub fn tell(&self, command: Command) {
-        self.put(Input::Command(command));
+    /// Sends a command. Does nothing if the engine has stopped.
+    pub fn send(&self, command: Command) {
+        self.push(Input::Command(command));
     }
 
-    /// Ends it. Its connections are closed without a word.
-    pub fn end(&self) {
-        self.put(Input::End);
+    /// Stops the engine. Its connections are closed without Bye.
+    pub fn stop(&self) {
+        self.push(Input::Stop);
     }
 
-    fn put(&self, input: Input) {
+    fn push(&self, input: Input) {
         let _ = self.inputs.send(input);
-        // It fails only if the other end is gone.
+        // Fails only if the engine has stopped.
         let _ = self.waker.wake();
     }
 }
 
-/// Agents being started.
+/// The ramp: agents are being connected at this rate.
 #[derive(Debug, Clone, Copy)]
 struct Ramp {
     began: Duration,
@@ -85,148 +86,149 @@ struct Ramp {
     started: usize,
 }
 
-/// An engine. What it has to tell goes to `emit`.
-pub struct Engine<H, E> {
-    order: Order,
-    hosts: H,
+/// An engine. It passes its events to `emit`.
+pub struct Engine<M, E> {
+    config: WorkerConfig,
+    model: M,
     emit: E,
     poll: Poll,
     inputs: mpsc::Receiver<Input>,
-    inspector: Inspector,
-    members: Vec<Member>,
-    ledger: Ledger,
-    agenda: Agenda,
-    /// How those that failed come back, where they do as the real agent does.
+    page_fetcher: PageFetcher,
+    agents: Vec<SimAgent>,
+    truth: GroundTruth,
+    timers: TimerQueue,
+    /// Backoff of agents that failed, if they use that of the real agent.
     backoffs: HashMap<usize, Backoff>,
-    /// How they speak TLS, if they do.
-    tls: Option<Tls>,
-    /// That of the agent that is connecting; its interval and schema are the same for all.
+    /// TLS state of the agents; `None` without TLS.
+    tls: Option<TlsClients>,
+    /// Profile of the agent that is connecting; interval and schema are the same for all.
     profile: Profile,
     rng: fastrand::Rng,
-    /// What is about to be written, empty between two agents.
+    /// Output of the current agent; empty between two agents.
     out: Vec<u8>,
-    scratch: Vec<u8>,
+    read_buffer: Vec<u8>,
     ramp: Option<Ramp>,
-    /// Agents that are connecting.
-    greeted: usize,
-    /// The share of agents that leaves in a second, and when the next one does.
+    /// Number of agents that are connecting.
+    connecting: usize,
+    /// Share of the agents that disconnects per second.
     churn: f64,
-    next_departure: Duration,
-    next_second: Duration,
+    next_churn: Duration,
+    next_sample: Duration,
     /// Pages that wait to be judged.
-    pages: Vec<Page>,
-    /// More sockets may have something to say than were heard.
-    behind: bool,
-    /// Everything that had come by then has been heard.
-    heard_until: Duration,
-    sample: Sample,
-    /// The end of a part of the test that is under way.
+    pages: Vec<FetchedPage>,
+    /// The last poll may not have returned all events.
+    more_events_pending: bool,
+    /// Everything that arrived before this time has been handled.
+    handled_until: Duration,
+    sample: WorkerSample,
+    /// The flush in progress.
     flush: Option<Flush>,
-    /// All have left for good.
+    /// All agents have disconnected for good.
     finished: bool,
 }
 
-impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
-    /// An engine that carries the order out, and who tells it how.
+impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
+    /// Creates an engine with this configuration, and the handle that controls it.
     ///
     /// # Errors
-    /// The system's.
-    pub fn new(order: Order, hosts: H, emit: E) -> io::Result<(Self, Handle)> {
+    /// The system's; an invalid certificate authority.
+    pub fn new(config: WorkerConfig, model: M, emit: E) -> io::Result<(Self, Handle)> {
         let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), INPUT)?;
+        let waker = Waker::new(poll.registry(), INPUT_TOKEN)?;
         let (sender, inputs) = mpsc::channel();
         let handle = Handle { inputs: sender, waker: std::sync::Arc::new(waker) };
-        let interval = Duration::from_millis(order.interval_ms.into());
-        let ledger = Ledger::new(interval, order.tolerance());
-        let tls = order.tls.as_ref().map(|authority| Tls::new(authority, order.collector.ip()));
+        let interval = Duration::from_millis(config.interval_ms.into());
+        let truth = GroundTruth::new(interval, config.tolerance());
+        let tls =
+            config.tls.as_ref().map(|authority| TlsClients::new(authority, config.collector.ip()));
         let tls = tls.transpose().map_err(io::Error::other)?;
         let profile = Profile {
-            id: hosts.id(order.agents.first),
+            id: model.id(config.agents.first),
             nonces: Nonces { host: [0; 16], process: [0; 16] },
             labels: StaticLabels::default(),
             interval,
             agent_version: env!("CARGO_PKG_VERSION"),
-            schema: hosts.schema(),
+            schema: model.schema(),
         };
         let engine = Self {
-            inspector: Inspector::start(&order, ledger.epoch(), handle.clone())?,
-            rng: fastrand::Rng::with_seed(order.seed ^ u64::from(order.agents.first)),
-            order,
-            hosts,
+            page_fetcher: PageFetcher::start(&config, truth.epoch(), handle.clone())?,
+            rng: fastrand::Rng::with_seed(config.seed ^ u64::from(config.agents.first)),
+            config,
+            model,
             emit,
             poll,
             inputs,
-            members: Vec::new(),
-            ledger,
-            agenda: Agenda::default(),
+            agents: Vec::new(),
+            truth,
+            timers: TimerQueue::default(),
             backoffs: HashMap::new(),
             tls,
             profile,
             out: Vec::new(),
-            scratch: vec![0; READ_BYTES],
+            read_buffer: vec![0; READ_BYTES],
             ramp: None,
-            greeted: 0,
+            connecting: 0,
             churn: 0.0,
-            next_departure: Duration::MAX,
-            next_second: SECOND,
+            next_churn: Duration::MAX,
+            next_sample: SAMPLE_PERIOD,
             pages: Vec::new(),
-            behind: false,
-            heard_until: Duration::ZERO,
-            sample: Sample::default(),
+            more_events_pending: false,
+            handled_until: Duration::ZERO,
+            sample: WorkerSample::default(),
             flush: None,
             finished: false,
         };
         Ok((engine, handle))
     }
 
-    /// Runs until it is told to end.
+    /// Runs until [`Handle::stop`].
     ///
     /// # Errors
-    /// The system's, of waiting for sockets.
+    /// The system's, when waiting for sockets.
     pub fn run(mut self) -> io::Result<()> {
         (self.emit)(Event::Ready);
-        let mut events = Events::with_capacity(EVENTS);
+        let mut events = Events::with_capacity(MAX_EVENTS_PER_POLL);
         loop {
-            let asked = self.ledger.now();
-            match self.poll.poll(&mut events, Some(self.pause())) {
+            let polled_at = self.truth.now();
+            match self.poll.poll(&mut events, Some(self.poll_timeout())) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
             for event in &events {
-                if event.token() != INPUT {
-                    self.ready(event);
+                if event.token() != INPUT_TOKEN {
+                    self.socket_ready(event);
                 }
             }
-            self.heard(asked, events.iter().count());
+            self.events_handled(polled_at, events.iter().count());
             while let Ok(input) = self.inputs.try_recv() {
                 match input {
-                    Input::Command(command) => self.obey(command),
+                    Input::Command(command) => self.handle_command(command),
                     Input::Page(page) => self.pages.push(*page),
-                    Input::End => return Ok(()),
+                    Input::Stop => return Ok(()),
                 }
             }
-            self.work();
+            self.run_due();
         }
     }
 
-    /// So many sockets were heard of, which were asked at that moment.
-    fn heard(&mut self, asked: Duration, sockets: usize) {
-        self.behind = sockets == EVENTS;
-        if !self.behind {
-            self.heard_until = asked;
+    /// Records that the events of a poll at `polled_at` have been handled.
+    fn events_handled(&mut self, polled_at: Duration, events: usize) {
+        self.more_events_pending = events == MAX_EVENTS_PER_POLL;
+        if !self.more_events_pending {
+            self.handled_until = polled_at;
         }
     }
 
-    /// How long to wait for sockets: until the next thing is due, and then to the end of that tick.
-    fn pause(&self) -> Duration {
-        let now = self.ledger.now();
-        let tick = Duration::from_millis(self.order.tick_ms.max(1).into());
+    /// Time until the next action, rounded up to the end of its batch.
+    fn poll_timeout(&self) -> Duration {
+        let now = self.truth.now();
+        let tick = Duration::from_millis(self.config.batch_ms.max(1).into());
         let soonest = [
-            self.agenda.next(),
+            self.timers.next(),
             self.ramp.map(|_| now + tick),
-            Some(self.next_departure),
-            Some(self.next_second),
-            self.pages.first().map(|page| page.window.ended + HEARSAY),
+            Some(self.next_churn),
+            Some(self.next_sample),
+            self.pages.first().map(|page| page.window.ended + JUDGE_DELAY),
             self.flush.map(|flush| flush.next),
         ];
         let soonest = soonest.into_iter().flatten().min().unwrap_or(now);
@@ -235,44 +237,44 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         end.saturating_sub(now)
     }
 
-    /// Does what is due.
-    fn work(&mut self) {
-        self.start_more();
-        for _ in 0..BATCH {
-            let Some(entry) = self.agenda.due_by(self.ledger.now()) else { break };
-            let place = entry.agent as usize;
-            if self.members[place].attempt != entry.attempt {
+    /// Runs what is due.
+    fn run_due(&mut self) {
+        self.continue_ramp();
+        for _ in 0..MAX_ACTIONS_PER_POLL {
+            let Some(timer) = self.timers.due_by(self.truth.now()) else { break };
+            let index = timer.agent as usize;
+            if self.agents[index].attempt != timer.attempt {
                 continue;
             }
-            match entry.act {
-                Act::Dial => self.dial(place),
-                Act::Report => self.report(place, entry.due(), true),
-                Act::LeaveDrained => self.leave_drained(place),
+            match timer.action {
+                Action::Dial => self.dial(index),
+                Action::Report => self.report(index, timer.due(), true),
+                Action::DisconnectDrained => self.disconnect_drained(index),
             }
         }
-        let now = self.ledger.now();
-        // A Pong that lies unread when its agent leaves would be missed.
-        if !self.behind {
-            self.let_some_leave(now);
+        let now = self.truth.now();
+        // An agent must not disconnect while its Pong may be unread.
+        if !self.more_events_pending {
+            self.apply_churn(now);
         }
         self.end_flush(now);
-        // Only who has heard all that was said before a page came can judge it.
-        let is_due = |page: &Page| page.window.ended + HEARSAY <= now;
-        if !self.behind && self.pages.first().is_some_and(is_due) {
+        // A page is judged only after all events before it have been handled.
+        let is_due = |page: &FetchedPage| page.window.ended + JUDGE_DELAY <= now;
+        if !self.more_events_pending && self.pages.first().is_some_and(is_due) {
             let page = self.pages.remove(0);
-            self.judge(page);
+            self.judge_page(page);
         }
-        if self.next_second <= now {
-            self.next_second = now + SECOND;
-            self.drop_the_stuck(now);
-            self.count_not_returned(now);
+        if self.next_sample <= now {
+            self.next_sample = now + SAMPLE_PERIOD;
+            self.close_stuck(now);
+            self.count_overdue_returns(now);
             self.emit_sample();
         }
     }
 
     fn emit_sample(&mut self) {
         let counts = std::mem::take(&mut self.sample.counts);
-        let sample = Sample { counts, ..self.sample };
+        let sample = WorkerSample { counts, ..self.sample };
         (self.emit)(Event::Sample(Box::new(sample)));
     }
 
@@ -280,8 +282,8 @@ impl<H: Hosts, E: FnMut(Event)> Engine<H, E> {
         &mut self.sample.counts
     }
 
-    /// The number of the agent at this place.
-    fn number(&self, place: usize) -> u32 {
-        self.order.agents.first + place as u32
+    /// Number of the agent with this index.
+    fn agent_number(&self, index: usize) -> u32 {
+        self.config.agents.first + index as u32
     }
 }

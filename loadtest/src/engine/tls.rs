@@ -1,4 +1,4 @@
-//! TLS of simulated agents: each has a certificate of its own and keeps the ticket that it was given last.
+//! TLS of simulated agents. Each agent has its own certificate and keeps its last session ticket.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -13,125 +13,125 @@ use rustls::pki_types::ServerName;
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, NamedGroup, RootCertStore, version};
 
-use crate::pki::{Authority, Issuing};
+use crate::pki::{CertificateIssuer, TestCa};
 
-/// How a frame begins, and no record of TLS does.
-const FRAME: u8 = b'F';
+/// First byte of a frame; no TLS record starts with it.
+const FRAME_FIRST_BYTE: u8 = b'F';
 
 /// TLS of all agents of an engine.
-pub(super) struct Tls {
-    issuing: Issuing,
+pub(super) struct TlsClients {
+    issuer: CertificateIssuer,
     key: Arc<dyn SigningKey>,
-    /// What is alike for all.
+    /// Settings that all agents share.
     config: ClientConfig,
     collector: ServerName<'static>,
-    agents: HashMap<usize, Secured>,
+    agents: HashMap<usize, AgentTls>,
 }
 
 /// TLS of an agent.
-struct Secured {
+struct AgentTls {
     config: Arc<ClientConfig>,
     connection: Option<ClientConnection>,
 }
 
-/// What came of bytes that an agent has read.
+/// Outcome of decrypting received bytes.
 #[derive(Debug)]
-pub(super) enum Opened {
-    /// What they said.
-    Said(Vec<u8>),
-    /// They are no TLS: a collector without room.
-    Plain,
-    /// They break TLS.
-    Broken,
+pub(super) enum Decrypted {
+    /// Decrypted bytes.
+    Plaintext(Vec<u8>),
+    /// The bytes are not TLS: the collector rejects a connection before the handshake.
+    NotTls,
+    /// The bytes are not valid TLS.
+    Invalid,
 }
 
-impl Tls {
-    pub(super) fn new(authority: &Authority, collector: std::net::IpAddr) -> anyhow::Result<Self> {
-        let issuing = Issuing::new(authority)?;
+impl TlsClients {
+    pub(super) fn new(ca: &TestCa, collector: std::net::IpAddr) -> anyhow::Result<Self> {
+        let issuer = CertificateIssuer::new(ca)?;
         let mut roots = RootCertStore::empty();
-        roots.add(authority.root()?)?;
+        roots.add(ca.root()?)?;
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(&[&version::TLS13])?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let key = ring::sign::any_supported_type(&issuing.key())?;
+        let key = ring::sign::any_supported_type(&issuer.key())?;
         let collector = ServerName::IpAddress(collector.into());
-        Ok(Self { issuing, key, config, collector, agents: HashMap::new() })
+        Ok(Self { issuer, key, config, collector, agents: HashMap::new() })
     }
 
-    /// An agent connects.
-    pub(super) fn connect(&mut self, place: usize, id: &AgentId) -> anyhow::Result<()> {
-        if !self.agents.contains_key(&place) {
-            let chain = vec![self.issuing.certificate(id.as_str())?];
+    /// Starts a connection of an agent.
+    pub(super) fn connect(&mut self, index: usize, id: &AgentId) -> anyhow::Result<()> {
+        if !self.agents.contains_key(&index) {
+            let chain = vec![self.issuer.certificate(id.as_str())?];
             let own = CertifiedKey::new(chain, Arc::clone(&self.key));
             let mut config = self.config.clone();
             config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(own));
-            config.resumption = Resumption::store(Arc::new(Ticket::default()));
+            config.resumption = Resumption::store(Arc::new(TicketStore::default()));
             let config = Arc::new(config);
-            self.agents.insert(place, Secured { config, connection: None });
+            self.agents.insert(index, AgentTls { config, connection: None });
         }
-        if let Some(agent) = self.agents.get_mut(&place) {
+        if let Some(agent) = self.agents.get_mut(&index) {
             let config = Arc::clone(&agent.config);
             agent.connection = Some(ClientConnection::new(config, self.collector.clone())?);
         }
         Ok(())
     }
 
-    /// Puts what is to be sent, and what TLS has to say, into the form that goes over the wire.
-    pub(super) fn seal(&mut self, place: usize, out: &mut Vec<u8>) {
-        let Some(connection) = self.connection(place) else { return };
-        // It is kept until TLS is established; an agent says little before that.
+    /// Replaces the output buffer with TLS records: its content, and what TLS itself has to send.
+    pub(super) fn encrypt(&mut self, index: usize, out: &mut Vec<u8>) {
+        let Some(connection) = self.connection(index) else { return };
+        // rustls buffers this until the handshake is complete; an agent sends little before that.
         let kept = connection.writer().write_all(out);
         out.clear();
         while kept.is_ok() && connection.wants_write() && connection.write_tls(out).is_ok() {}
     }
 
-    /// Opens what an agent has read.
-    pub(super) fn open(&mut self, place: usize, mut bytes: &[u8]) -> Opened {
-        let Some(connection) = self.connection(place) else { return Opened::Plain };
-        if connection.is_handshaking() && bytes.first() == Some(&FRAME) {
-            return Opened::Plain;
+    /// Decrypts received bytes.
+    pub(super) fn decrypt(&mut self, index: usize, mut bytes: &[u8]) -> Decrypted {
+        let Some(connection) = self.connection(index) else { return Decrypted::NotTls };
+        if connection.is_handshaking() && bytes.first() == Some(&FRAME_FIRST_BYTE) {
+            return Decrypted::NotTls;
         }
-        let mut said = Vec::new();
+        let mut plaintext = Vec::new();
         while !bytes.is_empty() {
             let read = connection.read_tls(&mut bytes).map(|_| connection.process_new_packets());
             if !matches!(read, Ok(Ok(_))) {
-                return Opened::Broken;
+                return Decrypted::Invalid;
             }
-            // Nothing more is there now, or ever.
-            let _ = connection.reader().read_to_end(&mut said);
+            // The reader returns `WouldBlock` or the end when it is drained.
+            let _ = connection.reader().read_to_end(&mut plaintext);
         }
-        Opened::Said(said)
+        Decrypted::Plaintext(plaintext)
     }
 
-    /// Whether TLS itself has something to say.
-    pub(super) fn has_to_say(&mut self, place: usize) -> bool {
-        self.connection(place).is_some_and(|connection| connection.wants_write())
+    /// Whether TLS itself has data to send.
+    pub(super) fn wants_write(&mut self, index: usize) -> bool {
+        self.connection(index).is_some_and(|connection| connection.wants_write())
     }
 
-    /// Whether the agent came by a ticket.
-    pub(super) fn is_resumed(&mut self, place: usize) -> bool {
-        let kind = self.connection(place).and_then(|connection| connection.handshake_kind());
+    /// Whether the agent resumed a session.
+    pub(super) fn is_resumed(&mut self, index: usize) -> bool {
+        let kind = self.connection(index).and_then(|connection| connection.handshake_kind());
         kind == Some(HandshakeKind::Resumed)
     }
 
-    /// An agent's connection is closed.
-    pub(super) fn close(&mut self, place: usize) {
-        if let Some(agent) = self.agents.get_mut(&place) {
+    /// Drops the connection of an agent.
+    pub(super) fn close(&mut self, index: usize) {
+        if let Some(agent) = self.agents.get_mut(&index) {
             agent.connection = None;
         }
     }
 
-    fn connection(&mut self, place: usize) -> Option<&mut ClientConnection> {
-        self.agents.get_mut(&place)?.connection.as_mut()
+    fn connection(&mut self, index: usize) -> Option<&mut ClientConnection> {
+        self.agents.get_mut(&index)?.connection.as_mut()
     }
 }
 
-/// Room for one ticket: the last that was given.
+/// Stores one ticket: the last one received.
 #[derive(Debug, Default)]
-struct Ticket(Mutex<Option<Tls13ClientSessionValue>>);
+struct TicketStore(Mutex<Option<Tls13ClientSessionValue>>);
 
-impl ClientSessionStore for Ticket {
+impl ClientSessionStore for TicketStore {
     fn set_kx_hint(&self, _: ServerName<'static>, _: NamedGroup) {}
 
     fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
@@ -147,8 +147,8 @@ impl ClientSessionStore for Ticket {
     fn remove_tls12_session(&self, _: &ServerName<'static>) {}
 
     fn insert_tls13_ticket(&self, _: ServerName<'static>, ticket: Tls13ClientSessionValue) {
-        if let Ok(mut room) = self.0.lock() {
-            *room = Some(ticket);
+        if let Ok(mut slot) = self.0.lock() {
+            *slot = Some(ticket);
         }
     }
 

@@ -1,4 +1,4 @@
-//! A collector that is told something else about its agents than they said.
+//! A proxy that changes what agents tell the collector.
 
 use std::collections::HashMap;
 use std::io;
@@ -14,130 +14,131 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::RwLock;
 use tokio::time::sleep;
 
-use super::{Fault, Link, ONE_IN};
+use super::{Fault, ONE_IN, PageHooks};
 
-/// Room for what is passed on at once, in bytes.
+/// Size of the copy buffer, in bytes.
 const PIECE_BYTES: usize = 4_096;
 
-/// So many connections pass the gate.
+/// Number of connections that pass the gate.
 const GATE_CONNECTIONS: u32 = 40;
 
-/// Where the attackers of `hostile` come from: 127.66.0.0/16.
+/// Network of the attackers of `hostile`: 127.66.0.0/16.
 const ATTACKERS: [u8; 2] = [127, 66];
-/// While so many of them are connected, what honest agents say is held back for so long, and then
-/// passed on for so long.
-const SOME_ATTACKERS: usize = 5;
-const HELD: Duration = Duration::from_millis(600);
-const PASSED: Duration = Duration::from_millis(400);
+/// While this many of them are connected, the bytes of honest agents are held up and then forwarded
+/// for these times.
+const MIN_ATTACKERS: usize = 5;
+const HELD_UP: Duration = Duration::from_millis(600);
+const FORWARDED: Duration = Duration::from_millis(400);
 
-/// Longest Hello that is read, in bytes: the memory of attackers is not what is planted here.
+/// Maximum Hello that is read, in bytes: this proxy must not be the victim of a memory attack.
 const MAX_HELLO_BYTES: usize = 64 * 1024;
 
-/// The host of every agent that was seen.
-type Hosts = Arc<Mutex<HashMap<String, [u8; 16]>>>;
+/// Host nonce of every agent that was seen.
+type KnownHosts = Arc<Mutex<HashMap<String, [u8; 16]>>>;
 
-/// Takes agents in place of the collector at `honest`.
+/// Accepts agents in place of the collector at `upstream`.
 pub(super) async fn serve(
     listener: TcpListener,
-    honest: SocketAddr,
+    upstream: SocketAddr,
     fault: Fault,
-    link: Arc<Link>,
+    hooks: Arc<PageHooks>,
 ) {
-    let (hosts, mut taken) = (Hosts::default(), 0);
+    let (known_hosts, mut accepted) = (KnownHosts::default(), 0);
     if fault == Fault::HeldUp {
-        tokio::spawn(hold_up(Arc::clone(&link)));
+        tokio::spawn(hold_up(Arc::clone(&hooks)));
     }
     while let Ok((agent, from)) = listener.accept().await {
-        taken += 1;
-        if fault == Fault::Gate && taken > GATE_CONNECTIONS {
+        accepted += 1;
+        if fault == Fault::Gate && accepted > GATE_CONNECTIONS {
             continue;
         }
-        let (hosts, link, number) = (Arc::clone(&hosts), Arc::clone(&link), taken);
+        let (known_hosts, hooks, connection) =
+            (Arc::clone(&known_hosts), Arc::clone(&hooks), accepted);
         if fault == Fault::HeldUp {
-            tokio::spawn(async move { pass_unchanged(agent, from.ip(), honest, &link).await });
+            tokio::spawn(async move { pass_unchanged(agent, from.ip(), upstream, &hooks).await });
             continue;
         }
-        // What ends one side ends the other.
+        // Closing one side closes the other.
         tokio::spawn(async move {
             tokio::select! {
-                passed = pass(agent, honest, fault, &hosts, &link) => drop(passed),
-                () = is_cut(&link, number), if fault == Fault::Cut => {}
+                passed = pass(agent, upstream, fault, &known_hosts, &hooks) => drop(passed),
+                () = is_cut(&hooks, connection), if fault == Fault::Cut => {}
             }
         });
     }
 }
 
-/// Waits for the page with which the connection of this number is closed.
-async fn is_cut(link: &Link, number: u32) {
-    let mut pages = link.pages.subscribe();
-    let cut = pages.wait_for(|pages| *pages > 0 && pages % ONE_IN == number % ONE_IN);
-    // It fails only if no more pages are made.
+/// Waits for the page that closes this connection.
+async fn is_cut(hooks: &PageHooks, connection: u32) {
+    let mut pages = hooks.pages.subscribe();
+    let cut = pages.wait_for(|pages| *pages > 0 && pages % ONE_IN == connection % ONE_IN);
+    // Fails only if no more pages are made.
     let _ = cut.await;
 }
 
 async fn pass(
     mut agent: TcpStream,
-    honest: SocketAddr,
+    upstream: SocketAddr,
     fault: Fault,
-    hosts: &Hosts,
-    link: &Link,
+    known_hosts: &KnownHosts,
+    hooks: &PageHooks,
 ) -> io::Result<()> {
-    let mut collector = TcpStream::connect(honest).await?;
+    let mut collector = TcpStream::connect(upstream).await?;
     agent.set_nodelay(true)?;
     collector.set_nodelay(true)?;
     let hello = read_hello(&mut agent).await?;
-    collector.write_all(&retell(&hello, fault, hosts)?).await?;
+    collector.write_all(&rewrite_hello(&hello, fault, known_hosts)?).await?;
     let (mut from_agent, mut to_agent) = agent.split();
     let (mut from_collector, mut to_collector) = collector.split();
     tokio::select! {
-        ended = copy(&mut from_agent, &mut to_collector, Some(&link.gate)) => ended,
-        ended = copy(&mut from_collector, &mut to_agent, Some(&link.gate)) => ended,
+        ended = copy(&mut from_agent, &mut to_collector, Some(&hooks.gate)) => ended,
+        ended = copy(&mut from_collector, &mut to_agent, Some(&hooks.gate)) => ended,
     }
 }
 
-/// Shuts the gate again and again while there are attackers.
-async fn hold_up(link: Arc<Link>) {
+/// Closes the gate again and again while there are attackers.
+async fn hold_up(hooks: Arc<PageHooks>) {
     loop {
-        sleep(PASSED).await;
-        if link.attackers.load(Ordering::Relaxed) >= SOME_ATTACKERS {
-            let _shut = link.gate.write().await;
-            sleep(HELD).await;
+        sleep(FORWARDED).await;
+        if hooks.attackers.load(Ordering::Relaxed) >= MIN_ATTACKERS {
+            let _closed = hooks.gate.write().await;
+            sleep(HELD_UP).await;
         }
     }
 }
 
-/// An attacker that is connected.
-struct Attacker<'a>(&'a AtomicUsize);
+/// Counts an attacker while it is connected.
+struct ConnectedAttacker<'a>(&'a AtomicUsize);
 
-impl<'a> Attacker<'a> {
+impl<'a> ConnectedAttacker<'a> {
     fn new(count: &'a AtomicUsize) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(count)
     }
 }
 
-impl Drop for Attacker<'_> {
+impl Drop for ConnectedAttacker<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// Passes everything on, from the address that it comes from: the collector must know attackers by
-/// theirs. What honest agents say waits at the gate.
+/// Forwards everything unchanged, from the source address of the agent: the collector must know
+/// attackers by their addresses. The bytes of honest agents wait at the gate.
 async fn pass_unchanged(
     mut agent: TcpStream,
     from: IpAddr,
-    honest: SocketAddr,
-    link: &Link,
+    upstream: SocketAddr,
+    hooks: &PageHooks,
 ) -> io::Result<()> {
     let socket = TcpSocket::new_v4()?;
     socket.bind((from, 0).into())?;
-    let mut collector = socket.connect(honest).await?;
+    let mut collector = socket.connect(upstream).await?;
     agent.set_nodelay(true)?;
     collector.set_nodelay(true)?;
     let is_attacker = matches!(from, IpAddr::V4(from) if from.octets().starts_with(&ATTACKERS));
-    let _counted = is_attacker.then(|| Attacker::new(&link.attackers));
-    let gate = (!is_attacker).then_some(&link.gate);
+    let _counted = is_attacker.then(|| ConnectedAttacker::new(&hooks.attackers));
+    let gate = (!is_attacker).then_some(&hooks.gate);
     let (mut from_agent, mut to_agent) = agent.split();
     let (mut from_collector, mut to_collector) = collector.split();
     tokio::select! {
@@ -146,13 +147,13 @@ async fn pass_unchanged(
     }
 }
 
-/// The bytes of the first frame.
+/// Reads the bytes of the first frame.
 async fn read_hello(agent: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut head = [0; 8];
     agent.read_exact(&mut head).await?;
     let len = u32::from_le_bytes([head[4], head[5], head[6], 0]) as usize;
     if len > MAX_HELLO_BYTES {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "longer than any Hello"));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "Hello is too long"));
     }
     let mut hello = head.to_vec();
     hello.resize(head.len() + len, 0);
@@ -160,24 +161,24 @@ async fn read_hello(agent: &mut TcpStream) -> io::Result<Vec<u8>> {
     Ok(hello)
 }
 
-/// What the collector is told in place of this Hello.
-fn retell(bytes: &[u8], fault: Fault, hosts: &Hosts) -> io::Result<Vec<u8>> {
-    let broken = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
+/// The Hello that the collector receives in place of this one.
+fn rewrite_hello(bytes: &[u8], fault: Fault, known_hosts: &KnownHosts) -> io::Result<Vec<u8>> {
+    let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
     let (mut frames, mut input) = (FrameBuffer::default(), bytes);
     let accept = Accept { version: VERSION, max_payload_bytes: u32::MAX };
     let frame: Option<Frame<'_>> = frames.next(&mut input, accept).map_err(io::Error::other)?;
-    let message = Message::decode(frame.ok_or_else(|| broken("half a frame"))?);
-    let Ok(Message::Hello(hello)) = message else { return Err(broken("no Hello")) };
-    let mut hosts = hosts.lock().unwrap_or_else(PoisonError::into_inner);
-    let first = *hosts.entry(hello.agent_id.to_owned()).or_insert(hello.host_nonce);
+    let message = Message::decode(frame.ok_or_else(|| invalid("incomplete frame"))?);
+    let Ok(Message::Hello(hello)) = message else { return Err(invalid("not a Hello")) };
+    let mut known_hosts = known_hosts.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = *known_hosts.entry(hello.agent_id.to_owned()).or_insert(hello.host_nonce);
     if fault == Fault::OneHost && first != hello.host_nonce {
-        return Err(broken("another host"));
+        return Err(invalid("another host"));
     }
     let host_nonce = if fault == Fault::SameHost { first } else { hello.host_nonce };
-    let mut told = Vec::new();
-    let retold = Message::Hello(Hello { host_nonce, ..hello }).encode(VERSION, &mut told);
-    retold.map_err(io::Error::other)?;
-    Ok(told)
+    let mut encoded = Vec::new();
+    let result = Message::Hello(Hello { host_nonce, ..hello }).encode(VERSION, &mut encoded);
+    result.map_err(io::Error::other)?;
+    Ok(encoded)
 }
 
 async fn copy(

@@ -1,10 +1,9 @@
-//! A collector made to misbehave, to show that the scenarios find it out: what is wrong is done by
-//! a proxy in front of a collector that is right. Only a hidden flag of the hidden `collector`
-//! command asks for it.
+//! Faults: a proxy in front of a correct collector makes it misbehave, to show that the scenarios
+//! find it. Only a hidden flag of the hidden `collector` command enables one.
 
 mod agents;
 #[cfg(unix)]
-pub mod frozen;
+pub mod freezer;
 mod pages;
 
 use std::net::SocketAddr;
@@ -20,58 +19,58 @@ use tokio::time::interval;
 
 pub use pages::{STALL, with_series};
 
-/// How it misbehaves.
+/// How the collector misbehaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Fault {
-    /// Pages show one in ten of the agents that have gone.
+    /// Pages keep showing one in ten of the agents that have gone.
     Leftover,
     /// Pages never show one in ten of the agents.
     Missing,
-    /// Pages leave out agents that have not reported for 6 s.
+    /// Pages omit agents that have not reported for 6 s.
     Impatient,
-    /// All claims of an id are taken for the same host's, so that the newest wins.
+    /// All claims of an id seem to come from the same host, so the newest wins.
     SameHost,
-    /// An id is for the first host for ever.
+    /// An id belongs to its first host for ever.
     OneHost,
-    /// Nothing is read from agents while a page is being made, which takes long.
+    /// The collector reads nothing from agents while it makes a page, which takes long.
     Stall,
-    /// What agents say is held back again and again while attackers are connected.
+    /// The bytes of agents are held up again and again while attackers are connected.
     HeldUp,
-    /// Memory is kept.
+    /// The collector leaks memory.
     Leak,
-    /// The first connections are served, and no later one.
+    /// Only the first connections are served.
     Gate,
-    /// The process is stopped for 2 s of every 2.6 s, by its parent.
+    /// The parent stops the process for 2 s of every 2.6 s.
     Frozen,
-    /// With every page that is made, the connections of one in ten of the agents are closed.
+    /// Every page closes the connections of one in ten of the agents.
     Cut,
-    /// The lines of pages are shuffled.
+    /// The lines of a page are shuffled.
     Shuffled,
     /// Pages end without the line feed of their last line.
     CutOff,
-    /// The TYPE of one family is not on pages.
+    /// The TYPE of one family is missing on pages.
     NoType,
-    /// One label has a name that is none.
+    /// One label has an illegal name.
     BadLabel,
     /// Pages have a series that no agent has reported.
     Foreign,
-    /// Two agents have each other's static labels on pages.
+    /// Pages swap the static labels of two agents.
     SwappedLabels,
-    /// Pages that are compressed end in a checksum and a length that are wrong.
+    /// Compressed pages end in a wrong checksum and length.
     BadTrailer,
 }
 
 impl Fault {
-    /// Agents are to connect to the proxy, not to the collector behind it.
+    /// Whether agents must connect to the proxy.
     #[must_use]
-    pub const fn concerns_agents(self) -> bool {
+    pub const fn affects_agents(self) -> bool {
         matches!(
             self,
             Self::SameHost | Self::OneHost | Self::Stall | Self::HeldUp | Self::Gate | Self::Cut
         )
     }
 
-    /// The flag that asks for it.
+    /// The flag that enables it.
     #[must_use]
     pub fn flag(self) -> String {
         let name = self.to_possible_value().map(|value| value.get_name().to_owned());
@@ -79,71 +78,76 @@ impl Fault {
     }
 }
 
-/// Of so many agents in a row, one is lied about or cut off.
+/// One agent of this many is affected.
 const ONE_IN: u32 = 10;
-/// What the pages do to the agents.
+/// How pages affect the forwarding of agents' bytes.
 #[derive(Default)]
-struct Link {
-    /// Tasks that forward agents' bytes lock it for reading, a page that stalls them for writing.
-    /// It is fair: between two such pages every waiting task has a turn.
+struct PageHooks {
+    /// Tasks that forward agents' bytes hold it for reading, a page that stalls them for writing.
+    /// The lock is fair: between two such pages every waiting task can forward.
     gate: RwLock<()>,
-    /// Attackers that are connected.
+    /// Number of connected attackers.
     attackers: AtomicUsize,
-    /// Pages made so far.
+    /// Number of pages made so far.
     pages: watch::Sender<u32>,
 }
 
-/// How much is kept for each core, and how often: what `hostile` allows grows with the cores, too.
+/// Bytes to leak per core, and how often. Per core, because what `hostile` allows grows with the
+/// cores, too.
 const LEAK_BYTES: usize = 2 << 20;
 const LEAK_EVERY: Duration = Duration::from_millis(250);
-/// How much is kept at most, for each core and besides: more than `hostile` allows small fleets.
-const LEAK_MOST_EACH: usize = 96 << 20;
-const LEAK_MOST_BESIDES: usize = 256 << 20;
+/// Maximum bytes to leak, per core and in addition: more than `hostile` allows small fleets.
+const MAX_LEAK_PER_CORE: usize = 96 << 20;
+const MAX_LEAK_BASE: usize = 256 << 20;
 
-/// Where a misbehaving collector seems to be.
+/// Addresses of a collector, or of the proxy in front of it.
 #[derive(Debug)]
-pub struct Front {
-    /// For agents.
+pub struct Endpoints {
+    /// Address for agents.
     pub agents: SocketAddr,
-    /// For scrapes.
+    /// Address for HTTP.
     pub http: SocketAddr,
 }
 
-/// Puts the fault in front of the collector at `honest`; it listens at `front`.
+/// Starts the proxy in front of the collector at `upstream`; it listens at `endpoints`.
 ///
 /// # Errors
 /// The system's.
-pub async fn start(fault: Fault, honest: Front, front: Front) -> std::io::Result<Front> {
-    let link = Arc::new(Link::default());
-    let mut agents = honest.agents;
-    if fault.concerns_agents() {
-        let listener = TcpListener::bind(front.agents).await?;
+pub async fn start(
+    fault: Fault,
+    upstream: Endpoints,
+    endpoints: Endpoints,
+) -> std::io::Result<Endpoints> {
+    let hooks = Arc::new(PageHooks::default());
+    let mut agents = upstream.agents;
+    if fault.affects_agents() {
+        let listener = TcpListener::bind(endpoints.agents).await?;
         agents = listener.local_addr()?;
-        tokio::spawn(agents::serve(listener, honest.agents, fault, Arc::clone(&link)));
+        tokio::spawn(agents::serve(listener, upstream.agents, fault, Arc::clone(&hooks)));
     }
-    let listener = TcpListener::bind(front.http).await?;
+    let listener = TcpListener::bind(endpoints.http).await?;
     let http = listener.local_addr()?;
-    tokio::spawn(pages::serve(listener, honest.http, fault, link));
+    tokio::spawn(pages::serve(listener, upstream.http, fault, hooks));
     if fault == Fault::Leak {
         tokio::spawn(leak());
     }
-    Ok(Front { agents, http })
+    Ok(Endpoints { agents, http })
 }
 
 async fn leak() {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let (mut kept, mut tick) = (Vec::new(), interval(LEAK_EVERY));
-    for _ in 0..leaks(cores) {
+    for _ in 0..max_leaks(cores) {
         tick.tick().await;
         kept.push(vec![1_u8; LEAK_BYTES * cores]);
     }
-    // What is kept stays.
+    // Keep what has been leaked.
     std::future::pending::<()>().await;
 }
 
-/// How often memory is kept: a machine of many cores runs other things, too.
-const fn leaks(cores: usize) -> usize {
-    (LEAK_MOST_EACH * cores + LEAK_MOST_BESIDES) / (LEAK_BYTES * cores)
+/// Number of leaks; limited, because a machine of many cores runs other things, too.
+const fn max_leaks(cores: usize) -> usize {
+    (MAX_LEAK_PER_CORE * cores + MAX_LEAK_BASE) / (LEAK_BYTES * cores)
 }
 
 #[cfg(test)]
@@ -154,10 +158,10 @@ mod tests {
 
     #[test]
     fn leak_exceeds_the_bound_of_hostile_and_then_stops() {
-        for (cores, most_mib) in [(1, 352), (2, 448), (32, 3_328)] {
-            let kept = leaks(cores) * LEAK_BYTES * cores;
+        for (cores, max_mib) in [(1, 352), (2, 448), (32, 3_328)] {
+            let kept = max_leaks(cores) * LEAK_BYTES * cores;
             assert!(kept > DECODE_BUDGET_BYTES * cores + (64 << 20), "{cores} cores: {kept}");
-            assert!(kept <= most_mib << 20, "{cores} cores: {kept}");
+            assert!(kept <= max_mib << 20, "{cores} cores: {kept}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Pages that are not what the collector showed.
+//! A proxy that changes the collector's pages.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -11,48 +11,49 @@ use flate2::write::GzEncoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Fault, Link, ONE_IN};
+use super::{Fault, ONE_IN, PageHooks};
 use crate::scrape;
-use crate::value::{NAMES, agent_name, agent_number};
+use crate::sim_values::{NAMES, agent_name, agent_number};
 
-/// Of the agents in a row of [`ONE_IN`], the one that is lied about.
+/// Remainder, modulo [`ONE_IN`], of the agents that are affected.
 const VICTIM: u32 = 3;
-/// Silence after which the impatient take an agent off. It is played at an interval of 5 s: longer
-/// than that, or the living are taken off, and shorter than the 9.75 s before which nobody may be.
+/// Silence after which an impatient collector removes an agent. The test uses an interval of 5 s:
+/// longer than that, or live agents are removed, and shorter than the 9.75 s before which no agent
+/// may be removed.
 const IMPATIENCE: Duration = Duration::from_secs(6);
 /// How long a page takes that stalls everything else.
 pub const STALL: Duration = Duration::from_secs(2);
-/// Longest head of a request.
+/// Maximum request head, in bytes.
 const MAX_HEAD_BYTES: usize = 8_192;
 
-/// Serves pages in place of the collector at `honest`, one at a time.
+/// Serves pages in place of the collector at `upstream`, one at a time.
 pub(super) async fn serve(
     listener: TcpListener,
-    honest: SocketAddr,
+    upstream: SocketAddr,
     fault: Fault,
-    link: Arc<Link>,
+    hooks: Arc<PageHooks>,
 ) {
-    let mut liar = Liar { fault, rows: HashMap::new() };
+    let mut faulty = FaultyPages { fault, rows: HashMap::new() };
     while let Ok((mut stream, _)) = listener.accept().await {
         let Some(request) = Request::read(&mut stream).await else { continue };
-        link.pages.send_modify(|pages| *pages += 1);
+        hooks.pages.send_modify(|pages| *pages += 1);
         let stalled = match fault {
-            Fault::Stall => Some(link.gate.write().await),
+            Fault::Stall => Some(hooks.gate.write().await),
             _ => None,
         };
         if stalled.is_some() {
             tokio::time::sleep(STALL).await;
         }
-        let page = scrape::fetch(honest, &request.path).await;
+        let page = scrape::fetch(upstream, &request.path).await;
         drop(stalled);
-        let answer = liar.answer(&page.unwrap_or_default(), request.gzip);
-        // A client that has gone needs no page.
+        let answer = faulty.answer(&page.unwrap_or_default(), request.gzip);
+        // Fails only if the client has closed the connection.
         let _ = stream.write_all(&answer).await;
         let _ = stream.shutdown().await;
     }
 }
 
-/// What is asked for.
+/// A request for a page.
 struct Request {
     path: String,
     gzip: bool,
@@ -74,38 +75,38 @@ impl Request {
     }
 }
 
-/// Who remembers what pages have shown.
-struct Liar {
+/// Makes faulty pages, and remembers what earlier pages have shown.
+struct FaultyPages {
     fault: Fault,
-    /// By agent: its lines on the last page that had them, and since when they are the same.
+    /// By agent: its lines on the last page that had them, and since when they are unchanged.
     rows: HashMap<u32, (String, Instant)>,
 }
 
-impl Liar {
-    /// The whole answer, compressed if that was asked for.
+impl FaultyPages {
+    /// The whole response, compressed on request.
     fn answer(&mut self, page: &str, gzip: bool) -> Vec<u8> {
-        let mut body = self.lie(page).into_bytes();
+        let mut body = self.corrupt(page).into_bytes();
         if gzip {
             body = compressed(&body).unwrap_or_default();
             if self.fault == Fault::BadTrailer {
-                // The checksum, and then the length, are the last eight bytes.
+                // The last eight bytes are checksum and length.
                 body.iter_mut().rev().take(8).for_each(|byte| *byte ^= 0xff);
             }
         }
         let encoding = if gzip { "Content-Encoding: gzip\r\n" } else { "" };
         let len = body.len();
         let mut answer = format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n{encoding}\
-             Content-Length: {len}\r\nConnection: close\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n\
+             {encoding}Content-Length: {len}\r\nConnection: close\r\n\r\n",
         )
         .into_bytes();
         answer.append(&mut body);
         answer
     }
 
-    fn lie(&mut self, page: &str) -> String {
+    fn corrupt(&mut self, page: &str) -> String {
         match self.fault {
-            Fault::Leftover | Fault::Missing | Fault::Impatient => self.lie_about_presence(page),
+            Fault::Leftover | Fault::Missing | Fault::Impatient => self.corrupt_presence(page),
             Fault::Shuffled => {
                 let mut lines: Vec<_> = page.split_inclusive('\n').collect();
                 fastrand::shuffle(&mut lines);
@@ -125,7 +126,7 @@ impl Liar {
         }
     }
 
-    fn lie_about_presence(&mut self, page: &str) -> String {
+    fn corrupt_presence(&mut self, page: &str) -> String {
         let mut rows = HashMap::<u32, String>::new();
         for line in page.split_inclusive('\n') {
             if let Some(agent) = agent_of(line) {
@@ -145,14 +146,14 @@ impl Liar {
             _ => false,
         };
         let shown = |line: &&str| agent_of(line).is_none_or(|agent| !hidden(agent));
-        let mut lie: String = page.split_inclusive('\n').filter(shown).collect();
+        let mut corrupt: String = page.split_inclusive('\n').filter(shown).collect();
         if self.fault == Fault::Leftover {
             let gone = self.rows.iter().filter(|(agent, _)| !rows.contains_key(agent));
             for (_, (lines, _)) in gone.filter(|(agent, _)| is_victim(**agent)) {
-                lie = with_series(&lie, lines);
+                corrupt = with_series(&corrupt, lines);
             }
         }
-        lie
+        corrupt
     }
 }
 
@@ -162,23 +163,23 @@ fn compressed(page: &[u8]) -> std::io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// A page with these lines of gauges more, each with its family.
+/// Adds these lines of gauges to a page, each to its family.
 #[must_use]
 pub fn with_series(page: &str, lines: &str) -> String {
     let mut page: Vec<_> = page.split_inclusive('\n').map(ToOwned::to_owned).collect();
     for line in lines.split_inclusive('\n') {
         let name = line.split('{').next().unwrap_or_default();
         let head = format!("# TYPE {name} gauge\n");
-        let place = page.iter().position(|other| *other == head).unwrap_or_else(|| {
+        let line_index = page.iter().position(|other| *other == head).unwrap_or_else(|| {
             page.push(head);
             page.len() - 1
         });
-        page.insert(place + 1, line.to_owned());
+        page.insert(line_index + 1, line.to_owned());
     }
     page.concat()
 }
 
-/// The static labels of the first victim and those of the agent after it change places.
+/// Swaps the static labels of the first affected agent and of the one after it.
 fn with_swapped_labels(page: &str) -> String {
     let opening = |agent| format!("agent=\"{}\"", agent_name(agent));
     let of = |agent| {

@@ -1,33 +1,33 @@
-//! What the liar does to a page, and that every lie about its form or its labels is found.
+//! What each fault does to a page, and that the strict reader or the judge finds it.
 
 use std::collections::BTreeSet;
 
-use fleetgauge_page::{Item, Read, Reader};
+use fleetgauge_page::{Item, ReadResult, Reader};
 
 use super::*;
-use crate::finding::Finding;
-use crate::orders::Numbers;
+use crate::agent_range::AgentRange;
+use crate::judge::finding::Finding;
+use crate::judge::observed_page::ObservedPage;
 use crate::scrape::{Encoding, fetch_as};
-use crate::shown::Shown;
-use crate::value::{Mark, static_labels};
+use crate::sim_values::{ValueOrigin, static_labels};
 
 const PAGE: &str = "# TYPE a gauge\na{agent=\"sim-000003\"} 1\na{agent=\"sim-000004\"} 2\n";
 const WITHOUT_3: &str = "# TYPE a gauge\na{agent=\"sim-000004\"} 2\n";
-/// Agents of [`honest`], and how many labels each has.
+/// Agents of [`correct_page`], and the number of their labels.
 const AGENTS: u32 = 20;
 const LABELS: u8 = 2;
 
-fn liar(fault: Fault) -> Liar {
-    Liar { fault, rows: HashMap::new() }
+fn faulty(fault: Fault) -> FaultyPages {
+    FaultyPages { fault, rows: HashMap::new() }
 }
 
 /// A page as the collector writes it.
-fn honest() -> String {
+fn correct_page() -> String {
     let mut page = String::new();
-    for (place, name) in NAMES.iter().enumerate() {
+    for (position, name) in NAMES.iter().enumerate() {
         page += &format!("# HELP {name} Simulated.\n# TYPE {name} gauge\n");
         for agent in 0..AGENTS {
-            let value = Mark { agent, sequence: 1, place }.to_f64();
+            let value = ValueOrigin { agent, sequence: 1, position }.to_f64();
             page += &format!("{name}{{agent=\"{}\"", agent_name(agent));
             for (label, value) in static_labels(agent, LABELS).unwrap().iter() {
                 page += &format!(",{label}=\"{value}\"");
@@ -38,15 +38,15 @@ fn honest() -> String {
     page
 }
 
-/// The reasons of all findings of a page.
+/// Reasons of all findings on a page.
 fn found(page: &str) -> BTreeSet<&'static str> {
-    let agents = Numbers { first: 0, count: AGENTS };
-    let mut shown = Shown::new(agents, agents, 0, LABELS);
+    let agents = AgentRange { first: 0, count: AGENTS };
+    let mut shown = ObservedPage::new(agents, agents, 0, LABELS);
     let (mut reader, mut found) = (Reader::default(), BTreeSet::new());
-    let mut see = |read: Read<'_>| match read {
-        Ok(Item::Sample(sample)) => found.extend(shown.place(sample).err().map(|no| no.reason())),
+    let mut see = |read: ReadResult<'_>| match read {
+        Ok(Item::Sample(sample)) => found.extend(shown.add(sample).err().map(|no| no.reason())),
         Ok(Item::Family(_)) => {}
-        Err(unreadable) => drop(found.insert(Finding::Unreadable(unreadable).reason())),
+        Err(invalid) => drop(found.insert(Finding::Unreadable(invalid).reason())),
     };
     reader.push(page.as_bytes(), &mut see);
     reader.finish(&mut see);
@@ -54,7 +54,7 @@ fn found(page: &str) -> BTreeSet<&'static str> {
 }
 
 #[test]
-fn every_lie_about_form_or_labels_is_found() {
+fn every_format_or_label_fault_is_found() {
     for (fault, reasons) in [
         (Fault::Leak, &[][..]),
         (Fault::Shuffled, &["unreadable"]),
@@ -64,9 +64,9 @@ fn every_lie_about_form_or_labels_is_found() {
         (Fault::Foreign, &["stranger"]),
         (Fault::SwappedLabels, &["wrong_labels"]),
     ] {
-        let lie = liar(fault).lie(&honest());
-        assert_eq!(lie != honest(), fault != Fault::Leak, "{fault:?} lies");
-        assert_eq!(found(&lie), reasons.iter().copied().collect(), "{fault:?}");
+        let corrupt = faulty(fault).corrupt(&correct_page());
+        assert_eq!(corrupt != correct_page(), fault != Fault::Leak, "{fault:?} lies");
+        assert_eq!(found(&corrupt), reasons.iter().copied().collect(), "{fault:?}");
     }
 }
 
@@ -78,7 +78,7 @@ async fn a_corrupt_gzip_trailer_is_found() {
         let served = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             let request = Request::read(&mut stream).await.unwrap();
-            let answer = liar(fault).answer(&honest(), request.gzip);
+            let answer = faulty(fault).answer(&correct_page(), request.gzip);
             stream.write_all(&answer).await.unwrap();
             stream.shutdown().await.unwrap();
         });
@@ -87,28 +87,28 @@ async fn a_corrupt_gzip_trailer_is_found() {
         let fetched = fetch_as(http, "/metrics", Encoding::Gzip, take).await;
         served.await.unwrap();
         assert_eq!(fetched.is_err(), is_found, "{fetched:?}");
-        assert!(is_found || page == honest().as_bytes());
+        assert!(is_found || page == correct_page().as_bytes());
     }
 }
 
 #[test]
-fn the_departed_are_left() {
-    let mut liar = liar(Fault::Leftover);
-    assert_eq!(liar.lie(PAGE), PAGE);
-    assert_eq!(liar.lie(WITHOUT_3), PAGE);
-    assert_eq!(liar.lie(""), "# TYPE a gauge\na{agent=\"sim-000003\"} 1\n");
+fn leftover_keeps_agents_that_have_gone() {
+    let mut faulty = faulty(Fault::Leftover);
+    assert_eq!(faulty.corrupt(PAGE), PAGE);
+    assert_eq!(faulty.corrupt(WITHOUT_3), PAGE);
+    assert_eq!(faulty.corrupt(""), "# TYPE a gauge\na{agent=\"sim-000003\"} 1\n");
 }
 
 #[test]
-fn the_living_are_left_out() {
-    assert_eq!(liar(Fault::Missing).lie(PAGE), WITHOUT_3);
+fn missing_omits_live_agents() {
+    assert_eq!(faulty(Fault::Missing).corrupt(PAGE), WITHOUT_3);
 }
 
 #[test]
-fn the_slow_are_left_out() {
-    let mut liar = liar(Fault::Impatient);
-    assert_eq!(liar.lie(PAGE), PAGE);
-    let Some(kept) = liar.rows.get_mut(&3) else { panic!("not kept") };
+fn impatient_omits_silent_agents() {
+    let mut faulty = faulty(Fault::Impatient);
+    assert_eq!(faulty.corrupt(PAGE), PAGE);
+    let Some(kept) = faulty.rows.get_mut(&3) else { panic!("not kept") };
     kept.1 -= 2 * IMPATIENCE;
-    assert_eq!(liar.lie(PAGE), WITHOUT_3);
+    assert_eq!(faulty.corrupt(PAGE), WITHOUT_3);
 }

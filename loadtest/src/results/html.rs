@@ -1,24 +1,25 @@
-//! Results as one page that needs nothing but itself: no scripts, nothing from any network.
+//! Results as one HTML page that loads nothing else: no scripts, no network.
 
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::Value;
 
+use super::Results;
 use super::glossary::{TERMS, about};
-use super::outline::{Table, cell, parts, quantity, tables, words};
 use super::plot::{COLOURS, Line, Plot, Scale};
+use super::tables::{Table, cell, phases, quantity, tables, words};
 use super::text::counts;
 use super::timeline::{Second, Timeline};
-use super::{Results, Verdict};
+use crate::judge::verdict::Verdict;
 
-/// How the page looks.
+/// Style sheet of the page.
 const STYLE: &str = include_str!("page.css");
 
-/// The page.
+/// Renders the page.
 ///
 /// # Errors
-/// A plot that cannot be drawn.
+/// A plot cannot be drawn.
 pub fn page(results: &Results) -> anyhow::Result<String> {
     let mut page = String::new();
     let Results { scenario, version, verdict, .. } = results;
@@ -43,7 +44,7 @@ pub fn page(results: &Results) -> anyhow::Result<String> {
          <p>Numbers without a unit are counts. The terms are explained below.</p>\n\
          <section class=\"tables\">\n",
     );
-    for table in std::iter::once(parts(results)).chain(tables("", &results.figures)) {
+    for table in std::iter::once(phases(results)).chain(tables("", &results.figures)) {
         write_table(&mut page, &table)?;
     }
     write!(
@@ -56,9 +57,9 @@ pub fn page(results: &Results) -> anyhow::Result<String> {
     Ok(page)
 }
 
-/// What the numbers in the plots stand for.
+/// The legend of the numbers in the plots.
 fn write_events(page: &mut String, timeline: &Timeline) -> anyhow::Result<()> {
-    page.push_str("<p>The numbers at the top of each plot mark these moments:</p>\n<ol>\n");
+    page.push_str("<p>The numbers at the top of each plot mark these events:</p>\n<ol>\n");
     for event in &timeline.events {
         let at = quantity((event.at_seconds * 10.0).round() / 10.0, "s");
         writeln!(page, "<li>{} <span>{at}</span></li>", escaped(&event.what))?;
@@ -107,7 +108,7 @@ fn write_verdict(page: &mut String, verdict: &Verdict) -> anyhow::Result<()> {
         format!("{} findings: {}", verdict.count(), counts(&verdict.findings))
     };
     writeln!(page, "<p>Checked: {}. <b>{found}.</b></p>", counts(&verdict.checks))?;
-    let findings: Vec<_> = verdict.first_findings.iter().map(|told| &told.what).collect();
+    let findings: Vec<_> = verdict.first_findings.iter().map(|texts| &texts.what).collect();
     let skipped: Vec<_> = verdict.skipped.iter().collect();
     for (class, entries) in [("findings", findings), ("skipped", skipped)] {
         if !entries.is_empty() {
@@ -146,7 +147,7 @@ fn plots(timeline: &Timeline) -> Vec<Plot<'_>> {
         let points = seconds.iter().filter_map(|second| Some((second.at_seconds, value(second)?)));
         Line { name, points: points.collect(), scattered: false }
     };
-    let scraped = |name, value: &dyn Fn(&super::timeline::Scraped) -> f64| {
+    let scraped = |name, value: &dyn Fn(&super::timeline::ScrapeRecord) -> f64| {
         let points = scrapes.iter().map(|scrape| (scrape.at_seconds, value(scrape)));
         Line { name, points: points.collect(), scattered: true }
     };
@@ -167,7 +168,7 @@ fn plots(timeline: &Timeline) -> Vec<Plot<'_>> {
             ],
         ),
         plot(
-            "Lag: from when reports were due until they were taken in",
+            "Lag: from when reports were due until they were processed",
             "ms",
             Scale::Log,
             vec![
@@ -231,7 +232,7 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// Seconds since 1970 as a day and a time.
+/// Seconds since 1970 as date and time.
 fn date(unix: u64) -> String {
     httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(unix))
 }

@@ -1,4 +1,4 @@
-//! One plot, as SVG that takes its text colour from the page around it.
+//! A plot as SVG that inherits its text colour from the page.
 
 use std::error::Error;
 
@@ -10,54 +10,54 @@ use plotters::series::LineSeries;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, IntoFont, IntoTextStyle, RGBColor, ShapeStyle};
 
-use super::outline::quantity;
-use super::timeline::Moment;
+use super::tables::quantity;
+use super::timeline::TimelineEvent;
 
 /// Size of the drawing; the page scales it.
 const SIZE: (u32, u32) = (720, 260);
-/// Points of a line: more cannot be told apart.
+/// Maximum points of a line; more cannot be distinguished.
 const POINTS: usize = 360;
-/// Events within this share of the time have one mark together, so that marks never overlap.
+/// Events closer than this share of the time axis share a mark, so that marks never overlap.
 const NEAR: f64 = 0.08;
-/// From so many seconds on, times are in minutes.
+/// From this many seconds on, the time axis is in minutes.
 const LONG: f64 = 600.0;
 const GREY: RGBColor = RGBColor(128, 128, 128);
-/// Colours that stand out on white and on black.
+/// Colours with enough contrast on white and on black.
 pub(super) const COLOURS: [RGBColor; 4] =
     [RGBColor(59, 130, 246), RGBColor(234, 137, 21), RGBColor(226, 72, 72), RGBColor(22, 163, 74)];
 
-/// What a plot shows.
+/// A plot.
 pub(super) struct Plot<'a> {
     pub(super) title: &'static str,
-    /// What the values are of, as the axis says it.
+    /// Unit of the values, for the axis.
     pub(super) unit: &'static str,
     pub(super) scale: Scale,
     pub(super) lines: Vec<Line>,
-    pub(super) events: &'a [Moment],
-    /// Where the time axis ends, in seconds.
+    pub(super) events: &'a [TimelineEvent],
+    /// End of the time axis, in seconds.
     pub(super) until: f64,
 }
 
-/// How the values lie on their axis.
+/// Scale of the value axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scale {
-    /// Evenly, from zero.
+    /// Linear, from zero.
     Linear,
-    /// By their orders of magnitude.
+    /// Logarithmic.
     Log,
 }
 
-/// Values of one kind.
+/// A line or a scatter of values.
 pub(super) struct Line {
     pub(super) name: &'static str,
     /// Seconds and values.
     pub(super) points: Vec<(f64, f64)>,
-    /// Each is an event of its own and not joined to the next.
+    /// Draw points instead of a line.
     pub(super) scattered: bool,
 }
 
 impl Line {
-    /// At most [`POINTS`] of its points: of those that would fall together the highest.
+    /// At most [`POINTS`] points: the maximum of each group of neighbours.
     fn thinned(&self) -> Vec<(f64, f64)> {
         let each = self.points.len().div_ceil(POINTS).max(1);
         let highest =
@@ -81,7 +81,7 @@ impl Scale {
         }
     }
 
-    /// The axis for these places: it ends above the highest.
+    /// Axis limits for these positions, with space above the maximum.
     fn axis(self, places: impl Iterator<Item = f64>) -> (f64, f64) {
         let (low, high) = places
             .fold((f64::MAX, f64::MIN), |(low, high), place| (low.min(place), high.max(place)));
@@ -94,7 +94,7 @@ impl Scale {
 }
 
 impl Plot<'_> {
-    /// Sizes in units that make round numbers on the axis.
+    /// Converts bytes to a unit with round numbers on the axis.
     pub(super) fn in_round_units(mut self) -> Self {
         let points = || self.lines.iter().flat_map(|line| &line.points);
         let (unit, size) = match points().fold(0.0, |most, (_, value)| value.max(most)) {
@@ -110,7 +110,7 @@ impl Plot<'_> {
         self
     }
 
-    /// What the axis of values is of.
+    /// Description of the value axis.
     fn axis(&self) -> String {
         let scale = if self.scale == Scale::Log { ", logarithmic" } else { "" };
         format!("{}{scale}", self.unit)
@@ -156,7 +156,7 @@ impl Plot<'_> {
                 let style = style.pos(Pos::new(HPos::Left, VPos::Bottom));
                 chart.draw_series([Text::new(mark, (at, high), style)])?;
             }
-            // What is named first lies on top.
+            // The first line is drawn last, on top.
             for (line, colour) in self.lines.iter().zip(COLOURS).rev() {
                 let points = line.thinned().into_iter();
                 let points = points.map(|(at, value)| (at, self.scale.place(value)));
@@ -173,8 +173,8 @@ impl Plot<'_> {
     }
 }
 
-/// The numbers of the events and where they stand: one mark for those that are near each other.
-fn marks(events: &[Moment], until: f64) -> Vec<(f64, String)> {
+/// Event numbers and their positions on the time axis; events close to each other share a mark.
+fn marks(events: &[TimelineEvent], until: f64) -> Vec<(f64, String)> {
     let mut groups: Vec<(f64, usize, usize)> = Vec::new();
     for (event, number) in events.iter().zip(1..) {
         match groups.last_mut() {
@@ -190,7 +190,7 @@ fn marks(events: &[Moment], until: f64) -> Vec<(f64, String)> {
     groups.into_iter().map(|(at, first, last)| (at, mark(first, last))).collect()
 }
 
-/// A time on the axis: in minutes where it lasts long.
+/// A tick of the time axis, in minutes if the axis is long.
 fn clock(seconds: f64, until: f64) -> String {
     quantity(if until >= LONG { seconds / 60.0 } else { seconds }, "")
 }
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn marks_of_events_do_not_overlap() {
-        let at = |at_seconds: f64| Moment { at_seconds, what: String::new() };
+        let at = |at_seconds: f64| TimelineEvent { at_seconds, what: String::new() };
         let events = [0.0, 3.0, 50.0, 91.0, 92.0, 98.0].map(at);
         let marks = marks(&events, 100.0);
         let shown: Vec<_> = marks.iter().map(|(at, mark)| (*at, mark.as_str())).collect();

@@ -1,23 +1,30 @@
-//! Results on a terminal.
+//! Results as text for a terminal.
 
 use std::fmt;
 
-use super::outline::{Table, parts, tables, words};
-use super::{Results, Verdict};
+use super::Results;
+use super::tables::{Table, phases, tables, words};
+use crate::judge::verdict::Verdict;
 
-/// Names are this wide, and lines at most.
+/// Width of the name column, and maximum line width.
 const NAME_WIDTH: usize = 22;
 const LINE_WIDTH: usize = 118;
 
-pub(super) fn write(results: &Results, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl fmt::Display for Results {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write(self, f)
+    }
+}
+
+fn write(results: &Results, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for table in tables("", &results.figures) {
         if table.columns.is_empty() { write_list(&table, f)? } else { write_rows(&table, f)? }
     }
-    write_list(&parts(results), f)?;
+    write_list(&phases(results), f)?;
     write_verdict(&results.verdict, f)
 }
 
-/// Names and values, as many on a line as fit.
+/// Names and values, as many per line as fit.
 fn write_list(table: &Table, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "{:NAME_WIDTH$}", table.title)?;
     let mut width = NAME_WIDTH.max(table.title.chars().count());
@@ -34,7 +41,7 @@ fn write_list(table: &Table, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f)
 }
 
-/// A row each, in columns.
+/// One line per row, with aligned columns.
 fn write_rows(table: &Table, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let mut widths: Vec<usize> = table.columns.iter().map(|head| head.chars().count()).collect();
     for (_, cells) in &table.rows {
@@ -78,8 +85,8 @@ fn write_verdict(verdict: &Verdict, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for finding in &verdict.first_findings {
         writeln!(f, "  {}", finding.what)?;
     }
-    let told = verdict.first_findings.len() as u64;
-    if all > told { write!(f, "  and {} more", all - told) } else { Ok(()) }
+    let texts = verdict.first_findings.len() as u64;
+    if all > texts { write!(f, "  and {} more", all - texts) } else { Ok(()) }
 }
 
 /// Counts by cause on one line.

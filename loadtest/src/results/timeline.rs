@@ -1,80 +1,81 @@
-//! What went on from second to second, for the plots.
+//! The timeline of a test, for the plots.
 
 use serde::Serialize;
 
-/// The course of a test.
+/// The timeline of a test.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Timeline {
-    /// How long each part of the test took, in the order in which they began.
-    pub parts: Vec<Part>,
-    /// One entry a second.
+    /// Duration of each phase, in the order in which they began.
+    #[serde(rename = "parts")]
+    pub phases: Vec<Phase>,
+    /// One entry per second.
     pub seconds: Vec<Second>,
-    /// One entry a page.
-    pub scrapes: Vec<Scraped>,
-    /// What was done, and when.
-    pub events: Vec<Moment>,
+    /// One entry per page.
+    pub scrapes: Vec<ScrapeRecord>,
+    /// Events of the test.
+    pub events: Vec<TimelineEvent>,
 }
 
-/// A part of a test.
+/// A phase of a test.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Part {
-    /// What it was for.
+pub struct Phase {
+    /// Name of the phase.
     pub what: String,
-    /// How long it took.
+    /// Duration of the phase.
     pub took_seconds: f64,
 }
 
-/// What went on in a second. Of several collectors it is the sum.
+/// What happened in a second, summed over all collectors.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Second {
-    /// Its end, from the beginning of the test.
+    /// End of the second, since the start of the test.
     pub at_seconds: f64,
     /// Agents in a session.
     pub agents_connected: u64,
-    /// Agents on the last pages, one of each collector.
+    /// Agents on the last page of each collector.
     pub agents_shown: Option<u64>,
-    /// Reports written in it.
+    /// Reports written.
     pub reports: u64,
-    /// From when they were due to when the collector had taken them in; none if it took none of
-    /// those with a Ping in.
+    /// From when reports were due until the collector had processed them; `None` without an
+    /// answered Ping.
     pub lag: Option<Lag>,
-    /// CPU of the collectors, user and system.
+    /// User and system CPU of the collectors.
     pub collector_cores: Option<f64>,
     /// Resident memory of the collectors.
     pub collector_resident_bytes: Option<u64>,
 }
 
-/// The lag of the reports of one second.
+/// Lag of the reports of one second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Lag {
     pub p50_ms: f64,
     pub p99_ms: f64,
     pub max_ms: f64,
-    /// From when they were due to when they were written, into the kernel's buffer.
+    /// From when they were due until they were written into the kernel's buffer.
     pub written_p99_ms: f64,
-    /// The generator's own part of it: its timer woke late.
+    /// The generator's own part of the lag: its timer fired late.
     pub own_p99_ms: f64,
 }
 
-/// What one page took.
+/// Size and duration of one scrape.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Scraped {
-    /// When it was asked for, from the beginning of the test.
+pub struct ScrapeRecord {
+    /// Time of the request, since the start of the test.
     pub at_seconds: f64,
-    /// From the request's first byte to the response's last.
+    /// From the first byte of the request to the last of the response.
     pub took_ms: f64,
-    /// Bytes of the body as they came over the wire.
+    /// Length of the body as transferred.
     pub bytes: usize,
-    /// Samples on it; none if it was not read, or did not come whole.
+    /// Samples on the page; `None` if it was not parsed or not complete.
     pub samples: Option<usize>,
 }
 
-/// Something that the test did.
+/// An event of the test.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Moment {
-    /// When, from the beginning of the test.
+pub struct TimelineEvent {
+    /// Time since the start of the test.
     pub at_seconds: f64,
-    /// What, in a word or two.
+    /// Short description.
     pub what: String,
 }

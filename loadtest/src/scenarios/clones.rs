@@ -1,5 +1,6 @@
-//! Ids that are used twice: clones of living hosts must be refused by name and change nothing. A
-//! host that was started again must be welcomed, whether its former connection is closed or silent.
+//! Scenario `clones`: ids that are used twice. Clones of living hosts must be rejected with
+//! `id_conflict` and change nothing. A rebooted host must be welcomed, whether its former
+//! connection is closed or silent.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,40 +9,44 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::args::ClonesArgs;
 use super::failure::Failure;
-use super::scene::Scene;
-use crate::orders::{Command, Manner, Numbers, Order, Retry, Then, Who};
-use crate::parts::SOME;
+use super::scenario_run::ScenarioRun;
+use crate::agent_range::AgentRange;
+use crate::cli::scenario_args::ClonesArgs;
+use crate::fleet::phases::MIN_ANSWERS;
+use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::results::Results;
-use crate::summary::Quantiles;
+use crate::results::quantiles::Quantiles;
 use crate::tally::Times;
+use crate::worker_protocol::{
+    AfterDisconnect, AgentSelector, BackoffPolicy, Command, DisconnectKind, WorkerConfig,
+};
 
-/// What a refused clone must be told.
-const CONFLICT: &str = "id_conflict";
-/// How long clones may take to be refused, in all. Shorter than the wait before they try again, so
-/// that each tries once.
+/// Reject code for a clone.
+const ID_CONFLICT: &str = "id_conflict";
+/// How long rejecting all clones may take. Shorter than their wait before the next attempt, so that
+/// each clone tries once.
 const REFUSED_WITHIN: Duration = Duration::from_secs(20);
-/// How long a rebooted host may take to be welcomed: five seconds in which the holder of its id is
-/// asked whether it lives, a quarter until that is looked at, and the rest for the machine.
+/// How long the Welcome of a rebooted host may take: 5 s in which the collector challenges the
+/// holder of the id, 0.25 s until the collector checks its deadlines, and the rest for the machine.
 const READMITTED_WITHIN: Duration = Duration::from_millis(6_500);
-/// How long is waited for that.
-const PATIENCE: Duration = Duration::from_secs(9);
-/// Between two pages that are judged while clones try.
-const JUDGED_EVERY: Duration = Duration::from_millis(500);
+/// How long to wait for rebooted hosts.
+const READMISSION_TIMEOUT: Duration = Duration::from_secs(9);
+/// Interval between two judged pages while clones try.
+const JUDGE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What became of clones and of hosts that were started again.
+/// Outcome of clones and reboots.
 #[derive(Debug, Serialize)]
 pub struct Clones {
     /// Clones of living hosts.
     pub clones: Refusals,
-    /// Hosts started again, from the end of their connection or from the first attempt to connect
-    /// to Welcome.
+    /// Time to the Welcome of rebooted hosts: from the end of the former connection, or from the
+    /// first attempt to connect.
     pub readmitted: BTreeMap<&'static str, Quantiles>,
 }
 
-/// What clones were told.
+/// Answers to clones.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Refusals {
@@ -50,59 +55,59 @@ pub struct Refusals {
     pub refused: BTreeMap<String, u64>,
 }
 
-/// Who is who.
-struct Cast {
-    /// Live on; the first of them are cloned, and then started again.
-    incumbents: Numbers,
-    /// Are frozen, and started again elsewhere.
-    frozen: Numbers,
-    cloned: Numbers,
-    all: Numbers,
+/// The agents of each role.
+struct ClonePlan {
+    /// Stay connected; the first of them are cloned, and rebooted later.
+    originals: AgentRange,
+    /// Are frozen and rebooted in another process.
+    frozen: AgentRange,
+    cloned: AgentRange,
+    all: AgentRange,
 }
 
-/// The workers, in the order in which they are started.
-const INCUMBENTS: usize = 0;
+/// Workers in the order in which they are started.
+const ORIGINALS: usize = 0;
 const FROZEN: usize = 1;
 const CLONES: usize = 2;
 const REBOOTED: usize = 3;
 
-impl Cast {
+impl ClonePlan {
     fn new(args: &ClonesArgs) -> Self {
         let agents = args.fleet.agents;
-        let twice = ((f64::from(agents) * args.share / 100.0).round() as u32).clamp(1, agents / 2);
+        let cloned = ((f64::from(agents) * args.share / 100.0).round() as u32).clamp(1, agents / 2);
         Self {
-            incumbents: Numbers { first: 0, count: agents - twice },
-            frozen: Numbers { first: agents - twice, count: twice },
-            cloned: Numbers { first: 0, count: twice },
-            all: Numbers { first: 0, count: agents },
+            originals: AgentRange { first: 0, count: agents - cloned },
+            frozen: AgentRange { first: agents - cloned, count: cloned },
+            cloned: AgentRange { first: 0, count: cloned },
+            all: AgentRange { first: 0, count: agents },
         }
     }
 }
 
-/// Does it all.
+/// Runs the scenario.
 ///
 /// # Errors
-/// What keeps it from being done: no room, no collector, a worker that ended.
+/// The machine is too small, or a process did not start or has exited.
 pub async fn clones(args: &ClonesArgs) -> anyhow::Result<Results> {
-    let plan = args.fleet.plan(1, Retry::Agent, args.fleet.flags());
-    let mut scene = Scene::without_workers("clones", plan).await?;
-    let (cast, order) = (Cast::new(args), scene.orders()?);
-    for agents in [cast.incumbents, cast.frozen] {
-        scene.fleet.hire(&order(agents), &[]).await?;
+    let plan = Plan::for_scenario(&args.fleet, 1, BackoffPolicy::Agent, args.fleet.flags());
+    let mut run = ScenarioRun::without_workers("clones", plan).await?;
+    let (plan, config) = (ClonePlan::new(args), run.worker_config()?);
+    for agents in [plan.originals, plan.frozen] {
+        run.fleet.start_worker(&config(agents), &[]).await?;
     }
-    scene.bring_up(&args.fleet).await?;
-    scene.judge_all("before").await?;
-    let clones = clone(&mut scene, &cast, order(cast.cloned)).await?;
-    let closed = reboot_closed(&mut scene, &cast).await?;
-    // A host that was started again may be refused until its former session is gone, and takes the
-    // place of the frozen one: nobody else's session ends.
-    scene.fleet.end_part_of_reboots("reboots with a closed connection").await?;
-    let silent = reboot_silent(&mut scene, order(cast.frozen)).await?;
-    scene.fleet.end_part_of_reboots("reboots with a silent connection").await?;
-    scene.settle().await?;
-    scene.judge_all("after the reboots").await?;
-    scene.fleet.end_part_of_reboots("after the reboots").await?;
-    scene.fleet.dismiss(FROZEN).await?;
+    run.connect_all(&args.fleet).await?;
+    run.judge_all("before").await?;
+    let clones = run_clones(&mut run, &plan, config(plan.cloned)).await?;
+    let closed = reboot_closed(&mut run, &plan).await?;
+    // A rebooted host may be rejected while its former session exists, and replaces its frozen one.
+    // No other session ends.
+    run.fleet.end_reboot_phase("reboots with a closed connection").await?;
+    let silent = reboot_silent(&mut run, config(plan.frozen)).await?;
+    run.fleet.end_reboot_phase("reboots with a silent connection").await?;
+    run.settle().await?;
+    run.judge_all("after the reboots").await?;
+    run.fleet.end_reboot_phase("after the reboots").await?;
+    run.fleet.kill_worker(FROZEN).await?;
     let readmitted = [("connection closed", closed), ("connection silent", silent)];
     let readmitted = readmitted.map(|(how, times)| (how, Quantiles::from(&times)));
     let settings = json!({
@@ -110,104 +115,108 @@ pub async fn clones(args: &ClonesArgs) -> anyhow::Result<Results> {
         "interval_seconds": args.fleet.interval().as_secs_f64(),
         "cloned_percent": args.share,
     });
-    scene.finish(settings, Clones { clones, readmitted: readmitted.into() }).await
+    run.finish(settings, Clones { clones, readmitted: readmitted.into() }).await
 }
 
-/// Other hosts claim the ids of living ones, each once.
-async fn clone(scene: &mut Scene, cast: &Cast, order: Order) -> anyhow::Result<Refusals> {
-    scene.fleet.note("clones");
-    scene.fleet.begin_part("clones");
-    scene.fleet.progress = Some(Progress::of_time("clones", REFUSED_WITHIN));
-    // Their values are those of agents that do not exist, so that one of them on a page is seen.
-    let marks_from = cast.all.count;
-    let order = Order { marks_from, seed: !order.seed, ..order };
-    let worker = scene.fleet.hire(&order, &[]).await?;
-    scene.fleet.spare(worker);
-    scene.fleet.all_ready().await?;
+/// Other hosts claim the ids of living ones, once each.
+async fn run_clones(
+    run: &mut ScenarioRun,
+    plan: &ClonePlan,
+    config: WorkerConfig,
+) -> anyhow::Result<Refusals> {
+    run.fleet.record_event("clones");
+    run.fleet.begin_phase("clones");
+    run.fleet.progress = Some(Progress::running("clones", REFUSED_WITHIN));
+    // The clones' values encode agents that do not exist, so that a clone on a page is found.
+    let first_encoded_agent = plan.all.count;
+    let config = WorkerConfig { first_encoded_agent, seed: !config.seed, ..config };
+    let worker = run.fleet.start_worker(&config, &[]).await?;
+    run.fleet.exclude(worker);
+    run.fleet.wait_until_ready().await?;
     debug_assert_eq!(worker, CLONES, "workers are started in this order");
-    let tried = cast.cloned.count;
-    scene.fleet.tell(CLONES, &Command::Ramp { per_second: f64::from(tried.max(10)) }).await;
+    let tried = plan.cloned.count;
+    run.fleet.send(CLONES, &Command::Ramp { per_second: f64::from(tried.max(10)) }).await;
     let until = Instant::now() + REFUSED_WITHIN;
     loop {
-        let next = until.min(Instant::now() + JUDGED_EVERY);
-        scene.fleet.until(next, |_| false).await?;
-        scene.judge_all("while clones try").await?;
-        let counts = scene.fleet.counts(CLONES);
-        let told = counts.welcomed + counts.refused.values().sum::<u64>();
-        if told >= u64::from(tried) || Instant::now() >= until {
+        let next = until.min(Instant::now() + JUDGE_INTERVAL);
+        run.fleet.wait_until(next, |_| false).await?;
+        run.judge_all("while clones try").await?;
+        let counts = run.fleet.counts(CLONES);
+        let answered = counts.welcomed + counts.refused.values().sum::<u64>();
+        if answered >= u64::from(tried) || Instant::now() >= until {
             break;
         }
     }
-    let counts = scene.fleet.counts(CLONES).clone();
-    scene.fleet.dismiss(CLONES).await?;
-    // Clones are not welcomed: nobody else notices them.
-    scene.fleet.end_measured_part("while clones try", SOME).await?;
-    let named = counts.refused.get(CONFLICT).copied().unwrap_or(0);
+    let counts = run.fleet.counts(CLONES).clone();
+    run.fleet.kill_worker(CLONES).await?;
+    // A rejected clone must not affect other agents.
+    run.fleet.end_measured_phase("while clones try", MIN_ANSWERS).await?;
+    let named = counts.refused.get(ID_CONFLICT).copied().unwrap_or(0);
     if counts.welcomed > 0 {
-        scene.found("clones", [Failure::CloneAdmitted { clones: counts.welcomed }]);
+        run.add_findings("clones", [Failure::CloneAdmitted { clones: counts.welcomed }]);
     }
     if named != u64::from(tried) {
-        scene.found("clones", [Failure::CloneUnnamed { named, of: tried.into() }]);
+        run.add_findings("clones", [Failure::CloneUnnamed { named, of: tried.into() }]);
     }
-    scene.fleet.verdict.checked("clones", tried.into());
+    run.fleet.verdict.checked("clones", tried.into());
     Ok(Refusals { tried, welcomed: counts.welcomed, refused: counts.refused })
 }
 
-/// Hosts whose connection is reset come back at once as another boot.
-async fn reboot_closed(scene: &mut Scene, cast: &Cast) -> anyhow::Result<Times> {
-    scene.fleet.note("reboots, closed");
-    scene.fleet.begin_part("reboots, closed");
-    let before = scene.fleet.counts(INCUMBENTS).times.away.clone();
-    let (who, of) = (Who::Numbers(cast.cloned), u64::from(cast.cloned.count));
-    scene.fleet.leave(INCUMBENTS, who, Manner::Reset, Then::Reboot).await?;
-    readmitted(scene, "reboots with a closed connection", of, |scene| {
-        scene.fleet.counts(INCUMBENTS).times.away.since(&before)
+/// Hosts whose connection is reset reconnect at once as another boot.
+async fn reboot_closed(run: &mut ScenarioRun, plan: &ClonePlan) -> anyhow::Result<Times> {
+    run.fleet.record_event("reboots, closed");
+    run.fleet.begin_phase("reboots, closed");
+    let before = run.fleet.counts(ORIGINALS).times.away.clone();
+    let (agents, of) = (AgentSelector::Range(plan.cloned), u64::from(plan.cloned.count));
+    run.fleet.disconnect(ORIGINALS, agents, DisconnectKind::Reset, AfterDisconnect::Reboot).await?;
+    wait_for_readmission(run, "reboots with a closed connection", of, |run| {
+        run.fleet.counts(ORIGINALS).times.away.since(&before)
     })
     .await
 }
 
-/// Hosts that were frozen are started again elsewhere, while their connections are still open.
-async fn reboot_silent(scene: &mut Scene, order: Order) -> anyhow::Result<Times> {
-    scene.fleet.note("reboots, silent");
-    scene.fleet.begin_part("reboots, silent");
-    scene.fleet.freeze(FROZEN)?;
-    let order = Order { seed: !order.seed, ..order };
-    let worker = scene.fleet.hire(&order, &[]).await?;
+/// Frozen hosts are rebooted in another process while their connections are still open.
+async fn reboot_silent(run: &mut ScenarioRun, config: WorkerConfig) -> anyhow::Result<Times> {
+    run.fleet.record_event("reboots, silent");
+    run.fleet.begin_phase("reboots, silent");
+    run.fleet.freeze(FROZEN)?;
+    let config = WorkerConfig { seed: !config.seed, ..config };
+    let worker = run.fleet.start_worker(&config, &[]).await?;
     debug_assert_eq!(worker, REBOOTED, "workers are started in this order");
-    let patience = PATIENCE + scene.fleet.tolerance;
-    scene.fleet.until(Instant::now() + patience, |fleet| fleet.is_ready(REBOOTED)).await?;
-    let agents = order.agents.count;
-    scene.fleet.tell(REBOOTED, &Command::Ramp { per_second: f64::from(agents) }).await;
+    let patience = READMISSION_TIMEOUT + run.fleet.tolerance;
+    run.fleet.wait_until(Instant::now() + patience, |fleet| fleet.is_ready(REBOOTED)).await?;
+    let agents = config.agents.count;
+    run.fleet.send(REBOOTED, &Command::Ramp { per_second: f64::from(agents) }).await;
     let of = u64::from(agents);
-    readmitted(scene, "reboots with a silent connection", of, |scene| {
-        scene.fleet.counts(REBOOTED).times.connect.clone()
+    wait_for_readmission(run, "reboots with a silent connection", of, |run| {
+        run.fleet.counts(REBOOTED).times.connect.clone()
     })
     .await
 }
 
-/// Waits until so many were welcomed; what is wrong with that is found.
-async fn readmitted(
-    scene: &mut Scene,
+/// Waits until this many hosts were welcomed, and adds findings.
+async fn wait_for_readmission(
+    run: &mut ScenarioRun,
     what: &str,
     of: u64,
-    times: impl Fn(&Scene) -> Times,
+    times: impl Fn(&ScenarioRun) -> Times,
 ) -> anyhow::Result<Times> {
-    let within = PATIENCE + scene.fleet.tolerance;
-    scene.fleet.progress = Some(Progress::of_time(what, within));
+    let within = READMISSION_TIMEOUT + run.fleet.tolerance;
+    run.fleet.progress = Some(Progress::running(what, within));
     let until = Instant::now() + within;
-    while times(scene).count() < of && Instant::now() < until {
-        scene.fleet.wait(Duration::from_millis(100)).await?;
+    while times(run).count() < of && Instant::now() < until {
+        run.fleet.wait(Duration::from_millis(100)).await?;
     }
-    let times = times(scene);
+    let times = times(run);
     if times.count() < of {
         let agents = of - times.count();
-        scene.found(what, [Failure::NotReadmitted { agents, of, within }]);
+        run.add_findings(what, [Failure::NotReadmitted { agents, of, within }]);
     }
     let longest = Duration::from_secs_f64(times.longest_ms() / 1e3);
-    let bound = READMITTED_WITHIN + scene.fleet.tolerance;
+    let bound = READMITTED_WITHIN + run.fleet.tolerance;
     if longest > bound {
-        scene.found(what, [Failure::ReadmittedLate { longest, bound }]);
+        run.add_findings(what, [Failure::ReadmittedLate { longest, bound }]);
     }
-    scene.fleet.verdict.checked("reboots", of);
+    run.fleet.verdict.checked("reboots", of);
     Ok(times)
 }

@@ -1,314 +1,339 @@
-//! The ledger of deaths: agents end in every way there is, and every page is compared with what has
-//! happened.
+//! Scenario `deaths`: agents end in six ways, and every page is compared with the deaths so far.
 //!
-//! Agents are spread over processes: one whose agents stay or end by themselves, one that is
-//! killed, one that is frozen, and one behind a cable that is cut.
+//! The agents are spread over processes: one whose agents survive or disconnect on their own, one
+//! that is killed, one that is frozen, and one behind a link that is cut.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use fleetgauge_page::{Item, Read, Reader};
+use fleetgauge_page::{Item, ReadResult, Reader};
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::args::DeathsArgs;
-use super::removals::{Cause, CauseFigures, Grace, Removals, Window};
-use super::scene::Scene;
-use super::wire::Wire;
-use crate::finding::Finding;
-use crate::judge::{GONE, GONE_HERD, HERD};
-use crate::orders::{Manner, Numbers, Retry, Then, Who};
-use crate::parts::SOME;
+use super::death_cause::DeathCause;
+use super::netns::NetnsLink;
+use super::removals::{RemovalBounds, RemovalStats, RemovalTracker};
+use super::scenario_run::ScenarioRun;
+use crate::agent_range::AgentRange;
+use crate::cli::scenario_args::DeathsArgs;
+use crate::fleet::phases::MIN_ANSWERS;
+use crate::judge::ScrapeWindow;
+use crate::judge::finding::Finding;
+use crate::judge::observed_page::{ObservedAgent, ObservedPage};
+use crate::judge::tolerances::{GONE, GONE_MASS, MASS_DEPARTURE};
+use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::results::Results;
-use crate::results::timeline::Scraped;
+use crate::results::timeline::ScrapeRecord;
 use crate::scrape;
-use crate::shown::{Seen, Shown};
-use crate::value::NAMES;
+use crate::sim_values::NAMES;
+use crate::worker_protocol::{AfterDisconnect, AgentSelector, BackoffPolicy, DisconnectKind};
 
-/// Agents that end by themselves do so in so many groups, one after the other.
+/// Number of groups in which agents disconnect on their own, one after the other.
 const GROUPS: u32 = 10;
 /// Pages between two groups.
 const PAGES_BETWEEN: u32 = 2;
-/// The page that is compared.
+/// Page to compare.
 const PATH: &str = "/metrics/agents";
-/// How much more than an interval before its death an agent's last report may have been sent. The collector itself is
-/// never early.
-const EARLY: Duration = Duration::from_millis(250);
-/// What it may be late by, beyond three intervals.
-const LATE: Duration = Duration::from_secs(1);
-/// Pages are compared for so long before the first death and after the last removal.
-const AROUND: Duration = Duration::from_secs(1);
+/// Extra age of the last report before a death, beyond an interval. The collector itself is never
+/// early.
+const EARLY_SLACK: Duration = Duration::from_millis(250);
+/// Extra time for the removal of a silent agent, beyond three intervals.
+const LATE_SLACK: Duration = Duration::from_secs(1);
+/// How long pages are compared before the first death and after the last removal.
+const MARGIN: Duration = Duration::from_secs(1);
 
-/// What was seen of the dead.
+/// Outcome of the scenario.
 #[derive(Debug, Serialize)]
 pub struct Deaths {
     /// From the death to the last byte of the first page without the agent, by cause.
-    pub time_to_removal: BTreeMap<Cause, CauseFigures>,
+    pub time_to_removal: BTreeMap<DeathCause, RemovalStats>,
     /// Pages compared.
     pub pages: u64,
-    /// Between two requests for a page: what the times above are exact to.
+    /// Interval between two requests: the resolution of the times above.
     pub resolution_ms: f64,
 }
 
-/// Who dies of what, by number; those before stay.
-struct Fates(Vec<(Cause, Numbers)>);
+/// Agents of each cause of death, by number; the agents before them survive.
+struct DeathPlan(Vec<(DeathCause, AgentRange)>);
 
-impl Fates {
-    fn new(args: &DeathsArgs, with_wire: bool) -> Self {
-        let causes = Cause::ALL.into_iter();
-        let causes = causes.filter(|cause| with_wire || *cause != Cause::DroppedPackets);
-        let mut fates: Vec<_> = causes.map(|cause| (cause, args.each)).collect();
-        let mut first = args.fleet.agents - args.each * fates.len() as u32;
-        let fates = fates.drain(..).map(|(cause, count)| {
-            let numbers = Numbers { first, count };
+impl DeathPlan {
+    fn new(args: &DeathsArgs, with_link: bool) -> Self {
+        let causes = DeathCause::ALL.into_iter();
+        let causes = causes.filter(|cause| with_link || *cause != DeathCause::DroppedPackets);
+        let mut counts: Vec<_> = causes.map(|cause| (cause, args.each)).collect();
+        let mut first = args.fleet.agents - args.each * counts.len() as u32;
+        let plan = counts.drain(..).map(|(cause, count)| {
+            let agents = AgentRange { first, count };
             first += count;
-            (cause, numbers)
+            (cause, agents)
         });
-        Self(fates.collect())
+        Self(plan.collect())
     }
 
-    /// The agents with this fate; `None` if nobody has it.
-    fn of(&self, cause: Cause) -> Option<Numbers> {
-        self.0.iter().find(|(other, _)| *other == cause).map(|(_, numbers)| *numbers)
+    /// Agents that die of this cause; `None` if there are none.
+    fn agents_with(&self, cause: DeathCause) -> Option<AgentRange> {
+        self.0.iter().find(|(other, _)| *other == cause).map(|(_, agents)| *agents)
     }
 
-    /// The part of the agents with this fate that makes one group.
-    fn group(&self, cause: Cause, group: u32) -> Option<Numbers> {
-        let all = self.of(cause)?;
+    /// Agents that die of this cause in one group.
+    fn group(&self, cause: DeathCause, group: u32) -> Option<AgentRange> {
+        let all = self.agents_with(cause)?;
         let first = |group: u32| all.first + all.count * group / GROUPS;
-        Some(Numbers { first: first(group), count: first(group + 1) - first(group) })
+        Some(AgentRange { first: first(group), count: first(group + 1) - first(group) })
     }
 }
 
-/// A test of deaths that is under way.
-struct Ward {
-    scene: Scene,
-    removals: Removals,
-    fates: Fates,
-    /// Between two pages.
+/// A run of the scenario.
+struct DeathsRun {
+    run: ScenarioRun,
+    removals: RemovalTracker,
+    plan: DeathPlan,
+    /// Interval between two pages.
     every: Duration,
     agents: u32,
-    /// Static labels of each.
+    /// Static labels of each agent.
     labels: u8,
     pages: u64,
 }
 
-/// Does it all.
+/// Runs the scenario.
 ///
 /// # Errors
-/// What keeps it from being done: no room, no collector, a worker that ended.
+/// The machine is too small, or a process did not start or has exited.
 pub async fn deaths(args: &DeathsArgs) -> anyhow::Result<Results> {
-    let wire = Wire::lay().await;
-    let near = wire.as_ref().map_or(Ipv4Addr::LOCALHOST, Wire::near);
+    let link = NetnsLink::create().await;
+    let host_address = link.as_ref().map_or(Ipv4Addr::LOCALHOST, NetnsLink::host_address);
     let mut flags = args.fleet.flags();
-    flags.extend(["--listen".to_owned(), format!("{near}:0"), "--insecure".to_owned()]);
-    // All agents of one end come from one address, which limits per address would hold back.
-    flags.push(format!("--exempt=127.0.0.0/8,{near}/30"));
-    let scene = Scene::without_workers("deaths", args.fleet.plan(1, Retry::Agent, flags)).await?;
-    let fates = Fates::new(args, wire.is_ok());
+    flags.extend(["--listen".to_owned(), format!("{host_address}:0"), "--insecure".to_owned()]);
+    // All agents of one end share an address, which limits per address would hold back.
+    flags.push(format!("--exempt=127.0.0.0/8,{host_address}/30"));
+    let run = ScenarioRun::without_workers(
+        "deaths",
+        Plan::for_scenario(&args.fleet, 1, BackoffPolicy::Agent, flags),
+    )
+    .await?;
+    let plan = DeathPlan::new(args, link.is_ok());
     let interval = args.fleet.interval();
-    // The last report was up to an interval ago when silence begins.
+    // The last report may be an interval old when the silence begins.
     let tolerance = args.fleet.tolerance;
-    let early = (2 * interval).saturating_sub(EARLY + tolerance);
-    let silent = early..3 * interval + LATE + tolerance;
-    let gone = if args.each as usize > HERD { GONE_HERD } else { GONE } + tolerance;
-    let mut ward = Ward {
-        scene,
-        removals: Removals::new(args.fleet.agents as usize, Grace { gone, silent }),
-        fates,
+    let early = (2 * interval).saturating_sub(EARLY_SLACK + tolerance);
+    let silent = early..3 * interval + LATE_SLACK + tolerance;
+    let gone = if args.each as usize > MASS_DEPARTURE { GONE_MASS } else { GONE } + tolerance;
+    let mut test = DeathsRun {
+        run,
+        removals: RemovalTracker::new(args.fleet.agents as usize, RemovalBounds { gone, silent }),
+        plan,
         every: args.every,
         agents: args.fleet.agents,
         labels: args.fleet.labels,
         pages: 0,
     };
-    if let Err(error) = &wire {
-        let skipped = &mut ward.scene.fleet.verdict.skipped;
-        skipped.push(format!("dropped packets: no network of its own ({error:#})"));
+    if let Err(error) = &link {
+        let skipped = &mut test.run.fleet.verdict.skipped;
+        skipped.push(format!("dropped packets: no network namespace ({error:#})"));
     }
-    let wire = wire.ok();
-    ward.bring_up(args, wire.as_ref()).await?;
-    ward.compare_for(AROUND).await?;
-    ward.leave_in_groups().await?;
-    ward.end_processes(wire.as_ref(), 3 * interval + 2 * LATE + tolerance).await?;
-    ward.compare_for(AROUND).await?;
-    ward.finish(args).await
+    let link = link.ok();
+    test.connect_all(args, link.as_ref()).await?;
+    test.compare_for(MARGIN).await?;
+    test.disconnect_in_groups().await?;
+    test.end_processes(link.as_ref(), 3 * interval + 2 * LATE_SLACK + tolerance).await?;
+    test.compare_for(MARGIN).await?;
+    test.finish(args).await
 }
 
-/// The workers, in the order in which they are started.
-const OWN: usize = 0;
+/// Workers in the order in which they are started.
+const SURVIVORS: usize = 0;
 const KILLED: usize = 1;
 const FROZEN: usize = 2;
-const WIRED: usize = 3;
+const CUT_OFF: usize = 3;
 
-impl Ward {
-    async fn bring_up(&mut self, args: &DeathsArgs, wire: Option<&Wire>) -> anyhow::Result<()> {
-        let order = self.scene.orders()?;
-        let of = |cause| self.fates.of(cause).unwrap_or(Numbers { first: 0, count: 0 });
-        let own = Numbers { first: 0, count: of(Cause::KilledProcess).first };
-        let prefix = wire.map(Wire::prefix).unwrap_or_default();
+impl DeathsRun {
+    async fn connect_all(
+        &mut self,
+        args: &DeathsArgs,
+        link: Option<&NetnsLink>,
+    ) -> anyhow::Result<()> {
+        let config = self.run.worker_config()?;
+        let none = AgentRange { first: 0, count: 0 };
+        let agents_with = |cause| self.plan.agents_with(cause).unwrap_or(none);
+        let survivors =
+            AgentRange { first: 0, count: agents_with(DeathCause::KilledProcess).first };
+        let prefix = link.map(NetnsLink::exec_prefix).unwrap_or_default();
         for (agents, prefix) in [
-            (own, &[][..]),
-            (of(Cause::KilledProcess), &[]),
-            (of(Cause::FrozenProcess), &[]),
-            (of(Cause::DroppedPackets), &prefix),
+            (survivors, &[][..]),
+            (agents_with(DeathCause::KilledProcess), &[]),
+            (agents_with(DeathCause::FrozenProcess), &[]),
+            (agents_with(DeathCause::DroppedPackets), &prefix),
         ] {
             if agents.count > 0 {
-                self.scene.fleet.hire(&order(agents), prefix).await?;
+                self.run.fleet.start_worker(&config(agents), prefix).await?;
             }
         }
-        self.scene.bring_up(&args.fleet).await?;
+        self.run.connect_all(&args.fleet).await?;
         self.judge("before").await
     }
 
-    /// Has a page judged by the ledger of each worker that can fetch one: the collector's pages are
-    /// not on the cable.
+    /// Has each worker judge a page, except for the one in the namespace, which cannot reach HTTP.
     async fn judge(&mut self, what: &str) -> anyhow::Result<()> {
-        let mut workers = self.scene.fleet.judged();
-        workers.retain(|worker| *worker != WIRED);
-        self.scene.judge(&workers, what).await.map(drop)
+        let mut workers = self.run.fleet.judged_workers();
+        workers.retain(|worker| *worker != CUT_OFF);
+        self.run.judge_workers(&workers, what).await.map(drop)
     }
 
-    /// Compares a page with the ledger.
-    async fn compare(&mut self) -> anyhow::Result<()> {
-        let http = self.scene.fleet.collectors[0].http;
-        // All agents are the parent's here: values carry the agent's number, not the worker's.
-        let all = Numbers { first: 0, count: self.agents };
-        let mut shown = Shown::new(all, all, all.first, self.labels);
-        let (mut reader, mut found) = (Reader::default(), Vec::new());
-        let mut see = |read: Read<'_>| match read {
-            Ok(Item::Sample(sample)) => found.extend(shown.place(sample).err()),
+    /// Compares a page with the deaths so far.
+    async fn compare_page(&mut self) -> anyhow::Result<()> {
+        let http = self.run.fleet.collectors[0].http;
+        // The parent judges all agents: a value encodes the agent's own number.
+        let all = AgentRange { first: 0, count: self.agents };
+        let mut observed_page = ObservedPage::new(all, all, all.first, self.labels);
+        let (mut reader, mut findings) = (Reader::default(), Vec::new());
+        let mut see = |read: ReadResult<'_>| match read {
+            Ok(Item::Sample(sample)) => findings.extend(observed_page.add(sample).err()),
             Ok(Item::Family(_)) => {}
-            Err(unreadable) => found.push(Finding::Unreadable(unreadable)),
+            Err(invalid) => findings.push(Finding::Unreadable(invalid)),
         };
-        let requested = self.scene.fleet.now();
+        let requested = self.run.fleet.now();
         let fetched = scrape::fetch_into(http, PATH, |piece| reader.push(piece, &mut see)).await;
         reader.finish(&mut see);
-        let ended = self.scene.fleet.now();
+        let ended = self.run.fleet.now();
         let when = format!("page at {:.1} s", requested.as_secs_f64());
         match fetched {
             Err(error) => {
                 let finding = Finding::ScrapeFailed { why: error.to_string() };
-                self.scene.fleet.verdict.add(&when, [finding]);
+                self.run.fleet.verdict.add(&when, [finding]);
             }
             Ok(bytes) => {
                 self.pages += 1;
-                let seen: Vec<_> = shown.of_agents().collect();
-                let is_part = |seen: &Seen| (1..NAMES.len()).contains(&seen.count());
-                let parts = seen.iter().filter(|(_, seen)| !seen.is_wrong() && is_part(seen));
-                found.extend(parts.map(|(agent, seen)| Finding::Incomplete {
+                let observed: Vec<_> = observed_page.own_agents().collect();
+                let is_incomplete =
+                    |observed: &ObservedAgent| (1..NAMES.len()).contains(&observed.count());
+                let incomplete = observed
+                    .iter()
+                    .filter(|(_, observed)| !observed.is_wrong() && is_incomplete(observed));
+                findings.extend(incomplete.map(|(agent, observed)| Finding::Incomplete {
                     agent: *agent,
-                    shown: seen.count(),
+                    shown: observed.count(),
                 }));
-                self.scene.fleet.verdict.add(&when, found);
-                let window = Window { requested, ended };
-                let is_shown = |agent: usize| seen[agent].1.count() > 0;
-                let failures = self.removals.compare(window, is_shown);
-                self.scene.found(&when, failures);
-                self.scene.fleet.scraped(Scraped {
+                self.run.fleet.verdict.add(&when, findings);
+                let window = ScrapeWindow { requested, ended };
+                let is_shown = |agent: usize| observed[agent].1.count() > 0;
+                let failures = self.removals.compare_page(window, is_shown);
+                self.run.add_findings(&when, failures);
+                self.run.fleet.record_scrape(ScrapeRecord {
                     at_seconds: requested.as_secs_f64(),
                     took_ms: (ended - requested).as_secs_f64() * 1e3,
                     bytes,
-                    samples: Some(shown.samples as usize),
+                    samples: Some(observed_page.samples as usize),
                 });
             }
         }
-        let next = Instant::now() + self.every.saturating_sub(self.scene.fleet.now() - requested);
-        self.scene.fleet.until(next, |_| false).await.map(drop)
+        let next = Instant::now() + self.every.saturating_sub(self.run.fleet.now() - requested);
+        self.run.fleet.wait_until(next, |_| false).await.map(drop)
     }
 
     async fn compare_for(&mut self, time: Duration) -> anyhow::Result<()> {
         let until = Instant::now() + time;
         while Instant::now() < until {
-            self.compare().await?;
+            self.compare_page().await?;
         }
         Ok(())
     }
 
-    /// Those who end by themselves do so.
-    async fn leave_in_groups(&mut self) -> anyhow::Result<()> {
-        self.scene.fleet.note("bye, fin, rst");
-        self.scene.fleet.begin_part("bye, fin, rst");
-        let manners =
-            [(Cause::Bye, Manner::Bye), (Cause::Fin, Manner::Fin), (Cause::Rst, Manner::Reset)];
+    /// Agents disconnect on their own.
+    async fn disconnect_in_groups(&mut self) -> anyhow::Result<()> {
+        self.run.fleet.record_event("bye, fin, rst");
+        self.run.fleet.begin_phase("bye, fin, rst");
+        let kinds = [
+            (DeathCause::Bye, DisconnectKind::Bye),
+            (DeathCause::Fin, DisconnectKind::Fin),
+            (DeathCause::Rst, DisconnectKind::Reset),
+        ];
         for group in 0..GROUPS {
-            for (cause, manner) in manners {
-                let Some(agents) = self.fates.group(cause, group) else { continue };
-                let who = Who::Numbers(agents);
-                let ordered = self.scene.fleet.now();
-                self.scene.fleet.leave(OWN, who, manner, Then::StayAway).await?;
-                self.died(agents, cause, ordered);
+            for (cause, kind) in kinds {
+                let Some(agents) = self.plan.group(cause, group) else { continue };
+                let selector = AgentSelector::Range(agents);
+                let ordered = self.run.fleet.now();
+                self.run
+                    .fleet
+                    .disconnect(SURVIVORS, selector, kind, AfterDisconnect::StayAway)
+                    .await?;
+                self.record_deaths(agents, cause, ordered);
                 for _ in 0..PAGES_BETWEEN {
-                    self.compare().await?;
+                    self.compare_page().await?;
                 }
             }
             if group % 3 == 2 {
-                self.judge("while agents leave").await?;
+                self.judge("while agents disconnect").await?;
             }
         }
         Ok(())
     }
 
-    fn died(&mut self, agents: Numbers, cause: Cause, ordered: Duration) {
+    fn record_deaths(&mut self, agents: AgentRange, cause: DeathCause, ordered: Duration) {
         let numbers = agents.range();
-        let done = self.scene.fleet.now();
-        self.removals.died(numbers.start as usize..numbers.end as usize, cause, ordered..done);
+        let done = self.run.fleet.now();
+        self.removals.record_deaths(
+            numbers.start as usize..numbers.end as usize,
+            cause,
+            ordered..done,
+        );
     }
 
-    /// One process is killed, then another frozen and the cable of the third cut; pages are compared
-    /// until nobody of them is shown, for so long at most.
+    /// Kills one process, then freezes another and cuts the link of the third. Compares pages until
+    /// all of their agents are removed, at most for `longest`.
     async fn end_processes(
         &mut self,
-        wire: Option<&Wire>,
+        link: Option<&NetnsLink>,
         longest: Duration,
     ) -> anyhow::Result<()> {
-        self.scene.fleet.end_measured_part("before processes end", SOME).await?;
-        self.scene.fleet.note("killed");
-        self.scene.fleet.begin_part("killed");
-        let ordered = self.scene.fleet.now();
-        self.scene.fleet.dismiss(KILLED).await?;
-        self.end(Cause::KilledProcess, ordered);
-        self.compare_for(AROUND).await?;
+        self.run.fleet.end_measured_phase("before processes end", MIN_ANSWERS).await?;
+        self.run.fleet.record_event("killed");
+        self.run.fleet.begin_phase("killed");
+        let ordered = self.run.fleet.now();
+        self.run.fleet.kill_worker(KILLED).await?;
+        self.end(DeathCause::KilledProcess, ordered);
+        self.compare_for(MARGIN).await?;
         self.judge("with a process killed").await?;
-        self.scene.fleet.end_part("with a process killed").await?;
-        self.scene.fleet.note("frozen, cut");
-        self.scene.fleet.begin_part("frozen, cut");
-        let ordered = self.scene.fleet.now();
-        self.scene.fleet.freeze(FROZEN)?;
-        self.end(Cause::FrozenProcess, ordered);
-        if let Some(wire) = wire {
-            let ordered = self.scene.fleet.now();
-            wire.cut().await?;
-            self.scene.fleet.spare(WIRED);
-            self.end(Cause::DroppedPackets, ordered);
+        self.run.fleet.end_phase("with a process killed").await?;
+        self.run.fleet.record_event("frozen, cut");
+        self.run.fleet.begin_phase("frozen, cut");
+        let ordered = self.run.fleet.now();
+        self.run.fleet.freeze(FROZEN)?;
+        self.end(DeathCause::FrozenProcess, ordered);
+        if let Some(link) = link {
+            let ordered = self.run.fleet.now();
+            link.cut().await?;
+            self.run.fleet.exclude(CUT_OFF);
+            self.end(DeathCause::DroppedPackets, ordered);
         }
         let until = Instant::now() + longest;
-        self.scene.fleet.progress = Some(Progress::of_time("waiting for the silent", longest));
+        self.run.fleet.progress = Some(Progress::running("waiting for removals", longest));
         while self.removals.remaining() > 0 && Instant::now() < until {
-            self.compare().await?;
+            self.compare_page().await?;
         }
-        self.scene.fleet.note("all removed");
+        self.run.fleet.record_event("all removed");
         Ok(())
     }
 
-    fn end(&mut self, cause: Cause, ordered: Duration) {
-        if let Some(agents) = self.fates.of(cause) {
-            self.died(agents, cause, ordered);
+    fn end(&mut self, cause: DeathCause, ordered: Duration) {
+        if let Some(agents) = self.plan.agents_with(cause) {
+            self.record_deaths(agents, cause, ordered);
         }
     }
 
     async fn finish(mut self, args: &DeathsArgs) -> anyhow::Result<Results> {
-        self.judge("with the dead gone").await?;
-        self.scene.fleet.end_part("with the dead gone").await?;
-        self.scene.fleet.dismiss(FROZEN).await?;
-        if self.fates.of(Cause::DroppedPackets).is_some() {
-            self.scene.fleet.dismiss(WIRED).await?;
+        self.judge("after all deaths").await?;
+        self.run.fleet.end_phase("after all deaths").await?;
+        self.run.fleet.kill_worker(FROZEN).await?;
+        if self.plan.agents_with(DeathCause::DroppedPackets).is_some() {
+            self.run.fleet.kill_worker(CUT_OFF).await?;
         }
-        let dead = u64::from(args.each) * self.fates.0.len() as u64;
-        self.scene.fleet.verdict.checked("deaths", dead);
-        self.scene.fleet.verdict.checked("pages compared", self.pages);
+        let dead = u64::from(args.each) * self.plan.0.len() as u64;
+        self.run.fleet.verdict.checked("deaths", dead);
+        self.run.fleet.verdict.checked("pages compared", self.pages);
         let deaths = Deaths {
             time_to_removal: self.removals.figures(),
             pages: self.pages,
@@ -320,6 +345,6 @@ impl Ward {
             "deaths_of_each_cause": args.each,
             "page_every_ms": args.every.as_secs_f64() * 1e3,
         });
-        self.scene.finish(settings, deaths).await
+        self.run.finish(settings, deaths).await
     }
 }

@@ -1,21 +1,21 @@
-//! What a scenario can find beyond what is wrong with a single page, in plain words.
+//! Findings of a scenario that concern more than a single page, in plain words.
 
 use std::fmt;
 use std::time::Duration;
 
-use super::removals::Cause;
-use crate::results::Problem;
-use crate::value::agent_name;
+use super::death_cause::DeathCause;
+use crate::judge::finding::Problem;
+use crate::sim_values::agent_name;
 
-/// Something that should not be. Agents are given by number.
+/// Something wrong that a scenario found. Agents are given by number.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the texts below say what the variants and fields are")]
 pub enum Failure {
     NotBack { agents: u64, of: u64, within: Duration },
     RemovedAlive { agent: usize },
-    RemovedEarly { agent: usize, cause: Cause, early: Duration },
-    Left { agent: usize, cause: Cause, after: Duration },
-    ShownAgain { agent: usize, cause: Cause },
+    RemovedEarly { agent: usize, cause: DeathCause, early: Duration },
+    Left { agent: usize, cause: DeathCause, after: Duration },
+    ShownAgain { agent: usize, cause: DeathCause },
     CloneAdmitted { clones: u64 },
     CloneUnnamed { named: u64, of: u64 },
     NotReadmitted { agents: u64, of: u64, within: Duration },
@@ -34,7 +34,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The stable name it is counted by.
+    /// Stable name that it is counted by.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -77,35 +77,30 @@ impl fmt::Display for Failure {
                 write!(f, "{agents} of {of} agents were not shown again within {within} s")
             }
             Self::RemovedAlive { agent } => {
-                write!(f, "{} is alive and is not shown", name(agent))
+                write!(f, "{} is alive, but is not shown", name(agent))
             }
             Self::RemovedEarly { agent, cause, early } => write!(
                 f,
-                "{} ({}) was taken off {} ms before it could be known",
+                "{} ({}) was removed {} ms before the collector could know",
                 name(agent),
                 cause.name(),
                 early.as_millis()
             ),
             Self::Left { agent, cause, after } => write!(
                 f,
-                "{} ({}) is still shown {} ms after its end",
+                "{} ({}) is still shown {} ms after its death",
                 name(agent),
                 cause.name(),
                 after.as_millis()
             ),
             Self::ShownAgain { agent, cause } => {
-                write!(
-                    f,
-                    "{} ({}) had been taken off and is shown again",
-                    name(agent),
-                    cause.name()
-                )
+                write!(f, "{} ({}) had been removed, but is shown again", name(agent), cause.name())
             }
             Self::CloneAdmitted { clones } => {
-                write!(f, "clones were welcomed {clones} times while the incumbents were alive")
+                write!(f, "clones were welcomed {clones} times while the original hosts were alive")
             }
             Self::CloneUnnamed { named, of } => {
-                write!(f, "{named} of {of} clones were refused as id_conflict")
+                write!(f, "only {named} of {of} clones were rejected with id_conflict")
             }
             Self::NotReadmitted { agents, of, within } => write!(
                 f,
@@ -114,52 +109,58 @@ impl fmt::Display for Failure {
             ),
             Self::ReadmittedLate { longest, bound } => write!(
                 f,
-                "a rebooted host was welcomed after {} ms, {} are allowed",
+                "a rebooted host was welcomed after {} ms; at most {} are allowed",
                 longest.as_millis(),
                 bound.as_millis()
             ),
             Self::ReportsSlowed { scrapes, with_ms, without_ms, bound_ms } => write!(
                 f,
                 "{scrapes} scrapes slow reports down: p99 {with_ms:.1} ms with, {without_ms:.1} ms \
-                 without, {bound_ms:.0} ms more are allowed"
+                 without; at most {bound_ms:.0} ms more are allowed"
             ),
             Self::SlowWithoutLoad { p99_ms, bound_ms } => write!(
                 f,
-                "reports are slow without any load: p99 {p99_ms:.1} ms, {bound_ms:.0} are allowed"
+                "reports are slow without any load: p99 {p99_ms:.1} ms; at most {bound_ms:.0} are \
+                 allowed"
             ),
-            Self::NothingMeasured { what } => write!(f, "nothing was measured of {what}"),
+            Self::NothingMeasured { what } => write!(f, "{what} could not be measured"),
             Self::MemoryGrows { collector, rise_bytes, bound_bytes } => write!(
                 f,
-                "collector {collector} grew by {:.1} MiB over the second half, {:.1} are allowed",
+                "collector {collector} grew by {:.1} MiB over the second half; at most {:.1} are \
+                 allowed",
                 rise_bytes / 1_048_576.0,
                 bound_bytes / 1_048_576.0
             ),
             Self::FilesLeak { collector, before, after } => write!(
                 f,
-                "collector {collector} has {after} files open with no agent left, {before} before the first"
+                "collector {collector} has {after} open files after the last agent, and had \
+                 {before} before the first"
             ),
             Self::AttackNotRefused { kind, code, of } => {
-                write!(f, "{kind} was never refused with {code}, of {of} attacks")
+                write!(f, "none of {of} attacks of kind {kind} was rejected with {code}")
             }
-            Self::AttackWelcomed { kind, times } => write!(f, "{kind} was welcomed {times} times"),
+            Self::AttackWelcomed { kind, times } => {
+                write!(f, "attacks of kind {kind} were welcomed {times} times")
+            }
             Self::RefusalsUncounted { code, told, counted } => write!(
                 f,
-                "attackers were told {code} {told} times, the collector has counted {counted}"
+                "attackers received {code} {told} times, but the collector counted {counted}"
             ),
             Self::ReportsHeldUp { what, attacked_ms, quiet_ms, bound_ms } => write!(
                 f,
                 "attacks slow {what} down: p99 {attacked_ms:.1} ms with, {quiet_ms:.1} ms without, \
-                 less than {bound_ms:.1} ms is allowed"
+                 it must stay below {bound_ms:.1} ms"
             ),
             Self::MemoryOverBound { what, bytes, bound_bytes } => write!(
                 f,
-                "{:.1} MiB {what}, over the bound of {:.1}",
+                "{what} memory reached {:.1} MiB, over the bound of {:.1}",
                 *bytes as f64 / 1_048_576.0,
                 *bound_bytes as f64 / 1_048_576.0
             ),
             Self::ConnectionsLeft { open, of, within } => write!(
                 f,
-                "{open} connections are open {} s after the attacks, of {of} honest agents",
+                "{open} connections are open {} s after the attacks, but there are {of} honest \
+                 agents",
                 within.as_secs()
             ),
         }

@@ -1,6 +1,6 @@
-//! Hostile peers beside an honest fleet: the honest lose nothing, their reports are hardly later
-//! than without, the collector's memory stays within its bound, and every kind of attack was really
-//! made and refused.
+//! Scenario `hostile`: attackers beside an honest fleet. The honest agents must lose nothing and
+//! hardly be later than without attackers, the collector's memory must stay within its bound, and
+//! every kind of attack must occur and be rejected.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,127 +13,129 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::args::HostileArgs;
 use super::failure::Failure;
-use super::own::Own;
-use super::scene::Scene;
-use super::scraping::{Spread, judge_quiet};
-use crate::finding::Finding;
-use crate::hostile::{self, Campaign, FLOODERS, Kind, Target};
-use crate::orders::{Numbers, Order, Retry};
-use crate::parts::FOR_P99;
+use super::scenario_run::ScenarioRun;
+use super::scraping::{LatencyStats, judge_baseline};
+use super::self_metrics::SelfMetrics;
+use crate::agent_range::AgentRange;
+use crate::attackers::{self, AttackKind, AttackResults, AttackTarget, FLOODERS};
+use crate::cli::scenario_args::HostileArgs;
+use crate::fleet::phases::MIN_ANSWERS_FOR_P99;
+use crate::judge::finding::Finding;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::results::Results;
 use crate::scrape::ScrapeError;
 use crate::tally::{Causes, Times};
 use crate::usage;
+use crate::worker_protocol::{BackoffPolicy, WorkerConfig};
 
-/// Between two pages that are judged.
-const JUDGED_EVERY: Duration = Duration::from_secs(1);
-/// How long attacks that are under way may take to end, and then the collector to forget them.
-const OVER_WITHIN: Duration = Duration::from_secs(30);
-/// Where honest agents come from: a fleet behind a few addresses, which are exempt as such
-/// addresses ought to be.
-const HONEST: &str = "127.0.0.1,127.10.0.0/16";
-/// Memory that agents may take: for each honest one twice what it needs, and so much more.
-const MEMORY_BYTES: u64 = 8 << 20;
-const MEMORY_BYTES_EACH: u64 = 2_048;
-/// The allocator's rounding, by which what is counted becomes what is resident, as it is
-/// documented.
-const ROUNDING: f64 = 1.1;
+/// Interval between two judged pages.
+const JUDGE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long attacks in progress may take to end, and how long the collector may take to free their
+/// state.
+const ATTACKS_END_TIMEOUT: Duration = Duration::from_secs(30);
+/// Source addresses of honest agents, which are exempt from the collector's limits per address: the
+/// whole fleet shares a few.
+const HONEST_ADDRESSES: &str = "127.0.0.1,127.10.0.0/16";
+/// Memory limit of the collector: twice what each honest agent needs, and this much more.
+const BASE_MEMORY_BYTES: u64 = 8 << 20;
+const MEMORY_BYTES_PER_AGENT: u64 = 2_048;
+/// Documented ratio of resident memory to counted memory, due to the allocator.
+const ALLOCATOR_OVERHEAD: f64 = 1.1;
 
-/// On a quiet machine answers take a millisecond, and twice that is no finding: they may take so
-/// much longer, as beside scrapes.
+/// On a quiet machine an answer takes a millisecond, and twice that is not a finding: answers may
+/// take this much longer, as during scrapes.
 const ANSWERS_SLACK_MS: f64 = 50.0;
 
-/// What was measured.
+/// Outcome of the scenario.
 #[derive(Debug, Serialize)]
 pub struct Hostile {
-    /// From when a report was due to when the collector had taken it in.
-    pub lag: Parts,
-    /// That without the generator's own lag.
-    pub answered: Parts,
-    /// What attackers did, and what they were told.
-    pub attacks: Campaign,
-    /// What the collector counted meanwhile, by code.
+    /// From when a report was due until the collector had processed it.
+    pub lag: PerPhase,
+    /// The same without the generator's own lag.
+    pub answered: PerPhase,
+    /// Attacks, and the collector's answers.
+    pub attacks: AttackResults,
+    /// Rejects that the collector counted during the attack, by code.
     pub rejects: BTreeMap<String, u64>,
-    /// The collector's memory.
+    /// Memory of the collector.
     pub memory: Memory,
 }
 
-/// Times of reports, without and with attackers.
+/// Times of reports without and with attackers.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Parts {
-    pub quiet: Spread,
-    pub attacked: Spread,
+pub struct PerPhase {
+    pub quiet: LatencyStats,
+    pub attacked: LatencyStats,
 }
 
-/// The collector's memory.
+/// Memory of the collector.
 #[derive(Debug, Default, Serialize)]
 pub struct Memory {
-    /// Most that agents may take, as counted.
+    /// Limit for agents, as the collector counts.
     pub limit_bytes: u64,
-    /// Most that they had taken when it was looked at.
+    /// Maximum counted when it was sampled.
     pub counted_bytes: u64,
-    /// Resident before the first agent.
+    /// Resident memory before the first agent.
     pub resident_before_bytes: Option<u64>,
-    /// Most that was ever resident.
+    /// Peak of resident memory.
     pub resident_peak_bytes: Option<u64>,
-    /// Most that may be: what was there before, what agents may take once and once more for a
-    /// scrape, and what messages may take while they are decoded, one a thread.
+    /// Bound of resident memory: what was resident before, what agents may take, as much again for
+    /// a scrape, and the decode budget of each thread.
     pub bound_bytes: Option<u64>,
 }
 
-/// A part of the test.
-struct Phase {
+/// Measurements of a phase.
+struct PhaseStats {
     lag: Times,
     answered: Times,
-    /// Most memory that was counted.
+    /// Maximum counted memory.
     counted: u64,
 }
 
-/// Does it all.
+/// Runs the scenario.
 ///
 /// # Errors
-/// What keeps it from being done: no room, no collector, a worker that ended.
+/// The machine is too small, or a process did not start or has exited.
 pub async fn hostile(args: &HostileArgs) -> anyhow::Result<Results> {
-    let mut scene = Scene::without_workers("hostile", plan(args)).await?;
-    let honest = Numbers { first: 0, count: args.fleet.agents };
-    // Those who flood reports have reported, and so are shown while they are let.
-    let known = Numbers { count: honest.count + FLOODERS, ..honest };
-    let order = Order { known, ..scene.orders()?(honest) };
-    scene.fleet.hire(&order, &[]).await?;
-    let resident_before_bytes = scene.fleet.collectors_usage().map(|usage| usage.resident);
-    scene.bring_up(&args.fleet).await?;
-    let quiet = watch(&mut scene, "quiet", args.duration).await?;
-    let before = own(&mut scene, "quiet", Instant::now() + OVER_WITHIN).await;
-    let attackers = hostile::launch(target(args, order.collector))?;
-    let attacked = watch(&mut scene, "attacked", args.duration).await?;
-    let attacks = over(&mut scene, attackers).await?;
-    let memory = memory(&scene, &before, &attacked, resident_before_bytes);
-    let after = forgotten(&mut scene, honest.count).await?;
+    let mut run = ScenarioRun::without_workers("hostile", plan(args)).await?;
+    let honest = AgentRange { first: 0, count: args.fleet.agents };
+    // The agents that flood have reported, so a page may show them.
+    let visible = AgentRange { count: honest.count + FLOODERS, ..honest };
+    let config = WorkerConfig { visible, ..run.worker_config()?(honest) };
+    run.fleet.start_worker(&config, &[]).await?;
+    let resident_before_bytes = run.fleet.collectors_usage().map(|usage| usage.resident);
+    run.connect_all(&args.fleet).await?;
+    let quiet = run_phase(&mut run, "quiet", args.duration).await?;
+    let deadline = Instant::now() + ATTACKS_END_TIMEOUT;
+    let before = fetch_self_metrics(&mut run, "quiet", deadline).await;
+    let attack = attackers::launch(attack_target(args, config.collector))?;
+    let attacked = run_phase(&mut run, "attacked", args.duration).await?;
+    let attacks = join_attackers(&mut run, attack).await?;
+    let memory = memory(&run, &before, &attacked, resident_before_bytes);
+    let after = wait_until_forgotten(&mut run, honest.count).await?;
     let rejects = after.rejects_since(&before);
-    scene.found("attacks", judge_attacks(&attacks, &rejects));
-    scene.found("memory", judge_memory(&memory));
-    let slow = judge_quiet(args.baseline, &quiet.answered);
-    scene.found("quiet", slow);
-    scene.found("answers", judge_answers(args.slower, &quiet.answered, &attacked.answered));
+    run.add_findings("attacks", judge_attacks(&attacks, &rejects));
+    run.add_findings("memory", judge_memory(&memory));
+    let slow = judge_baseline(args.baseline, &quiet.answered);
+    run.add_findings("quiet", slow);
+    run.add_findings("answers", judge_answers(args.slower, &quiet.answered, &attacked.answered));
     let made = attacks.values().map(|attacks| attacks.made).sum();
-    scene.fleet.verdict.checked("attacks", made);
-    let parts = |of: fn(&Phase) -> &Times| {
-        let [quiet, attacked] = [&quiet, &attacked].map(|phase| Spread::from(of(phase)));
-        Parts { quiet, attacked }
+    run.fleet.verdict.checked("attacks", made);
+    let per_phase = |of: fn(&PhaseStats) -> &Times| {
+        let [quiet, attacked] = [&quiet, &attacked].map(|phase| LatencyStats::from(of(phase)));
+        PerPhase { quiet, attacked }
     };
     let figures = Hostile {
-        lag: parts(|phase| &phase.lag),
-        answered: parts(|phase| &phase.answered),
+        lag: per_phase(|phase| &phase.lag),
+        answered: per_phase(|phase| &phase.answered),
         attacks,
         rejects,
         memory,
     };
-    scene.finish(settings(args), figures).await
+    run.finish(settings(args), figures).await
 }
 
 fn settings(args: &HostileArgs) -> serde_json::Value {
@@ -147,98 +149,114 @@ fn settings(args: &HostileArgs) -> serde_json::Value {
     })
 }
 
-/// The fleet, and a collector that knows where it comes from and has little memory to give away.
+/// Plan with a collector that exempts the fleet's addresses and has little memory for agents.
 fn plan(args: &HostileArgs) -> Plan {
-    let memory = MEMORY_BYTES + u64::from(args.fleet.agents) * MEMORY_BYTES_EACH;
+    let memory = BASE_MEMORY_BYTES + u64::from(args.fleet.agents) * MEMORY_BYTES_PER_AGENT;
     let mut flags = args.fleet.flags();
-    flags.push(format!("--exempt={HONEST}"));
+    flags.push(format!("--exempt={HONEST_ADDRESSES}"));
     flags.push(format!("--max-memory-bytes={memory}"));
     flags.push("--max-scrapes=1".to_owned());
-    args.fleet.plan(1, Retry::Quick, flags)
+    Plan::for_scenario(&args.fleet, 1, BackoffPolicy::Quick, flags)
 }
 
-fn target(args: &HostileArgs, collector: SocketAddr) -> Target {
-    Target { collector, agents: args.fleet.agents, per_second: args.rate, time: args.duration }
+fn attack_target(args: &HostileArgs, collector: SocketAddr) -> AttackTarget {
+    AttackTarget {
+        collector,
+        agents: args.fleet.agents,
+        per_second: args.rate,
+        duration: args.duration,
+    }
 }
 
-/// What the collector says of itself. That it does not is a finding, and it is asked again.
-async fn own(scene: &mut Scene, when: &str, deadline: Instant) -> Own {
-    let (own, error) = Own::fetch_until(scene.fleet.collectors[0].http, deadline).await;
+/// Fetches the collector's own metrics. A failed attempt is a finding, and is repeated.
+async fn fetch_self_metrics(run: &mut ScenarioRun, when: &str, deadline: Instant) -> SelfMetrics {
+    let http = run.fleet.collectors[0].http;
+    let (metrics, error) = SelfMetrics::fetch_until(http, deadline).await;
     let failed = |error: ScrapeError| Finding::ScrapeFailed { why: error.to_string() };
-    scene.fleet.verdict.add(when, error.map(failed));
-    own
+    run.fleet.verdict.add(when, error.map(failed));
+    metrics
 }
 
-/// Has pages judged, and looks at the memory, for so long; no session may end meanwhile.
-async fn watch(scene: &mut Scene, what: &str, duration: Duration) -> anyhow::Result<Phase> {
-    scene.fleet.note(what);
-    scene.fleet.begin_part(what);
-    scene.fleet.progress = Some(Progress::of_time(what, duration));
-    scene.fleet.end_part(&format!("before it is {what}")).await?;
+/// Judges pages and samples the memory for this long. No session of an honest agent may end.
+async fn run_phase(
+    run: &mut ScenarioRun,
+    what: &str,
+    duration: Duration,
+) -> anyhow::Result<PhaseStats> {
+    run.fleet.record_event(what);
+    run.fleet.begin_phase(what);
+    run.fleet.progress = Some(Progress::running(what, duration));
+    run.fleet.end_phase(&format!("before the {what} phase")).await?;
     let (until, mut counted) = (Instant::now() + duration, 0);
     while Instant::now() < until {
-        let next = until.min(Instant::now() + JUDGED_EVERY);
-        scene.judge_all(what).await?;
-        let own = own(scene, what, next).await;
-        counted = counted.max(own.value("fleetgauge_memory_bytes"));
-        scene.fleet.until(next, |_| false).await?;
+        let next = until.min(Instant::now() + JUDGE_INTERVAL);
+        run.judge_all(what).await?;
+        let metrics = fetch_self_metrics(run, what, next).await;
+        counted = counted.max(metrics.value("fleetgauge_memory_bytes"));
+        run.fleet.wait_until(next, |_| false).await?;
     }
-    let times = scene.fleet.end_measured_part(what, FOR_P99).await?.times;
-    Ok(Phase { lag: times.lag, answered: times.answer, counted })
+    let times = run.fleet.end_measured_phase(what, MIN_ANSWERS_FOR_P99).await?.times;
+    Ok(PhaseStats { lag: times.lag, answered: times.answer, counted })
 }
 
-/// Waits for the attacks that are under way.
-async fn over(
-    scene: &mut Scene,
-    attackers: JoinHandle<std::io::Result<Campaign>>,
-) -> anyhow::Result<Campaign> {
-    scene.fleet.note("attacks end");
-    scene.fleet.begin_part("waiting for the last attacks");
+/// Waits for the attacks in progress.
+async fn join_attackers(
+    run: &mut ScenarioRun,
+    attackers: JoinHandle<std::io::Result<AttackResults>>,
+) -> anyhow::Result<AttackResults> {
+    run.fleet.record_event("attacks end");
+    run.fleet.begin_phase("waiting for the last attacks");
     while !attackers.is_finished() {
-        scene.fleet.wait(Duration::from_millis(100)).await?;
+        run.fleet.wait(Duration::from_millis(100)).await?;
     }
-    let campaign = attackers.join().map_err(|_| anyhow::anyhow!("the attackers panicked"))?;
-    Ok(campaign?)
+    let attacks = attackers.join().map_err(|_| anyhow::anyhow!("the attackers panicked"))?;
+    Ok(attacks?)
 }
 
-/// Waits until the collector holds nothing of the attackers any more, and has a page judged.
-async fn forgotten(scene: &mut Scene, honest: u32) -> anyhow::Result<Own> {
-    scene.fleet.begin_part("waiting until attackers are forgotten");
-    let until = Instant::now() + OVER_WITHIN;
+/// Waits until the collector has freed the state of the attackers, and has a page judged.
+async fn wait_until_forgotten(run: &mut ScenarioRun, honest: u32) -> anyhow::Result<SelfMetrics> {
+    run.fleet.begin_phase("waiting until the state of attackers is freed");
+    let until = Instant::now() + ATTACKS_END_TIMEOUT;
     let after = loop {
-        let after = own(scene, "after the attacks", until).await;
+        let after = fetch_self_metrics(run, "after the attacks", until).await;
         let open = after.value("fleetgauge_connections_open");
         if open == u64::from(honest) {
             break after;
         }
         if Instant::now() > until {
-            let left = Failure::ConnectionsLeft { open, of: honest.into(), within: OVER_WITHIN };
-            scene.found("after the attacks", [left]);
+            let left =
+                Failure::ConnectionsLeft { open, of: honest.into(), within: ATTACKS_END_TIMEOUT };
+            run.add_findings("after the attacks", [left]);
             break after;
         }
-        scene.fleet.wait(Duration::from_millis(100)).await?;
+        run.fleet.wait(Duration::from_millis(100)).await?;
     };
-    scene.fleet.note("all gone");
-    scene.settle().await?;
-    scene.judge_all("after the attacks").await?;
+    run.fleet.record_event("attackers gone");
+    run.settle().await?;
+    run.judge_all("after the attacks").await?;
     Ok(after)
 }
 
-fn memory(scene: &Scene, own: &Own, attacked: &Phase, resident_before: Option<u64>) -> Memory {
-    let limit_bytes = own.value("fleetgauge_memory_limit_bytes");
+fn memory(
+    run: &ScenarioRun,
+    metrics: &SelfMetrics,
+    attacked: &PhaseStats,
+    resident_before: Option<u64>,
+) -> Memory {
+    let limit_bytes = metrics.value("fleetgauge_memory_limit_bytes");
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let decoding = (DECODE_BUDGET_BYTES * threads) as u64;
-    let agents = (limit_bytes as f64 * ROUNDING) as u64;
+    let agents = (limit_bytes as f64 * ALLOCATOR_OVERHEAD) as u64;
     Memory {
         limit_bytes,
         counted_bytes: attacked.counted,
         resident_before_bytes: resident_before,
-        resident_peak_bytes: usage::peak(scene.pids().into_iter()),
+        resident_peak_bytes: usage::peak(run.collector_pids().into_iter()),
         bound_bytes: resident_before.map(|before| before + 2 * agents + decoding),
     }
 }
 
-/// Memory that nobody has told of is no memory within its bound.
+/// Memory that could not be measured is a finding, too.
 fn judge_memory(memory: &Memory) -> Vec<Failure> {
     let counted = Some((memory.counted_bytes, memory.limit_bytes));
     let counted = counted.filter(|(counted, limit)| *counted > 0 && *limit > 0);
@@ -253,37 +271,36 @@ fn judge_memory(memory: &Memory) -> Vec<Failure> {
     judged.into_iter().filter_map(failure).collect()
 }
 
-/// Every kind was made and refused with its code, nobody was let in by it, and the collector has
-/// counted what the attackers were told.
-fn judge_attacks(attacks: &Campaign, rejects: &BTreeMap<String, u64>) -> Vec<Failure> {
+/// Every kind must have been rejected with its code and never welcomed, and the collector must have
+/// counted the Rejects that attackers received.
+fn judge_attacks(attacks: &AttackResults, rejects: &BTreeMap<String, u64>) -> Vec<Failure> {
     let mut failures = Vec::new();
-    let mut all_told = Causes::new();
-    for kind in Kind::ALL {
+    let mut total_answers = Causes::new();
+    for kind in AttackKind::ALL {
         let (kind, code) = (kind.name(), kind.code().reason());
         let Some(attacks) = attacks.get(kind) else { continue };
-        let told = |what: &str| attacks.told.get(what).copied().unwrap_or(0);
-        if told(code) == 0 {
+        let answers = |what: &str| attacks.told.get(what).copied().unwrap_or(0);
+        if answers(code) == 0 {
             failures.push(Failure::AttackNotRefused { kind, code, of: attacks.made });
         }
-        if told("welcomed") > 0 {
-            failures.push(Failure::AttackWelcomed { kind, times: told("welcomed") });
+        if answers("welcomed") > 0 {
+            failures.push(Failure::AttackWelcomed { kind, times: answers("welcomed") });
         }
         for (what, times) in &attacks.told {
-            *all_told.entry(what.clone()).or_default() += times;
+            *total_answers.entry(what.clone()).or_default() += times;
         }
     }
     for code in Code::ALL.iter().map(|code| code.reason()) {
-        let told = all_told.get(code).copied().unwrap_or(0);
+        let answers = total_answers.get(code).copied().unwrap_or(0);
         let counted = rejects.get(code).copied().unwrap_or(0);
-        if counted < told {
-            failures.push(Failure::RefusalsUncounted { code, told, counted });
+        if counted < answers {
+            failures.push(Failure::RefusalsUncounted { code, told: answers, counted });
         }
     }
     failures
 }
 
-/// Judges answers alone: lag is the same with the generator's own lag, which is none of the
-/// collector's.
+/// Judges answers only: lag includes the generator's own lag, which is not the collector's fault.
 fn judge_answers(slower: f64, quiet: &Times, attacked: &Times) -> Option<Failure> {
     let what = "answers";
     if quiet.count() == 0 || attacked.count() == 0 {
@@ -291,8 +308,8 @@ fn judge_answers(slower: f64, quiet: &Times, attacked: &Times) -> Option<Failure
     }
     let (quiet_ms, attacked_ms) = (quiet.quantile_ms(0.99), attacked.quantile_ms(0.99));
     let bound_ms = slower * quiet_ms + ANSWERS_SLACK_MS;
-    let over = attacked_ms >= bound_ms;
-    over.then_some(Failure::ReportsHeldUp { what, attacked_ms, quiet_ms, bound_ms })
+    let is_slow = attacked_ms >= bound_ms;
+    is_slow.then_some(Failure::ReportsHeldUp { what, attacked_ms, quiet_ms, bound_ms })
 }
 
 #[cfg(test)]

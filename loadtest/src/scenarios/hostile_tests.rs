@@ -1,19 +1,19 @@
-//! The verdict on attacks, without any.
+//! The judgement of attacks, without attacks.
 
 use super::*;
 
-fn told(told: &[(&str, u64)]) -> hostile::Attacks {
-    let told: Causes = told.iter().map(|(what, times)| ((*what).to_owned(), *times)).collect();
-    hostile::Attacks { made: told.values().sum(), told }
+fn stats(answers: &[(&str, u64)]) -> attackers::AttackStats {
+    let told: Causes = answers.iter().map(|(what, times)| ((*what).to_owned(), *times)).collect();
+    attackers::AttackStats { made: told.values().sum(), told }
 }
 
-/// All kinds, each refused once with its code.
-fn refused() -> Campaign {
-    let each = |kind: Kind| (kind.name(), told(&[(kind.code().reason(), 1)]));
-    Kind::ALL.map(each).into_iter().collect()
+/// All kinds, each rejected once with its code.
+fn refused() -> AttackResults {
+    let each = |kind: AttackKind| (kind.name(), stats(&[(kind.code().reason(), 1)]));
+    AttackKind::ALL.map(each).into_iter().collect()
 }
 
-fn counted(attacks: &Campaign) -> BTreeMap<String, u64> {
+fn counted(attacks: &AttackResults) -> BTreeMap<String, u64> {
     let mut all = BTreeMap::new();
     for (what, times) in attacks.values().flat_map(|attacks| &attacks.told) {
         *all.entry(what.clone()).or_default() += times;
@@ -21,26 +21,26 @@ fn counted(attacks: &Campaign) -> BTreeMap<String, u64> {
     all
 }
 
-fn reasons(attacks: &Campaign, rejects: &BTreeMap<String, u64>) -> Vec<&'static str> {
+fn reasons(attacks: &AttackResults, rejects: &BTreeMap<String, u64>) -> Vec<&'static str> {
     judge_attacks(attacks, rejects).iter().map(Failure::reason).collect()
 }
 
 #[test]
-fn attacks_must_be_refused_with_their_code_and_counted() {
+fn attacks_must_be_rejected_with_their_code_and_counted() {
     let mut attacks = refused();
     let mut rejects = counted(&attacks);
     assert_eq!(reasons(&attacks, &rejects), [""; 0]);
     rejects.remove("bad_magic");
     assert_eq!(reasons(&attacks, &rejects), ["refusals_uncounted"]);
-    attacks.insert("garbage", told(&[("nothing", 5)]));
+    attacks.insert("garbage", stats(&[("nothing", 5)]));
     assert_eq!(reasons(&attacks, &counted(&attacks)), ["attack_not_refused"]);
-    attacks.insert("garbage", told(&[("bad_magic", 5), ("address_paused", 50)]));
-    attacks.insert("id_thief", told(&[("welcomed", 1), ("id_conflict", 1)]));
+    attacks.insert("garbage", stats(&[("bad_magic", 5), ("address_paused", 50)]));
+    attacks.insert("id_thief", stats(&[("welcomed", 1), ("id_conflict", 1)]));
     assert_eq!(reasons(&attacks, &counted(&attacks)), ["attack_welcomed"]);
 }
 
 #[test]
-fn memory_is_held_to_its_bounds() {
+fn memory_over_its_bound_is_found() {
     let within = Memory {
         limit_bytes: 10,
         counted_bytes: 10,
@@ -54,10 +54,10 @@ fn memory_is_held_to_its_bounds() {
     };
     assert_eq!(judge_memory(&within), []);
     assert_eq!(reasons(Memory { counted_bytes: 11, ..within }), ["memory_over_bound"]);
-    let over =
+    let join_attackers =
         Memory { counted_bytes: 1, resident_peak_bytes: Some(101), limit_bytes: 10, ..within };
-    assert_eq!(reasons(over), ["memory_over_bound"]);
-    // Without a figure nothing is within its bound.
+    assert_eq!(reasons(join_attackers), ["memory_over_bound"]);
+    // A value that was not measured is not within its bound.
     assert_eq!(reasons(Memory { limit_bytes: 0, ..within }), ["nothing_measured"]);
     assert_eq!(reasons(Memory { counted_bytes: 0, ..within }), ["nothing_measured"]);
     assert_eq!(reasons(Memory { bound_bytes: None, ..within }), ["nothing_measured"]);
@@ -70,7 +70,7 @@ fn times(ms: u64) -> Times {
 }
 
 #[test]
-fn answers_may_not_take_twice_as_long_and_more() {
+fn answers_slower_than_the_factor_are_found() {
     let reason = |quiet: Times, attacked: Times| {
         judge_answers(2.0, &quiet, &attacked).map(|found| found.reason())
     };
@@ -79,13 +79,12 @@ fn answers_may_not_take_twice_as_long_and_more() {
     assert_eq!(reason(times(10), Times::default()), Some("nothing_measured"));
 }
 
-/// A collector that stands still for 0.6 s of every second, with attackers and without, is as slow
-/// in both parts.
+/// A collector that stalls for 0.6 s of every second is equally slow with and without attackers.
 #[test]
-fn a_stall_that_lasts_from_the_beginning_is_found() {
+fn a_stall_in_both_phases_is_found() {
     let stalled = times(600);
     assert_eq!(judge_answers(2.0, &stalled, &stalled), None);
-    let found = judge_quiet(Duration::from_millis(250), &stalled).map(|found| found.reason());
+    let found = judge_baseline(Duration::from_millis(250), &stalled).map(|found| found.reason());
     assert_eq!(found, Some("slow_without_load"));
-    assert_eq!(judge_quiet(Duration::from_millis(250), &times(10)), None);
+    assert_eq!(judge_baseline(Duration::from_millis(250), &times(10)), None);
 }

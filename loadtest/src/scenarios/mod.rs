@@ -1,30 +1,30 @@
-//! Tests of one thing each that can happen to a fleet, with a verdict. What they have in common is a scene; what
-//! they compute without sockets and clocks is in files of its own.
+//! Scenarios: tests of one kind of trouble each. They share `scenario_run`; what they compute
+//! without sockets and clocks is in separate files.
 
-pub mod args;
 pub mod clones;
+pub mod death_cause;
 pub mod deaths;
 pub mod failure;
 pub mod hostile;
-mod own;
+mod netns;
 pub mod recovery;
 pub mod removals;
-mod scene;
+mod scenario_run;
 pub mod scraping;
+mod self_metrics;
 pub mod soak;
 pub mod storm;
 pub mod trend;
-mod wire;
 
+use crate::cli::scenario_args::Scenario;
 use crate::results::Results;
-use args::Scenario;
 
-/// Plays a scenario.
+/// Runs a scenario.
 ///
 /// # Errors
-/// What keeps it from being played: no room, no collector, a worker that ended. What is wrong with what was played is
-/// in the results' verdict.
-pub async fn play(scenario: &Scenario) -> anyhow::Result<Results> {
+/// The machine is too small, or a process did not start or has exited. What is wrong with the
+/// collector is in the verdict of the results.
+pub async fn run(scenario: &Scenario) -> anyhow::Result<Results> {
     match scenario {
         Scenario::Storm(args) => storm::storm(args).await,
         Scenario::Deaths(args) => deaths::deaths(args).await,

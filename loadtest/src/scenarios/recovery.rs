@@ -1,42 +1,43 @@
-//! How a fleet comes back: which share of it is shown again, and when. Knows neither sockets nor clocks.
+//! Recovery of a fleet: which share of it is shown again, and when. Uses neither sockets nor
+//! clocks.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// Shares that are waited for, as figures name them.
+/// Shares to wait for.
 const SHARES: [f64; 3] = [0.5, 0.99, 1.0];
 
-/// The return of a fleet, page by page.
+/// The recovery of a fleet, page by page.
 #[derive(Debug)]
 pub struct Recovery {
     of: u64,
-    /// Agents on the newest page of each worker's collector.
+    /// Agents on the latest page of each worker's collector.
     shown: Vec<u64>,
     reached: [Option<Duration>; SHARES.len()],
 }
 
-/// Times from the restart to the page on which so many were shown.
+/// Times from the restart to the page that shows a share of the agents.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct Back {
+pub struct RecoveryTimes {
     /// Half of the agents.
     pub half_seconds: Option<f64>,
-    /// 99 in a hundred.
+    /// 99 percent of the agents.
     pub p99_seconds: Option<f64>,
-    /// Every agent.
+    /// All agents.
     pub all_seconds: Option<f64>,
-    /// That of 99 in a hundred over that of half.
+    /// Ratio of `p99_seconds` to `half_seconds`.
     pub p99_over_half: Option<f64>,
 }
 
 impl Recovery {
-    /// Of so many agents over so many pages, none of which shows any.
+    /// This many agents over this many pages, none of which shows any.
     #[must_use]
     pub fn new(of: u64, pages: usize) -> Self {
         Self { of, shown: vec![0; pages], reached: [None; SHARES.len()] }
     }
 
-    /// A page came, `at` after the restart, that shows so many.
+    /// Records a page that arrived `at` after the restart and shows this many agents.
     pub fn seen(&mut self, page: usize, shown: u64, at: Duration) {
         self.shown[page] = shown;
         let all = self.shown();
@@ -47,13 +48,13 @@ impl Recovery {
         }
     }
 
-    /// Agents on the newest pages.
+    /// Agents on the latest pages.
     #[must_use]
     pub fn shown(&self) -> u64 {
         self.shown.iter().sum()
     }
 
-    /// All have been shown at once.
+    /// Whether all agents have been shown at once.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.reached.iter().all(Option::is_some)
@@ -61,10 +62,10 @@ impl Recovery {
 
     /// The times so far.
     #[must_use]
-    pub fn back(&self) -> Back {
+    pub fn back(&self) -> RecoveryTimes {
         let [half, p99, all] = self.reached.map(|at| at.map(|at| at.as_secs_f64()));
         let p99_over_half = p99.zip(half).map(|(p99, half)| p99 / half);
-        Back { half_seconds: half, p99_seconds: p99, all_seconds: all, p99_over_half }
+        RecoveryTimes { half_seconds: half, p99_seconds: p99, all_seconds: all, p99_over_half }
     }
 }
 
@@ -73,11 +74,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_are_reached_over_all_pages() {
+    fn recovery_counts_agents_over_all_pages() {
         let mut recovery = Recovery::new(200, 2);
         let second = Duration::from_secs;
         recovery.seen(0, 99, second(1));
-        assert_eq!(recovery.back(), Back::default());
+        assert_eq!(recovery.back(), RecoveryTimes::default());
         recovery.seen(1, 1, second(2));
         recovery.seen(0, 100, second(3));
         recovery.seen(1, 98, second(6));

@@ -1,44 +1,46 @@
-//! Hard scraping: what pages asked for back to back do to reports. Every page is judged.
+//! Scenario `scrape`: pages are scraped back to back. Measures what that does to reports, and
+//! judges every page.
 
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
 
-use super::args::ScrapeArgs;
 use super::failure::Failure;
-use super::scene::Scene;
-use crate::orders::{Inspected, Retry};
-use crate::parts::FOR_P99;
+use super::scenario_run::ScenarioRun;
+use crate::cli::scenario_args::ScrapeArgs;
+use crate::fleet::phases::MIN_ANSWERS_FOR_P99;
+use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::results::Results;
 use crate::scrape::Encoding;
 use crate::tally::Times;
+use crate::worker_protocol::{BackoffPolicy, PageResult};
 
-/// What was measured, by what was asked for meanwhile.
+/// Outcome of the scenario, by phase.
 #[derive(Debug, Serialize)]
 pub struct Scraping {
-    /// From when a report was due to when the collector had taken it in.
-    pub lag: Parts<Spread>,
-    /// The same from when the generator turned to the report.
-    pub answered: Parts<Spread>,
+    /// From when a report was due until the collector had processed it.
+    pub lag: PerPhase<LatencyStats>,
+    /// The same without the generator's own lag.
+    pub answered: PerPhase<LatencyStats>,
     /// The pages.
-    pub pages: Kinds<Pages>,
+    pub pages: PerEncoding<Pages>,
 }
 
-/// What was measured of reports in each part.
+/// A value for each phase.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Parts<T> {
+pub struct PerPhase<T> {
     pub no_scrapes: T,
     pub plain: T,
     pub gzip: T,
 }
 
-/// What was measured of pages.
+/// A value for each encoding of pages.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Kinds<T> {
+pub struct PerEncoding<T> {
     pub plain: T,
     pub gzip: T,
 }
@@ -46,14 +48,14 @@ pub struct Kinds<T> {
 /// A distribution of times.
 #[derive(Debug, Clone, Serialize)]
 #[expect(missing_docs, reason = "the names and their units say it")]
-pub struct Spread {
+pub struct LatencyStats {
     pub count: u64,
     pub p50_ms: f64,
     pub p99_ms: f64,
     pub max_ms: f64,
 }
 
-/// Pages of one kind that came whole. Each was judged.
+/// Complete pages of one encoding; each was judged.
 #[derive(Debug, Default, Serialize)]
 #[expect(missing_docs, reason = "the names and their units say it")]
 pub struct Pages {
@@ -64,7 +66,7 @@ pub struct Pages {
     pub largest_bytes: u64,
 }
 
-impl From<&Times> for Spread {
+impl From<&Times> for LatencyStats {
     fn from(times: &Times) -> Self {
         Self {
             count: times.count(),
@@ -76,8 +78,8 @@ impl From<&Times> for Spread {
 }
 
 impl Pages {
-    /// The figures of pages that were fetched for so long.
-    fn of<'a>(pages: impl Iterator<Item = &'a Inspected>, time: Duration) -> Self {
+    /// Figures of pages that were fetched during this time.
+    fn of<'a>(pages: impl Iterator<Item = &'a PageResult>, time: Duration) -> Self {
         let (mut took, mut largest_bytes) = (Times::default(), 0);
         for page in pages {
             took.add(Duration::from_micros(page.took_us));
@@ -93,107 +95,112 @@ impl Pages {
     }
 }
 
-/// The times of reports in one phase.
-struct Phase {
+/// Times of reports in one phase.
+struct PhaseStats {
     lag: Times,
     answered: Times,
 }
 
-/// Does it all.
+/// Runs the scenario.
 ///
 /// # Errors
-/// What keeps it from being done: no room, no collector, a worker that ended.
+/// The machine is too small, or a process did not start or has exited.
 pub async fn scrape(args: &ScrapeArgs) -> anyhow::Result<Results> {
-    let plan = args.fleet.plan(args.spread.collectors, Retry::Quick, args.fleet.flags());
-    let mut scene = Scene::start("scrape", plan).await?;
-    scene.bring_up(&args.fleet).await?;
-    scene.judge_all("before").await?;
-    let (quiet, _) = phase(&mut scene, "quiet", args.duration, None).await?;
-    scene.found("quiet", judge_quiet(args.baseline, &quiet.answered));
-    let (plain, plain_pages) = hard(&mut scene, args, Encoding::Plain, &quiet).await?;
-    let (gzip, gzip_pages) = hard(&mut scene, args, Encoding::Gzip, &quiet).await?;
-    let spread = |of: fn(&Phase) -> &Times| {
+    let plan =
+        Plan::for_scenario(&args.fleet, args.collectors, BackoffPolicy::Quick, args.fleet.flags());
+    let mut run = ScenarioRun::start("scrape", plan).await?;
+    run.connect_all(&args.fleet).await?;
+    run.judge_all("before").await?;
+    let (quiet, _) = run_phase(&mut run, "quiet", args.duration, None).await?;
+    run.add_findings("quiet", judge_baseline(args.baseline, &quiet.answered));
+    let (plain, plain_pages) = scrape_phase(&mut run, args, Encoding::Plain, &quiet).await?;
+    let (gzip, gzip_pages) = scrape_phase(&mut run, args, Encoding::Gzip, &quiet).await?;
+    let per_phase = |of: fn(&PhaseStats) -> &Times| {
         let [no_scrapes, plain, gzip] =
-            [&quiet, &plain, &gzip].map(|phase| Spread::from(of(phase)));
-        Parts { no_scrapes, plain, gzip }
+            [&quiet, &plain, &gzip].map(|phase| LatencyStats::from(of(phase)));
+        PerPhase { no_scrapes, plain, gzip }
     };
     let scraping = Scraping {
-        lag: spread(|phase| &phase.lag),
-        answered: spread(|phase| &phase.answered),
-        pages: Kinds { plain: plain_pages, gzip: gzip_pages },
+        lag: per_phase(|phase| &phase.lag),
+        answered: per_phase(|phase| &phase.answered),
+        pages: PerEncoding { plain: plain_pages, gzip: gzip_pages },
     };
-    scene.judge_all("after").await?;
+    run.judge_all("after").await?;
     let settings = json!({
         "agents": args.fleet.agents,
-        "collectors": args.spread.collectors,
+        "collectors": args.collectors,
         "interval_seconds": args.fleet.interval().as_secs_f64(),
         "phase_seconds": args.duration.as_secs_f64(),
         "baseline_ms": args.baseline.as_secs_f64() * 1e3,
         "slower_ms": args.slower.as_secs_f64() * 1e3,
     });
-    scene.finish(settings, scraping).await
+    run.finish(settings, scraping).await
 }
 
-/// A part in which pages are asked for back to back.
-async fn hard(
-    scene: &mut Scene,
+/// A phase with back-to-back scrapes.
+async fn scrape_phase(
+    run: &mut ScenarioRun,
     args: &ScrapeArgs,
     encoding: Encoding,
-    quiet: &Phase,
-) -> anyhow::Result<(Phase, Pages)> {
-    let (hard, pages) = phase(scene, encoding.name(), args.duration, Some(encoding)).await?;
+    quiet: &PhaseStats,
+) -> anyhow::Result<(PhaseStats, Pages)> {
+    let (stats, pages) = run_phase(run, encoding.name(), args.duration, Some(encoding)).await?;
     let pages = Pages::of(pages.iter().map(|(_, page)| page), args.duration);
     if pages.count == 0 {
-        scene.found(encoding.name(), [Failure::NothingMeasured { what: "pages" }]);
+        run.add_findings(encoding.name(), [Failure::NothingMeasured { what: "pages" }]);
     }
-    scene.fleet.verdict.checked("scrapes", pages.count);
-    judge(scene, encoding.name(), args.slower, quiet, &hard);
-    Ok((hard, pages))
+    run.fleet.verdict.checked("scrapes", pages.count);
+    judge(run, encoding.name(), args.slower, quiet, &stats);
+    Ok((stats, pages))
 }
 
-/// A part of the test with its pages. What was counted before is not counted in it, nor what is
-/// counted after it.
-async fn phase(
-    scene: &mut Scene,
+/// Runs one phase, whose counts exclude whatever happens before and after it.
+async fn run_phase(
+    run: &mut ScenarioRun,
     what: &str,
     duration: Duration,
     scrapes: Option<Encoding>,
-) -> anyhow::Result<(Phase, Vec<(usize, Inspected)>)> {
-    scene.fleet.end_part(&format!("before the part {what}")).await?;
-    scene.fleet.note(what);
-    scene.fleet.begin_part(what);
-    scene.fleet.progress = Some(Progress::of_time(what, duration));
+) -> anyhow::Result<(PhaseStats, Vec<(usize, PageResult)>)> {
+    run.fleet.end_phase(&format!("before the {what} phase")).await?;
+    run.fleet.record_event(what);
+    run.fleet.begin_phase(what);
+    run.fleet.progress = Some(Progress::running(what, duration));
     if let Some(encoding) = scrapes {
-        for worker in 0..scene.fleet.workers() {
-            scene.fleet.scrape(worker, encoding, duration).await;
+        for worker in 0..run.fleet.worker_count() {
+            run.fleet.request_scrapes(worker, encoding, duration).await;
         }
     }
-    scene.fleet.wait(duration).await?;
-    // The last page ends after that; what it does to reports and sessions belongs to this part.
-    let pages = scene.fleet.pages().await?;
-    let times = scene.fleet.end_measured_part(what, FOR_P99).await?.times;
-    Ok((Phase { lag: times.lag, answered: times.answer }, pages))
+    run.fleet.wait(duration).await?;
+    // The last page ends later; its effect on reports and sessions belongs to this phase.
+    let pages = run.fleet.collect_pages().await?;
+    let times = run.fleet.end_measured_phase(what, MIN_ANSWERS_FOR_P99).await?.times;
+    Ok((PhaseStats { lag: times.lag, answered: times.answer }, pages))
 }
 
-/// Judges the part without load, which the others are compared with: a collector that stalls all
-/// the time is as slow with load as without.
-pub(super) fn judge_quiet(baseline: Duration, answered: &Times) -> Option<Failure> {
+/// Judges the phase without load. The others are only compared with it, so a collector that always
+/// stalls would pass.
+pub(super) fn judge_baseline(baseline: Duration, answered: &Times) -> Option<Failure> {
     let (p99_ms, bound_ms) = (answered.quantile_ms(0.99), baseline.as_secs_f64() * 1e3);
     let is_slow = answered.count() > 0 && p99_ms > bound_ms;
     is_slow.then_some(Failure::SlowWithoutLoad { p99_ms, bound_ms })
 }
 
-/// Judges answers alone: lag is the same with the generator's own lag, which is none of the
-/// collector's.
-fn judge(scene: &mut Scene, scrapes: &'static str, slower: Duration, quiet: &Phase, hard: &Phase) {
+/// Judges answers only: lag includes the generator's own lag, which is not the collector's fault.
+fn judge(
+    run: &mut ScenarioRun,
+    scrapes: &'static str,
+    slower: Duration,
+    quiet: &PhaseStats,
+    scraped: &PhaseStats,
+) {
     let bound_ms = slower.as_secs_f64() * 1e3;
-    let (without, with) = (&quiet.answered, &hard.answered);
+    let (without, with) = (&quiet.answered, &scraped.answered);
     if without.count() == 0 || with.count() == 0 {
-        scene.found(scrapes, [Failure::NothingMeasured { what: "answers" }]);
+        run.add_findings(scrapes, [Failure::NothingMeasured { what: "answers" }]);
     }
     let (with_ms, without_ms) = (with.quantile_ms(0.99), without.quantile_ms(0.99));
     if with_ms > without_ms + bound_ms {
         let slowed = Failure::ReportsSlowed { scrapes, with_ms, without_ms, bound_ms };
-        scene.found("answers", [slowed]);
+        run.add_findings("answers", [slowed]);
     }
 }

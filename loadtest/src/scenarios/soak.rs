@@ -1,5 +1,5 @@
-//! A long run with churn and scrapes: every page exact, memory that does not grow, no file left
-//! open.
+//! Scenario `soak`: a long run with churn and scrapes. Every page must be exact, memory must not
+//! grow, and no file may stay open.
 
 use std::time::Duration;
 
@@ -7,42 +7,41 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::args::SoakArgs;
 use super::failure::Failure;
-use super::scene::Scene;
-use super::trend::rise;
-use crate::orders::{Command, Retry};
-use crate::parts::SOME;
+use super::scenario_run::ScenarioRun;
+use super::trend::linear_rise;
+use crate::cli::scenario_args::SoakArgs;
+use crate::fleet::phases::MIN_ANSWERS;
+use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::results::Results;
-use crate::summary::Quantiles;
+use crate::results::quantiles::Quantiles;
 use crate::tally::Tally;
 use crate::usage;
+use crate::worker_protocol::{BackoffPolicy, Command};
 
-/// Between two pages that are judged of each collector.
-const JUDGED_EVERY: Duration = Duration::from_secs(5);
-/// What memory may grow by over the second half: this share of what it is, or so many bytes.
-const GROWTH: f64 = 0.05;
-const GROWTH_BYTES: f64 = 4.0 * 1024.0 * 1024.0;
-/// Files that may be open beyond those before the first agent: those of scrapes that have just
-/// ended.
-const FILES: usize = 8;
-/// How long connections that have ended may take to be put away.
-const FILES_WITHIN: Duration = Duration::from_secs(10);
+/// Interval between two judged pages of each collector.
+const JUDGE_INTERVAL: Duration = Duration::from_secs(5);
+/// Maximum growth of memory over the second half: this ratio, or this many bytes if that is more.
+const MAX_GROWTH_RATIO: f64 = 0.05;
+const MAX_GROWTH_BYTES: f64 = 4.0 * 1024.0 * 1024.0;
+/// Maximum open files beyond those before the first agent, for scrapes that have just ended.
+const MAX_EXTRA_FILES: usize = 8;
+/// How long the collector may take to close ended connections.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a long run was like.
+/// Outcome of the scenario.
 #[derive(Debug, Serialize)]
 pub struct Soak {
     /// Sessions begun, and how they ended.
     pub sessions: Sessions,
-    /// From when a report was due to when the collector had taken it in, while agents came and
-    /// went.
+    /// From when a report was due until the collector had processed it, during churn.
     pub lag: Quantiles,
-    /// What each collector had.
-    pub collectors: Vec<Held>,
+    /// Resources of each collector.
+    pub collectors: Vec<CollectorUsage>,
 }
 
-/// Sessions of a soak.
+/// Sessions of the scenario.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Sessions {
@@ -53,39 +52,40 @@ pub struct Sessions {
     pub late: u64,
 }
 
-/// What a collector held.
+/// Resources of a collector.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Held {
-    /// Resident memory, on average over the second half.
+pub struct CollectorUsage {
+    /// Mean resident memory over the second half.
     pub resident_bytes: f64,
-    /// By how much the line through it rises over the second half.
+    /// Rise of the fitted line over the second half.
     pub rise_bytes: f64,
-    /// Files open before the first agent, if the system says so.
+    /// Open files before the first agent, if the system tells.
     pub files_before: Option<usize>,
-    /// Files open after the last agent, if the system says so.
+    /// Open files after the last agent, if the system tells.
     pub files_after: Option<usize>,
-    /// Resident memory, by seconds from the beginning.
+    /// Resident memory by time, in seconds since the start.
     #[serde(skip)]
     points: Vec<(f64, f64)>,
 }
 
-/// Does it all.
+/// Runs the scenario.
 ///
 /// # Errors
-/// What keeps it from being done: no room, no collector, a worker that ended.
+/// The machine is too small, or a process did not start or has exited.
 pub async fn soak(args: &SoakArgs) -> anyhow::Result<Results> {
-    let plan = args.fleet.plan(args.spread.collectors, Retry::Quick, args.fleet.flags());
-    let mut scene = Scene::start("soak", plan).await?;
+    let plan =
+        Plan::for_scenario(&args.fleet, args.collectors, BackoffPolicy::Quick, args.fleet.flags());
+    let mut run = ScenarioRun::start("soak", plan).await?;
     let files = |pid: Option<u32>| pid.and_then(usage::files);
-    let of = |pid| Held { files_before: files(pid), ..Held::default() };
-    let mut held: Vec<_> = scene.pids().into_iter().map(of).collect();
-    scene.bring_up(&args.fleet).await?;
-    scene.judge_all("before").await?;
-    let soaking = soak_for(&mut scene, args, &mut held).await?;
-    judge_memory(&mut scene, &mut held);
-    scene.fleet.send_home().await?;
-    judge_files(&mut scene, &mut held).await?;
-    let total = &scene.fleet.total;
+    let of = |pid| CollectorUsage { files_before: files(pid), ..CollectorUsage::default() };
+    let mut usages: Vec<_> = run.collector_pids().into_iter().map(of).collect();
+    run.connect_all(&args.fleet).await?;
+    run.judge_all("before").await?;
+    let soaking = soak_for(&mut run, args, &mut usages).await?;
+    judge_memory(&mut run, &mut usages);
+    run.fleet.disconnect_all().await?;
+    judge_files(&mut run, &mut usages).await?;
+    let total = &run.fleet.total;
     let soak = Soak {
         sessions: Sessions {
             begun: total.welcomed,
@@ -95,89 +95,93 @@ pub async fn soak(args: &SoakArgs) -> anyhow::Result<Results> {
             late: soaking.late,
         },
         lag: Quantiles::from(&soaking.times.lag),
-        collectors: held,
+        collectors: usages,
     };
     let settings = json!({
         "agents": args.fleet.agents,
-        "collectors": args.spread.collectors,
+        "collectors": args.collectors,
         "interval_seconds": args.fleet.interval().as_secs_f64(),
         "duration_seconds": args.duration.as_secs_f64(),
         "churn_percent_per_second": args.churn,
     });
-    scene.sum_up(settings, soak).await
+    run.finish_connected(settings, soak).await
 }
 
-async fn soak_for(scene: &mut Scene, args: &SoakArgs, held: &mut [Held]) -> anyhow::Result<Tally> {
-    scene.fleet.note("churn");
-    scene.fleet.begin_part("soaking");
-    scene.fleet.progress = Some(Progress::of_time("soaking", args.duration));
-    scene.fleet.end_part("before soaking").await?;
+async fn soak_for(
+    run: &mut ScenarioRun,
+    args: &SoakArgs,
+    usages: &mut [CollectorUsage],
+) -> anyhow::Result<Tally> {
+    run.fleet.record_event("churn");
+    run.fleet.begin_phase("soaking");
+    run.fleet.progress = Some(Progress::running("soaking", args.duration));
+    run.fleet.end_phase("before soaking").await?;
     let share_per_second = args.churn / 100.0;
-    scene.fleet.tell_all(&Command::Churn { share_per_second }).await;
+    run.fleet.send_all(&Command::Churn { share_per_second }).await;
     let until = Instant::now() + args.duration;
-    let every = JUDGED_EVERY.min(args.duration / 8);
+    let every = JUDGE_INTERVAL.min(args.duration / 8);
     let mut next = Instant::now();
     while next < until {
         next = (next + every).min(until);
-        scene.fleet.until(next, |_| false).await?;
-        scene.judge_all("soaking").await?;
-        let now = scene.fleet.now().as_secs_f64();
-        for (held, pid) in held.iter_mut().zip(scene.pids()) {
+        run.fleet.wait_until(next, |_| false).await?;
+        run.judge_all("soaking").await?;
+        let now = run.fleet.now().as_secs_f64();
+        for (usages, pid) in usages.iter_mut().zip(run.collector_pids()) {
             let usage = pid.and_then(usage::of);
-            held.points.extend(usage.map(|usage| (now, usage.resident as f64)));
+            usages.points.extend(usage.map(|usage| (now, usage.resident as f64)));
         }
     }
-    scene.fleet.tell_all(&Command::Churn { share_per_second: 0.0 }).await;
-    let counts = scene.fleet.end_measured_part("soaking", SOME).await?;
-    scene.fleet.find_no_returns("soaking", args.churn, &counts);
+    run.fleet.send_all(&Command::Churn { share_per_second: 0.0 }).await;
+    let counts = run.fleet.end_measured_phase("soaking", MIN_ANSWERS).await?;
+    run.fleet.check_returns("soaking", args.churn, &counts);
     Ok(counts)
 }
 
-fn judge_memory(scene: &mut Scene, held: &mut [Held]) {
-    for (collector, held) in held.iter_mut().enumerate() {
-        let half = &held.points[held.points.len() / 2..];
+fn judge_memory(run: &mut ScenarioRun, usages: &mut [CollectorUsage]) {
+    for (collector, usages) in usages.iter_mut().enumerate() {
+        let half = &usages.points[usages.points.len() / 2..];
         if half.is_empty() {
-            scene.found("memory", [Failure::NothingMeasured { what: "memory" }]);
+            run.add_findings("memory", [Failure::NothingMeasured { what: "memory" }]);
             continue;
         }
-        held.resident_bytes = half.iter().map(|point| point.1).sum::<f64>() / half.len() as f64;
-        held.rise_bytes = rise(half);
-        let bound_bytes = GROWTH_BYTES.max(held.resident_bytes * GROWTH);
-        let rise_bytes = held.rise_bytes;
+        usages.resident_bytes = half.iter().map(|point| point.1).sum::<f64>() / half.len() as f64;
+        usages.rise_bytes = linear_rise(half);
+        let bound_bytes = MAX_GROWTH_BYTES.max(usages.resident_bytes * MAX_GROWTH_RATIO);
+        let rise_bytes = usages.rise_bytes;
         if rise_bytes > bound_bytes {
             let grows = Failure::MemoryGrows { collector, rise_bytes, bound_bytes };
-            scene.found("memory", [grows]);
+            run.add_findings("memory", [grows]);
         }
-        scene.fleet.verdict.checked("memory trends", 1);
+        run.fleet.verdict.checked("memory trends", 1);
     }
 }
 
-/// After all have left.
-async fn judge_files(scene: &mut Scene, held: &mut [Held]) -> anyhow::Result<()> {
-    scene.fleet.begin_part("waiting for files to be closed");
-    let until = Instant::now() + FILES_WITHIN;
-    for (collector, held) in held.iter_mut().enumerate() {
+/// Checks open files after all agents have disconnected.
+async fn judge_files(run: &mut ScenarioRun, usages: &mut [CollectorUsage]) -> anyhow::Result<()> {
+    run.fleet.begin_phase("waiting for files to be closed");
+    let until = Instant::now() + CLOSE_TIMEOUT;
+    for (collector, usages) in usages.iter_mut().enumerate() {
         loop {
-            let pid = scene.fleet.collectors[collector].pid();
-            held.files_after = pid.and_then(usage::files);
-            match files_left(collector, held) {
+            let pid = run.fleet.collectors[collector].pid();
+            usages.files_after = pid.and_then(usage::files);
+            match files_left(collector, usages) {
                 Err(Failure::FilesLeak { .. }) if Instant::now() < until => {}
-                Ok(()) => break scene.fleet.verdict.checked("open files", 1),
-                Err(failure) => break scene.found("files", [failure]),
+                Ok(()) => break run.fleet.verdict.checked("open files", 1),
+                Err(failure) => break run.add_findings("files", [failure]),
             }
-            scene.fleet.wait(Duration::from_millis(250)).await?;
+            run.fleet.wait(Duration::from_millis(250)).await?;
         }
     }
     Ok(())
 }
 
-/// Whether a collector has closed the files of its agents. It is not known without both counts.
-fn files_left(collector: usize, held: &Held) -> Result<(), Failure> {
-    let Some((before, after)) = held.files_before.zip(held.files_after) else {
+/// Whether a collector has closed the files of its agents; unknown without both counts.
+fn files_left(collector: usize, usages: &CollectorUsage) -> Result<(), Failure> {
+    let Some((before, after)) = usages.files_before.zip(usages.files_after) else {
         return Err(Failure::NothingMeasured { what: "open files" });
     };
     let leak = Failure::FilesLeak { collector, before, after };
-    if after > before + FILES { Err(leak) } else { Ok(()) }
+    if after > before + MAX_EXTRA_FILES { Err(leak) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -185,13 +189,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn open_files_that_nobody_can_count_are_no_success() {
+    fn unknown_open_files_are_a_finding() {
         let left = |before, after| {
-            let held = Held { files_before: before, files_after: after, ..Held::default() };
-            files_left(0, &held)
+            let usages = CollectorUsage {
+                files_before: before,
+                files_after: after,
+                ..CollectorUsage::default()
+            };
+            files_left(0, &usages)
         };
-        assert_eq!(left(Some(5), Some(5 + FILES)), Ok(()));
-        assert!(matches!(left(Some(5), Some(6 + FILES)), Err(Failure::FilesLeak { .. })));
+        assert_eq!(left(Some(5), Some(5 + MAX_EXTRA_FILES)), Ok(()));
+        assert!(matches!(left(Some(5), Some(6 + MAX_EXTRA_FILES)), Err(Failure::FilesLeak { .. })));
         for (before, after) in [(None, Some(5)), (Some(5), None), (None, None)] {
             assert!(matches!(left(before, after), Err(Failure::NothingMeasured { .. })));
         }

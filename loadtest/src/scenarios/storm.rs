@@ -1,5 +1,5 @@
-//! The herd: every collector is killed and started again where it was. How fast is the fleet back,
-//! at what cost, and is anybody lost on the way?
+//! Scenario `storm`: every collector is killed and restarted at its address. Measures how fast the
+//! fleet is back and at what cost; no agent may be lost.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,37 +8,37 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::args::StormArgs;
 use super::failure::Failure;
-use super::recovery::{Back, Recovery};
-use super::scene::Scene;
-use crate::child::Collector;
+use super::recovery::{Recovery, RecoveryTimes};
+use super::scenario_run::ScenarioRun;
+use crate::child::collector::CollectorProcess;
+use crate::cli::scenario_args::StormArgs;
 use crate::fault::Fault;
-use crate::finding::Finding;
-use crate::orders::Retry;
-use crate::parts::SOME;
+use crate::fleet::phases::MIN_ANSWERS;
+use crate::judge::finding::Finding;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::results::Results;
-use crate::summary::Quantiles;
+use crate::results::quantiles::Quantiles;
 use crate::tally::{Tally, Times};
 use crate::usage;
+use crate::worker_protocol::BackoffPolicy;
 
-/// Pages judged, an interval apart, once all are back: who has returned must stay.
+/// Judged pages after all agents are back, an interval apart: agents must stay connected.
 const PAGES_AFTER: u32 = 3;
 
-/// What a storm was like.
+/// Outcome of the scenario.
 #[derive(Debug, Default, Serialize)]
 pub struct Storm {
-    /// From the restart to the first page on which so many were shown.
-    pub back: Back,
-    /// Attempts to connect from the end of the collectors on, by what became of them.
+    /// From the restart to the first page that shows a share of the agents.
+    pub back: RecoveryTimes,
+    /// Attempts to connect since the kill, by outcome.
     pub attempts: Attempts,
-    /// From the end of an agent's session to the Welcome of its next: the outage included.
+    /// From the end of an agent's session to its next Welcome, outage included.
     pub away: Quantiles,
-    /// Pages from the restart until all were back.
+    /// Pages from the restart until all agents were back.
     pub scrapes: Pages,
-    /// Most memory that the collectors had since the restart.
+    /// Memory of the collectors.
     pub memory: Memory,
 }
 
@@ -51,7 +51,7 @@ pub struct Attempts {
     pub per_success: f64,
 }
 
-/// What pages took during the storm.
+/// Pages during the recovery.
 #[derive(Debug, Default, Serialize)]
 #[expect(missing_docs, reason = "the names and their units say it")]
 pub struct Pages {
@@ -60,7 +60,7 @@ pub struct Pages {
     pub max_ms: f64,
 }
 
-/// What the collectors had in memory, together.
+/// Memory of all collectors together.
 #[derive(Debug, Default, Serialize)]
 #[expect(missing_docs, reason = "the names and their units say it")]
 pub struct Memory {
@@ -69,93 +69,93 @@ pub struct Memory {
     pub after_bytes: Option<u64>,
 }
 
-/// Does it all.
+/// Runs the scenario.
 ///
 /// # Errors
-/// What keeps it from being done: no room, no collector, a worker that ended.
+/// The machine is too small, or a process did not start or has exited.
 pub async fn storm(args: &StormArgs) -> anyhow::Result<Results> {
-    let mut scene = Scene::start("storm", plan(args)).await?;
-    scene.bring_up(&args.fleet).await?;
-    scene.judge_all("before").await?;
+    let mut run = ScenarioRun::start("storm", plan(args)).await?;
+    run.connect_all(&args.fleet).await?;
+    run.judge_all("before").await?;
     let mut storm = Storm::default();
-    storm.memory.before_bytes = scene.fleet.collectors_usage().map(|usage| usage.resident);
-    scene.fleet.end_part("before the storm").await?;
-    let (before, killed) = (scene.fleet.total.clone(), u64::from(scene.fleet.present()));
-    let restarted = strike(&mut scene, args).await?;
-    watch(&mut scene, args, &mut storm, restarted).await?;
-    let counts = scene.fleet.count_part().await?;
-    scene.fleet.verdict.add("coming back", ended_beside(killed, &counts));
-    stay(&mut scene, args).await?;
-    // By now workers have told of the last ones too.
-    storm.attempts = attempts(&scene.fleet.total, &before);
-    storm.away = Quantiles::from(&scene.fleet.total.times.away.since(&before.times.away));
-    storm.memory.peak_bytes = usage::peak(scene.pids().into_iter());
-    storm.memory.after_bytes = scene.fleet.collectors_usage().map(|usage| usage.resident);
+    storm.memory.before_bytes = run.fleet.collectors_usage().map(|usage| usage.resident);
+    run.fleet.end_phase("before the storm").await?;
+    let (before, killed) = (run.fleet.total.clone(), u64::from(run.fleet.present()));
+    let restarted = restart_collectors(&mut run, args).await?;
+    watch_recovery(&mut run, args, &mut storm, restarted).await?;
+    let counts = run.fleet.close_phase().await?;
+    run.fleet.verdict.add("coming back", unexpected_ends(killed, &counts));
+    verify_stability(&mut run, args).await?;
+    // By now workers have reported the last attempts, too.
+    storm.attempts = attempts(&run.fleet.total, &before);
+    storm.away = Quantiles::from(&run.fleet.total.times.away.since(&before.times.away));
+    storm.memory.peak_bytes = usage::peak(run.collector_pids().into_iter());
+    storm.memory.after_bytes = run.fleet.collectors_usage().map(|usage| usage.resident);
     let settings = json!({
         "agents": args.fleet.agents,
-        "collectors": args.spread.collectors,
+        "collectors": args.collectors,
         "interval_seconds": args.fleet.interval().as_secs_f64(),
         "outage_seconds": args.outage.as_secs_f64(),
         "pacing": !args.no_pacing,
         "page_every_seconds": args.every.as_secs_f64(),
         "patience_seconds": args.patience.as_secs_f64(),
     });
-    scene.finish(settings, storm).await
+    run.finish(settings, storm).await
 }
 
-/// The fleet before the storm. Its collectors misbehave only once they have been started again.
+/// Plan of the fleet. Its collectors misbehave only after the restart.
 fn plan(args: &StormArgs) -> Plan {
     let flags = args.fleet.collector_flag.clone();
-    args.fleet.plan(args.spread.collectors, Retry::Agent, flags)
+    Plan::for_scenario(&args.fleet, args.collectors, BackoffPolicy::Agent, flags)
 }
 
-/// Kills every collector, and starts them again after the outage: when that was begun.
-async fn strike(scene: &mut Scene, args: &StormArgs) -> anyhow::Result<Instant> {
-    scene.fleet.note("killed");
-    scene.fleet.begin_part("outage");
-    Collector::kill(&mut scene.fleet.collectors).await?;
-    scene.fleet.wait(args.outage).await?;
-    scene.fleet.note("restarted");
-    scene.fleet.begin_part("coming back");
+/// Kills every collector and restarts it after the outage. Returns when the restart began.
+async fn restart_collectors(run: &mut ScenarioRun, args: &StormArgs) -> anyhow::Result<Instant> {
+    run.fleet.record_event("killed");
+    run.fleet.begin_phase("outage");
+    CollectorProcess::kill(&mut run.fleet.collectors).await?;
+    run.fleet.wait(args.outage).await?;
+    run.fleet.record_event("restarted");
+    run.fleet.begin_phase("coming back");
     let restarted = Instant::now();
     let mut more: Vec<_> = args.fleet.fault.map(Fault::flag).into_iter().collect();
     if args.no_pacing {
-        // As many as there are agents: nobody has to wait.
-        let each = args.fleet.agents.div_ceil(args.spread.collectors as u32);
+        // As many as there are agents, so that no agent has to wait.
+        let each = args.fleet.agents.div_ceil(args.collectors as u32);
         more.push(format!("--max-handshakes={each}"));
     }
-    Collector::restart(&mut scene.fleet.collectors, &more).await?;
+    CollectorProcess::restart(&mut run.fleet.collectors, &more).await?;
     Ok(restarted)
 }
 
-/// Asks for pages until everybody is on them.
-async fn watch(
-    scene: &mut Scene,
+/// Scrapes until all agents are shown.
+async fn watch_recovery(
+    run: &mut ScenarioRun,
     args: &StormArgs,
     storm: &mut Storm,
     restarted: Instant,
 ) -> anyhow::Result<()> {
     let agents = u64::from(args.fleet.agents);
-    let mut recovery = Recovery::new(agents, scene.fleet.workers());
-    scene.fleet.progress = Some(Progress::of_time("coming back", args.patience));
+    let mut recovery = Recovery::new(agents, run.fleet.worker_count());
+    run.fleet.progress = Some(Progress::running("coming back", args.patience));
     let mut took = Times::default();
     while !recovery.is_complete() && restarted.elapsed() < args.patience {
         let next = Instant::now() + args.every;
-        for (worker, page) in scene.judge_all("storm").await? {
+        for (worker, page) in run.judge_all("storm").await? {
             recovery.seen(worker, u64::from(page.agents), restarted.elapsed());
             took.add(Duration::from_micros(page.took_us));
         }
         if !recovery.is_complete() {
-            scene.fleet.until(next, |_| false).await?;
+            run.fleet.wait_until(next, |_| false).await?;
         }
     }
     if recovery.is_complete() {
-        scene.fleet.note("all back");
+        run.fleet.record_event("all back");
     }
     if !recovery.is_complete() {
         let missing = agents.saturating_sub(recovery.shown());
         let failure = Failure::NotBack { agents: missing, of: agents, within: args.patience };
-        scene.found("after the restart", [failure]);
+        run.add_findings("after the restart", [failure]);
     }
     storm.back = recovery.back();
     storm.scrapes =
@@ -163,20 +163,20 @@ async fn watch(
     Ok(())
 }
 
-/// Who is back stays: pages are judged, no session ends and nobody is refused any more.
-async fn stay(scene: &mut Scene, args: &StormArgs) -> anyhow::Result<()> {
-    scene.fleet.begin_part("staying");
-    scene.settle().await?;
-    scene.fleet.end_upheaval("after all were back").await?;
+/// Agents must stay: pages are judged, no session may end, no attempt be refused.
+async fn verify_stability(run: &mut ScenarioRun, args: &StormArgs) -> anyhow::Result<()> {
+    run.fleet.begin_phase("staying");
+    run.settle().await?;
+    run.fleet.end_transition("after all are back").await?;
     for _ in 0..PAGES_AFTER {
-        scene.judge_all("after the storm").await?;
-        scene.fleet.wait(args.fleet.interval().min(Duration::from_secs(5))).await?;
+        run.judge_all("after the storm").await?;
+        run.fleet.wait(args.fleet.interval().min(Duration::from_secs(5))).await?;
     }
-    scene.fleet.end_measured_part("after the storm", SOME).await.map(drop)
+    run.fleet.end_measured_phase("after the storm", MIN_ANSWERS).await.map(drop)
 }
 
-/// The kill ends every session once. What else ended until all were back is a false departure.
-fn ended_beside(killed: u64, counts: &Tally) -> Option<Finding> {
+/// The kill ends every session once. Any further end until all agents are back is a finding.
+fn unexpected_ends(killed: u64, counts: &Tally) -> Option<Finding> {
     let ended: u64 = counts.ended.values().sum();
     let sessions = ended.saturating_sub(killed);
     (sessions > 0).then(|| Finding::SessionsEnded {
@@ -203,10 +203,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_that_ends_again_while_agents_come_back_is_found() {
+    fn a_session_that_ends_during_recovery_is_found() {
         let ended = |reset, closed| {
             let ended = [("connection_reset".to_owned(), reset), ("closed".to_owned(), closed)];
-            ended_beside(30, &Tally { ended: ended.into(), ..Tally::default() })
+            unexpected_ends(30, &Tally { ended: ended.into(), ..Tally::default() })
         };
         assert_eq!(ended(29, 1), None);
         let found = ended(29, 3).map(|finding| finding.to_string());

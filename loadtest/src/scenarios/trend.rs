@@ -1,18 +1,17 @@
-//! Whether something grows: a straight line through measured points.
+//! Whether a value grows: fits a straight line.
 
-/// By how much the line through these points rises from the first to the last of them, by least squares; 0 for
-/// fewer than two.
+/// Rise of the least-squares line from the first to the last point; 0 for fewer than two points.
 #[must_use]
-pub fn rise(points: &[(f64, f64)]) -> f64 {
+pub fn linear_rise(points: &[(f64, f64)]) -> f64 {
     let count = points.len() as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
     let (at, value) = (mean(|point| point.0), mean(|point| point.1));
-    let spread: f64 = points.iter().map(|point| (point.0 - at).powi(2)).sum();
-    if spread == 0.0 || points.is_empty() {
+    let variance: f64 = points.iter().map(|point| (point.0 - at).powi(2)).sum();
+    if variance == 0.0 || points.is_empty() {
         return 0.0;
     }
-    let together: f64 = points.iter().map(|point| (point.0 - at) * (point.1 - value)).sum();
-    together / spread * (points[points.len() - 1].0 - points[0].0)
+    let covariance: f64 = points.iter().map(|point| (point.0 - at) * (point.1 - value)).sum();
+    covariance / variance * (points[points.len() - 1].0 - points[0].0)
 }
 
 #[cfg(test)]
@@ -20,12 +19,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_rises_as_its_points_do() {
+    fn linear_rise_fits_a_line() {
         let line: Vec<_> = (0..10).map(|at| (f64::from(at), 3.0 * f64::from(at) + 7.0)).collect();
-        assert!((rise(&line) - 27.0).abs() < 1e-9);
+        assert!((linear_rise(&line) - 27.0).abs() < 1e-9);
         let saw: Vec<_> = (0..1_001).map(|at| (f64::from(at), f64::from(at % 2))).collect();
-        assert!(rise(&saw).abs() < 0.01);
-        assert_eq!(rise(&[]), 0.0);
-        assert_eq!(rise(&[(1.0, 5.0)]), 0.0);
+        assert!(linear_rise(&saw).abs() < 0.01);
+        assert_eq!(linear_rise(&[]), 0.0);
+        assert_eq!(linear_rise(&[(1.0, 5.0)]), 0.0);
     }
 }

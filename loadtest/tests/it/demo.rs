@@ -1,4 +1,4 @@
-//! The demo comes up, shows this host and the simulated ones, and ends well at Ctrl-C.
+//! The demo starts, shows this host and the simulated ones, and exits with success on Ctrl-C.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use crate::PATIENCE;
 
 #[cfg(unix)]
 #[test]
-fn the_demo_shows_both_and_ends_at_ctrl_c() {
+fn the_demo_shows_real_and_simulated_hosts_until_ctrl_c() {
     for (flags, name) in [(&[][..], "host_cpu_usage_ratio{"), (&["--classic"][..], "cpu{")] {
         let mut demo = Demo::start(flags);
         let said = BufReader::new(demo.0.stdout.take().unwrap());
@@ -26,7 +26,7 @@ fn the_demo_shows_both_and_ends_at_ctrl_c() {
     }
 }
 
-/// A running demo, ended with its test.
+/// A running demo, killed when the test ends.
 struct Demo(Child);
 
 impl Demo {
@@ -58,7 +58,7 @@ fn wait_for_page(http: SocketAddr, complete: impl Fn(&str) -> bool) -> String {
             return page;
         }
         assert!(Instant::now() < until, "never complete:\n{page}");
-        // A page tells nobody when it has changed.
+        // There is no event to wait for when a page changes.
         std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -1,20 +1,20 @@
-//! The documentation lists every fault that can be planted.
+//! The documentation lists every fault that can be injected.
 
 use std::collections::BTreeSet;
 
 use clap::ValueEnum;
 use fleetgauge_loadtest::fault::Fault;
 
-/// The page, and its section with the table.
+/// The document, and the section with the table.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/loadtest.md");
-const SECTION: &str = "\n## That it can fail\n";
+const SECTION: &str = "\n## Check that the load test can fail\n";
 
 #[test]
-fn the_table_of_faults_has_every_fault_and_no_other() {
+fn the_documented_faults_are_the_existing_ones() {
     let page = std::fs::read_to_string(PAGE).unwrap();
     let (_, section) = page.split_once(SECTION).unwrap();
     let rows = section.lines().filter(|line| line.starts_with("| `"));
-    // A row begins with the names, in backquotes, up to a colon.
+    // A row begins with names in backquotes, up to a colon.
     let names = rows.flat_map(|row| row.split(':').next().unwrap().split('`').skip(1).step_by(2));
     let documented: Vec<_> = names.collect();
     let faults: BTreeSet<_> = Fault::value_variants().iter().map(|fault| fault.flag()).collect();

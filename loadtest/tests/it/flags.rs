@@ -1,4 +1,4 @@
-//! Bad flags exit 64 and say which one and what would be right.
+//! An invalid flag exits 64, and the message names the flag and what is allowed.
 
 use crate::loadtest;
 
@@ -9,7 +9,7 @@ fn refused(args: &[&str], flag: &str, advice: &str) {
 }
 
 #[test]
-fn load_goes_to_loopback_only() {
+fn addresses_beyond_loopback_are_refused() {
     let advice = "not a loopback address";
     for address in ["192.0.2.1:45678", "0.0.0.0:45678", "[2001:db8::1]:45678"] {
         let run = ["run", "--agents", "1", "--collector", address, "--http", "127.0.0.1:1"];
@@ -20,7 +20,7 @@ fn load_goes_to_loopback_only() {
 }
 
 #[test]
-fn a_bad_flag_is_named() {
+fn an_invalid_flag_exits_64_and_is_named() {
     refused(&["run"], "--agents", "required");
     refused(&["run", "--agents", "0"], "--agents", "from 1 to 1000000");
     refused(&["run", "--agents", "1", "--interval", "1"], "--interval", "such as 500ms");
@@ -34,7 +34,7 @@ fn a_bad_flag_is_named() {
 }
 
 #[test]
-fn a_fleet_without_room_is_told_what_is_missing() {
+fn a_too_large_fleet_is_refused_with_a_remedy() {
     let output = loadtest(&["run", "--agents", "1000000"]).assert().code(1).get_output().clone();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("no room for 1000000 agents"), "{said}");
@@ -42,7 +42,7 @@ fn a_fleet_without_room_is_told_what_is_missing() {
 }
 
 #[test]
-fn help_is_no_error() {
+fn help_exits_0() {
     loadtest(&["--help"]).assert().code(0);
     loadtest(&["run", "--help"]).assert().code(0);
 }

@@ -1,14 +1,14 @@
-//! The load test as a program: it passes a collector that is right and finds out one that is not.
+//! The load test as a program: it passes a correct collector and finds an incorrect one.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod blind;
 mod demo;
 mod faults;
 mod flags;
-mod liar;
+mod page_independent_faults;
+mod page_proxy;
 #[cfg(target_os = "linux")]
-mod many;
+mod processes;
 mod runs;
 mod scenarios;
 
@@ -16,11 +16,11 @@ use std::time::Duration;
 
 use assert_cmd::Command;
 
-/// Longer than any run here takes on a machine that has other things to do.
+/// Timeout of a run on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Flags for a machine that is busy with other tests: a collector or a worker that waits seconds
-/// for its turn is no finding. `tests/ops/quiet.rs` asserts the real bounds.
+/// Flags for a machine that runs other tests, too: collectors and workers may be delayed by
+/// seconds. `tests/ops/quiet.rs` asserts the real bounds.
 const BUSY: [&str; 6] = ["--interval", "5s", "--late", "30s", "--tolerance", "5s"];
 
 /// The load test with these arguments.

@@ -1,25 +1,25 @@
-//! Whole runs: an honest collector passes, a dishonest one is found out and what it did is named.
+//! Whole runs: a correct collector passes; an incorrect one fails, and the finding names the error.
 
 use fleetgauge_loadtest::fault::with_series;
 use serde_json::Value;
 
-use crate::liar::{Answer, Liar};
+use crate::page_proxy::{PageProxy, ProxiedPage};
 use crate::{BUSY, loadtest};
 
-/// The agent that is lied about.
+/// The agent that is affected.
 const VICTIM: &str = "\"sim-000003\"";
 
 #[test]
-fn an_honest_collector_passes_with_churn() {
+fn a_correct_collector_passes_with_churn() {
     let directory = tempfile::tempdir().unwrap();
     let report = directory.path().join("report.json");
     let report_flag = report.to_str().unwrap();
     let args = ["churn", "--agents", "50", "--duration", "4s", "--churn", "10%/s"];
     let output =
         loadtest(&[&args[..], &BUSY, &["--report", report_flag]].concat()).output().unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(said.contains("passed: 5 pages"), "{said}");
+    let output_text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output_text}");
+    assert!(output_text.contains("passed: 5 pages"), "{output_text}");
 
     let report: Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
     assert_eq!(report["verdict"]["passed"], true);
@@ -44,25 +44,29 @@ fn an_honest_collector_passes_with_churn() {
 }
 
 #[test]
-fn agents_that_come_and_go_under_tls_come_again_by_tickets() {
+fn churning_agents_resume_tls_sessions() {
     let directory = tempfile::tempdir().unwrap();
     let report = directory.path().join("report.json");
     let args = ["churn", "--tls", "--agents", "30", "--duration", "4s", "--churn", "20%/s"];
     let output =
         loadtest(&[&args[..], &BUSY].concat()).arg("--report").arg(&report).output().unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{said}");
+    let output_text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output_text}");
     let report: Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
     let begun = report["figures"]["sessions"]["begun"].as_u64().unwrap();
     let resumed = report["figures"]["connects"]["resumed"].as_u64().unwrap();
-    assert!(resumed > 0 && begun == 30 + resumed, "{resumed} of {begun}: {said}");
+    assert!(resumed > 0 && begun == 30 + resumed, "{resumed} of {begun}: {output_text}");
 }
 
-/// Runs against a collector whose pages go through `lie`; exactly these kinds of finding must be
-/// counted, and told in these words.
-async fn finds(lie: impl FnMut(String) -> Answer + Send + 'static, reasons: &[&str], words: &str) {
-    let liar = Liar::start(lie).await;
-    let (agents, http) = (liar.agents.to_string(), liar.http.to_string());
+/// Runs against a collector whose pages pass through `rewrite`. Exactly these reasons must be
+/// found, with this text.
+async fn assert_finds(
+    rewrite: impl FnMut(String) -> ProxiedPage + Send + 'static,
+    reasons: &[&str],
+    words: &str,
+) {
+    let proxy = PageProxy::start(rewrite).await;
+    let (agents, http) = (proxy.agents.to_string(), proxy.http.to_string());
     let directory = tempfile::tempdir().unwrap();
     let report = directory.path().join("report.json");
     let file = report.clone();
@@ -72,12 +76,12 @@ async fn finds(lie: impl FnMut(String) -> Answer + Send + 'static, reasons: &[&s
         loadtest(&[&args[..], &BUSY, &target].concat()).output().unwrap()
     });
     let output = run.await.unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("FAILED") && said.contains(words), "{said}");
+    let output_text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output_text}");
+    assert!(output_text.contains("FAILED") && output_text.contains(words), "{output_text}");
     let report: Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
     let findings = report["verdict"]["findings"].as_object().unwrap();
-    assert_eq!(findings.keys().collect::<Vec<_>>(), reasons, "{said}");
+    assert_eq!(findings.keys().collect::<Vec<_>>(), reasons, "{output_text}");
 }
 
 fn of_victim(page: &str) -> String {
@@ -85,45 +89,47 @@ fn of_victim(page: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_departed_agents_series_are_found() {
+async fn series_of_a_departed_agent_are_found() {
     let mut last = String::new();
-    let lie = move |page: String| {
+    let rewrite = move |page: String| {
         match of_victim(&page) {
             gone if gone.is_empty() => return with_series(&page, &last).into(),
             present => last = present,
         }
         page.into()
     };
-    finds(lie, &["leftover"], "sim-000003 left").await;
+    assert_finds(rewrite, &["leftover"], "sim-000003 left").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_torn_value_is_found() {
     let tear = |line: &str| match line.rsplit_once(' ') {
         Some((series, value)) if series.contains("sim_value_2") && series.contains(VICTIM) => {
-            // The lowest three bits are the place, the next one is the sequence number's.
+            // The lowest three bits are the position; the next one is the lowest of the sequence
+            // number.
             format!("{series} {}\n", value.trim_end().parse::<f64>().unwrap() - 8.0)
         }
         _ => line.to_owned(),
     };
-    let lie = move |page: String| page.split_inclusive('\n').map(tear).collect::<String>().into();
-    finds(lie, &["torn"], "sim-000003 is torn").await;
+    let rewrite =
+        move |page: String| page.split_inclusive('\n').map(tear).collect::<String>().into();
+    assert_finds(rewrite, &["torn"], "sim-000003 is torn").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_living_agent_that_is_dropped_is_found() {
-    let lie = |page: String| {
+async fn a_dropped_live_agent_is_found() {
+    let rewrite = |page: String| {
         let kept = page.split_inclusive('\n').filter(|line| !line.contains(VICTIM));
         kept.collect::<String>().into()
     };
-    finds(lie, &["missing"], "sim-000003 is connected and has reported").await;
+    assert_finds(rewrite, &["missing"], "sim-000003 is connected and has reported").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_cut_off_is_found() {
-    let lie = |page: String| Answer { announced: page.len() + 1, page };
-    finds(
-        lie,
+async fn a_truncated_page_is_found() {
+    let rewrite = |page: String| ProxiedPage { announced: page.len() + 1, page };
+    assert_finds(
+        rewrite,
         &["no_checkpoint", "nothing_compared", "scrape_failed"],
         "end of file before message length reached",
     )

@@ -1,4 +1,4 @@
-//! Every scenario passes a collector that is right, and finds one out that is made to misbehave.
+//! Every scenario passes a correct collector, and finds one with a fault.
 
 use std::thread;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{BUSY, loadtest};
 
-/// Plays a scenario against a collector with this fault; the results, and what was said.
+/// Runs a scenario against a collector with this fault. Returns exit code, results and output.
 fn play(args: &[&str], fault: Option<&str>) -> (Option<i32>, Value, String) {
     let directory = tempfile::tempdir().unwrap();
     let [json, html] = ["results.json", "results.html"].map(|name| directory.path().join(name));
@@ -31,12 +31,11 @@ fn play(args: &[&str], fault: Option<&str>) -> (Option<i32>, Value, String) {
     (output.status.code(), results, said)
 }
 
-/// A fault, the findings that it must lead to, and those that it may lead to besides. No other may
-/// be found.
+/// A fault, the findings that it must cause, and those that it may cause. Others fail the test.
 type Fault<'a> = (&'a str, &'a [&'a str], &'a [&'a str]);
 
-/// Plays a scenario against collectors with a fault each, and then against one that is right: the
-/// figures of that.
+/// Runs a scenario against collectors with a fault each, and then against a correct one. Returns
+/// the figures of that.
 fn judges(args: &[&str], faults: &[Fault<'_>]) -> Value {
     thread::scope(|scope| {
         for (fault, must, may) in faults {
@@ -46,20 +45,20 @@ fn judges(args: &[&str], faults: &[Fault<'_>]) -> Value {
     passes(args)
 }
 
-/// Plays a scenario against a collector that is right: the figures.
+/// Runs a scenario against a correct collector. Returns the figures.
 fn passes(args: &[&str]) -> Value {
     let (code, results, said) = play(&[args, &BUSY].concat(), None);
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(results["verdict"]["passed"], true, "{said}");
-    let parts = results["timeline"]["parts"].as_array().unwrap();
-    for expected in parts_of(args[0]) {
-        assert!(parts.iter().any(|part| part["what"] == *expected), "{expected}: {parts:#?}");
+    let phases = results["timeline"]["parts"].as_array().unwrap();
+    for expected in phases_of(args[0]) {
+        assert!(phases.iter().any(|phase| phase["what"] == *expected), "{expected}: {phases:#?}");
     }
     results["figures"].clone()
 }
 
-/// Parts of a scenario that its report tells the time of.
-fn parts_of(scenario: &str) -> &'static [&'static str] {
+/// Phases of a scenario whose duration must be in its results.
+fn phases_of(scenario: &str) -> &'static [&'static str] {
     match scenario {
         "storm" => &["outage", "coming back", "staying"],
         "deaths" => &["bye, fin, rst", "killed", "frozen, cut"],
@@ -67,11 +66,11 @@ fn parts_of(scenario: &str) -> &'static [&'static str] {
         "scrape" => &["quiet", "plain", "gzip"],
         "soak" => &["soaking"],
         "hostile" => &["quiet", "attacked"],
-        other => panic!("{other} is no scenario"),
+        other => panic!("{other} is not a scenario"),
     }
 }
 
-/// Plays a scenario against a collector with this fault: the verdict.
+/// Runs a scenario against a collector with this fault. Returns the verdict.
 fn finds(args: &[&str], fault: &str, must: &[&str], may: &[&str]) -> Value {
     let (code, results, said) = play(args, Some(fault));
     assert_eq!(code, Some(1), "{fault}: {said}");
@@ -87,9 +86,9 @@ fn finds(args: &[&str], fault: &str, must: &[&str], may: &[&str]) -> Value {
 }
 
 #[test]
-fn a_storm_is_weathered_or_not() {
+fn storm_passes_a_correct_collector_and_finds_missing_agents() {
     let args = ["storm", "--agents", "30", "--collectors", "2", "--outage", "100ms"];
-    // One in ten never comes back, so patience for those who do is enough.
+    // One in ten is never shown again, so waiting for the others is enough.
     let faulty = [&args[..], &BUSY, &["--patience", "30s"]].concat();
     finds(&faulty, "missing", &["not_back", "missing"], &[]);
     let figures = passes(&args);
@@ -98,10 +97,10 @@ fn a_storm_is_weathered_or_not() {
 }
 
 #[test]
-fn deaths_are_seen_in_time_or_not() {
+fn deaths_passes_a_correct_collector_and_finds_wrong_removals() {
     let args = ["deaths", "--agents", "60", "--each", "8"];
-    // A page that is granted 5 s more would not find that agents are off 3.75 s too early. Without
-    // that a busy machine may lead to other findings by itself.
+    // A tolerance of 5 s would hide that agents are removed 3.75 s too early. Without it a busy
+    // machine may cause further findings.
     let impatient = [&args[..], &["--interval", "5s", "--late", "30s"]].concat();
     let may = ["removed_alive", "missing", "stale", "leftover", "left", "shown_again"];
     let figures = thread::scope(|scope| {
@@ -115,9 +114,10 @@ fn deaths_are_seen_in_time_or_not() {
     }
 }
 
-/// Workers judge a few pages, the scenario itself compares many: all of them are read to the end.
+/// Workers judge a few pages, and the scenario itself compares many. All of them must be parsed to
+/// the end.
 #[test]
-fn every_page_that_is_compared_with_the_deaths_is_read_to_its_end() {
+fn every_page_compared_with_the_deaths_is_parsed_to_its_end() {
     let args = ["deaths", "--agents", "60", "--each", "5"];
     let args = [&args[..], &BUSY].concat();
     let verdict = finds(&args, "cut-off", &["unreadable"], &["incomplete", "missing"]);
@@ -127,7 +127,7 @@ fn every_page_that_is_compared_with_the_deaths_is_read_to_its_end() {
 }
 
 #[test]
-fn clones_are_refused_or_not() {
+fn clones_passes_a_correct_collector_and_finds_admitted_clones() {
     let faults: [Fault<'_>; 2] = [
         (
             "same-host",
@@ -144,12 +144,12 @@ fn clones_are_refused_or_not() {
     }
 }
 
-/// Arguments of `scrape`: 200 reports a second, whose p99 may be anything without scrapes.
+/// Arguments of `scrape`: 200 reports per second, with any p99 without scrapes.
 const SCRAPE: [&str; 7] = ["scrape", "--agents", "1000", "--duration", "4s", "--baseline", "30s"];
 
 #[test]
-fn hard_scraping_slows_reports_or_not() {
-    // A page that stalls everything takes 2 s: most reports wait for a second.
+fn scrape_passes_a_correct_collector_and_finds_slow_reports() {
+    // A page stalls the collector for 2 s: most reports wait for a second.
     let stalled = [&SCRAPE[..], &BUSY, &["--slower", "300ms"]].concat();
     finds(&stalled, "stall", &["reports_slowed"], &[]);
     let figures = passes(&[&SCRAPE[..], &["--slower", "30s"]].concat());
@@ -160,10 +160,10 @@ fn hard_scraping_slows_reports_or_not() {
 }
 
 #[test]
-fn pages_asked_for_back_to_back_are_all_judged() {
+fn back_to_back_pages_are_all_judged() {
     let args = ["scrape", "--agents", "1000", "--duration", "3s"];
     let args = [&args[..], &["--baseline", "30s", "--slower", "30s"], &BUSY].concat();
-    // A line that cannot be read is missing on the page.
+    // An invalid line is missing on the page.
     let lost = &["incomplete", "missing", "duplicate", "no_own_metrics"][..];
     thread::scope(|scope| {
         for (fault, must, may) in [
@@ -183,7 +183,7 @@ fn pages_asked_for_back_to_back_are_all_judged() {
 }
 
 #[test]
-fn a_soak_finds_what_grows() {
+fn soak_finds_a_memory_leak() {
     let args = ["soak", "--agents", "40", "--duration", "8s", "--churn", "5%/s"];
     let figures = judges(&args, &[("leak", &["memory_grows"], &[])]);
     assert!(figures["sessions"]["begun"].as_u64().unwrap() > 40, "{figures:#}");
@@ -191,10 +191,9 @@ fn a_soak_finds_what_grows() {
 }
 
 #[test]
-fn attacks_are_refused_or_not() {
+fn hostile_passes_a_correct_collector_and_finds_admitted_attacks() {
     let args = ["hostile", "--agents", "300", "--duration", "6s", "--rate", "200/s"];
-    // At this rate a flood is one only where less is allowed. Beside other tests reports are late
-    // by themselves.
+    // At this rate the flood needs a lower limit. Reports are late beside other tests.
     let bounds = ["--collector-flag=--max-handshakes-per-address=5", "--baseline", "30s"];
     let args = [&args[..], &bounds, &["--slower", "1000000"]].concat();
     let ended = ["sessions_ended", "misplaced", "missing", "refused", "refusals_uncounted"];
@@ -210,7 +209,7 @@ fn attacks_are_refused_or_not() {
 }
 
 #[test]
-fn settings_that_do_not_go_together_are_refused() {
+fn conflicting_settings_exit_64() {
     for (args, flag) in [
         (&["deaths", "--agents", "60", "--each", "10"][..], "--each"),
         (&["deaths", "--agents", "20000"], "--agents"),

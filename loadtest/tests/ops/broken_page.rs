@@ -1,4 +1,4 @@
-//! A page that the collector gives up is a failed scrape to a real Prometheus, never a short one.
+//! A page that the collector abandons is a failed scrape for a real Prometheus, never a short one.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -18,44 +18,47 @@ use super::every_kind::report_once;
 use super::programs::{Collector, wait_for};
 use super::prometheus::Prometheus;
 
-/// Agents and series of each: together a page larger than all buffers on its way.
+/// Agents, and series of each: the page is larger than all buffers between collector and
+/// Prometheus.
 const AGENTS: usize = 8;
 const SERIES: usize = 10_000;
-/// What is let through of a page that stalls, in bytes.
-const BEGINNING: u64 = 256 * 1024;
+/// Bytes of a stalled page that are forwarded.
+const FORWARDED_BYTES: u64 = 256 * 1024;
 
-/// A reader between Prometheus and the collector that can stop reading in the midst of a page.
-struct Straw {
+/// A proxy between Prometheus and the collector that can stop reading in the middle of a page.
+struct StallingProxy {
     address: SocketAddr,
-    stalls: Arc<AtomicBool>,
-    go_on: std::sync::mpsc::Sender<()>,
+    stalled: Arc<AtomicBool>,
+    resume: std::sync::mpsc::Sender<()>,
 }
 
-impl Straw {
+impl StallingProxy {
     fn to(collector: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let collector: SocketAddr = collector.parse().unwrap();
-        let stalls = Arc::new(AtomicBool::new(false));
-        let (go_on, told) = channel();
-        let stalling = Arc::clone(&stalls);
-        // It lives as long as the test's process.
+        let stalled = Arc::new(AtomicBool::new(false));
+        let (resume, resumed) = channel();
+        let stalling = Arc::clone(&stalled);
+        // Runs until the test process exits.
         std::thread::spawn(move || {
             for reader in listener.incoming() {
-                // Prometheus hangs up when it stops: no concern of this thread.
-                let _ = pass(reader.unwrap(), collector, stalling.load(Ordering::SeqCst), &told);
+                // Prometheus closes connections when it stops; that is not an error here.
+                let _ =
+                    forward(reader.unwrap(), collector, stalling.load(Ordering::SeqCst), &resumed);
             }
         });
-        Self { address, stalls, go_on }
+        Self { address, stalled, resume }
     }
 }
 
-/// One request and its answer, uncompressed; stalling, it waits after the beginning until it is told to go on.
-fn pass(
+/// Forwards one request and its response, uncompressed. A stalled one waits after the beginning
+/// until it is resumed.
+fn forward(
     mut reader: TcpStream,
     collector: SocketAddr,
-    stalls: bool,
-    go_on: &Receiver<()>,
+    stalled: bool,
+    resume: &Receiver<()>,
 ) -> io::Result<u64> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -70,9 +73,9 @@ fn pass(
     socket.connect(&collector.into())?;
     let mut page: TcpStream = socket.into();
     page.write_all(head.as_bytes())?;
-    if stalls {
-        io::copy(&mut (&mut page).take(BEGINNING), &mut reader)?;
-        go_on.recv().unwrap();
+    if stalled {
+        io::copy(&mut (&mut page).take(FORWARDED_BYTES), &mut reader)?;
+        resume.recv().unwrap();
     }
     io::copy(&mut page, &mut reader)
 }
@@ -105,11 +108,12 @@ fn a_page_that_is_given_up_is_a_failed_scrape() {
     let _held: Vec<_> = (0..AGENTS)
         .map(|number| report_once(&wide_agent(number), &[1.0; SERIES], &collector.agents))
         .collect();
-    let straw = Straw::to(&collector.http);
+    let proxy = StallingProxy::to(&collector.http);
     let prometheus = Prometheus::with(&format!(
-        "scrape_configs:\n- job_name: wide\n  metrics_path: /metrics/agents\n  scrape_interval: 15s\n  \
-         scrape_timeout: 15s\n  static_configs: [{{targets: [\"{}\"]}}]\n",
-        straw.address
+        "scrape_configs:\n- job_name: wide\n  metrics_path: /metrics/agents\
+         \n  scrape_interval: 15s\n  scrape_timeout: 15s\
+         \n  static_configs: [{{targets: [\"{}\"]}}]\n",
+        proxy.address
     ));
     wait_for("a whole page", 40, || {
         let series = prometheus.query("count(wide)");
@@ -117,13 +121,13 @@ fn a_page_that_is_given_up_is_a_failed_scrape() {
     });
     assert_eq!(prometheus.value("up"), 1.0);
 
-    straw.stalls.store(true, Ordering::SeqCst);
+    proxy.stalled.store(true, Ordering::SeqCst);
     wait_for("the collector to give the page up", 40, || {
         let own = collector.get("/metrics/self", "");
         own.contains("\nfleetgauge_scrapes_broken_total 1\n").then_some(())
     });
-    straw.go_on.send(()).unwrap();
+    proxy.resume.send(()).unwrap();
     wait_for("a failed scrape", 10, || (prometheus.value("up") == 0.0).then_some(()));
-    // Not a single series of the beginning that arrived was taken for the fleet.
+    // Prometheus has not used any series of the incomplete page.
     assert_eq!(prometheus.query("count(wide)"), []);
 }

@@ -1,11 +1,12 @@
-//! The commands by which the documentation makes certificates, run as they stand there.
+//! Runs the documented commands that make certificates.
 
 use std::path::Path;
 use std::process::Command;
 
 use super::programs::{Collector, Program, agent_with, repository, wait_for};
 
-/// What the section *TLS* of the operations' guide says to type: the block that begins so, without the programs themselves.
+/// The block of commands in the section *TLS* of the operations guide that starts with `begin`,
+/// without the fleetgauge programs.
 pub(crate) fn commands(begin: &str) -> String {
     let guide = std::fs::read_to_string(repository("docs/operations.md")).unwrap();
     let section = guide.split("\n### ").find(|section| section.starts_with("TLS\n")).unwrap();
@@ -22,7 +23,7 @@ pub(crate) fn run(commands: &str, folder: &Path) {
     assert!(done.status.success(), "{commands}\n{}", String::from_utf8_lossy(&done.stderr));
 }
 
-/// The files in the folder, as settings.
+/// Flags for the files in the folder.
 fn settings(folder: &Path, own: &str, authority: &str) -> Vec<String> {
     [("tls-certificate", format!("{own}.pem")), ("tls-key", format!("{own}.key"))]
         .into_iter()

@@ -1,4 +1,5 @@
-//! What the images of `deploy/container` hold is all that the programs need: each runs where nothing else is.
+//! The images of `deploy/container` contain everything that the programs need: each runs with
+//! nothing else.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +8,7 @@ use tempfile::TempDir;
 
 use super::programs::{Collector, Program, built, wait_for};
 
-/// What of the C library and its kin the images' base holds (distroless `cc`).
+/// Libraries of the base image (distroless `cc`).
 const LIBRARIES: [&str; 8] = [
     "libc.so.6",
     "libm.so.6",
@@ -19,7 +20,7 @@ const LIBRARIES: [&str; 8] = [
     "ld-linux-aarch64.so.1",
 ];
 
-/// A root with this program and the libraries that it is linked with.
+/// A root directory with this program and its shared libraries.
 fn image(program: &str) -> TempDir {
     let image = tempfile::tempdir().unwrap();
     let put = |from: &Path, to: &str| {
@@ -30,7 +31,7 @@ fn image(program: &str) -> TempDir {
     let program = built(program);
     let linked = Command::new("ldd").arg(&program).output().unwrap();
     let linked = String::from_utf8(linked.stdout).unwrap();
-    // Lines of the form `libc.so.6 => /lib/…/libc.so.6 (0x…)`, the loader's without the arrow.
+    // `ldd` prints `libc.so.6 => /lib/…/libc.so.6 (0x…)`, and the loader without the arrow.
     for path in linked.split_whitespace().filter(|word| word.starts_with('/')) {
         let name = Path::new(path).file_name().unwrap().to_str().unwrap();
         assert!(LIBRARIES.contains(&name), "{name} is not in the image: {linked}");
@@ -40,7 +41,7 @@ fn image(program: &str) -> TempDir {
     image
 }
 
-/// A command that runs there, as the images' user.
+/// A command that runs in the image as its user.
 fn within(image: &TempDir) -> Command {
     let mut command = Command::new("chroot");
     command.arg("--userspec=65532:65532").arg(image.path()).arg("/program");
@@ -59,7 +60,7 @@ fn the_images_hold_all_that_the_programs_need() {
     let mut command = within(&agent);
     command.args(["--id", "contained", "--collector", &collector.agents, "--interval", "1s"]);
     let _agent = Program::start(command);
-    // There is no /proc to read: what of the host can be known without is shown.
+    // Without /proc, only the series that do not need it are shown.
     wait_for("the agent on the page", 10, || {
         collector.get("/metrics/agents", "").contains("agent=\"contained\"").then_some(())
     });

@@ -1,4 +1,4 @@
-//! What the documentation and the files under `deploy/` name is what the programs have.
+//! The documentation and the files under `deploy/` name only what exists, and all of it.
 
 use std::collections::BTreeSet;
 use std::net::TcpStream;
@@ -16,12 +16,12 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// All of `names` that do not stand in backquotes in the document.
+/// All of `names` that are not in backquotes in the document.
 fn missing<'a>(document: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     names.into_iter().filter(|name| !document.contains(&format!("`{name}`"))).collect()
 }
 
-/// All of the workspace's Rust files.
+/// All Rust files of the workspace.
 fn sources() -> Vec<String> {
     let mut sources = Vec::new();
     let mut directories: Vec<_> =
@@ -39,7 +39,7 @@ fn sources() -> Vec<String> {
     sources
 }
 
-/// The words of a text that look like the collector's own metrics.
+/// Words of a text that look like the collector's own metrics.
 fn own_names(text: &str) -> BTreeSet<&str> {
     let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':');
     let own = |name: &&str| name.starts_with("fleetgauge_") || name.starts_with("process_");
@@ -48,8 +48,8 @@ fn own_names(text: &str) -> BTreeSet<&str> {
     text.split(word).filter(own).filter(|name| !other(name)).collect()
 }
 
-/// A collector in this process that has counted something of everything; its own page, and that of
-/// its roster.
+/// Runs a collector in this process that has counted everything. Returns its own metrics and those
+/// of its roster.
 async fn own_page() -> String {
     let config = Config { classic: true, ..Config::default() };
     let listeners = Listeners::bind(&config).unwrap();
@@ -70,7 +70,7 @@ async fn own_page() -> String {
     page
 }
 
-/// The names of the families on a page, as they are shown.
+/// Names of the families on a page.
 fn families(page: &str) -> BTreeSet<&str> {
     page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect()
 }
@@ -103,14 +103,14 @@ async fn rules_use_metrics_that_exist() {
     assert!(missing.is_empty(), "docs/operations.md lacks {missing:?}");
 }
 
-/// A route or an inhibit rule for an alert of another name would do nothing.
+/// A route or an inhibit rule for an unknown alert has no effect.
 #[test]
 fn routes_name_alerts_that_exist() {
     let rules = read("deploy/prometheus/rules.yml");
     let routes = read("deploy/prometheus/alertmanager.yml");
     let word = |c: char| !c.is_ascii_alphanumeric();
     let alerts = routes.split(word).filter(|name| name.starts_with("Fleetgauge"));
-    // A pattern of all of them is no name.
+    // `Fleetgauge` is the pattern of all alerts.
     let alerts: BTreeSet<_> = alerts.filter(|name| *name != "Fleetgauge").collect();
     assert!(alerts.len() >= 5, "{alerts:?}");
     for alert in alerts {
@@ -134,7 +134,7 @@ fn every_code_and_end_is_documented() {
     assert!(missing.is_empty(), "docs/operations.md lacks {missing:?}");
 }
 
-/// Every fault has a test, and the test exists.
+/// Every fault names a test that exists.
 #[test]
 fn every_fault_names_its_tests() {
     let document = read("docs/faults.md");
@@ -152,11 +152,11 @@ fn every_fault_names_its_tests() {
     }
 }
 
-/// What SECURITY.md says is shown by a test, or written down, is where it says.
+/// Every file that SECURITY.md refers to exists.
 #[test]
 fn security_names_files_that_exist() {
     let document = read("SECURITY.md");
-    // What begins with a slash is a page.
+    // A leading slash means an HTTP path.
     let is_file = |text: &&str| text.contains('/') && !text.starts_with('/');
     let quoted = document.split('`').skip(1).step_by(2).filter(is_file);
     let linked = document.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
@@ -166,7 +166,7 @@ fn security_names_files_that_exist() {
     assert!(missing.is_empty(), "SECURITY.md names {missing:?}");
 }
 
-/// Flags, variables and keys: in the documentation, and in the example of each program's settings.
+/// Flags, variables and keys are documented, and are in the example configuration of each program.
 #[test]
 fn every_setting_is_documented() {
     let document = read("docs/operations.md");

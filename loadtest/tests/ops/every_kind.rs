@@ -13,13 +13,13 @@ use fleetgauge_proto::report::ABSENT;
 use fleetgauge_proto::schema::FamilyKind;
 use fleetgauge_proto::{AgentId, StaticLabels};
 
-/// A label value with everything that must be escaped, and more.
+/// A label value with every character that must be escaped, and more.
 pub(crate) const AWKWARD: &str = "C:\\new\n\"quoted\" – ü";
 
-/// A series: the position of its family, its labels, its parameters and its values.
+/// A series: index of its family, labels, parameters and values.
 type Row = (usize, &'static [(&'static str, &'static str)], &'static [f64], &'static [f64]);
 
-/// What it reports.
+/// The series of the agent.
 const SERIES: &[Row] = &[
     (0, &[("room", "north")], &[], &[21.5]),
     (0, &[("room", AWKWARD)], &[], &[-3.25]),
@@ -41,21 +41,21 @@ const FAMILIES: &[(&str, FamilyKind, &str, &str)] = &[
     ("sampled_oddity", FamilyKind::Unknown, "", "Nobody knows."),
 ];
 
-/// The agent's id.
+/// Id of the agent.
 pub(crate) const ID: &str = "every.kind:1";
 
-/// Connects and reports once; it is shown while the connection is held.
+/// Connects and reports once. The agent is shown while the connection is open.
 pub(crate) fn report_to(collector: &str) -> TcpStream {
     report_as(ID, collector)
 }
 
-/// The same under another id.
+/// The same with another id.
 pub(crate) fn report_as(id: &str, collector: &str) -> TcpStream {
     let values: Vec<f64> = SERIES.iter().flat_map(|(.., values)| values.iter().copied()).collect();
     report_once(&profile(id), &values, collector)
 }
 
-/// Connects as this agent and reports once; it is shown while the connection is held.
+/// Connects with this profile and reports once. The agent is shown while the connection is open.
 pub(crate) fn report_once(profile: &Profile, values: &[f64], collector: &str) -> TcpStream {
     let mut client = Client::default();
     let mut stream = TcpStream::connect(collector).unwrap();

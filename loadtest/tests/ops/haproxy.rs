@@ -1,21 +1,23 @@
-//! Agents behind a real HAProxy, as docs/operations.md tells to set it up.
+//! Agents behind a real HAProxy, configured as docs/operations.md says.
 
 use std::process::Command;
 
 use super::http;
 use super::programs::{Collector, Program, agent, built, free_address, installed, wait_for};
 
-/// The address from which the balancer connects to the collector, which knows it by that.
+/// Source address of the balancer, which the collector trusts.
 const BALANCER: &str = "127.0.0.9";
 
-/// HAProxy in front of the collector, reached at these addresses.
+/// HAProxy in front of the collector, listening at these addresses.
 fn haproxy(collector: &str, at: &[&str], server_options: &str) -> Program {
     let binds: Vec<_> = at.iter().map(|address| format!("    bind {address}\n")).collect();
     let config = format!(
         "global\n    log stderr format raw local0 notice\n\
-         defaults\n    mode tcp\n    timeout connect 5s\n    timeout client 16m\n    timeout server 16m\n\
+         defaults\n    mode tcp\n    timeout connect 5s\
+         \n    timeout client 16m\n    timeout server 16m\n\
          frontend agents\n{}    default_backend fleetgauge\n\
-         backend fleetgauge\n    source {BALANCER}\n    server collector {collector} {server_options}\n",
+         backend fleetgauge\n    source {BALANCER}\
+         \n    server collector {collector} {server_options}\n",
         binds.concat()
     );
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -30,7 +32,7 @@ fn haproxy(collector: &str, at: &[&str], server_options: &str) -> Program {
     program
 }
 
-/// The address that the collector knows the agent by.
+/// Source address of an agent, according to the collector.
 fn address_of(id: &str, collector: &Collector) -> Option<String> {
     let listed = http::get(&collector.http, "/api/agents", "").ok()?;
     let agent = listed.lines().find(|line| line.contains(&format!("\"id\":\"{id}\"")))?;
@@ -61,9 +63,9 @@ fn the_collector_sees_who_is_behind_haproxy() {
     let own = collector.get("/metrics/self", "");
     let none = "fleetgauge_connections_closed_total{reason=\"bad_proxy_header\"} 0\n";
     assert!(own.contains(none), "health checks were counted: {own}");
-    // Who comes to the collector itself needs no header.
+    // A direct connection needs no PROXY header.
     let _direct = agent("direct", &collector, "basic");
-    wait_for("an agent that came by itself", 20, || address_of("direct", &collector));
+    wait_for("the direct agent", 20, || address_of("direct", &collector));
 }
 
 #[test]
@@ -75,7 +77,7 @@ fn haproxy_that_does_not_say_whose_connections_it_passes_on_is_refused_and_told_
     let mut command = Command::new(built("fleetgauge-agent"));
     command.args(["--id", "lost", "--collector", &front]);
     let agent = Program::start(command);
-    wait_for("an agent that is not let in", 20, || {
+    wait_for("a rejected agent", 20, || {
         let own = collector.get("/metrics/self", "");
         let reason = "fleetgauge_connections_closed_total{reason=\"bad_proxy_header\"} ";
         let count = own.lines().find_map(|line| line.strip_prefix(reason)).unwrap().to_owned();

@@ -1,13 +1,13 @@
-//! Just enough of an HTTP client: one request a connection, the body read to its end.
+//! A minimal HTTP client: one request per connection, the body read to its end.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// The longest any answer may take.
+/// Timeout of a response.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The body of a successful answer; `accept` may be empty.
+/// Body of a successful response; `accept` may be empty.
 pub(crate) fn get(address: &str, path: &str, accept: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
@@ -24,7 +24,7 @@ pub(crate) fn get(address: &str, path: &str, accept: &str) -> io::Result<String>
     }
 }
 
-/// Text as it may stand in a URL's query.
+/// Escapes a text for the query of a URL.
 pub(crate) fn escape(text: &str) -> String {
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let one = |byte| if safe(byte) { char::from(byte).into() } else { format!("%{byte:02X}") };

@@ -1,6 +1,7 @@
-//! A real Prometheus and a fleet in parts, or of targets of their own, as the shipped configuration has it.
+//! A real Prometheus that scrapes a large fleet in shards, or each agent as a target, with the
+//! shipped configuration.
 //!
-//! Twenty thousand agents take two collectors where a process may hold 20,000 files:
+//! Twenty thousand agents need two collectors if a process may open 20,000 files:
 //!
 //! ```text
 //! FLEETGAUGE_TEST_AGENTS=20000 FLEETGAUGE_TEST_COLLECTORS=2 \
@@ -15,12 +16,12 @@ use super::every_kind;
 use super::programs::{Collector, Program, agent, built, wait_for};
 use super::prometheus::{Prometheus, shipped};
 
-/// Gauges that a simulated agent reports.
+/// Gauges of each simulated agent.
 const SERIES: usize = 6;
-/// Their series. The roster has some with an agent's name too.
+/// Their series. The roster has series with an agent's name, too.
 const FLEET: &str = "{job='fleetgauge-agents', agent!=''}";
 
-/// A size of a test: as the variable says, or small.
+/// Size from the environment variable, or the small default.
 fn size(variable: &str, small: usize) -> usize {
     std::env::var(variable).map_or(small, |text| text.parse().unwrap())
 }
@@ -68,7 +69,7 @@ fn load(agents: usize, collectors: &[Collector]) -> Program {
 fn every_series_arrives_once() {
     let agents = size("FLEETGAUGE_TEST_AGENTS", 100);
     let collectors = size("FLEETGAUGE_TEST_COLLECTORS", 1);
-    // The load test looks at the pages too.
+    // The load test scrapes the collectors, too.
     let start = |_| Collector::start(&["--max-scrapes", "16"]);
     let collectors: Vec<_> = (0..collectors).map(start).collect();
     let _load = load(agents, &collectors);
@@ -83,13 +84,13 @@ fn every_series_arrives_once() {
     };
     count(&format!("count(count by (agent) ({FLEET}) == {SERIES})"), agents);
     count(&format!("count(count by (instance) ({FLEET}) == {SERIES})"), agents);
-    // Nothing in a series tells the part or the collector.
+    // No series has a label for the shard or the collector.
     count("count({agent!='', page_shard!=''}) or vector(0)", 0);
     count("count(up{job='fleetgauge-agents'} == 1)", 4 * collectors.len());
     count("count(count by (page_shard) (up{job='fleetgauge-agents'}))", 4);
 }
 
-/// The shipped configuration with the job that makes every agent a target, instead of the one in parts.
+/// The shipped configuration with a target per agent instead of shards.
 fn an_agent_a_target(collector: &Collector) -> String {
     let config = shipped(&collector.http);
     let (before, rest) = config.split_once("  - job_name: fleetgauge-agents\n").unwrap();
@@ -124,7 +125,7 @@ fn every_agent_has_an_up_of_its_own() {
         assert_eq!(labels["instance"], labels["agent"], "{labels:?}");
     }
 
-    // Its connection ends: first its series, then its target and so its `up`.
+    // When its connection ends, the agent first loses its series, then its target and so its `up`.
     held.truncate(agents - 1);
     expected.remove(&id(agents - 1));
     wait_for("the end of a target", 30, || {

@@ -1,9 +1,8 @@
-//! What operators rely on: the programs together with a real Prometheus, on real networks, as the
+//! What operators rely on: the programs with a real Prometheus and on real networks, as the
 //! documentation and the files under `deploy/` say.
 //!
-//! Most of it needs more than a Rust toolchain and is ignored unless asked for. Those tests run the
-//! programs that lie in the target directory: `cargo test --workspace -- --ignored` builds them
-//! first.
+//! Most tests need more than a Rust toolchain and are ignored by default. They run the programs in
+//! the target directory, which `cargo test --workspace -- --ignored` builds first.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

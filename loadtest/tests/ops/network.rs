@@ -1,4 +1,4 @@
-//! Network namespaces made for a test, and the links between them.
+//! Network namespaces of a test, and the links between them.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -12,15 +12,15 @@ fn ip(arguments: &str) -> Output {
     ip.args(arguments.split(' ')).output().unwrap_or_else(|error| panic!("{ip:?}: {error}"))
 }
 
-/// Network namespaces that go when the test does.
+/// Network namespaces that are removed when the test ends.
 pub(crate) struct Network {
     prefix: String,
     namespaces: Vec<&'static str>,
 }
 
 impl Network {
-    /// Namespaces with these names; `None` where they cannot be made.
-    pub(crate) fn lay(namespaces: &[&'static str]) -> Option<Self> {
+    /// Creates namespaces with these names; `None` if that is not possible.
+    pub(crate) fn create(namespaces: &[&'static str]) -> Option<Self> {
         static LAID: AtomicUsize = AtomicUsize::new(0);
         let number = LAID.fetch_add(1, Ordering::Relaxed);
         let prefix = format!("fleetgauge-{}-{number}", std::process::id());
@@ -46,7 +46,8 @@ impl Network {
         assert!(done.status.success(), "{arguments}: {done:?}");
     }
 
-    /// A cable from `hub` to `host`; its device is called `wire` there, and as the host is here.
+    /// Links `hub` and `host`. The device is called `wire` in the host's namespace, and has the
+    /// host's name in the hub's.
     pub(crate) fn connect(&self, hub: &str, host: &str, near: &str, far: &str) {
         let spoke = self.name(host);
         self.link(hub, &format!("add {host} type veth peer name wire netns {spoke}"));
@@ -58,20 +59,20 @@ impl Network {
         self.link(host, "set wire up");
     }
 
-    /// A link that can be made bad, between these namespaces with these addresses.
+    /// A link between these namespaces and addresses that can be impaired.
     pub(crate) fn bad_link(&self, ends: &[(&str, &str)]) -> BadLink {
         let place = |(name, address): &(&str, &str)| format!("{}:{address}", self.name(name));
-        BadLink::lay(&ends.iter().map(place).collect::<Vec<_>>())
+        BadLink::create(&ends.iter().map(place).collect::<Vec<_>>())
     }
 
-    /// A command that runs inside.
+    /// A command that runs in a namespace.
     pub(crate) fn command(&self, namespace: &str, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name(namespace)]).arg(program.as_ref());
         command
     }
 
-    /// A page of the collector in this namespace; `None` without an answer of 200.
+    /// A page of the collector in this namespace; `None` unless the status is 200.
     pub(crate) fn page(&self, namespace: &str, path: &str) -> Option<String> {
         let mut curl = self.command(namespace, "curl");
         let url = format!("http://127.0.0.1:1234{path}");
@@ -88,7 +89,7 @@ impl Drop for Network {
     }
 }
 
-/// A link whose packets pass through `link.py`, which says what it can be told.
+/// A link whose packets pass through `link.py`, which documents its commands.
 pub(crate) struct BadLink {
     program: Child,
     orders: ChildStdin,
@@ -96,7 +97,7 @@ pub(crate) struct BadLink {
 }
 
 impl BadLink {
-    fn lay(ends: &[String]) -> Self {
+    fn create(ends: &[String]) -> Self {
         let mut python = Command::new("python3");
         python.arg(repository("loadtest/tests/ops/faults/link.py")).args(ends);
         let mut program = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -107,7 +108,7 @@ impl BadLink {
         link
     }
 
-    /// Makes it so, from when this returns.
+    /// Runs a command of `link.py` and waits until it is in effect.
     pub(crate) fn order(&mut self, order: &str) {
         writeln!(self.orders, "{order}").unwrap();
         self.obeyed();

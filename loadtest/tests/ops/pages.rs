@@ -1,4 +1,4 @@
-//! The pages, read by tools that others have written.
+//! Pages parsed by independent tools.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -8,12 +8,13 @@ use super::programs::{Collector, agent, installed, wait_for};
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0";
 
-/// Reads an OpenMetrics page from standard input, strictly; says how many families there are.
+/// Parses an OpenMetrics page from standard input, strictly, and prints the number of families.
 const PARSE: &str = "import sys
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
 print(len(list(parse(sys.stdin.read()))))";
 
-/// A collector with a real agent, one of every kind, one that has gone, and counters that have moved.
+/// A collector with a real agent, one of every kind, one that has disconnected, and counters above
+/// zero.
 fn collector() -> (Collector, impl Sized) {
     let collector = Collector::start(&[]);
     let left = every_kind::report_to(&collector.agents);
@@ -38,7 +39,7 @@ fn collector() -> (Collector, impl Sized) {
 
 const ROSTER: &str = "/metrics/roster";
 
-/// Every page of metrics.
+/// Paths of all metrics pages.
 fn paths() -> Vec<String> {
     let agent = format!("/metrics/agents/{}", every_kind::ID);
     let shards = (0..4).map(|shard| format!("/metrics?shard={shard}&shards=4"));
@@ -53,7 +54,7 @@ fn paths() -> Vec<String> {
     fixed.map(ToOwned::to_owned).into_iter().chain(shards).chain([agent]).collect()
 }
 
-/// What the command says of the text; it must be content.
+/// Output of a command that reads the text and must succeed.
 fn ask(mut command: Command, text: &str) -> String {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -80,7 +81,7 @@ fn promtool_has_nothing_to_say() {
     }
 }
 
-/// promtool does not read OpenMetrics; the reference parser does, and forgives nothing.
+/// promtool does not parse OpenMetrics; the strict reference parser does.
 #[test]
 #[ignore = "needs prometheus_client for Python"]
 fn openmetrics_is_strict() {
@@ -90,7 +91,7 @@ fn openmetrics_is_strict() {
         python.args(["-c", PARSE]);
         let families = ask(python, &collector.get(&path, OPENMETRICS));
         let families = families.trim().parse::<u32>().unwrap();
-        // A part may be nobody's.
+        // A shard may have no agents.
         let enough = if path == ROSTER { families == 2 } else { families >= 6 };
         assert!(enough || path.contains("shard="), "{path}: {families}");
     }

@@ -1,4 +1,4 @@
-//! The programs as separate processes, each ended when its test is over.
+//! The programs as separate processes, each killed when its test ends.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use tempfile::NamedTempFile;
 
-/// How often something that is waited for is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Polling interval.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Waits until `look` finds something, for at most `seconds`.
+/// Waits until `look` returns something, for at most `seconds`.
 pub(crate) fn wait_for<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + Duration::from_secs(seconds);
     loop {
@@ -18,19 +18,19 @@ pub(crate) fn wait_for<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Op
             return found;
         }
         assert!(Instant::now() < until, "{what}: not within {seconds} s");
-        std::thread::sleep(LOOK_EVERY);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// Set to anything, it lets tests be skipped that this machine cannot run.
+/// If set, tests that this machine cannot run are skipped.
 const MAY_SKIP: &str = "MAY_SKIP_TESTS";
 
-/// Tests may be skipped that this machine cannot run.
+/// Whether tests that this machine cannot run may be skipped.
 pub(crate) fn may_skip() -> bool {
     std::env::var_os(MAY_SKIP).is_some()
 }
 
-/// Fails the test, since this machine cannot run it: a test that passes without having run proves
+/// Fails the test because this machine cannot run it: a test that passes without having run proves
 /// nothing.
 pub(crate) fn cannot_run(what: &str, output: &[u8]) {
     let why = String::from_utf8_lossy(output);
@@ -57,19 +57,19 @@ impl Program {
         std::fs::read_to_string(self.log.path()).unwrap_or_default()
     }
 
-    /// Sends it a signal.
+    /// Sends a signal.
     #[cfg(unix)]
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal)
             .unwrap();
     }
 
-    /// Its number.
+    /// Process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// SIGKILL, where there are signals.
+    /// Kills the process with SIGKILL, where signals exist.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -86,7 +86,7 @@ impl Drop for Program {
     }
 }
 
-/// One of the workspace's programs, beside the tests in the target directory.
+/// A program of the workspace, next to the tests in the target directory.
 pub(crate) fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
@@ -95,7 +95,7 @@ pub(crate) fn built(name: &str) -> PathBuf {
     program
 }
 
-/// A program that this host may have: at the path in `variable`, or on PATH.
+/// A program of this host: at the path in `variable`, or on PATH.
 pub(crate) fn installed(variable: &str, name: &str) -> Command {
     Command::new(std::env::var_os(variable).unwrap_or_else(|| name.into()))
 }
@@ -105,7 +105,7 @@ pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path)
 }
 
-/// A port of 127.0.0.1 that was free a moment ago, for programs that cannot choose one themselves.
+/// A port of 127.0.0.1 that was just free, for programs that cannot choose one themselves.
 pub(crate) fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
@@ -126,7 +126,7 @@ impl Collector {
         Self::start_by(Command::new(built("fleetgauge-collector")), agents, http, flags)
     }
 
-    /// The same by a command that starts the program.
+    /// The same with a command that starts the program.
     pub(crate) fn start_by(mut command: Command, agents: &str, http: &str, flags: &[&str]) -> Self {
         command.args(["--listen", agents, "--http", http]).args(flags);
         let program = Program::start(command);

@@ -1,4 +1,4 @@
-//! A real Prometheus with the configuration that we ship.
+//! A real Prometheus with the shipped configuration.
 
 use std::collections::BTreeMap;
 
@@ -15,11 +15,12 @@ pub(crate) struct Prometheus {
     _directory: TempDir,
 }
 
-/// One sample of an instant query: its labels and its value.
+/// A sample of an instant query: labels and value.
 pub(crate) type Sample = (BTreeMap<String, String>, f64);
 
 impl Prometheus {
-    /// Prometheus as configured in `deploy/`, but for the collector's address and the pace.
+    /// Prometheus with the configuration of `deploy/`, except for the collector's address and the
+    /// intervals.
     fn start(collector: &Collector) -> Self {
         Self::with(&shipped(&collector.http))
     }
@@ -48,13 +49,13 @@ impl Prometheus {
         result.iter().map(sample).collect()
     }
 
-    /// How many of the collector's targets of each job are up.
+    /// Number of targets that are up, by job.
     pub(crate) fn jobs_up(&self) -> BTreeMap<String, f64> {
         let up = self.query("sum by (job) (up)");
         up.into_iter().map(|(labels, up)| (labels["job"].clone(), up)).collect()
     }
 
-    /// Names, agents and states of all alerts.
+    /// Name, agent and state of all alerts.
     pub(crate) fn alerts(&self) -> Vec<[String; 3]> {
         let answer = self.get("/api/v1/alerts");
         let alerts = answer["data"]["alerts"].as_array().unwrap();
@@ -70,7 +71,7 @@ impl Prometheus {
         serde_json::from_str(&http::get(&self.address, path, "").unwrap()).unwrap()
     }
 
-    /// The instances of which there is a sample now, in order.
+    /// Instances with a current sample, in order.
     pub(crate) fn instances(&self, metric: &str) -> Vec<String> {
         let mut instances: Vec<_> =
             self.query(metric).into_iter().map(|(labels, _)| labels["instance"].clone()).collect();
@@ -78,7 +79,7 @@ impl Prometheus {
         instances
     }
 
-    /// Waits for the one sample of a query.
+    /// Waits for the only sample of a query.
     pub(crate) fn value(&self, query: &str) -> f64 {
         wait_for(query, 20, || match self.query(query).as_slice() {
             [(_, value)] => Some(*value),
@@ -94,12 +95,12 @@ fn sample(of: &Value) -> Sample {
     (labels, text(&of["value"][1]).parse().unwrap())
 }
 
-/// The configuration in `deploy/` with this collector, looked at every second.
+/// The configuration of `deploy/` with this collector, scraped every second.
 pub(crate) fn shipped(collector: &str) -> String {
     shipped_as_it_is(collector).replace("_interval: 15s", "_interval: 1s")
 }
 
-/// The configuration in `deploy/` with this collector.
+/// The configuration of `deploy/` with this collector.
 pub(crate) fn shipped_as_it_is(collector: &str) -> String {
     let path = repository("deploy/prometheus/prometheus.yml");
     let config = std::fs::read_to_string(&path).unwrap();
@@ -109,7 +110,7 @@ pub(crate) fn shipped_as_it_is(collector: &str) -> String {
     config.replace("127.0.0.1:1234", collector)
 }
 
-/// Two agents are there, one is killed, its series end at once and the other's go on.
+/// Kills one of two agents: its series end at once, those of the other continue.
 fn kill_one_of_two(metric: &str, set: &str, collector: &Collector) {
     let mut doomed = agent("web-1", collector, set);
     let _other = agent("web-2", collector, set);
@@ -128,7 +129,7 @@ fn kill_one_of_two(metric: &str, set: &str, collector: &Collector) {
     });
 
     doomed.kill();
-    // Prometheus would show a series that is merely not written any more for five minutes.
+    // Without staleness markers, Prometheus would return the series for five more minutes.
     wait_for("the end of the killed agent's series", 15, || {
         let left = prometheus.instances(metric);
         assert!(left.contains(&"web-2".to_owned()), "{left:?}");
@@ -155,7 +156,7 @@ fn under_the_old_names_too() {
     kill_one_of_two("ram_used", "classic", &Collector::start(&["--classic"]));
 }
 
-/// Prometheus asks for OpenMetrics: what it has stored is what was reported.
+/// Prometheus asks for OpenMetrics. It must store what was reported.
 #[test]
 #[ignore = "needs prometheus"]
 fn every_kind_arrives() {

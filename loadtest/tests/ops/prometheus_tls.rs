@@ -16,7 +16,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(repository(path)).unwrap()
 }
 
-/// A text without those lines that say how a connection is made, and without remarks.
+/// A configuration without its connection settings and comments.
 fn without_connections(config: &str) -> Vec<String> {
     let about = ["#", "scheme:", "tls_config:", "authorization:"];
     let kept = |line: &&str| !about.iter().any(|word| line.trim_start().starts_with(word));
@@ -24,7 +24,7 @@ fn without_connections(config: &str) -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
-/// What is scraped, and what becomes of it, does not depend on TLS.
+/// What is scraped and relabelled does not depend on TLS.
 #[test]
 fn both_shipped_configurations_scrape_the_same() {
     let plain = read("deploy/prometheus/prometheus.yml");
@@ -33,7 +33,7 @@ fn both_shipped_configurations_scrape_the_same() {
     assert_eq!(without_connections(&plain), without_connections(&read(SHIPPED)));
 }
 
-/// The authority, the collector's certificate, and a reader's token with its entry.
+/// A certificate authority, the collector's certificate, and a reader's token with its entry.
 fn secrets() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     run(&commands("# The authority."), folder.path());
@@ -48,7 +48,7 @@ fn secrets() -> TempDir {
     folder
 }
 
-/// A collector that speaks TLS to readers and asks them for a token.
+/// A collector that uses TLS for HTTP and requires a token.
 fn collector(folder: &Path) -> Collector {
     let flags = [
         ("http-tls-certificate", "collector.pem"),
@@ -59,7 +59,7 @@ fn collector(folder: &Path) -> Collector {
     Collector::start(&flags.each_ref().map(String::as_str))
 }
 
-/// The shipped configuration with this collector and these files, looked at every second.
+/// The shipped configuration with this collector and these files, scraped every second.
 fn shipped(collector: &Collector, folder: &Path) -> String {
     let config = read(SHIPPED);
     let folder = format!("{}/", folder.display());
@@ -87,11 +87,11 @@ fn the_configuration_for_tls_and_tokens_scrapes_everything() {
     wait_for("the agent's series", 60, || {
         (prometheus.instances("host_memory_used_bytes") == ["web-1"]).then_some(())
     });
-    // The first evaluation came before the first scrape.
+    // The first evaluation may precede the first scrape.
     wait_for("no alert", 60, || prometheus.alerts().is_empty().then_some(()));
 }
 
-/// As it was documented before: nothing is up == 0, so another alert must tell.
+/// Without tls_config no target has `up == 0`, so another alert must fire.
 #[test]
 #[ignore = "needs prometheus and openssl"]
 fn service_discovery_without_tls_config_raises_an_alert() {

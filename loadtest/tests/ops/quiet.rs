@@ -1,12 +1,12 @@
-//! The default bounds of every command of the load test, held by a collector that is right. A
-//! busy machine breaks them by itself.
+//! The real bounds of the load test, in milliseconds and seconds, for a correct collector on a
+//! quiet machine.
 
 use assert_cmd::Command;
 use serde_json::Value;
 
 use super::programs::may_skip;
 
-/// Plays a scenario that must end with this exit code: its results, and what it said.
+/// Runs a scenario that must end with this exit code. Returns its results and its output.
 fn play(args: &[&str], code: i32) -> (Value, String) {
     let directory = tempfile::tempdir().unwrap();
     let report = directory.path().join("report.json");
@@ -18,7 +18,7 @@ fn play(args: &[&str], code: i32) -> (Value, String) {
     (results, said)
 }
 
-/// Plays a scenario, which must pass: its results.
+/// Runs a scenario, which must pass. Returns its results.
 fn passes(args: &[&str]) -> Value {
     let (results, said) = play(args, 0);
     assert_eq!(results["verdict"]["passed"], true, "{said}");
@@ -44,7 +44,7 @@ fn rebooted_hosts_are_welcomed_within_seconds() {
     }
 }
 
-/// Packets can be dropped only where network namespaces can be made.
+/// Dropping packets needs network namespaces.
 #[test]
 #[ignore = "needs a quiet machine"]
 fn every_cause_of_death_is_seen_in_time() {
@@ -64,7 +64,7 @@ fn a_fleet_is_back_within_seconds_of_a_restart() {
     assert!(results["figures"]["attempts"]["welcomed"].as_u64().unwrap() >= 30, "{results:#}");
 }
 
-/// Arguments of `hostile`. At this rate a flood is one only where less is allowed.
+/// Arguments of `hostile`. At this rate the flood needs a lower limit.
 const ATTACKED: [&str; 8] = [
     "hostile",
     "--agents",
@@ -78,15 +78,15 @@ const ATTACKED: [&str; 8] = [
 
 #[test]
 #[ignore = "needs a quiet machine"]
-fn attacks_hardly_slow_reports_and_take_no_more_memory_than_allowed() {
+fn attacks_hardly_slow_reports_and_stay_within_the_memory_bound() {
     let results = passes(&ATTACKED);
-    for part in ["quiet", "attacked"] {
-        let count = results["figures"]["answered"][part]["count"].as_u64();
+    for phase in ["quiet", "attacked"] {
+        let count = results["figures"]["answered"][phase]["count"].as_u64();
         assert!(count.unwrap() >= 300, "{results:#}");
     }
 }
 
-/// Each report is taken in within a second even so: only the comparison with the time before the
+/// Every report still arrives within a second: only the comparison with the phase before the
 /// attacks tells.
 #[test]
 #[ignore = "needs a quiet machine"]
@@ -99,7 +99,7 @@ fn reports_that_are_held_up_during_attacks_are_found() {
 
 #[test]
 #[ignore = "needs a quiet machine"]
-fn agents_that_leave_are_back_in_time_and_none_of_the_others_is_late() {
+fn churning_agents_return_in_time_and_no_report_is_late() {
     let args = ["churn", "--agents", "300", "--interval", "1s", "--duration", "5s"];
     let results = passes(&[&args[..], &["--churn", "5%/s"]].concat());
     assert!(results["verdict"]["checks"]["returns"].as_u64().unwrap() > 0, "{results:#}");
@@ -107,7 +107,7 @@ fn agents_that_leave_are_back_in_time_and_none_of_the_others_is_late() {
 
 #[test]
 #[ignore = "needs a quiet machine"]
-fn memory_of_a_fleet_with_churn_does_not_grow() {
+fn memory_does_not_grow_under_churn() {
     let results = passes(&["soak", "--agents", "300", "--duration", "30s"]);
     let collectors = results["figures"]["collectors"].as_array().unwrap();
     assert!(collectors[0]["resident_bytes"].as_f64().unwrap() > 0.0, "{results:#}");
@@ -115,7 +115,7 @@ fn memory_of_a_fleet_with_churn_does_not_grow() {
 
 #[test]
 #[ignore = "needs a quiet machine"]
-fn a_fleet_that_stays_has_no_late_report() {
+fn a_stable_fleet_has_no_late_report() {
     let results = passes(&["run", "--agents", "300", "--interval", "1s", "--duration", "5s"]);
     let reports = &results["figures"]["reports"];
     assert!(reports["answer"]["count"].as_u64().unwrap() >= 300, "{results:#}");

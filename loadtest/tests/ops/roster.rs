@@ -1,4 +1,5 @@
-//! Who is missing after the collector was killed and started again, as the alert that we ship tells it.
+//! Agents that are missing after the collector was killed and restarted, as reported by the shipped
+//! alert.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,12 +8,12 @@ use std::time::{Duration, Instant};
 use super::programs::{Collector, Program, agent_with, free_address, wait_for};
 use super::prometheus::{Prometheus, shipped, shipped_as_it_is};
 
-/// How soon every one of the missing is told after the collector's return.
-const TOLD: Duration = Duration::from_secs(120);
-/// How long a fleet may take to start on a small machine.
+/// Maximum time from the restart until every missing agent is reported.
+const ALERT_TIMEOUT: Duration = Duration::from_secs(120);
+/// Maximum time to start a fleet on a small machine.
 const START_SECONDS: u64 = 120;
 
-/// How many agents, and at what pace everything goes.
+/// Number of agents, and intervals.
 struct Size {
     agents: usize,
     killed: usize,
@@ -21,7 +22,7 @@ struct Size {
     configuration: fn(&str) -> String,
 }
 
-/// Small and quick. With `FULL_SIZE` set: a thousand agents, every setting as it is unless somebody changes it.
+/// Small and quick by default. With `FULL_SIZE` set: a thousand agents with default intervals.
 fn size() -> Size {
     if std::env::var_os("FULL_SIZE").is_some() {
         let configuration = shipped_as_it_is;
@@ -32,7 +33,8 @@ fn size() -> Size {
     }
 }
 
-/// The agents of which Prometheus says that they are down, in this state of the alert. There is no other alert.
+/// Agents that are down according to Prometheus, in this state of the alert. There must be no other
+/// alert.
 fn down(prometheus: &Prometheus, wanted: &str) -> BTreeSet<String> {
     let alerts = prometheus.alerts().into_iter();
     let down = alerts.filter(|[.., state]| state == wanted).map(|[name, agent, state]| {
@@ -46,7 +48,7 @@ fn id(number: usize) -> String {
     format!("host-{number:04}")
 }
 
-/// Waits until all are connected and the collector has written that down.
+/// Waits until all agents are connected and the collector has saved that.
 fn all_are_known(collector: &Collector, size: &Size, state: &Path) {
     wait_for("all agents on the roster", START_SECONDS, || {
         let page = collector.get("/metrics/roster", "");
@@ -76,7 +78,7 @@ fn exactly_the_missing_are_told_after_a_restart() {
     });
 
     collector.kill();
-    // Every so many, so that they are of all shards and were started at all times.
+    // Every n-th agent, so that they are in all shards and were started at different times.
     let every = size.agents / size.killed;
     for agent in fleet.iter_mut().step_by(every) {
         agent.kill();
@@ -86,19 +88,20 @@ fn exactly_the_missing_are_told_after_a_restart() {
     let _collector = Collector::start_at(&agents, &http, &flags);
     let back = Instant::now();
 
-    wait_for("the alerts of all that are missing", TOLD.as_secs(), || {
-        let told = down(&prometheus, "firing");
-        assert!(told.is_subset(&missing), "{told:?}");
-        (told == missing).then_some(())
+    wait_for("the alerts of all that are missing", ALERT_TIMEOUT.as_secs(), || {
+        let alerting = down(&prometheus, "firing");
+        assert!(alerting.is_subset(&missing), "{alerting:?}");
+        (alerting == missing).then_some(())
     });
     eprintln!(
-        "{} of {} agents missing: all told {:.0} s after the collector's return",
+        "{} of {} agents missing: all reported {:.0} s after the restart",
         size.killed,
         size.agents,
         back.elapsed().as_secs_f64()
     );
-    wait_for("nobody else suspected", 60, || down(&prometheus, "pending").is_empty().then_some(()));
+    wait_for("no pending alert", 60, || down(&prometheus, "pending").is_empty().then_some(()));
     assert_eq!(down(&prometheus, "firing"), missing);
-    let ever = "count(count by (agent) (count_over_time(ALERTS{alertname='FleetgaugeAgentDown', alertstate='firing'}[1h])))";
-    assert_eq!(prometheus.query(ever)[0].1, size.killed as f64, "somebody was told in between");
+    let ever = "count(count by (agent) (count_over_time(\
+                ALERTS{alertname='FleetgaugeAgentDown', alertstate='firing'}[1h])))";
+    assert_eq!(prometheus.query(ever)[0].1, size.killed as f64, "another agent was reported");
 }

@@ -1,5 +1,5 @@
-//! What comes back to somebody without a credential from ports that others than this host reach: in a network namespace of
-//! its own, at an address that is not loopback.
+//! What a client without a credential receives from ports that other hosts can reach: in a network
+//! namespace, at an address that is not loopback.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetgauge_loadtest::pki::{Authority, Issuing, Pki};
+use fleetgauge_loadtest::pki::{CertificateIssuer, TestCa, TestPki};
 use fleetgauge_proto::message::{Hello, Ping, Secret};
 use fleetgauge_proto::{Accept, Code, Fingerprint, FrameBuffer, Message, VERSION};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -21,9 +21,9 @@ use super::trust::{credential, path};
 
 const AGENTS: &str = "192.0.2.1:45678";
 const HTTP: &str = "192.0.2.1:1234";
-/// What a browser and a scanner send first.
+/// First bytes of a browser and of a scanner.
 const GREETINGS: [&[u8]; 2] = [b"GET / HTTP/1.1\r\n\r\n", &[0; 64]];
-/// What a TLS client sends first, and the alert that it gets from a port without TLS.
+/// First bytes of a TLS client, and the alert that it receives from a port without TLS.
 const CLIENT_HELLO: &[u8] = b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03";
 const HANDSHAKE_FAILURE: &[u8] = b"\x15\x03\x01\x00\x02\x02\x28";
 
@@ -31,11 +31,11 @@ fn ip(arguments: &str) -> Output {
     Command::new("ip").args(arguments.split(' ')).output().expect("iproute2")
 }
 
-/// A network namespace with the address, gone when the test is.
+/// A network namespace with the address, removed when the test ends.
 struct Namespace(String);
 
 impl Namespace {
-    /// `None` where there can be none.
+    /// `None` if it cannot be created.
     fn make() -> Option<Self> {
         let name = format!("fleetgauge-strangers-{}", std::process::id());
         let made = ip(&format!("netns add {name}"));
@@ -49,7 +49,7 @@ impl Namespace {
         Some(Self(name))
     }
 
-    /// Runs on a thread that is inside.
+    /// Runs a closure on a thread in the namespace.
     fn inside<T: Send>(&self, run: impl FnOnce() -> T + Send) -> T {
         let file = File::open(format!("/run/netns/{}", self.0)).unwrap();
         let enter = move || {
@@ -90,7 +90,7 @@ fn hello(id: &str, credential: Option<&[u8]>) -> Vec<u8> {
     }))
 }
 
-/// Says this and nothing more: what is heard until the other end closes.
+/// Sends these bytes. Returns everything received until the peer closes.
 fn heard(port: &str, said: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(port).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
@@ -100,7 +100,8 @@ fn heard(port: &str, said: &[u8]) -> Vec<u8> {
     heard
 }
 
-/// What an agents' port without TLS says to this: one Reject, whose code this is.
+/// Sends these bytes to an agent port without TLS, which must answer with a single Reject. Returns
+/// its code.
 fn reject(said: &[u8]) -> Code {
     only_reject(&heard(AGENTS, said))
 }
@@ -118,7 +119,7 @@ fn status(path: &str) -> String {
     http::get(HTTP, path, "").unwrap_err().to_string()
 }
 
-/// Ports on which somebody listens, as the kernel tells a thread of its namespace.
+/// Listening ports in the namespace of this thread.
 fn listening() -> Vec<u16> {
     let table = std::fs::read_to_string("/proc/thread-self/net/tcp").unwrap()
         + &std::fs::read_to_string("/proc/thread-self/net/tcp6").unwrap();
@@ -168,8 +169,8 @@ fn strangers_hear_a_reject_and_nothing_else() {
     });
 }
 
-/// Somebody who believes the collector, and shows the certificate of this name of this authority.
-fn client(collector: &Authority, shown: Option<(&Authority, &str)>) -> Arc<ClientConfig> {
+/// A client that trusts the collector, and presents a certificate of this authority and name.
+fn client(collector: &TestCa, shown: Option<(&TestCa, &str)>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(collector.root().unwrap()).unwrap();
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
@@ -177,15 +178,16 @@ fn client(collector: &Authority, shown: Option<(&Authority, &str)>) -> Arc<Clien
     let builder = builder.with_root_certificates(roots);
     Arc::new(match shown {
         None => builder.with_no_client_auth(),
-        Some((authority, name)) => {
-            let issuing = Issuing::new(authority).unwrap();
-            let chain = vec![issuing.certificate(name).unwrap()];
-            builder.with_client_auth_cert(chain, issuing.key()).unwrap()
+        Some((ca, name)) => {
+            let issuer = CertificateIssuer::new(ca).unwrap();
+            let chain = vec![issuer.certificate(name).unwrap()];
+            builder.with_client_auth_cert(chain, issuer.key()).unwrap()
         }
     })
 }
 
-/// Says this over TLS: what is heard, and the alert that ends it, if one does.
+/// Sends these bytes over TLS. Returns what is received, and the alert that ends the connection, if
+/// any.
 fn told(
     client: &Arc<ClientConfig>,
     port: &str,
@@ -212,13 +214,13 @@ fn told(
 #[ignore = "needs root and iproute2"]
 fn strangers_hear_an_alert_and_nothing_else_where_certificates_are_asked_for() {
     let Some(namespace) = Namespace::make() else { return };
-    let (ours, theirs) = (Pki::new().unwrap(), Pki::new().unwrap());
+    let (ours, theirs) = (TestPki::new().unwrap(), TestPki::new().unwrap());
     let mut command = Command::new("ip");
     command.args(["netns", "exec", &namespace.0]).arg(built("fleetgauge-collector"));
     command.args(["--listen", AGENTS, "--http", HTTP]).args(ours.flags());
     command.args(ours.flags().iter().map(|flag| flag.replace("--tls-", "--http-tls-")));
     let _collector = Program::start(command);
-    let (ours, theirs) = (ours.authority(), theirs.authority());
+    let (ours, theirs) = (ours.ca(), theirs.ca());
     namespace.inside(|| {
         wait_for("a collector", 10, || TcpStream::connect(HTTP).ok());
         assert_eq!(listening(), [1234, 45678], "there is no other port");

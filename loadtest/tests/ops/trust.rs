@@ -1,4 +1,4 @@
-//! Who may read and who may report, with the real programs and a real Prometheus.
+//! Authentication of readers and agents, with the real programs and a real Prometheus.
 
 use std::io::Write;
 use std::process::Command;
@@ -12,7 +12,7 @@ use super::prometheus::{Prometheus, shipped};
 const READER: &str = "3c9ca41d9d2e7a4c2b9a8f0b8d4f6f0e";
 const AGENT: &str = "0d5f6c1ae0b94f0bb3a94ad1a6f6d5c7";
 
-/// A file of one credential.
+/// A file with one credential.
 pub(crate) fn credential(who: &str, token: &str) -> NamedTempFile {
     let digest: String = Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect();
     let mut file = NamedTempFile::new().unwrap();
@@ -31,7 +31,7 @@ pub(crate) fn path(file: &NamedTempFile) -> &str {
     file.path().to_str().unwrap()
 }
 
-/// A collector that asks everybody.
+/// A collector that requires authentication from agents and readers.
 fn guarded(agents: &NamedTempFile, readers: &NamedTempFile) -> Collector {
     let flags = ["--credentials", path(agents), "--http-credentials", path(readers)];
     Collector::start(&flags)
@@ -44,7 +44,8 @@ fn agent(id: &str, collector: &Collector, token: &NamedTempFile) -> Program {
     Program::start(command)
 }
 
-/// Prometheus reads with the shipped configuration, bearer and basic, and not without a credential.
+/// Prometheus can scrape with the shipped configuration, by bearer or basic authentication, but not
+/// without a credential.
 #[test]
 #[ignore = "needs prometheus"]
 fn prometheus_shows_its_credential() {
@@ -77,7 +78,8 @@ fn prometheus_shows_its_credential() {
     assert_eq!(prometheus.instances("host_memory_used_bytes"), [""; 0]);
 }
 
-/// The agent shows what is in its file, says what is wrong where it is refused, and nothing of the token.
+/// The agent presents the token of its file. If it is rejected, it logs the reason but not the
+/// token.
 #[test]
 #[ignore = "needs the programs"]
 fn an_agent_shows_its_token() {

@@ -1,4 +1,5 @@
-//! The shipped units under a real systemd, which boots in a container over this host's own files and changes none of them.
+//! The shipped units under a real systemd, which boots in a container over a copy-on-write view of
+//! this host's files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,16 +11,17 @@ use super::programs::{built, cannot_run, repository};
 
 /// Boots into nothing but the check.
 const TARGET: &str = "[Unit]\nWants=systemd-journald.service dbus.service check.service\n";
-/// Whatever comes of the check, the container ends.
-const SERVICE: &str = "[Unit]\nAfter=dbus.service\nSuccessAction=poweroff-force\nFailureAction=poweroff-force\n\
-    [Service]\nType=oneshot\nExecStart=/usr/local/bin/check\nStandardOutput=file:/var/log/check\nTimeoutStartSec=3min\n";
+/// The container ends whatever the check returns.
+const SERVICE: &str = "[Unit]\nAfter=dbus.service\nSuccessAction=poweroff-force\n\
+    FailureAction=poweroff-force\n[Service]\nType=oneshot\nExecStart=/usr/local/bin/check\n\
+    StandardOutput=file:/var/log/check\nTimeoutStartSec=3min\n";
 
-/// This host's files with others laid over them, in memory.
+/// This host's files, overlaid with others in memory.
 struct Root(TempDir);
 
 impl Root {
-    /// `None` where nothing can be mounted.
-    fn lay() -> Option<Self> {
+    /// `None` if nothing can be mounted.
+    fn mount() -> Option<Self> {
         let root = Self(tempfile::tempdir().unwrap());
         let at = |name: &str| root.0.path().join(name).display().to_string();
         std::fs::create_dir(at("memory")).unwrap();
@@ -44,7 +46,7 @@ impl Root {
         std::fs::copy(from, to).unwrap();
     }
 
-    /// Runs systemd there until it ends; what the check has said.
+    /// Boots systemd until it exits. Returns the output of the check.
     fn boot(&self) -> BTreeMap<String, String> {
         let mut nspawn = Command::new("systemd-nspawn");
         nspawn.args(["--register=no", "--keep-unit", "--private-network", "--boot", "--directory"]);
@@ -77,7 +79,7 @@ fn mount(arguments: &[&str]) -> bool {
 #[test]
 #[ignore = "needs root, systemd-container and curl"]
 fn the_shipped_units_run_under_systemd() {
-    let Some(root) = Root::lay() else { return };
+    let Some(root) = Root::mount() else { return };
     for program in ["fleetgauge-collector", "fleetgauge-agent"] {
         root.put(&built(program), &format!("usr/bin/{program}"));
         let unit = format!("{program}.service");

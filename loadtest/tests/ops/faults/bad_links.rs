@@ -1,4 +1,4 @@
-//! Links that lose, delay and shuffle what they carry, or carry little, and the agents behind them.
+//! Links that lose, delay, reorder or throttle packets, and the agents behind them.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -8,34 +8,34 @@ use crate::network::Network;
 
 use super::{agent, collector, shows, until, value};
 
-/// The links: a name, what is wrong, agents behind it, and their interval. TCP sends a report seven times in the
-/// twenty seconds that are left for it at 10 s. All are lost in one case of 600,000 where 15 % of the packets are,
-/// but in one of 5,000 where 30 % are: too often for a test.
+/// The links: name, impairment, number of agents behind it, and their interval. TCP sends a report
+/// seven times in the twenty seconds that remain for it at 10 s. With 15 % loss all seven are lost
+/// in one case of 600,000; with 30 % in one of 5,000, which is too often for a test.
 const LINKS: [(&str, &str, usize, &str); 4] = [
     ("lossy", "set loss=0.15", 3, "10s"),
     ("slow", "set delay=2", 3, "5s"),
     ("shuffled", "set delay=0.05 jitter=0.3", 3, "5s"),
     ("narrow", "set rate=10000", 20, "5s"),
 ];
-/// How long they are watched, once all are there.
+/// How long the links are watched once all agents are shown.
 const WATCHED: Duration = Duration::from_secs(45);
-/// By when they must be there: several attempts to connect.
-const THERE_WITHIN: u64 = 60;
+/// Maximum time until all agents are shown: several attempts to connect.
+const SHOWN_TIMEOUT: u64 = 60;
 
-/// What was seen of a link.
+/// Observations of a link.
 #[derive(Debug, Clone, Copy, Default)]
-struct Seen {
-    /// When the last of its agents was shown for the first time.
-    there: Duration,
-    /// Pages on which all its agents were.
+struct Observations {
+    /// When the last of its agents was first shown.
+    shown_after: Duration,
+    /// Pages that showed all of its agents.
     complete: usize,
-    /// Pages looked at.
+    /// Pages fetched.
     pages: usize,
 }
 
-/// All links at once; `None` where they cannot be laid.
-fn seen() -> Option<&'static BTreeMap<&'static str, Seen>> {
-    static SEEN: OnceLock<Option<BTreeMap<&'static str, Seen>>> = OnceLock::new();
+/// Observes all links at once; `None` if they cannot be created.
+fn observations() -> Option<&'static BTreeMap<&'static str, Observations>> {
+    static SEEN: OnceLock<Option<BTreeMap<&'static str, Observations>>> = OnceLock::new();
     SEEN.get_or_init(watch).as_ref()
 }
 
@@ -43,9 +43,9 @@ fn ids(link: &str, count: usize) -> impl Iterator<Item = String> {
     (0..count).map(move |number| format!("{link}-{number}"))
 }
 
-fn watch() -> Option<BTreeMap<&'static str, Seen>> {
+fn watch() -> Option<BTreeMap<&'static str, Observations>> {
     let [one, two, three, four] = LINKS.map(|(name, ..)| name);
-    let network = Network::lay(&["collector", one, two, three, four])?;
+    let network = Network::create(&["collector", one, two, three, four])?;
     let _collector = collector(&network, "collector");
     let begun = Instant::now();
     let mut laid = Vec::new();
@@ -58,34 +58,37 @@ fn watch() -> Option<BTreeMap<&'static str, Seen>> {
         laid.push((link, agents));
     }
     let all = |page: &str, link, count| ids(link, count).all(|id| shows(page, &id));
-    let mut seen = BTreeMap::new();
-    until("all agents behind all links", THERE_WITHIN, || {
+    let mut observations = BTreeMap::new();
+    until("all agents behind all links", SHOWN_TIMEOUT, || {
         let page = network.page("collector", "/metrics/agents").unwrap();
         for (name, ..) in LINKS.into_iter().filter(|(name, _, count, _)| all(&page, name, *count)) {
-            seen.entry(name).or_insert(Seen { there: begun.elapsed(), ..Seen::default() });
+            observations.entry(name).or_insert(Observations {
+                shown_after: begun.elapsed(),
+                ..Observations::default()
+            });
         }
-        seen.len() == LINKS.len()
+        observations.len() == LINKS.len()
     });
     let begun = Instant::now();
     while begun.elapsed() < WATCHED {
         let page = network.page("collector", "/metrics/agents").unwrap();
         for (name, _, count, _) in LINKS {
-            let seen = seen.entry(name).or_default();
-            seen.pages += 1;
-            seen.complete += usize::from(all(&page, name, count));
+            let observations = observations.entry(name).or_default();
+            observations.pages += 1;
+            observations.complete += usize::from(all(&page, name, count));
         }
         std::thread::sleep(Duration::from_millis(100));
     }
     let own = network.page("collector", "/metrics/self").unwrap();
     assert!(value(&own, "fleetgauge_reports_total") > 29.0 * 8.0, "they hardly report: {own}");
-    Some(seen)
+    Some(observations)
 }
 
-/// All agents behind this link were there on every page.
+/// Checks that every page showed all agents behind this link.
 fn never_missing(name: &str) {
-    let Some(seen) = seen() else { return };
-    let Seen { there, complete, pages } = seen[name];
-    println!("{name}: there after {there:?}, all of them on {complete} of {pages} pages");
+    let Some(observations) = observations() else { return };
+    let Observations { shown_after, complete, pages } = observations[name];
+    println!("{name}: there after {shown_after:?}, all of them on {complete} of {pages} pages");
     assert!(pages > 100);
     assert_eq!(complete, pages, "{name}");
 }

@@ -1,4 +1,5 @@
-//! Clocks that jump by a day, back and forth, while time itself goes on: libfaketime tells the programs the time of day.
+//! Clocks that jump by a day, forth and back, while time itself continues. libfaketime changes the
+//! programs' time of day.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -14,10 +15,10 @@ use super::{shows, until, value};
 /// How long the fleet is watched after every jump: more than three intervals.
 const WATCHED: Duration = Duration::from_secs(5);
 
-/// The length of a date at the beginning of a log line: 2026-01-31.
+/// Length of a date at the start of a log line: 2026-01-31.
 const DATE: usize = 10;
 
-/// A time of day that can be moved.
+/// A time of day that can be changed.
 struct Clock(NamedTempFile);
 
 impl Clock {
@@ -27,13 +28,13 @@ impl Clock {
         clock
     }
 
-    /// Away from the true time by so many seconds.
+    /// Moves it from the true time by this many seconds.
     fn jump(&self, seconds: &str) {
         let mut file = std::fs::File::create(self.0.path()).unwrap();
         writeln!(file, "{seconds}").unwrap();
     }
 
-    /// A program that goes by this clock.
+    /// A program that uses this clock.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(built(program));
         command.env("LD_PRELOAD", libfaketime()).env("FAKETIME_NO_CACHE", "1");
@@ -56,7 +57,7 @@ fn agent(id: &str, clock: &Clock, collector: &Collector) -> Program {
     Program::start(command)
 }
 
-/// What the collector takes for the time of day: when the newest report came.
+/// The collector's time of day, from the time of the latest report.
 fn time_of_day(collector: &Collector) -> i64 {
     let page: serde_json::Value = serde_json::from_str(&collector.get("/api/agents", "")).unwrap();
     let agents = page["agents"].as_array().unwrap();
@@ -90,7 +91,7 @@ fn clocks_that_jump_by_a_day_cost_no_series() {
             }
             let (reports, seconds) = (counted() - before, begun.elapsed().as_secs_f64());
             println!("the {whose}'s clock {jump}: {reports} reports in {seconds:.1} s");
-            // Two agents, a report a second each: intervals do not go by the time of day.
+            // Two agents report every second: intervals do not depend on the time of day.
             assert!((reports - 2.0 * seconds).abs() <= 2.5, "{whose} {jump}: {reports}");
             if whose == "collector" {
                 let moved = time_of_day(&collector) - began - jump.parse::<i64>().unwrap();
@@ -98,7 +99,7 @@ fn clocks_that_jump_by_a_day_cost_no_series() {
             }
         }
     }
-    // An agent that starts by a clock that is wrong is as punctual.
+    // An agent that starts with a wrong clock reports on time, too.
     let today = fleet[0].log()[..DATE].to_owned();
     drop(fleet);
     theirs.jump("-86400");

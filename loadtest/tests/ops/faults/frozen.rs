@@ -1,4 +1,4 @@
-//! Programs that are stopped for a while and go on.
+//! Programs that are stopped and continued.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::{shows, until, value};
 /// How long the collector is frozen.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Every agent that is connected, and since when.
+/// Every connected agent, and since when it is connected.
 fn since(collector: &Collector) -> BTreeMap<String, u64> {
     let page: serde_json::Value = serde_json::from_str(&collector.get("/api/agents", "")).unwrap();
     let agents = page["agents"].as_array().unwrap();
@@ -37,7 +37,8 @@ fn a_collector_frozen_for_a_minute_loses_nobody() {
     std::thread::sleep(MINUTE);
     collector.program.signal(Signal::CONT);
 
-    // Whatever was sent meanwhile is taken in, and after three more intervals all are the same as before.
+    // The collector processes everything that was sent meanwhile. After three more intervals the
+    // same sessions remain.
     let caught_up = until("what was sent meanwhile", 10, || reports() >= counted + 600.0);
     std::thread::sleep(Duration::from_secs(4));
     assert_eq!(since(&collector), before);

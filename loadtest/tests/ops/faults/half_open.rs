@@ -1,4 +1,4 @@
-//! Connections of which one end knows nothing any more, at an interval of a second.
+//! Half-open connections, at a report interval of a second.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use crate::programs::Program;
 
 use super::{agent, collector, shows, until};
 
-/// Three intervals of silence, the one that had begun, and what a page takes.
+/// Three intervals of silence, the one in progress, and the time to fetch a page.
 const GONE_WITHIN: u64 = 5;
-/// How long the kernel keeps trying to send a report before it gives the connection up, a wait before the next attempt
-/// of 5 s at most, and something for everything else.
+/// How long the kernel retransmits a report before it gives up the connection, a wait of at most 5
+/// s before the next attempt, and a margin.
 const BACK_WITHIN: u64 = 60 + 5 + 10;
 
-/// A host behind a link that can be made bad, and shown by a collector.
+/// A host behind a link that can be impaired, and its collector.
 struct Fault {
     link: BadLink,
     host: Program,
@@ -23,7 +23,7 @@ struct Fault {
 
 impl Fault {
     fn new() -> Option<Self> {
-        let network = Network::lay(&["host", "collector", "again"])?;
+        let network = Network::create(&["host", "collector", "again"])?;
         let ends = [("host", "192.0.2.2"), ("collector", "192.0.2.1"), ("again", "192.0.2.1")];
         let link = network.bad_link(&ends);
         let collector = collector(&network, "collector");
@@ -63,7 +63,7 @@ fn an_unplugged_host_goes_after_three_intervals_and_comes_back() {
 #[ignore = "needs root, iproute2, curl and python3"]
 fn a_nat_that_forgets_a_connection_costs_a_minute() {
     let Some(mut fault) = Fault::new() else { return };
-    // Silently: one that answers with a reset is found out at once.
+    // Silently: a NAT that answers with RST is noticed at once.
     fault.link.order("forget");
     let gone = fault.gone();
     let back = fault.back("collector");
@@ -74,7 +74,7 @@ fn a_nat_that_forgets_a_connection_costs_a_minute() {
 #[ignore = "needs root, iproute2, curl and python3"]
 fn agents_find_out_that_the_collectors_host_was_rebooted() {
     let Some(mut fault) = Fault::new() else { return };
-    // The power fails: nothing is said to anybody, and the next boot knows no connection.
+    // A power failure: no FIN is sent, and the next boot knows no connection.
     fault.link.order("set loss=1");
     fault.collector.kill();
     fault.link.order("switch");

@@ -1,4 +1,4 @@
-//! A filesystem that does not answer, as one on the network does whose server is gone.
+//! A filesystem that does not respond, like a network mount whose server is gone.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use crate::programs::{Collector, Program, agent, wait_for};
 
 use super::until;
 
-/// Every question about a filesystem hangs, for as long as this program runs.
+/// Makes every statfs of the agent hang while this program runs.
 fn hang(agent: &Program) -> Program {
     let mut strace = Command::new("strace");
     strace.args(["-f", "-e", "trace=statfs", "-e", "inject=statfs:delay_enter=600s"]);

@@ -1,6 +1,6 @@
-//! Faults as they come: real programs that are stopped, cut off, or lied to by their clocks.
+//! Faults of real programs: stopped, disconnected, or with a wrong clock.
 //!
-//! What each fault is promised to cost, and what these tests saw, is in `docs/faults.md`.
+//! `docs/faults.md` says what each fault may cost, and what these tests measured.
 
 mod bad_links;
 mod clocks;
@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 use crate::network::Network;
 use crate::programs::{Program, built, wait_for};
 
-/// Where the collector is in its namespace, and where agents find it.
+/// Address of the collector in its namespace.
 const COLLECTOR: &str = "192.0.2.1:45678";
 
-/// A collector in this namespace, which answers.
+/// Starts a collector in this namespace and waits until it responds.
 fn collector(network: &Network, namespace: &str) -> Program {
     let mut command = network.command(namespace, built("fleetgauge-collector"));
     command.args(["--listen", "0.0.0.0:45678", "--insecure"]);
@@ -38,14 +38,14 @@ fn shows(page: &str, id: &str) -> bool {
     page.contains(&format!("{{agent=\"{id}\"}}"))
 }
 
-/// Waits until `so`, for at most so many seconds; how long it took.
+/// Waits until the condition holds, for at most `seconds`. Returns how long it took.
 fn until(what: &str, seconds: u64, mut so: impl FnMut() -> bool) -> Duration {
     let begun = Instant::now();
     wait_for(what, seconds, || so().then_some(()));
     begun.elapsed()
 }
 
-/// The value of a series on a page.
+/// Value of a series on a page.
 fn value(page: &str, series: &str) -> f64 {
     let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {series} in {page}")).parse().unwrap()

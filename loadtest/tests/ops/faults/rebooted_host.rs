@@ -1,9 +1,9 @@
-//! A host that vanishes from the network and comes back as another boot, in network namespaces made for it.
+//! A host that loses the network and returns as another boot, in network namespaces.
 //!
 //! ```text
-//!   namespace "before"            namespace "collector"            namespace "after"
-//!   agent, boot 1  192.0.2.2 ──── 192.0.2.1      192.0.2.5 ──── 192.0.2.6  agent, boot 2
-//!                            ✂ at 0 s                                       from 10 s on
+//!     namespace "before"            namespace "collector"            namespace "after"
+//!     agent, boot 1  192.0.2.2 ──── 192.0.2.1      192.0.2.5 ──── 192.0.2.6  agent, boot 2
+//!                              ✂ at 0 s                                       from 10 s on
 //! ```
 
 use std::time::{Duration, Instant};
@@ -15,19 +15,19 @@ use crate::programs::{Program, built, wait_for};
 
 /// How long the host is away.
 const AWAY: Duration = Duration::from_secs(10);
-/// By when it must be shown again, from when it was lost: the time away, five seconds in which the old connection
-/// is asked whether it lives, and one for everything else.
+/// Maximum time from the loss until the host is shown again: the time away, five seconds for the
+/// challenge of the old connection, and a margin of one.
 const BACK_WITHIN: Duration = Duration::from_secs(16);
 
-/// The picture above; `None` where namespaces cannot be made.
-fn lay() -> Option<Network> {
-    let network = Network::lay(&["collector", "before", "after"])?;
+/// The network in the picture; `None` if namespaces cannot be created.
+fn create_network() -> Option<Network> {
+    let network = Network::create(&["collector", "before", "after"])?;
     network.connect("collector", "before", "192.0.2.1/30", "192.0.2.2/30");
     network.connect("collector", "after", "192.0.2.5/30", "192.0.2.6/30");
     Some(network)
 }
 
-/// The real agent on a host whose boot has this number.
+/// The real agent on a host with this boot number.
 fn agent(
     network: &Network,
     namespace: &str,
@@ -50,7 +50,7 @@ fn agent(
 #[test]
 #[ignore = "needs root, iproute2 and curl"]
 fn a_rebooted_host_is_back_soon_and_no_conflict() {
-    let Some(network) = lay() else { return };
+    let Some(network) = create_network() else { return };
     let files = tempfile::tempdir().unwrap();
     let mut command = network.command("collector", built("fleetgauge-collector"));
     command.args(["--listen", "192.0.2.1:45678,192.0.2.5:45678", "--insecure"]);
@@ -63,7 +63,7 @@ fn a_rebooted_host_is_back_soon_and_no_conflict() {
     let mut before = agent(&network, "before", "192.0.2.1:45678", 1, &files);
     wait_for("the host's first boot on the page", 10, || shows(1).then_some(()));
 
-    // Packets vanish; nobody says goodbye.
+    // Packets are lost without FIN or RST.
     network.link("before", "set wire down");
     let lost = Instant::now();
     before.kill();

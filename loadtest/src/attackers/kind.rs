@@ -1,0 +1,133 @@
+//! Kinds of attacks: what each does, and the code that it must be refused with.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use fleetgauge_proto::Code;
+
+use super::connection::{AttackConnection, NOTHING};
+use super::payloads::AttackPayloads;
+
+/// Number of source addresses of each kind.
+const ADDRESSES: u64 = 50;
+/// Interval between two bytes of the slow kinds.
+const SLOW_INTERVAL: Duration = Duration::from_millis(500);
+/// How long a connection of the flood stays open.
+const IDLE_TIME: Duration = Duration::from_millis(500);
+
+/// A kind of attack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the table below names them, and strike() says what they do")]
+pub enum AttackKind {
+    Garbage,
+    SlowHello,
+    SlowFrame,
+    OversizedFrame,
+    IdThief,
+    SchemaBomb,
+    WideSchema,
+    SchemaFlood,
+    ReportFlood,
+    ConnectionFlood,
+}
+
+impl AttackKind {
+    /// All kinds.
+    pub const ALL: [Self; 10] = [
+        Self::Garbage,
+        Self::SlowHello,
+        Self::SlowFrame,
+        Self::OversizedFrame,
+        Self::IdThief,
+        Self::SchemaBomb,
+        Self::WideSchema,
+        Self::SchemaFlood,
+        Self::ReportFlood,
+        Self::ConnectionFlood,
+    ];
+
+    /// Name, expected code, and share of all attacks in percent.
+    const fn row(self) -> (&'static str, Code, u32) {
+        match self {
+            Self::Garbage => ("garbage", Code::BadMagic, 14),
+            Self::SlowHello => ("slow_hello", Code::HelloTimeout, 6),
+            Self::SlowFrame => ("slow_frame", Code::FrameTimeout, 2),
+            Self::OversizedFrame => ("oversized_frame", Code::FrameTooLarge, 9),
+            Self::IdThief => ("id_thief", Code::IdConflict, 9),
+            Self::SchemaBomb => ("schema_bomb", Code::MalformedPayload, 6),
+            Self::WideSchema => ("wide_schema", Code::TooManySeries, 1),
+            Self::SchemaFlood => ("schema_flood", Code::TooManyReports, 1),
+            Self::ReportFlood => ("report_flood", Code::TooManyReports, 2),
+            Self::ConnectionFlood => ("connection_flood", Code::AddressPaused, 50),
+        }
+    }
+
+    /// Name of the kind.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.row().0
+    }
+
+    /// Code that it must be refused with unless its address is paused.
+    #[must_use]
+    pub const fn code(self) -> Code {
+        self.row().1
+    }
+
+    /// Share of all attacks.
+    pub(super) fn share(self) -> f64 {
+        f64::from(self.row().2) / 100.0
+    }
+
+    /// Source address. The flood has one; the other kinds have many, so that a paused address does
+    /// not end the attack.
+    fn source(self, attack_index: u64) -> Ipv4Addr {
+        let addresses = if self == Self::ConnectionFlood { 1 } else { ADDRESSES };
+        Ipv4Addr::new(127, 66, self as u8, 1 + (attack_index % addresses) as u8)
+    }
+
+    /// Runs one attack. Returns the last answer, by name.
+    pub(super) async fn run(self, payloads: &AttackPayloads, attack_index: u64) -> &'static str {
+        match AttackConnection::connect(self.source(attack_index), payloads.collector).await {
+            Ok(mut connection) => self
+                .attack(&mut connection, payloads, attack_index)
+                .await
+                .unwrap_or_else(|answer| answer),
+            Err(_) => "unreachable",
+        }
+    }
+
+    /// Returns the last answer; as an error if the attack could not begin.
+    async fn attack(
+        self,
+        connection: &mut AttackConnection,
+        payloads: &AttackPayloads,
+        attack_index: u64,
+    ) -> Result<&'static str, &'static str> {
+        match self {
+            Self::Garbage => connection.send(payloads.garbage(attack_index)).await,
+            Self::OversizedFrame => connection.send(&payloads.oversized_header()).await,
+            Self::IdThief => connection.send(&payloads.stolen_id(attack_index)).await,
+            Self::SlowHello => {
+                let hello = payloads.unknown_agent(attack_index);
+                return Ok(connection.send_slowly(&hello, SLOW_INTERVAL).await);
+            }
+            Self::ConnectionFlood => {
+                return tokio::time::timeout(IDLE_TIME, connection.receive()).await.or(Ok(NOTHING));
+            }
+            Self::SlowFrame => {
+                connection.handshake(&payloads.unknown_agent(attack_index)).await?;
+                return Ok(connection.send_slowly(&payloads.partial_schema(), SLOW_INTERVAL).await);
+            }
+            Self::SchemaBomb | Self::WideSchema | Self::SchemaFlood => {
+                connection.handshake(&payloads.unknown_agent(attack_index)).await?;
+                connection.send(payloads.schemas(self)).await;
+            }
+            Self::ReportFlood => {
+                connection.handshake(&payloads.flooding_agent(attack_index)).await?;
+                connection.send(&payloads.reports).await;
+            }
+        }
+        Ok(connection.receive().await)
+    }
+}

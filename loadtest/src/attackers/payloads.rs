@@ -1,0 +1,166 @@
+//! The bytes that attackers send, prepared once.
+
+use std::net::SocketAddr;
+
+use fleetgauge_proto::frame::HEADER_LEN;
+use fleetgauge_proto::message::{Family, Hello, Label, Report, Schema, Series};
+use fleetgauge_proto::report::{Values, write_all};
+use fleetgauge_proto::schema::{self, FamilyKind};
+use fleetgauge_proto::{Fingerprint, Message, VERSION, Violation};
+
+use super::{AttackKind, AttackTarget};
+use crate::sim_values::{self, NAMES, ValueOrigin, agent_name};
+
+/// Number of agents that connect to flood; a page may show their series. Their numbers follow those
+/// of the honest agents.
+pub const FLOODERS: u32 = 100;
+/// Reports and schemas that a flood sends at once.
+const FLOOD_REPORTS: u64 = 2_000;
+const FLOOD_SCHEMAS: usize = 40;
+/// Series of a schema that is too wide: more than a collector's default limit.
+const WIDE_SERIES: usize = 12_000;
+/// Announced bytes of a frame that is never completed: few, so that the collector waits only
+/// briefly.
+const PARTIAL_BYTES: u16 = 2_000;
+/// Report interval that attackers ask for: long, so that an incomplete frame times out before a
+/// missing report.
+const INTERVAL_MS: u32 = 15_000;
+/// Host nonce of the attackers; no honest host has it.
+const HOST_NONCE: [u8; 16] = *b"a hostile host!!";
+/// What other programs send to a wrong port.
+const GARBAGE: [&[u8]; 5] = [
+    b"GET / HTTP/1.1\r\nHost: collector\r\n\r\n",
+    b"SSH-2.0-OpenSSH_9.6\r\n",
+    b"PROXY TCP4 192.0.2.7 192.0.2.1 51201 45678\r\n",
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c",
+    &[0; 4_096],
+];
+
+/// The bytes that attackers send.
+#[derive(Debug)]
+pub(super) struct AttackPayloads {
+    /// Collector address for agents.
+    pub(super) collector: SocketAddr,
+    agents: u32,
+    /// A flood of reports, preceded by their schema.
+    pub(super) reports: Vec<u8>,
+    bomb: Vec<u8>,
+    wide: Vec<u8>,
+    schemas: Vec<u8>,
+}
+
+impl AttackPayloads {
+    /// Prepares the payloads for a target.
+    ///
+    /// # Errors
+    /// None with the names that are compiled in.
+    pub(super) fn try_new(target: &AttackTarget) -> Result<Self, Violation> {
+        let one = |index: usize| gauges(&format!("hostile_{index}"), 1);
+        let schemas: Result<Vec<_>, _> = (0..FLOOD_SCHEMAS).map(one).collect();
+        // Announces 2^64 - 1 families.
+        let bomb = [&[0, 0xfd][..], &[0xff; 8]].concat();
+        Ok(Self {
+            collector: target.collector,
+            agents: target.agents,
+            reports: reports(target.agents)?,
+            bomb: [&header(3, 10)[..], &bomb].concat(),
+            wide: gauges("hostile", WIDE_SERIES)?,
+            schemas: schemas?.concat(),
+        })
+    }
+
+    /// Bytes that are not a frame.
+    pub(super) fn garbage(&self, index: u64) -> &'static [u8] {
+        GARBAGE[index as usize % GARBAGE.len()]
+    }
+
+    /// Header of a Hello that announces more bytes than any.
+    pub(super) fn oversized_header(&self) -> [u8; HEADER_LEN] {
+        header(1, u16::MAX)
+    }
+
+    /// A Schema that is announced but not completed.
+    pub(super) fn partial_schema(&self) -> Vec<u8> {
+        [&header(3, PARTIAL_BYTES)[..], &[0; 64]].concat()
+    }
+
+    /// Hello of an agent that is not in the fleet.
+    pub(super) fn unknown_agent(&self, index: u64) -> Vec<u8> {
+        hello(&format!("hostile-{index}"))
+    }
+
+    /// Hello of another host with the id of an honest agent.
+    pub(super) fn stolen_id(&self, index: u64) -> Vec<u8> {
+        // A prime, so that all ids are claimed in turn and no neighbours together.
+        let victim = index.wrapping_mul(7_919) % u64::from(self.agents);
+        hello(&agent_name(victim as u32))
+    }
+
+    /// Hello of an agent that will flood.
+    pub(super) fn flooding_agent(&self, index: u64) -> Vec<u8> {
+        hello(&agent_name(self.agents + (index % u64::from(FLOODERS)) as u32))
+    }
+
+    /// Schemas that this kind sends.
+    pub(super) fn schemas(&self, kind: AttackKind) -> &[u8] {
+        match kind {
+            AttackKind::SchemaBomb => &self.bomb,
+            AttackKind::WideSchema => &self.wide,
+            _ => &self.schemas,
+        }
+    }
+}
+
+fn header(kind: u8, len: u16) -> [u8; HEADER_LEN] {
+    let [low, high] = len.to_le_bytes();
+    [b'F', b'G', VERSION, kind, low, high, 0, 0]
+}
+
+fn hello(id: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let hello = Hello {
+        min_version: VERSION,
+        max_version: VERSION,
+        capabilities: 0,
+        agent_id: id,
+        host_nonce: HOST_NONCE,
+        process_nonce: HOST_NONCE,
+        labels: Vec::new(),
+        interval_ms: INTERVAL_MS,
+        agent_version: "hostile",
+        schema: Fingerprint([0; 16]),
+        credential: None,
+        extensions: Vec::new(),
+    };
+    let written = Message::Hello(hello).encode(VERSION, &mut bytes);
+    debug_assert!(written.is_ok(), "a Hello is short");
+    bytes
+}
+
+/// Frame of a schema with one gauge family of this name and number of series.
+fn gauges(name: &str, series: usize) -> Result<Vec<u8>, Violation> {
+    let numbers: Vec<_> = (0..series).map(|index| index.to_string()).collect();
+    let series = numbers.iter().map(|index| Series {
+        family: 0,
+        width: 1,
+        parameters: Vec::new(),
+        labels: vec![Label { name: "n", value: index }],
+    });
+    let family = Family { name, kind: FamilyKind::Gauge as u8, unit: "", help: "" };
+    let schema = Schema { stream: 0, families: vec![family], series: series.collect() };
+    Ok(schema::encode(&schema)?.0)
+}
+
+/// A flood of reports for an agent that does not exist, preceded by their schema.
+fn reports(agent: u32) -> Result<Vec<u8>, Violation> {
+    let mut bytes = sim_values::schema()?.frame().to_vec();
+    for sequence in 1..=FLOOD_REPORTS {
+        let origin = |position| ValueOrigin { agent, sequence, position }.to_f64();
+        let mut values = Vec::new();
+        write_all(&std::array::from_fn::<_, { NAMES.len() }, _>(origin), &mut values);
+        let values = Values::All(&values);
+        let report = Report { stream: 0, sequence, unix_ms: 0, values };
+        Message::Report(report).encode(VERSION, &mut bytes)?;
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,149 @@
+//! A collector in a child process.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Child;
+use tokio::time::timeout;
+
+use super::own_command;
+use crate::fault::Fault;
+#[cfg(unix)]
+use crate::fault::freezer::Freezer;
+use crate::plan::CollectorEndpoint;
+
+/// How long a child may take to print its addresses: the machine may be starting many at once.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a child may take to exit: a collector allows 5 s for its agents and 4 s for itself.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The one fault that the parent injects; the collector process implements all others.
+const FROZEN: Fault = Fault::Frozen;
+
+/// A collector in a child process.
+pub struct CollectorProcess {
+    process: Child,
+    /// Address for agents.
+    pub agents: SocketAddr,
+    /// Address for HTTP.
+    pub http: SocketAddr,
+    flags: Vec<String>,
+    #[cfg(unix)]
+    _freezer: Option<Freezer>,
+}
+
+impl CollectorProcess {
+    /// Starts `count` collectors with these flags; on free loopback ports unless a flag says
+    /// otherwise.
+    ///
+    /// # Errors
+    /// A process did not start, or did not print its addresses in time.
+    pub async fn start(count: usize, flags: &[String]) -> anyhow::Result<Vec<Self>> {
+        let mut all = flags.to_vec();
+        for (flag, free) in [("--listen", "127.0.0.1:0"), ("--http", "127.0.0.1:0")] {
+            if !flags.iter().any(|given| given == flag) {
+                all.extend([flag, free].map(ToOwned::to_owned));
+            }
+        }
+        let starting: Result<Vec<_>, _> = (0..count).map(|_| Self::spawn(&all)).collect();
+        let mut started = Vec::with_capacity(count);
+        for process in starting? {
+            started.push(Self::await_addresses(process, flags.to_vec()).await?);
+        }
+        Ok(started)
+    }
+
+    fn spawn(flags: &[String]) -> anyhow::Result<Child> {
+        let flags = flags.iter().filter(|flag| **flag != FROZEN.flag());
+        Ok(own_command(&[], "collector")?.args(flags).stdout(Stdio::piped()).spawn()?)
+    }
+
+    async fn await_addresses(mut process: Child, flags: Vec<String>) -> anyhow::Result<Self> {
+        let stdout = process.stdout.take().context("the collector has no standard output")?;
+        let mut line = String::new();
+        timeout(START_TIMEOUT, BufReader::new(stdout).read_line(&mut line))
+            .await
+            .context("the collector did not print its addresses in time")??;
+        let mut addresses = line.split_ascii_whitespace().map(str::parse);
+        match (addresses.next(), addresses.next()) {
+            (Some(Ok(agents)), Some(Ok(http))) => Ok(Self {
+                #[cfg(unix)]
+                _freezer: Freezer::start(process.id().filter(|_| flags.contains(&FROZEN.flag()))),
+                process,
+                agents,
+                http,
+                flags,
+            }),
+            _ => bail!("the collector did not start; see its messages above"),
+        }
+    }
+
+    /// Process id; `None` after the process has exited.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    /// Where workers find the collector.
+    #[must_use]
+    pub fn endpoint(&self) -> CollectorEndpoint {
+        CollectorEndpoint { agents: self.agents, http: self.http, pid: self.pid() }
+    }
+
+    /// Kills all of these with SIGKILL before waiting for any, so that none can drain its agents.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn kill(collectors: &mut [Self]) -> anyhow::Result<()> {
+        for collector in &mut *collectors {
+            collector.process.start_kill()?;
+        }
+        for collector in collectors {
+            collector.process.wait().await?;
+        }
+        Ok(())
+    }
+
+    /// Restarts exited collectors at their former addresses, with additional flags.
+    ///
+    /// # Errors
+    /// A process did not start, or did not print its addresses in time.
+    pub async fn restart(collectors: &mut [Self], more: &[String]) -> anyhow::Result<()> {
+        let starting = collectors.iter_mut().map(|collector| collector.spawn_again(more));
+        let starting: Vec<_> = starting.collect::<Result<_, _>>()?;
+        for (collector, process) in collectors.iter_mut().zip(starting) {
+            let flags = std::mem::take(&mut collector.flags);
+            *collector = Self::await_addresses(process, flags).await?;
+        }
+        Ok(())
+    }
+
+    fn spawn_again(&mut self, more: &[String]) -> anyhow::Result<Child> {
+        self.flags.extend_from_slice(more);
+        let addresses = [("--listen", self.agents), ("--http", self.http)];
+        let addresses = addresses.map(|(flag, address)| format!("{flag}={address}"));
+        Self::spawn(&[&self.flags[..], &addresses].concat())
+    }
+
+    /// Asks the collector to shut down gracefully.
+    pub fn request_stop(&mut self) {
+        drop(self.process.stdin.take());
+    }
+
+    /// Asks the collector to shut down gracefully and waits for it to exit.
+    ///
+    /// # Errors
+    /// How the process ended, if not with success.
+    pub async fn stop(mut self) -> Result<(), String> {
+        self.request_stop();
+        match timeout(STOP_TIMEOUT, self.process.wait()).await {
+            Ok(Ok(status)) if status.success() => Ok(()),
+            Ok(Ok(status)) => Err(format!("exited with {status}")),
+            Ok(Err(error)) => Err(format!("cannot be waited for: {error}")),
+            Err(_) => Err(format!("did not stop within {} s", STOP_TIMEOUT.as_secs())),
+        }
+    }
+}

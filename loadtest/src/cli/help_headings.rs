@@ -1,0 +1,5 @@
+//! Headings of `--help`.
+
+pub(super) const FLEET: &str = "Fleet";
+pub(super) const COLLECTORS: &str = "Collectors";
+pub(super) const BOUNDS: &str = "Bounds";

@@ -1,0 +1,192 @@
+//! The command line.
+
+mod help_headings;
+pub mod scenario_args;
+pub mod value_parsers;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use fleetgauge_collector::config::Flags;
+
+use crate::fault::Fault;
+use crate::results::output::OutputArgs;
+use crate::sim_values::DEFAULT_LABELS;
+use help_headings::{BOUNDS, COLLECTORS, FLEET};
+use scenario_args::Scenario;
+use value_parsers as parse;
+
+/// Default ramp, in agents per second, unless connecting would take longer than the time below.
+const DEFAULT_RAMP_PER_SECOND: f64 = 2_000.0;
+const MAX_DEFAULT_RAMP_TIME: Duration = Duration::from_secs(60);
+
+/// Simulate fleets of agents and judge the pages of collectors
+#[derive(Debug, Parser)]
+#[command(name = "fleetgauge-loadtest", version)]
+pub struct Cli {
+    /// The command to run.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands of this program.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Load collectors with simulated agents and judge their pages
+    ///
+    /// Exits 0 only if every check passed, 1 with the findings otherwise.
+    Run(RunArgs),
+    /// Run while agents disconnect and return
+    ///
+    /// Half of the agents disconnect by Bye and half by RST; each reconnects within 3 s.
+    Churn(ChurnArgs),
+    /// Tests of one kind of trouble each.
+    #[command(flatten)]
+    Scenario(Scenario),
+    /// Run a collector, this host's agent and a simulated fleet until Ctrl-C
+    Demo(DemoArgs),
+    /// Run a collector: print its addresses, stop when standard input ends
+    #[command(hide = true)]
+    Collector(Box<CollectorArgs>),
+    /// Simulate agents: read configuration and commands, print events
+    #[command(hide = true)]
+    Worker,
+    /// Run this host's agent until standard input ends
+    #[command(hide = true)]
+    Agent(AgentArgs),
+}
+
+/// Settings of a run.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// Settings of the fleet.
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+}
+
+/// Settings of a run with churn.
+#[derive(Debug, Clone, Args)]
+pub struct ChurnArgs {
+    /// Settings of the fleet.
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+    /// Disconnect this share of the agents per second
+    #[arg(long, value_name = "PERCENT/s", default_value = "1%/s", help_heading = FLEET)]
+    #[arg(value_parser = parse::churn)]
+    pub churn: f64,
+}
+
+/// Settings of a fleet and of its collectors.
+#[derive(Debug, Clone, Args)]
+pub struct FleetArgs {
+    /// Simulate N agents
+    #[arg(long, value_name = "N", value_parser = parse::agents, help_heading = FLEET)]
+    pub agents: u32,
+    /// Report interval of each agent, 1s to 5m
+    #[arg(long, value_name = "DURATION", default_value = "15s", help_heading = FLEET)]
+    #[arg(value_parser = parse::interval)]
+    pub interval: Duration,
+    /// Continue for this long after all agents have connected
+    #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = FLEET)]
+    #[arg(value_parser = parse::run_time)]
+    pub duration: Duration,
+    /// Maximum time from when a report was due until the collector has processed it
+    ///
+    /// The generator's own lag is not counted.
+    #[arg(long, value_name = "DURATION", default_value = "1s", help_heading = BOUNDS)]
+    #[arg(value_parser = parse::duration)]
+    pub late: Duration,
+    /// Extra time for a page to show a change, for tests on a busy machine
+    #[arg(long, value_name = "DURATION", default_value = "0s", help_heading = BOUNDS)]
+    #[arg(value_parser = parse::duration)]
+    pub tolerance: Duration,
+    /// Connect N agents per second [default: 2000/s, or as many as take a minute]
+    #[arg(long, value_name = "N/s", value_parser = parse::ramp, help_heading = FLEET)]
+    pub ramp: Option<f64>,
+    /// Start N collectors and spread the agents over them
+    #[arg(long, value_name = "N", default_value = "1", help_heading = COLLECTORS)]
+    #[arg(value_parser = parse::collectors, conflicts_with = "collector")]
+    pub collectors: usize,
+    /// Connect agents to a running collector on loopback (repeatable)
+    ///
+    /// The collector must have no other agents. Give --http for each, in the same order.
+    #[arg(long, value_name = "ADDR", requires = "http", help_heading = COLLECTORS)]
+    #[arg(value_parser = parse::loopback)]
+    pub collector: Vec<SocketAddr>,
+    /// Scrape the running collector at ADDR (repeatable)
+    #[arg(long, value_name = "ADDR", requires = "collector", help_heading = COLLECTORS)]
+    #[arg(value_parser = parse::loopback)]
+    pub http: Vec<SocketAddr>,
+    /// Number of static labels of each agent, at most 4
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_LABELS, help_heading = FLEET)]
+    #[arg(value_parser = parse::labels)]
+    pub labels: u8,
+    /// Pass FLAG to the collectors that are started (repeatable)
+    ///
+    /// Example: --collector-flag=--coalesce-milliseconds=1
+    #[arg(long, value_name = "FLAG", conflicts_with = "collector", help_heading = COLLECTORS)]
+    pub collector_flag: Vec<String>,
+    /// Use TLS with certificates on both sides
+    ///
+    /// A certificate authority made for the test issues one to the collectors and one to each
+    /// agent.
+    #[arg(long, conflicts_with = "collector", help_heading = FLEET)]
+    pub tls: bool,
+    /// Make the collectors misbehave, to show that the test finds it
+    #[arg(long, value_name = "KIND", hide = true, conflicts_with = "collector")]
+    pub fault: Option<Fault>,
+    /// Where results are written.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+impl FleetArgs {
+    /// Agents to connect per second.
+    #[must_use]
+    pub fn ramp(&self) -> f64 {
+        let default = || f64::from(self.agents) / MAX_DEFAULT_RAMP_TIME.as_secs_f64();
+        self.ramp.unwrap_or_else(|| DEFAULT_RAMP_PER_SECOND.max(default()))
+    }
+}
+
+/// Settings of a collector that a test starts.
+#[derive(Debug, Args)]
+pub struct CollectorArgs {
+    /// Settings that every collector has.
+    #[command(flatten)]
+    pub flags: Flags,
+    /// Make the collector misbehave
+    #[arg(long)]
+    pub fault: Option<Fault>,
+}
+
+/// Settings of the demo.
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// Simulate N agents
+    #[arg(long, value_name = "N", default_value = "100", value_parser = parse::agents)]
+    pub agents: u32,
+    /// Use the metric names and the client_no label of the old program
+    #[arg(long)]
+    pub classic: bool,
+    /// Listen for agents on ADDR, or on a free port if it is taken
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:45678")]
+    #[arg(value_parser = parse::own_loopback)]
+    pub listen: SocketAddr,
+    /// Listen for HTTP on ADDR, or on a free port if it is taken
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:1234")]
+    #[arg(value_parser = parse::own_loopback)]
+    pub http: SocketAddr,
+}
+
+/// Settings of the real agent in the demo.
+#[derive(Debug, Clone, Args)]
+pub struct AgentArgs {
+    /// Report to the collector at this address
+    #[arg(long)]
+    pub collector: SocketAddr,
+    /// Use the metric names of the old program
+    #[arg(long)]
+    pub classic: bool,
+}

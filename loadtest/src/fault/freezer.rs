@@ -1,0 +1,41 @@
+//! Stops a collector's process again and again, like a machine that hangs.
+
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+/// How long the process is stopped, and how long it runs in between.
+const STOPPED: Duration = Duration::from_millis(2_000);
+const RUNNING: Duration = Duration::from_millis(600);
+
+/// Stops and continues a process until it is dropped, which continues it.
+#[derive(Debug)]
+pub struct Freezer {
+    process: Pid,
+    task: JoinHandle<()>,
+}
+
+impl Freezer {
+    /// Starts. `None` if there is no such process.
+    #[must_use]
+    pub fn start(process: Option<u32>) -> Option<Self> {
+        let process = Pid::from_raw(i32::try_from(process?).ok()?)?;
+        let task = tokio::spawn(async move {
+            while kill_process(process, Signal::STOP).is_ok() {
+                sleep(STOPPED).await;
+                let _ = kill_process(process, Signal::CONT);
+                sleep(RUNNING).await;
+            }
+        });
+        Some(Self { process, task })
+    }
+}
+
+impl Drop for Freezer {
+    fn drop(&mut self) {
+        self.task.abort();
+        let _ = kill_process(self.process, Signal::CONT);
+    }
+}

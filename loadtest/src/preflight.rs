@@ -1,0 +1,276 @@
+//! Checks before the start that this machine is large enough for the fleet: file descriptors, ports
+//! and memory.
+
+use std::io;
+
+use anyhow::bail;
+
+use crate::dial::{AGENTS_PER_SOURCE, has_sources};
+use crate::plan::{Plan, TargetCollectors};
+
+/// Descriptors of a worker besides its agents: the engine, the scrapes, its parent.
+const WORKER_FILES: u64 = 64;
+/// Descriptors of a collector besides its agents.
+const COLLECTOR_FILES: u64 = fleetgauge_collector::config::RESERVED_FDS;
+/// Descriptors of the parent for each child.
+const CHILD_FILES: u64 = 4;
+/// Local ports reserved for other programs, and for connections in TIME_WAIT.
+const OTHER_PORTS: u64 = 1_000;
+/// Kernel memory of one end of a connection, in bytes.
+const KERNEL_BYTES: u64 = 4_096;
+/// Memory of a collector per agent, including a scrape's copy of its values, in bytes.
+const COLLECTOR_BYTES: u64 = 1_400;
+/// Maximum memory of a worker per agent, in bytes.
+const WORKER_BYTES: u64 = 400;
+/// Additional memory of both ends with TLS, in bytes, most of it in the worker.
+const TLS_BYTES: u64 = 16_000;
+/// Memory of a collector and its worker without agents, in bytes.
+const PAIR_BYTES: u64 = 24 << 20;
+/// Epoll watches per agent: one in the collector and one in the worker.
+const WATCHES_PER_AGENT: u64 = 2;
+
+/// Raises the soft limit on open files to the hard one, which needs no privilege.
+///
+/// # Errors
+/// The system's.
+pub fn raise_file_limit() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
+    }
+    Ok(())
+}
+
+/// Checks that the machine is large enough for the plan.
+///
+/// # Errors
+/// What is missing, and how to get it.
+pub fn check(plan: &Plan) -> anyhow::Result<()> {
+    let shortages = shortages(plan, &MachineLimits::this());
+    if !shortages.is_empty() {
+        bail!("this machine has no room for {} agents:\n  {}", plan.agents, shortages.join("\n  "));
+    }
+    Ok(())
+}
+
+/// Limits of a machine; `None` if unknown or unlimited.
+#[derive(Debug, Clone, Copy, Default)]
+struct MachineLimits {
+    /// Open files per process.
+    files: Option<u64>,
+    /// Open files of all processes.
+    all_files: Option<u64>,
+    /// Epoll watches of a user.
+    watches: Option<u64>,
+    /// Range of local ports.
+    ports: Option<(u16, u16)>,
+    /// Available memory, in bytes.
+    memory: Option<u64>,
+}
+
+impl MachineLimits {
+    fn this() -> Self {
+        Self {
+            #[cfg(unix)]
+            files: rustix::process::getrlimit(rustix::process::Resource::Nofile).current,
+            all_files: first_number("/proc/sys/fs/file-max"),
+            watches: first_number("/proc/sys/fs/epoll/max_user_watches"),
+            ports: ports(),
+            memory: available_memory(),
+            #[cfg(not(unix))]
+            files: None,
+        }
+    }
+}
+
+/// What the machine lacks, and how to get it.
+fn shortages(plan: &Plan, machine: &MachineLimits) -> Vec<String> {
+    [files(plan, machine), all_files(plan, machine), watches(plan, machine)]
+        .into_iter()
+        .chain([local_ports(plan, machine), memory(plan, machine)])
+        .flatten()
+        .collect()
+}
+
+fn files(plan: &Plan, machine: &MachineLimits) -> Option<String> {
+    let (each, collectors) = (u64::from(plan.max_agents_per_worker()), plan.workers() as u64);
+    let started = matches!(plan.target, TargetCollectors::Started(_));
+    let others = if started { COLLECTOR_FILES.max(WORKER_FILES) } else { WORKER_FILES };
+    let needed = each + others;
+    let allowed = machine.files.filter(|allowed| *allowed < needed)?;
+    let most = allowed.saturating_sub(others);
+    let or = if most == 0 {
+        String::new()
+    } else if started {
+        format!(
+            ", or spread them: --collectors {}; or take --agents {}",
+            u64::from(plan.agents).div_ceil(most),
+            most * collectors
+        )
+    } else {
+        format!(", or take more collectors or --agents {}", most * collectors)
+    };
+    Some(format!(
+        "{each} agents of one collector need {needed} open files in its process and \
+         in its worker, but {allowed} are allowed: raise the hard limit (ulimit -Hn {needed}; \
+         LimitNOFILE={needed} in a systemd unit; \
+         nofile in /etc/security/limits.conf){or}"
+    ))
+}
+
+fn all_files(plan: &Plan, machine: &MachineLimits) -> Option<String> {
+    let (agents, workers) = (u64::from(plan.agents), plan.workers() as u64);
+    let needed = 2 * agents + workers * (WORKER_FILES + COLLECTOR_FILES + 2 * CHILD_FILES);
+    let allowed = machine.all_files.filter(|allowed| *allowed < needed)?;
+    Some(format!(
+        "{needed} open files are needed in total, but {allowed} are allowed: \
+         sysctl fs.file-max={needed}"
+    ))
+}
+
+fn watches(plan: &Plan, machine: &MachineLimits) -> Option<String> {
+    let needed = WATCHES_PER_AGENT * u64::from(plan.agents);
+    let allowed = machine.watches.filter(|allowed| *allowed < needed)?;
+    Some(format!(
+        "{needed} epoll watches are needed, but {allowed} are allowed: sysctl \
+         fs.epoll.max_user_watches={needed}"
+    ))
+}
+
+fn local_ports(plan: &Plan, machine: &MachineLimits) -> Option<String> {
+    let address = plan.target.address();
+    let agents = plan.agents;
+    let sharing = if has_sources(address) { agents.min(AGENTS_PER_SOURCE) } else { agents };
+    let needed = u64::from(sharing) + OTHER_PORTS;
+    let (low, high) = machine.ports?;
+    let given = u64::from(high.saturating_sub(low)) + 1;
+    (given < needed).then(|| {
+        format!(
+            "{sharing} agents of one address need {needed} local ports, but there are {given} \
+             ({low} to {high}): sysctl net.ipv4.ip_local_port_range=\"10000 65535\", \
+             or take --agents {}",
+            given.saturating_sub(OTHER_PORTS)
+        )
+    })
+}
+
+fn memory(plan: &Plan, machine: &MachineLimits) -> Option<String> {
+    let (agents, pairs) = (u64::from(plan.agents), plan.workers() as u64);
+    let tls = if plan.tls { TLS_BYTES } else { 0 };
+    let per_agent = 2 * KERNEL_BYTES + COLLECTOR_BYTES + WORKER_BYTES + tls;
+    let needed = agents * per_agent + pairs * PAIR_BYTES;
+    let available = machine.memory.filter(|available| *available < needed)?;
+    let most = available.saturating_sub(pairs * PAIR_BYTES) / per_agent;
+    Some(format!(
+        "{} MiB of memory are needed ({per_agent} bytes per agent, {} of them in the kernel), \
+         but {} are available: stop other programs, or take --agents {most}",
+        needed >> 20,
+        2 * KERNEL_BYTES,
+        available >> 20
+    ))
+}
+
+fn first_number(path: &str) -> Option<u64> {
+    std::fs::read_to_string(path).ok()?.split_ascii_whitespace().next()?.parse().ok()
+}
+
+fn ports() -> Option<(u16, u16)> {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+    let mut ports = text.split_ascii_whitespace().map(str::parse);
+    Some((ports.next()?.ok()?, ports.next()?.ok()?))
+}
+
+fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
+    Some(kib << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::plan::LATE;
+    use crate::worker_protocol::BackoffPolicy;
+
+    fn plan(agents: u32, collectors: usize) -> Plan {
+        let target = TargetCollectors::Started(collectors);
+        let (interval, backoff) = (Duration::from_secs(30), BackoffPolicy::Quick);
+        let (flags, late, tolerance) = (Vec::new(), LATE, Duration::ZERO);
+        Plan { agents, target, interval, backoff, labels: 0, flags, late, tolerance, tls: false }
+    }
+
+    /// A machine that is large enough for a million agents.
+    const LARGE: MachineLimits = MachineLimits {
+        files: Some(20_000),
+        all_files: Some(2_100_000),
+        watches: Some(5_000_000),
+        ports: Some((32_768, 60_999)),
+        memory: Some(22 << 30),
+    };
+
+    #[test]
+    fn this_machine_is_large_enough_for_ten_agents() {
+        check(&plan(10, 1)).unwrap();
+    }
+
+    #[test]
+    fn a_million_agents_fit_on_a_large_machine() {
+        assert_eq!(shortages(&plan(1_000_000, 56), &LARGE), [] as [&str; 0]);
+        // 20,000 open files leave 19,744 for agents.
+        assert_eq!(shortages(&plan(19_744 * 50, 50), &LARGE), [] as [&str; 0]);
+        assert_eq!(shortages(&plan(19_744 * 50 + 1, 50), &LARGE).len(), 1);
+    }
+
+    #[test]
+    fn too_few_open_files_suggest_more_collectors() {
+        let [shortage] = &shortages(&plan(1_000_000, 1), &LARGE)[..] else { panic!("one thing") };
+        assert!(
+            shortage.contains("need 1000256 open files") && shortage.contains("20000 are allowed"),
+            "{shortage}"
+        );
+        assert!(
+            shortage.contains("--collectors 51;") && shortage.contains("--agents 19744"),
+            "{shortage}"
+        );
+        assert_eq!(shortages(&plan(1_000_000, 51), &LARGE), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn every_shortage_is_reported_with_a_remedy() {
+        let small = MachineLimits {
+            all_files: Some(100_000),
+            watches: Some(1_000),
+            ports: Some((60_000, 60_999)),
+            memory: Some(1 << 30),
+            ..LARGE
+        };
+        let shortages = shortages(&plan(1_000_000, 56), &small);
+        for (shortage, part) in shortages.iter().zip([
+            "sysctl fs.file-max=2018368",
+            "sysctl fs.epoll.max_user_watches=2000000",
+            "sysctl net.ipv4.ip_local_port_range",
+            "take --agents",
+        ]) {
+            assert!(shortage.contains(part), "{shortage}");
+        }
+        assert_eq!(shortages.len(), 4);
+    }
+
+    #[test]
+    fn memory_estimate_includes_both_ends_of_a_connection() {
+        for (tls, per_agent) in [(false, 2 * 4_096 + 1_400 + 400), (true, 2 * 4_096 + 17_800)] {
+            let plan = Plan { tls, ..plan(1_000_000, 56) };
+            let needed = 1_000_000 * per_agent + 56 * (24 << 20);
+            let just = MachineLimits { memory: Some(needed), ..LARGE };
+            assert_eq!(shortages(&plan, &just), [] as [&str; 0]);
+            let short = MachineLimits { memory: Some(needed - 1), ..LARGE };
+            let [shortage] = &shortages(&plan, &short)[..] else { panic!("one thing") };
+            assert!(shortage.contains("take --agents 999999"), "{shortage}");
+        }
+    }
+}

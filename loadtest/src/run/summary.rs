@@ -1,0 +1,137 @@
+//! The figures of a run.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::results::quantiles::Quantiles;
+
+/// All figures of a run.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    /// How agents connected.
+    pub connects: Connects,
+    /// How reports were processed.
+    pub reports: Reports,
+    /// How sessions ended.
+    pub sessions: Sessions,
+    /// How pages were scraped.
+    pub scrapes: Scrapes,
+    /// Resources of all collectors together; `None` for collectors that the run did not start.
+    pub collector: Option<CollectorFigures>,
+    /// Resources of the load test itself.
+    pub generator: Option<GeneratorFigures>,
+}
+
+/// How agents connected.
+#[derive(Debug, Serialize)]
+pub struct Connects {
+    /// Agents that connected and reported.
+    pub agents: u32,
+    /// Until the last of them had reported, in seconds.
+    pub took_seconds: f64,
+    /// Agents per second until then.
+    pub agents_per_second: f64,
+    /// From connect to Welcome.
+    pub latency: Quantiles,
+    /// TLS sessions that were resumed, including later ones.
+    pub resumed: u64,
+    /// Failed attempts, by Reject code or error.
+    pub refused: BTreeMap<String, u64>,
+}
+
+/// How reports were processed.
+#[derive(Debug, Serialize)]
+pub struct Reports {
+    /// Reports written.
+    pub written: u64,
+    /// In the steady phase.
+    pub steady_per_second: f64,
+    /// Reports processed late in the steady phase, of those with a Ping; see `--late`.
+    pub late: u64,
+    /// Reports whose Ping was unanswered at the end of the session, or a second after the end of
+    /// the steady phase.
+    pub unanswered: u64,
+    /// From when a report was due until the collector had processed it, in the steady phase.
+    pub lag: Quantiles,
+    /// The same without the generator's own lag.
+    pub answer: Quantiles,
+    /// From when a report was due until it was written into the kernel's buffer, in the steady
+    /// phase.
+    pub written_after: Quantiles,
+    /// How late the generator itself handled reports, in the steady phase.
+    pub own_lag: Quantiles,
+    /// Lag until all agents had connected and reported.
+    pub lag_while_connecting: Quantiles,
+}
+
+/// How sessions ended.
+#[derive(Debug, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Sessions {
+    pub begun: u64,
+    pub ended_by_bye: u64,
+    pub ended_by_reset: u64,
+    pub ended_by_collector: BTreeMap<String, u64>,
+}
+
+/// How pages were scraped.
+#[derive(Debug, Serialize)]
+#[expect(missing_docs, reason = "the names and their units say it")]
+pub struct Scrapes {
+    pub count: usize,
+    pub median_ms: f64,
+    pub max_ms: f64,
+    pub max_bytes: u64,
+    pub max_samples: u64,
+}
+
+/// Resources of all collectors together.
+#[derive(Debug, Serialize)]
+pub struct CollectorFigures {
+    /// User and system CPU time in the steady phase per report, including the kernel's work on the
+    /// sockets, timers, churn and scrapes.
+    pub cpu_us_per_report: f64,
+    /// The same without the times from the request to the end of the response of a scrape.
+    pub cpu_us_per_report_outside_scrapes: f64,
+    /// Cores used in the steady phase.
+    pub cpu_cores: f64,
+    /// Names of the figures here that rest on fewer than 50 ticks of CPU time, 10 ms each, per
+    /// reading that was summed.
+    pub few_ticks: Vec<&'static str>,
+    /// CPU time until all agents had connected and reported, per agent; includes their reports.
+    pub cpu_us_per_connect: f64,
+    /// Growth of resident memory per agent: from before the first agent until all were connected,
+    /// before the first scrape.
+    pub resident_bytes_per_agent: f64,
+    /// Resident memory before the first agent.
+    pub resident_bytes_before: u64,
+    /// With all agents connected.
+    pub resident_bytes_connected: u64,
+    /// At the end of the steady phase, scrapes included.
+    pub resident_bytes_after: u64,
+    /// Ten seconds after all agents had disconnected; in a shorter run, after as long as it lasted.
+    pub resident_bytes_gone: u64,
+}
+
+/// Resources of the load test itself.
+#[derive(Debug, Serialize)]
+pub struct GeneratorFigures {
+    /// Number of worker processes.
+    pub workers: usize,
+    /// Growth of their resident memory per agent: from before the first agent until all were
+    /// connected, before the first scrape.
+    pub resident_bytes_per_agent: f64,
+    /// Their resident memory before the first agent.
+    pub resident_bytes_before: u64,
+    /// With all agents connected.
+    pub resident_bytes_connected: u64,
+    /// User and system CPU time in the steady phase per report, including fetching and judging
+    /// pages.
+    pub cpu_us_per_report: f64,
+    /// Cores used in the steady phase.
+    pub cpu_cores: f64,
+    /// Names of the figures here that rest on fewer than 50 ticks of CPU time, 10 ms each, per
+    /// reading that was summed.
+    pub few_ticks: Vec<&'static str>,
+}

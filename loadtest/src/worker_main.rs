@@ -1,0 +1,50 @@
+//! What a worker process runs: an [`Engine`] that takes commands from standard input.
+
+use std::io::{self, BufRead, Write};
+use std::thread;
+
+use anyhow::Context;
+
+use crate::engine::{Engine, Handle, TracedFleet};
+use crate::preflight;
+use crate::worker_protocol::{Command, Event, WorkerConfig};
+
+/// Reads the configuration from standard input, runs the engine, and returns when the input ends.
+///
+/// # Errors
+/// A line that cannot be parsed; the system's.
+pub fn run() -> anyhow::Result<()> {
+    preflight::raise_file_limit()?;
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    let config: WorkerConfig =
+        serde_json::from_str(&line).context("invalid worker configuration")?;
+    let fleet = TracedFleet::new(&config)?;
+    let (engine, handle) = Engine::new(config, fleet, print_event)?;
+    let reader = thread::Builder::new().spawn(move || forward_commands(&handle))?;
+    engine.run()?;
+    reader.join().map_err(|_| anyhow::anyhow!("the thread that reads commands panicked"))?
+}
+
+/// Forwards commands until the input ends, then stops the engine.
+fn forward_commands(engine: &Handle) -> anyhow::Result<()> {
+    let result = forward_until_end(engine);
+    engine.stop();
+    result
+}
+
+fn forward_until_end(engine: &Handle) -> anyhow::Result<()> {
+    for line in io::stdin().lock().lines() {
+        let line = line?;
+        let command: Command = serde_json::from_str(&line).context("invalid command")?;
+        engine.send(command);
+    }
+    Ok(())
+}
+
+fn print_event(event: Event) {
+    let mut line = serde_json::to_vec(&event).unwrap_or_default();
+    line.push(b'\n');
+    // Fails if the parent has exited; then the input has ended, too.
+    let _ = io::stdout().lock().write_all(&line);
+}

@@ -1,0 +1,226 @@
+//! The messages between a parent and its workers: one JSON value per line, over a worker's
+//! standard input and output.
+//!
+//! ```text
+//! parent  WorkerConfig ─▶ Command ─▶ … ─▶ Finish, end of input
+//! worker          Ready, Sample every second, Page for every page fetched, Finished
+//! ```
+//!
+//! A worker exits when its standard input ends, so no worker outlives its parent.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::agent_range::AgentRange;
+use crate::judge::verdict::Verdict;
+use crate::pki::TestCa;
+use crate::scrape::Encoding;
+use crate::tally::Tally;
+
+/// What a worker simulates: agents that all report to one collector.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkerConfig {
+    /// The agents that this worker simulates.
+    pub agents: AgentRange,
+    /// The agents that the collector's page may show: more than `agents` if workers share a
+    /// collector.
+    pub visible: AgentRange,
+    /// Agent number that the first agent's values encode: its own, except for clones.
+    pub first_encoded_agent: u32,
+    /// Number of static labels of each agent; see [`crate::sim_values::LABELS`].
+    pub labels: u8,
+    /// Collector address for agents.
+    pub collector: SocketAddr,
+    /// Collector address for HTTP.
+    pub http: SocketAddr,
+    /// Process id of the collector, if the load test started it.
+    pub collector_pid: Option<u32>,
+    /// Report interval, in milliseconds.
+    pub interval_ms: u32,
+    /// Seed of host and process nonces: the same agents with another seed are other hosts.
+    pub seed: u64,
+    /// How long due reports are batched before they are sent together, in milliseconds.
+    pub batch_ms: u32,
+    /// Every so many reports one is followed by a Ping, whose Pong confirms that the collector
+    /// processed it.
+    pub reports_per_ping: u32,
+    /// A report is late if it was processed more than this after it was due, in milliseconds.
+    pub late_ms: u32,
+    /// Extra time for a page to show a change, on top of what the judge grants, in milliseconds.
+    pub tolerance_ms: u32,
+    /// How agents reconnect after a failure.
+    pub backoff: BackoffPolicy,
+    /// Certificate authority of the agents; `None` without TLS.
+    pub tls: Option<TestCa>,
+}
+
+impl WorkerConfig {
+    /// Extra time for a page to show a change, on top of what the judge grants.
+    #[must_use]
+    pub const fn tolerance(&self) -> Duration {
+        Duration::from_millis(self.tolerance_ms as u64)
+    }
+}
+
+/// An agent that disconnects for a while reconnects within this time.
+pub const MAX_AWAY: Duration = Duration::from_secs(3);
+/// Time that its Welcome may take beyond [`MAX_AWAY`].
+pub const RETURN_GRACE: Duration = Duration::from_secs(10);
+
+/// How agents reconnect after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackoffPolicy {
+    /// After about a second.
+    Quick,
+    /// With the backoff of the real agent.
+    Agent,
+}
+
+/// A command to a worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// Connect all agents.
+    Ramp {
+        /// Agents per second.
+        per_second: f64,
+    },
+    /// Disconnect random agents from now on, half by Bye and half by RST; each returns within
+    /// [`MAX_AWAY`].
+    Churn {
+        /// Share of the agents that disconnects per second; 0 stops it.
+        share_per_second: f64,
+    },
+    /// Fetch `/metrics/agents` once and judge it.
+    ScrapeAgents {
+        /// Name of the page in findings.
+        what: String,
+    },
+    /// Fetch `/metrics` back to back and judge every page.
+    ScrapeBackToBack {
+        /// Name of the pages in findings.
+        what: String,
+        /// Content encoding to ask for.
+        encoding: Encoding,
+        /// Duration in milliseconds; at least one page is fetched.
+        for_ms: u32,
+    },
+    /// Disconnect agents that are in a session.
+    Disconnect {
+        /// Which agents.
+        agents: AgentSelector,
+        /// How they disconnect.
+        kind: DisconnectKind,
+        /// What they do afterwards.
+        after: AfterDisconnect,
+    },
+    /// Reconnect agents that stay away.
+    Reconnect {
+        /// Which agents.
+        agents: AgentSelector,
+    },
+    /// End a phase: report all counts, with pings that are unanswered.
+    Flush,
+    /// Disconnect all agents for good, half by Bye and half by RST.
+    Finish,
+}
+
+/// Selects agents of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentSelector {
+    /// All agents.
+    All,
+    /// Each agent with this probability.
+    Share(f64),
+    /// The agents with these numbers.
+    Range(AgentRange),
+}
+
+/// How an agent disconnects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisconnectKind {
+    /// Bye, then FIN.
+    Bye,
+    /// FIN without Bye.
+    Fin,
+    /// RST without Bye, like a process that is killed with unread data.
+    Reset,
+    /// The socket stays open but is not used any more, like a process that hangs.
+    Freeze,
+}
+
+/// What an agent does after it has disconnected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AfterDisconnect {
+    /// Stays away until [`Command::Reconnect`].
+    StayAway,
+    /// Reconnects at a random moment within [`MAX_AWAY`].
+    Return,
+    /// Reconnects at once as another boot of its host.
+    Reboot,
+}
+
+/// An event from a worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// The worker has accepted its configuration.
+    Ready,
+    /// Counts since the previous sample.
+    Sample(Box<WorkerSample>),
+    /// A page was fetched and judged, or could not be fetched.
+    Page(Box<PageResult>),
+    /// A [`Command::Disconnect`] or [`Command::Flush`] has been carried out.
+    CommandDone,
+    /// All agents have disconnected for good.
+    Finished {
+        /// Agents whose socket did not accept the Bye.
+        stuck: u32,
+    },
+}
+
+/// State and counts of a worker, once a second.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct WorkerSample {
+    /// Agents in a session.
+    pub present: u32,
+    /// Agents that disconnected for a while and may still return in time.
+    pub returning: u32,
+    /// Agents that have reported at least once.
+    pub reporting: u32,
+    /// Counts since the previous sample.
+    pub counts: Tally,
+}
+
+/// The outcome of fetching and judging a page.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PageResult {
+    /// Name of the page, from the command.
+    pub what: String,
+    /// Why the page could not be fetched.
+    pub error: Option<String>,
+    /// From the first byte of the request to the last of the response, in microseconds.
+    pub took_us: u64,
+    /// Length of the page, in bytes.
+    pub bytes: u64,
+    /// Samples on the page.
+    pub samples: u64,
+    /// Agents of this worker on the page.
+    pub agents: u32,
+    /// Agents of other workers on the page, at most 1,000.
+    pub others: Vec<u32>,
+    /// CPU time of the collector during the scrape, reports included, in microseconds.
+    pub cpu_us: Option<u64>,
+    /// Reports written during the scrape.
+    pub reports: u64,
+    /// Findings on the page.
+    pub verdict: Verdict,
+    /// Another page of the same command follows.
+    pub more: bool,
+}
