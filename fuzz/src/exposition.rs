@@ -170,7 +170,10 @@ impl World {
     }
 
     fn check_shared_page(&self) {
-        assert_eq!(self.registry.families_suppressed(), self.shared_families.left_off(&self.schemas));
+        assert_eq!(
+            self.registry.families_suppressed(),
+            self.shared_families.left_off(&self.schemas)
+        );
         for format in [Format::Text, Format::OpenMetrics] {
             let page = read(&self.registry.snapshot(), format);
             assert_eq!(page, self.expected(format));
