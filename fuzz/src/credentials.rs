@@ -85,7 +85,7 @@ fn entries(table: &Table) -> Option<Vec<Entry<'_>>> {
     read.collect()
 }
 
-/// `docs/operations.md`, "Who may report": the entry that names the id decides, else the longest
+/// `docs/secure.md`, "Who may report": the entry that names the id decides, else the longest
 /// beginning. One without tokens lets in whoever has the certificate; where agents show none, they
 /// have none that is right.
 fn check_grants(credentials: &Credentials, certified: bool, entries: &[Entry<'_>]) {

@@ -91,7 +91,7 @@ impl CloseReason {
 mod tests {
     use super::*;
 
-    /// `docs/operations.md`, "Addresses".
+    /// `docs/limits.md`, "Addresses".
     #[test]
     fn what_speaks_against_an_address() {
         let never = [

@@ -82,10 +82,10 @@ mod tests {
         }
     }
 
-    /// The table of `docs/operations.md`.
+    /// The table of `docs/prometheus.md`.
     #[test]
     fn the_documented_vectors() {
-        let document = include_str!("../../../docs/operations.md");
+        let document = include_str!("../../../docs/prometheus.md");
         let table = document.split("| id | FNV-1a 64 | ").nth(1).expect("the table is there");
         let rows: Vec<Vec<&str>> = table
             .lines()

@@ -32,9 +32,9 @@ fn shell(commands: &str, folder: &Path) -> Output {
     shell.env("PATH", std::env::join_paths(all).unwrap()).output().unwrap()
 }
 
-/// The commands to make tokens in `docs/operations.md`.
+/// The commands to make tokens in `docs/secure.md`.
 fn documented() -> String {
-    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operations.md");
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/secure.md");
     let guide = fs::read_to_string(guide).unwrap();
     let block = guide.split("\n```\n").find(|block| block.starts_with("umask 077\n"));
     block.unwrap().to_owned()

@@ -1,4 +1,4 @@
-//! Who may have which id with which labels, as `docs/operations.md` says; and the same as a file.
+//! Who may have which id with which labels, as `docs/secure.md` says; and the same as a file.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

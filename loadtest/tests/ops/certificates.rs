@@ -5,10 +5,10 @@ use std::process::Command;
 
 use super::programs::{Collector, Program, agent_with, repository, wait_for};
 
-/// The block of commands in the section *TLS* of the operations guide that starts with `begin`,
+/// The block of commands in the section *TLS* of docs/secure.md that starts with `begin`,
 /// without the fleetgauge programs.
 pub(crate) fn commands(begin: &str) -> String {
-    let guide = std::fs::read_to_string(repository("docs/operations.md")).unwrap();
+    let guide = std::fs::read_to_string(repository("docs/secure.md")).unwrap();
     let section = guide.split("\n### ").find(|section| section.starts_with("TLS\n")).unwrap();
     let block = section.split("\n```\n").find(|block| block.starts_with(begin)).unwrap();
     block

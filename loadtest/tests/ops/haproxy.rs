@@ -1,4 +1,4 @@
-//! Agents behind a real HAProxy, configured as docs/operations.md says.
+//! Agents behind a real HAProxy, configured as docs/operate.md says.
 
 use std::process::Command;
 
