@@ -5,17 +5,10 @@ use std::process::Command;
 
 use super::programs::{Collector, Program, agent_with, repository, wait_for};
 
-/// The block of commands in the section *TLS* of docs/secure.md that starts with `begin`,
-/// without the fleetgauge programs.
+/// The block of commands in docs/secure.md that starts with `begin`.
 pub(crate) fn commands(begin: &str) -> String {
     let guide = std::fs::read_to_string(repository("docs/secure.md")).unwrap();
-    let section = guide.split("\n### ").find(|section| section.starts_with("TLS\n")).unwrap();
-    let block = section.split("\n```\n").find(|block| block.starts_with(begin)).unwrap();
-    block
-        .lines()
-        .filter(|line| !line.starts_with("fleetgauge-"))
-        .map(|line| format!("{line}\n"))
-        .collect()
+    guide.split("\n```\n").find(|block| block.starts_with(begin)).unwrap().to_owned()
 }
 
 pub(crate) fn run(commands: &str, folder: &Path) {
