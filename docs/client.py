@@ -264,7 +264,7 @@ class Agent:
                 fields.end()
 
     def run(self):
-        """Sessions, one after another, as "Coming again" says. Returns the exit status."""
+        """Sessions, one after another, as "Reconnect" says. Returns the exit status."""
         self.next, failures = self.home, 0  # a Drain's target is for one attempt
         while not self.stopping:
             address, self.next, self.leave, self.good_after = self.next, self.home, None, float("inf")
