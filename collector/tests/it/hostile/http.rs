@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use fleetgauge_collector::Listeners;
 use fleetgauge_collector::exposition::CHUNK_BYTES;
 
 use crate::support::agent::{Agent, Who, who};
@@ -24,9 +25,15 @@ struct Victim {
 
 impl Victim {
     fn new(http_connections: usize) -> Self {
+        Self::with_listeners(http_connections, |_| {})
+    }
+
+    fn with_listeners(http_connections: usize, prepare: impl FnOnce(&Listeners)) -> Self {
         let mut config = config();
         config.bounds.http_connections = http_connections;
-        let collector = Collector::with(config);
+        let listeners = Listeners::bind(&config).unwrap();
+        prepare(&listeners);
+        let collector = Collector::with_listeners(config, listeners);
         let agent = Agent::join(collector.agents, &who("resident"), &gauges(&["up"]), &[1.0]);
         Self { agent, collector }
     }
@@ -221,12 +228,10 @@ fn requests_without_end_whose_answers_nobody_reads() {
     assert!(victim.collector.figure("fleetgauge_http_connections_evicted_total") >= 1.0);
 }
 
-/// A connection whose kernel buffers at both ends take some 50 kB of a response.
+/// A connection whose receive buffer holds only a few kB.
 fn shallow(to: SocketAddr) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
-    // The collector's buffer begins with a few segments.
-    socket.set_tcp_mss(536).unwrap();
     socket.connect(&to.into()).unwrap();
     socket.into()
 }
@@ -235,7 +240,11 @@ fn shallow(to: SocketAddr) -> TcpStream {
 /// them that the kernel never gives up the connection.
 #[test]
 fn pages_without_end_whose_last_pieces_are_read_slowly() {
-    let victim = Victim::new(16);
+    // Accepted connections inherit the fixed send buffer. The kernel's own grows by whole pages
+    // long after a client is stuck, and each page starts a new timeout.
+    let victim = Victim::with_listeners(16, |listeners| {
+        socket2::SockRef::from(&listeners.http).set_send_buffer_size(16 << 10).unwrap();
+    });
     let http = victim.collector.http;
     let names: Vec<_> = (0..450).map(|n| format!("wide_{n:0100}")).collect();
     let schema = gauges(&names.iter().map(String::as_str).collect::<Vec<_>>());
@@ -243,8 +252,7 @@ fn pages_without_end_whose_last_pieces_are_read_slowly() {
     let _wide = Agent::join(victim.collector.agents, &rare, &schema, &[1.0; 450]);
     let bytes = victim.collector.get("/metrics/agents", &[]).body.len();
     assert!((CHUNK_BYTES..2 * CHUNK_BYTES).contains(&bytes), "{bytes}");
-    // More than the kernel ever takes, which is some MB where segments overtake each other. As many connections as there
-    // may be scrapes: more would give way to those that ask for the figure.
+    // At most one connection per scrape permit, or the requests below evict some of them.
     let requests = b"GET /metrics/agents HTTP/1.1\r\nHost: a\r\n\r\n".repeat(100);
     let mut slow: Vec<_> = (0..4).map(|_| shallow(http)).collect();
     for stream in &mut slow {

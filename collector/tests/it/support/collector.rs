@@ -36,6 +36,10 @@ impl Collector {
 
     pub(crate) fn with(config: Config) -> Self {
         let listeners = Listeners::bind(&config).unwrap();
+        Self::with_listeners(config, listeners)
+    }
+
+    pub(crate) fn with_listeners(config: Config, listeners: Listeners) -> Self {
         let agents = listeners.agent_addresses().unwrap()[0];
         let http = listeners.http.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
