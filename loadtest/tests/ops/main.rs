@@ -17,6 +17,7 @@ mod faults;
 mod haproxy;
 mod http;
 mod large_fleets;
+mod links;
 #[cfg(target_os = "linux")]
 mod network;
 mod pages;
