@@ -20,10 +20,6 @@ pub mod run;
 pub mod sampler;
 pub mod schedule;
 mod secret_file;
-#[cfg(unix)]
-mod supervisor;
-#[cfg(not(unix))]
-#[path = "supervisor_absent.rs"]
 mod supervisor;
 #[cfg(test)]
 mod test_log;

@@ -1,44 +1,36 @@
-//! What the service manager is told, by systemd's protocol (sd_notify(3)): that the agent has
-//! started, whom it reports to, that it still runs, that it stops. Without a service manager
-//! nothing is said.
+//! Notifications to the service manager: readiness, stop, status and watchdog.
 
 use std::fmt::Display;
 
-use sd_notify::NotifyState;
+use fleetgauge_common::service_manager;
 use tokio::time::MissedTickBehavior;
-use tracing::debug;
 
-/// The agent runs. Whether the collector is there is another matter.
+/// Notifies that the agent runs, connected or not.
 pub(crate) fn ready() {
-    tell(&[NotifyState::Ready]);
+    service_manager::ready(None);
 }
 
-/// The agent stops.
+/// Notifies that the agent stops.
 pub(crate) fn stopping() {
-    tell(&[NotifyState::Stopping]);
+    service_manager::stopping(None, None);
 }
 
-/// What there is to say of the connection.
+/// Sets the status of the connection.
 pub(crate) fn status(status: impl Display) {
-    if std::env::var_os("NOTIFY_SOCKET").is_some() {
-        tell(&[NotifyState::Status(&status.to_string())]);
+    if service_manager::is_present() {
+        service_manager::status(&status.to_string());
     }
 }
 
-/// Says that the caller's thread runs, twice in the time in which the service manager wants to hear
-/// it, for ever.
+/// Sends watchdog pings, two in each watchdog timeout. Never completes.
 pub(crate) async fn pulse() {
-    let Some(within) = sd_notify::watchdog_enabled() else { return std::future::pending().await };
-    let mut beats = tokio::time::interval(within / 2);
-    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let Some(timeout) = service_manager::watchdog_timeout() else {
+        return std::future::pending().await;
+    };
+    let mut pings = tokio::time::interval(timeout / 2);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        beats.tick().await;
-        tell(&[NotifyState::Watchdog]);
-    }
-}
-
-fn tell(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        debug!(%error, "cannot tell the service manager");
+        pings.tick().await;
+        service_manager::ping();
     }
 }

@@ -45,24 +45,31 @@ fn names_a_path(value: &Value) -> bool {
     }
 }
 
+/// The flags of a collector, as a command.
+#[derive(Debug, Parser)]
+struct CollectorFlags {
+    #[command(flatten)]
+    flags: collector::Flags,
+}
+
 fn collector<'a>(file: std::path::PathBuf, flags: impl Iterator<Item = &'a str>) -> bool {
     let flags =
-        collector::Flags::try_parse_from(std::iter::once("fleetgauge-collector").chain(flags));
-    let Ok(mut flags) = flags else { return false };
-    flags.config = Some(file);
+        CollectorFlags::try_parse_from(std::iter::once("fleetgauge-collector").chain(flags));
+    let Ok(flags) = flags else { return false };
+    let flags = flags.flags.with("config", file.to_string_lossy());
     match collector::Config::try_new(flags) {
         Ok(config) => {
             check_collector(&config);
             true
         }
-        Err(bad) => {
-            assert!(!bad.setting.is_empty() && !bad.problem.is_empty(), "{bad}");
+        Err(errors) => {
+            assert!(errors.iter().all(|error| !error.problem().is_empty()), "{errors}");
             false
         }
     }
 }
 
-/// `docs/operations.md`, the collector's settings.
+/// `docs/configuration.md`, the collector's settings.
 fn check_collector(config: &collector::Config) {
     let bounds = &config.bounds;
     let counts = [

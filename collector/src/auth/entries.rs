@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use fleetgauge_common::secret_file::{self, FileError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::digest::Digest;
-use super::secret_file::{self, BadFile};
 
 /// Maximum file size: 400,000 entries with one token, 200,000 with two.
 const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
@@ -44,8 +44,8 @@ pub(super) struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     /// Reads the file.
-    pub(super) fn new(path: &'a Path, form: &'static str) -> Result<Self, BadFile> {
-        Ok(Self { path, text: secret_file::read(path, MAX_FILE_BYTES)?, form })
+    pub(super) fn new(path: &'a Path, form: &'static str) -> Result<Self, FileError> {
+        Ok(Self { path, text: secret_file::read_text(path, MAX_FILE_BYTES)?, form })
     }
 
     /// Calls `take` for every entry and its offset.
@@ -54,8 +54,8 @@ impl<'a> Reading<'a> {
     /// The first invalid entry, or there is none.
     pub(super) fn each<T: DeserializeOwned>(
         &self,
-        mut take: impl FnMut(T, EntryOffset) -> Result<(), BadFile>,
-    ) -> Result<(), BadFile> {
+        mut take: impl FnMut(T, EntryOffset) -> Result<(), FileError>,
+    ) -> Result<(), FileError> {
         let (mut begin, mut none) = (0, true);
         let starts = self.text.match_indices(START).map(|(at, _)| at + 1);
         let cuts = starts.skip(AT_ONCE - 1).step_by(AT_ONCE);
@@ -71,14 +71,14 @@ impl<'a> Reading<'a> {
         }
         if none {
             let problem = format!("has no credential in it; write {}", self.form);
-            return Err(BadFile::new(self.path, problem));
+            return Err(FileError::new(self.path, problem));
         }
         Ok(())
     }
 
     /// Returns the error of an entry.
-    pub(super) fn bad(&self, offset: EntryOffset, problem: impl Into<String>) -> BadFile {
-        BadFile::at(self.path, self.line(offset.0), problem)
+    pub(super) fn bad(&self, offset: EntryOffset, problem: impl Into<String>) -> FileError {
+        FileError::at(self.path, self.line(offset.0), problem)
     }
 
     /// Parses the digests of an entry.
@@ -86,7 +86,7 @@ impl<'a> Reading<'a> {
         &self,
         offset: EntryOffset,
         tokens: &[String],
-    ) -> Result<Vec<Digest>, BadFile> {
+    ) -> Result<Vec<Digest>, FileError> {
         if tokens.len() > MAX_TOKENS {
             let count = tokens.len();
             let problem =
@@ -107,13 +107,13 @@ impl<'a> Reading<'a> {
     }
 
     /// Converts a parser error, without the text that it quotes, which may be a secret.
-    fn misread(&self, error: &toml::de::Error, begin: usize) -> BadFile {
+    fn misread(&self, error: &toml::de::Error, begin: usize) -> FileError {
         let line = self.line(begin + error.span().map_or(0, |span| span.start));
         let message = error.message();
         let of_names =
             ["unknown field", "missing field"].iter().any(|start| message.starts_with(start));
         let problem = if of_names { message } else { "this is not understood" };
-        BadFile::at(self.path, line, format!("{problem}; write {}", self.form))
+        FileError::at(self.path, line, format!("{problem}; write {}", self.form))
     }
 
     fn line(&self, offset: usize) -> usize {

@@ -10,7 +10,6 @@ mod entries;
 mod labels;
 mod new_token;
 mod readers;
-pub(crate) mod secret_file;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -26,7 +25,6 @@ use credential_id::CredentialId;
 pub use labels::Labels;
 pub use new_token::NewToken;
 pub use readers::{ReadDenied, Reader, Readers};
-pub use secret_file::BadFile;
 pub use tokens::Credentials;
 
 /// An authorization policy.
@@ -43,7 +41,7 @@ pub struct AuthPolicy {
     /// TLS of the HTTP port; `None` without TLS.
     pub http_tls: Option<Arc<PortTls>>,
     /// Where the agent id is in the name of a certificate.
-    pub certificate_name: NamePattern,
+    pub client_name: NamePattern,
 }
 
 /// The credentials that an agent presents.
@@ -130,7 +128,7 @@ impl AuthPolicy {
     /// Whether a certificate names this agent id.
     #[must_use]
     pub fn is_named(&self, id: &AgentId, certificate: &Certificate) -> bool {
-        let is_id = |name: &String| self.certificate_name.id(name) == Some(id.as_str());
+        let is_id = |name: &String| self.client_name.id(name) == Some(id.as_str());
         certificate.names.iter().any(is_id)
     }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use fleetgauge_common::secret_file::FileError;
 use serde::Deserialize;
 
-use super::BadFile;
 use super::digest::{Digest, is_blank};
 use super::entries::Reading;
 
@@ -77,7 +77,7 @@ impl Readers {
     ///
     /// # Errors
     /// The file cannot be read or is readable by everybody, or its first invalid entry.
-    pub fn read(path: &Path) -> Result<Self, BadFile> {
+    pub fn read(path: &Path) -> Result<Self, FileError> {
         let reading = Reading::new(path, FORM)?;
         let mut readers: Vec<Reader> = Vec::new();
         let mut by_token: HashMap<_, Vec<_>> = HashMap::new();

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use fleetgauge_common::secret_file::FileError;
 use fleetgauge_proto::message::Label;
 use fleetgauge_proto::{AgentId, StaticLabels};
 use serde::Deserialize;
@@ -15,7 +16,7 @@ use subtle::{Choice, ConditionallySelectable};
 use super::credential_id::CredentialId;
 use super::digest::{Digest, is_blank};
 use super::entries::Reading;
-use super::{BadFile, Denied, Grant};
+use super::{Denied, Grant};
 
 /// The error of an entry without tokens.
 const NO_TOKENS: &str = "has no tokens, and agents show no certificates that could stand for them; \
@@ -104,7 +105,7 @@ impl Credentials {
     ///
     /// # Errors
     /// The file cannot be read or is readable by everybody, or its first invalid entry.
-    pub fn read(path: &Path, certified: bool, before: Option<&Self>) -> Result<Self, BadFile> {
+    pub fn read(path: &Path, certified: bool, before: Option<&Self>) -> Result<Self, FileError> {
         let reading = Reading::new(path, FORM)?;
         let mut read = Self::default();
         reading.each(|Entry { agent, tokens, labels }, offset| {

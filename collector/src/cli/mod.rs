@@ -1,22 +1,23 @@
 //! The `fleetgauge-collector` command: arguments, log, runtime, signals and exit code.
 
+mod check;
+mod help;
 mod token;
 
 use std::ffi::OsString;
 use std::future::Future;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use fleetgauge_common::settings::{Environment, SettingError, SettingErrors};
+use fleetgauge_common::{file_limit, log};
 use tokio::sync::Notify;
 use tracing::{error, info};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 
-use crate::config::Flags;
-use crate::config::error::BadSetting;
+use crate::config::{Flags, Sources};
 use crate::systemd::socket_activation::ActivatedSockets;
 use crate::{Config, Listeners};
 use token::TokenCommand;
@@ -27,7 +28,8 @@ const BAD_SETTING: u8 = 64;
 // A subcommand, or the settings of a collector. A doc comment would replace the program's
 // description in --help.
 #[derive(Debug, Parser)]
-#[command(name = "fleetgauge-collector", version)]
+#[command(name = "fleetgauge-collector", version, about = help::ABOUT, long_about = help::LONG_ABOUT)]
+#[command(after_help = help::AFTER, after_long_help = help::AFTER_LONG)]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 struct CommandLine {
     #[command(subcommand)]
@@ -42,6 +44,12 @@ enum Command {
     Token(TokenCommand),
 }
 
+/// Returns the command line, for its help.
+#[must_use]
+pub fn command() -> clap::Command {
+    CommandLine::command()
+}
+
 /// Runs the command with these arguments, the program's name first.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let flags = match CommandLine::try_parse_from(arguments) {
@@ -49,26 +57,22 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(CommandLine { command: None, flags }) => flags,
         Err(error) => return explain(&error),
     };
-    let check = flags.check;
-    raise_file_limit();
+    // The default of max_connections follows this limit; on failure, the lower one.
+    let _ = file_limit::raise();
+    let check = flags.check();
     let (config, activated) = match settings(flags) {
         Ok(settings) => settings,
-        Err(bad) => {
-            say(&bad.to_string());
-            return ExitCode::from(BAD_SETTING);
-        }
+        Err(errors) => return bad_settings(&errors),
     };
-    let Some(filter) = log_filter(&config.log) else {
-        let known =
-            "error, warn, info, debug, trace or off, or filters such as fleetgauge_collector=debug";
-        say(&format!("log: {:?} is not a level; use {known}", config.log));
-        return ExitCode::from(BAD_SETTING);
-    };
-    log_to_stderr(filter);
     if check {
-        say("the settings are fine");
-        return ExitCode::SUCCESS;
+        return check::run(&config);
     }
+    let filter = match log::parse_filter(&config.log.filter) {
+        Ok(filter) => filter,
+        Err(problem) => return bad_settings(&SettingError::new("log", problem).into()),
+    };
+    log::start(filter, config.log.format);
+    info!(version = env!("CARGO_PKG_VERSION"), "starting");
     match serve(config, activated) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -80,10 +84,18 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Reads the settings. Activated sockets replace the configured addresses before they are
 /// validated.
-fn settings(mut flags: Flags) -> Result<(Config, ActivatedSockets), BadSetting> {
+fn settings(mut flags: Flags) -> Result<(Config, ActivatedSockets), SettingErrors> {
     let activated = ActivatedSockets::from_env()?;
-    activated.replace_addresses(&mut flags.listen, &mut flags.http)?;
-    Ok((Config::try_new(flags)?, activated))
+    activated.replace_addresses(&mut flags)?;
+    let environment = Environment::of_process();
+    Ok((Config::try_new(Sources { flags, environment })?, activated))
+}
+
+fn bad_settings(errors: &SettingErrors) -> ExitCode {
+    for error in errors.iter() {
+        say(&error.to_string());
+    }
+    ExitCode::from(BAD_SETTING)
 }
 
 /// Prints a line to standard error, and ignores failures: it may be closed.
@@ -148,38 +160,4 @@ fn reload_signal() -> Arc<Notify> {
         }
     }
     reload
-}
-
-/// Parses a level or `target=level` filters. A bare word is rejected: it would be taken for a
-/// target and disable all others.
-fn log_filter(text: &str) -> Option<EnvFilter> {
-    let legal = |one: &str| one.contains('=') || one.trim().parse::<LevelFilter>().is_ok();
-    if !text.split(',').all(legal) {
-        return None;
-    }
-    EnvFilter::builder().parse(text).ok()
-}
-
-/// Logs to standard error and ignores write errors.
-fn log_to_stderr(filter: EnvFilter) {
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .log_internal_errors(false);
-    // An embedding program may have installed a subscriber.
-    let _ = log.try_init();
-}
-
-/// Raises the soft limit of open files to the hard limit: every agent needs one.
-fn raise_file_limit() {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, getrlimit, setrlimit};
-        let mut files = getrlimit(Resource::Nofile);
-        files.current = files.maximum;
-        // On failure the connection limit follows the lower file limit.
-        let _ = setrlimit(Resource::Nofile, files);
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::error::BadSetting;
+use fleetgauge_common::settings::SettingError;
 
 /// The protection of a port.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +16,7 @@ pub(super) struct Guard {
 }
 
 /// Checks an address of the agent port.
-pub(super) fn agents(address: SocketAddr, guard: Guard) -> Result<SocketAddr, BadSetting> {
+pub(super) fn agents(address: SocketAddr, guard: Guard) -> Result<(), SettingError> {
     let without = Without {
         tls: "--tls-certificate FILE",
         anybody: "report under any name",
@@ -26,13 +26,13 @@ pub(super) fn agents(address: SocketAddr, guard: Guard) -> Result<SocketAddr, Ba
 }
 
 /// Checks an address of the HTTP port.
-pub(super) fn http(address: SocketAddr, guard: Guard) -> Result<SocketAddr, BadSetting> {
+pub(super) fn http(address: SocketAddr, guard: Guard) -> Result<(), SettingError> {
     let without = Without {
         tls: "--http-tls-certificate FILE",
         anybody: "read every metric",
         remedy: "--http-credentials FILE, --http-tls-client-ca FILE",
     };
-    exposed("http", address, guard, &without)
+    exposed("http_listen", address, guard, &without)
 }
 
 /// Texts of the error messages.
@@ -50,25 +50,24 @@ fn exposed(
     address: SocketAddr,
     guard: Guard,
     without: &Without,
-) -> Result<SocketAddr, BadSetting> {
+) -> Result<(), SettingError> {
     if address.ip().is_loopback() || guard.insecure {
-        return Ok(address);
+        return Ok(());
     }
     let Without { anybody, remedy, tls } = without;
     let problem = match guard {
         Guard { authenticated: false, .. } => format!(
-            "{address} is not a loopback address and asks for no authentication: anybody who \
-             reaches it could {anybody}. Ask for credentials ({remedy})"
+            "{address} is not a loopback address and needs no authentication: any host could \
+             {anybody}; require credentials ({remedy})"
         ),
         Guard { encrypted: false, .. } => format!(
-            "{address} is not a loopback address and has no TLS: whoever is between could read the \
-             credentials that are sent to it. Give it a certificate ({tls})"
+            "{address} is not a loopback address and has no TLS: credentials could be read on the \
+             wire; set a certificate ({tls})"
         ),
-        _ => return Ok(address),
+        _ => return Ok(()),
     };
-    let problem =
-        format!("{problem}, use 127.0.0.1 or [::1], or say --insecure if that is what you want");
-    Err(BadSetting::new(setting, problem))
+    let problem = format!("{problem}, use 127.0.0.1 or [::1], or allow it with --insecure");
+    Err(SettingError::new(setting, problem))
 }
 
 #[cfg(test)]
@@ -76,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_can_reach_is_protected_or_said_to_need_no_protection() {
+    fn non_loopback_address_needs_authentication_and_tls_or_insecure() {
         for (authenticated, encrypted, insecure, refused_for) in [
             (false, false, false, Some("authentication")),
             (false, true, false, Some("authentication")),
@@ -93,7 +92,7 @@ mod tests {
                         (None, None) => {}
                         (Some(bad), Some(why)) => {
                             assert!(
-                                bad.problem.contains(why) && bad.problem.contains("--insecure"),
+                                bad.problem().contains(why) && bad.problem().contains("--insecure"),
                                 "{bad}"
                             );
                         }

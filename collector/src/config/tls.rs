@@ -1,122 +1,83 @@
 //! TLS settings of the ports.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::Flags;
-use super::error::BadSetting;
-use crate::tls::{Files, NamePattern, PortTls, Version};
+use fleetgauge_common::settings::Layers;
 
-/// The unvalidated TLS settings of one port.
-struct Given<'a> {
+use crate::tls::{Files, NamePattern, PortTls};
+
+/// The names of a port's TLS settings.
+struct Port {
     prefix: &'static str,
-    certificate: &'a Option<String>,
-    key: &'a Option<String>,
-    client_ca: &'a Option<String>,
-    crl: &'a Option<String>,
-    min_version: &'a Option<String>,
+    certificate: &'static str,
+    key: &'static str,
+    client_ca: &'static str,
+    crl: &'static str,
+    min_version: &'static str,
 }
 
+const AGENTS: Port = Port {
+    prefix: "",
+    certificate: "tls_certificate",
+    key: "tls_key",
+    client_ca: "tls_client_ca",
+    crl: "tls_crl",
+    min_version: "tls_min_version",
+};
+
+const HTTP: Port = Port {
+    prefix: "http_",
+    certificate: "http_tls_certificate",
+    key: "http_tls_key",
+    client_ca: "http_tls_client_ca",
+    crl: "http_tls_crl",
+    min_version: "http_tls_min_version",
+};
+
 /// Returns the TLS files of the agent port.
-pub(super) fn agents(flags: &Flags) -> Result<Option<Files>, BadSetting> {
-    Given {
-        prefix: "",
-        certificate: &flags.tls_certificate,
-        key: &flags.tls_key,
-        client_ca: &flags.tls_client_ca,
-        crl: &flags.tls_crl,
-        min_version: &flags.tls_min_version,
-    }
-    .files()
+pub(super) fn agents(layers: &mut Layers) -> Option<Files> {
+    AGENTS.files(layers)
 }
 
 /// Returns the TLS files of the HTTP port.
-pub(super) fn http(flags: &Flags) -> Result<Option<Files>, BadSetting> {
-    Given {
-        prefix: "http_",
-        certificate: &flags.http_tls_certificate,
-        key: &flags.http_tls_key,
-        client_ca: &flags.http_tls_client_ca,
-        crl: &flags.http_tls_crl,
-        min_version: &flags.http_tls_min_version,
-    }
-    .files()
+pub(super) fn http(layers: &mut Layers) -> Option<Files> {
+    HTTP.files(layers)
 }
 
 /// Loads the TLS files. Parts that have not changed since `before` are reused.
 pub(super) fn load(
+    layers: &mut Layers,
     files: Option<&Files>,
     before: Option<&Arc<PortTls>>,
-) -> Result<Option<Arc<PortTls>>, BadSetting> {
+) -> Option<Arc<PortTls>> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    files.map(|files| PortTls::load(files, now, before)).transpose()
+    layers.accept(PortTls::load(files?, now, before))
 }
 
-/// Returns the pattern of certificate names.
-pub(super) fn certificate_name(flags: &Flags) -> Result<NamePattern, BadSetting> {
-    let Some(text) = &flags.certificate_name else { return Ok(NamePattern::default()) };
-    if flags.tls_client_ca.is_none() {
-        let problem = "agents show no certificates: name their authorities as tls_client_ca";
-        return Err(BadSetting::new("certificate_name", problem));
-    }
-    NamePattern::parse(text).map_err(|problem| BadSetting::new("certificate_name", problem))
+/// Returns the pattern of the names in agents' certificates.
+pub(super) fn client_name(layers: &mut Layers) -> NamePattern {
+    layers.requires("tls_client_name", "tls_client_ca");
+    let pattern = layers.text("tls_client_name").and_then(|text| NamePattern::parse(text).ok());
+    pattern.unwrap_or_default()
 }
 
-impl Given<'_> {
-    fn files(&self) -> Result<Option<Files>, BadSetting> {
-        let version = self.version()?;
-        let (certificate, key) = match (self.certificate, self.key) {
-            (Some(certificate), Some(key)) => (certificate, key),
-            (Some(_), None) => return Err(self.bad("certificate", "also takes its key", "key")),
-            (None, Some(_)) => {
-                return Err(self.bad("key", "also takes its certificate", "certificate"));
-            }
-            (None, None) => return self.nothing(),
-        };
-        if self.crl.is_some() && self.client_ca.is_none() {
-            let problem = "also takes the authorities whose list it is";
-            return Err(self.bad("crl", problem, "client_ca"));
-        }
-        let path = |text: &String| PathBuf::from(text);
-        Ok(Some(Files {
-            prefix: self.prefix,
-            certificate: path(certificate),
-            key: path(key),
-            client_ca: self.client_ca.as_ref().map(path),
-            crl: self.crl.as_ref().map(path),
-            version,
-        }))
-    }
-
+impl Port {
     /// Rejects other TLS settings without a certificate: the operator expects protection.
-    fn nothing(&self) -> Result<Option<Files>, BadSetting> {
-        let others =
-            [("client_ca", self.client_ca), ("crl", self.crl), ("min_version", self.min_version)];
-        match others.iter().find(|(_, given)| given.is_some()) {
-            Some((name, _)) => {
-                Err(self.bad(name, "also takes a certificate of this port", "certificate"))
-            }
-            None => Ok(None),
+    fn files(&self, layers: &mut Layers) -> Option<Files> {
+        layers.requires(self.certificate, self.key);
+        for name in [self.key, self.client_ca, self.min_version] {
+            layers.requires(name, self.certificate);
         }
-    }
-
-    fn version(&self) -> Result<Version, BadSetting> {
-        match self.min_version.as_deref() {
-            None | Some("1.3") => Ok(Version::Tls13),
-            Some("1.2") => Ok(Version::Tls12),
-            Some(other) => {
-                let problem = format!("{other:?} is not a version of TLS; use 1.3 or 1.2");
-                Err(BadSetting::new(self.name("min_version"), problem))
-            }
-        }
-    }
-
-    fn bad(&self, setting: &str, problem: &str, missing: &str) -> BadSetting {
-        BadSetting::new(self.name(setting), format!("{problem}: set {}", self.name(missing)))
-    }
-
-    fn name(&self, setting: &str) -> String {
-        format!("{}tls_{setting}", self.prefix)
+        layers.requires(self.crl, self.client_ca);
+        let (certificate, key) = (layers.path(self.certificate)?, layers.path(self.key)?);
+        Some(Files {
+            prefix: self.prefix,
+            certificate,
+            key,
+            client_ca: layers.path(self.client_ca),
+            crl: layers.path(self.crl),
+            version: layers.choice(self.min_version),
+        })
     }
 }

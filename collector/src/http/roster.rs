@@ -95,9 +95,9 @@ pub(super) async fn forget(
     let id = AgentId::try_new(&id).map_err(|_| not_departed())?;
     http.collector.roster.forget(&id).map_err(|not| match not {
         NotForgotten::NotDeparted => not_departed(),
-        NotForgotten::Expected => {
-            HttpError::conflict("this agent is expected: take it out of the file of --expect")
-        }
+        NotForgotten::Expected => HttpError::conflict(
+            "this agent is expected: take it out of the file of --expected-agents",
+        ),
     })?;
     info!(agent = %id, user = &*reader.user, "departed agent deleted");
     Ok(StatusCode::NO_CONTENT)

@@ -12,10 +12,10 @@ use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
-use crate::config::error::BadSetting;
 use crate::config::{Config, Files};
 use crate::state::CollectorState;
 use crate::systemd::notify;
+use fleetgauge_common::settings::{SettingError, SettingErrors};
 
 /// Interval at which the files are checked. A changed file is read once it was stable for as long,
 /// because it may be half written.
@@ -24,7 +24,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(2);
 /// Reloads the files when `requested` and when they change. Never completes.
 pub(crate) async fn watch(collector: Arc<CollectorState>, requested: Arc<Notify>) {
     collector.telemetry.metrics.read_settings(SystemTime::now());
-    let mut read = collector.config.source.files.clone();
+    let mut read = collector.config.files.clone();
     loop {
         tokio::select! {
             () = requested.notified() => {}
@@ -56,7 +56,7 @@ async fn reload(collector: &Arc<CollectorState>, read: Files) -> Files {
     let to = Arc::clone(collector);
     let failed = match spawn_blocking(move || apply(&to)).await {
         Ok(Ok(files)) => return files,
-        Ok(Err(bad)) => bad.to_string(),
+        Ok(Err(bad)) => bad.to_string().replace('\n', "; "),
         Err(panicked) => panicked.to_string(),
     };
     collector.telemetry.metrics.reload_failures.inc();
@@ -65,11 +65,11 @@ async fn reload(collector: &Arc<CollectorState>, read: Files) -> Files {
     seen
 }
 
-fn apply(collector: &CollectorState) -> Result<Files, BadSetting> {
+fn apply(collector: &CollectorState) -> Result<Files, SettingErrors> {
     let before = collector.auth.current();
-    let config = Config::try_after(collector.config.source.given.clone(), &before)?;
+    let config = Config::try_after(collector.config.sources.clone(), &before)?;
     check_ports(&config, &collector.config)?;
-    let fixed = collector.config.source.settings.fixed_that_differ(&config.source.settings);
+    let fixed = collector.config.effective.restart_required(&config.effective);
     if !fixed.is_empty() {
         let settings = fixed.join(", ");
         warn!(settings, "settings have changed that take a restart; they stay as they were");
@@ -79,22 +79,22 @@ fn apply(collector: &CollectorState) -> Result<Files, BadSetting> {
     collector.reload(config.auth);
     collector.telemetry.metrics.read_settings(SystemTime::now());
     info!("the settings were read anew");
-    Ok(config.source.files)
+    Ok(config.files)
 }
 
 /// Rejects settings that change a port: the others may be valid only in combination with them.
-fn check_ports(new: &Config, running: &Config) -> Result<(), BadSetting> {
+fn check_ports(new: &Config, running: &Config) -> Result<(), SettingError> {
     let (tls, http_tls) = (running.auth.tls.is_some(), running.auth.http_tls.is_some());
     let setting = match new {
         Config { listen, .. } if *listen != running.listen => "listen",
-        Config { http, .. } if *http != running.http => "http",
+        Config { http, .. } if *http != running.http => "http_listen",
         Config { auth, .. } if auth.tls.is_some() != tls => "tls_certificate",
         Config { auth, .. } if auth.http_tls.is_some() != http_tls => "http_tls_certificate",
         _ => return Ok(()),
     };
     let problem =
         "has changed, which takes a restart; until then nothing is taken from the settings";
-    Err(BadSetting::new(setting, problem))
+    Err(SettingError::new(setting, problem))
 }
 
 /// Stamps the files as they are now, on a blocking thread: the disk may hang.

@@ -1,38 +1,33 @@
-//! Notifications to systemd (sd_notify(3)): readiness, reload, stop, status and watchdog.
+//! Notifications to the service manager: readiness, reload, stop, status and watchdog.
 //!
 //! Without a service manager they do nothing.
 
 use std::time::{Duration, Instant};
 
-use sd_notify::NotifyState;
+use fleetgauge_common::service_manager;
 use tokio::runtime::Handle;
-use tracing::debug;
 
 /// Maximum interval between two status notifications.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
 
 /// Notifies that agents and scrapes are served.
 pub(crate) fn ready() {
-    notify(&[NotifyState::Ready, NotifyState::Status("waiting for agents")]);
+    service_manager::ready(Some("waiting for agents"));
 }
 
 /// Notifies that a reload has started.
 pub(crate) fn reloading() {
-    if let Ok(now) = NotifyState::monotonic_usec_now() {
-        notify(&[NotifyState::Reloading, now]);
-    }
+    service_manager::reloading();
 }
 
 /// Notifies that a reload has finished or failed.
 pub(crate) fn reloaded() {
-    notify(&[NotifyState::Ready]);
+    service_manager::ready(None);
 }
 
 /// Notifies that the collector stops, and extends the unit's stop timeout to `within`.
 pub(crate) fn stopping(within: Duration) {
-    let micros = within.as_micros().try_into().unwrap_or(u32::MAX);
-    let status = NotifyState::Status("asking agents to leave");
-    notify(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(micros), status]);
+    service_manager::stopping(Some(within), Some("asking agents to leave"));
 }
 
 /// Sends watchdog pings and the status.
@@ -48,10 +43,12 @@ impl Watchdog {
     /// Starts the watchdog of a collector whose connections run on `connections`; `None` without a
     /// service manager.
     pub(crate) fn start(connections: &Handle) -> Option<Self> {
-        std::env::var_os("NOTIFY_SOCKET")?;
-        let watchdog = sd_notify::watchdog_enabled();
-        let every = watchdog.map_or(STATUS_EVERY, |within| STATUS_EVERY.min(within / 2));
-        let (watched, next) = (watchdog.is_some(), Instant::now());
+        if !service_manager::is_present() {
+            return None;
+        }
+        let timeout = service_manager::watchdog_timeout();
+        let every = timeout.map_or(STATUS_EVERY, |timeout| STATUS_EVERY.min(timeout / 2));
+        let (watched, next) = (timeout.is_some(), Instant::now());
         Some(Self { watched, every, next, connections: connections.clone() })
     }
 
@@ -64,19 +61,10 @@ impl Watchdog {
         self.next = now + self.every;
         let watched = self.watched;
         self.connections.spawn(async move {
-            let status = format!("{agents} agents");
-            let status = NotifyState::Status(&status);
             if watched {
-                notify(&[NotifyState::Watchdog, status]);
-            } else {
-                notify(&[status]);
+                service_manager::ping();
             }
+            service_manager::status(&format!("{agents} agents"));
         });
-    }
-}
-
-fn notify(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        debug!(%error, "cannot tell the service manager");
     }
 }

@@ -3,7 +3,9 @@
 
 use std::net::TcpListener;
 
-use crate::config::error::BadSetting;
+use fleetgauge_common::settings::SettingError;
+
+use crate::config::Flags;
 
 /// Names of the sockets: `FileDescriptorName=` in their units.
 const AGENTS: &str = "agents";
@@ -24,7 +26,7 @@ impl ActivatedSockets {
     /// # Errors
     /// A socket is not TCP or has an unknown name.
     #[cfg(unix)]
-    pub(crate) fn from_env() -> Result<Self, BadSetting> {
+    pub(crate) fn from_env() -> Result<Self, SettingError> {
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut sockets = listenfd::ListenFd::from_env();
         let mut activated = Self::default();
@@ -49,7 +51,7 @@ impl ActivatedSockets {
 
     /// Returns none: there is no socket activation here.
     #[cfg(not(unix))]
-    pub(crate) fn from_env() -> Result<Self, BadSetting> {
+    pub(crate) fn from_env() -> Result<Self, SettingError> {
         Ok(Self::default())
     }
 
@@ -57,26 +59,22 @@ impl ActivatedSockets {
     ///
     /// # Errors
     /// A socket has no address.
-    pub(crate) fn replace_addresses(
-        &self,
-        listen: &mut Option<Vec<String>>,
-        http: &mut Option<String>,
-    ) -> Result<(), BadSetting> {
+    pub(crate) fn replace_addresses(&self, flags: &mut Flags) -> Result<(), SettingError> {
         let address = |name, socket: &TcpListener| {
             let address = socket.local_addr().map_err(|cause| bad(name, cause.to_string()))?;
             Ok(address.to_string())
         };
         if !self.agents.is_empty() {
             let addresses = self.agents.iter().map(|socket| address(AGENTS, socket));
-            *listen = Some(addresses.collect::<Result<_, _>>()?);
+            flags.0.set_sockets("listen", addresses.collect::<Result<_, _>>()?);
         }
         if let Some(socket) = &self.http {
-            *http = Some(address(HTTP, socket)?);
+            flags.0.set_sockets("http_listen", vec![address(HTTP, socket)?]);
         }
         Ok(())
     }
 }
 
-fn bad(name: &str, problem: impl std::fmt::Display) -> BadSetting {
-    BadSetting::new("LISTEN_FDS", format!("the socket {name:?} that was handed over {problem}"))
+fn bad(name: &str, problem: impl std::fmt::Display) -> SettingError {
+    SettingError::new("LISTEN_FDS", format!("the socket {name:?} that was handed over {problem}"))
 }

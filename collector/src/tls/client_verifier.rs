@@ -12,7 +12,7 @@ use super::certificate::Certificate;
 use super::files::{Content, Files, provider};
 use super::opaque_errors::OpaqueErrorVerifier;
 use super::tickets;
-use crate::config::error::BadSetting;
+use fleetgauge_common::settings::SettingError;
 
 /// The verifier of a port's client certificates. It owns the session tickets, so that a resumed
 /// session was verified against the same authorities and lists.
@@ -46,7 +46,7 @@ pub struct Verified {
 }
 
 impl ClientVerifier {
-    pub(super) fn of(files: &Files, content: &Content) -> Result<Self, BadSetting> {
+    pub(super) fn of(files: &Files, content: &Content) -> Result<Self, SettingError> {
         let tickets = tickets::short_lived().map_err(|error| files.unusable(&error))?;
         let (ca, crl) = (content.client_ca.clone(), content.crl.clone());
         Ok(Self { verifier: verifier(files, content)?, tickets, ca, crl })
@@ -102,7 +102,7 @@ impl ClientVerifier {
 fn verifier(
     files: &Files,
     content: &Content,
-) -> Result<Option<Arc<dyn ClientCertVerifier>>, BadSetting> {
+) -> Result<Option<Arc<dyn ClientCertVerifier>>, SettingError> {
     let Some(authorities) = files.client_authorities(content)? else { return Ok(None) };
     let mut roots = RootCertStore::empty();
     for authority in authorities {

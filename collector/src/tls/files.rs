@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::ValueEnum;
+use fleetgauge_common::secret_file;
+use fleetgauge_common::settings::SettingError;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
@@ -12,19 +15,19 @@ use rustls::{CipherSuite, Error, InconsistentKeys, SupportedProtocolVersion, ver
 use x509_cert::der::DateTime;
 
 use super::certificate::Certificate;
-use crate::auth::secret_file;
-use crate::config::error::BadSetting;
 
 /// Maximum file size: a list of a million revoked certificates takes 50 MB.
 const MAX_FILE_BYTES: u64 = 128 << 20;
 
 /// The minimum TLS version of a port.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Version {
-    /// TLS 1.2 and 1.3.
+    /// TLS 1.2 and 1.3
+    #[value(name = "1.2")]
     Tls12,
-    /// TLS 1.3 only.
+    /// TLS 1.3 only
     #[default]
+    #[value(name = "1.3")]
     Tls13,
 }
 
@@ -95,7 +98,7 @@ impl Files {
         own.chain(&self.client_ca).chain(&self.crl).map(PathBuf::as_path)
     }
 
-    pub(super) fn read(&self) -> Result<Content, BadSetting> {
+    pub(super) fn read(&self) -> Result<Content, SettingError> {
         let read = |setting, path: &PathBuf| {
             secret_file::read_public(path, MAX_FILE_BYTES)
                 .map_err(|bad| self.bad(setting, bad.to_string()))
@@ -103,14 +106,14 @@ impl Files {
         let key = secret_file::read(&self.key, MAX_FILE_BYTES);
         Ok(Content {
             certificate: read("certificate", &self.certificate)?,
-            key: key.map_err(|bad| self.bad("key", bad.to_string()))?.into_bytes(),
+            key: key.map_err(|bad| self.bad("key", bad.to_string()))?,
             client_ca: self.client_ca.as_ref().map(|path| read("client_ca", path)).transpose()?,
             crl: self.crl.as_ref().map(|path| read("crl", path)).transpose()?,
         })
     }
 
     /// Parses the port's certificate and key.
-    pub(super) fn own(&self, content: &Content, now: u64) -> Result<Own, BadSetting> {
+    pub(super) fn own(&self, content: &Content, now: u64) -> Result<Own, SettingError> {
         let (path, pem) = (self.certificate.display(), &content.certificate);
         let chain = self.items("certificate", &self.certificate, pem, "CERTIFICATE")?;
         let bad = |problem: String| self.bad("certificate", format!("{path} {problem}"));
@@ -126,7 +129,7 @@ impl Files {
         Ok(Own { chain, key: self.private_key(content)?, expires: own.expires })
     }
 
-    fn private_key(&self, content: &Content) -> Result<PrivateKeyDer<'static>, BadSetting> {
+    fn private_key(&self, content: &Content) -> Result<PrivateKeyDer<'static>, SettingError> {
         let path = self.key.display();
         PrivateKeyDer::from_pem_slice(&content.key).map_err(|error| {
             let problem = match error {
@@ -144,7 +147,7 @@ impl Files {
     pub(super) fn client_authorities(
         &self,
         content: &Content,
-    ) -> Result<Option<Vec<CertificateDer<'static>>>, BadSetting> {
+    ) -> Result<Option<Vec<CertificateDer<'static>>>, SettingError> {
         let file = self.client_ca.as_ref().zip(content.client_ca.as_ref());
         file.map(|(path, pem)| self.items("client_ca", path, pem, "CERTIFICATE")).transpose()
     }
@@ -153,7 +156,7 @@ impl Files {
     pub(super) fn revoked(
         &self,
         content: &Content,
-    ) -> Result<Vec<CertificateRevocationListDer<'static>>, BadSetting> {
+    ) -> Result<Vec<CertificateRevocationListDer<'static>>, SettingError> {
         let file = self.crl.as_ref().zip(content.crl.as_ref());
         let lists = file.map(|(path, pem)| self.items("crl", path, pem, "X509 CRL"));
         Ok(lists.transpose()?.unwrap_or_default())
@@ -166,7 +169,7 @@ impl Files {
         path: &Path,
         pem: &[u8],
         kind: &str,
-    ) -> Result<Vec<T>, BadSetting> {
+    ) -> Result<Vec<T>, SettingError> {
         let bad = |problem: String| self.bad(setting, format!("{} {problem}", path.display()));
         let items: Vec<T> = T::pem_slice_iter(pem)
             .collect::<Result<_, _>>()
@@ -178,7 +181,7 @@ impl Files {
     }
 
     /// Converts rustls' error about certificate and key.
-    pub(super) fn unusable(&self, error: &Error) -> BadSetting {
+    pub(super) fn unusable(&self, error: &Error) -> SettingError {
         let (certificate, key) = (self.certificate.display(), self.key.display());
         match error {
             Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
@@ -189,19 +192,19 @@ impl Files {
     }
 
     /// Converts rustls' error about an authority.
-    pub(super) fn no_authority(&self, error: &Error) -> BadSetting {
+    pub(super) fn no_authority(&self, error: &Error) -> SettingError {
         let path = self.client_ca.as_deref().unwrap_or(Path::new("")).display();
         self.bad("client_ca", format!("{path} holds what cannot be an authority: {error}"))
     }
 
     /// Converts rustls' error about a revocation list.
-    pub(super) fn bad_crl(&self, error: &VerifierBuilderError) -> BadSetting {
+    pub(super) fn bad_crl(&self, error: &VerifierBuilderError) -> SettingError {
         let path = self.crl.as_deref().unwrap_or(Path::new("")).display();
         self.bad("crl", format!("{path} cannot be used: {error}"))
     }
 
-    fn bad(&self, setting: &str, problem: String) -> BadSetting {
-        BadSetting::new(format!("{}tls_{setting}", self.prefix), problem)
+    fn bad(&self, setting: &str, problem: String) -> SettingError {
+        SettingError::new(format!("{}tls_{setting}", self.prefix), problem)
     }
 }
 

@@ -16,8 +16,8 @@ pub use client_verifier::{ClientVerifier, PresentedChain, Verified};
 pub use files::{Files, Version};
 pub use name_pattern::NamePattern;
 
-use crate::config::error::BadSetting;
 use files::Content;
+use fleetgauge_common::settings::SettingError;
 
 /// The TLS configuration of a port.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl PortTls {
         files: &Files,
         now: u64,
         before: Option<&Arc<Self>>,
-    ) -> Result<Arc<Self>, BadSetting> {
+    ) -> Result<Arc<Self>, SettingError> {
         let content = files.read()?;
         if let Some(before) = before
             && (&before.files, &before.content) == (files, &content)

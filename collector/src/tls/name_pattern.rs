@@ -23,13 +23,13 @@ impl NamePattern {
     /// # Errors
     /// A message that says what would be valid.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let right = "a name with {id} once where the agent's id stands, such as \
+        let right = "must be a name with {id} once where the agent's id stands, such as \
                      {id}.agents.example.com or spiffe://example.com/agent/{id}";
         match text.split_once(ID) {
             Some((before, after)) if !after.contains(ID) && !text.contains(char::is_whitespace) => {
                 Ok(Self { before: before.into(), after: after.into() })
             }
-            _ => Err(format!("{text:?} is not {right}")),
+            _ => Err(right.to_owned()),
         }
     }
 

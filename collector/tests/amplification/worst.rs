@@ -25,7 +25,7 @@ const USUAL: Bounds = Bounds { memory: 64.0, page: 100.0 };
 /// of metadata lines, 1,800 bytes for the 13 that declare it. A schema has at most 1,000 families.
 const FAMILIES: Bounds = Bounds { memory: 192.0, ..USUAL };
 /// Labels stand on a line for each of their series' bounds: 256 times, escaped.
-/// `max_page_bytes_per_agent` bounds the bytes.
+/// `max_page_size_per_agent` bounds the bytes.
 const LINES: Bounds = Bounds { page: 1_024.0, ..USUAL };
 
 /// How often what is short is sent: one alone is measured with nothing in the processor's caches.

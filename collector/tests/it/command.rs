@@ -1,10 +1,9 @@
-//! The command: settings, exit codes, signals, and a log that cannot be written.
+//! The command: exit codes, signals, and a log that cannot be written.
 
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Output, Stdio};
 
-use assert_cmd::assert::OutputAssertExt;
 use fleetgauge_proto::Code;
 use rustix::process::Signal;
 
@@ -22,166 +21,13 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Exit code 64, and all these words on standard error.
-fn is_refused(output: &Output, words: &[&str]) {
-    let said = stderr(output);
-    assert_eq!(output.status.code(), Some(64), "{said}");
-    for word in words {
-        assert!(said.contains(word), "{word:?} is not in {said:?}");
-    }
-    assert!(!said.contains("panicked"), "{said}");
-}
-
-fn file(content: &str) -> tempfile::NamedTempFile {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(content.as_bytes()).unwrap();
-    file
-}
-
-fn with_file(content: &str, more: &[&str]) -> Output {
-    let file = file(content);
-    let mut arguments = vec!["--check", "--config", file.path().to_str().unwrap()];
-    arguments.extend(more);
-    output(&arguments)
-}
-
-#[test]
-fn flags_that_cannot_be() {
-    for (arguments, words) in [
-        (&["--nonsense"][..], &["--nonsense"][..]),
-        (&["--listen", "nonsense"], &["listen", "nonsense", "127.0.0.1:45678"]),
-        (&["--http", "localhost:1234"], &["http", "IP:PORT"]),
-        (&["--http", "127.0.0.1"], &["http", "IP:PORT"]),
-        (&["--advertise", "metrics.example.com"], &["advertise", "HOST:PORT"]),
-        (&["--max-connections", "many"], &["--max-connections", "many"]),
-        (&["--max-connections", "0"], &["max_connections", "0", "1 to", "ulimit"]),
-        (&["--max-connections", "999999999"], &["max_connections", "ulimit"]),
-        (&["--max-scrapes", "65"], &["max_scrapes", "1 to 64"]),
-        (&["--max-interval-seconds", "301"], &["max_interval_seconds", "1 to 300"]),
-        (&["--max-payload-bytes", "100"], &["max_payload_bytes", "16384 to 16777215"]),
-        (&["--drain-seconds", "601"], &["drain_seconds", "0 to 600"]),
-        (&["--departed-hours", "0"], &["departed_hours", "1 to 8760"]),
-        (&["--max-departed", "1000001"], &["max_departed", "0 to 1000000"]),
-        (&["--return-seconds", "0"], &["return_seconds", "1 to 3600"]),
-        (&["--state-seconds", "0"], &["state_seconds", "1 to 3600"]),
-        (&["--expect", "/nonexistent"], &["expect", "/nonexistent"]),
-        (&["--log", "=!="], &["log"]),
-        (&["--config", "/nonexistent.toml"], &["config", "/nonexistent.toml"]),
-        (&["stray"], &["stray"]),
-    ] {
-        let mut all = vec!["--check"];
-        all.extend(arguments);
-        is_refused(&output(&all), words);
-    }
-}
-
-#[test]
-fn files_that_cannot_be() {
-    for (content, words) in [
-        ("listen = [", &["config"][..]),
-        ("lissten = [\"127.0.0.1:0\"]", &["config", "lissten"]),
-        ("max_scrapes = \"four\"", &["config", "max_scrapes"]),
-        ("max_scrapes = -1", &["config", "max_scrapes"]),
-        ("advertise = \"http://a:1/\"", &["advertise", "HOST:PORT"]),
-        ("max_scrapes = 1000", &["max_scrapes", "1 to 64"]),
-        ("http = \"0.0.0.0:1234\"", &["http", "--insecure"]),
-        ("[kinds]\nload = \"gouge\"", &["kinds.load", "gouge", "histogram"]),
-        ("[kindz]\nload = \"gauge\"", &["config", "kindz"]),
-    ] {
-        is_refused(&with_file(content, &[]), words);
-    }
-}
-
-#[test]
-fn a_public_address_needs_insecure() {
-    for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:45678"] {
-        for flag in ["--listen", "--http"] {
-            is_refused(
-                &output(&["--check", flag, address]),
-                &[&flag[2..], "loopback", "--insecure", "authentication"],
-            );
-            output(&["--check", flag, address, "--insecure"]).assert().success();
-        }
-    }
-    output(&["--check", "--listen", "[::1]:0", "--listen", "127.9.9.9:1"]).assert().success();
-}
-
-#[test]
-fn check_and_version_and_help() {
-    output(&["--check"]).assert().success();
-    let version = output(&["--version"]);
-    assert_eq!(version.status.code(), Some(0));
-    let shown = String::from_utf8(version.stdout).unwrap();
-    assert_eq!(shown, format!("fleetgauge-collector {}\n", env!("CARGO_PKG_VERSION")));
-    let help = String::from_utf8(output(&["--help"]).stdout).unwrap();
-    for setting in ["--max-schema-bytes", "FLEETGAUGE_MAX_SCHEMA_BYTES", "127.0.0.1:45678"] {
-        assert!(help.contains(setting), "{setting}");
-    }
-}
-
-#[test]
-fn a_settings_file_that_is_endless_or_no_file() {
-    let endless = "#".repeat((1 << 20) + 1);
-    is_refused(&with_file(&endless, &[]), &["config", "more than 1048576 bytes"]);
-    let directory = command(&["--check", "--config", "/"]).output().unwrap();
-    is_refused(&directory, &["config: /", "is not a file"]);
-    let device = command(&["--check", "--config", "/dev/zero"]).output().unwrap();
-    is_refused(&device, &["config: /dev/zero", "is not a file"]);
-}
-
-#[test]
-fn flags_win_over_the_environment_and_that_over_the_file() {
-    let bad = "max_scrapes = 1000\nhttp = \"nonsense\"\nlisten = [\"nonsense\"]";
-    let file = file(bad);
-    let path = file.path().to_str().unwrap();
-    let mut environment = command(&["--check", "--config", path]);
-    environment
-        .env("FLEETGAUGE_MAX_SCRAPES", "2000")
-        .env("FLEETGAUGE_HTTP", "127.0.0.1:0")
-        .env("FLEETGAUGE_LISTEN", "127.0.0.1:0,127.0.0.1:0");
-    is_refused(&environment.output().unwrap(), &["max_scrapes", "2000"]);
-    environment.args(["--max-scrapes", "3000"]);
-    is_refused(&environment.output().unwrap(), &["max_scrapes", "3000"]);
-    environment.env("FLEETGAUGE_MAX_SCRAPES", "4");
-    is_refused(&environment.output().unwrap(), &["max_scrapes", "3000"]);
-    let mut right = command(&["--check", "--config", path, "--http", "127.0.0.1:0"]);
-    right.args(["--listen", "127.0.0.1:0", "--max-scrapes", "4"]);
-    right.env("FLEETGAUGE_HTTP", "nonsense").output().unwrap().assert().success();
-    let mut named = command(&["--check"]);
-    named.env("FLEETGAUGE_CONFIG", path);
-    is_refused(&named.output().unwrap(), &["nonsense"]);
-}
-
-#[test]
-fn switches_in_the_environment() {
-    for (value, refused) in [("true", false), ("1", false), ("false", true), ("0", true)] {
-        let mut command = command(&["--check", "--http", "0.0.0.0:0"]);
-        let output = command.env("FLEETGAUGE_INSECURE", value).output().unwrap();
-        assert_eq!(output.status.code(), Some(if refused { 64 } else { 0 }), "{value}");
-    }
-    let nonsense = command(&["--check"]).env("FLEETGAUGE_CLASSIC", "maybe").output().unwrap();
-    is_refused(&nonsense, &["--classic", "maybe"]);
-}
-
-#[test]
-fn switches_are_overruled_like_all_settings() {
-    let public = "insecure = true\nhttp = \"0.0.0.0:0\"";
-    with_file(public, &[]).assert().success();
-    is_refused(&with_file(public, &["--insecure=false"]), &["http", "--insecure"]);
-    let file = file(public);
-    let mut command = command(&["--check", "--config", file.path().to_str().unwrap()]);
-    command.env("FLEETGAUGE_INSECURE", "false");
-    is_refused(&command.output().unwrap(), &["http", "--insecure"]);
-    command.arg("--insecure").output().unwrap().assert().success();
-}
-
 #[test]
 fn a_busy_port_is_named_with_a_way_out() {
     // A port of Linux's ephemeral range, as the kernel gave it.
     let busy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = busy.local_addr().unwrap();
     let ephemeral = address.port() >= 32_768;
-    for flags in [["--listen", "--http"], ["--http", "--listen"]] {
+    for flags in [["--listen", "--http-listen"], ["--http-listen", "--listen"]] {
         let taken = address.to_string();
         let output = output(&[flags[0], &taken, flags[1], "127.0.0.1:0"]);
         let said = stderr(&output);
@@ -193,7 +39,7 @@ fn a_busy_port_is_named_with_a_way_out() {
 
 #[test]
 fn an_address_of_nobody_is_an_error() {
-    let output = output(&["--insecure", "--listen", "192.0.2.1:1", "--http", "127.0.0.1:0"]);
+    let output = output(&["--insecure", "--listen", "192.0.2.1:1", "--http-listen", "127.0.0.1:0"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("192.0.2.1:1"));
 }
@@ -266,7 +112,7 @@ fn a_closed_stderr() {
 #[test]
 fn sigterm_asks_agents_to_leave() {
     // Longer than the timeout of this test: the drain ends when all agents have left.
-    let mut process = Process::start(&["--drain-seconds", "600"]);
+    let mut process = Process::start(&["--drain-timeout", "600s"]);
     let mut agent = Agent::join(process.agents, &who("a"), &gauges(&["load"]), &[1.0]);
     process.signal(Signal::TERM);
     assert!(matches!(agent.hear(), Heard::Drain { .. }));
@@ -278,7 +124,7 @@ fn sigterm_asks_agents_to_leave() {
 
 #[test]
 fn sigint_waits_no_longer_than_it_must() {
-    let mut process = Process::start(&["--drain-seconds", "1"]);
+    let mut process = Process::start(&["--drain-timeout", "1s"]);
     let mut agent = Agent::join(process.agents, &who("a"), &gauges(&["load"]), &[1.0]);
     // Another client has a page in flight and does not read it.
     let mut idle = std::net::TcpStream::connect(process.http).unwrap();

@@ -20,6 +20,7 @@ mod proxied;
 mod roster;
 mod scrapes;
 mod session;
+mod settings;
 mod supervised;
 mod support;
 mod tls;

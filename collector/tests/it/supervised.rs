@@ -50,7 +50,7 @@ fn it_says_how_many_agents_it_has() {
 fn a_stop_is_announced_with_the_time_that_it_may_take() {
     let manager = Manager::new();
     let mut command = command(&FREE_PORTS);
-    command.args(["--drain-seconds", "40"]);
+    command.args(["--drain-timeout", "40s"]);
     manager.supervise(&mut command);
     let mut process = Process::run(command, 1);
     manager.hears("READY=1");
@@ -115,7 +115,7 @@ fn a_collector_that_hangs_feeds_no_watchdog() {
 
 #[test]
 fn that_only_the_connections_hang_feeds_no_watchdog_either() {
-    hangs(&["--coalesce-milliseconds", "1"], true);
+    hangs(&["--coalesce-delay", "1ms"], true);
 }
 
 #[test]

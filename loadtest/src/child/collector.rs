@@ -43,7 +43,7 @@ impl CollectorProcess {
     /// A process did not start, or did not print its addresses in time.
     pub async fn start(count: usize, flags: &[String]) -> anyhow::Result<Vec<Self>> {
         let mut all = flags.to_vec();
-        for (flag, free) in [("--listen", "127.0.0.1:0"), ("--http", "127.0.0.1:0")] {
+        for (flag, free) in [("--listen", "127.0.0.1:0"), ("--http-listen", "127.0.0.1:0")] {
             if !flags.iter().any(|given| given == flag) {
                 all.extend([flag, free].map(ToOwned::to_owned));
             }
@@ -123,7 +123,7 @@ impl CollectorProcess {
 
     fn spawn_again(&mut self, more: &[String]) -> anyhow::Result<Child> {
         self.flags.extend_from_slice(more);
-        let addresses = [("--listen", self.agents), ("--http", self.http)];
+        let addresses = [("--listen", self.agents), ("--http-listen", self.http)];
         let addresses = addresses.map(|(flag, address)| format!("{flag}={address}"));
         Self::spawn(&[&self.flags[..], &addresses].concat())
     }

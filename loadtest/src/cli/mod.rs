@@ -124,7 +124,7 @@ pub struct FleetArgs {
     pub labels: u8,
     /// Pass FLAG to the collectors that are started (repeatable)
     ///
-    /// Example: --collector-flag=--coalesce-milliseconds=1
+    /// Example: --collector-flag=--coalesce-delay=1ms
     #[arg(long, value_name = "FLAG", conflicts_with = "collector", help_heading = COLLECTORS)]
     pub collector_flag: Vec<String>,
     /// Use TLS with certificates on both sides

@@ -109,7 +109,7 @@ pub async fn deaths(args: &DeathsArgs) -> anyhow::Result<Results> {
     let mut flags = args.fleet.flags();
     flags.extend(["--listen".to_owned(), format!("{host_address}:0"), "--insecure".to_owned()]);
     // All agents of one end share an address, which limits per address would hold back.
-    flags.push(format!("--exempt=127.0.0.0/8,{host_address}/30"));
+    flags.push(format!("--exempt-addresses=127.0.0.0/8,{host_address}/30"));
     let run = ScenarioRun::without_workers(
         "deaths",
         Plan::for_scenario(&args.fleet, 1, BackoffPolicy::Agent, flags),

@@ -153,8 +153,8 @@ fn settings(args: &HostileArgs) -> serde_json::Value {
 fn plan(args: &HostileArgs) -> Plan {
     let memory = BASE_MEMORY_BYTES + u64::from(args.fleet.agents) * MEMORY_BYTES_PER_AGENT;
     let mut flags = args.fleet.flags();
-    flags.push(format!("--exempt={HONEST_ADDRESSES}"));
-    flags.push(format!("--max-memory-bytes={memory}"));
+    flags.push(format!("--exempt-addresses={HONEST_ADDRESSES}"));
+    flags.push(format!("--max-memory={memory}B"));
     flags.push("--max-scrapes=1".to_owned());
     Plan::for_scenario(&args.fleet, 1, BackoffPolicy::Quick, flags)
 }

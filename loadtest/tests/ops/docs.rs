@@ -187,7 +187,7 @@ fn security_names_files_that_exist() {
 fn every_setting_is_documented() {
     let document = read("docs/operations.md");
     for (mut command, example) in [
-        (fleetgauge_collector::config::Flags::command(), "deploy/collector.toml"),
+        (fleetgauge_collector::cli::command(), "deploy/collector.toml"),
         (fleetgauge_agent::config::Flags::command(), "deploy/agent.toml"),
     ] {
         let example = read(example);

@@ -4,7 +4,7 @@
 //! Twenty thousand agents need two collectors if a process may open 20,000 files:
 //!
 //! ```text
-//! FLEETGAUGE_TEST_AGENTS=20000 FLEETGAUGE_TEST_COLLECTORS=2 \
+//! TEST_AGENTS=20000 TEST_COLLECTORS=2 \
 //!     cargo test --release --workspace --test ops -- --ignored every_series_arrives_once
 //! ```
 
@@ -67,8 +67,8 @@ fn load(agents: usize, collectors: &[Collector]) -> Program {
 #[test]
 #[ignore = "needs prometheus"]
 fn every_series_arrives_once() {
-    let agents = size("FLEETGAUGE_TEST_AGENTS", 100);
-    let collectors = size("FLEETGAUGE_TEST_COLLECTORS", 1);
+    let agents = size("TEST_AGENTS", 100);
+    let collectors = size("TEST_COLLECTORS", 1);
     // The load test scrapes the collectors, too.
     let start = |_| Collector::start(&["--max-scrapes", "16"]);
     let collectors: Vec<_> = (0..collectors).map(start).collect();
@@ -104,7 +104,7 @@ fn an_agent_a_target(collector: &Collector) -> String {
 #[test]
 #[ignore = "needs prometheus"]
 fn every_agent_has_an_up_of_its_own() {
-    let agents = size("FLEETGAUGE_TEST_AGENTS", 30);
+    let agents = size("TEST_AGENTS", 30);
     let collector = Collector::start(&[]);
     let id = |n: usize| format!("host-{n}");
     let mut held: Vec<TcpStream> =

@@ -128,7 +128,7 @@ impl Collector {
 
     /// The same with a command that starts the program.
     pub(crate) fn start_by(mut command: Command, agents: &str, http: &str, flags: &[&str]) -> Self {
-        command.args(["--listen", agents, "--http", http]).args(flags);
+        command.args(["--listen", agents, "--http-listen", http]).args(flags);
         let program = Program::start(command);
         let bound = |message: &str| {
             let log = program.log();

@@ -28,7 +28,7 @@ fn size() -> Size {
         let configuration = shipped_as_it_is;
         Size { agents: 1_000, killed: 50, interval: "15s", flags: &[], configuration }
     } else {
-        let flags = &["--return-seconds", "10", "--state-seconds", "1"];
+        let flags = &["--return-timeout", "10s", "--state-interval", "1s"];
         Size { agents: 100, killed: 5, interval: "1s", flags, configuration: shipped }
     }
 }

@@ -140,7 +140,7 @@ fn strangers_hear_a_reject_and_nothing_else() {
     let readers = credential("user = \"prometheus\"", "the token of prometheus");
     let mut command = Command::new("ip");
     command.args(["netns", "exec", &namespace.0]).arg(built("fleetgauge-collector"));
-    command.args(["--listen", AGENTS, "--http", HTTP, "--insecure"]);
+    command.args(["--listen", AGENTS, "--http-listen", HTTP, "--insecure"]);
     command.args(["--credentials", path(&agents), "--http-credentials", path(&readers)]);
     let _collector = Program::start(command);
     namespace.inside(|| {
@@ -217,7 +217,7 @@ fn strangers_hear_an_alert_and_nothing_else_where_certificates_are_asked_for() {
     let (ours, theirs) = (TestPki::new().unwrap(), TestPki::new().unwrap());
     let mut command = Command::new("ip");
     command.args(["netns", "exec", &namespace.0]).arg(built("fleetgauge-collector"));
-    command.args(["--listen", AGENTS, "--http", HTTP]).args(ours.flags());
+    command.args(["--listen", AGENTS, "--http-listen", HTTP]).args(ours.flags());
     command.args(ours.flags().iter().map(|flag| flag.replace("--tls-", "--http-tls-")));
     let _collector = Program::start(command);
     let (ours, theirs) = (ours.ca(), theirs.ca());

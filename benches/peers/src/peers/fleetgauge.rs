@@ -33,7 +33,7 @@ impl Peer for Fleetgauge {
     }
 
     fn setting(&self) -> &'static str {
-        if self.coalescing { "`--coalesce-milliseconds 10`" } else { "default" }
+        if self.coalescing { "`--coalesce-delay 10ms`" } else { "default" }
     }
 
     fn find(&self) -> Result<PathBuf, String> {
@@ -44,9 +44,14 @@ impl Peer for Fleetgauge {
     fn command(&self, program: &Path, place: &Place) -> anyhow::Result<Command> {
         let mut command = Command::new(program);
         command.arg(COLLECTOR);
-        command.args(["--listen", &place.tcp.to_string(), "--http", &place.http.to_string()]);
+        command.args([
+            "--listen",
+            &place.tcp.to_string(),
+            "--http-listen",
+            &place.http.to_string(),
+        ]);
         if self.coalescing {
-            command.args(["--coalesce-milliseconds", "10"]);
+            command.args(["--coalesce-delay", "10ms"]);
         }
         Ok(command)
     }

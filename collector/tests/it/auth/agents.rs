@@ -174,8 +174,8 @@ fn a_revoked_session_ends_and_one_that_is_not_goes_on() {
     let mut stranger = rig.connect();
     files.write("agents", &entry("agent = 'web-2'", &["token of web-2"], ""));
     let before = rig.collector.auth.lock().clone();
-    let flags = rig.collector.config.source.given.clone();
-    let anew = fleetgauge_collector::Config::try_after(flags, &before).unwrap();
+    let sources = rig.collector.config.sources.clone();
+    let anew = fleetgauge_collector::Config::try_after(sources, &before).unwrap();
     rig.collector.reload(anew.auth);
     for session in [&mut one, &mut two, &mut stranger] {
         session.ticks(&rig);
@@ -251,9 +251,9 @@ fn sessions_end_whose_labels_the_rules_do_not_allow_any_more() {
     waits.receives(&rig, &rival.hello(&schema));
     let reload = |path: &std::path::Path, labels: &[&str]| {
         let anew = guarded(Some(path), None, labels);
-        let flags = anew.source.given;
+        let sources = anew.sources;
         let before = rig.collector.auth.lock().clone();
-        let anew = fleetgauge_collector::Config::try_after(flags, &before).unwrap();
+        let anew = fleetgauge_collector::Config::try_after(sources, &before).unwrap();
         rig.collector.reload(anew.auth);
     };
     reload(&entries("fra"), &["role"]);

@@ -23,12 +23,13 @@ fn no_secret_is_in_the_log_on_a_page_or_among_the_arguments() {
     let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (listen, serve) = (free(), free());
     let log = files.path("log");
-    let mut child = command(&["--listen", &listen.to_string(), "--http", &serve.to_string()])
-        .args(["--log", "trace", "--credentials", agents.to_str().unwrap()])
-        .args(["--http-credentials", readers.to_str().unwrap()])
-        .stderr(std::fs::File::create(&log).unwrap())
-        .spawn()
-        .unwrap();
+    let mut child =
+        command(&["--listen", &listen.to_string(), "--http-listen", &serve.to_string()])
+            .args(["--log", "trace", "--credentials", agents.to_str().unwrap()])
+            .args(["--http-credentials", readers.to_str().unwrap()])
+            .stderr(std::fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
     crate::support::eventually("it listens", || std::net::TcpStream::connect(serve).is_ok());
     let schema = gauges(&["load"]);
     let _shown = Agent::join(listen, &who("web-1").showing("hunter2-agent"), &schema, &[1.0]);

@@ -11,6 +11,7 @@ use crate::support::agent::{Agent, who};
 use crate::support::collector::Collector;
 use crate::support::command::Process;
 use crate::support::frames::gauges;
+use crate::support::pki::text;
 use crate::support::secrets::{Files, entry, guarded};
 use crate::support::{eventually, http};
 
@@ -102,12 +103,10 @@ fn readers_and_labels_change_too() {
         files.write("settings", &all)
     };
     let path = settings("'role'");
-    let flags = Flags {
-        config: Some(path),
-        listen: Some(vec!["127.0.0.1:0".to_owned()]),
-        http: Some("127.0.0.1:0".to_owned()),
-        ..Flags::default()
-    };
+    let flags = Flags::default()
+        .with("config", text(&path))
+        .with("listen", "127.0.0.1:0")
+        .with("http_listen", "127.0.0.1:0");
     let collector = Collector::with(Config {
         drain: std::time::Duration::ZERO,
         ..Config::try_new(flags).unwrap()
@@ -139,11 +138,12 @@ fn rules_for_other_addresses_are_not_put_in_force() {
     let agents = files.write("agents", &entry("agent = '*'", &["token"], ""));
     let credentials = format!("credentials = '{}'\n", agents.display());
     let settings = |listen: &str, http: &str, more: &str| {
-        let all = format!("listen = ['{listen}']\nhttp = '{http}'\ndrain_seconds = 0\n{more}");
+        let all =
+            format!("listen = ['{listen}']\nhttp_listen = '{http}'\ndrain_timeout = '0s'\n{more}");
         files.write("settings", &all)
     };
     let first = "127.0.0.1:0";
-    let flags = Flags { config: Some(settings(first, first, &credentials)), ..Flags::default() };
+    let flags = Flags::default().with("config", text(&settings(first, first, &credentials)));
     let collector = Collector::with(Config::try_new(flags).unwrap());
     for (number, (listen, http)) in [("127.0.0.2:0", first), (first, "[::1]:0")].iter().enumerate()
     {
@@ -191,15 +191,15 @@ fn sighup_reads_everything_anew_and_ends_nothing() {
 #[test]
 fn settings_that_take_a_restart_are_named_and_the_others_taken() {
     let files = Files::new();
-    let before = "drain_seconds = 1\n[kinds]\nload = 'gauge'\n";
+    let before = "drain_timeout = '1s'\n[kinds]\nload = 'gauge'\n";
     let path = files.write("settings", before);
-    let arguments = ["--config", path.to_str().unwrap(), "--drain-seconds", "0"];
+    let arguments = ["--config", path.to_str().unwrap(), "--drain-timeout", "0s"];
     let mut process = Process::start(&arguments);
-    let others = "exempt = []\nmax_connections = 9\ndrain_seconds = 2\nallow_labels = ['role']\n";
+    let others = "exempt_addresses = []\nmax_connections = 9\ndrain_timeout = '2s'\nallow_labels = ['role']\n";
     files.write("settings", &format!("{others}[kinds]\nload = 'counter'\n"));
     let line = process.logs("settings");
     // The flag is above the file.
-    let named = "settings=\"kinds, exempt, max_connections\"";
+    let named = "settings=\"max_connections, exempt_addresses, kinds\"";
     assert!(line.contains("WARN") && line.contains(named), "{line}");
     process.logs("the settings were read anew");
     let labels = vec![crate::support::frames::label(&("rack", "7"))];

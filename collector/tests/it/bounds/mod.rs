@@ -209,7 +209,7 @@ fn max_schemas_when_all_are_in_use() {
 }
 
 #[test]
-fn max_schema_bytes() {
+fn max_schemas_size() {
     let mut full = Full::new(|config| config.bounds.schemas.bytes = 100);
     let long = "x".repeat(100);
     let mut third = Agent::open(full.collector.agents, &who("third"), &gauges(&[&long]));

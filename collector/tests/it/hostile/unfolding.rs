@@ -24,7 +24,7 @@ const MOST_CPU: Duration = Duration::from_secs(if cfg!(debug_assertions) { 30 } 
 /// and what is kept of them. It had 1.7 GiB, under a budget of 1 GiB.
 const MOST_RESIDENT: u64 = 512 * 1024;
 /// The default, stated.
-const BUDGET: [&str; 2] = ["--max-memory-bytes", "1073741824"];
+const BUDGET: [&str; 2] = ["--max-memory", "1GiB"];
 
 /// 15 histograms of 256 bounds, each with 31 labels that double when they are written: 249 MB of a
 /// page.
@@ -105,6 +105,6 @@ fn histograms_of_long_labels_over_three_connections() {
 /// Where such pages are allowed all of it is kept.
 #[test]
 fn histograms_of_long_labels_where_their_pages_are_allowed() {
-    let allowed = ["--max-page-bytes-per-agent", "1099511627776"];
+    let allowed = ["--max-page-size-per-agent", "1TiB"];
     withstands(&[BUDGET, allowed].concat(), None);
 }

@@ -50,7 +50,7 @@ fn a_departed_agent_is_deleted_by_a_user_that_may() {
     let files = Files::new();
     let readers = readers(&files);
     let state = files.path("state");
-    let flags = ["--state-seconds", "1", "--drain-seconds", "0", "--http-credentials", &readers];
+    let flags = ["--state-interval", "1s", "--drain-timeout", "0s", "--http-credentials", &readers];
     let directory = ["--state-dir", state.to_str().unwrap()];
     let mut process = Process::start(&[&flags[..], &directory].concat());
     let _stays = join(&process, "stays");
@@ -110,9 +110,9 @@ fn expected_agents_change_while_the_collector_runs() {
     let files = Files::new();
     let readers = readers(&files);
     let expect = files.write("expect", "here\nnever\n");
-    let flags = ["--return-seconds", "1", "--drain-seconds", "0", "--http-credentials", &readers];
+    let flags = ["--return-timeout", "1s", "--drain-timeout", "0s", "--http-credentials", &readers];
     let mut process =
-        Process::start(&[&flags[..], &["--expect", expect.to_str().unwrap()]].concat());
+        Process::start(&[&flags[..], &["--expected-agents", expect.to_str().unwrap()]].concat());
     let _here = join(&process, "here");
     eventually("one is given up", || up(&process, "never") == Some(0.0));
     let delete =

@@ -12,8 +12,8 @@ use crate::support::{eventually, http};
 /// A collector that awaits returning agents for so many seconds.
 fn start(directory: &Path, patience: &str) -> Process {
     let directory = directory.to_str().unwrap();
-    let patience = ["--return-seconds", patience];
-    let often = ["--state-seconds", "1", "--drain-seconds", "1", "--state-dir", directory];
+    let patience = ["--return-timeout", patience];
+    let often = ["--state-interval", "1s", "--drain-timeout", "1s", "--state-dir", directory];
     // Agents report until something has happened.
     let unpaced = ["--max-reports-per-interval", "1000000"];
     Process::start(&[&often[..], &patience, &unpaced].concat())
@@ -43,7 +43,7 @@ fn kept(directory: &Path, what: &str) -> bool {
 fn a_killed_collector_knows_after_its_restart_who_is_missing() {
     let directory = tempfile::tempdir().unwrap();
     let state = directory.path();
-    let mut collector = start(state, "1");
+    let mut collector = start(state, "1s");
     let [mut stays, mut dies, went] = ["stays", "dies", "went"].map(|id| join(&collector, id));
     went.reset();
     eventually("the state is kept", || {
@@ -55,7 +55,7 @@ fn a_killed_collector_knows_after_its_restart_who_is_missing() {
     collector.signal(Signal::KILL);
     collector.ends();
 
-    let mut collector = start(state, "15");
+    let mut collector = start(state, "15s");
     assert_eq!(get(&collector, "/readyz"), "ready; warming up, 0 of 2 returned\n");
     assert_eq!((up(&collector, "stays"), up(&collector, "dies")), (None, None));
     assert_eq!(up(&collector, "went"), Some(0.0));
@@ -79,11 +79,11 @@ fn a_killed_collector_knows_after_its_restart_who_is_missing() {
 #[test]
 fn a_stop_in_good_order_keeps_who_was_connected() {
     let directory = tempfile::tempdir().unwrap();
-    let mut collector = start(directory.path(), "1");
+    let mut collector = start(directory.path(), "1s");
     let _agents = (join(&collector, "a"), join(&collector, "b"));
     collector.signal(Signal::TERM);
     assert!(collector.ends().success());
-    let collector = start(directory.path(), "3600");
+    let collector = start(directory.path(), "3600s");
     assert_eq!(get(&collector, "/readyz"), "ready; warming up, 0 of 2 returned\n");
 }
 
@@ -97,7 +97,7 @@ fn a_damaged_state_file_is_set_aside_and_the_collector_runs() {
         "{\"roster\":{\"version\":9,\"written\":0}}\n",
     ] {
         std::fs::write(&file, damaged).unwrap();
-        let mut collector = start(directory.path(), "1");
+        let mut collector = start(directory.path(), "1s");
         assert_eq!(get(&collector, "/readyz"), "ready\n");
         assert!(get(&collector, "/metrics/self").contains("fleetgauge_state_errors_total 1"));
         let mut agent = join(&collector, "a");
@@ -119,7 +119,7 @@ fn a_damaged_state_file_is_set_aside_and_the_collector_runs() {
 fn a_directory_that_cannot_be_used_is_told_at_the_start() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let below = file.path().join("state");
-    let flags = ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--state-dir"];
+    let flags = ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--state-dir"];
     let output = command(&flags).arg(&below).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
@@ -129,7 +129,7 @@ fn a_directory_that_cannot_be_used_is_told_at_the_start() {
 #[test]
 fn a_disk_that_fails_while_it_runs_is_counted_and_survived() {
     let directory = tempfile::tempdir().unwrap();
-    let collector = start(directory.path(), "1");
+    let collector = start(directory.path(), "1s");
     std::fs::create_dir(directory.path().join("roster.jsonl.new")).unwrap();
     let _agent = join(&collector, "a");
     eventually("it is counted", || {
@@ -148,7 +148,7 @@ fn expected_agents_that_never_come_are_down() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("expected");
     std::fs::write(&file, "# ours\nhere\nnever # since Tuesday\n").unwrap();
-    let flags = ["--expect", file.to_str().unwrap(), "--return-seconds", "2"];
+    let flags = ["--expected-agents", file.to_str().unwrap(), "--return-timeout", "2s"];
     let collector = Process::start(&flags);
     let _here = Agent::join(collector.agents, &who("here"), &gauges(&["load"]), &[1.0]);
     assert_eq!((up(&collector, "here"), up(&collector, "never")), (Some(1.0), None));

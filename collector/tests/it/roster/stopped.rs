@@ -13,7 +13,7 @@ use crate::support::frames::{frame, gauges};
 const AGENTS: usize = 1_000;
 const SHARED: usize = 100;
 /// Far longer than the agents need on a busy machine; the drain ends when all have left.
-const DRAIN_SECONDS: &str = "60";
+const DRAIN: &str = "60s";
 
 /// Maximum CPU time of a SIGTERM with all departures; an unoptimized build takes 0.2 s. When each
 /// departure tried every family of every other schema again, it took 80 s, or 14 s optimized: most
@@ -24,7 +24,7 @@ const MOST_CPU: Duration = Duration::from_secs(if cfg!(debug_assertions) { 5 } e
 fn a_thousand_hosts_with_a_family_of_their_own_leave_and_are_remembered() {
     let directory = tempfile::tempdir().unwrap();
     let state = directory.path().to_str().unwrap();
-    let mut collector = Process::start(&["--state-dir", state, "--drain-seconds", DRAIN_SECONDS]);
+    let mut collector = Process::start(&["--state-dir", state, "--drain-timeout", DRAIN]);
     let log = collector.collects();
     let mut names: Vec<_> = (0..SHARED).map(|n| format!("shared_{n}")).collect();
     let mut agents: Vec<_> = (0..AGENTS)
@@ -63,7 +63,7 @@ fn a_thousand_hosts_with_a_family_of_their_own_leave_and_are_remembered() {
 fn agents_that_stay_until_they_are_closed_are_remembered() {
     let directory = tempfile::tempdir().unwrap();
     let state = directory.path().to_str().unwrap();
-    let seldom = ["--state-dir", state, "--state-seconds", "3600", "--drain-seconds", "1"];
+    let seldom = ["--state-dir", state, "--state-interval", "3600s", "--drain-timeout", "1s"];
     let mut collector = Process::start(&seldom);
     let log = collector.collects();
     let ids = ["one", "two", "three"];

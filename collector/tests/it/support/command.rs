@@ -33,7 +33,8 @@ pub(crate) struct Process {
     pub(crate) http: SocketAddr,
 }
 
-pub(crate) const FREE_PORTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+pub(crate) const FREE_PORTS: [&str; 4] =
+    ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"];
 
 impl Process {
     /// Starts it and learns from its log what it has bound.
@@ -66,7 +67,7 @@ impl Process {
         let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let (agents, http) = (free(), free());
         let (listen, serve) = (agents.to_string(), http.to_string());
-        command.args(["--listen", &listen, "--http", &serve]);
+        command.args(["--listen", &listen, "--http-listen", &serve]);
         let child = command.spawn().unwrap();
         let process = Self { child, log: None, listeners: vec![agents], agents, http };
         super::eventually("it listens", || std::net::TcpStream::connect(http).is_ok());

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::collector::config;
+use super::pki::text;
 
 /// How a token stands in a file.
 pub(crate) fn digest(token: impl AsRef<[u8]>) -> String {
@@ -47,14 +48,15 @@ impl Files {
 /// Settings with files of credentials for agents, for readers, or both, and labels that agents may
 /// set.
 pub(crate) fn guarded(agents: Option<&Path>, readers: Option<&Path>, labels: &[&str]) -> Config {
-    let labels = labels.iter().copied().map(str::to_owned).collect::<Vec<_>>();
-    let flags = Flags {
-        listen: Some(vec!["127.0.0.1:0".to_owned()]),
-        http: Some("127.0.0.1:0".to_owned()),
-        credentials: agents.map(Path::to_owned),
-        http_credentials: readers.map(Path::to_owned),
-        allow_labels: (!labels.is_empty()).then_some(labels),
-        ..Flags::default()
-    };
+    let mut flags =
+        Flags::default().with("listen", "127.0.0.1:0").with("http_listen", "127.0.0.1:0");
+    for (name, path) in [("credentials", agents), ("http_credentials", readers)] {
+        if let Some(path) = path {
+            flags = flags.with(name, text(path));
+        }
+    }
+    for label in labels {
+        flags = flags.with("allow_labels", label);
+    }
     Config { drain: config().drain, ..Config::try_new(flags).unwrap() }
 }

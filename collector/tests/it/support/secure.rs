@@ -44,25 +44,24 @@ impl Site {
         self.files.write("own.key", &own.key);
     }
 
-    fn flag(&self, file: &str) -> Option<String> {
-        Some(text(&self.files.path(file)))
+    /// The path of a file.
+    pub(crate) fn path(&self, file: &str) -> String {
+        text(&self.files.path(file))
     }
 
     /// Flags of a collector with a certificate.
     pub(crate) fn flags(&self) -> Flags {
-        Flags {
-            listen: Some(vec!["127.0.0.1:0".to_owned()]),
-            http: Some("127.0.0.1:0".to_owned()),
-            drain_seconds: Some(0),
-            tls_certificate: self.flag("own.pem"),
-            tls_key: self.flag("own.key"),
-            ..Flags::default()
-        }
+        Flags::default()
+            .with("listen", "127.0.0.1:0")
+            .with("http_listen", "127.0.0.1:0")
+            .with("drain_timeout", "0s")
+            .with("tls_certificate", self.path("own.pem"))
+            .with("tls_key", self.path("own.key"))
     }
 
     /// One whose agents do so too.
     pub(crate) fn mutual(&self) -> Flags {
-        Flags { tls_client_ca: self.flag("agents.pem"), ..self.flags() }
+        self.flags().with("tls_client_ca", self.path("agents.pem"))
     }
 
     /// A certificate for the agent of this name.

@@ -5,7 +5,6 @@ use std::net::{Shutdown, TcpStream};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use fleetgauge_collector::config::Flags;
 use fleetgauge_proto::Code;
 use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use rustls::{AlertDescription, ConnectionTrafficSecrets, Error};
@@ -293,7 +292,7 @@ fn records_with_nothing_in_them() {
 #[test]
 fn a_connection_for_which_there_is_no_memory_is_told_so_before_tls() {
     let site = Site::new();
-    let flags = Flags { max_memory_bytes: Some(10_000), ..site.flags() };
+    let flags = site.flags().with("max_memory", "10000B");
     let collector = Collector::with(config(flags));
     let _first = Agent::connect(collector.agents);
     eventually("it is counted", || collector.memory().0 > 5_000.0);
@@ -306,7 +305,7 @@ fn a_connection_for_which_there_is_no_memory_is_told_so_before_tls() {
 #[test]
 fn an_unfinished_record_for_which_there_is_no_memory_is_told_of() {
     let site = Site::new();
-    let flags = Flags { max_memory_bytes: Some(20_000), ..site.flags() };
+    let flags = site.flags().with("max_memory", "20000B");
     let collector = Collector::with(config(flags));
     let schema = gauges(&["fg_a"]);
     let mut agent = Agent::secure(collector.agents, &site.client(None));

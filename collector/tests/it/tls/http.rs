@@ -16,30 +16,29 @@ use crate::support::{PATIENCE, eventually, read_some};
 
 /// A collector as a process, whose HTTP port speaks TLS.
 fn process(site: &Site, readers: Option<&Authority>) -> Process {
-    let Flags { http_tls_certificate, http_tls_key, http_tls_client_ca, .. } = flags(site, readers);
-    let given = [
-        ("--http-tls-certificate", http_tls_certificate),
-        ("--http-tls-key", http_tls_key),
-        ("--http-tls-client-ca", http_tls_client_ca),
-    ];
-    let given = given.into_iter().filter_map(|(flag, value)| Some([flag.to_owned(), value?]));
-    let arguments: Vec<_> = given.flatten().collect();
+    let given = files(site, readers).into_iter();
+    let flag = |(name, path): (&str, String)| [format!("--{}", name.replace('_', "-")), path];
+    let arguments: Vec<_> = given.flat_map(flag).collect();
     Process::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// The flags of a site whose HTTP port speaks TLS, with the authority of its readers.
 fn flags(site: &Site, readers: Option<&Authority>) -> Flags {
-    let file = |name: &str| Some(text(&site.files.path(name)));
+    let files = files(site, readers).into_iter();
+    files.fold(site.flags(), |flags, (name, path)| flags.with(name, path))
+}
+
+/// The TLS files of the HTTP port by setting.
+fn files(site: &Site, readers: Option<&Authority>) -> Vec<(&'static str, String)> {
+    let mut files = vec![
+        ("http_tls_certificate", site.path("own.pem")),
+        ("http_tls_key", site.path("own.key")),
+    ];
     if let Some(readers) = readers {
         site.files.write("readers.pem", &readers.pem());
+        files.push(("http_tls_client_ca", site.path("readers.pem")));
     }
-    let port = site.flags();
-    Flags {
-        http_tls_certificate: file("own.pem"),
-        http_tls_key: file("own.key"),
-        http_tls_client_ca: readers.and_then(|_| file("readers.pem")),
-        ..port
-    }
+    files
 }
 
 /// Where the collector serves HTTP, without asking it there.
@@ -170,7 +169,7 @@ fn a_reader_s_ticket_is_worth_no_more_than_the_certificate_it_was_got_for() {
 fn a_reader_whose_certificate_is_revoked_is_cut_off_and_no_other() {
     let (site, readers) = (Site::new(), Authority::new("readers"));
     let crl = site.files.write("readers.crl", &readers.revoke(&[]));
-    let flags = Flags { http_tls_crl: Some(text(&crl)), ..flags(&site, Some(&readers)) };
+    let flags = flags(&site, Some(&readers)).with("http_tls_crl", text(&crl));
     let collector = start(flags);
     let [mut one, mut two] = [1, 2].map(|serial| {
         let own = readers.issue(named("prometheus").numbered(serial));
@@ -203,7 +202,7 @@ fn an_authority_that_is_replaced_takes_its_readers_with_it() {
 #[test]
 fn a_handshake_that_never_begins_takes_no_place_for_ever() {
     let site = Site::new();
-    let flags = Flags { max_http_connections: Some(2), ..flags(&site, None) };
+    let flags = flags(&site, None).with("max_http_connections", "2");
     let collector = start(flags);
     let _silent: Vec<_> = (0..4).map(|_| TcpStream::connect(collector.http).unwrap()).collect();
     let client = client(&site.collectors, None);

@@ -56,10 +56,7 @@ fn no_other_id_is_had_by_a_certificate() {
 #[test]
 fn a_pattern_says_where_the_id_stands() {
     let site = Site::new();
-    let flags = Flags {
-        certificate_name: Some("spiffe://example.com/agent/{id}".to_owned()),
-        ..site.mutual()
-    };
+    let flags = site.mutual().with("tls_client_name", "spiffe://example.com/agent/{id}");
     let collector = Collector::with(config(flags));
     let own = site.agents.issue(named("host-7").with_uri("spiffe://example.com/agent/web-01"));
     let _agent = join(&collector, &site, &own, "web-01");
@@ -76,7 +73,7 @@ fn labels_are_pinned_to_certificates() {
     let path = site
         .files
         .write("credentials", &(pinned.to_owned() + &entry("agent = 'db-1'", &["db"], "")));
-    let with_file = |flags| Flags { credentials: Some(path.clone()), ..flags };
+    let with_file = |flags: Flags| flags.with("credentials", text(&path));
     let collector = Collector::with(config(with_file(site.mutual())));
     let _agent = join(&collector, &site, &site.agent("web-01"), "web-01");
     assert_eq!(collector.page().value("fg_a{agent=\"web-01\",site=\"fra\"}"), Some(1.0));
@@ -101,7 +98,7 @@ fn labels_are_pinned_to_certificates() {
 fn whoever_has_no_good_certificate_learns_nothing() {
     let site = Site::new();
     site.files.write("agents.crl", &site.agents.revoke(&[7]));
-    let flags = Flags { tls_crl: Some(text(&site.files.path("agents.crl"))), ..site.mutual() };
+    let flags = site.mutual().with("tls_crl", site.path("agents.crl"));
     let collector = Collector::with(config(flags));
     let good = site.agents.issue(named("web-00").numbered(8));
     let mut good = join(&collector, &site, &good, "web-00");

@@ -1,6 +1,5 @@
 //! Certificates, authorities and lists that change while agents are connected.
 
-use fleetgauge_collector::config::Flags;
 use fleetgauge_proto::Code;
 use rustix::process::Signal;
 use rustls::HandshakeKind;
@@ -96,10 +95,10 @@ fn an_authority_that_is_replaced_takes_its_agents_with_it() {
 fn an_agent_that_is_another_by_a_new_pattern_is_closed() {
     let site = Site::new();
     let pattern = |pattern: &str| {
-        let all = format!("drain_seconds = 0\ncertificate_name = '{pattern}'\n");
+        let all = format!("drain_timeout = '0s'\ntls_client_name = '{pattern}'\n");
         site.files.write("settings", &all)
     };
-    let flags = Flags { config: Some(pattern("{id}")), ..site.mutual() };
+    let flags = site.mutual().with("config", text(&pattern("{id}")));
     let collector = Collector::with(config(flags));
     let schema = gauges(&["fg_a"]);
     let [mut changed, mut stays] = [("one", "two"), ("three", "three")].map(|(name, uri)| {

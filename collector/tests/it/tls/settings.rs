@@ -25,10 +25,10 @@ fn problem(flags: Flags) -> String {
 fn problem_with(file: &str, content: &str) -> String {
     let site = Site::new();
     site.files.write("agents.crl", &site.agents.revoke(&[]));
-    let crl = Some(text(&site.files.path("agents.crl")));
-    Config::try_new(Flags { tls_crl: crl.clone(), ..site.mutual() }).unwrap();
+    let flags = site.mutual().with("tls_crl", site.path("agents.crl"));
+    Config::try_new(flags.clone()).unwrap();
     let path = site.files.write(file, content);
-    let problem = problem(Flags { tls_crl: crl, ..site.mutual() });
+    let problem = problem(flags);
     assert!(problem.contains(&text(&path)) || problem.contains("own.pem"), "{problem}");
     problem
 }
@@ -39,33 +39,33 @@ fn files_that_will_not_do() {
     let issue = |wanted| other.issue(wanted).certificate;
     let key = other.issue(named(NAME)).key;
     for (file, content, words) in [
-        ("own.pem", String::new(), ["tls_certificate", "BEGIN CERTIFICATE"]),
+        ("own.pem", String::new(), ["--tls-certificate", "BEGIN CERTIFICATE"]),
         (
             "own.pem",
             "-----BEGIN CERTIFICATE-----\nAAAA\n".to_owned(),
-            ["tls_certificate", "is not PEM"],
+            ["--tls-certificate", "is not PEM"],
         ),
         (
             "own.pem",
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned(),
-            ["tls_certificate", "not an X.509"],
+            ["--tls-certificate", "not an X.509"],
         ),
         (
             "own.pem",
             issue(named(NAME).within(2020, 2021)),
-            ["tls_certificate", "expired on 2021-01-01T00:00:00Z"],
+            ["--tls-certificate", "expired on 2021-01-01T00:00:00Z"],
         ),
         (
             "own.pem",
             issue(named(NAME).within(2099, 2100)),
-            ["tls_certificate", "not valid before 2099"],
+            ["--tls-certificate", "not valid before 2099"],
         ),
-        ("own.pem", issue(named(NAME)), ["tls_key", "is not the key"]),
-        ("own.key", String::new(), ["tls_key", "BEGIN PRIVATE KEY"]),
-        ("own.key", "nonsense".to_owned(), ["tls_key", "BEGIN PRIVATE KEY"]),
-        ("own.key", key, ["tls_key", "is not the key"]),
-        ("agents.pem", String::new(), ["tls_client_ca", "BEGIN CERTIFICATE"]),
-        ("agents.crl", String::new(), ["tls_crl", "BEGIN X509 CRL"]),
+        ("own.pem", issue(named(NAME)), ["--tls-key", "is not the key"]),
+        ("own.key", String::new(), ["--tls-key", "BEGIN PRIVATE KEY"]),
+        ("own.key", "nonsense".to_owned(), ["--tls-key", "BEGIN PRIVATE KEY"]),
+        ("own.key", key, ["--tls-key", "is not the key"]),
+        ("agents.pem", String::new(), ["--tls-client-ca", "BEGIN CERTIFICATE"]),
+        ("agents.crl", String::new(), ["--tls-crl", "BEGIN X509 CRL"]),
     ] {
         let problem = problem_with(file, &content);
         assert!(words.iter().all(|word| problem.contains(word)), "{file} {words:?}: {problem}");
@@ -79,51 +79,36 @@ fn a_key_that_everybody_may_read() {
     std::fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
     let problem = problem(site.flags());
     assert!(
-        ["tls_key", "644", "chmod 600", &text(&key)].iter().all(|word| problem.contains(word)),
+        ["--tls-key", "644", "chmod 600", &text(&key)].iter().all(|word| problem.contains(word)),
         "{problem}"
     );
 }
 
 #[test]
-fn settings_that_do_not_go_together() {
+fn settings_that_need_or_exclude_others_are_rejected() {
     let site = Site::new();
-    let all = site.mutual();
-    let set = |change: fn(&mut Flags)| {
-        let mut flags = all.clone();
-        change(&mut flags);
-        problem(flags)
-    };
-    for (problem, words) in [
-        (set(|flags| flags.tls_key = None), ["tls_certificate", "set tls_key"]),
-        (set(|flags| flags.tls_certificate = None), ["tls_key", "set tls_certificate"]),
-        (set(|flags| flags.tls_key = Some("/nonexistent".to_owned())), ["tls_key", "/nonexistent"]),
+    let all = || site.mutual();
+    for (flags, words) in [
+        (all().without("tls_key"), ["--tls-certificate: needs --tls-key", "set both"]),
+        (all().without("tls_certificate"), ["--tls-key: needs --tls-certificate", "set both"]),
+        (all().with("tls_key", "/nonexistent"), ["--tls-key", "/nonexistent"]),
         (
-            set(|flags| (flags.tls_certificate, flags.tls_key) = (None, None)),
-            ["tls_client_ca", "set tls_certificate"],
+            all().without("tls_certificate").without("tls_key"),
+            ["--tls-client-ca: needs --tls-certificate", "set both"],
+        ),
+        (all().with("tls_min_version", "1.1"), ["--tls-min-version=\"1.1\"", "1.2 or 1.3"]),
+        (all().with("tls_client_name", "web"), ["--tls-client-name=\"web\"", "{id}"]),
+        (all().with("http_tls_crl", "x"), ["--http-tls-crl: needs --http-tls-client-ca", "set"]),
+        (
+            all().without("tls_client_ca").with("tls_client_name", "{id}"),
+            ["--tls-client-name: needs --tls-client-ca", "set"],
         ),
         (
-            set(|flags| flags.tls_min_version = Some("1.1".to_owned())),
-            ["tls_min_version", "1.3 or 1.2"],
-        ),
-        (
-            set(|flags| flags.certificate_name = Some("web".to_owned())),
-            ["certificate_name", "{id}"],
-        ),
-        (
-            set(|flags| flags.http_tls_crl = Some("x".to_owned())),
-            ["http_tls_crl", "set http_tls_certificate"],
-        ),
-        (
-            set(|flags| {
-                (flags.tls_client_ca, flags.certificate_name) = (None, Some("{id}".to_owned()))
-            }),
-            ["certificate_name", "tls_client_ca"],
-        ),
-        (
-            set(|flags| (flags.tls_client_ca, flags.tls_crl) = (None, Some("x".to_owned()))),
-            ["tls_crl", "set tls_client_ca"],
+            all().without("tls_client_ca").with("tls_crl", "x"),
+            ["--tls-crl: needs --tls-client-ca", "set"],
         ),
     ] {
+        let problem = problem(flags);
         assert!(words.iter().all(|word| problem.contains(word)), "{words:?}: {problem}");
     }
 }
@@ -131,19 +116,19 @@ fn settings_that_do_not_go_together() {
 #[test]
 fn an_address_off_loopback_takes_certificates_of_agents_and_of_readers() {
     let site = Site::new();
-    let file = |name: &str| Some(text(&site.files.path(name)));
-    let open = || Flags {
-        listen: Some(vec!["0.0.0.0:0".to_owned()]),
-        http: Some("0.0.0.0:0".to_owned()),
-        http_tls_certificate: file("own.pem"),
-        http_tls_key: file("own.key"),
-        http_tls_client_ca: file("agents.pem"),
-        ..site.mutual()
+    let open = || {
+        site.mutual()
+            .without("listen")
+            .with("listen", "0.0.0.0:0")
+            .with("http_listen", "0.0.0.0:0")
+            .with("http_tls_certificate", site.path("own.pem"))
+            .with("http_tls_key", site.path("own.key"))
+            .with("http_tls_client_ca", site.path("agents.pem"))
     };
     Config::try_new(open()).unwrap();
-    let agents = problem(Flags { tls_client_ca: None, ..open() });
+    let agents = problem(open().without("tls_client_ca"));
     assert!(agents.contains("listen") && agents.contains("--tls-client-ca"), "{agents}");
-    let readers = problem(Flags { http_tls_client_ca: None, ..open() });
+    let readers = problem(open().without("http_tls_client_ca"));
     assert!(readers.contains("http") && readers.contains("--http-tls-client-ca"), "{readers}");
 }
 
@@ -165,7 +150,7 @@ fn tls_1_2_is_spoken_only_where_it_is_allowed() {
     let mut agent = Agent::secure(strict.agents, &old(&site));
     let refused = failure(&mut agent.stream);
     assert_eq!(refused, Some(Error::AlertReceived(AlertDescription::ProtocolVersion)));
-    let flags = Flags { tls_min_version: Some("1.2".to_owned()), ..site.flags() };
+    let flags = site.flags().with("tls_min_version", "1.2");
     let lenient = Collector::with(config(flags));
     let schema = gauges(&["fg_a"]);
     let mut agent = Agent::secure(lenient.agents, &old(&site));

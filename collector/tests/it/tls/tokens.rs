@@ -7,6 +7,7 @@ use crate::support::agent::{Agent, Who, who};
 use crate::support::collector::Collector;
 use crate::support::frames::gauges;
 use crate::support::pki::Issued;
+use crate::support::pki::text;
 use crate::support::secrets::entry;
 use crate::support::secure::{Site, Stream, config};
 
@@ -14,8 +15,8 @@ use crate::support::secure::{Site, Stream, config};
 fn start(site: &Site, flags: Flags) -> Collector {
     let own = |id: &str, token: &str| entry(&format!("agent = '{id}'"), &[token], "");
     let entries = own("web-01", "one") + &own("web-02", "two");
-    let credentials = Some(site.files.write("credentials", &entries));
-    Collector::with(config(Flags { credentials, ..flags }))
+    let credentials = site.files.write("credentials", &entries);
+    Collector::with(config(flags.with("credentials", text(&credentials))))
 }
 
 /// An agent that presents this certificate and connects as `who`.

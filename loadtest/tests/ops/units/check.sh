@@ -42,7 +42,7 @@ until_so shown
 echo "series_after=$(page | grep -c agent=)"
 
 # An agent that does not leave when it is asked takes longer than TimeoutStopSec=: the collector asks for that.
-drop_in collector TimeoutStopSec=1s Environment=FLEETGAUGE_DRAIN_SECONDS=4
+drop_in collector TimeoutStopSec=1s Environment=FLEETGAUGE_DRAIN_TIMEOUT=4
 systemctl stop fleetgauge-agent
 systemctl restart fleetgauge-collector
 /usr/bin/fleetgauge-agent --id stays --log off &
@@ -71,7 +71,7 @@ echo "results=$(show Result)"
 
 # A port that is taken stops nobody for good, however often the start fails.
 drop_in collector RestartSec=100ms
-/usr/bin/fleetgauge-collector --http 127.0.0.1:0 --log off &
+/usr/bin/fleetgauge-collector --http-listen 127.0.0.1:0 --log off &
 taker=$!
 taken() { ss -Hltn | grep -q ':45678 '; }
 until_so taken

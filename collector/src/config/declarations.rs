@@ -1,0 +1,388 @@
+//! The declarations of all settings.
+
+use fleetgauge_common::log::{self, LogFormat};
+use fleetgauge_common::settings::{Kind, Program, Setting, names, setting};
+use fleetgauge_proto::limits::{MAX_HELLO_BYTES, MAX_PAYLOAD_BYTES};
+
+use super::{RESERVED_FDS, parse};
+use crate::tls::{NamePattern, Version};
+
+const LISTENING: &str = "Listening";
+const AUTHENTICATION: &str = "Authentication";
+const TLS: &str = "TLS for agents";
+const HTTP_TLS: &str = "TLS for HTTP";
+const PRESENCE: &str = "Presence";
+const ADDRESSES: &str = "Limits per address";
+const LIMITS: &str = "Limits";
+const AGENT_LIMITS: &str = "Limits per agent";
+const PAGES: &str = "Pages";
+const RUNNING: &str = "Running";
+
+/// Maximum of all sizes: 1 TiB.
+const MAX_SIZE: u64 = 1 << 40;
+
+/// The collector's settings.
+pub(super) const PROGRAM: Program = Program {
+    settings: &SETTINGS,
+    other: names::AGENT,
+    hints: &[("token", "tokens belong in the file that credentials names, as SHA-256 digests")],
+};
+
+const SETTINGS: [Setting; 52] = [
+    setting("config", Kind::Path, "FILE", "Read settings from a TOML file")
+        .details(
+            "Its keys are the names of the options with _ for -. Options and environment \
+                  variables override it.",
+        )
+        .not_in_file(),
+    setting("listen", Kind::Text(parse::is_address), "ADDR", "Listen for agents on ADDR")
+        .under(LISTENING)
+        .details("IP:PORT. Port 0 takes a free port, which the log names.")
+        .default("127.0.0.1:45678")
+        .list()
+        .reloads(),
+    setting("http_listen", Kind::Text(parse::is_address), "ADDR", "Serve HTTP on ADDR")
+        .under(LISTENING)
+        .details("IP:PORT. Port 0 takes a free port, which the log names.")
+        .default("127.0.0.1:1234")
+        .reloads(),
+    setting("advertise", Kind::Text(parse::is_target), "HOST:PORT", "Advertise HOST:PORT in /sd")
+        .under(LISTENING)
+        .details("Where Prometheus reaches the HTTP port.")
+        .default_note("Host header of the request"),
+    setting(
+        "proxy_protocol_from",
+        Kind::Text(parse::is_prefix),
+        "PREFIX",
+        "Require a PROXY protocol header from load balancers in PREFIX",
+    )
+    .under(LISTENING)
+    .details("Version 2 of the protocol. PREFIX is an address or a prefix, such as 10.0.0.0/8.")
+    .list(),
+    setting("insecure", Kind::Switch, "BOOL", "Allow non-loopback listeners without protection")
+        .under(LISTENING)
+        .details(
+            "Allows listeners without authentication or TLS on addresses that other hosts \
+                  reach: any host could report as any agent, read every metric, or read \
+                  credentials on the wire.",
+        )
+        .default("false")
+        .reloads(),
+    setting("credentials", Kind::Path, "FILE", "Read the tokens of agents from FILE")
+        .under(AUTHENTICATION)
+        .details(
+            "Each entry allows an agent id, or a pattern of ids, with tokens and labels. \
+                  Without it, any agent may report under any free id.",
+        )
+        .reloads(),
+    setting("http_credentials", Kind::Path, "FILE", "Read the tokens of HTTP users from FILE")
+        .under(AUTHENTICATION)
+        .details("Without it, everybody who reaches the HTTP port may read.")
+        .reloads(),
+    setting("allow_labels", Kind::Text(parse::is_label), "NAME", "Allow agents to set label NAME")
+        .under(AUTHENTICATION)
+        .details("An empty NAME allows none.")
+        .default_note("any label")
+        .list()
+        .reloads(),
+    setting("tls_certificate", Kind::Path, "FILE", "PEM certificate chain, leaf first")
+        .under(TLS)
+        .details("Enables TLS on the agent port. Needs --tls-key.")
+        .reloads(),
+    setting("tls_key", Kind::Path, "FILE", "PEM private key, not readable by every user")
+        .under(TLS)
+        .details("The key of --tls-certificate, without a passphrase.")
+        .reloads(),
+    setting(
+        "tls_client_ca",
+        Kind::Path,
+        "FILE",
+        "Require certificates issued by these authorities",
+    )
+    .under(TLS)
+    .details("PEM. The names in an agent's certificate decide which id it may have.")
+    .reloads(),
+    setting("tls_crl", Kind::Path, "FILE", "PEM revocation lists of the client authorities")
+        .under(TLS)
+        .details("Each authority in --tls-client-ca needs a list.")
+        .reloads(),
+    setting("tls_min_version", Kind::choice::<Version>(), "VERSION", "Minimum TLS version")
+        .under(TLS)
+        .default("1.3")
+        .reloads(),
+    setting(
+        "tls_client_name",
+        Kind::Text(is_name_pattern),
+        "PATTERN",
+        "Name in agents' certificates, with {id} for the agent id",
+    )
+    .under(TLS)
+    .details("Such as {id}.agents.example.com or spiffe://example.com/agent/{id}.")
+    .default("{id}")
+    .reloads(),
+    setting("http_tls_certificate", Kind::Path, "FILE", "PEM certificate chain, leaf first")
+        .under(HTTP_TLS)
+        .details("Enables TLS on the HTTP port. Needs --http-tls-key.")
+        .reloads(),
+    setting("http_tls_key", Kind::Path, "FILE", "PEM private key, not readable by every user")
+        .under(HTTP_TLS)
+        .details("The key of --http-tls-certificate, without a passphrase.")
+        .reloads(),
+    setting(
+        "http_tls_client_ca",
+        Kind::Path,
+        "FILE",
+        "Require certificates issued by these authorities",
+    )
+    .under(HTTP_TLS)
+    .details("PEM. Any of their certificates gives access to every page.")
+    .reloads(),
+    setting("http_tls_crl", Kind::Path, "FILE", "PEM revocation lists of the client authorities")
+        .under(HTTP_TLS)
+        .details("Each authority in --http-tls-client-ca needs a list.")
+        .reloads(),
+    setting("http_tls_min_version", Kind::choice::<Version>(), "VERSION", "Minimum TLS version")
+        .under(HTTP_TLS)
+        .default("1.3")
+        .reloads(),
+    setting("state_dir", Kind::Path, "DIR", "Keep presence state in DIR across restarts")
+        .under(PRESENCE)
+        .details("Created if it does not exist. Two collectors must not share it."),
+    setting(
+        "state_interval",
+        Kind::seconds(1, 3600),
+        "DURATION",
+        "Interval of saves to --state-dir",
+    )
+    .under(PRESENCE)
+    .details("Nothing is written while no agent connects or disconnects.")
+    .default("30s"),
+    setting("expected_agents", Kind::Path, "FILE", "Read the ids of agents that must be there")
+        .under(PRESENCE)
+        .details("One id a line, comments after #.")
+        .reloads(),
+    setting(
+        "return_timeout",
+        Kind::seconds(1, 3600),
+        "DURATION",
+        "Wait this long after a start before an agent counts as missing",
+    )
+    .under(PRESENCE)
+    .details("Two report intervals of the agent, if that is longer.")
+    .default("30s"),
+    setting(
+        "departed_retention",
+        Kind::seconds(3600, 8760 * 3600),
+        "DURATION",
+        "Remember departed agents for this long",
+    )
+    .under(PRESENCE)
+    .default("72h"),
+    setting("max_departed", Kind::Number(0, 1_000_000), "N", "Maximum departed agents remembered")
+        .under(PRESENCE)
+        .details("Expected agents do not count.")
+        .default("100000"),
+    setting("max_connections", Kind::Number(1, u64::MAX), "N", "Maximum agent connections")
+        .under(LIMITS)
+        .details("At most the default. Raise it with ulimit -n or LimitNOFILE=.")
+        .default_note("limit of open files - 256"),
+    setting(
+        "max_handshakes",
+        Kind::Number(1, u64::MAX),
+        "N",
+        "Maximum connections without a first report",
+    )
+    .under(LIMITS)
+    .details("An agent over the limit is told when to try again.")
+    .default("1024"),
+    setting("max_memory", Kind::Size(1, MAX_SIZE), "SIZE", "Maximum memory for agents")
+        .under(LIMITS)
+        .details(
+            "Counts connections, rows, schemas and unfinished frames. Each scrape holds a \
+                  copy of the rows on top.",
+        )
+        .default("1GiB"),
+    setting("max_schemas", Kind::Number(1, 1 << 20), "N", "Maximum schemas, in use or not")
+        .under(LIMITS)
+        .details("Agents that report the same metrics share a schema.")
+        .default("1024"),
+    setting("max_schemas_size", Kind::Size(1, MAX_SIZE), "SIZE", "Maximum size of all schemas")
+        .under(LIMITS)
+        .default("64MiB"),
+    setting(
+        "max_http_connections",
+        Kind::Number(1, RESERVED_FDS / 2 - 32),
+        "N",
+        "Maximum HTTP connections",
+    )
+    .under(LIMITS)
+    .default("64"),
+    setting("max_scrapes", Kind::Number(1, 64), "N", "Maximum concurrent scrapes")
+        .under(LIMITS)
+        .details("Each holds a copy of all values.")
+        .default("4"),
+    setting(
+        "max_connections_per_address",
+        Kind::Number(1, u64::MAX),
+        "N",
+        "Maximum agent connections from one address",
+    )
+    .under(ADDRESSES)
+    .details("Lower it where no NAT and no load balancer is in front.")
+    .default_note("--max-connections"),
+    setting(
+        "max_handshakes_per_address",
+        Kind::Number(1, 1000),
+        "N",
+        "Maximum new connections per second from one address",
+    )
+    .under(ADDRESSES)
+    .details("Bursts may have ten times as many.")
+    .default("100"),
+    setting(
+        "max_failures_per_address",
+        Kind::Number(1, 10_000),
+        "N",
+        "Maximum failed connections per minute from one address",
+    )
+    .under(ADDRESSES)
+    .details("One more pauses the address for --failure-pause.")
+    .default("20"),
+    setting(
+        "failure_pause",
+        Kind::seconds(1, 3600),
+        "DURATION",
+        "Refuse an address with too many failures for this long",
+    )
+    .under(ADDRESSES)
+    .default("60s"),
+    setting(
+        "exempt_addresses",
+        Kind::Text(parse::is_prefix),
+        "PREFIX",
+        "Exempt PREFIX from the limits per address",
+    )
+    .under(ADDRESSES)
+    .details("An address or a prefix, such as that of a NAT. An empty PREFIX exempts none.")
+    .default("127.0.0.0/8,::1")
+    .list(),
+    setting("max_interval", Kind::seconds(1, 300), "DURATION", "Maximum report interval")
+        .under(AGENT_LIMITS)
+        .details("A silent agent is shown for three of its intervals.")
+        .default("5m"),
+    setting(
+        "max_reports_per_interval",
+        Kind::Number(1, 1_000_000),
+        "N",
+        "Maximum frames of an agent per interval",
+    )
+    .under(AGENT_LIMITS)
+    .details("Bursts may have twenty times as many.")
+    .default("5"),
+    setting(
+        "max_payload",
+        Kind::Size(MAX_HELLO_BYTES as u64, MAX_PAYLOAD_BYTES as u64),
+        "SIZE",
+        "Maximum payload of a frame",
+    )
+    .under(AGENT_LIMITS)
+    .default("1MiB"),
+    setting("max_families", Kind::Number(1, 1 << 16), "N", "Maximum metric families of an agent")
+        .under(AGENT_LIMITS)
+        .default("1000"),
+    setting("max_series", Kind::Number(1, 1 << 20), "N", "Maximum series of an agent")
+        .under(AGENT_LIMITS)
+        .default("10000"),
+    setting("max_values", Kind::Number(1, 1 << 20), "N", "Maximum values in a report")
+        .under(AGENT_LIMITS)
+        .details("A series of a histogram has one for each bucket, and two.")
+        .default("50000"),
+    setting(
+        "max_labels_size",
+        Kind::Size(1, MAX_PAYLOAD_BYTES as u64),
+        "SIZE",
+        "Maximum size of an agent's labels",
+    )
+    .under(AGENT_LIMITS)
+    .details(
+        "Names and values over all series of a schema and, counted apart, those of the \
+                  agent.",
+    )
+    .default("512KiB"),
+    setting(
+        "max_page_size_per_agent",
+        Kind::Size(1, MAX_SIZE),
+        "SIZE",
+        "Maximum size that one agent may add to a page",
+    )
+    .under(AGENT_LIMITS)
+    .details("Uncompressed. The agent's labels count on each of its lines.")
+    .default("16MiB"),
+    setting("kinds", Kind::Table(parse::is_pin), "FAMILY=KIND", "Set the kind of a metric family")
+        .under(PAGES)
+        .details(
+            "KIND is gauge, counter, histogram, summary, info or unknown. Decides where \
+                  agents disagree; otherwise the first agent does.",
+        ),
+    setting("classic", Kind::Switch, "BOOL", "Add the client_no label and clients_connected")
+        .under(PAGES)
+        .details("As the program that fleetgauge replaces did. client_no is the agent's port.")
+        .default("false"),
+    setting(
+        "drain_timeout",
+        Kind::seconds(0, 600),
+        "DURATION",
+        "Let agents leave for this long at a stop",
+    )
+    .under(RUNNING)
+    .default("5s"),
+    setting(
+        "coalesce_delay",
+        Kind::Duration(std::time::Duration::ZERO, std::time::Duration::from_millis(100)),
+        "DURATION",
+        "Delay reports to process several at once",
+    )
+    .under(RUNNING)
+    .details(
+        "Takes less CPU; values appear this much later. 1ms is good for large fleets at \
+                  short intervals.",
+    )
+    .default("0s"),
+    setting("log", Kind::Text(is_log_filter), "FILTER", "Log at a level or by directives")
+        .under("Logging")
+        .details(
+            "error, warn, info, debug, trace or off, or directives such as \
+                  info,fleetgauge_collector=debug. Logs go to standard error.",
+        )
+        .default("info"),
+    setting("log_format", Kind::choice::<LogFormat>(), "FORMAT", "Format of log lines")
+        .under("Logging")
+        .default("text"),
+];
+
+fn is_log_filter(text: &str) -> Result<(), String> {
+    log::parse_filter(text).map(drop)
+}
+
+fn is_name_pattern(text: &str) -> Result<(), String> {
+    NamePattern::parse(text).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn common_list_of_names_is_complete() {
+        let declared: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
+        assert_eq!(declared, names::COLLECTOR);
+    }
+
+    #[test]
+    fn help_is_short_and_without_full_stop() {
+        for setting in &SETTINGS {
+            assert!(setting.help.len() <= 64 && !setting.help.ends_with('.'), "{}", setting.name);
+            assert!(setting.details.is_empty() || setting.details.ends_with('.'));
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The process's limit of open files: every connection takes one.
+
+use std::io;
+
+/// Raises the soft limit to the hard limit. Returns the new soft limit; `None` if it is unlimited
+/// or the system has none.
+///
+/// # Errors
+/// The system refuses.
+#[cfg(unix)]
+pub fn raise() -> io::Result<Option<u64>> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit)?;
+    Ok(limit.current)
+}
+
+/// Does nothing: the system has no such limit.
+///
+/// # Errors
+/// None.
+#[cfg(not(unix))]
+pub fn raise() -> io::Result<Option<u64>> {
+    Ok(None)
+}
+
+/// Returns the soft limit; `None` if it is unlimited or the system has none.
+#[must_use]
+pub fn current() -> Option<u64> {
+    #[cfg(unix)]
+    return rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    #[cfg(not(unix))]
+    None
+}

@@ -1,0 +1,157 @@
+//! The declaration of a setting.
+
+use super::kind::Kind;
+
+/// A setting, declared once for flags, environment and file.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// The key in the file. The flag has `-` for `_`; the variable is `FLEETGAUGE_` and capitals.
+    pub name: &'static str,
+    /// The flag, if it is not the name with `-` for `_`.
+    pub flag: Option<&'static str>,
+    /// Heading of the flag in `--help`.
+    pub heading: Option<&'static str>,
+    /// Which values are valid.
+    pub kind: Kind,
+    /// Placeholder of the value in `--help`.
+    pub value_name: &'static str,
+    /// Description, one line.
+    pub help: &'static str,
+    /// More sentences for `--help`.
+    pub details: &'static str,
+    /// The default, as it would be written in a flag.
+    pub default: Option<&'static str>,
+    /// Description of a default that depends on something else.
+    pub default_note: Option<&'static str>,
+    /// Whether the value is a list. Values of flags and variables are separated by commas.
+    pub is_list: bool,
+    /// Whether a reload applies it.
+    pub reloads: bool,
+    /// Whether the file has it.
+    pub in_file: bool,
+    /// Whether it is a flag.
+    pub is_flag: bool,
+    /// Whether its value must never be shown.
+    pub is_secret: bool,
+}
+
+/// Declares a setting that takes one value and has no default.
+#[must_use]
+pub const fn setting(
+    name: &'static str,
+    kind: Kind,
+    value_name: &'static str,
+    help: &'static str,
+) -> Setting {
+    Setting {
+        name,
+        flag: None,
+        heading: None,
+        kind,
+        value_name,
+        help,
+        details: "",
+        default: None,
+        default_note: None,
+        is_list: matches!(kind, Kind::Table(_)),
+        reloads: false,
+        in_file: true,
+        is_flag: true,
+        is_secret: false,
+    }
+}
+
+impl Setting {
+    /// Sets the heading in `--help`.
+    #[must_use]
+    pub const fn under(self, heading: &'static str) -> Self {
+        Self { heading: Some(heading), ..self }
+    }
+
+    /// Sets the default.
+    #[must_use]
+    pub const fn default(self, default: &'static str) -> Self {
+        Self { default: Some(default), ..self }
+    }
+
+    /// Describes a default that the program computes.
+    #[must_use]
+    pub const fn default_note(self, note: &'static str) -> Self {
+        Self { default_note: Some(note), ..self }
+    }
+
+    /// Adds sentences to `--help`.
+    #[must_use]
+    pub const fn details(self, details: &'static str) -> Self {
+        Self { details, ..self }
+    }
+
+    /// Makes it a list.
+    #[must_use]
+    pub const fn list(self) -> Self {
+        Self { is_list: true, ..self }
+    }
+
+    /// Lets a reload apply it.
+    #[must_use]
+    pub const fn reloads(self) -> Self {
+        Self { reloads: true, ..self }
+    }
+
+    /// Leaves it out of the file.
+    #[must_use]
+    pub const fn not_in_file(self) -> Self {
+        Self { in_file: false, ..self }
+    }
+
+    /// Names the flag differently.
+    #[must_use]
+    pub const fn flag(self, flag: &'static str) -> Self {
+        Self { flag: Some(flag), ..self }
+    }
+
+    /// Makes it a secret: only a variable, never shown.
+    #[must_use]
+    pub const fn secret_variable(self) -> Self {
+        Self { is_flag: false, in_file: false, is_secret: true, ..self }
+    }
+
+    /// Returns the flag without dashes.
+    #[must_use]
+    pub fn long_flag(&self) -> String {
+        self.flag.map_or_else(|| self.name.replace('_', "-"), ToOwned::to_owned)
+    }
+
+    /// Returns the variable.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        variable(self.name)
+    }
+}
+
+/// Returns the variable of a setting.
+pub(super) fn variable(name: &str) -> String {
+    format!("{PREFIX}{}", name.to_ascii_uppercase())
+}
+
+/// Prefix of all variables.
+pub(super) const PREFIX: &str = "FLEETGAUGE_";
+
+/// The settings of a program.
+#[derive(Debug, Clone, Copy)]
+pub struct Program {
+    /// All settings.
+    pub settings: &'static [Setting],
+    /// Names of the other program's settings: both may run in one environment.
+    pub other: &'static [&'static str],
+    /// Names that are no settings, and what to do instead.
+    pub hints: &'static [(&'static str, &'static str)],
+}
+
+impl Program {
+    /// Returns the setting of this name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&'static Setting> {
+        self.settings.iter().find(|setting| setting.name == name)
+    }
+}

@@ -1,0 +1,99 @@
+//! The settings in force, as `--check` prints them and as a reload compares them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::declaration::{Program, Setting};
+use super::error::Origin;
+use super::flags::split;
+use super::kind::Kind;
+use super::{Layer, Value};
+
+/// Width of `name = value` before the origin.
+const WIDTH: usize = 48;
+
+/// The settings in force, in the order of their declaration.
+#[derive(Debug, Clone)]
+pub struct Effective(Vec<Entry>);
+
+#[derive(Debug, Clone)]
+struct Entry {
+    setting: &'static Setting,
+    /// `None` if the setting is unset.
+    texts: Option<Vec<String>>,
+    origin: Origin,
+}
+
+impl Effective {
+    pub(super) fn new(
+        program: Program,
+        values: &Layer,
+        computed: &BTreeMap<&'static str, String>,
+    ) -> Self {
+        let entry = |setting: &'static Setting| {
+            let (texts, origin) = match values.get(setting.name) {
+                Some(values) => {
+                    let origin =
+                        values.first().map_or(Origin::Default, |value| value.origin.clone());
+                    (Some(values.iter().map(|value: &Value| value.text.clone()).collect()), origin)
+                }
+                None => (defaults(setting, computed.get(setting.name)), Origin::Default),
+            };
+            Entry { setting, texts, origin }
+        };
+        Self(program.settings.iter().map(entry).collect())
+    }
+
+    /// Returns the settings that a reload does not apply and that differ in `new`.
+    #[must_use]
+    pub fn restart_required(&self, new: &Self) -> Vec<&'static str> {
+        let pairs = self.0.iter().zip(&new.0);
+        let changed = pairs.filter(|(old, new)| !old.setting.reloads && old.texts != new.texts);
+        changed.map(|(old, _)| old.setting.name).collect()
+    }
+}
+
+fn defaults(setting: &Setting, computed: Option<&String>) -> Option<Vec<String>> {
+    let text = computed.map(String::as_str).or(setting.default)?;
+    Some(if setting.is_list { split(text) } else { vec![text.to_owned()] })
+}
+
+/// One line for each setting, as in the file, and where it was set as a comment.
+impl fmt::Display for Effective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for entry in &self.0 {
+            let name = entry.setting.name;
+            let line = match &entry.texts {
+                None => format!("# {name} is not set"),
+                Some(_) if entry.setting.is_secret => format!("# {name} is set and not shown"),
+                Some(texts) => format!("{name} = {}", toml(entry.setting, texts)),
+            };
+            match &entry.texts {
+                None => writeln!(f, "{line}")?,
+                Some(_) => writeln!(f, "{line:WIDTH$} # {}", entry.origin)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Formats a value as in the file.
+fn toml(setting: &Setting, texts: &[String]) -> String {
+    let quoted = |text: &String| format!("{text:?}");
+    match setting.kind {
+        Kind::Table(_) => {
+            let entry = |text: &String| {
+                let (name, value) = text.split_once('=').unwrap_or((text, ""));
+                format!("{name} = {value:?}")
+            };
+            let entries: Vec<_> = texts.iter().map(entry).collect();
+            format!("{{ {} }}", entries.join(", "))
+        }
+        _ if setting.is_list => {
+            let texts: Vec<_> = texts.iter().map(quoted).collect();
+            format!("[{}]", texts.join(", "))
+        }
+        Kind::Switch | Kind::Number(..) => texts.concat(),
+        _ => texts.first().map(quoted).unwrap_or_default(),
+    }
+}

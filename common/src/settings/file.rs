@@ -1,0 +1,146 @@
+//! Settings in a TOML file. Errors name line and key but not the value, which may be a secret in
+//! the wrong place.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::{DeInteger, DeTable, DeValue};
+
+use super::declaration::{Program, Setting};
+use super::error::{Origin, SettingError, unknown};
+use super::kind::Kind;
+use super::nearest::nearest;
+use super::{Layer, Value};
+use crate::secret_file;
+
+/// Maximum size of a settings file.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Reads the file that the setting `config` names.
+pub(super) fn read(program: &Program, config: &Value, errors: &mut Vec<SettingError>) -> Layer {
+    let path: &Path = config.text.as_ref();
+    let text = match secret_file::read_public_text(path, MAX_FILE_BYTES) {
+        Ok(text) => text,
+        Err(error) => {
+            let error = SettingError::new("config", error.to_string());
+            errors.push(error.from(Some(config.origin.clone())));
+            return Layer::new();
+        }
+    };
+    let file = File { program, path: path.into(), text: &text };
+    match DeTable::parse(&text) {
+        Ok(table) => file.layer(table.get_ref(), errors),
+        Err(error) => {
+            let start = error.span().map_or(0, |span| span.start);
+            let problem = format!("is not TOML: {}", error.message());
+            errors.push(unknown("", file.origin(start), problem));
+            Layer::new()
+        }
+    }
+}
+
+struct File<'a> {
+    program: &'a Program,
+    path: Arc<Path>,
+    text: &'a str,
+}
+
+impl File<'_> {
+    fn layer(&self, table: &DeTable<'_>, errors: &mut Vec<SettingError>) -> Layer {
+        let mut layer = Layer::new();
+        for (key, value) in table {
+            let name: &str = key.get_ref();
+            let origin = self.origin(key.span().start);
+            let Some(setting) = self.program.find(name).filter(|setting| setting.in_file) else {
+                errors.push(self.unknown(name, origin));
+                continue;
+            };
+            match self.values(setting, value) {
+                Ok(values) => drop(layer.insert(setting.name, values)),
+                Err((at, problem)) => errors.push(
+                    SettingError::new(name, problem)
+                        .from(Some(self.origin(at.unwrap_or(key.span().start)))),
+                ),
+            }
+        }
+        layer
+    }
+
+    /// Returns the values of a key, or the offset of the wrong one and what would be right.
+    fn values(
+        &self,
+        setting: &Setting,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Result<Vec<Value>, (Option<usize>, String)> {
+        let text = |value: &Spanned<DeValue<'_>>| {
+            let start = value.span().start;
+            let text = scalar(setting, value.get_ref()).map_err(|right| (Some(start), right))?;
+            Ok(Value { text, origin: self.origin(start) })
+        };
+        match (setting.kind, value.get_ref()) {
+            (Kind::Table(_), DeValue::Table(table)) => table
+                .iter()
+                .map(|(key, value)| {
+                    let name: &str = key.get_ref();
+                    if name.contains('=') {
+                        return Err((Some(key.span().start), "has a name with = in it".to_owned()));
+                    }
+                    let Value { text, origin } = text(value)?;
+                    Ok(Value { text: format!("{name}={text}"), origin })
+                })
+                .collect(),
+            (Kind::Table(_), _) => {
+                Err((None, format!("must be a table: [{}], then NAME = \"VALUE\"", setting.name)))
+            }
+            (_, DeValue::Array(values)) if setting.is_list => values.iter().map(text).collect(),
+            (_, _) if setting.is_list => {
+                Err((None, "must be a list of text in brackets: [\"…\", \"…\"]".to_owned()))
+            }
+            _ => Ok(vec![text(value)?]),
+        }
+    }
+
+    fn unknown(&self, name: &str, origin: Origin) -> SettingError {
+        let hint = self.program.hints.iter().find(|(hinted, _)| *hinted == name);
+        let names = self.program.settings.iter().filter(|setting| setting.in_file);
+        let problem = match (hint, nearest(name, names.map(|setting| setting.name))) {
+            (Some((_, hint)), _) => (*hint).to_owned(),
+            (None, Some(nearest)) => format!("unknown setting; did you mean {nearest}?"),
+            (None, None) => "unknown setting; remove it".to_owned(),
+        };
+        unknown(name, origin, problem)
+    }
+
+    fn origin(&self, offset: usize) -> Origin {
+        let before = self.text.get(..offset).unwrap_or_default();
+        Origin::File(Arc::clone(&self.path), before.matches('\n').count() + 1)
+    }
+}
+
+/// Returns the text of a value of the right type, or what would be right.
+fn scalar(setting: &Setting, value: &DeValue<'_>) -> Result<String, String> {
+    match (setting.kind, value) {
+        (Kind::Switch, DeValue::Boolean(value)) => Ok(value.to_string()),
+        (Kind::Switch, _) => Err("must be true or false, without quotes".to_owned()),
+        (Kind::Number(..), DeValue::Integer(value)) => decimal(value),
+        (Kind::Number(..), _) => Err("must be a whole number, without quotes".to_owned()),
+        (_, DeValue::String(text)) => Ok(text.clone().into_owned()),
+        (Kind::Duration(..), DeValue::Integer(_)) => {
+            Err("must have a unit and quotes, such as \"15s\"".to_owned())
+        }
+        (Kind::Size(..), DeValue::Integer(_)) => {
+            Err("must have a unit and quotes, such as \"64MiB\"".to_owned())
+        }
+        _ => Err("must be text in quotes".to_owned()),
+    }
+}
+
+fn decimal(value: &DeInteger<'_>) -> Result<String, String> {
+    let digits = value.as_str().replace('_', "");
+    match i64::from_str_radix(&digits, value.radix()) {
+        Ok(number) if number >= 0 => Ok(number.to_string()),
+        Ok(_) => Err("must not be negative".to_owned()),
+        Err(_) => Err("is too large".to_owned()),
+    }
+}

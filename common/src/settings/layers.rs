@@ -1,0 +1,211 @@
+//! Merges flags over environment over file over defaults, and collects all errors.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use super::declaration::{Program, Setting};
+use super::effective::Effective;
+use super::environment::Environment;
+use super::error::{Origin, SettingError, SettingErrors};
+use super::flags::{Flags, split};
+use super::kind::{parse_number, parse_switch};
+use super::{Layer, Value, file};
+use crate::units::{parse_duration, parse_size};
+
+/// The settings of a program, merged. The getters return the value in force; after an error they
+/// return anything, because [`Layers::finish`] returns the errors.
+#[derive(Debug)]
+pub struct Layers {
+    program: Program,
+    /// The strongest values of each setting that was set.
+    values: Layer,
+    /// Defaults that the program has computed.
+    computed: BTreeMap<&'static str, String>,
+    errors: Vec<SettingError>,
+}
+
+impl Layers {
+    /// Reads flags, environment and the file that either of them names. Every value is checked,
+    /// also one that a stronger source overrides: what was written was meant.
+    #[must_use]
+    pub fn read(program: Program, flags: &Flags, environment: &Environment) -> Self {
+        let mut errors = Vec::new();
+        let flags = flags.layer();
+        let variables = environment.layer(&program, &mut errors);
+        let file = config(&flags, &variables).map(|path| file::read(&program, path, &mut errors));
+        let mut values = Layer::new();
+        for layer in [flags, variables, file.unwrap_or_default()] {
+            for (name, all) in layer {
+                let Some(setting) = program.find(name) else { continue };
+                errors.extend(all.iter().filter_map(|value| check(setting, value)));
+                values.entry(name).or_insert(all);
+            }
+        }
+        Self { program, values, computed: BTreeMap::new(), errors }
+    }
+
+    /// Returns the path of the file that flags or environment name.
+    #[must_use]
+    pub fn config_path(
+        program: &Program,
+        flags: &Flags,
+        environment: &Environment,
+    ) -> Option<PathBuf> {
+        let variables = environment.layer(program, &mut Vec::new());
+        config(&flags.layer(), &variables).map(|value| PathBuf::from(&value.text))
+    }
+
+    /// Whether a setting was set.
+    #[must_use]
+    pub fn is_set(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
+    /// Reports an error of a setting, with the place where it was set.
+    pub fn reject(&mut self, error: SettingError) {
+        let origin = self.origin(error.setting()).cloned();
+        self.errors.push(error.from(origin));
+    }
+
+    /// Returns the value, or reports the error.
+    pub fn accept<T>(&mut self, result: Result<T, SettingError>) -> Option<T> {
+        result.map_err(|error| self.reject(error)).ok()
+    }
+
+    /// Reports a setting that is set without the `other` that it needs.
+    pub fn requires(&mut self, name: &str, other: &str) {
+        if self.is_set(name) && !self.is_set(other) {
+            let other = self.name_beside(name, other);
+            self.reject(SettingError::new(name, format!("needs {other}; set both or neither")));
+        }
+    }
+
+    /// Reports two settings that exclude each other.
+    pub fn excludes(&mut self, name: &str, other: &str) {
+        if self.is_set(name) && self.is_set(other) {
+            let origin = self.origin(other).map(ToString::to_string).unwrap_or_default();
+            let problem = format!("excludes {other} ({origin}); set one of the two");
+            self.reject(SettingError::new(name, problem));
+        }
+    }
+
+    /// Returns the name of a setting as it is written where `name` was set.
+    fn name_beside(&self, name: &str, other: &str) -> String {
+        let setting = self.program.find(other);
+        match (self.origin(name), setting) {
+            (Some(Origin::Flag(_)), Some(setting)) => format!("--{}", setting.long_flag()),
+            (Some(Origin::Variable(_)), Some(setting)) => setting.variable(),
+            _ => other.to_owned(),
+        }
+    }
+
+    fn origin(&self, name: &str) -> Option<&Origin> {
+        self.values.get(name).and_then(|all| all.first()).map(|value| &value.origin)
+    }
+
+    /// Whether a switch is on.
+    #[must_use]
+    pub fn switch(&self, name: &str) -> bool {
+        self.text(name).is_some_and(|text| parse_switch(text) == Ok(true))
+    }
+
+    /// Returns a text, path or choice as written; `None` if it is unset and has no default.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.values.get(name) {
+            Some(values) => values.first().map(|value| value.text.as_str()),
+            None => self.default_of(name),
+        }
+    }
+
+    /// Returns a path; `None` if it is unset.
+    #[must_use]
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
+        self.text(name).filter(|text| !text.is_empty()).map(PathBuf::from)
+    }
+
+    /// Returns the values of a list or the entries of a table.
+    #[must_use]
+    pub fn list(&self, name: &str) -> Vec<String> {
+        match self.values.get(name) {
+            Some(values) => values.iter().map(|value| value.text.clone()).collect(),
+            None => self.default_of(name).map(split).unwrap_or_default(),
+        }
+    }
+
+    /// Returns a number.
+    #[must_use]
+    pub fn number(&self, name: &str) -> u64 {
+        self.text(name).and_then(|text| parse_number(text).ok()).unwrap_or_default()
+    }
+
+    /// Sets the default of a setting whose default depends on something else.
+    pub fn set_default(&mut self, name: &'static str, text: String) {
+        self.computed.insert(name, text);
+    }
+
+    /// Reports a number over a limit that the program has computed, and where that comes from.
+    pub fn at_most(&mut self, name: &str, most: u64, reason: &str) {
+        if self.is_set(name) && self.number(name) > most {
+            let problem = format!("must be within 1 to {most}, {reason}");
+            self.reject(SettingError::new(name, problem));
+        }
+    }
+
+    /// Returns a duration.
+    #[must_use]
+    pub fn duration(&self, name: &str) -> Duration {
+        self.text(name).and_then(|text| parse_duration(text).ok()).unwrap_or_default()
+    }
+
+    /// Returns a size in bytes.
+    #[must_use]
+    pub fn size(&self, name: &str) -> u64 {
+        self.text(name).and_then(|text| parse_size(text).ok()).unwrap_or_default()
+    }
+
+    /// Returns a choice.
+    #[must_use]
+    pub fn choice<E: ValueEnum + Default>(&self, name: &str) -> E {
+        self.text(name).and_then(|text| E::from_str(text, false).ok()).unwrap_or_default()
+    }
+
+    /// Whether there are no errors so far.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.errors.is_empty()
+    }
+
+    /// Returns the settings in force.
+    ///
+    /// # Errors
+    /// All invalid settings.
+    pub fn finish(self) -> Result<Effective, SettingErrors> {
+        match SettingErrors::of(self.errors) {
+            Some(errors) => Err(errors),
+            None => Ok(Effective::new(self.program, &self.values, &self.computed)),
+        }
+    }
+
+    fn default_of(&self, name: &str) -> Option<&str> {
+        let declared = || self.program.find(name).and_then(|setting| setting.default);
+        self.computed.get(name).map(String::as_str).or_else(declared)
+    }
+}
+
+/// Returns the path of the file.
+fn config<'a>(flags: &'a Layer, variables: &'a Layer) -> Option<&'a Value> {
+    flags.get("config").or(variables.get("config")).and_then(|all| all.first())
+}
+
+fn check(setting: &Setting, value: &Value) -> Option<SettingError> {
+    // The service manager's sockets are listening already.
+    if value.origin == Origin::Socket {
+        return None;
+    }
+    let problem = setting.kind.check(&value.text).err()?;
+    Some(SettingError::of_value(setting, value, problem))
+}

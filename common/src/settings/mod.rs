@@ -1,0 +1,43 @@
+//! Settings from the command line, the environment and a TOML file.
+//!
+//! A program declares each [`Setting`] once. From the declarations come the flags and their help
+//! ([`Flags`]), the variables `FLEETGAUGE_<NAME>` ([`Environment`]) and the keys of the file.
+//! [`Layers`] merges the three over the defaults, checks every value that anybody has written, and
+//! collects the errors, so that all of them are reported at once.
+
+mod declaration;
+mod effective;
+mod environment;
+mod error;
+mod file;
+mod flags;
+mod kind;
+mod layers;
+pub mod names;
+mod nearest;
+
+use std::collections::BTreeMap;
+
+pub use declaration::{Program, Setting, setting};
+pub use effective::Effective;
+pub use environment::Environment;
+pub use error::{Origin, SettingError, SettingErrors};
+pub use flags::Flags;
+pub use kind::Kind;
+pub use layers::Layers;
+
+/// A value as text, and where it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Value {
+    /// The text. An entry of a table is `NAME=VALUE`.
+    pub text: String,
+    /// Where it was written.
+    pub origin: Origin,
+}
+
+/// The values of one source by setting. A setting that takes one value has one; an empty list has
+/// none.
+type Layer = BTreeMap<&'static str, Vec<Value>>;
+
+#[cfg(test)]
+mod tests;
