@@ -127,7 +127,7 @@ fn agent(file: std::path::PathBuf, env: &[&str]) -> bool {
     }
 }
 
-/// `docs/operations.md`, the agent's settings.
+/// `docs/configuration.md`, the agent's settings.
 fn check_agent(config: &agent::Config) {
     let second = Duration::from_secs(1);
     assert!((second..=300 * second).contains(&config.interval), "{:?}", config.interval);

@@ -32,4 +32,4 @@ Examples:
 
 Exit codes: 0 after a stop, 1 after a failure, 64 if a setting is invalid.
 
-See docs/configuration.md for all settings and docs/operations.md for operation.";
+See docs/configuration.md for all settings and docs/operate.md for tasks.";

@@ -39,13 +39,11 @@ const SETTINGS: [Setting; 52] = [
         .under(LISTENING)
         .details("IP:PORT. Port 0 takes a free port, which the log names.")
         .default("127.0.0.1:45678")
-        .list()
-        .reloads(),
+        .list(),
     setting("http_listen", Kind::Text(parse::is_address), "ADDR", "Serve HTTP on ADDR")
         .under(LISTENING)
         .details("IP:PORT. Port 0 takes a free port, which the log names.")
-        .default("127.0.0.1:1234")
-        .reloads(),
+        .default("127.0.0.1:1234"),
     setting("advertise", Kind::Text(parse::is_target), "HOST:PORT", "Advertise HOST:PORT in /sd")
         .under(LISTENING)
         .details("Where Prometheus reaches the HTTP port.")

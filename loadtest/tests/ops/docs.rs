@@ -182,28 +182,47 @@ fn security_names_files_that_exist() {
     assert!(missing.is_empty(), "SECURITY.md names {missing:?}");
 }
 
-/// Flags, variables and keys are documented, and are in the example configuration of each program.
+/// Every setting of the collector has a row with its default and range, and a line in the example.
 #[test]
-fn every_setting_is_documented() {
-    let document = read("docs/operations.md");
-    for (mut command, example) in [
-        (fleetgauge_collector::cli::command(), "deploy/collector.toml"),
-        (fleetgauge_agent::config::Flags::command(), "deploy/agent.toml"),
-    ] {
-        let example = read(example);
-        let help = command.render_long_help().to_string();
-        let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
-        let variables = help.split(word).filter(|word| word.starts_with("FLEETGAUGE_"));
-        let absent = missing(&document, variables);
-        assert!(absent.is_empty(), "docs/operations.md lacks {absent:?}");
-        for flag in command.get_arguments().filter_map(clap::Arg::get_long) {
-            let documented = document.contains(&format!("`--{flag}"));
-            assert!(documented || ["help", "version"].contains(&flag), "no --{flag} in the docs");
-            let key = flag.replace('-', "_");
-            let key = if key == "label" { "[labels]" } else { &key };
-            let set = |line: &str| line.starts_with(&format!("#{key}"));
-            let only_a_flag = ["config", "check", "help", "version"].contains(&flag);
-            assert!(only_a_flag || example.lines().any(set), "an example lacks {key}");
+fn collector_settings_are_documented_with_default_and_range() {
+    let document = read("docs/configuration.md");
+    let example = read("deploy/collector.toml");
+    for setting in fleetgauge_collector::config::Flags::settings() {
+        let name = setting.name;
+        let row = document.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
+        let row = row.unwrap_or_else(|| panic!("docs/configuration.md lacks {name}"));
+        let cells: Vec<_> = row.split(" | ").collect();
+        let default = setting.default.map(|text| format!("`{text}`"));
+        let default = default.as_deref().or(setting.default_note).unwrap_or("none");
+        assert_eq!(cells[2], default, "{row}");
+        if let Some(range) = setting.kind.range() {
+            assert!(cells[1].contains(&range), "{range}: {row}");
         }
+        assert_eq!(cells[4], if setting.reloads { "yes |" } else { "no |" }, "{row}");
+        let is_shown =
+            |line: &str| line.starts_with(&format!("#{name} = ")) || line == format!("#[{name}]");
+        assert!(!setting.in_file || example.lines().any(is_shown), "the example lacks {name}");
+    }
+}
+
+/// Flags, variables and keys of the agent are documented, and are in its example.
+#[test]
+fn agent_settings_are_documented() {
+    let document = read("docs/configuration.md");
+    let example = read("deploy/agent.toml");
+    let mut command = fleetgauge_agent::config::Flags::command();
+    let help = command.render_long_help().to_string();
+    let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    let variables = help.split(word).filter(|word| word.starts_with("FLEETGAUGE_"));
+    let absent = missing(&document, variables);
+    assert!(absent.is_empty(), "docs/configuration.md lacks {absent:?}");
+    for flag in command.get_arguments().filter_map(clap::Arg::get_long) {
+        let documented = document.contains(&format!("`--{flag}"));
+        assert!(documented || ["help", "version"].contains(&flag), "no --{flag} in the docs");
+        let key = flag.replace('-', "_");
+        let key = if key == "label" { "[labels]" } else { &key };
+        let set = |line: &str| line.starts_with(&format!("#{key}"));
+        let only_a_flag = ["config", "check", "help", "version"].contains(&flag);
+        assert!(only_a_flag || example.lines().any(set), "an example lacks {key}");
     }
 }
