@@ -31,6 +31,6 @@ pub(crate) async fn pulse() {
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         pings.tick().await;
-        service_manager::ping();
+        service_manager::ping(None);
     }
 }

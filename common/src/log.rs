@@ -27,7 +27,7 @@ pub type FilterHandle = reload::Handle<EnvFilter, Registry>;
 /// # Errors
 /// What a filter looks like.
 pub fn parse_filter(text: &str) -> Result<EnvFilter, String> {
-    let is_level = |one: &str| one.trim().parse::<LevelFilter>().is_ok();
+    let is_level = |one: &str| !one.is_empty() && one.trim().parse::<LevelFilter>().is_ok();
     let is_directive = |one: &str| one.contains('=') || is_level(one);
     let filter = text.split(',').all(is_directive).then(|| EnvFilter::builder().parse(text).ok());
     filter.flatten().ok_or_else(|| {

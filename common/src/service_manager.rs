@@ -60,9 +60,11 @@ pub fn status(status: &str) {
 }
 
 /// Sends a watchdog ping.
-pub fn ping() {
+pub fn ping(status: Option<&str>) {
     #[cfg(unix)]
-    notify([Some(NotifyState::Watchdog)]);
+    notify([Some(NotifyState::Watchdog), status.map(NotifyState::Status)]);
+    #[cfg(not(unix))]
+    let _ = status;
 }
 
 #[cfg(unix)]

@@ -61,10 +61,12 @@ impl Watchdog {
         self.next = now + self.every;
         let watched = self.watched;
         self.connections.spawn(async move {
+            let status = format!("{agents} agents");
             if watched {
-                service_manager::ping();
+                service_manager::ping(Some(&status));
+            } else {
+                service_manager::status(&status);
             }
-            service_manager::status(&format!("{agents} agents"));
         });
     }
 }

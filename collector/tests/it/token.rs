@@ -150,7 +150,7 @@ fn token_refuses_names_that_no_file_of_credentials_may_hold() {
 fn help_names_the_program_and_its_subcommand() {
     let help = command(&["--help"]).output().unwrap();
     let help = text(&help.stdout);
-    assert!(help.starts_with(env!("CARGO_PKG_DESCRIPTION")), "{help}");
+    assert!(help.starts_with("Receive the reports of agents"), "{help}");
     assert!(help.contains("token  Make a random token"), "{help}");
     let help = token(&["--help"]);
     assert!(text(&help.stdout).contains("token [OPTIONS] <--agent <ID>|--user <NAME>>"));

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::Layer;
 use super::declaration::{Program, Setting};
 use super::error::Origin;
 use super::flags::split;
 use super::kind::Kind;
-use super::{Layer, Value};
 
 /// Width of `name = value` before the origin.
 const WIDTH: usize = 48;
@@ -32,10 +32,9 @@ impl Effective {
     ) -> Self {
         let entry = |setting: &'static Setting| {
             let (texts, origin) = match values.get(setting.name) {
-                Some(values) => {
-                    let origin =
-                        values.first().map_or(Origin::Default, |value| value.origin.clone());
-                    (Some(values.iter().map(|value: &Value| value.text.clone()).collect()), origin)
+                Some(given) => {
+                    let texts = given.values.iter().map(|value| value.text.clone());
+                    (Some(texts.collect()), given.origin.clone())
                 }
                 None => (defaults(setting, computed.get(setting.name)), Origin::Default),
             };
@@ -44,11 +43,16 @@ impl Effective {
         Self(program.settings.iter().map(entry).collect())
     }
 
-    /// Returns the settings that a reload does not apply and that differ in `new`.
+    /// Returns the settings that a reload does not apply and that differ in `new`. A default that
+    /// follows another setting does not differ.
     #[must_use]
     pub fn restart_required(&self, new: &Self) -> Vec<&'static str> {
-        let pairs = self.0.iter().zip(&new.0);
-        let changed = pairs.filter(|(old, new)| !old.setting.reloads && old.texts != new.texts);
+        let is_default = |entry: &Entry| entry.origin == Origin::Default;
+        let differ = |old: &Entry, new: &Entry| {
+            old.texts != new.texts && !(is_default(old) && is_default(new))
+        };
+        let pairs = self.0.iter().zip(&new.0).filter(|(old, _)| !old.setting.reloads);
+        let changed = pairs.filter(|(old, new)| differ(old, new));
         changed.map(|(old, _)| old.setting.name).collect()
     }
 }

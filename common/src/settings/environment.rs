@@ -5,7 +5,7 @@ use super::error::{Origin, SettingError, unknown};
 use super::flags::split;
 use super::kind::Kind;
 use super::nearest::nearest;
-use super::{Layer, Value};
+use super::{Given, Layer};
 
 /// The variables that start with `FLEETGAUGE_`.
 #[derive(Debug, Clone, Default)]
@@ -42,8 +42,7 @@ impl Environment {
                 continue;
             }
             let texts = if setting.is_list { split(text) } else { vec![text.clone()] };
-            let value = |text| Value { text, origin: Origin::Variable(name.clone()) };
-            layer.insert(setting.name, texts.into_iter().map(value).collect());
+            layer.insert(setting.name, Given::new(Origin::Variable(name.clone()), texts));
         }
         layer
     }

@@ -11,7 +11,7 @@ use super::declaration::{Program, Setting};
 use super::error::{Origin, SettingError, unknown};
 use super::kind::Kind;
 use super::nearest::nearest;
-use super::{Layer, Value};
+use super::{Given, Layer, Value};
 use crate::secret_file;
 
 /// Maximum size of a settings file.
@@ -57,7 +57,7 @@ impl File<'_> {
                 continue;
             };
             match self.values(setting, value) {
-                Ok(values) => drop(layer.insert(setting.name, values)),
+                Ok(values) => drop(layer.insert(setting.name, Given { origin, values })),
                 Err((at, problem)) => errors.push(
                     SettingError::new(name, problem)
                         .from(Some(self.origin(at.unwrap_or(key.span().start)))),

@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use super::declaration::Setting;
 use super::error::Origin;
 use super::kind::Kind;
-use super::{Layer, Value};
+use super::{Given, Layer};
 
 /// The flags that were given, as text.
 #[derive(Debug, Clone, Default)]
@@ -53,12 +53,11 @@ impl Flags {
         let origin = Origin::Flag(format!("--{}", setting.long_flag()));
         let is_split = setting.is_list && !matches!(setting.kind, Kind::Table(_));
         let texts = if is_split { split(text) } else { vec![text.to_owned()] };
-        let values = texts.into_iter().map(|text| Value { text, origin: origin.clone() });
-        let all = self.values.entry(setting.name).or_default();
-        if !setting.is_list {
-            all.clear();
+        let given = Given::new(origin, texts);
+        match self.values.get_mut(setting.name).filter(|_| setting.is_list) {
+            Some(before) => before.values.extend(given.values),
+            None => drop(self.values.insert(setting.name, given)),
         }
-        all.extend(values);
         self
     }
 
@@ -71,13 +70,13 @@ impl Flags {
 
     /// Replaces the values of a setting by those of the service manager's sockets.
     pub fn set_sockets(&mut self, name: &'static str, texts: Vec<String>) {
-        let value = |text| Value { text, origin: Origin::Socket };
-        self.values.insert(name, texts.into_iter().map(value).collect());
+        self.values.insert(name, Given::new(Origin::Socket, texts));
     }
 
     /// Returns the values of a setting.
     pub fn get(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.values.get(name).into_iter().flatten().map(|value| value.text.as_str())
+        let values = self.values.get(name).map(|given| &given.values);
+        values.into_iter().flatten().map(|value| value.text.as_str())
     }
 
     pub(super) fn layer(&self) -> Layer {

@@ -12,7 +12,7 @@ use super::environment::Environment;
 use super::error::{Origin, SettingError, SettingErrors};
 use super::flags::{Flags, split};
 use super::kind::{parse_number, parse_switch};
-use super::{Layer, Value, file};
+use super::{Given, Layer, Value, file};
 use crate::units::{parse_duration, parse_size};
 
 /// The settings of a program, merged. The getters return the value in force; after an error they
@@ -38,10 +38,10 @@ impl Layers {
         let file = config(&flags, &variables).map(|path| file::read(&program, path, &mut errors));
         let mut values = Layer::new();
         for layer in [flags, variables, file.unwrap_or_default()] {
-            for (name, all) in layer {
+            for (name, given) in layer {
                 let Some(setting) = program.find(name) else { continue };
-                errors.extend(all.iter().filter_map(|value| check(setting, value)));
-                values.entry(name).or_insert(all);
+                errors.extend(given.values.iter().filter_map(|value| check(setting, value)));
+                values.entry(name).or_insert(given);
             }
         }
         Self { program, values, computed: BTreeMap::new(), errors }
@@ -103,7 +103,7 @@ impl Layers {
     }
 
     fn origin(&self, name: &str) -> Option<&Origin> {
-        self.values.get(name).and_then(|all| all.first()).map(|value| &value.origin)
+        self.values.get(name).map(|given| &given.origin)
     }
 
     /// Whether a switch is on.
@@ -116,7 +116,7 @@ impl Layers {
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.values.get(name) {
-            Some(values) => values.first().map(|value| value.text.as_str()),
+            Some(given) => given.first().map(|value| value.text.as_str()),
             None => self.default_of(name),
         }
     }
@@ -131,7 +131,7 @@ impl Layers {
     #[must_use]
     pub fn list(&self, name: &str) -> Vec<String> {
         match self.values.get(name) {
-            Some(values) => values.iter().map(|value| value.text.clone()).collect(),
+            Some(given) => given.values.iter().map(|value| value.text.clone()).collect(),
             None => self.default_of(name).map(split).unwrap_or_default(),
         }
     }
@@ -198,7 +198,7 @@ impl Layers {
 
 /// Returns the path of the file.
 fn config<'a>(flags: &'a Layer, variables: &'a Layer) -> Option<&'a Value> {
-    flags.get("config").or(variables.get("config")).and_then(|all| all.first())
+    flags.get("config").or(variables.get("config")).and_then(Given::first)
 }
 
 fn check(setting: &Setting, value: &Value) -> Option<SettingError> {

@@ -35,9 +35,29 @@ pub struct Value {
     pub origin: Origin,
 }
 
-/// The values of one source by setting. A setting that takes one value has one; an empty list has
-/// none.
-type Layer = BTreeMap<&'static str, Vec<Value>>;
+/// The values of a setting in one source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Given {
+    /// Where the setting was written.
+    origin: Origin,
+    /// One value, or all of a list.
+    values: Vec<Value>,
+}
+
+/// The values of one source by setting.
+type Layer = BTreeMap<&'static str, Given>;
+
+impl Given {
+    fn new(origin: Origin, texts: impl IntoIterator<Item = String>) -> Self {
+        let value = |text| Value { text, origin: origin.clone() };
+        Self { values: texts.into_iter().map(value).collect(), origin }
+    }
+
+    /// Returns the only value.
+    fn first(&self) -> Option<&Value> {
+        self.values.first()
+    }
+}
 
 #[cfg(test)]
 mod tests;

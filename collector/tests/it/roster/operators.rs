@@ -129,7 +129,7 @@ fn expected_agents_change_while_the_collector_runs() {
     files.write("expect", "here\nno id\n");
     process.signal(Signal::HUP);
     let line = process.logs("the old ones stay in force");
-    assert!(line.contains("expect: ") && line.contains("expect, line 2: "), "{line}");
+    assert!(line.contains("--expected-agents: ") && line.contains("expect, line 2: "), "{line}");
     assert_eq!(up(&process, "new"), Some(0.0));
     // Without a signal: that the file has changed is enough.
     files.write("expect", "here\n");

@@ -91,7 +91,7 @@ fn labels_are_pinned_to_certificates() {
     assert_eq!(collector.figure("fleetgauge_unauthorized_total{cause=\"unknown_agent\"}"), 1.0);
     assert_eq!(collector.figure("fleetgauge_unauthorized_total{cause=\"no_credential\"}"), 1.0);
     let said = Config::try_new(with_file(site.flags())).unwrap_err().to_string();
-    assert!(said.starts_with("credentials: ") && said.contains("tls_client_ca"), "{said}");
+    assert!(said.starts_with("--credentials: ") && said.contains("tls_client_ca"), "{said}");
 }
 
 #[test]

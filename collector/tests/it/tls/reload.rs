@@ -147,10 +147,10 @@ fn files_that_are_broken_change_nothing() {
     let own = site.client(Some(&site.agent("one")));
     let mut agent = join(&collector, &own, "one");
     for (file, content, words) in [
-        ("own.pem", "nonsense".to_owned(), ["tls_certificate", "BEGIN CERTIFICATE"]),
-        ("own.pem", site.agent("x").certificate, ["tls_key", "is not the key"]),
-        ("agents.pem", String::new(), ["tls_client_ca", "BEGIN CERTIFICATE"]),
-        ("agents.crl", site.agents.pem(), ["tls_crl", "BEGIN X509 CRL"]),
+        ("own.pem", "nonsense".to_owned(), ["--tls-certificate", "BEGIN CERTIFICATE"]),
+        ("own.pem", site.agent("x").certificate, ["--tls-key", "is not the key"]),
+        ("agents.pem", String::new(), ["--tls-client-ca", "BEGIN CERTIFICATE"]),
+        ("agents.crl", site.agents.pem(), ["--tls-crl", "BEGIN X509 CRL"]),
     ] {
         let before = std::fs::read_to_string(site.files.path(file)).unwrap();
         site.files.write(file, &content);
