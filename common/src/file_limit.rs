@@ -25,6 +25,15 @@ pub fn raise() -> io::Result<Option<u64>> {
     Ok(None)
 }
 
+/// Returns the hard limit; `None` if it is unlimited or the system has none.
+#[must_use]
+pub fn maximum() -> Option<u64> {
+    #[cfg(unix)]
+    return rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    #[cfg(not(unix))]
+    None
+}
+
 /// Returns the soft limit; `None` if it is unlimited or the system has none.
 #[must_use]
 pub fn current() -> Option<u64> {

@@ -4,6 +4,7 @@
 use std::io;
 
 use anyhow::bail;
+use fleetgauge_common::file_limit;
 
 use crate::dial::{AGENTS_PER_SOURCE, has_sources};
 use crate::plan::{Plan, TargetCollectors};
@@ -34,13 +35,7 @@ const WATCHES_PER_AGENT: u64 = 2;
 /// # Errors
 /// The system's.
 pub fn raise_file_limit() -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        let limit = getrlimit(Resource::Nofile);
-        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
-    }
-    Ok(())
+    file_limit::raise().map(drop)
 }
 
 /// Checks that the machine is large enough for the plan.
@@ -73,14 +68,11 @@ struct MachineLimits {
 impl MachineLimits {
     fn this() -> Self {
         Self {
-            #[cfg(unix)]
-            files: rustix::process::getrlimit(rustix::process::Resource::Nofile).current,
+            files: file_limit::current(),
             all_files: first_number("/proc/sys/fs/file-max"),
             watches: first_number("/proc/sys/fs/epoll/max_user_watches"),
             ports: ports(),
             memory: available_memory(),
-            #[cfg(not(unix))]
-            files: None,
         }
     }
 }

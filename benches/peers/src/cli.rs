@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use fleetgauge_common::file_limit;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::address;
@@ -108,7 +108,7 @@ pub fn main() -> ExitCode {
 /// One thread: the CPUs are for the servers.
 #[tokio::main(flavor = "current_thread")]
 async fn serve(cli: &Cli) -> anyhow::Result<ExitCode> {
-    raise_file_limit()?;
+    file_limit::raise()?;
     let mut terminated = signal(SignalKind::terminate())?;
     // The servers end with the run that they are dropped with.
     tokio::select! {
@@ -124,7 +124,7 @@ const OTHER_FILES: u64 = 256;
 
 fn fleet_size(text: &str) -> Result<usize, String> {
     let hosts = text.parse().map_err(|error| format!("{error}"))?;
-    let files = getrlimit(Resource::Nofile).maximum.map_or(u64::MAX, |files| files - OTHER_FILES);
+    let files = file_limit::maximum().map_or(u64::MAX, |files| files - OTHER_FILES);
     let most = files.min(address::MOST_HOSTS as u64);
     if (1..=most).contains(&(hosts as u64)) {
         Ok(hosts)
@@ -148,10 +148,4 @@ fn number(text: &str, least: f64) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|error| format!("{error}"))?;
     let allowed = least..=1e6;
     allowed.contains(&number).then_some(number).ok_or_else(|| format!("{least} to 1000000"))
-}
-
-/// Raises the soft limit on open files to the hard one, which needs no privilege.
-fn raise_file_limit() -> io::Result<()> {
-    let limit = getrlimit(Resource::Nofile);
-    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?)
 }

@@ -5,12 +5,12 @@ pub(super) const ABOUT: &str = "Receive the reports of agents and expose them to
 pub(super) const LONG_ABOUT: &str = "\
 Receive the reports of agents and expose them to Prometheus
 
-Agents connect to --listen; Prometheus scrapes --http-listen. Every option can also be set by the
-environment variable FLEETGAUGE_<NAME>, such as FLEETGAUGE_MAX_SCRAPES for --max-scrapes, or by a key
-of the file of --config, such as max_scrapes. Options override variables, and variables the file.
+Agents connect to --listen; Prometheus scrapes --http-listen. Every option can also be set by an \
+environment variable, FLEETGAUGE_MAX_SCRAPES for --max-scrapes, or by a key of the file of --config, \
+max_scrapes. Options override variables, and variables override the file.
 
-DURATION is a whole number and ms, s, m, h or d. SIZE is a whole number and B, KiB, MiB, GiB or TiB.
-Lists take several values: repeat the option or separate them by commas.";
+DURATION is a whole number and ms, s, m, h or d. SIZE is a whole number and B, KiB, MiB, GiB or \
+TiB. For several values of a list, repeat the option or separate them by commas.";
 
 pub(super) const AFTER: &str = "\
 Every option can be set by FLEETGAUGE_<NAME> or in the file of --config. See more with '--help'";

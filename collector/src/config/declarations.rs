@@ -155,9 +155,12 @@ const SETTINGS: [Setting; 52] = [
     .under(PRESENCE)
     .details("Nothing is written while no agent connects or disconnects.")
     .default("30s"),
-    setting("expected_agents", Kind::Path, "FILE", "Read the ids of agents that must be there")
+    setting("expected_agents", Kind::Path, "FILE", "Expect the agents that FILE lists")
         .under(PRESENCE)
-        .details("One id a line, comments after #.")
+        .details(
+            "An expected agent that is not connected counts as down. One id a line, comments \
+                  after #.",
+        )
         .reloads(),
     setting(
         "return_timeout",

@@ -18,9 +18,9 @@ pub(super) struct Guard {
 /// Checks an address of the agent port.
 pub(super) fn agents(address: SocketAddr, guard: Guard) -> Result<(), SettingError> {
     let without = Without {
-        tls: "--tls-certificate FILE",
-        anybody: "report under any name",
-        remedy: "--credentials FILE, --tls-client-ca FILE",
+        tls: "--tls-certificate",
+        anybody: "report as any agent",
+        remedy: "--credentials or --tls-client-ca",
     };
     exposed("listen", address, guard, &without)
 }
@@ -28,9 +28,9 @@ pub(super) fn agents(address: SocketAddr, guard: Guard) -> Result<(), SettingErr
 /// Checks an address of the HTTP port.
 pub(super) fn http(address: SocketAddr, guard: Guard) -> Result<(), SettingError> {
     let without = Without {
-        tls: "--http-tls-certificate FILE",
+        tls: "--http-tls-certificate",
         anybody: "read every metric",
-        remedy: "--http-credentials FILE, --http-tls-client-ca FILE",
+        remedy: "--http-credentials or --http-tls-client-ca",
     };
     exposed("http_listen", address, guard, &without)
 }
@@ -57,12 +57,12 @@ fn exposed(
     let Without { anybody, remedy, tls } = without;
     let problem = match guard {
         Guard { authenticated: false, .. } => format!(
-            "{address} is not a loopback address and needs no authentication: any host could \
-             {anybody}; require credentials ({remedy})"
+            "{address} is not a loopback address and has no authentication: any host could \
+             {anybody}; set {remedy}"
         ),
         Guard { encrypted: false, .. } => format!(
             "{address} is not a loopback address and has no TLS: credentials could be read on the \
-             wire; set a certificate ({tls})"
+             wire; set {tls}"
         ),
         _ => return Ok(()),
     };

@@ -6,6 +6,7 @@ mod exposure;
 mod files;
 mod flags;
 mod parse;
+mod state_dir;
 mod tls;
 
 use std::net::SocketAddr;
@@ -132,6 +133,9 @@ impl Config {
             every: layers.duration("state_interval"),
             directory: layers.path("state_dir"),
         };
+        if sources.flags.check() {
+            state_dir::check(&mut layers);
+        }
         let effective = layers.finish()?;
         let auth = Arc::new(auth);
         Ok(Self {

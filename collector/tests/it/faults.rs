@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use fleetgauge_proto::Code;
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 
 use crate::support::PATIENCE;
 use crate::support::agent::{Agent, who};
@@ -20,9 +20,7 @@ const DAY: i64 = 86_400;
 
 /// Lets this process hold as many files as it may.
 fn raise_file_limit() {
-    let mut files = getrlimit(Resource::Nofile);
-    files.current = files.maximum;
-    setrlimit(Resource::Nofile, files).unwrap();
+    fleetgauge_common::file_limit::raise().unwrap();
 }
 
 /// From another address than everybody else's.

@@ -301,8 +301,9 @@ fn non_loopback_address_needs_protection_or_insecure() {
 #[test]
 fn check_rejects_a_state_directory_that_is_a_file() {
     let file = file("");
-    let error = errors(&check(&["--state-dir", path(&file)]));
-    assert!(error.contains(&format!("{} is not a directory", path(&file))), "{error}");
+    let error = errors(&check(&["--state-dir", path(&file), "--max-scrapes", "0"]));
+    assert!(error.contains(&format!("--state-dir: {} is not a", path(&file))), "{error}");
+    assert!(error.contains("--max-scrapes=\"0\": "), "{error}");
 }
 
 #[test]

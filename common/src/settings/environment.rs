@@ -8,8 +8,15 @@ use super::nearest::nearest;
 use super::{Given, Layer};
 
 /// The variables that start with `FLEETGAUGE_`.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Environment(Vec<(String, String)>);
+
+/// Hides the values, which may be secrets.
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
 
 impl Environment {
     /// Reads the process's environment.

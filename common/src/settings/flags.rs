@@ -104,6 +104,9 @@ fn argument(setting: &Setting) -> Arg {
     if !setting.details.is_empty() {
         long_help.push_str(&format!("\n\n{}", setting.details));
     }
+    if let Some(range) = setting.kind.range() {
+        long_help.push_str(&format!("\n\n[range: {range}]"));
+    }
     let mut arg = Arg::new(setting.name)
         .long(setting.long_flag())
         .value_name(setting.value_name)

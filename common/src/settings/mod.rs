@@ -17,6 +17,7 @@ pub mod names;
 mod nearest;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 pub use declaration::{Program, Setting, setting};
 pub use effective::Effective;
@@ -27,12 +28,19 @@ pub use kind::Kind;
 pub use layers::Layers;
 
 /// A value as text, and where it was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Value {
     /// The text. An entry of a table is `NAME=VALUE`.
     pub text: String,
     /// Where it was written.
     pub origin: Origin,
+}
+
+/// Hides the text, which may be a secret.
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Value").field("origin", &self.origin).finish_non_exhaustive()
+    }
 }
 
 /// The values of a setting in one source.

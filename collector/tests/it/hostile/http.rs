@@ -164,11 +164,8 @@ fn ten_thousand_idle_connections() {
 
 /// Ten thousand, or as many as the process may open beside those of other tests.
 fn idle_connections() -> usize {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut files = getrlimit(Resource::Nofile);
-    files.current = files.maximum;
-    setrlimit(Resource::Nofile, files).unwrap();
-    files.maximum.map_or(10_000, |most| usize::try_from(most / 2).unwrap().min(10_000))
+    let files = fleetgauge_common::file_limit::raise().unwrap();
+    files.map_or(10_000, |most| usize::try_from(most / 2).unwrap().min(10_000))
 }
 
 /// A page in flight is not broken off for an idle connection.
