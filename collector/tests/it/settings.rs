@@ -306,6 +306,31 @@ fn check_rejects_a_state_directory_that_is_a_file() {
     assert!(error.contains("--max-scrapes=\"0\": "), "{error}");
 }
 
+/// Returns the log of a collector that cannot bind its port.
+fn log_of_failed_start(arguments: &[&str]) -> String {
+    let busy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = busy.local_addr().unwrap().to_string();
+    let output = command(&["--listen", &address]).args(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn first_log_line_has_the_version() {
+    let log = log_of_failed_start(&[]);
+    let version = format!("version=\"{}\"", env!("CARGO_PKG_VERSION"));
+    assert!(log.lines().next().unwrap().contains(&version), "{log}");
+}
+
+#[test]
+fn json_log_format_writes_an_object_per_line() {
+    let log = log_of_failed_start(&["--log-format", "json"]);
+    let lines: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines[0]["version"], env!("CARGO_PKG_VERSION"), "{log}");
+    assert_eq!(lines.last().unwrap()["level"], "ERROR", "{log}");
+}
+
 #[test]
 fn help_groups_options_and_shows_defaults_and_examples() {
     let text = |flag| String::from_utf8(command(&[flag]).output().unwrap().stdout).unwrap();
