@@ -5,9 +5,9 @@ pub(super) const ABOUT: &str = "Receive the reports of agents and expose them to
 pub(super) const LONG_ABOUT: &str = "\
 Receive the reports of agents and expose them to Prometheus
 
-Agents connect to --listen; Prometheus scrapes --http-listen. Every option can also be set by an \
-environment variable, FLEETGAUGE_MAX_SCRAPES for --max-scrapes, or by a key of the file of --config, \
-max_scrapes. Options override variables, and variables override the file.
+Agents connect to --listen; Prometheus scrapes --http-listen. Every option can also be set by \
+FLEETGAUGE_<NAME> in the environment (--max-scrapes by FLEETGAUGE_MAX_SCRAPES), or by its name as a \
+key of the file of --config (max_scrapes). Options override variables, and variables the file.
 
 DURATION is a whole number and ms, s, m, h or d. SIZE is a whole number and B, KiB, MiB, GiB or \
 TiB. For several values of a list, repeat the option or separate them by commas.";
