@@ -1,7 +1,9 @@
-//! The payload encoding: bincode 2 `config::standard()` (little-endian, variable-length integers), always
-//! decoded with a limit, to the last byte, and in its one canonical form.
+//! The payload encoding: bincode 2 `config::standard()`, little-endian with variable-length
+//! integers.
 //!
-//! This is the only file that names bincode; the derives used by [`crate::message`] come from here.
+//! Decoding has a memory limit, consumes the whole payload and accepts only the canonical form.
+//!
+//! This is the only file that names bincode; other modules import its derives from here.
 
 pub use bincode::{BorrowDecode, Encode};
 
@@ -9,8 +11,8 @@ use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::enc::write::{SizeWriter, Writer};
 use bincode::error::{DecodeError, EncodeError};
 
-use crate::error::Violation;
 use crate::limits::{DECODE_BUDGET_BYTES, MAX_HELLO_BYTES, SMALL_DECODE_BUDGET_BYTES};
+use crate::violation::Violation;
 
 const DECODING: Configuration<LittleEndian, Varint, Limit<DECODE_BUDGET_BYTES>> =
     bincode::config::standard().with_limit::<DECODE_BUDGET_BYTES>();
@@ -18,11 +20,12 @@ const DECODING_SMALL: Configuration<LittleEndian, Varint, Limit<SMALL_DECODE_BUD
     bincode::config::standard().with_limit::<SMALL_DECODE_BUDGET_BYTES>();
 const ENCODING: Configuration = bincode::config::standard();
 
-/// Decodes one message from all of `payload`, borrowing strings and byte strings from it.
+/// Decodes one message from the whole of `payload`, borrowing strings and byte strings from it.
 ///
-/// bincode ignores what follows the message and takes integers that are longer than they need be. Both are
-/// refused here, so that equal meanings are equal bytes: every other part of the encoding has one form,
-/// hence a payload longer than its canonical encoding holds a non-minimal integer.
+/// bincode ignores trailing bytes and accepts integers in a longer form than needed. This function
+/// rejects both, so that a message has exactly one encoding. Integers are the only part of the
+/// encoding with more than one form: a payload that is longer than its canonical encoding has a
+/// non-minimal integer.
 pub(crate) fn decode<'a, T>(payload: &'a [u8]) -> Result<T, Violation>
 where
     T: BorrowDecode<'a, ()> + Encode,
@@ -42,7 +45,9 @@ where
     Ok(message)
 }
 
-/// Splits the leading integer, which must be in its shortest form, off `payload`: its value and what follows.
+/// Decodes the integer at the start of `payload`. Returns it and the remaining bytes.
+///
+/// The integer must be in its shortest form.
 pub(crate) fn split_u32(payload: &[u8]) -> Result<(u32, &[u8]), Violation> {
     let (value, read) =
         bincode::borrow_decode_from_slice::<u32, _>(payload, DECODING_SMALL).map_err(malformed)?;
@@ -74,13 +79,13 @@ fn encoded_len<T: Encode>(message: &T) -> usize {
 
 fn malformed(error: DecodeError) -> Violation {
     let what = match error {
-        DecodeError::UnexpectedEnd { .. } => "ends before the message does",
-        DecodeError::LimitExceeded => "announces more than a message may hold",
+        DecodeError::UnexpectedEnd { .. } => "ends inside the message",
+        DecodeError::LimitExceeded => "announces more than the memory limit allows",
         DecodeError::Utf8 { .. } => "has a string that is not UTF-8",
-        DecodeError::UnexpectedVariant { .. } => "has a choice that does not exist",
+        DecodeError::UnexpectedVariant { .. } => "has an unknown enum variant",
         DecodeError::InvalidBooleanValue(_) => "has a boolean that is neither 0 nor 1",
         DecodeError::InvalidIntegerType { .. } => "has an integer wider than its field",
-        _ => "is not the message its kind says",
+        _ => "does not decode as its message",
     };
     Violation::MalformedPayload { what }
 }

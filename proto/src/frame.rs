@@ -1,116 +1,57 @@
-//! Frames: an eight-byte header and its payload. The only owner of the header's byte offsets.
+//! Frames: an eight-byte header and a payload. Only this file knows the header's byte offsets.
 //!
 //! ```text
 //! 0      2         3      4               7       8
 //! | "FG" | version | kind | length u24 LE | flags | payload …
 //! ```
 //!
-//! What a header may say is checked before a byte of its payload is kept. What the payload means is
-//! [`crate::message`]'s business.
+//! A header is checked before any of its payload is buffered. [`crate::message`] decodes payloads.
 
-use crate::error::Violation;
+use crate::kind::Kind;
+use crate::violation::Violation;
+
+/// The protocol version of this crate. Version 1 is the only one so far.
+pub const VERSION: u8 = 1;
 
 /// Length of the header, in bytes.
 pub const HEADER_LEN: usize = 8;
 
-/// How every frame begins.
+/// The first bytes of every frame.
 pub const MAGIC: [u8; 2] = *b"FG";
 const VERSION_AT: usize = 2;
 const KIND_AT: usize = 3;
 const LENGTH_AT: usize = 4;
 const FLAGS_AT: usize = 7;
-/// A kind with this bit set may be skipped by who does not know it.
-const SKIPPABLE: u8 = 0x80;
-/// Hello and Reject say this version for ever, so that strangers understand each other's refusals.
-const FOREVER: u8 = 1;
+/// The header version of Hello and Reject in all protocol versions, so that two peers without a
+/// common version still understand each other's Reject.
+const HANDSHAKE_VERSION: u8 = 1;
 
-/// What a frame carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the messages of the same names say what they are")]
-pub enum Kind {
-    Hello,
-    Welcome,
-    Schema,
-    Report,
-    Ping,
-    Pong,
-    Drain,
-    Reject,
-    Bye,
-    /// A kind of a later version that says of itself that it may be ignored.
-    Skippable(u8),
-}
-
-impl Kind {
-    const fn from_u8(byte: u8) -> Option<Self> {
-        Some(match byte {
-            1 => Self::Hello,
-            2 => Self::Welcome,
-            3 => Self::Schema,
-            4 => Self::Report,
-            5 => Self::Ping,
-            6 => Self::Pong,
-            7 => Self::Drain,
-            8 => Self::Reject,
-            9 => Self::Bye,
-            _ if byte & SKIPPABLE != 0 => Self::Skippable(byte),
-            _ => return None,
-        })
-    }
-
-    /// The byte in the header.
-    #[must_use]
-    pub const fn to_u8(self) -> u8 {
-        match self {
-            Self::Hello => 1,
-            Self::Welcome => 2,
-            Self::Schema => 3,
-            Self::Report => 4,
-            Self::Ping => 5,
-            Self::Pong => 6,
-            Self::Drain => 7,
-            Self::Reject => 8,
-            Self::Bye => 9,
-            Self::Skippable(byte) => byte,
-        }
-    }
-}
-
-impl std::fmt::Display for Kind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Skippable(byte) => write!(f, "a frame of kind {byte:#04x}"),
-            named => write!(f, "{named:?}"),
-        }
-    }
-}
-
-/// What the receiver takes at this moment; everything else is a [`Violation`].
+/// What a receiver accepts in its current state.
 #[derive(Debug, Clone, Copy)]
 pub struct Accept {
-    /// The version agreed in Welcome, or 1 before it.
+    /// The version that Welcome chose; 1 before Welcome.
     pub version: u8,
     /// Longest payload, in bytes.
     pub max_payload_bytes: u32,
 }
 
-/// A header that has been checked.
+/// A checked header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// Protocol version of the payload.
     pub version: u8,
-    /// What the payload is.
+    /// Kind of the payload.
     pub kind: Kind,
-    /// Length of the payload, in bytes; below 2^24.
+    /// Payload length, in bytes; below 2^24.
     pub len: u32,
 }
 
 impl Header {
-    /// Reads and checks a header.
+    /// Parses and checks a header.
     ///
     /// # Errors
-    /// The first of: wrong magic, flags that are not zero, a kind nobody knows, a version other than the
-    /// accepted one, a payload over the accepted length.
+    /// The first of: wrong magic, non-zero flags, an unknown kind, a version or a payload length
+    /// that `accept` does not allow.
     pub fn parse(bytes: &[u8; HEADER_LEN], accept: Accept) -> Result<Self, Violation> {
         check_magic(bytes)?;
         if bytes[FLAGS_AT] != 0 {
@@ -121,7 +62,7 @@ impl Header {
         };
         let version = bytes[VERSION_AT];
         let expected = match kind {
-            Kind::Hello | Kind::Reject => FOREVER,
+            Kind::Hello | Kind::Reject => HANDSHAKE_VERSION,
             _ => accept.version,
         };
         if version != expected {
@@ -135,13 +76,13 @@ impl Header {
         Ok(Self { version, kind, len })
     }
 
-    /// The header's bytes. Only the low 24 bits of the length are written.
+    /// Encodes the header, with the low 24 bits of the length.
     #[must_use]
     pub fn to_bytes(self) -> [u8; HEADER_LEN] {
         let mut bytes = [0; HEADER_LEN];
         bytes[..MAGIC.len()].copy_from_slice(&MAGIC);
         bytes[VERSION_AT] = match self.kind {
-            Kind::Hello | Kind::Reject => FOREVER,
+            Kind::Hello | Kind::Reject => HANDSHAKE_VERSION,
             _ => self.version,
         };
         bytes[KIND_AT] = self.kind.to_u8();
@@ -150,41 +91,58 @@ impl Header {
     }
 }
 
-/// Checks as much of the magic as is there, so that a stranger is told at its first byte.
+/// Checks the part of the magic that has arrived: a peer that speaks another protocol gets its
+/// Reject after the first byte.
 fn check_magic(start: &[u8]) -> Result<(), Violation> {
     let seen = start.len().min(MAGIC.len());
     if start[..seen] == MAGIC[..seen] { Ok(()) } else { Err(Violation::BadMagic) }
 }
 
-/// One whole frame, its payload borrowed from the receive buffer where it arrived in one piece.
+/// A complete frame. The payload is borrowed from the input, or from the [`FrameBuffer`] if the
+/// frame arrived in pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
     /// The checked header.
     pub header: Header,
-    /// As many bytes as the header announced.
+    /// The payload, as long as the header says.
     pub payload: &'a [u8],
 }
 
-/// Cuts a byte stream into frames. Between frames it is one empty pointer.
+/// Splits a byte stream into frames.
+///
+/// Between frames it holds no memory. A frame that arrives in pieces takes as much memory as the
+/// bytes that have arrived, whatever length its header announces.
+///
+/// ```
+/// use fleetgauge_proto::{Accept, FrameBuffer, Kind};
+///
+/// let accept = Accept { version: 1, max_payload_bytes: 1024 };
+/// let mut buffer = FrameBuffer::default();
+///
+/// // A Ping with token 7 arrives in two pieces.
+/// let (mut first, mut second) = (&b"FG\x01\x05\x01"[..], &b"\x00\x00\x00\x07"[..]);
+/// assert_eq!(buffer.next(&mut first, accept)?, None);
+/// let frame = buffer.next(&mut second, accept)?.expect("the frame is complete");
+/// assert_eq!((frame.header.kind, frame.payload), (Kind::Ping, &[7][..]));
+/// # Ok::<(), fleetgauge_proto::Violation>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct FrameBuffer(Option<Box<Unfinished>>);
 
-/// A frame that did not come in one piece.
+/// A frame that arrives in pieces.
 #[derive(Debug, Default)]
 struct Unfinished {
-    /// Its bytes so far, header first.
+    /// The bytes so far, header first.
     bytes: Vec<u8>,
-    /// It became whole and has been handed out.
+    /// The frame was complete and has been returned.
     handed_out: bool,
 }
 
 impl FrameBuffer {
-    /// The next whole frame at the front of `input`, which is moved past it; `None` once `input` is used up.
-    ///
-    /// Memory follows the bytes that have arrived, never the length that was announced.
+    /// Returns the next frame and moves `input` past it; `None` once all input is consumed.
     ///
     /// # Errors
-    /// What [`Header::parse`] finds; the stream cannot be read on after that.
+    /// See [`Header::parse`]. The rest of the stream cannot be read.
     pub fn next<'frame, 'input: 'frame>(
         &'frame mut self,
         input: &mut &'input [u8],
@@ -208,8 +166,8 @@ impl FrameBuffer {
         self.0.get_or_insert_default().resume(input, accept)
     }
 
-    /// How long the unfinished frame will be, header included, in bytes, as far as that is known; `None`
-    /// between frames.
+    /// Returns the announced length of the incomplete frame, in bytes, header included; `None`
+    /// between frames. While the header is incomplete, this is the header's length.
     #[must_use]
     pub fn unfinished_len(&self) -> Option<usize> {
         let unfinished = self.0.as_ref().filter(|unfinished| !unfinished.handed_out)?;
@@ -220,7 +178,7 @@ impl FrameBuffer {
         Some(HEADER_LEN + announced)
     }
 
-    /// Bytes of memory that the frame that is not whole yet holds; 0 between frames.
+    /// Returns the memory that the incomplete frame takes, in bytes; 0 between frames.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         self.0.as_ref().map_or(0, |unfinished| unfinished.bytes.capacity())
@@ -228,7 +186,7 @@ impl FrameBuffer {
 }
 
 impl Unfinished {
-    /// Goes on with the frame.
+    /// Continues the frame with more input.
     fn resume(
         &mut self,
         input: &mut &[u8],
@@ -249,7 +207,7 @@ impl Unfinished {
         Ok(Some(Frame { header, payload: &self.bytes[HEADER_LEN..] }))
     }
 
-    /// Moves bytes from `input` until `len` are held; whether they are.
+    /// Moves bytes from `input` until `len` are buffered. Returns whether that many are.
     fn take_up_to(&mut self, len: usize, input: &mut &[u8]) -> bool {
         let missing = len.saturating_sub(self.bytes.len());
         let (taken, rest) = input.split_at(missing.min(input.len()));

@@ -1,28 +1,63 @@
 //! The fleetgauge wire protocol: bytes to messages and back.
 //!
-//! Agents send bincode messages in frames that open with an eight-byte versioned header. This crate knows
-//! the frames ([`frame`]), what they carry ([`message`]), what a legal schema and a legal report are
-//! ([`schema`], [`report`]) and the code of every refusal ([`error`]). `docs/protocol.md` says the same to
-//! the byte, for clients in other languages.
+//! An agent keeps one TCP connection to a collector. Both sides send [frames](frame): an eight-byte
+//! header and a bincode payload that holds one [`Message`].
 //!
-//! There are no sockets here, no clock and no runtime: both ends, the load test and the fuzzers drive the
-//! same code with bytes of their own.
+//! | module | contents |
+//! |---|---|
+//! | [`frame`], [`kind`] | Frame header, [`FrameBuffer`] |
+//! | [`codec`], [`message`] | Payload encoding, message structs |
+//! | [`agent_id`], [`labels`], [`names`] | Validated names |
+//! | [`schema`], [`fingerprint`] | Validated schemas |
+//! | [`report`] | Values of a report |
+//! | [`limits`] | Every limit of the protocol |
+//! | [`code`], [`violation`] | Reject codes, protocol errors |
+//!
+//! A module imports only modules that do not import it, directly or indirectly.
+//!
+//! The crate has no sockets, clock or runtime: agent, collector, load test and fuzz targets pass in
+//! their own bytes. `docs/protocol.md` specifies the same protocol for clients in other languages.
+//!
+//! # Example
+//!
+//! ```
+//! use fleetgauge_proto::limits::MAX_PAYLOAD_BYTES;
+//! use fleetgauge_proto::message::Ping;
+//! use fleetgauge_proto::{Accept, FrameBuffer, Message, VERSION};
+//!
+//! let mut bytes = Vec::new();
+//! Message::Ping(Ping { token: 7 }).encode(VERSION, &mut bytes)?;
+//!
+//! let accept = Accept { version: VERSION, max_payload_bytes: MAX_PAYLOAD_BYTES };
+//! let mut buffer = FrameBuffer::default();
+//! let mut input = &bytes[..];
+//! while let Some(frame) = buffer.next(&mut input, accept)? {
+//!     assert_eq!(Message::decode(frame)?, Message::Ping(Ping { token: 7 }));
+//! }
+//! # Ok::<(), fleetgauge_proto::Violation>(())
+//! ```
 
+pub mod agent_id;
+pub mod code;
 pub mod codec;
-pub mod error;
+pub mod fingerprint;
 pub mod frame;
+pub mod kind;
+pub mod labels;
 pub mod limits;
 pub mod message;
 pub mod names;
 pub mod report;
 pub mod schema;
+mod stream;
+pub mod violation;
 
-pub use error::{Code, Violation};
-pub use frame::{Accept, Frame, FrameBuffer, Header, Kind};
-pub use limits::Limits;
-pub use message::Message;
-pub use names::{AgentId, StaticLabels, fnv1a};
-pub use schema::{Fingerprint, Schema};
-
-/// The newest protocol version this crate speaks, and so far the only one.
-pub const VERSION: u8 = 1;
+pub use agent_id::{AgentId, fnv1a};
+pub use code::Code;
+pub use fingerprint::Fingerprint;
+pub use frame::{Accept, Frame, FrameBuffer, Header, VERSION};
+pub use kind::Kind;
+pub use labels::StaticLabels;
+pub use message::{Limits, Message};
+pub use schema::Schema;
+pub use violation::Violation;

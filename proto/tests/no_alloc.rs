@@ -1,7 +1,7 @@
-//! What decoding costs in memory, counted by the allocator: a report costs nothing, and what a peer
-//! announces costs nothing either.
+//! Memory that decoding allocates: none for a report, and never as much as a hostile length prefix
+//! announces.
 //!
-//! A test binary of its own, for the allocator is a process's.
+//! A separate test binary, because the counting allocator is global to the process.
 
 use allocation_counter::{AllocationInfo, measure};
 use fleetgauge_proto::frame::HEADER_LEN;
@@ -21,11 +21,11 @@ fn frame(values: Values<'_>) -> Vec<u8> {
     frame
 }
 
-/// Takes the report in `bytes` into `row`, as a session does.
-fn take(bytes: &[u8], row: &mut [f64]) {
+/// Decodes the report in `bytes` and applies it to `row`, as a session does.
+fn apply(bytes: &[u8], row: &mut [f64]) {
     let mut buffer = FrameBuffer::default();
     let mut input = bytes;
-    let frame = buffer.next(&mut input, ACCEPT).expect("legal").expect("whole");
+    let frame = buffer.next(&mut input, ACCEPT).expect("legal").expect("complete");
     let Message::Report(report) = Message::decode(frame).expect("legal") else {
         panic!("not a report");
     };
@@ -34,7 +34,7 @@ fn take(bytes: &[u8], row: &mut [f64]) {
 }
 
 #[test]
-fn a_report_is_taken_without_allocating() {
+fn applying_a_report_does_not_allocate() {
     let before = [0.0; 1000];
     let now: [f64; 1000] = std::array::from_fn(|n| n as f64);
     let (mut all, mut bitmap, mut values) = (Vec::new(), Vec::new(), Vec::new());
@@ -44,14 +44,14 @@ fn a_report_is_taken_without_allocating() {
     let changed = frame(Values::Changed { bitmap: &bitmap, values: &values });
     for bytes in [all, changed] {
         let mut row = before;
-        let info = measure(|| take(&bytes, &mut row));
+        let info = measure(|| apply(&bytes, &mut row));
         assert_eq!(info, AllocationInfo::default());
         assert_eq!(row, now);
     }
 }
 
 #[test]
-fn an_announced_frame_costs_what_has_arrived_of_it() {
+fn an_incomplete_frame_takes_memory_for_received_bytes_only() {
     let mut buffer = FrameBuffer::default();
     let info = measure(|| {
         let mut input = &b"FG\x01\x03\xff\xff\xff\x00ten bytes."[..];
@@ -69,31 +69,31 @@ fn an_announced_frame_costs_what_has_arrived_of_it() {
 }
 
 #[test]
-fn between_frames_nothing_is_held() {
+fn the_frame_buffer_holds_no_memory_between_frames() {
     let bytes = frame(Values::All(&[0; 4096]));
     let info = measure(|| {
         let mut buffer = FrameBuffer::default();
         for mut input in bytes.chunks(100) {
             if buffer.next(&mut input, ACCEPT).expect("legal").is_some() {
-                assert_eq!(buffer.unfinished_len(), None, "the frame is whole");
+                assert_eq!(buffer.unfinished_len(), None, "the frame is complete");
                 assert!(buffer.next(&mut input, ACCEPT).expect("legal").is_none());
             }
         }
         assert_eq!(buffer.unfinished_len(), None);
         std::mem::forget(buffer);
     });
-    assert!(info.bytes_max >= 4096, "the frame came in pieces");
-    assert_eq!(info.bytes_current, 0, "what the forgotten buffer held");
+    assert!(info.bytes_max >= 4096, "the frame arrived in pieces");
+    assert_eq!(info.bytes_current, 0, "memory of the forgotten buffer");
 }
 
-/// Decodes a payload that is a lie; the most memory that was held.
-fn bomb(kind: u8, payload: &[u8]) -> u64 {
+/// Decodes a payload with a false length prefix. Returns the peak memory.
+fn decode_bomb(kind: u8, payload: &[u8]) -> u64 {
     let len = u32::try_from(payload.len()).expect("short").to_le_bytes();
     let mut bytes = vec![b'F', b'G', 1, kind, len[0], len[1], len[2], 0];
     bytes.extend_from_slice(payload);
     let mut buffer = FrameBuffer::default();
     let mut input = &bytes[..];
-    let frame = buffer.next(&mut input, ACCEPT).expect("legal").expect("whole");
+    let frame = buffer.next(&mut input, ACCEPT).expect("legal").expect("complete");
     let mut code = None;
     let info = measure(|| code = Message::decode(frame).err().map(|violation| violation.code()));
     assert_eq!(code, Some(Code::MalformedPayload));
@@ -102,20 +102,20 @@ fn bomb(kind: u8, payload: &[u8]) -> u64 {
 }
 
 #[test]
-fn a_length_bomb_in_a_small_frame_reserves_little() {
+fn a_length_bomb_in_a_small_frame_allocates_little() {
     let mut worst = 0;
-    // Of every length: the list announced is just so long that the budget lets it pass, or not.
+    // Announced lengths on both sides of the memory limit.
     for power in 0..64 {
         let mut payload = vec![0, 0xfd];
         payload.extend(1u64.wrapping_shl(power).wrapping_add(1 << 33).to_le_bytes());
-        worst = worst.max(bomb(3, &payload));
+        worst = worst.max(decode_bomb(3, &payload));
         let announced = u32::try_from(1u64 << power).unwrap_or(u32::MAX);
         let [a, b, c, d] = announced.max(0x1_0000).to_le_bytes();
-        worst = worst.max(bomb(3, &[0, 0xfc, a, b, c, d]));
+        worst = worst.max(decode_bomb(3, &[0, 0xfc, a, b, c, d]));
         let [a, b] = u16::try_from(1u64 << power).unwrap_or(9_000).max(251).to_le_bytes();
-        worst = worst.max(bomb(3, &[0, 0, 0xfb, a, b, 0, 1, 0xfb, a, b]));
+        worst = worst.max(decode_bomb(3, &[0, 0, 0xfb, a, b, 0, 1, 0xfb, a, b]));
     }
-    assert!(worst > 100_000, "the bombs were duds: {worst}");
+    assert!(worst > 100_000, "no bomb reached the limit: {worst}");
     assert!(worst <= 2 * SMALL_DECODE_BUDGET_BYTES as u64, "{worst} bytes");
 }
 
@@ -125,10 +125,10 @@ fn a_length_bomb_in_a_large_frame_stays_within_the_budget() {
         let mut payload = vec![0, 0xfc];
         payload.extend(families.to_le_bytes());
         payload.resize(MAX_HELLO_BYTES as usize + 1, 0xff);
-        bomb(3, &payload)
+        decode_bomb(3, &payload)
     };
     let worst = announced(1_190_000);
-    assert!(worst > 60_000_000, "the bomb was a dud: {worst}");
+    assert!(worst > 60_000_000, "the bomb did not reach the limit: {worst}");
     assert!(worst <= DECODE_BUDGET_BYTES as u64, "{worst} bytes");
-    assert_eq!(announced(1_200_000), 0, "more than the budget is not even asked for");
+    assert_eq!(announced(1_200_000), 0, "a length over the limit allocates nothing");
 }

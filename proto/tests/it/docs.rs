@@ -1,26 +1,24 @@
-//! docs/protocol.md cannot rot: its worked examples are committed vectors, its limits are the constants, and
-//! every code is on the page.
+//! Compares `docs/protocol.md` with the code: worked examples, limits and codes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fleetgauge_proto::limits::{self, Limits};
-use fleetgauge_proto::{Accept, Code, FrameBuffer, Message};
+use fleetgauge_proto::{Accept, Code, FrameBuffer, Limits, Message, limits};
 
 use crate::cases;
-use crate::judge::Context;
-use crate::meaning::{hex, unhex};
+use crate::json::{hex, unhex};
+use crate::receiver::Context;
 
 const PAGE: &str = include_str!("../../../docs/protocol.md");
 
-/// The worked examples: the name of a vector, and the bytes on the page.
+/// Returns the worked examples on the page: vector name and bytes.
 fn examples() -> Vec<(&'static str, Vec<u8>)> {
     let mut examples = Vec::new();
     for block in PAGE.split("```hex ").skip(1) {
         let block = block.split("```").next().expect("the block");
         let (name, lines) = block.split_once('\n').expect("lines");
         let bytes = |line: &'static str| {
-            let (bytes, says) = line.split_once("  ").expect("bytes, two spaces, what they are");
-            assert!(!says.trim().is_empty(), "{line}");
+            let (bytes, remark) = line.split_once("  ").expect("bytes, two spaces, a remark");
+            assert!(!remark.trim().is_empty(), "{line}");
             unhex(bytes)
         };
         examples.push((name.trim(), lines.lines().flat_map(bytes).collect()));
@@ -29,7 +27,7 @@ fn examples() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn every_worked_example_is_the_vector_it_says_and_decodes() {
+fn worked_examples_match_their_vectors_and_decode() {
     let vectors: BTreeMap<_, _> =
         cases::accepted().into_iter().map(|case| (case.name, case.frame)).collect();
     let mut kinds = BTreeSet::new();
@@ -47,7 +45,7 @@ fn every_worked_example_is_the_vector_it_says_and_decodes() {
 }
 
 #[test]
-fn codes_are_unique_and_all_on_the_page() {
+fn codes_are_unique_and_documented() {
     let numbers: BTreeSet<_> = Code::ALL.iter().map(|code| code.to_u16()).collect();
     let reasons: BTreeSet<_> = Code::ALL.iter().map(|code| code.reason()).collect();
     assert_eq!((numbers.len(), reasons.len()), (Code::ALL.len(), Code::ALL.len()));
@@ -63,7 +61,7 @@ fn codes_are_unique_and_all_on_the_page() {
 }
 
 #[test]
-fn limits_on_the_page_are_those_of_the_code() {
+fn documented_limits_match_the_constants() {
     let Limits { max_payload_bytes, max_families, max_series, max_values, max_label_bytes } =
         Limits::default();
     let row = |what: &str, number: u64| {

@@ -1,12 +1,12 @@
-//! The wire protocol from the outside: committed frames, a second implementation, properties, and the page
-//! that describes it.
+//! The public API of the protocol crate: committed frames, a second implementation of the encoding,
+//! properties, and the specification in `docs/protocol.md`.
 
 mod cases;
 mod docs;
-mod judge;
-mod meaning;
+mod json;
 mod owned;
 mod properties;
+mod receiver;
 mod strategies;
 mod vectors;
 mod wincode;

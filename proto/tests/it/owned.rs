@@ -1,5 +1,6 @@
-//! The messages once more, owning what they hold, with the payload layout derived by wincode: a second
-//! implementation that shares nothing with the first but the order of the fields.
+//! Owned copies of the messages, encoded by wincode.
+//!
+//! They are a second implementation of the encoding that shares only the order of the fields.
 
 use ::wincode::{SchemaRead, SchemaWrite};
 use fleetgauge_proto::message::{self, Message};
@@ -166,7 +167,7 @@ impl Report {
 }
 
 impl Owned {
-    /// The same as the library's own type.
+    /// Returns the library's own type.
     pub(crate) fn borrowed(&self) -> Message<'_> {
         match self {
             Self::Hello(hello) => Message::Hello(hello.borrowed()),
@@ -192,7 +193,7 @@ impl Owned {
         }
     }
 
-    /// The frame, as the library writes it.
+    /// Returns the frame that the library encodes.
     pub(crate) fn frame(&self) -> Vec<u8> {
         let mut frame = Vec::new();
         self.borrowed().encode(fleetgauge_proto::VERSION, &mut frame).expect("fits a frame");

@@ -1,4 +1,4 @@
-//! What holds for all messages, all byte strings and all ways to cut them.
+//! Properties of all messages, byte strings and ways to split a stream.
 
 use fleetgauge_proto::frame::Header;
 use fleetgauge_proto::limits::MAX_TEXT_BYTES;
@@ -12,14 +12,14 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use crate::cases::raw;
-use crate::judge::{Context, judge_code};
+use crate::receiver::{Context, receive_code};
 use crate::strategies;
 
-/// What a receiver sees of a stream: its frames, then the error or whether it ended between two of them.
-type Seen = (Vec<(Header, Vec<u8>)>, Result<Option<usize>, Violation>);
+/// The frames of a stream, then the error or the length of the incomplete frame.
+type Received = (Vec<(Header, Vec<u8>)>, Result<Option<usize>, Violation>);
 
 /// Reads a stream that arrives in `pieces`.
-fn seen<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Seen {
+fn received<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Received {
     let accept = Context::default().accept();
     let mut buffer = FrameBuffer::default();
     let mut frames = Vec::new();
@@ -31,13 +31,13 @@ fn seen<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Seen {
                 Err(violation) => return (frames, Err(violation)),
             }
         }
-        assert!(piece.is_empty(), "None says that all is read");
+        assert!(piece.is_empty(), "None means that all input is consumed");
     }
     let unfinished = buffer.unfinished_len();
     (frames, Ok(unfinished))
 }
 
-/// Several frames in a row, then perhaps something else.
+/// A few frames, then possibly garbage.
 fn stream() -> impl Strategy<Value = Vec<u8>> {
     let tail = prop_oneof![
         Just(vec![]),
@@ -57,50 +57,50 @@ fn kind() -> impl Strategy<Value = u8> {
     prop_oneof![8 => 1..=9u8, 1 => any::<u8>()]
 }
 
-/// Bytes as they are common in payloads, so that random ones get beyond the first field.
+/// Bytes that are frequent in payloads, so that decoding gets beyond the first field.
 fn payload() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![4 => 0..4u8, 1 => 0xfa..=0xffu8, 1 => any::<u8>()];
     vec(byte, 0..64)
 }
 
-/// A change to a frame.
+/// A mutation of a frame.
 #[derive(Debug, Clone)]
-enum Change {
+enum Mutation {
     Set(Index, u8),
     Insert(Index, Vec<u8>),
     Remove(Index),
     Cut(Index),
 }
 
-fn change() -> impl Strategy<Value = Change> {
+fn mutation() -> impl Strategy<Value = Mutation> {
     let odd = prop_oneof![select(vec![0, 1, 2, 0x7f, 0x80, 251, 252, 253, 254, 255]), any::<u8>()];
     prop_oneof![
-        (any::<Index>(), odd.clone()).prop_map(|(at, byte)| Change::Set(at, byte)),
-        (any::<Index>(), vec(odd, 1..9)).prop_map(|(at, bytes)| Change::Insert(at, bytes)),
-        any::<Index>().prop_map(Change::Remove),
-        any::<Index>().prop_map(Change::Cut),
+        (any::<Index>(), odd.clone()).prop_map(|(at, byte)| Mutation::Set(at, byte)),
+        (any::<Index>(), vec(odd, 1..9)).prop_map(|(at, bytes)| Mutation::Insert(at, bytes)),
+        any::<Index>().prop_map(Mutation::Remove),
+        any::<Index>().prop_map(Mutation::Cut),
     ]
 }
 
-/// Applies changes to a payload that stays at least one byte long.
-fn changed(mut payload: Vec<u8>, changes: &[Change]) -> Vec<u8> {
-    for change in changes {
+/// Applies mutations to a payload, which stays at least one byte long.
+fn mutated(mut payload: Vec<u8>, mutations: &[Mutation]) -> Vec<u8> {
+    for mutation in mutations {
         let len = payload.len();
-        match change {
-            Change::Set(at, byte) => payload[at.index(len)] = *byte,
-            Change::Insert(at, bytes) => {
+        match mutation {
+            Mutation::Set(at, byte) => payload[at.index(len)] = *byte,
+            Mutation::Insert(at, bytes) => {
                 let at = at.index(len);
                 payload.splice(at..at, bytes.iter().copied());
             }
-            Change::Remove(at) if len > 1 => drop(payload.remove(at.index(len))),
-            Change::Cut(at) => payload.truncate(at.index(len).max(1)),
-            Change::Remove(_) => {}
+            Mutation::Remove(at) if len > 1 => drop(payload.remove(at.index(len))),
+            Mutation::Cut(at) => payload.truncate(at.index(len).max(1)),
+            Mutation::Remove(_) => {}
         }
     }
     payload
 }
 
-/// Floats that are worth a test: any bits, and those that are special.
+/// Floats of any bits, special ones more often.
 fn float() -> impl Strategy<Value = f64> {
     let special = select(vec![
         ABSENT,
@@ -120,23 +120,24 @@ fn bits(values: &[f64]) -> Vec<u64> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-/// As a receiver keeps it: ABSENT, one other NaN, or the very bits that were sent.
-fn kept(values: &[f64]) -> Vec<u64> {
-    let kept = |value: &f64| match value {
+/// Returns the bits that a receiver stores: absent, the canonical NaN, or the bits that were sent.
+fn stored(values: &[f64]) -> Vec<u64> {
+    let stored = |value: &f64| match value {
         value if is_absent(*value) => 0x7ff0_0000_0000_0002,
         value if value.is_nan() => 0x7ff8_0000_0000_0000,
         value => value.to_bits(),
     };
-    values.iter().map(kept).collect()
+    values.iter().map(stored).collect()
 }
 
 proptest! {
     #[test]
-    fn every_message_comes_back(message in strategies::message()) {
+    fn every_message_round_trips(message in strategies::message()) {
         let frame = message.frame();
         let mut buffer = FrameBuffer::default();
         let mut input = &frame[..];
-        let got = buffer.next(&mut input, Context::default().accept()).expect("legal").expect("whole");
+        let accept = Context::default().accept();
+        let got = buffer.next(&mut input, accept).expect("legal").expect("complete");
         prop_assert_eq!(got.header.len as usize, got.payload.len());
         let decoded = Message::decode(got).expect("legal");
         prop_assert_eq!(decoded.kind(), message.borrowed().kind());
@@ -148,7 +149,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_a_name_is_its_refusal_fits_a_reject(name in vec(any::<char>(), 0..300)) {
+    fn violation_text_of_any_name_fits_a_reject(name in vec(any::<char>(), 0..300)) {
         let name = String::from_iter(name);
         let label = [Label { name: &name, value: "" }];
         let family = Family { name: &name, kind: 1, unit: &name, help: "" };
@@ -167,90 +168,103 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_frames_or_a_named_violation(bytes in vec(any::<u8>(), 0..300)) {
-        let _ = judge_code(&bytes, &Context::default());
+    fn any_bytes_are_frames_or_a_violation(bytes in vec(any::<u8>(), 0..300)) {
+        let _ = receive_code(&bytes, &Context::default());
     }
 
     #[test]
-    fn any_payload_is_its_message_or_a_named_violation(kind in kind(), payload in payload()) {
+    fn any_payload_is_a_message_or_a_violation(kind in kind(), payload in payload()) {
         let context = Context { width: Some(9), ..Context::default() };
-        let _ = judge_code(&raw(kind, &payload), &context);
+        let _ = receive_code(&raw(kind, &payload), &context);
     }
 
     #[test]
-    fn a_changed_frame_is_a_message_or_a_named_violation(
+    fn a_mutated_frame_is_a_message_or_a_violation(
         message in strategies::message(),
-        changes in vec(change(), 1..4),
+        mutations in vec(mutation(), 1..4),
     ) {
         let frame = message.frame();
         let context = Context { width: Some(9), ..Context::default() };
-        let payload = changed(frame[8..].to_vec(), &changes);
-        let _ = judge_code(&raw(frame[3], &payload), &context);
-        let _ = judge_code(&changed(frame, &changes), &context);
+        let payload = mutated(frame[8..].to_vec(), &mutations);
+        let _ = receive_code(&raw(frame[3], &payload), &context);
+        let _ = receive_code(&mutated(frame, &mutations), &context);
     }
 
     #[test]
-    fn an_integer_longer_than_need_be_is_refused(number in strategies::number(), wider in 0..3usize) {
+    fn a_non_minimal_integer_is_rejected(
+        number in strategies::number(),
+        wider in 0..3usize,
+    ) {
         let forms = [(0xfb, 2), (0xfc, 4), (0xfd, 8)];
-        let least = match number { 0..=250 => 0, 251..=0xffff => 1, 0x1_0000..=0xffff_ffff => 2, _ => 3 };
-        if let Some((tag, len)) = forms.get(least + wider) {
+        let shortest = match number {
+            0..=250 => 0,
+            251..=0xffff => 1,
+            0x1_0000..=0xffff_ffff => 2,
+            _ => 3,
+        };
+        if let Some((tag, len)) = forms.get(shortest + wider) {
             let mut payload = vec![*tag];
             payload.extend(&number.to_le_bytes()[..*len]);
-            let code = judge_code(&raw(5, &payload), &Context::default());
+            let code = receive_code(&raw(5, &payload), &Context::default());
             prop_assert_eq!(code, Err(Code::NonMinimalInteger));
         }
     }
 
     #[test]
-    fn a_stream_cut_anywhere_is_the_same(stream in stream()) {
-        let whole = seen([&stream[..]]);
+    fn a_stream_split_anywhere_gives_the_same_frames(stream in stream()) {
+        let whole = received([&stream[..]]);
         for at in 0..=stream.len() {
             let (before, after) = stream.split_at(at);
-            prop_assert_eq!(&seen([before, after]), &whole, "cut at {}", at);
+            prop_assert_eq!(&received([before, after]), &whole, "cut at {}", at);
         }
-        prop_assert_eq!(&seen(stream.chunks(1)), &whole, "byte by byte");
+        prop_assert_eq!(&received(stream.chunks(1)), &whole, "byte by byte");
     }
 
     #[test]
-    fn a_stream_cut_many_times_is_the_same(stream in stream(), cuts in vec(any::<Index>(), 0..20)) {
+    fn a_stream_split_many_times_gives_the_same_frames(
+        stream in stream(),
+        cuts in vec(any::<Index>(), 0..20),
+    ) {
         let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
         cuts.extend([0, stream.len()]);
         cuts.sort_unstable();
         let pieces = cuts.windows(2).map(|pair| &stream[pair[0]..pair[1]]);
-        prop_assert_eq!(seen(pieces), seen([&stream[..]]));
+        prop_assert_eq!(received(pieces), received([&stream[..]]));
     }
 
     #[test]
-    fn all_values_give_the_row(row in vec(float(), 0..40)) {
+    fn all_values_restore_the_row(row in vec(float(), 0..40)) {
         let mut bytes = Vec::new();
         write_all(&row, &mut bytes);
         let values = Values::All(&bytes);
         prop_assert_eq!(values.check(row.len()), Ok(()));
         let mut got = vec![1.0; row.len()];
         values.apply(&mut got);
-        prop_assert_eq!(bits(&got), kept(&row));
+        prop_assert_eq!(bits(&got), stored(&row));
     }
 
     #[test]
-    fn changed_values_give_the_new_row(
+    fn changed_values_update_the_row(
         rows in vec((float(), float(), any::<bool>()), 0..40),
     ) {
         let before: Vec<f64> = rows.iter().map(|(before, _, _)| *before).collect();
-        let now: Vec<f64> =
-            rows.iter().map(|(before, now, moved)| if *moved { *now } else { *before }).collect();
+        let now: Vec<f64> = rows
+            .iter()
+            .map(|(before, now, changed)| if *changed { *now } else { *before })
+            .collect();
         let (mut bitmap, mut bytes) = (Vec::new(), Vec::new());
         write_changed(&before, &now, &mut bitmap, &mut bytes);
         let values = Values::Changed { bitmap: &bitmap, values: &bytes };
         prop_assert_eq!(values.check(now.len()), Ok(()));
         let differ = before.iter().zip(&now).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
         prop_assert_eq!(bytes.len(), differ * 8);
-        let mut row: Vec<f64> = kept(&before).into_iter().map(f64::from_bits).collect();
+        let mut row: Vec<f64> = stored(&before).into_iter().map(f64::from_bits).collect();
         values.apply(&mut row);
-        prop_assert_eq!(bits(&row), kept(&now));
+        prop_assert_eq!(bits(&row), stored(&now));
     }
 
     #[test]
-    fn values_pass_the_check_exactly_if_they_fit(
+    fn check_accepts_exactly_the_matching_lengths(
         width in 0..40usize,
         mut bitmap in payload(),
         mut bytes in payload(),
@@ -273,14 +287,14 @@ proptest! {
         prop_assert!(fits || !is_fitted);
         prop_assert_eq!(values.check(width).is_ok(), fits);
         let mut row = vec![0.0; width];
-        // What does not fit is left out; nothing else is touched.
+        // Excess values are ignored.
         values.apply(&mut row);
         if fits {
             let mut expected = vec![0.0; width];
             for (n, value) in announced.iter().zip(bytes.chunks_exact(8)) {
                 expected[*n] = f64::from_le_bytes(value.try_into().unwrap());
             }
-            prop_assert_eq!(bits(&row), kept(&expected));
+            prop_assert_eq!(bits(&row), stored(&expected));
         }
 
         if is_fitted {
@@ -291,6 +305,6 @@ proptest! {
         Values::All(&bytes).apply(&mut row);
         let all = bytes.chunks_exact(8).map(|value| f64::from_le_bytes(value.try_into().unwrap()));
         let expected: Vec<_> = all.chain(std::iter::repeat(0.0)).take(width).collect();
-        prop_assert_eq!(bits(&row), kept(&expected));
+        prop_assert_eq!(bits(&row), stored(&expected));
     }
 }

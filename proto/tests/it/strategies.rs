@@ -1,4 +1,4 @@
-//! Random messages, well-formed in every part that decoding alone checks.
+//! Random messages that decode without error. Their contents may be illegal.
 
 use proptest::collection::{btree_set, vec};
 use proptest::option;
@@ -9,9 +9,9 @@ use crate::owned::{
     Values, Welcome, WelcomeLimits,
 };
 
-/// A number near a border of the integer encoding, or any.
+/// A number near a boundary of the integer encoding, or any number.
 pub(crate) fn number() -> impl Strategy<Value = u64> {
-    const BORDERS: [u64; 12] = [
+    const BOUNDARIES: [u64; 12] = [
         0,
         1,
         249,
@@ -25,14 +25,14 @@ pub(crate) fn number() -> impl Strategy<Value = u64> {
         u64::MAX - 1,
         u64::MAX,
     ];
-    prop_oneof![proptest::sample::select(BORDERS.to_vec()), any::<u64>()]
+    prop_oneof![proptest::sample::select(BOUNDARIES.to_vec()), any::<u64>()]
 }
 
 fn small() -> impl Strategy<Value = u32> {
     number().prop_map(|number| u32::try_from(number).unwrap_or(u32::MAX))
 }
 
-/// Text of any characters; now and then longer than a one-byte length can say.
+/// Text of any characters, sometimes too long for a one-byte length.
 fn text() -> impl Strategy<Value = String> {
     let any = vec(any::<char>(), 0..12).prop_map(|chars| chars.into_iter().collect());
     prop_oneof![4 => any, 4 => "[a-z_]{1,12}", 1 => "[a-z]{248,260}"]
@@ -54,11 +54,12 @@ fn extensions() -> impl Strategy<Value = Vec<Extension>> {
 }
 
 fn hello() -> impl Strategy<Value = Hello> {
-    let who = (text(), any::<[u8; 16]>(), any::<[u8; 16]>(), labels(), any::<[u8; 16]>());
-    let how = (any::<u8>(), any::<u8>(), number(), small(), "[ -~]{0,64}");
-    (who, how, option::of(bytes()), extensions()).prop_map(|(who, how, credential, extensions)| {
-        let (agent_id, host_nonce, process_nonce, labels, schema) = who;
-        let (min_version, max_version, capabilities, interval_ms, agent_version) = how;
+    let identity = (text(), any::<[u8; 16]>(), any::<[u8; 16]>(), labels(), any::<[u8; 16]>());
+    let options = (any::<u8>(), any::<u8>(), number(), small(), "[ -~]{0,64}");
+    let parts = (identity, options, option::of(bytes()), extensions());
+    parts.prop_map(|(identity, options, credential, extensions)| {
+        let (agent_id, host_nonce, process_nonce, labels, schema) = identity;
+        let (min_version, max_version, capabilities, interval_ms, agent_version) = options;
         Hello {
             min_version,
             max_version,

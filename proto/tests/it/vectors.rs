@@ -1,7 +1,9 @@
-//! Replays the committed frames of `vectors/v1` against the JSON that says what they mean.
+//! Compares the committed frames of `vectors/v1` with their JSON and with the code that generates
+//! them.
 //!
-//! `REGENERATE_VECTORS=1 cargo test -p fleetgauge-proto made_from_code` writes them anew from [`crate::cases`]:
-//! review the difference by eye. Version 1 never changes, so there should only ever be more of them.
+//! `REGENERATE_VECTORS=1 cargo test -p fleetgauge-proto match_the_generator` writes the files again
+//! from [`crate::cases`]. Review the difference: version 1 never changes, so files may be added but
+//! not changed.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,28 +12,28 @@ use fleetgauge_proto::{Code, Fingerprint, FrameBuffer, Limits, Message};
 use serde_json::{Value, json};
 
 use crate::cases;
-use crate::judge::{Context, judge, judge_code};
-use crate::meaning::{hex, meaning, unhex};
+use crate::json::{hex, to_json, unhex};
+use crate::receiver::{Context, receive, receive_code};
 
-/// A committed vector: its name, its bytes, what its JSON says.
+/// A committed vector.
 struct Vector {
     name: String,
     bytes: Vec<u8>,
-    says: Value,
+    expected: Value,
 }
 
 #[test]
-fn accepted_frames_mean_what_their_json_says_and_are_written_alike() {
-    for Vector { name, bytes, says } in committed("accepted") {
+fn accepted_frames_decode_to_their_json_and_encode_to_the_same_bytes() {
+    for Vector { name, bytes, expected } in committed("accepted") {
         let context = Context::default();
-        assert_eq!(judge(&bytes, &context), Ok(1), "{name}");
+        assert_eq!(receive(&bytes, &context), Ok(1), "{name}");
         let mut buffer = FrameBuffer::default();
         let mut input = &bytes[..];
         let frame = buffer.next(&mut input, context.accept()).expect(&name).expect(&name);
         let message = Message::decode(frame).expect(&name);
-        let found = meaning(&message, frame.payload);
+        let found = to_json(&message, frame.payload);
         for key in ["kind", "fields", "fingerprint"] {
-            assert_eq!(found[key], says[key], "{name}: {key}");
+            assert_eq!(found[key], expected[key], "{name}: {key}");
         }
         if !matches!(message, Message::Skipped(_)) {
             let mut again = Vec::new();
@@ -42,16 +44,16 @@ fn accepted_frames_mean_what_their_json_says_and_are_written_alike() {
 }
 
 #[test]
-fn rejected_bytes_get_the_code_that_their_json_says() {
-    for Vector { name, bytes, says } in committed("rejected") {
-        let code = judge_code(&bytes, &context(&says["context"])).expect_err(&name);
-        assert_eq!(says["reason"], code.reason(), "{name}");
-        assert_eq!(says["code"], code.to_u16(), "{name}");
+fn rejected_bytes_return_the_code_of_their_json() {
+    for Vector { name, bytes, expected } in committed("rejected") {
+        let code = receive_code(&bytes, &context(&expected["context"])).expect_err(&name);
+        assert_eq!(expected["reason"], code.reason(), "{name}");
+        assert_eq!(expected["code"], code.to_u16(), "{name}");
     }
 }
 
 #[test]
-fn a_schema_that_is_known_by_its_fingerprint_still_needs_its_stream() {
+fn fingerprint_of_payload_checks_the_stream() {
     let payload = |name| {
         unhex(&read(&file(if name == "schema" { "accepted" } else { "rejected" }, name, "hex")))
     };
@@ -60,23 +62,24 @@ fn a_schema_that_is_known_by_its_fingerprint_still_needs_its_stream() {
         let refused = Fingerprint::of_payload(&payload(name)[8..]).expect_err(name);
         assert_eq!(
             Some(refused.code()),
-            judge(&payload(name), &Context::default()).err().map(|v| v.code())
+            receive(&payload(name), &Context::default()).err().map(|v| v.code())
         );
     }
 }
 
 #[test]
-fn every_kind_and_every_code_that_bytes_alone_can_provoke_has_a_vector() {
-    let text = |says: &Value, key: &str| says[key].as_str().expect("a string").to_owned();
-    let kinds: BTreeSet<_> = committed("accepted").iter().map(|v| text(&v.says, "kind")).collect();
+fn every_kind_and_every_stateless_code_has_a_vector() {
+    let text = |json: &Value, key: &str| json[key].as_str().expect("a string").to_owned();
+    let kinds: BTreeSet<_> =
+        committed("accepted").iter().map(|v| text(&v.expected, "kind")).collect();
     for kind in
         "Hello Welcome Schema Report Ping Pong Drain Reject Bye skippable".split_ascii_whitespace()
     {
         assert!(kinds.contains(kind), "no accepted vector of kind {kind}");
     }
     let reasons: BTreeSet<_> =
-        committed("rejected").iter().map(|v| text(&v.says, "reason")).collect();
-    let of_a_session = |code: &&Code| {
+        committed("rejected").iter().map(|v| text(&v.expected, "reason")).collect();
+    let needs_a_session = |code: &&Code| {
         use Code::{
             FullReportRequired, LabelNotAllowed, PageTooLarge, SequenceNotRising, UnexpectedFrame,
         };
@@ -84,24 +87,24 @@ fn every_kind_and_every_code_that_bytes_alone_can_provoke_has_a_vector() {
             [UnexpectedFrame, SequenceNotRising, FullReportRequired, LabelNotAllowed, PageTooLarge];
         rules.contains(code) || code.to_u16() >= Code::HelloTimeout.to_u16()
     };
-    for code in Code::ALL.iter().filter(|code| !of_a_session(code)) {
+    for code in Code::ALL.iter().filter(|code| !needs_a_session(code)) {
         assert!(reasons.contains(code.reason()), "no rejected vector of code {code}");
     }
 }
 
 #[test]
-fn committed_vectors_are_those_made_from_code() {
-    let mut made = BTreeSet::new();
-    let mut check = |side: &str, name: &str, bytes: &[u8], says: &Value| {
-        assert!(made.insert(format!("{side}/{name}")), "two vectors are called {name}");
+fn committed_vectors_match_the_generator() {
+    let mut generated = BTreeSet::new();
+    let mut check = |side: &str, name: &str, bytes: &[u8], json: &Value| {
+        assert!(generated.insert(format!("{side}/{name}")), "two vectors are called {name}");
         let (hex_file, json_file) = (file(side, name, "hex"), file(side, name, "json"));
         if std::env::var_os("REGENERATE_VECTORS").is_some() {
             std::fs::write(&hex_file, wrapped(bytes)).expect("a vector is written");
-            let pretty = serde_json::to_string_pretty(says).expect("JSON") + "\n";
+            let pretty = serde_json::to_string_pretty(json).expect("JSON") + "\n";
             std::fs::write(&json_file, pretty).expect("a vector is written");
         }
         assert_eq!(read(&hex_file), wrapped(bytes), "{name}");
-        assert_eq!(&parse(&json_file), says, "{name}");
+        assert_eq!(&parse(&json_file), json, "{name}");
     };
     for case in cases::accepted() {
         let mut buffer = FrameBuffer::default();
@@ -109,23 +112,23 @@ fn committed_vectors_are_those_made_from_code() {
         let accept = Context::default().accept();
         let frame = buffer.next(&mut input, accept).expect(case.name).expect(case.name);
         let message = Message::decode(frame).expect(case.name);
-        let mut says = meaning(&message, frame.payload);
-        says["note"] = json!(case.note);
-        check("accepted", case.name, &case.frame, &says);
+        let mut json = to_json(&message, frame.payload);
+        json["note"] = json!(case.note);
+        check("accepted", case.name, &case.frame, &json);
     }
     for case in cases::rejected() {
         let (code, reason) = (case.code.to_u16(), case.code.reason());
-        let mut says = json!({"code": code, "reason": reason, "why": case.why});
+        let mut json = json!({"code": code, "reason": reason, "why": case.why});
         if case.context != json!({}) {
-            says["context"] = case.context;
+            json["context"] = case.context;
         }
-        check("rejected", case.name, &case.bytes, &says);
+        check("rejected", case.name, &case.bytes, &json);
     }
     let found: BTreeSet<_> = ["accepted", "rejected"]
         .iter()
         .flat_map(|side| committed(side).into_iter().map(move |v| format!("{side}/{}", v.name)))
         .collect();
-    assert_eq!(found, made);
+    assert_eq!(found, generated);
 }
 
 fn committed(side: &str) -> Vec<Vector> {
@@ -136,7 +139,7 @@ fn committed(side: &str) -> Vec<Vector> {
         if path.extension().is_some_and(|extension| extension == "hex") {
             let name = path.file_stem().and_then(|stem| stem.to_str()).expect("a name").to_owned();
             let bytes = unhex(&read(&path));
-            all.push(Vector { name, bytes, says: parse(&path.with_extension("json")) });
+            all.push(Vector { name, bytes, expected: parse(&path.with_extension("json")) });
         }
     }
     assert!(!all.is_empty(), "no vectors");
@@ -155,22 +158,22 @@ fn parse(path: &Path) -> Value {
     serde_json::from_str(&read(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Hexadecimal, 16 bytes a line.
+/// Returns hexadecimal digits, 16 bytes a line.
 fn wrapped(bytes: &[u8]) -> String {
     bytes.chunks(16).map(|line| hex(line) + "\n").collect()
 }
 
-/// What the receiver knows, from the JSON of a rejected vector.
-fn context(says: &Value) -> Context {
+/// Returns the receiver's state from the JSON of a rejected vector.
+fn context(json: &Value) -> Context {
     let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
     let default = Limits::default();
-    let limit = |name: &str, default: u32| number(&says["limits"][name]).unwrap_or(default);
+    let limit = |name: &str, default: u32| number(&json["limits"][name]).unwrap_or(default);
     let label = |label: &Value| {
         let text = |key: &str| label[key].as_str().expect("a string").to_owned();
         (text("name"), text("value"))
     };
     Context {
-        max_payload_bytes: number(&says["max_payload_bytes"]).unwrap_or(default.max_payload_bytes),
+        max_payload_bytes: number(&json["max_payload_bytes"]).unwrap_or(default.max_payload_bytes),
         limits: Limits {
             max_families: limit("max_families", default.max_families),
             max_series: limit("max_series", default.max_series),
@@ -178,7 +181,7 @@ fn context(says: &Value) -> Context {
             max_label_bytes: limit("max_label_bytes", default.max_label_bytes),
             ..default
         },
-        width: number(&says["width"]).map(|width| width as usize),
-        agent_labels: says["agent_labels"].as_array().into_iter().flatten().map(label).collect(),
+        width: number(&json["width"]).map(|width| width as usize),
+        agent_labels: json["agent_labels"].as_array().into_iter().flatten().map(label).collect(),
     }
 }

@@ -1,5 +1,5 @@
-//! The payload layout hangs on no single crate: wincode writes the same bytes for every message, and reads
-//! back what this crate wrote.
+//! A second implementation of the payload encoding: the crate wincode writes the same bytes and
+//! reads ours.
 
 use ::wincode::config::{self, Configuration};
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ use fleetgauge_proto::frame::HEADER_LEN;
 
 proptest! {
     #[test]
-    fn wincode_writes_the_same_bytes_and_reads_ours(message in strategies::message()) {
+    fn wincode_writes_and_reads_the_same_bytes(message in strategies::message()) {
         let frame = message.frame();
         let ours = &frame[HEADER_LEN..];
         let varint = Configuration::default().with_varint_encoding();
@@ -18,7 +18,8 @@ proptest! {
             ($($variant:ident)*) => {
                 match &message {
                     $(Owned::$variant(inner) => {
-                        prop_assert_eq!(&config::serialize(inner, varint).expect("is written"), ours);
+                        let written = config::serialize(inner, varint).expect("is written");
+                        prop_assert_eq!(&written, ours);
                         let read = config::deserialize_exact(ours, varint).expect("is read");
                         prop_assert_eq!(Owned::$variant(read), message.clone());
                     })*

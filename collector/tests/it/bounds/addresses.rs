@@ -54,7 +54,7 @@ fn an_address_that_sends_garbage_is_paused_and_may_come_back() {
     full.paused(BAD);
     let mut late = Agent::connect_from(BAD, full.collector.agents);
     let (text, retry_after_ms) = late.expect_reject(Code::AddressPaused);
-    assert!(text.contains("come again"), "{text}");
+    assert!(text.contains("retry later"), "{text}");
     let retry_after_ms = retry_after_ms.unwrap();
     assert!((1..=PAUSE.as_millis() as u32).contains(&retry_after_ms), "{retry_after_ms}");
     assert_eq!(full.collector.rejects("address_paused"), 1.0);

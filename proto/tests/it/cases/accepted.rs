@@ -1,4 +1,4 @@
-//! Frames that every receiver takes: every kind, every form of it.
+//! Frames that every receiver accepts: every kind in all its forms.
 
 use fleetgauge_proto::report::ABSENT;
 
@@ -11,7 +11,7 @@ use crate::owned::{
 /// 2026-01-01T00:00:00Z.
 const NEW_YEAR_MS: u64 = 1_767_225_600_000;
 
-/// Every accepted vector.
+/// Returns all accepted vectors.
 pub(crate) fn accepted() -> Vec<Accepted> {
     let mut all = hellos();
     all.extend(welcomes());
@@ -94,7 +94,7 @@ fn described(name: &str, kind: u8, unit: &str, help: &str) -> Family {
     Family { unit: unit.into(), help: help.into(), ..family(name, kind) }
 }
 
-/// The schema that the Hello of the vectors announces and their first reports follow.
+/// Returns the schema whose fingerprint [`hello`] carries.
 pub(super) fn two_gauges() -> Vec<u8> {
     schema(
         vec![

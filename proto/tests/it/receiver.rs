@@ -1,5 +1,5 @@
-//! What a collector's protocol code makes of bytes, with no session around it: frame, message, names,
-//! schema, values. Used alike on committed, on random and on documented frames.
+//! A receiver without a session: reads frames, decodes messages and validates their contents, as a
+//! collector does.
 
 use fleetgauge_proto::limits::MAX_TEXT_BYTES;
 use fleetgauge_proto::message::Label;
@@ -8,12 +8,12 @@ use fleetgauge_proto::{
     Violation,
 };
 
-/// What the receiver knows before the bytes come.
+/// State of the receiver.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
     pub(crate) max_payload_bytes: u32,
     pub(crate) limits: Limits,
-    /// Values in a report of the schema in force; `None`: not looked at.
+    /// Number of values of the current schema; `None`: do not check values.
     pub(crate) width: Option<usize>,
     /// The agent's own labels.
     pub(crate) agent_labels: Vec<(String, String)>,
@@ -37,31 +37,31 @@ impl Context {
     }
 }
 
-/// Reads all of `bytes` as the whole of a stream; how many frames it held.
-pub(crate) fn judge(bytes: &[u8], context: &Context) -> Result<usize, Violation> {
+/// Reads a complete stream. Returns the number of its frames.
+pub(crate) fn receive(bytes: &[u8], context: &Context) -> Result<usize, Violation> {
     let mut buffer = FrameBuffer::default();
     let mut input = bytes;
     let mut frames = 0;
     while let Some(frame) = buffer.next(&mut input, context.accept())? {
         let message = Message::decode(frame)?;
         assert_canonical(frame, &message);
-        judge_message(&message, context)?;
+        check_message(&message, context)?;
         frames += 1;
     }
-    assert!(input.is_empty(), "all is read");
+    assert!(input.is_empty(), "all input is consumed");
     if buffer.unfinished_len().is_some() { Err(Violation::TruncatedFrame) } else { Ok(frames) }
 }
 
-/// As [`judge`], where only the code matters. The text must fit a Reject.
-pub(crate) fn judge_code(bytes: &[u8], context: &Context) -> Result<usize, Code> {
-    judge(bytes, context).map_err(|violation| {
+/// Calls [`receive`], maps the violation to its code and checks that its text fits a Reject.
+pub(crate) fn receive_code(bytes: &[u8], context: &Context) -> Result<usize, Code> {
+    receive(bytes, context).map_err(|violation| {
         let text = violation.to_string();
         assert!(text.len() <= MAX_TEXT_BYTES, "{text:?} does not fit a Reject");
         violation.code()
     })
 }
 
-fn judge_message(message: &Message<'_>, context: &Context) -> Result<(), Violation> {
+fn check_message(message: &Message<'_>, context: &Context) -> Result<(), Violation> {
     match message {
         Message::Hello(hello) => {
             AgentId::try_new(hello.agent_id)?;
@@ -84,7 +84,7 @@ fn judge_message(message: &Message<'_>, context: &Context) -> Result<(), Violati
     Ok(())
 }
 
-/// What is accepted is written again as the same bytes: equal meanings are equal bytes.
+/// Checks that encoding the message again gives the same bytes.
 fn assert_canonical(frame: Frame<'_>, message: &Message<'_>) {
     let mut again = Vec::new();
     message.encode(frame.header.version, &mut again).expect("fits a frame");
@@ -94,5 +94,5 @@ fn assert_canonical(frame: Frame<'_>, message: &Message<'_>) {
     }
     let mut whole = frame.header.to_bytes().to_vec();
     whole.extend_from_slice(frame.payload);
-    assert_eq!(whole, again, "the same message in other bytes was accepted: {message:?}");
+    assert_eq!(whole, again, "a non-canonical encoding was accepted: {message:?}");
 }

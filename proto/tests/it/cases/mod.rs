@@ -1,9 +1,10 @@
-//! The frames of `vectors/v1`, made from code: how they came about and how to make more of them. The tests
-//! replay the committed files, so that a change here that changes bytes is seen.
+//! The code that generates the frames of `vectors/v1`.
+//!
+//! The tests compare its output with the committed files, so a change of the encoding fails.
 
 mod accepted;
-mod rejected_bytes;
-mod rejected_meaning;
+mod rejected_contents;
+mod rejected_encoding;
 
 use fleetgauge_proto::{Code, Fingerprint};
 use serde_json::{Value, json};
@@ -12,28 +13,29 @@ pub(crate) use accepted::accepted;
 
 use crate::owned::{Family, Hello, Label, Owned, Schema, Series};
 
-/// A frame that every receiver takes.
+/// A frame that every receiver accepts.
 pub(crate) struct Accepted {
     pub(crate) name: &'static str,
     pub(crate) note: &'static str,
     pub(crate) frame: Vec<u8>,
 }
 
-/// Bytes that every receiver refuses.
+/// Bytes that every receiver rejects.
 pub(crate) struct Rejected {
     pub(crate) name: &'static str,
     pub(crate) code: Code,
-    /// What is wrong with them, in a sentence.
+    /// What is wrong with them.
     pub(crate) why: &'static str,
     pub(crate) bytes: Vec<u8>,
-    /// What the receiver knows, where that matters: `width`, `limits`, `agent_labels`, `max_payload_bytes`.
+    /// State of the receiver that matters: `width`, `limits`, `agent_labels`,
+    /// `max_payload_bytes`.
     pub(crate) context: Value,
 }
 
-/// Every rejected vector.
+/// Returns all rejected vectors.
 pub(crate) fn rejected() -> Vec<Rejected> {
-    let mut all = rejected_bytes::rejected();
-    all.extend(rejected_meaning::rejected());
+    let mut all = rejected_encoding::rejected();
+    all.extend(rejected_contents::rejected());
     all
 }
 
@@ -41,7 +43,7 @@ fn reject(name: &'static str, code: Code, why: &'static str, bytes: Vec<u8>) -> 
     Rejected { name, code, why, bytes, context: json!({}) }
 }
 
-/// A frame of version 1 whose header and payload are given byte by byte.
+/// Returns a frame of version 1 with any kind and payload.
 pub(crate) fn raw(kind: u8, payload: &[u8]) -> Vec<u8> {
     let len = u32::try_from(payload.len()).expect("a short payload").to_le_bytes();
     let mut frame = vec![b'F', b'G', 1, kind, len[0], len[1], len[2], 0];
@@ -53,7 +55,7 @@ fn label(name: &str, value: &str) -> Label {
     Label { name: name.into(), value: value.into() }
 }
 
-/// The least that a Hello says.
+/// Returns a minimal Hello.
 fn hello() -> Hello {
     Hello {
         min_version: 1,

@@ -1,4 +1,4 @@
-//! Well-formed frames whose content is refused: names, labels, schemas, values.
+//! Well-formed frames with illegal names, labels, schemas or values.
 
 use fleetgauge_proto::Code;
 use serde_json::{Value, json};

@@ -1,14 +1,15 @@
-//! A message's meaning as JSON, every field by its name in docs/protocol.md. Byte strings are hexadecimal;
-//! floats that JSON cannot say are named.
+//! Converts messages to JSON, with the field names of `docs/protocol.md`.
+//!
+//! Byte strings are hexadecimal; floats that JSON cannot express are named.
 
 use fleetgauge_proto::message::{Extension, Hello, Label, Reject, Report, Schema, Welcome};
 use fleetgauge_proto::report::{Values, is_absent};
 use fleetgauge_proto::{Fingerprint, Message};
 use serde_json::{Value, json};
 
-/// `{"kind": …, "fields": {…}}`, and a Schema's `fingerprint`; a skippable frame's fields are its kind and its
-/// payload.
-pub(crate) fn meaning(message: &Message<'_>, payload: &[u8]) -> Value {
+/// Returns `{"kind": …, "fields": {…}}`, with a `fingerprint` for a Schema. The fields of a
+/// skippable frame are its kind and its payload.
+pub(crate) fn to_json(message: &Message<'_>, payload: &[u8]) -> Value {
     let (kind, fields) = match message {
         Message::Hello(m) => ("Hello", hello(m)),
         Message::Welcome(m) => ("Welcome", welcome(m)),
@@ -34,12 +35,12 @@ pub(crate) fn meaning(message: &Message<'_>, payload: &[u8]) -> Value {
         Message::Bye(m) => ("Bye", json!({"stream": m.stream, "reason": m.reason})),
         Message::Skipped(kind) => ("skippable", json!({"kind": kind, "payload": hex(payload)})),
     };
-    let mut meaning = json!({"kind": kind, "fields": fields});
+    let mut value = json!({"kind": kind, "fields": fields});
     if let Message::Schema(_) = message {
         let fingerprint = Fingerprint::of_payload(payload).expect("the payload of a Schema");
-        meaning["fingerprint"] = json!(hex(&fingerprint.0));
+        value["fingerprint"] = json!(hex(&fingerprint.0));
     }
-    meaning
+    value
 }
 
 fn hello(m: &Hello<'_>) -> Value {
@@ -129,7 +130,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Reads hexadecimal digits, white space between them left out.
+/// Parses hexadecimal digits; white space is ignored.
 pub(crate) fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<u32> = text
         .chars()

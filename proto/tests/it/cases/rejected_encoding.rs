@@ -1,4 +1,4 @@
-//! Bytes that are refused before their meaning is looked at: header, encoding, stream, extensions.
+//! Bytes with a bad header, encoding, stream or extension.
 
 use fleetgauge_proto::Code;
 use serde_json::json;

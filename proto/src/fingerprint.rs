@@ -1,0 +1,31 @@
+//! Schema fingerprints.
+
+use sha2::{Digest, Sha256};
+
+use crate::codec::{self, BorrowDecode, Encode};
+use crate::stream::check_stream;
+use crate::violation::Violation;
+
+/// Identifies a schema: the first 128 bits of SHA-256 over the Schema payload after its stream
+/// number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, BorrowDecode)]
+pub struct Fingerprint(
+    /// The first 16 bytes of the digest.
+    pub [u8; 16],
+);
+
+impl Fingerprint {
+    /// Computes the fingerprint of a Schema frame's payload. The stream number is checked, not
+    /// hashed.
+    ///
+    /// # Errors
+    /// The payload does not start with stream 0 in its shortest form.
+    pub fn of_payload(payload: &[u8]) -> Result<Self, Violation> {
+        let (stream, body) = codec::split_u32(payload)?;
+        check_stream(stream)?;
+        let digest = Sha256::digest(body);
+        let mut bits = [0; 16];
+        bits.copy_from_slice(&digest[..16]);
+        Ok(Self(bits))
+    }
+}

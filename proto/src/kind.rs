@@ -1,0 +1,68 @@
+//! Kinds of frames.
+
+use std::fmt;
+
+/// Receivers skip an unknown kind that has this bit set.
+const SKIPPABLE: u8 = 0x80;
+
+/// The kind of a frame: which message its payload holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the message of the same name documents each variant")]
+pub enum Kind {
+    Hello,
+    Welcome,
+    Schema,
+    Report,
+    Ping,
+    Pong,
+    Drain,
+    Reject,
+    Bye,
+    /// An unknown kind, 0x80 to 0xff, that receivers skip.
+    Skippable(u8),
+}
+
+impl Kind {
+    /// Returns the kind of a header byte; `None` if it is unknown and not skippable.
+    pub(crate) const fn from_u8(byte: u8) -> Option<Self> {
+        Some(match byte {
+            1 => Self::Hello,
+            2 => Self::Welcome,
+            3 => Self::Schema,
+            4 => Self::Report,
+            5 => Self::Ping,
+            6 => Self::Pong,
+            7 => Self::Drain,
+            8 => Self::Reject,
+            9 => Self::Bye,
+            _ if byte & SKIPPABLE != 0 => Self::Skippable(byte),
+            _ => return None,
+        })
+    }
+
+    /// Returns the header byte.
+    #[must_use]
+    pub const fn to_u8(self) -> u8 {
+        match self {
+            Self::Hello => 1,
+            Self::Welcome => 2,
+            Self::Schema => 3,
+            Self::Report => 4,
+            Self::Ping => 5,
+            Self::Pong => 6,
+            Self::Drain => 7,
+            Self::Reject => 8,
+            Self::Bye => 9,
+            Self::Skippable(byte) => byte,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Skippable(byte) => write!(f, "a frame of kind {byte:#04x}"),
+            named => write!(f, "{named:?}"),
+        }
+    }
+}

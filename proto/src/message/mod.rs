@@ -1,0 +1,173 @@
+//! The messages. Struct fields are in the order of their encoding.
+//!
+//! Messages borrow strings and byte strings from the payload. A decoded message is well-formed;
+//! [`crate::agent_id`], [`crate::labels`], [`crate::schema`] and [`crate::report`] validate its
+//! contents.
+
+mod control;
+mod handshake;
+mod report;
+mod schema;
+
+pub use crate::labels::Label;
+pub use control::{Bye, ByeReason, Drain, Ping, Pong, Reject};
+pub use handshake::{Extension, Hello, Limits, Secret, Welcome};
+pub use report::Report;
+pub use schema::{Family, Schema, Series};
+
+use crate::codec;
+use crate::frame::{Frame, HEADER_LEN, Header};
+use crate::kind::Kind;
+use crate::limits::{
+    MAX_CREDENTIAL_BYTES, MAX_EXTENSIONS, MAX_PAYLOAD_BYTES, MAX_TEXT_BYTES, MAX_VERSION_BYTES,
+};
+use crate::stream::check_stream;
+use crate::violation::Violation;
+
+/// Any message of version 1.
+///
+/// ```
+/// use fleetgauge_proto::limits::MAX_HELLO_BYTES;
+/// use fleetgauge_proto::message::{Message, Reject};
+/// use fleetgauge_proto::{Accept, Code, FrameBuffer, VERSION};
+///
+/// let reject = Message::Reject(Reject {
+///     stream: 0,
+///     code: Code::Draining.to_u16(),
+///     text: "the collector is restarting",
+///     retry_after_ms: Some(5_000),
+/// });
+/// let mut bytes = Vec::new();
+/// reject.encode(VERSION, &mut bytes)?;
+///
+/// let accept = Accept { version: VERSION, max_payload_bytes: MAX_HELLO_BYTES };
+/// let mut buffer = FrameBuffer::default();
+/// let frame = buffer.next(&mut &bytes[..], accept)?.expect("the frame is complete");
+/// assert_eq!(Message::decode(frame)?, reject);
+/// # Ok::<(), fleetgauge_proto::Violation>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the struct of the same name documents each variant")]
+pub enum Message<'a> {
+    Hello(Hello<'a>),
+    Welcome(Welcome<'a>),
+    Schema(Schema<'a>),
+    Report(Report<'a>),
+    Ping(Ping),
+    Pong(Pong),
+    Drain(Drain<'a>),
+    Reject(Reject<'a>),
+    Bye(Bye),
+    /// A frame of an unknown kind that receivers skip.
+    Skipped(u8),
+}
+
+impl<'a> Message<'a> {
+    /// Decodes the payload of a frame.
+    ///
+    /// # Errors
+    /// The first [`Violation`] found.
+    pub fn decode(frame: Frame<'a>) -> Result<Self, Violation> {
+        let payload = frame.payload;
+        let message = match frame.header.kind {
+            Kind::Hello => Self::Hello(codec::decode(payload)?),
+            Kind::Welcome => Self::Welcome(codec::decode(payload)?),
+            Kind::Schema => Self::Schema(codec::decode(payload)?),
+            Kind::Report => return Report::decode(payload).map(Self::Report),
+            Kind::Ping => Self::Ping(codec::decode(payload)?),
+            Kind::Pong => Self::Pong(codec::decode(payload)?),
+            Kind::Drain => Self::Drain(codec::decode(payload)?),
+            Kind::Reject => Self::Reject(codec::decode(payload)?),
+            Kind::Bye => Self::Bye(codec::decode(payload)?),
+            Kind::Skippable(kind) => Self::Skipped(kind),
+        };
+        message.check()?;
+        Ok(message)
+    }
+
+    /// Checks the rules that do not depend on the state of the connection.
+    fn check(&self) -> Result<(), Violation> {
+        match self {
+            Self::Hello(hello) => {
+                if hello.agent_version.len() > MAX_VERSION_BYTES {
+                    return Err(Violation::BadHello { field: "agent version" });
+                }
+                if hello.credential.is_some_and(|c| c.0.len() > MAX_CREDENTIAL_BYTES) {
+                    return Err(Violation::BadHello { field: "credential" });
+                }
+                check_extensions(&hello.extensions)
+            }
+            Self::Welcome(welcome) => check_extensions(&welcome.extensions),
+            Self::Schema(Schema { stream, .. })
+            | Self::Report(Report { stream, .. })
+            | Self::Bye(Bye { stream, .. }) => check_stream(*stream),
+            Self::Reject(reject) => {
+                if reject.text.len() > MAX_TEXT_BYTES {
+                    return Err(Violation::MalformedPayload {
+                        what: "has a text that is too long",
+                    });
+                }
+                check_stream(reject.stream)
+            }
+            Self::Ping(_) | Self::Pong(_) | Self::Drain(_) | Self::Skipped(_) => Ok(()),
+        }
+    }
+
+    /// Returns the kind of its frame.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Hello(_) => Kind::Hello,
+            Self::Welcome(_) => Kind::Welcome,
+            Self::Schema(_) => Kind::Schema,
+            Self::Report(_) => Kind::Report,
+            Self::Ping(_) => Kind::Ping,
+            Self::Pong(_) => Kind::Pong,
+            Self::Drain(_) => Kind::Drain,
+            Self::Reject(_) => Kind::Reject,
+            Self::Bye(_) => Kind::Bye,
+            Self::Skipped(kind) => Kind::Skippable(*kind),
+        }
+    }
+
+    /// Appends the message to `out` as a frame of `version`. [`Message::Skipped`] gets an empty
+    /// payload.
+    ///
+    /// # Errors
+    /// [`Violation::FrameTooLarge`] if the payload does not fit a frame; `out` is then unchanged.
+    pub fn encode(&self, version: u8, out: &mut Vec<u8>) -> Result<(), Violation> {
+        let start = out.len();
+        out.extend_from_slice(&[0; HEADER_LEN]);
+        match self {
+            Self::Hello(message) => codec::encode(message, out),
+            Self::Welcome(message) => codec::encode(message, out),
+            Self::Schema(message) => codec::encode(message, out),
+            Self::Report(message) => codec::encode(message, out),
+            Self::Ping(message) => codec::encode(message, out),
+            Self::Pong(message) => codec::encode(message, out),
+            Self::Drain(message) => codec::encode(message, out),
+            Self::Reject(message) => codec::encode(message, out),
+            Self::Bye(message) => codec::encode(message, out),
+            Self::Skipped(_) => {}
+        }
+        let len = u32::try_from(out.len() - start - HEADER_LEN).unwrap_or(u32::MAX);
+        if len > MAX_PAYLOAD_BYTES {
+            out.truncate(start);
+            return Err(Violation::FrameTooLarge { len, max: MAX_PAYLOAD_BYTES });
+        }
+        let header = Header { version, kind: self.kind(), len };
+        out[start..start + HEADER_LEN].copy_from_slice(&header.to_bytes());
+        Ok(())
+    }
+}
+
+fn check_extensions(extensions: &[Extension<'_>]) -> Result<(), Violation> {
+    let has_duplicate = || {
+        let mut pairs = extensions.iter().enumerate();
+        pairs.any(|(n, one)| extensions[..n].iter().any(|other| other.id == one.id))
+    };
+    if extensions.len() > MAX_EXTENSIONS || has_duplicate() {
+        return Err(Violation::BadExtension);
+    }
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! Metric types.
+
+/// The metric type of a family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum FamilyKind {
+    /// One value that goes up and down.
+    Gauge = 1,
+    /// One value that only rises, or resets to zero; exposed as `name_total`.
+    Counter = 2,
+    /// A cumulative count for each bucket bound, then the count and the sum of all observations.
+    Histogram = 3,
+    /// A value for each quantile, then the count and the sum of all observations.
+    Summary = 4,
+    /// One value, exposed as 1 under `name_info`. The labels carry the information.
+    Info = 5,
+    /// One value of unknown type.
+    Unknown = 6,
+}
+
+impl FamilyKind {
+    /// Returns the kind of a wire number; `None` for a kind of a later version.
+    #[must_use]
+    pub const fn from_u8(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::Gauge,
+            2 => Self::Counter,
+            3 => Self::Histogram,
+            4 => Self::Summary,
+            5 => Self::Info,
+            6 => Self::Unknown,
+            _ => return None,
+        })
+    }
+
+    /// Returns the suffixes of the sample names that the family reserves.
+    ///
+    /// They include `_created`: it is not exposed, but OpenMetrics gives it a meaning.
+    #[must_use]
+    pub const fn suffixes(self) -> &'static [&'static str] {
+        match self {
+            Self::Gauge | Self::Unknown => &[""],
+            Self::Counter => &["_total", "_created"],
+            Self::Histogram => &["_bucket", "_count", "_sum", "_created"],
+            Self::Summary => &["", "_count", "_sum", "_created"],
+            Self::Info => &["_info"],
+        }
+    }
+
+    /// Returns the number of values of a series with `parameters` bounds or quantiles.
+    pub(super) const fn width(self, parameters: usize) -> usize {
+        match self {
+            Self::Histogram | Self::Summary => parameters + 2,
+            Self::Gauge | Self::Counter | Self::Info | Self::Unknown => 1,
+        }
+    }
+
+    /// Returns whether bucket bounds or quantiles are legal for this kind.
+    pub(super) fn parameters_are_legal(self, parameters: &[f64]) -> bool {
+        let rising = parameters.windows(2).all(|pair| pair[0] < pair[1]);
+        match self {
+            Self::Histogram => rising && parameters.iter().all(|bound| bound.is_finite()),
+            Self::Summary => rising && parameters.iter().all(|q| (0.0..=1.0).contains(q)),
+            Self::Gauge | Self::Counter | Self::Info | Self::Unknown => parameters.is_empty(),
+        }
+    }
+}

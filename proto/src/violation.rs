@@ -1,0 +1,134 @@
+//! Protocol errors: what a peer did wrong, with the details for a log line.
+
+use crate::code::Code;
+use crate::kind::Kind;
+
+/// A protocol error of a peer. The text names the offending field and value.
+///
+/// ```
+/// use fleetgauge_proto::{Code, Violation};
+///
+/// let violation = Violation::BadFlags { flags: 1 };
+/// assert_eq!(violation.code(), Code::BadFlags);
+/// assert_eq!(violation.to_string(), "flags are 0x01, not zero");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each message explains its variant and fields")]
+pub enum Violation {
+    #[error("the frame does not start with FG")]
+    BadMagic,
+    #[error("flags are {flags:#04x}, not zero")]
+    BadFlags { flags: u8 },
+    #[error("version {version} is unsupported")]
+    UnsupportedVersion { version: u8 },
+    #[error("a payload of {len} bytes exceeds the limit of {max}")]
+    FrameTooLarge { len: u32, max: u32 },
+    #[error("kind {kind:#04x} is unknown and not skippable")]
+    UnknownKind { kind: u8 },
+    #[error("{kind} is not allowed {when}")]
+    UnexpectedFrame { kind: Kind, when: &'static str },
+    #[error("the stream ended inside a frame")]
+    TruncatedFrame,
+    #[error("the payload {what}")]
+    MalformedPayload { what: &'static str },
+    #[error("the payload has {extra} bytes after its message")]
+    TrailingBytes { extra: usize },
+    #[error("an integer is not in its shortest form")]
+    NonMinimalInteger,
+    #[error("stream {stream} was not agreed")]
+    BadStream { stream: u32 },
+    #[error("too many extensions, or two with the same id")]
+    BadExtension,
+    #[error("agent id {0:?} is not 1 to 128 bytes of A-Z a-z 0-9 . _ : -")]
+    BadAgentId(Box<str>),
+    #[error("label name {0:?} is not legal")]
+    BadLabelName(Box<str>),
+    #[error("label name {0:?} is reserved")]
+    ReservedLabel(Box<str>),
+    #[error("the value of label {0:?} is too long")]
+    LabelValueTooLong(Box<str>),
+    #[error("labels take {bytes} bytes; at most {max} are allowed")]
+    LabelsTooLong { bytes: usize, max: u32 },
+    #[error("{count} labels; at most {max} are allowed")]
+    TooManyLabels { count: usize, max: usize },
+    #[error("label {0:?} is given twice")]
+    DuplicateLabel(Box<str>),
+    #[error("the {field} in Hello is too long")]
+    BadHello { field: &'static str },
+    #[error("metric name {0:?} is not legal, or ends in a suffix that its kind adds")]
+    BadMetricName(Box<str>),
+    #[error("metric name {0:?} is reserved")]
+    ReservedMetricName(Box<str>),
+    #[error("metric {0:?} does not end in its unit")]
+    BadUnit(Box<str>),
+    #[error("the help of {0:?} is too long")]
+    HelpTooLong(Box<str>),
+    #[error("two families expose the sample name {0:?}")]
+    DuplicateFamily(Box<str>),
+    #[error("{count} families; at most {max} are allowed")]
+    TooManyFamilies { count: usize, max: u32 },
+    #[error("{count} series; at most {max} are allowed")]
+    TooManySeries { count: usize, max: u32 },
+    #[error("two series of {0:?} have the same labels")]
+    DuplicateSeries(Box<str>),
+    #[error("series {series} refers to family {family}, which does not exist")]
+    BadFamilyIndex { series: usize, family: u32 },
+    #[error("series {series}: width {width} does not match its kind and parameters")]
+    BadWidth { series: usize, width: u32 },
+    #[error("series {series}: its parameters are not legal for its kind")]
+    BadParameters { series: usize },
+    #[error("{count} values in a report; at most {max} are allowed")]
+    TooManyValues { count: u64, max: u32 },
+    #[error("{bytes} bytes of values do not match {expected} expected values")]
+    WrongValueCount { bytes: usize, expected: usize },
+    #[error("the bitmap does not match {values} values")]
+    BadBitmap { values: usize },
+    #[error("sequence number {sequence} is not above {previous}")]
+    SequenceNotRising { sequence: u64, previous: u64 },
+    #[error("the first report after Welcome or Schema must carry all values")]
+    FullReportRequired,
+}
+
+impl Violation {
+    /// Returns the code for a Reject, logs and metrics.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::BadMagic => Code::BadMagic,
+            Self::BadFlags { .. } => Code::BadFlags,
+            Self::UnsupportedVersion { .. } => Code::UnsupportedVersion,
+            Self::FrameTooLarge { .. } => Code::FrameTooLarge,
+            Self::UnknownKind { .. } => Code::UnknownKind,
+            Self::UnexpectedFrame { .. } => Code::UnexpectedFrame,
+            Self::TruncatedFrame => Code::TruncatedFrame,
+            Self::MalformedPayload { .. } => Code::MalformedPayload,
+            Self::TrailingBytes { .. } => Code::TrailingBytes,
+            Self::NonMinimalInteger => Code::NonMinimalInteger,
+            Self::BadStream { .. } => Code::BadStream,
+            Self::BadExtension => Code::BadExtension,
+            Self::BadAgentId(_) => Code::BadAgentId,
+            Self::BadLabelName(_) => Code::BadLabelName,
+            Self::ReservedLabel(_) => Code::ReservedLabel,
+            Self::LabelValueTooLong(_) | Self::LabelsTooLong { .. } => Code::LabelTooLong,
+            Self::TooManyLabels { .. } => Code::TooManyLabels,
+            Self::DuplicateLabel(_) => Code::DuplicateLabel,
+            Self::BadHello { .. } => Code::BadHello,
+            Self::BadMetricName(_) => Code::BadMetricName,
+            Self::ReservedMetricName(_) => Code::ReservedMetricName,
+            Self::BadUnit(_) => Code::BadUnit,
+            Self::HelpTooLong(_) => Code::HelpTooLong,
+            Self::DuplicateFamily(_) => Code::DuplicateFamily,
+            Self::TooManyFamilies { .. } => Code::TooManyFamilies,
+            Self::TooManySeries { .. } => Code::TooManySeries,
+            Self::DuplicateSeries(_) => Code::DuplicateSeries,
+            Self::BadFamilyIndex { .. } => Code::BadFamilyIndex,
+            Self::BadWidth { .. } => Code::BadWidth,
+            Self::BadParameters { .. } => Code::BadParameters,
+            Self::TooManyValues { .. } => Code::TooManyValues,
+            Self::WrongValueCount { .. } => Code::WrongValueCount,
+            Self::BadBitmap { .. } => Code::BadBitmap,
+            Self::SequenceNotRising { .. } => Code::SequenceNotRising,
+            Self::FullReportRequired => Code::FullReportRequired,
+        }
+    }
+}
