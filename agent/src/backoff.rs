@@ -1,96 +1,118 @@
-//! How long to wait before the next attempt to connect.
+//! Backoff between connection attempts.
 //!
-//! A fleet that lost its collector at one moment must not come back at one moment: the first wait
-//! gives every agent a place of its own within five seconds, the next keep it, for as long as a
-//! restart may take, so that whenever the collector returns its fleet is back within five seconds,
-//! evenly. After that waits are drawn from a range that doubles. What a collector asks for is
-//! obeyed as a minimum, within reason; a turn that it gives takes the place of our own wait.
+//! A fleet that lost its collector must not reconnect in one burst. The first delay is random,
+//! within five seconds; the next few are exactly five seconds, so every agent keeps its random
+//! offset. When the collector returns from a restart, its fleet reconnects evenly over five
+//! seconds. After that, delays are random within a bound that doubles.
+//!
+//! A delay that the collector asks for is a minimum, up to an hour. A retry slot that it assigns
+//! replaces the agent's own delay.
 
 use std::time::Duration;
 
-/// Bound of the first wait: a collector that was only restarted has its fleet back within this.
+/// Bound of the first delay: the time in which a fleet reconnects after a collector restart.
 pub const FIRST_BOUND: Duration = Duration::from_secs(5);
-/// So many more waits of just that length follow, before they are drawn from a range that doubles.
-pub const KEPT_PLACES: u32 = 3;
-/// No wait of our own choice is longer: a host may be missing this long after a collector has
-/// returned.
-pub const LONGEST_BOUND: Duration = Duration::from_secs(60);
-/// The wait after a refusal that names no time: the same again will not help, but somebody may mend
-/// the cause, and no agent must need a restart for that.
-pub const HOPELESS_WAIT: Duration = Duration::from_secs(10 * 60);
-/// The longest wait a collector can impose: an error over there must not silence a fleet for days.
-pub const LONGEST_OBEYED: Duration = Duration::from_secs(60 * 60);
-/// A turn is not taken sooner than this, whatever the collector says.
-pub const SOONEST_TURN: Duration = Duration::from_secs(1);
-/// Sessions shorter than this many intervals do not count as a success.
-pub const PROVEN_INTERVALS: u32 = 2;
+/// Number of delays of exactly [`FIRST_BOUND`] after the first, before the bound doubles.
+pub const FIXED_DELAYS: u32 = 3;
+/// Longest delay of the agent's own choice: the longest time that a host may be missing after a
+/// collector returns.
+pub const MAX_DELAY: Duration = Duration::from_secs(60);
+/// Delay after a Reject without a retry time. Retrying alone will not help, but the operator may
+/// fix the cause, and the agent must then connect without a restart.
+pub const REJECTED_DELAY: Duration = Duration::from_secs(10 * 60);
+/// Longest delay that a collector can ask for: its error must not silence a fleet for days.
+pub const MAX_REQUESTED_DELAY: Duration = Duration::from_secs(60 * 60);
+/// Shortest delay to a retry slot, whatever the collector asks for.
+pub const MIN_RETRY_SLOT: Duration = Duration::from_secs(1);
+/// Length of a session that resets the backoff, in report intervals.
+pub const STABLE_INTERVALS: u32 = 2;
 
-/// The waits between attempts. Knows no clock.
+/// Delays between connection attempts. Has no clock.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use fleetgauge_agent::backoff::{Backoff, FIRST_BOUND};
+///
+/// let mut backoff = Backoff::new(fastrand::Rng::new());
+/// assert!(backoff.next_delay() <= FIRST_BOUND);
+/// assert_eq!(backoff.next_delay(), FIRST_BOUND);
+///
+/// // A session of two intervals resets the backoff.
+/// let interval = Duration::from_secs(15);
+/// assert!(backoff.session_ended(interval * 2, interval));
+/// ```
 #[derive(Debug)]
 pub struct Backoff {
     failures: u32,
-    at_least: Duration,
-    turn: Option<Duration>,
-    latest: Option<Duration>,
+    /// Minimum of the next delay.
+    minimum: Duration,
+    /// Replaces the next delay.
+    retry_slot: Option<Duration>,
+    /// Maximum of the next delay.
+    maximum: Option<Duration>,
     rng: fastrand::Rng,
 }
 
 impl Backoff {
-    /// Starts with the shortest bound; the waits are drawn from `rng`.
+    /// Creates a backoff without failures that draws random delays from `rng`.
     #[must_use]
     pub const fn new(rng: fastrand::Rng) -> Self {
-        Self { failures: 0, at_least: Duration::ZERO, turn: None, latest: None, rng }
+        Self { failures: 0, minimum: Duration::ZERO, retry_slot: None, maximum: None, rng }
     }
 
-    /// The wait before the next attempt. The more there were, the longer, but for those that follow
-    /// a turn.
-    pub fn next_wait(&mut self) -> Duration {
-        let latest = self.latest.take();
-        if let Some(turn) = self.turn.take() {
-            return turn + (turn / 10).mul_f64(self.rng.f64());
+    /// Returns the delay before the next attempt and counts a failure, unless a retry slot is set.
+    pub fn next_delay(&mut self) -> Duration {
+        let maximum = self.maximum.take();
+        if let Some(slot) = self.retry_slot.take() {
+            return self.with_jitter(slot);
         }
         let own = match self.failures {
             0 => FIRST_BOUND.mul_f64(self.rng.f64()),
-            1..=KEPT_PLACES => FIRST_BOUND,
+            1..=FIXED_DELAYS => FIRST_BOUND,
             failures => {
-                let bound = FIRST_BOUND.saturating_mul(1 << (failures - KEPT_PLACES).min(16));
-                bound.min(LONGEST_BOUND).mul_f64(self.rng.f64())
+                let bound = FIRST_BOUND.saturating_mul(1 << (failures - FIXED_DELAYS).min(16));
+                bound.min(MAX_DELAY).mul_f64(self.rng.f64())
             }
         };
         self.failures = self.failures.saturating_add(1);
-        let at_least = std::mem::take(&mut self.at_least);
-        let wait = own.max(at_least + (at_least / 10).mul_f64(self.rng.f64()));
-        latest.map_or(wait, |turn| wait.min(turn + (turn / 10).mul_f64(self.rng.f64())))
+        let minimum = std::mem::take(&mut self.minimum);
+        let delay = own.max(self.with_jitter(minimum));
+        maximum.map_or(delay, |maximum| delay.min(self.with_jitter(maximum)))
     }
 
-    /// A session of this length has ended; `interval` is the one it reported at.
+    /// Adds a random amount of up to a tenth.
+    fn with_jitter(&mut self, delay: Duration) -> Duration {
+        delay + (delay / 10).mul_f64(self.rng.f64())
+    }
+
+    /// Resets the backoff if a session was stable: it lasted [`STABLE_INTERVALS`] report intervals.
     ///
-    /// Only a proven session starts the waits over: a collector that accepts and then drops is not
-    /// well. Returns whether this one was proven.
+    /// Returns whether it was. A shorter session does not count as a success: a collector that
+    /// accepts and then drops connections is not healthy.
     pub fn session_ended(&mut self, lasted: Duration, interval: Duration) -> bool {
-        let proven = lasted >= interval * PROVEN_INTERVALS;
-        if proven {
+        let stable = lasted >= interval * STABLE_INTERVALS;
+        if stable {
             self.failures = 0;
         }
-        proven
+        stable
     }
 
-    /// The collector asks not to be called before `wait` has passed: the next wait is at least
-    /// that, and up to a tenth more.
-    pub fn obey(&mut self, wait: Duration) {
-        self.at_least = wait.min(LONGEST_OBEYED);
+    /// Sets the minimum of the next delay, up to [`MAX_REQUESTED_DELAY`], plus jitter.
+    pub fn set_minimum(&mut self, minimum: Duration) {
+        self.minimum = minimum.min(MAX_REQUESTED_DELAY);
     }
 
-    /// The collector has no room now and gives us a turn among those who wait: the next wait is
-    /// that, and up to a tenth more, however often we have failed.
-    pub fn take_turn(&mut self, turn: Duration) {
-        self.turn = Some(turn.clamp(SOONEST_TURN, LONGEST_OBEYED));
+    /// Sets the next delay to a retry slot that the collector assigned, plus jitter. The number of
+    /// failures does not matter.
+    pub fn use_retry_slot(&mut self, slot: Duration) {
+        self.retry_slot = Some(slot.clamp(MIN_RETRY_SLOT, MAX_REQUESTED_DELAY));
     }
 
-    /// One of several collectors has given us a turn: the next wait is at most that, and up to a
-    /// tenth more.
-    pub fn wait_no_longer_than(&mut self, turn: Duration) {
-        self.latest = Some(turn.clamp(SOONEST_TURN, LONGEST_OBEYED));
+    /// Sets the maximum of the next delay to a retry slot, plus jitter: one of several addresses
+    /// assigned it.
+    pub fn set_maximum(&mut self, slot: Duration) {
+        self.maximum = Some(slot.clamp(MIN_RETRY_SLOT, MAX_REQUESTED_DELAY));
     }
 }
 
@@ -105,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn whenever_the_collector_is_back_from_a_restart_so_is_its_fleet_within_five_seconds_evenly() {
+    fn fleet_reconnects_evenly_within_five_seconds_of_a_restart() {
         let mut rng = fastrand::Rng::with_seed(1);
         for outage in [0.1, 2.0, 7.5, 15.0] {
             let mut fifths = [0; 5];
@@ -113,7 +135,7 @@ mod tests {
                 let mut backoff = Backoff::new(rng.fork());
                 let mut attempt = 0.0;
                 while attempt < outage {
-                    attempt += backoff.next_wait().as_secs_f64();
+                    attempt += backoff.next_delay().as_secs_f64();
                 }
                 fifths[(attempt - outage) as usize] += 1;
             }
@@ -122,20 +144,20 @@ mod tests {
     }
 
     #[test]
-    fn later_waits_fill_a_range_that_doubles_to_a_minute() {
+    fn later_delays_are_random_within_a_bound_that_doubles_to_a_minute() {
         let bounds = [10, 20, 40, 60, 60, 60].map(Duration::from_secs);
         let mut longest = [Duration::ZERO; 6];
         let mut shortest = [Duration::MAX; 6];
         let mut rng = fastrand::Rng::with_seed(1);
         for _ in 0..2_000 {
             let mut backoff = Backoff::new(rng.fork());
-            for _ in 0..=KEPT_PLACES {
-                backoff.next_wait();
+            for _ in 0..=FIXED_DELAYS {
+                backoff.next_delay();
             }
             for n in 0..bounds.len() {
-                let wait = backoff.next_wait();
-                longest[n] = longest[n].max(wait);
-                shortest[n] = shortest[n].min(wait);
+                let delay = backoff.next_delay();
+                longest[n] = longest[n].max(delay);
+                shortest[n] = shortest[n].min(delay);
             }
         }
         for (n, bound) in bounds.into_iter().enumerate() {
@@ -145,19 +167,19 @@ mod tests {
     }
 
     #[test]
-    fn no_number_of_failures_overflows() {
+    fn failure_count_does_not_overflow() {
         let mut backoff = backoff();
         backoff.failures = u32::MAX - 1;
         for _ in 0..3 {
-            assert!(backoff.next_wait() <= LONGEST_BOUND);
+            assert!(backoff.next_delay() <= MAX_DELAY);
         }
     }
 
     #[test]
-    fn only_a_proven_session_starts_over() {
+    fn only_a_stable_session_resets_the_backoff() {
         let mut backoff = backoff();
         for _ in 0..10 {
-            backoff.next_wait();
+            backoff.next_delay();
         }
         backoff.session_ended(INTERVAL * 2 - Duration::from_millis(1), INTERVAL);
         assert_eq!(backoff.failures, 10);
@@ -166,64 +188,64 @@ mod tests {
     }
 
     #[test]
-    fn an_asked_for_wait_is_a_minimum_once() {
+    fn requested_delay_is_a_minimum_for_one_attempt() {
         let mut backoff = backoff();
-        let asked = Duration::from_secs(100);
+        let requested = Duration::from_secs(100);
         for _ in 0..100 {
-            backoff.obey(asked);
-            let wait = backoff.next_wait();
-            assert!(wait >= asked && wait <= asked.mul_f64(1.1), "{wait:?}");
+            backoff.set_minimum(requested);
+            let delay = backoff.next_delay();
+            assert!(delay >= requested && delay <= requested.mul_f64(1.1), "{delay:?}");
         }
-        assert!(backoff.next_wait() <= LONGEST_BOUND);
+        assert!(backoff.next_delay() <= MAX_DELAY);
     }
 
     #[test]
-    fn a_short_asked_for_wait_does_not_undercut_our_own() {
+    fn short_requested_delay_does_not_shorten_the_own_delay() {
         let mut backoff = backoff();
         backoff.failures = 10;
         let mut longest = Duration::ZERO;
         for _ in 0..100 {
-            backoff.obey(Duration::from_millis(1));
-            longest = longest.max(backoff.next_wait());
+            backoff.set_minimum(Duration::from_millis(1));
+            longest = longest.max(backoff.next_delay());
         }
         assert!(longest > Duration::from_secs(50), "{longest:?}");
     }
 
     #[test]
-    fn a_turn_is_taken_when_it_comes_however_often_we_failed() {
+    fn retry_slot_replaces_the_delay_after_many_failures() {
         let mut backoff = backoff();
         backoff.failures = 10;
         for seconds in [2, 20] {
-            let turn = Duration::from_secs(seconds);
-            backoff.take_turn(turn);
-            let wait = backoff.next_wait();
-            assert!(wait >= turn && wait <= turn.mul_f64(1.1), "{wait:?}");
+            let slot = Duration::from_secs(seconds);
+            backoff.use_retry_slot(slot);
+            let delay = backoff.next_delay();
+            assert!(delay >= slot && delay <= slot.mul_f64(1.1), "{delay:?}");
         }
         assert_eq!(backoff.failures, 10);
-        backoff.take_turn(Duration::ZERO);
-        assert!(backoff.next_wait() >= SOONEST_TURN, "no collector makes us hammer it");
+        backoff.use_retry_slot(Duration::ZERO);
+        assert!(backoff.next_delay() >= MIN_RETRY_SLOT, "a slot of zero is raised to the minimum");
     }
 
     #[test]
-    fn a_turn_among_several_collectors_ends_our_own_wait_once() {
+    fn retry_slot_of_one_of_several_addresses_limits_one_delay() {
         let mut backoff = backoff();
-        let turn = Duration::from_secs(2);
+        let slot = Duration::from_secs(2);
         let mut shortest = Duration::MAX;
         for _ in 0..100 {
-            backoff.wait_no_longer_than(turn);
-            let wait = backoff.next_wait();
-            assert!(wait <= turn.mul_f64(1.1), "{wait:?}");
-            shortest = shortest.min(wait);
+            backoff.set_maximum(slot);
+            let delay = backoff.next_delay();
+            assert!(delay <= slot.mul_f64(1.1), "{delay:?}");
+            shortest = shortest.min(delay);
         }
-        assert!(shortest < turn, "our own wait may end earlier");
-        let longest = (0..100).map(|_| backoff.next_wait()).max();
-        assert!(longest > Some(turn * 2), "{longest:?}");
+        assert!(shortest < slot, "the own delay may be shorter");
+        let longest = (0..100).map(|_| backoff.next_delay()).max();
+        assert!(longest > Some(slot * 2), "{longest:?}");
     }
 
     #[test]
-    fn a_collector_cannot_silence_a_fleet_for_days() {
+    fn requested_delay_is_capped_at_an_hour() {
         let mut backoff = backoff();
-        backoff.obey(Duration::MAX);
-        assert!(backoff.next_wait() <= LONGEST_OBEYED.mul_f64(1.1));
+        backoff.set_minimum(Duration::MAX);
+        assert!(backoff.next_delay() <= MAX_REQUESTED_DELAY.mul_f64(1.1));
     }
 }

@@ -1,75 +1,75 @@
-//! Who this agent is: its id, and the nonces that tell its host's boots and its own runs apart.
+//! The agent's identity: its id, and nonces that identify the host's boot and the process.
 
 use std::hash::{BuildHasher, RandomState};
 
 use fleetgauge_proto::AgentId;
 use sha2::{Digest, Sha256};
 
-/// Put before the machine id when it is hashed, so that nobody else's hash of it is the same.
+/// Hash prefix: makes this hash of the machine id differ from that of any other program.
 const MACHINE_ID_CONTEXT: &[u8] = b"fleetgauge-agent machine-id v1\0";
-/// Host names that many hosts have.
-const NOT_A_NAME: [&str; 4] = ["", "localhost", "localhost.localdomain", "(none)"];
+/// Host names that are not unique.
+const SHARED_NAMES: [&str; 4] = ["", "localhost", "localhost.localdomain", "(none)"];
 
-/// Where the id comes from.
+/// Source of the agent id.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum IdSource {
-    /// The operator has given it.
+    /// Set by the operator.
     Given(AgentId),
-    /// The host's name.
+    /// The host name.
     #[default]
     HostName,
-    /// A hash of systemd's machine id, which should itself not leave the host.
+    /// A hash of the machine id. The machine id itself should not leave the host.
     MachineId,
 }
 
-/// Why there is no id.
+/// The host has no usable id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
-    /// The host has no name of its own.
+    /// The host name is not unique.
     #[error(
-        "the host's name is {0:?}, which many hosts have; give this one a name of its own, or set id, \
-         or id-from = machine-id"
+        "the host name {0:?} is not unique; give this host its own name, or set --id or \
+         --id-from machine-id"
     )]
     SharedName(Box<str>),
-    /// The host's name cannot be an id.
+    /// The host name is not a valid id.
     #[error(
-        "the host's name {0:?} cannot be an agent id, which is 1 to 128 of A-Z a-z 0-9 . _ : -; set id, \
-         or id-from = machine-id"
+        "the host name {0:?} is not a valid agent id (1 to 128 bytes of A-Z a-z 0-9 . _ : -); \
+         set --id or --id-from machine-id"
     )]
     UnusableName(Box<str>),
-    /// There is no machine id, or not a valid one.
-    #[error("this host has no machine id in /etc/machine-id; set id, or id-from = hostname")]
+    /// The machine id is missing or invalid.
+    #[error("no machine id in /etc/machine-id; set --id or --id-from hostname")]
     NoMachineId,
 }
 
-/// What the host knows about itself. Read once; given by tests.
+/// Identifiers of the host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Host {
-    /// Its name.
+    /// Host name.
     pub name: Option<String>,
-    /// The content of `/etc/machine-id`; only systems with systemd or D-Bus have one.
+    /// Contents of `/etc/machine-id`. Only systems with systemd or D-Bus have one.
     pub machine_id: Option<String>,
-    /// The random id of this boot; only Linux has one.
+    /// Random id of the boot. Only Linux has one.
     pub boot_id: Option<String>,
 }
 
 impl Host {
-    /// Reads this host.
+    /// Reads the identifiers of this host.
     #[must_use]
     pub fn read() -> Self {
         let file = |path: &str| std::fs::read_to_string(path).ok();
         Self {
-            // sysinfo misses a name of the greatest length.
+            // sysinfo fails for a host name of the maximum length.
             name: sysinfo::System::host_name().ok().or_else(|| file("/proc/sys/kernel/hostname")),
             machine_id: file("/etc/machine-id").or_else(|| file("/var/lib/dbus/machine-id")),
             boot_id: file("/proc/sys/kernel/random/boot_id"),
         }
     }
 
-    /// The agent's id on this host.
+    /// Returns the agent id from `source`.
     ///
     /// # Errors
-    /// When the host has nothing that could be one; the text says what to do.
+    /// The source has no usable id; the text says what to do.
     pub fn id(&self, source: &IdSource) -> Result<AgentId, IdentityError> {
         match source {
             IdSource::Given(id) => Ok(id.clone()),
@@ -80,7 +80,7 @@ impl Host {
 
     fn id_from_name(&self) -> Result<AgentId, IdentityError> {
         let name = self.name.as_deref().unwrap_or_default().trim();
-        if NOT_A_NAME.iter().any(|shared| name.eq_ignore_ascii_case(shared)) {
+        if SHARED_NAMES.iter().any(|shared| name.eq_ignore_ascii_case(shared)) {
             return Err(IdentityError::SharedName(name.into()));
         }
         AgentId::try_new(name).map_err(|_| IdentityError::UnusableName(name.into()))
@@ -88,7 +88,7 @@ impl Host {
 
     fn id_from_machine_id(&self) -> Result<AgentId, IdentityError> {
         let id = self.machine_id.as_deref().unwrap_or_default().trim();
-        // systemd writes "uninitialized" into images that are to be cloned.
+        // In images to be cloned, systemd writes "uninitialized".
         if id.len() != 32 || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(IdentityError::NoMachineId);
         }
@@ -97,14 +97,14 @@ impl Host {
         AgentId::try_new(&hex).map_err(|_| IdentityError::NoMachineId)
     }
 
-    /// The nonces of a process that starts now.
+    /// Returns the host's nonce and a new random process nonce.
     #[must_use]
     pub fn nonces(&self) -> Nonces {
         let process = random();
         Nonces { host: self.boot_nonce().unwrap_or(process), process }
     }
 
-    /// The boot id's 128 bits.
+    /// Parses the boot id.
     fn boot_nonce(&self) -> Option<[u8; 16]> {
         let hex = self.boot_id.as_deref()?.trim().replace('-', "");
         if hex.len() != 32 {
@@ -114,12 +114,12 @@ impl Host {
     }
 }
 
-/// What tells two holders of the same id apart. Not a secret, but never shown.
+/// Distinguishes two agents with the same id. Not secret, but not logged.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Nonces {
-    /// Equal for all processes of one boot of one host where the system has a boot id, else random.
+    /// The boot id, which all processes of the host share; random if the system has none.
     pub host: [u8; 16],
-    /// Random for every process.
+    /// Random, new for each process.
     pub process: [u8; 16],
 }
 
@@ -129,7 +129,8 @@ impl std::fmt::Debug for Nonces {
     }
 }
 
-/// 128 random bits: std keys each `RandomState` from the operating system's random source.
+/// Returns 128 random bits. The standard library keys `RandomState` from the operating system's
+/// random source.
 fn random() -> [u8; 16] {
     let keys = RandomState::new();
     let mut bits = [0; 16];
@@ -138,7 +139,7 @@ fn random() -> [u8; 16] {
     bits
 }
 
-/// A seed for jitter that differs between hosts started at the same moment.
+/// Returns a seed for jitter. Hosts that start at the same moment get different seeds.
 pub(crate) fn random_seed() -> u64 {
     RandomState::new().hash_one(2_u8)
 }
@@ -156,23 +157,23 @@ mod tests {
     }
 
     #[test]
-    fn the_host_name_is_the_id() {
+    fn host_name_is_used_as_the_id() {
         let id = named("web-1.fra.example").id(&IdSource::HostName).unwrap();
         assert_eq!(id.as_str(), "web-1.fra.example");
     }
 
     #[test]
-    fn a_name_that_many_hosts_have_is_refused_with_advice() {
+    fn shared_host_name_is_an_error_with_advice() {
         for name in ["localhost", "LOCALHOST", "localhost.localdomain", "", "(none)"] {
             let error = named(name).id(&IdSource::HostName).unwrap_err();
             assert_eq!(error, IdentityError::SharedName(name.into()));
-            assert!(error.to_string().contains("set id"), "{error}");
+            assert!(error.to_string().contains("set --id"), "{error}");
         }
         Host::default().id(&IdSource::HostName).unwrap_err();
     }
 
     #[test]
-    fn a_name_that_is_not_an_id_is_refused_with_advice() {
+    fn host_name_that_is_no_valid_id_is_an_error() {
         for name in ["büro-pc", "my pc", &"x".repeat(129)] {
             let error = named(name).id(&IdSource::HostName).unwrap_err();
             assert_eq!(error, IdentityError::UnusableName(name.into()));
@@ -180,13 +181,13 @@ mod tests {
     }
 
     #[test]
-    fn a_given_id_needs_no_host() {
+    fn id_set_by_the_operator_needs_no_host_name() {
         let id = AgentId::try_new("db:3").unwrap();
         assert_eq!(Host::default().id(&IdSource::Given(id.clone())).unwrap(), id);
     }
 
     #[test]
-    fn the_machine_id_itself_does_not_leave_the_host() {
+    fn machine_id_is_hashed() {
         let secret = "0123456789abcdef0123456789abcdef";
         let id = with_machine_id(&format!("{secret}\n")).id(&IdSource::MachineId).unwrap();
         // printf 'fleetgauge-agent machine-id v1\0%s' $secret | sha256sum | cut -c1-32
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_without_a_machine_id_is_refused() {
+    fn missing_or_invalid_machine_id_is_an_error() {
         for id in ["", "uninitialized\n", "0123", "zz23456789abcdef0123456789abcdef"] {
             let error = with_machine_id(id).id(&IdSource::MachineId).unwrap_err();
             assert_eq!(error, IdentityError::NoMachineId);
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_nonce_is_the_boot() {
+    fn host_nonce_is_the_boot_id() {
         let boot = Host {
             boot_id: Some("00112233-4455-6677-8899-aabbccddeeff\n".into()),
             ..Host::default()
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_boot_id_the_process_stands_for_the_host() {
+    fn host_nonce_is_random_without_a_boot_id() {
         for boot_id in [None, Some("garbage".to_owned())] {
             let nonces = Host { boot_id, ..Host::default() }.nonces();
             assert_eq!(nonces.host, nonces.process);

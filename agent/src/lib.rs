@@ -1,13 +1,18 @@
-//! Samples a host and reports to a fleetgauge collector.
+//! The fleetgauge agent: samples a host and reports to a collector.
 //!
-//! [`run`](run::run) is the agent: it keeps one connection and sends the newest sample over it. Its
-//! parts stand alone: [`config`] and [`identity`] say who it is, [`sampler`] reads the host and
-//! [`metrics`] names what was read, [`schedule`] and [`backoff`] say when, [`client`] speaks the
-//! protocol without a socket.
+//! [`run::run`] is the agent: it keeps one connection to the collector and sends the newest sample
+//! over it. Its parts can be used on their own:
 //!
-//! The agent keeps nothing but the newest sample. A collector that is away costs it neither memory
-//! nor disk, and what happened meanwhile is not told later: history is a time-series database's
-//! business.
+//! | module | contents |
+//! |---|---|
+//! | [`config`], [`identity`] | Settings; agent id and nonces |
+//! | [`sampler`], [`metrics`] | Reads the host; defines the metrics |
+//! | [`schedule`], [`backoff`], [`retry_log`] | When to sample, to reconnect and to log a failure |
+//! | [`client`], [`profile`] | The agent's side of the protocol, without I/O |
+//! | [`tls`] | TLS files and errors |
+//!
+//! The agent keeps only the newest sample. An unreachable collector costs it neither memory nor
+//! disk space, and missed samples are not sent later.
 
 pub mod backoff;
 pub mod client;

@@ -71,9 +71,14 @@ fn serve(flags: Flags, config: &Config, agent: Agent) -> anyhow::Result<()> {
         .build()?;
     let served = runtime.block_on(async {
         let (stop, asked) = (signals::stop()?, signals::reload()?);
-        let reload = Reload { asked, load: Arc::new(move || reload(&flags, &level)) };
-        let (version, id) = (env!("CARGO_PKG_VERSION"), agent.profile.id.as_str());
-        info!(version, id, collector = %config.collector, interval = ?config.interval, "started");
+        let reload = Reload { requested: asked, load: Arc::new(move || reload(&flags, &level)) };
+        info!(
+            version = env!("CARGO_PKG_VERSION"),
+            id = agent.profile.id.as_str(),
+            collector = %config.collector,
+            interval = ?config.interval,
+            "agent started"
+        );
         run_reloading(agent, Some(reload), stop).await;
         Ok(())
     });

@@ -1,42 +1,42 @@
-//! The metric sets an agent can report: names, units, meanings, and their order on the wire.
+//! The metric sets: names, units, help texts and their order in reports.
 //!
-//! `basic` follows Prometheus' conventions. `classic` has the names of the program this one
-//! replaces, each now meaning what its name says. Everything is a gauge.
+//! `basic` follows the Prometheus naming conventions. `classic` has the names of the predecessor.
+//! All metrics are gauges.
 
 use crate::sampler::Readings;
 
-/// One gauge and how it follows from what was read.
+/// A gauge and its value for a sample.
 #[derive(Debug)]
 pub struct Metric {
-    /// Name as exposed.
+    /// Metric name.
     pub name: &'static str,
-    /// Unit, which the name ends in; empty where the name states none.
+    /// Unit, which the name ends in; empty if it has none.
     pub unit: &'static str,
-    /// One sentence for people who meet it in Prometheus.
+    /// Help text.
     pub help: &'static str,
     value: fn(&Readings) -> Option<f64>,
 }
 
 impl Metric {
-    /// The value in the metric's unit; `None` where its source has not answered.
+    /// Returns the value; `None` if its source has no reading.
     #[must_use]
     pub fn value(&self, readings: &Readings) -> Option<f64> {
         (self.value)(readings)
     }
 }
 
-/// Which metrics an agent reports.
+/// A set of metrics to report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MetricSet {
-    /// Base units, Prometheus' naming.
+    /// Prometheus naming conventions, base units.
     #[default]
     Basic,
-    /// The old program's names; percent instead of ratios.
+    /// Names of the predecessor, percent instead of ratios.
     Classic,
 }
 
 impl MetricSet {
-    /// The set of this name.
+    /// Returns the set of this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
@@ -46,7 +46,7 @@ impl MetricSet {
         }
     }
 
-    /// Its metrics, in the order of the schema and of every report.
+    /// Returns the metrics in the order of the schema and of reports.
     #[must_use]
     pub const fn metrics(self) -> &'static [Metric] {
         match self {
@@ -60,7 +60,7 @@ const BASIC: &[Metric] = &[
     Metric {
         name: "host_cpu_usage_ratio",
         unit: "ratio",
-        help: "Share of all CPU time that was not idle, over the interval before the sample.",
+        help: "CPU usage of the host since the previous sample: share of time that was not idle.",
         value: |r| r.cpu.map(|cpu| cpu.usage_ratio),
     },
     Metric {
@@ -72,19 +72,19 @@ const BASIC: &[Metric] = &[
     Metric {
         name: "host_filesystem_usage_ratio",
         unit: "ratio",
-        help: "Use of the root filesystem or system drive, as df: used / (used + available).",
+        help: "Usage of the root filesystem or system drive, as in df: used / (used + available).",
         value: |r| r.filesystem.and_then(|filesystem| filesystem.usage_ratio()),
     },
     Metric {
         name: "host_memory_total_bytes",
         unit: "bytes",
-        help: "Memory that the system manages.",
+        help: "Total memory.",
         value: |r| r.memory.map(|memory| bytes(memory.total)),
     },
     Metric {
         name: "host_memory_available_bytes",
         unit: "bytes",
-        help: "Memory that new work could have without swapping.",
+        help: "Memory available to new workloads without swapping.",
         value: |r| r.memory.map(|memory| bytes(memory.available)),
     },
     Metric {
@@ -99,7 +99,7 @@ const CLASSIC: &[Metric] = &[
     Metric {
         name: "cpu",
         unit: "",
-        help: "CPU time that was not idle over the interval before the sample, in percent.",
+        help: "CPU usage of the host since the previous sample, in percent.",
         value: |r| r.cpu.map(|cpu| cpu.usage_ratio * 100.0),
     },
     Metric {
@@ -111,7 +111,7 @@ const CLASSIC: &[Metric] = &[
     Metric {
         name: "disk",
         unit: "",
-        help: "Use of the root filesystem or system drive, in percent, as df.",
+        help: "Usage of the root filesystem or system drive in percent, as in df.",
         value: |r| {
             r.filesystem.and_then(|filesystem| filesystem.usage_ratio()).map(|ratio| ratio * 100.0)
         },
@@ -119,13 +119,13 @@ const CLASSIC: &[Metric] = &[
     Metric {
         name: "ram_total",
         unit: "",
-        help: "Memory that the system manages, in bytes.",
+        help: "Total memory, in bytes.",
         value: |r| r.memory.map(|memory| bytes(memory.total)),
     },
     Metric {
         name: "ram_available",
         unit: "",
-        help: "Memory that new work could have without swapping, in bytes.",
+        help: "Memory available to new workloads without swapping, in bytes.",
         value: |r| r.memory.map(|memory| bytes(memory.available)),
     },
     Metric {
@@ -136,7 +136,7 @@ const CLASSIC: &[Metric] = &[
     },
 ];
 
-/// Exact up to 2^53 bytes, which is 8 PiB.
+/// Converts bytes to a value. Exact up to 2^53 bytes, which is 8 PiB.
 #[expect(clippy::cast_precision_loss, reason = "no host has 8 PiB of memory")]
 const fn bytes(count: u64) -> f64 {
     count as f64
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
     use crate::sampler::{Cpu, Filesystem, Memory};
 
-    /// A host read at one moment, with round numbers.
+    /// Readings with round numbers.
     fn readings() -> Readings {
         Readings {
             cpu: Some(Cpu { usage_ratio: 0.25 }),
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn basic_means_what_its_names_say() {
+    fn basic_set_has_these_names_and_values() {
         assert_eq!(
             values(MetricSet::Basic, &readings()),
             [
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn classic_means_what_its_names_say() {
+    fn classic_set_has_these_names_and_values() {
         assert_eq!(
             values(MetricSet::Classic, &readings()),
             [
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_source_takes_only_its_own_values_away() {
+    fn missing_reading_affects_only_its_own_metrics() {
         let readings = Readings { memory: None, ..readings() };
         let absent: Vec<_> = values(MetricSet::Basic, &readings)
             .into_iter()
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn names_end_in_their_units() {
+    fn basic_names_end_in_their_units() {
         for metric in BASIC {
             assert!(metric.name.ends_with(&format!("_{}", metric.unit)), "{}", metric.name);
         }

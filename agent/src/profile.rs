@@ -1,4 +1,4 @@
-//! What an agent says of itself and what it reports, fixed for the life of its process.
+//! The contents of Hello and Schema: the agent's identity, labels, interval and schema.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,32 +11,32 @@ use fleetgauge_proto::{AgentId, Fingerprint, Limits, Schema, StaticLabels, VERSI
 use crate::identity::Nonces;
 use crate::metrics::MetricSet;
 
-/// Everything that goes into Hello and Schema. Made once, shared by all connections of an agent.
+/// The contents of Hello and Schema. All connections of an agent share one profile.
 #[derive(Debug, Clone)]
 pub struct Profile {
-    /// Who the agent is.
+    /// Agent id.
     pub id: AgentId,
-    /// Which boot and which process it is.
+    /// Nonces of the host's boot and of the process.
     pub nonces: Nonces,
-    /// Labels on all its series.
+    /// Labels of all series.
     pub labels: StaticLabels,
-    /// The interval between reports that it asks for.
+    /// Interval between reports to ask for.
     pub interval: Duration,
-    /// The program's version, at most 64 bytes.
+    /// Program version, at most 64 bytes.
     pub agent_version: &'static str,
-    /// What its reports carry; many agents may share one.
+    /// Schema of the reports. Several agents may share it.
     pub schema: Arc<EncodedSchema>,
 }
 
 impl Profile {
-    /// The interval asked for, in milliseconds, within the protocol's bounds.
+    /// Returns the interval in milliseconds, clamped to the limits of the protocol.
     #[must_use]
     pub fn interval_ms(&self) -> u32 {
-        let asked = u32::try_from(self.interval.as_millis()).unwrap_or(u32::MAX);
-        asked.clamp(MIN_INTERVAL_MS, MAX_INTERVAL_MS)
+        let interval = u32::try_from(self.interval.as_millis()).unwrap_or(u32::MAX);
+        interval.clamp(MIN_INTERVAL_MS, MAX_INTERVAL_MS)
     }
 
-    /// The agent's introduction, with what it shows for itself.
+    /// Returns the Hello message.
     pub(crate) fn hello<'a>(&'a self, credential: Option<Secret<'a>>) -> Message<'a> {
         Message::Hello(Hello {
             min_version: VERSION,
@@ -55,7 +55,7 @@ impl Profile {
     }
 }
 
-/// A legal schema as the frame that declares it.
+/// A validated schema, encoded as a Schema frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedSchema {
     frame: Box<[u8]>,
@@ -64,20 +64,20 @@ pub struct EncodedSchema {
 }
 
 impl EncodedSchema {
-    /// Checks and encodes `schema`.
+    /// Validates and encodes `schema`.
     ///
     /// # Errors
-    /// What is illegal about it, or that it exceeds a collector's usual limits.
+    /// The schema is illegal or exceeds the default limits of a collector.
     pub fn try_new(schema: &message::Schema<'_>) -> Result<Self, Violation> {
         let width = Schema::try_new(schema, &Limits::default())?.width;
         let (frame, fingerprint) = schema::encode(schema)?;
         Ok(Self { frame: frame.into(), fingerprint, width })
     }
 
-    /// The schema of a metric set: a gauge without labels for each of its metrics.
+    /// Encodes the schema of a metric set: one gauge without labels for each metric.
     ///
     /// # Errors
-    /// None with the sets there are.
+    /// None for the existing sets.
     pub fn of(set: MetricSet) -> Result<Self, Violation> {
         let families = set.metrics().iter().map(|metric| message::Family {
             name: metric.name,
@@ -98,19 +98,19 @@ impl EncodedSchema {
         })
     }
 
-    /// The whole Schema frame.
+    /// Returns the Schema frame.
     #[must_use]
     pub const fn frame(&self) -> &[u8] {
         &self.frame
     }
 
-    /// What Hello announces it by.
+    /// Returns the fingerprint for Hello.
     #[must_use]
     pub const fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
 
-    /// Values in a report.
+    /// Returns the number of values in a report.
     #[must_use]
     pub const fn width(&self) -> usize {
         self.width
@@ -122,14 +122,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_sets_are_legal_schemas() {
+    fn both_metric_sets_are_valid_schemas() {
         for set in [MetricSet::Basic, MetricSet::Classic] {
             assert_eq!(EncodedSchema::of(set).unwrap().width(), 6);
         }
     }
 
     #[test]
-    fn a_fingerprint_tells_the_sets_apart() {
+    fn metric_sets_have_different_fingerprints() {
         let basic = EncodedSchema::of(MetricSet::Basic).unwrap();
         let classic = EncodedSchema::of(MetricSet::Classic).unwrap();
         assert_ne!(basic.fingerprint(), classic.fingerprint());

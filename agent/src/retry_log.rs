@@ -1,47 +1,58 @@
-//! Which failed attempts are worth a line in the log.
+//! Rate limiter for log lines about failed attempts.
 //!
-//! A person at a terminal sees each one. In a log file a collector that is away for a night must
-//! not fill the disks of a fleet: the first failure is logged, then each time their number has
-//! doubled, and once that has become rarer than every ten minutes, every ten minutes.
+//! On a terminal every failure is logged. In a log file, an outage of a night must not fill the
+//! disks of a fleet: failures 1, 2, 4, 8 and so on are logged, later one every ten minutes.
 
 use std::time::{Duration, Instant};
 
-/// Once doublings are rarer than this, a line is logged this often.
-pub const STEADY_EVERY: Duration = Duration::from_secs(10 * 60);
+/// Longest time between two lines of an outage.
+pub const MAX_SILENCE: Duration = Duration::from_secs(10 * 60);
 
-/// Counts failures in a row and picks those to be logged. Does not log.
+/// Counts consecutive failures and selects those to log. Does not log itself.
+///
+/// ```
+/// use std::time::Instant;
+///
+/// use fleetgauge_agent::retry_log::RetryLog;
+///
+/// let mut log = RetryLog::new(false);
+/// let now = Instant::now();
+/// let logged: Vec<u64> = (0..8).filter_map(|_| log.failed(now)).collect();
+/// assert_eq!(logged, [1, 2, 4, 8]);
+/// ```
 #[derive(Debug)]
 pub struct RetryLog {
-    every_one: bool,
+    log_all: bool,
     failures: u64,
     last_line: Option<Instant>,
-    steady: bool,
+    /// A line is due every [`MAX_SILENCE`] instead of at powers of two.
+    periodic: bool,
 }
 
 impl RetryLog {
-    /// `every_one`: somebody is watching, so nothing is left out.
+    /// Creates a limiter; `log_all` selects every failure.
     #[must_use]
-    pub const fn new(every_one: bool) -> Self {
-        Self { every_one, failures: 0, last_line: None, steady: false }
+    pub const fn new(log_all: bool) -> Self {
+        Self { log_all, failures: 0, last_line: None, periodic: false }
     }
 
-    /// An attempt has failed at `now`. Its number in the row, if it is to be logged.
+    /// Counts a failure at `now`. Returns the number of consecutive failures if a line is due.
     pub fn failed(&mut self, now: Instant) -> Option<u64> {
         self.failures += 1;
         let long_silent =
-            self.last_line.is_some_and(|line| now.saturating_duration_since(line) >= STEADY_EVERY);
-        self.steady |= long_silent;
-        let due = if self.steady { long_silent } else { self.failures.is_power_of_two() };
-        if !(self.every_one || due) {
+            self.last_line.is_some_and(|line| now.saturating_duration_since(line) >= MAX_SILENCE);
+        self.periodic |= long_silent;
+        let due = if self.periodic { long_silent } else { self.failures.is_power_of_two() };
+        if !(self.log_all || due) {
             return None;
         }
         self.last_line = Some(now);
         Some(self.failures)
     }
 
-    /// An attempt has succeeded: how many failed before it. The next failure is the first again.
+    /// Resets the count. Returns the number of failures before the success.
     pub fn succeeded(&mut self) -> u64 {
-        std::mem::replace(self, Self::new(self.every_one)).failures
+        std::mem::replace(self, Self::new(self.log_all)).failures
     }
 }
 
@@ -49,32 +60,32 @@ impl RetryLog {
 mod tests {
     use super::*;
 
-    /// The numbers logged of `count` failures `apart` from each other.
+    /// Returns the numbers of the failures that are logged, of `count` failures `apart`.
     fn logged(log: &mut RetryLog, count: u32, apart: Duration) -> Vec<u64> {
         let start = Instant::now();
         (0..count).filter_map(|n| log.failed(start + apart * n)).collect()
     }
 
     #[test]
-    fn a_terminal_shows_each() {
-        let shown = logged(&mut RetryLog::new(true), 5, Duration::from_secs(1));
-        assert_eq!(shown, [1, 2, 3, 4, 5]);
+    fn all_failures_are_logged_on_a_terminal() {
+        let lines = logged(&mut RetryLog::new(true), 5, Duration::from_secs(1));
+        assert_eq!(lines, [1, 2, 3, 4, 5]);
     }
 
     #[test]
-    fn a_file_shows_doublings() {
-        let shown = logged(&mut RetryLog::new(false), 20, Duration::from_secs(1));
-        assert_eq!(shown, [1, 2, 4, 8, 16]);
+    fn powers_of_two_are_logged() {
+        let lines = logged(&mut RetryLog::new(false), 20, Duration::from_secs(1));
+        assert_eq!(lines, [1, 2, 4, 8, 16]);
     }
 
     #[test]
-    fn then_one_in_ten_minutes() {
-        let shown = logged(&mut RetryLog::new(false), 130, Duration::from_secs(30));
-        assert_eq!(shown, [1, 2, 4, 8, 16, 32, 52, 72, 92, 112]);
+    fn one_line_every_ten_minutes_in_a_long_outage() {
+        let lines = logged(&mut RetryLog::new(false), 130, Duration::from_secs(30));
+        assert_eq!(lines, [1, 2, 4, 8, 16, 32, 52, 72, 92, 112]);
     }
 
     #[test]
-    fn success_starts_over() {
+    fn success_resets_the_count() {
         let mut log = RetryLog::new(false);
         logged(&mut log, 100, Duration::from_secs(30));
         assert_eq!(log.succeeded(), 100);

@@ -1,15 +1,31 @@
-//! When to sample: a grid that is fixed by the agent's id and the interval.
+//! The sampling schedule: ticks at a fixed phase of each interval.
 //!
-//! A fleet started by one command must not report in one burst, and an agent that reconnects must
-//! not move to where the crowd is. So the phase comes from a hash of the id, and the first tick
-//! from the wall clock; later ticks follow the monotonic clock and know nothing of connections. A
-//! tick that was missed is skipped: a sample of the past is worth nothing.
+//! A fleet that starts at the same moment must not report in one burst. The phase is a hash of the
+//! agent id, and the first tick is aligned to the wall clock, so an agent keeps its phase across
+//! restarts. Later ticks follow the monotonic clock. Connections do not affect the schedule. Missed
+//! ticks are skipped.
 
 use std::time::{Duration, Instant};
 
 use fleetgauge_proto::AgentId;
 
 /// The ticks of one agent.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// use fleetgauge_agent::schedule::Schedule;
+/// use fleetgauge_proto::AgentId;
+///
+/// let (now, interval) = (Instant::now(), Duration::from_secs(15));
+/// let unix = Duration::from_secs(1_767_225_600);
+/// let mut schedule = Schedule::new(&AgentId::try_new("web-1")?, interval, now, unix);
+/// let first = schedule.next();
+/// assert!(first < now + interval);
+/// schedule.advance(first);
+/// assert_eq!(schedule.next(), first + interval);
+/// # Ok::<(), fleetgauge_proto::Violation>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
     interval: Duration,
@@ -17,26 +33,26 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The grid of the agent named `id`, seen at the moment that both clocks show: `now`, and
-    /// `unix` since 1970. `interval` is not zero.
+    /// Creates the schedule of agent `id`. `now` and `unix`, the time since the Unix epoch, are the
+    /// same moment. `interval` must not be zero.
     #[must_use]
     pub fn new(id: &AgentId, interval: Duration, now: Instant, unix: Duration) -> Self {
         let interval_ns = interval.as_nanos().max(1);
         let into_interval = unix.as_nanos() % interval_ns;
         let phase = phase(id, interval).as_nanos();
         let wait = (interval_ns + phase - into_interval) % interval_ns;
-        // Below one interval, which is minutes at most.
+        // Less than one interval, so it fits.
         let wait = Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX));
         Self { interval, next: now + wait }
     }
 
-    /// The next tick.
+    /// Returns the next tick.
     #[must_use]
     pub const fn next(&self) -> Instant {
         self.next
     }
 
-    /// Moves on to the first tick after `now`.
+    /// Advances to the first tick after `now`.
     pub fn advance(&mut self, now: Instant) {
         let late = now.saturating_duration_since(self.next).as_nanos();
         let skipped = late / self.interval.as_nanos().max(1);
@@ -45,7 +61,7 @@ impl Schedule {
     }
 }
 
-/// Where in each interval, counted from 1970, the agent named `id` samples: less than `interval`.
+/// Returns the offset of agent `id`'s tick in each interval since the Unix epoch.
 #[must_use]
 pub fn phase(id: &AgentId, interval: Duration) -> Duration {
     let micros = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX).max(1);
@@ -63,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fleet_spreads_evenly() {
+    fn phases_of_a_fleet_are_evenly_distributed() {
         let mut seconds = [0_u32; 15];
         for host in 0..15_000 {
             let phase = phase(&id(&format!("web-{host}.fra.example")), INTERVAL);
@@ -75,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_meet_the_phase_on_the_wall_clock() {
+    fn first_tick_is_at_the_phase_of_the_wall_clock() {
         let now = Instant::now();
         for unix_ms in [0, 1, 14_999, 1_700_000_000_123, 1_700_000_014_999] {
             let unix = Duration::from_millis(unix_ms);
@@ -88,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_started_again_keeps_its_grid() {
+    fn restart_keeps_the_phase() {
         let now = Instant::now();
         let unix = Duration::from_secs(1_700_000_000);
         let before = Schedule::new(&id("web-1"), INTERVAL, now, unix);
@@ -99,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tick_follows_the_one_before_by_an_interval() {
+    fn ticks_are_one_interval_apart() {
         let mut schedule = Schedule::new(&id("web-1"), INTERVAL, Instant::now(), Duration::ZERO);
         let first = schedule.next();
         schedule.advance(first);

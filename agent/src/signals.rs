@@ -1,11 +1,11 @@
-//! What tells the program to stop, and to read its settings anew.
+//! Signals for shutdown and reload.
 
 use std::io;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-/// Done at the first SIGTERM or SIGINT.
+/// Completes at the first SIGTERM or SIGINT.
 #[cfg(unix)]
 pub(crate) fn stop() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -15,7 +15,7 @@ pub(crate) fn stop() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Done at the first Ctrl-C or when the console closes.
+/// Completes at the first Ctrl-C, or when the console closes.
 #[cfg(windows)]
 pub(crate) fn stop() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::windows::{ctrl_c, ctrl_close};
@@ -25,23 +25,23 @@ pub(crate) fn stop() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Notified at every SIGHUP.
+/// Notifies the returned handle at every SIGHUP.
 #[cfg(unix)]
 pub(crate) fn reload() -> io::Result<Arc<Notify>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (mut hangups, asked) = (signal(SignalKind::hangup())?, Arc::new(Notify::new()));
-    let tell = Arc::clone(&asked);
+    let (mut hangups, reload) = (signal(SignalKind::hangup())?, Arc::new(Notify::new()));
+    let notify = Arc::clone(&reload);
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
-            tell.notify_one();
+            notify.notify_one();
         }
     });
-    Ok(asked)
+    Ok(reload)
 }
 
-/// Never: there is no such signal.
+/// Never notifies: Windows has no such signal.
 #[cfg(windows)]
-#[expect(clippy::unnecessary_wraps, reason = "the one for Unix can fail")]
+#[expect(clippy::unnecessary_wraps, reason = "the Unix version can fail")]
 pub(crate) fn reload() -> io::Result<Arc<Notify>> {
     Ok(Arc::new(Notify::new()))
 }

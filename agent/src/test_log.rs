@@ -1,4 +1,4 @@
-//! A log in memory, for tests.
+//! Captures log lines for tests.
 
 use std::io::{self, Write};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -7,22 +7,23 @@ use std::time::Duration;
 use tracing::Dispatch;
 use tracing::subscriber::{DefaultGuard, NoSubscriber};
 
-/// Time between two looks for a line.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// Polling interval for a line.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A second dispatcher, alive for ever. While only one exists, tracing asks the default subscriber
-/// of the thread that reaches a log call first, and caches the answer for all threads: a thread
-/// without a subscriber would switch that call off.
-static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
+/// A second dispatcher that is never dropped. With a single dispatcher, tracing asks the
+/// subscriber of the first thread that reaches a log call and caches the answer for all threads: a
+/// thread without a subscriber would disable the call.
+static SECOND_DISPATCH: LazyLock<Dispatch> =
+    LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
 
-/// The lines that a thread has logged.
+/// The log lines of a thread.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Takes this thread's lines until the guard is dropped.
+    /// Captures the lines of this thread until the guard is dropped.
     pub(crate) fn install(&self) -> DefaultGuard {
-        LazyLock::force(&SECOND);
+        LazyLock::force(&SECOND_DISPATCH);
         let writer = self.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_writer(move || writer.clone())
@@ -38,13 +39,13 @@ impl Log {
         text.lines().map(|line| line.trim().to_owned()).collect()
     }
 
-    /// Waits for a line with `part`.
+    /// Waits for a line that contains `part`.
     pub(crate) async fn line_with(&self, part: &str) -> String {
         loop {
             if let Some(line) = self.lines().into_iter().find(|line| line.contains(part)) {
                 return line;
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }
@@ -59,9 +60,9 @@ impl Write for Log {
     }
 }
 
-/// Fails without the second dispatcher if it runs alone: other tests' logs are dispatchers, too.
+/// Run it alone to see it fail without the second dispatcher: logs of other tests count too.
 #[test]
-fn a_line_that_another_thread_logs_first_is_kept() {
+fn line_is_captured_after_another_thread_logged_it_first() {
     let log = Log::default();
     let _logging = log.install();
     let say = || tracing::info!("said");

@@ -35,7 +35,7 @@ pub const MAX_INTERVAL: Duration = Duration::from_secs(5 * 60);
 pub const MAX_LABEL_BYTES: usize = 8 * 1024;
 
 /// What to do where a token would be sent unencrypted.
-pub(crate) const UNENCRYPTED: &str =
+pub(crate) const TOKEN_ENCRYPTION_ADVICE: &str =
     "Speak TLS (--tls), or say --insecure if whoever is between may read it.";
 
 /// A legal set of settings.
@@ -146,8 +146,10 @@ impl Layers<'_> {
         };
         let exposed = config.tls.is_none() && !config.insecure;
         if exposed && config.token.is_some() && config.collector.is_elsewhere() {
-            let problem =
-                format!("the token is not sent to {} unencrypted. {UNENCRYPTED}", config.collector);
+            let problem = format!(
+                "the token is not sent to {} unencrypted. {TOKEN_ENCRYPTION_ADVICE}",
+                config.collector
+            );
             return Err(BadSetting::new("collector", problem));
         }
         Ok(config)

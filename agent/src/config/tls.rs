@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use rustls::pki_types::ServerName;
 
 use super::{BadSetting, Config, Layers};
-use crate::tls::{BadTls, Identity, Tls, TlsSettings};
+use crate::tls::{Identity, TlsClient, TlsFileError, TlsSettings};
 
 impl Layers<'_> {
     /// TLS is spoken if `tls` says so, or else if anything that belongs to it is set. The files are
@@ -33,7 +33,7 @@ impl Layers<'_> {
         if !wanted.unwrap_or(settings != TlsSettings::default()) {
             return Ok(None);
         }
-        Tls::new(settings.clone()).connector()?;
+        TlsClient::new(settings.clone()).connector()?;
         Ok(Some(settings))
     }
 }
@@ -46,14 +46,14 @@ impl Config {
     /// The certificate's file, and since or until when it is not.
     pub fn in_date(&self, now: SystemTime) -> Result<(), BadSetting> {
         let Some(settings) = &self.tls else { return Ok(()) };
-        let mut tls = Tls::new(settings.clone());
+        let mut tls = TlsClient::new(settings.clone());
         tls.connector()?;
-        tls.out_of_date(now).map_or(Ok(()), |bad| Err(bad.into()))
+        tls.check_validity(now).map_or(Ok(()), |bad| Err(bad.into()))
     }
 }
 
-impl From<BadTls> for BadSetting {
-    fn from(bad: BadTls) -> Self {
+impl From<TlsFileError> for BadSetting {
+    fn from(bad: TlsFileError) -> Self {
         Self::new(bad.setting(), bad.problem())
     }
 }

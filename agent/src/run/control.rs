@@ -1,4 +1,4 @@
-//! What an operator asks of a running agent: to stop, and to read its settings anew.
+//! Commands to a running agent: shut down and reload.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,24 +9,24 @@ use tracing::{error, info};
 
 use super::Agent;
 use super::credentials::Credentials;
-use super::printable::printable;
+use super::sanitize::sanitize;
 use crate::config::BadSetting;
 
-/// How to read the settings anew.
+/// Reloads the settings on request.
 #[derive(Clone)]
 pub struct Reload {
-    /// An operator asks for it.
-    pub asked: Arc<Notify>,
-    /// Reads them and all files that they name, which may take long.
+    /// Notified to request a reload.
+    pub requested: Arc<Notify>,
+    /// Reads the settings. May block.
     pub load: Arc<dyn Fn() -> Result<Settings, BadSetting> + Send + Sync>,
 }
 
-/// Settings that were read anew.
+/// Reloaded settings.
 #[derive(Debug)]
 pub struct Settings {
-    /// What the agent is to be.
+    /// The new agent.
     pub agent: Agent,
-    /// The log level has changed. The caller that reads the settings applies it.
+    /// Whether the log level changed. [`Reload::load`] applies it.
     pub log_changed: bool,
 }
 
@@ -36,51 +36,51 @@ impl std::fmt::Debug for Reload {
     }
 }
 
-/// Settings that were read anew, and what they name.
-pub(super) struct Loaded {
+/// Reloaded settings and credentials.
+pub(super) struct LoadedSettings {
     pub(super) agent: Agent,
     pub(super) credentials: Credentials,
     pub(super) log_changed: bool,
 }
 
-impl Loaded {
+impl LoadedSettings {
     fn read(load: &dyn Fn() -> Result<Settings, BadSetting>) -> Result<Self, String> {
         let Settings { agent, log_changed } = load().map_err(|bad| bad.to_string())?;
         let credentials = Credentials::read(&agent, None)?;
         Ok(Self { agent, credentials, log_changed })
     }
 
-    /// The settings that differ from those in force, except the log level: a session does not
-    /// depend on it.
+    /// Returns the names of the settings that differ from the current ones, except the log level,
+    /// which does not affect the session.
     pub(super) fn changes(&self, agent: &Agent, credentials: &Credentials) -> Vec<&'static str> {
         let mut changes = self.agent.changes(agent);
         changes.extend(self.credentials.changes(credentials));
         changes
     }
 
-    /// Logs that the settings were read anew, and that the log level or `changes` are others.
+    /// Logs the reload with its changes.
     pub(super) fn log(&self, mut changes: Vec<&'static str>) {
         if self.log_changed {
             changes.push("log");
         }
         let changed = if changes.is_empty() { "nothing".to_owned() } else { changes.join(", ") };
-        info!(changed, "the settings were read anew");
+        info!(changed, "configuration reloaded");
     }
 }
 
-/// What an operator asks for.
-pub(super) enum Told {
-    /// To stop.
+/// A command of the operator.
+pub(super) enum Command {
+    /// Shut down.
     Stop,
-    /// These are the settings now.
-    Reload(Box<Loaded>),
+    /// Use new settings.
+    Reload(Box<LoadedSettings>),
 }
 
-/// Waits for shutdown and reloads.
+/// Receives commands.
 pub(super) struct Control<'a> {
     shutdown: Pin<&'a mut (dyn Future<Output = ()> + 'a)>,
     reload: Option<Reload>,
-    loading: Option<JoinHandle<Result<Loaded, String>>>,
+    loading: Option<JoinHandle<Result<LoadedSettings, String>>>,
 }
 
 impl<'a> Control<'a> {
@@ -91,59 +91,65 @@ impl<'a> Control<'a> {
         Self { shutdown, reload, loading: None }
     }
 
-    /// Waits for a shutdown or a reload. Cancel-safe. If the settings cannot be read, logs why and
-    /// keeps the old ones.
-    pub(super) async fn told(&mut self) -> Told {
+    /// Waits for the next command. Cancel-safe.
+    ///
+    /// A reload that fails is logged and keeps the current settings.
+    pub(super) async fn next_command(&mut self) -> Command {
         loop {
             tokio::select! {
                 biased;
-                () = &mut self.shutdown => return Told::Stop,
+                () = &mut self.shutdown => return Command::Stop,
                 loaded = joined(&mut self.loading) => {
                     self.loading = None;
                     match loaded {
-                        Ok(loaded) => return Told::Reload(Box::new(loaded)),
+                        Ok(loaded) => return Command::Reload(Box::new(loaded)),
                         Err(problem) => {
-                            let problem = printable(problem);
+                            let problem = sanitize(problem);
                             error!(
                                 %problem,
-                                "cannot read the settings anew; the old ones stay in force"
+                                "configuration reload failed; keeping the current configuration"
                             );
                         }
                     }
                 }
-                () = asked(self.reload.as_ref()), if self.loading.is_none() => {
+                () = requested(self.reload.as_ref()), if self.loading.is_none() => {
                     let load = self.reload.as_ref().map(|reload| Arc::clone(&reload.load));
-                    self.loading = load.map(|load| spawn_blocking(move || Loaded::read(&*load)));
+                    let read = |load: Arc<dyn Fn() -> _ + Send + Sync>| {
+                        spawn_blocking(move || LoadedSettings::read(&*load))
+                    };
+                    self.loading = load.map(read);
                 }
             }
         }
     }
 
-    /// The output of `work`, unless a shutdown or a reload comes first.
-    pub(super) async fn unless_told<T>(
+    /// Runs `work`, unless a command arrives first.
+    pub(super) async fn run_until_command<T>(
         &mut self,
         work: impl Future<Output = T>,
-    ) -> Result<T, Told> {
+    ) -> Result<T, Command> {
         tokio::select! {
             biased;
-            told = self.told() => Err(told),
-            done = work => Ok(done),
+            command = self.next_command() => Err(command),
+            output = work => Ok(output),
         }
     }
 }
 
+/// Waits for a running reload.
 async fn joined(
-    loading: &mut Option<JoinHandle<Result<Loaded, String>>>,
-) -> Result<Loaded, String> {
+    loading: &mut Option<JoinHandle<Result<LoadedSettings, String>>>,
+) -> Result<LoadedSettings, String> {
     match loading {
         Some(loading) => loading.await.unwrap_or_else(|panicked| Err(panicked.to_string())),
         None => std::future::pending().await,
     }
 }
 
-async fn asked(reload: Option<&Reload>) {
+/// Waits for a reload request.
+async fn requested(reload: Option<&Reload>) {
     match reload {
-        Some(reload) => reload.asked.notified().await,
+        Some(reload) => reload.requested.notified().await,
         None => std::future::pending().await,
     }
 }

@@ -1,22 +1,30 @@
-//! The agent: samples on its schedule, keeps one connection, starts over when it is lost.
+//! The agent: samples on its schedule, keeps one connection to the collector and reconnects.
 //!
-//! Two tasks on one thread meet in two watch channels, which hold one value each: the newest
-//! sample, and the interval that the collector wants. Nothing queues, however long a collector is
-//! away.
+//! Two tasks on one thread communicate over two watch channels, which hold one value each: the
+//! newest sample, and the sampling plan. Nothing queues while the collector is unreachable.
+//!
+//! [`reporter`] is the connection loop. A round tries the addresses of the collector one by one
+//! ([`connect`], [`tls_handshake`], [`session`]); [`failure`] and [`paused_addresses`] decide when
+//! to retry.
 
-mod advice;
+mod blocking_read;
 mod connect;
 mod control;
 mod credentials;
-mod disk;
-mod printable;
-mod quiet;
+mod failure;
+mod failure_log;
+#[cfg(test)]
+mod fake_address;
+mod keepalive;
+mod paused_addresses;
+mod reject_advice;
 mod reporter;
-mod round;
+mod resolver;
 mod sampling;
-mod secure;
+mod sanitize;
 mod session;
-mod stream;
+mod tls_handshake;
+mod transport;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -24,7 +32,7 @@ use std::sync::Arc;
 use control::Control;
 pub use control::{Reload, Settings};
 use reporter::Reporter;
-use sampling::Plan;
+use sampling::SamplingPlan;
 use tokio::sync::watch;
 
 use crate::config::{BadSetting, Config, Endpoint, TokenSource};
@@ -34,28 +42,28 @@ use crate::profile::{EncodedSchema, Profile};
 use crate::supervisor;
 use crate::tls::TlsSettings;
 
-/// All that an agent needs to run.
+/// The settings of a running agent.
 #[derive(Debug, Clone)]
 pub struct Agent {
-    /// Where to report to.
+    /// The collector to report to.
     pub collector: Endpoint,
-    /// What to report.
+    /// The metrics to report.
     pub metrics: MetricSet,
-    /// What it says of itself. Its schema is that of `metrics`.
+    /// Contents of Hello and Schema. The schema is that of `metrics`.
     pub profile: Arc<Profile>,
-    /// What proves who it is.
+    /// Source of the token.
     pub token: Option<TokenSource>,
-    /// Whether that may be sent unencrypted to another host.
+    /// Whether to send the token unencrypted to another host.
     pub insecure: bool,
-    /// How it speaks TLS; `None`: not at all.
+    /// TLS settings; `None`: no TLS.
     pub tls: Option<TlsSettings>,
 }
 
 impl Agent {
-    /// The agent that `config` describes, on `host`.
+    /// Creates the agent of a configuration and a host.
     ///
     /// # Errors
-    /// When the host has no usable id.
+    /// The host has no usable id.
     pub fn new(config: &Config, host: &Host) -> Result<Self, BadSetting> {
         let id = host.id(&config.id).map_err(|error| BadSetting::new("id", error.to_string()))?;
         let schema = EncodedSchema::of(config.metrics)
@@ -78,15 +86,15 @@ impl Agent {
         })
     }
 
-    /// The settings that are others than in `other`.
+    /// Returns the names of the settings that differ from `other`.
     fn changes(&self, other: &Self) -> Vec<&'static str> {
-        let (own, theirs) = (&self.profile, &other.profile);
+        let (this, that) = (&self.profile, &other.profile);
         let compared = [
             ("collector", self.collector == other.collector),
-            ("id", own.id == theirs.id),
-            ("interval", own.interval == theirs.interval),
+            ("id", this.id == that.id),
+            ("interval", this.interval == that.interval),
             ("metrics", self.metrics == other.metrics),
-            ("labels", own.labels == theirs.labels),
+            ("labels", this.labels == that.labels),
             ("insecure", self.insecure == other.insecure),
             ("token_file", self.token == other.token),
             ("tls", self.tls == other.tls),
@@ -95,25 +103,25 @@ impl Agent {
     }
 }
 
-/// Samples and reports until `shutdown` is done; then says Bye and returns within a few seconds.
+/// Samples and reports until `shutdown` completes, then sends Bye and returns within a few seconds.
 ///
-/// Needs a tokio runtime with I/O and time; one thread is enough. A collector that is away,
-/// refuses, or misbehaves is tried again for ever.
+/// Needs a tokio runtime with I/O and time; one thread is enough. Retries for ever if the collector
+/// is unreachable, rejects the agent or violates the protocol.
 pub async fn run(agent: Agent, shutdown: impl Future<Output = ()>) {
     run_reloading(agent, None, shutdown).await;
 }
 
-/// The same, with settings that are read anew when somebody asks for it.
+/// Like [`run`], and also reloads the settings on request.
 ///
-/// A session goes on if nothing but the log level has changed. Otherwise the agent says Bye and
-/// connects at once with the new settings.
+/// If only the log level changed, the session continues. Otherwise the agent sends Bye and
+/// reconnects immediately with the new settings.
 pub async fn run_reloading(
     agent: Agent,
     reload: Option<Reload>,
     shutdown: impl Future<Output = ()>,
 ) {
     let (newest, samples) = watch::channel(None);
-    let plan = Plan { id: agent.profile.id.clone(), interval: agent.profile.interval };
+    let plan = SamplingPlan { id: agent.profile.id.clone(), interval: agent.profile.interval };
     let (plan, planned) = watch::channel(plan);
     let reporter = Reporter::new(agent, samples, plan);
     let shutdown = pin!(async {

@@ -1,4 +1,4 @@
-//! Keeps the connection: rounds of attempts, the session that comes of one, and the waits between.
+//! The connection loop: rounds of attempts, sessions, and the delays between them.
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -7,55 +7,58 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::time::sleep;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use super::Agent;
-use super::connect::{self, Resolver};
-use super::control::{Control, Loaded, Told};
+use super::connect;
+use super::control::{Command, Control, LoadedSettings};
 use super::credentials::Credentials;
-use super::printable::printable;
-use super::round::{Failure, Pause, Paused};
-use super::sampling::{Plan, Sample};
-use super::session::{Ended, Lost, Session};
+use super::failure::{Failure, Retry};
+use super::failure_log::log_fields;
+use super::paused_addresses::PausedAddresses;
+use super::resolver::Resolver;
+use super::sampling::{Sample, SamplingPlan};
+use super::sanitize::sanitize;
+use super::session::{Lost, Session, SessionEnd};
 use crate::backoff::Backoff;
 use crate::client::{Client, ClientError};
 use crate::config::Endpoint;
 use crate::identity;
 use crate::profile::Profile;
-use crate::retry_log::{RetryLog, STEADY_EVERY};
-use crate::supervisor;
+use crate::retry_log::{MAX_SILENCE, RetryLog};
 
-/// Keeps the connection.
+/// Keeps the connection to the collector.
 pub(super) struct Reporter {
     agent: Agent,
     credentials: Credentials,
     client: Client,
     resolver: Resolver,
-    /// Where a Drain has sent us: tried once, then it is the configured collector's turn again.
+    /// Target of a Drain. Tried in one round; then the agent returns to the configured collector.
     redirect: Option<Endpoint>,
-    backoff: Backoff,
-    paused: Paused,
-    /// Where the last session broke: it gives way to the other addresses.
-    lost_at: Option<SocketAddr>,
-    log: RetryLog,
-    /// Of sessions, each of which may be short: a long one starts the count over.
+    pub(super) backoff: Backoff,
+    pub(super) paused: PausedAddresses,
+    /// Address of the last lost session. The next round tries it last.
+    last_lost: Option<SocketAddr>,
+    /// Rate limiter for failed rounds. A session resets it.
+    pub(super) round_log: RetryLog,
+    /// Rate limiter for sessions. A long session resets it.
     session_log: RetryLog,
-    /// Of addresses that gave way to the next: a long session starts the count over.
-    skipped_log: RetryLog,
+    /// Rate limiter for failed addresses. A long session resets it.
+    pub(super) address_log: RetryLog,
     samples: watch::Receiver<Option<Sample>>,
-    plan: watch::Sender<Plan>,
+    plan: watch::Sender<SamplingPlan>,
 }
 
-/// The time before the next round.
-struct Wait {
-    time: Duration,
-    /// It ends when the agent's files give other credentials.
-    mendable: bool,
+/// The delay before the next round.
+pub(super) struct RetryDelay {
+    pub(super) duration: Duration,
+    /// The delay ends early if the credentials change.
+    pub(super) ends_on_new_credentials: bool,
 }
 
-impl Wait {
-    const fn of(time: Duration) -> Self {
-        Self { time, mendable: false }
+impl RetryDelay {
+    const fn fixed(duration: Duration) -> Self {
+        Self { duration, ends_on_new_credentials: false }
     }
 }
 
@@ -63,9 +66,9 @@ impl Reporter {
     pub(super) fn new(
         agent: Agent,
         samples: watch::Receiver<Option<Sample>>,
-        plan: watch::Sender<Plan>,
+        plan: watch::Sender<SamplingPlan>,
     ) -> Self {
-        let watched = std::io::stderr().is_terminal();
+        let on_terminal = std::io::stderr().is_terminal();
         Self {
             agent,
             credentials: Credentials::default(),
@@ -73,177 +76,186 @@ impl Reporter {
             resolver: Resolver::default(),
             redirect: None,
             backoff: backoff(),
-            paused: Paused::default(),
-            lost_at: None,
-            log: RetryLog::new(watched),
-            session_log: RetryLog::new(watched),
-            skipped_log: RetryLog::new(watched),
+            paused: PausedAddresses::default(),
+            last_lost: None,
+            round_log: RetryLog::new(on_terminal),
+            session_log: RetryLog::new(on_terminal),
+            address_log: RetryLog::new(on_terminal),
             samples,
             plan,
         }
     }
 
-    /// Reports until it is told to stop.
+    /// Reports until the command to stop.
     pub(super) async fn run(mut self, mut control: Control<'_>) {
         loop {
-            let told = match self.round(&mut control).await {
-                Ok(wait) => self.wait(wait, &mut control).await,
-                Err(told) => Err(told),
+            let result = match self.run_round(&mut control).await {
+                Ok(delay) => self.wait(delay, &mut control).await,
+                Err(command) => Err(command),
             };
-            match told {
+            match result {
                 Ok(()) => {}
-                Err(Told::Stop) => return,
-                Err(Told::Reload(loaded)) => self.adopt(*loaded),
+                Err(Command::Stop) => return,
+                Err(Command::Reload(loaded)) => self.apply_settings(*loaded),
             }
         }
     }
 
-    /// Tries one address after the other, until a session has begun and ended or all have failed.
-    async fn round(&mut self, control: &mut Control<'_>) -> Result<Wait, Told> {
-        let to = self.redirect.take().unwrap_or_else(|| self.agent.collector.clone());
+    /// Tries the addresses one by one until a session has ended or all failed. Returns the delay
+    /// before the next round.
+    async fn run_round(&mut self, control: &mut Control<'_>) -> Result<RetryDelay, Command> {
+        let endpoint = self.redirect.take().unwrap_or_else(|| self.agent.collector.clone());
         let before = self.credentials.tls.as_ref().map(|(tls, _)| tls.clone());
-        let read = Credentials::read_aside(&self.agent, before);
-        match control.unless_told(read).await? {
+        let read = Credentials::read_on_thread(&self.agent, before);
+        match control.run_until_command(read).await? {
             Ok(credentials) => {
                 if !credentials.changes(&self.credentials).is_empty() {
-                    self.paused.mended();
+                    self.paused.clear_permanent();
                 }
                 self.credentials = credentials;
             }
-            Err(problem) => return Ok(self.failed(&to, &Failure::new(problem))),
+            Err(problem) => return Ok(self.round_failed(&endpoint, &Failure::new(problem))),
         }
-        let addresses = match control.unless_told(self.resolver.resolve(&to)).await? {
+        let resolve = self.resolver.resolve(&endpoint);
+        let addresses = match control.run_until_command(resolve).await? {
             Ok(addresses) => addresses,
-            Err(error) => return Ok(self.failed(&to, &Failure::new(error))),
+            Err(error) => return Ok(self.round_failed(&endpoint, &Failure::new(error))),
         };
-        let mut due = self.paused.due(&addresses, Instant::now());
-        let lost_at = self.lost_at.take();
-        due.sort_by_key(|address| Some(*address) == lost_at);
-        let mut due = due.into_iter().peekable();
+        let mut available = self.paused.available(&addresses, Instant::now());
+        let last_lost = self.last_lost.take();
+        available.sort_by_key(|address| Some(*address) == last_lost);
+        let mut available = available.into_iter().peekable();
         let mut failures = self.paused.failures(&addresses);
-        while let Some(address) = due.next() {
-            let failure = match self.attempt(&to, address, control).await? {
+        while let Some(address) = available.next() {
+            let failure = match self.attempt(&endpoint, address, control).await? {
                 Attempt::Failed(failure) => failure,
                 Attempt::Session { lasted, logged, mut failure } => {
                     let logged = logged.then_some(lasted);
-                    self.lost_at = (!failure.concerns_agent).then_some(address);
-                    self.note(&to, &addresses, address, &failure);
-                    self.wait_for_first(&addresses, &mut failure);
-                    return Ok(self.lost(&to, logged, &failure));
+                    self.last_lost = (!failure.ends_round).then_some(address);
+                    self.record_failure(&endpoint, &addresses, address, &failure);
+                    self.set_retry(&addresses, &mut failure);
+                    return Ok(self.connection_lost(&endpoint, logged, &failure));
                 }
-                Attempt::Drained(wait) => return Ok(wait),
+                Attempt::Drained(delay) => return Ok(delay),
             };
-            let logged = self.note(&to, &addresses, address, &failure);
-            let over = failure.concerns_agent || due.peek().is_none();
-            if !(over || logged) {
-                self.skipped(&to, address, &failure);
+            let logged = self.record_failure(&endpoint, &addresses, address, &failure);
+            let is_last = failure.ends_round || available.peek().is_none();
+            if !(is_last || logged) {
+                self.address_failed(&endpoint, address, &failure);
             }
             failures.push(address, failure);
-            if over {
+            if is_last {
                 break;
             }
         }
-        let mut whole = failures.whole();
-        self.wait_for_first(&addresses, &mut whole);
-        Ok(self.failed(&to, &whole))
+        let mut summary = failures.summary();
+        self.set_retry(&addresses, &mut summary);
+        Ok(self.round_failed(&endpoint, &summary))
     }
 
-    /// Notes what `address` has asked for. Logs a refusal, and returns true, if another of `all`
-    /// may be tried earlier: otherwise the whole round is a refusal.
-    fn note(
+    /// Pauses `address` according to its failure. Returns whether the failure was logged.
+    ///
+    /// Only a permanent failure is logged here, if another of `all` may be tried earlier. Otherwise
+    /// the whole round fails permanently.
+    fn record_failure(
         &mut self,
-        to: &Endpoint,
+        endpoint: &Endpoint,
         all: &[SocketAddr],
         address: SocketAddr,
         failure: &Failure,
     ) -> bool {
         let now = Instant::now();
-        self.paused.note(address, failure, now);
-        let Pause::Mended(retry_in) = failure.pause else { return false };
-        let whole = matches!(self.paused.soonest(all, now), Pause::Mended(_));
-        if whole || failure.concerns_agent {
+        self.paused.record(address, failure, now);
+        let Retry::AfterFix(retry_in) = failure.retry else { return false };
+        let all_permanent = matches!(self.paused.next_retry(all, now), Retry::AfterFix(_));
+        if all_permanent || failure.ends_round {
             return false;
         }
-        let (cause, advice) = told(failure);
-        error!(collector = %to, %address, %cause, advice, ?retry_in, "refused");
+        let (cause, advice) = log_fields(failure);
+        error!(collector = %endpoint, %address, %cause, advice, ?retry_in, "connection rejected");
         true
     }
 
-    /// Lets the next round begin when the first of `all` may be tried again. After a failure that
-    /// concerns the agent it begins when that failure says.
-    fn wait_for_first(&self, all: &[SocketAddr], failure: &mut Failure) {
-        if !failure.concerns_agent {
+    /// Sets the retry to the earliest one of `all` addresses, unless the failure ended the round.
+    fn set_retry(&self, all: &[SocketAddr], failure: &mut Failure) {
+        if !failure.ends_round {
             let now = Instant::now();
-            failure.pause = self.paused.soonest(all, now);
-            failure.turn = self.paused.next_turn(all, now);
+            failure.retry = self.paused.next_retry(all, now);
+            failure.retry_slot = self.paused.next_retry_slot(all, now);
         }
     }
 
+    /// Connects to `address` and runs a session.
     async fn attempt(
         &mut self,
-        to: &Endpoint,
+        endpoint: &Endpoint,
         address: SocketAddr,
         control: &mut Control<'_>,
-    ) -> Result<Attempt, Told> {
-        let dialled = connect::dial(&self.agent, &self.credentials, to, address);
-        let dialled = match control.unless_told(dialled).await? {
-            Ok(dialled) => dialled,
+    ) -> Result<Attempt, Command> {
+        let connect = connect::connect(&self.agent, &self.credentials, endpoint, address);
+        let connection = match control.run_until_command(connect).await? {
+            Ok(connection) => connection,
             Err(failure) => return Ok(Attempt::Failed(failure)),
         };
-        let (agent, credentials) = (&self.agent, &self.credentials);
-        let mut session =
-            Session::new(dialled, to, agent, credentials, &mut self.client, &mut self.session_log);
-        let ended = session.run(&mut self.samples, &self.plan, control).await;
-        let (lasted, logged) = (session.lasted(), session.is_logged());
-        self.ended(to, ended, lasted, logged)
+        let mut session = Session::new(
+            connection,
+            endpoint,
+            &self.agent,
+            &self.credentials,
+            &mut self.client,
+            &mut self.session_log,
+        );
+        let end = session.run(&mut self.samples, &self.plan, control).await;
+        let (lasted, logged) = (session.duration(), session.is_logged());
+        self.session_ended(endpoint, end, lasted, logged)
     }
 
-    /// What is to be done about the end of a session, or that none has begun.
-    fn ended(
+    /// Resets backoff and rate limiters after a session, and classifies its end. `lasted` is `None`
+    /// if no session began.
+    fn session_ended(
         &mut self,
-        to: &Endpoint,
-        ended: Ended,
+        endpoint: &Endpoint,
+        end: SessionEnd,
         lasted: Option<Duration>,
         logged: bool,
-    ) -> Result<Attempt, Told> {
+    ) -> Result<Attempt, Command> {
         let interval = self.plan.borrow().interval;
-        let proven = lasted.is_some_and(|lasted| self.backoff.session_ended(lasted, interval));
+        let stable = lasted.is_some_and(|lasted| self.backoff.session_ended(lasted, interval));
         if lasted.is_some() {
-            self.log.succeeded();
+            self.round_log.succeeded();
         }
-        if lasted.is_some_and(|lasted| lasted >= STEADY_EVERY) {
+        if lasted.is_some_and(|lasted| lasted >= MAX_SILENCE) {
             self.session_log.succeeded();
-            self.skipped_log.succeeded();
+            self.address_log.succeeded();
         }
-        let failure = match ended {
-            Ended::Told(told) => {
-                if matches!(told, Told::Stop) {
-                    info!(collector = %to, "stopped");
+        let failure = match end {
+            SessionEnd::Command(command) => {
+                if matches!(command, Command::Stop) {
+                    info!(collector = %endpoint, "agent stopped");
                 }
-                return Err(told);
+                return Err(command);
             }
-            Ended::Drained { early, target } => {
+            SessionEnd::Drained { remaining, target } => {
                 if logged {
-                    let target = target.as_deref().map(printable);
-                    info!(collector = %to, target, "left, as the collector asked");
+                    let target = target.as_deref().map(sanitize);
+                    info!(collector = %endpoint, target, "drained");
                 }
                 self.redirect = target.and_then(|target| Endpoint::parse(&target).ok());
-                self.backoff.obey(early);
-                // The collector has spread its agents' leaving, so that they need not wait once
-                // more.
-                let at_once = proven && early.is_zero();
-                let wait = if at_once { Duration::ZERO } else { self.backoff.next_wait() };
-                return Ok(Attempt::Drained(Wait::of(wait)));
+                self.backoff.set_minimum(remaining);
+                // The collector staggers its Drains, so a healthy agent needs no further delay.
+                let immediately = stable && remaining.is_zero();
+                let delay = if immediately { Duration::ZERO } else { self.backoff.next_delay() };
+                return Ok(Attempt::Drained(RetryDelay::fixed(delay)));
             }
-            Ended::Rejected { code, text, retry_after } => {
+            SessionEnd::Rejected { code, text, retry_after } => {
                 Failure::rejected(code, &text, retry_after)
             }
-            Ended::Lost(Lost::Client(error @ ClientError::OverLimit { .. })) => {
-                Failure::hopeless(error, "raise the collector's limits or report less")
+            SessionEnd::Lost(Lost::Client(error @ ClientError::OverLimit { .. })) => {
+                Failure::permanent(error, "raise the collector's limits or report less")
             }
-            Ended::Lost(cause) => {
+            SessionEnd::Lost(cause) => {
                 let tls = self.credentials.tls.as_ref().map(|(tls, _)| tls);
-                Failure::new(cause.explained(tls))
+                Failure::new(cause.explain(tls))
             }
         };
         Ok(match lasted {
@@ -252,91 +264,31 @@ impl Reporter {
         })
     }
 
-    /// The wait that `failure` asks for, after our own waits so far.
-    fn next_wait(&mut self, failure: &Failure) -> Wait {
-        if let Some(turn) = failure.turn {
-            self.backoff.wait_no_longer_than(turn);
-        }
-        match failure.pause {
-            Pause::Own => {}
-            Pause::Turn(turn) => self.backoff.take_turn(turn),
-            Pause::Named(wait) | Pause::Mended(wait) => self.backoff.obey(wait),
-        }
-        Wait { time: self.backoff.next_wait(), mendable: self.paused.is_mendable() }
-    }
-
-    /// A session has ended, and `logged` with how long it lasted if that is worth a line.
-    fn lost(&mut self, to: &Endpoint, logged: Option<Duration>, failure: &Failure) -> Wait {
-        if failure.is_refusal() {
-            return self.refused(to, failure);
-        }
-        let wait = self.next_wait(failure);
-        let (cause, advice) = told(failure);
-        supervisor::status(format_args!("connection to {to} lost: {}", status(failure)));
-        if let Some(lasted) = logged {
-            let retry_in = rounded(wait.time);
-            warn!(collector = %to, ?lasted, %cause, advice, ?retry_in, "connection lost");
-        }
-        wait
-    }
-
-    /// A round has failed.
-    fn failed(&mut self, to: &Endpoint, failure: &Failure) -> Wait {
-        if failure.is_refusal() {
-            return self.refused(to, failure);
-        }
-        let wait = self.next_wait(failure);
-        let (cause, advice) = told(failure);
-        supervisor::status(format_args!("no connection to {to}: {}", status(failure)));
-        if let Some(attempt) = self.log.failed(Instant::now()) {
-            let retry_in = rounded(wait.time);
-            warn!(collector = %to, attempt, %cause, advice, ?retry_in, "no connection");
-        }
-        wait
-    }
-
-    /// The same again will not help, but an operator may mend the cause.
-    fn refused(&mut self, to: &Endpoint, failure: &Failure) -> Wait {
-        let wait = self.next_wait(failure);
-        self.log.failed(Instant::now());
-        let (cause, advice) = told(failure);
-        supervisor::status(format_args!("refused by {to}: {}", status(failure)));
-        error!(collector = %to, %cause, advice, retry_in = ?rounded(wait.time), "refused");
-        wait
-    }
-
-    /// An address gives way to the next.
-    fn skipped(&mut self, to: &Endpoint, address: SocketAddr, failure: &Failure) {
-        if let Some(attempt) = self.skipped_log.failed(Instant::now()) {
-            let (cause, advice) = told(failure);
-            warn!(collector = %to, %address, attempt, %cause, advice, "trying the next address");
-        }
-    }
-
-    async fn wait(&mut self, wait: Wait, control: &mut Control<'_>) -> Result<(), Told> {
+    /// Waits for the delay, or until the credentials change if that may help.
+    async fn wait(&mut self, delay: RetryDelay, control: &mut Control<'_>) -> Result<(), Command> {
         let (agent, credentials) = (&self.agent, &mut self.credentials);
-        let over = async {
+        let wait = async {
             tokio::select! {
-                () = sleep(wait.time) => false,
-                () = credentials.changed(agent), if wait.mendable => true,
+                () = sleep(delay.duration) => false,
+                () = credentials.changed(agent), if delay.ends_on_new_credentials => true,
             }
         };
-        if control.unless_told(over).await? {
-            info!("the token or a file of TLS has changed; trying again");
-            self.paused.mended();
+        if control.run_until_command(wait).await? {
+            info!("credentials changed; reconnecting");
+            self.paused.clear_permanent();
         }
         Ok(())
     }
 
-    /// Puts settings in force that were read anew. The process stays the same to the collector.
-    fn adopt(&mut self, loaded: Loaded) {
+    /// Applies reloaded settings. The nonces stay: for the collector it is the same process.
+    fn apply_settings(&mut self, loaded: LoadedSettings) {
         loaded.log(loaded.changes(&self.agent, &self.credentials));
-        let Loaded { mut agent, credentials, .. } = loaded;
+        let LoadedSettings { mut agent, credentials, .. } = loaded;
         let nonces = self.agent.profile.nonces;
         agent.profile = Arc::new(Profile { nonces, ..(*agent.profile).clone() });
         let (old, new) = (&self.agent.profile, &agent.profile);
         self.plan.send_if_modified(|plan| {
-            // What a collector has asked for stays, unless the setting is another.
+            // Keep the interval of the collector unless the setting changed.
             if old.interval != new.interval {
                 plan.interval = new.interval;
             }
@@ -347,42 +299,27 @@ impl Reporter {
         self.credentials = credentials;
         self.redirect = None;
         self.backoff = backoff();
-        self.paused = Paused::default();
-        self.lost_at = None;
-        for log in [&mut self.log, &mut self.session_log, &mut self.skipped_log] {
+        self.paused = PausedAddresses::default();
+        self.last_lost = None;
+        for log in [&mut self.round_log, &mut self.session_log, &mut self.address_log] {
             log.succeeded();
         }
     }
 }
 
-/// What came of an attempt.
+/// Result of an attempt.
 enum Attempt {
-    /// No session.
+    /// No session began.
     Failed(Failure),
-    /// One that has ended in this way.
+    /// A session began and ended.
     Session { lasted: Duration, logged: bool, failure: Failure },
-    /// One that ended as the collector asked.
-    Drained(Wait),
+    /// The agent left because the collector sent Drain.
+    Drained(RetryDelay),
 }
 
-/// The cause and the advice of a failure, for a line of the log.
-fn told(failure: &Failure) -> (String, Option<&str>) {
-    (printable(&failure.cause), failure.advice.as_deref())
-}
-
-/// The same for the service manager.
-fn status(failure: &Failure) -> String {
-    let (cause, advice) = told(failure);
-    advice.map_or_else(|| cause.clone(), |advice| format!("{cause}; {advice}"))
-}
-
+/// Returns a backoff with a seed of its own.
 fn backoff() -> Backoff {
     Backoff::new(fastrand::Rng::with_seed(identity::random_seed()))
-}
-
-/// Milliseconds are enough for a log line.
-fn rounded(wait: Duration) -> Duration {
-    Duration::from_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

@@ -1,89 +1,21 @@
 use std::pin::pin;
 
-use fleetgauge_proto::message::{Message, Ping, Reject, Welcome};
-use fleetgauge_proto::{AgentId, Code, Limits, VERSION};
+use fleetgauge_proto::message::{Message, Ping};
+use fleetgauge_proto::{AgentId, Code, VERSION};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::config::Config;
 use crate::identity::{Host, IdSource};
+use crate::run::fake_address::{Address, TEST_TIMEOUT, reject, send, welcome};
 use crate::test_log::Log;
 use crate::tls::TlsSettings;
 
-/// What has not happened by then never will. Only a failing test waits so long.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// One of a collector's addresses.
-struct Address(TcpListener);
-
-impl Address {
-    async fn bind() -> Self {
-        Self(TcpListener::bind("127.0.0.1:0").await.unwrap())
-    }
-
-    fn at(&self) -> SocketAddr {
-        self.0.local_addr().unwrap()
-    }
-
-    /// The next connection, and the first byte that comes over it.
-    async fn accept(&self) -> (TcpStream, u8) {
-        let (mut stream, _) =
-            timeout(PATIENCE, self.0.accept()).await.expect("nobody comes").unwrap();
-        let first = timeout(PATIENCE, stream.read_u8()).await.expect("nothing comes").unwrap();
-        (stream, first)
-    }
-
-    /// Answers the next connection with this Reject.
-    async fn reject(&self, code: Code, retry_after_ms: Option<u32>) {
-        reject(self.accept().await.0, code, retry_after_ms).await;
-    }
-
-    /// Answers the next connection with Welcome.
-    async fn welcome(&self) -> TcpStream {
-        let (mut stream, _) = self.accept().await;
-        say(&mut stream, &welcome()).await;
-        stream
-    }
-
-    /// Whether a connection waits to be accepted.
-    async fn is_wanted(&self) -> bool {
-        timeout(Duration::ZERO, self.0.accept()).await.is_ok()
-    }
-}
-
-fn welcome() -> Message<'static> {
-    Message::Welcome(Welcome {
-        version: VERSION,
-        capabilities: 0,
-        session_id: 1,
-        interval_ms: 1_000,
-        limits: Limits::default(),
-        schema_known: false,
-        extensions: Vec::new(),
-    })
-}
-
-async fn say(stream: &mut (impl AsyncWrite + Unpin), message: &Message<'_>) {
-    let mut bytes = Vec::new();
-    message.encode(VERSION, &mut bytes).unwrap();
-    stream.write_all(&bytes).await.unwrap();
-}
-
-async fn reject(mut stream: TcpStream, code: Code, retry_after_ms: Option<u32>) {
-    let code = code.to_u16();
-    let reject = Message::Reject(Reject { stream: 0, code, text: "no", retry_after_ms });
-    say(&mut stream, &reject).await;
-    // A close with unread input would destroy the Reject on its way.
-    let mut rest = Vec::new();
-    let _ = timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
-}
-
-/// The seconds until the next attempt, as a line of the log says.
+/// Returns `retry_in` of a log line, in seconds.
 fn retry_in(line: &str) -> f64 {
     let (_, time) = line.rsplit_once("retry_in=").unwrap();
     let milliseconds = time.strip_suffix("ms").map(|ms| ms.parse::<f64>().unwrap() / 1e3);
@@ -97,12 +29,12 @@ fn reporter() -> Reporter {
 
 fn reporter_of(config: Config) -> Reporter {
     let agent = Agent::new(&config, &Host::default()).unwrap();
-    let plan = Plan { id: agent.profile.id.clone(), interval: agent.profile.interval };
+    let plan = SamplingPlan { id: agent.profile.id.clone(), interval: agent.profile.interval };
     Reporter::new(agent, watch::channel(None).1, watch::channel(plan).0)
 }
 
-/// Runs an agent of a collector with these addresses for as long as `test` takes.
-async fn reporting(
+/// Runs a reporter with these addresses while `test` runs.
+async fn with_reporter(
     tls: Option<TlsSettings>,
     addresses: [&Address; 2],
     test: impl Future<Output = ()>,
@@ -113,15 +45,15 @@ async fn reporting(
     reporter.resolver = addresses.map(Address::at).to_vec().into();
     let shutdown = pin!(std::future::pending());
     tokio::select! {
-        () = reporter.run(Control::new(shutdown, None)) => panic!("it has stopped"),
+        () = reporter.run(Control::new(shutdown, None)) => panic!("the reporter stopped"),
         () = test => {}
     }
 }
 
 #[tokio::test]
-async fn an_address_that_accepts_and_hangs_gives_way_to_the_next() {
+async fn next_address_is_tried_if_one_accepts_and_hangs() {
     let (hung, good) = (Address::bind().await, Address::bind().await);
-    reporting(None, [&hung, &good], async {
+    with_reporter(None, [&hung, &good], async {
         let held = hung.accept().await;
         assert_eq!(good.accept().await.1, b'F');
         drop(held);
@@ -130,26 +62,26 @@ async fn an_address_that_accepts_and_hangs_gives_way_to_the_next() {
 }
 
 #[tokio::test]
-async fn an_address_that_rejects_gives_way_to_the_next_and_is_left_alone() {
+async fn next_address_is_tried_if_one_rejects_which_is_then_paused() {
     let (full, good) = (Address::bind().await, Address::bind().await);
-    reporting(None, [&full, &good], async {
+    with_reporter(None, [&full, &good], async {
         full.reject(Code::Unauthorized, None).await;
         for _ in 0..2 {
             assert_eq!(good.accept().await.1, b'F');
         }
-        assert!(!full.is_wanted().await, "it asked again where it was refused");
+        assert!(!full.has_connection().await, "the agent retried the address that rejected it");
     })
     .await;
 }
 
 #[tokio::test]
-async fn an_address_that_fails_in_tls_gives_way_to_the_next() {
+async fn next_address_is_tried_if_one_fails_the_tls_handshake() {
     let key = rcgen::generate_simple_self_signed(["collector".to_owned()]).unwrap();
     let ca = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(ca.path(), key.cert.pem()).unwrap();
     let tls = TlsSettings { ca: Some(ca.path().to_owned()), ..TlsSettings::default() };
     let (broken, good) = (Address::bind().await, Address::bind().await);
-    reporting(Some(tls), [&broken, &good], async {
+    with_reporter(Some(tls), [&broken, &good], async {
         let (mut stream, first) = broken.accept().await;
         assert_eq!(first, 0x16);
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
@@ -159,24 +91,24 @@ async fn an_address_that_fails_in_tls_gives_way_to_the_next() {
 }
 
 #[tokio::test]
-async fn an_id_that_another_host_holds_is_not_tried_at_the_next_address() {
+async fn no_other_address_is_tried_after_an_id_conflict() {
     let (first, second) = (Address::bind().await, Address::bind().await);
-    reporting(None, [&first, &second], async {
+    with_reporter(None, [&first, &second], async {
         for _ in 0..2 {
             first.reject(Code::IdConflict, Some(100)).await;
-            assert!(!second.is_wanted().await, "it went where its id is not known");
+            assert!(!second.has_connection().await, "the agent tried the next address");
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn only_a_round_that_fails_whole_makes_the_agent_wait() {
+async fn delay_follows_only_a_round_in_which_all_addresses_failed() {
     let (first, second) = (Address::bind().await, Address::bind().await);
-    reporting(None, [&first, &second], async {
+    with_reporter(None, [&first, &second], async {
         for round in 0..3 {
             drop(first.accept().await);
-            assert!(!first.is_wanted().await, "round {round}");
+            assert!(!first.has_connection().await, "round {round}");
             drop(second.accept().await);
         }
     })
@@ -184,17 +116,18 @@ async fn only_a_round_that_fails_whole_makes_the_agent_wait() {
 }
 
 #[tokio::test]
-async fn addresses_that_refuse_the_schema_are_left_alone() {
+async fn addresses_that_reject_the_schema_are_paused() {
     let (first, second) = (Address::bind().await, Address::bind().await);
     let log = Log::default();
     let _logging = log.install();
-    reporting(None, [&first, &second], async {
+    with_reporter(None, [&first, &second], async {
         for address in [&first, &second] {
             reject(address.welcome().await, Code::PageTooLarge, None).await;
         }
         let both = async {
             loop {
-                let lines = log.lines().into_iter().filter(|line| line.contains("refused"));
+                let lines =
+                    log.lines().into_iter().filter(|line| line.contains("connection rejected"));
                 if let [one, both] = &*lines.collect::<Vec<_>>() {
                     assert!(one.contains(&format!("address={}", first.at())), "{one}");
                     return both.clone();
@@ -203,24 +136,24 @@ async fn addresses_that_refuse_the_schema_are_left_alone() {
             }
         };
         tokio::select! {
-            line = timeout(PATIENCE, both) => {
-                let line = line.expect("no second line says refused");
+            line = timeout(TEST_TIMEOUT, both) => {
+                let line = line.expect("no second line about a rejected connection");
                 assert!(line.contains("page_too_large") && !line.contains("address="), "{line}");
                 assert!(line.contains("advice=") && retry_in(&line) > 500.0, "{line}");
             }
-            _ = first.accept() => panic!("it asked the first again"),
-            _ = second.accept() => panic!("it asked the second again"),
+            _ = first.accept() => panic!("the agent retried the first address"),
+            _ = second.accept() => panic!("the agent retried the second address"),
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn times_that_all_addresses_name_after_welcome_are_obeyed() {
+async fn requested_delays_after_welcome_are_kept() {
     let (first, second) = (Address::bind().await, Address::bind().await);
     let log = Log::default();
     let _logging = log.install();
-    reporting(None, [&first, &second], async {
+    with_reporter(None, [&first, &second], async {
         for (address, seconds) in [(&first, 300), (&second, 200)] {
             let stream = address.welcome().await;
             reject(stream, Code::TooManyReports, Some(seconds * 1_000)).await;
@@ -230,7 +163,7 @@ async fn times_that_all_addresses_name_after_welcome_are_obeyed() {
                 sleep(Duration::from_millis(10)).await;
             }
         };
-        timeout(PATIENCE, lost).await.expect("only one line says connection lost");
+        timeout(TEST_TIMEOUT, lost).await.expect("only one line about a lost connection");
         let line = log.lines().pop().unwrap();
         assert!((190.0..=220.0).contains(&retry_in(&line)), "{line}");
     })
@@ -238,44 +171,50 @@ async fn times_that_all_addresses_name_after_welcome_are_obeyed() {
 }
 
 #[tokio::test]
-async fn an_address_that_closes_after_welcome_gives_way_to_the_next() {
+async fn next_address_is_tried_if_one_closes_after_welcome() {
     let (broken, good) = (Address::bind().await, Address::bind().await);
-    reporting(None, [&broken, &good], async {
+    with_reporter(None, [&broken, &good], async {
         drop(broken.welcome().await);
         let _held = good.welcome().await;
-        assert!(!broken.is_wanted().await, "it went where its session broke");
+        assert!(
+            !broken.has_connection().await,
+            "the agent returned to the address of the lost session"
+        );
     })
     .await;
 }
 
 #[tokio::test]
-async fn an_address_that_hangs_after_welcome_gives_way_to_the_next() {
+async fn next_address_is_tried_if_one_hangs_after_welcome() {
     let (hung, good) = (Address::bind().await, Address::bind().await);
-    reporting(None, [&hung, &good], async {
-        let (_answers, mut questions) = hung.welcome().await.into_split();
-        // It asks and takes no answer, so the agent cannot write any more.
-        let ask = async {
+    with_reporter(None, [&hung, &good], async {
+        let (_unread, mut writer) = hung.welcome().await.into_split();
+        // The address sends Pings and reads no Pong, until the agent cannot write.
+        let ping = async {
             let mut pings = Vec::new();
             for token in 0..10_000 {
                 Message::Ping(Ping { token }).encode(VERSION, &mut pings).unwrap();
             }
-            while questions.write_all(&pings).await.is_ok() {}
+            while writer.write_all(&pings).await.is_ok() {}
             std::future::pending::<()>().await;
         };
         let _held = tokio::select! {
-            () = ask => None,
+            () = ping => None,
             (held, first) = good.accept() => {
                 assert_eq!(first, b'F');
                 Some(held)
             }
         };
-        assert!(!hung.is_wanted().await, "it went where its session broke");
+        assert!(
+            !hung.has_connection().await,
+            "the agent returned to the address of the lost session"
+        );
     })
     .await;
 }
 
 #[tokio::test]
-async fn an_address_that_fails_in_tls_after_welcome_gives_way_to_the_next() {
+async fn next_address_is_tried_after_a_tls_error_in_a_session() {
     let made = rcgen::generate_simple_self_signed(["collector".to_owned()]).unwrap();
     let ca = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(ca.path(), made.cert.pem()).unwrap();
@@ -294,61 +233,64 @@ async fn an_address_that_fails_in_tls_after_welcome_gives_way_to_the_next() {
         .unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let (broken, good) = (Address::bind().await, Address::bind().await);
-    reporting(Some(tls), [&broken, &good], async {
+    with_reporter(Some(tls), [&broken, &good], async {
         let (stream, _) = broken.0.accept().await.unwrap();
         let mut stream = acceptor.accept(stream).await.unwrap();
         let mut record = vec![0; 1 << 14];
         let hello = stream.read(&mut record);
-        assert_ne!(timeout(PATIENCE, hello).await.expect("no Hello").unwrap(), 0);
-        say(&mut stream, &welcome()).await;
-        // The agent has heard Welcome when it sends its Schema.
+        assert_ne!(timeout(TEST_TIMEOUT, hello).await.expect("no Hello").unwrap(), 0);
+        send(&mut stream, &welcome()).await;
+        // A Schema means that the agent received Welcome.
         let schema = stream.read(&mut record);
-        assert_ne!(timeout(PATIENCE, schema).await.expect("no Schema").unwrap(), 0);
+        assert_ne!(timeout(TEST_TIMEOUT, schema).await.expect("no Schema").unwrap(), 0);
         let (mut stream, _) = stream.into_inner();
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
         let (_held, first) = good.accept().await;
         assert_eq!(first, 0x16);
-        assert!(!broken.is_wanted().await, "it went where its session broke");
+        assert!(
+            !broken.has_connection().await,
+            "the agent returned to the address of the lost session"
+        );
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_refusal_is_logged_though_the_other_address_fails_otherwise() {
-    let (refused, broken) = (Address::bind().await, Address::bind().await);
-    for addresses in [[&refused, &broken], [&broken, &refused]] {
+async fn rejected_connection_is_logged_if_the_other_address_fails_differently() {
+    let (rejecting, broken) = (Address::bind().await, Address::bind().await);
+    for addresses in [[&rejecting, &broken], [&broken, &rejecting]] {
         let log = Log::default();
         let _logging = log.install();
-        let line = async |part| timeout(PATIENCE, log.line_with(part)).await.expect(part);
-        reporting(None, addresses, async {
+        let line = async |part| timeout(TEST_TIMEOUT, log.line_with(part)).await.expect(part);
+        with_reporter(None, addresses, async {
             for address in addresses {
-                if std::ptr::eq(address, &raw const refused) {
-                    refused.reject(Code::TlsRequired, None).await;
+                if std::ptr::eq(address, &raw const rejecting) {
+                    rejecting.reject(Code::TlsRequired, None).await;
                 } else {
                     drop(broken.accept().await);
                 }
             }
-            let said = line("refused").await;
+            let said = line("connection rejected").await;
             assert!(said.contains("ERROR") && said.contains("tls_required"), "{said}");
-            assert!(said.contains(&format!("address={}", refused.at())), "{said}");
-            assert!(said.contains("set tls, or tls_ca") && retry_in(&said) > 500.0, "{said}");
-            // The second round leaves out the address that has refused.
+            assert!(said.contains(&format!("address={}", rejecting.at())), "{said}");
+            assert!(said.contains("enable TLS") && retry_in(&said) > 500.0, "{said}");
+            // The second round skips the paused address.
             drop(broken.accept().await);
-            for attempt in ["no connection collector=127.0.0.1:45678 attempt=1", "attempt=2"] {
+            for attempt in ["connection failed collector=127.0.0.1:45678 attempt=1", "attempt=2"] {
                 let said = line(attempt).await;
                 assert!(said.contains("tls_required"), "{said}");
-                assert!(said.contains("set tls, or tls_ca"), "{said}");
+                assert!(said.contains("enable TLS"), "{said}");
             }
         })
         .await;
-        let refusals = log.lines().iter().filter(|line| line.contains("ERROR")).count();
-        assert_eq!(refusals, 1, "{:?}", log.lines());
+        let rejections = log.lines().iter().filter(|line| line.contains("ERROR")).count();
+        assert_eq!(rejections, 1, "{:?}", log.lines());
     }
 }
 
-/// Counts a failure in all logs, and again, until the next is left out.
+/// Counts failures in all rate limiters until the next one is not logged.
 fn fill_logs(reporter: &mut Reporter) {
-    for log in [&mut reporter.log, &mut reporter.session_log, &mut reporter.skipped_log] {
+    for log in [&mut reporter.round_log, &mut reporter.session_log, &mut reporter.address_log] {
         *log = RetryLog::new(false);
         for _ in 0..2 {
             log.failed(Instant::now());
@@ -357,44 +299,45 @@ fn fill_logs(reporter: &mut Reporter) {
 }
 
 #[test]
-fn a_turn_is_taken_though_the_other_address_fails_otherwise() {
+fn retry_slot_is_used_if_the_other_address_fails_differently() {
     let mut reporter = reporter();
-    let (to, seconds) = (reporter.agent.collector.clone(), Duration::from_secs);
+    let (endpoint, seconds) = (reporter.agent.collector.clone(), Duration::from_secs);
     let all = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-    let turn = Failure::rejected(Code::HandshakesFull.to_u16(), "full", Some(seconds(2)));
+    let slot = Failure::rejected(Code::HandshakesFull.to_u16(), "full", Some(seconds(2)));
     let conflict = Failure::rejected(Code::IdConflict.to_u16(), "no", Some(seconds(60)));
     for _ in 0..50 {
-        reporter.note(&to, &all, all[0], &turn);
+        reporter.record_failure(&endpoint, &all, all[0], &slot);
         let mut other = Failure::new("Connection refused");
-        reporter.wait_for_first(&all, &mut other);
-        let wait = reporter.failed(&to, &other).time;
-        assert!(wait <= seconds(2).mul_f64(1.1), "{wait:?}");
+        reporter.set_retry(&all, &mut other);
+        let delay = reporter.round_failed(&endpoint, &other).duration;
+        assert!(delay <= seconds(2).mul_f64(1.1), "{delay:?}");
         let mut conflict = conflict.clone();
-        reporter.wait_for_first(&all, &mut conflict);
-        assert!(reporter.failed(&to, &conflict).time >= seconds(60));
+        reporter.set_retry(&all, &mut conflict);
+        assert!(reporter.round_failed(&endpoint, &conflict).duration >= seconds(60));
     }
 }
 
 #[test]
-fn a_long_session_makes_the_next_failures_worth_a_line_again() {
+fn long_session_resets_the_rate_limiters() {
     let mut reporter = reporter();
     fill_logs(&mut reporter);
-    let to = reporter.agent.collector.clone();
-    let ended = reporter.ended(&to, Ended::Lost(Lost::Closed), Some(STEADY_EVERY), true);
-    assert!(ended.is_ok());
-    for log in [&mut reporter.log, &mut reporter.session_log, &mut reporter.skipped_log] {
+    let endpoint = reporter.agent.collector.clone();
+    let lost = SessionEnd::Lost(Lost::Closed);
+    let attempt = reporter.session_ended(&endpoint, lost, Some(MAX_SILENCE), true);
+    assert!(attempt.is_ok());
+    for log in [&mut reporter.round_log, &mut reporter.session_log, &mut reporter.address_log] {
         assert_eq!(log.failed(Instant::now()), Some(1));
     }
 }
 
 #[test]
-fn a_reload_makes_the_next_failures_worth_a_line_again() {
+fn reload_resets_the_rate_limiters() {
     let mut reporter = reporter();
     fill_logs(&mut reporter);
     let agent = reporter.agent.clone();
     let credentials = Credentials::default();
-    reporter.adopt(Loaded { agent, credentials, log_changed: false });
-    for log in [&mut reporter.log, &mut reporter.session_log, &mut reporter.skipped_log] {
+    reporter.apply_settings(LoadedSettings { agent, credentials, log_changed: false });
+    for log in [&mut reporter.round_log, &mut reporter.session_log, &mut reporter.address_log] {
         assert_eq!(log.failed(Instant::now()), Some(1));
     }
 }

@@ -1,4 +1,4 @@
-//! Takes a sample at every tick and keeps only the newest.
+//! Takes a sample at every tick of the schedule and keeps the newest.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -10,19 +10,19 @@ use crate::metrics::{Metric, MetricSet};
 use crate::sampler::{Readings, Sampler, deadline};
 use crate::schedule::Schedule;
 
-/// When to sample.
+/// Input of the schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Plan {
-    /// Fixes the moments in each interval.
+pub(super) struct SamplingPlan {
+    /// Agent id. Its hash is the phase.
     pub(super) id: AgentId,
     /// Time between samples.
     pub(super) interval: Duration,
 }
 
-/// What was read at one moment.
+/// Readings of one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Sample {
-    /// When it was taken, in milliseconds since 1970 UTC.
+    /// Time of the sample, in milliseconds since the Unix epoch.
     pub(super) unix_ms: u64,
     readings: Readings,
 }
@@ -32,22 +32,23 @@ impl Sample {
         Self { unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX), readings }
     }
 
-    /// The values in the order of the metric set.
+    /// Returns the values in the order of the metric set.
     pub(super) fn values(&self, set: MetricSet) -> Vec<f64> {
         let value = |metric: &Metric| metric.value(&self.readings).unwrap_or(ABSENT);
         set.metrics().iter().map(value).collect()
     }
 }
 
-/// Puts a sample into `newest` at once and at each tick of the agent's schedule, for ever. A new
-/// `plan` makes a new schedule; connections do not.
+/// Takes a sample immediately and then at each tick, and sends it to `newest`. Never returns.
+///
+/// A new plan starts a new schedule.
 pub(super) async fn sample_on_schedule(
-    mut plan: watch::Receiver<Plan>,
+    mut plan: watch::Receiver<SamplingPlan>,
     newest: watch::Sender<Option<Sample>>,
 ) {
     let mut sampler = Sampler::new();
     loop {
-        let Plan { id, interval } = plan.borrow_and_update().clone();
+        let SamplingPlan { id, interval } = plan.borrow_and_update().clone();
         let mut schedule = Schedule::new(&id, interval, Instant::now(), unix_now());
         loop {
             let unix = unix_now();
@@ -63,7 +64,7 @@ pub(super) async fn sample_on_schedule(
     }
 }
 
-/// Time since 1970 UTC; zero where the clock stands before it.
+/// Returns the time since the Unix epoch; zero if the clock is before it.
 fn unix_now() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
@@ -74,7 +75,7 @@ mod tests {
     use crate::sampler::{Cpu, Memory};
 
     #[test]
-    fn what_was_not_read_is_absent_not_zero() {
+    fn missing_readings_are_absent_values() {
         let readings = Readings {
             cpu: Some(Cpu { usage_ratio: 0.5 }),
             memory: Some(Memory { total: 8, available: 2 }),

@@ -1,4 +1,4 @@
-//! Drives a [`Client`] over one socket.
+//! A session: drives a [`Client`] over one connection.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,49 +11,49 @@ use tokio::time::{sleep_until, timeout};
 use tracing::{debug, info};
 
 use super::Agent;
-use super::connect::Dialled;
-use super::control::{Control, Told};
+use super::connect::Connection;
+use super::control::{Command, Control};
 use super::credentials::Credentials;
-use super::printable::printable;
-use super::quiet::{Quiet, Silence};
-use super::sampling::{Plan, Sample};
-use super::stream::Stream;
+use super::keepalive::{Keepalive, KeepaliveAction};
+use super::sampling::{Sample, SamplingPlan};
+use super::sanitize::sanitize;
+use super::transport::Transport;
 use crate::client::{Client, ClientError, Event};
 use crate::config::{Endpoint, Token};
 use crate::retry_log::RetryLog;
 use crate::supervisor;
-use crate::tls::Tls;
+use crate::tls::TlsClient;
 
-/// How long a collector may take to answer Hello.
-const WELCOME_WITHIN: Duration = Duration::from_secs(10);
-/// How long a collector may take to take what it is sent; a report fits any socket buffer.
-const WRITE_WITHIN: Duration = Duration::from_secs(10);
-/// How long saying Bye may take, and then the other end's close.
-const BYE_WITHIN: Duration = Duration::from_secs(1);
-/// Receive buffer, in bytes: a collector sends a few dozen at a time.
+/// Timeout for Welcome.
+const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
+/// Timeout for a write. A report fits any socket buffer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Timeout for Bye and the collector's close.
+const BYE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Receive buffer, in bytes. A collector sends a few dozen bytes at a time.
 const READ_BYTES: usize = 1024;
 
-/// How a record of TLS begins that refuses (an alert of version 3), and no frame does.
-const TLS_RECORD: [u8; 2] = [0x15, 0x03];
+/// First bytes of a TLS alert record, version 3. No frame starts with them.
+const TLS_ALERT: [u8; 2] = [0x15, 0x03];
 
-/// How a session ended.
-pub(super) enum Ended {
-    /// We were told to stop, or to use other settings.
-    Told(Told),
-    /// The collector's Drain was obeyed.
+/// How a connection ended.
+pub(super) enum SessionEnd {
+    /// A command: shut down or use new settings.
+    Command(Command),
+    /// The agent left because the collector sent Drain.
     Drained {
-        /// How much of the delay was left when the collector closed before it was over.
-        early: Duration,
-        /// Where to go, unchecked.
+        /// Remaining delay if the collector closed the connection early.
+        remaining: Duration,
+        /// Another collector, not validated.
         target: Option<Box<str>>,
     },
-    /// The collector's Reject.
+    /// The collector sent Reject.
     Rejected { code: u16, text: Box<str>, retry_after: Option<Duration> },
-    /// It broke.
+    /// The connection was lost.
     Lost(Lost),
 }
 
-/// What broke a session.
+/// Why a connection was lost.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Lost {
     #[error("the collector closed the connection")]
@@ -62,21 +62,21 @@ pub(super) enum Lost {
     Read(#[source] io::Error),
     #[error("writing failed: {0}")]
     Write(#[source] io::Error),
-    #[error("the collector has taken nothing for {WRITE_WITHIN:?}")]
+    #[error("writing timed out after {WRITE_TIMEOUT:?}")]
     Stalled,
-    #[error("no Welcome within {WELCOME_WITHIN:?}")]
+    #[error("waiting for Welcome timed out after {WELCOME_TIMEOUT:?}")]
     NoWelcome,
-    #[error("the collector does not answer a Ping")]
+    #[error("the collector did not answer a Ping")]
     Silent,
-    #[error("the port speaks TLS alone: set tls, or tls_ca to the file of its authority")]
-    SpeaksTls,
+    #[error("the port requires TLS; enable it (--tls, or --tls-ca with the collector's CA file)")]
+    TlsRequired,
     #[error("{reason}: {0}", reason = .0.reason())]
     Client(#[from] ClientError),
 }
 
 impl Lost {
-    /// What broke it, in words: of `tls`, where that was spoken.
-    pub(super) fn explained(&self, tls: Option<&Tls>) -> String {
+    /// Returns the cause, with TLS errors explained.
+    pub(super) fn explain(&self, tls: Option<&TlsClient>) -> String {
         match (self, tls) {
             (Self::Read(error), Some(tls)) => format!("reading failed: {}", tls.explain(error)),
             (Self::Write(error), Some(tls)) => format!("writing failed: {}", tls.explain(error)),
@@ -85,152 +85,153 @@ impl Lost {
     }
 }
 
-/// One connection, from Hello to its end.
+/// A connection from Hello to its end.
 pub(super) struct Session<'a> {
-    stream: Stream,
+    transport: Transport,
     agent: &'a Agent,
     credentials: &'a Credentials,
     token: Option<&'a Token>,
     client: &'a mut Client,
-    /// Of sessions that have begun.
+    /// Rate limiter of the lines about sessions.
     log: &'a mut RetryLog,
     logged: bool,
-    to: &'a Endpoint,
+    endpoint: &'a Endpoint,
     address: SocketAddr,
-    begun: Instant,
+    started: Instant,
     welcomed: Option<Instant>,
-    drain: Option<Draining>,
-    quiet: Quiet,
+    drain: Option<PendingDrain>,
+    keepalive: Keepalive,
     out: Vec<u8>,
 }
 
-struct Draining {
+/// A received Drain.
+struct PendingDrain {
     leave: Instant,
     target: Option<Box<str>>,
 }
 
 impl<'a> Session<'a> {
     pub(super) fn new(
-        dialled: Dialled<'a>,
-        to: &'a Endpoint,
+        connection: Connection<'a>,
+        endpoint: &'a Endpoint,
         agent: &'a Agent,
         credentials: &'a Credentials,
         client: &'a mut Client,
         log: &'a mut RetryLog,
     ) -> Self {
-        let Dialled { stream, address, token } = dialled;
-        let begun = Instant::now();
-        let quiet = Quiet::new(begun);
+        let Connection { transport, address, token } = connection;
+        let started = Instant::now();
+        let keepalive = Keepalive::new(started);
         let (welcomed, drain, out) = (None, None, Vec::new());
         Self {
-            stream,
+            transport,
             agent,
             credentials,
             token,
             client,
             log,
             logged: false,
-            to,
+            endpoint,
             address,
-            begun,
+            started,
             welcomed,
             drain,
-            quiet,
+            keepalive,
             out,
         }
     }
 
-    /// How long it is since Welcome; `None` if none came.
-    pub(super) fn lasted(&self) -> Option<Duration> {
+    /// Returns the time since Welcome; `None` before Welcome.
+    pub(super) fn duration(&self) -> Option<Duration> {
         self.welcomed.map(|welcomed| welcomed.elapsed())
     }
 
-    /// Whether this session is worth lines in the log: not each of many short ones.
+    /// Returns whether this session is logged. Many short sessions are not.
     pub(super) const fn is_logged(&self) -> bool {
         self.logged
     }
 
-    /// Runs until it ends. The interval that the collector asks for goes into `plan`.
+    /// Runs until the connection ends. Sends the interval of Welcome to `plan`.
     pub(super) async fn run(
         &mut self,
         samples: &mut watch::Receiver<Option<Sample>>,
-        plan: &watch::Sender<Plan>,
+        plan: &watch::Sender<SamplingPlan>,
         control: &mut Control<'_>,
-    ) -> Ended {
-        match self.converse(samples, plan, control).await {
-            Ok(Ended::Lost(_)) | Err(_) if self.drain.is_some() => self.drained(),
-            Ok(ended) => ended,
-            Err(lost) => Ended::Lost(lost),
+    ) -> SessionEnd {
+        match self.run_loop(samples, plan, control).await {
+            Ok(SessionEnd::Lost(_)) | Err(_) if self.drain.is_some() => self.drained(),
+            Ok(end) => end,
+            Err(lost) => SessionEnd::Lost(lost),
         }
     }
 
-    async fn converse(
+    async fn run_loop(
         &mut self,
         samples: &mut watch::Receiver<Option<Sample>>,
-        plan: &watch::Sender<Plan>,
+        plan: &watch::Sender<SamplingPlan>,
         control: &mut Control<'_>,
-    ) -> Result<Ended, Lost> {
+    ) -> Result<SessionEnd, Lost> {
         let credential = self.token.map(Token::secret);
         self.client.start(&self.agent.profile, credential, &mut self.out);
         self.flush().await?;
         let mut buffer = [0; READ_BYTES];
         loop {
-            let due = self.due().into();
+            let due = self.next_deadline().into();
             tokio::select! {
                 biased;
-                told = control.told() => {
-                    let Some(reason) = self.reason_to_leave(&told) else { continue };
+                command = control.next_command() => {
+                    let Some(reason) = self.bye_reason(&command) else { continue };
                     self.leave(reason).await;
-                    return Ok(Ended::Told(told));
+                    return Ok(SessionEnd::Command(command));
                 }
                 Ok(()) = samples.changed(), if self.client.is_welcomed() => self.report(samples)?,
                 () = sleep_until(due) => {
-                    if let Some(ended) = self.deadline().await? {
-                        return Ok(ended);
+                    if let Some(end) = self.deadline_passed().await? {
+                        return Ok(end);
                     }
                 }
-                read = self.stream.read(&mut buffer) => {
+                read = self.transport.read(&mut buffer) => {
                     let read = match read.map_err(Lost::Read)? {
                         0 => return Err(Lost::Closed),
                         read => read,
                     };
-                    if let Some(ended) = self.heard(&buffer[..read], samples, plan)? {
-                        return Ok(ended);
+                    if let Some(end) = self.receive(&buffer[..read], samples, plan)? {
+                        return Ok(end);
                     }
                 }
             }
             if let Err(lost) = self.flush().await {
-                // Why the other end has closed may lie here unread: a Reject.
-                let read = self.stream.read_now(&mut buffer).await;
-                return self.heard(&buffer[..read], samples, plan)?.ok_or(lost);
+                // An unread Reject may explain why the collector closed the connection.
+                let read = self.transport.read_now(&mut buffer).await;
+                return self.receive(&buffer[..read], samples, plan)?.ok_or(lost);
             }
         }
     }
 
-    /// Why to leave after what we were told: for other settings only if they are others.
-    fn reason_to_leave(&self, told: &Told) -> Option<ByeReason> {
-        match told {
-            Told::Stop => Some(ByeReason::Stopping),
-            Told::Reload(loaded) if loaded.changes(self.agent, self.credentials).is_empty() => {
+    /// Returns the reason for Bye; `None` if the reloaded settings are the same.
+    fn bye_reason(&self, command: &Command) -> Option<ByeReason> {
+        match command {
+            Command::Stop => Some(ByeReason::Stopping),
+            Command::Reload(loaded) if loaded.changes(self.agent, self.credentials).is_empty() => {
                 loaded.log(Vec::new());
                 None
             }
-            Told::Reload(_) => Some(ByeReason::Reconfigured),
+            Command::Reload(_) => Some(ByeReason::Reconfigured),
         }
     }
 
-    /// The collector has spoken.
-    fn heard(
+    /// Processes received bytes. Returns how the connection ended, if it did.
+    fn receive(
         &mut self,
         mut bytes: &[u8],
         samples: &mut watch::Receiver<Option<Sample>>,
-        plan: &watch::Sender<Plan>,
-    ) -> Result<Option<Ended>, Lost> {
-        // Before its first frame the client has nothing to say about what this is.
-        if self.welcomed.is_none() && bytes.starts_with(&TLS_RECORD) {
-            return Err(Lost::SpeaksTls);
+        plan: &watch::Sender<SamplingPlan>,
+    ) -> Result<Option<SessionEnd>, Lost> {
+        // The client would report only a bad magic.
+        if self.welcomed.is_none() && bytes.starts_with(&TLS_ALERT) {
+            return Err(Lost::TlsRequired);
         }
-        self.quiet = Quiet::new(Instant::now());
+        self.keepalive = Keepalive::new(Instant::now());
         while let Some(event) =
             self.client.received(&self.agent.profile, &mut bytes, &mut self.out)?
         {
@@ -238,15 +239,15 @@ impl<'a> Session<'a> {
                 Event::Welcomed { session_id, interval, schema_known } => {
                     self.logged = self.log.failed(Instant::now()).is_some();
                     if self.logged {
-                        let (to, address) = (self.to, self.address);
+                        let (endpoint, address) = (self.endpoint, self.address);
                         info!(
-                            collector = %to, %address, session_id, ?interval, schema_known,
+                            collector = %endpoint, %address, session_id, ?interval, schema_known,
                             "connected"
                         );
                     }
-                    supervisor::status(format_args!("reporting to {}", self.to));
+                    supervisor::status(format_args!("reporting to {}", self.endpoint));
                     self.welcomed = Some(Instant::now());
-                    // The schedule survives reconnects: only another interval disturbs it.
+                    // Keep the schedule across reconnects unless the interval changes.
                     plan.send_if_modified(|plan| {
                         std::mem::replace(&mut plan.interval, interval) != interval
                     });
@@ -254,22 +255,22 @@ impl<'a> Session<'a> {
                 }
                 Event::Pong { .. } => {}
                 Event::Drain { delay, target } => {
-                    // A collector may say it as often as it likes: one line a session.
+                    // Log one Drain per session: a collector may send many.
                     if self.drain.is_none() && self.logged {
-                        let target = target.as_deref().map(printable);
-                        info!(?delay, target, "the collector asks us to leave");
+                        let target = target.as_deref().map(sanitize);
+                        info!(?delay, target, "drain requested");
                     }
-                    self.drain = Some(Draining { leave: Instant::now() + delay, target });
+                    self.drain = Some(PendingDrain { leave: Instant::now() + delay, target });
                 }
                 Event::Rejected { code, text, retry_after } => {
-                    return Ok(Some(Ended::Rejected { code, text, retry_after }));
+                    return Ok(Some(SessionEnd::Rejected { code, text, retry_after }));
                 }
             }
         }
         Ok(None)
     }
 
-    /// Writes a report of the newest sample, if there is one.
+    /// Queues a report of the newest sample, if there is one.
     fn report(&mut self, samples: &mut watch::Receiver<Option<Sample>>) -> Result<(), Lost> {
         let newest = samples.borrow_and_update();
         if let Some(sample) = &*newest {
@@ -281,17 +282,17 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// When something is to be done though nothing happens.
-    fn due(&self) -> Instant {
+    /// Returns the next deadline: Welcome, the keepalive or the end of a drain.
+    fn next_deadline(&self) -> Instant {
         if self.welcomed.is_none() {
-            return self.begun + WELCOME_WITHIN;
+            return self.started + WELCOME_TIMEOUT;
         }
-        let quiet = self.quiet.due();
-        self.drain.as_ref().map_or(quiet, |drain| drain.leave.min(quiet))
+        let keepalive = self.keepalive.due();
+        self.drain.as_ref().map_or(keepalive, |drain| drain.leave.min(keepalive))
     }
 
-    /// It is due.
-    async fn deadline(&mut self) -> Result<Option<Ended>, Lost> {
+    /// Acts on the deadline. Returns how the connection ended, if it did.
+    async fn deadline_passed(&mut self) -> Result<Option<SessionEnd>, Lost> {
         if self.welcomed.is_none() {
             return Err(Lost::NoWelcome);
         }
@@ -300,45 +301,47 @@ impl<'a> Session<'a> {
             self.leave(ByeReason::Drained).await;
             return Ok(Some(self.drained()));
         }
-        match self.quiet.broken(now) {
-            Silence::Ask => self.client.ping(0, &mut self.out),
-            Silence::GiveUp => return Err(Lost::Silent),
+        match self.keepalive.next_action(now) {
+            KeepaliveAction::SendPing => self.client.ping(0, &mut self.out),
+            KeepaliveAction::Close => return Err(Lost::Silent),
         }
         Ok(None)
     }
 
-    fn drained(&mut self) -> Ended {
-        self.drain.take().map_or(Ended::Lost(Lost::Closed), |drain| Ended::Drained {
-            early: drain.leave.saturating_duration_since(Instant::now()),
+    /// Returns the end of a drained connection.
+    fn drained(&mut self) -> SessionEnd {
+        self.drain.take().map_or(SessionEnd::Lost(Lost::Closed), |drain| SessionEnd::Drained {
+            remaining: drain.leave.saturating_duration_since(Instant::now()),
             target: drain.target,
         })
     }
 
+    /// Writes all queued bytes.
     async fn flush(&mut self) -> Result<(), Lost> {
         if self.out.is_empty() {
             return Ok(());
         }
-        let within = match self.welcomed {
-            Some(_) => WRITE_WITHIN,
-            None => (self.begun + WELCOME_WITHIN).saturating_duration_since(Instant::now()),
+        let limit = match self.welcomed {
+            Some(_) => WRITE_TIMEOUT,
+            None => (self.started + WELCOME_TIMEOUT).saturating_duration_since(Instant::now()),
         };
-        let written = timeout(within, self.stream.write_all(&self.out)).await;
+        let written = timeout(limit, self.transport.write_all(&self.out)).await;
         self.out.clear();
         written.map_err(|_| Lost::Stalled)?.map_err(Lost::Write)
     }
 
-    /// Says Bye and closes so that it arrives: closing with unread input would take it back.
+    /// Sends Bye and waits for the collector's close: closing with unread input could discard Bye.
     async fn leave(&mut self, reason: ByeReason) {
         self.client.bye(reason, &mut self.out);
         let close = async {
-            self.stream.write_all(&self.out).await?;
-            self.stream.shutdown().await?;
+            self.transport.write_all(&self.out).await?;
+            self.transport.shutdown().await?;
             let mut rest = [0; READ_BYTES];
-            while self.stream.read(&mut rest).await? > 0 {}
+            while self.transport.read(&mut rest).await? > 0 {}
             io::Result::Ok(())
         };
-        // Whether it has arrived or not, we go.
-        let _ = timeout(BYE_WITHIN, close).await;
+        // Leave even if Bye did not arrive.
+        let _ = timeout(BYE_TIMEOUT, close).await;
         self.out.clear();
     }
 }

@@ -1,23 +1,23 @@
-//! CPU: how busy the host was since the sample before.
+//! CPU usage since the previous sample.
 
 use super::SourceError;
 
-/// What was read of the CPUs.
+/// CPU usage.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cpu {
-    /// Share of all CPUs' time that was not idle since the reading before; 0 to 1. Time that a
-    /// hypervisor took away counts as not idle, waiting for disks counts as idle.
+    /// Share of time that was not idle since the previous reading, over all CPUs; 0 to 1. Steal
+    /// time counts as busy, I/O wait as idle.
     pub usage_ratio: f64,
 }
 
 impl Cpu {
-    /// From sysinfo's percentage.
+    /// Converts sysinfo's percentage.
     ///
     /// # Errors
-    /// When there is no usable number.
+    /// The percentage is not finite.
     pub fn from_percent(percent: f32) -> Result<Self, SourceError> {
         if !percent.is_finite() {
-            return Err(SourceError::new("the system's CPU times make no sense"));
+            return Err(SourceError::new("the CPU usage is not a number"));
         }
         Ok(Self { usage_ratio: (f64::from(percent) / 100.0).clamp(0.0, 1.0) })
     }
@@ -28,19 +28,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percent_becomes_a_ratio() {
+    fn percent_is_converted_to_a_ratio() {
         assert_eq!(Cpu::from_percent(12.5).unwrap().usage_ratio, 0.125);
         assert_eq!(Cpu::from_percent(100.0).unwrap().usage_ratio, 1.0);
     }
 
     #[test]
-    fn rounding_never_leaves_the_range() {
+    fn ratio_is_clamped_to_0_and_1() {
         assert_eq!(Cpu::from_percent(100.000_01).unwrap().usage_ratio, 1.0);
         assert_eq!(Cpu::from_percent(-0.0).unwrap().usage_ratio, 0.0);
     }
 
     #[test]
-    fn nonsense_is_an_error_not_a_value() {
+    fn usage_that_is_not_finite_is_an_error() {
         Cpu::from_percent(f32::NAN).unwrap_err();
         Cpu::from_percent(f32::INFINITY).unwrap_err();
     }

@@ -1,19 +1,19 @@
-//! The filesystem of `/`, or the system drive on Windows: how full it is, as df says it.
+//! Usage of the root filesystem, or of the system drive on Windows, as `df` shows it.
 
 use super::{Reading, Source, SourceError};
 
-/// What was read of the filesystem, in bytes.
+/// Filesystem usage, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Filesystem {
-    /// What files take.
+    /// Used space.
     pub used: u64,
-    /// What an ordinary user can still write. Less than what is free where some is kept for root.
+    /// Space available to unprivileged users, without the space reserved for root.
     pub available: u64,
 }
 
 impl Filesystem {
-    /// From statvfs(3): `fragment` bytes in a block, and how many `blocks` there are, `free`, and
-    /// `available` to ordinary users.
+    /// Converts the fields of statvfs(3): fragment size in bytes, then total, free and available
+    /// blocks.
     #[must_use]
     pub const fn from_blocks(fragment: u64, blocks: u64, free: u64, available: u64) -> Self {
         Self {
@@ -22,15 +22,15 @@ impl Filesystem {
         }
     }
 
-    /// Used / (used + available), 0 to 1, as df's Use%: full means that nobody but root can write.
-    /// `None` of a filesystem without blocks.
+    /// Returns used / (used + available), 0 to 1, like Use% of `df`; `None` if the filesystem has
+    /// no blocks.
     #[must_use]
     pub fn usage_ratio(&self) -> Option<f64> {
         super::ratio(self.used, self.used.saturating_add(self.available))
     }
 }
 
-/// Asks the system, which may take for ever.
+/// Reads the filesystem. May block for ever on a hung mount.
 pub(super) struct FilesystemSource {
     #[cfg(unix)]
     path: std::path::PathBuf,
@@ -40,7 +40,7 @@ pub(super) struct FilesystemSource {
 
 #[cfg(unix)]
 impl FilesystemSource {
-    #[expect(clippy::unnecessary_wraps, reason = "the one for Windows can fail")]
+    #[expect(clippy::unnecessary_wraps, reason = "the Windows version can fail")]
     pub(super) fn new() -> Result<Self, SourceError> {
         Ok(Self { path: "/".into() })
     }
@@ -90,9 +90,9 @@ mod tests {
     use super::*;
     use crate::sampler::fixture;
 
-    /// `statvfs` and `df -B1` of one moment on filesystems of several kinds.
+    /// The fixture has the output of `statvfs` and `df -B1` for several kinds of filesystems.
     #[test]
-    fn agrees_with_df() {
+    fn usage_matches_df() {
         for fs in fixture::rows(include_str!("fixtures/filesystem.txt")) {
             let seen = Filesystem::from_blocks(
                 fs["f_frsize"],
@@ -102,32 +102,33 @@ mod tests {
             );
             assert_eq!((seen.used, seen.available), (fs["df_used"], fs["df_avail"]));
             let percent = seen.usage_ratio().unwrap() * 100.0;
-            // df rounds up.
+            // `df` rounds up.
             assert_eq!(percent.ceil(), f64::from(u32::try_from(fs["df_percent"]).unwrap()));
         }
     }
 
     #[test]
-    fn a_filesystem_without_blocks_has_no_ratio() {
+    fn filesystem_without_blocks_has_no_ratio() {
         assert_eq!(Filesystem::from_blocks(4096, 0, 0, 0).usage_ratio(), None);
     }
 
     #[test]
-    fn nonsense_from_the_system_does_not_wrap() {
+    fn inconsistent_block_counts_do_not_overflow() {
         let fs = Filesystem::from_blocks(u64::MAX, 1, 2, u64::MAX);
         assert_eq!(fs.usage_ratio(), Some(0.0));
     }
 
     #[test]
-    fn this_host_can_be_read() {
+    fn root_filesystem_is_read() {
         let Reading::Filesystem(fs) = FilesystemSource::new().unwrap().read().unwrap() else {
             panic!("not a filesystem reading")
         };
         assert!((0.0..=1.0).contains(&fs.usage_ratio().unwrap()), "{fs:?}");
     }
+
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_filesystem_that_vanishes_or_has_no_blocks_is_an_error() {
+    fn missing_filesystem_and_filesystem_without_blocks_are_errors() {
         let directory = tempfile::tempdir().unwrap();
         let mut source = FilesystemSource { path: directory.path().join("mount") };
         std::fs::create_dir(&source.path).unwrap();

@@ -1,9 +1,8 @@
-//! Reads captured numbers: a row of names, then a row of numbers for each capture.
+//! Parses fixtures of captured numbers: a header row, then one row for each capture.
 
 use std::collections::HashMap;
 
-/// The rows of a fixture, each number under its column's name. Lines that begin with `#` are
-/// remarks.
+/// Returns the rows as maps from column name to number. Lines that start with `#` are comments.
 pub(super) fn rows(text: &'static str) -> Vec<HashMap<&'static str, u64>> {
     let mut lines = text.lines().filter(|line| !line.starts_with('#'));
     let names: Vec<_> = lines.next().unwrap().split_whitespace().collect();

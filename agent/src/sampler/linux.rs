@@ -1,7 +1,7 @@
-//! Linux: CPU times from `/proc/stat`, memory from `/proc/meminfo`.
+//! Linux sources: CPU times from `/proc/stat`, memory from `/proc/meminfo`.
 //!
-//! Each reading opens its file. A file that cannot be read, a field that is missing and a counter
-//! that went back are errors, so no earlier value is reported again.
+//! Every reading opens its file. An unreadable file, a missing field and a counter that goes back
+//! are errors: no previous value is reported again.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,59 +10,59 @@ use std::time::{Duration, Instant};
 
 use super::{Cpu, Memory, Reading, Source, SourceError};
 
-/// Where the kernel shows its counters.
+/// Mount point of procfs.
 const PROC: &str = "/proc";
-/// Most bytes read of a file. The fields are in its first lines, and `/proc/stat` has a number for
-/// each interrupt.
+/// Maximum number of bytes to read of a file. The fields are in its first lines, and `/proc/stat`
+/// has a number for each interrupt.
 const MAX_BYTES: u64 = 8 * 1024;
-/// Shortest time between two readings of the CPU times, which count in ticks of 10 ms.
-const MIN_APART: Duration = Duration::from_millis(200);
-/// Fields of the CPU times. Two more follow, for guests, which are part of the first two.
+/// Shortest time between two readings of the CPU times, whose ticks are 10 ms.
+const MIN_INTERVAL: Duration = Duration::from_millis(200);
+/// Fields of the CPU times. The two guest fields that follow are part of the first two.
 const CPU_FIELDS: [&str; 8] =
     ["user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"];
-/// A time may go back by this part of the total's rise: iowait is not exact (proc_stat(5)).
-const NOISE_PART: u64 = 100;
-/// A time may go back by so many ticks however little the total rose: two CPUs count 40 in 200 ms.
+/// A CPU time may go back by this fraction of the total: iowait is not exact (proc_stat(5)).
+const NOISE_FRACTION: u64 = 100;
+/// A CPU time may always go back by this many ticks: two CPUs count only 40 in 200 ms.
 const NOISE_TICKS: u64 = 4;
 
-/// All CPUs' times since the boot, in ticks.
+/// CPU times of all CPUs since boot, in ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Times {
     busy: u64,
-    /// Idle, or waiting for disks.
+    /// Idle and I/O wait.
     idle: u64,
 }
 
-/// Keeps the times of the last reading.
+/// Reads CPU usage. Keeps the times of the last reading.
 pub(super) struct CpuSource {
     path: PathBuf,
-    before: Times,
-    read: Instant,
+    previous: Times,
+    read_at: Instant,
 }
 
 impl CpuSource {
-    /// Takes the first reading, which the next is compared with.
+    /// Takes the first reading, the base of the next one.
     pub(super) fn new() -> Result<Self, SourceError> {
         Self::at(Path::new(PROC))
     }
 
     pub(super) fn at(proc: &Path) -> Result<Self, SourceError> {
         let path = proc.join("stat");
-        let before = parsed(&path, Times::parse)?;
-        Ok(Self { path, before, read: Instant::now() })
+        let previous = read_parsed(&path, Times::parse)?;
+        Ok(Self { path, previous, read_at: Instant::now() })
     }
 }
 
 impl Source for CpuSource {
     fn read(&mut self) -> Result<Reading, SourceError> {
-        // The first sample after the start waits, on this source's own thread.
-        if let Some(early) = MIN_APART.checked_sub(self.read.elapsed()) {
-            std::thread::sleep(early);
+        // Only the first sample waits, on this source's own thread.
+        if let Some(remaining) = MIN_INTERVAL.checked_sub(self.read_at.elapsed()) {
+            std::thread::sleep(remaining);
         }
-        let now = parsed(&self.path, Times::parse)?;
-        self.read = Instant::now();
-        let before = std::mem::replace(&mut self.before, now);
-        now.since(before).map(Reading::Cpu).map_err(|why| problem(&self.path, why))
+        let now = read_parsed(&self.path, Times::parse)?;
+        self.read_at = Instant::now();
+        let previous = std::mem::replace(&mut self.previous, now);
+        now.since(previous).map(Reading::Cpu).map_err(|cause| source_error(&self.path, cause))
     }
 }
 
@@ -81,11 +81,11 @@ impl Times {
         Ok(Self { busy, idle })
     }
 
-    /// How busy the CPUs were since `before`.
+    /// Returns the CPU usage since `before`.
     fn since(self, before: Self) -> Result<Cpu, &'static str> {
         let total = (self.busy + self.idle).checked_sub(before.busy + before.idle);
         let total = total.filter(|total| *total > 0).ok_or("the total CPU time did not rise")?;
-        let noise = (total / NOISE_PART).max(NOISE_TICKS);
+        let noise = (total / NOISE_FRACTION).max(NOISE_TICKS);
         let idle = rise(before.idle, self.idle, noise).ok_or("the idle CPU time went back")?;
         let busy = rise(before.busy, self.busy, noise).ok_or("the busy CPU time went back")?;
         let usage_ratio =
@@ -94,18 +94,18 @@ impl Times {
     }
 }
 
-/// How far a time rose, 0 if it went back by no more than `noise`.
+/// Returns the increase of a CPU time; 0 if it went back by at most `noise`.
 fn rise(before: u64, now: u64, noise: u64) -> Option<u64> {
     (before.saturating_sub(now) <= noise).then(|| now.saturating_sub(before))
 }
 
-/// Keeps nothing.
+/// Reads memory usage.
 pub(super) struct MemorySource {
     path: PathBuf,
 }
 
 impl MemorySource {
-    #[expect(clippy::unnecessary_wraps, reason = "the one for other systems can fail")]
+    #[expect(clippy::unnecessary_wraps, reason = "the portable version can fail")]
     pub(super) fn new() -> Result<Self, SourceError> {
         Ok(Self::at(Path::new(PROC)))
     }
@@ -117,11 +117,12 @@ impl MemorySource {
 
 impl Source for MemorySource {
     fn read(&mut self) -> Result<Reading, SourceError> {
-        parsed(&self.path, memory).map(Reading::Memory)
+        read_parsed(&self.path, parse_memory).map(Reading::Memory)
     }
 }
 
-fn memory(text: &str) -> Result<Memory, String> {
+/// Parses `/proc/meminfo`.
+fn parse_memory(text: &str) -> Result<Memory, String> {
     let bytes = |name: &str| {
         let kib = line(text, name)?.trim().strip_suffix(" kB");
         let bytes = kib.and_then(|kib| kib.parse::<u64>().ok()?.checked_mul(1024));
@@ -134,15 +135,16 @@ fn memory(text: &str) -> Result<Memory, String> {
     Ok(memory)
 }
 
-/// What `parse` makes of the file's beginning.
-fn parsed<T>(path: &Path, parse: fn(&str) -> Result<T, String>) -> Result<T, SourceError> {
+/// Reads the start of a file and parses it.
+fn read_parsed<T>(path: &Path, parse: fn(&str) -> Result<T, String>) -> Result<T, SourceError> {
     let mut text = String::new();
     let read = File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text));
-    read.map_err(|error| problem(path, error))?;
-    parse(&text).map_err(|why| problem(path, why))
+    read.map_err(|error| source_error(path, error))?;
+    parse(&text).map_err(|cause| source_error(path, cause))
 }
 
-/// What follows `name` on its line. A line without an end was cut short, and with it a number.
+/// Returns the rest of the line that starts with `name`. A line without a line feed is incomplete
+/// and ignored.
 fn line<'a>(text: &'a str, name: &str) -> Result<&'a str, String> {
     let mut lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
     let found = lines.find_map(|line| {
@@ -151,8 +153,8 @@ fn line<'a>(text: &'a str, name: &str) -> Result<&'a str, String> {
     found.ok_or_else(|| format!("{name} is missing"))
 }
 
-fn problem(path: &Path, why: impl std::fmt::Display) -> SourceError {
-    SourceError::new(format!("{}: {why}", path.display()))
+fn source_error(path: &Path, cause: impl std::fmt::Display) -> SourceError {
+    SourceError::new(format!("{}: {cause}", path.display()))
 }
 
 #[cfg(test)]

@@ -5,14 +5,14 @@ use tempfile::TempDir;
 use super::*;
 
 const STAT: &str = "cpu  100 0 50 800 50 0 0 0 0 0\ncpu0 100 0 50 800 50 0 0 0 0 0\nintr 1 2\n";
-/// After STAT: 100 ticks, 60 of them idle, 15 waiting for disks.
+/// 100 ticks after STAT: 60 idle, 15 I/O wait.
 const LATER: &str = "cpu  115 1 55 860 65 1 1 2 0 0\n";
 const MEMINFO: &str = "MemTotal:       1000 kB\nMemFree:  1 kB\nMemAvailable:    400 kB\n";
 
-/// What has not happened by then never will. Only a failing test waits so long.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout of a test.
+const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A `/proc` of our own.
+/// A fake `/proc`.
 struct Proc(TempDir);
 
 impl Proc {
@@ -38,7 +38,7 @@ impl Proc {
     }
 }
 
-/// The reading, or what is wrong, without the directory.
+/// Returns the reading, or the error without the directory.
 fn read(source: &mut dyn Source) -> Result<Reading, String> {
     source.read().map_err(|error| {
         let error = error.to_string();
@@ -59,7 +59,7 @@ fn failed(why: &str) -> Result<Reading, String> {
 }
 
 #[test]
-fn usage_is_what_was_neither_idle_nor_waiting() {
+fn usage_excludes_idle_and_io_wait() {
     let proc = Proc::new();
     let mut cpu = proc.write("stat", STAT).cpu();
     proc.write("stat", LATER);
@@ -67,7 +67,7 @@ fn usage_is_what_was_neither_idle_nor_waiting() {
 }
 
 #[test]
-fn guests_are_not_counted_twice() {
+fn guest_time_is_not_counted_twice() {
     let proc = Proc::new();
     let mut cpu = proc.write("stat", STAT).cpu();
     proc.write("stat", "cpu  200 0 50 800 50 0 0 0 100 0\n");
@@ -75,7 +75,7 @@ fn guests_are_not_counted_twice() {
 }
 
 #[test]
-fn a_file_that_vanishes_is_an_error_until_it_is_back() {
+fn missing_file_is_an_error_until_it_exists_again() {
     let proc = Proc::new();
     let mut cpu = proc.write("stat", STAT).cpu();
     let mut memory = proc.write("meminfo", MEMINFO).memory();
@@ -93,7 +93,7 @@ fn a_file_that_vanishes_is_an_error_until_it_is_back() {
 }
 
 #[test]
-fn a_truncated_file_is_an_error() {
+fn truncated_file_is_an_error() {
     let proc = Proc::new();
     let mut cpu = proc.write("stat", STAT).cpu();
     for length in 0..LATER.len() {
@@ -109,7 +109,7 @@ fn a_truncated_file_is_an_error() {
 }
 
 #[test]
-fn a_missing_field_is_an_error_that_names_it() {
+fn missing_or_bad_field_is_an_error_with_its_name() {
     let proc = Proc::new();
     let mut cpu = proc.write("stat", STAT).cpu();
     for (text, why) in [
@@ -135,7 +135,7 @@ fn a_missing_field_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_counter_that_goes_back_is_an_error_and_the_next_reading_starts_there() {
+fn counter_that_goes_back_is_an_error_and_the_new_base() {
     let proc = Proc::new();
     let mut cpu = proc.write("stat", STAT).cpu();
     for (text, why) in [
@@ -152,7 +152,7 @@ fn a_counter_that_goes_back_is_an_error_and_the_next_reading_starts_there() {
 }
 
 #[test]
-fn iowait_that_goes_back_by_a_tick_is_noise() {
+fn iowait_may_go_back_by_a_tick() {
     let proc = Proc::new();
     let mut cpu = proc.write("stat", STAT).cpu();
     proc.write("stat", "cpu  201 0 50 800 49 0 0 0\n");
@@ -160,7 +160,7 @@ fn iowait_that_goes_back_by_a_tick_is_noise() {
 }
 
 #[test]
-fn a_few_ticks_back_are_noise_on_a_small_machine() {
+fn times_of_a_small_machine_may_go_back_by_a_few_ticks() {
     for (before, now, usage) in [
         ("cpu  100 0 50 800 50 0 0 0\n", "cpu  140 0 50 800 46 0 0 0\n", 1.0),
         ("cpu  100 0 50 800 50 0 0 9\n", "cpu  100 0 50 840 50 0 0 5\n", 0.0),
@@ -173,15 +173,15 @@ fn a_few_ticks_back_are_noise_on_a_small_machine() {
     }
 }
 
-/// A single reading may fail: on a virtual machine a time can go back.
+/// A single reading may fail: CPU times of a virtual machine can go back.
 #[test]
-fn two_cpu_readings_are_far_enough_apart() {
+fn cpu_readings_are_at_least_the_minimum_interval_apart() {
     let mut cpu = CpuSource::new().unwrap();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TEST_TIMEOUT;
     loop {
-        let first = cpu.read;
+        let first = cpu.read_at;
         let reading = Source::read(&mut cpu);
-        assert!(cpu.read - first >= MIN_APART);
+        assert!(cpu.read_at - first >= MIN_INTERVAL);
         if let Ok(Reading::Cpu(Cpu { usage_ratio })) = reading {
             assert!((0.0..=1.0).contains(&usage_ratio), "{usage_ratio}");
             return;
@@ -191,9 +191,9 @@ fn two_cpu_readings_are_far_enough_apart() {
 }
 
 #[test]
-fn this_hosts_memory_can_be_read() {
+fn host_memory_is_read() {
     let Ok(Reading::Memory(memory)) = MemorySource::new().unwrap().read() else {
-        panic!("not of the memory")
+        panic!("not a memory reading")
     };
     assert!(memory.available <= memory.total, "{memory:?}");
 }

@@ -1,9 +1,8 @@
-//! Sampling the host: every source on a thread of its own, so that one that hangs holds up nobody.
+//! Samples the host. Each source has its own thread, so that a hung one does not delay the others.
 //!
-//! A round asks every source that is idle and takes the answers that come before the deadline. Who
-//! is late is absent from the round and is not asked again until it has answered; its late answer,
-//! by then a thing of the past, is thrown away. A thread cannot be stopped from outside: a hung one
-//! is left alone.
+//! A round sends a request to each idle source and collects the answers until a deadline. The
+//! values of a late source are missing from the round; it gets no request until it has answered,
+//! and its late answer is dropped. A hung thread cannot be stopped and is left running.
 
 mod cpu;
 mod filesystem;
@@ -12,7 +11,7 @@ mod linux;
 mod memory;
 #[cfg(not(target_os = "linux"))]
 mod portable;
-mod worker;
+mod source_thread;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,61 +23,58 @@ use linux as system;
 pub use memory::Memory;
 #[cfg(not(target_os = "linux"))]
 use portable as system;
+use source_thread::{Answer, Pending, SourceThread};
 use tokio::sync::mpsc;
-use worker::{Answer, Asked, Worker};
 
-/// How long a round waits for its sources. A local file answers in microseconds; a source that
-/// needs longer than this hangs, and the others should not be late for it.
-pub const DEADLINE: Duration = Duration::from_secs(2);
-/// The part of an interval that a round may take at most, so that rounds never meet.
-const DEADLINE_PART: u32 = 2;
+/// Longest time that a round waits for its sources. Local files answer in microseconds; a source
+/// that takes longer than this hangs.
+pub const MAX_ROUND: Duration = Duration::from_secs(2);
+/// A round takes at most this fraction of an interval, so that rounds do not overlap.
+const ROUND_FRACTION: u32 = 2;
 
-/// The deadline of a round at this interval.
+/// Returns the deadline of a round, for a sampling interval.
 #[must_use]
 pub fn deadline(interval: Duration) -> Duration {
-    DEADLINE.min(interval / DEADLINE_PART)
+    MAX_ROUND.min(interval / ROUND_FRACTION)
 }
 
-/// Something of the host that can be read. Reading may block for ever.
+/// A source of readings. Reading may block for ever.
 pub(crate) trait Source: Send {
-    /// Reads it now, or says why not; it is tried again in the next round.
+    /// Reads the source. After an error it is read again in the next round.
     fn read(&mut self) -> Result<Reading, SourceError>;
 }
 
-/// Makes a source, on the thread that will read it.
-pub(crate) type MakeSource = Arc<dyn Fn() -> Result<Box<dyn Source>, SourceError> + Send + Sync>;
+/// Creates a source on its thread.
+pub(crate) type SourceFactory = Arc<dyn Fn() -> Result<Box<dyn Source>, SourceError> + Send + Sync>;
 
-/// Why a source gave nothing.
+/// Error of a source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SourceError(Box<str>);
 
 impl SourceError {
-    /// With a cause for people.
+    /// Creates an error with a cause.
     pub fn new(cause: impl ToString) -> Self {
         Self(cause.to_string().into())
     }
 }
 
-/// What one source gives.
+/// The reading of one source.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Reading {
-    /// From the CPU source.
     Cpu(Cpu),
-    /// From the memory source.
     Memory(Memory),
-    /// From the filesystem source.
     Filesystem(Filesystem),
 }
 
-/// What one round gave; `None` where a source failed or was late.
+/// The readings of a round; `None` if a source failed or was late.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Readings {
-    /// The CPUs.
+    /// CPU usage.
     pub cpu: Option<Cpu>,
-    /// The memory.
+    /// Memory usage.
     pub memory: Option<Memory>,
-    /// The root filesystem or the system drive.
+    /// Usage of the root filesystem or the system drive.
     pub filesystem: Option<Filesystem>,
 }
 
@@ -92,16 +88,16 @@ impl Readings {
     }
 }
 
-/// The sources of this host and their threads.
+/// The sources of the host and their threads.
 #[derive(Debug)]
 pub struct Sampler {
-    workers: Vec<Worker>,
+    threads: Vec<SourceThread>,
     answers: mpsc::Receiver<Answer>,
     readings: Readings,
 }
 
 impl Sampler {
-    /// Starts the threads of this host's sources.
+    /// Starts the threads of the host's sources.
     #[must_use]
     pub fn new() -> Self {
         Self::with_sources(vec![
@@ -111,73 +107,73 @@ impl Sampler {
         ])
     }
 
-    /// Starts a thread for each of these.
-    pub(crate) fn with_sources(sources: Vec<(&'static str, MakeSource)>) -> Self {
-        // Each has at most one answer under way.
-        let (tell, answers) = mpsc::channel(sources.len().max(1));
-        let workers = sources
+    /// Starts a thread for each source.
+    pub(crate) fn with_sources(sources: Vec<(&'static str, SourceFactory)>) -> Self {
+        // Each source has at most one answer in flight.
+        let (sender, answers) = mpsc::channel(sources.len().max(1));
+        let threads = sources
             .into_iter()
             .enumerate()
-            .map(|(number, (name, make))| Worker::new(number, name, make, tell.clone()))
+            .map(|(index, (name, factory))| SourceThread::new(index, name, factory, sender.clone()))
             .collect();
-        Self { workers, answers, readings: Readings::default() }
+        Self { threads, answers, readings: Readings::default() }
     }
 
-    /// One round, done when every source has answered or `deadline` has passed.
+    /// Runs a round: until every source answered or `deadline` passed.
     pub async fn sample(&mut self, deadline: Duration) -> Readings {
-        self.ask();
+        self.start_round();
         let end = tokio::time::sleep(deadline);
         tokio::pin!(end);
         while self.is_waiting() {
             tokio::select! {
                 biased;
                 answer = self.answers.recv() => match answer {
-                    Some(answer) => self.take(answer),
+                    Some(answer) => self.process(answer),
                     None => break,
                 },
                 () = &mut end => break,
             }
         }
-        self.finish()
+        self.finish_round()
     }
 
-    /// Opens a round: asks every source that is not still busy with an earlier one.
-    fn ask(&mut self) {
+    /// Sends a request to every idle source.
+    fn start_round(&mut self) {
         while let Ok(late) = self.answers.try_recv() {
-            if let Some(worker) = self.workers.get_mut(late.worker) {
-                worker.answered();
+            if let Some(thread) = self.threads.get_mut(late.source) {
+                thread.answered();
             }
         }
         self.readings = Readings::default();
-        for worker in &mut self.workers {
-            worker.ask();
+        for thread in &mut self.threads {
+            thread.request();
         }
     }
 
-    /// Whether an answer to this round may still come.
+    /// Returns whether an answer of this round is pending.
     fn is_waiting(&self) -> bool {
-        self.workers.iter().any(|worker| worker.asked() == Asked::ThisRound)
+        self.threads.iter().any(|thread| thread.pending() == Pending::ThisRound)
     }
 
-    /// Takes an answer; one to an earlier round is of the past and only frees its source.
-    fn take(&mut self, answer: Answer) {
-        let Some(worker) = self.workers.get_mut(answer.worker) else { return };
-        if worker.answered() != Asked::ThisRound {
+    /// Processes an answer. A late answer of an earlier round only makes its source idle.
+    fn process(&mut self, answer: Answer) {
+        let Some(thread) = self.threads.get_mut(answer.source) else { return };
+        if thread.answered() != Pending::ThisRound {
             return;
         }
         match answer.result {
             Ok(reading) => {
                 self.readings.set(reading);
-                worker.present();
+                thread.recovered();
             }
-            Err(error) => worker.absent(&error),
+            Err(error) => thread.failed(&error),
         }
     }
 
-    /// Closes the round: who has not answered is late.
-    fn finish(&mut self) -> Readings {
-        for worker in &mut self.workers {
-            worker.close_round();
+    /// Ends the round. Sources that have not answered are late.
+    fn finish_round(&mut self) -> Readings {
+        for thread in &mut self.threads {
+            thread.close_round();
         }
         self.readings
     }
@@ -189,7 +185,7 @@ impl Default for Sampler {
     }
 }
 
-/// `part` / `whole`; `None` where there is no whole.
+/// Returns `part / whole`; `None` if `whole` is 0.
 #[expect(clippy::cast_precision_loss, reason = "a ratio needs no more than 53 bits")]
 fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)

@@ -1,4 +1,4 @@
-//! Systems other than Linux: CPU times and memory by the crate sysinfo.
+//! Sources for other systems than Linux, with the crate sysinfo.
 
 use std::time::Instant;
 
@@ -6,14 +6,14 @@ use sysinfo::{CpuRefreshKind, MINIMUM_CPU_UPDATE_INTERVAL, MemoryRefreshKind, Sy
 
 use super::{Cpu, Memory, Reading, Source, SourceError};
 
-/// Keeps the counters of the last reading.
+/// Reads CPU usage. Keeps the counters of the last reading.
 pub(super) struct CpuSource {
     system: System,
     refreshed: Instant,
 }
 
 impl CpuSource {
-    /// Takes the first reading, which the next is compared with.
+    /// Takes the first reading, the base of the next one.
     pub(super) fn new() -> Result<Self, SourceError> {
         let mut system = System::new().map_err(SourceError::new)?;
         system.refresh_cpu_specifics(CpuRefreshKind::nothing().with_usage());
@@ -23,22 +23,22 @@ impl CpuSource {
 
 impl Source for CpuSource {
     fn read(&mut self) -> Result<Reading, SourceError> {
-        // sysinfo gives its old number again to those who ask sooner: the first sample after the
-        // start waits, on this source's own thread.
-        let since = self.refreshed.elapsed();
-        if let Some(early) = MINIMUM_CPU_UPDATE_INTERVAL.checked_sub(since) {
-            std::thread::sleep(early);
+        // sysinfo repeats the last value within this interval. Only the first sample waits, on this
+        // source's own thread.
+        let elapsed = self.refreshed.elapsed();
+        if let Some(remaining) = MINIMUM_CPU_UPDATE_INTERVAL.checked_sub(elapsed) {
+            std::thread::sleep(remaining);
         }
         self.system.refresh_cpu_specifics(CpuRefreshKind::nothing().with_usage());
         self.refreshed = Instant::now();
         if self.system.cpus().is_empty() {
-            return Err(SourceError::new("the system shows no CPU times"));
+            return Err(SourceError::new("the system reports no CPU times"));
         }
         Cpu::from_percent(self.system.global_cpu_usage()).map(Reading::Cpu)
     }
 }
 
-/// Reads the memory.
+/// Reads memory usage.
 pub(super) struct MemorySource {
     system: System,
 }
@@ -55,7 +55,7 @@ impl Source for MemorySource {
         let memory =
             Memory { total: self.system.total_memory(), available: self.system.available_memory() };
         if memory.total == 0 {
-            return Err(SourceError::new("the system shows no memory"));
+            return Err(SourceError::new("the system reports no memory"));
         }
         Ok(Reading::Memory(memory))
     }

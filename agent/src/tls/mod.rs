@@ -1,12 +1,11 @@
-//! TLS towards a collector: whom to believe, and by what to be known.
+//! TLS to the collector: certificate verification and the client certificate.
 //!
-//! The files are read anew for every round of attempts, and the system's authorities with them, so
-//! that a certificate that was renewed is used from the next one on. Reading some 150 authorities
-//! of a system takes 3 ms of CPU; a round comes once a second at most, and every minute while a
-//! collector is away.
+//! Every round of connection attempts reads the files and the system's trust store again, so a
+//! renewed certificate is used from the next round on. Reading the 150 CA certificates of a typical
+//! system takes 3 ms of CPU time; rounds are at least a second apart.
 
+mod error_text;
 mod files;
-mod problem;
 mod validity;
 
 use std::path::{Path, PathBuf};
@@ -19,20 +18,19 @@ use tokio_rustls::TlsConnector;
 use files::Material;
 use validity::Validity;
 
-/// What is set.
+/// TLS settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// The authorities of the collector's certificate, in PEM; `None`: those that this system
-    /// trusts.
+    /// CA certificates to verify the collector, in PEM; `None`: the system's trust store.
     pub ca: Option<PathBuf>,
-    /// By what this agent is known.
+    /// Client certificate and key.
     pub identity: Option<Identity>,
-    /// The name that the collector's certificate must have; `None`: the host of its address.
+    /// Name that the collector's certificate must have; `None`: the host of its address.
     pub server_name: Option<ServerName<'static>>,
 }
 
 impl TlsSettings {
-    /// The files that are set.
+    /// Iterates over the configured files.
     pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
         let identity = self.identity.iter();
         let own = identity.flat_map(|identity| [&identity.certificate, &identity.key]);
@@ -40,103 +38,106 @@ impl TlsSettings {
     }
 }
 
-/// A certificate and its key, in PEM.
+/// A client certificate and its key, in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The certificate, and those that lead from it to its authority.
+    /// Certificate chain, leaf first.
     pub certificate: PathBuf,
-    /// Its key.
+    /// Private key.
     pub key: PathBuf,
 }
 
-/// A file that will not do: which one, and what to do about it.
+/// A TLS file is unusable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{setting}: {problem}")]
-pub struct BadTls {
+pub struct TlsFileError {
     setting: &'static str,
     problem: String,
 }
 
-impl BadTls {
-    /// The setting that names the file.
+impl TlsFileError {
+    /// Returns the setting that names the file.
     #[must_use]
     pub const fn setting(&self) -> &'static str {
         self.setting
     }
 
-    /// What is wrong with it, and what would be right.
+    /// Returns the problem and what to do.
     #[must_use]
     pub fn problem(&self) -> &str {
         &self.problem
     }
 }
 
-/// Makes connections of TLS.
+/// Creates TLS connectors from the files. Keeps the connector, with its session tickets, while the
+/// files are the same.
 #[derive(Clone)]
-pub struct Tls {
+pub struct TlsClient {
     settings: TlsSettings,
-    made: Option<Made>,
+    loaded: Option<Loaded>,
 }
 
-/// What was read last, and what was made of it.
+/// The files as last read, and their connector.
 #[derive(Clone)]
-struct Made {
+struct Loaded {
     material: Arc<Material>,
-    /// With it go the tickets by which the collector knows us again.
+    /// Holds the session tickets.
     connector: TlsConnector,
-    /// Of the agent's own certificate.
+    /// Validity of the client certificate.
     validity: Option<Validity>,
 }
 
-impl Tls {
-    /// Nothing is read yet.
+impl TlsClient {
+    /// Creates a client. Reads nothing yet.
     #[must_use]
     pub const fn new(settings: TlsSettings) -> Self {
-        Self { settings, made: None }
+        Self { settings, loaded: None }
     }
 
-    /// What is set.
+    /// Returns the settings.
     #[must_use]
     pub const fn settings(&self) -> &TlsSettings {
         &self.settings
     }
 
-    /// What connects by the files as they are now. Reads them, which may take long.
+    /// Reads the files and returns a connector. May block.
     ///
     /// # Errors
-    /// The first file that will not do.
-    pub fn connector(&mut self) -> Result<TlsConnector, BadTls> {
+    /// The first unusable file.
+    pub fn connector(&mut self) -> Result<TlsConnector, TlsFileError> {
         let material = Material::read(&self.settings)?;
-        if let Some(made) = &self.made
-            && *made.material == material
+        if let Some(loaded) = &self.loaded
+            && *loaded.material == material
         {
-            return Ok(made.connector.clone());
+            return Ok(loaded.connector.clone());
         }
         let connector = TlsConnector::from(material.client_config(&self.settings)?);
         let validity = material.validity();
-        let made = Made { material: Arc::new(material), connector: connector.clone(), validity };
-        self.made = Some(made);
+        let loaded =
+            Loaded { material: Arc::new(material), connector: connector.clone(), validity };
+        self.loaded = Some(loaded);
         Ok(connector)
     }
 
-    /// Whether both have read the same.
-    pub(crate) fn reads_as(&self, other: &Self) -> bool {
-        match (&self.made, &other.made) {
-            (Some(own), Some(theirs)) => own.material == theirs.material,
-            (own, theirs) => own.is_none() && theirs.is_none(),
+    /// Returns whether both have read the same files.
+    pub(crate) fn has_same_files(&self, other: &Self) -> bool {
+        match (&self.loaded, &other.loaded) {
+            (Some(this), Some(that)) => this.material == that.material,
+            (this, that) => this.is_none() && that.is_none(),
         }
     }
 
-    /// What is wrong at `now` with the dates of the agent's own certificate, as it was read last.
-    /// No reason not to connect: it may be renewed at any time.
+    /// Returns an error if the client certificate, as last read, is not valid at `now`.
+    ///
+    /// The agent connects anyway: the file may be renewed at any time.
     #[must_use]
-    pub fn out_of_date(&self, now: SystemTime) -> Option<BadTls> {
+    pub fn check_validity(&self, now: SystemTime) -> Option<TlsFileError> {
         let path = self.settings.identity.as_ref()?.certificate.display();
-        let problem = self.made.as_ref()?.validity?.problem(now)?;
+        let problem = self.loaded.as_ref()?.validity?.problem(now)?;
         Some(bad("tls_certificate", format!("{path} {problem}")))
     }
 }
 
-fn bad(setting: &'static str, problem: String) -> BadTls {
-    BadTls { setting, problem }
+fn bad(setting: &'static str, problem: String) -> TlsFileError {
+    TlsFileError { setting, problem }
 }

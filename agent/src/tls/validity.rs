@@ -1,5 +1,4 @@
-//! When the agent's own certificate is valid. The collector judges it; here it is only told what is
-//! wrong.
+//! Validity of the client certificate. The collector verifies it; the agent only explains errors.
 
 use std::time::SystemTime;
 
@@ -7,7 +6,7 @@ use rustls::pki_types::CertificateDer;
 use x509_cert::Certificate;
 use x509_cert::der::{DateTime, Decode};
 
-/// From when until when all of a chain are valid.
+/// The time in which all certificates of a chain are valid.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Validity {
     begins: DateTime,
@@ -15,7 +14,7 @@ pub(super) struct Validity {
 }
 
 impl Validity {
-    /// `None` if there is none in the chain, or what is not a certificate.
+    /// Returns the validity of a chain; `None` if it is empty or not parsable.
     pub(super) fn of_chain(chain: &[CertificateDer<'_>]) -> Option<Self> {
         let chain = chain.iter().map(Self::read).collect::<Option<Vec<_>>>()?;
         let begins = chain.iter().map(|validity| validity.begins).max()?;
@@ -29,14 +28,14 @@ impl Validity {
         Some(Self { begins: begins.to_date_time(), expires: expires.to_date_time() })
     }
 
-    /// What is wrong at `now`, and what to do.
+    /// Returns the problem at `now` and what to do.
     pub(super) fn problem(&self, now: SystemTime) -> Option<String> {
         let now = DateTime::from_system_time(now).ok()?;
         let Self { begins, expires } = self;
         if *expires < now {
-            Some(format!("expired on {expires}; have it renewed"))
+            Some(format!("expired on {expires}; renew it"))
         } else if *begins > now {
-            Some(format!("is not valid before {begins}; is this host's clock right?"))
+            Some(format!("is not valid before {begins}; check the clock of this host"))
         } else {
             None
         }
@@ -59,20 +58,20 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_is_valid_while_all_of_it_are() {
+    fn chain_is_valid_while_all_its_certificates_are() {
         let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         let problem = |chain: &[_]| Validity::of_chain(chain).unwrap().problem(now);
         let (good, old) = (certificate(2020, 2030), certificate(2000, 2010));
         let early = certificate(2025, 2040);
         assert_eq!(problem(&[good.clone(), good.clone()]), None);
-        let expired = Some("expired on 2010-01-01T00:00:00Z; have it renewed".to_owned());
+        let expired = Some("expired on 2010-01-01T00:00:00Z; renew it".to_owned());
         assert_eq!(problem(&[good.clone(), old.clone()]), expired);
         assert_eq!(problem(&[old, good.clone()]), expired);
         assert!(problem(&[good, early]).unwrap().starts_with("is not valid before 2025-01-01"));
     }
 
     #[test]
-    fn what_is_no_certificate_is_not_judged() {
+    fn invalid_or_empty_chain_has_no_validity() {
         assert!(Validity::of_chain(&[CertificateDer::from(vec![1, 2, 3])]).is_none());
         assert!(Validity::of_chain(&[]).is_none());
     }

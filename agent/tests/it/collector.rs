@@ -1,4 +1,4 @@
-//! A tiny collector that says what the test tells it to, and waits for what the agent should say.
+//! A fake collector that the test controls: it sends messages and waits for those of the agent.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use fleetgauge_proto::message::{Message, Welcome};
 use fleetgauge_proto::{Accept, FrameBuffer, Limits, VERSION};
 
-use crate::process::PATIENCE;
+use crate::process::TEST_TIMEOUT;
 
 pub(crate) struct Collector(TcpListener);
 
@@ -20,26 +20,26 @@ impl Collector {
         self.0.local_addr().unwrap().to_string()
     }
 
-    /// The next connection.
+    /// Accepts a connection.
     pub(crate) fn accept(&self) -> Peer {
-        let (tell, accepted) = mpsc::channel();
+        let (sender, accepted) = mpsc::channel();
         let listener = self.0.try_clone().unwrap();
-        std::thread::spawn(move || tell.send(listener.accept()));
-        let (stream, _) = accepted.recv_timeout(PATIENCE).unwrap().unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        std::thread::spawn(move || sender.send(listener.accept()));
+        let (stream, _) = accepted.recv_timeout(TEST_TIMEOUT).unwrap().unwrap();
+        stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
         Peer { stream, pending: Vec::new() }
     }
 
-    /// The next connection, its Hello heard and answered; the schema counts as known.
+    /// Accepts a connection, receives Hello and sends Welcome with a known schema.
     pub(crate) fn welcome(&self, interval_ms: u32) -> Peer {
         let mut peer = self.accept();
-        peer.hear(|message| assert!(matches!(message, Message::Hello(_)), "{message:?}"));
-        peer.say(&welcome(interval_ms, true));
+        peer.receive(|message| assert!(matches!(message, Message::Hello(_)), "{message:?}"));
+        peer.send(&welcome(interval_ms, true));
         peer
     }
 }
 
-/// A Welcome that asks for reports this often.
+/// Returns a Welcome with this interval.
 pub(crate) fn welcome(interval_ms: u32, schema_known: bool) -> Message<'static> {
     Message::Welcome(Welcome {
         version: VERSION,
@@ -52,59 +52,59 @@ pub(crate) fn welcome(interval_ms: u32, schema_known: bool) -> Message<'static> 
     })
 }
 
-/// The collector's end of a connection.
+/// The collector's side of a connection.
 pub(crate) struct Peer<S = TcpStream> {
     pub(crate) stream: S,
     pending: Vec<u8>,
 }
 
 impl Peer {
-    /// The same connection, something else spoken over it.
+    /// Wraps the stream of the connection.
     pub(crate) fn over<S>(self, wrap: impl FnOnce(TcpStream) -> S) -> Peer<S> {
         Peer { stream: wrap(self.stream), pending: self.pending }
     }
 }
 
 impl<S: Read + Write> Peer<S> {
-    pub(crate) fn say(&mut self, message: &Message<'_>) {
+    pub(crate) fn send(&mut self, message: &Message<'_>) {
         let mut bytes = Vec::new();
         message.encode(VERSION, &mut bytes).unwrap();
-        self.say_bytes(&bytes);
+        self.send_bytes(&bytes);
     }
 
-    pub(crate) fn say_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
     }
 
-    /// Waits for one message and shows it to `see`.
-    pub(crate) fn hear<T>(&mut self, see: impl FnOnce(Message<'_>) -> T) -> T {
+    /// Receives a message and passes it to `check`.
+    pub(crate) fn receive<T>(&mut self, check: impl FnOnce(Message<'_>) -> T) -> T {
         loop {
             let accept = Accept { version: VERSION, max_payload_bytes: 1 << 20 };
             let (mut frames, mut rest) = (FrameBuffer::default(), &*self.pending);
             if let Some(frame) = frames.next(&mut rest, accept).unwrap() {
-                let seen = see(Message::decode(frame).unwrap());
+                let result = check(Message::decode(frame).unwrap());
                 let used = self.pending.len() - rest.len();
                 self.pending.drain(..used);
-                return seen;
+                return result;
             }
-            assert!(self.read(), "the agent has closed the connection");
+            assert!(self.read(), "the agent closed the connection");
         }
     }
 
-    /// Reports are skipped until another message comes.
-    pub(crate) fn hear_but_reports<T>(&mut self, mut see: impl FnMut(Message<'_>) -> T) -> T {
+    /// Receives a message other than Report and passes it to `check`.
+    pub(crate) fn receive_non_report<T>(&mut self, mut check: impl FnMut(Message<'_>) -> T) -> T {
         loop {
-            let seen = self.hear(|message| match message {
+            let result = self.receive(|message| match message {
                 Message::Report(_) => None,
-                other => Some(see(other)),
+                other => Some(check(other)),
             });
-            if let Some(seen) = seen {
-                return seen;
+            if let Some(result) = result {
+                return result;
             }
         }
     }
 
-    /// Waits for the agent to close.
+    /// Waits until the agent closes the connection.
     pub(crate) fn wait_for_close(mut self) {
         while self.read() {}
     }
@@ -117,8 +117,8 @@ impl<S: Read + Write> Peer<S> {
     }
 }
 
-/// Reads what is there. A signal to the process, and a machine that is stopped and goes on, end a
-/// read that has a time limit; the system does not take it up again.
+/// Reads what has arrived. Repeats a read that a signal, or a suspended machine, interrupted: the
+/// kernel does not restart a read with a timeout.
 fn read_some(from: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     loop {
         match from.read(buffer) {

@@ -1,4 +1,4 @@
-//! The agent's program, from outside: its settings, and its manners towards a collector.
+//! The `fleetgauge-agent` command: settings, and sessions with a fake collector.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

@@ -1,4 +1,4 @@
-//! A running agent.
+//! A running agent process.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
@@ -7,30 +7,30 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// What the agent has not done by then it never will. Only a failing test waits so long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-/// Time between two looks at whether it has ended.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Timeout for everything that the agent must do.
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Polling interval for the exit.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The program, killed when the test is over.
+/// An agent process. Killed when dropped.
 pub(crate) struct Agent {
     child: Child,
-    /// The lines of its log, if stderr is piped.
+    /// Log lines, if stderr is piped.
     log: Option<Receiver<String>>,
 }
 
 impl Agent {
-    /// Starts `id`, reporting to `collector` every second, logging to `stderr`.
+    /// Starts agent `id` with an interval of one second, logging to `stderr`.
     pub(crate) fn start(id: &str, collector: &str, stderr: Stdio) -> Self {
         Self::start_with(id, collector, stderr, &[])
     }
 
-    /// The same with more arguments.
+    /// Like [`Self::start`], with more arguments.
     pub(crate) fn start_with(id: &str, collector: &str, stderr: Stdio, more: &[&str]) -> Self {
         Self::spawn(Self::command(id, collector).args(more), stderr)
     }
 
-    /// The command that starts `id`.
+    /// Returns the command that starts agent `id`.
     pub(crate) fn command(id: &str, collector: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fleetgauge-agent"));
         command.args(["--id", id, "--collector", collector, "--interval", "1s"]);
@@ -53,9 +53,9 @@ impl Agent {
         kill_process(pid, signal).unwrap();
     }
 
-    /// Waits for a line of its log; stderr must be piped.
+    /// Waits for a log line that contains `part`. Needs a piped stderr.
     pub(crate) fn first_line_with(&self, part: &str) -> String {
-        let (log, deadline) = (self.log.as_ref().unwrap(), Instant::now() + PATIENCE);
+        let (log, deadline) = (self.log.as_ref().unwrap(), Instant::now() + TEST_TIMEOUT);
         let mut seen = Vec::new();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -67,7 +67,7 @@ impl Agent {
         }
     }
 
-    /// The lines that were not yet looked at, of an agent that has ended.
+    /// Returns the unread log lines of an agent that has exited.
     pub(crate) fn rest_of_log(&self) -> Vec<String> {
         self.log.as_ref().unwrap().iter().collect()
     }
@@ -77,23 +77,23 @@ impl Agent {
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TEST_TIMEOUT;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(Instant::now() < deadline, "the agent has not ended");
-            std::thread::sleep(LOOK_EVERY);
+            assert!(Instant::now() < deadline, "the agent did not exit");
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 }
 
-/// Reads on, so that the agent never waits for a reader.
+/// Reads lines on a thread, so that the agent never blocks on a full pipe.
 fn lines(stderr: ChildStderr) -> Receiver<String> {
-    let (tell, lines) = mpsc::channel();
+    let (sender, lines) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            if tell.send(line).is_err() {
+            if sender.send(line).is_err() {
                 return;
             }
         }

@@ -1,4 +1,4 @@
-//! The agent's manners, seen from the collector's end of a real connection.
+//! Sessions with a fake collector.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use socket2::{Domain, Socket, Type};
 use crate::collector::{Collector, welcome};
 use crate::process::Agent;
 
-/// What Prometheus will show of a host: the metrics' names.
+/// Metric names of the basic set.
 const BASIC: [&str; 6] = [
     "host_cpu_usage_ratio",
     "host_memory_usage_ratio",
@@ -28,7 +28,7 @@ fn start(id: &str, collector: &Collector) -> Agent {
     Agent::start(id, &collector.address(), Stdio::null())
 }
 
-/// Applies a report of six values to `row`; its sequence number and whether it was full.
+/// Applies a report of six values to `row`. Returns its sequence number and whether it was full.
 fn apply(message: Message<'_>, row: &mut [f64; 6]) -> (u64, bool) {
     let Message::Report(report) = message else { panic!("not a Report: {message:?}") };
     report.values.check(row.len()).unwrap();
@@ -37,11 +37,11 @@ fn apply(message: Message<'_>, row: &mut [f64; 6]) -> (u64, bool) {
 }
 
 #[test]
-fn an_agent_reports_from_hello_to_bye() {
+fn agent_reports_from_hello_to_bye() {
     let collector = Collector::bind();
     let mut agent = start("web-1", &collector);
     let mut peer = collector.accept();
-    let fingerprint = peer.hear(|message| {
+    let fingerprint = peer.receive(|message| {
         let Message::Hello(hello) = message else { panic!("not a Hello: {message:?}") };
         assert_eq!((hello.agent_id, hello.interval_ms), ("web-1", 1_000));
         assert_eq!((hello.labels[0].name, hello.labels[0].value), ("dc", "fra"));
@@ -49,28 +49,28 @@ fn an_agent_reports_from_hello_to_bye() {
         hello.schema
     });
     assert_ne!(fingerprint.0, [0; 16]);
-    peer.say(&welcome(1_000, false));
-    peer.hear(|message| {
+    peer.send(&welcome(1_000, false));
+    peer.receive(|message| {
         let Message::Schema(schema) = message else { panic!("not a Schema: {message:?}") };
         let names: Vec<_> = schema.families.iter().map(|family| family.name).collect();
         assert_eq!(names, BASIC);
     });
 
     let mut row = [f64::NAN; 6];
-    let (first, full) = peer.hear(|message| apply(message, &mut row));
+    let (first, full) = peer.receive(|message| apply(message, &mut row));
     assert!(full);
     assert!(row.iter().all(|value| value.is_finite() && !is_absent(*value)), "{row:?}");
     assert!(row[..3].iter().all(|ratio| (0.0..=1.0).contains(ratio)), "{row:?}");
     assert_eq!(row[3], row[4] + row[5], "total = available + used");
-    let (second, _) = peer.hear(|message| apply(message, &mut row));
+    let (second, _) = peer.receive(|message| apply(message, &mut row));
     assert!(second > first);
 
-    peer.say(&Message::Ping(Ping { token: 42 }));
+    peer.send(&Message::Ping(Ping { token: 42 }));
     let pong = |message: Message<'_>| assert_eq!(message, Message::Pong(Pong { token: 42 }));
-    peer.hear_but_reports(pong);
+    peer.receive_non_report(pong);
 
     agent.terminate();
-    peer.hear_but_reports(|message| {
+    peer.receive_non_report(|message| {
         assert_eq!(message, Message::Bye(Bye { stream: 0, reason: ByeReason::Stopping as u8 }));
     });
     peer.wait_for_close();
@@ -78,77 +78,76 @@ fn an_agent_reports_from_hello_to_bye() {
 }
 
 #[test]
-fn the_latest_sample_follows_welcome_at_once() {
+fn latest_sample_is_reported_right_after_welcome() {
     let collector = Collector::bind();
     let _agent = start("web-2", &collector);
     let mut row = [0.0; 6];
-    // At this interval no tick comes while the test waits, but another interval does bring a
-    // sample.
+    // At this interval there is no tick during the test, but the changed interval causes a sample.
     let mut peer = collector.welcome(MAX_INTERVAL_MS);
-    peer.hear(|message| apply(message, &mut row));
-    peer.hear(|message| apply(message, &mut row));
+    peer.receive(|message| apply(message, &mut row));
+    peer.receive(|message| apply(message, &mut row));
     drop(peer);
     let mut peer = collector.welcome(MAX_INTERVAL_MS);
-    let (_, full) = peer.hear(|message| apply(message, &mut row));
+    let (_, full) = peer.receive(|message| apply(message, &mut row));
     assert!(full);
 }
 
 #[test]
-fn an_agent_stops_while_nobody_is_there() {
-    // Bound but not listening: no other program gets the port, and connections are refused.
+fn agent_stops_while_the_collector_is_unreachable() {
+    // Bound but not listening: the port stays reserved, and connections are refused.
     let silent = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     silent.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
     let address = silent.local_addr().unwrap().as_socket().unwrap().to_string();
     let mut agent = Agent::start("alone", &address, Stdio::piped());
-    let line = agent.first_line_with("no connection");
+    let line = agent.first_line_with("connection failed");
     assert!(line.contains("attempt=1") && line.contains("Connection refused"), "{line}");
     agent.terminate();
     assert_eq!(agent.wait().code(), Some(0));
 }
 
 #[test]
-fn a_reject_is_obeyed() {
+fn agent_waits_for_the_retry_time_of_a_reject() {
     let collector = Collector::bind();
     let _agent = start("clone", &collector);
     let mut peer = collector.accept();
-    peer.hear(|_| ());
+    peer.receive(|_| ());
     let wait = Duration::from_millis(1_500);
     let retry_after_ms = Some(1_500);
     let rejected = Instant::now();
-    peer.say(&Message::Reject(Reject { stream: 0, code: 70, text: "taken", retry_after_ms }));
+    peer.send(&Message::Reject(Reject { stream: 0, code: 70, text: "taken", retry_after_ms }));
     peer.wait_for_close();
     collector.welcome(1_000);
     assert!(rejected.elapsed() >= wait, "back after {:?}", rejected.elapsed());
 }
 
 #[test]
-fn who_loses_its_id_to_another_is_told_what_to_do() {
+fn id_conflict_is_logged_with_advice() {
     for code in [Code::IdConflict, Code::Superseded] {
         let collector = Collector::bind();
         let agent = Agent::start("clone", &collector.address(), Stdio::piped());
         let mut peer = collector.accept();
-        peer.hear(|_| ());
+        peer.receive(|_| ());
         let (code, retry_after_ms) = (code.to_u16(), Some(30_000));
-        peer.say(&Message::Reject(Reject { stream: 0, code, text: "taken", retry_after_ms }));
+        peer.send(&Message::Reject(Reject { stream: 0, code, text: "taken", retry_after_ms }));
         let said = agent.first_line_with("taken");
-        assert!(said.contains("WARN") && said.contains("an id of its own"), "{said}");
+        assert!(said.contains("WARN") && said.contains("its own id"), "{said}");
     }
 }
 
 #[test]
-fn a_drain_is_obeyed_reporting_to_the_end() {
+fn agent_reports_until_the_end_of_a_drain() {
     let collector = Collector::bind();
     let next = Collector::bind();
     let _agent = start("web-3", &collector);
     let mut peer = collector.welcome(1_000);
     let target = next.address();
-    // Long enough for two reports a second apart on a host that is busy.
+    // Long enough for two reports on a busy machine.
     let delay = Duration::from_secs(6);
-    let asked = Instant::now();
-    peer.say(&Message::Drain(Drain { delay_ms: 6_000, target: Some(&target) }));
+    let drained = Instant::now();
+    peer.send(&Message::Drain(Drain { delay_ms: 6_000, target: Some(&target) }));
     let mut reports = 0;
     let bye = loop {
-        let bye = peer.hear(|message| match message {
+        let bye = peer.receive(|message| match message {
             Message::Report(_) => None,
             other => Some(other.kind()),
         });
@@ -158,27 +157,27 @@ fn a_drain_is_obeyed_reporting_to_the_end() {
         }
     };
     assert_eq!(bye, fleetgauge_proto::Kind::Bye);
-    assert!(asked.elapsed() >= delay, "left after {:?}", asked.elapsed());
-    assert!(reports >= 2, "{reports} reports while leaving");
+    assert!(drained.elapsed() >= delay, "left after {:?}", drained.elapsed());
+    assert!(reports >= 2, "{reports} reports during the drain");
     peer.wait_for_close();
     next.welcome(1_000);
 }
 
 #[test]
-fn garbage_is_not_the_end() {
+fn agent_reconnects_after_garbage() {
     let collector = Collector::bind();
     let agent = Agent::start("web-4", &collector.address(), Stdio::piped());
     let mut peer = collector.accept();
-    peer.hear(|_| ());
-    peer.say_bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    peer.receive(|_| ());
+    peer.send_bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n");
     peer.wait_for_close();
-    let line = agent.first_line_with("no connection");
+    let line = agent.first_line_with("connection failed");
     assert!(line.contains("bad_magic"), "{line}");
     collector.welcome(1_000);
 }
 
 #[test]
-fn a_log_that_takes_nothing_does_not_stop_the_agent() {
+fn agent_runs_if_its_log_cannot_be_written() {
     let full = Stdio::from(File::options().write(true).open("/dev/full").unwrap());
     let (reader, closed) = std::io::pipe().unwrap();
     drop(reader);
@@ -187,9 +186,9 @@ fn a_log_that_takes_nothing_does_not_stop_the_agent() {
         let mut agent = Agent::start("mute", &collector.address(), stderr);
         let mut peer = collector.welcome(1_000);
         let mut row = [0.0; 6];
-        peer.hear(|message| apply(message, &mut row));
+        peer.receive(|message| apply(message, &mut row));
         agent.terminate();
-        peer.hear_but_reports(|message| assert!(matches!(message, Message::Bye(_))));
+        peer.receive_non_report(|message| assert!(matches!(message, Message::Bye(_))));
         peer.wait_for_close();
         assert_eq!(agent.wait().code(), Some(0));
     }

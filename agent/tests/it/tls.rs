@@ -1,4 +1,4 @@
-//! TLS towards a collector: whom the agent believes, and what it says when it does not.
+//! TLS sessions with a fake collector, and error messages of failed handshakes.
 
 use std::fs::Permissions;
 use std::net::TcpStream;
@@ -20,6 +20,7 @@ use tempfile::TempDir;
 use crate::collector::{Collector, Peer, welcome};
 use crate::process::Agent;
 
+/// A certificate authority.
 pub(crate) struct Authority(pub(crate) CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -30,7 +31,7 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// A certificate for this name, valid until this year.
+    /// Issues a certificate for a name, valid from and until these years.
     pub(crate) fn issue(&self, name: &str, from: i32, until: i32) -> (rcgen::Certificate, KeyPair) {
         self.issue_for(vec![name.to_owned()], from, until)
     }
@@ -48,7 +49,7 @@ impl Authority {
         (params.signed_by(&key, &self.0).unwrap(), key)
     }
 
-    /// What a collector of this name makes of it, asking agents for certificates of `clients`.
+    /// Returns the TLS configuration of a collector that requires client certificates of `clients`.
     pub(crate) fn collector(
         &self,
         name: &str,
@@ -59,7 +60,7 @@ impl Authority {
         self.collector_of(vec![name.to_owned()], from, until, clients)
     }
 
-    /// The same with these names.
+    /// Like [`Self::collector`], for several names.
     pub(crate) fn collector_of(
         &self,
         names: Vec<String>,
@@ -85,7 +86,7 @@ impl Authority {
     }
 }
 
-/// Files of an agent.
+/// Temporary files of an agent.
 pub(crate) struct Files(pub(crate) TempDir);
 
 impl Files {
@@ -101,7 +102,7 @@ impl Files {
     }
 }
 
-/// The collector's side of TLS over an accepted connection.
+/// Wraps an accepted connection in the collector's side of TLS.
 pub(crate) fn secure(
     peer: Peer,
     config: &Arc<ServerConfig>,
@@ -110,205 +111,209 @@ pub(crate) fn secure(
 }
 
 #[test]
-fn an_agent_reports_under_tls() {
+fn agent_reports_over_tls() {
     let (authority, files, collector) = (Authority::new(), Files::new(), Collector::bind());
     let ca = files.write("ca.pem", &authority.0.pem(), 0o644);
     let _agent = Agent::start_with("one", &collector.address(), Stdio::null(), &["--tls-ca", &ca]);
     let mut peer = secure(collector.accept(), &authority.collector("127.0.0.1", 2020, 2100, None));
-    peer.hear(|message| assert!(matches!(message, Message::Hello(_)), "{message:?}"));
-    peer.say(&welcome(1_000, true));
+    peer.receive(|message| assert!(matches!(message, Message::Hello(_)), "{message:?}"));
+    peer.send(&welcome(1_000, true));
     for _ in 0..2 {
-        peer.hear(|message| assert!(matches!(message, Message::Report(_)), "{message:?}"));
+        peer.receive(|message| assert!(matches!(message, Message::Report(_)), "{message:?}"));
     }
 }
 
 #[test]
-fn a_token_goes_over_tls_and_to_the_collector_that_is_believed_alone() {
+fn token_is_sent_only_to_a_verified_collector() {
     let (authority, files, collector) = (Authority::new(), Files::new(), Collector::bind());
     let ca = files.write("ca.pem", &authority.0.pem(), 0o644);
     let token = files.write("token", "hunter2hunter2hunter2", 0o600);
     let flags = ["--tls-ca", &ca, "--token-file", &token];
     let _agent = Agent::start_with("one", &collector.address(), Stdio::null(), &flags);
     let other = Authority::new().collector("127.0.0.1", 2020, 2100, None);
-    let mut stranger = secure(collector.accept(), &other);
-    assert!(stranger.stream.conn.complete_io(&mut stranger.stream.sock).is_err());
-    drop(stranger);
+    let mut untrusted = secure(collector.accept(), &other);
+    assert!(untrusted.stream.conn.complete_io(&mut untrusted.stream.sock).is_err());
+    drop(untrusted);
     let mut peer = secure(collector.accept(), &authority.collector("127.0.0.1", 2020, 2100, None));
-    peer.hear(|message| {
+    peer.receive(|message| {
         let Message::Hello(hello) = message else { panic!("not a Hello: {message:?}") };
         assert_eq!(hello.credential.map(|secret| secret.0), Some(&b"hunter2hunter2hunter2"[..]));
     });
 }
 
 #[test]
-fn an_agent_shows_its_certificate_and_the_newest_one_at_each_attempt() {
+fn renewed_client_certificate_is_used_at_the_next_attempt() {
     let (authority, files, collector) = (Authority::new(), Files::new(), Collector::bind());
     let ca = files.write("ca.pem", &authority.0.pem(), 0o644);
     let config = authority.collector("127.0.0.1", 2020, 2100, Some(&authority));
-    let give = || {
+    let renew = || {
         let (certificate, key) = authority.issue("one", 2020, 2100);
         files.write("own.key", &key.serialize_pem(), 0o600);
         (files.write("own.pem", &certificate.pem(), 0o644), certificate.der().clone())
     };
-    let (path, first) = give();
+    let (path, first) = renew();
     let key = files.0.path().join("own.key");
     let flags = ["--tls-ca", &ca, "--tls-certificate", &path, "--tls-key", key.to_str().unwrap()];
     let _agent = Agent::start_with("one", &collector.address(), Stdio::null(), &flags);
-    let shown = || {
+    let presented = || {
         let mut peer = secure(collector.accept(), &config);
-        peer.hear(|message| assert!(matches!(message, Message::Hello(_)), "{message:?}"));
+        peer.receive(|message| assert!(matches!(message, Message::Hello(_)), "{message:?}"));
         peer.stream.conn.peer_certificates().unwrap().to_vec()
     };
-    assert_eq!(shown(), [first]);
-    let (_, renewed) = give();
-    // Another attempt may have been under way already.
-    assert!((0..3).any(|_| shown() == [renewed.clone()]), "it still shows the old one");
+    assert_eq!(presented(), [first]);
+    let (_, renewed) = renew();
+    // Another attempt may already be in progress.
+    assert!((0..3).any(|_| presented() == [renewed.clone()]), "the old certificate is still used");
 }
 
-/// What an agent that believes `believed` says of a collector that has this to show.
-fn complaint(believed: &Authority, shown: &Arc<ServerConfig>) -> String {
+/// Returns the log line of an agent that trusts `trusted`, for a collector with this configuration.
+fn handshake_error(trusted: &Authority, config: &Arc<ServerConfig>) -> String {
     let (files, collector) = (Files::new(), Collector::bind());
-    let ca = files.write("ca.pem", &believed.0.pem(), 0o644);
+    let ca = files.write("ca.pem", &trusted.0.pem(), 0o644);
     let agent = Agent::start_with("one", &collector.address(), Stdio::piped(), &["--tls-ca", &ca]);
-    let mut peer = secure(collector.accept(), shown);
-    let error = peer.stream.conn.complete_io(&mut peer.stream.sock).expect_err("it believes that");
-    let told = error.downcast::<rustls::Error>().ok();
-    let has_alert = matches!(told, Some(rustls::Error::AlertReceived(_)));
-    assert!(has_alert, "the collector is not told why: {told:?}");
-    agent.first_line_with("no connection")
+    let mut peer = secure(collector.accept(), config);
+    let error = peer
+        .stream
+        .conn
+        .complete_io(&mut peer.stream.sock)
+        .expect_err("the agent accepted the certificate");
+    let alert = error.downcast::<rustls::Error>().ok();
+    let has_alert = matches!(alert, Some(rustls::Error::AlertReceived(_)));
+    assert!(has_alert, "the collector received no alert: {alert:?}");
+    agent.first_line_with("connection failed")
 }
 
 #[test]
-fn an_agent_believes_no_other_collector_and_says_why() {
+fn untrusted_collector_is_rejected_with_a_reason() {
     let (authority, other) = (Authority::new(), Authority::new());
     let name = "127.0.0.1";
-    for (shown, words) in [
-        (other.collector(name, 2020, 2100, None), "/ca.pem (tls_ca)"),
+    for (config, words) in [
+        (other.collector(name, 2020, 2100, None), "/ca.pem; check --tls-ca"),
         (authority.collector(name, 2020, 2021, None), "has expired"),
         (authority.collector(name, 2099, 2100, None), "not valid yet"),
-        (authority.collector("elsewhere.example.com", 2020, 2100, None), "tls_server_name"),
+        (authority.collector("elsewhere.example.com", 2020, 2100, None), "--tls-server-name"),
     ] {
-        let said = complaint(&authority, &shown);
+        let said = handshake_error(&authority, &config);
         assert!(said.contains(words), "no {words:?} in {said}");
     }
 }
 
 #[test]
-fn an_agent_that_lacks_the_certificate_it_is_asked_for_says_so() {
+fn missing_client_certificate_is_logged_with_advice() {
     let (authority, files, collector) = (Authority::new(), Files::new(), Collector::bind());
     let ca = files.write("ca.pem", &authority.0.pem(), 0o644);
     let config = authority.collector("127.0.0.1", 2020, 2100, Some(&authority));
     let agent = Agent::start_with("one", &collector.address(), Stdio::piped(), &["--tls-ca", &ca]);
     let mut peer = secure(collector.accept(), &config);
     assert!(peer.stream.conn.complete_io(&mut peer.stream.sock).is_err());
-    // What it said until then would destroy the alert on its way.
+    // Closing with unread input could discard the alert.
     let _ = peer.stream.sock.shutdown(std::net::Shutdown::Write);
     while matches!(std::io::Read::read(&mut peer.stream.sock, &mut [0; 1024]), Ok(1..)) {}
-    let said = agent.first_line_with("no connection");
-    assert!(said.contains("tls_certificate and tls_key"), "{said}");
+    let said = agent.first_line_with("connection failed");
+    assert!(said.contains("--tls-certificate and --tls-key"), "{said}");
 }
 
 fn reject(code: Code, retry_after_ms: Option<u32>) -> Message<'static> {
     Message::Reject(Reject { stream: 0, code: code.to_u16(), text: "wait", retry_after_ms })
 }
 
-/// What an agent that speaks TLS says of a collector that answers with this instead.
-fn answered(message: &Message<'_>) -> String {
+/// Returns the log line of an agent with TLS if the collector sends this message instead.
+fn error_after(message: &Message<'_>) -> String {
     let (authority, files, collector) = (Authority::new(), Files::new(), Collector::bind());
     let ca = files.write("ca.pem", &authority.0.pem(), 0o644);
     let agent = Agent::start_with("one", &collector.address(), Stdio::piped(), &["--tls-ca", &ca]);
     let mut peer = collector.accept();
-    peer.say(message);
-    agent.first_line_with("no connection")
+    peer.send(message);
+    agent.first_line_with("connection failed")
 }
 
-/// The wait of a line, in seconds.
+/// Returns `retry_in` of a log line, in seconds.
 fn retry_in(said: &str) -> f64 {
     let wait = said.split("retry_in=").nth(1).unwrap();
     wait.split('s').next().unwrap().parse().unwrap()
 }
 
 #[test]
-fn a_collector_without_room_may_say_so_before_tls() {
-    let said = answered(&reject(Code::HandshakesFull, Some(60_000)));
+fn reject_of_a_full_collector_before_tls_sets_the_delay() {
+    let said = error_after(&reject(Code::HandshakesFull, Some(60_000)));
     assert!(said.contains("rejected, handshakes_full"), "{said}");
     assert!(retry_in(&said) >= 60.0, "{said}");
 }
 
 #[test]
-fn a_longer_wait_before_tls_is_a_minute() {
-    let said = answered(&reject(Code::AddressPaused, Some(3_600_000)));
+fn requested_delay_before_tls_is_capped_at_a_minute() {
+    let said = error_after(&reject(Code::AddressPaused, Some(3_600_000)));
     assert!(said.contains("rejected, address_paused"), "{said}");
     assert!((60.0..=66.0).contains(&retry_in(&said)), "{said}");
 }
 
 #[test]
-fn nobody_else_is_believed_before_tls() {
+fn other_messages_before_tls_are_ignored() {
     for message in [
         reject(Code::HandshakesFull, None),
         reject(Code::IdConflict, Some(1_000)),
         reject(Code::Superseded, None),
         welcome(1_000, true),
     ] {
-        let said = answered(&message);
-        assert!(said.contains("answers without TLS"), "{message:?}: {said}");
+        let said = error_after(&message);
+        assert!(said.contains("answered without TLS"), "{message:?}: {said}");
         assert!(!said.contains("rejected"), "{message:?}: {said}");
     }
 }
 
-/// How a collector without TLS answers a handshake: a fatal alert, handshake_failure.
+/// Answer of a collector without TLS to a handshake: the fatal alert handshake_failure.
 const ALERT: [u8; 7] = [0x15, 3, 1, 0, 2, 2, 40];
 
 #[test]
-fn an_agent_with_tls_on_a_port_without_says_what_to_do() {
+fn tls_agent_on_a_plain_port_logs_advice() {
     let (authority, files, collector) = (Authority::new(), Files::new(), Collector::bind());
     let ca = files.write("ca.pem", &authority.0.pem(), 0o644);
     let agent = Agent::start_with("one", &collector.address(), Stdio::piped(), &["--tls-ca", &ca]);
-    collector.accept().say_bytes(&ALERT);
-    let said = agent.first_line_with("no connection");
-    assert!(said.contains("does not speak TLS") && said.contains("tls_certificate"), "{said}");
+    collector.accept().send_bytes(&ALERT);
+    let said = agent.first_line_with("connection failed");
+    assert!(said.contains("does not speak TLS") && said.contains("--tls-certificate"), "{said}");
 }
 
 #[test]
-fn an_agent_without_tls_on_a_port_with_it_says_what_to_do() {
+fn plain_agent_on_a_tls_port_logs_advice() {
     let collector = Collector::bind();
     let agent = Agent::start("one", &collector.address(), Stdio::piped());
     let mut peer = collector.accept();
-    peer.hear(|_| ());
-    peer.say(&reject(Code::TlsRequired, None));
-    let said = agent.first_line_with("refused");
-    assert!(said.contains("tls_required") && said.contains("set tls, or tls_ca"), "{said}");
+    peer.receive(|_| ());
+    peer.send(&reject(Code::TlsRequired, None));
+    let said = agent.first_line_with("connection rejected");
+    assert!(said.contains("tls_required") && said.contains("enable TLS"), "{said}");
 }
 
 #[test]
-fn an_alert_of_tls_in_place_of_a_frame_is_recognised() {
+fn tls_alert_in_place_of_a_frame_is_recognized() {
     let collector = Collector::bind();
     let agent = Agent::start("one", &collector.address(), Stdio::piped());
     let mut peer = collector.accept();
-    peer.hear(|_| ());
-    peer.say_bytes(&ALERT);
-    let said = agent.first_line_with("no connection");
-    assert!(said.contains("speaks TLS") && said.contains("tls_ca"), "{said}");
+    peer.receive(|_| ());
+    peer.send_bytes(&ALERT);
+    let said = agent.first_line_with("connection failed");
+    assert!(said.contains("requires TLS") && said.contains("--tls-ca"), "{said}");
 }
 
 #[test]
-fn an_authority_that_the_system_replaces_is_believed_without_a_restart_and_the_old_one_is_not() {
+fn replaced_ca_in_the_trust_store_is_used_without_a_restart() {
     let (old, new) = (Authority::new(), Authority::new());
     let (files, collector) = (Files::new(), Collector::bind());
     let store = files.write("store.pem", &old.0.pem(), 0o644);
     let mut command = Agent::command("one", &collector.address());
     command.arg("--tls").env("SSL_CERT_FILE", &store).env("SSL_CERT_DIR", "/nonexistent");
     let agent = Agent::spawn(&mut command, Stdio::piped());
-    let meets = |authority: &Authority| {
+    let handshake = |authority: &Authority| {
         let config = authority.collector("127.0.0.1", 2020, 2100, None);
         let mut peer = secure(collector.accept(), &config);
         peer.stream.conn.complete_io(&mut peer.stream.sock)
     };
-    meets(&old).unwrap();
-    assert!(meets(&new).is_err(), "it believes an authority that it does not know");
-    agent.first_line_with("is not signed by an authority that this system trusts");
+    handshake(&old).unwrap();
+    assert!(handshake(&new).is_err(), "the agent accepted an unknown CA");
+    agent.first_line_with("is not signed by a CA in the system's trust store");
     files.write("store.pem", &new.0.pem(), 0o644);
-    // Another attempt may have been under way already.
-    assert!((0..3).any(|_| meets(&new).is_ok()), "it still knows the old one alone");
-    assert!(meets(&old).is_err(), "it believes an authority that was taken away");
+    // Another attempt may already be in progress.
+    assert!((0..3).any(|_| handshake(&new).is_ok()), "the old trust store is still used");
+    assert!(handshake(&old).is_err(), "the agent accepted a removed CA");
 }

@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fleetgauge_agent::backoff::{Backoff, HOPELESS_WAIT};
+use fleetgauge_agent::backoff::{Backoff, REJECTED_DELAY};
 use fleetgauge_agent::client::{Event as ClientEvent, code_reason};
 use fleetgauge_agent::identity::Nonces;
 use fleetgauge_agent::schedule;
@@ -192,11 +192,13 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
             backoff.session_ended(interval * reports.saturating_sub(1), interval);
         }
         match retry_after {
-            Some(Some(turn)) if why == Code::HandshakesFull.reason() => backoff.take_turn(turn),
-            Some(retry_after) => backoff.obey(retry_after.unwrap_or(HOPELESS_WAIT)),
+            Some(Some(slot)) if why == Code::HandshakesFull.reason() => {
+                backoff.use_retry_slot(slot)
+            }
+            Some(retry_after) => backoff.set_minimum(retry_after.unwrap_or(REJECTED_DELAY)),
             None => {}
         }
-        backoff.next_wait()
+        backoff.next_delay()
     }
 
     /// Disconnects because the collector has sent Drain.

@@ -36,6 +36,6 @@ fn a_mount_that_hangs_takes_only_its_own_series_away() {
     }
     hung.signal(Signal::INT);
     let back = until("the filesystem back", 20, || filesystem(&page()));
-    assert!(agent.log().contains("source is back"), "it was never away");
+    assert!(agent.log().contains("source recovered"), "it never failed");
     println!("left out after {absent:?}, back {back:?} after the mount was");
 }

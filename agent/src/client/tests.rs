@@ -40,7 +40,7 @@ fn bytes(message: &Message<'_>) -> Vec<u8> {
     bytes
 }
 
-/// What the client makes of `message`: its event and the bytes it answers.
+/// Passes `message` to the client. Returns its event and its answer.
 fn give(
     client: &mut Client,
     message: &Message<'_>,
@@ -50,7 +50,7 @@ fn give(
     Ok((event, out))
 }
 
-/// A client in its session, all it has sent so far consumed.
+/// Returns a client in an active session.
 fn welcomed() -> Client {
     let mut client = Client::default();
     client.start(&profile(), None, &mut Vec::new());
@@ -58,7 +58,7 @@ fn welcomed() -> Client {
     client
 }
 
-/// Decodes the frames in `sent` one after the other.
+/// Decodes the frames in `sent` one by one.
 fn each(mut sent: &[u8], mut see: impl FnMut(Message<'_>)) {
     let accept = Accept { version: VERSION, max_payload_bytes: 1 << 20 };
     while !sent.is_empty() {
@@ -71,7 +71,7 @@ fn each(mut sent: &[u8], mut see: impl FnMut(Message<'_>)) {
 }
 
 #[test]
-fn hello_says_who_it_is() {
+fn hello_carries_the_profile() {
     let mut client = Client::default();
     let mut out = Vec::new();
     client.start(&profile(), None, &mut out);
@@ -88,7 +88,7 @@ fn hello_says_who_it_is() {
 }
 
 #[test]
-fn an_unknown_schema_follows_welcome() {
+fn schema_is_sent_if_the_collector_does_not_know_it() {
     let mut client = Client::default();
     client.start(&profile(), None, &mut Vec::new());
     let (event, out) = give(&mut client, &Message::Welcome(welcome())).unwrap();
@@ -99,7 +99,7 @@ fn an_unknown_schema_follows_welcome() {
 }
 
 #[test]
-fn a_known_schema_is_not_sent() {
+fn schema_is_not_sent_if_the_collector_knows_it() {
     let mut client = Client::default();
     client.start(&profile(), None, &mut Vec::new());
     let known = Welcome { schema_known: true, ..welcome() };
@@ -108,7 +108,7 @@ fn a_known_schema_is_not_sent() {
 }
 
 #[test]
-fn bytes_may_come_one_by_one_or_all_together() {
+fn input_split_anywhere_gives_the_same_events() {
     let stream = [
         bytes(&Message::Welcome(welcome())),
         bytes(&Message::Ping(Ping { token: 9 })),
@@ -137,7 +137,7 @@ fn bytes_may_come_one_by_one_or_all_together() {
 }
 
 #[test]
-fn the_first_report_is_full_and_the_next_carries_what_changed() {
+fn the_first_report_is_full_and_later_ones_carry_changes() {
     let mut client = welcomed();
     let mut row = [0.0; 6];
     let mut send = |client: &mut Client, values: &[f64]| {
@@ -168,7 +168,7 @@ fn the_first_report_is_full_and_the_next_carries_what_changed() {
 }
 
 #[test]
-fn sequence_numbers_rise_over_connections_and_the_first_report_is_full_again() {
+fn a_new_connection_continues_the_sequence_with_a_full_report() {
     let mut client = welcomed();
     let first = client.report(&profile(), &VALUES, 0, &mut Vec::new()).unwrap();
     client.start(&profile(), None, &mut Vec::new());
@@ -182,7 +182,7 @@ fn sequence_numbers_rise_over_connections_and_the_first_report_is_full_again() {
 }
 
 #[test]
-fn nothing_is_reported_outside_a_session() {
+fn report_and_bye_need_a_session() {
     let mut client = Client::default();
     let mut out = Vec::new();
     assert_eq!(client.report(&profile(), &VALUES, 0, &mut out), Err(ClientError::NoSession));
@@ -197,7 +197,7 @@ fn nothing_is_reported_outside_a_session() {
 }
 
 #[test]
-fn a_wrong_number_of_values_is_not_sent() {
+fn a_report_of_the_wrong_width_is_an_error() {
     let mut out = Vec::new();
     let error = welcomed().report(&profile(), &VALUES[..5], 0, &mut out).unwrap_err();
     assert_eq!(error, ClientError::WrongWidth { given: 5, expected: 6 });
@@ -205,7 +205,7 @@ fn a_wrong_number_of_values_is_not_sent() {
 }
 
 #[test]
-fn a_reject_is_the_last_word() {
+fn input_after_reject_is_ignored() {
     for mut client in [welcomed(), {
         let mut client = Client::default();
         client.start(&profile(), None, &mut Vec::new());
@@ -225,16 +225,20 @@ fn a_reject_is_the_last_word() {
 }
 
 #[test]
-fn a_hostile_collector_is_left() {
-    let foul = |message: Message<'_>| give(&mut welcomed(), &message).unwrap_err().reason();
-    assert_eq!(foul(Message::Welcome(welcome())), "unexpected_frame");
-    assert_eq!(foul(Message::Bye(Bye { stream: 0, reason: 0 })), "unexpected_frame");
+fn protocol_errors_end_the_connection() {
+    let error = |message: Message<'_>| give(&mut welcomed(), &message).unwrap_err().reason();
+    assert_eq!(error(Message::Welcome(welcome())), "unexpected_frame");
+    assert_eq!(error(Message::Bye(Bye { stream: 0, reason: 0 })), "unexpected_frame");
 
     let mut early = Client::default();
     early.start(&profile(), None, &mut Vec::new());
     let drain = Message::Drain(Drain { delay_ms: 0, target: None });
     assert_eq!(give(&mut early, &drain).unwrap_err().reason(), "unexpected_frame");
-    assert_eq!(give(&mut early, &drain), Ok((None, Vec::new())), "nothing is read after that");
+    assert_eq!(
+        give(&mut early, &drain),
+        Ok((None, Vec::new())),
+        "input after the error is ignored"
+    );
 
     let mut http = welcomed();
     let error = http
@@ -249,7 +253,7 @@ fn a_hostile_collector_is_left() {
 }
 
 #[test]
-fn a_welcome_that_was_not_offered_is_refused() {
+fn welcome_outside_the_offer_or_the_limits_is_an_error() {
     let answer = |welcome: Welcome<'_>| {
         let mut client = Client::default();
         client.start(&profile(), None, &mut Vec::new());
@@ -266,6 +270,6 @@ fn a_welcome_that_was_not_offered_is_refused() {
 }
 
 #[test]
-fn an_idle_client_is_small() {
+fn client_takes_at_most_88_bytes() {
     assert!(size_of::<Client>() <= 88, "{}", size_of::<Client>());
 }

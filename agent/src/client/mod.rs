@@ -1,8 +1,11 @@
-//! The agent's side of one connection: given bytes, gives bytes and events.
+//! The agent's side of the protocol: turns received bytes into events and bytes to send.
 //!
-//! There is no socket here, no clock and no thread, so that the real agent, the load test's
-//! thousands and the tests all drive the same code. Between frames a client holds its last values
-//! and nothing else.
+//! It has no socket, clock or thread: the agent, the simulated agents of the load test and the
+//! tests drive the same code. Between frames a client holds only its last reported values.
+
+mod error;
+
+pub use error::ClientError;
 
 use std::time::Duration;
 
@@ -15,161 +18,161 @@ use fleetgauge_proto::{Accept, Code, Frame, FrameBuffer, VERSION, Violation};
 
 use crate::profile::Profile;
 
-/// What a Report's payload may take beside its values, in bytes: numbers, lengths and the choice.
+/// Maximum size of a Report's payload without its values, in bytes: stream, sequence number,
+/// timestamp and lengths.
 const REPORT_OVERHEAD_BYTES: usize = 64;
 
-/// Where the connection stands.
+/// State of the connection.
 ///
 /// ```text
-///           start             Welcome               bye
-///   Idle ----------> Greeted ---------> Welcomed -----------> Over
-///    ^    Hello ->      |   Schema ->    |    |   Bye ->       |
-///    |           Reject |                |    | Reject         |
-///    |                  +--> Over <------+----+                |
-///    |    start: the next connection of the same process       |
-///    +---------------------------------------------------------+
+///           start               Welcome              bye
+///   Idle -----------> HelloSent ---------> Active -----------> Closed
+///           Hello ->      |     Schema ->     |     Bye ->       |  ^
+///             ^           |                   |                  |  |
+///             |           +-------------------+-- Reject, error -|--+
+///             |                                                  |
+///             +--- start: the next connection of the process ----+
 ///
-///   In Greeted and Welcomed a Ping is answered by its Pong. In Welcomed reports are sent, after a Drain
-///   as well. Whatever else comes is a violation and leads to Over.
+///   HelloSent and Active answer Ping with Pong. Active sends reports, also after Drain.
+///   Any other frame is a protocol error and leads to Closed.
 /// ```
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum State {
     #[default]
     Idle,
-    Greeted,
-    Welcomed,
-    Over,
+    HelloSent,
+    Active,
+    Closed,
 }
 
-/// One agent's protocol state. What the agent says of itself is given with each call, the same in
-/// all of them: it is read seldom, and who simulates thousands of agents need not keep it for each.
+/// Protocol state of one agent.
+///
+/// Every call takes the agent's [`Profile`], which must always be the same one: the load test
+/// shares a profile between simulated agents.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use fleetgauge_agent::client::{Client, Event};
+/// use fleetgauge_agent::identity::Host;
+/// use fleetgauge_agent::metrics::MetricSet;
+/// use fleetgauge_agent::profile::{EncodedSchema, Profile};
+/// use fleetgauge_proto::message::{Message, Welcome};
+/// use fleetgauge_proto::{AgentId, Limits, StaticLabels, VERSION};
+///
+/// let profile = Profile {
+///     id: AgentId::try_new("web-1")?,
+///     nonces: Host::read().nonces(),
+///     labels: StaticLabels::default(),
+///     interval: Duration::from_secs(15),
+///     agent_version: "1.0",
+///     schema: Arc::new(EncodedSchema::of(MetricSet::Basic)?),
+/// };
+/// // `sent` goes to the collector: Hello.
+/// let (mut client, mut sent) = (Client::default(), Vec::new());
+/// client.start(&profile, None, &mut sent);
+///
+/// // The collector answers with Welcome. The client sends Schema and reports an event.
+/// let welcome = Message::Welcome(Welcome {
+///     version: VERSION,
+///     capabilities: 0,
+///     session_id: 1,
+///     interval_ms: 15_000,
+///     limits: Limits::default(),
+///     schema_known: false,
+///     extensions: Vec::new(),
+/// });
+/// let mut received = Vec::new();
+/// welcome.encode(VERSION, &mut received)?;
+/// let event = client.received(&profile, &mut &received[..], &mut sent)?;
+/// assert!(matches!(event, Some(Event::Welcomed { session_id: 1, .. })));
+///
+/// let values = [0.25, 0.5, 0.75, 8e9, 4e9, 4e9];
+/// assert_eq!(client.report(&profile, &values, 1_767_225_600_000, &mut sent)?, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Client {
     state: State,
     frames: FrameBuffer,
-    /// Of the last Report of the process: numbers rise over all its connections.
+    /// Sequence number of the last Report. It rises over all connections of the process.
     sequence: u64,
-    /// The values of the last Report of this connection; empty before the first.
+    /// Values of the last Report of this connection; empty before the first.
     reported: Box<[f64]>,
 }
 
-/// What the collector wants the driver to know.
+/// What the caller must act on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The session has begun: send the latest sample now, and one in each interval.
+    /// The session began: report the latest sample now, then one per interval.
     Welcomed {
-        /// The collector's number for the session.
+        /// Number of the session in the collector.
         session_id: u64,
-        /// Time between reports to keep, 1 s to 5 min.
+        /// Interval between reports that the collector requires, 1 s to 5 min.
         interval: Duration,
-        /// The collector knew the schema, so it was not sent.
+        /// The collector knew the schema: no Schema frame was sent.
         schema_known: bool,
     },
-    /// A Ping was answered.
+    /// The collector answered a Ping.
     Pong {
-        /// The Ping's token.
+        /// Token of the Ping.
         token: u64,
     },
-    /// Report on, and leave when the delay is over.
+    /// Leave after the delay, and report until then.
     Drain {
-        /// How long from now.
+        /// Time from now.
         delay: Duration,
-        /// Where to go instead, as host:port; not checked.
+        /// Another collector as `host:port`, not validated; `None`: reconnect to the same one.
         target: Option<Box<str>>,
     },
-    /// The collector has ended the session.
+    /// The collector ended the connection.
     Rejected {
-        /// Why, as a number of the wire; see [`Code::from_u16`].
+        /// Number of the code; see [`Code::from_u16`].
         code: u16,
-        /// Why, for people. Anything the other end liked to say.
+        /// Explanation. Untrusted text of the peer.
         text: Box<str>,
-        /// When to come again, from now; `None`: the same again will not help.
+        /// Time until the retry; `None`: retrying without a change will fail again.
         retry_after: Option<Duration>,
     },
 }
 
-/// Why a connection cannot go on.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ClientError {
-    /// The collector broke the protocol.
-    #[error("the collector broke the protocol: {0}")]
-    Violation(#[from] Violation),
-    /// Welcome chose something that Hello did not offer.
-    #[error("the collector's Welcome asks for {0}, which was not offered")]
-    NotOffered(&'static str),
-    /// What this agent has to report is more than the collector takes.
-    #[error("{what} needs {needed}, the collector allows {allowed}")]
-    OverLimit {
-        /// What is too large.
-        what: &'static str,
-        /// How much it needs.
-        needed: usize,
-        /// How much is allowed.
-        allowed: u32,
-    },
-    /// A report before Welcome or after the end.
-    #[error("there is no session to report in")]
-    NoSession,
-    /// A report that the schema does not describe.
-    #[error("{given} values given, the schema has {expected}")]
-    WrongWidth {
-        /// Values given.
-        given: usize,
-        /// Values of the schema.
-        expected: usize,
-    },
-}
-
-impl ClientError {
-    /// The stable name used in logs.
-    #[must_use]
-    pub const fn reason(&self) -> &'static str {
-        match self {
-            Self::Violation(violation) => violation.code().reason(),
-            Self::NotOffered(_) => "not_offered",
-            Self::OverLimit { .. } => "over_limit",
-            Self::NoSession => "no_session",
-            Self::WrongWidth { .. } => "wrong_width",
-        }
-    }
-}
-
 impl Client {
-    /// The number of the last Report; 0 before the first.
+    /// Returns the sequence number of the last Report; 0 before the first.
     #[must_use]
     pub const fn sequence(&self) -> u64 {
         self.sequence
     }
 
-    /// Whether reports can be sent now.
+    /// Returns whether reports can be sent.
     #[must_use]
     pub fn is_welcomed(&self) -> bool {
-        self.state == State::Welcomed
+        self.state == State::Active
     }
 
-    /// A connection has been made: appends Hello to `out`, with the credential if there is one, and
-    /// forgets the connection before.
+    /// Starts a new connection: appends Hello to `out`.
     pub fn start(&mut self, profile: &Profile, credential: Option<Secret<'_>>, out: &mut Vec<u8>) {
         self.frames = FrameBuffer::default();
         self.reported = Box::default();
-        self.state = State::Greeted;
+        self.state = State::HelloSent;
         put(&profile.hello(credential), out);
     }
 
-    /// Takes bytes that came from the collector, appends to `out` what they call for, and returns
-    /// at the first event; `input` is moved past what was used. `None` once all of it was. Call
-    /// until then.
+    /// Processes received bytes up to the first event, and appends answers to `out`.
+    ///
+    /// Moves `input` past the processed bytes. Call it again until it returns `None`: then all
+    /// input is consumed.
     ///
     /// # Errors
-    /// The connection is to be closed; nothing more can be read from it.
+    /// The caller must close the connection.
     pub fn received(
         &mut self,
         profile: &Profile,
         input: &mut &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Option<Event>, ClientError> {
-        // What belongs to an ended connection is not read, so that the last word stands.
-        while matches!(self.state, State::Greeted | State::Welcomed) {
+        // Ignore input after Reject or an error: the first reason for the end counts.
+        while matches!(self.state, State::HelloSent | State::Active) {
             let mut frames = std::mem::take(&mut self.frames);
             let accept = Accept { version: VERSION, max_payload_bytes: MAX_FROM_COLLECTOR_BYTES };
             let mut rest = *input;
@@ -185,7 +188,7 @@ impl Client {
                 Ok(Some(event)) => return Ok(event),
                 Ok(None) => return Ok(None),
                 Err(error) => {
-                    self.state = State::Over;
+                    self.state = State::Closed;
                     return Err(error);
                 }
             }
@@ -194,11 +197,12 @@ impl Client {
         Ok(None)
     }
 
-    /// Appends a Report of `values`, sampled at `unix_ms`, to `out`: all of them, or those that
-    /// changed, by whichever is shorter. Its sequence number.
+    /// Appends a Report of `values`, sampled at `unix_ms`, to `out`. Returns its sequence number.
+    ///
+    /// It carries all values or only the changed ones, whichever is shorter.
     ///
     /// # Errors
-    /// [`ClientError::NoSession`], [`ClientError::WrongWidth`]; nothing is appended then.
+    /// [`ClientError::NoSession`] or [`ClientError::WrongWidth`]; `out` is then unchanged.
     pub fn report(
         &mut self,
         profile: &Profile,
@@ -206,7 +210,7 @@ impl Client {
         unix_ms: u64,
         out: &mut Vec<u8>,
     ) -> Result<u64, ClientError> {
-        if self.state != State::Welcomed {
+        if self.state != State::Active {
             return Err(ClientError::NoSession);
         }
         let expected = profile.schema.width();
@@ -236,22 +240,22 @@ impl Client {
         Ok(sequence)
     }
 
-    /// Appends a Ping to `out`; [`Event::Pong`] with the same token will come. Nothing outside a
-    /// session.
+    /// Appends a Ping to `out`, if a session is active. [`Event::Pong`] returns the token.
     pub fn ping(&self, token: u64, out: &mut Vec<u8>) {
-        if self.state == State::Welcomed {
+        if self.state == State::Active {
             put(&Message::Ping(Ping { token }), out);
         }
     }
 
-    /// Ends the session: appends Bye to `out`, if there is one to end.
+    /// Ends the connection: appends Bye to `out`, if a session is active.
     pub fn bye(&mut self, reason: ByeReason, out: &mut Vec<u8>) {
-        if self.state == State::Welcomed {
+        if self.state == State::Active {
             put(&Message::Bye(Bye { stream: 0, reason: reason as u8 }), out);
         }
-        self.state = State::Over;
+        self.state = State::Closed;
     }
 
+    /// Processes one frame. Returns its event, if it has one.
     fn frame(
         &mut self,
         profile: &Profile,
@@ -267,24 +271,25 @@ impl Client {
                 Ok(None)
             }
             (_, Message::Reject(reject)) => {
-                self.state = State::Over;
+                self.state = State::Closed;
                 Ok(Some(rejected(&reject)))
             }
-            (State::Greeted, Message::Welcome(welcome)) => {
+            (State::HelloSent, Message::Welcome(welcome)) => {
                 self.welcome(profile, &welcome, out).map(Some)
             }
-            (State::Welcomed, Message::Pong(Pong { token })) => Ok(Some(Event::Pong { token })),
-            (State::Welcomed, Message::Drain(Drain { delay_ms, target })) => {
+            (State::Active, Message::Pong(Pong { token })) => Ok(Some(Event::Pong { token })),
+            (State::Active, Message::Drain(Drain { delay_ms, target })) => {
                 let delay = Duration::from_millis(u64::from(delay_ms));
                 Ok(Some(Event::Drain { delay, target: target.map(Into::into) }))
             }
-            (State::Greeted, _) => {
+            (State::HelloSent, _) => {
                 Err(Violation::UnexpectedFrame { kind, when: "before Welcome" })?
             }
             _ => Err(Violation::UnexpectedFrame { kind, when: "in a session" })?,
         }
     }
 
+    /// Checks Welcome, begins the session and appends Schema to `out` if the collector needs it.
     fn welcome(
         &mut self,
         profile: &Profile,
@@ -301,7 +306,7 @@ impl Client {
             return Err(ClientError::NotOffered("an interval outside 1 s to 5 min"));
         }
         check_limits(profile, welcome)?;
-        self.state = State::Welcomed;
+        self.state = State::Active;
         if !welcome.schema_known {
             out.extend_from_slice(profile.schema.frame());
         }
@@ -313,16 +318,17 @@ impl Client {
     }
 }
 
-/// Sees now what the collector would refuse later; the rest of its limits it checks itself.
+/// Checks the collector's limits on frame sizes, values and labels before anything is sent. The
+/// collector checks the rest.
 fn check_limits(profile: &Profile, welcome: &Welcome<'_>) -> Result<(), ClientError> {
     let schema = &profile.schema;
     let report = size_of::<f64>() * schema.width() + REPORT_OVERHEAD_BYTES;
     let limits = welcome.limits;
     for (what, needed, allowed) in [
-        ("the schema's frame, in bytes,", schema.frame().len(), limits.max_payload_bytes),
-        ("a report's frame, in bytes,", report, limits.max_payload_bytes),
-        ("the number of values", schema.width(), limits.max_values),
-        ("the size of the labels, in bytes,", profile.labels.bytes(), limits.max_label_bytes),
+        ("bytes of the schema's frame", schema.frame().len(), limits.max_payload_bytes),
+        ("bytes of a report's frame", report, limits.max_payload_bytes),
+        ("number of values", schema.width(), limits.max_values),
+        ("bytes of labels", profile.labels.bytes(), limits.max_label_bytes),
     ] {
         if needed > allowed as usize {
             return Err(ClientError::OverLimit { what, needed, allowed });
@@ -339,18 +345,17 @@ fn rejected(reject: &Reject<'_>) -> Event {
     }
 }
 
-/// The stable name of a Reject's code; `unknown` for one of a later version.
+/// Returns the stable name of a Reject code; `unknown` for a code of a later version.
 #[must_use]
 pub fn code_reason(code: u16) -> &'static str {
     Code::from_u16(code).map_or("unknown", Code::reason)
 }
 
 fn put(message: &Message<'_>, out: &mut Vec<u8>) {
-    // Only a payload over 16 MiB fails, and none of an agent's messages comes near.
+    // Only a payload over 16 MiB fails. No message of an agent is that long.
     let encoded = message.encode(VERSION, out);
     debug_assert!(encoded.is_ok(), "{encoded:?}");
 }
 
 #[cfg(test)]
-#[path = "client_tests.rs"]
 mod tests;

@@ -1,4 +1,4 @@
-//! A connection to a collector, plain or under TLS.
+//! The transport of a connection: TCP or TLS.
 
 use std::future::poll_fn;
 use std::io;
@@ -9,33 +9,34 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-/// How a frame begins, and no record of TLS does.
-const FRAME: u8 = b'F';
+/// First byte of every frame. No TLS record starts with it.
+const FRAME_START: u8 = b'F';
 
-/// The connection.
+/// The transport of a connection.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(super) enum Transport {
     /// TCP.
     Plain(TcpStream),
     /// TLS over TCP.
-    Tls(Box<TlsStream<Opening>>),
+    Tls(Box<TlsStream<HandshakeStream>>),
 }
 
-/// A socket on which TLS is to begin. A collector that has no room says so by a frame instead.
+/// A socket for a TLS handshake, which detects a frame in place of TLS.
 #[derive(Debug)]
-pub(super) struct Opening {
+pub(super) struct HandshakeStream {
     pub(super) stream: TcpStream,
-    /// The beginning of a frame that came instead of TLS.
+    /// Received bytes of a frame in place of TLS.
     pub(super) frame: Vec<u8>,
-    begun: bool,
+    /// The first bytes have been checked.
+    checked: bool,
 }
 
-impl Stream {
-    /// Reads what has come already; how many bytes, none if reading fails.
+impl Transport {
+    /// Reads what has already arrived. Returns the number of bytes; 0 after an error.
     pub(super) async fn read_now(&mut self, buffer: &mut [u8]) -> usize {
         let mut buffer = ReadBuf::new(buffer);
         poll_fn(|cx| {
-            // Whether it is ready, pending or broken: what there was is in the buffer.
+            // Ready, pending or failed: what had arrived is in the buffer.
             let _ = Pin::new(&mut *self).poll_read(cx, &mut buffer);
             Poll::Ready(buffer.filled().len())
         })
@@ -43,13 +44,13 @@ impl Stream {
     }
 }
 
-impl Opening {
+impl HandshakeStream {
     pub(super) const fn new(stream: TcpStream) -> Self {
-        Self { stream, frame: Vec::new(), begun: false }
+        Self { stream, frame: Vec::new(), checked: false }
     }
 }
 
-impl AsyncRead for Opening {
+impl AsyncRead for HandshakeStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -57,16 +58,16 @@ impl AsyncRead for Opening {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        let came = &buffer.filled()[before..];
-        if !std::mem::replace(&mut self.begun, true) && came.first() == Some(&FRAME) {
-            self.frame = came.to_vec();
+        let received = &buffer.filled()[before..];
+        if !std::mem::replace(&mut self.checked, true) && received.first() == Some(&FRAME_START) {
+            self.frame = received.to_vec();
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Opening {
+impl AsyncWrite for HandshakeStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -75,8 +76,8 @@ impl AsyncWrite for Opening {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
-    /// When TLS fails, tokio-rustls writes once. Without this it would write the first of several
-    /// records: the alert that tells the collector why would be left out.
+    /// After a TLS error, tokio-rustls writes once. Without vectored writes it would write only the
+    /// first of several records and drop the alert with the reason.
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -98,7 +99,7 @@ impl AsyncWrite for Opening {
     }
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for Transport {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -111,7 +112,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for Transport {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

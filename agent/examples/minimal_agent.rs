@@ -1,0 +1,109 @@
+//! A minimal agent: declares one gauge and reports it.
+//!
+//! ```text
+//! cargo run -p fleetgauge-agent --example minimal_agent -- 127.0.0.1:45678 room-1
+//! ```
+//!
+//! Use it as a start to report values of your own. A production agent also reconnects with a
+//! backoff after a failure: see `fleetgauge_agent::backoff`.
+
+use std::error::Error;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use fleetgauge_agent::client::{Client, Event};
+use fleetgauge_agent::identity::Host;
+use fleetgauge_agent::profile::{EncodedSchema, Profile};
+use fleetgauge_proto::message::{ByeReason, Family, Schema, Series};
+use fleetgauge_proto::schema::FamilyKind;
+use fleetgauge_proto::{AgentId, StaticLabels};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let collector = args.next().unwrap_or_else(|| "127.0.0.1:45678".to_owned());
+    let profile = profile(&args.next().unwrap_or_else(|| "minimal-agent".to_owned()))?;
+
+    let mut stream = TcpStream::connect(&collector)?;
+    // A report is one small write. Without this, the kernel may hold it back.
+    stream.set_nodelay(true)?;
+
+    // The client does no I/O: it turns received bytes into events and bytes to send.
+    let (mut client, mut out) = (Client::default(), Vec::new());
+    client.start(&profile, None, &mut out);
+    let (mut interval, mut next_report) = (profile.interval, None);
+    loop {
+        if next_report.is_some_and(|due| Instant::now() >= due) {
+            client.report(&profile, &[temperature()], unix_ms(), &mut out)?;
+            next_report = Some(Instant::now() + interval);
+        }
+        stream.write_all(&out)?;
+        out.clear();
+
+        // Read until the next report is due: the collector sends Ping and Drain at any time, and
+        // it closes a connection that does not answer.
+        let wait = next_report.map_or(interval, |due| due.duration_since(Instant::now()));
+        let mut buffer = [0; 1024];
+        let received = read(&mut stream, &mut buffer, wait)?;
+        let mut input = &buffer[..received];
+        while let Some(event) = client.received(&profile, &mut input, &mut out)? {
+            match event {
+                Event::Welcomed { interval: agreed, .. } => {
+                    interval = agreed;
+                    next_report = Some(Instant::now());
+                    println!("connected to {collector}");
+                }
+                // The collector restarts. Bye tells it that this agent leaves on purpose.
+                Event::Drain { .. } => {
+                    client.bye(ByeReason::Drained, &mut out);
+                    return Ok(stream.write_all(&out)?);
+                }
+                Event::Rejected { text, .. } => return Err(text.to_string().into()),
+                Event::Pong { .. } => {}
+            }
+        }
+    }
+}
+
+/// Returns what the agent says in Hello and Schema.
+fn profile(id: &str) -> Result<Profile, Box<dyn Error>> {
+    let temperature = Family {
+        name: "room_temperature_celsius",
+        kind: FamilyKind::Gauge as u8,
+        unit: "celsius",
+        help: "Air temperature.",
+    };
+    let series = Series { family: 0, width: 1, parameters: vec![], labels: vec![] };
+    let schema = Schema { stream: 0, families: vec![temperature], series: vec![series] };
+    Ok(Profile {
+        id: AgentId::try_new(id)?,
+        // The collector tells two hosts with the same id apart by their nonces.
+        nonces: Host::read().nonces(),
+        labels: StaticLabels::default(),
+        interval: Duration::from_secs(1),
+        agent_version: "minimal",
+        schema: Arc::new(EncodedSchema::try_new(&schema)?),
+    })
+}
+
+/// Reads what arrives within `wait`. Returns the number of bytes; 0 if nothing arrived.
+fn read(stream: &mut TcpStream, buffer: &mut [u8], wait: Duration) -> std::io::Result<usize> {
+    // A timeout of zero means no timeout.
+    stream.set_read_timeout(Some(wait.max(Duration::from_millis(1))))?;
+    match stream.read(buffer) {
+        Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(0),
+        result => result,
+    }
+}
+
+/// Stands for a sensor.
+fn temperature() -> f64 {
+    21.5
+}
+
+fn unix_ms() -> u64 {
+    let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
+}

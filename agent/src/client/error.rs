@@ -1,0 +1,49 @@
+//! Errors of the client.
+
+use fleetgauge_proto::Violation;
+
+/// Error that ends a connection, or a call that the state does not allow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClientError {
+    /// The collector violated the protocol.
+    #[error("the collector violated the protocol: {0}")]
+    Violation(#[from] Violation),
+    /// Welcome requires something that Hello did not offer.
+    #[error("Welcome requires {0}, which Hello did not offer")]
+    NotOffered(&'static str),
+    /// The agent's schema or labels exceed a limit of the collector.
+    #[error("{what}: {needed}, but the collector allows {allowed}")]
+    OverLimit {
+        /// What exceeds the limit.
+        what: &'static str,
+        /// Size of the agent.
+        needed: usize,
+        /// Limit of the collector.
+        allowed: u32,
+    },
+    /// A report before Welcome or after the end of the session.
+    #[error("no session")]
+    NoSession,
+    /// A report whose length does not match the schema.
+    #[error("{given} values, but the schema has {expected}")]
+    WrongWidth {
+        /// Number of values in the report.
+        given: usize,
+        /// Number of values of the schema.
+        expected: usize,
+    },
+}
+
+impl ClientError {
+    /// Returns the stable name for logs.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Violation(violation) => violation.code().reason(),
+            Self::NotOffered(_) => "not_offered",
+            Self::OverLimit { .. } => "over_limit",
+            Self::NoSession => "no_session",
+            Self::WrongWidth { .. } => "wrong_width",
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! A source and its thread.
+
+use std::sync::mpsc as requests;
+use std::thread::{Builder, JoinHandle};
+
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use super::{Reading, SourceError, SourceFactory};
+
+/// Stack size of a source's thread, in bytes. Sources read small files.
+const STACK_BYTES: usize = 256 * 1024;
+
+/// The answer of a source's thread.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// Index of the source.
+    pub(super) source: usize,
+    pub(super) result: Result<Reading, SourceError>,
+}
+
+/// Whether an answer of a source is pending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pending {
+    None,
+    ThisRound,
+    EarlierRound,
+}
+
+/// The sampler's handle of a source's thread.
+pub(super) struct SourceThread {
+    index: usize,
+    name: &'static str,
+    factory: SourceFactory,
+    answers: mpsc::Sender<Answer>,
+    thread: Option<Thread>,
+    pending: Pending,
+    unavailable: bool,
+}
+
+#[derive(Debug)]
+struct Thread {
+    requests: requests::SyncSender<()>,
+    handle: JoinHandle<()>,
+}
+
+impl SourceThread {
+    pub(super) fn new(
+        index: usize,
+        name: &'static str,
+        factory: SourceFactory,
+        answers: mpsc::Sender<Answer>,
+    ) -> Self {
+        let mut source = Self {
+            index,
+            name,
+            factory,
+            answers,
+            thread: None,
+            pending: Pending::None,
+            unavailable: false,
+        };
+        source.start();
+        source
+    }
+
+    pub(super) const fn pending(&self) -> Pending {
+        self.pending
+    }
+
+    /// Requests a reading, unless an answer is pending.
+    pub(super) fn request(&mut self) {
+        if self.thread_has_ended() {
+            // The thread panicked and will not answer.
+            self.pending = Pending::None;
+            self.start();
+        }
+        if self.pending != Pending::None {
+            return;
+        }
+        if let Some(thread) = &self.thread
+            && thread.requests.try_send(()).is_ok()
+        {
+            self.pending = Pending::ThisRound;
+        }
+    }
+
+    pub(super) fn thread_has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(|thread| thread.handle.is_finished())
+    }
+
+    /// Marks the source as idle. Returns the round of its answer.
+    pub(super) const fn answered(&mut self) -> Pending {
+        std::mem::replace(&mut self.pending, Pending::None)
+    }
+
+    /// Ends the round. A pending answer is late.
+    pub(super) fn close_round(&mut self) {
+        if self.pending == Pending::ThisRound {
+            self.pending = Pending::EarlierRound;
+            self.failed(&SourceError::new("no answer in time"));
+        }
+    }
+
+    /// Logs that the source recovered, if it was unavailable.
+    pub(super) fn recovered(&mut self) {
+        if std::mem::take(&mut self.unavailable) {
+            info!(source = self.name, "source recovered");
+        }
+    }
+
+    /// Logs that the source is unavailable, once.
+    pub(super) fn failed(&mut self, cause: &SourceError) {
+        if !std::mem::replace(&mut self.unavailable, true) {
+            warn!(source = self.name, %cause, "source unavailable");
+        }
+    }
+
+    fn start(&mut self) {
+        let (requests, inbox) = requests::sync_channel(1);
+        let (index, factory, answers) = (self.index, self.factory.clone(), self.answers.clone());
+        let spawned = Builder::new()
+            .name(format!("source-{}", self.name))
+            .stack_size(STACK_BYTES)
+            .spawn(move || serve(index, &factory, &inbox, &answers));
+        self.thread = match spawned {
+            Ok(handle) => Some(Thread { requests, handle }),
+            Err(error) => {
+                self.failed(&SourceError::new(error));
+                None
+            }
+        };
+    }
+}
+
+impl std::fmt::Debug for SourceThread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SourceThread")
+            .field("name", &self.name)
+            .field("pending", &self.pending)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs the thread: answers requests until the sampler is dropped. Creates the source again at the
+/// next request if that failed.
+fn serve(
+    index: usize,
+    factory: &SourceFactory,
+    inbox: &requests::Receiver<()>,
+    answers: &mpsc::Sender<Answer>,
+) {
+    let mut source = factory();
+    while inbox.recv().is_ok() {
+        if source.is_err() {
+            source = factory();
+        }
+        let result = match &mut source {
+            Ok(source) => source.read(),
+            Err(error) => Err(error.clone()),
+        };
+        if answers.blocking_send(Answer { source: index, result }).is_err() {
+            return;
+        }
+    }
+}
