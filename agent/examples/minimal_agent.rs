@@ -7,7 +7,6 @@
 //! Use it as a start to report values of your own. A production agent also reconnects with a
 //! backoff after a failure: see `fleetgauge_agent::backoff`.
 
-use std::error::Error;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use fleetgauge_proto::message::{ByeReason, Family, Schema, Series};
 use fleetgauge_proto::schema::FamilyKind;
 use fleetgauge_proto::{AgentId, StaticLabels};
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1);
     let collector = args.next().unwrap_or_else(|| "127.0.0.1:45678".to_owned());
     let profile = profile(&args.next().unwrap_or_else(|| "minimal-agent".to_owned()))?;
@@ -59,7 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                     client.bye(ByeReason::Drained, &mut out);
                     return Ok(stream.write_all(&out)?);
                 }
-                Event::Rejected { text, .. } => return Err(text.to_string().into()),
+                Event::Rejected { text, .. } => anyhow::bail!("rejected: {text}"),
                 Event::Pong { .. } => {}
             }
         }
@@ -67,7 +66,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Returns what the agent says in Hello and Schema.
-fn profile(id: &str) -> Result<Profile, Box<dyn Error>> {
+fn profile(id: &str) -> anyhow::Result<Profile> {
     let temperature = Family {
         name: "room_temperature_celsius",
         kind: FamilyKind::Gauge as u8,

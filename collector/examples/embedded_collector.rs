@@ -1,19 +1,21 @@
 //! Runs a collector inside another program.
 //!
 //! ```text
-//! cargo run -p fleetgauge-collector --example embedded_collector
+//! cargo run -p fleetgauge-collector --example embedded_collector -- 127.0.0.1:45678 127.0.0.1:1234
 //! ```
 //!
-//! Agents connect to 127.0.0.1:45678, Prometheus scrapes `http://127.0.0.1:1234/metrics`.
+//! Agents connect to the first address; Prometheus scrapes `http://127.0.0.1:1234/metrics`.
 
 use fleetgauge_collector::{Config, Listeners, run};
 use tokio::sync::oneshot;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> anyhow::Result<()> {
+    let mut args = std::env::args().skip(1);
+    let mut address = |default: &str| args.next().unwrap_or_else(|| default.to_owned()).parse();
     let config = Config {
-        listen: vec!["127.0.0.1:45678".parse()?],
-        http: "127.0.0.1:1234".parse()?,
+        listen: vec![address("127.0.0.1:45678")?],
+        http: address("127.0.0.1:1234")?,
         ..Config::default()
     };
     // Bind before anything else, so that a taken port is an error at start-up.
