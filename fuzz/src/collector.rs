@@ -1,4 +1,4 @@
-//! A collector of which only sessions and registry are there, and what must hold of any.
+//! A collector without sockets: sessions and registry, and the checks that apply to both.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use fleetgauge_collector::state::CollectorState;
 use crate::expected::{self, Page};
 use crate::page::parse;
 
-/// Time after which nothing is known any more of an address that nobody comes from.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(2 * 3600);
+/// Longer than the collector keeps state of an idle address.
+const ADDRESS_STATE_EXPIRY: Duration = Duration::from_secs(2 * 3600);
 
-/// Lets a connection in, or not, as the listener does.
+/// Admits a connection as the accept loop does; `None` if a limit refuses it.
 pub(crate) fn connect(
     collector: &Arc<CollectorState>,
     address: SocketAddr,
@@ -29,18 +29,18 @@ pub(crate) fn connect(
     Some((Session::new(Arc::clone(collector), Arc::clone(&handle), handshake, now), handle))
 }
 
-/// Time passes, and what is done from time to time is done.
-pub(crate) fn pass(collector: &CollectorState, time: Duration) {
+/// Advances the clock and runs the periodic tasks.
+pub(crate) fn advance(collector: &CollectorState, time: Duration) {
     collector.clock.advance(time);
     collector.admission.addresses.forget_idle(collector.clock.now());
     collector.roster.expire(collector.clock.moment());
     collector.shrink();
 }
 
-/// When all have gone, nothing is left: no agent, family, handshake, challenge, address, schema,
-/// nor a byte of memory.
+/// Checks that a collector without connections holds no state: no agent, family, handshake,
+/// challenge, address or schema, and no byte of the memory budget.
 pub(crate) fn check_empty(collector: &CollectorState) {
-    pass(collector, FORGOTTEN_AFTER);
+    advance(collector, ADDRESS_STATE_EXPIRY);
     assert_eq!(
         (collector.registry.agent_count(), collector.registry.families_suppressed()),
         (0, 0)
@@ -53,14 +53,14 @@ pub(crate) fn check_empty(collector: &CollectorState) {
     assert_eq!((registry.schemas().len(), admission.budget.taken()), (0, 0));
 }
 
-/// A page as it is written.
+/// Renders a page.
 pub(crate) fn text(snapshot: &Snapshot, format: Format) -> Vec<u8> {
     let mut page = Vec::new();
     render(snapshot, format, &mut page).unwrap();
     page
 }
 
-/// A page as it is read.
+/// Renders a page in the text format and parses it.
 pub(crate) fn read(snapshot: &Snapshot) -> Page {
     let text = String::from_utf8(text(snapshot, Format::Text)).unwrap();
     expected::read(parse(&text, false).unwrap_or_else(|problem| panic!("{problem} in\n{text}")))

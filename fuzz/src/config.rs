@@ -1,7 +1,7 @@
-//! Settings that somebody wrote down are legal or refused by name; neither program takes others.
+//! The programs accept only legal settings, and name the setting that they refuse.
 //!
-//! An input is text: the program's name, a newline, its TOML file, and after it, each behind a zero
-//! byte, the collector's flags or the agent's environment variables.
+//! An input is text: the program's name, a newline and its TOML file; then, each after a zero byte,
+//! flags for the collector or environment variables for the agent.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use toml::{Table, Value};
 
 use crate::message::is_name;
 
-/// Reads settings as the programs do when they start.
+/// Loads the settings as the programs do at startup.
 pub fn check(data: &[u8]) {
     let Some((program, settings)) = std::str::from_utf8(data).ok().and_then(|t| t.split_once('\n'))
     else {
@@ -32,10 +32,11 @@ pub fn check(data: &[u8]) {
         "agent" => agent(toml.path().into(), &others.collect::<Vec<_>>()),
         _ => collector(toml.path().into(), others),
     };
-    assert!(!accepted || table.is_some(), "what is not TOML is refused");
+    assert!(!accepted || table.is_some(), "a file that is not TOML was accepted");
 }
 
-/// Whether a file somewhere else would be read: a check keeps to its own.
+/// Whether a setting may be a path. Such inputs are skipped, because a check must not read other
+/// files.
 fn names_a_path(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('/'),
@@ -69,7 +70,7 @@ fn collector<'a>(file: std::path::PathBuf, flags: impl Iterator<Item = &'a str>)
     }
 }
 
-/// `docs/configuration.md`, the collector's settings.
+/// Checks the bounds of the collector's settings in `docs/configuration.md`.
 fn check_collector(config: &collector::Config) {
     let bounds = &config.bounds;
     let counts = [
@@ -88,7 +89,7 @@ fn check_collector(config: &collector::Config) {
     assert!((MAX_HELLO_BYTES..=MAX_PAYLOAD_BYTES).contains(&payload), "{payload}");
     let address = &bounds.address;
     assert!((1..=1000).contains(&address.handshakes) && (1..=10_000).contains(&address.failures));
-    let seconds = |least, most| Duration::from_secs(least)..=Duration::from_secs(most);
+    let seconds = |min, max| Duration::from_secs(min)..=Duration::from_secs(max);
     assert!(seconds(1, 300).contains(&bounds.max_interval));
     assert!(seconds(1, 3600).contains(&address.pause));
     assert!(seconds(0, 600).contains(&config.drain));
@@ -127,7 +128,7 @@ fn agent(file: std::path::PathBuf, env: &[&str]) -> bool {
     }
 }
 
-/// `docs/configuration.md`, the agent's settings.
+/// Checks the bounds of the agent's settings in `docs/configuration.md`.
 fn check_agent(config: &agent::Config) {
     let second = Duration::from_secs(1);
     assert!((second..=300 * second).contains(&config.interval), "{:?}", config.interval);

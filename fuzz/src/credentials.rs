@@ -1,5 +1,4 @@
-//! A file of credentials gives each id to whom the document says, or is refused without a word of
-//! what is in it.
+//! A credentials file grants ids as documented, or is refused with an error that shows no secret.
 //!
 //! An input is the file's text, in which `%1`, `%2` and `%3` stand for the digests of three tokens.
 
@@ -15,14 +14,13 @@ pub(crate) const TOKENS: [(&str, &str); 3] = [
     ("three", "sha256:8b5b9db0c13db24256c829aa364aa90c6d2eba318b9232a4ab9313b954d3555f"),
 ];
 const IDS: [&str; 5] = ["a", "ab", "abc", "b-1", "zzz"];
-/// What is in a file for so long may be a secret in a wrong place.
+/// A text of at least this length may be a secret.
 const SECRET_BYTES: usize = 12;
 
-/// An id or a pattern, and its tokens; `None`: it says nothing of tokens.
+/// An id or a pattern, and its tokens; `None` if the entry has no `tokens`.
 type Entry<'a> = (&'a str, Option<Vec<String>>);
 
-/// Reads the file, where agents show certificates and where they do not, and tries every token for
-/// some ids.
+/// Reads the file, with and without client certificates, and tries every token for several ids.
 pub fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let digests = TOKENS.iter().zip(["%1", "%2", "%3"]);
@@ -34,22 +32,22 @@ pub fn check(data: &[u8]) {
     let read =
         [false, true].map(|certified| match Credentials::read(file.path(), certified, None) {
             Ok(credentials) => {
-                let table = table.as_ref().expect("what is not TOML is refused");
-                let entries = entries(table).expect("each has an id");
+                let table = table.as_ref().expect("a file that is not TOML was accepted");
+                let entries = entries(table).expect("every entry has an id");
                 assert!(certified || entries.iter().all(|(_, tokens)| tokens.is_some()));
                 check_grants(&credentials, certified, &entries);
                 true
             }
             Err(bad) => {
-                let said = bad.to_string().replace(&file.path().display().to_string(), "");
+                let error = bad.to_string().replace(&file.path().display().to_string(), "");
                 let secrets = table.iter().flatten().flat_map(|(_, value)| tokens(value, false));
                 for secret in secrets.filter(|secret| is_secret(secret, &text)) {
-                    assert!(!said.contains(secret), "{said}");
+                    assert!(!error.contains(secret), "{error}");
                 }
                 false
             }
         });
-    // Certificates make entries without tokens legal, and nothing else.
+    // Client certificates only make entries without tokens legal.
     let without_tokens = || {
         let entries = table.as_ref().ok().and_then(entries)?;
         Some(entries.iter().any(|(_, tokens)| tokens.is_none()))
@@ -57,18 +55,18 @@ pub fn check(data: &[u8]) {
     assert!(read[0] == read[1] || (read[1] && without_tokens() == Some(true)), "{read:?}");
 }
 
-/// Whether a text is long enough to be a secret, and stands nowhere else in the file.
+/// Whether a text is long enough to be a secret, and occurs once in the file.
 fn is_secret(secret: &str, text: &str) -> bool {
     secret.len() >= SECRET_BYTES && text.matches(secret).count() == 1
 }
 
-/// What stands in lists of tokens.
-fn tokens(value: &Value, here: bool) -> Vec<&str> {
+/// The strings below all keys named `tokens`.
+fn tokens(value: &Value, inside: bool) -> Vec<&str> {
     match value {
-        Value::String(text) if here => vec![text],
-        Value::Array(values) => values.iter().flat_map(|value| tokens(value, here)).collect(),
+        Value::String(text) if inside => vec![text],
+        Value::Array(values) => values.iter().flat_map(|value| tokens(value, inside)).collect(),
         Value::Table(table) => {
-            table.iter().flat_map(|(key, value)| tokens(value, here || key == "tokens")).collect()
+            table.iter().flat_map(|(key, value)| tokens(value, inside || key == "tokens")).collect()
         }
         _ => Vec::new(),
     }
@@ -77,7 +75,7 @@ fn tokens(value: &Value, here: bool) -> Vec<&str> {
 fn entries(table: &Table) -> Option<Vec<Entry<'_>>> {
     let listed = table.get("credential")?.as_array()?.iter();
     let read = listed.map(|one| {
-        // Digits of either case are the same number.
+        // Hex digits of both cases are equal.
         let lower = |tokens: Vec<&str>| tokens.into_iter().map(str::to_lowercase).collect();
         let tokens = one.get("tokens").map(|listed| lower(tokens(listed, true)));
         Some((one.get("agent")?.as_str()?, tokens))
@@ -85,28 +83,27 @@ fn entries(table: &Table) -> Option<Vec<Entry<'_>>> {
     read.collect()
 }
 
-/// `docs/secure.md`, "Who may report": the entry that names the id decides, else the longest
-/// beginning. One without tokens lets in whoever has the certificate; where agents show none, they
-/// have none that is right.
+/// Checks grants against "Who may report" in `docs/secure.md`. The entry with the id applies,
+/// else the pattern with the longest prefix. An entry without tokens requires a client certificate.
 fn check_grants(credentials: &Credentials, certified: bool, entries: &[Entry<'_>]) {
     for id in IDS {
         let named = entries.iter().find(|(agent, _)| *agent == id);
         let fits = |(agent, _): &&Entry<'_>| {
-            agent.strip_suffix('*').is_some_and(|beginning| id.starts_with(beginning))
+            agent.strip_suffix('*').is_some_and(|prefix| id.starts_with(prefix))
         };
         let longest = entries.iter().filter(fits).max_by_key(|(agent, _)| agent.len());
-        let decides = named.or(longest).map(|(_, tokens)| tokens);
+        let entry = named.or(longest).map(|(_, tokens)| tokens);
         let id = AgentId::try_new(id).unwrap();
-        let nothing = ("", "");
-        for (token, digest) in TOKENS.into_iter().chain([nothing]) {
-            let given = credentials.authorize(&id, token.as_bytes(), certified);
-            let expected = match decides {
+        let no_token = ("", "");
+        for (token, digest) in TOKENS.into_iter().chain([no_token]) {
+            let granted = credentials.authorize(&id, token.as_bytes(), certified);
+            let expected = match entry {
                 None => false,
                 Some(None) => certified,
                 Some(Some(tokens)) => !token.is_empty() && tokens.iter().any(|one| one == digest),
             };
-            assert_eq!(given.is_ok(), expected, "{id} by {token:?}: {given:?}");
-            if let Ok(grant) = given {
+            assert_eq!(granted.is_ok(), expected, "{id} with {token:?}: {granted:?}");
+            if let Ok(grant) = granted {
                 assert_ne!(grant.credential, CredentialId::NONE);
                 assert_eq!(credentials.still_pinned(&id, grant.credential), Some(&grant.pinned));
                 assert!(grant.pinned.iter().all(|(_, value)| !value.is_empty()));

@@ -1,5 +1,4 @@
-//! What pages must show of agents: every sample in the reader's terms, and which families are on
-//! the shared pages.
+//! A model of the pages: the samples of each agent, and the families on the shared pages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,12 +8,12 @@ use crate::page;
 use crate::schema::names;
 use crate::schema_gen::{Declared, DeclaredFamily, DeclaredSeries};
 
-/// Labels; `le` and `quantile` in a canonical form.
+/// Labels by name. The values of `le` and `quantile` are in canonical form.
 pub(crate) type LabelMap = BTreeMap<String, String>;
-/// Bits of the values by name and labels, with a single NaN.
+/// Bits of the values by name and labels. All NaNs have the same bits.
 pub(crate) type Samples = BTreeMap<(String, LabelMap), u64>;
 
-/// A family and its samples, in the terms of either format.
+/// A family and its samples, with the metadata of the page's format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Family {
     pub(crate) kind: String,
@@ -54,17 +53,17 @@ pub(crate) fn heading(family: &DeclaredFamily, openmetrics: bool) -> (String, Fa
         (5, true) => ("", "info"),
         (6, false) => ("", "untyped"),
         (6, true) => ("", "unknown"),
-        (kind, _) => unreachable!("a family of kind {kind} is not shown"),
+        (kind, _) => unreachable!("families of kind {kind} are not on pages"),
     };
-    let told = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-    let announced = Family {
+    let non_empty = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let heading = Family {
         kind: kind.to_owned(),
-        // An info family has no unit in OpenMetrics; the older format has no units.
-        unit: told(&family.unit).filter(|_| openmetrics && family.kind != 5),
-        help: told(&family.help),
+        // OpenMetrics allows no unit for an info family; the text format has no units.
+        unit: non_empty(&family.unit).filter(|_| openmetrics && family.kind != 5),
+        help: non_empty(&family.help),
         samples: Samples::new(),
     };
-    (format!("{}{suffix}", family.name), announced)
+    (format!("{}{suffix}", family.name), heading)
 }
 
 /// Samples of one family of a schema, from a report.
@@ -82,7 +81,7 @@ pub(crate) fn samples(schema: &Declared, family: usize, agent: &LabelMap, row: &
     samples
 }
 
-/// Follows the table of kinds in `docs/protocol.md`.
+/// Adds the samples of a series, as the table of kinds in `docs/protocol.md` specifies.
 fn add(
     family: &DeclaredFamily,
     series: &DeclaredSeries,
@@ -90,40 +89,40 @@ fn add(
     values: &[f64],
     samples: &mut Samples,
 ) {
-    let told = series.labels.told().map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let labels: LabelMap = agent.clone().into_iter().chain(told).collect();
-    let mut one = |suffix: &str, extra: Option<(&str, f64)>, value: f64| {
+    let own = series.labels.shown().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let labels: LabelMap = agent.clone().into_iter().chain(own).collect();
+    let mut add_sample = |suffix: &str, extra: Option<(&str, f64)>, value: f64| {
         let mut labels = labels.clone();
         labels.extend(extra.map(|(name, bound)| (name.to_owned(), number(bound))));
-        let twice = samples.insert((format!("{}{suffix}", family.name), labels), bits(value));
-        assert_eq!(twice, None, "a legal schema has no series twice");
+        let duplicate = samples.insert((format!("{}{suffix}", family.name), labels), bits(value));
+        assert_eq!(duplicate, None, "a legal schema has no duplicate series");
     };
     let parameters = &series.parameters;
     match family.kind {
-        1 | 6 => one("", None, values[0]),
-        2 => one("_total", None, values[0]),
-        5 => one("_info", None, 1.0),
+        1 | 6 => add_sample("", None, values[0]),
+        2 => add_sample("_total", None, values[0]),
+        5 => add_sample("_info", None, 1.0),
         3 => {
             let bounds = parameters.iter().chain([&f64::INFINITY]);
             for (bound, value) in bounds.zip(values) {
-                one("_bucket", Some(("le", *bound)), *value);
+                add_sample("_bucket", Some(("le", *bound)), *value);
             }
         }
         4 => {
             for (quantile, value) in parameters.iter().zip(values) {
-                one("", Some(("quantile", *quantile)), *value);
+                add_sample("", Some(("quantile", *quantile)), *value);
             }
         }
         _ => {}
     }
     if let 3 | 4 = family.kind {
-        one("_count", None, values[parameters.len()]);
-        one("_sum", None, values[parameters.len() + 1]);
+        add_sample("_count", None, values[parameters.len()]);
+        add_sample("_sum", None, values[parameters.len() + 1]);
     }
 }
 
 fn bits(value: f64) -> u64 {
-    // All NaNs are the same on a page.
+    // A page shows all NaNs alike.
     if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() }
 }
 
@@ -131,19 +130,18 @@ fn number(value: f64) -> String {
     format!("{:?}", value + 0.0)
 }
 
-/// The same for the text of a bound on a page.
+/// The canonical form of a bound on a page.
 fn bound(text: &str) -> String {
     number(text.parse().unwrap())
 }
 
-/// A model of which families are on the shared pages. A name has the meaning of the first live
-/// schema that declares it. A family that disagrees is left off until the last schema with that
-/// meaning has gone.
+/// A model of the families on the shared pages. The first live schema to declare a name decides
+/// its kind. A family in conflict is suppressed until the last schema of the other kind is gone.
 #[derive(Debug, Default)]
 pub(crate) struct SharedFamilies {
-    /// A kind that the operator has pinned.
+    /// Name and kind of a family that the operator has pinned.
     pin: Option<(String, u8)>,
-    /// Schemas that have agents, in the order of their arrival, with the number of agents.
+    /// Schemas that have agents, in order of arrival, with the number of agents.
     live: Vec<(usize, usize)>,
     /// By name: the family as its first schema declared it, and the positions of all schemas that
     /// share it.
@@ -165,12 +163,12 @@ impl SharedFamilies {
     }
 
     pub(crate) fn leave(&mut self, schema: usize, schemas: &[Declared]) {
-        let place = self.live.iter().position(|(live, _)| *live == schema).unwrap();
-        self.live[place].1 -= 1;
-        if self.live[place].1 > 0 {
+        let index = self.live.iter().position(|(live, _)| *live == schema).unwrap();
+        self.live[index].1 -= 1;
+        if self.live[index].1 > 0 {
             return;
         }
-        self.live.remove(place);
+        self.live.remove(index);
         let before = self.shown.len();
         for (_, holders) in self.shown.values_mut() {
             holders.retain(|(holder, _)| *holder != schema);
@@ -204,8 +202,8 @@ impl SharedFamilies {
         }
     }
 
-    /// Number of families of live schemas that are left off.
-    pub(crate) fn left_off(&self, schemas: &[Declared]) -> usize {
+    /// Number of families of live schemas that are suppressed.
+    pub(crate) fn suppressed(&self, schemas: &[Declared]) -> usize {
         let known = |(schema, _): &(usize, usize)| {
             let families = schemas[*schema].families.iter().enumerate();
             let known = families.filter(|(position, family)| {

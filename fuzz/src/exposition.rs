@@ -1,6 +1,7 @@
-//! Whatever agents report, the pages parse in both formats and give back what went in: on the
-//! shared page what has its place there, on an agent's own page all of it, and on the pages of the
-//! parts together what is on the whole.
+//! For all schemas and reports, the pages parse in both formats and show the reported values.
+//!
+//! The shared page shows all families but suppressed ones; an agent's own page shows all of its
+//! families; the pages of all shards together equal the shared page.
 
 use std::sync::Arc;
 
@@ -17,14 +18,14 @@ use fleetgauge_proto::{AgentId, Limits, Schema, StaticLabels};
 
 use crate::expected::{self, LabelMap, Page, SharedFamilies};
 use crate::page::parse;
-use crate::schema_gen::{Declared, Labels, some};
+use crate::schema_gen::{Declared, Labels, vec_of};
 
 const IDS: [&str; 4] = ["a", "b.c", "D:1-_", "-"];
-const PARTS: [u64; 3] = [2, 3, 64];
+const SHARDS: [u64; 3] = [2, 3, 64];
 const SPECIAL: [f64; 8] =
     [0.0, -0.0, 1.0, ABSENT, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 9_007_199_254_740_993.0];
-/// Time between two steps, in milliseconds: an id may change hands each time.
-const STEP: u64 = 60_000;
+/// Time between two steps, in milliseconds: long enough for a takeover at each step.
+const STEP_MS: u64 = 60_000;
 
 #[derive(Debug, Arbitrary)]
 struct Input {
@@ -32,18 +33,18 @@ struct Input {
     schemas: [Declared; 3],
     agents: [(Labels, Option<u16>); IDS.len()],
     values: [Value; 8],
-    #[arbitrary(with = |u: &mut Unstructured<'_>| some(u, 8, Step::arbitrary))]
+    #[arbitrary(with = |u: &mut Unstructured<'_>| vec_of(u, 8, Step::arbitrary))]
     steps: Vec<Step>,
 }
 
 #[derive(Debug, Arbitrary)]
 enum Step {
-    /// An agent reports by a schema, with these values in a row; by a new connection perhaps.
+    /// An agent reports by a schema, with values from `first` on, perhaps on a new connection.
     Enter {
         agent: u8,
         schema: u8,
         first: u8,
-        again: bool,
+        reconnect: bool,
     },
     Leave(u8),
 }
@@ -58,7 +59,7 @@ impl<'a> Arbitrary<'a> for Value {
     }
 }
 
-/// An agent that is shown.
+/// A registered agent.
 struct Agent {
     handle: Arc<ConnectionHandle>,
     labels: LabelMap,
@@ -69,24 +70,24 @@ struct Agent {
 struct World {
     registry: Registry,
     schemas: Vec<Declared>,
-    /// By position in `schemas`; equal ones are one.
+    /// By index in `schemas`: the index of the first equal schema, and its entry.
     pinned: Vec<(usize, Pinned)>,
     shared_families: SharedFamilies,
     agents: [Option<Agent>; IDS.len()],
     sessions: u64,
 }
 
-/// Lets agents come and go, and reads every page after every step.
+/// Applies the steps and checks the shared page after each, then the other pages.
 pub fn check(data: &[u8]) {
     let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(data)) else { return };
     let mut world = World::new(&input);
     for step in &input.steps {
-        world.take(step, &input);
+        world.apply(step, &input);
         world.check_shared_page();
     }
     world.check_own_pages();
-    world.check_parts();
-    world.all_leave();
+    world.check_shards();
+    world.close_all();
 }
 
 impl World {
@@ -94,9 +95,9 @@ impl World {
         let pin =
             input.pin.map(|(name, kind)| (["a", "b_bytes"][usize::from(name) % 2], kind % 6 + 1));
         let pins = pin.map(|(name, kind)| (name.to_owned(), FamilyKind::from_u8(kind).unwrap()));
-        let room = SchemaLimits { schemas: 10, bytes: 1 << 20 };
+        let limits = SchemaLimits { schemas: 10, bytes: 1 << 20 };
         let budget = Arc::new(MemoryBudget::new(usize::MAX));
-        let registry = Registry::new(room, Pins::from_iter(pins), budget);
+        let registry = Registry::new(limits, Pins::from_iter(pins), budget);
         let schemas: Vec<_> = input.schemas.iter().cloned().map(Declared::legal).collect();
         let mut pinned = Vec::new();
         for (number, schema) in schemas.iter().enumerate() {
@@ -113,18 +114,18 @@ impl World {
         Self { registry, schemas, pinned, shared_families, agents, sessions: 0 }
     }
 
-    fn take(&mut self, step: &Step, input: &Input) {
+    fn apply(&mut self, step: &Step, input: &Input) {
         match *step {
-            Step::Enter { agent, schema, first, again } => {
+            Step::Enter { agent, schema, first, reconnect } => {
                 let (agent, schema) = (usize::from(agent) % IDS.len(), usize::from(schema) % 3);
-                self.enter(agent, schema, usize::from(first), again, input);
+                self.enter(agent, schema, usize::from(first), reconnect, input);
             }
             Step::Leave(agent) => self.leave(usize::from(agent) % IDS.len()),
         }
     }
 
-    /// Nothing happens if a session would refuse the agent's labels.
-    fn enter(&mut self, at: usize, schema: usize, first: usize, again: bool, input: &Input) {
+    /// Registers a report. Does nothing if a session would refuse the agent's labels.
+    fn enter(&mut self, at: usize, schema: usize, first: usize, reconnect: bool, input: &Input) {
         let (labels, client_no) = &input.agents[at];
         let (schema, entry) = &self.pinned[schema];
         let entry = entry.entry();
@@ -139,21 +140,21 @@ impl World {
         report::write_all(&row, &mut bytes);
         self.sessions += 1;
         let handle = match &self.agents[at] {
-            Some(agent) if !again => Arc::clone(&agent.handle),
+            Some(agent) if !reconnect => Arc::clone(&agent.handle),
             _ => ConnectionHandle::new(self.sessions, "127.0.0.1:9".parse().unwrap(), 0),
         };
-        let newcomer = PendingAgent {
+        let pending = PendingAgent {
             labels: write_labels(&id, &own, *client_no),
             id,
             host_nonce: [1; 16],
             handle: Arc::clone(&handle),
         };
-        let now = self.sessions * STEP;
-        let entered = self.registry.enter(&newcomer, entry, &Values::All(&bytes), now);
+        let now = self.sessions * STEP_MS;
+        let entered = self.registry.enter(&pending, entry, &Values::All(&bytes), now);
         assert!(entered.is_ok(), "{entered:?}");
         let mut shown = LabelMap::from([("agent".to_owned(), IDS[at].to_owned())]);
         shown.extend(client_no.map(|port| ("client_no".to_owned(), port.to_string())));
-        shown.extend(labels.told().map(|(name, value)| (name.to_owned(), value.to_owned())));
+        shown.extend(labels.shown().map(|(name, value)| (name.to_owned(), value.to_owned())));
         self.shared_families.join(*schema, &self.schemas);
         let agent = Agent { handle, labels: shown, schema: *schema, row };
         if let Some(before) = self.agents[at].replace(agent) {
@@ -164,7 +165,10 @@ impl World {
     fn leave(&mut self, at: usize) {
         let Some(agent) = self.agents[at].take() else { return };
         let id = AgentId::try_new(IDS[at]).unwrap();
-        assert!(!self.registry.leave(&id, agent.handle.session() + 1), "it is another's");
+        assert!(
+            !self.registry.leave(&id, agent.handle.session() + 1),
+            "another session removed the agent"
+        );
         assert!(self.registry.leave(&id, agent.handle.session()));
         self.shared_families.leave(agent.schema, &self.schemas);
     }
@@ -172,7 +176,7 @@ impl World {
     fn check_shared_page(&self) {
         assert_eq!(
             self.registry.families_suppressed(),
-            self.shared_families.left_off(&self.schemas)
+            self.shared_families.suppressed(&self.schemas)
         );
         for format in [Format::Text, Format::OpenMetrics] {
             let page = read(&self.registry.snapshot(), format);
@@ -218,22 +222,22 @@ impl World {
         }
     }
 
-    fn check_parts(&self) {
-        let whole = all_samples(self.expected(Format::Text));
-        for parts in PARTS {
-            let mut together = expected::Samples::new();
+    fn check_shards(&self) {
+        let expected = all_samples(self.expected(Format::Text));
+        for shards in SHARDS {
+            let mut union = expected::Samples::new();
             let mut count = 0;
-            for part in (0..parts).map(|part| FleetShard::new(part, parts)) {
-                let page = read(&self.registry.snapshot_of_shard(part), Format::Text);
+            for shard in (0..shards).map(|shard| FleetShard::new(shard, shards)) {
+                let page = read(&self.registry.snapshot_of_shard(shard), Format::Text);
                 let mut samples = all_samples(page);
                 count += samples.len();
-                together.append(&mut samples);
+                union.append(&mut samples);
             }
-            assert_eq!((&together, count), (&whole, whole.len()), "{parts} parts");
+            assert_eq!((&union, count), (&expected, expected.len()), "{shards} shards");
         }
     }
 
-    fn all_leave(mut self) {
+    fn close_all(mut self) {
         (0..IDS.len()).for_each(|at| self.leave(at));
         self.check_shared_page();
         assert!(self.expected(Format::Text).is_empty());

@@ -1,34 +1,34 @@
-//! A stream of bytes is the same frames and the same refusal however it is cut, and what is kept of
-//! a frame that is not whole follows the bytes that have come, not those announced.
+//! A byte stream yields the same frames and the same error however it is split.
+//!
+//! The memory for an unfinished frame depends on the bytes received, not on the announced length.
 
 use arbitrary::{Arbitrary, Unstructured};
 use fleetgauge_proto::frame::HEADER_LEN;
 use fleetgauge_proto::{Accept, Code, FrameBuffer};
 
-/// What an array of a few bytes may be rounded up to.
-const LEAST_ROOM: usize = 64;
+/// Allocation that is allowed for any number of bytes.
+const MIN_ALLOCATION: usize = 64;
 
-/// A stream, what its receiver takes, and how it arrives.
+/// A stream, what its receiver accepts, and how it is split.
 #[derive(Debug, Arbitrary)]
 struct Input<'a> {
     version: u8,
     max_payload_bytes: u16,
-    /// Lengths of the pieces, again and again from the start.
+    /// Lengths of the pieces, repeated.
     pieces: [u8; 8],
     stream: &'a [u8],
 }
 
-/// What a receiver makes of a stream.
+/// The frames of a stream and how it ends.
 #[derive(Debug, PartialEq, Eq)]
-struct Seen {
+struct Received {
     /// Kind and payload of every whole frame.
     frames: Vec<(u8, Vec<u8>)>,
-    /// Why the rest is refused; otherwise how long the unfinished frame will be, as far as that is
-    /// known.
+    /// The error that ends the stream, or the length of the unfinished frame as far as it is known.
     end: Result<Option<usize>, Code>,
 }
 
-/// Cuts the stream in pieces, in one piece, and as the document says.
+/// Receives the stream at once and in pieces, and compares both with the documented result.
 pub fn check(data: &[u8]) {
     let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(data)) else { return };
     let accept =
@@ -38,12 +38,12 @@ pub fn check(data: &[u8]) {
     assert_eq!(received(pieces(&input), accept), expected, "in pieces");
 }
 
-/// The stream's pieces, some of them empty.
+/// The pieces of the stream; some may be empty.
 fn pieces<'a>(input: &Input<'a>) -> Vec<&'a [u8]> {
     let mut pieces = Vec::new();
     let mut rest = input.stream;
     let lens = input.pieces.iter().cycle().copied().map(usize::from);
-    // Those of no bytes alone would never end.
+    // Bounded: if all lengths are 0, the pieces never use up the stream.
     for len in lens.chain([rest.len()]).take(rest.len()) {
         let (piece, after) = rest.split_at(len.min(rest.len()));
         pieces.push(piece);
@@ -53,33 +53,33 @@ fn pieces<'a>(input: &Input<'a>) -> Vec<&'a [u8]> {
     pieces
 }
 
-fn received<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, accept: Accept) -> Seen {
+fn received<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, accept: Accept) -> Received {
     let mut buffer = FrameBuffer::default();
     let mut frames = Vec::new();
-    // Bytes that came since the last frame was whole.
-    let mut come = 0;
+    // Bytes received since the last complete frame.
+    let mut pending = 0;
     for mut piece in pieces {
-        come += piece.len();
+        pending += piece.len();
         loop {
             match buffer.next(&mut piece, accept) {
                 Ok(Some(frame)) => {
                     frames.push((frame.header.kind.to_u8(), frame.payload.to_vec()));
-                    come = piece.len();
+                    pending = piece.len();
                 }
                 Ok(None) => break,
-                Err(violation) => return Seen { frames, end: Err(violation.code()) },
+                Err(violation) => return Received { frames, end: Err(violation.code()) },
             }
         }
-        assert!(piece.is_empty(), "nothing is left unread");
+        assert!(piece.is_empty(), "bytes are left unread");
         let held = buffer.held_bytes();
-        assert!(held <= LEAST_ROOM.max(2 * come), "{held} bytes are held of {come}");
-        assert_eq!(buffer.unfinished_len().is_some(), come > 0);
+        assert!(held <= MIN_ALLOCATION.max(2 * pending), "{held} bytes held for {pending}");
+        assert_eq!(buffer.unfinished_len().is_some(), pending > 0);
     }
-    Seen { frames, end: Ok(buffer.unfinished_len()) }
+    Received { frames, end: Ok(buffer.unfinished_len()) }
 }
 
-/// What `docs/protocol.md` says under "Frames".
-fn documented(mut rest: &[u8], accept: Accept) -> Seen {
+/// Parses a stream as "Frames" in `docs/protocol.md` specifies.
+fn documented(mut rest: &[u8], accept: Accept) -> Received {
     let mut frames = Vec::new();
     loop {
         match documented_frame(rest, accept) {
@@ -87,16 +87,16 @@ fn documented(mut rest: &[u8], accept: Accept) -> Seen {
                 frames.push((kind, payload.to_vec()));
                 rest = after;
             }
-            Ok(Err(unfinished)) => return Seen { frames, end: Ok(unfinished) },
-            Err(code) => return Seen { frames, end: Err(code) },
+            Ok(Err(unfinished)) => return Received { frames, end: Ok(unfinished) },
+            Err(code) => return Received { frames, end: Err(code) },
         }
     }
 }
 
-/// A frame's kind and payload and what follows it; or how long the frame will be that is not whole.
-type Begun<'a> = Result<(u8, &'a [u8], &'a [u8]), Option<usize>>;
+/// Kind, payload and rest after a frame; or the length of an unfinished frame, if known.
+type ParsedFrame<'a> = Result<(u8, &'a [u8], &'a [u8]), Option<usize>>;
 
-fn documented_frame(rest: &[u8], accept: Accept) -> Result<Begun<'_>, Code> {
+fn documented_frame(rest: &[u8], accept: Accept) -> Result<ParsedFrame<'_>, Code> {
     if rest.iter().zip(b"FG").any(|(byte, magic)| byte != magic) {
         return Err(Code::BadMagic);
     }
@@ -109,12 +109,12 @@ fn documented_frame(rest: &[u8], accept: Accept) -> Result<Begun<'_>, Code> {
     if flags != 0 {
         return Err(Code::BadFlags);
     }
-    let spoken = match kind {
+    let expected_version = match kind {
         1 | 8 => 1,
         2..=9 | 0x80.. => accept.version,
         _ => return Err(Code::UnknownKind),
     };
-    if version != spoken {
+    if version != expected_version {
         return Err(Code::UnsupportedVersion);
     }
     if announced > accept.max_payload_bytes as usize {

@@ -1,10 +1,10 @@
-//! What must hold for every input, whoever makes it up.
+//! Fuzz targets.
 //!
-//! Each module is a target: its `check` takes any bytes, makes an input of them, and panics if what
-//! must hold of it does not. libFuzzer calls it from `targets/`; `tests/replay.rs` calls it with
-//! the committed corpora. What is checked against is written here anew, from the documents and not
-//! from the code: a cutter of frames, the rules of a schema, a parser of pages.
-#![expect(clippy::unwrap_used, reason = "a check that cannot go on has found something")]
+//! Each public module is a target. Its `check` builds an input from arbitrary bytes and panics if a
+//! documented property does not hold for it. libFuzzer calls it from `targets/`; `tests/replay.rs`
+//! calls it with the committed corpora. The expected results come from models that follow the
+//! documentation, not the code under test: frames, schema rules, pages, authorization.
+#![expect(clippy::unwrap_used, reason = "a check fails by panicking")]
 
 pub mod claims;
 pub mod config;
@@ -21,11 +21,11 @@ mod expected;
 mod page;
 mod schema_gen;
 
-/// A target: its name, and what it does with an input.
-pub type ScrapeTarget = (&'static str, fn(&[u8]));
+/// Name of a target and its check.
+pub type FuzzTarget = (&'static str, fn(&[u8]));
 
-/// All targets, by the names of their programs and of the folders with their inputs.
-pub const TARGETS: &[ScrapeTarget] = &[
+/// All targets. The names are those of their programs and corpus directories.
+pub const TARGETS: &[FuzzTarget] = &[
     ("claims", claims::check),
     ("config", config::check),
     ("credentials", credentials::check),

@@ -1,5 +1,6 @@
-//! A payload is a message or a refusal; a message is written again as the same bytes; and a second
-//! implementation of the encoding, which shares nothing with the first but the order of the fields,
+//! Every payload decodes to a message or is refused, and a message encodes to the same bytes again.
+//!
+//! wincode, an independent implementation of the encoding that shares only the order of the fields,
 //! agrees on which payloads are messages.
 
 use ::wincode::config::{self, Configuration};
@@ -23,13 +24,13 @@ pub fn check(data: &[u8]) {
     let accept = Accept { version: VERSION, max_payload_bytes: limits::MAX_PAYLOAD_BYTES };
     let mut buffer = FrameBuffer::default();
     let Ok(Some(received)) = buffer.next(&mut &frame[..], accept) else { return };
-    let second = second_opinion(*kind, payload);
+    let second = decode_with_wincode(*kind, payload);
     match Message::decode(received) {
         Ok(Message::Skipped(skipped)) => assert_eq!(skipped, *kind),
         Ok(message) => {
-            assert_eq!(written(&message), frame, "equal meanings are equal bytes: {message:?}");
-            let second = second.expect("wincode reads it, too");
-            assert_eq!(second.frame(), frame, "and finds the same in it");
+            assert_eq!(encoded(&message), frame, "not canonical: {message:?}");
+            let second = second.expect("wincode refuses a message");
+            assert_eq!(second.frame(), frame, "wincode decodes another message");
             if let Message::Hello(hello) = &message {
                 check_names(hello);
             }
@@ -37,19 +38,19 @@ pub fn check(data: &[u8]) {
         Err(violation) => {
             let text = violation.to_string();
             assert!(text.len() <= limits::MAX_TEXT_BYTES, "{text:?} does not fit a Reject");
-            assert!(second.is_none() || is_about_meaning(&violation), "{text}, {second:?}");
+            assert!(second.is_none() || is_about_contents(&violation), "{text}, {second:?}");
         }
     }
 }
 
-fn written(message: &Message<'_>) -> Vec<u8> {
+fn encoded(message: &Message<'_>) -> Vec<u8> {
     let mut frame = Vec::new();
     message.encode(VERSION, &mut frame).unwrap();
     frame
 }
 
-/// The message as wincode reads it, if the payload is its only encoding.
-fn second_opinion(kind: u8, payload: &[u8]) -> Option<Owned> {
+/// The message as wincode decodes it; `None` if the payload is not its canonical encoding.
+fn decode_with_wincode(kind: u8, payload: &[u8]) -> Option<Owned> {
     let encoding = Configuration::default().with_varint_encoding();
     macro_rules! read {
         ($($number:literal $variant:ident)*) => {
@@ -66,8 +67,8 @@ fn second_opinion(kind: u8, payload: &[u8]) -> Option<Owned> {
     read!(1 Hello 2 Welcome 3 Schema 4 Report 5 Ping 6 Pong 7 Drain 8 Reject 9 Bye)
 }
 
-/// Refused for what it says, and not for how it says it.
-fn is_about_meaning(violation: &Violation) -> bool {
+/// Whether a payload was refused for its contents, which wincode does not check.
+fn is_about_contents(violation: &Violation) -> bool {
     match violation {
         Violation::BadStream { .. } | Violation::BadExtension | Violation::BadHello { .. } => true,
         Violation::MalformedPayload { what } => *what == "has a text that is too long",
@@ -75,7 +76,7 @@ fn is_about_meaning(violation: &Violation) -> bool {
     }
 }
 
-/// Ids and labels are legal exactly if the document says so.
+/// Checks that exactly the documented ids and labels are legal.
 fn check_names(hello: &Hello<'_>) {
     let id = hello.agent_id;
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._:-".contains(c);
@@ -84,27 +85,27 @@ fn check_names(hello: &Hello<'_>) {
     let labels = StaticLabels::try_new(&hello.labels);
     assert_eq!(labels.is_ok(), labels_are_legal(&hello.labels), "{:?}", hello.labels);
     let Ok(labels) = labels else { return };
-    let mut told: Vec<_> = hello.labels.iter().filter(|label| !label.value.is_empty()).collect();
-    told.sort_by_key(|label| label.name);
-    let told: Vec<_> = told.iter().map(|label| (label.name, label.value)).collect();
-    assert_eq!(labels.iter().collect::<Vec<_>>(), told);
+    let mut shown: Vec<_> = hello.labels.iter().filter(|label| !label.value.is_empty()).collect();
+    shown.sort_by_key(|label| label.name);
+    let shown: Vec<_> = shown.iter().map(|label| (label.name, label.value)).collect();
+    assert_eq!(labels.iter().collect::<Vec<_>>(), shown);
 }
 
-/// `docs/protocol.md`, "Labels".
+/// Whether labels are legal according to "Labels" in `docs/protocol.md`.
 pub(crate) fn labels_are_legal(labels: &[Label<'_>]) -> bool {
     const RESERVED: [&str; 6] = ["agent", "client_no", "instance", "job", "le", "quantile"];
-    let legal = |label: &Label<'_>| {
+    let is_legal = |label: &Label<'_>| {
         is_name(label.name)
             && !RESERVED.contains(&label.name)
             && !label.name.starts_with("__")
             && label.value.len() <= 1024
     };
     let names: std::collections::BTreeSet<_> = labels.iter().map(|label| label.name).collect();
-    let told = labels.iter().filter(|label| !label.value.is_empty()).count();
-    told <= 32 && labels.iter().all(legal) && names.len() == labels.len()
+    let shown = labels.iter().filter(|label| !label.value.is_empty()).count();
+    shown <= 32 && labels.iter().all(is_legal) && names.len() == labels.len()
 }
 
-/// `docs/protocol.md`, "Names".
+/// Whether a name is legal according to "Names" in `docs/protocol.md`.
 pub(crate) fn is_name(name: &str) -> bool {
     matches!(name.len(), 1..=200)
         && !name.starts_with(|first: char| first.is_ascii_digit())

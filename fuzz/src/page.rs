@@ -1,4 +1,4 @@
-//! A whole page: its families with their samples, or what is wrong with it.
+//! Parses a complete page into its families and samples.
 
 use std::collections::BTreeMap;
 
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_parsed() {
+    fn families_samples_and_escapes_are_parsed() {
         let page = "# HELP a_total Some \\\\ text\\n.\n# TYPE a_total counter\n\
             a_total{agent=\"x\",b=\"\\\"\\\\\\n\"} 3\n# TYPE b gauge\n";
         let families = parse(page, false).unwrap();

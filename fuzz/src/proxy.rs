@@ -1,5 +1,4 @@
-//! A balancer's header says whose connection it passes on, or is refused; and not a byte behind it
-//! is read.
+//! A PROXY header yields the documented origin or is refused, and no byte after it is read.
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -7,14 +6,14 @@ use std::task::{Context, Poll, Waker};
 
 use fleetgauge_collector::admission::proxy_protocol::{self, MAX_HEADER_BYTES, Origin};
 
-/// Reads a header from bytes that are all there.
+/// Reads a header from bytes that are all available at once.
 pub fn check(data: &[u8]) {
     let mut rest = data;
     let read = {
         let reading = pin!(proxy_protocol::read(&mut rest));
         match reading.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(read) => read,
-            Poll::Pending => panic!("there is nothing to wait for"),
+            Poll::Pending => panic!("all bytes are available, but the reader waits"),
         }
     };
     let used = data.len() - rest.len();
@@ -22,11 +21,11 @@ pub fn check(data: &[u8]) {
     let expected = documented(data);
     assert_eq!(read.as_ref().ok(), expected.as_ref().map(|(origin, _)| origin), "{read:?}");
     if let Some((_, len)) = expected {
-        assert_eq!(used, len, "what follows is the agent's");
+        assert_eq!(used, len, "bytes after the header belong to the agent");
     }
 }
 
-/// The origin that a header of PROXY protocol version 2 names, and how long it is.
+/// Origin and length of a header of PROXY protocol version 2.
 fn documented(data: &[u8]) -> Option<(Origin, usize)> {
     let rest = data.strip_prefix(b"\r\n\r\n\0\r\nQUIT\n")?;
     let [version_and_command, family, high, low, rest @ ..] = rest else { return None };
@@ -37,7 +36,7 @@ fn documented(data: &[u8]) -> Option<(Origin, usize)> {
         0x21 => false,
         _ => return None,
     };
-    // The source's address, the destination's, and their ports, high byte first.
+    // Source address, destination address, source port, destination port; big-endian.
     let source = |address: IpAddr, port: usize| {
         let port = rest.get(port..port + 2)?;
         let port = u16::from(port[0]) << 8 | u16::from(port[1]);

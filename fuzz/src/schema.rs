@@ -1,5 +1,4 @@
-//! A schema is taken exactly if the document's rules allow it, and what is taken of it is what was
-//! declared.
+//! A schema is accepted exactly if the documented rules allow it, with the declared contents.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -20,7 +19,7 @@ struct Input {
     schema: Declared,
 }
 
-/// Declares a schema to a collector with narrow limits.
+/// Validates a schema with narrow limits, and decodes its frame.
 pub fn check(data: &[u8]) {
     let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(data)) else { return };
     let limits = Limits {
@@ -31,45 +30,44 @@ pub fn check(data: &[u8]) {
         ..Limits::default()
     };
     let declared = input.schema.message();
-    let taken = Schema::try_new(&declared, &limits);
+    let accepted = Schema::try_new(&declared, &limits);
     assert_eq!(
-        taken.is_ok(),
+        accepted.is_ok(),
         is_legal(&declared, &limits),
-        "{taken:?} of {declared:?}, {limits:?}"
+        "{accepted:?} of {declared:?}, {limits:?}"
     );
-    let Ok(taken) = taken else { return };
-    check_content(&taken, &declared);
-    check_agent_labels(&taken, &input.agent);
+    let Ok(accepted) = accepted else { return };
+    check_content(&accepted, &declared);
+    check_agent_labels(&accepted, &input.agent);
     let (frame, _) = schema::encode(&declared).unwrap();
     let accept = Accept { version: VERSION, max_payload_bytes: limits.max_payload_bytes };
     let mut buffer = FrameBuffer::default();
     if let Ok(frame) = buffer.next(&mut &frame[..], accept) {
         let received = Schema::try_from_frame(frame.unwrap(), &limits).unwrap();
-        // Not compared as they are: a parameter of a kind nobody knows may be NaN.
-        assert_eq!(format!("{received:?}"), format!("{taken:?}"));
+        // Compared as text: a parameter of an unknown kind may be NaN, which equals nothing.
+        assert_eq!(format!("{received:?}"), format!("{accepted:?}"));
     }
 }
 
-/// `docs/protocol.md`, "Schema rules".
+/// Whether a schema is legal according to "Schema rules" in `docs/protocol.md`.
 fn is_legal(schema: &message::Schema<'_>, limits: &Limits) -> bool {
     let message::Schema { families, series, .. } = schema;
     let widths = series.iter().map(|series| u64::from(series.width)).sum::<u64>();
     let labels = series.iter().flat_map(|series| &series.labels);
-    let told = labels.filter(|label| !label.value.is_empty());
-    let label_bytes = told.map(|label| label.name.len() + label.value.len()).sum::<usize>();
+    let shown = labels.filter(|label| !label.value.is_empty());
+    let label_bytes = shown.map(|label| label.name.len() + label.value.len()).sum::<usize>();
     let fits = families.len() <= limits.max_families as usize
         && series.len() <= limits.max_series as usize
         && widths <= limits.max_values.into()
         && label_bytes <= limits.max_label_bytes as usize;
-    let names: Vec<_> = families.iter().flat_map(taken_names).collect();
+    let names: Vec<_> = families.iter().flat_map(occupied_names).collect();
     fits && names.len() == names.iter().collect::<HashSet<_>>().len()
         && families.iter().all(family_is_legal)
         && series.iter().all(|one| series_is_legal(one, families))
         && identities(series).len() == series.len()
 }
 
-/// The suffixes of the names that a family of this kind is exposed as, and those that OpenMetrics
-/// gives a meaning.
+/// Suffixes of the sample names of a family of this kind, including those reserved by OpenMetrics.
 pub(crate) fn suffixes(kind: u8) -> &'static [&'static str] {
     match kind {
         1 | 6 => &[""],
@@ -81,14 +79,14 @@ pub(crate) fn suffixes(kind: u8) -> &'static [&'static str] {
     }
 }
 
-/// A family's own name and every name that it takes; none if nobody knows its kind.
+/// All names that a family occupies: its own and its sample names. None if its kind is unknown.
 pub(crate) fn names(name: &str, kind: u8) -> BTreeSet<String> {
     let exposed = suffixes(kind).iter().map(|suffix| format!("{name}{suffix}"));
     let own = (!suffixes(kind).is_empty()).then(|| name.to_owned());
     exposed.chain(own).collect()
 }
 
-fn taken_names(family: &Family<'_>) -> BTreeSet<String> {
+fn occupied_names(family: &Family<'_>) -> BTreeSet<String> {
     names(family.name, family.kind)
 }
 
@@ -107,7 +105,7 @@ fn family_is_legal(family: &Family<'_>) -> bool {
         && unit_ends_the_name
         && help.len() <= 1024
         && !reserved(name)
-        && !taken_names(family).iter().any(|name| reserved(name))
+        && !occupied_names(family).iter().any(|name| reserved(name))
 }
 
 fn series_is_legal(series: &Series<'_>, families: &[Family<'_>]) -> bool {
@@ -127,38 +125,38 @@ fn series_is_legal(series: &Series<'_>, families: &[Family<'_>]) -> bool {
     shaped && parameters.len() <= 256 && labels_are_legal(&series.labels)
 }
 
-/// What no two series may share: family and labels, in whatever order.
+/// Family and labels of each series, regardless of the order of labels. They must be unique.
 fn identities<'a>(series: &[Series<'a>]) -> BTreeSet<(u32, BTreeMap<&'a str, &'a str>)> {
-    let told = |one: &Series<'a>| {
-        let told = one.labels.iter().filter(|label| !label.value.is_empty());
-        told.map(|label| (label.name, label.value)).collect()
+    let shown = |one: &Series<'a>| {
+        let shown = one.labels.iter().filter(|label| !label.value.is_empty());
+        shown.map(|label| (label.name, label.value)).collect()
     };
-    series.iter().map(|one| (one.family, told(one))).collect()
+    series.iter().map(|one| (one.family, shown(one))).collect()
 }
 
-fn check_content(taken: &Schema, declared: &message::Schema<'_>) {
+fn check_content(accepted: &Schema, declared: &message::Schema<'_>) {
     assert_eq!(
-        (taken.series, taken.families.len()),
+        (accepted.series, accepted.families.len()),
         (declared.series.len(), declared.families.len())
     );
     let mut offset = 0;
     let mut next = vec![0; declared.families.len()];
     for series in &declared.series {
         let family = series.family as usize;
-        let found = &taken.families[family].series[next[family]];
+        let found = &accepted.families[family].series[next[family]];
         next[family] += 1;
         assert_eq!((found.offset, found.width), (offset, series.width as usize));
         assert_eq!(found.parameters.len(), series.parameters.len());
         offset += found.width;
     }
-    assert_eq!(taken.width, offset, "a report has as many values as all widths together");
+    assert_eq!(accepted.width, offset, "the width of a report is the sum of all series");
 }
 
-/// No label is both the agent's and one of a series.
-fn check_agent_labels(taken: &Schema, agent: &Labels) {
+/// Checks that labels which the agent and a series both set are refused.
+fn check_agent_labels(accepted: &Schema, agent: &Labels) {
     let Ok(labels) = StaticLabels::try_new(&agent.message()) else { return };
-    let series = taken.families.iter().flat_map(|family| &family.series);
+    let series = accepted.families.iter().flat_map(|family| &family.series);
     let own: BTreeSet<_> = series.flat_map(|series| series.labels.iter().map(|l| l.0)).collect();
-    let both = agent.told().any(|(name, _)| own.contains(name));
-    assert_eq!(taken.check_static_labels(&labels).is_err(), both);
+    let both = agent.shown().any(|(name, _)| own.contains(name));
+    assert_eq!(accepted.check_static_labels(&labels).is_err(), both);
 }

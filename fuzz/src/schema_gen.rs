@@ -4,7 +4,7 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use fleetgauge_proto::Limits;
 use fleetgauge_proto::message::{Family, Label, Schema, Series};
 
-/// Names that may conflict, depending on the kinds of their families.
+/// Family names that may conflict, depending on the kinds of the families.
 const NAMES: [&str; 15] = [
     "a",
     "a_total",
@@ -53,7 +53,7 @@ pub(crate) struct DeclaredSeries {
     pub(crate) labels: Labels,
 }
 
-/// Names and values.
+/// Label names and values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Labels(pub(crate) Vec<(String, String)>);
 
@@ -78,7 +78,7 @@ impl Declared {
         }
     }
 
-    /// The part that is legal as a schema.
+    /// Drops families and series until the schema is legal.
     pub(crate) fn legal(self) -> Self {
         let is_legal = |schema: &Self| {
             fleetgauge_proto::Schema::try_new(&schema.message(), &Limits::default()).is_ok()
@@ -99,7 +99,7 @@ impl Declared {
         legal
     }
 
-    /// Whether a family has series; without any it is not on the shared pages.
+    /// Whether a family has series. Without any it is not on the shared pages.
     pub(crate) fn has_series(&self, family: usize) -> bool {
         self.series.iter().any(|series| series.family as usize == family)
     }
@@ -133,18 +133,18 @@ impl Labels {
         self.0.iter().map(|(name, value)| Label { name, value }).collect()
     }
 
-    /// Labels that are shown: an empty value means no label.
-    pub(crate) fn told(&self) -> impl Iterator<Item = (&str, &str)> {
-        let told = self.0.iter().filter(|(_, value)| !value.is_empty());
-        told.map(|(name, value)| (name.as_str(), value.as_str()))
+    /// The labels on a page. An empty value means no label.
+    pub(crate) fn shown(&self) -> impl Iterator<Item = (&str, &str)> {
+        let shown = self.0.iter().filter(|(_, value)| !value.is_empty());
+        shown.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
 impl<'a> Arbitrary<'a> for Declared {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        let families: Vec<DeclaredFamily> = some(u, 6, DeclaredFamily::arbitrary)?;
+        let families: Vec<DeclaredFamily> = vec_of(u, 6, DeclaredFamily::arbitrary)?;
         let kinds: Vec<u8> = families.iter().map(|family| family.kind).collect();
-        let series = some(u, 8, |u| series(&kinds, u))?;
+        let series = vec_of(u, 8, |u| series(&kinds, u))?;
         Ok(Self { families, series })
     }
 }
@@ -155,19 +155,19 @@ impl<'a> Arbitrary<'a> for DeclaredFamily {
         let help = if u.ratio(1, 64)? {
             "h".repeat(u.int_in_range(1020..=1028)?)
         } else {
-            any(u, &TEXTS)?
+            text(u, &TEXTS)?
         };
-        Ok(Self { name: any(u, &NAMES)?, kind, unit: any(u, &UNITS)?, help })
+        Ok(Self { name: text(u, &NAMES)?, kind, unit: text(u, &UNITS)?, help })
     }
 }
 
 impl<'a> Arbitrary<'a> for Labels {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        some(u, 3, |u| Ok((any(u, &LABEL_NAMES)?, any(u, &TEXTS)?))).map(Self)
+        vec_of(u, 3, |u| Ok((text(u, &LABEL_NAMES)?, text(u, &TEXTS)?))).map(Self)
     }
 }
 
-/// A series of one of these families; occasionally of none, or of the wrong shape.
+/// A series of one of these families; sometimes of an unknown family, or with a wrong width.
 fn series(kinds: &[u8], u: &mut Unstructured<'_>) -> Result<DeclaredSeries> {
     let family = u.int_in_range(0..=kinds.len())?;
     let parameters = match kinds.get(family) {
@@ -187,15 +187,15 @@ fn series(kinds: &[u8], u: &mut Unstructured<'_>) -> Result<DeclaredSeries> {
 /// Mostly increasing values from [`BOUNDS`].
 fn parameters(u: &mut Unstructured<'_>) -> Result<Vec<f64>> {
     if u.ratio(1, 16)? {
-        return some(u, 300, |u| u.arbitrary());
+        return vec_of(u, 300, |u| u.arbitrary());
     }
     let chosen: u16 = u.arbitrary()?;
     let chosen = BOUNDS.iter().enumerate().filter(|(n, _)| chosen >> n & 1 == 1);
     Ok(chosen.map(|(_, bound)| *bound).collect())
 }
 
-/// One of these texts, or any short one.
-fn any(u: &mut Unstructured<'_>, texts: &[&str]) -> Result<String> {
+/// One of these texts, or sometimes an arbitrary one.
+fn text(u: &mut Unstructured<'_>, texts: &[&str]) -> Result<String> {
     if u.ratio(1, 16)? {
         <&str>::arbitrary(u).map(str::to_owned)
     } else {
@@ -203,12 +203,12 @@ fn any(u: &mut Unstructured<'_>, texts: &[&str]) -> Result<String> {
     }
 }
 
-/// Up to `most` items.
-pub(crate) fn some<'a, T>(
+/// Up to `max` items.
+pub(crate) fn vec_of<'a, T>(
     u: &mut Unstructured<'a>,
-    most: usize,
-    mut one: impl FnMut(&mut Unstructured<'a>) -> Result<T>,
+    max: usize,
+    mut item: impl FnMut(&mut Unstructured<'a>) -> Result<T>,
 ) -> Result<Vec<T>> {
-    let count = u.int_in_range(0..=most)?;
-    (0..count).map(|_| one(u)).collect()
+    let count = u.int_in_range(0..=max)?;
+    (0..count).map(|_| item(u)).collect()
 }

@@ -1,25 +1,24 @@
-//! Every committed input once more: what fuzzing kept because it reaches something of its own, and
-//! what it found.
+//! Replays the committed inputs: the corpus, which covers the code, and inputs that found a bug.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use fleetgauge_fuzz::TARGETS;
 
-fn inputs(folder: &str, target: &str) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(target);
-    let Ok(files) = std::fs::read_dir(&folder) else { return Vec::new() };
-    let mut files: Vec<_> = files.map(|file| file.expect("a folder's entry").path()).collect();
+fn inputs(directory: &str, target: &str) -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory).join(target);
+    let Ok(files) = std::fs::read_dir(&directory) else { return Vec::new() };
+    let mut files: Vec<_> = files.map(|file| file.expect("a directory entry").path()).collect();
     files.sort();
     files
 }
 
-/// Runs a target on all its inputs in a folder; how many there were.
-fn replay(folder: &str, target: &str) -> usize {
+/// Runs a target on all its inputs in a directory. Returns their number.
+fn replay(directory: &str, target: &str) -> usize {
     let check = TARGETS.iter().find(|(name, _)| *name == target).expect("a target").1;
-    let inputs = inputs(folder, target);
+    let inputs = inputs(directory, target);
     for input in &inputs {
-        let data = std::fs::read(input).expect("it can be read");
+        let data = std::fs::read(input).expect("the input is readable");
         let checked = catch_unwind(AssertUnwindSafe(|| check(&data)));
         assert!(checked.is_ok(), "{} fails; the panic is above", input.display());
     }
@@ -32,7 +31,7 @@ macro_rules! replayed {
             #[test]
             fn $target() {
                 let inputs = replay("corpus", stringify!($target));
-                assert!(inputs >= 10, "the corpus is there: {inputs}");
+                assert!(inputs >= 10, "too few inputs: {inputs}");
                 replay("regressions", stringify!($target));
             }
         )*
@@ -47,7 +46,7 @@ macro_rules! replayed {
 
 replayed!(claims config credentials exposition frame message proxy schema session);
 
-/// Inputs are kept small: they are cloned by everybody.
+/// Every clone of the repository has the corpora, so they stay small.
 #[test]
 fn corpora_are_small() {
     let files = TARGETS.iter().flat_map(|(target, _)| {

@@ -1,4 +1,4 @@
-//! One connection: what its agent claims, what it was given, and what it hears.
+//! One connection and the model of it: the claim, whether it was granted, and the replies.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use fleetgauge_proto::message::{Hello, Label, Pong, Report, Secret};
 use fleetgauge_proto::report::{Values, write_all};
 use fleetgauge_proto::{Accept, AgentId, Code, FrameBuffer, Message, VERSION, limits, schema};
 
-use super::rules::{Answer, Grounds, LABELS, Rules, VALUES};
+use super::rules::{Answer, Grant, LABELS, Rules, VALUES};
 use crate::credentials::TOKENS;
 use crate::expected::LabelMap;
 use crate::schema_gen::{Declared, DeclaredFamily, DeclaredSeries, Labels};
@@ -17,15 +17,15 @@ use crate::schema_gen::{Declared, DeclaredFamily, DeclaredSeries, Labels};
 const IDS: [&str; 4] = ["a", "ab", "abc", "b"];
 const ALL: Accept = Accept { version: VERSION, max_payload_bytes: limits::MAX_HELLO_BYTES };
 
-/// What an agent says of itself.
+/// The contents of an agent's Hello.
 #[derive(Debug, Clone)]
 pub(super) struct Claim {
     id: &'static str,
-    /// One of [`TOKENS`].
+    /// Index into [`TOKENS`].
     token: Option<usize>,
-    /// Some without a value.
+    /// Static labels; an empty value means no label.
     labels: Vec<(&'static str, &'static str)>,
-    /// The label of its one series.
+    /// Label of the agent's single series.
     series: Option<&'static str>,
     host: u8,
 }
@@ -34,26 +34,26 @@ pub(super) struct Connection {
     pub(super) session: Session,
     pub(super) handle: Arc<ConnectionHandle>,
     claim: Option<Claim>,
-    /// What was said and has not arrived.
-    on_its_way: Vec<u8>,
-    standing: Standing,
+    /// Bytes that the agent has sent and the session has not received.
+    in_flight: Vec<u8>,
+    state: ClaimState,
     schema_due: bool,
     sequence: u64,
-    told: FrameBuffer,
+    reply_buffer: FrameBuffer,
 }
 
-/// By the model.
-enum Standing {
-    /// Its claim has not arrived.
-    Stranger,
+/// State of the claim according to the model.
+enum ClaimState {
+    /// The Hello has not arrived completely.
+    Pending,
     Refused,
-    Given(Grounds, LabelMap),
-    /// The rules in force do not let it have its id any more.
+    Granted(Grant, LabelMap),
+    /// The rules were reloaded and no longer grant the id.
     Revoked,
 }
 
 #[derive(Debug, PartialEq)]
-enum Heard {
+enum Reply {
     Welcome,
     Reject(Code, String, Option<u32>),
     Other,
@@ -65,11 +65,11 @@ impl Connection {
             session,
             handle,
             claim: None,
-            on_its_way: Vec::new(),
-            standing: Standing::Stranger,
+            in_flight: Vec::new(),
+            state: ClaimState::Pending,
             schema_due: false,
             sequence: 0,
-            told: FrameBuffer::default(),
+            reply_buffer: FrameBuffer::default(),
         }
     }
 
@@ -77,130 +77,130 @@ impl Connection {
         self.session.close_reason().is_some()
     }
 
-    /// Whether it has, or had, the id that it claims.
-    pub(super) const fn was_given(&self) -> bool {
-        matches!(self.standing, Standing::Given(..) | Standing::Revoked)
+    /// Whether the claim is, or was, granted.
+    pub(super) const fn held_its_id(&self) -> bool {
+        matches!(self.state, ClaimState::Granted(..) | ClaimState::Revoked)
     }
 
-    /// Its agent does what comes next; all but the last bytes of it arrive.
-    pub(super) fn acts(&mut self, claim: Claim, kept_back: usize, rules: &Rules) {
+    /// Sends the agent's next message. The last `withheld` bytes do not arrive yet.
+    pub(super) fn act(&mut self, claim: Claim, withheld: usize, rules: &Rules) {
         match &self.claim {
             None => {
-                claim.says(&mut self.on_its_way);
+                claim.write_hello(&mut self.in_flight);
                 self.claim = Some(claim);
             }
             Some(claim) if self.session.is_open() => {
                 let schema = claim.schema();
                 if std::mem::take(&mut self.schema_due) {
-                    say(&Message::Schema(schema.message()), &mut self.on_its_way);
+                    encode(&Message::Schema(schema.message()), &mut self.in_flight);
                 } else {
                     self.sequence += 1;
-                    self.reports();
+                    self.write_report();
                 }
             }
             Some(_) => {}
         }
-        let arrived = self.on_its_way.len().saturating_sub(kept_back);
-        let kept_back = self.on_its_way.split_off(arrived);
-        let arrived = std::mem::replace(&mut self.on_its_way, kept_back);
-        self.receives(&arrived, rules);
+        let arrived = self.in_flight.len().saturating_sub(withheld);
+        let withheld = self.in_flight.split_off(arrived);
+        let arrived = std::mem::replace(&mut self.in_flight, withheld);
+        self.deliver(&arrived, rules);
     }
 
-    fn reports(&mut self) {
+    fn write_report(&mut self) {
         let mut values = Vec::new();
         write_all(&[self.sequence as f64], &mut values);
         let (sequence, values) = (self.sequence, Values::All(&values));
         let report = Report { stream: 0, sequence, unix_ms: 0, values };
-        say(&Message::Report(report), &mut self.on_its_way);
+        encode(&Message::Report(report), &mut self.in_flight);
     }
 
-    /// Answers a Ping that there was, perhaps.
-    pub(super) fn answers(&mut self) {
-        if self.session.is_open() && self.on_its_way.is_empty() {
+    /// Sends a Pong, whether or not there was a Ping.
+    pub(super) fn answer_ping(&mut self) {
+        if self.session.is_open() && self.in_flight.is_empty() {
             let mut pong = Vec::new();
-            say(&Message::Pong(Pong { token: self.handle.session() }), &mut pong);
+            encode(&Message::Pong(Pong { token: self.handle.session() }), &mut pong);
             let mut out = Vec::new();
             self.session.received(&pong, self.session.collector().clock.now(), &mut out);
-            self.hears(&out);
+            self.read_replies(&out);
         }
     }
 
-    fn receives(&mut self, bytes: &[u8], rules: &Rules) {
-        let lived = !self.has_ended();
+    fn deliver(&mut self, bytes: &[u8], rules: &Rules) {
+        let was_open = !self.has_ended();
         let mut out = Vec::new();
         self.session.received(bytes, self.session.collector().clock.now(), &mut out);
-        let heard = self.hears(&out);
-        let arrived = matches!(self.standing, Standing::Stranger) && self.on_its_way.is_empty();
-        if let (Some(claim), true) = (&self.claim, arrived && lived) {
-            self.standing = claim.stands(rules, &heard);
-        } else if !matches!(self.standing, Standing::Revoked) {
-            check_unaccused(&heard);
+        let replies = self.read_replies(&out);
+        let arrived = matches!(self.state, ClaimState::Pending) && self.in_flight.is_empty();
+        if let (Some(claim), true) = (&self.claim, arrived && was_open) {
+            self.state = claim.check_replies(rules, &replies);
+        } else if !matches!(self.state, ClaimState::Revoked) {
+            check_no_auth_reject(&replies);
         }
     }
 
-    /// Other rules are in force.
-    pub(super) fn is_judged_by(&mut self, rules: &Rules) {
-        if let (Standing::Given(grounds, labels), Some(claim)) = (&self.standing, &self.claim)
-            && !rules.keep(claim.id, grounds, labels)
+    /// Updates the model after a reload.
+    pub(super) fn apply_rules(&mut self, rules: &Rules) {
+        if let (ClaimState::Granted(grant, labels), Some(claim)) = (&self.state, &self.claim)
+            && !rules.keep(claim.id, grant, labels)
         {
-            self.standing = Standing::Revoked;
+            self.state = ClaimState::Revoked;
         }
     }
 
-    /// Looks at signals and the time. Who is not allowed any more is told so, unless another had
-    /// its place before.
-    pub(super) fn wakes(&mut self) {
-        let lived = !self.has_ended();
+    /// Lets the session handle signals and deadlines. A revoked session is rejected, unless
+    /// another connection has superseded it first.
+    pub(super) fn wake(&mut self) {
+        let was_open = !self.has_ended();
         let mut out = Vec::new();
         self.session.tick(self.session.collector().clock.now(), &mut out);
-        let heard = self.hears(&out);
-        if let Standing::Revoked = self.standing {
-            assert!(self.has_ended(), "it is not allowed any more");
-            let [Heard::Reject(code, ..)] = &heard[..] else {
-                assert!(!lived && heard.is_empty(), "{heard:?}");
+        let replies = self.read_replies(&out);
+        if let ClaimState::Revoked = self.state {
+            assert!(self.has_ended(), "a revoked session stays open");
+            let [Reply::Reject(code, ..)] = &replies[..] else {
+                assert!(!was_open && replies.is_empty(), "{replies:?}");
                 return;
             };
-            assert!(matches!(code, Code::CredentialRevoked | Code::Superseded), "{heard:?}");
+            assert!(matches!(code, Code::CredentialRevoked | Code::Superseded), "{replies:?}");
         } else {
-            check_unaccused(&heard);
+            check_no_auth_reject(&replies);
         }
     }
 
-    fn hears(&mut self, mut out: &[u8]) -> Vec<Heard> {
-        let mut heard = Vec::new();
-        while let Some(frame) = self.told.next(&mut out, ALL).unwrap() {
-            heard.push(match Message::decode(frame).unwrap() {
+    fn read_replies(&mut self, mut out: &[u8]) -> Vec<Reply> {
+        let mut replies = Vec::new();
+        while let Some(frame) = self.reply_buffer.next(&mut out, ALL).unwrap() {
+            replies.push(match Message::decode(frame).unwrap() {
                 Message::Welcome(welcome) => {
                     self.schema_due = !welcome.schema_known;
-                    Heard::Welcome
+                    Reply::Welcome
                 }
                 Message::Reject(reject) => {
                     let code = Code::from_u16(reject.code).unwrap();
-                    Heard::Reject(code, reject.text.to_owned(), reject.retry_after_ms)
+                    Reply::Reject(code, reject.text.to_owned(), reject.retry_after_ms)
                 }
-                _ => Heard::Other,
+                _ => Reply::Other,
             });
         }
-        heard
+        replies
     }
 
-    /// The labels with which it must be shown under this id.
+    /// The labels of the agent's series on a page.
     pub(super) fn expected_labels(&self, id: &AgentId) -> LabelMap {
-        let (Standing::Given(_, labels), Some(claim)) = (&self.standing, &self.claim) else {
-            panic!("{id} is shown and not allowed");
+        let (ClaimState::Granted(_, labels), Some(claim)) = (&self.state, &self.claim) else {
+            panic!("the page shows {id}, whose claim is not granted");
         };
         assert_eq!(claim.id, id.as_str());
         let mut all = labels.clone();
         let own = claim.series.map(|name| (name.to_owned(), "own".to_owned()));
         for (name, value) in own.into_iter().chain([("agent".to_owned(), claim.id.to_owned())]) {
-            assert_eq!(all.insert(name, value), None, "a series cannot have its agent's labels");
+            assert_eq!(all.insert(name, value), None, "a series repeats a label of its agent");
         }
         all
     }
 }
 
 impl Claim {
-    fn says(&self, out: &mut Vec<u8>) {
+    fn write_hello(&self, out: &mut Vec<u8>) {
         let labels = self.labels.iter().map(|(name, value)| Label { name, value });
         let (_, fingerprint) = schema::encode(&self.schema().message()).unwrap();
         let hello = Hello {
@@ -217,7 +217,7 @@ impl Claim {
             credential: self.token.map(|token| Secret(TOKENS[token].0.as_bytes())),
             extensions: Vec::new(),
         };
-        say(&Message::Hello(hello), out);
+        encode(&Message::Hello(hello), out);
     }
 
     fn schema(&self) -> Declared {
@@ -230,44 +230,43 @@ impl Claim {
         }
     }
 
-    /// What it has by these rules, if that is what it has heard.
-    fn stands(&self, rules: &Rules, heard: &[Heard]) -> Standing {
-        let told = self.labels.iter().filter(|(_, value)| !value.is_empty());
-        let told = told.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        match rules.answer(self.id, self.token, &told) {
+    /// Checks the replies to a Hello against these rules. Returns the state of the claim.
+    fn check_replies(&self, rules: &Rules, replies: &[Reply]) -> ClaimState {
+        let shown = self.labels.iter().filter(|(_, value)| !value.is_empty());
+        let shown = shown.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        match rules.answer(self.id, self.token, &shown) {
             Answer::Unauthorized => {
                 let text = "The credential does not allow this.".to_owned();
-                assert_eq!(heard, [Heard::Reject(Code::Unauthorized, text, None)]);
-                Standing::Refused
+                assert_eq!(replies, [Reply::Reject(Code::Unauthorized, text, None)]);
+                ClaimState::Refused
             }
             Answer::LabelNotAllowed => {
-                let [Heard::Reject(Code::LabelNotAllowed, _, None)] = heard else {
-                    panic!("{heard:?}")
+                let [Reply::Reject(Code::LabelNotAllowed, _, None)] = replies else {
+                    panic!("{replies:?}")
                 };
-                Standing::Refused
+                ClaimState::Refused
             }
-            Answer::Given(grounds, labels) => {
-                check_unaccused(heard);
-                Standing::Given(grounds, labels)
+            Answer::Granted(grant, labels) => {
+                check_no_auth_reject(replies);
+                ClaimState::Granted(grant, labels)
             }
         }
     }
 }
 
-fn say(message: &Message<'_>, out: &mut Vec<u8>) {
+fn encode(message: &Message<'_>, out: &mut Vec<u8>) {
     message.encode(VERSION, out).unwrap();
 }
 
-/// Nothing is held against who is allowed to be here.
-fn check_unaccused(heard: &[Heard]) {
-    let accuses = |code: &Code| {
+/// Checks that no reply rejects the credential or the labels.
+fn check_no_auth_reject(replies: &[Reply]) {
+    let is_auth_reject = |code: &Code| {
         matches!(code, Code::Unauthorized | Code::LabelNotAllowed | Code::CredentialRevoked)
     };
-    let mut rejects = heard.iter();
-    assert!(
-        !rejects.any(|one| matches!(one, Heard::Reject(code, ..) if accuses(code))),
-        "{heard:?}"
-    );
+    let is_refused = replies
+        .iter()
+        .any(|reply| matches!(reply, Reply::Reject(code, ..) if is_auth_reject(code)));
+    assert!(!is_refused, "{replies:?}");
 }
 
 impl<'a> Arbitrary<'a> for Claim {

@@ -1,7 +1,8 @@
-//! Agents that claim ids by their tokens, under rules that change meanwhile. After every step
-//! nobody is shown under an id that its connection's token does not give it by the rules in force,
-//! nor with other labels than those allow; who is refused hears no more than that; and when all
-//! have gone nothing is left.
+//! Agents claim ids with tokens while the authorization rules are reloaded.
+//!
+//! After each step every agent on the page has an id and labels that the current rules grant to its
+//! token. A refused agent receives only the documented Reject. After all connections are closed the
+//! collector holds no state.
 
 mod connection;
 mod rules;
@@ -20,68 +21,67 @@ use fleetgauge_collector::state::CollectorState;
 use fleetgauge_proto::AgentId;
 use prometheus_client::registry::Registry as OwnRegistry;
 
-use crate::collector::{check_empty, connect, pass, read};
-use crate::schema_gen::some;
+use crate::collector::{advance, check_empty, connect, read};
+use crate::schema_gen::vec_of;
 
 use connection::{Claim, Connection};
 use rules::Rules;
 
 const CONNECTIONS: usize = 4;
-/// Of so many in 256 acts nothing is kept back.
-const WHOLE: u8 = 192;
-/// Rules among which the operator changes.
+/// An `Act` step with a `withheld` byte below this delivers all its messages completely.
+const COMPLETE: u8 = 192;
+/// Number of rule sets that reloads choose from.
 const CHOICES: usize = 3;
 
 #[derive(Debug, Arbitrary)]
 struct Input {
     rules: [Rules; CHOICES],
-    #[arbitrary(with = |u: &mut Unstructured<'_>| some(u, 40, Step::arbitrary))]
+    #[arbitrary(with = |u: &mut Unstructured<'_>| vec_of(u, 40, Step::arbitrary))]
     steps: Vec<Step>,
 }
 
 #[derive(Debug, Arbitrary)]
 enum Step {
-    /// An agent does what comes next: connects, claims, declares its schema, reports. Mostly all of
-    /// that at once; else all but the last bytes arrive, and what had not arrived before.
+    /// An agent takes its next step: connect, Hello, Schema or Report. Usually all four at once and
+    /// complete; otherwise one, whose last bytes arrive with the next step.
     Act {
-        #[arbitrary(with = place)]
+        #[arbitrary(with = index)]
         at: usize,
         claim: Claim,
-        kept_back: u8,
+        withheld: u8,
     },
-    /// An agent shows that it is alive.
-    Answer(#[arbitrary(with = place)] usize),
-    Drop(#[arbitrary(with = place)] usize),
-    /// Time passes, in milliseconds.
+    /// An agent sends a Pong.
+    Answer(#[arbitrary(with = index)] usize),
+    Drop(#[arbitrary(with = index)] usize),
+    /// Advances the clock by so many milliseconds.
     Wait(u16),
-    /// These rules are in force from now on. Who was let in hears of it once the next step is
-    /// taken, or before the rules change again.
+    /// Reloads these rules. Sessions notice at the next step, or before the next reload.
     Reload(u8),
 }
 
-fn place(u: &mut Unstructured<'_>) -> arbitrary::Result<usize> {
+fn index(u: &mut Unstructured<'_>) -> arbitrary::Result<usize> {
     u.int_in_range(0..=CONNECTIONS - 1)
 }
 
 struct World {
     rules: [Rules; CHOICES],
-    in_force: usize,
+    current: usize,
     collector: Arc<CollectorState>,
     connections: [Option<Connection>; CONNECTIONS],
-    /// Ids that have been shown.
+    /// Ids that were registered at any time.
     seen: BTreeSet<AgentId>,
 }
 
-/// Takes the steps, looks at everything after each, and ends all that is left.
+/// Applies the steps, checks the pages after each, and closes all connections at the end.
 pub fn check(data: &[u8]) {
     let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(data)) else { return };
     let mut world = World::new(input.rules);
     for step in input.steps {
-        world.take(step);
+        world.apply(step);
     }
     world.wake();
     world.check();
-    world.all_go();
+    world.close_all();
 }
 
 impl World {
@@ -90,23 +90,23 @@ impl World {
         let config = Config { auth, drain: Duration::ZERO, ..Config::default() };
         let collector = Arc::new(CollectorState::new(config, &mut OwnRegistry::default()));
         let connections = Default::default();
-        Self { rules, in_force: 0, collector, connections, seen: BTreeSet::new() }
+        Self { rules, current: 0, collector, connections, seen: BTreeSet::new() }
     }
 
-    fn take(&mut self, step: Step) {
+    fn apply(&mut self, step: Step) {
         match step {
-            Step::Act { at, claim, kept_back } => match kept_back.checked_sub(WHOLE) {
-                Some(kept_back) => self.act(at, claim, kept_back.into()),
+            Step::Act { at, claim, withheld } => match withheld.checked_sub(COMPLETE) {
+                Some(withheld) => self.act(at, claim, withheld.into()),
                 None => (0..4).for_each(|_| self.act(at, claim.clone(), 0)),
             },
             Step::Answer(at) => {
                 if let Some(connection) = &mut self.connections[at] {
-                    connection.answers();
+                    connection.answer_ping();
                 }
             }
             Step::Drop(at) => self.close(at),
             Step::Wait(milliseconds) => {
-                pass(&self.collector, Duration::from_millis(milliseconds.into()));
+                advance(&self.collector, Duration::from_millis(milliseconds.into()));
             }
             Step::Reload(chosen) => return self.reload(usize::from(chosen) % CHOICES),
         }
@@ -114,11 +114,11 @@ impl World {
         self.check();
     }
 
-    fn act(&mut self, at: usize, claim: Claim, kept_back: usize) {
-        let rules = &self.rules[self.in_force];
+    fn act(&mut self, at: usize, claim: Claim, withheld: usize) {
+        let rules = &self.rules[self.current];
         match &mut self.connections[at] {
             Some(connection) if !connection.has_ended() => {
-                connection.acts(claim, kept_back, rules);
+                connection.act(claim, withheld, rules);
                 self.note_present();
             }
             _ => {
@@ -130,27 +130,28 @@ impl World {
         }
     }
 
-    /// Whoever is there now, be it only until it hears of other rules, had been given its id.
+    /// Records the registered ids. Each was granted, even if a reload has revoked it since.
     fn note_present(&mut self) {
         for (id, ..) in self.collector.registry.present(FleetShard::ALL) {
             let session = self.collector.registry.find(&id).unwrap().handle().session();
             let mut all = self.connections.iter().flatten();
-            let holder = all.find(|one| one.handle.session() == session).expect("it is connected");
-            assert!(holder.was_given(), "{id} is there and was refused");
+            let holder =
+                all.find(|one| one.handle.session() == session).expect("the holder is connected");
+            assert!(holder.held_its_id(), "{id} is registered but its claim was refused");
             self.seen.insert(id);
         }
     }
 
     fn reload(&mut self, chosen: usize) {
         self.wake();
-        self.in_force = chosen;
+        self.current = chosen;
         let rules = &self.rules[chosen];
         let before = self.collector.auth.current();
         self.collector.reload(rules.policy(&before));
-        self.connections.iter_mut().flatten().for_each(|one| one.is_judged_by(rules));
+        self.connections.iter_mut().flatten().for_each(|one| one.apply_rules(rules));
     }
 
-    /// As a connection's task does that ends.
+    /// Closes a connection as its task does in the collector.
     fn close(&mut self, at: usize) {
         if let Some(Connection { session, handle, .. }) = self.connections[at].take() {
             drop(session);
@@ -158,14 +159,15 @@ impl World {
         }
     }
 
-    /// Everybody looks at signals until none is left.
+    /// Lets all sessions handle their signals. A signal can cause further ones, so three times.
     fn wake(&mut self) {
         for _ in 0..3 {
-            self.connections.iter_mut().flatten().for_each(Connection::wakes);
+            self.connections.iter_mut().flatten().for_each(Connection::wake);
         }
     }
 
-    /// Who is shown is allowed to be, has the labels that it must have, and is there alone.
+    /// Checks that the pages show exactly the registered agents, each with the labels that it is
+    /// granted.
     fn check(&mut self) {
         let registry = &self.collector.registry;
         let present: BTreeSet<_> =
@@ -173,7 +175,8 @@ impl World {
         for id in &present {
             let session = registry.find(id).unwrap().handle().session();
             let mut all = self.connections.iter().flatten();
-            let holder = all.find(|one| one.handle.session() == session).expect("it is connected");
+            let holder =
+                all.find(|one| one.handle.session() == session).expect("the holder is connected");
             let labels = holder.expected_labels(id);
             let page = read(&registry.snapshot_of(id.as_str()).unwrap());
             let shown: Vec<_> = page["load"].samples.keys().map(|(_, labels)| labels).collect();
@@ -186,10 +189,10 @@ impl World {
         self.seen.extend(present);
         let known = PresenceSnapshot::to_save(registry, &self.collector.roster);
         let mut departed = known.departed.iter().map(|departure| &departure.id);
-        assert!(departed.all(|id| self.seen.contains(id)), "a refused agent never was there");
+        assert!(departed.all(|id| self.seen.contains(id)), "a refused agent is on the roster");
     }
 
-    fn all_go(mut self) {
+    fn close_all(mut self) {
         (0..CONNECTIONS).for_each(|at| self.close(at));
         self.check();
         check_empty(&self.collector);

@@ -1,4 +1,4 @@
-//! Who may have which id with which labels, as `docs/secure.md` says; and the same as a file.
+//! A model of the authorization rules in `docs/secure.md`, and its credentials file.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,17 +10,17 @@ use fleetgauge_collector::auth::{AuthPolicy, Credentials, Labels};
 use crate::credentials::TOKENS;
 use crate::expected::LabelMap;
 
-/// Ids and patterns with an entry, perhaps.
+/// Ids and patterns that may have an entry.
 const AGENTS: [&str; 7] = ["a", "ab", "abc", "*", "a*", "ab*", "b*"];
-/// Tokens of an entry.
+/// Token sets of an entry, as indices into [`TOKENS`].
 const OWN_TOKENS: [&[usize]; 7] = [&[0], &[1], &[2], &[0, 1], &[1, 2], &[2, 0], &[]];
-/// Labels that agents say, and entries pin.
+/// Labels that agents send and entries pin.
 pub(super) const LABELS: [&str; 3] = ["site", "tier", "rack"];
 pub(super) const VALUES: [&str; 2] = ["fra", "ams"];
 
 #[derive(Debug)]
 pub(super) struct Rules {
-    /// Entries by their agent; `None`: any agent may have any id.
+    /// Entries by agent id or pattern; `None`: any agent may claim any id.
     credentials: Option<BTreeMap<&'static str, Entry>>,
     /// Labels that agents may set; `None`: any.
     allowed: Option<Vec<&'static str>>,
@@ -32,27 +32,27 @@ struct Entry {
     pinned: LabelMap,
 }
 
-/// By what a connection came to its id.
+/// The reason why a claim was granted.
 #[derive(Debug)]
-pub(super) struct Grounds {
-    /// The agent of the entry that decided.
+pub(super) struct Grant {
+    /// Agent id or pattern of the entry that matched.
     entry: Option<&'static str>,
-    /// The token that was looked at.
+    /// The token that matched.
     token: Option<usize>,
     pinned: LabelMap,
 }
 
-/// What is to become of a claim.
+/// The expected answer to a claim.
 pub(super) enum Answer {
     Unauthorized,
     LabelNotAllowed,
-    /// The id is the agent's, with these labels.
-    Given(Grounds, LabelMap),
+    /// Granted, with these labels.
+    Granted(Grant, LabelMap),
 }
 
 impl Rules {
-    /// What an agent is to hear that claims an id.
-    pub(super) fn answer(&self, id: &str, token: Option<usize>, said: &LabelMap) -> Answer {
+    /// The expected answer to a Hello with this id, token and labels.
+    pub(super) fn answer(&self, id: &str, token: Option<usize>, sent: &LabelMap) -> Answer {
         let (entry, token, mut labels) = match &self.credentials {
             None => (None, None, LabelMap::new()),
             Some(_) => match (self.entry(id), token) {
@@ -62,55 +62,54 @@ impl Rules {
                 _ => return Answer::Unauthorized,
             },
         };
-        let grounds = Grounds { entry, token, pinned: labels.clone() };
-        for (name, value) in said {
-            let may_be = match labels.get(name) {
+        let grant = Grant { entry, token, pinned: labels.clone() };
+        for (name, value) in sent {
+            let is_allowed = match labels.get(name) {
                 Some(pinned) => pinned == value,
                 None => self.allowed.as_ref().is_none_or(|all| all.contains(&name.as_str())),
             };
-            if !may_be {
+            if !is_allowed {
                 return Answer::LabelNotAllowed;
             }
             labels.insert(name.clone(), value.clone());
         }
-        Answer::Given(grounds, labels)
+        Answer::Granted(grant, labels)
     }
 
-    /// Whether a session with these labels goes on under these rules: "where the same entry decides
-    /// about the agent's id and still has the token by which it came, with the same labels", and
-    /// the labels that it set itself are allowed. Rules without entries end what came by one.
-    pub(super) fn keep(&self, id: &str, grounds: &Grounds, labels: &LabelMap) -> bool {
-        let has_it = |entry: &Entry| grounds.token.is_some_and(|own| entry.tokens.contains(&own));
+    /// Whether a session continues under these rules. The same entry must still match the id, with
+    /// the same token and pinned labels, and the agent's own labels must be allowed. A session that
+    /// an entry admitted ends if the rules have no entries.
+    pub(super) fn keep(&self, id: &str, grant: &Grant, labels: &LabelMap) -> bool {
+        let has_token = |entry: &Entry| grant.token.is_some_and(|own| entry.tokens.contains(&own));
         let same = match &self.credentials {
-            None => grounds.token.is_none(),
+            None => grant.token.is_none(),
             Some(_) => self.entry(id).is_some_and(|(agent, entry)| {
-                let same = grounds.entry == Some(agent) && entry.pinned == grounds.pinned;
-                same && has_it(entry)
+                let same = grant.entry == Some(agent) && entry.pinned == grant.pinned;
+                same && has_token(entry)
             }),
         };
         let allowed = |all: &Vec<&str>| {
-            let mut set = labels.keys().filter(|name| !grounds.pinned.contains_key(*name));
+            let mut set = labels.keys().filter(|name| !grant.pinned.contains_key(*name));
             set.all(|name| all.contains(&name.as_str()))
         };
         same && self.allowed.as_ref().is_none_or(allowed)
     }
 
-    /// The one entry that decides about an id: the one that names it, else the pattern with the
-    /// longest beginning.
+    /// The entry for an id: an exact match, else the pattern with the longest prefix.
     fn entry(&self, id: &str) -> Option<(&'static str, &Entry)> {
         let entries = self.credentials.as_ref()?;
         let fits = |(agent, _): &(&&str, &Entry)| {
-            agent.strip_suffix('*').is_some_and(|beginning| id.starts_with(beginning))
+            agent.strip_suffix('*').is_some_and(|prefix| id.starts_with(prefix))
         };
         let longest = || entries.iter().filter(fits).max_by_key(|(agent, _)| agent.len());
         entries.get_key_value(id).or_else(longest).map(|(agent, entry)| (*agent, entry))
     }
 
-    /// These rules put in force, after others.
+    /// The collector's policy for these rules, loaded after another policy.
     pub(super) fn policy(&self, before: &AuthPolicy) -> Arc<AuthPolicy> {
         let agents = self.credentials.as_ref().map(|entries| {
             let file = tempfile::NamedTempFile::new().unwrap();
-            std::fs::write(file.path(), written(entries)).unwrap();
+            std::fs::write(file.path(), credentials_file(entries)).unwrap();
             Credentials::read(file.path(), false, before.agents.as_ref()).unwrap()
         });
         let only = |names: &Vec<&str>| {
@@ -121,8 +120,8 @@ impl Rules {
     }
 }
 
-/// The file that says so.
-fn written(entries: &BTreeMap<&str, Entry>) -> String {
+/// The credentials file with these entries.
+fn credentials_file(entries: &BTreeMap<&str, Entry>) -> String {
     let mut file = String::new();
     for (agent, Entry { tokens, pinned }) in entries {
         let tokens: Vec<_> = tokens.iter().map(|token| TOKENS[*token].1).collect();
@@ -139,10 +138,10 @@ impl<'a> Arbitrary<'a> for Rules {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         let listed = if u.ratio(1, 8)? { 0 } else { u.int_in_range(1..=127_u8)? };
         let mut entries = BTreeMap::new();
-        for agent in chosen(&AGENTS, listed) {
+        for agent in select(&AGENTS, listed) {
             entries.insert(agent, u.arbitrary()?);
         }
-        let allowed = if u.arbitrary()? { None } else { Some(chosen(&LABELS, u.arbitrary()?)) };
+        let allowed = if u.arbitrary()? { None } else { Some(select(&LABELS, u.arbitrary()?)) };
         Ok(Self { credentials: Some(entries).filter(|_| listed != 0), allowed })
     }
 }
@@ -151,15 +150,15 @@ impl<'a> Arbitrary<'a> for Entry {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         let tokens = *u.choose(&OWN_TOKENS)?;
         let mut pinned = LabelMap::new();
-        for name in chosen(&LABELS, u.arbitrary::<u8>()? & u.arbitrary::<u8>()?) {
+        for name in select(&LABELS, u.arbitrary::<u8>()? & u.arbitrary::<u8>()?) {
             pinned.insert(name.to_owned(), (*u.choose(&VALUES)?).to_owned());
         }
         Ok(Self { tokens, pinned })
     }
 }
 
-/// Those whose bit is set.
-fn chosen(all: &[&'static str], bits: u8) -> Vec<&'static str> {
-    let set = all.iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1);
-    set.map(|(_, one)| *one).collect()
+/// The items whose bit is set.
+fn select(all: &[&'static str], bits: u8) -> Vec<&'static str> {
+    let selected = all.iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1);
+    selected.map(|(_, item)| *item).collect()
 }

@@ -1,4 +1,4 @@
-//! One connection, and what its agent has said as far as the session has taken it: the model.
+//! One connection and the model of its agent: what the session has accepted from it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,37 +14,37 @@ use fleetgauge_proto::{
     Accept, AgentId, Code, Fingerprint, Frame, FrameBuffer, Message, VERSION, limits, schema,
 };
 
-use super::step::{CHOICES, IDS, Input, Saying};
+use super::step::{AgentOutput, CHOICES, IDS, Input};
 use crate::expected::{self, LabelMap, Page};
 use crate::schema_gen::Declared;
 
 const ALL: Accept = Accept { version: VERSION, max_payload_bytes: limits::MAX_PAYLOAD_BYTES };
 
-/// Every schema that anybody has declared.
-pub(super) type Dictionary = Rc<RefCell<HashMap<Fingerprint, Rc<Declared>>>>;
+/// All schemas that agents have declared.
+pub(super) type KnownSchemas = Rc<RefCell<HashMap<Fingerprint, Rc<Declared>>>>;
 
 pub(super) struct Connection {
     pub(super) session: Session,
     pub(super) handle: Arc<ConnectionHandle>,
-    /// What was said and has not arrived.
-    on_its_way: Vec<u8>,
+    /// Bytes that the agent has sent and the session has not received.
+    in_flight: Vec<u8>,
     sequence: u64,
     agent: Agent,
-    /// Reads what the session is given.
-    given: FrameBuffer,
-    /// Reads what the session says.
-    told: FrameBuffer,
+    /// Decodes what the session has received.
+    sent: FrameBuffer,
+    /// Decodes what the session sends.
+    replies: FrameBuffer,
     rejected: bool,
-    dictionary: Dictionary,
+    known_schemas: KnownSchemas,
 }
 
-/// What an agent has said.
+/// What the session has accepted from an agent.
 #[derive(Default)]
 struct Agent {
     id: Option<AgentId>,
     labels: LabelMap,
-    /// The schema that it named.
-    announced: Option<Fingerprint>,
+    /// The schema of its Hello.
+    fingerprint: Option<Fingerprint>,
     welcomed: bool,
     schema: Option<Rc<Declared>>,
     full_due: bool,
@@ -56,18 +56,18 @@ impl Connection {
     pub(super) fn new(
         session: Session,
         handle: Arc<ConnectionHandle>,
-        dictionary: Dictionary,
+        known_schemas: KnownSchemas,
     ) -> Self {
         Self {
             session,
             handle,
-            on_its_way: Vec::new(),
+            in_flight: Vec::new(),
             sequence: 0,
             agent: Agent::default(),
-            given: FrameBuffer::default(),
-            told: FrameBuffer::default(),
+            sent: FrameBuffer::default(),
+            replies: FrameBuffer::default(),
             rejected: false,
-            dictionary,
+            known_schemas,
         }
     }
 
@@ -75,25 +75,27 @@ impl Connection {
         self.session.close_reason().is_some()
     }
 
-    /// What an honest agent would say next.
-    pub(super) fn would_say(&self, id: u8, host: u8, schema: u8) -> Saying {
+    /// What a correct agent would send next.
+    pub(super) fn next_output(&self, id: u8, host: u8, schema: u8) -> AgentOutput {
         match &self.agent {
             Agent { id: None, .. } => {
-                Saying::Hello { id, host, labels: id, schema, interval_ms: 15_000 }
+                AgentOutput::Hello { id, host, labels: id, schema, interval_ms: 15_000 }
             }
-            Agent { welcomed: false, .. } => Saying::Bytes(Vec::new()),
-            Agent { schema: None, .. } => Saying::Schema(schema),
-            _ => Saying::Report { full: id.is_multiple_of(2), bits: schema.into(), skipped: 0 },
+            Agent { welcomed: false, .. } => AgentOutput::Bytes(Vec::new()),
+            Agent { schema: None, .. } => AgentOutput::Schema(schema),
+            _ => {
+                AgentOutput::Report { full: id.is_multiple_of(2), bits: schema.into(), skipped: 0 }
+            }
         }
     }
 
-    /// Puts a message on its way.
-    pub(super) fn says(&mut self, saying: &Saying, input: &Input) {
+    /// Sends something. It arrives with the next [`deliver`](Self::deliver).
+    pub(super) fn send(&mut self, output: &AgentOutput, input: &Input) {
         let mut bitmap = Vec::new();
         let mut values = Vec::new();
         let schema = |chosen: u8| input.schemas[usize::from(chosen) % CHOICES].message();
-        let message = match *saying {
-            Saying::Hello { id, host, labels, schema: chosen, interval_ms } => {
+        let message = match *output {
+            AgentOutput::Hello { id, host, labels, schema: chosen, interval_ms } => {
                 let fingerprint =
                     schema::encode(&schema(chosen)).map(|(_, fingerprint)| fingerprint);
                 let labels = input.labels[usize::from(labels) % CHOICES].message();
@@ -112,8 +114,8 @@ impl Connection {
                     extensions: Vec::new(),
                 })
             }
-            Saying::Schema(chosen) => Message::Schema(schema(chosen)),
-            Saying::Report { full, bits, skipped } => {
+            AgentOutput::Schema(chosen) => Message::Schema(schema(chosen)),
+            AgentOutput::Report { full, bits, skipped } => {
                 self.sequence = self.sequence.wrapping_add(u64::from(skipped) + 1);
                 let before = self.agent.report.as_ref().map_or(&[][..], |(_, row)| row);
                 let width = self.agent.width();
@@ -128,87 +130,90 @@ impl Connection {
                 let (sequence, unix_ms) = (self.sequence, 0);
                 Message::Report(Report { stream: 0, sequence, unix_ms, values })
             }
-            Saying::Ping => Message::Ping(Ping { token: 1 }),
-            Saying::Pong => Message::Pong(Pong { token: 1 }),
-            Saying::Bye(reason) => Message::Bye(Bye { stream: 0, reason }),
-            Saying::Frame(kind, ref payload) => {
+            AgentOutput::Ping => Message::Ping(Ping { token: 1 }),
+            AgentOutput::Pong => Message::Pong(Pong { token: 1 }),
+            AgentOutput::Bye(reason) => Message::Bye(Bye { stream: 0, reason }),
+            AgentOutput::Frame(kind, ref payload) => {
                 let len = (payload.len() as u32).to_le_bytes();
-                self.on_its_way.extend_from_slice(b"FG\x01");
-                self.on_its_way.extend_from_slice(&[kind, len[0], len[1], len[2], 0]);
-                return self.on_its_way.extend_from_slice(payload);
+                self.in_flight.extend_from_slice(b"FG\x01");
+                self.in_flight.extend_from_slice(&[kind, len[0], len[1], len[2], 0]);
+                return self.in_flight.extend_from_slice(payload);
             }
-            Saying::Bytes(ref bytes) => return self.on_its_way.extend_from_slice(bytes),
+            AgentOutput::Bytes(ref bytes) => return self.in_flight.extend_from_slice(bytes),
         };
-        // What does not fit a frame is not said.
-        let _ = message.encode(VERSION, &mut self.on_its_way);
+        // A message that does not fit a frame is not sent.
+        let _ = message.encode(VERSION, &mut self.in_flight);
     }
 
-    /// All that is on its way arrives, but for the last bytes.
-    pub(super) fn delivers(&mut self, kept_back: usize) {
-        let arrived = self.on_its_way.len().saturating_sub(kept_back);
-        let kept_back = self.on_its_way.split_off(arrived);
-        let arrived = std::mem::replace(&mut self.on_its_way, kept_back);
+    /// Delivers all bytes in flight except for the last `withheld`.
+    pub(super) fn deliver(&mut self, withheld: usize) {
+        let arrived = self.in_flight.len().saturating_sub(withheld);
+        let withheld = self.in_flight.split_off(arrived);
+        let arrived = std::mem::replace(&mut self.in_flight, withheld);
         let mut out = Vec::new();
         let now = self.session.collector().clock.now();
         self.session.received(&arrived, now, &mut out);
-        self.took(&arrived, &out);
+        self.observe(&arrived, &out);
     }
 
-    pub(super) fn ticks(&mut self) {
+    pub(super) fn tick(&mut self) {
         let mut out = Vec::new();
         let now = self.session.collector().clock.now();
         self.session.tick(now, &mut out);
-        self.took(&[], &out);
-        assert!(self.has_ended() || self.session.deadline() > now, "it is not late any more");
+        self.observe(&[], &out);
+        assert!(
+            self.has_ended() || self.session.deadline() > now,
+            "an open session has a missed deadline"
+        );
     }
 
-    pub(super) fn finishes(&mut self) {
+    pub(super) fn finish(&mut self) {
         let mut out = Vec::new();
         self.session.finished(&mut out);
-        self.took(&[], &out);
+        self.observe(&[], &out);
         assert!(self.has_ended());
     }
 
-    pub(super) fn breaks(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.session.lost(CloseReason::Reset);
-        self.took(&[], &[]);
+        self.observe(&[], &[]);
         assert!(self.has_ended());
     }
 
-    /// Learns from what the session has been given; if it lives on, then it has taken every whole
-    /// frame.
-    fn took(&mut self, mut given: &[u8], out: &[u8]) {
-        let lives = !self.has_ended();
+    /// Updates the model with the bytes that the session has received and sent. A session that is
+    /// still open has accepted every complete frame.
+    fn observe(&mut self, mut received: &[u8], out: &[u8]) {
+        let is_open = !self.has_ended();
         let mut frames = Vec::new();
-        while let Ok(Some(frame)) = self.given.next(&mut given, ALL) {
+        while let Ok(Some(frame)) = self.sent.next(&mut received, ALL) {
             match Message::decode(frame) {
-                Ok(Message::Hello(hello)) if self.agent.announced.is_none() => {
+                Ok(Message::Hello(hello)) if self.agent.fingerprint.is_none() => {
                     let classic = self.session.collector().config.classic;
-                    self.agent.introduce(&hello, &self.handle, classic);
+                    self.agent.apply_hello(&hello, &self.handle, classic);
                 }
                 Ok(Message::Schema(schema)) => {
                     let fingerprint = Fingerprint::of_payload(frame.payload).unwrap();
                     let declared = Rc::new(Declared::of(&schema));
-                    self.dictionary.borrow_mut().insert(fingerprint, declared);
+                    self.known_schemas.borrow_mut().insert(fingerprint, declared);
                     frames.push((frame.header, frame.payload.to_vec()));
                 }
                 _ => frames.push((frame.header, frame.payload.to_vec())),
             }
         }
-        self.hear(out);
-        for (header, payload) in frames.into_iter().filter(|_| lives) {
-            self.agent.takes(Frame { header, payload: &payload }, &self.dictionary);
+        self.read_replies(out);
+        for (header, payload) in frames.into_iter().filter(|_| is_open) {
+            self.agent.apply(Frame { header, payload: &payload }, &self.known_schemas);
         }
     }
 
-    /// Reads what the session says, which after a Reject is nothing.
-    fn hear(&mut self, mut out: &[u8]) {
-        assert!(out.is_empty() || !self.rejected, "after a Reject nothing is said");
-        while let Some(frame) = self.told.next(&mut out, ALL).unwrap() {
-            assert!(!self.rejected, "after a Reject nothing is said");
+    /// Reads what the session sends. After a Reject it must send nothing.
+    fn read_replies(&mut self, mut out: &[u8]) {
+        assert!(out.is_empty() || !self.rejected, "the session sends after a Reject");
+        while let Some(frame) = self.replies.next(&mut out, ALL).unwrap() {
+            assert!(!self.rejected, "the session sends after a Reject");
             match Message::decode(frame).unwrap() {
                 Message::Welcome(welcome) => {
-                    self.agent.welcome(welcome.schema_known, &self.dictionary);
+                    self.agent.welcome(welcome.schema_known, &self.known_schemas);
                 }
                 Message::Reject(reject) => {
                     assert!(
@@ -218,18 +223,18 @@ impl Connection {
                     self.rejected = true;
                 }
                 Message::Ping(_) | Message::Pong(_) | Message::Drain(_) => {}
-                other => panic!("a collector does not say {other:?}"),
+                other => panic!("unexpected message of a collector: {other:?}"),
             }
         }
-        assert_eq!(self.told.unfinished_len(), None, "whole frames are said");
+        assert_eq!(self.replies.unfinished_len(), None, "the session sent a partial frame");
     }
 
-    /// The id under which it must be shown: it reports and lives.
+    /// The id, if the agent has reported and its session is open. The pages must show it.
     pub(super) fn reporting(&self) -> Option<&AgentId> {
         self.agent.id.as_ref().filter(|_| self.agent.report.is_some() && !self.has_ended())
     }
 
-    /// The agent's own page; `None` if it is not this agent's.
+    /// The expected page of this id; `None` if the connection is not that agent.
     pub(super) fn expected_page(&self, id: &AgentId) -> Option<Page> {
         let (schema, row) = self.agent.report.as_ref()?;
         let known = schema.families.iter().enumerate();
@@ -244,35 +249,36 @@ impl Connection {
 }
 
 impl Agent {
-    fn introduce(&mut self, hello: &Hello<'_>, handle: &ConnectionHandle, classic: bool) {
+    fn apply_hello(&mut self, hello: &Hello<'_>, handle: &ConnectionHandle, classic: bool) {
         self.id = AgentId::try_new(hello.agent_id).ok();
-        let told = hello.labels.iter().filter(|label| !label.value.is_empty());
-        self.labels = told.map(|label| (label.name.to_owned(), label.value.to_owned())).collect();
+        let shown = hello.labels.iter().filter(|label| !label.value.is_empty());
+        self.labels = shown.map(|label| (label.name.to_owned(), label.value.to_owned())).collect();
         self.labels.insert("agent".to_owned(), hello.agent_id.to_owned());
         if classic {
             self.labels.insert("client_no".to_owned(), handle.address().port().to_string());
         }
-        self.announced = Some(hello.schema);
+        self.fingerprint = Some(hello.schema);
         self.full_due = true;
     }
 
-    fn welcome(&mut self, schema_known: bool, dictionary: &Dictionary) {
+    fn welcome(&mut self, schema_known: bool, known_schemas: &KnownSchemas) {
         self.welcomed = true;
         if schema_known {
-            let named = self.announced.and_then(|named| dictionary.borrow().get(&named).cloned());
-            self.schema = Some(named.expect("somebody has declared it"));
+            let known =
+                self.fingerprint.and_then(|print| known_schemas.borrow().get(&print).cloned());
+            self.schema = Some(known.expect("the collector knows a schema that nobody sent"));
         }
     }
 
-    fn takes(&mut self, frame: Frame<'_>, dictionary: &Dictionary) {
+    fn apply(&mut self, frame: Frame<'_>, known_schemas: &KnownSchemas) {
         match Message::decode(frame).unwrap() {
             Message::Schema(_) => {
                 let fingerprint = Fingerprint::of_payload(frame.payload).unwrap();
-                self.schema = dictionary.borrow().get(&fingerprint).cloned();
+                self.schema = known_schemas.borrow().get(&fingerprint).cloned();
                 self.full_due = true;
             }
             Message::Report(report) => {
-                let schema = self.schema.clone().expect("a schema comes first");
+                let schema = self.schema.clone().expect("a report was accepted without a schema");
                 if self.full_due {
                     self.report = Some((schema, vec![0.0; self.width()]));
                     self.full_due = false;
@@ -285,7 +291,7 @@ impl Agent {
         }
     }
 
-    /// Values of its next report.
+    /// Number of values in the next report.
     fn width(&self) -> usize {
         self.schema
             .as_ref()

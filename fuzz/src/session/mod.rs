@@ -1,7 +1,8 @@
-//! Several connections of several hosts at once, without sockets: whatever they send, in whatever
-//! pieces, whoever else comes, goes, falls silent or is sent away meanwhile. After every step the
-//! pages show of each agent what its connection said last, and of nobody else anything; memory
-//! stays within its bound; and when all have gone nothing is left.
+//! Concurrent connections of several hosts, without sockets.
+//!
+//! Connections open, send anything in any pieces, fall silent and close in any order. After each
+//! step the pages show the latest report of each agent and nothing else, and memory is within its
+//! bound. After all connections are closed the collector holds no state.
 
 mod connection;
 mod step;
@@ -24,39 +25,39 @@ use fleetgauge_collector::state::CollectorState;
 use fleetgauge_proto::AgentId;
 use prometheus_client::registry::Registry as OwnRegistry;
 
-use crate::collector::{self, check_empty, pass, read, text};
+use crate::collector::{self, advance, check_empty, read, text};
 use crate::expected::Page;
 
-use connection::{Connection, Dictionary};
+use connection::{Connection, KnownSchemas};
 use step::{Bounds, CONNECTIONS, IDS, Input, Step};
 
-/// Arrays grow by an eighth: so much more than there is may be taken by one agent, of 16 KiB of
-/// labels at most.
+/// Memory that may be allocated above the limit. Arrays grow by an eighth, and an agent has at most
+/// 16 KiB of labels.
 const GROWTH_BYTES: usize = 8 * 1024;
 
 struct World {
     input: Input,
     collector: Arc<CollectorState>,
     connections: [Option<Connection>; CONNECTIONS],
-    dictionary: Dictionary,
-    /// Ids that have been shown.
+    known_schemas: KnownSchemas,
+    /// Ids that were registered at any time.
     seen: BTreeSet<AgentId>,
-    /// A page that somebody reads slowly: what was copied, and what it said then.
-    read: Option<(Snapshot, Vec<u8>)>,
+    /// A snapshot of a slow scrape, and its page when it was taken.
+    scrape: Option<(Snapshot, Vec<u8>)>,
 }
 
-/// Takes the steps, looks at everything after each, and ends all that is left.
+/// Applies the steps, checks the pages after each, and closes all connections at the end.
 pub fn check(data: &[u8]) {
     let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(data)) else { return };
     let mut world = World::new(input);
     for step in std::mem::take(&mut world.input.steps) {
-        world.take(step);
+        world.apply(step);
         world.check();
     }
     world.settle();
     world.check();
     world.check_settled();
-    world.all_go();
+    world.close_all();
 }
 
 impl World {
@@ -64,25 +65,25 @@ impl World {
         let collector =
             Arc::new(CollectorState::new(config(&input.bounds), &mut OwnRegistry::default()));
         let connections = Default::default();
-        let dictionary = Dictionary::default();
-        Self { input, collector, connections, dictionary, seen: BTreeSet::new(), read: None }
+        let known_schemas = KnownSchemas::default();
+        Self { input, collector, connections, known_schemas, seen: BTreeSet::new(), scrape: None }
     }
 
-    fn take(&mut self, step: Step) {
+    fn apply(&mut self, step: Step) {
         match step {
             Step::Connect { at, address } => self.connect(at, address),
             Step::Behave { at, id, host, schema } => self.behave(at, id, host, schema),
-            Step::Say { at, saying, kept_back } => {
+            Step::Send { at, output, withheld } => {
                 let Some(connection) = &mut self.connections[at] else { return };
-                connection.says(&saying, &self.input);
-                connection.delivers(usize::from(kept_back));
+                connection.send(&output, &self.input);
+                connection.deliver(usize::from(withheld));
             }
-            Step::Finish(at) => self.each(at, Connection::finishes),
-            Step::Break(at) => self.each(at, Connection::breaks),
+            Step::Finish(at) => self.each(at, Connection::finish),
+            Step::Break(at) => self.each(at, Connection::reset),
             Step::Drop(at) => self.close(at),
-            Step::Tick(at) => self.each(at, Connection::ticks),
+            Step::Tick(at) => self.each(at, Connection::tick),
             Step::Wait(milliseconds) => {
-                pass(&self.collector, Duration::from_millis(milliseconds.into()));
+                advance(&self.collector, Duration::from_millis(milliseconds.into()));
             }
             Step::Close(at) => self.each(at, |connection| connection.handle.raise(Signal::Close)),
             Step::Drain => {
@@ -96,7 +97,7 @@ impl World {
             Step::Scrape => {
                 let snapshot = self.collector.registry.snapshot();
                 let text = text(&snapshot, Format::OpenMetrics);
-                self.read = Some((snapshot, text));
+                self.scrape = Some((snapshot, text));
             }
             Step::Settle => {
                 self.settle();
@@ -115,10 +116,11 @@ impl World {
         self.close(at);
         let address = SocketAddr::from(([127, 0, 0, address % 2], 1000 + at as u16));
         let Some((session, handle)) = collector::connect(&self.collector, address) else { return };
-        self.connections[at] = Some(Connection::new(session, handle, Rc::clone(&self.dictionary)));
+        self.connections[at] =
+            Some(Connection::new(session, handle, Rc::clone(&self.known_schemas)));
     }
 
-    /// As a connection's task does that ends.
+    /// Closes a connection as its task does in the collector.
     fn close(&mut self, at: usize) {
         if let Some(Connection { session, handle, .. }) = self.connections[at].take() {
             drop(session);
@@ -126,41 +128,46 @@ impl World {
         }
     }
 
-    /// Whatever an honest agent would do next.
+    /// Does what a correct agent would do next.
     fn behave(&mut self, at: usize, id: u8, host: u8, schema: u8) {
         match &self.connections[at] {
             Some(connection) if !connection.has_ended() => {
-                let saying = connection.would_say(id, host, schema);
-                self.take(Step::Say { at, saying, kept_back: 0 });
+                let output = connection.next_output(id, host, schema);
+                self.apply(Step::Send { at, output, withheld: 0 });
             }
             _ => self.connect(at, id),
         }
     }
 
-    /// Signals are looked at until none is left.
+    /// Lets all sessions handle their signals. A signal can cause further ones, so three times.
     fn settle(&mut self) {
         for _ in 0..3 {
-            self.connections.iter_mut().flatten().for_each(Connection::ticks);
+            self.connections.iter_mut().flatten().for_each(Connection::tick);
         }
     }
 
-    /// What holds at any moment.
+    /// Checks what must hold after every step.
     fn check(&mut self) {
         let registry = &self.collector.registry;
         let held = self.connections.iter().flatten().count() * CONNECTION_BYTES;
         let taken = self.collector.admission.budget.taken();
-        let most = self.collector.admission.budget.limit() + GROWTH_BYTES;
-        assert!((held..=most).contains(&taken), "{taken}");
+        let max = self.collector.admission.budget.limit() + GROWTH_BYTES;
+        assert!((held..=max).contains(&taken), "{taken}");
         let present: Vec<_> =
             registry.present(FleetShard::ALL).into_iter().map(|one| one.0).collect();
         assert_eq!(present.len(), registry.agent_count());
-        assert_eq!(present.iter().collect::<BTreeSet<_>>().len(), present.len(), "each once");
+        assert_eq!(
+            present.iter().collect::<BTreeSet<_>>().len(),
+            present.len(),
+            "an id is listed twice"
+        );
         for id in &present {
             let session = registry.find(id).unwrap().handle().session();
             let mut all = self.connections.iter().flatten();
-            let holder = all.find(|one| one.handle.session() == session).expect("it is connected");
-            assert!(!holder.has_ended(), "gone means gone");
-            let expected = holder.expected_page(id).expect("it has reported");
+            let holder =
+                all.find(|one| one.handle.session() == session).expect("the holder is connected");
+            assert!(!holder.has_ended(), "a closed session is still registered");
+            let expected = holder.expected_page(id).expect("the holder has reported");
             assert_eq!(self.own_page(id), expected);
         }
         let page = read(&registry.snapshot());
@@ -173,26 +180,26 @@ impl World {
         }
         self.seen.extend(present);
         self.check_roster();
-        if let Some((snapshot, then)) = &self.read {
-            assert_eq!(&text(snapshot, Format::OpenMetrics), then, "a copy does not change");
+        if let Some((snapshot, then)) = &self.scrape {
+            assert_eq!(&text(snapshot, Format::OpenMetrics), then, "a snapshot has changed");
         }
     }
 
-    /// Whoever was shown is connected or has departed, and is there once.
+    /// Checks that the roster has every id that was registered once, connected or departed.
     fn check_roster(&self) {
-        let known = PresenceSnapshot::to_save(&self.collector.registry, &self.collector.roster);
-        let room = self.collector.config.roster.departed;
-        assert!(known.departed.len() <= room);
-        let departed = known.departed.iter().map(|departure| &departure.id);
-        let all: Vec<_> = known.connected.iter().map(|(id, _)| id).chain(departed).collect();
-        let once: BTreeSet<_> = all.iter().copied().collect();
-        assert_eq!(once.len(), all.len(), "{known:?}");
-        if room >= IDS.len() {
-            assert!(self.seen.iter().all(|id| once.contains(id)), "{known:?}");
+        let presence = PresenceSnapshot::to_save(&self.collector.registry, &self.collector.roster);
+        let max_departed = self.collector.config.roster.departed;
+        assert!(presence.departed.len() <= max_departed);
+        let departed = presence.departed.iter().map(|departure| &departure.id);
+        let all: Vec<_> = presence.connected.iter().map(|(id, _)| id).chain(departed).collect();
+        let unique: BTreeSet<_> = all.iter().copied().collect();
+        assert_eq!(unique.len(), all.len(), "{presence:?}");
+        if max_departed >= IDS.len() {
+            assert!(self.seen.iter().all(|id| unique.contains(id)), "{presence:?}");
         }
     }
 
-    /// Once every signal has been looked at, whoever reports and is connected is shown.
+    /// Checks, after all signals are handled, that every reporting agent is on the pages.
     fn check_settled(&self) {
         for connection in self.connections.iter().flatten() {
             if let Some(id) = connection.reporting() {
@@ -200,7 +207,7 @@ impl World {
                 assert_eq!(
                     holder,
                     Some(connection.handle.session()),
-                    "{id} reports and is not shown"
+                    "{id} reports but is not registered"
                 );
             }
         }
@@ -210,7 +217,7 @@ impl World {
         read(&self.collector.registry.snapshot_of(id.as_str()).unwrap())
     }
 
-    fn all_go(mut self) {
+    fn close_all(mut self) {
         (0..CONNECTIONS).for_each(|at| self.close(at));
         self.check();
         check_empty(&self.collector);

@@ -1,12 +1,12 @@
-//! What may happen to a collector's connections.
+//! Steps of a test case: everything that can happen to a collector's connections.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 
-use crate::schema_gen::{Declared, Labels, some};
+use crate::schema_gen::{Declared, Labels, vec_of};
 
 pub(super) const CONNECTIONS: usize = 5;
 pub(super) const IDS: [&str; 3] = ["a", "b", "c"];
-/// Schemas and sets of labels that agents choose among.
+/// Number of schemas and label sets that agents choose from.
 pub(super) const CHOICES: usize = 3;
 
 #[derive(Debug, Arbitrary)]
@@ -15,11 +15,11 @@ pub(super) struct Input {
     #[arbitrary(with = schemas)]
     pub(super) schemas: [Declared; CHOICES],
     pub(super) labels: [Labels; CHOICES],
-    #[arbitrary(with = |u: &mut Unstructured<'_>| some(u, 40, Step::arbitrary))]
+    #[arbitrary(with = |u: &mut Unstructured<'_>| vec_of(u, 40, Step::arbitrary))]
     pub(super) steps: Vec<Step>,
 }
 
-/// The collector's settings, from which it takes what is legal.
+/// Settings of the collector, reduced to legal values by the test.
 #[derive(Debug, Arbitrary)]
 pub(super) struct Bounds {
     pub(super) classic: bool,
@@ -32,42 +32,42 @@ pub(super) struct Bounds {
 
 #[derive(Debug, Arbitrary)]
 pub(super) enum Step {
-    /// Whatever an honest agent would do next.
+    /// Does what a correct agent would do next.
     Behave {
-        #[arbitrary(with = place)]
+        #[arbitrary(with = index)]
         at: usize,
         id: u8,
         host: u8,
         schema: u8,
     },
-    /// Says something, of which all but the last bytes arrive, and all that had not arrived before.
-    Say {
-        #[arbitrary(with = place)]
+    /// Sends something. It arrives together with earlier bytes, except for the last `withheld`.
+    Send {
+        #[arbitrary(with = index)]
         at: usize,
-        saying: Saying,
-        kept_back: u8,
+        output: AgentOutput,
+        withheld: u8,
     },
-    /// A new connection in this place, which ends the one that was there.
+    /// Opens a connection. An existing one with this index is closed.
     Connect {
-        #[arbitrary(with = place)]
+        #[arbitrary(with = index)]
         at: usize,
         address: u8,
     },
-    Finish(#[arbitrary(with = place)] usize),
-    Break(#[arbitrary(with = place)] usize),
-    Drop(#[arbitrary(with = place)] usize),
-    Tick(#[arbitrary(with = place)] usize),
-    Close(#[arbitrary(with = place)] usize),
-    /// Time passes, in milliseconds.
+    Finish(#[arbitrary(with = index)] usize),
+    Break(#[arbitrary(with = index)] usize),
+    Drop(#[arbitrary(with = index)] usize),
+    Tick(#[arbitrary(with = index)] usize),
+    Close(#[arbitrary(with = index)] usize),
+    /// Advances the clock by so many milliseconds.
     Wait(u16),
     Drain,
     Scrape,
-    /// Everybody looks at the time and at signals.
+    /// Lets all sessions handle their signals and deadlines.
     Settle,
 }
 
 #[derive(Debug, Arbitrary)]
-pub(super) enum Saying {
+pub(super) enum AgentOutput {
     Hello {
         id: u8,
         host: u8,
@@ -86,16 +86,16 @@ pub(super) enum Saying {
     Bye(u8),
     /// A frame of any kind and payload.
     Frame(u8, Vec<u8>),
-    /// No frame at all, perhaps.
+    /// Any bytes, which need not be a frame.
     Bytes(Vec<u8>),
 }
 
-/// Two that are legal, and one that may be.
+/// Two legal schemas and an arbitrary one.
 fn schemas(u: &mut Unstructured<'_>) -> Result<[Declared; CHOICES]> {
     let [one, other, any]: [Declared; CHOICES] = u.arbitrary()?;
     Ok([one.legal(), other.legal(), any])
 }
 
-fn place(u: &mut Unstructured<'_>) -> Result<usize> {
+fn index(u: &mut Unstructured<'_>) -> Result<usize> {
     u.int_in_range(0..=CONNECTIONS - 1)
 }
