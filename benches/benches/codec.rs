@@ -1,4 +1,5 @@
-//! Encoding and decoding, against the JSON of the program that this one replaces.
+//! Encoding and decoding of messages, compared with the JSON of the Python program that fleetgauge
+//! replaces.
 
 use std::hint::black_box;
 
@@ -14,7 +15,7 @@ const ACCEPT: Accept = Accept { version: VERSION, max_payload_bytes: 1 << 20 };
 const BEFORE: [f64; SERIES] = [0.25, 0.5, 3.4e10, 6.8e10, 0.5, 3.4e10];
 const NOW: [f64; SERIES] = [0.31, 0.5, 3.1e10, 6.8e10, 0.54, 3.7e10];
 
-/// A record of the old program.
+/// A record of the Python program.
 #[derive(Serialize, Deserialize)]
 struct OldRecord {
     cpu: f64,

@@ -1,5 +1,5 @@
-//! A scrape: copying the registry and writing its page, in nanoseconds a line, against
-//! prometheus-client's `Family` holding the same series.
+//! Snapshot and rendering of a page, in nanoseconds per line, compared with prometheus-client's
+//! `Family` with the same series.
 
 use std::hint::black_box;
 
@@ -10,11 +10,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// The collector's own.
+/// The collector's allocator.
 #[global_allocator]
 static ALLOCATOR: fleetgauge_collector::Allocator = fleetgauge_collector::Allocator;
 
-/// Takes the page as a fast reader would.
+/// Accepts and discards every chunk.
 struct Discard;
 
 impl Sink for Discard {
@@ -24,18 +24,18 @@ impl Sink for Discard {
     }
 }
 
-/// Goes away with the first chunk.
-struct Leave;
+/// Disconnects at the first chunk.
+struct DisconnectAtOnce;
 
-impl Sink for Leave {
+impl Sink for DisconnectAtOnce {
     fn chunk(&mut self, bytes: &[u8]) -> Result<(), Disconnected> {
         black_box(bytes);
         Err(Disconnected)
     }
 }
 
-/// Beyond this many agents prometheus-client takes gigabytes.
-const CLIENT_MOST: usize = 100_000;
+/// Maximum number of agents for prometheus-client, which needs gigabytes of memory beyond it.
+const MAX_CLIENT_AGENTS: usize = 100_000;
 
 type FloatGauge = Gauge<f64, std::sync::atomic::AtomicU64>;
 
@@ -63,7 +63,7 @@ fn main() {
             b.iter(|| fleet.registry.snapshot());
         });
         group.bench_function(BenchmarkId::new("first_chunk", agents), |b| {
-            b.iter(|| render(&fleet.registry.snapshot(), Format::Text, &mut Leave));
+            b.iter(|| render(&fleet.registry.snapshot(), Format::Text, &mut DisconnectAtOnce));
         });
         group.bench_function(BenchmarkId::new("snapshot_and_render", agents), |b| {
             b.iter(|| render(&fleet.registry.snapshot(), Format::Text, &mut Discard));
@@ -77,7 +77,7 @@ fn main() {
             });
         });
         drop(fleet);
-        if agents > CLIENT_MOST {
+        if agents > MAX_CLIENT_AGENTS {
             continue;
         }
         let registry = client_registry(agents);

@@ -1,4 +1,4 @@
-//! `/metrics/fleet`: every gauge's histogram and quantiles over all agents, from the registry to
+//! `/metrics/fleet`: histograms and quantiles of every gauge over all agents, from the registry to
 //! the page.
 
 use std::hint::black_box;
@@ -8,7 +8,7 @@ use fleetgauge_benches::{Clock, Fleet, criterion};
 use fleetgauge_collector::exposition::Format;
 use fleetgauge_collector::fleet::{self, Columns, FleetQuery};
 
-/// The collector's own.
+/// The collector's allocator.
 #[global_allocator]
 static ALLOCATOR: fleetgauge_collector::Allocator = fleetgauge_collector::Allocator;
 

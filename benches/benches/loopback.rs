@@ -1,12 +1,12 @@
-//! End to end over loopback: CPU of both ends together for a report that has been taken in.
+//! End to end over loopback: CPU time of both ends per report.
 //!
-//! A Ping behind the reports is answered once they have been handled, so nothing is guessed.
+//! A Ping after the reports is answered only when the collector has processed them.
 
 use criterion::{BenchmarkId, Throughput};
 use fleetgauge_benches::{Agent, Clock, criterion, schema};
 use fleetgauge_collector::{Config, Listeners, run};
 
-/// The collector's own.
+/// The collector's allocator.
 #[global_allocator]
 static ALLOCATOR: fleetgauge_collector::Allocator = fleetgauge_collector::Allocator;
 
@@ -17,7 +17,7 @@ fn main() {
         .build()
         .expect("a runtime");
     let mut config = Config::default();
-    // As fast as they can, and not as their interval says.
+    // No rate limit: reports come as fast as possible.
     config.bounds.reports_per_interval = 1_000_000;
     let listeners = Listeners::bind(&config).expect("free ports");
     let address = listeners.agent_addresses().expect("bound sockets")[0];

@@ -1,4 +1,4 @@
-//! Agents coming, reporting and going, among a thousand and a hundred thousand others.
+//! Connect, report and disconnect of an agent in a fleet of 1,000 and of 100,000.
 
 use std::hint::black_box;
 
@@ -6,7 +6,7 @@ use criterion::BenchmarkId;
 use fleetgauge_benches::{Clock, Fleet, SERIES, criterion};
 use fleetgauge_proto::report::{Values, write_all};
 
-/// The collector's own.
+/// The collector's allocator.
 #[global_allocator]
 static ALLOCATOR: fleetgauge_collector::Allocator = fleetgauge_collector::Allocator;
 
@@ -18,19 +18,19 @@ fn main() {
         let mut bytes = Vec::new();
         write_all(&[0.5; SERIES], &mut bytes);
         let values = Values::All(&bytes);
-        let mut turn = 0;
+        let mut index = 0;
         group.bench_function(BenchmarkId::new("update", agents), |b| {
             b.iter(|| {
-                // A stride that visits every agent in an order the cache does not foresee.
-                turn = (turn + 48_271) % agents;
-                assert!(black_box(&fleet.agents[turn]).row().store(turn as u64, &values));
+                // This stride visits every agent, in an order that the CPU cannot prefetch.
+                index = (index + 48_271) % agents;
+                assert!(black_box(&fleet.agents[index]).row().store(index as u64, &values));
             });
         });
         group.bench_function(BenchmarkId::new("connect_and_remove", agents), |b| {
             b.iter(|| {
-                turn = (turn + 48_271) % agents;
-                assert!(fleet.disconnect(turn));
-                black_box(fleet.connect(turn));
+                index = (index + 48_271) % agents;
+                assert!(fleet.disconnect(index));
+                black_box(fleet.connect(index));
             });
         });
     }

@@ -1,5 +1,5 @@
-//! Agents that go and come back, the roster's page and its file, with 100,000 agents up and as
-//! many, or few, down.
+//! Departures and returns of agents, the page of the roster and its file. 100,000 agents are up; 100
+//! or 100,000 are down.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use fleetgauge_collector::roster::{
 };
 use fleetgauge_proto::AgentId;
 
-/// The collector's own.
+/// The collector's allocator.
 #[global_allocator]
 static ALLOCATOR: fleetgauge_collector::Allocator = fleetgauge_collector::Allocator;
 
 const AGENTS: usize = 100_000;
 const NOW: Moment = Moment { awake: 1_000, unix: 1_763_812_800 };
 
-/// Takes the page as a fast reader would.
+/// Accepts and discards every chunk.
 struct Discard;
 
 impl Sink for Discard {
@@ -32,7 +32,7 @@ impl Sink for Discard {
     }
 }
 
-/// A roster of so many that have gone, and who they are.
+/// A roster with so many departed agents, and their ids.
 fn roster(departed: usize) -> (Roster, Vec<AgentId>) {
     let roster = Roster::new(RosterLimits {
         departed: AGENTS,
@@ -52,13 +52,13 @@ fn main() {
     let mut c = criterion(Clock::Thread);
     let mut group = c.benchmark_group("roster");
     let (many, ids) = roster(AGENTS);
-    let mut turn = 0;
-    group.bench_function("come_and_go", |b| {
+    let mut index = 0;
+    group.bench_function("arrive_and_depart", |b| {
         b.iter(|| {
-            // A stride that visits every agent in an order the cache does not foresee.
-            turn = (turn + 48_271) % AGENTS;
-            many.arrived(&ids[turn]);
-            many.departed(&ids[turn], 15_000, CloseReason::Reset, NOW);
+            // This stride visits every agent, in an order that the CPU cannot prefetch.
+            index = (index + 48_271) % AGENTS;
+            many.arrived(&ids[index]);
+            many.departed(&ids[index], 15_000, CloseReason::Reset, NOW);
         });
     });
     group.sample_size(10);

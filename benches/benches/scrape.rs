@@ -1,8 +1,8 @@
-//! A scrape over HTTP, loopback and all: CPU of both ends together in nanoseconds a line, the
-//! reader only discarding.
+//! A scrape over HTTP and loopback: CPU time of both ends, in nanoseconds per line. The client
+//! discards the page.
 //!
-//! The page has as many lines as one of a hundred thousand agents with six gauges; they come from
-//! fewer agents with more gauges each, since a process may not open so many connections.
+//! The page has as many lines as that of 100,000 agents with six gauges. It has 1,000 agents with
+//! 600 gauges, because the limit on open files does not allow 100,000 connections.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -14,24 +14,24 @@ use fleetgauge_collector::{Config, Listeners, run};
 use fleetgauge_proto::message::{Family, Schema, Series};
 use fleetgauge_proto::schema::FamilyKind;
 
-/// The collector's own.
+/// The collector's allocator.
 #[global_allocator]
 static ALLOCATOR: fleetgauge_collector::Allocator = fleetgauge_collector::Allocator;
 
 const AGENTS: usize = 1_000;
 const GAUGES: usize = 600;
 
-/// What a page was.
+/// Size of a page, and time until its first sample.
 #[derive(Debug, Clone, Copy)]
 struct Page {
     bytes: u64,
     first_sample_ms: f64,
 }
 
-/// Reads a page to its end.
+/// Fetches a page and discards it.
 fn scrape(http: SocketAddr, headers: &str) -> Page {
     let mut stream = TcpStream::connect(http).expect("the collector listens");
-    let asked = Instant::now();
+    let requested = Instant::now();
     write!(
         stream,
         "GET /metrics/agents HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n{headers}\r\n"
@@ -44,9 +44,9 @@ fn scrape(http: SocketAddr, headers: &str) -> Page {
         if read == 0 {
             return Page { bytes, first_sample_ms };
         }
-        // The head comes by itself or with the first chunk, whose first kilobyte has a sample.
+        // The response head arrives alone or with the first chunk. 1 KiB includes a sample.
         if bytes < 1024 && bytes + read as u64 >= 1024 {
-            first_sample_ms = asked.elapsed().as_secs_f64() * 1e3;
+            first_sample_ms = requested.elapsed().as_secs_f64() * 1e3;
         }
         bytes += read as u64;
     }

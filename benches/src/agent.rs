@@ -1,4 +1,4 @@
-//! An agent over a real socket.
+//! An agent that connects to a collector over TCP.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,7 +9,7 @@ use fleetgauge_proto::{Accept, FrameBuffer, Message, VERSION};
 
 const ACCEPT: Accept = Accept { version: VERSION, max_payload_bytes: 1 << 20 };
 
-/// An agent that reports when it is told to.
+/// An agent that reports on request.
 #[derive(Debug)]
 pub struct Agent {
     stream: TcpStream,
@@ -19,10 +19,10 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// An agent with this id that has been welcomed and will report by this schema.
+    /// Connects an agent, waits for Welcome and queues the schema.
     ///
     /// # Panics
-    /// The collector does not welcome it.
+    /// If the collector does not welcome it.
     #[must_use]
     pub fn connect(address: SocketAddr, id: &str, schema: &Schema<'_>) -> Self {
         let stream = TcpStream::connect(address).expect("the collector listens");
@@ -46,7 +46,7 @@ impl Agent {
         });
         hello.encode(VERSION, &mut out).expect("it fits a frame");
         let mut values = Vec::new();
-        // Values of its own, so that a page does not repeat itself more than a fleet's does.
+        // Values differ between agents, so that a page compresses like that of a real fleet.
         let own = id.bytes().fold(0, |sum, byte| (sum * 31 + usize::from(byte)) % 997);
         let value = |n| ((own * 48_271 + n * 7_919) % 997) as f64 / 997.0;
         let row: Vec<_> = (0..schema.series.len()).map(value).collect();
@@ -61,7 +61,7 @@ impl Agent {
     /// Queues a report.
     ///
     /// # Panics
-    /// It does not fit a frame.
+    /// If the report does not fit a frame.
     pub fn queue_report(&mut self) {
         self.sequence += 1;
         let values = Values::All(&self.values);
@@ -69,10 +69,10 @@ impl Agent {
         Message::Report(report).encode(VERSION, &mut self.out).expect("it fits a frame");
     }
 
-    /// Sends what is queued and waits until it has been handled.
+    /// Sends the queued messages and waits until the collector has processed them.
     ///
     /// # Panics
-    /// The collector does not answer.
+    /// If the collector closes the connection.
     pub fn round_trip(&mut self) {
         let ping = Message::Ping(Ping { token: self.sequence });
         ping.encode(VERSION, &mut self.out).expect("it fits a frame");

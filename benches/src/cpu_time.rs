@@ -1,4 +1,4 @@
-//! CPU time as criterion's measure.
+//! CPU time as a measurement of criterion.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use criterion::Throughput;
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Whose CPU time, user and system.
+/// The clock to read: user and system CPU time.
 #[derive(Debug, Clone, Copy)]
 pub enum Clock {
-    /// The bench's own thread.
+    /// CPU time of the bench's own thread.
     Thread,
-    /// All threads of the process.
+    /// CPU time of all threads of the process.
     Process,
 }
 
 /// CPU time in nanoseconds.
 #[derive(Debug, Clone, Copy)]
 pub struct CpuTime(
-    /// Whose.
+    /// The clock.
     pub Clock,
 );
 
@@ -65,7 +65,7 @@ impl Measurement for CpuTime {
     }
 }
 
-/// Criterion's own units; a throughput is shown as time an element.
+/// Formats throughput as time per element, and all else as criterion does.
 struct Formatter;
 
 impl ValueFormatter for Formatter {

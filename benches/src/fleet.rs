@@ -1,4 +1,4 @@
-//! A registry full of agents.
+//! A registry with a fleet of agents.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use fleetgauge_proto::report::{Values, write_all};
 use fleetgauge_proto::schema::{self, FamilyKind};
 use fleetgauge_proto::{AgentId, Limits, Schema};
 
-/// Series an agent, as many as the basic metric set has.
+/// Series per agent: the size of the basic metric set.
 pub const SERIES: usize = 6;
 
 const FAMILIES: [(&str, &str); SERIES] = [
@@ -26,7 +26,7 @@ const FAMILIES: [(&str, &str); SERIES] = [
     ("host_memory_used_bytes", "bytes"),
 ];
 
-/// The schema of six gauges, as it is sent.
+/// The message with a schema of six gauges.
 #[must_use]
 pub fn schema() -> SchemaMessage<'static> {
     let family = |(name, unit)| Family {
@@ -56,10 +56,10 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// So many agents, each with values of its own.
+    /// A registry with so many agents, each with different values.
     ///
     /// # Panics
-    /// The registry refuses what it must accept.
+    /// If the registry refuses an agent.
     #[must_use]
     pub fn new(agents: usize) -> Self {
         let registry = Registry::new(
@@ -80,7 +80,7 @@ impl Fleet {
     /// Connects the agent with this number.
     ///
     /// # Panics
-    /// Another host holds its id.
+    /// If another host holds its id.
     #[must_use]
     pub fn connect(&self, number: usize) -> Arc<RegisteredAgent> {
         let values = values(number);
@@ -90,10 +90,10 @@ impl Fleet {
             &Values::All(&values),
             number as u64,
         );
-        entered.expect("nobody else holds the id").agent
+        entered.expect("the id is free").agent
     }
 
-    /// Takes the agent with this number away; whether it was there.
+    /// Disconnects the agent with this number. Returns whether it was connected.
     #[must_use]
     pub fn disconnect(&self, number: usize) -> bool {
         self.registry.leave(&id(number), number as u64)
@@ -114,7 +114,7 @@ fn pending(number: usize) -> PendingAgent {
     }
 }
 
-/// Plausible values: three ratios and three sizes.
+/// Realistic values: three ratios and three sizes.
 fn values(number: usize) -> Vec<u8> {
     let share = (number % 997) as f64 / 997.0;
     let total = 68_719_476_736.0;

@@ -1,7 +1,7 @@
-//! What the benches have in common: CPU time as the measure, and fleets to measure.
+//! Shared by the benches: CPU time as the measurement, and fleets to measure.
 //!
-//! Wall time on a shared machine measures the neighbours. Every bench counts CPU time instead, of
-//! its own thread or, where several threads work, of the process.
+//! On a shared machine wall time includes other programs. So every bench measures CPU time: of its
+//! own thread or, if it has several, of the process.
 
 mod agent;
 mod cpu_time;
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use criterion::Criterion;
 
-/// A criterion that counts this CPU time, three seconds a bench.
+/// A criterion that measures this CPU time, for three seconds per bench.
 #[must_use]
 pub fn criterion(clock: Clock) -> Criterion<CpuTime> {
     Criterion::default()

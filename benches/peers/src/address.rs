@@ -1,22 +1,24 @@
-//! Where hosts are: each has an address of its own on the loopback, as it would have on a network. So no
-//! connection meets another's port, and one port will do for all that serve a page.
+//! Loopback addresses of simulated hosts.
+//!
+//! Each host has its own address, as in a real network. So local ports do not run out, and all
+//! hosts can serve their pages on the same port.
 
 use std::net::Ipv4Addr;
 
-/// Of 127.10.x.y, the first two; the rest is the host's number.
+/// Prefix of the addresses 127.10.x.y; x and y are the number of the host.
 const NETWORK: u32 = u32::from_be_bytes([127, 10, 0, 0]);
 
-/// How many there are.
-pub const MOST_HOSTS: usize = 1 << 16;
+/// Number of addresses.
+pub const MAX_HOSTS: usize = 1 << 16;
 
 /// The address of a host.
 #[must_use]
 pub fn of(host: usize) -> Ipv4Addr {
-    Ipv4Addr::from(NETWORK | (host % MOST_HOSTS) as u32)
+    Ipv4Addr::from(NETWORK | (host % MAX_HOSTS) as u32)
 }
 
-/// The host at this address.
+/// The host that has an address.
 #[must_use]
 pub fn host(address: Ipv4Addr) -> usize {
-    u32::from(address) as usize % MOST_HOSTS
+    u32::from(address) as usize % MAX_HOSTS
 }

@@ -1,9 +1,10 @@
-//! The command's flags, and what it does.
+//! The command line.
 
 use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
@@ -16,50 +17,51 @@ use crate::results::Results;
 use crate::run::run;
 use crate::table;
 
-/// Runs the same fleet through fleetgauge's collector and what people use today, and writes what each cost.
+/// Compare the cost of fleetgauge and other servers with the same fleet
 ///
-/// Nothing is installed: what is missing is named with the Debian package that has it.
+/// Installs nothing: a missing program is listed with its Debian package.
 #[derive(Debug, Parser)]
 #[command(name = "fleetgauge-peers", version)]
 pub struct Cli {
-    /// Sizes of the fleet
-    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [1_000, 10_000], value_parser = fleet_size)]
+    /// Simulate fleets of N hosts (comma-separated)
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [1_000, 10_000])]
+    #[arg(value_parser = fleet_size)]
     pub hosts: Vec<usize>,
-    /// Host reports a second, over the whole fleet
-    #[arg(long, value_name = "N", default_value_t = 1_000.0, value_parser = at_least_one)]
+    /// Send N reports per second in total
+    #[arg(long, value_name = "N", default_value_t = 1_000.0, value_parser = rate)]
     pub rate: f64,
-    /// Seconds for which reports are measured; idling, for half as long
-    #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = at_least_one)]
-    pub seconds: f64,
-    /// Only programs and settings that contain this, whatever the case; may be given several times
+    /// Measure reports for this long, and an idle program for half as long
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = at_least_1s)]
+    pub duration: Duration,
+    /// Only measure programs and settings that contain TEXT, ignoring case (repeatable)
     #[arg(long, value_name = "TEXT")]
     pub only: Vec<String>,
-    /// Seconds to wait for a vanished host's series to be gone; 0 leaves that out
-    #[arg(long, value_name = "N", default_value_t = 350.0, value_parser = seconds)]
-    pub vanish_wait: f64,
-    /// Seconds between a host's reports while that is watched
-    #[arg(long, value_name = "N", default_value_t = 5.0, value_parser = at_least_one)]
-    pub vanish_interval: f64,
-    /// Write the tables between the marks of this Markdown file
+    /// Maximum wait for the series of vanished hosts to disappear; 0s skips the test
+    #[arg(long, value_name = "DURATION", default_value = "350s", value_parser = duration)]
+    pub vanish_wait: Duration,
+    /// Report interval of hosts in that test
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = at_least_1s)]
+    pub vanish_interval: Duration,
+    /// Replace the tables between the marks in this Markdown file
     #[arg(long, value_name = "FILE")]
     pub write: Option<PathBuf>,
-    /// Write all figures to this file, as JSON
+    /// Write all figures to FILE as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 }
 
 impl Cli {
-    /// Whether the program at its setting is wanted.
+    /// Whether `--only` selects the program with its setting.
     #[must_use]
-    pub fn wants(&self, peer: &dyn Peer) -> bool {
-        let what = format!("{}: {}", peer.product().name, peer.setting()).to_lowercase();
-        self.only.is_empty() || self.only.iter().any(|only| what.contains(&only.to_lowercase()))
+    pub fn selects(&self, peer: &dyn Peer) -> bool {
+        let name = format!("{}: {}", peer.product().name, peer.setting()).to_lowercase();
+        self.only.is_empty() || self.only.iter().any(|only| name.contains(&only.to_lowercase()))
     }
 
-    /// Writes the results to where they are wanted, and the tables to standard output.
+    /// Writes the results to the requested files, and the tables to standard output.
     ///
     /// # Errors
-    /// A file cannot be written, or has no place for the tables.
+    /// If a file cannot be written, or lacks the marks for the tables.
     pub fn write(&self, results: &Results) -> anyhow::Result<()> {
         let tables = results.to_string();
         if let Some(file) = &self.json {
@@ -79,11 +81,11 @@ impl Cli {
     }
 }
 
-/// sysexits.h EX_USAGE: a flag is wrong.
+/// Exit code EX_USAGE of sysexits.h: an invalid flag.
 const EXIT_BAD_FLAG: u8 = 64;
-/// What a shell makes of a program that Ctrl-C has ended.
+/// Exit code of a program that Ctrl-C ended, as shells report it.
 const EXIT_INTERRUPTED: u8 = 130;
-/// The same for SIGTERM.
+/// Exit code of a program that SIGTERM ended, as shells report it.
 const EXIT_TERMINATED: u8 = 143;
 
 /// Runs the command.
@@ -96,7 +98,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if other.use_stderr() { EXIT_BAD_FLAG } else { 0 });
         }
     };
-    match serve(&cli) {
+    match execute(&cli) {
         Ok(code) => code,
         Err(error) => {
             let _ = writeln!(io::stderr(), "fleetgauge-peers: {error:#}");
@@ -105,12 +107,12 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// One thread: the CPUs are for the servers.
+/// Uses a single thread, to leave the CPUs to the servers.
 #[tokio::main(flavor = "current_thread")]
-async fn serve(cli: &Cli) -> anyhow::Result<ExitCode> {
+async fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
     file_limit::raise()?;
     let mut terminated = signal(SignalKind::terminate())?;
-    // The servers end with the run that they are dropped with.
+    // Dropping the run kills its servers.
     tokio::select! {
         results = run(cli) => cli.write(&results?)?,
         _ = tokio::signal::ctrl_c() => return Ok(ExitCode::from(EXIT_INTERRUPTED)),
@@ -119,33 +121,44 @@ async fn serve(cli: &Cli) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Open files of a server and of this program for everything but hosts.
+const MAX_DURATION_SECONDS: f64 = 60_000.0;
+/// Open files that a server or this program needs besides its hosts.
 const OTHER_FILES: u64 = 256;
 
 fn fleet_size(text: &str) -> Result<usize, String> {
     let hosts = text.parse().map_err(|error| format!("{error}"))?;
     let files = file_limit::maximum().map_or(u64::MAX, |files| files - OTHER_FILES);
-    let most = files.min(address::MOST_HOSTS as u64);
-    if (1..=most).contains(&(hosts as u64)) {
+    let max = files.min(address::MAX_HOSTS as u64);
+    if (1..=max).contains(&(hosts as u64)) {
         Ok(hosts)
     } else {
         Err(format!(
-            "1 to {most}: each host is an open file (ulimit -Hn) and an address of 127.10.0.0/16"
+            "must be 1 to {max}: each host needs an open file (ulimit -Hn) and an address of \
+             127.10.0.0/16"
         ))
     }
 }
 
-fn at_least_one(text: &str) -> Result<f64, String> {
-    number(text, 1.0)
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    let allowed = (1.0..=1e6).contains(&rate);
+    allowed.then_some(rate).ok_or_else(|| "must be 1 to 1000000".to_owned())
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
-    number(text, 0.0)
+/// A duration with its unit: `500ms`, `10s` or `5m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 1_000.0_f64.recip()), ("s", 1.0), ("m", 60.0)];
+    let seconds = units.iter().find_map(|(unit, seconds)| {
+        let number: f64 = text.strip_suffix(unit)?.parse().ok()?;
+        Some(number * seconds)
+    });
+    let seconds = seconds.filter(|seconds| (0.0..=MAX_DURATION_SECONDS).contains(seconds));
+    let wrong = || "must be a duration of at most 1000m, such as 500ms, 10s or 5m".to_owned();
+    seconds.map(Duration::from_secs_f64).ok_or_else(wrong)
 }
 
-/// A number from `least` to a million.
-fn number(text: &str, least: f64) -> Result<f64, String> {
-    let number: f64 = text.parse().map_err(|error| format!("{error}"))?;
-    let allowed = least..=1e6;
-    allowed.contains(&number).then_some(number).ok_or_else(|| format!("{least} to 1000000"))
+fn at_least_1s(text: &str) -> Result<Duration, String> {
+    let duration = duration(text)?;
+    let allowed = duration >= Duration::from_secs(1);
+    allowed.then_some(duration).ok_or_else(|| "must be at least 1s".to_owned())
 }

@@ -1,7 +1,7 @@
-//! Hosts that report on a schedule: evenly spread, so that a server is woken for each report.
+//! Hosts that push reports on a schedule, evenly spread, so that a server wakes up for each report.
 //!
-//! A fleet is driven for a while and then stands still, its connections open. Who is dropped is gone as a
-//! killed host is; who is merely not driven is silent as one is whose cable was cut.
+//! Between schedules a fleet keeps its connections open and is silent, like hosts that are cut off
+//! from the network. Dropping a fleet closes its connections, like killed hosts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,37 +11,37 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::line::Line;
-use crate::peer::{Link, Place};
+use crate::host_connection::HostConnection;
+use crate::peer::{LaunchOptions, ReportMode};
 use crate::reading::Reading;
 
-/// Most reports that await their answer at once: a server that is slower than the schedule is not heaped up with
-/// requests until they time out, but found out by how many it takes.
-const AT_ONCE: usize = 32;
-/// How long a report may take.
+/// Maximum number of reports awaiting a response. Without it, requests to a server that is slower
+/// than the schedule would pile up and time out; with it, the rate that the server reaches shows.
+const MAX_IN_FLIGHT: usize = 32;
+/// Maximum time for a report.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// When reports are due.
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
-    /// Host reports a second, over the whole fleet.
+    /// Reports per second in total.
     pub rate: f64,
-    /// Reports a host.
+    /// Reports per host.
     pub rounds: u64,
-    /// Reports that have not had their turn by then are left out.
+    /// Reports that have not started by then are skipped.
     pub within: Duration,
 }
 
-/// What came of driving a fleet.
+/// Outcome of a schedule.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
-    /// Host reports that were answered or, where there is no answer, written.
+    /// Reports that succeeded: a successful response or, without responses, written completely.
     pub reports: u64,
-    /// Their bytes, without those of the protocol around them.
+    /// Bytes of these reports, without protocol overhead.
     pub payload: u64,
-    /// Host reports that failed.
+    /// Reports that failed.
     pub failed: u64,
-    /// Why the first of them did.
+    /// Error of the first that failed.
     pub failure: Option<String>,
 }
 
@@ -54,34 +54,47 @@ impl Outcome {
     }
 }
 
-/// Who reports over one line: a host, or those behind a relay.
+/// One connection and the hosts that report over it: one, or several behind a relay.
 struct Sender {
-    line: Line,
+    connection: HostConnection,
     newest: Vec<Reading>,
 }
 
-/// Hosts and their lines.
+/// Hosts that push reports.
 pub struct Fleet {
     senders: Vec<Sender>,
     written: Arc<AtomicU64>,
-    turns: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl Fleet {
     /// Hosts that have not connected yet.
     #[must_use]
-    pub fn new(link: Link, place: &Place, hosts: std::ops::Range<usize>) -> Self {
-        let place = Arc::new(place.clone());
+    pub fn new(
+        report_mode: ReportMode,
+        options: &LaunchOptions,
+        hosts: std::ops::Range<usize>,
+    ) -> Self {
+        let options = Arc::new(options.clone());
         let written = Arc::new(AtomicU64::new(0));
         let all: Vec<_> = hosts.map(|host| Reading { host, sequence: 0 }).collect();
-        let senders = all.chunks(link.together).map(|hosts| Sender {
-            line: Line::new(link, Arc::clone(&place), hosts[0].host, Arc::clone(&written)),
+        let senders = all.chunks(report_mode.batch).map(|hosts| Sender {
+            connection: HostConnection::new(
+                report_mode,
+                Arc::clone(&options),
+                hosts[0].host,
+                Arc::clone(&written),
+            ),
             newest: hosts.to_vec(),
         });
-        Self { senders: senders.collect(), written, turns: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self {
+            senders: senders.collect(),
+            written,
+            permits: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
+        }
     }
 
-    /// Reports by the schedule until it is done.
+    /// Reports until the schedule ends.
     pub async fn drive(&mut self, schedule: Schedule) -> Outcome {
         let hosts: usize = self.senders.iter().map(|sender| sender.newest.len()).sum();
         let interval = Duration::from_secs_f64(hosts as f64 / schedule.rate);
@@ -89,13 +102,13 @@ impl Fleet {
         let start = Instant::now();
         let mut tasks = JoinSet::new();
         for (number, mut sender) in (0..).zip(self.senders.drain(..)) {
-            let turns = Arc::clone(&self.turns);
+            let permits = Arc::clone(&self.permits);
             tasks.spawn(async move {
                 let mut outcome = Outcome::default();
                 for round in 0..schedule.rounds {
                     sleep_until(start + gap * number + interval * round as u32).await;
-                    // It is never closed.
-                    let Ok(_turn) = turns.acquire().await else { break };
+                    // The semaphore is never closed.
+                    let Ok(_permit) = permits.acquire().await else { break };
                     if start.elapsed() > schedule.within {
                         break;
                     }
@@ -106,7 +119,7 @@ impl Fleet {
         }
         let mut outcome = Outcome::default();
         while let Some(done) = tasks.join_next().await {
-            // A task that panicked has said so.
+            // A panic has been printed already.
             let Ok((sender, part)) = done else { continue };
             self.senders.push(sender);
             outcome.add(part);
@@ -114,13 +127,13 @@ impl Fleet {
         outcome
     }
 
-    /// Bytes written so far, those of protocols included.
+    /// Bytes written so far, including protocol overhead.
     #[must_use]
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// The newest readings that were reported.
+    /// The latest reported reading of each host.
     pub fn newest(&self) -> impl Iterator<Item = Reading> {
         let all = self.senders.iter().flat_map(|sender| sender.newest.iter().copied());
         all.filter(|reading| reading.sequence > 0)
@@ -132,13 +145,13 @@ impl Sender {
         let hosts = self.newest.len() as u64;
         let next = |reading: &Reading| Reading { sequence: reading.sequence + 1, ..*reading };
         let readings: Vec<_> = self.newest.iter().map(next).collect();
-        let failure = match timeout(REPORT_TIMEOUT, self.line.report(&readings)).await {
+        let failure = match timeout(REPORT_TIMEOUT, self.connection.report(&readings)).await {
             Ok(Ok(payload)) => {
                 self.newest = readings;
                 return Outcome { reports: hosts, payload: payload as u64, ..Outcome::default() };
             }
             Ok(Err(error)) => format!("{error:#}"),
-            Err(_) => format!("not answered within {} s", REPORT_TIMEOUT.as_secs()),
+            Err(_) => format!("no response within {} s", REPORT_TIMEOUT.as_secs()),
         };
         Outcome { failed: hosts, failure: Some(failure), ..Outcome::default() }
     }

@@ -1,4 +1,4 @@
-//! A host's end: its connection to a server, made when it is wanted and kept or not, and what it says over it.
+//! The connection of a host to a server, and the reports over it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,62 +14,67 @@ use tokio::net::TcpSocket;
 
 use crate::address;
 use crate::http::{self, Counted};
-use crate::peer::{Dialect, Link, Place};
+use crate::peer::{LaunchOptions, Protocol, ReportMode};
 use crate::reading::Reading;
 use crate::session::Session;
 
-/// A connection that is there.
+/// An open connection.
 enum Connection {
     Stream(Counted),
     Http(SendRequest<Full<Bytes>>),
     Session(Box<Session>),
 }
 
-/// One host's way to a server.
-pub struct Line {
-    link: Link,
-    place: Arc<Place>,
+/// Connects a host to a server when it reports, and keeps the connection if the mode says so.
+pub struct HostConnection {
+    report_mode: ReportMode,
+    options: Arc<LaunchOptions>,
     host: usize,
     written: Arc<AtomicU64>,
     connection: Option<Connection>,
 }
 
-impl Line {
-    /// The line of a host, not connected yet. Bytes written are added to `written`.
+impl HostConnection {
+    /// A host that has not connected yet. Adds the number of bytes written to `written`.
     #[must_use]
-    pub const fn new(link: Link, place: Arc<Place>, host: usize, written: Arc<AtomicU64>) -> Self {
-        Self { link, place, host, written, connection: None }
+    pub const fn new(
+        report_mode: ReportMode,
+        options: Arc<LaunchOptions>,
+        host: usize,
+        written: Arc<AtomicU64>,
+    ) -> Self {
+        Self { report_mode, options, host, written, connection: None }
     }
 
-    /// Reports, and is back when the answer is there or, where none is given, when all is written. The bytes
-    /// of the report itself.
+    /// Sends the readings and waits for the response or, if there is none, until they are written.
+    /// Returns the number of bytes without protocol overhead.
     ///
     /// # Errors
-    /// The server was not reached or refused; the connection is gone then.
+    /// If the connection fails or the server refuses the report. The connection is closed.
     pub async fn report(&mut self, readings: &[Reading]) -> anyhow::Result<usize> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.connect().await?,
         };
-        let payload = self.say(&mut connection, readings).await?;
-        if self.link.kept {
+        let payload = self.send(&mut connection, readings).await?;
+        if self.report_mode.keep_alive {
             self.connection = Some(connection);
         }
         Ok(payload)
     }
 
     async fn connect(&self) -> anyhow::Result<Connection> {
-        Ok(match self.link.dialect {
-            Dialect::Stream(_) => Connection::Stream(self.dial(self.place.tcp).await?),
-            Dialect::Request(_) => {
-                Connection::Http(http::open(self.dial(self.place.http).await?).await?)
+        Ok(match self.report_mode.protocol {
+            Protocol::Stream(_) => Connection::Stream(self.dial(self.options.tcp).await?),
+            Protocol::Request(_) => {
+                Connection::Http(http::open(self.dial(self.options.http).await?).await?)
             }
-            Dialect::Session => {
-                let stream = self.dial(self.place.tcp).await?;
-                let session = Session::open(stream, self.host, self.place.interval).await?;
+            Protocol::Session => {
+                let stream = self.dial(self.options.tcp).await?;
+                let session = Session::open(stream, self.host, self.options.interval).await?;
                 Connection::Session(Box::new(session))
             }
-            Dialect::Pulled => bail!("who is pulled does not connect"),
+            Protocol::Pulled => bail!("a pulled host does not connect"),
         })
     }
 
@@ -81,35 +86,39 @@ impl Line {
         Ok(Counted::new(stream, Arc::clone(&self.written)))
     }
 
-    async fn say(&self, over: &mut Connection, readings: &[Reading]) -> anyhow::Result<usize> {
-        match (over, self.link.dialect) {
-            (Connection::Stream(stream), Dialect::Stream(encode)) => {
+    async fn send(
+        &self,
+        connection: &mut Connection,
+        readings: &[Reading],
+    ) -> anyhow::Result<usize> {
+        match (connection, self.report_mode.protocol) {
+            (Connection::Stream(stream), Protocol::Stream(encode)) => {
                 let bytes = encode(readings);
                 stream.write_all(&bytes).await?;
                 Ok(bytes.len())
             }
-            (Connection::Http(sender), Dialect::Request(encode)) => {
-                self.ask(sender, encode(readings)?).await
+            (Connection::Http(sender), Protocol::Request(encode)) => {
+                self.request(sender, encode(readings)?).await
             }
             (Connection::Session(session), _) => session.report(readings).await,
-            _ => bail!("the connection is of another kind"),
+            _ => bail!("the connection does not match the protocol"),
         }
     }
 
-    async fn ask(
+    async fn request(
         &self,
         sender: &mut SendRequest<Full<Bytes>>,
         mut request: Request<Bytes>,
     ) -> anyhow::Result<usize> {
-        if !self.link.kept {
+        if !self.report_mode.keep_alive {
             request.headers_mut().insert("Connection", "close".parse()?);
         }
         let payload = request.body().len();
-        let response = http::send(sender, self.place.http, request).await?;
+        let response = http::send(sender, self.options.http, request).await?;
         let status = response.status();
         let answer = response.into_body().collect().await?.to_bytes();
         if !status.is_success() {
-            bail!("answered with {status}: {}", String::from_utf8_lossy(&answer).trim());
+            bail!("status {status}: {}", String::from_utf8_lossy(&answer).trim());
         }
         Ok(payload)
     }

@@ -1,4 +1,4 @@
-//! The hosts of a run, whoever begins, and what is seen of them while their reports are measured.
+//! The hosts of a run, pushing or pulled, and the measurement of their reports.
 
 use std::time::Duration;
 
@@ -12,38 +12,38 @@ use crate::server::Server;
 use crate::targets::Targets;
 use crate::usage::Usage;
 
-/// At which rate hosts come, a second.
-const COMING_RATE: f64 = 2_500.0;
-/// How long they may take to come.
-const COMING_TIME: Duration = Duration::from_secs(30);
-/// How much longer than its plan a window may take.
+/// Hosts that connect per second.
+const CONNECT_RATE: f64 = 2_500.0;
+/// Maximum time until all hosts have connected.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Extra time for a window beyond its plan.
 const WINDOW_GRACE: Duration = Duration::from_secs(1);
-/// How long it may take until a server begins to pull, beside its interval.
+/// Maximum time until a server starts to pull, in addition to two intervals.
 const PULL_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long it may take until a page shows what was reported.
-const SHOWN_TIMEOUT: Duration = Duration::from_secs(45);
-/// How often the page is looked at for that.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Maximum time until a page shows the reported values.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(45);
+/// Polling interval.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How a fleet is run.
+/// Settings of a run.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Plan {
-    /// Hosts.
+    /// Number of hosts.
     pub hosts: usize,
-    /// Host reports a second, over the whole fleet.
+    /// Reports per second in total.
     pub rate: f64,
-    /// Length of the window, in seconds.
+    /// Length of the measurement window, in seconds.
     pub seconds: f64,
 }
 
 impl Plan {
-    /// Time between the reports of a host.
+    /// Report interval of a host.
     #[must_use]
     pub fn interval(self) -> Duration {
         Duration::from_secs_f64(self.hosts as f64 / self.rate)
     }
 
-    /// The window's reports: whole rounds.
+    /// Schedule of the window, rounded to whole rounds of all hosts.
     fn schedule(self) -> Schedule {
         let rounds = (self.rate * self.seconds / self.hosts as f64).round().max(1.0) as u32;
         let within = self.interval() * rounds + WINDOW_GRACE;
@@ -51,90 +51,93 @@ impl Plan {
     }
 }
 
-/// The hosts, by who begins.
-pub enum Crowd {
-    /// They report.
-    Reporting(Fleet),
-    /// They are asked.
-    Pulled(Targets),
+/// The hosts of a run.
+pub enum Hosts {
+    /// They push their reports to the server.
+    Push(Fleet),
+    /// The server pulls their pages.
+    Pull(Targets),
 }
 
-/// What was seen of the window.
+/// Figures of a measurement window.
 pub struct Window {
-    /// What came of the reports.
+    /// Outcome of the reports.
     pub outcome: Outcome,
-    /// Bytes written by the hosts.
+    /// Bytes that the hosts have written.
     pub written: u64,
-    /// CPU time of the server until it was at rest,
+    /// CPU time of the server until it was idle again.
     pub cpu: Duration,
-    /// and how long that took.
+    /// Elapsed time until then.
     pub time: Duration,
-    /// The server's resident bytes then.
+    /// Resident memory of the server at the end, in bytes.
     pub resident: u64,
-    /// How long it took until all had reported.
+    /// Time until all hosts had reported.
     pub reporting: Duration,
 }
 
 impl Window {
-    /// What did not go as planned.
+    /// Deviations from the plan.
     #[must_use]
-    pub fn flaws(&self, plan: Plan) -> Vec<String> {
-        let mut flaws = Vec::new();
+    pub fn problems(&self, plan: Plan) -> Vec<String> {
+        let mut problems = Vec::new();
         if let Some(failure) = &self.outcome.failure {
-            flaws.push(format!("{} reports failed, the first: {failure}", self.outcome.failed));
+            problems.push(format!("{} reports failed, the first: {failure}", self.outcome.failed));
         }
         let reached = self.outcome.reports as f64 / self.reporting.as_secs_f64();
         if reached < 0.95 * plan.rate {
-            flaws.push(format!("{reached:.0} reports/s of {:.0}", plan.rate));
+            problems.push(format!("{reached:.0} reports/s of {:.0}", plan.rate));
         }
-        flaws
+        problems
     }
 }
 
-impl Crowd {
-    /// Hosts that have not reported yet: those who serve pages, else a fleet that reports to the server.
+impl Hosts {
+    /// Hosts that have not reported yet: the targets if the server pulls, else a pushing fleet.
     #[must_use]
     pub fn new(targets: Option<Targets>, peer: &dyn Peer, server: &Server, plan: Plan) -> Self {
         match targets {
-            Some(targets) => Self::Pulled(targets),
-            None => Self::Reporting(Fleet::new(peer.link(), &server.place, 0..plan.hosts)),
+            Some(targets) => Self::Pull(targets),
+            None => Self::Push(Fleet::new(peer.report_mode(), &server.options, 0..plan.hosts)),
         }
     }
 
-    /// All hosts report for the first time, as far as the server can take them.
+    /// Has every host report once. Hosts that fail are found by [`check_page`](Self::check_page).
     ///
     /// # Errors
-    /// The server has ended.
-    pub async fn come(&mut self, server: &Server, plan: Plan) -> anyhow::Result<()> {
+    /// If the server has exited.
+    pub async fn connect(&mut self, server: &Server, plan: Plan) -> anyhow::Result<()> {
         match self {
-            Self::Reporting(fleet) => {
-                fleet.drive(Schedule { rate: COMING_RATE, rounds: 1, within: COMING_TIME }).await;
-                server.rest().await?;
+            Self::Push(fleet) => {
+                fleet
+                    .drive(Schedule { rate: CONNECT_RATE, rounds: 1, within: CONNECT_TIMEOUT })
+                    .await;
+                server.wait_until_idle().await?;
             }
-            Self::Pulled(targets) => {
-                let until = Instant::now() + 2 * plan.interval() + PULL_TIMEOUT;
-                while targets.newest().count() < plan.hosts && Instant::now() < until {
-                    sleep(LOOK_EVERY).await;
+            Self::Pull(targets) => {
+                let deadline = Instant::now() + 2 * plan.interval() + PULL_TIMEOUT;
+                while targets.newest().count() < plan.hosts && Instant::now() < deadline {
+                    sleep(POLL_INTERVAL).await;
                 }
             }
         }
         Ok(())
     }
 
-    /// Reports are measured, until the server is at rest again; one that pulls never is.
+    /// Measures reports until the server is idle again. A server that pulls never is; there the
+    /// window ends after its planned time.
     ///
     /// # Errors
-    /// The server has ended.
-    pub async fn window(&mut self, server: &Server, plan: Plan) -> anyhow::Result<Window> {
+    /// If the server has exited.
+    pub async fn measure_window(&mut self, server: &Server, plan: Plan) -> anyhow::Result<Window> {
         let (before, since) = (server.usage()?, Instant::now());
         let (outcome, written, reporting, after) = match self {
-            Self::Reporting(fleet) => {
+            Self::Push(fleet) => {
                 let written = fleet.written();
                 let outcome = fleet.drive(plan.schedule()).await;
                 let reporting = since.elapsed();
-                (outcome, fleet.written() - written, reporting, server.rest().await?)
+                (outcome, fleet.written() - written, reporting, server.wait_until_idle().await?)
             }
-            Self::Pulled(targets) => {
+            Self::Pull(targets) => {
                 let earlier = targets.served();
                 sleep(Duration::from_secs_f64(plan.seconds)).await;
                 let served = targets.served() - earlier;
@@ -151,49 +154,57 @@ impl Crowd {
         Ok(Window { outcome, written, cpu, resident, time, reporting })
     }
 
-    /// The newest readings that were reported.
+    /// The latest reported reading of each host.
     #[must_use]
     pub fn newest(&self) -> Vec<Reading> {
         match self {
-            Self::Reporting(fleet) => fleet.newest().collect(),
-            Self::Pulled(targets) => targets.newest().collect(),
+            Self::Push(fleet) => fleet.newest().collect(),
+            Self::Pull(targets) => targets.newest().collect(),
         }
     }
 
-    /// What the page still lacks of what was reported once it has had its time; those who are pulled stand still from
-    /// now on.
+    /// Waits until the page shows the latest reading of each host. Returns the difference if it
+    /// does not in time. Freezes the values of pulled hosts.
     ///
     /// # Errors
-    /// The server does not show a page.
-    pub async fn shown(
+    /// If the server does not return its page.
+    pub async fn check_page(
         &self,
         server: &Server,
-        telling: &str,
+        sequence_gauge: &str,
         plan: Plan,
     ) -> anyhow::Result<Option<String>> {
-        if let Self::Pulled(targets) = self {
+        if let Self::Pull(targets) = self {
             targets.freeze();
         }
-        let until = Instant::now() + SHOWN_TIMEOUT;
+        let deadline = Instant::now() + PAGE_TIMEOUT;
         loop {
             let page = server.page(false).await?.text();
-            let unshown = unshown(&page, telling, plan.hosts, &self.newest());
-            if unshown.is_none() || Instant::now() >= until {
-                return Ok(unshown);
+            let mismatch = page_mismatch(&page, sequence_gauge, plan.hosts, &self.newest());
+            if mismatch.is_none() || Instant::now() >= deadline {
+                return Ok(mismatch);
             }
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 }
 
-/// What a page lacks of what so many hosts have reported; `None` if it shows exactly that.
-fn unshown(page: &str, telling: &str, hosts: usize, newest: &[Reading]) -> Option<String> {
-    let (shown, sum) = reading::sum(page, telling);
+/// Difference between a page and the latest readings of all hosts; `None` if it shows exactly them.
+fn page_mismatch(
+    page: &str,
+    sequence_gauge: &str,
+    hosts: usize,
+    newest: &[Reading],
+) -> Option<String> {
+    let (shown, sum) = reading::sum(page, sequence_gauge);
     let expected: f64 = newest.iter().map(|reading| reading.used_bytes()).sum();
     let reported = newest.len();
     ((shown, reported, sum) != (hosts, hosts, expected)).then(|| {
-        let off = sum - expected;
-        format!("of {hosts} hosts {reported} have reported and {shown} are shown, with {off:+} in the sum of {telling}")
+        let difference = sum - expected;
+        format!(
+            "{reported} of {hosts} hosts have reported and the page shows {shown}; the sum of \
+             {sequence_gauge} differs by {difference:+}"
+        )
     })
 }
 
@@ -202,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_that_lacks_a_host_or_shows_an_older_report_is_a_flaw() {
+    fn missing_hosts_and_old_reports_are_page_mismatches() {
         let reading = |host, sequence| Reading { host, sequence };
         let shows = |readings: &[Reading]| -> String {
             let line = |reading: &Reading| {
@@ -211,11 +222,11 @@ mod tests {
             readings.iter().map(line).collect()
         };
         let newest = [reading(0, 2), reading(1, 2)];
-        assert_eq!(unshown(&shows(&newest), "used", 2, &newest), None);
-        for lacking in [&newest[..1], &[reading(0, 2), reading(1, 1)]] {
-            assert!(unshown(&shows(lacking), "used", 2, &newest).is_some());
+        assert_eq!(page_mismatch(&shows(&newest), "used", 2, &newest), None);
+        for shown in [&newest[..1], &[reading(0, 2), reading(1, 1)]] {
+            assert!(page_mismatch(&shows(shown), "used", 2, &newest).is_some());
         }
-        let alone = &newest[..1];
-        assert!(unshown(&shows(alone), "used", 2, alone).is_some(), "one has not reported");
+        let first = &newest[..1];
+        assert!(page_mismatch(&shows(first), "used", 2, first).is_some(), "one has not reported");
     }
 }

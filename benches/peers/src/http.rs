@@ -1,4 +1,4 @@
-//! HTTP as hosts and Prometheus speak it, with the bytes on the connection counted.
+//! HTTP client, and a stream that counts the bytes written.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,64 +19,64 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How long a page may take.
+/// Maximum time for a page.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A page as it came.
+/// A page as received.
 #[derive(Debug)]
 pub struct Page {
-    /// The body, compressed if that was asked for and done.
+    /// The body, compressed or not.
     pub body: Bytes,
-    /// It is compressed.
+    /// Whether the body is compressed.
     pub compressed: bool,
 }
 
 impl Page {
-    /// The page as text, if it came as such.
+    /// The body as text; meaningful only if it is not compressed.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
 
-/// Asks for a page over a connection of its own.
+/// Fetches a page over a new connection.
 ///
 /// # Errors
-/// There is none, or another status than 200.
+/// If the connection fails or the status is not 200.
 pub async fn get(address: SocketAddr, path: &str, gzip: bool) -> anyhow::Result<Page> {
     let request =
         Request::get(path).header("Accept-Encoding", if gzip { "gzip" } else { "identity" });
     let request = request.body(Bytes::new())?;
-    let asked = async {
+    let fetch = async {
         let stream = TcpStream::connect(address).await?;
         let response = send(&mut open(stream).await?, address, request).await?;
         if response.status() != 200 {
-            bail!("{path} was answered with {}", response.status());
+            bail!("GET {path}: status {}", response.status());
         }
         let compressed = response.headers().contains_key("Content-Encoding");
         Ok(Page { body: response.into_body().collect().await?.to_bytes(), compressed })
     };
-    timeout(PAGE_TIMEOUT, asked).await?
+    timeout(PAGE_TIMEOUT, fetch).await?
 }
 
-/// Speaks HTTP over a connection.
+/// Starts an HTTP/1.1 client on a connection.
 ///
 /// # Errors
-/// None before there is a request.
+/// If hyper refuses the stream.
 pub async fn open<S>(stream: S) -> hyper::Result<SendRequest<Full<Bytes>>>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // It ends with the sender; what went wrong the sender is told.
+    // The task ends with the sender, which also gets its errors.
     tokio::spawn(async { drop(connection.await) });
     Ok(sender)
 }
 
-/// Sends a request that knows its path only.
+/// Sends a request whose URI is a path, with a `Host` header.
 ///
 /// # Errors
-/// The connection's.
+/// If the connection fails.
 pub async fn send(
     sender: &mut SendRequest<Full<Bytes>>,
     address: SocketAddr,
@@ -87,14 +87,14 @@ pub async fn send(
     Ok(sender.send_request(request.map(Full::new)).await?)
 }
 
-/// A connection whose bytes are counted as they are written.
+/// A connection that counts the bytes written.
 pub struct Counted {
     stream: TcpStream,
     written: Arc<AtomicU64>,
 }
 
 impl Counted {
-    /// Adds what is written to `written`.
+    /// Adds the number of bytes written to `written`.
     #[must_use]
     pub const fn new(stream: TcpStream, written: Arc<AtomicU64>) -> Self {
         Self { stream, written }

@@ -1,19 +1,19 @@
-//! What fleetgauge costs beside what people use today: the same fleet through each, in one run.
+//! Compares the cost of fleetgauge and of other servers with the same fleet, in one run.
 //!
-//! [`peer`] says what a program under comparison is, [`peers`] has one file for each; [`measure`] runs a fleet through
-//! one and [`vanish`] looks when hosts that are gone are no longer shown; [`table`] writes down what was seen. Where
-//! the figures are and how they are taken is in `docs/peers.md`.
+//! [`peer`] defines a server under comparison and [`peers`] has one file for each. [`measure`] runs
+//! a fleet against a server, [`vanish`] measures how long it shows vanished hosts, and [`table`]
+//! formats the results. `docs/peers.md` has the figures and the method.
 //!
-//! Nothing is installed and nothing outside the loopback is touched. Linux alone says what another process uses.
+//! Installs nothing and uses only loopback. Linux only: resource usage is read from `/proc`.
 
 #![cfg(target_os = "linux")]
 
 pub mod address;
 pub mod cli;
-pub mod crowd;
 pub mod fleet;
+pub mod host_connection;
+pub mod hosts;
 pub mod http;
-pub mod line;
 pub mod machine;
 pub mod measure;
 pub mod page;

@@ -1,4 +1,4 @@
-//! Where it was measured, and what.
+//! The machine and the versions of the programs.
 
 use std::fmt::{self, Display, Formatter};
 use std::process::Command;
@@ -11,16 +11,16 @@ use crate::peer::Product;
 /// The machine.
 #[derive(Debug, Serialize)]
 pub struct Machine {
-    /// CPUs that this program may use.
+    /// Number of CPUs that this program may use.
     pub cpus: usize,
     /// Memory, in bytes.
     pub memory: u64,
-    /// The kernel's release.
+    /// Release of the kernel.
     pub kernel: String,
 }
 
 impl Machine {
-    /// This one.
+    /// The machine that this program runs on.
     #[must_use]
     pub fn this() -> Self {
         let uname = rustix::system::uname();
@@ -39,7 +39,8 @@ impl Display for Machine {
     }
 }
 
-/// The program's version, with its package; empty if it does not come from one.
+/// Name and version of the program's Debian package; empty if it is not installed from one. For
+/// fleetgauge, its version.
 #[must_use]
 pub fn version(product: &Product) -> String {
     if product.package.is_empty() {

@@ -1,4 +1,4 @@
-//! The `fleetgauge-peers` command. It is the collector, too: its child is this program again.
+//! The `fleetgauge-peers` command. Started as a child with `collector`, it runs the collector.
 
 use std::process::ExitCode;
 
@@ -18,6 +18,6 @@ fn main() -> ExitCode {
 
 #[cfg(not(target_os = "linux"))]
 fn main() -> ExitCode {
-    eprintln!("fleetgauge-peers: what other processes use is read from /proc, so this needs Linux");
+    eprintln!("fleetgauge-peers: needs Linux: resource usage is read from /proc");
     ExitCode::FAILURE
 }

@@ -1,8 +1,8 @@
-//! Runs a fleet through one program and reads what that cost it.
+//! Runs a fleet against one server and measures its cost.
 //!
 //! ```text
-//! start ─ all hosts report once ─ rest ─ the window ─ rest ─ is all shown? ─ pages ─ stop
-//!                                        CPU, bytes   memory                CPU, bytes
+//! start ─ each host reports once ─ idle ─ window ─ idle ─ check page ─ fetch pages ─ stop
+//!                                         CPU, bytes  memory            CPU, bytes
 //! ```
 
 use std::path::Path;
@@ -11,90 +11,91 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use crate::crowd::{Crowd, Plan};
+use crate::hosts::{Hosts, Plan};
 use crate::page::{PageFigures, page};
 use crate::peer::Peer;
-use crate::server::{Audience, Server};
+use crate::server::{FleetSettings, Server};
 use crate::targets::Targets;
 
-/// What hosts promise as the time between reports, so that they are not taken for dead while they stand still: the
-/// longest that a collector grants.
-const PROMISED: Duration = Duration::from_secs(300);
+/// Report interval in the Hello of fleetgauge agents: the maximum that a collector allows, so that
+/// it does not disconnect hosts that are silent between schedules.
+const ANNOUNCED_INTERVAL: Duration = Duration::from_secs(300);
 
-/// What a program uses without hosts.
+/// Resource usage of a server without hosts.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Idle {
-    /// CPU time, in milliseconds a second.
+    /// CPU time, in milliseconds per second.
     pub cpu_ms: f64,
-    /// Resident bytes.
+    /// Resident memory, in bytes.
     pub resident: u64,
 }
 
-/// What running a fleet through a program cost it. A report is one host's.
+/// Cost of a fleet to a server. A report is that of one host.
 #[derive(Debug, Clone, Serialize)]
 pub struct Figures {
-    /// Reports taken in the window.
+    /// Reports accepted in the window.
     pub reports: u64,
-    /// Reports a second in the window.
+    /// Reports per second in the window.
     pub rate: f64,
-    /// CPU time a report, in microseconds, that of idling taken off.
+    /// CPU time per report, in microseconds, without that of the idle server.
     pub cpu_us: f64,
-    /// Bytes of a report.
+    /// Bytes per report.
     pub payload_bytes: f64,
-    /// Bytes of a report and of the protocol around it, above TCP.
+    /// Bytes per report including the protocol above TCP.
     pub sent_bytes: f64,
-    /// Resident bytes a host, those of the program without hosts taken off.
+    /// Resident memory per host, in bytes, without that of the idle server.
     pub memory_bytes: f64,
-    /// The page with all hosts' newest values, where it was measured.
+    /// Cost of the page with the latest values of all hosts, if measured.
     pub page: Option<PageFigures>,
-    /// What did not go as it should.
-    pub flaws: Vec<String>,
+    /// Deviations from the plan.
+    pub problems: Vec<String>,
 }
 
-/// Runs a fleet through the program that was found there.
+/// Runs a fleet against the server with this executable.
 ///
 /// # Errors
-/// The program does not start, or ends early.
+/// If the server does not start, or exits early.
 pub async fn measure(
     peer: &dyn Peer,
     program: &Path,
     plan: Plan,
     idle: Idle,
 ) -> anyhow::Result<Figures> {
-    let targets = Targets::wanted(peer, plan.hosts)?;
-    let interval = if targets.is_some() { plan.interval() } else { PROMISED };
-    let audience = Audience::new(plan.hosts, interval, targets.as_ref());
-    let server = Server::start(peer, program, audience).await?;
-    let mut crowd = Crowd::new(targets, peer, &server, plan);
-    crowd.come(&server, plan).await?;
-    let window = crowd.window(&server, plan).await?;
-    let mut flaws = window.flaws(plan);
-    let came = crowd.newest().len();
-    flaws.extend(crowd.shown(&server, peer.product().telling, plan).await?);
+    let targets = Targets::for_peer(peer, plan.hosts)?;
+    let interval = if targets.is_some() { plan.interval() } else { ANNOUNCED_INTERVAL };
+    let fleet = FleetSettings::new(plan.hosts, interval, targets.as_ref());
+    let server = Server::start(peer, program, fleet).await?;
+    let mut group = Hosts::new(targets, peer, &server, plan);
+    group.connect(&server, plan).await?;
+    let window = group.measure_window(&server, plan).await?;
+    let mut problems = window.problems(plan);
+    let reporting_hosts = group.newest().len();
+    problems.extend(group.check_page(&server, peer.product().sequence_gauge, plan).await?);
     let page = if peer.is_scraped() { Some(page(&server, idle).await?) } else { None };
     server.stop().await?;
 
-    let each = |amount: u64| amount as f64 / window.outcome.reports.max(1) as f64;
+    let per_report = |amount: u64| amount as f64 / window.outcome.reports.max(1) as f64;
     Ok(Figures {
         reports: window.outcome.reports,
         rate: window.outcome.reports as f64 / window.reporting.as_secs_f64(),
-        cpu_us: each(idle.taken_off(window.cpu, window.time).as_micros() as u64),
-        payload_bytes: each(window.outcome.payload),
-        sent_bytes: each(window.written),
-        memory_bytes: (window.resident as f64 - idle.resident as f64) / came.max(1) as f64,
+        cpu_us: per_report(idle.subtract_from(window.cpu, window.time).as_micros() as u64),
+        payload_bytes: per_report(window.outcome.payload),
+        sent_bytes: per_report(window.written),
+        memory_bytes: (window.resident as f64 - idle.resident as f64)
+            / reporting_hosts.max(1) as f64,
         page,
-        flaws,
+        problems,
     })
 }
 
-/// Watches the program without hosts for this long.
+/// Measures the server without hosts for this long.
 ///
 /// # Errors
-/// It does not start, or ends.
+/// If the server does not start, or exits.
 pub async fn idle(peer: &dyn Peer, program: &Path, time: Duration) -> anyhow::Result<Idle> {
-    let nobody = Audience::new(0, PROMISED, None);
-    let server = Server::start(peer, program, nobody).await?;
-    let (before, since) = (server.rest().await?, Instant::now());
+    let no_fleet = FleetSettings::new(0, ANNOUNCED_INTERVAL, None);
+    let server = Server::start(peer, program, no_fleet).await?;
+    let (before, since) = (server.wait_until_idle().await?, Instant::now());
     sleep(time).await;
     let after = server.usage()?;
     let cpu_ms = (after.cpu - before.cpu).as_secs_f64() * 1e3 / since.elapsed().as_secs_f64();
@@ -103,9 +104,9 @@ pub async fn idle(peer: &dyn Peer, program: &Path, time: Duration) -> anyhow::Re
 }
 
 impl Idle {
-    /// CPU time that was used in this time, without that of idling.
+    /// Subtracts the CPU time that the idle server uses in this time.
     #[must_use]
-    pub fn taken_off(self, cpu: Duration, time: Duration) -> Duration {
+    pub fn subtract_from(self, cpu: Duration, time: Duration) -> Duration {
         cpu.saturating_sub(time.mul_f64(self.cpu_ms / 1e3))
     }
 }

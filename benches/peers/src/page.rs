@@ -1,4 +1,4 @@
-//! What a page with all hosts' newest values costs its server.
+//! Measures the cost of a page with the latest values of all hosts.
 
 use std::time::Duration;
 
@@ -8,35 +8,35 @@ use tokio::time::Instant;
 use crate::measure::Idle;
 use crate::server::Server;
 
-/// Pages are asked for until they have cost this much CPU time,
+/// CPU time after which no more pages are fetched.
 const PAGES_CPU: Duration = Duration::from_millis(300);
-/// or for this long.
+/// Elapsed time after which no more pages are fetched.
 const PAGES_TIME: Duration = Duration::from_secs(3);
 
-/// What a page cost.
+/// Cost of a page.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct PageFigures {
     /// Uncompressed.
     pub plain: PageCost,
-    /// Compressed, where the program does that.
+    /// Compressed; `None` if the server does not compress.
     pub gzip: Option<PageCost>,
-    /// Lines that are neither blank nor comments.
+    /// Number of samples.
     pub samples: usize,
 }
 
-/// What a page cost in one form.
+/// Cost of a page in one encoding.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct PageCost {
     /// CPU time of the server, in milliseconds.
     pub cpu_ms: f64,
-    /// Its size.
+    /// Size of the body.
     pub bytes: usize,
 }
 
-/// What the page costs, plain and compressed, beside what idling takes.
+/// Measures the page, plain and compressed, without the CPU time of the idle server.
 ///
 /// # Errors
-/// The server does not show it.
+/// If the server does not return the page.
 pub async fn page(server: &Server, idle: Idle) -> anyhow::Result<PageFigures> {
     let page = server.page(false).await?.text();
     let samples = page.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).count();
@@ -47,13 +47,13 @@ pub async fn page(server: &Server, idle: Idle) -> anyhow::Result<PageFigures> {
 }
 
 async fn page_cost(server: &Server, idle: Idle, gzip: bool) -> anyhow::Result<PageCost> {
-    let (before, since) = (server.rest().await?, Instant::now());
+    let (before, since) = (server.wait_until_idle().await?, Instant::now());
     let (mut pages, mut bytes, mut used) = (0, 0, Duration::ZERO);
     while pages == 0 || (used < PAGES_CPU && since.elapsed() < PAGES_TIME) {
         bytes = server.page(gzip).await?.body.len();
         pages += 1;
         used = server.usage()?.cpu - before.cpu;
     }
-    let used = idle.taken_off(used, since.elapsed());
+    let used = idle.subtract_from(used, since.elapsed());
     Ok(PageCost { cpu_ms: used.as_secs_f64() * 1e3 / f64::from(pages), bytes })
 }

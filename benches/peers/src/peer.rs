@@ -1,4 +1,4 @@
-//! What is compared: a program at one of its settings, how it is started and how hosts report to it.
+//! A server under comparison: how it is started, and how hosts report to it.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,134 +10,135 @@ use tokio::process::Command;
 
 use crate::reading::{self, Reading};
 
-/// A program.
+/// A program that can run as the server.
 #[derive(Debug)]
 pub struct Product {
-    /// What people call it.
+    /// Name in the tables.
     pub name: &'static str,
-    /// What it is started as.
+    /// Name of the executable.
     pub program: &'static str,
-    /// The Debian package it comes in; empty for what needs none.
+    /// Debian package; empty if none is needed.
     pub package: &'static str,
-    /// Path that is answered with 200 once it is ready.
+    /// Path that returns 200 once the server is ready.
     pub ready: &'static str,
-    /// Path of the page with the newest values of all hosts, in the Prometheus text format.
+    /// Path of the page with the latest values of all hosts, in the Prometheus text format.
     pub page: &'static str,
-    /// What the page is, where it is not what Prometheus scrapes.
-    pub page_is: &'static str,
-    /// Path of an answer in which a host that is there is named, as its users would ask.
-    pub look: &'static str,
-    /// The gauge on the page that tells which report it is from.
-    pub telling: &'static str,
+    /// Name of that page; empty if it is the one that Prometheus scrapes.
+    pub page_name: &'static str,
+    /// Path of a page or query that lists the hosts that are present.
+    pub presence: &'static str,
+    /// Name of the gauge on the page whose value identifies the report.
+    pub sequence_gauge: &'static str,
 }
 
-/// Intervals after which a host may be taken for gone, where a program can be told.
-pub const MISSED: u32 = 3;
+/// Missed reports after which a host is gone, for servers where that can be set.
+pub const MISSED_INTERVALS: u32 = 3;
 
-/// Where a program runs and for whom.
+/// Directory, addresses and fleet of a running server.
 #[derive(Debug, Clone)]
-pub struct Place {
-    /// A directory for what it writes.
+pub struct LaunchOptions {
+    /// Working directory, for all files that the server writes.
     pub dir: PathBuf,
-    /// For HTTP.
+    /// Listen address for HTTP.
     pub http: SocketAddr,
-    /// For reports over plain TCP.
+    /// Listen address for reports over plain TCP.
     pub tcp: SocketAddr,
-    /// Hosts that will report.
+    /// Number of hosts that will report.
     pub hosts: usize,
-    /// Time between the reports of a host.
+    /// Report interval of a host.
     pub interval: Duration,
-    /// The port on which every host serves its page, each at an address of its own.
-    pub targets: u16,
+    /// Port of the pages of pulled hosts; each host has its own address.
+    pub target_port: u16,
 }
 
-/// How a host's reading reaches the program.
+/// How readings reach the server.
 #[derive(Clone, Copy)]
-pub enum Dialect {
-    /// Bytes over TCP that are not answered.
+pub enum Protocol {
+    /// Bytes over TCP, without a response.
     Stream(fn(&[Reading]) -> Vec<u8>),
-    /// An HTTP request that is answered with 2xx. Its URI is a path.
+    /// An HTTP request with a 2xx response. Its URI is a path.
     Request(fn(&[Reading]) -> anyhow::Result<Request<Bytes>>),
-    /// A session of fleetgauge's protocol.
+    /// A session of the fleetgauge protocol.
     Session,
-    /// The program comes and asks.
+    /// The server scrapes the hosts.
     Pulled,
 }
 
 /// How hosts report.
 #[derive(Clone, Copy)]
-pub struct Link {
-    /// What is said.
-    pub dialect: Dialect,
-    /// Each host keeps its connection; else it makes one for each report.
-    pub kept: bool,
-    /// Hosts whose readings travel together, as through a relay; 1 for none.
-    pub together: usize,
+pub struct ReportMode {
+    /// Protocol of the reports.
+    pub protocol: Protocol,
+    /// Whether a host keeps its connection, or opens one for each report.
+    pub keep_alive: bool,
+    /// Number of hosts that share a connection and a request, as behind a relay.
+    pub batch: usize,
 }
 
-impl Link {
-    /// Each host keeps a connection of its own.
+impl ReportMode {
+    /// Each host keeps its own connection.
     #[must_use]
-    pub const fn kept(dialect: Dialect) -> Self {
-        Self { dialect, kept: true, together: 1 }
+    pub const fn keep_alive(protocol: Protocol) -> Self {
+        Self { protocol, keep_alive: true, batch: 1 }
     }
 
-    /// A connection a report.
+    /// Each host opens a connection per report.
     #[must_use]
-    pub const fn fresh(dialect: Dialect) -> Self {
-        Self { dialect, kept: false, together: 1 }
+    pub const fn per_report(protocol: Protocol) -> Self {
+        Self { protocol, keep_alive: false, batch: 1 }
     }
 }
 
-/// A program at one of its settings.
+/// A server with one of its settings.
 pub trait Peer: Send + Sync {
     /// The program.
     fn product(&self) -> &'static Product;
 
-    /// The setting, in a few words.
+    /// Short description of the setting.
     fn setting(&self) -> &'static str;
 
-    /// How it is started, given where it was found.
+    /// The command that starts this executable.
     ///
     /// # Errors
-    /// A file that it needs cannot be written.
-    fn command(&self, program: &Path, place: &Place) -> anyhow::Result<Command>;
+    /// If a configuration file cannot be written.
+    fn command(&self, program: &Path, options: &LaunchOptions) -> anyhow::Result<Command>;
 
     /// How hosts report to it.
-    fn link(&self) -> Link;
+    fn report_mode(&self) -> ReportMode;
 
-    /// Where it is installed.
+    /// Finds the executable.
     ///
     /// # Errors
-    /// What to install.
+    /// Says what to install.
     fn find(&self) -> Result<PathBuf, String> {
         let product = self.product();
         in_path(product.program)
             .ok_or_else(|| format!("not installed: apt-get install {}", product.package))
     }
 
-    /// Whether its cost is measured at this setting: not where only the end of series is another.
+    /// Whether to measure the cost with this setting. False if it only affects vanished hosts.
     fn is_measured(&self) -> bool {
         true
     }
 
-    /// Whether its page is measured at this setting: once for each program is enough.
+    /// Whether to measure the page with this setting. Once per program is enough.
     fn is_scraped(&self) -> bool {
         false
     }
 
-    /// What decides how long a vanished host's series are shown; `None` where another setting of the program shows the same.
-    fn departure(&self) -> Option<&'static str> {
+    /// The rule that removes the series of a vanished host. `None` if another setting of the
+    /// program has the same rule; the test is skipped then.
+    fn staleness_rule(&self) -> Option<&'static str> {
         None
     }
 
-    /// What names the host in the answer to [`Product::look`].
-    fn mark(&self, host: usize) -> String {
+    /// Text that identifies the host in the response to [`Product::presence`].
+    fn host_marker(&self, host: usize) -> String {
         format!("\"{}\"", reading::id(host))
     }
 }
 
-/// The program of this name in the search path.
+/// Path of the executable in the search path.
 #[must_use]
 pub fn in_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;

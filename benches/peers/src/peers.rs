@@ -1,4 +1,4 @@
-//! What is compared, one file a program.
+//! The servers under comparison, one file per program.
 
 mod fleetgauge;
 mod old_server;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::peer::Peer;
 
-/// Everything, in the order of the table.
+/// All servers and settings, in the order of the tables.
 #[must_use]
 pub fn all() -> Vec<Arc<dyn Peer>> {
     let mut peers: Vec<Arc<dyn Peer>> = vec![

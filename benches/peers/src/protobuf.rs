@@ -1,4 +1,4 @@
-//! The Prometheus messages that peers take: metric families for a push, remote write's samples.
+//! Protobuf messages of Prometheus: metric families for a push, samples for remote write.
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -7,12 +7,12 @@ use prost::Message;
 
 use crate::reading::{self, Reading};
 
-/// The label that names a host.
+/// Label with the name of the host.
 const AGENT: &str = "agent";
-/// `MetricType` of a gauge.
+/// Value of `MetricType` for gauges.
 const GAUGE: i32 = 1;
 
-/// `io.prometheus.client.MetricFamily`, as far as gauges need it.
+/// `io.prometheus.client.MetricFamily`, reduced to what gauges need.
 #[derive(Clone, PartialEq, Message)]
 struct MetricFamily {
     #[prost(string, tag = "1")]
@@ -66,7 +66,7 @@ struct Sample {
     unix_ms: i64,
 }
 
-/// The reading as metric families, each after its length, without a label of the host.
+/// Encodes the reading as length-delimited metric families, without a label for the host.
 #[must_use]
 pub fn families(reading: Reading) -> Vec<u8> {
     let family = |(name, value): (&str, f64)| MetricFamily {
@@ -77,10 +77,10 @@ pub fn families(reading: Reading) -> Vec<u8> {
     reading.gauges().flat_map(|gauge| family(gauge).encode_length_delimited_to_vec()).collect()
 }
 
-/// The readings as a request of remote write 1.0.
+/// Encodes the readings as a request of remote write 1.0.
 ///
 /// # Errors
-/// None with readings.
+/// If compression fails, which it does not for readings.
 pub fn remote_write(readings: &[Reading]) -> anyhow::Result<Request<Bytes>> {
     let unix_ms = i64::try_from(reading::unix_ms())?;
     let label = |name: &str, value: &str| Label { name: name.to_owned(), value: value.to_owned() };
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gauge_has_the_bytes_of_its_published_definition() {
+    fn gauge_family_encodes_as_its_proto_definition() {
         let family = MetricFamily {
             name: "g".into(),
             kind: GAUGE,
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn remote_write_carries_all_gauges_of_all_hosts_with_sorted_labels() {
+    fn remote_write_has_all_gauges_of_all_hosts_with_sorted_labels() {
         let readings = [0, 1].map(|host| Reading { host, sequence: 1 });
         let request = remote_write(&readings).unwrap();
         let message = snap::raw::Decoder::new().decompress_vec(request.body()).unwrap();

@@ -1,20 +1,21 @@
-//! What a host reports: the six gauges of the basic metric set, of which four change from report to report.
+//! The report of a host: the six gauges of the basic metric set. Four change with each report.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fleetgauge_agent::metrics::MetricSet;
 
-/// Gauges a host.
+/// Gauges per host.
 pub const GAUGES: usize = 6;
-/// The gauge that says which report it is from: summed over a page, it tells whether all have been taken in.
-pub const TELLING: &str = "host_memory_used_bytes";
+/// Name of the gauge whose value identifies the report. Its sum over a page shows whether the page
+/// has the latest report of every host.
+pub const SEQUENCE_GAUGE: &str = "host_memory_used_bytes";
 
 const TOTAL_BYTES: f64 = 68_719_476_736.0;
 const PAGE_BYTES: f64 = 4096.0;
-/// Of memory in use, between one host and the next, in pages.
-const PAGES_APART: usize = 16;
+/// Difference in used memory between one host and the next, in memory pages.
+const PAGES_PER_HOST: usize = 16;
 
-/// What one host reports at one time.
+/// One report of one host.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reading {
     /// Number of the host, from 0.
@@ -24,13 +25,14 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Memory in use: another amount for every host and report.
+    /// Used memory: differs for every host and report.
     #[must_use]
     pub fn used_bytes(self) -> f64 {
-        (self.host * PAGES_APART) as f64 * PAGE_BYTES + self.sequence as f64 * PAGE_BYTES
+        (self.host * PAGES_PER_HOST) as f64 * PAGE_BYTES + self.sequence as f64 * PAGE_BYTES
     }
 
-    /// The gauges, in the order of [`MetricSet::Basic`]. Ratios have as many digits as real ones.
+    /// Values of the gauges, in the order of [`MetricSet::Basic`]. Ratios have as many digits as
+    /// real ones.
     #[must_use]
     pub fn values(self) -> [f64; GAUGES] {
         let used = self.used_bytes();
@@ -40,13 +42,13 @@ impl Reading {
         [cpu, used / TOTAL_BYTES, filesystem, TOTAL_BYTES, TOTAL_BYTES - used, used]
     }
 
-    /// The gauges with their names.
+    /// Names and values of the gauges.
     pub fn gauges(self) -> impl Iterator<Item = (&'static str, f64)> {
         MetricSet::Basic.metrics().iter().map(|metric| metric.name).zip(self.values())
     }
 }
 
-/// What the host is called.
+/// Name of a host.
 #[must_use]
 pub fn id(host: usize) -> String {
     format!("web-{host:06}.example")
@@ -59,7 +61,7 @@ pub fn unix_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The reading in the Prometheus text format, without a label of the host.
+/// The reading in the Prometheus text format, without a label for the host.
 #[must_use]
 pub fn text(reading: Reading) -> String {
     let mut text = String::new();
@@ -69,7 +71,8 @@ pub fn text(reading: Reading) -> String {
     text
 }
 
-/// How many series of the family a page in the Prometheus text format shows, and the sum of their values.
+/// Number of series of a family on a page in the Prometheus text format, and the sum of their
+/// values.
 #[must_use]
 pub fn sum(page: &str, family: &str) -> (usize, f64) {
     let samples = page.lines().filter_map(|line| {
@@ -89,15 +92,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_telling_gauge_is_the_one_that_is_named() {
+    fn sequence_gauge_has_the_used_memory() {
         let reading = Reading { host: 3, sequence: 5 };
-        let told: Vec<_> = reading.gauges().filter(|(name, _)| *name == TELLING).collect();
-        assert_eq!(told, [(TELLING, reading.used_bytes())]);
+        let found: Vec<_> = reading.gauges().filter(|(name, _)| *name == SEQUENCE_GAUGE).collect();
+        assert_eq!(found, [(SEQUENCE_GAUGE, reading.used_bytes())]);
     }
 
     #[test]
-    fn a_page_is_summed_with_and_without_labels_and_timestamps() {
-        let page = "# TYPE used gauge\nused{a=\"x}\"} 1e3 1700000000000\nused{a=\"y\"} 2\nused_not 7\nused 3\n";
+    fn sum_accepts_labels_and_timestamps() {
+        let page = "# TYPE used gauge\nused{a=\"x}\"} 1e3 1700000000000\nused{a=\"y\"} 2\n\
+            used_not 7\nused 3\n";
         assert_eq!(sum(page, "used"), (3, 1005.0));
     }
 }

@@ -1,4 +1,4 @@
-//! What was seen.
+//! Results of a comparison.
 
 use serde::Serialize;
 
@@ -7,76 +7,76 @@ use crate::measure::{Figures, Idle};
 use crate::peer::{Peer, Product};
 use crate::vanish::{Gone, Plan};
 
-/// All that was seen.
+/// All results.
 #[derive(Debug, Serialize)]
 pub struct Results {
-    /// Where.
+    /// The machine of the measurement.
     pub machine: Machine,
-    /// Host reports a second that were asked for.
+    /// Requested reports per second in total.
     pub rate: f64,
-    /// Seconds for which reports were measured.
+    /// Length of the measurement window, in seconds.
     pub seconds: f64,
     /// The programs.
     pub programs: Vec<Program>,
-    /// A row for each program, setting and size of the fleet.
+    /// Cost for each program, setting and size of the fleet.
     pub rows: Vec<Row>,
-    /// A row for each program that was watched.
+    /// How long each program shows vanished hosts.
     pub vanishing: Vec<Vanishing>,
 }
 
-/// What came of a program.
+/// A result, or why there is none.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Found<T> {
-    /// It was seen.
-    Seen(T),
-    /// It was not, and why: it is not installed, or did not do what it must.
-    Unseen(String),
+pub enum Measurement<T> {
+    /// The result.
+    Done(T),
+    /// The reason: the program is not installed, or failed.
+    Failed(String),
 }
 
-/// A program before there are hosts.
+/// A program without hosts.
 #[derive(Debug, Serialize)]
 pub struct Program {
-    /// What people call it.
+    /// Name of the program.
     pub name: &'static str,
-    /// Its version; empty if it is not known.
+    /// Version; empty if unknown.
     pub version: String,
-    /// What it uses.
-    pub idle: Found<Idle>,
+    /// Resource usage.
+    pub idle: Measurement<Idle>,
 }
 
-/// A program, at a setting, with a fleet.
+/// Cost of a fleet to a program with one setting.
 #[derive(Debug, Serialize)]
 pub struct Row {
-    /// The program.
+    /// Name of the program.
     pub name: &'static str,
-    /// The setting.
+    /// Description of the setting.
     pub setting: &'static str,
-    /// Hosts.
+    /// Number of hosts.
     pub hosts: usize,
-    /// What its page is, where it is not what Prometheus scrapes.
+    /// Name of the page; empty if it is the one that Prometheus scrapes.
     pub page: &'static str,
-    /// What it cost.
-    pub figures: Found<Figures>,
+    /// The cost.
+    pub figures: Measurement<Figures>,
 }
 
-/// A program that hosts vanished from.
+/// How long a program shows vanished hosts.
 #[derive(Debug, Serialize)]
 pub struct Vanishing {
-    /// The program.
+    /// Name of the program.
     pub name: &'static str,
-    /// The setting.
+    /// Description of the setting.
     pub setting: &'static str,
-    /// What decides how long they are shown.
+    /// The rule that removes their series.
     pub decided_by: &'static str,
-    /// How it was watched.
+    /// Settings of the test.
     pub plan: Plan,
-    /// When their series were gone.
-    pub gone: Found<Gone>,
+    /// Time until their series were gone.
+    pub gone: Measurement<Gone>,
 }
 
 impl Results {
-    /// Of a run on this machine that has just begun.
+    /// Empty results of a run on this machine.
     #[must_use]
     pub fn new(rate: f64, seconds: f64) -> Self {
         Self {
@@ -91,38 +91,38 @@ impl Results {
 }
 
 impl Program {
-    /// The program as it is installed.
+    /// The installed version of a program.
     #[must_use]
-    pub fn new(product: &Product, idle: Found<Idle>) -> Self {
+    pub fn new(product: &Product, idle: Measurement<Idle>) -> Self {
         Self { name: product.name, version: machine::version(product), idle }
     }
 }
 
 impl Row {
-    /// The row of a program at its setting.
+    /// The row of a server and a fleet.
     #[must_use]
-    pub fn new(peer: &dyn Peer, hosts: usize, figures: Found<Figures>) -> Self {
+    pub fn new(peer: &dyn Peer, hosts: usize, figures: Measurement<Figures>) -> Self {
         let (product, setting) = (peer.product(), peer.setting());
-        Self { name: product.name, setting, hosts, page: product.page_is, figures }
+        Self { name: product.name, setting, hosts, page: product.page_name, figures }
     }
 }
 
-impl<T> Found<T> {
-    /// Why nothing was seen; empty if something was.
+impl<T> Measurement<T> {
+    /// The reason why there is no result; empty if there is one.
     #[must_use]
-    pub fn unseen(&self) -> &str {
+    pub fn failure(&self) -> &str {
         match self {
-            Self::Seen(_) => "",
-            Self::Unseen(why) => why,
+            Self::Done(_) => "",
+            Self::Failed(why) => why,
         }
     }
 }
 
-impl<T> From<anyhow::Result<T>> for Found<T> {
+impl<T> From<anyhow::Result<T>> for Measurement<T> {
     fn from(result: anyhow::Result<T>) -> Self {
         match result {
-            Ok(seen) => Self::Seen(seen),
-            Err(error) => Self::Unseen(format!("{error:#}")),
+            Ok(result) => Self::Done(result),
+            Err(error) => Self::Failed(format!("{error:#}")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A program under comparison as a child process, in a directory of its own, on free ports of the loopback.
+//! A server under comparison as a child process, in its own directory, on free loopback ports.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -12,63 +12,63 @@ use tokio::process::Child;
 use tokio::time::{Instant, sleep};
 
 use crate::http::{self, Page};
-use crate::peer::{Peer, Place, Product};
+use crate::peer::{LaunchOptions, Peer, Product};
 use crate::targets::Targets;
 use crate::usage::{self, TICK, Usage};
 
-/// How long a program may take until it is ready.
+/// Maximum time until a server is ready.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
-/// How often one that loses a port to somebody else is started again.
-const STARTS: usize = 3;
-/// How often it is asked whether it is ready.
-const ASK_EVERY: Duration = Duration::from_millis(50);
-/// It is at rest once it uses no more than a tick in this time.
-const REST: Duration = Duration::from_millis(250);
-/// How long coming to rest may take.
-const REST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Attempts to start a server: another program may take its port in the meantime.
+const MAX_STARTS: usize = 3;
+/// Polling interval until the server is ready.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// A server is idle if it uses at most one tick of CPU time in this time.
+const IDLE_PERIOD: Duration = Duration::from_millis(250);
+/// Maximum wait for a server to become idle.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A running program. It ends when this is dropped.
+/// A running server. Dropping it kills the process.
 pub struct Server {
     child: Child,
     product: &'static Product,
-    /// Where it runs.
-    pub place: Place,
-    /// Removed when this is dropped.
+    /// Its directory, addresses and fleet.
+    pub options: LaunchOptions,
+    /// The directory, removed on drop.
     _dir: TempDir,
 }
 
-/// The fleet that a program is started for.
+/// The fleet that a server is started for.
 #[derive(Debug, Clone, Copy)]
-pub struct Audience {
+pub struct FleetSettings {
     hosts: usize,
     interval: Duration,
-    targets: u16,
+    target_port: u16,
 }
 
-impl Audience {
-    /// So many hosts; where they are pulled, by their pages.
+impl FleetSettings {
+    /// A fleet of this size. `targets` are the pages of its hosts if the server pulls.
     #[must_use]
     pub fn new(hosts: usize, interval: Duration, targets: Option<&Targets>) -> Self {
-        Self { hosts, interval, targets: targets.map_or(0, |targets| targets.port) }
+        Self { hosts, interval, target_port: targets.map_or(0, |targets| targets.port) }
     }
 }
 
 impl Server {
-    /// Starts the program and waits until it is ready.
+    /// Starts the server and waits until it is ready.
     ///
     /// # Errors
-    /// It does not start, with the last line of its log.
+    /// If it does not start, with the last line of its log.
     pub async fn start(
         peer: &dyn Peer,
         program: &Path,
-        audience: Audience,
+        fleet: FleetSettings,
     ) -> anyhow::Result<Self> {
-        let mut outcome = Self::try_start(peer, program, audience).await;
-        for _ in 1..STARTS {
+        let mut outcome = Self::try_start(peer, program, fleet).await;
+        for _ in 1..MAX_STARTS {
             if outcome.is_ok() {
                 break;
             }
-            outcome = Self::try_start(peer, program, audience).await;
+            outcome = Self::try_start(peer, program, fleet).await;
         }
         outcome.with_context(|| format!("starting {}", program.display()))
     }
@@ -76,91 +76,94 @@ impl Server {
     async fn try_start(
         peer: &dyn Peer,
         program: &Path,
-        audience: Audience,
+        fleet: FleetSettings,
     ) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
-        let Audience { hosts, interval, targets } = audience;
+        let FleetSettings { hosts, interval, target_port } = fleet;
         let [http, tcp] = free_ports()?;
-        let place = Place { dir: dir.path().to_owned(), http, tcp, hosts, interval, targets };
+        let options =
+            LaunchOptions { dir: dir.path().to_owned(), http, tcp, hosts, interval, target_port };
         let log = dir.path().join("log");
-        let mut command = peer.command(program, &place)?;
+        let mut command = peer.command(program, &options)?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?);
-        // Ctrl-C is for this program: it ends its children itself.
+        // Its own process group: Ctrl-C must reach only this program, which then kills its
+        // children.
         command.process_group(0).kill_on_drop(true).current_dir(dir.path());
         let child = command.spawn()?;
-        let mut server = Self { child, product: peer.product(), place, _dir: dir };
+        let mut server = Self { child, product: peer.product(), options, _dir: dir };
         if let Err(error) = server.ready().await {
             let log = std::fs::read_to_string(&log).unwrap_or_default();
-            bail!("{error:#}; it said: {}", log.lines().last().unwrap_or("nothing"));
+            bail!("{error:#}; last line of its log: {}", log.lines().last().unwrap_or("none"));
         }
         Ok(server)
     }
 
     async fn ready(&mut self) -> anyhow::Result<()> {
-        let until = Instant::now() + START_TIMEOUT;
-        while Instant::now() < until {
+        let deadline = Instant::now() + START_TIMEOUT;
+        while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait()? {
-                bail!("ended with {status}");
+                bail!("the server exited with {status}");
             }
-            if http::get(self.place.http, self.product.ready, false).await.is_ok() {
+            if http::get(self.options.http, self.product.ready, false).await.is_ok() {
                 return Ok(());
             }
-            sleep(ASK_EVERY).await;
+            sleep(POLL_INTERVAL).await;
         }
-        bail!("not ready within {} s", START_TIMEOUT.as_secs())
+        bail!("the server is not ready after {} s", START_TIMEOUT.as_secs())
     }
 
-    /// What it has used so far.
+    /// Resource usage so far.
     ///
     /// # Errors
-    /// It has ended.
+    /// If the server has exited.
     pub fn usage(&self) -> anyhow::Result<Usage> {
-        usage::of(self.child.id().context("the server has ended")?)
+        usage::of(self.child.id().context("the server has exited")?)
     }
 
-    /// What it has used once it has come to rest, or does not within ten seconds.
+    /// Waits until the server is idle, for at most ten seconds. Returns its resource usage.
     ///
     /// # Errors
-    /// It has ended.
-    pub async fn rest(&self) -> anyhow::Result<Usage> {
-        let until = Instant::now() + REST_TIMEOUT;
+    /// If the server has exited.
+    pub async fn wait_until_idle(&self) -> anyhow::Result<Usage> {
+        let deadline = Instant::now() + IDLE_TIMEOUT;
         let mut before = self.usage()?;
         loop {
-            sleep(REST).await;
+            sleep(IDLE_PERIOD).await;
             let now = self.usage()?;
-            if now.cpu <= before.cpu + TICK || Instant::now() >= until {
+            if now.cpu <= before.cpu + TICK || Instant::now() >= deadline {
                 return Ok(now);
             }
             before = now;
         }
     }
 
-    /// Its page, compressed or not.
+    /// Fetches the page with the latest values of all hosts.
     ///
     /// # Errors
-    /// It does not answer with one.
+    /// If the connection fails or the status is not 200.
     pub async fn page(&self, gzip: bool) -> anyhow::Result<Page> {
-        http::get(self.place.http, self.product.page, gzip).await
+        http::get(self.options.http, self.product.page, gzip).await
     }
 
-    /// What its users see of who is there.
+    /// Fetches the list of hosts that are present.
     ///
     /// # Errors
-    /// It does not answer.
-    pub async fn look(&self) -> anyhow::Result<String> {
-        Ok(http::get(self.place.http, self.product.look, false).await?.text())
+    /// If the connection fails or the status is not 200.
+    pub async fn presence(&self) -> anyhow::Result<String> {
+        Ok(http::get(self.options.http, self.product.presence, false).await?.text())
     }
 
-    /// Ends it and waits for that.
+    /// Kills the process and waits for its exit.
     ///
     /// # Errors
-    /// The system's.
+    /// If that fails.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         Ok(self.child.kill().await?)
     }
 }
 
-/// Ports that were free a moment ago: not all programs take port 0 and say what they got.
+/// Ports that were free a moment ago. Port 0 is no alternative: not all programs print the port
+/// that they bound.
 fn free_ports() -> anyhow::Result<[SocketAddr; 2]> {
     let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let (one, other) = (free()?, free()?);

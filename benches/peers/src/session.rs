@@ -1,4 +1,4 @@
-//! A session with the fleetgauge collector: the agent's own state machine over a counted connection.
+//! A session with the fleetgauge collector: the agent's state machine over a counting connection.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use crate::http::Counted;
 use crate::reading::{self, Reading};
 
-/// Room for what the collector says at once, in bytes.
+/// Size of the read buffer, in bytes.
 const READ_BYTES: usize = 1024;
 
 /// An agent in a session.
@@ -29,10 +29,10 @@ pub struct Session {
 }
 
 impl Session {
-    /// Introduces the host and waits until the collector has taken it in.
+    /// Sends Hello and waits for Welcome.
     ///
     /// # Errors
-    /// It does not.
+    /// If the collector rejects the agent or closes the connection.
     pub async fn open(stream: Counted, host: usize, interval: Duration) -> anyhow::Result<Self> {
         let profile = profile(host, interval)?;
         let mut session = Self { stream, profile, client: Client::default(), out: Vec::new() };
@@ -41,19 +41,20 @@ impl Session {
             session.flush().await?;
             let mut buffer = [0; READ_BYTES];
             match session.stream.read(&mut buffer).await? {
-                0 => bail!("closed before Welcome"),
-                read => session.hear(&buffer[..read])?,
+                0 => bail!("the collector closed the connection before Welcome"),
+                read => session.handle_input(&buffer[..read])?,
             }
         }
         Ok(session)
     }
 
-    /// Sends the readings and answers what the collector has asked meanwhile. The bytes of the reports.
+    /// Handles pending messages of the collector and sends the readings. Returns the number of
+    /// bytes of the reports.
     ///
     /// # Errors
-    /// The session has ended.
+    /// If the session has ended.
     pub async fn report(&mut self, readings: &[Reading]) -> anyhow::Result<usize> {
-        self.catch_up().await?;
+        self.read_pending().await?;
         let before = self.out.len();
         for reading in readings {
             let (values, now) = (reading.values(), reading::unix_ms());
@@ -64,8 +65,8 @@ impl Session {
         Ok(payload)
     }
 
-    /// Takes in what has come, without waiting for more.
-    async fn catch_up(&mut self) -> anyhow::Result<()> {
+    /// Handles the bytes that have arrived, without waiting for more.
+    async fn read_pending(&mut self) -> anyhow::Result<()> {
         let mut bytes = [0; READ_BYTES];
         loop {
             let mut buffer = ReadBuf::new(&mut bytes);
@@ -78,15 +79,15 @@ impl Session {
             if buffer.filled().is_empty() {
                 bail!("the collector has closed the connection");
             }
-            self.hear(buffer.filled())?;
+            self.handle_input(buffer.filled())?;
         }
     }
 
-    fn hear(&mut self, mut bytes: &[u8]) -> anyhow::Result<()> {
+    fn handle_input(&mut self, mut bytes: &[u8]) -> anyhow::Result<()> {
         while let Some(event) = self.client.received(&self.profile, &mut bytes, &mut self.out)? {
             match event {
                 Event::Welcomed { .. } | Event::Pong { .. } => {}
-                other => bail!("the collector said {other:?}"),
+                other => bail!("unexpected message of the collector: {other:?}"),
             }
         }
         Ok(())
@@ -99,7 +100,7 @@ impl Session {
     }
 }
 
-/// What the agent says of itself.
+/// Identity and schema of the agent.
 fn profile(host: usize, interval: Duration) -> anyhow::Result<Profile> {
     static SCHEMA: OnceLock<Arc<EncodedSchema>> = OnceLock::new();
     let schema = match SCHEMA.get() {

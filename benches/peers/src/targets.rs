@@ -1,4 +1,4 @@
-//! Hosts that are pulled: each serves its page at an address of its own.
+//! Hosts that are pulled: each serves its page at its own address.
 
 use std::future::pending;
 use std::io;
@@ -20,47 +20,47 @@ use tokio::task::JoinHandle;
 
 use crate::address;
 use crate::http::Counted;
-use crate::peer::{Dialect, Peer};
+use crate::peer::{Peer, Protocol};
 use crate::reading::{self, Reading};
 
-/// Connections that may wait to be accepted.
+/// Maximum number of connections that wait for accept.
 const BACKLOG: i32 = 4096;
 
-/// The hosts' pages.
+/// The pages of all hosts.
 pub struct Targets {
-    /// The port of them all.
+    /// Port of all hosts.
     pub port: u16,
     shared: Arc<Shared>,
-    accepting: JoinHandle<()>,
+    accept_task: JoinHandle<()>,
 }
 
-/// What was served up to a moment.
+/// Counts of pages served.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Served {
-    /// Pages.
+    /// Number of pages.
     pub pages: u64,
-    /// Their bytes.
+    /// Bytes of their bodies.
     pub payload: u64,
-    /// Bytes written, HTTP's included.
+    /// Bytes written, including HTTP headers.
     pub written: u64,
 }
 
 struct Shared {
-    /// The newest report of each host.
+    /// Number of the latest report of each host.
     sequences: Vec<AtomicU64>,
     frozen: AtomicBool,
-    departed: Mutex<Departed>,
+    vanished: Mutex<Vanished>,
     pages: AtomicU64,
     payload: AtomicU64,
     written: Arc<AtomicU64>,
 }
 
-/// Hosts that are no more.
+/// Hosts that have vanished.
 #[derive(Debug, Default)]
-struct Departed {
-    /// Their connections break.
+struct Vanished {
+    /// Hosts that close their connections.
     killed: Range<usize>,
-    /// They take requests and do not answer.
+    /// Hosts that accept requests and do not respond.
     cut_off: Range<usize>,
 }
 
@@ -77,34 +77,36 @@ impl Sub for Served {
 }
 
 impl Targets {
-    /// Serves so many hosts' pages if the program pulls.
+    /// Serves the pages of `hosts` hosts if the server pulls.
     ///
     /// # Errors
-    /// The system's.
-    pub fn wanted(peer: &dyn Peer, hosts: usize) -> anyhow::Result<Option<Self>> {
-        matches!(peer.link().dialect, Dialect::Pulled).then(|| Self::serve(hosts)).transpose()
+    /// If the socket cannot be opened.
+    pub fn for_peer(peer: &dyn Peer, hosts: usize) -> anyhow::Result<Option<Self>> {
+        matches!(peer.report_mode().protocol, Protocol::Pulled)
+            .then(|| Self::serve(hosts))
+            .transpose()
     }
 
-    /// Serves so many hosts' pages, to this machine alone.
+    /// Serves the pages of `hosts` hosts on loopback.
     ///
     /// # Errors
-    /// The system's.
+    /// If the socket cannot be opened.
     fn serve(hosts: usize) -> anyhow::Result<Self> {
-        let listener = listen().context("listening at every address of the loopback device")?;
+        let listener = listen().context("cannot listen on all addresses of the loopback device")?;
         let port = listener.local_addr()?.port();
         let shared = Arc::new(Shared {
             sequences: (0..hosts).map(|_| AtomicU64::new(0)).collect(),
             frozen: AtomicBool::new(false),
-            departed: Mutex::default(),
+            vanished: Mutex::default(),
             pages: AtomicU64::new(0),
             payload: AtomicU64::new(0),
             written: Arc::new(AtomicU64::new(0)),
         });
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
-        Ok(Self { port, shared, accepting })
+        let accept_task = tokio::spawn(accept(listener, Arc::clone(&shared)));
+        Ok(Self { port, shared, accept_task })
     }
 
-    /// What has been served so far.
+    /// Counts so far.
     #[must_use]
     pub fn served(&self) -> Served {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -112,12 +114,12 @@ impl Targets {
         Served { pages: read(pages), payload: read(payload), written: read(written) }
     }
 
-    /// From now on the values stand still, so that a server's page can be compared with them.
+    /// Freezes the values, so that they can be compared with the page of the server.
     pub fn freeze(&self) {
         self.shared.frozen.store(true, Ordering::Relaxed);
     }
 
-    /// The newest readings that were served.
+    /// The latest served reading of each host.
     pub fn newest(&self) -> impl Iterator<Item = Reading> {
         let read = |(host, sequence): (usize, &AtomicU64)| Reading {
             host,
@@ -126,20 +128,20 @@ impl Targets {
         self.shared.sequences.iter().enumerate().map(read).filter(|reading| reading.sequence > 0)
     }
 
-    /// From now on these hosts are dead, and those silent.
-    pub fn depart(&self, killed: Range<usize>, cut_off: Range<usize>) {
-        let departed = Departed { killed, cut_off };
-        *self.shared.departed.lock().unwrap_or_else(PoisonError::into_inner) = departed;
+    /// Makes some hosts close their connections and others fall silent.
+    pub fn vanish(&self, killed: Range<usize>, cut_off: Range<usize>) {
+        let vanished = Vanished { killed, cut_off };
+        *self.shared.vanished.lock().unwrap_or_else(PoisonError::into_inner) = vanished;
     }
 }
 
 impl Drop for Targets {
     fn drop(&mut self) {
-        self.accepting.abort();
+        self.accept_task.abort();
     }
 }
 
-/// A listener at every address of the loopback device, and at no other device's.
+/// Listens on all addresses of the loopback device, and on no other device.
 fn listen() -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.bind_device(Some(b"lo"))?;
@@ -151,7 +153,7 @@ fn listen() -> io::Result<TcpListener> {
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
-        // What fails here fails as a scrape, and is seen as a missing report.
+        // A failure here is a failed scrape, which shows as a missing report.
         let Ok((stream, _)) = listener.accept().await else { continue };
         tokio::spawn(answer(stream, Arc::clone(&shared)));
     }
@@ -162,21 +164,21 @@ async fn answer(stream: TcpStream, shared: Arc<Shared>) {
     let host = address::host(*local.ip());
     let stream = TokioIo::new(Counted::new(stream, Arc::clone(&shared.written)));
     let service = service_fn(|_| shared.page(host));
-    // However it ends: the server that asks sees it.
+    // Ignored: the server sees the error as a failed scrape.
     drop(http1::Builder::new().serve_connection(stream, service).await);
 }
 
 impl Shared {
     async fn page(&self, host: usize) -> anyhow::Result<Response<Full<Bytes>>> {
         let (killed, cut_off) = {
-            let departed = self.departed.lock().unwrap_or_else(PoisonError::into_inner);
-            (departed.killed.contains(&host), departed.cut_off.contains(&host))
+            let vanished = self.vanished.lock().unwrap_or_else(PoisonError::into_inner);
+            (vanished.killed.contains(&host), vanished.cut_off.contains(&host))
         };
         if cut_off {
             return pending().await;
         }
-        anyhow::ensure!(!killed, "a dead host answers nothing");
-        let newest = self.sequences.get(host).context("nobody lives at this address")?;
+        anyhow::ensure!(!killed, "a killed host does not respond");
+        let newest = self.sequences.get(host).context("no host has this address")?;
         let step = u64::from(!self.frozen.load(Ordering::Relaxed));
         let sequence = newest.fetch_add(step, Ordering::Relaxed) + step;
         let page = reading::text(Reading { host, sequence });

@@ -1,28 +1,28 @@
-//! What a process uses, from /proc.
+//! Resource usage of a process, from `/proc`.
 
 use std::time::Duration;
 
 use anyhow::Context;
 use procfs::process::Process;
 
-/// The steps in which the system counts CPU time.
+/// Resolution of CPU time in `/proc`.
 pub const TICK: Duration = Duration::from_millis(10);
 
-/// What a process has used up to a moment.
+/// Resource usage of a process.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
-    /// CPU time of all its threads, in user and in system mode.
+    /// CPU time of all threads, user and system.
     pub cpu: Duration,
     /// Resident memory, in bytes.
     pub resident: u64,
 }
 
-/// What the process uses now.
+/// Reads the current resource usage of a process.
 ///
 /// # Errors
-/// There is no such process.
+/// If the process has exited.
 pub fn of(pid: u32) -> anyhow::Result<Usage> {
-    let process = Process::new(i32::try_from(pid)?).context("a server has ended")?;
+    let process = Process::new(i32::try_from(pid)?).context("the process has exited")?;
     let stat = process.stat()?;
     let seconds = (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64;
     let resident = stat.rss * procfs::page_size();

@@ -1,7 +1,7 @@
-//! How long the series of a vanished host are still shown.
+//! Measures how long a server shows the series of vanished hosts.
 //!
-//! In three parts of a small fleet hosts stay, are killed (their connections end) and are cut off (their connections
-//! stay and nothing comes any more). All programs are watched at the same time: it is mostly waiting.
+//! A small fleet has three groups: hosts that stay, hosts that are killed (their connections close)
+//! and hosts that are cut off (their connections stay open and silent).
 
 use std::ops::Range;
 use std::path::Path;
@@ -13,57 +13,60 @@ use tokio::time::{Instant, sleep};
 
 use crate::fleet::{Fleet, Schedule};
 use crate::peer::Peer;
-use crate::server::{Audience, Server};
+use crate::server::{FleetSettings, Server};
 use crate::targets::Targets;
 
-/// Hosts of each part.
-const PART: usize = 5;
-const STAYING: Range<usize> = 0..PART;
-const KILLED: Range<usize> = PART..2 * PART;
-const CUT_OFF: Range<usize> = 2 * PART..3 * PART;
-/// Reports a host before the others vanish: enough for a program that learns the usual time between them.
+/// Number of hosts in each group.
+const GROUP_SIZE: usize = 5;
+const STAYING: Range<usize> = 0..GROUP_SIZE;
+const KILLED: Range<usize> = GROUP_SIZE..2 * GROUP_SIZE;
+const CUT_OFF: Range<usize> = 2 * GROUP_SIZE..3 * GROUP_SIZE;
+/// Reports per host before hosts vanish: enough for a server that learns the report interval.
 const ROUNDS: u64 = 4;
-/// How often it is looked who is there.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// How long it may take until a server begins to pull.
+/// Polling interval of the list of hosts.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// Maximum time until a server starts to pull.
 const PULL_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long it may take until those who report are shown.
-const SHOWN_TIMEOUT: Duration = Duration::from_secs(60);
+/// Maximum time until the server shows all reporting hosts.
+const PRESENCE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How a fleet is watched.
+/// Settings of the test.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Plan {
-    /// Seconds between the reports of a host.
+    /// Report interval of a host, in seconds.
     pub interval: f64,
-    /// Seconds to wait for series to be gone.
+    /// Maximum wait for series to be gone, in seconds.
     pub wait: f64,
 }
 
-/// When the series of those who vanished were gone, in seconds; `None`: not within the wait.
+/// Time until the series of vanished hosts were gone, in seconds; `None` if they stayed.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Gone {
-    /// Of the killed.
+    /// For killed hosts.
     pub killed: Option<f64>,
-    /// Of those cut off.
+    /// For hosts that were cut off.
     pub cut_off: Option<f64>,
 }
 
-/// Lets hosts vanish from the program that was found there, and watches.
+/// Starts the server with this executable, lets hosts vanish and waits for their series to be gone.
 ///
 /// # Errors
-/// The program does not start, or does not show who is there.
+/// If the server does not start, or does not show the hosts that are present.
 pub async fn watch(peer: &dyn Peer, program: &Path, plan: Plan) -> anyhow::Result<Gone> {
     let hosts = CUT_OFF.end;
-    let targets = Targets::wanted(peer, hosts)?;
+    let targets = Targets::for_peer(peer, hosts)?;
     let interval = Duration::from_secs_f64(plan.interval);
-    let audience = Audience::new(hosts, interval, targets.as_ref());
-    let server = Server::start(peer, program, audience).await?;
+    let fleet = FleetSettings::new(hosts, interval, targets.as_ref());
+    let server = Server::start(peer, program, fleet).await?;
     let watcher = Watcher { peer, server: &server, plan };
     let gone = match targets {
         Some(targets) => {
             sleep(PULL_TIMEOUT + interval * ROUNDS as u32).await;
-            ensure!(watcher.all(&server.look().await?, 0..hosts), "it does not show all it pulls");
-            targets.depart(KILLED, CUT_OFF);
+            ensure!(
+                watcher.all(&server.presence().await?, 0..hosts),
+                "the server does not show all hosts that it pulls"
+            );
+            targets.vanish(KILLED, CUT_OFF);
             watcher.gone().await?
         }
         None => watcher.reporting().await?,
@@ -80,18 +83,18 @@ struct Watcher<'a> {
 
 impl Watcher<'_> {
     async fn reporting(&self) -> anyhow::Result<Gone> {
-        let part = |hosts| Fleet::new(self.peer.link(), &self.server.place, hosts);
-        let [mut staying, mut killed, mut cut_off] = [STAYING, KILLED, CUT_OFF].map(part);
-        let rate = PART as f64 / self.plan.interval;
+        let group = |hosts| Fleet::new(self.peer.report_mode(), &self.server.options, hosts);
+        let [mut staying, mut killed, mut cut_off] = [STAYING, KILLED, CUT_OFF].map(group);
+        let rate = GROUP_SIZE as f64 / self.plan.interval;
         let schedule = |rounds| Schedule { rate, rounds, within: Duration::MAX };
         tokio::join!(
             staying.drive(schedule(ROUNDS)),
             killed.drive(schedule(ROUNDS)),
             cut_off.drive(schedule(ROUNDS)),
         );
-        let until = Instant::now() + SHOWN_TIMEOUT;
-        while !self.all(&self.server.look().await?, 0..CUT_OFF.end) {
-            ensure!(Instant::now() < until, "it does not show all who report");
+        let deadline = Instant::now() + PRESENCE_TIMEOUT;
+        while !self.all(&self.server.presence().await?, 0..CUT_OFF.end) {
+            ensure!(Instant::now() < deadline, "the server does not show all reporting hosts");
             let once = schedule(1);
             tokio::join!(staying.drive(once), killed.drive(once), cut_off.drive(once));
         }
@@ -100,7 +103,7 @@ impl Watcher<'_> {
         };
         tokio::pin!(stay_on);
         tokio::select! {
-            () = &mut stay_on => anyhow::bail!("those who stay have ended"),
+            () = &mut stay_on => anyhow::bail!("the hosts that stay have stopped reporting"),
             gone = async {
                 drop(killed);
                 self.gone().await
@@ -108,31 +111,31 @@ impl Watcher<'_> {
         }
     }
 
-    /// Waits until those who have vanished just now are no longer shown.
+    /// Waits until the hosts that have just vanished are no longer shown.
     async fn gone(&self) -> anyhow::Result<Gone> {
         let since = Instant::now();
         let mut gone = Gone { killed: None, cut_off: None };
         while since.elapsed().as_secs_f64() < self.plan.wait
             && (gone.killed.is_none() || gone.cut_off.is_none())
         {
-            sleep(LOOK_EVERY).await;
-            let page = self.server.look().await?;
+            sleep(POLL_INTERVAL).await;
+            let page = self.server.presence().await?;
             for (hosts, when) in [(KILLED, &mut gone.killed), (CUT_OFF, &mut gone.cut_off)] {
                 if when.is_none() && self.none(&page, hosts) {
                     *when = Some(since.elapsed().as_secs_f64());
                 }
             }
         }
-        let page = self.server.look().await?;
-        ensure!(self.all(&page, STAYING), "it no longer shows those who stay");
+        let page = self.server.presence().await?;
+        ensure!(self.all(&page, STAYING), "the server no longer shows the hosts that stay");
         Ok(gone)
     }
 
     fn all(&self, page: &str, mut hosts: Range<usize>) -> bool {
-        hosts.all(|host| page.contains(&self.peer.mark(host)))
+        hosts.all(|host| page.contains(&self.peer.host_marker(host)))
     }
 
     fn none(&self, page: &str, mut hosts: Range<usize>) -> bool {
-        !hosts.any(|host| page.contains(&self.peer.mark(host)))
+        !hosts.any(|host| page.contains(&self.peer.host_marker(host)))
     }
 }

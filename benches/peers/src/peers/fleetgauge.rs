@@ -1,13 +1,13 @@
-//! This repository's collector: this program started again as the collector's own.
+//! The fleetgauge collector: this executable, started with `collector`.
 
 use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
-use crate::peer::{Dialect, Link, Peer, Place, Product};
-use crate::reading::TELLING;
+use crate::peer::{LaunchOptions, Peer, Product, Protocol, ReportMode};
+use crate::reading::SEQUENCE_GAUGE;
 
-/// The first argument that makes this program the collector.
+/// First argument with which this executable runs the collector.
 pub const COLLECTOR: &str = "collector";
 
 static PRODUCT: Product = Product {
@@ -16,14 +16,14 @@ static PRODUCT: Product = Product {
     package: "",
     ready: "/readyz",
     page: "/metrics/agents",
-    page_is: "",
-    look: "/metrics/agents",
-    telling: TELLING,
+    page_name: "",
+    presence: "/metrics/agents",
+    sequence_gauge: SEQUENCE_GAUGE,
 };
 
-/// A session a host.
+/// The collector; each host has a session.
 pub(super) struct Fleetgauge {
-    /// Reports wait for each other, for ten milliseconds at most.
+    /// Whether to read reports in batches, at most every 10 ms.
     pub(super) coalescing: bool,
 }
 
@@ -38,33 +38,29 @@ impl Peer for Fleetgauge {
 
     fn find(&self) -> Result<PathBuf, String> {
         std::env::current_exe()
-            .map_err(|error| format!("this program does not find itself: {error}"))
+            .map_err(|error| format!("cannot find the path of this executable: {error}"))
     }
 
-    fn command(&self, program: &Path, place: &Place) -> anyhow::Result<Command> {
+    fn command(&self, program: &Path, options: &LaunchOptions) -> anyhow::Result<Command> {
         let mut command = Command::new(program);
         command.arg(COLLECTOR);
-        command.args([
-            "--listen",
-            &place.tcp.to_string(),
-            "--http-listen",
-            &place.http.to_string(),
-        ]);
+        let [agents, http] = [options.tcp, options.http].map(|address| address.to_string());
+        command.args(["--listen", &agents, "--http-listen", &http]);
         if self.coalescing {
             command.args(["--coalesce-delay", "10ms"]);
         }
         Ok(command)
     }
 
-    fn link(&self) -> Link {
-        Link::kept(Dialect::Session)
+    fn report_mode(&self) -> ReportMode {
+        ReportMode::keep_alive(Protocol::Session)
     }
 
     fn is_scraped(&self) -> bool {
         !self.coalescing
     }
 
-    fn departure(&self) -> Option<&'static str> {
+    fn staleness_rule(&self) -> Option<&'static str> {
         let decided_by = "the end of the connection, else three intervals";
         (!self.coalescing).then_some(decided_by)
     }

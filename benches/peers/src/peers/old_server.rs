@@ -1,4 +1,4 @@
-//! The Python server that fleetgauge replaces: a thread and a connection a host, JSON messages.
+//! The Python server that fleetgauge replaces: a thread and a connection per host, JSON messages.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command as StdCommand, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Command as StdCommand, Stdio};
 use serde::Serialize;
 use tokio::process::Command;
 
-use crate::peer::{Dialect, Link, Peer, Place, Product, in_path};
+use crate::peer::{LaunchOptions, Peer, Product, Protocol, ReportMode, in_path};
 use crate::reading::Reading;
 
 static PRODUCT: Product = Product {
@@ -15,18 +15,18 @@ static PRODUCT: Product = Product {
     package: "python3-prometheus-client",
     ready: "/metrics",
     page: "/metrics",
-    page_is: "",
-    look: "/metrics",
-    telling: "ram_used",
+    page_name: "",
+    presence: "/metrics",
+    sequence_gauge: "ram_used",
 };
 
 const SCRIPT: &str = include_str!("../../old_server.py");
-/// What its hosts are numbered from: the old clients sent their port.
+/// Number of the first host. The old clients sent their port instead.
 const FIRST_CLIENT: usize = 10_000;
 
-/// With or without the printing of every record.
+/// The old server, which prints every record unless it is quiet.
 pub(super) struct OldServer {
-    /// It prints nothing.
+    /// Whether to print nothing.
     pub(super) quiet: bool,
 }
 
@@ -60,7 +60,7 @@ fn record(readings: &[Reading]) -> Vec<u8> {
     bytes
 }
 
-/// Whether this Python has what the server needs.
+/// Whether this Python has the `prometheus_client` package.
 fn has_client_library(python: &Path) -> bool {
     let mut command = StdCommand::new(python);
     command.args(["-c", "import prometheus_client"]).stdin(Stdio::null()).stderr(Stdio::null());
@@ -73,11 +73,11 @@ impl Peer for OldServer {
     }
 
     fn setting(&self) -> &'static str {
-        if self.quiet { "quiet" } else { "as it was: prints each record (to nowhere)" }
+        if self.quiet { "quiet" } else { "original: prints each record (to /dev/null)" }
     }
 
     fn find(&self) -> Result<PathBuf, String> {
-        // Debian's packages are for Debian's Python, which may not be the first in the path.
+        // Debian's package is for Debian's Python, which may not be the first in the path.
         let pythons = [in_path("python3"), Some("/usr/bin/python3".into())];
         pythons.into_iter().flatten().find(|python| has_client_library(python)).ok_or_else(|| {
             format!(
@@ -87,28 +87,33 @@ impl Peer for OldServer {
         })
     }
 
-    fn command(&self, program: &Path, place: &Place) -> anyhow::Result<Command> {
+    fn command(&self, program: &Path, options: &LaunchOptions) -> anyhow::Result<Command> {
         let mut command = Command::new(program);
-        command.args(["-c", SCRIPT, &place.tcp.port().to_string(), &place.http.port().to_string()]);
+        command.args([
+            "-c",
+            SCRIPT,
+            &options.tcp.port().to_string(),
+            &options.http.port().to_string(),
+        ]);
         if self.quiet {
             command.arg("--quiet");
         }
         Ok(command)
     }
 
-    fn link(&self) -> Link {
-        Link::kept(Dialect::Stream(record))
+    fn report_mode(&self) -> ReportMode {
+        ReportMode::keep_alive(Protocol::Stream(record))
     }
 
     fn is_scraped(&self) -> bool {
         self.quiet
     }
 
-    fn departure(&self) -> Option<&'static str> {
-        self.quiet.then_some("nothing: it keeps them")
+    fn staleness_rule(&self) -> Option<&'static str> {
+        self.quiet.then_some("nothing: they stay")
     }
 
-    fn mark(&self, host: usize) -> String {
+    fn host_marker(&self, host: usize) -> String {
         format!("\"{}\"", FIRST_CLIENT + host)
     }
 }

@@ -1,4 +1,4 @@
-//! Prometheus: as the receiver of remote write, and as what it is first of all, pulling every host.
+//! Prometheus: as a receiver of remote write, and scraping every host.
 
 use std::path::Path;
 
@@ -6,11 +6,11 @@ use serde_json::json;
 use tokio::process::Command;
 
 use crate::address;
-use crate::peer::{Dialect, Link, MISSED, Peer, Place, Product};
+use crate::peer::{LaunchOptions, MISSED_INTERVALS, Peer, Product, Protocol, ReportMode};
 use crate::protobuf;
-use crate::reading::{self, TELLING};
+use crate::reading::{self, SEQUENCE_GAUGE};
 
-/// Connections beside those of the hosts: the default limit.
+/// Connections besides those of the hosts: the default limit.
 const CONNECTIONS: usize = 512;
 
 static PRODUCT: Product = Product {
@@ -19,52 +19,62 @@ static PRODUCT: Product = Product {
     package: "prometheus",
     ready: "/-/ready",
     page: "/federate?match[]=%7B__name__%3D~%22host_.%2B%22%7D",
-    page_is: "`/federate`",
-    look: "/api/v1/query?query=host_memory_used_bytes",
-    telling: TELLING,
+    page_name: "`/federate`",
+    presence: "/api/v1/query?query=host_memory_used_bytes",
+    sequence_gauge: SEQUENCE_GAUGE,
 };
 
-/// Written to.
+/// Prometheus as a receiver of remote write.
 pub(super) struct RemoteWrite {
     setting: &'static str,
-    link: Link,
-    shown: bool,
-    /// Queries look back no further than three intervals.
-    looks_back: bool,
+    report_mode: ReportMode,
+    /// Whether the cost of the page is measured.
+    is_scraped: bool,
+    /// Whether the lookback of queries is set to three intervals.
+    has_short_lookback: bool,
 }
 
-/// All ways to write to it, the default first.
+/// All settings for remote write, the default first.
 #[must_use]
 pub(super) fn remote_write() -> Vec<RemoteWrite> {
-    let write = Dialect::Request(protobuf::remote_write);
-    let way = |setting, link| RemoteWrite { setting, link, shown: false, looks_back: false };
-    let relayed = Link { together: 100, ..Link::kept(write) };
+    let write = Protocol::Request(protobuf::remote_write);
+    let way = |setting, report_mode| RemoteWrite {
+        setting,
+        report_mode,
+        is_scraped: false,
+        has_short_lookback: false,
+    };
+    let relayed = ReportMode { batch: 100, ..ReportMode::keep_alive(write) };
     vec![
-        way("default: remote write, a connection a report", Link::fresh(write)),
+        way("default: remote write, a connection per report", ReportMode::per_report(write)),
         RemoteWrite {
-            shown: true,
+            is_scraped: true,
             ..way(
                 "remote write, kept connections, `--web.max-connections` raised",
-                Link::kept(write),
+                ReportMode::keep_alive(write),
             )
         },
-        way("remote write, 100 hosts a request", relayed),
+        way("remote write, 100 hosts per request", relayed),
         RemoteWrite {
-            looks_back: true,
-            ..way("remote write, `--query.lookback-delta` set", Link::kept(write))
+            has_short_lookback: true,
+            ..way("remote write, `--query.lookback-delta` set", ReportMode::keep_alive(write))
         },
     ]
 }
 
-/// What both have in common.
-fn start(program: &Path, place: &Place, config: &serde_json::Value) -> anyhow::Result<Command> {
-    // JSON is YAML.
-    let file = place.dir.join("prometheus.yml");
+/// The command with this configuration.
+fn start(
+    program: &Path,
+    options: &LaunchOptions,
+    config: &serde_json::Value,
+) -> anyhow::Result<Command> {
+    // JSON is valid YAML.
+    let file = options.dir.join("prometheus.yml");
     std::fs::write(&file, config.to_string())?;
     let mut command = Command::new(program);
     command.arg(format!("--config.file={}", file.display()));
-    command.arg(format!("--storage.tsdb.path={}", place.dir.join("data").display()));
-    command.arg(format!("--web.listen-address={}", place.http));
+    command.arg(format!("--storage.tsdb.path={}", options.dir.join("data").display()));
+    command.arg(format!("--web.listen-address={}", options.http));
     Ok(command)
 }
 
@@ -77,43 +87,43 @@ impl Peer for RemoteWrite {
         self.setting
     }
 
-    fn command(&self, program: &Path, place: &Place) -> anyhow::Result<Command> {
-        let mut command = start(program, place, &json!({}))?;
+    fn command(&self, program: &Path, options: &LaunchOptions) -> anyhow::Result<Command> {
+        let mut command = start(program, options, &json!({}))?;
         command.arg("--web.enable-remote-write-receiver");
-        if self.link.kept {
-            command.arg(format!("--web.max-connections={}", place.hosts + CONNECTIONS));
+        if self.report_mode.keep_alive {
+            command.arg(format!("--web.max-connections={}", options.hosts + CONNECTIONS));
         }
-        if self.looks_back {
-            let lookback = (place.interval * MISSED).as_millis();
+        if self.has_short_lookback {
+            let lookback = (options.interval * MISSED_INTERVALS).as_millis();
             command.arg(format!("--query.lookback-delta={lookback}ms"));
         }
         Ok(command)
     }
 
-    fn link(&self) -> Link {
-        self.link
+    fn report_mode(&self) -> ReportMode {
+        self.report_mode
     }
 
     fn is_scraped(&self) -> bool {
-        self.shown
+        self.is_scraped
     }
 
     fn is_measured(&self) -> bool {
-        !self.looks_back
+        !self.has_short_lookback
     }
 
-    fn departure(&self) -> Option<&'static str> {
+    fn staleness_rule(&self) -> Option<&'static str> {
         match self {
-            Self { looks_back: true, .. } => {
-                Some("the look back of a query, set to three intervals")
+            Self { has_short_lookback: true, .. } => {
+                Some("the lookback of queries, set to three intervals")
             }
-            Self { shown: true, .. } => Some("the look back of a query, by default 5 min"),
+            Self { is_scraped: true, .. } => Some("the lookback of queries, 5 min by default"),
             _ => None,
         }
     }
 }
 
-/// Pulling.
+/// Prometheus that scrapes every host.
 pub(super) struct Pull;
 
 impl Peer for Pull {
@@ -122,29 +132,29 @@ impl Peer for Pull {
     }
 
     fn setting(&self) -> &'static str {
-        "default: pulls, a target a host"
+        "default: scrapes, a target per host"
     }
 
-    fn command(&self, program: &Path, place: &Place) -> anyhow::Result<Command> {
-        let targets = (0..place.hosts).map(|host| {
-            let target = format!("{}:{}", address::of(host), place.targets);
+    fn command(&self, program: &Path, options: &LaunchOptions) -> anyhow::Result<Command> {
+        let targets = (0..options.hosts).map(|host| {
+            let target = format!("{}:{}", address::of(host), options.target_port);
             json!({"targets": [target], "labels": {"instance": reading::id(host)}})
         });
-        let interval = format!("{}ms", place.interval.as_millis());
+        let interval = format!("{}ms", options.interval.as_millis());
         let config = json!({"scrape_configs": [{
             "job_name": "fleet",
             "scrape_interval": interval,
             "scrape_timeout": interval,
             "static_configs": targets.collect::<Vec<_>>(),
         }]});
-        start(program, place, &config)
+        start(program, options, &config)
     }
 
-    fn link(&self) -> Link {
-        Link::kept(Dialect::Pulled)
+    fn report_mode(&self) -> ReportMode {
+        ReportMode::keep_alive(Protocol::Pulled)
     }
 
-    fn departure(&self) -> Option<&'static str> {
-        Some("the first scrape that fails")
+    fn staleness_rule(&self) -> Option<&'static str> {
+        Some("the first failed scrape")
     }
 }

@@ -1,4 +1,4 @@
-//! Pushgateway: a group a host, each push replaces it.
+//! Pushgateway: a group per host, replaced by each push.
 
 use std::path::Path;
 
@@ -6,9 +6,9 @@ use bytes::Bytes;
 use hyper::Request;
 use tokio::process::Command;
 
-use crate::peer::{Dialect, Link, Peer, Place, Product};
+use crate::peer::{LaunchOptions, Peer, Product, Protocol, ReportMode};
 use crate::protobuf;
-use crate::reading::{self, Reading, TELLING};
+use crate::reading::{self, Reading, SEQUENCE_GAUGE};
 
 static PRODUCT: Product = Product {
     name: "Pushgateway",
@@ -16,14 +16,14 @@ static PRODUCT: Product = Product {
     package: "prometheus-pushgateway",
     ready: "/-/ready",
     page: "/metrics",
-    page_is: "",
-    look: "/metrics",
-    telling: TELLING,
+    page_name: "",
+    presence: "/metrics",
+    sequence_gauge: SEQUENCE_GAUGE,
 };
 
-/// As installed, or with all that makes a push cheaper.
+/// Pushgateway as installed, or tuned for cheap pushes.
 pub(super) struct Pushgateway {
-    /// Kept connections, protobuf, no comparison of every push with all that is there.
+    /// Whether to use persistent connections, protobuf and no consistency check.
     pub(super) tuned: bool,
 }
 
@@ -53,13 +53,13 @@ impl Peer for Pushgateway {
         if self.tuned {
             "kept connections, protobuf, `--push.disable-consistency-check`"
         } else {
-            "default: a connection a push, text"
+            "default: a connection per push, text"
         }
     }
 
-    fn command(&self, program: &Path, place: &Place) -> anyhow::Result<Command> {
+    fn command(&self, program: &Path, options: &LaunchOptions) -> anyhow::Result<Command> {
         let mut command = Command::new(program);
-        command.arg(format!("--web.listen-address={}", place.http));
+        command.arg(format!("--web.listen-address={}", options.http));
         command.args(["--persistence.file="]);
         if self.tuned {
             command.arg("--push.disable-consistency-check");
@@ -67,11 +67,11 @@ impl Peer for Pushgateway {
         Ok(command)
     }
 
-    fn link(&self) -> Link {
+    fn report_mode(&self) -> ReportMode {
         if self.tuned {
-            Link::kept(Dialect::Request(protobuf))
+            ReportMode::keep_alive(Protocol::Request(protobuf))
         } else {
-            Link::fresh(Dialect::Request(text))
+            ReportMode::per_report(Protocol::Request(text))
         }
     }
 
@@ -79,8 +79,8 @@ impl Peer for Pushgateway {
         self.tuned
     }
 
-    fn departure(&self) -> Option<&'static str> {
-        let decided_by = "nothing: somebody deletes them";
+    fn staleness_rule(&self) -> Option<&'static str> {
+        let decided_by = "nothing: the operator deletes them";
         self.tuned.then_some(decided_by)
     }
 }

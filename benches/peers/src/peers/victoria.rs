@@ -1,4 +1,4 @@
-//! VictoriaMetrics, a single node: Influx lines over TCP, JSON import, remote write.
+//! VictoriaMetrics, single-node: Influx line protocol over TCP, JSON import, remote write.
 
 use std::path::Path;
 
@@ -6,11 +6,11 @@ use bytes::Bytes;
 use hyper::Request;
 use tokio::process::Command;
 
-use crate::peer::{Dialect, Link, MISSED, Peer, Place, Product};
+use crate::peer::{LaunchOptions, MISSED_INTERVALS, Peer, Product, Protocol, ReportMode};
 use crate::protobuf;
-use crate::reading::{self, Reading, TELLING};
+use crate::reading::{self, Reading, SEQUENCE_GAUGE};
 
-/// Concurrent inserts beside those of the hosts: the default.
+/// Concurrent inserts besides those of the hosts: the default.
 const INSERTS: usize = 8;
 
 static PRODUCT: Product = Product {
@@ -19,58 +19,59 @@ static PRODUCT: Product = Product {
     package: "victoria-metrics",
     ready: "/health",
     page: "/federate?match[]=%7B__name__%3D~%22host_.%2B%22%7D",
-    page_is: "`/federate`",
-    look: "/api/v1/query?query=host_memory_used_bytes",
-    telling: TELLING,
+    page_name: "`/federate`",
+    presence: "/api/v1/query?query=host_memory_used_bytes",
+    sequence_gauge: SEQUENCE_GAUGE,
 };
 
-/// One way in.
+/// VictoriaMetrics with one way to report.
 pub(super) struct Victoria {
     setting: &'static str,
-    link: Link,
-    /// Each connection may occupy a concurrent insert of its own.
-    insert_each: bool,
-    shown: bool,
-    /// Queries look back no further than three intervals, and see what is a second old.
-    looks_back: bool,
+    report_mode: ReportMode,
+    /// Whether to raise the limit on concurrent inserts to one per host.
+    insert_per_host: bool,
+    /// Whether the cost of the page is measured.
+    is_scraped: bool,
+    /// Whether queries look back three intervals and see samples after a second.
+    has_short_lookback: bool,
 }
 
-/// All ways in, the default first.
+/// All ways to report, the default first.
 #[must_use]
 pub(super) fn all() -> Vec<Victoria> {
-    let way = |setting, link| Victoria {
+    let way = |setting, report_mode| Victoria {
         setting,
-        link,
-        insert_each: false,
-        shown: false,
-        looks_back: false,
+        report_mode,
+        insert_per_host: false,
+        is_scraped: false,
+        has_short_lookback: false,
     };
     let (influx, import, write) = (
-        Dialect::Stream(influx),
-        Dialect::Request(import),
-        Dialect::Request(protobuf::remote_write),
+        Protocol::Stream(influx),
+        Protocol::Request(import),
+        Protocol::Request(protobuf::remote_write),
     );
-    let relayed = |dialect| Link { together: 100, ..Link::kept(dialect) };
+    let relayed = |protocol| ReportMode { batch: 100, ..ReportMode::keep_alive(protocol) };
     vec![
-        way("default: `/api/v1/import`, a connection a report", Link::fresh(import)),
-        way("`/api/v1/import`, kept connections", Link::kept(import)),
-        way("`/api/v1/import`, 100 hosts a request", relayed(import)),
-        way("Influx over TCP, a connection a report", Link::fresh(influx)),
+        way("default: `/api/v1/import`, a connection per report", ReportMode::per_report(import)),
+        way("`/api/v1/import`, kept connections", ReportMode::keep_alive(import)),
+        way("`/api/v1/import`, 100 hosts per request", relayed(import)),
+        way("Influx over TCP, a connection per report", ReportMode::per_report(influx)),
         Victoria {
-            insert_each: true,
-            shown: true,
+            insert_per_host: true,
+            is_scraped: true,
             ..way(
                 "Influx over TCP, kept connections, `-maxConcurrentInserts` raised",
-                Link::kept(influx),
+                ReportMode::keep_alive(influx),
             )
         },
-        way("remote write, kept connections", Link::kept(write)),
-        way("remote write, 100 hosts a request", relayed(write)),
+        way("remote write, kept connections", ReportMode::keep_alive(write)),
+        way("remote write, 100 hosts per request", relayed(write)),
         Victoria {
-            looks_back: true,
+            has_short_lookback: true,
             ..way(
                 "`-search.maxStalenessInterval` and `-search.latencyOffset` set",
-                Link::kept(write),
+                ReportMode::keep_alive(write),
             )
         },
     ]
@@ -79,7 +80,7 @@ pub(super) fn all() -> Vec<Victoria> {
 fn influx(readings: &[Reading]) -> Vec<u8> {
     let lines = readings.iter().map(|reading| {
         let fields = reading.gauges().map(|(name, value)| {
-            // The measurement's name and "_" come before a field's.
+            // The name of a series is the measurement, "_" and the field.
             format!("{}={value}", name.trim_start_matches("host_"))
         });
         let fields = fields.collect::<Vec<_>>().join(",");
@@ -94,7 +95,8 @@ fn import(readings: &[Reading]) -> anyhow::Result<Request<Bytes>> {
         let agent = reading::id(reading.host);
         reading.gauges().map(move |(name, value)| {
             format!(
-                "{{\"metric\":{{\"__name__\":\"{name}\",\"agent\":\"{agent}\"}},\"values\":[{value}],\"timestamps\":[{unix_ms}]}}\n"
+                "{{\"metric\":{{\"__name__\":\"{name}\",\"agent\":\"{agent}\"}},\
+                 \"values\":[{value}],\"timestamps\":[{unix_ms}]}}\n"
             )
         })
     });
@@ -110,41 +112,41 @@ impl Peer for Victoria {
         self.setting
     }
 
-    fn command(&self, program: &Path, place: &Place) -> anyhow::Result<Command> {
+    fn command(&self, program: &Path, options: &LaunchOptions) -> anyhow::Result<Command> {
         let mut command = Command::new(program);
-        command.arg(format!("-httpListenAddr={}", place.http));
-        command.arg(format!("-influxListenAddr={}", place.tcp));
-        command.arg(format!("-storageDataPath={}", place.dir.join("data").display()));
-        if self.insert_each {
-            command.arg(format!("-maxConcurrentInserts={}", place.hosts + INSERTS));
+        command.arg(format!("-httpListenAddr={}", options.http));
+        command.arg(format!("-influxListenAddr={}", options.tcp));
+        command.arg(format!("-storageDataPath={}", options.dir.join("data").display()));
+        if self.insert_per_host {
+            command.arg(format!("-maxConcurrentInserts={}", options.hosts + INSERTS));
         }
-        if self.looks_back {
-            let lookback = (place.interval * MISSED).as_millis();
+        if self.has_short_lookback {
+            let lookback = (options.interval * MISSED_INTERVALS).as_millis();
             command.arg(format!("-search.maxStalenessInterval={lookback}ms"));
             command.arg("-search.latencyOffset=1s");
         }
         Ok(command)
     }
 
-    fn link(&self) -> Link {
-        self.link
+    fn report_mode(&self) -> ReportMode {
+        self.report_mode
     }
 
     fn is_scraped(&self) -> bool {
-        self.shown
+        self.is_scraped
     }
 
     fn is_measured(&self) -> bool {
-        !self.looks_back
+        !self.has_short_lookback
     }
 
-    fn departure(&self) -> Option<&'static str> {
+    fn staleness_rule(&self) -> Option<&'static str> {
         match self {
-            Self { looks_back: true, .. } => {
-                Some("the look back of a query, set to three intervals")
+            Self { has_short_lookback: true, .. } => {
+                Some("the lookback of queries, set to three intervals")
             }
-            Self { shown: true, .. } => Some(
-                "the look back of an instant query and `-search.latencyOffset`, 5.5 min by default",
+            Self { is_scraped: true, .. } => Some(
+                "the lookback of instant queries and `-search.latencyOffset`, 5.5 min by default",
             ),
             _ => None,
         }
@@ -156,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_import_is_a_line_of_json_for_each_gauge() {
+    fn import_has_a_json_line_per_gauge() {
         let request = import(&[Reading { host: 0, sequence: 1 }]).unwrap();
         let lines: Vec<serde_json::Value> = std::str::from_utf8(request.body())
             .unwrap()

@@ -1,4 +1,4 @@
-//! The comparison runs, so that it cannot rot: with the collector alone, which needs nothing installed.
+//! Runs the comparison with the collector alone, which needs no other program.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -14,10 +14,10 @@ const HOSTS: u64 = 20;
 const GAUGES: u64 = 6;
 const REPORTS: u64 = 200;
 
-/// A run of this fleet over programs that contain one of these.
+/// The command with a small fleet, for programs that contain one of `only`.
 fn compare(json: &Path, only: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fleetgauge-peers"));
-    command.args(["--hosts", "20", "--rate", "100", "--vanish-interval", "1"]);
+    command.args(["--hosts", "20", "--rate", "100", "--vanish-interval", "1s"]);
     command.arg("--json").arg(json);
     for only in only {
         command.args(["--only", only]);
@@ -25,11 +25,11 @@ fn compare(json: &Path, only: &[&str]) -> Command {
     command
 }
 
-/// What a run that ends well has seen.
+/// Results of a run, which must succeed.
 fn results(arguments: &[&str], only: &[&str]) -> Value {
     let dir = tempfile::tempdir().unwrap();
     let json = dir.path().join("results.json");
-    let output = compare(&json, only).args(["--seconds", "2"]).args(arguments).output().unwrap();
+    let output = compare(&json, only).args(["--duration", "2s"]).args(arguments).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap()
 }
@@ -38,57 +38,64 @@ fn array(value: &Value) -> &[Value] {
     value.as_array().unwrap()
 }
 
-/// Every row was measured, and all went as it should.
-fn assert_sound(results: &Value) {
+/// Asserts that every row was measured without problems.
+fn assert_no_problems(results: &Value) {
     for row in array(&results["rows"]) {
-        let seen = &row["figures"]["seen"];
-        assert_eq!(seen["flaws"], serde_json::json!([]), "{row}");
+        let seen = &row["figures"]["done"];
+        assert_eq!(seen["problems"], serde_json::json!([]), "{row}");
         assert!(seen["sent_bytes"].as_f64() >= seen["payload_bytes"].as_f64(), "{row}");
         assert!(seen["payload_bytes"].as_f64().unwrap() > 0.0, "{row}");
     }
 }
 
 #[test]
-fn the_collector_is_measured() {
-    let results = results(&["--vanish-wait", "30"], &["fleetgauge: default"]);
-    assert_sound(&results);
-    let seen = &results["rows"][0]["figures"]["seen"];
+fn collector_is_measured() {
+    let results = results(&["--vanish-wait", "30s"], &["fleetgauge: default"]);
+    assert_no_problems(&results);
+    let seen = &results["rows"][0]["figures"]["done"];
     assert_eq!(seen["reports"], REPORTS);
     assert_eq!(seen["page"]["samples"], HOSTS * GAUGES);
     assert!(seen["page"]["gzip"]["bytes"].as_u64() < seen["page"]["plain"]["bytes"].as_u64());
-    let gone = &results["vanishing"][0]["gone"]["seen"];
+    let gone = &results["vanishing"][0]["gone"]["done"];
     assert!(gone["killed"].is_number() && gone["cut_off"].is_number(), "{gone}");
 }
 
 #[test]
-fn what_is_not_installed_is_a_row_that_says_how_to_get_it() {
+fn missing_program_is_listed_with_its_package() {
     let nowhere = tempfile::tempdir().unwrap();
     let mut command = compare(&nowhere.path().join("json"), &["pushgateway", "victoria"]);
-    let output = command.env("PATH", nowhere.path()).args(["--seconds", "2"]).output().unwrap();
+    let output = command.env("PATH", nowhere.path()).args(["--duration", "2s"]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let tables = String::from_utf8(output.stdout).unwrap();
     for package in ["prometheus-pushgateway", "victoria-metrics"] {
         let advice = format!("| not installed: apt-get install {package} |");
-        // Without hosts, with them, and when they vanish.
+        // In the table without hosts, in that with hosts, and in that of vanished hosts.
         assert!(tables.matches(&advice).count() >= 3, "{tables}");
     }
 }
 
 #[test]
-fn flags_that_cannot_be_are_refused() {
-    for flags in [["--hosts", "0"], ["--rate", "NaN"], ["--seconds", "-1"], ["--hosts", "100000"]] {
+fn invalid_flags_exit_64() {
+    for flags in [
+        ["--hosts", "0"],
+        ["--hosts", "100000"],
+        ["--rate", "NaN"],
+        ["--duration", "10"],
+        ["--duration", "0s"],
+        ["--vanish-wait", "-1s"],
+    ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fleetgauge-peers"));
         assert_eq!(command.args(flags).output().unwrap().status.code(), Some(64), "{flags:?}");
     }
 }
 
 #[test]
-fn a_run_that_is_interrupted_leaves_no_server() {
+fn interrupted_run_kills_its_servers() {
     let dir = tempfile::tempdir().unwrap();
     let mut command = compare(&dir.path().join("json"), &["fleetgauge: default"]);
-    let mut run = command.args(["--seconds", "60"]).stderr(Stdio::null()).spawn().unwrap();
+    let mut run = command.args(["--duration", "60s"]).stderr(Stdio::null()).spawn().unwrap();
     let children = format!("/proc/{0}/task/{0}/children", run.id());
-    // One is measured, one watched.
+    // One is measured, and one runs the vanish test.
     let servers = wait_for("two servers", || {
         let pids = std::fs::read_to_string(&children).ok()?;
         let pids: Vec<_> = pids.split_ascii_whitespace().map(str::to_owned).collect();
@@ -96,10 +103,10 @@ fn a_run_that_is_interrupted_leaves_no_server() {
     });
     kill_process(Pid::from_child(&run), Signal::INT).unwrap();
     assert_eq!(run.wait().unwrap().code(), Some(130));
-    wait_for("the servers' end", || {
+    wait_for("the exit of the servers", || {
         let has_ended = |pid: &String| {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            // Who has ended may wait for its parent's parent to notice.
+            // A killed process may be a zombie until its new parent reaps it.
             stat.is_empty() || stat.contains(") Z ")
         };
         servers.iter().all(has_ended).then_some(())
@@ -109,8 +116,8 @@ fn a_run_that_is_interrupted_leaves_no_server() {
 #[test]
 #[ignore = "needs prometheus and python3-prometheus-client"]
 fn other_programs_are_measured() {
-    let results = results(&["--vanish-wait", "0"], &["python", "prometheus:"]);
-    assert_sound(&results);
+    let results = results(&["--vanish-wait", "0s"], &["python", "prometheus:"]);
+    assert_no_problems(&results);
     assert_eq!(array(&results["rows"]).len(), 6);
 }
 
