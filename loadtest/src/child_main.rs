@@ -1,4 +1,4 @@
-//! What a child process runs: the collector or the agent, as their own programs do.
+//! Child processes that run the collector or the agent, like their own programs.
 
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -23,7 +23,7 @@ const FALLBACK_ID: &str = "this-host";
 /// Runs a collector. Prints its addresses to standard output, the one for agents first.
 ///
 /// # Errors
-/// An invalid setting; the system's.
+/// If a setting is invalid or a system call fails.
 pub async fn collector(args: CollectorArgs) -> anyhow::Result<()> {
     // First: the collector sizes itself by the limit that it finds.
     preflight::raise_file_limit()?;
@@ -36,7 +36,10 @@ pub async fn collector(args: CollectorArgs) -> anyhow::Result<()> {
         }
     }
     let listeners = Listeners::bind(&config)?;
-    let agents = *listeners.agent_addresses()?.first().context("no listener for agents")?;
+    let agents = *listeners
+        .agent_addresses()?
+        .first()
+        .context("the collector has no listener for agents")?;
     let mut endpoints = Endpoints { agents, http: listeners.http.local_addr()? };
     if let Some(fault) = args.fault {
         endpoints = fault::start(fault, endpoints, requested).await?;
@@ -50,7 +53,7 @@ pub async fn collector(args: CollectorArgs) -> anyhow::Result<()> {
 /// Runs this host's agent.
 ///
 /// # Errors
-/// An invalid setting.
+/// If a setting is invalid.
 pub async fn agent(args: &AgentArgs) -> anyhow::Result<()> {
     let endpoint = Endpoint::parse(&args.collector.to_string()).map_err(anyhow::Error::msg)?;
     let metrics = if args.classic { MetricSet::Classic } else { MetricSet::Basic };
@@ -68,7 +71,7 @@ pub async fn agent(args: &AgentArgs) -> anyhow::Result<()> {
 /// Agent id of this host in the demo.
 ///
 /// # Errors
-/// None: a fallback replaces a host name that is not a legal id.
+/// Only if the fallback id is illegal.
 pub fn host_id() -> anyhow::Result<AgentId> {
     Ok(Host::read().id(&IdSource::HostName).or_else(|_| AgentId::try_new(FALLBACK_ID))?)
 }

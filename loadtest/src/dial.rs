@@ -22,7 +22,7 @@ pub const AGENTS_PER_SOURCE: u32 = 5_000;
 /// at once.
 ///
 /// # Errors
-/// The system's.
+/// If a system call fails.
 pub fn dial(agent: u32, collector: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(collector), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
@@ -36,7 +36,7 @@ pub fn dial(agent: u32, collector: SocketAddr) -> io::Result<TcpStream> {
     }
 }
 
-/// Whether the connection is still being established.
+/// Whether the error means that the connection is still being established.
 fn is_under_way(error: &io::Error) -> bool {
     #[cfg(unix)]
     if rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::INPROGRESS) {

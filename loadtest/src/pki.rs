@@ -45,7 +45,7 @@ impl TestPki {
     /// Creates an authority and the collectors' certificate.
     ///
     /// # Errors
-    /// The system's.
+    /// If a system call fails.
     pub fn new() -> anyhow::Result<Self> {
         let issuer = CertifiedIssuer::self_signed(ca_params(), key()?)?;
         let collector = key()?;
@@ -103,7 +103,7 @@ impl CertificateIssuer {
     /// Issuer of this authority.
     ///
     /// # Errors
-    /// The certificate or the key is invalid.
+    /// If the certificate or the key is invalid.
     pub fn new(ca: &TestCa) -> anyhow::Result<Self> {
         let issuer = Issuer::new(ca_params(), KeyPair::from_pem(&ca.key)?);
         Ok(Self { issuer, key: key()? })
@@ -118,7 +118,7 @@ impl CertificateIssuer {
     /// Certificate of an agent.
     ///
     /// # Errors
-    /// The name cannot be part of a certificate.
+    /// If the name cannot be part of a certificate.
     pub fn certificate(&self, name: &str) -> anyhow::Result<CertificateDer<'static>> {
         let params = CertificateParams::new([name.to_owned()])?;
         Ok(params.signed_by(&self.key, &self.issuer)?.der().clone())
@@ -129,7 +129,7 @@ impl TestCa {
     /// Certificate of the authority.
     ///
     /// # Errors
-    /// The certificate is invalid.
+    /// If the certificate is invalid.
     pub fn root(&self) -> anyhow::Result<CertificateDer<'static>> {
         CertificateDer::from_pem_slice(self.certificate.as_bytes())
             .context("the PEM contains no certificate")

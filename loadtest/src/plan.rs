@@ -1,4 +1,4 @@
-//! The plan of a test: how many agents report where, and how they are spread over workers.
+//! The plan of a test: the agents, their collectors, and how the agents are spread over workers.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -26,15 +26,15 @@ const PINGS_PER_SECOND: f64 = 200.0;
 /// In large fleets a Ping follows one report of this many, so that the collector's CPU is spent on
 /// reports.
 const MAX_REPORTS_PER_PING: u32 = 64;
-/// Default lateness of a report: as long as the judge grants a page.
+/// Default of `--max-lag`: the same time as for a report to be on a page.
 pub const LATE: Duration = SETTLED;
 
-/// Where workers find a collector.
+/// Addresses and process id of a collector, for workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CollectorEndpoint {
-    /// Address for agents.
+    /// Address of the listener for agents.
     pub agents: SocketAddr,
-    /// Address for HTTP.
+    /// Address of the HTTP listener.
     pub http: SocketAddr,
     /// Process id, if the load test started the collector.
     pub pid: Option<u32>,
@@ -43,7 +43,7 @@ pub struct CollectorEndpoint {
 /// The collectors that agents report to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TargetCollectors {
-    /// This many collectors, started for the test.
+    /// Collectors that the test starts, by number.
     Started(usize),
     /// Collectors that are already running.
     Running(Vec<CollectorEndpoint>),
@@ -84,23 +84,23 @@ pub struct Plan {
     pub labels: u8,
     /// Flags of the collectors that the test starts.
     pub flags: Vec<String>,
-    /// A report is late if it is processed more than this after it was due.
+    /// A report is late if the collector processes it more than this after its due time.
     pub late: Duration,
-    /// Extra time for a page to show a change, on top of what the judge grants.
+    /// Extra time for pages to show a change, in addition to the judge's tolerances.
     pub tolerance: Duration,
-    /// Use TLS with certificates on both sides.
+    /// Whether to use TLS with server and client certificates.
     pub tls: bool,
 }
 
 impl Plan {
-    /// Plan of a run from its flags.
+    /// Creates the plan of a run from its flags.
     ///
     /// # Errors
-    /// Flags that contradict each other.
+    /// If flags contradict each other.
     pub fn new(args: &FleetArgs, backoff: BackoffPolicy) -> anyhow::Result<Self> {
         if args.collector.len() != args.http.len() {
             bail!(
-                "--collector is given {} times and --http {} times: give both for each collector",
+                "--collector was given {} times and --http {} times; give both for each collector",
                 args.collector.len(),
                 args.http.len()
             );
@@ -116,16 +116,20 @@ impl Plan {
             _ => TargetCollectors::Running(running.collect()),
         };
         if (args.agents as usize) < target.count() {
-            bail!("--agents {} are fewer than the {} collectors", args.agents, target.count());
+            bail!(
+                "--agents {}: must be at least {}, one per collector",
+                args.agents,
+                target.count()
+            );
         }
         let (agents, interval, labels) = (args.agents, args.interval, args.labels);
         let mut flags = args.collector_flag.clone();
         flags.extend(args.fault.map(Fault::flag));
-        let (late, tolerance, tls) = (args.late, args.tolerance, args.tls);
+        let (late, tolerance, tls) = (args.max_lag, args.tolerance, args.tls);
         Ok(Self { agents, target, interval, backoff, labels, flags, late, tolerance, tls })
     }
 
-    /// Plan of a scenario with this many collectors, started with these flags.
+    /// Creates the plan of a scenario that starts this many collectors with these flags.
     #[must_use]
     pub fn for_scenario(
         args: &ScenarioFleetArgs,
@@ -135,11 +139,11 @@ impl Plan {
     ) -> Self {
         let target = TargetCollectors::Started(collectors);
         let (agents, interval, tls) = (args.agents, args.interval(), args.tls);
-        let (labels, late, tolerance) = (args.labels, args.late, args.tolerance);
+        let (labels, late, tolerance) = (args.labels, args.max_lag, args.tolerance);
         Self { agents, target, interval, backoff, labels, flags, late, tolerance, tls }
     }
 
-    /// The largest number of agents of one worker, and so of one collector.
+    /// Maximum number of agents per worker, and so per collector.
     #[must_use]
     pub fn max_agents_per_worker(&self) -> u32 {
         self.agents.div_ceil(self.workers() as u32)
@@ -183,7 +187,7 @@ impl Plan {
     /// Adds the settings that affect the verdict of every test.
     #[must_use]
     pub fn with_settings(&self, mut settings: Value) -> Value {
-        settings["late_seconds"] = self.late.as_secs_f64().into();
+        settings["max_lag_seconds"] = self.late.as_secs_f64().into();
         settings["tolerance_seconds"] = self.tolerance.as_secs_f64().into();
         settings["labels"] = self.labels.into();
         settings
@@ -195,7 +199,7 @@ impl Plan {
         ((reports_per_second / PINGS_PER_SECOND) as u32).clamp(1, MAX_REPORTS_PER_PING)
     }
 
-    /// How long workers batch due reports, in milliseconds.
+    /// Time for which workers batch due reports, in milliseconds.
     fn batch_ms(&self) -> u32 {
         if self.workers() <= UNBATCHED_WORKERS {
             return 1;

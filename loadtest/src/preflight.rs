@@ -1,5 +1,4 @@
-//! Checks before the start that this machine is large enough for the fleet: file descriptors, ports
-//! and memory.
+//! Checks that this machine is large enough for the fleet: file descriptors, ports and memory.
 
 use std::io;
 
@@ -33,7 +32,7 @@ const WATCHES_PER_AGENT: u64 = 2;
 /// Raises the soft limit on open files to the hard one, which needs no privilege.
 ///
 /// # Errors
-/// The system's.
+/// If a system call fails.
 pub fn raise_file_limit() -> io::Result<()> {
     file_limit::raise().map(drop)
 }
@@ -41,11 +40,15 @@ pub fn raise_file_limit() -> io::Result<()> {
 /// Checks that the machine is large enough for the plan.
 ///
 /// # Errors
-/// What is missing, and how to get it.
+/// If it is not; lists what is missing, with a remedy for each.
 pub fn check(plan: &Plan) -> anyhow::Result<()> {
     let shortages = shortages(plan, &MachineLimits::this());
     if !shortages.is_empty() {
-        bail!("this machine has no room for {} agents:\n  {}", plan.agents, shortages.join("\n  "));
+        bail!(
+            "this machine is too small for {} agents:\n  {}",
+            plan.agents,
+            shortages.join("\n  ")
+        );
     }
     Ok(())
 }
@@ -77,7 +80,7 @@ impl MachineLimits {
     }
 }
 
-/// What the machine lacks, and how to get it.
+/// Missing resources of the machine, with a remedy for each.
 fn shortages(plan: &Plan, machine: &MachineLimits) -> Vec<String> {
     [files(plan, machine), all_files(plan, machine), watches(plan, machine)]
         .into_iter()
@@ -92,17 +95,17 @@ fn files(plan: &Plan, machine: &MachineLimits) -> Option<String> {
     let others = if started { COLLECTOR_FILES.max(WORKER_FILES) } else { WORKER_FILES };
     let needed = each + others;
     let allowed = machine.files.filter(|allowed| *allowed < needed)?;
-    let most = allowed.saturating_sub(others);
-    let or = if most == 0 {
+    let max = allowed.saturating_sub(others);
+    let or = if max == 0 {
         String::new()
     } else if started {
         format!(
             ", or spread them: --collectors {}; or take --agents {}",
-            u64::from(plan.agents).div_ceil(most),
-            most * collectors
+            u64::from(plan.agents).div_ceil(max),
+            max * collectors
         )
     } else {
-        format!(", or take more collectors or --agents {}", most * collectors)
+        format!(", or take more collectors or --agents {}", max * collectors)
     };
     Some(format!(
         "{each} agents of one collector need {needed} open files in its process and \
@@ -137,13 +140,13 @@ fn local_ports(plan: &Plan, machine: &MachineLimits) -> Option<String> {
     let sharing = if has_sources(address) { agents.min(AGENTS_PER_SOURCE) } else { agents };
     let needed = u64::from(sharing) + OTHER_PORTS;
     let (low, high) = machine.ports?;
-    let given = u64::from(high.saturating_sub(low)) + 1;
-    (given < needed).then(|| {
+    let available = u64::from(high.saturating_sub(low)) + 1;
+    (available < needed).then(|| {
         format!(
-            "{sharing} agents of one address need {needed} local ports, but there are {given} \
+            "{sharing} agents of one address need {needed} local ports, but there are {available} \
              ({low} to {high}): sysctl net.ipv4.ip_local_port_range=\"10000 65535\", \
              or take --agents {}",
-            given.saturating_sub(OTHER_PORTS)
+            available.saturating_sub(OTHER_PORTS)
         )
     })
 }
@@ -154,10 +157,10 @@ fn memory(plan: &Plan, machine: &MachineLimits) -> Option<String> {
     let per_agent = 2 * KERNEL_BYTES + COLLECTOR_BYTES + WORKER_BYTES + tls;
     let needed = agents * per_agent + pairs * PAIR_BYTES;
     let available = machine.memory.filter(|available| *available < needed)?;
-    let most = available.saturating_sub(pairs * PAIR_BYTES) / per_agent;
+    let max = available.saturating_sub(pairs * PAIR_BYTES) / per_agent;
     Some(format!(
         "{} MiB of memory are needed ({per_agent} bytes per agent, {} of them in the kernel), \
-         but {} are available: stop other programs, or take --agents {most}",
+         but {} are available: stop other programs, or take --agents {max}",
         needed >> 20,
         2 * KERNEL_BYTES,
         available >> 20
@@ -220,7 +223,9 @@ mod tests {
 
     #[test]
     fn too_few_open_files_suggest_more_collectors() {
-        let [shortage] = &shortages(&plan(1_000_000, 1), &LARGE)[..] else { panic!("one thing") };
+        let [shortage] = &shortages(&plan(1_000_000, 1), &LARGE)[..] else {
+            panic!("one shortage")
+        };
         assert!(
             shortage.contains("need 1000256 open files") && shortage.contains("20000 are allowed"),
             "{shortage}"
@@ -261,7 +266,7 @@ mod tests {
             let just = MachineLimits { memory: Some(needed), ..LARGE };
             assert_eq!(shortages(&plan, &just), [] as [&str; 0]);
             let short = MachineLimits { memory: Some(needed - 1), ..LARGE };
-            let [shortage] = &shortages(&plan, &short)[..] else { panic!("one thing") };
+            let [shortage] = &shortages(&plan, &short)[..] else { panic!("one shortage") };
             assert!(shortage.contains("take --agents 999999"), "{shortage}");
         }
     }

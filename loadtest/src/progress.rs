@@ -21,7 +21,7 @@ pub struct Progress {
     last_line: Cell<Instant>,
 }
 
-/// What the bar measures.
+/// Activity that the bar shows.
 #[derive(Debug, Clone, Copy)]
 enum Activity {
     Connecting,

@@ -18,7 +18,10 @@ pub const TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum size of a page, in bytes: enough for a million agents.
 const MAX_PAGE_BYTES: usize = 512 * 1024 * 1024;
 
-/// Why a page could not be fetched.
+/// Content type of the Prometheus text format.
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4";
+
+/// Why a scrape failed.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the texts below say what the variants are")]
 pub enum ScrapeError {
@@ -43,15 +46,17 @@ impl std::fmt::Display for ScrapeError {
                 None => write!(f, "{error}"),
             },
             Self::Request(error) => write!(f, "{error}"),
-            Self::Status(status) => write!(f, "the response status was {status}"),
-            Self::Encoding(given) => {
-                write!(f, "the content encoding was {given:?}, which was not requested")
+            Self::Status(status) => write!(f, "the status is {status} instead of 200"),
+            Self::Encoding(encoding) => {
+                write!(f, "the content encoding is {encoding:?}, which was not requested")
             }
             Self::Gzip(error) => {
                 write!(f, "the body is not a single complete gzip member: {error}")
             }
-            Self::ContentType(given) => write!(f, "the content type was {given:?}"),
-            Self::TooLarge => write!(f, "the page is larger than {MAX_PAGE_BYTES} bytes"),
+            Self::ContentType(content_type) => {
+                write!(f, "the content type is {content_type:?} instead of {TEXT_FORMAT:?}")
+            }
+            Self::TooLarge => write!(f, "the page is larger than {} MiB", MAX_PAGE_BYTES >> 20),
             Self::NotText => f.write_str("the page is not UTF-8"),
             Self::TimedOut => write!(f, "the scrape took more than {} s", TIMEOUT.as_secs()),
         }
@@ -96,17 +101,18 @@ impl Encoding {
 /// Fetches the page at `path`, over a new connection.
 ///
 /// # Errors
-/// The page did not arrive completely, in the requested format and in time.
+/// If the page does not arrive completely, in the requested format and in time.
 pub async fn fetch(http: SocketAddr, path: &str) -> Result<String, ScrapeError> {
     let mut page = Vec::new();
     fetch_into(http, path, |piece| page.extend_from_slice(piece)).await?;
     String::from_utf8(page).map_err(|_| ScrapeError::NotText)
 }
 
-/// The same, passed to `take` in pieces as they arrive. Returns the length in bytes.
+/// Like [`fetch`], but passes the page to `take` in pieces as they arrive. Returns the length in
+/// bytes.
 ///
 /// # Errors
-/// The same, except for invalid UTF-8. Earlier pieces have already been taken.
+/// As for [`fetch`], except that invalid UTF-8 is no error. Earlier pieces have been taken.
 pub async fn fetch_into(
     http: SocketAddr,
     path: &str,
@@ -115,10 +121,10 @@ pub async fn fetch_into(
     fetch_as(http, path, Encoding::Plain, take).await
 }
 
-/// The same in the given encoding, decompressed. Returns the length as transferred.
+/// Like [`fetch_into`], in the given encoding, decompressed. Returns the length as transferred.
 ///
 /// # Errors
-/// The same.
+/// As for [`fetch_into`].
 pub async fn fetch_as(
     http: SocketAddr,
     path: &str,
@@ -208,12 +214,12 @@ fn check_head(response: &Response<Incoming>, encoding: Encoding) -> Result<(), S
     if response.status() != StatusCode::OK {
         return Err(ScrapeError::Status(response.status()));
     }
-    let given = response.headers().get("Content-Type").map(|given| given.as_bytes());
-    let given = String::from_utf8_lossy(given.unwrap_or_default());
-    if !given.starts_with("text/plain; version=0.0.4") {
-        return Err(ScrapeError::ContentType(given.into_owned()));
+    let content_type = response.headers().get("Content-Type").map(|value| value.as_bytes());
+    let content_type = String::from_utf8_lossy(content_type.unwrap_or_default());
+    if !content_type.starts_with(TEXT_FORMAT) {
+        return Err(ScrapeError::ContentType(content_type.into_owned()));
     }
-    let encoded = response.headers().get("Content-Encoding").map(|given| given.as_bytes());
+    let encoded = response.headers().get("Content-Encoding").map(|value| value.as_bytes());
     if encoded == (encoding == Encoding::Gzip).then_some(b"gzip") {
         Ok(())
     } else {

@@ -33,7 +33,7 @@ const POSITION_BITS: u32 = 3;
 const SEQUENCE_BITS: u32 = 30;
 const AGENT_BITS: u32 = 20;
 
-/// What a value encodes.
+/// The origin that a value encodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ValueOrigin {
     /// Number of the agent, below [`MAX_AGENTS`].
@@ -56,8 +56,8 @@ impl ValueOrigin {
     /// Decodes a value; `None` if no simulated agent sends it.
     #[must_use]
     pub fn from_f64(value: f64) -> Option<Self> {
-        let most = (1_u64 << (POSITION_BITS + SEQUENCE_BITS + AGENT_BITS)) as f64;
-        if !(0.0..most).contains(&value) || value.fract() != 0.0 {
+        let max = (1_u64 << (POSITION_BITS + SEQUENCE_BITS + AGENT_BITS)) as f64;
+        if !(0.0..max).contains(&value) || value.fract() != 0.0 {
             return None;
         }
         let bits = value as u64;
@@ -86,7 +86,7 @@ pub fn agent_number(name: &str) -> Option<u32> {
 /// Position of the gauge with this name.
 #[must_use]
 pub fn position_of(name: &str) -> Option<usize> {
-    // Called for every line of a page: one look at the digit instead of a comparison per name.
+    // Called for every line of a page, so it reads the last digit instead of comparing names.
     let position = usize::from(name.as_bytes().last()?.wrapping_sub(b'0'));
     NAMES.get(position).filter(|own| **own == name).map(|_| position)
 }
@@ -94,7 +94,7 @@ pub fn position_of(name: &str) -> Option<usize> {
 /// The first `count` static labels of an agent.
 ///
 /// # Errors
-/// None with the labels above.
+/// Only if a label above is illegal.
 pub fn static_labels(agent: u32, count: u8) -> Result<StaticLabels, Violation> {
     let given = LABELS.iter().take(count.into());
     let given: Vec<_> = given.map(|(name, values)| (*name, (agent % values).to_string())).collect();
@@ -124,7 +124,7 @@ fn is_number(text: &str, number: u32) -> bool {
 /// The schema that all simulated agents share.
 ///
 /// # Errors
-/// None with the names above.
+/// Only if a name above is illegal.
 pub fn schema() -> Result<EncodedSchema, Violation> {
     let families = NAMES.iter().map(|&name| message::Family {
         name,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Longest time that a histogram resolves, in microseconds: ten minutes.
+/// Maximum time of a histogram, in microseconds: ten minutes.
 const LONGEST_US: u64 = 600_000_000;
 
 /// A histogram of times, to two significant digits. Serialized as pairs of microseconds and count.
@@ -32,7 +32,7 @@ impl Times {
         debug_assert!(merged.is_ok(), "both have the same bounds");
     }
 
-    /// The times added after `earlier`, which must be a subset.
+    /// Times that were added after `earlier`, a former state of these times.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let mut since = self.clone();
@@ -80,19 +80,19 @@ impl<'de> Deserialize<'de> for Times {
 /// Times of a fleet.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Histograms {
-    /// From connect to Welcome.
+    /// Time from connect to Welcome.
     pub connect: Times,
-    /// From the end of a session to the agent's next Welcome.
+    /// Time from the end of a session to the agent's next Welcome.
     pub away: Times,
-    /// From when a report was due until it was written into the kernel's buffer.
+    /// Time from the due time of a report until it was written to the socket.
     pub written: Times,
-    /// The part of that by which the generator itself was late.
+    /// The part of `written` that the load test itself caused.
     pub own_lag: Times,
-    /// From when a report was due until the collector had processed it, as confirmed by the Pong
-    /// after it. Measured for some reports. Without a Pong, the time waited for it; reports of a
+    /// Time from the due time of a report until the collector had processed it, for reports with a
+    /// Ping. The Pong confirms the processing. Without a Pong, the time waited for it. Reports of a
     /// session that the agent ended before they were late are omitted.
     pub lag: Times,
-    /// The same without the generator's own lag.
+    /// `lag` without the delays of the load test itself.
     pub answer: Times,
 }
 
@@ -146,30 +146,31 @@ pub struct Tally {
     pub resumed: u64,
     /// Sessions that agents ended with Bye.
     pub byes: u64,
-    /// Sessions that agents ended otherwise.
+    /// Sessions that agents ended without Bye.
     pub resets: u64,
     /// Agents that disconnected for a while and were welcomed again in time.
     pub returned: u64,
-    /// Agents that were not.
+    /// Agents that disconnected for a while and were not welcomed again in time.
     pub not_returned: u64,
     /// Attempts that failed before Welcome, by Reject code or error.
     pub refused: Causes,
-    /// Sessions that the collector ended or broke.
+    /// Sessions that the collector ended, by code or error.
     pub ended: Causes,
     /// Times of the fleet.
     pub times: Histograms,
 }
 
 impl Tally {
-    /// Counts a report that was written `after` it was due; the generator itself was `own` late.
+    /// Counts a report that was written `after` its due time. `own` is the delay of the load test
+    /// itself.
     pub fn written(&mut self, after: Duration, own: Duration) {
         self.reports += 1;
         self.times.written.add(after);
         self.times.own_lag.add(own);
     }
 
-    /// Counts a report that was processed, or whose Ping was abandoned, `lag` after it was due; the
-    /// generator itself was `own` late. The report is late if the rest exceeds `late`.
+    /// Counts a report that was processed, or whose Ping was abandoned, `lag` after its due time.
+    /// `own` is the delay of the load test itself. The report is late if the rest exceeds `late`.
     pub fn taken_in(&mut self, lag: Duration, own: Duration, late: Duration) {
         let answer = lag.saturating_sub(own);
         self.late += u64::from(answer > late);
@@ -177,7 +178,7 @@ impl Tally {
         self.times.answer.add(answer);
     }
 
-    /// Counts added after `earlier`, which must be a subset.
+    /// Counts that were added after `earlier`, a former state of this tally.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         Self {

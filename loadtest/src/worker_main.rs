@@ -1,4 +1,4 @@
-//! What a worker process runs: an [`Engine`] that takes commands from standard input.
+//! A worker process: an [`Engine`] that takes commands from standard input.
 
 use std::io::{self, BufRead, Write};
 use std::thread;
@@ -12,7 +12,7 @@ use crate::worker_protocol::{Command, Event, WorkerConfig};
 /// Reads the configuration from standard input, runs the engine, and returns when the input ends.
 ///
 /// # Errors
-/// A line that cannot be parsed; the system's.
+/// If a line cannot be parsed or a system call fails.
 pub fn run() -> anyhow::Result<()> {
     preflight::raise_file_limit()?;
     let mut line = String::new();

@@ -19,7 +19,7 @@ use crate::pki::TestCa;
 use crate::scrape::Encoding;
 use crate::tally::Tally;
 
-/// What a worker simulates: agents that all report to one collector.
+/// Configuration of a worker. All its agents report to one collector.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorkerConfig {
     /// The agents that this worker simulates.
@@ -43,12 +43,13 @@ pub struct WorkerConfig {
     pub seed: u64,
     /// How long due reports are batched before they are sent together, in milliseconds.
     pub batch_ms: u32,
-    /// Every so many reports one is followed by a Ping, whose Pong confirms that the collector
-    /// processed it.
+    /// Number of reports per Ping. The Pong confirms that the collector has processed the report
+    /// before it.
     pub reports_per_ping: u32,
     /// A report is late if it was processed more than this after it was due, in milliseconds.
     pub late_ms: u32,
-    /// Extra time for a page to show a change, on top of what the judge grants, in milliseconds.
+    /// Extra time for pages to show a change, in addition to the judge's tolerances, in
+    /// milliseconds.
     pub tolerance_ms: u32,
     /// How agents reconnect after a failure.
     pub backoff: BackoffPolicy,
@@ -57,7 +58,7 @@ pub struct WorkerConfig {
 }
 
 impl WorkerConfig {
-    /// Extra time for a page to show a change, on top of what the judge grants.
+    /// Extra time for pages to show a change, in addition to the judge's tolerances.
     #[must_use]
     pub const fn tolerance(&self) -> Duration {
         Duration::from_millis(self.tolerance_ms as u64)
@@ -114,7 +115,7 @@ pub enum Command {
         agents: AgentSelector,
         /// How they disconnect.
         kind: DisconnectKind,
-        /// What they do afterwards.
+        /// Behaviour of the agents afterwards.
         after: AfterDisconnect,
     },
     /// Reconnect agents that stay away.
@@ -132,7 +133,7 @@ pub enum Command {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AgentSelector {
-    /// All agents.
+    /// Until all agents are shown.
     All,
     /// Each agent with this probability.
     Share(f64),
@@ -154,7 +155,7 @@ pub enum DisconnectKind {
     Freeze,
 }
 
-/// What an agent does after it has disconnected.
+/// Behaviour of an agent after it has disconnected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AfterDisconnect {
@@ -203,9 +204,9 @@ pub struct WorkerSample {
 pub struct PageResult {
     /// Name of the page, from the command.
     pub what: String,
-    /// Why the page could not be fetched.
+    /// The error if the scrape failed.
     pub error: Option<String>,
-    /// From the first byte of the request to the last of the response, in microseconds.
+    /// Time from the first byte of the request to the last byte of the response, in microseconds.
     pub took_us: u64,
     /// Length of the page, in bytes.
     pub bytes: u64,
@@ -215,12 +216,12 @@ pub struct PageResult {
     pub agents: u32,
     /// Agents of other workers on the page, at most 1,000.
     pub others: Vec<u32>,
-    /// CPU time of the collector during the scrape, reports included, in microseconds.
+    /// CPU time of the collector during the scrape, including reports, in microseconds.
     pub cpu_us: Option<u64>,
     /// Reports written during the scrape.
     pub reports: u64,
     /// Findings on the page.
     pub verdict: Verdict,
-    /// Another page of the same command follows.
+    /// Whether another page of the same command follows.
     pub more: bool,
 }

@@ -10,7 +10,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// Answers of a collector besides the reasons of a Reject.
+/// Answers of a collector other than a Reject, which is named by its code.
 pub(super) const WELCOMED: &str = "welcomed";
 pub(super) const NOTHING: &str = "nothing";
 

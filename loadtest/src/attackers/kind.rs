@@ -68,7 +68,7 @@ impl AttackKind {
         self.row().0
     }
 
-    /// Code that it must be refused with unless its address is paused.
+    /// Code of the expected Reject, unless the source address is paused.
     #[must_use]
     pub const fn code(self) -> Code {
         self.row().1

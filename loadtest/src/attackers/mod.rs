@@ -1,8 +1,8 @@
-//! Attackers: every kind of attack at its own rate and from its own addresses, with the collector's
-//! answers.
+//! Attackers: each kind of attack runs at its own rate and from its own addresses, and counts the
+//! collector's answers.
 //!
-//! They run on a thread of low priority, because they stand for other machines: their CPU time must
-//! not be taken from the collector.
+//! They run on a thread of low priority: they stand for other machines, and must not take CPU time
+//! from the collector.
 
 mod connection;
 mod kind;
@@ -31,7 +31,7 @@ const MAX_CONCURRENT: usize = 1_500;
 /// for the rest of a frame.
 const ATTACK_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What to attack, how hard, and for how long.
+/// The attacked collector, and the rate and length of the attack.
 #[derive(Debug, Clone)]
 pub struct AttackTarget {
     /// Collector address for agents.
@@ -44,13 +44,13 @@ pub struct AttackTarget {
     pub duration: Duration,
 }
 
-/// Outcome of the attacks of one kind.
+/// Number of attacks of one kind and their answers.
 #[derive(Debug, Clone, Default, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct AttackStats {
     pub made: u64,
     /// Answers by Reject code; `welcomed` if Welcome was the last one, `nothing` without any.
-    pub told: Causes,
+    pub answers: Causes,
 }
 
 /// Outcome of all attacks, by kind.
@@ -59,7 +59,7 @@ pub type AttackResults = BTreeMap<&'static str, AttackStats>;
 /// Starts the attack. The thread ends when every attack is over.
 ///
 /// # Errors
-/// The thread cannot be started.
+/// If the thread cannot be started.
 pub fn launch(target: AttackTarget) -> std::io::Result<JoinHandle<std::io::Result<AttackResults>>> {
     std::thread::Builder::new().name("attackers".to_owned()).spawn(move || {
         #[cfg(target_os = "linux")]
@@ -101,11 +101,11 @@ async fn run_attacks(
             attacks.made += 1;
         }
         while let Some(Ok(answer)) = running.try_join_next() {
-            count(&mut attacks.told, answer);
+            count(&mut attacks.answers, answer);
         }
     }
     for answer in running.join_all().await {
-        count(&mut attacks.told, answer);
+        count(&mut attacks.answers, answer);
     }
     attacks
 }

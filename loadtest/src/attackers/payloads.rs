@@ -27,7 +27,7 @@ const PARTIAL_BYTES: u16 = 2_000;
 const INTERVAL_MS: u32 = 15_000;
 /// Host nonce of the attackers; no honest host has it.
 const HOST_NONCE: [u8; 16] = *b"a hostile host!!";
-/// What other programs send to a wrong port.
+/// First bytes of other protocols, as sent to a wrong port.
 const GARBAGE: [&[u8]; 5] = [
     b"GET / HTTP/1.1\r\nHost: collector\r\n\r\n",
     b"SSH-2.0-OpenSSH_9.6\r\n",
@@ -53,7 +53,7 @@ impl AttackPayloads {
     /// Prepares the payloads for a target.
     ///
     /// # Errors
-    /// None with the names that are compiled in.
+    /// Only if a compiled-in name is illegal.
     pub(super) fn try_new(target: &AttackTarget) -> Result<Self, Violation> {
         let one = |index: usize| gauges(&format!("hostile_{index}"), 1);
         let schemas: Result<Vec<_>, _> = (0..FLOOD_SCHEMAS).map(one).collect();
@@ -74,12 +74,12 @@ impl AttackPayloads {
         GARBAGE[index as usize % GARBAGE.len()]
     }
 
-    /// Header of a Hello that announces more bytes than any.
+    /// Header of a Hello that announces more bytes than the protocol allows.
     pub(super) fn oversized_header(&self) -> [u8; HEADER_LEN] {
         header(1, u16::MAX)
     }
 
-    /// A Schema that is announced but not completed.
+    /// A frame with a Schema that is never completed.
     pub(super) fn partial_schema(&self) -> Vec<u8> {
         [&header(3, PARTIAL_BYTES)[..], &[0; 64]].concat()
     }
@@ -96,12 +96,12 @@ impl AttackPayloads {
         hello(&agent_name(victim as u32))
     }
 
-    /// Hello of an agent that will flood.
+    /// Hello of an agent that then floods the collector.
     pub(super) fn flooding_agent(&self, index: u64) -> Vec<u8> {
         hello(&agent_name(self.agents + (index % u64::from(FLOODERS)) as u32))
     }
 
-    /// Schemas that this kind sends.
+    /// Schemas that attacks of this kind send.
     pub(super) fn schemas(&self, kind: AttackKind) -> &[u8] {
         match kind {
             AttackKind::SchemaBomb => &self.bomb,

@@ -26,9 +26,9 @@ const FROZEN: Fault = Fault::Frozen;
 /// A collector in a child process.
 pub struct CollectorProcess {
     process: Child,
-    /// Address for agents.
+    /// Address of the listener for agents.
     pub agents: SocketAddr,
-    /// Address for HTTP.
+    /// Address of the HTTP listener.
     pub http: SocketAddr,
     flags: Vec<String>,
     #[cfg(unix)]
@@ -40,11 +40,11 @@ impl CollectorProcess {
     /// otherwise.
     ///
     /// # Errors
-    /// A process did not start, or did not print its addresses in time.
+    /// If a process does not start, or does not print its addresses in time.
     pub async fn start(count: usize, flags: &[String]) -> anyhow::Result<Vec<Self>> {
         let mut all = flags.to_vec();
         for (flag, free) in [("--listen", "127.0.0.1:0"), ("--http-listen", "127.0.0.1:0")] {
-            if !flags.iter().any(|given| given == flag) {
+            if !flags.iter().any(|explicit| explicit == flag) {
                 all.extend([flag, free].map(ToOwned::to_owned));
             }
         }
@@ -64,9 +64,9 @@ impl CollectorProcess {
     async fn await_addresses(mut process: Child, flags: Vec<String>) -> anyhow::Result<Self> {
         let stdout = process.stdout.take().context("the collector has no standard output")?;
         let mut line = String::new();
-        timeout(START_TIMEOUT, BufReader::new(stdout).read_line(&mut line))
-            .await
-            .context("the collector did not print its addresses in time")??;
+        timeout(START_TIMEOUT, BufReader::new(stdout).read_line(&mut line)).await.context(
+            "the collector did not print its addresses in time; the machine may be too busy",
+        )??;
         let mut addresses = line.split_ascii_whitespace().map(str::parse);
         match (addresses.next(), addresses.next()) {
             (Some(Ok(agents)), Some(Ok(http))) => Ok(Self {
@@ -77,7 +77,7 @@ impl CollectorProcess {
                 http,
                 flags,
             }),
-            _ => bail!("the collector did not start; see its messages above"),
+            _ => bail!("the collector did not start; its log above says why"),
         }
     }
 
@@ -87,16 +87,16 @@ impl CollectorProcess {
         self.process.id()
     }
 
-    /// Where workers find the collector.
+    /// Addresses and process id of the collector, for workers.
     #[must_use]
     pub fn endpoint(&self) -> CollectorEndpoint {
         CollectorEndpoint { agents: self.agents, http: self.http, pid: self.pid() }
     }
 
-    /// Kills all of these with SIGKILL before waiting for any, so that none can drain its agents.
+    /// Kills all collectors with SIGKILL before waiting for any, so that none can drain its agents.
     ///
     /// # Errors
-    /// The system's.
+    /// If a system call fails.
     pub async fn kill(collectors: &mut [Self]) -> anyhow::Result<()> {
         for collector in &mut *collectors {
             collector.process.start_kill()?;
@@ -110,7 +110,7 @@ impl CollectorProcess {
     /// Restarts exited collectors at their former addresses, with additional flags.
     ///
     /// # Errors
-    /// A process did not start, or did not print its addresses in time.
+    /// If a process does not start, or does not print its addresses in time.
     pub async fn restart(collectors: &mut [Self], more: &[String]) -> anyhow::Result<()> {
         let starting = collectors.iter_mut().map(|collector| collector.spawn_again(more));
         let starting: Vec<_> = starting.collect::<Result<_, _>>()?;
@@ -136,7 +136,7 @@ impl CollectorProcess {
     /// Asks the collector to shut down gracefully and waits for it to exit.
     ///
     /// # Errors
-    /// How the process ended, if not with success.
+    /// If the process did not exit with success; says how it ended.
     pub async fn stop(mut self) -> Result<(), String> {
         self.request_stop();
         match timeout(STOP_TIMEOUT, self.process.wait()).await {

@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 /// Starts this host's agent for the demo.
 ///
 /// # Errors
-/// The process cannot be started.
+/// If the process does not start.
 pub fn start_agent(collector: SocketAddr, classic: bool) -> anyhow::Result<Child> {
     let mut command = own_command(&[], "agent")?;
     command.arg("--collector").arg(collector.to_string());

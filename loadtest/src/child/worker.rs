@@ -36,7 +36,7 @@ impl WorkerProcess {
     /// `messages`, tagged with `index`.
     ///
     /// # Errors
-    /// The process cannot be started.
+    /// If the process does not start.
     pub async fn start(
         config: &WorkerConfig,
         prefix: &[String],
@@ -76,7 +76,7 @@ impl WorkerProcess {
     /// Stops the process with SIGSTOP; its sockets stay open.
     ///
     /// # Errors
-    /// The system's, or that the platform has no SIGSTOP.
+    /// If a system call fails, or the platform has no SIGSTOP.
     pub fn freeze(&self) -> anyhow::Result<()> {
         #[cfg(unix)]
         {
@@ -85,13 +85,13 @@ impl WorkerProcess {
             Ok(kill_process(pid.context("the worker has exited")?, Signal::STOP)?)
         }
         #[cfg(not(unix))]
-        bail!("this platform cannot freeze a process")
+        bail!("cannot freeze a process: this platform has no SIGSTOP")
     }
 
     /// Kills the process with SIGKILL; the kernel closes its agents' sockets.
     ///
     /// # Errors
-    /// The system's.
+    /// If a system call fails.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         Ok(self.process.kill().await?)
     }

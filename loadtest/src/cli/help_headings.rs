@@ -2,4 +2,5 @@
 
 pub(super) const FLEET: &str = "Fleet";
 pub(super) const COLLECTORS: &str = "Collectors";
+pub(super) const SCENARIO: &str = "Scenario";
 pub(super) const BOUNDS: &str = "Bounds";

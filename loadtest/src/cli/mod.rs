@@ -17,13 +17,26 @@ use help_headings::{BOUNDS, COLLECTORS, FLEET};
 use scenario_args::Scenario;
 use value_parsers as parse;
 
-/// Default ramp, in agents per second, unless connecting would take longer than the time below.
+/// Default ramp, in agents per second.
 const DEFAULT_RAMP_PER_SECOND: f64 = 2_000.0;
+/// The default ramp is faster for fleets that would take longer than this to connect.
 const MAX_DEFAULT_RAMP_TIME: Duration = Duration::from_secs(60);
+
+const EXAMPLES: &str = "\
+Examples:
+  fleetgauge-loadtest demo
+  fleetgauge-loadtest run --agents 5000 --interval 5s --duration 2m
+  fleetgauge-loadtest storm --agents 10000 --html storm.html
+
+Exit codes:
+  0    all checks passed
+  1    a check failed, or the test could not run
+  64   invalid flag
+  130  stopped by Ctrl-C";
 
 /// Simulate fleets of agents and judge the pages of collectors
 #[derive(Debug, Parser)]
-#[command(name = "fleetgauge-loadtest", version)]
+#[command(name = "fleetgauge-loadtest", version, after_help = EXAMPLES)]
 pub struct Cli {
     /// The command to run.
     #[command(subcommand)]
@@ -35,16 +48,22 @@ pub struct Cli {
 pub enum Command {
     /// Load collectors with simulated agents and judge their pages
     ///
-    /// Exits 0 only if every check passed, 1 with the findings otherwise.
-    Run(RunArgs),
-    /// Run while agents disconnect and return
+    /// Every page must show exactly the connected agents, with their latest values.
     ///
-    /// Half of the agents disconnect by Bye and half by RST; each reconnects within 3 s.
+    /// Example: fleetgauge-loadtest run --agents 5000 --interval 5s --duration 2m
+    Run(RunArgs),
+    /// Like run, but agents disconnect and return all the time
+    ///
+    /// Half of the agents disconnect by Bye and half by RST. Each reconnects within 3 s.
+    ///
+    /// Example: fleetgauge-loadtest churn --agents 5000 --churn 2%/s
     Churn(ChurnArgs),
     /// Tests of one kind of trouble each.
     #[command(flatten)]
     Scenario(Scenario),
-    /// Run a collector, this host's agent and a simulated fleet until Ctrl-C
+    /// Run a collector, the agent of this host and a simulated fleet until Ctrl-C
+    ///
+    /// Example: fleetgauge-loadtest demo --agents 1000
     Demo(DemoArgs),
     /// Run a collector: print its addresses, stop when standard input ends
     #[command(hide = true)]
@@ -71,7 +90,7 @@ pub struct ChurnArgs {
     /// Settings of the fleet.
     #[command(flatten)]
     pub fleet: FleetArgs,
-    /// Disconnect this share of the agents per second
+    /// Share of the agents to disconnect per second
     #[arg(long, value_name = "PERCENT/s", default_value = "1%/s", help_heading = FLEET)]
     #[arg(value_parser = parse::churn)]
     pub churn: f64,
@@ -87,21 +106,21 @@ pub struct FleetArgs {
     #[arg(long, value_name = "DURATION", default_value = "15s", help_heading = FLEET)]
     #[arg(value_parser = parse::interval)]
     pub interval: Duration,
-    /// Continue for this long after all agents have connected
+    /// Length of the steady phase, after all agents have connected
     #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = FLEET)]
     #[arg(value_parser = parse::run_time)]
     pub duration: Duration,
-    /// Maximum time from when a report was due until the collector has processed it
+    /// Maximum time from the due time of a report until the collector has processed it
     ///
-    /// The generator's own lag is not counted.
+    /// Delays of the load test itself are subtracted.
     #[arg(long, value_name = "DURATION", default_value = "1s", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
-    pub late: Duration,
-    /// Extra time for a page to show a change, for tests on a busy machine
+    pub max_lag: Duration,
+    /// Extra time for pages to show a change, for a busy machine
     #[arg(long, value_name = "DURATION", default_value = "0s", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
     pub tolerance: Duration,
-    /// Connect N agents per second [default: 2000/s, or as many as take a minute]
+    /// Connect N agents per second [default: 2000/s, or faster to connect all in 60s]
     #[arg(long, value_name = "N/s", value_parser = parse::ramp, help_heading = FLEET)]
     pub ramp: Option<f64>,
     /// Start N collectors and spread the agents over them
@@ -110,33 +129,33 @@ pub struct FleetArgs {
     pub collectors: usize,
     /// Connect agents to a running collector on loopback (repeatable)
     ///
-    /// The collector must have no other agents. Give --http for each, in the same order.
+    /// The collector must have no other agents. Give --http for each one, in the same order.
     #[arg(long, value_name = "ADDR", requires = "http", help_heading = COLLECTORS)]
     #[arg(value_parser = parse::loopback)]
     pub collector: Vec<SocketAddr>,
-    /// Scrape the running collector at ADDR (repeatable)
+    /// Scrape the running collector on ADDR (repeatable)
     #[arg(long, value_name = "ADDR", requires = "collector", help_heading = COLLECTORS)]
     #[arg(value_parser = parse::loopback)]
     pub http: Vec<SocketAddr>,
-    /// Number of static labels of each agent, at most 4
+    /// Number of static labels per agent, 0 to 4
     #[arg(long, value_name = "N", default_value_t = DEFAULT_LABELS, help_heading = FLEET)]
     #[arg(value_parser = parse::labels)]
     pub labels: u8,
-    /// Pass FLAG to the collectors that are started (repeatable)
+    /// Pass FLAG to each started collector (repeatable)
     ///
     /// Example: --collector-flag=--coalesce-delay=1ms
     #[arg(long, value_name = "FLAG", conflicts_with = "collector", help_heading = COLLECTORS)]
     pub collector_flag: Vec<String>,
-    /// Use TLS with certificates on both sides
+    /// Use TLS with server and client certificates
     ///
-    /// A certificate authority made for the test issues one to the collectors and one to each
+    /// The test creates a certificate authority, a certificate for the collectors and one per
     /// agent.
     #[arg(long, conflicts_with = "collector", help_heading = FLEET)]
     pub tls: bool,
-    /// Make the collectors misbehave, to show that the test finds it
+    /// Inject a fault into the collectors that the test must find
     #[arg(long, value_name = "KIND", hide = true, conflicts_with = "collector")]
     pub fault: Option<Fault>,
-    /// Where results are written.
+    /// Output files.
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -153,10 +172,10 @@ impl FleetArgs {
 /// Settings of a collector that a test starts.
 #[derive(Debug, Args)]
 pub struct CollectorArgs {
-    /// Settings that every collector has.
+    /// Flags of the collector.
     #[command(flatten)]
     pub flags: Flags,
-    /// Make the collector misbehave
+    /// Inject a fault
     #[arg(long)]
     pub fault: Option<Fault>,
 }
@@ -167,14 +186,14 @@ pub struct DemoArgs {
     /// Simulate N agents
     #[arg(long, value_name = "N", default_value = "100", value_parser = parse::agents)]
     pub agents: u32,
-    /// Use the metric names and the client_no label of the old program
+    /// Use the metric names and the client_no label of the Python server
     #[arg(long)]
     pub classic: bool,
-    /// Listen for agents on ADDR, or on a free port if it is taken
+    /// Listen for agents on ADDR, or on a free port if it is in use
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:45678")]
     #[arg(value_parser = parse::own_loopback)]
     pub listen: SocketAddr,
-    /// Listen for HTTP on ADDR, or on a free port if it is taken
+    /// Listen for HTTP on ADDR, or on a free port if it is in use
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:1234")]
     #[arg(value_parser = parse::own_loopback)]
     pub http: SocketAddr,
@@ -186,7 +205,7 @@ pub struct AgentArgs {
     /// Report to the collector at this address
     #[arg(long)]
     pub collector: SocketAddr,
-    /// Use the metric names of the old program
+    /// Use the metric names of the Python server
     #[arg(long)]
     pub classic: bool,
 }

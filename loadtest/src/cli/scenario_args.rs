@@ -4,52 +4,68 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::help_headings::{BOUNDS, COLLECTORS, FLEET};
+use super::help_headings::{BOUNDS, COLLECTORS, FLEET, SCENARIO};
 use super::value_parsers as parse;
 use crate::attackers::FLOODERS;
 use crate::fault::Fault;
 use crate::results::output::OutputArgs;
 use crate::sim_values::{DEFAULT_LABELS, MAX_AGENTS};
 
-/// The default interval keeps the fleet below this rate, so that a small machine is not saturated.
+/// The default interval limits the fleet to this rate, so that a small machine is not saturated.
 const MAX_DEFAULT_REPORTS_PER_SECOND: u32 = 15_000;
 /// Maximum agents of the `deaths` scenario, which compares every page agent by agent.
 const MAX_DEATHS_AGENTS: u32 = 10_000;
 
-/// A test of one kind of trouble.
+/// A test that injects one kind of trouble.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Scenario {
-    /// Kill and restart all collectors; measure how fast the fleet is back
+    /// Kill and restart all collectors; measure how fast the fleet returns
+    ///
+    /// Every agent must be on the pages again within --recovery-timeout.
+    ///
+    /// Example: fleetgauge-loadtest storm --agents 10000 --outage 5s
     Storm(StormArgs),
-    /// Let agents die in six ways; measure how long each is still shown
+    /// Let agents die in six ways; measure how long the pages still show them
+    ///
+    /// Each dead agent must disappear in time, and no living one.
+    ///
+    /// Example: fleetgauge-loadtest deaths --agents 1000
     Deaths(DeathsArgs),
-    /// Claim ids twice; clones must be rejected, rebooted hosts accepted
+    /// Claim ids that are in use; clones must be rejected, rebooted hosts accepted
+    ///
+    /// Example: fleetgauge-loadtest clones --agents 5000 --share 2%
     Clones(ClonesArgs),
-    /// Scrape back to back; measure what that does to reports
+    /// Scrape back to back; measure how much that delays reports
+    ///
+    /// Example: fleetgauge-loadtest scrape --agents 10000 --duration 30s
     Scrape(ScrapeArgs),
-    /// Run for long with churn; memory must not grow, no file stay open
+    /// Run for a long time with churn; memory and open files must not grow
+    ///
+    /// Example: fleetgauge-loadtest soak --agents 5000 --duration 1h
     Soak(SoakArgs),
-    /// Attack a collector; honest agents must not suffer, every attack be rejected
+    /// Attack a collector; every attack must be rejected, and honest agents must not suffer
+    ///
+    /// Example: fleetgauge-loadtest hostile --agents 5000 --rate 1000/s
     Hostile(HostileArgs),
 }
 
 impl Scenario {
-    /// Checks that the settings agree with each other.
+    /// Checks settings that depend on each other.
     ///
     /// # Errors
-    /// Which setting is wrong, and what is allowed.
+    /// Names the invalid flag and the allowed values.
     pub fn check(&self) -> Result<(), String> {
         match self {
             Self::Deaths(args) => args.check(),
             Self::Hostile(args) => args.check(),
             Self::Clones(args) if args.fleet.agents < 2 => {
-                Err("--agents: at least 2, one to clone and one to reboot".into())
+                Err("--agents must be at least 2: one to clone and one to reboot".into())
             }
             _ => Ok(()),
         }
     }
 
-    /// Where its results are written.
+    /// Output files of the results.
     #[must_use]
     pub const fn output(&self) -> &OutputArgs {
         match self {
@@ -69,18 +85,18 @@ pub struct ScenarioFleetArgs {
     /// Simulate N agents
     #[arg(long, value_name = "N", value_parser = parse::agents, help_heading = FLEET)]
     pub agents: u32,
-    /// Report interval of each agent, 1s to 5m [default: 1s, longer beyond 15000 agents]
+    /// Report interval of each agent, 1s to 5m [default: 1s, longer for more than 15000 agents]
     ///
     /// The default limits the fleet to 15000 reports per second.
     #[arg(long, value_name = "DURATION", value_parser = parse::interval, help_heading = FLEET)]
     interval: Option<Duration>,
-    /// Maximum time from when a report was due until the collector has processed it
+    /// Maximum time from the due time of a report until the collector has processed it
     ///
-    /// The generator's own lag is not counted.
+    /// Delays of the load test itself are subtracted.
     #[arg(long, value_name = "DURATION", default_value = "1s", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
-    pub late: Duration,
-    /// Extra time for a page to show a change, for tests on a busy machine
+    pub max_lag: Duration,
+    /// Extra time for pages to show a change, for a busy machine
     #[arg(long, value_name = "DURATION", default_value = "0s", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
     pub tolerance: Duration,
@@ -88,25 +104,25 @@ pub struct ScenarioFleetArgs {
     #[arg(long, value_name = "N/s", default_value = "2000/s", help_heading = FLEET)]
     #[arg(value_parser = parse::ramp)]
     pub ramp: f64,
-    /// Number of static labels of each agent, at most 4
+    /// Number of static labels per agent, 0 to 4
     #[arg(long, value_name = "N", default_value_t = DEFAULT_LABELS, help_heading = FLEET)]
     #[arg(value_parser = parse::labels)]
     pub labels: u8,
-    /// Pass FLAG to the collectors that are started (repeatable)
+    /// Pass FLAG to each started collector (repeatable)
     ///
     /// Example: --collector-flag=--coalesce-delay=1ms
     #[arg(long, value_name = "FLAG", help_heading = COLLECTORS)]
     pub collector_flag: Vec<String>,
-    /// Use TLS with certificates on both sides
+    /// Use TLS with server and client certificates
     ///
-    /// A certificate authority made for the test issues one to the collectors and one to each
+    /// The test creates a certificate authority, a certificate for the collectors and one per
     /// agent.
     #[arg(long, help_heading = FLEET)]
     pub tls: bool,
-    /// Make the collectors misbehave, to show that the test finds it
+    /// Inject a fault into the collectors that the test must find
     #[arg(long, value_name = "KIND", hide = true)]
     pub fault: Option<Fault>,
-    /// Where results are written.
+    /// Output files.
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -138,19 +154,21 @@ pub struct StormArgs {
     #[arg(long, value_name = "N", default_value = "1", help_heading = COLLECTORS)]
     #[arg(value_parser = parse::collectors)]
     pub collectors: usize,
-    /// Wait between the kill and the restart of the collectors
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse::duration)]
+    /// Time between killing and restarting the collectors
+    #[arg(long, value_name = "DURATION", default_value = "0s", help_heading = SCENARIO)]
+    #[arg(value_parser = parse::duration)]
     pub outage: Duration,
-    /// Disable pacing: collectors accept all handshakes at once, for comparison
-    #[arg(long)]
+    /// Let collectors accept all handshakes at once, for comparison
+    #[arg(long, help_heading = SCENARIO)]
     pub no_pacing: bool,
-    /// Interval between scrapes while the fleet returns; the resolution of the measured times
-    #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = parse::duration)]
-    pub every: Duration,
-    /// Maximum time for the fleet to be back
+    /// Interval between scrapes while the fleet returns; resolution of the measured times
+    #[arg(long, value_name = "DURATION", default_value = "250ms", help_heading = SCENARIO)]
+    #[arg(value_parser = parse::duration)]
+    pub scrape_interval: Duration,
+    /// Maximum time from the restart until the pages show all agents
     #[arg(long, value_name = "DURATION", default_value = "2m", help_heading = BOUNDS)]
     #[arg(value_parser = parse::run_time)]
-    pub patience: Duration,
+    pub recovery_timeout: Duration,
 }
 
 /// Settings of `deaths`.
@@ -159,24 +177,29 @@ pub struct DeathsArgs {
     /// Settings of the fleet.
     #[command(flatten)]
     pub fleet: ScenarioFleetArgs,
-    /// Number of agents that die of each of the six causes
-    #[arg(long, value_name = "N", default_value = "10")]
-    pub each: u32,
-    /// Interval between scrapes; the resolution of the measured times
-    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = parse::duration)]
-    pub every: Duration,
+    /// Let N agents die of each of the six causes
+    #[arg(long, value_name = "N", default_value = "10", help_heading = SCENARIO)]
+    pub deaths_per_cause: u32,
+    /// Interval between scrapes; resolution of the measured times
+    #[arg(long, value_name = "DURATION", default_value = "100ms", help_heading = SCENARIO)]
+    #[arg(value_parser = parse::duration)]
+    pub scrape_interval: Duration,
 }
 
 impl DeathsArgs {
     fn check(&self) -> Result<(), String> {
-        let (agents, dying) = (self.fleet.agents, self.each.saturating_mul(6));
+        let (agents, dying) = (self.fleet.agents, self.deaths_per_cause.saturating_mul(6));
         if agents > MAX_DEATHS_AGENTS {
-            return Err(format!("--agents {agents}: at most {MAX_DEATHS_AGENTS} in this scenario"));
-        }
-        if self.each == 0 || dying >= agents {
             return Err(format!(
-                "--each {}: six causes take {dying} agents, but some of {agents} must stay",
-                self.each
+                "--agents {agents}: must be at most {MAX_DEATHS_AGENTS} in this scenario"
+            ));
+        }
+        if self.deaths_per_cause == 0 || dying >= agents {
+            return Err(format!(
+                "--deaths-per-cause {}: must be at least 1, and at most {} with {agents} agents: \
+                 there are six causes, and some agents must survive",
+                self.deaths_per_cause,
+                agents.saturating_sub(1) / 6
             ));
         }
         Ok(())
@@ -189,8 +212,9 @@ pub struct ClonesArgs {
     /// Settings of the fleet.
     #[command(flatten)]
     pub fleet: ScenarioFleetArgs,
-    /// Share of the ids that a clone claims; at least one id
-    #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = parse::percent)]
+    /// Share of the ids that clones claim, at least one id
+    #[arg(long, value_name = "PERCENT", default_value = "1%", help_heading = SCENARIO)]
+    #[arg(value_parser = parse::percent)]
     pub share: f64,
 }
 
@@ -204,17 +228,18 @@ pub struct ScrapeArgs {
     #[arg(long, value_name = "N", default_value = "1", help_heading = COLLECTORS)]
     #[arg(value_parser = parse::collectors)]
     pub collectors: usize,
-    /// Length of each of the three phases: without scrapes, plain, gzip
-    #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = parse::run_time)]
+    /// Length of each of the three phases: without scrapes, with plain and with gzip scrapes
+    #[arg(long, value_name = "DURATION", default_value = "20s", help_heading = SCENARIO)]
+    #[arg(value_parser = parse::run_time)]
     pub duration: Duration,
-    /// Maximum p99 of answers without scrapes
+    /// Maximum p99 lag of reports without scrapes
     #[arg(long, value_name = "DURATION", default_value = "250ms", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
-    pub baseline: Duration,
-    /// Maximum increase of the p99 of answers during scrapes
+    pub max_p99: Duration,
+    /// Maximum increase of the p99 lag with scrapes
     #[arg(long, value_name = "DURATION", default_value = "50ms", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
-    pub slower: Duration,
+    pub max_p99_increase: Duration,
 }
 
 /// Settings of `soak`.
@@ -228,18 +253,19 @@ pub struct SoakArgs {
     #[arg(value_parser = parse::collectors)]
     pub collectors: usize,
     /// Length of the test
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse::run_time)]
+    #[arg(long, value_name = "DURATION", default_value = "10m", help_heading = SCENARIO)]
+    #[arg(value_parser = parse::run_time)]
     pub duration: Duration,
-    /// Disconnect this share of the agents per second
+    /// Share of the agents to disconnect per second
     ///
-    /// Half of them disconnect by Bye and half by RST; each reconnects within 3 s.
+    /// Half of them disconnect by Bye and half by RST. Each reconnects within 3 s.
     #[arg(long, value_name = "PERCENT/s", default_value = "1%/s", help_heading = FLEET)]
     #[arg(value_parser = parse::churn)]
     pub churn: f64,
 }
 
-/// Shortest attack in which every kind occurs, also the rarest.
-const MIN_ATTACK: Duration = Duration::from_secs(5);
+/// Minimum length of an attack in which even the rarest kind occurs.
+const MIN_ATTACK_TIME: Duration = Duration::from_secs(5);
 
 /// Settings of `hostile`.
 #[derive(Debug, Clone, Args)]
@@ -248,32 +274,34 @@ pub struct HostileArgs {
     #[command(flatten)]
     pub fleet: ScenarioFleetArgs,
     /// Length of each of the two phases: without and with attackers
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse::run_time)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = SCENARIO)]
+    #[arg(value_parser = parse::run_time)]
     pub duration: Duration,
-    /// Open N hostile connections per second, half of them a flood from one address
-    #[arg(long, value_name = "N/s", default_value = "700/s", value_parser = parse::ramp)]
+    /// Open N hostile connections per second, half of them from one address
+    #[arg(long, value_name = "N/s", default_value = "700/s", help_heading = SCENARIO)]
+    #[arg(value_parser = parse::ramp)]
     pub rate: f64,
-    /// Maximum p99 of answers without attackers
+    /// Maximum p99 lag of reports without attackers
     #[arg(long, value_name = "DURATION", default_value = "250ms", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
-    pub baseline: Duration,
-    /// Limit the p99 of answers with attackers to this many times that without, plus 50 ms
-    #[arg(long, value_name = "TIMES", default_value = "2", value_parser = parse::times)]
-    #[arg(help_heading = BOUNDS)]
-    pub slower: f64,
+    pub max_p99: Duration,
+    /// Maximum p99 lag with attackers: FACTOR times that without, plus 50 ms
+    #[arg(long, value_name = "FACTOR", default_value = "2", help_heading = BOUNDS)]
+    #[arg(value_parser = parse::times)]
+    pub max_p99_factor: f64,
 }
 
 impl HostileArgs {
     fn check(&self) -> Result<(), String> {
-        if self.duration < MIN_ATTACK {
-            let shortest = MIN_ATTACK.as_secs();
+        if self.duration < MIN_ATTACK_TIME {
+            let min = MIN_ATTACK_TIME.as_secs();
             return Err(format!(
-                "--duration: at least {shortest}s, so that every kind of attack occurs"
+                "--duration must be at least {min}s, so that every kind of attack occurs"
             ));
         }
         if self.fleet.agents > MAX_AGENTS - FLOODERS {
             return Err(format!(
-                "--agents: at most {}, because attackers use the remaining numbers",
+                "--agents must be at most {}, because attackers need agent numbers, too",
                 MAX_AGENTS - FLOODERS
             ));
         }

@@ -1,46 +1,45 @@
-//! Parsers of flag values: quantities as people write them, and addresses that may be loaded.
+//! Parsers of flag values: quantities with units, and addresses that may be loaded.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::sim_values::{LABELS, MAX_AGENTS};
 
-/// Maximum collectors of a run: each takes two processes.
+/// Maximum collectors of a run. Each needs two processes.
 const MAX_COLLECTORS: usize = 1_000;
 
-/// Number of simulated agents.
+/// Parses the number of simulated agents.
 ///
 /// # Errors
-/// The allowed range.
+/// If the text is not a number in the allowed range.
 pub fn agents(text: &str) -> Result<u32, String> {
     let number = text.parse().ok().filter(|number| (1..=MAX_AGENTS).contains(number));
-    number.ok_or_else(|| format!("{text:?} is not a number of agents from 1 to {MAX_AGENTS}"))
+    number.ok_or_else(|| format!("must be a number of agents from 1 to {MAX_AGENTS}"))
 }
 
-/// Number of static labels of each agent.
+/// Parses the number of static labels per agent.
 ///
 /// # Errors
-/// The allowed range.
+/// If the text is not a number in the allowed range.
 pub fn labels(text: &str) -> Result<u8, String> {
-    let most = LABELS.len();
-    let number = text.parse().ok().filter(|number| usize::from(*number) <= most);
-    number.ok_or_else(|| format!("{text:?} is not a number of labels from 0 to {most}"))
+    let max = LABELS.len();
+    let number = text.parse().ok().filter(|number| usize::from(*number) <= max);
+    number.ok_or_else(|| format!("must be a number of labels from 0 to {max}"))
 }
 
-/// Number of collectors.
+/// Parses the number of collectors.
 ///
 /// # Errors
-/// The allowed range.
+/// If the text is not a number in the allowed range.
 pub fn collectors(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (1..=MAX_COLLECTORS).contains(number));
-    number
-        .ok_or_else(|| format!("{text:?} is not a number of collectors from 1 to {MAX_COLLECTORS}"))
+    number.ok_or_else(|| format!("must be a number of collectors from 1 to {MAX_COLLECTORS}"))
 }
 
-/// Duration: `500ms`, `15s`, `2m`.
+/// Parses a duration: `500ms`, `15s`, `2m` or `1h`.
 ///
 /// # Errors
-/// The expected format.
+/// If the text is not a whole number with one of these units. Suggests a unit if there is none.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
@@ -48,100 +47,102 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "ms" => Some(Duration::from_millis(number)),
         "s" => Some(Duration::from_secs(number)),
         "m" => number.checked_mul(60).map(Duration::from_secs),
+        "h" => number.checked_mul(3600).map(Duration::from_secs),
         _ => None,
     });
-    parsed.ok_or_else(|| format!("{text:?} is not a duration such as 500ms, 15s or 2m"))
+    parsed.ok_or_else(|| match (number, unit) {
+        ("", _) | (_, "ms" | "s" | "m" | "h") => MUST_BE_A_DURATION.to_owned(),
+        _ => format!("{MUST_BE_A_DURATION}; did you mean {number}s?"),
+    })
 }
 
-/// Report interval that the protocol allows.
+const MUST_BE_A_DURATION: &str =
+    "must be a duration: a whole number with a unit, such as 500ms, 15s, 2m or 1h";
+
+/// Parses a report interval that the protocol allows.
 ///
 /// # Errors
-/// The allowed range.
+/// If the text is not a duration in the allowed range.
 pub fn interval(text: &str) -> Result<Duration, String> {
-    let legal = Duration::from_secs(1)..=Duration::from_secs(300);
-    match duration(text)? {
-        interval if legal.contains(&interval) => Ok(interval),
-        _ => Err(format!("{text:?} is not within 1s to 5m")),
-    }
+    let allowed = Duration::from_secs(1)..=Duration::from_secs(300);
+    let interval = duration(text)?;
+    allowed.contains(&interval).then_some(interval).ok_or_else(|| "must be 1s to 5m".to_owned())
 }
 
-/// Length of a test or of a phase.
+/// Parses the length of a test or of a phase.
 ///
 /// # Errors
-/// The allowed range.
+/// If the text is not a duration in the allowed range.
 pub fn run_time(text: &str) -> Result<Duration, String> {
-    let legal = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
-    match duration(text)? {
-        duration if legal.contains(&duration) => Ok(duration),
-        _ => Err(format!("{text:?} is not within 1s to 1440m")),
-    }
+    let allowed = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+    let length = duration(text)?;
+    allowed.contains(&length).then_some(length).ok_or_else(|| "must be 1s to 24h".to_owned())
 }
 
-/// Rate per second: `2000` or `2000/s`.
+/// Parses a rate per second: `2000/s` or `2000`.
 ///
 /// # Errors
-/// The allowed range.
+/// If the text is not a rate in the allowed range.
 pub fn ramp(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix("/s").unwrap_or(text).parse().ok();
-    number
-        .filter(|rate| (1.0..=1e6).contains(rate))
-        .ok_or_else(|| format!("{text:?} is not a rate from 1/s to 1000000/s"))
+    let allowed = number.filter(|rate| (1.0..=1e6).contains(rate));
+    allowed.ok_or_else(|| "must be a rate from 1/s to 1000000/s".to_owned())
 }
 
-/// Factor: `2` or `2.5`.
+/// Parses a factor: `2` or `2.5`.
 ///
 /// # Errors
-/// The allowed range.
+/// If the text is not a number in the allowed range.
 pub fn times(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|times| (1.0..=1e6).contains(times));
-    number.ok_or_else(|| format!("{text:?} is not a number from 1 to 1000000"))
+    number.ok_or_else(|| "must be a number from 1 to 1000000".to_owned())
 }
 
-/// Percent of the agents per second: `1`, `1%` or `1%/s`.
+/// Parses a share of the agents per second: `1%/s`, `1%` or `1`.
 ///
 /// # Errors
-/// The allowed range.
+/// If the text is not a share in the allowed range.
 pub fn churn(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix("/s").unwrap_or(text);
     let number = number.strip_suffix('%').unwrap_or(number).parse().ok();
-    number
-        .filter(|percent| (0.0..=100.0).contains(percent))
-        .ok_or_else(|| format!("{text:?} is not a share from 0%/s to 100%/s"))
+    let allowed = number.filter(|percent| (0.0..=100.0).contains(percent));
+    allowed.ok_or_else(|| "must be a share per second from 0%/s to 100%/s".to_owned())
 }
 
-/// Percent: `1` or `1%`.
+/// Parses a share: `1%` or `1`.
 ///
 /// # Errors
-/// The allowed range.
+/// If the text is not a share in the allowed range.
 pub fn percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).parse().ok();
-    number
-        .filter(|percent| (0.0..=50.0).contains(percent))
-        .ok_or_else(|| format!("{text:?} is not a share from 0% to 50%"))
+    let allowed = number.filter(|percent| (0.0..=50.0).contains(percent));
+    allowed.ok_or_else(|| "must be a share from 0% to 50%".to_owned())
 }
 
-/// Loopback address to connect to: a load test must not reach other machines.
+/// Parses a loopback address to connect to: a load test must not reach other machines.
 ///
 /// # Errors
-/// The expected format, or that the address is not loopback.
+/// If the text is not a loopback address with a port.
 pub fn loopback(text: &str) -> Result<SocketAddr, String> {
     match own_loopback(text)? {
-        address if address.port() == 0 => Err("port 0 is no port to connect to".to_owned()),
+        address if address.port() == 0 => {
+            Err("port 0 cannot be connected to; give the port that the collector listens on"
+                .to_owned())
+        }
         address => Ok(address),
     }
 }
 
-/// Loopback address to listen on; port 0 takes a free port.
+/// Parses a loopback address to listen on. Port 0 selects a free port.
 ///
 /// # Errors
-/// The expected format, or that the address is not loopback.
+/// If the text is not a loopback address with a port.
 pub fn own_loopback(text: &str) -> Result<SocketAddr, String> {
     match text.parse::<SocketAddr>() {
-        Err(_) => Err(format!("{text:?} is not IP:PORT, such as 127.0.0.1:45678")),
-        Ok(address) if !address.ip().is_loopback() => Err(format!(
-            "{address} is not a loopback address: only 127.0.0.1 or [::1] may be loaded; run the \
-             load test on the collector's own machine"
-        )),
+        Err(_) => Err("must be IP:PORT, such as 127.0.0.1:45678".to_owned()),
+        Ok(address) if !address.ip().is_loopback() => Err("not a loopback address: use \
+             127.0.0.1 or [::1], and run the load test on the collector's own machine"
+            .to_owned()),
         Ok(address) => Ok(address),
     }
 }
@@ -155,6 +156,7 @@ mod tests {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(interval("15s"), Ok(Duration::from_secs(15)));
         assert_eq!(run_time("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(run_time("24h"), Ok(Duration::from_secs(24 * 3600)));
         assert_eq!(ramp("2000/s"), Ok(2000.0));
         assert_eq!(ramp("2000"), Ok(2000.0));
         assert_eq!(churn("0.5%/s"), Ok(0.5));
@@ -165,18 +167,25 @@ mod tests {
 
     #[test]
     fn invalid_quantities_are_refused() {
-        for text in ["", "15", "1h", "-1s", "1.5s"] {
+        for text in ["", "15", "1d", "-1s", "1.5s"] {
             assert!(duration(text).is_err(), "{text}");
         }
         assert!(interval("500ms").is_err());
         assert!(interval("6m").is_err());
         assert!(run_time("0s").is_err());
+        assert!(run_time("25h").is_err());
         for text in ["0", "-1/s", "NaN", "inf", "1e9"] {
             assert!(ramp(text).is_err(), "{text}");
         }
         for text in ["-1%", "101%", "NaN", "%"] {
             assert!(churn(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn duration_without_unit_suggests_seconds() {
+        assert!(duration("15").unwrap_err().ends_with("did you mean 15s?"));
+        assert_eq!(duration("s"), Err(MUST_BE_A_DURATION.to_owned()));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::console::print;
 use crate::child;
 use crate::child_main::host_id;
 
-/// How long the agent stays away after it was killed: long enough to look at the page.
+/// Time until a killed agent is restarted: long enough to look at the page without it.
 pub(super) const RESTART_DELAY: Duration = Duration::from_secs(15);
 
 /// This host's agent, in a child process.

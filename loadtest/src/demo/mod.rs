@@ -1,4 +1,4 @@
-//! The demo: a collector, this host's agent and a simulated fleet to look at, until Ctrl-C.
+//! The demo: runs a collector, the agent of this host and a simulated fleet until Ctrl-C.
 
 mod console;
 mod host_agent;
@@ -25,7 +25,7 @@ use console::print;
 use host_agent::{HostAgent, RESTART_DELAY};
 use random_walk::RandomWalkFleet;
 
-/// Share of the fleet that disconnects per second, to return within three.
+/// Share of the fleet that disconnects per second. Each agent returns within three seconds.
 const CHURN: f64 = 0.005;
 /// Agents to connect per second: slow enough to watch.
 const RAMP: f64 = 200.0;
@@ -33,9 +33,9 @@ const RAMP: f64 = 200.0;
 /// Runs the demo until Ctrl-C.
 ///
 /// # Errors
-/// The machine is too small, or there is no free port.
+/// If the machine is too small, or no port is free.
 pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
-    preflight::raise_file_limit().context("raising the limit on open files")?;
+    preflight::raise_file_limit().context("cannot raise the limit on open files")?;
     preflight::check(&plan(args))?;
     let config = Config {
         listen: vec![args.listen],
@@ -45,7 +45,10 @@ pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     };
     let mut notes = String::new();
     let (config, listeners) = listen(config, &mut notes)?;
-    let agents = *listeners.agent_addresses()?.first().context("no listener for agents")?;
+    let agents = *listeners
+        .agent_addresses()?
+        .first()
+        .context("the collector has no listener for agents")?;
     let http = listeners.http.local_addr()?;
     let (stop, stopped) = oneshot::channel::<()>();
     let collector = tokio::spawn(fleetgauge_collector::run(config, listeners, async {
@@ -75,7 +78,7 @@ pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
 fn plan(args: &DemoArgs) -> Plan {
     let endpoint = CollectorEndpoint { agents: args.listen, http: args.http, pid: None };
     Plan {
-        // Twice: this process has both ends of every connection.
+        // Twice the agents, because this process has both ends of every connection.
         agents: 2 * args.agents,
         target: TargetCollectors::Running(vec![endpoint]),
         interval: DEMO_INTERVAL,
@@ -139,7 +142,7 @@ fn simulate(
         interval_ms: u32::try_from(DEMO_INTERVAL.as_millis())?,
         seed: fastrand::u64(..),
         batch_ms: 1,
-        // The demo judges no report.
+        // No Pings: the demo judges no reports.
         reports_per_ping: u32::MAX,
         late_ms: u32::MAX,
         tolerance_ms: 0,

@@ -1,5 +1,4 @@
-//! Plausible values for people to look at: CPU, memory and disk usage of each host is a random
-//! walk.
+//! Realistic values for the demo: CPU, memory and disk usage of each host is a random walk.
 
 use std::sync::Arc;
 
@@ -17,11 +16,13 @@ use crate::worker_protocol::WorkerConfig;
 const ROLES: [&str; 5] = ["web", "db", "cache", "queue", "build"];
 
 const GIB: u64 = 1 << 30;
-/// Largest step between two reports, as a share of the total.
+/// Maximum change of CPU usage between two reports, as a share of the total.
 const CPU_STEP: f64 = 0.06;
+/// Maximum change of memory usage between two reports, as a share of the total.
 const MEMORY_STEP: f64 = 0.01;
-/// A disk fills up by this much per report, and is cleaned from the first share to the second.
+/// Growth of disk usage per report, as a share of the total.
 const DISK_STEP: f64 = 0.001;
+/// Disk usage at which a cleanup starts, and disk usage after it.
 const DISK_CLEANUP: (f64, f64) = (0.95, 0.4);
 
 /// A fleet of hosts whose values are random walks.

@@ -1,4 +1,4 @@
-//! Carries out commands, and lets agents disconnect by chance.
+//! Executes commands, and disconnects random agents under churn.
 
 use std::time::Duration;
 

@@ -14,9 +14,9 @@ use super::{Engine, FleetModel};
 use crate::dial::dial;
 use crate::worker_protocol::Event;
 
-/// How long Welcome may take: as long as the real agent waits.
+/// Timeout of Welcome, the same as in the real agent.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a write may make no progress.
+/// Maximum time for a write without progress.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {

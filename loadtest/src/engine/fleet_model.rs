@@ -38,7 +38,7 @@ impl TracedFleet {
     /// The fleet of a worker.
     ///
     /// # Errors
-    /// None with the names that are compiled in.
+    /// Only if a compiled-in name is illegal.
     pub fn new(config: &WorkerConfig) -> Result<Self, Violation> {
         let (first, first_encoded_agent, labels) =
             (config.agents.first, config.first_encoded_agent, config.labels);

@@ -131,7 +131,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
     /// Creates an engine with this configuration, and the handle that controls it.
     ///
     /// # Errors
-    /// The system's; an invalid certificate authority.
+    /// If a system call fails, or the certificate authority is invalid.
     pub fn new(config: WorkerConfig, model: M, emit: E) -> io::Result<(Self, Handle)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), INPUT_TOKEN)?;
@@ -184,7 +184,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
     /// Runs until [`Handle::stop`].
     ///
     /// # Errors
-    /// The system's, when waiting for sockets.
+    /// If waiting for sockets fails.
     pub fn run(mut self) -> io::Result<()> {
         (self.emit)(Event::Ready);
         let mut events = Events::with_capacity(MAX_EVENTS_PER_POLL);

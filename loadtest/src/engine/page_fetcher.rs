@@ -17,27 +17,27 @@ use crate::scrape::{self, Encoding};
 use crate::usage;
 use crate::worker_protocol::WorkerConfig;
 
-/// Page of the agents.
+/// Path of the page with the series of agents.
 const AGENTS_PATH: &str = "/metrics/agents";
-/// Page that also has the collector's own metrics.
+/// Path of the page that also has the collector's own metrics.
 const ALL_PATH: &str = "/metrics";
-/// Delay before a page is judged, so that agents have handled what the collector did to them before
-/// it made the page.
+/// Delay before a page is judged, so that agents have handled everything that the collector sent
+/// before it rendered the page.
 pub(super) const JUDGE_DELAY: Duration = Duration::from_millis(100);
 
-/// A page that was fetched, or could not be.
+/// The result of fetching a page.
 pub(super) struct FetchedPage {
     pub(super) what: String,
     pub(super) window: ScrapeWindow,
     pub(super) observed: ObservedPage,
-    /// Length as transferred.
+    /// Length of the body as transferred.
     pub(super) bytes: u64,
     pub(super) error: Option<String>,
     /// CPU time of the collector during the scrape.
     pub(super) cpu: Option<Duration>,
-    /// Findings from parsing alone.
+    /// Findings of the parser.
     pub(super) verdict: Verdict,
-    /// Another page of the same request follows.
+    /// Whether another page of the same request follows.
     pub(super) more: bool,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct PageRequest {
     what: String,
     path: &'static str,
     encoding: Encoding,
-    /// How long pages are fetched back to back.
+    /// Fetch pages back to back for this long.
     duration: Duration,
 }
 

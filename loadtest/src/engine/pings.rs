@@ -1,4 +1,4 @@
-//! Pings that follow reports: their Pongs confirm that the collector has processed a report.
+//! Pings after reports. Their Pongs confirm that the collector has processed a report.
 //!
 //! A write that returns has reached the kernel's buffer, not the collector. So every
 //! [`WorkerConfig::reports_per_ping`](crate::worker_protocol::WorkerConfig)-th report is followed
@@ -33,7 +33,7 @@ pub(super) struct PendingPing {
     token: u64,
     /// When that report was due.
     due: Duration,
-    /// How late the generator itself handled the report.
+    /// Delay of the report that the load test itself caused.
     own_lag: Duration,
 }
 
@@ -97,7 +97,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         }
     }
 
-    /// Ends a phase as soon as its Pings are answered.
+    /// Ends a phase once its Pings are answered.
     pub(super) fn flush(&mut self) {
         let now = self.truth.now();
         self.flush = Some(Flush { began: now, next: now });
@@ -133,7 +133,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         PONG_TIMEOUT.max(self.late()).min(MAX_PONG_TIMEOUT)
     }
 
-    /// A report is late if it is processed more than this after it was due.
+    /// A report is late if the collector processes it more than this after its due time.
     fn late(&self) -> Duration {
         Duration::from_millis(self.config.late_ms.into())
     }
@@ -266,7 +266,7 @@ mod tests {
         assert!(counts.times.lag.longest_ms() >= before.as_secs_f64() * 1e3 * 0.99);
     }
 
-    /// With `--late 3s` a Ping without a Pong is late only after 3 s.
+    /// With `--max-lag 3s` a Ping without a Pong is late only after 3 s.
     #[test]
     fn a_flush_waits_as_long_as_a_report_may_take() {
         for (late_ms, seconds) in [(0, 1), (1_000, 1), (3_000, 3), (30_000, 10)] {

@@ -21,7 +21,7 @@ use crate::worker_protocol::{
     AfterDisconnect, BackoffPolicy, DisconnectKind, Event, MAX_AWAY, RETURN_GRACE,
 };
 
-/// Wait after a failure; half of it is jitter.
+/// Wait after a failure. Half of it is random.
 const FAILURE_WAIT: Duration = Duration::from_secs(1);
 /// Wait after a Reject without a retry time.
 const REJECT_WAIT: Duration = Duration::from_secs(5);
@@ -180,9 +180,9 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         retry_after: Option<Option<Duration>>,
     ) -> Duration {
         if self.config.backoff == BackoffPolicy::Quick {
-            let least = retry_after
+            let min = retry_after
                 .map_or(FAILURE_WAIT / 2, |retry_after| retry_after.unwrap_or(REJECT_WAIT));
-            return least + (FAILURE_WAIT / 2).max(least / 10).mul_f64(self.rng.f64());
+            return min + (FAILURE_WAIT / 2).max(min / 10).mul_f64(self.rng.f64());
         }
         let rng = &mut self.rng;
         let backoff = self.backoffs.entry(index).or_insert_with(|| Backoff::new(rng.fork()));

@@ -1,4 +1,4 @@
-//! One simulated agent, in as few bytes as possible.
+//! State of a simulated agent, in as few bytes as possible.
 
 use std::time::Duration;
 
@@ -34,18 +34,18 @@ pub(super) enum Stage {
 pub(super) struct SimAgent {
     pub(super) stream: Option<TcpStream>,
     pub(super) stage: Stage,
-    /// Does not reconnect until it is told to.
+    /// Whether it waits for a command before it reconnects.
     pub(super) stays_away: bool,
-    /// Disconnected for a while and not welcomed again yet.
+    /// Whether it is disconnected for a while and has to return.
     pub(super) must_return: bool,
-    /// Number of connection attempts; wraps.
+    /// Number of connection attempts, modulo 2^16.
     pub(super) attempt: u16,
     /// Number of reboots of its host.
     pub(super) boot: u16,
     /// Report interval from Welcome.
     pub(super) interval_ms: u32,
-    /// While connecting: start of the attempt. In a session: since when the agent waits for its
-    /// next report; the generator cannot be late before that. Microseconds since the start of the
+    /// While connecting: start of the attempt. In a session: time since which the agent waits for
+    /// its next report; earlier delays are not the generator's. Microseconds since the start of the
     /// test.
     pub(super) since_us: u64,
     pub(super) client: Client,
@@ -59,7 +59,7 @@ pub(super) struct ColdState {
     /// Bytes that the socket has not accepted, and since when.
     pub(super) unwritten: Vec<u8>,
     pub(super) stuck_since: Duration,
-    /// The report that they end with.
+    /// The report at the end of these bytes.
     pub(super) report: Option<PendingReport>,
     /// Pings without Pongs, oldest first.
     pub(super) pending_pings: Vec<PendingPing>,
@@ -68,11 +68,11 @@ pub(super) struct ColdState {
 /// A report whose write is not complete.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PendingReport {
-    /// When it was due.
+    /// Due time of the report.
     pub(super) due: Duration,
     /// Whether it was due at a tick of the schedule, not because the session had begun.
     pub(super) on_grid: bool,
-    /// How late the generator itself handled it.
+    /// Delay of the report that the load test itself caused.
     pub(super) own_lag: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! A proxy that changes what agents tell the collector.
+//! A proxy that changes what agents send to the collector.
 
 use std::collections::HashMap;
 use std::io;
@@ -24,16 +24,17 @@ const GATE_CONNECTIONS: u32 = 40;
 
 /// Network of the attackers of `hostile`: 127.66.0.0/16.
 const ATTACKERS: [u8; 2] = [127, 66];
-/// While this many of them are connected, the bytes of honest agents are held up and then forwarded
-/// for these times.
+/// While this many attackers are connected, the bytes of honest agents are delayed.
 const MIN_ATTACKERS: usize = 5;
+/// Time for which bytes are held up.
 const HELD_UP: Duration = Duration::from_millis(600);
+/// Time for which bytes are forwarded in between.
 const FORWARDED: Duration = Duration::from_millis(400);
 
-/// Maximum Hello that is read, in bytes: this proxy must not be the victim of a memory attack.
+/// Maximum size of a Hello, in bytes. It protects this proxy from memory attacks.
 const MAX_HELLO_BYTES: usize = 64 * 1024;
 
-/// Host nonce of every agent that was seen.
+/// The first host nonce of each agent id.
 type KnownHosts = Arc<Mutex<HashMap<String, [u8; 16]>>>;
 
 /// Accepts agents in place of the collector at `upstream`.
@@ -96,7 +97,7 @@ async fn pass(
     }
 }
 
-/// Closes the gate again and again while there are attackers.
+/// Closes and opens the gate repeatedly while there are attackers.
 async fn hold_up(hooks: Arc<PageHooks>) {
     loop {
         sleep(FORWARDED).await;
@@ -123,8 +124,8 @@ impl Drop for ConnectedAttacker<'_> {
     }
 }
 
-/// Forwards everything unchanged, from the source address of the agent: the collector must know
-/// attackers by their addresses. The bytes of honest agents wait at the gate.
+/// Forwards all bytes unchanged, from the source address of the agent, so that the collector's
+/// limits per address apply to attackers. The bytes of honest agents wait at the gate.
 async fn pass_unchanged(
     mut agent: TcpStream,
     from: IpAddr,

@@ -1,4 +1,4 @@
-//! Stops a collector's process again and again, like a machine that hangs.
+//! Stops and continues the process of a collector repeatedly, like a machine that hangs.
 
 use std::time::Duration;
 
@@ -6,11 +6,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-/// How long the process is stopped, and how long it runs in between.
+/// Time for which the process is stopped.
 const STOPPED: Duration = Duration::from_millis(2_000);
+/// Time for which it runs in between.
 const RUNNING: Duration = Duration::from_millis(600);
 
-/// Stops and continues a process until it is dropped, which continues it.
+/// Stops and continues a process repeatedly. On drop, the process continues.
 #[derive(Debug)]
 pub struct Freezer {
     process: Pid,
@@ -18,7 +19,7 @@ pub struct Freezer {
 }
 
 impl Freezer {
-    /// Starts. `None` if there is no such process.
+    /// Starts to stop and continue a process. `None` if there is no process id.
     #[must_use]
     pub fn start(process: Option<u32>) -> Option<Self> {
         let process = Pid::from_raw(i32::try_from(process?).ok()?)?;

@@ -1,5 +1,5 @@
-//! Faults: a proxy in front of a correct collector makes it misbehave, to show that the scenarios
-//! find it. Only a hidden flag of the hidden `collector` command enables one.
+//! Faults: a proxy in front of a correct collector injects errors, to test that the scenarios find
+//! them. Only a hidden flag of the hidden `collector` command enables a fault.
 
 mod agents;
 #[cfg(unix)]
@@ -19,26 +19,26 @@ use tokio::time::interval;
 
 pub use pages::{STALL, with_series};
 
-/// How the collector misbehaves.
+/// A fault of the collector, as agents and readers of pages see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Fault {
-    /// Pages keep showing one in ten of the agents that have gone.
+    /// Pages still show one in ten of the disconnected agents.
     Leftover,
-    /// Pages never show one in ten of the agents.
+    /// Pages omit one in ten of the agents.
     Missing,
     /// Pages omit agents that have not reported for 6 s.
     Impatient,
-    /// All claims of an id seem to come from the same host, so the newest wins.
+    /// Every Hello with an id has the same host nonce, so a clone takes the id over.
     SameHost,
-    /// An id belongs to its first host for ever.
+    /// An id stays with the first host nonce, so a rebooted host is rejected.
     OneHost,
-    /// The collector reads nothing from agents while it makes a page, which takes long.
+    /// The collector reads nothing from agents while it renders a page, which takes 2 s.
     Stall,
-    /// The bytes of agents are held up again and again while attackers are connected.
+    /// Bytes of honest agents are delayed repeatedly while attackers are connected.
     HeldUp,
     /// The collector leaks memory.
     Leak,
-    /// Only the first connections are served.
+    /// Only the first 40 connections are accepted.
     Gate,
     /// The parent stops the process for 2 s of every 2.6 s.
     Frozen,
@@ -78,41 +78,43 @@ impl Fault {
     }
 }
 
-/// One agent of this many is affected.
+/// One in this many agents is affected.
 const ONE_IN: u32 = 10;
-/// How pages affect the forwarding of agents' bytes.
+/// State that lets pages affect the forwarding of agents' bytes.
 #[derive(Default)]
 struct PageHooks {
-    /// Tasks that forward agents' bytes hold it for reading, a page that stalls them for writing.
-    /// The lock is fair: between two such pages every waiting task can forward.
+    /// Tasks that forward agents' bytes hold a read lock, and a page that stalls them holds the
+    /// write lock. The lock is fair: between two such pages every waiting task can forward.
     gate: RwLock<()>,
     /// Number of connected attackers.
     attackers: AtomicUsize,
-    /// Number of pages made so far.
+    /// Number of pages rendered so far.
     pages: watch::Sender<u32>,
 }
 
-/// Bytes to leak per core, and how often. Per core, because what `hostile` allows grows with the
+/// Bytes to leak per core at a time. Per core, because the memory bound of `hostile` grows with the
 /// cores, too.
 const LEAK_BYTES: usize = 2 << 20;
+/// Interval between two leaks.
 const LEAK_EVERY: Duration = Duration::from_millis(250);
-/// Maximum bytes to leak, per core and in addition: more than `hostile` allows small fleets.
+/// Maximum bytes to leak, per core: more than the memory bound of `hostile` for small fleets.
 const MAX_LEAK_PER_CORE: usize = 96 << 20;
+/// Maximum bytes to leak in addition.
 const MAX_LEAK_BASE: usize = 256 << 20;
 
 /// Addresses of a collector, or of the proxy in front of it.
 #[derive(Debug)]
 pub struct Endpoints {
-    /// Address for agents.
+    /// Address of the listener for agents.
     pub agents: SocketAddr,
-    /// Address for HTTP.
+    /// Address of the HTTP listener.
     pub http: SocketAddr,
 }
 
 /// Starts the proxy in front of the collector at `upstream`; it listens at `endpoints`.
 ///
 /// # Errors
-/// The system's.
+/// If a system call fails.
 pub async fn start(
     fault: Fault,
     upstream: Endpoints,
@@ -141,11 +143,11 @@ async fn leak() {
         tick.tick().await;
         kept.push(vec![1_u8; LEAK_BYTES * cores]);
     }
-    // Keep what has been leaked.
+    // Keeps the leaked memory until the process exits.
     std::future::pending::<()>().await;
 }
 
-/// Number of leaks; limited, because a machine of many cores runs other things, too.
+/// Number of leaks. Limited, so that a machine with many cores keeps memory for other programs.
 const fn max_leaks(cores: usize) -> usize {
     (MAX_LEAK_PER_CORE * cores + MAX_LEAK_BASE) / (LEAK_BYTES * cores)
 }

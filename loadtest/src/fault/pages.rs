@@ -21,7 +21,7 @@ const VICTIM: u32 = 3;
 /// longer than that, or live agents are removed, and shorter than the 9.75 s before which no agent
 /// may be removed.
 const IMPATIENCE: Duration = Duration::from_secs(6);
-/// How long a page takes that stalls everything else.
+/// Time for which a page stalls all agents.
 pub const STALL: Duration = Duration::from_secs(2);
 /// Maximum request head, in bytes.
 const MAX_HEAD_BYTES: usize = 8_192;
@@ -75,10 +75,10 @@ impl Request {
     }
 }
 
-/// Makes faulty pages, and remembers what earlier pages have shown.
+/// Renders faulty pages. Some faults depend on earlier pages.
 struct FaultyPages {
     fault: Fault,
-    /// By agent: its lines on the last page that had them, and since when they are unchanged.
+    /// Lines of each agent on the latest page with the agent, and the time of their last change.
     rows: HashMap<u32, (String, Instant)>,
 }
 
@@ -163,7 +163,7 @@ fn compressed(page: &[u8]) -> std::io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// Adds these lines of gauges to a page, each to its family.
+/// Adds lines of gauges to a page, each to its family.
 #[must_use]
 pub fn with_series(page: &str, lines: &str) -> String {
     let mut page: Vec<_> = page.split_inclusive('\n').map(ToOwned::to_owned).collect();

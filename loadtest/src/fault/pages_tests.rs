@@ -1,4 +1,4 @@
-//! What each fault does to a page, and that the strict reader or the judge finds it.
+//! Tests that the parser or the judge finds each fault of a page.
 
 use std::collections::BTreeSet;
 

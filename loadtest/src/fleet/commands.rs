@@ -25,7 +25,7 @@ impl Fleet {
     /// Disconnects agents of a worker, and waits until that is done.
     ///
     /// # Errors
-    /// A worker has exited, or was not done in time.
+    /// If a worker has exited, or is not done in time.
     pub async fn disconnect(
         &mut self,
         worker: usize,
@@ -37,7 +37,9 @@ impl Fleet {
         self.send(worker, &Command::Disconnect { agents, kind, after }).await;
         let done = |fleet: &Self| fleet.workers[worker].pending_commands == 0;
         if !self.wait_until(Instant::now() + COMMAND_TIMEOUT, done).await? {
-            bail!("worker {worker} did not disconnect its agents in time");
+            bail!(
+                "worker {worker} did not disconnect its agents in time; the machine may be too busy"
+            );
         }
         Ok(())
     }
@@ -45,7 +47,7 @@ impl Fleet {
     /// Asks the workers for all counts of the phase that ends here, and waits for them.
     ///
     /// # Errors
-    /// A worker has exited, or did not report in time.
+    /// If a worker has exited, or does not answer in time.
     pub async fn flush(&mut self) -> anyhow::Result<()> {
         for state in self.workers.iter_mut().filter(|state| !state.killed && !state.frozen) {
             state.pending_commands += 1;

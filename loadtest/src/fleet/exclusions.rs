@@ -1,4 +1,4 @@
-//! Workers that a scenario kills, freezes or cuts off on purpose, and which others are judged.
+//! Workers that a scenario kills, freezes or cuts off on purpose. Only the others are judged.
 
 use super::Fleet;
 use crate::tally::Tally;
@@ -21,8 +21,8 @@ impl Fleet {
         (0..self.workers.len()).filter(|worker| self.workers[*worker].is_judged()).collect()
     }
 
-    /// Takes the counts of those workers in the phase that ends now. The next phase begins here, so
-    /// that every count belongs to a phase.
+    /// Takes the counts of the judged workers in the phase that ends now. The next phase begins
+    /// here, so that every count belongs to a phase.
     pub(crate) fn take_phase_counts(&mut self) -> Tally {
         let mut counts = Tally::default();
         for state in &mut self.workers {
@@ -37,7 +37,7 @@ impl Fleet {
     /// Stops a worker with SIGSTOP, like a machine that hangs. It can only be killed afterwards.
     ///
     /// # Errors
-    /// The system's.
+    /// If a system call fails.
     pub fn freeze(&mut self, worker: usize) -> anyhow::Result<()> {
         self.workers[worker].frozen = true;
         self.workers[worker].process.freeze()
@@ -46,7 +46,7 @@ impl Fleet {
     /// Kills a worker on purpose.
     ///
     /// # Errors
-    /// The system's.
+    /// If a system call fails.
     pub async fn kill_worker(&mut self, worker: usize) -> anyhow::Result<()> {
         self.workers[worker].killed = true;
         self.workers[worker].process.kill().await

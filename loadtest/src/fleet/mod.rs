@@ -43,9 +43,9 @@ pub struct Fleet {
     message_sender: mpsc::Sender<(usize, WorkerMessage)>,
     timeline: TimelineRecorder,
     tick: Interval,
-    /// A report is late if it is processed more than this after it was due.
+    /// A report is late if the collector processes it more than this after its due time.
     pub(crate) late: Duration,
-    /// Extra time for a page to show a change, on top of what the judge grants.
+    /// Extra time for pages to show a change, in addition to the judge's tolerances.
     pub(crate) tolerance: Duration,
     /// Counts so far.
     pub total: Tally,
@@ -63,7 +63,7 @@ impl Fleet {
     /// Starts the collectors of a plan, and a worker for each.
     ///
     /// # Errors
-    /// A process did not start.
+    /// If a process does not start.
     pub async fn start(plan: &Plan) -> anyhow::Result<Self> {
         let mut fleet = Self::without_workers(plan).await?;
         for config in plan.worker_configs(&fleet.endpoints()) {
@@ -76,7 +76,7 @@ impl Fleet {
     /// Starts the collectors of a plan.
     ///
     /// # Errors
-    /// A process did not start.
+    /// If a process does not start.
     pub async fn without_workers(plan: &Plan) -> anyhow::Result<Self> {
         let timeline = TimelineRecorder::start();
         let pki = plan.tls.then(TestPki::new).transpose()?;
@@ -107,7 +107,7 @@ impl Fleet {
         })
     }
 
-    /// Where workers find the collectors of the test.
+    /// Addresses and process ids of the collectors of the test, for workers.
     #[must_use]
     pub fn endpoints(&self) -> Vec<CollectorEndpoint> {
         self.collectors.iter().map(CollectorProcess::endpoint).collect()
@@ -116,7 +116,7 @@ impl Fleet {
     /// Starts a worker, wrapped in the command line `prefix` if there is one. Returns its index.
     ///
     /// # Errors
-    /// The process cannot be started.
+    /// If the process does not start.
     pub async fn start_worker(
         &mut self,
         config: &WorkerConfig,
@@ -139,7 +139,7 @@ impl Fleet {
     /// Waits until all workers have accepted their configuration.
     ///
     /// # Errors
-    /// A worker did not in time, or has exited.
+    /// If a worker has exited, or is not done in time.
     pub async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
         let all_ready = |fleet: &Self| fleet.workers.iter().all(|state| state.ready);
         if !self.wait_until(Instant::now() + COMMAND_TIMEOUT, all_ready).await? {
@@ -159,8 +159,8 @@ impl Fleet {
         self.timeline.record_event(what);
     }
 
-    /// Begins a phase, and ends the previous one. Returns the name of that. Times of phases with
-    /// the same name add up.
+    /// Begins a phase and ends the previous one. Returns the name of the previous one. Phases with
+    /// the same name are added up.
     pub fn begin_phase(&mut self, what: &str) -> String {
         self.timeline.begin_phase(what)
     }
@@ -206,14 +206,14 @@ impl Fleet {
         self.workers.iter().map(|state| state.last_sample.reporting).sum()
     }
 
-    /// CPU and memory of the collectors that the test started; `None` if there are none, or the
-    /// system does not tell.
+    /// CPU time and memory of the collectors that the test started. `None` if there are none, or if
+    /// the system does not provide them.
     #[must_use]
     pub fn collectors_usage(&self) -> Option<Usage> {
         usage::sum(self.collectors.iter().map(CollectorProcess::pid))
     }
 
-    /// CPU and memory of the workers.
+    /// CPU time and memory of the workers.
     #[must_use]
     pub fn workers_usage(&self) -> Option<Usage> {
         usage::sum(
@@ -224,7 +224,7 @@ impl Fleet {
     /// Handles messages of workers until `done` or the deadline. Returns whether it is done.
     ///
     /// # Errors
-    /// A worker has exited.
+    /// If a worker has exited.
     pub async fn wait_until(
         &mut self,
         deadline: Instant,
@@ -246,7 +246,7 @@ impl Fleet {
     /// Handles messages of workers for a while.
     ///
     /// # Errors
-    /// A worker has exited.
+    /// If a worker has exited.
     pub async fn wait(&mut self, time: Duration) -> anyhow::Result<()> {
         self.wait_until(Instant::now() + time, |_| false).await.map(drop)
     }
@@ -301,7 +301,7 @@ impl Fleet {
     /// Stops the workers and the collectors of the test. Failures are findings.
     ///
     /// # Errors
-    /// A worker has exited, or did not report its counts.
+    /// If a worker has exited, or does not send its counts.
     pub async fn stop(&mut self) -> anyhow::Result<()> {
         self.begin_phase("stopping");
         self.end_transition("at the end").await?;

@@ -1,5 +1,5 @@
-//! The phases that all tests share: connect the fleet, have pages judged, disconnect it; and what
-//! is a finding at the end of each kind of phase.
+//! Phases that all tests share: connect the fleet, judge pages, disconnect the fleet. At the end of
+//! each phase its counts are checked.
 
 use std::num::NonZero;
 use std::time::Duration;
@@ -14,11 +14,12 @@ use crate::progress::Progress;
 use crate::tally::Tally;
 use crate::worker_protocol::{Command, MAX_AWAY, PageResult, RETURN_GRACE};
 
-/// The ramp is given up when no further agent has reported for this long.
+/// The ramp is aborted if no further agent reports for this long.
 const PROGRESS_TIMEOUT: Duration = Duration::from_secs(30);
-/// Extra wait beyond what the judge grants, so that a page is judged without leniency.
+/// Extra wait beyond the judge's tolerances, so that a page must show the last changes.
 const MARGIN: Duration = Duration::from_millis(100);
-/// How long a worker may take to disconnect its agents or to deliver a page: longer than a scrape.
+/// Timeout for a worker to disconnect its agents or to deliver a page. Longer than that of a
+/// scrape.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Minimum answered Pings of a measured phase: for a verdict on late reports, and for a p99.
@@ -26,11 +27,11 @@ pub(crate) const MIN_ANSWERS: u64 = 1;
 pub(crate) const MIN_ANSWERS_FOR_P99: u64 = 100;
 
 impl Fleet {
-    /// Connects all agents at this rate, and waits until they have reported, for as long as there
-    /// is progress. A missing agent is a finding, and so is a session that ends.
+    /// Connects all agents at this rate, and waits until they have reported or no more do. Missing
+    /// agents and ended sessions are findings.
     ///
     /// # Errors
-    /// A worker has exited.
+    /// If a worker has exited.
     pub async fn connect_all(&mut self, agents: u32, per_second: f64) -> anyhow::Result<()> {
         self.record_event("agents connect");
         self.begin_phase("connecting");
@@ -55,7 +56,7 @@ impl Fleet {
     /// Waits until a page must show the last reports.
     ///
     /// # Errors
-    /// A worker has exited.
+    /// If a worker has exited.
     pub async fn settle(&mut self) -> anyhow::Result<()> {
         let before = self.begin_phase("settling");
         self.wait(SETTLED + self.tolerance + MARGIN).await?;
@@ -67,7 +68,7 @@ impl Fleet {
     /// that could not be fetched is a finding.
     ///
     /// # Errors
-    /// A worker has exited.
+    /// If a worker has exited.
     pub async fn collect_pages(&mut self) -> anyhow::Result<Vec<(usize, PageResult)>> {
         if !self
             .wait_until(Instant::now() + WORKER_TIMEOUT, |fleet| !fleet.has_pending_pages())
@@ -86,11 +87,11 @@ impl Fleet {
         Ok(received)
     }
 
-    /// Disconnects the fleet and has the empty pages judged. As many workers at a time as there are
-    /// cores, because closing a connection costs both ends.
+    /// Disconnects the fleet and has the empty pages judged. One group of workers at a time, as
+    /// many as there are cores, because closing connections costs CPU time at both ends.
     ///
     /// # Errors
-    /// A worker has exited.
+    /// If a worker has exited.
     pub async fn disconnect_all(&mut self) -> anyhow::Result<()> {
         self.end_phase("before all disconnect").await?;
         self.record_event("agents disconnect");
@@ -120,7 +121,7 @@ impl Fleet {
     /// counts of the phase.
     ///
     /// # Errors
-    /// A worker has exited, or did not report its counts in time.
+    /// If a worker has exited, or does not send its counts in time.
     pub async fn end_phase(&mut self, what: &str) -> anyhow::Result<Tally> {
         let counts = self.close_phase().await?;
         self.add_findings(what, ended(&counts));
@@ -130,21 +131,22 @@ impl Fleet {
         Ok(counts)
     }
 
-    /// The same for a phase whose figures are a result: at least `least` Pings must be answered.
+    /// Like [`end_phase`](Self::end_phase), for a phase whose figures are a result: at least
+    /// `min` Pings must be answered.
     ///
     /// # Errors
-    /// A worker has exited, or did not report its counts in time.
-    pub async fn end_measured_phase(&mut self, what: &str, least: u64) -> anyhow::Result<Tally> {
+    /// If a worker has exited, or does not send its counts in time.
+    pub async fn end_measured_phase(&mut self, what: &str, min: u64) -> anyhow::Result<Tally> {
         let counts = self.end_phase(what).await?;
-        self.add_findings(what, too_few_answers(&counts, least));
+        self.add_findings(what, too_few_answers(&counts, min));
         Ok(counts)
     }
 
-    /// The same for a phase with reboots, in which attempts may be refused while the former session
-    /// exists.
+    /// Like [`end_phase`](Self::end_phase), for a phase with reboots: attempts may be refused while
+    /// the previous session exists.
     ///
     /// # Errors
-    /// A worker has exited, or did not report its counts in time.
+    /// If a worker has exited, or does not send its counts in time.
     pub async fn end_reboot_phase(&mut self, what: &str) -> anyhow::Result<()> {
         let counts = self.end_transition(what).await?;
         self.add_findings(what, late(&counts, self.late));
@@ -155,22 +157,22 @@ impl Fleet {
     /// session that a collector ends is a finding.
     ///
     /// # Errors
-    /// A worker has exited, or did not report its counts in time.
+    /// If a worker has exited, or does not send its counts in time.
     pub async fn end_transition(&mut self, what: &str) -> anyhow::Result<Tally> {
         let counts = self.close_phase().await?;
         self.add_findings(what, ended(&counts));
         Ok(counts)
     }
 
-    /// Ends a phase and begins the next. Returns the counts of the phase. Findings are only what is
-    /// wrong in every scenario.
+    /// Ends a phase and begins the next. Returns the counts of the phase. Adds only findings that
+    /// apply to every scenario.
     ///
     /// # Errors
-    /// A worker has exited, or did not report its counts in time.
+    /// If a worker has exited, or does not send its counts in time.
     pub async fn close_phase(&mut self) -> anyhow::Result<Tally> {
         self.flush().await?;
         if self.returning() > 0 {
-            // An agent that has just disconnected has its full time to return.
+            // An agent that has just disconnected gets its full time to return.
             let phase = self.begin_phase("awaiting returns");
             let returned = Instant::now() + MAX_AWAY + RETURN_GRACE + WORKER_TIMEOUT;
             self.wait_until(returned, |fleet| fleet.returning() == 0).await?;
@@ -185,7 +187,7 @@ impl Fleet {
         Ok(counts)
     }
 
-    /// Checks that an agent has returned in a test with churn, or nothing is known about returns.
+    /// In a test with churn, checks that at least one agent has returned.
     pub fn check_returns(&mut self, what: &str, churn: f64, counts: &Tally) {
         self.add_findings(what, no_returns(churn, counts));
     }
@@ -194,7 +196,7 @@ impl Fleet {
         self.verdict.add(when, findings);
     }
 
-    /// Fails a test that has compared nothing.
+    /// Adds a finding if the test has not made a required check.
     pub(crate) fn check_grounds(&mut self) {
         self.verdict.checked("reports taken in", self.total.answered);
         let found = nothing_compared(&self.verdict);
@@ -232,9 +234,9 @@ fn late(counts: &Tally, late: Duration) -> Option<Finding> {
     })
 }
 
-fn too_few_answers(counts: &Tally, least: u64) -> Option<Finding> {
+fn too_few_answers(counts: &Tally, min: u64) -> Option<Finding> {
     let answered = counts.answered;
-    (answered < least).then_some(Finding::TooFewAnswers { answered, least })
+    (answered < min).then_some(Finding::TooFewAnswers { answered, min })
 }
 
 fn other_interval(counts: &Tally) -> Option<Finding> {
@@ -242,11 +244,11 @@ fn other_interval(counts: &Tally) -> Option<Finding> {
     (welcomes > 0).then_some(Finding::OtherInterval { welcomes })
 }
 
-/// Checks that every verdict needs, and the text of the finding if there was none.
+/// Required checks of every test, and the finding if there was none.
 const GROUNDS: [(&str, &str); 2] =
     [("pages", "page was judged"), ("reports taken in", "report was answered by a Pong")];
 
-/// Findings for the checks that are missing.
+/// Findings for required checks that were not made.
 fn nothing_compared(verdict: &Verdict) -> Vec<Finding> {
     let lacks = |check: &str| verdict.checks.get(check).is_none_or(|times| *times == 0);
     let lacking = GROUNDS.into_iter().filter(|(check, _)| lacks(check));
@@ -276,7 +278,7 @@ mod tests {
         counts.taken_in(Duration::ZERO, Duration::ZERO, Duration::ZERO);
         counts.unanswered = 1;
         let found = too_few_answers(&counts, MIN_ANSWERS);
-        assert_eq!(found, Some(Finding::TooFewAnswers { answered: 0, least: MIN_ANSWERS }));
+        assert_eq!(found, Some(Finding::TooFewAnswers { answered: 0, min: MIN_ANSWERS }));
         counts.answered = 99;
         assert_eq!(too_few_answers(&counts, MIN_ANSWERS), None);
         assert!(too_few_answers(&counts, MIN_ANSWERS_FOR_P99).is_some(), "99 of them have no p99");

@@ -8,7 +8,7 @@ use crate::tally::{Histograms, Tally};
 use crate::usage::Usage;
 use crate::worker_protocol::PageResult;
 
-/// A shorter interval than this is not recorded as a second.
+/// Minimum length of the last, incomplete second to record it.
 const MIN_SECOND: Duration = Duration::from_millis(100);
 
 /// The timeline so far, and the second in progress.
@@ -17,7 +17,7 @@ pub(crate) struct TimelineRecorder {
     pub(crate) timeline: Timeline,
     /// Counts in this second.
     pub(crate) second: Tally,
-    /// Start of this second, and what the collectors had used by then.
+    /// Start of this second, and resource usage of the collectors at that time.
     second_began: Duration,
     usage: Option<Usage>,
     /// Name and start of the current phase.
@@ -43,7 +43,7 @@ impl TimelineRecorder {
         self.began.elapsed()
     }
 
-    /// Begins a phase, and ends the previous one. Returns the name of that.
+    /// Begins a phase and ends the previous one. Returns the name of the previous one.
     pub(crate) fn begin_phase(&mut self, what: &str) -> String {
         let now = self.now();
         let (before, second_began) = std::mem::replace(&mut self.phase, (what.to_owned(), now));

@@ -19,11 +19,11 @@ pub(super) struct WorkerState {
     pub(super) pending_pages: usize,
     /// Agents that could not send Bye; `None` until all have disconnected for good.
     pub(super) stuck_agents: Option<u32>,
-    /// The scenario stopped it with SIGSTOP.
+    /// Whether the scenario stopped it with SIGSTOP.
     pub(super) frozen: bool,
-    /// The scenario killed it.
+    /// Whether the scenario killed it.
     pub(super) killed: bool,
-    /// The scenario alone judges its agents.
+    /// Whether only the scenario judges its agents.
     pub(super) excluded: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What can be wrong with a page or a run, in plain words.
+//! Findings on a page or a run, with texts that say what was seen and what was allowed.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,21 +7,21 @@ use fleetgauge_page::InvalidLine;
 
 use crate::sim_values::{NAMES, ValueOrigin, agent_name};
 
-/// Something that should not have happened; its text says what.
+/// A failed check. Its `Display` text says what was seen and what was allowed.
 pub trait Problem: fmt::Display {
-    /// Stable name that it is counted by.
+    /// Stable name, used to count findings.
     fn reason(&self) -> &'static str;
 }
 
-/// Something wrong with a page or a run. Agents are given by number.
+/// A failed check of a page or of a run. Agents are given by number.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the texts below say what the variants and fields are")]
 pub enum Finding {
-    Missing { agent: u32, sequence: u64 },
+    Missing { agent: u32, sequence: u64, settled: Duration },
     Incomplete { agent: u32, shown: usize },
-    Leftover { agent: u32, sequence: u64, gone_before: Duration },
+    Leftover { agent: u32, sequence: u64, gone_before: Duration, allowed: Duration },
     Torn { agent: u32, positions: (usize, usize), sequences: (u64, u64) },
-    Stale { agent: u32, shown: u64, written: u64 },
+    Stale { agent: u32, shown: u64, written: u64, settled: Duration },
     Future { agent: u32, shown: u64, sent: u64 },
     Misplaced { agent: u32, position: usize, holds: ValueOrigin },
     Garbled { agent: u32, position: usize, value: f64 },
@@ -39,13 +39,13 @@ pub enum Finding {
     NotLeft { agents: u32 },
     NoCheckpoint,
     OtherInterval { welcomes: u64 },
-    TooFewAnswers { answered: u64, least: u64 },
+    TooFewAnswers { answered: u64, min: u64 },
     NothingCompared { what: &'static str },
     CollectorFailed { how: String },
 }
 
 impl Finding {
-    /// Stable name that it is counted by.
+    /// Stable name, used to count findings.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -87,47 +87,50 @@ impl Problem for Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing { agent, sequence } => {
-                let name = agent_name(*agent);
-                write!(
-                    f,
-                    "{name} is connected and has reported (report {sequence}), but is missing"
-                )
-            }
+            Self::Missing { agent, sequence, settled } => write!(
+                f,
+                "{} is missing, but it is connected and report {sequence} was written more than {} \
+                 ms before the request",
+                agent_name(*agent),
+                settled.as_millis()
+            ),
             Self::Incomplete { agent, shown } => {
                 let (name, all) = (agent_name(*agent), NAMES.len());
-                write!(f, "{name} is shown with {shown} of its {all} values")
+                write!(f, "the page has {shown} of the {all} values of {name}")
             }
-            Self::Leftover { agent, sequence, gone_before } => write!(
+            Self::Leftover { agent, sequence, gone_before, allowed } => write!(
                 f,
-                "{} left {} ms before the request, but is still shown (report {sequence})",
+                "{} is still on the page (report {sequence}) {} ms after it disconnected; allowed \
+                 are {} ms",
                 agent_name(*agent),
-                gone_before.as_millis()
+                gone_before.as_millis(),
+                allowed.as_millis()
             ),
             Self::Torn { agent, positions: (one, other), sequences: (first, second) } => write!(
                 f,
-                "{} is torn: {} is from report {first}, {} from report {second}",
+                "{} has values of two reports: {} is from report {first}, {} from report {second}",
                 agent_name(*agent),
                 NAMES[*one],
                 NAMES[*other]
             ),
-            Self::Stale { agent, shown, written } => write!(
+            Self::Stale { agent, shown, written, settled } => write!(
                 f,
-                "{} is shown with report {shown}, but {written} was written a second, plus \
-                 --tolerance, before the request",
-                agent_name(*agent)
+                "{} has the values of report {shown}, but report {written} was written more than \
+                 {} ms before the request",
+                agent_name(*agent),
+                settled.as_millis()
             ),
             Self::Future { agent, shown, sent } => write!(
                 f,
-                "{} is shown with report {shown}, but {sent} was the last one sent",
+                "{} has the values of report {shown}, but the last report sent was {sent}",
                 agent_name(*agent)
             ),
             Self::Misplaced { agent, position, holds } => write!(
                 f,
-                "{} of {} has the value of position {} of {}",
+                "{} of {} has the value of {} of {}",
                 NAMES[*position],
                 agent_name(*agent),
-                holds.position,
+                NAMES.get(holds.position).unwrap_or(&"an unknown series"),
                 agent_name(holds.agent)
             ),
             Self::Garbled { agent, position, value } => {
@@ -138,14 +141,10 @@ impl fmt::Display for Finding {
                 write!(f, "{} of {} is on the page twice", NAMES[*position], agent_name(*agent))
             }
             Self::WrongLabels { agent, shown } => {
-                write!(
-                    f,
-                    "{} is shown with labels that it did not report: {{{shown}}}",
-                    agent_name(*agent)
-                )
+                write!(f, "{} has labels that it did not send: {{{shown}}}", agent_name(*agent))
             }
             Self::Stranger { name, agent: Some(agent) } => {
-                write!(f, "{name} of {agent:?} belongs to no agent of this fleet")
+                write!(f, "{name} of {agent:?} is not a series of this fleet")
             }
             Self::NoOwnMetrics => f.write_str("/metrics has none of the collector's own metrics"),
             Self::Stranger { name, agent: None } => {
@@ -154,43 +153,47 @@ impl fmt::Display for Finding {
             Self::Unreadable(InvalidLine { line, text, problem }) => {
                 write!(f, "line {line} of the page {problem}: {text:?}")
             }
-            Self::ScrapeFailed { why } => write!(f, "the page could not be fetched: {why}"),
+            Self::ScrapeFailed { why } => write!(f, "the scrape failed: {why}"),
             Self::NotConnected { agents, of } => {
-                write!(f, "{agents} of {of} agents did not connect and report")
+                write!(f, "{agents} of {of} agents did not connect and report; all must")
             }
             Self::SessionsEnded { sessions, why, own_lag_ms } => write!(
                 f,
-                "the collector ended {sessions} sessions: {why} (the generator itself was up to \
-                 {own_lag_ms:.0} ms late)"
+                "the collector ended {sessions} sessions ({why}); none is allowed. The load test \
+                 itself was up to {own_lag_ms:.0} ms late"
             ),
             Self::ReportsLate { reports, of, late_ms, longest_ms } => write!(
                 f,
-                "{reports} of {of} reports were not processed within {late_ms} ms after they were \
-                 due; the slowest took {longest_ms:.0} ms"
+                "{reports} of {of} reports were processed more than {late_ms} ms (--max-lag) after \
+                 they were due; the slowest after {longest_ms:.0} ms"
             ),
             Self::NotReturned { times, within } => {
                 let seconds = within.as_secs();
-                write!(f, "{times} agents that disconnected were not back within {seconds} s")
+                write!(f, "{times} disconnected agents did not return within {seconds} s")
             }
-            Self::Refused { attempts, why } => {
-                write!(f, "{attempts} attempts to connect were refused after the ramp: {why}")
-            }
+            Self::Refused { attempts, why } => write!(
+                f,
+                "{attempts} connection attempts were refused after the ramp ({why}); none is \
+                 allowed"
+            ),
             Self::NotLeft { agents } => {
                 write!(f, "{agents} agents could not disconnect in time: their writes were blocked")
             }
-            Self::NoCheckpoint => f.write_str("no page was judged while all agents were connected"),
+            Self::NoCheckpoint => {
+                f.write_str("no page was judged while all agents were connected; run longer")
+            }
             Self::OtherInterval { welcomes } => write!(
                 f,
-                "the collector gave {welcomes} agents another interval than requested: the load is \
-                 not the planned one"
+                "the collector assigned another report interval in {welcomes} Welcomes, so the \
+                 load is not the planned one"
             ),
-            Self::TooFewAnswers { answered, least } => write!(
+            Self::TooFewAnswers { answered, min } => write!(
                 f,
-                "{answered} reports were answered by a Pong, {least} are needed for a verdict: run \
-                 longer than the interval"
+                "{answered} Pings were answered, but a verdict needs {min}; run longer than the \
+                 report interval"
             ),
             Self::NothingCompared { what } => {
-                write!(f, "no {what}: there is no verdict on the collector; run longer")
+                write!(f, "no {what}, so there is no verdict; run longer")
             }
             Self::CollectorFailed { how } => write!(f, "the collector {how}"),
         }

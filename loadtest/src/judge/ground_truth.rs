@@ -51,20 +51,20 @@ impl Timestamp {
 pub struct SentReport {
     /// Sequence number.
     pub sequence: u32,
-    /// Before its first byte was written.
+    /// A time before its first byte was written.
     pub begun: Timestamp,
-    /// After its last byte was written; `None` until then.
+    /// A time after its last byte was written; `None` until then.
     pub written: Option<Timestamp>,
 }
 
 /// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionEnd {
-    /// Before the agent or the collector ended it.
+    /// A time before the agent or the collector ended it.
     pub leaving: Timestamp,
-    /// After the socket was closed; `None` until then.
+    /// A time after the socket was closed; `None` until then.
     pub gone: Option<Timestamp>,
-    /// The collector ended the session, at an unknown earlier time.
+    /// Whether the collector ended the session, at an unknown earlier time.
     pub by_collector: bool,
 }
 
@@ -87,7 +87,7 @@ pub struct AgentHistory {
 }
 
 impl AgentHistory {
-    /// Records that a session began, whose first report will have this sequence number.
+    /// Records the begin of a session. Its first report will have this sequence number.
     pub fn session_began(&mut self, first_sequence: u64) {
         let session = Session { first_sequence: sequence_u32(first_sequence), end: None };
         push(&mut self.sessions, KEPT_SESSIONS, session);
@@ -150,9 +150,9 @@ fn sequence_u32(sequence: u64) -> u32 {
     u32::try_from(sequence).unwrap_or(u32::MAX)
 }
 
-/// Shifts the items instead of keeping a ring buffer: most agents have one item.
-fn push<T>(recent: &mut Vec<T>, most: usize, item: T) {
-    if recent.len() >= most {
+/// Shifts the items, which needs less memory than a ring buffer: usually there is one.
+fn push<T>(recent: &mut Vec<T>, max_items: usize, item: T) {
+    if recent.len() >= max_items {
         recent.remove(0);
     }
     recent.reserve_exact(1);

@@ -1,6 +1,6 @@
-//! Judges a page: compares what it shows with the ground truth.
+//! Judges a page: compares it with the ground truth.
 //!
-//! The judge uses neither sockets nor clocks. Everything it grants the collector is in
+//! The judge uses neither sockets nor clocks. All delays that it allows the collector are in
 //! [`tolerances`].
 
 pub mod finding;
@@ -27,15 +27,15 @@ pub struct ScrapeWindow {
 }
 
 impl ScrapeWindow {
-    /// How findings refer to the page.
+    /// Name of the page in findings.
     #[must_use]
     pub fn label(self, what: &str) -> String {
         format!("{what}, {:.1} s into the run", self.requested.as_secs_f64())
     }
 }
 
-/// Passes to `find` everything wrong with a page that was not found while reading it. `histories`
-/// must include the whole scrape. `tolerance` is added to what the judge grants.
+/// Passes all findings on a page to `find`, except for those found while parsing it. `histories`
+/// must include the whole scrape. `tolerance` is added to the allowed delays.
 pub fn judge(
     observed: &ObservedPage,
     histories: &[AgentHistory],
@@ -76,18 +76,22 @@ struct AgentCheck<'a> {
 }
 
 impl AgentCheck<'_> {
-    /// The first thing wrong with the agent; its consequences are not counted again.
+    /// The first finding on the agent. Later ones may be its consequences, so they are not counted.
     fn finding(&self) -> Option<Finding> {
         let agent = self.agent;
         match self.observed.count() {
-            0 => self.required_report().map(|sequence| Finding::Missing { agent, sequence }),
+            0 => self.required_report().map(|sequence| Finding::Missing {
+                agent,
+                sequence,
+                settled: self.settled,
+            }),
             shown if shown < NAMES.len() => Some(Finding::Incomplete { agent, shown }),
             _ => self.check_report(self.observed.sequence()).err(),
         }
     }
 
-    /// The last settled report, if the agent has to be on the page: the report belongs to a
-    /// session that outlasted the response.
+    /// The last settled report if the agent must be on the page: its session must have lasted until
+    /// the end of the response.
     fn required_report(&self) -> Option<u64> {
         let session = self.history.sessions.last()?;
         let ended_before = |leaving: Timestamp| leaving.since_start() <= self.window.ended;
@@ -119,13 +123,17 @@ impl AgentCheck<'_> {
         if let Some(gone) = end.and_then(|end| end.gone) {
             let gone_before = self.window.requested.saturating_sub(gone.since_start());
             if gone_before >= self.gone {
-                return Err(Finding::Leftover { agent, sequence, gone_before });
+                let allowed = self.gone;
+                return Err(Finding::Leftover { agent, sequence, gone_before, allowed });
             }
         }
         match written {
-            Some(written) if shown < written => {
-                Err(Finding::Stale { agent, shown: sequence, written: written.into() })
-            }
+            Some(written) if shown < written => Err(Finding::Stale {
+                agent,
+                shown: sequence,
+                written: written.into(),
+                settled: self.settled,
+            }),
             _ => Ok(()),
         }
     }

@@ -1,5 +1,5 @@
-//! What a page shows of the fleet, collected while the page is read: eight bytes per agent,
-//! however large the page is.
+//! The agents on a page, collected while the page is read. Takes eight bytes per agent, regardless
+//! of the size of the page.
 
 use fleetgauge_page::Sample;
 
@@ -24,7 +24,7 @@ pub struct ObservedPage {
     pub samples: u64,
 }
 
-/// What a page shows of one agent.
+/// One agent on a page.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ObservedAgent {
     /// Sequence number of the report that the first value came from.
@@ -33,12 +33,13 @@ pub struct ObservedAgent {
     first_position: u8,
     /// Bit set of the positions that are present.
     positions: u8,
-    /// The agent has a finding: its consequences are not counted again.
+    /// Whether the agent has a finding. Further ones may be its consequences, so they are not
+    /// counted.
     wrong: bool,
 }
 
 impl ObservedAgent {
-    /// Number of its values on the page.
+    /// Number of values of the agent on the page.
     #[must_use]
     pub const fn count(self) -> usize {
         self.positions.count_ones() as usize
@@ -50,7 +51,7 @@ impl ObservedAgent {
         self.sequence
     }
 
-    /// Whether the values themselves are wrong.
+    /// Whether the agent has a finding.
     #[must_use]
     pub const fn is_wrong(self) -> bool {
         self.wrong
@@ -80,7 +81,7 @@ impl ObservedPage {
         }
     }
 
-    /// The same for a page that must include the collector's own metrics.
+    /// Expects the collector's own metrics on the page, too.
     #[must_use]
     pub fn expecting_own_metrics(self) -> Self {
         Self { own_samples: Some(0), ..self }
@@ -95,7 +96,7 @@ impl ObservedPage {
     /// Adds a sample to the agent that its label names.
     ///
     /// # Errors
-    /// The first thing wrong with that agent; later ones are ignored.
+    /// The first finding on that agent. Later ones may be its consequences, so they are ignored.
     pub fn add(&mut self, sample: Sample<'_>) -> Result<(), Finding> {
         let named = sample.labels.get(AGENT);
         let has_prefix = || OWN_PREFIXES.iter().any(|prefix| sample.name.starts_with(prefix));

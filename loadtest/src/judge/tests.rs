@@ -1,4 +1,4 @@
-//! Hand-made histories and pages: the judge finds every error and nothing else.
+//! Tests with hand-made histories and pages: the judge finds every error and nothing else.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ const LABELS: u8 = 2;
 /// Reports to keep: more than any test sends.
 const ALL: usize = 16;
 
-/// Requested at 10 s, answered at 10.2 s.
+/// The page is requested at 10 s and complete at 10.2 s.
 const WINDOW: ScrapeWindow =
     ScrapeWindow { requested: Duration::from_secs(10), ended: Duration::from_millis(10_200) };
 
@@ -33,7 +33,7 @@ fn history_of(at: &[u64]) -> AgentHistory {
     history
 }
 
-/// The same for an agent that was gone at `left`.
+/// Like [`history_of`], for an agent that disconnected at `left`.
 fn left(at: &[u64], left: u64) -> AgentHistory {
     let mut history = history_of(at);
     history.leaving(ms(left - 1), false);
@@ -75,7 +75,7 @@ fn found_on(histories: &[AgentHistory], page: &str) -> Vec<Finding> {
     found_late(histories, page, Duration::ZERO)
 }
 
-/// The same with a tolerance.
+/// Like [`found_on`], with a tolerance.
 fn found_late(histories: &[AgentHistory], page: &str, tolerance: Duration) -> Vec<Finding> {
     let agents = AgentRange { first: 0, count: histories.len() as u32 };
     found_of(ObservedPage::new(agents, agents, 0, LABELS), histories, page, tolerance)
@@ -144,7 +144,7 @@ fn a_correct_page_passes() {
 #[test]
 fn a_missing_agent_is_found() {
     let histories = [history_of(&[1_000]), history_of(&[8_998])];
-    let missing = [Finding::Missing { agent: 1, sequence: 1 }];
+    let missing = [Finding::Missing { agent: 1, sequence: 1, settled: SETTLED }];
     assert_eq!(found(&histories, &lines(0, 1)), missing);
 }
 
@@ -163,7 +163,7 @@ fn an_agent_may_be_missing_until_its_first_report_settles() {
 fn an_agent_may_be_missing_when_it_left_during_the_response() {
     assert_eq!(found(&[left(&[1_000], 10_100)], &[]), []);
     assert_eq!(found(&[left(&[1_000], 10_100)], &lines(0, 1)), []);
-    let after = [Finding::Missing { agent: 0, sequence: 1 }];
+    let after = [Finding::Missing { agent: 0, sequence: 1, settled: SETTLED }];
     assert_eq!(found(&[left(&[1_000], 10_300)], &[]), after);
 }
 
@@ -183,7 +183,7 @@ fn an_incomplete_agent_is_found() {
 #[test]
 fn a_leftover_series_is_found() {
     let gone_before = ms(100);
-    let leftover = [Finding::Leftover { agent: 0, sequence: 1, gone_before }];
+    let leftover = [Finding::Leftover { agent: 0, sequence: 1, gone_before, allowed: GONE }];
     assert_eq!(found(&[left(&[1_000], 9_900)], &lines(0, 1)), leftover);
     assert_eq!(found(&[left(&[1_000], 9_901)], &lines(0, 1)), []);
 }
@@ -195,7 +195,7 @@ fn a_leftover_of_an_earlier_session_is_found() {
     history.sending(2, ms(9_100), ALL);
     history.written(ms(9_101));
     let gone_before = ms(1_000);
-    let leftover = [Finding::Leftover { agent: 0, sequence: 1, gone_before }];
+    let leftover = [Finding::Leftover { agent: 0, sequence: 1, gone_before, allowed: GONE }];
     assert_eq!(found(&[history], &lines(0, 1)), leftover);
 }
 
@@ -222,7 +222,7 @@ fn a_torn_value_is_found() {
 #[test]
 fn a_stale_value_is_found() {
     let histories = [history_of(&[1_000, 8_999])];
-    let stale = [Finding::Stale { agent: 0, shown: 1, written: 2 }];
+    let stale = [Finding::Stale { agent: 0, shown: 1, written: 2, settled: SETTLED }];
     assert_eq!(found(&histories, &lines(0, 1)), stale);
     assert_eq!(found(&[history_of(&[1_000, 9_000])], &lines(0, 1)), []);
 }
@@ -299,8 +299,8 @@ fn series_of_unknown_agents_are_found() {
         texts,
         [
             "sim_value_0 has no agent label",
-            "sim_value_0 of \"sim-000001\" belongs to no agent of this fleet",
-            "sim_value_6 of \"sim-000000\" belongs to no agent of this fleet",
+            "sim_value_0 of \"sim-000001\" is not a series of this fleet",
+            "sim_value_6 of \"sim-000000\" is not a series of this fleet",
         ]
     );
 }

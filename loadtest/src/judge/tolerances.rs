@@ -1,12 +1,12 @@
-//! What the judge grants the collector: every bound that pages are judged by.
+//! Tolerances of the judge: the delays that it allows the collector.
 
 use std::time::Duration;
 
-/// A report that was written this long before a request must be on the page.
+/// A page must show every report that was written this long before the request.
 pub const SETTLED: Duration = Duration::from_secs(1);
-/// An agent that was gone this long before a request must not be on the page.
+/// A page must not show agents that disconnected this long before the request.
 pub const GONE: Duration = Duration::from_millis(100);
-/// The same after a mass departure.
+/// Replaces [`GONE`] after a mass departure.
 pub const GONE_MASS: Duration = Duration::from_secs(1);
-/// A mass departure is more agents than this within [`GONE_MASS`] before the request.
+/// In a mass departure more agents than this disconnect within [`GONE_MASS`] before the request.
 pub const MASS_DEPARTURE: usize = 1_000;

@@ -1,4 +1,4 @@
-//! The verdict of a test: what was checked, and what was found.
+//! The verdict of a test: its checks and findings.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::finding::Problem;
 
-/// Findings to keep in words; further ones are only counted.
+/// Maximum findings to keep with their text. Further ones are only counted.
 const MAX_FINDING_TEXTS: usize = 20;
 
 /// The verdict of a test.
@@ -16,20 +16,20 @@ pub struct Verdict {
     pub passed: bool,
     /// Number of checks by kind: pages, deaths, clones …
     pub checks: BTreeMap<String, u64>,
-    /// Checks that could not be made here, and why.
+    /// Checks that this machine cannot make, with the reasons.
     pub skipped: Vec<String>,
     /// Number of findings by reason.
     pub findings: BTreeMap<String, u64>,
-    /// The first findings in words, and the first of each reason.
+    /// Texts of the first findings, and of the first one of each reason.
     pub first_findings: Vec<FindingText>,
 }
 
-/// A finding in words.
+/// Reason and text of a finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FindingText {
     /// Stable name that it is counted by.
     pub reason: String,
-    /// What was found, and when.
+    /// When it was found, and its text.
     pub what: String,
 }
 
@@ -40,7 +40,7 @@ impl Verdict {
         Self { passed: true, ..Self::default() }
     }
 
-    /// Adds findings; `when` says what they refer to.
+    /// Adds findings. `when` names the phase or the page.
     pub fn add<P: Problem>(&mut self, when: &str, findings: impl IntoIterator<Item = P>) {
         for finding in findings {
             self.passed = false;
@@ -50,7 +50,8 @@ impl Verdict {
         }
     }
 
-    /// Keeps a finding in words if there is room. The first of each reason is always kept.
+    /// Keeps the text of a finding unless there are too many. The first of each reason is always
+    /// kept.
     fn keep_text(&mut self, finding_text: FindingText) {
         let is_first =
             self.first_findings.iter().all(|earlier| earlier.reason != finding_text.reason);

@@ -1,6 +1,6 @@
-//! Explanations for first-time readers of a report: the scenarios and the terms.
+//! Explanations in the report: the scenarios and the terms.
 
-/// What a scenario does and checks, in a few sentences.
+/// Describes a scenario in a few sentences.
 pub(super) fn about(scenario: &str) -> &'static str {
     match scenario {
         "run" => {
@@ -58,31 +58,30 @@ pub(super) const TERMS: [(&str, &str); 24] = [
     ),
     (
         "own lag",
-        "How late the generator itself handled a report, because it was busy or its timer \
+        "Delay of a report that the generator itself caused, because it was busy or its timer \
       fired late.",
     ),
     (
         "late",
-        "Reports that were processed more than --late after they were due (1 s unless the command \
-      above says otherwise), own lag not counted. They are a finding while the fleet is steady, \
-      but not while agents connect, return after a storm or all disconnect.",
+        "Reports that were processed more than --max-lag (1 s by default) after they were due, \
+      without own lag. They are a finding while the fleet is steady, but not while agents connect, \
+      return after a storm or all disconnect.",
     ),
     (
         "unanswered",
-        "Reports whose Ping had no Pong by the end of the session, or a second (--late if that is \
-      longer, up to 10 s) after the end of the phase.",
+        "Reports whose Ping had no Pong by the end of the session, or 1 s after the end of the \
+      phase (--max-lag if that is longer, up to 10 s).",
     ),
     (
         "judged",
-        "A page was compared with what the agents had done: every connected agent is shown, \
-      all its values are from one report and none is stale, and nothing is left over of an agent \
-      that disconnected.",
+        "Pages compared with what the agents had done: every connected agent is shown, all its \
+      values are from one report and none is stale, and no disconnected agent is shown.",
     ),
     ("shown, on the pages", "Agents with values on the last page of each collector."),
     (
         "p50, p90, p99, p999, max",
-        "So many of 100 (of 1,000 for p999) were at most this; max is the \
-      largest. Count is the number of values.",
+        "Percentiles: 50, 90 and 99 percent of the values (99.9 for p999) are at most this. Max is \
+      the largest value. Count is the number of values.",
     ),
     ("resident", "Memory of a process that is in RAM."),
     (
@@ -92,13 +91,12 @@ pub(super) const TERMS: [(&str, &str); 24] = [
     ),
     (
         "counted",
-        "Maximum memory that the collector had given to agents, by its own count. It may not give \
-      more than the limit.",
+        "Maximum memory of agents as the collector counts it. It must not exceed the limit.",
     ),
     (
         "bound",
-        "Maximum resident memory: what was resident before the first agent, twice the limit and a \
-      tenth, and what messages take while they are decoded.",
+        "Allowed resident memory: that before the first agent, 2.2 times the limit, and memory for \
+      decoding messages.",
     ),
     (
         "back, p99 over half",
@@ -115,7 +113,7 @@ pub(super) const TERMS: [(&str, &str); 24] = [
     ("resumed", "TLS connections that used the ticket of an earlier one."),
     ("returns", "Agents that disconnected for a while and were welcomed again in time."),
     (
-        "told",
+        "answers",
         "Last answers of the collector to attackers: the code of a Reject, welcomed, or nothing.",
     ),
     (
@@ -123,5 +121,5 @@ pub(super) const TERMS: [(&str, &str); 24] = [
         "The kernel reports CPU time in ticks of 10 ms. A figure marked so rests on fewer \
       than 50 of them per process that was read, and is only a hint.",
     ),
-    ("finding", "Something that should not have happened. One is enough for the test to fail."),
+    ("finding", "A failed check. A test with a finding fails."),
 ];

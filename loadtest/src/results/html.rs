@@ -1,4 +1,4 @@
-//! Results as one HTML page that loads nothing else: no scripts, no network.
+//! Formats results as an HTML page without scripts that needs no network.
 
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
@@ -19,7 +19,7 @@ const STYLE: &str = include_str!("page.css");
 /// Renders the page.
 ///
 /// # Errors
-/// A plot cannot be drawn.
+/// If a plot cannot be drawn.
 pub fn page(results: &Results) -> anyhow::Result<String> {
     let mut page = String::new();
     let Results { scenario, version, verdict, .. } = results;

@@ -34,12 +34,12 @@ pub struct Results {
     pub machine: Machine,
     /// Settings, by the names of the flags.
     pub settings: Value,
-    /// What was checked, and what was found.
+    /// Checks and findings.
     pub verdict: Verdict,
     /// Measurements. A part of each name is the unit: `ms`, `us`, `seconds`, `bytes`, `cores`,
     /// `percent`; without one it is a count.
     pub figures: Value,
-    /// Second by second.
+    /// Counts, second by second.
     pub timeline: Timeline,
 }
 
@@ -104,7 +104,7 @@ impl ResultsBuilder {
     /// The results of a test that ends now.
     ///
     /// # Errors
-    /// None: settings and figures are plain data.
+    /// If the results cannot be serialized, which does not happen for plain data.
     pub fn finish(
         self,
         settings: Value,

@@ -9,18 +9,18 @@ use clap::Args;
 
 use super::{Results, html};
 
-/// Files for the results, besides standard output.
+/// Output files, in addition to standard output.
 #[derive(Debug, Clone, Args)]
 pub struct OutputArgs {
     /// Write the results to FILE as JSON
-    #[arg(long, value_name = "FILE.json")]
+    #[arg(long, value_name = "FILE.json", help_heading = "Output")]
     pub report: Option<PathBuf>,
     /// Write the results to FILE as an HTML page with plots
-    #[arg(long, value_name = "FILE.html")]
+    #[arg(long, value_name = "FILE.html", help_heading = "Output")]
     pub html: Option<PathBuf>,
 }
 
-/// Output files, opened before the test: an invalid path must not cost the results.
+/// Output files, opened before the test: an invalid path must not lose the results of a long run.
 #[derive(Debug)]
 pub struct OutputFiles {
     json: Option<File>,
@@ -31,13 +31,12 @@ impl OutputFiles {
     /// Creates the files.
     ///
     /// # Errors
-    /// The flag whose file cannot be created.
+    /// If a file cannot be created; names the flag.
     pub fn create(output: &OutputArgs) -> anyhow::Result<Self> {
         let create = |flag: &str, path: &Option<PathBuf>| {
             let open = |path: &Path| {
-                File::create(path).with_context(|| {
-                    format!("cannot create the file of {flag}: {}", path.display())
-                })
+                File::create(path)
+                    .with_context(|| format!("{flag}: cannot create {}", path.display()))
             };
             path.as_deref().map(open).transpose()
         };
@@ -50,14 +49,15 @@ impl OutputFiles {
     /// Writes the results.
     ///
     /// # Errors
-    /// The system's.
+    /// If a file cannot be written.
     pub fn write(self, results: &Results) -> anyhow::Result<()> {
         if let Some(mut file) = self.json {
             let json = serde_json::to_string_pretty(results)?;
-            writeln!(file, "{json}").context("writing --report")?;
+            writeln!(file, "{json}").context("cannot write the file of --report")?;
         }
         if let Some(mut file) = self.html {
-            file.write_all(html::page(results)?.as_bytes()).context("writing --html")?;
+            file.write_all(html::page(results)?.as_bytes())
+                .context("cannot write the file of --html")?;
         }
         Ok(())
     }

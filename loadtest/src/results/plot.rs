@@ -97,9 +97,9 @@ impl Plot<'_> {
     /// Converts bytes to a unit with round numbers on the axis.
     pub(super) fn in_round_units(mut self) -> Self {
         let points = || self.lines.iter().flat_map(|line| &line.points);
-        let (unit, size) = match points().fold(0.0, |most, (_, value)| value.max(most)) {
-            most if self.unit != "bytes" || most < 10_240.0 => return self,
-            most if most < 10_485_760.0 => ("KiB", 1_024.0),
+        let (unit, size) = match points().fold(0.0, |max, (_, value)| value.max(max)) {
+            max if self.unit != "bytes" || max < 10_240.0 => return self,
+            max if max < 10_485_760.0 => ("KiB", 1_024.0),
             _ => ("MiB", 1_048_576.0),
         };
         self.unit = unit;

@@ -17,7 +17,7 @@ pub(super) struct Table {
 }
 
 /// Counts by cause, which fit into a cell.
-const CAUSES: [&str; 3] = ["told", "refused", "ended_by_collector"];
+const CAUSES: [&str; 3] = ["answers", "refused", "ended_by_collector"];
 /// Names of the sibling figures that rest on too few ticks of CPU time; they are marked.
 const FEW_TICKS: &str = "few_ticks";
 
@@ -223,11 +223,11 @@ mod tests {
     #[test]
     fn counts_by_cause_are_one_cell() {
         let figures = json!({ "attacks": {
-            "garbage": { "made": 5, "told": { "bad_magic": 3, "nothing": 2 } },
-            "flood": { "made": 1, "told": {} },
+            "garbage": { "made": 5, "answers": { "bad_magic": 3, "nothing": 2 } },
+            "flood": { "made": 1, "answers": {} },
         } });
         let table = tables("", &figures).remove(0);
-        assert_eq!(table.columns, ["made", "told"]);
+        assert_eq!(table.columns, ["made", "answers"]);
         assert_eq!(table.rows[0].1, ["5", "3 bad magic, 2 nothing"]);
         assert_eq!(table.rows[1].1, ["1", "none"]);
     }

@@ -25,7 +25,7 @@ pub struct Phase {
     pub took_seconds: f64,
 }
 
-/// What happened in a second, summed over all collectors.
+/// Counts in a second, summed over all collectors.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Second {
     /// End of the second, since the start of the test.
@@ -36,7 +36,7 @@ pub struct Second {
     pub agents_shown: Option<u64>,
     /// Reports written.
     pub reports: u64,
-    /// From when reports were due until the collector had processed them; `None` without an
+    /// Time from the due time of reports until the collector had processed them. `None` without an
     /// answered Ping.
     pub lag: Option<Lag>,
     /// User and system CPU of the collectors.
@@ -52,9 +52,9 @@ pub struct Lag {
     pub p50_ms: f64,
     pub p99_ms: f64,
     pub max_ms: f64,
-    /// From when they were due until they were written into the kernel's buffer.
+    /// Time from the due time of reports until they were written to the socket.
     pub written_p99_ms: f64,
-    /// The generator's own part of the lag: its timer fired late.
+    /// The part of the lag that the load test itself caused, because its timer fired late.
     pub own_p99_ms: f64,
 }
 
@@ -63,7 +63,7 @@ pub struct Lag {
 pub struct ScrapeRecord {
     /// Time of the request, since the start of the test.
     pub at_seconds: f64,
-    /// From the first byte of the request to the last of the response.
+    /// Time from the first byte of the request to the last byte of the response.
     pub took_ms: f64,
     /// Length of the body as transferred.
     pub bytes: usize,

@@ -30,7 +30,7 @@ const CHECKPOINT_PERIOD_EACH: Duration = Duration::from_millis(250);
 /// How long collectors get to release memory after all agents have disconnected; in a short run as
 /// long as the run lasted.
 const MEMORY_RELEASE_TIME: Duration = Duration::from_secs(10);
-/// Usage up to a moment between two phases.
+/// Resource usage at the boundary of two phases.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct UsageSnapshot {
     pub(crate) at: Duration,
@@ -65,11 +65,11 @@ pub(crate) struct Run<'a> {
 /// Runs a fleet. `churn` is the percentage of agents that disconnect per second.
 ///
 /// # Errors
-/// The machine is too small, or a process did not start or has exited. What is wrong with the
-/// collector is in the verdict of the results.
+/// If the machine is too small, or a process does not start or exits. Failed checks are in the
+/// verdict of the results.
 pub async fn run(scenario: &'static str, args: &FleetArgs, churn: f64) -> anyhow::Result<Results> {
     let results = ResultsBuilder::start(scenario);
-    preflight::raise_file_limit().context("raising the limit on open files")?;
+    preflight::raise_file_limit().context("cannot raise the limit on open files")?;
     let plan = Plan::new(args, BackoffPolicy::Quick)?;
     preflight::check(&plan)?;
     let mut run = Run::new(args, churn, Fleet::start(&plan).await?);

@@ -9,7 +9,7 @@ use crate::results::quantiles::Quantiles;
 /// All figures of a run.
 #[derive(Debug, Serialize)]
 pub struct Summary {
-    /// How agents connected.
+    /// Connections of the ramp.
     pub connects: Connects,
     /// How reports were processed.
     pub reports: Reports,
@@ -23,16 +23,16 @@ pub struct Summary {
     pub generator: Option<GeneratorFigures>,
 }
 
-/// How agents connected.
+/// Connections of the ramp.
 #[derive(Debug, Serialize)]
 pub struct Connects {
     /// Agents that connected and reported.
     pub agents: u32,
-    /// Until the last of them had reported, in seconds.
+    /// Time until the last agent had reported, in seconds.
     pub took_seconds: f64,
     /// Agents per second until then.
     pub agents_per_second: f64,
-    /// From connect to Welcome.
+    /// Time from connect to Welcome.
     pub latency: Quantiles,
     /// TLS sessions that were resumed, including later ones.
     pub resumed: u64,
@@ -47,19 +47,19 @@ pub struct Reports {
     pub written: u64,
     /// In the steady phase.
     pub steady_per_second: f64,
-    /// Reports processed late in the steady phase, of those with a Ping; see `--late`.
+    /// Reports processed late in the steady phase, of those with a Ping; see `--max-lag`.
     pub late: u64,
     /// Reports whose Ping was unanswered at the end of the session, or a second after the end of
     /// the steady phase.
     pub unanswered: u64,
-    /// From when a report was due until the collector had processed it, in the steady phase.
-    pub lag: Quantiles,
-    /// The same without the generator's own lag.
-    pub answer: Quantiles,
-    /// From when a report was due until it was written into the kernel's buffer, in the steady
+    /// Time from the due time of a report until the collector had processed it, in the steady
     /// phase.
+    pub lag: Quantiles,
+    /// `lag` without the delays of the load test itself.
+    pub answer: Quantiles,
+    /// Time from the due time of a report until it was written to the socket, in the steady phase.
     pub written_after: Quantiles,
-    /// How late the generator itself handled reports, in the steady phase.
+    /// Delays of reports that the load test itself caused, in the steady phase.
     pub own_lag: Quantiles,
     /// Lag until all agents had connected and reported.
     pub lag_while_connecting: Quantiles,
@@ -92,7 +92,7 @@ pub struct CollectorFigures {
     /// User and system CPU time in the steady phase per report, including the kernel's work on the
     /// sockets, timers, churn and scrapes.
     pub cpu_us_per_report: f64,
-    /// The same without the times from the request to the end of the response of a scrape.
+    /// CPU time per report without the periods in which a page was being scraped.
     pub cpu_us_per_report_outside_scrapes: f64,
     /// Cores used in the steady phase.
     pub cpu_cores: f64,
@@ -106,11 +106,11 @@ pub struct CollectorFigures {
     pub resident_bytes_per_agent: f64,
     /// Resident memory before the first agent.
     pub resident_bytes_before: u64,
-    /// With all agents connected.
+    /// Resident memory with all agents connected.
     pub resident_bytes_connected: u64,
     /// At the end of the steady phase, scrapes included.
     pub resident_bytes_after: u64,
-    /// Ten seconds after all agents had disconnected; in a shorter run, after as long as it lasted.
+    /// Resident memory ten seconds after all agents had disconnected, or earlier in a shorter run.
     pub resident_bytes_gone: u64,
 }
 
@@ -119,12 +119,12 @@ pub struct CollectorFigures {
 pub struct GeneratorFigures {
     /// Number of worker processes.
     pub workers: usize,
-    /// Growth of their resident memory per agent: from before the first agent until all were
+    /// Growth of the workers' resident memory per agent: from before the first agent until all were
     /// connected, before the first scrape.
     pub resident_bytes_per_agent: f64,
-    /// Their resident memory before the first agent.
+    /// Resident memory before the first agent.
     pub resident_bytes_before: u64,
-    /// With all agents connected.
+    /// Resident memory with all agents connected.
     pub resident_bytes_connected: u64,
     /// User and system CPU time in the steady phase per report, including fetching and judging
     /// pages.

@@ -1,5 +1,5 @@
-//! Scenario `clones`: ids that are used twice. Clones of living hosts must be rejected with
-//! `id_conflict` and change nothing. A rebooted host must be welcomed, whether its former
+//! Scenario `clones`: two hosts claim the same id. Clones of connected hosts must be rejected with
+//! `id_conflict` and affect no other agent. A rebooted host must be welcomed, whether its previous
 //! connection is closed or silent.
 
 use std::collections::BTreeMap;
@@ -25,11 +25,11 @@ use crate::worker_protocol::{
 
 /// Reject code for a clone.
 const ID_CONFLICT: &str = "id_conflict";
-/// How long rejecting all clones may take. Shorter than their wait before the next attempt, so that
-/// each clone tries once.
+/// Maximum time until all clones are rejected. Shorter than their wait before the next attempt, so
+/// that each clone tries once.
 const REFUSED_WITHIN: Duration = Duration::from_secs(20);
-/// How long the Welcome of a rebooted host may take: 5 s in which the collector challenges the
-/// holder of the id, 0.25 s until the collector checks its deadlines, and the rest for the machine.
+/// Maximum time until a rebooted host is welcomed: 5 s for the challenge of the current holder of
+/// the id, 0.25 s until the collector checks its deadlines, and a margin.
 const READMITTED_WITHIN: Duration = Duration::from_millis(6_500);
 /// How long to wait for rebooted hosts.
 const READMISSION_TIMEOUT: Duration = Duration::from_secs(9);
@@ -39,7 +39,7 @@ const JUDGE_INTERVAL: Duration = Duration::from_millis(500);
 /// Outcome of clones and reboots.
 #[derive(Debug, Serialize)]
 pub struct Clones {
-    /// Clones of living hosts.
+    /// Clones of connected hosts.
     pub clones: Refusals,
     /// Time to the Welcome of rebooted hosts: from the end of the former connection, or from the
     /// first attempt to connect.
@@ -57,9 +57,9 @@ pub struct Refusals {
 
 /// The agents of each role.
 struct ClonePlan {
-    /// Stay connected; the first of them are cloned, and rebooted later.
+    /// Agents that stay connected. The first of them are cloned, and rebooted later.
     originals: AgentRange,
-    /// Are frozen and rebooted in another process.
+    /// Agents that are frozen, and rebooted in another process.
     frozen: AgentRange,
     cloned: AgentRange,
     all: AgentRange,
@@ -87,7 +87,7 @@ impl ClonePlan {
 /// Runs the scenario.
 ///
 /// # Errors
-/// The machine is too small, or a process did not start or has exited.
+/// If the machine is too small, or a process does not start or exits.
 pub async fn clones(args: &ClonesArgs) -> anyhow::Result<Results> {
     let plan = Plan::for_scenario(&args.fleet, 1, BackoffPolicy::Agent, args.fleet.flags());
     let mut run = ScenarioRun::without_workers("clones", plan).await?;
@@ -118,7 +118,7 @@ pub async fn clones(args: &ClonesArgs) -> anyhow::Result<Results> {
     run.finish(settings, Clones { clones, readmitted: readmitted.into() }).await
 }
 
-/// Other hosts claim the ids of living ones, once each.
+/// Clones of connected hosts try to connect, once each.
 async fn run_clones(
     run: &mut ScenarioRun,
     plan: &ClonePlan,

@@ -44,7 +44,7 @@ impl DeathCause {
         }
     }
 
-    /// Whether nothing tells the collector: it has to notice the silence.
+    /// Whether the connection stays open and silent.
     #[must_use]
     pub const fn is_silent(self) -> bool {
         matches!(self, Self::FrozenProcess | Self::DroppedPackets)

@@ -1,4 +1,4 @@
-//! Scenario `deaths`: agents end in six ways, and every page is compared with the deaths so far.
+//! Scenario `deaths`: agents die in six ways, and every page is compared with the deaths so far.
 //!
 //! The agents are spread over processes: one whose agents survive or disconnect on their own, one
 //! that is killed, one that is frozen, and one behind a link that is cut.
@@ -35,7 +35,7 @@ use crate::worker_protocol::{AfterDisconnect, AgentSelector, BackoffPolicy, Disc
 const GROUPS: u32 = 10;
 /// Pages between two groups.
 const PAGES_BETWEEN: u32 = 2;
-/// Page to compare.
+/// Path of the page to compare.
 const PATH: &str = "/metrics/agents";
 /// Extra age of the last report before a death, beyond an interval. The collector itself is never
 /// early.
@@ -48,7 +48,7 @@ const MARGIN: Duration = Duration::from_secs(1);
 /// Outcome of the scenario.
 #[derive(Debug, Serialize)]
 pub struct Deaths {
-    /// From the death to the last byte of the first page without the agent, by cause.
+    /// Time from the death to the last byte of the first page without the agent, by cause.
     pub time_to_removal: BTreeMap<DeathCause, RemovalStats>,
     /// Pages compared.
     pub pages: u64,
@@ -63,8 +63,8 @@ impl DeathPlan {
     fn new(args: &DeathsArgs, with_link: bool) -> Self {
         let causes = DeathCause::ALL.into_iter();
         let causes = causes.filter(|cause| with_link || *cause != DeathCause::DroppedPackets);
-        let mut counts: Vec<_> = causes.map(|cause| (cause, args.each)).collect();
-        let mut first = args.fleet.agents - args.each * counts.len() as u32;
+        let mut counts: Vec<_> = causes.map(|cause| (cause, args.deaths_per_cause)).collect();
+        let mut first = args.fleet.agents - args.deaths_per_cause * counts.len() as u32;
         let plan = counts.drain(..).map(|(cause, count)| {
             let agents = AgentRange { first, count };
             first += count;
@@ -86,7 +86,7 @@ impl DeathPlan {
     }
 }
 
-/// A run of the scenario.
+/// State of a run of the scenario.
 struct DeathsRun {
     run: ScenarioRun,
     removals: RemovalTracker,
@@ -102,7 +102,7 @@ struct DeathsRun {
 /// Runs the scenario.
 ///
 /// # Errors
-/// The machine is too small, or a process did not start or has exited.
+/// If the machine is too small, or a process does not start or exits.
 pub async fn deaths(args: &DeathsArgs) -> anyhow::Result<Results> {
     let link = NetnsLink::create().await;
     let host_address = link.as_ref().map_or(Ipv4Addr::LOCALHOST, NetnsLink::host_address);
@@ -117,16 +117,17 @@ pub async fn deaths(args: &DeathsArgs) -> anyhow::Result<Results> {
     .await?;
     let plan = DeathPlan::new(args, link.is_ok());
     let interval = args.fleet.interval();
-    // The last report may be an interval old when the silence begins.
+    // The last report may be up to one interval old at the time of death.
     let tolerance = args.fleet.tolerance;
     let early = (2 * interval).saturating_sub(EARLY_SLACK + tolerance);
     let silent = early..3 * interval + LATE_SLACK + tolerance;
-    let gone = if args.each as usize > MASS_DEPARTURE { GONE_MASS } else { GONE } + tolerance;
+    let gone =
+        if args.deaths_per_cause as usize > MASS_DEPARTURE { GONE_MASS } else { GONE } + tolerance;
     let mut test = DeathsRun {
         run,
         removals: RemovalTracker::new(args.fleet.agents as usize, RemovalBounds { gone, silent }),
         plan,
-        every: args.every,
+        every: args.scrape_interval,
         agents: args.fleet.agents,
         labels: args.fleet.labels,
         pages: 0,
@@ -331,7 +332,7 @@ impl DeathsRun {
         if self.plan.agents_with(DeathCause::DroppedPackets).is_some() {
             self.run.fleet.kill_worker(CUT_OFF).await?;
         }
-        let dead = u64::from(args.each) * self.plan.0.len() as u64;
+        let dead = u64::from(args.deaths_per_cause) * self.plan.0.len() as u64;
         self.run.fleet.verdict.checked("deaths", dead);
         self.run.fleet.verdict.checked("pages compared", self.pages);
         let deaths = Deaths {
@@ -342,8 +343,8 @@ impl DeathsRun {
         let settings = json!({
             "agents": args.fleet.agents,
             "interval_seconds": args.fleet.interval().as_secs_f64(),
-            "deaths_of_each_cause": args.each,
-            "page_every_ms": args.every.as_secs_f64() * 1e3,
+            "deaths_per_cause": args.deaths_per_cause,
+            "scrape_interval_ms": args.scrape_interval.as_secs_f64() * 1e3,
         });
         self.run.finish(settings, deaths).await
     }

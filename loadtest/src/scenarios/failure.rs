@@ -1,4 +1,4 @@
-//! Findings of a scenario that concern more than a single page, in plain words.
+//! Findings of scenarios, with texts that say what was seen and what was allowed.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use super::death_cause::DeathCause;
 use crate::judge::finding::Problem;
 use crate::sim_values::agent_name;
 
-/// Something wrong that a scenario found. Agents are given by number.
+/// A failed check of a scenario. Agents are given by number.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the texts below say what the variants and fields are")]
 pub enum Failure {
     NotBack { agents: u64, of: u64, within: Duration },
     RemovedAlive { agent: usize },
     RemovedEarly { agent: usize, cause: DeathCause, early: Duration },
-    Left { agent: usize, cause: DeathCause, after: Duration },
+    Left { agent: usize, cause: DeathCause, after: Duration, allowed: Duration },
     ShownAgain { agent: usize, cause: DeathCause },
     CloneAdmitted { clones: u64 },
     CloneUnnamed { named: u64, of: u64 },
@@ -27,14 +27,14 @@ pub enum Failure {
     FilesLeak { collector: usize, before: usize, after: usize },
     AttackNotRefused { kind: &'static str, code: &'static str, of: u64 },
     AttackWelcomed { kind: &'static str, times: u64 },
-    RefusalsUncounted { code: &'static str, told: u64, counted: u64 },
+    RefusalsUncounted { code: &'static str, received: u64, counted: u64 },
     ReportsHeldUp { what: &'static str, attacked_ms: f64, quiet_ms: f64, bound_ms: f64 },
     MemoryOverBound { what: &'static str, bytes: u64, bound_bytes: u64 },
     ConnectionsLeft { open: u64, of: u64, within: Duration },
 }
 
 impl Failure {
-    /// Stable name that it is counted by.
+    /// Stable name, used to count findings.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -74,33 +74,37 @@ impl fmt::Display for Failure {
         match self {
             Self::NotBack { agents, of, within } => {
                 let within = within.as_secs();
-                write!(f, "{agents} of {of} agents were not shown again within {within} s")
+                write!(f, "{agents} of {of} agents were not on the pages within {within} s")
             }
             Self::RemovedAlive { agent } => {
-                write!(f, "{} is alive, but is not shown", name(agent))
+                write!(f, "{} is alive, but not on the page", name(agent))
             }
             Self::RemovedEarly { agent, cause, early } => write!(
                 f,
-                "{} ({}) was removed {} ms before the collector could know",
+                "{} ({}) was removed {} ms before the earliest time allowed: the collector could \
+                 not know of its death yet",
                 name(agent),
                 cause.name(),
                 early.as_millis()
             ),
-            Self::Left { agent, cause, after } => write!(
+            Self::Left { agent, cause, after, allowed } => write!(
                 f,
-                "{} ({}) is still shown {} ms after its death",
+                "{} ({}) is still on the page {} ms after its death; allowed are {} ms",
                 name(agent),
                 cause.name(),
-                after.as_millis()
+                after.as_millis(),
+                allowed.as_millis()
             ),
             Self::ShownAgain { agent, cause } => {
-                write!(f, "{} ({}) had been removed, but is shown again", name(agent), cause.name())
+                write!(f, "{} ({}) is dead and was removed, but is back", name(agent), cause.name())
             }
-            Self::CloneAdmitted { clones } => {
-                write!(f, "clones were welcomed {clones} times while the original hosts were alive")
-            }
+            Self::CloneAdmitted { clones } => write!(
+                f,
+                "clones were welcomed {clones} times while the original hosts were connected; none \
+                 is allowed"
+            ),
             Self::CloneUnnamed { named, of } => {
-                write!(f, "only {named} of {of} clones were rejected with id_conflict")
+                write!(f, "{named} of {of} clones were rejected with id_conflict; all must be")
             }
             Self::NotReadmitted { agents, of, within } => write!(
                 f,
@@ -109,58 +113,60 @@ impl fmt::Display for Failure {
             ),
             Self::ReadmittedLate { longest, bound } => write!(
                 f,
-                "a rebooted host was welcomed after {} ms; at most {} are allowed",
+                "a rebooted host was welcomed after {} ms; allowed are {} ms",
                 longest.as_millis(),
                 bound.as_millis()
             ),
             Self::ReportsSlowed { scrapes, with_ms, without_ms, bound_ms } => write!(
                 f,
-                "{scrapes} scrapes slow reports down: p99 {with_ms:.1} ms with, {without_ms:.1} ms \
-                 without; at most {bound_ms:.0} ms more are allowed"
+                "{scrapes} scrapes delay reports: p99 lag {with_ms:.1} ms with, {without_ms:.1} ms \
+                 without; allowed is an increase of {bound_ms:.0} ms"
             ),
             Self::SlowWithoutLoad { p99_ms, bound_ms } => write!(
                 f,
-                "reports are slow without any load: p99 {p99_ms:.1} ms; at most {bound_ms:.0} are \
-                 allowed"
+                "p99 lag was {p99_ms:.1} ms without scrapes or attackers; allowed are \
+                 {bound_ms:.0} ms. The machine may be too busy"
             ),
-            Self::NothingMeasured { what } => write!(f, "{what} could not be measured"),
+            Self::NothingMeasured { what } => {
+                write!(f, "{what} could not be measured, so there is no verdict")
+            }
             Self::MemoryGrows { collector, rise_bytes, bound_bytes } => write!(
                 f,
-                "collector {collector} grew by {:.1} MiB over the second half; at most {:.1} are \
-                 allowed",
+                "resident memory of collector {collector} grew by {:.1} MiB in the second half; \
+                 allowed are {:.1} MiB",
                 rise_bytes / 1_048_576.0,
                 bound_bytes / 1_048_576.0
             ),
             Self::FilesLeak { collector, before, after } => write!(
                 f,
-                "collector {collector} has {after} open files after the last agent, and had \
-                 {before} before the first"
+                "collector {collector} has {after} open files after all agents have disconnected; \
+                 it had {before} at the start"
             ),
             Self::AttackNotRefused { kind, code, of } => {
-                write!(f, "none of {of} attacks of kind {kind} was rejected with {code}")
+                write!(f, "none of {of} {kind} attacks was rejected with {code}")
             }
             Self::AttackWelcomed { kind, times } => {
-                write!(f, "attacks of kind {kind} were welcomed {times} times")
+                write!(f, "{kind} attacks were welcomed {times} times; none is allowed")
             }
-            Self::RefusalsUncounted { code, told, counted } => write!(
+            Self::RefusalsUncounted { code, received, counted } => write!(
                 f,
-                "attackers received {code} {told} times, but the collector counted {counted}"
+                "attackers received {code} {received} times, but the collector counted {counted}"
             ),
             Self::ReportsHeldUp { what, attacked_ms, quiet_ms, bound_ms } => write!(
                 f,
-                "attacks slow {what} down: p99 {attacked_ms:.1} ms with, {quiet_ms:.1} ms without, \
-                 it must stay below {bound_ms:.1} ms"
+                "attacks delay {what}: p99 {attacked_ms:.1} ms with, {quiet_ms:.1} ms without; \
+                 allowed are {bound_ms:.1} ms"
             ),
             Self::MemoryOverBound { what, bytes, bound_bytes } => write!(
                 f,
-                "{what} memory reached {:.1} MiB, over the bound of {:.1}",
+                "{what} memory reached {:.1} MiB; allowed are {:.1} MiB",
                 *bytes as f64 / 1_048_576.0,
                 *bound_bytes as f64 / 1_048_576.0
             ),
             Self::ConnectionsLeft { open, of, within } => write!(
                 f,
-                "{open} connections are open {} s after the attacks, but there are {of} honest \
-                 agents",
+                "{open} connections are open {} s after the attacks; allowed are those of {of} \
+                 honest agents",
                 within.as_secs()
             ),
         }

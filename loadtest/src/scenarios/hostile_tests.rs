@@ -1,10 +1,11 @@
-//! The judgement of attacks, without attacks.
+//! Tests of the judgement of attacks.
 
 use super::*;
 
 fn stats(answers: &[(&str, u64)]) -> attackers::AttackStats {
-    let told: Causes = answers.iter().map(|(what, times)| ((*what).to_owned(), *times)).collect();
-    attackers::AttackStats { made: told.values().sum(), told }
+    let answers: Causes =
+        answers.iter().map(|(what, times)| ((*what).to_owned(), *times)).collect();
+    attackers::AttackStats { made: answers.values().sum(), answers }
 }
 
 /// All kinds, each rejected once with its code.
@@ -15,7 +16,7 @@ fn refused() -> AttackResults {
 
 fn counted(attacks: &AttackResults) -> BTreeMap<String, u64> {
     let mut all = BTreeMap::new();
-    for (what, times) in attacks.values().flat_map(|attacks| &attacks.told) {
+    for (what, times) in attacks.values().flat_map(|attacks| &attacks.answers) {
         *all.entry(what.clone()).or_default() += times;
     }
     all

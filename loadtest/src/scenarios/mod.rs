@@ -1,5 +1,5 @@
-//! Scenarios: tests of one kind of trouble each. They share `scenario_run`; what they compute
-//! without sockets and clocks is in separate files.
+//! Scenarios: each tests one kind of trouble. They share `scenario_run`. Computations without
+//! sockets and clocks are in separate files.
 
 pub mod clones;
 pub mod death_cause;
@@ -22,8 +22,8 @@ use crate::results::Results;
 /// Runs a scenario.
 ///
 /// # Errors
-/// The machine is too small, or a process did not start or has exited. What is wrong with the
-/// collector is in the verdict of the results.
+/// If the machine is too small, or a process does not start or exits. Failed checks are in the
+/// verdict of the results.
 pub async fn run(scenario: &Scenario) -> anyhow::Result<Results> {
     match scenario {
         Scenario::Storm(args) => storm::storm(args).await,

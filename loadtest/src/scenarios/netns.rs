@@ -1,5 +1,5 @@
-//! A link to a network namespace that can be cut: packets are lost from then on, and neither end is
-//! told.
+//! A link to a network namespace. It can be cut: then all packets are lost, and no end gets an
+//! error.
 //!
 //! ```text
 //!     host, the collector                namespace, some agents
@@ -66,7 +66,11 @@ impl Drop for NetnsLink {
 }
 
 async fn ip(arguments: &str) -> anyhow::Result<()> {
-    let output = Command::new("ip").args(arguments.split(' ')).output().await.context("ip")?;
+    let output = Command::new("ip")
+        .args(arguments.split(' '))
+        .output()
+        .await
+        .context("cannot run ip; install iproute2")?;
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         bail!("ip {arguments}: {}", stderr.trim());

@@ -1,5 +1,5 @@
-//! Recovery of a fleet: which share of it is shown again, and when. Uses neither sockets nor
-//! clocks.
+//! Measures the recovery of a fleet: when the pages show a share of it again. Uses neither sockets
+//! nor clocks.
 
 use std::time::Duration;
 
@@ -20,18 +20,18 @@ pub struct Recovery {
 /// Times from the restart to the page that shows a share of the agents.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct RecoveryTimes {
-    /// Half of the agents.
+    /// Until half of the agents are shown.
     pub half_seconds: Option<f64>,
-    /// 99 percent of the agents.
+    /// Until 99 percent of the agents are shown.
     pub p99_seconds: Option<f64>,
-    /// All agents.
+    /// Until all agents are shown.
     pub all_seconds: Option<f64>,
     /// Ratio of `p99_seconds` to `half_seconds`.
     pub p99_over_half: Option<f64>,
 }
 
 impl Recovery {
-    /// This many agents over this many pages, none of which shows any.
+    /// A fleet of `of` agents on `pages` pages, all still empty.
     #[must_use]
     pub fn new(of: u64, pages: usize) -> Self {
         Self { of, shown: vec![0; pages], reached: [None; SHARES.len()] }

@@ -1,5 +1,5 @@
-//! Causes and times of deaths, compared with pages: how long each agent was still shown, who was
-//! removed too early, and who was left over. Uses neither sockets nor clocks.
+//! Compares pages with the times and causes of deaths: how long each dead agent stays on the pages,
+//! and which agents are removed too early or too late. Uses neither sockets nor clocks.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use crate::tally::Times;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Death {
     cause: DeathCause,
-    /// Before the agent was told to die.
+    /// A moment before the agent died.
     begun: Duration,
     /// A page that ended before this must show the agent.
     earliest_removal: Duration,
@@ -26,12 +26,12 @@ struct Death {
     removed: Option<Duration>,
 }
 
-/// What the collector is granted.
+/// Allowed times until the collector removes a dead agent.
 #[derive(Debug, Clone)]
 pub struct RemovalBounds {
     /// Maximum time from the end of a connection to the last page with its agent.
     pub gone: Duration,
-    /// Minimum and maximum time from the beginning of the silence to the removal.
+    /// Minimum and maximum time from the last report of a silent agent to its removal.
     pub silent: Range<Duration>,
 }
 
@@ -68,19 +68,19 @@ impl RemovalTracker {
         during: Range<Duration>,
     ) {
         let RemovalBounds { gone, silent } = &self.grace;
-        let (least, most) =
+        let (min, max) =
             if cause.is_silent() { (silent.start, silent.end) } else { (Duration::ZERO, *gone) };
         let death = Death {
             cause,
             begun: during.start,
-            earliest_removal: during.start + least,
-            latest_removal: during.end + most,
+            earliest_removal: during.start + min,
+            latest_removal: during.end + max,
             removed: None,
         };
         self.deaths[agents].fill(Some(death));
     }
 
-    /// Compares a page with the deaths so far. Returns what is wrong with it.
+    /// Compares a page with the deaths so far. Returns the findings.
     pub fn compare_page(
         &mut self,
         window: ScrapeWindow,
@@ -96,7 +96,7 @@ impl RemovalTracker {
         self.deaths.iter_mut().enumerate().filter_map(observe).collect()
     }
 
-    /// Dead agents that every page so far has shown.
+    /// Number of dead agents that are still on the pages.
     #[must_use]
     pub fn remaining(&self) -> usize {
         self.deaths.iter().flatten().filter(|death| death.removed.is_none()).count()
@@ -141,7 +141,8 @@ impl Death {
             (true, None) => {
                 let late = window.requested.saturating_sub(self.latest_removal);
                 let after = window.requested.saturating_sub(self.begun);
-                (!late.is_zero()).then_some(Failure::Left { agent, cause, after })
+                let allowed = self.latest_removal - self.begun;
+                (!late.is_zero()).then_some(Failure::Left { agent, cause, after, allowed })
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What all scenarios do: start a fleet, connect it, have pages judged, disconnect it, and return
+//! Steps that all scenarios share: start a fleet, connect it, judge pages, disconnect it and return
 //! the results.
 
 use anyhow::Context;
@@ -38,7 +38,7 @@ impl ScenarioRun {
         plan: Plan,
     ) -> anyhow::Result<Self> {
         let results = ResultsBuilder::start(scenario);
-        preflight::raise_file_limit().context("raising the limit on open files")?;
+        preflight::raise_file_limit().context("cannot raise the limit on open files")?;
         preflight::check(&plan)?;
         Ok(Self { fleet: Fleet::without_workers(&plan).await?, plan, results })
     }
@@ -80,7 +80,7 @@ impl ScenarioRun {
         self.judge_workers(&self.fleet.judged_workers(), what).await
     }
 
-    /// The same for the given workers.
+    /// Like [`judge_all`](Self::judge_all), for the given workers.
     pub(super) async fn judge_workers(
         &mut self,
         workers: &[usize],

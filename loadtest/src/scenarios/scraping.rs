@@ -1,4 +1,4 @@
-//! Scenario `scrape`: pages are scraped back to back. Measures what that does to reports, and
+//! Scenario `scrape`: pages are scraped back to back. Measures how much that delays reports, and
 //! judges every page.
 
 use std::time::Duration;
@@ -20,11 +20,11 @@ use crate::worker_protocol::{BackoffPolicy, PageResult};
 /// Outcome of the scenario, by phase.
 #[derive(Debug, Serialize)]
 pub struct Scraping {
-    /// From when a report was due until the collector had processed it.
+    /// Time from the due time of a report until the collector had processed it.
     pub lag: PerPhase<LatencyStats>,
-    /// The same without the generator's own lag.
+    /// `lag` without the delays of the load test itself.
     pub answered: PerPhase<LatencyStats>,
-    /// The pages.
+    /// Pages by encoding.
     pub pages: PerEncoding<Pages>,
 }
 
@@ -104,7 +104,7 @@ struct PhaseStats {
 /// Runs the scenario.
 ///
 /// # Errors
-/// The machine is too small, or a process did not start or has exited.
+/// If the machine is too small, or a process does not start or exits.
 pub async fn scrape(args: &ScrapeArgs) -> anyhow::Result<Results> {
     let plan =
         Plan::for_scenario(&args.fleet, args.collectors, BackoffPolicy::Quick, args.fleet.flags());
@@ -112,7 +112,7 @@ pub async fn scrape(args: &ScrapeArgs) -> anyhow::Result<Results> {
     run.connect_all(&args.fleet).await?;
     run.judge_all("before").await?;
     let (quiet, _) = run_phase(&mut run, "quiet", args.duration, None).await?;
-    run.add_findings("quiet", judge_baseline(args.baseline, &quiet.answered));
+    run.add_findings("quiet", judge_baseline(args.max_p99, &quiet.answered));
     let (plain, plain_pages) = scrape_phase(&mut run, args, Encoding::Plain, &quiet).await?;
     let (gzip, gzip_pages) = scrape_phase(&mut run, args, Encoding::Gzip, &quiet).await?;
     let per_phase = |of: fn(&PhaseStats) -> &Times| {
@@ -131,8 +131,8 @@ pub async fn scrape(args: &ScrapeArgs) -> anyhow::Result<Results> {
         "collectors": args.collectors,
         "interval_seconds": args.fleet.interval().as_secs_f64(),
         "phase_seconds": args.duration.as_secs_f64(),
-        "baseline_ms": args.baseline.as_secs_f64() * 1e3,
-        "slower_ms": args.slower.as_secs_f64() * 1e3,
+        "max_p99_ms": args.max_p99.as_secs_f64() * 1e3,
+        "max_p99_increase_ms": args.max_p99_increase.as_secs_f64() * 1e3,
     });
     run.finish(settings, scraping).await
 }
@@ -150,11 +150,11 @@ async fn scrape_phase(
         run.add_findings(encoding.name(), [Failure::NothingMeasured { what: "pages" }]);
     }
     run.fleet.verdict.checked("scrapes", pages.count);
-    judge(run, encoding.name(), args.slower, quiet, &stats);
+    judge(run, encoding.name(), args.max_p99_increase, quiet, &stats);
     Ok((stats, pages))
 }
 
-/// Runs one phase, whose counts exclude whatever happens before and after it.
+/// Runs one phase. Its counts exclude everything before and after it.
 async fn run_phase(
     run: &mut ScenarioRun,
     what: &str,
@@ -177,23 +177,23 @@ async fn run_phase(
     Ok((PhaseStats { lag: times.lag, answered: times.answer }, pages))
 }
 
-/// Judges the phase without load. The others are only compared with it, so a collector that always
-/// stalls would pass.
-pub(super) fn judge_baseline(baseline: Duration, answered: &Times) -> Option<Failure> {
-    let (p99_ms, bound_ms) = (answered.quantile_ms(0.99), baseline.as_secs_f64() * 1e3);
+/// Judges the phase without load by itself. The others are only compared with it, so a collector
+/// that always stalls would pass.
+pub(super) fn judge_baseline(max_p99: Duration, answered: &Times) -> Option<Failure> {
+    let (p99_ms, bound_ms) = (answered.quantile_ms(0.99), max_p99.as_secs_f64() * 1e3);
     let is_slow = answered.count() > 0 && p99_ms > bound_ms;
     is_slow.then_some(Failure::SlowWithoutLoad { p99_ms, bound_ms })
 }
 
-/// Judges answers only: lag includes the generator's own lag, which is not the collector's fault.
+/// Judges answers, not lag: lag includes delays of the load test itself.
 fn judge(
     run: &mut ScenarioRun,
     scrapes: &'static str,
-    slower: Duration,
+    max_increase: Duration,
     quiet: &PhaseStats,
     scraped: &PhaseStats,
 ) {
-    let bound_ms = slower.as_secs_f64() * 1e3;
+    let bound_ms = max_increase.as_secs_f64() * 1e3;
     let (without, with) = (&quiet.answered, &scraped.answered);
     if without.count() == 0 || with.count() == 0 {
         run.add_findings(scrapes, [Failure::NothingMeasured { what: "answers" }]);

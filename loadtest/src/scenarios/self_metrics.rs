@@ -24,8 +24,8 @@ impl SelfMetrics {
         scrape::fetch(http, PATH).await.map(Self)
     }
 
-    /// Fetches until an attempt succeeds or the deadline has passed; returns no metrics then. Also
-    /// returns the first error.
+    /// Fetches the metrics until an attempt succeeds. Returns no metrics if the deadline passes.
+    /// Also returns the first error.
     pub(super) async fn fetch_until(
         http: SocketAddr,
         deadline: Instant,

@@ -1,5 +1,5 @@
-//! Scenario `soak`: a long run with churn and scrapes. Every page must be exact, memory must not
-//! grow, and no file may stay open.
+//! Scenario `soak`: a long run with churn and scrapes. Every page must be exact, and memory and
+//! open files must not grow.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Soak {
     /// Sessions begun, and how they ended.
     pub sessions: Sessions,
-    /// From when a report was due until the collector had processed it, during churn.
+    /// Time from the due time of a report until the collector had processed it, during churn.
     pub lag: Quantiles,
     /// Resources of each collector.
     pub collectors: Vec<CollectorUsage>,
@@ -71,7 +71,7 @@ pub struct CollectorUsage {
 /// Runs the scenario.
 ///
 /// # Errors
-/// The machine is too small, or a process did not start or has exited.
+/// If the machine is too small, or a process does not start or exits.
 pub async fn soak(args: &SoakArgs) -> anyhow::Result<Results> {
     let plan =
         Plan::for_scenario(&args.fleet, args.collectors, BackoffPolicy::Quick, args.fleet.flags());
@@ -175,7 +175,7 @@ async fn judge_files(run: &mut ScenarioRun, usages: &mut [CollectorUsage]) -> an
     Ok(())
 }
 
-/// Whether a collector has closed the files of its agents; unknown without both counts.
+/// Finding if a collector has not closed the files of its agents. None if a count is unknown.
 fn files_left(collector: usize, usages: &CollectorUsage) -> Result<(), Failure> {
     let Some((before, after)) = usages.files_before.zip(usages.files_after) else {
         return Err(Failure::NothingMeasured { what: "open files" });

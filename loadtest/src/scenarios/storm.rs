@@ -1,5 +1,5 @@
-//! Scenario `storm`: every collector is killed and restarted at its address. Measures how fast the
-//! fleet is back and at what cost; no agent may be lost.
+//! Scenario `storm`: all collectors are killed and restarted at their addresses. Measures how fast
+//! the fleet returns and what that costs. No agent may be lost.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,11 +30,11 @@ const PAGES_AFTER: u32 = 3;
 /// Outcome of the scenario.
 #[derive(Debug, Default, Serialize)]
 pub struct Storm {
-    /// From the restart to the first page that shows a share of the agents.
+    /// Time from the restart to the first page that shows a share of the agents.
     pub back: RecoveryTimes,
     /// Attempts to connect since the kill, by outcome.
     pub attempts: Attempts,
-    /// From the end of an agent's session to its next Welcome, outage included.
+    /// Time from the end of an agent's session to its next Welcome, including the outage.
     pub away: Quantiles,
     /// Pages from the restart until all agents were back.
     pub scrapes: Pages,
@@ -72,7 +72,7 @@ pub struct Memory {
 /// Runs the scenario.
 ///
 /// # Errors
-/// The machine is too small, or a process did not start or has exited.
+/// If the machine is too small, or a process does not start or exits.
 pub async fn storm(args: &StormArgs) -> anyhow::Result<Results> {
     let mut run = ScenarioRun::start("storm", plan(args)).await?;
     run.connect_all(&args.fleet).await?;
@@ -97,13 +97,13 @@ pub async fn storm(args: &StormArgs) -> anyhow::Result<Results> {
         "interval_seconds": args.fleet.interval().as_secs_f64(),
         "outage_seconds": args.outage.as_secs_f64(),
         "pacing": !args.no_pacing,
-        "page_every_seconds": args.every.as_secs_f64(),
-        "patience_seconds": args.patience.as_secs_f64(),
+        "scrape_interval_seconds": args.scrape_interval.as_secs_f64(),
+        "recovery_timeout_seconds": args.recovery_timeout.as_secs_f64(),
     });
     run.finish(settings, storm).await
 }
 
-/// Plan of the fleet. Its collectors misbehave only after the restart.
+/// Plan of the fleet. An injected fault is active only after the restart.
 fn plan(args: &StormArgs) -> Plan {
     let flags = args.fleet.collector_flag.clone();
     Plan::for_scenario(&args.fleet, args.collectors, BackoffPolicy::Agent, flags)
@@ -137,10 +137,10 @@ async fn watch_recovery(
 ) -> anyhow::Result<()> {
     let agents = u64::from(args.fleet.agents);
     let mut recovery = Recovery::new(agents, run.fleet.worker_count());
-    run.fleet.progress = Some(Progress::running("coming back", args.patience));
+    run.fleet.progress = Some(Progress::running("coming back", args.recovery_timeout));
     let mut took = Times::default();
-    while !recovery.is_complete() && restarted.elapsed() < args.patience {
-        let next = Instant::now() + args.every;
+    while !recovery.is_complete() && restarted.elapsed() < args.recovery_timeout {
+        let next = Instant::now() + args.scrape_interval;
         for (worker, page) in run.judge_all("storm").await? {
             recovery.seen(worker, u64::from(page.agents), restarted.elapsed());
             took.add(Duration::from_micros(page.took_us));
@@ -154,7 +154,8 @@ async fn watch_recovery(
     }
     if !recovery.is_complete() {
         let missing = agents.saturating_sub(recovery.shown());
-        let failure = Failure::NotBack { agents: missing, of: agents, within: args.patience };
+        let failure =
+            Failure::NotBack { agents: missing, of: agents, within: args.recovery_timeout };
         run.add_findings("after the restart", [failure]);
     }
     storm.back = recovery.back();
@@ -163,7 +164,8 @@ async fn watch_recovery(
     Ok(())
 }
 
-/// Agents must stay: pages are judged, no session may end, no attempt be refused.
+/// Checks that the fleet is stable: every page is correct, no session ends and no attempt is
+/// refused.
 async fn verify_stability(run: &mut ScenarioRun, args: &StormArgs) -> anyhow::Result<()> {
     run.fleet.begin_phase("staying");
     run.settle().await?;

@@ -1,6 +1,7 @@
-//! Whether a value grows: fits a straight line.
+//! Linear trend of a value.
 
-/// Rise of the least-squares line from the first to the last point; 0 for fewer than two points.
+/// Rise of the least-squares line between the first and the last point. 0 for fewer than two
+/// points.
 #[must_use]
 pub fn linear_rise(points: &[(f64, f64)]) -> f64 {
     let count = points.len() as f64;

@@ -11,11 +11,11 @@ use crate::PATIENCE;
 
 #[cfg(unix)]
 #[test]
-fn the_demo_shows_real_and_simulated_hosts_until_ctrl_c() {
+fn demo_shows_real_and_simulated_hosts_until_ctrl_c() {
     for (flags, name) in [(&[][..], "host_cpu_usage_ratio{"), (&["--classic"][..], "cpu{")] {
         let mut demo = Demo::start(flags);
-        let said = BufReader::new(demo.0.stdout.take().unwrap());
-        let http = said.lines().find_map(|line| http_address(&line.unwrap())).unwrap();
+        let printed = BufReader::new(demo.0.stdout.take().unwrap());
+        let http = printed.lines().find_map(|line| http_address(&line.unwrap())).unwrap();
         let page = wait_for_page(http, |page| {
             page.lines().filter(|line| line.starts_with(name)).count() == 7
         });

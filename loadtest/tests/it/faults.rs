@@ -10,7 +10,7 @@ const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/loadtest.md");
 const SECTION: &str = "\n## Check that the load test can fail\n";
 
 #[test]
-fn the_documented_faults_are_the_existing_ones() {
+fn documented_faults_exist() {
     let page = std::fs::read_to_string(PAGE).unwrap();
     let (_, section) = page.split_once(SECTION).unwrap();
     let rows = section.lines().filter(|line| line.starts_with("| `"));

@@ -4,8 +4,8 @@ use crate::loadtest;
 
 fn refused(args: &[&str], flag: &str, advice: &str) {
     let output = loadtest(args).assert().code(64).get_output().clone();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains(flag) && said.contains(advice), "{args:?}: {said}");
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert!(printed.contains(flag) && printed.contains(advice), "{args:?}: {printed}");
 }
 
 #[test]
@@ -20,7 +20,7 @@ fn addresses_beyond_loopback_are_refused() {
 }
 
 #[test]
-fn an_invalid_flag_exits_64_and_is_named() {
+fn invalid_flag_exits_64_and_is_named() {
     refused(&["run"], "--agents", "required");
     refused(&["run", "--agents", "0"], "--agents", "from 1 to 1000000");
     refused(&["run", "--agents", "1", "--interval", "1"], "--interval", "such as 500ms");
@@ -34,11 +34,11 @@ fn an_invalid_flag_exits_64_and_is_named() {
 }
 
 #[test]
-fn a_too_large_fleet_is_refused_with_a_remedy() {
+fn too_large_fleet_is_refused_with_a_remedy() {
     let output = loadtest(&["run", "--agents", "1000000"]).assert().code(1).get_output().clone();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("no room for 1000000 agents"), "{said}");
-    assert!(said.contains("ulimit -Hn 1000256"), "{said}");
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert!(printed.contains("too small for 1000000 agents"), "{printed}");
+    assert!(printed.contains("ulimit -Hn 1000256"), "{printed}");
 }
 
 #[test]

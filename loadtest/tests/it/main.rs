@@ -1,4 +1,4 @@
-//! The load test as a program: it passes a correct collector and finds an incorrect one.
+//! Tests of the program: a correct collector passes, and each fault is found.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Flags for a machine that runs other tests, too: collectors and workers may be delayed by
 /// seconds. `tests/ops/quiet.rs` asserts the real bounds.
-const BUSY: [&str; 6] = ["--interval", "5s", "--late", "30s", "--tolerance", "5s"];
+const BUSY: [&str; 6] = ["--interval", "5s", "--max-lag", "30s", "--tolerance", "5s"];
 
 /// The load test with these arguments.
 fn loadtest(args: &[&str]) -> Command {

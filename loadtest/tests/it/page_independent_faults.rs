@@ -13,11 +13,11 @@ fn finds(args: &[&str], fault: &str, reasons: &[&str]) -> Value {
     let report = directory.path().join("report.json");
     let mut command = loadtest(args);
     let output = command.args(["--fault", fault, "--report"]).arg(&report).output().unwrap();
-    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    let printed = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{printed}");
     let report: Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
     for reason in reasons {
-        assert!(report["verdict"]["findings"][reason].is_number(), "no {reason}: {said}");
+        assert!(report["verdict"]["findings"][reason].is_number(), "no {reason}: {printed}");
     }
     report
 }
@@ -32,7 +32,7 @@ fn reports_delayed_by_a_stopped_collector_are_found() {
     assert!(reports["late"].as_u64().unwrap() > 0, "{reports:#}");
     let soak = ["soak", "--agents", "40", "--duration", "6s", "--churn", "0%/s"];
     finds(&soak, "frozen", &["reports_late"]);
-    let hostile = ["hostile", "--agents", "40", "--duration", "6s", "--baseline", "1s"];
+    let hostile = ["hostile", "--agents", "40", "--duration", "6s", "--max-p99", "1s"];
     finds(&hostile, "frozen", &["reports_late", "slow_without_load"]);
 }
 
@@ -42,9 +42,9 @@ fn sessions_that_the_collector_ends_are_found_in_every_scenario() {
     let scenarios: [&[&str]; 6] = [
         &["run", "--agents", "40", "--duration", "4s"],
         &["soak", "--agents", "40", "--duration", "4s", "--churn", "0%/s"],
-        &["deaths", "--agents", "60", "--each", "5"],
+        &["deaths", "--agents", "60", "--deaths-per-cause", "5"],
         &["clones", "--agents", "40"],
-        &["storm", "--agents", "40", "--patience", "20s"],
+        &["storm", "--agents", "40", "--recovery-timeout", "20s"],
         &["hostile", "--agents", "40", "--duration", "5s", "--rate", "50/s"],
     ];
     thread::scope(|scope| {

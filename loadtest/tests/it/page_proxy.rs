@@ -27,7 +27,7 @@ pub(crate) struct PageProxy {
 }
 
 impl PageProxy {
-    /// Starts both. Every page is passed through `rewrite`.
+    /// Starts the collector and the proxy. Every page passes through `rewrite`.
     pub(crate) async fn start(rewrite: impl FnMut(String) -> ProxiedPage + Send + 'static) -> Self {
         let config = Config::default();
         let listeners = Listeners::bind(&config).unwrap();

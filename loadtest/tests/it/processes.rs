@@ -25,7 +25,7 @@ fn agents_are_spread_over_started_collectors() {
     assert_eq!(figures["connects"]["agents"], 41);
     assert_eq!(figures["generator"]["workers"], 2);
     let settings = &report["settings"];
-    assert_eq!([&settings["late_seconds"], &settings["tolerance_seconds"]], [30.0, 5.0]);
+    assert_eq!([&settings["max_lag_seconds"], &settings["tolerance_seconds"]], [30.0, 5.0]);
     assert_eq!(settings["labels"], 2);
     // Four times each during the run, and once after the agents have disconnected.
     assert_eq!(report["verdict"]["checks"]["pages"], 10);

@@ -98,7 +98,7 @@ async fn series_of_a_departed_agent_are_found() {
         }
         page.into()
     };
-    assert_finds(rewrite, &["leftover"], "sim-000003 left").await;
+    assert_finds(rewrite, &["leftover"], "sim-000003 is still on the page").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,7 +113,7 @@ async fn a_torn_value_is_found() {
     };
     let rewrite =
         move |page: String| page.split_inclusive('\n').map(tear).collect::<String>().into();
-    assert_finds(rewrite, &["torn"], "sim-000003 is torn").await;
+    assert_finds(rewrite, &["torn"], "sim-000003 has values of two reports").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,7 +122,7 @@ async fn a_dropped_live_agent_is_found() {
         let kept = page.split_inclusive('\n').filter(|line| !line.contains(VICTIM));
         kept.collect::<String>().into()
     };
-    assert_finds(rewrite, &["missing"], "sim-000003 is connected and has reported").await;
+    assert_finds(rewrite, &["missing"], "sim-000003 is missing").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

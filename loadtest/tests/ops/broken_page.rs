@@ -103,7 +103,7 @@ fn wide_agent(number: usize) -> Profile {
 
 #[test]
 #[ignore = "needs prometheus"]
-fn a_page_that_is_given_up_is_a_failed_scrape() {
+fn aborted_page_is_a_failed_scrape() {
     let collector = Collector::start(&[]);
     let _held: Vec<_> = (0..AGENTS)
         .map(|number| report_once(&wide_agent(number), &[1.0; SERIES], &collector.agents))

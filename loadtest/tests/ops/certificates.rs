@@ -37,7 +37,7 @@ fn start(folder: &Path, more: &[String]) -> (Collector, Program) {
 
 #[test]
 #[ignore = "needs openssl"]
-fn the_documented_commands_make_certificates_and_take_them_back() {
+fn documented_commands_issue_and_revoke_certificates() {
     let folder = tempfile::tempdir().unwrap();
     run(&commands("# The authority."), folder.path());
     let (collector, agent) = start(folder.path(), &[]);

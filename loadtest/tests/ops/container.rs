@@ -50,10 +50,10 @@ fn within(image: &TempDir) -> Command {
 
 #[test]
 #[ignore = "needs root"]
-fn the_images_hold_all_that_the_programs_need() {
+fn images_have_everything_the_programs_need() {
     for image in [image("fleetgauge-collector"), image("fleetgauge-agent")] {
-        let said = within(&image).arg("--version").output().unwrap();
-        assert!(said.status.success(), "{said:?}");
+        let printed = within(&image).arg("--version").output().unwrap();
+        assert!(printed.status.success(), "{printed:?}");
     }
     let (collector, agent) = (image("fleetgauge-collector"), image("fleetgauge-agent"));
     let collector = Collector::start_by(within(&collector), "127.0.0.1:0", "127.0.0.1:0", &[]);

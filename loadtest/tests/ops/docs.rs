@@ -1,4 +1,5 @@
-//! The documentation and the files under `deploy/` name only what exists, and all of it.
+//! Checks that the documentation and `deploy/` name all metrics, codes, settings and tests, and
+//! only existing ones.
 
 use std::collections::BTreeSet;
 use std::net::TcpStream;
@@ -31,7 +32,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// All of `names` that are not in backquotes in the document.
+/// The `names` that the document does not have in backquotes.
 fn missing<'a>(document: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     names.into_iter().filter(|name| !document.contains(&format!("`{name}`"))).collect()
 }
@@ -63,8 +64,8 @@ fn own_names(text: &str) -> BTreeSet<&str> {
     text.split(word).filter(own).filter(|name| !other(name)).collect()
 }
 
-/// Runs a collector in this process that has counted everything. Returns its own metrics and those
-/// of its roster.
+/// Runs a collector in this process until all of its counters exist. Returns its own metrics and
+/// those of its roster.
 async fn own_page() -> String {
     let config = Config { classic: true, ..Config::default() };
     let listeners = Listeners::bind(&config).unwrap();
@@ -144,7 +145,7 @@ fn every_metric_of_the_agent_is_documented() {
 }
 
 #[test]
-fn every_code_and_end_is_documented() {
+fn every_code_and_close_reason_is_documented() {
     let codes = Code::ALL.iter().map(|code| code.reason());
     let missing = missing(&read("docs/codes.md"), codes);
     assert!(missing.is_empty(), "docs/codes.md lacks {missing:?}");
@@ -224,5 +225,20 @@ fn agent_settings_are_documented() {
         let set = |line: &str| line.starts_with(&format!("#{key}"));
         let only_a_flag = ["config", "check", "help", "version"].contains(&flag);
         assert!(only_a_flag || example.lines().any(set), "an example lacks {key}");
+    }
+}
+
+/// CI, the image and a developer's machine use the release that the manifest requires.
+#[test]
+fn rust_version_is_the_same_everywhere() {
+    let manifest = read("Cargo.toml");
+    let version = manifest.split("rust-version = \"").nth(1).unwrap().split('"').next().unwrap();
+    for (path, expected) in [
+        ("rust-toolchain.toml", format!("channel = \"{version}.")),
+        ("deploy/container/Containerfile", format!("/rust:{version}-")),
+        ("README.md", format!("Rust {version} ")),
+        ("CONTRIBUTING.md", format!("Rust {version} ")),
+    ] {
+        assert!(read(path).contains(&expected), "{path} lacks {expected}");
     }
 }

@@ -49,7 +49,7 @@ pub(crate) fn report_to(collector: &str) -> TcpStream {
     report_as(ID, collector)
 }
 
-/// The same with another id.
+/// Like [`report_to`], with another id.
 pub(crate) fn report_as(id: &str, collector: &str) -> TcpStream {
     let values: Vec<f64> = SERIES.iter().flat_map(|(.., values)| values.iter().copied()).collect();
     report_once(&profile(id), &values, collector)

@@ -41,7 +41,7 @@ fn address_of(id: &str, collector: &Collector) -> Option<String> {
 
 #[test]
 #[ignore = "needs haproxy"]
-fn the_collector_sees_who_is_behind_haproxy() {
+fn collector_sees_client_addresses_behind_haproxy() {
     let collector = Collector::start(&["--proxy-protocol-from", BALANCER, "--classic"]);
     let (v4, v6) = (free_address(), free_address().replace("127.0.0.1", "[::1]"));
     let options = "send-proxy-v2 check check-send-proxy inter 100ms";
@@ -70,7 +70,7 @@ fn the_collector_sees_who_is_behind_haproxy() {
 
 #[test]
 #[ignore = "needs haproxy"]
-fn haproxy_that_does_not_say_whose_connections_it_passes_on_is_refused_and_told_of() {
+fn haproxy_without_proxy_headers_is_refused_and_logged() {
     let collector = Collector::start(&["--proxy-protocol-from", BALANCER]);
     let front = free_address();
     let _balancer = haproxy(&collector.agents, &[&front], "check inter 100ms");

@@ -103,7 +103,7 @@ fn an_agent_a_target(collector: &Collector) -> String {
 
 #[test]
 #[ignore = "needs prometheus"]
-fn every_agent_has_an_up_of_its_own() {
+fn every_agent_has_its_own_up() {
     let agents = size("TEST_AGENTS", 30);
     let collector = Collector::start(&[]);
     let id = |n: usize| format!("host-{n}");

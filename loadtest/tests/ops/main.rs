@@ -1,5 +1,5 @@
-//! What operators rely on: the programs with a real Prometheus and on real networks, as the
-//! documentation and the files under `deploy/` say.
+//! Operational tests: the programs with a real Prometheus and on real networks, as described in the
+//! documentation and configured in `deploy/`.
 //!
 //! Most tests need more than a Rust toolchain and are ignored by default. They run the programs in
 //! the target directory, which `cargo test --workspace -- --ignored` builds first.

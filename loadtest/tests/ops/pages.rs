@@ -54,37 +54,37 @@ fn paths() -> Vec<String> {
     fixed.map(ToOwned::to_owned).into_iter().chain(shards).chain([agent]).collect()
 }
 
-/// Output of a command that reads the text and must succeed.
+/// Runs a command with the text as input, which must succeed. Returns its output.
 fn ask(mut command: Command, text: &str) -> String {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
-    let said = format!(
+    let printed = format!(
         "{}{}",
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
-    assert!(output.status.success(), "{command:?}: {said}\nof this page:\n{text}");
-    said
+    assert!(output.status.success(), "{command:?}: {printed}\nof this page:\n{text}");
+    printed
 }
 
 #[test]
 #[ignore = "needs prometheus"]
-fn promtool_has_nothing_to_say() {
+fn promtool_check_metrics_passes() {
     let (collector, _held) = collector();
     for path in paths() {
         let mut promtool = installed("PROMTOOL", "promtool");
         promtool.args(["check", "metrics"]);
-        let said = ask(promtool, &collector.get(&path, ""));
-        assert_eq!(said, "", "{path}");
+        let printed = ask(promtool, &collector.get(&path, ""));
+        assert_eq!(printed, "", "{path}");
     }
 }
 
 /// promtool does not parse OpenMetrics; the strict reference parser does.
 #[test]
 #[ignore = "needs prometheus_client for Python"]
-fn openmetrics_is_strict() {
+fn openmetrics_pages_pass_the_strict_parser() {
     let (collector, _held) = collector();
     for path in paths() {
         let mut python = installed("PYTHON", "/usr/bin/python3");

@@ -126,7 +126,7 @@ impl Collector {
         Self::start_by(Command::new(built("fleetgauge-collector")), agents, http, flags)
     }
 
-    /// The same with a command that starts the program.
+    /// Starts a collector with a command that runs the program.
     pub(crate) fn start_by(mut command: Command, agents: &str, http: &str, flags: &[&str]) -> Self {
         command.args(["--listen", agents, "--http-listen", http]).args(flags);
         let program = Program::start(command);

@@ -146,20 +146,20 @@ fn kill_one_of_two(metric: &str, set: &str, collector: &Collector) {
 
 #[test]
 #[ignore = "needs prometheus"]
-fn a_killed_agents_series_end() {
+fn series_of_a_killed_agent_end() {
     kill_one_of_two("host_memory_used_bytes", "basic", &Collector::start(&[]));
 }
 
 #[test]
 #[ignore = "needs prometheus"]
-fn under_the_old_names_too() {
+fn series_of_a_killed_agent_end_with_classic_names() {
     kill_one_of_two("ram_used", "classic", &Collector::start(&["--classic"]));
 }
 
 /// Prometheus asks for OpenMetrics. It must store what was reported.
 #[test]
 #[ignore = "needs prometheus"]
-fn every_kind_arrives() {
+fn prometheus_stores_every_metric_kind() {
     let collector = Collector::start(&[]);
     let _held = every_kind::report_to(&collector.agents);
     let prometheus = Prometheus::start(&collector);

@@ -24,7 +24,7 @@ fn without_connections(config: &str) -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
-/// What is scraped and relabelled does not depend on TLS.
+/// Scrape and relabel configuration must not depend on TLS.
 #[test]
 fn both_shipped_configurations_scrape_the_same() {
     let plain = read("deploy/prometheus/prometheus.yml");
@@ -76,7 +76,7 @@ fn shipped(collector: &Collector, folder: &Path) -> String {
 
 #[test]
 #[ignore = "needs prometheus and openssl"]
-fn the_configuration_for_tls_and_tokens_scrapes_everything() {
+fn tls_configuration_scrapes_every_job() {
     let folder = secrets();
     let collector = collector(folder.path());
     let _agent = agent_with("web-1", &collector, &["--interval", "1s"]);

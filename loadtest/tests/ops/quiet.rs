@@ -1,5 +1,4 @@
-//! The real bounds of the load test, in milliseconds and seconds, for a correct collector on a
-//! quiet machine.
+//! Tests with the default bounds of the load test, for a quiet machine.
 
 use assert_cmd::Command;
 use serde_json::Value;
@@ -12,22 +11,22 @@ fn play(args: &[&str], code: i32) -> (Value, String) {
     let report = directory.path().join("report.json");
     let mut command = Command::new(env!("CARGO_BIN_EXE_fleetgauge-loadtest"));
     let output = command.args(args).arg("--report").arg(&report).output().unwrap();
-    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{said}");
+    let printed = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{printed}");
     let results = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
-    (results, said)
+    (results, printed)
 }
 
 /// Runs a scenario, which must pass. Returns its results.
 fn passes(args: &[&str]) -> Value {
-    let (results, said) = play(args, 0);
-    assert_eq!(results["verdict"]["passed"], true, "{said}");
+    let (results, printed) = play(args, 0);
+    assert_eq!(results["verdict"]["passed"], true, "{printed}");
     results
 }
 
 #[test]
 #[ignore = "needs a quiet machine"]
-fn pages_asked_for_back_to_back_hardly_slow_reports() {
+fn back_to_back_scrapes_hardly_delay_reports() {
     let results = passes(&["scrape", "--agents", "300", "--duration", "5s"]);
     for part in ["no_scrapes", "plain", "gzip"] {
         let count = results["figures"]["answered"][part]["count"].as_u64();
@@ -47,8 +46,8 @@ fn rebooted_hosts_are_welcomed_within_seconds() {
 /// Dropping packets needs network namespaces.
 #[test]
 #[ignore = "needs a quiet machine"]
-fn every_cause_of_death_is_seen_in_time() {
-    let results = passes(&["deaths", "--agents", "60", "--each", "8"]);
+fn every_cause_of_death_is_detected_in_time() {
+    let results = passes(&["deaths", "--agents", "60", "--deaths-per-cause", "8"]);
     let times = results["figures"]["time_to_removal"].as_object().unwrap();
     assert!(times.len() == 6 || may_skip(), "{:#}", results["verdict"]["skipped"]);
     for (cause, figures) in times {
@@ -58,9 +57,9 @@ fn every_cause_of_death_is_seen_in_time() {
 
 #[test]
 #[ignore = "needs a quiet machine"]
-fn a_fleet_is_back_within_seconds_of_a_restart() {
+fn fleet_returns_within_seconds_of_a_restart() {
     let args = ["storm", "--agents", "30", "--collectors", "2", "--outage", "100ms"];
-    let results = passes(&[&args[..], &["--patience", "16s"]].concat());
+    let results = passes(&[&args[..], &["--recovery-timeout", "16s"]].concat());
     assert!(results["figures"]["attempts"]["welcomed"].as_u64().unwrap() >= 30, "{results:#}");
 }
 
@@ -78,7 +77,7 @@ const ATTACKED: [&str; 8] = [
 
 #[test]
 #[ignore = "needs a quiet machine"]
-fn attacks_hardly_slow_reports_and_stay_within_the_memory_bound() {
+fn attacks_hardly_delay_reports_and_stay_within_the_memory_bound() {
     let results = passes(&ATTACKED);
     for phase in ["quiet", "attacked"] {
         let count = results["figures"]["answered"][phase]["count"].as_u64();
@@ -86,15 +85,15 @@ fn attacks_hardly_slow_reports_and_stay_within_the_memory_bound() {
     }
 }
 
-/// Every report still arrives within a second: only the comparison with the phase before the
-/// attacks tells.
+/// Every report still arrives within a second, so only the comparison with the quiet phase can find
+/// it.
 #[test]
 #[ignore = "needs a quiet machine"]
-fn reports_that_are_held_up_during_attacks_are_found() {
-    let (results, said) = play(&[&ATTACKED[..], &["--fault", "held-up"]].concat(), 1);
+fn reports_delayed_during_attacks_are_found() {
+    let (results, printed) = play(&[&ATTACKED[..], &["--fault", "held-up"]].concat(), 1);
     let findings = results["verdict"]["findings"].as_object().unwrap();
-    assert!(findings.contains_key("reports_held_up"), "{said}");
-    assert!(!findings.contains_key("reports_late"), "{said}");
+    assert!(findings.contains_key("reports_held_up"), "{printed}");
+    assert!(!findings.contains_key("reports_late"), "{printed}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Agents that are missing after the collector was killed and restarted, as reported by the shipped
-//! alert.
+//! Tests that the shipped alert reports agents that are missing after the collector was killed and
+//! restarted.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,7 +13,7 @@ const ALERT_TIMEOUT: Duration = Duration::from_secs(120);
 /// Maximum time to start a fleet on a small machine.
 const START_SECONDS: u64 = 120;
 
-/// Number of agents, and intervals.
+/// Size of the fleet and report intervals.
 struct Size {
     agents: usize,
     killed: usize,
@@ -62,7 +62,7 @@ fn all_are_known(collector: &Collector, size: &Size, state: &Path) {
 
 #[test]
 #[ignore = "needs prometheus"]
-fn exactly_the_missing_are_told_after_a_restart() {
+fn alerts_name_exactly_the_missing_agents_after_a_restart() {
     let size = size();
     let state = tempfile::tempdir().unwrap();
     let (agents, http) = (free_address(), free_address());

@@ -1,5 +1,5 @@
-//! What a client without a credential receives from ports that other hosts can reach: in a network
-//! namespace, at an address that is not loopback.
+//! Tests of clients without a credential on ports that other hosts can reach. They run in a network
+//! namespace, on an address that is not loopback.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -90,28 +90,28 @@ fn hello(id: &str, credential: Option<&[u8]>) -> Vec<u8> {
     }))
 }
 
-/// Sends these bytes. Returns everything received until the peer closes.
-fn heard(port: &str, said: &[u8]) -> Vec<u8> {
+/// Sends these bytes. Returns all bytes received until the peer closes the connection.
+fn exchange(port: &str, sent: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(port).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
-    stream.write_all(said).unwrap();
-    let mut heard = Vec::new();
-    stream.read_to_end(&mut heard).unwrap();
-    heard
+    stream.write_all(sent).unwrap();
+    let mut received = Vec::new();
+    stream.read_to_end(&mut received).unwrap();
+    received
 }
 
 /// Sends these bytes to an agent port without TLS, which must answer with a single Reject. Returns
 /// its code.
-fn reject(said: &[u8]) -> Code {
-    only_reject(&heard(AGENTS, said))
+fn reject(sent: &[u8]) -> Code {
+    only_reject(&exchange(AGENTS, sent))
 }
 
-fn only_reject(heard: &[u8]) -> Code {
+fn only_reject(received: &[u8]) -> Code {
     let accept = Accept { version: VERSION, max_payload_bytes: 1 << 14 };
-    let (mut frames, mut rest) = (FrameBuffer::default(), heard);
+    let (mut frames, mut rest) = (FrameBuffer::default(), received);
     let frame = frames.next(&mut rest, accept).unwrap().expect("a frame");
-    let Message::Reject(reject) = Message::decode(frame).unwrap() else { panic!("{heard:?}") };
-    assert!(rest.is_empty(), "more than a Reject: {heard:?}");
+    let Message::Reject(reject) = Message::decode(frame).unwrap() else { panic!("{received:?}") };
+    assert!(rest.is_empty(), "more than one Reject: {received:?}");
     Code::from_u16(reject.code).unwrap()
 }
 
@@ -134,7 +134,7 @@ fn listening() -> Vec<u16> {
 
 #[test]
 #[ignore = "needs root and iproute2"]
-fn strangers_hear_a_reject_and_nothing_else() {
+fn unauthenticated_client_receives_only_a_reject() {
     let Some(namespace) = Namespace::make() else { return };
     let agents = credential("agent = \"web-1\"", "the token of web-1");
     let readers = credential("user = \"prometheus\"", "the token of prometheus");
@@ -145,7 +145,7 @@ fn strangers_hear_a_reject_and_nothing_else() {
     let _collector = Program::start(command);
     namespace.inside(|| {
         wait_for("a collector", 10, || http::get(HTTP, "/healthz", "").ok());
-        assert_eq!(listening(), [1234, 45678], "there is no other port");
+        assert_eq!(listening(), [1234, 45678], "unexpected listening ports");
         for (id, shown) in [
             ("web-1", None),
             ("web-1", Some(&b""[..])),
@@ -158,7 +158,7 @@ fn strangers_hear_a_reject_and_nothing_else() {
         for greeting in GREETINGS {
             assert_eq!(reject(greeting), Code::BadMagic);
         }
-        assert_eq!(heard(AGENTS, CLIENT_HELLO), HANDSHAKE_FAILURE);
+        assert_eq!(exchange(AGENTS, CLIENT_HELLO), HANDSHAKE_FAILURE);
         assert_eq!(reject(b""), Code::HelloTimeout);
         for path in ["/", "/metrics", "/metrics/agents/web-1", "/api/agents", "/sd", "/nowhere"] {
             let expected = format!("{path}: HTTP/1.0 401 Unauthorized: unauthorized\n");
@@ -188,18 +188,18 @@ fn client(collector: &TestCa, shown: Option<(&TestCa, &str)>) -> Arc<ClientConfi
 
 /// Sends these bytes over TLS. Returns what is received, and the alert that ends the connection, if
 /// any.
-fn told(
+fn exchange_tls(
     client: &Arc<ClientConfig>,
     port: &str,
-    said: &[u8],
+    sent: &[u8],
 ) -> (Vec<u8>, Option<AlertDescription>) {
     let name = "127.0.0.1".try_into().unwrap();
     let mut connection = ClientConnection::new(Arc::clone(client), name).unwrap();
     let mut socket = TcpStream::connect(port).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
     let mut stream = rustls::Stream::new(&mut connection, &mut socket);
-    let mut heard = Vec::new();
-    let ended = stream.write_all(said).and_then(|()| stream.read_to_end(&mut heard));
+    let mut received = Vec::new();
+    let ended = stream.write_all(sent).and_then(|()| stream.read_to_end(&mut received));
     let alert = ended.err().map(|error| {
         let error = error.into_inner().expect("an error of TLS");
         match error.downcast_ref() {
@@ -207,12 +207,12 @@ fn told(
             other => panic!("{other:?}"),
         }
     });
-    (heard, alert)
+    (received, alert)
 }
 
 #[test]
 #[ignore = "needs root and iproute2"]
-fn strangers_hear_an_alert_and_nothing_else_where_certificates_are_asked_for() {
+fn client_without_certificate_receives_only_a_tls_alert() {
     let Some(namespace) = Namespace::make() else { return };
     let (ours, theirs) = (TestPki::new().unwrap(), TestPki::new().unwrap());
     let mut command = Command::new("ip");
@@ -223,25 +223,31 @@ fn strangers_hear_an_alert_and_nothing_else_where_certificates_are_asked_for() {
     let (ours, theirs) = (ours.ca(), theirs.ca());
     namespace.inside(|| {
         wait_for("a collector", 10, || TcpStream::connect(HTTP).ok());
-        assert_eq!(listening(), [1234, 45678], "there is no other port");
+        assert_eq!(listening(), [1234, 45678], "unexpected listening ports");
         for port in [AGENTS, HTTP] {
             for greeting in GREETINGS {
-                let heard = heard(port, greeting);
-                assert!(heard.is_empty() || heard[0] == 21 && heard.len() == 7, "{heard:?}");
+                let received = exchange(port, greeting);
+                assert!(
+                    received.is_empty() || received[0] == 21 && received.len() == 7,
+                    "{received:?}"
+                );
             }
         }
         let (hello, get) = (hello("web-1", None), b"GET /metrics HTTP/1.0\r\n\r\n");
-        for (port, said) in [(AGENTS, &hello[..]), (HTTP, get)] {
-            let (heard, alert) = told(&client(&ours, None), port, said);
-            assert_eq!((&heard[..], alert), (&[][..], Some(AlertDescription::CertificateRequired)));
+        for (port, sent) in [(AGENTS, &hello[..]), (HTTP, get)] {
+            let (received, alert) = exchange_tls(&client(&ours, None), port, sent);
+            assert_eq!(
+                (&received[..], alert),
+                (&[][..], Some(AlertDescription::CertificateRequired))
+            );
             let stranger = client(&ours, Some((&theirs, "web-1")));
-            let (heard, alert) = told(&stranger, port, said);
-            assert_eq!(heard, b"");
+            let (received, alert) = exchange_tls(&stranger, port, sent);
+            assert_eq!(received, b"");
             assert!(alert.is_some(), "an alert");
         }
         let neighbour = client(&ours, Some((&ours, "web-2")));
-        assert_eq!(only_reject(&told(&neighbour, AGENTS, &hello).0), Code::Unauthorized);
-        let (page, _) = told(&neighbour, HTTP, get);
-        assert!(page.starts_with(b"HTTP/1.0 200 OK"), "who is known reads");
+        assert_eq!(only_reject(&exchange_tls(&neighbour, AGENTS, &hello).0), Code::Unauthorized);
+        let (page, _) = exchange_tls(&neighbour, HTTP, get);
+        assert!(page.starts_with(b"HTTP/1.0 200 OK"), "a client with a certificate is refused");
     });
 }

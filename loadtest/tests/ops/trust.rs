@@ -13,10 +13,10 @@ const READER: &str = "3c9ca41d9d2e7a4c2b9a8f0b8d4f6f0e";
 const AGENT: &str = "0d5f6c1ae0b94f0bb3a94ad1a6f6d5c7";
 
 /// A file with one credential.
-pub(crate) fn credential(who: &str, token: &str) -> NamedTempFile {
+pub(crate) fn credential(owner: &str, token: &str) -> NamedTempFile {
     let digest: String = Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect();
     let mut file = NamedTempFile::new().unwrap();
-    writeln!(file, "[[credential]]\n{who}\ntokens = [\"sha256:{digest}\"]").unwrap();
+    writeln!(file, "[[credential]]\n{owner}\ntokens = [\"sha256:{digest}\"]").unwrap();
     file
 }
 
@@ -48,7 +48,7 @@ fn agent(id: &str, collector: &Collector, token: &NamedTempFile) -> Program {
 /// without a credential.
 #[test]
 #[ignore = "needs prometheus"]
-fn prometheus_shows_its_credential() {
+fn prometheus_authenticates_with_the_shipped_configuration() {
     let agents = credential("agent = \"web-1\"", AGENT);
     let readers = credential("user = \"prometheus\"", READER);
     let collector = guarded(&agents, &readers);
@@ -82,7 +82,7 @@ fn prometheus_shows_its_credential() {
 /// token.
 #[test]
 #[ignore = "needs the programs"]
-fn an_agent_shows_its_token() {
+fn agent_authenticates_with_its_token_file() {
     let agents = credential("agent = \"web-1\"", AGENT);
     let readers = credential("user = \"prometheus\"", READER);
     let collector = guarded(&agents, &readers);

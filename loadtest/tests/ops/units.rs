@@ -9,14 +9,14 @@ use tempfile::TempDir;
 
 use super::programs::{built, cannot_run, repository};
 
-/// Boots into nothing but the check.
+/// A target that starts only the check.
 const TARGET: &str = "[Unit]\nWants=systemd-journald.service dbus.service check.service\n";
-/// The container ends whatever the check returns.
+/// The container must exit even if the check fails.
 const SERVICE: &str = "[Unit]\nAfter=dbus.service\nSuccessAction=poweroff-force\n\
     FailureAction=poweroff-force\n[Service]\nType=oneshot\nExecStart=/usr/local/bin/check\n\
     StandardOutput=file:/var/log/check\nTimeoutStartSec=3min\n";
 
-/// This host's files, overlaid with others in memory.
+/// The files of this host, with an overlay in memory.
 struct Root(TempDir);
 
 impl Root {
@@ -52,10 +52,10 @@ impl Root {
         nspawn.args(["--register=no", "--keep-unit", "--private-network", "--boot", "--directory"]);
         nspawn.arg(self.path("")).arg("systemd.unit=check.target");
         let console = nspawn.output().unwrap();
-        let said = std::fs::read_to_string(self.path("var/log/check")).unwrap_or_else(|error| {
+        let printed = std::fs::read_to_string(self.path("var/log/check")).unwrap_or_else(|error| {
             panic!("{error}: {}", String::from_utf8_lossy(&console.stdout))
         });
-        let facts = said.lines().filter_map(|line| line.split_once('='));
+        let facts = printed.lines().filter_map(|line| line.split_once('='));
         facts.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 }
@@ -78,7 +78,7 @@ fn mount(arguments: &[&str]) -> bool {
 
 #[test]
 #[ignore = "needs root, systemd-container and curl"]
-fn the_shipped_units_run_under_systemd() {
+fn shipped_units_run_under_systemd() {
     let Some(root) = Root::mount() else { return };
     for program in ["fleetgauge-collector", "fleetgauge-agent"] {
         root.put(&built(program), &format!("usr/bin/{program}"));

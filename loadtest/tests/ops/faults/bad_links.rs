@@ -22,7 +22,7 @@ const WATCHED: Duration = Duration::from_secs(45);
 /// Maximum time until all agents are shown: several attempts to connect.
 const SHOWN_TIMEOUT: u64 = 60;
 
-/// Observations of a link.
+/// Observations of the agents behind a link.
 #[derive(Debug, Clone, Copy, Default)]
 struct Observations {
     /// When the last of its agents was first shown.
@@ -95,24 +95,24 @@ fn never_missing(name: &str) {
 
 #[test]
 #[ignore = "needs root, iproute2, curl and python3"]
-fn nobody_is_missing_behind_a_link_that_loses_three_packets_in_twenty() {
+fn agents_stay_visible_with_15_percent_packet_loss() {
     never_missing("lossy");
 }
 
 #[test]
 #[ignore = "needs root, iproute2, curl and python3"]
-fn nobody_is_missing_behind_a_link_of_two_seconds() {
+fn agents_stay_visible_with_two_seconds_of_delay() {
     never_missing("slow");
 }
 
 #[test]
 #[ignore = "needs root, iproute2, curl and python3"]
-fn nobody_is_missing_behind_a_link_that_shuffles_packets() {
+fn agents_stay_visible_with_reordered_packets() {
     never_missing("shuffled");
 }
 
 #[test]
 #[ignore = "needs root, iproute2, curl and python3"]
-fn nobody_is_missing_behind_a_link_of_ten_kilobytes_a_second() {
+fn agents_stay_visible_at_10_kilobytes_per_second() {
     never_missing("narrow");
 }

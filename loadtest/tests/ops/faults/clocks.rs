@@ -1,5 +1,5 @@
-//! Clocks that jump by a day, forth and back, while time itself continues. libfaketime changes the
-//! programs' time of day.
+//! Clocks that jump a day forward and back. libfaketime changes the programs' wall clock; the
+//! monotonic clock continues.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ impl Clock {
         clock
     }
 
-    /// Moves it from the true time by this many seconds.
+    /// Sets the offset from the true time, in seconds.
     fn jump(&self, seconds: &str) {
         let mut file = std::fs::File::create(self.0.path()).unwrap();
         writeln!(file, "{seconds}").unwrap();
@@ -66,7 +66,7 @@ fn time_of_day(collector: &Collector) -> i64 {
 
 #[test]
 #[ignore = "needs libfaketime"]
-fn clocks_that_jump_by_a_day_cost_no_series() {
+fn clock_jumps_of_a_day_lose_no_series() {
     let (ours, theirs, sound) = (Clock::new(), Clock::new(), Clock::new());
     let collector = Collector::start_by(
         ours.command("fleetgauge-collector"),

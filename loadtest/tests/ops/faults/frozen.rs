@@ -12,7 +12,7 @@ use super::{shows, until, value};
 /// How long the collector is frozen.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Every connected agent, and since when it is connected.
+/// Connected agents, with the start of each connection.
 fn since(collector: &Collector) -> BTreeMap<String, u64> {
     let page: serde_json::Value = serde_json::from_str(&collector.get("/api/agents", "")).unwrap();
     let agents = page["agents"].as_array().unwrap();
@@ -24,7 +24,7 @@ fn since(collector: &Collector) -> BTreeMap<String, u64> {
 
 #[test]
 #[ignore = "needs the programs, and a minute"]
-fn a_collector_frozen_for_a_minute_loses_nobody() {
+fn collector_frozen_for_a_minute_loses_no_agent() {
     let collector = Collector::start(&[]);
     let fleet: Vec<Program> =
         (0..10).map(|n| agent(&format!("cold-{n}"), &collector, "basic")).collect();
@@ -50,7 +50,7 @@ fn a_collector_frozen_for_a_minute_loses_nobody() {
 
 #[test]
 #[ignore = "needs the programs"]
-fn a_frozen_agent_goes_after_three_intervals_and_comes_back() {
+fn frozen_agent_is_removed_after_three_intervals_and_returns() {
     let collector = Collector::start(&[]);
     let agent = agent("stiff", &collector, "basic");
     let shown = || shows(&collector.get("/metrics/agents", ""), "stiff");

@@ -48,7 +48,7 @@ impl Fault {
 
 #[test]
 #[ignore = "needs root, iproute2, curl and python3"]
-fn an_unplugged_host_goes_after_three_intervals_and_comes_back() {
+fn unplugged_host_is_removed_after_three_intervals_and_returns() {
     let Some(mut fault) = Fault::new() else { return };
     fault.link.order("set loss=1");
     let gone = fault.gone();
@@ -61,9 +61,9 @@ fn an_unplugged_host_goes_after_three_intervals_and_comes_back() {
 
 #[test]
 #[ignore = "needs root, iproute2, curl and python3"]
-fn a_nat_that_forgets_a_connection_costs_a_minute() {
+fn connection_forgotten_by_nat_recovers_in_about_a_minute() {
     let Some(mut fault) = Fault::new() else { return };
-    // Silently: a NAT that answers with RST is noticed at once.
+    // A NAT that drops packets silently. One that answers with RST is noticed at once.
     fault.link.order("forget");
     let gone = fault.gone();
     let back = fault.back("collector");
@@ -72,7 +72,7 @@ fn a_nat_that_forgets_a_connection_costs_a_minute() {
 
 #[test]
 #[ignore = "needs root, iproute2, curl and python3"]
-fn agents_find_out_that_the_collectors_host_was_rebooted() {
+fn agents_reconnect_after_the_collector_host_reboots() {
     let Some(mut fault) = Fault::new() else { return };
     // A power failure: no FIN is sent, and the next boot knows no connection.
     fault.link.order("set loss=1");

@@ -20,7 +20,7 @@ fn hang(agent: &Program) -> Program {
 
 #[test]
 #[ignore = "needs strace, and to be allowed to trace"]
-fn a_mount_that_hangs_takes_only_its_own_series_away() {
+fn hung_mount_loses_only_its_own_series() {
     let collector = Collector::start(&[]);
     let agent = agent("mounted", &collector, "basic");
     let page = || collector.get("/metrics/agents", "");

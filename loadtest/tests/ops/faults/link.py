@@ -1,14 +1,20 @@
 #!/usr/bin/env python3
-"""A link between network namespaces that can be made bad: link.py NAMESPACE:ADDRESS NAMESPACE:ADDRESS...
+"""A link between network namespaces that can be impaired.
 
-The first namespace is one end, the second the other; further ones have the second's address and can take its place.
-Packets pass through this program, which loses, delays and shuffles them as it is told, a command a line:
+usage: link.py NAMESPACE:ADDRESS NAMESPACE:ADDRESS...
 
-    set loss=0.3 delay=2 jitter=0.1 rate=10000    shares, seconds and bytes a second each way; what is not named is off
-    forget                                        the connections of now no longer get through, new ones do
-    switch                                        the next namespace takes the place of the other end
+The first namespace is one end, the second the other. Further namespaces have the address of the
+second and can replace it. All packets pass through this program, which drops, delays and reorders
+them. It reads commands from standard input, one per line, and answers each with `ok`:
 
-Each is answered with `ok`. The kernel's netem would do for the first line; not every kernel has it.
+    set loss=0.3 delay=2 jitter=0.1 rate=10000    share, seconds, seconds and bytes per second, in
+                                                  each direction; omitted impairments are off
+    forget                                        drop packets of all current connections, as a NAT
+                                                  that has lost its state; new connections work
+    switch                                        connect the next namespace instead of the current
+                                                  second one
+
+netem of the kernel can do the first, but not every kernel has it.
 """
 
 import fcntl
@@ -22,7 +28,7 @@ import sys
 import time
 
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
-# What waits for a slow link before more is dropped, in seconds: a modem's buffer.
+# Maximum queue of a slow link, in seconds. Further packets are dropped, as by a modem's buffer.
 QUEUE_SECONDS = 5
 TCP = 6
 

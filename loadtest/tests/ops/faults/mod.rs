@@ -33,7 +33,7 @@ fn agent(network: &Network, namespace: &str, id: &str, interval: &str) -> Progra
     Program::start(command)
 }
 
-/// Whether the page shows this agent.
+/// Whether a page shows this agent.
 fn shows(page: &str, id: &str) -> bool {
     page.contains(&format!("{{agent=\"{id}\"}}"))
 }

@@ -49,7 +49,7 @@ fn agent(
 
 #[test]
 #[ignore = "needs root, iproute2 and curl"]
-fn a_rebooted_host_is_back_soon_and_no_conflict() {
+fn rebooted_host_returns_soon_without_conflict() {
     let Some(network) = create_network() else { return };
     let files = tempfile::tempdir().unwrap();
     let mut command = network.command("collector", built("fleetgauge-collector"));

@@ -1,18 +1,19 @@
 #!/bin/bash
-# Runs as a service in a container booted by systemd with the shipped units, and prints what came of it, NAME=VALUE a line.
+# Runs as a service in a container that systemd boots with the shipped units. Prints the results, one
+# NAME=VALUE per line.
 
 both="fleetgauge-collector fleetgauge-agent"
 
 pid() { systemctl show -P MainPID "fleetgauge-$1"; }
 show() { systemctl show -P "$1" $both | xargs; }
-# Adds to a unit: drop_in PROGRAM LINE...
+# Adds lines to a unit: drop_in PROGRAM LINE...
 drop_in() {
     mkdir -p "/etc/systemd/system/fleetgauge-$1.service.d"
     { echo '[Service]' && printf '%s\n' "${@:2}"; } >"/etc/systemd/system/fleetgauge-$1.service.d/test.conf"
     systemctl daemon-reload
 }
 page() { curl -s http://127.0.0.1:1234/metrics/agents; }
-# Waits until a command succeeds, for 30 s at most.
+# Waits until a command succeeds, for at most 30 s.
 until_so() { for _ in $(seq 300); do "$@" && return; sleep 0.1; done; }
 shown() { page | grep -q agent=; }
 restarted() { [ "$(systemctl show -P NRestarts "$1")" = 1 ] && systemctl -q is-active "$1"; }
@@ -28,7 +29,7 @@ echo "filesystem=$(page | grep -c host_filesystem_usage_ratio{)"
 systemctl reload fleetgauge-collector fleetgauge-agent
 echo "reloaded=$(show ActiveState)"
 
-# Who runs is not restarted; who is frozen for longer than the watchdog waits is.
+# The watchdog restarts a frozen program, and no running one.
 drop_in collector WatchdogSec=3s
 drop_in agent WatchdogSec=3s RestartSec=1s
 systemctl restart $both
@@ -41,7 +42,8 @@ echo "frozen=$(show NRestarts)"
 until_so shown
 echo "series_after=$(page | grep -c agent=)"
 
-# An agent that does not leave when it is asked takes longer than TimeoutStopSec=: the collector asks for that.
+# The drain of an agent that does not disconnect takes longer than TimeoutStopSec=, so the collector
+# asks systemd for more time.
 drop_in collector TimeoutStopSec=1s Environment=FLEETGAUGE_DRAIN_TIMEOUT=4
 systemctl stop fleetgauge-agent
 systemctl restart fleetgauge-collector
@@ -54,11 +56,11 @@ echo "stop_ms=$((($(date +%s%N) - begun) / 1000000))"
 echo "stopped=$(systemctl show -P Result fleetgauge-collector)"
 kill -KILL %1
 
-# With the ports held by systemd nobody is refused over a restart.
+# With activated sockets no connection is refused during a restart.
 systemctl start fleetgauge-collector-agents.socket fleetgauge-collector-http.socket
 until_so curl -sf -o /dev/null http://127.0.0.1:1234/readyz
 for _ in $(seq 60); do
-    # 7: could not connect. A request that is cut off as the old collector stops ends otherwise.
+    # 7: could not connect. A request that the stopping collector aborts has another code.
     curl -s -o /dev/null --max-time 10 http://127.0.0.1:1234/healthz || echo "curl $?"
     sleep 0.05
 done >/run/asked &
@@ -69,7 +71,7 @@ echo "cut_off=$(grep -vc '^curl 7$' /run/asked)"
 systemctl stop $both fleetgauge-collector-{agents,http}.socket
 echo "results=$(show Result)"
 
-# A port that is taken stops nobody for good, however often the start fails.
+# A program whose port is in use keeps trying to start, and succeeds once the port is free.
 drop_in collector RestartSec=100ms
 /usr/bin/fleetgauge-collector --http-listen 127.0.0.1:0 --log off &
 taker=$!
