@@ -9,11 +9,11 @@ use fleetgauge_agent::identity::{Host, IdSource};
 use fleetgauge_agent::metrics::MetricSet;
 use fleetgauge_agent::run::Agent;
 use fleetgauge_collector::{Config, Listeners};
+use fleetgauge_common::file_limit;
 use fleetgauge_proto::AgentId;
 
 use crate::cli::{AgentArgs, CollectorArgs};
 use crate::fault::{self, Endpoints};
-use crate::preflight;
 
 /// Report interval of the demo: short, so that values visibly change.
 pub const DEMO_INTERVAL: Duration = Duration::from_secs(2);
@@ -26,7 +26,7 @@ const FALLBACK_ID: &str = "this-host";
 /// If a setting is invalid or a system call fails.
 pub async fn collector(args: CollectorArgs) -> anyhow::Result<()> {
     // First: the collector sizes itself by the limit that it finds.
-    preflight::raise_file_limit()?;
+    file_limit::raise()?;
     let mut config = Config::try_new(args.flags)?;
     let requested = Endpoints { agents: config.listen[0], http: config.http };
     if let Some(fault) = args.fault {

@@ -1,7 +1,5 @@
 //! Checks that this machine is large enough for the fleet: file descriptors, ports and memory.
 
-use std::io;
-
 use anyhow::bail;
 use fleetgauge_common::file_limit;
 
@@ -28,14 +26,6 @@ const TLS_BYTES: u64 = 16_000;
 const PAIR_BYTES: u64 = 24 << 20;
 /// Epoll watches per agent: one in the collector and one in the worker.
 const WATCHES_PER_AGENT: u64 = 2;
-
-/// Raises the soft limit on open files to the hard one, which needs no privilege.
-///
-/// # Errors
-/// If a system call fails.
-pub fn raise_file_limit() -> io::Result<()> {
-    file_limit::raise().map(drop)
-}
 
 /// Checks that the machine is large enough for the plan.
 ///

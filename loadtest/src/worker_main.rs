@@ -4,9 +4,9 @@ use std::io::{self, BufRead, Write};
 use std::thread;
 
 use anyhow::Context;
+use fleetgauge_common::file_limit;
 
 use crate::engine::{Engine, Handle, TracedFleet};
-use crate::preflight;
 use crate::worker_protocol::{Command, Event, WorkerConfig};
 
 /// Reads the configuration from standard input, runs the engine, and returns when the input ends.
@@ -14,7 +14,7 @@ use crate::worker_protocol::{Command, Event, WorkerConfig};
 /// # Errors
 /// If a line cannot be parsed or a system call fails.
 pub fn run() -> anyhow::Result<()> {
-    preflight::raise_file_limit()?;
+    file_limit::raise()?;
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
     let config: WorkerConfig =

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use fleetgauge_common::file_limit;
+use fleetgauge_common::units::parse_duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::address;
@@ -37,7 +38,7 @@ pub struct Cli {
     #[arg(long, value_name = "TEXT")]
     pub only: Vec<String>,
     /// Maximum wait for the series of vanished hosts to disappear; 0s skips the test
-    #[arg(long, value_name = "DURATION", default_value = "350s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "350s", value_parser = parse_duration)]
     pub vanish_wait: Duration,
     /// Report interval of hosts in that test
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = at_least_1s)]
@@ -110,7 +111,7 @@ pub fn main() -> ExitCode {
 /// Uses a single thread, to leave the CPUs to the servers.
 #[tokio::main(flavor = "current_thread")]
 async fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
-    file_limit::raise()?;
+    file_limit::raise().context("cannot raise the limit on open files")?;
     let mut terminated = signal(SignalKind::terminate())?;
     // Dropping the run kills its servers.
     tokio::select! {
@@ -121,7 +122,6 @@ async fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-const MAX_DURATION_SECONDS: f64 = 60_000.0;
 /// Open files that a server or this program needs besides its hosts.
 const OTHER_FILES: u64 = 256;
 
@@ -145,20 +145,8 @@ fn rate(text: &str) -> Result<f64, String> {
     allowed.then_some(rate).ok_or_else(|| "must be 1 to 1000000".to_owned())
 }
 
-/// A duration with its unit: `500ms`, `10s` or `5m`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let units = [("ms", 1_000.0_f64.recip()), ("s", 1.0), ("m", 60.0)];
-    let seconds = units.iter().find_map(|(unit, seconds)| {
-        let number: f64 = text.strip_suffix(unit)?.parse().ok()?;
-        Some(number * seconds)
-    });
-    let seconds = seconds.filter(|seconds| (0.0..=MAX_DURATION_SECONDS).contains(seconds));
-    let wrong = || "must be a duration of at most 1000m, such as 500ms, 10s or 5m".to_owned();
-    seconds.map(Duration::from_secs_f64).ok_or_else(wrong)
-}
-
 fn at_least_1s(text: &str) -> Result<Duration, String> {
-    let duration = duration(text)?;
+    let duration = parse_duration(text)?;
     let allowed = duration >= Duration::from_secs(1);
     allowed.then_some(duration).ok_or_else(|| "must be at least 1s".to_owned())
 }

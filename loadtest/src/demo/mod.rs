@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Context;
 use fleetgauge_agent::metrics::MetricSet;
 use fleetgauge_collector::{Config, Listeners};
+use fleetgauge_common::file_limit;
 use indicatif::ProgressBar;
 use tokio::sync::{mpsc, oneshot};
 
@@ -35,7 +36,7 @@ const RAMP: f64 = 200.0;
 /// # Errors
 /// If the machine is too small, or no port is free.
 pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
-    preflight::raise_file_limit().context("cannot raise the limit on open files")?;
+    file_limit::raise().context("cannot raise the limit on open files")?;
     preflight::check(&plan(args))?;
     let config = Config {
         listen: vec![args.listen],

@@ -7,6 +7,7 @@ pub mod summary;
 use std::time::Duration;
 
 use anyhow::Context;
+use fleetgauge_common::file_limit;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -69,7 +70,7 @@ pub(crate) struct Run<'a> {
 /// verdict of the results.
 pub async fn run(scenario: &'static str, args: &FleetArgs, churn: f64) -> anyhow::Result<Results> {
     let results = ResultsBuilder::start(scenario);
-    preflight::raise_file_limit().context("cannot raise the limit on open files")?;
+    file_limit::raise().context("cannot raise the limit on open files")?;
     let plan = Plan::new(args, BackoffPolicy::Quick)?;
     preflight::check(&plan)?;
     let mut run = Run::new(args, churn, Fleet::start(&plan).await?);

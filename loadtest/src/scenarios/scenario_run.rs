@@ -2,6 +2,7 @@
 //! the results.
 
 use anyhow::Context;
+use fleetgauge_common::file_limit;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -38,7 +39,7 @@ impl ScenarioRun {
         plan: Plan,
     ) -> anyhow::Result<Self> {
         let results = ResultsBuilder::start(scenario);
-        preflight::raise_file_limit().context("cannot raise the limit on open files")?;
+        file_limit::raise().context("cannot raise the limit on open files")?;
         preflight::check(&plan)?;
         Ok(Self { fleet: Fleet::without_workers(&plan).await?, plan, results })
     }

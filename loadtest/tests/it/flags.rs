@@ -23,7 +23,7 @@ fn addresses_beyond_loopback_are_refused() {
 fn invalid_flag_exits_64_and_is_named() {
     refused(&["run"], "--agents", "required");
     refused(&["run", "--agents", "0"], "--agents", "from 1 to 1000000");
-    refused(&["run", "--agents", "1", "--interval", "1"], "--interval", "such as 500ms");
+    refused(&["run", "--agents", "1", "--interval", "1"], "--interval", "must have a unit");
     refused(&["run", "--agents", "1", "--interval", "1ms"], "--interval", "1s to 5m");
     refused(&["run", "--agents", "1", "--duration", "0s"], "--duration", "1s to");
     refused(&["run", "--agents", "1", "--ramp", "0/s"], "--ramp", "from 1/s");

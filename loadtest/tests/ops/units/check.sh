@@ -44,7 +44,7 @@ echo "series_after=$(page | grep -c agent=)"
 
 # The drain of an agent that does not disconnect takes longer than TimeoutStopSec=, so the collector
 # asks systemd for more time.
-drop_in collector TimeoutStopSec=1s Environment=FLEETGAUGE_DRAIN_TIMEOUT=4
+drop_in collector TimeoutStopSec=1s Environment=FLEETGAUGE_DRAIN_TIMEOUT=4s
 systemctl stop fleetgauge-agent
 systemctl restart fleetgauge-collector
 /usr/bin/fleetgauge-agent --id stays --log off &
