@@ -78,7 +78,7 @@ fn received<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, accept: Accept) -> R
     Received { frames, end: Ok(buffer.unfinished_len()) }
 }
 
-/// Parses a stream as "Frames" in `docs/protocol.md` specifies.
+/// Parses a stream as "Read and write frames" in `docs/protocol.md` specifies.
 fn documented(mut rest: &[u8], accept: Accept) -> Received {
     let mut frames = Vec::new();
     loop {
