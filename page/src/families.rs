@@ -169,8 +169,8 @@ fn suffixes(kind: &str, openmetrics: bool) -> &'static [&'static str] {
     }
 }
 
-/// Only buckets have `le`, and only a summary's own lines `quantile`. Both are numbers, canonical
-/// in OpenMetrics.
+/// Checks `le` and `quantile`: only buckets have `le`, and only a summary's quantile lines
+/// `quantile`. Both are numbers, canonical in OpenMetrics.
 fn check_bounds(
     kind: &str,
     suffix: &str,
@@ -204,7 +204,7 @@ fn check_bounds(
 /// Builds hashers for keys that are hashes already.
 type IdentityBuildHasher = BuildHasherDefault<IdentityHasher>;
 
-/// Returns a key as its hash.
+/// Returns a key as its own hash.
 #[derive(Debug, Default)]
 struct IdentityHasher(u64);
 

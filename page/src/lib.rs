@@ -1,8 +1,8 @@
 //! Strict parser of the text format 0.0.4 and of OpenMetrics 1.0.
 //!
-//! It also refuses timestamps and exemplars, because the collector writes neither. It shares no
-//! code with the collector and was written from the specifications, so that it does not repeat an
-//! error of the writer. The fuzz targets and the load test check pages with it.
+//! It also rejects timestamps and exemplars, which the collector never writes. It shares no code
+//! with the collector and was written from the specifications, so that it does not repeat an error
+//! of the writer. The fuzz targets and the load test check pages with it.
 
 mod families;
 mod line;

@@ -22,8 +22,8 @@ impl<'a> Labels<'a> {
     pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a str)> {
         let mut rest = self.0;
         std::iter::from_fn(move || {
-            // The first `=` ends a name, because names are valid. A search for `="` would take ten
-            // times as long.
+            // The first `=` ends a name, because names are valid. A search for `="` is ten times
+            // slower.
             let (name, assigned) = rest.split_at(rest.bytes().position(|byte| byte == b'=')?);
             let opened = assigned.strip_prefix("=\"")?;
             let end = closing_quote(opened)?.at;
@@ -53,7 +53,7 @@ pub(crate) struct Line<'a> {
     pub(crate) le: Option<&'a str>,
     /// Escaped value of the label `quantile`.
     pub(crate) quantile: Option<&'a str>,
-    /// Hash of all labels but these two, independent of their order.
+    /// Hash of all labels except these two, independent of their order.
     pub(crate) metric: u64,
 }
 
@@ -159,7 +159,7 @@ fn escaped_closing_quote(text: &str) -> Option<usize> {
     })
 }
 
-/// A label value may have only these three escapes.
+/// Checks that a label value has only the three valid escapes.
 fn check_escapes(value: &str) -> Result<(), &'static str> {
     let mut bytes = value.bytes();
     while let Some(byte) = bytes.next() {
@@ -222,7 +222,7 @@ pub(crate) fn number(text: &str) -> Result<f64, &'static str> {
     }
 }
 
-/// Seeds of the hashes of labels and of series: any two different numbers.
+/// Seeds of the hashes of labels and of series; any two different numbers.
 const LABEL: u64 = 0x243f_6a88_85a3_08d3;
 const SERIES: u64 = 0x1319_8a2e_0370_7344;
 
@@ -230,7 +230,7 @@ fn hash_label(name: &str, value: &str) -> u64 {
     mixed(hashed(hashed(LABEL, name.as_bytes()), value.as_bytes()))
 }
 
-/// Hashes a text and its length, one step for each eight bytes. The inputs are not an attacker's.
+/// Hashes a text and its length, eight bytes at a step. The input need not resist attacks.
 fn hashed(seed: u64, bytes: &[u8]) -> u64 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut hash = seed ^ bytes.len() as u64;

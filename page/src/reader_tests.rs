@@ -1,4 +1,4 @@
-//! Valid pages are parsed and pages that fail a scrape are refused, in pieces of any size.
+//! Valid pages are parsed, and pages that fail a scrape are rejected, in pieces of any size.
 
 use super::*;
 
@@ -78,7 +78,7 @@ fn families_are_reported_once_with_their_metadata() {
 }
 
 #[test]
-fn pages_that_fail_a_scrape_are_refused() {
+fn pages_that_fail_a_scrape_are_rejected() {
     for (page, problem) in [
         ("a 1\n", "belongs to no family"),
         ("# TYPE a gauge\na 1 1700000000000\n", "has a timestamp or an extra space"),
@@ -152,7 +152,7 @@ fn openmetrics_rules_are_enforced() {
 }
 
 #[test]
-fn a_misplaced_sample_is_reported_with_its_problem() {
+fn misplaced_sample_is_reported_with_its_problem() {
     let page = b"# TYPE a gauge\nb 1\n";
     let read = read(page, usize::MAX, Format::Text);
     assert_eq!(read[0], Ok(("b".to_owned(), String::new(), 1.0)));
@@ -160,7 +160,7 @@ fn a_misplaced_sample_is_reported_with_its_problem() {
 }
 
 #[test]
-fn an_empty_page_is_valid() {
+fn empty_page_is_valid() {
     assert_eq!(problems(""), [] as [&str; 0]);
 }
 
@@ -171,7 +171,7 @@ fn invalid_utf8_ends_the_page() {
 }
 
 #[test]
-fn an_endless_line_takes_bounded_memory() {
+fn endless_line_takes_bounded_memory() {
     let mut reader = Reader::default();
     let mut problems = Vec::new();
     for _ in 0..10 * MAX_LINE_BYTES / 1_024 {
