@@ -1,14 +1,14 @@
-//! The collector's registry, compiled against Shuttle's maps and locks instead of dashmap's and
-//! parking_lot's. Whenever a thread takes or releases a lock, Shuttle decides which thread runs
-//! next. `tests/` tries thousands of schedules.
+//! The collector's registry, compiled with the maps and locks of Shuttle in place of those of
+//! dashmap and parking_lot. Whenever a thread takes or releases a lock, Shuttle decides which
+//! thread runs next. `tests/` runs thousands of schedules.
 //!
-//! Shuttle does not see atomics of the standard library, which the registry uses only as counters.
-//! Its map has one lock where dashmap has several.
+//! Shuttle does not control atomics of the standard library, which the registry uses only as
+//! counters. Its map has one lock, where dashmap has several.
 #![allow(
     dead_code,
     missing_docs,
     unused_imports,
-    reason = "the collector's sources, of which this is a part"
+    reason = "this crate compiles a part of the collector's sources"
 )]
 
 #[path = "../../collector/src/auth"]

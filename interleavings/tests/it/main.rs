@@ -1,4 +1,4 @@
-//! The registry under many schedules: agents connect, are taken over, change their schemas and
+//! The registry under many schedules. Agents connect, are taken over, change their schemas and
 //! leave while snapshots are taken. Each snapshot must match one moment of each agent.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -13,20 +13,20 @@ use shuttle::{Runner, thread};
 
 use stage::{IDS, Stage};
 
-/// Schedules of each kind.
+/// Number of schedules of each kind.
 const SCHEDULES: usize = 1_000;
 
-/// Runs a scene under many schedules: some random, some with few context switches in the worst
+/// Runs a scene under many schedules: random ones, and ones with few context switches in the worst
 /// positions.
-fn in_many_orders(scene: fn()) {
+fn under_many_schedules(scene: fn()) {
     let config = shuttle::Config::new();
     Runner::new(RandomScheduler::new_from_seed(1, SCHEDULES), config.clone()).run(scene);
     Runner::new(PctScheduler::new_from_seed(2, 4, SCHEDULES), config).run(scene);
 }
 
 #[test]
-fn an_agent_that_is_taken_over_is_on_every_page_once() {
-    in_many_orders(|| {
+fn agent_that_is_taken_over_is_in_every_snapshot_once() {
+    under_many_schedules(|| {
         let stage = Arc::new(Stage::new());
         stage.enter("a", 1, 0);
         let newer = Arc::clone(&stage);
@@ -39,17 +39,17 @@ fn an_agent_that_is_taken_over_is_on_every_page_once() {
             older.store("a", 1);
             older.leave("a", 1);
         });
-        (0..2).for_each(|_| stage.look());
+        (0..2).for_each(|_| stage.check_snapshot());
         newer.join().unwrap();
         older.join().unwrap();
-        stage.look();
+        stage.check_snapshot();
         stage.all_leave();
     });
 }
 
 #[test]
-fn an_agent_that_changes_its_schema_is_on_every_page_once() {
-    in_many_orders(|| {
+fn agent_that_changes_its_schema_is_in_every_snapshot_once() {
+    under_many_schedules(|| {
         let stage = Arc::new(Stage::new());
         stage.enter("a", 1, 0);
         let changing = Arc::clone(&stage);
@@ -58,42 +58,42 @@ fn an_agent_that_changes_its_schema_is_on_every_page_once() {
             changing.enter("a", 1, 2);
             changing.enter("a", 1, 0);
         });
-        (0..2).for_each(|_| stage.look_for("a"));
+        (0..2).for_each(|_| stage.check_connected("a"));
         changing.join().unwrap();
-        stage.look();
+        stage.check_snapshot();
         stage.all_leave();
     });
 }
 
 #[test]
-fn an_agent_that_has_gone_is_on_no_page_begun_after() {
-    in_many_orders(|| {
+fn departed_agent_is_in_no_later_snapshot() {
+    under_many_schedules(|| {
         let stage = Arc::new(Stage::new());
         let coming = Arc::clone(&stage);
         let coming = thread::spawn(move || {
             coming.enter("a", 1, 0);
             coming.leave("a", 1);
-            coming.look();
+            coming.check_snapshot();
             coming.enter("a", 3, 1);
         });
         let other = Arc::clone(&stage);
         let other = thread::spawn(move || {
             other.enter("ba", 2, 0);
             other.leave("ba", 2);
-            other.look();
+            other.check_snapshot();
         });
-        stage.look();
+        stage.check_snapshot();
         coming.join().unwrap();
         other.join().unwrap();
-        stage.look();
+        stage.check_snapshot();
         stage.all_leave();
     });
 }
 
-/// Three connections with two ids do random operations.
+/// Three sessions with two ids do random operations.
 #[test]
-fn whatever_they_do() {
-    in_many_orders(|| {
+fn random_operations_are_linearizable() {
+    under_many_schedules(|| {
         let stage = Arc::new(Stage::new());
         let actors = [1, 2, 3].map(|session| {
             let stage = Arc::clone(&stage);
@@ -106,12 +106,12 @@ fn whatever_they_do() {
                         0 | 1 => stage.enter(id, session, schema),
                         2 => stage.leave(id, session),
                         3 => stage.store(id, session),
-                        _ => stage.look(),
+                        _ => stage.check_snapshot(),
                     }
                 }
             })
         });
-        stage.look();
+        stage.check_snapshot();
         actors.into_iter().for_each(|actor| actor.join().unwrap());
         stage.all_leave();
     });

@@ -1,4 +1,4 @@
-//! A registry with a few ids, and what connections and scrapes do to it.
+//! A registry with a few ids, and the operations of sessions and scrapes on it. Each is recorded.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -13,22 +13,22 @@ use fleetgauge_proto::message::{Family, Schema as Declared, Series};
 use fleetgauge_proto::report::{Values, write_all};
 use fleetgauge_proto::{AgentId, Limits, Schema, fnv1a, schema};
 
-use crate::history::{Deed, History};
+use crate::history::{History, Operation};
 
 /// Two ids of one stripe.
 pub(crate) const IDS: [&str; 2] = ["a", "ba"];
-/// Stripes of the registry: a snapshot of one of as many shards takes one lock.
+/// Stripes of the registry. A snapshot of one of that many shards takes one lock.
 const STRIPES: u64 = 64;
-/// Families and their kinds; by the last `load` means something else.
+/// Families and their kinds. In the last schema `load` has another kind.
 const SCHEMAS: [&[(&str, u8)]; 3] = [&[("load", 1)], &[("load", 1), ("more", 1)], &[("load", 2)]];
-/// A minute, after which an id may change hands again.
+/// A minute in milliseconds, after which an id can be taken over again.
 const MINUTE: u64 = 60_000;
 
 pub(crate) struct Stage {
     registry: Registry,
     schemas: Vec<Pinned>,
     history: History,
-    /// The registration of each session.
+    /// The registered agent of each session.
     agents: Mutex<HashMap<(String, u64), Arc<RegisteredAgent>>>,
     /// Memory that is taken without agents.
     empty: usize,
@@ -44,7 +44,7 @@ impl Stage {
         Self { registry, schemas, history: History::default(), agents: Mutex::default(), empty }
     }
 
-    /// A session's first report, or its first by another schema.
+    /// The first report of a session, at first or with another schema.
     pub(crate) fn enter(&self, id: &str, session: u64, schema: usize) {
         let schema = self.schemas[schema].entry();
         let pending = PendingAgent {
@@ -55,42 +55,42 @@ impl Stage {
         };
         let value = self.history.moment();
         let values = row(value, schema.schema().width);
-        let deed = self.history.begin(id, session, Deed::Take(value));
+        let operation = self.history.begin(id, session, Operation::Take(value));
         let now = value * MINUTE;
         let entered = self.registry.enter(&pending, schema, &Values::All(&values), now);
-        self.history.end(deed, entered.is_ok());
-        // Three threads may be too many changes of hand for the one that is late.
+        self.history.end(operation, entered.is_ok());
+        // With three threads, the last one can exceed the limit of takeovers.
         let Ok(Entered { agent, .. }) = entered else { return };
         self.agents.lock().unwrap().insert((id.to_owned(), session), agent);
     }
 
-    /// A session's next report, which comes to nothing if it has lost its row.
+    /// The next report of a session. It has no effect if the session has lost its row.
     pub(crate) fn store(&self, id: &str, session: u64) {
         let agent = self.agents.lock().unwrap().get(&(id.to_owned(), session)).cloned();
         let Some(agent) = agent else { return };
         let value = self.history.moment();
         let values = row(value, agent.row().schema().schema().width);
-        let deed = self.history.begin(id, session, Deed::Show(value));
+        let operation = self.history.begin(id, session, Operation::Store(value));
         let stored = agent.row().store(session, &Values::All(&values));
-        self.history.end(deed, stored);
+        self.history.end(operation, stored);
     }
 
-    /// A session ends.
+    /// The end of a session.
     pub(crate) fn leave(&self, id: &str, session: u64) {
-        let deed = self.history.begin(id, session, Deed::Remove);
+        let operation = self.history.begin(id, session, Operation::Remove);
         let left = self.registry.leave(&AgentId::try_new(id).unwrap(), session);
-        self.history.end(deed, left);
+        self.history.end(operation, left);
     }
 
-    /// A page is taken, and what it shows of each id is held against what was done.
-    pub(crate) fn look(&self) {
+    /// Takes a snapshot, and checks it against the history of each id.
+    pub(crate) fn check_snapshot(&self) {
         let from = self.history.moment();
         let snapshot = self.snapshot();
         for id in IDS {
             let rows = snapshot.groups.iter().flat_map(|group| group.rows());
             let rows = rows.filter(|(labels, _)| agent_of(labels) == id).map(|(_, row)| row);
             let seen: Vec<u64> = rows.map(untorn).collect();
-            self.history.saw(id, &seen, from);
+            self.history.check_snapshot(id, &seen, from);
         }
         let mut page = Vec::new();
         render(&snapshot, Format::Text, &mut page).unwrap();
@@ -102,14 +102,14 @@ impl Stage {
         assert_eq!(lines.len(), all, "{page}");
     }
 
-    /// A snapshot of the shard with all ids: it takes one stripe's lock, so Shuttle has fewer
-    /// schedules.
+    /// Takes a snapshot of the shard with all ids. It needs the lock of one stripe, so Shuttle has
+    /// fewer schedules.
     fn snapshot(&self) -> Snapshot {
         self.registry.snapshot_of_shard(FleetShard::new(fnv1a(IDS[0]) % STRIPES, STRIPES))
     }
 
-    /// Like [`Self::look`], for an id that stays connected without conflicts.
-    pub(crate) fn look_for(&self, id: &str) {
+    /// Checks a snapshot for an id that stays connected without conflicts.
+    pub(crate) fn check_connected(&self, id: &str) {
         let mut page = Vec::new();
         render(&self.snapshot(), Format::Text, &mut page).unwrap();
         let page = String::from_utf8(page).unwrap();
@@ -117,12 +117,12 @@ impl Stage {
         assert_eq!(page.lines().filter(of_id).count(), 1, "{page}");
     }
 
-    /// Nothing is left when all agents have left.
+    /// Checks that nothing is left when all agents have left.
     pub(crate) fn all_leave(&self) {
         for ((id, session), _) in self.agents.lock().unwrap().drain() {
             self.leave(&id, session);
         }
-        self.look();
+        self.check_snapshot();
         assert_eq!((self.registry.agent_count(), self.registry.families_suppressed()), (0, 0));
         assert!(self.snapshot().families.is_empty());
         assert_eq!(self.registry.budget().taken(), self.empty);
@@ -139,18 +139,18 @@ fn pin(registry: &Registry, families: &[(&'static str, u8)]) -> Pinned {
         series: (0..families.len() as u32).map(series).collect(),
     };
     let (frame, fingerprint) = schema::encode(&declared).unwrap();
-    let legal = Schema::try_new(&declared, &Limits::default()).unwrap();
-    registry.schemas().intern(fingerprint, legal, frame.len()).unwrap()
+    let schema = Schema::try_new(&declared, &Limits::default()).unwrap();
+    registry.schemas().intern(fingerprint, schema, frame.len()).unwrap()
 }
 
-/// A report with one number in all values.
+/// The values of a report, all equal.
 fn row(value: u64, width: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     write_all(&vec![value as f64; width], &mut bytes);
     bytes
 }
 
-/// The number, which must be the same everywhere.
+/// Returns the value, which must be the same in the whole row.
 fn untorn(row: &[f64]) -> u64 {
     assert!(row.iter().all(|value| *value == row[0]), "torn: {row:?}");
     row[0] as u64
