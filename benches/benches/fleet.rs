@@ -6,7 +6,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, SamplingMode, Throughput};
 use fleetgauge_benches::{Clock, Fleet, criterion};
 use fleetgauge_collector::exposition::Format;
-use fleetgauge_collector::fleet::{self, Columns, FleetQuery};
+use fleetgauge_collector::fleet_stats::{self, Columns, FleetQuery};
 
 /// The collector's allocator.
 #[global_allocator]
@@ -15,7 +15,7 @@ static ALLOCATOR: fleetgauge_collector::Allocator = fleetgauge_collector::Alloca
 fn page(fleet: &Fleet) -> Vec<u8> {
     let columns = Columns::copy(&fleet.registry, &FleetQuery::default());
     let mut page = Vec::new();
-    let written = fleet::write(&columns.expect("all gauges"), Format::Text, &mut page);
+    let written = fleet_stats::write(&columns.expect("all gauges"), Format::Text, &mut page);
     written.expect("a Vec takes everything");
     page
 }

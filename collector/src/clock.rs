@@ -1,10 +1,10 @@
-//! The collector's clock: milliseconds in which it was awake.
+//! The collector's clock. It counts the milliseconds in which the process was running.
 //!
-//! All deadlines are on this clock. After a freeze of a minute the collector has not heard from its
-//! agents for a minute, yet no agent is late: the ticker subtracts the frozen time. Between two
-//! ticks the clock advances, or a deadline that begins late in a tick would come early.
+//! All deadlines are on this clock. If the collector is frozen for a minute, it hears from no agent
+//! for a minute, yet no agent is late: the ticker subtracts the frozen time. The clock also
+//! advances between two ticks, so that no deadline comes early.
 //!
-//! It also keeps the time of day, for display. That may jump, and no deadline depends on it.
+//! It also keeps the time of day, for display. That can jump, so no deadline depends on it.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,15 +15,15 @@ pub type Millis = u64;
 /// Microseconds in a millisecond.
 pub(crate) const MICROS: u64 = 1_000;
 
-/// Maximum lag of the clock, which counts whole milliseconds. Add it where a deadline begins, or
+/// Maximum lag of the clock, which counts whole milliseconds. Add it to the start of a deadline, or
 /// the deadline can come early.
 pub(crate) const ROUNDED: Millis = 1;
 
 /// Interval of ticks.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
-/// Delay of a tick from which on the collector was frozen and not only busy.
+/// A tick that is late by this much means that the collector was frozen, not only busy.
 const FROZEN: Duration = Duration::from_secs(1);
-/// Maximum time that passes on the clock between two ticks.
+/// Maximum advance of the clock between two ticks.
 const LONGEST: Millis = (TICK.as_millis() + FROZEN.as_millis()) as Millis;
 
 /// A time on both clocks.
@@ -41,8 +41,9 @@ pub struct Clock {
     started: OnceLock<Instant>,
     /// Frozen time since the start.
     lost: AtomicU64,
-    /// Maximum time of the clock before the next tick, which bounds the effect of a freeze.
+    /// Upper bound of the clock before the next tick, which bounds the effect of a freeze.
     latest: AtomicU64,
+    /// Time of day, in unix seconds.
     unix: AtomicU64,
 }
 
@@ -61,7 +62,7 @@ impl Clock {
         }
     }
 
-    /// Returns the time after so much real time.
+    /// Returns the time on the clock; `elapsed` returns the real time since the start.
     fn at(&self, elapsed: impl FnOnce() -> Millis) -> Millis {
         // Load `latest` first: a new `latest` with an old `lost` would show frozen time.
         let latest = self.latest.load(Ordering::Acquire);
@@ -82,7 +83,8 @@ impl Clock {
         self.unix.store(unix, Ordering::Relaxed);
     }
 
-    /// Call it every [`TICK`]. Returns the duration of a freeze since the last tick.
+    /// Call this every [`TICK`]. Returns the duration of a freeze since the last tick; 0 without
+    /// one.
     pub(crate) fn tick(&self) -> Duration {
         self.started.get().map_or(Duration::ZERO, |started| self.tick_at(millis(started.elapsed())))
     }
@@ -119,11 +121,11 @@ mod tests {
     }
 
     #[test]
-    fn a_frozen_minute_does_not_pass() {
+    fn frozen_time_does_not_pass() {
         let clock = started();
         assert_eq!(clock.tick_at(260), Duration::ZERO);
         assert_eq!(clock.at(|| 300), 300);
-        // A connection may ask before the next tick.
+        // A connection reads the clock before the tick that detects the freeze.
         assert_eq!(clock.at(|| 60_260), 260 + LONGEST);
         assert_eq!(clock.tick_at(60_260), Duration::from_millis(59_750));
         assert_eq!(clock.at(|| 60_260), 260 + LONGEST);
@@ -132,9 +134,9 @@ mod tests {
         assert_eq!(clock.at(|| 60_510), 510 + LONGEST);
     }
 
-    /// The thread is stopped just before or just after it reads the time.
+    /// The freeze stops the thread just before or just after it reads the real time.
     #[test]
-    fn time_does_not_go_back_for_a_thread_that_a_freeze_stops_while_it_asks() {
+    fn clock_is_monotonic_for_a_thread_frozen_while_reading_it() {
         for seen in [300, 60_260] {
             let clock = started();
             clock.tick_at(260);
@@ -148,10 +150,10 @@ mod tests {
         }
     }
 
-    /// Deadlines begin at any time between two ticks, and are looked at in each. The ticks come
-    /// late as on a busy machine, by less than a freeze.
+    /// Deadlines begin at any time between two ticks and are checked at each tick. Ticks are late,
+    /// as on a busy machine, but by less than a freeze.
     #[test]
-    fn no_deadline_comes_early_and_none_is_later_than_the_tick_after_it() {
+    fn deadlines_fire_at_the_first_tick_after_they_have_passed() {
         let clock = started();
         let (mut tick, mut ticks) = (0, Vec::new());
         for late in (0..1_000).step_by(7).chain([0; 100]) {
@@ -175,14 +177,14 @@ mod tests {
         }
     }
 
-    /// By no part of a millisecond: most of these begin within one.
+    /// Not even by a fraction of a millisecond: most of these deadlines begin within one.
     #[test]
-    fn a_deadline_that_begins_within_a_millisecond_is_not_early() {
+    fn deadline_that_begins_within_a_millisecond_is_not_early() {
         let clock = started();
         for _ in 0..100 {
             let (began, deadline) = (Instant::now(), clock.now() + ROUNDED + 2);
             while clock.now() < deadline {
-                // Or the clock would stand still on a machine that is busy for a second.
+                // Without ticks the clock would stop on a machine that is busy for a second.
                 clock.tick();
             }
             let passed = began.elapsed();
@@ -191,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_not_started_moves_only_when_told() {
+    fn clock_before_start_moves_only_by_advance() {
         let clock = Clock::default();
         assert_eq!((clock.now(), clock.tick()), (0, Duration::ZERO));
         clock.advance(Duration::from_secs(2));

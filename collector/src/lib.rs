@@ -12,7 +12,7 @@ pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod exposition;
-pub mod fleet;
+pub mod fleet_stats;
 pub mod http;
 pub mod limits;
 pub mod peers;

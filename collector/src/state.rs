@@ -1,4 +1,4 @@
-//! The state of a collector, which all of its tasks share.
+//! The state of a collector, shared by all of its tasks.
 
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -26,8 +26,8 @@ use crate::roster::Roster;
 use crate::telemetry::Telemetry;
 use crate::telemetry::log_limiter::{Kind, log_if};
 
-/// Client certificates that are verified again at a time after the authorities or revocation lists
-/// have changed, and the pause between batches: reports continue meanwhile.
+/// Client certificates that are verified in one batch after the authorities or revocation lists
+/// have changed, and the pause between batches, in which reports are handled.
 const VERIFIED_AT_ONCE: usize = 500;
 const VERIFICATION_PAUSE: Duration = Duration::from_millis(100);
 
@@ -48,7 +48,7 @@ pub struct CollectorState {
     pub roster: Roster,
     /// Versions of the agents.
     pub versions: AgentVersions,
-    /// Liveness checks between agents that claim the same id.
+    /// Pending challenges between agents that claim the same id.
     pub challenges: Challenges,
     /// The collector's own metrics and the rate limiter of its log.
     pub telemetry: Telemetry,
@@ -58,8 +58,7 @@ pub struct CollectorState {
 }
 
 impl CollectorState {
-    /// Creates the state of a collector without agents, with its own metrics registered in
-    /// `metrics`.
+    /// Creates the state of a collector without agents. Registers its own metrics in `metrics`.
     #[must_use]
     pub fn new(config: Config, metrics: &mut MetricsRegistry) -> Self {
         let budget = Arc::new(MemoryBudget::new(config.bounds.memory));
@@ -79,7 +78,7 @@ impl CollectorState {
         }
     }
 
-    /// Charges the end of a session, whose agent had `reported` or not, to its source address.
+    /// Counts the end of a session against its source address. `reported`: the agent had reported.
     pub fn session_ended(&self, handle: &ConnectionHandle, reported: bool, reason: CloseReason) {
         let address = handle.address().ip();
         let outcome = SessionOutcome { reported, failed: reason.is_failure(reported) };
@@ -94,8 +93,8 @@ impl CollectorState {
         }
     }
 
-    /// Whether a line about this agent or address, caused by `source`, is logged at its level
-    /// rather than at debug.
+    /// Whether a line about this agent or address, caused by `source`, is logged at its own level
+    /// and not at debug.
     pub(crate) fn may_log(&self, line: &'static str, subject: impl Hash, source: IpAddr) -> bool {
         self.telemetry.log_limiter.may_log(line, subject, source, self.clock.now())
     }
@@ -106,7 +105,7 @@ impl CollectorState {
         self.telemetry.log_limiter.add(kind, self.clock.now())
     }
 
-    /// Frees idle capacity, as after a fleet has left.
+    /// Frees idle capacity, as after a fleet has disconnected.
     pub fn shrink(&self) {
         self.admission.shrink();
         self.registry.shrink();
@@ -121,16 +120,16 @@ impl CollectorState {
         })
     }
 
-    /// Puts another policy in force. Every session is woken and ends if the policy does not allow
-    /// it. If client certificates must be verified again, this blocks until all sessions were
+    /// Replaces the policy in force. Wakes every session, and those end that the new policy does
+    /// not allow. If client certificates must be verified again, blocks until all sessions were
     /// woken, batch by batch.
     pub fn reload(&self, policy: Arc<AuthPolicy>) {
         let verifier =
             |policy: &AuthPolicy| policy.tls.as_ref().map(|tls| Arc::clone(tls.clients()));
-        let now = verifier(&policy);
+        let after = verifier(&policy);
         let before = verifier(&self.auth.replace(policy));
-        let same = match (before, now) {
-            (Some(before), Some(now)) => Arc::ptr_eq(&before, &now),
+        let same = match (before, after) {
+            (Some(before), Some(after)) => Arc::ptr_eq(&before, &after),
             _ => true,
         };
         let connections = self.admission.connections.iter();

@@ -1,4 +1,4 @@
-//! What is counted as taken is what is allocated.
+//! The memory that is charged to the budget is the memory that is allocated.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use fleetgauge_proto::report::{Values, write_all};
 use fleetgauge_proto::schema::FamilyKind;
 use fleetgauge_proto::{AgentId, Fingerprint, Limits, Schema};
 
-/// Allocated bytes over counted ones must be within this.
+/// Range of the ratio of allocated to charged bytes.
 const HONEST: std::ops::Range<f64> = 0.75..1.25;
 
-/// A schema of so many families, whose series have both labels and parameters or neither.
+/// Adds a schema of `families` families. Their series have labels and parameters, or neither.
 fn schema(registry: &Registry, number: u64, families: u32, kind: FamilyKind) -> Pinned {
     let names: Vec<_> = (0..families).map(|n| format!("family_{number}_{n}")).collect();
     let family = |name| Family { name, kind: kind as u8, unit: "", help: "What it is." };
@@ -51,12 +51,12 @@ fn enter(registry: &Registry, number: u64, schema: &Pinned, labels: &str) {
     registry.enter(&newcomer, schema.entry(), &Values::All(&bytes), 0).unwrap();
 }
 
-/// Fills a registry with so many agents, and compares the counted with the allocated memory.
+/// Fills a registry with agents, and compares charged with allocated memory.
 fn check(agents: usize, fill: impl Fn(&Registry)) {
     let room = SchemaLimits { schemas: 10_000, bytes: 1 << 30 };
     let registry = Registry::new(room, Pins::new(), Arc::new(MemoryBudget::new(usize::MAX)));
     let info = allocation_counter::measure(|| fill(&registry));
-    // A connection is counted where it is admitted.
+    // Connections are charged in admission, not in the registry.
     let peers = agents * (size_of::<ConnectionHandle>() + 2 * size_of::<usize>());
     let allocated = usize::try_from(info.bytes_current).unwrap() - peers;
     let counted = registry.budget().taken();
@@ -66,7 +66,7 @@ fn check(agents: usize, fill: impl Fn(&Registry)) {
 }
 
 #[test]
-fn many_agents_with_one_schema() {
+fn memory_of_many_agents_with_one_schema_is_charged() {
     check(5_000, |registry| {
         let six = schema(registry, 1, 6, FamilyKind::Gauge);
         (1..=5_000).for_each(|n| enter(registry, n, &six, ",role=\"db\""));
@@ -74,7 +74,7 @@ fn many_agents_with_one_schema() {
 }
 
 #[test]
-fn wide_agents_with_long_labels() {
+fn memory_of_wide_agents_with_long_labels_is_charged() {
     let labels = format!(",role=\"{}\"", "x".repeat(3_000));
     check(200, |registry| {
         let wide = schema(registry, 1, 100, FamilyKind::Histogram);
@@ -83,7 +83,7 @@ fn wide_agents_with_long_labels() {
 }
 
 #[test]
-fn a_schema_for_each_agent() {
+fn memory_of_a_schema_for_each_agent_is_charged() {
     for kind in [FamilyKind::Gauge, FamilyKind::Histogram] {
         check(200, |registry| {
             for n in 1..=200 {

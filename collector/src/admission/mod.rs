@@ -22,8 +22,8 @@ use crate::registry::IDLE_SLOTS;
 use address_limits::AddressLimiter;
 use retry_pacer::RetryPacer;
 
-/// Maximum of connections that linger after a Reject, at any number of agents: half of the reserved
-/// file descriptors. While agents are few, lingering connections use their descriptors as well.
+/// Maximum connections that linger after a Reject, at any number of agents: half of the reserved
+/// file descriptors. While few agents are connected, more may linger.
 const LINGERERS: usize = RESERVED_FDS as usize / 2;
 
 /// The open connections of agents, and the limits that new ones are checked against.
@@ -37,7 +37,7 @@ pub struct Admission {
     pub addresses: AddressLimiter,
     /// One permit for each connection that has not reported yet.
     pub handshakes: Arc<Semaphore>,
-    /// When agents retry that got no permit.
+    /// Assigns retry times to agents that got no handshake permit.
     pub pacer: RetryPacer,
     lingerers: Arc<Semaphore>,
     sessions: AtomicU64,
@@ -46,7 +46,7 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// Admission without connections; memory is taken from `budget`.
+    /// Creates admission control without connections. It takes memory from `budget`.
     #[must_use]
     pub fn new(bounds: &Bounds, budget: Arc<MemoryBudget>) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Address lists in the settings: load balancers, and exempt addresses such as NATs.
+//! IP prefix lists of the settings: load balancers, and addresses that are exempt from limits.
 
 use std::net::IpAddr;
 
@@ -9,11 +9,11 @@ use ipnet::IpNet;
 pub struct Prefixes(Vec<IpNet>);
 
 impl Prefixes {
-    /// Parses prefixes and single addresses. Empty texts are skipped, so that an empty list differs
-    /// from the default.
+    /// Parses prefixes and single addresses. Empty strings are skipped: a list of one empty string
+    /// is an empty list, not the default.
     ///
     /// # Errors
-    /// The first text that is neither.
+    /// The first string that is neither a prefix nor an address.
     pub fn try_new<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Result<Self, String> {
         let prefix = |text: &str| {
             let single = |text: &str| text.parse::<IpAddr>().map(IpNet::from);
@@ -23,7 +23,7 @@ impl Prefixes {
         for text in texts {
             match text.as_ref().trim() {
                 "" => {}
-                given => prefixes.push(prefix(given)?),
+                text => prefixes.push(prefix(text)?),
             }
         }
         Ok(Self(prefixes))
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_found_by_prefix() {
+    fn prefixes_contain_their_addresses_only() {
         let prefixes = ["10.0.0.0/8", "192.0.2.7", "2001:db8::/32", ""];
         for inside in ["10.255.0.1", "192.0.2.7", "2001:db8:1::9", "::ffff:10.1.2.3"] {
             assert!(contain(&prefixes, inside), "{inside}");
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_prefix_is_named() {
+    fn invalid_prefixes_are_named_in_the_error() {
         for wrong in ["10.0.0.0/33", "10.0.0/8", "example.com", "10.0.0.1-10.0.0.9", "::/129"] {
             assert_eq!(Prefixes::try_new(["10.0.0.0/8", wrong]), Err(wrong.to_owned()));
         }

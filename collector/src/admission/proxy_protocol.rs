@@ -1,6 +1,6 @@
 //! PROXY protocol version 2: the header in which a load balancer sends the client's address.
 //!
-//! It is read only from the load balancers in the settings. Its extensions are ignored.
+//! The header is accepted only from the load balancers in the settings. Its extensions are ignored.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -14,10 +14,10 @@ const HEAD_BYTES: usize = 16;
 /// carries.
 pub const MAX_HEADER_BYTES: usize = 536;
 
-/// Where a connection comes from.
+/// Origin of a connection, as stated by its header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// The load balancer, as for a health check, or a client without a TCP address.
+    /// The load balancer itself, as for a health check, or a client without a TCP address.
     Balancer,
     /// A client at this address.
     Peer(SocketAddr),
@@ -27,16 +27,16 @@ pub enum Origin {
 #[derive(Debug, thiserror::Error)]
 pub enum BadHeader {
     /// No data: a port probe.
-    #[error("nothing came")]
+    #[error("no data received")]
     Nothing,
     /// The header is truncated, or the connection failed.
-    #[error("no whole header came: {0}")]
+    #[error("truncated PROXY header: {0}")]
     Io(#[from] std::io::Error),
     /// Not a header of this version.
-    #[error("what came is not a header of PROXY protocol version 2")]
+    #[error("not a PROXY protocol version 2 header; check send-proxy-v2 in the load balancer")]
     Other,
     /// The header is too long.
-    #[error("the header has {0} bytes, at most {MAX_HEADER_BYTES} are read")]
+    #[error("the PROXY header has {0} bytes, over the maximum of {MAX_HEADER_BYTES}")]
     TooLong(usize),
 }
 
@@ -82,7 +82,7 @@ fn origin(family: u8, rest: &[u8]) -> Option<Origin> {
             let address: [u8; 16] = *rest.first_chunk()?;
             Some(peer(Ipv6Addr::from(address).into(), rest.get(32..36)?.first_chunk()?))
         }
-        // Valid, but not an agent's: unknown, UDP, Unix sockets.
+        // Valid headers that name no TCP client: unknown, UDP, Unix sockets.
         0x00 | 0x12 | 0x22 | 0x31 | 0x32 => Some(Origin::Balancer),
         _ => None,
     }
@@ -99,7 +99,7 @@ mod tests {
         [&SIGNATURE[..], &[command, family], &length, rest].concat()
     }
 
-    /// What is made of the bytes, and what is left of them.
+    /// Parses the bytes. Returns the origin and the number of unread bytes.
     fn read_from(bytes: &[u8]) -> (Result<Origin, String>, usize) {
         let mut input = bytes;
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_peer_is_known_by_its_address_and_nothing_after_the_header_is_read() {
+    fn header_yields_the_client_address_and_leaves_the_payload_unread() {
         let mut bytes = header(0x21, 0x11, &V4);
         assert_eq!(origin_of(&bytes), peer("192.0.2.7:51201"));
         bytes.extend(b"FG");
@@ -130,17 +130,17 @@ mod tests {
     }
 
     #[test]
-    fn extensions_are_passed_over() {
+    fn extensions_are_ignored_up_to_the_maximum_header_size() {
         let with = |bytes| [&V4[..], &vec![0x04; bytes]].concat();
         let longest = MAX_HEADER_BYTES - HEAD_BYTES - V4.len();
         assert_eq!(origin_of(&header(0x21, 0x11, &with(longest))), peer("192.0.2.7:51201"));
         let (read, left) = read_from(&header(0x21, 0x11, &with(longest + 1)));
         assert!(read.unwrap_err().contains("537 bytes"));
-        assert_eq!(left, longest + 1 + V4.len(), "what is too long is not read");
+        assert_eq!(left, longest + 1 + V4.len(), "a header that is too long is not read");
     }
 
     #[test]
-    fn the_balancer_speaks_for_itself() {
+    fn local_and_non_tcp_headers_yield_the_balancer() {
         for bytes in [
             header(0x20, 0x00, &[]),
             header(0x20, 0x11, &V4),
@@ -154,16 +154,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_header_is_refused() {
+    fn invalid_and_truncated_headers_are_rejected() {
         let whole = header(0x21, 0x11, &V4);
-        assert_eq!(read_from(&[]).0.unwrap_err(), "nothing came");
+        assert_eq!(read_from(&[]).0.unwrap_err(), "no data received");
         for cut in 1..whole.len() {
-            assert_eq!(origin_of(&whole[..cut]), None, "{cut} bytes of it");
+            assert_eq!(origin_of(&whole[..cut]), None, "first {cut} bytes");
         }
         for index in 0..14 {
             let mut wrong = whole.clone();
             wrong[index] ^= 0x40;
-            assert_eq!(origin_of(&wrong), None, "byte {index} is another");
+            assert_eq!(origin_of(&wrong), None, "byte {index} flipped");
         }
         for bytes in [
             header(0x11, 0x11, &V4),

@@ -1,23 +1,23 @@
-//! Retry delays of agents that get no handshake permit, as after a restart of the collector.
+//! Retry delays of agents that got no handshake permit, as after a restart of the collector.
 //!
-//! Each agent gets a retry slot behind the one before, at the rate at which handshakes finish. So a
-//! fleet reconnects as fast as the collector takes it, first come, first served.
+//! Each agent gets the retry slot behind the previous one. Slots follow at the measured handshake
+//! rate, so a fleet reconnects as fast as the collector can take it, in order of arrival.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::{MICROS, Millis};
 
-/// Assumed handshakes per second before the first measurement: a fraction of what one core does, so
-/// that an error costs a second retry and not an overload.
+/// Assumed handshakes per second before the first measurement. It is a fraction of what one core
+/// does: an underestimate costs a second retry, an overestimate would overload the collector.
 const INITIAL_RATE: u64 = 5_000;
-/// Range of the estimated rate, in handshakes per second.
+/// Bounds of the estimated rate, in handshakes per second.
 const MIN_RATE: u64 = 100;
 const MAX_RATE: u64 = 100_000;
-/// Share of the rate that retry slots use, in percent: the rest is for agents without a slot.
+/// Percentage of the rate that is given to retry slots; the rest serves agents without a slot.
 const SLOT_SHARE: u64 = 90;
-/// Minimum delay: by then the running handshakes have finished.
+/// Minimum delay, in milliseconds: by then the running handshakes have finished.
 const MIN_DELAY: Millis = 1_000;
-/// Maximum delay; the last agents of a larger fleet are spread over its second half.
+/// Maximum delay, in milliseconds. Agents beyond it are spread over its second half.
 const MAX_DELAY: Millis = 60_000;
 
 /// Assigns retry slots.
@@ -63,12 +63,12 @@ impl RetryPacer {
         slot / MICROS - now
     }
 
-    /// Returns the delay until the next free slot, in milliseconds; 0 without a queue.
+    /// Returns the delay until the next free slot, in milliseconds; 0 if nobody waits.
     pub fn queue(&self, now: Millis) -> Millis {
         (self.next.load(Ordering::Relaxed) / MICROS).saturating_sub(now)
     }
 
-    /// Updates the estimated rate from the handshakes in the `elapsed` time since the last call.
+    /// Updates the estimated rate; `elapsed` is the time since the last call.
     pub fn learn(&self, elapsed: Millis) {
         let finished = self.finished.swap(0, Ordering::Relaxed);
         // Without refusals the collector was not saturated, and its rate says nothing.
@@ -90,35 +90,31 @@ impl RetryPacer {
 mod tests {
     use super::*;
 
-    fn delays(pacer: &RetryPacer, now: Millis, herd: usize) -> Vec<Millis> {
-        (0..herd).map(|_| pacer.retry_slot(now)).collect()
+    fn delays(pacer: &RetryPacer, now: Millis, agents: usize) -> Vec<Millis> {
+        (0..agents).map(|_| pacer.retry_slot(now)).collect()
     }
 
     #[test]
-    fn a_herd_is_spread_at_the_speed_at_which_it_is_taken() {
+    fn retries_are_spread_at_the_estimated_rate() {
         let pacer = RetryPacer::default();
         let delays = delays(&pacer, 7_000, 15_000);
         assert_eq!(delays[0], MIN_DELAY);
         assert!(delays.is_sorted());
-        // 15,000 at nine tenths of 5,000 a second.
+        // 15,000 agents at 90 % of 5,000 per second.
         assert_eq!((delays[14_999] - MIN_DELAY) / 100, 33);
     }
 
     #[test]
-    fn the_queue_goes_on_where_it_ended_and_is_forgotten_once_it_is_over() {
+    fn slots_continue_behind_the_last_one_until_it_has_passed() {
         let pacer = RetryPacer::default();
         let first = delays(&pacer, 0, 9_000);
         assert_eq!(*first.last().unwrap() / 100, 29);
-        assert_eq!(
-            pacer.retry_slot(1_000),
-            1_998,
-            "the next one comes after those who were told before"
-        );
+        assert_eq!(pacer.retry_slot(1_000), 1_998, "behind the slots assigned before");
         assert_eq!(pacer.retry_slot(60_000), MIN_DELAY);
     }
 
     #[test]
-    fn a_slow_collector_gives_turns_further_apart() {
+    fn slots_of_a_slow_collector_are_further_apart() {
         let pacer = RetryPacer::default();
         for second in 0..20 {
             pacer.retry_slot(second * 1_000);
@@ -131,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_collector_that_refuses_nobody_shows_nothing_of_its_speed() {
+    fn rate_is_not_measured_without_refusals() {
         let pacer = RetryPacer::default();
         pacer.finished();
         pacer.learn(1_000);
@@ -139,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_longer_than_a_minute_nor_all_of_a_huge_herd_to_the_same_moment() {
+    fn delays_of_a_huge_fleet_stay_within_a_minute_and_do_not_coincide() {
         let pacer = RetryPacer::default();
         let delays = delays(&pacer, 0, 1_000_000);
         assert!(delays.iter().all(|delay| (MIN_DELAY..=MAX_DELAY).contains(delay)));

@@ -15,13 +15,13 @@ pub struct ActivePolicy {
 }
 
 impl ActivePolicy {
-    /// Puts the first policy in force.
+    /// Creates the holder of the first policy.
     #[must_use]
     pub fn new(policy: Arc<AuthPolicy>) -> Self {
         Self { policy: RwLock::new(policy), generation: AtomicU32::new(0) }
     }
 
-    /// Returns the policy in force. Unlike [`Self::lock`] it does not hold up a reload.
+    /// Returns the policy in force. Unlike [`Self::lock`], it does not block a reload.
     pub fn current(&self) -> Arc<AuthPolicy> {
         Arc::clone(&self.policy.read())
     }
@@ -39,7 +39,7 @@ impl ActivePolicy {
         before
     }
 
-    /// Returns the number of replacements so far.
+    /// Returns the number of reloads so far.
     pub fn generation(&self) -> u32 {
         self.generation.load(Ordering::Acquire)
     }

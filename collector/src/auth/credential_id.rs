@@ -1,6 +1,6 @@
-//! Identity of a credential across reloads.
+//! Ids of credentials, which sessions store to check after a reload whether theirs is still valid.
 
-/// Number of a credential, never reused: a credential that was removed and added again has another.
+/// Id of a credential, never reused: a credential that was removed and added again has a new one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CredentialId(u32);
 
@@ -8,13 +8,13 @@ impl CredentialId {
     /// No credential.
     pub const NONE: Self = Self(0);
 
-    /// Creates the id with this number; 0 is [`Self::NONE`].
+    /// Creates an id; 0 is [`Self::NONE`].
     #[must_use]
-    pub const fn from_u32(number: u32) -> Self {
-        Self(number)
+    pub const fn from_u32(id: u32) -> Self {
+        Self(id)
     }
 
-    /// Returns the number.
+    /// Returns the id as an integer.
     #[must_use]
     pub const fn to_u32(self) -> u32 {
         self.0

@@ -1,4 +1,4 @@
-//! Digests of tokens: SHA-256, from which a random token cannot be derived.
+//! SHA-256 digests of tokens. A random token cannot be derived from its digest.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -6,14 +6,14 @@ use std::sync::LazyLock;
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-/// Prefix of a digest in a file.
+/// Prefix of a digest in a credentials file.
 const PREFIX: &str = "sha256:";
-/// The bytes of blank secrets.
+/// White space that a blank secret can consist of.
 const WHITE_SPACE: [u8; 4] = *b" \t\r\n";
-/// Maximum length of blank secrets with a known digest: two line ends of two bytes each.
+/// Maximum length of the blank secrets in [`BLANK`]: two line ends of two bytes each.
 const MAX_BLANK_BYTES: usize = 4;
 
-/// Digests of the blank secrets.
+/// Digests of all blank secrets up to [`MAX_BLANK_BYTES`].
 static BLANK: LazyLock<HashSet<Digest>> = LazyLock::new(|| {
     let longer = |shorter: &Vec<Vec<u8>>| {
         let and = |blank: &Vec<u8>, byte| [blank.as_slice(), &[byte]].concat();
@@ -47,7 +47,7 @@ impl Digest {
         Some(Self(digest))
     }
 
-    /// Returns the digest as it is written in a file.
+    /// Formats the digest as in a credentials file.
     pub(super) fn text(&self) -> String {
         format!("{PREFIX}{}", hex(&self.0))
     }
@@ -73,7 +73,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
-/// Hides the digest: a weak token could be derived from it.
+/// Hides the digest: a weak token could be guessed from it.
 impl std::fmt::Debug for Digest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Digest")

@@ -13,21 +13,22 @@ const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 /// Maximum tokens of an entry: the one in use and its replacement.
 const MAX_TOKENS: usize = 2;
 
-/// The error of the digest of a blank secret: usually that of a file that did not exist yet.
-const BLANK: &str = "a token is the SHA-256 of an empty text or of white space, so an empty \
-                     password would do; make a token and its entry with: \
+/// Error for the digest of a blank secret, usually made from a file that did not exist yet.
+const BLANK: &str = "a token is the SHA-256 of an empty or blank string, so that an empty \
+                     password would be valid; make a token and its entry with: \
                      fleetgauge-collector token";
 
-/// The start of an entry as split for parsing. Other spellings are valid, but not split.
+/// Start of an entry, where the file is split for parsing. TOML allows other spellings, which are
+/// parsed without splitting.
 const START: &str = "\n[[credential]]";
-/// Entries parsed at a time: the parser uses thirty times the memory of their text.
+/// Entries parsed at a time, because the parser needs thirty times the memory of their text.
 const AT_ONCE: usize = 1_000;
 
 /// Byte offset of an entry in the file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct EntryOffset(usize);
 
-/// The file, or a part of it.
+/// A credentials file, or a part of it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entries<T> {
@@ -35,7 +36,7 @@ struct Entries<T> {
     credential: Vec<toml::Spanned<T>>,
 }
 
-/// A credentials file, read entry by entry.
+/// A credentials file that is parsed in parts.
 pub(super) struct Reading<'a> {
     path: &'a Path,
     text: String,
@@ -48,15 +49,15 @@ impl<'a> Reading<'a> {
         Ok(Self { path, text: secret_file::read_text(path, MAX_FILE_BYTES)?, form })
     }
 
-    /// Calls `take` for every entry and its offset.
+    /// Calls `take` for each entry with its offset.
     ///
     /// # Errors
-    /// The first invalid entry, or there is none.
+    /// The first invalid entry, or a file without entries.
     pub(super) fn each<T: DeserializeOwned>(
         &self,
         mut take: impl FnMut(T, EntryOffset) -> Result<(), FileError>,
     ) -> Result<(), FileError> {
-        let (mut begin, mut none) = (0, true);
+        let (mut begin, mut is_empty) = (0, true);
         let starts = self.text.match_indices(START).map(|(at, _)| at + 1);
         let cuts = starts.skip(AT_ONCE - 1).step_by(AT_ONCE);
         for end in cuts.chain([self.text.len()]) {
@@ -65,18 +66,18 @@ impl<'a> Reading<'a> {
             for entry in entries.map_err(|error| self.misread(&error, begin))?.credential {
                 let offset = EntryOffset(begin + entry.span().start);
                 take(entry.into_inner(), offset)?;
-                none = false;
+                is_empty = false;
             }
             begin = end;
         }
-        if none {
-            let problem = format!("has no credential in it; write {}", self.form);
+        if is_empty {
+            let problem = format!("has no credentials; write {}", self.form);
             return Err(FileError::new(self.path, problem));
         }
         Ok(())
     }
 
-    /// Returns the error of an entry.
+    /// Creates an error about an entry.
     pub(super) fn bad(&self, offset: EntryOffset, problem: impl Into<String>) -> FileError {
         FileError::at(self.path, self.line(offset.0), problem)
     }
@@ -89,14 +90,13 @@ impl<'a> Reading<'a> {
     ) -> Result<Vec<Digest>, FileError> {
         if tokens.len() > MAX_TOKENS {
             let count = tokens.len();
-            let problem =
-                format!("{count} tokens are over the {MAX_TOKENS} that may be valid at once");
+            let problem = format!("{count} tokens are over the {MAX_TOKENS} allowed");
             return Err(self.bad(offset, problem));
         }
         let digest = |text: &String| {
             let digest = Digest::parse(text).ok_or_else(|| {
-                let right = "\"sha256:\" and 64 hexadecimal digits, the SHA-256 of the token";
-                self.bad(offset, format!("a token is not written as {right}"))
+                let valid = "\"sha256:\" and 64 hexadecimal digits, the SHA-256 of the token";
+                self.bad(offset, format!("invalid token; write {valid}"))
             })?;
             if digest.is_of_blank() {
                 return Err(self.bad(offset, BLANK));
@@ -106,13 +106,13 @@ impl<'a> Reading<'a> {
         tokens.iter().map(digest).collect()
     }
 
-    /// Converts a parser error, without the text that it quotes, which may be a secret.
+    /// Converts a parser error. Leaves out the text that it quotes, which may be a secret.
     fn misread(&self, error: &toml::de::Error, begin: usize) -> FileError {
         let line = self.line(begin + error.span().map_or(0, |span| span.start));
         let message = error.message();
-        let of_names =
+        let is_about_names =
             ["unknown field", "missing field"].iter().any(|start| message.starts_with(start));
-        let problem = if of_names { message } else { "this is not understood" };
+        let problem = if is_about_names { message } else { "invalid TOML" };
         FileError::at(self.path, line, format!("{problem}; write {}", self.form))
     }
 

@@ -1,4 +1,4 @@
-//! Which labels agents may set, and which their credentials pin.
+//! Authorization of labels: those that agents may set, and those that credentials pin.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use fleetgauge_proto::{Code, StaticLabels, Violation};
 
 use crate::peers::refusal::Refusal;
 
-/// The labels that agents may set.
+/// The label names that agents may set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Labels {
-    /// `None` for any.
+    /// `None` to allow all.
     allowed: Option<BTreeSet<Box<str>>>,
 }
 
@@ -38,16 +38,17 @@ impl Labels {
         for (name, value) in sent.iter() {
             match pinned.iter().find(|(pinned, _)| *pinned == name) {
                 Some((_, pinned)) if pinned == value => {}
-                Some(_) => return Err(not_allowed(name, "comes with the credential, as another")),
+                Some(_) => return Err(not_allowed(name, "is pinned to another value")),
                 None if self.allows(name) => all.push((name, value)),
-                None => return Err(not_allowed(name, "may not be set by agents here")),
+                None => return Err(not_allowed(name, "is not one that agents may set")),
             }
         }
         let all: Vec<_> = all.into_iter().map(|(name, value)| Label { name, value }).collect();
         Ok(StaticLabels::try_new(&all)?)
     }
 
-    /// Whether an agent that has labels of these names, some of them `pinned`, is still allowed.
+    /// Whether an agent with labels of these names is still allowed. Labels that its credential has
+    /// `pinned` always are.
     pub(super) fn still_allow<'a>(
         &self,
         mut names: impl Iterator<Item = &'a str>,

@@ -30,9 +30,10 @@ pub use tokens::Credentials;
 /// An authorization policy.
 #[derive(Debug, Default)]
 pub struct AuthPolicy {
-    /// Credentials of the agents; `None` to allow any id that the certificate allows.
+    /// Credentials of the agents. `None` to allow every id, or the ids in a certificate if those
+    /// are required.
     pub agents: Option<Credentials>,
-    /// Users of the HTTP port; `None` to allow anybody to read.
+    /// Users of the HTTP port. `None` to serve everyone.
     pub readers: Option<Readers>,
     /// Labels that agents may set.
     pub labels: Labels,
@@ -40,7 +41,7 @@ pub struct AuthPolicy {
     pub tls: Option<Arc<PortTls>>,
     /// TLS of the HTTP port; `None` without TLS.
     pub http_tls: Option<Arc<PortTls>>,
-    /// Where the agent id is in the name of a certificate.
+    /// Position of the agent id in the name of a certificate.
     pub client_name: NamePattern,
 }
 
@@ -58,11 +59,11 @@ pub struct PresentedCredentials<'a> {
 pub struct Grant {
     /// The credential that was used; [`CredentialId::NONE`] without one.
     pub credential: CredentialId,
-    /// Labels that the credential sets.
+    /// Labels that the credential pins.
     pub pinned: StaticLabels,
 }
 
-/// Why an agent may not have the id that it claims. Used for log and metrics; never sent to the
+/// Why an agent may not use the id that it claims. It is logged and counted, and never sent to the
 /// peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denied {
@@ -94,7 +95,7 @@ impl Denied {
 }
 
 impl AuthPolicy {
-    /// Authorizes an agent to have this id. If both are configured, certificate and token must be
+    /// Authorizes an agent to use this id. If certificates and tokens are configured, both must be
     /// valid, and an id without an entry in the credentials file is denied.
     ///
     /// # Errors
@@ -142,7 +143,7 @@ impl AuthPolicy {
     ) -> bool {
         let none = StaticLabels::default();
         let pinned = match &self.agents {
-            // Labels that a credential pinned are no longer set.
+            // An agent with a credential had pinned labels, which nothing pins any more.
             None => (credential == CredentialId::NONE).then_some(&none),
             Some(agents) => agents.still_pinned(id, credential),
         };

@@ -5,14 +5,14 @@ use rustls::crypto::ring;
 use super::digest::{Digest, hex};
 use super::{readers, tokens};
 
-/// Random bytes of a token: too many to find it by its SHA-256.
+/// Random bytes of a token: too many to find the token from its SHA-256 by trying.
 const RANDOM_BYTES: usize = 32;
 
 /// A new token.
 pub struct NewToken {
     /// The token: one line of printable ASCII, without a line end.
     pub token: String,
-    /// The entry to append to a credentials file, with a line end before and after.
+    /// The entry to append to a credentials file, with a line end before and after it.
     pub entry: String,
 }
 
@@ -20,7 +20,7 @@ impl NewToken {
     /// Creates a token for an agent id or a pattern such as `web-*`.
     ///
     /// # Errors
-    /// The text is neither, or the system has no random numbers.
+    /// The string is neither, or the system has no random numbers.
     pub fn for_agent(agent: &str) -> Result<Self, String> {
         tokens::IdPattern::parse(agent)?;
         Self::make("agent", agent)

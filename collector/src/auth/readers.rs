@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::digest::{Digest, is_blank};
 use super::entries::Reading;
 
-/// The form of an entry.
+/// Example of an entry, for error messages.
 const FORM: &str = "[[credential]] with user = \"prometheus\" and tokens = [\"sha256:…\"]";
 /// Maximum entries: far more than any fleet needs.
 const MAX_READERS: usize = 1_000;
@@ -27,13 +27,12 @@ struct Entry {
     may_forget: bool,
 }
 
-/// The users who may read.
+/// The users of the HTTP port.
 #[derive(Debug)]
 pub struct Readers {
     /// In the order of the file.
     readers: Vec<Reader>,
-    /// Indices of the readers with a token. The timing of a look-up can reveal digests, but no
-    /// token.
+    /// Indices of the readers that have a token. Look-up timing can reveal a digest, but no token.
     by_token: HashMap<Digest, Vec<usize>>,
 }
 
@@ -46,14 +45,14 @@ pub struct Reader {
     pub may_forget: bool,
 }
 
-/// Why a request is denied. Used only for the log.
+/// Why a request is denied. Logged, and never sent to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadDenied {
     /// The request carries no credential.
     NoCredential,
     /// The credential is neither bearer nor basic, or malformed.
     NotUnderstood,
-    /// No user has this credential.
+    /// No user, or not the named one, has this token.
     Wrong,
     /// The user may read, but not do what the request asks for.
     NoRight,
@@ -99,8 +98,8 @@ impl Readers {
         Ok(Self { readers, by_token })
     }
 
-    /// Returns the user of a request with this `Authorization`. A bearer token that several users
-    /// share belongs to the first of them in the file.
+    /// Returns the user of a request with this `Authorization` header. A bearer token that several
+    /// users share belongs to the first of them in the file.
     ///
     /// # Errors
     /// [`ReadDenied`]
@@ -122,8 +121,8 @@ impl Readers {
         known.ok_or(ReadDenied::Wrong)
     }
 
-    /// Returns the user with this name, or the first user, that has the token. Nobody has a blank
-    /// one.
+    /// Returns the first user that has the token, and this name if one is given. A blank token is
+    /// never valid.
     fn find(&self, user: Option<&[u8]>, token: &[u8]) -> Option<&Reader> {
         if is_blank(token) {
             return None;
@@ -134,10 +133,10 @@ impl Readers {
     }
 }
 
-/// Checks a user name: in basic authentication a colon ends it.
+/// Checks a user name. A colon would end it in basic authentication.
 pub(super) fn check_user(user: &str) -> Result<(), String> {
     if user.is_empty() || user.contains(':') || user.chars().any(char::is_control) {
-        return Err(format!("user {user:?} is empty, or has a colon or a control in it"));
+        return Err(format!("user {user:?} is empty, or has a colon or a control character"));
     }
     Ok(())
 }

@@ -18,17 +18,17 @@ use super::digest::{Digest, is_blank};
 use super::entries::Reading;
 use super::{Denied, Grant};
 
-/// The error of an entry without tokens.
-const NO_TOKENS: &str = "has no tokens, and agents show no certificates that could stand for them; \
-                         write tokens = [\"sha256:…\"], or name the authorities of agents' \
-                         certificates as tls_client_ca";
-/// The form of an entry.
+/// Error for an entry without tokens.
+const NO_TOKENS: &str = "has no tokens, and client certificates are not required; \
+                         write tokens = [\"sha256:…\"], or set tls_client_ca to the authorities \
+                         of agents' certificates";
+/// Example of an entry, for error messages.
 const FORM: &str = "[[credential]] with agent = \"web-1\" and tokens = [\"sha256:…\"]";
-/// Maximum entries with a pattern: they are searched linearly.
+/// Maximum entries with a pattern, because they are searched linearly.
 const MAX_PATTERNS: usize = 1_000;
 
-/// The last credential id that was assigned. Global, because a policy without credentials between
-/// two others has none to continue from.
+/// The last assigned credential id. It is global because a policy without credentials, between two
+/// with credentials, could not pass it on.
 static LAST_ID: AtomicU32 = AtomicU32::new(0);
 
 /// An entry of the file.
@@ -56,12 +56,12 @@ impl<'a> IdPattern<'a> {
     pub(super) fn parse(agent: &'a str) -> Result<Self, String> {
         let Some(prefix) = agent.strip_suffix('*') else {
             let id = AgentId::try_new(agent);
-            let id = id.map_err(|bad| format!("{bad}; a pattern has its one * at the end"))?;
+            let id = id.map_err(|bad| format!("{bad}; a pattern ends in its one *"))?;
             return Ok(Self::Id(id));
         };
         if !prefix.is_empty() && AgentId::try_new(&format!("{prefix}x")).is_err() {
             return Err(format!(
-                "{agent:?} is not the beginning of an agent's id and one *, such as web-* or *"
+                "{agent:?} is not an agent id prefix and one *, such as web-* or *"
             ));
         }
         Ok(Self::Prefix(prefix))
@@ -86,10 +86,10 @@ struct Credential {
 /// What an agent must present.
 #[derive(Debug)]
 enum Requirement {
-    /// One of these tokens, and its certificate if those are required. Without tokens nobody may
-    /// have the id.
+    /// One of these tokens, and a certificate if those are required. Without tokens the id is
+    /// denied.
     Token(Box<[Token]>),
-    /// Its certificate; the id stands for this requirement.
+    /// A certificate. The id identifies this requirement, which has no token.
     Certificate(CredentialId),
 }
 
@@ -100,8 +100,8 @@ struct Token {
 }
 
 impl Credentials {
-    /// Reads a credentials file. Credentials that were valid `before` keep their ids. If all agents
-    /// are `certified`, an entry needs no tokens.
+    /// Reads a credentials file. Credentials that were valid `before` keep their ids. If
+    /// certificates are required (`certified`), an entry needs no tokens.
     ///
     /// # Errors
     /// The file cannot be read or is readable by everybody, or its first invalid entry.
@@ -161,8 +161,8 @@ impl Credentials {
         self.by_id.get(id).or_else(pattern)
     }
 
-    /// Authorizes an agent to have this id by a token, which may be blank. `certified` if its
-    /// certificate names the id.
+    /// Authorizes an agent to use this id by a token, which may be blank. `certified` if the
+    /// agent's certificate names the id.
     ///
     /// # Errors
     /// [`Denied`]
@@ -186,8 +186,8 @@ impl Credentials {
         }
     }
 
-    /// Returns the labels pinned to an agent that was authorized by this credential, if it may keep
-    /// its id.
+    /// Returns the labels pinned to an agent that was authorized by this credential; `None` if it
+    /// may not keep its id.
     #[must_use]
     pub fn still_pinned(&self, id: &AgentId, credential: CredentialId) -> Option<&StaticLabels> {
         let entry = self.of(id).filter(|entry| entry.requirement.has(credential))?;
@@ -252,7 +252,7 @@ impl Requirement {
     }
 }
 
-/// Returns the id of the token with this digest, in constant time: all tokens are compared.
+/// Returns the id of the token with this digest. Takes constant time: it compares all tokens.
 fn id_of(tokens: &[Token], digest: &Digest) -> CredentialId {
     let found = tokens.iter().fold(CredentialId::NONE.to_u32(), |found, token| {
         let same: Choice = token.digest.matches(digest);
@@ -261,7 +261,7 @@ fn id_of(tokens: &[Token], digest: &Digest) -> CredentialId {
     CredentialId::from_u32(found)
 }
 
-/// Returns the labels of an entry. Each must have a value.
+/// Parses the labels of an entry; none may be empty.
 fn pins(labels: &BTreeMap<String, String>) -> Result<StaticLabels, String> {
     if let Some((name, _)) = labels.iter().find(|(_, value)| value.is_empty()) {
         return Err(format!("label {name:?} has no value"));

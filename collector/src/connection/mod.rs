@@ -1,8 +1,8 @@
-//! An agent's connection: one task that drives the `session` with bytes of the `transport`.
+//! An agent's connection: one task that passes bytes between its `transport` and its `session`.
 //!
-//! An idle connection owns no buffer: it reads into a buffer of its thread. It is woken by its
-//! socket, by signals on its [`ConnectionHandle`](crate::peers::handle::ConnectionHandle), and by
-//! the ticker when its deadline has passed. It always reads the socket before it checks deadlines.
+//! An idle connection owns no buffer: it reads into a buffer of its thread. Three things wake it:
+//! its socket, a signal on its [`ConnectionHandle`](crate::peers::handle::ConnectionHandle), and
+//! the ticker after its deadline. It always reads the socket before it checks deadlines.
 
 pub mod session;
 pub(crate) mod transport;
@@ -26,9 +26,9 @@ use transport::{HANDSHAKE_FAILURE, ReadEvent, Transport, TransportError};
 
 /// Size of a thread's read buffer: some hundreds of reports.
 const SCRATCH_BYTES: usize = 64 * 1024;
-/// Time for the peer to take some of the unsent bytes.
+/// Maximum time without progress while the peer has bytes to read, in milliseconds.
 const WRITE_TIMEOUT: Millis = 10_000;
-/// Time and input bytes after which a connection that lingers after a Reject is closed.
+/// Limits of a connection that lingers after a Reject: time, and input bytes.
 const LINGER_TIME: Duration = Duration::from_secs(1);
 const LINGER_BYTES: u64 = 64 * 1024;
 
@@ -36,23 +36,23 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into());
 }
 
-/// A connection. Completes when its session has ended and its output is sent. It is itself the
-/// future and not inside an `async fn`, which would store its state twice.
+/// A connection. Completes when its session has ended and its output is sent. It implements
+/// `Future` by hand: an `async fn` would store its state twice.
 pub(crate) struct Connection {
-    /// `None` once it was passed on to linger.
+    /// `None` once the socket was handed to [`linger`].
     transport: Option<Transport>,
     session: Session,
     unsent: Option<Box<Unsent>>,
 }
 
-/// Together with tokio's header a task is an allocation of 256 bytes; one word more and it is 384.
+/// A task with tokio's header is an allocation of 256 bytes; with one word more it would be 384.
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 const _: () = assert!(size_of::<Connection>() <= 144);
 
 /// Output that the socket has not taken yet.
 struct Unsent {
     bytes: Vec<u8>,
-    /// When the peer must have taken some of the bytes.
+    /// Time by which the peer must have read some of the bytes.
     deadline: Millis,
 }
 
@@ -92,7 +92,7 @@ impl Connection {
         Self { transport: Some(transport), session, unsent: None }
     }
 
-    /// Ready once the session has ended and its output is sent or cannot be sent.
+    /// Ready once the session has ended and its output is sent, or cannot be sent.
     fn drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.session.handle().register(cx.waker());
         loop {
@@ -166,17 +166,18 @@ impl Connection {
         Poll::Ready(())
     }
 
-    /// Answers TLS on a port without it with a TLS alert, which is all that the peer understands.
+    /// Answers a TLS client on a port without TLS with an alert, the only answer that it
+    /// understands.
     fn tls_not_enabled(&mut self, answer: &mut Vec<u8>) {
         let (collector, address) = (self.session.collector(), self.session.handle().address());
-        let kind = ("TLS is not enabled on this port", "");
-        log_count!(collector, kind, warn, "TLS is not enabled on this port", %address);
+        let kind = ("TLS is not enabled on the agent port", "");
+        log_count!(collector, kind, warn, "TLS is not enabled on the agent port", %address);
         answer.extend(HANDSHAKE_FAILURE);
         self.session.lost(CloseReason::TlsNotEnabled);
     }
 
-    /// Ends the session after a transport error. `answer` is sent as it is, `out` through TLS if
-    /// that is established.
+    /// Ends the session after a transport error. `answer` holds bytes for the socket, `out` those
+    /// for TLS, if it is established.
     fn failed(&mut self, error: &TransportError, answer: &mut Vec<u8>, out: &mut Vec<u8>) {
         match error {
             TransportError::Plain => self.session.tls_required(answer),
@@ -185,9 +186,9 @@ impl Connection {
             TransportError::Tls(_) | TransportError::TooLong | TransportError::Unfinished => {
                 let (collector, address) =
                     (self.session.collector(), self.session.handle().address());
-                let (kind, text) = (("TLS failed", ""), error.to_string());
+                let (kind, text) = (("TLS connection failed", ""), error.to_string());
                 let text = shortened(&text);
-                log_count!(collector, kind, warn, "TLS failed", %address, broken = text);
+                log_count!(collector, kind, warn, "TLS connection failed", %address, error = text);
                 self.session.lost(match error {
                     TransportError::Unfinished => CloseReason::TlsUnfinished,
                     _ => CloseReason::Tls,
@@ -216,7 +217,7 @@ impl Connection {
         progress
     }
 
-    /// Verifies the client certificate again after a reload, and when it has expired. Returns the
+    /// Verifies the client certificate again after a reload and after its expiry. Returns the
     /// milliseconds until it expires.
     fn verify_again(&mut self, out: &mut Vec<u8>) -> Millis {
         let Some(Transport::Tls(tls)) = &mut self.transport else { return Millis::MAX };

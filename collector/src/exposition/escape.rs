@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-/// Bytes to escape in label values and in HELP of OpenMetrics.
+/// Bytes to escape in label values, and in HELP of OpenMetrics.
 pub(super) const LABEL: &[u8] = b"\\\"\n";
 /// Bytes to escape in HELP of the text format.
 pub(super) const HELP: &[u8] = b"\\\n";
@@ -22,7 +22,7 @@ pub(super) fn write_label(name: &str, value: &str, out: &mut impl Write) {
     let _ = out.write_str("\"");
 }
 
-/// Writes text and escapes these bytes, which are ASCII.
+/// Writes text and escapes the bytes in `special`, which are ASCII.
 pub(super) fn write_escaped(text: &str, special: &[u8], out: &mut impl Write) {
     let mut rest = text;
     while let Some(at) = rest.bytes().position(|byte| special.contains(&byte)) {

@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 
 use super::{Disconnected, Sink};
 
-/// The fastest level: pages are so repetitive that slower levels gain little.
+/// Fastest level. Pages are so repetitive that higher levels gain little.
 const LEVEL: u32 = 1;
 
 /// A sink that compresses chunks and passes them on.
@@ -22,7 +22,7 @@ impl<'a> Gzip<'a> {
         Self { encoder: GzEncoder::new(Vec::new(), Compression::new(LEVEL)), sink }
     }
 
-    /// Flushes the rest and the trailer.
+    /// Compresses what is left, and writes the trailer.
     ///
     /// # Errors
     /// [`Disconnected`] if the sink is.

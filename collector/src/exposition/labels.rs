@@ -1,4 +1,4 @@
-//! The labels common to all series of an agent, as text between the braces: the id first.
+//! Text of the labels that all series of an agent have, as written between braces; the id is first.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use super::escape::write_label;
 const AGENT: &str = "agent=\"";
 const CLIENT_NO: &str = "client_no";
 
-/// Renders the labels.
+/// Renders the labels of an agent.
 #[must_use]
 pub fn write_labels(id: &AgentId, labels: &StaticLabels, client_no: Option<u16>) -> Box<str> {
     let mut text = format!("{AGENT}{id}\"");
@@ -22,14 +22,14 @@ pub fn write_labels(id: &AgentId, labels: &StaticLabels, client_no: Option<u16>)
     text.into()
 }
 
-/// Returns the agent's id in such a text. Ids need no escaping.
+/// Returns the agent id in rendered labels. Ids contain no escapes.
 #[must_use]
 pub fn agent_of(labels: &str) -> &str {
     let id = labels.strip_prefix(AGENT).unwrap_or_default();
     id.split('"').next().unwrap_or_default()
 }
 
-/// Returns the static labels in such a text: names and values.
+/// Returns the names and values of the static labels in rendered labels.
 pub fn static_labels(labels: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     let mut rest = labels.strip_prefix(AGENT).and_then(after_value).unwrap_or_default();
     std::iter::from_fn(move || {
@@ -41,7 +41,7 @@ pub fn static_labels(labels: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)>
     .filter(|(name, _)| *name != CLIENT_NO)
 }
 
-/// Returns the text after the closing quote of a value.
+/// Returns the text after the closing quote of a label value.
 fn after_value(text: &str) -> Option<&str> {
     let mut escaped = false;
     let end = text.bytes().position(|byte| {
@@ -58,8 +58,8 @@ fn unescape(value: &str) -> Cow<'_, str> {
     }
     let mut plain = String::with_capacity(value.len());
     let mut rest = value.chars();
-    while let Some(one) = rest.next() {
-        plain.push(match one {
+    while let Some(char) = rest.next() {
+        plain.push(match char {
             '\\' => match rest.next() {
                 Some('n') => '\n',
                 Some(other) => other,
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_are_found_again() {
+    fn static_labels_survive_rendering() {
         let given = [
             Label { name: "dc", value: "fra" },
             Label { name: "dir", value: "C:\\new\n\"quoted\" – ü, x=\"1\"" },
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_id_is_found_again() {
+    fn agent_id_survives_rendering() {
         let id = AgentId::try_new("web-1.example:9").unwrap();
         let labels = StaticLabels::try_new(&[Label { name: "dc", value: "a\"b" }]).unwrap();
         let text = write_labels(&id, &labels, Some(4711));

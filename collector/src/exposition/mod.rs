@@ -1,8 +1,8 @@
-//! From a snapshot to text: 0.0.4 or OpenMetrics 1.0, in chunks, plain or compressed.
+//! Renders snapshots as text: format 0.0.4 or OpenMetrics 1.0, in chunks, plain or compressed.
 //!
-//! Agents' series are rendered without timestamps, so that a series that is missing from the next
-//! page is stale at once. The collector's own metrics come from prometheus-client and are converted
-//! by [`own`].
+//! Agents' series are rendered without timestamps, so that a series is stale as soon as it is
+//! missing from a page. The collector's own metrics come from prometheus-client; [`own`] converts
+//! them.
 
 mod escape;
 mod gzip;

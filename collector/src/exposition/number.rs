@@ -1,6 +1,6 @@
-//! Numbers in the formats of Prometheus.
+//! Formats numbers as Prometheus does.
 
-/// Integers up to this are exact in an `f64` and written without an exponent.
+/// Integers up to this value are exact in an `f64`. They are written without an exponent.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Appends a sample value.
@@ -25,11 +25,11 @@ fn whole(value: f64) -> Option<i64> {
     (value.abs() <= EXACT && whole as f64 == value).then_some(whole)
 }
 
-/// Formats a bucket bound or a quantile as a label value: whole numbers without a fraction in the
-/// text format, and with one in OpenMetrics, which requires canonical numbers.
+/// Formats a bucket bound or a quantile as a label value. A whole number has no fraction in the
+/// text format, and `.0` in OpenMetrics, which requires canonical numbers.
 pub(crate) fn label_number(value: f64, openmetrics: bool) -> String {
     let mut out = Vec::new();
-    // Minus zero is the bound zero.
+    // Adding zero turns a bound of minus zero into zero.
     write_value(value + 0.0, &mut out);
     let mut text = String::from_utf8_lossy(&out).into_owned();
     if openmetrics && text.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_short_and_exact() {
+    fn values_are_written_short_and_without_loss() {
         let cases = [
             (0.0, "0"),
             (-0.0, "-0"),
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_canonical_in_each_format() {
+    fn bounds_are_canonical_in_both_formats() {
         assert_eq!(label_number(1.0, false), "1");
         assert_eq!(label_number(1.0, true), "1.0");
         assert_eq!(label_number(0.5, true), "0.5");

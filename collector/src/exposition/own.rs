@@ -1,8 +1,8 @@
 //! Converts the collector's own metrics from OpenMetrics to the text format.
 //!
-//! prometheus-client writes only OpenMetrics. The text format names a counter by its samples and
-//! has no units, no `info`, no `unknown` and no end mark; Prometheus refuses a whole page for some
-//! of these.
+//! prometheus-client writes only OpenMetrics. The text format has other names for counters, and no
+//! units, no types `info` and `unknown`, and no end mark. Prometheus rejects the whole page for
+//! some of these.
 
 use std::collections::HashMap;
 
@@ -20,8 +20,9 @@ pub const fn end(format: Format) -> &'static str {
     }
 }
 
-/// Converts an OpenMetrics page to the text format. It relies on the output of prometheus-client:
-/// HELP, TYPE, UNIT, then the samples of a family, and HELP escaped alike in both formats.
+/// Converts an OpenMetrics page to the text format. It relies on two properties of
+/// prometheus-client: HELP, TYPE and UNIT precede the samples of a family, and HELP needs no other
+/// escapes.
 #[must_use]
 pub fn to_text(openmetrics: &str) -> String {
     let kinds: HashMap<&str, &str> = openmetrics
@@ -59,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_is_renamed() {
+    fn openmetrics_is_converted_to_the_text_format() {
         let page = "# HELP a_bytes Some.\n# TYPE a_bytes counter\n# UNIT a_bytes bytes\n\
                     a_bytes_total 1\n# HELP b What.\n# TYPE b info\nb_info{version=\"1\"} 1\n\
                     # TYPE c gauge\nc 2\n# EOF\n";

@@ -1,8 +1,8 @@
-//! The plan of a schema: everything on its lines that is the same for all agents, rendered once.
+//! The plan of a schema: the parts of its lines that are the same for all agents, rendered once.
 //!
-//! A series' labels are stored once, whatever the number of its lines; a line of a histogram or
-//! summary adds its bound or quantile. So the memory of a plan is proportional to the schema.
-//! [`PlanSize`](super::PlanSize) computes it beforehand.
+//! The labels of a series are stored once, however many lines it has; each line of a histogram or
+//! summary adds a bound or quantile. So the memory of a plan is proportional to its schema.
+//! [`PlanSize`](super::PlanSize) computes it before the plan is built.
 
 use fleetgauge_proto::Schema;
 use fleetgauge_proto::schema::{Family, FamilyKind, Series};
@@ -18,99 +18,96 @@ pub struct Plan {
     families: Box<[FamilyPlan]>,
 }
 
-/// The lines of a family: `name{` *the agent's labels* `,own="…",le="…"} ` *value*.
+/// The lines of a family. A line is `name{`, the agent's labels, `,own="…",le="…"} `, the value.
 #[derive(Debug)]
 pub(super) struct FamilyPlan {
-    /// Start of the lines with a bound or quantile; empty if there are none.
-    pub(super) numbered: Box<str>,
-    /// Start of the other lines, one for each of a series' last values.
+    /// Start of the lines with a parameter (bound or quantile); empty without them.
+    pub(super) parameter: Box<str>,
+    /// Starts of the other lines, one for each of the last values of a series.
     pub(super) plain: Box<[Box<str>]>,
-    /// The value is always 1.
+    /// Whether every value is rendered as 1.
     pub(super) is_info: bool,
     pub(super) series: Box<[SeriesPlan]>,
 }
 
-/// The labels of one series, and the bounds or quantiles of its lines.
+/// The labels of one series, and the parameters of its lines.
 #[derive(Debug)]
 pub(super) struct SeriesPlan {
     /// Index of its first value.
     pub(super) offset: usize,
     /// Number of its values.
     pub(super) width: usize,
-    /// Its own labels with [`CLOSE`]; empty if it has none.
+    /// Labels of the series with [`CLOSE`]; empty without them.
     pub(super) labels: Box<str>,
-    /// The bounds or quantiles of its first values in each format; empty if there are none.
-    numbers: Box<[Numbers]>,
+    /// Text of the parameters in each format; empty without them.
+    parameters: Box<[ParameterText]>,
 }
 
-/// `,le="0.5"} ` for each line, concatenated.
+/// The text `,le="0.5"} ` of each line, concatenated.
 #[derive(Debug)]
-pub(super) struct Numbers {
+pub(super) struct ParameterText {
     text: Box<str>,
     ends: Box<[u32]>,
 }
 
-/// The lines of a series of a kind.
+/// The lines that a series of a kind has.
 pub(super) struct Shape {
-    pub(super) numbered: Option<Numbered>,
-    /// Suffixes of the lines without bound or quantile, one for each of a series' last values.
+    pub(super) parameter: Option<ParameterLines>,
+    /// Suffixes of the lines without a parameter, one for each of the last values of a series.
     pub(super) plain: &'static [&'static str],
 }
 
-/// The lines with a bound or quantile, one for each of a series' first values.
-pub(super) struct Numbered {
+/// The lines with a parameter, one for each of the first values of a series.
+pub(super) struct ParameterLines {
     pub(super) suffix: &'static str,
     label: &'static str,
-    /// Whether a line for +Inf follows, which is no parameter.
+    /// Whether a line for +Inf follows, which is not in the parameters.
     is_open_ended: bool,
 }
 
 impl Shape {
     pub(super) const fn of(kind: FamilyKind) -> Self {
-        let (numbered, plain): (_, &[_]) = match kind {
+        let (parameter, plain): (_, &[_]) = match kind {
             FamilyKind::Gauge | FamilyKind::Unknown => (None, &[""]),
             FamilyKind::Counter => (None, &["_total"]),
             FamilyKind::Info => (None, &["_info"]),
-            FamilyKind::Histogram => {
-                let buckets = Numbered { suffix: "_bucket", label: "le", is_open_ended: true };
-                (Some(buckets), &["_count", "_sum"])
-            }
-            FamilyKind::Summary => {
-                let quantiles = Numbered { suffix: "", label: "quantile", is_open_ended: false };
-                (Some(quantiles), &["_count", "_sum"])
-            }
+            FamilyKind::Histogram => (Some(ParameterLines::BUCKETS), &["_count", "_sum"]),
+            FamilyKind::Summary => (Some(ParameterLines::QUANTILES), &["_count", "_sum"]),
         };
-        Self { numbered, plain }
+        Self { parameter, plain }
     }
 }
 
-impl Numbered {
+impl ParameterLines {
+    const BUCKETS: Self = Self { suffix: "_bucket", label: "le", is_open_ended: true };
+    const QUANTILES: Self = Self { suffix: "", label: "quantile", is_open_ended: false };
+
     /// Returns the number of lines of a series.
     pub(super) fn lines(&self, series: &Series) -> usize {
         series.parameters.len() + usize::from(self.is_open_ended)
     }
 
-    /// Returns the text size of [`Numbers`].
+    /// Returns the text size of [`ParameterText`].
     pub(super) fn text_bytes(&self, series: &Series, format: Format) -> usize {
-        self.numbers(series).map(|number| counted(|out| self.write(number, format, out))).sum()
+        self.parameters(series).map(|value| counted(|out| self.write(value, format, out))).sum()
     }
 
-    fn numbers(&self, series: &Series) -> impl Iterator<Item = f64> {
+    fn parameters(&self, series: &Series) -> impl Iterator<Item = f64> {
         let last = self.is_open_ended.then_some(f64::INFINITY);
         series.parameters.iter().copied().chain(last)
     }
 
-    fn write(&self, number: f64, format: Format, out: &mut impl std::fmt::Write) {
-        write_label(self.label, &label_number(number, format == Format::OpenMetrics), out);
+    fn write(&self, parameter: f64, format: Format, out: &mut impl std::fmt::Write) {
+        write_label(self.label, &label_number(parameter, format == Format::OpenMetrics), out);
         let _ = out.write_str(CLOSE);
     }
 }
 
-impl Numbers {
-    fn new(numbered: &Numbered, series: &Series, format: Format) -> Self {
-        let mut text = String::with_capacity(numbered.text_bytes(series, format));
-        let ends = numbered.numbers(series).map(|number| {
-            numbered.write(number, format, &mut text);
+impl ParameterText {
+    fn new(parameter: &ParameterLines, series: &Series, format: Format) -> Self {
+        let mut text = String::with_capacity(parameter.text_bytes(series, format));
+        let ends = parameter.parameters(series).map(|value| {
+            parameter.write(value, format, &mut text);
             u32::try_from(text.len()).unwrap_or(u32::MAX)
         });
         let ends = ends.collect();
@@ -122,9 +119,9 @@ impl Numbers {
         let mut begin = 0;
         self.ends.iter().map(move |end| {
             let end = *end as usize;
-            let number = &self.text[begin..end];
+            let line = &self.text[begin..end];
             begin = end;
-            number
+            line
         })
     }
 }
@@ -134,17 +131,17 @@ impl Plan {
         Self { families: schema.families.iter().map(FamilyPlan::new).collect() }
     }
 
-    /// Returns its bytes of memory.
+    /// Returns the bytes of memory that it takes.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
-        let numbers = |numbers: &Numbers| numbers.text.len() + size_of_val(&*numbers.ends);
+        let parameters = |text: &ParameterText| text.text.len() + size_of_val(&*text.ends);
         let series = |series: &SeriesPlan| {
             series.labels.len()
-                + size_of_val(&*series.numbers)
-                + series.numbers.iter().map(numbers).sum::<usize>()
+                + size_of_val(&*series.parameters)
+                + series.parameters.iter().map(parameters).sum::<usize>()
         };
         let family = |family: &FamilyPlan| {
-            family.numbered.len()
+            family.parameter.len()
                 + size_of_val(&*family.plain)
                 + family.plain.iter().map(|opening| opening.len()).sum::<usize>()
                 + size_of_val(&*family.series)
@@ -163,14 +160,14 @@ impl FamilyPlan {
         let shape = family.kind.map(Shape::of);
         let opening = |suffix: &str| format!("{}{suffix}{{", family.name).into_boxed_str();
         let plan = |shape: &Shape| {
-            let plan = |series: &Series| SeriesPlan::new(shape.numbered.as_ref(), series);
+            let plan = |series: &Series| SeriesPlan::new(shape.parameter.as_ref(), series);
             family.series.iter().map(plan).collect()
         };
         Self {
-            numbered: shape
+            parameter: shape
                 .as_ref()
-                .and_then(|shape| shape.numbered.as_ref())
-                .map_or_else(Box::default, |numbered| opening(numbered.suffix)),
+                .and_then(|shape| shape.parameter.as_ref())
+                .map_or_else(Box::default, |parameter| opening(parameter.suffix)),
             plain: shape.iter().flat_map(|shape| shape.plain).map(|s| opening(s)).collect(),
             is_info: family.kind == Some(FamilyKind::Info),
             // Families of unknown kinds are not rendered.
@@ -180,19 +177,20 @@ impl FamilyPlan {
 }
 
 impl SeriesPlan {
-    fn new(numbered: Option<&Numbered>, series: &Series) -> Self {
+    fn new(parameter: Option<&ParameterLines>, series: &Series) -> Self {
         let mut labels = String::with_capacity(counted(|out| write_own_labels(series, out)));
         write_own_labels(series, &mut labels);
-        let numbers = numbered.map_or_else(Box::default, |numbered| {
-            Format::ALL.iter().map(|format| Numbers::new(numbered, series, *format)).collect()
+        let parameters = parameter.map_or_else(Box::default, |parameter| {
+            let text = |format| ParameterText::new(parameter, series, format);
+            Format::ALL.map(text).into()
         });
         let Series { offset, width, .. } = *series;
-        Self { offset, width, labels: labels.into(), numbers }
+        Self { offset, width, labels: labels.into(), parameters }
     }
 
-    /// Returns what the lines with a bound or quantile add to the labels; `None` if there are none.
-    pub(super) fn numbers(&self, format: Format) -> Option<&Numbers> {
-        self.numbers.get(format as usize)
+    /// Returns the text of the parameters; `None` without them.
+    pub(super) fn parameters(&self, format: Format) -> Option<&ParameterText> {
+        self.parameters.get(format as usize)
     }
 }
 

@@ -1,15 +1,15 @@
-//! The size of a schema's plan in memory and of its lines on a page, computed before the plan is
-//! built.
+//! The size of a schema's plan in memory, and of its lines on a page. Both are computed before the
+//! plan is built.
 
 use fleetgauge_proto::Schema;
 use fleetgauge_proto::schema::{Family, Series};
 
 use super::escape::counted;
-use super::plan::{FamilyPlan, Numbers, SeriesPlan, Shape, write_own_labels};
+use super::plan::{FamilyPlan, ParameterText, SeriesPlan, Shape, write_own_labels};
 use super::snapshot::CLOSE;
 use super::{FamilyHead, Format};
 
-/// Maximum text length of a value: sign, 17 digits, point and exponent, as in
+/// Maximum length of a value: sign, 17 digits, point and exponent, as in
 /// `-2.2250738585072014e-308`.
 const MAX_VALUE_BYTES: usize = 24;
 
@@ -33,7 +33,7 @@ impl PlanSize {
         size
     }
 
-    /// Returns the maximum page size of an agent whose labels take so many bytes.
+    /// Returns the maximum page size of an agent whose labels have this many bytes.
     #[must_use]
     pub fn page_bytes(&self, labels: usize) -> usize {
         self.bytes.iter().copied().fold(0, usize::max) + self.lines * labels
@@ -46,8 +46,8 @@ impl PlanSize {
         let openings = shape.plain.iter().map(|suffix| opening_bytes(family, suffix));
         let openings = openings.sum::<usize>();
         self.memory += openings + shape.plain.len() * size_of::<Box<str>>();
-        if let Some(numbered) = &shape.numbered {
-            self.memory += opening_bytes(family, numbered.suffix);
+        if let Some(parameter) = &shape.parameter {
+            self.memory += opening_bytes(family, parameter.suffix);
         }
         for format in Format::ALL {
             self.bytes[format as usize] += FamilyHead::bytes(family, kind, format);
@@ -65,13 +65,13 @@ impl PlanSize {
         self.lines += plain;
         let bytes = openings + plain * (own + CLOSE.len() + MAX_VALUE_BYTES + "\n".len());
         self.bytes.iter_mut().for_each(|all| *all += bytes);
-        let Some(numbered) = &shape.numbered else { return };
-        let lines = numbered.lines(series);
-        let line = opening_bytes(family, numbered.suffix) + own + MAX_VALUE_BYTES + "\n".len();
+        let Some(parameter) = &shape.parameter else { return };
+        let lines = parameter.lines(series);
+        let line = opening_bytes(family, parameter.suffix) + own + MAX_VALUE_BYTES + "\n".len();
         self.lines += lines;
         for format in Format::ALL {
-            let text = numbered.text_bytes(series, format);
-            self.memory += size_of::<Numbers>() + lines * size_of::<u32>() + text;
+            let text = parameter.text_bytes(series, format);
+            self.memory += size_of::<ParameterText>() + lines * size_of::<u32>() + text;
             self.bytes[format as usize] += lines * line + text;
         }
     }
@@ -91,7 +91,7 @@ mod tests {
     use crate::exposition::{Plan, write_value};
 
     #[test]
-    fn the_size_of_a_plan_is_known_before_it_is_made() {
+    fn computed_plan_size_is_the_actual_size() {
         let names = ["gauge", "counter", "histogram", "summary", "info", "unknown", "later"];
         let kinds = [1, 2, 3, 4, 5, 6, 200];
         let family = |(name, kind): (&&'static str, u8)| message::Family {
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn no_value_is_longer_than_the_longest() {
+    fn longest_value_has_the_maximum_length() {
         let mut longest = 0;
         for exponent in 0..2047_u64 {
             for digits in

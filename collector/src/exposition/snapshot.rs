@@ -1,11 +1,11 @@
-//! Snapshots: a copy of the registry, laid out for rendering.
+//! Snapshots: copies of the registry, laid out for rendering.
 
 use std::sync::Arc;
 
 use super::FamilyHead;
 use crate::registry::SchemaEntry;
 
-/// The text between labels and value. Rows store it after the labels, so that both are written at
+/// The text between labels and value. Rows store it after the labels, so that both are copied at
 /// once.
 pub(crate) const CLOSE: &str = "} ";
 
@@ -23,7 +23,8 @@ pub struct Snapshot {
 pub struct PageFamily {
     /// Its HELP, TYPE and UNIT lines.
     pub head: Arc<FamilyHead>,
-    /// Index of the group, and of the family in the group's schema, for each member.
+    /// Index of the group, and of the family in that group's schema, for each schema with this
+    /// family.
     pub members: Vec<(usize, usize)>,
 }
 
@@ -35,12 +36,12 @@ pub struct Group {
     labels: String,
     /// Length of each row's labels; 0 for a vacant row.
     label_lens: Vec<u32>,
-    /// Values of all rows, each as wide as the schema.
+    /// Values of all rows; a row has the width of the schema.
     values: Vec<f64>,
 }
 
 impl Group {
-    /// Creates a group with capacity for so many agents and bytes of labels.
+    /// Creates a group with capacity for this many agents and bytes of labels.
     pub(crate) fn new(schema: Arc<SchemaEntry>, agents: usize, label_bytes: usize) -> Self {
         let width = schema.schema().width;
         Self {

@@ -7,13 +7,13 @@ use super::number::write_value;
 use super::plan::{FamilyPlan, SeriesPlan};
 use super::snapshot::{CLOSE, Group, Snapshot};
 
-/// Chunk size in bytes: a thousand lines, so that a page of any size takes little memory. A chunk
-/// exceeds it by less than a line.
+/// Chunk size in bytes: a thousand lines, so that rendering takes little memory. A chunk can exceed
+/// it by less than a line.
 pub const CHUNK_BYTES: usize = 64 * 1024;
 
-/// The sink takes no more chunks.
+/// The receiver of the chunks is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the reader is gone")]
+#[error("the client has disconnected")]
 pub struct Disconnected;
 
 /// A receiver of chunks.
@@ -97,17 +97,17 @@ impl Page<'_> {
         values: &[f64],
         format: Format,
     ) -> Result<(), Disconnected> {
-        if let Some(numbers) = series.numbers(format) {
-            for (number, value) in numbers.iter().zip(values) {
-                self.write(&family.numbered);
+        if let Some(parameters) = series.parameters(format) {
+            for (parameter, value) in parameters.iter().zip(values) {
+                self.write(&family.parameter);
                 self.write(open(labels));
                 self.write(open(&series.labels));
-                self.write(number);
+                self.write(parameter);
                 self.end_line(*value)?;
                 self.counted.lines += 1;
             }
         }
-        // The last values are those without bound or quantile.
+        // The last values have no bound or quantile.
         let plain = &values[values.len() - family.plain.len()..];
         for (opening, value) in family.plain.iter().zip(plain) {
             self.write(opening);
@@ -141,7 +141,7 @@ impl Page<'_> {
     }
 }
 
-/// Strips [`CLOSE`] from labels that others follow.
+/// Strips [`CLOSE`] from labels that are followed by others.
 fn open(labels: &str) -> &str {
     labels.strip_suffix(CLOSE).unwrap_or(labels)
 }

@@ -10,14 +10,14 @@ use fleetgauge_proto::AgentId;
 use serde::Serialize;
 
 use super::error::HttpError;
-use super::query::{Query, shown};
+use super::query::{Query, quoted};
 use super::response::ResponseOptions;
 use super::{HttpState, json};
 use crate::exposition::{Disconnected, Sink, agent_of, static_labels};
 use crate::peers::handle::HelloInfo;
 use crate::state::CollectorState;
 
-/// Default and maximum number of agents on a list page.
+/// Default and maximum number of agents in a response.
 const DEFAULT_LIMIT: u64 = 1_000;
 const MAX_LIMIT: u64 = 10_000;
 
@@ -32,12 +32,12 @@ struct Connected<'a> {
     since: u32,
     /// Time of its newest report, in unix seconds.
     last_report: u64,
-    /// `None` if it sends none, or too many versions are known.
+    /// `None` if the agent sends none, or too many versions are known.
     version: Option<Box<str>>,
     series: usize,
 }
 
-/// One list page of agents, and the cursor of the next.
+/// Up to `limit` agents, and the cursor of the next ones.
 pub(super) async fn agents(
     State(http): State<Arc<HttpState>>,
     RawQuery(query): RawQuery,
@@ -68,7 +68,7 @@ fn write(
     sink: &mut dyn Sink,
 ) -> Result<(), Disconnected> {
     let mut list = json::List::open("{\"agents\":[", sink);
-    // Agents that have left since are not listed.
+    // Skips agents that have left since their labels were copied.
     for agent in labels.iter().filter_map(|labels| connected(collector, labels)) {
         list.item(&agent)?;
     }
@@ -97,7 +97,7 @@ fn connected<'a>(collector: &CollectorState, labels: &'a str) -> Option<Connecte
 
 fn cursor(text: &str) -> Result<AgentId, HttpError> {
     AgentId::try_new(text).map_err(|_| {
-        let text = shown(text);
-        HttpError::bad_request(format!("after={text} is no agent's id: use the page's next"))
+        let text = quoted(text);
+        HttpError::bad_request(format!("invalid after={text}; use the next of a response"))
     })
 }

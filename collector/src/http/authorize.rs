@@ -1,4 +1,4 @@
-//! Authorization of HTTP requests, all but those for `/healthz` and `/readyz`.
+//! Authorization of HTTP requests, except those for `/healthz` and `/readyz`.
 
 use std::sync::Arc;
 
@@ -13,12 +13,13 @@ use super::connection::HttpConnection;
 use crate::auth::{ReadDenied, Reader};
 use crate::telemetry::log_limiter::{log_count, shortened};
 
-/// Accepted schemes: the one that Prometheus and curl send, and the one that browsers prompt for.
+/// Challenges of a 401 response: the scheme of Prometheus and curl, and the one that browsers ask
+/// for.
 const CHALLENGES: [&str; 2] =
     ["Bearer realm=\"fleetgauge\"", "Basic realm=\"fleetgauge\", charset=\"UTF-8\""];
 
-/// Handles the request if its sender may read. If credentials are configured, adds the [`Reader`]
-/// of the request's credential to its extensions.
+/// Passes the request on if its sender may read. If credentials are configured, adds the sender's
+/// [`Reader`] to the request's extensions.
 pub(super) async fn authorize(
     State(http): State<Arc<HttpState>>,
     mut request: Request,
@@ -49,7 +50,7 @@ pub(super) fn record_denied(http: &HttpState, request: &Request, denied: ReadDen
     log_count!(collector, kind, warn, "HTTP request unauthorized", address, cause, path);
 }
 
-/// Returns the reader of the request's credential; `None` if no credentials are configured.
+/// Returns the sender of the request; `None` if no credentials are configured.
 fn allowed(http: &HttpState, headers: &HeaderMap) -> Result<Option<Reader>, ReadDenied> {
     let policy = http.collector.auth.current();
     let Some(readers) = &policy.readers else { return Ok(None) };

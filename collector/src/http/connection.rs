@@ -1,4 +1,4 @@
-//! An HTTP connection as the rest of the port sees it: its activity, and whether it is to close.
+//! The state of an HTTP connection that its tasks share: its activity, and whether it must close.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use crate::admission::address_limits::Source;
 pub(super) struct HttpConnection {
     address: IpAddr,
     state: Mutex<State>,
-    /// Cancelled at the first request.
+    /// Cancelled when the first request has arrived.
     requested: CancellationToken,
-    /// Cancelled when the connection is to close.
+    /// Cancelled when the connection must close.
     closing: CancellationToken,
     /// Notified when the page in flight gets a deadline.
     deadline_set: Notify,
@@ -26,22 +26,22 @@ pub(super) struct HttpConnection {
     changed: Arc<Notify>,
 }
 
-/// Permission for a page to be in flight. The thread that renders the page and the connection that
-/// sends it share it.
+/// A permit of a page in flight, shared by the thread that renders it and the connection that sends
+/// it.
 pub(super) type PagePermit = Arc<OwnedSemaphorePermit>;
 
 #[derive(Debug)]
 struct State {
-    /// The page that is looked up, rendered or sent.
+    /// The page that is being looked up, rendered or sent.
     in_flight: Option<Page>,
-    /// When the last request arrived, or its response was finished.
+    /// Time at which the last request arrived, or its response was finished.
     active: Instant,
 }
 
 /// What a page shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shows {
-    /// The fleet or a shard of it. At most `max_scrapes` are in flight.
+    /// The fleet, or a shard of it. At most `max_scrapes` are in flight.
     Fleet,
     /// One agent.
     Agent,
@@ -50,12 +50,12 @@ pub(super) enum Shows {
 #[derive(Debug)]
 struct Page {
     shows: Shows,
-    /// `None` once another page has taken it over.
+    /// `None` after another page has taken it over.
     permit: Option<PagePermit>,
-    /// When the kernel must have the last byte. `None` until the page is rendered: the rendering
-    /// thread has deadlines of its own.
+    /// Time by which the kernel must have the last byte. `None` until the page is rendered, because
+    /// the rendering thread has its own deadlines.
     deadline: Option<Instant>,
-    /// Rendered to the end; the last bytes may not be sent yet.
+    /// Whether rendering is finished; the last bytes may not be sent yet.
     complete: bool,
 }
 
@@ -77,7 +77,7 @@ impl HttpConnection {
         self.address
     }
 
-    /// Returns the source that the connection counts for.
+    /// Returns the source that the connection counts against.
     pub(super) fn source(&self) -> Source {
         self.address.into()
     }
@@ -118,7 +118,7 @@ impl HttpConnection {
         page.is_some_and(|page| page.shows == Shows::Agent && page.permit.is_some())
     }
 
-    /// Takes the permit of the agent page in flight, for another page.
+    /// Takes the permit of the agent page in flight, to give it to another page.
     pub(super) fn give_up_permit(&self) -> Option<PagePermit> {
         let mut state = self.state.lock();
         state.in_flight.as_mut().filter(|page| page.shows == Shows::Agent)?.permit.take()
@@ -129,7 +129,7 @@ impl HttpConnection {
     pub(super) fn rendered(&self, permit: &PagePermit, deadline: Instant) {
         let mut state = self.state.lock();
         let Some(page) = &mut state.in_flight else { return };
-        // Another page may be in flight by now.
+        // Another page can be in flight by now.
         if page.permit.as_ref().is_some_and(|own| Arc::ptr_eq(own, permit)) {
             page.deadline = Some(deadline);
             self.deadline_set.notify_one();
@@ -143,7 +143,7 @@ impl HttpConnection {
             match deadline {
                 None => self.deadline_set.notified().await,
                 Some(deadline) if deadline <= Instant::now() => return,
-                // Timed out or not, another page may be in flight by now.
+                // Timed out or not, another page can be in flight by now.
                 Some(deadline) => {
                     drop(timeout_at(deadline.into(), self.deadline_set.notified()).await);
                 }
@@ -175,19 +175,20 @@ impl HttpConnection {
         self.closing.cancel();
     }
 
-    /// Whether the connection is to close.
+    /// Whether the connection must close.
     pub(super) fn is_closing(&self) -> bool {
         self.closing.is_cancelled()
     }
 
-    /// Completes when the connection is to close.
+    /// Completes when the connection must close.
     pub(super) async fn closing(&self) {
         self.closing.cancelled().await;
     }
 }
 
-/// A page in flight. Dropped before any byte was sent, it no longer is. Dropped later without being
-/// [complete](Self::complete), it stays in flight until the connection closes: the page is broken.
+/// A page in flight. If it is dropped before any byte was sent, it is no longer in flight. If it is
+/// dropped later and is not [complete](Self::complete), the page is broken: it stays in flight
+/// until the connection closes.
 #[derive(Debug)]
 pub(super) struct PageInFlight {
     connection: Arc<HttpConnection>,

@@ -7,33 +7,33 @@ use axum::response::{IntoResponse, Response};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HttpError {
     status: StatusCode,
-    why: String,
+    message: String,
 }
 
 impl HttpError {
-    /// The request is invalid; `why` says what would be valid.
-    pub(crate) fn bad_request(why: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, why: why.into() }
+    /// The request is invalid; `message` says what would be valid.
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, message: message.into() }
     }
 
     /// The resource does not exist.
-    pub(crate) fn not_found(why: impl Into<String>) -> Self {
-        Self { status: StatusCode::NOT_FOUND, why: why.into() }
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::NOT_FOUND, message: message.into() }
     }
 
     /// The sender is not permitted.
-    pub(crate) fn forbidden(why: impl Into<String>) -> Self {
-        Self { status: StatusCode::FORBIDDEN, why: why.into() }
+    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::FORBIDDEN, message: message.into() }
     }
 
-    /// The current state does not allow the request; `why` says what to do first.
-    pub(crate) fn conflict(why: impl Into<String>) -> Self {
-        Self { status: StatusCode::CONFLICT, why: why.into() }
+    /// The current state does not allow the request; `message` says what to do first.
+    pub(crate) fn conflict(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::CONFLICT, message: message.into() }
     }
 }
 
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
-        (self.status, self.why + "\n").into_response()
+        (self.status, self.message + "\n").into_response()
     }
 }

@@ -1,4 +1,4 @@
-//! `/metrics/fleet`: the fleet as a whole.
+//! `/metrics/fleet`: distributions over the fleet.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use axum::response::Response;
 
 use super::HttpState;
 use super::error::HttpError;
-use super::query::{Query, shown};
+use super::query::{Query, quoted};
 use super::response::ResponseOptions;
 use crate::exposition::Sink;
-use crate::fleet::{self, Columns, FleetQuery, GroupLabel};
+use crate::fleet_stats::{self, Columns, FleetQuery, GroupLabel};
 
-/// The distribution of every gauge over the agents.
+/// The distribution of each gauge over the agents.
 pub(super) async fn page(
     State(http): State<Arc<HttpState>>,
     RawQuery(query): RawQuery,
@@ -27,18 +27,17 @@ pub(super) async fn page(
     let collector = Arc::clone(&http.collector);
     let find = move || {
         let columns = Columns::copy(&collector.registry, &query)
-            .map_err(|no| HttpError::bad_request(no.to_string()))?;
-        Ok(move |sink: &mut dyn Sink| fleet::write(&columns, format, sink))
+            .map_err(|error| HttpError::bad_request(error.to_string()))?;
+        Ok(move |sink: &mut dyn Sink| fleet_stats::write(&columns, format, sink))
     };
     Ok(options.stream(&http, format.content_type(), find).await)
 }
 
 fn group_label(name: &str) -> Result<GroupLabel, HttpError> {
     GroupLabel::try_new(name).ok_or_else(|| {
-        let name = shown(name);
+        let name = quoted(name);
         HttpError::bad_request(format!(
-            "by={name} is no label that agents can have: use one of those that they give \
-             themselves, such as role"
+            "invalid by={name}; use a static label of the agents, such as role"
         ))
     })
 }

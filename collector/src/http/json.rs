@@ -7,7 +7,7 @@ use crate::exposition::{CHUNK_BYTES, Disconnected, Sink};
 /// The Content-Type, which Prometheus requires for service discovery.
 pub(super) const CONTENT_TYPE: &str = "application/json";
 
-/// Writes items, one on each line, between an opening and a closing.
+/// Writes a list: an opening, items on a line each, a closing.
 pub(super) struct List<'a> {
     sink: &'a mut dyn Sink,
     chunk: Vec<u8>,

@@ -1,4 +1,4 @@
-//! The HTTP port: its routes. The handlers render the pages; `server` serves the connections.
+//! The HTTP port: routes and their handlers. `server` accepts and serves the connections.
 
 mod api;
 mod authorize;
@@ -34,37 +34,37 @@ use crate::state::CollectorState;
 
 pub(crate) use server::serve;
 
-/// The page at `/`.
+/// The response to `/`.
 const INDEX: &str = "fleetgauge collector\n\n\
-    /metrics              all agents' series and the collector's own\n\
+    /metrics              all agents' series and the collector's own metrics\n\
     /metrics/agents       all agents' series\n\
     /metrics/agents/{id}  one agent's series\n\
-    /metrics/self         the collector's own\n\
-    /metrics/fleet        how every gauge is spread over the agents; ?by=role for each role, \
-    ?family=… for one gauge\n\
-    /sd                   where to scrape, for Prometheus' http_sd; ?shards=4 in four parts\n\
-    /sd/agents            every agent as a target of its own\n\
-    /metrics/roster       which agents are up, and which ought to be\n\
-    /api/agents           who is connected, ?limit= at a time; ?after= the page's next\n\
-    /api/departed         agents that have gone: when, and why\n\
-    /api/departed/{id}    DELETE forgets one, for users that may\n\
+    /metrics/self         the collector's own metrics\n\
+    /metrics/fleet        distribution of each gauge over the agents; ?by=LABEL groups, \
+    ?family=NAME selects one\n\
+    /sd                   Prometheus http_sd: this collector; ?shards=4 as four targets\n\
+    /sd/agents            Prometheus http_sd: each agent as a target\n\
+    /metrics/roster       which agents are up, and which are down\n\
+    /api/agents           connected agents as JSON; ?limit=N, ?after=ID for the next\n\
+    /api/departed         departed agents as JSON, with time and reason\n\
+    /api/departed/{id}    DELETE removes a departed agent; requires may_forget\n\
     /healthz              200 while the process runs\n\
     /readyz               200 while agents are accepted\n\n\
-    /metrics, /metrics/agents and /metrics/roster come in parts with ?shard=0&shards=4 \
-    and so on.\n";
+    /metrics, /metrics/agents and /metrics/roster accept ?shard=0&shards=4: \
+    the first of four shards.\n";
 
-/// What the handlers share.
+/// The state that the handlers share.
 #[derive(Debug)]
 pub(crate) struct HttpState {
     collector: Arc<CollectorState>,
     /// The collector's own metrics.
     metrics: MetricsRegistry,
-    /// One permit for each scrape that may run at once.
+    /// One permit for each concurrent scrape.
     scrapes: Arc<Semaphore>,
 }
 
 impl HttpState {
-    /// Creates the state of the port of this collector, whose own metrics are in `metrics`.
+    /// Creates the state of the port of this collector. `metrics` has its own metrics.
     pub(crate) fn new(collector: Arc<CollectorState>, metrics: MetricsRegistry) -> Self {
         let scrapes = Arc::new(Semaphore::new(collector.config.bounds.scrapes));
         Self { collector, metrics, scrapes }
@@ -86,7 +86,7 @@ fn router(http: Arc<HttpState>) -> Router {
         .route("/api/departed", get(roster::departed))
         .route("/api/departed/{id}", delete(roster::forget))
         .layer(from_fn_with_state(Arc::clone(&http), authorize::authorize))
-        // Without authorization: load balancers and kubelets have no credential.
+        // No authorization: load balancers and kubelets have no credential.
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .with_state(http)
@@ -96,7 +96,7 @@ async fn ready(State(http): State<Arc<HttpState>>) -> Response {
     if http.collector.draining() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response()
     } else if http.collector.auth.lock().readers.is_some() {
-        // The size of the fleet is not for unauthenticated clients.
+        // Unauthenticated clients must not learn the size of the fleet.
         "ready\n".into_response()
     } else {
         let WarmupProgress { awaited, returned, missing } = http.collector.roster.progress();

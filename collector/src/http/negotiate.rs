@@ -8,7 +8,7 @@ use crate::exposition::Format;
 
 /// Returns OpenMetrics if the client prefers it or accepts nothing else.
 pub(super) fn format(headers: &HeaderMap) -> Format {
-    // Of several choices that match the text format, the most specific decides.
+    // If several choices match the text format, the most specific one decides.
     let (mut text, mut openmetrics) = ((0, 0.0), 0.0);
     for Choice { name, version, weight } in choices(headers, header::ACCEPT) {
         let version = version.as_deref();
@@ -33,9 +33,10 @@ pub(super) fn format(headers: &HeaderMap) -> Format {
 /// Whether the client accepts gzip and does not prefer no compression.
 pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
     let weight = |codings: &[&str]| {
-        let named =
-            |choice: &Choice<'_>| codings.iter().any(|one| choice.name.eq_ignore_ascii_case(one));
-        let named = choices(headers, header::ACCEPT_ENCODING).filter(named);
+        let is_named = |choice: &Choice<'_>| {
+            codings.iter().any(|coding| choice.name.eq_ignore_ascii_case(coding))
+        };
+        let named = choices(headers, header::ACCEPT_ENCODING).filter(is_named);
         named.map(|choice| choice.weight).reduce(f32::max)
     };
     let gzip = weight(&["gzip", "x-gzip"]).or_else(|| weight(&["*"])).unwrap_or(0.0);
@@ -132,9 +133,9 @@ mod tests {
         takes_gzip(&headers)
     }
 
-    /// What these programs send.
+    /// Headers of real programs.
     #[test]
-    fn real_readers_get_the_format_that_they_prefer() {
+    fn known_clients_get_their_preferred_format() {
         let prometheus_2 = "application/openmetrics-text;version=1.0.0,\
             application/openmetrics-text;version=0.0.1;q=0.75,\
             text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn accept_is_read_as_rfc_9110_says() {
+    fn accept_is_parsed_by_rfc_9110() {
         for accept in [
             "application/openmetrics-text",
             "APPLICATION/OpenMetrics-Text; Version=1.0.0",
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn accept_encoding_is_read_as_rfc_9110_says() {
+    fn accept_encoding_is_parsed_by_rfc_9110() {
         for encodings in [
             "gzip; q=1.0",
             "GZIP;Q=0.5",

@@ -1,4 +1,4 @@
-//! The pages of series: the fleet's, whole or in shards, one agent's, and the collector's own.
+//! The metrics pages: of the fleet, whole or in shards, of one agent, and of the collector itself.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::exposition::{Disconnected, Format, Sink, own, render};
 
 type Answer = Result<Response, HttpError>;
 
-/// All agents' series and the collector's own. Of several shards the first has the collector's own.
+/// All agents' series and the collector's own metrics; in shards, only the first has the latter.
 pub(super) async fn all(
     State(http): State<Arc<HttpState>>,
     RawQuery(query): RawQuery,
@@ -72,8 +72,7 @@ pub(super) async fn agent(
     let content = Arc::clone(&http);
     let find = move || {
         let snapshot = content.collector.registry.snapshot_of(&id);
-        let snapshot =
-            snapshot.ok_or_else(|| HttpError::not_found("no such agent is connected"))?;
+        let snapshot = snapshot.ok_or_else(|| HttpError::not_found("agent not connected"))?;
         Ok(move |sink: &mut dyn Sink| {
             render(&snapshot, format, sink)?;
             sink.chunk(own::end(format).as_bytes())
@@ -82,8 +81,8 @@ pub(super) async fn agent(
     Ok(options.stream_agent(&http, format.content_type(), find).await)
 }
 
-/// The collector's own metrics. They take no scrape permit, so that an operator can see why scrapes
-/// are refused.
+/// The collector's own metrics. This page needs no scrape permit, so that an operator can see why
+/// scrapes are refused.
 pub(super) async fn own(
     State(http): State<Arc<HttpState>>,
     RawQuery(query): RawQuery,
@@ -100,7 +99,7 @@ pub(super) async fn own(
 fn own_page(http: &HttpState, format: Format) -> Result<String, Disconnected> {
     let mut page = String::new();
     if let Err(error) = prometheus_client::encoding::text::encode(&mut page, &http.metrics) {
-        error!(%error, "cannot write the collector's own metrics");
+        error!(%error, "cannot encode the collector's own metrics");
         return Err(Disconnected);
     }
     Ok(match format {

@@ -1,9 +1,9 @@
 //! Streamed responses: a handler renders a page, which is sent in chunks.
 //!
-//! A page is looked up after the request has arrived and never cached. It is rendered on a blocking
-//! thread, at most [`AHEAD`] chunks ahead of the client and without holding a lock. A page that
-//! cannot be finished ends without its final chunk and with a reset: a failed scrape, not a short
-//! one.
+//! A page is looked up after its request has arrived, and never cached. It is rendered on a
+//! blocking thread without holding a lock, at most [`AHEAD`] chunks ahead of the client. A page
+//! that cannot be finished ends without its final chunk and with a reset, so that the client sees a
+//! failed scrape and not a short one.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,21 +27,20 @@ use super::error::HttpError;
 use super::{HttpState, negotiate};
 use crate::exposition::{Disconnected, Format, Gzip, Sink};
 
-/// Chunks that may wait for the client.
+/// Maximum rendered chunks that wait for the client.
 const AHEAD: usize = 2;
-/// Time for the client to take a chunk: the default scrape timeout of Prometheus.
+/// Maximum time for the client to take a chunk: the default scrape timeout of Prometheus.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time for a whole page, so that slow clients do not hold their permits forever.
+/// Maximum time for a whole page, so that slow clients do not hold permits forever.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Time for the client to take the chunks that wait when the page is rendered: for each as long as
-/// for any.
+/// Maximum time for the client to take the chunks that wait when rendering is finished.
 const END_TIMEOUT: Duration = STALL_TIMEOUT.saturating_mul(AHEAD as u32);
-/// Time to wait for a page permit, so that all shards of a fleet can be scraped at once.
+/// Maximum time to wait for a page permit, so that all shards of a fleet can be scraped at once.
 const PERMIT_TIMEOUT: Duration = Duration::from_secs(1);
-/// `Retry-After` if no page permit is free.
+/// `Retry-After` of a response for which no page permit was free.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
-/// The representation of the response that the client asks for.
+/// What the client asks for: format, compression, and whether only the head.
 #[derive(Debug, Clone)]
 pub(super) struct ResponseOptions {
     /// The text format, for handlers that offer several.
@@ -75,13 +74,13 @@ impl<S: Sync> FromRequestParts<S> for ResponseOptions {
 }
 
 impl ResponseOptions {
-    /// Returns the response to a HEAD request, without a look-up; for pages that always exist.
+    /// Returns the response to a HEAD request without a look-up, for pages that always exist.
     pub(super) fn head(&self, content_type: &'static str) -> Option<Response> {
         self.head.then(|| (self.headers(content_type), Body::new(HeadBody)).into_response())
     }
 
-    /// Streams a page of any size once a scrape permit is free. `find` looks up the content and
-    /// returns the function that renders it.
+    /// Streams a page of any size, once a scrape permit is free. `find` looks up the content and
+    /// returns a function that renders it.
     pub(super) async fn stream<F, W>(
         self,
         http: &Arc<HttpState>,
@@ -98,7 +97,7 @@ impl ResponseOptions {
         }
     }
 
-    /// Streams the page of one agent. It takes no scrape permit, because it copies one row.
+    /// Streams the page of one agent. It needs no scrape permit, because it copies one row.
     pub(super) async fn stream_agent<F, W>(
         self,
         http: &Arc<HttpState>,
@@ -145,7 +144,7 @@ impl ResponseOptions {
             // If the client has disconnected, sending the first chunk fails.
             match find() {
                 Err(error) => drop(found.send(Err(error))),
-                // Rendering for HEAD would look like a client that disconnects.
+                // Rendering for HEAD would count as a client that disconnects.
                 Ok(_) if self.head => drop(found.send(Ok(()))),
                 Ok(write) => {
                     let _ = found.send(Ok(()));
@@ -155,14 +154,14 @@ impl ResponseOptions {
             drop(permit);
         });
         match page.await {
-            // Also for HEAD: the router drops the body, and the unknown length is left out.
+            // Also for HEAD: the router drops the body, and no length is sent.
             Ok(Ok(())) => (headers, Body::new(Page { pieces: body, in_flight })).into_response(),
             Ok(Err(error)) => error.into_response(),
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         }
     }
 
-    /// Returns a page whose size does not depend on the fleet, in one piece and without a permit.
+    /// Returns a page whose size is independent of the fleet, in one piece and without a permit.
     pub(super) fn small(self, content_type: &'static str, page: Vec<u8>) -> Response {
         let headers = self.headers(content_type);
         let mut body = page;
@@ -203,23 +202,23 @@ impl ResponseOptions {
         let metrics = &http.collector.telemetry.metrics;
         match written.and_then(|()| pipe.finish()) {
             Ok(()) => {
-                // From here on only the connection can tell whether the client stalls.
+                // After this only the connection can detect that the client stalls.
                 let deadline = pipe.deadline.min(Instant::now() + END_TIMEOUT);
                 self.connection.rendered(permit, deadline);
                 let seconds = self.arrived.elapsed().as_secs_f64();
                 metrics.scrape_seconds.observe(seconds);
-                debug!(seconds, "scraped");
+                debug!(seconds, "page rendered");
             }
             Err(Disconnected) => {
                 metrics.scrapes_broken.inc();
-                debug!("the reader of a scrape left or stalled");
+                debug!("client disconnected or stalled while a page was sent");
                 self.connection.close();
             }
         }
     }
 }
 
-/// Waits for one of these permits. Returns `None` after a timeout.
+/// Waits for one of these permits; `None` after [`PERMIT_TIMEOUT`].
 async fn acquire(permits: &Arc<Semaphore>) -> Option<PagePermit> {
     let permit = Arc::clone(permits).acquire_owned();
     let permit = tokio::time::timeout(PERMIT_TIMEOUT, permit).await;
@@ -229,11 +228,12 @@ async fn acquire(permits: &Arc<Semaphore>) -> Option<PagePermit> {
 fn too_many_scrapes(http: &HttpState) -> Response {
     http.collector.telemetry.metrics.scrapes_refused.inc();
     let retry = [(header::RETRY_AFTER, RETRY_AFTER)];
-    let why = "too many scrapes at once; come again in a second\n";
-    (StatusCode::SERVICE_UNAVAILABLE, retry, why).into_response()
+    let message = "too many concurrent scrapes; retry in a second\n";
+    (StatusCode::SERVICE_UNAVAILABLE, retry, message).into_response()
 }
 
-/// The body of a response to HEAD, which the router drops. Like the body of GET it has no length.
+/// The body of a response to HEAD, which the router drops. Like that of GET, it has no known
+/// length.
 struct HeadBody;
 
 impl http_body::Body for HeadBody {
@@ -248,7 +248,7 @@ impl http_body::Body for HeadBody {
     }
 }
 
-/// What the rendering thread sends to the connection. Without a [`Piece::End`] the page is broken.
+/// A message from the rendering thread to the connection. A page without [`Piece::End`] is broken.
 #[derive(Debug)]
 enum Piece {
     Chunk(Bytes),
@@ -259,14 +259,14 @@ enum Piece {
 struct Pipe {
     chunks: mpsc::Sender<Piece>,
     handle: Handle,
-    /// When the page must be complete.
+    /// Time by which the page must be complete.
     deadline: Instant,
 }
 
 impl Pipe {
     fn send(&self, piece: Piece) -> Result<(), Disconnected> {
-        let patience = self.deadline.saturating_duration_since(Instant::now()).min(STALL_TIMEOUT);
-        let sent = tokio::time::timeout(patience, self.chunks.send(piece));
+        let limit = self.deadline.saturating_duration_since(Instant::now()).min(STALL_TIMEOUT);
+        let sent = tokio::time::timeout(limit, self.chunks.send(piece));
         let sent = self.handle.block_on(sent);
         sent.map_err(|_| Disconnected)?.map_err(|_| Disconnected)
     }
@@ -321,7 +321,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_without_its_end_is_an_error() {
+    fn page_without_end_is_an_error() {
         let frames = |pieces: Vec<Piece>| {
             let (chunks, body) = mpsc::channel(3);
             for piece in pieces {
@@ -338,7 +338,7 @@ mod tests {
                 match http_body::Body::poll_frame(Pin::new(&mut page), &mut cx) {
                     Poll::Ready(Some(frame)) => Some(frame.map(|frame| frame.into_data().unwrap())),
                     Poll::Ready(None) => None,
-                    Poll::Pending => unreachable!("all that there is was sent"),
+                    Poll::Pending => unreachable!("all pieces were sent"),
                 }
             })
             .take(2)

@@ -87,17 +87,17 @@ pub(super) async fn forget(
     let Some(reader) = reader.filter(|reader| reader.may_forget) else {
         authorize::record_denied(&http, &request, ReadDenied::NoRight);
         return Err(HttpError::forbidden(
-            "this takes a user with may_forget = true in the file of --http-credentials",
+            "requires a user with may_forget = true in the --http-credentials file",
         ));
     };
     Query::try_new(query.as_deref(), &[])?;
-    let not_departed = || HttpError::not_found("no such agent has departed: see /api/departed");
+    let not_departed = || HttpError::not_found("no departed agent has this id; see /api/departed");
     let id = AgentId::try_new(&id).map_err(|_| not_departed())?;
-    http.collector.roster.forget(&id).map_err(|not| match not {
+    http.collector.roster.forget(&id).map_err(|error| match error {
         NotForgotten::NotDeparted => not_departed(),
-        NotForgotten::Expected => HttpError::conflict(
-            "this agent is expected: take it out of the file of --expected-agents",
-        ),
+        NotForgotten::Expected => {
+            HttpError::conflict("the agent is expected; remove it from the --expected-agents file")
+        }
     })?;
     info!(agent = %id, user = &*reader.user, "departed agent deleted");
     Ok(StatusCode::NO_CONTENT)

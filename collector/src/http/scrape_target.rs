@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_is_a_host_and_a_port() {
+    fn scrape_target_is_a_host_with_an_optional_port() {
         for (text, has_port) in [
             ("127.0.0.1:1234", true),
             ("[::1]:1234", true),

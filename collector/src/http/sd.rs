@@ -1,4 +1,4 @@
-//! Service discovery for Prometheus (`http_sd`): always 200 with the complete list, or no list.
+//! Service discovery for Prometheus (`http_sd`): status 200 with the complete list, or an error.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ struct Group<'a> {
     labels: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
 }
 
-/// The page of all agents as one target or, with `shards`, as several.
+/// The page of all agents as one target, or with `shards` as several.
 pub(super) async fn shards(
     State(http): State<Arc<HttpState>>,
     RawQuery(query): RawQuery,
@@ -52,7 +52,7 @@ pub(super) async fn shards(
     Ok(options.small(json::CONTENT_TYPE, page))
 }
 
-/// Every connected agent as a target of its own.
+/// Each connected agent as a target.
 pub(super) async fn agents(
     State(http): State<Arc<HttpState>>,
     RawQuery(query): RawQuery,
@@ -69,7 +69,7 @@ pub(super) async fn agents(
         Ok(move |sink: &mut dyn Sink| {
             let mut list = json::List::open("[", sink);
             for labels in collector.registry.labels_after(None, usize::MAX) {
-                list.item(&one(target.as_str(), &labels))?;
+                list.item(&agent_group(target.as_str(), &labels))?;
             }
             list.close("]\n")
         })
@@ -77,8 +77,8 @@ pub(super) async fn agents(
     Ok(options.stream(&http, json::CONTENT_TYPE, find).await)
 }
 
-/// Returns an agent as a target, from the labels of its series.
-fn one<'a>(target: &'a str, labels: &'a str) -> Group<'a> {
+/// Returns the target group of an agent with these labels.
+fn agent_group<'a>(target: &'a str, labels: &'a str) -> Group<'a> {
     let id = agent_of(labels);
     let mut of_target: BTreeMap<Cow<'a, str>, Cow<'a, str>> = static_labels(labels)
         .map(|(name, value)| (format!("__meta_fleetgauge_label_{name}").into(), value))
@@ -96,8 +96,7 @@ fn target(http: &HttpState, headers: &HeaderMap) -> Result<ScrapeTarget, HttpErr
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     host.and_then(ScrapeTarget::try_new).ok_or_else(|| {
         HttpError::bad_request(
-            "the Host header names no target: send HOST:PORT, or start the collector with \
-             --advertise",
+            "invalid Host header; send HOST:PORT, or start the collector with --advertise",
         )
     })
 }

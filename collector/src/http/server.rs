@@ -1,4 +1,4 @@
-//! HTTP connections, with limits on their number and duration.
+//! HTTP connections: accepted, limited in number and duration, and served.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -28,17 +28,16 @@ use super::{HttpState, router, tls};
 use crate::state::CollectorState;
 use crate::telemetry::log_limiter::{log_count, shortened};
 
-/// Time to receive a request's head, counted from the end of the response before.
+/// Maximum time to receive the head of a request, counted from the end of the previous response.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time for a connection's first request during shutdown, so that the latest connections are
-/// served.
+/// Maximum time to the first request during shutdown, so that the newest connections are served.
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
-/// Maximum size of a request's head, and of hyper's write buffer.
+/// Maximum size of a request head, and of hyper's write buffer.
 const HEAD_BYTES: usize = 16 * 1024;
 /// Time after which the kernel closes a connection whose peer does not acknowledge.
 #[cfg(target_os = "linux")]
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Pause after a failure to accept.
+/// Pause after `accept` has failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves HTTP until `stop` is cancelled, then finishes the requests in flight.
@@ -65,9 +64,9 @@ pub(crate) async fn serve(listener: TcpListener, http: HttpState, stop: Cancella
             Err(error) => {
                 log_count!(
                     collector,
-                    ("cannot accept HTTP", ""),
+                    ("cannot accept HTTP connection; retrying", ""),
                     warn,
-                    "cannot accept an HTTP connection; trying again",
+                    "cannot accept HTTP connection; retrying",
                     %error
                 );
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -109,10 +108,10 @@ async fn receive(stream: TcpStream, client: Client, collector: Arc<CollectorStat
         }
         Err(error) => {
             collector.telemetry.metrics.http_tls_failures.inc();
-            let kind = ("TLS failed on the HTTP port", "");
+            let kind = ("HTTP TLS connection failed", "");
             let (address, error) = (client.permit.connection().address(), error.to_string());
             let error = shortened(&error);
-            log_count!(collector, kind, warn, "TLS failed on the HTTP port", %address, error);
+            log_count!(collector, kind, warn, "HTTP TLS connection failed", %address, error);
         }
     }
 }
@@ -136,16 +135,16 @@ impl Client {
         tokio::pin!(serving);
         tokio::select! {
             biased;
-            // First: no request is answered after the certificate became invalid.
+            // First in order: no request may be answered after the certificate became invalid.
             () = invalid => {}
-            () = connection.closing() => debug!("HTTP connection gave way, or its reader stalled"),
+            () = connection.closing() => debug!("HTTP connection evicted, or its client stalled"),
             () = connection.overdue() => {
                 self.broken.inc();
-                debug!("the reader of a scrape stalled at its end");
+                debug!("client stalled at the end of a page");
             }
             ended = &mut serving => {
                 if let Err(error) = ended {
-                    debug!(%error, "HTTP connection ended");
+                    debug!(%error, "HTTP connection closed");
                 }
             }
             () = self.stop.cancelled() => {

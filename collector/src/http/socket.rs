@@ -1,7 +1,7 @@
 //! The TCP socket of an HTTP connection. It is reset if it closes while a page is in flight.
 //!
-//! HTTP/1.0 has no chunked encoding: the end of the connection is the end of the page, so a broken
-//! page would look complete. A reset does not, even if the kernel sends it because the process was
+//! In HTTP/1.0 without chunks the end of the connection is the end of the page, so a broken page
+//! would look complete. A reset is an error, even if the kernel sends it because the process was
 //! killed.
 
 use std::io::{self, IoSlice};
@@ -79,8 +79,8 @@ impl AsyncWrite for Socket {
         self.stream.is_write_vectored()
     }
 
-    /// Hyper and rustls have nothing left to write: if the page is complete, the kernel has all of
-    /// it.
+    /// A flush means that hyper and rustls have nothing left to write. If the page is complete, the
+    /// kernel has all of it.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         let resets = self.connection.flushed();

@@ -16,12 +16,12 @@ use crate::state::CollectorState;
 use crate::telemetry::log_limiter::{log_count, shortened};
 use crate::tls::{ClientVerifier, PortTls, PresentedChain};
 
-/// Time for the TLS handshake.
+/// Maximum time for the TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Interval at which a connected client's certificate is verified again.
 const VERIFY_EVERY: Duration = Duration::from_secs(1);
 
-/// Performs the TLS handshake and verifies the client certificate against the policy in force:
+/// Performs the TLS handshake and verifies the client certificate against the policy in force.
 /// rustls does not verify the certificate of a resumed session again.
 pub(super) async fn accept(
     stream: Socket,
@@ -44,10 +44,10 @@ fn is_plain(error: &io::Error) -> bool {
 }
 
 fn plain() -> io::Error {
-    io::Error::other("the client does not speak TLS; does its URL begin with https://?")
+    io::Error::other("the client does not speak TLS; use https:// in its URL")
 }
 
-/// A client whose certificate was verified, if it must present one.
+/// A client whose certificate was verified, if one is required.
 pub(super) struct VerifiedClient {
     verifier: Arc<ClientVerifier>,
     chain: Option<Vec<CertificateDer<'static>>>,
@@ -64,9 +64,9 @@ impl VerifiedClient {
             }
         };
         let kind = ("HTTP client certificate rejected", "");
-        let cause = error.to_string();
-        let cause = shortened(&cause);
-        log_count!(collector, kind, warn, "HTTP client certificate rejected", %address, cause);
+        let error = error.to_string();
+        let error = shortened(&error);
+        log_count!(collector, kind, warn, "HTTP client certificate rejected", %address, error);
     }
 
     /// Verifies the certificate against the policy in force.

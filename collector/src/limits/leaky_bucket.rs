@@ -1,8 +1,7 @@
 //! Rate limits: a leaky bucket.
 
-/// A leaky bucket. Its level is measured in the time that it takes to drain, so one timestamp is
-/// all of its state. The caller chooses the unit of time, fine enough for the smallest amount
-/// poured in.
+/// A leaky bucket. Its level is the time that it takes to drain, so its whole state is one
+/// timestamp. The caller chooses the unit of time, fine enough for the smallest amount poured in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LeakyBucket {
     empty_at: u64,
@@ -38,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_takes_a_burst_and_then_what_drains() {
+    fn bucket_accepts_a_burst_and_then_the_drain_rate() {
         let mut bucket = LeakyBucket::default();
         let taken = |bucket: &mut LeakyBucket, now| {
             std::iter::from_fn(|| bucket.try_pour(now, 200, 1_000).then_some(())).count()
@@ -46,15 +45,11 @@ mod tests {
         assert_eq!(taken(&mut bucket, 50), 5);
         assert_eq!(taken(&mut bucket, 249), 0);
         assert_eq!(taken(&mut bucket, 250), 1);
-        assert_eq!(
-            taken(&mut bucket, 100_000),
-            5,
-            "it does not save up for longer than it is deep"
-        );
+        assert_eq!(taken(&mut bucket, 100_000), 5, "unused time beyond the capacity is lost");
     }
 
     #[test]
-    fn what_is_poured_in_by_force_drains_all_the_same() {
+    fn poured_amounts_may_exceed_the_capacity_and_drain() {
         let mut bucket = LeakyBucket::default();
         assert_eq!(bucket.pour(10, 300), 300);
         assert_eq!(bucket.pour(110, 300), 500);

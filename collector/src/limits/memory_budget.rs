@@ -1,7 +1,7 @@
 //! Memory limit of all agents together: their connections, rows, schemas and unfinished frames.
 //!
-//! Usage is counted by the sizes of the arrays and records that hold it, allocated or about to be.
-//! Rounding by the allocator comes on top, and so does the memory of a collector without agents.
+//! Usage is the size of the arrays and records that agents need, counted when they are allocated or
+//! just before. Rounding by the allocator and the base memory of the collector are not counted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 /// [`PendingAgent`](crate::registry::PendingAgent).
 pub const CONNECTION_BYTES: usize = 720;
 
-/// Bytes that TLS adds once it is established: rustls' state with its keys, a client certificate.
+/// Bytes that a TLS connection adds: rustls' state with its keys, and the client certificate.
 pub const TLS_BYTES: usize = 4_600;
 
-/// A limit in bytes, and its usage.
+/// A memory limit and its usage, in bytes.
 #[derive(Debug)]
 pub struct MemoryBudget {
     limit: usize,
@@ -36,8 +36,8 @@ impl MemoryBudget {
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, after).is_ok()
     }
 
-    /// Replaces an estimate that was taken with the actual size. May exceed the limit: arrays grow
-    /// by an eighth.
+    /// Replaces an estimate that was taken with the actual size. The result may exceed the limit:
+    /// arrays grow by an eighth.
     pub fn correct(&self, estimate: usize, bytes: usize) {
         self.taken.fetch_add(bytes, Ordering::Relaxed);
         self.give_back(estimate);
@@ -84,7 +84,7 @@ impl MemoryBudget {
     }
 }
 
-/// Bytes of a budget, given back on drop.
+/// A part of a budget, given back on drop.
 #[derive(Debug)]
 pub struct Reservation {
     budget: Arc<MemoryBudget>,

@@ -1,4 +1,4 @@
-//! Building blocks of rate limits and memory limits. They know no setting and no peer.
+//! Primitives of rate and memory limits. They depend on no setting and no peer.
 
 pub mod leaky_bucket;
 pub mod memory_budget;

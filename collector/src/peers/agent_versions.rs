@@ -1,11 +1,11 @@
-//! The agents' versions, interned: a fleet has few, so an agent stores two bytes.
+//! Interned agent versions. A fleet has few versions, so an agent stores two bytes.
 
 use parking_lot::Mutex;
 
-/// Maximum versions that are interned during the lifetime of the collector.
+/// Maximum interned versions in the lifetime of the collector.
 const MAX_VERSIONS: usize = 1024;
 
-/// An interned version; [`AgentVersion::default`] for one that is not.
+/// An interned version. [`AgentVersion::default`] stands for a version that is not interned.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AgentVersion(u16);
 
@@ -18,8 +18,8 @@ impl AgentVersion {
 
     /// Returns the version with this compact form.
     #[must_use]
-    pub const fn from_u16(number: u16) -> Self {
-        Self(number)
+    pub const fn from_u16(compact: u16) -> Self {
+        Self(compact)
     }
 }
 
@@ -30,16 +30,16 @@ pub struct AgentVersions(Mutex<Vec<Box<str>>>);
 impl AgentVersions {
     /// Interns a version if the limit allows it.
     pub fn intern(&self, text: &str) -> AgentVersion {
-        let mut kept = self.0.lock();
-        let index = kept.iter().position(|one| **one == *text).or_else(|| {
-            let room = kept.len() < MAX_VERSIONS && !text.is_empty();
-            room.then(|| {
-                kept.push(text.into());
-                kept.len() - 1
+        let mut versions = self.0.lock();
+        let index = versions.iter().position(|version| **version == *text).or_else(|| {
+            let has_room = versions.len() < MAX_VERSIONS && !text.is_empty();
+            has_room.then(|| {
+                versions.push(text.into());
+                versions.len() - 1
             })
         });
-        let number = index.and_then(|index| u16::try_from(index + 1).ok());
-        AgentVersion(number.unwrap_or_default())
+        let compact = index.and_then(|index| u16::try_from(index + 1).ok());
+        AgentVersion(compact.unwrap_or_default())
     }
 
     /// Returns the text of a version, if it is interned.
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thousand_versions_are_kept_and_no_more() {
+    fn interned_versions_are_limited() {
         let versions = AgentVersions::default();
         let first = versions.intern("0.1.0");
         assert_eq!(versions.intern("0.1.0"), first);

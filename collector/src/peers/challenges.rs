@@ -1,6 +1,6 @@
 //! Challenges: an agent on another host claims an id, and the holder must prove that it is alive.
 //!
-//! Challenges are rare, so they are kept here and not in every connection.
+//! Challenges are rare, so this map has them and not every connection.
 
 use std::sync::Arc;
 
@@ -23,14 +23,14 @@ impl Challenges {
         true
     }
 
-    /// Sends the answer of `holder` to its challenger, if there is one.
+    /// Signals the answer of `holder` to its challenger, if it has one.
     pub fn answer(&self, holder: &ConnectionHandle, answer: Signal) {
         if let Some((_, challenger)) = self.0.remove(&holder.session()) {
             challenger.raise(answer);
         }
     }
 
-    /// Withdraws a challenge.
+    /// Withdraws the challenge of `challenger`.
     pub fn withdraw(&self, holder: &ConnectionHandle, challenger: &ConnectionHandle) {
         self.0.remove_if(&holder.session(), |_, other| **other == *challenger);
     }

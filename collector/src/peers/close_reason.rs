@@ -40,9 +40,9 @@ impl CloseReason {
         Self::TlsNotEnabled,
     ];
 
-    /// Whether the peer's address is charged with a failure: the peer broke the protocol, or
-    /// occupied a handshake slot without reporting. Lack of room and network errors are not
-    /// charged.
+    /// Whether the end counts as a failure of the peer's source address: the peer broke the
+    /// protocol, or held a handshake permit without reporting. Exhausted limits and network errors
+    /// do not count.
     #[must_use]
     pub const fn is_failure(self, reported: bool) -> bool {
         match self {
@@ -91,9 +91,9 @@ impl CloseReason {
 mod tests {
     use super::*;
 
-    /// `docs/limits.md`, "Addresses".
+    /// The rules of `docs/limits.md`, "Addresses".
     #[test]
-    fn what_speaks_against_an_address() {
+    fn protocol_errors_and_unused_handshakes_count_as_failures() {
         let never = [
             Code::Superseded,
             Code::CollectorFull,
@@ -115,12 +115,12 @@ mod tests {
             assert_eq!(failed, expected, "{code}");
         }
         for close_reason in CloseReason::WITHOUT_REJECT.into_iter().chain([CloseReason::Drained]) {
-            let takes_a_place = matches!(
+            let held_a_permit = matches!(
                 close_reason,
                 CloseReason::Tls | CloseReason::TlsNotEnabled | CloseReason::WriteTimeout
             );
-            assert_eq!(close_reason.is_failure(false), takes_a_place, "{close_reason:?}");
-            assert!(!close_reason.is_failure(true), "a network can do that: {close_reason:?}");
+            assert_eq!(close_reason.is_failure(false), held_a_permit, "{close_reason:?}");
+            assert!(!close_reason.is_failure(true), "may be a network error: {close_reason:?}");
         }
     }
 }

@@ -1,6 +1,5 @@
-//! The handle of a connection: what its task shares with the ticker, with sessions that claim the
-//! same id, and with the shutdown. It reaches the task with signal bits and a waker, without a
-//! channel.
+//! The handle of a connection, through which the ticker, sessions that claim the same id and the
+//! shutdown reach its task: signal bits and a waker, no channel.
 
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
@@ -14,23 +13,23 @@ use super::agent_versions::AgentVersion;
 use crate::auth::credential_id::CredentialId;
 use crate::clock::Millis;
 
-/// A request to a connection's session.
+/// A signal to a connection's session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Signal {
-    /// A newer connection has taken over the id.
+    /// Another connection has taken over the agent id.
     Superseded = 1,
-    /// Another session challenges this one.
+    /// Another session claims the id and asks whether this one is alive.
     Challenged = 2,
-    /// The challenged session is alive.
+    /// To the challenger: the challenged session is alive.
     Answered = 4,
-    /// The challenged session has ended.
+    /// To the challenger: the challenged session has ended.
     Vacated = 8,
     /// Ask the agent to leave.
     Drain = 16,
     /// Close now.
     Close = 32,
-    /// Check the credential: the policy has changed.
+    /// The policy has changed: check whether it still allows the agent.
     Revoked = 64,
 }
 
@@ -46,7 +45,7 @@ impl Signals {
     }
 }
 
-/// What an agent says in its Hello.
+/// What an agent states in its Hello.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HelloInfo {
     /// Report interval, in milliseconds.
@@ -57,13 +56,13 @@ pub struct HelloInfo {
     pub version: AgentVersion,
 }
 
-/// Bits of an interval in milliseconds: five minutes, the maximum, take 19.
+/// Bits of an interval in milliseconds; the maximum, five minutes, takes 19.
 const INTERVAL_BITS: u32 = 20;
-/// Bits of a version, of which there are a thousand.
+/// Bits of a version; there are at most a thousand.
 const VERSION_BITS: u32 = 12;
 
 impl HelloInfo {
-    /// Packs it into one word.
+    /// Packs all fields into one word.
     const fn pack(self) -> u64 {
         let interval = self.interval_ms as u64 & ((1 << INTERVAL_BITS) - 1);
         let version = self.version.to_u16() as u64 & ((1 << VERSION_BITS) - 1);
@@ -81,11 +80,11 @@ impl HelloInfo {
     }
 }
 
-/// The handle of a connection. With the counts of its `Arc` it is an allocation of 96 bytes.
+/// A connection's handle. With the counts of its `Arc` it is an allocation of 96 bytes.
 #[derive(Debug)]
 pub struct ConnectionHandle {
     session: u64,
-    /// Address and port: twelve bytes less than a `SocketAddr`.
+    /// Address and port apart, which takes twelve bytes less than a `SocketAddr`.
     ip: IpAddr,
     port: u16,
     deadline: AtomicU64,
@@ -139,7 +138,7 @@ impl ConnectionHandle {
         self.session
     }
 
-    /// Returns what the agent said in its Hello; the default before.
+    /// Returns what the agent stated in its Hello; the default before it.
     pub fn hello(&self) -> HelloInfo {
         HelloInfo::unpack(self.hello.load(Ordering::Relaxed))
     }
@@ -181,7 +180,7 @@ impl ConnectionHandle {
         self.waker.wake();
     }
 
-    /// Takes the signals raised so far.
+    /// Takes the signals raised since the last call.
     pub fn take_signals(&self) -> Signals {
         if self.signals.load(Ordering::Relaxed) == 0 {
             return Signals(0);
@@ -189,7 +188,7 @@ impl ConnectionHandle {
         Signals(self.signals.swap(0, Ordering::Acquire))
     }
 
-    /// Registers the task's waker. Call it before [`Self::take_signals`], or a signal can be
+    /// Registers the task's waker. Call this before [`Self::take_signals`], or a signal can be
     /// missed.
     pub fn register(&self, waker: &Waker) {
         self.waker.register(waker);
@@ -215,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hello_survives_packing() {
+    fn hello_info_survives_packing() {
         let versions = crate::peers::agent_versions::AgentVersions::default();
         let mut last = AgentVersion::default();
         for n in 0..2_000 {

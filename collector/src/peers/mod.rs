@@ -1,4 +1,5 @@
-//! What one connection's session shares with the rest of the collector, and how sessions end.
+//! Session state that other parts of the collector read: handles, challenges, refusals, close
+//! reasons.
 
 pub mod agent_versions;
 pub mod challenges;

@@ -1,4 +1,4 @@
-//! Refusals: why a peer is refused, and its Reject frame.
+//! Refusals of peers, and their Reject frames.
 
 use fleetgauge_proto::message::Reject;
 use fleetgauge_proto::{Code, Message, VERSION, Violation};
@@ -6,12 +6,12 @@ use fleetgauge_proto::{Code, Message, VERSION, Violation};
 use super::stagger;
 use crate::clock::Millis;
 
-/// Why a peer is refused.
+/// Why a peer is refused, as sent to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The code.
     pub code: Code,
-    /// What exactly was wrong; empty if the code says everything.
+    /// What exactly was wrong; empty if the code suffices.
     pub detail: String,
     /// Milliseconds until this peer may retry; `None` if the delay follows from the code.
     pub retry_after: Option<Millis>,
@@ -24,20 +24,20 @@ impl From<Violation> for Refusal {
 }
 
 impl Refusal {
-    /// Creates a refusal of which the code says everything.
+    /// Creates a refusal without detail.
     #[must_use]
     pub const fn of(code: Code) -> Self {
         Self { code, detail: String::new(), retry_after: None }
     }
 
-    /// Creates a refusal that lets the peer retry after so many milliseconds.
+    /// Creates a refusal that allows a retry after this delay.
     #[must_use]
     pub fn until(retry_after: Millis, code: Code) -> Self {
         Self { retry_after: Some(retry_after), ..Self::of(code) }
     }
 
-    /// Appends the Reject frame to `out`. `session` staggers the retries of peers that get the same
-    /// code.
+    /// Appends the Reject frame to `out`. Retries of peers that are refused with the same code are
+    /// staggered by `session`.
     pub fn write(&self, session: u64, out: &mut Vec<u8>) {
         let text = if self.detail.is_empty() { self.code.meaning() } else { &self.detail };
         let reject = Reject {
@@ -54,7 +54,7 @@ impl Refusal {
     }
 }
 
-/// Returns the retry delay of a code; `None` if retrying cannot help.
+/// Returns the retry delay that follows from a code; `None` if a retry cannot help.
 fn retry_after_ms(code: Code, session: u64) -> Option<u32> {
     let spread = |from: u32, span: u32| Some(from + stagger(session, span));
     match code {
@@ -64,7 +64,7 @@ fn retry_after_ms(code: Code, session: u64) -> Option<u32> {
         Code::CollectorFull | Code::AddressFull => spread(15_000, 30_000),
         // The limit of one address; for the limit of all addresses the retry pacer sets the delay.
         Code::HandshakesFull => spread(1_000, 5_000),
-        // The agent may have a new credential by now; if not, the retry fails at once.
+        // The agent may have a new credential by now. If not, the retry fails at once.
         Code::Draining | Code::CredentialRevoked => spread(1_000, 5_000),
         Code::Superseded => Some(10_000),
         Code::IdConflict => Some(30_000),

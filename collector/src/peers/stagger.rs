@@ -1,11 +1,11 @@
-//! Staggers sessions over a time span, so that agents do not act all at once.
+//! Staggers the actions of sessions over a time span.
 
-/// 2^64 divided by the golden ratio. Any number of its multiples, modulo 2^64, divides the range
-/// evenly.
+/// 2^64 divided by the golden ratio. Its multiples, modulo 2^64, divide the range evenly, however
+/// many there are.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Returns an offset below `span` for a session. Consecutive sessions are spread over the whole
-/// span, ten as evenly as ten thousand.
+/// Returns an offset below `span` for a session. Consecutive sessions are spread evenly over the
+/// span, whether ten or ten thousand.
 pub(crate) fn stagger(session: u64, span: u32) -> u32 {
     let share = session.wrapping_mul(GOLDEN) >> 32;
     u32::try_from((share * u64::from(span)) >> 32).unwrap_or(span)
@@ -15,9 +15,9 @@ pub(crate) fn stagger(session: u64, span: u32) -> u32 {
 mod tests {
     use super::*;
 
-    /// The golden ratio's gaps are at most 2.7 times what they would be if all were alike.
+    /// Multiples of the golden ratio leave gaps of at most 2.7 times the mean.
     #[test]
-    fn consecutive_sessions_leave_no_large_gap() {
+    fn offsets_of_consecutive_sessions_leave_no_large_gap() {
         for (first, sessions) in
             [(1, 3), (1, 10), (17, 10), (123_456_789, 100), (5, 1_000), (1 << 40, 9_999)]
         {
@@ -26,17 +26,17 @@ mod tests {
             all.push(span);
             all.sort_unstable();
             let gaps = std::iter::once(all[0]).chain(all.windows(2).map(|two| two[1] - two[0]));
-            let most = gaps.max().unwrap();
+            let largest = gaps.max().unwrap();
             let even = u64::from(span) / sessions;
             assert!(
-                u64::from(most) <= even * 27 / 10,
-                "{sessions} from {first}: {most}, not {even}"
+                u64::from(largest) <= even * 27 / 10,
+                "{sessions} from {first}: gap {largest}, mean {even}"
             );
         }
     }
 
     #[test]
-    fn nothing_is_later_than_the_span() {
+    fn offsets_are_below_the_span() {
         assert_eq!((stagger(7, 0), stagger(7, 1)), (0, 0));
         assert!((0..1_000).all(|session| stagger(session, u32::MAX) < u32::MAX));
     }

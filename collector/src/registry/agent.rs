@@ -1,4 +1,4 @@
-//! Registered agents: which connection holds an id, and how an id changes hands.
+//! Registered agents: the connection that holds an id, and takeovers of ids.
 
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
@@ -12,24 +12,24 @@ use crate::peers::handle::ConnectionHandle;
 
 /// Maximum takeovers of an id within [`TAKEOVER_WINDOW`]; further agents are refused.
 const TAKEOVERS: usize = 3;
-/// One minute.
+/// Window of [`TAKEOVERS`], in milliseconds.
 const TAKEOVER_WINDOW: Millis = 60_000;
 
 /// An agent before its first report.
 #[derive(Debug, Clone)]
 pub struct PendingAgent {
-    /// Its id.
+    /// Id of the agent.
     pub id: AgentId,
-    /// Identifies the host and its boot.
+    /// Random number of the host's current boot, to distinguish hosts that claim one id.
     pub host_nonce: [u8; 16],
-    /// Its labels as they are written between the braces of its series, `agent` included.
+    /// Labels as written between the braces of its series, with `agent`.
     pub labels: Box<str>,
-    /// Its connection.
+    /// Connection of the agent.
     pub handle: Arc<ConnectionHandle>,
 }
 
-/// An agent whose series are shown; its row has its labels. The registry and the agent's session
-/// share it: one allocation for each agent.
+/// An agent whose series are exposed. Its labels are in its row. The registry and the agent's
+/// session share it, so it is one allocation for each agent.
 #[derive(Debug)]
 pub struct RegisteredAgent {
     pub(super) id: AgentId,
@@ -40,26 +40,26 @@ pub struct RegisteredAgent {
 }
 
 impl RegisteredAgent {
-    /// Returns its id.
+    /// Returns the id.
     #[must_use]
     pub fn id(&self) -> &AgentId {
         &self.id
     }
 
-    /// Returns the row that its reports are stored in.
+    /// Returns the row in which reports are stored.
     #[must_use]
     pub fn row(&self) -> &RowHandle {
         &self.row
     }
 
-    /// Returns its connection.
+    /// Returns the connection.
     #[must_use]
     pub fn handle(&self) -> &ConnectionHandle {
         &self.handle
     }
 
-    /// Returns what it takes to register it again, with another schema; `None` if another session
-    /// has its row.
+    /// Returns what is needed to register the agent again, with another schema; `None` if another
+    /// session has its row.
     #[must_use]
     pub fn to_pending(&self) -> Option<PendingAgent> {
         Some(PendingAgent {
@@ -70,18 +70,18 @@ impl RegisteredAgent {
         })
     }
 
-    /// Bytes of memory of an agent with this id: the record, its reference counts, its map entry.
+    /// Returns the bytes of an agent with this id: the record, its reference counts, its map entry.
     pub(super) fn bytes(id: &AgentId) -> usize {
         size_of::<Self>() + 2 * size_of::<usize>() + id.as_str().len() + 20
     }
 
-    /// Whether it belongs to this session.
+    /// Whether the agent belongs to this session.
     pub(super) fn is(&self, session: u64) -> bool {
         self.handle.session() == session
     }
 }
 
-/// An agent as its own map key, hashed and compared by id.
+/// An agent as its own map key: hashed and compared by id.
 #[derive(Debug, Clone)]
 pub(super) struct ById(pub(super) Arc<RegisteredAgent>);
 
@@ -105,7 +105,7 @@ impl Borrow<AgentId> for ById {
     }
 }
 
-/// When an id was last taken over.
+/// Times of the last takeovers of an id.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Takeovers(Option<Box<[Option<Millis>; TAKEOVERS]>>);
 

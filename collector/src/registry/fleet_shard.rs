@@ -2,7 +2,7 @@
 
 use fleetgauge_proto::fnv1a;
 
-/// The agents whose id's hash, modulo the number of shards, is the shard's index.
+/// The agents for which the hash of the id, modulo the number of shards, is the index of the shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FleetShard {
     shard: u64,
@@ -15,7 +15,7 @@ impl FleetShard {
     /// Maximum number of shards.
     pub const MAX: u64 = 1024;
 
-    /// Creates a shard by its index, from 0, and the number of shards.
+    /// Creates a shard. `shard` is its index, from 0, and `shards` the number of shards.
     #[must_use]
     pub const fn new(shard: u64, shards: u64) -> Self {
         debug_assert!(shard < shards && shards <= Self::MAX);
@@ -28,27 +28,27 @@ impl FleetShard {
         self.shard == 0
     }
 
-    /// Whether the shard has the agent with this id: FNV-1a 64 of the id's bytes, modulo the number
-    /// of shards.
+    /// Whether the agent with this id is in the shard: the FNV-1a 64 hash of the id, modulo the
+    /// number of shards.
     #[must_use]
     pub fn has(self, id: &str) -> bool {
         fnv1a(id) % self.shards == self.shard
     }
 
-    /// Of slots over which agents are spread by the same hash, returns those with agents of this
-    /// shard.
+    /// Selects, of slots to which agents are distributed by the same hash, those that can have
+    /// agents of this shard.
     pub(super) fn among<T>(self, slots: &[T]) -> impl Iterator<Item = &T> {
         let step = gcd(self.shards, slots.len() as u64);
         let slot = move |at: usize| at as u64 % step == self.shard % step;
         slots.iter().enumerate().filter(move |(at, _)| slot(*at)).map(|(_, one)| one)
     }
 
-    /// Whether each of so many slots has agents of one shard only.
+    /// Whether each of `slots` slots has agents of only one shard.
     pub(super) const fn divides(self, slots: usize) -> bool {
         (slots as u64).is_multiple_of(self.shards)
     }
 
-    /// Estimates how many of the agents in the slots [`Self::among`] so many are in this shard.
+    /// Estimates how many of the agents in the slots of [`Self::among`] are in this shard.
     pub(super) fn share_of(self, agents: usize, slots: usize) -> usize {
         let shards = self.shards / gcd(self.shards, slots as u64);
         agents.div_ceil(usize::try_from(shards).unwrap_or(1))
@@ -64,29 +64,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_agent_is_in_one_part_and_is_looked_for_where_it_is() {
+    fn every_agent_is_in_one_shard_and_in_a_slot_of_it() {
         let slots: Vec<u64> = (0..64).collect();
         for shards in [1, 2, 3, 4, 7, 24, 64, 96, 100, 128, 1000, 1024] {
             for n in 0..200 {
                 let id = format!("web-{n}");
-                let parts: Vec<_> = (0..shards)
+                let matching: Vec<_> = (0..shards)
                     .map(|shard| FleetShard::new(shard, shards))
                     .filter(|fleet_shard| fleet_shard.has(&id))
                     .collect();
-                let [fleet_shard] = parts[..] else { panic!("{id} is in {parts:?}") };
+                let [fleet_shard] = matching[..] else { panic!("{id} is in {matching:?}") };
                 let slot = fnv1a(&id) % 64;
                 assert!(fleet_shard.among(&slots).any(|at| *at == slot), "{id} of {shards}");
-                let alone = fleet_shard.divides(64);
-                assert!(!alone || fleet_shard.among(&slots).count() as u64 == 64 / shards);
+                let divides = fleet_shard.divides(64);
+                assert!(!divides || fleet_shard.among(&slots).count() as u64 == 64 / shards);
             }
         }
     }
 
     /// The table of `docs/prometheus.md`.
     #[test]
-    fn the_documented_vectors() {
+    fn documented_shards_are_right() {
         let document = include_str!("../../../docs/prometheus.md");
-        let table = document.split("| id | FNV-1a 64 | ").nth(1).expect("the table is there");
+        let table = document.split("| id | FNV-1a 64 | ").nth(1).expect("the table of shards");
         let rows: Vec<Vec<&str>> = table
             .lines()
             .skip(2)

@@ -1,11 +1,11 @@
 //! The registry: connected agents and their newest values.
 //!
-//! A `DashMap` finds the agent of an id. The agents' rows lie in slabs, in sixty-four stripes by
-//! the hash of the id. Registering and leaving lock the stripe of the id. A snapshot copies one
-//! stripe at a time under the same lock, so it has an agent that is taken over exactly once. A
-//! report takes neither lock: its [`RowHandle`] leads to the row's block.
+//! A `DashMap` finds the agent of an id. The rows of the agents are in slabs, in sixty-four stripes
+//! selected by the hash of the id. Registration and removal lock the stripe of the id. A snapshot
+//! copies one stripe at a time under the same lock, so an agent that is taken over is in it exactly
+//! once. A report takes neither lock: its [`RowHandle`] leads to the block of its row.
 //!
-//! No guard of the map leaves this file, and none is held while another lock is taken.
+//! No guard of the map leaves this file, and no other lock is taken while one is held.
 
 mod agent;
 mod families;
@@ -36,19 +36,19 @@ use agent::{ById, Takeovers};
 use families::Families;
 use slab::Slab;
 
-/// Stripes of the rows, each with a lock. A snapshot holds one lock at a time, while it copies a
-/// sixty-fourth of the fleet's values.
+/// Stripes of the rows, each with a lock. A snapshot holds one of the locks at a time, while it
+/// copies a sixty-fourth of the fleet's values.
 const STRIPES: usize = 64;
-/// Free slots that a map keeps, beside seven for each that is used.
+/// Minimum free slots before a map shrinks, on top of seven for each used slot.
 pub(crate) const IDLE_SLOTS: usize = 8 * 1024;
 
-/// Whether an agent may have an id.
+/// The answer to a claim of an agent id.
 #[derive(Debug)]
 pub enum Claim {
-    /// The id is free, or held by an older connection of the same host, which the first report
-    /// replaces.
+    /// The id is free, or held by an older connection of the same host, which the first report will
+    /// replace.
     Free,
-    /// A connection of another host holds the id and must be challenged.
+    /// A connection from another host holds the id and must be challenged.
     Held(Arc<ConnectionHandle>),
     /// The id was taken over too often.
     Contested,
@@ -59,8 +59,8 @@ pub enum Claim {
 pub struct Entered {
     /// The agent as the registry has it.
     pub agent: Arc<RegisteredAgent>,
-    /// Families that the shared pages suppress because their names have another kind there; only
-    /// for the first agent of a schema.
+    /// Families that the shared pages suppress because their names have another kind there. Filled
+    /// only for the first agent of a schema.
     pub suppressed: Vec<Box<str>>,
 }
 
@@ -84,7 +84,7 @@ impl Stripe {
         (row, slab.bytes() - before)
     }
 
-    /// Removes a row. Returns the bytes of memory that this frees.
+    /// Removes a row. Returns the bytes of memory that become free.
     fn remove(&mut self, row: &RowHandle) -> usize {
         let hash_map::Entry::Occupied(mut slab) = self.slabs.entry(row.schema().key()) else {
             return 0;
@@ -102,7 +102,7 @@ impl Stripe {
 /// The registry.
 #[derive(Debug)]
 pub struct Registry {
-    /// A set; a `DashSet` cannot replace an element by an equal one.
+    /// A set. A `DashSet` could not replace an element by an equal one.
     agents: DashMap<ById, ()>,
     stripes: Box<[Mutex<Stripe>]>,
     schemas: SchemaStore,
@@ -135,7 +135,7 @@ impl Registry {
         &self.budget
     }
 
-    /// Frees idle capacity of the map, as after a fleet has left.
+    /// Frees idle capacity of the map, as after a fleet has disconnected.
     pub(crate) fn shrink(&self) {
         if self.agents.capacity() > IDLE_SLOTS + 8 * self.agents.len() {
             self.agents.shrink_to_fit();
@@ -148,13 +148,13 @@ impl Registry {
         self.agents.len()
     }
 
-    /// Returns the number of families of live schemas that the shared pages suppress.
+    /// Returns the number of suppressed families of live schemas.
     #[must_use]
     pub fn families_suppressed(&self) -> usize {
         self.families.lock().suppressed()
     }
 
-    /// Checks whether an agent on this host may have the id.
+    /// Checks whether an agent on this host can have the id.
     #[must_use]
     pub fn claim(&self, id: &AgentId, host_nonce: &[u8; 16], now: Millis) -> Claim {
         match self.find(id) {
@@ -172,8 +172,9 @@ impl Registry {
         self.agents.get(id).map(|agent| Arc::clone(&agent.key().0))
     }
 
-    /// Registers an agent at its first report. It replaces an older connection of the same host, or
-    /// its own registration with another schema. `values` must have been checked against `schema`.
+    /// Registers an agent at its first report. Replaces an older connection of the same host, or
+    /// the agent's own registration with another schema. `values` must have been checked against
+    /// `schema`.
     ///
     /// # Errors
     /// [`Code::IdConflict`] if another host holds the id or it was taken over too often;
@@ -188,8 +189,8 @@ impl Registry {
         self.enter_then(pending, schema, values, now, || ())
     }
 
-    /// Like [`Self::enter`]. If the id was free, runs `then` after the agent is registered and
-    /// before it can leave.
+    /// Like [`Self::enter`], and runs `then` if the id was free: after the registration and before
+    /// the agent can leave.
     ///
     /// # Errors
     /// As [`Self::enter`].
@@ -223,7 +224,7 @@ impl Registry {
         if let Some(agent) = &before {
             self.vacate(&mut stripe, agent);
         }
-        // Not before `vacate`, which frees the names of the agent's older schema.
+        // Not before `vacate`, which frees the names of the agent's previous schema.
         let suppressed =
             if first { self.families.lock().suppressed_of(schema) } else { Vec::new() };
         let (row, bytes) = stripe.insert(schema, handle.session(), labels, values);
@@ -236,15 +237,15 @@ impl Registry {
             row,
         });
         match self.agents.entry(ById(Arc::clone(&agent))) {
-            Entry::Occupied(older) => drop(older.replace_entry(())),
+            Entry::Occupied(previous) => drop(previous.replace_entry(())),
             Entry::Vacant(slot) => drop(slot.insert(())),
         }
         if before.is_none() {
             then();
         }
         drop(stripe);
-        if let Some(older) = taken_over {
-            older.handle.raise(Signal::Superseded);
+        if let Some(previous) = taken_over {
+            previous.handle.raise(Signal::Superseded);
         }
         Ok(Entered { agent, suppressed })
     }
@@ -254,7 +255,7 @@ impl Registry {
         self.leave_after(id, session, || ())
     }
 
-    /// Like [`Self::leave`]. If this session holds the id, runs `first` before the id is free.
+    /// Like [`Self::leave`], and runs `first` if this session holds the id, before the id is free.
     pub fn leave_after(&self, id: &AgentId, session: u64, first: impl FnOnce()) -> bool {
         let mut stripe = self.stripe(id).lock();
         // The agent of an id changes only under the lock of its stripe.
@@ -286,7 +287,7 @@ impl Registry {
         self.families.lock().leave(agent.row.schema());
     }
 
-    /// Takes memory for an agent. Unused schemas are forgotten if that makes room.
+    /// Takes memory for an agent. If that fails, evicts unused schemas and tries again.
     fn take(&self, bytes: usize) -> Result<(), Code> {
         if self.budget.take(bytes) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Reads of the registry for scrapes and lists: copies of rows, one stripe at a time.
+//! Copies of the registry for scrapes and lists, one stripe at a time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ impl Registry {
         Snapshot { families, groups }
     }
 
-    /// Returns groups with capacity for the shard's current agents, by schema key.
+    /// Returns empty groups with capacity for the current agents of the shard, by schema key.
     fn empty_groups(&self, shard: FleetShard) -> HashMap<u64, Group> {
         let mut sizes = HashMap::new();
         for stripe in shard.among(&self.stripes) {
@@ -69,13 +69,14 @@ impl Registry {
         sizes.into_iter().map(group).collect()
     }
 
-    /// Returns the gauges of the shared pages, or only the one with this name, sorted by name.
+    /// Returns the gauges on the shared pages, sorted by name; `only` selects the one with this
+    /// name.
     #[must_use]
     pub fn gauges(&self, only: Option<&str>) -> Vec<GaugeFamily> {
         self.families.lock().gauges(only)
     }
 
-    /// Calls `visit` for each block of rows, which is locked meanwhile: reports to it wait.
+    /// Calls `visit` for each block of rows. The block is locked meanwhile, and reports to it wait.
     pub fn each_block(&self, mut visit: impl FnMut(&SchemaEntry, RowBlockView<'_>)) {
         for stripe in &self.stripes {
             for slab in stripe.lock().slabs.values() {
@@ -103,9 +104,9 @@ impl Registry {
         Some(Snapshot { families, groups: vec![group] })
     }
 
-    /// Returns the labels of up to `max` agents after this one, or of the first, in a stable order:
-    /// an agent that stays connected is found exactly once. At most `2 * max` labels are copied at
-    /// a time, and no more than a stripe has.
+    /// Returns the labels of up to `max` agents after this id, or from the first on. The order is
+    /// stable: an agent that stays connected is listed exactly once. At most `2 * max` labels, and
+    /// those of one stripe, are copied at a time.
     pub fn labels_after(
         &self,
         after: Option<&AgentId>,
@@ -127,11 +128,11 @@ impl Registry {
     }
 }
 
-/// The first labels in the order of the agents' ids.
+/// The first labels in the order of agent ids.
 struct First {
     max: usize,
     labels: Vec<Box<str>>,
-    /// `max` labels are known to come before this one.
+    /// An upper bound: `max` labels are known to precede it.
     before: Option<Box<str>>,
 }
 

@@ -1,10 +1,10 @@
-//! The schema store: each schema is kept once, whatever the number of agents that use it.
+//! The schema store: each schema is stored once, however many agents use it.
 //!
-//! The memory of a schema is computed and taken from the budget before its plan is built, and the
-//! plan is built without holding a lock.
+//! The memory of a schema is computed and taken from the budget before its plan is built. The plan
+//! is built without holding a lock.
 //!
 //! Sessions pin the schemas that they use. Unpinned schemas stay for returning agents until the
-//! limits are reached; the least recently used is evicted first.
+//! limits are reached; then the least recently used is evicted first.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
@@ -17,23 +17,23 @@ use super::families::{DECLARED_BYTES, NAME_BYTES};
 use crate::exposition::{FamilyHead, Format, Plan, PlanSize};
 use crate::limits::memory_budget::MemoryBudget;
 
-/// A schema with its size, before a plan is built for it.
+/// A schema with its size, before its plan is built.
 #[derive(Debug)]
 pub struct MeasuredSchema {
     schema: Schema,
     size: PlanSize,
-    /// Bytes of memory with its plan.
+    /// Bytes of memory, its plan included.
     memory: usize,
 }
 
 impl MeasuredSchema {
-    /// The schema.
+    /// Returns the schema.
     #[must_use]
     pub fn schema(&self) -> &Schema {
         &self.schema
     }
 
-    /// Returns the maximum page size of an agent whose labels take so many bytes.
+    /// Returns the maximum page size of an agent whose labels have this many bytes.
     #[must_use]
     pub fn page_bytes(&self, labels: usize) -> usize {
         self.size.page_bytes(labels)
@@ -57,7 +57,7 @@ pub struct SchemaEntry {
     plan: Plan,
     /// Bytes of its payload.
     bytes: usize,
-    /// The store.
+    /// The store that has it.
     kept: Weak<Mutex<Kept>>,
 }
 
@@ -80,14 +80,14 @@ impl SchemaEntry {
         &self.measured
     }
 
-    /// Returns the plan to render its values.
+    /// Returns the plan by which its values are rendered.
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 }
 
-/// Keeps a schema from being evicted.
+/// Keeps a schema in the store while it lives.
 #[derive(Debug)]
 pub struct Pinned(Arc<SchemaEntry>);
 
@@ -117,13 +117,13 @@ impl Drop for Pinned {
 /// The limits of the store.
 #[derive(Debug, Clone, Copy)]
 pub struct SchemaLimits {
-    /// Maximum number of schemas.
+    /// Maximum number of schemas, pinned or not.
     pub schemas: usize,
     /// Maximum total bytes of their payloads.
     pub bytes: usize,
 }
 
-/// Returns the bytes of memory of a schema with its plan and its families' names and headings.
+/// Returns the bytes of memory of a schema: with its plan, its family names and their metadata.
 fn memory(schema: &Schema, size: &PlanSize) -> usize {
     let label = |(name, value): (&str, &str)| 2 * size_of::<Box<str>>() + name.len() + value.len();
     let series = |series: &Series| {
@@ -147,11 +147,11 @@ fn memory(schema: &Schema, size: &PlanSize) -> usize {
     size_of::<SchemaEntry>() + RECORD_BYTES + families + label_names.sum::<usize>() + size.memory
 }
 
-/// Bytes of a schema in the map and among the unused: map and tree can be half empty after growth.
+/// Bytes of a schema in the map and in `unused`. Both can be half empty after growth.
 const RECORD_BYTES: usize =
     2 * (size_of::<(Fingerprint, KeptSchema)>() + size_of::<(u64, Fingerprint)>());
 
-/// All schemas of the collector.
+/// The schemas of all agents.
 #[derive(Debug)]
 pub struct SchemaStore {
     limits: SchemaLimits,
@@ -165,10 +165,10 @@ struct Kept {
     /// Unpinned schemas, the least recently used first.
     unused: BTreeMap<u64, Fingerprint>,
     bytes: usize,
-    /// Bytes and memory of the unpinned schemas.
+    /// Payload bytes and memory of the unpinned schemas.
     unused_bytes: usize,
     unused_memory: usize,
-    /// Logical clock: counts insertions and unpinnings.
+    /// Logical clock: counts insertions, and schemas that lost their last pin.
     moment: u64,
 }
 
@@ -235,9 +235,9 @@ impl SchemaStore {
         self.kept.lock().find(fingerprint)
     }
 
-    /// Adds a schema whose payload has `bytes`, or returns it if it exists, also when the limits
-    /// are reached. A refused schema allocates nothing and evicts no other, unless another schema
-    /// reaches the limits while its plan is made.
+    /// Adds a schema whose payload has `bytes`. Returns the stored one if it exists, even when the
+    /// limits are reached. A refused schema allocates nothing and evicts no other, unless another
+    /// schema reaches the limits while its plan is built.
     ///
     /// # Errors
     /// For a new schema: [`Code::SchemasFull`] if the limits are reached and all schemas are
@@ -255,7 +255,7 @@ impl SchemaStore {
         }
         let plan = Plan::new(&measured.schema);
         let mut kept = self.kept.lock();
-        // Another agent may have added the same schema meanwhile, or used up the limits.
+        // Another agent can have added the same schema meanwhile, or reached the limits.
         if let Some(known) = kept.find(&fingerprint) {
             self.budget.give_back(memory);
             return Ok(known);
@@ -284,7 +284,7 @@ impl SchemaStore {
     }
 
     /// Takes memory for a schema, or returns the schema if it exists. Evicts unpinned schemas if
-    /// that makes enough room.
+    /// that frees enough memory.
     fn take(
         &self,
         fingerprint: &Fingerprint,
@@ -292,7 +292,7 @@ impl SchemaStore {
         memory: usize,
     ) -> Result<Option<Pinned>, Code> {
         let mut kept = self.kept.lock();
-        // Another agent may have added the same schema since the session looked it up, and used up
+        // Another agent can have added the same schema since the session looked it up, and reached
         // the limits.
         if let Some(known) = kept.find(fingerprint) {
             return Ok(Some(known));
@@ -312,7 +312,7 @@ impl SchemaStore {
         Ok(None)
     }
 
-    /// Whether the limits allow a schema whose payload has `bytes` beside the pinned ones.
+    /// Whether the limits allow a schema whose payload has `bytes`, next to the pinned schemas.
     fn has_room(&self, kept: &Kept, bytes: usize) -> bool {
         kept.by_fingerprint.len() - kept.unused.len() < self.limits.schemas
             && kept.bytes - kept.unused_bytes + bytes <= self.limits.bytes

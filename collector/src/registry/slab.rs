@@ -1,8 +1,8 @@
 //! Rows: the labels and newest values of the agents of one schema, in blocks.
 //!
-//! The lock of a block is held only to copy one agent's values in or the block's rows out: a report
-//! and a scrape wait no longer for each other. Adding and removing rows also takes the lock of the
-//! stripe.
+//! The lock of a block is held only to copy one agent's values in, or the block's rows out. So a
+//! report and a scrape never wait longer for each other. Adding and removing rows also takes the
+//! lock of the stripe.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use super::FleetShard;
 use super::schemas::{Pinned, SchemaEntry};
 use crate::exposition::{CLOSE, Group, agent_of};
 
-/// Target size of a block's values, in bytes: eighty-five agents of six values, copied in a
-/// fraction of a microsecond.
+/// Target size of the values in a block, in bytes: 85 agents with six values, copied in a fraction
+/// of a microsecond.
 const BLOCK_BYTES: usize = 4096;
-/// A block with this many bytes of labels takes no more agents, so that copies stay short.
+/// A block with this many bytes of labels accepts no more agents, so that copies stay short.
 const BLOCK_LABEL_BYTES: usize = 16 * 1024;
 
-/// The rows of several agents, with a lock.
+/// Rows of several agents under one lock.
 #[derive(Debug)]
 struct RowBlock {
     schema: Arc<SchemaEntry>,
@@ -29,10 +29,10 @@ struct RowBlock {
     rows: Mutex<Rows>,
 }
 
-/// Labels and values of several agents, in arrays that a snapshot copies as they are.
+/// Labels and values of several agents, in arrays that a snapshot copies whole.
 #[derive(Debug, Default)]
 struct Rows {
-    /// The session that may write to each row.
+    /// Sessions that may write to the rows.
     sessions: Vec<u64>,
     values: Vec<f64>,
     /// Labels of all rows, concatenated.
@@ -42,7 +42,7 @@ struct Rows {
 }
 
 impl Rows {
-    /// Adds a row of a session and returns its index; there may be at most `max` rows.
+    /// Adds a row of a session and returns its index. `max` is the maximum number of rows.
     fn insert(&mut self, session: u64, labels: &str, width: usize, max: usize) -> usize {
         let vacant = self.label_lens.iter().position(|len| *len == 0);
         let row = vacant.unwrap_or(self.label_lens.len());
@@ -109,8 +109,8 @@ impl Rows {
     }
 }
 
-/// Arrays grow by an eighth, so that at most an eighth is unused while agents connect, and not a
-/// half.
+/// Divisor of array growth: an array grows by an eighth, not to twice its size, so at most an
+/// eighth is unused while agents connect.
 const GROWTH: usize = 8;
 
 fn reserve<T>(array: &mut Vec<T>, more: usize, max: usize) {
@@ -120,7 +120,7 @@ fn reserve<T>(array: &mut Vec<T>, more: usize, max: usize) {
     }
 }
 
-/// A session's access to its row. Once another session has the row, it writes nothing.
+/// Access of a session to its row. It writes nothing after another session got the row.
 #[derive(Debug)]
 pub struct RowHandle {
     block: Arc<RowBlock>,
@@ -128,7 +128,7 @@ pub struct RowHandle {
 }
 
 impl RowHandle {
-    /// Stores a session's checked values. Returns `false` if another session has the row.
+    /// Stores the checked values of a session. Returns `false` if another session has the row.
     #[must_use]
     pub fn store(&self, session: u64, values: &Values<'_>) -> bool {
         let width = self.schema().schema().width;
@@ -201,13 +201,13 @@ impl<'a> RowBlockView<'a> {
 pub(super) struct Slab {
     schema: Pinned,
     rows_per_block: usize,
-    /// The last is never `None`.
+    /// Blocks by index; the last is never `None`.
     blocks: Vec<Option<Arc<RowBlock>>>,
-    /// Indices of blocks with room for another agent.
+    /// Indices of blocks that accept another agent.
     open: BTreeSet<usize>,
     agents: usize,
     label_bytes: usize,
-    /// Total memory.
+    /// Bytes of memory, blocks included.
     bytes: usize,
 }
 
@@ -291,7 +291,7 @@ impl Slab {
         self.bytes
     }
 
-    /// Returns the minimum bytes of a row; the arrays may grow by more.
+    /// Returns the minimum bytes of a row. Its arrays can grow by more.
     pub(super) fn row_bytes(labels: &str, width: usize) -> usize {
         size_of::<u64>() + width * size_of::<f64>() + size_of::<u32>() + labels.len() + CLOSE.len()
     }
@@ -334,7 +334,7 @@ impl Slab {
         self.schema.entry()
     }
 
-    /// Returns the numbers of rows, vacant ones included, and of blocks.
+    /// Returns the number of rows, vacant ones included, and of blocks.
     #[cfg(test)]
     pub(super) fn footprint(&self) -> (usize, usize) {
         let blocks = || self.blocks.iter().flatten();

@@ -1,16 +1,16 @@
-//! Changes by operators: a new list of expected agents, and deleted departures.
+//! Changes of the roster by operators: the expected agents, and deleted departures.
 
 use fleetgauge_proto::AgentId;
 
 use super::{AT_ONCE, Awaited, Expected, Reason, Roster, RosterState};
 use crate::clock::{Millis, Moment};
 
-/// Why an agent cannot be forgotten.
+/// Why a departure cannot be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotForgotten {
-    /// It has not departed.
+    /// The agent has not departed.
     NotDeparted,
-    /// It is expected: after a restart it would be missing again.
+    /// The agent is expected: after a restart it would be missing again.
     Expected,
 }
 
@@ -21,7 +21,7 @@ impl Roster {
         self.state.lock().expected.clone()
     }
 
-    /// Forgets a departed agent.
+    /// Deletes the departure of an agent.
     ///
     /// # Errors
     /// [`NotForgotten`]
@@ -36,8 +36,8 @@ impl Roster {
         Ok(())
     }
 
-    /// Replaces the expected agents. Agents that are no longer expected are dropped unless they are
-    /// connected; new ones are awaited unless they are connected or have departed.
+    /// Replaces the expected agents. An agent that is no longer expected is dropped unless it is
+    /// connected. A newly expected agent is awaited unless it is connected or has departed.
     pub fn expect(
         &self,
         expected: &Expected,
@@ -45,18 +45,18 @@ impl Roster {
         is_connected: impl Fn(&AgentId) -> bool,
     ) {
         let before = std::mem::replace(&mut self.state.lock().expected, expected.clone());
-        let others: Vec<_> = before.iter().filter(|id| !expected.contains(id)).collect();
-        for batch in others.chunks(AT_ONCE) {
+        let removed: Vec<_> = before.iter().filter(|id| !expected.contains(id)).collect();
+        for batch in removed.chunks(AT_ONCE) {
             let mut state = self.state.lock();
             batch.iter().for_each(|id| state.retire(id));
         }
-        let until = now.awake + self.patience(0);
-        let new: Vec<_> = expected.iter().filter(|id| !before.contains(id)).collect();
-        for batch in new.chunks(AT_ONCE) {
+        let until = now.awake + self.return_time(0);
+        let added: Vec<_> = expected.iter().filter(|id| !before.contains(id)).collect();
+        for batch in added.chunks(AT_ONCE) {
             let mut state = self.state.lock();
             batch.iter().for_each(|id| state.require(id, until));
             drop(state);
-            // After `require`: an agent that connects or departs meanwhile removes itself.
+            // After `require`, because an agent that connects or departs meanwhile removes itself.
             for id in batch.iter().filter(|id| is_connected(id)) {
                 self.state.lock().no_longer_awaited(id);
             }
@@ -71,7 +71,7 @@ impl RosterState {
             self.changes += 1;
         }
         // An agent that was connected before the start is still awaited.
-        if self.awaited.get(id).is_some_and(|one| one.otherwise == Reason::NeverSeen) {
+        if self.awaited.get(id).is_some_and(|agent| agent.otherwise == Reason::NeverSeen) {
             self.no_longer_awaited(id);
         }
     }

@@ -18,7 +18,8 @@ pub struct Departure {
     pub reason: Reason,
     /// When it departed, in unix seconds.
     pub at: u64,
-    /// `at` on the collector's clock, in milliseconds; negative before the start. It does not jump.
+    /// `at` on the collector's clock, in milliseconds; negative before the start. Unlike `at` it
+    /// never jumps.
     awake: i64,
 }
 
@@ -29,20 +30,20 @@ impl Departure {
         Self { id, reason, at: now.unix, awake: signed(now.awake) }
     }
 
-    /// Creates a departure before the start, at `at` in unix seconds.
+    /// Creates a departure that was saved before the start; `at` is in unix seconds.
     #[must_use]
     pub fn before_start(id: AgentId, reason: Reason, at: u64) -> Self {
         Self { id, reason, at, awake: 0 }
     }
 
-    /// Sets its age from `at`; zero if that is in the future.
+    /// Sets the age from `at`; an `at` in the future gives age zero.
     #[must_use]
     pub(super) fn aged(self, now: Moment) -> Self {
         let age = now.unix.saturating_sub(self.at).saturating_mul(1_000);
         Self { awake: signed(now.awake).saturating_sub(signed(age)), ..self }
     }
 
-    /// Whether the agent is down: it left without Bye, or it is expected.
+    /// Whether the agent is down: it left without Bye, or is expected.
     #[must_use]
     pub fn is_down(&self, expected: &Expected) -> bool {
         self.reason != Reason::Ended(CloseReason::Bye) || expected.contains(&self.id)
@@ -57,7 +58,7 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// The departed agents, each at most once, found by id and by age.
+/// The departed agents, each at most once, found by id or by age.
 #[derive(Debug, Default)]
 pub(super) struct DepartureLog {
     departures: BTreeMap<u64, Departure>,
@@ -81,7 +82,7 @@ impl DepartureLog {
         self.sequences.contains_key(id)
     }
 
-    /// Removes a departure. Returns its sequence number too.
+    /// Removes the departure of an agent. Returns it with its sequence number.
     pub(super) fn take(&mut self, id: &AgentId) -> Option<(u64, Departure)> {
         let sequence = self.sequences.remove(id)?;
         Some((sequence, self.departures.remove(&sequence)?))

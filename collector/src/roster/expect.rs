@@ -1,4 +1,4 @@
-//! The expected agents: a file of the operator with one id a line and `#` comments.
+//! The list of expected agents: a file of the operator with one id per line and `#` comments.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -29,7 +29,7 @@ pub enum BadExpectation {
         cause: std::io::Error,
     },
     /// An invalid line.
-    #[error("{file}, line {line}: {problem}; write one agent id a line, and remarks after #")]
+    #[error("{file}, line {line}: {problem}; write one agent id per line, and comments after #")]
     Line {
         /// The file.
         file: String,
@@ -68,10 +68,10 @@ impl Expected {
     }
 }
 
-/// Opens a regular file. Opening a FIFO would wait for a writer.
+/// Opens a regular file. Opening a FIFO would block until it has a writer.
 fn open(path: &Path) -> std::io::Result<File> {
     if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::other("it is not a file"));
+        return Err(std::io::Error::other("not a regular file"));
     }
     File::open(path)
 }
@@ -93,7 +93,7 @@ fn parse(file: impl Read) -> Result<HashSet<AgentId>, (usize, Problem)> {
         }
         let wrong = |problem| (line, Problem::Line(problem));
         if text.len() as u64 == MAX_LINE_BYTES && !text.ends_with('\n') {
-            return Err(wrong(format!("it has more than {MAX_LINE_BYTES} bytes")));
+            return Err(wrong(format!("longer than {MAX_LINE_BYTES} bytes")));
         }
         let id = text.split('#').next().unwrap_or_default().trim();
         if id.is_empty() {
@@ -101,7 +101,7 @@ fn parse(file: impl Read) -> Result<HashSet<AgentId>, (usize, Problem)> {
         }
         ids.insert(AgentId::try_new(id).map_err(|bad| wrong(bad.to_string()))?);
         if ids.len() > MAX_EXPECTED {
-            return Err(wrong(format!("there are more than {MAX_EXPECTED} ids")));
+            return Err(wrong(format!("more than {MAX_EXPECTED} ids")));
         }
     }
     Ok(ids)
@@ -120,31 +120,31 @@ mod tests {
     }
 
     #[test]
-    fn ids_remarks_and_empty_lines() {
+    fn comments_and_empty_lines_are_ignored() {
         let ids = parse("# ours\nweb-1\n\n  db-1 # the old one\r\nweb-1\n".as_bytes());
         let Ok(mut ids) = ids.map(|ids| ids.iter().map(AgentId::to_string).collect::<Vec<_>>())
         else {
-            panic!("the file is legal")
+            panic!("the file is valid")
         };
         ids.sort();
         assert_eq!(ids, ["db-1", "web-1"]);
     }
 
     #[test]
-    fn what_is_no_id_is_named_with_its_line() {
-        let (line, problem_) = problem("web-1\nweb 2\n");
+    fn invalid_ids_are_reported_with_their_line() {
+        let (line, message) = problem("web-1\nweb 2\n");
         assert_eq!(line, 2);
-        assert!(problem_.contains("web 2"), "{problem_}");
+        assert!(message.contains("web 2"), "{message}");
         assert_eq!(problem(&format!("a\nb\n{}\n", "x".repeat(129))).0, 3);
     }
 
     #[test]
-    fn a_line_that_never_ends_is_not_kept() {
-        assert_eq!(problem(&"x".repeat(1 << 20)), (1, "it has more than 1024 bytes".to_owned()));
+    fn endless_line_is_rejected() {
+        assert_eq!(problem(&"x".repeat(1 << 20)), (1, "longer than 1024 bytes".to_owned()));
     }
 
     #[test]
-    fn a_file_of_bytes_is_no_file_of_ids() {
+    fn binary_file_is_rejected() {
         assert!(matches!(parse(&[0xff, 0xfe, b'\n'][..]), Err((1, Problem::Unreadable(_)))));
     }
 }

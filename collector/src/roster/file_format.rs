@@ -1,5 +1,5 @@
-//! The file format of a saved roster: lines of JSON between a header and an end mark with their
-//! number and checksum.
+//! The file format of a saved roster: JSON lines, between a header and an end line with the number
+//! of agents and a checksum.
 //!
 //! ```text
 //! {"roster":{"version":1,"written":1763832000}}
@@ -8,7 +8,7 @@
 //! {"end":{"agents":2,"sha256":"…"}}
 //! ```
 //!
-//! The checksum covers all bytes before the last line. A file that is not complete is rejected.
+//! The checksum covers all bytes before the end line. An incomplete file is rejected.
 
 use std::io::{self, BufRead, Read, Write};
 
@@ -18,11 +18,11 @@ use sha2::{Digest, Sha256};
 
 use super::{Departure, Reason, SavedRoster};
 
-/// The format version that is written, and the only one that is read.
+/// The format version that is written, and the only one that can be read.
 pub const VERSION: u32 = 1;
 /// Maximum line length: more than a line with an id of 128 bytes.
 const MAX_LINE_BYTES: u64 = 512;
-/// Maximum agents that are read, so that a foreign file cannot exhaust the memory.
+/// Maximum agents in a file, so that a wrong file cannot exhaust the memory.
 const MAX_AGENTS: usize = 4_000_000;
 
 /// A line.
@@ -50,10 +50,10 @@ struct AnyVersion {
 #[derive(Debug, thiserror::Error)]
 pub enum Damage {
     /// The file cannot be read.
-    #[error("it cannot be read: {0}")]
+    #[error("cannot read it: {0}")]
     Unreadable(#[from] io::Error),
     /// Another format version.
-    #[error("it is of version {0}, and this collector reads version {VERSION}")]
+    #[error("format version {0}; this collector reads version {VERSION}")]
     Version(u32),
     /// An invalid line.
     #[error("line {line}: {problem}")]
@@ -63,15 +63,15 @@ pub enum Damage {
         /// What is wrong with it.
         problem: String,
     },
-    /// The file ends before its end mark.
-    #[error("it ends in its line {0}, before its end mark")]
+    /// The file ends before its end line.
+    #[error("truncated in line {0}")]
     Truncated(usize),
     /// The checksum does not match.
-    #[error("its content does not match its checksum")]
+    #[error("wrong checksum")]
     Checksum,
 }
 
-/// Writes a roster; `written` is the time of day in unix seconds.
+/// Writes a roster. `written` is the time of day in unix seconds.
 ///
 /// # Errors
 /// Those of `to`.
@@ -97,7 +97,7 @@ fn line(line: &Line, to: &mut impl Write) -> io::Result<()> {
     to.write_all(b"\n")
 }
 
-/// A writer that computes the checksum.
+/// A writer that hashes what it writes.
 struct Summed<W> {
     to: W,
     sum: Sha256,
@@ -119,7 +119,7 @@ fn hex(sum: &[u8]) -> String {
     sum.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Reads what [`write()`] wrote.
+/// Reads a file that [`write()`] wrote.
 ///
 /// # Errors
 /// [`Damage`]
@@ -136,30 +136,30 @@ pub fn read(from: impl BufRead) -> Result<SavedRoster, Damage> {
             }
             Line::Departed { id, at, reason } => {
                 let id = lines.id(&id)?;
-                let unknown = || lines.wrong(format!("{reason:?} is no reason"));
+                let unknown = || lines.wrong(format!("unknown reason {reason:?}"));
                 let reason = Reason::named(&reason).ok_or_else(unknown)?;
                 saved.departed.push(Departure::before_start(id, reason, at));
             }
             Line::End { agents, sha256 } => {
-                let whole = agents == lines.count - 2 && sha256 == hex(&sum.finalize());
-                return if whole {
+                let is_intact = agents == lines.count - 2 && sha256 == hex(&sum.finalize());
+                return if is_intact {
                     lines.nothing_more().map(|()| saved)
                 } else {
                     Err(Damage::Checksum)
                 };
             }
-            Line::Roster { .. } => return Err(lines.wrong("a second header")),
+            Line::Roster { .. } => return Err(lines.wrong("unexpected second header")),
         }
         sum.update(&lines.bytes);
         if lines.count > MAX_AGENTS {
-            return Err(lines.wrong(format!("there are more than {MAX_AGENTS} agents")));
+            return Err(lines.wrong(format!("more than {MAX_AGENTS} agents")));
         }
     }
 }
 
 struct Lines<R> {
     from: R,
-    /// The line read last, with its end.
+    /// The last line read, with its line end.
     bytes: Vec<u8>,
     count: usize,
 }
@@ -182,7 +182,7 @@ impl<R: BufRead> Lines<R> {
         } else if (self.bytes.len() as u64) < MAX_LINE_BYTES {
             Err(Damage::Truncated(self.count))
         } else {
-            Err(self.wrong(format!("it has more than {MAX_LINE_BYTES} bytes")))
+            Err(self.wrong(format!("longer than {MAX_LINE_BYTES} bytes")))
         }
     }
 
@@ -190,7 +190,7 @@ impl<R: BufRead> Lines<R> {
         self.advance()?;
         sum.update(&self.bytes);
         let header: AnyHeader =
-            serde_json::from_slice(&self.bytes).map_err(|_| self.wrong("not a roster's header"))?;
+            serde_json::from_slice(&self.bytes).map_err(|_| self.wrong("invalid header"))?;
         match header.roster.version {
             VERSION => Ok(()),
             other => Err(Damage::Version(other)),
@@ -206,7 +206,7 @@ impl<R: BufRead> Lines<R> {
         if self.from.fill_buf()?.is_empty() {
             Ok(())
         } else {
-            Err(self.wrong("there is more after the end"))
+            Err(self.wrong("data after the end line"))
         }
     }
 }
@@ -216,7 +216,7 @@ mod tests {
     use super::*;
     use crate::peers::close_reason::CloseReason;
 
-    fn known() -> SavedRoster {
+    fn saved() -> SavedRoster {
         let id = |id| AgentId::try_new(id).unwrap();
         let departed =
             Departure::before_start(id("db-1"), Reason::Ended(CloseReason::Reset), 1_763_831_000);
@@ -228,13 +228,13 @@ mod tests {
 
     fn written() -> Vec<u8> {
         let mut file = Vec::new();
-        write(&known(), 1_763_832_000, &mut file).unwrap();
+        write(&saved(), 1_763_832_000, &mut file).unwrap();
         file
     }
 
     #[test]
-    fn what_is_written_is_read_and_simple_to_read() {
-        assert_eq!(read(&*written()).unwrap(), known());
+    fn written_roster_is_read_back_and_is_json_lines() {
+        assert_eq!(read(&*written()).unwrap(), saved());
         let text = String::from_utf8(written()).unwrap();
         let expected = [
             r#"{"roster":{"version":1,"written":1763832000}}"#,
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flipped_bit_anywhere_is_found() {
+    fn flipped_bit_is_detected() {
         let file = written();
         for (position, bit) in
             (0..file.len()).flat_map(|position| (0..8).map(move |bit| (position, bit)))
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_file_is_found_wherever_it_ends() {
+    fn truncated_file_is_detected() {
         let file = written();
         for length in 0..file.len() {
             let read = read(&file[..length]);
@@ -269,20 +269,20 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_named_whatever_it_holds() {
+    fn other_versions_are_rejected_by_number() {
         let file = br#"{"roster":{"version":7,"galaxies":[]}}"#;
         let read = read(&[&file[..], b"\n"].concat()[..]);
         assert!(matches!(read, Err(Damage::Version(7))), "{read:?}");
     }
 
     #[test]
-    fn what_follows_the_end_is_damage() {
+    fn data_after_the_end_line_is_rejected() {
         let read = read(&[&*written(), b"\n"].concat()[..]);
         assert!(matches!(read, Err(Damage::Line { line: 5, .. })), "{read:?}");
     }
 
     #[test]
-    fn a_line_that_never_ends_is_not_kept() {
+    fn endless_line_is_rejected() {
         let read = read(&[b'x'; 1 << 20][..]);
         assert!(matches!(read, Err(Damage::Line { line: 1, .. })), "{read:?}");
     }

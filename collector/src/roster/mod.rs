@@ -1,11 +1,11 @@
-//! The roster: agents that should be connected but are not, so that a departed agent can be told
-//! from one that never existed.
+//! The roster: agents that should be connected but are not. It distinguishes a departed agent from
+//! one that never existed.
 //!
-//! Connected agents are in the registry and take no memory here. The roster has the agents that
-//! have **departed**, with time and reason, limited in number and age; the agents that are
-//! **awaited** after a start, because they were connected before it or the operator expects them;
-//! and the agents that a stopping collector has **sent away**. A superseded session is no
-//! departure: its agent is connected.
+//! Connected agents are in the registry and take no memory here. The roster has three groups.
+//! **Departed** agents are kept with time and reason, limited in number and age. **Awaited** agents
+//! have time to return after a start: they were connected before it, or the operator expects them.
+//! A stopping collector has **sent away** the third group. A superseded session is no departure,
+//! because its agent is connected.
 //!
 //! ```text
 //!   saved before the start, or expected ──▶ awaited ──── first report ──▶ connected (registry)
@@ -15,8 +15,8 @@
 //!                                           departed ◀──────────────────────┴────┘
 //! ```
 //!
-//! No I/O, no clock. The lock is held for one agent or for one copy of the departed agents, and no
-//! other lock is taken under it.
+//! The module does no I/O and reads no clock. Its lock is held to change one agent or to copy the
+//! departed agents, and no other lock is taken under it.
 
 mod amend;
 mod departures;
@@ -46,19 +46,19 @@ pub use reason::Reason;
 
 use departures::DepartureLog;
 
-/// Agents processed under one lock: sessions that begin or end wait for it.
+/// Agents processed under one lock, because sessions that begin or end wait for it.
 const AT_ONCE: usize = 1_000;
 
-/// The limits of the roster, and the expected agents.
+/// Limits of the roster, and the expected agents.
 #[derive(Debug, Clone)]
 pub struct RosterLimits {
-    /// Maximum departed agents, not counting expected ones; beyond it the oldest is forgotten.
+    /// Maximum departed agents, without expected ones. Beyond it the oldest is forgotten.
     pub departed: usize,
-    /// How long departed agents are remembered.
+    /// Time after which departed agents are forgotten.
     pub departed_for: Duration,
-    /// How long an agent is awaited after a start; at least two of its intervals.
-    pub patience: Duration,
-    /// Agents that are expected until a reload. They are never forgotten.
+    /// Time for which an agent is awaited after a start; at least two of its intervals.
+    pub return_time: Duration,
+    /// Agents that are expected until the next reload. They are never forgotten.
     pub expected: Expected,
 }
 
@@ -71,7 +71,7 @@ pub struct SavedRoster {
     pub departed: Vec<Departure>,
 }
 
-/// The progress of a warm-up: how many agents are back after a start.
+/// Progress of a warm-up: the return of agents after a start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WarmupProgress {
     /// Agents awaited at the start.
@@ -104,17 +104,17 @@ struct RosterState {
     /// Departed agents that are expected.
     missed: DepartureLog,
     awaited: HashMap<AgentId, Awaited>,
-    /// Agents asked to leave by a stopping collector, with their intervals in milliseconds.
+    /// Agents that a stopping collector asked to leave, with their intervals in milliseconds.
     sent_away: HashMap<AgentId, u32>,
     /// Sequence number of the next departure.
     next: u64,
-    /// All returned agents had departures with lower sequence numbers.
+    /// Departures of returned agents had lower sequence numbers than this.
     returned: u64,
-    /// When the next awaited agent expires.
+    /// Time at which the next awaited agent expires.
     due: Millis,
     progress: WarmupProgress,
     forgotten: u64,
-    /// Departed agents deleted by readers.
+    /// Departed agents that users have deleted.
     deleted: u64,
     changes: u64,
 }
@@ -156,17 +156,17 @@ impl Roster {
 
     /// Restores a saved roster after a start at `now`. Agents that were connected are awaited.
     pub fn restore(&self, saved: SavedRoster, now: Moment) {
-        let expects = self.expected();
-        let mut state = RosterState { expected: expects.clone(), ..RosterState::default() };
-        let expected = expects.iter().cloned().map(|id| (id, 0, Reason::NeverSeen));
+        let expected_ids = self.expected();
+        let mut state = RosterState { expected: expected_ids.clone(), ..RosterState::default() };
+        let expected = expected_ids.iter().cloned().map(|id| (id, 0, Reason::NeverSeen));
         let connected = saved.connected.into_iter().map(|(id, ms)| (id, ms, Reason::NotReturned));
         for (id, interval_ms, otherwise) in expected.chain(connected) {
-            let until = now.awake + self.patience(interval_ms);
+            let until = now.awake + self.return_time(interval_ms);
             state.awaited.insert(id, Awaited { until, interval_ms, otherwise });
         }
-        // An agent that was never seen and is no longer expected is dropped.
+        // An agent that was never seen, and is no longer expected, is dropped.
         let is_relevant =
-            |one: &Departure| one.reason != Reason::NeverSeen || expects.contains(&one.id);
+            |one: &Departure| one.reason != Reason::NeverSeen || expected_ids.contains(&one.id);
         for departure in saved.departed.into_iter().filter(is_relevant) {
             state.awaited.remove(&departure.id);
             self.record(&mut state, departure.aged(now));
@@ -177,8 +177,8 @@ impl Roster {
         *self.state.lock() = state;
     }
 
-    fn patience(&self, interval_ms: u32) -> Millis {
-        millis(self.limits.patience).max(2 * Millis::from(interval_ms))
+    fn return_time(&self, interval_ms: u32) -> Millis {
+        millis(self.limits.return_time).max(2 * Millis::from(interval_ms))
     }
 
     /// Records the first report of an agent.
@@ -198,7 +198,7 @@ impl Roster {
     pub fn departed(&self, id: &AgentId, interval_ms: u32, reason: CloseReason, now: Moment) {
         let mut state = self.state.lock();
         state.changes += 1;
-        // A reload may have awaited it a moment ago.
+        // A reload can have awaited it a moment ago.
         state.no_longer_awaited(id);
         match reason {
             CloseReason::Drained | CloseReason::Rejected(Code::Draining) => {
@@ -208,12 +208,12 @@ impl Roster {
         }
     }
 
-    /// Expires awaited agents, and forgets old departures. Call it every second.
+    /// Expires awaited agents and forgets old departures. Call this every second.
     pub fn expire(&self, now: Moment) {
         for batch in self.overdue(now).chunks(AT_ONCE) {
             let mut state = self.state.lock();
             for id in batch {
-                // It may have returned meanwhile.
+                // It can have returned meanwhile.
                 let Some(awaited) = state.awaited.remove(id) else { continue };
                 state.progress.missing -= 1;
                 state.changes += 1;
@@ -279,7 +279,7 @@ impl Roster {
         Since { departed, next, returned }
     }
 
-    /// Returns the agents that may return: awaited or sent away.
+    /// Returns the agents that can return: awaited or sent away.
     fn may_return(&self) -> Vec<(AgentId, u32)> {
         let state = self.state.lock();
         let was_connected = |(_, awaited): &(_, &Awaited)| awaited.otherwise == Reason::NotReturned;
@@ -289,7 +289,7 @@ impl Roster {
         awaited.chain(sent_away).map(|(id, interval_ms)| (id.clone(), interval_ms)).collect()
     }
 
-    /// Returns the number of changes to what is saved.
+    /// Returns the number of changes to the data that is saved.
     #[must_use]
     pub fn changes(&self) -> u64 {
         self.state.lock().changes
@@ -309,33 +309,32 @@ impl Roster {
         [
             MetricSample::Gauge(
                 "fleetgauge_agents_departed",
-                "Agents that have gone and are remembered.",
+                "Departed agents that are remembered.",
                 count(departed),
             ),
             MetricSample::Counter(
                 "fleetgauge_departed_forgotten",
-                "Agents that have gone and were forgotten for want of room.",
+                "Departed agents forgotten because there were more than max_departed.",
                 forgotten,
             ),
             MetricSample::Counter(
                 "fleetgauge_departed_deleted",
-                "Departed agents that readers have deleted.",
+                "Departed agents that users have deleted.",
                 deleted,
             ),
             MetricSample::Gauge(
                 "fleetgauge_warming_up",
-                "1 while agents that are awaited, after the start or newly expected, may still \
-                 come back.",
+                "Whether awaited agents can still return.",
                 count(warming_up),
             ),
             MetricSample::Gauge(
                 "fleetgauge_agents_awaited",
-                "Agents that are awaited since the start, or since a reload that added them.",
+                "Agents awaited since the start, or since a reload that added them.",
                 count(awaited),
             ),
             MetricSample::Gauge(
                 "fleetgauge_agents_returned",
-                "Those of the awaited that have come back.",
+                "Awaited agents that have returned.",
                 count(returned),
             ),
         ]

@@ -1,4 +1,4 @@
-//! Which agents are connected and which have departed, at one moment.
+//! A consistent snapshot of connected and departed agents.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use fleetgauge_proto::AgentId;
 use super::{Departure, Roster, SavedRoster, Since};
 use crate::registry::{FleetShard, Registry};
 
-/// Maximum attempts to take a snapshot in which no agent has departed and returned meanwhile.
+/// Maximum attempts to take a snapshot during which no agent departs and returns.
 const ATTEMPTS: usize = 5;
 
 /// All connected and departed agents, each once.
@@ -22,10 +22,10 @@ pub struct PresenceSnapshot {
 impl PresenceSnapshot {
     /// Takes a snapshot of registry and roster for a shard of the fleet.
     ///
-    /// A departing agent is on the roster before it leaves the registry, and a returning one is in
-    /// the registry before it leaves the roster. Therefore the departures are read before and after
-    /// the registry, and an agent found in both is present. So no agent is there twice. Only an
-    /// agent that departed and returned meanwhile can be missing; then the snapshot is taken again.
+    /// A departing agent is on the roster before it leaves the registry, and a returning agent is
+    /// in the registry before it leaves the roster. So the departures are read before and after the
+    /// registry, and an agent found in both counts as connected. Only an agent that departed and
+    /// returned in between can be missing; the snapshot is then taken again.
     #[must_use]
     pub fn take(registry: &Registry, roster: &Roster, shard: FleetShard) -> Self {
         let mut attempts = 1;
@@ -38,7 +38,7 @@ impl PresenceSnapshot {
         }
     }
 
-    /// Returns a snapshot, and whether it is complete.
+    /// Takes a snapshot. Returns it, and whether it is complete.
     fn attempt(registry: &Registry, roster: &Roster, shard: FleetShard) -> (Self, bool) {
         let Since { mut departed, next, .. } = roster.departures_since(0, shard);
         let present = registry.present(shard);
@@ -51,10 +51,10 @@ impl PresenceSnapshot {
         (Self { present, departed }, returned <= next)
     }
 
-    /// Returns what to save: the snapshot and the agents that may return.
+    /// Returns the roster to save: the snapshot, and the agents that can return.
     #[must_use]
     pub fn to_save(registry: &Registry, roster: &Roster) -> SavedRoster {
-        // First: an agent that returns meanwhile is saved twice, and not lost.
+        // Read first: an agent that returns meanwhile is then saved twice, and not lost.
         let mut connected = roster.may_return();
         let Self { present, departed } = Self::take(registry, roster, FleetShard::ALL);
         connected.extend(present);

@@ -16,7 +16,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Returns the name on pages and in the state file.
+    /// Returns the name used on pages and in the state file.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_leads_back() {
+    fn every_name_yields_its_reason() {
         let all: Vec<_> = Reason::all().collect();
         for reason in &all {
             assert_eq!(Reason::named(reason.name()), Some(*reason));

@@ -1,6 +1,6 @@
-//! The state directory, in which the roster is saved.
+//! The state directory, where the roster is saved.
 //!
-//! A new file is written beside the old one, synced and renamed over it, so that one complete file
+//! A new file is written next to the old one, synced, and renamed over it, so that a complete file
 //! exists at any time. A damaged file is renamed, not deleted.
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -12,7 +12,7 @@ use super::file_format::{self, Damage};
 
 /// Name of the state file.
 pub const FILE: &str = "roster.jsonl";
-/// Name of the file that is locked while a collector uses the directory.
+/// Name of the lock file, which is locked while a collector uses the directory.
 const LOCK: &str = "roster.lock";
 
 /// A directory that cannot be used.
@@ -23,12 +23,12 @@ pub struct BadDirectory {
     problem: String,
 }
 
-/// A damaged file that was renamed.
+/// A damaged file that was set aside.
 #[derive(Debug)]
 pub struct SetAside {
     /// Its path.
     pub file: PathBuf,
-    /// Its new path, or why renaming failed.
+    /// Its new path, or why it could not be renamed.
     pub to: io::Result<PathBuf>,
     /// The damage.
     pub damage: Damage,
@@ -49,7 +49,7 @@ impl Store {
     pub fn open(directory: &Path) -> Result<Self, BadDirectory> {
         let bad = |problem: String| BadDirectory { directory: directory.to_owned(), problem };
         let unusable = |cause: io::Error| {
-            bad(format!("{cause}; name a directory that the collector may write to"))
+            bad(format!("{cause}; choose a directory that the collector can write to"))
         };
         std::fs::create_dir_all(directory).map_err(unusable)?;
         let mut options = OpenOptions::new();
@@ -58,7 +58,7 @@ impl Store {
         match lock.try_lock() {
             Ok(()) => Ok(Self { directory: directory.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => {
-                Err(bad("another collector uses it; give each a directory of its own".into()))
+                Err(bad("in use by another collector; choose another directory".into()))
             }
             Err(TryLockError::Error(cause)) => Err(unusable(cause)),
         }
@@ -78,7 +78,7 @@ impl Store {
         let file = self.file();
         let damage = match File::open(&file) {
             Ok(opened) => match file_format::read(BufReader::new(opened)) {
-                Ok(known) => return Ok(known),
+                Ok(saved) => return Ok(saved),
                 Err(damage) => damage,
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -95,9 +95,9 @@ impl Store {
     ///
     /// # Errors
     /// The operating system's; the old file remains.
-    pub fn save(&self, known: &SavedRoster, unix: u64) -> io::Result<()> {
+    pub fn save(&self, roster: &SavedRoster, unix: u64) -> io::Result<()> {
         let new = self.directory.join(format!("{FILE}.new"));
-        let saved = write(known, unix, &new).and_then(|()| {
+        let saved = write(roster, unix, &new).and_then(|()| {
             std::fs::rename(&new, self.directory.join(FILE))?;
             self.sync()
         });
@@ -116,9 +116,9 @@ impl Store {
     }
 }
 
-fn write(known: &SavedRoster, unix: u64, to: &Path) -> io::Result<()> {
+fn write(roster: &SavedRoster, unix: u64, to: &Path) -> io::Result<()> {
     let mut file = BufWriter::new(File::create(to)?);
-    file_format::write(known, unix, &mut file)?;
+    file_format::write(roster, unix, &mut file)?;
     file.flush()?;
     file.get_ref().sync_all()
 }
@@ -129,7 +129,7 @@ mod tests {
 
     use super::*;
 
-    fn known(count: usize) -> SavedRoster {
+    fn roster(count: usize) -> SavedRoster {
         let one = |n| (AgentId::try_new(&format!("agent-{n}")).unwrap(), 15_000);
         SavedRoster { connected: (0..count).map(one).collect(), departed: Vec::new() }
     }
@@ -143,76 +143,76 @@ mod tests {
     }
 
     #[test]
-    fn what_is_saved_is_loaded_and_replaced_whole() {
+    fn saved_roster_is_loaded_and_replaced_completely() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("of/its/own")).unwrap();
         assert_eq!(store.load(1).unwrap(), SavedRoster::default());
         for count in [1_000, 10] {
-            store.save(&known(count), 1).unwrap();
-            assert_eq!(store.load(1).unwrap(), known(count));
+            store.save(&roster(count), 1).unwrap();
+            assert_eq!(store.load(1).unwrap(), roster(count));
         }
         assert_eq!(names(&directory.path().join("of/its/own")), [FILE]);
     }
 
     #[test]
-    fn a_damaged_file_is_set_aside_and_a_new_one_begun() {
+    fn damaged_file_is_set_aside_and_a_new_one_started() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).unwrap();
-        store.save(&known(3), 1).unwrap();
+        store.save(&roster(3), 1).unwrap();
         let file = directory.path().join(FILE);
         let mut bytes = std::fs::read(&file).unwrap();
         bytes[100] ^= 1;
         std::fs::write(&file, &bytes).unwrap();
         let aside = store.load(1_763_832_000).unwrap_err();
-        let set = directory.path().join("roster.jsonl.damaged-1763832000");
-        assert_eq!(aside.to.unwrap(), set);
-        assert_eq!(std::fs::read(&set).unwrap(), bytes);
+        let set_aside = directory.path().join("roster.jsonl.damaged-1763832000");
+        assert_eq!(aside.to.unwrap(), set_aside);
+        assert_eq!(std::fs::read(&set_aside).unwrap(), bytes);
         assert_eq!(store.load(2).unwrap(), SavedRoster::default());
-        store.save(&known(2), 3).unwrap();
-        assert_eq!(store.load(4).unwrap(), known(2));
+        store.save(&roster(2), 3).unwrap();
+        assert_eq!(store.load(4).unwrap(), roster(2));
     }
 
     #[test]
-    fn a_write_that_fails_leaves_the_old_file() {
+    fn failed_write_keeps_the_old_file() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).unwrap();
-        store.save(&known(3), 1).unwrap();
-        // A directory in the way stands for a disk that takes nothing; root may write anywhere
-        // else.
+        store.save(&roster(3), 1).unwrap();
+        // A directory of that name stands for a disk that rejects writes: as root, the test could
+        // write to a read-only directory.
         std::fs::create_dir(directory.path().join("roster.jsonl.new")).unwrap();
-        store.save(&known(4), 2).unwrap_err();
-        assert_eq!(store.load(3).unwrap(), known(3));
+        store.save(&roster(4), 2).unwrap_err();
+        assert_eq!(store.load(3).unwrap(), roster(3));
         std::fs::remove_dir(directory.path().join("roster.jsonl.new")).unwrap();
-        store.save(&known(4), 4).unwrap();
-        assert_eq!(store.load(5).unwrap(), known(4));
+        store.save(&roster(4), 4).unwrap();
+        assert_eq!(store.load(5).unwrap(), roster(4));
     }
 
-    /// /dev/full takes bytes as a full disk does.
+    /// Writes to /dev/full fail as on a full disk.
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_full_disk_is_told_and_leaves_no_half_file() {
+    fn full_disk_is_an_error_and_leaves_no_partial_file() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).unwrap();
-        store.save(&known(3), 1).unwrap();
+        store.save(&roster(3), 1).unwrap();
         std::os::unix::fs::symlink("/dev/full", directory.path().join("roster.jsonl.new")).unwrap();
-        let error = store.save(&known(10_000), 2).unwrap_err();
+        let error = store.save(&roster(10_000), 2).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{error}");
         assert_eq!(names(directory.path()), [FILE]);
-        assert_eq!(store.load(3).unwrap(), known(3));
+        assert_eq!(store.load(3).unwrap(), roster(3));
     }
 
     #[test]
-    fn two_collectors_do_not_share_a_directory() {
+    fn directory_in_use_is_rejected() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).unwrap();
         let error = Store::open(directory.path()).unwrap_err().to_string();
-        assert!(error.contains("another collector uses it"), "{error}");
+        assert!(error.contains("in use by another collector"), "{error}");
         drop(store);
         Store::open(directory.path()).unwrap();
     }
 
     #[test]
-    fn a_directory_that_cannot_be_is_named() {
+    fn unusable_directory_is_named_in_the_error() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let error = Store::open(&file.path().join("below")).unwrap_err().to_string();
         assert!(error.contains("state_dir") && error.contains("below"), "{error}");

@@ -12,7 +12,7 @@ fn memory() -> RosterLimits {
     RosterLimits {
         departed: 1_000,
         departed_for: Duration::from_secs(72 * HOUR),
-        patience: Duration::from_secs(30),
+        return_time: Duration::from_secs(30),
         expected: Expected::default(),
     }
 }
@@ -23,22 +23,22 @@ fn expecting(ids: &[&str]) -> RosterLimits {
     RosterLimits { expected: Expected::read(file.path()).unwrap(), ..memory() }
 }
 
-/// So many seconds after the collector started, which was at noon.
+/// The moment `seconds` after the start of the collector, which was at noon.
 fn after(seconds: u64) -> Moment {
     Moment { awake: seconds * 1_000, unix: NOON + seconds }
 }
 
-fn goes(roster: &Roster, agent: &str, ending: CloseReason, now: Moment) {
+fn depart(roster: &Roster, agent: &str, ending: CloseReason, now: Moment) {
     roster.departed(&id(agent), 15_000, ending, now);
 }
 
-/// Ids and reasons of those that have departed, the oldest first.
+/// Ids and reasons of the departed agents, the oldest first.
 fn list(roster: &Roster) -> Vec<(String, &'static str)> {
     let one = |departure: Departure| (departure.id.to_string(), departure.reason.name());
     roster.departures().into_iter().map(one).collect()
 }
 
-/// Those of them that are down.
+/// Departed agents that are down.
 fn down(roster: &Roster) -> Vec<String> {
     let expected = roster.expected();
     let down = roster.departures().into_iter().filter(|departure| departure.is_down(&expected));
@@ -55,31 +55,31 @@ fn known(connected: &[(&str, u32)]) -> SavedRoster {
 }
 
 #[test]
-fn who_is_gone_is_down_until_it_is_back() {
+fn departed_agent_is_down_until_it_returns() {
     let roster = Roster::new(memory());
-    goes(&roster, "a", CloseReason::Reset, after(1));
-    goes(&roster, "b", CloseReason::Closed, after(2));
+    depart(&roster, "a", CloseReason::Reset, after(1));
+    depart(&roster, "b", CloseReason::Closed, after(2));
     assert_eq!(list(&roster), listed(&[("a", "reset"), ("b", "closed")]));
     assert_eq!(down(&roster), ["a", "b"]);
     roster.arrived(&id("a"));
     assert_eq!(down(&roster), ["b"]);
-    goes(&roster, "a", CloseReason::Rejected(Code::ReportTimeout), after(3));
+    depart(&roster, "a", CloseReason::Rejected(Code::ReportTimeout), after(3));
     assert_eq!(list(&roster), listed(&[("b", "closed"), ("a", "report_timeout")]));
 }
 
 #[test]
-fn a_bye_is_listed_and_not_down() {
+fn agent_that_sent_bye_is_listed_and_not_down() {
     let roster = Roster::new(memory());
-    goes(&roster, "a", CloseReason::Bye, after(1));
+    depart(&roster, "a", CloseReason::Bye, after(1));
     assert_eq!(list(&roster), listed(&[("a", "bye")]));
     assert!(down(&roster).is_empty());
 }
 
 #[test]
-fn two_thousand_departures_over_the_bound_cost_the_oldest() {
+fn oldest_departures_over_the_limit_are_forgotten() {
     let roster = Roster::new(memory());
     for n in 0..3_000 {
-        goes(&roster, &format!("a{n}"), CloseReason::Closed, after(n));
+        depart(&roster, &format!("a{n}"), CloseReason::Closed, after(n));
     }
     let list = list(&roster);
     assert_eq!(list.len(), 1_000);
@@ -92,10 +92,10 @@ fn two_thousand_departures_over_the_bound_cost_the_oldest() {
 }
 
 #[test]
-fn departures_are_forgotten_in_time() {
+fn old_departures_are_forgotten() {
     let roster = Roster::new(memory());
-    goes(&roster, "a", CloseReason::Closed, after(0));
-    goes(&roster, "b", CloseReason::Closed, after(HOUR));
+    depart(&roster, "a", CloseReason::Closed, after(0));
+    depart(&roster, "b", CloseReason::Closed, after(HOUR));
     roster.expire(after(72 * HOUR - 1));
     assert_eq!(down(&roster), ["a", "b"]);
     roster.expire(after(72 * HOUR));
@@ -105,16 +105,16 @@ fn departures_are_forgotten_in_time() {
 }
 
 #[test]
-fn a_clock_set_back_by_a_day_neither_keeps_nor_forgets() {
+fn age_is_independent_of_jumps_of_the_time_of_day() {
     let roster = Roster::new(memory());
-    goes(&roster, "a", CloseReason::Closed, after(0));
+    depart(&roster, "a", CloseReason::Closed, after(0));
     let back = |seconds| Moment { unix: after(seconds).unix - 24 * HOUR, ..after(seconds) };
-    goes(&roster, "b", CloseReason::Closed, back(HOUR));
+    depart(&roster, "b", CloseReason::Closed, back(HOUR));
     roster.expire(back(72 * HOUR - 1));
     assert_eq!(down(&roster), ["a", "b"]);
     roster.expire(back(72 * HOUR));
     assert_eq!(down(&roster), ["b"]);
-    // Across a restart there is only the time of day: a departure in the future counts as now.
+    // After a restart there is only the time of day. A departure in the future counts as new.
     let departed =
         vec![Departure::before_start(id("f"), Reason::Ended(CloseReason::Reset), NOON + 24 * HOUR)];
     roster.restore(SavedRoster { departed, ..SavedRoster::default() }, after(0));
@@ -125,7 +125,7 @@ fn a_clock_set_back_by_a_day_neither_keeps_nor_forgets() {
 }
 
 #[test]
-fn age_counts_over_a_restart() {
+fn age_survives_a_restart() {
     let roster = Roster::new(memory());
     let departed =
         vec![Departure::before_start(id("a"), Reason::Ended(CloseReason::Reset), NOON - 71 * HOUR)];
@@ -137,7 +137,7 @@ fn age_counts_over_a_restart() {
 }
 
 #[test]
-fn who_was_connected_is_awaited_for_two_intervals_of_its_own() {
+fn previously_connected_agent_is_awaited_for_two_intervals() {
     let roster = Roster::new(memory());
     let fleet = [("quick", 1_000), ("usual", 15_000), ("slow", 60_000), ("back", 15_000)];
     roster.restore(known(&fleet), after(0));
@@ -155,21 +155,21 @@ fn who_was_connected_is_awaited_for_two_intervals_of_its_own() {
     assert_eq!(list(&roster).last(), Some(&("slow".to_owned(), "not_returned")));
     roster.arrived(&id("slow"));
     assert_eq!(down(&roster).len(), 2);
-    // It came too late to be counted among those that returned in time.
+    // The agent came too late to count as returned.
     assert_eq!(roster.progress(), WarmupProgress { awaited: 4, returned: 1, missing: 0 });
 }
 
 #[test]
-fn a_frozen_collector_gives_nobody_up() {
+fn frozen_time_does_not_expire_awaited_agents() {
     let roster = Roster::new(memory());
     roster.restore(known(&[("a", 15_000)]), after(0));
-    // An hour passed on the wall, a second on the collector's clock.
+    // An hour passes in real time, a second on the collector's clock.
     roster.expire(Moment { awake: 1_000, unix: NOON + HOUR });
     assert!(down(&roster).is_empty());
 }
 
 #[test]
-fn who_is_expected_and_never_comes_is_down() {
+fn expected_agent_that_never_connects_is_down() {
     let roster = Roster::new(expecting(&["a", "b", "c"]));
     roster.arrived(&id("a"));
     roster.expire(after(29));
@@ -181,11 +181,11 @@ fn who_is_expected_and_never_comes_is_down() {
 }
 
 #[test]
-fn who_is_expected_is_never_forgotten_and_needs_more_than_a_bye() {
+fn expected_agent_is_never_forgotten_and_down_even_after_bye() {
     let roster = Roster::new(RosterLimits { departed: 2, ..expecting(&["a"]) });
-    goes(&roster, "a", CloseReason::Bye, after(0));
+    depart(&roster, "a", CloseReason::Bye, after(0));
     for n in 0..10 {
-        goes(&roster, &format!("b{n}"), CloseReason::Closed, after(n));
+        depart(&roster, &format!("b{n}"), CloseReason::Closed, after(n));
     }
     assert_eq!(down(&roster), ["a", "b8", "b9"]);
     roster.expire(after(1_000 * HOUR));
@@ -193,12 +193,12 @@ fn who_is_expected_is_never_forgotten_and_needs_more_than_a_bye() {
 }
 
 #[test]
-fn who_was_sent_away_is_awaited_after_the_restart() {
+fn drained_agent_is_awaited_after_a_restart() {
     let roster = Roster::new(memory());
     let registry = registry();
-    goes(&roster, "left", CloseReason::Drained, after(1));
-    goes(&roster, "told", CloseReason::Rejected(Code::Draining), after(1));
-    goes(&roster, "died", CloseReason::Reset, after(1));
+    depart(&roster, "left", CloseReason::Drained, after(1));
+    depart(&roster, "told", CloseReason::Rejected(Code::Draining), after(1));
+    depart(&roster, "died", CloseReason::Reset, after(1));
     assert_eq!(list(&roster), listed(&[("died", "reset")]));
     let known = PresenceSnapshot::to_save(&registry, &roster);
     roster.restore(known, after(0));
@@ -210,7 +210,7 @@ fn who_was_sent_away_is_awaited_after_the_restart() {
 }
 
 #[test]
-fn a_second_restart_while_warming_up_forgets_nobody() {
+fn second_restart_during_a_warm_up_keeps_awaited_agents() {
     let roster = Roster::new(memory());
     roster.restore(known(&[("a", 15_000), ("b", 15_000)]), after(0));
     roster.restore(PresenceSnapshot::to_save(&registry(), &roster), after(0));
@@ -227,12 +227,12 @@ fn registry() -> crate::registry::Registry {
 }
 
 #[test]
-fn the_page_says_it_in_both_formats() {
+fn page_is_rendered_in_both_formats() {
     let roster = Roster::new(memory());
     for (agent, ending) in
         [("a", CloseReason::Reset), ("b", CloseReason::Bye), ("c", CloseReason::Closed)]
     {
-        goes(&roster, agent, ending, after(7));
+        depart(&roster, agent, ending, after(7));
     }
     let presence =
         PresenceSnapshot { present: vec![(id("x"), 1_000)], departed: roster.departures() };
@@ -245,17 +245,17 @@ fn the_page_says_it_in_both_formats() {
               fleetgauge_agent_up{agent=\"a\"} 0\nfleetgauge_agent_up{agent=\"c\"} 0\n";
     let why = "fleetgauge_agent_departed_info{agent=\"a\",reason=\"reset\"} 1\n\
                fleetgauge_agent_departed_info{agent=\"c\",reason=\"closed\"} 1\n";
-    let what = "Whether an agent that ought to be connected is.";
+    let what = "Whether the agent is connected.";
     let expected = format!(
         "# HELP fleetgauge_agent_up {what}\n# TYPE fleetgauge_agent_up gauge\n{up}\
-         # HELP fleetgauge_agent_departed_info Why an agent is not connected.\n\
+         # HELP fleetgauge_agent_departed_info Why the agent is not connected.\n\
          # TYPE fleetgauge_agent_departed_info gauge\n{why}"
     );
     assert_eq!(text(Format::Text), expected);
     let expected = format!(
         "# TYPE fleetgauge_agent_up gauge\n# HELP fleetgauge_agent_up {what}\n{up}\
          # TYPE fleetgauge_agent_departed info\n\
-         # HELP fleetgauge_agent_departed Why an agent is not connected.\n{why}"
+         # HELP fleetgauge_agent_departed Why the agent is not connected.\n{why}"
     );
     assert_eq!(text(Format::OpenMetrics), expected);
 }
@@ -265,12 +265,12 @@ fn expected(ids: &[&str]) -> Expected {
 }
 
 #[test]
-fn who_is_no_longer_expected_vanishes_and_who_is_new_is_awaited() {
+fn reload_of_expected_agents_drops_and_awaits() {
     let roster = Roster::new(expecting(&["stays", "never", "left"]));
     roster.arrived(&id("stays"));
     roster.arrived(&id("left"));
-    goes(&roster, "left", CloseReason::Bye, after(1));
-    goes(&roster, "other", CloseReason::Reset, after(1));
+    depart(&roster, "left", CloseReason::Bye, after(1));
+    depart(&roster, "other", CloseReason::Reset, after(1));
     roster.expire(after(30));
     assert_eq!(down(&roster), ["left", "other", "never"]);
     let is_connected = |agent: &AgentId| ["stays", "present"].contains(&agent.as_str());
@@ -278,17 +278,17 @@ fn who_is_no_longer_expected_vanishes_and_who_is_new_is_awaited() {
     assert_eq!(down(&roster), ["other"]);
     assert_eq!(roster.progress().missing, 1);
     roster.expire(after(69));
-    assert_eq!(down(&roster), ["other"], "the new one has as long as any other");
+    assert_eq!(down(&roster), ["other"], "a newly expected agent has time to connect");
     roster.expire(after(70));
     assert_eq!(list(&roster), listed(&[("other", "reset"), ("new", "never_seen")]));
-    goes(&roster, "present", CloseReason::Bye, after(80));
+    depart(&roster, "present", CloseReason::Bye, after(80));
     assert_eq!(down(&roster), ["other", "new", "present"]);
 }
 
 #[test]
-fn who_left_before_it_was_expected_is_down_and_who_is_awaited_no_more_is_not() {
+fn reload_moves_departures_between_expected_and_others() {
     let roster = Roster::new(expecting(&["never"]));
-    goes(&roster, "left", CloseReason::Bye, after(1));
+    depart(&roster, "left", CloseReason::Bye, after(1));
     assert!(down(&roster).is_empty());
     roster.expect(&expected(&["left"]), after(2), |_| false);
     assert_eq!(down(&roster), ["left"]);
@@ -297,12 +297,12 @@ fn who_left_before_it_was_expected_is_down_and_who_is_awaited_no_more_is_not() {
     assert_eq!(down(&roster), ["left"]);
 }
 
-/// It is connected when it becomes expected, and goes before that is found out.
+/// The agent is connected when it becomes expected, and leaves before this is detected.
 #[test]
-fn who_goes_while_it_becomes_expected_has_its_own_reason() {
+fn agent_that_departs_while_it_becomes_expected_keeps_its_reason() {
     let roster = Roster::new(memory());
     let goes_now = |agent: &AgentId| {
-        goes(&roster, agent.as_str(), CloseReason::Reset, after(1));
+        depart(&roster, agent.as_str(), CloseReason::Reset, after(1));
         false
     };
     roster.expect(&expected(&["a"]), after(1), goes_now);
@@ -312,7 +312,7 @@ fn who_goes_while_it_becomes_expected_has_its_own_reason() {
 }
 
 #[test]
-fn who_never_came_and_is_not_expected_any_more_is_not_taken_over() {
+fn never_seen_agent_no_longer_expected_is_not_restored() {
     let departed = vec![
         Departure::before_start(id("never"), Reason::NeverSeen, NOON),
         Departure::before_start(id("gone"), Reason::NotReturned, NOON),
@@ -323,10 +323,10 @@ fn who_never_came_and_is_not_expected_any_more_is_not_taken_over() {
 }
 
 #[test]
-fn a_departed_agent_is_forgotten_unless_it_is_expected() {
+fn departed_agent_is_deleted_unless_expected() {
     let roster = Roster::new(expecting(&["a"]));
     for agent in ["a", "b"] {
-        goes(&roster, agent, CloseReason::Reset, after(1));
+        depart(&roster, agent, CloseReason::Reset, after(1));
     }
     let changes = roster.changes();
     assert_eq!(roster.forget(&id("a")), Err(NotForgotten::Expected));
@@ -334,5 +334,5 @@ fn a_departed_agent_is_forgotten_unless_it_is_expected() {
     assert_eq!(roster.changes(), changes);
     assert_eq!(roster.forget(&id("b")), Ok(()));
     assert_eq!(list(&roster), listed(&[("a", "reset")]));
-    assert!(roster.changes() > changes, "it is to be written");
+    assert!(roster.changes() > changes, "the change is saved");
 }

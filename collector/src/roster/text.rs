@@ -1,11 +1,11 @@
-//! Renders the roster page: `fleetgauge_agent_up` and why agents have departed.
+//! Renders the roster page: `fleetgauge_agent_up`, and why agents have departed.
 
 use fleetgauge_proto::schema::{Family, FamilyKind};
 
 use super::{Departure, PresenceSnapshot, Roster};
 use crate::exposition::{CHUNK_BYTES, Disconnected, FamilyHead, Format, Sink};
 
-/// Renders the page without an end mark.
+/// Renders the page, without the end mark of OpenMetrics.
 ///
 /// # Errors
 /// [`Disconnected`] if the sink is.
@@ -33,8 +33,8 @@ pub fn render(
     page.finish()
 }
 
-const UP_HELP: &str = "Whether an agent that ought to be connected is.";
-const DEPARTED_HELP: &str = "Why an agent is not connected.";
+const UP_HELP: &str = "Whether the agent is connected.";
+const DEPARTED_HELP: &str = "Why the agent is not connected.";
 
 /// Collects text into chunks.
 struct Chunks<'a> {
@@ -55,8 +55,8 @@ impl<'a> Chunks<'a> {
     }
 
     fn line(&mut self, parts: &[&str]) -> Result<(), Disconnected> {
-        for shard in parts {
-            self.chunk.extend_from_slice(shard.as_bytes());
+        for part in parts {
+            self.chunk.extend_from_slice(part.as_bytes());
         }
         if self.chunk.len() >= CHUNK_BYTES { self.flush() } else { Ok(()) }
     }

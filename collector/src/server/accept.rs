@@ -1,4 +1,5 @@
-//! The accept loop of the agent port: connections are admitted or refused, cheapest check first.
+//! The accept loop of the agent port. It admits or refuses connections, with the cheapest check
+//! first.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -27,7 +28,7 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// Time after which the kernel closes a connection whose peer does not acknowledge.
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Pause after `accept` has failed, as when file descriptors run out.
+/// Pause after `accept` has failed, for example because file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts connections of agents until `stop` completes.
@@ -48,9 +49,9 @@ pub(crate) async fn accept(
                 collector.telemetry.metrics.accept_errors.inc();
                 log_count!(
                     collector,
-                    ("cannot accept", ""),
+                    ("cannot accept agent connection; retrying", ""),
                     warn,
-                    "cannot accept a connection; trying again",
+                    "cannot accept agent connection; retrying",
                     %error
                 );
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -59,18 +60,18 @@ pub(crate) async fn accept(
     }
 }
 
-/// An accepted connection.
+/// An accepted connection that is not admitted yet.
 struct Arrival {
     stream: TcpStream,
-    /// The address that it counts for.
+    /// The address that it counts against.
     address: SocketAddr,
     at: Instant,
     /// `at` on the collector's clock.
     now: Millis,
 }
 
-/// Checks the limits of the address, then takes a handshake permit. Nothing is allocated for a
-/// refused connection.
+/// Checks the limits of the source address, then takes a handshake permit. A refused connection
+/// allocates nothing.
 fn admit(stream: TcpStream, address: SocketAddr, collector: &Arc<CollectorState>) {
     collector.telemetry.metrics.connected();
     let arrival = Arrival { stream, address, at: Instant::now(), now: collector.clock.now() };
@@ -111,8 +112,8 @@ fn begin(arrival: Arrival, permit: OwnedSemaphorePermit, collector: &Arc<Collect
     }
 }
 
-/// Starts the session of a proxied connection once its PROXY header has arrived. Until then it
-/// counts for the load balancer.
+/// Starts the session of a proxied connection when its PROXY header has arrived. Until then it
+/// counts against the load balancer.
 fn await_header(arrival: Arrival, permit: OwnedSemaphorePermit, collector: &Arc<CollectorState>) {
     let now = collector.clock.now();
     let waiting = match collector.admission.admit(arrival.address, Millis::MAX, now) {
@@ -137,9 +138,9 @@ fn await_header(arrival: Arrival, permit: OwnedSemaphorePermit, collector: &Arc<
             Ok(Err(BadHeader::Nothing)) => {
                 collector.telemetry.metrics.closed(CloseReason::Closed.reason());
             }
-            Ok(Err(bad)) => {
-                let (kind, address) = (("bad PROXY header", ""), arrival.address);
-                log_count!(collector, kind, warn, "bad PROXY header", %address, %bad);
+            Ok(Err(error)) => {
+                let (kind, address) = (("invalid PROXY header", ""), arrival.address);
+                log_count!(collector, kind, warn, "invalid PROXY header", %address, %error);
                 collector.telemetry.metrics.closed(CloseReason::BadProxyHeader.reason());
             }
             Err(_) => refuse(arrival, &Refusal::of(Code::HelloTimeout), &collector),
@@ -147,7 +148,7 @@ fn await_header(arrival: Arrival, permit: OwnedSemaphorePermit, collector: &Arc<
     });
 }
 
-/// Sets socket options: no Nagle delay, and keepalive, which detects vanished peers.
+/// Sets socket options: no Nagle delay, and keepalive, which detects peers that vanished.
 fn prepare(stream: &TcpStream) -> std::io::Result<()> {
     let socket = SockRef::from(stream);
     socket.set_tcp_nodelay(true)?;
@@ -160,7 +161,7 @@ fn prepare(stream: &TcpStream) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Sends a Reject and lingers; closes the connection at once if too many linger already.
+/// Sends a Reject and lingers. Closes the connection at once if too many linger already.
 fn refuse(arrival: Arrival, refusal: &Refusal, collector: &Arc<CollectorState>) {
     let Arrival { stream, address, .. } = arrival;
     let code = refusal.code;
@@ -168,7 +169,7 @@ fn refuse(arrival: Arrival, refusal: &Refusal, collector: &Arc<CollectorState>) 
     collector.telemetry.metrics.rejected(code);
     let mut reject = Vec::new();
     refusal.write(u64::from(address.port()), &mut reject);
-    // The send buffer of a new socket has room for a whole Reject.
+    // The send buffer of a new socket can take a whole Reject.
     let sent = stream.try_write(&reject).is_ok_and(|written| written == reject.len());
     let Some(permit) = collector.admission.linger(code).filter(|_| sent) else {
         collector.telemetry.metrics.lingers_skipped.inc();

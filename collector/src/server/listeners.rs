@@ -7,7 +7,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::config::Config;
 use crate::systemd::socket_activation::ActivatedSockets;
 
-/// Connections that the kernel queues until they are accepted: a returning fleet.
+/// Connections that the kernel queues until they are accepted: those of a returning fleet.
 const BACKLOG: i32 = 4096;
 
 /// The listening sockets of a collector.
@@ -28,7 +28,7 @@ impl Listeners {
         Self::from_activated(ActivatedSockets::default(), config)
     }
 
-    /// Takes the activated sockets, and binds the configured addresses of the others.
+    /// Uses the activated sockets, and binds the configured addresses of ports without one.
     ///
     /// # Errors
     /// The first address that cannot be bound.
@@ -53,7 +53,7 @@ impl Listeners {
     }
 }
 
-/// A socket that cannot listen.
+/// A socket that cannot be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {cause}{hint}")]
 pub struct BindError {
@@ -67,14 +67,13 @@ impl BindError {
         let in_use = cause.kind() == std::io::ErrorKind::AddrInUse;
         let hint = if in_use && address.port() >= 32_768 {
             format!(
-                "; another program has the port. {port} lies in Linux's ephemeral range, so that \
-                 may be any outgoing connection: reserve it with sysctl \
-                 net.ipv4.ip_local_reserved_ports={port} (see deploy/sysctl), or choose another \
-                 port",
+                "; stop the other process, or choose another port. {port} is in Linux's ephemeral \
+                 range, so it can be in use by any outgoing connection: reserve it with sysctl \
+                 net.ipv4.ip_local_reserved_ports={port} (see deploy/sysctl)",
                 port = address.port()
             )
         } else if in_use {
-            "; another program has the port: stop it or choose another".to_owned()
+            "; stop the other process, or choose another port".to_owned()
         } else {
             String::new()
         };
@@ -82,14 +81,14 @@ impl BindError {
     }
 }
 
-/// Binds a listening socket with a backlog for a whole fleet.
+/// Binds a listening socket, with a backlog for a whole fleet.
 ///
 /// # Errors
-/// [`BindError`] with the address and, if there is one, a remedy.
+/// [`BindError`] with the address and a remedy, if one is known.
 fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
     let open = || {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        // On Windows this option would let another program take the port.
+        // On Windows this option would let another program take over the port.
         #[cfg(unix)]
         socket.set_reuse_address(true)?;
         if address.is_ipv6() {

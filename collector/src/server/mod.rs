@@ -1,5 +1,4 @@
-//! The running collector: listeners, the tasks beside the connections, reload and graceful
-//! shutdown.
+//! The parts of a running collector: listeners, background tasks, reload, graceful shutdown.
 
 pub(crate) mod accept;
 mod listeners;

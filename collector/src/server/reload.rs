@@ -1,8 +1,7 @@
 //! Reload of the configuration files: on request, and when one of them has changed.
 //!
-//! A reload replaces the [`AuthPolicy`](crate::auth::AuthPolicy) and the expected agents. All other
-//! settings require a restart; a reload logs those that have changed. An invalid file leaves
-//! everything as it was.
+//! A reload replaces the [`AuthPolicy`](crate::auth::AuthPolicy) and the expected agents. Other
+//! settings require a restart; the reload logs those that changed. An invalid file changes nothing.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -17,13 +16,13 @@ use crate::state::CollectorState;
 use crate::systemd::notify;
 use fleetgauge_common::settings::{SettingError, SettingErrors};
 
-/// Interval at which the files are checked. A changed file is read once it was stable for as long,
-/// because it may be half written.
+/// Interval at which the files are checked. A changed file is read only after it was stable for an
+/// interval, because it can be half written.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
 
-/// Reloads the files when `requested` and when they change. Never completes.
+/// Reloads the files when `requested` is notified and when they change. Never completes.
 pub(crate) async fn watch(collector: Arc<CollectorState>, requested: Arc<Notify>) {
-    collector.telemetry.metrics.read_settings(SystemTime::now());
+    collector.telemetry.metrics.reload_succeeded(SystemTime::now());
     let mut read = collector.config.files.clone();
     loop {
         tokio::select! {
@@ -36,7 +35,7 @@ pub(crate) async fn watch(collector: Arc<CollectorState>, requested: Arc<Notify>
     }
 }
 
-/// Completes when the files differ from those that were read and have been stable since.
+/// Completes when the files differ from those that were read, and are stable.
 async fn changed(read: &Files) {
     let mut before = read.clone();
     loop {
@@ -49,9 +48,9 @@ async fn changed(read: &Files) {
     }
 }
 
-/// Reloads the files and logs a failure. Returns the files as they were read.
+/// Reloads the files and logs a failure. Returns the stamps of the files that were read.
 async fn reload(collector: &Arc<CollectorState>, read: Files) -> Files {
-    // Stamped before reading: a change meanwhile causes another reload.
+    // Stamped before reading, so that a change meanwhile causes another reload.
     let seen = current(read).await;
     let to = Arc::clone(collector);
     let failed = match spawn_blocking(move || apply(&to)).await {
@@ -61,7 +60,7 @@ async fn reload(collector: &Arc<CollectorState>, read: Files) -> Files {
     };
     collector.telemetry.metrics.reload_failures.inc();
     collector.telemetry.metrics.reload_successful.set(0);
-    error!(problem = failed, "cannot read the settings anew; the old ones stay in force");
+    error!(error = failed, "configuration reload failed; keeping the current configuration");
     seen
 }
 
@@ -72,17 +71,17 @@ fn apply(collector: &CollectorState) -> Result<Files, SettingErrors> {
     let fixed = collector.config.effective.restart_required(&config.effective);
     if !fixed.is_empty() {
         let settings = fixed.join(", ");
-        warn!(settings, "settings have changed that take a restart; they stay as they were");
+        warn!(settings, "configuration reload skipped settings that require a restart");
     }
     let is_connected = |id: &AgentId| collector.registry.find(id).is_some();
     collector.roster.expect(&config.roster.expected, collector.clock.moment(), is_connected);
     collector.reload(config.auth);
-    collector.telemetry.metrics.read_settings(SystemTime::now());
-    info!("the settings were read anew");
+    collector.telemetry.metrics.reload_succeeded(SystemTime::now());
+    info!("configuration reloaded");
     Ok(config.files)
 }
 
-/// Rejects settings that change a port: the others may be valid only in combination with them.
+/// Rejects settings that change a port: the others can depend on them.
 fn check_ports(new: &Config, running: &Config) -> Result<(), SettingError> {
     let (tls, http_tls) = (running.auth.tls.is_some(), running.auth.http_tls.is_some());
     let setting = match new {
@@ -92,13 +91,11 @@ fn check_ports(new: &Config, running: &Config) -> Result<(), SettingError> {
         Config { auth, .. } if auth.http_tls.is_some() != http_tls => "http_tls_certificate",
         _ => return Ok(()),
     };
-    let problem =
-        "has changed, which takes a restart; until then nothing is taken from the settings";
-    Err(SettingError::new(setting, problem))
+    Err(SettingError::new(setting, "requires a restart; reload aborted"))
 }
 
-/// Stamps the files as they are now, on a blocking thread: the disk may hang.
+/// Stamps the current files, on a blocking thread because the disk can hang.
 async fn current(files: Files) -> Files {
-    let same = files.clone();
-    spawn_blocking(move || files.restamped()).await.unwrap_or(same)
+    let unchanged = files.clone();
+    spawn_blocking(move || files.restamped()).await.unwrap_or(unchanged)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tracing::field::display;
 use tracing::{error, warn};
 
 use crate::roster::PresenceSnapshot;
@@ -33,9 +34,11 @@ impl RosterSaver {
                 Ok(saved) => collector.roster.restore(saved, now),
                 Err(aside) => {
                     collector.telemetry.metrics.state_errors.inc();
+                    let renamed_to = aside.to.as_ref().ok().map(|to| display(to.display()));
+                    let rename_error = aside.to.as_ref().err().map(display);
                     error!(
-                        file = %aside.file.display(), damage = %aside.damage, set_aside = ?aside.to,
-                        "the state file is damaged; starting without knowing who was connected"
+                        file = %aside.file.display(), error = %aside.damage, renamed_to,
+                        rename_error, "state file damaged; starting with an empty roster"
                     );
                 }
             }
@@ -44,7 +47,7 @@ impl RosterSaver {
     }
 
     /// Saves the roster periodically until `stop` completes. Returns itself for the final
-    /// [`Self::save`]; `None` if saving has panicked.
+    /// [`Self::save`]; `None` if a save has panicked.
     pub(crate) async fn run(mut self, stop: impl Future<Output = ()>) -> Option<Self> {
         let every = self.collector.config.state.every;
         let mut ticks = interval_at(Instant::now() + every, every);
@@ -76,7 +79,7 @@ impl RosterSaver {
             Err(error) => {
                 telemetry.metrics.state_errors.inc();
                 let file = store.file();
-                warn!(file = %file.display(), %error, "cannot write the state file; trying again");
+                warn!(file = %file.display(), %error, "cannot write state file; retrying");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Expires agents on the roster, and logs the progress of a warm-up.
+//! Expires awaited agents, and logs the progress of a warm-up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub(crate) async fn run(collector: Arc<CollectorState>) {
         log.update(collector.roster.progress());
         ticks.tick().await;
         let collector = Arc::clone(&collector);
-        // On a blocking thread: expiring a whole fleet takes long.
+        // On a blocking thread, because expiring a whole fleet takes long.
         let expire = move || collector.roster.expire(collector.clock.moment());
         if tokio::task::spawn_blocking(expire).await.is_err() {
             return;

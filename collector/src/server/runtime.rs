@@ -1,9 +1,9 @@
-//! The runtime of the agents' connections: the caller's, or a separate one if wake-ups are
-//! coalesced.
+//! The runtime of the agents' connections: that of the caller, or a separate one that coalesces
+//! wake-ups.
 //!
-//! At low rates a report costs less than waking a thread for it. If threads pause before they park,
-//! they find several reports when they wake. The pause delays every task of the runtime, so only
-//! connections run there.
+//! At low rates, waking a thread costs more than handling a report. Threads that pause before they
+//! park find several reports when they wake. The pause delays every task of the runtime, so it runs
+//! only connections.
 
 use std::io;
 use std::time::Duration;
@@ -18,8 +18,8 @@ pub(crate) struct ConnectionRuntime {
 }
 
 impl ConnectionRuntime {
-    /// Starts a runtime whose threads pause before they park; without a pause, returns the current
-    /// one.
+    /// Starts a runtime whose threads pause before they park. Without a pause, uses the current
+    /// runtime.
     pub(crate) fn start(pause: Duration) -> io::Result<Self> {
         if pause.is_zero() {
             return Ok(Self { own: None, handle: Handle::current() });
@@ -42,7 +42,7 @@ fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }
 
-/// A runtime must not be dropped within another without this.
+/// A runtime must not be dropped inside another one.
 impl Drop for ConnectionRuntime {
     fn drop(&mut self) {
         if let Some(runtime) = self.own.take() {

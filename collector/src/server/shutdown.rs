@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::peers::handle::Signal;
 use crate::state::CollectorState;
 
-/// Time for each step after the drain: closing agents, saving the roster, finishing scrapes.
+/// Maximum time of each step after the drain: closing agents, saving the roster, finishing scrapes.
 const STEP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Returns the maximum duration of the shutdown.
@@ -19,7 +19,7 @@ pub(crate) fn longest(config: &Config) -> Duration {
     config.drain + 3 * STEP_TIMEOUT + STEP_TIMEOUT
 }
 
-/// Stops accepting, asks all agents to leave within the drain time, and closes those that stay.
+/// Stops accepting, asks all agents to leave within the drain time, and closes the rest.
 pub(crate) async fn drain(collector: &CollectorState, accepting: &CancellationToken) {
     collector.start_draining();
     accepting.cancel();
@@ -27,16 +27,17 @@ pub(crate) async fn drain(collector: &CollectorState, accepting: &CancellationTo
     info!(
         connections = collector.admission.connections.len(),
         seconds = collector.config.drain.as_secs(),
-        "stopping; asking agents to leave"
+        "shutting down; draining agents"
     );
     raise(collector, Signal::Drain);
     if tokio::time::timeout(collector.config.drain, collector.tasks.wait()).await.is_ok() {
         return;
     }
-    info!(connections = collector.admission.connections.len(), "closing agents that have not left");
+    let connections = collector.admission.connections.len();
+    info!(connections, "closing remaining agent connections");
     raise(collector, Signal::Close);
     if tokio::time::timeout(STEP_TIMEOUT, collector.tasks.wait()).await.is_err() {
-        warn!(connections = collector.admission.connections.len(), "connections were cut off");
+        warn!(connections = collector.admission.connections.len(), "agent connections aborted");
     }
 }
 
@@ -55,7 +56,7 @@ pub(crate) async fn save_roster(
     if tokio::time::timeout(STEP_TIMEOUT, save).await.is_err() {
         let directory = collector.config.state.directory.as_deref().map(|path| path.display());
         let directory = directory.map(tracing::field::display);
-        warn!(directory, "the state file was not written in time; the one before stands");
+        warn!(directory, "state file not written in time; keeping the previous one");
     }
 }
 
@@ -64,7 +65,7 @@ pub(crate) async fn stop_http(stop: &CancellationToken, serving: JoinHandle<()>)
     stop.cancel();
     let abort = serving.abort_handle();
     if tokio::time::timeout(STEP_TIMEOUT, serving).await.is_err() {
-        warn!("scrapes under way were cut off");
+        warn!("HTTP requests aborted");
         abort.abort();
     }
 }

@@ -1,4 +1,4 @@
-//! The ticker, which takes the place of one timer for each connection.
+//! The ticker: one timer for all connections.
 //!
 //! At each tick it corrects the collector's clock after a freeze, updates the retry pacer, wakes
 //! the sessions whose deadline has passed, frees idle memory and pings the systemd watchdog.
@@ -28,10 +28,7 @@ pub(crate) async fn run(collector: Arc<CollectorState>, mut watchdog: Option<Wat
         let frozen = collector.clock.tick();
         if !frozen.is_zero() {
             collector.telemetry.metrics.frozen_seconds.inc_by(frozen.as_secs_f64());
-            warn!(
-                seconds = frozen.as_secs_f64(),
-                "the collector did not run; agents' deadlines move by as much"
-            );
+            warn!(seconds = frozen.as_secs_f64(), "collector was frozen; agent deadlines extended");
         }
         let now = collector.clock.now();
         collector.admission.pacer.learn(now.saturating_sub(last));

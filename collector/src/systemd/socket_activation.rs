@@ -1,5 +1,5 @@
-//! systemd socket activation: systemd owns the listening sockets. Clients that connect during a
-//! restart wait in the socket's backlog instead of being refused.
+//! systemd socket activation. systemd owns the listening sockets, so clients that connect during a
+//! restart wait in the backlog and are not refused.
 
 use std::net::TcpListener;
 
@@ -7,21 +7,21 @@ use fleetgauge_common::settings::SettingError;
 
 use crate::config::Flags;
 
-/// Names of the sockets: `FileDescriptorName=` in their units.
+/// Names of the sockets, as in `FileDescriptorName=` of their units.
 const AGENTS: &str = "agents";
 const HTTP: &str = "http";
 
 /// The activated sockets.
 #[derive(Debug, Default)]
 pub(crate) struct ActivatedSockets {
-    /// For agents; may be empty.
+    /// Agent ports; can be empty.
     pub(crate) agents: Vec<TcpListener>,
-    /// For HTTP.
+    /// HTTP port.
     pub(crate) http: Option<TcpListener>,
 }
 
 impl ActivatedSockets {
-    /// Takes the sockets named in the environment.
+    /// Takes the sockets that the environment names.
     ///
     /// # Errors
     /// A socket is not TCP or has an unknown name.
@@ -37,11 +37,11 @@ impl ActivatedSockets {
             match name {
                 AGENTS => activated.agents.extend(socket),
                 HTTP if activated.http.is_none() => activated.http = socket,
-                HTTP => return Err(bad(name, "is the second of that name; hand over one")),
+                HTTP => return Err(bad(name, "is the second with that name; pass one")),
                 _ => {
                     return Err(bad(
                         name,
-                        "must be called agents or http: set FileDescriptorName=",
+                        "has an unknown name; set FileDescriptorName= to agents or http",
                     ));
                 }
             }
@@ -49,7 +49,7 @@ impl ActivatedSockets {
         Ok(activated)
     }
 
-    /// Returns none: there is no socket activation here.
+    /// Returns no sockets: this system has no socket activation.
     #[cfg(not(unix))]
     pub(crate) fn from_env() -> Result<Self, SettingError> {
         Ok(Self::default())
@@ -76,5 +76,5 @@ impl ActivatedSockets {
 }
 
 fn bad(name: &str, problem: impl std::fmt::Display) -> SettingError {
-    SettingError::new("LISTEN_FDS", format!("the socket {name:?} that was handed over {problem}"))
+    SettingError::new("LISTEN_FDS", format!("socket {name:?} {problem}"))
 }

@@ -6,7 +6,7 @@ use super::process;
 use super::sample::MetricSample::{self, Counter, Gauge};
 use crate::state::CollectorState;
 
-/// Returns a function that computes the samples. It does not keep the collector alive.
+/// Returns a function that computes the samples. It holds only a weak reference to the collector.
 pub(crate) fn of(
     collector: &Arc<CollectorState>,
 ) -> impl Fn() -> Vec<MetricSample> + Send + Sync + 'static {
@@ -26,7 +26,7 @@ pub(crate) fn of(
 
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
 fn agents(name: &'static str, collector: &CollectorState) -> MetricSample {
-    Gauge(name, "Agents whose series are shown.", collector.registry.agent_count() as f64)
+    Gauge(name, "Agents whose series are exposed.", collector.registry.agent_count() as f64)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
@@ -37,47 +37,47 @@ fn fleet(collector: &CollectorState) -> Vec<MetricSample> {
         agents("fleetgauge_agents_connected", collector),
         Gauge(
             "fleetgauge_addresses",
-            "Addresses of which something is known: who holds connections, or has lately.",
+            "Source addresses currently tracked.",
             admission.addresses.len() as f64,
         ),
         Gauge(
             "fleetgauge_reconnect_wait_seconds",
-            "How long the next agent over the handshake limit would be told to wait.",
+            "Retry delay that the next agent over the handshake limit would get.",
             admission.pacer.queue(collector.clock.now()) as f64 / 1000.0,
         ),
         Gauge(
             "fleetgauge_memory_bytes",
-            "Memory taken by agents' connections, rows, schemas and unfinished frames, as counted.",
+            "Memory charged to agents: connections, rows, schemas and incomplete frames.",
             budget.taken() as f64,
         ),
         Gauge(
             "fleetgauge_memory_limit_bytes",
-            "Most memory that agents may take, as configured.",
+            "Maximum of fleetgauge_memory_bytes, as configured.",
             budget.limit() as f64,
         ),
         Counter(
             "fleetgauge_memory_refusals",
-            "Connections, agents, schemas and frames refused because memory had run out.",
+            "Connections, agents, schemas and frames refused at the memory limit.",
             budget.refusals() as f64,
         ),
         Gauge(
             "fleetgauge_schemas",
-            "Schemas kept, in use or not.",
+            "Schemas stored, in use or not.",
             registry.schemas().len() as f64,
         ),
         Gauge(
             "fleetgauge_connections_limit",
-            "Most agent connections, as configured.",
+            "Maximum agent connections, as configured.",
             config.bounds.connections as f64,
         ),
         Gauge(
             "fleetgauge_schemas_limit",
-            "Most schemas, as configured.",
+            "Maximum schemas, as configured.",
             config.bounds.schemas.schemas as f64,
         ),
         Gauge(
             "fleetgauge_families_suppressed",
-            "Families of connected agents' schemas that the shared pages suppress now.",
+            "Families of connected agents that the shared pages suppress.",
             registry.families_suppressed() as f64,
         ),
     ]
@@ -89,12 +89,12 @@ fn certificates(collector: &CollectorState) -> [MetricSample; 2] {
     [
         (
             "fleetgauge_tls_certificate_expiry_timestamp_seconds",
-            "When the certificate of the agents' port expires.",
+            "Expiry of the agent port's certificate, unix time; 0 without one.",
             &policy.tls,
         ),
         (
             "fleetgauge_http_tls_certificate_expiry_timestamp_seconds",
-            "When the certificate of the HTTP port expires.",
+            "Expiry of the HTTP port's certificate, unix time; 0 without one.",
             &policy.http_tls,
         ),
     ]

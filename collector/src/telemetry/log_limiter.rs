@@ -1,7 +1,6 @@
 //! Rate limiter for log lines triggered by untrusted peers, so that they cannot fill the disk.
 //!
-//! Suppressed lines are counted and the count is logged soon after; at level debug every line is
-//! logged.
+//! The number of suppressed lines is logged soon after. At level debug no line is suppressed.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -17,30 +16,32 @@ use crate::limits::leaky_bucket::LeakyBucket;
 
 /// Minimum interval between two lines of a kind.
 const LOG_INTERVAL: Millis = 1_000;
-/// Interval after which suppressed lines of a kind are summed up, if none of the kind was logged.
+/// Idle time of a kind after which the number of its suppressed lines is logged.
 const SUM_UP_AFTER: Millis = 10_000;
 /// Burst of lines of a kind about one agent or address.
 const BURST_OF_SUBJECT: Millis = 10;
-/// Interval in which one agent or address may cause one more line of a kind.
+/// Interval at which a kind may have one more line about one agent or address.
 const INTERVAL_OF_SUBJECT: Millis = 10_000;
-/// Burst of lines of a kind from one source address, about any agents: many may be behind a NAT.
+/// Burst of lines of a kind caused by one source address, about any agents: many can be behind a
+/// NAT.
 const BURST_OF_SOURCE: Millis = 200;
-/// Interval in which one source address may cause one more line of a kind: a tenth of the rate of
-/// all.
+/// Interval at which one source address can cause one more line of a kind: a tenth of the rate of
+/// [`INTERVAL_OF_ALL`].
 const INTERVAL_OF_SOURCE: Millis = 10_000;
-/// Burst of lines of a kind: a rack that loses power is logged host by host.
+/// Burst of lines of a kind: if a rack loses power, each of its hosts has a line.
 const BURST_OF_ALL: Millis = 1_000;
-/// Interval of further lines of a kind: for the longest lines, of 1,200 bytes, 100 MB a day.
+/// Interval of further lines of a kind: at most 100 MB a day, with the longest lines of 1,200
+/// bytes.
 const INTERVAL_OF_ALL: Millis = 1_000;
-/// Buckets of subjects, and of sources, selected by hash: 8 KiB each.
+/// Number of buckets for subjects, and for sources, selected by hash; 8 KiB each.
 const SLOTS: usize = 1_024;
-/// Maximum bytes of a peer's text in a line.
+/// Maximum bytes of a text chosen by a peer in a log line.
 const TEXT_BYTES: usize = 256;
 
-/// A log line and its cause, where the line has one of a fixed set.
+/// A log line, and its cause if the line has one from a fixed set.
 pub(crate) type Kind = (&'static str, &'static str);
 
-/// Events of a kind that are not logged yet.
+/// Events of a kind since its last log line.
 #[derive(Debug, Default)]
 struct Count {
     /// Number of events since the last line.
@@ -49,8 +50,8 @@ struct Count {
     logged_at: Option<Millis>,
 }
 
-/// Limits of lines about an agent or an address, separate for each kind of line: a reconnecting
-/// fleet does not suppress a line about a disputed id.
+/// Rate limits of lines about an agent or address. Each kind of line has its own, so a reconnecting
+/// fleet does not suppress a line about a contested id.
 #[derive(Debug)]
 struct Limits {
     all: HashMap<&'static str, LeakyBucket>,
@@ -63,7 +64,7 @@ struct Limits {
 pub struct LogLimiter {
     kinds: Mutex<HashMap<Kind, Count>>,
     limits: Mutex<Limits>,
-    /// Keyed at random, or a peer could choose an id that suppresses the lines of another.
+    /// Keyed at random, or a peer could choose an id that suppresses the lines about another.
     hasher: RandomState,
 }
 
@@ -90,8 +91,8 @@ impl LogLimiter {
         Some(std::mem::take(&mut count.unlogged))
     }
 
-    /// Counts an event of this agent or address, caused by `source`. Returns whether to log its
-    /// line: lines about one subject, from one source and of one kind are limited separately.
+    /// Counts an event of this agent or address, caused by `source`. Returns whether its line is
+    /// due: lines are limited by subject, by source and by kind.
     #[must_use]
     pub fn may_log(
         &self,
@@ -113,7 +114,7 @@ impl LogLimiter {
         let fits =
             limited.iter().all(|(bucket, every, burst)| bucket.level(now) + every <= burst * every);
         if fits {
-            // Suppressed lines do not count, or a flood would fill the buckets of others.
+            // Suppressed lines are not charged, or a flood would fill the buckets of others.
             for (bucket, every, _) in limited {
                 bucket.pour(now, every);
             }
@@ -127,11 +128,11 @@ impl LogLimiter {
         fits
     }
 
-    /// Logs the number of suppressed lines of each kind that had no line for a while.
+    /// Logs the number of suppressed lines of each kind that had no line for [`SUM_UP_AFTER`].
     pub fn sum_up(&self, now: Millis) {
         for ((line, cause), count) in self.suppressed(now) {
             let cause = (!cause.is_empty()).then_some(cause);
-            info!(line, cause, count, "log lines left out");
+            info!(line, cause, count, "log lines suppressed");
         }
     }
 
@@ -163,7 +164,7 @@ macro_rules! log_if {
 }
 pub(crate) use log_if;
 
-/// Logs an event triggered by a peer at the given level, with the number of events since the last
+/// Logs an event caused by a peer at the given level, with the number of events since the last
 /// line, if a line of this kind is due. Otherwise logs it at debug, without the number.
 macro_rules! log_count {
     ($collector:expr, $kind:expr, $level:ident, $line:literal, $($field:tt)+) => {
@@ -182,14 +183,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thousand_times_in_a_second_are_two_lines() {
+    fn events_of_a_kind_are_logged_once_a_second() {
         let limiter = LogLimiter::default();
         let lines: Vec<_> = (0..1_001).filter_map(|now| limiter.add(("a", ""), now)).collect();
         assert_eq!(lines, [1, 1_000]);
     }
 
     #[test]
-    fn much_of_one_kind_hides_nothing_of_another() {
+    fn kinds_are_limited_separately() {
         let limiter = LogLimiter::default();
         for kind in [("a", "x"), ("a", "y"), ("b", "x")] {
             assert_eq!(limiter.add(kind, 0), Some(1), "{kind:?}");
@@ -203,60 +204,61 @@ mod tests {
         IpAddr::V4(Ipv4Addr::from(n as u32))
     }
 
-    /// Number of lines logged about twenty agents elsewhere. A few may share a bucket with a flood;
-    /// ten do not.
-    fn logged_of_twenty(limiter: &LogLimiter, line: &'static str, now: Millis) -> usize {
+    /// Returns the number of lines logged about twenty other agents. A few of them can share a
+    /// bucket with a flood; ten cannot.
+    fn logged_of_twenty_others(limiter: &LogLimiter, line: &'static str, now: Millis) -> usize {
         let logged = |n: &u64| limiter.may_log(line, ("honest", n), from(n + (1 << 31)), now);
         (0..20).filter(logged).count()
     }
 
-    /// Ten sessions a second, for a minute.
+    /// Ten sessions per second, for a minute.
     #[test]
-    fn an_agent_that_reconnects_in_a_loop_does_not_fill_the_log_nor_hide_another() {
+    fn reconnect_loop_of_one_agent_neither_fills_the_log_nor_hides_others() {
         let limiter = LogLimiter::default();
-        let logged = |id: &str, now| limiter.may_log("agent gone", id, HERE, now);
+        let logged = |id: &str, now| limiter.may_log("agent disconnected", id, HERE, now);
         let lines = (0..600).filter(|n| logged("flaps", n * 100)).count();
         assert_eq!(lines, 10 + 5);
-        // It may have the same hash as the loop by one in a thousand; ten of twenty never do.
+        // One in a thousand has the hash of the looping agent; ten of twenty never do.
         let seen = (0..20).filter(|n| logged(&format!("web-{n}"), 60_000)).count();
         assert!(seen > 10, "{seen}");
         let suppressed: u64 = limiter.suppressed(60_000).into_iter().map(|(_, count)| count).sum();
-        assert_eq!(suppressed, 600 - 15 + 20 - seen as u64, "counted, none lost");
+        assert_eq!(suppressed, 600 - 15 + 20 - seen as u64, "every suppressed line is counted");
         assert!(limiter.suppressed(120_000).is_empty());
     }
 
-    /// One credential that allows every id, and a thousand of them that reconnect for a minute.
+    /// One credential that allows every id; a thousand ids reconnect for a minute.
     #[test]
-    fn a_flood_of_ids_hides_neither_other_agents_nor_another_kind_of_line() {
+    fn flood_of_ids_hides_neither_other_agents_nor_other_kinds() {
         let limiter = LogLimiter::default();
-        let flood = |n: &u64| limiter.may_log("agent gone", n % 1_000, HERE, n / 10);
+        let flood = |n: &u64| limiter.may_log("agent disconnected", n % 1_000, HERE, n / 10);
         let lines = (0..600_000).filter(flood).count();
         assert!(lines <= 200 + 6, "{lines}");
-        assert!(logged_of_twenty(&limiter, "agent gone", 60_000) > 10);
-        assert!(logged_of_twenty(&limiter, "agent not admitted", 60_000) > 10);
+        assert!(logged_of_twenty_others(&limiter, "agent disconnected", 60_000) > 10);
+        assert!(logged_of_twenty_others(&limiter, "agent id claim failed", 60_000) > 10);
     }
 
     #[test]
-    fn a_flood_from_everywhere_leaves_other_kinds_of_lines_alone() {
+    fn flood_from_all_addresses_does_not_hide_other_kinds() {
         let limiter = LogLimiter::default();
-        let flood = |n: &u64| limiter.may_log("agent gone", n, from(*n), n / 10);
+        let flood = |n: &u64| limiter.may_log("agent disconnected", n, from(*n), n / 10);
         let lines = (0..100_000).filter(flood).count();
         assert!((900..=1_010).contains(&lines), "{lines}");
-        assert!(logged_of_twenty(&limiter, "another host takes over", 10_000) > 10);
+        let line = "agent id taken over by another host";
+        assert!(logged_of_twenty_others(&limiter, line, 10_000) > 10);
     }
 
     #[test]
-    fn a_fleet_that_comes_back_does_not_fill_the_log() {
+    fn returning_fleet_does_not_fill_the_log() {
         let limiter = LogLimiter::default();
-        let logged = |n: &u64| limiter.may_log("agent reports", n, from(*n), n / 5);
+        let logged = |n: &u64| limiter.may_log("agent connected", n, from(*n), n / 5);
         let lines = (0..100_000_u64).filter(logged).count();
         assert!((900..=1_020).contains(&lines), "{lines} lines in 20 s");
     }
 
     #[test]
-    fn what_was_suppressed_at_the_end_of_a_flood_is_summed_up_once() {
+    fn lines_suppressed_at_the_end_of_a_flood_are_summed_up_once() {
         let limiter = LogLimiter::default();
-        let kind = ("refused", "bad_magic");
+        let kind = ("connection rejected", "bad_magic");
         assert_eq!(limiter.add(kind, 0), Some(1));
         assert_eq!((limiter.add(kind, 1), limiter.add(kind, 2)), (None, None));
         assert!(limiter.suppressed(9_999).is_empty());
@@ -265,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_cut_between_two_characters() {
+    fn long_text_is_truncated_at_a_character_boundary() {
         assert_eq!(shortened("short"), "short");
         assert_eq!(shortened(&"ä".repeat(10_000)).len(), TEXT_BYTES);
         assert_eq!(shortened(&format!("x{}", "ä".repeat(10_000))).len(), TEXT_BYTES - 1);

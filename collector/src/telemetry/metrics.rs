@@ -15,10 +15,10 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::auth::Denied;
 use crate::peers::close_reason::CloseReason;
 
-/// Buckets from accept to Welcome, in seconds: loopback to satellite link, and the five seconds of
-/// a challenge.
+/// Buckets from accept to Welcome, in seconds: from loopback to a satellite link, and the five
+/// seconds of a challenge.
 const HANDSHAKE_BOUNDS: [f64; 10] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0];
-/// Buckets from request to last byte, in seconds: ten agents to a million.
+/// Buckets from a scrape's request to its last byte, in seconds: from ten agents to a million.
 const SCRAPE_BOUNDS: [f64; 11] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// A label `code`.
@@ -99,7 +99,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Creates the metrics at zero, with all possible label values, and registers them.
+    /// Creates the metrics and registers them. Every known label value starts at zero.
     #[must_use]
     pub fn new(registry: &mut Registry) -> Self {
         let metrics = Self {
@@ -153,46 +153,46 @@ impl Metrics {
         );
         to.register(
             "fleetgauge_connections_open",
-            "Agent connections open, handshakes included",
+            "Open agent connections, handshakes included",
             self.open.clone(),
         );
         to.register(
             "fleetgauge_connections_closed",
-            "Agent connections ended, by reason",
+            "Agent connections closed, by reason",
             self.closed.clone(),
         );
-        to.register("fleetgauge_rejects", "Rejects given, by code", self.rejects.clone());
+        to.register("fleetgauge_rejects", "Reject frames sent, by code", self.rejects.clone());
         to.register(
             "fleetgauge_frames",
             "Frames received from agents, by kind",
             self.frames.clone(),
         );
-        to.register("fleetgauge_reports", "Reports taken in", self.reports.clone());
+        to.register("fleetgauge_reports", "Reports stored", self.reports.clone());
         to.register_with_unit(
             "fleetgauge_received",
-            "Read from agents",
+            "Bytes received from agents",
             Unit::Bytes,
             self.received_bytes.clone(),
         );
         to.register_with_unit(
             "fleetgauge_sent",
-            "Written to agents",
+            "Bytes sent to agents",
             Unit::Bytes,
             self.sent_bytes.clone(),
         );
         to.register(
             "fleetgauge_lingers_skipped",
-            "Connections closed at once because too many were waiting for a Reject to be read",
+            "Rejected connections closed without waiting for the peer to read the Reject",
             self.lingers_skipped.clone(),
         );
         to.register(
             "fleetgauge_accept_errors",
-            "Failures to accept a connection",
+            "Failures to accept an agent connection",
             self.accept_errors.clone(),
         );
         to.register(
             "fleetgauge_address_pauses",
-            "Times that an address was paused because too many of its connections had failed",
+            "Pauses of source addresses with too many failed connections",
             self.address_pauses.clone(),
         );
         to.register(
@@ -202,34 +202,34 @@ impl Metrics {
         );
         to.register(
             "fleetgauge_families_skipped",
-            "Families of a kind that this collector does not know",
+            "Families of a kind unknown to this collector",
             self.families_skipped.clone(),
         );
         to.register_with_unit(
             "fleetgauge_handshake",
-            "From accept to Welcome",
+            "Time from accept to Welcome",
             Unit::Seconds,
             self.handshake_seconds.clone(),
         );
         to.register_with_unit(
             "fleetgauge_scrape",
-            "From a scrape's request to its last byte",
+            "Time from a scrape's request to its last byte",
             Unit::Seconds,
             self.scrape_seconds.clone(),
         );
         to.register(
             "fleetgauge_scrapes_refused",
-            "Scrapes refused: too many at once",
+            "Scrapes refused because too many were running",
             self.scrapes_refused.clone(),
         );
         to.register(
             "fleetgauge_scrapes_broken",
-            "Scrapes whose reader left or stalled",
+            "Scrapes whose client disconnected or stalled",
             self.scrapes_broken.clone(),
         );
         to.register(
             "fleetgauge_http_connections_evicted",
-            "HTTP connections that gave way to others",
+            "HTTP connections evicted in favor of others",
             self.http_evicted.clone(),
         );
         to.register(
@@ -239,7 +239,7 @@ impl Metrics {
         );
         to.register(
             "fleetgauge_http_unauthorized",
-            "HTTP requests refused for want of a credential",
+            "HTTP requests without a valid credential, or without the right to delete",
             self.http_unauthorized.clone(),
         );
         to.register(
@@ -249,33 +249,33 @@ impl Metrics {
         );
         to.register(
             "fleetgauge_reload_failures",
-            "Times that the settings' files could not be read anew",
+            "Failed configuration reloads",
             self.reload_failures.clone(),
         );
         to.register_with_unit(
             "fleetgauge_last_reload_timestamp",
-            "When the settings' files that are in force were read",
+            "Time at which the configuration in force was loaded, unix time",
             Unit::Seconds,
             self.reload_time.clone(),
         );
         to.register(
             "fleetgauge_last_reload_successful",
-            "1 if what the settings' files say is in force, 0 if what they said before",
+            "Whether the last configuration reload succeeded",
             self.reload_successful.clone(),
         );
         to.register(
             "fleetgauge_state_errors",
-            "Times that the state file could not be read or written",
+            "Failures to read or write the state file",
             self.state_errors.clone(),
         );
         to.register_with_unit(
             "fleetgauge_frozen",
-            "Time in which the collector did not run and agents were not held to their deadlines",
+            "Time in which the collector was frozen; agent deadlines are extended by it",
             Unit::Seconds,
             self.frozen_seconds.clone(),
         );
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        to.register("fleetgauge_build", "Which collector this is", build);
+        to.register("fleetgauge_build", "Version of the collector", build);
     }
 
     /// Counts a connection.
@@ -301,7 +301,7 @@ impl Metrics {
     }
 
     /// Records a successful reload at this time.
-    pub fn read_settings(&self, now: SystemTime) {
+    pub fn reload_succeeded(&self, now: SystemTime) {
         let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.reload_time.set(since_1970.as_secs_f64());
         self.reload_successful.set(1);

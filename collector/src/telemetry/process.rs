@@ -2,7 +2,7 @@
 
 use super::sample::MetricSample;
 
-/// Returns CPU, memory and file descriptors; nothing on other systems than Linux.
+/// Returns samples of CPU, memory and file descriptors; none on systems other than Linux.
 #[cfg(target_os = "linux")]
 #[must_use]
 pub(crate) fn samples() -> Vec<MetricSample> {
@@ -46,16 +46,15 @@ pub(crate) fn samples() -> Vec<MetricSample> {
         ));
     }
     #[expect(clippy::cast_precision_loss, reason = "descriptors are few")]
-    if let Some(LimitValue::Value(most)) =
-        process.limits().ok().map(|l| l.max_open_files.soft_limit)
+    if let Some(LimitValue::Value(max)) = process.limits().ok().map(|l| l.max_open_files.soft_limit)
     {
         let help = "Maximum number of open file descriptors.";
-        samples.push(MetricSample::Gauge("process_max_fds", help, most as f64));
+        samples.push(MetricSample::Gauge("process_max_fds", help, max as f64));
     }
     samples
 }
 
-/// Returns CPU, memory and file descriptors; nothing on other systems than Linux.
+/// Returns samples of CPU, memory and file descriptors; none on systems other than Linux.
 #[cfg(not(target_os = "linux"))]
 #[must_use]
 pub(crate) fn samples() -> Vec<MetricSample> {

@@ -1,4 +1,4 @@
-//! Log lines of refused connections.
+//! Log lines about rejected connections.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use crate::telemetry::log_limiter::shortened;
 
 /// The level of a refusal's log line.
 enum Level {
-    /// Security, or a limit that keeps agents out.
+    /// A security problem, or a limit that keeps agents out.
     Warn,
     /// A protocol error of the peer.
     Info,
@@ -27,7 +27,7 @@ const fn level(code: Code) -> Level {
         | Code::IdConflict
         | Code::CredentialRevoked
         | Code::TlsRequired => Level::Warn,
-        // `unauthorized`, `address paused` and the end of each session have lines of their own.
+        // `agent unauthorized`, `address paused` and the end of a session have lines of their own.
         Code::Unauthorized
         | Code::AddressPaused
         | Code::HelloTimeout
@@ -38,7 +38,7 @@ const fn level(code: Code) -> Level {
     }
 }
 
-/// Logs a refused connection, and its agent if that is known.
+/// Logs a rejected connection, with its agent if that is known.
 pub(crate) fn log(
     collector: &CollectorState,
     refusal: &Refusal,
@@ -51,11 +51,15 @@ pub(crate) fn log(
     let level = level(code);
     let count = match level {
         Level::Debug => None,
-        _ => collector.log_due(("refused", code.reason())),
+        _ => collector.log_due(("connection rejected", code.reason())),
     };
     match (level, count) {
-        (Level::Warn, Some(count)) => warn!(%code, %address, agent, detail, count, "refused"),
-        (Level::Info, Some(count)) => info!(%code, %address, agent, detail, count, "refused"),
-        _ => debug!(%code, %address, agent, detail, "refused"),
+        (Level::Warn, Some(count)) => {
+            warn!(%code, %address, agent, detail, count, "connection rejected");
+        }
+        (Level::Info, Some(count)) => {
+            info!(%code, %address, agent, detail, count, "connection rejected");
+        }
+        _ => debug!(%code, %address, agent, detail, "connection rejected"),
     }
 }

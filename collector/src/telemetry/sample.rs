@@ -14,7 +14,7 @@ pub enum MetricSample {
     Counter(&'static str, &'static str, f64),
 }
 
-/// Adds the samples of a function to each scrape.
+/// Adds the samples that a function computes to each scrape.
 pub struct ScrapeCollector<F>(
     /// Computes the samples.
     pub F,

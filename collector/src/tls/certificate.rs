@@ -9,7 +9,7 @@ use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::time::Time;
 
-/// A parsed, unverified certificate.
+/// A parsed certificate. It is not verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
     /// Names of its subject.
@@ -21,8 +21,8 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Parses the leaf of a chain, with the validity of the whole chain. `None` if a certificate is
-    /// malformed.
+    /// Parses the leaf of a chain. Its validity is that of the whole chain. Returns `None` if a
+    /// certificate is malformed.
     #[must_use]
     pub fn of_chain(chain: &[CertificateDer<'_>]) -> Option<Self> {
         let (own, others) = chain.split_first()?;
@@ -33,8 +33,8 @@ impl Certificate {
         })
     }
 
-    /// Parses a certificate. Its names are the DNS names and URIs of its subject alternative names,
-    /// or else its common name.
+    /// Parses a certificate. Its names are the DNS names and URIs of the subject alternative name,
+    /// or else the common name.
     ///
     /// # Errors
     /// It is malformed.

@@ -14,8 +14,8 @@ use super::opaque_errors::OpaqueErrorVerifier;
 use super::tickets;
 use fleetgauge_common::settings::SettingError;
 
-/// The verifier of a port's client certificates. It owns the session tickets, so that a resumed
-/// session was verified against the same authorities and lists.
+/// The verifier of a port's client certificates. It has its own session tickets, so a resumed
+/// session was verified against the same authorities and revocation lists.
 #[derive(Debug)]
 pub struct ClientVerifier {
     /// `None` if clients present no certificate.
@@ -52,7 +52,7 @@ impl ClientVerifier {
         Ok(Self { verifier: verifier(files, content)?, tickets, ca, crl })
     }
 
-    /// Whether these files would give the same verifier.
+    /// Whether a verifier of these files would be the same.
     pub(super) fn is_of(&self, content: &Content) -> bool {
         (&self.ca, &self.crl) == (&content.client_ca, &content.crl)
     }
@@ -74,8 +74,9 @@ impl ClientVerifier {
         self.verifier.is_some()
     }
 
-    /// Verifies a client's chain at `now`, in unix seconds. Returns its certificate; `None` if
-    /// clients present none. A chain that this verifier has accepted is only checked for expiry.
+    /// Verifies a client's chain at `now`, in unix seconds. Returns the client's certificate;
+    /// `None` if clients present none. A chain that this verifier has accepted is only checked for
+    /// expiry.
     ///
     /// # Errors
     /// The chain is missing, expired, revoked or not issued by the authorities.

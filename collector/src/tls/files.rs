@@ -16,7 +16,7 @@ use x509_cert::der::DateTime;
 
 use super::certificate::Certificate;
 
-/// Maximum file size: a list of a million revoked certificates takes 50 MB.
+/// Maximum file size. A list of a million revoked certificates has 50 MB.
 const MAX_FILE_BYTES: u64 = 128 << 20;
 
 /// The minimum TLS version of a port.
@@ -67,7 +67,7 @@ pub(super) struct Content {
     pub(super) crl: Option<Vec<u8>>,
 }
 
-/// Hides the contents, which include a private key.
+/// Hides the contents, among them a private key.
 impl std::fmt::Debug for Content {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Content")
@@ -81,10 +81,10 @@ pub(super) struct Own {
     pub(super) expires: u64,
 }
 
-/// Returns the crypto provider, with the cheapest cipher suite first.
+/// Returns the crypto provider. Its cheapest cipher suite is first.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     let mut provider = rustls::crypto::ring::default_provider();
-    // CPUs accelerate SHA-256, but hardly any SHA-384: a tenth of a handshake.
+    // CPUs accelerate SHA-256 but hardly any SHA-384, which costs a tenth of a handshake.
     provider
         .cipher_suites
         .sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
@@ -112,19 +112,19 @@ impl Files {
         })
     }
 
-    /// Parses the port's certificate and key.
+    /// Parses the port's certificate and key, and checks that the certificate is valid at `now`.
     pub(super) fn own(&self, content: &Content, now: u64) -> Result<Own, SettingError> {
         let (path, pem) = (self.certificate.display(), &content.certificate);
         let chain = self.items("certificate", &self.certificate, pem, "CERTIFICATE")?;
         let bad = |problem: String| self.bad("certificate", format!("{path} {problem}"));
         let own = Certificate::of_chain(&chain)
-            .ok_or_else(|| bad("is not an X.509 certificate. Have it issued again".to_owned()))?;
+            .ok_or_else(|| bad("is not an X.509 certificate; reissue it".to_owned()))?;
         if own.expires < now {
-            return Err(bad(format!("expired on {}. Have it renewed", date(own.expires))));
+            return Err(bad(format!("expired on {}; renew it", date(own.expires))));
         }
         if own.begins > now {
             let begins = date(own.begins);
-            return Err(bad(format!("is not valid before {begins}. Is this host's clock right?")));
+            return Err(bad(format!("is not valid before {begins}; check this host's clock")));
         }
         Ok(Own { chain, key: self.private_key(content)?, expires: own.expires })
     }
@@ -134,8 +134,7 @@ impl Files {
         PrivateKeyDer::from_pem_slice(&content.key).map_err(|error| {
             let problem = match error {
                 pem::Error::NoItemsFound => {
-                    "holds no private key. It takes one in PEM, not encrypted: \
-                     -----BEGIN PRIVATE KEY-----"
+                    "has no private key; it must be PEM, unencrypted: -----BEGIN PRIVATE KEY-----"
                 }
                 _ => "is not PEM",
             };
@@ -162,7 +161,7 @@ impl Files {
         Ok(lists.transpose()?.unwrap_or_default())
     }
 
-    /// Parses all PEM items of a kind in a file; at least one.
+    /// Parses all PEM items of a kind in a file. There must be one.
     fn items<T: PemObject>(
         &self,
         setting: &str,
@@ -175,12 +174,12 @@ impl Files {
             .collect::<Result<_, _>>()
             .map_err(|error| bad(format!("is not PEM: {error}")))?;
         if items.is_empty() {
-            return Err(bad(format!("holds none. It takes PEM: -----BEGIN {kind}-----")));
+            return Err(bad(format!("has no PEM item -----BEGIN {kind}-----")));
         }
         Ok(items)
     }
 
-    /// Converts rustls' error about certificate and key.
+    /// Converts an error of rustls about certificate and key.
     pub(super) fn unusable(&self, error: &Error) -> SettingError {
         let (certificate, key) = (self.certificate.display(), self.key.display());
         match error {
@@ -191,13 +190,13 @@ impl Files {
         }
     }
 
-    /// Converts rustls' error about an authority.
+    /// Converts an error of rustls about an authority.
     pub(super) fn no_authority(&self, error: &Error) -> SettingError {
         let path = self.client_ca.as_deref().unwrap_or(Path::new("")).display();
-        self.bad("client_ca", format!("{path} holds what cannot be an authority: {error}"))
+        self.bad("client_ca", format!("{path} has an unusable authority: {error}"))
     }
 
-    /// Converts rustls' error about a revocation list.
+    /// Converts an error of rustls about a revocation list.
     pub(super) fn bad_crl(&self, error: &VerifierBuilderError) -> SettingError {
         let path = self.crl.as_deref().unwrap_or(Path::new("")).display();
         self.bad("crl", format!("{path} cannot be used: {error}"))

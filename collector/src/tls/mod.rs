@@ -26,14 +26,14 @@ pub struct PortTls {
     clients: Arc<ClientVerifier>,
     /// Expiry of the port's certificate, in unix seconds.
     expires: u64,
-    /// What the configuration was built from.
+    /// The files that the configuration was built from.
     files: Files,
     content: Content,
 }
 
 impl PortTls {
-    /// Loads the files, which must be valid at `now`, in unix seconds. Parts that have not changed
-    /// since `before` are reused.
+    /// Loads the files. Certificates must be valid at `now`, in unix seconds. Parts that have not
+    /// changed since `before` are reused.
     ///
     /// # Errors
     /// The first invalid file, and a remedy.

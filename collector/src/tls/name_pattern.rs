@@ -1,6 +1,6 @@
 //! Patterns of the names in agents' certificates.
 
-/// Placeholder of the id.
+/// Placeholder of the agent id.
 const ID: &str = "{id}";
 
 /// A pattern of certificate names: text around `{id}`.
@@ -10,7 +10,7 @@ pub struct NamePattern {
     after: Box<str>,
 }
 
-/// The name is the id.
+/// The whole name is the id.
 impl Default for NamePattern {
     fn default() -> Self {
         Self { before: "".into(), after: "".into() }
@@ -23,13 +23,13 @@ impl NamePattern {
     /// # Errors
     /// A message that says what would be valid.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let right = "must be a name with {id} once where the agent's id stands, such as \
+        let valid = "must be a name with one {id} in place of the agent id, such as \
                      {id}.agents.example.com or spiffe://example.com/agent/{id}";
         match text.split_once(ID) {
             Some((before, after)) if !after.contains(ID) && !text.contains(char::is_whitespace) => {
                 Ok(Self { before: before.into(), after: after.into() })
             }
-            _ => Err(right.to_owned()),
+            _ => Err(valid.to_owned()),
         }
     }
 
@@ -45,13 +45,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_the_id_unless_the_operator_says_otherwise() {
+    fn default_pattern_takes_the_whole_name() {
         assert_eq!(NamePattern::default().id("web-01"), Some("web-01"));
         assert_eq!(NamePattern::parse("{id}").unwrap(), NamePattern::default());
     }
 
     #[test]
-    fn the_id_is_what_stands_in_its_place() {
+    fn pattern_extracts_the_id() {
         let domain = NamePattern::parse("{id}.agents.example.com").unwrap();
         assert_eq!(domain.id("web-01.agents.example.com"), Some("web-01"));
         for other in [
@@ -68,14 +68,14 @@ mod tests {
     }
 
     #[test]
-    fn overlapping_ends_are_no_match() {
+    fn overlapping_prefix_and_suffix_do_not_match() {
         let pattern = NamePattern::parse("ab{id}ba").unwrap();
         assert_eq!(pattern.id("aba"), None);
         assert_eq!(pattern.id("abxba"), Some("x"));
     }
 
     #[test]
-    fn patterns_that_cannot_be() {
+    fn invalid_patterns_are_rejected() {
         for text in ["", "web-01", "{id}{id}", "{id}.{id}", "{name}", "{id} "] {
             let problem = NamePattern::parse(text).unwrap_err();
             assert!(problem.contains("{id}.agents.example.com"), "{problem}");

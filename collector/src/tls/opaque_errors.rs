@@ -1,4 +1,4 @@
-//! Hides from clients why their certificate is rejected; the log has the reason.
+//! Hides from clients why their certificate was rejected. The log has the reason.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Session tickets, for short-lived resumption.
+//! Session tickets with a short lifetime.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(super) fn short_lived() -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
     Ok(Arc::new(TicketRotator::new(LIFETIME, key)?))
 }
 
-/// A key with [`LIFETIME`]: rustls' own is six hours.
+/// A key with [`LIFETIME`] instead of the six hours of rustls.
 #[derive(Debug)]
 struct Key(Arc<dyn ProducesTickets>);
 

@@ -1,4 +1,4 @@
-//! Attacks that once stopped a collector, and what they may cost.
+//! Attacks that once overloaded a collector, and upper bounds of what they may cost.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::worst::{family, names, schema, series};
 const GAUGE: u8 = 1;
 const HISTOGRAM: u8 = 3;
 
-/// Labels whose values double when they are written.
+/// Labels whose values double in length when they are escaped.
 fn quoted<'a>(names: &'a [String], quotes: &'a str) -> Vec<Label<'a>> {
     names.iter().map(|name| Label { name, value: quotes }).collect()
 }
 
-/// Schemas of 544 kB until there are 4.9 MB of them: histograms whose labels once stood in the plan
-/// for each of their bounds.
+/// Schemas of 544 kB each, 4.9 MB in total: histograms whose plan once repeated the labels for each
+/// bound.
 fn histograms_of_long_labels(agent: usize) -> Vec<Vec<u8>> {
     let quotes = "\"".repeat(1_024);
     let names = names(31);
@@ -34,10 +34,10 @@ fn histograms_of_long_labels(agent: usize) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn histograms_of_long_labels_from_three_agents() {
+fn histograms_with_long_labels_from_three_agents_are_cheap() {
     let mut cpu = Duration::ZERO;
     let mut sent = 0;
-    // Where such pages are allowed, so that all of it is kept.
+    // The page limit is raised, so that all of the schemas are kept.
     let rig = Rig::new(|config| config.bounds.page_bytes_per_agent = usize::MAX);
     for agent in 0..3 {
         let mut attacker = rig.connect();
@@ -55,7 +55,7 @@ fn histograms_of_long_labels_from_three_agents() {
 }
 
 #[test]
-fn a_schema_for_which_there_is_no_memory_is_not_unfolded() {
+fn schema_over_the_memory_limit_gets_no_plan() {
     let rig = Rig::new(|config| {
         config.bounds.memory = 1 << 20;
         config.bounds.page_bytes_per_agent = usize::MAX;
@@ -65,11 +65,11 @@ fn a_schema_for_which_there_is_no_memory_is_not_unfolded() {
     let cost = rig.cost(&mut attacker, &histograms_of_long_labels(0)[..1]);
     assert_eq!(attacker.refused(), Some(Code::CollectorFull));
     assert_eq!(rig.collector.registry.budget().refusals(), 1);
-    // The frame, decoded; neither its labels as they are written nor its numbers.
+    // The decoded frame is allocated; its rendered labels and bounds are not.
     assert!(cost.peak < 4 * cost.sent, "{cost:?}");
 }
 
-/// A collector with three unpinned schemas.
+/// Creates a collector with three unpinned schemas.
 fn with_unused_schemas(change: impl FnOnce(&mut Config)) -> Rig {
     let rig = Rig::new(change);
     for name in ["a", "b", "c"] {
@@ -82,9 +82,9 @@ fn with_unused_schemas(change: impl FnOnce(&mut Config)) -> Rig {
     rig
 }
 
-/// Its own lines alone are over the bound, however short the agent's labels are.
+/// The schema's own lines exceed the limit, however short the agent's labels are.
 #[test]
-fn a_schema_too_large_for_a_page_is_not_unfolded_and_displaces_none() {
+fn schema_over_the_page_limit_gets_no_plan_and_evicts_none() {
     let rig = with_unused_schemas(|config| config.bounds.schemas.schemas = 3);
     let mut attacker = rig.connect();
     attacker.receives(&hello("x", vec![], Fingerprint([0; 16])));
@@ -97,7 +97,7 @@ fn a_schema_too_large_for_a_page_is_not_unfolded_and_displaces_none() {
 }
 
 #[test]
-fn a_schema_for_which_there_will_be_no_memory_displaces_none() {
+fn schema_that_cannot_fit_evicts_none() {
     let rig = with_unused_schemas(|config| {
         config.bounds.memory = 1 << 20;
         config.bounds.page_bytes_per_agent = usize::MAX;
@@ -111,9 +111,10 @@ fn a_schema_for_which_there_will_be_no_memory_displaces_none() {
     assert_eq!(rig.collector.registry.budget().taken(), taken);
 }
 
-/// When each label of each series was looked up among the agent's, a Hello of 245 bytes took 16 ms.
+/// A look-up of each label of each series among the agent's once took 16 ms for a Hello of 245
+/// bytes.
 #[test]
-fn hellos_of_many_labels_against_a_schema_of_many_labels() {
+fn hello_with_many_labels_against_a_schema_with_many_labels_is_cheap() {
     const HELLOS: u32 = 50;
     const MOST: Duration = Duration::from_micros(if cfg!(debug_assertions) { 1_500 } else { 200 });
     let rig = Rig::new(|_| {});
@@ -138,7 +139,7 @@ fn hellos_of_many_labels_against_a_schema_of_many_labels() {
 }
 
 #[test]
-fn long_labels_on_many_lines_of_a_page() {
+fn long_labels_on_many_lines_are_limited_by_page_bytes() {
     let quotes = "\"".repeat(1_000);
     let (names, values) = (names(15), names(10_000));
     let own: Vec<_> = values.iter().map(|value| [Label { name: "n", value }]).collect();
@@ -146,8 +147,8 @@ fn long_labels_on_many_lines_of_a_page() {
         let all = own.iter().take(count).map(|labels| series(0, &[], labels)).collect();
         encode(&schema(&[family("a", GAUGE)], all))
     };
-    // 15 kB of labels, written as 30 kB, on each of 10,000 lines: at Schema, and at Hello once the
-    // schema is known.
+    // 15 kB of labels, escaped to 30 kB, on each of 10,000 lines. They are refused at Schema, and
+    // at Hello if the schema is known.
     let rig = Rig::new(|_| {});
     let (many, fingerprint) = declared(10_000);
     let greeting = hello("a", quoted(&names, &quotes), fingerprint);
@@ -163,7 +164,7 @@ fn long_labels_on_many_lines_of_a_page() {
     let mut attacker = rig.connect();
     attacker.receives(&greeting);
     assert_eq!(attacker.refused(), Some(Code::PageTooLarge));
-    // What is allowed is on the page, and no more than that.
+    // Allowed lines are on the page, and no others.
     let rig = Rig::new(|_| {});
     let (some, fingerprint) = declared(550);
     let mut agent = rig.connect();
@@ -179,7 +180,7 @@ fn long_labels_on_many_lines_of_a_page() {
 }
 
 #[test]
-fn a_page_of_every_line_is_as_long_as_was_counted() {
+fn counted_page_size_is_the_actual_size() {
     let values = names(100);
     let own: Vec<_> = values.iter().map(|value| [Label { name: "n", value }]).collect();
     let bounds = [-2.225_073_858_507_201_4e-308, 0.5, 1.0];

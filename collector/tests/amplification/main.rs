@@ -1,9 +1,9 @@
-//! What a byte of an agent can cost: for each kind of frame the worst legal input that we know, its
-//! CPU time, memory, bytes of a page and of the log for each byte sent. `--nocapture` prints the
-//! table of SECURITY.md.
+//! Cost of one byte from an agent. For each kind of frame, the worst known legal input is measured:
+//! CPU time, memory, page bytes and log bytes for each byte sent. `--nocapture` prints the table of
+//! SECURITY.md.
 //!
-//! CPU time is this thread's own, so a busy machine changes nothing. Without optimization it is
-//! some thirty times what a release build needs, and so are the bounds.
+//! CPU time is that of this thread, so a busy machine changes nothing. An unoptimized build takes
+//! about thirty times as long as a release build, and the bounds are scaled accordingly.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod attacks;

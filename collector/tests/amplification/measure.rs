@@ -1,4 +1,4 @@
-//! A session without a socket, and what the bytes that it is given cost.
+//! A session without a socket, and measurement of what its input costs.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -16,16 +16,16 @@ use rustix::time::{ClockId, clock_gettime};
 use tracing::Dispatch;
 use tracing::subscriber::NoSubscriber;
 
-/// How much slower than a release build this one may be.
+/// Maximum slowdown of this build relative to a release build.
 const SLOWNESS: u32 = if cfg!(debug_assertions) { 30 } else { 1 };
 const NOW: u64 = 1_000_000;
 
 /// A second dispatcher that is never dropped. While only one exists, tracing asks the default
-/// subscriber of the thread that reaches a log call first, and caches the answer for all threads: a
-/// thread without a subscriber would switch that call off.
+/// subscriber of the thread that reaches a log call first, and caches the answer for all threads. A
+/// thread without a subscriber would then disable that call.
 static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
 
-/// A collector without sockets: only sessions and registry.
+/// A collector without sockets: sessions and registry only.
 pub(crate) struct Rig {
     pub(crate) collector: Arc<CollectorState>,
 }
@@ -36,21 +36,22 @@ pub(crate) struct Agent {
     said: Vec<u8>,
 }
 
-/// What some bytes have cost.
+/// The cost of some input.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Cost {
     pub(crate) sent: usize,
     pub(crate) cpu: Duration,
-    /// Most that was allocated at once, and what of the budget is still taken.
+    /// Maximum allocated at once, and the part of the budget that is still taken.
     pub(crate) peak: usize,
     pub(crate) kept: usize,
     pub(crate) log: usize,
-    /// Bytes of a page for each byte that it took, reports included, if they make one.
+    /// Page bytes for each input byte, reports included, if the input makes a page.
     pub(crate) page: f64,
 }
 
 impl Cost {
-    /// What one of many costs that send the same: the mean of CPU time, the most of all else.
+    /// Returns the cost of one of many equal inputs: mean CPU time, and the maximum of everything
+    /// else.
     pub(crate) fn of_one(costs: &[Self]) -> Self {
         let most = |of: fn(&Self) -> usize| costs.iter().map(of).max().unwrap();
         Self {
@@ -62,7 +63,7 @@ impl Cost {
         }
     }
 
-    /// CPU time for each byte sent, as a release build would take at most.
+    /// CPU time for each byte sent, converted to a release build.
     pub(crate) fn nanoseconds_a_byte(&self) -> f64 {
         (self.cpu / SLOWNESS).as_nanos() as f64 / self.sent as f64
     }
@@ -72,7 +73,7 @@ impl Cost {
     }
 }
 
-/// As long as this in a release build.
+/// Converts a time of a release build to this build.
 pub(crate) fn at_most(release: Duration) -> Duration {
     release * SLOWNESS
 }
@@ -80,7 +81,7 @@ pub(crate) fn at_most(release: Duration) -> Duration {
 impl Rig {
     pub(crate) fn new(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config { drain: Duration::ZERO, ..Config::default() };
-        // What a flood of frames costs is another matter: how many may come is bounded.
+        // The rate limit is raised, because the cost of one frame is measured here.
         config.bounds.reports_per_interval = 1_000_000;
         change(&mut config);
         let mut own = prometheus_client::registry::Registry::default();
@@ -98,7 +99,7 @@ impl Rig {
         Agent { session, said: Vec::new() }
     }
 
-    /// Bytes of the page in the longer format.
+    /// Page size in bytes, in the longer format.
     pub(crate) fn page_bytes(&self) -> usize {
         let bytes = [Format::Text, Format::OpenMetrics].map(|format| {
             let mut page = Vec::new();
@@ -108,7 +109,7 @@ impl Rig {
         bytes[0].max(bytes[1])
     }
 
-    /// What it costs that this agent sends these frames.
+    /// Measures the cost of these frames from this agent.
     pub(crate) fn cost(&self, agent: &mut Agent, frames: &[Vec<u8>]) -> Cost {
         let before = self.collector.registry.budget().taken();
         LazyLock::force(&SECOND);
@@ -143,7 +144,7 @@ impl Agent {
         self.session.received(frame, NOW, &mut self.said);
     }
 
-    /// The code by which it was refused, if it was.
+    /// The code with which the session was refused, if it was.
     pub(crate) fn refused(&self) -> Option<Code> {
         let accept = Accept { version: VERSION, max_payload_bytes: 16 * 1024 };
         let (mut frames, mut input) = (FrameBuffer::default(), &self.said[..]);
@@ -157,7 +158,7 @@ impl Agent {
     }
 }
 
-/// A log that is kept.
+/// A log kept in memory.
 #[derive(Debug, Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -201,7 +202,7 @@ pub(crate) fn hello(id: &str, labels: Vec<Label<'_>>, schema: Fingerprint) -> Ve
     }))
 }
 
-/// A schema's frame and its fingerprint.
+/// The frame and the fingerprint of a schema.
 pub(crate) fn encode(schema: &Schema<'_>) -> (Vec<u8>, Fingerprint) {
     schema::encode(schema).unwrap()
 }

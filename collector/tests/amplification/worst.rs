@@ -1,4 +1,4 @@
-//! The worst legal input of each kind of frame, and what it costs for each byte.
+//! The worst legal input of each kind of frame, and its cost for each byte.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use fleetgauge_proto::{Fingerprint, Message};
 
 use crate::measure::{Cost, Rig, encode, frame, hello, report, report_of, thread_time};
 
-/// Most nanoseconds of CPU and bytes of the log for each byte sent.
+/// Maximum CPU nanoseconds, and log bytes, for each byte sent.
 const CPU: f64 = 1_000.0;
 const LOG: f64 = 64.0;
 
-/// Most bytes of memory and of a page for each byte sent.
+/// Maximum memory and page bytes for each byte sent.
 #[derive(Clone, Copy)]
 struct Bounds {
     memory: f64,
@@ -22,13 +22,13 @@ struct Bounds {
 
 const USUAL: Bounds = Bounds { memory: 64.0, page: 100.0 };
 /// A family that no other schema declares takes memory on the shared pages: its names and two sets
-/// of metadata lines, 1,800 bytes for the 13 that declare it. A schema has at most 1,000 families.
+/// of metadata lines, 1,800 bytes for a declaration of 13. A schema has at most 1,000 families.
 const FAMILIES: Bounds = Bounds { memory: 192.0, ..USUAL };
-/// Labels stand on a line for each of their series' bounds: 256 times, escaped.
-/// `max_page_size_per_agent` bounds the bytes.
+/// Labels are repeated, escaped, on a line for each bound of their series, 256 times.
+/// `max_page_size_per_agent` limits the bytes.
 const LINES: Bounds = Bounds { page: 1_024.0, ..USUAL };
 
-/// How often what is short is sent: one alone is measured with nothing in the processor's caches.
+/// Repetitions of a short input, because a single one is measured with cold caches.
 const SESSIONS: usize = 200;
 
 const GAUGE: u8 = 1;
@@ -36,7 +36,7 @@ const HISTOGRAM: u8 = 3;
 const SUMMARY: u8 = 4;
 const LATER: u8 = 200;
 
-/// The longest number that there is.
+/// The value with the longest text.
 const LONG: f64 = -2.225_073_858_507_201_4e-308;
 
 pub(crate) fn family(name: &str, kind: u8) -> Family<'_> {
@@ -56,7 +56,7 @@ fn label<'a>(name: &'a str, value: &'a str) -> Label<'a> {
     Label { name, value }
 }
 
-/// Short names, each another.
+/// Short distinct names.
 pub(crate) fn names(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("{}{:x}", ["a", "b", "c"][n % 3], n / 3)).collect()
 }
@@ -68,7 +68,7 @@ fn rising(count: u32) -> Vec<f64> {
 struct Table(Vec<String>);
 
 impl Table {
-    /// A row, if it is within its bounds.
+    /// Adds a row, and checks its bounds.
     fn row(&mut self, what: &str, cost: Cost, bounds: Bounds) {
         let (cpu, log) = (cost.nanoseconds_a_byte(), cost.a_byte(cost.log));
         let (peak, kept) = (cost.a_byte(cost.peak), cost.a_byte(cost.kept));
@@ -79,7 +79,7 @@ impl Table {
         }
     }
 
-    /// What a Schema costs an agent that is welcomed.
+    /// Measures a Schema from a welcomed agent.
     fn schema(&mut self, what: &str, schema: &Schema<'_>, bounds: Bounds) {
         let rig = Rig::new(|_| {});
         let (bytes, fingerprint) = encode(schema);
@@ -94,7 +94,7 @@ impl Table {
         self.row(what, cost, bounds);
     }
 
-    /// The cost of these frames from an agent that has reported, with a schema of so many gauges.
+    /// Measures these frames from an agent that has reported; its schema has `gauges` gauges.
     fn reporting(&mut self, what: &str, gauges: usize, frames: &[Vec<u8>]) {
         let rig = Rig::new(|_| {});
         let numbers = names(gauges);
@@ -108,7 +108,7 @@ impl Table {
         }
         let mut cost = rig.cost(&mut agent, frames);
         assert_eq!(agent.refused(), None, "{what}");
-        // All frames together register it; frames without values add nothing.
+        // All frames together register the agent. Frames without values add nothing.
         let sent = first.iter().map(Vec::len).sum::<usize>() + cost.sent;
         cost.page = rig.page_bytes() as f64 / sent as f64;
         self.row(what, cost, USUAL);
@@ -116,7 +116,7 @@ impl Table {
 }
 
 #[test]
-fn no_frame_costs_more_a_byte_than_its_bound() {
+fn cost_of_each_frame_kind_is_bounded() {
     println!(
         "| worst input | bytes | CPU, ns a byte | memory at once | memory kept | page | log |"
     );
@@ -141,8 +141,8 @@ fn no_frame_costs_more_a_byte_than_its_bound() {
     assert!(table.0.is_empty(), "over their bounds: {:#?}", table.0);
 }
 
-/// What a balancer writes before the agent's first byte: of the longest, all but 36 bytes are
-/// passed over.
+/// The PROXY header before the agent's first byte. Of the longest header all but 36 bytes are
+/// ignored.
 fn proxy_header(table: &mut Table) {
     let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x21\x02\x08".to_vec();
     header.resize(MAX_HEADER_BYTES, 1);
@@ -171,7 +171,7 @@ fn hellos(table: &mut Table) {
         assert_eq!(agent.refused(), None, "{what}");
         table.row(what, cost, USUAL);
     }
-    // Against a schema that another has declared.
+    // Against a schema that another agent has declared.
     let rig = Rig::new(|_| {});
     let own: Vec<_> = names.iter().map(|name| [label(name, "x")]).collect();
     let all = own.iter().map(|labels| series(0, &[], labels)).collect();
@@ -193,8 +193,8 @@ fn hellos(table: &mut Table) {
     table.row("Hello that names a schema of many labels", cost, USUAL);
 }
 
-/// Agents with a known schema that join and leave: the shortest schema, and one with the maximum
-/// number of families, which are shown and removed each time.
+/// Agents with a known schema that join and leave: with the shortest schema, and with one of the
+/// maximum number of families, which are shown and removed each time.
 fn sessions(table: &mut Table) {
     let names = names(1_000);
     for (what, families, bounds) in [
@@ -222,7 +222,7 @@ fn sessions(table: &mut Table) {
         let mut cost = Cost::of_one(&costs.collect::<Vec<_>>());
         assert!(
             families == 1 || cost.peak < taken,
-            "its families' places are counted with the schema: {cost:?}"
+            "memory of the families is charged with the schema: {cost:?}"
         );
         let mut agent = rig.connect();
         session[..2].iter().for_each(|frame| agent.receives(frame));

@@ -1,4 +1,4 @@
-//! The list of connected agents, as JSON.
+//! `/api/agents`: the list of connected agents as JSON.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use fleetgauge_proto::message::Label;
 use serde_json::{Value, json};
 
-use crate::support::agent::{Agent, Who, who};
+use crate::support::agent::{Agent, Identity, identity};
 use crate::support::collector::{Collector, unpaced};
 use crate::support::eventually;
 use crate::support::frames::gauges;
@@ -26,21 +26,22 @@ fn ids(page: &Value) -> Vec<String> {
 fn fleet(collector: &Collector, size: usize) -> BTreeMap<String, Agent> {
     let join = |n| {
         let id = format!("host-{n}");
-        let agent = Agent::join(collector.agents, &who(&id), &gauges(&["up"]), &[1.0]);
+        let agent = Agent::join(collector.agents, &identity(&id), &gauges(&["up"]), &[1.0]);
         (id, agent)
     };
     (0..size).map(join).collect()
 }
 
 #[test]
-fn everything_that_is_known_of_an_agent() {
+fn agent_is_listed_with_all_fields() {
     let collector = Collector::with(unpaced());
     assert_eq!(page(&collector, ""), json!({"agents": [], "next": null}));
     let unix = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let begun = unix();
     let site = Label { name: "site", value: "a \"b\"\\\n" };
-    let who = Who { labels: vec![site], ..who("B.example:9_x") };
-    let mut agent = Agent::join(collector.agents, &who, &gauges(&["heat", "load"]), &[1.0, 2.0]);
+    let identity = Identity { labels: vec![site], ..identity("B.example:9_x") };
+    let mut agent =
+        Agent::join(collector.agents, &identity, &gauges(&["heat", "load"]), &[1.0, 2.0]);
     let listed = page(&collector, "")["agents"][0].clone();
     for time in ["since", "last_report"] {
         let at = listed[time].as_u64().unwrap();
@@ -66,7 +67,7 @@ fn everything_that_is_known_of_an_agent() {
 }
 
 #[test]
-fn pages_follow_each_other_and_list_everybody_once() {
+fn cursors_list_every_agent_once() {
     let collector = Collector::start();
     let held = fleet(&collector, 150);
     let whole = page(&collector, "");
@@ -89,10 +90,10 @@ fn pages_follow_each_other_and_list_everybody_once() {
     assert!(sorted.iter().eq(held.keys()));
 }
 
-/// An agent that stays connected is listed exactly once, also if the last agent of a page
+/// An agent that stays connected is listed exactly once, even if the agent of the cursor
 /// disconnects.
 #[test]
-fn comings_and_goings_move_nobody() {
+fn listing_survives_connects_and_disconnects() {
     let collector = Collector::start();
     let mut held = fleet(&collector, 60);
     let order = ids(&page(&collector, ""));
@@ -104,9 +105,9 @@ fn comings_and_goings_move_nobody() {
         held.remove(&order[gone]);
     }
     eventually("they have gone", || {
-        collector.figure("fleetgauge_agents_connected") == held.len() as f64
+        collector.metric("fleetgauge_agents_connected") == held.len() as f64
     });
-    let new = Agent::join(collector.agents, &who("new"), &gauges(&["up"]), &[1.0]);
+    let new = Agent::join(collector.agents, &identity("new"), &gauges(&["up"]), &[1.0]);
     let rest = ids(&page(&collector, &format!("?after={next}")));
     let rest: Vec<_> = rest.iter().filter(|id| *id != "new").collect();
     let stayed = order[20..].iter().filter(|id| held.contains_key(*id));
@@ -115,15 +116,15 @@ fn comings_and_goings_move_nobody() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_with_a_sentence() {
+fn invalid_list_query_returns_400() {
     let collector = Collector::start();
     for (query, part) in [
         ("limit=0", "from 1 to 10000"),
         ("limit=10001", "from 1 to 10000"),
         ("limit=-1", "from 1 to 10000"),
-        ("after=", "no agent's id"),
-        ("after=a%20b", "no agent's id"),
-        ("page=2", "it takes limit, after"),
+        ("after=", "invalid after="),
+        ("after=a%20b", "invalid after="),
+        ("page=2", "this page takes limit, after"),
     ] {
         let answer = collector.get(&format!("/api/agents?{query}"), &[]);
         assert_eq!((answer.status, answer.whole), (400, true), "{query}");

@@ -1,4 +1,4 @@
-//! The command: exit codes, signals, and a log that cannot be written.
+//! The command: exit codes, signals, and failures to write the log.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -7,12 +7,12 @@ use std::process::{Output, Stdio};
 use fleetgauge_proto::Code;
 use rustix::process::Signal;
 
-use crate::support::agent::{Agent, Heard, who};
+use crate::support::agent::{Agent, Received, identity};
 use crate::support::command::{Process, command};
 use crate::support::frames::gauges;
 use crate::support::{eventually, http};
 
-/// Runs it to its end.
+/// Runs the command to its end.
 fn output(arguments: &[&str]) -> Output {
     command(arguments).output().unwrap()
 }
@@ -22,8 +22,8 @@ fn stderr(output: &Output) -> String {
 }
 
 #[test]
-fn a_busy_port_is_named_with_a_way_out() {
-    // A port of Linux's ephemeral range, as the kernel gave it.
+fn port_in_use_is_named_with_a_remedy() {
+    // A port of Linux's ephemeral range, chosen by the kernel.
     let busy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = busy.local_addr().unwrap();
     let ephemeral = address.port() >= 32_768;
@@ -38,31 +38,37 @@ fn a_busy_port_is_named_with_a_way_out() {
 }
 
 #[test]
-fn an_address_of_nobody_is_an_error() {
+fn address_of_another_host_is_an_error() {
     let output = output(&["--insecure", "--listen", "192.0.2.1:1", "--http-listen", "127.0.0.1:0"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("192.0.2.1:1"));
 }
 
 #[test]
-fn the_log_tells_who_comes_and_goes() {
+fn log_has_connects_and_disconnects_of_agents() {
     let mut process = Process::start(&[]);
-    let agent = Agent::join(process.agents, &who("visitor"), &gauges(&["load"]), &[1.0]);
+    let agent = Agent::join(process.agents, &identity("visitor"), &gauges(&["load"]), &[1.0]);
     let port = agent.stream.local_addr().unwrap().port().to_string();
-    let came = process.logs("agent reports");
-    assert!(came.contains("INFO") && came.contains("visitor") && came.contains(&port), "{came:?}");
-    drop(agent);
-    let left = process.logs("agent gone");
+    let connected = process.logs("agent connected");
     assert!(
-        left.contains("INFO") && left.contains("visitor") && left.contains("closed"),
-        "{left:?}"
+        connected.contains("INFO") && connected.contains("visitor") && connected.contains(&port),
+        "{connected:?}"
     );
-    assert!(!left.contains('\u{1b}'), "no colours into a pipe: {left:?}");
+    drop(agent);
+    let disconnected = process.logs("agent disconnected");
+    assert!(
+        disconnected.contains("INFO")
+            && disconnected.contains("visitor")
+            && disconnected.contains("closed"),
+        "{disconnected:?}"
+    );
+    assert!(!disconnected.contains('\u{1b}'), "no colors in a pipe: {disconnected:?}");
 }
 
-/// One agent reports, another is refused: both are logged.
+/// Checks that the collector works: one agent reports and another is rejected, which logs two
+/// lines.
 fn works(process: &Process) {
-    let mut agent = Agent::join(process.agents, &who("a"), &gauges(&["load"]), &[1.0]);
+    let mut agent = Agent::join(process.agents, &identity("a"), &gauges(&["load"]), &[1.0]);
     for n in 0..3 {
         let mut stranger = Agent::connect(process.agents);
         stranger.send(b"nonsense");
@@ -75,7 +81,7 @@ fn works(process: &Process) {
 }
 
 #[test]
-fn a_full_disk_under_the_log() {
+fn collector_works_when_the_disk_of_its_log_is_full() {
     let full = || Stdio::from(File::options().write(true).open("/dev/full").unwrap());
     let mut deaf = command(&["--log", "debug"]);
     deaf.stderr(full());
@@ -91,7 +97,7 @@ fn a_full_disk_under_the_log() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_any_more() {
+fn collector_works_when_its_log_pipe_is_closed() {
     let mut process = Process::start(&["--log", "debug"]);
     process.close_log();
     works(&process);
@@ -100,7 +106,7 @@ fn a_log_that_nobody_reads_any_more() {
 }
 
 #[test]
-fn a_closed_stderr() {
+fn collector_works_with_closed_stderr() {
     let mut shell = std::process::Command::new("sh");
     shell.args(["-c", "exec \"$0\" \"$@\" 2>&- >&-", env!("CARGO_BIN_EXE_fleetgauge-collector")]);
     let mut process = Process::start_deaf(shell);
@@ -110,12 +116,12 @@ fn a_closed_stderr() {
 }
 
 #[test]
-fn sigterm_asks_agents_to_leave() {
+fn sigterm_drains_agents() {
     // Longer than the timeout of this test: the drain ends when all agents have left.
     let mut process = Process::start(&["--drain-timeout", "600s"]);
-    let mut agent = Agent::join(process.agents, &who("a"), &gauges(&["load"]), &[1.0]);
+    let mut agent = Agent::join(process.agents, &identity("a"), &gauges(&["load"]), &[1.0]);
     process.signal(Signal::TERM);
-    assert!(matches!(agent.hear(), Heard::Drain { .. }));
+    assert!(matches!(agent.receive(), Received::Drain { .. }));
     assert_eq!(http::request(process.http, "GET", "/readyz", &[]).status, 503);
     drop(agent);
     assert_eq!(process.ends().code(), Some(0));
@@ -123,10 +129,10 @@ fn sigterm_asks_agents_to_leave() {
 }
 
 #[test]
-fn sigint_waits_no_longer_than_it_must() {
+fn sigint_closes_agents_after_the_drain_time() {
     let mut process = Process::start(&["--drain-timeout", "1s"]);
-    let mut agent = Agent::join(process.agents, &who("a"), &gauges(&["load"]), &[1.0]);
-    // Another client has a page in flight and does not read it.
+    let mut agent = Agent::join(process.agents, &identity("a"), &gauges(&["load"]), &[1.0]);
+    // Another client does not finish its request.
     let mut idle = std::net::TcpStream::connect(process.http).unwrap();
     idle.write_all(b"GET /metrics HTTP/1.1\r\n").unwrap();
     process.signal(Signal::INT);
@@ -136,14 +142,15 @@ fn sigint_waits_no_longer_than_it_must() {
 }
 
 #[test]
-fn a_full_collector_still_answers_its_scrape() {
+fn full_collector_answers_scrapes() {
     let mut shell = std::process::Command::new("sh");
     let limited = "ulimit -n 320 && exec \"$0\" \"$@\" 2>/dev/null";
     shell.args(["-c", limited, env!("CARGO_BIN_EXE_fleetgauge-collector")]);
     let process = Process::start_deaf(shell);
-    let join = |n| Agent::join(process.agents, &who(&format!("a{n}")), &gauges(&["up"]), &[1.0]);
+    let join =
+        |n| Agent::join(process.agents, &identity(&format!("a{n}")), &gauges(&["up"]), &[1.0]);
     let fleet: Vec<_> = (0..64).map(join).collect();
-    // They are refused, and stay to read more.
+    // They are rejected and linger.
     let crowd: Vec<_> = (0..300).map(|_| Agent::connect(process.agents)).collect();
     for _ in 0..10 {
         let page = http::request(process.http, "GET", "/metrics/agents", &[]);
@@ -151,15 +158,15 @@ fn a_full_collector_still_answers_its_scrape() {
         assert_eq!(page.text().matches("agent=").count(), 64);
     }
     let own = http::request(process.http, "GET", "/metrics/self", &[]).text();
-    assert!(own.contains("fleetgauge_accept_errors_total 0"), "descriptors never ran out");
+    assert!(own.contains("fleetgauge_accept_errors_total 0"), "file descriptors never ran out");
     drop((crowd, fleet));
 }
 
 #[test]
-fn several_addresses() {
+fn collector_listens_on_several_addresses() {
     let process = Process::start(&["--listen", "127.0.0.1:0"]);
-    let one = Agent::join(process.agents, &who("one"), &gauges(&["load"]), &[1.0]);
-    let two = Agent::join(process.listeners[1], &who("two"), &gauges(&["load"]), &[1.0]);
+    let one = Agent::join(process.agents, &identity("one"), &gauges(&["load"]), &[1.0]);
+    let two = Agent::join(process.listeners[1], &identity("two"), &gauges(&["load"]), &[1.0]);
     eventually("both are shown", || {
         let page = http::request(process.http, "GET", "/metrics/agents", &[]).text();
         page.contains("one") && page.contains("two")

@@ -1,9 +1,9 @@
-//! Families of one name and two kinds: the first is shown, the other is suppressed on the shared
-//! pages, shown on its own page, counted, and shown everywhere when the first has left.
+//! Families of one name and two kinds. The second is suppressed on the shared pages, shown on its
+//! agent's own page, and counted. It is shown everywhere after the first has left.
 
 use fleetgauge_proto::schema::FamilyKind;
 
-use crate::support::agent::{Agent, who};
+use crate::support::agent::{Agent, identity};
 use crate::support::collector::{Collector, config};
 use crate::support::eventually;
 use crate::support::frames::{
@@ -19,11 +19,11 @@ fn values(kind: u8) -> &'static [f64] {
     if [HISTOGRAM, SUMMARY].contains(&kind) { &[1.0, 1.0] } else { &[1.0] }
 }
 
-/// The second family is left off as long as the first is there.
+/// Checks that the second family is suppressed while the first is declared.
 fn clash(first: (&str, u8), second: (&str, u8)) {
     let collector = Collector::start();
     let join = |id, (name, kind)| {
-        Agent::join(collector.agents, &who(id), &of_kind(name, kind), values(kind))
+        Agent::join(collector.agents, &identity(id), &of_kind(name, kind), values(kind))
     };
     let holder = join("first", first);
     let late = join("second", second);
@@ -31,30 +31,30 @@ fn clash(first: (&str, u8), second: (&str, u8)) {
     assert!(page.shows("first"), "{}", page.0);
     assert!(!page.shows("second"), "{}", page.0);
     assert!(collector.page_at("/metrics/agents/second").shows("second"));
-    assert_eq!(collector.figure("fleetgauge_families_suppressed"), 1.0);
-    assert_eq!(collector.figure("fleetgauge_family_conflicts_total"), 1.0);
-    // Counted once a schema, not once an agent.
+    assert_eq!(collector.metric("fleetgauge_families_suppressed"), 1.0);
+    assert_eq!(collector.metric("fleetgauge_family_conflicts_total"), 1.0);
+    // Counted once for each schema, not for each agent.
     let third = join("third", second);
-    assert_eq!(collector.figure("fleetgauge_family_conflicts_total"), 1.0);
+    assert_eq!(collector.metric("fleetgauge_family_conflicts_total"), 1.0);
     drop(holder);
     eventually("the first has gone", || !collector.page().shows("first"));
     let page = collector.page();
     assert!(page.shows("second") && page.shows("third"), "{}", page.0);
-    assert_eq!(collector.figure("fleetgauge_families_suppressed"), 0.0);
-    // It is the second's now.
+    assert_eq!(collector.metric("fleetgauge_families_suppressed"), 0.0);
+    // The second family owns the name now.
     let back = join("first", first);
     assert!(!collector.page().shows("first"));
     drop((late, third, back));
 }
 
 #[test]
-fn another_kind() {
+fn family_of_another_kind_is_suppressed() {
     clash(("load", GAUGE), ("load", COUNTER));
     clash(("load", COUNTER), ("load", HISTOGRAM));
 }
 
 #[test]
-fn a_sample_of_another_family() {
+fn family_with_the_sample_name_of_another_is_suppressed() {
     clash(("foo", HISTOGRAM), ("foo_count", GAUGE));
     clash(("foo_count", GAUGE), ("foo", HISTOGRAM));
     clash(("foo", COUNTER), ("foo_total", GAUGE));
@@ -63,14 +63,15 @@ fn a_sample_of_another_family() {
 }
 
 #[test]
-fn the_holder_keeps_its_family_while_any_agent_with_it_lives() {
+fn family_is_shown_while_any_agent_declares_it() {
     let collector = Collector::start();
     let gauge = of_kind("load", GAUGE);
-    let first = Agent::join(collector.agents, &who("first"), &gauge, &[1.0]);
-    let counter = Agent::join(collector.agents, &who("counter"), &of_kind("load", COUNTER), &[1.0]);
+    let first = Agent::join(collector.agents, &identity("first"), &gauge, &[1.0]);
+    let counter =
+        Agent::join(collector.agents, &identity("counter"), &of_kind("load", COUNTER), &[1.0]);
     // The same family in another schema.
     let also = gauges(&["load", "other"]);
-    let second = Agent::join(collector.agents, &who("second"), &also, &[2.0, 2.0]);
+    let second = Agent::join(collector.agents, &identity("second"), &also, &[2.0, 2.0]);
     drop(first);
     eventually("the first has gone", || !collector.page().shows("first"));
     let page = collector.page();
@@ -81,11 +82,12 @@ fn the_holder_keeps_its_family_while_any_agent_with_it_lives() {
 }
 
 #[test]
-fn the_other_families_of_a_schema_are_shown() {
+fn other_families_of_the_schema_are_shown() {
     let collector = Collector::start();
-    let first = Agent::join(collector.agents, &who("first"), &of_kind("load", COUNTER), &[1.0]);
+    let first =
+        Agent::join(collector.agents, &identity("first"), &of_kind("load", COUNTER), &[1.0]);
     let second =
-        Agent::join(collector.agents, &who("second"), &gauges(&["load", "other"]), &[2.0; 2]);
+        Agent::join(collector.agents, &identity("second"), &gauges(&["load", "other"]), &[2.0; 2]);
     let page = collector.page();
     assert_eq!(page.value("other{agent=\"second\"}"), Some(2.0));
     assert_eq!(page.values_of("second").len(), 1);
@@ -93,58 +95,59 @@ fn the_other_families_of_a_schema_are_shown() {
 }
 
 #[test]
-fn other_help_costs_nobody_a_series() {
+fn different_help_is_no_conflict() {
     let collector = Collector::start();
     let helped = |help| {
         let family = fleetgauge_proto::message::Family { help, ..family("load", GAUGE) };
         schema_of(&[family], &[single(0)])
     };
-    let one = Agent::join(collector.agents, &who("one"), &helped("One."), &[1.0]);
-    let two = Agent::join(collector.agents, &who("two"), &helped("Two."), &[2.0]);
+    let one = Agent::join(collector.agents, &identity("one"), &helped("One."), &[1.0]);
+    let two = Agent::join(collector.agents, &identity("two"), &helped("Two."), &[2.0]);
     let page = collector.page();
     assert_eq!(page.samples().count(), 2);
     assert_eq!(page.0.matches("# HELP").count(), 1, "{}", page.0);
-    assert_eq!(collector.figure("fleetgauge_family_conflicts_total"), 0.0);
+    assert_eq!(collector.metric("fleetgauge_family_conflicts_total"), 0.0);
     drop((one, two));
 }
 
 #[test]
-fn the_operator_decides() {
+fn kinds_set_by_the_operator_take_precedence() {
     let mut config = config();
     config.pins.insert("load".to_owned(), FamilyKind::Counter);
     let collector = Collector::with(config);
-    let gauge = Agent::join(collector.agents, &who("gauge"), &of_kind("load", GAUGE), &[1.0]);
+    let gauge = Agent::join(collector.agents, &identity("gauge"), &of_kind("load", GAUGE), &[1.0]);
     assert!(!collector.page().shows("gauge"));
     assert!(collector.page_at("/metrics/agents/gauge").shows("gauge"));
-    let counter = Agent::join(collector.agents, &who("counter"), &of_kind("load", COUNTER), &[1.0]);
+    let counter =
+        Agent::join(collector.agents, &identity("counter"), &of_kind("load", COUNTER), &[1.0]);
     assert!(collector.page().shows("counter"));
     drop((gauge, counter));
 }
 
 #[test]
-fn an_agent_that_changes_a_kind_of_its_own_conflicts_with_nobody() {
+fn agent_that_changes_a_kind_does_not_conflict_with_itself() {
     let collector = Collector::start();
-    let mut agent = Agent::join(collector.agents, &who("a"), &of_kind("load", GAUGE), &[1.0]);
+    let mut agent = Agent::join(collector.agents, &identity("a"), &of_kind("load", GAUGE), &[1.0]);
     agent.send(&of_kind("load", COUNTER).bytes);
     agent.report(&[2.0]);
     let page = collector.page();
     assert_eq!(page.value("load_total{agent=\"a\"}"), Some(2.0), "{}", page.0);
     assert_eq!(page.samples().count(), 1);
-    assert_eq!(collector.figure("fleetgauge_families_suppressed"), 0.0);
-    assert_eq!(collector.figure("fleetgauge_family_conflicts_total"), 0.0);
+    assert_eq!(collector.metric("fleetgauge_families_suppressed"), 0.0);
+    assert_eq!(collector.metric("fleetgauge_family_conflicts_total"), 0.0);
 }
 
 #[test]
-fn a_family_of_a_later_kind_takes_no_name() {
+fn family_of_an_unknown_kind_owns_no_name() {
     let collector = Collector::start();
-    // The later kind's name is that of a family the collector knows, in the same schema.
+    // A family of the same name and a known kind is in the same schema.
     let families = [family("load", LATER), family("load", COUNTER)];
     let odd = schema_of(&families, &[single(0), single(1)]);
-    let agent = Agent::join(collector.agents, &who("odd"), &odd, &[1.0, 2.0]);
+    let agent = Agent::join(collector.agents, &identity("odd"), &odd, &[1.0, 2.0]);
     assert_eq!(collector.page().value("load_total{agent=\"odd\"}"), Some(2.0));
     drop(agent);
-    eventually("it has gone", || collector.figure("fleetgauge_agents_connected") == 0.0);
-    let gauge = Agent::join(collector.agents, &who("a"), &gauges(&["load_total"]), &[3.0]);
+    eventually("it has gone", || collector.metric("fleetgauge_agents_connected") == 0.0);
+    let gauge = Agent::join(collector.agents, &identity("a"), &gauges(&["load_total"]), &[3.0]);
     assert_eq!(collector.page().value("load_total{agent=\"a\"}"), Some(3.0));
     drop(gauge);
 }

@@ -6,7 +6,7 @@ use fleetgauge_collector::http::scrape_target::ScrapeTarget;
 use fleetgauge_proto::message::Label;
 use serde_json::{Value, json};
 
-use crate::support::agent::{Agent, Who, who};
+use crate::support::agent::{Agent, Identity, identity};
 use crate::support::collector::{Collector, config};
 use crate::support::eventually;
 use crate::support::frames::gauges;
@@ -20,7 +20,7 @@ fn list(answer: &Answer) -> Value {
     serde_json::from_slice(&answer.body).unwrap()
 }
 
-/// The targets of `/sd/agents` by their instance.
+/// The targets of `/sd/agents`, by instance.
 fn agents(collector: &Collector) -> BTreeMap<String, Value> {
     let list = list(&collector.get("/sd/agents", &[]));
     let groups = list.as_array().unwrap();
@@ -31,7 +31,7 @@ fn agents(collector: &Collector) -> BTreeMap<String, Value> {
 }
 
 #[test]
-fn the_whole_page_or_its_parts() {
+fn sd_lists_the_page_or_its_shards() {
     let collector = Collector::start();
     let whole = json!([{"targets": ["test"], "labels": {"__metrics_path__": "/metrics/agents"}}]);
     assert_eq!(list(&collector.get("/sd", &[])), whole);
@@ -50,11 +50,11 @@ fn the_whole_page_or_its_parts() {
 }
 
 #[test]
-fn every_connected_agent_is_a_target() {
+fn sd_agents_lists_every_connected_agent() {
     let collector = Collector::start();
     assert_eq!(list(&collector.get("/sd/agents", &[])), json!([]));
     let site = Label { name: "site", value: AWKWARD };
-    let labelled = Who { labels: vec![site], ..who("B.example:9_x") };
+    let labelled = Identity { labels: vec![site], ..identity("B.example:9_x") };
     let schema = gauges(&["up"]);
     let mut held = BTreeMap::new();
     held.insert("B.example:9_x".to_owned(), {
@@ -62,7 +62,7 @@ fn every_connected_agent_is_a_target() {
     });
     for n in 0..200 {
         let id = format!("host-{n}");
-        let agent = Agent::join(collector.agents, &who(&id), &schema, &[1.0]);
+        let agent = Agent::join(collector.agents, &identity(&id), &schema, &[1.0]);
         held.insert(id, agent);
     }
     let targets = agents(&collector);
@@ -83,7 +83,7 @@ fn every_connected_agent_is_a_target() {
 }
 
 #[test]
-fn targets_are_where_the_request_was_sent_or_as_configured() {
+fn targets_have_the_host_of_the_request_or_the_advertised_one() {
     let ask = |collector: &Collector, head: &str| {
         let mut stream = std::net::TcpStream::connect(collector.http).unwrap();
         std::io::Write::write_all(&mut stream, head.as_bytes()).unwrap();

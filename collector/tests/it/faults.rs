@@ -1,4 +1,4 @@
-//! Faults and floods that do not affect the connected agents.
+//! Faults and floods that must not affect connected agents.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,23 +7,23 @@ use std::time::{Duration, Instant};
 use fleetgauge_proto::Code;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 
-use crate::support::PATIENCE;
-use crate::support::agent::{Agent, who};
+use crate::support::TEST_TIMEOUT;
+use crate::support::agent::{Agent, identity};
 use crate::support::collector::Collector;
 use crate::support::command::Process;
-use crate::support::driven::{Driven, Rig, Said};
+use crate::support::driven::{Driven, Rig, Sent};
 use crate::support::eventually;
 use crate::support::frames::{gauges, report};
 
 /// A day, in seconds.
 const DAY: i64 = 86_400;
 
-/// Lets this process hold as many files as it may.
+/// Raises the file limit of this process to the maximum.
 fn raise_file_limit() {
     fleetgauge_common::file_limit::raise().unwrap();
 }
 
-/// From another address than everybody else's.
+/// Connects from an address that no other test uses.
 fn from_elsewhere(to: SocketAddr) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into()).unwrap();
@@ -32,16 +32,17 @@ fn from_elsewhere(to: SocketAddr) -> TcpStream {
 }
 
 #[test]
-fn a_thousand_connections_that_send_nothing() {
+fn silent_connections_do_not_affect_agents() {
     raise_file_limit();
     let collector = Collector::start();
-    let mut resident = Agent::join(collector.agents, &who("resident"), &gauges(&["up"]), &[1.0]);
+    let mut resident =
+        Agent::join(collector.agents, &identity("resident"), &gauges(&["up"]), &[1.0]);
     let silent: Vec<_> = (0..1_000).map(|_| from_elsewhere(collector.agents)).collect();
-    eventually("all are let in", || collector.figure("fleetgauge_connections_open") == 1_001.0);
+    eventually("all are let in", || collector.metric("fleetgauge_connections_open") == 1_001.0);
     // Connected agents report, new ones are admitted, and pages are complete.
     for value in [2.0, 3.0] {
         resident.report(&[value]);
-        let _late = Agent::join(collector.agents, &who("late"), &gauges(&["up"]), &[value]);
+        let _late = Agent::join(collector.agents, &identity("late"), &gauges(&["up"]), &[value]);
         assert_eq!(collector.page().values_of("resident"), [value]);
         assert_eq!(collector.page().values_of("late"), [value]);
     }
@@ -52,15 +53,16 @@ fn a_thousand_connections_that_send_nothing() {
 }
 
 #[test]
-fn hellos_of_a_byte_at_a_time() {
+fn slow_hellos_do_not_affect_agents() {
     let collector = Collector::start();
-    let mut resident = Agent::join(collector.agents, &who("resident"), &gauges(&["up"]), &[1.0]);
+    let mut resident =
+        Agent::join(collector.agents, &identity("resident"), &gauges(&["up"]), &[1.0]);
     let mut slow: Vec<_> = (0..50).map(|_| from_elsewhere(collector.agents)).collect();
-    let hello = who("slow").hello(&gauges(&["up"]));
+    let hello = identity("slow").hello(&gauges(&["up"]));
     let begun = Instant::now();
     for (sent, byte) in hello.chunks(1).enumerate() {
         for stream in &mut slow {
-            // Those that were sent away hear it.
+            // Rejected connections get a Reject.
             let _ = stream.write_all(byte);
         }
         resident.report(&[sent as f64]);
@@ -68,14 +70,14 @@ fn hellos_of_a_byte_at_a_time() {
         if collector.rejects("hello_timeout") == 50.0 {
             break;
         }
-        assert!(begun.elapsed() < PATIENCE, "they are still there");
+        assert!(begun.elapsed() < TEST_TIMEOUT, "slow connections are still open");
         std::thread::sleep(Duration::from_millis(250));
     }
     assert_eq!(collector.rejects("hello_timeout"), 50.0);
     assert!(!collector.page().shows("slow"));
 }
 
-/// Lets a process open no more files than it has; how many it might before.
+/// Lowers the file limit of a process to the files that it has open. Returns the previous limit.
 #[cfg(target_os = "linux")]
 fn run_out(process: &Process) -> Rlimit {
     let open = std::fs::read_dir(format!("/proc/{}/fd", process.pid())).unwrap().count();
@@ -86,22 +88,22 @@ fn run_out(process: &Process) -> Rlimit {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn descriptors_that_run_out_cost_nobody_who_is_there() {
+fn exhausted_file_descriptors_do_not_affect_agents() {
     let mut process = Process::start(&[]);
     let schema = gauges(&["up"]);
     let mut fleet: Vec<_> = (0..5)
-        .map(|n| Agent::join(process.agents, &who(&format!("a{n}")), &schema, &[1.0]))
+        .map(|n| Agent::join(process.agents, &identity(&format!("a{n}")), &schema, &[1.0]))
         .collect();
     let mut scraper = TcpStream::connect(process.http).unwrap();
     assert_eq!(scraped(&mut scraper), 5);
     let before = run_out(&process);
-    let mut late = Agent::greet(process.agents, &who("late"), &schema);
-    process.logs("cannot accept a connection");
+    let mut late = Agent::greet(process.agents, &identity("late"), &schema);
+    process.logs("cannot accept agent connection");
     for agent in &mut fleet {
         agent.report(&[2.0]);
     }
     assert_eq!(scraped(&mut scraper), 5);
-    // When descriptors are available again, waiting connections are served.
+    // When descriptors are free again, waiting connections are served.
     prlimit(Pid::from_raw(process.pid()), Resource::Nofile, before).unwrap();
     late.expect_welcome(&schema);
     late.report(&[3.0]);
@@ -111,10 +113,10 @@ fn descriptors_that_run_out_cost_nobody_who_is_there() {
     assert_eq!(process.ends().code(), Some(0));
 }
 
-/// The agents on the page that this connection is given.
+/// Number of agents on the page that this connection returns.
 fn scraped(connection: &mut TcpStream) -> usize {
     connection.write_all(b"GET /metrics/agents HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
-    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    connection.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     let (mut answer, mut byte) = (Vec::new(), [0]);
     while !answer.ends_with(b"\r\n0\r\n\r\n") {
         connection.read_exact(&mut byte).unwrap();
@@ -123,7 +125,7 @@ fn scraped(connection: &mut TcpStream) -> usize {
     String::from_utf8(answer).unwrap().matches("agent=").count()
 }
 
-/// The clock of the wall jumps by this many seconds from the true time.
+/// Sets the time of day `seconds` apart from the real one.
 fn jump(rig: &Rig, seconds: i64) {
     let now = std::time::SystemTime::now();
     let apart = Duration::from_secs(seconds.unsigned_abs());
@@ -133,8 +135,8 @@ fn jump(rig: &Rig, seconds: i64) {
 fn reporting(rig: &Rig, id: &str) -> Driven {
     let mut agent = rig.connect();
     let schema = gauges(&["load"]);
-    agent.receives(rig, &who(id).hello(&schema));
-    if let [Said::Welcome { schema_known: false }] = agent.says()[..] {
+    agent.receives(rig, &identity(id).hello(&schema));
+    if let [Sent::Welcome { schema_known: false }] = agent.take_sent()[..] {
         agent.receives(rig, &schema.bytes);
     }
     agent.receives(rig, &report(1, &[1.0]));
@@ -142,7 +144,7 @@ fn reporting(rig: &Rig, id: &str) -> Driven {
 }
 
 #[test]
-fn a_time_of_day_that_jumps_ends_nothing() {
+fn jumps_of_the_time_of_day_end_no_session() {
     let mut rig = Rig::new(crate::support::collector::config());
     jump(&rig, 0);
     let mut agent = reporting(&rig, "stays");
@@ -154,7 +156,7 @@ fn a_time_of_day_that_jumps_ends_nothing() {
         agent.ticks(&rig);
         assert_eq!((agent.close_reason(), agent.session.deadline()), (None, deadline), "{seconds}");
         assert!(rig.page().shows("stays"));
-        // Departures age by elapsed time and not by the time of day.
+        // Departures age by elapsed time, not by the time of day.
         rig.collector.roster.expire(rig.collector.clock.moment());
         assert_eq!(rig.collector.roster.departures().len(), 1, "{seconds}");
     }
@@ -163,5 +165,5 @@ fn a_time_of_day_that_jumps_ends_nothing() {
     assert_eq!(agent.session.deadline(), rig.now + 45_000);
     rig.now += 45_000;
     agent.ticks(&rig);
-    assert_eq!(agent.says(), [Said::Reject(Code::ReportTimeout)]);
+    assert_eq!(agent.take_sent(), [Sent::Reject(Code::ReportTimeout)]);
 }

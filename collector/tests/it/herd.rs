@@ -4,40 +4,40 @@ use std::time::Duration;
 
 use fleetgauge_proto::Code;
 
-use crate::support::agent::{Agent, who};
+use crate::support::agent::{Agent, identity};
 use crate::support::collector::{Collector, config};
 use crate::support::eventually;
 use crate::support::frames::gauges;
 
 #[test]
-fn everybody_of_a_herd_is_told_a_turn_of_its_own() {
+fn every_agent_of_a_returning_fleet_gets_its_own_retry_slot() {
     let mut config = config();
     config.bounds.handshakes = 400;
     let collector = Collector::with(config);
     let first: Vec<_> = (0..400).map(|_| Agent::connect(collector.agents)).collect();
-    eventually("all places are taken", || collector.figure("fleetgauge_connections_open") == 400.0);
-    // More than the reserve for those that wait for their Reject to be read.
+    eventually("all places are taken", || collector.metric("fleetgauge_connections_open") == 400.0);
+    // More connections than may linger.
     let herd: Vec<_> = (0..400).map(|_| Agent::connect(collector.agents)).collect();
-    let turns: Vec<u32> = herd
+    let delays: Vec<u32> = herd
         .into_iter()
         .map(|mut late| late.expect_reject(Code::HandshakesFull).1.unwrap())
         .collect();
-    // At most 400 in a row, at nine tenths of 5,000 a second.
-    assert!(turns.iter().all(|turn| (1_000..=1_090).contains(turn)), "{turns:?}");
-    assert_ne!(turns.iter().min(), turns.iter().max(), "not all at the same moment");
-    assert_eq!(collector.figure("fleetgauge_lingers_skipped_total"), 0.0);
-    assert!(collector.figure("fleetgauge_reconnect_wait_seconds") > 0.0);
+    // At most 400 slots, at 90 % of 5,000 per second.
+    assert!(delays.iter().all(|turn| (1_000..=1_090).contains(turn)), "{delays:?}");
+    assert_ne!(delays.iter().min(), delays.iter().max(), "not all at the same moment");
+    assert_eq!(collector.metric("fleetgauge_lingers_skipped_total"), 0.0);
+    assert!(collector.metric("fleetgauge_reconnect_wait_seconds") > 0.0);
     drop(first);
-    eventually("there is room again", || collector.figure("fleetgauge_connections_open") == 0.0);
-    drop(Agent::join(collector.agents, &who("next"), &gauges(&["up"]), &[1.0]));
+    eventually("there is room again", || collector.metric("fleetgauge_connections_open") == 0.0);
+    drop(Agent::join(collector.agents, &identity("next"), &gauges(&["up"]), &[1.0]));
 }
 
 #[test]
-fn coalesced_wakes_lose_nothing() {
+fn coalesced_wake_ups_lose_no_report() {
     let coalesce = Duration::from_millis(20);
     let collector = Collector::with(fleetgauge_collector::Config { coalesce, ..config() });
     let mut agents: Vec<_> = ["a", "b", "c"]
-        .map(|id| Agent::join(collector.agents, &who(id), &gauges(&["up"]), &[0.0]))
+        .map(|id| Agent::join(collector.agents, &identity(id), &gauges(&["up"]), &[0.0]))
         .into();
     for round in 1..=5 {
         for agent in &mut agents {

@@ -1,4 +1,4 @@
-//! The collector from the outside: agents over real sockets, pages over real HTTP, the command as a
+//! The collector from outside: agents over real sockets, pages over HTTP, and the command as a
 //! process.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

@@ -1,5 +1,4 @@
-//! Random histories of a few agents against a small model: after every step the page matches the
-//! model.
+//! Model test: random histories of a few agents. After each step the page must match a small model.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +6,9 @@ use fleetgauge_collector::peers::close_reason::CloseReason;
 use fleetgauge_proto::Code;
 use proptest::prelude::*;
 
-use crate::support::agent::who;
+use crate::support::agent::identity;
 use crate::support::collector::config;
-use crate::support::driven::{Driven, Rig, Said};
+use crate::support::driven::{Driven, Rig, Sent};
 use crate::support::frames::{SchemaFrame, bye, gauges, report};
 
 const IDS: [&str; 3] = ["a", "b", "c"];
@@ -18,14 +17,14 @@ const SCHEMAS: [&[&str]; 3] = [&["load"], &["extra", "load"], &["load", "other"]
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// What an honest agent does next.
+    /// The next step of an honest agent.
     Behave {
         at: usize,
         id: usize,
         host: u8,
         schema: usize,
     },
-    /// A new connection in this slot, which ends the one before.
+    /// A new connection in this slot, which ends the previous one.
     Connect(usize),
     Hello {
         at: usize,
@@ -42,7 +41,7 @@ enum Step {
     Close(usize),
     Break(usize),
     Garbage(usize),
-    /// Lets the time pass, in milliseconds.
+    /// Advances the clock, in milliseconds.
     Wait(u64),
 }
 
@@ -65,7 +64,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What is known of a connection.
+/// State of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Greeting,
@@ -88,7 +87,7 @@ struct Shown {
 struct Model {
     now: u64,
     states: [State; CONNECTIONS],
-    /// When the silence of each connection is over.
+    /// Time at which each connection will have been silent for too long.
     deadlines: [u64; CONNECTIONS],
     shown: BTreeMap<usize, Shown>,
 }
@@ -101,7 +100,7 @@ impl Model {
             self.shown.remove(&id);
         }
         self.states[at] = State::Ended;
-        // Its challenger learns that it is gone.
+        // The challenger is notified that the holder has ended.
         for rival in 0..CONNECTIONS {
             if let State::Challenging { id, host, holder } = self.states[rival]
                 && holder == at
@@ -181,7 +180,7 @@ impl World {
             Step::Declare { at, schema } => {
                 let bytes = self.schemas[schema].bytes.clone();
                 self.receives(at, &bytes);
-                self.heard(at);
+                self.frame_received(at);
                 match &mut self.model.states[at] {
                     State::Open { schema: declared, full_due, .. } => {
                         (*declared, *full_due) = (Some(schema), true);
@@ -192,14 +191,14 @@ impl World {
             Step::Report(at) => self.report(at),
             Step::Pong(at) => {
                 self.receives(at, &crate::support::frames::raw(6, &[1]));
-                self.heard(at);
+                self.frame_received(at);
                 if !matches!(self.model.states[at], State::Open { .. }) {
                     self.model.end(at);
                 }
             }
             Step::Bye(at) => {
                 self.receives(at, &bye());
-                self.heard(at);
+                self.frame_received(at);
                 self.model.end(at);
             }
             Step::Close(at) => {
@@ -224,7 +223,7 @@ impl World {
     }
 
     /// A complete frame of an open connection answers its challengers.
-    fn heard(&mut self, at: usize) {
+    fn frame_received(&mut self, at: usize) {
         if matches!(self.model.states[at], State::Open { .. }) {
             for rival in 0..CONNECTIONS {
                 let state = &mut self.model.states[rival];
@@ -236,9 +235,9 @@ impl World {
     }
 
     fn hello(&mut self, at: usize, id: usize, host: u8) {
-        let bytes = who(IDS[id]).on_host(host).hello(&gauges(&["never_declared"]));
+        let bytes = identity(IDS[id]).on_host(host).hello(&gauges(&["never_declared"]));
         self.receives(at, &bytes);
-        self.heard(at);
+        self.frame_received(at);
         let now = self.rig.now;
         if self.model.states[at] != State::Greeting {
             self.model.end(at);
@@ -247,8 +246,11 @@ impl World {
         let holder = self.model.shown.get(&id).map(|s| (s.at, s.host, s.takeovers.clone()));
         match holder {
             Some((holder, other, _)) if other != host => {
-                let asks = |state: &State| matches!(state, State::Challenging { holder: asked, .. } if *asked == holder);
-                if self.model.states.iter().any(asks) {
+                let is_challenged = |state: &State| match state {
+                    State::Challenging { holder: challenged, .. } => *challenged == holder,
+                    _ => false,
+                };
+                if self.model.states.iter().any(is_challenged) {
                     self.model.states[at] = State::Ended;
                 } else {
                     self.model.states[at] = State::Challenging { id, host, holder };
@@ -267,14 +269,14 @@ impl World {
             let width = [1.0];
             self.sequence += 1;
             self.receives(at, &report(self.sequence, &width));
-            self.heard(at);
+            self.frame_received(at);
             self.model.end(at);
             return;
         };
         self.sequence += 1;
         let value = self.sequence as f64;
         self.receives(at, &report(self.sequence, &vec![value; SCHEMAS[schema].len()]));
-        self.heard(at);
+        self.frame_received(at);
         let now = self.rig.now;
         let mut takeovers = Vec::new();
         if let Some(before) = self.model.shown.get(&id) {
@@ -307,7 +309,7 @@ impl World {
         self.model.deadlines[at] = self.rig.now + 45_000;
     }
 
-    /// In the order of their slots, as [`Self::settle`] ticks the sessions.
+    /// In the order of slots, as [`Self::settle`] ticks the sessions.
     fn expire(&mut self) {
         for at in 0..CONNECTIONS {
             let now = self.rig.now;
@@ -330,7 +332,7 @@ impl World {
         }
     }
 
-    /// Signals are looked at until none is left.
+    /// Ticks all sessions until no signal is pending.
     fn settle(&mut self) {
         for _ in 0..3 {
             for agent in &mut self.agents {
@@ -348,8 +350,8 @@ impl World {
             let ended = self.agents[at].close_reason();
             let expected = self.model.states[at] == State::Ended;
             prop_assert_eq!(ended.is_some(), expected, "{} is {:?} after {:?}", at, ended, step);
-            for said in self.agents[at].says() {
-                prop_assert!(!matches!(said, Said::Reject(Code::MalformedPayload)));
+            for said in self.agents[at].take_sent() {
+                prop_assert!(!matches!(said, Sent::Reject(Code::MalformedPayload)));
             }
         }
         prop_assert_eq!(self.rig.collector.registry.agent_count(), self.model.shown.len());
@@ -370,7 +372,7 @@ proptest! {
     })]
 
     #[test]
-    fn the_page_shows_what_the_model_says(steps in proptest::collection::vec(step(), 1..120)) {
+    fn page_matches_the_model(steps in proptest::collection::vec(step(), 1..120)) {
         let mut world = World::new();
         for step in steps {
             world.take(step);

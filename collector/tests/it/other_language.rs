@@ -1,4 +1,4 @@
-//! A client in another language, written from docs/protocol.md alone.
+//! A client in another language, written only from docs/protocol.md.
 
 use std::process::{Command, Stdio};
 
@@ -9,7 +9,7 @@ const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/client.py");
 
 #[test]
 #[ignore = "needs python3"]
-fn a_python_client_reports_and_leaves() {
+fn python_client_reports_and_leaves() {
     let collector = Collector::start();
     let mut client = Command::new("python3")
         .args([CLIENT, &collector.agents.to_string(), "py-1", "--interval", "1"])
@@ -22,7 +22,7 @@ fn a_python_client_reports_and_leaves() {
         assert!(page.contains(&format!(" {kind}\n")), "no {kind} in {page}");
     }
     eventually("its changed reports are taken", || {
-        collector.figure("fleetgauge_reports_total") > 2.0
+        collector.metric("fleetgauge_reports_total") > 2.0
     });
     client.kill().unwrap();
     client.wait().unwrap();
@@ -33,5 +33,5 @@ fn a_python_client_reports_and_leaves() {
         .filter(|(series, _)| series.starts_with("fleetgauge_rejects_total"))
         .map(|(_, count)| count)
         .sum();
-    assert!(rejected == 0.0, "it broke no rule");
+    assert!(rejected == 0.0, "nothing was rejected");
 }

@@ -6,15 +6,15 @@ use fleetgauge_collector::admission::prefixes::Prefixes;
 use fleetgauge_collector::connection::session;
 use fleetgauge_proto::Code;
 
-use crate::support::agent::{Agent, Heard, who};
+use crate::support::agent::{Agent, Received, identity};
 use crate::support::collector::{Collector, config};
 use crate::support::frames::gauges;
 use crate::support::{eventually, holds_within};
 
-/// Where the balancer is.
+/// Address of the load balancer.
 const BALANCER: &str = "127.0.0.9";
 
-/// The header for a TCP connection from there to port 45678.
+/// The header for a TCP connection from this address to port 45678.
 fn header(from: [u8; 4], port: u16) -> Vec<u8> {
     let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
     header.extend(from);
@@ -24,12 +24,12 @@ fn header(from: [u8; 4], port: u16) -> Vec<u8> {
     header
 }
 
-/// The header for a connection of the balancer's own.
+/// The header for a connection of the load balancer itself.
 fn local() -> Vec<u8> {
     b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0".to_vec()
 }
 
-/// A collector that knows the balancer, where one address may have two connections.
+/// A collector with this load balancer, and a maximum of two connections for each address.
 fn collector() -> Collector {
     let mut config = config();
     config.classic = true;
@@ -39,7 +39,7 @@ fn collector() -> Collector {
     Collector::with(config)
 }
 
-/// Passes a connection on that begins like this.
+/// Opens a connection that begins with this header.
 fn pass_on(collector: &Collector, header: &[u8]) -> Agent {
     let mut agent = Agent::connect_from(BALANCER, collector.agents);
     agent.send(header);
@@ -48,14 +48,14 @@ fn pass_on(collector: &Collector, header: &[u8]) -> Agent {
 
 fn join(mut agent: Agent, id: &str) -> Agent {
     let schema = gauges(&["up"]);
-    agent.send(&who(id).hello(&schema));
+    agent.send(&identity(id).hello(&schema));
     agent.expect_welcome(&schema);
     agent.report(&[1.0]);
     agent
 }
 
 #[test]
-fn the_agent_is_known_by_its_own_address() {
+fn agent_has_the_address_in_the_header() {
     let collector = collector();
     let agent = join(pass_on(&collector, &header([203, 0, 113, 7], 51_201)), "far");
     let page = collector.page();
@@ -65,7 +65,7 @@ fn the_agent_is_known_by_its_own_address() {
     drop(agent);
 }
 
-/// Whether the collector has accepted this connection and read what was sent on it, or answered.
+/// Whether the collector has accepted this connection and read its input, or has answered.
 #[cfg(target_os = "linux")]
 fn has_read_all(collector: &Collector, agent: &Agent) -> bool {
     agent.stream.set_nonblocking(true).unwrap();
@@ -79,34 +79,34 @@ fn has_read_all(collector: &Collector, agent: &Agent) -> bool {
     let own = |socket: &procfs::net::TcpNetEntry| {
         socket.local_address == collector.agents && socket.remote_address == from
     };
-    // One that is not accepted yet has no inode.
+    // A socket that is not accepted yet has no inode.
     sockets.find(own).is_some_and(|socket| socket.inode != 0 && socket.rx_queue == 0)
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn header_and_hello_may_come_in_any_pieces() {
+fn header_and_hello_can_be_split_anywhere() {
     let collector = collector();
     let schema = gauges(&["up"]);
-    let bytes = [header([203, 0, 113, 7], 51_201), who("far").hello(&schema)].concat();
+    let bytes = [header([203, 0, 113, 7], 51_201), identity("far").hello(&schema)].concat();
     let hello_timeout = Duration::from_millis(session::HELLO_TIMEOUT);
     for cut in [1, 12, 16, 27, 28, 29, bytes.len()] {
-        // Where there are many sockets, looking for one takes long.
+        // With many sockets, finding one takes long.
         holds_within(hello_timeout, "header and Hello are understood", || {
             let mut agent = pass_on(&collector, &bytes[..cut]);
             eventually("the first piece is read", || has_read_all(&collector, &agent));
             agent.send(&bytes[cut..]);
-            let heard = agent.hear();
-            eprintln!("cut at {cut}: {heard:?}");
+            let received = agent.receive();
+            eprintln!("cut at {cut}: {received:?}");
             drop(agent);
-            eventually("it has gone", || collector.figure("fleetgauge_connections_open") == 0.0);
-            matches!(heard, Heard::Welcome { .. })
+            eventually("it has gone", || collector.metric("fleetgauge_connections_open") == 0.0);
+            matches!(received, Received::Welcome { .. })
         });
     }
 }
 
 #[test]
-fn bounds_are_those_of_the_address_behind_the_balancer() {
+fn address_limits_apply_to_the_address_in_the_header() {
     let collector = collector();
     let pass = |last, port| pass_on(&collector, &header([203, 0, 113, last], port));
     let held = [join(pass(7, 1), "one"), join(pass(7, 2), "two")];
@@ -115,9 +115,9 @@ fn bounds_are_those_of_the_address_behind_the_balancer() {
     for _ in 0..30 {
         let mut bad = pass(9, 5);
         bad.send(b"nonsense");
-        match bad.hear() {
-            Heard::Reject { code: Code::BadMagic, .. } => {}
-            Heard::Reject { code: Code::AddressPaused, .. } => break,
+        match bad.receive() {
+            Received::Reject { code: Code::BadMagic, .. } => {}
+            Received::Reject { code: Code::AddressPaused, .. } => break,
             other => panic!("{other:?}"),
         }
     }
@@ -127,24 +127,24 @@ fn bounds_are_those_of_the_address_behind_the_balancer() {
 }
 
 #[test]
-fn a_balancer_that_does_not_say_is_closed_and_counted() {
+fn connection_without_valid_header_is_closed_and_counted() {
     let collector = collector();
     let schema = gauges(&["up"]);
     let version_1 = b"PROXY TCP4 203.0.113.7 10.0.0.1 51201 45678\r\n".to_vec();
     let mut too_long = header([203, 0, 113, 7], 51_201);
     too_long[14] = 0xff;
-    for bytes in [who("far").hello(&schema), version_1, too_long, vec![0; 100]] {
+    for bytes in [identity("far").hello(&schema), version_1, too_long, vec![0; 100]] {
         let mut agent = pass_on(&collector, &bytes);
-        let heard = agent.hear();
-        assert!(matches!(heard, Heard::Closed | Heard::Reset), "{heard:?}");
+        let received = agent.receive();
+        assert!(matches!(received, Received::Closed | Received::Reset), "{received:?}");
     }
     drop(pass_on(&collector, &local()[..9]));
     eventually("they are counted", || collector.closed("bad_proxy_header") == 5.0);
-    assert_eq!(collector.figure("fleetgauge_connections_open"), 0.0);
+    assert_eq!(collector.metric("fleetgauge_connections_open"), 0.0);
 }
 
 #[test]
-fn nobody_else_may_say_where_he_is() {
+fn header_from_another_address_is_rejected() {
     let collector = collector();
     let mut liar = Agent::connect(collector.agents);
     liar.send(&header([203, 0, 113, 7], 51_201));
@@ -156,7 +156,7 @@ fn nobody_else_may_say_where_he_is() {
 }
 
 #[test]
-fn health_checks_of_the_balancer_are_not_counted_against_anybody() {
+fn health_checks_count_against_no_address() {
     let collector = collector();
     let (memory, _) = collector.memory();
     for _ in 0..30 {
@@ -172,7 +172,7 @@ fn health_checks_of_the_balancer_are_not_counted_against_anybody() {
 }
 
 #[test]
-fn a_header_that_does_not_come_is_awaited_no_longer_than_hello() {
+fn missing_header_times_out_like_hello() {
     let collector = collector();
     let mut slow = pass_on(&collector, &local()[..15]);
     slow.expect_reject(Code::HelloTimeout);
@@ -180,13 +180,13 @@ fn a_header_that_does_not_come_is_awaited_no_longer_than_hello() {
 }
 
 #[test]
-fn those_whose_header_is_awaited_are_bounded() {
+fn connections_without_header_are_limited() {
     let mut config = config();
     config.bounds.proxies = Prefixes::try_new([BALANCER]).unwrap();
     config.bounds.handshakes = 2;
     let collector = Collector::with(config);
     let silent: Vec<_> = (0..2).map(|_| Agent::connect_from(BALANCER, collector.agents)).collect();
-    eventually("both are there", || collector.figure("fleetgauge_connections_open") == 2.0);
+    eventually("both are there", || collector.metric("fleetgauge_connections_open") == 2.0);
     Agent::connect_from(BALANCER, collector.agents).expect_reject(Code::HandshakesFull);
     drop(silent);
     eventually("they have gone", || collector.closed("closed") == 2.0);

@@ -1,24 +1,24 @@
-//! Scrapers that do not read, and too many of them.
+//! Scrapers that do not read, and too many scrapers.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::support::agent::{Agent, who};
+use crate::support::agent::{Agent, identity};
 use crate::support::collector::{Collector, config};
 use crate::support::frames::{GAUGE, SchemaFrame, family, labelled, schema_of};
 use crate::support::http;
-use crate::support::{PATIENCE, eventually, holds_within};
+use crate::support::{TEST_TIMEOUT, eventually, holds_within};
 
 const SERIES: usize = 10_000;
 /// Time for the first request of a connection during shutdown.
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
-/// For so long a scrape waits for others to end.
+/// Time for which a scrape waits for a permit.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
-/// A scraper that reads nothing for so long is given up.
+/// Time after which a scraper that does not read is disconnected.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Agents whose page is larger than all buffers on its way.
+/// Agents whose page is larger than all buffers between collector and client.
 pub(crate) struct Crowd {
     pub(crate) agents: Vec<Agent>,
     pub(crate) collector: Collector,
@@ -31,16 +31,18 @@ impl Crowd {
         let collector = Collector::with(config);
         let schema = many_series();
         let agents = (0..15)
-            .map(|n| Agent::join(collector.agents, &who(&format!("a{n}")), &schema, &[1.0; SERIES]))
+            .map(|n| {
+                Agent::join(collector.agents, &identity(&format!("a{n}")), &schema, &[1.0; SERIES])
+            })
             .collect();
         Self { agents, collector }
     }
 
-    /// Asks for everything and reads nothing.
+    /// Requests the whole page and does not read it.
     fn stalled_scraper(&self) -> TcpStream {
         let mut stream = narrow(self.collector.http);
         http::write(&mut stream, "GET", "/metrics/agents", &[]);
-        // It has begun: the collector is in the midst of it.
+        // The page has begun, so the collector is rendering it.
         let mut first = [0; 1];
         stream.read_exact(&mut first).unwrap();
         assert_eq!(&first, b"H");
@@ -48,7 +50,7 @@ impl Crowd {
     }
 }
 
-/// A connection of whose answer little is in the kernel's buffers.
+/// A connection whose kernel buffers hold little of an answer.
 pub(crate) fn narrow(http: std::net::SocketAddr) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -64,10 +66,10 @@ fn many_series() -> SchemaFrame {
 }
 
 #[test]
-fn a_scraper_that_stalls_is_dropped_and_its_page_looks_broken() {
+fn stalled_scraper_is_disconnected_and_its_page_is_broken() {
     let mut crowd = Crowd::new(4);
     let mut stalled = crowd.stalled_scraper();
-    // Others are served, and agents taken in, in the meantime.
+    // Meanwhile others are served, and agents are admitted.
     for n in 0..20 {
         let values = vec![f64::from(n); SERIES];
         crowd.agents[0].report(&values);
@@ -76,42 +78,42 @@ fn a_scraper_that_stalls_is_dropped_and_its_page_looks_broken() {
     }
     let whole = crowd.collector.get("/metrics/agents", &[]);
     assert!(whole.whole && whole.body.len() > 8 << 20);
-    let broken = || crowd.collector.figure("fleetgauge_scrapes_broken_total");
+    let broken = || crowd.collector.metric("fleetgauge_scrapes_broken_total");
     eventually("it is given up", || broken() == 1.0);
     let mut bytes = b"H".to_vec();
     let _ = stalled.read_to_end(&mut bytes);
     let answer = http::parse(&bytes, false);
     assert_eq!(answer.status, 200);
-    assert!(!answer.whole, "a truncated page looked like a successful scrape");
+    assert!(!answer.whole, "a truncated page looks complete");
     assert!(answer.body.len() < whole.body.len());
     assert!(whole.body.starts_with(&answer.body));
 }
 
-/// Each byte is progress, and yet its page would take weeks.
+/// Each byte is progress, but at this rate the page would take weeks.
 #[test]
-fn a_scraper_that_reads_a_byte_a_second_is_dropped_as_well() {
+fn scraper_that_reads_a_byte_a_second_is_disconnected() {
     let mut crowd = Crowd::new(1);
     let mut slow = crowd.stalled_scraper();
-    let broken = || crowd.collector.figure("fleetgauge_scrapes_broken_total");
+    let broken = || crowd.collector.metric("fleetgauge_scrapes_broken_total");
     let begun = Instant::now();
     while broken() < 1.0 {
         crowd.agents[0].report(&[1.0; SERIES]);
-        assert!(begun.elapsed() < PATIENCE, "it keeps the only place");
+        assert!(begun.elapsed() < TEST_TIMEOUT, "it still holds the only permit");
         slow.read_exact(&mut [0]).unwrap();
         std::thread::sleep(Duration::from_secs(1));
     }
-    assert!(crowd.collector.get("/metrics/agents", &[]).whole, "its place is free");
+    assert!(crowd.collector.get("/metrics/agents", &[]).whole, "the permit is free again");
 }
 
 #[test]
-fn too_many_scrapes_are_told_to_come_again() {
+fn scrape_without_permit_returns_503() {
     let crowd = Crowd::new(2);
     for path in ["/metrics", "/metrics/agents", "/metrics/fleet", "/sd/agents", "/api/agents"] {
         holds_within(STALL_TIMEOUT, "a third scrape is told to come again", || {
             let _stalled = [crowd.stalled_scraper(), crowd.stalled_scraper()];
             let answer = crowd.collector.get(path, &[]);
             let refused = (answer.status, answer.whole, answer.header("retry-after"));
-            // These copy no fleet, and operators need them to find the cause.
+            // These pages copy no fleet, and operators need them to find the cause.
             for path in ["/healthz", "/sd", "/metrics/agents/a0"] {
                 assert_eq!(crowd.collector.get(path, &[]).status, 200, "{path}");
             }
@@ -119,15 +121,15 @@ fn too_many_scrapes_are_told_to_come_again() {
         });
         eventually("there is room again", || crowd.collector.get("/metrics", &[]).status == 200);
     }
-    assert!(crowd.collector.figure("fleetgauge_scrapes_refused_total") >= 5.0);
+    assert!(crowd.collector.metric("fleetgauge_scrapes_refused_total") >= 5.0);
     eventually("the stalled ones are counted", || {
-        crowd.collector.figure("fleetgauge_scrapes_broken_total") >= 10.0
+        crowd.collector.metric("fleetgauge_scrapes_broken_total") >= 10.0
     });
     drop(crowd.agents);
 }
 
 #[test]
-fn scrapes_that_come_at_once_follow_each_other() {
+fn concurrent_scrapes_wait_for_a_permit() {
     let mut config = config();
     config.bounds.scrapes = 1;
     let collector = Collector::with(config);
@@ -135,7 +137,7 @@ fn scrapes_that_come_at_once_follow_each_other() {
         let path = format!("/metrics/agents?shard={shard}&shards=16");
         collector.get(&path, &[]).status
     };
-    // They wait for each other, but not for longer.
+    // All wait for the permit, but no longer than its timeout.
     holds_within(ROOM_TIMEOUT, "scrapes follow each other", || {
         std::thread::scope(|scope| {
             let scrape = &scrape;
@@ -146,7 +148,7 @@ fn scrapes_that_come_at_once_follow_each_other() {
 }
 
 #[test]
-fn a_page_that_is_stopped_is_broken_off() {
+fn page_in_flight_at_the_end_of_the_drain_is_aborted() {
     let mut crowd = Crowd::new(2);
     let mut stalled = crowd.stalled_scraper();
     crowd.collector.stop();
@@ -157,22 +159,22 @@ fn a_page_that_is_stopped_is_broken_off() {
 }
 
 #[test]
-fn who_was_let_in_as_the_collector_stops_is_answered() {
+fn connections_accepted_before_the_stop_are_answered() {
     let request = b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n";
     holds_within(FIRST_REQUEST, "a connection that was accepted is answered", || {
         let mut collector = Collector::start();
         let connect = || {
             let stream = TcpStream::connect(collector.http).unwrap();
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
             stream
         };
         let (mut late, mut idle) = (connect(), connect());
-        // Answered, so both have a permit.
+        // Both are answered, so both have a permit.
         idle.write_all(request).unwrap();
         let mut answer = [0; 12];
         idle.read_exact(&mut answer).unwrap();
         let stopping = std::thread::spawn(move || collector.stop());
-        // Its end shows that the shutdown has begun.
+        // The end of this connection shows that the shutdown has begun.
         idle.read_to_end(&mut Vec::new()).unwrap();
         let is_read = late.write_all(request).and_then(|()| late.read_exact(&mut answer));
         stopping.join().unwrap();
@@ -181,10 +183,10 @@ fn who_was_let_in_as_the_collector_stops_is_answered() {
 }
 
 #[test]
-fn a_connection_serves_several_scrapes() {
+fn persistent_connection_serves_several_scrapes() {
     let collector = Collector::start();
     let mut stream = TcpStream::connect(collector.http).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     let request = b"GET /metrics/agents HTTP/1.1\r\nHost: test\r\n\r\n";
     for _ in 0..3 {
         stream.write_all(request).unwrap();
@@ -199,14 +201,14 @@ fn a_connection_serves_several_scrapes() {
 }
 
 #[test]
-fn a_request_that_never_ends_is_dropped_and_harms_nobody() {
+fn endless_request_is_disconnected() {
     let mut config = config();
     config.bounds.http_connections = 2;
     let collector = Collector::with(config);
     let mut slow = TcpStream::connect(collector.http).unwrap();
     slow.write_all(b"GET /metrics HTTP/1.1\r\nX-Slow: ").unwrap();
     assert_eq!(collector.get("/healthz", &[]).status, 200);
-    slow.set_read_timeout(Some(PATIENCE)).unwrap();
+    slow.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     let mut answer = Vec::new();
-    assert!(slow.read_to_end(&mut answer).is_ok(), "it is still there after {PATIENCE:?}");
+    assert!(slow.read_to_end(&mut answer).is_ok(), "still connected after {TEST_TIMEOUT:?}");
 }

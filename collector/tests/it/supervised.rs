@@ -1,4 +1,4 @@
-//! Under a service manager: notifications, the watchdog, socket activation.
+//! Integration with systemd: notifications, watchdog, socket activation.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::agent::{Agent, who};
+use crate::support::agent::{Agent, identity};
 use crate::support::command::{FREE_PORTS, Process, command};
 use crate::support::frames::gauges;
 use crate::support::http;
 use crate::support::manager::{Manager, fill, handing_over, read_on};
-use crate::support::{PATIENCE, read_some};
+use crate::support::{TEST_TIMEOUT, read_some};
 
-/// What the manager grants a program between two signs of life.
+/// Watchdog interval that the manager grants.
 const WATCHDOG: Duration = Duration::from_secs(2);
 
-/// A collector that is to show signs of life.
+/// A collector with a watchdog.
 fn watched(manager: &Manager, arguments: &[&str]) -> Command {
     let mut command = command(arguments);
     manager.supervise(&mut command);
@@ -26,57 +26,57 @@ fn watched(manager: &Manager, arguments: &[&str]) -> Command {
 }
 
 #[test]
-fn it_is_ready_when_it_listens() {
+fn ready_is_sent_after_binding() {
     let manager = Manager::new();
     let mut command = command(&FREE_PORTS);
     manager.supervise(&mut command);
     let process = Process::run(command, 1);
-    manager.hears("READY=1");
-    Agent::join(process.agents, &who("early"), &gauges(&["up"]), &[1.0]);
+    manager.expect_line("READY=1");
+    Agent::join(process.agents, &identity("early"), &gauges(&["up"]), &[1.0]);
     assert_eq!(http::request(process.http, "GET", "/readyz", &[]).status, 200);
 }
 
 #[test]
-fn it_says_how_many_agents_it_has() {
+fn status_has_the_number_of_agents() {
     let manager = Manager::new();
     let process = Process::run(watched(&manager, &FREE_PORTS), 1);
-    let join = |id| Agent::join(process.agents, &who(id), &gauges(&["up"]), &[1.0]);
+    let join = |id| Agent::join(process.agents, &identity(id), &gauges(&["up"]), &[1.0]);
     let _both = ["one", "two"].map(join);
-    let beat = manager.hears("STATUS=2 agents");
+    let beat = manager.expect_line("STATUS=2 agents");
     assert!(beat.contains("WATCHDOG=1"), "{beat}");
 }
 
 #[test]
-fn a_stop_is_announced_with_the_time_that_it_may_take() {
+fn stopping_is_sent_with_the_maximum_duration() {
     let manager = Manager::new();
     let mut command = command(&FREE_PORTS);
     command.args(["--drain-timeout", "40s"]);
     manager.supervise(&mut command);
     let mut process = Process::run(command, 1);
-    manager.hears("READY=1");
+    manager.expect_line("READY=1");
     process.signal(Signal::TERM);
-    let said = manager.hears("STOPPING=1");
+    let said = manager.expect_line("STOPPING=1");
     // More than the unit's TimeoutStopSec=: the drain, and 2 s each for connections, state, HTTP
-    // and what is between.
+    // and reserve.
     assert!(said.contains("EXTEND_TIMEOUT_USEC=48000000"), "{said}");
     assert_eq!(process.ends().code(), Some(0));
 }
 
 #[test]
-fn reading_the_settings_anew_is_announced_and_ends() {
+fn reload_sends_reloading_and_ready() {
     let manager = Manager::new();
     let mut command = command(&FREE_PORTS);
     manager.supervise(&mut command);
     let process = Process::run(command, 1);
-    manager.hears("READY=1");
+    manager.expect_line("READY=1");
     process.signal(Signal::HUP);
-    let said = manager.hears("RELOADING=1");
+    let said = manager.expect_line("RELOADING=1");
     assert!(said.contains("MONOTONIC_USEC="), "{said}");
-    manager.hears("READY=1");
+    manager.expect_line("READY=1");
 }
 
-/// Starts a collector whose log is read, then not; makes its threads log until it shows no sign of
-/// life.
+/// Starts a collector, stops reading its log, and makes its threads log until the watchdog gets no
+/// ping.
 fn hangs(arguments: &[&str], http_answers: bool) {
     let manager = Manager::new();
     let mut command = watched(&manager, &["--log", "debug"]);
@@ -84,20 +84,20 @@ fn hangs(arguments: &[&str], http_answers: bool) {
     command.args(arguments).stderr(writer.try_clone().unwrap());
     let process = Process::start_deaf(command);
     for _ in 0..3 {
-        manager.hears("WATCHDOG=1");
+        manager.expect_line("WATCHDOG=1");
     }
     fill(&mut writer);
     let begun = Instant::now();
-    while manager.hears_within(WATCHDOG).is_some() || answers(&process) != http_answers {
-        assert!(begun.elapsed() < PATIENCE, "it feeds the watchdog and does nothing else");
-        // There is no answer when the threads hang; the invalid bytes were logged before.
+    while manager.receive_within(WATCHDOG).is_some() || answers(&process) != http_answers {
+        assert!(begun.elapsed() < TEST_TIMEOUT, "the watchdog still gets pings");
+        // No answer comes when the threads hang. The invalid bytes were logged before.
         for _ in 0..4 {
             let _ = TcpStream::connect(process.agents).unwrap().write_all(b"nonsense");
         }
     }
     // It hung, and was neither dead nor silent for another reason.
     read_on(log);
-    manager.hears("WATCHDOG=1");
+    manager.expect_line("WATCHDOG=1");
 }
 
 /// Whether the HTTP port answers within a second.
@@ -109,17 +109,17 @@ fn answers(process: &Process) -> bool {
 }
 
 #[test]
-fn a_collector_that_hangs_feeds_no_watchdog() {
+fn hanging_collector_does_not_ping_the_watchdog() {
     hangs(&[], false);
 }
 
 #[test]
-fn that_only_the_connections_hang_feeds_no_watchdog_either() {
+fn hanging_connection_runtime_does_not_ping_the_watchdog() {
     hangs(&["--coalesce-delay", "1ms"], true);
 }
 
 #[test]
-fn nobody_is_refused_while_it_restarts() {
+fn activated_sockets_accept_connections_during_a_restart() {
     let bind = || TcpListener::bind("127.0.0.1:0").unwrap();
     let (agents, http) = (bind(), bind());
     let start = || Process::run(handing_over(&agents, &http, "agents:http", &[]), 1);
@@ -127,12 +127,12 @@ fn nobody_is_refused_while_it_restarts() {
     let mut process = start();
     assert_eq!(process.agents, agents.local_addr().unwrap());
     assert_eq!(process.http, http.local_addr().unwrap());
-    drop(Agent::join(process.agents, &who("early"), &schema, &[1.0]));
+    drop(Agent::join(process.agents, &identity("early"), &schema, &[1.0]));
     process.signal(Signal::TERM);
     assert_eq!(process.ends().code(), Some(0));
 
     // No agent is connected, and none is refused.
-    let mut late = Agent::greet(process.agents, &who("late"), &schema);
+    let mut late = Agent::greet(process.agents, &identity("late"), &schema);
     let mut scrape = http::send(process.http, "GET", "/readyz", &[]);
     let _process = start();
     late.expect_welcome(&schema);
@@ -142,14 +142,14 @@ fn nobody_is_refused_while_it_restarts() {
 }
 
 #[test]
-fn sockets_that_cannot_be_used_are_refused_with_advice() {
+fn unusable_sockets_are_rejected_with_a_remedy() {
     let loopback = || TcpListener::bind("127.0.0.1:0").unwrap();
     let public = TcpListener::bind("0.0.0.0:0").unwrap();
     for (agents, names, words) in [
         (loopback(), "fleetgauge-collector.socket:http", "FileDescriptorName="),
-        (loopback(), "http:http", "is the second of that name"),
-        (loopback(), "", "must be called agents or http"),
-        // The same rule as for an address that it would bind itself.
+        (loopback(), "http:http", "is the second with that name"),
+        (loopback(), "", "has an unknown name"),
+        // The same rule as for a configured address.
         (public, "agents:http", "is not a loopback address"),
     ] {
         let (status, said) = Process::fails(handing_over(&agents, &loopback(), names, &[]));
@@ -159,9 +159,9 @@ fn sockets_that_cannot_be_used_are_refused_with_advice() {
 }
 
 #[test]
-fn sockets_meant_for_another_process_are_left_alone() {
+fn sockets_for_another_process_are_ignored() {
     let mut command = command(&FREE_PORTS);
     command.envs([("LISTEN_PID", "1"), ("LISTEN_FDS", "2"), ("LISTEN_FDNAMES", "agents:http")]);
     let process = Process::run(command, 1);
-    Agent::join(process.agents, &who("visitor"), &gauges(&["up"]), &[1.0]);
+    Agent::join(process.agents, &identity("visitor"), &gauges(&["up"]), &[1.0]);
 }

@@ -1,4 +1,4 @@
-//! `fleetgauge-collector token`, and the commands by which the documentation makes tokens.
+//! `fleetgauge-collector token`, and the commands in the documentation that make tokens.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::support::agent::{Agent, who};
+use crate::support::agent::{Agent, identity};
 use crate::support::command::{Process, command};
 use crate::support::frames::gauges;
 use crate::support::http;
@@ -22,7 +22,7 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
-/// Runs shell commands in a directory, with the program installed.
+/// Runs shell commands in a directory, with the program in the path.
 fn shell(commands: &str, folder: &Path) -> Output {
     let program = Path::new(env!("CARGO_BIN_EXE_fleetgauge-collector")).parent().unwrap();
     let path = std::env::var_os("PATH").unwrap();
@@ -40,9 +40,9 @@ fn documented() -> String {
     block.unwrap().to_owned()
 }
 
-/// Both kinds of entries, accepted by `--check` and by the collector itself, and nothing else is.
+/// Both kinds of entries are accepted by `--check` and by the collector, and no other tokens are.
 #[test]
-fn documented_commands_make_tokens_that_open_what_they_are_for() {
+fn documented_commands_make_valid_tokens() {
     let folder = tempfile::tempdir().unwrap();
     let done = shell(&documented(), folder.path());
     assert!(done.status.success(), "{}", text(&done.stderr));
@@ -54,8 +54,9 @@ fn documented_commands_make_tokens_that_open_what_they_are_for() {
 
     let schema = gauges(&["load"]);
     let (web, db) = (made("web-1.token"), made("db.token"));
-    let _web = Agent::join(process.agents, &who("web-1").showing(&web), &schema, &[1.0]);
-    let _db = Agent::join(process.agents, &who("db-7").showing(&db), &schema, &[1.0]);
+    let _web =
+        Agent::join(process.agents, &identity("web-1").with_credential(&web), &schema, &[1.0]);
+    let _db = Agent::join(process.agents, &identity("db-7").with_credential(&db), &schema, &[1.0]);
     let reader = made("prometheus.token");
     let basic = |pair: String| format!("Authorization: Basic {}", BASE64_STANDARD.encode(pair));
     for (authorization, status) in [
@@ -70,18 +71,18 @@ fn documented_commands_make_tokens_that_open_what_they_are_for() {
 }
 
 #[test]
-fn token_and_entry_come_by_streams_of_their_own() {
+fn token_is_on_stdout_and_its_entry_on_stderr() {
     let made = token(&["--agent", "web-1"]);
     assert!(made.status.success(), "{}", text(&made.stderr));
     let (secret, written) = (text(&made.stdout), text(&made.stderr));
     let secret = secret.strip_suffix('\n').unwrap();
     assert!(secret.len() == 64 && secret.bytes().all(|byte| byte.is_ascii_hexdigit()), "{secret}");
     assert_eq!(written.trim(), entry("agent = \"web-1\"", &[secret], "").trim());
-    assert_ne!(token(&["--agent", "web-1"]).stdout, made.stdout, "a token that is not random");
+    assert_ne!(token(&["--agent", "web-1"]).stdout, made.stdout, "the token is not random");
 }
 
 #[test]
-fn a_token_file_is_private_and_never_overwritten() {
+fn token_file_is_private_and_never_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("web-1.token");
     let write = ["--agent", "web-1", "--write", path.to_str().unwrap()];
@@ -98,10 +99,10 @@ fn a_token_file_is_private_and_never_overwritten() {
     assert_eq!(fs::read_to_string(&path).unwrap(), secret);
 }
 
-/// The entry does not fit on the disk: there must not be a token without one.
+/// The entry does not fit on the disk. A token without an entry must not remain.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_token_whose_entry_cannot_be_written_is_removed() {
+fn token_file_is_removed_if_its_entry_cannot_be_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("web-1.token");
     let mut full = command(&["token", "--agent", "web-1", "--write", path.to_str().unwrap()]);
@@ -114,9 +115,9 @@ fn a_token_whose_entry_cannot_be_written_is_removed() {
 
 /// The token cannot be written to the file, which exists by then and is empty.
 #[test]
-fn a_token_file_that_cannot_be_written_is_removed() {
+fn token_file_is_removed_if_it_cannot_be_written() {
     let folder = tempfile::tempdir().unwrap();
-    // Files may have no byte, and to write one is an error and no signal.
+    // The maximum file size is zero. A write is an error and no signal.
     let limited = "trap '' XFSZ; ulimit -f 0; fleetgauge-collector token --agent a --write a.token";
     let made = shell(limited, folder.path());
     assert_eq!((made.status.code(), &*made.stdout), (Some(1), &b""[..]));
@@ -129,10 +130,10 @@ fn a_token_file_that_cannot_be_written_is_removed() {
 }
 
 #[test]
-fn token_refuses_names_that_no_file_of_credentials_may_hold() {
+fn token_rejects_names_that_are_invalid_in_credentials_files() {
     for (arguments, said) in [
         (&["--agent", "my pc"][..], "agent id \"my pc\" is not"),
-        (&["--agent", "*-fra"], "a pattern has its one * at the end"),
+        (&["--agent", "*-fra"], "a pattern ends in its one *"),
         (&["--agent", ""], "agent id \"\" is not"),
         (&["--user", ""], "user \"\" is empty"),
         (&["--user", "a:b"], "user \"a:b\" is empty, or has a colon"),
@@ -147,7 +148,7 @@ fn token_refuses_names_that_no_file_of_credentials_may_hold() {
 }
 
 #[test]
-fn help_names_the_program_and_its_subcommand() {
+fn help_of_token_names_program_and_subcommand() {
     let help = command(&["--help"]).output().unwrap();
     let help = text(&help.stdout);
     assert!(help.starts_with("Receive the reports of agents"), "{help}");
@@ -156,9 +157,9 @@ fn help_names_the_program_and_its_subcommand() {
     assert!(text(&help.stdout).contains("token [OPTIONS] <--agent <ID>|--user <NAME>>"));
 }
 
-/// The digest that a file has when a token is taken from one that is not there yet, or is empty.
+/// The digest of a token file that was missing or empty.
 #[test]
-fn the_digest_of_an_empty_secret_is_refused_at_the_start() {
+fn digest_of_an_empty_secret_is_rejected_at_start() {
     let files = Files::new();
     for (flag, name) in [("--credentials", "agent = 'a'"), ("--http-credentials", "user = 'a'")] {
         let more = entry(&name.replace("'a'", "'b'"), &["a token"], "") + &entry(name, &[""], "");
@@ -166,7 +167,10 @@ fn the_digest_of_an_empty_secret_is_refused_at_the_start() {
         let checked = command(&["--check", flag, file.to_str().unwrap()]).output().unwrap();
         let said = text(&checked.stderr);
         assert_eq!(checked.status.code(), Some(64), "{said}");
-        assert!(said.contains("file, line 5: a token is the SHA-256 of an empty text"), "{said}");
+        assert!(
+            said.contains("file, line 5: a token is the SHA-256 of an empty or blank string"),
+            "{said}"
+        );
         assert!(said.contains("fleetgauge-collector token"), "{said}");
     }
 }

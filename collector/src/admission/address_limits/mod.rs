@@ -1,4 +1,4 @@
-//! Limits of each source address, so that one address cannot exhaust the limits of all.
+//! Per-address limits, so that one source address cannot exhaust the collector's limits.
 //!
 //! Connections of an address are limited in number and rate. After too many failures (protocol
 //! errors, timeouts, invalid credentials) the address is paused: its connections are refused before
@@ -21,10 +21,10 @@ use crate::limits::leaky_bucket::LeakyBucket;
 use crate::limits::memory_budget::MemoryBudget;
 use crate::peers::refusal::Refusal;
 
-/// Maximum addresses without a connection that are remembered; beyond it an address is forgotten
-/// when its last connection ends. A peer with ever new addresses must not evict the others.
+/// Maximum idle records (addresses without a connection). Beyond it a record is dropped when its
+/// last connection ends, so that a peer with ever new addresses evicts no other record.
 pub const IDLE_ADDRESSES: usize = 65_536;
-/// Bytes of a record in the memory budget: its slot in the map, which is at least half full.
+/// Memory charged for a record: a map slot, doubled because the map can be half empty.
 pub const RECORD_BYTES: usize = 2 * (size_of::<(Source, Record)>() + 1);
 /// Depth of the bucket of new connections: a burst of ten seconds' worth.
 const BURST: Millis = 10_000;
@@ -50,7 +50,7 @@ pub struct AddressLimits {
     pub exempt: Prefixes,
 }
 
-/// The end of a session, as far as its address is concerned.
+/// How a session ended, as counted against its source address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionOutcome {
     /// The agent had reported.
@@ -59,7 +59,7 @@ pub struct SessionOutcome {
     pub failed: bool,
 }
 
-/// What connections are counted by: an IPv4 address, or the /64 of an IPv6 address.
+/// Key of a record: an IPv4 address, or the /64 prefix of an IPv6 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Source(u64);
 
@@ -73,17 +73,17 @@ impl From<IpAddr> for Source {
     }
 }
 
-/// The record of an address.
+/// Counters of one source address.
 #[derive(Debug, Default)]
 struct Record {
     connections: u32,
     /// Connections whose agents have reported.
     agents: u32,
-    /// In microseconds.
+    /// New connections, in microseconds.
     handshakes: LeakyBucket,
-    /// In milliseconds.
+    /// Failures, in milliseconds.
     failures: LeakyBucket,
-    /// After its last reporting agent has left.
+    /// End of the trusted time after the last reporting agent has left.
     trusted_until: Millis,
 }
 
@@ -92,7 +92,7 @@ impl Record {
         self.agents > 0 || self.trusted_until > now
     }
 
-    /// The record can be dropped.
+    /// Whether the record can be dropped.
     fn is_idle(&self, now: Millis) -> bool {
         let drained = self.handshakes.level(now * MICROS) == 0 && self.failures.level(now) == 0;
         self.connections == 0 && drained && !self.is_trusted(now)
@@ -141,7 +141,7 @@ impl AddressLimiter {
         Ok(())
     }
 
-    /// Returns what a new connection adds to the bucket.
+    /// Returns the amount that a new connection adds to the handshake bucket.
     fn handshake(&self) -> u64 {
         1_000 * MICROS / self.limits.handshakes
     }
@@ -155,14 +155,14 @@ impl AddressLimiter {
             return Ok(());
         }
         let mut record = match self.records.entry(address.into()) {
-            Entry::Occupied(known) => known.into_ref(),
-            Entry::Vacant(unknown) => {
+            Entry::Occupied(record) => record.into_ref(),
+            Entry::Vacant(slot) => {
                 if !self.budget.take(RECORD_BYTES) {
                     self.budget.refused();
                     return Err(Code::CollectorFull);
                 }
                 self.idle.fetch_add(1, Ordering::Relaxed);
-                unknown.insert(Record::default())
+                slot.insert(Record::default())
             }
         };
         if record.connections as usize >= self.limits.connections {
@@ -178,15 +178,15 @@ impl AddressLimiter {
 
     /// Records the end of a connection that was counted.
     pub fn leave(&self, address: IpAddr, now: Millis) {
-        let Entry::Occupied(mut record) = self.records.entry(address.into()) else { return };
-        let known = record.get_mut();
-        known.connections = known.connections.saturating_sub(1);
-        if known.connections > 0 {
+        let Entry::Occupied(mut entry) = self.records.entry(address.into()) else { return };
+        let record = entry.get_mut();
+        record.connections = record.connections.saturating_sub(1);
+        if record.connections > 0 {
             return;
         }
         let idle = self.idle.fetch_add(1, Ordering::Relaxed) + 1;
-        if known.is_idle(now) || idle > IDLE_ADDRESSES {
-            record.remove();
+        if record.is_idle(now) || idle > IDLE_ADDRESSES {
+            entry.remove();
             self.forgotten(1);
         }
     }

@@ -27,13 +27,13 @@ fn entry(agent: &str, tokens: &[&str], more: &str) -> String {
     format!("[[credential]]\nagent = {agent:?}\ntokens = {tokens:?}\n{more}\n")
 }
 
-/// The rules of a file that comes after `before`.
+/// The policy of a file that replaces `before`.
 fn after(text: &str, before: &AuthPolicy) -> AuthPolicy {
     let agents = Credentials::read(file(text).path(), false, before.agents.as_ref()).unwrap();
     AuthPolicy { agents: Some(agents), ..AuthPolicy::default() }
 }
 
-fn rules(text: &str) -> AuthPolicy {
+fn policy(text: &str) -> AuthPolicy {
     after(text, &AuthPolicy::default())
 }
 
@@ -48,8 +48,8 @@ fn admit(policy: &AuthPolicy, agent: &str, token: &str) -> Result<Grant, Denied>
     )
 }
 
-/// No label.
-fn none() -> std::iter::Empty<&'static str> {
+/// No labels.
+fn no_labels() -> std::iter::Empty<&'static str> {
     std::iter::empty()
 }
 
@@ -60,8 +60,8 @@ fn problem(text: &str) -> String {
 }
 
 #[test]
-fn a_token_gives_its_own_id_and_no_other() {
-    let policy = rules(&(entry("web-1", &["one"], "") + &entry("web-2", &["two"], "")));
+fn token_allows_only_its_own_id() {
+    let policy = policy(&(entry("web-1", &["one"], "") + &entry("web-2", &["two"], "")));
     assert!(admit(&policy, "web-1", "one").is_ok());
     assert!(admit(&policy, "web-2", "two").is_ok());
     assert_eq!(admit(&policy, "web-2", "one"), Err(Denied::WrongToken));
@@ -77,21 +77,21 @@ fn a_token_gives_its_own_id_and_no_other() {
 }
 
 #[test]
-fn without_rules_everybody_may_be_anybody() {
+fn without_credentials_every_id_is_allowed() {
     let policy = AuthPolicy::default();
     assert_eq!(
         policy.authorize(&id("web-1"), PresentedCredentials::default()),
         Ok(Grant::default())
     );
     assert_eq!(admit(&policy, "web-1", "anything"), Ok(Grant::default()));
-    assert!(policy.still_allows(&id("web-1"), CredentialId::NONE, none()));
-    // A policy that is no longer in force pinned its labels.
-    assert!(!policy.still_allows(&id("web-1"), CredentialId::from_u32(1), none()));
+    assert!(policy.still_allows(&id("web-1"), CredentialId::NONE, no_labels()));
+    // A previous policy pinned its labels.
+    assert!(!policy.still_allows(&id("web-1"), CredentialId::from_u32(1), no_labels()));
 }
 
 #[test]
-fn the_entry_that_fits_best_decides() {
-    let policy = rules(
+fn most_specific_entry_decides() {
+    let policy = policy(
         &[
             entry("*", &["all"], ""),
             entry("web-*", &["web"], ""),
@@ -118,15 +118,15 @@ fn the_entry_that_fits_best_decides() {
 }
 
 #[test]
-fn a_retired_agent_is_not_let_in_by_the_token_that_all_share() {
-    let policy = rules(&(entry("*", &["all"], "") + &entry("old", &[], "")));
+fn entry_without_tokens_denies_the_shared_token() {
+    let policy = policy(&(entry("*", &["all"], "") + &entry("old", &[], "")));
     assert!(admit(&policy, "new", "all").is_ok());
     assert_eq!(admit(&policy, "old", "all"), Err(Denied::UnknownAgent));
 }
 
 #[test]
-fn two_tokens_are_valid_while_one_takes_the_other_s_place() {
-    let first = rules(&entry("web-1", &["old"], ""));
+fn two_tokens_are_valid_during_a_rotation() {
+    let first = policy(&entry("web-1", &["old"], ""));
     let credential = |policy: &AuthPolicy, token| admit(policy, "web-1", token).unwrap().credential;
     let both = after(&entry("web-1", &["old", "new"], ""), &first);
     assert_eq!(credential(&both, "old"), credential(&first, "old"));
@@ -134,44 +134,44 @@ fn two_tokens_are_valid_while_one_takes_the_other_s_place() {
     let last = after(&entry("web-1", &["new"], ""), &both);
     assert_eq!(credential(&last, "new"), credential(&both, "new"));
     assert_eq!(admit(&last, "web-1", "old"), Err(Denied::WrongToken));
-    assert!(last.still_allows(&id("web-1"), credential(&both, "new"), none()));
-    assert!(!last.still_allows(&id("web-1"), credential(&both, "old"), none()));
-    // Added again, it is another credential.
+    assert!(last.still_allows(&id("web-1"), credential(&both, "new"), no_labels()));
+    assert!(!last.still_allows(&id("web-1"), credential(&both, "old"), no_labels()));
+    // A credential that is added again is a new one.
     let back = after(&entry("web-1", &["new", "old"], ""), &last);
-    assert!(!back.still_allows(&id("web-1"), credential(&first, "old"), none()));
+    assert!(!back.still_allows(&id("web-1"), credential(&first, "old"), no_labels()));
 }
 
 #[test]
-fn who_came_without_a_credential_is_not_allowed_by_rules_that_ask_for_one() {
-    assert!(!rules(&entry("web-1", &["one"], "")).still_allows(
+fn agent_without_credential_is_denied_once_credentials_are_required() {
+    assert!(!policy(&entry("web-1", &["one"], "")).still_allows(
         &id("web-1"),
         CredentialId::NONE,
-        none()
+        no_labels()
     ));
 }
 
 #[test]
-fn an_entry_of_its_own_ends_what_a_shared_token_gave() {
-    let collector = rules(&entry("*", &["all"], ""));
+fn new_specific_entry_revokes_the_shared_token() {
+    let collector = policy(&entry("*", &["all"], ""));
     let credential = admit(&collector, "web-1", "all").unwrap().credential;
     let own = after(&(entry("*", &["all"], "") + &entry("web-1", &["own"], "")), &collector);
-    assert!(own.still_allows(&id("web-2"), credential, none()));
-    assert!(!own.still_allows(&id("web-1"), credential, none()));
+    assert!(own.still_allows(&id("web-2"), credential, no_labels()));
+    assert!(!own.still_allows(&id("web-1"), credential, no_labels()));
 }
 
 #[test]
-fn other_pinned_labels_are_another_credential() {
-    let fra = rules(&entry("web-1", &["one"], "labels = { site = 'fra' }"));
+fn changed_pinned_labels_revoke_the_credential() {
+    let fra = policy(&entry("web-1", &["one"], "labels = { site = 'fra' }"));
     let grant = admit(&fra, "web-1", "one").unwrap();
     assert_eq!(grant.pinned.iter().collect::<Vec<_>>(), [("site", "fra")]);
     let ams = after(&entry("web-1", &["one"], "labels = { site = 'ams' }"), &fra);
-    assert!(!ams.still_allows(&id("web-1"), grant.credential, none()));
+    assert!(!ams.still_allows(&id("web-1"), grant.credential, no_labels()));
 }
 
 #[test]
-fn labels_that_may_not_be_set_any_more() {
+fn session_with_labels_no_longer_allowed_is_denied() {
     let pinned = entry("web-1", &["one"], "labels = { site = 'fra' }");
-    let mut policy = rules(&pinned);
+    let mut policy = policy(&pinned);
     let credential = admit(&policy, "web-1", "one").unwrap().credential;
     for (allowed, of_agent, stays) in [
         (None, &["site", "role", "rack"][..], true),
@@ -195,26 +195,26 @@ fn labels_that_may_not_be_set_any_more() {
 }
 
 #[test]
-fn credentials_that_were_left_out_meanwhile_come_back_as_others() {
+fn credentials_restored_after_a_removal_are_new() {
     let of = |token, before: &AuthPolicy| after(&entry("web-1", &[token], ""), before);
     let credential = admit(&of("one", &AuthPolicy::default()), "web-1", "one").unwrap().credential;
-    // What was in force last knows of no credentials.
+    // The policy in between has no credentials.
     let back = of("two", &AuthPolicy::default());
-    assert!(!back.still_allows(&id("web-1"), credential, none()));
+    assert!(!back.still_allows(&id("web-1"), credential, no_labels()));
 }
 
-/// The credentials of a file where agents show certificates, which comes after `before`.
+/// The credentials of a file, with certificates required, that replace `before`.
 fn certified(text: &str, before: Option<&Credentials>) -> Credentials {
     Credentials::read(file(text).path(), true, before).unwrap()
 }
 
-/// An entry for agents whose certificate is enough.
+/// An entry for agents whose certificate is sufficient.
 fn by_certificate(agent: &str, site: &str) -> String {
     format!("[[credential]]\nagent = {agent:?}\nlabels = {{ site = {site:?} }}\n")
 }
 
 #[test]
-fn a_certificate_is_enough_where_an_entry_has_no_tokens() {
+fn certificate_is_sufficient_for_an_entry_without_tokens() {
     let both = by_certificate("web-*", "fra") + &entry("web-1", &["one"], "");
     let credentials = certified(&(both + &entry("web-2", &[], "")), None);
     let admit = |agent, token: &str, certified| {
@@ -236,7 +236,7 @@ fn a_certificate_is_enough_where_an_entry_has_no_tokens() {
 }
 
 #[test]
-fn a_certificate_stays_enough_until_its_entry_changes() {
+fn certificate_stays_sufficient_until_its_entry_changes() {
     let first = certified(&by_certificate("web-1", "fra"), None);
     let credential = first.authorize(&id("web-1"), b"", true).unwrap().credential;
     let more = by_certificate("web-2", "fra") + &by_certificate("web-1", "fra");
@@ -256,7 +256,7 @@ fn a_certificate_stays_enough_until_its_entry_changes() {
 }
 
 #[test]
-fn labels_that_agents_may_set() {
+fn only_allowed_labels_can_be_set() {
     let set = |pairs: &[(&str, &str)]| -> StaticLabels {
         let labels: Vec<_> = pairs.iter().map(|(name, value)| Label { name, value }).collect();
         StaticLabels::try_new(&labels).unwrap()
@@ -288,7 +288,7 @@ fn labels_that_agents_may_set() {
     Labels::only(&["a-b".to_owned()]).unwrap_err();
 }
 
-/// The readers of a file with two users.
+/// The readers in a file with two users.
 fn readers() -> Readers {
     let entry = |user: &str, tokens: &[&str]| {
         entry("x", tokens, "").replace("agent = \"x\"", &format!("user = {user:?}"))
@@ -303,7 +303,7 @@ fn basic(pair: &str) -> String {
 }
 
 #[test]
-fn readers_show_a_token_or_a_user_and_a_token() {
+fn readers_authenticate_with_bearer_or_basic() {
     let readers = readers();
     for good in ["Bearer p1", "bearer  p2", "BEARER a", &basic("prometheus:p1"), &basic("admin:a")]
     {
@@ -329,11 +329,12 @@ fn readers_show_a_token_or_a_user_and_a_token() {
     assert_eq!(readers.allow(None), Err(ReadDenied::NoCredential));
 }
 
-/// Too long a blank for its digest to be known: it opens nothing all the same.
+/// This blank token is too long for its digest to be rejected in a file, and is invalid
+/// nevertheless.
 #[test]
-fn white_space_is_no_token_whatever_its_digest() {
+fn blank_token_is_invalid_even_with_its_digest() {
     let blank = " ".repeat(64);
-    let agents = rules(&entry("a", &[&blank], ""));
+    let agents = policy(&entry("a", &[&blank], ""));
     assert_eq!(admit(&agents, "a", &blank), Err(Denied::NoCredential));
     let agents = certified(&entry("a", &[&blank], ""), None);
     assert_eq!(agents.authorize(&id("a"), blank.as_bytes(), true), Err(Denied::NoCredential));
@@ -344,7 +345,7 @@ fn white_space_is_no_token_whatever_its_digest() {
 }
 
 #[test]
-fn a_new_token_is_known_by_its_entry() {
+fn new_token_matches_its_entry() {
     let names = ["prometheus", "a \"quoted\" \\ name", "J\u{fc}rgen\u{200b}"];
     for name in names {
         let new = NewToken::for_user(name).unwrap();
@@ -354,8 +355,8 @@ fn a_new_token_is_known_by_its_entry() {
         }
     }
     let [web, others] = ["web-1", "*"].map(|agent| NewToken::for_agent(agent).unwrap());
-    // Added to a file whose last line has no end.
-    let policy = rules(&format!("# agents{}# others{}", web.entry, others.entry));
+    // Appended to a file whose last line has no line end.
+    let policy = policy(&format!("# agents{}# others{}", web.entry, others.entry));
     assert!(admit(&policy, "web-1", &web.token).is_ok());
     assert!(admit(&policy, "db-1", &others.token).is_ok());
     assert_eq!(admit(&policy, "web-1", &others.token), Err(Denied::WrongToken));
@@ -363,16 +364,16 @@ fn a_new_token_is_known_by_its_entry() {
 }
 
 #[test]
-fn nothing_of_a_token_is_in_what_is_shown_for_debugging() {
+fn debug_output_has_no_secrets() {
     let hash = digest("hunter2hunter2");
     let policy =
-        AuthPolicy { readers: Some(readers()), ..rules(&entry("a", &["hunter2hunter2"], "")) };
+        AuthPolicy { readers: Some(readers()), ..policy(&entry("a", &["hunter2hunter2"], "")) };
     let shown = format!("{policy:?} {:?}", Secret(b"hunter2hunter2"));
     assert!(!shown.contains("hunter2") && !shown.contains(&hash[7..]), "{shown}");
 }
 
 #[test]
-fn a_reader_may_forget_if_its_own_entry_says_so() {
+fn may_forget_is_read_from_the_users_own_entry() {
     let entry = |user: &str, token: &str, more: &str| {
         entry("x", &[token], more).replace("agent = \"x\"", &format!("user = {user:?}"))
     };

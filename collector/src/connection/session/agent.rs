@@ -19,19 +19,19 @@ use crate::registry::{MeasuredSchema, PendingAgent, Pinned, RegisteredAgent};
 use crate::state::CollectorState;
 use crate::telemetry::log_limiter::log_if;
 
-/// Burst of frames, in intervals' worth: frames that were delayed by a frozen collector or a
+/// Burst of frames, in report intervals: frames that were delayed by a frozen collector or a
 /// network failure arrive at once.
 const BURST_INTERVALS: Millis = 20;
 
-/// Maximum family names in a log line; a schema may have a thousand, of 200 bytes each.
+/// Maximum family names in a log line. A schema can have a thousand, of 200 bytes each.
 const FAMILIES_NAMED: usize = 3;
 
-/// The agent in the registry.
+/// The registration state of the agent.
 #[derive(Debug)]
 enum Registration {
     /// Before the first Report.
     Pending(Box<PendingAgent>),
-    /// From then on, even if another connection has taken over the id.
+    /// After it, even if another connection has taken over the id.
     Registered(Arc<RegisteredAgent>),
 }
 
@@ -39,15 +39,15 @@ enum Registration {
 #[derive(Debug)]
 pub(super) struct Agent {
     registration: Registration,
-    /// The schema of its next Report.
+    /// The schema of the next Report.
     pub(super) schema: Option<Pinned>,
-    /// The next Report must have all values, and registers the agent.
+    /// The next Report registers the agent and must have all values.
     pub(super) full_due: bool,
-    /// Sequence number of the last Report; unused before the first.
+    /// Sequence number of the last Report; unused before it.
     pub(super) sequence: u64,
     /// Rate limit of frames, in microseconds.
     sent: LeakyBucket,
-    /// A challenger waits: the next frame is the answer.
+    /// A challenge is pending. The agent's next frame is the answer.
     pub(super) challenged: bool,
 }
 
@@ -93,7 +93,7 @@ impl Agent {
         })
     }
 
-    /// Returns its id.
+    /// Returns the agent's id.
     pub(super) fn id(&self) -> &AgentId {
         match &self.registration {
             Registration::Pending(pending) => &pending.id,
@@ -101,7 +101,7 @@ impl Agent {
         }
     }
 
-    /// Returns its registration; `None` before the first Report.
+    /// Returns the agent's registration; `None` before the first Report.
     pub(super) fn registered(&self) -> Option<&RegisteredAgent> {
         match &self.registration {
             Registration::Pending(_) => None,
@@ -109,7 +109,7 @@ impl Agent {
         }
     }
 
-    /// Returns what it takes to register it, for the first time or with another schema.
+    /// Returns what is needed to register the agent, at first or with another schema.
     pub(super) fn pending(&self) -> Result<Cow<'_, PendingAgent>, Refusal> {
         match &self.registration {
             Registration::Pending(pending) => Ok(Cow::Borrowed(pending)),
@@ -119,15 +119,15 @@ impl Agent {
         }
     }
 
-    /// Returns when its silence ends the session.
+    /// Returns the time at which the session ends if no Report arrives.
     pub(super) fn silent_at(&self, handle: &ConnectionHandle) -> Millis {
-        let patience = SILENT_INTERVALS * Millis::from(handle.hello().interval_ms);
-        let patience =
-            if self.registered().is_none() { patience.min(FIRST_REPORT_TIMEOUT) } else { patience };
-        handle.reported() + patience
+        let timeout = SILENT_INTERVALS * Millis::from(handle.hello().interval_ms);
+        let timeout =
+            if self.registered().is_none() { timeout.min(FIRST_REPORT_TIMEOUT) } else { timeout };
+        handle.reported() + timeout
     }
 
-    /// Charges a frame to the rate limit. A schema costs as much as all reports of an interval.
+    /// Charges a frame to the rate limit. A Schema costs as much as all Reports of an interval.
     pub(super) fn spend(
         &mut self,
         kind: Kind,
@@ -138,13 +138,13 @@ impl Agent {
         let interval_ms = Millis::from(handle.hello().interval_ms);
         let reports = collector.config.bounds.reports_per_interval;
         let interval = interval_ms * MICROS;
-        let worth = if kind == Kind::Schema { interval } else { interval / reports };
-        if self.sent.try_pour(now * MICROS, worth, BURST_INTERVALS * interval) {
+        let cost = if kind == Kind::Schema { interval } else { interval / reports };
+        if self.sent.try_pour(now * MICROS, cost, BURST_INTERVALS * interval) {
             return Ok(());
         }
         let detail = format!(
-            "{kind} frames come faster than {reports} an interval of {interval_ms} ms, \
-             {BURST_INTERVALS} intervals' worth ahead"
+            "{kind} frames exceed {reports} per interval of {interval_ms} ms, with bursts of \
+             {BURST_INTERVALS} intervals"
         );
         Err(Refusal { detail, ..Refusal::of(Code::TooManyReports) })
     }
@@ -174,7 +174,7 @@ impl Agent {
         Ok(())
     }
 
-    /// Checks its labels against a schema that it declares.
+    /// Checks the agent's labels against a schema that it declares.
     fn check_labels(&self, schema: &MeasuredSchema, config: &Config) -> Result<(), Refusal> {
         let pending = self.pending()?;
         let labels: Vec<_> = static_labels(&pending.labels).collect();
@@ -196,7 +196,7 @@ impl Agent {
         report.values.check(width)
     }
 
-    /// Registers it with the values of this report.
+    /// Registers the agent with the values of this report.
     pub(super) fn enter(
         &mut self,
         report: &Report<'_>,
@@ -224,8 +224,8 @@ impl Agent {
         if self.registered().is_none() {
             let series = schema.entry().schema().series;
             log_if!(
-                collector.may_log("agent reports", id, address.ip()), info,
-                agent = %id, %address, series, "agent reports"
+                collector.may_log("agent connected", id, address.ip()), info,
+                agent = %id, %address, series, "agent connected"
             );
         }
         self.registration = Registration::Registered(entered.agent);
@@ -234,8 +234,8 @@ impl Agent {
     }
 }
 
-/// Checks an agent's labels against a schema, and the size of its page. `written` are the labels as
-/// they are written on each line.
+/// Checks an agent's labels against a schema, and the size of its page. `written` is the text of
+/// the labels on each line.
 fn check_labels(
     schema: &MeasuredSchema,
     labels: &StaticLabels,
@@ -246,8 +246,8 @@ fn check_labels(
     let (bytes, max) = (schema.page_bytes(written.len()), config.bounds.page_bytes_per_agent);
     if bytes > max {
         let detail = format!(
-            "its lines would take up to {bytes} bytes of a page, over the {max} allowed here; \
-             shorten its labels, or report less"
+            "the agent's lines can take {bytes} bytes of a page, over the {max} allowed; \
+             shorten its labels or report less"
         );
         return Err(Refusal { detail, ..Refusal::of(Code::PageTooLarge) });
     }

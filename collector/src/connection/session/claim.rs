@@ -1,4 +1,4 @@
-//! How an agent gets its id: Hello, authorization, the challenge of another host, Welcome.
+//! How an agent gets its id: Hello, authorization, a challenge to the current holder, Welcome.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::registry::Claim;
 use crate::telemetry::log_limiter::{log_count, log_if, shortened};
 use crate::tls::{Certificate, PresentedChain, Verified};
 
-/// An agent that waits for an id that another host holds.
+/// An agent that claims an id held by another host, and waits for the outcome of the challenge.
 #[derive(Debug)]
 pub(super) struct Challenge {
     pub(super) agent: Agent,
@@ -37,7 +37,8 @@ impl Session {
     ) -> Result<(), Refusal> {
         if !(hello.min_version..=hello.max_version).contains(&VERSION) {
             let (least, most) = (hello.min_version, hello.max_version);
-            let detail = format!("versions {least} to {most} are not spoken here, {VERSION} is");
+            let detail =
+                format!("versions {least} to {most} are not supported; use version {VERSION}");
             return Err(Refusal { detail, ..Refusal::of(Code::UnsupportedVersion) });
         }
         let id = AgentId::try_new(hello.agent_id)?;
@@ -49,7 +50,7 @@ impl Session {
             Claim::Held(holder) if self.collector.challenges.ask(&holder, &self.handle) => {
                 debug!(
                     agent = %id, address = %self.handle.address(),
-                    "another host holds this id; asking whether it is alive"
+                    "agent id held by another host; challenging it"
                 );
                 let until = now + CHALLENGE_TIMEOUT;
                 self.state = State::Challenging(Box::new(Challenge {
@@ -60,14 +61,14 @@ impl Session {
                 }));
             }
             Claim::Held(_) | Claim::Contested => {
-                let holder = format!("agent {id}, which others claim too");
-                return Err(Refusal { detail: holder, ..Refusal::of(Code::IdConflict) });
+                let detail = format!("agent id {id} is in use by another host or contested");
+                return Err(Refusal { detail, ..Refusal::of(Code::IdConflict) });
             }
         }
         Ok(())
     }
 
-    /// Authorizes the agent to have the id. Returns its labels.
+    /// Authorizes the agent to use the id. Returns its labels.
     fn authorize(&self, id: &AgentId, hello: &Hello<'_>) -> Result<StaticLabels, Refusal> {
         let policy = self.collector.auth.lock();
         let certificate = self.handshake.as_ref().and_then(|own| own.certificate.as_ref());
@@ -84,22 +85,25 @@ impl Session {
         let (address, cause) = (self.handle.address(), denied.cause());
         let names = certificate.map(|own| format!("{:?}", own.names));
         let names = names.as_deref().map(shortened);
-        let (collector, kind) = (&self.collector, ("unauthorized", cause));
-        log_count!(collector, kind, warn, "unauthorized", agent = %id, %address, cause, names);
+        let (collector, kind) = (&self.collector, ("agent unauthorized", cause));
+        log_count!(
+            collector, kind, warn, "agent unauthorized", agent = %id, %address, cause, names
+        );
         self.collector.telemetry.metrics.unauthorized(denied);
         // No detail: the peer must not learn the cause.
         Err(Refusal::of(Code::Unauthorized))
     }
 
     /// Verifies the peer's certificate chain against the policy in force: after the handshake,
-    /// after a reload, and when it expires. If it is invalid, ends the session and returns `None`.
+    /// after a reload, and at its expiry. Ends the session and returns `None` if the chain is
+    /// invalid.
     pub fn verify(&mut self, presented: PresentedChain<'_>, out: &mut Vec<u8>) -> Option<Verified> {
         let auth = &self.collector.auth;
         let (generation, policy) = (auth.generation(), auth.current());
         let verifier = Arc::clone(policy.tls.as_ref()?.clients());
         let verified = verifier.verify(presented, self.collector.clock.moment().unix);
         let is_own = |own: &Certificate| self.id().is_none_or(|id| policy.is_named(id, own));
-        let cause = match verified {
+        let error = match verified {
             Ok(certificate) if certificate.as_ref().is_none_or(is_own) => {
                 let expires = certificate.as_ref().map_or(u64::MAX, |own| own.expires);
                 if let Some(handshake) = &mut self.handshake {
@@ -107,14 +111,14 @@ impl Session {
                 }
                 return Some(Verified { verifier, generation, expires });
             }
-            Ok(_) => "it is for another agent by the rules of now".to_owned(),
+            Ok(_) => "the certificate is for another agent id under the current policy".to_owned(),
             Err(error) => error.to_string(),
         };
         let kind = ("client certificate rejected", "");
         let agent = self.id().map(tracing::field::display);
-        let (address, cause) = (self.handle.address(), shortened(&cause));
+        let (address, error) = (self.handle.address(), shortened(&error));
         log_count!(
-            self.collector, kind, warn, "client certificate rejected", agent, %address, cause
+            self.collector, kind, warn, "client certificate rejected", agent, %address, error
         );
         let known = self.id().is_some();
         let code = if known { Code::CredentialRevoked } else { Code::Unauthorized };
@@ -122,7 +126,7 @@ impl Session {
         None
     }
 
-    /// Returns the agent that has an id or waits for it.
+    /// Returns the agent that has an id or claims it.
     fn agent(&self) -> Option<&Agent> {
         match &self.state {
             State::Open(agent) => Some(agent),
@@ -163,7 +167,7 @@ impl Session {
         }
     }
 
-    /// Sends a Ping because another session challenges this one.
+    /// Sends a Ping, because another session challenges this one.
     pub(super) fn challenged(&mut self, out: &mut Vec<u8>) {
         if let State::Open(agent) = &mut self.state {
             agent.challenged = true;
@@ -173,7 +177,7 @@ impl Session {
         }
     }
 
-    /// Takes over the disputed id, whose holder is gone or silent.
+    /// Takes over a claimed id whose holder is gone or silent.
     pub(super) fn inherit(&mut self, now: Millis, out: &mut Vec<u8>) -> Result<(), Refusal> {
         let challenge = std::mem::replace(&mut self.state, State::Greeting { until: now });
         let State::Challenging(challenge) = challenge else { return Ok(()) };
@@ -181,10 +185,10 @@ impl Session {
         self.collector.challenges.withdraw(&holder, &self.handle);
         let id = agent.id();
         if self.collector.agent_left(id, &holder, CloseReason::Rejected(Code::Superseded)) {
-            let address = self.handle.address();
+            let (line, address) = ("agent id taken over by another host", self.handle.address());
             log_if!(
-                self.collector.may_log("another host takes over", id, address.ip()), warn,
-                agent = %id, %address, "another host takes over"
+                self.collector.may_log(line, id, address.ip()), warn,
+                agent = %id, %address, "agent id taken over by another host"
             );
             holder.raise(Signal::Superseded);
         }

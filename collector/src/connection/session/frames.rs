@@ -1,4 +1,4 @@
-//! Frames of an agent: checked against the session's state, then decoded and handled.
+//! Frames of an agent: checked against the state of the session, then decoded and handled.
 
 use fleetgauge_proto::message::{Bye, ByeReason, Ping, Pong, Report};
 use fleetgauge_proto::{Code, Frame, Kind, Message, Violation};
@@ -10,16 +10,16 @@ use crate::peers::close_reason::CloseReason;
 use crate::peers::handle::Signal;
 use crate::peers::refusal::Refusal;
 
-/// The refusal of bytes between Hello and Welcome, even if the id is free: an agent that does not
-/// wait would fail only when its id is disputed.
+/// The refusal of bytes between Hello and Welcome, even if the id is free. Otherwise an agent that
+/// does not wait for Welcome would fail only when its id is contested.
 pub(super) fn before_welcome() -> Refusal {
-    let detail = "something was sent behind Hello and before Welcome; wait for Welcome".to_owned();
+    let detail = "bytes received after Hello and before Welcome; wait for Welcome".to_owned();
     Refusal { detail, ..Refusal::of(Code::UnexpectedFrame) }
 }
 
 impl Session {
-    /// Handles a frame; `more` if bytes follow it. For the order of checks see `docs/protocol.md`,
-    /// "The order of checks".
+    /// Handles a frame; `more` if bytes follow it. `docs/protocol.md`, "The order of checks",
+    /// defines the order.
     pub(super) fn frame(
         &mut self,
         frame: Frame<'_>,
@@ -56,18 +56,18 @@ impl Session {
         }
     }
 
-    /// Answers a challenger, for which any frame of the agent will do. Returns whether there is
-    /// one.
+    /// Answers a pending challenge, for which any frame of the agent suffices. Returns whether
+    /// there was one.
     fn answer_challenge(&mut self) -> bool {
         let State::Open(agent) = &mut self.state else { return false };
-        let asked = std::mem::take(&mut agent.challenged);
-        if asked {
+        let challenged = std::mem::take(&mut agent.challenged);
+        if challenged {
             self.collector.challenges.answer(&self.handle, Signal::Answered);
         }
-        asked
+        challenged
     }
 
-    /// Returns when a frame of this kind is not allowed, if that is now.
+    /// Returns why a frame of this kind is not allowed in the current state; `None` if it is.
     fn unexpected(&self, kind: Kind) -> Option<&'static str> {
         match (&self.state, kind) {
             (State::Greeting { .. }, Kind::Hello) => None,
@@ -77,7 +77,7 @@ impl Session {
             (State::Open(agent), Kind::Report) if agent.schema.is_none() => {
                 Some("before the Schema that Welcome asked for")
             }
-            // While the id is disputed, `received` refuses every byte.
+            // A contested session refuses every byte in `received`.
             (State::Open(_) | State::Challenging(_) | State::Ended(_), _) => None,
         }
     }
@@ -86,11 +86,12 @@ impl Session {
         match message {
             Message::Ping(Ping { token }) => send(&Message::Pong(Pong { token: *token }), out),
             Message::Bye(Bye { reason, .. }) => {
-                // Only in answer to Drain: the agents that the next start awaits are not limited.
-                let asked = *reason == ByeReason::Drained as u8 && self.collector.draining();
-                self.end(if asked { CloseReason::Drained } else { CloseReason::Bye });
+                // Only in answer to Drain: the number of agents that the next start awaits is not
+                // limited.
+                let drained = *reason == ByeReason::Drained as u8 && self.collector.draining();
+                self.end(if drained { CloseReason::Drained } else { CloseReason::Bye });
             }
-            // The others need no action.
+            // No other message needs an action.
             _ => {}
         }
     }
@@ -99,8 +100,8 @@ impl Session {
         let State::Open(agent) = &mut self.state else { return Ok(()) };
         agent.check(report)?;
         let stored = match agent.registered() {
-            Some(holder) if !agent.full_due => {
-                holder.row().store(self.handle.session(), &report.values)
+            Some(registered) if !agent.full_due => {
+                registered.row().store(self.handle.session(), &report.values)
             }
             _ => {
                 agent.enter(report, &self.collector, now)?;
@@ -117,7 +118,8 @@ impl Session {
         agent.sequence = report.sequence;
         self.handle.set_reported(now);
         self.collector.telemetry.metrics.reports.inc();
-        debug!(agent = %agent.id(), sequence = report.sequence, unix_ms = report.unix_ms, "report");
+        let Report { sequence, unix_ms, .. } = report;
+        debug!(agent = %agent.id(), sequence, unix_ms, "report received");
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
-//! The session of a connection: a state machine whose input is bytes, signals and the time, and
-//! whose output is bytes to send and changes of the registry. It does no I/O and reads no clock, so
-//! it runs the same under a socket, a test or a fuzzer.
+//! The session of a connection: a state machine. Its input is bytes, signals and the time; its
+//! output is bytes to send and changes of the registry. It does no I/O and reads no clock, so it
+//! behaves the same in the collector, a test and a fuzzer.
 //!
 //! ```text
 //!            Hello, id free            Schema,          first Report,
@@ -44,14 +44,14 @@ use claim::Challenge;
 pub use unfinished::FRAME_TIMEOUT;
 use unfinished::Unfinished;
 
-/// Time for Hello.
+/// Maximum time to Hello, in milliseconds.
 pub const HELLO_TIMEOUT: Millis = 5_000;
-/// Time for the holder of a disputed id to answer a challenge.
+/// Maximum time for the holder of an id to answer a challenge, in milliseconds.
 pub const CHALLENGE_TIMEOUT: Millis = 5_000;
-/// Maximum time from Welcome to the first Report, if three intervals are longer: until then the
-/// session holds a handshake permit.
+/// Maximum time from Welcome to the first Report, in milliseconds, unless three intervals are
+/// shorter. The session holds a handshake permit meanwhile.
 pub const FIRST_REPORT_TIMEOUT: Millis = 30_000;
-/// Intervals without a Report after which a session ends.
+/// Intervals without a Report that end a session.
 pub const SILENT_INTERVALS: Millis = 3;
 
 /// The session of a connection.
@@ -59,9 +59,9 @@ pub const SILENT_INTERVALS: Millis = 3;
 pub struct Session {
     collector: Arc<CollectorState>,
     handle: Arc<ConnectionHandle>,
-    /// `None` between frames.
+    /// An incomplete frame; `None` between frames.
     unfinished: Option<Box<Unfinished>>,
-    /// `None` from the first Report on.
+    /// `None` after the first Report.
     handshake: Option<Box<Handshake>>,
     state: State,
 }
@@ -69,7 +69,7 @@ pub struct Session {
 /// The state of a session before the first Report.
 #[derive(Debug)]
 pub struct Handshake {
-    /// When the connection was accepted; taken at Welcome.
+    /// Time at which the connection was accepted; taken at Welcome.
     pub accepted: Option<Instant>,
     /// The handshake permit.
     pub permit: OwnedSemaphorePermit,
@@ -112,7 +112,7 @@ impl Session {
         }
     }
 
-    /// Returns the collector.
+    /// Returns the shared state of the collector.
     #[must_use]
     pub fn collector(&self) -> &Arc<CollectorState> {
         &self.collector
@@ -124,12 +124,12 @@ impl Session {
         &self.handle
     }
 
-    /// Takes the time at which the connection was accepted, once the agent is welcomed.
+    /// Takes the time at which the connection was accepted, if the agent has been welcomed.
     pub fn take_accepted(&mut self) -> Option<Instant> {
         if self.is_open() { self.handshake.as_mut()?.accepted.take() } else { None }
     }
 
-    /// Whether nothing was received yet.
+    /// Whether nothing has been received.
     #[must_use]
     pub fn is_new(&self) -> bool {
         matches!(self.state, State::Greeting { .. }) && self.unfinished.is_none()
@@ -141,12 +141,12 @@ impl Session {
         matches!(self.state, State::Open(_))
     }
 
-    /// Whether the agent waits for a disputed id.
+    /// Whether the agent waits for the outcome of a challenge.
     fn is_challenging(&self) -> bool {
         matches!(self.state, State::Challenging(_))
     }
 
-    /// Returns when [`Self::tick`] must be called at the latest.
+    /// Returns the latest time for the next call of [`Self::tick`].
     #[must_use]
     pub fn deadline(&self) -> Millis {
         let own = match &self.state {
@@ -281,23 +281,23 @@ impl Session {
                 return;
             }
             State::Greeting { .. } => {
-                debug!(address = %self.handle.address(), reason, "connection ended before Hello")
+                debug!(address = %self.handle.address(), reason, "connection closed before Hello")
             }
             State::Challenging(challenge) => {
                 let Challenge { agent, holder, .. } = *challenge;
                 self.collector.challenges.withdraw(&holder, &self.handle);
                 let (id, address) = (agent.id(), self.handle.address());
                 log_if!(
-                    self.collector.may_log("agent not admitted", id, address.ip()), warn,
-                    agent = %id, %address, reason, "agent not admitted"
+                    self.collector.may_log("agent id claim failed", id, address.ip()), warn,
+                    agent = %id, %address, reason, "agent id claim failed"
                 );
             }
             State::Open(agent) => {
                 self.collector.agent_left(agent.id(), &self.handle, close_reason);
                 let (id, address) = (agent.id(), self.handle.address());
                 log_if!(
-                    self.collector.may_log("agent gone", id, address.ip()), info,
-                    agent = %id, %address, reason, "agent gone"
+                    self.collector.may_log("agent disconnected", id, address.ip()), info,
+                    agent = %id, %address, reason, "agent disconnected"
                 );
             }
         }

@@ -1,4 +1,4 @@
-//! An incomplete frame: its memory and its deadline.
+//! An incomplete frame: the memory that it takes, and its deadline.
 
 use fleetgauge_proto::{Code, FrameBuffer};
 
@@ -6,7 +6,8 @@ use super::Session;
 use crate::clock::Millis;
 use crate::peers::refusal::Refusal;
 
-/// Time to complete a frame, plus the time that its announced length takes at the minimum rate.
+/// Maximum time to complete a frame, in milliseconds, plus the time that its announced length takes
+/// at the minimum rate.
 pub const FRAME_TIMEOUT: Millis = 10_000;
 const FRAME_BYTES_A_SECOND: Millis = 4_096;
 
@@ -20,7 +21,7 @@ pub(super) struct Unfinished {
 }
 
 impl Session {
-    /// Keeps a frame that was begun at this time.
+    /// Keeps an incomplete frame whose first byte arrived at `begun`.
     pub(super) fn keep(&mut self, frames: FrameBuffer, begun: Millis) -> Result<(), Refusal> {
         let (taken, budget) = (frames.held_bytes(), &self.collector.admission.budget);
         if !budget.take(taken) {
@@ -31,7 +32,7 @@ impl Session {
         Ok(())
     }
 
-    /// Refuses the peer because the memory limit is reached within a TLS record.
+    /// Refuses the peer because an incomplete TLS record exceeds the memory limit.
     pub fn out_of_memory(&mut self, out: &mut Vec<u8>) {
         self.refuse(&Refusal::of(Code::CollectorFull), out);
     }
@@ -41,7 +42,7 @@ impl Session {
         self.refuse(&Refusal::of(Code::TlsRequired), out);
     }
 
-    /// Takes the incomplete frame and its start time.
+    /// Takes the incomplete frame and the time at which it began.
     pub(super) fn take_unfinished(&mut self) -> (FrameBuffer, Option<Millis>) {
         let Some(unfinished) = self.unfinished.take() else { return Default::default() };
         self.collector.admission.budget.give_back(unfinished.taken);

@@ -1,7 +1,7 @@
 //! The transport of a connection: a TCP socket, or TLS over one.
 //!
-//! An idle transport owns no buffer: it reads into a buffer of the caller, and its
-//! [`Connection`](crate::connection::Connection) keeps the unsent bytes.
+//! An idle transport owns no buffer: it reads into a buffer of the caller. Unsent bytes are kept by
+//! the [`Connection`](crate::connection::Connection).
 
 mod tls;
 
@@ -27,20 +27,20 @@ pub(crate) enum Transport {
     Tls(Box<Tls>),
 }
 
-/// The result of a read.
+/// What a read returned.
 #[derive(Debug)]
 pub(crate) enum ReadEvent<'a> {
     /// TLS is established, and the peer has presented this chain.
     Established(PresentedChain<'a>),
     /// Bytes from the peer.
     Bytes(&'a [u8]),
-    /// Bytes without TLS that look like the first record of a TLS client.
+    /// Bytes on a plain port that look like the first record of a TLS client.
     ClientHello(&'a [u8]),
     /// The end of the stream.
     End,
 }
 
-/// Why reading has failed.
+/// Why a read failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TransportError {
     /// The socket failed.
@@ -49,20 +49,20 @@ pub(crate) enum TransportError {
     /// A TLS protocol error, or an invalid client certificate.
     #[error(transparent)]
     Tls(#[from] rustls::Error),
-    /// The peer sent a frame without TLS on a port with TLS.
+    /// The peer sent a frame in plain text on a port with TLS.
     #[error("the peer does not speak TLS")]
     Plain,
     /// The peer closed the connection before TLS was established.
     #[error(
-        "the peer closed the connection during the handshake; does it trust this collector's \
-         certificate?"
+        "the peer closed the connection during the handshake; check that it trusts this \
+         collector's certificate"
     )]
     Unfinished,
-    /// The memory limit is reached, and a record is incomplete.
-    #[error("no memory is left for an unfinished record")]
+    /// The memory limit does not allow an incomplete record.
+    #[error("memory limit reached with an incomplete TLS record")]
     Memory,
     /// A record is longer than TLS allows.
-    #[error("a handshake message or a record is longer than {} bytes", tls::RECORD_BYTES)]
+    #[error("a TLS record or handshake message exceeds {} bytes", tls::RECORD_BYTES)]
     TooLong,
 }
 
@@ -72,8 +72,8 @@ const CLIENT_HELLO: [u8; 2] = [0x16, 3];
 pub(crate) const HANDSHAKE_FAILURE: [u8; 7] = [0x15, 3, 1, 0, 2, 2, 40];
 
 impl Transport {
-    /// Wraps an accepted stream, with TLS if the port has it. Returns the stream if `budget` has no
-    /// memory for TLS.
+    /// Wraps an accepted stream, with TLS if the port has it. Returns the stream if the memory
+    /// budget is exhausted.
     pub(crate) fn over(
         stream: TcpStream,
         tls: Option<&Arc<PortTls>>,
@@ -85,8 +85,8 @@ impl Transport {
         }
     }
 
-    /// Reads once into `scratch` and passes the result to `on_event`. Appends answers of TLS itself
-    /// to `answer`.
+    /// Reads once into `scratch` and passes what it read to `on_event`. Appends handshake messages
+    /// and alerts of TLS to `answer`.
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -124,8 +124,8 @@ impl Transport {
         Pin::new(stream).poll_write(cx, bytes)
     }
 
-    /// Seals output of the session: with TLS, encrypts it, or drops it if TLS is not established.
-    /// After the last output comes a close notification.
+    /// Prepares output of the session for the socket. With TLS it is encrypted, or dropped if TLS
+    /// is not established. A close notification follows the last output.
     pub(crate) fn seal(&mut self, bytes: Vec<u8>, is_last: bool) -> Vec<u8> {
         match self {
             Self::Plain(_) => bytes,

@@ -1,4 +1,5 @@
-//! TLS over a socket with rustls' unbuffered API. Only an incomplete record is kept between reads.
+//! TLS over a socket with the unbuffered API of rustls. Only an incomplete record is kept between
+//! reads.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,21 +17,21 @@ use super::{ReadEvent, TransportError};
 use crate::limits::memory_budget::{MemoryBudget, Reservation, TLS_BYTES};
 use crate::tls::{PortTls, PresentedChain, Verified};
 
-/// Maximum size of a TLS record: header, 16 KiB, and 2 KiB of expansion by encryption. Longer
-/// handshake flights are refused as well.
+/// Maximum size of a TLS record: header, 16 KiB of content, 2 KiB of encryption overhead. It also
+/// limits handshake flights.
 pub(super) const RECORD_BYTES: usize = 5 + 16 * 1024 + 2 * 1024;
 
 /// A TLS connection.
 pub(crate) struct Tls {
     stream: TcpStream,
     connection: UnbufferedServerConnection,
-    /// Last verification of the peer.
+    /// The last verification of the peer.
     verified: Verified,
-    /// Its share of the memory budget.
+    /// Memory of the TLS state.
     reservation: Reservation,
     /// An incomplete record or handshake message.
     unfinished: Option<Box<Unfinished>>,
-    /// Enough bytes were read to tell TLS from a frame.
+    /// Enough bytes were read to distinguish TLS from a plain frame.
     begun: bool,
     /// The handshake has finished.
     established: bool,
@@ -39,13 +40,13 @@ pub(crate) struct Tls {
 /// An incomplete record.
 struct Unfinished {
     bytes: Vec<u8>,
-    /// Its share of the memory budget; `None` if the limit is reached and the session is about to
-    /// end.
+    /// Memory of `bytes`; `None` if the limit is reached, after which the session ends.
     _reservation: Option<Reservation>,
 }
 
 impl Tls {
-    /// Creates the server side of a connection. Returns the stream if the memory limit is reached.
+    /// Creates the server side of a connection. Returns the stream if the memory budget is
+    /// exhausted.
     pub(super) fn accept(
         stream: TcpStream,
         port: &Arc<PortTls>,
@@ -106,7 +107,7 @@ impl Tls {
         Poll::Ready(self.keep(&scratch[used..len]))
     }
 
-    /// Keeps the unused bytes.
+    /// Keeps the bytes that rustls has not used.
     fn keep(&mut self, rest: &[u8]) -> Result<(), TransportError> {
         if rest.len() > RECORD_BYTES {
             return Err(TransportError::TooLong);
@@ -121,9 +122,8 @@ impl Tls {
         kept
     }
 
-    /// Decrypts the records in `input`. Returns the number of bytes used. The plaintext of all
-    /// records of one read is one event, so that bytes after Hello are seen to follow it, as
-    /// without TLS.
+    /// Decrypts the records in `input`. Returns the number of bytes used. The plaintext of one read
+    /// is one event: so bytes after Hello are detected as they are without TLS.
     fn open(
         &mut self,
         input: &mut [u8],
@@ -190,13 +190,13 @@ impl Tls {
         Ok((used, ended))
     }
 
-    /// Returns the peer's chain.
+    /// Returns the peer's certificate chain.
     fn presented(&self) -> PresentedChain<'_> {
         let chain = self.connection.peer_certificates();
         PresentedChain { verified_by: &self.verified.verifier, chain }
     }
 
-    /// Returns the peer's chain if it was verified under another policy generation or has expired.
+    /// Returns the peer's chain if it was verified under another policy generation, or has expired.
     pub(crate) fn presented_to_verify(
         &self,
         generation: u32,
@@ -216,8 +216,8 @@ impl Tls {
         self.verified.expires
     }
 
-    /// Appends the alert of a TLS failure to `answer`. rustls returns it before it processes the
-    /// input again, so this must be called only once.
+    /// Appends the alert for a TLS failure to `answer`. rustls returns it before it processes the
+    /// input again, so call this only once.
     fn fail(&mut self, input: &mut [u8], answer: &mut Vec<u8>) {
         self.established = false;
         if let Ok(ConnectionState::EncodeTlsData(mut alert)) =
@@ -227,11 +227,11 @@ impl Tls {
         }
     }
 
-    /// Encrypts bytes, with a close notification after the last. Returns nothing until TLS is
-    /// established.
+    /// Encrypts bytes, followed by a close notification if they are the last. Returns nothing
+    /// before TLS is established.
     pub(super) fn seal(&mut self, bytes: &[u8], is_last: bool) -> Vec<u8> {
         let mut sealed = Vec::new();
-        // rustls expects the input that it has seen, which can be a part of a handshake message.
+        // rustls must see the input again that it has not used: part of a handshake message.
         let seen = self.unfinished.as_mut().map_or(&mut [][..], |unfinished| &mut unfinished.bytes);
         while self.established {
             match self.connection.process_tls_records(seen).state {
@@ -262,7 +262,7 @@ impl std::fmt::Debug for Tls {
     }
 }
 
-/// An error that says how much room is needed.
+/// A rustls error that can state the buffer size needed.
 trait Short {
     fn required(&self) -> Option<usize>;
 }
@@ -285,7 +285,7 @@ impl Short for EncryptError {
     }
 }
 
-/// Appends the output of `write`, in as much room as it needs.
+/// Appends the output of `write`, after asking it for the size.
 fn append<E: Short>(to: &mut Vec<u8>, mut write: impl FnMut(&mut [u8]) -> Result<usize, E>) {
     let start = to.len();
     let Some(required) = write(&mut []).err().and_then(|error| error.required()) else { return };

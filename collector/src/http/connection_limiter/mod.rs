@@ -1,12 +1,12 @@
-//! Limit of HTTP connections, under which idle clients do not keep others out.
+//! Limit of HTTP connections. Idle clients cannot keep others out.
 //!
-//! When all permits are taken, a connection without a page in flight is evicted: of the source with
-//! most connections, the one that has been idle for longest.
+//! If no permit is free, a connection without a page in flight is evicted: the longest idle one of
+//! the source with most connections.
 //!
-//! A page in flight is not broken off for a new connection. So that pages never take all
-//! connections, every page holds a [`PagePermit`] until the kernel has its last byte. There are
-//! `max_scrapes` permits for fleet pages, and half as many as connections for agent pages. If all
-//! of the latter are taken, the source with most agent pages gives one up to a source with fewer.
+//! A page in flight is not aborted for a new connection. So that pages never occupy all
+//! connections, each holds a [`PagePermit`] until the kernel has its last byte. Fleet pages have
+//! `max_scrapes` permits. Agent pages have half as many permits as there are connections. If those
+//! are all taken, the source with most agent pages loses one to a source with fewer.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -75,7 +75,8 @@ impl ConnectionLimiter {
             if self.evict() {
                 self.evicted.inc();
             }
-            // A notification before this await is kept: nothing else waits for it.
+            // A notification that arrives before this await is kept, because only this task waits
+            // for it.
             self.changed.notified().await;
         }
     }
@@ -90,8 +91,8 @@ impl ConnectionLimiter {
         Some(Permit { limiter: Arc::clone(self), connection })
     }
 
-    /// Closes a connection without a page in flight in favor of a new one, unless one is closing
-    /// already. Returns whether it did.
+    /// Closes a connection without a page in flight to make room for a new one, unless one is
+    /// closing already. Returns whether it did.
     fn evict(&self) -> bool {
         let open = self.open.lock();
         if open.iter().any(|connection| connection.is_closing()) {
@@ -111,25 +112,25 @@ impl ConnectionLimiter {
         &self.agent_pages
     }
 
-    /// Breaks off another agent page in favor of a page of this connection, and returns its permit.
-    /// Takes the oldest page of the source that has most of them, if this connection's source has
+    /// Aborts another agent page to make room for one of this connection, and returns its permit.
+    /// Chooses the oldest page of the source with most of them, if this connection's source has
     /// fewer.
     ///
-    /// The permit is handed over here, or the next request of that source in the queue would get
+    /// The permit is passed on directly. Otherwise a waiting request of the other source could get
     /// it.
     pub(super) fn take_over(&self, connection: &HttpConnection) -> Option<PagePermit> {
         let open = self.open.lock();
-        // Collected once: pages may begin and end meanwhile.
+        // Collected once, because pages can begin and end meanwhile.
         let holders: Vec<_> = open.iter().filter(|other| other.holds_agent_page()).collect();
         let of_source = by_source(holders.iter().copied());
         let own = of_source.get(&connection.source()).copied().unwrap_or_default();
-        let gives_up = holders
+        let victim = holders
             .into_iter()
             .filter(|other| of_source[&other.source()] > own + 1)
             .max_by_key(|other| (of_source[&other.source()], Reverse(other.last_active())))?;
-        gives_up.close();
+        victim.close();
         self.evicted.inc();
-        gives_up.give_up_permit()
+        victim.give_up_permit()
     }
 }
 
@@ -158,12 +159,12 @@ mod tests {
         Ipv4Addr::new(127, 0, 0, last).into()
     }
 
-    /// Takes a permit that is free.
+    /// Takes a permit that is known to be free.
     pub(super) fn take(limiter: &Arc<ConnectionLimiter>, last: u8) -> Permit {
         limiter.try_take(address(last)).expect("there is room")
     }
 
-    pub(super) fn leaving(permit: &Permit) -> bool {
+    pub(super) fn is_evicted(permit: &Permit) -> bool {
         permit.connection().is_closing()
     }
 
@@ -178,43 +179,40 @@ mod tests {
         page
     }
 
-    /// A host with a /64 has 2^64 addresses.
+    /// A host with a /64 prefix has 2^64 addresses.
     #[test]
-    fn addresses_of_one_ipv6_prefix_are_one_source() {
+    fn addresses_of_one_ipv6_prefix_count_as_one_source() {
         let limiter = ConnectionLimiter::new(4, Counter::default());
         let take = |address: &str| limiter.try_take(address.parse().unwrap()).unwrap();
         let quiet = take("2001:db8:0:1::1");
         let crowd = ["2001:db8:0:2::1", "2001:db8:0:2::2", "2001:db8:0:2:f::3"].map(take);
         assert!(limiter.evict());
-        assert_eq!(crowd.each_ref().map(leaving), [true, false, false]);
-        assert!(
-            !leaving(&quiet),
-            "the only one of its prefix gave way, as it was idle for longest"
-        );
+        assert_eq!(crowd.each_ref().map(is_evicted), [true, false, false]);
+        assert!(!is_evicted(&quiet), "the prefix with one connection lost it");
     }
 
     #[test]
-    fn the_longest_idle_gives_way() {
+    fn longest_idle_connection_is_evicted() {
         let limiter = ConnectionLimiter::new(3, Counter::default());
         let [one, two, three] = [1, 1, 1].map(|last| take(&limiter, last));
         one.connection().request();
         let page = two.connection().begin(Shows::Fleet, page_permit());
         assert!(limiter.evict());
-        assert_eq!([&one, &two, &three].map(leaving), [false, false, true]);
-        assert!(!limiter.evict(), "one is leaving already");
+        assert_eq!([&one, &two, &three].map(is_evicted), [false, false, true]);
+        assert!(!limiter.evict(), "one is closing already");
         drop(three);
         drop(page);
         let _four = take(&limiter, 1);
         assert!(limiter.evict());
-        assert_eq!([&one, &two].map(leaving), [true, false]);
+        assert_eq!([&one, &two].map(is_evicted), [true, false]);
     }
 
     #[test]
-    fn whoever_holds_most_gives_way_first() {
+    fn source_with_most_connections_loses_one_first() {
         let limiter = ConnectionLimiter::new(3, Counter::default());
         let scraper = take(&limiter, 1);
         let crowd = [2, 2].map(|last| take(&limiter, last));
         assert!(limiter.evict());
-        assert!(leaving(&crowd[0]) && !leaving(&scraper) && !leaving(&crowd[1]));
+        assert!(is_evicted(&crowd[0]) && !is_evicted(&scraper) && !is_evicted(&crowd[1]));
     }
 }

@@ -1,9 +1,9 @@
-//! Families on the shared pages: which schema decides about a name.
+//! Metric families on the shared pages: which schema defines a sample name.
 //!
-//! A sample name has one kind. The first schema to declare a family owns its sample names, and
-//! decides about its kind, while any agent with that family and kind is connected. A family of
-//! another kind is suppressed and waits. When names become free, the families that wait for them
-//! are tried in the order of their arrival.
+//! A sample name has one kind. The first schema that declares a family owns its sample names and
+//! their kind, as long as any agent with that family and kind is connected. A family of another
+//! kind is suppressed and waits. When the names become free, the waiting families are tried in the
+//! order of arrival.
 //!
 //! Families of one name and kind are shown or suppressed together, so they are stored as one.
 //! Adding or removing a schema costs time in proportion to its own size.
@@ -20,7 +20,7 @@ use crate::exposition::FamilyHead;
 
 pub use shared_page::GaugeFamily;
 
-/// Bytes of a sample name without its text: a map can be half empty after growth and has one byte
+/// Bytes of a sample name without its text. A map can be half empty after growth, and has one byte
 /// of control data for each slot. Most names have at most one waiting family, in an array of
 /// capacity four.
 pub(super) const NAME_BYTES: usize =
@@ -41,14 +41,14 @@ pub type Pins = HashMap<String, FamilyKind>;
 #[derive(Debug, Default)]
 pub(super) struct Families {
     pins: Pins,
-    /// Families of live schemas, sorted for the page; for each name, one for every declared kind.
+    /// Families of live schemas, in page order; for each name, one for each declared kind.
     declared: BTreeMap<Box<str>, Vec<Declared>>,
     sample_names: HashMap<String, SampleName>,
-    /// Schemas with agents, by key.
+    /// Schemas with connected agents, by key.
     live: HashMap<u64, Live>,
-    /// Number of schemas so far that got a first agent.
+    /// Number of times that a schema got its first agent; the order of arrival.
     arrivals: u64,
-    /// Logical clock: counts families that got their names.
+    /// Logical clock: counts the families that got their names.
     moment: u64,
     /// Number of suppressed families of live schemas.
     suppressed: usize,
@@ -60,7 +60,7 @@ struct Declared {
     kind: FamilyKind,
     /// `None` if suppressed.
     shown: Option<Shown>,
-    /// Live schemas with this family, in the order of arrival: key, and index of the family in the
+    /// Live schemas with this family, by arrival: schema key, and index of the family in the
     /// schema.
     members: BTreeMap<u64, (u64, usize)>,
 }
@@ -77,7 +77,7 @@ struct Shown {
 struct SampleName {
     /// Name of the shown family that owns it.
     owner: Option<Box<str>>,
-    /// Waiting families. Few family names give the same sample name, so there are at most eight.
+    /// Waiting families: at most eight, because few family names yield the same sample name.
     waiting: Vec<(Box<str>, FamilyKind)>,
 }
 
@@ -88,14 +88,14 @@ struct Live {
     agents: usize,
 }
 
-/// Returns the kind of a family that can be on the shared pages: known and with series. An agent
-/// with families without series would otherwise redeclare them at every reconnect.
+/// Returns the kind of a family that the shared pages can show: known and with series. Otherwise an
+/// agent could redeclare families without series at every reconnect.
 fn kind_to_show(family: &Family) -> Option<FamilyKind> {
     family.kind.filter(|_| !family.series.is_empty())
 }
 
 impl Declared {
-    /// Returns the arrival of its first member, that schema's key, and the index of the family.
+    /// Returns the arrival of its first member, and that member.
     fn first(&self) -> Option<(u64, (u64, usize))> {
         self.members.first_key_value().map(|(arrival, member)| (*arrival, *member))
     }
@@ -106,7 +106,7 @@ impl Families {
         Self { pins, ..Self::default() }
     }
 
-    /// Adds an agent of this schema. Returns whether it is the first.
+    /// Adds an agent of this schema. Returns whether it is the schema's first.
     pub(super) fn join(&mut self, schema: &Arc<SchemaEntry>) -> bool {
         if let Some(live) = self.live.get_mut(&schema.key()) {
             live.agents += 1;
@@ -138,7 +138,7 @@ impl Families {
                 self.withdraw(arrival, family, kind, &mut waiting);
             }
         }
-        self.ask_again(waiting);
+        self.show_waiting(waiting);
     }
 
     fn declare(&mut self, arrival: u64, member: (u64, usize), family: &Family, kind: FamilyKind) {
@@ -151,7 +151,7 @@ impl Families {
         let members = BTreeMap::from([(arrival, member)]);
         kinds.push(Declared { kind, shown: None, members });
         self.suppressed += 1;
-        if self.may_be(family, kind) && !self.show(family, kind) {
+        if self.is_allowed(family, kind) && !self.show(family, kind) {
             for name in family.sample_names() {
                 let waiting = &mut self.sample_names.entry(name).or_default().waiting;
                 waiting.push((family.name.clone(), kind));
@@ -159,13 +159,13 @@ impl Families {
         }
     }
 
-    /// Removes a schema's family. Adds the families that wait for its names to `asked`.
+    /// Removes a family of a schema. Appends the families that wait for its names to `waiting`.
     fn withdraw(
         &mut self,
         arrival: u64,
         family: &Family,
         kind: FamilyKind,
-        asked: &mut Vec<(Box<str>, FamilyKind)>,
+        waiting: &mut Vec<(Box<str>, FamilyKind)>,
     ) {
         let Some(kinds) = self.declared.get_mut(&family.name) else { return };
         let Some(at) = kinds.iter().position(|declared| declared.kind == kind) else { return };
@@ -184,7 +184,7 @@ impl Families {
             let Some(sample) = self.sample_names.get_mut(&name) else { continue };
             if shown {
                 sample.owner = None;
-                asked.extend_from_slice(&sample.waiting);
+                waiting.extend_from_slice(&sample.waiting);
             } else {
                 sample.waiting.retain(|(name, own)| *name != family.name || *own != kind);
             }
@@ -195,7 +195,7 @@ impl Families {
     }
 
     /// Shows the waiting families whose names are free, in the order of arrival.
-    fn ask_again(&mut self, waiting: Vec<(Box<str>, FamilyKind)>) {
+    fn show_waiting(&mut self, waiting: Vec<(Box<str>, FamilyKind)>) {
         let mut in_order = BTreeMap::new();
         for (name, kind) in waiting {
             let declared = self.declared.get(&name).into_iter().flatten();
@@ -218,7 +218,7 @@ impl Families {
         }
     }
 
-    /// Shows a suppressed family unless one of its names has an owner. Returns whether it does.
+    /// Shows a suppressed family unless one of its names is owned. Returns whether it did.
     fn show(&mut self, family: &Family, kind: FamilyKind) -> bool {
         let is_taken = |name: String| {
             self.sample_names.get(&name).is_some_and(|sample| sample.owner.is_some())
@@ -238,8 +238,8 @@ impl Families {
         true
     }
 
-    /// Whether the operator allows this kind of a family.
-    fn may_be(&self, family: &Family, kind: FamilyKind) -> bool {
+    /// Whether the operator allows the family to have this kind.
+    fn is_allowed(&self, family: &Family, kind: FamilyKind) -> bool {
         self.pins.get(&*family.name).is_none_or(|pinned| *pinned == kind)
     }
 

@@ -1,4 +1,4 @@
-//! The families of one page: the shown ones, and those of schemas that changed during the snapshot.
+//! The families of one shared page: the shown ones, and those of schemas that changed meanwhile.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
@@ -9,20 +9,20 @@ use fleetgauge_proto::schema::{Family, FamilyKind};
 use super::{Declared, Families, SchemaEntry, kind_to_show};
 use crate::exposition::FamilyHead;
 
-/// A gauge of the shared pages, and the location of its values.
+/// A gauge on the shared pages, and where its values are.
 #[derive(Debug)]
 pub struct GaugeFamily {
     /// Its name.
     pub name: Box<str>,
-    /// Its unit in the first schema that declared it; may be empty.
+    /// Its unit in the first schema that declared it; can be empty.
     pub unit: Box<str>,
-    /// Number of its series, absent ones included.
+    /// Number of its series over all agents, absent ones included.
     pub series: usize,
-    /// Schema key, and offset in the rows, of each series.
+    /// Schema key, and offset in a row, of each series.
     pub members: Vec<(u64, usize)>,
 }
 
-/// A family of the shared page.
+/// A family on the shared page.
 #[derive(Debug)]
 pub(in crate::registry) struct PageFamily {
     pub(in crate::registry) head: Arc<FamilyHead>,
@@ -39,18 +39,18 @@ struct Page<'a> {
 }
 
 impl Families {
-    /// Returns the logical time, for [`Self::page`].
+    /// Returns the logical time. Pass it to [`Self::page`].
     pub(in crate::registry) fn moment(&self) -> u64 {
         self.moment
     }
 
     /// Returns the families of the shared page that have series in the `copied` schemas, sorted by
-    /// name; `begun` is the logical time before the copy.
+    /// name. `begun` is the logical time before the copy.
     ///
-    /// Since then a schema may have lost its last agent or a family, perhaps to another schema of
-    /// the same agent. If its names are free, the family is on this page nevertheless, or the agent
-    /// would be on none. A family whose names had another kind before the copy is suppressed, even
-    /// if this page is a shard without that other family.
+    /// A schema can have lost its last agent or a family since then, perhaps to another schema of
+    /// the same agent. If its names are free, the family is on this page nevertheless; otherwise
+    /// the agent would be on no page. A family whose names had another kind before the copy stays
+    /// suppressed, even if this page is a shard without the other family.
     pub(in crate::registry) fn page(
         &self,
         copied: &[&Arc<SchemaEntry>],
@@ -103,7 +103,7 @@ impl Families {
         member: (u64, usize),
     ) {
         let family: &Family = &schema.schema().families[member.1];
-        let kind = kind_to_show(family).filter(|kind| self.may_be(family, *kind));
+        let kind = kind_to_show(family).filter(|kind| self.is_allowed(family, *kind));
         let Some(kind) = kind else { return };
         if let Some((own, on_page)) = page.families.get_mut(&*family.name) {
             if *own == kind {
@@ -129,10 +129,11 @@ impl Families {
         page.families.insert(&family.name, (kind, PageFamily { head, members: vec![member] }));
     }
 
-    /// Returns the gauges of the shared pages, or only the one with this name, sorted by name.
+    /// Returns the gauges on the shared pages, sorted by name; `only` selects the one with this
+    /// name.
     pub(in crate::registry) fn gauges(&self, only: Option<&str>) -> Vec<GaugeFamily> {
         let declared = match only {
-            // Does not visit the others.
+            // A range does not visit the other families.
             Some(name) => {
                 self.declared.range::<str, _>((Bound::Included(name), Bound::Included(name)))
             }

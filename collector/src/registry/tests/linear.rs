@@ -1,9 +1,8 @@
-//! Many schemas with few agents: the time under the lock for one schema does not grow with the
+//! Many schemas with few agents: the time under the lock for one schema must not grow with the
 //! number of others.
 //!
-//! CPU time of the test's thread is counted, in a debug build. Each bound is at least five times
-//! what was seen, and far below what the attack cost when every family of every schema was asked
-//! again.
+//! The tests measure CPU time of their thread in a debug build. Each bound is at least five times
+//! the measured time, and far below the cost when every family of every schema was tried again.
 
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ fn cpu() -> Duration {
     Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
 }
 
-/// CPU time that this takes.
+/// CPU time of this work.
 fn cost(work: impl FnOnce()) -> Duration {
     let begun = cpu();
     work();
@@ -30,7 +29,7 @@ fn assert_cost(what: &str, cost: Duration, bound: Duration) {
     assert!(cost < bound, "{what}: {cost:?} of CPU time, at most {bound:?}");
 }
 
-/// Schemas of shared families and of one of their own, and an agent for each.
+/// Schemas that share families and have one of their own, and an agent for each.
 struct Crowd {
     registry: Registry,
     schemas: Vec<Pinned>,
@@ -52,7 +51,7 @@ impl Crowd {
         Self { registry, schemas, collector }
     }
 
-    /// An agent that was there first and declares the shared families as counters.
+    /// Registers an agent before the others, which declares the shared families as counters.
     fn first_enters(&self, also: &[(&str, u8)]) {
         let counters = self.collector.iter().map(|name| (name.as_str(), COUNTER));
         let families: Vec<_> = counters.chain(also.iter().copied()).collect();
@@ -62,7 +61,7 @@ impl Crowd {
     }
 
     fn first_leaves(&self) {
-        assert!(self.registry.leave(&newcomer("first", 0).id, 1));
+        assert!(self.registry.leave(&pending("first", 0).id, 1));
     }
 
     fn all_enter(&self) {
@@ -74,7 +73,7 @@ impl Crowd {
 
     fn all_leave(&self) {
         for n in 0..self.schemas.len() {
-            assert!(self.registry.leave(&newcomer(&format!("a{n}"), 0).id, n as u64 + 10));
+            assert!(self.registry.leave(&pending(&format!("a{n}"), 0).id, n as u64 + 10));
         }
     }
 
@@ -90,7 +89,7 @@ fn intern(registry: &Registry, number: usize, families: &[(&str, u8)]) -> Pinned
 }
 
 #[test]
-fn a_thousand_schemas_with_a_family_of_their_own_all_leave() {
+fn leaving_with_distinct_families_is_cheap() {
     let crowd = Crowd::new(1_000, 100, |n| (format!("own_{n}"), GAUGE));
     assert_cost("they come", cost(|| crowd.all_enter()), Duration::from_secs(5));
     assert_eq!(crowd.families_on_the_page(), 100 + 1_000);
@@ -100,7 +99,7 @@ fn a_thousand_schemas_with_a_family_of_their_own_all_leave() {
 }
 
 #[test]
-fn a_thousand_schemas_with_a_hundred_suppressed_families_all_leave() {
+fn leaving_with_suppressed_families_is_cheap() {
     let crowd = Crowd::new(1_000, 100, |n| (format!("own_{n}"), GAUGE));
     crowd.first_enters(&[]);
     crowd.all_enter();
@@ -111,7 +110,7 @@ fn a_thousand_schemas_with_a_hundred_suppressed_families_all_leave() {
 }
 
 #[test]
-fn an_agent_that_comes_and_goes_asks_nobody_who_waits_for_another_name() {
+fn families_that_wait_for_another_name_are_not_tried() {
     let crowd = Crowd::new(1_000, 100, |_| ("own".to_owned(), GAUGE));
     crowd.first_enters(&[("own", COUNTER)]);
     crowd.all_enter();
@@ -120,18 +119,18 @@ fn an_agent_that_comes_and_goes_asks_nobody_who_waits_for_another_name() {
     let visits = cost(|| {
         for session in 20_000..20_100 {
             let _ = enter(&crowd.registry, "visitor", session, &loot, &[1.0]);
-            assert!(crowd.registry.leave(&newcomer("visitor", 0).id, session));
+            assert!(crowd.registry.leave(&pending("visitor", 0).id, session));
         }
     });
     assert_cost("a hundred visits", visits, Duration::from_secs(1));
-    // The families that wait for a free name are tried.
+    // Families that wait for a freed name are tried.
     assert_cost("the first leaves", cost(|| crowd.first_leaves()), Duration::from_secs(1));
     assert_eq!(crowd.registry.families_suppressed(), 0);
     assert_eq!(crowd.families_on_the_page(), 101);
 }
 
 #[test]
-fn a_page_of_ten_thousand_schemas_with_a_family_left_off() {
+fn page_with_many_suppressed_families_is_cheap() {
     let own = |n| ("own".to_owned(), if n == 0 { GAUGE } else { COUNTER });
     let crowd = Crowd::new(10_000, 10, own);
     crowd.all_enter();
@@ -143,7 +142,7 @@ fn a_page_of_ten_thousand_schemas_with_a_family_left_off() {
 }
 
 #[test]
-fn ten_thousand_unused_schemas_are_forgotten_at_once() {
+fn evicting_all_unused_schemas_is_cheap() {
     let Crowd { registry, schemas, .. } = Crowd::new(10_000, 0, |n| (format!("own_{n}"), GAUGE));
     drop(schemas);
     let forgetting = cost(|| registry.schemas.forget_unused());
@@ -152,7 +151,7 @@ fn ten_thousand_unused_schemas_are_forgotten_at_once() {
     assert_cost("they are forgotten", forgetting, Duration::from_secs(1));
 }
 
-/// A registry that is full of so many schemas.
+/// A registry that is full, with this number of schemas.
 fn full(count: usize) -> (Registry, Vec<Pinned>) {
     let room = SchemaLimits { schemas: count, bytes: 10 * count };
     let registry = Registry::new(room, Pins::new(), Arc::new(MemoryBudget::new(usize::MAX)));
@@ -161,7 +160,7 @@ fn full(count: usize) -> (Registry, Vec<Pinned>) {
 }
 
 #[test]
-fn a_schema_that_takes_the_room_of_twenty_thousand_unused_ones() {
+fn schema_that_evicts_many_others_is_cheap() {
     let (registry, schemas) = full(20_000);
     drop(schemas);
     let large = schema(&[("large", GAUGE)]);
@@ -171,7 +170,7 @@ fn a_schema_that_takes_the_room_of_twenty_thousand_unused_ones() {
 }
 
 #[test]
-fn twenty_thousand_schemas_each_in_the_place_of_an_unused_one() {
+fn many_schemas_that_evict_one_each_are_cheap() {
     let (registry, schemas) = full(20_000);
     drop(schemas);
     let come = cost(|| {
@@ -184,7 +183,7 @@ fn twenty_thousand_schemas_each_in_the_place_of_an_unused_one() {
 }
 
 #[test]
-fn ten_thousand_schemas_that_find_no_room_beside_twenty_thousand_in_use() {
+fn many_refused_schemas_are_cheap() {
     let (registry, schemas) = full(20_000);
     let refused = cost(|| {
         for _ in 0..10_000 {
@@ -197,9 +196,9 @@ fn ten_thousand_schemas_that_find_no_room_beside_twenty_thousand_in_use() {
     assert_eq!(registry.schemas().len(), schemas.len());
 }
 
-/// Its schema is known, so that a Hello and a Report of some hundred bytes are all it sends.
+/// The schema is known, so the agent sends only a Hello and a Report of a few hundred bytes.
 #[test]
-fn an_agent_that_comes_back_with_a_thousand_families_without_series() {
+fn reconnecting_with_families_without_series_is_cheap() {
     let registry = registry();
     let help = leak(&"x".repeat(1_024));
     let names: Vec<_> = (0..1_000).map(|n| leak(&format!("family_{n}"))).collect();
@@ -211,7 +210,7 @@ fn an_agent_that_comes_back_with_a_thousand_families_without_series() {
     let visits = cost(|| {
         for session in 1..1_000 {
             let _ = enter(&registry, "a", session, &empty, &[]);
-            assert!(registry.leave(&newcomer("a", 0).id, session));
+            assert!(registry.leave(&pending("a", 0).id, session));
         }
     });
     assert_cost("a thousand visits", visits, Duration::from_secs(1));

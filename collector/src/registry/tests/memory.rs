@@ -1,9 +1,9 @@
-//! What a registry takes of the memory, and gives back.
+//! Memory that the registry takes from the budget and gives back.
 
 use super::*;
 
 #[test]
-fn memory_is_given_back_to_the_byte() {
+fn all_memory_is_given_back() {
     let registry = registry();
     let taken = || registry.budget.taken();
     let schemas: Vec<_> = (1..=3)
@@ -15,11 +15,11 @@ fn memory_is_given_back_to_the_byte() {
         for (n, id) in ids.iter().enumerate() {
             let schema = &schemas[(n + round as usize) % 3];
             let width = schema.entry().schema().width;
-            // From the second session on it takes over an older connection.
+            // From the second session on, it takes over an older connection.
             for session in [1, 2] {
                 let session = round * 10_000 + session * 1_000 + n as u64;
                 let entered = registry.enter(
-                    &newcomer(id, session),
+                    &pending(id, session),
                     schema.entry(),
                     &Values::All(&values(&vec![1.0; width])),
                     round * 120_000,
@@ -29,7 +29,7 @@ fn memory_is_given_back_to_the_byte() {
         }
         assert!(taken() > without_agents + 500 * 150);
         for (n, id) in ids.iter().enumerate() {
-            assert!(registry.leave(&newcomer(id, 0).id, round * 10_000 + 2_000 + n as u64));
+            assert!(registry.leave(&pending(id, 0).id, round * 10_000 + 2_000 + n as u64));
         }
         assert_eq!(taken(), without_agents);
     }
@@ -40,16 +40,16 @@ fn memory_is_given_back_to_the_byte() {
 }
 
 #[test]
-fn agents_cannot_take_more_memory_than_there_is() {
+fn agents_over_the_memory_limit_are_refused() {
     const LIMIT: usize = 1 << 20;
     let registry = registry_with(LIMIT);
     let wide = schema(&(0..100).map(|n| (leak(&format!("g{n}")), 1)).collect::<Vec<_>>());
     let wide = registry.schemas().intern(Fingerprint([9; 16]), wide, 10).unwrap();
     let row = values(&[1.0; 100]);
     let enter = |n: u64| {
-        let newcomer =
-            PendingAgent { labels: "x".repeat(8_000).into(), ..newcomer(&format!("a{n}"), n) };
-        registry.enter(&newcomer, wide.entry(), &Values::All(&row), 0).map(drop)
+        let agent =
+            PendingAgent { labels: "x".repeat(8_000).into(), ..pending(&format!("a{n}"), n) };
+        registry.enter(&agent, wide.entry(), &Values::All(&row), 0).map(drop)
     };
     let shown = (1..1_000).take_while(|n| enter(*n).is_ok()).count();
     assert!((80..130).contains(&shown), "{shown}");
@@ -65,16 +65,16 @@ fn agents_cannot_take_more_memory_than_there_is() {
     let other = || registry.schemas().intern(Fingerprint([8; 16]), schema(&names), 10).map(drop);
     assert_eq!(other(), Err(Code::CollectorFull));
     for n in 1..=5 {
-        assert!(registry.leave(&newcomer(&format!("a{n}"), n).id, n));
+        assert!(registry.leave(&pending(&format!("a{n}"), n).id, n));
     }
     assert_eq!(other(), Ok(()));
     assert_eq!(registry.schemas().len(), 2);
     assert!((4_000..4_010).take_while(|n| enter(*n).is_ok()).count() >= 3);
-    assert_eq!(registry.schemas().len(), 1, "the unused one made room");
+    assert_eq!(registry.schemas().len(), 1, "the unused schema was evicted");
 }
 
 #[test]
-fn the_map_s_room_is_given_back_when_a_fleet_has_left() {
+fn map_shrinks_after_a_fleet_has_left() {
     let registry = registry();
     let one = pin(&registry, 1, &[("load", 1)]);
     let ids: Vec<_> = (1..=20_000).map(|n| format!("a{n}")).collect();
@@ -85,7 +85,7 @@ fn the_map_s_room_is_given_back_when_a_fleet_has_left() {
     registry.shrink();
     assert_eq!(registry.agents.capacity(), full, "it is in use");
     for (n, id) in (1..).zip(&ids).skip(10) {
-        assert!(registry.leave(&newcomer(id, n).id, n));
+        assert!(registry.leave(&pending(id, n).id, n));
     }
     registry.shrink();
     assert!(registry.agents.capacity() < IDLE_SLOTS, "{}", registry.agents.capacity());

@@ -36,12 +36,12 @@ fn registry_with(memory: usize) -> Registry {
     Registry::new(room, Pins::new(), Arc::new(MemoryBudget::new(memory)))
 }
 
-/// A registry with gauges of these names as schema `number`.
+/// Adds gauges of these names as schema `number`.
 fn pin(registry: &Registry, number: u8, names: &[(&str, u8)]) -> Pinned {
     registry.schemas().intern(Fingerprint([number; 16]), schema(names), 10).unwrap()
 }
 
-fn newcomer(id: &str, session: u64) -> PendingAgent {
+fn pending(id: &str, session: u64) -> PendingAgent {
     PendingAgent {
         id: AgentId::try_new(id).unwrap(),
         host_nonce: [1; 16],
@@ -64,7 +64,7 @@ fn enter(
     row: &[f64],
 ) -> Arc<RegisteredAgent> {
     let bytes = values(row);
-    let entered = registry.enter(&newcomer(id, session), schema.entry(), &Values::All(&bytes), 0);
+    let entered = registry.enter(&pending(id, session), schema.entry(), &Values::All(&bytes), 0);
     entered.unwrap().agent
 }
 
@@ -78,7 +78,7 @@ fn page(registry: &Registry) -> Vec<String> {
     lines
 }
 
-/// How many rows, vacant ones included, and how many pages all slabs have.
+/// Number of rows, vacant ones included, and of blocks in all slabs.
 fn footprint(registry: &Registry) -> (usize, usize) {
     let stripes = registry.stripes.iter().map(|stripe| {
         let slabs = stripe.lock();
@@ -89,7 +89,7 @@ fn footprint(registry: &Registry) -> (usize, usize) {
 }
 
 #[test]
-fn rows_are_used_again_and_given_back() {
+fn rows_are_reused_and_freed() {
     let registry = registry();
     let wide = schema(&(0..100).map(|n| (leak(&format!("g{n}")), 1)).collect::<Vec<_>>());
     let wide = registry.schemas().intern(Fingerprint([9; 16]), wide, 10).unwrap();
@@ -99,11 +99,11 @@ fn rows_are_used_again_and_given_back() {
     }
     let full = footprint(&registry);
     assert_eq!(full.0, 2_000);
-    // Every second agent leaves and returns: its row is used again.
+    // Every second agent leaves and returns. Its row is reused.
     for round in 1..4_u64 {
         for (n, id) in ids.iter().enumerate().step_by(2) {
             let session = (round - 1) * 10_000 + n as u64 + 1;
-            assert!(registry.leave(&newcomer(id, 0).id, session));
+            assert!(registry.leave(&pending(id, 0).id, session));
         }
         assert_eq!(registry.agent_count(), 1_000);
         for (n, id) in ids.iter().enumerate().step_by(2) {
@@ -120,7 +120,7 @@ fn rows_are_used_again_and_given_back() {
     }
     for (n, id) in ids.iter().enumerate() {
         let session = if n % 2 == 0 { 30_000 } else { 0 } + n as u64 + 1;
-        assert!(registry.leave(&newcomer(id, 0).id, session));
+        assert!(registry.leave(&pending(id, 0).id, session));
     }
     assert_eq!(footprint(&registry), (0, 0));
     assert!(registry.stripes.iter().all(|stripe| stripe.lock().slabs.is_empty()));
@@ -128,47 +128,50 @@ fn rows_are_used_again_and_given_back() {
 }
 
 #[test]
-fn a_row_given_to_another_takes_nothing_from_the_former() {
+fn row_of_another_session_cannot_be_written() {
     let registry = registry();
     let one = pin(&registry, 1, &[("load", 1)]);
     let old = enter(&registry, "a", 1, &one, &[1.0]);
-    assert!(registry.leave(&newcomer("a", 1).id, 1));
-    assert!(!old.row().store(1, &Values::All(&values(&[9.0]))), "its row is vacant");
+    assert!(registry.leave(&pending("a", 1).id, 1));
+    assert!(!old.row().store(1, &Values::All(&values(&[9.0]))), "the row is vacant");
     let new = enter(&registry, "a", 2, &one, &[2.0]);
-    assert!(!old.row().store(1, &Values::All(&values(&[9.0]))), "its row is another's");
+    assert!(
+        !old.row().store(1, &Values::All(&values(&[9.0]))),
+        "the row belongs to another session"
+    );
     assert_eq!(page(&registry), ["load{agent=\"a\"} 2"]);
     assert!(new.row().store(2, &Values::All(&values(&[3.0]))));
     assert_eq!(page(&registry), ["load{agent=\"a\"} 3"]);
 }
 
 #[test]
-fn only_the_session_that_holds_an_id_gives_it_up() {
+fn only_the_holder_can_release_an_id() {
     let registry = registry();
     let one = pin(&registry, 1, &[("load", 1)]);
     let _ = enter(&registry, "a", 1, &one, &[1.0]);
     let _ = enter(&registry, "a", 2, &one, &[2.0]);
-    assert!(!registry.leave(&newcomer("a", 1).id, 1));
+    assert!(!registry.leave(&pending("a", 1).id, 1));
     assert_eq!(page(&registry), ["load{agent=\"a\"} 2"]);
-    assert!(registry.leave(&newcomer("a", 2).id, 2));
-    assert!(!registry.leave(&newcomer("a", 2).id, 2));
+    assert!(registry.leave(&pending("a", 2).id, 2));
+    assert!(!registry.leave(&pending("a", 2).id, 2));
     assert!(page(&registry).is_empty());
 }
 
 #[test]
-fn takeovers_are_counted_in_a_window_of_a_minute() {
+fn takeovers_are_limited_per_minute() {
     let registry = registry();
     let one = pin(&registry, 1, &[("load", 1)]);
     let bytes = values(&[1.0]);
     let mut session = 0;
     let mut take = |now| {
         session += 1;
-        let newcomer = newcomer("a", session);
-        let claim = registry.claim(&newcomer.id, &newcomer.host_nonce, now);
-        let entered = registry.enter(&newcomer, one.entry(), &Values::All(&bytes), now);
+        let agent = pending("a", session);
+        let claim = registry.claim(&agent.id, &agent.host_nonce, now);
+        let entered = registry.enter(&agent, one.entry(), &Values::All(&bytes), now);
         assert_eq!(matches!(claim, Claim::Contested), entered.is_err());
         entered.map(|_| ())
     };
-    // The first comes to a free id; three take over.
+    // The first agent registers a free id. Three take it over.
     for now in [0, 1_000, 2_000, 3_000] {
         assert_eq!(take(now), Ok(()));
     }
@@ -181,11 +184,11 @@ fn takeovers_are_counted_in_a_window_of_a_minute() {
 }
 
 #[test]
-fn a_schema_of_its_own_session_is_no_takeover() {
+fn new_schema_of_the_same_session_is_no_takeover() {
     let registry = registry();
     let one = pin(&registry, 1, &[("load", 1)]);
     let two = pin(&registry, 2, &[("load", 1), ("more", 1)]);
-    let agent = newcomer("a", 1);
+    let agent = pending("a", 1);
     for n in 0..20 {
         let (schema, row) = if n % 2 == 0 { (&one, vec![1.0]) } else { (&two, vec![1.0, 2.0]) };
         registry.enter(&agent, schema.entry(), &Values::All(&values(&row)), n).unwrap();
@@ -196,7 +199,7 @@ fn a_schema_of_its_own_session_is_no_takeover() {
 }
 
 #[test]
-fn names_are_free_once_their_last_holder_has_gone() {
+fn sample_names_are_freed_with_their_last_agent() {
     let registry = registry();
     let gauge = pin(&registry, 1, &[("load", 1)]);
     let counter = pin(&registry, 2, &[("load", COUNTER)]);
@@ -206,39 +209,39 @@ fn names_are_free_once_their_last_holder_has_gone() {
     let _ = enter(&registry, "c", 3, &counter, &[3.0]);
     assert_eq!(registry.families_suppressed(), 1);
     let _ = enter(&registry, "t", 4, &total, &[4.0]);
-    assert_eq!(registry.families_suppressed(), 1, "the counter does not hold its names");
-    registry.leave(&newcomer("g1", 1).id, 1);
+    assert_eq!(registry.families_suppressed(), 1, "the counter does not own its names");
+    registry.leave(&pending("g1", 1).id, 1);
     assert_eq!(page(&registry), ["load_total{agent=\"t\"} 4", "load{agent=\"g2\"} 2"]);
-    registry.leave(&newcomer("g2", 2).id, 2);
+    registry.leave(&pending("g2", 2).id, 2);
     assert_eq!(page(&registry), ["load_total{agent=\"t\"} 4"]);
-    registry.leave(&newcomer("t", 4).id, 4);
+    registry.leave(&pending("t", 4).id, 4);
     assert_eq!(page(&registry), ["load_total{agent=\"c\"} 3"]);
-    registry.leave(&newcomer("c", 3).id, 3);
+    registry.leave(&pending("c", 3).id, 3);
     let counters = [counter.entry()];
     let begun = registry.families.lock().moment();
-    assert_eq!(registry.families.lock().page(&counters, begun).len(), 1, "copied before it went");
+    assert_eq!(registry.families.lock().page(&counters, begun).len(), 1, "copied before it left");
     assert!(registry.families.lock().page(&[], begun).is_empty());
     assert_eq!(registry.families_suppressed(), 0);
 }
 
 #[test]
-fn of_two_that_contradict_and_both_left_while_they_were_copied_one_is_shown() {
+fn one_of_two_conflicting_families_that_left_is_shown() {
     let registry = registry();
     let counter = pin(&registry, 1, &[("load", COUNTER)]);
     let total = pin(&registry, 2, &[("load_total", 1)]);
     let _ = enter(&registry, "c", 1, &counter, &[1.0]);
     let _ = enter(&registry, "t", 2, &total, &[2.0]);
     let begun = registry.families.lock().moment();
-    registry.leave(&newcomer("c", 1).id, 1);
-    registry.leave(&newcomer("t", 2).id, 2);
+    registry.leave(&pending("c", 1).id, 1);
+    registry.leave(&pending("t", 2).id, 2);
     let page = registry.families.lock().page(&[counter.entry(), total.entry()], begun);
-    assert_eq!(page.len(), 1, "both have the sample name load_total: {page:?}");
+    assert_eq!(page.len(), 1, "both use the sample name load_total: {page:?}");
 }
 
-/// Found by what the fuzz target `exposition` demands: a part without the agents that hold a name
-/// showed what contradicts them.
+/// Found by the fuzz target `exposition`: a shard without the agents that own a name once showed a
+/// family that conflicts with theirs.
 #[test]
-fn what_is_left_off_the_whole_is_left_off_every_part() {
+fn suppressed_families_are_suppressed_in_every_shard() {
     let registry = registry();
     let gauge = pin(&registry, 1, &[("load", 1)]);
     let counter = pin(&registry, 2, &[("load", COUNTER), ("more", 1)]);
@@ -257,7 +260,7 @@ fn what_is_left_off_the_whole_is_left_off_every_part() {
 }
 
 #[test]
-fn an_agent_that_changes_its_schema_is_on_every_page() {
+fn agent_that_changes_its_schema_is_on_every_page() {
     changes_its_schema(("load", 1), ("load", 1));
     changes_its_schema(("load", 1), ("load", COUNTER));
     changes_its_schema(("load", COUNTER), ("load_total", 1));
@@ -267,7 +270,7 @@ fn changes_its_schema(first: (&'static str, u8), second: (&'static str, u8)) {
     let registry = registry();
     let one = pin(&registry, 1, &[first]);
     let two = pin(&registry, 2, &[second, ("more", 1)]);
-    let agent = newcomer("a", 1);
+    let agent = pending("a", 1);
     let enter = |schema: &Pinned, row: &[f64]| {
         registry.enter(&agent, schema.entry(), &Values::All(&values(row)), 0).unwrap();
     };
@@ -293,7 +296,7 @@ fn changes_its_schema(first: (&'static str, u8), second: (&'static str, u8)) {
 }
 
 #[test]
-fn the_longest_unused_schema_makes_room() {
+fn least_recently_used_schema_is_evicted() {
     let store = SchemaStore::new(
         SchemaLimits { schemas: 2, bytes: 100 },
         Arc::new(MemoryBudget::new(usize::MAX)),
@@ -302,7 +305,7 @@ fn the_longest_unused_schema_makes_room() {
         |n: u8, bytes| store.intern(Fingerprint([n; 16]), schema(&[("a", 1)]), bytes).map(drop);
     let held = store.intern(Fingerprint([1; 16]), schema(&[("a", 1)]), 60).unwrap();
     assert_eq!(intern(2, 40), Ok(()));
-    assert_eq!(intern(3, 40), Ok(()), "in place of the second");
+    assert_eq!(intern(3, 40), Ok(()), "the second is evicted");
     assert!(store.find(&Fingerprint([2; 16])).is_none());
     assert!(store.find(&Fingerprint([3; 16])).is_some());
     assert_eq!(intern(4, 41), Err(Code::SchemasFull));
@@ -313,9 +316,9 @@ fn the_longest_unused_schema_makes_room() {
     assert_eq!(intern(6, 101), Err(Code::SchemasFull));
 }
 
-/// Both agents have looked the schema up before it exists: the second must not be refused.
+/// Both agents looked the schema up before it existed. The second must not be refused.
 #[test]
-fn two_agents_that_declare_one_schema_at_once_share_the_last_room() {
+fn schema_declared_twice_at_once_counts_once() {
     let budget = Arc::new(MemoryBudget::new(usize::MAX));
     let store = SchemaStore::new(SchemaLimits { schemas: 1, bytes: 100 }, Arc::clone(&budget));
     let declare = |n: u8| store.intern(Fingerprint([n; 16]), schema(&[("a", 1)]), 100);
@@ -328,7 +331,7 @@ fn two_agents_that_declare_one_schema_at_once_share_the_last_room() {
 }
 
 #[test]
-fn a_wide_series_with_long_labels_is_written_in_chunks_as_well() {
+fn wide_series_with_long_labels_is_rendered_in_chunks() {
     struct Longest(usize, usize);
     impl Sink for Longest {
         fn chunk(&mut self, bytes: &[u8]) -> Result<(), Disconnected> {
@@ -345,9 +348,9 @@ fn a_wide_series_with_long_labels_is_written_in_chunks_as_well() {
     let declared = Declared { stream: 0, families: vec![family], series: vec![series] };
     let wide = Schema::try_new(&declared, &Limits::default()).unwrap();
     let wide = registry.schemas().intern(Fingerprint([1; 16]), wide, 10).unwrap();
-    let newcomer = PendingAgent { labels: "x".repeat(LABELS).into(), ..newcomer("a", 1) };
+    let agent = PendingAgent { labels: "x".repeat(LABELS).into(), ..pending("a", 1) };
     let row = values(&[1.0; 258]);
-    registry.enter(&newcomer, wide.entry(), &Values::All(&row), 0).unwrap();
+    registry.enter(&agent, wide.entry(), &Values::All(&row), 0).unwrap();
     let mut longest = Longest(0, 0);
     let counted = render(&registry.snapshot(), Format::Text, &mut longest).unwrap();
     assert_eq!((counted.lines, counted.bytes), (259, longest.1 as u64));

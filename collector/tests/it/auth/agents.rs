@@ -1,4 +1,4 @@
-//! Agents and their tokens.
+//! Token authorization of agents.
 
 use std::io::Read;
 
@@ -7,13 +7,13 @@ use fleetgauge_collector::peers::handle::Signal;
 use fleetgauge_proto::Code;
 use fleetgauge_proto::limits::MAX_CREDENTIAL_BYTES;
 
-use crate::support::agent::{Agent, Who, who};
+use crate::support::agent::{Agent, Identity, identity};
 use crate::support::collector::Collector;
-use crate::support::driven::{Rig, Said};
+use crate::support::driven::{Rig, Sent};
 use crate::support::frames::{gauges, ping, report};
 use crate::support::secrets::{Files, entry, guarded};
 
-/// Two agents with a token each, and one for all others.
+/// Two agents with a token each, and a shared token for all others.
 fn three() -> String {
     let web_1 = entry("agent = 'web-1'", &["token of web-1"], "");
     let web_2 = entry("agent = 'web-2'", &["token of web-2"], "");
@@ -24,11 +24,11 @@ fn collector(files: &Files) -> Collector {
     Collector::with(guarded(Some(&files.write("agents", &three())), None, &[]))
 }
 
-/// All bytes of the collector in answer to a Hello and to reports after it.
-fn answer(collector: &Collector, who: &Who<'_>) -> Vec<u8> {
+/// All bytes that the collector sends in answer to a Hello and to reports after it.
+fn answer(collector: &Collector, identity: &Identity<'_>) -> Vec<u8> {
     let schema = gauges(&["load"]);
     let mut agent = Agent::connect(collector.agents);
-    agent.send(&who.hello(&schema));
+    agent.send(&identity.hello(&schema));
     let mut answer = vec![0];
     agent.stream.read_exact(&mut answer).unwrap();
     agent.send(&[schema.bytes, report(1, &[1.0]), ping(1)].concat());
@@ -37,103 +37,108 @@ fn answer(collector: &Collector, who: &Who<'_>) -> Vec<u8> {
     answer
 }
 
-/// Refused, counted under this cause, and not shown.
-fn is_refused(collector: &Collector, who: &Who<'_>, cause: &str) {
+/// Checks that the agent is rejected, counted under this cause, and not exposed.
+fn is_refused(collector: &Collector, identity: &Identity<'_>, cause: &str) {
     let counter = format!("fleetgauge_unauthorized_total{{cause=\"{cause}\"}}");
-    let before = (collector.figure(&counter), collector.rejects("unauthorized"));
-    let mut agent = Agent::greet(collector.agents, who, &gauges(&["load"]));
+    let before = (collector.metric(&counter), collector.rejects("unauthorized"));
+    let mut agent = Agent::greet(collector.agents, identity, &gauges(&["load"]));
     let (text, retry) = agent.expect_reject(Code::Unauthorized);
     assert_eq!((&*text, retry), (Code::Unauthorized.meaning(), None), "{cause}");
-    let after = (collector.figure(&counter), collector.rejects("unauthorized"));
+    let after = (collector.metric(&counter), collector.rejects("unauthorized"));
     assert_eq!(after, (before.0 + 1.0, before.1 + 1.0), "{cause}");
 }
 
 #[test]
-fn an_agent_with_its_own_token_is_shown() {
+fn agent_with_its_own_token_is_exposed() {
     let files = Files::new();
     let collector = collector(&files);
     let schema = gauges(&["load"]);
     for (id, token) in
         [("web-1", "token of web-1"), ("web-2", "token of web-2"), ("db-1", "token of all")]
     {
-        let _agent = Agent::join(collector.agents, &who(id).showing(token), &schema, &[1.0]);
+        let _agent =
+            Agent::join(collector.agents, &identity(id).with_credential(token), &schema, &[1.0]);
         assert_eq!(collector.page().values_of(id), [1.0]);
     }
 }
 
 #[test]
-fn another_agent_s_token() {
+fn token_of_another_agent_is_rejected() {
     let files = Files::new();
     let collector = collector(&files);
-    let web_1 = who("web-1").showing("token of web-1");
+    let web_1 = identity("web-1").with_credential("token of web-1");
     let _honest = Agent::join(collector.agents, &web_1, &gauges(&["load"]), &[1.0]);
     for host in [1, 66] {
         is_refused(
             &collector,
-            &who("web-2").showing("token of web-1").on_host(host),
+            &identity("web-2").with_credential("token of web-1").on_host(host),
             "wrong_token",
         );
         is_refused(
             &collector,
-            &who("web-1").showing("token of web-2").on_host(host),
+            &identity("web-1").with_credential("token of web-2").on_host(host),
             "wrong_token",
         );
     }
     assert!(!collector.page().shows("web-2"));
-    assert_eq!(collector.page().values_of("web-1"), [1.0], "the honest one is undisturbed");
+    assert_eq!(collector.page().values_of("web-1"), [1.0], "the other agent is not affected");
 }
 
 #[test]
-fn the_shared_token_for_an_agent_that_has_its_own() {
+fn shared_token_is_rejected_for_an_agent_with_its_own() {
     let files = Files::new();
-    is_refused(&collector(&files), &who("web-1").showing("token of all"), "wrong_token");
+    is_refused(
+        &collector(&files),
+        &identity("web-1").with_credential("token of all"),
+        "wrong_token",
+    );
 }
 
 #[test]
-fn the_shared_token_wrong() {
+fn wrong_shared_token_is_rejected() {
     let files = Files::new();
     let collector = collector(&files);
     for wrong in ["", "token of al", "token of all ", "Token of all", "token of web-1"] {
         let cause = if wrong.is_empty() { "no_credential" } else { "wrong_token" };
-        is_refused(&collector, &who("db-1").showing(wrong), cause);
+        is_refused(&collector, &identity("db-1").with_credential(wrong), cause);
     }
 }
 
 #[test]
-fn no_credential() {
+fn missing_credential_is_rejected() {
     let files = Files::new();
     let collector = collector(&files);
     for id in ["web-1", "db-1", "old"] {
-        is_refused(&collector, &who(id), "no_credential");
+        is_refused(&collector, &identity(id), "no_credential");
     }
 }
 
 #[test]
-fn the_token_of_a_retired_agent() {
+fn retired_agent_is_rejected() {
     let files = Files::new();
     let collector = collector(&files);
-    is_refused(&collector, &who("old").showing("token of all"), "unknown_agent");
+    is_refused(&collector, &identity("old").with_credential("token of all"), "unknown_agent");
 }
 
 #[test]
-fn the_longest_legal_credential() {
+fn longest_valid_credential_is_accepted() {
     let longest = "x".repeat(MAX_CREDENTIAL_BYTES);
     let files = Files::new();
     let path = files.write("agents", &entry("agent = 'web-1'", &[&longest], ""));
     let collector = Collector::with(guarded(Some(&path), None, &[]));
-    let web_1 = who("web-1").showing(&longest);
+    let web_1 = identity("web-1").with_credential(&longest);
     let _agent = Agent::join(collector.agents, &web_1, &gauges(&["load"]), &[1.0]);
     assert!(collector.page().shows("web-1"));
     let other = "y".repeat(MAX_CREDENTIAL_BYTES);
-    is_refused(&collector, &who("web-1").showing(&other), "wrong_token");
+    is_refused(&collector, &identity("web-1").with_credential(&other), "wrong_token");
 }
 
 #[test]
-fn whatever_is_wrong_the_answer_is_the_same_and_nothing_else() {
+fn every_unauthorized_agent_gets_the_same_answer() {
     let files = Files::new();
     let collector = collector(&files);
     let long = "x".repeat(MAX_CREDENTIAL_BYTES);
-    let expected = answer(&collector, &who("web-1"));
+    let expected = answer(&collector, &identity("web-1"));
     for (id, token) in [
         ("web-1", ""),
         ("web-1", "token of web-2"),
@@ -141,33 +146,37 @@ fn whatever_is_wrong_the_answer_is_the_same_and_nothing_else() {
         ("old", "token of all"),
         ("nobody", "token of nobody"),
     ] {
-        assert_eq!(answer(&collector, &who(id).showing(token)), expected, "{id} {token}");
+        assert_eq!(
+            answer(&collector, &identity(id).with_credential(token)),
+            expected,
+            "{id} {token}"
+        );
     }
     let reject = 8;
-    assert_eq!(expected[3], reject, "it is one Reject");
-    assert_eq!(expected.len(), 8 + usize::from(expected[4]), "and nothing behind it");
+    assert_eq!(expected[3], reject, "one Reject");
+    assert_eq!(expected.len(), 8 + usize::from(expected[4]), "and nothing after it");
     assert!(collector.page().0.is_empty());
 }
 
 #[test]
-fn what_is_wrong_with_the_rest_of_a_hello_is_not_told_to_strangers() {
+fn unauthorized_agent_learns_nothing_about_its_hello() {
     let files = Files::new();
     let collector = collector(&files);
     let labels = vec![crate::support::frames::label(&("job", "x"))];
-    is_refused(&collector, &Who { labels, ..who("web-1") }, "no_credential");
+    is_refused(&collector, &Identity { labels, ..identity("web-1") }, "no_credential");
 }
 
 #[test]
-fn a_revoked_session_ends_and_one_that_is_not_goes_on() {
+fn revoked_session_ends_and_others_continue() {
     let files = Files::new();
     let path = files.write("agents", &three());
     let rig = Rig::new(guarded(Some(&path), None, &[]));
     let schema = gauges(&["load"]);
     let join = |id: &str, token: &str| {
         let mut agent = rig.connect();
-        agent.receives(&rig, &who(id).showing(token).hello(&schema));
+        agent.receives(&rig, &identity(id).with_credential(token).hello(&schema));
         agent.receives(&rig, &[schema.bytes.clone(), report(1, &[1.0])].concat());
-        agent.says();
+        agent.take_sent();
         agent
     };
     let (mut one, mut two) = (join("web-1", "token of web-1"), join("web-2", "token of web-2"));
@@ -180,48 +189,51 @@ fn a_revoked_session_ends_and_one_that_is_not_goes_on() {
     for session in [&mut one, &mut two, &mut stranger] {
         session.ticks(&rig);
     }
-    assert_eq!(one.says(), [Said::Reject(Code::CredentialRevoked)]);
+    assert_eq!(one.take_sent(), [Sent::Reject(Code::CredentialRevoked)]);
     assert_eq!(one.close_reason(), Some(CloseReason::Rejected(Code::CredentialRevoked)));
     assert_eq!((two.close_reason(), stranger.close_reason()), (None, None));
     assert!(!rig.page().shows("web-1") && rig.page().shows("web-2"));
-    // Its Hello is looked at by the new rules.
-    stranger.receives(&rig, &who("web-1").showing("token of web-1").hello(&schema));
-    assert_eq!(stranger.says(), [Said::Reject(Code::Unauthorized)]);
+    // Its Hello is checked against the new policy.
+    stranger.receives(&rig, &identity("web-1").with_credential("token of web-1").hello(&schema));
+    assert_eq!(stranger.take_sent(), [Sent::Reject(Code::Unauthorized)]);
 }
 
 #[test]
-fn a_challenger_whose_credential_is_revoked_does_not_inherit() {
+fn revoked_challenger_does_not_take_over_the_id() {
     let files = Files::new();
     let path = files.write("agents", &three());
     let rig = Rig::new(guarded(Some(&path), None, &[]));
     let schema = gauges(&["load"]);
     let mut holder = rig.connect();
-    holder.receives(&rig, &who("db-1").showing("token of all").hello(&schema));
+    holder.receives(&rig, &identity("db-1").with_credential("token of all").hello(&schema));
     holder.receives(&rig, &[schema.bytes.clone(), report(1, &[1.0])].concat());
     let mut newcomer = rig.connect();
-    newcomer.receives(&rig, &who("db-1").showing("token of all").on_host(2).hello(&schema));
+    newcomer.receives(
+        &rig,
+        &identity("db-1").with_credential("token of all").on_host(2).hello(&schema),
+    );
     rig.collector.reload(
         guarded(Some(&files.write("agents", &entry("agent = 'x'", &["y"], ""))), None, &[]).auth,
     );
     newcomer.ticks(&rig);
-    assert_eq!(newcomer.says(), [Said::Reject(Code::CredentialRevoked)]);
+    assert_eq!(newcomer.take_sent(), [Sent::Reject(Code::CredentialRevoked)]);
 }
 
 #[test]
-fn a_signal_is_no_more_than_a_reason_to_look() {
+fn revocation_signal_without_a_new_policy_ends_no_session() {
     let files = Files::new();
     let rig = Rig::new(guarded(Some(&files.write("agents", &three())), None, &[]));
     let schema = gauges(&["load"]);
     let mut agent = rig.connect();
-    agent.receives(&rig, &who("web-1").showing("token of web-1").hello(&schema));
-    agent.says();
+    agent.receives(&rig, &identity("web-1").with_credential("token of web-1").hello(&schema));
+    agent.take_sent();
     agent.session.handle().raise(Signal::Revoked);
     agent.ticks(&rig);
-    assert_eq!((agent.close_reason(), agent.says()), (None, Vec::new()));
+    assert_eq!((agent.close_reason(), agent.take_sent()), (None, Vec::new()));
 }
 
 #[test]
-fn sessions_end_whose_labels_the_rules_do_not_allow_any_more() {
+fn sessions_with_labels_no_longer_allowed_end() {
     let files = Files::new();
     let entries = |site: &str| {
         let pinned = format!("labels = {{ site = '{site}' }}");
@@ -235,19 +247,22 @@ fn sessions_end_whose_labels_the_rules_do_not_allow_any_more() {
     let come = |id, token, said: &[(&'static str, &'static str)]| {
         let mut agent = rig.connect();
         let labels = said.iter().map(crate::support::frames::label).collect();
-        agent.receives(&rig, &Who { labels, ..who(id).showing(token) }.hello(&schema));
-        agent.says();
+        agent.receives(
+            &rig,
+            &Identity { labels, ..identity(id).with_credential(token) }.hello(&schema),
+        );
+        agent.take_sent();
         agent
     };
     let mut web = come("web-1", "web", &[("role", "a")]);
     web.receives(&rig, &[schema.bytes.clone(), report(1, &[1.0])].concat());
-    // The labels of pending and challenging agents are checked as well.
+    // Labels of pending and challenging agents are checked as well.
     let (mut role, mut rack) =
         (come("db-1", "all", &[("role", "a")]), come("db-2", "all", &[("rack", "7")]));
     role.receives(&rig, &[schema.bytes.clone(), report(1, &[1.0])].concat());
     let mut waits = rig.connect();
     let labels = vec![crate::support::frames::label(&("rack", "8"))];
-    let rival = Who { labels, ..who("db-1").showing("all") }.on_host(2);
+    let rival = Identity { labels, ..identity("db-1").with_credential("all") }.on_host(2);
     waits.receives(&rig, &rival.hello(&schema));
     let reload = |path: &std::path::Path, labels: &[&str]| {
         let anew = guarded(Some(path), None, labels);
@@ -263,7 +278,7 @@ fn sessions_end_whose_labels_the_rules_do_not_allow_any_more() {
     let revoked = Some(CloseReason::Rejected(Code::CredentialRevoked));
     assert_eq!((web.close_reason(), role.close_reason()), (None, None));
     assert_eq!((rack.close_reason(), waits.close_reason()), (revoked, revoked));
-    // Another label is pinned: it comes back with that one.
+    // With another pinned label the agent reconnects and gets that one.
     reload(&entries("ams"), &["role"]);
     web.ticks(&rig);
     role.ticks(&rig);

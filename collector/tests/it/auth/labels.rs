@@ -1,15 +1,15 @@
-//! Labels that come with a credential, and labels that agents may set.
+//! Labels that credentials pin, and labels that agents may set.
 
 use fleetgauge_proto::Code;
 
-use crate::support::agent::{Agent, Who, who};
+use crate::support::agent::{Agent, Identity, identity};
 use crate::support::collector::Collector;
 use crate::support::frames::{GAUGE, family, gauges, label, labelled, schema_of};
 use crate::support::secrets::{Files, entry, guarded};
 
-fn saying<'a>(labels: &[(&'a str, &'a str)]) -> Who<'a> {
+fn saying<'a>(labels: &[(&'a str, &'a str)]) -> Identity<'a> {
     let labels = labels.iter().map(label).collect();
-    Who { labels, ..who("web-1").showing("token") }
+    Identity { labels, ..identity("web-1").with_credential("token") }
 }
 
 fn collector(files: &Files) -> Collector {
@@ -18,7 +18,7 @@ fn collector(files: &Files) -> Collector {
 }
 
 #[test]
-fn pinned_labels_are_on_every_series_whatever_the_agent_says() {
+fn pinned_labels_are_on_every_series() {
     let files = Files::new();
     let collector = collector(&files);
     for (said, shown) in [
@@ -33,7 +33,7 @@ fn pinned_labels_are_on_every_series_whatever_the_agent_says() {
 }
 
 #[test]
-fn another_tenant_s_label() {
+fn label_of_another_tenant_is_rejected() {
     let files = Files::new();
     let collector = collector(&files);
     for (said, named) in
@@ -41,7 +41,7 @@ fn another_tenant_s_label() {
     {
         let mut agent = Agent::greet(collector.agents, &saying(said), &gauges(&["load"]));
         if named.is_empty() {
-            // An empty value is no label.
+            // A label with an empty value is no label.
             agent.expect_welcome(&gauges(&["load"]));
             continue;
         }
@@ -52,7 +52,7 @@ fn another_tenant_s_label() {
 }
 
 #[test]
-fn another_tenant_s_label_on_a_series() {
+fn label_of_another_tenant_on_a_series_is_rejected() {
     let files = Files::new();
     let collector = collector(&files);
     let schema = schema_of(&[family("load", GAUGE)], &[labelled(0, &[("tenant", "b")])]);
@@ -62,11 +62,11 @@ fn another_tenant_s_label_on_a_series() {
 }
 
 #[test]
-fn labels_may_be_left_to_nobody_where_there_are_no_credentials() {
+fn labels_can_be_forbidden_without_credentials() {
     let collector = Collector::with(guarded(None, None, &[""]));
-    let _agent = Agent::join(collector.agents, &who("web-1"), &gauges(&["load"]), &[1.0]);
+    let _agent = Agent::join(collector.agents, &identity("web-1"), &gauges(&["load"]), &[1.0]);
     let labels = vec![label(&("role", "db"))];
-    let other = Who { labels, ..who("web-2") };
+    let other = Identity { labels, ..identity("web-2") };
     let mut agent = Agent::greet(collector.agents, &other, &gauges(&["load"]));
     agent.expect_reject(Code::LabelNotAllowed);
     assert_eq!(collector.rejects("label_not_allowed"), 1.0);

@@ -1,5 +1,5 @@
-//! Authorization: agents that claim an id of another, policies that change, secrets that must not
-//! be logged.
+//! Authorization: agents that claim another agent's id, policy reloads, and secrets that must not
+//! appear in logs.
 
 mod agents;
 mod labels;

@@ -35,7 +35,7 @@ fn basic(pair: &str) -> String {
 }
 
 #[test]
-fn a_token_or_a_user_with_it_opens_every_page() {
+fn bearer_token_and_basic_authentication_open_every_page() {
     let files = Files::new();
     let collector = collector(&files);
     let bearer = "Authorization: Bearer the token".to_owned();
@@ -51,7 +51,7 @@ fn a_token_or_a_user_with_it_opens_every_page() {
 }
 
 #[test]
-fn without_it_no_page_is_open_nor_is_it_told_which_there_are() {
+fn request_without_credential_returns_401_even_for_unknown_paths() {
     let files = Files::new();
     let collector = collector(&files);
     let mut refused = 0.0;
@@ -82,7 +82,7 @@ fn without_it_no_page_is_open_nor_is_it_told_which_there_are() {
 }
 
 #[test]
-fn health_is_open_and_tells_nothing_of_the_fleet() {
+fn health_checks_need_no_credential_and_do_not_reveal_the_fleet() {
     let files = Files::new();
     let collector = collector(&files);
     assert_eq!(collector.get("/healthz", &[]).text(), "ok\n");
@@ -90,14 +90,14 @@ fn health_is_open_and_tells_nothing_of_the_fleet() {
 }
 
 #[test]
-fn every_request_of_a_connection_is_looked_at() {
+fn every_request_of_a_connection_is_authorized() {
     let files = Files::new();
     let collector = collector(&files);
     let mut stream = TcpStream::connect(collector.http).unwrap();
     let both = b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer the token\r\n\r\n\
         GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     std::io::Write::write_all(&mut stream, both).unwrap();
-    stream.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(crate::support::TEST_TIMEOUT)).unwrap();
     let mut answers = String::new();
     stream.read_to_string(&mut answers).unwrap();
     let statuses: Vec<_> = answers.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();

@@ -1,4 +1,4 @@
-//! Rules that change while the collector runs.
+//! Reloads of the configuration files.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use fleetgauge_collector::config::Flags;
 use fleetgauge_proto::Code;
 use rustix::process::Signal;
 
-use crate::support::agent::{Agent, who};
+use crate::support::agent::{Agent, identity};
 use crate::support::collector::Collector;
 use crate::support::command::Process;
 use crate::support::frames::gauges;
@@ -20,12 +20,14 @@ fn own(http: std::net::SocketAddr) -> String {
 }
 
 #[test]
-fn a_token_that_is_taken_out_of_the_file_closes_its_sessions() {
+fn removing_a_token_closes_its_sessions() {
     let files = Files::new();
     let path = files.write("agents", &entry("agent = '*'", &["old", "new"], ""));
     let collector = Collector::with(guarded(Some(&path), None, &[]));
     let schema = gauges(&["load"]);
-    let join = |id, token| Agent::join(collector.agents, &who(id).showing(token), &schema, &[1.0]);
+    let join = |id, token| {
+        Agent::join(collector.agents, &identity(id).with_credential(token), &schema, &[1.0])
+    };
     let (mut old, mut new) = (join("a", "old"), join("b", "new"));
     files.write("agents", &entry("agent = '*'", &["new"], ""));
     let (_, retry) = old.expect_reject(Code::CredentialRevoked);
@@ -34,32 +36,33 @@ fn a_token_that_is_taken_out_of_the_file_closes_its_sessions() {
     new.report(&[2.0]);
     assert_eq!(collector.page().values_of("b"), [2.0]);
     assert_eq!(collector.closed("credential_revoked"), 1.0);
-    let mut again = Agent::greet(collector.agents, &who("a").showing("old"), &schema);
+    let mut again = Agent::greet(collector.agents, &identity("a").with_credential("old"), &schema);
     again.expect_reject(Code::Unauthorized);
     let _rotated = join("a", "new");
     assert!(collector.page().shows("a"));
 }
 
 #[test]
-fn a_file_that_is_broken_changes_nothing_and_is_counted() {
+fn invalid_file_changes_nothing_and_is_counted() {
     let files = Files::new();
     let good = entry("agent = '*'", &["token"], "");
     let path = files.write("agents", &good);
     let collector = Collector::with(guarded(Some(&path), None, &[]));
     let schema = gauges(&["load"]);
-    let join = |id| Agent::join(collector.agents, &who(id).showing("token"), &schema, &[1.0]);
+    let join =
+        |id| Agent::join(collector.agents, &identity(id).with_credential("token"), &schema, &[1.0]);
     let mut first = join("a");
     let state = || {
         ["reload_failures_total", "last_reload_successful"]
-            .map(|name| collector.figure(&format!("fleetgauge_{name}")))
+            .map(|name| collector.metric(&format!("fleetgauge_{name}")))
     };
     assert_eq!(state(), [0.0, 1.0]);
-    let begun = collector.figure("fleetgauge_last_reload_timestamp_seconds");
+    let begun = collector.metric("fleetgauge_last_reload_timestamp_seconds");
     for (number, broken) in ["[[credential]]\nagent = 'x'\n", "", "agent ="].into_iter().enumerate()
     {
         files.write("agents", broken);
         eventually("a failure", || state() == [number as f64 + 1.0, 0.0]);
-        assert_eq!(collector.figure("fleetgauge_last_reload_timestamp_seconds"), begun);
+        assert_eq!(collector.metric("fleetgauge_last_reload_timestamp_seconds"), begun);
         first.report(&[2.0]);
         join("b");
     }
@@ -67,13 +70,13 @@ fn a_file_that_is_broken_changes_nothing_and_is_counted() {
     eventually("a failure", || state() == [4.0, 0.0]);
     files.write("agents", &good);
     eventually("the mended file", || state() == [4.0, 1.0]);
-    assert!(collector.figure("fleetgauge_last_reload_timestamp_seconds") > begun);
+    assert!(collector.metric("fleetgauge_last_reload_timestamp_seconds") > begun);
     first.report(&[3.0]);
 }
 
-/// As Kubernetes updates a secret: the link to a directory is replaced.
+/// Kubernetes updates a secret like this: it replaces a symbolic link to a directory.
 #[test]
-fn a_link_on_the_way_to_the_file_is_replaced() {
+fn replaced_symbolic_link_is_detected() {
     let files = Files::new();
     for (version, token) in [("1", "old"), ("2", "new")] {
         std::fs::create_dir(files.path(version)).unwrap();
@@ -87,14 +90,15 @@ fn a_link_on_the_way_to_the_file_is_replaced() {
     let path = files.path("current").join("agents");
     let collector = Collector::with(guarded(Some(&path), None, &[]));
     let schema = gauges(&["load"]);
-    let mut old = Agent::join(collector.agents, &who("a").showing("old"), &schema, &[1.0]);
+    let mut old =
+        Agent::join(collector.agents, &identity("a").with_credential("old"), &schema, &[1.0]);
     link("2");
     old.expect_reject(Code::CredentialRevoked);
-    Agent::join(collector.agents, &who("a").showing("new"), &schema, &[1.0]);
+    Agent::join(collector.agents, &identity("a").with_credential("new"), &schema, &[1.0]);
 }
 
 #[test]
-fn readers_and_labels_change_too() {
+fn users_and_allowed_labels_are_reloaded() {
     let files = Files::new();
     let readers = files.write("readers", &entry("user = 'prometheus'", &["old"], ""));
     let settings = |labels: &str| {
@@ -118,22 +122,22 @@ fn readers_and_labels_change_too() {
     files.write("readers", &entry("user = 'prometheus'", &["new"], ""));
     eventually("the new token", || (status("old"), status("new")) == (401, 200));
     settings("");
-    let labelled = crate::support::agent::Who {
+    let labelled = crate::support::agent::Identity {
         labels: vec![crate::support::frames::label(&("role", "db"))],
-        ..who("a")
+        ..identity("a")
     };
     eventually("the label is not allowed any more", || {
         let mut agent = Agent::greet(collector.agents, &labelled, &gauges(&["load"]));
         matches!(
-            agent.hear(),
-            crate::support::agent::Heard::Reject { code: Code::LabelNotAllowed, .. }
+            agent.receive(),
+            crate::support::agent::Received::Reject { code: Code::LabelNotAllowed, .. }
         )
     });
 }
 
-/// Else rules that are fine on loopback could come into force on an address that everybody reaches.
+/// Otherwise a policy for loopback could come into force on a public address.
 #[test]
-fn rules_for_other_addresses_are_not_put_in_force() {
+fn reload_with_other_addresses_is_aborted() {
     let files = Files::new();
     let agents = files.write("agents", &entry("agent = '*'", &["token"], ""));
     let credentials = format!("credentials = '{}'\n", agents.display());
@@ -149,16 +153,16 @@ fn rules_for_other_addresses_are_not_put_in_force() {
     {
         settings(listen, http, "");
         eventually("a failure", || {
-            collector.figure("fleetgauge_reload_failures_total") == number as f64 + 1.0
+            collector.metric("fleetgauge_reload_failures_total") == number as f64 + 1.0
         });
-        let mut stranger = Agent::greet(collector.agents, &who("a"), &gauges(&["load"]));
+        let mut stranger = Agent::greet(collector.agents, &identity("a"), &gauges(&["load"]));
         stranger.expect_reject(Code::Unauthorized);
     }
     settings(first, first, "");
     eventually("rules for the addresses of the start", || {
-        collector.figure("fleetgauge_last_reload_successful") == 1.0
+        collector.metric("fleetgauge_last_reload_successful") == 1.0
     });
-    let mut anybody = Agent::greet(collector.agents, &who("a"), &gauges(&["load"]));
+    let mut anybody = Agent::greet(collector.agents, &identity("a"), &gauges(&["load"]));
     anybody.expect_welcome(&gauges(&["load"]));
 }
 
@@ -167,19 +171,19 @@ fn start(credentials: &Path) -> Process {
 }
 
 #[test]
-fn sighup_reads_everything_anew_and_ends_nothing() {
+fn sighup_reloads_without_ending_sessions() {
     let files = Files::new();
     let path = files.write("agents", &entry("agent = '*'", &["token"], ""));
     let mut process = start(&path);
     let schema = gauges(&["load"]);
-    let mut agent = Agent::join(process.agents, &who("a").showing("token"), &schema, &[1.0]);
+    let mut agent =
+        Agent::join(process.agents, &identity("a").with_credential("token"), &schema, &[1.0]);
     process.signal(Signal::HUP);
-    process.logs("the settings were read anew");
+    process.logs("configuration reloaded");
     agent.report(&[2.0]);
-    // Nothing has changed but what may do so without a sign.
     std::fs::remove_file(&path).unwrap();
     process.signal(Signal::HUP);
-    let line = process.logs("the old ones stay in force");
+    let line = process.logs("configuration reload failed");
     assert!(line.contains("credentials: ") && line.contains(path.to_str().unwrap()), "{line}");
     assert!(line.contains("cannot be read: No such file"), "{line}");
     agent.report(&[3.0]);
@@ -189,7 +193,7 @@ fn sighup_reads_everything_anew_and_ends_nothing() {
 }
 
 #[test]
-fn settings_that_take_a_restart_are_named_and_the_others_taken() {
+fn settings_that_require_a_restart_are_named_and_others_reloaded() {
     let files = Files::new();
     let before = "drain_timeout = '1s'\n[kinds]\nload = 'gauge'\n";
     let path = files.write("settings", before);
@@ -197,17 +201,17 @@ fn settings_that_take_a_restart_are_named_and_the_others_taken() {
     let mut process = Process::start(&arguments);
     let others = "exempt_addresses = []\nmax_connections = 9\ndrain_timeout = '2s'\nallow_labels = ['role']\n";
     files.write("settings", &format!("{others}[kinds]\nload = 'counter'\n"));
-    let line = process.logs("settings");
-    // The flag is above the file.
+    let line = process.logs("configuration reload");
+    // `drain_timeout` is not named, because the flag overrides the file.
     let named = "settings=\"max_connections, exempt_addresses, kinds\"";
     assert!(line.contains("WARN") && line.contains(named), "{line}");
-    process.logs("the settings were read anew");
+    process.logs("configuration reloaded");
     let labels = vec![crate::support::frames::label(&("rack", "7"))];
-    let labelled = crate::support::agent::Who { labels, ..who("a") };
+    let labelled = crate::support::agent::Identity { labels, ..identity("a") };
     let mut agent = Agent::greet(process.agents, &labelled, &gauges(&["load"]));
     agent.expect_reject(Code::LabelNotAllowed);
-    // As they were at the start: there is nothing to log.
+    // The settings are as they were at the start, so none is named.
     files.write("settings", before);
-    let line = process.logs("settings");
-    assert!(line.contains("the settings were read anew"), "{line}");
+    let line = process.logs("configuration reload");
+    assert!(line.contains("configuration reloaded"), "{line}");
 }

@@ -1,4 +1,4 @@
-//! One address cannot take what belongs to all, nor be kept out by what comes from elsewhere.
+//! Per-address limits: one address cannot exhaust shared limits, and is not affected by others.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use fleetgauge_collector::admission::prefixes::Prefixes;
 use fleetgauge_proto::Code;
 
 use super::Full;
-use crate::support::agent::{Agent, Heard, who};
+use crate::support::agent::{Agent, Received, identity};
 use crate::support::eventually;
 use crate::support::frames::gauges;
 
-/// Where attacks come from; the resident is elsewhere.
+/// Source address of the attacks; the resident agent has another.
 const BAD: &str = "127.0.0.66";
-/// Long enough for a busy machine to come again meanwhile.
+/// Long enough for a busy machine to reconnect meanwhile.
 const PAUSE: Duration = Duration::from_secs(8);
 
-/// No address is exempt, three failures a minute are let pass, and a pause is short.
-fn watchful() -> Full {
+/// No address is exempt, three failures a minute are allowed, and a pause is short.
+fn strict_limits() -> Full {
     Full::new(|config| {
         config.bounds.address.exempt = Prefixes::default();
         config.bounds.address.failures = 3;
@@ -31,26 +31,26 @@ impl Full {
         attacker.expect_reject(code);
     }
 
-    /// Sends garbage from there until that is enough.
+    /// Sends garbage from this address until it is paused.
     fn paused(&self, address: &str) {
-        let pauses = self.collector.figure("fleetgauge_address_pauses_total");
+        let pauses = self.collector.metric("fleetgauge_address_pauses_total");
         (0..4).for_each(|_| self.attack_from(address, b"GET / HTTP/1.1\r\n\r\n", Code::BadMagic));
-        assert_eq!(self.collector.figure("fleetgauge_address_pauses_total"), pauses + 1.0);
+        assert_eq!(self.collector.metric("fleetgauge_address_pauses_total"), pauses + 1.0);
     }
 }
 
-/// Is welcomed at once.
+/// Connects an agent and expects it to be welcomed at once.
 fn welcomed(from: &str, id: &str, full: &Full) -> Agent {
     let mut agent = Agent::connect_from(from, full.collector.agents);
-    agent.send(&who(id).hello(&gauges(&["up"])));
+    agent.send(&identity(id).hello(&gauges(&["up"])));
     agent.expect_welcome(&gauges(&["up"]));
     agent.report(&[1.0]);
     agent
 }
 
 #[test]
-fn an_address_that_sends_garbage_is_paused_and_may_come_back() {
-    let mut full = watchful();
+fn address_that_sends_garbage_is_paused_for_a_while() {
+    let mut full = strict_limits();
     full.paused(BAD);
     let mut late = Agent::connect_from(BAD, full.collector.agents);
     let (text, retry_after_ms) = late.expect_reject(Code::AddressPaused);
@@ -62,29 +62,29 @@ fn an_address_that_sends_garbage_is_paused_and_may_come_back() {
     drop(welcomed("127.0.0.67", "neighbour", &full));
     eventually("the pause is over", || {
         let mut again = Agent::connect_from(BAD, full.collector.agents);
-        again.send(&who("again").hello(&gauges(&["up"])));
-        matches!(again.hear(), Heard::Welcome { .. })
+        again.send(&identity("again").hello(&gauges(&["up"])));
+        matches!(again.receive(), Received::Welcome { .. })
     });
 }
 
 #[test]
-fn an_address_that_says_nothing_is_paused() {
-    let full = watchful();
+fn address_of_silent_connections_is_paused() {
+    let full = strict_limits();
     let silent: Vec<_> = (0..4).map(|_| Agent::connect_from(BAD, full.collector.agents)).collect();
     for mut silent in silent {
         silent.expect_reject(Code::HelloTimeout);
     }
-    eventually("it is enough", || full.collector.figure("fleetgauge_address_pauses_total") == 1.0);
+    eventually("it is enough", || full.collector.metric("fleetgauge_address_pauses_total") == 1.0);
 }
 
 #[test]
-fn an_address_that_claims_what_is_held_is_paused() {
-    let mut full = watchful();
+fn address_that_keeps_claiming_a_held_id_is_paused() {
+    let mut full = strict_limits();
     let (collector, resident) = (&full.collector, &mut full.resident);
     for _ in 0..4 {
         let mut thief = Agent::connect_from(BAD, collector.agents);
-        thief.send(&who("resident").on_host(66).hello(&gauges(&["up"])));
-        assert!(matches!(resident.hear(), Heard::Ping(_)));
+        thief.send(&identity("resident").on_host(66).hello(&gauges(&["up"])));
+        assert!(matches!(resident.receive(), Received::Ping(_)));
         resident.report(&[resident.sequence as f64 + 1.0]);
         thief.expect_reject(Code::IdConflict);
     }
@@ -93,26 +93,26 @@ fn an_address_that_claims_what_is_held_is_paused() {
 }
 
 #[test]
-fn an_address_whose_agent_reports_is_not_paused_whatever_comes_from_it() {
-    let mut full = watchful();
+fn address_of_a_reporting_agent_is_not_paused() {
+    let mut full = strict_limits();
     let mut neighbour = welcomed(BAD, "neighbour", &full);
     for _ in 0..20 {
         full.attack_from(BAD, b"nonsense", Code::BadMagic);
     }
     neighbour.report(&[2.0]);
     drop(neighbour);
-    eventually("it has gone", || full.collector.figure("fleetgauge_agents_connected") == 1.0);
+    eventually("it has gone", || full.collector.metric("fleetgauge_agents_connected") == 1.0);
     for _ in 0..20 {
         full.attack_from(BAD, b"nonsense", Code::BadMagic);
     }
     drop(welcomed(BAD, "neighbour", &full));
-    assert_eq!(full.collector.figure("fleetgauge_address_pauses_total"), 0.0);
+    assert_eq!(full.collector.metric("fleetgauge_address_pauses_total"), 0.0);
     full.unharmed();
 }
 
 #[test]
-fn connections_that_only_come_and_go_pause_nobody() {
-    let mut full = watchful();
+fn connections_closed_without_error_do_not_pause() {
+    let mut full = strict_limits();
     for _ in 0..50 {
         drop(Agent::connect_from(BAD, full.collector.agents));
     }
@@ -122,7 +122,7 @@ fn connections_that_only_come_and_go_pause_nobody() {
 }
 
 #[test]
-fn max_handshakes_per_address() {
+fn max_handshakes_per_address_is_enforced() {
     let mut full = Full::new(|config| {
         config.bounds.address.exempt = Prefixes::default();
         config.bounds.address.handshakes = 1;
@@ -139,24 +139,24 @@ fn max_handshakes_per_address() {
 }
 
 #[test]
-fn a_flood_of_reports_is_told_to_come_back_later() {
-    let mut full = watchful();
+fn flood_of_reports_is_rejected_with_a_retry_delay() {
+    let mut full = strict_limits();
     let mut flood = welcomed(BAD, "flood", &full);
     let reports: Vec<u8> =
         (2..10_002).flat_map(|n| crate::support::frames::report(n, &[1.0])).collect();
-    // The collector stops reading at some time.
+    // At some point the collector stops reading.
     let _ = std::io::Write::write_all(&mut flood.stream, &reports);
     let (text, retry_after_ms) = flood.expect_code(Code::TooManyReports);
-    assert!(text.contains("5 an interval"), "{text}");
+    assert!(text.contains("5 per interval"), "{text}");
     assert_eq!(retry_after_ms, Some(60_000));
     eventually("it has gone", || !full.collector.page().shows("flood"));
-    assert!(full.collector.figure("fleetgauge_reports_total") < 110.0);
+    assert!(full.collector.metric("fleetgauge_reports_total") < 110.0);
     full.unharmed();
 }
 
 #[test]
-fn an_agent_that_floods_again_and_again_is_paused() {
-    let full = watchful();
+fn agent_that_floods_repeatedly_is_paused() {
+    let full = strict_limits();
     for round in 0..4 {
         let mut flood = welcomed(BAD, "flood", &full);
         let pings = crate::support::frames::ping(1).repeat(200);
@@ -170,13 +170,13 @@ fn an_agent_that_floods_again_and_again_is_paused() {
 }
 
 #[test]
-fn one_address_cannot_take_all_handshakes() {
+fn one_address_cannot_take_all_handshake_permits() {
     let mut full = Full::new(|config| {
         config.bounds.address.exempt = Prefixes::default();
         config.bounds.address.unreported = 3;
         config.bounds.handshakes = 4;
     });
-    // That it has an agent which reports does not help it.
+    // A reporting agent at the address makes no difference.
     let _own = welcomed(BAD, "own", &full);
     let silent: Vec<_> = (0..3).map(|_| Agent::connect_from(BAD, full.collector.agents)).collect();
     let mut late = Agent::connect_from(BAD, full.collector.agents);

@@ -1,5 +1,5 @@
-//! What is over a bound is refused with its code and counted; those already there are not harmed,
-//! and HTTP answers.
+//! Limits: input over a limit is rejected with its code and counted. Connected agents are not
+//! affected, and HTTP is served.
 
 mod addresses;
 
@@ -8,12 +8,12 @@ use fleetgauge_collector::admission::prefixes::Prefixes;
 use fleetgauge_collector::limits::memory_budget::CONNECTION_BYTES;
 use fleetgauge_proto::Code;
 
-use crate::support::agent::{Agent, Heard, Who, who};
+use crate::support::agent::{Agent, Identity, Received, identity};
 use crate::support::collector::{Collector, config, unpaced};
 use crate::support::eventually;
 use crate::support::frames::{gauges, label, ping, raw, report};
 
-/// A collector with lower limits, and an agent that reports to it.
+/// A collector with lowered limits, and a resident agent that reports to it.
 struct Full {
     resident: Agent,
     collector: Collector,
@@ -24,17 +24,18 @@ impl Full {
         let mut config = config();
         narrow(&mut config);
         let collector = Collector::with(config);
-        let resident = Agent::join(collector.agents, &who("resident"), &gauges(&["up"]), &[1.0]);
+        let resident =
+            Agent::join(collector.agents, &identity("resident"), &gauges(&["up"]), &[1.0]);
         Self { resident, collector }
     }
 
-    /// One more connection is refused; the resident is not harmed.
+    /// Checks that another connection is rejected, and that the resident is not affected.
     fn refuses(&mut self, code: Code) {
         let reason = code.reason();
         let before = self.collector.rejects(reason);
         let mut late = Agent::connect(self.collector.agents);
         let (_, retry_after_ms) = late.expect_reject(code);
-        assert!(retry_after_ms.is_some_and(|ms| ms >= 1_000), "it may come again");
+        assert!(retry_after_ms.is_some_and(|ms| ms >= 1_000), "a retry delay is sent");
         assert_eq!(self.collector.rejects(reason), before + 1.0);
         drop(late);
         eventually("the end is counted", || self.collector.closed(reason) == before + 1.0);
@@ -50,47 +51,47 @@ impl Full {
 }
 
 #[test]
-fn max_memory_bytes_for_connections() {
+fn max_memory_bytes_limits_connections() {
     // Memory for four connections, one of them a reporting agent.
     let mut full = Full::new(|config| config.bounds.memory = 4 * CONNECTION_BYTES + 3_000);
     let idle: Vec<_> = (0..2).map(|_| Agent::connect(full.collector.agents)).collect();
-    eventually("they are there", || full.collector.figure("fleetgauge_connections_open") == 3.0);
+    eventually("they are there", || full.collector.metric("fleetgauge_connections_open") == 3.0);
     let more: Vec<_> = (0..5).map(|_| Agent::connect(full.collector.agents)).collect();
     eventually("some find no memory", || full.collector.rejects("collector_full") >= 1.0);
     full.refuses(Code::CollectorFull);
     let (taken, limit) = full.collector.memory();
     assert!(taken <= limit, "{taken} of {limit}");
-    assert!(full.collector.figure("fleetgauge_memory_refusals_total") >= 2.0);
+    assert!(full.collector.metric("fleetgauge_memory_refusals_total") >= 2.0);
     drop((idle, more));
     eventually("it is free again", || full.collector.memory().0 < taken - CONNECTION_BYTES as f64);
-    let new = Agent::join(full.collector.agents, &who("new"), &gauges(&["up"]), &[1.0]);
+    let new = Agent::join(full.collector.agents, &identity("new"), &gauges(&["up"]), &[1.0]);
     full.unharmed();
     drop(new);
 }
 
 #[test]
-fn agents_with_the_largest_schemas_and_labels_cannot_take_more_than_max_memory_bytes() {
+fn max_memory_bytes_limits_large_schemas_and_labels() {
     let mut full = Full::new(|config| config.bounds.memory = 4 << 20);
     let long = "x".repeat(1_000);
     let names: Vec<_> = (0..900).map(|n| format!("g{n}")).collect();
     let mut shown = Vec::new();
     for n in 0..200 {
-        // A schema of its own for each.
+        // A different schema for each agent.
         let own = format!("own_{n}");
         let names: Vec<_> = names.iter().map(String::as_str).chain([own.as_str()]).collect();
         let labels = "abcdefgh".chars().map(String::from).collect::<Vec<_>>();
         let labels = labels.iter().map(|name| label(&(name, &long))).collect();
         let id = format!("large-{n}");
-        let who = Who { labels, ..who(&id) };
+        let identity = Identity { labels, ..identity(&id) };
         let schema = gauges(&names);
-        let mut agent = Agent::greet(full.collector.agents, &who, &schema);
-        if let Heard::Welcome { .. } = agent.hear() {
+        let mut agent = Agent::greet(full.collector.agents, &identity, &schema);
+        if let Received::Welcome { .. } = agent.receive() {
             let all = [schema.bytes, report(1, &vec![1.0; names.len()]), ping(1)].concat();
-            // It may be refused before all bytes are sent.
+            // The agent can be rejected before all bytes are sent.
             let _ = std::io::Write::write_all(&mut agent.stream, &all);
-            let heard = agent.hear();
-            let refused = matches!(heard, Heard::Reject { code: Code::CollectorFull, .. });
-            assert!(refused || heard == Heard::Pong(1), "{heard:?}");
+            let received = agent.receive();
+            let refused = matches!(received, Received::Reject { code: Code::CollectorFull, .. });
+            assert!(refused || received == Received::Pong(1), "{received:?}");
         }
         let (taken, limit) = full.collector.memory();
         assert!(taken <= limit + 64.0 * 1024.0, "{taken} of {limit} with {n}");
@@ -100,22 +101,22 @@ fn agents_with_the_largest_schemas_and_labels_cannot_take_more_than_max_memory_b
     full.unharmed();
     let taken = full.collector.memory().0;
     drop(shown);
-    // Their schemas stay until they are evicted. The 8 kB of labels and 7 kB of values of each
-    // agent do not.
+    // Unpinned schemas stay until they are evicted. The 8 kB of labels and 7 kB of values of each
+    // agent are freed.
     eventually("what they took is given back", || full.collector.memory().0 < taken - 50_000.0);
     full.unharmed();
 }
 
 #[test]
-fn frames_that_are_never_finished_cannot_take_more_than_max_memory_bytes() {
+fn max_memory_bytes_limits_incomplete_frames() {
     let mut full = Full::new(|config| config.bounds.memory = 2 << 20);
-    // Each announces a megabyte and sends half of it.
+    // Each connection announces a megabyte and sends half of it.
     let unfinished = raw(3, &vec![0; 1 << 20]);
     let mut attackers = Vec::new();
     for n in 0..10 {
         let mut agent = Agent::join(
             full.collector.agents,
-            &who(&format!("slow-{n}")),
+            &identity(&format!("slow-{n}")),
             &gauges(&["up"]),
             &[1.0],
         );
@@ -132,25 +133,25 @@ fn frames_that_are_never_finished_cannot_take_more_than_max_memory_bytes() {
 }
 
 #[test]
-fn max_connections() {
+fn max_connections_is_enforced() {
     let mut full = Full::new(|config| config.bounds.connections = 2);
-    let second = Agent::join(full.collector.agents, &who("second"), &gauges(&["up"]), &[1.0]);
+    let second = Agent::join(full.collector.agents, &identity("second"), &gauges(&["up"]), &[1.0]);
     for _ in 0..20 {
         full.refuses(Code::CollectorFull);
     }
     drop(second);
     eventually("the place is free again", || {
-        full.collector.figure("fleetgauge_connections_open") == 1.0
+        full.collector.metric("fleetgauge_connections_open") == 1.0
     });
     eventually("somebody else gets it", || {
         let mut third = Agent::connect(full.collector.agents);
-        third.send(&who("third").hello(&gauges(&["up"])));
-        matches!(third.hear(), Heard::Welcome { .. })
+        third.send(&identity("third").hello(&gauges(&["up"])));
+        matches!(third.receive(), Received::Welcome { .. })
     });
 }
 
 #[test]
-fn everybody_of_a_burst_is_told() {
+fn every_connection_of_a_burst_gets_a_reject() {
     let mut full = Full::new(|config| config.bounds.connections = 1);
     for _ in 0..5 {
         let burst: Vec<_> = (0..100).map(|_| Agent::connect(full.collector.agents)).collect();
@@ -162,109 +163,111 @@ fn everybody_of_a_burst_is_told() {
 }
 
 #[test]
-fn max_connections_per_address() {
+fn max_connections_per_address_is_enforced() {
     let mut full = Full::new(|config| {
         config.bounds.address.exempt = Prefixes::default();
         config.bounds.address.connections = 1;
     });
     full.refuses(Code::AddressFull);
     let mut elsewhere = Agent::connect_from("127.0.0.2", full.collector.agents);
-    elsewhere.send(&who("elsewhere").hello(&gauges(&["up"])));
-    assert!(matches!(elsewhere.hear(), Heard::Welcome { .. }));
+    elsewhere.send(&identity("elsewhere").hello(&gauges(&["up"])));
+    assert!(matches!(elsewhere.receive(), Received::Welcome { .. }));
     full.unharmed();
 }
 
 #[test]
-fn max_handshakes() {
+fn max_handshakes_is_enforced() {
     let mut full = Full::new(|config| config.bounds.handshakes = 2);
     let silent = Agent::connect(full.collector.agents);
-    let welcomed = Agent::open(full.collector.agents, &who("welcomed"), &gauges(&["up"]));
-    eventually("both are in", || full.collector.figure("fleetgauge_connections_open") == 3.0);
+    let welcomed = Agent::open(full.collector.agents, &identity("welcomed"), &gauges(&["up"]));
+    eventually("both are in", || full.collector.metric("fleetgauge_connections_open") == 3.0);
     full.refuses(Code::HandshakesFull);
     drop(silent);
     eventually("one has gone", || full.collector.closed("closed") == 1.0);
-    let mut next = Agent::join(full.collector.agents, &who("next"), &gauges(&["up"]), &[1.0]);
-    // It reports and holds no handshake permit.
+    let mut next = Agent::join(full.collector.agents, &identity("next"), &gauges(&["up"]), &[1.0]);
+    // After its report the agent holds no handshake permit.
     let another = Agent::connect(full.collector.agents);
-    eventually("there is room", || full.collector.figure("fleetgauge_connections_open") == 4.0);
+    eventually("there is room", || full.collector.metric("fleetgauge_connections_open") == 4.0);
     next.report(&[2.0]);
     full.refuses(Code::HandshakesFull);
     drop((welcomed, another));
 }
 
 #[test]
-fn max_schemas_when_all_are_in_use() {
+fn max_schemas_is_enforced_when_all_are_in_use() {
     let mut full = Full::new(|config| config.bounds.schemas.schemas = 2);
-    let other = Agent::join(full.collector.agents, &who("other"), &gauges(&["other"]), &[1.0]);
-    let mut third = Agent::open(full.collector.agents, &who("third"), &gauges(&["third"]));
+    let other = Agent::join(full.collector.agents, &identity("other"), &gauges(&["other"]), &[1.0]);
+    let mut third = Agent::open(full.collector.agents, &identity("third"), &gauges(&["third"]));
     third.expect_reject(Code::SchemasFull);
     full.unharmed();
     // An unpinned schema is evicted.
     drop(other);
-    eventually("it has gone", || full.collector.figure("fleetgauge_agents_connected") == 1.0);
-    let third = Agent::join(full.collector.agents, &who("third"), &gauges(&["third"]), &[1.0]);
-    assert_eq!(full.collector.figure("fleetgauge_schemas"), 2.0);
+    eventually("it has gone", || full.collector.metric("fleetgauge_agents_connected") == 1.0);
+    let third = Agent::join(full.collector.agents, &identity("third"), &gauges(&["third"]), &[1.0]);
+    assert_eq!(full.collector.metric("fleetgauge_schemas"), 2.0);
     full.unharmed();
     drop(third);
 }
 
 #[test]
-fn max_schemas_size() {
+fn max_schemas_size_is_enforced() {
     let mut full = Full::new(|config| config.bounds.schemas.bytes = 100);
     let long = "x".repeat(100);
-    let mut third = Agent::open(full.collector.agents, &who("third"), &gauges(&[&long]));
+    let mut third = Agent::open(full.collector.agents, &identity("third"), &gauges(&[&long]));
     third.expect_reject(Code::SchemasFull);
     full.unharmed();
 }
 
 #[test]
-fn a_known_schema_needs_no_schema() {
+fn known_schema_is_accepted_at_the_limit() {
     let mut full = Full::new(|_| {});
-    let mut returning = Agent::greet(full.collector.agents, &who("returning"), &gauges(&["up"]));
-    assert!(matches!(returning.hear(), Heard::Welcome { schema_known: true, .. }));
+    let mut returning =
+        Agent::greet(full.collector.agents, &identity("returning"), &gauges(&["up"]));
+    assert!(matches!(returning.receive(), Received::Welcome { schema_known: true, .. }));
     returning.report(&[5.0]);
     assert_eq!(full.collector.page().values_of("returning"), [5.0]);
     full.unharmed();
 }
 
 #[test]
-fn max_label_bytes() {
+fn max_label_bytes_is_enforced() {
     let mut full = Full::new(|config| config.bounds.limits.max_label_bytes = 10);
-    let who = who("late");
+    let identity = identity("late");
     let labels = vec![label(&("abc", "0123456")), label(&("x", ""))];
-    let fits = crate::support::agent::Who { labels, ..who.clone() };
+    let fits = crate::support::agent::Identity { labels, ..identity.clone() };
     drop(Agent::open(full.collector.agents, &fits, &gauges(&["up"])));
     let labels = vec![label(&("abc", "0123456")), label(&("x", "y"))];
-    let over = crate::support::agent::Who { labels, ..who };
+    let over = crate::support::agent::Identity { labels, ..identity };
     let mut late = Agent::greet(full.collector.agents, &over, &gauges(&["up"]));
     late.expect_reject(Code::LabelTooLong);
     full.unharmed();
 }
 
 #[test]
-fn the_interval_is_clamped() {
+fn interval_is_clamped() {
     let full = Full::new(|config| config.bounds.max_interval = std::time::Duration::from_secs(60));
     for (asked, given) in [(0, 1_000), (999, 1_000), (15_000, 15_000), (u32::MAX, 60_000)] {
-        let who = crate::support::agent::Who { interval_ms: asked, ..who("late") };
-        let mut late = Agent::greet(full.collector.agents, &who, &gauges(&["up"]));
-        assert_eq!(late.hear(), Heard::Welcome { interval_ms: given, schema_known: true });
+        let identity = crate::support::agent::Identity { interval_ms: asked, ..identity("late") };
+        let mut late = Agent::greet(full.collector.agents, &identity, &gauges(&["up"]));
+        assert_eq!(late.receive(), Received::Welcome { interval_ms: given, schema_known: true });
     }
     drop(full);
 }
 
 #[test]
-fn a_peer_that_reads_nothing_is_held_back() {
-    // The rate limit would refuse it long before.
+fn peer_that_does_not_read_is_not_read_from() {
+    // A low rate limit would reject it before its buffers are full.
     let mut full = Full::new(|config| {
         *config = unpaced();
         config.bounds.reports_per_interval = 100_000_000;
     });
-    // Not silent for too long before all buffers are full, however slow the machine is.
-    let patient = Who { interval_ms: 300_000, ..who("deaf") };
+    // The interval is long, so that the agent is not silent for too long before all buffers are
+    // full.
+    let patient = Identity { interval_ms: 300_000, ..identity("deaf") };
     let mut deaf = Agent::join(full.collector.agents, &patient, &gauges(&["up"]), &[1.0]);
     deaf.stream.set_nonblocking(true).unwrap();
     socket2::SockRef::from(&deaf.stream).set_recv_buffer_size(4096).unwrap();
-    // Pings whose Pongs are not read: at some point the collector stops reading.
+    // Pings whose Pongs are not read. At some point the collector stops reading.
     let pings = crate::support::frames::ping(1).repeat(10_000);
     let stuck = std::time::Instant::now();
     let mut written = 0;

@@ -1,4 +1,4 @@
-//! Pages that break off while they are sent, and readers that must see it.
+//! Pages that break off while they are sent. Clients must notice.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -6,13 +6,13 @@ use std::net::{SocketAddr, TcpStream};
 use rustix::process::Signal;
 
 use crate::scrapes::{Crowd, narrow};
-use crate::support::agent::{Agent, who};
+use crate::support::agent::{Agent, identity};
 use crate::support::collector::{Collector, config};
 use crate::support::command::Process;
 use crate::support::frames::{GAUGE, SchemaFrame, family, label, labelled, schema_of};
-use crate::support::{PATIENCE, eventually, http, read_some};
+use crate::support::{TEST_TIMEOUT, eventually, http, read_some};
 
-/// Series of an agent whose page alone is larger than all buffers on its way.
+/// Number of series that make an agent's page larger than all buffers on its way.
 const SERIES: usize = 10_000;
 
 fn wide() -> SchemaFrame {
@@ -25,39 +25,39 @@ fn wide() -> SchemaFrame {
 
 fn join_wide(agents: SocketAddr) -> Agent {
     let note = "x".repeat(600);
-    let mut wide_agent = who("wide");
+    let mut wide_agent = identity("wide");
     wide_agent.labels = vec![label(&("note", &note))];
     Agent::join(agents, &wide_agent, &wide(), &[1.0; SERIES])
 }
 
-/// A response to HTTP/1.0 of which one byte was read.
+/// Starts an HTTP/1.0 response and reads one byte of it.
 fn begun(http: SocketAddr, path: &str) -> TcpStream {
     let mut stream = narrow(http);
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
     stream.read_exact(&mut [0]).unwrap();
     stream
 }
 
-/// The connection has ended as no whole page does.
+/// Checks that the connection was reset.
 fn assert_is_reset(mut stream: TcpStream) {
     let end = stream.read_to_end(&mut Vec::new());
     let reset = end.as_ref().is_err_and(|error| error.kind() == ErrorKind::ConnectionReset);
-    assert!(reset, "a broken page looks whole: {end:?}");
+    assert!(reset, "a broken page looks complete: {end:?}");
 }
 
-/// HTTP/1.0 has no final chunk that could be missing.
+/// HTTP/1.0 has no final chunk whose absence could be noticed.
 #[test]
-fn a_page_that_stalls_is_reset_for_a_reader_of_http_1_0() {
+fn stalled_page_is_reset_for_http_1_0_clients() {
     let crowd = Crowd::new(4);
     let stalled = begun(crowd.collector.http, "/metrics/agents");
-    let broken = || crowd.collector.figure("fleetgauge_scrapes_broken_total");
+    let broken = || crowd.collector.metric("fleetgauge_scrapes_broken_total");
     eventually("it is given up", || broken() == 1.0);
     assert_is_reset(stalled);
 }
 
 #[test]
-fn a_page_is_reset_when_the_collector_is_killed_while_it_is_sent() {
+fn page_is_reset_when_the_collector_is_killed() {
     let process = Process::start(&[]);
     let _agent = join_wide(process.agents);
     let pages = ["/metrics/agents", "/metrics/agents/wide"].map(|path| begun(process.http, path));
@@ -66,7 +66,7 @@ fn a_page_is_reset_when_the_collector_is_killed_while_it_is_sent() {
 }
 
 #[test]
-fn a_whole_page_is_not_reset_for_a_reader_of_http_1_0() {
+fn complete_page_is_not_reset_for_http_1_0_clients() {
     let collector = Collector::start();
     let _agent = join_wide(collector.agents);
     for path in ["/metrics/agents", "/metrics/agents/wide", "/sd/agents", "/api/agents", "/sd"] {
@@ -75,7 +75,7 @@ fn a_whole_page_is_not_reset_for_a_reader_of_http_1_0() {
         let body = page.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
         let expected = collector.get(path, &[]);
         if path.contains("/sd") {
-            // Without a Host it is not known where to.
+            // Service discovery needs a Host header.
             assert!(page.starts_with(b"TTP/1.0 400"), "{path}");
         } else {
             assert_eq!(page.len() - body, expected.body.len(), "{path}");
@@ -83,9 +83,9 @@ fn a_whole_page_is_not_reset_for_a_reader_of_http_1_0() {
     }
 }
 
-/// The page of one agent takes no scrape permit, and is not broken off for one.
+/// An agent page needs no scrape permit, and is not aborted when a scrape needs one.
 #[test]
-fn idle_connections_do_not_break_the_page_of_an_agent() {
+fn idle_connections_do_not_break_an_agent_page() {
     let mut config = config();
     config.bounds.http_connections = 2;
     let collector = Collector::with(config);
@@ -95,16 +95,16 @@ fn idle_connections_do_not_break_the_page_of_an_agent() {
     let mut bytes = vec![0; 1];
     scrape.read_exact(&mut bytes).unwrap();
     let idle: Vec<_> = (0..50).map(|_| TcpStream::connect(collector.http).unwrap()).collect();
-    // The page is not read to its end meanwhile, nor is its reader so slow that it is given up.
+    // The client pauses, but not for so long that the page is given up.
     eventually("they give way to each other", || {
         let mut some = [0; 1024];
         let read = read_some(&mut scrape, &mut some).unwrap();
         bytes.extend_from_slice(&some[..read]);
-        collector.figure("fleetgauge_http_connections_evicted_total") >= 49.0
+        collector.metric("fleetgauge_http_connections_evicted_total") >= 49.0
     });
     scrape.read_to_end(&mut bytes).unwrap();
     let answer = http::parse(&bytes, false);
     assert_eq!((answer.status, answer.whole), (200, true));
-    assert!(answer.body.len() > 6 << 20, "larger than what the sockets hold");
+    assert!(answer.body.len() > 6 << 20, "larger than the socket buffers");
     drop(idle);
 }

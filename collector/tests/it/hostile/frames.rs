@@ -1,71 +1,71 @@
-//! Attacks by the form of frames, and by frames where they do not belong.
+//! Malformed frames, and frames that are not allowed in their state.
 
 use fleetgauge_proto::message::{Bye, Drain, Pong, Reject, Welcome};
 use fleetgauge_proto::{Code, Limits, Message};
 
-use super::{House, Stage, attacker, two_gauges};
+use super::{AttackedCollector, Stage, attacker, two_gauges};
 use crate::support::frames::{bye, frame, ping, raw, report};
 
 #[test]
-fn garbage() {
-    let mut house = House::new();
+fn garbage_is_rejected() {
+    let mut attacked = AttackedCollector::new();
     for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\x16\x02", b"{", &[0; 100], &[0xff; 9]] {
-        house.refuses(Stage::Connected, bytes, Code::BadMagic);
-        house.refuses(Stage::Reporting, bytes, Code::BadMagic);
+        attacked.refuses(Stage::Connected, bytes, Code::BadMagic);
+        attacked.refuses(Stage::Reporting, bytes, Code::BadMagic);
     }
-    // The beginning of TLS means something only as the first that is sent.
-    house.refuses(Stage::Reporting, b"\x16\x03\x01\x02\x00", Code::BadMagic);
+    // The start of a TLS record has a meaning only as the first bytes of a connection.
+    attacked.refuses(Stage::Reporting, b"\x16\x03\x01\x02\x00", Code::BadMagic);
 }
 
 #[test]
-fn wrong_magic() {
-    let mut house = House::new();
+fn wrong_magic_is_rejected() {
+    let mut attacked = AttackedCollector::new();
     let mut hello = attacker().hello(&two_gauges());
     hello[1] = b'g';
-    house.refuses(Stage::Connected, &hello, Code::BadMagic);
-    house.refuses(Stage::Connected, b"Fg", Code::BadMagic);
+    attacked.refuses(Stage::Connected, &hello, Code::BadMagic);
+    attacked.refuses(Stage::Connected, b"Fg", Code::BadMagic);
 }
 
 #[test]
-fn future_version() {
-    let mut house = House::new();
+fn future_version_is_rejected() {
+    let mut attacked = AttackedCollector::new();
     let mut hello = attacker().hello(&two_gauges());
     hello[2] = 2;
-    house.refuses(Stage::Connected, &hello, Code::UnsupportedVersion);
+    attacked.refuses(Stage::Connected, &hello, Code::UnsupportedVersion);
     let mut report = report(2, &[1.0, 2.0]);
     report[2] = 2;
-    house.refuses(Stage::Reporting, &report, Code::UnsupportedVersion);
+    attacked.refuses(Stage::Reporting, &report, Code::UnsupportedVersion);
 }
 
 #[test]
-fn nonzero_flags() {
-    let mut house = House::new();
+fn nonzero_flags_are_rejected() {
+    let mut attacked = AttackedCollector::new();
     let mut hello = attacker().hello(&two_gauges());
     hello[7] = 1;
-    house.refuses(Stage::Connected, &hello, Code::BadFlags);
+    attacked.refuses(Stage::Connected, &hello, Code::BadFlags);
     let mut ping = ping(1);
     ping[7] = 0x80;
-    house.refuses(Stage::Reporting, &ping, Code::BadFlags);
+    attacked.refuses(Stage::Reporting, &ping, Code::BadFlags);
 }
 
 #[test]
-fn oversized_frame() {
-    let mut house = House::new();
+fn oversized_frame_is_rejected() {
+    let mut attacked = AttackedCollector::new();
     let announcing = |kind, len: u32| {
         let mut header = raw(kind, &[]);
         header[4..7].copy_from_slice(&len.to_le_bytes()[..3]);
         header
     };
-    house.refuses(Stage::Connected, &announcing(1, 16 * 1024 + 1), Code::FrameTooLarge);
+    attacked.refuses(Stage::Connected, &announcing(1, 16 * 1024 + 1), Code::FrameTooLarge);
     let most = Limits::default().max_payload_bytes;
-    house.refuses(Stage::Welcomed, &announcing(3, most + 1), Code::FrameTooLarge);
-    house.refuses(Stage::Reporting, &announcing(4, most + 1), Code::FrameTooLarge);
-    house.refuses(Stage::Reporting, &announcing(0xff, 0x00ff_ffff), Code::FrameTooLarge);
+    attacked.refuses(Stage::Welcomed, &announcing(3, most + 1), Code::FrameTooLarge);
+    attacked.refuses(Stage::Reporting, &announcing(4, most + 1), Code::FrameTooLarge);
+    attacked.refuses(Stage::Reporting, &announcing(0xff, 0x00ff_ffff), Code::FrameTooLarge);
 }
 
 #[test]
-fn truncated_frame() {
-    let mut house = House::new();
+fn truncated_frame_is_rejected() {
+    let mut attacked = AttackedCollector::new();
     let hello = attacker().hello(&two_gauges());
     let report = report(2, &[1.0, 2.0]);
     for (stage, bytes) in [
@@ -76,7 +76,7 @@ fn truncated_frame() {
         (Stage::Reporting, &report[..3]),
         (Stage::Reporting, &report[..report.len() - 1]),
     ] {
-        house.refuses_after(stage, Code::TruncatedFrame, |attacker| {
+        attacked.refuses_after(stage, Code::TruncatedFrame, |attacker| {
             attacker.send(bytes);
             attacker.finish();
         });
@@ -84,29 +84,29 @@ fn truncated_frame() {
 }
 
 #[test]
-fn unknown_kind() {
-    let mut house = House::new();
+fn unknown_kind_is_rejected() {
+    let mut attacked = AttackedCollector::new();
     for kind in [0, 10, 0x7f] {
-        house.refuses(Stage::Connected, &raw(kind, &[]), Code::UnknownKind);
-        house.refuses(Stage::Reporting, &raw(kind, b"payload"), Code::UnknownKind);
+        attacked.refuses(Stage::Connected, &raw(kind, &[]), Code::UnknownKind);
+        attacked.refuses(Stage::Reporting, &raw(kind, b"payload"), Code::UnknownKind);
     }
 }
 
 #[test]
-fn a_kind_that_may_be_skipped_is_skipped() {
-    let mut house = House::new();
-    let mut attacker = house.attacker(Stage::Reporting);
+fn skippable_kind_is_skipped() {
+    let mut attacked = AttackedCollector::new();
+    let mut attacker = attacked.attacker(Stage::Reporting);
     attacker.send(&raw(0x80, b"of a later version"));
     attacker.report(&[2.0, 2.0]);
-    assert_eq!(house.collector.page().values_of("attacker"), [2.0, 2.0]);
+    assert_eq!(attacked.collector.page().values_of("attacker"), [2.0, 2.0]);
     attacker.send(&bye());
-    assert_eq!(attacker.hear(), crate::support::agent::Heard::Closed);
-    house.in_peace();
+    assert_eq!(attacker.receive(), crate::support::agent::Received::Closed);
+    attacked.unaffected();
 }
 
 #[test]
-fn frame_before_hello() {
-    let mut house = House::new();
+fn frame_before_hello_is_rejected() {
+    let mut attacked = AttackedCollector::new();
     for bytes in [
         two_gauges().bytes,
         report(1, &[1.0]),
@@ -115,13 +115,13 @@ fn frame_before_hello() {
         raw(0x80, &[]),
         frame(&Message::Pong(Pong { token: 1 })),
     ] {
-        house.refuses(Stage::Connected, &bytes, Code::UnexpectedFrame);
+        attacked.refuses(Stage::Connected, &bytes, Code::UnexpectedFrame);
     }
 }
 
 #[test]
-fn frame_that_only_a_collector_sends() {
-    let mut house = House::new();
+fn collector_frames_from_an_agent_are_rejected() {
+    let mut attacked = AttackedCollector::new();
     let welcome = Welcome {
         version: 1,
         capabilities: 0,
@@ -139,27 +139,31 @@ fn frame_that_only_a_collector_sends() {
     ] {
         let bytes = frame(&message);
         for stage in [Stage::Connected, Stage::Welcomed, Stage::Reporting] {
-            house.refuses(stage, &bytes, Code::UnexpectedFrame);
+            attacked.refuses(stage, &bytes, Code::UnexpectedFrame);
         }
     }
 }
 
 #[test]
-fn second_hello() {
-    let mut house = House::new();
+fn second_hello_is_rejected() {
+    let mut attacked = AttackedCollector::new();
     let hello = attacker().hello(&two_gauges());
-    house.refuses(Stage::Welcomed, &hello, Code::UnexpectedFrame);
-    house.refuses(Stage::Reporting, &hello, Code::UnexpectedFrame);
+    attacked.refuses(Stage::Welcomed, &hello, Code::UnexpectedFrame);
+    attacked.refuses(Stage::Reporting, &hello, Code::UnexpectedFrame);
 }
 
 #[test]
-fn report_before_the_schema() {
-    House::new().refuses(Stage::Welcomed, &report(1, &[1.0, 1.0]), Code::UnexpectedFrame);
+fn report_before_the_schema_is_rejected() {
+    AttackedCollector::new().refuses(
+        Stage::Welcomed,
+        &report(1, &[1.0, 1.0]),
+        Code::UnexpectedFrame,
+    );
 }
 
 #[test]
-fn trailing_bytes() {
-    let mut house = House::new();
+fn trailing_bytes_are_rejected() {
+    let mut attacked = AttackedCollector::new();
     for (stage, frame) in [
         (Stage::Connected, attacker().hello(&two_gauges())),
         (Stage::Welcomed, two_gauges().bytes),
@@ -169,55 +173,55 @@ fn trailing_bytes() {
     ] {
         let mut payload = frame[8..].to_vec();
         payload.push(0);
-        house.refuses(stage, &raw(frame[3], &payload), Code::TrailingBytes);
+        attacked.refuses(stage, &raw(frame[3], &payload), Code::TrailingBytes);
     }
 }
 
 #[test]
-fn non_minimal_varint() {
-    let mut house = House::new();
-    house.refuses(Stage::Reporting, &raw(5, &[0xfb, 7, 0]), Code::NonMinimalInteger);
+fn non_minimal_varint_is_rejected() {
+    let mut attacked = AttackedCollector::new();
+    attacked.refuses(Stage::Reporting, &raw(5, &[0xfb, 7, 0]), Code::NonMinimalInteger);
     let report = report(2, &[1.0, 2.0]);
     let mut payload = vec![0xfb, 0, 0];
     payload.extend_from_slice(&report[9..]);
-    house.refuses(Stage::Reporting, &raw(4, &payload), Code::NonMinimalInteger);
+    attacked.refuses(Stage::Reporting, &raw(4, &payload), Code::NonMinimalInteger);
     let schema = two_gauges().bytes;
     let mut payload = vec![0xfb, 0, 0];
     payload.extend_from_slice(&schema[9..]);
-    house.refuses(Stage::Welcomed, &raw(3, &payload), Code::NonMinimalInteger);
+    attacked.refuses(Stage::Welcomed, &raw(3, &payload), Code::NonMinimalInteger);
     let mut payload = vec![0, 0xfb, 2, 0];
     payload.extend_from_slice(&schema[10..]);
-    house.refuses(Stage::Welcomed, &raw(3, &payload), Code::NonMinimalInteger);
+    attacked.refuses(Stage::Welcomed, &raw(3, &payload), Code::NonMinimalInteger);
 }
 
 #[test]
-fn malformed_payload() {
-    let mut house = House::new();
+fn malformed_payload_is_rejected() {
+    let mut attacked = AttackedCollector::new();
     let hello = attacker().hello(&two_gauges());
-    house.refuses(Stage::Connected, &raw(1, &hello[8..40]), Code::MalformedPayload);
-    house.refuses(Stage::Connected, &raw(1, &[]), Code::MalformedPayload);
+    attacked.refuses(Stage::Connected, &raw(1, &hello[8..40]), Code::MalformedPayload);
+    attacked.refuses(Stage::Connected, &raw(1, &[]), Code::MalformedPayload);
     let mut not_utf8 = hello.clone();
     not_utf8[12] = 0xff;
-    house.refuses(Stage::Connected, &not_utf8, Code::MalformedPayload);
-    house.refuses(Stage::Reporting, &raw(4, &[0, 2, 0, 9]), Code::MalformedPayload);
+    attacked.refuses(Stage::Connected, &not_utf8, Code::MalformedPayload);
+    attacked.refuses(Stage::Reporting, &raw(4, &[0, 2, 0, 9]), Code::MalformedPayload);
     // A list of 2^64 - 1 families.
     let mut bomb = vec![0, 0xfd];
     bomb.extend_from_slice(&[0xff; 8]);
-    house.refuses(Stage::Welcomed, &raw(3, &bomb), Code::MalformedPayload);
+    attacked.refuses(Stage::Welcomed, &raw(3, &bomb), Code::MalformedPayload);
 }
 
 #[test]
-fn stream_that_was_not_agreed_on() {
-    let mut house = House::new();
-    house.refuses(
+fn unknown_stream_is_rejected() {
+    let mut attacked = AttackedCollector::new();
+    attacked.refuses(
         Stage::Reporting,
         &frame(&Message::Bye(Bye { stream: 1, reason: 0 })),
         Code::BadStream,
     );
     let mut report = report(2, &[1.0, 2.0]);
     report[8] = 1;
-    house.refuses(Stage::Reporting, &report, Code::BadStream);
+    attacked.refuses(Stage::Reporting, &report, Code::BadStream);
     let mut schema = two_gauges().bytes;
     schema[8] = 1;
-    house.refuses(Stage::Welcomed, &schema, Code::BadStream);
+    attacked.refuses(Stage::Welcomed, &schema, Code::BadStream);
 }

@@ -1,5 +1,5 @@
-//! Attacks on the HTTP port. Agents continue to report, scrapes succeed, and attackers are closed
-//! on time.
+//! Attacks on the HTTP port. Agents continue to report, scrapes succeed, and attackers are
+//! disconnected in time.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 use fleetgauge_collector::Listeners;
 use fleetgauge_collector::exposition::CHUNK_BYTES;
 
-use crate::support::agent::{Agent, Who, who};
+use crate::support::agent::{Agent, Identity, identity};
 use crate::support::collector::{Collector, config};
 use crate::support::frames::gauges;
-use crate::support::{PATIENCE, StopAtEnd, eventually};
+use crate::support::{StopAtEnd, TEST_TIMEOUT, eventually};
 
-/// The head's timeout, and what a busy machine takes.
-const CLOSED_WITHIN: Duration = PATIENCE;
+/// Timeout of a request head, and extra time for a busy machine.
+const CLOSED_WITHIN: Duration = TEST_TIMEOUT;
 
-/// A collector with an agent that must not be harmed.
+/// A collector with an agent that must not be affected.
 struct Victim {
     agent: Agent,
     collector: Collector,
@@ -34,11 +34,11 @@ impl Victim {
         let listeners = Listeners::bind(&config).unwrap();
         prepare(&listeners);
         let collector = Collector::with_listeners(config, listeners);
-        let agent = Agent::join(collector.agents, &who("resident"), &gauges(&["up"]), &[1.0]);
+        let agent = Agent::join(collector.agents, &identity("resident"), &gauges(&["up"]), &[1.0]);
         Self { agent, collector }
     }
 
-    /// The agent's next report is on the next page.
+    /// Checks that the next page has the agent's next report.
     fn unharmed(&mut self) {
         let value = self.agent.sequence as f64 + 1.0;
         self.agent.report(&[value]);
@@ -54,17 +54,17 @@ impl Victim {
     }
 }
 
-/// What is answered until the connection ends, which it must in time.
+/// Reads the answer until the connection ends, which it must in time.
 fn answer(mut stream: TcpStream) -> String {
     stream.set_read_timeout(Some(CLOSED_WITHIN)).unwrap();
     let mut bytes = Vec::new();
     let end = stream.read_to_end(&mut bytes);
     let open = |kind| matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut);
-    assert!(!end.is_err_and(|error| open(error.kind())), "it is still open");
+    assert!(!end.is_err_and(|error| open(error.kind())), "the connection is still open");
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// A connection from another address than everybody else's.
+/// Connects from an address that no other test uses.
 fn from_elsewhere(to: SocketAddr) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     let elsewhere: SocketAddr = "127.0.0.2:0".parse().unwrap();
@@ -74,7 +74,7 @@ fn from_elsewhere(to: SocketAddr) -> TcpStream {
 }
 
 #[test]
-fn requests_that_are_never_finished() {
+fn unfinished_requests_are_disconnected() {
     let mut victim = Victim::new(64);
     let whole = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
     let attacks = [
@@ -108,9 +108,9 @@ fn requests_that_are_never_finished() {
     victim.unharmed();
 }
 
-/// Bytes without end are not kept, and not read for long.
+/// Endless heads are not buffered, and not read for long.
 #[test]
-fn heads_that_never_end() {
+fn endless_heads_are_disconnected() {
     let mut victim = Victim::new(64);
     let piece = "x".repeat(4096);
     for (start, part) in [
@@ -123,7 +123,7 @@ fn heads_that_never_end() {
         let mut sent = 0;
         while stream.write_all(part.as_bytes()).is_ok() {
             sent += part.len();
-            assert!(sent < 64 << 20, "it is read without end");
+            assert!(sent < 64 << 20, "endless input is read");
         }
         victim.unharmed();
     }
@@ -139,7 +139,7 @@ fn heads_that_never_end() {
 }
 
 #[test]
-fn ten_thousand_idle_connections() {
+fn idle_connections_are_evicted() {
     let idle = idle_connections();
     let mut victim = Victim::new(64);
     let http = victim.collector.http;
@@ -154,7 +154,7 @@ fn ten_thousand_idle_connections() {
         open.push(from_elsewhere(http));
         victim.unharmed();
     }
-    let evicted = victim.collector.figure("fleetgauge_http_connections_evicted_total");
+    let evicted = victim.collector.metric("fleetgauge_http_connections_evicted_total");
     assert!(evicted >= (idle - 64) as f64, "{evicted} of {idle}");
     for stream in open {
         assert_eq!(answer(stream), "");
@@ -162,13 +162,13 @@ fn ten_thousand_idle_connections() {
     victim.unharmed();
 }
 
-/// Ten thousand, or as many as the process may open beside those of other tests.
+/// Ten thousand connections, or as many as the file limit allows next to those of other tests.
 fn idle_connections() -> usize {
     let files = fleetgauge_common::file_limit::raise().unwrap();
     files.map_or(10_000, |most| usize::try_from(most / 2).unwrap().min(10_000))
 }
 
-/// A page in flight is not broken off for an idle connection.
+/// A page in flight is not aborted for an idle connection.
 #[test]
 fn idle_connections_do_not_break_a_scrape() {
     let victim = Victim::new(2);
@@ -177,7 +177,7 @@ fn idle_connections_do_not_break_a_scrape() {
     let schema = gauges(&wide.iter().map(String::as_str).collect::<Vec<_>>());
     for n in 0..40 {
         let id = format!("wide-{n}");
-        agents.push(Agent::join(victim.collector.agents, &who(&id), &schema, &[1.0; 500]));
+        agents.push(Agent::join(victim.collector.agents, &identity(&id), &schema, &[1.0; 500]));
     }
     let http = victim.collector.http;
     let mut scrape = crate::support::http::send(http, "GET", "/metrics/agents", &[]);
@@ -185,17 +185,17 @@ fn idle_connections_do_not_break_a_scrape() {
     scrape.read_exact(&mut bytes).unwrap();
     let idle: Vec<_> = (0..50).map(|_| from_elsewhere(http)).collect();
     eventually("they give way to each other", || {
-        victim.collector.figure("fleetgauge_http_connections_evicted_total") >= 49.0
+        victim.collector.metric("fleetgauge_http_connections_evicted_total") >= 49.0
     });
     scrape.read_to_end(&mut bytes).unwrap();
     let answer = crate::support::http::parse(&bytes, false);
     assert_eq!((answer.status, answer.whole), (200, true));
-    assert!(answer.body.len() > 2 << 20, "larger than what the sockets hold");
+    assert!(answer.body.len() > 2 << 20, "larger than the socket buffers");
     drop(idle);
 }
 
-/// Sends requests until the collector has read none for a while.
-fn ask_until_stuck(stream: &mut TcpStream, requests: &[u8]) {
+/// Sends requests until the collector has not read any for a while.
+fn send_until_stuck(stream: &mut TcpStream, requests: &[u8]) {
     stream.set_nonblocking(true).unwrap();
     let begun = Instant::now();
     let mut sent = 0;
@@ -211,18 +211,18 @@ fn ask_until_stuck(stream: &mut TcpStream, requests: &[u8]) {
     }
 }
 
-/// Clients that send requests and read nothing: no page is in flight, but the connection is stuck.
+/// Clients send requests and read nothing: no page is in flight, but the connection is stuck.
 #[test]
-fn requests_without_end_whose_answers_nobody_reads() {
+fn clients_that_do_not_read_responses_are_evicted() {
     let mut victim = Victim::new(4);
     let http = victim.collector.http;
     let mut deaf: Vec<_> = (0..4).map(|_| from_elsewhere(http)).collect();
     let requests = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(100);
     for stream in &mut deaf {
-        ask_until_stuck(stream, &requests);
+        send_until_stuck(stream, &requests);
     }
     victim.unharmed();
-    assert!(victim.collector.figure("fleetgauge_http_connections_evicted_total") >= 1.0);
+    assert!(victim.collector.metric("fleetgauge_http_connections_evicted_total") >= 1.0);
 }
 
 /// A connection whose receive buffer holds only a few kB.
@@ -233,10 +233,10 @@ fn shallow(to: SocketAddr) -> TcpStream {
     socket.into()
 }
 
-/// Fleet pages that are rendered at once, because they have two chunks. Clients read so little of
-/// them that the kernel never gives up the connection.
+/// Fleet pages of two chunks, which are rendered at once. Clients read so slowly that the kernel
+/// never closes the connection.
 #[test]
-fn pages_without_end_whose_last_pieces_are_read_slowly() {
+fn clients_that_read_the_end_of_a_page_slowly_are_disconnected() {
     // Accepted connections inherit the fixed send buffer. The kernel's own grows by whole pages
     // long after a client is stuck, and each page starts a new timeout.
     let victim = Victim::with_listeners(16, |listeners| {
@@ -245,7 +245,7 @@ fn pages_without_end_whose_last_pieces_are_read_slowly() {
     let http = victim.collector.http;
     let names: Vec<_> = (0..450).map(|n| format!("wide_{n:0100}")).collect();
     let schema = gauges(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    let rare = Who { interval_ms: 300_000, ..who("wide") };
+    let rare = Identity { interval_ms: 300_000, ..identity("wide") };
     let _wide = Agent::join(victim.collector.agents, &rare, &schema, &[1.0; 450]);
     let bytes = victim.collector.get("/metrics/agents", &[]).body.len();
     assert!((CHUNK_BYTES..2 * CHUNK_BYTES).contains(&bytes), "{bytes}");
@@ -253,7 +253,7 @@ fn pages_without_end_whose_last_pieces_are_read_slowly() {
     let requests = b"GET /metrics/agents HTTP/1.1\r\nHost: a\r\n\r\n".repeat(100);
     let mut slow: Vec<_> = (0..4).map(|_| shallow(http)).collect();
     for stream in &mut slow {
-        ask_until_stuck(stream, &requests);
+        send_until_stuck(stream, &requests);
     }
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -261,14 +261,14 @@ fn pages_without_end_whose_last_pieces_are_read_slowly() {
         scope.spawn(|| {
             while !done.0.load(Ordering::Relaxed) {
                 for mut stream in &slow {
-                    // Some of them have been closed.
+                    // Fails on connections that were closed.
                     let _ = stream.read(&mut [0; 2048]);
                 }
                 std::thread::sleep(Duration::from_secs(1));
             }
         });
-        eventually("they are given up", || {
-            victim.collector.figure("fleetgauge_scrapes_broken_total") >= 4.0
+        eventually("the slow clients are disconnected", || {
+            victim.collector.metric("fleetgauge_scrapes_broken_total") >= 4.0
         });
     });
     drop(slow);

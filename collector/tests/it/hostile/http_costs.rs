@@ -1,5 +1,5 @@
-//! What requests cost the collector that are cheap to send: CPU of its process, counted, and lines
-//! of its log.
+//! HTTP requests that are cheap to send and could be expensive for the collector: CPU time of its
+//! process, and log lines.
 //!
 //! `cargo test -p fleetgauge-collector --test it cheap_requests -- --nocapture` prints the table of
 //! SECURITY.md.
@@ -11,41 +11,40 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::support::agent::{Agent, Who, who};
+use crate::support::agent::{Agent, Identity, identity};
 use crate::support::command::Process;
 use crate::support::frames::gauges;
 use crate::support::secrets::{Files, entry};
-use crate::support::{PATIENCE, http, read_some};
+use crate::support::{TEST_TIMEOUT, http, read_some};
 
-/// Agents, each with its own schema of so many families, which make a look at all of them
+/// Agents, and families in the schema that each declares: a look-up over all of them would be
 /// expensive.
 const AGENTS: usize = 60;
 const FAMILIES: usize = 100;
-/// As many users as may be, of two tokens each.
+/// The maximum number of users, with two tokens each.
 const USERS: usize = 1_000;
-/// Minimum total CPU time for a measurement: fifteen ticks of 10 ms, so that one more or less
-/// matters little.
+/// Minimum CPU time of a measurement: fifteen ticks of 10 ms, so that one tick matters little.
 const MEASURED: Duration = Duration::from_millis(150);
-/// Requests between two looks at the CPU time.
+/// Requests between two readings of the CPU time.
 const AT_ONCE: u32 = 10;
 /// Maximum CPU time of a request without a page, relative to `/healthz`. None takes three times as
 /// much.
 const MOST_TIMES: f64 = 20.0;
-/// By how much an unoptimized build may be slower.
+/// Maximum slowdown of an unoptimized build.
 const SLOWNESS: f64 = if cfg!(debug_assertions) { 5.0 } else { 1.0 };
-/// Most CPU for each byte of a page and its request, in nanoseconds, of those that cost more than a
-/// request without a page may. The dearest, a gauge of the whole fleet, takes 700 in an unoptimized
-/// build.
+/// Maximum CPU nanoseconds for each byte of a request and its page, where the request costs more
+/// than one without a page may. The most expensive, one gauge over the fleet, takes 700 in an
+/// unoptimized build.
 const MOST_NANOS: f64 = 1_000.0 * SLOWNESS;
 
 const GOOD: &str = "Authorization: Bearer token 7";
 const WRONG: &str = "Authorization: Bearer x";
 const BASIC: &str = "Authorization: Basic dTk5OTp4";
 
-/// A method, a path, other headers, and the status of the answer.
+/// Method, path, further headers, and the status of the answer.
 type Request<'a> = (&'a str, &'a str, &'a str, u16);
 
-/// What has no page: it must not cost a look at the whole fleet, or at all users.
+/// Requests without a page, which must not cost a look-up over all agents or all users.
 const WITHOUT_PAGE: [Request<'_>; 13] = [
     ("GET", "/", GOOD, 200),
     ("GET", "/readyz", WRONG, 200),
@@ -62,7 +61,7 @@ const WITHOUT_PAGE: [Request<'_>; 13] = [
     ("HEAD", "/api/agents", GOOD, 200),
 ];
 
-/// What has one.
+/// Requests with a page.
 const WITH_PAGE: [Request<'_>; 10] = [
     ("GET", "/metrics", GOOD, 200),
     ("GET", "/metrics/agents", GOOD, 200),
@@ -76,8 +75,8 @@ const WITH_PAGE: [Request<'_>; 10] = [
     ("GET", "/sd/agents", GOOD, 200),
 ];
 
-/// Heads of nearly as many bytes as there may be, of what is read of them: many headers, many
-/// choices, a long credential, a long query of many parts, a long id.
+/// Request heads of nearly the maximum size: many headers, many choices, a long credential, a long
+/// query with many parameters, a long id.
 fn long_heads() -> [(&'static str, String, String, u16); 6] {
     let headers: String = (0..90).map(|n| format!("x-{n}: {}\r\n", "a".repeat(160))).collect();
     let choices = "text/plain;version=0.0.4;q=0.1,".repeat(500);
@@ -104,21 +103,21 @@ fn long_heads() -> [(&'static str, String, String, u16); 6] {
     ]
 }
 
-/// What one request costs.
+/// The cost of one request.
 struct Cost {
     /// CPU seconds.
     seconds: f64,
-    /// Bytes sent to the collector, and back.
+    /// Bytes received by the collector, and bytes sent by it.
     sent: usize,
     answered: usize,
 }
 
-/// The cost of one of these requests, of many on one connection.
+/// Measures the mean cost of a request on one connection.
 fn cost(process: &Process, request: Request<'_>) -> Cost {
     let (method, path, headers, status) = request;
     let head = format!("{method} {path} HTTP/1.1\r\nHost: a\r\n{headers}\r\n\r\n");
     let mut stream = TcpStream::connect(process.http).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     let (before, mut answered, mut times) = (process.cpu(), 0, 0);
     while process.cpu() < before + MEASURED {
         for _ in 0..AT_ONCE {
@@ -133,7 +132,7 @@ fn cost(process: &Process, request: Request<'_>) -> Cost {
     Cost { seconds: cpu.as_secs_f64() / f64::from(times), sent: head.len(), answered }
 }
 
-/// Reads one answer of a connection that goes on; its status and its bytes.
+/// Reads one answer of a persistent connection. Returns its status and size.
 fn answer(stream: &mut TcpStream, headless: bool) -> (u16, usize) {
     let (mut bytes, mut some) = (Vec::new(), [0; 16 * 1024]);
     loop {
@@ -150,7 +149,7 @@ fn answer(stream: &mut TcpStream, headless: bool) -> (u16, usize) {
 }
 
 #[test]
-fn cheap_requests_do_not_cost_a_look_at_the_fleet() {
+fn cheap_requests_do_not_cost_a_look_up_of_the_fleet() {
     let files = Files::new();
     let user = |n: usize| {
         let (own, next) = (format!("token {n}"), format!("next {n}"));
@@ -162,9 +161,9 @@ fn cheap_requests_do_not_cost_a_look_at_the_fleet() {
         .map(|n| {
             let names: Vec<_> = (0..FAMILIES).map(|family| format!("f_{n}_{family}")).collect();
             let schema = gauges(&names.iter().map(String::as_str).collect::<Vec<_>>());
-            // They report once, and are there for as long as the test takes.
+            // The agents report once, and stay connected for the whole test.
             let id = format!("a{n}");
-            let rare = Who { interval_ms: 300_000, ..who(&id) };
+            let rare = Identity { interval_ms: 300_000, ..identity(&id) };
             Agent::join(process.agents, &rare, &schema, &[1.0; FAMILIES])
         })
         .collect();
@@ -196,9 +195,9 @@ fn cheap_requests_do_not_cost_a_look_at_the_fleet() {
     }
 }
 
-/// A path may have as many bytes as a head: the log shows its beginning.
+/// A path can be as long as a head. The log has only its beginning.
 #[test]
-fn a_long_path_does_not_fill_the_log() {
+fn long_path_is_truncated_in_the_log() {
     let files = Files::new();
     let readers = files.write("readers", &entry("user = 'prometheus'", &["token"], ""));
     let process = Process::start(&["--http-credentials", readers.to_str().unwrap()]);

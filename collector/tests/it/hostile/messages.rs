@@ -3,7 +3,7 @@
 use fleetgauge_proto::message::{Extension, Hello, Label, Secret};
 use fleetgauge_proto::{Code, Message};
 
-use super::{House, Stage, two_gauges};
+use super::{AttackedCollector, Stage, two_gauges};
 use crate::support::frames::{frame, hello};
 
 fn introduced(change: impl FnOnce(&mut Hello<'_>)) -> Vec<u8> {
@@ -19,46 +19,46 @@ fn labelled(labels: &[(&str, &str)]) -> Vec<u8> {
 }
 
 #[test]
-fn only_future_versions_offered() {
-    let mut house = House::new();
+fn hello_with_only_future_versions_is_rejected() {
+    let mut attacked = AttackedCollector::new();
     for (least, most) in [(2, 3), (0, 0), (2, 1)] {
         let bytes = introduced(|hello| (hello.min_version, hello.max_version) = (least, most));
-        house.refuses(Stage::Connected, &bytes, Code::UnsupportedVersion);
+        attacked.refuses(Stage::Connected, &bytes, Code::UnsupportedVersion);
     }
 }
 
 #[test]
-fn illegal_agent_id() {
-    let mut house = House::new();
+fn invalid_agent_id_is_rejected() {
+    let mut attacked = AttackedCollector::new();
     let long = "a".repeat(129);
     for id in
         ["", ".", "..", "a b", "a/b", "a\nb", "a\"b", "a\0b", "gr\u{f6}\u{df}e", long.as_str()]
     {
         let bytes = frame(&Message::Hello(hello(id, 66, two_gauges().fingerprint)));
-        house.refuses(Stage::Connected, &bytes, Code::BadAgentId);
+        attacked.refuses(Stage::Connected, &bytes, Code::BadAgentId);
     }
 }
 
 #[test]
-fn illegal_label_name() {
-    let mut house = House::new();
+fn invalid_label_name_is_rejected() {
+    let mut attacked = AttackedCollector::new();
     let long = "a".repeat(201);
     for name in ["", "1a", "a-b", "a b", "a:b", "a\"b", "\u{e4}", "a\n", long.as_str()] {
-        house.refuses(Stage::Connected, &labelled(&[(name, "x")]), Code::BadLabelName);
+        attacked.refuses(Stage::Connected, &labelled(&[(name, "x")]), Code::BadLabelName);
     }
 }
 
 #[test]
-fn reserved_label() {
-    let mut house = House::new();
+fn reserved_label_is_rejected() {
+    let mut attacked = AttackedCollector::new();
     for name in ["agent", "client_no", "instance", "job", "le", "quantile", "__name__", "__x"] {
-        house.refuses(Stage::Connected, &labelled(&[(name, "x")]), Code::ReservedLabel);
+        attacked.refuses(Stage::Connected, &labelled(&[(name, "x")]), Code::ReservedLabel);
     }
 }
 
 #[test]
-fn label_given_twice() {
-    House::new().refuses(
+fn duplicate_label_is_rejected() {
+    AttackedCollector::new().refuses(
         Stage::Connected,
         &labelled(&[("dc", "a"), ("rack", "b"), ("dc", "c")]),
         Code::DuplicateLabel,
@@ -66,48 +66,52 @@ fn label_given_twice() {
 }
 
 #[test]
-fn label_value_too_long() {
+fn long_label_value_is_rejected() {
     let long = "v".repeat(1025);
-    House::new().refuses(Stage::Connected, &labelled(&[("dc", &long)]), Code::LabelTooLong);
+    AttackedCollector::new().refuses(
+        Stage::Connected,
+        &labelled(&[("dc", &long)]),
+        Code::LabelTooLong,
+    );
 }
 
 #[test]
-fn too_many_labels() {
+fn too_many_labels_are_rejected() {
     let names: Vec<_> = (0..33).map(|n| format!("l{n}")).collect();
     let labels: Vec<_> = names.iter().map(|name| (name.as_str(), "v")).collect();
-    House::new().refuses(Stage::Connected, &labelled(&labels), Code::TooManyLabels);
+    AttackedCollector::new().refuses(Stage::Connected, &labelled(&labels), Code::TooManyLabels);
 }
 
 #[test]
-fn hello_with_long_fields() {
-    let mut house = House::new();
+fn hello_with_long_fields_is_rejected() {
+    let mut attacked = AttackedCollector::new();
     let version = "v".repeat(65);
     let mut hello = hello("attacker", 66, two_gauges().fingerprint);
     hello.agent_version = &version;
-    house.refuses(Stage::Connected, &frame(&Message::Hello(hello.clone())), Code::BadHello);
+    attacked.refuses(Stage::Connected, &frame(&Message::Hello(hello.clone())), Code::BadHello);
     let credential = [0; 4097];
     hello.agent_version = "";
     hello.credential = Some(Secret(&credential));
-    house.refuses(Stage::Connected, &frame(&Message::Hello(hello)), Code::BadHello);
+    attacked.refuses(Stage::Connected, &frame(&Message::Hello(hello)), Code::BadHello);
 }
 
 #[test]
-fn bad_extensions() {
-    let mut house = House::new();
+fn invalid_extensions_are_rejected() {
+    let mut attacked = AttackedCollector::new();
     let one = Extension { id: 9, data: b"x" };
     let twice = introduced(|hello| hello.extensions = vec![one, one]);
-    house.refuses(Stage::Connected, &twice, Code::BadExtension);
+    attacked.refuses(Stage::Connected, &twice, Code::BadExtension);
     let many = introduced(|hello| {
         hello.extensions = (0..17).map(|id| Extension { id, data: b"" }).collect();
     });
-    house.refuses(Stage::Connected, &many, Code::BadExtension);
+    attacked.refuses(Stage::Connected, &many, Code::BadExtension);
 }
 
 #[test]
-fn what_is_refused_is_quoted_safely() {
-    let mut house = House::new();
+fn rejected_text_is_escaped_in_the_reject() {
+    let mut attacked = AttackedCollector::new();
     let name = "\"}\n# EOF\n\u{1b}[31m\u{202e}".repeat(9);
-    let text = house.refuses_after(Stage::Connected, Code::BadLabelName, |attacker| {
+    let text = attacked.refuses_after(Stage::Connected, Code::BadLabelName, |attacker| {
         attacker.send(&labelled(&[(&name, "x")]));
     });
     assert!(!text.contains(['\n', '\u{1b}', '\u{202e}']), "{text:?}");

@@ -1,5 +1,5 @@
-//! Attacks over an agent connection: each gets its own code, is counted, and does not affect other
-//! agents.
+//! Attacks over an agent connection. Each is rejected with its code, counted, and does not affect
+//! other agents.
 
 mod broken_pages;
 mod frames;
@@ -17,60 +17,61 @@ use std::time::Duration;
 
 use fleetgauge_proto::Code;
 
-use crate::support::agent::{Agent, Heard, Who, who};
+use crate::support::agent::{Agent, Identity, Received, identity};
 use crate::support::collector::Collector;
 use crate::support::frames::{SchemaFrame, gauges, label};
 use crate::support::holds_within;
 
-/// For so long the collector reads on after a Reject, and discards what comes.
+/// Time for which the collector discards input after a Reject.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// How far an attacker gets by behaving.
+/// State of an attacker's session before the attack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     /// Nothing was sent.
     Connected,
     /// Welcomed, without a schema yet.
     Welcomed,
-    /// Registered, with two gauges and a report with sequence number 1.
+    /// Registered, with two gauges and a report of sequence number 1.
     Reporting,
 }
 
-/// A collector with an agent that is to be left in peace.
-struct House {
-    /// Dropped first: a collector that stops waits for agents to read their Reject.
+/// A collector with an agent that must not be affected.
+struct AttackedCollector {
+    /// Dropped first, because a stopping collector waits until agents have read their Reject.
     neighbour: Agent,
     collector: Collector,
     reports: f64,
 }
 
-impl House {
+impl AttackedCollector {
     fn new() -> Self {
         let collector = Collector::start();
         let neighbour =
-            Agent::join(collector.agents, &who("neighbour"), &gauges(&["peace"]), &[0.0]);
+            Agent::join(collector.agents, &identity("neighbour"), &gauges(&["peace"]), &[0.0]);
         Self { neighbour, collector, reports: 0.0 }
     }
 
     fn attacker(&self, stage: Stage) -> Agent {
-        let who = attacker();
+        let identity = attacker();
         match stage {
             Stage::Connected => Agent::connect(self.collector.agents),
             Stage::Welcomed => {
                 let mut agent =
-                    Agent::greet(self.collector.agents, &who, &gauges(&["never_declared"]));
-                assert!(matches!(agent.hear(), Heard::Welcome { schema_known: false, .. }));
+                    Agent::greet(self.collector.agents, &identity, &gauges(&["never_declared"]));
+                assert!(matches!(agent.receive(), Received::Welcome { schema_known: false, .. }));
                 agent
             }
             Stage::Reporting => {
-                let agent = Agent::join(self.collector.agents, &who, &two_gauges(), &[1.0, 1.0]);
+                let agent =
+                    Agent::join(self.collector.agents, &identity, &two_gauges(), &[1.0, 1.0]);
                 assert_eq!(self.collector.page().values_of("attacker"), [1.0, 1.0]);
                 agent
             }
         }
     }
 
-    /// These bytes are refused with this code, and nothing else comes of them.
+    /// Checks that these bytes are rejected with this code, and have no other effect.
     fn refuses(&mut self, stage: Stage, bytes: &[u8], code: Code) {
         self.refuses_after(stage, code, |attacker| attacker.send(bytes));
     }
@@ -89,12 +90,12 @@ impl House {
         assert!(!text.is_empty());
         let after = (self.collector.rejects(reason), self.collector.closed(reason));
         assert_eq!(after, (before.0 + 1.0, before.1 + 1.0), "{reason} is counted");
-        self.in_peace();
+        self.unaffected();
         text
     }
 
-    /// The other agent continues to report, and no others are shown.
-    fn in_peace(&mut self) {
+    /// Checks that the other agent still reports, and that no further agents are exposed.
+    fn unaffected(&mut self) {
         self.reports += 1.0;
         self.neighbour.report(&[self.reports]);
         let page = self.collector.page();
@@ -103,8 +104,8 @@ impl House {
     }
 }
 
-fn attacker() -> Who<'static> {
-    Who { labels: vec![label(&("dc", "ams"))], ..who("attacker").on_host(66) }
+fn attacker() -> Identity<'static> {
+    Identity { labels: vec![label(&("dc", "ams"))], ..identity("attacker").on_host(66) }
 }
 
 fn two_gauges() -> SchemaFrame {
@@ -112,69 +113,69 @@ fn two_gauges() -> SchemaFrame {
 }
 
 #[test]
-fn a_reject_arrives_though_megabytes_are_on_their_way() {
-    let mut house = House::new();
+fn reject_arrives_while_megabytes_are_in_flight() {
+    let mut attacked = AttackedCollector::new();
     let attacks: [(Stage, &[u8], Code); 3] = [
         (Stage::Connected, b"GET / HTTP/1.1\r\n\r\n", Code::BadMagic),
         (Stage::Welcomed, b"FG\x01\x03\x02\x00\x00\x00\x00\x00", Code::MalformedPayload),
         (Stage::Reporting, b"FG\x01\x0f\x00\x00\x00\x00", Code::UnknownKind),
     ];
     for (stage, bytes, code) in attacks {
-        let mut attacker = house.attacker(stage);
+        let mut attacker = attacked.attacker(stage);
         attacker.send(bytes);
         let mut flood = attacker.stream.try_clone().unwrap();
         let flooding = std::thread::spawn(move || {
-            // The collector may close before all of it is written.
+            // The collector can close the connection before all of it is written.
             let _ = flood.write_all(&vec![0; 8 << 20]);
         });
         flooding.join().unwrap();
         attacker.expect_code(code);
-        house.in_peace();
+        attacked.unaffected();
     }
 }
 
 #[test]
-fn a_reject_arrives_before_the_end_though_much_follows_the_violation() {
-    let mut house = House::new();
-    // What the collector reads at once, and what it discards after that.
+fn reject_arrives_before_the_end_of_a_long_invalid_input() {
+    let mut attacked = AttackedCollector::new();
+    // The input that the collector reads at once, and the input that it discards afterwards.
     let mut bytes = b"GET /".to_vec();
     bytes.resize(60_000, b' ');
-    house.refuses(Stage::Connected, &bytes, Code::BadMagic);
+    attacked.refuses(Stage::Connected, &bytes, Code::BadMagic);
 }
 
 #[test]
-fn what_follows_a_reject_is_discarded_for_a_while() {
-    let mut house = House::new();
+fn input_after_a_reject_is_discarded_for_a_while() {
+    let mut attacked = AttackedCollector::new();
     holds_within(LINGER, "input after a Reject is discarded", || {
-        let mut attacker = house.attacker(Stage::Connected);
+        let mut attacker = attacked.attacker(Stage::Connected);
         attacker.send(b"nonsense");
         attacker.expect_code(Code::BadMagic);
-        // A socket that is closed answers the first of these with a reset, and the next fails.
+        // A closed socket answers the first write with a reset, and the next write fails.
         let discarded = (0..5).all(|_| {
             let sent = attacker.stream.write_all(&[0; 1_000]);
             std::thread::sleep(std::time::Duration::from_millis(1));
             sent.is_ok()
         });
         let finished = attacker.stream.shutdown(std::net::Shutdown::Write).is_ok();
-        discarded && finished && attacker.hear() == Heard::Closed
+        discarded && finished && attacker.receive() == Received::Closed
     });
-    house.in_peace();
+    attacked.unaffected();
 }
 
 #[test]
-fn many_attackers_at_once_harm_nobody() {
-    let mut house = House::new();
+fn many_concurrent_attackers_do_not_affect_agents() {
+    let mut attacked = AttackedCollector::new();
     let attackers: Vec<_> = (0..100)
         .map(|_| {
-            let mut attacker = house.attacker(Stage::Connected);
+            let mut attacker = attacked.attacker(Stage::Connected);
             attacker.send(b"nonsense");
             attacker
         })
         .collect();
-    house.in_peace();
+    attacked.unaffected();
     for mut attacker in attackers {
         attacker.expect_reject(Code::BadMagic);
     }
-    assert_eq!(house.collector.rejects("bad_magic"), 100.0);
-    house.in_peace();
+    assert_eq!(attacked.collector.rejects("bad_magic"), 100.0);
+    attacked.unaffected();
 }

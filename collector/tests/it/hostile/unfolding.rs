@@ -1,5 +1,5 @@
-//! Schemas that unfold, sent to a whole collector: it goes on answering, and its CPU time is
-//! counted.
+//! Schemas whose rendered labels are far larger than their frames, sent to a real collector. It
+//! still serves requests, and its CPU time is limited.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,26 +8,26 @@ use std::time::Duration;
 use fleetgauge_proto::Code;
 use fleetgauge_proto::message::Series;
 
-use crate::support::agent::{Agent, Who, who};
+use crate::support::agent::{Agent, Identity, identity};
 use crate::support::command::Process;
 use crate::support::frames::{HISTOGRAM, SchemaFrame, family, gauges, label, schema_of, wide};
 use crate::support::{StopAtEnd, http};
 
 const ATTACKERS: usize = 3;
-/// Schemas of 544 kB that an attacker sends, 4.9 MB of them.
+/// Number of schemas of 544 kB that an attacker sends: 4.9 MB in total.
 const SCHEMAS: usize = 9;
-/// Most CPU time of all of it; an unoptimized build takes some 3 s to decode and count what is
-/// kept, an optimized one a thirtieth. When a plan was made first, an optimized one took 56 s.
+/// Maximum CPU time of the attack. An unoptimized build takes about 3 s to decode the schemas and
+/// compute their sizes, an optimized one a thirtieth. When plans were built first, an optimized
+/// build took 56 s.
 const MOST_CPU: Duration = Duration::from_secs(if cfg!(debug_assertions) { 30 } else { 1 });
 
-/// Most memory of the process, in KiB: a schema's frame and the decoded schema for each connection,
-/// and what is kept of them. It had 1.7 GiB, under a budget of 1 GiB.
+/// Maximum memory of the process, in KiB: a frame and its decoded schema for each connection, and
+/// the stored schemas. It once took 1.7 GiB with a budget of 1 GiB.
 const MOST_RESIDENT: u64 = 512 * 1024;
-/// The default, stated.
+/// The default, stated explicitly.
 const BUDGET: [&str; 2] = ["--max-memory", "1GiB"];
 
-/// 15 histograms of 256 bounds, each with 31 labels that double when they are written: 249 MB of a
-/// page.
+/// 15 histograms of 256 bounds, each with 31 labels that double when escaped: 249 MB of a page.
 fn histograms(attacker: usize, number: usize) -> SchemaFrame {
     let quotes = "\"".repeat(1_024);
     let names: Vec<_> = (0..31).map(|n| format!("l{n}")).collect();
@@ -39,16 +39,16 @@ fn histograms(attacker: usize, number: usize) -> SchemaFrame {
     schema_of(&families, &series.collect::<Vec<_>>())
 }
 
-/// Three connections send all of it. Checks the code of their refusal, if they are refused.
+/// Sends all schemas over three connections. Checks the code if they are rejected.
 fn attack(process: &Process, refused: Option<Code>) {
     let attack = |attacker: usize| {
         let schemas: Vec<_> = (0..SCHEMAS).map(|number| histograms(attacker, number)).collect();
-        // It has reported, or a busy machine would close it for that.
+        // The agent reports first, so that a busy machine does not close it for its silence.
         let id = format!("a{attacker}");
-        let rare = Who { interval_ms: 300_000, ..who(&id) };
+        let rare = Identity { interval_ms: 300_000, ..identity(&id) };
         let mut agent = Agent::join(process.agents, &rare, &gauges(&["load"]), &[1.0]);
         for schema in &schemas {
-            // A refused agent continues to send until the connection ends.
+            // A rejected agent continues to send until the connection ends.
             if agent.stream.write_all(&schema.bytes).is_err() {
                 break;
             }
@@ -65,24 +65,24 @@ fn attack(process: &Process, refused: Option<Code>) {
     });
 }
 
-/// Attacks a collector with these settings: it answers meanwhile, and keeps the connected agents.
+/// Attacks a collector with these settings. It serves requests meanwhile and keeps its agents.
 fn withstands(settings: &[&str], refused: Option<Code>) {
     let process = Process::start(settings);
-    let rare = Who { interval_ms: 300_000, ..who("honest") };
+    let rare = Identity { interval_ms: 300_000, ..identity("honest") };
     let mut agent = Agent::join(process.agents, &rare, &gauges(&["load"]), &[1.0]);
     let (done, answers) = (AtomicBool::new(false), AtomicUsize::new(0));
     let before = process.cpu();
     std::thread::scope(|scope| {
         let done = StopAtEnd(&done);
         scope.spawn(|| {
-            // Once at least, however short the attack is.
+            // At least once, however short the attack is.
             loop {
                 assert_eq!(http::request(process.http, "GET", "/healthz", &[]).status, 200);
                 answers.fetch_add(1, Ordering::Relaxed);
                 if done.0.load(Ordering::Relaxed) {
                     break;
                 }
-                // Their CPU time is counted, too.
+                // CPU time of the requests is included.
                 std::thread::sleep(Duration::from_millis(10));
             }
         });
@@ -98,13 +98,13 @@ fn withstands(settings: &[&str], refused: Option<Code>) {
 }
 
 #[test]
-fn histograms_of_long_labels_over_three_connections() {
+fn histograms_with_long_labels_are_rejected_at_low_cost() {
     withstands(&BUDGET, Some(Code::PageTooLarge));
 }
 
-/// Where such pages are allowed all of it is kept.
+/// With a raised page limit all schemas are stored.
 #[test]
-fn histograms_of_long_labels_where_their_pages_are_allowed() {
+fn histograms_with_long_labels_are_stored_at_low_cost() {
     let allowed = ["--max-page-size-per-agent", "1TiB"];
     withstands(&[BUDGET, allowed].concat(), None);
 }

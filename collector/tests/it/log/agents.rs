@@ -1,13 +1,13 @@
-//! How much authorized agents can make the collector log, in bytes of log for bytes sent.
+//! Log bytes that authorized agents can cause for each byte that they send.
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use fleetgauge_proto::Code;
 
-use super::is_told_briefly;
+use super::is_rate_limited;
 
-use crate::support::agent::{Agent, Heard, Who, who};
+use crate::support::agent::{Agent, Identity, Received, identity};
 use crate::support::command::Process;
 use crate::support::frames::{
     COUNTER, GAUGE, SchemaFrame, family, gauges, report, schema_of, single,
@@ -15,18 +15,18 @@ use crate::support::frames::{
 use crate::support::http;
 use crate::support::secrets::{Files, entry};
 
-/// The most families that a schema may have.
+/// The maximum number of families in a schema.
 const FAMILIES: usize = 1_000;
-/// Sessions of an agent that comes back at once.
+/// Sessions of an agent that reconnects at once.
 const SESSIONS: usize = 200;
-/// Agents that connect besides one that does so in a loop. One may share its limit, by one in a
-/// thousand; half of them never do.
+/// Agents that connect besides the one in a loop. One in a thousand shares its limit; half of them
+/// never do.
 const OTHERS: usize = 8;
-/// The longest line that a peer may cause, in bytes.
+/// Maximum length of a log line that a peer can cause, in bytes.
 const LONGEST_LINE: usize = 1_200;
 
-/// A schema with as many families as may be, each of them of this kind, with a name as long as may
-/// be and one series.
+/// A schema with the maximum number of families of this kind, each with a name of maximum length
+/// and one series.
 fn widest(kind: u8) -> SchemaFrame {
     let name = |n: usize| format!("{:x<190}_{n:04}", "family_");
     let names: Vec<_> = (0..FAMILIES).map(name).collect();
@@ -35,34 +35,39 @@ fn widest(kind: u8) -> SchemaFrame {
     schema_of(&families, &series)
 }
 
-/// Connects, reports `values` once and leaves, again and again. Returns the bytes that it sent,
-/// without the values and its first session, which declares the schema.
-fn reconnects(collector: SocketAddr, who: &Who<'_>, schema: &SchemaFrame, values: &[f64]) -> usize {
-    let (hello, report) = (who.hello(schema), report(1, values));
+/// Connects, reports `values` once and leaves, repeatedly. Returns the bytes sent, without the
+/// values and the first session, which declares the schema.
+fn reconnects(
+    collector: SocketAddr,
+    identity: &Identity<'_>,
+    schema: &SchemaFrame,
+    values: &[f64],
+) -> usize {
+    let (hello, report) = (identity.hello(schema), report(1, values));
     for _ in 0..=SESSIONS {
         let mut agent = Agent::connect(collector);
         agent.send(&hello);
         agent.expect_welcome(schema);
         agent.send(&report);
         agent.finish();
-        assert_eq!(agent.hear(), Heard::Closed);
+        assert_eq!(agent.receive(), Received::Closed);
     }
     SESSIONS * (hello.len() + report.len() - size_of_val(values))
 }
 
-/// The lines of the log with this text about this agent.
+/// The log lines with this text about this agent.
 fn about<'a>(log: &'a str, line: &str, agent: &str) -> Vec<&'a str> {
     let agent = format!("agent={agent} ");
     log.lines().filter(|own| own.contains(line) && own.contains(&agent)).collect()
 }
 
 #[test]
-fn a_thousand_suppressed_families_in_a_loop_do_not_fill_the_log() {
+fn suppressed_families_in_a_reconnect_loop_do_not_fill_the_log() {
     let mut collector = Process::start(&[]);
     let log = collector.collects();
     let values = [1.0; FAMILIES];
-    let holder = Agent::join(collector.agents, &who("holder"), &widest(GAUGE), &values);
-    let sent = reconnects(collector.agents, &who("attacker"), &widest(COUNTER), &values);
+    let holder = Agent::join(collector.agents, &identity("holder"), &widest(GAUGE), &values);
+    let sent = reconnects(collector.agents, &identity("attacker"), &widest(COUNTER), &values);
     drop(holder);
     drop(collector.stopped());
     let log = log.join().unwrap();
@@ -76,19 +81,19 @@ fn a_thousand_suppressed_families_in_a_loop_do_not_fill_the_log() {
 }
 
 #[test]
-fn an_agent_that_reconnects_in_a_loop_does_not_fill_the_log_nor_hide_another() {
+fn reconnect_loop_of_one_agent_neither_fills_the_log_nor_hides_others() {
     let mut collector = Process::start(&[]);
     let log = collector.collects();
     let schema = gauges(&["load"]);
-    let sent = reconnects(collector.agents, &who("flaps"), &schema, &[1.0]);
+    let sent = reconnects(collector.agents, &identity("flaps"), &schema, &[1.0]);
     let others: Vec<_> = (0..OTHERS).map(|n| format!("web-{n}")).collect();
     for other in &others {
-        drop(Agent::join(collector.agents, &who(other), &schema, &[1.0]));
+        drop(Agent::join(collector.agents, &identity(other), &schema, &[1.0]));
     }
     drop(collector.stopped());
     let log = log.join().unwrap();
     assert!(log.len() < sent, "{} bytes of log for {sent} bytes sent", log.len());
-    for line in ["agent reports", "agent gone"] {
+    for line in ["agent connected", "agent disconnected"] {
         assert!(!about(&log, line, "flaps").is_empty(), "{log}");
         let told: Vec<_> = others.iter().map(|other| about(&log, line, other).len()).collect();
         assert!(told.iter().all(|lines| *lines <= 1), "{told:?}: {log}");
@@ -97,13 +102,13 @@ fn an_agent_that_reconnects_in_a_loop_does_not_fill_the_log_nor_hide_another() {
 }
 
 #[test]
-fn long_texts_of_a_stranger_take_no_long_line() {
+fn long_text_of_an_unauthenticated_peer_is_truncated() {
     let files = Files::new();
     let readers = files.write("readers", &entry("user = 'prometheus'", &["token"], ""));
     let mut collector = Process::start(&["--http-credentials", readers.to_str().unwrap()]);
     let log = collector.collects();
     let id = "\u{1b}".repeat(16_000);
-    let mut liar = Agent::greet(collector.agents, &who(&id), &gauges(&["load"]));
+    let mut liar = Agent::greet(collector.agents, &identity(&id), &gauges(&["load"]));
     liar.expect_reject(Code::BadAgentId);
     let path = format!("/{}", "a".repeat(12_000));
     assert_eq!(http::request(collector.http, "GET", &path, &[]).status, 401);
@@ -117,10 +122,10 @@ fn long_texts_of_a_stranger_take_no_long_line() {
 }
 
 #[test]
-fn a_collector_that_is_full_says_so_briefly() {
+fn full_collector_does_not_fill_the_log() {
     let mut collector = Process::start(&["--max-connections", "1"]);
     let log = collector.collects();
-    let first = Agent::join(collector.agents, &who("first"), &gauges(&["load"]), &[1.0]);
+    let first = Agent::join(collector.agents, &identity("first"), &gauges(&["load"]), &[1.0]);
     let begun = Instant::now();
     for _ in 0..100 {
         Agent::connect(collector.agents).expect_reject(Code::CollectorFull);
@@ -128,6 +133,6 @@ fn a_collector_that_is_full_says_so_briefly() {
     drop(first);
     drop(collector.stopped());
     let log = log.join().unwrap();
-    is_told_briefly(&log, "code=collector_full", begun);
+    is_rate_limited(&log, "code=collector_full", begun);
     assert!(log.lines().any(|line| line.contains("WARN") && line.contains("code=collector_full")));
 }

@@ -1,7 +1,7 @@
-//! The fleet as a whole, over HTTP.
+//! `/metrics/fleet`: distributions over the fleet, over HTTP.
 
 use super::{Fleet, OPENMETRICS, grammar};
-use crate::support::agent::{Agent, Who, who};
+use crate::support::agent::{Agent, Identity, identity};
 use crate::support::collector::Collector;
 use crate::support::frames::{gauges, label};
 
@@ -13,7 +13,7 @@ const PATHS: [&str; 4] = [
 ];
 
 #[test]
-fn it_obeys_its_grammar() {
+fn fleet_page_obeys_the_grammar() {
     let fleet = Fleet::new(false);
     for path in PATHS {
         let text = fleet.collector.get(path, &[]);
@@ -25,10 +25,10 @@ fn it_obeys_its_grammar() {
 }
 
 #[test]
-fn what_is_asked_is_answered() {
+fn queries_group_by_label_and_select_a_gauge() {
     let fleet = Fleet::new(false);
-    // Two agents with a family of two series, one of another schema with one; NaN and what is
-    // absent do not count.
+    // Two agents with a family of two series, and one of another schema with one. NaN and absent
+    // values do not count.
     let page = fleet.collector.page_at("/metrics/fleet");
     let temperature = "fleetgauge_fleet_temperature_celsius";
     assert_eq!(page.value(&format!("{temperature}_bucket{{le=\"+Inf\"}}")), Some(5.0));
@@ -41,25 +41,25 @@ fn what_is_asked_is_answered() {
 }
 
 #[test]
-fn an_empty_fleet_is_an_empty_page() {
+fn empty_fleet_gives_an_empty_page() {
     let collector = Collector::start();
     assert_eq!(collector.page_at("/metrics/fleet").0, "");
     assert_eq!(collector.get("/metrics/fleet?by=role", &[OPENMETRICS]).text(), "# EOF\n");
 }
 
 #[test]
-fn what_cannot_be_is_refused_with_a_sentence() {
+fn invalid_fleet_query_returns_400() {
     let fleet = Fleet::new(false);
     for (query, part) in [
-        ("by=", "no label that agents can have"),
-        ("by=agent", "no label that agents can have"),
-        ("by=le", "no label that agents can have"),
-        ("by=a-b", "no label that agents can have"),
-        ("family=", "no connected agent shows a gauge"),
-        ("family=packets", "no connected agent shows a gauge"),
-        ("family=nothing", "no connected agent shows a gauge"),
-        ("shard=0&shards=4", "it takes by, family"),
-        ("by=dc&by=team", "given twice"),
+        ("by=", "use a static label of the agents"),
+        ("by=agent", "use a static label of the agents"),
+        ("by=le", "use a static label of the agents"),
+        ("by=a-b", "use a static label of the agents"),
+        ("family=", "unknown gauge in family="),
+        ("family=packets", "unknown gauge in family="),
+        ("family=nothing", "unknown gauge in family="),
+        ("shard=0&shards=4", "this page takes by, family"),
+        ("by=dc&by=team", "duplicate parameter"),
     ] {
         for method in ["GET", "HEAD"] {
             let path = format!("/metrics/fleet?{query}");
@@ -72,13 +72,13 @@ fn what_cannot_be_is_refused_with_a_sentence() {
 }
 
 #[test]
-fn grouping_by_a_label_that_is_as_good_as_an_id() {
+fn grouping_by_an_almost_unique_label_returns_400() {
     let collector = Collector::start();
     let names: Vec<_> = (0..101).map(|n| format!("rack-{n}")).collect();
     let join = |name: &String| {
         let labels = vec![label(&("rack", name))];
-        let who = Who { labels, ..who(name) };
-        Agent::join(collector.agents, &who, &gauges(&["load"]), &[1.0])
+        let identity = Identity { labels, ..identity(name) };
+        Agent::join(collector.agents, &identity, &gauges(&["load"]), &[1.0])
     };
     let mut agents: Vec<_> = names.iter().map(join).collect();
     let ask = || collector.get("/metrics/fleet?by=rack", &[]);

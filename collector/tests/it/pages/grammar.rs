@@ -1,4 +1,4 @@
-//! What Prometheus insists on, and what OpenMetrics adds to it.
+//! Checks of the text format of Prometheus, and of the additional rules of OpenMetrics.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ pub(super) fn check(page: &str, openmetrics: bool) {
     assert!(page.is_empty() || page.ends_with('\n'));
     while let Some(line) = lines.next() {
         if line == "# EOF" {
-            assert!(openmetrics && lines.peek().is_none(), "the end mark is last");
+            assert!(openmetrics && lines.peek().is_none(), "the end mark must be last");
             return;
         }
         if let Some(rest) = line.strip_prefix("# ") {

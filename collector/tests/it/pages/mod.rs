@@ -1,4 +1,4 @@
-//! Complete pages, compared with committed goldens, and checked against the grammar.
+//! Complete pages: compared with golden files, and checked against the grammar.
 
 mod fleet;
 mod grammar;
@@ -10,7 +10,7 @@ use std::path::Path;
 use fleetgauge_proto::message::{Family, Label, Series};
 use fleetgauge_proto::report::ABSENT;
 
-use crate::support::agent::{Agent, Who, who};
+use crate::support::agent::{Agent, Identity, identity};
 use crate::support::collector::{Collector, config};
 use crate::support::frames::{
     COUNTER, GAUGE, HISTOGRAM, INFO, LATER, SUMMARY, SchemaFrame, UNKNOWN, family, label, labelled,
@@ -19,10 +19,10 @@ use crate::support::frames::{
 use crate::support::http::Answer;
 
 const OPENMETRICS: &str = "Accept: application/openmetrics-text;version=1.0.0";
-/// Set to write the current pages as goldens; then review the difference.
+/// Set this variable to write the current pages as golden files. Then review the difference.
 const BLESS: &str = "FLEETGAUGE_BLESS";
 
-/// A family of every kind, in every shape.
+/// Families of every kind, with series of every shape.
 fn every_kind() -> SchemaFrame {
     let families = [
         Family {
@@ -69,7 +69,7 @@ const VALUES: [f64; 22] = [
     4.0,
     5.0,
     1e300,
-    // One without bounds.
+    // A histogram without bounds.
     7.0,
     0.25,
     // The summary: three quantiles, count, sum.
@@ -78,16 +78,16 @@ const VALUES: [f64; 22] = [
     9.0,
     100.0,
     33.3,
-    // What is known of the release is in its labels.
+    // The information is in the labels.
     0.0,
     f64::NEG_INFINITY,
-    // Skipped.
+    // A kind that the collector skips.
     1.0,
     2.0,
     3.0,
 ];
 
-/// Two schemas that share families, three agents.
+/// Three agents with two schemas that share families.
 struct Fleet {
     agents: Vec<Agent>,
     collector: Collector,
@@ -99,22 +99,27 @@ impl Fleet {
         config.classic = classic;
         let collector = Collector::with(config);
         let team = Label { name: "team", value: "a\\b \"c\"\nd \u{e9}" };
-        let alpha = Who { labels: vec![team, label(&("dc", "ams"))], ..who("alpha") };
+        let alpha = Identity { labels: vec![team, label(&("dc", "ams"))], ..identity("alpha") };
         let agents = vec![
             Agent::join(collector.agents, &alpha, &every_kind(), &VALUES),
             Agent::join(
                 collector.agents,
-                &who("Beta-2.example:9_x"),
+                &identity("Beta-2.example:9_x"),
                 &every_kind(),
                 &[0.5; VALUES.len()],
             ),
-            Agent::join(collector.agents, &who("gamma"), &shared(), &[f64::INFINITY, 3.0, -0.0]),
+            Agent::join(
+                collector.agents,
+                &identity("gamma"),
+                &shared(),
+                &[f64::INFINITY, 3.0, -0.0],
+            ),
         ];
         Self { agents, collector }
     }
 }
 
-/// Families of the other schema, with other help, and one of its own.
+/// Families of the other schema with different help, and one more.
 fn shared() -> SchemaFrame {
     let families = [
         Family { help: "Something else.", ..family("temperature_celsius", GAUGE) },
@@ -135,19 +140,19 @@ fn is_golden(name: &str, answer: &Answer) {
 }
 
 #[test]
-fn a_fleet_of_every_kind_in_the_older_format() {
+fn fleet_page_in_the_text_format_matches_the_golden_file() {
     let fleet = Fleet::new(false);
     is_golden("fleet.txt", &fleet.collector.get("/metrics/agents", &[]));
 }
 
 #[test]
-fn a_fleet_of_every_kind_in_openmetrics() {
+fn fleet_page_in_openmetrics_matches_the_golden_file() {
     let fleet = Fleet::new(false);
     is_golden("fleet.om", &fleet.collector.get("/metrics/agents", &[OPENMETRICS]));
 }
 
 #[test]
-fn one_agent_in_both_formats() {
+fn agent_page_matches_the_golden_files() {
     let fleet = Fleet::new(false);
     is_golden("alpha.txt", &fleet.collector.get("/metrics/agents/alpha", &[]));
     is_golden("gamma.om", &fleet.collector.get("/metrics/agents/gamma", &[OPENMETRICS]));
@@ -159,14 +164,14 @@ fn one_agent_in_both_formats() {
 }
 
 #[test]
-fn an_empty_fleet() {
+fn page_of_an_empty_fleet_is_valid() {
     let collector = Collector::start();
     assert_eq!(collector.get("/metrics/agents", &[]).text(), "");
     assert_eq!(collector.get("/metrics/agents", &[OPENMETRICS]).text(), "# EOF\n");
 }
 
 #[test]
-fn every_page_obeys_its_grammar() {
+fn every_page_obeys_the_grammar() {
     let fleet = Fleet::new(true);
     for path in [
         "/metrics",
@@ -177,7 +182,7 @@ fn every_page_obeys_its_grammar() {
         "/metrics/agents?shard=0&shards=2",
     ] {
         let text = fleet.collector.get(path, &[]);
-        // What grows with the fleet is streamed.
+        // Pages that grow with the fleet are streamed.
         assert_eq!((text.whole, text.chunked), (true, path != "/metrics/self"));
         assert_eq!(text.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
         grammar::check(&text.text(), false);
@@ -193,7 +198,7 @@ fn every_page_obeys_its_grammar() {
 }
 
 #[test]
-fn the_shared_page_is_its_two_halves() {
+fn metrics_page_is_the_agents_page_and_the_own_page() {
     let fleet = Fleet::new(false);
     for headers in [&[][..], &[OPENMETRICS]] {
         let agents = fleet.collector.get("/metrics/agents", headers).text();
@@ -208,7 +213,7 @@ fn the_shared_page_is_its_two_halves() {
 }
 
 #[test]
-fn gzip_is_the_same_page() {
+fn gzip_compresses_the_same_page() {
     let fleet = Fleet::new(false);
     for headers in [&["Accept-Encoding: gzip"][..], &["Accept-Encoding: gzip", OPENMETRICS]] {
         let packed = fleet.collector.get("/metrics/agents", headers);
@@ -223,7 +228,7 @@ fn gzip_is_the_same_page() {
 }
 
 #[test]
-fn the_collector_s_own_figures_are_there() {
+fn own_page_has_the_collectors_metrics() {
     let fleet = Fleet::new(false);
     let all = fleet.collector.page_at("/metrics").0;
     for name in [
@@ -256,7 +261,7 @@ fn the_collector_s_own_figures_are_there() {
 }
 
 #[test]
-fn classic_adds_the_port_and_the_count() {
+fn classic_mode_adds_client_no_and_clients_connected() {
     let fleet = Fleet::new(true);
     let port = fleet.agents[2].stream.local_addr().unwrap().port();
     let page = fleet.collector.page_at("/metrics");
@@ -266,14 +271,14 @@ fn classic_adds_the_port_and_the_count() {
 }
 
 #[test]
-fn head_is_get_without_the_page() {
+fn head_returns_the_headers_of_get() {
     let fleet = Fleet::new(false);
     for _ in 0..50 {
         for path in ["/metrics", "/metrics/self", "/healthz"] {
             let answer = crate::support::http::request(fleet.collector.http, "HEAD", path, &[]);
             assert_eq!((answer.status, answer.whole), (200, true), "{path}");
             assert!(answer.header("content-type").is_some());
-            // The length of a page of metrics is not known before it is written.
+            // The length of a metrics page is unknown before it is rendered.
             let length = answer.header("content-length");
             assert_eq!(length.is_some(), path != "/metrics", "{path}: {length:?}");
             assert_ne!(length, Some("0"), "{path}");
@@ -287,11 +292,11 @@ fn head_is_get_without_the_page() {
         assert_eq!((head(path).status, head(path).header("content-length")), (200, None), "{path}");
     }
     assert_eq!(head("/metrics/agents/nobody").status, 404);
-    assert_eq!(fleet.collector.figure("fleetgauge_scrapes_broken_total"), 0.0);
+    assert_eq!(fleet.collector.metric("fleetgauge_scrapes_broken_total"), 0.0);
 }
 
 #[test]
-fn other_paths_and_methods_are_refused() {
+fn unknown_paths_return_404_and_other_methods_405() {
     let collector = Collector::start();
     for (method, path, status) in [
         ("GET", "/nothing", 404),

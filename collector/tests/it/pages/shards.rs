@@ -1,9 +1,9 @@
-//! Pages in parts: together they are the page, and every agent is in one.
+//! Shards of pages: each agent is in one shard, and all shards together are the page.
 
 use std::collections::BTreeSet;
 
 use super::OPENMETRICS;
-use crate::support::agent::{Agent, who};
+use crate::support::agent::{Agent, identity};
 use crate::support::collector::Collector;
 use crate::support::frames::gauges;
 
@@ -12,7 +12,7 @@ fn fleet(size: usize) -> (Collector, Vec<Agent>) {
     let collector = Collector::start();
     let join = |n| {
         let id = format!("host-{n}");
-        Agent::join(collector.agents, &who(&id), &gauges(&["load", "heat"]), &[n as f64, 0.5])
+        Agent::join(collector.agents, &identity(&id), &gauges(&["load", "heat"]), &[n as f64, 0.5])
     };
     let agents = (0..size).map(join).collect();
     (collector, agents)
@@ -22,13 +22,13 @@ fn samples(page: &str) -> impl Iterator<Item = &str> {
     page.lines().filter(|line| !line.starts_with('#'))
 }
 
-/// The name and the agent's labels of a line, without its value.
+/// Returns the name and the agent's labels of a line, without its value.
 fn series(line: &str) -> &str {
     line.rsplit_once(' ').map_or(line, |(series, _)| series)
 }
 
 #[test]
-fn the_parts_together_are_the_page() {
+fn shards_together_are_the_page() {
     let (collector, _agents) = fleet(50);
     for path in ["/metrics", "/metrics/agents"] {
         let page = collector.page_at(path).0;
@@ -46,14 +46,14 @@ fn the_parts_together_are_the_page() {
             }
             assert_eq!(together, whole, "{path} in {shards}");
             if shards == 4 {
-                assert!(parts.iter().all(|part| part.contains("agent=")), "nobody in a part");
+                assert!(parts.iter().all(|part| part.contains("agent=")), "empty shard");
             }
         }
     }
 }
 
 #[test]
-fn an_agent_is_in_one_part_with_all_its_series() {
+fn all_series_of_an_agent_are_in_one_shard() {
     let (collector, _agents) = fleet(20);
     for shard in 0..7 {
         let page = collector.page_at(&format!("/metrics/agents?shard={shard}&shards=7"));
@@ -64,7 +64,7 @@ fn an_agent_is_in_one_part_with_all_its_series() {
 }
 
 #[test]
-fn a_part_of_nobody_is_an_empty_page() {
+fn shard_without_agents_is_an_empty_page() {
     let (collector, _agents) = fleet(0);
     assert_eq!(collector.page_at("/metrics/agents?shard=3&shards=4").0, "");
     let answer = collector.get("/metrics?shard=3&shards=4", &[OPENMETRICS]);
@@ -72,15 +72,15 @@ fn a_part_of_nobody_is_an_empty_page() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_with_a_sentence() {
+fn invalid_shard_query_returns_400() {
     let (collector, _agents) = fleet(1);
     for (path, part) in [
         ("/metrics?shard=4&shards=4", "from 0 to 3"),
         ("/metrics/agents?shard=0&shards=1025", "from 1 to 1024"),
-        ("/metrics/agents?shards=4", "go together"),
-        ("/metrics/agents?shrad=1", "it takes shard, shards"),
-        ("/metrics/agents/host-0?shard=0&shards=1", "it takes no parameters"),
-        ("/metrics/self?shard=0&shards=1", "it takes no parameters"),
+        ("/metrics/agents?shards=4", "must be given together"),
+        ("/metrics/agents?shrad=1", "this page takes shard, shards"),
+        ("/metrics/agents/host-0?shard=0&shards=1", "this page takes no parameters"),
+        ("/metrics/self?shard=0&shards=1", "this page takes no parameters"),
     ] {
         let answer = collector.get(path, &[]);
         assert_eq!((answer.status, answer.whole), (400, true), "{path}");

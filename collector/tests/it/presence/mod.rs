@@ -1,4 +1,4 @@
-//! Presence: gone means gone, alive means reporting, and the same id twice.
+//! Presence: series are removed when a session ends, silent sessions end, and ids are unique.
 
 mod other_host;
 mod same_host;
@@ -9,7 +9,7 @@ use fleetgauge_proto::Code;
 use fleetgauge_proto::report::ABSENT;
 use rustix::process::Signal;
 
-use crate::support::agent::{Agent, Heard, Who, who};
+use crate::support::agent::{Agent, Identity, Received, identity};
 use crate::support::collector::{Collector, Page, unpaced};
 use crate::support::command::Process;
 use crate::support::frames::{bye, changed, gauges, ping};
@@ -17,25 +17,25 @@ use crate::support::{StopAtEnd, eventually, http};
 
 fn gone(end: impl FnOnce(Agent), reason: &str) {
     let collector = Collector::start();
-    let stays = Agent::join(collector.agents, &who("stays"), &gauges(&["up"]), &[1.0]);
-    let leaves = Agent::join(collector.agents, &who("leaves"), &gauges(&["up"]), &[2.0]);
+    let stays = Agent::join(collector.agents, &identity("stays"), &gauges(&["up"]), &[1.0]);
+    let leaves = Agent::join(collector.agents, &identity("leaves"), &gauges(&["up"]), &[2.0]);
     assert_eq!(collector.page().values_of("leaves"), [2.0]);
     end(leaves);
     eventually("it is gone", || !collector.page().shows("leaves"));
     assert_eq!(collector.page().values_of("stays"), [1.0]);
     assert_eq!(collector.get("/metrics/agents/leaves", &[]).status, 404);
     eventually("its end is counted", || collector.closed(reason) == 1.0);
-    assert_eq!(collector.figure("fleetgauge_agents_connected"), 1.0);
+    assert_eq!(collector.metric("fleetgauge_agents_connected"), 1.0);
     drop(stays);
 }
 
 #[test]
-fn gone_after_the_end_of_the_stream() {
+fn series_are_removed_at_the_end_of_the_stream() {
     gone(drop, "closed");
 }
 
 #[test]
-fn gone_after_half_of_the_connection_is_closed() {
+fn series_are_removed_when_the_agent_closes_its_sending_side() {
     let mut kept = None;
     gone(
         |mut agent| {
@@ -47,12 +47,12 @@ fn gone_after_half_of_the_connection_is_closed() {
 }
 
 #[test]
-fn gone_after_a_reset() {
+fn series_are_removed_after_a_reset() {
     gone(Agent::reset, "reset");
 }
 
 #[test]
-fn gone_after_bye_though_the_connection_stays() {
+fn series_are_removed_after_bye_on_an_open_connection() {
     let mut kept = None;
     gone(
         |mut agent| {
@@ -64,7 +64,7 @@ fn gone_after_bye_though_the_connection_stays() {
 }
 
 #[test]
-fn gone_after_a_violation_though_the_connection_stays() {
+fn series_are_removed_after_a_violation_on_an_open_connection() {
     let mut kept = None;
     gone(
         |mut agent| {
@@ -76,11 +76,13 @@ fn gone_after_a_violation_though_the_connection_stays() {
 }
 
 #[test]
-fn a_thousand_leave_together() {
+fn series_of_a_thousand_agents_are_removed_at_once() {
     let collector = Collector::start();
-    let stays = Agent::join(collector.agents, &who("stays"), &gauges(&["up"]), &[1.0]);
+    let stays = Agent::join(collector.agents, &identity("stays"), &gauges(&["up"]), &[1.0]);
     let fleet: Vec<_> = (0..1_000)
-        .map(|n| Agent::join(collector.agents, &who(&format!("a{n}")), &gauges(&["up"]), &[2.0]))
+        .map(|n| {
+            Agent::join(collector.agents, &identity(&format!("a{n}")), &gauges(&["up"]), &[2.0])
+        })
         .collect();
     assert_eq!(collector.page().samples().count(), 1_001);
     drop(fleet);
@@ -90,9 +92,9 @@ fn a_thousand_leave_together() {
 }
 
 #[test]
-fn an_agent_that_only_pings_is_silent() {
+fn agent_that_only_pings_times_out() {
     let collector = Collector::start();
-    let hasty = Who { interval_ms: 1_000, ..who("hasty") };
+    let hasty = Identity { interval_ms: 1_000, ..identity("hasty") };
     let reported = Instant::now();
     let mut agent = Agent::join(collector.agents, &hasty, &gauges(&["up"]), &[1.0]);
     let mut pings = agent.stream.try_clone().unwrap();
@@ -102,7 +104,7 @@ fn an_agent_that_only_pings_is_silent() {
         }
     });
     let (_, retry_after_ms) = agent.expect_code(Code::ReportTimeout);
-    // That it is not later is tested without a socket: here the machine may be busy.
+    // The exact time is tested without a socket, because this machine can be busy.
     let silent = reported.elapsed();
     assert!(silent >= Duration::from_secs(3), "{silent:?}");
     assert!(retry_after_ms.is_some());
@@ -112,9 +114,9 @@ fn an_agent_that_only_pings_is_silent() {
     pinging.join().unwrap();
 }
 
-/// Wherever between two looks at the clock they come.
+/// The connections begin at different times between two ticks.
 #[test]
-fn silent_strangers_are_sent_away_and_never_early() {
+fn connections_without_hello_time_out_and_never_early() {
     let collector = Collector::start();
     std::thread::scope(|scope| {
         for phase_ms in [0, 60, 120, 180, 240] {
@@ -131,10 +133,10 @@ fn silent_strangers_are_sent_away_and_never_early() {
 }
 
 #[test]
-fn an_absent_value_is_not_shown_and_returns() {
+fn absent_value_is_hidden_until_it_returns() {
     let collector = Collector::start();
     let mut agent =
-        Agent::join(collector.agents, &who("a"), &gauges(&["one", "two"]), &[1.0, ABSENT]);
+        Agent::join(collector.agents, &identity("a"), &gauges(&["one", "two"]), &[1.0, ABSENT]);
     assert_eq!(collector.page().value("one{agent=\"a\"}"), Some(1.0));
     assert_eq!(collector.page().value("two{agent=\"a\"}"), None);
     agent.send(&changed(2, &[0b11], &[ABSENT, 2.0]));
@@ -145,19 +147,19 @@ fn an_absent_value_is_not_shown_and_returns() {
     agent.report(&[ABSENT, ABSENT]);
     assert!(!collector.page().shows("a"));
     assert_eq!(
-        collector.figure("fleetgauge_agents_connected"),
+        collector.metric("fleetgauge_agents_connected"),
         1.0,
-        "it is connected all the same"
+        "the agent is still connected"
     );
     agent.report(&[f64::from_bits(0x7ff8_0000_0000_0001), 4.0]);
     assert!(collector.page().value("one{agent=\"a\"}").is_some_and(f64::is_nan));
 }
 
 #[test]
-fn old_values_stand_until_the_first_report_of_a_new_schema() {
+fn old_values_are_kept_until_the_first_report_of_a_new_schema() {
     let collector = Collector::start();
     let mut agent =
-        Agent::join(collector.agents, &who("a"), &gauges(&["old", "both"]), &[1.0, 2.0]);
+        Agent::join(collector.agents, &identity("a"), &gauges(&["old", "both"]), &[1.0, 2.0]);
     agent.send(&gauges(&["both", "new"]).bytes);
     agent.settle();
     let page = collector.page();
@@ -171,11 +173,11 @@ fn old_values_stand_until_the_first_report_of_a_new_schema() {
 }
 
 #[test]
-fn values_are_never_torn() {
+fn values_of_a_page_come_from_one_report() {
     let collector = Collector::with(unpaced());
     let names: Vec<_> = (0..40).map(|n| format!("v{n}")).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
-    let mut agent = Agent::join(collector.agents, &who("fast"), &gauges(&names), &[1.0; 40]);
+    let mut agent = Agent::join(collector.agents, &identity("fast"), &gauges(&names), &[1.0; 40]);
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -202,20 +204,20 @@ fn values_are_never_torn() {
 }
 
 #[test]
-fn a_restarted_collector_is_refilled() {
+fn agents_reconnect_to_a_restarted_collector() {
     let schema = gauges(&["up"]);
     // No other test binds a port of this address while the collector is down.
     let mut collector = Process::start(&["--listen", "127.0.0.94:0"]);
     let address = collector.listeners[1];
-    let mut agent = Agent::join(address, &who("a"), &schema, &[1.0]);
+    let mut agent = Agent::join(address, &identity("a"), &schema, &[1.0]);
     assert_eq!(values_of("a", &collector), [1.0]);
     collector.signal(Signal::KILL);
     collector.ends();
-    assert!(matches!(agent.hear(), Heard::Closed | Heard::Reset));
+    assert!(matches!(agent.receive(), Received::Closed | Received::Reset));
     let restarted = Process::start(&["--listen", &address.to_string()]);
-    assert!(values_of("a", &restarted).is_empty(), "a collector keeps no value");
-    let mut agent = Agent::greet(address, &who("a"), &schema);
-    assert_eq!(agent.hear(), Heard::Welcome { interval_ms: 15_000, schema_known: false });
+    assert!(values_of("a", &restarted).is_empty(), "values do not survive a restart");
+    let mut agent = Agent::greet(address, &identity("a"), &schema);
+    assert_eq!(agent.receive(), Received::Welcome { interval_ms: 15_000, schema_known: false });
     agent.send(&schema.bytes);
     agent.report(&[2.0]);
     assert_eq!(values_of("a", &restarted), [2.0]);
@@ -227,31 +229,31 @@ fn values_of(agent: &str, collector: &Process) -> Vec<f64> {
     Page(answer.text()).values_of(agent)
 }
 
-/// For how long a collector that stops waits for its agents to leave.
+/// Drain time of a stopping collector.
 const DRAIN: Duration = Duration::from_secs(10);
 
 #[test]
-fn agents_are_asked_to_leave_and_then_made_to() {
+fn stopping_collector_drains_agents_and_closes_the_rest() {
     let mut config = crate::support::collector::config();
-    // All that follows happens while it waits for them, also on a busy machine.
+    // Long enough for all that follows, on a busy machine as well.
     config.drain = DRAIN;
     let mut collector = Collector::with(config);
-    let mut obeys = Agent::join(collector.agents, &who("obeys"), &gauges(&["up"]), &[1.0]);
-    let mut stays = Agent::join(collector.agents, &who("stays"), &gauges(&["up"]), &[1.0]);
+    let mut obeys = Agent::join(collector.agents, &identity("obeys"), &gauges(&["up"]), &[1.0]);
+    let mut stays = Agent::join(collector.agents, &identity("stays"), &gauges(&["up"]), &[1.0]);
     assert_eq!(collector.get("/readyz", &[]).status, 200);
     collector.stop();
     for agent in [&mut obeys, &mut stays] {
-        let Heard::Drain { delay_ms } = agent.hear() else { panic!("not asked to leave") };
+        let Received::Drain { delay_ms } = agent.receive() else { panic!("not asked to leave") };
         assert!(u128::from(delay_ms) <= DRAIN.as_millis() / 2);
     }
     assert_eq!(collector.get("/readyz", &[]).status, 503);
     assert_eq!(collector.get("/healthz", &[]).status, 200);
-    // It reports until it goes.
+    // The agent reports until it leaves.
     stays.report(&[2.0]);
     assert_eq!(collector.page().values_of("stays"), [2.0]);
     obeys.send(&bye());
-    assert_eq!(obeys.hear(), Heard::Closed);
+    assert_eq!(obeys.receive(), Received::Closed);
     assert!(!collector.page().shows("obeys"));
     stays.expect_reject(Code::Draining);
-    assert!(std::net::TcpStream::connect(collector.agents).is_err(), "nobody is let in any more");
+    assert!(std::net::TcpStream::connect(collector.agents).is_err(), "new connections are refused");
 }

@@ -1,21 +1,21 @@
-//! The same id from the same host: the newest connection wins, and its series never blink.
+//! One id, two connections from one host: the newest wins, and no page lacks the series.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use fleetgauge_proto::Code;
 
-use crate::support::agent::{Agent, Heard, who};
+use crate::support::agent::{Agent, Received, identity};
 use crate::support::collector::Collector;
 use crate::support::frames::{SchemaFrame, gauges};
 use crate::support::{StopAtEnd, eventually};
 
-/// The agent reconnects three times during continuous scrapes: each page has `load` once.
-fn never_blinks(schemas: [&SchemaFrame; 4]) {
+/// The agent reconnects three times during continuous scrapes. Each page must have `load` once.
+fn leaves_no_gap(schemas: [&SchemaFrame; 4]) {
     let collector = Collector::start();
     let width =
         |schema: &SchemaFrame| if *schema.bytes == *gauges(&["load"]).bytes { 1 } else { 2 };
     let values = |n: usize| vec![n as f64; width(schemas[n])];
-    let mut agents = vec![Agent::join(collector.agents, &who("a"), schemas[0], &values(0))];
+    let mut agents = vec![Agent::join(collector.agents, &identity("a"), schemas[0], &values(0))];
     let (stop, scraped) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -29,7 +29,7 @@ fn never_blinks(schemas: [&SchemaFrame; 4]) {
         let stopping = StopAtEnd(&stop);
         for (n, schema) in schemas.into_iter().enumerate().skip(1) {
             let before = scraped.load(Ordering::Relaxed);
-            let next = Agent::join(collector.agents, &who("a"), schema, &values(n));
+            let next = Agent::join(collector.agents, &identity("a"), schema, &values(n));
             assert_eq!(collector.page().value("load{agent=\"a\"}"), Some(n as f64));
             agents.last_mut().unwrap().expect_reject(Code::Superseded);
             agents.push(next);
@@ -39,28 +39,28 @@ fn never_blinks(schemas: [&SchemaFrame; 4]) {
     });
     assert_eq!(collector.closed("superseded"), 3.0);
     assert_eq!(collector.rejects("id_conflict"), 0.0);
-    assert_eq!(collector.figure("fleetgauge_agents_connected"), 1.0);
+    assert_eq!(collector.metric("fleetgauge_agents_connected"), 1.0);
     drop(agents);
 }
 
 #[test]
-fn takeovers_with_the_same_schema_never_blink() {
+fn takeover_with_the_same_schema_leaves_no_gap() {
     let schema = gauges(&["load"]);
-    never_blinks([&schema; 4]);
+    leaves_no_gap([&schema; 4]);
 }
 
 #[test]
-fn takeovers_with_another_schema_never_blink() {
+fn takeover_with_another_schema_leaves_no_gap() {
     let (one, two) = (gauges(&["load"]), gauges(&["extra", "load"]));
-    never_blinks([&one, &two, &one, &two]);
+    leaves_no_gap([&one, &two, &one, &two]);
 }
 
 #[test]
-fn the_older_connection_stays_until_the_newer_reports() {
+fn older_connection_stays_until_the_newer_one_reports() {
     let collector = Collector::start();
     let schema = gauges(&["load"]);
-    let mut older = Agent::join(collector.agents, &who("a"), &schema, &[1.0]);
-    let mut newer = Agent::open(collector.agents, &who("a"), &schema);
+    let mut older = Agent::join(collector.agents, &identity("a"), &schema, &[1.0]);
+    let mut newer = Agent::open(collector.agents, &identity("a"), &schema);
     newer.settle();
     older.report(&[2.0]);
     assert_eq!(collector.page().values_of("a"), [2.0]);
@@ -71,24 +71,24 @@ fn the_older_connection_stays_until_the_newer_reports() {
 }
 
 #[test]
-fn a_late_end_of_the_older_connection_takes_nothing_from_the_newer() {
+fn late_end_of_the_older_connection_does_not_affect_the_newer() {
     let collector = Collector::start();
     let schema = gauges(&["load"]);
-    let older = Agent::join(collector.agents, &who("a"), &schema, &[1.0]);
-    let newer = Agent::join(collector.agents, &who("a"), &schema, &[2.0]);
+    let older = Agent::join(collector.agents, &identity("a"), &schema, &[1.0]);
+    let newer = Agent::join(collector.agents, &identity("a"), &schema, &[2.0]);
     older.reset();
-    eventually("the older is gone", || collector.figure("fleetgauge_connections_open") == 1.0);
+    eventually("the older is gone", || collector.metric("fleetgauge_connections_open") == 1.0);
     assert_eq!(collector.page().values_of("a"), [2.0]);
     drop(newer);
 }
 
 #[test]
-fn reports_of_the_older_connection_never_show_again() {
+fn reports_of_a_superseded_connection_are_ignored() {
     let collector = Collector::start();
     let schema = gauges(&["load"]);
-    let mut older = Agent::join(collector.agents, &who("a"), &schema, &[1.0]);
-    let newer = Agent::join(collector.agents, &who("a"), &schema, &[2.0]);
-    // What the older one had on its way when it was taken over.
+    let mut older = Agent::join(collector.agents, &identity("a"), &schema, &[1.0]);
+    let newer = Agent::join(collector.agents, &identity("a"), &schema, &[2.0]);
+    // Frames of the older connection that were in flight at the takeover.
     older.sequence += 1;
     let report = crate::support::frames::report(older.sequence, &[9.0]);
     let _ = std::io::Write::write_all(&mut older.stream, &report);
@@ -98,16 +98,16 @@ fn reports_of_the_older_connection_never_show_again() {
 }
 
 #[test]
-fn more_than_three_takeovers_a_minute_are_a_conflict() {
+fn fourth_takeover_within_a_minute_is_rejected() {
     let collector = Collector::start();
     let schema = gauges(&["load"]);
-    let mut agents = vec![Agent::join(collector.agents, &who("a"), &schema, &[0.0])];
-    // It is welcomed while there is still a takeover left, and reports when there is none.
-    let mut waiting = Agent::open(collector.agents, &who("a"), &schema);
+    let mut agents = vec![Agent::join(collector.agents, &identity("a"), &schema, &[0.0])];
+    // Welcomed while one takeover was left; reports when none is left.
+    let mut waiting = Agent::open(collector.agents, &identity("a"), &schema);
     for n in 1..4 {
-        agents.push(Agent::join(collector.agents, &who("a"), &schema, &[f64::from(n)]));
+        agents.push(Agent::join(collector.agents, &identity("a"), &schema, &[f64::from(n)]));
     }
-    let mut newcomer = Agent::greet(collector.agents, &who("a"), &schema);
+    let mut newcomer = Agent::greet(collector.agents, &identity("a"), &schema);
     let (text, retry_after_ms) = newcomer.expect_reject(Code::IdConflict);
     assert!(text.contains('a') && retry_after_ms.is_some());
     waiting.send(&crate::support::frames::report(1, &[9.0]));
@@ -117,9 +117,9 @@ fn more_than_three_takeovers_a_minute_are_a_conflict() {
     assert_eq!(collector.page().values_of("a"), [7.0]);
     assert_eq!(collector.rejects("id_conflict"), 2.0);
     drop(agents);
-    // The id is free, so there is no challenge.
+    // The id is free, so nobody is challenged.
     eventually("it is free", || {
-        let mut next = Agent::greet(collector.agents, &who("a"), &schema);
-        matches!(next.hear(), Heard::Welcome { .. })
+        let mut next = Agent::greet(collector.agents, &identity("a"), &schema);
+        matches!(next.receive(), Received::Welcome { .. })
     });
 }

@@ -1,4 +1,4 @@
-//! Departed agents can be told from unknown ones, also after a restart.
+//! The roster: departed agents are distinguished from unknown ones, also after a restart.
 
 mod operators;
 mod restart;
@@ -14,29 +14,29 @@ use fleetgauge_collector::roster::PresenceSnapshot;
 use fleetgauge_proto::message::{Bye, ByeReason};
 use fleetgauge_proto::{Code, Message};
 
-use crate::support::agent::{Agent, Who, who};
+use crate::support::agent::{Agent, Identity, identity};
 use crate::support::collector::{Collector, config};
-use crate::support::driven::{Driven, Rig, Said};
+use crate::support::driven::{Driven, Rig, Sent};
 use crate::support::frames::{bye, frame, gauges, report};
 use crate::support::{StopAtEnd, eventually};
 
 /// An agent that has reported once.
-fn reporting(rig: &Rig, who: &Who<'_>) -> Driven {
+fn reporting(rig: &Rig, identity: &Identity<'_>) -> Driven {
     let schema = gauges(&["load"]);
     let mut agent = rig.connect();
-    agent.receives(rig, &who.hello(&schema));
-    if let [Said::Welcome { schema_known: false }] = agent.says()[..] {
+    agent.receives(rig, &identity.hello(&schema));
+    if let [Sent::Welcome { schema_known: false }] = agent.take_sent()[..] {
         agent.receives(rig, &schema.bytes);
     }
     agent.receives(rig, &report(1, &[1.0]));
-    assert!(agent.says().is_empty());
+    assert!(agent.take_sent().is_empty());
     agent
 }
 
-/// Ids that are up, and ids with reasons of those that are down.
+/// Ids that are up, and ids that are down with their reasons.
 type Seen = (Vec<String>, Vec<(String, &'static str)>);
 
-fn seen(rig: &Rig) -> Seen {
+fn presence(rig: &Rig) -> Seen {
     let roster = &rig.collector.roster;
     let presence = PresenceSnapshot::take(&rig.collector.registry, roster, FleetShard::ALL);
     let mut up: Vec<_> = presence.present.iter().map(|(id, _)| id.to_string()).collect();
@@ -52,75 +52,80 @@ fn expect(up: &[&str], down: &[(&str, &'static str)]) -> Seen {
 }
 
 #[test]
-fn who_goes_without_a_bye_is_down_until_it_reports_again() {
+fn agent_that_leaves_without_bye_is_down_until_it_reports_again() {
     let rig = Rig::new(config());
-    let mut a = reporting(&rig, &who("a"));
-    let b = reporting(&rig, &who("b"));
-    assert_eq!(seen(&rig), expect(&["a", "b"], &[]));
+    let mut a = reporting(&rig, &identity("a"));
+    let b = reporting(&rig, &identity("b"));
+    assert_eq!(presence(&rig), expect(&["a", "b"], &[]));
     a.finishes();
-    assert_eq!(seen(&rig), expect(&["b"], &[("a", "closed")]));
+    assert_eq!(presence(&rig), expect(&["b"], &[("a", "closed")]));
     let mut again = rig.connect();
-    again.receives(&rig, &who("a").hello(&gauges(&["load"])));
-    assert_eq!(seen(&rig), expect(&["b"], &[("a", "closed")]), "it is welcomed, no more");
+    again.receives(&rig, &identity("a").hello(&gauges(&["load"])));
+    assert_eq!(
+        presence(&rig),
+        expect(&["b"], &[("a", "closed")]),
+        "welcomed, but not reported yet"
+    );
     again.receives(&rig, &report(1, &[1.0]));
-    assert_eq!(seen(&rig), expect(&["a", "b"], &[]));
+    assert_eq!(presence(&rig), expect(&["a", "b"], &[]));
     assert_eq!(rig.collector.roster.departures(), []);
     drop(b);
 }
 
 #[test]
-fn a_bye_leaves_no_trace() {
+fn agent_that_sends_bye_is_not_down() {
     let rig = Rig::new(config());
-    let mut a = reporting(&rig, &who("a"));
+    let mut a = reporting(&rig, &identity("a"));
     a.receives(&rig, &bye());
     assert_eq!(a.close_reason(), Some(CloseReason::Bye));
-    assert_eq!(seen(&rig), expect(&[], &[]));
+    assert_eq!(presence(&rig), expect(&[], &[]));
 }
 
 #[test]
-fn a_superseded_session_leaves_no_trace() {
+fn superseded_session_is_no_departure() {
     let rig = Rig::new(config());
-    let mut older = reporting(&rig, &who("a"));
-    let newer = reporting(&rig, &who("a"));
+    let mut older = reporting(&rig, &identity("a"));
+    let newer = reporting(&rig, &identity("a"));
     older.ticks(&rig);
     assert_eq!(older.close_reason(), Some(CloseReason::Rejected(Code::Superseded)));
-    assert_eq!(seen(&rig), expect(&["a"], &[]));
+    assert_eq!(presence(&rig), expect(&["a"], &[]));
     drop(newer);
 }
 
 #[test]
-fn who_was_never_shown_has_not_gone() {
+fn agent_without_a_report_does_not_depart() {
     let rig = Rig::new(config());
     let mut a = rig.connect();
-    a.receives(&rig, &who("a").hello(&gauges(&["load"])));
+    a.receives(&rig, &identity("a").hello(&gauges(&["load"])));
     a.finishes();
-    assert_eq!(seen(&rig), expect(&[], &[]));
+    assert_eq!(presence(&rig), expect(&[], &[]));
 }
 
 #[test]
-fn a_host_that_another_boot_has_replaced_is_down_in_between() {
+fn agent_is_down_while_its_rebooted_host_takes_over() {
     let mut rig = Rig::new(config());
-    let mut before = reporting(&rig, &who("a"));
+    let mut before = reporting(&rig, &identity("a"));
     let mut after = rig.connect();
-    after.receives(&rig, &who("a").on_host(2).hello(&gauges(&["load"])));
+    after.receives(&rig, &identity("a").on_host(2).hello(&gauges(&["load"])));
     rig.now += 5_000;
     after.ticks(&rig);
-    assert_eq!(seen(&rig), expect(&[], &[("a", "superseded")]));
+    assert_eq!(presence(&rig), expect(&[], &[("a", "superseded")]));
     after.receives(&rig, &report(1, &[1.0]));
     before.ticks(&rig);
-    assert_eq!(seen(&rig), expect(&["a"], &[]));
+    assert_eq!(presence(&rig), expect(&["a"], &[]));
 }
 
 #[test]
-fn who_leaves_because_it_was_asked_to_is_not_down() {
+fn drained_agent_is_not_down() {
     let rig = Rig::new(config());
-    let (mut left, mut stays) = (reporting(&rig, &who("left")), reporting(&rig, &who("stays")));
+    let (mut left, mut stays) =
+        (reporting(&rig, &identity("left")), reporting(&rig, &identity("stays")));
     rig.collector.start_draining();
     left.receives(&rig, &drained());
     stays.session.handle().raise(Signal::Close);
     stays.ticks(&rig);
     assert_eq!(stays.close_reason(), Some(CloseReason::Rejected(Code::Draining)));
-    assert_eq!(seen(&rig), expect(&[], &[]));
+    assert_eq!(presence(&rig), expect(&[], &[]));
     let known = PresenceSnapshot::to_save(&rig.collector.registry, &rig.collector.roster);
     let mut awaited: Vec<_> = known.connected.iter().map(|(id, _)| id.as_str()).collect();
     awaited.sort_unstable();
@@ -128,12 +133,12 @@ fn who_leaves_because_it_was_asked_to_is_not_down() {
     assert_eq!(known.connected[0].1, 15_000);
 }
 
-/// Or a peer with ever new ids could fill the memory and the state file.
+/// Otherwise a peer with ever new ids could fill the memory and the state file.
 #[test]
-fn who_says_that_it_was_asked_to_leave_and_was_not_has_said_bye() {
+fn drained_bye_without_drain_counts_as_bye() {
     let rig = Rig::new(config());
     for n in 0..100 {
-        let mut agent = reporting(&rig, &who(&format!("a{n}")));
+        let mut agent = reporting(&rig, &identity(&format!("a{n}")));
         agent.receives(&rig, &drained());
         assert_eq!(agent.close_reason(), Some(CloseReason::Bye));
     }
@@ -145,14 +150,13 @@ fn drained() -> Vec<u8> {
     frame(&Message::Bye(Bye { stream: 0, reason: ByeReason::Drained as u8 }))
 }
 
-/// Agents that reconnect continuously are in every snapshot once: up or down, never both or
-/// neither.
+/// Agents that reconnect continuously are in every snapshot exactly once, up or down.
 #[test]
-fn a_presence_snapshot_has_every_agent_once() {
+fn presence_snapshot_has_every_agent_once() {
     let rig = Rig::new(config());
     let ids: Vec<String> = (0..16).map(|n| format!("a{n}")).collect();
     for id in &ids {
-        reporting(&rig, &who(id)).finishes();
+        reporting(&rig, &identity(id)).finishes();
     }
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -162,9 +166,9 @@ fn a_presence_snapshot_has_every_agent_once() {
             scope.spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
                     let mut fleet: Vec<_> =
-                        half.iter().map(|id| reporting(rig, &who(id))).collect();
+                        half.iter().map(|id| reporting(rig, &identity(id))).collect();
                     fleet.iter_mut().for_each(Driven::finishes);
-                    // No host is back sooner.
+                    // No real host reconnects faster.
                     std::thread::sleep(Duration::from_millis(1));
                 }
             });
@@ -185,12 +189,12 @@ fn a_presence_snapshot_has_every_agent_once() {
 }
 
 #[test]
-fn the_pages_over_http() {
+fn roster_pages_are_served_over_http() {
     let collector = Collector::start();
     let schema = gauges(&["up"]);
-    let stays = Agent::join(collector.agents, &who("stays"), &schema, &[1.0]);
-    let reset = Agent::join(collector.agents, &who("reset"), &schema, &[1.0]);
-    let mut left = Agent::join(collector.agents, &who("left"), &schema, &[1.0]);
+    let stays = Agent::join(collector.agents, &identity("stays"), &schema, &[1.0]);
+    let reset = Agent::join(collector.agents, &identity("reset"), &schema, &[1.0]);
+    let mut left = Agent::join(collector.agents, &identity("left"), &schema, &[1.0]);
     assert_eq!(collector.page_at("/metrics/roster").samples().count(), 3);
     reset.reset();
     eventually("the first end", || collector.closed("reset") == 1.0);
@@ -218,7 +222,7 @@ fn the_pages_over_http() {
     let at = list[0]["at"].as_u64().unwrap();
     assert!((now - 60..=now).contains(&at), "{at}, and it is {now}");
 
-    let back = Agent::join(collector.agents, &who("reset"), &schema, &[1.0]);
+    let back = Agent::join(collector.agents, &identity("reset"), &schema, &[1.0]);
     assert_eq!(collector.get("/api/departed", &[]).text().matches("\"id\"").count(), 1);
     for wrong in ["/metrics/roster?shard=1", "/metrics/roster?by=role", "/api/departed?shards=2"] {
         assert_eq!(collector.get(wrong, &[]).status, 400, "{wrong}");

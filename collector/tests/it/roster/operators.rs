@@ -1,11 +1,10 @@
-//! What operators change on the roster: they delete agents that will not come back, and expect
-//! others.
+//! Changes of the roster by operators: departed agents are deleted, and expected agents reloaded.
 
 use std::path::Path;
 
 use rustix::process::Signal;
 
-use crate::support::agent::{Agent, who};
+use crate::support::agent::{Agent, identity};
 use crate::support::collector::Collector;
 use crate::support::command::Process;
 use crate::support::eventually;
@@ -37,7 +36,7 @@ fn up(process: &Process, id: &str) -> Option<f64> {
 }
 
 fn join(process: &Process, id: &str) -> Agent {
-    Agent::join(process.agents, &who(id), &gauges(&["load"]), &[1.0])
+    Agent::join(process.agents, &identity(id), &gauges(&["load"]), &[1.0])
 }
 
 fn kept(directory: &Path, id: &str) -> bool {
@@ -46,7 +45,7 @@ fn kept(directory: &Path, id: &str) -> bool {
 }
 
 #[test]
-fn a_departed_agent_is_deleted_by_a_user_that_may() {
+fn user_with_may_forget_deletes_a_departed_agent() {
     let files = Files::new();
     let readers = readers(&files);
     let state = files.path("state");
@@ -84,7 +83,7 @@ fn a_departed_agent_is_deleted_by_a_user_that_may() {
     assert_eq!((answer.status, answer.whole), (204, true));
     assert_eq!((up(&process, "gone"), up(&process, "stays")), (None, Some(1.0)));
     assert!(!get(&process, "/api/departed").contains("gone"));
-    eventually("the state file has forgotten it", || !kept(&state, "gone"));
+    eventually("it is removed from the state file", || !kept(&state, "gone"));
     assert_eq!(ask(&process, "DELETE", gone, &[FORGETS]).status, 404);
     let own = get(&process, "/metrics/self");
     assert!(own.contains("\nfleetgauge_departed_deleted_total 1.0\n"), "{own}");
@@ -93,11 +92,11 @@ fn a_departed_agent_is_deleted_by_a_user_that_may() {
     assert!(line.contains("agent=gone") && line.contains("user=\"ops\""), "{line}");
 }
 
-/// Also on loopback: an unauthenticated client cannot change anything.
+/// On loopback as well: an unauthenticated client cannot change anything.
 #[test]
-fn without_credentials_nobody_may_delete() {
+fn delete_without_credentials_returns_403() {
     let collector = Collector::start();
-    Agent::join(collector.agents, &who("gone"), &gauges(&["load"]), &[1.0]).reset();
+    Agent::join(collector.agents, &identity("gone"), &gauges(&["load"]), &[1.0]).reset();
     eventually("it has gone", || collector.closed("reset") == 1.0);
     let answer = http::request(collector.http, "DELETE", "/api/departed/gone", &[]);
     assert_eq!((answer.status, answer.whole), (403, true));
@@ -106,7 +105,7 @@ fn without_credentials_nobody_may_delete() {
 }
 
 #[test]
-fn expected_agents_change_while_the_collector_runs() {
+fn expected_agents_are_reloaded() {
     let files = Files::new();
     let readers = readers(&files);
     let expect = files.write("expect", "here\nnever\n");
@@ -117,7 +116,7 @@ fn expected_agents_change_while_the_collector_runs() {
     eventually("one is given up", || up(&process, "never") == Some(0.0));
     let delete =
         |id: &str| ask(&process, "DELETE", &format!("/api/departed/{id}"), &[FORGETS]).status;
-    assert_eq!(delete("never"), 409, "it would be missing again after a restart");
+    assert_eq!(delete("never"), 409, "an expected agent cannot be deleted");
 
     files.write("expect", "here\nnew\n");
     process.signal(Signal::HUP);
@@ -128,10 +127,10 @@ fn expected_agents_change_while_the_collector_runs() {
 
     files.write("expect", "here\nno id\n");
     process.signal(Signal::HUP);
-    let line = process.logs("the old ones stay in force");
+    let line = process.logs("configuration reload failed");
     assert!(line.contains("--expected-agents: ") && line.contains("expect, line 2: "), "{line}");
     assert_eq!(up(&process, "new"), Some(0.0));
-    // Without a signal: that the file has changed is enough.
+    // No signal is needed: a changed file is detected.
     files.write("expect", "here\n");
     eventually("nobody is missing", || up(&process, "new").is_none());
     let _new = join(&process, "new");

@@ -1,22 +1,22 @@
-//! The collector as a process, killed and started again.
+//! The collector as a process that is killed and started again.
 
 use std::path::Path;
 
 use rustix::process::Signal;
 
-use crate::support::agent::{Agent, Who, who};
+use crate::support::agent::{Agent, Identity, identity};
 use crate::support::command::{Process, command};
 use crate::support::frames::gauges;
 use crate::support::{eventually, http};
 
-/// A collector that awaits returning agents for so many seconds.
-fn start(directory: &Path, patience: &str) -> Process {
+/// Starts a collector that awaits returning agents for `return_timeout`.
+fn start(directory: &Path, return_timeout: &str) -> Process {
     let directory = directory.to_str().unwrap();
-    let patience = ["--return-timeout", patience];
+    let return_timeout = ["--return-timeout", return_timeout];
     let often = ["--state-interval", "1s", "--drain-timeout", "1s", "--state-dir", directory];
-    // Agents report until something has happened.
+    // The tests' agents report until something has happened.
     let unpaced = ["--max-reports-per-interval", "1000000"];
-    Process::start(&[&often[..], &patience, &unpaced].concat())
+    Process::start(&[&often[..], &return_timeout, &unpaced].concat())
 }
 
 fn get(process: &Process, path: &str) -> String {
@@ -29,9 +29,9 @@ fn up(process: &Process, id: &str) -> Option<f64> {
     page.lines().find_map(|line| line.strip_prefix(&series)?.parse().ok())
 }
 
-/// An agent with a short interval, so that two of them are over soon.
+/// An agent with a short interval, so that two intervals pass quickly.
 fn join(process: &Process, id: &str) -> Agent {
-    let quick = Who { interval_ms: 2_000, ..who(id) };
+    let quick = Identity { interval_ms: 2_000, ..identity(id) };
     Agent::join(process.agents, &quick, &gauges(&["load"]), &[1.0])
 }
 
@@ -40,7 +40,7 @@ fn kept(directory: &Path, what: &str) -> bool {
 }
 
 #[test]
-fn a_killed_collector_knows_after_its_restart_who_is_missing() {
+fn restarted_collector_knows_the_missing_agents_after_a_kill() {
     let directory = tempfile::tempdir().unwrap();
     let state = directory.path();
     let mut collector = start(state, "1s");
@@ -77,7 +77,7 @@ fn a_killed_collector_knows_after_its_restart_who_is_missing() {
 }
 
 #[test]
-fn a_stop_in_good_order_keeps_who_was_connected() {
+fn graceful_stop_saves_the_connected_agents() {
     let directory = tempfile::tempdir().unwrap();
     let mut collector = start(directory.path(), "1s");
     let _agents = (join(&collector, "a"), join(&collector, "b"));
@@ -88,7 +88,7 @@ fn a_stop_in_good_order_keeps_who_was_connected() {
 }
 
 #[test]
-fn a_damaged_state_file_is_set_aside_and_the_collector_runs() {
+fn damaged_state_file_is_set_aside() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("roster.jsonl");
     for damaged in [
@@ -116,7 +116,7 @@ fn a_damaged_state_file_is_set_aside_and_the_collector_runs() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_used_is_told_at_the_start() {
+fn unusable_state_directory_is_an_error_at_start() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let below = file.path().join("state");
     let flags = ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--state-dir"];
@@ -127,7 +127,7 @@ fn a_directory_that_cannot_be_used_is_told_at_the_start() {
 }
 
 #[test]
-fn a_disk_that_fails_while_it_runs_is_counted_and_survived() {
+fn failing_disk_is_counted_and_the_collector_continues() {
     let directory = tempfile::tempdir().unwrap();
     let collector = start(directory.path(), "1s");
     std::fs::create_dir(directory.path().join("roster.jsonl.new")).unwrap();
@@ -144,13 +144,13 @@ fn a_disk_that_fails_while_it_runs_is_counted_and_survived() {
 }
 
 #[test]
-fn expected_agents_that_never_come_are_down() {
+fn expected_agents_that_never_connect_are_down() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("expected");
     std::fs::write(&file, "# ours\nhere\nnever # since Tuesday\n").unwrap();
     let flags = ["--expected-agents", file.to_str().unwrap(), "--return-timeout", "2s"];
     let collector = Process::start(&flags);
-    let _here = Agent::join(collector.agents, &who("here"), &gauges(&["load"]), &[1.0]);
+    let _here = Agent::join(collector.agents, &identity("here"), &gauges(&["load"]), &[1.0]);
     assert_eq!((up(&collector, "here"), up(&collector, "never")), (Some(1.0), None));
     eventually("it is given up", || up(&collector, "never") == Some(0.0));
     let why = "fleetgauge_agent_departed_info{agent=\"never\",reason=\"never_seen\"} 1";

@@ -1,25 +1,27 @@
-//! Draining agents and their delays.
+//! Drain: delays that agents get.
 
 use std::time::Duration;
 
 use super::reporting;
-use crate::support::agent::who;
+use crate::support::agent::identity;
 use crate::support::collector::config;
-use crate::support::driven::{Rig, Said};
+use crate::support::driven::{Rig, Sent};
 use crate::support::frames::gauges;
 use fleetgauge_collector::peers::handle::Signal;
 
-/// The sorted delays of `agents` connected agents when a collector with 20 s of drain time stops.
+/// The sorted delays of `agents` connected agents when a collector with a drain time of 20 s stops.
 fn delays(agents: u32) -> Vec<u32> {
     let mut config = config();
     config.drain = Duration::from_secs(20);
     let rig = Rig::new(config);
     let schema = gauges(&["load"]);
     let delay = |n| {
-        let mut agent = reporting(&rig, &who(&format!("a{n}")), &schema);
+        let mut agent = reporting(&rig, &identity(&format!("a{n}")), &schema);
         agent.session.handle().raise(Signal::Drain);
         agent.ticks(&rig);
-        let [Said::Drain { delay_ms }] = agent.says()[..] else { panic!("not asked to leave") };
+        let [Sent::Drain { delay_ms }] = agent.take_sent()[..] else {
+            panic!("not asked to leave")
+        };
         delay_ms
     };
     let mut delays: Vec<_> = (0..agents).map(delay).collect();
@@ -28,15 +30,15 @@ fn delays(agents: u32) -> Vec<u32> {
 }
 
 #[test]
-fn ten_agents_leave_over_the_whole_first_half_of_the_drain_time() {
+fn few_agents_are_spread_over_the_first_half_of_the_drain_time() {
     let delays = delays(10);
     let gaps = delays.windows(2).map(|two| two[1] - two[0]);
-    assert!(gaps.max().unwrap() < 2_700, "one a second would be even: {delays:?}");
+    assert!(gaps.max().unwrap() < 2_700, "the mean gap is one second: {delays:?}");
     assert!(delays[0] < 2_700 && (7_300..10_000).contains(&delays[9]), "{delays:?}");
 }
 
 #[test]
-fn a_thousand_agents_leave_at_an_even_pace() {
+fn many_agents_leave_at_an_even_rate() {
     let delays = delays(1_000);
     for second in 0..10_u32 {
         let during = second * 1_000..(second + 1) * 1_000;

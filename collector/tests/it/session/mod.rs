@@ -1,4 +1,4 @@
-//! A session without a socket: bytes, signals and the time go in, and nothing waits.
+//! Sessions without a socket: the tests pass bytes, signals and the time, and nothing waits.
 
 mod drain;
 mod floods;
@@ -8,9 +8,9 @@ use fleetgauge_collector::peers::close_reason::CloseReason;
 use fleetgauge_collector::peers::handle::Signal;
 use fleetgauge_proto::{Code, Kind};
 
-use crate::support::agent::{Who, who};
+use crate::support::agent::{Identity, identity};
 use crate::support::collector::config;
-use crate::support::driven::{Driven, Rig, Said};
+use crate::support::driven::{Driven, Rig, Sent};
 use crate::support::frames::{SchemaFrame, bye, changed, gauges, ping, report};
 
 fn rig() -> Rig {
@@ -18,80 +18,90 @@ fn rig() -> Rig {
 }
 
 /// An agent that has reported 1 once.
-fn reporting(rig: &Rig, who: &Who<'_>, schema: &SchemaFrame) -> Driven {
+fn reporting(rig: &Rig, identity: &Identity<'_>, schema: &SchemaFrame) -> Driven {
     let mut agent = rig.connect();
-    agent.receives(rig, &who.hello(schema));
-    match agent.says()[..] {
-        [Said::Welcome { schema_known: true }] => {}
-        [Said::Welcome { .. }] => agent.receives(rig, &schema.bytes),
+    agent.receives(rig, &identity.hello(schema));
+    match agent.take_sent()[..] {
+        [Sent::Welcome { schema_known: true }] => {}
+        [Sent::Welcome { .. }] => agent.receives(rig, &schema.bytes),
         ref other => panic!("{other:?}"),
     }
     agent.receives(rig, &report(1, &[1.0]));
-    assert!(agent.says().is_empty());
+    assert!(agent.take_sent().is_empty());
     agent
 }
 
-/// It is refused exactly at its deadline.
+/// Checks that the session is refused exactly at its deadline.
 fn expires(mut rig: Rig, mut session: Driven, after: u64, code: Code) {
     assert_eq!(session.session.deadline(), rig.now + after);
     rig.now += after - 1;
     session.ticks(&rig);
-    assert_eq!((session.close_reason(), session.says()), (None, Vec::new()), "a moment too early");
+    assert_eq!(
+        (session.close_reason(), session.take_sent()),
+        (None, Vec::new()),
+        "just before the deadline"
+    );
     rig.now += 1;
     session.ticks(&rig);
-    assert_eq!(session.says(), [Said::Reject(code)]);
+    assert_eq!(session.take_sent(), [Sent::Reject(code)]);
     assert_eq!(session.close_reason(), Some(CloseReason::Rejected(code)));
     assert!(rig.page().0.is_empty());
-    assert_eq!(rig.figure(&format!("fleetgauge_rejects_total{{code=\"{code}\"}}")), 1.0);
-    assert_eq!(rig.figure("fleetgauge_connections_open"), 0.0);
+    assert_eq!(rig.metric(&format!("fleetgauge_rejects_total{{code=\"{code}\"}}")), 1.0);
+    assert_eq!(rig.metric("fleetgauge_connections_open"), 0.0);
 }
 
 #[test]
-fn hello_timeout() {
+fn missing_hello_times_out() {
     let rig = rig();
     let session = rig.connect();
     expires(rig, session, 5_000, Code::HelloTimeout);
 }
 
 #[test]
-fn hello_timeout_in_the_midst_of_hello() {
+fn incomplete_hello_times_out() {
     let rig = rig();
     let mut session = rig.connect();
-    session.receives(&rig, &who("a").hello(&gauges(&["load"]))[..20]);
+    session.receives(&rig, &identity("a").hello(&gauges(&["load"]))[..20]);
     expires(rig, session, 5_000, Code::HelloTimeout);
 }
 
 #[test]
-fn report_timeout() {
+fn silent_agent_times_out() {
     let rig = rig();
-    let quick = Who { interval_ms: 2_000, ..who("a") };
+    let quick = Identity { interval_ms: 2_000, ..identity("a") };
     let agent = reporting(&rig, &quick, &gauges(&["load"]));
     assert!(rig.page().shows("a"));
     expires(rig, agent, 6_000, Code::ReportTimeout);
 }
 
 #[test]
-fn report_timeout_before_the_first_report() {
+fn missing_first_report_times_out() {
     let rig = rig();
     let mut agent = rig.connect();
-    agent.receives(&rig, &Who { interval_ms: 1_000, ..who("a") }.hello(&gauges(&["load"])));
-    agent.says();
+    agent.receives(
+        &rig,
+        &Identity { interval_ms: 1_000, ..identity("a") }.hello(&gauges(&["load"])),
+    );
+    agent.take_sent();
     expires(rig, agent, 3_000, Code::ReportTimeout);
 }
 
 #[test]
-fn a_long_interval_holds_no_handshake_for_long() {
+fn missing_first_report_with_a_long_interval_times_out_early() {
     let rig = rig();
     let mut agent = rig.connect();
-    agent.receives(&rig, &Who { interval_ms: 300_000, ..who("a") }.hello(&gauges(&["load"])));
-    agent.says();
+    agent.receives(
+        &rig,
+        &Identity { interval_ms: 300_000, ..identity("a") }.hello(&gauges(&["load"])),
+    );
+    agent.take_sent();
     expires(rig, agent, 30_000, Code::ReportTimeout);
 }
 
 #[test]
-fn report_timeout_moves_with_reports_alone() {
+fn only_reports_extend_the_report_timeout() {
     let mut rig = rig();
-    let quick = Who { interval_ms: 1_000, ..who("a") };
+    let quick = Identity { interval_ms: 1_000, ..identity("a") };
     let schema = gauges(&["load"]);
     let mut agent = reporting(&rig, &quick, &schema);
     rig.now += 2_999;
@@ -99,14 +109,14 @@ fn report_timeout_moves_with_reports_alone() {
     agent.ticks(&rig);
     rig.now += 1_000;
     agent.receives(&rig, &[ping(1), schema.bytes].concat());
-    assert_eq!(agent.says(), [Said::Other(Kind::Pong)]);
+    assert_eq!(agent.take_sent(), [Sent::Other(Kind::Pong)]);
     expires(rig, agent, 2_000, Code::ReportTimeout);
 }
 
 #[test]
-fn an_unchanged_report_keeps_an_agent() {
+fn unchanged_report_extends_the_report_timeout() {
     let mut rig = rig();
-    let quick = Who { interval_ms: 1_000, ..who("a") };
+    let quick = Identity { interval_ms: 1_000, ..identity("a") };
     let mut agent = reporting(&rig, &quick, &gauges(&["load"]));
     for sequence in 2..6 {
         rig.now += 2_999;
@@ -118,10 +128,10 @@ fn an_unchanged_report_keeps_an_agent() {
 }
 
 #[test]
-fn frame_timeout_grows_with_what_was_announced() {
+fn frame_timeout_grows_with_the_announced_length() {
     for announced in [0_usize, 4_088, 1_000_000] {
         let mut rig = rig();
-        let slow = Who { interval_ms: 300_000, ..who("a") };
+        let slow = Identity { interval_ms: 300_000, ..identity("a") };
         let mut agent = reporting(&rig, &slow, &gauges(&["load"]));
         let mut header = crate::support::frames::raw(4, &[]);
         header[4..7].copy_from_slice(&(announced as u32).to_le_bytes()[..3]);
@@ -130,7 +140,7 @@ fn frame_timeout_grows_with_what_was_announced() {
         }
         agent.receives(&rig, &header);
         let allowed = 10_000 + (announced as u64 + 8) * 1_000 / 4_096;
-        // What trickles in does not help.
+        // More bytes do not extend it.
         rig.now += 9_000;
         if announced > 0 {
             agent.receives(&rig, &[0; 10]);
@@ -140,25 +150,25 @@ fn frame_timeout_grows_with_what_was_announced() {
 }
 
 #[test]
-fn a_finished_frame_stops_its_clock() {
+fn completed_frame_ends_its_timeout() {
     let mut rig = rig();
-    let mut agent = reporting(&rig, &who("a"), &gauges(&["load"]));
+    let mut agent = reporting(&rig, &identity("a"), &gauges(&["load"]));
     let (first, second) = (report(2, &[2.0]), report(3, &[3.0]));
     agent.receives(&rig, &first[..9]);
     rig.now += 9_000;
     agent.receives(&rig, &[&first[9..], &second[..9]].concat());
     rig.now += 9_000;
     agent.ticks(&rig);
-    assert_eq!(agent.close_reason(), None, "the second was begun 9 s ago");
+    assert_eq!(agent.close_reason(), None, "the second frame began 9 s ago");
     agent.receives(&rig, &second[9..]);
     assert_eq!(rig.page().values_of("a"), [3.0]);
 }
 
 #[test]
-fn input_may_come_in_any_pieces() {
+fn input_can_be_split_anywhere() {
     let rig = rig();
     let schema = gauges(&["load"]);
-    let hello = who("a").hello(&schema);
+    let hello = identity("a").hello(&schema);
     let mut all = schema.bytes.clone();
     all.extend((1..20).flat_map(|n| report(n, &[n as f64])));
     all.extend(ping(1));
@@ -167,8 +177,8 @@ fn input_may_come_in_any_pieces() {
         for piece in hello.chunks(size).chain(all.chunks(size)) {
             agent.receives(&rig, piece);
         }
-        let said = agent.says();
-        assert!(matches!(said[..], [Said::Welcome { .. }, Said::Other(Kind::Pong)]), "{said:?}");
+        let said = agent.take_sent();
+        assert!(matches!(said[..], [Sent::Welcome { .. }, Sent::Other(Kind::Pong)]), "{said:?}");
         assert_eq!(rig.page().values_of("a"), [19.0]);
         agent.receives(&rig, &bye());
         assert_eq!(agent.close_reason(), Some(CloseReason::Bye));
@@ -177,51 +187,51 @@ fn input_may_come_in_any_pieces() {
 }
 
 #[test]
-fn the_end_of_the_stream() {
+fn end_of_stream_ends_the_session() {
     let rig = rig();
-    let mut agent = reporting(&rig, &who("a"), &gauges(&["load"]));
+    let mut agent = reporting(&rig, &identity("a"), &gauges(&["load"]));
     agent.finishes();
-    assert_eq!((agent.close_reason(), agent.says()), (Some(CloseReason::Closed), Vec::new()));
+    assert_eq!((agent.close_reason(), agent.take_sent()), (Some(CloseReason::Closed), Vec::new()));
     assert!(rig.page().0.is_empty());
-    let mut agent = reporting(&rig, &who("a"), &gauges(&["load"]));
+    let mut agent = reporting(&rig, &identity("a"), &gauges(&["load"]));
     agent.receives(&rig, b"FG");
     agent.finishes();
-    assert_eq!(agent.says(), [Said::Reject(Code::TruncatedFrame)]);
+    assert_eq!(agent.take_sent(), [Sent::Reject(Code::TruncatedFrame)]);
     assert!(rig.page().0.is_empty());
 }
 
 #[test]
-fn what_comes_after_the_end_is_not_looked_at() {
+fn input_after_the_end_is_ignored() {
     let rig = rig();
-    let mut agent = reporting(&rig, &who("a"), &gauges(&["load"]));
+    let mut agent = reporting(&rig, &identity("a"), &gauges(&["load"]));
     agent.receives(&rig, &[bye(), report(2, &[2.0]), b"garbage".to_vec()].concat());
     agent.receives(&rig, b"garbage");
     agent.finishes();
     agent.session.lost(CloseReason::Reset);
     agent.ticks(&rig);
-    assert_eq!((agent.close_reason(), agent.says()), (Some(CloseReason::Bye), Vec::new()));
-    assert_eq!(rig.figure("fleetgauge_connections_closed_total{reason=\"bye\"}"), 1.0);
-    assert_eq!(rig.figure("fleetgauge_connections_closed_total{reason=\"reset\"}"), 0.0);
-    assert_eq!(rig.figure("fleetgauge_connections_open"), 0.0);
+    assert_eq!((agent.close_reason(), agent.take_sent()), (Some(CloseReason::Bye), Vec::new()));
+    assert_eq!(rig.metric("fleetgauge_connections_closed_total{reason=\"bye\"}"), 1.0);
+    assert_eq!(rig.metric("fleetgauge_connections_closed_total{reason=\"reset\"}"), 0.0);
+    assert_eq!(rig.metric("fleetgauge_connections_open"), 0.0);
 }
 
 #[test]
-fn a_dropped_session_leaves_nothing() {
+fn dropped_session_frees_everything() {
     let rig = rig();
-    let agent = reporting(&rig, &who("a"), &gauges(&["load"]));
+    let agent = reporting(&rig, &identity("a"), &gauges(&["load"]));
     assert!(rig.page().shows("a"));
     drop(agent);
     assert!(rig.page().0.is_empty());
-    assert_eq!(rig.figure("fleetgauge_connections_open"), 0.0);
+    assert_eq!(rig.metric("fleetgauge_connections_open"), 0.0);
 }
 
 #[test]
-fn the_handshake_ends_with_the_first_report() {
+fn first_report_frees_the_handshake_permit() {
     let rig = rig();
     let room = rig.collector.admission.handshakes.available_permits();
     let mut agent = rig.connect();
     let schema = gauges(&["load"]);
-    agent.receives(&rig, &who("a").hello(&schema));
+    agent.receives(&rig, &identity("a").hello(&schema));
     agent.receives(&rig, &schema.bytes);
     assert_eq!(rig.collector.admission.handshakes.available_permits(), room - 1);
     agent.receives(&rig, &report(1, &[1.0]));
@@ -229,105 +239,108 @@ fn the_handshake_ends_with_the_first_report() {
 }
 
 #[test]
-fn a_challenge_lasts_five_seconds() {
+fn challenge_times_out_after_five_seconds() {
     let mut rig = rig();
     let schema = gauges(&["load"]);
-    let mut holder = reporting(&rig, &who("a"), &schema);
+    let mut holder = reporting(&rig, &identity("a"), &schema);
     let mut newcomer = rig.connect();
-    newcomer.receives(&rig, &who("a").on_host(2).hello(&schema));
-    assert!(newcomer.says().is_empty());
+    newcomer.receives(&rig, &identity("a").on_host(2).hello(&schema));
+    assert!(newcomer.take_sent().is_empty());
     holder.ticks(&rig);
-    assert_eq!(holder.says(), [Said::Other(Kind::Ping)]);
+    assert_eq!(holder.take_sent(), [Sent::Other(Kind::Ping)]);
     assert_eq!(newcomer.session.deadline(), rig.now + 5_000);
     rig.now += 4_999;
     newcomer.ticks(&rig);
-    assert!(newcomer.says().is_empty());
+    assert!(newcomer.take_sent().is_empty());
     assert_eq!(rig.page().values_of("a"), [1.0]);
     rig.now += 1;
     newcomer.ticks(&rig);
-    assert_eq!(newcomer.says(), [Said::Welcome { schema_known: true }]);
+    assert_eq!(newcomer.take_sent(), [Sent::Welcome { schema_known: true }]);
     assert!(rig.page().0.is_empty(), "the silent holder is removed");
     newcomer.receives(&rig, &report(1, &[2.0]));
     assert_eq!(rig.page().values_of("a"), [2.0]);
     holder.ticks(&rig);
-    assert_eq!(holder.says(), [Said::Reject(Code::Superseded)]);
+    assert_eq!(holder.take_sent(), [Sent::Reject(Code::Superseded)]);
     assert_eq!(rig.page().values_of("a"), [2.0]);
 }
 
 #[test]
-fn what_the_holder_sends_is_its_answer() {
+fn any_frame_of_the_holder_answers_a_challenge() {
     for answer in [report(2, &[2.0]), ping(9), gauges(&["load"]).bytes] {
         let rig = rig();
         let schema = gauges(&["load"]);
-        let mut holder = reporting(&rig, &who("a"), &schema);
+        let mut holder = reporting(&rig, &identity("a"), &schema);
         let mut newcomer = rig.connect();
-        newcomer.receives(&rig, &who("a").on_host(2).hello(&schema));
+        newcomer.receives(&rig, &identity("a").on_host(2).hello(&schema));
         holder.ticks(&rig);
         holder.receives(&rig, &answer);
         newcomer.ticks(&rig);
-        assert_eq!(newcomer.says(), [Said::Reject(Code::IdConflict)]);
+        assert_eq!(newcomer.take_sent(), [Sent::Reject(Code::IdConflict)]);
         assert!(rig.page().shows("a"));
     }
 }
 
 #[test]
-fn the_holder_s_end_is_an_answer_too() {
+fn end_of_the_holder_resolves_a_challenge() {
     let rig = rig();
     let schema = gauges(&["load"]);
-    let mut holder = reporting(&rig, &who("a"), &schema);
+    let mut holder = reporting(&rig, &identity("a"), &schema);
     let mut newcomer = rig.connect();
-    newcomer.receives(&rig, &who("a").on_host(2).hello(&schema));
-    // Even before it has looked at the question.
+    newcomer.receives(&rig, &identity("a").on_host(2).hello(&schema));
+    // Even if the holder has not handled the challenge yet.
     holder.session.lost(CloseReason::Reset);
     newcomer.ticks(&rig);
-    assert_eq!(newcomer.says(), [Said::Welcome { schema_known: true }]);
+    assert_eq!(newcomer.take_sent(), [Sent::Welcome { schema_known: true }]);
 }
 
 #[test]
-fn an_answer_that_comes_too_late_harms_nobody() {
+fn late_answer_to_a_challenge_is_ignored() {
     let mut rig = rig();
     let schema = gauges(&["load"]);
-    let _holder = reporting(&rig, &who("a"), &schema);
+    let _holder = reporting(&rig, &identity("a"), &schema);
     let mut newcomer = rig.connect();
-    newcomer.receives(&rig, &who("a").on_host(2).hello(&schema));
+    newcomer.receives(&rig, &identity("a").on_host(2).hello(&schema));
     rig.now += 5_000;
     newcomer.ticks(&rig);
-    assert_eq!(newcomer.says(), [Said::Welcome { schema_known: true }]);
-    // The holder had already taken the question when it was withdrawn.
+    assert_eq!(newcomer.take_sent(), [Sent::Welcome { schema_known: true }]);
+    // The holder had taken the challenge before it was withdrawn.
     newcomer.session.handle().raise(Signal::Answered);
     newcomer.ticks(&rig);
-    assert_eq!((newcomer.close_reason(), newcomer.says()), (None, Vec::new()));
+    assert_eq!((newcomer.close_reason(), newcomer.take_sent()), (None, Vec::new()));
     newcomer.receives(&rig, &report(1, &[2.0]));
     assert_eq!(rig.page().values_of("a"), [2.0]);
 }
 
 #[test]
-fn a_third_host_may_win_the_id_in_the_meantime() {
+fn third_host_can_register_the_id_before_a_challenger() {
     let mut rig = rig();
     let schema = gauges(&["load"]);
     let mut first = rig.connect();
-    first.receives(&rig, &who("a").hello(&schema));
+    first.receives(&rig, &identity("a").hello(&schema));
     let mut second = rig.connect();
-    second.receives(&rig, &who("a").on_host(2).hello(&schema));
+    second.receives(&rig, &identity("a").on_host(2).hello(&schema));
     first.receives(&rig, &[schema.bytes.clone(), report(1, &[1.0])].concat());
     second.receives(&rig, &[schema.bytes.clone(), report(1, &[2.0])].concat());
-    assert!(matches!(second.says()[..], [Said::Welcome { .. }, Said::Reject(Code::IdConflict)]));
+    assert!(matches!(
+        second.take_sent()[..],
+        [Sent::Welcome { .. }, Sent::Reject(Code::IdConflict)]
+    ));
     rig.now += 1;
     assert_eq!(rig.page().values_of("a"), [1.0]);
     assert_eq!(first.close_reason(), None);
 }
 
 #[test]
-fn asked_to_leave_it_reports_until_it_goes() {
+fn draining_agent_can_report_until_it_leaves() {
     let rig = rig();
-    let mut agent = reporting(&rig, &who("a"), &gauges(&["load"]));
+    let mut agent = reporting(&rig, &identity("a"), &gauges(&["load"]));
     agent.session.handle().raise(Signal::Drain);
     agent.ticks(&rig);
-    assert_eq!(agent.says(), [Said::Drain { delay_ms: 0 }]);
+    assert_eq!(agent.take_sent(), [Sent::Drain { delay_ms: 0 }]);
     agent.receives(&rig, &report(2, &[2.0]));
     assert_eq!(rig.page().values_of("a"), [2.0]);
     agent.session.handle().raise(Signal::Close);
     agent.ticks(&rig);
-    assert_eq!(agent.says(), [Said::Reject(Code::Draining)]);
+    assert_eq!(agent.take_sent(), [Sent::Reject(Code::Draining)]);
     assert!(rig.page().0.is_empty());
 }

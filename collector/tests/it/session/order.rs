@@ -1,5 +1,5 @@
-//! The order of checks in `docs/protocol.md`: every frame here is wrong in one way and in those
-//! that come later in the list.
+//! The order of checks in `docs/protocol.md`. Every frame here fails one check and all later ones,
+//! so the first of them must decide.
 
 use fleetgauge_collector::Config;
 use fleetgauge_proto::message::{Extension, Family, Hello, Report, Schema, Secret, Series};
@@ -7,8 +7,8 @@ use fleetgauge_proto::report::Values;
 use fleetgauge_proto::{Code, Message};
 
 use super::reporting;
-use crate::support::agent::{Who, who};
-use crate::support::driven::{Driven, Rig, Said};
+use crate::support::agent::{Identity, identity};
+use crate::support::driven::{Driven, Rig, Sent};
 use crate::support::frames::{
     COUNTER, GAUGE, HISTOGRAM, bye, changed, family, frame, gauges, label, labelled, raw, report,
     schema_of, single,
@@ -21,13 +21,13 @@ const SCHEMA: u8 = 3;
 const REPORT: u8 = 4;
 const PING: u8 = 5;
 const MAX_LABEL_BYTES: u32 = 100;
-/// Enough for a series with short labels, and not for one with a label of 90 quotes, which are
+/// Enough for a series with short labels, but not for one with a label of 90 quotes, which are
 /// escaped.
 const MAX_PAGE_BYTES: usize = 250;
-/// Too few for a series with that label of 90 quotes.
+/// Too few for a series with the label of 90 quotes.
 const MAX_SCHEMA_BYTES: usize = 100;
 
-/// Small limits, tokens, and labels that agents may set.
+/// A configuration with small limits, tokens, and a list of labels that agents may set.
 fn config(files: &Files) -> Config {
     let credentials = entry("agent = '*'", &["token"], "");
     let credentials = files.write("agents", &credentials);
@@ -40,29 +40,29 @@ fn config(files: &Files) -> Config {
     config
 }
 
-fn let_in(id: &str) -> Who<'_> {
-    who(id).showing("token")
+fn authorized(id: &str) -> Identity<'_> {
+    identity(id).with_credential("token")
 }
 
-/// The answer to a connection that sends only this.
-fn told(rig: &Rig, mut agent: Driven, bytes: &[u8]) -> Vec<Said> {
+/// Returns the answer to a connection that sends only these bytes.
+fn answer_to(rig: &Rig, mut agent: Driven, bytes: &[u8]) -> Vec<Sent> {
     agent.receives(rig, bytes);
-    agent.says()
+    agent.take_sent()
 }
 
-fn reject(code: Code) -> Vec<Said> {
-    vec![Said::Reject(code)]
+fn reject(code: Code) -> Vec<Sent> {
+    vec![Sent::Reject(code)]
 }
 
-/// A welcomed agent whose schema is not known.
+/// A welcomed agent whose schema is unknown.
 fn welcomed(rig: &Rig, id: &str) -> Driven {
     let mut agent = rig.connect();
-    agent.receives(rig, &let_in(id).hello(&gauges(&["never_declared"])));
-    assert_eq!(agent.says(), [Said::Welcome { schema_known: false }]);
+    agent.receives(rig, &authorized(id).hello(&gauges(&["never_declared"])));
+    assert_eq!(agent.take_sent(), [Sent::Welcome { schema_known: false }]);
     agent
 }
 
-/// Headers that are wrong from this check on, with a payload that is no message.
+/// Headers that fail this check and all later ones, with an undecodable payload.
 fn headers(unexpected: u8) -> [(Vec<u8>, Code); 6] {
     let all = |edit: &dyn Fn(&mut [u8])| {
         let mut bytes = [raw(0x0a, &[0xff; 3]), bye()].concat();
@@ -86,7 +86,7 @@ fn headers(unexpected: u8) -> [(Vec<u8>, Code); 6] {
     ]
 }
 
-/// Payloads of a frame of this kind with an encoding error at each check; the fields are those of
+/// Payloads of a frame kind with one encoding error for each check. The fields are those of
 /// `bytes`, whose integer at `at` is 0.
 fn encodings(bytes: &[u8], at: usize) -> [(Vec<u8>, Code); 3] {
     let (kind, payload) = (bytes[3], &bytes[8..]);
@@ -99,18 +99,18 @@ fn encodings(bytes: &[u8], at: usize) -> [(Vec<u8>, Code); 3] {
 }
 
 #[test]
-fn the_checks_of_a_hello_come_in_the_documented_order() {
+fn hello_is_checked_in_the_documented_order() {
     let files = Files::new();
     let rig = Rig::new(config(&files));
     let schema = schema_of(&[family("load", GAUGE)], &[labelled(0, &[("dc", "x")])]);
     // A holder of the id, and a challenger from another host.
-    let _holder = reporting(&rig, &let_in("a"), &schema);
+    let _holder = reporting(&rig, &authorized("a"), &schema);
     let mut rival = rig.connect();
-    rival.receives(&rig, &let_in("a").on_host(2).hello(&schema));
-    assert!(rival.says().is_empty());
+    rival.receives(&rig, &authorized("a").on_host(2).hello(&schema));
+    assert!(rival.take_sent().is_empty());
 
     for (bytes, code) in headers(REPORT) {
-        assert_eq!(told(&rig, rig.connect(), &bytes), reject(code));
+        assert_eq!(answer_to(&rig, rig.connect(), &bytes), reject(code));
     }
     let (long, fifty) = ("x".repeat(5_000), "x".repeat(50));
     let names: Vec<_> = (0..33).map(|n| format!("l{n}")).collect();
@@ -128,16 +128,16 @@ fn the_checks_of_a_hello_come_in_the_documented_order() {
         credential: Some(Secret(long.as_bytes())),
         extensions: vec![Extension { id: 1, data: &[] }; 2],
     };
-    let says = |hello: &Hello<'_>| frame(&Message::Hello(hello.clone()));
+    let encode_hello = |hello: &Hello<'_>| frame(&Message::Hello(hello.clone()));
     let behind = [raw(HELLO, &[0xff; 3]), vec![b'F']].concat();
-    assert_eq!(told(&rig, rig.connect(), &behind), reject(Code::UnexpectedFrame));
-    for (bytes, code) in encodings(&says(&hello), 2) {
-        assert_eq!(told(&rig, rig.connect(), &bytes), reject(code));
+    assert_eq!(answer_to(&rig, rig.connect(), &behind), reject(Code::UnexpectedFrame));
+    for (bytes, code) in encodings(&encode_hello(&hello), 2) {
+        assert_eq!(answer_to(&rig, rig.connect(), &bytes), reject(code));
     }
     let refused = |hello: &Hello<'_>, code| {
-        assert_eq!(told(&rig, rig.connect(), &says(hello)), reject(code), "{hello:?}");
+        assert_eq!(answer_to(&rig, rig.connect(), &encode_hello(hello)), reject(code), "{hello:?}");
     };
-    // Each time one more thing is mended.
+    // Each iteration corrects one more error.
     refused(&hello, Code::BadHello);
     hello.agent_version = "1";
     refused(&hello, Code::BadHello);
@@ -171,48 +171,48 @@ fn the_checks_of_a_hello_come_in_the_documented_order() {
     hello.labels = vec![label(&("team", "x"))];
     refused(&hello, Code::IdConflict);
     hello.agent_id = "b";
-    let welcome = [Said::Welcome { schema_known: true }];
-    assert_eq!(told(&rig, rig.connect(), &says(&hello)), welcome);
+    let welcome = [Sent::Welcome { schema_known: true }];
+    assert_eq!(answer_to(&rig, rig.connect(), &encode_hello(&hello)), welcome);
 }
 
 #[test]
-fn the_state_and_the_rate_come_before_the_payload() {
+fn state_and_rate_are_checked_before_the_payload() {
     let files = Files::new();
     let rig = Rig::new(config(&files));
     for (bytes, code) in headers(WELCOME) {
-        assert_eq!(told(&rig, welcomed(&rig, "a"), &bytes), reject(code));
+        assert_eq!(answer_to(&rig, welcomed(&rig, "a"), &bytes), reject(code));
     }
     let no_message = [0xff; 3];
     for kind in [HELLO, WELCOME, REPORT, 7, 8] {
-        let told = told(&rig, welcomed(&rig, "a"), &raw(kind, &no_message));
+        let told = answer_to(&rig, welcomed(&rig, "a"), &raw(kind, &no_message));
         assert_eq!(told, reject(Code::UnexpectedFrame), "kind {kind}");
     }
-    // Five frames an interval, twenty intervals' worth at once.
+    // Five frames an interval, and a burst of twenty intervals.
     let mut agent = welcomed(&rig, "a");
     (0..100).for_each(|_| agent.receives(&rig, &raw(0x80, &[])));
-    assert_eq!(told(&rig, agent, &raw(PING, &no_message)), reject(Code::TooManyReports));
+    assert_eq!(answer_to(&rig, agent, &raw(PING, &no_message)), reject(Code::TooManyReports));
     let mut agent = welcomed(&rig, "a");
     (0..100).for_each(|_| agent.receives(&rig, &raw(0x80, &[])));
-    assert_eq!(told(&rig, agent, &raw(REPORT, &no_message)), reject(Code::UnexpectedFrame));
+    assert_eq!(answer_to(&rig, agent, &raw(REPORT, &no_message)), reject(Code::UnexpectedFrame));
     assert_eq!(
-        told(&rig, welcomed(&rig, "a"), &raw(PING, &no_message)),
+        answer_to(&rig, welcomed(&rig, "a"), &raw(PING, &no_message)),
         reject(Code::MalformedPayload)
     );
 }
 
 #[test]
-fn the_checks_of_a_schema_come_in_the_documented_order() {
+fn schema_is_checked_in_the_documented_order() {
     let files = Files::new();
     let rig = Rig::new(config(&files));
     let greeted = || {
         let mut agent = rig.connect();
-        let hello = Who { labels: vec![label(&("team", "x"))], ..let_in("a") };
+        let hello = Identity { labels: vec![label(&("team", "x"))], ..authorized("a") };
         agent.receives(&rig, &hello.hello(&gauges(&["never_declared"])));
-        assert_eq!(agent.says(), [Said::Welcome { schema_known: false }]);
+        assert_eq!(agent.take_sent(), [Sent::Welcome { schema_known: false }]);
         agent
     };
-    // The stream is looked at first: the fingerprint is that of what follows it.
-    assert_eq!(told(&rig, greeted(), &raw(SCHEMA, &[1, 0xff])), reject(Code::BadStream));
+    // The stream is checked first; the fingerprint covers what follows it.
+    assert_eq!(answer_to(&rig, greeted(), &raw(SCHEMA, &[1, 0xff])), reject(Code::BadStream));
     let (long, wide) = ("x".repeat(2_000), "x".repeat(60));
     let help = |family| Family { help: &long, ..family };
     let unit = |family| Family { unit: "bytes", ..family };
@@ -254,82 +254,86 @@ fn the_checks_of_a_schema_come_in_the_documented_order() {
         (Code::SchemasFull, of(&[Family { help: &long, ..fine }], &[single(0)])),
     ];
     for (bytes, code) in encodings(&of(&[family("0", GAUGE)], &lost), 5) {
-        assert_eq!(told(&rig, greeted(), &bytes), reject(code));
+        assert_eq!(answer_to(&rig, greeted(), &bytes), reject(code));
     }
     for (code, bytes) in steps {
-        assert_eq!(told(&rig, greeted(), &bytes), reject(code));
+        assert_eq!(answer_to(&rig, greeted(), &bytes), reject(code));
     }
-    assert_eq!(told(&rig, greeted(), &of(&[fine], &[single(0)])), []);
+    assert_eq!(answer_to(&rig, greeted(), &of(&[fine], &[single(0)])), []);
 }
 
 #[test]
-fn the_checks_of_a_report_come_in_the_documented_order() {
+fn report_is_checked_in_the_documented_order() {
     let files = Files::new();
     let rig = Rig::new(config(&files));
     let schema = gauges(&["load"]);
-    let holder = |id| reporting(&rig, &let_in(id), &schema);
+    let holder = |id| reporting(&rig, &authorized(id), &schema);
     let of = |stream, sequence| {
         let values = Values::Changed { bitmap: &[0xff], values: &[0; 3] };
         frame(&Message::Report(Report { stream, sequence, unix_ms: 0, values }))
     };
     for (bytes, code) in encodings(&of(1, 0), 1) {
-        assert_eq!(told(&rig, holder("b"), &bytes), reject(code));
+        assert_eq!(answer_to(&rig, holder("b"), &bytes), reject(code));
     }
-    assert_eq!(told(&rig, holder("b"), &of(1, 0)), reject(Code::BadStream));
+    assert_eq!(answer_to(&rig, holder("b"), &of(1, 0)), reject(Code::BadStream));
     let declared = |id| {
         let mut agent = holder(id);
         agent.receives(&rig, &schema.bytes);
         agent
     };
-    assert_eq!(told(&rig, declared("b"), &of(0, 1)), reject(Code::SequenceNotRising));
-    assert_eq!(told(&rig, declared("b"), &of(0, 2)), reject(Code::FullReportRequired));
-    assert_eq!(told(&rig, holder("b"), &of(0, 2)), reject(Code::BadBitmap));
+    assert_eq!(answer_to(&rig, declared("b"), &of(0, 1)), reject(Code::SequenceNotRising));
+    assert_eq!(answer_to(&rig, declared("b"), &of(0, 2)), reject(Code::FullReportRequired));
+    assert_eq!(answer_to(&rig, holder("b"), &of(0, 2)), reject(Code::BadBitmap));
     assert_eq!(
-        told(&rig, holder("b"), &changed(2, &[1], &[1.0, 2.0])),
+        answer_to(&rig, holder("b"), &changed(2, &[1], &[1.0, 2.0])),
         reject(Code::WrongValueCount)
     );
-    // Two hosts are welcomed while the id is free: the first report takes it.
+    // Two hosts are welcomed while the id is free. The first report takes it.
     let [mut first, mut second, mut third] = [1, 2, 2].map(|host| {
         let mut agent = rig.connect();
-        agent.receives(&rig, &let_in("a").on_host(host).hello(&schema));
-        agent.says();
+        agent.receives(&rig, &authorized("a").on_host(host).hello(&schema));
+        agent.take_sent();
         agent
     });
     first.receives(&rig, &report(1, &[1.0]));
-    assert_eq!(told(&rig, second, &report(1, &[1.0, 2.0])), reject(Code::WrongValueCount));
+    assert_eq!(answer_to(&rig, second, &report(1, &[1.0, 2.0])), reject(Code::WrongValueCount));
     second = third;
-    assert_eq!(told(&rig, second, &report(1, &[2.0])), reject(Code::IdConflict));
+    assert_eq!(answer_to(&rig, second, &report(1, &[2.0])), reject(Code::IdConflict));
     assert_eq!(rig.page().values_of("a"), [1.0]);
-    // A newer connection of the host takes over the id: the older one is refused at its next
+    // A newer connection of the host takes over the id. The older one is refused at its next
     // report.
     third = holder("a");
-    assert_eq!(told(&rig, first, &report(2, &[1.0, 2.0])), reject(Code::WrongValueCount));
+    assert_eq!(answer_to(&rig, first, &report(2, &[1.0, 2.0])), reject(Code::WrongValueCount));
     assert_eq!(rig.page().values_of("a"), [1.0]);
     let older = std::mem::replace(&mut third, holder("a"));
-    assert_eq!(told(&rig, older, &report(2, &[1.0])), reject(Code::Superseded));
+    assert_eq!(answer_to(&rig, older, &report(2, &[1.0])), reject(Code::Superseded));
     assert_eq!(third.close_reason(), None);
 }
 
-/// An agent that does not wait for Welcome is refused whether its id is disputed or not.
+/// An agent that does not wait for Welcome is refused, whether its id is contested or free.
 #[test]
-fn what_is_sent_before_welcome_is_refused() {
+fn input_before_welcome_is_rejected() {
     let rig = super::rig();
     let schema = gauges(&["load"]);
-    let hello = who("a").hello(&schema);
+    let hello = identity("a").hello(&schema);
     let early = [&schema.bytes[..], &report(1, &[1.0]), &bye(), &raw(0x80, &[]), b"F", b"garbage"];
     for bytes in early {
         let mut agent = rig.connect();
         agent.receives(&rig, &[&hello[..20]].concat());
         agent.receives(&rig, &[&hello[20..], bytes].concat());
-        assert_eq!(agent.says(), reject(Code::UnexpectedFrame), "behind Hello: {bytes:?}");
+        assert_eq!(agent.take_sent(), reject(Code::UnexpectedFrame), "after Hello: {bytes:?}");
     }
     assert!(rig.collector.registry.schemas().find(&schema.fingerprint).is_none());
-    let holder = reporting(&rig, &who("a"), &schema);
+    let holder = reporting(&rig, &identity("a"), &schema);
     for bytes in early {
         let mut newcomer = rig.connect();
-        newcomer.receives(&rig, &who("a").on_host(2).hello(&schema));
+        newcomer.receives(&rig, &identity("a").on_host(2).hello(&schema));
         newcomer.receives(&rig, bytes);
-        assert_eq!(newcomer.says(), reject(Code::UnexpectedFrame), "while it waits: {bytes:?}");
+        assert_eq!(
+            newcomer.take_sent(),
+            reject(Code::UnexpectedFrame),
+            "while challenging: {bytes:?}"
+        );
     }
     assert_eq!((holder.close_reason(), rig.page().values_of("a")), (None, vec![1.0]));
 }

@@ -7,12 +7,12 @@ use fleetgauge_proto::frame::{HEADER_LEN, Header};
 use fleetgauge_proto::message::{Label, Secret};
 use fleetgauge_proto::{Accept, Code, Frame, Message};
 
-use super::PATIENCE;
+use super::TEST_TIMEOUT;
 use super::frames::{self, SchemaFrame, frame, hello, ping};
 
-/// A message of the collector.
+/// What a test agent received: a message of the collector, or an end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum Received {
     Welcome {
         interval_ms: u32,
         schema_known: bool,
@@ -29,13 +29,13 @@ pub(crate) enum Heard {
     },
     /// The end of the stream.
     Closed,
-    /// The end of the connection.
+    /// The connection was reset.
     Reset,
 }
 
 /// What an agent sends in its Hello.
 #[derive(Debug, Clone)]
-pub(crate) struct Who<'a> {
+pub(crate) struct Identity<'a> {
     pub(crate) id: &'a str,
     pub(crate) host: u8,
     pub(crate) labels: Vec<Label<'a>>,
@@ -43,13 +43,13 @@ pub(crate) struct Who<'a> {
     pub(crate) credential: Option<&'a [u8]>,
 }
 
-/// The agent of this name on a host of its own.
-pub(crate) fn who(id: &str) -> Who<'_> {
-    Who { id, host: 1, labels: Vec::new(), interval_ms: 15_000, credential: None }
+/// An agent of this name, on a host of its own.
+pub(crate) fn identity(id: &str) -> Identity<'_> {
+    Identity { id, host: 1, labels: Vec::new(), interval_ms: 15_000, credential: None }
 }
 
-impl<'a> Who<'a> {
-    pub(crate) fn showing(self, credential: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
+impl<'a> Identity<'a> {
+    pub(crate) fn with_credential(self, credential: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
         Self { credential: Some(credential.as_ref()), ..self }
     }
 
@@ -78,7 +78,7 @@ impl Agent {
         Self::over(TcpStream::connect(collector).unwrap())
     }
 
-    /// Connects from this loopback address without sending anything.
+    /// Connects from this loopback address, without sending anything.
     pub(crate) fn connect_from(address: &str, collector: SocketAddr) -> Self {
         let own = SocketAddr::new(address.parse().unwrap(), 0);
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
@@ -90,43 +90,51 @@ impl Agent {
 
     fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(TEST_TIMEOUT)).unwrap();
         Self { stream, sequence: 0 }
     }
 
     /// Connects and sends Hello.
-    pub(crate) fn greet(collector: SocketAddr, who: &Who<'_>, schema: &SchemaFrame) -> Self {
+    pub(crate) fn greet(
+        collector: SocketAddr,
+        identity: &Identity<'_>,
+        schema: &SchemaFrame,
+    ) -> Self {
         let mut agent = Self::connect(collector);
-        agent.send(&who.hello(schema));
+        agent.send(&identity.hello(schema));
         agent
     }
 
     /// Connects an agent, waits for Welcome and sends its schema.
-    pub(crate) fn open(collector: SocketAddr, who: &Who<'_>, schema: &SchemaFrame) -> Self {
-        let mut agent = Self::greet(collector, who, schema);
+    pub(crate) fn open(
+        collector: SocketAddr,
+        identity: &Identity<'_>,
+        schema: &SchemaFrame,
+    ) -> Self {
+        let mut agent = Self::greet(collector, identity, schema);
         agent.expect_welcome(schema);
         agent
     }
 
-    /// An agent whose first report is taken in.
+    /// Joins an agent: connects, and waits until its first report is stored.
     pub(crate) fn join(
         collector: SocketAddr,
-        who: &Who<'_>,
+        identity: &Identity<'_>,
         schema: &SchemaFrame,
         values: &[f64],
     ) -> Self {
-        let mut agent = Self::open(collector, who, schema);
+        let mut agent = Self::open(collector, identity, schema);
         agent.report(values);
         agent
     }
 
-    /// Says no more.
+    /// Closes the sending side.
     pub(crate) fn finish(&mut self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
-    /// Closes so that the other end sees a broken connection.
+    /// Resets the connection.
     pub(crate) fn reset(self) {
         socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
     }
@@ -134,9 +142,9 @@ impl Agent {
 
 impl<S: Read + Write> Agent<S> {
     pub(crate) fn expect_welcome(&mut self, schema: &SchemaFrame) {
-        match self.hear() {
-            Heard::Welcome { schema_known: true, .. } => {}
-            Heard::Welcome { .. } => self.send(&schema.bytes),
+        match self.receive() {
+            Received::Welcome { schema_known: true, .. } => {}
+            Received::Welcome { .. } => self.send(&schema.bytes),
             other => panic!("not welcomed: {other:?}"),
         }
     }
@@ -145,27 +153,27 @@ impl<S: Read + Write> Agent<S> {
         self.stream.write_all(bytes).unwrap();
     }
 
-    /// Sends all values and waits until they are taken in.
+    /// Sends all values and waits until they are stored.
     pub(crate) fn report(&mut self, values: &[f64]) {
         self.sequence += 1;
         self.send(&frames::report(self.sequence, values));
         self.settle();
     }
 
-    /// Waits until the collector has dealt with all that was sent.
+    /// Waits until the collector has handled everything that was sent.
     pub(crate) fn settle(&mut self) {
         let token = 1_000_000 + self.sequence;
         self.send(&ping(token));
-        assert_eq!(self.hear(), Heard::Pong(token));
+        assert_eq!(self.receive(), Received::Pong(token));
     }
 
-    pub(crate) fn hear(&mut self) -> Heard {
+    pub(crate) fn receive(&mut self) -> Received {
         let mut header = [0; HEADER_LEN];
         match self.stream.read_exact(&mut header) {
             Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Heard::Closed,
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Heard::Reset,
-            Err(error) => panic!("heard nothing: {error}"),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Received::Closed,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Received::Reset,
+            Err(error) => panic!("nothing received: {error}"),
         }
         let accept = Accept { version: 1, max_payload_bytes: 16 * 1024 };
         let header = Header::parse(&header, accept).unwrap();
@@ -173,33 +181,33 @@ impl<S: Read + Write> Agent<S> {
         self.stream.read_exact(&mut payload).unwrap();
         match Message::decode(Frame { header, payload: &payload }).unwrap() {
             Message::Welcome(m) => {
-                Heard::Welcome { interval_ms: m.interval_ms, schema_known: m.schema_known }
+                Received::Welcome { interval_ms: m.interval_ms, schema_known: m.schema_known }
             }
-            Message::Reject(m) => Heard::Reject {
+            Message::Reject(m) => Received::Reject {
                 code: Code::from_u16(m.code).unwrap(),
                 text: m.text.to_owned(),
                 retry_after_ms: m.retry_after_ms,
             },
-            Message::Ping(m) => Heard::Ping(m.token),
-            Message::Pong(m) => Heard::Pong(m.token),
-            Message::Drain(m) => Heard::Drain { delay_ms: m.delay_ms },
-            other => panic!("a collector does not say {other:?}"),
+            Message::Ping(m) => Received::Ping(m.token),
+            Message::Pong(m) => Received::Pong(m.token),
+            Message::Drain(m) => Received::Drain { delay_ms: m.delay_ms },
+            other => panic!("unexpected from a collector: {other:?}"),
         }
     }
 
-    /// Hears a Reject and the end of the stream; the Reject's text and when to come again.
+    /// Expects a Reject and the end of the stream. Returns the Reject's text and retry delay.
     pub(crate) fn expect_reject(&mut self, expected: Code) -> (String, Option<u32>) {
         let told = self.expect_code(expected);
-        assert_eq!(self.hear(), Heard::Closed, "after {expected}");
+        assert_eq!(self.receive(), Received::Closed, "after {expected}");
         told
     }
 
-    /// Reads up to a Reject; fails at a Welcome.
+    /// Reads up to a Reject. Fails at a Welcome.
     pub(crate) fn expect_code(&mut self, expected: Code) -> (String, Option<u32>) {
         loop {
-            match self.hear() {
-                Heard::Ping(_) | Heard::Pong(_) | Heard::Drain { .. } => {}
-                Heard::Reject { code, text, retry_after_ms } => {
+            match self.receive() {
+                Received::Ping(_) | Received::Pong(_) | Received::Drain { .. } => {}
+                Received::Reject { code, text, retry_after_ms } => {
                     assert_eq!(code, expected, "{text}");
                     return (text, retry_after_ms);
                 }

@@ -1,4 +1,4 @@
-//! A collector in this process, on a runtime of its own.
+//! A collector in this process, on its own runtime.
 
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
@@ -17,12 +17,12 @@ pub(crate) struct Collector {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Free ports, and no patience with agents when it stops.
+/// A configuration with free ports and without drain time.
 pub(crate) fn config() -> Config {
     Config { drain: Duration::ZERO, ..Config::default() }
 }
 
-/// The same for agents that report as fast as they can.
+/// Like [`config`], for agents that report as fast as they can.
 pub(crate) fn unpaced() -> Config {
     let mut config = config();
     config.bounds.reports_per_interval = 1_000_000;
@@ -52,7 +52,7 @@ impl Collector {
         Self { agents, http, stop: Some(stop), thread: Some(thread) }
     }
 
-    /// Tells it to stop, without waiting for that.
+    /// Stops the collector without waiting for the end.
     pub(crate) fn stop(&mut self) {
         self.stop = None;
     }
@@ -61,7 +61,7 @@ impl Collector {
         http::request(self.http, "GET", path, headers)
     }
 
-    /// A page in the older format, which must be whole.
+    /// Returns a page in the text format, which must be complete.
     pub(crate) fn page_at(&self, path: &str) -> Page {
         let answer = self.get(path, &[]);
         assert_eq!((answer.status, answer.whole), (200, true), "{path}");
@@ -73,22 +73,22 @@ impl Collector {
         self.page_at("/metrics/agents")
     }
 
-    /// One of the collector's own figures; 0 if it is not there.
-    pub(crate) fn figure(&self, series: &str) -> f64 {
+    /// Returns one of the collector's own metrics; 0 if it is missing.
+    pub(crate) fn metric(&self, series: &str) -> f64 {
         self.page_at("/metrics/self").value(series).unwrap_or_default()
     }
 
-    /// What agents have taken of the memory, and the limit, in bytes.
+    /// Returns the memory that is charged to agents, and the limit, in bytes.
     pub(crate) fn memory(&self) -> (f64, f64) {
-        (self.figure("fleetgauge_memory_bytes"), self.figure("fleetgauge_memory_limit_bytes"))
+        (self.metric("fleetgauge_memory_bytes"), self.metric("fleetgauge_memory_limit_bytes"))
     }
 
     pub(crate) fn rejects(&self, code: &str) -> f64 {
-        self.figure(&format!("fleetgauge_rejects_total{{code=\"{code}\"}}"))
+        self.metric(&format!("fleetgauge_rejects_total{{code=\"{code}\"}}"))
     }
 
     pub(crate) fn closed(&self, reason: &str) -> f64 {
-        self.figure(&format!("fleetgauge_connections_closed_total{{reason=\"{reason}\"}}"))
+        self.metric(&format!("fleetgauge_connections_closed_total{{reason=\"{reason}\"}}"))
     }
 }
 
@@ -102,12 +102,12 @@ impl Drop for Collector {
     }
 }
 
-/// A page in the older format.
+/// A page in the text format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Page(pub(crate) String);
 
 impl Page {
-    /// Series as written, and their values.
+    /// Series as written, with their values.
     pub(crate) fn samples(&self) -> impl Iterator<Item = (&str, f64)> {
         let lines = self.0.lines().filter(|line| !line.starts_with('#'));
         lines.map(|line| {

@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::PATIENCE;
+use super::TEST_TIMEOUT;
 
-/// The command, with nothing of the environment that could change its settings.
+/// The command, without environment variables that could change its settings.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fleetgauge-collector"));
     command.args(arguments).stdin(Stdio::null());
@@ -22,12 +22,12 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// A running collector and its log; killed when dropped.
+/// A running collector and its log. Dropping it kills the process.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
     log: Option<BufReader<ChildStderr>>,
-    /// Where agents are awaited.
+    /// Addresses of the agent ports.
     pub(crate) listeners: Vec<SocketAddr>,
     pub(crate) agents: SocketAddr,
     pub(crate) http: SocketAddr,
@@ -37,7 +37,7 @@ pub(crate) const FREE_PORTS: [&str; 4] =
     ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"];
 
 impl Process {
-    /// Starts it and learns from its log what it has bound.
+    /// Starts a collector and reads its addresses from the log.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut all = FREE_PORTS.to_vec();
         all.extend(arguments);
@@ -47,10 +47,10 @@ impl Process {
         Self::run(command, count)
     }
 
-    /// Starts this command, which listens on so many agent addresses, and reads them from its log.
+    /// Starts this command, which listens on `count` agent addresses, and reads them from the log.
     pub(crate) fn run(mut command: Command, count: usize) -> Self {
         let child = command.stderr(Stdio::piped()).spawn().unwrap();
-        // From here on it is killed on drop.
+        // From here on dropping it kills the process.
         let nowhere = SocketAddr::from(([0; 4], 0));
         let listeners = Vec::new();
         let mut process = Self { child, log: None, listeners, agents: nowhere, http: nowhere };
@@ -62,7 +62,7 @@ impl Process {
         process
     }
 
-    /// One whose log cannot be read, at addresses that were free a moment ago.
+    /// Starts a collector whose log cannot be read, at addresses that were free a moment ago.
     pub(crate) fn start_deaf(mut command: Command) -> Self {
         let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let (agents, http) = (free(), free());
@@ -74,7 +74,7 @@ impl Process {
         process
     }
 
-    /// Runs a command that fails. Returns its exit status and output.
+    /// Runs a command that must fail. Returns its exit status and output.
     pub(crate) fn fails(mut command: Command) -> (ExitStatus, String) {
         let child = command.stderr(Stdio::piped()).spawn().unwrap();
         let nowhere = SocketAddr::from(([0; 4], 0));
@@ -85,12 +85,13 @@ impl Process {
         (status, said)
     }
 
-    /// The next line of the log with this in it.
+    /// Returns the next line of the log with this text.
     pub(crate) fn logs(&mut self, what: &str) -> String {
         line_with(self.log.as_mut().unwrap(), what)
     }
 
-    /// What is left of its log once it has stopped; nothing, if it is [collected](Self::collects).
+    /// Stops the collector and returns the rest of the log; nothing if it is
+    /// [collected](Self::collects).
     pub(crate) fn stopped(mut self) -> String {
         self.signal(rustix::process::Signal::TERM);
         let Some(log) = self.log.take() else {
@@ -100,14 +101,13 @@ impl Process {
         std::io::read_to_string(log).unwrap()
     }
 
-    /// Reads what is left of its log on a thread of its own, so that a long log does not hold the
-    /// collector up.
+    /// Reads the rest of the log on a thread, so that a long log does not block the collector.
     pub(crate) fn collects(&mut self) -> JoinHandle<String> {
         let log = self.log.take().unwrap();
         std::thread::spawn(move || std::io::read_to_string(log).unwrap())
     }
 
-    /// Stops reading its log.
+    /// Closes the reading end of the log.
     pub(crate) fn close_log(&mut self) {
         self.log = None;
     }
@@ -116,7 +116,7 @@ impl Process {
         i32::try_from(self.child.id()).unwrap()
     }
 
-    /// CPU time that it has taken, user and system, in ticks of 10 ms or so.
+    /// User and system CPU time so far, in ticks of about 10 ms.
     #[cfg(target_os = "linux")]
     pub(crate) fn cpu(&self) -> std::time::Duration {
         let stat = procfs::process::Process::new(self.pid()).unwrap().stat().unwrap();
@@ -124,7 +124,7 @@ impl Process {
         std::time::Duration::from_secs_f64(ticks / procfs::ticks_per_second() as f64)
     }
 
-    /// The most memory that it has had, in KiB.
+    /// Maximum resident memory so far, in KiB.
     #[cfg(target_os = "linux")]
     pub(crate) fn most_resident(&self) -> u64 {
         let status = procfs::process::Process::new(self.pid()).unwrap().status().unwrap();
@@ -142,7 +142,7 @@ impl Process {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(begun.elapsed() < PATIENCE, "it does not end");
+            assert!(begun.elapsed() < TEST_TIMEOUT, "the process does not end");
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
     }
@@ -156,11 +156,11 @@ impl Drop for Process {
 }
 
 fn line_with(log: &mut BufReader<ChildStderr>, what: &str) -> String {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TEST_TIMEOUT;
     let mut seen = String::new();
     loop {
         let mut line = String::new();
-        assert!(is_readable(log, until), "no {what:?} in the log for {PATIENCE:?}:\n{seen}");
+        assert!(is_readable(log, until), "no {what:?} in the log for {TEST_TIMEOUT:?}:\n{seen}");
         assert!(log.read_line(&mut line).unwrap() > 0, "no {what:?} in the log:\n{seen}");
         if line.contains(what) {
             return line;
@@ -169,7 +169,7 @@ fn line_with(log: &mut BufReader<ChildStderr>, what: &str) -> String {
     }
 }
 
-/// Whether the next line, or the end of the log, came in time. Lines are written whole.
+/// Whether the next line, or the end of the log, arrives in time. Lines are written whole.
 fn is_readable(log: &BufReader<ChildStderr>, until: Instant) -> bool {
     if !log.buffer().is_empty() {
         return true;

@@ -1,4 +1,4 @@
-//! Sessions without sockets: input, time and output.
+//! Sessions without sockets: the tests pass input and time, and read the output.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry as OwnRegistry;
 
 use super::collector::Page;
 
-/// A collector without sockets: only sessions and registry.
+/// A collector without sockets: sessions and registry only.
 pub(crate) struct Rig {
     pub(crate) collector: Arc<CollectorState>,
     pub(crate) now: Millis,
@@ -27,9 +27,9 @@ pub(crate) struct Driven {
     said: Vec<u8>,
 }
 
-/// A message of a session, reduced to what tests check.
+/// A message of a session, reduced to the fields that tests check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Said {
+pub(crate) enum Sent {
     Welcome { schema_known: bool },
     Reject(Code),
     Drain { delay_ms: u32 },
@@ -60,7 +60,7 @@ impl Rig {
         Page(String::from_utf8(page).unwrap())
     }
 
-    pub(crate) fn figure(&self, series: &str) -> f64 {
+    pub(crate) fn metric(&self, series: &str) -> f64 {
         let mut page = String::new();
         prometheus_client::encoding::text::encode(&mut page, &self.own).unwrap();
         let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
@@ -85,17 +85,17 @@ impl Driven {
         self.session.close_reason()
     }
 
-    /// Takes the messages since the last call.
-    pub(crate) fn says(&mut self) -> Vec<Said> {
+    /// Returns the messages since the last call.
+    pub(crate) fn take_sent(&mut self) -> Vec<Sent> {
         let said = std::mem::take(&mut self.said);
         let accept = Accept { version: 1, max_payload_bytes: 16 * 1024 };
         let (mut frames, mut input, mut all) = (FrameBuffer::default(), &said[..], Vec::new());
         while let Some(frame) = frames.next(&mut input, accept).unwrap() {
             all.push(match Message::decode(frame).unwrap() {
-                Message::Welcome(m) => Said::Welcome { schema_known: m.schema_known },
-                Message::Reject(m) => Said::Reject(Code::from_u16(m.code).unwrap()),
-                Message::Drain(m) => Said::Drain { delay_ms: m.delay_ms },
-                other => Said::Other(other.kind()),
+                Message::Welcome(m) => Sent::Welcome { schema_known: m.schema_known },
+                Message::Reject(m) => Sent::Reject(Code::from_u16(m.code).unwrap()),
+                Message::Drain(m) => Sent::Drain { delay_ms: m.delay_ms },
+                other => Sent::Other(other.kind()),
             });
         }
         all

@@ -1,4 +1,4 @@
-//! Frames as an agent writes them, legal and not.
+//! Valid and invalid frames as an agent sends them.
 
 use fleetgauge_proto::message::{Bye, Family, Hello, Label, Ping, Report, Schema, Series};
 use fleetgauge_proto::report::{self, Values};
@@ -10,10 +10,10 @@ pub(crate) const HISTOGRAM: u8 = 3;
 pub(crate) const SUMMARY: u8 = 4;
 pub(crate) const INFO: u8 = 5;
 pub(crate) const UNKNOWN: u8 = 6;
-/// A kind that this version does not know.
+/// A kind that this version does not define.
 pub(crate) const LATER: u8 = 200;
 
-/// A schema's frame and its fingerprint.
+/// The frame and the fingerprint of a schema.
 #[derive(Debug, Clone)]
 pub(crate) struct SchemaFrame {
     pub(crate) bytes: Vec<u8>,
@@ -38,7 +38,7 @@ pub(crate) fn family(name: &str, kind: u8) -> Family<'_> {
     Family { name, kind, unit: "", help: "" }
 }
 
-/// A series of one value without labels.
+/// A series with one value and no labels.
 pub(crate) fn single(family: u32) -> Series<'static> {
     Series { family, width: 1, parameters: Vec::new(), labels: Vec::new() }
 }
@@ -47,7 +47,7 @@ pub(crate) fn labelled<'a>(family: u32, labels: &[(&'a str, &'a str)]) -> Series
     Series { labels: labels.iter().map(label).collect(), ..single(family) }
 }
 
-/// A histogram's or a summary's series.
+/// A series of a histogram or summary.
 pub(crate) fn wide(family: u32, parameters: &[f64]) -> Series<'static> {
     let width = parameters.len() as u32 + 2;
     Series { family, width, parameters: parameters.to_vec(), labels: Vec::new() }
@@ -63,7 +63,7 @@ pub(crate) fn schema_of(families: &[Family<'_>], series: &[Series<'_>]) -> Schem
     SchemaFrame { bytes, fingerprint }
 }
 
-/// One family of one series of each name, all gauges.
+/// A schema of gauges with these names, one series each.
 pub(crate) fn gauges(names: &[&str]) -> SchemaFrame {
     let families: Vec<_> = names.iter().map(|name| family(name, GAUGE)).collect();
     let series: Vec<_> = (0..names.len() as u32).map(single).collect();

@@ -1,21 +1,20 @@
-//! An HTTP client that shows what was on the wire: whether the answer came to its proper end above
-//! all.
+//! An HTTP client that shows the response as received, and whether it ended properly.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use super::PATIENCE;
+use super::TEST_TIMEOUT;
 
-/// An answer, as far as it came.
+/// A response, as far as it arrived.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// Names in lower case.
+    /// Headers; names in lower case.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
-    /// The body came in chunks.
+    /// Whether the body was chunked.
     pub(crate) chunked: bool,
-    /// The body ended as the headers promised.
+    /// Whether the body ended as the headers promised.
     pub(crate) whole: bool,
 }
 
@@ -33,7 +32,7 @@ impl Answer {
 pub(crate) fn request(http: SocketAddr, method: &str, path: &str, headers: &[&str]) -> Answer {
     let mut stream = send(http, method, path, headers);
     let mut bytes = Vec::new();
-    // A connection that breaks is an answer that is not whole.
+    // A connection that breaks gives an incomplete response.
     let _ = stream.read_to_end(&mut bytes);
     parse(&bytes, method == "HEAD")
 }
@@ -46,7 +45,7 @@ pub(crate) fn send(http: SocketAddr, method: &str, path: &str, headers: &[&str])
 }
 
 pub(crate) fn write(stream: &mut TcpStream, method: &str, path: &str, headers: &[&str]) {
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n");
     for header in headers {
         head.push_str(header);

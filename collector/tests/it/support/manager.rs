@@ -1,4 +1,4 @@
-//! A test service manager: a notification socket, activated sockets, and a log that stops being
+//! A test service manager: a notification socket, activated sockets, and a log that is no longer
 //! read.
 
 use std::io::{ErrorKind, PipeReader, PipeWriter, Read, Write};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
-use super::PATIENCE;
+use super::TEST_TIMEOUT;
 
 /// Receives the notifications of a program.
 #[derive(Debug)]
@@ -26,32 +26,32 @@ impl Manager {
         Self { socket, directory }
     }
 
-    /// The command is to speak to this one.
+    /// Makes the command notify this manager.
     pub(crate) fn supervise(&self, command: &mut Command) {
         command.env("NOTIFY_SOCKET", self.directory.path().join("notify"));
     }
 
-    /// The next message; `None` if none comes for so long.
-    pub(crate) fn hears_within(&self, time: Duration) -> Option<String> {
+    /// Returns the next message; `None` after this time.
+    pub(crate) fn receive_within(&self, time: Duration) -> Option<String> {
         self.socket.set_read_timeout(Some(time)).unwrap();
         let mut message = [0; 1024];
         loop {
             return match self.socket.recv(&mut message) {
                 Ok(length) => Some(String::from_utf8(message[..length].to_vec()).unwrap()),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => None,
-                // By a signal, or the machine was stopped for a moment.
+                // Interrupted by a signal, or by a short stop of the machine.
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => panic!("{error}"),
             };
         }
     }
 
-    /// The next message with this line.
-    pub(crate) fn hears(&self, line: &str) -> String {
+    /// Returns the next message with this line.
+    pub(crate) fn expect_line(&self, line: &str) -> String {
         let begun = Instant::now();
         loop {
-            let left = PATIENCE.saturating_sub(begun.elapsed()).max(Duration::from_millis(1));
-            let message = self.hears_within(left);
+            let left = TEST_TIMEOUT.saturating_sub(begun.elapsed()).max(Duration::from_millis(1));
+            let message = self.receive_within(left);
             let message = message.unwrap_or_else(|| panic!("it never said {line}"));
             if message.lines().any(|own| own == line) {
                 return message;
@@ -60,8 +60,8 @@ impl Manager {
     }
 }
 
-/// A command whose third and fourth files are these sockets, called by these names, as systemd
-/// hands them over.
+/// A command whose file descriptors 3 and 4 are these sockets with these names, as passed by
+/// systemd.
 pub(crate) fn handing_over(
     agents: &TcpListener,
     http: &TcpListener,
@@ -77,7 +77,7 @@ pub(crate) fn handing_over(
     shell
 }
 
-/// Fills the log pipe: a write to it hangs.
+/// Fills the log pipe, so that the next write to it blocks.
 pub(crate) fn fill(log: &mut PipeWriter) {
     let flags = fcntl_getfl(&*log).unwrap();
     fcntl_setfl(&*log, flags | OFlags::NONBLOCK).unwrap();

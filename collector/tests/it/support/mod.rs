@@ -1,5 +1,5 @@
-//! What the tests share: a collector in this process, an agent made of frames, an HTTP client that
-//! sees how an answer ends.
+//! Test support: a collector in this process, a test agent, an HTTP client, the command as a
+//! process.
 
 pub(crate) mod agent;
 pub(crate) mod collector;
@@ -16,36 +16,36 @@ use std::io::{ErrorKind, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a test waits for what ought to happen at once. Only a failing test waits that long, so
-/// it may be long enough for a machine on which a compiler takes every core.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-/// How often a test repeats an attempt for which the machine was too slow.
+/// Maximum time for something that should happen at once. Only a failing test waits that long, so
+/// it can be long enough for a machine whose cores are all busy.
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// Attempts of a check for which the machine was too slow.
 const ATTEMPTS: usize = 20;
 
-/// Asks until it is so.
+/// Polls until the condition is true.
 pub(crate) fn eventually(what: &str, mut so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !so() {
-        assert!(begun.elapsed() < PATIENCE, "{what} never came to be");
+        assert!(begun.elapsed() < TEST_TIMEOUT, "{what} never came to be");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
 
-/// Checks what holds for a limited time only. An attempt that took longer than `limit` proves
-/// nothing and is repeated: the machine was busy.
+/// Checks something that holds only for a limited time. An attempt that took longer than `limit`
+/// proves nothing and is repeated.
 pub(crate) fn holds_within(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) {
     for _ in 0..ATTEMPTS {
         let begun = Instant::now();
         if holds() {
             return;
         }
-        assert!(begun.elapsed() >= limit, "not so: {what}");
+        assert!(begun.elapsed() >= limit, "false: {what}");
     }
-    panic!("the machine is too slow to tell whether {what}");
+    panic!("the machine is too slow to check: {what}");
 }
 
-/// Reads what is there. A signal to the process, and a machine that is stopped and goes on, end a
-/// read that has a time limit; the system does not take it up again.
+/// Reads available bytes. Retries if the read was interrupted: a read with a timeout also ends when
+/// the process gets a signal or the machine is stopped.
 pub(crate) fn read_some(from: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     loop {
         match from.read(buffer) {
@@ -55,7 +55,7 @@ pub(crate) fn read_some(from: &mut impl Read, buffer: &mut [u8]) -> std::io::Res
     }
 }
 
-/// Tells a thread to stop when it goes out of scope: also when the test fails.
+/// Stops a thread when it goes out of scope, even if the test fails.
 #[derive(Debug)]
 pub(crate) struct StopAtEnd<'a>(pub(crate) &'a AtomicBool);
 

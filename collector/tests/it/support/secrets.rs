@@ -1,4 +1,4 @@
-//! Files of credentials, and collectors that heed them.
+//! Credentials files, and configurations that use them.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,19 +11,19 @@ use tempfile::TempDir;
 use super::collector::config;
 use super::pki::text;
 
-/// How a token stands in a file.
+/// Returns the digest of a token as written in a file.
 pub(crate) fn digest(token: impl AsRef<[u8]>) -> String {
     let digest = Sha256::digest(token);
     digest.iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }
 
-/// An entry: `agent = "web-1"` or `user = "prometheus"`, tokens, and other lines.
-pub(crate) fn entry(who: &str, tokens: &[&str], more: &str) -> String {
+/// An entry: `agent = "web-1"` or `user = "prometheus"`, its tokens, and other lines.
+pub(crate) fn entry(identity: &str, tokens: &[&str], more: &str) -> String {
     let tokens: Vec<_> = tokens.iter().map(digest).collect();
-    format!("[[credential]]\n{who}\ntokens = {tokens:?}\n{more}\n")
+    format!("[[credential]]\n{identity}\ntokens = {tokens:?}\n{more}\n")
 }
 
-/// A directory of files that only their owner may read.
+/// A directory of files that only the owner can read.
 pub(crate) struct Files(TempDir);
 
 impl Files {
@@ -35,7 +35,7 @@ impl Files {
         self.0.path().join(name)
     }
 
-    /// Writes a file in one step.
+    /// Writes a file atomically.
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let mut file = tempfile::NamedTempFile::new_in(self.0.path()).unwrap();
         file.write_all(text.as_bytes()).unwrap();
@@ -45,8 +45,8 @@ impl Files {
     }
 }
 
-/// Settings with files of credentials for agents, for readers, or both, and labels that agents may
-/// set.
+/// A configuration with credentials files for agents, for HTTP users or both, and the labels that
+/// agents may set.
 pub(crate) fn guarded(agents: Option<&Path>, readers: Option<&Path>, labels: &[&str]) -> Config {
     let mut flags =
         Flags::default().with("listen", "127.0.0.1:0").with("http_listen", "127.0.0.1:0");

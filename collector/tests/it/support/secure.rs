@@ -1,4 +1,4 @@
-//! An agent under TLS, and collectors that speak it.
+//! Test agents and collectors with TLS.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -14,7 +14,7 @@ use super::agent::Agent;
 use super::pki::{Authority, Files, Issued, named, text};
 use super::read_some;
 
-/// The name in the collectors' certificates.
+/// The name in the collector's certificate.
 pub(crate) const NAME: &str = "collector.example.com";
 
 pub(crate) type Stream = StreamOwned<ClientConnection, TcpStream>;
@@ -38,7 +38,7 @@ impl Site {
         site
     }
 
-    /// Gives the collector this certificate.
+    /// Writes this certificate as the collector's.
     pub(crate) fn write_own(&self, own: &Issued) {
         self.files.write("own.pem", &own.certificate);
         self.files.write("own.key", &own.key);
@@ -59,23 +59,24 @@ impl Site {
             .with("tls_key", self.path("own.key"))
     }
 
-    /// One whose agents do so too.
+    /// Flags of a collector that also requires client certificates.
     pub(crate) fn mutual(&self) -> Flags {
         self.flags().with("tls_client_ca", self.path("agents.pem"))
     }
 
-    /// A certificate for the agent of this name.
+    /// Issues a certificate for the agent of this name.
     pub(crate) fn agent(&self, name: &str) -> Issued {
         self.agents.issue(named(name))
     }
 
-    /// What an agent makes of it that believes this site's collectors.
+    /// TLS configuration of an agent that trusts this site's collectors.
     pub(crate) fn client(&self, own: Option<&Issued>) -> Arc<ClientConfig> {
         client(&self.collectors, own)
     }
 }
 
-/// What an agent makes of an authority, and of what is its own.
+/// TLS configuration of a client that trusts this authority, with its own certificate if it has
+/// one.
 pub(crate) fn client(authority: &Authority, own: Option<&Issued>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     let pem = authority.pem();
@@ -94,13 +95,13 @@ pub(crate) fn client(authority: &Authority, own: Option<&Issued>) -> Arc<ClientC
     })
 }
 
-/// Settings of these flags.
+/// Returns the configuration of these flags.
 pub(crate) fn config(flags: Flags) -> Config {
     Config::try_new(flags).unwrap()
 }
 
 impl Agent<Stream> {
-    /// A connection on which TLS will begin with the first word.
+    /// Connects. TLS begins with the first message.
     pub(crate) fn secure(collector: SocketAddr, client: &Arc<ClientConfig>) -> Self {
         let stream = Agent::connect(collector).stream;
         let name = ServerName::try_from(NAME).unwrap();
@@ -109,11 +110,11 @@ impl Agent<Stream> {
     }
 }
 
-/// All that comes until the end of the stream, however it ends.
+/// Reads to the end of the stream, however it ends.
 pub(crate) fn rest(stream: &mut impl Read) -> Vec<u8> {
-    let mut heard = Vec::new();
-    let _ = stream.read_to_end(&mut heard);
-    heard
+    let mut received = Vec::new();
+    let _ = stream.read_to_end(&mut received);
+    received
 }
 
 /// Returns the TLS error of this client, if it fails.

@@ -1,4 +1,4 @@
-//! Peers that break TLS, or never finish with it.
+//! Peers that break TLS, or never complete a handshake or record.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -9,11 +9,11 @@ use fleetgauge_proto::Code;
 use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use rustls::{AlertDescription, ConnectionTrafficSecrets, Error};
 
-use crate::support::agent::{Agent, who};
+use crate::support::agent::{Agent, identity};
 use crate::support::collector::Collector;
 use crate::support::frames::{gauges, ping, raw, report};
 use crate::support::secure::{Site, Stream, config, failure, rest};
-use crate::support::{PATIENCE, eventually};
+use crate::support::{TEST_TIMEOUT, eventually};
 
 /// The header of a handshake record with this length.
 fn head(len: u16) -> [u8; 5] {
@@ -21,28 +21,28 @@ fn head(len: u16) -> [u8; 5] {
     [22, 3, 3, high, low]
 }
 
-/// A collector, and one agent that must not notice anything.
-fn calm(site: &Site) -> (Collector, Agent<Stream>) {
+/// A collector, and one agent that must not be affected.
+fn with_agent(site: &Site) -> (Collector, Agent<Stream>) {
     let collector = Collector::with(config(site.flags()));
     let schema = gauges(&["fg_a"]);
     let mut agent = Agent::secure(collector.agents, &site.client(None));
-    agent.send(&who("calm").hello(&schema));
+    agent.send(&identity("calm").hello(&schema));
     agent.expect_welcome(&schema);
     agent.report(&[1.0]);
     (collector, agent)
 }
 
 #[test]
-fn garbage_in_place_of_tls() {
+fn garbage_instead_of_tls_is_rejected() {
     let site = Site::new();
-    let (collector, mut calm) = calm(&site);
+    let (collector, mut calm) = with_agent(&site);
     for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"FH is no frame", &[0; 100], &[0xff; 70_000]] {
         let mut peer = Agent::connect(collector.agents);
-        // The collector may have closed before all of it is out.
+        // The collector can have closed the connection before all of it is sent.
         let _ = peer.stream.write_all(garbage);
-        let heard = rest(&mut peer.stream);
+        let received = rest(&mut peer.stream);
         // Nothing, or an alert.
-        assert!(heard.is_empty() || heard[0] == 21, "{heard:?}");
+        assert!(received.is_empty() || received[0] == 21, "{received:?}");
     }
     eventually("all are closed", || collector.closed("tls") >= 4.0);
     assert!(!collector.page().shows("x"));
@@ -50,9 +50,9 @@ fn garbage_in_place_of_tls() {
 }
 
 #[test]
-fn a_record_longer_than_there_may_be() {
+fn oversized_record_is_rejected() {
     let site = Site::new();
-    let (collector, mut calm) = calm(&site);
+    let (collector, mut calm) = with_agent(&site);
     let mut peer = Agent::connect(collector.agents);
     peer.send(&head(u16::MAX));
     assert_eq!(rest(&mut peer.stream)[..1], [21], "an alert");
@@ -61,31 +61,31 @@ fn a_record_longer_than_there_may_be() {
 }
 
 #[test]
-fn a_handshake_that_stops_half_way() {
+fn stalled_handshake_times_out() {
     let site = Site::new();
-    let (collector, mut calm) = calm(&site);
+    let (collector, mut calm) = with_agent(&site);
     let before = collector.memory().0;
     let begun = Instant::now();
     let mut stops = Agent::secure(collector.agents, &site.client(None));
-    // The first flight alone.
+    // Only the first flight.
     stops.stream.conn.write_tls(&mut stops.stream.sock).unwrap();
-    let heard = rest(&mut stops.stream.sock);
-    assert_eq!(heard[0], 22, "the collector's flight");
-    assert!(begun.elapsed() > Duration::from_secs(3), "it was given time");
+    let received = rest(&mut stops.stream.sock);
+    assert_eq!(received[0], 22, "the collector's flight");
+    assert!(begun.elapsed() > Duration::from_secs(3), "not before the timeout");
     eventually("it is closed", || collector.closed(Code::HelloTimeout.reason()) == 1.0);
     eventually("it costs nothing", || collector.memory().0 <= before);
     calm.report(&[2.0]);
 }
 
 #[test]
-fn an_endless_handshake_byte_by_byte() {
+fn slow_handshake_times_out() {
     let site = Site::new();
-    let (collector, mut calm) = calm(&site);
+    let (collector, mut calm) = with_agent(&site);
     let mut slow = Agent::connect(collector.agents);
     slow.send(&head(16_000));
     let begun = Instant::now();
     while slow.stream.write_all(&[1]).is_ok() {
-        assert!(begun.elapsed() < PATIENCE, "it goes on for ever");
+        assert!(begun.elapsed() < TEST_TIMEOUT, "the handshake never times out");
         sleep(Duration::from_millis(20));
     }
     assert_eq!(collector.closed(Code::HelloTimeout.reason()), 1.0);
@@ -93,9 +93,9 @@ fn an_endless_handshake_byte_by_byte() {
 }
 
 #[test]
-fn an_unfinished_record_costs_what_came_of_it_and_is_given_back() {
+fn incomplete_record_is_charged_by_its_received_bytes() {
     let site = Site::new();
-    let (collector, mut calm) = calm(&site);
+    let (collector, mut calm) = with_agent(&site);
     let before = collector.memory().0;
     let mut peer = Agent::connect(collector.agents);
     peer.send(&head(16_000));
@@ -108,19 +108,19 @@ fn an_unfinished_record_costs_what_came_of_it_and_is_given_back() {
 }
 
 #[test]
-fn a_record_of_the_largest_size() {
+fn record_of_maximum_size_is_accepted() {
     let site = Site::new();
-    let (collector, mut agent) = calm(&site);
-    // One frame over two records, the first of the maximum size; it is skipped.
+    let (collector, mut agent) = with_agent(&site);
+    // One frame in two records, the first of maximum size. The frame is skipped.
     agent.send(&raw(200, &[0; 20_000]));
     agent.report(&[2.0]);
     assert_eq!(collector.page().values_of("calm"), [2.0]);
 }
 
 #[test]
-fn bytes_that_were_changed_on_the_way() {
+fn modified_record_is_rejected() {
     let site = Site::new();
-    let (collector, mut agent) = calm(&site);
+    let (collector, mut agent) = with_agent(&site);
     agent.stream.conn.writer().write_all(&ping(1)).unwrap();
     let mut record = Vec::new();
     agent.stream.conn.write_tls(&mut record).unwrap();
@@ -133,9 +133,9 @@ fn bytes_that_were_changed_on_the_way() {
 }
 
 #[test]
-fn the_end_of_what_is_said_without_a_goodbye() {
+fn end_of_stream_without_close_notify_ends_the_session() {
     let site = Site::new();
-    let (collector, agent) = calm(&site);
+    let (collector, agent) = with_agent(&site);
     agent.stream.sock.shutdown(Shutdown::Write).unwrap();
     eventually("it is gone", || !collector.page().shows("calm"));
     assert_eq!(collector.closed("closed"), 1.0);
@@ -143,23 +143,22 @@ fn the_end_of_what_is_said_without_a_goodbye() {
 }
 
 #[test]
-fn a_client_that_says_it_is_done_within_tls() {
+fn close_notify_ends_the_session() {
     let site = Site::new();
-    let (collector, mut agent) = calm(&site);
+    let (collector, mut agent) = with_agent(&site);
     agent.stream.conn.send_close_notify();
     agent.stream.flush().unwrap();
     eventually("it is gone", || !collector.page().shows("calm"));
     assert_eq!(collector.closed("closed"), 1.0);
 }
 
-/// How many records they come in makes no difference, nor whether TLS was established before they
-/// came.
+/// The number of records makes no difference, nor whether they arrive before TLS is established.
 #[test]
-fn what_is_sent_before_welcome_is_refused_in_records_of_its_own_too() {
+fn input_before_welcome_is_rejected_in_separate_records_as_well() {
     let site = Site::new();
-    let (collector, mut calm) = calm(&site);
+    let (collector, mut calm) = with_agent(&site);
     let schema = gauges(&["fg_a"]);
-    let hello = who("hasty").hello(&schema);
+    let hello = identity("hasty").hello(&schema);
     for waits in [true, false] {
         let mut hasty = Agent::secure(collector.agents, &site.client(None));
         let Stream { conn, sock } = &mut hasty.stream;
@@ -174,11 +173,11 @@ fn what_is_sent_before_welcome_is_refused_in_records_of_its_own_too() {
             while conn.wants_write() {
                 conn.write_tls(sock).unwrap();
             }
-            // A ticket: the collector has read the last of the handshake.
+            // A ticket shows that the collector has read the end of the handshake.
             conn.read_tls(sock).unwrap();
             conn.process_new_packets().unwrap();
         }
-        // A record each, which the network carries together.
+        // One record each, sent together.
         for frame in [&hello, &report(1, &[1.0])] {
             conn.writer().write_all(frame).unwrap();
         }
@@ -193,8 +192,7 @@ fn what_is_sent_before_welcome_is_refused_in_records_of_its_own_too() {
     calm.report(&[2.0]);
 }
 
-/// Seals records as the client of an established connection would, if it kept to no rule of the
-/// handshake.
+/// Seals records with the keys of an established connection, without the rules of the handshake.
 struct Forger {
     key: LessSafeKey,
     iv: [u8; 12],
@@ -202,19 +200,19 @@ struct Forger {
 }
 
 impl Forger {
-    /// Takes over what a client sends from now on.
+    /// Takes over the sending side of a client.
     fn over(agent: Agent<Stream>) -> (Self, TcpStream) {
         let (connection, stream) = agent.stream.into_parts();
         let secrets = connection.dangerous_extract_secrets().unwrap();
         let (sequence, ConnectionTrafficSecrets::Aes128Gcm { key, iv }) = secrets.tx else {
-            panic!("the suite is another")
+            panic!("unexpected cipher suite")
         };
         let key = UnboundKey::new(&AES_128_GCM, key.as_ref()).unwrap();
         let iv = iv.as_ref().try_into().unwrap();
         (Self { key: LessSafeKey::new(key), iv, sequence }, stream)
     }
 
-    /// A TLS 1.3 record with this content; 22 is handshake, 23 application data.
+    /// Returns a TLS 1.3 record with this content type: 22 for handshake, 23 for application data.
     fn record(&mut self, kind: u8, bytes: &[u8]) -> Vec<u8> {
         let len = u16::try_from(bytes.len() + 17).unwrap().to_be_bytes();
         let head = [23, 3, 3, len[0], len[1]];
@@ -230,24 +228,24 @@ impl Forger {
     }
 }
 
-/// An agent that seals its own records once it reports.
+/// An agent that seals its own records after its first report.
 fn forger(site: &Site, collector: &Collector) -> (Forger, TcpStream) {
     let mut own = (*site.client(None)).clone();
     own.enable_secret_extraction = true;
     let schema = gauges(&["fg_a"]);
     let mut agent = Agent::secure(collector.agents, &own.into());
-    agent.send(&who("forger").hello(&schema));
+    agent.send(&identity("forger").hello(&schema));
     agent.expect_welcome(&schema);
     agent.report(&[1.0]);
     Forger::over(agent)
 }
 
 #[test]
-fn a_message_of_the_handshake_that_is_begun_late_and_never_finished() {
+fn incomplete_late_handshake_message_does_not_block_frames() {
     let site = Site::new();
-    let (collector, mut calm) = calm(&site);
+    let (collector, mut calm) = with_agent(&site);
     let (mut forger, mut stream) = forger(&site, &collector);
-    // A Ping arrives with the message pending, and is answered.
+    // A Ping arrives while the message is incomplete, and is answered.
     let mut all = forger.record(23, &ping(7));
     all.extend(forger.record(22, &[24, 0, 0, 200, 1]));
     stream.write_all(&all).unwrap();
@@ -260,9 +258,9 @@ fn a_message_of_the_handshake_that_is_begun_late_and_never_finished() {
 }
 
 #[test]
-fn a_message_of_the_handshake_in_pieces_without_end() {
+fn endless_handshake_message_is_rejected() {
     let site = Site::new();
-    let (collector, mut calm) = calm(&site);
+    let (collector, mut calm) = with_agent(&site);
     let before = collector.memory().0;
     let (mut forger, mut stream) = forger(&site, &collector);
     let begun = stream.write_all(&forger.record(22, &[24, 0, 255, 255]));
@@ -277,9 +275,9 @@ fn a_message_of_the_handshake_in_pieces_without_end() {
 }
 
 #[test]
-fn records_with_nothing_in_them() {
+fn endless_empty_records_are_rejected() {
     let site = Site::new();
-    let (collector, mut calm) = calm(&site);
+    let (collector, mut calm) = with_agent(&site);
     let (mut forger, mut stream) = forger(&site, &collector);
     let nothing: Vec<u8> = (0..1_000).flat_map(|_| forger.record(23, &[])).collect();
     stream.write_all(&nothing).unwrap();
@@ -290,7 +288,7 @@ fn records_with_nothing_in_them() {
 }
 
 #[test]
-fn a_connection_for_which_there_is_no_memory_is_told_so_before_tls() {
+fn connection_over_the_memory_limit_gets_a_plain_reject() {
     let site = Site::new();
     let flags = site.flags().with("max_memory", "10000B");
     let collector = Collector::with(config(flags));
@@ -299,17 +297,17 @@ fn a_connection_for_which_there_is_no_memory_is_told_so_before_tls() {
     let mut second = Agent::connect(collector.agents);
     let (_, retry) = second.expect_reject(Code::CollectorFull);
     assert!(retry.is_some_and(|ms| ms <= 60_000), "{retry:?}");
-    assert!(collector.memory().0 < 6_000.0, "what was refused is given back");
+    assert!(collector.memory().0 < 6_000.0, "memory of refused connections is freed");
 }
 
 #[test]
-fn an_unfinished_record_for_which_there_is_no_memory_is_told_of() {
+fn incomplete_record_over_the_memory_limit_gets_a_reject() {
     let site = Site::new();
     let flags = site.flags().with("max_memory", "20000B");
     let collector = Collector::with(config(flags));
     let schema = gauges(&["fg_a"]);
     let mut agent = Agent::secure(collector.agents, &site.client(None));
-    agent.send(&who("web-01").hello(&schema));
+    agent.send(&identity("web-01").hello(&schema));
     agent.expect_welcome(&schema);
     agent.report(&[1.0]);
     let record = [&[23, 3, 3], &15_990_u16.to_be_bytes()[..], &[0; 15_980]].concat();

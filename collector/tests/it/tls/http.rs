@@ -12,9 +12,9 @@ use crate::support::collector::Collector;
 use crate::support::command::Process;
 use crate::support::pki::{Authority, named, soon, text};
 use crate::support::secure::{NAME, Site, Stream, client, config, rest};
-use crate::support::{PATIENCE, eventually, read_some};
+use crate::support::{TEST_TIMEOUT, eventually, read_some};
 
-/// A collector as a process, whose HTTP port speaks TLS.
+/// A collector process with TLS on its HTTP port.
 fn process(site: &Site, readers: Option<&Authority>) -> Process {
     let given = files(site, readers).into_iter();
     let flag = |(name, path): (&str, String)| [format!("--{}", name.replace('_', "-")), path];
@@ -22,7 +22,7 @@ fn process(site: &Site, readers: Option<&Authority>) -> Process {
     Process::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// The flags of a site whose HTTP port speaks TLS, with the authority of its readers.
+/// Flags of a site with TLS on its HTTP port, and the authority of its client certificates.
 fn flags(site: &Site, readers: Option<&Authority>) -> Flags {
     let files = files(site, readers).into_iter();
     files.fold(site.flags(), |flags, (name, path)| flags.with(name, path))
@@ -41,24 +41,24 @@ fn files(site: &Site, readers: Option<&Authority>) -> Vec<(&'static str, String)
     files
 }
 
-/// Where the collector serves HTTP, without asking it there.
+/// Starts a collector without requesting a page from it.
 fn start(flags: Flags) -> Collector {
     Collector::with(config(flags))
 }
 
 fn connect(http: SocketAddr, client: &Arc<ClientConfig>) -> Stream {
     let stream = TcpStream::connect(http).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     let name = ServerName::try_from(NAME).unwrap();
     StreamOwned::new(ClientConnection::new(Arc::clone(client), name).unwrap(), stream)
 }
 
-/// The answer to a request under TLS; nothing if there is none.
+/// Returns the answer to a request over TLS; empty if there is none.
 fn get(http: SocketAddr, client: &Arc<ClientConfig>, path: &str) -> String {
     get_over(connect(http, client), path).1
 }
 
-/// How TLS began, and the answer to a request that is sent together with the last of the handshake.
+/// Returns the kind of handshake, and the answer to a request that is sent with the end of it.
 fn get_over(mut stream: Stream, path: &str) -> (Option<HandshakeKind>, String) {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n");
     stream.conn.writer().write_all(request.as_bytes()).unwrap();
@@ -66,20 +66,20 @@ fn get_over(mut stream: Stream, path: &str) -> (Option<HandshakeKind>, String) {
     (stream.conn.handshake_kind(), answer)
 }
 
-/// Whether a request is answered over a connection that stays.
+/// Whether a request over an open connection is answered.
 fn answers(stream: &mut Stream) -> bool {
     let asked = write!(stream, "GET /healthz HTTP/1.1\r\nHost: {NAME}\r\n\r\n");
     asked.and_then(|()| read_some(stream, &mut [0; 1024])).is_ok_and(|read| read > 0)
 }
 
-/// Failures are counted after the peer was answered.
+/// Failures are counted after the client was answered.
 fn failures_are(count: usize, collector: &Collector, client: &Arc<ClientConfig>) {
     let line = format!("\nfleetgauge_http_tls_failures_total {count}\n");
     eventually(&line, || get(collector.http, client, "/metrics/self").contains(&line));
 }
 
 #[test]
-fn pages_under_tls() {
+fn pages_are_served_over_tls() {
     let site = Site::new();
     let collector = start(flags(&site, None));
     let page = get(collector.http, &site.client(None), "/metrics");
@@ -90,18 +90,18 @@ fn pages_under_tls() {
 }
 
 #[test]
-fn without_tls_nothing_is_answered() {
+fn request_without_tls_is_not_answered() {
     let site = Site::new();
     let collector = start(flags(&site, None));
     let mut plain = TcpStream::connect(collector.http).unwrap();
     plain.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    let heard = rest(&mut plain);
-    assert!(heard.is_empty() || heard[0] == 21, "{heard:?}");
+    let received = rest(&mut plain);
+    assert!(received.is_empty() || received[0] == 21, "{received:?}");
     failures_are(1, &collector, &site.client(None));
 }
 
 #[test]
-fn readers_prove_who_they_are() {
+fn client_certificate_is_required() {
     let (site, readers) = (Site::new(), Authority::new("readers"));
     let collector = start(flags(&site, Some(&readers)));
     let own = readers.issue(named("prometheus"));
@@ -116,7 +116,7 @@ fn readers_prove_who_they_are() {
 }
 
 #[test]
-fn a_reader_whose_certificate_expires_is_cut_off() {
+fn connection_is_closed_when_its_client_certificate_expires() {
     let (site, readers) = (Site::new(), Authority::new("readers"));
     let collector = start(flags(&site, Some(&readers)));
     let own = readers.issue(named("prometheus").until(soon()));
@@ -126,32 +126,32 @@ fn a_reader_whose_certificate_expires_is_cut_off() {
 }
 
 #[test]
-fn a_reader_whose_certificate_expires_is_logged_by_its_address() {
+fn expired_client_certificate_is_logged_with_its_address() {
     let (site, readers) = (Site::new(), Authority::new("readers"));
     let mut collector = process(&site, Some(&readers));
     let own = readers.issue(named("prometheus").until(soon()));
     let mut stream = connect(collector.http, &site.client(Some(&own)));
     eventually("it is closed", || !answers(&mut stream));
     let line = collector.logs("HTTP client certificate rejected");
-    assert!(line.contains("WARN") && line.contains("address=127.0.0.1 cause="), "{line}");
+    assert!(line.contains("WARN") && line.contains("address=127.0.0.1 error="), "{line}");
     assert!(line.contains("count=1"), "{line}");
 }
 
 #[test]
-fn plain_http_on_a_tls_port_gets_an_alert_alone_and_the_log_says_what_is_wrong() {
+fn plain_http_on_a_tls_port_gets_an_alert_and_is_logged() {
     let site = Site::new();
     let mut collector = process(&site, None);
     let mut plain = TcpStream::connect(collector.http).unwrap();
     plain.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    let heard = rest(&mut plain);
-    assert!(heard.is_empty() || heard[0] == 21 && heard.len() == 7, "{heard:?}");
-    let line = collector.logs("TLS failed on the HTTP port");
+    let received = rest(&mut plain);
+    assert!(received.is_empty() || received[0] == 21 && received.len() == 7, "{received:?}");
+    let line = collector.logs("HTTP TLS connection failed");
     assert!(line.contains("WARN") && line.contains("the client does not speak TLS"), "{line}");
 }
 
-/// TLS itself does not look at the certificate again.
+/// rustls does not verify the certificate of a resumed session.
 #[test]
-fn a_reader_s_ticket_is_worth_no_more_than_the_certificate_it_was_got_for() {
+fn ticket_of_an_expired_client_certificate_is_rejected() {
     let (site, readers) = (Site::new(), Authority::new("readers"));
     let collector = start(flags(&site, Some(&readers)));
     let own = readers.issue(named("prometheus").until(soon()));
@@ -166,7 +166,7 @@ fn a_reader_s_ticket_is_worth_no_more_than_the_certificate_it_was_got_for() {
 }
 
 #[test]
-fn a_reader_whose_certificate_is_revoked_is_cut_off_and_no_other() {
+fn connection_with_a_revoked_client_certificate_is_closed() {
     let (site, readers) = (Site::new(), Authority::new("readers"));
     let crl = site.files.write("readers.crl", &readers.revoke(&[]));
     let flags = flags(&site, Some(&readers)).with("http_tls_crl", text(&crl));
@@ -185,7 +185,7 @@ fn a_reader_whose_certificate_is_revoked_is_cut_off_and_no_other() {
 }
 
 #[test]
-fn an_authority_that_is_replaced_takes_its_readers_with_it() {
+fn connections_of_a_replaced_authority_are_closed() {
     let (site, readers) = (Site::new(), Authority::new("readers"));
     let collector = start(flags(&site, Some(&readers)));
     let client = site.client(Some(&readers.issue(named("prometheus"))));
@@ -200,7 +200,7 @@ fn an_authority_that_is_replaced_takes_its_readers_with_it() {
 }
 
 #[test]
-fn a_handshake_that_never_begins_takes_no_place_for_ever() {
+fn unfinished_handshake_frees_its_permit() {
     let site = Site::new();
     let flags = flags(&site, None).with("max_http_connections", "2");
     let collector = start(flags);

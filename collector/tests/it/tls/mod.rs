@@ -1,4 +1,4 @@
-//! TLS on the agents' port.
+//! TLS on the agent port.
 
 mod hostile;
 mod http;
@@ -8,18 +8,18 @@ mod reload;
 mod settings;
 mod tokens;
 
-use crate::support::agent::{Agent, who};
+use crate::support::agent::{Agent, identity};
 use crate::support::collector::Collector;
 use crate::support::frames::gauges;
 use crate::support::secure::{Site, config};
 
 #[test]
-fn an_agent_under_tls_is_shown() {
+fn agent_over_tls_is_exposed() {
     let site = Site::new();
     let collector = Collector::with(config(site.flags()));
     let schema = gauges(&["fg_a", "fg_b"]);
     let mut agent = Agent::secure(collector.agents, &site.client(None));
-    agent.send(&who("web-01").hello(&schema));
+    agent.send(&identity("web-01").hello(&schema));
     agent.expect_welcome(&schema);
     agent.report(&[1.0, 2.0]);
     assert_eq!(collector.page().values_of("web-01"), [1.0, 2.0]);

@@ -5,7 +5,7 @@ use fleetgauge_collector::config::Flags;
 use fleetgauge_proto::Code;
 use rustls::{AlertDescription, Error};
 
-use crate::support::agent::{Agent, Who, who};
+use crate::support::agent::{Agent, Identity, identity};
 use crate::support::collector::Collector;
 use crate::support::eventually;
 use crate::support::frames::{gauges, label};
@@ -16,22 +16,22 @@ use crate::support::secure::{Site, Stream, client, config, failure};
 fn join(collector: &Collector, site: &Site, own: &Issued, id: &str) -> Agent<Stream> {
     let schema = gauges(&["fg_a"]);
     let mut agent = Agent::secure(collector.agents, &site.client(Some(own)));
-    agent.send(&who(id).hello(&schema));
+    agent.send(&identity(id).hello(&schema));
     agent.expect_welcome(&schema);
     agent.report(&[1.0]);
     agent
 }
 
-/// The collector answers only with an alert that hides the cause.
+/// Checks that the collector answers only with an alert that hides the cause.
 fn is_refused(collector: &Collector, site: &Site, own: Option<&Issued>, alert: AlertDescription) {
     let mut agent = Agent::secure(collector.agents, &site.client(own));
-    agent.send(&who("web-01").hello(&gauges(&["fg_a"])));
+    agent.send(&identity("web-01").hello(&gauges(&["fg_a"])));
     assert_eq!(failure(&mut agent.stream), Some(Error::AlertReceived(alert)));
     assert!(!collector.page().shows("web-01"));
 }
 
 #[test]
-fn the_name_in_the_certificate_is_the_id() {
+fn certificate_name_is_the_agent_id() {
     let site = Site::new();
     let collector = Collector::with(config(site.mutual()));
     let _agent = join(&collector, &site, &site.agent("web-01"), "web-01");
@@ -42,19 +42,19 @@ fn the_name_in_the_certificate_is_the_id() {
 }
 
 #[test]
-fn no_other_id_is_had_by_a_certificate() {
+fn certificate_for_another_id_is_rejected() {
     let site = Site::new();
     let collector = Collector::with(config(site.mutual()));
     let mut thief = Agent::secure(collector.agents, &site.client(Some(&site.agent("web-01"))));
-    thief.send(&who("web-02").hello(&gauges(&["fg_a"])));
+    thief.send(&identity("web-02").hello(&gauges(&["fg_a"])));
     let (text, retry) = thief.expect_reject(Code::Unauthorized);
     assert_eq!((text.as_str(), retry), (Code::Unauthorized.meaning(), None));
     assert!(!collector.page().shows("web-02"));
-    assert_eq!(collector.figure("fleetgauge_unauthorized_total{cause=\"wrong_certificate\"}"), 1.0);
+    assert_eq!(collector.metric("fleetgauge_unauthorized_total{cause=\"wrong_certificate\"}"), 1.0);
 }
 
 #[test]
-fn a_pattern_says_where_the_id_stands() {
+fn certificate_name_pattern_extracts_the_id() {
     let site = Site::new();
     let flags = site.mutual().with("tls_client_name", "spiffe://example.com/agent/{id}");
     let collector = Collector::with(config(flags));
@@ -62,12 +62,12 @@ fn a_pattern_says_where_the_id_stands() {
     let _agent = join(&collector, &site, &own, "web-01");
     assert!(collector.page().shows("web-01"));
     let mut other = Agent::secure(collector.agents, &site.client(Some(&own)));
-    other.send(&who("host-7").hello(&gauges(&["fg_a"])));
+    other.send(&identity("host-7").hello(&gauges(&["fg_a"])));
     other.expect_reject(Code::Unauthorized);
 }
 
 #[test]
-fn labels_are_pinned_to_certificates() {
+fn labels_are_pinned_to_agents_with_certificates() {
     let site = Site::new();
     let pinned = "[[credential]]\nagent = 'web-*'\nlabels = { site = 'fra' }\n";
     let path = site
@@ -79,23 +79,23 @@ fn labels_are_pinned_to_certificates() {
     assert_eq!(collector.page().value("fg_a{agent=\"web-01\",site=\"fra\"}"), Some(1.0));
     for (id, said, code) in [
         ("web-02", Some(("site", "ams")), Code::LabelNotAllowed),
-        // It has no entry, or one that requires a token.
+        // The agent has no entry, or one that requires a token.
         ("mail-1", None, Code::Unauthorized),
         ("db-1", None, Code::Unauthorized),
     ] {
         let labels = said.iter().map(label).collect();
         let mut agent = Agent::secure(collector.agents, &site.client(Some(&site.agent(id))));
-        agent.send(&Who { labels, ..who(id) }.hello(&gauges(&["fg_a"])));
+        agent.send(&Identity { labels, ..identity(id) }.hello(&gauges(&["fg_a"])));
         agent.expect_reject(code);
     }
-    assert_eq!(collector.figure("fleetgauge_unauthorized_total{cause=\"unknown_agent\"}"), 1.0);
-    assert_eq!(collector.figure("fleetgauge_unauthorized_total{cause=\"no_credential\"}"), 1.0);
+    assert_eq!(collector.metric("fleetgauge_unauthorized_total{cause=\"unknown_agent\"}"), 1.0);
+    assert_eq!(collector.metric("fleetgauge_unauthorized_total{cause=\"no_credential\"}"), 1.0);
     let said = Config::try_new(with_file(site.flags())).unwrap_err().to_string();
     assert!(said.starts_with("--credentials: ") && said.contains("tls_client_ca"), "{said}");
 }
 
 #[test]
-fn whoever_has_no_good_certificate_learns_nothing() {
+fn invalid_certificates_get_the_same_alert() {
     let site = Site::new();
     site.files.write("agents.crl", &site.agents.revoke(&[7]));
     let flags = site.mutual().with("tls_crl", site.path("agents.crl"));
@@ -117,7 +117,7 @@ fn whoever_has_no_good_certificate_learns_nothing() {
 }
 
 #[test]
-fn an_agent_that_believes_another_authority_does_not_report_here() {
+fn agent_that_trusts_another_authority_does_not_connect() {
     let site = Site::new();
     let collector = Collector::with(config(site.mutual()));
     let other = client(&Authority::new("collectors"), Some(&site.agent("web-01")));
@@ -127,7 +127,7 @@ fn an_agent_that_believes_another_authority_does_not_report_here() {
 }
 
 #[test]
-fn an_agent_whose_certificate_expires_is_closed() {
+fn session_ends_when_its_certificate_expires() {
     let site = Site::new();
     let collector = Collector::with(config(site.mutual()));
     let own = site.agents.issue(named("web-01").until(soon()));

@@ -1,10 +1,10 @@
-//! Certificates, authorities and lists that change while agents are connected.
+//! Certificates, authorities and revocation lists that change while agents are connected.
 
 use fleetgauge_proto::Code;
 use rustix::process::Signal;
 use rustls::HandshakeKind;
 
-use crate::support::agent::{Agent, who};
+use crate::support::agent::{Agent, identity};
 use crate::support::collector::Collector;
 use crate::support::command::Process;
 use crate::support::frames::gauges;
@@ -13,7 +13,7 @@ use crate::support::pki::{Authority, named, soon, text};
 use crate::support::secure::{NAME, Site, Stream, client, config};
 use crate::support::{eventually, secure};
 
-/// A collector whose agents show certificates that may be revoked, as a process.
+/// A collector process that requires client certificates, with a revocation list.
 fn start(site: &Site) -> Process {
     site.files.write("agents.crl", &site.agents.revoke(&[]));
     let file = |name: &str| text(&site.files.path(name));
@@ -31,7 +31,7 @@ fn start(site: &Site) -> Process {
 
 fn reload(collector: &mut Process) {
     collector.signal(Signal::HUP);
-    collector.logs("the settings were read anew");
+    collector.logs("configuration reloaded");
 }
 
 fn join(
@@ -41,7 +41,7 @@ fn join(
 ) -> Agent<Stream> {
     let schema = gauges(&["fg_a"]);
     let mut agent = Agent::secure(collector.agents, client);
-    agent.send(&who(id).hello(&schema));
+    agent.send(&identity(id).hello(&schema));
     agent.expect_welcome(&schema);
     agent.report(&[1.0]);
     agent
@@ -52,7 +52,7 @@ fn shows(collector: &Process, id: &str) -> bool {
 }
 
 #[test]
-fn a_certificate_that_is_revoked_closes_its_session_and_no_other() {
+fn revoked_certificate_closes_its_session_only() {
     let site = Site::new();
     let mut collector = start(&site);
     let issue = |name, serial| site.agents.issue(named(name).numbered(serial));
@@ -64,21 +64,21 @@ fn a_certificate_that_is_revoked_closes_its_session_and_no_other() {
     revoked.expect_reject(Code::CredentialRevoked);
     assert!(!shows(&collector, "one"));
     stays.report(&[2.0]);
-    // Neither its certificate nor its ticket lets it in again.
+    // Neither the certificate nor its ticket is accepted again.
     let mut again = Agent::secure(collector.agents, &one);
-    again.send(&who("one").hello(&gauges(&["fg_a"])));
+    again.send(&identity("one").hello(&gauges(&["fg_a"])));
     assert!(secure::failure(&mut again.stream).is_some());
-    collector.logs("TLS failed");
+    collector.logs("TLS connection failed");
 }
 
 #[test]
-fn an_authority_that_is_replaced_takes_its_agents_with_it() {
+fn replaced_authority_closes_its_sessions() {
     let site = Site::new();
     let mut collector = start(&site);
     let next = Authority::new("next");
     let (old, new) = (site.agent("old"), next.issue(named("new")));
     let mut old = join(&collector, &site.client(Some(&old)), "old");
-    // Both for a while.
+    // Both authorities are valid for a while.
     site.files.write("agents.pem", &(site.agents.pem() + &next.pem()));
     site.files.write("agents.crl", &(site.agents.revoke(&[]) + &next.revoke(&[])));
     reload(&mut collector);
@@ -92,7 +92,7 @@ fn an_authority_that_is_replaced_takes_its_agents_with_it() {
 }
 
 #[test]
-fn an_agent_that_is_another_by_a_new_pattern_is_closed() {
+fn session_ends_when_a_new_pattern_yields_another_id() {
     let site = Site::new();
     let pattern = |pattern: &str| {
         let all = format!("drain_timeout = '0s'\ntls_client_name = '{pattern}'\n");
@@ -104,7 +104,7 @@ fn an_agent_that_is_another_by_a_new_pattern_is_closed() {
     let [mut changed, mut stays] = [("one", "two"), ("three", "three")].map(|(name, uri)| {
         let own = site.agents.issue(named(name).with_uri(&format!("spiffe://example.com/{uri}")));
         let mut agent = Agent::secure(collector.agents, &site.client(Some(&own)));
-        agent.send(&who(name).hello(&schema));
+        agent.send(&identity(name).hello(&schema));
         agent.expect_welcome(&schema);
         agent.report(&[1.0]);
         agent
@@ -116,7 +116,7 @@ fn an_agent_that_is_another_by_a_new_pattern_is_closed() {
 }
 
 #[test]
-fn the_port_s_own_certificate_is_replaced_without_a_word() {
+fn replaced_certificate_of_the_port_closes_no_session() {
     let site = Site::new();
     let mut collector = start(&site);
     let own = site.agent("one");
@@ -130,18 +130,18 @@ fn the_port_s_own_certificate_is_replaced_without_a_word() {
 }
 
 #[test]
-fn a_file_that_changes_is_read_without_being_asked() {
+fn changed_file_is_reloaded_without_a_signal() {
     let site = Site::new();
     let mut collector = start(&site);
     let own = site.agents.issue(named("one").numbered(1));
     let mut agent = join(&collector, &site.client(Some(&own)), "one");
     site.files.write("agents.crl", &site.agents.revoke(&[1]));
-    collector.logs("the settings were read anew");
+    collector.logs("configuration reloaded");
     agent.expect_reject(Code::CredentialRevoked);
 }
 
 #[test]
-fn files_that_are_broken_change_nothing() {
+fn invalid_files_change_nothing() {
     let site = Site::new();
     let mut collector = start(&site);
     let own = site.client(Some(&site.agent("one")));
@@ -155,7 +155,7 @@ fn files_that_are_broken_change_nothing() {
         let before = std::fs::read_to_string(site.files.path(file)).unwrap();
         site.files.write(file, &content);
         collector.signal(Signal::HUP);
-        let said = collector.logs("the old ones stay in force");
+        let said = collector.logs("configuration reload failed");
         assert!(words.iter().all(|word| said.contains(word)), "{said}");
         site.files.write(file, &before);
     }
@@ -165,13 +165,13 @@ fn files_that_are_broken_change_nothing() {
     agent_is_superseded(agent);
 }
 
-/// It was, by the later connection of the same name.
+/// Checks that a later connection of the same name has superseded this agent.
 fn agent_is_superseded(mut agent: Agent<Stream>) {
     agent.expect_code(Code::Superseded);
 }
 
 #[test]
-fn who_was_here_comes_again_by_a_ticket_until_the_lists_change() {
+fn tickets_are_accepted_until_the_revocation_lists_change() {
     let site = Site::new();
     let mut collector = start(&site);
     let own = site.client(Some(&site.agent("one")));
@@ -185,7 +185,7 @@ fn who_was_here_comes_again_by_a_ticket_until_the_lists_change() {
     };
     assert_eq!(come(&collector), HandshakeKind::Full);
     assert_eq!(come(&collector), HandshakeKind::Resumed);
-    // Nothing that tickets hang on.
+    // A reload of files on which tickets do not depend.
     reload(&mut collector);
     assert_eq!(come(&collector), HandshakeKind::Resumed);
     site.files.write("agents.crl", &site.agents.revoke(&[9]));
@@ -194,19 +194,22 @@ fn who_was_here_comes_again_by_a_ticket_until_the_lists_change() {
 }
 
 #[test]
-fn a_ticket_is_worth_no_more_than_the_certificate_it_was_got_for() {
+fn ticket_of_an_expired_certificate_is_rejected() {
     let site = Site::new();
     let collector = start(&site);
     let own = site.client(Some(&site.agents.issue(named("one").until(soon()))));
     let mut agent = join(&collector, &own, "one");
     agent.expect_reject(Code::CredentialRevoked);
     let mut again = Agent::secure(collector.agents, &own);
-    again.send(&who("one").hello(&gauges(&["fg_a"])));
-    let heard = again.hear();
+    again.send(&identity("one").hello(&gauges(&["fg_a"])));
+    let received = again.receive();
     assert_eq!(again.stream.conn.handshake_kind(), Some(HandshakeKind::Resumed));
     assert!(
-        matches!(heard, crate::support::agent::Heard::Reject { code: Code::Unauthorized, .. }),
-        "{heard:?}"
+        matches!(
+            received,
+            crate::support::agent::Received::Reject { code: Code::Unauthorized, .. }
+        ),
+        "{received:?}"
     );
     assert!(!shows(&collector, "one"));
 }

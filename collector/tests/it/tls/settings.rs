@@ -1,4 +1,4 @@
-//! Settings of TLS that cannot be, each with a word of its own; and which versions are spoken.
+//! Invalid TLS settings and their errors, and TLS versions.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -10,18 +10,18 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{AlertDescription, CipherSuite, ClientConfig, Error, ProtocolVersion, version};
 
-use crate::support::agent::{Agent, who};
+use crate::support::agent::{Agent, identity};
 use crate::support::collector::Collector;
 use crate::support::frames::gauges;
 use crate::support::pki::{Authority, named, text};
 use crate::support::secure::{NAME, Site, config, failure};
 
-/// What is wrong with these settings.
+/// Returns the error of these settings.
 fn problem(flags: Flags) -> String {
     Config::try_new(flags).unwrap_err().to_string()
 }
 
-/// What is wrong once this file holds this.
+/// Returns the error if this file has this content.
 fn problem_with(file: &str, content: &str) -> String {
     let site = Site::new();
     site.files.write("agents.crl", &site.agents.revoke(&[]));
@@ -34,7 +34,7 @@ fn problem_with(file: &str, content: &str) -> String {
 }
 
 #[test]
-fn files_that_will_not_do() {
+fn invalid_tls_files_are_rejected() {
     let other = Authority::new("other");
     let issue = |wanted| other.issue(wanted).certificate;
     let key = other.issue(named(NAME)).key;
@@ -73,7 +73,7 @@ fn files_that_will_not_do() {
 }
 
 #[test]
-fn a_key_that_everybody_may_read() {
+fn key_readable_by_everyone_is_rejected() {
     let site = Site::new();
     let key = site.files.path("own.key");
     std::fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
@@ -114,7 +114,7 @@ fn settings_that_need_or_exclude_others_are_rejected() {
 }
 
 #[test]
-fn an_address_off_loopback_takes_certificates_of_agents_and_of_readers() {
+fn public_address_requires_client_certificates() {
     let site = Site::new();
     let open = || {
         site.mutual()
@@ -132,7 +132,7 @@ fn an_address_off_loopback_takes_certificates_of_agents_and_of_readers() {
     assert!(readers.contains("http") && readers.contains("--http-tls-client-ca"), "{readers}");
 }
 
-/// A client that knows no newer version.
+/// A client that supports no newer version than TLS 1.2.
 fn old(site: &Site) -> Arc<ClientConfig> {
     let mut roots = rustls::RootCertStore::empty();
     let pem = site.collectors.pem();
@@ -144,7 +144,7 @@ fn old(site: &Site) -> Arc<ClientConfig> {
 }
 
 #[test]
-fn tls_1_2_is_spoken_only_where_it_is_allowed() {
+fn tls_1_2_is_accepted_only_if_allowed() {
     let site = Site::new();
     let strict = Collector::with(config(site.flags()));
     let mut agent = Agent::secure(strict.agents, &old(&site));
@@ -154,7 +154,7 @@ fn tls_1_2_is_spoken_only_where_it_is_allowed() {
     let lenient = Collector::with(config(flags));
     let schema = gauges(&["fg_a"]);
     let mut agent = Agent::secure(lenient.agents, &old(&site));
-    agent.send(&who("old").hello(&schema));
+    agent.send(&identity("old").hello(&schema));
     agent.expect_welcome(&schema);
     agent.report(&[1.0]);
     assert_eq!(agent.stream.conn.protocol_version(), Some(ProtocolVersion::TLSv1_2));
@@ -162,12 +162,12 @@ fn tls_1_2_is_spoken_only_where_it_is_allowed() {
 }
 
 #[test]
-fn the_collector_takes_the_cheapest_suite_whatever_its_peer_likes_best() {
+fn cheapest_cipher_suite_is_chosen() {
     let site = Site::new();
     let collector = Collector::with(config(site.flags()));
     let schema = gauges(&["fg_a"]);
     let mut agent = Agent::secure(collector.agents, &site.client(None));
-    agent.send(&who("web-01").hello(&schema));
+    agent.send(&identity("web-01").hello(&schema));
     agent.expect_welcome(&schema);
     let taken = agent.stream.conn.negotiated_cipher_suite().map(|suite| suite.suite());
     assert_eq!(taken, Some(CipherSuite::TLS13_AES_128_GCM_SHA256));

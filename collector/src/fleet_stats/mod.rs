@@ -1,6 +1,6 @@
-//! The fleet as a whole: for every gauge, the distribution of its values over the agents.
+//! Distributions over the fleet: for each gauge, of its values over all agents.
 //!
-//! Values are copied without labels as columns, one for each gauge and group. All figures are
+//! Values are copied without labels into columns, one for each gauge and group. All results are
 //! exact.
 
 mod bounds;
@@ -15,7 +15,7 @@ pub use columns::{Column, Columns};
 pub use distribution::{Distribution, QUANTILES};
 pub use text::write;
 
-/// Maximum groups of a page: a label with more values is closer to an agent's name.
+/// Maximum groups on a page. A label with more values is likely to identify single agents.
 pub const MAX_GROUPS: usize = 100;
 
 /// A query of the page.
@@ -49,11 +49,11 @@ impl GroupLabel {
 /// Why a query has no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoAnswer {
-    /// No such gauge on the shared pages.
-    #[error("no connected agent shows a gauge of the name that family= asks for")]
+    /// No gauge of this name is on the shared pages.
+    #[error("unknown gauge in family=; no connected agent exposes it")]
     UnknownFamily,
     /// The label has too many values.
-    #[error("the label {0} has more than {MAX_GROUPS} values: group by one that has fewer")]
+    #[error("label {0} has more than {MAX_GROUPS} values; group by a label with fewer")]
     TooManyGroups(String),
 }
 

@@ -1,9 +1,9 @@
-//! Renders the fleet page: for every gauge a histogram, the mean and quantiles over the agents,
-//! under reserved names.
+//! Renders the fleet page: for each gauge a histogram, the mean and quantiles over the agents. All
+//! names have a reserved prefix.
 //!
-//! OpenMetrics requires that sums do not decrease and quantiles are not negative, which gauges do
-//! not guarantee. So the histogram has neither sum nor count, and negative quantiles are gauges
-//! there.
+//! In OpenMetrics sums must not decrease and quantiles must not be negative. Gauges guarantee
+//! neither, so the histogram has no sum and no count, and negative quantiles are rendered as
+//! gauges.
 
 use std::collections::HashSet;
 
@@ -16,9 +16,9 @@ use crate::exposition::{
 /// Prefix of all names.
 const PREFIX: &str = "fleetgauge_fleet_";
 
-/// Renders the page, the end mark of OpenMetrics included.
+/// Renders the page, with the end mark of OpenMetrics.
 ///
-/// A gauge whose names on this page are taken, such as `load_mean` beside `load`, is left out.
+/// A gauge is skipped if its names on this page are taken: `load_mean` beside `load`.
 ///
 /// # Errors
 /// [`Disconnected`] if the sink is.
@@ -52,11 +52,11 @@ impl Page {
         let [name, bucket, mean, quantile] = names;
         let distributions: Vec<_> =
             columns.iter().map(|column| (column, column.distribution())).collect();
-        self.head(name, "histogram", &format!("How {gauge} is spread over the fleet"));
+        self.head(name, "histogram", &format!("Distribution of {gauge} over the fleet"));
         for (column, distribution) in &distributions {
             self.buckets(bucket, column, distribution);
         }
-        self.head(mean, "gauge", &format!("The mean of {gauge} over the fleet"));
+        self.head(mean, "gauge", &format!("Mean of {gauge} over the fleet"));
         for (column, distribution) in &distributions {
             self.line(mean, column, None, distribution.mean);
         }
@@ -82,7 +82,7 @@ impl Page {
         }
     }
 
-    /// Help needs no escaping here: it is ours.
+    /// The help text needs no escapes.
     fn head(&mut self, name: &str, kind: &str, help: &str) {
         self.write(&format!("# HELP {name} {help}.\n# TYPE {name} {kind}\n"));
     }

@@ -12,16 +12,16 @@ use crate::registry::{GaugeFamily, Registry, RowBlockView};
 pub struct Columns {
     /// The label to group by.
     by: Option<GroupLabel>,
-    /// Values of the label, sorted, and their group indices. An agent without it has the empty
-    /// value.
+    /// Values of the label, sorted, and their group indices. Agents without the label are in the
+    /// group of the empty value.
     groups: Vec<(Box<str>, usize)>,
     gauges: Vec<(GaugeFamily, OfGauge)>,
 }
 
-/// Values as keys, unsorted.
+/// Values as order-preserving keys, unsorted.
 type Keys = Vec<i64>;
 
-/// The columns of one gauge by group index, for the groups that have a value.
+/// The columns of one gauge, with their group indices; only groups with values.
 #[derive(Debug, Default)]
 struct OfGauge(Vec<(usize, Keys)>);
 
@@ -125,7 +125,7 @@ fn copy_block(
     groups.find(block)?;
     for (gauge, offset) in plan {
         for (values, group) in block.values().zip(&groups.of_rows) {
-            // Absent values are NaN, too.
+            // Absent values are NaN as well.
             if !values[*offset].is_nan() {
                 columns[*gauge].get_mut(*group).push(key(values[*offset]));
             }
@@ -134,7 +134,7 @@ fn copy_block(
     Ok(())
 }
 
-/// Returns the gauges and offsets to copy from each row, by schema key.
+/// Returns the gauges, and their offsets in each row, by schema key.
 fn plan(gauges: &[GaugeFamily]) -> HashMap<u64, Vec<(usize, usize)>> {
     let mut plan: HashMap<u64, Vec<(usize, usize)>> = HashMap::new();
     for (index, gauge) in gauges.iter().enumerate() {
@@ -145,11 +145,11 @@ fn plan(gauges: &[GaugeFamily]) -> HashMap<u64, Vec<(usize, usize)>> {
     plan
 }
 
-/// The groups met so far.
+/// The groups found so far.
 struct Groups<'a> {
     by: Option<&'a GroupLabel>,
     indices: HashMap<Box<str>, usize>,
-    /// Group of each row of the last block.
+    /// Groups of the rows of the last block.
     of_rows: Vec<usize>,
 }
 

@@ -1,7 +1,7 @@
 //! The distribution of a column's values: exact buckets and quantiles, without sorting.
 //!
-//! A first pass counts the values by the leading bits of their keys. A second pass collects the
-//! values of those few bins that have a bucket's bound or a quantile.
+//! A first pass counts the values by the leading bits of their keys, in bins. A second pass
+//! collects the values of the few bins that contain a bucket bound or a quantile.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use super::columns::{key, value};
 /// The quantiles on the page.
 pub const QUANTILES: [f64; 5] = [0.0, 0.5, 0.9, 0.99, 1.0];
 
-/// Maximum leading bits of a bin: sign, exponent and four bits of the fraction.
+/// Maximum bits that select a bin: sign, exponent and four bits of the fraction.
 const BITS: u32 = 16;
 
 /// The distribution of a column's values.
@@ -22,13 +22,14 @@ pub struct Distribution {
     pub mean: f64,
     /// Number of values at or below each bound.
     pub at_or_below: Vec<usize>,
-    /// Values at [`QUANTILES`]: the least value with at least that share of all values at or below
-    /// it.
+    /// Values at [`QUANTILES`]. The q-quantile is the least value such that at least that share of
+    /// the values is not greater.
     pub quantiles: [f64; QUANTILES.len()],
 }
 
 impl Distribution {
-    /// Computes the distribution of at least one key, with buckets of these upper bounds.
+    /// Computes the distribution of the keys; there must be one. `bounds` are upper bounds of
+    /// buckets.
     pub(super) fn of(keys: &[i64], bounds: &[f64]) -> Self {
         let bins = Bins::count(keys);
         let bounds: Vec<i64> = bounds.iter().map(|bound| key(*bound)).collect();
@@ -54,9 +55,9 @@ impl Distribution {
 
 /// Counts of keys by their leading bits, in the order of the keys.
 struct Bins {
-    /// Bits of a key that are not leading.
+    /// Number of low bits that do not select a bin.
     shift: u32,
-    /// Number of keys in the bins before each.
+    /// Number of keys in all bins before each.
     below: Vec<usize>,
 }
 
@@ -106,7 +107,7 @@ impl Bins {
     }
 }
 
-/// Returns the rank, from 0, of a quantile among so many values.
+/// Returns the rank, from 0, of a quantile among `count` values.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,

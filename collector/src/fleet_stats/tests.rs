@@ -21,7 +21,7 @@ fn registry() -> Registry {
     )
 }
 
-/// An agent with one series a family, given by name, unit and kind.
+/// Registers an agent with one series in each family (name, unit, kind).
 fn enter(
     registry: &Registry,
     id: &str,
@@ -44,10 +44,10 @@ fn enter(
     let id = AgentId::try_new(id).unwrap();
     let handle = ConnectionHandle::new(id.fnv1a(), ([127, 0, 0, 1], 1).into(), u64::MAX);
     let labels = write_labels(&id, &labels, None);
-    let newcomer = PendingAgent { id, host_nonce: [1; 16], labels, handle };
+    let pending = PendingAgent { id, host_nonce: [1; 16], labels, handle };
     let mut bytes = Vec::new();
     write_all(values, &mut bytes);
-    registry.enter(&newcomer, pinned.entry(), &Values::All(&bytes), 0).unwrap();
+    registry.enter(&pending, pinned.entry(), &Values::All(&bytes), 0).unwrap();
 }
 
 fn page(registry: &Registry, query: &FleetQuery, format: Format) -> String {
@@ -56,7 +56,7 @@ fn page(registry: &Registry, query: &FleetQuery, format: Format) -> String {
     String::from_utf8(page).unwrap()
 }
 
-/// The same by sorting everything.
+/// Computes the expected distribution by sorting all values.
 fn expected(values: &[f64], bounds: &[f64]) -> Distribution {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
@@ -74,7 +74,7 @@ fn expected(values: &[f64], bounds: &[f64]) -> Distribution {
 }
 
 #[test]
-fn keys_keep_the_order() {
+fn keys_preserve_the_order_of_values() {
     let ordered = [
         f64::NEG_INFINITY,
         f64::MIN,
@@ -97,7 +97,7 @@ fn keys_keep_the_order() {
 }
 
 #[test]
-fn spreads_are_exact() {
+fn distributions_are_exact() {
     let bounds = [-100.0, -1.0, 0.0, 0.05, 0.5, 1.0, 1e6];
     let mut random = 1_u64;
     let mut next = || {
@@ -129,7 +129,7 @@ const LOAD: (&str, &str, u8) = ("load", "", GAUGE);
 const USED: (&str, &str, u8) = ("disk_used_ratio", "ratio", GAUGE);
 
 #[test]
-fn gauges_of_all_schemas_are_counted_once_and_nothing_else() {
+fn page_has_all_gauges_of_all_schemas_and_no_counters() {
     let registry = registry();
     enter(&registry, "a", None, &[USED, LOAD], &[0.05, 1.0]);
     enter(&registry, "b", None, &[USED, LOAD], &[0.9, ABSENT]);
@@ -163,7 +163,7 @@ fn gauges_of_all_schemas_are_counted_once_and_nothing_else() {
 }
 
 #[test]
-fn groups_of_a_label() {
+fn by_groups_agents_by_a_label() {
     let registry = registry();
     enter(&registry, "a", Some("db"), &[USED], &[0.1]);
     enter(&registry, "b", Some("a \"web\"\\"), &[USED], &[0.2]);
@@ -188,7 +188,7 @@ fn groups_of_a_label() {
 }
 
 #[test]
-fn a_label_of_too_many_values_is_refused() {
+fn label_with_too_many_values_is_rejected() {
     let registry = registry();
     let by = GroupLabel::try_new("role");
     let query = FleetQuery { by, family: None };
@@ -205,7 +205,7 @@ fn a_label_of_too_many_values_is_refused() {
 }
 
 #[test]
-fn one_family_alone() {
+fn family_selects_one_gauge() {
     let registry = registry();
     enter(&registry, "a", None, &[USED, LOAD, ("sent", "", COUNTER)], &[0.1, 1.0, 1.0]);
     let ask = |family: &str| FleetQuery { by: None, family: Some(family.to_owned()) };
@@ -218,7 +218,7 @@ fn one_family_alone() {
 }
 
 #[test]
-fn names_that_would_mean_two_things_are_left_off() {
+fn gauges_whose_page_names_are_taken_are_skipped() {
     let registry = registry();
     let families = ["load_mean", "load", "load_quantile", "loads"].map(|name| (name, "", GAUGE));
     enter(&registry, "a", None, &families, &[1.0; 4]);
@@ -236,7 +236,7 @@ fn names_that_would_mean_two_things_are_left_off() {
 }
 
 #[test]
-fn labels_that_no_agent_can_have() {
+fn group_label_rejects_names_that_agents_cannot_set() {
     for name in ["role", "dc", "_x"] {
         assert!(GroupLabel::try_new(name).is_some(), "{name}");
     }
