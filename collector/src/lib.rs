@@ -25,16 +25,16 @@ pub mod telemetry;
 pub mod tls;
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use prometheus_client::registry::Registry as MetricsRegistry;
-use tokio::net::TcpListener;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
 
-/// The collector's allocator: an idle connection takes less memory in it than in the system's.
+/// The collector's allocator, in which an idle connection takes less memory than in the system's.
 #[cfg(all(target_os = "linux", feature = "jemalloc"))]
 pub use tikv_jemallocator::Jemalloc as Allocator;
 
@@ -62,7 +62,7 @@ pub async fn run(
     config: Config,
     listeners: Listeners,
     shutdown: impl Future<Output = ()> + Send,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     run_reloading(config, listeners, shutdown, Arc::default()).await
 }
 
@@ -75,39 +75,29 @@ pub async fn run_reloading(
     listeners: Listeners,
     shutdown: impl Future<Output = ()> + Send,
     reload: Arc<Notify>,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     let mut metrics = MetricsRegistry::default();
     let collector = Arc::new(CollectorState::new(config, &mut metrics));
     metrics.register_collector(Box::new(ScrapeCollector(collector_samples::of(&collector))));
     collector.clock.set_time_of_day(SystemTime::now());
     collector.clock.start();
-    let saver = RosterSaver::open(&collector).map_err(std::io::Error::other)?;
+    let saver = RosterSaver::open(&collector).map_err(io::Error::other)?;
 
-    let stop_accepting = CancellationToken::new();
     let runtime = ConnectionRuntime::start(collector.config.coalesce)?;
-    let mut accepting = Vec::new();
-    for listener in listeners.agents {
-        info!(address = %listener.local_addr()?, "listening for agents");
-        listener.set_nonblocking(true)?;
-        let _within = runtime.handle().enter();
-        let listener = TcpListener::from_std(listener)?;
-        let stop = stop_accepting.clone().cancelled_owned();
-        let accept = accept::accept(listener, Arc::clone(&collector), stop);
-        accepting.push(runtime.handle().spawn(accept));
-    }
-    listeners.http.set_nonblocking(true)?;
-    let listener = TcpListener::from_std(listeners.http)?;
-    info!(address = %listener.local_addr()?, "serving HTTP");
-    let http = HttpState::new(Arc::clone(&collector), metrics);
+    let stop_accepting = CancellationToken::new();
+    let _accepting = accept::start(listeners.agents, &collector, &runtime, &stop_accepting)?;
     let stop_http = CancellationToken::new();
-    let serving = tokio::spawn(http::serve(listener, http, stop_http.clone()));
+    let http = HttpState::new(Arc::clone(&collector), metrics);
+    let serving = http::start(listeners.http, http, &stop_http)?;
 
+    // Dropped at the end, which aborts the tasks.
+    let mut background = JoinSet::new();
     let watchdog = Watchdog::start(runtime.handle());
-    let ticking = tokio::spawn(ticker::run(Arc::clone(&collector), watchdog));
-    let roster_ticking = tokio::spawn(roster_ticker::run(Arc::clone(&collector)));
-    let reloading = tokio::spawn(reload::watch(Arc::clone(&collector), reload));
+    background.spawn(ticker::run(Arc::clone(&collector), watchdog));
+    background.spawn(roster_ticker::run(Arc::clone(&collector)));
+    background.spawn(reload::watch(Arc::clone(&collector), reload));
     let stop_saving = CancellationToken::new();
-    let saving = tokio::spawn(saver.run(stop_saving.clone().cancelled_owned()));
+    let saving = saver.start(&stop_saving);
 
     notify::ready();
     shutdown.await;
@@ -115,11 +105,5 @@ pub async fn run_reloading(
     shutdown::drain(&collector, &stop_accepting).await;
     shutdown::save_roster(&collector, &stop_saving, saving).await;
     shutdown::stop_http(&stop_http, serving).await;
-    ticking.abort();
-    roster_ticking.abort();
-    reloading.abort();
-    for accept in accepting {
-        accept.abort();
-    }
     Ok(())
 }

@@ -32,7 +32,7 @@ use tokio::sync::Semaphore;
 use crate::roster::WarmupProgress;
 use crate::state::CollectorState;
 
-pub(crate) use server::serve;
+pub(crate) use server::start;
 
 /// The response to `/`.
 const INDEX: &str = "fleetgauge collector\n\n\

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::pending;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,10 +17,11 @@ use prometheus_client::metrics::counter::Counter;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::debug;
+use tracing::{debug, info};
 
 use super::connection::HttpConnection;
 use super::connection_limiter::{ConnectionLimiter, Permit};
@@ -40,8 +42,19 @@ const USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after `accept` has failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves HTTP until `stop` is cancelled, then finishes the requests in flight.
-pub(crate) async fn serve(listener: TcpListener, http: HttpState, stop: CancellationToken) {
+/// Starts to serve HTTP. After `stop` is cancelled, finishes the requests in flight.
+pub(crate) fn start(
+    listener: std::net::TcpListener,
+    http: HttpState,
+    stop: &CancellationToken,
+) -> io::Result<JoinHandle<()>> {
+    listener.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(listener)?;
+    info!(address = %listener.local_addr()?, "serving HTTP");
+    Ok(tokio::spawn(serve(listener, http, stop.clone())))
+}
+
+async fn serve(listener: TcpListener, http: HttpState, stop: CancellationToken) {
     let collector = Arc::clone(&http.collector);
     let max = collector.config.bounds.http_connections;
     let limiter = ConnectionLimiter::new(max, collector.telemetry.metrics.http_evicted.clone());

@@ -2,6 +2,7 @@
 //! first.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,8 +11,11 @@ use fleetgauge_proto::Code;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
-use tracing::debug;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
 
+use super::runtime::ConnectionRuntime;
 use crate::admission::proxy_protocol::{self, BadHeader, Origin};
 use crate::clock::{Millis, ROUNDED};
 use crate::connection::session::{HELLO_TIMEOUT, Handshake, Session};
@@ -31,8 +35,26 @@ const USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after `accept` has failed, for example because file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Accepts connections on these sockets until `stop` is cancelled. Dropping the tasks aborts them.
+pub(crate) fn start(
+    listeners: Vec<std::net::TcpListener>,
+    collector: &Arc<CollectorState>,
+    runtime: &ConnectionRuntime,
+    stop: &CancellationToken,
+) -> io::Result<JoinSet<()>> {
+    let mut tasks = JoinSet::new();
+    for listener in listeners {
+        info!(address = %listener.local_addr()?, "listening for agents");
+        listener.set_nonblocking(true)?;
+        let _within = runtime.handle().enter();
+        let listener = TcpListener::from_std(listener)?;
+        tasks.spawn(accept(listener, Arc::clone(collector), stop.clone().cancelled_owned()));
+    }
+    Ok(tasks)
+}
+
 /// Accepts connections of agents until `stop` completes.
-pub(crate) async fn accept(
+async fn accept(
     listener: TcpListener,
     collector: Arc<CollectorState>,
     stop: impl Future<Output = ()>,
@@ -149,7 +171,7 @@ fn await_header(arrival: Arrival, permit: OwnedSemaphorePermit, collector: &Arc<
 }
 
 /// Sets socket options: no Nagle delay, and keepalive, which detects peers that vanished.
-fn prepare(stream: &TcpStream) -> std::io::Result<()> {
+fn prepare(stream: &TcpStream) -> io::Result<()> {
     let socket = SockRef::from(stream);
     socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);

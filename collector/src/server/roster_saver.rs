@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
 use tracing::field::display;
 use tracing::{error, warn};
 
@@ -46,9 +48,14 @@ impl RosterSaver {
         Ok(Self { collector: Arc::clone(collector), store, saved: 0 })
     }
 
+    /// Starts to save the roster periodically, until `stop` is cancelled.
+    pub(crate) fn start(self, stop: &CancellationToken) -> JoinHandle<Option<Self>> {
+        tokio::spawn(self.run(stop.clone().cancelled_owned()))
+    }
+
     /// Saves the roster periodically until `stop` completes. Returns itself for the final
     /// [`Self::save`]; `None` if a save has panicked.
-    pub(crate) async fn run(mut self, stop: impl Future<Output = ()>) -> Option<Self> {
+    async fn run(mut self, stop: impl Future<Output = ()>) -> Option<Self> {
         let every = self.collector.config.state.every;
         let mut ticks = interval_at(Instant::now() + every, every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
