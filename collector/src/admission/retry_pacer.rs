@@ -63,7 +63,7 @@ impl RetryPacer {
         slot / MICROS - now
     }
 
-    /// Returns the delay until the next free slot, in milliseconds; 0 if nobody waits.
+    /// Returns the delay until the next free slot, in milliseconds; 0 if no agent waits.
     pub fn queue(&self, now: Millis) -> Millis {
         (self.next.load(Ordering::Relaxed) / MICROS).saturating_sub(now)
     }

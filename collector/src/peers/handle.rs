@@ -138,7 +138,7 @@ impl ConnectionHandle {
         self.session
     }
 
-    /// Returns what the agent stated in its Hello; the default before it.
+    /// Returns the content of the agent's Hello; the default before it has arrived.
     pub fn hello(&self) -> HelloInfo {
         HelloInfo::unpack(self.hello.load(Ordering::Relaxed))
     }

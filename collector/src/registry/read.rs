@@ -105,8 +105,8 @@ impl Registry {
     }
 
     /// Returns the labels of up to `max` agents after this id, or from the first on. The order is
-    /// stable: an agent that stays connected is listed exactly once. At most `2 * max` labels, and
-    /// those of one stripe, are copied at a time.
+    /// stable: an agent that stays connected is listed exactly once. At most `2 * max` labels are
+    /// copied at a time, and never more than one stripe has.
     pub fn labels_after(
         &self,
         after: Option<&AgentId>,

@@ -197,7 +197,7 @@ fn drained_agent_is_awaited_after_a_restart() {
     let roster = Roster::new(memory());
     let registry = registry();
     depart(&roster, "left", CloseReason::Drained, after(1));
-    depart(&roster, "told", CloseReason::Rejected(Code::Draining), after(1));
+    depart(&roster, "drained", CloseReason::Rejected(Code::Draining), after(1));
     depart(&roster, "died", CloseReason::Reset, after(1));
     assert_eq!(list(&roster), listed(&[("died", "reset")]));
     let known = PresenceSnapshot::to_save(&registry, &roster);
@@ -205,7 +205,7 @@ fn drained_agent_is_awaited_after_a_restart() {
     roster.expire(after(30));
     let mut all = list(&roster);
     all.sort();
-    let expected = [("died", "reset"), ("left", "not_returned"), ("told", "not_returned")];
+    let expected = [("died", "reset"), ("left", "not_returned"), ("drained", "not_returned")];
     assert_eq!(all, listed(&expected));
 }
 
@@ -218,9 +218,9 @@ fn second_restart_during_a_warm_up_keeps_awaited_agents() {
 }
 
 fn registry() -> crate::registry::Registry {
-    let room = crate::registry::SchemaLimits { schemas: 1, bytes: 1 << 20 };
+    let limits = crate::registry::SchemaLimits { schemas: 1, bytes: 1 << 20 };
     crate::registry::Registry::new(
-        room,
+        limits,
         crate::registry::Pins::new(),
         std::sync::Arc::new(crate::limits::memory_budget::MemoryBudget::new(usize::MAX)),
     )

@@ -254,7 +254,7 @@ impl Metrics {
         );
         to.register_with_unit(
             "fleetgauge_last_reload_timestamp",
-            "Time at which the configuration in force was loaded, unix time",
+            "Time at which the configuration in force was loaded",
             Unit::Seconds,
             self.reload_time.clone(),
         );

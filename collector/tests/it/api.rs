@@ -63,7 +63,9 @@ fn agent_is_listed_with_all_fields() {
         page(&collector, "")["agents"][0]["last_report"].as_u64().unwrap() > before
     });
     drop(agent);
-    eventually("it has gone", || page(&collector, "") == json!({"agents": [], "next": null}));
+    eventually("the session has ended", || {
+        page(&collector, "") == json!({"agents": [], "next": null})
+    });
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn clash(first: (&str, u8), second: (&str, u8)) {
     let third = join("third", second);
     assert_eq!(collector.metric("fleetgauge_family_conflicts_total"), 1.0);
     drop(holder);
-    eventually("the first has gone", || !collector.page().shows("first"));
+    eventually("the first session has ended", || !collector.page().shows("first"));
     let page = collector.page();
     assert!(page.shows("second") && page.shows("third"), "{}", page.0);
     assert_eq!(collector.metric("fleetgauge_families_suppressed"), 0.0);
@@ -73,7 +73,7 @@ fn family_is_shown_while_any_agent_declares_it() {
     let also = gauges(&["load", "other"]);
     let second = Agent::join(collector.agents, &identity("second"), &also, &[2.0, 2.0]);
     drop(first);
-    eventually("the first has gone", || !collector.page().shows("first"));
+    eventually("the first session has ended", || !collector.page().shows("first"));
     let page = collector.page();
     assert!(page.shows("second") && !page.shows("counter"), "{}", page.0);
     drop(second);
@@ -146,7 +146,7 @@ fn family_of_an_unknown_kind_owns_no_name() {
     let agent = Agent::join(collector.agents, &identity("odd"), &odd, &[1.0, 2.0]);
     assert_eq!(collector.page().value("load_total{agent=\"odd\"}"), Some(2.0));
     drop(agent);
-    eventually("it has gone", || collector.metric("fleetgauge_agents_connected") == 0.0);
+    eventually("the session has ended", || collector.metric("fleetgauge_agents_connected") == 0.0);
     let gauge = Agent::join(collector.agents, &identity("a"), &gauges(&["load_total"]), &[3.0]);
     assert_eq!(collector.page().value("load_total{agent=\"a\"}"), Some(3.0));
     drop(gauge);

@@ -26,7 +26,7 @@ fn python_client_reports_and_leaves() {
     });
     client.kill().unwrap();
     client.wait().unwrap();
-    eventually("it is gone", || !collector.page().shows("py-1"));
+    eventually("the session has ended", || !collector.page().shows("py-1"));
     let rejected: f64 = collector
         .page_at("/metrics/self")
         .samples()

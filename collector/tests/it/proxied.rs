@@ -99,7 +99,9 @@ fn header_and_hello_can_be_split_anywhere() {
             let received = agent.receive();
             eprintln!("cut at {cut}: {received:?}");
             drop(agent);
-            eventually("it has gone", || collector.metric("fleetgauge_connections_open") == 0.0);
+            eventually("the session has ended", || {
+                collector.metric("fleetgauge_connections_open") == 0.0
+            });
             matches!(received, Received::Welcome { .. })
         });
     }

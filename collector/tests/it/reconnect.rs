@@ -15,10 +15,12 @@ fn every_agent_of_a_returning_fleet_gets_its_own_retry_slot() {
     config.bounds.handshakes = 400;
     let collector = Collector::with(config);
     let first: Vec<_> = (0..400).map(|_| Agent::connect(collector.agents)).collect();
-    eventually("all places are taken", || collector.metric("fleetgauge_connections_open") == 400.0);
+    eventually("all permits are taken", || {
+        collector.metric("fleetgauge_connections_open") == 400.0
+    });
     // More connections than may linger.
-    let herd: Vec<_> = (0..400).map(|_| Agent::connect(collector.agents)).collect();
-    let delays: Vec<u32> = herd
+    let fleet: Vec<_> = (0..400).map(|_| Agent::connect(collector.agents)).collect();
+    let delays: Vec<u32> = fleet
         .into_iter()
         .map(|mut late| late.expect_reject(Code::HandshakesFull).1.unwrap())
         .collect();
@@ -48,6 +50,6 @@ fn coalesced_wake_ups_lose_no_report() {
         }
     }
     agents.pop();
-    eventually("it has gone", || !collector.page().shows("c"));
+    eventually("the session has ended", || !collector.page().shows("c"));
     assert!(collector.page().shows("a"));
 }

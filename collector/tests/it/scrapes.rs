@@ -109,7 +109,7 @@ fn scraper_that_reads_a_byte_a_second_is_disconnected() {
 fn scrape_without_permit_returns_503() {
     let crowd = Crowd::new(2);
     for path in ["/metrics", "/metrics/agents", "/metrics/fleet", "/sd/agents", "/api/agents"] {
-        holds_within(STALL_TIMEOUT, "a third scrape is told to come again", || {
+        holds_within(STALL_TIMEOUT, "a third scrape returns 503", || {
             let _stalled = [crowd.stalled_scraper(), crowd.stalled_scraper()];
             let answer = crowd.collector.get(path, &[]);
             let refused = (answer.status, answer.whole, answer.header("retry-after"));
@@ -119,7 +119,7 @@ fn scrape_without_permit_returns_503() {
             }
             refused == (503, true, Some("1"))
         });
-        eventually("there is room again", || crowd.collector.get("/metrics", &[]).status == 200);
+        eventually("a permit is free again", || crowd.collector.get("/metrics", &[]).status == 200);
     }
     assert!(crowd.collector.metric("fleetgauge_scrapes_refused_total") >= 5.0);
     eventually("the stalled ones are counted", || {

@@ -172,7 +172,7 @@ impl Tls {
                     }
                 }
                 ConnectionState::EncodeTlsData(mut data) => {
-                    append(answer, |room| data.encode(room))
+                    append(answer, |buffer| data.encode(buffer))
                 }
                 ConnectionState::TransmitTlsData(sent) => sent.done(),
                 ConnectionState::PeerClosed | ConnectionState::Closed => ended = Some(true),
@@ -223,7 +223,7 @@ impl Tls {
         if let Ok(ConnectionState::EncodeTlsData(mut alert)) =
             self.connection.process_tls_records(input).state
         {
-            append(answer, |room| alert.encode(room));
+            append(answer, |buffer| alert.encode(buffer));
         }
     }
 
@@ -236,14 +236,14 @@ impl Tls {
         while self.established {
             match self.connection.process_tls_records(seen).state {
                 Ok(ConnectionState::WriteTraffic(mut traffic)) => {
-                    append(&mut sealed, |room| traffic.encrypt(bytes, room));
+                    append(&mut sealed, |buffer| traffic.encrypt(bytes, buffer));
                     if is_last {
-                        append(&mut sealed, |room| traffic.queue_close_notify(room));
+                        append(&mut sealed, |buffer| traffic.queue_close_notify(buffer));
                     }
                     break;
                 }
                 Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                    append(&mut sealed, |room| data.encode(room));
+                    append(&mut sealed, |buffer| data.encode(buffer));
                 }
                 Ok(ConnectionState::TransmitTlsData(sent)) => sent.done(),
                 _ => break,

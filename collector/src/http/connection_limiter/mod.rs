@@ -161,7 +161,7 @@ mod tests {
 
     /// Takes a permit that is known to be free.
     pub(super) fn take(limiter: &Arc<ConnectionLimiter>, last: u8) -> Permit {
-        limiter.try_take(address(last)).expect("there is room")
+        limiter.try_take(address(last)).expect("a permit is free")
     }
 
     pub(super) fn is_evicted(permit: &Permit) -> bool {

@@ -110,7 +110,7 @@ fn new_connection_waits_for_a_page_in_flight() {
     assert!(next.as_mut().poll(&mut cx).is_pending());
     assert!(is_evicted(&first), "idle now, and evicted");
     drop(first);
-    let Poll::Ready(permit) = next.as_mut().poll(&mut cx) else { panic!("there is room") };
+    let Poll::Ready(permit) = next.as_mut().poll(&mut cx) else { panic!("a permit is free") };
     assert!(!is_evicted(&permit));
     drop(permit);
     assert!(limiter.open.lock().is_empty());

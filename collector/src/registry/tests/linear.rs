@@ -38,8 +38,8 @@ struct Crowd {
 
 impl Crowd {
     fn new(schemas: usize, collector: usize, own: impl Fn(usize) -> (String, u8)) -> Self {
-        let room = SchemaLimits { schemas: schemas + 10, bytes: usize::MAX };
-        let registry = Registry::new(room, Pins::new(), Arc::new(MemoryBudget::new(usize::MAX)));
+        let limits = SchemaLimits { schemas: schemas + 10, bytes: usize::MAX };
+        let registry = Registry::new(limits, Pins::new(), Arc::new(MemoryBudget::new(usize::MAX)));
         let collector: Vec<_> = (0..collector).map(|n| format!("shared_{n}")).collect();
         let schemas = (0..schemas).map(|n| {
             let (name, kind) = own(n);
@@ -153,8 +153,8 @@ fn evicting_all_unused_schemas_is_cheap() {
 
 /// A registry that is full, with this number of schemas.
 fn full(count: usize) -> (Registry, Vec<Pinned>) {
-    let room = SchemaLimits { schemas: count, bytes: 10 * count };
-    let registry = Registry::new(room, Pins::new(), Arc::new(MemoryBudget::new(usize::MAX)));
+    let limits = SchemaLimits { schemas: count, bytes: 10 * count };
+    let registry = Registry::new(limits, Pins::new(), Arc::new(MemoryBudget::new(usize::MAX)));
     let schemas = (0..count).map(|n| intern(&registry, n, &[("load", GAUGE)])).collect();
     (registry, schemas)
 }

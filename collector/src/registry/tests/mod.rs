@@ -32,8 +32,8 @@ fn registry() -> Registry {
 }
 
 fn registry_with(memory: usize) -> Registry {
-    let room = SchemaLimits { schemas: 100, bytes: 1 << 20 };
-    Registry::new(room, Pins::new(), Arc::new(MemoryBudget::new(memory)))
+    let limits = SchemaLimits { schemas: 100, bytes: 1 << 20 };
+    Registry::new(limits, Pins::new(), Arc::new(MemoryBudget::new(memory)))
 }
 
 /// Adds gauges of these names as schema `number`.

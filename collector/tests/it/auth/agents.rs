@@ -207,16 +207,16 @@ fn revoked_challenger_does_not_take_over_the_id() {
     let mut holder = rig.connect();
     holder.receives(&rig, &identity("db-1").with_credential("token of all").hello(&schema));
     holder.receives(&rig, &[schema.bytes.clone(), report(1, &[1.0])].concat());
-    let mut newcomer = rig.connect();
-    newcomer.receives(
+    let mut challenger = rig.connect();
+    challenger.receives(
         &rig,
         &identity("db-1").with_credential("token of all").on_host(2).hello(&schema),
     );
     rig.collector.reload(
         guarded(Some(&files.write("agents", &entry("agent = 'x'", &["y"], ""))), None, &[]).auth,
     );
-    newcomer.ticks(&rig);
-    assert_eq!(newcomer.take_sent(), [Sent::Reject(Code::CredentialRevoked)]);
+    challenger.ticks(&rig);
+    assert_eq!(challenger.take_sent(), [Sent::Reject(Code::CredentialRevoked)]);
 }
 
 #[test]

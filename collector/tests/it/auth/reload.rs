@@ -162,8 +162,8 @@ fn reload_with_other_addresses_is_aborted() {
     eventually("rules for the addresses of the start", || {
         collector.metric("fleetgauge_last_reload_successful") == 1.0
     });
-    let mut anybody = Agent::greet(collector.agents, &identity("a"), &gauges(&["load"]));
-    anybody.expect_welcome(&gauges(&["load"]));
+    let mut agent = Agent::greet(collector.agents, &identity("a"), &gauges(&["load"]));
+    agent.expect_welcome(&gauges(&["load"]));
 }
 
 fn start(credentials: &Path) -> Process {

@@ -101,7 +101,9 @@ fn address_of_a_reporting_agent_is_not_paused() {
     }
     neighbour.report(&[2.0]);
     drop(neighbour);
-    eventually("it has gone", || full.collector.metric("fleetgauge_agents_connected") == 1.0);
+    eventually("the session has ended", || {
+        full.collector.metric("fleetgauge_agents_connected") == 1.0
+    });
     for _ in 0..20 {
         full.attack_from(BAD, b"nonsense", Code::BadMagic);
     }
@@ -116,7 +118,7 @@ fn connections_closed_without_error_do_not_pause() {
     for _ in 0..50 {
         drop(Agent::connect_from(BAD, full.collector.agents));
     }
-    eventually("all have gone", || full.collector.closed("closed") == 50.0);
+    eventually("all sessions have ended", || full.collector.closed("closed") == 50.0);
     drop(welcomed(BAD, "calm", &full));
     full.unharmed();
 }
@@ -149,7 +151,7 @@ fn flood_of_reports_is_rejected_with_a_retry_delay() {
     let (text, retry_after_ms) = flood.expect_code(Code::TooManyReports);
     assert!(text.contains("5 per interval"), "{text}");
     assert_eq!(retry_after_ms, Some(60_000));
-    eventually("it has gone", || !full.collector.page().shows("flood"));
+    eventually("the session has ended", || !full.collector.page().shows("flood"));
     assert!(full.collector.metric("fleetgauge_reports_total") < 110.0);
     full.unharmed();
 }

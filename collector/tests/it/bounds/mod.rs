@@ -140,10 +140,10 @@ fn max_connections_is_enforced() {
         full.refuses(Code::CollectorFull);
     }
     drop(second);
-    eventually("the place is free again", || {
+    eventually("the connection is closed", || {
         full.collector.metric("fleetgauge_connections_open") == 1.0
     });
-    eventually("somebody else gets it", || {
+    eventually("another agent connects", || {
         let mut third = Agent::connect(full.collector.agents);
         third.send(&identity("third").hello(&gauges(&["up"])));
         matches!(third.receive(), Received::Welcome { .. })
@@ -183,7 +183,7 @@ fn max_handshakes_is_enforced() {
     eventually("both are in", || full.collector.metric("fleetgauge_connections_open") == 3.0);
     full.refuses(Code::HandshakesFull);
     drop(silent);
-    eventually("one has gone", || full.collector.closed("closed") == 1.0);
+    eventually("one session has ended", || full.collector.closed("closed") == 1.0);
     let mut next = Agent::join(full.collector.agents, &identity("next"), &gauges(&["up"]), &[1.0]);
     // After its report the agent holds no handshake permit.
     let another = Agent::connect(full.collector.agents);
@@ -202,7 +202,9 @@ fn max_schemas_is_enforced_when_all_are_in_use() {
     full.unharmed();
     // An unpinned schema is evicted.
     drop(other);
-    eventually("it has gone", || full.collector.metric("fleetgauge_agents_connected") == 1.0);
+    eventually("the session has ended", || {
+        full.collector.metric("fleetgauge_agents_connected") == 1.0
+    });
     let third = Agent::join(full.collector.agents, &identity("third"), &gauges(&["third"]), &[1.0]);
     assert_eq!(full.collector.metric("fleetgauge_schemas"), 2.0);
     full.unharmed();

@@ -72,11 +72,11 @@ fn suppressed_families_in_a_reconnect_loop_do_not_fill_the_log() {
     drop(collector.stopped());
     let log = log.join().unwrap();
     assert!(log.len() < sent, "{} bytes of log for {sent} bytes sent", log.len());
-    let told = about(&log, "families suppressed", "attacker");
-    assert!(!told.is_empty(), "{log}");
+    let lines = about(&log, "families suppressed", "attacker");
+    assert!(!lines.is_empty(), "{log}");
     assert!(
-        told.iter().all(|line| line.contains("families=1000") && line.len() < LONGEST_LINE),
-        "{told:?}"
+        lines.iter().all(|line| line.contains("families=1000") && line.len() < LONGEST_LINE),
+        "{lines:?}"
     );
 }
 
@@ -95,9 +95,9 @@ fn reconnect_loop_of_one_agent_neither_fills_the_log_nor_hides_others() {
     assert!(log.len() < sent, "{} bytes of log for {sent} bytes sent", log.len());
     for line in ["agent connected", "agent disconnected"] {
         assert!(!about(&log, line, "flaps").is_empty(), "{log}");
-        let told: Vec<_> = others.iter().map(|other| about(&log, line, other).len()).collect();
-        assert!(told.iter().all(|lines| *lines <= 1), "{told:?}: {log}");
-        assert!(told.iter().sum::<usize>() > OTHERS / 2, "{told:?}: {log}");
+        let lines: Vec<_> = others.iter().map(|other| about(&log, line, other).len()).collect();
+        assert!(lines.iter().all(|lines| *lines <= 1), "{lines:?}: {log}");
+        assert!(lines.iter().sum::<usize>() > OTHERS / 2, "{lines:?}: {log}");
     }
 }
 
@@ -108,8 +108,8 @@ fn long_text_of_an_unauthenticated_peer_is_truncated() {
     let mut collector = Process::start(&["--http-credentials", readers.to_str().unwrap()]);
     let log = collector.collects();
     let id = "\u{1b}".repeat(16_000);
-    let mut liar = Agent::greet(collector.agents, &identity(&id), &gauges(&["load"]));
-    liar.expect_reject(Code::BadAgentId);
+    let mut agent = Agent::greet(collector.agents, &identity(&id), &gauges(&["load"]));
+    agent.expect_reject(Code::BadAgentId);
     let path = format!("/{}", "a".repeat(12_000));
     assert_eq!(http::request(collector.http, "GET", &path, &[]).status, 401);
     drop(collector.stopped());

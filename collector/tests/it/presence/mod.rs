@@ -21,7 +21,7 @@ fn gone(end: impl FnOnce(Agent), reason: &str) {
     let leaves = Agent::join(collector.agents, &identity("leaves"), &gauges(&["up"]), &[2.0]);
     assert_eq!(collector.page().values_of("leaves"), [2.0]);
     end(leaves);
-    eventually("it is gone", || !collector.page().shows("leaves"));
+    eventually("the session has ended", || !collector.page().shows("leaves"));
     assert_eq!(collector.page().values_of("stays"), [1.0]);
     assert_eq!(collector.get("/metrics/agents/leaves", &[]).status, 404);
     eventually("its end is counted", || collector.closed(reason) == 1.0);
@@ -86,7 +86,7 @@ fn series_of_a_thousand_agents_are_removed_at_once() {
         .collect();
     assert_eq!(collector.page().samples().count(), 1_001);
     drop(fleet);
-    eventually("all have gone", || collector.page().samples().count() == 1);
+    eventually("all sessions have ended", || collector.page().samples().count() == 1);
     assert!(collector.page().shows("stays"));
     drop(stays);
 }

@@ -77,15 +77,15 @@ fn challenger_is_welcomed_when_the_holder_ends() {
         let collector = Collector::start();
         let schema = gauges(&["load"]);
         let mut holder = Agent::join(collector.agents, &identity("a"), &schema, &[1.0]);
-        let mut newcomer = Agent::greet(collector.agents, &identity("a").on_host(2), &schema);
+        let mut challenger = Agent::greet(collector.agents, &identity("a").on_host(2), &schema);
         assert!(matches!(holder.receive(), Received::Ping(_)));
         if reset {
             holder.reset()
         } else {
             drop(holder)
         }
-        newcomer.expect_welcome(&schema);
-        newcomer.report(&[2.0]);
+        challenger.expect_welcome(&schema);
+        challenger.report(&[2.0]);
         assert_eq!(collector.page().values_of("a"), [2.0]);
         assert_eq!(collector.rejects("id_conflict"), 0.0);
     }
@@ -96,10 +96,10 @@ fn next_challenger_can_follow_one_that_gave_up() {
     let collector = Collector::start();
     let schema = gauges(&["load"]);
     let mut holder = Agent::join(collector.agents, &identity("a"), &schema, &[1.0]);
-    let newcomer = Agent::greet(collector.agents, &identity("a").on_host(2), &schema);
+    let challenger = Agent::greet(collector.agents, &identity("a").on_host(2), &schema);
     assert!(matches!(holder.receive(), Received::Ping(_)));
-    drop(newcomer);
-    crate::support::eventually("it has gone", || collector.closed("closed") == 1.0);
+    drop(challenger);
+    crate::support::eventually("the session has ended", || collector.closed("closed") == 1.0);
     let mut next = Agent::greet(collector.agents, &identity("a").on_host(3), &schema);
     assert!(matches!(holder.receive(), Received::Ping(_)), "the holder is challenged again");
     holder.report(&[2.0]);
@@ -111,10 +111,10 @@ fn frame_from_a_challenger_before_welcome_is_rejected() {
     let collector = Collector::start();
     let schema = gauges(&["load"]);
     let mut holder = Agent::join(collector.agents, &identity("a"), &schema, &[1.0]);
-    let mut newcomer = Agent::greet(collector.agents, &identity("a").on_host(2), &schema);
+    let mut challenger = Agent::greet(collector.agents, &identity("a").on_host(2), &schema);
     assert!(matches!(holder.receive(), Received::Ping(_)));
-    newcomer.send(&report(1, &[9.0]));
-    newcomer.expect_reject(Code::UnexpectedFrame);
+    challenger.send(&report(1, &[9.0]));
+    challenger.expect_reject(Code::UnexpectedFrame);
     holder.report(&[2.0]);
     assert_eq!(collector.page().values_of("a"), [2.0]);
 }

@@ -77,7 +77,9 @@ fn late_end_of_the_older_connection_does_not_affect_the_newer() {
     let older = Agent::join(collector.agents, &identity("a"), &schema, &[1.0]);
     let newer = Agent::join(collector.agents, &identity("a"), &schema, &[2.0]);
     older.reset();
-    eventually("the older is gone", || collector.metric("fleetgauge_connections_open") == 1.0);
+    eventually("the older session has ended", || {
+        collector.metric("fleetgauge_connections_open") == 1.0
+    });
     assert_eq!(collector.page().values_of("a"), [2.0]);
     drop(newer);
 }
@@ -107,8 +109,8 @@ fn fourth_takeover_within_a_minute_is_rejected() {
     for n in 1..4 {
         agents.push(Agent::join(collector.agents, &identity("a"), &schema, &[f64::from(n)]));
     }
-    let mut newcomer = Agent::greet(collector.agents, &identity("a"), &schema);
-    let (text, retry_after_ms) = newcomer.expect_reject(Code::IdConflict);
+    let mut fourth = Agent::greet(collector.agents, &identity("a"), &schema);
+    let (text, retry_after_ms) = fourth.expect_reject(Code::IdConflict);
     assert!(text.contains('a') && retry_after_ms.is_some());
     waiting.send(&crate::support::frames::report(1, &[9.0]));
     waiting.expect_reject(Code::IdConflict);

@@ -54,7 +54,7 @@ fn user_with_may_forget_deletes_a_departed_agent() {
     let mut process = Process::start(&[&flags[..], &directory].concat());
     let _stays = join(&process, "stays");
     join(&process, "gone").reset();
-    eventually("it has gone, and that is kept", || {
+    eventually("the departure is saved", || {
         up(&process, "gone") == Some(0.0) && kept(&state, "gone")
     });
 
@@ -97,7 +97,7 @@ fn user_with_may_forget_deletes_a_departed_agent() {
 fn delete_without_credentials_returns_403() {
     let collector = Collector::start();
     Agent::join(collector.agents, &identity("gone"), &gauges(&["load"]), &[1.0]).reset();
-    eventually("it has gone", || collector.closed("reset") == 1.0);
+    eventually("the session has ended", || collector.closed("reset") == 1.0);
     let answer = http::request(collector.http, "DELETE", "/api/departed/gone", &[]);
     assert_eq!((answer.status, answer.whole), (403, true));
     assert!(answer.text().contains("may_forget"), "{}", answer.text());
@@ -132,7 +132,7 @@ fn expected_agents_are_reloaded() {
     assert_eq!(up(&process, "new"), Some(0.0));
     // No signal is needed: a changed file is detected.
     files.write("expect", "here\n");
-    eventually("nobody is missing", || up(&process, "new").is_none());
+    eventually("no agent is missing", || up(&process, "new").is_none());
     let _new = join(&process, "new");
     assert_eq!(up(&process, "new"), Some(1.0));
 }

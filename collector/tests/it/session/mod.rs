@@ -243,21 +243,21 @@ fn challenge_times_out_after_five_seconds() {
     let mut rig = rig();
     let schema = gauges(&["load"]);
     let mut holder = reporting(&rig, &identity("a"), &schema);
-    let mut newcomer = rig.connect();
-    newcomer.receives(&rig, &identity("a").on_host(2).hello(&schema));
-    assert!(newcomer.take_sent().is_empty());
+    let mut challenger = rig.connect();
+    challenger.receives(&rig, &identity("a").on_host(2).hello(&schema));
+    assert!(challenger.take_sent().is_empty());
     holder.ticks(&rig);
     assert_eq!(holder.take_sent(), [Sent::Other(Kind::Ping)]);
-    assert_eq!(newcomer.session.deadline(), rig.now + 5_000);
+    assert_eq!(challenger.session.deadline(), rig.now + 5_000);
     rig.now += 4_999;
-    newcomer.ticks(&rig);
-    assert!(newcomer.take_sent().is_empty());
+    challenger.ticks(&rig);
+    assert!(challenger.take_sent().is_empty());
     assert_eq!(rig.page().values_of("a"), [1.0]);
     rig.now += 1;
-    newcomer.ticks(&rig);
-    assert_eq!(newcomer.take_sent(), [Sent::Welcome { schema_known: true }]);
+    challenger.ticks(&rig);
+    assert_eq!(challenger.take_sent(), [Sent::Welcome { schema_known: true }]);
     assert!(rig.page().0.is_empty(), "the silent holder is removed");
-    newcomer.receives(&rig, &report(1, &[2.0]));
+    challenger.receives(&rig, &report(1, &[2.0]));
     assert_eq!(rig.page().values_of("a"), [2.0]);
     holder.ticks(&rig);
     assert_eq!(holder.take_sent(), [Sent::Reject(Code::Superseded)]);
@@ -270,12 +270,12 @@ fn any_frame_of_the_holder_answers_a_challenge() {
         let rig = rig();
         let schema = gauges(&["load"]);
         let mut holder = reporting(&rig, &identity("a"), &schema);
-        let mut newcomer = rig.connect();
-        newcomer.receives(&rig, &identity("a").on_host(2).hello(&schema));
+        let mut challenger = rig.connect();
+        challenger.receives(&rig, &identity("a").on_host(2).hello(&schema));
         holder.ticks(&rig);
         holder.receives(&rig, &answer);
-        newcomer.ticks(&rig);
-        assert_eq!(newcomer.take_sent(), [Sent::Reject(Code::IdConflict)]);
+        challenger.ticks(&rig);
+        assert_eq!(challenger.take_sent(), [Sent::Reject(Code::IdConflict)]);
         assert!(rig.page().shows("a"));
     }
 }
@@ -285,12 +285,12 @@ fn end_of_the_holder_resolves_a_challenge() {
     let rig = rig();
     let schema = gauges(&["load"]);
     let mut holder = reporting(&rig, &identity("a"), &schema);
-    let mut newcomer = rig.connect();
-    newcomer.receives(&rig, &identity("a").on_host(2).hello(&schema));
+    let mut challenger = rig.connect();
+    challenger.receives(&rig, &identity("a").on_host(2).hello(&schema));
     // Even if the holder has not handled the challenge yet.
     holder.session.lost(CloseReason::Reset);
-    newcomer.ticks(&rig);
-    assert_eq!(newcomer.take_sent(), [Sent::Welcome { schema_known: true }]);
+    challenger.ticks(&rig);
+    assert_eq!(challenger.take_sent(), [Sent::Welcome { schema_known: true }]);
 }
 
 #[test]
@@ -298,16 +298,16 @@ fn late_answer_to_a_challenge_is_ignored() {
     let mut rig = rig();
     let schema = gauges(&["load"]);
     let _holder = reporting(&rig, &identity("a"), &schema);
-    let mut newcomer = rig.connect();
-    newcomer.receives(&rig, &identity("a").on_host(2).hello(&schema));
+    let mut challenger = rig.connect();
+    challenger.receives(&rig, &identity("a").on_host(2).hello(&schema));
     rig.now += 5_000;
-    newcomer.ticks(&rig);
-    assert_eq!(newcomer.take_sent(), [Sent::Welcome { schema_known: true }]);
+    challenger.ticks(&rig);
+    assert_eq!(challenger.take_sent(), [Sent::Welcome { schema_known: true }]);
     // The holder had taken the challenge before it was withdrawn.
-    newcomer.session.handle().raise(Signal::Answered);
-    newcomer.ticks(&rig);
-    assert_eq!((newcomer.close_reason(), newcomer.take_sent()), (None, Vec::new()));
-    newcomer.receives(&rig, &report(1, &[2.0]));
+    challenger.session.handle().raise(Signal::Answered);
+    challenger.ticks(&rig);
+    assert_eq!((challenger.close_reason(), challenger.take_sent()), (None, Vec::new()));
+    challenger.receives(&rig, &report(1, &[2.0]));
     assert_eq!(rig.page().values_of("a"), [2.0]);
 }
 

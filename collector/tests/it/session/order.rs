@@ -184,8 +184,8 @@ fn state_and_rate_are_checked_before_the_payload() {
     }
     let no_message = [0xff; 3];
     for kind in [HELLO, WELCOME, REPORT, 7, 8] {
-        let told = answer_to(&rig, welcomed(&rig, "a"), &raw(kind, &no_message));
-        assert_eq!(told, reject(Code::UnexpectedFrame), "kind {kind}");
+        let sent = answer_to(&rig, welcomed(&rig, "a"), &raw(kind, &no_message));
+        assert_eq!(sent, reject(Code::UnexpectedFrame), "kind {kind}");
     }
     // Five frames an interval, and a burst of twenty intervals.
     let mut agent = welcomed(&rig, "a");
@@ -326,11 +326,11 @@ fn input_before_welcome_is_rejected() {
     assert!(rig.collector.registry.schemas().find(&schema.fingerprint).is_none());
     let holder = reporting(&rig, &identity("a"), &schema);
     for bytes in early {
-        let mut newcomer = rig.connect();
-        newcomer.receives(&rig, &identity("a").on_host(2).hello(&schema));
-        newcomer.receives(&rig, bytes);
+        let mut challenger = rig.connect();
+        challenger.receives(&rig, &identity("a").on_host(2).hello(&schema));
+        challenger.receives(&rig, bytes);
         assert_eq!(
-            newcomer.take_sent(),
+            challenger.take_sent(),
             reject(Code::UnexpectedFrame),
             "while challenging: {bytes:?}"
         );

@@ -128,7 +128,7 @@ fn modified_record_is_rejected() {
     agent.stream.sock.write_all(&record).unwrap();
     let error = failure(&mut agent.stream);
     assert_eq!(error, Some(Error::AlertReceived(AlertDescription::BadRecordMac)));
-    eventually("it is gone", || !collector.page().shows("calm"));
+    eventually("the session has ended", || !collector.page().shows("calm"));
     assert_eq!(collector.closed("tls"), 1.0);
 }
 
@@ -137,7 +137,7 @@ fn end_of_stream_without_close_notify_ends_the_session() {
     let site = Site::new();
     let (collector, agent) = with_agent(&site);
     agent.stream.sock.shutdown(Shutdown::Write).unwrap();
-    eventually("it is gone", || !collector.page().shows("calm"));
+    eventually("the session has ended", || !collector.page().shows("calm"));
     assert_eq!(collector.closed("closed"), 1.0);
     drop(agent);
 }
@@ -148,7 +148,7 @@ fn close_notify_ends_the_session() {
     let (collector, mut agent) = with_agent(&site);
     agent.stream.conn.send_close_notify();
     agent.stream.flush().unwrap();
-    eventually("it is gone", || !collector.page().shows("calm"));
+    eventually("the session has ended", || !collector.page().shows("calm"));
     assert_eq!(collector.closed("closed"), 1.0);
 }
 
@@ -253,7 +253,7 @@ fn incomplete_late_handshake_message_does_not_block_frames() {
     stream.read_exact(&mut answer).unwrap();
     assert_eq!(answer[0], 23, "a record with a Pong");
     drop(stream);
-    eventually("it is gone", || !collector.page().shows("forger"));
+    eventually("the session has ended", || !collector.page().shows("forger"));
     calm.report(&[2.0]);
 }
 

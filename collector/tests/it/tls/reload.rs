@@ -180,7 +180,7 @@ fn tickets_are_accepted_until_the_revocation_lists_change() {
         let agent = join(collector, &own, "one");
         let kind = kind(&agent);
         drop(agent);
-        eventually("it is gone", || !shows(collector, "one"));
+        eventually("the session has ended", || !shows(collector, "one"));
         kind
     };
     assert_eq!(come(&collector), HandshakeKind::Full);
