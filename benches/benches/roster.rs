@@ -37,7 +37,7 @@ fn roster(departed: usize) -> (Roster, Vec<AgentId>) {
     let roster = Roster::new(RosterLimits {
         departed: AGENTS,
         departed_for: Duration::from_secs(72 * 3600),
-        patience: Duration::from_secs(30),
+        return_time: Duration::from_secs(30),
         expected: Expected::default(),
     });
     let id = |n| AgentId::try_new(&format!("old-{n:06}.example")).expect("a legal id");
