@@ -226,7 +226,7 @@ fn roster_limits(layers: &mut Layers) -> RosterLimits {
     RosterLimits {
         departed: usize::try_from(layers.number("max_departed")).unwrap_or(usize::MAX),
         departed_for: layers.duration("departed_retention"),
-        patience: layers.duration("return_timeout"),
+        return_time: layers.duration("return_timeout"),
         expected: expected.unwrap_or_default(),
     }
 }
