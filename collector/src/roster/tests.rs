@@ -205,7 +205,7 @@ fn drained_agent_is_awaited_after_a_restart() {
     roster.expire(after(30));
     let mut all = list(&roster);
     all.sort();
-    let expected = [("died", "reset"), ("left", "not_returned"), ("drained", "not_returned")];
+    let expected = [("died", "reset"), ("drained", "not_returned"), ("left", "not_returned")];
     assert_eq!(all, listed(&expected));
 }
 
