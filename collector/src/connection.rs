@@ -197,6 +197,9 @@ impl Connection {
             return true;
         }
         let before = self.session.ending();
+        if self.unsent.is_some() {
+            self.session.not_read(now);
+        }
         let mut out = Vec::new();
         let expires = self.judge_again(&mut out);
         self.session.tick(now, &mut out);

@@ -48,6 +48,14 @@ impl Session {
         (unfinished.frames, Some(unfinished.begun))
     }
 
+    /// Starts the time of an unfinished frame again: its rest may have arrived, but the collector does not read
+    /// from a peer that does not read.
+    pub fn not_read(&mut self, now: Millis) {
+        if let Some(unfinished) = &mut self.unfinished {
+            unfinished.begun = now;
+        }
+    }
+
     pub(super) fn frame_deadline(&self) -> Option<Millis> {
         let unfinished = self.unfinished.as_ref()?;
         let announced = unfinished.frames.unfinished_len()? as Millis;

@@ -20,9 +20,13 @@ struct Full {
 
 impl Full {
     fn new(narrow: impl FnOnce(&mut Config)) -> Self {
+        Self::with(narrow, Collector::with)
+    }
+
+    fn with(narrow: impl FnOnce(&mut Config), start: impl FnOnce(Config) -> Collector) -> Self {
         let mut config = config();
         narrow(&mut config);
-        let collector = Collector::with(config);
+        let collector = start(config);
         let resident = Agent::join(collector.agents, &who("resident"), &gauges(&["up"]), &[1.0]);
         Self { resident, collector }
     }
@@ -253,10 +257,11 @@ fn the_interval_is_clamped() {
 #[test]
 fn a_peer_that_reads_nothing_is_held_back() {
     // It would be told to send less long before.
-    let mut full = Full::new(|config| {
+    let narrow = |config: &mut Config| {
         *config = unpaced();
         config.bounds.reports_per_interval = 100_000_000;
-    });
+    };
+    let mut full = Full::with(narrow, Collector::with_fixed_buffers);
     // Not silent for too long before all buffers are full, however slow the machine is.
     let patient = Who { interval_ms: 300_000, ..who("deaf") };
     let mut deaf = Agent::join(full.collector.agents, &patient, &gauges(&["up"]), &[1.0]);
