@@ -206,6 +206,9 @@ impl Connection {
             return true;
         }
         let before = self.session.close_reason();
+        if self.unsent.is_some() {
+            self.session.restart_frame_timeout(now);
+        }
         let mut out = Vec::new();
         let expires = self.verify_again(&mut out);
         self.session.tick(now, &mut out);

@@ -49,6 +49,14 @@ impl Session {
         (unfinished.frames, Some(unfinished.begun))
     }
 
+    /// Restarts the timeout of an incomplete frame. Its rest may have arrived: the collector does
+    /// not read from a peer that does not read.
+    pub fn restart_frame_timeout(&mut self, now: Millis) {
+        if let Some(unfinished) = &mut self.unfinished {
+            unfinished.begun = now;
+        }
+    }
+
     pub(super) fn frame_deadline(&self) -> Option<Millis> {
         let unfinished = self.unfinished.as_ref()?;
         let announced = unfinished.frames.unfinished_len()? as Millis;

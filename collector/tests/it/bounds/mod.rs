@@ -21,9 +21,13 @@ struct Full {
 
 impl Full {
     fn new(narrow: impl FnOnce(&mut Config)) -> Self {
+        Self::with(narrow, Collector::with)
+    }
+
+    fn with(narrow: impl FnOnce(&mut Config), start: impl FnOnce(Config) -> Collector) -> Self {
         let mut config = config();
         narrow(&mut config);
-        let collector = Collector::with(config);
+        let collector = start(config);
         let resident =
             Agent::join(collector.agents, &identity("resident"), &gauges(&["up"]), &[1.0]);
         Self { resident, collector }
@@ -259,10 +263,11 @@ fn interval_is_clamped() {
 #[test]
 fn peer_that_does_not_read_is_not_read_from() {
     // A low rate limit would reject it before its buffers are full.
-    let mut full = Full::new(|config| {
+    let narrow = |config: &mut Config| {
         *config = unpaced();
         config.bounds.reports_per_interval = 100_000_000;
-    });
+    };
+    let mut full = Full::with(narrow, Collector::with_fixed_buffers);
     // The interval is long, so that the agent is not silent for too long before all buffers are
     // full.
     let patient = Identity { interval_ms: 300_000, ..identity("deaf") };

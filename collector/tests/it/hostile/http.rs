@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use fleetgauge_collector::Listeners;
+use fleetgauge_collector::Config;
 use fleetgauge_collector::exposition::CHUNK_BYTES;
 
 use crate::support::agent::{Agent, Identity, identity};
@@ -25,15 +25,13 @@ struct Victim {
 
 impl Victim {
     fn new(http_connections: usize) -> Self {
-        Self::with_listeners(http_connections, |_| {})
+        Self::with(http_connections, Collector::with)
     }
 
-    fn with_listeners(http_connections: usize, prepare: impl FnOnce(&Listeners)) -> Self {
+    fn with(http_connections: usize, start: impl FnOnce(Config) -> Collector) -> Self {
         let mut config = config();
         config.bounds.http_connections = http_connections;
-        let listeners = Listeners::bind(&config).unwrap();
-        prepare(&listeners);
-        let collector = Collector::with_listeners(config, listeners);
+        let collector = start(config);
         let agent = Agent::join(collector.agents, &identity("resident"), &gauges(&["up"]), &[1.0]);
         Self { agent, collector }
     }
@@ -237,11 +235,7 @@ fn shallow(to: SocketAddr) -> TcpStream {
 /// never closes the connection.
 #[test]
 fn clients_that_read_the_end_of_a_page_slowly_are_disconnected() {
-    // Accepted connections inherit the fixed send buffer. The kernel's own grows by whole pages
-    // long after a client is stuck, and each page starts a new timeout.
-    let victim = Victim::with_listeners(16, |listeners| {
-        socket2::SockRef::from(&listeners.http).set_send_buffer_size(16 << 10).unwrap();
-    });
+    let victim = Victim::with(16, Collector::with_fixed_buffers);
     let http = victim.collector.http;
     let names: Vec<_> = (0..450).map(|n| format!("wide_{n:0100}")).collect();
     let schema = gauges(&names.iter().map(String::as_str).collect::<Vec<_>>());

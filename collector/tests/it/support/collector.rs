@@ -39,7 +39,20 @@ impl Collector {
         Self::with_listeners(config, listeners)
     }
 
-    pub(crate) fn with_listeners(config: Config, listeners: Listeners) -> Self {
+    /// Starts a collector whose kernel buffers do not grow. By default they take megabytes, which a
+    /// busy machine needs over half a minute to fill.
+    pub(crate) fn with_fixed_buffers(config: Config) -> Self {
+        let listeners = Listeners::bind(&config).unwrap();
+        for listener in listeners.agents.iter().chain([&listeners.http]) {
+            // Accepted connections inherit both.
+            let socket = socket2::SockRef::from(listener);
+            socket.set_send_buffer_size(16 << 10).unwrap();
+            socket.set_recv_buffer_size(16 << 10).unwrap();
+        }
+        Self::with_listeners(config, listeners)
+    }
+
+    fn with_listeners(config: Config, listeners: Listeners) -> Self {
         let agents = listeners.agent_addresses().unwrap()[0];
         let http = listeners.http.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
