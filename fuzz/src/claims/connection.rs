@@ -236,7 +236,7 @@ impl Claim {
         let shown = shown.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         match rules.answer(self.id, self.token, &shown) {
             Answer::Unauthorized => {
-                let text = "The credential does not allow this.".to_owned();
+                let text = "The credential does not authorize this agent.".to_owned();
                 assert_eq!(replies, [Reply::Reject(Code::Unauthorized, text, None)]);
                 ClaimState::Refused
             }
