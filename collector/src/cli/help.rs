@@ -6,8 +6,9 @@ pub(super) const LONG_ABOUT: &str = "\
 Receive the reports of agents and expose them to Prometheus
 
 Agents connect to --listen; Prometheus scrapes --http-listen. Every option can also be set by \
-FLEETGAUGE_<NAME> in the environment (--max-scrapes by FLEETGAUGE_MAX_SCRAPES), or by its name as a \
-key of the file of --config (max_scrapes). Options override variables, and variables the file.
+FLEETGAUGE_<NAME> in the environment (--max-scrapes by FLEETGAUGE_MAX_SCRAPES), or by its name as \
+a key of the file of --config (max_scrapes). Options override variables, and variables override \
+the file.
 
 DURATION is a whole number and ms, s, m, h or d. SIZE is a whole number and B, KiB, MiB, GiB or \
 TiB. For several values of a list, repeat the option or separate them by commas.";

@@ -27,7 +27,8 @@ const BAD_SETTING: u8 = 64;
 // A subcommand, or the settings of a collector. A doc comment would replace the program's
 // description in --help.
 #[derive(Debug, Parser)]
-#[command(name = "fleetgauge-collector", version, about = help::ABOUT, long_about = help::LONG_ABOUT)]
+#[command(name = "fleetgauge-collector", version)]
+#[command(about = help::ABOUT, long_about = help::LONG_ABOUT)]
 #[command(after_help = help::AFTER, after_long_help = help::AFTER_LONG)]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 struct CommandLine {

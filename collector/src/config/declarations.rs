@@ -32,7 +32,7 @@ const SETTINGS: [Setting; 52] = [
     setting("config", Kind::Path, "FILE", "Read settings from a TOML file")
         .details(
             "Its keys are the names of the options with _ for -. Options and environment \
-                  variables override it.",
+             variables override it.",
         )
         .not_in_file(),
     setting("listen", Kind::Text(parse::is_address), "ADDR", "Listen for agents on ADDR")
@@ -61,8 +61,8 @@ const SETTINGS: [Setting; 52] = [
         .under(LISTENING)
         .details(
             "Allows listeners without authentication or TLS on addresses that other hosts \
-                  reach: any host could report as any agent, read every metric, or read \
-                  credentials on the wire.",
+             reach: any host could report as any agent, read every metric, or read \
+             credentials on the wire.",
         )
         .default("false")
         .reloads(),
@@ -70,7 +70,7 @@ const SETTINGS: [Setting; 52] = [
         .under(AUTHENTICATION)
         .details(
             "Each entry allows an agent id, or a pattern of ids, with tokens and labels. \
-                  Without it, any agent may report under any free id.",
+             Without it, any agent may report under any free id.",
         )
         .reloads(),
     setting("http_credentials", Kind::Path, "FILE", "Read the tokens of HTTP users from FILE")
@@ -159,7 +159,7 @@ const SETTINGS: [Setting; 52] = [
         .under(PRESENCE)
         .details(
             "An expected agent that is not connected counts as down. One id a line, comments \
-                  after #.",
+             after #.",
         )
         .reloads(),
     setting(
@@ -200,7 +200,7 @@ const SETTINGS: [Setting; 52] = [
         .under(LIMITS)
         .details(
             "Counts connections, rows, schemas and unfinished frames. Each scrape holds a \
-                  copy of the rows on top.",
+             copy of the rows on top.",
         )
         .default("1GiB"),
     setting("max_schemas", Kind::Number(1, 1 << 20), "N", "Maximum schemas, in use or not")
@@ -307,7 +307,7 @@ const SETTINGS: [Setting; 52] = [
     .under(AGENT_LIMITS)
     .details(
         "Names and values over all series of a schema and, counted apart, those of the \
-                  agent.",
+         agent.",
     )
     .default("512KiB"),
     setting(
@@ -323,7 +323,7 @@ const SETTINGS: [Setting; 52] = [
         .under(PAGES)
         .details(
             "KIND is gauge, counter, histogram, summary, info or unknown. Decides where \
-                  agents disagree; otherwise the first agent does.",
+             agents disagree; otherwise the first agent does.",
         ),
     setting("classic", Kind::Switch, "BOOL", "Add the client_no label and clients_connected")
         .under(PAGES)
@@ -346,14 +346,14 @@ const SETTINGS: [Setting; 52] = [
     .under(RUNNING)
     .details(
         "Takes less CPU; values appear this much later. 1ms is good for large fleets at \
-                  short intervals.",
+         short intervals.",
     )
     .default("0s"),
     setting("log", Kind::Text(is_log_filter), "FILTER", "Log at a level or by directives")
         .under("Logging")
         .details(
             "error, warn, info, debug, trace or off, or directives such as \
-                  info,fleetgauge_collector=debug. Logs go to standard error.",
+             info,fleetgauge_collector=debug. Logs go to standard error.",
         )
         .default("info"),
     setting("log_format", Kind::choice::<LogFormat>(), "FORMAT", "Format of log lines")

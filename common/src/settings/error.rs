@@ -21,6 +21,18 @@ pub enum Origin {
     Default,
 }
 
+impl Origin {
+    /// Returns the rank of the source; 0 overrides all others.
+    pub(super) fn rank(&self) -> u8 {
+        match self {
+            Self::Flag(_) | Self::Socket => 0,
+            Self::Variable(_) => 1,
+            Self::File(..) => 2,
+            Self::Default => 3,
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -144,7 +156,7 @@ impl fmt::Display for SettingErrors {
     }
 }
 
-/// Names a setting in the advice about another: its flag, its key and its variable are one name.
+/// Creates an error of a name that is no setting.
 pub(super) fn unknown(name: &str, origin: Origin, problem: String) -> SettingError {
     let setting = match &origin {
         Origin::Variable(_) => variable(name),

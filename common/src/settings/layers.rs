@@ -92,6 +92,23 @@ impl Layers {
         }
     }
 
+    /// Returns which of two settings for one thing is in force: that of the stronger source.
+    /// Reports both in one source.
+    pub fn either(&mut self, one: &'static str, other: &'static str) -> Option<&'static str> {
+        let rank = |name| self.origin(name).map(Origin::rank);
+        match (rank(one), rank(other)) {
+            (None, None) => None,
+            (Some(_), None) => Some(one),
+            (None, Some(_)) => Some(other),
+            (Some(first), Some(second)) => {
+                if first == second {
+                    self.excludes(one, other);
+                }
+                Some(if first <= second { one } else { other })
+            }
+        }
+    }
+
     /// Returns the name of a setting as it is written where `name` was set.
     fn name_beside(&self, name: &str, other: &str) -> String {
         let setting = self.program.find(other);

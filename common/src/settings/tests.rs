@@ -96,6 +96,22 @@ fn excluding_settings_name_each_other_and_their_origin() {
 }
 
 #[test]
+fn stronger_source_decides_between_two_settings_for_one_thing() {
+    let file = "token_file = '/x'\n";
+    let (mut layers, _) = read(&[], &[("TOKEN", "t")], file);
+    assert_eq!(layers.either("token_file", "token"), Some("token"));
+    layers.finish().unwrap();
+    let (mut layers, _) = read(&["token_file=/y"], &[("TOKEN", "t")], file);
+    assert_eq!(layers.either("token_file", "token"), Some("token_file"));
+    layers.finish().unwrap();
+    let (mut layers, _) = read(&[], &[("TOKEN", "t"), ("TOKEN_FILE", "/y")], file);
+    layers.either("token_file", "token");
+    let expected = "FLEETGAUGE_TOKEN_FILE: excludes token (environment variable FLEETGAUGE_TOKEN)";
+    let error = errors(layers);
+    assert!(error.starts_with(expected), "{error}");
+}
+
+#[test]
 fn missing_companion_is_named_as_its_source_writes_it() {
     for (flags, variables, expected) in [
         (&["token_file=/x"][..], &[][..], "--token-file: needs --tls; set both or neither"),
