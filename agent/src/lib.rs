@@ -5,7 +5,7 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`config`], [`identity`] | Settings; agent id and nonces |
+//! | [`cli`], [`config`], [`identity`] | The command; its settings; agent id and nonces |
 //! | [`sampler`], [`metrics`] | Reads the host; defines the metrics |
 //! | [`schedule`], [`backoff`], [`retry_log`] | When to sample, to reconnect and to log a failure |
 //! | [`client`], [`profile`] | The agent's side of the protocol, without I/O |
@@ -15,6 +15,7 @@
 //! disk space, and missed samples are not sent later.
 
 pub mod backoff;
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod identity;
@@ -24,8 +25,6 @@ pub mod retry_log;
 pub mod run;
 pub mod sampler;
 pub mod schedule;
-mod secret_file;
-mod supervisor;
 #[cfg(test)]
 mod test_log;
 pub mod tls;

@@ -3,6 +3,8 @@
 //! `basic` follows the Prometheus naming conventions. `classic` has the names of the predecessor.
 //! All metrics are gauges.
 
+use clap::ValueEnum;
+
 use crate::sampler::Readings;
 
 /// A gauge and its value for a sample.
@@ -26,26 +28,16 @@ impl Metric {
 }
 
 /// A set of metrics to report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum MetricSet {
-    /// Prometheus naming conventions, base units.
+    /// Prometheus naming conventions, base units
     #[default]
     Basic,
-    /// Names of the predecessor, percent instead of ratios.
+    /// Names of the predecessor, percent instead of ratios
     Classic,
 }
 
 impl MetricSet {
-    /// Returns the set of this name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "basic" => Some(Self::Basic),
-            "classic" => Some(Self::Classic),
-            _ => None,
-        }
-    }
-
     /// Returns the metrics in the order of the schema and of reports.
     #[must_use]
     pub const fn metrics(self) -> &'static [Metric] {

@@ -1,6 +1,6 @@
-//! Where a collector is: `host:port`.
+//! The address of a collector: `HOST:PORT`.
 
-/// A host, which may be a name or an address, and a port that is not 0.
+/// A host name or IP address, and a port other than 0.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     host: Box<str>,
@@ -11,23 +11,21 @@ pub struct Endpoint {
 const MAX_HOST_BYTES: usize = 253;
 
 impl Default for Endpoint {
-    /// A collector on this host, at its default port.
+    /// Returns the default address of a collector on this host.
     fn default() -> Self {
         Self { host: "127.0.0.1".into(), port: 45678 }
     }
 }
 
 impl Endpoint {
-    /// Reads `host:port`, `1.2.3.4:port` or `[2001:db8::1]:port`. Looks nothing up.
+    /// Parses `host:port`, `1.2.3.4:port` or `[2001:db8::1]:port`. Does not resolve names.
     ///
     /// # Errors
-    /// What would be right, for people.
+    /// What an address looks like.
     pub fn parse(text: &str) -> Result<Self, String> {
         Self::split(text).ok_or_else(|| {
-            format!(
-                "{text:?} is not the address of a collector. Give HOST:PORT, such as \
-                 collector.example:45678 or [2001:db8::1]:45678."
-            )
+            "must be HOST:PORT, such as collector.example.com:45678 or [2001:db8::1]:45678"
+                .to_owned()
         })
     }
 
@@ -42,27 +40,27 @@ impl Endpoint {
         Some(Self { host: host.into(), port })
     }
 
-    /// Name or address, without brackets.
+    /// Returns the name or address, without brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// Whether it is an address, and not this host's own. Of a name that is not known before it is
+    /// Returns whether the host is an IP address that is not a loopback address. A name is not
     /// resolved.
     #[must_use]
-    pub fn is_elsewhere(&self) -> bool {
+    pub fn is_other_host(&self) -> bool {
         self.host.parse::<std::net::IpAddr>().is_ok_and(|address| !address.is_loopback())
     }
 
-    /// Port, not 0.
+    /// Returns the port, not 0.
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
     }
 }
 
-/// A host name or an IPv4 address; which of its names exist is the resolver's business.
+/// Returns whether `host` has the form of a host name or an IPv4 address.
 fn is_name(host: &str) -> bool {
     (1..=MAX_HOST_BYTES).contains(&host.len())
         && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
@@ -83,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_addresses() {
+    fn names_and_addresses_are_parsed() {
         for text in ["collector:45678", "127.0.0.1:1", "a-b.example:65535", "[::1]:45678"] {
             assert_eq!(Endpoint::parse(text).unwrap().to_string(), text);
         }
@@ -92,8 +90,8 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_other_hosts() {
-        for (text, elsewhere) in [
+    fn only_other_addresses_are_other_hosts() {
+        for (text, other) in [
             ("127.0.0.1:1", false),
             ("127.9.9.9:1", false),
             ("[::1]:1", false),
@@ -102,12 +100,12 @@ mod tests {
             ("localhost:1", false),
             ("collector.example:1", false),
         ] {
-            assert_eq!(Endpoint::parse(text).unwrap().is_elsewhere(), elsewhere, "{text}");
+            assert_eq!(Endpoint::parse(text).unwrap().is_other_host(), other, "{text}");
         }
     }
 
     #[test]
-    fn nothing_else() {
+    fn other_text_is_an_error() {
         let long = format!("{}:1", "x".repeat(254));
         for text in [
             "",

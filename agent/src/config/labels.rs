@@ -1,55 +1,46 @@
-//! Static labels as operators write them.
+//! The setting `labels`.
 
-use std::collections::BTreeMap;
-
+use fleetgauge_common::settings::{Layers, SettingError};
 use fleetgauge_proto::message::Label;
 use fleetgauge_proto::{StaticLabels, Violation};
 
 use super::MAX_LABEL_BYTES;
 
-/// From `K=V` pairs, one a flag.
-pub(super) fn from_pairs<S: AsRef<str>>(pairs: &[S]) -> Result<StaticLabels, String> {
-    let labels = pairs.iter().map(|pair| {
-        let pair = pair.as_ref();
-        let (name, value) = pair
-            .split_once('=')
-            .ok_or_else(|| format!("{pair:?} is not a label. Give NAME=VALUE, such as dc=fra."))?;
-        Ok(Label { name, value })
-    });
-    legal(&labels.collect::<Result<Vec<_>, String>>()?)
-}
-
-/// From `k=v,k2=v2`; a value with a comma can only be given by flag or file.
-pub(super) fn from_list(list: &str) -> Result<StaticLabels, String> {
-    let pairs: Vec<_> = list.split(',').map(str::trim).filter(|pair| !pair.is_empty()).collect();
-    from_pairs(&pairs)
-}
-
-/// From the file's table.
-pub(super) fn from_table(table: &BTreeMap<String, String>) -> Result<StaticLabels, String> {
-    let labels: Vec<_> = table.iter().map(|(name, value)| Label { name, value }).collect();
-    legal(&labels)
-}
-
-fn legal(labels: &[Label<'_>]) -> Result<StaticLabels, String> {
-    let labels = StaticLabels::try_new(labels).map_err(|violation| advice(&violation))?;
-    if labels.bytes() > MAX_LABEL_BYTES {
-        return Err(format!(
-            "names and values take {} bytes. All together may take {MAX_LABEL_BYTES}.",
-            labels.bytes()
-        ));
+/// Returns the labels of the strongest source that has any.
+pub(super) fn labels(layers: &mut Layers) -> StaticLabels {
+    let entries = layers.list("labels");
+    let labels: Vec<_> = entries.iter().filter_map(|entry| parse(entry).ok()).collect();
+    // An invalid entry is an error already.
+    if labels.len() < entries.len() {
+        return StaticLabels::default();
     }
-    Ok(labels)
+    let labels = StaticLabels::try_new(&labels).map_err(|violation| violation.to_string());
+    let labels = labels.and_then(|labels| match labels.bytes() {
+        0..=MAX_LABEL_BYTES => Ok(labels),
+        bytes => Err(format!(
+            "names and values have {bytes} bytes; at most {MAX_LABEL_BYTES} are allowed"
+        )),
+    });
+    let labels = labels.map_err(|problem| SettingError::new("labels", problem));
+    layers.accept(labels).unwrap_or_default()
 }
 
-fn advice(violation: &Violation) -> String {
-    match violation {
+/// Checks a label, `NAME=VALUE`.
+pub(super) fn is_label(text: &str) -> Result<(), String> {
+    parse(text).map(drop)
+}
+
+fn parse(text: &str) -> Result<Label<'_>, String> {
+    let (name, value) =
+        text.split_once('=').ok_or_else(|| "must be NAME=VALUE, such as dc=fra".to_owned())?;
+    let label = Label { name, value };
+    StaticLabels::try_new(&[label]).map(|_| label).map_err(|violation| match violation {
         Violation::BadLabelName(_) => {
-            format!("{violation}. A name is a letter or _, then letters, digits and _.")
+            "the name must be a letter or _, then letters, digits and _".to_owned()
         }
         Violation::ReservedLabel(_) => {
-            format!("{violation}. The collector or Prometheus sets it; take another name.")
+            format!("{violation} for the collector or Prometheus; choose another name")
         }
-        _ => format!("{violation}."),
-    }
+        _ => violation.to_string(),
+    })
 }

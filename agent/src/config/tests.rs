@@ -1,19 +1,30 @@
 use std::io::Write;
 
+use clap::{Args, Command, FromArgMatches};
+use fleetgauge_proto::AgentId;
+use tempfile::NamedTempFile;
+
 use super::*;
 
-fn load(flags: &[&str], env: &[(&str, &str)]) -> Result<Config, String> {
-    let flags = <Flags as clap::Parser>::try_parse_from(["agent"].iter().chain(flags)).unwrap();
-    let env = |name: &str| {
-        env.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
-    };
-    Config::load(&flags, env).map_err(|error| error.to_string())
+const TOKEN: &str = "0123456789abcdef";
+
+/// Loads settings from flags and variables (without their prefix).
+fn load(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, String> {
+    let command = Flags::augment_args(Command::new("agent").no_binary_name(true));
+    let flags = Flags::from_arg_matches(&command.try_get_matches_from(flags).unwrap()).unwrap();
+    let variables =
+        variables.iter().map(|(name, text)| (format!("FLEETGAUGE_{name}"), (*text).to_owned()));
+    Config::load(&flags, &Environment::new(variables)).map_err(|errors| errors.to_string())
 }
 
-fn file(text: &str) -> tempfile::NamedTempFile {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
+fn file(text: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
     file
+}
+
+fn path(file: &NamedTempFile) -> &str {
+    file.path().to_str().unwrap()
 }
 
 fn labels(config: &Config) -> Vec<(&str, &str)> {
@@ -21,179 +32,175 @@ fn labels(config: &Config) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn nothing_said_is_legal() {
-    let config = load(&[], &[]).unwrap();
+fn defaults_are_valid() {
+    let config = Config::default();
     assert_eq!(config.collector.to_string(), "127.0.0.1:45678");
     assert_eq!(config.id, IdSource::HostName);
     assert_eq!(config.interval, Duration::from_secs(15));
     assert_eq!(config.metrics, MetricSet::Basic);
-    assert_eq!(labels(&config), []);
-    assert_eq!(config.log, LevelFilter::INFO);
+    assert!(labels(&config).is_empty() && config.token.is_none() && config.tls.is_none());
+    assert_eq!((&*config.log.filter, config.log.format), ("info", LogFormat::Text));
 }
 
 #[test]
-fn flags_win_over_environment_over_file() {
+fn flags_override_environment_overrides_file() {
     let file = file("collector = 'file:1'\ninterval = '3s'\nmetrics = 'classic'\nlog = 'warn'\n");
-    let path = file.path().to_str().unwrap();
-    let env = [
-        ("FLEETGAUGE_CONFIG", path),
-        ("FLEETGAUGE_COLLECTOR", "env:2"),
-        ("FLEETGAUGE_INTERVAL", "2s"),
-        ("FLEETGAUGE_LOG", ""),
-    ];
-    let config = load(&["--collector", "flag:3"], &env).unwrap();
+    let variables =
+        [("CONFIG", path(&file)), ("COLLECTOR", "env:2"), ("INTERVAL", "1500ms"), ("LOG", "")];
+    let config = load(&["--collector", "flag:3"], &variables).unwrap();
     assert_eq!(config.collector.to_string(), "flag:3");
-    assert_eq!(config.interval, Duration::from_secs(2));
+    assert_eq!(config.interval, Duration::from_millis(1500));
     assert_eq!(config.metrics, MetricSet::Classic);
-    assert_eq!(config.log, LevelFilter::WARN, "an empty variable is none");
+    assert_eq!(config.log.filter, "warn", "an empty variable counts as unset");
 }
 
 #[test]
-fn the_strongest_place_that_says_who_it_is_wins() {
+fn strongest_of_id_and_id_from_wins() {
     let file = file("id = 'from-file'\n");
-    let path = file.path().to_str().unwrap();
     let given = |id| IdSource::Given(AgentId::try_new(id).unwrap());
-    let id = |flags: &[&str], env: &[(&str, &str)]| {
-        load(&[&["--config", path], flags].concat(), env).unwrap().id
+    let id = |flags: &[&str], variables: &[(&str, &str)]| {
+        load(&[&["--config", path(&file)], flags].concat(), variables).unwrap().id
     };
     assert_eq!(id(&[], &[]), given("from-file"));
-    assert_eq!(id(&["--id", "flag"], &[("FLEETGAUGE_ID", "env")]), given("flag"));
+    assert_eq!(id(&["--id", "flag"], &[("ID", "env")]), given("flag"));
+    assert_eq!(id(&["--id", "flag"], &[("ID_FROM", "machine-id")]), given("flag"));
     assert_eq!(id(&["--id-from", "hostname"], &[]), IdSource::HostName);
-    assert_eq!(id(&[], &[("FLEETGAUGE_ID_FROM", "machine-id")]), IdSource::MachineId);
+    assert_eq!(id(&[], &[("ID_FROM", "machine-id")]), IdSource::MachineId);
     let error = load(&["--id", "x", "--id-from", "hostname"], &[]).unwrap_err();
-    assert_eq!(error, "--id: contradicts --id-from. Set only one of the two.");
+    assert_eq!(error, "--id: excludes id_from (flag --id-from); set one of the two");
 }
 
 #[test]
-fn labels_come_from_one_place() {
+fn labels_come_from_the_strongest_source() {
     let file = file("[labels]\ndc = 'file'\nrole = 'db, primary'\n");
-    let path = file.path().to_str().unwrap();
-    let config = load(&["--config", path], &[]).unwrap();
+    let config = load(&["--config", path(&file)], &[]).unwrap();
     assert_eq!(labels(&config), [("dc", "file"), ("role", "db, primary")]);
-    let env = [("FLEETGAUGE_LABELS", "rack=7, dc=env")];
-    let config = load(&["--config", path], &env).unwrap();
+    let variables = [("LABELS", "rack=7, dc=env")];
+    let config = load(&["--config", path(&file)], &variables).unwrap();
     assert_eq!(labels(&config), [("dc", "env"), ("rack", "7")]);
-    let config = load(&["--config", path, "--label", "dc=flag=x"], &env).unwrap();
+    let config = load(&["--config", path(&file), "--label", "dc=flag=x"], &variables).unwrap();
     assert_eq!(labels(&config), [("dc", "flag=x")]);
 }
 
 #[test]
-fn a_bad_setting_says_which_and_what_is_right() {
-    for (flags, said) in [
-        (
-            ["--collector", "here"],
-            "--collector: \"here\" is not the address of a collector. Give HOST:PORT",
-        ),
-        (
-            ["--interval", "999ms"],
-            "--interval: \"999ms\" is not an interval. Give one from 1s to 5m",
-        ),
-        (["--interval", "301s"], "--interval: \"301s\" is not an interval. Give one from 1s to 5m"),
-        (["--interval", "15"], "--interval: \"15\" is not an interval. Give one from 1s to 5m"),
-        (
-            ["--metrics", "all"],
-            "--metrics: \"all\" is not a set of metrics. There are basic and classic.",
-        ),
-        (["--id", "my pc"], "--id: \"my pc\" is not an id. Give 1 to 128 of"),
-        (
-            ["--id-from", "dmi"],
-            "--id-from: \"dmi\" is no source of ids. There are hostname and machine-id.",
-        ),
-        (["--log", "loud"], "--log: \"loud\" is not a level. Give off, error, warn, info"),
-        (["--label", "dc"], "--label: \"dc\" is not a label. Give NAME=VALUE"),
-        (["--label", "d-c=x"], "--label: label name \"d-c\" is not legal. A name is a letter or _"),
-        (["--label", "agent=x"], "--label: label name \"agent\" is reserved. The collector or"),
+fn invalid_value_is_named_with_what_is_right() {
+    for (flags, expected) in [
+        (["--collector", "here"], "--collector=\"here\": must be HOST:PORT, such as"),
+        (["--interval", "999ms"], "--interval=\"999ms\": must be within 1s to 5m"),
+        (["--interval", "301s"], "--interval=\"301s\": must be within 1s to 5m"),
+        (["--interval", "15"], "--interval=\"15\": must have a unit, such as 15s"),
+        (["--metrics", "all"], "--metrics=\"all\": must be basic or classic"),
+        (["--id", "my pc"], "--id=\"my pc\": must be 1 to 128 of"),
+        (["--id-from", "dmi"], "--id-from=\"dmi\": must be hostname or machine-id"),
+        (["--log", "loud"], "--log=\"loud\": must be error, warn, info"),
+        (["--log-format", "jsn"], "must be text or json; did you mean json?"),
+        (["--label", "dc"], "--label=\"dc\": must be NAME=VALUE, such as dc=fra"),
+        (["--label", "d-c=x"], "--label=\"d-c=x\": the name must be a letter or _"),
+        (["--label", "agent=x"], "label name \"agent\" is reserved for the collector or"),
+        (["--config", "/nonexistent.toml"], "--config: /nonexistent.toml: cannot be read"),
+        (["--tls-server-name", "a b"], "must be a host name or an IP address"),
     ] {
         let error = load(&flags, &[]).unwrap_err();
-        assert!(error.starts_with(said), "{error}");
+        assert!(error.contains(expected), "{expected:?} is not in {error:?}");
     }
 }
 
 #[test]
-fn a_bad_setting_is_found_where_it_was_made() {
-    let error = load(&[], &[("FLEETGAUGE_INTERVAL", "soon")]).unwrap_err();
-    assert!(error.starts_with("FLEETGAUGE_INTERVAL: \"soon\""), "{error}");
-    let error = load(&[], &[("FLEETGAUGE_LABELS", "a=1,a=2")]).unwrap_err();
-    assert_eq!(error, "FLEETGAUGE_LABELS: label \"a\" is given twice.");
-    let file = file("id_from = 'x'\n");
-    let path = file.path().to_str().unwrap();
-    let error = load(&["--config", path], &[]).unwrap_err();
-    assert!(error.starts_with(&format!("id_from in {path}: \"x\"")), "{error}");
-    let error = load(&["--config", path, "--id", "hidden-by-me"], &[]).unwrap_err();
-    assert!(error.starts_with("id_from in"), "{error}");
-    let error = load(&["--config", "/nonexistent/x.toml"], &[]).unwrap_err();
-    let right = "--config /nonexistent/x.toml: it cannot be read: No such file";
-    assert!(error.starts_with(right) && error.contains("Name a TOML file"), "{error}");
+fn all_errors_are_reported_with_their_source() {
+    let file = file("metrics = 'all'\nintervall = '1s'\n\n[labels]\ndc = 5\n");
+    let variables = [("INTERVAL", "soon"), ("COLECTOR", "c:1"), ("LABELS", "a=1,a=2")];
+    let error = load(&["--config", path(&file), "--id", "a b"], &variables).unwrap_err();
+    let at = |line| format!("{}, line {line}", path(&file));
+    for expected in [
+        "--id=\"a b\": must be 1 to 128 of".to_owned(),
+        "FLEETGAUGE_INTERVAL=\"soon\": must be a duration such as 15s".to_owned(),
+        "FLEETGAUGE_COLECTOR: unknown setting; did you mean FLEETGAUGE_COLLECTOR?".to_owned(),
+        "FLEETGAUGE_LABELS: label \"a\" is given twice".to_owned(),
+        format!("{}: metrics: must be basic or classic", at(1)),
+        format!("{}: intervall: unknown setting; did you mean interval?", at(2)),
+        format!("{}: labels: must be text in quotes", at(5)),
+    ] {
+        assert!(error.lines().any(|line| line.starts_with(&expected)), "{expected}: {error}");
+    }
 }
 
 #[test]
-fn labels_fit_the_introduction() {
+fn labels_fit_hello() {
     let flags: Vec<String> =
         (0..9).flat_map(|n| ["--label".into(), format!("l{n}={}", "x".repeat(1_000))]).collect();
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let error = load(&flags, &[]).unwrap_err();
-    assert!(error.starts_with("--label: names and values take 9018 bytes."), "{error}");
+    assert_eq!(error, "--label: names and values have 9018 bytes; at most 8192 are allowed");
 }
 
-const TOKEN: &str = "0123456789abcdef";
-
 #[test]
-fn the_token_comes_from_the_strongest_place() {
+fn strongest_of_token_and_token_file_wins() {
     let [flag, env, setting] = [0; 3].map(|_| file(TOKEN));
-    let path = |file: &tempfile::NamedTempFile| file.path().to_str().unwrap().to_owned();
     let settings = file(&format!("token_file = '{}'\n", path(&setting)));
-    let (config, flag, env) = (path(&settings), path(&flag), path(&env));
-    let token = |flags: &[&str], env: &[(&str, &str)]| {
-        load(&[&["--config", &config], flags].concat(), env).unwrap().token
+    let token = |flags: &[&str], variables: &[(&str, &str)]| {
+        load(&[&["--config", path(&settings)], flags].concat(), variables).unwrap().token
     };
     let in_file = |path: &str| Some(TokenSource::File(path.into()));
     let given = Some(TokenSource::Given(Token::parse(TOKEN).unwrap()));
-    assert_eq!(token(&[], &[]), in_file(&path(&setting)));
-    assert_eq!(token(&[], &[("FLEETGAUGE_TOKEN_FILE", &env)]), in_file(&env));
-    assert_eq!(token(&[], &[("FLEETGAUGE_TOKEN", TOKEN)]), given);
-    let flags = ["--token-file", &flag];
-    assert_eq!(token(&flags, &[("FLEETGAUGE_TOKEN", TOKEN)]), in_file(&flag));
-    let both = [("FLEETGAUGE_TOKEN", TOKEN), ("FLEETGAUGE_TOKEN_FILE", env.as_str())];
-    let error = load(&[], &both).unwrap_err();
-    assert!(error.starts_with("FLEETGAUGE_TOKEN: contradicts FLEETGAUGE_TOKEN_FILE"), "{error}");
+    assert_eq!(token(&[], &[]), in_file(path(&setting)));
+    assert_eq!(token(&[], &[("TOKEN_FILE", path(&env))]), in_file(path(&env)));
+    assert_eq!(token(&[], &[("TOKEN", TOKEN)]), given);
+    assert_eq!(token(&["--token-file", path(&flag)], &[("TOKEN", TOKEN)]), in_file(path(&flag)));
+    let error = load(&[], &[("TOKEN", TOKEN), ("TOKEN_FILE", path(&env))]).unwrap_err();
+    assert!(error.starts_with("FLEETGAUGE_TOKEN: excludes token_file ("), "{error}");
 }
 
 #[test]
-fn a_token_that_cannot_be_is_named_and_not_shown() {
+fn invalid_token_is_named_and_not_shown() {
     let short = file("hunter2\n");
-    let path = short.path().to_str().unwrap();
-    let error = load(&["--token-file", path], &[]).unwrap_err();
-    assert!(error.starts_with(&format!("--token-file: {path}: 7 characters can be")), "{error}");
-    assert!(!error.contains("hunter2"), "{error}");
-    let error = load(&[], &[("FLEETGAUGE_TOKEN", "hunter2")]).unwrap_err();
-    assert!(error.starts_with("FLEETGAUGE_TOKEN: 7 characters"), "{error}");
-    assert!(!error.contains("hunter2"), "{error}");
-    let error = load(&[], &[("FLEETGAUGE_TOKEN", "")]).unwrap_err();
-    assert!(error.starts_with("FLEETGAUGE_TOKEN: is empty. Set it"), "{error}");
-    let error = load(&[], &[("FLEETGAUGE_TOKEN", " \n")]).unwrap_err();
-    assert!(error.starts_with("FLEETGAUGE_TOKEN: it holds something else"), "{error}");
-    let empty = file("");
-    let error = load(&["--token-file", empty.path().to_str().unwrap()], &[]).unwrap_err();
-    assert!(error.contains("there is no token in it"), "{error}");
+    let error = load(&["--token-file", path(&short)], &[]).unwrap_err();
+    let expected = format!("--token-file: {}: the token must have at least 16", path(&short));
+    assert!(error.starts_with(&expected) && !error.contains("hunter2"), "{error}");
+    let error = load(&[], &[("TOKEN", "hunter2")]).unwrap_err();
+    assert!(error.starts_with("FLEETGAUGE_TOKEN: must have at least 16"), "{error}");
+    let error = load(&[], &[("TOKEN", "")]).unwrap_err();
+    assert!(error.starts_with("FLEETGAUGE_TOKEN: must not be empty"), "{error}");
     let error = load(&["--token-file", "/nonexistent"], &[]).unwrap_err();
-    assert!(error.contains("/nonexistent: it cannot be read: No such file"), "{error}");
+    assert!(error.contains("/nonexistent: cannot be read: No such file"), "{error}");
+    let config = file("token = 'hunter2hunter2hunter2'\n");
+    let error = load(&["--config", path(&config)], &[]).unwrap_err();
+    assert!(error.contains("line 1: token: the token belongs in the file"), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
 }
 
 #[test]
-fn a_token_is_not_sent_unencrypted_to_another_host() {
-    let env = [("FLEETGAUGE_TOKEN", TOKEN)];
-    let elsewhere = ["--collector", "192.0.2.1:45678"];
-    let error = load(&elsewhere, &env).unwrap_err();
-    assert!(error.starts_with("collector: the token is not sent to 192.0.2.1:45678"), "{error}");
-    assert!(error.contains("--insecure"), "{error}");
-    load(&elsewhere, &[]).unwrap();
-    load(&["--collector", "127.0.0.1:45678"], &env).unwrap();
-    // Where a name leads is known when it is resolved.
-    load(&["--collector", "collector.example:45678"], &env).unwrap();
-    assert!(load(&[&elsewhere[..], &["--insecure"]].concat(), &env).unwrap().insecure);
-    let [yes, no] = ["true", "false"].map(|said| [env[0], ("FLEETGAUGE_INSECURE", said)]);
-    load(&elsewhere, &yes).unwrap();
-    load(&elsewhere, &no).unwrap_err();
-    let error = load(&[], &[("FLEETGAUGE_INSECURE", "perhaps")]).unwrap_err();
-    assert_eq!(error, "FLEETGAUGE_INSECURE: \"perhaps\" is neither true nor false.");
+fn token_in_the_environment_is_never_printed() {
+    let config = load(&[], &[("TOKEN", TOKEN)]).unwrap();
+    assert!(config.effective.to_string().contains("# token is set and not shown"));
+    assert!(!format!("{config:?} {}", config.effective).contains(TOKEN));
+}
+
+#[test]
+fn token_is_not_sent_unencrypted_to_another_host() {
+    let variables = [("TOKEN", TOKEN)];
+    let other_host = ["--collector", "192.0.2.1:45678"];
+    let error = load(&other_host, &variables).unwrap_err();
+    let expected = "--collector: the token would be sent to 192.0.2.1:45678 unencrypted";
+    assert!(error.starts_with(expected) && error.contains("--insecure"), "{error}");
+    load(&other_host, &[]).unwrap();
+    load(&["--collector", "127.0.0.1:45678"], &variables).unwrap();
+    // A name is checked when it is resolved.
+    load(&["--collector", "collector.example:45678"], &variables).unwrap();
+    assert!(load(&[&other_host[..], &["--insecure"]].concat(), &variables).unwrap().insecure);
+    let [yes, no] = ["true", "false"].map(|text| [variables[0], ("INSECURE", text)]);
+    load(&other_host, &yes).unwrap();
+    load(&other_host, &no).unwrap_err();
+}
+
+#[test]
+fn tls_settings_enable_tls_unless_it_is_disabled() {
+    let pem = rcgen::generate_simple_self_signed(["collector".to_owned()]).unwrap().cert.pem();
+    let ca = file(&pem);
+    let flags = ["--tls-ca", path(&ca)];
+    let config = load(&flags, &[]).unwrap();
+    assert_eq!(config.tls.unwrap().ca.as_deref(), Some(ca.path()));
+    assert!(config.effective.to_string().contains("tls = true "), "the default follows");
+    assert!(load(&flags, &[("TLS", "false")]).unwrap().tls.is_none());
+    let error = load(&["--tls-key", path(&ca)], &[]).unwrap_err();
+    assert!(error.contains("--tls-key: needs --tls-certificate; set both or neither"), "{error}");
 }

@@ -1,77 +1,58 @@
-//! Whether TLS is spoken, and by which files.
+//! The TLS settings.
 
 use std::time::SystemTime;
 
+use fleetgauge_common::settings::{Layers, SettingError, SettingErrors};
 use rustls::pki_types::ServerName;
 
-use super::{BadSetting, Config, Layers};
 use crate::tls::{Identity, TlsClient, TlsFileError, TlsSettings};
 
-impl Layers<'_> {
-    /// TLS is spoken if `tls` says so, or else if anything that belongs to it is set. The files are
-    /// looked at.
-    pub(super) fn tls(&self) -> Result<Option<TlsSettings>, BadSetting> {
-        let (flags, file) = (self.flags, self.file);
-        let path = |text: &str| Ok(std::path::PathBuf::from(text));
-        let in_file = file.tls.map(|tls| tls.to_string());
-        let wanted = self.setting("tls", &flags.tls, &in_file, flag)?;
-        let ca = self.setting("tls-ca", &flags.tls_ca, &file.tls_ca, path)?;
-        let certificate =
-            self.setting("tls-certificate", &flags.tls_certificate, &file.tls_certificate, path)?;
-        let key = self.setting("tls-key", &flags.tls_key, &file.tls_key, path)?;
-        let name = (&flags.tls_server_name, &file.tls_server_name);
-        let server_name = self.setting("tls-server-name", name.0, name.1, server_name)?;
-        let identity = match (certificate, key) {
-            (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
-            (None, None) => None,
-            (Some(_), None) => return Err(lacking("tls_certificate", "its key", "tls_key")),
-            (None, Some(_)) => {
-                return Err(lacking("tls_key", "its certificate", "tls_certificate"));
-            }
-        };
-        let settings = TlsSettings { ca, identity, server_name };
-        if !wanted.unwrap_or(settings != TlsSettings::default()) {
-            return Ok(None);
-        }
-        TlsClient::new(settings.clone()).connector()?;
-        Ok(Some(settings))
+/// Returns the TLS settings and checks the files; `None` without TLS. Any other TLS setting enables
+/// TLS unless `tls` disables it.
+pub(super) fn settings(layers: &mut Layers) -> Option<TlsSettings> {
+    layers.requires("tls_certificate", "tls_key");
+    layers.requires("tls_key", "tls_certificate");
+    let others = ["tls_ca", "tls_certificate", "tls_key", "tls_server_name"];
+    let is_default = others.iter().any(|name| layers.is_set(name));
+    layers.set_default("tls", is_default.to_string());
+    if !layers.switch("tls") {
+        return None;
     }
-}
-
-impl Config {
-    /// Whether the agent's own certificate is valid at `now`. An agent starts without: it may be
-    /// renewed while that runs.
-    ///
-    /// # Errors
-    /// The certificate's file, and since or until when it is not.
-    pub fn in_date(&self, now: SystemTime) -> Result<(), BadSetting> {
-        let Some(settings) = &self.tls else { return Ok(()) };
-        let mut tls = TlsClient::new(settings.clone());
-        tls.connector()?;
-        tls.check_validity(now).map_or(Ok(()), |bad| Err(bad.into()))
+    let identity = match (layers.path("tls_certificate"), layers.path("tls_key")) {
+        (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
+        _ => None,
+    };
+    let server_name = layers.text("tls_server_name").and_then(|text| name(text).ok());
+    let settings = TlsSettings { ca: layers.path("tls_ca"), identity, server_name };
+    if let Err(error) = TlsClient::new(settings.clone()).connector() {
+        layers.reject(error.into());
     }
+    Some(settings)
 }
 
-impl From<TlsFileError> for BadSetting {
-    fn from(bad: TlsFileError) -> Self {
-        Self::new(bad.setting(), bad.problem())
+/// Checks that the client certificate is valid at `now`.
+pub(super) fn check_validity(
+    settings: Option<&TlsSettings>,
+    now: SystemTime,
+) -> Result<(), SettingErrors> {
+    let Some(settings) = settings else { return Ok(()) };
+    let mut tls = TlsClient::new(settings.clone());
+    tls.connector().map_err(SettingError::from)?;
+    tls.check_validity(now).map_or(Ok(()), |error| Err(SettingError::from(error).into()))
+}
+
+/// Checks a name in a certificate.
+pub(super) fn is_name(text: &str) -> Result<(), String> {
+    name(text).map(drop)
+}
+
+fn name(text: &str) -> Result<ServerName<'static>, String> {
+    ServerName::try_from(text.to_owned())
+        .map_err(|_| "must be a host name or an IP address".to_owned())
+}
+
+impl From<TlsFileError> for SettingError {
+    fn from(error: TlsFileError) -> Self {
+        Self::new(error.setting(), error.problem())
     }
-}
-
-fn lacking(setting: &str, what: &str, missing: &str) -> BadSetting {
-    BadSetting::new(setting, format!("also takes {what}: set {missing}."))
-}
-
-fn flag(text: &str) -> Result<bool, String> {
-    match text {
-        "true" | "1" => Ok(true),
-        "false" | "0" => Ok(false),
-        _ => Err(format!("{text:?} is neither true nor false.")),
-    }
-}
-
-fn server_name(text: &str) -> Result<ServerName<'static>, String> {
-    ServerName::try_from(text.to_owned()).map_err(|_| {
-        format!("{text:?} is neither a name that a certificate can have nor an IP address.")
-    })
 }

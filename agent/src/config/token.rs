@@ -1,73 +1,74 @@
-//! The agent's token: in a file or in the environment, and never on the command line, which every
-//! user can read.
+//! The agent's token: in a file or in the environment, never on the command line, which every user
+//! can read.
 
 use std::path::{Path, PathBuf};
 
 use fleetgauge_proto::limits::MAX_CREDENTIAL_BYTES;
 use fleetgauge_proto::message::Secret;
 
-use crate::secret_file;
+use fleetgauge_common::secret_file;
+use fleetgauge_common::settings::{Layers, SettingError};
 
-/// Fewest characters of a token: its SHA-256, which the collector keeps, must not help to guess it.
+/// Minimum length of a token: the collector stores its SHA-256, which must not help to guess it.
 const MIN_TOKEN_BYTES: usize = 16;
-/// Most bytes of its file: the longest token and a line's end.
+/// Maximum size of its file, in bytes: the longest token and a line end.
 const MAX_FILE_BYTES: u64 = MAX_CREDENTIAL_BYTES as u64 + 2;
-/// How to make one.
-const MAKE_ONE: &str = "Make one on the collector's host with: fleetgauge-collector token";
+/// Advice for an unusable token.
+const MAKE_ONE: &str = "make one with: fleetgauge-collector token";
 
-/// A token that may be sent.
+/// A valid token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(Box<str>);
 
 impl Token {
-    /// The token in a text; a line's end after it is not part of it.
+    /// Parses a token, without its line end.
     ///
     /// # Errors
-    /// What is wrong, without the text, and what would be right.
+    /// What a token looks like, without the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         let token = text.strip_suffix('\n').unwrap_or(text);
         let token = token.strip_suffix('\r').unwrap_or(token);
         let len = token.len();
         if token.is_empty() {
-            Err(format!("there is no token in it. {MAKE_ONE}"))
+            Err(format!("must not be empty; {MAKE_ONE}"))
         } else if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            Err(format!("it holds something else than one line of visible ASCII. {MAKE_ONE}"))
+            Err(format!("must be one line of visible ASCII; {MAKE_ONE}"))
         } else if len < MIN_TOKEN_BYTES {
-            Err(format!(
-                "{len} characters can be guessed, take {MIN_TOKEN_BYTES} at least. {MAKE_ONE}"
-            ))
+            Err(format!("must have at least {MIN_TOKEN_BYTES} characters, not {len}; {MAKE_ONE}"))
         } else if len > MAX_CREDENTIAL_BYTES {
-            Err(format!("{len} characters are over the {MAX_CREDENTIAL_BYTES} allowed. {MAKE_ONE}"))
+            Err(format!(
+                "must have at most {MAX_CREDENTIAL_BYTES} characters, not {len}; {MAKE_ONE}"
+            ))
         } else {
             Ok(Self(token.into()))
         }
     }
 
-    /// The token as Hello carries it.
+    /// Returns the token for Hello.
     #[must_use]
     pub fn secret(&self) -> Secret<'_> {
         Secret(self.0.as_bytes())
     }
 }
 
-/// Never shown.
+/// Prints only the length.
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Token(<{} bytes>)", self.0.len())
     }
 }
 
-/// Where the token comes from.
+/// Source of the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenSource {
-    /// A file, read anew for every connection: whoever changes it need not start the agent again.
+    /// A file, read for every connection, so that a changed token needs no restart.
     File(PathBuf),
-    /// The environment.
+    /// The environment variable.
     Given(Token),
 }
 
 impl TokenSource {
-    /// The file, if it is in one.
+    /// Returns the file, if the token is in one.
     pub(crate) fn file(&self) -> Option<&Path> {
         match self {
             Self::Given(_) => None,
@@ -75,24 +76,37 @@ impl TokenSource {
         }
     }
 
-    /// The token as it is now.
+    /// Reads the token. May block.
     ///
     /// # Errors
-    /// The file, what is wrong with it, and what to do.
+    /// The file, the problem and what to do.
     pub fn token(&self) -> Result<Token, String> {
         match self {
             Self::Given(token) => Ok(token.clone()),
-            Self::File(path) => {
-                read(path).map_err(|problem| format!("{}: {problem}", path.display()))
-            }
+            Self::File(path) => read(path),
         }
     }
 }
 
+/// Returns the source of the token. `token` and `token_file` are one setting: the one in the
+/// stronger source wins.
+pub(super) fn source(layers: &mut Layers) -> Option<TokenSource> {
+    if layers.either("token", "token_file") == Some("token") {
+        return layers
+            .text("token")
+            .and_then(|text| Token::parse(text).ok())
+            .map(TokenSource::Given);
+    }
+    let source = TokenSource::File(layers.path("token_file")?);
+    layers.accept(source.token().map_err(|problem| SettingError::new("token_file", problem)))?;
+    Some(source)
+}
+
 fn read(path: &Path) -> Result<Token, String> {
-    let text = secret_file::read(path, MAX_FILE_BYTES)?;
-    // What is no text is not visible ASCII either.
-    Token::parse(&String::from_utf8_lossy(&text))
+    let text = secret_file::read(path, MAX_FILE_BYTES).map_err(|error| error.to_string())?;
+    // Bytes that are not UTF-8 are not visible ASCII either.
+    let token = Token::parse(&String::from_utf8_lossy(&text));
+    token.map_err(|problem| format!("{}: the token {problem}", path.display()))
 }
 
 #[cfg(test)]
@@ -102,27 +116,27 @@ mod tests {
     const GOOD: &str = "0123456789abcdef0123456789abcdef";
 
     #[test]
-    fn one_line_s_end_is_not_the_token_s() {
+    fn one_line_end_is_removed() {
         for text in [GOOD.to_owned(), format!("{GOOD}\n"), format!("{GOOD}\r\n")] {
             assert_eq!(Token::parse(&text).unwrap().secret().0, GOOD.as_bytes());
         }
     }
 
     #[test]
-    fn the_longest_legal_token() {
+    fn longest_token_is_accepted() {
         let longest = "x".repeat(MAX_CREDENTIAL_BYTES);
         assert_eq!(Token::parse(&longest).unwrap().secret().0.len(), MAX_CREDENTIAL_BYTES);
         Token::parse(&format!("{longest}x")).unwrap_err();
     }
 
     #[test]
-    fn what_is_no_token_is_not_shown() {
+    fn invalid_token_is_not_shown() {
         for (text, why) in [
-            ("", "no token"),
-            ("\n", "no token"),
-            ("\r\n", "no token"),
+            ("", "must not be empty"),
+            ("\n", "must not be empty"),
+            ("\r\n", "must not be empty"),
             (&" ".repeat(MIN_TOKEN_BYTES), "visible ASCII"),
-            ("hunter2", "7 characters can be guessed"),
+            ("hunter2", "at least 16 characters, not 7"),
             ("hunter2 hunter2 hunter2", "visible ASCII"),
             ("hunter2hunter2hunter2\n\n", "visible ASCII"),
             ("\u{feff}hunter2hunter2hunter2", "visible ASCII"),
@@ -139,7 +153,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_file_that_everybody_may_read_is_refused() {
+    fn file_that_every_user_may_read_is_an_error() {
         use std::os::unix::fs::PermissionsExt;
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), GOOD).unwrap();
@@ -161,8 +175,8 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_one_is_named() {
-        for (path, why) in [("/nonexistent/token", "cannot be read"), ("/", "not a file")] {
+    fn unreadable_file_is_named() {
+        for (path, why) in [("/nonexistent/token", "cannot be read"), ("/", "is not a file")] {
             let problem = TokenSource::File(path.into()).token().unwrap_err();
             assert!(problem.starts_with(path) && problem.contains(why), "{problem}");
         }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use fleetgauge_common::service_manager;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::warn;
-
-use crate::supervisor;
 
 /// Time after which a slow read is logged.
 const LOG_AFTER: Duration = Duration::from_secs(10);
@@ -21,7 +20,7 @@ pub(super) async fn read<T: Send + 'static>(
     let read = match timeout(LOG_AFTER, &mut reading).await {
         Ok(read) => read,
         Err(_) => {
-            supervisor::status(format_args!("reading {what} is slow"));
+            service_manager::status(&format!("reading {what} is slow"));
             warn!(files = what, "slow file read");
             reading.await
         }

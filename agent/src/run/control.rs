@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use fleetgauge_common::settings::SettingErrors;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tracing::{error, info};
@@ -10,7 +11,6 @@ use tracing::{error, info};
 use super::Agent;
 use super::credentials::Credentials;
 use super::sanitize::sanitize;
-use crate::config::BadSetting;
 
 /// Reloads the settings on request.
 #[derive(Clone)]
@@ -18,7 +18,7 @@ pub struct Reload {
     /// Notified to request a reload.
     pub requested: Arc<Notify>,
     /// Reads the settings. May block.
-    pub load: Arc<dyn Fn() -> Result<Settings, BadSetting> + Send + Sync>,
+    pub load: Arc<dyn Fn() -> Result<Settings, SettingErrors> + Send + Sync>,
 }
 
 /// Reloaded settings.
@@ -26,7 +26,7 @@ pub struct Reload {
 pub struct Settings {
     /// The new agent.
     pub agent: Agent,
-    /// Whether the log level changed. [`Reload::load`] applies it.
+    /// Whether the log filter changed. [`Reload::load`] applies it.
     pub log_changed: bool,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct LoadedSettings {
 }
 
 impl LoadedSettings {
-    fn read(load: &dyn Fn() -> Result<Settings, BadSetting>) -> Result<Self, String> {
+    fn read(load: &dyn Fn() -> Result<Settings, SettingErrors>) -> Result<Self, String> {
         let Settings { agent, log_changed } = load().map_err(|bad| bad.to_string())?;
         let credentials = Credentials::read(&agent, None)?;
         Ok(Self { agent, credentials, log_changed })

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use fleetgauge_common::service_manager;
 use tracing::{error, warn};
 
 use super::failure::{Failure, Retry};
 use super::reporter::{Reporter, RetryDelay};
 use super::sanitize::sanitize;
 use crate::config::Endpoint;
-use crate::supervisor;
 
 impl Reporter {
     /// Returns the delay of the backoff, with what the failure requires.
@@ -40,7 +40,10 @@ impl Reporter {
         }
         let delay = self.next_delay(failure);
         let (cause, advice) = log_fields(failure);
-        supervisor::status(format_args!("connection to {endpoint} lost: {}", status_text(failure)));
+        service_manager::status(&format!(
+            "connection to {endpoint} lost: {}",
+            status_text(failure)
+        ));
         if let Some(lasted) = logged {
             let retry_in = to_milliseconds(delay.duration);
             warn!(collector = %endpoint, ?lasted, %cause, advice, ?retry_in, "connection lost");
@@ -55,7 +58,7 @@ impl Reporter {
         }
         let delay = self.next_delay(failure);
         let (cause, advice) = log_fields(failure);
-        supervisor::status(format_args!(
+        service_manager::status(&format!(
             "connecting to {endpoint} failed: {}",
             status_text(failure)
         ));
@@ -71,7 +74,7 @@ impl Reporter {
         let delay = self.next_delay(failure);
         self.round_log.failed(Instant::now());
         let (cause, advice) = log_fields(failure);
-        supervisor::status(format_args!("rejected by {endpoint}: {}", status_text(failure)));
+        service_manager::status(&format!("rejected by {endpoint}: {}", status_text(failure)));
         let retry_in = to_milliseconds(delay.duration);
         error!(collector = %endpoint, %cause, advice, ?retry_in, "connection rejected");
         delay

@@ -25,21 +25,23 @@ mod sanitize;
 mod session;
 mod tls_handshake;
 mod transport;
+mod watchdog;
 
 use std::pin::pin;
 use std::sync::Arc;
 
 use control::Control;
 pub use control::{Reload, Settings};
+use fleetgauge_common::service_manager;
+use fleetgauge_common::settings::{SettingError, SettingErrors};
 use reporter::Reporter;
 use sampling::SamplingPlan;
 use tokio::sync::watch;
 
-use crate::config::{BadSetting, Config, Endpoint, TokenSource};
+use crate::config::{Config, Endpoint, TokenSource};
 use crate::identity::Host;
 use crate::metrics::MetricSet;
 use crate::profile::{EncodedSchema, Profile};
-use crate::supervisor;
 use crate::tls::TlsSettings;
 
 /// The settings of a running agent.
@@ -64,10 +66,10 @@ impl Agent {
     ///
     /// # Errors
     /// The host has no usable id.
-    pub fn new(config: &Config, host: &Host) -> Result<Self, BadSetting> {
-        let id = host.id(&config.id).map_err(|error| BadSetting::new("id", error.to_string()))?;
+    pub fn new(config: &Config, host: &Host) -> Result<Self, SettingErrors> {
+        let id = host.id(&config.id).map_err(|error| SettingError::new("id", error.to_string()))?;
         let schema = EncodedSchema::of(config.metrics)
-            .map_err(|error| BadSetting::new("metrics", error.to_string()))?;
+            .map_err(|error| SettingError::new("metrics", error.to_string()))?;
         let profile = Profile {
             id,
             nonces: host.nonces(),
@@ -126,12 +128,12 @@ pub async fn run_reloading(
     let reporter = Reporter::new(agent, samples, plan);
     let shutdown = pin!(async {
         shutdown.await;
-        supervisor::stopping();
+        service_manager::stopping(None, None);
     });
-    supervisor::ready();
+    service_manager::ready(None);
     tokio::select! {
         () = sampling::sample_on_schedule(planned, newest) => {}
         () = reporter.run(Control::new(shutdown, reload)) => {}
-        () = supervisor::pulse() => {}
+        () = watchdog::run() => {}
     }
 }

@@ -229,12 +229,7 @@ impl Reporter {
             self.address_log.succeeded();
         }
         let failure = match end {
-            SessionEnd::Command(command) => {
-                if matches!(command, Command::Stop) {
-                    info!(collector = %endpoint, "agent stopped");
-                }
-                return Err(command);
-            }
+            SessionEnd::Command(command) => return Err(command),
             SessionEnd::Drained { remaining, target } => {
                 if logged {
                     let target = target.as_deref().map(sanitize);

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use fleetgauge_common::service_manager;
 use fleetgauge_proto::message::ByeReason;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
@@ -21,7 +22,6 @@ use super::transport::Transport;
 use crate::client::{Client, ClientError, Event};
 use crate::config::{Endpoint, Token};
 use crate::retry_log::RetryLog;
-use crate::supervisor;
 use crate::tls::TlsClient;
 
 /// Timeout for Welcome.
@@ -245,7 +245,7 @@ impl<'a> Session<'a> {
                             "connected"
                         );
                     }
-                    supervisor::status(format_args!("reporting to {}", self.endpoint));
+                    service_manager::status(&format!("reporting to {}", self.endpoint));
                     self.welcomed = Some(Instant::now());
                     // Keep the schedule across reconnects unless the interval changes.
                     plan.send_if_modified(|plan| {

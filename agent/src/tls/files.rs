@@ -9,7 +9,7 @@ use rustls::{ClientConfig, Error, InconsistentKeys, RootCertStore, version};
 
 use super::validity::Validity;
 use super::{Identity, TlsFileError, TlsSettings, bad};
-use crate::secret_file::{self, read_public};
+use fleetgauge_common::secret_file::{self, FileError, read_public};
 
 /// Maximum size of a file, in bytes: about a thousand certificates.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -132,10 +132,9 @@ fn system_roots() -> Result<RootCertStore, TlsFileError> {
 fn read(
     setting: &'static str,
     path: &Path,
-    read: fn(&Path, u64) -> Result<Vec<u8>, String>,
+    read: fn(&Path, u64) -> Result<Vec<u8>, FileError>,
 ) -> Result<Vec<u8>, TlsFileError> {
-    read(path, MAX_FILE_BYTES)
-        .map_err(|problem| bad(setting, format!("{}: {problem}", path.display())))
+    read(path, MAX_FILE_BYTES).map_err(|error| bad(setting, error.to_string()))
 }
 
 /// Parses the certificates of a PEM file.

@@ -124,7 +124,7 @@ fn invalid_file_keeps_the_current_settings() {
     files.write("agent.toml", "colector = 'c:1'\n", 0o644);
     agent.signal(Signal::HUP);
     let said = agent.first_line_with("configuration reload failed");
-    assert!(said.contains("ERROR") && said.contains("line 1: unknown field"), "{said}");
+    assert!(said.contains("ERROR") && said.contains("line 1: colector: unknown setting"), "{said}");
     receive_report(&mut peer);
     receive_report(&mut peer);
     drop(peer);

@@ -93,6 +93,26 @@ fn latest_sample_is_reported_right_after_welcome() {
 }
 
 #[test]
+fn first_and_last_log_lines_name_version_and_stop_in_both_formats() {
+    let version = env!("CARGO_PKG_VERSION");
+    for (format, start, stop) in [
+        ("text", format!("starting version=\"{version}\" id=\"web-1\""), " stopped"),
+        ("json", format!("\"starting\",\"version\":\"{version}\""), "\"message\":\"stopped\"}"),
+    ] {
+        let collector = Collector::bind();
+        let address = collector.address();
+        let flags = ["--log-format", format];
+        let mut agent = Agent::start_with("web-1", &address, Stdio::piped(), &flags);
+        let line = agent.first_line_with("");
+        assert!(line.contains(&start), "{line}");
+        agent.terminate();
+        assert_eq!(agent.wait().code(), Some(0));
+        let lines = agent.rest_of_log();
+        assert!(lines.last().is_some_and(|line| line.ends_with(stop)), "{lines:?}");
+    }
+}
+
+#[test]
 fn agent_stops_while_the_collector_is_unreachable() {
     // Bound but not listening: the port stays reserved, and connections are refused.
     let silent = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();

@@ -33,11 +33,14 @@ fn unusable_files_are_named() {
     let another = pem("another.key", &authority.issue("one", 2020, 2100).1.serialize_pem());
     let empty = pem("empty.pem", "");
     for (flags, words) in [
-        (vec!["--tls-ca", "/nonexistent.pem"], ["tls_ca", "/nonexistent.pem"]),
+        (vec!["--tls-ca", "/nonexistent.pem"], ["--tls-ca", "/nonexistent.pem"]),
         (vec!["--tls-ca", &empty], [&*empty, "BEGIN CERTIFICATE"]),
         (vec!["--tls-ca", &key], [&*key, "BEGIN CERTIFICATE"]),
-        (vec!["--tls-ca", &ca, "--tls-certificate", &own], ["tls_certificate", "set tls_key"]),
-        (vec!["--tls-ca", &ca, "--tls-key", &key], ["tls_key", "set tls_certificate"]),
+        (
+            vec!["--tls-ca", &ca, "--tls-certificate", &own],
+            ["--tls-certificate", "needs --tls-key"],
+        ),
+        (vec!["--tls-ca", &ca, "--tls-key", &key], ["--tls-key", "needs --tls-certificate"]),
         (
             vec!["--tls-ca", &ca, "--tls-certificate", &own, "--tls-key", &open],
             [&*open, "chmod 600"],
@@ -50,7 +53,7 @@ fn unusable_files_are_named() {
             vec!["--tls-ca", &ca, "--tls-certificate", &own, "--tls-key", &another],
             [&*another, "is not the key"],
         ),
-        (vec!["--tls-ca", &ca, "--tls-server-name", "a b"], ["tls-server-name", "a b"]),
+        (vec!["--tls-ca", &ca, "--tls-server-name", "a b"], ["--tls-server-name", "a b"]),
         (vec!["--tls=perhaps"], ["--tls", "perhaps"]),
     ] {
         let said = check_error(&flags);

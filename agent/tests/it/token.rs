@@ -70,6 +70,6 @@ fn missing_token_file_is_logged() {
     assert_eq!(receive_credential(&mut peer).as_deref(), Some(FIRST.as_bytes()));
     drop(token);
     drop(peer);
-    let line = agent.first_line_with("it cannot be read");
+    let line = agent.first_line_with("cannot be read");
     assert!(line.contains("connection failed") && line.contains(path.to_str().unwrap()), "{line}");
 }

@@ -32,6 +32,8 @@ impl Effective {
     ) -> Self {
         let entry = |setting: &'static Setting| {
             let (texts, origin) = match values.get(setting.name) {
+                // Debug must not show a secret either.
+                Some(given) if setting.is_secret => (Some(Vec::new()), given.origin.clone()),
                 Some(given) => {
                     let texts = given.values.iter().map(|value| value.text.clone());
                     (Some(texts.collect()), given.origin.clone())

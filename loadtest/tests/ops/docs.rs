@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::net::TcpStream;
 
-use clap::CommandFactory;
 use fleetgauge_agent::metrics::MetricSet;
 use fleetgauge_collector::{Config, Listeners};
+use fleetgauge_common::settings::Setting;
 use fleetgauge_proto::Code;
 
 use super::every_kind;
@@ -183,14 +183,27 @@ fn security_names_files_that_exist() {
     assert!(missing.is_empty(), "SECURITY.md names {missing:?}");
 }
 
-/// Every setting of the collector has a row with its default and range, and a line in the example.
+/// Every setting has a row with its default and range, and a line in the example.
 #[test]
 fn collector_settings_are_documented_with_default_and_range() {
     let document = read("docs/configuration.md");
-    let example = read("deploy/collector.toml");
-    for setting in fleetgauge_collector::config::Flags::settings() {
+    let (section, _) = document.split_once("## Settings of the agent").unwrap();
+    let settings = fleetgauge_collector::config::Flags::settings();
+    check_settings(settings, section, &read("deploy/collector.toml"));
+}
+
+#[test]
+fn agent_settings_are_documented_with_default_and_range() {
+    let document = read("docs/configuration.md");
+    let (_, section) = document.split_once("## Settings of the agent").unwrap();
+    let settings = fleetgauge_agent::config::Flags::settings();
+    check_settings(settings, section, &read("deploy/agent.toml"));
+}
+
+fn check_settings(settings: &[Setting], section: &str, example: &str) {
+    for setting in settings {
         let name = setting.name;
-        let row = document.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
+        let row = section.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
         let row = row.unwrap_or_else(|| panic!("docs/configuration.md lacks {name}"));
         let cells: Vec<_> = row.split(" | ").collect();
         let default = setting.default.map(|text| format!("`{text}`"));
@@ -203,28 +216,6 @@ fn collector_settings_are_documented_with_default_and_range() {
         let is_shown =
             |line: &str| line.starts_with(&format!("#{name} = ")) || line == format!("#[{name}]");
         assert!(!setting.in_file || example.lines().any(is_shown), "the example lacks {name}");
-    }
-}
-
-/// Flags, variables and keys of the agent are documented, and are in its example.
-#[test]
-fn agent_settings_are_documented() {
-    let document = read("docs/configuration.md");
-    let example = read("deploy/agent.toml");
-    let mut command = fleetgauge_agent::config::Flags::command();
-    let help = command.render_long_help().to_string();
-    let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
-    let variables = help.split(word).filter(|word| word.starts_with("FLEETGAUGE_"));
-    let absent = missing(&document, variables);
-    assert!(absent.is_empty(), "docs/configuration.md lacks {absent:?}");
-    for flag in command.get_arguments().filter_map(clap::Arg::get_long) {
-        let documented = document.contains(&format!("`--{flag}"));
-        assert!(documented || ["help", "version"].contains(&flag), "no --{flag} in the docs");
-        let key = flag.replace('-', "_");
-        let key = if key == "label" { "[labels]" } else { &key };
-        let set = |line: &str| line.starts_with(&format!("#{key}"));
-        let only_a_flag = ["config", "check", "help", "version"].contains(&flag);
-        assert!(only_a_flag || example.lines().any(set), "an example lacks {key}");
     }
 }
 

@@ -1,0 +1,34 @@
+//! Texts of `--help` that are not those of an option.
+
+pub(super) const ABOUT: &str = "Sample this host and report to a fleetgauge collector";
+
+pub(super) const LONG_ABOUT: &str = "\
+Sample this host and report to a fleetgauge collector
+
+Every option can also be set by FLEETGAUGE_<NAME> in the environment (--interval by \
+FLEETGAUGE_INTERVAL), or by its name as a key of the file of --config (interval). Options override \
+variables, and variables the file.
+
+DURATION is a whole number and ms, s, m, h or d.";
+
+pub(super) const AFTER: &str = "\
+Every option can be set by FLEETGAUGE_<NAME> or in the file of --config. See more with '--help'";
+
+pub(super) const AFTER_LONG: &str = "\
+Examples:
+  Report to a collector on this host:
+    fleetgauge-agent
+
+  Report to another host, with TLS and a token:
+    fleetgauge-agent --collector collector.example.com:45678 --tls-ca ca.pem \\
+      --token-file /etc/fleetgauge/token
+
+  Add labels to all series:
+    fleetgauge-agent --label dc=fra --label rack=b12
+
+  Check a file of settings and show where each value comes from:
+    fleetgauge-agent --config /etc/fleetgauge/agent.toml --check
+
+Exit codes: 0 after a stop, 1 after a failure, 64 if a setting is invalid.
+
+See docs/configuration.md for all settings and docs/operate.md for tasks.";

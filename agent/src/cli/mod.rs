@@ -1,0 +1,147 @@
+//! The `fleetgauge-agent` command: arguments, log, runtime, signals and exit code.
+
+mod help;
+mod signals;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use fleetgauge_common::log::{self, FilterHandle};
+use fleetgauge_common::settings::{Environment, SettingError, SettingErrors};
+use tracing::{error, info};
+
+use crate::config::{Config, Flags};
+use crate::identity::Host;
+use crate::run::{Agent, Reload, Settings, run_reloading};
+
+/// Exit code for an invalid setting (EX_USAGE).
+const BAD_SETTING: u8 = 64;
+/// Threads for blocking work: name resolution, files of a connection and a reload.
+const BLOCKING_THREADS: usize = 3;
+
+#[derive(Debug, Parser)]
+#[command(name = "fleetgauge-agent", version, about = help::ABOUT, long_about = help::LONG_ABOUT)]
+#[command(after_help = help::AFTER, after_long_help = help::AFTER_LONG)]
+struct CommandLine {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// Returns the command line, for its help.
+#[must_use]
+pub fn command() -> clap::Command {
+    CommandLine::command()
+}
+
+/// Runs the command with these arguments, the program's name first.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let flags = match CommandLine::try_parse_from(arguments) {
+        Ok(CommandLine { flags }) => flags,
+        Err(error) => return explain(&error),
+    };
+    let (config, agent) = match settings(&flags) {
+        Ok(settings) => settings,
+        Err(errors) => return bad_settings(&errors),
+    };
+    if flags.check() {
+        return check(&config, &agent);
+    }
+    let filter = match log::parse_filter(&config.log.filter) {
+        Ok(filter) => filter,
+        Err(problem) => return bad_settings(&SettingError::new("log", problem).into()),
+    };
+    let handle = log::start(filter, config.log.format);
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        id = agent.profile.id.as_str(),
+        collector = %config.collector,
+        interval = ?config.interval,
+        "starting"
+    );
+    match serve(flags, &config, agent, handle) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Reads the settings and the identity of this host.
+fn settings(flags: &Flags) -> Result<(Config, Agent), SettingErrors> {
+    let config = Config::load(flags, &Environment::of_process())?;
+    let agent = Agent::new(&config, &Host::read())?;
+    Ok((config, agent))
+}
+
+/// Prints the settings in force, or the error of an expired client certificate.
+fn check(config: &Config, agent: &Agent) -> ExitCode {
+    if let Err(errors) = config.check_validity(SystemTime::now()) {
+        return bad_settings(&errors);
+    }
+    // Standard output may be closed.
+    let _ = write!(std::io::stdout(), "# agent id: {}\n{}", agent.profile.id, config.effective);
+    say("all settings are valid");
+    ExitCode::SUCCESS
+}
+
+fn serve(flags: Flags, config: &Config, agent: Agent, log: FilterHandle) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()?;
+    let filter = Mutex::new(config.log.filter.clone());
+    let served = runtime.block_on(async {
+        let (stop, requested) = (signals::stop()?, signals::reload()?);
+        let load = Arc::new(move || reload(&flags, &log, &filter));
+        run_reloading(agent, Some(Reload { requested, load }), stop).await;
+        Ok(())
+    });
+    // Does not wait for a hung name resolution.
+    runtime.shutdown_background();
+    info!("stopped");
+    served
+}
+
+/// Reads the settings again. Applies the log filter once all settings are valid.
+fn reload(
+    flags: &Flags,
+    log: &FilterHandle,
+    current: &Mutex<String>,
+) -> Result<Settings, SettingErrors> {
+    let (config, agent) = settings(flags)?;
+    let filter = log::parse_filter(&config.log.filter)
+        .map_err(|problem| SettingError::new("log", problem))?;
+    let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);
+    let log_changed = *current != config.log.filter;
+    *current = config.log.filter;
+    // Fails only if the log has been shut down.
+    let _ = log.reload(filter);
+    Ok(Settings { agent, log_changed })
+}
+
+fn bad_settings(errors: &SettingErrors) -> ExitCode {
+    for error in errors.iter() {
+        say(&error.to_string());
+    }
+    ExitCode::from(BAD_SETTING)
+}
+
+/// Prints a line to standard error, and ignores failures: it may be closed.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "fleetgauge-agent: {text}");
+}
+
+fn explain(error: &clap::Error) -> ExitCode {
+    // The terminal may be closed.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => ExitCode::from(BAD_SETTING),
+    }
+}

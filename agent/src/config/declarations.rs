@@ -1,0 +1,157 @@
+//! The declarations of all settings.
+
+use fleetgauge_common::log::{self, LogFormat};
+use fleetgauge_common::settings::{Kind, Program, Setting, names, setting};
+
+use super::endpoint::Endpoint;
+use super::id::{self, IdFrom};
+use super::token::Token;
+use super::{labels, tls};
+use crate::metrics::MetricSet;
+
+const REPORTING: &str = "Reporting";
+const AUTHENTICATION: &str = "Authentication";
+const TLS: &str = "TLS";
+const LOGGING: &str = "Logging";
+
+/// The agent's settings.
+pub(super) const PROGRAM: Program = Program {
+    settings: &SETTINGS,
+    other: names::COLLECTOR,
+    hints: &[(
+        "token",
+        "the token belongs in the file that token_file names, or in FLEETGAUGE_TOKEN",
+    )],
+};
+
+const SETTINGS: [Setting; 17] = [
+    setting("config", Kind::Path, "FILE", "Read settings from a TOML file")
+        .details(
+            "Its keys are the names of the options with _ for -; the table of --label is labels. \
+             Options and environment variables override it.",
+        )
+        .not_in_file(),
+    setting("collector", Kind::Text(is_endpoint), "HOST:PORT", "Report to the collector")
+        .under(REPORTING)
+        .details("A name is resolved at every attempt; its first 8 addresses are tried in turn.")
+        .default("127.0.0.1:45678")
+        .reloads(),
+    setting("id", Kind::Text(id::is_id), "ID", "Agent id, unique in the fleet")
+        .under(REPORTING)
+        .details(
+            "The label agent of all series: 1 to 128 of A-Z a-z 0-9 . _ : -. Excludes --id-from.",
+        )
+        .reloads(),
+    setting("id_from", Kind::choice::<IdFrom>(), "SOURCE", "Source of the agent id")
+        .under(REPORTING)
+        .details("A host name that many hosts have, such as localhost, is an error.")
+        .default("hostname")
+        .reloads(),
+    setting("interval", Kind::seconds(1, 300), "DURATION", "Interval between reports")
+        .under(REPORTING)
+        .details("The collector may require another one.")
+        .default("15s")
+        .reloads(),
+    setting("metrics", Kind::choice::<MetricSet>(), "SET", "Metrics to report")
+        .under(REPORTING)
+        .default("basic")
+        .reloads(),
+    setting("labels", Kind::Table(labels::is_label), "NAME=VALUE", "Add a label to all series")
+        .flag("label")
+        .under(REPORTING)
+        .details(
+            "At most 32 labels and 8192 bytes of names and values. In the environment: \
+             FLEETGAUGE_LABELS=dc=fra,rack=b12.",
+        )
+        .reloads(),
+    setting("token_file", Kind::Path, "FILE", "Read the token of this agent from FILE")
+        .under(AUTHENTICATION)
+        .details(
+            "One line, not readable by every user. Read for every connection. FLEETGAUGE_TOKEN \
+             can hold the token itself; there is no option for it, because every user can read a \
+             command line.",
+        )
+        .reloads(),
+    setting("token", Kind::Text(is_token), "TOKEN", "Token of this agent")
+        .secret_variable()
+        .reloads(),
+    setting("insecure", Kind::Switch, "BOOL", "Send the token unencrypted to another host")
+        .under(AUTHENTICATION)
+        .details("Any host on the way could read it.")
+        .default("false")
+        .reloads(),
+    setting("tls", Kind::Switch, "BOOL", "Use TLS")
+        .under(TLS)
+        .details("Verifies the collector's certificate by --tls-ca or the system's trust store.")
+        .default_note("true with any other --tls option")
+        .reloads(),
+    setting("tls_ca", Kind::Path, "FILE", "PEM certificates of the collector's authorities")
+        .under(TLS)
+        .default_note("trust store of the system")
+        .reloads(),
+    setting(
+        "tls_certificate",
+        Kind::Path,
+        "FILE",
+        "PEM certificate chain of this agent, leaf first",
+    )
+    .under(TLS)
+    .details("For a collector that requires client certificates. Needs --tls-key.")
+    .reloads(),
+    setting("tls_key", Kind::Path, "FILE", "PEM private key, not readable by every user")
+        .under(TLS)
+        .details("The key of --tls-certificate, without a passphrase.")
+        .reloads(),
+    setting(
+        "tls_server_name",
+        Kind::Text(tls::is_name),
+        "NAME",
+        "Name in the collector's certificate",
+    )
+    .under(TLS)
+    .details("A host name or an IP address.")
+    .default_note("host of --collector")
+    .reloads(),
+    setting("log", Kind::Text(is_log_filter), "FILTER", "Log at a level or by directives")
+        .under(LOGGING)
+        .details(
+            "error, warn, info, debug, trace or off, or directives such as \
+             info,fleetgauge_agent::run=debug. Logs go to standard error.",
+        )
+        .default("info")
+        .reloads(),
+    setting("log_format", Kind::choice::<LogFormat>(), "FORMAT", "Format of log lines")
+        .under(LOGGING)
+        .default("text"),
+];
+
+fn is_endpoint(text: &str) -> Result<(), String> {
+    Endpoint::parse(text).map(drop)
+}
+
+fn is_token(text: &str) -> Result<(), String> {
+    Token::parse(text).map(drop)
+}
+
+fn is_log_filter(text: &str) -> Result<(), String> {
+    log::parse_filter(text).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn common_list_of_names_is_complete() {
+        let declared: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
+        assert_eq!(declared, names::AGENT);
+    }
+
+    #[test]
+    fn help_is_short_and_without_full_stop() {
+        for setting in &SETTINGS {
+            assert!(setting.help.len() <= 64 && !setting.help.ends_with('.'), "{}", setting.name);
+            assert!(setting.details.is_empty() || setting.details.ends_with('.'));
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The settings `id` and `id_from`.
+
+use clap::ValueEnum;
+use fleetgauge_common::settings::Layers;
+use fleetgauge_proto::AgentId;
+
+use crate::identity::IdSource;
+
+/// Values of `id_from`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum IdFrom {
+    /// Host name
+    #[default]
+    Hostname,
+    /// Hash of the systemd machine id
+    MachineId,
+}
+
+/// Returns the source of the agent id. `id` and `id_from` are one setting: the one in the stronger
+/// source wins.
+pub(super) fn source(layers: &mut Layers) -> IdSource {
+    if layers.either("id", "id_from") == Some("id") {
+        let id = layers.text("id").and_then(|text| AgentId::try_new(text).ok());
+        if let Some(id) = id {
+            return IdSource::Given(id);
+        }
+    }
+    match layers.choice("id_from") {
+        IdFrom::Hostname => IdSource::HostName,
+        IdFrom::MachineId => IdSource::MachineId,
+    }
+}
+
+/// Checks an agent id.
+pub(super) fn is_id(text: &str) -> Result<(), String> {
+    AgentId::try_new(text)
+        .map(drop)
+        .map_err(|_| "must be 1 to 128 of A-Z a-z 0-9 . _ : - and not . or ..".to_owned())
+}
