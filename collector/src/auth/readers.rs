@@ -84,10 +84,10 @@ impl Readers {
             let bad = |problem: String| reading.bad(offset, problem);
             check_user(&user).map_err(bad)?;
             if readers.iter().any(|known| *known.user == *user) {
-                return Err(bad(format!("user {user:?} has an entry already")));
+                return Err(bad(format!("user {user:?} has two entries; remove one")));
             }
             if readers.len() == MAX_READERS {
-                return Err(bad(format!("there are more than {MAX_READERS} users")));
+                return Err(bad(format!("more than {MAX_READERS} users; remove some")));
             }
             for digest in reading.digests(offset, &tokens)? {
                 by_token.entry(digest).or_default().push(readers.len());
@@ -136,7 +136,9 @@ impl Readers {
 /// Checks a user name. A colon would end it in basic authentication.
 pub(super) fn check_user(user: &str) -> Result<(), String> {
     if user.is_empty() || user.contains(':') || user.chars().any(char::is_control) {
-        return Err(format!("user {user:?} is empty, or has a colon or a control character"));
+        return Err(format!(
+            "user {user:?} is empty, or has a colon or a control character; choose another name"
+        ));
     }
     Ok(())
 }

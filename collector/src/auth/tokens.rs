@@ -124,7 +124,7 @@ impl Credentials {
     }
 
     fn insert(&mut self, agent: &str, credential: Credential) -> Result<(), String> {
-        let twice = format!("agent {agent:?} has an entry already");
+        let twice = format!("agent {agent:?} has two entries; remove one");
         let prefix = match IdPattern::parse(agent)? {
             IdPattern::Id(id) => {
                 let known = self.by_id.insert(id, credential);
@@ -136,7 +136,9 @@ impl Credentials {
             return Err(twice);
         }
         if self.patterns.len() == MAX_PATTERNS {
-            return Err(format!("there are more than {MAX_PATTERNS} patterns"));
+            return Err(format!(
+                "more than {MAX_PATTERNS} entries with a pattern; use fewer, with shorter prefixes"
+            ));
         }
         self.patterns.push((prefix.into(), credential));
         Ok(())
@@ -264,7 +266,7 @@ fn id_of(tokens: &[Token], digest: &Digest) -> CredentialId {
 /// Parses the labels of an entry; none may be empty.
 fn pins(labels: &BTreeMap<String, String>) -> Result<StaticLabels, String> {
     if let Some((name, _)) = labels.iter().find(|(_, value)| value.is_empty()) {
-        return Err(format!("label {name:?} has no value"));
+        return Err(format!("label {name:?} has no value; add one or remove the label"));
     }
     let labels: Vec<_> = labels.iter().map(|(name, value)| Label { name, value }).collect();
     StaticLabels::try_new(&labels).map_err(|bad| bad.to_string())

@@ -72,7 +72,8 @@ pub(super) async fn agent(
     let content = Arc::clone(&http);
     let find = move || {
         let snapshot = content.collector.registry.snapshot_of(&id);
-        let snapshot = snapshot.ok_or_else(|| HttpError::not_found("agent not connected"))?;
+        let snapshot =
+            snapshot.ok_or_else(|| HttpError::not_found("agent not connected; see /api/agents"))?;
         Ok(move |sink: &mut dyn Sink| {
             render(&snapshot, format, sink)?;
             sink.chunk(own::end(format).as_bytes())

@@ -309,12 +309,12 @@ impl Roster {
         [
             MetricSample::Gauge(
                 "fleetgauge_agents_departed",
-                "Departed agents that are remembered.",
+                "Departed agents that are stored, including those that sent Bye.",
                 count(departed),
             ),
             MetricSample::Counter(
                 "fleetgauge_departed_forgotten",
-                "Departed agents forgotten because there were more than max_departed.",
+                "Departed agents dropped because there were more than max_departed.",
                 forgotten,
             ),
             MetricSample::Counter(
@@ -324,7 +324,7 @@ impl Roster {
             ),
             MetricSample::Gauge(
                 "fleetgauge_warming_up",
-                "Whether awaited agents can still return.",
+                "1 while awaited agents can still return.",
                 count(warming_up),
             ),
             MetricSample::Gauge(

@@ -77,7 +77,7 @@ fn family_is_shown_while_any_agent_declares_it() {
     let page = collector.page();
     assert!(page.shows("second") && !page.shows("counter"), "{}", page.0);
     drop(second);
-    eventually("the counter is shown", || collector.page().shows("counter"));
+    eventually("the counter is exposed", || collector.page().shows("counter"));
     drop(counter);
 }
 

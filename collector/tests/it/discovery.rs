@@ -78,7 +78,7 @@ fn sd_agents_lists_every_connected_agent() {
         assert_eq!(collector.page_at(path).samples().count(), 1, "{path}");
     }
     held.remove("host-7");
-    eventually("it is no target any more", || !agents(&collector).contains_key("host-7"));
+    eventually("the agent is no longer a target", || !agents(&collector).contains_key("host-7"));
     assert!(agents(&collector).keys().eq(held.keys()));
 }
 

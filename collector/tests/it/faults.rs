@@ -38,7 +38,7 @@ fn silent_connections_do_not_affect_agents() {
     let mut resident =
         Agent::join(collector.agents, &identity("resident"), &gauges(&["up"]), &[1.0]);
     let silent: Vec<_> = (0..1_000).map(|_| from_elsewhere(collector.agents)).collect();
-    eventually("all are let in", || collector.metric("fleetgauge_connections_open") == 1_001.0);
+    eventually("all are welcomed", || collector.metric("fleetgauge_connections_open") == 1_001.0);
     // Connected agents report, new ones are admitted, and pages are complete.
     for value in [2.0, 3.0] {
         resident.report(&[value]);
@@ -46,7 +46,7 @@ fn silent_connections_do_not_affect_agents() {
         assert_eq!(collector.page().values_of("resident"), [value]);
         assert_eq!(collector.page().values_of("late"), [value]);
     }
-    eventually("the silent are sent away", || collector.rejects("hello_timeout") == 1_000.0);
+    eventually("silent connections are closed", || collector.rejects("hello_timeout") == 1_000.0);
     resident.report(&[4.0]);
     assert_eq!(collector.page().values_of("resident"), [4.0]);
     drop(silent);

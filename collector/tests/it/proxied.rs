@@ -94,7 +94,7 @@ fn header_and_hello_can_be_split_anywhere() {
         // With many sockets, finding one takes long.
         holds_within(hello_timeout, "header and Hello are understood", || {
             let mut agent = pass_on(&collector, &bytes[..cut]);
-            eventually("the first piece is read", || has_read_all(&collector, &agent));
+            eventually("the first chunk is read", || has_read_all(&collector, &agent));
             agent.send(&bytes[cut..]);
             let received = agent.receive();
             eprintln!("cut at {cut}: {received:?}");

@@ -79,7 +79,7 @@ fn stalled_scraper_is_disconnected_and_its_page_is_broken() {
     let whole = crowd.collector.get("/metrics/agents", &[]);
     assert!(whole.whole && whole.body.len() > 8 << 20);
     let broken = || crowd.collector.metric("fleetgauge_scrapes_broken_total");
-    eventually("it is given up", || broken() == 1.0);
+    eventually("the connection is closed", || broken() == 1.0);
     let mut bytes = b"H".to_vec();
     let _ = stalled.read_to_end(&mut bytes);
     let answer = http::parse(&bytes, false);

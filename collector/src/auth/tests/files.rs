@@ -30,9 +30,12 @@ fn invalid_files_name_the_line_and_a_remedy() {
         ),
         (
             entry("a", &["t"], "") + &entry("a", &["u"], ""),
-            ", line 5: agent \"a\" has an entry already",
+            ", line 5: agent \"a\" has two entries; remove one",
         ),
-        (entry("a*", &["t"], "") + &entry("a*", &["u"], ""), ", line 5: agent \"a*\" has an entry"),
+        (
+            entry("a*", &["t"], "") + &entry("a*", &["u"], ""),
+            ", line 5: agent \"a*\" has two entries",
+        ),
         (entry("my pc", &["t"], ""), ", line 1: agent id \"my pc\" is not 1 to 128"),
         (entry("*-fra", &["t"], ""), ", line 1: agent id \"*-fra\" is not"),
         (entry("w*b*", &["t"], ""), ", line 1: \"w*b*\" is not an agent id prefix"),
@@ -56,7 +59,7 @@ fn files_of_any_size_are_read_completely() {
     }
     // Each entry takes four lines: errors name the right line of a file read in parts.
     let twice = many(2_500) + &entry("a7", &["t"], "");
-    assert!(problem(&twice).starts_with(", line 10001: agent \"a7\" has an entry already"));
+    assert!(problem(&twice).starts_with(", line 10001: agent \"a7\" has two entries; remove one"));
     let broken = many(2_500) + "agent =\n";
     assert!(problem(&broken).starts_with(", line 10001: invalid TOML"));
     let indented = many(1_500).replace("[[credential]]", "  [[ credential ]]");
@@ -67,7 +70,7 @@ fn files_of_any_size_are_read_completely() {
 fn patterns_are_limited() {
     let many = |count| (0..count).map(|n| entry(&format!("p{n}-*"), &[], "")).collect::<String>();
     assert_eq!(policy(&many(1_000)).agents.unwrap().len(), 1_000);
-    assert!(problem(&many(1_001)).contains("more than 1000 patterns"));
+    assert!(problem(&many(1_001)).contains("more than 1000 entries with a pattern"));
 }
 
 #[test]

@@ -87,10 +87,13 @@ fn page_is_in_flight_until_its_last_bytes_are_sent() {
     let permit = take(&limiter, 1);
     for shows in [Shows::Agent, Shows::Fleet] {
         let page = sending(&permit, shows);
-        assert!(permit.connection().flushed() && !limiter.evict(), "it is being rendered");
+        assert!(permit.connection().flushed() && !limiter.evict(), "the page is being rendered");
         page.complete();
         drop(page);
-        assert!(permit.connection().has_page_in_flight() && !limiter.evict(), "it is being sent");
+        assert!(
+            permit.connection().has_page_in_flight() && !limiter.evict(),
+            "the page is being sent"
+        );
         assert!(!permit.connection().flushed());
     }
     drop(sending(&permit, Shows::Fleet));

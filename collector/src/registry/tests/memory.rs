@@ -83,7 +83,7 @@ fn map_shrinks_after_a_fleet_has_left() {
     }
     let full = registry.agents.capacity();
     registry.shrink();
-    assert_eq!(registry.agents.capacity(), full, "it is in use");
+    assert_eq!(registry.agents.capacity(), full, "the port is in use");
     for (n, id) in (1..).zip(&ids).skip(10) {
         assert!(registry.leave(&pending(id, n).id, n));
     }

@@ -309,7 +309,7 @@ fn least_recently_used_schema_is_evicted() {
     assert!(store.find(&Fingerprint([2; 16])).is_none());
     assert!(store.find(&Fingerprint([3; 16])).is_some());
     assert_eq!(intern(4, 41), Err(Code::SchemasFull));
-    assert!(store.find(&Fingerprint([1; 16])).is_some(), "it is in use");
+    assert!(store.find(&Fingerprint([1; 16])).is_some(), "the port is in use");
     drop(held);
     assert_eq!(intern(5, 100), Ok(()));
     assert_eq!(store.len(), 1);

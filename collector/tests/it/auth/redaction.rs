@@ -29,7 +29,9 @@ fn secrets_are_not_in_logs_pages_or_arguments() {
             .stderr(std::fs::File::create(&log).unwrap())
             .spawn()
             .unwrap();
-    crate::support::eventually("it listens", || std::net::TcpStream::connect(serve).is_ok());
+    crate::support::eventually("the collector listens", || {
+        std::net::TcpStream::connect(serve).is_ok()
+    });
     let schema = gauges(&["load"]);
     let _shown =
         Agent::join(listen, &identity("web-1").with_credential("hunter2-agent"), &schema, &[1.0]);

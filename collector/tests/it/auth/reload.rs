@@ -61,15 +61,15 @@ fn invalid_file_changes_nothing_and_is_counted() {
     for (number, broken) in ["[[credential]]\nagent = 'x'\n", "", "agent ="].into_iter().enumerate()
     {
         files.write("agents", broken);
-        eventually("a failure", || state() == [number as f64 + 1.0, 0.0]);
+        eventually("a failure is counted", || state() == [number as f64 + 1.0, 0.0]);
         assert_eq!(collector.metric("fleetgauge_last_reload_timestamp_seconds"), begun);
         first.report(&[2.0]);
         join("b");
     }
     std::fs::remove_file(&path).unwrap();
-    eventually("a failure", || state() == [4.0, 0.0]);
+    eventually("a failure is counted", || state() == [4.0, 0.0]);
     files.write("agents", &good);
-    eventually("the mended file", || state() == [4.0, 1.0]);
+    eventually("the corrected file is loaded", || state() == [4.0, 1.0]);
     assert!(collector.metric("fleetgauge_last_reload_timestamp_seconds") > begun);
     first.report(&[3.0]);
 }
@@ -152,7 +152,7 @@ fn reload_with_other_addresses_is_aborted() {
     for (number, (listen, http)) in [("127.0.0.2:0", first), (first, "[::1]:0")].iter().enumerate()
     {
         settings(listen, http, "");
-        eventually("a failure", || {
+        eventually("a failure is counted", || {
             collector.metric("fleetgauge_reload_failures_total") == number as f64 + 1.0
         });
         let mut stranger = Agent::greet(collector.agents, &identity("a"), &gauges(&["load"]));

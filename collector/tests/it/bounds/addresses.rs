@@ -74,7 +74,9 @@ fn address_of_silent_connections_is_paused() {
     for mut silent in silent {
         silent.expect_reject(Code::HelloTimeout);
     }
-    eventually("it is enough", || full.collector.metric("fleetgauge_address_pauses_total") == 1.0);
+    eventually("the address is paused", || {
+        full.collector.metric("fleetgauge_address_pauses_total") == 1.0
+    });
 }
 
 #[test]

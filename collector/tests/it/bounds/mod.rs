@@ -59,15 +59,19 @@ fn max_memory_bytes_limits_connections() {
     // Memory for four connections, one of them a reporting agent.
     let mut full = Full::new(|config| config.bounds.memory = 4 * CONNECTION_BYTES + 3_000);
     let idle: Vec<_> = (0..2).map(|_| Agent::connect(full.collector.agents)).collect();
-    eventually("they are there", || full.collector.metric("fleetgauge_connections_open") == 3.0);
+    eventually("all are connected", || full.collector.metric("fleetgauge_connections_open") == 3.0);
     let more: Vec<_> = (0..5).map(|_| Agent::connect(full.collector.agents)).collect();
-    eventually("some find no memory", || full.collector.rejects("collector_full") >= 1.0);
+    eventually("some are refused for lack of memory", || {
+        full.collector.rejects("collector_full") >= 1.0
+    });
     full.refuses(Code::CollectorFull);
     let (taken, limit) = full.collector.memory();
     assert!(taken <= limit, "{taken} of {limit}");
     assert!(full.collector.metric("fleetgauge_memory_refusals_total") >= 2.0);
     drop((idle, more));
-    eventually("it is free again", || full.collector.memory().0 < taken - CONNECTION_BYTES as f64);
+    eventually("the permit is free again", || {
+        full.collector.memory().0 < taken - CONNECTION_BYTES as f64
+    });
     let new = Agent::join(full.collector.agents, &identity("new"), &gauges(&["up"]), &[1.0]);
     full.unharmed();
     drop(new);
@@ -127,7 +131,9 @@ fn max_memory_bytes_limits_incomplete_frames() {
         let _ = std::io::Write::write_all(&mut agent.stream, &unfinished[..1 << 19]);
         attackers.push(agent);
     }
-    eventually("some find no memory", || full.collector.rejects("collector_full") >= 6.0);
+    eventually("some are refused for lack of memory", || {
+        full.collector.rejects("collector_full") >= 6.0
+    });
     let (taken, limit) = full.collector.memory();
     assert!(taken <= limit && taken > 1e6, "{taken} of {limit}");
     full.unharmed();
@@ -290,7 +296,7 @@ fn peer_that_does_not_read_is_not_read_from() {
             Err(_) => break,
         }
     }
-    eventually("it is given up", || full.collector.closed("write_timeout") == 1.0);
+    eventually("the connection is closed", || full.collector.closed("write_timeout") == 1.0);
     assert!(!full.collector.page().shows("deaf"));
     full.unharmed();
 }

@@ -52,7 +52,7 @@ fn stalled_page_is_reset_for_http_1_0_clients() {
     let crowd = Crowd::new(4);
     let stalled = begun(crowd.collector.http, "/metrics/agents");
     let broken = || crowd.collector.metric("fleetgauge_scrapes_broken_total");
-    eventually("it is given up", || broken() == 1.0);
+    eventually("the connection is closed", || broken() == 1.0);
     assert_is_reset(stalled);
 }
 
@@ -96,7 +96,7 @@ fn idle_connections_do_not_break_an_agent_page() {
     scrape.read_exact(&mut bytes).unwrap();
     let idle: Vec<_> = (0..50).map(|_| TcpStream::connect(collector.http).unwrap()).collect();
     // The client pauses, but not for so long that the page is given up.
-    eventually("they give way to each other", || {
+    eventually("idle connections are evicted", || {
         let mut some = [0; 1024];
         let read = read_some(&mut scrape, &mut some).unwrap();
         bytes.extend_from_slice(&some[..read]);

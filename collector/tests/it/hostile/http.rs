@@ -40,7 +40,7 @@ impl Victim {
     fn unharmed(&mut self) {
         let value = self.agent.sequence as f64 + 1.0;
         self.agent.report(&[value]);
-        eventually("its report is shown", || {
+        eventually("the report is exposed", || {
             self.collector.page().values_of("resident") == [value]
         });
     }
@@ -182,7 +182,7 @@ fn idle_connections_do_not_break_a_scrape() {
     let mut bytes = vec![0; 1];
     scrape.read_exact(&mut bytes).unwrap();
     let idle: Vec<_> = (0..50).map(|_| from_elsewhere(http)).collect();
-    eventually("they give way to each other", || {
+    eventually("idle connections are evicted", || {
         victim.collector.metric("fleetgauge_http_connections_evicted_total") >= 49.0
     });
     scrape.read_to_end(&mut bytes).unwrap();

@@ -17,7 +17,7 @@ fn clone_of_a_live_agent_is_rejected() {
     let schema = gauges(&["load"]);
     let mut holder = Agent::join(collector.agents, &identity("a"), &schema, &[1.0]);
     let mut clone = Agent::greet(collector.agents, &identity("a").on_host(2), &schema);
-    let Received::Ping(token) = holder.receive() else { panic!("the holder is not asked") };
+    let Received::Ping(token) = holder.receive() else { panic!("the holder is not challenged") };
     holder.send(&frame(&Message::Pong(Pong { token })));
     let (_, retry_after_ms) = clone.expect_reject(Code::IdConflict);
     assert!(retry_after_ms.is_some_and(|ms| ms >= 10_000));
@@ -45,7 +45,7 @@ fn second_clone_is_rejected_while_the_first_waits() {
     let schema = gauges(&["load"]);
     let mut holder = Agent::join(collector.agents, &identity("a"), &schema, &[1.0]);
     let mut first = Agent::greet(collector.agents, &identity("a").on_host(2), &schema);
-    let Received::Ping(token) = holder.receive() else { panic!("the holder is not asked") };
+    let Received::Ping(token) = holder.receive() else { panic!("the holder is not challenged") };
     let mut second = Agent::greet(collector.agents, &identity("a").on_host(3), &schema);
     second.expect_reject(Code::IdConflict);
     holder.send(&frame(&Message::Pong(Pong { token })));

@@ -83,7 +83,7 @@ fn user_with_may_forget_deletes_a_departed_agent() {
     assert_eq!((answer.status, answer.whole), (204, true));
     assert_eq!((up(&process, "gone"), up(&process, "stays")), (None, Some(1.0)));
     assert!(!get(&process, "/api/departed").contains("gone"));
-    eventually("it is removed from the state file", || !kept(&state, "gone"));
+    eventually("the departure is removed from the state file", || !kept(&state, "gone"));
     assert_eq!(ask(&process, "DELETE", gone, &[FORGETS]).status, 404);
     let own = get(&process, "/metrics/self");
     assert!(own.contains("\nfleetgauge_departed_deleted_total 1.0\n"), "{own}");
@@ -113,14 +113,14 @@ fn expected_agents_are_reloaded() {
     let mut process =
         Process::start(&[&flags[..], &["--expected-agents", expect.to_str().unwrap()]].concat());
     let _here = join(&process, "here");
-    eventually("one is given up", || up(&process, "never") == Some(0.0));
+    eventually("the missing agent is down", || up(&process, "never") == Some(0.0));
     let delete =
         |id: &str| ask(&process, "DELETE", &format!("/api/departed/{id}"), &[FORGETS]).status;
     assert_eq!(delete("never"), 409, "an expected agent cannot be deleted");
 
     files.write("expect", "here\nnew\n");
     process.signal(Signal::HUP);
-    eventually("the new one is given up", || up(&process, "new") == Some(0.0));
+    eventually("the new agent is down", || up(&process, "new") == Some(0.0));
     assert_eq!((up(&process, "here"), up(&process, "never")), (Some(1.0), None));
     let why = "fleetgauge_agent_departed_info{agent=\"new\",reason=\"never_seen\"} 1";
     assert!(get(&process, "/metrics/roster").contains(why));

@@ -46,7 +46,7 @@ fn restarted_collector_knows_the_missing_agents_after_a_kill() {
     let mut collector = start(state, "1s");
     let [mut stays, mut dies, went] = ["stays", "dies", "went"].map(|id| join(&collector, id));
     went.reset();
-    eventually("the state is kept", || {
+    eventually("the state is saved", || {
         stays.report(&[1.0]);
         dies.report(&[1.0]);
         kept(state, "{\"connected\":{\"id\":\"dies\"")
@@ -68,7 +68,7 @@ fn restarted_collector_knows_the_missing_agents_after_a_kill() {
     {
         assert!(own.contains(figure), "{own}");
     }
-    eventually("the other is given up", || up(&collector, "dies") == Some(0.0));
+    eventually("the other connection is closed", || up(&collector, "dies") == Some(0.0));
     let why = "fleetgauge_agent_departed_info{agent=\"dies\",reason=\"not_returned\"} 1";
     assert!(get(&collector, "/metrics/roster").contains(why));
     assert_eq!(get(&collector, "/readyz"), "ready\n");
@@ -140,7 +140,7 @@ fn failing_disk_is_counted_and_the_collector_continues() {
     });
     assert_eq!(up(&collector, "a"), Some(1.0));
     std::fs::remove_dir(directory.path().join("roster.jsonl.new")).unwrap();
-    eventually("it is kept after all", || kept(directory.path(), "\"a\""));
+    eventually("the state is saved after all", || kept(directory.path(), "\"a\""));
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn expected_agents_that_never_connect_are_down() {
     let collector = Process::start(&flags);
     let _here = Agent::join(collector.agents, &identity("here"), &gauges(&["load"]), &[1.0]);
     assert_eq!((up(&collector, "here"), up(&collector, "never")), (Some(1.0), None));
-    eventually("it is given up", || up(&collector, "never") == Some(0.0));
+    eventually("the connection is closed", || up(&collector, "never") == Some(0.0));
     let why = "fleetgauge_agent_departed_info{agent=\"never\",reason=\"never_seen\"} 1";
     assert!(get(&collector, "/metrics/roster").contains(why));
     assert_eq!(up(&collector, "here"), Some(1.0));

@@ -70,7 +70,7 @@ impl Process {
         command.args(["--listen", &listen, "--http-listen", &serve]);
         let child = command.spawn().unwrap();
         let process = Self { child, log: None, listeners: vec![agents], agents, http };
-        super::eventually("it listens", || std::net::TcpStream::connect(http).is_ok());
+        super::eventually("the collector listens", || std::net::TcpStream::connect(http).is_ok());
         process
     }
 

@@ -52,7 +52,7 @@ impl Manager {
         loop {
             let left = TEST_TIMEOUT.saturating_sub(begun.elapsed()).max(Duration::from_millis(1));
             let message = self.receive_within(left);
-            let message = message.unwrap_or_else(|| panic!("it never said {line}"));
+            let message = message.unwrap_or_else(|| panic!("missing notification {line}"));
             if message.lines().any(|own| own == line) {
                 return message;
             }

@@ -56,7 +56,7 @@ fn oversized_record_is_rejected() {
     let mut peer = Agent::connect(collector.agents);
     peer.send(&head(u16::MAX));
     assert_eq!(rest(&mut peer.stream)[..1], [21], "an alert");
-    eventually("it is closed", || collector.closed("tls") == 1.0);
+    eventually("the connection is closed", || collector.closed("tls") == 1.0);
     calm.report(&[2.0]);
 }
 
@@ -72,8 +72,8 @@ fn stalled_handshake_times_out() {
     let received = rest(&mut stops.stream.sock);
     assert_eq!(received[0], 22, "the collector's flight");
     assert!(begun.elapsed() > Duration::from_secs(3), "not before the timeout");
-    eventually("it is closed", || collector.closed(Code::HelloTimeout.reason()) == 1.0);
-    eventually("it costs nothing", || collector.memory().0 <= before);
+    eventually("the connection is closed", || collector.closed(Code::HelloTimeout.reason()) == 1.0);
+    eventually("the memory is given back", || collector.memory().0 <= before);
     calm.report(&[2.0]);
 }
 
@@ -269,8 +269,8 @@ fn endless_handshake_message_is_rejected() {
         sent = sent.and_then(|()| stream.write_all(&forger.record(22, &[0; 1_000])));
     }
     drop(rest(&mut stream));
-    eventually("it is closed", || collector.closed("tls") == 1.0);
-    eventually("it costs nothing", || collector.memory().0 <= before);
+    eventually("the connection is closed", || collector.closed("tls") == 1.0);
+    eventually("the memory is given back", || collector.memory().0 <= before);
     calm.report(&[2.0]);
 }
 

@@ -122,7 +122,7 @@ fn connection_is_closed_when_its_client_certificate_expires() {
     let own = readers.issue(named("prometheus").until(soon()));
     let mut stream = connect(collector.http, &site.client(Some(&own)));
     assert!(answers(&mut stream));
-    eventually("it is closed", || !answers(&mut stream));
+    eventually("the connection is closed", || !answers(&mut stream));
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn expired_client_certificate_is_logged_with_its_address() {
     let mut collector = process(&site, Some(&readers));
     let own = readers.issue(named("prometheus").until(soon()));
     let mut stream = connect(collector.http, &site.client(Some(&own)));
-    eventually("it is closed", || !answers(&mut stream));
+    eventually("the connection is closed", || !answers(&mut stream));
     let line = collector.logs("HTTP client certificate rejected");
     assert!(line.contains("WARN") && line.contains("address=127.0.0.1 error="), "{line}");
     assert!(line.contains("count=1"), "{line}");
@@ -177,7 +177,7 @@ fn connection_with_a_revoked_client_certificate_is_closed() {
     });
     assert!(answers(&mut one) && answers(&mut two));
     site.files.write("readers.crl", &readers.revoke(&[1]));
-    eventually("it is closed", || {
+    eventually("the connection is closed", || {
         assert!(answers(&mut two));
         !answers(&mut one)
     });
@@ -193,7 +193,7 @@ fn connections_of_a_replaced_authority_are_closed() {
     assert!(answers(&mut old));
     let next = Authority::new("next");
     site.files.write("readers.pem", &next.pem());
-    eventually("it is closed", || !answers(&mut old));
+    eventually("the connection is closed", || !answers(&mut old));
     assert_eq!(get(collector.http, &client, "/metrics"), "");
     let new = site.client(Some(&next.issue(named("prometheus"))));
     assert!(get(collector.http, &new, "/metrics").starts_with("HTTP/1.1 200 OK"));

@@ -123,7 +123,7 @@ fn agent_that_trusts_another_authority_does_not_connect() {
     let other = client(&Authority::new("collectors"), Some(&site.agent("web-01")));
     let mut agent = Agent::secure(collector.agents, &other);
     assert!(matches!(failure(&mut agent.stream), Some(Error::InvalidCertificate(_))));
-    eventually("it is closed", || collector.closed("tls") == 1.0);
+    eventually("the connection is closed", || collector.closed("tls") == 1.0);
 }
 
 #[test]
