@@ -171,7 +171,7 @@ impl Tally {
 
     /// Counts a report that was processed, or whose Ping was abandoned, `lag` after its due time.
     /// `own` is the delay of the load test itself. The report is late if the rest exceeds `late`.
-    pub fn taken_in(&mut self, lag: Duration, own: Duration, late: Duration) {
+    pub fn record_processed(&mut self, lag: Duration, own: Duration, late: Duration) {
         let answer = lag.saturating_sub(own);
         self.late += u64::from(answer > late);
         self.times.lag.add(lag);
@@ -236,7 +236,7 @@ mod tests {
         for ms in lags_ms {
             let (lag, own) = (Duration::from_millis(*ms), Duration::from_millis(1));
             tally.written(lag, own);
-            tally.taken_in(lag, own, Duration::from_millis(100));
+            tally.record_processed(lag, own, Duration::from_millis(100));
         }
         count(&mut tally.refused, refused);
         tally

@@ -79,7 +79,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         if let Some(found) = found {
             let ping = cold.pending_pings.remove(found);
             self.sample.counts.answered += 1;
-            self.sample.counts.taken_in(now.saturating_sub(ping.due), ping.own_lag, late);
+            self.sample.counts.record_processed(now.saturating_sub(ping.due), ping.own_lag, late);
         }
         agent.tidy();
     }
@@ -155,7 +155,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         let (age, late) = (self.truth.now().saturating_sub(ping.due), self.late());
         let tally = self.tally();
         tally.unanswered += 1;
-        tally.taken_in(age, ping.own_lag, late);
+        tally.record_processed(age, ping.own_lag, late);
     }
 }
 

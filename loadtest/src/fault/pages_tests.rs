@@ -61,7 +61,7 @@ fn every_format_or_label_fault_is_found() {
         (Fault::CutOff, &["unreadable"]),
         (Fault::NoType, &["unreadable"]),
         (Fault::BadLabel, &["unreadable"]),
-        (Fault::Foreign, &["stranger"]),
+        (Fault::Foreign, &["unknown_series"]),
         (Fault::SwappedLabels, &["wrong_labels"]),
     ] {
         let corrupt = faulty(fault).corrupt(&correct_page());

@@ -305,12 +305,12 @@ impl Fleet {
     pub async fn stop(&mut self) -> anyhow::Result<()> {
         self.begin_phase("stopping");
         self.end_transition("at the end").await?;
-        self.check_grounds();
+        self.check_required();
         // Without a final message, all agents that were in a session count as stuck.
         let stuck = |state: &WorkerState| state.stuck_agents.unwrap_or(state.last_sample.present);
         let stuck: u32 = self.workers.iter().map(stuck).sum();
         if stuck > 0 {
-            self.verdict.add("at the end", [Finding::NotLeft { agents: stuck }]);
+            self.verdict.add("at the end", [Finding::NotDisconnected { agents: stuck }]);
         }
         self.workers.clear();
         for collector in &mut self.collectors {

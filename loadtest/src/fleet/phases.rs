@@ -197,8 +197,8 @@ impl Fleet {
     }
 
     /// Adds a finding if the test has not made a required check.
-    pub(crate) fn check_grounds(&mut self) {
-        self.verdict.checked("reports taken in", self.total.answered);
+    pub(crate) fn check_required(&mut self) {
+        self.verdict.checked("reports processed", self.total.answered);
         let found = nothing_compared(&self.verdict);
         self.verdict.add("in the whole test", found);
     }
@@ -245,13 +245,13 @@ fn other_interval(counts: &Tally) -> Option<Finding> {
 }
 
 /// Required checks of every test, and the finding if there was none.
-const GROUNDS: [(&str, &str); 2] =
-    [("pages", "page was judged"), ("reports taken in", "report was answered by a Pong")];
+const REQUIRED_CHECKS: [(&str, &str); 2] =
+    [("pages", "page was judged"), ("reports processed", "report was answered by a Pong")];
 
 /// Findings for required checks that were not made.
 fn nothing_compared(verdict: &Verdict) -> Vec<Finding> {
     let lacks = |check: &str| verdict.checks.get(check).is_none_or(|times| *times == 0);
-    let lacking = GROUNDS.into_iter().filter(|(check, _)| lacks(check));
+    let lacking = REQUIRED_CHECKS.into_iter().filter(|(check, _)| lacks(check));
     lacking.map(|(_, what)| Finding::NothingCompared { what }).collect()
 }
 
@@ -262,20 +262,20 @@ mod tests {
     #[test]
     fn a_test_without_pages_or_answers_fails() {
         let mut verdict = Verdict::new();
-        assert_eq!(nothing_compared(&verdict).len(), GROUNDS.len());
+        assert_eq!(nothing_compared(&verdict).len(), REQUIRED_CHECKS.len());
         verdict.checked("pages", 1);
         let lacking = nothing_compared(&verdict);
         assert!(lacking[0].to_string().contains("no report was answered"), "{lacking:?}");
-        verdict.checked("reports taken in", 0);
+        verdict.checked("reports processed", 0);
         assert_eq!(nothing_compared(&verdict), lacking);
-        verdict.checked("reports taken in", 1);
+        verdict.checked("reports processed", 1);
         assert_eq!(nothing_compared(&verdict), []);
     }
 
     #[test]
     fn a_measured_phase_needs_answered_pings() {
         let mut counts = Tally::default();
-        counts.taken_in(Duration::ZERO, Duration::ZERO, Duration::ZERO);
+        counts.record_processed(Duration::ZERO, Duration::ZERO, Duration::ZERO);
         counts.unanswered = 1;
         let found = too_few_answers(&counts, MIN_ANSWERS);
         assert_eq!(found, Some(Finding::TooFewAnswers { answered: 0, min: MIN_ANSWERS }));

@@ -27,7 +27,7 @@ pub enum Finding {
     Garbled { agent: u32, position: usize, value: f64 },
     Duplicate { agent: u32, position: usize },
     WrongLabels { agent: u32, shown: String },
-    Stranger { name: String, agent: Option<String> },
+    UnknownSeries { name: String, agent: Option<String> },
     NoOwnMetrics,
     Unreadable(InvalidLine),
     ScrapeFailed { why: String },
@@ -36,7 +36,7 @@ pub enum Finding {
     ReportsLate { reports: u64, of: u64, late_ms: u64, longest_ms: f64 },
     NotReturned { times: u64, within: Duration },
     Refused { attempts: u64, why: String },
-    NotLeft { agents: u32 },
+    NotDisconnected { agents: u32 },
     NoCheckpoint,
     OtherInterval { welcomes: u64 },
     TooFewAnswers { answered: u64, min: u64 },
@@ -59,7 +59,7 @@ impl Finding {
             Self::Garbled { .. } => "garbled",
             Self::Duplicate { .. } => "duplicate",
             Self::WrongLabels { .. } => "wrong_labels",
-            Self::Stranger { .. } => "stranger",
+            Self::UnknownSeries { .. } => "unknown_series",
             Self::NoOwnMetrics => "no_own_metrics",
             Self::Unreadable(_) => "unreadable",
             Self::ScrapeFailed { .. } => "scrape_failed",
@@ -68,7 +68,7 @@ impl Finding {
             Self::ReportsLate { .. } => "reports_late",
             Self::NotReturned { .. } => "not_returned",
             Self::Refused { .. } => "refused",
-            Self::NotLeft { .. } => "not_left",
+            Self::NotDisconnected { .. } => "not_disconnected",
             Self::NoCheckpoint => "no_checkpoint",
             Self::OtherInterval { .. } => "other_interval",
             Self::TooFewAnswers { .. } => "too_few_answers",
@@ -143,11 +143,11 @@ impl fmt::Display for Finding {
             Self::WrongLabels { agent, shown } => {
                 write!(f, "{} has labels that it did not send: {{{shown}}}", agent_name(*agent))
             }
-            Self::Stranger { name, agent: Some(agent) } => {
+            Self::UnknownSeries { name, agent: Some(agent) } => {
                 write!(f, "{name} of {agent:?} is not a series of this fleet")
             }
             Self::NoOwnMetrics => f.write_str("/metrics has none of the collector's own metrics"),
-            Self::Stranger { name, agent: None } => {
+            Self::UnknownSeries { name, agent: None } => {
                 write!(f, "{name} has no agent label")
             }
             Self::Unreadable(InvalidLine { line, text, problem }) => {
@@ -176,7 +176,7 @@ impl fmt::Display for Finding {
                 "{attempts} connection attempts were refused after the ramp ({why}); none is \
                  allowed"
             ),
-            Self::NotLeft { agents } => {
+            Self::NotDisconnected { agents } => {
                 write!(f, "{agents} agents could not disconnect in time: their writes were blocked")
             }
             Self::NoCheckpoint => {

@@ -106,16 +106,16 @@ impl ObservedPage {
             return Ok(());
         }
         self.samples += 1;
-        let stranger = || Finding::Stranger {
+        let unknown = || Finding::UnknownSeries {
             name: sample.name.to_owned(),
             agent: named.map(ToOwned::to_owned),
         };
-        let agent = named.and_then(agent_number).ok_or_else(stranger)?;
-        let position = position_of(sample.name).ok_or_else(stranger)?;
+        let agent = named.and_then(agent_number).ok_or_else(unknown)?;
+        let position = position_of(sample.name).ok_or_else(unknown)?;
         let encoded = self.encoded_agent(agent);
         let labels_match = |encoded| has_labels(sample.labels, encoded, self.labels);
         let has_wrong_labels = encoded.is_some_and(|encoded| !labels_match(encoded));
-        let index = self.visible.index_of(agent).ok_or_else(stranger)?;
+        let index = self.visible.index_of(agent).ok_or_else(unknown)?;
         let observed = &mut self.observed[index];
         let bit = 1 << position;
         let found = if observed.positions & bit != 0 {

@@ -289,8 +289,8 @@ fn a_value_that_was_never_sent_is_found() {
 #[test]
 fn series_of_unknown_agents_are_found() {
     let mut page = lines(0, 1);
-    for stranger in ["sim_value_6{agent=\"sim-000000\"} 1\n", "sim_value_0 1\n"] {
-        page.push(stranger.to_owned());
+    for unknown in ["sim_value_6{agent=\"sim-000000\"} 1\n", "sim_value_0 1\n"] {
+        page.push(unknown.to_owned());
     }
     page.extend(lines(1, 1).into_iter().take(1));
     let found = found(&[history_of(&[1_000])], &page);

@@ -95,7 +95,7 @@ mod tests {
         let mut all = Verdict::new();
         for worker in 0..3 {
             let mut page = Verdict::new();
-            page.add("page", (0..30).map(|agents| Finding::NotLeft { agents }));
+            page.add("page", (0..30).map(|agents| Finding::NotDisconnected { agents }));
             if worker == 2 {
                 page.add("page", [Finding::NoCheckpoint]);
             }

@@ -36,7 +36,7 @@ pub fn page(results: &Results) -> anyhow::Result<String> {
     )?;
     write_head(&mut page, results)?;
     write_verdict(&mut page, verdict)?;
-    page.push_str("</header>\n<main>\n<h2>What happened when</h2>\n");
+    page.push_str("</header>\n<main>\n<h2>Timeline</h2>\n");
     write_events(&mut page, &results.timeline)?;
     write_plots(&mut page, &results.timeline)?;
     page.push_str(

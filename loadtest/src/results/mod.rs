@@ -164,7 +164,7 @@ mod tests {
         let scrape =
             ScrapeRecord { at_seconds: 5.0, took_ms: 3.0, bytes: 5_000, samples: Some(600) };
         let timeline = Timeline {
-            phases: vec![Phase { what: "coming back".to_owned(), took_seconds: 4.0 }],
+            phases: vec![Phase { what: "recovering".to_owned(), took_seconds: 4.0 }],
             seconds: (0..60).map(second).collect(),
             scrapes: vec![scrape],
             events: vec![TimelineEvent { at_seconds: 20.0, what: "killed <all>".to_owned() }],
@@ -198,11 +198,14 @@ mod tests {
     fn findings_fail_the_test_and_are_shown() {
         let mut results = results();
         results.verdict.checked("pages", 3);
-        results.verdict.add("page 2", (0..30).map(|agents| Finding::NotLeft { agents }));
+        results.verdict.add("page 2", (0..30).map(|agents| Finding::NotDisconnected { agents }));
         results.verdict.add("at the end", [Finding::NoCheckpoint]);
         let (text, page) = (results.to_string(), html::page(&results).unwrap());
-        assert!(text.contains("time") && text.contains("coming back 4 s"), "{text}");
-        assert!(text.contains("FAILED: 31 findings (1 no checkpoint, 30 not left)"), "{text}");
+        assert!(text.contains("time") && text.contains("recovering 4 s"), "{text}");
+        assert!(
+            text.contains("FAILED: 31 findings (1 no checkpoint, 30 not disconnected)"),
+            "{text}"
+        );
         assert!(
             text.contains("page 2: 0 agents could not")
                 && text.contains("and 10 more")

@@ -156,7 +156,7 @@ async fn run_clones(
         run.add_findings("clones", [Failure::CloneAdmitted { clones: counts.welcomed }]);
     }
     if named != u64::from(tried) {
-        run.add_findings("clones", [Failure::CloneUnnamed { named, of: tried.into() }]);
+        run.add_findings("clones", [Failure::CloneNotRejected { named, of: tried.into() }]);
     }
     run.fleet.verdict.checked("clones", tried.into());
     Ok(Refusals { tried, welcomed: counts.welcomed, refused: counts.refused })

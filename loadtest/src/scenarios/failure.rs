@@ -11,16 +11,16 @@ use crate::sim_values::agent_name;
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the texts below say what the variants and fields are")]
 pub enum Failure {
-    NotBack { agents: u64, of: u64, within: Duration },
-    RemovedAlive { agent: usize },
+    NotRecovered { agents: u64, of: u64, within: Duration },
+    LiveAgentRemoved { agent: usize },
     RemovedEarly { agent: usize, cause: DeathCause, early: Duration },
-    Left { agent: usize, cause: DeathCause, after: Duration, allowed: Duration },
+    NotRemoved { agent: usize, cause: DeathCause, after: Duration, allowed: Duration },
     ShownAgain { agent: usize, cause: DeathCause },
     CloneAdmitted { clones: u64 },
-    CloneUnnamed { named: u64, of: u64 },
+    CloneNotRejected { named: u64, of: u64 },
     NotReadmitted { agents: u64, of: u64, within: Duration },
     ReadmittedLate { longest: Duration, bound: Duration },
-    ReportsSlowed { scrapes: &'static str, with_ms: f64, without_ms: f64, bound_ms: f64 },
+    DelayedByScrapes { scrapes: &'static str, with_ms: f64, without_ms: f64, bound_ms: f64 },
     SlowWithoutLoad { p99_ms: f64, bound_ms: f64 },
     NothingMeasured { what: &'static str },
     MemoryGrows { collector: usize, rise_bytes: f64, bound_bytes: f64 },
@@ -28,7 +28,7 @@ pub enum Failure {
     AttackNotRefused { kind: &'static str, code: &'static str, of: u64 },
     AttackWelcomed { kind: &'static str, times: u64 },
     RefusalsUncounted { code: &'static str, received: u64, counted: u64 },
-    ReportsHeldUp { what: &'static str, attacked_ms: f64, quiet_ms: f64, bound_ms: f64 },
+    DelayedByAttacks { what: &'static str, attacked_ms: f64, quiet_ms: f64, bound_ms: f64 },
     MemoryOverBound { what: &'static str, bytes: u64, bound_bytes: u64 },
     ConnectionsLeft { open: u64, of: u64, within: Duration },
 }
@@ -38,16 +38,16 @@ impl Failure {
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::NotBack { .. } => "not_back",
-            Self::RemovedAlive { .. } => "removed_alive",
+            Self::NotRecovered { .. } => "not_recovered",
+            Self::LiveAgentRemoved { .. } => "live_agent_removed",
             Self::RemovedEarly { .. } => "removed_early",
-            Self::Left { .. } => "left",
+            Self::NotRemoved { .. } => "not_removed",
             Self::ShownAgain { .. } => "shown_again",
             Self::CloneAdmitted { .. } => "clone_admitted",
-            Self::CloneUnnamed { .. } => "clone_unnamed",
+            Self::CloneNotRejected { .. } => "clone_not_rejected",
             Self::NotReadmitted { .. } => "not_readmitted",
             Self::ReadmittedLate { .. } => "readmitted_late",
-            Self::ReportsSlowed { .. } => "reports_slowed",
+            Self::DelayedByScrapes { .. } => "delayed_by_scrapes",
             Self::SlowWithoutLoad { .. } => "slow_without_load",
             Self::NothingMeasured { .. } => "nothing_measured",
             Self::MemoryGrows { .. } => "memory_grows",
@@ -55,7 +55,7 @@ impl Failure {
             Self::AttackNotRefused { .. } => "attack_not_refused",
             Self::AttackWelcomed { .. } => "attack_welcomed",
             Self::RefusalsUncounted { .. } => "refusals_uncounted",
-            Self::ReportsHeldUp { .. } => "reports_held_up",
+            Self::DelayedByAttacks { .. } => "delayed_by_attacks",
             Self::MemoryOverBound { .. } => "memory_over_bound",
             Self::ConnectionsLeft { .. } => "connections_left",
         }
@@ -72,11 +72,11 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = |agent: &usize| agent_name(u32::try_from(*agent).unwrap_or(u32::MAX));
         match self {
-            Self::NotBack { agents, of, within } => {
+            Self::NotRecovered { agents, of, within } => {
                 let within = within.as_secs();
                 write!(f, "{agents} of {of} agents were not on the pages within {within} s")
             }
-            Self::RemovedAlive { agent } => {
+            Self::LiveAgentRemoved { agent } => {
                 write!(f, "{} is alive, but not on the page", name(agent))
             }
             Self::RemovedEarly { agent, cause, early } => write!(
@@ -87,7 +87,7 @@ impl fmt::Display for Failure {
                 cause.name(),
                 early.as_millis()
             ),
-            Self::Left { agent, cause, after, allowed } => write!(
+            Self::NotRemoved { agent, cause, after, allowed } => write!(
                 f,
                 "{} ({}) is still on the page {} ms after its death; allowed are {} ms",
                 name(agent),
@@ -103,7 +103,7 @@ impl fmt::Display for Failure {
                 "clones were welcomed {clones} times while the original hosts were connected; none \
                  is allowed"
             ),
-            Self::CloneUnnamed { named, of } => {
+            Self::CloneNotRejected { named, of } => {
                 write!(f, "{named} of {of} clones were rejected with id_conflict; all must be")
             }
             Self::NotReadmitted { agents, of, within } => write!(
@@ -117,7 +117,7 @@ impl fmt::Display for Failure {
                 longest.as_millis(),
                 bound.as_millis()
             ),
-            Self::ReportsSlowed { scrapes, with_ms, without_ms, bound_ms } => write!(
+            Self::DelayedByScrapes { scrapes, with_ms, without_ms, bound_ms } => write!(
                 f,
                 "{scrapes} scrapes delay reports: p99 lag {with_ms:.1} ms with, {without_ms:.1} ms \
                  without; allowed is an increase of {bound_ms:.0} ms"
@@ -152,7 +152,7 @@ impl fmt::Display for Failure {
                 f,
                 "attackers received {code} {received} times, but the collector counted {counted}"
             ),
-            Self::ReportsHeldUp { what, attacked_ms, quiet_ms, bound_ms } => write!(
+            Self::DelayedByAttacks { what, attacked_ms, quiet_ms, bound_ms } => write!(
                 f,
                 "attacks delay {what}: p99 {attacked_ms:.1} ms with, {quiet_ms:.1} ms without; \
                  allowed are {bound_ms:.1} ms"

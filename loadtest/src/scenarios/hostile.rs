@@ -311,7 +311,7 @@ fn judge_answers(max_factor: f64, quiet: &Times, attacked: &Times) -> Option<Fai
     let (quiet_ms, attacked_ms) = (quiet.quantile_ms(0.99), attacked.quantile_ms(0.99));
     let bound_ms = max_factor * quiet_ms + ANSWERS_SLACK_MS;
     let is_slow = attacked_ms >= bound_ms;
-    is_slow.then_some(Failure::ReportsHeldUp { what, attacked_ms, quiet_ms, bound_ms })
+    is_slow.then_some(Failure::DelayedByAttacks { what, attacked_ms, quiet_ms, bound_ms })
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ fn answers_slower_than_the_factor_are_found() {
         judge_answers(2.0, &quiet, &attacked).map(|found| found.reason())
     };
     assert_eq!(reason(times(10), times(69)), None);
-    assert_eq!(reason(times(10), times(72)), Some("reports_held_up"));
+    assert_eq!(reason(times(10), times(72)), Some("delayed_by_attacks"));
     assert_eq!(reason(times(10), Times::default()), Some("nothing_measured"));
 }
 

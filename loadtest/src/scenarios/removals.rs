@@ -89,7 +89,7 @@ impl RemovalTracker {
         let observe = |(agent, death): (usize, &mut Option<Death>)| {
             let shown = shown(agent);
             let Some(death) = death else {
-                return (!shown).then_some(Failure::RemovedAlive { agent });
+                return (!shown).then_some(Failure::LiveAgentRemoved { agent });
             };
             death.observe(agent, shown, window)
         };
@@ -142,7 +142,7 @@ impl Death {
                 let late = window.requested.saturating_sub(self.latest_removal);
                 let after = window.requested.saturating_sub(self.begun);
                 let allowed = self.latest_removal - self.begun;
-                (!late.is_zero()).then_some(Failure::Left { agent, cause, after, allowed })
+                (!late.is_zero()).then_some(Failure::NotRemoved { agent, cause, after, allowed })
             }
         }
     }
@@ -192,10 +192,10 @@ mod tests {
     fn a_late_removal_is_found() {
         let mut removals = second_died(DeathCause::Bye);
         assert!(removals.compare_page(page(1_105), |_| true).is_empty());
-        assert_eq!(reasons(&removals.compare_page(page(1_106), |_| true)), ["left"]);
+        assert_eq!(reasons(&removals.compare_page(page(1_106), |_| true)), ["not_removed"]);
         let mut silent = second_died(DeathCause::FrozenProcess);
         assert!(silent.compare_page(page(5_005), |_| true).is_empty());
-        assert_eq!(reasons(&silent.compare_page(page(5_006), |_| true)), ["left"]);
+        assert_eq!(reasons(&silent.compare_page(page(5_006), |_| true)), ["not_removed"]);
     }
 
     #[test]
@@ -212,7 +212,7 @@ mod tests {
         let mut removals = second_died(DeathCause::Fin);
         assert_eq!(
             reasons(&removals.compare_page(page(1_050), |agent| agent == 1)),
-            ["removed_alive"]
+            ["live_agent_removed"]
         );
     }
 

@@ -200,7 +200,7 @@ fn judge(
     }
     let (with_ms, without_ms) = (with.quantile_ms(0.99), without.quantile_ms(0.99));
     if with_ms > without_ms + bound_ms {
-        let slowed = Failure::ReportsSlowed { scrapes, with_ms, without_ms, bound_ms };
+        let slowed = Failure::DelayedByScrapes { scrapes, with_ms, without_ms, bound_ms };
         run.add_findings("answers", [slowed]);
     }
 }

@@ -84,7 +84,7 @@ pub async fn storm(args: &StormArgs) -> anyhow::Result<Results> {
     let restarted = restart_collectors(&mut run, args).await?;
     watch_recovery(&mut run, args, &mut storm, restarted).await?;
     let counts = run.fleet.close_phase().await?;
-    run.fleet.verdict.add("coming back", unexpected_ends(killed, &counts));
+    run.fleet.verdict.add("recovering", unexpected_ends(killed, &counts));
     verify_stability(&mut run, args).await?;
     // By now workers have reported the last attempts, too.
     storm.attempts = attempts(&run.fleet.total, &before);
@@ -116,7 +116,7 @@ async fn restart_collectors(run: &mut ScenarioRun, args: &StormArgs) -> anyhow::
     CollectorProcess::kill(&mut run.fleet.collectors).await?;
     run.fleet.wait(args.outage).await?;
     run.fleet.record_event("restarted");
-    run.fleet.begin_phase("coming back");
+    run.fleet.begin_phase("recovering");
     let restarted = Instant::now();
     let mut more: Vec<_> = args.fleet.fault.map(Fault::flag).into_iter().collect();
     if args.no_pacing {
@@ -137,7 +137,7 @@ async fn watch_recovery(
 ) -> anyhow::Result<()> {
     let agents = u64::from(args.fleet.agents);
     let mut recovery = Recovery::new(agents, run.fleet.worker_count());
-    run.fleet.progress = Some(Progress::running("coming back", args.recovery_timeout));
+    run.fleet.progress = Some(Progress::running("recovering", args.recovery_timeout));
     let mut took = Times::default();
     while !recovery.is_complete() && restarted.elapsed() < args.recovery_timeout {
         let next = Instant::now() + args.scrape_interval;
@@ -155,7 +155,7 @@ async fn watch_recovery(
     if !recovery.is_complete() {
         let missing = agents.saturating_sub(recovery.shown());
         let failure =
-            Failure::NotBack { agents: missing, of: agents, within: args.recovery_timeout };
+            Failure::NotRecovered { agents: missing, of: agents, within: args.recovery_timeout };
         run.add_findings("after the restart", [failure]);
     }
     storm.back = recovery.back();
@@ -167,7 +167,7 @@ async fn watch_recovery(
 /// Checks that the fleet is stable: every page is correct, no session ends and no attempt is
 /// refused.
 async fn verify_stability(run: &mut ScenarioRun, args: &StormArgs) -> anyhow::Result<()> {
-    run.fleet.begin_phase("staying");
+    run.fleet.begin_phase("stable");
     run.settle().await?;
     run.fleet.end_transition("after all are back").await?;
     for _ in 0..PAGES_AFTER {

@@ -60,7 +60,7 @@ fn passes(args: &[&str]) -> Value {
 /// Phases of a scenario whose duration must be in its results.
 fn phases_of(scenario: &str) -> &'static [&'static str] {
     match scenario {
-        "storm" => &["outage", "coming back", "staying"],
+        "storm" => &["outage", "recovering", "stable"],
         "deaths" => &["bye, fin, rst", "killed", "frozen, cut"],
         "clones" => &["clones", "reboots, closed", "reboots, silent"],
         "scrape" => &["quiet", "plain", "gzip"],
@@ -90,7 +90,7 @@ fn storm_passes_a_correct_collector_and_finds_missing_agents() {
     let args = ["storm", "--agents", "30", "--collectors", "2", "--outage", "100ms"];
     // One agent in ten never returns, so the test need not wait longer.
     let faulty = [&args[..], &BUSY, &["--recovery-timeout", "30s"]].concat();
-    finds(&faulty, "missing", &["not_back", "missing"], &[]);
+    finds(&faulty, "missing", &["not_recovered", "missing"], &[]);
     let figures = passes(&args);
     assert!(figures["back"]["all_seconds"].as_f64().unwrap() > 0.0, "{figures:#}");
     assert!(figures["attempts"]["welcomed"].as_u64().unwrap() >= 30, "{figures:#}");
@@ -102,10 +102,10 @@ fn deaths_passes_a_correct_collector_and_finds_wrong_removals() {
     // A tolerance of 5 s would hide that agents are removed 3.75 s too early. Without it a busy
     // machine may cause further findings.
     let impatient = [&args[..], &["--interval", "5s", "--max-lag", "30s"]].concat();
-    let may = ["removed_alive", "missing", "stale", "leftover", "left", "shown_again"];
+    let may = ["live_agent_removed", "missing", "stale", "leftover", "not_removed", "shown_again"];
     let figures = thread::scope(|scope| {
         scope.spawn(|| finds(&impatient, "impatient", &["removed_early"], &may));
-        judges(&args, &[("leftover", &["left", "leftover"], &["shown_again"])])
+        judges(&args, &[("leftover", &["not_removed", "leftover"], &["shown_again"])])
     });
     let times = figures["time_to_removal"].as_object().unwrap();
     for cause in ["bye", "fin", "rst", "killed_process", "frozen_process"] {
@@ -131,10 +131,10 @@ fn clones_passes_a_correct_collector_and_finds_admitted_clones() {
     let faults: [Fault<'_>; 2] = [
         (
             "same-host",
-            &["clone_admitted", "clone_unnamed", "sessions_ended"],
+            &["clone_admitted", "clone_not_rejected", "sessions_ended"],
             &["wrong_labels", "misplaced", "not_readmitted", "refused"],
         ),
-        ("one-host", &["clone_unnamed", "not_readmitted"], &["refused"]),
+        ("one-host", &["clone_not_rejected", "not_readmitted"], &["refused"]),
     ];
     let figures = judges(&["clones", "--agents", "40", "--share", "10%"], &faults);
     assert_eq!(figures["clones"]["tried"], 4);
@@ -151,7 +151,7 @@ const SCRAPE: [&str; 7] = ["scrape", "--agents", "1000", "--duration", "4s", "--
 fn scrape_passes_a_correct_collector_and_finds_slow_reports() {
     // A page stalls the collector for 2 s: most reports wait for a second.
     let stalled = [&SCRAPE[..], &BUSY, &["--max-p99-increase", "300ms"]].concat();
-    finds(&stalled, "stall", &["reports_slowed"], &[]);
+    finds(&stalled, "stall", &["delayed_by_scrapes"], &[]);
     let figures = passes(&[&SCRAPE[..], &["--max-p99-increase", "30s"]].concat());
     for encoding in ["plain", "gzip"] {
         assert!(figures["pages"][encoding]["count"].as_u64().unwrap() > 0, "{figures:#}");
@@ -171,10 +171,10 @@ fn back_to_back_pages_are_all_judged() {
             ("cut-off", &["unreadable"], lost),
             ("no-type", &["unreadable"], lost),
             ("bad-label", &["unreadable"], lost),
-            ("foreign", &["stranger"], &[]),
+            ("foreign", &["unknown_series"], &[]),
             ("swapped-labels", &["wrong_labels"], &[]),
             ("bad-trailer", &["scrape_failed", "nothing_measured"], &[]),
-            ("cut", &["sessions_ended"], &["refused", "missing", "not_left"]),
+            ("cut", &["sessions_ended"], &["refused", "missing", "not_disconnected"]),
         ] {
             let args = &args;
             scope.spawn(move || finds(args, fault, must, may));

@@ -92,7 +92,7 @@ fn attacks_hardly_delay_reports_and_stay_within_the_memory_bound() {
 fn reports_delayed_during_attacks_are_found() {
     let (results, printed) = play(&[&ATTACKED[..], &["--fault", "held-up"]].concat(), 1);
     let findings = results["verdict"]["findings"].as_object().unwrap();
-    assert!(findings.contains_key("reports_held_up"), "{printed}");
+    assert!(findings.contains_key("delayed_by_attacks"), "{printed}");
     assert!(!findings.contains_key("reports_late"), "{printed}");
 }
 
