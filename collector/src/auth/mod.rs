@@ -5,11 +5,11 @@
 
 pub mod active_policy;
 pub mod credential_id;
+mod credentials_file;
 mod digest;
-mod entries;
+mod http_users;
 mod labels;
 mod new_token;
-mod readers;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -22,9 +22,9 @@ use fleetgauge_proto::{AgentId, StaticLabels};
 use crate::tls::{Certificate, NamePattern, PortTls};
 use credential_id::CredentialId;
 
+pub use http_users::{ReadDenied, Reader, Readers};
 pub use labels::Labels;
 pub use new_token::NewToken;
-pub use readers::{ReadDenied, Reader, Readers};
 pub use tokens::Credentials;
 
 /// An authorization policy.

@@ -3,7 +3,7 @@
 use rustls::crypto::ring;
 
 use super::digest::{Digest, hex};
-use super::{readers, tokens};
+use super::{http_users, tokens};
 
 /// Random bytes of a token: too many to find the token from its SHA-256 by trying.
 const RANDOM_BYTES: usize = 32;
@@ -31,7 +31,7 @@ impl NewToken {
     /// # Errors
     /// The user name is invalid, or the system has no random numbers.
     pub fn for_user(user: &str) -> Result<Self, String> {
-        readers::check_user(user)?;
+        http_users::check_user(user)?;
         Self::make("user", user)
     }
 

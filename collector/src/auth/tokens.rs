@@ -14,8 +14,8 @@ use serde::Deserialize;
 use subtle::{Choice, ConditionallySelectable};
 
 use super::credential_id::CredentialId;
+use super::credentials_file::Reading;
 use super::digest::{Digest, is_blank};
-use super::entries::Reading;
 use super::{Denied, Grant};
 
 /// Error for an entry without tokens.

@@ -1,7 +1,7 @@
 //! Renders snapshots as text: format 0.0.4 or OpenMetrics 1.0, in chunks, plain or compressed.
 //!
 //! Agents' series are rendered without timestamps, so that a series is stale as soon as it is
-//! missing from a page. The collector's own metrics come from prometheus-client; [`own`] converts
+//! missing from a page. The collector's own metrics come from prometheus-client; [`openmetrics`] converts
 //! them.
 
 mod escape;
@@ -9,7 +9,7 @@ mod gzip;
 mod head;
 mod labels;
 mod number;
-pub mod own;
+pub mod openmetrics;
 mod plan;
 mod size;
 mod snapshot;

@@ -10,7 +10,8 @@ use std::collections::HashSet;
 use super::columns::{Column, Columns};
 use super::distribution::{Distribution, QUANTILES};
 use crate::exposition::{
-    CHUNK_BYTES, Disconnected, Format, Sink, escape_label_value, label_number, own, write_value,
+    CHUNK_BYTES, Disconnected, Format, Sink, escape_label_value, label_number, openmetrics,
+    write_value,
 };
 
 /// Prefix of all names.
@@ -38,7 +39,7 @@ pub fn write(columns: &Columns, format: Format, sink: &mut dyn Sink) -> Result<(
             page.chunk.clear();
         }
     }
-    page.chunk.extend_from_slice(own::end(format).as_bytes());
+    page.chunk.extend_from_slice(openmetrics::end(format).as_bytes());
     sink.chunk(&page.chunk)
 }
 

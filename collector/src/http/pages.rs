@@ -11,7 +11,7 @@ use super::HttpState;
 use super::error::HttpError;
 use super::query::Query;
 use super::response::ResponseOptions;
-use crate::exposition::{Disconnected, Format, Sink, own, render};
+use crate::exposition::{Disconnected, Format, Sink, openmetrics, render};
 
 type Answer = Result<Response, HttpError>;
 
@@ -52,7 +52,7 @@ async fn series(
             let end = if own && shard.is_first() {
                 own_page(&content, format)?
             } else {
-                own::end(format).to_owned()
+                openmetrics::end(format).to_owned()
             };
             sink.chunk(end.as_bytes())
         })
@@ -76,7 +76,7 @@ pub(super) async fn agent(
             snapshot.ok_or_else(|| HttpError::not_found("agent not connected; see /api/agents"))?;
         Ok(move |sink: &mut dyn Sink| {
             render(&snapshot, format, sink)?;
-            sink.chunk(own::end(format).as_bytes())
+            sink.chunk(openmetrics::end(format).as_bytes())
         })
     };
     Ok(options.stream_agent(&http, format.content_type(), find).await)
@@ -104,7 +104,7 @@ fn own_page(http: &HttpState, format: Format) -> Result<String, Disconnected> {
         return Err(Disconnected);
     }
     Ok(match format {
-        Format::Text => own::to_text(&page),
+        Format::Text => openmetrics::to_text(&page),
         Format::OpenMetrics => page,
     })
 }

@@ -14,7 +14,7 @@ use super::query::Query;
 use super::response::ResponseOptions;
 use super::{HttpState, authorize, json};
 use crate::auth::{ReadDenied, Reader};
-use crate::exposition::{Sink, own};
+use crate::exposition::{Sink, openmetrics};
 use crate::roster::{Departure, NotForgotten, PresenceSnapshot, text};
 use crate::state::CollectorState;
 
@@ -37,7 +37,7 @@ pub(super) async fn up(
         let presence = PresenceSnapshot::take(registry, roster, shard);
         Ok(move |sink: &mut dyn Sink| {
             text::render(&presence, &content.collector.roster, format, sink)?;
-            sink.chunk(own::end(format).as_bytes())
+            sink.chunk(openmetrics::end(format).as_bytes())
         })
     };
     Ok(options.stream(&http, format.content_type(), find).await)

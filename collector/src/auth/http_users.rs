@@ -9,8 +9,8 @@ use base64::prelude::BASE64_STANDARD;
 use fleetgauge_common::secret_file::FileError;
 use serde::Deserialize;
 
+use super::credentials_file::Reading;
 use super::digest::{Digest, is_blank};
-use super::entries::Reading;
 
 /// Example of an entry, for error messages.
 const FORM: &str = "[[credential]] with user = \"prometheus\" and tokens = [\"sha256:…\"]";
