@@ -43,20 +43,20 @@ fn hellos() -> Vec<Accepted> {
     let empty = Hello { labels: empty.chain([label("dc", "ams-3")]).collect(), ..hello() };
     let later = Hello { max_version: 3, capabilities: 0x8000_0000_0000_0001, ..hello() };
     vec![
-        case("hello_minimal", "The least a Hello says.", Owned::Hello(hello())),
+        case("hello_minimal", "A minimal Hello.", Owned::Hello(hello())),
         case(
             "hello_full",
-            "Labels with any UTF-8, a credential, extensions that nobody knows yet.",
+            "Labels with any UTF-8, a credential, extensions with unknown ids.",
             Owned::Hello(full),
         ),
         case(
             "hello_with_empty_labels",
-            "One label, and 40 with an empty value, which are the same as none.",
+            "One label, and 40 empty ones, which count as absent.",
             Owned::Hello(empty),
         ),
         case(
             "hello_of_a_later_version",
-            "An agent that speaks versions 1 to 3 and has capabilities unknown to version 1.",
+            "An agent with versions 1 to 3 and capabilities that version 1 does not define.",
             Owned::Hello(later),
         ),
     ]
@@ -85,8 +85,8 @@ fn welcomes() -> Vec<Accepted> {
         ..welcome.clone()
     };
     vec![
-        case("welcome", "Schema is to follow.", Owned::Welcome(welcome)),
-        case("welcome_schema_known", "Report may follow at once.", Owned::Welcome(known)),
+        case("welcome", "Schema must follow.", Owned::Welcome(welcome)),
+        case("welcome_schema_known", "Report may follow immediately.", Owned::Welcome(known)),
     ]
 }
 
@@ -136,12 +136,12 @@ fn schemas() -> Vec<Accepted> {
         },
         Accepted {
             name: "schema_with_created",
-            note: "A gauge and an info may be called x_created: no family of theirs is called x.",
+            note: "A gauge and an info may have a name x_created: the schema has no family x.",
             frame: schema(vec![family("container_created", 1), family("b_created", 5)], vec![]),
         },
         Accepted {
             name: "schema_empty",
-            note: "Nothing but presence: reports carry no value.",
+            note: "Presence only: reports have no values.",
             frame: schema(vec![], vec![]),
         },
     ]
@@ -169,22 +169,18 @@ fn reports() -> Vec<Accepted> {
         case("report_all", "Both values of `schema`.", report(1, Values::All(le(&[0.25, 1e9])))),
         case(
             "report_changed",
-            "Of two values the second has changed.",
+            "The second of two values changed.",
             report(2, changed(&[0b10], &[1_000_000_001.0])),
         ),
-        case(
-            "report_unchanged",
-            "Nothing has changed of two values.",
-            report(300, changed(&[0], &[])),
-        ),
+        case("report_unchanged", "Neither of two values changed.", report(300, changed(&[0], &[]))),
         case(
             "report_changed_of_ten",
-            "The first, eighth, ninth and tenth of ten values have changed.",
+            "The first, eighth, ninth and tenth of ten values changed.",
             report(70_000, changed(&[0b1000_0001, 0b11], &[1.0, 8.0, 9.0, 10.0])),
         ),
         case(
             "report_of_odd_floats",
-            "Absent, two NaNs, infinities, minus zero, the least and the greatest number.",
+            "Absent, two NaNs, infinities, minus zero, the smallest and the largest number.",
             report(3, Values::All(le(&odd))),
         ),
         case(
@@ -199,13 +195,13 @@ fn integers() -> Vec<Accepted> {
     let ping = |name, note, token| case(name, note, Owned::Ping(Ping { token }));
     vec![
         ping("ping", "A token of one byte.", 7),
-        ping("ping_250", "The greatest number that is its own byte.", 250),
-        ping("ping_251", "The least number of three bytes.", 251),
-        ping("ping_65535", "The greatest number of three bytes.", 0xffff),
-        ping("ping_65536", "The least number of five bytes.", 0x1_0000),
-        ping("ping_4294967295", "The greatest number of five bytes.", 0xffff_ffff),
-        ping("ping_4294967296", "The least number of nine bytes.", 0x1_0000_0000),
-        ping("ping_max", "The greatest number.", u64::MAX),
+        ping("ping_250", "The largest number of one byte.", 250),
+        ping("ping_251", "The smallest number of three bytes.", 251),
+        ping("ping_65535", "The largest number of three bytes.", 0xffff),
+        ping("ping_65536", "The smallest number of five bytes.", 0x1_0000),
+        ping("ping_4294967295", "The largest number of five bytes.", 0xffff_ffff),
+        ping("ping_4294967296", "The smallest number of nine bytes.", 0x1_0000_0000),
+        ping("ping_max", "The largest number.", u64::MAX),
         case("pong", "The answer to `ping`.", Owned::Pong(Pong { token: 7 })),
     ]
 }
@@ -222,10 +218,15 @@ fn farewells() -> Vec<Accepted> {
     let skipped =
         |name, note, kind, payload: &[u8]| Accepted { name, note, frame: raw(kind, payload) };
     vec![
-        drain("drain", "Leave after 2.5 s, then go where the configuration says.", 2_500, None),
-        drain("drain_to", "Leave at once for another collector.", 0, Some("c2.example.org:45678")),
-        reject("reject", "The same again will not help.", 20, "bad id", None),
-        reject("reject_retry", "Come again in 30 s.", 70, "web-1 is alive elsewhere", Some(30_000)),
+        drain("drain", "Leave after 2.5 s and reconnect to the configured collector.", 2_500, None),
+        drain(
+            "drain_to",
+            "Leave immediately for another collector.",
+            0,
+            Some("c2.example.org:45678"),
+        ),
+        reject("reject", "Retrying without a change will fail again.", 20, "bad id", None),
+        reject("reject_retry", "Retry in 30 s.", 70, "web-1 is alive elsewhere", Some(30_000)),
         reject(
             "reject_of_a_later_version",
             "A code that version 1 does not know.",
@@ -233,11 +234,16 @@ fn farewells() -> Vec<Accepted> {
             "",
             Some(0),
         ),
-        bye("bye", "The agent was told to stop.", 0),
-        bye("bye_drained", "It leaves because of Drain.", 1),
-        bye("bye_reconfigured", "It comes back with other settings.", 2),
+        bye("bye", "The agent stops.", 0),
+        bye("bye_drained", "The agent leaves because of Drain.", 1),
+        bye("bye_reconfigured", "The agent reconnects with other settings.", 2),
         bye("bye_of_a_later_version", "A reason that version 1 does not know.", 200),
-        skipped("skippable_80", "A later kind that may be skipped, with no payload.", 0x80, &[]),
-        skipped("skippable_ff", "Another: its payload is not looked at.", 0xff, &[1, 2, 3]),
+        skipped("skippable_80", "A skippable kind of a later version, without payload.", 0x80, &[]),
+        skipped(
+            "skippable_ff",
+            "A skippable kind of a later version; its payload is ignored.",
+            0xff,
+            &[1, 2, 3],
+        ),
     ]
 }

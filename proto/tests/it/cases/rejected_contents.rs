@@ -83,7 +83,7 @@ fn labels() -> Vec<Rejected> {
         with(
             "label_twice",
             Code::DuplicateLabel,
-            "The label a is there twice, an empty value notwithstanding.",
+            "The label a occurs twice, once with an empty value.",
             vec![label("a", "x"), label("b", "y"), label("a", "")],
         ),
     ]
@@ -104,11 +104,7 @@ fn families() -> Vec<Rejected> {
         bad("metric_colon", "A metric name has a colon.", family("a:b", GAUGE)),
         bad("metric_digit", "A metric name begins with a digit.", family("1a", GAUGE)),
         bad("metric_201", "A metric name has 201 bytes.", family(&"a".repeat(201), GAUGE)),
-        bad(
-            "counter_total",
-            "A counter's name is given without _total.",
-            family("a_total", COUNTER),
-        ),
+        bad("counter_total", "A counter's name ends in _total.", family("a_total", COUNTER)),
         bad(
             "histogram_bucket",
             "A histogram's name ends in _bucket.",
@@ -130,29 +126,17 @@ fn families() -> Vec<Rejected> {
             "OpenMetrics gives a summary's _created a meaning.",
             family("a_created", SUMMARY),
         ),
-        bad("info_info", "An info's name is given without _info.", family("a_info", INFO)),
-        reserved(
-            "metric_fleetgauge",
-            "Names that begin so are the collector's.",
-            family("fleetgauge_x", GAUGE),
-        ),
-        reserved(
-            "metric_process",
-            "Names that begin so are the collector's.",
-            family("process_x", GAUGE),
-        ),
+        bad("info_info", "An info's name ends in _info.", family("a_info", INFO)),
+        reserved("metric_fleetgauge", "The prefix is reserved.", family("fleetgauge_x", GAUGE)),
+        reserved("metric_process", "The prefix is reserved.", family("process_x", GAUGE)),
         reserved(
             "metric_process_sum",
-            "Its sample process_sum would be the collector's.",
+            "The sample name process_sum is reserved.",
             family("process", SUMMARY),
         ),
-        reserved(
-            "metric_clients",
-            "This one is the collector's.",
-            family("clients_connected", GAUGE),
-        ),
+        reserved("metric_clients", "The name is reserved.", family("clients_connected", GAUGE)),
         unit("unit_not_in_name", "The name does not end in _bytes.", "memory", "bytes"),
-        unit("unit_is_name", "Nothing is before the unit.", "bytes", "bytes"),
+        unit("unit_is_name", "The name consists of the unit only.", "bytes", "bytes"),
         unit("unit_illegal", "The unit has a slash.", "speed_m", "m/s"),
         with(
             "help_1025",
@@ -162,25 +146,25 @@ fn families() -> Vec<Rejected> {
         ),
         twice(
             "family_twice",
-            "The family a is there twice.",
+            "The family a occurs twice.",
             family("a", GAUGE),
             family("a", COUNTER),
         ),
         twice(
             "family_total",
-            "The counter a would expose a_total, as does the gauge.",
+            "The counter a and the gauge both expose a_total.",
             family("a_total", GAUGE),
             family("a", COUNTER),
         ),
         twice(
             "family_count",
-            "The summary a would expose a_count, as does the gauge.",
+            "The summary a and the gauge both expose a_count.",
             family("a", SUMMARY),
             family("a_count", GAUGE),
         ),
         twice(
             "family_created",
-            "OpenMetrics would take the gauge for the time at which the counter a began.",
+            "OpenMetrics would read the gauge as the creation time of the counter a.",
             family("a", COUNTER),
             family("a_created", GAUGE),
         ),
@@ -199,7 +183,7 @@ fn sizes() -> Vec<Rejected> {
             reject(
                 "families_3",
                 Code::TooManyFamilies,
-                "Three families where two may be.",
+                "Three families; two are allowed.",
                 schema(gauges(3), vec![]),
             ),
         ),
@@ -208,7 +192,7 @@ fn sizes() -> Vec<Rejected> {
             reject(
                 "series_3",
                 Code::TooManySeries,
-                "Three series where two may be.",
+                "Three series; two are allowed.",
                 schema(gauges(3), one_each(3)),
             ),
         ),
@@ -217,7 +201,7 @@ fn sizes() -> Vec<Rejected> {
             reject(
                 "values_3",
                 Code::TooManyValues,
-                "Three values where two may be.",
+                "Three values; two are allowed.",
                 schema(gauges(3), one_each(3)),
             ),
         ),
@@ -226,7 +210,7 @@ fn sizes() -> Vec<Rejected> {
             reject(
                 "label_bytes_20",
                 Code::LabelTooLong,
-                "20 bytes of labels where 19 may be.",
+                "20 bytes of labels; 19 are allowed.",
                 schema(gauges(2), vec![long(0), long(1)]),
             ),
         ),
@@ -249,7 +233,7 @@ fn shapes() -> Vec<Rejected> {
         with(
             "family_1_of_1",
             Code::BadFamilyIndex,
-            "There is family 0 only.",
+            "The schema has only family 0.",
             GAUGE,
             series(1, 1, &[], &[]),
         ),
@@ -270,9 +254,14 @@ fn shapes() -> Vec<Rejected> {
             GAUGE,
             series(0, 1, &[1.0], &[]),
         ),
-        parameters("bounds_falling", "Bounds do not rise.", HISTOGRAM, &[1.0, 0.5]),
-        parameters("bounds_equal", "Bounds do not rise.", HISTOGRAM, &[1.0, 1.0]),
-        parameters("bounds_infinite", "+Inf is never listed.", HISTOGRAM, &[1.0, f64::INFINITY]),
+        parameters("bounds_falling", "The bounds do not ascend.", HISTOGRAM, &[1.0, 0.5]),
+        parameters("bounds_equal", "The bounds do not ascend.", HISTOGRAM, &[1.0, 1.0]),
+        parameters(
+            "bounds_infinite",
+            "The bound +Inf is implicit.",
+            HISTOGRAM,
+            &[1.0, f64::INFINITY],
+        ),
         parameters("bounds_nan", "A bound is NaN.", HISTOGRAM, &[f64::NAN]),
         parameters("bounds_257", "257 bounds, one more than allowed.", HISTOGRAM, &rising),
         parameters("later_kind_257", "257 parameters, one more than allowed.", 200, &rising),
@@ -292,7 +281,7 @@ fn series_labels() -> Vec<Rejected> {
         with(
             "series_twice",
             Code::DuplicateSeries,
-            "The same labels in another order, one without a value, are the same series.",
+            "Two series have the same labels: order and empty labels do not matter.",
             vec![one(&[x.clone(), y.clone()]), one(&[y, x.clone(), none])],
         ),
         with(
@@ -328,10 +317,10 @@ fn values() -> Vec<Rejected> {
     };
     let (count, bitmap) = (Code::WrongValueCount, Code::BadBitmap);
     vec![
-        all("all_too_few", "Five values where six belong.", 6, le(&[0.0; 5])),
-        all("all_too_many", "Seven values where six belong.", 6, le(&[0.0; 7])),
-        all("all_part", "47 bytes where 48 belong.", 6, le(&[0.0; 6])[..47].to_vec()),
-        all("all_part_more", "49 bytes where 48 belong.", 6, vec![0; 49]),
+        all("all_too_few", "Five values; six are expected.", 6, le(&[0.0; 5])),
+        all("all_too_many", "Seven values; six are expected.", 6, le(&[0.0; 7])),
+        all("all_part", "47 bytes; 48 are expected.", 6, le(&[0.0; 6])[..47].to_vec()),
+        all("all_part_more", "49 bytes; 48 are expected.", 6, vec![0; 49]),
         changed("changed_too_few", count, "Two bits, one value.", 6, &[0b11], &[0.0]),
         changed("changed_too_many", count, "No bit, one value.", 6, &[0], &[0.0]),
         changed("bitmap_too_short", bitmap, "Nine values need two bytes.", 9, &[0], &[]),

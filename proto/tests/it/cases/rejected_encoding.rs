@@ -42,7 +42,7 @@ fn headers() -> Vec<Rejected> {
         ..reject(
             "hello_too_large",
             Code::FrameTooLarge,
-            "A Hello is announced with 16385 bytes; the header alone is enough to refuse it.",
+            "The header announces a Hello of 16385 bytes.",
             b"FG\x01\x01\x01\x40\x00\x00".to_vec(),
         )
     };
@@ -53,7 +53,7 @@ fn headers() -> Vec<Rejected> {
             "HTTP, not this protocol.",
             b"GET / HTTP/1.1\r\n\r\n".to_vec(),
         ),
-        reject("tls", Code::BadMagic, "A first byte that is not F is enough.", vec![0x16]),
+        reject("tls", Code::BadMagic, "The first byte is not F.", vec![0x16]),
         reject("magic_second_byte", Code::BadMagic, "F, but no G.", b"FH".to_vec()),
         reject("flags_low", Code::BadFlags, "The lowest flag is set.", flags(1)),
         reject("flags_high", Code::BadFlags, "The highest flag is set.", flags(0x80)),
@@ -63,26 +63,31 @@ fn headers() -> Vec<Rejected> {
             "There is no version 0.",
             version(0, PING, &[7]),
         ),
-        reject("version_2", Code::UnsupportedVersion, "1 was agreed.", version(2, PING, &[7])),
+        reject(
+            "version_2",
+            Code::UnsupportedVersion,
+            "Version 1 was agreed.",
+            version(2, PING, &[7]),
+        ),
         reject(
             "hello_header_2",
             Code::UnsupportedVersion,
-            "Hello has header version 1 for ever.",
+            "Hello always has header version 1.",
             version(2, HELLO, &hello[8..]),
         ),
         reject(
             "report_too_large",
             Code::FrameTooLarge,
-            "1048577 bytes are announced; the header alone is enough to refuse them.",
+            "The header announces 1048577 bytes.",
             b"FG\x01\x04\x01\x00\x10\x00".to_vec(),
         ),
         greeting,
         reject("kind_0", Code::UnknownKind, "There is no kind 0.", raw(0, &[])),
-        reject("kind_10", Code::UnknownKind, "The first free kind.", raw(10, &[])),
+        reject("kind_10", Code::UnknownKind, "The first unassigned kind.", raw(10, &[])),
         reject(
             "kind_7f",
             Code::UnknownKind,
-            "The last that may not be skipped.",
+            "The last kind that is not skippable.",
             raw(0x7f, &[0; 3]),
         ),
     ]
@@ -94,11 +99,7 @@ fn truncated() -> Vec<Rejected> {
     vec![
         cut("cut_in_magic", "The stream ends after the first byte.", b"F"),
         cut("cut_in_header", "The stream ends before the header does.", b"FG\x01\x05\x01\x00"),
-        cut(
-            "cut_before_payload",
-            "The stream ends where a byte of payload belongs.",
-            b"FG\x01\x05\x01\0\0\0",
-        ),
+        cut("cut_before_payload", "The stream ends before the payload.", b"FG\x01\x05\x01\0\0\0"),
         cut("cut_in_payload", "The stream ends in a Hello.", &hello[..hello.len() - 1]),
     ]
 }
@@ -220,7 +221,7 @@ fn trailing() -> Vec<Rejected> {
 
 fn streams_and_extensions() -> Vec<Rejected> {
     let stream = |name, message: Owned| {
-        reject(name, Code::BadStream, "Stream 1 was not agreed on.", message.frame())
+        reject(name, Code::BadStream, "Stream 1 was not agreed.", message.frame())
     };
     let extensions = |name, why, ids: &[u16]| {
         let extensions = ids.iter().map(|&id| Extension { id, data: vec![] }).collect();
@@ -252,6 +253,6 @@ fn streams_and_extensions() -> Vec<Rejected> {
             "17 extensions, one more than allowed.",
             &(0..17).collect::<Vec<_>>(),
         ),
-        extensions("extension_twice", "Extension 7 is there twice.", &[7, 9, 7]),
+        extensions("extension_twice", "Extension 7 occurs twice.", &[7, 9, 7]),
     ]
 }
