@@ -128,7 +128,7 @@ impl LogLimiter {
         fits
     }
 
-    /// Logs the number of suppressed lines of each kind that had no line for [`SUM_UP_AFTER`].
+    /// Logs the number of suppressed lines of each kind that had no line for ten seconds.
     pub fn sum_up(&self, now: Millis) {
         for ((line, cause), count) in self.suppressed(now) {
             let cause = (!cause.is_empty()).then_some(cause);
