@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use fleetgauge_collector::exposition::{Format, Snapshot, own, render, write_labels};
+use fleetgauge_collector::exposition::{Format, Snapshot, openmetrics, render, write_labels};
 use fleetgauge_collector::limits::memory_budget::MemoryBudget;
 use fleetgauge_collector::peers::handle::ConnectionHandle;
 use fleetgauge_collector::registry::{
@@ -251,7 +251,7 @@ impl World {
 fn read(snapshot: &Snapshot, format: Format) -> Page {
     let mut page = Vec::new();
     let counted = render(snapshot, format, &mut page).unwrap();
-    page.extend_from_slice(own::end(format).as_bytes());
+    page.extend_from_slice(openmetrics::end(format).as_bytes());
     let text = String::from_utf8(page).unwrap();
     let families = parse(&text, format == Format::OpenMetrics);
     let families = families.unwrap_or_else(|problem| panic!("{problem} in\n{text}"));

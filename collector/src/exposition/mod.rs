@@ -1,8 +1,8 @@
 //! Renders snapshots as text: format 0.0.4 or OpenMetrics 1.0, in chunks, plain or compressed.
 //!
 //! Agents' series are rendered without timestamps, so that a series is stale as soon as it is
-//! missing from a page. The collector's own metrics come from prometheus-client; [`openmetrics`] converts
-//! them.
+//! missing from a page. The collector's own metrics come from prometheus-client; [`openmetrics`]
+//! converts them.
 
 mod escape;
 mod gzip;
