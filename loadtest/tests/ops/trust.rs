@@ -94,6 +94,6 @@ fn agent_authenticates_with_its_token_file() {
         let log = wrong.log();
         log.contains("rejected, unauthorized").then_some(log)
     });
-    assert!(refused.contains("give this agent a credential that the collector knows"), "{refused}");
+    assert!(refused.contains("give this agent a token or certificate"), "{refused}");
     assert!(!refused.contains(AGENT) && !right.log().contains(AGENT), "{refused}");
 }
