@@ -19,7 +19,7 @@ pub(super) struct Guard {
 pub(super) fn agents(address: SocketAddr, guard: Guard) -> Result<(), SettingError> {
     let without = Without {
         tls: "--tls-certificate",
-        anybody: "report as any agent",
+        risk: "report as any agent",
         remedy: "--credentials or --tls-client-ca",
     };
     exposed("listen", address, guard, &without)
@@ -29,7 +29,7 @@ pub(super) fn agents(address: SocketAddr, guard: Guard) -> Result<(), SettingErr
 pub(super) fn http(address: SocketAddr, guard: Guard) -> Result<(), SettingError> {
     let without = Without {
         tls: "--http-tls-certificate",
-        anybody: "read every metric",
+        risk: "read every metric",
         remedy: "--http-credentials or --http-tls-client-ca",
     };
     exposed("http_listen", address, guard, &without)
@@ -37,8 +37,8 @@ pub(super) fn http(address: SocketAddr, guard: Guard) -> Result<(), SettingError
 
 /// Texts of the error messages.
 struct Without {
-    /// What anybody could do without authentication.
-    anybody: &'static str,
+    /// What any host could do without authentication.
+    risk: &'static str,
     /// Flags that enable authentication.
     remedy: &'static str,
     /// Flag that enables TLS.
@@ -54,11 +54,11 @@ fn exposed(
     if address.ip().is_loopback() || guard.insecure {
         return Ok(());
     }
-    let Without { anybody, remedy, tls } = without;
+    let Without { risk, remedy, tls } = without;
     let problem = match guard {
         Guard { authenticated: false, .. } => format!(
             "{address} is not a loopback address and has no authentication: any host could \
-             {anybody}; set {remedy}"
+             {risk}; set {remedy}"
         ),
         Guard { encrypted: false, .. } => format!(
             "{address} is not a loopback address and has no TLS: credentials could be read on the \

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::declaration::{Setting, variable};
 
-/// Where a value was written.
+/// The source of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// A flag, with its dashes.
@@ -17,7 +17,7 @@ pub enum Origin {
     File(Arc<Path>, usize),
     /// A socket that the service manager has passed.
     Socket,
-    /// Nobody has written it.
+    /// No source sets it.
     Default,
 }
 

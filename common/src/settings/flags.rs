@@ -73,12 +73,6 @@ impl Flags {
         self.values.insert(name, Given::new(Origin::Socket, texts));
     }
 
-    /// Returns the values of a setting.
-    pub fn get(&self, name: &str) -> impl Iterator<Item = &str> {
-        let values = self.values.get(name).map(|given| &given.values);
-        values.into_iter().flatten().map(|value| value.text.as_str())
-    }
-
     pub(super) fn layer(&self) -> Layer {
         self.values.clone()
     }

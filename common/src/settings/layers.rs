@@ -15,12 +15,12 @@ use super::kind::{parse_number, parse_switch};
 use super::{Given, Layer, Value, file};
 use crate::units::{parse_duration, parse_size};
 
-/// The settings of a program, merged. The getters return the value in force; after an error they
-/// return anything, because [`Layers::finish`] returns the errors.
+/// The settings of a program, merged. The getters return the value in force, or a placeholder if
+/// that is invalid: [`Layers::finish`] returns the errors.
 #[derive(Debug)]
 pub struct Layers {
     program: Program,
-    /// The strongest values of each setting that was set.
+    /// The values in force of each setting that any source sets.
     values: Layer,
     /// Defaults that the program has computed.
     computed: BTreeMap<&'static str, String>,
@@ -29,7 +29,7 @@ pub struct Layers {
 
 impl Layers {
     /// Reads flags, environment and the file that either of them names. Every value is checked,
-    /// also one that a stronger source overrides: what was written was meant.
+    /// even if another source overrides it: removing the override must not cause an error.
     #[must_use]
     pub fn read(program: Program, flags: &Flags, environment: &Environment) -> Self {
         let mut errors = Vec::new();
@@ -58,24 +58,24 @@ impl Layers {
         config(&flags.layer(), &variables).map(|value| PathBuf::from(&value.text))
     }
 
-    /// Whether a setting was set.
+    /// Whether any source sets it.
     #[must_use]
     pub fn is_set(&self, name: &str) -> bool {
         self.values.contains_key(name)
     }
 
-    /// Reports an error of a setting, with the place where it was set.
+    /// Records an error of a setting, with the source that sets it.
     pub fn reject(&mut self, error: SettingError) {
         let origin = self.origin(error.setting()).cloned();
         self.errors.push(error.from(origin));
     }
 
-    /// Returns the value, or reports the error.
+    /// Returns the value; records an error.
     pub fn accept<T>(&mut self, result: Result<T, SettingError>) -> Option<T> {
         result.map_err(|error| self.reject(error)).ok()
     }
 
-    /// Reports a setting that is set without the `other` that it needs.
+    /// Records an error if a setting is set without the `other` that it needs.
     pub fn requires(&mut self, name: &str, other: &str) {
         if self.is_set(name) && !self.is_set(other) {
             let other = self.name_beside(name, other);
@@ -83,7 +83,7 @@ impl Layers {
         }
     }
 
-    /// Reports two settings that exclude each other.
+    /// Records an error if both settings are set.
     pub fn excludes(&mut self, name: &str, other: &str) {
         if self.is_set(name) && self.is_set(other) {
             let origin = self.origin(other).map(ToString::to_string).unwrap_or_default();
@@ -92,8 +92,8 @@ impl Layers {
         }
     }
 
-    /// Returns which of two settings for one thing is in force: that of the stronger source.
-    /// Reports both in one source.
+    /// Returns which of two alternative settings is in force: that of the source that overrides
+    /// the other. Records an error if one source sets both.
     pub fn either(&mut self, one: &'static str, other: &'static str) -> Option<&'static str> {
         let rank = |name| self.origin(name).map(Origin::rank);
         match (rank(one), rank(other)) {
@@ -109,7 +109,7 @@ impl Layers {
         }
     }
 
-    /// Returns the name of a setting as it is written where `name` was set.
+    /// Returns the flag, variable or key of `other`, as in the source that sets `name`.
     fn name_beside(&self, name: &str, other: &str) -> String {
         let setting = self.program.find(other);
         match (self.origin(name), setting) {
@@ -159,12 +159,13 @@ impl Layers {
         self.text(name).and_then(|text| parse_number(text).ok()).unwrap_or_default()
     }
 
-    /// Sets the default of a setting whose default depends on something else.
+    /// Sets a default that depends on the system or on another setting.
     pub fn set_default(&mut self, name: &'static str, text: String) {
         self.computed.insert(name, text);
     }
 
-    /// Reports a number over a limit that the program has computed, and where that comes from.
+    /// Records an error if a number exceeds a limit that the program has computed. `reason` says
+    /// where the limit comes from.
     pub fn at_most(&mut self, name: &str, most: u64, reason: &str) {
         if self.is_set(name) && self.number(name) > most {
             let problem = format!("must be within 1 to {most}, {reason}");
@@ -190,13 +191,7 @@ impl Layers {
         self.text(name).and_then(|text| E::from_str(text, false).ok()).unwrap_or_default()
     }
 
-    /// Whether there are no errors so far.
-    #[must_use]
-    pub fn is_valid(&self) -> bool {
-        self.errors.is_empty()
-    }
-
-    /// Returns the settings in force.
+    /// Returns the settings in force, for `--check` and reloads.
     ///
     /// # Errors
     /// All invalid settings.
@@ -213,7 +208,7 @@ impl Layers {
     }
 }
 
-/// Returns the path of the file.
+/// Returns the value of `config`: the file cannot name itself.
 fn config<'a>(flags: &'a Layer, variables: &'a Layer) -> Option<&'a Value> {
     flags.get("config").or(variables.get("config")).and_then(Given::first)
 }

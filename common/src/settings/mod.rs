@@ -2,8 +2,8 @@
 //!
 //! A program declares each [`Setting`] once. From the declarations come the flags and their help
 //! ([`Flags`]), the variables `FLEETGAUGE_<NAME>` ([`Environment`]) and the keys of the file.
-//! [`Layers`] merges the three over the defaults, checks every value that anybody has written, and
-//! collects the errors, so that all of them are reported at once.
+//! [`Layers`] merges the three over the defaults, checks every value of every source, and collects
+//! the errors, so that all of them are reported at once.
 
 mod declaration;
 mod effective;
@@ -27,7 +27,7 @@ pub use flags::Flags;
 pub use kind::Kind;
 pub use layers::Layers;
 
-/// A value as text, and where it was written.
+/// A value as text, with its source.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Value {
     /// The text. An entry of a table is `NAME=VALUE`.

@@ -56,7 +56,7 @@ fn defaults_hold_without_any_source() {
 }
 
 #[test]
-fn table_comes_whole_from_the_strongest_source() {
+fn table_is_overridden_as_a_whole() {
     let file = "[labels]\ndc = 'file'\nrole = 'db, primary'\n";
     let variables = [("LABELS", "rack=7, dc=env")];
     assert_eq!(read(&[], &[], file).0.list("labels"), ["dc=file", "role=db, primary"]);
@@ -96,7 +96,7 @@ fn excluding_settings_name_each_other_and_their_origin() {
 }
 
 #[test]
-fn stronger_source_decides_between_two_settings_for_one_thing() {
+fn overriding_source_decides_between_alternative_settings() {
     let file = "token_file = '/x'\n";
     let (mut layers, _) = read(&[], &[("TOKEN", "t")], file);
     assert_eq!(layers.either("token_file", "token"), Some("token"));
@@ -138,6 +138,6 @@ fn restart_is_required_for_changed_settings_that_do_not_reload() {
     let effective = |file: &str| read(&[], &[], file).0.finish().unwrap();
     let old = effective("max_values = 7\n");
     let new = effective("max_values = 8\ninterval = '20s'\nlabels = { a = 'b' }\n");
-    // The path of the file is another one, too.
+    // Each call writes a new file, so its path differs, too.
     assert_eq!(old.restart_required(&new), ["config", "interval", "max_values"]);
 }
