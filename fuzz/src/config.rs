@@ -9,6 +9,7 @@ use clap::Parser;
 use fleetgauge_agent::config::{self as agent, Endpoint};
 use fleetgauge_agent::identity::IdSource;
 use fleetgauge_collector::config as collector;
+use fleetgauge_common::settings::Environment;
 use fleetgauge_proto::limits::{MAX_HELLO_BYTES, MAX_PAYLOAD_BYTES};
 use toml::{Table, Value};
 
@@ -108,21 +109,18 @@ fn check_collector(config: &collector::Config) {
 }
 
 fn agent(file: std::path::PathBuf, env: &[&str]) -> bool {
-    let flags = agent::Flags { config: Some(file), ..agent::Flags::default() };
+    let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let variables = env.iter().filter_map(|one| one.split_once('='));
-    let env = |name: &str| {
-        let set = variables.clone().find(|(set, _)| *set == name);
-        set.map(|(_, value)| value.to_owned())
-    };
-    match agent::Config::load(&flags, env) {
+    let variables = variables.map(|(name, value)| variable(name, value));
+    let config = variable("FLEETGAUGE_CONFIG", &file.to_string_lossy());
+    let environment = Environment::new(variables.chain([config]));
+    match agent::Config::load(&agent::Flags::default(), &environment) {
         Ok(config) => {
             check_agent(&config);
             true
         }
-        Err(bad) => {
-            let (place, problem) =
-                bad.to_string().split_once(": ").map(|(a, b)| (a.len(), b.len())).unwrap();
-            assert!(place > 0 && problem > 0);
+        Err(errors) => {
+            assert!(errors.iter().all(|error| !error.problem().is_empty()), "{errors}");
             false
         }
     }
