@@ -97,8 +97,13 @@ fn long_heads() -> [(&'static str, String, String, u16); 6] {
             format!("Authorization: Basic {basic}"),
             401,
         ),
-        ("a query of 1,300 parts", format!("/metrics?{parts}"), plain.clone(), 400),
-        ("a question of 1,300 parts", format!("/metrics/fleet?{parts}"), plain.clone(), 400),
+        ("GET /metrics, 1,300 parameters", format!("/metrics?{parts}"), plain.clone(), 400),
+        (
+            "GET /metrics/fleet, 1,300 parameters",
+            format!("/metrics/fleet?{parts}"),
+            plain.clone(),
+            400,
+        ),
         ("an id of 15 kB", format!("/metrics/agents/{}", "x".repeat(15_000)), plain, 404),
     ]
 }
