@@ -105,21 +105,9 @@ impl Reporter {
     /// before the next round.
     async fn run_round(&mut self, control: &mut Control<'_>) -> Result<RetryDelay, Command> {
         let endpoint = self.redirect.take().unwrap_or_else(|| self.agent.collector.clone());
-        let before = self.credentials.tls.as_ref().map(|(tls, _)| tls.clone());
-        let read = Credentials::read_on_thread(&self.agent, before);
-        match control.run_until_command(read).await? {
-            Ok(credentials) => {
-                if !credentials.changes(&self.credentials).is_empty() {
-                    self.paused.clear_permanent();
-                }
-                self.credentials = credentials;
-            }
-            Err(problem) => return Ok(self.round_failed(&endpoint, &Failure::new(problem))),
-        }
-        let resolve = self.resolver.resolve(&endpoint);
-        let addresses = match control.run_until_command(resolve).await? {
+        let addresses = match self.prepare_round(&endpoint, control).await? {
             Ok(addresses) => addresses,
-            Err(error) => return Ok(self.round_failed(&endpoint, &Failure::new(error))),
+            Err(failure) => return Ok(self.round_failed(&endpoint, &failure)),
         };
         let mut available = self.paused.available(&addresses, Instant::now());
         let last_lost = self.last_lost.take();
@@ -151,6 +139,27 @@ impl Reporter {
         let mut summary = failures.summary();
         self.set_retry(&addresses, &mut summary);
         Ok(self.round_failed(&endpoint, &summary))
+    }
+
+    /// Reads the credentials and resolves the collector's name.
+    async fn prepare_round(
+        &mut self,
+        endpoint: &Endpoint,
+        control: &mut Control<'_>,
+    ) -> Result<Result<Vec<SocketAddr>, Failure>, Command> {
+        let before = self.credentials.tls.as_ref().map(|(tls, _)| tls.clone());
+        let read = Credentials::read_on_thread(&self.agent, before);
+        match control.run_until_command(read).await? {
+            Ok(credentials) => {
+                if !credentials.changes(&self.credentials).is_empty() {
+                    self.paused.clear_permanent();
+                }
+                self.credentials = credentials;
+            }
+            Err(problem) => return Ok(Err(Failure::new(problem))),
+        }
+        let resolve = self.resolver.resolve(endpoint);
+        Ok(control.run_until_command(resolve).await?.map_err(Failure::new))
     }
 
     /// Pauses `address` according to its failure. Returns whether the failure was logged.

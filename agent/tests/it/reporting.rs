@@ -105,6 +105,8 @@ fn first_and_last_log_lines_name_version_and_stop_in_both_formats() {
         let mut agent = Agent::start_with("web-1", &address, Stdio::piped(), &flags);
         let line = agent.first_line_with("");
         assert!(line.contains(&start), "{line}");
+        // The agent handles signals once it connects.
+        let _peer = collector.accept();
         agent.terminate();
         assert_eq!(agent.wait().code(), Some(0));
         let lines = agent.rest_of_log();
