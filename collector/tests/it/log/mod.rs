@@ -51,8 +51,8 @@ fn garbage_instead_of_tls_does_not_fill_the_log() {
         say(collector.http, b"GET / HTTP/1.1\r\n\r\n");
     }
     let log = collector.stopped();
-    is_rate_limited(&log, " TLS connection failed address", begun);
-    is_rate_limited(&log, "HTTP TLS connection failed", begun);
+    is_rate_limited(&log, "WARN TLS connection failed ", begun);
+    is_rate_limited(&log, "WARN HTTP TLS connection failed ", begun);
 }
 
 #[test]
