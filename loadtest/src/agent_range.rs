@@ -14,7 +14,7 @@ pub struct AgentRange {
 }
 
 impl AgentRange {
-    /// The range as numbers, end excluded.
+    /// Returns the agent numbers as a half-open range.
     #[must_use]
     pub const fn range(self) -> Range<u32> {
         self.first..self.first + self.count

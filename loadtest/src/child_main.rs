@@ -71,12 +71,12 @@ pub async fn agent(args: &AgentArgs) -> anyhow::Result<()> {
 /// Agent id of this host in the demo.
 ///
 /// # Errors
-/// Only if the fallback id is illegal.
+/// Only if the fallback id is invalid.
 pub fn host_id() -> anyhow::Result<AgentId> {
     Ok(Host::read().id(&IdSource::HostName).or_else(|_| AgentId::try_new(FALLBACK_ID))?)
 }
 
-/// Completes when standard input ends, as it does when the parent exits, or at SIGTERM.
+/// Completes at SIGTERM, or when standard input ends because the parent has exited.
 async fn stop_requested() {
     let (sender, stdin_ended) = tokio::sync::oneshot::channel();
     // A thread, because a blocking task would keep the runtime from shutting down.

@@ -66,7 +66,7 @@ async fn serve(command: Command) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs a test and writes its results. The exit code tells whether it passed.
+/// Runs a test and writes its results. Returns success as the exit code only if the test passed.
 async fn judged(
     output: &OutputArgs,
     test: impl Future<Output = anyhow::Result<Results>>,
@@ -91,7 +91,7 @@ async fn judged(
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Warnings only: agents connect and disconnect all the time.
+/// Logs warnings and errors to standard error. Agents connect and disconnect too often for more.
 fn log_to_stderr() {
     tracing_subscriber::fmt()
         .with_max_level(LevelFilter::WARN)

@@ -100,7 +100,7 @@ pub struct CertificateIssuer {
 }
 
 impl CertificateIssuer {
-    /// Issuer of this authority.
+    /// Creates an issuer for this authority.
     ///
     /// # Errors
     /// If the certificate or the key is invalid.

@@ -13,20 +13,21 @@ use crate::fault::Fault;
 use crate::judge::tolerances::SETTLED;
 use crate::worker_protocol::{BackoffPolicy, WorkerConfig};
 
-/// Up to this many workers send each report as soon as it is due.
+/// Maximum number of workers that send each report as soon as it is due. In larger fleets all
+/// workers batch due reports.
 const UNBATCHED_WORKERS: usize = 4;
-/// More workers batch due reports for this fraction of the interval, up to the limit below: waking
-/// one of many processes costs the machine and its collector more than the reports do.
+/// Batching time in larger fleets: the report interval divided by this, up to the limit below.
+/// Waking one of many processes costs more CPU time than its reports do.
 const BATCH_FRACTION: u32 = 300;
 const MAX_BATCH: Duration = Duration::from_millis(100);
 
-/// Reports per second that a Ping follows, in fleets that send as many: 1,000 in five seconds, so
-/// that a p99 is meaningful.
+/// Pings per second of a fleet that sends at least as many reports. In five seconds there are then
+/// 1,000, enough for a p99.
 const PINGS_PER_SECOND: f64 = 200.0;
-/// In large fleets a Ping follows one report of this many, so that the collector's CPU is spent on
-/// reports.
+/// Maximum number of reports per Ping, which large fleets reach. The higher it is, the smaller is
+/// the share of the collector's CPU time for Pings.
 const MAX_REPORTS_PER_PING: u32 = 64;
-/// Default of `--max-lag`: the same time as for a report to be on a page.
+/// Default of `--max-lag`: the time after which a page must show a report.
 pub const LATE: Duration = SETTLED;
 
 /// Addresses and process id of a collector, for workers.

@@ -1,5 +1,5 @@
 //! Ids, labels, schema and values of simulated agents. Every value encodes its agent, report and
-//! position, so a page proves itself.
+//! position, so a page shows where each value came from.
 //!
 //! ```text
 //!     bit 52        33 32                3 2         0
@@ -21,7 +21,7 @@ pub const NAMES: [&str; 6] =
 pub const MAX_AGENTS: u32 = 1_000_000;
 /// Label that names the agent.
 pub const AGENT: &str = "agent";
-/// Static labels of simulated agents, with the number of values of each. An agent's value is its
+/// Static labels of simulated agents, each with its number of values. An agent's value is the agent
 /// number modulo that. The numbers are primes, so neighbours differ in every label.
 pub const LABELS: [(&str, u32); 4] = [("rack", 997), ("zone", 7), ("room", 101), ("site", 13)];
 /// Default number of static labels.
@@ -94,7 +94,7 @@ pub fn position_of(name: &str) -> Option<usize> {
 /// The first `count` static labels of an agent.
 ///
 /// # Errors
-/// Only if a label above is illegal.
+/// Only if a label above is invalid.
 pub fn static_labels(agent: u32, count: u8) -> Result<StaticLabels, Violation> {
     let given = LABELS.iter().take(count.into());
     let given: Vec<_> = given.map(|(name, values)| (*name, (agent % values).to_string())).collect();
@@ -124,7 +124,7 @@ fn is_number(text: &str, number: u32) -> bool {
 /// The schema that all simulated agents share.
 ///
 /// # Errors
-/// Only if a name above is illegal.
+/// Only if a name above is invalid.
 pub fn schema() -> Result<EncodedSchema, Violation> {
     let families = NAMES.iter().map(|&name| message::Family {
         name,

@@ -112,7 +112,7 @@ impl Histograms {
 /// Counts by cause.
 pub type Causes = BTreeMap<String, u64>;
 
-/// Counts one more of this cause.
+/// Adds one to the count of this cause.
 pub fn count(causes: &mut Causes, cause: &str) {
     match causes.get_mut(cause) {
         Some(count) => *count += 1,
@@ -170,7 +170,8 @@ impl Tally {
     }
 
     /// Counts a report that was processed, or whose Ping was abandoned, `lag` after its due time.
-    /// `own` is the delay of the load test itself. The report is late if the rest exceeds `late`.
+    /// `own` is the delay of the load test itself. The report is late if `lag` without `own`
+    /// exceeds `late`.
     pub fn record_processed(&mut self, lag: Duration, own: Duration, late: Duration) {
         let answer = lag.saturating_sub(own);
         self.late += u64::from(answer > late);

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 /// Resolution of CPU time: USER_HZ is 100 on every Linux.
 const TICK: Duration = Duration::from_millis(10);
-/// CPU time of fewer ticks has an error above 2 %; figures that rest on it are marked.
+/// Ticks of CPU time below which its error exceeds 2 %. Figures based on fewer are marked.
 const MIN_TICKS: u32 = 50;
 
-/// Whether a CPU time rests on too few ticks. It is the sum of this many readings, each of which
-/// omits a part of a tick.
+/// Whether a CPU time has too few ticks for its number of readings. Each reading omits a fraction
+/// of a tick.
 #[must_use]
 pub fn is_of_few_ticks(cpu: Duration, readings: usize) -> bool {
     let readings = u32::try_from(readings.max(1)).unwrap_or(u32::MAX);

@@ -123,7 +123,7 @@ pub enum Command {
         /// Which agents.
         agents: AgentSelector,
     },
-    /// End a phase: report all counts, with pings that are unanswered.
+    /// End a phase: emit all counts, including those of unanswered Pings.
     Flush,
     /// Disconnect all agents for good, half by Bye and half by RST.
     Finish,
@@ -133,7 +133,7 @@ pub enum Command {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AgentSelector {
-    /// Until all agents are shown.
+    /// All agents of the worker.
     All,
     /// Each agent with this probability.
     Share(f64),
@@ -151,7 +151,7 @@ pub enum DisconnectKind {
     Fin,
     /// RST without Bye, like a process that is killed with unread data.
     Reset,
-    /// The socket stays open but is not used any more, like a process that hangs.
+    /// The socket stays open but is no longer used, like that of a process that hangs.
     Freeze,
 }
 

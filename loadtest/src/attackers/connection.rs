@@ -1,4 +1,4 @@
-//! A connection that sends anything, and reports the collector's answer.
+//! An attacker's connection: sends arbitrary bytes and reads the collector's answer.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,7 +10,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// Answers of a collector other than a Reject, which is named by its code.
+/// Names of the answers that are not a Reject. A Reject is named after its code.
 pub(super) const WELCOMED: &str = "welcomed";
 pub(super) const NOTHING: &str = "nothing";
 
@@ -59,7 +59,7 @@ impl AttackConnection {
         self.receive().await
     }
 
-    /// Waits for the collector's answer, by name; other frames are skipped.
+    /// Waits for the collector's answer and returns its name. Skips other frames.
     pub(super) async fn receive(&mut self) -> &'static str {
         loop {
             if let Some(answer) = self.take_answer() {

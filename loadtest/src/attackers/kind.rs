@@ -1,4 +1,4 @@
-//! Kinds of attacks: what each does, and the code that it must be refused with.
+//! Kinds of attacks: what each sends, and the Reject code that the collector must answer with.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -86,7 +86,7 @@ impl AttackKind {
         Ipv4Addr::new(127, 66, self as u8, 1 + (attack_index % addresses) as u8)
     }
 
-    /// Runs one attack. Returns the last answer, by name.
+    /// Runs one attack. Returns the name of the collector's last answer.
     pub(super) async fn run(self, payloads: &AttackPayloads, attack_index: u64) -> &'static str {
         match AttackConnection::connect(self.source(attack_index), payloads.collector).await {
             Ok(mut connection) => self
@@ -97,7 +97,8 @@ impl AttackKind {
         }
     }
 
-    /// Returns the last answer; as an error if the attack could not begin.
+    /// Attacks over this connection. Returns the name of the last answer, as an error if the
+    /// handshake before the attack failed.
     async fn attack(
         self,
         connection: &mut AttackConnection,

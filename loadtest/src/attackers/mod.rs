@@ -25,10 +25,11 @@ pub use payloads::FLOODERS;
 
 /// Nice value of the attackers' thread.
 const NICE: i32 = 15;
-/// Maximum concurrent connections of one kind, below what a process can open.
+/// Maximum concurrent connections per kind of attack, so that the process has enough file
+/// descriptors.
 const MAX_CONCURRENT: usize = 1_500;
-/// After this time the collector will not end an attack any more: it waits 5 s for Hello and 10 s
-/// for the rest of a frame.
+/// Maximum duration of an attack. A correct collector ends it earlier: it waits 5 s for Hello and
+/// 10 s for the rest of a frame.
 const ATTACK_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The attacked collector, and the rate and length of the attack.
@@ -49,14 +50,14 @@ pub struct AttackTarget {
 #[expect(missing_docs, reason = "the names say it")]
 pub struct AttackStats {
     pub made: u64,
-    /// Answers by Reject code; `welcomed` if Welcome was the last one, `nothing` without any.
+    /// Last answers by Reject code; `welcomed` for a Welcome, `nothing` if there was no answer.
     pub answers: Causes,
 }
 
 /// Outcome of all attacks, by kind.
 pub type AttackResults = BTreeMap<&'static str, AttackStats>;
 
-/// Starts the attack. The thread ends when every attack is over.
+/// Starts a thread that runs the attacks and ends with the last of them.
 ///
 /// # Errors
 /// If the thread cannot be started.

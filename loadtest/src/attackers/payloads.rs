@@ -11,8 +11,8 @@ use fleetgauge_proto::{Fingerprint, Message, VERSION, Violation};
 use super::{AttackKind, AttackTarget};
 use crate::sim_values::{self, NAMES, ValueOrigin, agent_name};
 
-/// Number of agents that connect to flood; a page may show their series. Their numbers follow those
-/// of the honest agents.
+/// Number of agents that connect and then flood the collector. Pages may show their series. Their
+/// numbers follow those of the honest agents.
 pub const FLOODERS: u32 = 100;
 /// Reports and schemas that a flood sends at once.
 const FLOOD_REPORTS: u64 = 2_000;
@@ -22,8 +22,8 @@ const WIDE_SERIES: usize = 12_000;
 /// Announced bytes of a frame that is never completed: few, so that the collector waits only
 /// briefly.
 const PARTIAL_BYTES: u16 = 2_000;
-/// Report interval that attackers ask for: long, so that an incomplete frame times out before a
-/// missing report.
+/// Report interval that attackers request. It is long, so that the timeout for an incomplete frame
+/// expires before the one for a missing report.
 const INTERVAL_MS: u32 = 15_000;
 /// Host nonce of the attackers; no honest host has it.
 const HOST_NONCE: [u8; 16] = *b"a hostile host!!";
@@ -53,7 +53,7 @@ impl AttackPayloads {
     /// Prepares the payloads for a target.
     ///
     /// # Errors
-    /// Only if a compiled-in name is illegal.
+    /// Only if a compiled-in name is invalid.
     pub(super) fn try_new(target: &AttackTarget) -> Result<Self, Violation> {
         let one = |index: usize| gauges(&format!("hostile_{index}"), 1);
         let schemas: Result<Vec<_>, _> = (0..FLOOD_SCHEMAS).map(one).collect();
@@ -101,7 +101,7 @@ impl AttackPayloads {
         hello(&agent_name(self.agents + (index % u64::from(FLOODERS)) as u32))
     }
 
-    /// Schemas that attacks of this kind send.
+    /// Returns the frames with the schemas that attacks of this kind send.
     pub(super) fn schemas(&self, kind: AttackKind) -> &[u8] {
         match kind {
             AttackKind::SchemaBomb => &self.bomb,
@@ -137,7 +137,7 @@ fn hello(id: &str) -> Vec<u8> {
     bytes
 }
 
-/// Frame of a schema with one gauge family of this name and number of series.
+/// Encodes a schema with one gauge family of this name and number of series.
 fn gauges(name: &str, series: usize) -> Result<Vec<u8>, Violation> {
     let numbers: Vec<_> = (0..series).map(|index| index.to_string()).collect();
     let series = numbers.iter().map(|index| Series {

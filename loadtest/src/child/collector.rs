@@ -17,7 +17,8 @@ use crate::plan::CollectorEndpoint;
 
 /// How long a child may take to print its addresses: the machine may be starting many at once.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a child may take to exit: a collector allows 5 s for its agents and 4 s for itself.
+/// Maximum time for a child to exit. A graceful shutdown takes up to 9 s: 5 s for the agents and 4
+/// s for the rest of the collector.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The one fault that the parent injects; the collector process implements all others.

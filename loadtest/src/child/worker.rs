@@ -54,7 +54,8 @@ impl WorkerProcess {
         Ok(worker)
     }
 
-    /// Sends a command. Does nothing if the worker has exited; its last message says so.
+    /// Sends a command. Does nothing if the worker has exited; [`WorkerMessage::Exited`] reports
+    /// that.
     pub async fn send(&mut self, command: &Command) {
         let line = serde_json::to_string(command).unwrap_or_default();
         // Writing fails if the worker has exited.

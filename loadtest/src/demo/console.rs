@@ -4,7 +4,7 @@ use std::io::Write;
 
 use indicatif::ProgressBar;
 
-/// Prints above the status line, or plainly where there is no terminal.
+/// Prints a text above the status line, or only the text if there is no terminal.
 pub(super) fn print(bar: &ProgressBar, text: &str) {
     let mut stdout = std::io::stdout();
     // A closed terminal does not end the demo.

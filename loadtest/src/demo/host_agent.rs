@@ -1,4 +1,4 @@
-//! This host's agent in the demo: a child process that may be killed and is restarted.
+//! The agent of this host in the demo: a child process that the demo restarts whenever it exits.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -92,7 +92,7 @@ fn plan(args: &DemoArgs) -> Plan {
     }
 }
 
-/// Binds the configured addresses, with a free port in place of each that is taken.
+/// Binds the configured addresses. Replaces each port in use with a free one.
 fn listen(mut config: Config, notes: &mut String) -> anyhow::Result<(Config, Listeners)> {
     for (address, what) in [(&mut config.listen[0], "agents"), (&mut config.http, "HTTP")] {
         if std::net::TcpListener::bind(*address).is_err() {

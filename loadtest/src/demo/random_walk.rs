@@ -73,7 +73,7 @@ struct RandomWalkHost {
 }
 
 impl RandomWalkHost {
-    /// A host that reports this metric set; hosts differ by their seed.
+    /// Creates a host that reports this metric set, with a random walk from this seed.
     fn new(set: MetricSet, seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         Self {
@@ -87,7 +87,7 @@ impl RandomWalkHost {
         }
     }
 
-    /// The values of the next report.
+    /// Advances the random walk by one report. Returns the values of that report.
     fn values(&mut self) -> [f64; NAMES.len()] {
         let readings = self.step();
         let mut values = [ABSENT; NAMES.len()];

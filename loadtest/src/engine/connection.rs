@@ -93,7 +93,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         self.read_buffer = read_buffer;
     }
 
-    /// Handles received bytes, after decryption with TLS.
+    /// Handles received bytes. Decrypts them first if the connection uses TLS.
     fn decrypt_and_receive(&mut self, index: usize, bytes: &[u8]) {
         let Some(tls) = &mut self.tls else { return self.receive(index, bytes) };
         match tls.decrypt(index, bytes) {

@@ -35,10 +35,10 @@ pub struct TracedFleet {
 }
 
 impl TracedFleet {
-    /// The fleet of a worker.
+    /// Creates the fleet of a worker.
     ///
     /// # Errors
-    /// Only if a compiled-in name is illegal.
+    /// Only if a compiled-in name is invalid.
     pub fn new(config: &WorkerConfig) -> Result<Self, Violation> {
         let (first, first_encoded_agent, labels) =
             (config.agents.first, config.first_encoded_agent, config.labels);

@@ -78,7 +78,7 @@ impl Handle {
     }
 }
 
-/// The ramp: agents are being connected at this rate.
+/// The ramp in progress: the engine connects agents at this rate.
 #[derive(Debug, Clone, Copy)]
 struct Ramp {
     began: Duration,
@@ -97,7 +97,8 @@ pub struct Engine<M, E> {
     agents: Vec<SimAgent>,
     truth: GroundTruth,
     timers: TimerQueue,
-    /// Backoff of agents that failed, if they use that of the real agent.
+    /// Backoff of each agent whose last attempt failed, with
+    /// [`BackoffPolicy::Agent`](crate::worker_protocol::BackoffPolicy::Agent).
     backoffs: HashMap<usize, Backoff>,
     /// TLS state of the agents; `None` without TLS.
     tls: Option<TlsClients>,
@@ -116,14 +117,14 @@ pub struct Engine<M, E> {
     next_sample: Duration,
     /// Pages that wait to be judged.
     pages: Vec<FetchedPage>,
-    /// The last poll may not have returned all events.
+    /// Whether the last poll may not have returned all events.
     more_events_pending: bool,
     /// Everything that arrived before this time has been handled.
     handled_until: Duration,
     sample: WorkerSample,
     /// The flush in progress.
     flush: Option<Flush>,
-    /// All agents have disconnected for good.
+    /// Whether all agents have disconnected for good.
     finished: bool,
 }
 
@@ -237,7 +238,8 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         end.saturating_sub(now)
     }
 
-    /// Runs what is due.
+    /// Runs all due work: ramp, timers, churn, the end of a flush, one page to judge, and once a
+    /// second the sample.
     fn run_due(&mut self) {
         self.continue_ramp();
         for _ in 0..MAX_ACTIONS_PER_POLL {

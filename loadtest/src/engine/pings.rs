@@ -11,14 +11,13 @@ use std::time::Duration;
 use super::{Engine, FleetModel, SimAgent};
 use crate::worker_protocol::Event;
 
-/// How long to wait for outstanding Pongs at the end of a phase, or as long as a report may take if
-/// that is more. A Ping abandoned then is old enough to reveal a stall, however late in the phase
-/// it was sent.
+/// How long a phase waits at its end for outstanding Pongs, or `late` if that is longer. A Ping
+/// abandoned then is old enough to reveal a stall, however late in the phase it was sent.
 const PONG_TIMEOUT: Duration = crate::judge::tolerances::SETTLED;
-/// Upper limit of that wait.
+/// Maximum wait for outstanding Pongs at the end of a phase.
 const MAX_PONG_TIMEOUT: Duration = Duration::from_secs(10);
-/// A generator that cannot handle all events before that ends the flush after this time, because
-/// its parent waits for 30 s.
+/// Maximum duration of a flush. It limits an overloaded generator, because the parent waits for 30
+/// s.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often to check for outstanding Pongs.
 const PONG_POLL_INTERVAL: Duration = Duration::from_millis(10);
@@ -26,7 +25,7 @@ const PONG_POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// Maximum unanswered Pings per agent. Beyond it the oldest is counted with its age.
 const MAX_UNANSWERED: usize = 16;
 
-/// A Ping without its Pong.
+/// A Ping whose Pong has not arrived.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PendingPing {
     /// Token of the Ping: sequence number of the report before it.
@@ -133,7 +132,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         PONG_TIMEOUT.max(self.late()).min(MAX_PONG_TIMEOUT)
     }
 
-    /// A report is late if the collector processes it more than this after its due time.
+    /// Returns the lag above which a report is late.
     fn late(&self) -> Duration {
         Duration::from_millis(self.config.late_ms.into())
     }

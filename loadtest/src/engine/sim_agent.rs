@@ -98,7 +98,7 @@ impl SimAgent {
         self.cold.as_ref().is_some_and(|cold| !cold.unwritten.is_empty())
     }
 
-    /// Frees state that is not needed.
+    /// Frees the cold state if it is empty.
     pub(super) fn tidy(&mut self) {
         let idle = |cold: &ColdState| cold.unwritten.is_empty() && cold.pending_pings.is_empty();
         if self.cold.as_deref().is_some_and(idle) {

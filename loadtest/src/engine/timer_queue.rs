@@ -22,7 +22,7 @@ pub(super) struct Timer {
     due_us: u64,
     /// Index of the agent.
     pub(super) agent: u32,
-    /// Connection attempt that the timer belongs to; it is void in a later one.
+    /// Connection attempt that the timer belongs to. During a later attempt the timer is ignored.
     pub(super) attempt: u16,
     /// The action.
     pub(super) action: Action,

@@ -77,7 +77,8 @@ impl TlsClients {
         Ok(())
     }
 
-    /// Replaces the output buffer with TLS records: its content, and what TLS itself has to send.
+    /// Encrypts the contents of the output buffer in place. Adds the pending messages of TLS
+    /// itself.
     pub(super) fn encrypt(&mut self, index: usize, out: &mut Vec<u8>) {
         let Some(connection) = self.connection(index) else { return };
         // rustls buffers this until the handshake is complete; an agent sends little before that.

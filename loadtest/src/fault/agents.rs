@@ -162,7 +162,7 @@ async fn read_hello(agent: &mut TcpStream) -> io::Result<Vec<u8>> {
     Ok(hello)
 }
 
-/// The Hello that the collector receives in place of this one.
+/// Returns the Hello that the proxy sends to the collector in place of this one.
 fn rewrite_hello(bytes: &[u8], fault: Fault, known_hosts: &KnownHosts) -> io::Result<Vec<u8>> {
     let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
     let (mut frames, mut input) = (FrameBuffer::default(), bytes);

@@ -50,7 +50,7 @@ pub enum Fault {
     CutOff,
     /// The TYPE of one family is missing on pages.
     NoType,
-    /// One label has an illegal name.
+    /// One label has an invalid name.
     BadLabel,
     /// Pages have a series that no agent has reported.
     Foreign,
@@ -70,7 +70,7 @@ impl Fault {
         )
     }
 
-    /// The flag that enables it.
+    /// Returns the collector flag that enables the fault.
     #[must_use]
     pub fn flag(self) -> String {
         let name = self.to_possible_value().map(|value| value.get_name().to_owned());

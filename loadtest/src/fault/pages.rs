@@ -83,7 +83,7 @@ struct FaultyPages {
 }
 
 impl FaultyPages {
-    /// The whole response, compressed on request.
+    /// Returns the whole response, compressed if the request accepts gzip.
     fn answer(&mut self, page: &str, gzip: bool) -> Vec<u8> {
         let mut body = self.corrupt(page).into_bytes();
         if gzip {

@@ -10,7 +10,8 @@ impl Fleet {
         self.workers[worker].killed
     }
 
-    /// Leaves the agents of a worker to the scenario: it ends their sessions on purpose.
+    /// Excludes the agents of a worker from the general checks, because the scenario ends their
+    /// sessions on purpose.
     pub fn exclude(&mut self, worker: usize) {
         self.workers[worker].excluded = true;
     }

@@ -27,8 +27,8 @@ pub(crate) const MIN_ANSWERS: u64 = 1;
 pub(crate) const MIN_ANSWERS_FOR_P99: u64 = 100;
 
 impl Fleet {
-    /// Connects all agents at this rate, and waits until they have reported or no more do. Missing
-    /// agents and ended sessions are findings.
+    /// Connects all agents at this rate. Waits until all have reported, or until no further agent
+    /// reports. Missing agents and ended sessions are findings.
     ///
     /// # Errors
     /// If a worker has exited.

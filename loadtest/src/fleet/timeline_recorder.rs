@@ -8,7 +8,7 @@ use crate::tally::{Histograms, Tally};
 use crate::usage::Usage;
 use crate::worker_protocol::PageResult;
 
-/// Minimum length of the last, incomplete second to record it.
+/// Minimum length of the incomplete last second. A shorter one is not recorded.
 const MIN_SECOND: Duration = Duration::from_millis(100);
 
 /// The timeline so far, and the second in progress.

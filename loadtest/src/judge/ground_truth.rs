@@ -87,7 +87,7 @@ pub struct AgentHistory {
 }
 
 impl AgentHistory {
-    /// Records the begin of a session. Its first report will have this sequence number.
+    /// Records the start of a session. Its first report will have this sequence number.
     pub fn session_began(&mut self, first_sequence: u64) {
         let session = Session { first_sequence: sequence_u32(first_sequence), end: None };
         push(&mut self.sessions, KEPT_SESSIONS, session);
@@ -150,7 +150,8 @@ fn sequence_u32(sequence: u64) -> u32 {
     u32::try_from(sequence).unwrap_or(u32::MAX)
 }
 
-/// Shifts the items, which needs less memory than a ring buffer: usually there is one.
+/// Appends an item and drops the oldest if there are too many. Shifting needs less memory than a
+/// ring buffer, because most vectors have one item.
 fn push<T>(recent: &mut Vec<T>, max_items: usize, item: T) {
     if recent.len() >= max_items {
         recent.remove(0);

@@ -20,9 +20,9 @@ use tolerances::{GONE, GONE_MASS, MASS_DEPARTURE, SETTLED};
 /// When a page was scraped, as time since the start of the test.
 #[derive(Debug, Clone, Copy)]
 pub struct ScrapeWindow {
-    /// Before the first byte of the request was written.
+    /// A time before the first byte of the request was written.
     pub requested: Duration,
-    /// After the last byte of the response was read.
+    /// A time after the last byte of the response was read.
     pub ended: Duration,
 }
 

@@ -59,9 +59,9 @@ impl ObservedAgent {
 }
 
 impl ObservedPage {
-    /// An empty page. `agents` are simulated by this worker, and only those of `visible` may be on
-    /// the page. The values of the first agent encode the number `first_encoded_agent`; each agent
-    /// has `labels` static labels.
+    /// Creates an empty page. This worker simulates `agents`; only those of `visible` may be on the
+    /// page. The values of the first agent encode the number `first_encoded_agent`; each agent has
+    /// `labels` static labels.
     #[must_use]
     pub fn new(
         agents: AgentRange,

@@ -57,7 +57,7 @@ pub fn page(results: &Results) -> anyhow::Result<String> {
     Ok(page)
 }
 
-/// The legend of the numbers in the plots.
+/// Writes the legend of the event numbers in the plots.
 fn write_events(page: &mut String, timeline: &Timeline) -> anyhow::Result<()> {
     page.push_str("<p>The numbers at the top of each plot mark these events:</p>\n<ol>\n");
     for event in &timeline.events {
@@ -232,7 +232,7 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// Seconds since 1970 as date and time.
+/// Formats seconds since 1970 as date and time.
 fn date(unix: u64) -> String {
     httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(unix))
 }

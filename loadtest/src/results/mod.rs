@@ -53,7 +53,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// This machine.
+    /// Describes the machine that this program runs on.
     #[must_use]
     pub fn this() -> Self {
         Self {
@@ -101,7 +101,7 @@ impl ResultsBuilder {
         Self { scenario, started: SystemTime::now() }
     }
 
-    /// The results of a test that ends now.
+    /// Ends the test and returns its results.
     ///
     /// # Errors
     /// If the results cannot be serialized, which does not happen for plain data.

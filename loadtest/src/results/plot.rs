@@ -17,7 +17,8 @@ use super::timeline::TimelineEvent;
 const SIZE: (u32, u32) = (720, 260);
 /// Maximum points of a line; more cannot be distinguished.
 const POINTS: usize = 360;
-/// Events closer than this share of the time axis share a mark, so that marks never overlap.
+/// Minimum distance of two marks, as a fraction of the time axis. Events closer than this get one
+/// mark, so that marks never overlap.
 const NEAR: f64 = 0.08;
 /// From this many seconds on, the time axis is in minutes.
 const LONG: f64 = 600.0;
@@ -57,7 +58,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// At most [`POINTS`] points: the maximum of each group of neighbours.
+    /// Reduces the line to at most [`POINTS`] points: the maximum of each group of neighbours.
     fn thinned(&self) -> Vec<(f64, f64)> {
         let each = self.points.len().div_ceil(POINTS).max(1);
         let highest =
@@ -116,7 +117,7 @@ impl Plot<'_> {
         format!("{}{scale}", self.unit)
     }
 
-    /// The drawing, without title and legend.
+    /// Draws the plot, without title and legend.
     pub(super) fn svg(&self) -> Result<String, Box<dyn Error + '_>> {
         let mut svg = String::new();
         {

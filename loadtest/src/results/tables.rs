@@ -16,13 +16,14 @@ pub(super) struct Table {
     pub(super) rows: Vec<(String, Vec<String>)>,
 }
 
-/// Counts by cause, which fit into a cell.
+/// Names of figures with counts by cause. Each is shown in a single cell.
 const CAUSES: [&str; 3] = ["answers", "refused", "ended_by_collector"];
-/// Names of the sibling figures that rest on too few ticks of CPU time; they are marked.
+/// Name of the figure that lists siblings based on too few ticks of CPU time. The tables mark
+/// those.
 const FEW_TICKS: &str = "few_ticks";
 
-/// All figures, in their order. Plain values of an object become a table of names and values;
-/// objects of plain values become the rows of another.
+/// Converts figures to tables, in their order. The plain values of an object become a table of
+/// names and values; its members that are objects of plain values become the rows of another.
 pub(super) fn tables(title: &str, figures: &Value) -> Vec<Table> {
     let Value::Object(object) = figures else { return Vec::new() };
     let object: &Map<_, _> =
@@ -98,7 +99,7 @@ fn is_nested(name: &str, value: &Value) -> bool {
     !CAUSES.contains(&name) && value.as_object().is_some_and(|object| !object.is_empty())
 }
 
-/// An object that contains plain values only.
+/// Returns the object if it is not empty and contains only plain values.
 fn row<'a>(name: &str, value: &'a Value) -> Option<&'a Map<String, Value>> {
     if !is_nested(name, value) {
         return None;
@@ -107,7 +108,7 @@ fn row<'a>(name: &str, value: &'a Value) -> Option<&'a Map<String, Value>> {
     object.iter().all(|(name, value)| !is_nested(name, value)).then_some(object)
 }
 
-/// Units as parts of names, and as displayed.
+/// Units as they appear in the names of figures, and as displayed.
 const UNITS: [(&str, &str); 6] = [
     ("percent", "%"),
     ("seconds", "s"),
@@ -128,7 +129,7 @@ pub(super) fn words(name: &str) -> String {
     words.replace("cpu", "CPU")
 }
 
-/// A figure with its unit.
+/// Formats a figure with its unit.
 pub(super) fn cell(name: &str, value: &Value) -> String {
     let unit = name.split('_').find_map(unit).unwrap_or_default();
     match value {
@@ -161,7 +162,7 @@ pub(super) fn quantity(value: f64, unit: &str) -> String {
     }
 }
 
-/// Three significant digits; all digits of integers, in groups of three.
+/// Formats a number with three significant digits; integers with all digits, in groups of three.
 fn number(value: f64) -> String {
     let decimals = match value.abs() {
         _ if value.fract() == 0.0 => 0,

@@ -24,7 +24,7 @@ fn write(results: &Results, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write_verdict(&results.verdict, f)
 }
 
-/// Names and values, as many per line as fit.
+/// Writes names and values, as many per line as fit.
 fn write_list(table: &Table, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "{:NAME_WIDTH$}", table.title)?;
     let mut width = NAME_WIDTH.max(table.title.chars().count());
@@ -41,7 +41,7 @@ fn write_list(table: &Table, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f)
 }
 
-/// One line per row, with aligned columns.
+/// Writes one line per row, with aligned columns.
 fn write_rows(table: &Table, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let mut widths: Vec<usize> = table.columns.iter().map(|head| head.chars().count()).collect();
     for (_, cells) in &table.rows {
@@ -89,7 +89,7 @@ fn write_verdict(verdict: &Verdict, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if all > texts { write!(f, "  and {} more", all - texts) } else { Ok(()) }
 }
 
-/// Counts by cause on one line.
+/// Formats counts by cause on one line.
 pub(super) fn counts(counts: &std::collections::BTreeMap<String, u64>) -> String {
     if counts.is_empty() {
         return "nothing checked".to_owned();

@@ -24,8 +24,9 @@ use crate::usage::Usage;
 use crate::worker_protocol::{BackoffPolicy, Command, PageResult};
 use summary::Summary;
 
-/// Interval between two checkpoints of a collector, or this long for each of many collectors. In a
-/// short run a quarter of it, but at least a second.
+/// Interval between two checkpoints of a collector. With many collectors it is the number of
+/// collectors times `CHECKPOINT_PERIOD_EACH`. In a short run it is a quarter of the run, at least 1
+/// s.
 const CHECKPOINT_PERIOD: Duration = Duration::from_secs(5);
 const CHECKPOINT_PERIOD_EACH: Duration = Duration::from_millis(250);
 /// How long collectors get to release memory after all agents have disconnected; in a short run as
@@ -49,15 +50,15 @@ pub(crate) struct Run<'a> {
     pub(crate) collectors: usize,
     /// Agents that have reported after the ramp.
     pub(crate) agents_connected: u32,
-    /// Before the first agent.
+    /// Usage before the first agent connected.
     pub(crate) before: UsageSnapshot,
-    /// After the last agent has reported.
+    /// Usage after the last agent has reported.
     pub(crate) connected: UsageSnapshot,
-    /// Beginning and end of the steady phase.
+    /// Usage at the beginning and at the end of the steady phase.
     pub(crate) steady: (UsageSnapshot, UsageSnapshot),
     /// Counts of the steady phase.
     pub(crate) in_steady: Tally,
-    /// After all agents have disconnected and the collectors have released memory.
+    /// Usage after all agents have disconnected and the collectors have released memory.
     pub(crate) gone: UsageSnapshot,
     /// Pages judged in the steady phase.
     pub(crate) checkpoints: Vec<PageResult>,
@@ -173,8 +174,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Time since the start of the steady phase, worker and round of every checkpoint. Spread evenly,
-/// so that collectors are not scraped at the same time.
+/// Schedules the checkpoints: time since the start of the steady phase, worker and round of each.
+/// Spreads them evenly, so that collectors are not scraped at the same time.
 fn checkpoints(duration: Duration, workers: usize) -> Vec<(Duration, usize, u32)> {
     let workers = u32::try_from(workers).unwrap_or(u32::MAX);
     let period = CHECKPOINT_PERIOD.max(CHECKPOINT_PERIOD_EACH * workers);

@@ -125,8 +125,8 @@ fn generator(run: &Run<'_>) -> Option<GeneratorFigures> {
     })
 }
 
-/// Names of the figures that rest on too few ticks. Each has its CPU time, and the number of
-/// readings summed in it.
+/// Returns the names of the figures based on too few ticks of CPU time. Each figure comes with its
+/// CPU time and the number of readings summed in it.
 fn of_few_ticks(figures: &[(&'static str, Duration, usize)]) -> Vec<&'static str> {
     let few = figures.iter();
     let few = few.filter(|(_, cpu, readings)| usage::is_of_few_ticks(*cpu, *readings));

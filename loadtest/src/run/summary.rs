@@ -30,7 +30,7 @@ pub struct Connects {
     pub agents: u32,
     /// Time until the last agent had reported, in seconds.
     pub took_seconds: f64,
-    /// Agents per second until then.
+    /// Agents per second until the last agent had reported.
     pub agents_per_second: f64,
     /// Time from connect to Welcome.
     pub latency: Quantiles,
@@ -45,7 +45,7 @@ pub struct Connects {
 pub struct Reports {
     /// Reports written.
     pub written: u64,
-    /// In the steady phase.
+    /// Reports per second in the steady phase.
     pub steady_per_second: f64,
     /// Reports processed late in the steady phase, of those with a Ping; see `--max-lag`.
     pub late: u64,
@@ -108,7 +108,7 @@ pub struct CollectorFigures {
     pub resident_bytes_before: u64,
     /// Resident memory with all agents connected.
     pub resident_bytes_connected: u64,
-    /// At the end of the steady phase, scrapes included.
+    /// Resident memory at the end of the steady phase, including scrapes.
     pub resident_bytes_after: u64,
     /// Resident memory ten seconds after all agents had disconnected, or earlier in a shorter run.
     pub resident_bytes_gone: u64,

@@ -118,7 +118,7 @@ pub async fn clones(args: &ClonesArgs) -> anyhow::Result<Results> {
     run.finish(settings, Clones { clones, readmitted: readmitted.into() }).await
 }
 
-/// Clones of connected hosts try to connect, once each.
+/// Starts clones of connected hosts. Each tries to connect once.
 async fn run_clones(
     run: &mut ScenarioRun,
     plan: &ClonePlan,
@@ -162,7 +162,7 @@ async fn run_clones(
     Ok(Refusals { tried, welcomed: counts.welcomed, refused: counts.refused })
 }
 
-/// Hosts whose connection is reset reconnect at once as another boot.
+/// Resets the connections of some hosts. These reconnect at once as another boot.
 async fn reboot_closed(run: &mut ScenarioRun, plan: &ClonePlan) -> anyhow::Result<Times> {
     run.fleet.record_event("reboots, closed");
     run.fleet.begin_phase("reboots, closed");
@@ -175,7 +175,7 @@ async fn reboot_closed(run: &mut ScenarioRun, plan: &ClonePlan) -> anyhow::Resul
     .await
 }
 
-/// Frozen hosts are rebooted in another process while their connections are still open.
+/// Reboots frozen hosts in another process while their connections are still open.
 async fn reboot_silent(run: &mut ScenarioRun, config: WorkerConfig) -> anyhow::Result<Times> {
     run.fleet.record_event("reboots, silent");
     run.fleet.begin_phase("reboots, silent");
@@ -194,7 +194,7 @@ async fn reboot_silent(run: &mut ScenarioRun, config: WorkerConfig) -> anyhow::R
     .await
 }
 
-/// Waits until this many hosts were welcomed, and adds findings.
+/// Waits until this many rebooted hosts are welcomed. Missing and late ones are findings.
 async fn wait_for_readmission(
     run: &mut ScenarioRun,
     what: &str,

@@ -243,7 +243,7 @@ impl DeathsRun {
         Ok(())
     }
 
-    /// Agents disconnect on their own.
+    /// Disconnects agents in groups, one after the other: by Bye, FIN and RST.
     async fn disconnect_in_groups(&mut self) -> anyhow::Result<()> {
         self.run.fleet.record_event("bye, fin, rst");
         self.run.fleet.begin_phase("bye, fin, rst");

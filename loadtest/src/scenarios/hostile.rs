@@ -75,14 +75,14 @@ pub struct PerPhase {
 pub struct Memory {
     /// Limit for agents, as the collector counts.
     pub limit_bytes: u64,
-    /// Maximum counted when it was sampled.
+    /// Maximum of the samples of the memory that the collector counts.
     pub counted_bytes: u64,
     /// Resident memory before the first agent.
     pub resident_before_bytes: Option<u64>,
     /// Peak of resident memory.
     pub resident_peak_bytes: Option<u64>,
-    /// Bound of resident memory: what was resident before, what agents may take, as much again for
-    /// a scrape, and the decode budget of each thread.
+    /// Bound of resident memory: the memory before the first agent, the limit for agents, as much
+    /// again for a scrape, and the decode budget of each thread.
     pub bound_bytes: Option<u64>,
 }
 
@@ -273,8 +273,8 @@ fn judge_memory(memory: &Memory) -> Vec<Failure> {
     judged.into_iter().filter_map(failure).collect()
 }
 
-/// Every kind must have been rejected with its code and never welcomed, and the collector must have
-/// counted the Rejects that attackers received.
+/// Checks that the collector rejected every kind of attack with its code and welcomed none, and
+/// that it counted the Rejects that attackers received.
 fn judge_attacks(attacks: &AttackResults, rejects: &BTreeMap<String, u64>) -> Vec<Failure> {
     let mut failures = Vec::new();
     let mut total_answers = Causes::new();
@@ -302,7 +302,8 @@ fn judge_attacks(attacks: &AttackResults, rejects: &BTreeMap<String, u64>) -> Ve
     failures
 }
 
-/// Judges answers, not lag: lag includes delays of the load test itself.
+/// Compares the p99 time from report to Pong with and without attackers. Lag would include delays
+/// of the load test itself.
 fn judge_answers(max_factor: f64, quiet: &Times, attacked: &Times) -> Option<Failure> {
     let what = "answers";
     if quiet.count() == 0 || attacked.count() == 0 {

@@ -31,7 +31,7 @@ pub struct RecoveryTimes {
 }
 
 impl Recovery {
-    /// A fleet of `of` agents on `pages` pages, all still empty.
+    /// Creates a tracker of `of` agents on `pages` pages, all still empty.
     #[must_use]
     pub fn new(of: u64, pages: usize) -> Self {
         Self { of, shown: vec![0; pages], reached: [None; SHARES.len()] }

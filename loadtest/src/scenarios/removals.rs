@@ -54,7 +54,7 @@ pub struct RemovalStats {
 }
 
 impl RemovalTracker {
-    /// Tracks this many agents, all alive.
+    /// Creates a tracker of this many agents, all alive.
     #[must_use]
     pub fn new(agents: usize, grace: RemovalBounds) -> Self {
         Self { grace, deaths: vec![None; agents] }

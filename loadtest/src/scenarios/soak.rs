@@ -59,9 +59,9 @@ pub struct CollectorUsage {
     pub resident_bytes: f64,
     /// Rise of the fitted line over the second half.
     pub rise_bytes: f64,
-    /// Open files before the first agent, if the system tells.
+    /// Open files before the first agent; `None` if unknown.
     pub files_before: Option<usize>,
-    /// Open files after the last agent, if the system tells.
+    /// Open files after the last agent; `None` if unknown.
     pub files_after: Option<usize>,
     /// Resident memory by time, in seconds since the start.
     #[serde(skip)]
@@ -175,7 +175,7 @@ async fn judge_files(run: &mut ScenarioRun, usages: &mut [CollectorUsage]) -> an
     Ok(())
 }
 
-/// Finding if a collector has not closed the files of its agents. None if a count is unknown.
+/// Checks that a collector has closed the files of its agents. An unknown count is a finding.
 fn files_left(collector: usize, usages: &CollectorUsage) -> Result<(), Failure> {
     let Some((before, after)) = usages.files_before.zip(usages.files_after) else {
         return Err(Failure::NothingMeasured { what: "open files" });

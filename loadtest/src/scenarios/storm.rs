@@ -177,7 +177,7 @@ async fn verify_stability(run: &mut ScenarioRun, args: &StormArgs) -> anyhow::Re
     run.fleet.end_measured_phase("after the storm", MIN_ANSWERS).await.map(drop)
 }
 
-/// The kill ends every session once. Any further end until all agents are back is a finding.
+/// Returns a finding if more sessions ended before all agents were back than the kill ended.
 fn unexpected_ends(killed: u64, counts: &Tally) -> Option<Finding> {
     let ended: u64 = counts.ended.values().sum();
     let sessions = ended.saturating_sub(killed);

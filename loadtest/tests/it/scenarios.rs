@@ -34,8 +34,8 @@ fn play(args: &[&str], fault: Option<&str>) -> (Option<i32>, Value, String) {
 /// A fault, the findings that it must cause, and those that it may cause. Others fail the test.
 type Fault<'a> = (&'a str, &'a [&'a str], &'a [&'a str]);
 
-/// Runs a scenario against collectors with a fault each, and then against a correct one. Returns
-/// the figures of that.
+/// Runs a scenario against collectors with a fault each, then against a correct one. Returns the
+/// figures of the correct one.
 fn judges(args: &[&str], faults: &[Fault<'_>]) -> Value {
     thread::scope(|scope| {
         for (fault, must, may) in faults {

@@ -13,7 +13,7 @@ use super::every_kind;
 use super::http;
 use super::programs::{repository, wait_for};
 
-/// Pages for operators. They name no metric of the collector that does not exist.
+/// Pages for operators. Every metric of the collector that they name must exist.
 const GUIDE: [&str; 11] = [
     "docs/codes.md",
     "docs/collector-metrics.md",
@@ -32,7 +32,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The `names` that the document does not have in backquotes.
+/// Returns the `names` that do not appear in backquotes in the document.
 fn missing<'a>(document: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     names.into_iter().filter(|name| !document.contains(&format!("`{name}`"))).collect()
 }

@@ -18,7 +18,7 @@ use super::prometheus::{Prometheus, shipped};
 
 /// Gauges of each simulated agent.
 const SERIES: usize = 6;
-/// Their series. The roster has series with an agent's name, too.
+/// Selects the gauges of all agents. The job excludes the roster, which also has an `agent` label.
 const FLEET: &str = "{job='fleetgauge-agents', agent!=''}";
 
 /// Size from the environment variable, or the small default.

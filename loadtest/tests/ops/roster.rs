@@ -33,8 +33,7 @@ fn size() -> Size {
     }
 }
 
-/// Agents that are down according to Prometheus, in this state of the alert. There must be no other
-/// alert.
+/// Returns the agents whose down alert is in this state. Panics if another alert is firing.
 fn down(prometheus: &Prometheus, wanted: &str) -> BTreeSet<String> {
     let alerts = prometheus.alerts().into_iter();
     let down = alerts.filter(|[.., state]| state == wanted).map(|[name, agent, state]| {

@@ -35,7 +35,7 @@ fn ip(arguments: &str) -> Output {
 struct Namespace(String);
 
 impl Namespace {
-    /// `None` if it cannot be created.
+    /// Creates the namespace; `None` if that is not possible.
     fn make() -> Option<Self> {
         let name = format!("fleetgauge-strangers-{}", std::process::id());
         let made = ip(&format!("netns add {name}"));

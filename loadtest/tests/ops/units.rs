@@ -20,7 +20,7 @@ const SERVICE: &str = "[Unit]\nAfter=dbus.service\nSuccessAction=poweroff-force\
 struct Root(TempDir);
 
 impl Root {
-    /// `None` if nothing can be mounted.
+    /// Mounts the overlay; `None` if that is not possible.
     fn mount() -> Option<Self> {
         let root = Self(tempfile::tempdir().unwrap());
         let at = |name: &str| root.0.path().join(name).display().to_string();

@@ -8,9 +8,10 @@ use crate::network::Network;
 
 use super::{agent, collector, shows, until, value};
 
-/// The links: name, impairment, number of agents behind it, and their interval. TCP sends a report
-/// seven times in the twenty seconds that remain for it at 10 s. With 15 % loss all seven are lost
-/// in one case of 600,000; with 30 % in one of 5,000, which is too often for a test.
+/// The links: name, impairment, number of agents behind it, and their interval. At an interval of
+/// 10 s a report has twenty seconds to arrive, in which TCP sends it seven times. With 15 % loss
+/// all seven are lost in one case of 600,000; with 30 % in one of 5,000, which is too often for a
+/// test.
 const LINKS: [(&str, &str, usize, &str); 4] = [
     ("lossy", "set loss=0.15", 3, "10s"),
     ("slow", "set delay=2", 3, "5s"),

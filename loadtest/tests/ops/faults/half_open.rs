@@ -7,10 +7,11 @@ use crate::programs::Program;
 
 use super::{agent, collector, shows, until};
 
-/// Three intervals of silence, the one in progress, and the time to fetch a page.
+/// Maximum time until a silent agent is removed, in seconds: three intervals, the interval in
+/// progress, and the time to fetch a page.
 const GONE_WITHIN: u64 = 5;
-/// How long the kernel retransmits a report before it gives up the connection, a wait of at most 5
-/// s before the next attempt, and a margin.
+/// Maximum time until the agent is shown again, in seconds: the kernel retransmits a report for 60,
+/// the agent waits at most 5 before the next attempt, and there is a margin.
 const BACK_WITHIN: u64 = 60 + 5 + 10;
 
 /// A host behind a link that can be impaired, and its collector.

@@ -8,7 +8,7 @@ use crate::programs::{Collector, Program, agent, wait_for};
 
 use super::until;
 
-/// Makes every statfs of the agent hang while this program runs.
+/// Makes every statfs call of the agent hang until the returned program is killed.
 fn hang(agent: &Program) -> Program {
     let mut strace = Command::new("strace");
     strace.args(["-f", "-e", "trace=statfs", "-e", "inject=statfs:delay_enter=600s"]);
