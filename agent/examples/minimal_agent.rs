@@ -65,7 +65,7 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-/// Returns what the agent says in Hello and Schema.
+/// Returns the contents of the agent's Hello and Schema.
 fn profile(id: &str) -> anyhow::Result<Profile> {
     let temperature = Family {
         name: "room_temperature_celsius",
@@ -86,7 +86,7 @@ fn profile(id: &str) -> anyhow::Result<Profile> {
     })
 }
 
-/// Reads what arrives within `wait`. Returns the number of bytes; 0 if nothing arrived.
+/// Reads the bytes that arrive within `wait`. Returns their number, 0 if none arrived.
 fn read(stream: &mut TcpStream, buffer: &mut [u8], wait: Duration) -> std::io::Result<usize> {
     // A timeout of zero means no timeout.
     stream.set_read_timeout(Some(wait.max(Duration::from_millis(1))))?;
@@ -97,7 +97,7 @@ fn read(stream: &mut TcpStream, buffer: &mut [u8], wait: Duration) -> std::io::R
     }
 }
 
-/// Stands for a sensor.
+/// Returns a made-up temperature in place of a sensor's reading.
 fn temperature() -> f64 {
     21.5
 }

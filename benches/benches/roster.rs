@@ -32,7 +32,7 @@ impl Sink for Discard {
     }
 }
 
-/// A roster with so many departed agents, and their ids.
+/// Creates a roster with this many departed agents. Returns it with their ids.
 fn roster(departed: usize) -> (Roster, Vec<AgentId>) {
     let roster = Roster::new(RosterLimits {
         departed: AGENTS,

@@ -56,7 +56,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// A registry with so many agents, each with different values.
+    /// Creates a registry with this many agents, each with different values.
     ///
     /// # Panics
     /// If the registry refuses an agent.

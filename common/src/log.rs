@@ -21,11 +21,11 @@ pub enum LogFormat {
 /// Changes the filter of a running log.
 pub type FilterHandle = reload::Handle<EnvFilter, Registry>;
 
-/// Parses a level or `target=level` directives. A bare target is rejected: it would disable all
+/// Parses a level or `target=level` directives. Rejects a bare target, which would disable all
 /// others.
 ///
 /// # Errors
-/// What a filter looks like.
+/// The text is not a filter; the error describes the format.
 pub fn parse_filter(text: &str) -> Result<EnvFilter, String> {
     let is_level = |one: &str| !one.is_empty() && one.trim().parse::<LevelFilter>().is_ok();
     let is_directive = |one: &str| one.contains('=') || is_level(one);

@@ -4,7 +4,7 @@ use std::fs::{self, File, Metadata};
 use std::io::Read;
 use std::path::Path;
 
-/// An unusable file. The error has nothing of its content.
+/// A file that cannot be used. The error never includes the file's content.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{file}{line}: {problem}",
@@ -12,7 +12,7 @@ use std::path::Path;
 )]
 pub struct FileError {
     file: String,
-    /// Counted from 1.
+    /// Line number, counted from 1.
     line: Option<usize>,
     problem: String,
 }
@@ -59,7 +59,7 @@ pub fn read_text(path: &Path, max_bytes: u64) -> Result<String, FileError> {
     text(path, read(path, max_bytes)?)
 }
 
-/// Reads a file of at most `max_bytes`, whatever its mode.
+/// Reads a file of at most `max_bytes`, regardless of its mode.
 ///
 /// # Errors
 /// The file cannot be read or is too long.
@@ -67,7 +67,7 @@ pub fn read_public(path: &Path, max_bytes: u64) -> Result<Vec<u8>, FileError> {
     read_if(path, max_bytes, |_| Ok(()))
 }
 
-/// Reads a text file of at most `max_bytes`, whatever its mode.
+/// Reads a text file of at most `max_bytes`, regardless of its mode.
 ///
 /// # Errors
 /// As [`read_public`], or the file is not UTF-8.
@@ -123,7 +123,7 @@ mod tests {
 
     use super::*;
 
-    /// Nothing writes to it: reading would wait forever.
+    /// No process writes to the FIFO, so reading it would block forever.
     #[test]
     fn fifo_is_rejected_without_waiting() {
         let directory = tempfile::tempdir().unwrap();

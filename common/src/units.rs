@@ -13,7 +13,7 @@ const SIZES: [(&str, u64); 5] =
 /// Parses a duration: a whole number and its unit.
 ///
 /// # Errors
-/// What a duration looks like.
+/// The text is not a duration; the error describes the format.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     parse(text, &DURATIONS, "duration", "15s").map(Duration::from_millis)
 }
@@ -21,7 +21,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 /// Parses a size: a whole number and its unit. Returns bytes.
 ///
 /// # Errors
-/// What a size looks like.
+/// The text is not a size; the error describes the format.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     parse(text, &SIZES, "size", "64MiB")
 }

@@ -1,4 +1,4 @@
-//! The programs accept only legal settings, and name the setting that they refuse.
+//! The programs accept only valid settings, and name the setting that they refuse.
 //!
 //! An input is text: the program's name, a newline and its TOML file; then, each after a zero byte,
 //! flags for the collector or environment variables for the agent.

@@ -39,7 +39,8 @@ struct Input {
 
 #[derive(Debug, Arbitrary)]
 enum Step {
-    /// An agent reports by a schema, with values from `first` on, perhaps on a new connection.
+    /// An agent reports under a schema, with the values from index `first` on, perhaps over a new
+    /// connection.
     Enter {
         agent: u8,
         schema: u8,

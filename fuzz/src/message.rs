@@ -76,7 +76,7 @@ fn is_about_contents(violation: &Violation) -> bool {
     }
 }
 
-/// Checks that exactly the documented ids and labels are legal.
+/// Checks that exactly the documented ids and labels are valid.
 fn check_names(hello: &Hello<'_>) {
     let id = hello.agent_id;
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._:-".contains(c);
@@ -91,7 +91,7 @@ fn check_names(hello: &Hello<'_>) {
     assert_eq!(labels.iter().collect::<Vec<_>>(), shown);
 }
 
-/// Whether labels are legal according to "Labels" in `docs/protocol.md`.
+/// Whether labels are valid according to "Labels" in `docs/protocol.md`.
 pub(crate) fn labels_are_legal(labels: &[Label<'_>]) -> bool {
     const RESERVED: [&str; 6] = ["agent", "client_no", "instance", "job", "le", "quantile"];
     let is_legal = |label: &Label<'_>| {
@@ -105,7 +105,7 @@ pub(crate) fn labels_are_legal(labels: &[Label<'_>]) -> bool {
     shown <= 32 && labels.iter().all(is_legal) && names.len() == labels.len()
 }
 
-/// Whether a name is legal according to "Names" in `docs/protocol.md`.
+/// Whether a name is valid according to "Names" in `docs/protocol.md`.
 pub(crate) fn is_name(name: &str) -> bool {
     matches!(name.len(), 1..=200)
         && !name.starts_with(|first: char| first.is_ascii_digit())

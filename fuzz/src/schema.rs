@@ -49,7 +49,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// Whether a schema is legal according to "Schema rules" in `docs/protocol.md`.
+/// Whether a schema is valid according to "Schema rules" in `docs/protocol.md`.
 fn is_legal(schema: &message::Schema<'_>, limits: &Limits) -> bool {
     let message::Schema { families, series, .. } = schema;
     let widths = series.iter().map(|series| u64::from(series.width)).sum::<u64>();

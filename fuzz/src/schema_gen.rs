@@ -1,4 +1,4 @@
-//! Generates schemas, labels and ids: mostly legal, and often in conflict with each other.
+//! Generates schemas, labels and ids: mostly valid, and often in conflict with each other.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use fleetgauge_proto::Limits;
@@ -78,7 +78,7 @@ impl Declared {
         }
     }
 
-    /// Drops families and series until the schema is legal.
+    /// Drops families and series until the schema is valid.
     pub(crate) fn legal(self) -> Self {
         let is_legal = |schema: &Self| {
             fleetgauge_proto::Schema::try_new(&schema.message(), &Limits::default()).is_ok()

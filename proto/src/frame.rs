@@ -134,7 +134,7 @@ pub struct FrameBuffer(Option<Box<Unfinished>>);
 struct Unfinished {
     /// The bytes so far, header first.
     bytes: Vec<u8>,
-    /// The frame was complete and has been returned.
+    /// Whether the complete frame has been returned.
     handed_out: bool,
 }
 
@@ -207,7 +207,7 @@ impl Unfinished {
         Ok(Some(Frame { header, payload: &self.bytes[HEADER_LEN..] }))
     }
 
-    /// Moves bytes from `input` until `len` are buffered. Returns whether that many are.
+    /// Moves bytes from `input` until `len` are buffered. Returns whether `len` are buffered.
     fn take_up_to(&mut self, len: usize, input: &mut &[u8]) -> bool {
         let missing = len.saturating_sub(self.bytes.len());
         let (taken, rest) = input.split_at(missing.min(input.len()));

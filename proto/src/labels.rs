@@ -16,7 +16,7 @@ pub struct Label<'a> {
 
 /// Validated labels of an agent or a series, sorted by name.
 ///
-/// Names are legal, unique and not reserved. Labels with an empty value are dropped: Prometheus
+/// Names are valid, unique and not reserved. Labels with an empty value are dropped: Prometheus
 /// treats them as absent.
 ///
 /// ```
@@ -38,7 +38,7 @@ impl StaticLabels {
     /// Validates labels. Names of empty labels are checked too, but they count towards no limit.
     ///
     /// # Errors
-    /// The first of: too many labels, an illegal or reserved name, a value that is too long, a
+    /// The first of: too many labels, an invalid or reserved name, a value that is too long, a
     /// duplicate name.
     pub fn try_new(labels: &[Label<'_>]) -> Result<Self, Violation> {
         let count = labels.iter().filter(|label| !label.value.is_empty()).count();

@@ -13,7 +13,7 @@ pub const MAX_FROM_COLLECTOR_BYTES: u32 = 16 * 1024;
 /// of its frame; a hostile length prefix fails at this limit.
 pub const DECODE_BUDGET_BYTES: usize = 64 * 1024 * 1024;
 /// Memory that decoding a payload of at most [`MAX_HELLO_BYTES`] may claim, in bytes. Lists decode
-/// to less than 32 times their encoded size, so every legal payload fits.
+/// to less than 32 times their encoded size, so every valid payload fits.
 pub const SMALL_DECODE_BUDGET_BYTES: usize = 32 * MAX_HELLO_BYTES as usize;
 
 /// Longest agent id, in bytes.

@@ -108,7 +108,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Uses a single thread, to leave the CPUs to the servers.
+/// Runs the comparison on a single thread, to leave the CPUs to the servers.
 #[tokio::main(flavor = "current_thread")]
 async fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
     file_limit::raise().context("cannot raise the limit on open files")?;

@@ -15,8 +15,9 @@ use crate::host_connection::HostConnection;
 use crate::peer::{LaunchOptions, ReportMode};
 use crate::reading::Reading;
 
-/// Maximum number of reports awaiting a response. Without it, requests to a server that is slower
-/// than the schedule would pile up and time out; with it, the rate that the server reaches shows.
+/// Maximum number of reports awaiting a response. Without this limit, requests to a server that is
+/// slower than the schedule would pile up and time out. With it, the measured rate is the one that
+/// the server sustains.
 const MAX_IN_FLIGHT: usize = 32;
 /// Maximum time for a report.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,7 +42,7 @@ pub struct Outcome {
     pub payload: u64,
     /// Reports that failed.
     pub failed: u64,
-    /// Error of the first that failed.
+    /// Error of the first failed report.
     pub failure: Option<String>,
 }
 
@@ -94,7 +95,7 @@ impl Fleet {
         }
     }
 
-    /// Reports until the schedule ends.
+    /// Has the hosts report on this schedule. Returns the outcome.
     pub async fn drive(&mut self, schedule: Schedule) -> Outcome {
         let hosts: usize = self.senders.iter().map(|sender| sender.newest.len()).sum();
         let interval = Duration::from_secs_f64(hosts as f64 / schedule.rate);

@@ -25,7 +25,8 @@ enum Connection {
     Session(Box<Session>),
 }
 
-/// Connects a host to a server when it reports, and keeps the connection if the mode says so.
+/// Connects a host to a server when it reports. Keeps the connection if the report mode requires
+/// it.
 pub struct HostConnection {
     report_mode: ReportMode,
     options: Arc<LaunchOptions>,
@@ -35,7 +36,7 @@ pub struct HostConnection {
 }
 
 impl HostConnection {
-    /// A host that has not connected yet. Adds the number of bytes written to `written`.
+    /// Creates a host without connecting it. Adds the number of bytes written to `written`.
     #[must_use]
     pub const fn new(
         report_mode: ReportMode,

@@ -16,7 +16,7 @@ use crate::usage::Usage;
 const CONNECT_RATE: f64 = 2_500.0;
 /// Maximum time until all hosts have connected.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// Extra time for a window beyond its plan.
+/// Allowed excess of a window over its planned length.
 const WINDOW_GRACE: Duration = Duration::from_secs(1);
 /// Maximum time until a server starts to pull, in addition to two intervals.
 const PULL_TIMEOUT: Duration = Duration::from_secs(15);
@@ -67,7 +67,7 @@ pub struct Window {
     pub written: u64,
     /// CPU time of the server until it was idle again.
     pub cpu: Duration,
-    /// Elapsed time until then.
+    /// Elapsed time until the server was idle again.
     pub time: Duration,
     /// Resident memory of the server at the end, in bytes.
     pub resident: u64,
@@ -92,7 +92,8 @@ impl Window {
 }
 
 impl Hosts {
-    /// Hosts that have not reported yet: the targets if the server pulls, else a pushing fleet.
+    /// Creates the hosts: the targets if the server pulls, else a pushing fleet. None has reported
+    /// yet.
     #[must_use]
     pub fn new(targets: Option<Targets>, peer: &dyn Peer, server: &Server, plan: Plan) -> Self {
         match targets {
@@ -101,7 +102,7 @@ impl Hosts {
         }
     }
 
-    /// Has every host report once. Hosts that fail are found by [`check_page`](Self::check_page).
+    /// Has every host report once. [`check_page`](Self::check_page) detects hosts that fail.
     ///
     /// # Errors
     /// If the server has exited.
@@ -123,8 +124,8 @@ impl Hosts {
         Ok(())
     }
 
-    /// Measures reports until the server is idle again. A server that pulls never is; there the
-    /// window ends after its planned time.
+    /// Measures reports until the server is idle again. A server that pulls never is, so its window
+    /// ends after the planned time.
     ///
     /// # Errors
     /// If the server has exited.

@@ -94,7 +94,7 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// Adds the number of bytes written to `written`.
+    /// Wraps a connection. Adds the number of bytes written to `written`.
     #[must_use]
     pub const fn new(stream: TcpStream, written: Arc<AtomicU64>) -> Self {
         Self { stream, written }

@@ -30,7 +30,7 @@ pub struct Idle {
     pub resident: u64,
 }
 
-/// Cost of a fleet to a server. A report is that of one host.
+/// Cost of a fleet to a server. Each host's reading counts as one report, even in a batch.
 #[derive(Debug, Clone, Serialize)]
 pub struct Figures {
     /// Reports accepted in the window.

@@ -156,7 +156,7 @@ impl Server {
     /// Kills the process and waits for its exit.
     ///
     /// # Errors
-    /// If that fails.
+    /// If a system call fails.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         Ok(self.child.kill().await?)
     }

@@ -5,9 +5,10 @@ use super::kind::Kind;
 /// A setting, declared once for flags, environment and file.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
-    /// The key in the file. The flag has `-` for `_`; the variable is `FLEETGAUGE_` and capitals.
+    /// The key in the file. The flag has `-` instead of `_`; the environment variable is
+    /// `FLEETGAUGE_` and the name in capitals.
     pub name: &'static str,
-    /// The flag, if it is not the name with `-` for `_`.
+    /// The flag, if it is not the name with `-` instead of `_`.
     pub flag: Option<&'static str>,
     /// Heading of the flag in `--help`.
     pub heading: Option<&'static str>,
@@ -27,9 +28,9 @@ pub struct Setting {
     pub is_list: bool,
     /// Whether a reload applies it.
     pub reloads: bool,
-    /// Whether the file has it.
+    /// Whether the file can set it.
     pub in_file: bool,
-    /// Whether it is a flag.
+    /// Whether a flag can set it.
     pub is_flag: bool,
     /// Whether its value must never be shown.
     pub is_secret: bool,
@@ -98,19 +99,19 @@ impl Setting {
         Self { reloads: true, ..self }
     }
 
-    /// Leaves it out of the file.
+    /// Excludes it from the file.
     #[must_use]
     pub const fn not_in_file(self) -> Self {
         Self { in_file: false, ..self }
     }
 
-    /// Names the flag differently.
+    /// Sets a flag that differs from the name.
     #[must_use]
     pub const fn flag(self, flag: &'static str) -> Self {
         Self { flag: Some(flag), ..self }
     }
 
-    /// Makes it a secret: only a variable, never shown.
+    /// Makes it a secret: only an environment variable can set it, and its value is never shown.
     #[must_use]
     pub const fn secret_variable(self) -> Self {
         Self { is_flag: false, in_file: false, is_secret: true, ..self }
@@ -122,19 +123,19 @@ impl Setting {
         self.flag.map_or_else(|| self.name.replace('_', "-"), ToOwned::to_owned)
     }
 
-    /// Returns the variable.
+    /// Returns the name of the environment variable.
     #[must_use]
     pub fn variable(&self) -> String {
         variable(self.name)
     }
 }
 
-/// Returns the variable of a setting.
+/// Returns the name of a setting's environment variable.
 pub(super) fn variable(name: &str) -> String {
     format!("{PREFIX}{}", name.to_ascii_uppercase())
 }
 
-/// Prefix of all variables.
+/// Prefix of all environment variables.
 pub(super) const PREFIX: &str = "FLEETGAUGE_";
 
 /// The settings of a program.
@@ -144,7 +145,7 @@ pub struct Program {
     pub settings: &'static [Setting],
     /// Names of the other program's settings: both may run in one environment.
     pub other: &'static [&'static str],
-    /// Names that are no settings, and what to do instead.
+    /// Plausible names that are not settings, each with what to do instead.
     pub hints: &'static [(&'static str, &'static str)],
 }
 

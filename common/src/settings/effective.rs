@@ -19,7 +19,7 @@ pub struct Effective(Vec<Entry>);
 #[derive(Debug, Clone)]
 struct Entry {
     setting: &'static Setting,
-    /// `None` if the setting is unset.
+    /// The values as text; `None` if the setting is unset.
     texts: Option<Vec<String>>,
     origin: Origin,
 }
@@ -45,8 +45,8 @@ impl Effective {
         Self(program.settings.iter().map(entry).collect())
     }
 
-    /// Returns the settings that a reload does not apply and that differ in `new`. A default that
-    /// follows another setting does not differ.
+    /// Returns the settings that a reload does not apply and that differ in `new`. Two defaults
+    /// never differ: a default can depend on another setting.
     #[must_use]
     pub fn restart_required(&self, new: &Self) -> Vec<&'static str> {
         let is_default = |entry: &Entry| entry.origin == Origin::Default;

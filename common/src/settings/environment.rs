@@ -34,8 +34,8 @@ impl Environment {
         Self(variables)
     }
 
-    /// Returns the values by setting. An empty variable counts as unset, but is an empty list, and
-    /// an error where it should be a path or a secret: something was meant.
+    /// Returns the values by setting. An empty variable counts as unset, with two exceptions: it
+    /// sets a list to the empty list, and it is an error for a path or a secret.
     pub(super) fn layer(&self, program: &Program, errors: &mut Vec<SettingError>) -> Layer {
         let mut layer = Layer::new();
         for (name, text) in &self.0 {

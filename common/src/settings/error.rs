@@ -17,7 +17,7 @@ pub enum Origin {
     File(Arc<Path>, usize),
     /// A socket that the service manager has passed.
     Socket,
-    /// No source sets it.
+    /// The default: no source sets the setting.
     Default,
 }
 
@@ -88,13 +88,13 @@ impl SettingError {
         &self.setting
     }
 
-    /// Returns what is wrong and what would be right.
+    /// Returns the problem and what would be valid.
     #[must_use]
     pub fn problem(&self) -> &str {
         &self.problem
     }
 
-    /// Returns where the value was written, if it was.
+    /// Returns the source of the value, if known.
     #[must_use]
     pub fn origin(&self) -> Option<&Origin> {
         self.origin.as_ref()

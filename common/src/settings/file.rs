@@ -67,7 +67,8 @@ impl File<'_> {
         layer
     }
 
-    /// Returns the values of a key, or the offset of the wrong one and what would be right.
+    /// Returns the values of a key. The error is the offset of the wrong value, and what would be
+    /// valid.
     fn values(
         &self,
         setting: &Setting,
@@ -118,7 +119,7 @@ impl File<'_> {
     }
 }
 
-/// Returns the text of a value of the right type, or what would be right.
+/// Returns the text of a value of the right type. The error describes that type.
 fn scalar(setting: &Setting, value: &DeValue<'_>) -> Result<String, String> {
     match (setting.kind, value) {
         (Kind::Switch, DeValue::Boolean(value)) => Ok(value.to_string()),

@@ -8,7 +8,7 @@ use clap::builder::PossibleValue;
 use super::nearest::nearest;
 use crate::units::{format_duration, format_size, parse_duration, parse_size};
 
-/// Checks a value. The error says what is right, without the value.
+/// Checks a value. The error describes valid values, and does not include this one.
 type Check = fn(&str) -> Result<(), String>;
 
 /// The kind of a setting's value.
@@ -33,13 +33,13 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The values of an enum.
+    /// Returns the kind for the values of an enum.
     #[must_use]
     pub const fn choice<E: ValueEnum>() -> Self {
         Self::Choice(possible_values::<E>)
     }
 
-    /// A duration of `least` to `most` seconds.
+    /// Returns the kind for a duration of `least` to `most` seconds.
     #[must_use]
     pub const fn seconds(least: u64, most: u64) -> Self {
         Self::Duration(Duration::from_secs(least), Duration::from_secs(most))
@@ -63,7 +63,7 @@ impl Kind {
         }
     }
 
-    /// Describes the valid values as a range; `None` if that says nothing.
+    /// Describes the valid values as a range; `None` if they are not a bounded range.
     #[must_use]
     pub fn range(&self) -> Option<String> {
         let to = |least: String, most: String| Some(format!("{least} to {most}"));

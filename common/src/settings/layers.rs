@@ -70,7 +70,7 @@ impl Layers {
         self.errors.push(error.from(origin));
     }
 
-    /// Returns the value; records an error.
+    /// Returns the value of a result. Records its error and returns `None` if it has none.
     pub fn accept<T>(&mut self, result: Result<T, SettingError>) -> Option<T> {
         result.map_err(|error| self.reject(error)).ok()
     }
@@ -109,7 +109,7 @@ impl Layers {
         }
     }
 
-    /// Returns the flag, variable or key of `other`, as in the source that sets `name`.
+    /// Returns the flag, variable or key of `other`, whichever the source of `name` uses.
     fn name_beside(&self, name: &str, other: &str) -> String {
         let setting = self.program.find(other);
         match (self.origin(name), setting) {
@@ -208,7 +208,7 @@ impl Layers {
     }
 }
 
-/// Returns the value of `config`: the file cannot name itself.
+/// Returns the value of `config` from flags or environment. The file cannot set it.
 fn config<'a>(flags: &'a Layer, variables: &'a Layer) -> Option<&'a Value> {
     flags.get("config").or(variables.get("config")).and_then(Given::first)
 }

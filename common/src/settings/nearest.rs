@@ -1,6 +1,6 @@
-//! The valid name that a misspelt one is nearest to.
+//! Finds the valid name that is most similar to a misspelt one.
 
-/// Least similarity, 0 to 1, at which a name is suggested. clap uses the same.
+/// Minimum similarity, from 0 to 1, at which a name is suggested. clap uses the same.
 const LEAST_SIMILARITY: f64 = 0.7;
 
 /// Returns the most similar name.

@@ -42,8 +42,9 @@ struct Input {
 
 #[derive(Debug, Arbitrary)]
 enum Step {
-    /// An agent takes its next step: connect, Hello, Schema or Report. Usually all four at once and
-    /// complete; otherwise one, whose last bytes arrive with the next step.
+    /// An agent takes its next step: connect, Hello, Schema or Report. Usually it takes all four at
+    /// once, with complete messages. Otherwise it takes one, whose last bytes arrive with the next
+    /// step.
     Act {
         #[arbitrary(with = index)]
         at: usize,
@@ -53,7 +54,7 @@ enum Step {
     /// An agent sends a Pong.
     Answer(#[arbitrary(with = index)] usize),
     Drop(#[arbitrary(with = index)] usize),
-    /// Advances the clock by so many milliseconds.
+    /// Advances the clock by this many milliseconds.
     Wait(u16),
     /// Reloads these rules. Sessions notice at the next step, or before the next reload.
     Reload(u8),
@@ -159,7 +160,7 @@ impl World {
         }
     }
 
-    /// Lets all sessions handle their signals. A signal can cause further ones, so three times.
+    /// Lets all sessions handle their signals, three times because signals can cause further ones.
     fn wake(&mut self) {
         for _ in 0..3 {
             self.connections.iter_mut().flatten().for_each(Connection::wake);

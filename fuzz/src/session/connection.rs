@@ -75,7 +75,7 @@ impl Connection {
         self.session.close_reason().is_some()
     }
 
-    /// What a correct agent would send next.
+    /// Returns the next message of a correct agent.
     pub(super) fn next_output(&self, id: u8, host: u8, schema: u8) -> AgentOutput {
         match &self.agent {
             Agent { id: None, .. } => {
@@ -89,7 +89,7 @@ impl Connection {
         }
     }
 
-    /// Sends something. It arrives with the next [`deliver`](Self::deliver).
+    /// Sends a frame or arbitrary bytes, which arrive with the next [`deliver`](Self::deliver).
     pub(super) fn send(&mut self, output: &AgentOutput, input: &Input) {
         let mut bitmap = Vec::new();
         let mut values = Vec::new();

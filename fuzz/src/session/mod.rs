@@ -128,7 +128,7 @@ impl World {
         }
     }
 
-    /// Does what a correct agent would do next.
+    /// Sends the next message of a correct agent.
     fn behave(&mut self, at: usize, id: u8, host: u8, schema: u8) {
         match &self.connections[at] {
             Some(connection) if !connection.has_ended() => {
@@ -139,7 +139,7 @@ impl World {
         }
     }
 
-    /// Lets all sessions handle their signals. A signal can cause further ones, so three times.
+    /// Lets all sessions handle their signals, three times because signals can cause further ones.
     fn settle(&mut self) {
         for _ in 0..3 {
             self.connections.iter_mut().flatten().for_each(Connection::tick);

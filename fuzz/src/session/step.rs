@@ -19,7 +19,7 @@ pub(super) struct Input {
     pub(super) steps: Vec<Step>,
 }
 
-/// Settings of the collector, reduced to legal values by the test.
+/// Settings of the collector, reduced to valid values by the test.
 #[derive(Debug, Arbitrary)]
 pub(super) struct Bounds {
     pub(super) classic: bool,
@@ -32,7 +32,7 @@ pub(super) struct Bounds {
 
 #[derive(Debug, Arbitrary)]
 pub(super) enum Step {
-    /// Does what a correct agent would do next.
+    /// Sends the next message of a correct agent.
     Behave {
         #[arbitrary(with = index)]
         at: usize,
@@ -40,7 +40,8 @@ pub(super) enum Step {
         host: u8,
         schema: u8,
     },
-    /// Sends something. It arrives together with earlier bytes, except for the last `withheld`.
+    /// Sends a frame or arbitrary bytes. They arrive together with earlier bytes, except for the
+    /// last `withheld`.
     Send {
         #[arbitrary(with = index)]
         at: usize,
@@ -58,7 +59,7 @@ pub(super) enum Step {
     Drop(#[arbitrary(with = index)] usize),
     Tick(#[arbitrary(with = index)] usize),
     Close(#[arbitrary(with = index)] usize),
-    /// Advances the clock by so many milliseconds.
+    /// Advances the clock by this many milliseconds.
     Wait(u16),
     Drain,
     Scrape,
@@ -90,7 +91,7 @@ pub(super) enum AgentOutput {
     Bytes(Vec<u8>),
 }
 
-/// Two legal schemas and an arbitrary one.
+/// Two valid schemas and an arbitrary one.
 fn schemas(u: &mut Unstructured<'_>) -> Result<[Declared; CHOICES]> {
     let [one, other, any]: [Declared; CHOICES] = u.arbitrary()?;
     Ok([one.legal(), other.legal(), any])

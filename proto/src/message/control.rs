@@ -16,10 +16,10 @@ pub struct Pong {
     pub token: u64,
 }
 
-/// The collector asks the agent to leave. The agent reports until then.
+/// Asks the agent to disconnect after a delay, during which the agent continues to report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct Drain<'a> {
-    /// Time until the agent leaves, in milliseconds.
+    /// Time until the agent disconnects, in milliseconds.
     pub delay_ms: u32,
     /// Another collector as `host:port`; `None`: reconnect to the configured one.
     pub target: Option<&'a str>,

@@ -59,7 +59,7 @@ pub struct Welcome<'a> {
     pub interval_ms: u32,
     /// Limits of the collector.
     pub limits: Limits,
-    /// The collector knows the schema that Hello names: the agent skips Schema.
+    /// Whether the collector knows the schema that Hello names. If so, the agent skips Schema.
     pub schema_known: bool,
     /// Extensions of later versions.
     pub extensions: Vec<Extension<'a>>,
@@ -89,7 +89,8 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Fits a large host with many exporters. A hostile agent can claim about 2 MiB.
+    /// Returns limits that fit a large host with many exporters. A hostile agent can claim about 2
+    /// MiB.
     fn default() -> Self {
         Self {
             max_payload_bytes: 1024 * 1024,

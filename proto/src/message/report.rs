@@ -10,7 +10,7 @@ use crate::violation::Violation;
 pub struct Report<'a> {
     /// Stream number: 0 in version 1.
     pub stream: u32,
-    /// Sequence number. Rises with every report of a process; gaps are legal.
+    /// Sequence number. Rises with every report of a process; gaps are allowed.
     pub sequence: u64,
     /// Time of the sample, in milliseconds since the Unix epoch.
     pub unix_ms: u64,

@@ -55,7 +55,7 @@ impl FamilyKind {
         }
     }
 
-    /// Returns whether bucket bounds or quantiles are legal for this kind.
+    /// Returns whether bucket bounds or quantiles are valid for this kind.
     pub(super) fn parameters_are_legal(self, parameters: &[f64]) -> bool {
         let rising = parameters.windows(2).all(|pair| pair[0] < pair[1]);
         match self {

@@ -1,4 +1,4 @@
-//! Random messages that decode without error. Their contents may be illegal.
+//! Random messages that decode without error. Their contents may be invalid.
 
 use proptest::collection::{btree_set, vec};
 use proptest::option;

@@ -1,4 +1,4 @@
-//! Well-formed frames with illegal names, labels, schemas or values.
+//! Well-formed frames with invalid names, labels, schemas or values.
 
 use fleetgauge_proto::Code;
 use serde_json::{Value, json};
