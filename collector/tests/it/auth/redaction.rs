@@ -6,7 +6,7 @@ use fleetgauge_proto::Code;
 use rustix::process::Signal;
 
 use crate::support::agent::{Agent, identity};
-use crate::support::command::command;
+use crate::support::command::{command, unused_address};
 use crate::support::frames::gauges;
 use crate::support::http;
 use crate::support::secrets::{Files, digest, entry};
@@ -19,8 +19,7 @@ fn secrets_are_not_in_logs_pages_or_arguments() {
     let files = Files::new();
     let agents = files.write("agents", &entry("agent = 'web-1'", &["hunter2-agent"], ""));
     let readers = files.write("readers", &entry("user = 'p'", &["hunter2-reader"], ""));
-    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (listen, serve) = (free(), free());
+    let (listen, serve) = (unused_address(), unused_address());
     let log = files.path("log");
     let mut child =
         command(&["--listen", &listen.to_string(), "--http-listen", &serve.to_string()])

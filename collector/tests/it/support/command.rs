@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -36,6 +37,15 @@ pub(crate) struct Process {
 pub(crate) const FREE_PORTS: [&str; 4] =
     ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"];
 
+/// Returns an address that no other process can take meanwhile: the loopback address is of this
+/// process, the port of this call.
+pub(crate) fn unused_address() -> SocketAddr {
+    static NEXT_PORT: AtomicU16 = AtomicU16::new(20_000);
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    let port = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
+    ([127, 100 + high % 100, middle, low], port).into()
+}
+
 impl Process {
     /// Starts a collector and reads its addresses from the log.
     pub(crate) fn start(arguments: &[&str]) -> Self {
@@ -62,10 +72,9 @@ impl Process {
         process
     }
 
-    /// Starts a collector whose log cannot be read, at addresses that were free a moment ago.
+    /// Starts a collector whose log cannot be read.
     pub(crate) fn start_deaf(mut command: Command) -> Self {
-        let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let (agents, http) = (free(), free());
+        let (agents, http) = (unused_address(), unused_address());
         let (listen, serve) = (agents.to_string(), http.to_string());
         command.args(["--listen", &listen, "--http-listen", &serve]);
         let child = command.spawn().unwrap();
