@@ -1,5 +1,5 @@
-//! Departures and returns of agents, the page of the roster and its file. 100,000 agents are up; 100
-//! or 100,000 are down.
+//! Departures and returns of agents, the page of the roster and its file. 100,000 agents are up;
+//! 100 or 100,000 are down.
 
 use std::hint::black_box;
 use std::time::Duration;

@@ -24,8 +24,8 @@ fn every_agent_of_a_returning_fleet_gets_its_own_retry_slot() {
         .into_iter()
         .map(|mut late| late.expect_reject(Code::HandshakesFull).1.unwrap())
         .collect();
-    // 400 slots, at 90 % of 5,000 per second; of at least 100 per second where the machine is so busy
-    // that the collector measures the rate meanwhile.
+    // 400 slots, at 90 % of 5,000 per second. A busy machine is slow enough for the collector to
+    // measure a lower rate meanwhile, of at least 100.
     assert!(delays.iter().all(|delay| (1_000..=5_445).contains(delay)), "{delays:?}");
     assert_ne!(delays.iter().min(), delays.iter().max(), "not all at the same moment");
     assert_eq!(collector.metric("fleetgauge_lingers_skipped_total"), 0.0);

@@ -199,7 +199,8 @@ fn settings_that_require_a_restart_are_named_and_others_reloaded() {
     let path = files.write("settings", before);
     let arguments = ["--config", path.to_str().unwrap(), "--drain-timeout", "0s"];
     let mut process = Process::start(&arguments);
-    let others = "exempt_addresses = []\nmax_connections = 9\ndrain_timeout = '2s'\nallow_labels = ['role']\n";
+    let others = "exempt_addresses = []\nmax_connections = 9\n\
+                  drain_timeout = '2s'\nallow_labels = ['role']\n";
     files.write("settings", &format!("{others}[kinds]\nload = 'counter'\n"));
     let line = process.logs("configuration reload");
     // `drain_timeout` is not named, because the flag overrides the file.
