@@ -26,7 +26,7 @@ const FAMILIES: [(&str, &str); SERIES] = [
     ("host_memory_used_bytes", "bytes"),
 ];
 
-/// The message with a schema of six gauges.
+/// Returns the message with a schema of six gauges.
 #[must_use]
 pub fn schema() -> SchemaMessage<'static> {
     let family = |(name, unit)| Family {

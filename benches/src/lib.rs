@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use criterion::Criterion;
 
-/// A criterion that measures this CPU time, for three seconds per bench.
+/// Configures criterion to measure this CPU time, for three seconds per bench.
 #[must_use]
 pub fn criterion(clock: Clock) -> Criterion<CpuTime> {
     Criterion::default()

@@ -60,7 +60,7 @@ fn is_secret(secret: &str, text: &str) -> bool {
     secret.len() >= SECRET_BYTES && text.matches(secret).count() == 1
 }
 
-/// The strings below all keys named `tokens`.
+/// Returns the strings below all keys named `tokens`.
 fn tokens(value: &Value, inside: bool) -> Vec<&str> {
     match value {
         Value::String(text) if inside => vec![text],

@@ -14,7 +14,7 @@ use self::owned::Owned;
 #[path = "../../proto/tests/it/owned.rs"]
 mod owned;
 
-/// The first byte is the frame's kind, the others are its payload.
+/// Checks one payload. The first byte of the input is the frame's kind, the others are the payload.
 pub fn check(data: &[u8]) {
     let Some((kind, payload)) = data.split_first() else { return };
     let Ok(len) = u32::try_from(payload.len()) else { return };
@@ -49,7 +49,7 @@ fn encoded(message: &Message<'_>) -> Vec<u8> {
     frame
 }
 
-/// The message as wincode decodes it; `None` if the payload is not its canonical encoding.
+/// Decodes a message with wincode; `None` if the payload is not its canonical encoding.
 fn decode_with_wincode(kind: u8, payload: &[u8]) -> Option<Owned> {
     let encoding = Configuration::default().with_varint_encoding();
     macro_rules! read {

@@ -22,7 +22,7 @@ pub(crate) struct Sample {
     pub(crate) value: f64,
 }
 
-/// The families of a page in order, or the first invalid line with its problem.
+/// Parses a page. Returns its families in order, or the first invalid line with its problem.
 pub(crate) fn parse(text: &str, openmetrics: bool) -> Result<Vec<Family>, String> {
     let format = if openmetrics { Format::OpenMetrics } else { Format::Text };
     let (mut families, mut wrong) = (Vec::<Family>::new(), None);

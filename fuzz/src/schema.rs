@@ -79,7 +79,8 @@ pub(crate) fn suffixes(kind: u8) -> &'static [&'static str] {
     }
 }
 
-/// All names that a family occupies: its own and its sample names. None if its kind is unknown.
+/// Returns all names that a family occupies: its own and its sample names. Returns none if the kind
+/// is unknown.
 pub(crate) fn names(name: &str, kind: u8) -> BTreeSet<String> {
     let exposed = suffixes(kind).iter().map(|suffix| format!("{name}{suffix}"));
     let own = (!suffixes(kind).is_empty()).then(|| name.to_owned());
@@ -125,7 +126,8 @@ fn series_is_legal(series: &Series<'_>, families: &[Family<'_>]) -> bool {
     shaped && parameters.len() <= 256 && labels_are_legal(&series.labels)
 }
 
-/// Family and labels of each series, regardless of the order of labels. They must be unique.
+/// Returns the family and labels of each series, regardless of the order of labels. They must be
+/// unique.
 fn identities<'a>(series: &[Series<'a>]) -> BTreeSet<(u32, BTreeMap<&'a str, &'a str>)> {
     let shown = |one: &Series<'a>| {
         let shown = one.labels.iter().filter(|label| !label.value.is_empty());

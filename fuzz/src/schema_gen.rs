@@ -167,7 +167,8 @@ impl<'a> Arbitrary<'a> for Labels {
     }
 }
 
-/// A series of one of these families; sometimes of an unknown family, or with a wrong width.
+/// Generates a series of one of these families; sometimes of an unknown family, or with a wrong
+/// width.
 fn series(kinds: &[u8], u: &mut Unstructured<'_>) -> Result<DeclaredSeries> {
     let family = u.int_in_range(0..=kinds.len())?;
     let parameters = match kinds.get(family) {
@@ -184,7 +185,7 @@ fn series(kinds: &[u8], u: &mut Unstructured<'_>) -> Result<DeclaredSeries> {
     Ok(DeclaredSeries { family: family as u32, width, parameters, labels })
 }
 
-/// Mostly increasing values from [`BOUNDS`].
+/// Generates mostly increasing values from [`BOUNDS`].
 fn parameters(u: &mut Unstructured<'_>) -> Result<Vec<f64>> {
     if u.ratio(1, 16)? {
         return vec_of(u, 300, |u| u.arbitrary());
@@ -194,7 +195,7 @@ fn parameters(u: &mut Unstructured<'_>) -> Result<Vec<f64>> {
     Ok(chosen.map(|(_, bound)| *bound).collect())
 }
 
-/// One of these texts, or sometimes an arbitrary one.
+/// Generates one of these texts, or sometimes an arbitrary one.
 fn text(u: &mut Unstructured<'_>, texts: &[&str]) -> Result<String> {
     if u.ratio(1, 16)? {
         <&str>::arbitrary(u).map(str::to_owned)
@@ -203,7 +204,7 @@ fn text(u: &mut Unstructured<'_>, texts: &[&str]) -> Result<String> {
     }
 }
 
-/// Up to `max` items.
+/// Generates up to `max` items.
 pub(crate) fn vec_of<'a, T>(
     u: &mut Unstructured<'a>,
     max: usize,

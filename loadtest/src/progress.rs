@@ -30,21 +30,21 @@ enum Activity {
 }
 
 impl Progress {
-    /// Progress of the ramp.
+    /// Shows the progress of the ramp.
     #[must_use]
     pub fn connecting(agents: u32) -> Self {
         let template = "connecting {bar:30} {pos}/{len} agents reporting  {msg}";
         Self::new(styled(agents.into(), template), Activity::Connecting)
     }
 
-    /// Progress of a phase with a fixed duration.
+    /// Shows the progress of a phase with a fixed duration.
     #[must_use]
     pub fn running(what: &str, duration: Duration) -> Self {
         let template = format!("{what:10} {{bar:30}} {{pos}}/{{len}} s  {{msg}}");
         Self::new(styled(duration.as_secs(), &template), Activity::Running)
     }
 
-    /// Progress of disconnecting.
+    /// Shows the progress of disconnecting.
     #[must_use]
     pub fn disconnecting(agents: u32) -> Self {
         let template = "leaving    {bar:30} {pos}/{len} agents gone  {msg}";

@@ -76,7 +76,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// Deviations from the plan.
+    /// Returns the deviations of the window from the plan.
     #[must_use]
     pub fn problems(&self, plan: Plan) -> Vec<String> {
         let mut problems = Vec::new();

@@ -91,7 +91,7 @@ impl Results {
 }
 
 impl Program {
-    /// The installed version of a program.
+    /// Describes an installed program, with its version.
     #[must_use]
     pub fn new(product: &Product, idle: Measurement<Idle>) -> Self {
         Self { name: product.name, version: machine::version(product), idle }
@@ -99,7 +99,7 @@ impl Program {
 }
 
 impl Row {
-    /// The row of a server and a fleet.
+    /// Creates the row of a server and a fleet.
     #[must_use]
     pub fn new(peer: &dyn Peer, hosts: usize, figures: Measurement<Figures>) -> Self {
         let (product, setting) = (peer.product(), peer.setting());

@@ -46,7 +46,7 @@ pub struct FleetSettings {
 }
 
 impl FleetSettings {
-    /// A fleet of this size. `targets` are the pages of its hosts if the server pulls.
+    /// Describes a fleet of this size. `targets` are the pages of its hosts if the server pulls.
     #[must_use]
     pub fn new(hosts: usize, interval: Duration, targets: Option<&Targets>) -> Self {
         Self { hosts, interval, target_port: targets.map_or(0, |targets| targets.port) }
@@ -162,8 +162,8 @@ impl Server {
     }
 }
 
-/// Ports that were free a moment ago. Port 0 is no alternative: not all programs print the port
-/// that they bound.
+/// Returns two addresses whose ports were free a moment ago. Port 0 is no alternative: not all
+/// programs print the port that they bound.
 fn free_ports() -> anyhow::Result<[SocketAddr; 2]> {
     let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let (one, other) = (free()?, free()?);

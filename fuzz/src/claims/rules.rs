@@ -51,7 +51,7 @@ pub(super) enum Answer {
 }
 
 impl Rules {
-    /// The expected answer to a Hello with this id, token and labels.
+    /// Returns the expected answer to a Hello with this id, token and labels.
     pub(super) fn answer(&self, id: &str, token: Option<usize>, sent: &LabelMap) -> Answer {
         let (entry, token, mut labels) = match &self.credentials {
             None => (None, None, LabelMap::new()),
@@ -95,7 +95,7 @@ impl Rules {
         same && self.allowed.as_ref().is_none_or(allowed)
     }
 
-    /// The entry for an id: an exact match, else the pattern with the longest prefix.
+    /// Returns the entry for an id: an exact match, else the pattern with the longest prefix.
     fn entry(&self, id: &str) -> Option<(&'static str, &Entry)> {
         let entries = self.credentials.as_ref()?;
         let fits = |(agent, _): &(&&str, &Entry)| {
@@ -105,7 +105,7 @@ impl Rules {
         entries.get_key_value(id).or_else(longest).map(|(agent, entry)| (*agent, entry))
     }
 
-    /// The collector's policy for these rules, loaded after another policy.
+    /// Loads these rules into a collector's policy that replaces `before`.
     pub(super) fn policy(&self, before: &AuthPolicy) -> Arc<AuthPolicy> {
         let agents = self.credentials.as_ref().map(|entries| {
             let file = tempfile::NamedTempFile::new().unwrap();

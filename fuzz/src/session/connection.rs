@@ -38,7 +38,7 @@ pub(super) struct Connection {
     known_schemas: KnownSchemas,
 }
 
-/// What the session has accepted from an agent.
+/// State of an agent, as far as the session has accepted it.
 #[derive(Default)]
 struct Agent {
     id: Option<AgentId>,
@@ -229,7 +229,7 @@ impl Connection {
         assert_eq!(self.replies.unfinished_len(), None, "the session sent a partial frame");
     }
 
-    /// The id, if the agent has reported and its session is open. The pages must show it.
+    /// Returns the id if the agent has reported and its session is open. The pages must show it.
     pub(super) fn reporting(&self) -> Option<&AgentId> {
         self.agent.id.as_ref().filter(|_| self.agent.report.is_some() && !self.has_ended())
     }

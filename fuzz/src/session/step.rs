@@ -91,7 +91,7 @@ pub(super) enum AgentOutput {
     Bytes(Vec<u8>),
 }
 
-/// Two valid schemas and an arbitrary one.
+/// Generates two valid schemas and an arbitrary one.
 fn schemas(u: &mut Unstructured<'_>) -> Result<[Declared; CHOICES]> {
     let [one, other, any]: [Declared; CHOICES] = u.arbitrary()?;
     Ok([one.legal(), other.legal(), any])

@@ -174,7 +174,7 @@ mod tests {
         engine_with_events().0
     }
 
-    /// An engine with one agent, and the events that it emits.
+    /// Creates an engine with one agent. Also returns the events that it emits.
     fn engine_with_events() -> (Engine<TracedFleet, impl FnMut(Event)>, Events) {
         let agents = AgentRange { first: 0, count: 1 };
         let nowhere = ([127, 0, 0, 1], 9).into();

@@ -101,7 +101,7 @@ impl ResultsBuilder {
         Self { scenario, started: SystemTime::now() }
     }
 
-    /// Ends the test and returns its results.
+    /// Returns the results of the test, which ends with this call.
     ///
     /// # Errors
     /// If the results cannot be serialized, which does not happen for plain data.

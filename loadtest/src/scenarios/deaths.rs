@@ -37,8 +37,8 @@ const GROUPS: u32 = 10;
 const PAGES_BETWEEN: u32 = 2;
 /// Path of the page to compare.
 const PATH: &str = "/metrics/agents";
-/// Extra age of the last report before a death, beyond an interval. The collector itself is never
-/// early.
+/// Maximum age of the last report at the time of death, beyond one interval. The collector itself
+/// never removes an agent early.
 const EARLY_SLACK: Duration = Duration::from_millis(250);
 /// Extra time for the removal of a silent agent, beyond three intervals.
 const LATE_SLACK: Duration = Duration::from_secs(1);

@@ -151,7 +151,7 @@ fn settings(args: &HostileArgs) -> serde_json::Value {
     })
 }
 
-/// Plan with a collector that exempts the fleet's addresses and has little memory for agents.
+/// Returns a plan whose collector exempts the fleet's addresses and has little memory for agents.
 fn plan(args: &HostileArgs) -> Plan {
     let memory = BASE_MEMORY_BYTES + u64::from(args.fleet.agents) * MEMORY_BYTES_PER_AGENT;
     let mut flags = args.fleet.flags();
@@ -273,8 +273,8 @@ fn judge_memory(memory: &Memory) -> Vec<Failure> {
     judged.into_iter().filter_map(failure).collect()
 }
 
-/// Checks that the collector rejected every kind of attack with its code and welcomed none, and
-/// that it counted the Rejects that attackers received.
+/// Checks that the collector rejected every kind of attack with its code, that no attack ended with
+/// Welcome, and that the collector counted the Rejects that attackers received.
 fn judge_attacks(attacks: &AttackResults, rejects: &BTreeMap<String, u64>) -> Vec<Failure> {
     let mut failures = Vec::new();
     let mut total_answers = Causes::new();

@@ -8,7 +8,7 @@ fn stats(answers: &[(&str, u64)]) -> attackers::AttackStats {
     attackers::AttackStats { made: answers.values().sum(), answers }
 }
 
-/// All kinds, each rejected once with its code.
+/// Returns results in which every kind was rejected once with its code.
 fn refused() -> AttackResults {
     let each = |kind: AttackKind| (kind.name(), stats(&[(kind.code().reason(), 1)]));
     AttackKind::ALL.map(each).into_iter().collect()

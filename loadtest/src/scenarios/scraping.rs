@@ -137,7 +137,7 @@ pub async fn scrape(args: &ScrapeArgs) -> anyhow::Result<Results> {
     run.finish(settings, scraping).await
 }
 
-/// A phase with back-to-back scrapes.
+/// Runs a phase with back-to-back scrapes.
 async fn scrape_phase(
     run: &mut ScenarioRun,
     args: &ScrapeArgs,

@@ -103,7 +103,7 @@ pub async fn storm(args: &StormArgs) -> anyhow::Result<Results> {
     run.finish(settings, storm).await
 }
 
-/// Plan of the fleet. An injected fault is active only after the restart.
+/// Returns the plan of the fleet. An injected fault is active only after the restart.
 fn plan(args: &StormArgs) -> Plan {
     let flags = args.fleet.collector_flag.clone();
     Plan::for_scenario(&args.fleet, args.collectors, BackoffPolicy::Agent, flags)
@@ -128,7 +128,7 @@ async fn restart_collectors(run: &mut ScenarioRun, args: &StormArgs) -> anyhow::
     Ok(restarted)
 }
 
-/// Scrapes until all agents are shown.
+/// Scrapes pages until they show all agents.
 async fn watch_recovery(
     run: &mut ScenarioRun,
     args: &StormArgs,

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// seconds. `tests/ops/quiet.rs` asserts the real bounds.
 const BUSY: [&str; 6] = ["--interval", "5s", "--max-lag", "30s", "--tolerance", "5s"];
 
-/// The load test with these arguments.
+/// Returns the load test's command with these arguments.
 fn loadtest(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fleetgauge-loadtest"));
     command.args(args).timeout(PATIENCE);

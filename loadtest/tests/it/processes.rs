@@ -90,7 +90,7 @@ impl Run {
         Self(run.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
     }
 
-    /// Its children by command, once there are `count`.
+    /// Waits until the run has `count` children. Returns their process ids by command.
     fn wait_for_children(&self, count: usize) -> BTreeMap<String, Vec<u32>> {
         let until = Instant::now() + PATIENCE;
         loop {

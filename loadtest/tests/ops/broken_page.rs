@@ -52,8 +52,8 @@ impl StallingProxy {
     }
 }
 
-/// Forwards one request and its response, uncompressed. A stalled one waits after the beginning
-/// until it is resumed.
+/// Forwards one request and its response, uncompressed. A stalled response pauses after its
+/// beginning until the test resumes it.
 fn forward(
     mut reader: TcpStream,
     collector: SocketAddr,

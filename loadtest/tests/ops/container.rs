@@ -20,7 +20,7 @@ const LIBRARIES: [&str; 8] = [
     "ld-linux-aarch64.so.1",
 ];
 
-/// A root directory with this program and its shared libraries.
+/// Creates a root directory with this program and its shared libraries.
 fn image(program: &str) -> TempDir {
     let image = tempfile::tempdir().unwrap();
     let put = |from: &Path, to: &str| {
@@ -41,7 +41,7 @@ fn image(program: &str) -> TempDir {
     image
 }
 
-/// A command that runs in the image as its user.
+/// Returns a command that runs in the image as the image's user.
 fn within(image: &TempDir) -> Command {
     let mut command = Command::new("chroot");
     command.arg("--userspec=65532:65532").arg(image.path()).arg("/program");

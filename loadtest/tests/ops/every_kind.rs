@@ -44,7 +44,7 @@ const FAMILIES: &[(&str, FamilyKind, &str, &str)] = &[
 /// Id of the agent.
 pub(crate) const ID: &str = "every.kind:1";
 
-/// Connects and reports once. The agent is shown while the connection is open.
+/// Connects and reports once. Pages show the agent while the connection is open.
 pub(crate) fn report_to(collector: &str) -> TcpStream {
     report_as(ID, collector)
 }

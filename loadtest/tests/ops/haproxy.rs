@@ -8,7 +8,7 @@ use super::programs::{Collector, Program, agent, built, free_address, installed,
 /// Source address of the balancer, which the collector trusts.
 const BALANCER: &str = "127.0.0.9";
 
-/// HAProxy in front of the collector, listening at these addresses.
+/// Starts HAProxy in front of the collector, listening at these addresses.
 fn haproxy(collector: &str, at: &[&str], server_options: &str) -> Program {
     let binds: Vec<_> = at.iter().map(|address| format!("    bind {address}\n")).collect();
     let config = format!(

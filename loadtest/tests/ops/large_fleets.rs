@@ -21,7 +21,7 @@ const SERIES: usize = 6;
 /// Selects the gauges of all agents. The job excludes the roster, which also has an `agent` label.
 const FLEET: &str = "{job='fleetgauge-agents', agent!=''}";
 
-/// Size from the environment variable, or the small default.
+/// Returns the size in the environment variable, or the small default.
 fn size(variable: &str, small: usize) -> usize {
     std::env::var(variable).map_or(small, |text| text.parse().unwrap())
 }

@@ -59,7 +59,7 @@ impl Network {
         self.link(host, "set wire up");
     }
 
-    /// A link between these namespaces and addresses that can be impaired.
+    /// Creates a link between these namespaces and addresses. The link can be impaired.
     pub(crate) fn bad_link(&self, ends: &[(&str, &str)]) -> BadLink {
         let place = |(name, address): &(&str, &str)| format!("{}:{address}", self.name(name));
         BadLink::create(&ends.iter().map(place).collect::<Vec<_>>())
@@ -72,7 +72,7 @@ impl Network {
         command
     }
 
-    /// A page of the collector in this namespace; `None` unless the status is 200.
+    /// Fetches a page of the collector in this namespace; `None` unless the status is 200.
     pub(crate) fn page(&self, namespace: &str, path: &str) -> Option<String> {
         let mut curl = self.command(namespace, "curl");
         let url = format!("http://127.0.0.1:1234{path}");

@@ -13,8 +13,8 @@ const PARSE: &str = "import sys
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
 print(len(list(parse(sys.stdin.read()))))";
 
-/// A collector with a real agent, one of every kind, one that has disconnected, and counters above
-/// zero.
+/// Starts a collector with a real agent, one with every metric kind, one that has disconnected, and
+/// counters above zero.
 fn collector() -> (Collector, impl Sized) {
     let collector = Collector::start(&[]);
     let left = every_kind::report_to(&collector.agents);

@@ -86,7 +86,7 @@ impl Drop for Program {
     }
 }
 
-/// A program of the workspace, next to the tests in the target directory.
+/// Returns the path of a workspace program, which is next to the tests in the target directory.
 pub(crate) fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
@@ -95,7 +95,7 @@ pub(crate) fn built(name: &str) -> PathBuf {
     program
 }
 
-/// A program of this host: at the path in `variable`, or on PATH.
+/// Returns the command of a program of this host: at the path in `variable`, or on PATH.
 pub(crate) fn installed(variable: &str, name: &str) -> Command {
     Command::new(std::env::var_os(variable).unwrap_or_else(|| name.into()))
 }
@@ -105,7 +105,8 @@ pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path)
 }
 
-/// A port of 127.0.0.1 that was just free, for programs that cannot choose one themselves.
+/// Returns an address of 127.0.0.1 whose port was free a moment ago, for programs that cannot
+/// choose a port themselves.
 pub(crate) fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
@@ -150,12 +151,12 @@ impl Collector {
     }
 }
 
-/// A real agent that reports every second.
+/// Starts a real agent that reports every second.
 pub(crate) fn agent(id: &str, collector: &Collector, metrics: &str) -> Program {
     agent_with(id, collector, &["--interval", "1s", "--metrics", metrics])
 }
 
-/// A real agent.
+/// Starts a real agent with these flags.
 pub(crate) fn agent_with(id: &str, collector: &Collector, flags: &[&str]) -> Program {
     let mut command = Command::new(built("fleetgauge-agent"));
     command.args(["--id", id, "--collector", &collector.agents]).args(flags);

@@ -19,13 +19,13 @@ pub(crate) struct Prometheus {
 pub(crate) type Sample = (BTreeMap<String, String>, f64);
 
 impl Prometheus {
-    /// Prometheus with the configuration of `deploy/`, except for the collector's address and the
-    /// intervals.
+    /// Starts Prometheus with the configuration of `deploy/`, except for the collector's address
+    /// and the intervals.
     fn start(collector: &Collector) -> Self {
         Self::with(&shipped(&collector.http))
     }
 
-    /// Prometheus with this configuration.
+    /// Starts Prometheus with this configuration.
     pub(crate) fn with(config: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let rules = repository("deploy/prometheus/rules.yml");

@@ -16,7 +16,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(repository(path)).unwrap()
 }
 
-/// A configuration without its connection settings and comments.
+/// Returns the lines of a configuration without connection settings and comments.
 fn without_connections(config: &str) -> Vec<String> {
     let about = ["#", "scheme:", "tls_config:", "authorization:"];
     let kept = |line: &&str| !about.iter().any(|word| line.trim_start().starts_with(word));
@@ -33,7 +33,8 @@ fn both_shipped_configurations_scrape_the_same() {
     assert_eq!(without_connections(&plain), without_connections(&read(SHIPPED)));
 }
 
-/// A certificate authority, the collector's certificate, and a reader's token with its entry.
+/// Creates a certificate authority, the collector's certificate, and a reader's token with its
+/// entry.
 fn secrets() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     run(&commands("# The authority."), folder.path());
@@ -48,7 +49,7 @@ fn secrets() -> TempDir {
     folder
 }
 
-/// A collector that uses TLS for HTTP and requires a token.
+/// Starts a collector that uses TLS for HTTP and requires a token.
 fn collector(folder: &Path) -> Collector {
     let flags = [
         ("http-tls-certificate", "collector.pem"),

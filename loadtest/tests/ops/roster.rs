@@ -22,7 +22,8 @@ struct Size {
     configuration: fn(&str) -> String,
 }
 
-/// Small and quick by default. With `FULL_SIZE` set: a thousand agents with default intervals.
+/// Returns a small fleet with short intervals. With `FULL_SIZE` set: a thousand agents with default
+/// intervals.
 fn size() -> Size {
     if std::env::var_os("FULL_SIZE").is_some() {
         let configuration = shipped_as_it_is;

@@ -169,7 +169,8 @@ fn unauthenticated_client_receives_only_a_reject() {
     });
 }
 
-/// A client that trusts the collector, and presents a certificate of this authority and name.
+/// Configures a TLS client that trusts the collector and presents a certificate of this authority
+/// and name.
 fn client(collector: &TestCa, shown: Option<(&TestCa, &str)>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(collector.root().unwrap()).unwrap();

@@ -12,7 +12,7 @@ use super::prometheus::{Prometheus, shipped};
 const READER: &str = "3c9ca41d9d2e7a4c2b9a8f0b8d4f6f0e";
 const AGENT: &str = "0d5f6c1ae0b94f0bb3a94ad1a6f6d5c7";
 
-/// A file with one credential.
+/// Creates a credentials file with one entry.
 pub(crate) fn credential(owner: &str, token: &str) -> NamedTempFile {
     let digest: String = Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect();
     let mut file = NamedTempFile::new().unwrap();
@@ -20,7 +20,7 @@ pub(crate) fn credential(owner: &str, token: &str) -> NamedTempFile {
     file
 }
 
-/// A file with a token, as an agent or Prometheus reads it.
+/// Creates a file with a token, as an agent or Prometheus reads it.
 fn secret(token: &str) -> NamedTempFile {
     let mut file = NamedTempFile::new().unwrap();
     writeln!(file, "{token}").unwrap();
@@ -31,7 +31,7 @@ pub(crate) fn path(file: &NamedTempFile) -> &str {
     file.path().to_str().unwrap()
 }
 
-/// A collector that requires authentication from agents and readers.
+/// Starts a collector that requires authentication from agents and readers.
 fn guarded(agents: &NamedTempFile, readers: &NamedTempFile) -> Collector {
     let flags = ["--credentials", path(agents), "--http-credentials", path(readers)];
     Collector::start(&flags)

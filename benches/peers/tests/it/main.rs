@@ -14,7 +14,7 @@ const HOSTS: u64 = 20;
 const GAUGES: u64 = 6;
 const REPORTS: u64 = 200;
 
-/// The command with a small fleet, for programs that contain one of `only`.
+/// Returns the command with a small fleet, for programs that contain one of `only`.
 fn compare(json: &Path, only: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fleetgauge-peers"));
     command.args(["--hosts", "20", "--rate", "100", "--vanish-interval", "1s"]);
@@ -25,7 +25,7 @@ fn compare(json: &Path, only: &[&str]) -> Command {
     command
 }
 
-/// Results of a run, which must succeed.
+/// Runs the command, which must succeed. Returns its results.
 fn results(arguments: &[&str], only: &[&str]) -> Value {
     let dir = tempfile::tempdir().unwrap();
     let json = dir.path().join("results.json");

@@ -34,7 +34,7 @@ impl Clock {
         writeln!(file, "{seconds}").unwrap();
     }
 
-    /// A program that uses this clock.
+    /// Returns a command whose program uses this clock.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(built(program));
         command.env("LD_PRELOAD", libfaketime()).env("FAKETIME_NO_CACHE", "1");
@@ -57,7 +57,7 @@ fn agent(id: &str, clock: &Clock, collector: &Collector) -> Program {
     Program::start(command)
 }
 
-/// The collector's time of day, from the time of the latest report.
+/// Returns the collector's time of day, taken from the time of the latest report.
 fn time_of_day(collector: &Collector) -> i64 {
     let page: serde_json::Value = serde_json::from_str(&collector.get("/api/agents", "")).unwrap();
     let agents = page["agents"].as_array().unwrap();

@@ -26,7 +26,7 @@ fn collector(network: &Network, namespace: &str) -> Program {
     program
 }
 
-/// A real agent in this namespace.
+/// Starts a real agent in this namespace.
 fn agent(network: &Network, namespace: &str, id: &str, interval: &str) -> Program {
     let mut command = network.command(namespace, built("fleetgauge-agent"));
     command.args(["--id", id, "--collector", COLLECTOR, "--interval", interval]);

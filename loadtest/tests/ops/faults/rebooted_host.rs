@@ -19,7 +19,7 @@ const AWAY: Duration = Duration::from_secs(10);
 /// challenge of the old connection, and a margin of one.
 const BACK_WITHIN: Duration = Duration::from_secs(16);
 
-/// The network in the picture; `None` if namespaces cannot be created.
+/// Creates the network in the picture; `None` if namespaces cannot be created.
 fn create_network() -> Option<Network> {
     let network = Network::create(&["collector", "before", "after"])?;
     network.connect("collector", "before", "192.0.2.1/30", "192.0.2.2/30");
@@ -27,7 +27,7 @@ fn create_network() -> Option<Network> {
     Some(network)
 }
 
-/// The real agent on a host with this boot number.
+/// Starts the real agent on a host with this boot number.
 fn agent(
     network: &Network,
     namespace: &str,
