@@ -44,8 +44,8 @@ impl FileError {
 pub fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>, FileError> {
     read_if(path, max_bytes, |metadata| match mode_for_others(metadata) {
         Some(mode) => Err(format!(
-            "every user of this host may read or change it (mode {mode:03o}); chmod 600 it, or 640 \
-             with the group of the service"
+            "is accessible to every user (mode {mode:03o}); chmod 600, or chmod 640 with the group \
+             of the service"
         )),
         None => Ok(()),
     })

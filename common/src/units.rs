@@ -48,10 +48,12 @@ fn parse(text: &str, units: &[(&str, u64)], what: &str, example: &str) -> Result
     let names: Vec<_> = units.iter().map(|(name, _)| *name).collect();
     let names = names.join(", ");
     if number.is_empty() {
-        return Err(format!("must be a {what} such as {example}: a whole number and {names}"));
+        return Err(format!(
+            "must be a whole number followed by a unit ({names}), such as {example}"
+        ));
     }
     if unit.is_empty() {
-        return Err(format!("must have a unit, such as {example}: one of {names}"));
+        return Err(format!("has no unit; append one of {names}, as in {example}"));
     }
     let Some((_, factor)) = units.iter().find(|(name, _)| *name == unit) else {
         return Err(format!("must have one of the units {names}, such as {example}"));
@@ -84,9 +86,9 @@ mod tests {
     #[test]
     fn missing_unit_is_named() {
         let problem = parse_duration("5").unwrap_err();
-        assert_eq!(problem, "must have a unit, such as 15s: one of ms, s, m, h, d");
+        assert_eq!(problem, "has no unit; append one of ms, s, m, h, d, as in 15s");
         let problem = parse_size("1048576").unwrap_err();
-        assert_eq!(problem, "must have a unit, such as 64MiB: one of B, KiB, MiB, GiB, TiB");
+        assert_eq!(problem, "has no unit; append one of B, KiB, MiB, GiB, TiB, as in 64MiB");
     }
 
     #[test]

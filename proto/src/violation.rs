@@ -41,7 +41,7 @@ pub enum Violation {
     BadExtension,
     #[error("agent id {0:?} is not 1 to 128 bytes of A-Z a-z 0-9 . _ : -")]
     BadAgentId(Box<str>),
-    #[error("label name {0:?} is not legal")]
+    #[error("label name {0:?} is invalid; use a letter or _, then letters, digits and _")]
     BadLabelName(Box<str>),
     #[error("label name {0:?} is reserved")]
     ReservedLabel(Box<str>),
@@ -55,7 +55,7 @@ pub enum Violation {
     DuplicateLabel(Box<str>),
     #[error("the {field} in Hello is too long")]
     BadHello { field: &'static str },
-    #[error("metric name {0:?} is not legal, or ends in a suffix that its kind adds")]
+    #[error("metric name {0:?} is invalid, or ends in a suffix that its kind adds")]
     BadMetricName(Box<str>),
     #[error("metric name {0:?} is reserved")]
     ReservedMetricName(Box<str>),
@@ -75,7 +75,7 @@ pub enum Violation {
     BadFamilyIndex { series: usize, family: u32 },
     #[error("series {series}: width {width} does not match its kind and parameters")]
     BadWidth { series: usize, width: u32 },
-    #[error("series {series}: its parameters are not legal for its kind")]
+    #[error("series {series}: its parameters are invalid for its kind")]
     BadParameters { series: usize },
     #[error("{count} values in a report; at most {max} are allowed")]
     TooManyValues { count: u64, max: u32 },

@@ -12,7 +12,7 @@ variables, and variables the file.
 DURATION is a whole number and ms, s, m, h or d.";
 
 pub(super) const AFTER: &str = "\
-Every option can be set by FLEETGAUGE_<NAME> or in the file of --config. See more with '--help'";
+Every option can also be set by FLEETGAUGE_<NAME> or in the --config file; see '--help'";
 
 pub(super) const AFTER_LONG: &str = "\
 Examples:
@@ -26,9 +26,9 @@ Examples:
   Add labels to all series:
     fleetgauge-agent --label dc=fra --label rack=b12
 
-  Check a file of settings and show where each value comes from:
+  Check a settings file and show where each value comes from:
     fleetgauge-agent --config /etc/fleetgauge/agent.toml --check
 
-Exit codes: 0 after a stop, 1 after a failure, 64 if a setting is invalid.
+Exit codes: 0 after a graceful shutdown, 1 after a failure, 64 if a setting is invalid.
 
 See docs/configuration.md for all settings and docs/operate.md for tasks.";

@@ -67,7 +67,7 @@ fn strongest_of_id_and_id_from_wins() {
     assert_eq!(id(&["--id-from", "hostname"], &[]), IdSource::HostName);
     assert_eq!(id(&[], &[("ID_FROM", "machine-id")]), IdSource::MachineId);
     let error = load(&["--id", "x", "--id-from", "hostname"], &[]).unwrap_err();
-    assert_eq!(error, "--id: excludes id_from (flag --id-from); set one of the two");
+    assert_eq!(error, "--id: cannot be combined with id_from (flag --id-from); remove one of them");
 }
 
 #[test]
@@ -86,9 +86,9 @@ fn labels_come_from_the_strongest_source() {
 fn invalid_value_is_named_with_what_is_right() {
     for (flags, expected) in [
         (["--collector", "here"], "--collector=\"here\": must be HOST:PORT, such as"),
-        (["--interval", "999ms"], "--interval=\"999ms\": must be within 1s to 5m"),
-        (["--interval", "301s"], "--interval=\"301s\": must be within 1s to 5m"),
-        (["--interval", "15"], "--interval=\"15\": must have a unit, such as 15s"),
+        (["--interval", "999ms"], "--interval=\"999ms\": must be between 1s and 5m"),
+        (["--interval", "301s"], "--interval=\"301s\": must be between 1s and 5m"),
+        (["--interval", "15"], "--interval=\"15\": has no unit; append one of"),
         (["--metrics", "all"], "--metrics=\"all\": must be basic or classic"),
         (["--id", "my pc"], "--id=\"my pc\": must be 1 to 128 of"),
         (["--id-from", "dmi"], "--id-from=\"dmi\": must be hostname or machine-id"),
@@ -113,12 +113,12 @@ fn all_errors_are_reported_with_their_source() {
     let at = |line| format!("{}, line {line}", path(&file));
     for expected in [
         "--id=\"a b\": must be 1 to 128 of".to_owned(),
-        "FLEETGAUGE_INTERVAL=\"soon\": must be a duration such as 15s".to_owned(),
+        "FLEETGAUGE_INTERVAL=\"soon\": must be a whole number followed by a unit".to_owned(),
         "FLEETGAUGE_COLECTOR: unknown setting; did you mean FLEETGAUGE_COLLECTOR?".to_owned(),
         "FLEETGAUGE_LABELS: label \"a\" is given twice".to_owned(),
         format!("{}: metrics: must be basic or classic", at(1)),
         format!("{}: intervall: unknown setting; did you mean interval?", at(2)),
-        format!("{}: labels: must be text in quotes", at(5)),
+        format!("{}: labels: must be a quoted string", at(5)),
     ] {
         assert!(error.lines().any(|line| line.starts_with(&expected)), "{expected}: {error}");
     }
@@ -147,7 +147,7 @@ fn strongest_of_token_and_token_file_wins() {
     assert_eq!(token(&[], &[("TOKEN", TOKEN)]), given);
     assert_eq!(token(&["--token-file", path(&flag)], &[("TOKEN", TOKEN)]), in_file(path(&flag)));
     let error = load(&[], &[("TOKEN", TOKEN), ("TOKEN_FILE", path(&env))]).unwrap_err();
-    assert!(error.starts_with("FLEETGAUGE_TOKEN: excludes token_file ("), "{error}");
+    assert!(error.starts_with("FLEETGAUGE_TOKEN: cannot be combined with token_file ("), "{error}");
 }
 
 #[test]
@@ -202,5 +202,8 @@ fn tls_settings_enable_tls_unless_it_is_disabled() {
     assert!(config.effective.to_string().contains("tls = true "), "the default follows");
     assert!(load(&flags, &[("TLS", "false")]).unwrap().tls.is_none());
     let error = load(&["--tls-key", path(&ca)], &[]).unwrap_err();
-    assert!(error.contains("--tls-key: needs --tls-certificate; set both or neither"), "{error}");
+    assert!(
+        error.contains("--tls-key: requires --tls-certificate; set --tls-certificate too"),
+        "{error}"
+    );
 }

@@ -159,8 +159,8 @@ fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, TlsFil
     let path = path.display();
     PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
         pem::Error::NoItemsFound => {
-            let expected = "expected an unencrypted PEM key (-----BEGIN PRIVATE KEY-----)";
-            bad("tls_key", format!("{path} has no private key; {expected}"))
+            let missing = "no unencrypted PEM private key (-----BEGIN PRIVATE KEY-----)";
+            bad("tls_key", format!("{path} contains {missing}"))
         }
         _ => bad("tls_key", format!("{path} is not PEM")),
     })

@@ -37,7 +37,7 @@ fn errors(output: &Output) -> &str {
 #[test]
 fn invalid_flag_exits_64_and_says_what_is_right() {
     let output = agent(&["--id", "x", "--interval", "0s"]);
-    let expected = "fleetgauge-agent: --interval=\"0s\": must be within 1s to 5m\n";
+    let expected = "fleetgauge-agent: --interval=\"0s\": must be between 1s and 5m\n";
     assert_eq!(errors(&output), expected);
 }
 

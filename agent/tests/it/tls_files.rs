@@ -38,9 +38,9 @@ fn unusable_files_are_named() {
         (vec!["--tls-ca", &key], [&*key, "BEGIN CERTIFICATE"]),
         (
             vec!["--tls-ca", &ca, "--tls-certificate", &own],
-            ["--tls-certificate", "needs --tls-key"],
+            ["--tls-certificate", "requires --tls-key"],
         ),
-        (vec!["--tls-ca", &ca, "--tls-key", &key], ["--tls-key", "needs --tls-certificate"]),
+        (vec!["--tls-ca", &ca, "--tls-key", &key], ["--tls-key", "requires --tls-certificate"]),
         (
             vec!["--tls-ca", &ca, "--tls-certificate", &own, "--tls-key", &open],
             [&*open, "chmod 600"],

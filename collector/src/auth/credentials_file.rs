@@ -14,9 +14,8 @@ const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 const MAX_TOKENS: usize = 2;
 
 /// Error for the digest of a blank secret, usually made from a file that did not exist yet.
-const BLANK: &str = "a token is the SHA-256 of an empty or blank string, so that an empty \
-                     password would be valid; make a token and its entry with: \
-                     fleetgauge-collector token";
+const BLANK: &str = "a token is the SHA-256 of an empty or blank string, so an empty password \
+                     would be valid; generate a token with fleetgauge-collector token";
 
 /// Start of an entry, where the file is split for parsing. TOML allows other spellings, which are
 /// parsed without splitting.
@@ -90,7 +89,7 @@ impl<'a> Reading<'a> {
     ) -> Result<Vec<Digest>, FileError> {
         if tokens.len() > MAX_TOKENS {
             let count = tokens.len();
-            let problem = format!("{count} tokens are over the {MAX_TOKENS} allowed");
+            let problem = format!("the entry has {count} tokens; at most {MAX_TOKENS} are allowed");
             return Err(self.bad(offset, problem));
         }
         let digest = |text: &String| {

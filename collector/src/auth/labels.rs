@@ -7,6 +7,10 @@ use fleetgauge_proto::{Code, StaticLabels, Violation};
 
 use crate::peers::refusal::Refusal;
 
+/// Detail of a Reject for a label that is not in `allow_labels`.
+const NOT_IN_ALLOWED: &str =
+    "may not be set by agents; add it to allow_labels or remove it from the agent";
+
 /// The label names that agents may set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Labels {
@@ -40,7 +44,7 @@ impl Labels {
                 Some((_, pinned)) if pinned == value => {}
                 Some(_) => return Err(not_allowed(name, "is pinned to another value")),
                 None if self.allows(name) => all.push((name, value)),
-                None => return Err(not_allowed(name, "is not one that agents may set")),
+                None => return Err(not_allowed(name, NOT_IN_ALLOWED)),
             }
         }
         let all: Vec<_> = all.into_iter().map(|(name, value)| Label { name, value }).collect();

@@ -20,7 +20,7 @@ impl NewToken {
     /// Creates a token for an agent id or a pattern such as `web-*`.
     ///
     /// # Errors
-    /// The string is neither, or the system has no random numbers.
+    /// The string is neither, or the operating system provides no random numbers.
     pub fn for_agent(agent: &str) -> Result<Self, String> {
         tokens::IdPattern::parse(agent)?;
         Self::make("agent", agent)
@@ -29,7 +29,7 @@ impl NewToken {
     /// Creates a token for a user of the HTTP port: a bearer token, or a password.
     ///
     /// # Errors
-    /// The user name is invalid, or the system has no random numbers.
+    /// The user name is invalid, or the operating system provides no random numbers.
     pub fn for_user(user: &str) -> Result<Self, String> {
         http_users::check_user(user)?;
         Self::make("user", user)
@@ -38,7 +38,8 @@ impl NewToken {
     fn make(key: &str, name: &str) -> Result<Self, String> {
         let mut random = [0; RANDOM_BYTES];
         let filled = ring::default_provider().secure_random.fill(&mut random);
-        filled.map_err(|_| "the system has no random numbers; try again".to_owned())?;
+        filled
+            .map_err(|_| "the operating system provided no random numbers; try again".to_owned())?;
         let token = hex(&random);
         let digest = Digest::of(token.as_bytes()).text();
         // A JSON string is a TOML string.

@@ -56,12 +56,13 @@ impl<'a> IdPattern<'a> {
     pub(super) fn parse(agent: &'a str) -> Result<Self, String> {
         let Some(prefix) = agent.strip_suffix('*') else {
             let id = AgentId::try_new(agent);
-            let id = id.map_err(|bad| format!("{bad}; a pattern ends in its one *"))?;
+            let id = id.map_err(|bad| format!("{bad}; a pattern may have one *, at its end"))?;
             return Ok(Self::Id(id));
         };
         if !prefix.is_empty() && AgentId::try_new(&format!("{prefix}x")).is_err() {
             return Err(format!(
-                "{agent:?} is not an agent id prefix and one *, such as web-* or *"
+                "{agent:?} is not a valid pattern; write a prefix of agent ids and one *, such as \
+                 web-* or *"
             ));
         }
         Ok(Self::Prefix(prefix))

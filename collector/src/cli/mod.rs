@@ -79,7 +79,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match serve(config, activated) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            error!("{error:#}");
+            error!(error = %format_args!("{error:#}"), "collector failed");
             ExitCode::FAILURE
         }
     }
@@ -159,7 +159,9 @@ fn reload_signal() -> Arc<Notify> {
                     notify.notify_one();
                 }
             })),
-            Err(error) => tracing::warn!(%error, "SIGHUP cannot be heeded"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot handle SIGHUP; reload is by file changes only")
+            }
         }
     }
     reload

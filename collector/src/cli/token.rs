@@ -1,4 +1,4 @@
-//! `fleetgauge-collector token`: makes a random token and its entry for a credentials file.
+//! `fleetgauge-collector token`: generates a random token and its entry for a credentials file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -10,7 +10,7 @@ use clap::{ArgGroup, Args};
 use super::{BAD_SETTING, say};
 use crate::auth::NewToken;
 
-/// Make a random token and its entry for a file of credentials
+/// Generate a random token and its entry for a credentials file
 ///
 /// The token goes to standard output, the entry to standard error.
 /// With --write the token goes to a file, the entry to standard output:
@@ -21,10 +21,10 @@ use crate::auth::NewToken;
 #[command(verbatim_doc_comment)]
 #[command(group(ArgGroup::new("whose").required(true).args(["agent", "user"])))]
 pub(super) struct TokenCommand {
-    /// Agent id, or the beginning of ids and *, as in web-*
+    /// Agent id, or a prefix of agent ids and *, such as web-*
     #[arg(long, value_name = "ID")]
     agent: Option<String>,
-    /// HTTP reader: a bearer token, or a password with this user name
+    /// Name of an HTTP user; the token is its bearer token or basic-auth password
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
     /// Write the token to a new FILE that only its owner may read
@@ -81,13 +81,15 @@ fn to_file(path: &Path, token: &str, entry: &str) -> Result<(), String> {
         // exists.
         match std::fs::remove_file(path) {
             Ok(()) => format!("{problem}; {file} was removed, try again"),
-            Err(error) => format!("{problem}; remove {file}, it is of no use: {error}"),
+            Err(error) => format!(
+                "{problem}; cannot remove {file} ({error}); delete it, its token is not valid"
+            ),
         }
     })
 }
 
 fn to_terminal(token: &str, entry: &str) -> Result<(), String> {
-    let cannot = |error| format!("cannot write the token and its entry: {error}; use neither");
+    let cannot = |error| format!("cannot write the token and its entry: {error}; discard both");
     print(io::stdout(), &format!("{token}\n")).map_err(cannot)?;
     print(io::stderr(), entry).map_err(cannot)
 }

@@ -15,7 +15,7 @@ use crate::registry::SchemaLimits;
 const ADDRESS_SHARE: usize = 16;
 
 /// Where the limit of connections comes from.
-const FILE_LIMIT: &str = "the process's limit of open files less 256; raise that with ulimit -n or \
+const FILE_LIMIT: &str = "the limit of open files minus 256; raise that limit with ulimit -n or \
                           LimitNOFILE=";
 
 /// The configurable limits.

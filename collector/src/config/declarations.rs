@@ -31,22 +31,22 @@ pub(super) const PROGRAM: Program = Program {
 const SETTINGS: [Setting; 52] = [
     setting("config", Kind::Path, "FILE", "Read settings from a TOML file")
         .details(
-            "Its keys are the names of the options with _ for -. Options and environment \
-             variables override it.",
+            "The keys are the option names with _ instead of -. Options and environment \
+             variables override the file.",
         )
         .not_in_file(),
     setting("listen", Kind::Text(parse::is_address), "ADDR", "Listen for agents on ADDR")
         .under(LISTENING)
-        .details("IP:PORT. Port 0 takes a free port, which the log names.")
+        .details("IP:PORT. Port 0 selects a free port, which is logged.")
         .default("127.0.0.1:45678")
         .list(),
     setting("http_listen", Kind::Text(parse::is_address), "ADDR", "Serve HTTP on ADDR")
         .under(LISTENING)
-        .details("IP:PORT. Port 0 takes a free port, which the log names.")
+        .details("IP:PORT. Port 0 selects a free port, which is logged.")
         .default("127.0.0.1:1234"),
     setting("advertise", Kind::Text(parse::is_target), "HOST:PORT", "Advertise HOST:PORT in /sd")
         .under(LISTENING)
-        .details("Where Prometheus reaches the HTTP port.")
+        .details("The address at which Prometheus reaches the HTTP port.")
         .default_note("Host header of the request"),
     setting(
         "proxy_protocol_from",
@@ -57,25 +57,30 @@ const SETTINGS: [Setting; 52] = [
     .under(LISTENING)
     .details("Version 2 of the protocol. PREFIX is an address or a prefix, such as 10.0.0.0/8.")
     .list(),
-    setting("insecure", Kind::Switch, "BOOL", "Allow non-loopback listeners without protection")
-        .under(LISTENING)
-        .details(
-            "Allows listeners without authentication or TLS on addresses that other hosts \
+    setting(
+        "insecure",
+        Kind::Switch,
+        "BOOL",
+        "Allow non-loopback listeners without authentication or TLS",
+    )
+    .under(LISTENING)
+    .details(
+        "Allows listeners without authentication or TLS on addresses that other hosts \
              reach: any host could report as any agent, read every metric, or read \
              credentials on the wire.",
-        )
-        .default("false")
-        .reloads(),
+    )
+    .default("false")
+    .reloads(),
     setting("credentials", Kind::Path, "FILE", "Read the tokens of agents from FILE")
         .under(AUTHENTICATION)
         .details(
-            "Each entry allows an agent id, or a pattern of ids, with tokens and labels. \
-             Without it, any agent may report under any free id.",
+            "Each entry maps an agent id or an id pattern to tokens and labels. Without this \
+             file, any agent may claim any free id.",
         )
         .reloads(),
     setting("http_credentials", Kind::Path, "FILE", "Read the tokens of HTTP users from FILE")
         .under(AUTHENTICATION)
-        .details("Without it, everybody who reaches the HTTP port may read.")
+        .details("Without this file, anyone who reaches the HTTP port can read every page.")
         .reloads(),
     setting("allow_labels", Kind::Text(parse::is_label), "NAME", "Allow agents to set label NAME")
         .under(AUTHENTICATION)
@@ -87,7 +92,7 @@ const SETTINGS: [Setting; 52] = [
         .under(TLS)
         .details("Enables TLS on the agent port. Needs --tls-key.")
         .reloads(),
-    setting("tls_key", Kind::Path, "FILE", "PEM private key, not readable by every user")
+    setting("tls_key", Kind::Path, "FILE", "PEM private key, not world-readable")
         .under(TLS)
         .details("The key of --tls-certificate, without a passphrase.")
         .reloads(),
@@ -95,7 +100,7 @@ const SETTINGS: [Setting; 52] = [
         "tls_client_ca",
         Kind::Path,
         "FILE",
-        "Require certificates issued by these authorities",
+        "Require client certificates issued by a CA in FILE",
     )
     .under(TLS)
     .details("PEM. The names in an agent's certificate decide which id it may have.")
@@ -112,7 +117,7 @@ const SETTINGS: [Setting; 52] = [
         "tls_client_name",
         Kind::Text(is_name_pattern),
         "PATTERN",
-        "Name in agents' certificates, with {id} for the agent id",
+        "Name required in an agent's certificate; {id} is the agent id",
     )
     .under(TLS)
     .details("Such as {id}.agents.example.com or spiffe://example.com/agent/{id}.")
@@ -122,7 +127,7 @@ const SETTINGS: [Setting; 52] = [
         .under(HTTP_TLS)
         .details("Enables TLS on the HTTP port. Needs --http-tls-key.")
         .reloads(),
-    setting("http_tls_key", Kind::Path, "FILE", "PEM private key, not readable by every user")
+    setting("http_tls_key", Kind::Path, "FILE", "PEM private key, not world-readable")
         .under(HTTP_TLS)
         .details("The key of --http-tls-certificate, without a passphrase.")
         .reloads(),
@@ -130,7 +135,7 @@ const SETTINGS: [Setting; 52] = [
         "http_tls_client_ca",
         Kind::Path,
         "FILE",
-        "Require certificates issued by these authorities",
+        "Require client certificates issued by a CA in FILE",
     )
     .under(HTTP_TLS)
     .details("PEM. Any of their certificates gives access to every page.")
@@ -155,13 +160,15 @@ const SETTINGS: [Setting; 52] = [
     .under(PRESENCE)
     .details("Nothing is written while no agent connects or disconnects.")
     .default("30s"),
-    setting("expected_agents", Kind::Path, "FILE", "Expect the agents that FILE lists")
-        .under(PRESENCE)
-        .details(
-            "An expected agent that is not connected counts as down. One id a line, comments \
-             after #.",
-        )
-        .reloads(),
+    setting(
+        "expected_agents",
+        Kind::Path,
+        "FILE",
+        "Report agents listed in FILE as down unless connected",
+    )
+    .under(PRESENCE)
+    .details("One id per line; # starts a comment.")
+    .reloads(),
     setting(
         "return_timeout",
         Kind::seconds(1, 3600),
@@ -169,7 +176,7 @@ const SETTINGS: [Setting; 52] = [
         "Wait this long after a start before an agent counts as missing",
     )
     .under(PRESENCE)
-    .details("Two report intervals of the agent, if that is longer.")
+    .details("Uses two report intervals of the agent if that is longer.")
     .default("30s"),
     setting(
         "departed_retention",
@@ -185,7 +192,10 @@ const SETTINGS: [Setting; 52] = [
         .default("100000"),
     setting("max_connections", Kind::Number(1, u64::MAX), "N", "Maximum agent connections")
         .under(LIMITS)
-        .details("At most the default. Raise it with ulimit -n or LimitNOFILE=.")
+        .details(
+            "Cannot exceed the default. Raise the limit of open files with ulimit -n or \
+             LimitNOFILE=.",
+        )
         .default_note("limit of open files - 256"),
     setting(
         "max_handshakes",
@@ -194,13 +204,13 @@ const SETTINGS: [Setting; 52] = [
         "Maximum connections without a first report",
     )
     .under(LIMITS)
-    .details("An agent over the limit is told when to try again.")
+    .details("The collector tells an agent over the limit when to retry.")
     .default("1024"),
     setting("max_memory", Kind::Size(1, MAX_SIZE), "SIZE", "Maximum memory for agents")
         .under(LIMITS)
         .details(
-            "Counts connections, rows, schemas and unfinished frames. Each scrape holds a \
-             copy of the rows on top.",
+            "Counts connections, rows, schemas and unfinished frames. Each scrape needs an \
+             additional copy of the rows.",
         )
         .default("1GiB"),
     setting("max_schemas", Kind::Number(1, 1 << 20), "N", "Maximum schemas, in use or not")
@@ -229,7 +239,7 @@ const SETTINGS: [Setting; 52] = [
         "Maximum agent connections from one address",
     )
     .under(ADDRESSES)
-    .details("Lower it where no NAT and no load balancer is in front.")
+    .details("Lower it if agents do not connect through a NAT or a load balancer.")
     .default_note("--max-connections"),
     setting(
         "max_handshakes_per_address",
@@ -238,7 +248,7 @@ const SETTINGS: [Setting; 52] = [
         "Maximum new connections per second from one address",
     )
     .under(ADDRESSES)
-    .details("Bursts may have ten times as many.")
+    .details("Allows bursts of ten times this number.")
     .default("100"),
     setting(
         "max_failures_per_address",
@@ -247,7 +257,7 @@ const SETTINGS: [Setting; 52] = [
         "Maximum failed connections per minute from one address",
     )
     .under(ADDRESSES)
-    .details("One more pauses the address for --failure-pause.")
+    .details("A further failure blocks the address for --failure-pause.")
     .default("20"),
     setting(
         "failure_pause",
@@ -269,7 +279,7 @@ const SETTINGS: [Setting; 52] = [
     .list(),
     setting("max_interval", Kind::seconds(1, 300), "DURATION", "Maximum report interval")
         .under(AGENT_LIMITS)
-        .details("A silent agent is shown for three of its intervals.")
+        .details("The collector removes a silent agent after three of its intervals.")
         .default("5m"),
     setting(
         "max_reports_per_interval",
@@ -278,7 +288,7 @@ const SETTINGS: [Setting; 52] = [
         "Maximum frames of an agent per interval",
     )
     .under(AGENT_LIMITS)
-    .details("Bursts may have twenty times as many.")
+    .details("Allows bursts of twenty times this number.")
     .default("5"),
     setting(
         "max_payload",
@@ -296,7 +306,7 @@ const SETTINGS: [Setting; 52] = [
         .default("10000"),
     setting("max_values", Kind::Number(1, 1 << 20), "N", "Maximum values in a report")
         .under(AGENT_LIMITS)
-        .details("A series of a histogram has one for each bucket, and two.")
+        .details("A histogram series has one value per bucket, a count and a sum.")
         .default("50000"),
     setting(
         "max_labels_size",
@@ -306,8 +316,8 @@ const SETTINGS: [Setting; 52] = [
     )
     .under(AGENT_LIMITS)
     .details(
-        "Names and values over all series of a schema and, counted apart, those of the \
-         agent.",
+        "Applies to the label names and values of all series of a schema, and separately to \
+         those of the agent.",
     )
     .default("512KiB"),
     setting(
@@ -322,18 +332,26 @@ const SETTINGS: [Setting; 52] = [
     setting("kinds", Kind::Table(parse::is_pin), "FAMILY=KIND", "Set the kind of a metric family")
         .under(PAGES)
         .details(
-            "KIND is gauge, counter, histogram, summary, info or unknown. Decides where \
-             agents disagree; otherwise the first agent does.",
+            "KIND is gauge, counter, histogram, summary, info or unknown. Overrides \
+             agents that disagree. Without it, the kind of the first agent applies.",
         ),
-    setting("classic", Kind::Switch, "BOOL", "Add the client_no label and clients_connected")
-        .under(PAGES)
-        .details("As the program that fleetgauge replaces did. client_no is the agent's port.")
-        .default("false"),
+    setting(
+        "classic",
+        Kind::Switch,
+        "BOOL",
+        "Add the client_no label and the clients_connected metric",
+    )
+    .under(PAGES)
+    .details(
+        "For dashboards of the Python server that fleetgauge replaces. client_no is the agent's \
+         source port.",
+    )
+    .default("false"),
     setting(
         "drain_timeout",
         Kind::seconds(0, 600),
         "DURATION",
-        "Let agents leave for this long at a stop",
+        "Maximum time for agents to disconnect at shutdown",
     )
     .under(RUNNING)
     .default("5s"),
@@ -345,11 +363,11 @@ const SETTINGS: [Setting; 52] = [
     )
     .under(RUNNING)
     .details(
-        "Takes less CPU; values appear this much later. 1ms is good for large fleets at \
-         short intervals.",
+        "Reduces CPU use, but values appear up to this much later. Use 1ms for a large fleet \
+         with a short interval.",
     )
     .default("0s"),
-    setting("log", Kind::Text(is_log_filter), "FILTER", "Log at a level or by directives")
+    setting("log", Kind::Text(is_log_filter), "FILTER", "Log level or filter directives")
         .under("Logging")
         .details(
             "error, warn, info, debug, trace or off, or directives such as \

@@ -205,7 +205,7 @@ fn addresses(layers: &mut Layers) -> (Vec<SocketAddr>, SocketAddr) {
     let readers = guard("http_credentials", "http_tls_client_ca", "http_tls_certificate");
     let listen = layers.list("listen");
     if listen.is_empty() {
-        layers.reject(SettingError::new("listen", "must have an address at least"));
+        layers.reject(SettingError::new("listen", "is empty; give at least one address"));
     }
     let listen: Vec<_> = listen.iter().filter_map(|text| parse::address(text).ok()).collect();
     for address in &listen {

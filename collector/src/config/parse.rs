@@ -54,7 +54,7 @@ pub(super) fn pin(text: &str) -> Result<(String, FamilyKind), String> {
         Some(kind) if !family.is_empty() => Ok((family.to_owned(), kind)),
         _ => {
             let names = "gauge, counter, histogram, summary, info or unknown";
-            Err(format!("must be the name of a family and {names}"))
+            Err(format!("must be FAMILY=KIND, where KIND is {names}"))
         }
     }
 }

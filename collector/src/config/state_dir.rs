@@ -4,6 +4,10 @@ use std::path::Path;
 
 use fleetgauge_common::settings::{Layers, SettingError};
 
+/// What to do about an unusable directory.
+#[cfg(unix)]
+const REMEDY: &str = "choose a directory that the collector can write to";
+
 /// Reports a state directory in which the collector could not create its file.
 pub(super) fn check(layers: &mut Layers) {
     if let Some(directory) = layers.path("state_dir") {
@@ -19,10 +23,10 @@ fn is_writable(directory: &Path) -> Result<(), String> {
     use rustix::fs::{Access, access};
     let existing = directory.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
     if !existing.is_dir() {
-        return Err("is not a directory".to_owned());
+        return Err(format!("is not a directory; {REMEDY}"));
     }
     let rights = Access::WRITE_OK | Access::EXEC_OK;
-    access(existing, rights).map_err(|error| format!("is not writable: {error}"))
+    access(existing, rights).map_err(|error| format!("is not writable: {error}; {REMEDY}"))
 }
 
 #[cfg(not(unix))]

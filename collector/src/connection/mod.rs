@@ -170,8 +170,10 @@ impl Connection {
     /// understands.
     fn tls_not_enabled(&mut self, answer: &mut Vec<u8>) {
         let (collector, address) = (self.session.collector(), self.session.handle().address());
-        let kind = ("TLS is not enabled on the agent port", "");
-        log_count!(collector, kind, warn, "TLS is not enabled on the agent port", %address);
+        let kind = ("TLS connection rejected; TLS is not enabled", "");
+        log_count!(
+            collector, kind, warn, "TLS connection rejected; TLS is not enabled", %address
+        );
         answer.extend(HANDSHAKE_FAILURE);
         self.session.lost(CloseReason::TlsNotEnabled);
     }

@@ -98,6 +98,8 @@ fn connected<'a>(collector: &CollectorState, labels: &'a str) -> Option<Connecte
 fn cursor(text: &str) -> Result<AgentId, HttpError> {
     AgentId::try_new(text).map_err(|_| {
         let text = quoted(text);
-        HttpError::bad_request(format!("invalid after={text}; use the next of a response"))
+        HttpError::bad_request(format!(
+            "invalid after={text}; use the value of next in the previous response"
+        ))
     })
 }

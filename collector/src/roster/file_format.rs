@@ -50,7 +50,7 @@ struct AnyVersion {
 #[derive(Debug, thiserror::Error)]
 pub enum Damage {
     /// The file cannot be read.
-    #[error("cannot read it: {0}")]
+    #[error("cannot read the file: {0}")]
     Unreadable(#[from] io::Error),
     /// Another format version.
     #[error("format version {0}; this collector reads version {VERSION}")]

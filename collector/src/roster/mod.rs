@@ -83,7 +83,7 @@ pub struct WarmupProgress {
 }
 
 impl WarmupProgress {
-    /// Whether awaited agents can still return.
+    /// Whether the collector waits for agents to return after a start or reload.
     #[must_use]
     pub fn warming_up(self) -> bool {
         self.missing > 0
@@ -324,7 +324,7 @@ impl Roster {
             ),
             MetricSample::Gauge(
                 "fleetgauge_warming_up",
-                "1 while awaited agents can still return.",
+                "1 while the collector waits for agents to return after a start or reload.",
                 count(warming_up),
             ),
             MetricSample::Gauge(

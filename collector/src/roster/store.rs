@@ -17,7 +17,7 @@ const LOCK: &str = "roster.lock";
 
 /// A directory that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("state_dir: {}: {problem}", .directory.display())]
+#[error("cannot use state_dir {}: {problem}", .directory.display())]
 pub struct BadDirectory {
     directory: PathBuf,
     problem: String,

@@ -27,7 +27,7 @@ pub(crate) fn reloaded() {
 
 /// Notifies that the collector stops, and extends the unit's stop timeout to `within`.
 pub(crate) fn stopping(within: Duration) {
-    service_manager::stopping(Some(within), Some("asking agents to leave"));
+    service_manager::stopping(Some(within), Some("draining agents"));
 }
 
 /// Sends watchdog pings and the status.

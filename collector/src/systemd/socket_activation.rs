@@ -37,7 +37,9 @@ impl ActivatedSockets {
             match name {
                 AGENTS => activated.agents.extend(socket),
                 HTTP if activated.http.is_none() => activated.http = socket,
-                HTTP => return Err(bad(name, "is the second with that name; pass one")),
+                HTTP => {
+                    return Err(bad(name, "is a duplicate; pass only one socket with this name"));
+                }
                 _ => {
                     return Err(bad(
                         name,

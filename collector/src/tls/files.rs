@@ -134,7 +134,7 @@ impl Files {
         PrivateKeyDer::from_pem_slice(&content.key).map_err(|error| {
             let problem = match error {
                 pem::Error::NoItemsFound => {
-                    "has no private key; it must be PEM, unencrypted: -----BEGIN PRIVATE KEY-----"
+                    "contains no unencrypted PEM private key (-----BEGIN PRIVATE KEY-----)"
                 }
                 _ => "is not PEM",
             };
@@ -174,7 +174,7 @@ impl Files {
             .collect::<Result<_, _>>()
             .map_err(|error| bad(format!("is not PEM: {error}")))?;
         if items.is_empty() {
-            return Err(bad(format!("has no PEM item -----BEGIN {kind}-----")));
+            return Err(bad(format!("contains no -----BEGIN {kind}----- block")));
         }
         Ok(items)
     }
@@ -193,7 +193,7 @@ impl Files {
     /// Converts an error of rustls about an authority.
     pub(super) fn no_authority(&self, error: &Error) -> SettingError {
         let path = self.client_ca.as_deref().unwrap_or(Path::new("")).display();
-        self.bad("client_ca", format!("{path} has an unusable authority: {error}"))
+        self.bad("client_ca", format!("{path} contains an unusable CA certificate: {error}"))
     }
 
     /// Converts an error of rustls about a revocation list.

@@ -66,24 +66,24 @@ fn invalid_flag_is_named_with_what_is_right() {
         (["--http-listen", "localhost:1"], "--http-listen=\"localhost:1\": must be IP:PORT"),
         (["--advertise", "metrics"], "--advertise=\"metrics\": must be HOST:PORT"),
         (["--max-connections", "many"], "--max-connections=\"many\": must be a whole number"),
-        (["--max-connections", "0"], "--max-connections=\"0\": must be within 1 to"),
-        (["--max-scrapes", "65"], "--max-scrapes=\"65\": must be within 1 to 64"),
-        (["--max-interval", "301s"], "--max-interval=\"301s\": must be within 1s to 5m"),
-        (["--max-payload", "100B"], "--max-payload=\"100B\": must be within 16KiB to 16777215B"),
-        (["--drain-timeout", "601s"], "--drain-timeout=\"601s\": must be within 0s to 10m"),
-        (["--drain-timeout", "5"], "--drain-timeout=\"5\": must have a unit, such as 15s"),
+        (["--max-connections", "0"], "--max-connections=\"0\": must be between 1 and"),
+        (["--max-scrapes", "65"], "--max-scrapes=\"65\": must be between 1 and 64"),
+        (["--max-interval", "301s"], "--max-interval=\"301s\": must be between 1s and 5m"),
+        (["--max-payload", "100B"], "--max-payload=\"100B\": must be between 16KiB and 16777215B"),
+        (["--drain-timeout", "601s"], "--drain-timeout=\"601s\": must be between 0s and 10m"),
+        (["--drain-timeout", "5"], "--drain-timeout=\"5\": has no unit; append one of"),
         (["--max-memory", "1GB"], "--max-memory=\"1GB\": must have one of the units B, KiB, MiB"),
-        (["--departed-retention", "0h"], "=\"0h\": must be within 1h to 365d"),
+        (["--departed-retention", "0h"], "=\"0h\": must be between 1h and 365d"),
         (["--tls-min-version", "1.1"], "--tls-min-version=\"1.1\": must be 1.2 or 1.3"),
         (["--log-format", "jsn"], "--log-format=\"jsn\": must be text or json; did you mean json?"),
         (["--exempt-addresses", "10.0.0/8"], "must be an IP address or a prefix, such as"),
-        (["--kinds", "load=gouge"], "--kinds=\"load=gouge\": must be the name of a family and"),
+        (["--kinds", "load=gouge"], "--kinds=\"load=gouge\": must be FAMILY=KIND, where KIND is"),
         (["--log", "=!="], "--log=\"=!=\": must be error, warn, info"),
         (["--expected-agents", "/nonexistent"], "--expected-agents: cannot read /nonexistent"),
         (["--config", "/nonexistent.toml"], "--config: /nonexistent.toml: cannot be read"),
         (["--config", "/"], "--config: /: is not a file"),
         (["--config", "/dev/zero"], "--config: /dev/zero: is not a file"),
-        (["--credentials", ""], "--credentials=\"\": must name a file"),
+        (["--credentials", ""], "--credentials=\"\": is empty; name a file"),
     ] {
         let error = errors(&check(&arguments));
         assert!(error.contains(expected), "{expected:?} is not in {error:?}");
@@ -99,21 +99,21 @@ fn more_connections_than_the_file_limit_allows_are_rejected_with_a_remedy() {
 #[test]
 fn invalid_file_is_named_with_path_and_line() {
     for (content, expected) in [
-        ("listen = [", "line 1: is not TOML: "),
+        ("listen = [", "line 1: invalid TOML: "),
         ("\nlissten = []", "line 2: lissten: unknown setting; did you mean listen?"),
         ("[kindz]\nload = 'gauge'", "line 1: kindz: unknown setting; did you mean kinds?"),
         ("config = 'x'", "line 1: config: unknown setting"),
         ("max_scrapes = 'four'", "line 1: max_scrapes: must be a whole number, without quotes"),
         ("max_scrapes = -1", "line 1: max_scrapes: must not be negative"),
-        ("max_scrapes = 1000", "line 1: max_scrapes: must be within 1 to 64"),
+        ("max_scrapes = 1000", "line 1: max_scrapes: must be between 1 and 64"),
         ("\n\ndrain_timeout = 5", "line 3: drain_timeout: must have a unit and quotes"),
         ("max_memory = 1", "line 1: max_memory: must have a unit and quotes, such as \"64MiB\""),
         ("max_memory = '1GB'", "line 1: max_memory: must have one of the units"),
-        ("http_listen = ['127.0.0.1:1']", "line 1: http_listen: must be text in quotes"),
-        ("listen = '127.0.0.1:1'", "line 1: listen: must be a list of text in brackets"),
+        ("http_listen = ['127.0.0.1:1']", "line 1: http_listen: must be a quoted string"),
+        ("listen = '127.0.0.1:1'", "line 1: listen: must be a list of strings"),
         ("listen = [\n'127.0.0.1:1',\n'x']", "line 3: listen: must be IP:PORT"),
         ("classic = 'yes'", "line 1: classic: must be true or false, without quotes"),
-        ("[kinds]\nload = 'gouge'", "line 2: kinds: must be the name of a family and"),
+        ("[kinds]\nload = 'gouge'", "line 2: kinds: must be FAMILY=KIND, where KIND is"),
         ("kinds = 5", "line 1: kinds: must be a table"),
         ("token = 'x'", "line 1: token: tokens belong in the file that credentials names"),
     ] {
@@ -197,11 +197,11 @@ fn all_errors_of_all_sources_are_reported_together() {
         "--listen=\"nonsense\": ",
         "--max-schemas=\"0\": ",
         "--http-listen: 0.0.0.0:0 is not a loopback address",
-        "FLEETGAUGE_DRAIN_TIMEOUT=\"5\": must have a unit",
+        "FLEETGAUGE_DRAIN_TIMEOUT=\"5\": has no unit",
         "FLEETGAUGE_LISTN: ",
         "line 1: max_scrapes: ",
         "line 2: max_memry: ",
-        "line 3: tls_key: needs tls_certificate; set both or neither",
+        "line 3: tls_key: requires tls_certificate; set tls_certificate too",
     ] {
         assert!(errors.contains(expected), "{expected:?} is not in {errors}");
     }
@@ -232,7 +232,7 @@ fn flag_overrides_variable_and_variable_overrides_file() {
 #[test]
 fn overridden_value_is_checked_all_the_same() {
     let error = errors(&check_file("max_scrapes = 1000\n", &["--max-scrapes", "4"]));
-    assert!(error.contains("line 1: max_scrapes: must be within 1 to 64"), "{error}");
+    assert!(error.contains("line 1: max_scrapes: must be between 1 and 64"), "{error}");
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn empty_variable_is_unset_but_an_empty_list_and_an_error_for_a_path() {
     let text = printed(&checking(&[]).env("FLEETGAUGE_EXEMPT_ADDRESSES", "").output().unwrap());
     assert!(text.contains("exempt_addresses = [] "), "{text}");
     let error = errors(&checking(&[]).env("FLEETGAUGE_CREDENTIALS", "").output().unwrap());
-    assert!(error.contains("FLEETGAUGE_CREDENTIALS=\"\": must name a file"), "{error}");
+    assert!(error.contains("FLEETGAUGE_CREDENTIALS=\"\": is empty; name a file"), "{error}");
 }
 
 #[test]

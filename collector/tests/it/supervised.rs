@@ -147,7 +147,7 @@ fn unusable_sockets_are_rejected_with_a_remedy() {
     let public = TcpListener::bind("0.0.0.0:0").unwrap();
     for (agents, names, words) in [
         (loopback(), "fleetgauge-collector.socket:http", "FileDescriptorName="),
-        (loopback(), "http:http", "is the second with that name"),
+        (loopback(), "http:http", "is a duplicate; pass only one"),
         (loopback(), "", "has an unknown name"),
         // The same rule as for a configured address.
         (public, "agents:http", "is not a loopback address"),

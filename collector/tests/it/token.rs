@@ -133,7 +133,7 @@ fn token_file_is_removed_if_it_cannot_be_written() {
 fn token_rejects_names_that_are_invalid_in_credentials_files() {
     for (arguments, said) in [
         (&["--agent", "my pc"][..], "agent id \"my pc\" is not"),
-        (&["--agent", "*-fra"], "a pattern ends in its one *"),
+        (&["--agent", "*-fra"], "a pattern may have one *, at its end"),
         (&["--agent", ""], "agent id \"\" is not"),
         (&["--user", ""], "user \"\" is empty"),
         (&["--user", "a:b"], "user \"a:b\" is empty, or has a colon"),
@@ -152,7 +152,7 @@ fn help_of_token_names_program_and_subcommand() {
     let help = command(&["--help"]).output().unwrap();
     let help = text(&help.stdout);
     assert!(help.starts_with("Receive the reports of agents"), "{help}");
-    assert!(help.contains("token  Make a random token"), "{help}");
+    assert!(help.contains("token  Generate a random token"), "{help}");
     let help = token(&["--help"]);
     assert!(text(&help.stdout).contains("token [OPTIONS] <--agent <ID>|--user <NAME>>"));
 }

@@ -33,7 +33,7 @@ pub(super) fn read(program: &Program, config: &Value, errors: &mut Vec<SettingEr
         Ok(table) => file.layer(table.get_ref(), errors),
         Err(error) => {
             let start = error.span().map_or(0, |span| span.start);
-            let problem = format!("is not TOML: {}", error.message());
+            let problem = format!("invalid TOML: {}", error.message());
             errors.push(unknown("", file.origin(start), problem));
             Layer::new()
         }
@@ -53,7 +53,7 @@ impl File<'_> {
             let name: &str = key.get_ref();
             let origin = self.origin(key.span().start);
             let Some(setting) = self.program.find(name).filter(|setting| setting.in_file) else {
-                errors.push(self.unknown(name, origin));
+                errors.push(self.unknown_key(name, origin));
                 continue;
             };
             match self.values(setting, value) {
@@ -85,7 +85,10 @@ impl File<'_> {
                 .map(|(key, value)| {
                     let name: &str = key.get_ref();
                     if name.contains('=') {
-                        return Err((Some(key.span().start), "has a name with = in it".to_owned()));
+                        return Err((
+                            Some(key.span().start),
+                            "has a key that contains =; remove the =".to_owned(),
+                        ));
                     }
                     let Value { text, origin } = text(value)?;
                     Ok(Value { text: format!("{name}={text}"), origin })
@@ -96,13 +99,13 @@ impl File<'_> {
             }
             (_, DeValue::Array(values)) if setting.is_list => values.iter().map(text).collect(),
             (_, _) if setting.is_list => {
-                Err((None, "must be a list of text in brackets: [\"…\", \"…\"]".to_owned()))
+                Err((None, "must be a list of strings: [\"…\", \"…\"]".to_owned()))
             }
             _ => Ok(vec![text(value)?]),
         }
     }
 
-    fn unknown(&self, name: &str, origin: Origin) -> SettingError {
+    fn unknown_key(&self, name: &str, origin: Origin) -> SettingError {
         let hint = self.program.hints.iter().find(|(hinted, _)| *hinted == name);
         let names = self.program.settings.iter().filter(|setting| setting.in_file);
         let problem = match (hint, nearest(name, names.map(|setting| setting.name))) {
@@ -133,7 +136,7 @@ fn scalar(setting: &Setting, value: &DeValue<'_>) -> Result<String, String> {
         (Kind::Size(..), DeValue::Integer(_)) => {
             Err("must have a unit and quotes, such as \"64MiB\"".to_owned())
         }
-        _ => Err("must be text in quotes".to_owned()),
+        _ => Err("must be a quoted string".to_owned()),
     }
 }
 

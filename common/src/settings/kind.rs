@@ -103,12 +103,12 @@ fn within<T: PartialOrd + Copy>(
     if (least..=most).contains(&value) {
         return Ok(());
     }
-    Err(format!("must be within {} to {}", format(least), format(most)))
+    Err(format!("must be between {} and {}", format(least), format(most)))
 }
 
 fn path(text: &str) -> Result<(), String> {
     if text.is_empty() {
-        return Err("must name a file or directory; leave it out to set nothing".to_owned());
+        return Err("is empty; name a file or directory, or remove the setting".to_owned());
     }
     // As when a secret is mounted as a variable instead of a file.
     if text.contains('\n') || text.starts_with("-----BEGIN") {

@@ -79,7 +79,8 @@ impl Layers {
     pub fn requires(&mut self, name: &str, other: &str) {
         if self.is_set(name) && !self.is_set(other) {
             let other = self.name_beside(name, other);
-            self.reject(SettingError::new(name, format!("needs {other}; set both or neither")));
+            let problem = format!("requires {other}; set {other} too, or remove this setting");
+            self.reject(SettingError::new(name, problem));
         }
     }
 
@@ -87,7 +88,7 @@ impl Layers {
     pub fn excludes(&mut self, name: &str, other: &str) {
         if self.is_set(name) && self.is_set(other) {
             let origin = self.origin(other).map(ToString::to_string).unwrap_or_default();
-            let problem = format!("excludes {other} ({origin}); set one of the two");
+            let problem = format!("cannot be combined with {other} ({origin}); remove one of them");
             self.reject(SettingError::new(name, problem));
         }
     }
@@ -168,7 +169,7 @@ impl Layers {
     /// where the limit comes from.
     pub fn at_most(&mut self, name: &str, most: u64, reason: &str) {
         if self.is_set(name) && self.number(name) > most {
-            let problem = format!("must be within 1 to {most}, {reason}");
+            let problem = format!("must be between 1 and {most}, {reason}");
             self.reject(SettingError::new(name, problem));
         }
     }

@@ -91,7 +91,8 @@ fn excluding_settings_name_each_other_and_their_origin() {
     let (mut layers, config) = read(&["token_file=/x"], &[], "max_values = 7\n");
     layers.excludes("token_file", "max_values");
     let origin = format!("{} line 1", config.path().display());
-    let expected = format!("--token-file: excludes max_values ({origin}); set one of the two");
+    let expected =
+        format!("--token-file: cannot be combined with max_values ({origin}); remove one of them");
     assert_eq!(errors(layers), expected);
 }
 
@@ -106,7 +107,7 @@ fn overriding_source_decides_between_alternative_settings() {
     layers.finish().unwrap();
     let (mut layers, _) = read(&[], &[("TOKEN", "t"), ("TOKEN_FILE", "/y")], file);
     layers.either("token_file", "token");
-    let expected = "FLEETGAUGE_TOKEN_FILE: excludes token (environment variable FLEETGAUGE_TOKEN)";
+    let expected = "FLEETGAUGE_TOKEN_FILE: cannot be combined with token (environment variable";
     let error = errors(layers);
     assert!(error.starts_with(expected), "{error}");
 }
@@ -114,8 +115,16 @@ fn overriding_source_decides_between_alternative_settings() {
 #[test]
 fn missing_companion_is_named_as_its_source_writes_it() {
     for (flags, variables, expected) in [
-        (&["token_file=/x"][..], &[][..], "--token-file: needs --tls; set both or neither"),
-        (&[], &[("TOKEN_FILE", "/x")], "FLEETGAUGE_TOKEN_FILE: needs FLEETGAUGE_TLS; set both"),
+        (
+            &["token_file=/x"][..],
+            &[][..],
+            "--token-file: requires --tls; set --tls too, or remove this setting",
+        ),
+        (
+            &[],
+            &[("TOKEN_FILE", "/x")],
+            "FLEETGAUGE_TOKEN_FILE: requires FLEETGAUGE_TLS; set FLEETGAUGE_TLS too",
+        ),
     ] {
         let (mut layers, _) = read(flags, variables, "");
         layers.requires("token_file", "tls");

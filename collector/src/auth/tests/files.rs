@@ -26,7 +26,7 @@ fn invalid_files_name_the_line_and_a_remedy() {
         ),
         (
             format!("[[credential]]\nagent = 'a'\ntokens = ['{good}', '{good}', '{good}']\n"),
-            ", line 1: 3 tokens are over the 2",
+            ", line 1: the entry has 3 tokens; at most 2",
         ),
         (
             entry("a", &["t"], "") + &entry("a", &["u"], ""),
@@ -38,8 +38,8 @@ fn invalid_files_name_the_line_and_a_remedy() {
         ),
         (entry("my pc", &["t"], ""), ", line 1: agent id \"my pc\" is not 1 to 128"),
         (entry("*-fra", &["t"], ""), ", line 1: agent id \"*-fra\" is not"),
-        (entry("w*b*", &["t"], ""), ", line 1: \"w*b*\" is not an agent id prefix"),
-        (entry("a b*", &["t"], ""), ", line 1: \"a b*\" is not an agent id prefix"),
+        (entry("w*b*", &["t"], ""), ", line 1: \"w*b*\" is not a valid pattern"),
+        (entry("a b*", &["t"], ""), ", line 1: \"a b*\" is not a valid pattern"),
         (entry("a", &["t"], "labels = { job = 'x' }"), ", line 1: label name \"job\" is reserved"),
         (entry("a", &["t"], "labels = { site = '' }"), ", line 1: label \"site\" has no value"),
     ] {

@@ -128,7 +128,7 @@ impl Agent {
     }
 
     /// Charges a frame to the rate limit. A Schema costs as much as all Reports of an interval.
-    pub(super) fn spend(
+    pub(super) fn charge_frame(
         &mut self,
         kind: Kind,
         now: Millis,
@@ -143,8 +143,8 @@ impl Agent {
             return Ok(());
         }
         let detail = format!(
-            "{kind} frames exceed {reports} per interval of {interval_ms} ms, with bursts of \
-             {BURST_INTERVALS} intervals"
+            "too many {kind} frames: the limit is {reports} per interval of {interval_ms} ms, with \
+             bursts of {BURST_INTERVALS} intervals"
         );
         Err(Refusal { detail, ..Refusal::of(Code::TooManyReports) })
     }
@@ -185,6 +185,7 @@ impl Agent {
 
     /// Checks a report against the schema and the last report.
     pub(super) fn check(&self, report: &Report<'_>) -> Result<(), Violation> {
+        // `Session::unexpected` rejects a Report without a schema.
         let width = self.schema.as_ref().map_or(0, |schema| schema.entry().schema().width);
         let previous = self.sequence;
         if self.registered().is_some() && report.sequence <= previous {
@@ -203,6 +204,7 @@ impl Agent {
         collector: &CollectorState,
         now: Millis,
     ) -> Result<(), Refusal> {
+        // `Session::unexpected` rejects a Report without a schema.
         let Some(schema) = &self.schema else { return Ok(()) };
         let pending = self.pending()?;
         let entered = collector
@@ -246,8 +248,8 @@ fn check_labels(
     let (bytes, max) = (schema.page_bytes(written.len()), config.bounds.page_bytes_per_agent);
     if bytes > max {
         let detail = format!(
-            "the agent's lines can take {bytes} bytes of a page, over the {max} allowed; \
-             shorten its labels or report less"
+            "the agent's samples can take {bytes} bytes of a page; the limit is {max} \
+             (max_page_size_per_agent). Shorten its labels or report fewer series"
         );
         return Err(Refusal { detail, ..Refusal::of(Code::PageTooLarge) });
     }

@@ -61,7 +61,10 @@ impl Session {
                 }));
             }
             Claim::Held(_) | Claim::Contested => {
-                let detail = format!("agent id {id} is in use by another host or contested");
+                let detail = format!(
+                    "agent id {id} is in use by another host, or several hosts claim it in turn; \
+                     give each host its own id"
+                );
                 return Err(Refusal { detail, ..Refusal::of(Code::IdConflict) });
             }
         }

@@ -41,7 +41,7 @@ impl Session {
             },
             State::Open(agent) => {
                 if !answers {
-                    agent.spend(kind, now, &self.handle, &self.collector)?;
+                    agent.charge_frame(kind, now, &self.handle, &self.collector)?;
                 }
                 match kind {
                     Kind::Report => self.report(&Report::decode(frame.payload)?, now),

@@ -99,6 +99,6 @@ fn tls_agent_on_a_plain_port_gets_an_alert() {
     let alert = Error::AlertReceived(AlertDescription::HandshakeFailure);
     assert_eq!(failure(&mut agent.stream), Some(alert));
     ends_as(&collector, "tls_not_enabled");
-    let line = collector.logs("TLS is not enabled on the agent port");
+    let line = collector.logs("TLS connection rejected; TLS is not enabled");
     assert!(line.contains("WARN") && line.contains("address="), "{line}");
 }

@@ -89,23 +89,29 @@ fn settings_that_need_or_exclude_others_are_rejected() {
     let site = Site::new();
     let all = || site.mutual();
     for (flags, words) in [
-        (all().without("tls_key"), ["--tls-certificate: needs --tls-key", "set both"]),
-        (all().without("tls_certificate"), ["--tls-key: needs --tls-certificate", "set both"]),
+        (
+            all().without("tls_key"),
+            ["--tls-certificate: requires --tls-key", "remove this setting"],
+        ),
+        (
+            all().without("tls_certificate"),
+            ["--tls-key: requires --tls-certificate", "remove this setting"],
+        ),
         (all().with("tls_key", "/nonexistent"), ["--tls-key", "/nonexistent"]),
         (
             all().without("tls_certificate").without("tls_key"),
-            ["--tls-client-ca: needs --tls-certificate", "set both"],
+            ["--tls-client-ca: requires --tls-certificate", "remove this setting"],
         ),
         (all().with("tls_min_version", "1.1"), ["--tls-min-version=\"1.1\"", "1.2 or 1.3"]),
         (all().with("tls_client_name", "web"), ["--tls-client-name=\"web\"", "{id}"]),
-        (all().with("http_tls_crl", "x"), ["--http-tls-crl: needs --http-tls-client-ca", "set"]),
+        (all().with("http_tls_crl", "x"), ["--http-tls-crl: requires --http-tls-client-ca", "set"]),
         (
             all().without("tls_client_ca").with("tls_client_name", "{id}"),
-            ["--tls-client-name: needs --tls-client-ca", "set"],
+            ["--tls-client-name: requires --tls-client-ca", "set"],
         ),
         (
             all().without("tls_client_ca").with("tls_crl", "x"),
-            ["--tls-crl: needs --tls-client-ca", "set"],
+            ["--tls-crl: requires --tls-client-ca", "set"],
         ),
     ] {
         let problem = problem(flags);
