@@ -46,17 +46,14 @@ fn main() -> ExitCode {
 async fn serve(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(RunArgs { fleet }) => {
-            return judged(&fleet.output, run::run("run", &fleet, 0.0)).await;
+            return judged(fleet.check(), &fleet.output, run::run("run", &fleet, 0.0)).await;
         }
         Command::Churn(ChurnArgs { fleet, churn }) => {
-            return judged(&fleet.output, run::run("churn", &fleet, churn)).await;
+            return judged(fleet.check(), &fleet.output, run::run("churn", &fleet, churn)).await;
         }
         Command::Scenario(scenario) => {
-            if let Err(bad) = scenario.check() {
-                let _ = writeln!(io::stderr(), "fleetgauge-loadtest: {bad}");
-                return Ok(ExitCode::from(EXIT_BAD_FLAG));
-            }
-            return judged(scenario.output(), scenarios::run(&scenario)).await;
+            let test = scenarios::run(&scenario);
+            return judged(scenario.check(), scenario.output(), test).await;
         }
         Command::Demo(args) => demo::demo(&args).await?,
         Command::Collector(args) => child_main::collector(*args).await?,
@@ -66,15 +63,19 @@ async fn serve(command: Command) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs a test and writes its results. Returns success as the exit code only if the test passed.
+/// Runs a test if its flags are valid, and writes its results. Returns success as the exit code
+/// only if the test passed.
 async fn judged(
+    valid: Result<(), String>,
     output: &OutputArgs,
     test: impl Future<Output = anyhow::Result<Results>>,
 ) -> anyhow::Result<ExitCode> {
-    let files = match OutputFiles::create(output) {
+    let files =
+        valid.and_then(|()| OutputFiles::create(output).map_err(|error| format!("{error:#}")));
+    let files = match files {
         Ok(files) => files,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "fleetgauge-loadtest: {error:#}");
+            let _ = writeln!(io::stderr(), "fleetgauge-loadtest: {error}");
             return Ok(ExitCode::from(EXIT_BAD_FLAG));
         }
     };

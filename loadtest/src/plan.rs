@@ -3,7 +3,6 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::bail;
 use serde_json::Value;
 
 use crate::agent_range::AgentRange;
@@ -95,17 +94,8 @@ pub struct Plan {
 
 impl Plan {
     /// Creates the plan of a run from its flags.
-    ///
-    /// # Errors
-    /// If flags contradict each other.
-    pub fn new(args: &FleetArgs, backoff: BackoffPolicy) -> anyhow::Result<Self> {
-        if args.collector.len() != args.http.len() {
-            bail!(
-                "--collector was given {} times and --http {} times; give both for each collector",
-                args.collector.len(),
-                args.http.len()
-            );
-        }
+    #[must_use]
+    pub fn new(args: &FleetArgs, backoff: BackoffPolicy) -> Self {
         let addresses = args.collector.iter().zip(&args.http);
         let running = addresses.map(|(agents, http)| CollectorEndpoint {
             agents: *agents,
@@ -116,18 +106,11 @@ impl Plan {
             0 => TargetCollectors::Started(args.collectors),
             _ => TargetCollectors::Running(running.collect()),
         };
-        if (args.agents as usize) < target.count() {
-            bail!(
-                "--agents {}: must be at least {}, one per collector",
-                args.agents,
-                target.count()
-            );
-        }
         let (agents, interval, labels) = (args.agents, args.interval, args.labels);
         let mut flags = args.collector_flag.clone();
         flags.extend(args.fault.map(Fault::flag));
         let (late, tolerance, tls) = (args.max_lag, args.tolerance, args.tls);
-        Ok(Self { agents, target, interval, backoff, labels, flags, late, tolerance, tls })
+        Self { agents, target, interval, backoff, labels, flags, late, tolerance, tls }
     }
 
     /// Creates the plan of a scenario that starts this many collectors with these flags.

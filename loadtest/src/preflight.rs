@@ -90,12 +90,12 @@ fn files(plan: &Plan, machine: &MachineLimits) -> Option<String> {
         String::new()
     } else if started {
         format!(
-            ", or spread them: --collectors {}; or take --agents {}",
+            ", or use --collectors {}, or at most --agents {}",
             u64::from(plan.agents).div_ceil(max),
             max * collectors
         )
     } else {
-        format!(", or take more collectors or --agents {}", max * collectors)
+        format!(", or use more collectors, or at most --agents {}", max * collectors)
     };
     Some(format!(
         "{each} agents of one collector need {needed} open files in its process and \
@@ -135,7 +135,7 @@ fn local_ports(plan: &Plan, machine: &MachineLimits) -> Option<String> {
         format!(
             "{sharing} agents of one address need {needed} local ports, but there are {available} \
              ({low} to {high}): sysctl net.ipv4.ip_local_port_range=\"10000 65535\", \
-             or take --agents {}",
+             or use at most --agents {}",
             available.saturating_sub(OTHER_PORTS)
         )
     })
@@ -150,7 +150,7 @@ fn memory(plan: &Plan, machine: &MachineLimits) -> Option<String> {
     let max = available.saturating_sub(pairs * PAIR_BYTES) / per_agent;
     Some(format!(
         "{} MiB of memory are needed ({per_agent} bytes per agent, {} of them in the kernel), \
-         but {} are available: stop other programs, or take --agents {max}",
+         but {} are available: stop other programs, or use at most --agents {max}",
         needed >> 20,
         2 * KERNEL_BYTES,
         available >> 20
@@ -221,7 +221,7 @@ mod tests {
             "{shortage}"
         );
         assert!(
-            shortage.contains("--collectors 51;") && shortage.contains("--agents 19744"),
+            shortage.contains("--collectors 51,") && shortage.contains("--agents 19744"),
             "{shortage}"
         );
         assert_eq!(shortages(&plan(1_000_000, 51), &LARGE), [] as [&str; 0]);
@@ -241,7 +241,7 @@ mod tests {
             "sysctl fs.file-max=2018368",
             "sysctl fs.epoll.max_user_watches=2000000",
             "sysctl net.ipv4.ip_local_port_range",
-            "take --agents",
+            "use at most --agents",
         ]) {
             assert!(shortage.contains(part), "{shortage}");
         }
@@ -257,7 +257,7 @@ mod tests {
             assert_eq!(shortages(&plan, &just), [] as [&str; 0]);
             let short = MachineLimits { memory: Some(needed - 1), ..LARGE };
             let [shortage] = &shortages(&plan, &short)[..] else { panic!("one shortage") };
-            assert!(shortage.contains("take --agents 999999"), "{shortage}");
+            assert!(shortage.contains("use at most --agents 999999"), "{shortage}");
         }
     }
 }

@@ -52,7 +52,7 @@ pub enum Command {
     ///
     /// Example: fleetgauge-loadtest run --agents 5000 --interval 5s --duration 2m
     Run(RunArgs),
-    /// Like run, but agents disconnect and return all the time
+    /// Like run, with agents that continuously disconnect and reconnect
     ///
     /// Half of the agents disconnect by Bye and half by RST. Each reconnects within 3 s.
     ///
@@ -116,7 +116,7 @@ pub struct FleetArgs {
     #[arg(long, value_name = "DURATION", default_value = "1s", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
     pub max_lag: Duration,
-    /// Extra time for pages to show a change, for a busy machine
+    /// Extra time for pages to show a change; raise it on a busy machine
     #[arg(long, value_name = "DURATION", default_value = "0s", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
     pub tolerance: Duration,
@@ -161,6 +161,28 @@ pub struct FleetArgs {
 }
 
 impl FleetArgs {
+    /// Checks settings that depend on each other.
+    ///
+    /// # Errors
+    /// Names the invalid flag and the allowed values.
+    pub fn check(&self) -> Result<(), String> {
+        let (running, pages) = (self.collector.len(), self.http.len());
+        if running != pages {
+            return Err(format!(
+                "--collector was given {running} times and --http {pages} times; give both for \
+                 each collector"
+            ));
+        }
+        let collectors = if running > 0 { running } else { self.collectors };
+        if (self.agents as usize) < collectors {
+            return Err(format!(
+                "--agents {}: must be at least {collectors}, one per collector",
+                self.agents
+            ));
+        }
+        Ok(())
+    }
+
     /// Agents to connect per second.
     #[must_use]
     pub fn ramp(&self) -> f64 {
@@ -186,7 +208,7 @@ pub struct DemoArgs {
     /// Simulate N agents
     #[arg(long, value_name = "N", default_value = "100", value_parser = parse::agents)]
     pub agents: u32,
-    /// Use the metric names and the client_no label of the Python server
+    /// Use the metric names and the client_no label of the Python server that fleetgauge replaces
     #[arg(long)]
     pub classic: bool,
     /// Listen for agents on ADDR, or on a free port if it is in use
@@ -205,7 +227,7 @@ pub struct AgentArgs {
     /// Report to the collector at this address
     #[arg(long)]
     pub collector: SocketAddr,
-    /// Use the metric names of the Python server
+    /// Use the metric names of the Python server that fleetgauge replaces
     #[arg(long)]
     pub classic: bool,
 }

@@ -27,7 +27,7 @@ pub enum Scenario {
     Storm(StormArgs),
     /// Let agents die in six ways; measure how long the pages still show them
     ///
-    /// Each dead agent must disappear in time, and no living one.
+    /// Every dead agent must disappear in time, and no live agent may disappear.
     ///
     /// Example: fleetgauge-loadtest deaths --agents 1000
     Deaths(DeathsArgs),
@@ -96,7 +96,7 @@ pub struct ScenarioFleetArgs {
     #[arg(long, value_name = "DURATION", default_value = "1s", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
     pub max_lag: Duration,
-    /// Extra time for pages to show a change, for a busy machine
+    /// Extra time for pages to show a change; raise it on a busy machine
     #[arg(long, value_name = "DURATION", default_value = "0s", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
     pub tolerance: Duration,
@@ -232,11 +232,13 @@ pub struct ScrapeArgs {
     #[arg(long, value_name = "DURATION", default_value = "20s", help_heading = SCENARIO)]
     #[arg(value_parser = parse::run_time)]
     pub duration: Duration,
-    /// Maximum p99 lag of reports without scrapes
+    /// Maximum p99 answer time in the phase without scrapes
+    ///
+    /// Answer time is lag without the delays of the load test itself.
     #[arg(long, value_name = "DURATION", default_value = "250ms", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
     pub max_p99: Duration,
-    /// Maximum increase of the p99 lag with scrapes
+    /// Maximum increase of the p99 answer time with scrapes
     #[arg(long, value_name = "DURATION", default_value = "50ms", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
     pub max_p99_increase: Duration,
@@ -281,11 +283,13 @@ pub struct HostileArgs {
     #[arg(long, value_name = "N/s", default_value = "700/s", help_heading = SCENARIO)]
     #[arg(value_parser = parse::ramp)]
     pub rate: f64,
-    /// Maximum p99 lag of reports without attackers
+    /// Maximum p99 answer time in the phase without attackers
+    ///
+    /// Answer time is lag without the delays of the load test itself.
     #[arg(long, value_name = "DURATION", default_value = "250ms", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
     pub max_p99: Duration,
-    /// Maximum p99 lag with attackers: FACTOR times that without, plus 50 ms
+    /// Maximum p99 answer time with attackers: FACTOR times that without, plus 50 ms
     #[arg(long, value_name = "FACTOR", default_value = "2", help_heading = BOUNDS)]
     #[arg(value_parser = parse::times)]
     pub max_p99_factor: f64,

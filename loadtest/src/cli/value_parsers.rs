@@ -85,7 +85,7 @@ pub fn churn(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix("/s").unwrap_or(text);
     let number = number.strip_suffix('%').unwrap_or(number).parse().ok();
     let allowed = number.filter(|percent| (0.0..=100.0).contains(percent));
-    allowed.ok_or_else(|| "must be a share per second from 0%/s to 100%/s".to_owned())
+    allowed.ok_or_else(|| "must be a percentage per second from 0%/s to 100%/s".to_owned())
 }
 
 /// Parses a share: `1%` or `1`.
@@ -95,7 +95,7 @@ pub fn churn(text: &str) -> Result<f64, String> {
 pub fn percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).parse().ok();
     let allowed = number.filter(|percent| (0.0..=50.0).contains(percent));
-    allowed.ok_or_else(|| "must be a share from 0% to 50%".to_owned())
+    allowed.ok_or_else(|| "must be a percentage from 0% to 50%".to_owned())
 }
 
 /// Parses a loopback address to connect to: a load test must not reach other machines.

@@ -100,8 +100,8 @@ impl fmt::Display for Finding {
             }
             Self::Leftover { agent, sequence, gone_before, allowed } => write!(
                 f,
-                "{} is still on the page (report {sequence}) {} ms after it disconnected; allowed \
-                 are {} ms",
+                "{} is still on the page (report {sequence}) {} ms after it disconnected; the \
+                 limit is {} ms",
                 agent_name(*agent),
                 gone_before.as_millis(),
                 allowed.as_millis()
@@ -155,7 +155,11 @@ impl fmt::Display for Finding {
             }
             Self::ScrapeFailed { why } => write!(f, "the scrape failed: {why}"),
             Self::NotConnected { agents, of } => {
-                write!(f, "{agents} of {of} agents did not connect and report; all must")
+                write!(
+                    f,
+                    "only {} of {of} agents connected and reported",
+                    of.saturating_sub(*agents)
+                )
             }
             Self::SessionsEnded { sessions, why, own_lag_ms } => write!(
                 f,

@@ -12,7 +12,7 @@ const MAX_FINDING_TEXTS: usize = 20;
 /// The verdict of a test.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// Whether there is no finding.
+    /// Whether there are no findings.
     pub passed: bool,
     /// Number of checks by kind: pages, deaths, clones …
     pub checks: BTreeMap<String, u64>,

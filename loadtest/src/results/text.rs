@@ -70,7 +70,7 @@ fn write_verdict(verdict: &Verdict, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if verdict.passed {
         return write!(
             f,
-            "{:NAME_WIDTH$}  passed: {}, no finding",
+            "{:NAME_WIDTH$}  passed: {}; no findings",
             "verdict",
             counts(&verdict.checks)
         );

@@ -72,7 +72,7 @@ pub(crate) struct Run<'a> {
 pub async fn run(scenario: &'static str, args: &FleetArgs, churn: f64) -> anyhow::Result<Results> {
     let results = ResultsBuilder::start(scenario);
     file_limit::raise().context("cannot raise the limit on open files")?;
-    let plan = Plan::new(args, BackoffPolicy::Quick)?;
+    let plan = Plan::new(args, BackoffPolicy::Quick);
     preflight::check(&plan)?;
     let mut run = Run::new(args, churn, Fleet::start(&plan).await?);
     run.connect().await?;

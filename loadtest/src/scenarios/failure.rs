@@ -89,7 +89,7 @@ impl fmt::Display for Failure {
             ),
             Self::NotRemoved { agent, cause, after, allowed } => write!(
                 f,
-                "{} ({}) is still on the page {} ms after its death; allowed are {} ms",
+                "{} ({}) is still on the page {} ms after its death; the limit is {} ms",
                 name(agent),
                 cause.name(),
                 after.as_millis(),
@@ -104,7 +104,7 @@ impl fmt::Display for Failure {
                  is allowed"
             ),
             Self::CloneNotRejected { named, of } => {
-                write!(f, "{named} of {of} clones were rejected with id_conflict; all must be")
+                write!(f, "only {named} of {of} clones were rejected with id_conflict")
             }
             Self::NotReadmitted { agents, of, within } => write!(
                 f,
@@ -113,18 +113,18 @@ impl fmt::Display for Failure {
             ),
             Self::ReadmittedLate { longest, bound } => write!(
                 f,
-                "a rebooted host was welcomed after {} ms; allowed are {} ms",
+                "a rebooted host was welcomed after {} ms; the limit is {} ms",
                 longest.as_millis(),
                 bound.as_millis()
             ),
             Self::DelayedByScrapes { scrapes, with_ms, without_ms, bound_ms } => write!(
                 f,
-                "{scrapes} scrapes delay reports: p99 lag {with_ms:.1} ms with, {without_ms:.1} ms \
-                 without; allowed is an increase of {bound_ms:.0} ms"
+                "{scrapes} scrapes delay reports: p99 answer time {with_ms:.1} ms with, \
+                 {without_ms:.1} ms without; the limit is an increase of {bound_ms:.0} ms"
             ),
             Self::SlowWithoutLoad { p99_ms, bound_ms } => write!(
                 f,
-                "p99 lag was {p99_ms:.1} ms without scrapes or attackers; allowed are \
+                "p99 answer time was {p99_ms:.1} ms without scrapes or attackers; the limit is \
                  {bound_ms:.0} ms. The machine may be too busy"
             ),
             Self::NothingMeasured { what } => {
@@ -133,7 +133,7 @@ impl fmt::Display for Failure {
             Self::MemoryGrows { collector, rise_bytes, bound_bytes } => write!(
                 f,
                 "resident memory of collector {collector} grew by {:.1} MiB in the second half; \
-                 allowed are {:.1} MiB",
+                 the limit is {:.1} MiB",
                 rise_bytes / 1_048_576.0,
                 bound_bytes / 1_048_576.0
             ),
@@ -155,18 +155,18 @@ impl fmt::Display for Failure {
             Self::DelayedByAttacks { what, attacked_ms, quiet_ms, bound_ms } => write!(
                 f,
                 "attacks delay {what}: p99 {attacked_ms:.1} ms with, {quiet_ms:.1} ms without; \
-                 allowed are {bound_ms:.1} ms"
+                 the limit is {bound_ms:.1} ms"
             ),
             Self::MemoryOverBound { what, bytes, bound_bytes } => write!(
                 f,
-                "{what} memory reached {:.1} MiB; allowed are {:.1} MiB",
+                "{what} memory reached {:.1} MiB; the limit is {:.1} MiB",
                 *bytes as f64 / 1_048_576.0,
                 *bound_bytes as f64 / 1_048_576.0
             ),
             Self::ConnectionsLeft { open, of, within } => write!(
                 f,
-                "{open} connections are open {} s after the attacks; allowed are those of {of} \
-                 honest agents",
+                "{open} connections are open {} s after the attacks; only those of {of} honest \
+                 agents may be",
                 within.as_secs()
             ),
         }
