@@ -60,7 +60,8 @@ impl Write for Log {
     }
 }
 
-/// Run it alone to see it fail without the second dispatcher: logs of other tests count too.
+/// Without [`SECOND_DISPATCH`] this test fails only if it runs alone: the dispatchers of other
+/// tests have the same effect.
 #[test]
 fn line_is_captured_after_another_thread_logged_it_first() {
     let log = Log::default();

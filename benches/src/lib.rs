@@ -1,7 +1,7 @@
-//! Shared by the benches: CPU time as the measurement, and fleets to measure.
+//! CPU-time measurement and simulated fleets, shared by the benches.
 //!
-//! On a shared machine wall time includes other programs. So every bench measures CPU time: of its
-//! own thread or, if it has several, of the process.
+//! On a shared machine, wall time includes the work of other programs. So every bench measures CPU
+//! time: of its own thread or, if it has several, of the process.
 
 mod agent;
 mod cpu_time;

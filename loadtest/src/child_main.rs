@@ -17,7 +17,7 @@ use crate::fault::{self, Endpoints};
 
 /// Report interval of the demo: short, so that values visibly change.
 pub const DEMO_INTERVAL: Duration = Duration::from_secs(2);
-/// Agent id where the host name is not a legal one.
+/// Agent id if the host name is not a valid agent id.
 const FALLBACK_ID: &str = "this-host";
 
 /// Runs a collector. Prints its addresses to standard output, the one for agents first.

@@ -13,7 +13,7 @@ const REDRAW_INTERVAL: Duration = Duration::from_millis(250);
 /// Interval between two lines without a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A progress bar, until it is dropped.
+/// A progress bar, which is removed on drop.
 pub struct Progress {
     bar: ProgressBar,
     activity: Activity,

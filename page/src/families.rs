@@ -121,7 +121,8 @@ impl Families {
         }
     }
 
-    /// Checks that a sample is allowed here. Returns its family for its first sample.
+    /// Checks that a sample is allowed here. Returns the family if this is its first
+    /// sample.
     pub(crate) fn sample(&mut self, line: &Line<'_>) -> Result<Option<&Family>, &'static str> {
         let Some(open) = &mut self.open else { return Err("belongs to no family") };
         let name = line.sample.name;

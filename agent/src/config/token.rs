@@ -9,9 +9,9 @@ use fleetgauge_proto::message::Secret;
 use fleetgauge_common::secret_file;
 use fleetgauge_common::settings::{Layers, SettingError};
 
-/// Minimum length of a token: the collector stores its SHA-256, which must not help to guess it.
+/// Minimum token length: a shorter token could be found from its SHA-256 by brute force.
 const MIN_TOKEN_BYTES: usize = 16;
-/// Maximum size of its file, in bytes: the longest token and a line end.
+/// Maximum size of a token file, in bytes: the longest token and a line end.
 const MAX_FILE_BYTES: u64 = MAX_CREDENTIAL_BYTES as u64 + 2;
 /// Advice for an unusable token.
 const MAKE_ONE: &str = "make one with: fleetgauge-collector token";

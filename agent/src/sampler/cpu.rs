@@ -1,4 +1,4 @@
-//! CPU usage since the previous sample.
+//! CPU usage since the previous sample: the type. `linux.rs` and `portable.rs` read it.
 
 use super::SourceError;
 

@@ -1,4 +1,4 @@
-//! Memory usage.
+//! Memory usage: the type. `linux.rs` and `portable.rs` read it.
 
 /// Memory usage, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -94,7 +94,7 @@ impl SourceThread {
         std::mem::replace(&mut self.pending, Pending::None)
     }
 
-    /// Ends the round. A pending answer is late.
+    /// Ends the round. Records a failure if the source has not answered in this round.
     pub(super) fn close_round(&mut self) {
         if self.pending == Pending::ThisRound {
             self.pending = Pending::EarlierRound;

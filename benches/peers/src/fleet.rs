@@ -29,7 +29,7 @@ pub struct Schedule {
     pub rate: f64,
     /// Reports per host.
     pub rounds: u64,
-    /// Reports that have not started by then are skipped.
+    /// Length of the schedule. Reports that have not started within it are skipped.
     pub within: Duration,
 }
 
@@ -69,7 +69,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Hosts that have not connected yet.
+    /// Creates hosts without connecting them.
     #[must_use]
     pub fn new(
         report_mode: ReportMode,

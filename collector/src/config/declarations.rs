@@ -160,15 +160,10 @@ const SETTINGS: [Setting; 52] = [
     .under(PRESENCE)
     .details("Nothing is written while no agent connects or disconnects.")
     .default("30s"),
-    setting(
-        "expected_agents",
-        Kind::Path,
-        "FILE",
-        "Report agents listed in FILE as down unless connected",
-    )
-    .under(PRESENCE)
-    .details("One id per line; # starts a comment.")
-    .reloads(),
+    setting("expected_agents", Kind::Path, "FILE", "Report absent agents listed in FILE as down")
+        .under(PRESENCE)
+        .details("One id per line; # starts a comment.")
+        .reloads(),
     setting(
         "return_timeout",
         Kind::seconds(1, 3600),
@@ -335,18 +330,13 @@ const SETTINGS: [Setting; 52] = [
             "KIND is gauge, counter, histogram, summary, info or unknown. Overrides \
              agents that disagree. Without it, the kind of the first agent applies.",
         ),
-    setting(
-        "classic",
-        Kind::Switch,
-        "BOOL",
-        "Add the client_no label and the clients_connected metric",
-    )
-    .under(PAGES)
-    .details(
-        "For dashboards of the Python server that fleetgauge replaces. client_no is the agent's \
-         source port.",
-    )
-    .default("false"),
+    setting("classic", Kind::Switch, "BOOL", "Add label client_no and metric clients_connected")
+        .under(PAGES)
+        .details(
+            "For dashboards of the Python server that fleetgauge replaces. client_no is the \
+             agent's source port.",
+        )
+        .default("false"),
     setting(
         "drain_timeout",
         Kind::seconds(0, 600),

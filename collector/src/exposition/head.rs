@@ -45,8 +45,8 @@ fn write_lines(family: &Family, kind: FamilyKind, format: Format, out: &mut impl
     }
 }
 
-/// The text format names a counter and an info by their samples, and Prometheus refuses a page with
-/// unknown types.
+/// Writes HELP and TYPE for the text format. A counter or info has the name of its samples there.
+/// Info and unknown become gauge and untyped, because Prometheus rejects a page with unknown types.
 fn write_text(family: &Family, kind: FamilyKind, out: &mut impl Write) {
     let (suffix, kind) = match kind {
         FamilyKind::Gauge => ("", "gauge"),

@@ -23,7 +23,8 @@ pub struct Plan {
 pub(super) struct FamilyPlan {
     /// Start of the lines with a parameter (bound or quantile); empty without them.
     pub(super) parameter: Box<str>,
-    /// Starts of the other lines, one for each of the last values of a series.
+    /// Starts of the lines without a parameter, such as `name_count{` and `name_sum{`, in the order
+    /// of the values.
     pub(super) plain: Box<[Box<str>]>,
     /// Whether every value is rendered as 1.
     pub(super) is_info: bool,
@@ -53,7 +54,8 @@ pub(super) struct ParameterText {
 /// The lines that a series of a kind has.
 pub(super) struct Shape {
     pub(super) parameter: Option<ParameterLines>,
-    /// Suffixes of the lines without a parameter, one for each of the last values of a series.
+    /// Suffixes of the lines without a parameter, in the order of the values, which follow those
+    /// with a parameter.
     pub(super) plain: &'static [&'static str],
 }
 

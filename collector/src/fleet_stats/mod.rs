@@ -1,4 +1,4 @@
-//! Distributions over the fleet: for each gauge, of its values over all agents.
+//! The distribution of each gauge over all agents.
 //!
 //! Values are copied without labels into columns, one for each gauge and group. All results are
 //! exact.

@@ -32,7 +32,7 @@ use crate::telemetry::log_limiter::{log_count, shortened};
 
 /// Maximum time to receive the head of a request, counted from the end of the previous response.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Maximum time to the first request during shutdown, so that the newest connections are served.
+/// Grace period at shutdown for a connection that has not sent its first request.
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
 /// Maximum size of a request head, and of hyper's write buffer.
 const HEAD_BYTES: usize = 16 * 1024;

@@ -2,7 +2,7 @@
 
 use fleetgauge_proto::fnv1a;
 
-/// The agents for which the hash of the id, modulo the number of shards, is the index of the shard.
+/// The agents whose id hash, modulo the number of shards, equals the shard index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FleetShard {
     shard: u64,

@@ -87,7 +87,7 @@ impl SchemaEntry {
     }
 }
 
-/// Keeps a schema in the store while it lives.
+/// Keeps a schema in the store until this handle is dropped.
 #[derive(Debug)]
 pub struct Pinned(Arc<SchemaEntry>);
 

@@ -22,8 +22,8 @@ const SUM_UP_AFTER: Millis = 10_000;
 const BURST_OF_SUBJECT: Millis = 10;
 /// Interval at which a kind may have one more line about one agent or address.
 const INTERVAL_OF_SUBJECT: Millis = 10_000;
-/// Burst of lines of a kind caused by one source address, about any agents: many can be behind a
-/// NAT.
+/// Burst of lines of a kind per source address, over all its agents: a NAT address can hide many
+/// agents.
 const BURST_OF_SOURCE: Millis = 200;
 /// Interval at which one source address can cause one more line of a kind: a tenth of the rate of
 /// [`INTERVAL_OF_ALL`].

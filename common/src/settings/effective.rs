@@ -64,7 +64,7 @@ fn defaults(setting: &Setting, computed: Option<&String>) -> Option<Vec<String>>
     Some(if setting.is_list { split(text) } else { vec![text.to_owned()] })
 }
 
-/// One line for each setting, as in the file, and where it was set as a comment.
+/// Formats one line per setting in the syntax of the settings file, with its origin as a comment.
 impl fmt::Display for Effective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for entry in &self.0 {

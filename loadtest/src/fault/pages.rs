@@ -17,9 +17,8 @@ use crate::sim_values::{NAMES, agent_name, agent_number};
 
 /// Remainder, modulo [`ONE_IN`], of the agents that are affected.
 const VICTIM: u32 = 3;
-/// Silence after which an impatient collector removes an agent. The test uses an interval of 5 s:
-/// longer than that, or live agents are removed, and shorter than the 9.75 s before which no agent
-/// may be removed.
+/// Silence after which the impatient collector removes an agent. Above the test's interval of 5 s,
+/// so that reporting agents stay; below 9.75 s, before which no agent may be removed.
 const IMPATIENCE: Duration = Duration::from_secs(6);
 /// Time for which a page stalls all agents.
 pub const STALL: Duration = Duration::from_secs(2);

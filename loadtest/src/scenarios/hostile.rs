@@ -258,7 +258,7 @@ fn memory(
     }
 }
 
-/// Memory that could not be measured is a finding, too.
+/// Compares memory with its limits. Memory that could not be measured is a finding.
 fn judge_memory(memory: &Memory) -> Vec<Failure> {
     let counted = Some((memory.counted_bytes, memory.limit_bytes));
     let counted = counted.filter(|(counted, limit)| *counted > 0 && *limit > 0);

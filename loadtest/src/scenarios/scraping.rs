@@ -185,7 +185,8 @@ pub(super) fn judge_baseline(max_p99: Duration, answered: &Times) -> Option<Fail
     is_slow.then_some(Failure::SlowWithoutLoad { p99_ms, bound_ms })
 }
 
-/// Judges answers, not lag: lag includes delays of the load test itself.
+/// Compares the p99 answer time without and with scrapes. Lag would include delays of the load
+/// test itself.
 fn judge(
     run: &mut ScenarioRun,
     scrapes: &'static str,

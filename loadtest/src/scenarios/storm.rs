@@ -181,9 +181,11 @@ async fn verify_stability(run: &mut ScenarioRun, args: &StormArgs) -> anyhow::Re
 fn unexpected_ends(killed: u64, counts: &Tally) -> Option<Finding> {
     let ended: u64 = counts.ended.values().sum();
     let sessions = ended.saturating_sub(killed);
+    let reasons = counts.ended.iter().map(|(reason, count)| format!("{count} {reason}"));
+    let reasons = reasons.collect::<Vec<_>>().join(", ");
     (sessions > 0).then(|| Finding::SessionsEnded {
         sessions,
-        why: format!("besides the {killed} of the kill, of {:?}", counts.ended),
+        why: format!("in addition to the {killed} that the kill ended; all by reason: {reasons}"),
         own_lag_ms: counts.times.own_lag.longest_ms(),
     })
 }

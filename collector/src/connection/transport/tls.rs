@@ -216,8 +216,8 @@ impl Tls {
         self.verified.expires
     }
 
-    /// Appends the alert for a TLS failure to `answer`. rustls returns it before it processes the
-    /// input again, so call this only once.
+    /// Appends the alert for a TLS failure to `answer`. Call this only once: rustls returns the
+    /// alert once, before it processes further input.
     fn fail(&mut self, input: &mut [u8], answer: &mut Vec<u8>) {
         self.established = false;
         if let Ok(ConnectionState::EncodeTlsData(mut alert)) =

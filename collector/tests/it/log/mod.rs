@@ -13,7 +13,7 @@ use crate::support::pki::text;
 use crate::support::secrets::{self, entry};
 use crate::support::secure::{Site, rest};
 
-/// Repetitions of an attack: far more than the seconds that they take.
+/// Repetitions of an attack: many per second, so that most of their log lines must be suppressed.
 const TIMES: usize = 100;
 
 /// Checks that the log counts every event, in hardly more lines than seconds.

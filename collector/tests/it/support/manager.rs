@@ -87,10 +87,10 @@ pub(crate) fn fill(log: &mut PipeWriter) {
     fcntl_setfl(&*log, flags).unwrap();
 }
 
-/// Reads the log again, to its end.
+/// Resumes reading the log, and discards it to its end.
 pub(crate) fn read_on(mut log: PipeReader) {
     std::thread::spawn(move || {
-        let mut some = [0; 4096];
-        while log.read(&mut some).is_ok_and(|read| read > 0) {}
+        let mut buffer = [0; 4096];
+        while log.read(&mut buffer).is_ok_and(|read| read > 0) {}
     });
 }
