@@ -6,10 +6,10 @@ pub(super) const LONG_ABOUT: &str = "\
 Sample this host and report to a fleetgauge collector
 
 Every option can also be set by FLEETGAUGE_<NAME> in the environment (--interval by \
-FLEETGAUGE_INTERVAL), or by its name as a key of the file of --config (interval). Options override \
-variables, and variables the file.
+FLEETGAUGE_INTERVAL), or as a key in the --config file (interval). Options override environment \
+variables, which override the file.
 
-DURATION is a whole number and ms, s, m, h or d.";
+DURATION is a whole number with a unit: ms, s, m, h or d.";
 
 pub(super) const AFTER: &str = "\
 Every option can also be set by FLEETGAUGE_<NAME> or in the --config file; see '--help'";

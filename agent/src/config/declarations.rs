@@ -67,9 +67,9 @@ const SETTINGS: [Setting; 17] = [
     setting("token_file", Kind::Path, "FILE", "Read the token of this agent from FILE")
         .under(AUTHENTICATION)
         .details(
-            "One line, not readable by every user. Read for every connection. FLEETGAUGE_TOKEN \
-             can hold the token itself; there is no option for it, because every user can read a \
-             command line.",
+            "One line, not world-readable. Read for every connection. FLEETGAUGE_TOKEN can hold \
+             the token itself; there is no option for it, because every user can read a command \
+             line.",
         )
         .reloads(),
     setting("token", Kind::Text(is_token), "TOKEN", "Token of this agent")
@@ -98,7 +98,7 @@ const SETTINGS: [Setting; 17] = [
     .under(TLS)
     .details("For a collector that requires client certificates. Needs --tls-key.")
     .reloads(),
-    setting("tls_key", Kind::Path, "FILE", "PEM private key, not readable by every user")
+    setting("tls_key", Kind::Path, "FILE", "PEM private key, not world-readable")
         .under(TLS)
         .details("The key of --tls-certificate, without a passphrase.")
         .reloads(),

@@ -75,7 +75,7 @@ impl Readers {
     /// Reads a file of users.
     ///
     /// # Errors
-    /// The file cannot be read or is readable by everybody, or its first invalid entry.
+    /// The file cannot be read or is world-readable, or its first invalid entry.
     pub fn read(path: &Path) -> Result<Self, FileError> {
         let reading = Reading::new(path, FORM)?;
         let mut readers: Vec<Reader> = Vec::new();

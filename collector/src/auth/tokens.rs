@@ -105,7 +105,7 @@ impl Credentials {
     /// certificates are required (`certified`), an entry needs no tokens.
     ///
     /// # Errors
-    /// The file cannot be read or is readable by everybody, or its first invalid entry.
+    /// The file cannot be read or is world-readable, or its first invalid entry.
     pub fn read(path: &Path, certified: bool, before: Option<&Self>) -> Result<Self, FileError> {
         let reading = Reading::new(path, FORM)?;
         let mut read = Self::default();
