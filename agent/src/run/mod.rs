@@ -3,8 +3,8 @@
 //! Two tasks on one thread communicate over two watch channels, which hold one value each: the
 //! newest sample, and the sampling plan. Nothing queues while the collector is unreachable.
 //!
-//! [`reporter`] is the connection loop. A round tries the addresses of the collector one by one
-//! ([`connect`], [`tls_handshake`], [`session`]); [`failure`] and [`paused_addresses`] decide when
+//! `reporter` is the connection loop. A round tries the addresses of the collector one by one
+//! (`connect`, `tls_handshake`, `session`); `failure` and `paused_addresses` decide when
 //! to retry.
 
 mod blocking_read;
