@@ -144,15 +144,10 @@ fn clones_passes_a_correct_collector_and_finds_admitted_clones() {
     }
 }
 
-/// Arguments of `scrape`: 200 reports per second, with any p99 without scrapes.
-const SCRAPE: [&str; 7] = ["scrape", "--agents", "1000", "--duration", "4s", "--max-p99", "30s"];
-
 #[test]
-fn scrape_passes_a_correct_collector_and_finds_slow_reports() {
-    // A page stalls the collector for 2 s: most reports wait for a second.
-    let stalled = [&SCRAPE[..], &BUSY, &["--max-p99-increase", "300ms"]].concat();
-    finds(&stalled, "stall", &["delayed_by_scrapes"], &[]);
-    let figures = passes(&[&SCRAPE[..], &["--max-p99-increase", "30s"]].concat());
+fn scrape_passes_a_correct_collector() {
+    let args = ["scrape", "--agents", "1000", "--duration", "4s"];
+    let figures = passes(&[&args[..], &["--max-p99", "30s", "--max-p99-increase", "30s"]].concat());
     for encoding in ["plain", "gzip"] {
         assert!(figures["pages"][encoding]["count"].as_u64().unwrap() > 0, "{figures:#}");
         assert!(figures["answered"][encoding]["count"].as_u64().unwrap() >= 300, "{figures:#}");

@@ -34,6 +34,17 @@ fn back_to_back_scrapes_hardly_delay_reports() {
     }
 }
 
+/// A page stalls the collector for 2 s, so most reports wait for a second. `--max-lag` leaves the
+/// comparison with the quiet phase to find it.
+#[test]
+#[ignore = "needs a quiet machine"]
+fn reports_delayed_by_scrapes_are_found() {
+    let args = ["scrape", "--agents", "1000", "--duration", "4s", "--max-lag", "30s"];
+    let (results, printed) = play(&[&args[..], &["--fault", "stall"]].concat(), 1);
+    let findings = results["verdict"]["findings"].as_object().unwrap();
+    assert_eq!(findings.keys().collect::<Vec<_>>(), ["delayed_by_scrapes"], "{printed}");
+}
+
 #[test]
 #[ignore = "needs a quiet machine"]
 fn rebooted_hosts_are_welcomed_within_seconds() {
