@@ -33,7 +33,7 @@ pub enum MetricSet {
     /// Prometheus naming conventions, base units
     #[default]
     Basic,
-    /// Names of the predecessor, percent instead of ratios
+    /// Metric names of the Python agent that fleetgauge replaces; percent instead of ratios
     Classic,
 }
 

@@ -53,7 +53,7 @@ impl Times {
         self.0.max() as f64 / 1e3
     }
 
-    /// Number of times.
+    /// Number of recorded durations.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.len()

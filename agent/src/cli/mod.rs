@@ -66,7 +66,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match serve(flags, &config, agent, handle) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            error!("{error:#}");
+            error!(error = %format_args!("{error:#}"), "agent failed");
             ExitCode::FAILURE
         }
     }

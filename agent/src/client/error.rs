@@ -1,6 +1,7 @@
 //! Errors of the client.
 
 use fleetgauge_proto::Violation;
+use fleetgauge_proto::limits::{MAX_INTERVAL_MS, MIN_INTERVAL_MS};
 
 /// Error that ends a connection, or a call that the state does not allow.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -8,9 +9,14 @@ pub enum ClientError {
     /// The collector violated the protocol.
     #[error("the collector violated the protocol: {0}")]
     Violation(#[from] Violation),
-    /// Welcome requires something that Hello did not offer.
-    #[error("Welcome requires {0}, which Hello did not offer")]
+    /// Welcome selects a version or a capability that Hello did not offer.
+    #[error("Welcome selects {0}, which Hello did not offer")]
     NotOffered(&'static str),
+    /// Welcome sets an interval outside the range of the protocol.
+    #[error(
+        "Welcome sets an interval of {0} ms; {MIN_INTERVAL_MS} to {MAX_INTERVAL_MS} ms is allowed"
+    )]
+    BadInterval(u32),
     /// The agent's schema or labels exceed a limit of the collector.
     #[error("{what}: {needed}, but the collector allows {allowed}")]
     OverLimit {
@@ -41,6 +47,7 @@ impl ClientError {
         match self {
             Self::Violation(violation) => violation.code().reason(),
             Self::NotOffered(_) => "not_offered",
+            Self::BadInterval(_) => "bad_interval",
             Self::OverLimit { .. } => "over_limit",
             Self::NoSession => "no_session",
             Self::WrongWidth { .. } => "wrong_width",

@@ -303,7 +303,7 @@ impl Client {
             return Err(ClientError::NotOffered("a capability"));
         }
         if !(MIN_INTERVAL_MS..=MAX_INTERVAL_MS).contains(&welcome.interval_ms) {
-            return Err(ClientError::NotOffered("an interval outside 1 s to 5 min"));
+            return Err(ClientError::BadInterval(welcome.interval_ms));
         }
         check_limits(profile, welcome)?;
         self.state = State::Active;

@@ -262,7 +262,7 @@ fn welcome_outside_the_offer_or_the_limits_is_an_error() {
     assert_eq!(answer(welcome()), Ok(()));
     assert_eq!(answer(Welcome { version: 2, ..welcome() }), Err("not_offered"));
     assert_eq!(answer(Welcome { capabilities: 1, ..welcome() }), Err("not_offered"));
-    assert_eq!(answer(Welcome { interval_ms: 0, ..welcome() }), Err("not_offered"));
+    assert_eq!(answer(Welcome { interval_ms: 0, ..welcome() }), Err("bad_interval"));
     let limits = Limits { max_values: 5, ..Limits::default() };
     assert_eq!(answer(Welcome { limits, ..welcome() }), Err("over_limit"));
     let limits = Limits { max_payload_bytes: 100, ..Limits::default() };

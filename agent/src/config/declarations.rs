@@ -27,15 +27,20 @@ pub(super) const PROGRAM: Program = Program {
 const SETTINGS: [Setting; 17] = [
     setting("config", Kind::Path, "FILE", "Read settings from a TOML file")
         .details(
-            "Its keys are the names of the options with _ for -; the table of --label is labels. \
-             Options and environment variables override it.",
+            "The keys are the option names with _ instead of -; labels are the table [labels]. \
+             Options and environment variables override the file.",
         )
         .not_in_file(),
-    setting("collector", Kind::Text(is_endpoint), "HOST:PORT", "Report to the collector")
-        .under(REPORTING)
-        .details("A name is resolved at every attempt; its first 8 addresses are tried in turn.")
-        .default("127.0.0.1:45678")
-        .reloads(),
+    setting(
+        "collector",
+        Kind::Text(is_endpoint),
+        "HOST:PORT",
+        "Report to the collector at HOST:PORT",
+    )
+    .under(REPORTING)
+    .details("A name is resolved at every attempt; its first 8 addresses are tried in turn.")
+    .default("127.0.0.1:45678")
+    .reloads(),
     setting("id", Kind::Text(id::is_id), "ID", "Agent id, unique in the fleet")
         .under(REPORTING)
         .details(
@@ -75,11 +80,16 @@ const SETTINGS: [Setting; 17] = [
     setting("token", Kind::Text(is_token), "TOKEN", "Token of this agent")
         .secret_variable()
         .reloads(),
-    setting("insecure", Kind::Switch, "BOOL", "Send the token unencrypted to another host")
-        .under(AUTHENTICATION)
-        .details("Any host on the way could read it.")
-        .default("false")
-        .reloads(),
+    setting(
+        "insecure",
+        Kind::Switch,
+        "BOOL",
+        "Allow sending the token to another host without TLS",
+    )
+    .under(AUTHENTICATION)
+    .details("Any host on the way could read it.")
+    .default("false")
+    .reloads(),
     setting("tls", Kind::Switch, "BOOL", "Use TLS")
         .under(TLS)
         .details("Verifies the collector's certificate by --tls-ca or the system's trust store.")
@@ -112,7 +122,7 @@ const SETTINGS: [Setting; 17] = [
     .details("A host name or an IP address.")
     .default_note("host of --collector")
     .reloads(),
-    setting("log", Kind::Text(is_log_filter), "FILTER", "Log at a level or by directives")
+    setting("log", Kind::Text(is_log_filter), "FILTER", "Log level or filter directives")
         .under(LOGGING)
         .details(
             "error, warn, info, debug, trace or off, or directives such as \

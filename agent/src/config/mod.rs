@@ -55,7 +55,7 @@ pub struct Config {
     pub labels: StaticLabels,
     /// Source of the token.
     pub token: Option<TokenSource>,
-    /// Whether to send the token unencrypted to another host.
+    /// Whether the token may be sent to another host without TLS.
     pub insecure: bool,
     /// TLS settings; `None`: no TLS.
     pub tls: Option<TlsSettings>,

@@ -24,7 +24,7 @@ impl Token {
     /// Parses a token, without its line end.
     ///
     /// # Errors
-    /// What a token looks like, without the text.
+    /// The rule that the token violates; the message never contains the token.
     pub fn parse(text: &str) -> Result<Self, String> {
         let token = text.strip_suffix('\n').unwrap_or(text);
         let token = token.strip_suffix('\r').unwrap_or(token);

@@ -25,7 +25,7 @@ pub(super) struct TokenExposed(IpAddr);
 #[derive(Clone, Default)]
 pub(super) struct Credentials {
     pub(super) token: Option<Token>,
-    /// With its connector.
+    /// The TLS client and the connector made from it.
     pub(super) tls: Option<(TlsClient, TlsConnector)>,
     /// Stamps of the files, taken before they were read.
     stamps: Vec<Option<FileStamp>>,

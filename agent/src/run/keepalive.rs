@@ -27,7 +27,7 @@ pub(super) enum KeepaliveAction {
 }
 
 impl Keepalive {
-    /// Starts after bytes were received at `now`.
+    /// Creates a keepalive timer; `now` is when the last bytes were received.
     pub(super) const fn new(now: Instant) -> Self {
         Self { received: now, pinged: None }
     }

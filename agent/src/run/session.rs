@@ -308,7 +308,8 @@ impl<'a> Session<'a> {
         Ok(None)
     }
 
-    /// Returns the end of a drained connection.
+    /// Returns how a session ended that the collector closed: `Drained` after a Drain, otherwise
+    /// `Lost`.
     fn drained(&mut self) -> SessionEnd {
         self.drain.take().map_or(SessionEnd::Lost(Lost::Closed), |drain| SessionEnd::Drained {
             remaining: drain.leave.saturating_duration_since(Instant::now()),

@@ -29,13 +29,13 @@ use tokio::sync::mpsc;
 /// Longest time that a round waits for its sources. Local files answer in microseconds; a source
 /// that takes longer than this hangs.
 pub const MAX_ROUND: Duration = Duration::from_secs(2);
-/// A round takes at most this fraction of an interval, so that rounds do not overlap.
-const ROUND_FRACTION: u32 = 2;
+/// Divisor of the interval: a round may take half of it, so that rounds do not overlap.
+const ROUND_DIVISOR: u32 = 2;
 
 /// Returns the deadline of a round, for a sampling interval.
 #[must_use]
 pub fn deadline(interval: Duration) -> Duration {
-    MAX_ROUND.min(interval / ROUND_FRACTION)
+    MAX_ROUND.min(interval / ROUND_DIVISOR)
 }
 
 /// A source of readings. Reading may block for ever.

@@ -32,7 +32,7 @@ pub enum BadHeader {
     /// The header is truncated, or the connection failed.
     #[error("truncated PROXY header: {0}")]
     Io(#[from] std::io::Error),
-    /// Not a header of this version.
+    /// The data is not a PROXY protocol version 2 header.
     #[error("not a PROXY protocol version 2 header; check send-proxy-v2 in the load balancer")]
     Other,
     /// The header is too long.

@@ -44,10 +44,15 @@ const SETTINGS: [Setting; 52] = [
         .under(LISTENING)
         .details("IP:PORT. Port 0 selects a free port, which is logged.")
         .default("127.0.0.1:1234"),
-    setting("advertise", Kind::Text(parse::is_target), "HOST:PORT", "Advertise HOST:PORT in /sd")
-        .under(LISTENING)
-        .details("The address at which Prometheus reaches the HTTP port.")
-        .default_note("Host header of the request"),
+    setting(
+        "advertise",
+        Kind::Text(parse::is_target),
+        "HOST:PORT",
+        "Address of this collector in HTTP service discovery",
+    )
+    .under(LISTENING)
+    .details("The address at which Prometheus reaches the HTTP port, as listed by /sd.")
+    .default_note("Host header of the request"),
     setting(
         "proxy_protocol_from",
         Kind::Text(parse::is_prefix),
@@ -188,7 +193,7 @@ const SETTINGS: [Setting; 52] = [
     setting("max_connections", Kind::Number(1, u64::MAX), "N", "Maximum agent connections")
         .under(LIMITS)
         .details(
-            "Cannot exceed the default. Raise the limit of open files with ulimit -n or \
+            "Cannot exceed the default. To raise both, raise the limit of open files: ulimit -n or \
              LimitNOFILE=.",
         )
         .default_note("limit of open files - 256"),
@@ -196,7 +201,7 @@ const SETTINGS: [Setting; 52] = [
         "max_handshakes",
         Kind::Number(1, u64::MAX),
         "N",
-        "Maximum connections without a first report",
+        "Maximum agent connections that have not reported yet",
     )
     .under(LIMITS)
     .details("The collector tells an agent over the limit when to retry.")
@@ -324,19 +329,24 @@ const SETTINGS: [Setting; 52] = [
     .under(AGENT_LIMITS)
     .details("Uncompressed. The agent's labels count on each of its lines.")
     .default("16MiB"),
-    setting("kinds", Kind::Table(parse::is_pin), "FAMILY=KIND", "Set the kind of a metric family")
+    setting("types", Kind::Table(parse::is_type), "FAMILY=TYPE", "Set the type of a metric family")
         .under(PAGES)
         .details(
-            "KIND is gauge, counter, histogram, summary, info or unknown. Overrides \
-             agents that disagree. Without it, the kind of the first agent applies.",
+            "TYPE is gauge, counter, histogram, summary, info or unknown. It decides where agents \
+             declare different types; without it, the first declaration does.",
         ),
-    setting("classic", Kind::Switch, "BOOL", "Add label client_no and metric clients_connected")
-        .under(PAGES)
-        .details(
-            "For dashboards of the Python server that fleetgauge replaces. client_no is the \
+    setting(
+        "classic",
+        Kind::Switch,
+        "BOOL",
+        "Add the label client_no and the metric clients_connected",
+    )
+    .under(PAGES)
+    .details(
+        "For dashboards of the Python server that fleetgauge replaces. client_no is the \
              agent's source port.",
-        )
-        .default("false"),
+    )
+    .default("false"),
     setting(
         "drain_timeout",
         Kind::seconds(0, 600),

@@ -65,7 +65,7 @@ pub struct Config {
     /// Compatibility with the predecessor: a `client_no` label with the peer's port, and
     /// `clients_connected`.
     pub classic: bool,
-    /// Family kinds set by the operator.
+    /// Types of families set by the operator.
     pub pins: Pins,
     /// Time for agents to leave during shutdown.
     pub drain: Duration,
@@ -124,7 +124,7 @@ impl Config {
         let (listen, http) = addresses(&mut layers);
         let bounds = bounds::bounds(&mut layers);
         let roster = roster_limits(&mut layers);
-        let pins = layers.list("kinds").iter().filter_map(|text| parse::pin(text).ok()).collect();
+        let pins = layers.list("types").iter().filter_map(|text| parse::pin(text).ok()).collect();
         let advertise = layers.text("advertise").and_then(|text| parse::target(text).ok());
         let (classic, log) = (layers.switch("classic"), log(&layers));
         let (drain, coalesce) =

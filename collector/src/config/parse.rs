@@ -8,7 +8,7 @@ use crate::admission::prefixes::Prefixes;
 use crate::auth::Labels;
 use crate::http::scrape_target::ScrapeTarget;
 
-/// The names of family kinds.
+/// The types of families by name.
 const KINDS: [(&str, FamilyKind); 6] = [
     ("gauge", FamilyKind::Gauge),
     ("counter", FamilyKind::Counter),
@@ -46,7 +46,7 @@ pub(super) fn is_label(text: &str) -> Result<(), String> {
     Labels::only(&[text.to_owned()]).map(drop).map_err(|violation| violation.to_string())
 }
 
-/// Parses `FAMILY=KIND`.
+/// Parses `FAMILY=TYPE`.
 pub(super) fn pin(text: &str) -> Result<(String, FamilyKind), String> {
     let (family, kind) = text.split_once('=').unwrap_or((text, ""));
     let kind = KINDS.iter().find(|(name, _)| *name == kind).map(|(_, kind)| *kind);
@@ -54,11 +54,11 @@ pub(super) fn pin(text: &str) -> Result<(String, FamilyKind), String> {
         Some(kind) if !family.is_empty() => Ok((family.to_owned(), kind)),
         _ => {
             let names = "gauge, counter, histogram, summary, info or unknown";
-            Err(format!("must be FAMILY=KIND, where KIND is {names}"))
+            Err(format!("must be FAMILY=TYPE, where TYPE is {names}"))
         }
     }
 }
 
-pub(super) fn is_pin(text: &str) -> Result<(), String> {
+pub(super) fn is_type(text: &str) -> Result<(), String> {
     pin(text).map(drop)
 }

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// Bytes of a connection before its agent reports: its task and its registration in tokio with 256
-/// each, its [`ConnectionHandle`](crate::peers::handle::ConnectionHandle), its entry in a set, its
-/// [`PendingAgent`](crate::registry::PendingAgent).
+/// Bytes of a connection before the agent's first report: 256 for its task, 256 for its registration
+/// in tokio, the rest for its [`ConnectionHandle`](crate::peers::handle::ConnectionHandle), its entry
+/// in a set and its [`PendingAgent`](crate::registry::PendingAgent).
 pub const CONNECTION_BYTES: usize = 720;
 
 /// Bytes that a TLS connection adds: rustls' state with its keys, and the client certificate.

@@ -77,7 +77,7 @@ fn invalid_flag_is_named_with_what_is_right() {
         (["--tls-min-version", "1.1"], "--tls-min-version=\"1.1\": must be 1.2 or 1.3"),
         (["--log-format", "jsn"], "--log-format=\"jsn\": must be text or json; did you mean json?"),
         (["--exempt-addresses", "10.0.0/8"], "must be an IP address or a prefix, such as"),
-        (["--kinds", "load=gouge"], "--kinds=\"load=gouge\": must be FAMILY=KIND, where KIND is"),
+        (["--types", "load=gouge"], "--types=\"load=gouge\": must be FAMILY=TYPE, where TYPE is"),
         (["--log", "=!="], "--log=\"=!=\": must be error, warn, info"),
         (["--expected-agents", "/nonexistent"], "--expected-agents: cannot read /nonexistent"),
         (["--config", "/nonexistent.toml"], "--config: /nonexistent.toml: cannot be read"),
@@ -101,7 +101,7 @@ fn invalid_file_is_named_with_path_and_line() {
     for (content, expected) in [
         ("listen = [", "line 1: invalid TOML: "),
         ("\nlissten = []", "line 2: lissten: unknown setting; did you mean listen?"),
-        ("[kindz]\nload = 'gauge'", "line 1: kindz: unknown setting; did you mean kinds?"),
+        ("[typez]\nload = 'gauge'", "line 1: typez: unknown setting; did you mean types?"),
         ("config = 'x'", "line 1: config: unknown setting"),
         ("max_scrapes = 'four'", "line 1: max_scrapes: must be a whole number, without quotes"),
         ("max_scrapes = -1", "line 1: max_scrapes: must not be negative"),
@@ -113,8 +113,8 @@ fn invalid_file_is_named_with_path_and_line() {
         ("listen = '127.0.0.1:1'", "line 1: listen: must be a list of strings"),
         ("listen = [\n'127.0.0.1:1',\n'x']", "line 3: listen: must be IP:PORT"),
         ("classic = 'yes'", "line 1: classic: must be true or false, without quotes"),
-        ("[kinds]\nload = 'gouge'", "line 2: kinds: must be FAMILY=KIND, where KIND is"),
-        ("kinds = 5", "line 1: kinds: must be a table"),
+        ("[types]\nload = 'gouge'", "line 2: types: must be FAMILY=TYPE, where TYPE is"),
+        ("types = 5", "line 1: types: must be a table"),
         ("token = 'x'", "line 1: token: tokens belong in the file that credentials names"),
     ] {
         let file = file(content);
@@ -138,7 +138,7 @@ fn value_of_a_file_is_never_shown() {
         "credentials = \"hunter2",
         "credentials = 'x' hunter2",
         "tls_min_version = 'hunter2'",
-        "kinds = { load = 'hunter2' }",
+        "types = { load = 'hunter2' }",
         "hunter2",
     ] {
         let error = errors(&check_file(content, &[]));
@@ -238,7 +238,7 @@ fn overridden_value_is_checked_all_the_same() {
 #[test]
 fn printed_settings_can_be_used_as_a_file() {
     let arguments = ["--listen", "127.0.0.1:0,[::1]:0", "--max-memory", "2048MiB"];
-    let kinds = ["--kinds", "load=gauge", "--exempt-addresses=", "--classic"];
+    let kinds = ["--types", "load=gauge", "--exempt-addresses=", "--classic"];
     let text = printed(&check(&[&arguments[..], &kinds].concat()));
     let set = |text: &str| -> Vec<_> {
         let lines = text.lines().filter(|line| !line.contains("config") && line.contains(" = "));

@@ -49,7 +49,7 @@ pub const COLLECTOR: &[&str] = &[
     "max_values",
     "max_labels_size",
     "max_page_size_per_agent",
-    "kinds",
+    "types",
     "classic",
     "drain_timeout",
     "coalesce_delay",

@@ -31,8 +31,8 @@ use crate::expected::Page;
 use connection::{Connection, KnownSchemas};
 use step::{Bounds, CONNECTIONS, IDS, Input, Step};
 
-/// Memory that may be allocated above the limit. Arrays grow by an eighth, and an agent has at most
-/// 16 KiB of labels.
+/// Bytes by which memory may exceed the limit: estimates are checked against the limit before an
+/// array is allocated, and an array grows by up to an eighth.
 const GROWTH_BYTES: usize = 8 * 1024;
 
 struct World {

@@ -45,7 +45,7 @@ impl<'a> HostAgent<'a> {
             let _stdin = self.process.stdin.take();
             let how = match self.process.wait().await {
                 Ok(status) => format!("has exited ({status})"),
-                Err(error) => format!("is lost ({error})"),
+                Err(error) => format!("cannot be waited for ({error})"),
             };
             let delay = RESTART_DELAY.as_secs();
             self.print(&format!("{how}: its series are gone. It restarts in {delay} s"));
@@ -58,7 +58,7 @@ impl<'a> HostAgent<'a> {
                 }
             }
             let pid = self.process.id().unwrap_or_default();
-            self.print(&format!("is back: kill -9 {pid}"));
+            self.print(&format!("has restarted; to kill it again: kill -9 {pid}"));
         }
     }
 

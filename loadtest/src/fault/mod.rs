@@ -42,7 +42,7 @@ pub enum Fault {
     Gate,
     /// The parent stops the process for 2 s of every 2.6 s.
     Frozen,
-    /// Every page closes the connections of one in ten of the agents.
+    /// The proxy closes the connections of one agent in ten whenever a page is served.
     Cut,
     /// The lines of a page are shuffled.
     Shuffled,

@@ -36,7 +36,7 @@ fn reports_delayed_by_a_stopped_collector_are_found() {
     finds(&hostile, "frozen", &["reports_late", "slow_without_load"]);
 }
 
-/// Every page closes the connections of one in ten agents.
+/// The fault: the proxy closes the connections of one agent in ten whenever a page is served.
 #[test]
 fn sessions_that_the_collector_ends_are_found_in_every_scenario() {
     let scenarios: [&[&str]; 6] = [

@@ -195,16 +195,16 @@ fn sighup_reloads_without_ending_sessions() {
 #[test]
 fn settings_that_require_a_restart_are_named_and_others_reloaded() {
     let files = Files::new();
-    let before = "drain_timeout = '1s'\n[kinds]\nload = 'gauge'\n";
+    let before = "drain_timeout = '1s'\n[types]\nload = 'gauge'\n";
     let path = files.write("settings", before);
     let arguments = ["--config", path.to_str().unwrap(), "--drain-timeout", "0s"];
     let mut process = Process::start(&arguments);
     let others = "exempt_addresses = []\nmax_connections = 9\n\
                   drain_timeout = '2s'\nallow_labels = ['role']\n";
-    files.write("settings", &format!("{others}[kinds]\nload = 'counter'\n"));
+    files.write("settings", &format!("{others}[types]\nload = 'counter'\n"));
     let line = process.logs("configuration reload");
     // `drain_timeout` is not named, because the flag overrides the file.
-    let named = "settings=\"max_connections, exempt_addresses, kinds\"";
+    let named = "settings=\"max_connections, exempt_addresses, types\"";
     assert!(line.contains("WARN") && line.contains(named), "{line}");
     process.logs("configuration reloaded");
     let labels = vec![crate::support::frames::label(&("rack", "7"))];
