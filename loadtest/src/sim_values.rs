@@ -130,7 +130,7 @@ pub fn schema() -> Result<EncodedSchema, Violation> {
         name,
         kind: FamilyKind::Gauge as u8,
         unit: "",
-        help: "Simulated: says its agent, report and place.",
+        help: "Simulated value: encodes its agent, report and position.",
     });
     let series = (0..).take(NAMES.len()).map(|family| message::Series {
         family,

@@ -73,7 +73,7 @@ codes! {
     10 NonMinimalInteger "non_minimal_integer"
         "An integer is not in its shortest form."
     11 BadStream "bad_stream"
-        "The stream is not 0, and no capability for other streams was agreed."
+        "The stream is not 0, and no capability for other streams was negotiated."
     12 BadExtension "bad_extension"
         "There are too many extensions, or two with the same id."
     20 BadAgentId "bad_agent_id"

@@ -35,7 +35,7 @@ pub enum Violation {
     TrailingBytes { extra: usize },
     #[error("an integer is not in its shortest form")]
     NonMinimalInteger,
-    #[error("stream {stream} was not agreed")]
+    #[error("stream {stream} was not negotiated")]
     BadStream { stream: u32 },
     #[error("too many extensions, or two with the same id")]
     BadExtension,

@@ -139,10 +139,10 @@ fn counter_that_goes_back_is_an_error_and_the_new_base() {
     let proc = Proc::new();
     let mut cpu = proc.write("stat", STAT).cpu();
     for (text, why) in [
-        ("cpu  300 0 50 700 50 0 0 0\n", "the idle CPU time went back"),
-        ("cpu  200 0 50 900 50 0 0 0\n", "the busy CPU time went back"),
-        ("cpu  20 0 5 80 5 0 0 0\n", "the total CPU time did not rise"),
-        ("cpu  20 0 5 80 5 0 0 0\n", "the total CPU time did not rise"),
+        ("cpu  300 0 50 700 50 0 0 0\n", "the idle CPU time decreased"),
+        ("cpu  200 0 50 900 50 0 0 0\n", "the busy CPU time decreased"),
+        ("cpu  20 0 5 80 5 0 0 0\n", "the total CPU time did not increase"),
+        ("cpu  20 0 5 80 5 0 0 0\n", "the total CPU time did not increase"),
     ] {
         proc.write("stat", text);
         assert_eq!(read(&mut cpu), failed(&format!("stat: {why}")));

@@ -65,7 +65,7 @@ pub struct Metrics {
     pub accept_errors: Counter,
     /// Pauses of addresses.
     pub address_pauses: Counter,
-    /// Families that the shared pages suppressed because their name has another kind there.
+    /// Families that the shared pages suppressed because their name has another type there.
     pub family_conflicts: Counter,
     /// Families of unknown kinds, once for each schema.
     pub families_skipped: Counter,
@@ -197,12 +197,12 @@ impl Metrics {
         );
         to.register(
             "fleetgauge_family_conflicts",
-            "Families suppressed on the shared pages because their name has another kind there",
+            "Families suppressed on the shared pages because their name has another type there",
             self.family_conflicts.clone(),
         );
         to.register(
             "fleetgauge_families_skipped",
-            "Families of a kind unknown to this collector",
+            "Families of a type unknown to this collector",
             self.families_skipped.clone(),
         );
         to.register_with_unit(

@@ -221,7 +221,7 @@ fn trailing() -> Vec<Rejected> {
 
 fn streams_and_extensions() -> Vec<Rejected> {
     let stream = |name, message: Owned| {
-        reject(name, Code::BadStream, "Stream 1 was not agreed.", message.frame())
+        reject(name, Code::BadStream, "Stream 1 was not negotiated.", message.frame())
     };
     let extensions = |name, why, ids: &[u16]| {
         let extensions = ids.iter().map(|&id| Extension { id, data: vec![] }).collect();
