@@ -84,7 +84,8 @@ impl Times {
     /// Returns the CPU usage since `before`.
     fn since(self, before: Self) -> Result<Cpu, &'static str> {
         let total = (self.busy + self.idle).checked_sub(before.busy + before.idle);
-        let total = total.filter(|total| *total > 0).ok_or("the total CPU time did not increase")?;
+        let total =
+            total.filter(|total| *total > 0).ok_or("the total CPU time did not increase")?;
         let noise = (total / NOISE_FRACTION).max(NOISE_TICKS);
         let idle = rise(before.idle, self.idle, noise).ok_or("the idle CPU time decreased")?;
         let busy = rise(before.busy, self.busy, noise).ok_or("the busy CPU time decreased")?;
