@@ -7,8 +7,8 @@ const TICK: Duration = Duration::from_millis(10);
 /// Ticks of CPU time below which its error exceeds 2 %. Figures based on fewer are marked.
 const MIN_TICKS: u32 = 50;
 
-/// Whether a CPU time has too few ticks for its number of readings. Each reading omits a fraction
-/// of a tick.
+/// Whether a CPU time is too short to be exact: each of its readings is rounded down to a whole
+/// tick.
 #[must_use]
 pub fn is_of_few_ticks(cpu: Duration, readings: usize) -> bool {
     let readings = u32::try_from(readings.max(1)).unwrap_or(u32::MAX);

@@ -82,7 +82,7 @@ impl Reader {
         self.keep_partial(rest, &mut on_read);
     }
 
-    /// Ends the page.
+    /// Ends the page, and reports the errors that only its end shows.
     pub fn finish(mut self, mut on_read: impl FnMut(ReadResult<'_>)) {
         if !self.partial_line.is_empty() {
             self.lines += 1;

@@ -56,7 +56,7 @@ pub struct Row {
     pub hosts: usize,
     /// Name of the page; empty if it is the one that Prometheus scrapes.
     pub page: &'static str,
-    /// The cost.
+    /// Cost of the reports and of the scraped page.
     pub figures: Measurement<Figures>,
 }
 

@@ -42,9 +42,9 @@ pub struct Plan {
 /// Time until the series of vanished hosts were gone, in seconds; `None` if they stayed.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Gone {
-    /// For killed hosts.
+    /// Seconds until the series of killed hosts were gone.
     pub killed: Option<f64>,
-    /// For hosts that were cut off.
+    /// Seconds until the series of hosts without a network were gone.
     pub cut_off: Option<f64>,
 }
 

@@ -17,7 +17,7 @@ pub struct Gzip<'a> {
 }
 
 impl<'a> Gzip<'a> {
-    /// Compresses into `sink`.
+    /// Creates a compressor that writes to `sink`.
     pub fn new(sink: &'a mut dyn Sink) -> Self {
         Self { encoder: GzEncoder::new(Vec::new(), Compression::new(LEVEL)), sink }
     }

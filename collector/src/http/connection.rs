@@ -50,7 +50,7 @@ pub(super) enum Shows {
 #[derive(Debug)]
 struct Page {
     shows: Shows,
-    /// `None` after another page has taken it over.
+    /// The permit of this page; `None` after another page has taken it over.
     permit: Option<PagePermit>,
     /// Time by which the kernel must have the last byte. `None` until the page is rendered, because
     /// the rendering thread has its own deadlines.

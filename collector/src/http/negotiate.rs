@@ -43,7 +43,7 @@ pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
     gzip > 0.0 && gzip >= weight(&["identity"]).unwrap_or(0.0)
 }
 
-/// A choice of a header, such as `text/plain;version=0.0.4;q=0.5`.
+/// An alternative in an Accept header, such as `text/plain;version=0.0.4;q=0.5`.
 struct Choice<'a> {
     name: &'a str,
     /// The only parameter that matters.

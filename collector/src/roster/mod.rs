@@ -132,12 +132,12 @@ impl RosterState {
 /// The departures since a sequence number.
 struct Since {
     departed: Vec<Departure>,
-    /// As in [`RosterState`].
+    /// Sequence number of the next departure.
     next: u64,
     returned: u64,
 }
 
-/// The roster.
+/// Which agents are connected, departed or awaited.
 #[derive(Debug)]
 pub struct Roster {
     limits: RosterLimits,

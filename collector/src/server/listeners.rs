@@ -13,9 +13,9 @@ const BACKLOG: i32 = 4096;
 /// The listening sockets of a collector.
 #[derive(Debug)]
 pub struct Listeners {
-    /// For agents.
+    /// Listeners for agents.
     pub agents: Vec<TcpListener>,
-    /// For HTTP.
+    /// Listener for HTTP.
     pub http: TcpListener,
 }
 

@@ -41,8 +41,9 @@ pub(crate) struct Agent {
 pub(crate) struct Cost {
     pub(crate) sent: usize,
     pub(crate) cpu: Duration,
-    /// Maximum allocated at once, and the part of the budget that is still taken.
+    /// Peak of allocated bytes.
     pub(crate) peak: usize,
+    /// Bytes of the memory budget that are still taken.
     pub(crate) kept: usize,
     pub(crate) log: usize,
     /// Page bytes for each input byte, reports included, if the input makes a page.

@@ -87,7 +87,7 @@ impl Setting {
         Self { details, ..self }
     }
 
-    /// Makes it a list.
+    /// Lets the setting have several values.
     #[must_use]
     pub const fn list(self) -> Self {
         Self { is_list: true, ..self }

@@ -58,7 +58,7 @@ pub enum Command {
     ///
     /// Example: fleetgauge-loadtest churn --agents 5000 --churn 2%/s
     Churn(ChurnArgs),
-    /// Tests of one kind of trouble each.
+    /// Scenarios, each with one kind of failure or load.
     #[command(flatten)]
     Scenario(Scenario),
     /// Run a collector, the agent of this host and a simulated fleet until Ctrl-C

@@ -58,7 +58,7 @@ impl FleetModel for RandomWalkFleet {
     }
 }
 
-/// One host.
+/// A simulated host whose values change by small random steps.
 #[derive(Debug)]
 struct RandomWalkHost {
     set: MetricSet,

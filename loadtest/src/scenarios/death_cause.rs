@@ -10,7 +10,7 @@ pub enum DeathCause {
     Bye,
     /// FIN without Bye.
     Fin,
-    /// RST.
+    /// A TCP reset, without Bye.
     Rst,
     /// The process is killed, and the kernel closes the connection.
     KilledProcess,

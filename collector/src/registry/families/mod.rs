@@ -58,7 +58,7 @@ pub(super) struct Families {
 #[derive(Debug)]
 struct Declared {
     kind: FamilyKind,
-    /// `None` if suppressed.
+    /// Its appearance on the shared pages; `None` if it is suppressed.
     shown: Option<Shown>,
     /// Live schemas with this family, by arrival: schema key, and index of the family in the
     /// schema.
