@@ -1,4 +1,4 @@
-//! Schema fingerprints.
+//! Fingerprints of catalogs.
 
 use sha2::{Digest, Sha256};
 
@@ -6,8 +6,8 @@ use crate::codec::{self, BorrowDecode, Encode};
 use crate::stream::check_stream;
 use crate::violation::Violation;
 
-/// Identifies a schema: the first 128 bits of SHA-256 over the Schema payload after its stream
-/// number.
+/// Identifies a catalog: the first 128 bits of SHA-256 over the Catalog payload after its stream
+/// number and slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, BorrowDecode)]
 pub struct Fingerprint(
     /// The first 16 bytes of the digest.
@@ -15,14 +15,16 @@ pub struct Fingerprint(
 );
 
 impl Fingerprint {
-    /// Computes the fingerprint of a Schema frame's payload. The stream number is checked, not
-    /// hashed.
+    /// Computes the fingerprint of a Catalog frame's payload. The stream number is checked, and
+    /// neither it nor the slot is hashed.
     ///
     /// # Errors
-    /// The payload does not start with stream 0 in its shortest form.
+    /// The payload does not start with stream 0 in its shortest form and a slot.
     pub fn of_payload(payload: &[u8]) -> Result<Self, Violation> {
         let (stream, body) = codec::split_u32(payload)?;
         check_stream(stream)?;
+        let short = Violation::MalformedPayload { what: "ends inside the message" };
+        let (_slot, body) = body.split_first().ok_or(short)?;
         let digest = Sha256::digest(body);
         let mut bits = [0; 16];
         bits.copy_from_slice(&digest[..16]);

@@ -8,7 +8,8 @@
 //! | [`frame`], [`kind`] | Frame header, [`FrameBuffer`] |
 //! | [`codec`], [`message`] | Payload encoding, message structs |
 //! | [`agent_id`], [`labels`], [`names`] | Validated names |
-//! | [`schema`], [`fingerprint`] | Validated schemas |
+//! | [`catalog`], [`fingerprint`] | Validated catalogs: metric families and tables |
+//! | [`rows`] | The rows of a table |
 //! | [`report`] | Values of a report |
 //! | [`limits`] | Every limit of the protocol |
 //! | [`code`], [`violation`] | Reject codes, protocol errors |
@@ -38,6 +39,7 @@
 //! ```
 
 pub mod agent_id;
+pub mod catalog;
 pub mod code;
 pub mod codec;
 pub mod fingerprint;
@@ -47,17 +49,18 @@ pub mod labels;
 pub mod limits;
 pub mod message;
 pub mod names;
+mod number;
 pub mod report;
-pub mod schema;
+pub mod rows;
 mod stream;
 pub mod violation;
 
 pub use agent_id::{AgentId, fnv1a};
+pub use catalog::Catalog;
 pub use code::Code;
 pub use fingerprint::Fingerprint;
 pub use frame::{Accept, Frame, FrameBuffer, Header, VERSION};
 pub use kind::Kind;
 pub use labels::StaticLabels;
 pub use message::{Limits, Message};
-pub use schema::Schema;
 pub use violation::Violation;

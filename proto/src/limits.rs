@@ -22,13 +22,17 @@ pub const MAX_AGENT_ID_BYTES: usize = 128;
 pub const MAX_NAME_BYTES: usize = 200;
 /// Longest label value, in bytes. Fits a path or an image name, not a log line.
 pub const MAX_LABEL_VALUE_BYTES: usize = 1024;
-/// Maximum number of labels of an agent, and of each of its series.
+/// Maximum number of labels of an agent, of a column, and of a row.
 pub const MAX_LABELS: usize = 32;
+/// Maximum number of catalogs of an agent.
+pub const MAX_CATALOGS: usize = 16;
+/// Maximum number of decimal places of a column.
+pub const MAX_DECIMALS: u8 = 9;
 /// Longest help text, in bytes.
 pub const MAX_HELP_BYTES: usize = 1024;
-/// Maximum number of bucket bounds or quantiles of a series.
+/// Maximum number of bucket bounds or quantiles of a column.
 pub const MAX_PARAMETERS: usize = 256;
-/// Maximum number of values of a series: one for each parameter, a count and a sum.
+/// Maximum number of values of a column in a row: one for each parameter, a count and a sum.
 pub const MAX_WIDTH: u32 = MAX_PARAMETERS as u32 + 2;
 /// Maximum number of extensions of a message.
 pub const MAX_EXTENSIONS: usize = 16;

@@ -1,16 +1,16 @@
-//! The values of a report: little-endian IEEE 754 binary64 by position, all or only the changed
-//! ones.
+//! The values of a report, all or only the changed ones, in a compact coding.
 //!
-//! Reading does not allocate: values go from the receive buffer straight into the agent's row.
+//! Values are in the order of the agent's catalogs, tables, rows and columns. Each is coded by its
+//! difference to the previous report. Reading does not allocate: values go from the receive buffer
+//! straight into the agent's values.
 
 use crate::codec::{BorrowDecode, Encode};
+use crate::number::Coded;
 use crate::violation::Violation;
-
-const VALUE_BYTES: usize = size_of::<f64>();
 
 /// The NaN that marks an absent value: the series has no sample now.
 pub const ABSENT: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
-/// The canonical NaN. Every NaN other than [`ABSENT`] is read as this one.
+/// The canonical NaN. A report has no NaN but this one and [`ABSENT`].
 const NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0000);
 
 /// Returns whether a value is [`ABSENT`].
@@ -19,122 +19,277 @@ pub fn is_absent(value: f64) -> bool {
     value.to_bits() == ABSENT.to_bits()
 }
 
+/// Rows of a table in a report: how many, and the decimal places of each value of a row.
+pub type TableShape<'a> = (usize, &'a [u8]);
+
 /// The encoded values of a report, borrowed from its payload.
 ///
 /// ```
-/// use fleetgauge_proto::report::{Values, write_all, write_changed};
+/// use fleetgauge_proto::report::{ABSENT, EncodedValues};
 ///
-/// let mut row = [0.0; 3];
-/// let mut all = Vec::new();
-/// write_all(&[1.0, 2.0, 3.0], &mut all);
-/// let report = Values::All(&all);
-/// report.check(row.len())?;
-/// report.apply(&mut row);
+/// // One row of three values without decimal places.
+/// let shape = || [(1, &[0, 0, 0][..])].into_iter();
+/// let mut encoded = EncodedValues::default();
+/// let mut row = [ABSENT; 3];
+/// encoded.encode_all(&[1.0, 2.0, 3.0], shape());
+/// encoded.values().decode(&mut row, shape())?;
+/// assert_eq!(row, [1.0, 2.0, 3.0]);
 ///
-/// let (mut bitmap, mut values) = (Vec::new(), Vec::new());
-/// write_changed(&row, &[1.0, 5.0, 3.0], &mut bitmap, &mut values);
-/// assert_eq!((&bitmap[..], values.len()), (&[0b010][..], 8));
-/// let report = Values::Changed { bitmap: &bitmap, values: &values };
-/// report.check(row.len())?;
-/// report.apply(&mut row);
+/// encoded.encode_changed(&row, &[1.0, 5.0, 3.0], shape());
+/// encoded.values().decode(&mut row, shape())?;
 /// assert_eq!(row, [1.0, 5.0, 3.0]);
 /// # Ok::<(), fleetgauge_proto::Violation>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
 pub enum Values<'a> {
-    /// Every value of the schema.
+    /// Every value.
     All(
-        /// Eight bytes for each value.
+        /// The codes and then the bytes of all values, as if each were 0 before.
         &'a [u8],
     ),
     /// The values whose bits differ from those in the previous report.
     Changed {
-        /// One bit for each value of the schema, lowest bit first; spare bits are zero.
+        /// One bit for each value, lowest bit first; spare bits are zero.
         bitmap: &'a [u8],
-        /// Eight bytes for each set bit.
+        /// The codes and then the bytes of the values with a set bit.
         values: &'a [u8],
     },
 }
 
 impl Values<'_> {
-    /// Checks that the lengths match a schema of `width` values.
+    /// Writes the values into `cells`, which hold the values of the previous report. After an error
+    /// some of them are already written.
     ///
     /// # Errors
-    /// [`Violation::WrongValueCount`] or [`Violation::BadBitmap`].
-    pub fn check(&self, width: usize) -> Result<(), Violation> {
-        let (bytes, expected) = match self {
-            Self::All(values) => (values.len(), width),
-            Self::Changed { bitmap, values } => (values.len(), changed_count(bitmap, width)?),
-        };
-        if bytes == expected * VALUE_BYTES {
-            Ok(())
-        } else {
-            Err(Violation::WrongValueCount { bytes, expected })
-        }
-    }
-
-    /// Writes the values into `row`, which holds the values of the previous report.
-    ///
-    /// Call [`Self::check`] with the row's length first. Excess values are ignored.
-    pub fn apply(&self, row: &mut [f64]) {
+    /// [`Violation::BadBitmap`], [`Violation::WrongValueCount`] or [`Violation::BadValue`].
+    pub fn decode<'a>(
+        &self,
+        cells: &mut [f64],
+        shape: impl Iterator<Item = TableShape<'a>>,
+    ) -> Result<(), Violation> {
+        let mut shape = ShapeCursor::new(shape);
         match self {
             Self::All(values) => {
-                for (value, bytes) in row.iter_mut().zip(values.chunks_exact(VALUE_BYTES)) {
-                    *value = read_value(bytes);
+                let mut values = CodedValues::try_new(values, cells.len())?;
+                for (at, cell) in cells.iter_mut().enumerate() {
+                    *cell = values.next(0.0, shape.decimals(at))?;
                 }
+                values.finish()
             }
             Self::Changed { bitmap, values } => {
-                let mut values = values.chunks_exact(VALUE_BYTES);
-                for (row, mut bits) in row.chunks_mut(8).zip(bitmap.iter().copied()) {
+                let mut values = CodedValues::try_new(values, changed(bitmap, cells.len())?)?;
+                for (at, cells) in cells.chunks_mut(8).enumerate() {
+                    let mut bits = bitmap[at];
                     while bits != 0 {
-                        let position = bits.trailing_zeros() as usize;
-                        if let (Some(value), Some(bytes)) = (row.get_mut(position), values.next()) {
-                            *value = read_value(bytes);
-                        }
+                        let bit = bits.trailing_zeros() as usize;
                         bits &= bits - 1;
+                        let cell = &mut cells[bit];
+                        let new = values.next(before(*cell), shape.decimals(at * 8 + bit))?;
+                        if new.to_bits() == cell.to_bits() {
+                            return Err(Violation::BadValue {
+                                what: "a changed value is unchanged",
+                            });
+                        }
+                        *cell = new;
                     }
                 }
+                values.finish()
             }
         }
     }
 }
 
-/// Returns the number of values that a bitmap over `width` values announces.
-fn changed_count(bitmap: &[u8], width: usize) -> Result<usize, Violation> {
-    let spare = match (width % 8, bitmap.last()) {
+/// Returns the value from which a cell's next value is coded.
+fn before(cell: f64) -> f64 {
+    if is_absent(cell) { 0.0 } else { cell }
+}
+
+/// Returns the number of set bits of a bitmap over this many values.
+fn changed(bitmap: &[u8], cells: usize) -> Result<usize, Violation> {
+    let spare = match (cells % 8, bitmap.last()) {
         (0, _) | (_, None) => 0,
         (used, Some(last)) => last >> used,
     };
-    if bitmap.len() != width.div_ceil(8) || spare != 0 {
-        return Err(Violation::BadBitmap { values: width });
+    if bitmap.len() != cells.div_ceil(8) || spare != 0 {
+        return Err(Violation::BadBitmap { values: cells });
     }
     Ok(bitmap.iter().map(|byte| byte.count_ones() as usize).sum())
 }
 
-/// Reads one value. NaNs other than [`ABSENT`] become the canonical one.
-fn read_value(bytes: &[u8]) -> f64 {
-    let value = bytes.try_into().map_or(NAN, f64::from_le_bytes);
-    if value.is_nan() && !is_absent(value) { NAN } else { value }
+/// Finds the decimal places of values in ascending order.
+struct ShapeCursor<'a, I> {
+    tables: I,
+    decimals: &'a [u8],
+    row: usize,
+    table_end: usize,
 }
 
-/// Appends `values` to `out` in the form of [`Values::All`].
-pub fn write_all(values: &[f64], out: &mut Vec<u8>) {
-    out.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+impl<'a, I: Iterator<Item = TableShape<'a>>> ShapeCursor<'a, I> {
+    fn new(tables: I) -> Self {
+        Self { tables, decimals: &[], row: 0, table_end: 0 }
+    }
+
+    /// Returns the decimal places of the value at this position, which must not decrease.
+    fn decimals(&mut self, at: usize) -> u8 {
+        while at >= self.table_end {
+            let Some((rows, decimals)) = self.tables.next() else { return 0 };
+            self.decimals = decimals;
+            self.row = self.table_end;
+            self.table_end += rows * decimals.len();
+        }
+        while at >= self.row + self.decimals.len() {
+            self.row += self.decimals.len();
+        }
+        self.decimals[at - self.row]
+    }
 }
 
-/// Appends the difference between two rows to `bitmap` and `values`, in the form of
-/// [`Values::Changed`].
-///
-/// `before` and `now` must have the same length.
-pub fn write_changed(before: &[f64], now: &[f64], bitmap: &mut Vec<u8>, values: &mut Vec<u8>) {
-    for (before, now) in before.chunks(8).zip(now.chunks(8)) {
-        let mut bits = 0u8;
-        for (position, (before, now)) in before.iter().zip(now).enumerate() {
-            if before.to_bits() != now.to_bits() {
-                bits |= 1 << position;
-                values.extend_from_slice(&now.to_le_bytes());
+/// Reads coded values: a code of four bits for each, low bits first, then the bytes of all.
+struct CodedValues<'a> {
+    codes: &'a [u8],
+    high: bool,
+    bytes: &'a [u8],
+}
+
+impl<'a> CodedValues<'a> {
+    fn try_new(values: &'a [u8], count: usize) -> Result<Self, Violation> {
+        let wrong = Violation::WrongValueCount { bytes: values.len(), expected: count };
+        let (codes, bytes) = values.split_at_checked(count.div_ceil(2)).ok_or(wrong)?;
+        if count % 2 == 1 && codes.last().is_some_and(|last| last >> 4 != 0) {
+            return Err(Violation::BadValue { what: "the spare code is not zero" });
+        }
+        Ok(Self { codes, high: false, bytes })
+    }
+
+    /// Reads the next value, which follows `old`.
+    fn next(&mut self, old: f64, decimals: u8) -> Result<f64, Violation> {
+        let code = match (self.codes, self.high) {
+            ([first, ..], false) => first & 15,
+            ([first, rest @ ..], true) => {
+                self.codes = rest;
+                first >> 4
+            }
+            ([], _) => 0,
+        };
+        self.high = !self.high;
+        let bytes = self.take(Coded::len_of(code))?;
+        let value = Coded { code, bytes }.value_after(old, decimals);
+        match value {
+            Some(value)
+                if !value.is_nan() || is_absent(value) || value.to_bits() == NAN.to_bits() =>
+            {
+                Ok(value)
+            }
+            _ => Err(Violation::BadValue { what: "a value is not in its canonical coding" }),
+        }
+    }
+
+    fn take(&mut self, len: usize) -> Result<u64, Violation> {
+        if let Some(first) = self.bytes.first_chunk::<8>() {
+            self.bytes = &self.bytes[len..];
+            return Ok(u64::from_le_bytes(*first) & LOW_BYTES[len]);
+        }
+        let short = Violation::BadValue { what: "the bytes of a value are missing" };
+        let (own, rest) = self.bytes.split_at_checked(len).ok_or(short)?;
+        self.bytes = rest;
+        let mut bytes = [0; 8];
+        bytes[..len].copy_from_slice(own);
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn finish(self) -> Result<(), Violation> {
+        if self.bytes.is_empty() {
+            return Ok(());
+        }
+        Err(Violation::BadValue { what: "bytes follow the last value" })
+    }
+}
+
+/// Masks of the lowest bytes, by their number.
+const LOW_BYTES: [u64; 9] = {
+    let mut masks = [u64::MAX; 9];
+    let mut len = 0;
+    while len < 8 {
+        masks[len] = (1 << (8 * len)) - 1;
+        len += 1;
+    }
+    masks
+};
+
+/// Encodes the values of reports. Keep it: its buffers are used again.
+#[derive(Debug, Clone, Default)]
+pub struct EncodedValues {
+    /// Whether only the changed values are in it.
+    is_changed: bool,
+    bitmap: Vec<u8>,
+    /// Codes, then bytes.
+    values: Vec<u8>,
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl EncodedValues {
+    /// Returns the encoded values.
+    #[must_use]
+    pub fn values(&self) -> Values<'_> {
+        let values = &*self.values;
+        if self.is_changed {
+            Values::Changed { bitmap: &self.bitmap, values }
+        } else {
+            Values::All(values)
+        }
+    }
+
+    /// Encodes all values.
+    pub fn encode_all<'a>(&mut self, now: &[f64], shape: impl Iterator<Item = TableShape<'a>>) {
+        self.begin(false);
+        let mut shape = ShapeCursor::new(shape);
+        for (at, value) in now.iter().enumerate() {
+            self.push(0.0, *value, shape.decimals(at));
+        }
+        self.values.append(&mut self.bytes);
+    }
+
+    /// Encodes the values that differ from those of the previous report. `before` and `now` must
+    /// have the same length.
+    pub fn encode_changed<'a>(
+        &mut self,
+        before: &[f64],
+        now: &[f64],
+        shape: impl Iterator<Item = TableShape<'a>>,
+    ) {
+        self.begin(true);
+        let mut shape = ShapeCursor::new(shape);
+        self.bitmap.resize(now.len().div_ceil(8), 0);
+        for (at, (old, new)) in before.iter().zip(now).enumerate() {
+            if old.to_bits() != canonical(*new).to_bits() {
+                self.bitmap[at / 8] |= 1 << (at % 8);
+                self.push(self::before(*old), *new, shape.decimals(at));
             }
         }
-        bitmap.push(bits);
+        self.values.append(&mut self.bytes);
     }
+
+    fn begin(&mut self, is_changed: bool) {
+        self.is_changed = is_changed;
+        self.bitmap.clear();
+        self.values.clear();
+        self.count = 0;
+    }
+
+    fn push(&mut self, old: f64, new: f64, decimals: u8) {
+        let Coded { code, bytes } = Coded::of(old, canonical(new), decimals);
+        if self.count % 2 == 0 {
+            self.values.push(code);
+        } else if let Some(last) = self.values.last_mut() {
+            *last |= code << 4;
+        }
+        self.count += 1;
+        self.bytes.extend_from_slice(&bytes.to_le_bytes()[..Coded::len_of(code)]);
+    }
+}
+
+/// Returns the value as a report has it: there is one NaN besides [`ABSENT`].
+fn canonical(value: f64) -> f64 {
+    if value.is_nan() && !is_absent(value) { NAN } else { value }
 }

@@ -69,24 +69,38 @@ pub enum Violation {
     TooManyFamilies { count: usize, max: u32 },
     #[error("{count} series; at most {max} are allowed")]
     TooManySeries { count: usize, max: u32 },
-    #[error("two series of {0:?} have the same labels")]
+    #[error("two columns of {0:?} can have the same labels")]
     DuplicateSeries(Box<str>),
-    #[error("series {series} refers to family {family}, which does not exist")]
-    BadFamilyIndex { series: usize, family: u32 },
-    #[error("series {series}: width {width} does not match its kind and parameters")]
-    BadWidth { series: usize, width: u32 },
-    #[error("series {series}: its parameters are invalid for its kind")]
-    BadParameters { series: usize },
+    #[error("a column of table {table} refers to family {family}, which does not exist")]
+    BadFamilyIndex { table: usize, family: u32 },
+    #[error("table {table}: width {width} of a column does not match its kind and parameters")]
+    BadWidth { table: usize, width: u32 },
+    #[error("table {table}: the parameters of a column are invalid for its kind")]
+    BadParameters { table: usize },
+    #[error("table {table}: {decimals} decimal places are more than 9")]
+    BadDecimals { table: usize, decimals: u8 },
+    #[error("table {table} has no columns")]
+    EmptyTable { table: usize },
+    #[error("{count} columns; at most {max} are allowed, and no table without")]
+    TooManyColumns { count: usize, max: u32 },
+    #[error("slot {slot} is not below 16")]
+    BadSlot { slot: u8 },
+    #[error("catalog {slot} has no table {table} with row labels")]
+    UnknownTable { slot: u8, table: u32 },
+    #[error("the rows of table {table} are not ascending, incomplete, or do not exist")]
+    BadRow { table: u32 },
+    #[error("a label value of a row of table {table} is too long")]
+    RowLabelTooLong { table: u32 },
     #[error("{count} values in a report; at most {max} are allowed")]
     TooManyValues { count: u64, max: u32 },
     #[error("{bytes} bytes of values do not match {expected} expected values")]
     WrongValueCount { bytes: usize, expected: usize },
     #[error("the bitmap does not match {values} values")]
     BadBitmap { values: usize },
+    #[error("{what}")]
+    BadValue { what: &'static str },
     #[error("sequence number {sequence} is not above {previous}")]
     SequenceNotRising { sequence: u64, previous: u64 },
-    #[error("the first report after Welcome or Schema must carry all values")]
-    FullReportRequired,
 }
 
 impl Violation {
@@ -109,7 +123,9 @@ impl Violation {
             Self::BadAgentId(_) => Code::BadAgentId,
             Self::BadLabelName(_) => Code::BadLabelName,
             Self::ReservedLabel(_) => Code::ReservedLabel,
-            Self::LabelValueTooLong(_) | Self::LabelsTooLong { .. } => Code::LabelTooLong,
+            Self::LabelValueTooLong(_)
+            | Self::LabelsTooLong { .. }
+            | Self::RowLabelTooLong { .. } => Code::LabelTooLong,
             Self::TooManyLabels { .. } => Code::TooManyLabels,
             Self::DuplicateLabel(_) => Code::DuplicateLabel,
             Self::BadHello { .. } => Code::BadHello,
@@ -119,16 +135,20 @@ impl Violation {
             Self::HelpTooLong(_) => Code::HelpTooLong,
             Self::DuplicateFamily(_) => Code::DuplicateFamily,
             Self::TooManyFamilies { .. } => Code::TooManyFamilies,
-            Self::TooManySeries { .. } => Code::TooManySeries,
+            Self::TooManySeries { .. } | Self::TooManyColumns { .. } => Code::TooManySeries,
             Self::DuplicateSeries(_) => Code::DuplicateSeries,
             Self::BadFamilyIndex { .. } => Code::BadFamilyIndex,
             Self::BadWidth { .. } => Code::BadWidth,
             Self::BadParameters { .. } => Code::BadParameters,
             Self::TooManyValues { .. } => Code::TooManyValues,
+            Self::BadDecimals { .. } | Self::EmptyTable { .. } => Code::BadTable,
+            Self::BadSlot { .. } => Code::BadSlot,
+            Self::UnknownTable { .. } => Code::UnknownTable,
+            Self::BadRow { .. } => Code::BadRow,
+            Self::BadValue { .. } => Code::BadValue,
             Self::WrongValueCount { .. } => Code::WrongValueCount,
             Self::BadBitmap { .. } => Code::BadBitmap,
             Self::SequenceNotRising { .. } => Code::SequenceNotRising,
-            Self::FullReportRequired => Code::FullReportRequired,
         }
     }
 }

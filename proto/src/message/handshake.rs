@@ -4,7 +4,7 @@ use crate::codec::{BorrowDecode, Encode};
 use crate::fingerprint::Fingerprint;
 use crate::labels::Label;
 
-/// The agent's first frame: identity, schema and credential.
+/// The agent's first frame: identity, catalogs and credential.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct Hello<'a> {
     /// Lowest protocol version that the agent supports.
@@ -25,8 +25,8 @@ pub struct Hello<'a> {
     pub interval_ms: u32,
     /// Version of the agent program, for logs.
     pub agent_version: &'a str,
-    /// Fingerprint of the schema of its reports.
-    pub schema: Fingerprint,
+    /// Fingerprints of its catalogs, by slot.
+    pub catalogs: Vec<Fingerprint>,
     /// Token, if the collector requires one.
     pub credential: Option<Secret<'a>>,
     /// Extensions of later versions.
@@ -57,10 +57,14 @@ pub struct Welcome<'a> {
     pub session_id: u64,
     /// Interval between reports that the agent must keep, in milliseconds.
     pub interval_ms: u32,
+    /// Time of the collector, in milliseconds since the Unix epoch. The agent adds the time that
+    /// has passed since on its monotonic clock, and so stamps its reports.
+    pub unix_ms: u64,
     /// Limits of the collector.
     pub limits: Limits,
-    /// Whether the collector knows the schema that Hello names. If so, the agent skips Schema.
-    pub schema_known: bool,
+    /// One bit for each of Hello's catalogs, the lowest for slot 0: whether the collector knows it.
+    /// The agent sends the others.
+    pub catalogs_known: u16,
     /// Extensions of later versions.
     pub extensions: Vec<Extension<'a>>,
 }
@@ -77,14 +81,14 @@ pub struct Welcome<'a> {
 pub struct Limits {
     /// Longest payload, in bytes.
     pub max_payload_bytes: u32,
-    /// Maximum number of metric families.
+    /// Maximum number of metric families of a catalog.
     pub max_families: u32,
-    /// Maximum number of series.
+    /// Maximum number of series, over all rows.
     pub max_series: u32,
-    /// Maximum number of values in a report, over all series.
+    /// Maximum number of values in a report, over all rows.
     pub max_values: u32,
-    /// Maximum size of label names and values, in bytes: of all series of a schema, and separately
-    /// of the agent's own labels. So a schema's validity does not depend on the agent.
+    /// Maximum size of label names and values, in bytes: of a catalog, of all rows, and of the
+    /// agent's own labels, each on its own. So a catalog's validity does not depend on the agent.
     pub max_label_bytes: u32,
 }
 
@@ -95,8 +99,8 @@ impl Default for Limits {
         Self {
             max_payload_bytes: 1024 * 1024,
             max_families: 1_000,
-            max_series: 10_000,
-            max_values: 50_000,
+            max_series: 50_000,
+            max_values: 100_000,
             max_label_bytes: 512 * 1024,
         }
     }

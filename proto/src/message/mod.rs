@@ -1,25 +1,26 @@
 //! The messages. Struct fields are in the order of their encoding.
 //!
 //! Messages borrow strings and byte strings from the payload. A decoded message is well-formed;
-//! [`crate::agent_id`], [`crate::labels`], [`crate::schema`] and [`crate::report`] validate its
-//! contents.
+//! [`crate::agent_id`], [`crate::labels`], [`crate::catalog`], [`crate::rows`] and [`crate::report`]
+//! validate its contents.
 
+mod catalog;
 mod control;
 mod handshake;
 mod report;
-mod schema;
 
 pub use crate::labels::Label;
+pub use catalog::{Catalog, Column, Family, RowChange, Rows, Table};
 pub use control::{Bye, ByeReason, Drain, Ping, Pong, Reject};
 pub use handshake::{Extension, Hello, Limits, Secret, Welcome};
 pub use report::Report;
-pub use schema::{Family, Schema, Series};
 
 use crate::codec;
 use crate::frame::{Frame, HEADER_LEN, Header};
 use crate::kind::Kind;
 use crate::limits::{
-    MAX_CREDENTIAL_BYTES, MAX_EXTENSIONS, MAX_PAYLOAD_BYTES, MAX_TEXT_BYTES, MAX_VERSION_BYTES,
+    MAX_CATALOGS, MAX_CREDENTIAL_BYTES, MAX_EXTENSIONS, MAX_PAYLOAD_BYTES, MAX_TEXT_BYTES,
+    MAX_VERSION_BYTES,
 };
 use crate::stream::check_stream;
 use crate::violation::Violation;
@@ -51,7 +52,8 @@ use crate::violation::Violation;
 pub enum Message<'a> {
     Hello(Hello<'a>),
     Welcome(Welcome<'a>),
-    Schema(Schema<'a>),
+    Catalog(Catalog<'a>),
+    Rows(Rows<'a>),
     Report(Report<'a>),
     Ping(Ping),
     Pong(Pong),
@@ -72,7 +74,8 @@ impl<'a> Message<'a> {
         let message = match frame.header.kind {
             Kind::Hello => Self::Hello(codec::decode(payload)?),
             Kind::Welcome => Self::Welcome(codec::decode(payload)?),
-            Kind::Schema => Self::Schema(codec::decode(payload)?),
+            Kind::Catalog => Self::Catalog(codec::decode(payload)?),
+            Kind::Rows => Self::Rows(codec::decode(payload)?),
             Kind::Report => return Report::decode(payload).map(Self::Report),
             Kind::Ping => Self::Ping(codec::decode(payload)?),
             Kind::Pong => Self::Pong(codec::decode(payload)?),
@@ -95,10 +98,14 @@ impl<'a> Message<'a> {
                 if hello.credential.is_some_and(|c| c.0.len() > MAX_CREDENTIAL_BYTES) {
                     return Err(Violation::BadHello { field: "credential" });
                 }
+                if hello.catalogs.len() > MAX_CATALOGS {
+                    return Err(Violation::BadHello { field: "list of catalogs" });
+                }
                 check_extensions(&hello.extensions)
             }
             Self::Welcome(welcome) => check_extensions(&welcome.extensions),
-            Self::Schema(Schema { stream, .. })
+            Self::Catalog(Catalog { stream, .. })
+            | Self::Rows(Rows { stream, .. })
             | Self::Report(Report { stream, .. })
             | Self::Bye(Bye { stream, .. }) => check_stream(*stream),
             Self::Reject(reject) => {
@@ -119,7 +126,8 @@ impl<'a> Message<'a> {
         match self {
             Self::Hello(_) => Kind::Hello,
             Self::Welcome(_) => Kind::Welcome,
-            Self::Schema(_) => Kind::Schema,
+            Self::Catalog(_) => Kind::Catalog,
+            Self::Rows(_) => Kind::Rows,
             Self::Report(_) => Kind::Report,
             Self::Ping(_) => Kind::Ping,
             Self::Pong(_) => Kind::Pong,
@@ -141,7 +149,8 @@ impl<'a> Message<'a> {
         match self {
             Self::Hello(message) => codec::encode(message, out),
             Self::Welcome(message) => codec::encode(message, out),
-            Self::Schema(message) => codec::encode(message, out),
+            Self::Catalog(message) => codec::encode(message, out),
+            Self::Rows(message) => codec::encode(message, out),
             Self::Report(message) => codec::encode(message, out),
             Self::Ping(message) => codec::encode(message, out),
             Self::Pong(message) => codec::encode(message, out),

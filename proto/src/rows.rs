@@ -1,0 +1,202 @@
+//! The rows of a table: the label values of every row.
+//!
+//! Rows are a set in ascending order, so that equal sets have one form and a duplicate cannot
+//! occur. Adding or removing rows makes a new set; [`RowEdit`] tells where the values move.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use crate::limits::MAX_LABEL_VALUE_BYTES;
+use crate::message::RowChange;
+use crate::violation::Violation;
+
+/// Bytes before each label value: its length.
+const LEN_BYTES: usize = size_of::<u16>();
+
+/// The rows of a table that has row labels, in ascending order of their label values.
+///
+/// ```
+/// use fleetgauge_proto::message::RowChange;
+/// use fleetgauge_proto::rows::TableRows;
+///
+/// let add = RowChange { slot: 0, table: 0, removed: vec![], added: vec!["sda", "sdb"] };
+/// let (rows, _) = TableRows::default().edit(1, &add)?;
+/// let swap = RowChange { slot: 0, table: 0, removed: vec![0], added: vec!["sdc"] };
+/// let (rows, _) = rows.edit(1, &swap)?;
+/// let devices: Vec<_> = rows.iter(1).map(|mut values| values.next().unwrap()).collect();
+/// assert_eq!(devices, ["sdb", "sdc"]);
+/// # Ok::<(), fleetgauge_proto::Violation>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct TableRows {
+    len: usize,
+    /// The label values of all rows, each after its length.
+    texts: Box<[u8]>,
+}
+
+/// Where the values of a table move when its rows change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RowEdit {
+    /// These rows stay, in their order.
+    Keep(Range<usize>),
+    /// This many rows are added.
+    Add(usize),
+}
+
+impl TableRows {
+    /// Returns the number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Returns whether there are no rows.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Returns the bytes of memory behind this value.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// Iterates over the rows of a table with this many row labels: the label values of each.
+    pub fn iter(&self, labels: usize) -> impl Iterator<Item = impl Iterator<Item = &str>> {
+        let mut rest = &*self.texts;
+        (0..self.len).map(move |_| {
+            let (row, after) = rest.split_at(row_bytes(rest, labels));
+            rest = after;
+            LabelValues(row)
+        })
+    }
+
+    /// Applies a change to the rows of a table with this many row labels. Returns the new rows, and
+    /// where the values move.
+    ///
+    /// # Errors
+    /// [`Violation::BadRow`] if a position is out of range or not ascending, an added row exists,
+    /// is not ascending or incomplete; [`Violation::RowLabelTooLong`].
+    pub fn edit(
+        &self,
+        labels: usize,
+        change: &RowChange<'_>,
+    ) -> Result<(Self, Vec<RowEdit>), Violation> {
+        let bad = Violation::BadRow { table: change.table };
+        if labels == 0 || !change.added.len().is_multiple_of(labels) {
+            return Err(bad);
+        }
+        let is_long = |value: &&str| value.len() > MAX_LABEL_VALUE_BYTES;
+        if change.added.iter().any(is_long) {
+            return Err(Violation::RowLabelTooLong { table: change.table });
+        }
+        let is_removed = |at: &u32| (*at as usize) < self.len;
+        if !change.removed.is_sorted_by(|a, b| a < b) || !change.removed.iter().all(is_removed) {
+            return Err(bad);
+        }
+        self.merge(labels, change).ok_or(bad)
+    }
+
+    /// Merges the remaining rows and the added ones; `None` if they are not ascending.
+    fn merge(&self, labels: usize, change: &RowChange<'_>) -> Option<(Self, Vec<RowEdit>)> {
+        let added_bytes = change.added.iter().map(|value| LEN_BYTES + value.len()).sum::<usize>();
+        let mut merge = Merge {
+            texts: Vec::with_capacity(self.texts.len() + added_bytes),
+            last: 0..0,
+            len: 0,
+            edits: Vec::new(),
+        };
+        let mut added = change.added.chunks(labels).peekable();
+        let mut removed = change.removed.iter().peekable();
+        let mut rest = &*self.texts;
+        for at in 0..self.len {
+            let (row, after) = rest.split_at(row_bytes(rest, labels));
+            rest = after;
+            if removed.next_if(|position| **position as usize == at).is_some() {
+                continue;
+            }
+            while let Some(values) = added.next_if(|values| compare(row, values).is_gt()) {
+                merge.add(values)?;
+            }
+            merge.keep(at, row)?;
+        }
+        for values in added {
+            merge.add(values)?;
+        }
+        Some((Self { len: merge.len, texts: merge.texts.into() }, merge.edits))
+    }
+}
+
+/// A set of rows under construction.
+struct Merge {
+    texts: Vec<u8>,
+    /// Place of the last row in the texts.
+    last: Range<usize>,
+    len: usize,
+    edits: Vec<RowEdit>,
+}
+
+impl Merge {
+    fn keep(&mut self, at: usize, row: &[u8]) -> Option<()> {
+        let start = self.texts.len();
+        self.texts.extend_from_slice(row);
+        self.end_row(start)?;
+        match self.edits.last_mut() {
+            Some(RowEdit::Keep(rows)) if rows.end == at => rows.end += 1,
+            _ => self.edits.push(RowEdit::Keep(at..at + 1)),
+        }
+        Some(())
+    }
+
+    fn add(&mut self, values: &[&str]) -> Option<()> {
+        let start = self.texts.len();
+        for value in values {
+            let len = u16::try_from(value.len()).ok()?;
+            self.texts.extend_from_slice(&len.to_le_bytes());
+            self.texts.extend_from_slice(value.as_bytes());
+        }
+        self.end_row(start)?;
+        match self.edits.last_mut() {
+            Some(RowEdit::Add(rows)) => *rows += 1,
+            _ => self.edits.push(RowEdit::Add(1)),
+        }
+        Some(())
+    }
+
+    /// Ends the row that begins at `start`; `None` unless it is greater than the one before.
+    fn end_row(&mut self, start: usize) -> Option<()> {
+        let row = start..self.texts.len();
+        let (last, now) = (&self.texts[self.last.clone()], &self.texts[row.clone()]);
+        let ascends = self.len == 0 || LabelValues(last).lt(LabelValues(now));
+        self.last = row;
+        self.len += 1;
+        ascends.then_some(())
+    }
+}
+
+/// Compares a row's label values with these.
+fn compare(row: &[u8], values: &[&str]) -> Ordering {
+    LabelValues(row).cmp(values.iter().copied())
+}
+
+/// Returns the length of the first row with this many labels.
+fn row_bytes(texts: &[u8], labels: usize) -> usize {
+    let mut rest = LabelValues(texts);
+    (0..labels).map_while(|_| rest.next()).map(|value| LEN_BYTES + value.len()).sum()
+}
+
+/// Iterates over label values, each after its length.
+struct LabelValues<'a>(&'a [u8]);
+
+impl<'a> Iterator for LabelValues<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let (len, rest) = self.0.split_first_chunk::<LEN_BYTES>()?;
+        let (value, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*len)))?;
+        self.0 = rest;
+        // Always UTF-8: the texts were made from strings.
+        std::str::from_utf8(value).ok()
+    }
+}
