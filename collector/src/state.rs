@@ -62,12 +62,12 @@ impl CollectorState {
     #[must_use]
     pub fn new(config: Config, metrics: &mut MetricsRegistry) -> Self {
         let budget = Arc::new(MemoryBudget::new(config.bounds.memory));
-        let (schemas, pins) = (config.bounds.schemas, config.pins.clone());
+        let (catalogs, pins) = (config.bounds.catalogs, config.pins.clone());
         Self {
             clock: Clock::default(),
             admission: Admission::new(&config.bounds, Arc::clone(&budget)),
             auth: ActivePolicy::new(Arc::clone(&config.auth)),
-            registry: Registry::new(schemas, pins, budget),
+            registry: Registry::new(catalogs, pins, budget),
             roster: Roster::new(config.roster.clone()),
             versions: AgentVersions::default(),
             challenges: Challenges::default(),

@@ -121,7 +121,7 @@ codes! {
     42 PageTooLarge "page_too_large"
         "The agent's samples take too many bytes on a scrape page."
     43 BadTable "bad_table"
-        "A table has no columns, or a column has too many decimal places."
+        "A table has no columns, no column is of a family, or one has too many decimal places."
     44 BadSlot "bad_slot"
         "The slot of a catalog is not below 16."
     45 UnknownTable "unknown_table"

@@ -79,6 +79,8 @@ pub enum Violation {
     BadParameters { table: usize },
     #[error("table {table}: {decimals} decimal places are more than 9")]
     BadDecimals { table: usize, decimals: u8 },
+    #[error("no table has a column of family {0:?}")]
+    UnusedFamily(Box<str>),
     #[error("table {table} has no columns")]
     EmptyTable { table: usize },
     #[error("{count} columns; at most {max} are allowed, and no table without")]
@@ -141,7 +143,9 @@ impl Violation {
             Self::BadWidth { .. } => Code::BadWidth,
             Self::BadParameters { .. } => Code::BadParameters,
             Self::TooManyValues { .. } => Code::TooManyValues,
-            Self::BadDecimals { .. } | Self::EmptyTable { .. } => Code::BadTable,
+            Self::BadDecimals { .. } | Self::EmptyTable { .. } | Self::UnusedFamily(_) => {
+                Code::BadTable
+            }
             Self::BadSlot { .. } => Code::BadSlot,
             Self::UnknownTable { .. } => Code::UnknownTable,
             Self::BadRow { .. } => Code::BadRow,

@@ -9,7 +9,7 @@ use fleetgauge_proto::Limits;
 use super::RESERVED_FDS;
 use crate::admission::address_limits::AddressLimits;
 use crate::admission::prefixes::Prefixes;
-use crate::registry::SchemaLimits;
+use crate::registry::CatalogLimits;
 
 /// One address may have this fraction of the handshakes.
 const ADDRESS_SHARE: usize = 16;
@@ -29,8 +29,8 @@ pub struct Bounds {
     pub proxies: Prefixes,
     /// Maximum concurrent handshakes: connections without a first report.
     pub handshakes: usize,
-    /// Maximum number and total size of schemas.
-    pub schemas: SchemaLimits,
+    /// Maximum number and total size of catalogs.
+    pub catalogs: CatalogLimits,
     /// Limits of one agent's messages.
     pub limits: Limits,
     /// Maximum bytes that one agent may add to a page.
@@ -39,9 +39,12 @@ pub struct Bounds {
     pub max_interval: Duration,
     /// Maximum frames of an agent in each interval, on average.
     pub reports_per_interval: u64,
+    /// Maximum label values of rows that an agent adds, and rows that it removes, in each second, on
+    /// average.
+    pub row_changes_per_second: u64,
     /// Maximum HTTP connections.
     pub http_connections: usize,
-    /// Memory limit of agents' connections, rows, schemas and unfinished frames, in bytes.
+    /// Memory limit of agents' connections, rows, catalogs and unfinished frames, in bytes.
     pub memory: usize,
     /// Maximum concurrent scrapes: each holds a copy of all values.
     pub scrapes: usize,
@@ -75,8 +78,12 @@ pub(super) fn bounds(layers: &mut Layers) -> Bounds {
         },
         proxies,
         reports_per_interval: layers.number("max_reports_per_interval"),
+        row_changes_per_second: layers.number("max_row_changes"),
         handshakes,
-        schemas: SchemaLimits { schemas: count("max_schemas"), bytes: size("max_schemas_size") },
+        catalogs: CatalogLimits {
+            catalogs: count("max_catalogs"),
+            bytes: size("max_catalogs_size"),
+        },
         limits: Limits {
             max_payload_bytes: limit(layers.size("max_payload")),
             max_families: limit(layers.number("max_families")),

@@ -28,7 +28,7 @@ pub(super) const PROGRAM: Program = Program {
     hints: &[("token", "tokens belong in the file that credentials names, as SHA-256 digests")],
 };
 
-const SETTINGS: [Setting; 52] = [
+const SETTINGS: [Setting; 53] = [
     setting("config", Kind::Path, "FILE", "Read settings from a TOML file")
         .details(
             "The keys are the option names with _ instead of -. Options and environment \
@@ -209,15 +209,15 @@ const SETTINGS: [Setting; 52] = [
     setting("max_memory", Kind::Size(1, MAX_SIZE), "SIZE", "Maximum memory for agents")
         .under(LIMITS)
         .details(
-            "Counts connections, rows, schemas and unfinished frames. Each scrape needs an \
+            "Counts connections, rows, catalogs and unfinished frames. Each scrape needs an \
              additional copy of the rows.",
         )
         .default("1GiB"),
-    setting("max_schemas", Kind::Number(1, 1 << 20), "N", "Maximum schemas, in use or not")
+    setting("max_catalogs", Kind::Number(1, 1 << 20), "N", "Maximum catalogs, in use or not")
         .under(LIMITS)
-        .details("Agents that report the same metrics share a schema.")
+        .details("Agents that can report the same metrics share a catalog.")
         .default("1024"),
-    setting("max_schemas_size", Kind::Size(1, MAX_SIZE), "SIZE", "Maximum size of all schemas")
+    setting("max_catalogs_size", Kind::Size(1, MAX_SIZE), "SIZE", "Maximum size of all catalogs")
         .under(LIMITS)
         .default("64MiB"),
     setting(
@@ -290,6 +290,13 @@ const SETTINGS: [Setting; 52] = [
     .under(AGENT_LIMITS)
     .details("Allows bursts of twenty times this number.")
     .default("5"),
+    setting("max_row_changes", Kind::Number(1, 1_000_000), "N", "Maximum row changes per second")
+        .under(AGENT_LIMITS)
+        .details(
+            "Rows come and go with devices, mounts and containers. Allows bursts of a hundred \
+             times this number.",
+        )
+        .default("200"),
     setting(
         "max_payload",
         Kind::Size(MAX_HELLO_BYTES as u64, MAX_PAYLOAD_BYTES as u64),
@@ -298,16 +305,16 @@ const SETTINGS: [Setting; 52] = [
     )
     .under(AGENT_LIMITS)
     .default("1MiB"),
-    setting("max_families", Kind::Number(1, 1 << 16), "N", "Maximum metric families of an agent")
+    setting("max_families", Kind::Number(1, 1 << 16), "N", "Maximum metric families of a catalog")
         .under(AGENT_LIMITS)
         .default("1000"),
     setting("max_series", Kind::Number(1, 1 << 20), "N", "Maximum series of an agent")
         .under(AGENT_LIMITS)
-        .default("10000"),
+        .default("50000"),
     setting("max_values", Kind::Number(1, 1 << 20), "N", "Maximum values in a report")
         .under(AGENT_LIMITS)
         .details("A histogram series has one value per bucket, a count and a sum.")
-        .default("50000"),
+        .default("100000"),
     setting(
         "max_labels_size",
         Kind::Size(1, MAX_PAYLOAD_BYTES as u64),
@@ -316,8 +323,8 @@ const SETTINGS: [Setting; 52] = [
     )
     .under(AGENT_LIMITS)
     .details(
-        "Applies to the label names and values of all series of a schema, and separately to \
-         those of the agent.",
+        "Applies to the label names and values of a catalog, and separately to those of all rows \
+         and of the agent.",
     )
     .default("512KiB"),
     setting(

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use fleetgauge_proto::schema::FamilyKind;
+use fleetgauge_proto::catalog::FamilyKind;
 
 use crate::admission::prefixes::Prefixes;
 use crate::auth::Labels;

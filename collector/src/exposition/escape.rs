@@ -22,6 +22,20 @@ pub(super) fn write_label(name: &str, value: &str, out: &mut impl Write) {
     let _ = out.write_str("\"");
 }
 
+/// Appends `,name="value"`, faster than [`write_label`].
+pub(super) fn push_label(name: &str, value: &str, out: &mut String) {
+    out.push(',');
+    out.push_str(name);
+    out.push_str("=\"");
+    write_escaped(value, LABEL, out);
+    out.push('"');
+}
+
+/// Returns the size of a rendered label; 0 without a value.
+pub(crate) fn label_bytes(name: &str, value: &str) -> usize {
+    if value.is_empty() { 0 } else { counted(|out| write_label(name, value, out)) }
+}
+
 /// Writes text and escapes the bytes in `special`, which are ASCII.
 pub(super) fn write_escaped(text: &str, special: &[u8], out: &mut impl Write) {
     let mut rest = text;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use fleetgauge_proto::schema::{Family, FamilyKind};
+use fleetgauge_proto::catalog::{Family, FamilyKind};
 
 use super::Format;
 use super::escape::{HELP, LABEL, counted, write_escaped};

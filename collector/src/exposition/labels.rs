@@ -8,6 +8,8 @@ use super::escape::write_label;
 
 const AGENT: &str = "agent=\"";
 const CLIENT_NO: &str = "client_no";
+/// Prefix of a static label whose name a label of the series has.
+const RENAMED: &str = "agent_";
 
 /// Renders the labels of an agent.
 #[must_use]
@@ -31,14 +33,37 @@ pub fn agent_of(labels: &str) -> &str {
 
 /// Returns the names and values of the static labels in rendered labels.
 pub fn static_labels(labels: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+    escaped_labels(labels).map(|(name, value)| (name, unescape(value)))
+}
+
+/// Returns the names and escaped values of the static labels in rendered labels.
+fn escaped_labels(labels: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut rest = labels.strip_prefix(AGENT).and_then(after_value).unwrap_or_default();
     std::iter::from_fn(move || {
         let (name, from_value) = rest.strip_prefix(',')?.split_once("=\"")?;
         rest = after_value(from_value)?;
         let value = &from_value[..from_value.len() - rest.len() - 1];
-        Some((name, unescape(value)))
+        Some((name, value))
     })
     .filter(|(name, _)| *name != CLIENT_NO)
+}
+
+/// Returns rendered labels in which a static label gets the prefix `agent_` if `is_taken` returns
+/// true for its name: a label of the series has it.
+pub(super) fn renamed_labels(labels: &str, is_taken: impl Fn(&str) -> bool) -> String {
+    let statics = escaped_labels(labels).next().map_or(labels.len(), |(name, _)| {
+        labels.find(&format!(",{name}=\"")).unwrap_or(labels.len())
+    });
+    let mut text = labels[..statics].to_owned();
+    for (name, value) in escaped_labels(labels) {
+        let is_static = |name: &str| escaped_labels(labels).any(|(other, _)| other == name);
+        let mut own = name.to_owned();
+        while is_taken(&own) || own != name && is_static(&own) {
+            own.insert_str(0, RENAMED);
+        }
+        text.push_str(&format!(",{own}=\"{value}\""));
+    }
+    text
 }
 
 /// Returns the text after the closing quote of a label value.

@@ -16,13 +16,13 @@ mod snapshot;
 mod text;
 
 pub use escape::escape_label_value;
+pub(crate) use escape::label_bytes;
 pub use gzip::Gzip;
 pub use head::FamilyHead;
 pub use labels::{agent_of, static_labels, write_labels};
 pub(crate) use number::{label_number, write_value};
 pub use plan::Plan;
-pub use size::PlanSize;
-pub(crate) use snapshot::CLOSE;
+pub use size::CatalogSize;
 pub use snapshot::{Group, PageFamily, Snapshot};
 pub use text::{CHUNK_BYTES, Counted, Disconnected, Sink, render};
 

@@ -1,24 +1,24 @@
-//! The plan of a schema: the parts of its lines that are the same for all agents, rendered once.
+//! The plan of a catalog: the parts of its lines that are the same for all agents, rendered once.
 //!
-//! The labels of a series are stored once, however many lines it has; each line of a histogram or
-//! summary adds a bound or quantile. So the memory of a plan is proportional to its schema.
-//! [`PlanSize`](super::PlanSize) computes it before the plan is built.
+//! The labels of a column are stored once, however many lines it has; each line of a histogram or
+//! summary adds a bound or quantile. So the memory of a plan is proportional to its catalog.
+//! [`CatalogSize`](super::CatalogSize) computes it before the plan is built.
 
-use fleetgauge_proto::Schema;
-use fleetgauge_proto::schema::{Family, FamilyKind, Series};
+use fleetgauge_proto::Catalog;
+use fleetgauge_proto::catalog::{Column, Family, FamilyKind};
 
 use super::Format;
 use super::escape::{counted, write_label};
 use super::number::label_number;
-use super::snapshot::CLOSE;
 
-/// The lines of every series, by family.
+/// The lines of every column, by family.
 #[derive(Debug)]
 pub struct Plan {
     families: Box<[FamilyPlan]>,
 }
 
-/// The lines of a family. A line is `name{`, the agent's labels, `,own="…",le="…"} `, the value.
+/// The lines of a family. A line is `name{`, the agent's labels, the column's labels, the row's
+/// labels, the bound or quantile, `} `, the value.
 #[derive(Debug)]
 pub(super) struct FamilyPlan {
     /// Start of the lines with a parameter (bound or quantile); empty without them.
@@ -28,30 +28,32 @@ pub(super) struct FamilyPlan {
     pub(super) plain: Box<[Box<str>]>,
     /// Whether every value is rendered as 1.
     pub(super) is_info: bool,
-    pub(super) series: Box<[SeriesPlan]>,
+    pub(super) columns: Box<[ColumnPlan]>,
 }
 
-/// The labels of one series, and the parameters of its lines.
+/// The place of a column's values, and the labels and parameters of its lines.
 #[derive(Debug)]
-pub(super) struct SeriesPlan {
-    /// Index of its first value.
+pub(super) struct ColumnPlan {
+    /// Index of its table in the catalog.
+    pub(super) table: usize,
+    /// Index of its first value in a row.
     pub(super) offset: usize,
-    /// Number of its values.
+    /// Number of its values in a row.
     pub(super) width: usize,
-    /// Labels of the series with [`CLOSE`]; empty without them.
+    /// Labels of the column, such as `,mode="idle"`; empty without them.
     pub(super) labels: Box<str>,
     /// Text of the parameters in each format; empty without them.
     parameters: Box<[ParameterText]>,
 }
 
-/// The text `,le="0.5"} ` of each line, concatenated.
+/// The text `,le="0.5"` of each line, concatenated.
 #[derive(Debug)]
 pub(super) struct ParameterText {
     text: Box<str>,
     ends: Box<[u32]>,
 }
 
-/// The lines that a series of a kind has.
+/// The lines that a column of a kind has in each row.
 pub(super) struct Shape {
     pub(super) parameter: Option<ParameterLines>,
     /// Suffixes of the lines without a parameter, in the order of the values, which follow those
@@ -59,7 +61,7 @@ pub(super) struct Shape {
     pub(super) plain: &'static [&'static str],
 }
 
-/// The lines with a parameter, one for each of the first values of a series.
+/// The lines with a parameter, one for each of the first values of a column.
 pub(super) struct ParameterLines {
     pub(super) suffix: &'static str,
     label: &'static str,
@@ -84,31 +86,30 @@ impl ParameterLines {
     const BUCKETS: Self = Self { suffix: "_bucket", label: "le", is_open_ended: true };
     const QUANTILES: Self = Self { suffix: "", label: "quantile", is_open_ended: false };
 
-    /// Returns the number of lines of a series.
-    pub(super) fn lines(&self, series: &Series) -> usize {
-        series.parameters.len() + usize::from(self.is_open_ended)
+    /// Returns the number of bucket or quantile lines of a column, `+Inf` included.
+    pub(super) fn lines(&self, column: &Column) -> usize {
+        column.parameters.len() + usize::from(self.is_open_ended)
     }
 
     /// Returns the text size of [`ParameterText`].
-    pub(super) fn text_bytes(&self, series: &Series, format: Format) -> usize {
-        self.parameters(series).map(|value| counted(|out| self.write(value, format, out))).sum()
+    pub(super) fn text_bytes(&self, column: &Column, format: Format) -> usize {
+        self.parameters(column).map(|value| counted(|out| self.write(value, format, out))).sum()
     }
 
-    fn parameters(&self, series: &Series) -> impl Iterator<Item = f64> {
+    fn parameters(&self, column: &Column) -> impl Iterator<Item = f64> {
         let last = self.is_open_ended.then_some(f64::INFINITY);
-        series.parameters.iter().copied().chain(last)
+        column.parameters.iter().copied().chain(last)
     }
 
     fn write(&self, parameter: f64, format: Format, out: &mut impl std::fmt::Write) {
         write_label(self.label, &label_number(parameter, format == Format::OpenMetrics), out);
-        let _ = out.write_str(CLOSE);
     }
 }
 
 impl ParameterText {
-    fn new(parameter: &ParameterLines, series: &Series, format: Format) -> Self {
-        let mut text = String::with_capacity(parameter.text_bytes(series, format));
-        let ends = parameter.parameters(series).map(|value| {
+    fn new(parameter: &ParameterLines, column: &Column, format: Format) -> Self {
+        let mut text = String::with_capacity(parameter.text_bytes(column, format));
+        let ends = parameter.parameters(column).map(|value| {
             parameter.write(value, format, &mut text);
             u32::try_from(text.len()).unwrap_or(u32::MAX)
         });
@@ -129,25 +130,34 @@ impl ParameterText {
 }
 
 impl Plan {
-    pub(crate) fn new(schema: &Schema) -> Self {
-        Self { families: schema.families.iter().map(FamilyPlan::new).collect() }
+    pub(crate) fn new(catalog: &Catalog) -> Self {
+        let mut families: Vec<_> = catalog.families.iter().map(Opening::of).collect();
+        for (index, table) in catalog.tables.iter().enumerate() {
+            for column in &table.columns {
+                // Families of unknown kinds are not rendered.
+                let Some(kind) = catalog.families[column.family].kind else { continue };
+                let shape = Shape::of(kind);
+                families[column.family].columns.push(ColumnPlan::new(&shape, index, column));
+            }
+        }
+        Self { families: families.into_iter().map(Opening::close).collect() }
     }
 
-    /// Returns the bytes of memory that it takes.
+    /// Returns its memory, in bytes.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         let parameters = |text: &ParameterText| text.text.len() + size_of_val(&*text.ends);
-        let series = |series: &SeriesPlan| {
-            series.labels.len()
-                + size_of_val(&*series.parameters)
-                + series.parameters.iter().map(parameters).sum::<usize>()
+        let column = |column: &ColumnPlan| {
+            column.labels.len()
+                + size_of_val(&*column.parameters)
+                + column.parameters.iter().map(parameters).sum::<usize>()
         };
         let family = |family: &FamilyPlan| {
             family.parameter.len()
                 + size_of_val(&*family.plain)
                 + family.plain.iter().map(|opening| opening.len()).sum::<usize>()
-                + size_of_val(&*family.series)
-                + family.series.iter().map(series).sum::<usize>()
+                + size_of_val(&*family.columns)
+                + family.columns.iter().map(column).sum::<usize>()
         };
         size_of_val(&*self.families) + self.families.iter().map(family).sum::<usize>()
     }
@@ -157,37 +167,43 @@ impl Plan {
     }
 }
 
-impl FamilyPlan {
-    fn new(family: &Family) -> Self {
+/// A [`FamilyPlan`] under construction.
+struct Opening {
+    parameter: Box<str>,
+    plain: Box<[Box<str>]>,
+    is_info: bool,
+    columns: Vec<ColumnPlan>,
+}
+
+impl Opening {
+    fn of(family: &Family) -> Self {
         let shape = family.kind.map(Shape::of);
         let opening = |suffix: &str| format!("{}{suffix}{{", family.name).into_boxed_str();
-        let plan = |shape: &Shape| {
-            let plan = |series: &Series| SeriesPlan::new(shape.parameter.as_ref(), series);
-            family.series.iter().map(plan).collect()
-        };
+        let parameter = shape.as_ref().and_then(|shape| shape.parameter.as_ref());
         Self {
-            parameter: shape
-                .as_ref()
-                .and_then(|shape| shape.parameter.as_ref())
-                .map_or_else(Box::default, |parameter| opening(parameter.suffix)),
+            parameter: parameter.map_or_else(Box::default, |lines| opening(lines.suffix)),
             plain: shape.iter().flat_map(|shape| shape.plain).map(|s| opening(s)).collect(),
             is_info: family.kind == Some(FamilyKind::Info),
-            // Families of unknown kinds are not rendered.
-            series: shape.as_ref().map_or_else(Box::default, plan),
+            columns: Vec::new(),
         }
+    }
+
+    fn close(self) -> FamilyPlan {
+        let Self { parameter, plain, is_info, columns } = self;
+        FamilyPlan { parameter, plain, is_info, columns: columns.into() }
     }
 }
 
-impl SeriesPlan {
-    fn new(parameter: Option<&ParameterLines>, series: &Series) -> Self {
-        let mut labels = String::with_capacity(counted(|out| write_own_labels(series, out)));
-        write_own_labels(series, &mut labels);
-        let parameters = parameter.map_or_else(Box::default, |parameter| {
-            let text = |format| ParameterText::new(parameter, series, format);
+impl ColumnPlan {
+    fn new(shape: &Shape, table: usize, column: &Column) -> Self {
+        let mut labels = String::with_capacity(counted(|out| write_own_labels(column, out)));
+        write_own_labels(column, &mut labels);
+        let parameters = shape.parameter.as_ref().map_or_else(Box::default, |parameter| {
+            let text = |format| ParameterText::new(parameter, column, format);
             Format::ALL.map(text).into()
         });
-        let Series { offset, width, .. } = *series;
-        Self { offset, width, labels: labels.into(), parameters }
+        let Column { offset, width, .. } = *column;
+        Self { table, offset, width, labels: labels.into(), parameters }
     }
 
     /// Returns the text of the parameters; `None` without them.
@@ -196,14 +212,9 @@ impl SeriesPlan {
     }
 }
 
-/// Writes `,own="value"} `, or nothing without labels.
-pub(super) fn write_own_labels(series: &Series, out: &mut impl std::fmt::Write) {
-    let mut labels = series.labels.iter().peekable();
-    let has_labels = labels.peek().is_some();
-    for (name, value) in labels {
+/// Writes `,own="value"` for each label of the column.
+pub(super) fn write_own_labels(column: &Column, out: &mut impl std::fmt::Write) {
+    for (name, value) in column.labels.iter() {
         write_label(name, value, out);
-    }
-    if has_labels {
-        let _ = out.write_str(CLOSE);
     }
 }

@@ -1,80 +1,111 @@
-//! The size of a schema's plan in memory, and of its lines on a page. Both are computed before the
+//! The size of a catalog's plan in memory, and of its lines on a page. Both are computed before the
 //! plan is built.
 
-use fleetgauge_proto::Schema;
-use fleetgauge_proto::schema::{Family, Series};
+use fleetgauge_proto::Catalog;
+use fleetgauge_proto::catalog::{Column, Family, Table};
 
 use super::escape::counted;
-use super::plan::{FamilyPlan, ParameterText, SeriesPlan, Shape, write_own_labels};
-use super::snapshot::CLOSE;
+use super::plan::{ColumnPlan, FamilyPlan, ParameterText, Shape, write_own_labels};
 use super::{FamilyHead, Format};
 
 /// Maximum length of a value: sign, 17 digits, point and exponent, as in
 /// `-2.2250738585072014e-308`.
 const MAX_VALUE_BYTES: usize = 24;
+/// Text between labels and value, and the line feed.
+const END_BYTES: usize = "} ".len() + "\n".len();
 
-/// The size of a schema's plan and lines.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PlanSize {
+/// The size of a catalog's plan and lines.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CatalogSize {
     /// Memory of the plan, in bytes.
     pub(crate) memory: usize,
-    /// Number of lines of one agent.
+    /// Bytes of the metadata of all families in each format.
+    heads: [usize; Format::ALL.len()],
+    /// The lines of one row of each table.
+    rows: Box<[RowSize]>,
+}
+
+/// The size of the lines of one row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct RowSize {
     lines: usize,
-    /// Bytes of the lines and of the metadata in each format, without the agent's labels.
+    /// Bytes in each format, without the labels of agent and row.
     bytes: [usize; Format::ALL.len()],
 }
 
-impl PlanSize {
-    pub(crate) fn of(schema: &Schema) -> Self {
+impl CatalogSize {
+    pub(crate) fn of(catalog: &Catalog) -> Self {
         let mut size = Self::default();
-        for family in &schema.families {
+        for family in &catalog.families {
             size.add_family(family);
         }
+        let rows = catalog.tables.iter().map(|table| size.row(catalog, table));
+        size.rows = rows.collect();
         size
     }
 
-    /// Returns the maximum page size of an agent whose labels have this many bytes.
+    /// Returns the maximum size of an agent's lines. `agent` is the length of its labels; `rows`
+    /// are the number of rows of each table and the bytes of their rendered labels.
     #[must_use]
-    pub fn page_bytes(&self, labels: usize) -> usize {
-        self.bytes.iter().copied().fold(0, usize::max) + self.lines * labels
+    pub fn page_bytes(&self, agent: usize, rows: impl Iterator<Item = (usize, usize)>) -> usize {
+        let mut bytes = self.heads;
+        for (row, (count, texts)) in self.rows.iter().zip(rows) {
+            let labels = row.lines * (count * agent + texts);
+            for (all, own) in bytes.iter_mut().zip(row.bytes) {
+                *all += count * own + labels;
+            }
+        }
+        bytes.into_iter().fold(0, usize::max)
     }
 
     fn add_family(&mut self, family: &Family) {
         self.memory += size_of::<FamilyPlan>();
         let Some(kind) = family.kind else { return };
         let shape = Shape::of(kind);
-        let openings = shape.plain.iter().map(|suffix| opening_bytes(family, suffix));
-        let openings = openings.sum::<usize>();
-        self.memory += openings + shape.plain.len() * size_of::<Box<str>>();
+        self.memory += opening_bytes_of_all(family, &shape);
+        self.memory += shape.plain.len() * size_of::<Box<str>>();
         if let Some(parameter) = &shape.parameter {
             self.memory += opening_bytes(family, parameter.suffix);
         }
         for format in Format::ALL {
-            self.bytes[format as usize] += FamilyHead::bytes(family, kind, format);
-        }
-        for series in &family.series {
-            self.add_series(family, &shape, openings, series);
+            self.heads[format as usize] += FamilyHead::bytes(family, kind, format);
         }
     }
 
-    fn add_series(&mut self, family: &Family, shape: &Shape, openings: usize, series: &Series) {
-        let labels = counted(|out| write_own_labels(series, out));
-        let own = labels.saturating_sub(CLOSE.len());
+    /// Returns the size of a row, and adds the memory of the table's columns.
+    fn row(&mut self, catalog: &Catalog, table: &Table) -> RowSize {
+        let mut row = RowSize::default();
+        for column in &table.columns {
+            self.add_column(&catalog.families[column.family], column, &mut row);
+        }
+        row
+    }
+
+    fn add_column(&mut self, family: &Family, column: &Column, row: &mut RowSize) {
+        let Some(kind) = family.kind else { return };
+        let shape = Shape::of(kind);
+        let own = counted(|out| write_own_labels(column, out));
         let plain = shape.plain.len();
-        self.memory += size_of::<SeriesPlan>() + labels;
-        self.lines += plain;
-        let bytes = openings + plain * (own + CLOSE.len() + MAX_VALUE_BYTES + "\n".len());
-        self.bytes.iter_mut().for_each(|all| *all += bytes);
+        self.memory += size_of::<ColumnPlan>() + own;
+        row.lines += plain;
+        let bytes = opening_bytes_of_all(family, &shape)
+            + plain * (own + MAX_VALUE_BYTES + END_BYTES);
+        row.bytes.iter_mut().for_each(|all| *all += bytes);
         let Some(parameter) = &shape.parameter else { return };
-        let lines = parameter.lines(series);
-        let line = opening_bytes(family, parameter.suffix) + own + MAX_VALUE_BYTES + "\n".len();
-        self.lines += lines;
+        let lines = parameter.lines(column);
+        let line = opening_bytes(family, parameter.suffix) + own + MAX_VALUE_BYTES + END_BYTES;
+        row.lines += lines;
         for format in Format::ALL {
-            let text = parameter.text_bytes(series, format);
+            let text = parameter.text_bytes(column, format);
             self.memory += size_of::<ParameterText>() + lines * size_of::<u32>() + text;
-            self.bytes[format as usize] += lines * line + text;
+            row.bytes[format as usize] += lines * line + text;
         }
     }
+}
+
+/// Returns the bytes of the starts of all lines without a parameter.
+fn opening_bytes_of_all(family: &Family, shape: &Shape) -> usize {
+    shape.plain.iter().map(|suffix| opening_bytes(family, suffix)).sum()
 }
 
 /// `name_suffix{`
@@ -116,9 +147,9 @@ mod tests {
                 message::Series { family, width, parameters, labels }
             })
         });
-        let declared = message::Schema { stream: 0, families, series: series.collect() };
-        let schema = Schema::try_new(&declared, &Limits::default()).unwrap();
-        assert_eq!(PlanSize::of(&schema).memory, Plan::new(&schema).bytes());
+        let declared = message::Catalog { stream: 0, families, series: series.collect() };
+        let catalog = Catalog::try_new(&declared, &Limits::default()).unwrap();
+        assert_eq!(PlanSize::of(&catalog).memory, Plan::new(&catalog).bytes());
     }
 
     #[test]

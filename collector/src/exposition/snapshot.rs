@@ -1,20 +1,26 @@
 //! Snapshots: copies of the registry, laid out for rendering.
+//!
+//! A page has all lines of a family together, so the values of a column are copied next to each
+//! other: a transposition of the agents' own arrays. Agents are copied in batches, so that whole
+//! cache lines are written.
 
 use std::sync::Arc;
 
-use super::FamilyHead;
-use crate::registry::SchemaEntry;
+use fleetgauge_proto::catalog::Table;
 
-/// The text between labels and value. Rows store it after the labels, so that both are copied at
-/// once.
-pub(crate) const CLOSE: &str = "} ";
+use super::FamilyHead;
+use super::escape::push_label;
+use crate::registry::{CatalogEntry, PlacedTable};
+
+/// Agents that are transposed together: eight values fill a cache line.
+const BATCH: usize = 8;
 
 /// The content of a page.
 #[derive(Debug)]
 pub struct Snapshot {
     /// The families, in the order of the page.
     pub families: Vec<PageFamily>,
-    /// The agents, grouped by schema.
+    /// The agents, grouped by catalog. An agent with several catalogs is in several groups.
     pub groups: Vec<Group>,
 }
 
@@ -23,69 +29,194 @@ pub struct Snapshot {
 pub struct PageFamily {
     /// Its HELP, TYPE and UNIT lines.
     pub head: Arc<FamilyHead>,
-    /// Index of the group, and of the family in that group's schema, for each schema with this
+    /// Index of the group, and of the family in that group's catalog, for each catalog with this
     /// family.
     pub members: Vec<(usize, usize)>,
 }
 
-/// The agents of one schema: their labels and values in dense arrays.
+/// The agents of one catalog.
 #[derive(Debug)]
 pub struct Group {
-    schema: Arc<SchemaEntry>,
-    /// Labels of all rows, concatenated.
+    catalog: Arc<CatalogEntry>,
+    /// Labels of all agents, concatenated.
     labels: String,
-    /// Length of each row's labels; 0 for a vacant row.
+    /// Length of each agent's labels.
     label_lens: Vec<u32>,
-    /// Values of all rows; a row has the width of the schema.
-    values: Vec<f64>,
+    /// Indices of agents with a static label whose name some series have, ascending.
+    colliding: Vec<usize>,
+    tables: Vec<TableCopy>,
+    batch: Batch,
+}
+
+/// The labels of an agent in a group.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AgentLabels<'a> {
+    pub(super) text: &'a str,
+    /// Whether a series may have a label with the name of a static label.
+    pub(super) collide: bool,
+}
+
+/// The rows of one table over all agents of a group.
+#[derive(Debug, Default)]
+pub(super) struct TableCopy {
+    /// The values of all rows, for each value of a row.
+    pub(super) columns: Vec<Vec<f64>>,
+    /// Number of rows of each agent; empty for a table without row labels.
+    pub(super) rows: Vec<u32>,
+    /// Rendered labels of all rows, concatenated.
+    pub(super) texts: String,
+    /// Length of the rendered labels of each row.
+    pub(super) text_lens: Vec<u32>,
 }
 
 impl Group {
-    /// Creates a group with capacity for this many agents and bytes of labels.
-    pub(crate) fn new(schema: Arc<SchemaEntry>, agents: usize, label_bytes: usize) -> Self {
-        let width = schema.schema().width;
+    /// Creates an empty group with capacity for this many agents.
+    pub(crate) fn new(catalog: Arc<CatalogEntry>, agents: usize) -> Self {
+        let tables = catalog.catalog().tables.iter();
+        let tables = tables.map(|table| TableCopy::new(table, agents)).collect();
         Self {
-            schema,
-            labels: String::with_capacity(label_bytes),
+            catalog,
+            labels: String::new(),
             label_lens: Vec::with_capacity(agents),
-            values: Vec::with_capacity(agents * width),
+            colliding: Vec::new(),
+            tables,
+            batch: Batch::default(),
         }
     }
 
-    /// Returns the schema.
+    /// Returns the catalog.
     #[must_use]
-    pub fn schema(&self) -> &Arc<SchemaEntry> {
-        &self.schema
-    }
-
-    /// Adds an agent.
-    pub(crate) fn push(&mut self, labels: &str, values: &[f64]) {
-        let len = u32::try_from(labels.len()).unwrap_or(u32::MAX);
-        self.push_all(labels, &[len], values);
-    }
-
-    /// Adds rows: their concatenated labels, the length of each row's labels, and their values.
-    pub(crate) fn push_all(&mut self, labels: &str, label_lens: &[u32], values: &[f64]) {
-        self.labels.push_str(labels);
-        self.label_lens.extend_from_slice(label_lens);
-        self.values.extend_from_slice(values);
-    }
-
-    /// Returns each agent's labels, with the closing brace, and values.
-    pub fn rows(&self) -> impl Iterator<Item = (&str, &[f64])> {
-        let width = self.schema.schema().width;
-        let mut labels = self.labels.as_str();
-        let rows = self.label_lens.iter().enumerate().filter(|(_, len)| **len > 0);
-        rows.map(move |(row, len)| {
-            let (own, rest) = labels.split_at(*len as usize);
-            labels = rest;
-            (own, &self.values[row * width..(row + 1) * width])
-        })
+    pub fn catalog(&self) -> &Arc<CatalogEntry> {
+        &self.catalog
     }
 
     /// Whether the group has no agents.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.label_lens.iter().all(|len| *len == 0)
+        self.label_lens.is_empty()
+    }
+
+    /// Adds an agent: its labels, its tables of this catalog, and their values. Returns the values
+    /// that follow these. `collides` if a static label has the name of a label of the catalog.
+    pub(crate) fn push<'a, 'v>(
+        &mut self,
+        labels: &str,
+        collides: bool,
+        tables: impl Iterator<Item = PlacedTable<'a>>,
+        values: &'v [f64],
+    ) -> &'v [f64] {
+        let mut cells = 0;
+        if collides {
+            self.colliding.push(self.label_lens.len());
+        }
+        self.labels.push_str(labels);
+        self.label_lens.push(u32::try_from(labels.len()).unwrap_or(u32::MAX));
+        for (copy, placed) in self.tables.iter_mut().zip(tables) {
+            self.batch.rows.push(placed.row_count());
+            cells += placed.cells();
+            copy.push_rows(placed);
+        }
+        let (own, rest) = values.split_at(cells.min(values.len()));
+        self.batch.values.extend_from_slice(own);
+        self.batch.agents += 1;
+        if self.batch.agents == BATCH {
+            self.batch.transpose(&mut self.tables);
+        }
+        rest
+    }
+
+    /// Completes the group after the last agent.
+    pub(crate) fn finish(&mut self) {
+        self.batch.transpose(&mut self.tables);
+    }
+
+    /// Returns each agent's labels.
+    pub(super) fn labels(&self) -> impl Iterator<Item = AgentLabels<'_>> {
+        let mut colliding = self.colliding.iter().peekable();
+        pieces(&self.labels, &self.label_lens).enumerate().map(move |(index, text)| {
+            let collide = colliding.next_if(|own| **own == index).is_some();
+            AgentLabels { text, collide }
+        })
+    }
+
+    pub(super) fn table(&self, index: usize) -> &TableCopy {
+        &self.tables[index]
+    }
+}
+
+/// Splits a text into consecutive pieces of these lengths.
+pub(super) fn pieces<'a>(text: &'a str, lens: &'a [u32]) -> impl Iterator<Item = &'a str> {
+    let mut rest = text;
+    lens.iter().map(move |len| {
+        let (piece, after) = rest.split_at(*len as usize);
+        rest = after;
+        piece
+    })
+}
+
+impl TableCopy {
+    fn new(table: &Table, agents: usize) -> Self {
+        let labelled = !table.row_labels.is_empty();
+        let column = || Vec::with_capacity(if labelled { 0 } else { agents });
+        Self {
+            columns: std::iter::repeat_with(column).take(table.width).collect(),
+            rows: Vec::with_capacity(if labelled { agents } else { 0 }),
+            texts: String::new(),
+            text_lens: Vec::new(),
+        }
+    }
+
+    /// Adds the rows of an agent, without their values.
+    fn push_rows(&mut self, placed: PlacedTable<'_>) {
+        let Some(rows) = placed.rows else { return };
+        self.rows.push(u32::try_from(rows.len()).unwrap_or(u32::MAX));
+        let names = &placed.table.row_labels;
+        for values in rows.iter(names.len()) {
+            let before = self.texts.len();
+            for (name, value) in names.iter().zip(values).filter(|(_, value)| !value.is_empty()) {
+                push_label(name, value, &mut self.texts);
+            }
+            self.text_lens.push(u32::try_from(self.texts.len() - before).unwrap_or(u32::MAX));
+        }
+    }
+}
+
+/// Agents whose values are not transposed yet.
+#[derive(Debug, Default)]
+struct Batch {
+    agents: usize,
+    /// Values of the agents, one after another.
+    values: Vec<f64>,
+    /// Number of rows, by agent and table.
+    rows: Vec<usize>,
+}
+
+impl Batch {
+    /// Appends the values to the columns of the tables, and empties the batch.
+    fn transpose(&mut self, tables: &mut [TableCopy]) {
+        let mut starts = [0; BATCH];
+        let mut end = 0;
+        for (agent, start) in starts.iter_mut().enumerate().take(self.agents) {
+            *start = end;
+            let rows = self.rows[agent * tables.len()..].iter().zip(&*tables);
+            end += rows.map(|(rows, table)| rows * table.columns.len()).sum::<usize>();
+        }
+        let of_tables = tables.len();
+        for (index, table) in tables.iter_mut().enumerate() {
+            let width = table.columns.len();
+            let rows = |agent: usize| self.rows[agent * of_tables + index];
+            for (offset, column) in table.columns.iter_mut().enumerate() {
+                for (agent, start) in starts.iter().enumerate().take(self.agents) {
+                    let values = self.values[start + offset..].iter().step_by(width);
+                    column.extend(values.take(rows(agent)));
+                }
+            }
+            for (agent, start) in starts.iter_mut().enumerate().take(self.agents) {
+                *start += rows(agent) * width;
+            }
+        }
+        self.agents = 0;
+        self.values.clear();
+        self.rows.clear();
     }
 }

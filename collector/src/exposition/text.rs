@@ -3,9 +3,10 @@
 use fleetgauge_proto::report::is_absent;
 
 use super::Format;
+use super::labels::renamed_labels;
 use super::number::write_value;
-use super::plan::{FamilyPlan, SeriesPlan};
-use super::snapshot::{CLOSE, Group, Snapshot};
+use super::plan::{ColumnPlan, FamilyPlan};
+use super::snapshot::{AgentLabels, Group, Snapshot, TableCopy, pieces};
 
 /// Chunk size in bytes: a thousand lines, so that rendering takes little memory. A chunk can exceed
 /// it by less than a line.
@@ -77,47 +78,76 @@ impl Page<'_> {
         family: usize,
         format: Format,
     ) -> Result<(), Disconnected> {
-        let family = group.schema().plan().family(family);
-        for (labels, values) in group.rows() {
-            for series in &family.series {
-                let values = &values[series.offset..series.offset + series.width];
-                if !values.iter().copied().any(is_absent) {
-                    self.write_series(family, series, labels, values, format)?;
+        let family = group.catalog().plan().family(family);
+        for column in &family.columns {
+            let table = group.table(column.table);
+            let lines = Lines { family, column, table, format };
+            if table.rows.is_empty() {
+                for (row, labels) in group.labels().enumerate() {
+                    self.write_row(&lines, row, labels, "")?;
+                }
+                continue;
+            }
+            let mut texts = pieces(&table.texts, &table.text_lens);
+            let mut row = 0;
+            for (labels, rows) in group.labels().zip(&table.rows) {
+                for text in texts.by_ref().take(*rows as usize) {
+                    self.write_row(&lines, row, labels, text)?;
+                    row += 1;
                 }
             }
         }
         Ok(())
     }
 
-    fn write_series(
+    /// Writes the lines of a column in one row. `agent` are the labels of the agent, `own` those of
+    /// the row.
+    fn write_row(
         &mut self,
-        family: &FamilyPlan,
-        series: &SeriesPlan,
-        labels: &str,
-        values: &[f64],
-        format: Format,
+        lines: &Lines<'_>,
+        row: usize,
+        agent: AgentLabels<'_>,
+        own: &str,
     ) -> Result<(), Disconnected> {
-        if let Some(parameters) = series.parameters(format) {
-            for (parameter, value) in parameters.iter().zip(values) {
+        if lines.is_absent(row) {
+            return Ok(());
+        }
+        if agent.collide {
+            let has = |labels: &str, name: &str| labels.contains(&format!(",{name}=\""));
+            let is_taken = |name: &str| has(&lines.column.labels, name) || has(own, name);
+            return self.write_lines(lines, row, &renamed_labels(agent.text, is_taken), own);
+        }
+        self.write_lines(lines, row, agent.text, own)
+    }
+
+    fn write_lines(
+        &mut self,
+        lines: &Lines<'_>,
+        row: usize,
+        agent: &str,
+        own: &str,
+    ) -> Result<(), Disconnected> {
+        let Lines { family, column, format, .. } = lines;
+        let values = lines.values();
+        if let Some(parameters) = column.parameters(*format) {
+            for (parameter, values) in parameters.iter().zip(values) {
                 self.write(&family.parameter);
-                self.write(open(labels));
-                self.write(open(&series.labels));
+                self.write(agent);
+                self.write(&column.labels);
+                self.write(own);
                 self.write(parameter);
-                self.end_line(*value)?;
-                self.counted.lines += 1;
+                self.end_line(values[row])?;
             }
+            self.counted.lines += parameters.iter().count() as u64;
         }
         // The last values have no bound or quantile.
         let plain = &values[values.len() - family.plain.len()..];
-        for (opening, value) in family.plain.iter().zip(plain) {
+        for (opening, values) in family.plain.iter().zip(plain) {
             self.write(opening);
-            if series.labels.is_empty() {
-                self.write(labels);
-            } else {
-                self.write(open(labels));
-                self.write(&series.labels);
-            }
-            self.end_line(if family.is_info { 1.0 } else { *value })?;
+            self.write(agent);
+            self.write(&column.labels);
+            self.write(own);
+            self.end_line(if family.is_info { 1.0 } else { values[row] })?;
         }
         self.counted.lines += plain.len() as u64;
         Ok(())
@@ -128,6 +158,7 @@ impl Page<'_> {
     }
 
     fn end_line(&mut self, value: f64) -> Result<(), Disconnected> {
+        self.chunk.extend_from_slice(b"} ");
         write_value(value, &mut self.chunk);
         self.chunk.push(b'\n');
         if self.chunk.len() >= CHUNK_BYTES { self.flush() } else { Ok(()) }
@@ -141,7 +172,22 @@ impl Page<'_> {
     }
 }
 
-/// Strips [`CLOSE`] from labels that are followed by others.
-fn open(labels: &str) -> &str {
-    labels.strip_suffix(CLOSE).unwrap_or(labels)
+/// The lines of one column.
+struct Lines<'a> {
+    family: &'a FamilyPlan,
+    column: &'a ColumnPlan,
+    table: &'a TableCopy,
+    format: Format,
+}
+
+impl Lines<'_> {
+    /// Returns the values of the column by row, for each of its values in a row.
+    fn values(&self) -> &[Vec<f64>] {
+        &self.table.columns[self.column.offset..self.column.offset + self.column.width]
+    }
+
+    /// Whether the series of this row has no sample.
+    fn is_absent(&self, row: usize) -> bool {
+        self.values().iter().any(|values| is_absent(values[row]))
+    }
 }

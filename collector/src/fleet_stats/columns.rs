@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::{Distribution, FleetQuery, GroupLabel, MAX_GROUPS, NoAnswer, bounds};
 use crate::exposition::static_labels;
-use crate::registry::{GaugeFamily, Registry, RowBlockView};
+use crate::registry::{GaugeFamily, Layout, Registry};
 
 /// All columns, by gauge and group.
 #[derive(Debug)]
@@ -75,16 +75,12 @@ impl Columns {
         let gauges = wanted(registry, query)?;
         let plan = plan(&gauges);
         let mut columns: Vec<OfGauge> = gauges.iter().map(|_| OfGauge::default()).collect();
-        if query.by.is_none() {
-            for (gauge, columns) in gauges.iter().zip(&mut columns) {
-                columns.get_mut(0).reserve_exact(gauge.series);
-            }
-        }
         let mut groups = Groups::new(query.by.as_ref());
         let mut copied = Ok(());
-        registry.each_block(|schema, block| {
-            if let (Ok(()), Some(plan)) = (&copied, plan.get(&schema.key())) {
-                copied = copy_block(block, plan, &mut groups, &mut columns);
+        registry.each_agent(|labels, layout, values| {
+            if copied.is_ok() {
+                let group = groups.of(labels);
+                copied = group.map(|group| copy_agent(layout, values, group, &plan, &mut columns));
             }
         });
         copied?;
@@ -115,32 +111,52 @@ fn wanted(registry: &Registry, query: &FleetQuery) -> Result<Vec<GaugeFamily>, N
     Ok(gauges)
 }
 
-/// Adds the values of a block to their columns.
-fn copy_block(
-    block: RowBlockView<'_>,
-    plan: &[(usize, usize)],
-    groups: &mut Groups<'_>,
+/// Adds the values of an agent to their columns.
+fn copy_agent(
+    layout: &Layout,
+    values: &[f64],
+    group: usize,
+    plan: &Plan,
     columns: &mut [OfGauge],
-) -> Result<(), NoAnswer> {
-    groups.find(block)?;
-    for (gauge, offset) in plan {
-        for (values, group) in block.values().zip(&groups.of_rows) {
-            // Absent values are NaN as well.
-            if !values[*offset].is_nan() {
-                columns[*gauge].get_mut(*group).push(key(values[*offset]));
+) {
+    for (catalog, tables) in layout.tables() {
+        let Some(plan) = plan.get(&catalog.key()) else { continue };
+        let mut plan = plan.iter().peekable();
+        for (index, placed) in tables.enumerate() {
+            while let Some(place) = plan.next_if(|place| place.table == index) {
+                let own = &values[placed.start..placed.start + placed.cells()];
+                let own = own.iter().skip(place.offset).step_by(placed.table.width);
+                // Absent values are NaN as well.
+                for value in own.filter(|value| !value.is_nan()) {
+                    columns[place.gauge].get_mut(group).push(key(*value));
+                }
             }
         }
     }
-    Ok(())
 }
 
-/// Returns the gauges, and their offsets in each row, by schema key.
-fn plan(gauges: &[GaugeFamily]) -> HashMap<u64, Vec<(usize, usize)>> {
-    let mut plan: HashMap<u64, Vec<(usize, usize)>> = HashMap::new();
-    for (index, gauge) in gauges.iter().enumerate() {
-        for (schema, offset) in &gauge.members {
-            plan.entry(*schema).or_default().push((index, *offset));
+/// The gauges' places by catalog key, sorted by table.
+type Plan = HashMap<u64, Vec<GaugePlace>>;
+
+/// Where the values of a gauge are.
+#[derive(Debug, Clone, Copy)]
+struct GaugePlace {
+    gauge: usize,
+    table: usize,
+    /// Index of the value in a row.
+    offset: usize,
+}
+
+fn plan(gauges: &[GaugeFamily]) -> Plan {
+    let mut plan = Plan::new();
+    for (gauge, family) in gauges.iter().enumerate() {
+        for member in &family.members {
+            let place = GaugePlace { gauge, table: member.table, offset: member.offset };
+            plan.entry(member.catalog).or_default().push(place);
         }
+    }
+    for places in plan.values_mut() {
+        places.sort_unstable_by_key(|place| place.table);
     }
     plan
 }
@@ -149,28 +165,20 @@ fn plan(gauges: &[GaugeFamily]) -> HashMap<u64, Vec<(usize, usize)>> {
 struct Groups<'a> {
     by: Option<&'a GroupLabel>,
     indices: HashMap<Box<str>, usize>,
-    /// Groups of the rows of the last block.
-    of_rows: Vec<usize>,
 }
 
 impl<'a> Groups<'a> {
     fn new(by: Option<&'a GroupLabel>) -> Self {
         let all = by.is_none().then(|| ("".into(), 0));
-        Self { by, indices: all.into_iter().collect(), of_rows: Vec::new() }
+        Self { by, indices: all.into_iter().collect() }
     }
 
-    /// Finds the groups of a block's rows.
-    fn find(&mut self, block: RowBlockView<'_>) -> Result<(), NoAnswer> {
-        self.of_rows.clear();
-        let Some(by) = self.by else {
-            self.of_rows.extend(block.values().map(|_| 0));
-            return Ok(());
-        };
-        for labels in block.labels() {
-            let index = self.index_of(by, labels)?;
-            self.of_rows.push(index);
+    /// Returns the group of an agent with these labels.
+    fn of(&mut self, labels: &str) -> Result<usize, NoAnswer> {
+        match self.by {
+            Some(by) => self.index_of(by, labels),
+            None => Ok(0),
         }
-        Ok(())
     }
 
     fn index_of(&mut self, by: &GroupLabel, labels: &str) -> Result<usize, NoAnswer> {

@@ -91,7 +91,7 @@ fn connected<'a>(collector: &CollectorState, labels: &'a str) -> Option<Connecte
         since,
         last_report: now.unix.saturating_sub(now.awake.saturating_sub(handle.reported()) / 1_000),
         version: collector.versions.text(version),
-        series: agent.row().schema().schema().series,
+        series: agent.layout().series(),
     })
 }
 

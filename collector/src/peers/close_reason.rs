@@ -61,7 +61,7 @@ impl CloseReason {
                 | Code::CollectorFull
                 | Code::AddressFull
                 | Code::HandshakesFull
-                | Code::SchemasFull
+                | Code::CatalogsFull
                 | Code::Draining
                 | Code::AddressPaused
                 | Code::CredentialRevoked,
@@ -99,7 +99,7 @@ mod tests {
             Code::CollectorFull,
             Code::AddressFull,
             Code::HandshakesFull,
-            Code::SchemasFull,
+            Code::CatalogsFull,
             Code::Draining,
             Code::AddressPaused,
             Code::CredentialRevoked,

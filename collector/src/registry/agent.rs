@@ -3,11 +3,17 @@
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
-use fleetgauge_proto::AgentId;
+use fleetgauge_proto::report::Values;
+use fleetgauge_proto::{AgentId, Violation};
+use parking_lot::Mutex;
 
-use super::slab::RowHandle;
+use super::catalogs::CatalogEntry;
+use super::layout::Layout;
+use super::pending_values::PendingValues;
 use crate::clock::Millis;
+use crate::exposition::static_labels;
 use crate::peers::handle::ConnectionHandle;
 
 /// Maximum takeovers of an id within [`TAKEOVER_WINDOW`]; further agents are refused.
@@ -28,15 +34,30 @@ pub struct PendingAgent {
     pub handle: Arc<ConnectionHandle>,
 }
 
-/// An agent whose series are exposed. Its labels are in its row. The registry and the agent's
-/// session share it, so it is one allocation for each agent.
+/// An agent whose series are exposed. The registry and the agent's session share it, so it is one
+/// allocation for each agent.
 #[derive(Debug)]
 pub struct RegisteredAgent {
     pub(super) id: AgentId,
     pub(super) host_nonce: [u8; 16],
+    /// Labels as written between the braces of its series, with `agent`.
+    pub(super) labels: Box<str>,
     pub(super) handle: Arc<ConnectionHandle>,
     pub(super) takeovers: Takeovers,
-    pub(super) row: RowHandle,
+    /// Index in the stripe; changes only under the lock of the stripe.
+    pub(super) index: AtomicUsize,
+    pub(super) series: Mutex<Series>,
+}
+
+/// The series of an agent, under one lock: a copy never mixes two reports.
+#[derive(Debug)]
+pub(super) struct Series {
+    pub(super) layout: Arc<Layout>,
+    /// Values of the layout.
+    pub(super) values: Box<[f64]>,
+    /// Whether pages show the series. Not after another connection has taken over the id, or after
+    /// an invalid report.
+    pub(super) is_shown: bool,
 }
 
 impl RegisteredAgent {
@@ -46,10 +67,17 @@ impl RegisteredAgent {
         &self.id
     }
 
-    /// Returns the row in which reports are stored.
+    /// Returns the labels as written between the braces of its series.
     #[must_use]
-    pub fn row(&self) -> &RowHandle {
-        &self.row
+    pub fn labels(&self) -> &str {
+        &self.labels
+    }
+
+    /// Whether a static label has the name of a label of the catalog.
+    pub(super) fn collides_with(&self, catalog: &CatalogEntry) -> bool {
+        let catalog = catalog.catalog();
+        !catalog.label_names.is_empty()
+            && static_labels(&self.labels).any(|(name, _)| catalog.has_label(name))
     }
 
     /// Returns the connection.
@@ -58,21 +86,45 @@ impl RegisteredAgent {
         &self.handle
     }
 
-    /// Returns what is needed to register the agent again, with another schema; `None` if another
-    /// session has its row.
+    /// Returns the layout of its values.
     #[must_use]
-    pub fn to_pending(&self) -> Option<PendingAgent> {
-        Some(PendingAgent {
-            id: self.id.clone(),
-            host_nonce: self.host_nonce,
-            labels: self.row.labels(self.handle.session())?,
-            handle: Arc::clone(&self.handle),
-        })
+    pub fn layout(&self) -> Arc<Layout> {
+        Arc::clone(&self.series.lock().layout)
     }
 
-    /// Returns the bytes of an agent with this id: the record, its reference counts, its map entry.
-    pub(super) fn bytes(id: &AgentId) -> usize {
-        size_of::<Self>() + 2 * size_of::<usize>() + id.as_str().len() + 20
+    /// Stores the values of a report. Returns `false` if another connection has taken over the id.
+    ///
+    /// # Errors
+    /// The first [`Violation`] found. The agent is then on no page any more, because some of its
+    /// values may be new and others old.
+    pub fn store(&self, values: &Values<'_>) -> Result<bool, Violation> {
+        let mut series = self.series.lock();
+        if !series.is_shown {
+            return Ok(false);
+        }
+        let Series { layout, values: own, is_shown } = &mut *series;
+        let decoded = values.decode(own, layout.shape());
+        *is_shown = decoded.is_ok();
+        decoded.map(|()| true)
+    }
+
+    /// Copies layout and values, to change them; `None` if another connection has taken over the
+    /// id.
+    #[must_use]
+    pub fn to_pending_values(&self) -> Option<PendingValues> {
+        let series = self.series.lock();
+        series.is_shown.then(|| PendingValues::from_current(&series.layout, &series.values))
+    }
+
+    /// Returns the bytes of an agent with this id, labels and number of values: the record, its
+    /// reference counts, its map entry, its place in the stripe, and what it points to.
+    pub(super) fn bytes(id: &AgentId, labels: &str, values: usize) -> usize {
+        size_of::<Self>()
+            + 3 * size_of::<usize>()
+            + id.as_str().len()
+            + 20
+            + labels.len()
+            + values * size_of::<f64>()
     }
 
     /// Whether the agent belongs to this session.

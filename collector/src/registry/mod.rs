@@ -1,25 +1,27 @@
 //! The registry: connected agents and their newest values.
 //!
-//! A `DashMap` finds the agent of an id. The rows of the agents are in slabs, in sixty-four stripes
-//! selected by the hash of the id. Registration and removal lock the stripe of the id. A snapshot
-//! copies one stripe at a time under the same lock, so an agent that is taken over is in it exactly
-//! once. A report takes neither lock: its [`RowHandle`] leads to the block of its row.
+//! A `DashMap` finds the agent of an id. Sixty-four stripes, selected by the hash of the id, list
+//! the agents for copies. Registration and removal lock the stripe of the id. A snapshot copies one
+//! stripe at a time under the same lock, so an agent that is taken over is in it exactly once. A
+//! report takes neither lock: each agent's values have a lock of their own.
 //!
 //! No guard of the map leaves this file, and no other lock is taken while one is held.
 
 mod agent;
+mod catalogs;
 mod families;
 mod fleet_shard;
+mod layout;
+mod pending_values;
 mod read;
-mod schemas;
-mod slab;
+mod row_store;
 
-use std::collections::{HashMap, hash_map};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::{DashMap, Entry};
-use fleetgauge_proto::report::Values;
-use fleetgauge_proto::{AgentId, Code};
+use fleetgauge_proto::message::RowChange;
+use fleetgauge_proto::{AgentId, Code, Limits};
 use parking_lot::Mutex;
 
 use crate::clock::Millis;
@@ -27,16 +29,18 @@ use crate::limits::memory_budget::MemoryBudget;
 use crate::peers::handle::{ConnectionHandle, Signal};
 
 pub use agent::{PendingAgent, RegisteredAgent};
+pub use catalogs::{CatalogEntry, CatalogLimits, CatalogStore, MeasuredCatalog, Pinned};
 pub use families::{GaugeFamily, Pins};
 pub use fleet_shard::FleetShard;
-pub use schemas::{MeasuredSchema, Pinned, SchemaEntry, SchemaLimits, SchemaStore};
-pub use slab::{RowBlockView, RowHandle};
+pub use layout::{Layout, PlacedTable};
+pub use pending_values::{PendingValues, RowsRefused};
 
-use agent::{ById, Takeovers};
+use agent::{ById, Series, Takeovers};
 use families::Families;
-use slab::Slab;
+use layout::LayoutStore;
+use row_store::RowStore;
 
-/// Stripes of the rows, each with a lock. A snapshot holds one of the locks at a time, while it
+/// Stripes of the agents, each with a lock. A snapshot holds one of the locks at a time, while it
 /// copies a sixty-fourth of the fleet's values.
 const STRIPES: usize = 64;
 /// Minimum free slots before a map shrinks, on top of seven for each used slot.
@@ -60,42 +64,32 @@ pub struct Entered {
     /// The agent as the registry has it.
     pub agent: Arc<RegisteredAgent>,
     /// Families that the shared pages suppress because their names have another kind there. Filled
-    /// only for the first agent of a schema.
+    /// only for the first agent of a catalog.
     pub suppressed: Vec<Box<str>>,
 }
 
+/// The agents whose ids have the same hash, in any order.
 #[derive(Debug, Default)]
 struct Stripe {
-    slabs: HashMap<u64, Slab>,
+    agents: Vec<Arc<RegisteredAgent>>,
 }
 
 impl Stripe {
-    /// Adds a row of this session. Returns its handle and the bytes of memory that it takes.
-    fn insert(
-        &mut self,
-        schema: &Arc<SchemaEntry>,
-        session: u64,
-        labels: &str,
-        values: &Values<'_>,
-    ) -> (RowHandle, usize) {
-        let before = self.slabs.get(&schema.key()).map_or(0, Slab::bytes);
-        let slab = self.slabs.entry(schema.key()).or_insert_with(|| Slab::new(schema));
-        let row = slab.insert(session, labels, values);
-        (row, slab.bytes() - before)
+    fn insert(&mut self, agent: &Arc<RegisteredAgent>) {
+        agent.index.store(self.agents.len(), Ordering::Relaxed);
+        self.agents.push(Arc::clone(agent));
     }
 
-    /// Removes a row. Returns the bytes of memory that become free.
-    fn remove(&mut self, row: &RowHandle) -> usize {
-        let hash_map::Entry::Occupied(mut slab) = self.slabs.entry(row.schema().key()) else {
-            return 0;
-        };
-        let before = slab.get().bytes();
-        slab.get_mut().remove(row);
-        if slab.get().is_empty() {
-            slab.remove();
-            return before;
+    /// Removes an agent. The last one takes its place.
+    fn remove(&mut self, agent: &RegisteredAgent) {
+        let index = agent.index.load(Ordering::Relaxed);
+        self.agents.swap_remove(index);
+        if let Some(moved) = self.agents.get(index) {
+            moved.index.store(index, Ordering::Relaxed);
         }
-        before - slab.get().bytes()
+        if self.agents.capacity() > IDLE_SLOTS / STRIPES + 8 * self.agents.len() {
+            self.agents.shrink_to_fit();
+        }
     }
 }
 
@@ -105,7 +99,9 @@ pub struct Registry {
     /// A set. A `DashSet` could not replace an element by an equal one.
     agents: DashMap<ById, ()>,
     stripes: Box<[Mutex<Stripe>]>,
-    schemas: SchemaStore,
+    catalogs: CatalogStore,
+    rows: RowStore,
+    layouts: LayoutStore,
     families: Mutex<Families>,
     budget: Arc<MemoryBudget>,
 }
@@ -113,20 +109,22 @@ pub struct Registry {
 impl Registry {
     /// Creates an empty registry.
     #[must_use]
-    pub fn new(limits: SchemaLimits, pins: Pins, budget: Arc<MemoryBudget>) -> Self {
+    pub fn new(limits: CatalogLimits, pins: Pins, budget: Arc<MemoryBudget>) -> Self {
         Self {
             agents: DashMap::new(),
             stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
-            schemas: SchemaStore::new(limits, Arc::clone(&budget)),
+            catalogs: CatalogStore::new(limits, Arc::clone(&budget)),
+            rows: RowStore::new(Arc::clone(&budget)),
+            layouts: LayoutStore::default(),
             families: Mutex::new(Families::new(pins)),
             budget,
         }
     }
 
-    /// Returns the schemas.
+    /// Returns the catalogs.
     #[must_use]
-    pub fn schemas(&self) -> &SchemaStore {
-        &self.schemas
+    pub fn catalogs(&self) -> &CatalogStore {
+        &self.catalogs
     }
 
     /// Returns the memory limit of all agents.
@@ -148,7 +146,7 @@ impl Registry {
         self.agents.len()
     }
 
-    /// Returns the number of suppressed families of live schemas.
+    /// Returns the number of suppressed families of live catalogs.
     #[must_use]
     pub fn families_suppressed(&self) -> usize {
         self.families.lock().suppressed()
@@ -172,9 +170,34 @@ impl Registry {
         self.agents.get(id).map(|agent| Arc::clone(&agent.key().0))
     }
 
-    /// Registers an agent at its first report. Replaces an older connection of the same host, or
-    /// the agent's own registration with another schema. `values` must have been checked against
-    /// `schema`.
+    /// Sets the catalog of a slot of pending values.
+    ///
+    /// # Errors
+    /// [`Code::CollectorFull`] if the memory limit is reached.
+    pub fn set_catalog(
+        &self,
+        pending: &mut PendingValues,
+        slot: usize,
+        catalog: Pinned,
+    ) -> Result<(), Code> {
+        pending.set_catalog(slot, catalog, &self.rows)
+    }
+
+    /// Adds and removes rows of pending values.
+    ///
+    /// # Errors
+    /// [`RowsRefused`]
+    pub fn change_rows(
+        &self,
+        pending: &mut PendingValues,
+        change: &RowChange<'_>,
+        limits: &Limits,
+    ) -> Result<(), RowsRefused> {
+        pending.change_rows(change, limits, &self.rows)
+    }
+
+    /// Registers an agent at its first report, with the values of that report. Replaces an older
+    /// connection of the same host.
     ///
     /// # Errors
     /// [`Code::IdConflict`] if another host holds the id or it was taken over too often;
@@ -182,11 +205,10 @@ impl Registry {
     pub fn enter(
         &self,
         pending: &PendingAgent,
-        schema: &Arc<SchemaEntry>,
-        values: &Values<'_>,
+        values: PendingValues,
         now: Millis,
     ) -> Result<Entered, Code> {
-        self.enter_then(pending, schema, values, now, || ())
+        self.enter_then(pending, values, now, || ())
     }
 
     /// Like [`Self::enter`], and runs `then` if the id was free: after the registration and before
@@ -197,45 +219,43 @@ impl Registry {
     pub fn enter_then(
         &self,
         pending: &PendingAgent,
-        schema: &Arc<SchemaEntry>,
-        values: &Values<'_>,
+        values: PendingValues,
         now: Millis,
         then: impl FnOnce(),
     ) -> Result<Entered, Code> {
         let PendingAgent { id, host_nonce, labels, handle } = pending;
         let mut stripe = self.stripe(id).lock();
-        let before = self.find(id);
-        let taken_over = before.as_ref().filter(|agent| !agent.is(handle.session()));
-        if let Some(agent) = taken_over
+        let before = self.find(id).filter(|agent| !agent.is(handle.session()));
+        if let Some(agent) = &before
             && (agent.host_nonce != *host_nonce || agent.takeovers.exhausted(now))
         {
             return Err(Code::IdConflict);
         }
-        let needed = Slab::row_bytes(labels, schema.schema().width) + RegisteredAgent::bytes(id);
-        self.take(needed)?;
+        let PendingValues { layout, values } = values;
+        self.take(RegisteredAgent::bytes(id, labels, values.len()))?;
         let mut takeovers = Takeovers::default();
         if let Some(agent) = &before {
             takeovers.clone_from(&agent.takeovers);
-        }
-        if taken_over.is_some() {
             takeovers.record(now);
         }
-        let first = self.families.lock().join(schema);
+        let joined = self.families.lock().join(&layout);
         if let Some(agent) = &before {
             self.vacate(&mut stripe, agent);
         }
-        // Not before `vacate`, which frees the names of the agent's previous schema.
-        let suppressed =
-            if first { self.families.lock().suppressed_of(schema) } else { Vec::new() };
-        let (row, bytes) = stripe.insert(schema, handle.session(), labels, values);
-        self.budget.correct(needed, bytes + RegisteredAgent::bytes(id));
+        // Not before `vacate`, which frees the names of the previous connection's catalogs.
+        let suppressed = self.families.lock().suppressed_of(&joined);
+        let layout = self.layouts.share(layout);
+        let series = Series { layout, values: values.into(), is_shown: true };
         let agent = Arc::new(RegisteredAgent {
             id: id.clone(),
             host_nonce: *host_nonce,
+            labels: labels.clone(),
             handle: Arc::clone(handle),
             takeovers,
-            row,
+            index: AtomicUsize::new(0),
+            series: Mutex::new(series),
         });
+        stripe.insert(&agent);
         match self.agents.entry(ById(Arc::clone(&agent))) {
             Entry::Occupied(previous) => drop(previous.replace_entry(())),
             Entry::Vacant(slot) => drop(slot.insert(())),
@@ -244,10 +264,41 @@ impl Registry {
             then();
         }
         drop(stripe);
-        if let Some(previous) = taken_over {
+        if let Some(previous) = before {
             previous.handle.raise(Signal::Superseded);
         }
         Ok(Entered { agent, suppressed })
+    }
+
+    /// Replaces an agent's layout and values, after its catalogs or rows have changed. Returns the
+    /// families that the shared pages suppress; `None` if another connection has taken over the id.
+    ///
+    /// # Errors
+    /// [`Code::CollectorFull`] if the memory limit is reached.
+    pub fn replace(
+        &self,
+        agent: &RegisteredAgent,
+        pending: PendingValues,
+    ) -> Result<Option<Vec<Box<str>>>, Code> {
+        let PendingValues { layout, values } = pending;
+        let bytes = values.len() * size_of::<f64>();
+        self.take(bytes)?;
+        let layout = self.layouts.share(layout);
+        let joined = self.families.lock().join(&layout);
+        let mut series = agent.series.lock();
+        if !series.is_shown {
+            drop(series);
+            self.families.lock().leave(&layout);
+            self.budget.give_back(bytes);
+            return Ok(None);
+        }
+        let before = std::mem::replace(&mut series.layout, layout);
+        let freed = std::mem::replace(&mut series.values, values.into());
+        drop(series);
+        self.budget.give_back(size_of_val(&*freed));
+        let mut families = self.families.lock();
+        families.leave(&before);
+        Ok(Some(families.suppressed_of(&joined)))
     }
 
     /// Removes an agent and its series if this session holds the id. Returns whether it did.
@@ -282,17 +333,24 @@ impl Registry {
         present
     }
 
+    /// Removes the series of an agent.
     fn vacate(&self, stripe: &mut Stripe, agent: &RegisteredAgent) {
-        self.budget.give_back(stripe.remove(&agent.row) + RegisteredAgent::bytes(&agent.id));
-        self.families.lock().leave(agent.row.schema());
+        stripe.remove(agent);
+        let mut series = agent.series.lock();
+        series.is_shown = false;
+        let values = std::mem::take(&mut series.values);
+        let layout = std::mem::take(&mut series.layout);
+        drop(series);
+        self.budget.give_back(RegisteredAgent::bytes(&agent.id, &agent.labels, values.len()));
+        self.families.lock().leave(&layout);
     }
 
-    /// Takes memory for an agent. If that fails, evicts unused schemas and tries again.
+    /// Takes memory for an agent. If that fails, evicts unused catalogs and tries again.
     fn take(&self, bytes: usize) -> Result<(), Code> {
         if self.budget.take(bytes) {
             return Ok(());
         }
-        self.schemas.forget_unused();
+        self.catalogs.forget_unused();
         if self.budget.take(bytes) {
             return Ok(());
         }

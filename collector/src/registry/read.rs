@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use fleetgauge_proto::AgentId;
 
-use super::{FleetShard, GaugeFamily, Registry, RowBlockView, STRIPES, SchemaEntry};
-use crate::exposition::{CLOSE, FamilyHead, Group, PageFamily, Snapshot, agent_of};
+use super::agent::Series;
+use super::{CatalogEntry, FleetShard, GaugeFamily, Layout, RegisteredAgent, Registry, STRIPES};
+use crate::exposition::{FamilyHead, Group, PageFamily, Snapshot, agent_of};
 
 impl Registry {
     /// Copies all agents' values. Each agent's values come from one report.
@@ -19,27 +20,19 @@ impl Registry {
     #[must_use]
     pub fn snapshot_of_shard(&self, shard: FleetShard) -> Snapshot {
         let begun = self.families.lock().moment();
-        let mut groups = self.empty_groups(shard);
+        let mut groups = Groups::default();
         for stripe in shard.among(&self.stripes) {
             let stripe = stripe.lock();
-            for (key, slab) in &stripe.slabs {
-                let group = groups
-                    .entry(*key)
-                    .or_insert_with(|| Group::new(Arc::clone(slab.schema()), 0, 0));
-                if shard.divides(STRIPES) {
-                    slab.copy_into(group);
-                } else {
-                    slab.copy_shard_into(shard, group);
+            for agent in &stripe.agents {
+                if shard.divides(STRIPES) || shard.has(agent.id.as_str()) {
+                    groups.push(agent, |catalog| self.size_of(catalog, shard));
                 }
             }
         }
-        groups.retain(|_, group| !group.is_empty());
-        let (positions, groups): (HashMap<_, _>, Vec<_>) = groups
-            .into_iter()
-            .enumerate()
-            .map(|(position, (key, group))| ((key, position), group))
-            .unzip();
-        let copied: Vec<_> = groups.iter().map(Group::schema).collect();
+        let groups = groups.finish();
+        let positions: HashMap<_, _> =
+            groups.iter().enumerate().map(|(at, group)| (group.catalog().key(), at)).collect();
+        let copied: Vec<_> = groups.iter().map(Group::catalog).collect();
         let page = self.families.lock().page(&copied, begun);
         let families = page.into_iter().map(|family| {
             let members = family.members.iter();
@@ -51,22 +44,9 @@ impl Registry {
         Snapshot { families, groups }
     }
 
-    /// Returns empty groups with capacity for the current agents of the shard, by schema key.
-    fn empty_groups(&self, shard: FleetShard) -> HashMap<u64, Group> {
-        let mut sizes = HashMap::new();
-        for stripe in shard.among(&self.stripes) {
-            for (key, slab) in &stripe.lock().slabs {
-                let size = sizes.entry(*key).or_insert_with(|| (Arc::clone(slab.schema()), 0, 0));
-                let (agents, label_bytes) = slab.size();
-                size.1 += agents;
-                size.2 += label_bytes;
-            }
-        }
-        let share = |all| shard.share_of(all, STRIPES);
-        let group = |(key, (schema, agents, label_bytes))| {
-            (key, Group::new(schema, share(agents), share(label_bytes)))
-        };
-        sizes.into_iter().map(group).collect()
+    /// Returns the expected number of agents with a catalog in a shard.
+    fn size_of(&self, catalog: &CatalogEntry, shard: FleetShard) -> usize {
+        shard.share_of(self.families.lock().agents(catalog), STRIPES)
     }
 
     /// Returns the gauges on the shared pages, sorted by name; `only` selects the one with this
@@ -76,32 +56,35 @@ impl Registry {
         self.families.lock().gauges(only)
     }
 
-    /// Calls `visit` for each block of rows. The block is locked meanwhile, and reports to it wait.
-    pub fn each_block(&self, mut visit: impl FnMut(&SchemaEntry, RowBlockView<'_>)) {
+    /// Calls `visit` with each agent's labels, layout and values. Its reports wait meanwhile.
+    pub fn each_agent(&self, mut visit: impl FnMut(&str, &Layout, &[f64])) {
         for stripe in &self.stripes {
-            for slab in stripe.lock().slabs.values() {
-                slab.each_block(|block| visit(slab.schema(), block));
+            for agent in &stripe.lock().agents {
+                let series = agent.series.lock();
+                if series.is_shown {
+                    visit(&agent.labels, &series.layout, &series.values);
+                }
             }
         }
     }
 
-    /// Copies one agent's values, with the kinds of its own schema; `None` if it is not connected.
+    /// Copies one agent's values, with the kinds of its own catalogs; `None` if it is not
+    /// connected.
     #[must_use]
     pub fn snapshot_of(&self, id: &str) -> Option<Snapshot> {
-        let id = AgentId::try_new(id).ok()?;
-        let stripe = self.stripe(&id).lock();
-        let agent = self.find(&id)?;
-        let mut group = Group::new(Arc::clone(agent.row.schema()), 1, 0);
-        agent.row.copy_into(&mut group);
-        drop(stripe);
-        let declared = group.schema().schema().families.iter().enumerate();
-        let families = declared
-            .filter_map(|(position, family)| {
-                let head = Arc::new(FamilyHead::new(family, family.kind?));
-                Some(PageFamily { head, members: vec![(0, position)] })
-            })
-            .collect();
-        Some(Snapshot { families, groups: vec![group] })
+        let agent = self.find(&AgentId::try_new(id).ok()?)?;
+        let mut groups = Groups::default();
+        groups.push(&agent, |_| 1);
+        let groups = groups.finish();
+        let mut families = Vec::new();
+        for (group, copied) in groups.iter().enumerate() {
+            for (position, family) in copied.catalog().catalog().families.iter().enumerate() {
+                let Some(kind) = family.kind else { continue };
+                let head = Arc::new(FamilyHead::new(family, kind));
+                families.push(PageFamily { head, members: vec![(group, position)] });
+            }
+        }
+        Some(Snapshot { families, groups })
     }
 
     /// Returns the labels of up to `max` agents after this id, or from the first on. The order is
@@ -116,15 +99,48 @@ impl Registry {
         let labels = self.stripes[start..].iter().enumerate().flat_map(move |(n, stripe)| {
             let after = after.filter(|_| n == 0).map_or("", AgentId::as_str);
             let mut first = First { max, labels: Vec::new(), before: None };
-            for slab in stripe.lock().slabs.values() {
-                slab.each_block(|block| {
-                    let later = block.labels().filter(|own| agent_of(own) > after);
-                    later.for_each(|own| first.add(own.strip_suffix(CLOSE).unwrap_or(own)));
-                });
+            for agent in &stripe.lock().agents {
+                if agent.id.as_str() > after {
+                    first.add(&agent.labels);
+                }
             }
             first.sorted()
         });
         labels.take(max)
+    }
+}
+
+/// Copies of agents, by catalog.
+#[derive(Default)]
+struct Groups {
+    groups: Vec<Group>,
+    /// Index of each catalog's group.
+    positions: HashMap<u64, usize>,
+}
+
+impl Groups {
+    /// Adds an agent. `agents` returns the expected number of agents with a catalog.
+    fn push(&mut self, agent: &RegisteredAgent, agents: impl Fn(&CatalogEntry) -> usize) {
+        let series = agent.series.lock();
+        let Series { layout, values, is_shown } = &*series;
+        if !is_shown {
+            return;
+        }
+        let mut rest = &**values;
+        for (catalog, tables) in layout.tables() {
+            let next = self.groups.len();
+            let at = *self.positions.entry(catalog.key()).or_insert(next);
+            if at == next {
+                self.groups.push(Group::new(Arc::clone(catalog), agents(catalog)));
+            }
+            let collides = agent.collides_with(catalog);
+            rest = self.groups[at].push(&agent.labels, collides, tables, rest);
+        }
+    }
+
+    fn finish(mut self) -> Vec<Group> {
+        self.groups.iter_mut().for_each(Group::finish);
+        self.groups
     }
 }
 

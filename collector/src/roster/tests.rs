@@ -218,7 +218,7 @@ fn second_restart_during_a_warm_up_keeps_awaited_agents() {
 }
 
 fn registry() -> crate::registry::Registry {
-    let limits = crate::registry::SchemaLimits { schemas: 1, bytes: 1 << 20 };
+    let limits = crate::registry::CatalogLimits { catalogs: 1, bytes: 1 << 20 };
     crate::registry::Registry::new(
         limits,
         crate::registry::Pins::new(),

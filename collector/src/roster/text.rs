@@ -1,6 +1,6 @@
 //! Renders the roster page: `fleetgauge_agent_up`, and why agents have departed.
 
-use fleetgauge_proto::schema::{Family, FamilyKind};
+use fleetgauge_proto::catalog::{Family, FamilyKind};
 
 use super::{Departure, PresenceSnapshot, Roster};
 use crate::exposition::{CHUNK_BYTES, Disconnected, FamilyHead, Format, Sink};

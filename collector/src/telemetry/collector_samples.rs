@@ -47,7 +47,7 @@ fn fleet(collector: &CollectorState) -> Vec<MetricSample> {
         ),
         Gauge(
             "fleetgauge_memory_bytes",
-            "Memory charged to agents: connections, rows, schemas and incomplete frames.",
+            "Memory charged to agents: connections, rows, catalogs and incomplete frames.",
             budget.taken() as f64,
         ),
         Gauge(
@@ -57,13 +57,13 @@ fn fleet(collector: &CollectorState) -> Vec<MetricSample> {
         ),
         Counter(
             "fleetgauge_memory_refusals",
-            "Connections, agents, schemas and frames refused at the memory limit.",
+            "Connections, agents, catalogs and frames refused at the memory limit.",
             budget.refusals() as f64,
         ),
         Gauge(
-            "fleetgauge_schemas",
-            "Schemas stored, in use or not.",
-            registry.schemas().len() as f64,
+            "fleetgauge_catalogs",
+            "Catalogs stored, in use or not.",
+            registry.catalogs().len() as f64,
         ),
         Gauge(
             "fleetgauge_connections_limit",
@@ -71,9 +71,9 @@ fn fleet(collector: &CollectorState) -> Vec<MetricSample> {
             config.bounds.connections as f64,
         ),
         Gauge(
-            "fleetgauge_schemas_limit",
-            "Maximum schemas, as configured.",
-            config.bounds.schemas.schemas as f64,
+            "fleetgauge_catalogs_limit",
+            "Maximum catalogs, as configured.",
+            config.bounds.catalogs.catalogs as f64,
         ),
         Gauge(
             "fleetgauge_families_suppressed",

@@ -67,7 +67,7 @@ pub struct Metrics {
     pub address_pauses: Counter,
     /// Families that the shared pages suppressed because their name has another type there.
     pub family_conflicts: Counter,
-    /// Families of unknown kinds, once for each schema.
+    /// Families of unknown kinds, once for each catalog.
     pub families_skipped: Counter,
     /// Open agent connections, handshakes included.
     pub open: Gauge,
@@ -320,7 +320,8 @@ impl Metrics {
         let kind = match kind {
             Kind::Hello => "hello",
             Kind::Welcome => "welcome",
-            Kind::Schema => "schema",
+            Kind::Catalog => "catalog",
+            Kind::Rows => "rows",
             Kind::Report => "report",
             Kind::Ping => "ping",
             Kind::Pong => "pong",

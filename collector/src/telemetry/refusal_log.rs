@@ -23,7 +23,7 @@ const fn level(code: Code) -> Level {
     match code {
         Code::CollectorFull
         | Code::AddressFull
-        | Code::SchemasFull
+        | Code::CatalogsFull
         | Code::IdConflict
         | Code::CredentialRevoked
         | Code::TlsRequired => Level::Warn,

@@ -43,6 +43,7 @@ use crate::violation::Violation;
 /// assert_eq!(&*catalog.tables[0].row_labels[0], "device");
 ///
 /// message.families.push(read);
+/// message.tables[0].columns[0].family = 1;
 /// let violation = Catalog::try_new(&message, &Limits::default()).unwrap_err();
 /// assert_eq!(violation.code(), Code::DuplicateFamily);
 /// # Ok::<(), fleetgauge_proto::Violation>(())
@@ -85,6 +86,7 @@ impl Catalog {
         }
         let families = validate_families(&message.families, limits)?;
         let tables = validate_tables(&message.tables, &families, limits)?;
+        check_families_are_used(&families, &tables)?;
         distinct::check(&families, &tables)?;
         let label_names = label_names(&tables);
         Ok(Self { families, tables: tables.into(), label_names })
@@ -151,6 +153,18 @@ fn validate_tables(
         tables.push(table);
     }
     Ok(tables)
+}
+
+/// Checks that every family has a column, so that an agent cannot claim names without series.
+fn check_families_are_used(families: &[Family], tables: &[Table]) -> Result<(), Violation> {
+    let mut is_used = vec![false; families.len()];
+    for column in tables.iter().flat_map(|table| &table.columns) {
+        is_used[column.family] = true;
+    }
+    match families.iter().zip(is_used).find(|(_, is_used)| !is_used) {
+        Some((family, _)) => Err(Violation::UnusedFamily(family.name.clone())),
+        None => Ok(()),
+    }
 }
 
 fn label_names(tables: &[Table]) -> Box<[Box<str>]> {

@@ -14,6 +14,8 @@ pub struct Table {
     pub row_labels: Box<[Box<str>]>,
     /// Columns, in the order of the values of a row.
     pub columns: Box<[Column]>,
+    /// Decimal places of each value of a row.
+    pub decimals: Box<[u8]>,
     /// Number of values of a row.
     pub width: usize,
 }
@@ -58,7 +60,9 @@ impl Table {
             columns.push(column);
         }
         let row_labels = declared.row_labels.iter().map(|name| Box::from(*name)).collect();
-        Ok(Self { row_labels, columns: columns.into(), width })
+        let places = |column: &Column| std::iter::repeat_n(column.decimals, column.width);
+        let decimals = columns.iter().flat_map(places).collect();
+        Ok(Self { row_labels, columns: columns.into(), decimals, width })
     }
 
     /// Returns the size of all label names and of the columns' label values, in bytes.

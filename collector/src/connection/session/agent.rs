@@ -1,21 +1,23 @@
-//! The agent of a session: its registration, its schema and its rate limit.
+//! The agent of a session: its registration, its catalogs and rows, and its rate limits.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use fleetgauge_proto::limits::MIN_INTERVAL_MS;
-use fleetgauge_proto::message::{Hello, Label, Report};
-use fleetgauge_proto::report::Values;
-use fleetgauge_proto::{AgentId, Code, Fingerprint, Frame, Kind, Schema, StaticLabels, Violation};
+use fleetgauge_proto::message::{Hello, Report, Rows};
+use fleetgauge_proto::{
+    AgentId, Catalog, Code, Fingerprint, Frame, Kind, StaticLabels, Violation,
+};
 
 use super::{FIRST_REPORT_TIMEOUT, SILENT_INTERVALS};
 use crate::clock::{MICROS, Millis};
 use crate::config::Config;
-use crate::exposition::{static_labels, write_labels};
+use crate::exposition::write_labels;
 use crate::limits::leaky_bucket::LeakyBucket;
 use crate::peers::handle::{ConnectionHandle, HelloInfo};
 use crate::peers::refusal::Refusal;
-use crate::registry::{MeasuredSchema, PendingAgent, Pinned, RegisteredAgent};
+use crate::registry::{
+    MeasuredCatalog, PendingAgent, PendingValues, Pinned, RegisteredAgent, RowsRefused,
+};
 use crate::state::CollectorState;
 use crate::telemetry::log_limiter::log_if;
 
@@ -23,7 +25,12 @@ use crate::telemetry::log_limiter::log_if;
 /// network failure arrive at once.
 const BURST_INTERVALS: Millis = 20;
 
-/// Maximum family names in a log line. A schema can have a thousand, of 200 bytes each.
+/// Burst of added and removed rows, in seconds: all rows of an agent that connects.
+const BURST_SECONDS: u64 = 100;
+/// A second of the rate limits' clock.
+const SECOND: u64 = 1_000 * MICROS;
+
+/// Maximum family names in a log line. A catalog can have a thousand, of 200 bytes each.
 const FAMILIES_NAMED: usize = 3;
 
 /// The registration state of the agent.
@@ -39,14 +46,17 @@ enum Registration {
 #[derive(Debug)]
 pub(super) struct Agent {
     registration: Registration,
-    /// The schema of the next Report.
-    pub(super) schema: Option<Pinned>,
-    /// The next Report registers the agent and must have all values.
-    pub(super) full_due: bool,
+    /// Catalogs, rows and values that the next Report makes visible; `None` if neither catalogs nor
+    /// rows have changed since the last one.
+    pending: Option<Box<PendingValues>>,
+    /// One bit for each slot whose catalog Welcome asked for and the agent has not sent.
+    pub(super) missing: u16,
     /// Sequence number of the last Report; unused before it.
     pub(super) sequence: u64,
     /// Rate limit of frames, in microseconds.
     sent: LeakyBucket,
+    /// Rate limit of rows that are added or removed, in microseconds.
+    changed: LeakyBucket,
     /// A challenge is pending. The agent's next frame is the answer.
     pub(super) challenged: bool,
 }
@@ -67,10 +77,6 @@ impl Agent {
         }
         let client_no = config.classic.then(|| handle.address().port());
         let written = write_labels(&id, &labels, client_no);
-        let schema = collector.registry.schemas().find(&hello.schema);
-        if let Some(schema) = &schema {
-            check_labels(schema.entry().measured(), &labels, &written, config)?;
-        }
         let pending = PendingAgent {
             labels: written,
             id,
@@ -83,14 +89,22 @@ impl Agent {
             since: u32::try_from(collector.clock.moment().unix).unwrap_or(u32::MAX),
             version: collector.versions.intern(hello.agent_version),
         });
-        Ok(Self {
+        let mut agent = Self {
             registration: Registration::Pending(Box::new(pending)),
-            schema,
-            full_due: true,
+            pending: Some(Box::new(PendingValues::empty())),
+            missing: 0,
             sequence: 0,
             sent: LeakyBucket::default(),
+            changed: LeakyBucket::default(),
             challenged: false,
-        })
+        };
+        for (slot, fingerprint) in hello.catalogs.iter().enumerate() {
+            match collector.registry.catalogs().find(fingerprint) {
+                Some(known) => agent.set_catalog(slot, known, collector)?,
+                None => agent.missing |= 1 << slot,
+            }
+        }
+        Ok(agent)
     }
 
     /// Returns the agent's id.
@@ -109,13 +123,11 @@ impl Agent {
         }
     }
 
-    /// Returns what is needed to register the agent, at first or with another schema.
-    pub(super) fn pending(&self) -> Result<Cow<'_, PendingAgent>, Refusal> {
+    /// Returns the labels as written between the braces of the agent's series.
+    pub(super) fn labels(&self) -> &str {
         match &self.registration {
-            Registration::Pending(pending) => Ok(Cow::Borrowed(pending)),
-            Registration::Registered(registered) => {
-                registered.to_pending().map(Cow::Owned).ok_or_else(|| Refusal::of(Code::Superseded))
-            }
+            Registration::Pending(pending) => &pending.labels,
+            Registration::Registered(registered) => registered.labels(),
         }
     }
 
@@ -127,7 +139,7 @@ impl Agent {
         handle.reported() + timeout
     }
 
-    /// Charges a frame to the rate limit. A Schema costs as much as all Reports of an interval.
+    /// Charges a frame to the rate limit. A Catalog costs as much as all Reports of an interval.
     pub(super) fn charge_frame(
         &mut self,
         kind: Kind,
@@ -138,7 +150,7 @@ impl Agent {
         let interval_ms = Millis::from(handle.hello().interval_ms);
         let reports = collector.config.bounds.reports_per_interval;
         let interval = interval_ms * MICROS;
-        let cost = if kind == Kind::Schema { interval } else { interval / reports };
+        let cost = if kind == Kind::Catalog { interval } else { interval / reports };
         if self.sent.try_pour(now * MICROS, cost, BURST_INTERVALS * interval) {
             return Ok(());
         }
@@ -149,103 +161,171 @@ impl Agent {
         Err(Refusal { detail, ..Refusal::of(Code::TooManyReports) })
     }
 
-    /// Handles a Schema frame.
+    /// Handles a Catalog frame.
     pub(super) fn declare(
         &mut self,
         frame: Frame<'_>,
         collector: &CollectorState,
     ) -> Result<(), Refusal> {
         let fingerprint = Fingerprint::of_payload(frame.payload)?;
-        let (schemas, config) = (collector.registry.schemas(), &collector.config);
-        let schema = if let Some(known) = schemas.find(&fingerprint) {
-            self.check_labels(known.entry().measured(), config)?;
+        let catalogs = collector.registry.catalogs();
+        let (slot, catalog) =
+            Catalog::try_from_frame(frame, &collector.config.bounds.limits)?;
+        let catalog = if let Some(known) = catalogs.find(&fingerprint) {
             known
         } else {
-            let schema = Schema::try_from_frame(frame, &config.bounds.limits)?;
-            let skipped = schema.families.iter().filter(|family| family.kind.is_none()).count();
+            let skipped = catalog.families.iter().filter(|family| family.kind.is_none()).count();
             collector.telemetry.metrics.families_skipped.inc_by(skipped as u64);
-            let measured = MeasuredSchema::from(schema);
-            // Before the schema takes memory or evicts another.
-            self.check_labels(&measured, config)?;
-            schemas.intern(fingerprint, measured, frame.payload.len()).map_err(Refusal::of)?
+            let measured = MeasuredCatalog::from(catalog);
+            catalogs.intern(fingerprint, measured, frame.payload.len()).map_err(Refusal::of)?
         };
-        self.schema = Some(schema);
-        self.full_due = true;
+        self.set_catalog(slot, catalog, collector)?;
+        self.missing &= !(1 << slot);
         Ok(())
     }
 
-    /// Checks the agent's labels against a schema that it declares.
-    fn check_labels(&self, schema: &MeasuredSchema, config: &Config) -> Result<(), Refusal> {
-        let pending = self.pending()?;
-        let labels: Vec<_> = static_labels(&pending.labels).collect();
-        let labels = labels.iter().map(|(name, value)| Label { name, value });
-        let labels = StaticLabels::try_new(&labels.collect::<Vec<_>>())?;
-        check_labels(schema, &labels, &pending.labels, config)
+    fn set_catalog(
+        &mut self,
+        slot: usize,
+        catalog: Pinned,
+        collector: &CollectorState,
+    ) -> Result<(), Refusal> {
+        let mut pending = self.take_pending()?;
+        collector.registry.set_catalog(&mut pending, slot, catalog).map_err(Refusal::of)?;
+        pending.check_catalogs(&collector.config.bounds.limits)?;
+        check_page(&pending, self.labels(), &collector.config)?;
+        self.pending = Some(pending);
+        Ok(())
     }
 
-    /// Checks a report against the schema and the last report.
-    pub(super) fn check(&self, report: &Report<'_>) -> Result<(), Violation> {
-        // `Session::unexpected` rejects a Report without a schema.
-        let width = self.schema.as_ref().map_or(0, |schema| schema.entry().schema().width);
-        let previous = self.sequence;
-        if self.registered().is_some() && report.sequence <= previous {
-            return Err(Violation::SequenceNotRising { sequence: report.sequence, previous });
+    /// Handles a Rows frame.
+    pub(super) fn change_rows(
+        &mut self,
+        rows: &Rows<'_>,
+        now: Millis,
+        collector: &CollectorState,
+    ) -> Result<(), Refusal> {
+        self.charge_rows(rows, now, collector)?;
+        let mut pending = self.take_pending()?;
+        let limits = &collector.config.bounds.limits;
+        for change in &rows.changes {
+            let changed = collector.registry.change_rows(&mut pending, change, limits);
+            changed.map_err(|refused| match refused {
+                RowsRefused::Violation(violation) => Refusal::from(violation),
+                RowsRefused::Full(code) => Refusal::of(code),
+            })?;
         }
-        if self.full_due && !matches!(report.values, Values::All(_)) {
-            return Err(Violation::FullReportRequired);
-        }
-        report.values.check(width)
+        check_page(&pending, self.labels(), &collector.config)?;
+        self.pending = Some(pending);
+        Ok(())
     }
 
-    /// Registers the agent with the values of this report.
-    pub(super) fn enter(
+    /// Charges added and removed rows to their rate limit.
+    fn charge_rows(
+        &mut self,
+        rows: &Rows<'_>,
+        now: Millis,
+        collector: &CollectorState,
+    ) -> Result<(), Refusal> {
+        let max = collector.config.bounds.row_changes_per_second;
+        let changes = rows.changes.iter();
+        let changed = changes.map(|change| (change.removed.len() + change.added.len()) as u64);
+        let cost = changed.sum::<u64>().saturating_mul(SECOND / max);
+        if self.changed.try_pour(now * MICROS, cost, BURST_SECONDS * SECOND) {
+            return Ok(());
+        }
+        let detail = format!(
+            "too many rows come and go: the limit is {max} per second, with bursts of \
+             {BURST_SECONDS} s"
+        );
+        Err(Refusal { detail, ..Refusal::of(Code::TooManyRowChanges) })
+    }
+
+    /// Takes the pending values, or a copy of the current ones.
+    fn take_pending(&mut self) -> Result<Box<PendingValues>, Refusal> {
+        if let Some(pending) = self.pending.take() {
+            return Ok(pending);
+        }
+        let current = self.registered().and_then(RegisteredAgent::to_pending_values);
+        current.map(Box::new).ok_or_else(|| Refusal::of(Code::Superseded))
+    }
+
+    /// Stores a report.
+    pub(super) fn report(
         &mut self,
         report: &Report<'_>,
         collector: &CollectorState,
         now: Millis,
     ) -> Result<(), Refusal> {
-        // `Session::unexpected` rejects a Report without a schema.
-        let Some(schema) = &self.schema else { return Ok(()) };
-        let pending = self.pending()?;
-        let entered = collector
-            .registry
-            .enter_then(&pending, schema.entry(), &report.values, now, || {
-                collector.roster.arrived(&pending.id);
-            })
-            .map_err(Refusal::of)?;
-        let (id, address) = (&pending.id, pending.handle.address());
-        if !entered.suppressed.is_empty() {
-            collector.telemetry.metrics.family_conflicts.inc_by(entered.suppressed.len() as u64);
-            let families = entered.suppressed.len();
-            let first = entered.suppressed[..families.min(FAMILIES_NAMED)].join(" ");
-            log_if!(
-                collector.may_log("families suppressed", id, address.ip()), warn,
-                agent = %id, families, first, "families suppressed"
-            );
+        let previous = self.sequence;
+        if self.registered().is_some() && report.sequence <= previous {
+            return Err(Violation::SequenceNotRising { sequence: report.sequence, previous }.into());
         }
-        if self.registered().is_none() {
-            let series = schema.entry().schema().series;
-            log_if!(
-                collector.may_log("agent connected", id, address.ip()), info,
-                agent = %id, %address, series, "agent connected"
-            );
+        let is_stored = match self.pending.take() {
+            Some(mut pending) => {
+                pending.apply(&report.values)?;
+                self.show(*pending, collector, now)?
+            }
+            None => match self.registered() {
+                Some(agent) => agent.store(&report.values)?,
+                None => false,
+            },
+        };
+        if !is_stored {
+            return Err(Refusal::of(Code::Superseded));
         }
-        self.registration = Registration::Registered(entered.agent);
-        self.full_due = false;
+        self.sequence = report.sequence;
         Ok(())
+    }
+
+    /// Makes values visible, and registers the agent if they are its first. Returns whether it
+    /// still has its id.
+    fn show(
+        &mut self,
+        values: PendingValues,
+        collector: &CollectorState,
+        now: Millis,
+    ) -> Result<bool, Refusal> {
+        let suppressed = match &self.registration {
+            Registration::Registered(agent) => {
+                let replaced = collector.registry.replace(agent, values);
+                let Some(suppressed) = replaced.map_err(Refusal::of)? else { return Ok(false) };
+                suppressed
+            }
+            Registration::Pending(pending) => {
+                let series = values.layout().series();
+                let arrived = || collector.roster.arrived(&pending.id);
+                let entered = collector.registry.enter_then(pending, values, now, arrived);
+                let entered = entered.map_err(Refusal::of)?;
+                let (id, address) = (&pending.id, pending.handle.address());
+                log_if!(
+                    collector.may_log("agent connected", id, address.ip()), info,
+                    agent = %id, %address, series, "agent connected"
+                );
+                self.registration = Registration::Registered(entered.agent);
+                entered.suppressed
+            }
+        };
+        self.log_suppressed(&suppressed, collector);
+        Ok(true)
+    }
+
+    fn log_suppressed(&self, suppressed: &[Box<str>], collector: &CollectorState) {
+        let Some(agent) = self.registered().filter(|_| !suppressed.is_empty()) else { return };
+        collector.telemetry.metrics.family_conflicts.inc_by(suppressed.len() as u64);
+        let (id, address) = (agent.id(), agent.handle().address());
+        let families = suppressed.len();
+        let first = suppressed[..families.min(FAMILIES_NAMED)].join(" ");
+        log_if!(
+            collector.may_log("families suppressed", id, address.ip()), warn,
+            agent = %id, families, first, "families suppressed"
+        );
     }
 }
 
-/// Checks an agent's labels against a schema, and the size of its page. `written` is the text of
-/// the labels on each line.
-fn check_labels(
-    schema: &MeasuredSchema,
-    labels: &StaticLabels,
-    written: &str,
-    config: &Config,
-) -> Result<(), Refusal> {
-    schema.schema().check_static_labels(labels)?;
-    let (bytes, max) = (schema.page_bytes(written.len()), config.bounds.page_bytes_per_agent);
+/// Checks the size of an agent's lines on a page. `labels` are its own, as written on each line.
+fn check_page(values: &PendingValues, labels: &str, config: &Config) -> Result<(), Refusal> {
+    let (bytes, max) = (values.page_bytes(labels.len()), config.bounds.page_bytes_per_agent);
     if bytes > max {
         let detail = format!(
             "the agent's samples can take {bytes} bytes of a page; the limit is {max} \

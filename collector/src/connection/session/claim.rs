@@ -145,11 +145,9 @@ impl Session {
     /// Whether the policy in force still allows the agent's id and labels.
     pub(super) fn is_still_allowed(&self) -> bool {
         let Some(agent) = self.agent() else { return true };
-        // No labels: the row was taken over and a `Superseded` signal is pending.
-        let Ok(own) = agent.pending() else { return true };
         let policy = self.collector.auth.current();
-        let names = static_labels(&own.labels).map(|(name, _)| name);
-        policy.still_allows(&own.id, self.handle.credential(), names)
+        let names = static_labels(agent.labels()).map(|(name, _)| name);
+        policy.still_allows(agent.id(), self.handle.credential(), names)
     }
 
     fn welcome(&mut self, agent: Agent, now: Millis, out: &mut Vec<u8>) {
@@ -159,8 +157,9 @@ impl Session {
             capabilities: 0,
             session_id: self.handle.session(),
             interval_ms: self.handle.hello().interval_ms,
+            unix_ms: self.collector.clock.moment().unix * 1_000,
             limits: self.collector.config.bounds.limits,
-            schema_known: agent.schema.is_some(),
+            catalogs_known: !agent.missing,
             extensions: Vec::new(),
         };
         send(&Message::Welcome(welcome), out);

@@ -45,11 +45,14 @@ impl Session {
                 }
                 match kind {
                     Kind::Report => self.report(&Report::decode(frame.payload)?, now),
-                    Kind::Schema => agent.declare(frame, &self.collector),
-                    _ => {
-                        self.open_frame(&Message::decode(frame)?, out);
-                        Ok(())
-                    }
+                    Kind::Catalog => agent.declare(frame, &self.collector),
+                    _ => match Message::decode(frame)? {
+                        Message::Rows(rows) => agent.change_rows(&rows, now, &self.collector),
+                        message => {
+                            self.open_frame(&message, out);
+                            Ok(())
+                        }
+                    },
                 }
             }
             State::Challenging(_) | State::Ended(_) => Ok(()),
@@ -74,8 +77,8 @@ impl Session {
             (State::Greeting { .. }, _) => Some("before Hello"),
             (State::Open(_), Kind::Hello) => Some("after Hello"),
             (State::Open(_), Kind::Welcome | Kind::Drain | Kind::Reject) => Some("from an agent"),
-            (State::Open(agent), Kind::Report) if agent.schema.is_none() => {
-                Some("before the Schema that Welcome asked for")
+            (State::Open(agent), Kind::Report | Kind::Rows) if agent.missing != 0 => {
+                Some("before the Catalog that Welcome asked for")
             }
             // A contested session refuses every byte in `received`.
             (State::Open(_) | State::Challenging(_) | State::Ended(_), _) => None,
@@ -98,24 +101,11 @@ impl Session {
 
     fn report(&mut self, report: &Report<'_>, now: Millis) -> Result<(), Refusal> {
         let State::Open(agent) = &mut self.state else { return Ok(()) };
-        agent.check(report)?;
-        let stored = match agent.registered() {
-            Some(registered) if !agent.full_due => {
-                registered.row().store(self.handle.session(), &report.values)
-            }
-            _ => {
-                agent.enter(report, &self.collector, now)?;
-                if self.handshake.take().is_some() {
-                    self.collector.admission.pacer.finished();
-                    self.collector.admission.addresses.reported(self.handle.address().ip());
-                }
-                true
-            }
-        };
-        if !stored {
-            return Err(Refusal::of(Code::Superseded));
+        agent.report(report, &self.collector, now)?;
+        if self.handshake.take().is_some() {
+            self.collector.admission.pacer.finished();
+            self.collector.admission.addresses.reported(self.handle.address().ip());
         }
-        agent.sequence = report.sequence;
         self.handle.set_reported(now);
         self.collector.telemetry.metrics.reports.inc();
         let Report { sequence, unix_ms, .. } = report;

@@ -1,21 +1,22 @@
-//! Metric families on the shared pages: which schema defines a sample name.
+//! Metric families on the shared pages: which catalog defines a sample name.
 //!
-//! A sample name has one kind. The first schema that declares a family owns its sample names and
+//! A sample name has one kind. The first catalog that declares a family owns its sample names and
 //! their kind, as long as any agent with that family and kind is connected. A family of another
 //! kind is suppressed and waits. When the names become free, the waiting families are tried in the
 //! order of arrival.
 //!
 //! Families of one name and kind are shown or suppressed together, so they are stored as one.
-//! Adding or removing a schema costs time in proportion to its own size.
+//! Adding or removing a catalog costs time in proportion to its own size.
 
 mod shared_page;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use fleetgauge_proto::schema::{Family, FamilyKind};
+use fleetgauge_proto::catalog::{Family, FamilyKind};
 
-use super::schemas::SchemaEntry;
+use super::catalogs::CatalogEntry;
+use super::layout::Layout;
 use crate::exposition::FamilyHead;
 
 pub use shared_page::GaugeFamily;
@@ -26,7 +27,7 @@ pub use shared_page::GaugeFamily;
 pub(super) const NAME_BYTES: usize =
     2 * (size_of::<(String, SampleName)>() + 1) + 4 * size_of::<(Box<str>, FamilyKind)>();
 
-/// Bytes of a family that no other schema declares, without its texts: a slot in a tree that can be
+/// Bytes of a family that no other catalog declares, without its texts: a slot in a tree that can be
 /// half empty, an array of capacity four, a tree node of eleven, and its metadata lines.
 pub(super) const DECLARED_BYTES: usize = 2 * size_of::<(Box<str>, Vec<Declared>)>()
     + 4 * size_of::<Declared>()
@@ -41,16 +42,16 @@ pub type Pins = HashMap<String, FamilyKind>;
 #[derive(Debug, Default)]
 pub(super) struct Families {
     pins: Pins,
-    /// Families of live schemas, in page order; for each name, one for each declared kind.
+    /// Families of live catalogs, in page order; for each name, one for each declared kind.
     declared: BTreeMap<Box<str>, Vec<Declared>>,
     sample_names: HashMap<String, SampleName>,
     /// Schemas with connected agents, by key.
     live: HashMap<u64, Live>,
-    /// Number of times that a schema got its first agent; the order of arrival.
+    /// Number of times that a catalog got its first agent; the order of arrival.
     arrivals: u64,
     /// Logical clock: counts the families that got their names.
     moment: u64,
-    /// Number of suppressed families of live schemas.
+    /// Number of suppressed families of live catalogs.
     suppressed: usize,
 }
 
@@ -60,8 +61,8 @@ struct Declared {
     kind: FamilyKind,
     /// Its appearance on the shared pages; `None` if it is suppressed.
     shown: Option<Shown>,
-    /// Live schemas with this family, by arrival: schema key, and index of the family in the
-    /// schema.
+    /// Live catalogs with this family, by arrival: catalog key, and index of the family in the
+    /// catalog.
     members: BTreeMap<u64, (u64, usize)>,
 }
 
@@ -83,15 +84,9 @@ struct SampleName {
 
 #[derive(Debug)]
 struct Live {
-    schema: Arc<SchemaEntry>,
+    catalog: Arc<CatalogEntry>,
     arrival: u64,
     agents: usize,
-}
-
-/// Returns the kind of a family that the shared pages can show: known and with series. Otherwise an
-/// agent could redeclare families without series at every reconnect.
-fn kind_to_show(family: &Family) -> Option<FamilyKind> {
-    family.kind.filter(|_| !family.series.is_empty())
 }
 
 impl Declared {
@@ -106,35 +101,45 @@ impl Families {
         Self { pins, ..Self::default() }
     }
 
-    /// Adds an agent of this schema. Returns whether it is the schema's first.
-    pub(super) fn join(&mut self, schema: &Arc<SchemaEntry>) -> bool {
-        if let Some(live) = self.live.get_mut(&schema.key()) {
+    /// Adds an agent with this layout. Returns the catalogs of which it is the first.
+    pub(super) fn join(&mut self, layout: &Layout) -> Vec<Arc<CatalogEntry>> {
+        layout.catalogs().filter(|catalog| self.join_catalog(catalog)).cloned().collect()
+    }
+
+    fn join_catalog(&mut self, catalog: &Arc<CatalogEntry>) -> bool {
+        if let Some(live) = self.live.get_mut(&catalog.key()) {
             live.agents += 1;
             return false;
         }
         self.arrivals += 1;
         let arrival = self.arrivals;
-        self.live.insert(schema.key(), Live { schema: Arc::clone(schema), arrival, agents: 1 });
-        for (position, family) in schema.schema().families.iter().enumerate() {
-            if let Some(kind) = kind_to_show(family) {
-                self.declare(arrival, (schema.key(), position), family, kind);
+        self.live.insert(catalog.key(), Live { catalog: Arc::clone(catalog), arrival, agents: 1 });
+        for (position, family) in catalog.catalog().families.iter().enumerate() {
+            if let Some(kind) = family.kind {
+                self.declare(arrival, (catalog.key(), position), family, kind);
             }
         }
         true
     }
 
-    /// Removes an agent of this schema.
-    pub(super) fn leave(&mut self, schema: &SchemaEntry) {
-        let Some(live) = self.live.get_mut(&schema.key()) else { return };
+    /// Removes an agent with this layout.
+    pub(super) fn leave(&mut self, layout: &Layout) {
+        for catalog in layout.catalogs() {
+            self.leave_catalog(catalog);
+        }
+    }
+
+    fn leave_catalog(&mut self, catalog: &CatalogEntry) {
+        let Some(live) = self.live.get_mut(&catalog.key()) else { return };
         live.agents -= 1;
         if live.agents > 0 {
             return;
         }
         let arrival = live.arrival;
-        self.live.remove(&schema.key());
+        self.live.remove(&catalog.key());
         let mut waiting = Vec::new();
-        for family in &schema.schema().families {
-            if let Some(kind) = kind_to_show(family) {
+        for family in &catalog.catalog().families {
+            if let Some(kind) = family.kind {
                 self.withdraw(arrival, family, kind, &mut waiting);
             }
         }
@@ -159,7 +164,7 @@ impl Families {
         }
     }
 
-    /// Removes a family of a schema. Appends the families that wait for its names to `waiting`.
+    /// Removes a family of a catalog. Appends the families that wait for its names to `waiting`.
     fn withdraw(
         &mut self,
         arrival: u64,
@@ -200,15 +205,15 @@ impl Families {
         for (name, kind) in waiting {
             let declared = self.declared.get(&name).into_iter().flatten();
             let first = declared.filter(|own| own.kind == kind).find_map(Declared::first);
-            if let Some((arrival, (schema, position))) = first
-                && let Some(live) = self.live.get(&schema)
+            if let Some((arrival, (catalog, position))) = first
+                && let Some(live) = self.live.get(&catalog)
             {
-                in_order.insert((arrival, position), Arc::clone(&live.schema));
+                in_order.insert((arrival, position), Arc::clone(&live.catalog));
             }
         }
-        for ((_, position), schema) in in_order {
-            let family = &schema.schema().families[position];
-            let Some(kind) = kind_to_show(family) else { continue };
+        for ((_, position), catalog) in in_order {
+            let family = &catalog.catalog().families[position];
+            let Some(kind) = family.kind else { continue };
             if self.show(family, kind) {
                 for name in family.sample_names() {
                     let Some(sample) = self.sample_names.get_mut(&name) else { continue };
@@ -249,20 +254,29 @@ impl Families {
         kinds.iter().find_map(|declared| Some((declared, declared.shown.as_ref()?)))
     }
 
-    /// Returns the suppressed families of a live schema.
-    pub(super) fn suppressed_of(&self, schema: &SchemaEntry) -> Vec<Box<str>> {
-        if !self.live.contains_key(&schema.key()) {
+    /// Returns the suppressed families of these catalogs.
+    pub(super) fn suppressed_of(&self, catalogs: &[Arc<CatalogEntry>]) -> Vec<Box<str>> {
+        catalogs.iter().flat_map(|catalog| self.suppressed_of_catalog(catalog)).collect()
+    }
+
+    /// Returns the number of agents with a catalog.
+    pub(super) fn agents(&self, catalog: &CatalogEntry) -> usize {
+        self.live.get(&catalog.key()).map_or(0, |live| live.agents)
+    }
+
+    fn suppressed_of_catalog(&self, catalog: &CatalogEntry) -> Vec<Box<str>> {
+        if !self.live.contains_key(&catalog.key()) {
             return Vec::new();
         }
         let shown = |family: &Family| self.shown(&family.name).map(|(declared, _)| declared.kind);
-        let families = schema.schema().families.iter();
+        let families = catalog.catalog().families.iter();
         families
-            .filter(|family| kind_to_show(family).is_some_and(|kind| shown(family) != Some(kind)))
+            .filter(|family| family.kind.is_some_and(|kind| shown(family) != Some(kind)))
             .map(|family| family.name.clone())
             .collect()
     }
 
-    /// Returns the number of suppressed families of live schemas.
+    /// Returns the number of suppressed families of live catalogs.
     pub(super) fn suppressed(&self) -> usize {
         self.suppressed
     }

@@ -1,12 +1,12 @@
-//! The families of one shared page: the shown ones, and those of schemas that changed meanwhile.
+//! The families of one shared page: the shown ones, and those of catalogs that changed meanwhile.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use fleetgauge_proto::schema::{Family, FamilyKind};
+use fleetgauge_proto::catalog::{Family, FamilyKind};
 
-use super::{Declared, Families, SchemaEntry, kind_to_show};
+use super::{CatalogEntry, Declared, Families};
 use crate::exposition::FamilyHead;
 
 /// A gauge on the shared pages, and where its values are.
@@ -14,19 +14,28 @@ use crate::exposition::FamilyHead;
 pub struct GaugeFamily {
     /// Its name.
     pub name: Box<str>,
-    /// Its unit in the first schema that declared it; can be empty.
+    /// Its unit in the first catalog that declared it; can be empty.
     pub unit: Box<str>,
-    /// Number of its series over all agents, absent ones included.
-    pub series: usize,
-    /// Schema key, and offset in a row, of each series.
-    pub members: Vec<(u64, usize)>,
+    /// Its columns.
+    pub members: Vec<GaugeMember>,
+}
+
+/// A column of a gauge.
+#[derive(Debug, Clone, Copy)]
+pub struct GaugeMember {
+    /// Key of the catalog.
+    pub catalog: u64,
+    /// Index of the table in the catalog.
+    pub table: usize,
+    /// Index of the value in a row.
+    pub offset: usize,
 }
 
 /// A family on the shared page.
 #[derive(Debug)]
 pub(in crate::registry) struct PageFamily {
     pub(in crate::registry) head: Arc<FamilyHead>,
-    /// Schema key, and index of the family in the schema, for each member.
+    /// Catalog key, and index of the family in the catalog, for each member.
     pub(in crate::registry) members: Vec<(u64, usize)>,
 }
 
@@ -44,27 +53,27 @@ impl Families {
         self.moment
     }
 
-    /// Returns the families of the shared page that have series in the `copied` schemas, sorted by
+    /// Returns the families of the shared page that have series in the `copied` catalogs, sorted by
     /// name. `begun` is the logical time before the copy.
     ///
-    /// A schema can have lost its last agent or a family since then, perhaps to another schema of
+    /// A catalog can have lost its last agent or a family since then, perhaps to another catalog of
     /// the same agent. If its names are free, the family is on this page nevertheless; otherwise
     /// the agent would be on no page. A family whose names had another kind before the copy stays
     /// suppressed, even if this page is a shard without the other family.
     pub(in crate::registry) fn page(
         &self,
-        copied: &[&Arc<SchemaEntry>],
+        copied: &[&Arc<CatalogEntry>],
         begun: u64,
     ) -> Vec<PageFamily> {
-        let copied: HashMap<u64, &SchemaEntry> =
-            copied.iter().map(|schema| (schema.key(), &***schema)).collect();
+        let copied: HashMap<u64, &CatalogEntry> =
+            copied.iter().map(|catalog| (catalog.key(), &***catalog)).collect();
         let mut page = Page::default();
         let mut suppressed = Vec::new();
         for (name, kinds) in &self.declared {
             for declared in kinds {
                 let members = declared.members.values().copied();
                 let members: Vec<_> =
-                    members.filter(|(schema, _)| copied.contains_key(schema)).collect();
+                    members.filter(|(catalog, _)| copied.contains_key(catalog)).collect();
                 match &declared.shown {
                     _ if members.is_empty() => {}
                     Some(shown) => {
@@ -80,18 +89,18 @@ impl Families {
             self.add(&mut page, begun, copied[&member.0], member);
         }
         let mut departed: Vec<_> =
-            copied.iter().filter(|(schema, _)| !self.live.contains_key(schema)).collect();
+            copied.iter().filter(|(catalog, _)| !self.live.contains_key(catalog)).collect();
         departed.sort_unstable_by_key(|(key, _)| **key);
-        for (key, schema) in departed {
-            for position in 0..schema.schema().families.len() {
-                self.add(&mut page, begun, schema, (*key, position));
+        for (key, catalog) in departed {
+            for position in 0..catalog.catalog().families.len() {
+                self.add(&mut page, begun, catalog, (*key, position));
             }
         }
         page.families.into_values().map(|(_, family)| family).collect()
     }
 
-    fn arrival(&self, (schema, position): (u64, usize)) -> Option<(u64, usize)> {
-        Some((self.live.get(&schema)?.arrival, position))
+    fn arrival(&self, (catalog, position): (u64, usize)) -> Option<(u64, usize)> {
+        Some((self.live.get(&catalog)?.arrival, position))
     }
 
     /// Adds a suppressed family to the page unless its names have another kind there.
@@ -99,11 +108,11 @@ impl Families {
         &'a self,
         page: &mut Page<'a>,
         begun: u64,
-        schema: &'a SchemaEntry,
+        catalog: &'a CatalogEntry,
         member: (u64, usize),
     ) {
-        let family: &Family = &schema.schema().families[member.1];
-        let kind = kind_to_show(family).filter(|kind| self.is_allowed(family, *kind));
+        let family: &Family = &catalog.catalog().families[member.1];
+        let kind = family.kind.filter(|kind| self.is_allowed(family, *kind));
         let Some(kind) = kind else { return };
         if let Some((own, on_page)) = page.families.get_mut(&*family.name) {
             if *own == kind {
@@ -139,27 +148,26 @@ impl Families {
             }
             None => self.declared.range::<str, _>(..),
         };
-        let gauges = declared.filter_map(|(name, kinds)| {
-            let is_shown = |declared: &&Declared| {
-                declared.kind == FamilyKind::Gauge && declared.shown.is_some()
-            };
-            let declared = kinds.iter().find(is_shown)?;
-            let member = |(key, at): &(u64, usize)| Some((self.live.get(key)?, *at));
-            let members: Vec<_> = declared.members.values().filter_map(member).collect();
-            let (first, at) = members.first()?;
-            let mut gauge = GaugeFamily {
-                name: name.clone(),
-                unit: first.schema.schema().families[*at].unit.clone(),
-                series: 0,
-                members: Vec::new(),
-            };
-            for (live, at) in members {
-                let series = &live.schema.schema().families[at].series;
-                gauge.series += series.len() * live.agents;
-                gauge.members.extend(series.iter().map(|one| (live.schema.key(), one.offset)));
+        declared.filter_map(|(name, kinds)| self.gauge(name, kinds)).collect()
+    }
+
+    fn gauge(&self, name: &str, kinds: &[Declared]) -> Option<GaugeFamily> {
+        let is_shown = |declared: &&Declared| {
+            declared.kind == FamilyKind::Gauge && declared.shown.is_some()
+        };
+        let declared = kinds.iter().find(is_shown)?;
+        let member = |(key, at): &(u64, usize)| Some((self.live.get(key)?, *at));
+        let members: Vec<_> = declared.members.values().filter_map(member).collect();
+        let (first, at) = members.first()?;
+        let unit = first.catalog.catalog().families[*at].unit.clone();
+        let mut gauge = GaugeFamily { name: name.into(), unit, members: Vec::new() };
+        for (live, at) in members {
+            for (index, table) in live.catalog.catalog().tables.iter().enumerate() {
+                let columns = table.columns.iter().filter(|column| column.family == at);
+                let member = |offset| GaugeMember { catalog: live.catalog.key(), table: index, offset };
+                gauge.members.extend(columns.map(|column| member(column.offset)));
             }
-            Some(gauge)
-        });
-        gauges.collect()
+        }
+        Some(gauge)
     }
 }

@@ -1,59 +1,59 @@
-//! The schema store: each schema is stored once, however many agents use it.
+//! The catalog store: each catalog is stored once, however many agents use it.
 //!
-//! The memory of a schema is computed and taken from the budget before its plan is built. The plan
+//! The memory of a catalog is computed and taken from the budget before its plan is built. The plan
 //! is built without holding a lock.
 //!
-//! Sessions pin the schemas that they use. Unpinned schemas stay for returning agents until the
+//! Sessions pin the catalogs that they use. Unpinned catalogs stay for returning agents until the
 //! limits are reached; then the least recently used is evicted first.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 
-use fleetgauge_proto::schema::{Family, FamilyKind, Series};
-use fleetgauge_proto::{Code, Fingerprint, Schema};
+use fleetgauge_proto::catalog::{Column, Family, FamilyKind, Table};
+use fleetgauge_proto::{Catalog, Code, Fingerprint};
 use parking_lot::Mutex;
 
 use super::families::{DECLARED_BYTES, NAME_BYTES};
-use crate::exposition::{FamilyHead, Format, Plan, PlanSize};
+use crate::exposition::{CatalogSize, FamilyHead, Format, Plan};
 use crate::limits::memory_budget::MemoryBudget;
 
-/// A schema with its size, before its plan is built.
+/// A catalog with its size, before its plan is built.
 #[derive(Debug)]
-pub struct MeasuredSchema {
-    schema: Schema,
-    size: PlanSize,
+pub struct MeasuredCatalog {
+    catalog: Catalog,
+    size: CatalogSize,
     /// Bytes of memory, its plan included.
     memory: usize,
 }
 
-impl MeasuredSchema {
-    /// Returns the schema.
+impl MeasuredCatalog {
+    /// Returns the catalog.
     #[must_use]
-    pub fn schema(&self) -> &Schema {
-        &self.schema
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
     }
 
-    /// Returns the maximum page size of an agent whose labels have this many bytes.
+    /// Returns the size of its lines.
     #[must_use]
-    pub fn page_bytes(&self, labels: usize) -> usize {
-        self.size.page_bytes(labels)
+    pub fn size(&self) -> &CatalogSize {
+        &self.size
     }
 }
 
-impl From<Schema> for MeasuredSchema {
-    fn from(schema: Schema) -> Self {
-        let size = PlanSize::of(&schema);
-        let memory = memory(&schema, &size);
-        Self { schema, size, memory }
+impl From<Catalog> for MeasuredCatalog {
+    fn from(catalog: Catalog) -> Self {
+        let size = CatalogSize::of(&catalog);
+        let memory = memory(&catalog, &size);
+        Self { catalog, size, memory }
     }
 }
 
-/// A schema in the store, with its plan.
+/// A catalog in the store, with its plan.
 #[derive(Debug)]
-pub struct SchemaEntry {
+pub struct CatalogEntry {
     key: u64,
     fingerprint: Fingerprint,
-    measured: MeasuredSchema,
+    measured: MeasuredCatalog,
     plan: Plan,
     /// Bytes of its payload.
     bytes: usize,
@@ -61,22 +61,22 @@ pub struct SchemaEntry {
     kept: Weak<Mutex<Kept>>,
 }
 
-impl SchemaEntry {
+impl CatalogEntry {
     /// Returns its key, which is never reused.
     #[must_use]
     pub fn key(&self) -> u64 {
         self.key
     }
 
-    /// The schema.
+    /// The catalog.
     #[must_use]
-    pub fn schema(&self) -> &Schema {
-        &self.measured.schema
+    pub fn catalog(&self) -> &Catalog {
+        &self.measured.catalog
     }
 
-    /// Returns the schema with its size.
+    /// Returns the catalog with its size.
     #[must_use]
-    pub fn measured(&self) -> &MeasuredSchema {
+    pub fn measured(&self) -> &MeasuredCatalog {
         &self.measured
     }
 
@@ -87,22 +87,28 @@ impl SchemaEntry {
     }
 }
 
-/// Keeps a schema in the store until this handle is dropped.
+/// Keeps a catalog in the store until this handle is dropped.
 #[derive(Debug)]
-pub struct Pinned(Arc<SchemaEntry>);
+pub struct Pinned(Arc<CatalogEntry>);
 
 impl Pinned {
-    pub(super) fn new(entry: &Arc<SchemaEntry>) -> Self {
+    pub(super) fn new(entry: &Arc<CatalogEntry>) -> Self {
         if let Some(kept) = entry.kept.upgrade() {
             kept.lock().pin(entry);
         }
         Self(Arc::clone(entry))
     }
 
-    /// Returns the schema.
+    /// Returns the catalog.
     #[must_use]
-    pub fn entry(&self) -> &Arc<SchemaEntry> {
+    pub fn entry(&self) -> &Arc<CatalogEntry> {
         &self.0
+    }
+}
+
+impl Clone for Pinned {
+    fn clone(&self) -> Self {
+        Self::new(&self.0)
     }
 }
 
@@ -116,20 +122,29 @@ impl Drop for Pinned {
 
 /// The limits of the store.
 #[derive(Debug, Clone, Copy)]
-pub struct SchemaLimits {
-    /// Maximum number of schemas, pinned or not.
-    pub schemas: usize,
+pub struct CatalogLimits {
+    /// Maximum number of catalogs, pinned or not.
+    pub catalogs: usize,
     /// Maximum total bytes of their payloads.
     pub bytes: usize,
 }
 
-/// Returns the bytes of memory of a schema: with its plan, its family names and their metadata.
-fn memory(schema: &Schema, size: &PlanSize) -> usize {
+/// Returns the bytes of memory of a catalog: with its plan, its family names and their metadata.
+fn memory(catalog: &Catalog, size: &CatalogSize) -> usize {
     let label = |(name, value): (&str, &str)| 2 * size_of::<Box<str>>() + name.len() + value.len();
-    let series = |series: &Series| {
-        size_of::<Series>()
-            + size_of_val(&*series.parameters)
-            + series.labels.iter().map(label).sum::<usize>()
+    let column = |column: &Column| {
+        size_of::<Column>()
+            + size_of_val(&*column.parameters)
+            + column.width
+            + column.labels.iter().map(label).sum::<usize>()
+    };
+    let names = |names: &[Box<str>]| {
+        names.iter().map(|name| size_of::<Box<str>>() + name.len()).sum::<usize>()
+    };
+    let table = |table: &Table| {
+        size_of::<Table>()
+            + names(&table.row_labels)
+            + table.columns.iter().map(column).sum::<usize>()
     };
     let head = |family: &Family, kind: FamilyKind| {
         let lines = Format::ALL.map(|format| FamilyHead::bytes(family, kind, format));
@@ -138,50 +153,52 @@ fn memory(schema: &Schema, size: &PlanSize) -> usize {
     let family = |family: &Family| {
         let texts = family.name.len() + family.unit.len() + family.help.len();
         let names = family.sample_names().map(|name| name.len() + family.name.len() + NAME_BYTES);
-        let all_series = family.series.iter().map(series).sum::<usize>();
         let head = family.kind.map_or(0, |kind| head(family, kind));
-        size_of::<Family>() + all_series + texts + head + names.sum::<usize>()
+        size_of::<Family>() + texts + head + names.sum::<usize>()
     };
-    let families = schema.families.iter().map(family).sum::<usize>();
-    let label_names = schema.label_names.iter().map(|name| size_of::<Box<str>>() + name.len());
-    size_of::<SchemaEntry>() + RECORD_BYTES + families + label_names.sum::<usize>() + size.memory
+    size_of::<CatalogEntry>()
+        + RECORD_BYTES
+        + catalog.families.iter().map(family).sum::<usize>()
+        + catalog.tables.iter().map(table).sum::<usize>()
+        + names(&catalog.label_names)
+        + size.memory
 }
 
-/// Bytes of a schema in the map and in `unused`. Both can be half empty after growth.
+/// Bytes of a catalog in the map and in `unused`. Both can be half empty after growth.
 const RECORD_BYTES: usize =
-    2 * (size_of::<(Fingerprint, KeptSchema)>() + size_of::<(u64, Fingerprint)>());
+    2 * (size_of::<(Fingerprint, KeptCatalog)>() + size_of::<(u64, Fingerprint)>());
 
-/// The schemas of all agents.
+/// The catalogs of all agents.
 #[derive(Debug)]
-pub struct SchemaStore {
-    limits: SchemaLimits,
+pub struct CatalogStore {
+    limits: CatalogLimits,
     budget: Arc<MemoryBudget>,
     kept: Arc<Mutex<Kept>>,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
-    by_fingerprint: HashMap<Fingerprint, KeptSchema>,
-    /// Unpinned schemas, the least recently used first.
+    by_fingerprint: HashMap<Fingerprint, KeptCatalog>,
+    /// Unpinned catalogs, the least recently used first.
     unused: BTreeMap<u64, Fingerprint>,
     bytes: usize,
-    /// Payload bytes and memory of the unpinned schemas.
+    /// Payload bytes and memory of the unpinned catalogs.
     unused_bytes: usize,
     unused_memory: usize,
-    /// Logical clock: counts insertions, and schemas that lost their last pin.
+    /// Logical clock: counts insertions, and catalogs that lost their last pin.
     moment: u64,
 }
 
 #[derive(Debug)]
-struct KeptSchema {
-    entry: Arc<SchemaEntry>,
+struct KeptCatalog {
+    entry: Arc<CatalogEntry>,
     pins: usize,
     /// Key in `unused` while there are no pins.
     unused_since: u64,
 }
 
 impl Kept {
-    fn pin(&mut self, entry: &SchemaEntry) {
+    fn pin(&mut self, entry: &CatalogEntry) {
         let Some(kept) = self.by_fingerprint.get_mut(&entry.fingerprint) else { return };
         if kept.entry.key != entry.key {
             return;
@@ -193,7 +210,7 @@ impl Kept {
         kept.pins += 1;
     }
 
-    fn unpin(&mut self, entry: &SchemaEntry) {
+    fn unpin(&mut self, entry: &CatalogEntry) {
         let Some(kept) = self.by_fingerprint.get_mut(&entry.fingerprint) else { return };
         if kept.entry.key != entry.key {
             return;
@@ -214,10 +231,10 @@ impl Kept {
         Some(Pinned(entry))
     }
 
-    /// Evicts the least recently used schema; `None` if all are pinned.
-    fn forget_oldest(&mut self) -> Option<Arc<SchemaEntry>> {
+    /// Evicts the least recently used catalog; `None` if all are pinned.
+    fn forget_oldest(&mut self) -> Option<Arc<CatalogEntry>> {
         let (_, fingerprint) = self.unused.pop_first()?;
-        let KeptSchema { entry, .. } = self.by_fingerprint.remove(&fingerprint)?;
+        let KeptCatalog { entry, .. } = self.by_fingerprint.remove(&fingerprint)?;
         self.bytes -= entry.bytes;
         self.unused_bytes -= entry.bytes;
         self.unused_memory -= entry.measured.memory;
@@ -225,52 +242,52 @@ impl Kept {
     }
 }
 
-impl SchemaStore {
-    pub(super) fn new(limits: SchemaLimits, budget: Arc<MemoryBudget>) -> Self {
+impl CatalogStore {
+    pub(super) fn new(limits: CatalogLimits, budget: Arc<MemoryBudget>) -> Self {
         Self { limits, budget, kept: Arc::default() }
     }
 
-    /// Returns the schema with this fingerprint.
+    /// Returns the catalog with this fingerprint.
     pub fn find(&self, fingerprint: &Fingerprint) -> Option<Pinned> {
         self.kept.lock().find(fingerprint)
     }
 
-    /// Adds a schema whose payload has `bytes`. Returns the stored one if it exists, even when the
-    /// limits are reached. A refused schema allocates nothing and evicts no other, unless another
-    /// schema reaches the limits while its plan is built.
+    /// Adds a catalog whose payload has `bytes`. Returns the stored one if it exists, even when the
+    /// limits are reached. A refused catalog allocates nothing and evicts no other, unless another
+    /// catalog reaches the limits while its plan is built.
     ///
     /// # Errors
-    /// For a new schema: [`Code::SchemasFull`] if the limits are reached and all schemas are
+    /// For a new catalog: [`Code::CatalogsFull`] if the limits are reached and all catalogs are
     /// pinned; [`Code::CollectorFull`] if the memory limit is reached.
     pub fn intern(
         &self,
         fingerprint: Fingerprint,
-        schema: impl Into<MeasuredSchema>,
+        catalog: impl Into<MeasuredCatalog>,
         bytes: usize,
     ) -> Result<Pinned, Code> {
-        let measured = schema.into();
+        let measured = catalog.into();
         let memory = measured.memory;
         if let Some(known) = self.take(&fingerprint, bytes, memory)? {
             return Ok(known);
         }
-        let plan = Plan::new(&measured.schema);
+        let plan = Plan::new(&measured.catalog);
         let mut kept = self.kept.lock();
-        // Another agent can have added the same schema meanwhile, or reached the limits.
+        // Another agent can have added the same catalog meanwhile, or reached the limits.
         if let Some(known) = kept.find(&fingerprint) {
             self.budget.give_back(memory);
             return Ok(known);
         }
         if !self.has_room(&kept, bytes) {
             self.budget.give_back(memory);
-            return Err(Code::SchemasFull);
+            return Err(Code::CatalogsFull);
         }
-        let SchemaLimits { schemas, bytes: max_bytes } = self.limits;
-        while kept.by_fingerprint.len() >= schemas || kept.bytes + bytes > max_bytes {
+        let CatalogLimits { catalogs, bytes: max_bytes } = self.limits;
+        while kept.by_fingerprint.len() >= catalogs || kept.bytes + bytes > max_bytes {
             self.forget_oldest(&mut kept);
         }
         kept.bytes += bytes;
         kept.moment += 1;
-        let entry = Arc::new(SchemaEntry {
+        let entry = Arc::new(CatalogEntry {
             key: kept.moment,
             fingerprint,
             measured,
@@ -278,12 +295,12 @@ impl SchemaStore {
             bytes,
             kept: Arc::downgrade(&self.kept),
         });
-        let slot = KeptSchema { entry: Arc::clone(&entry), pins: 1, unused_since: 0 };
+        let slot = KeptCatalog { entry: Arc::clone(&entry), pins: 1, unused_since: 0 };
         kept.by_fingerprint.insert(fingerprint, slot);
         Ok(Pinned(entry))
     }
 
-    /// Takes memory for a schema, or returns the schema if it exists. Evicts unpinned schemas if
+    /// Takes memory for a catalog, or returns the catalog if it exists. Evicts unpinned catalogs if
     /// that frees enough memory.
     fn take(
         &self,
@@ -292,13 +309,13 @@ impl SchemaStore {
         memory: usize,
     ) -> Result<Option<Pinned>, Code> {
         let mut kept = self.kept.lock();
-        // Another agent can have added the same schema since the session looked it up, and reached
+        // Another agent can have added the same catalog since the session looked it up, and reached
         // the limits.
         if let Some(known) = kept.find(fingerprint) {
             return Ok(Some(known));
         }
         if !self.has_room(&kept, bytes) {
-            return Err(Code::SchemasFull);
+            return Err(Code::CatalogsFull);
         }
         let others = self.budget.taken().saturating_sub(kept.unused_memory);
         let mut enough = others.saturating_add(memory) <= self.budget.limit();
@@ -312,13 +329,13 @@ impl SchemaStore {
         Ok(None)
     }
 
-    /// Whether the limits allow a schema whose payload has `bytes`, next to the pinned schemas.
+    /// Whether the limits allow a catalog whose payload has `bytes`, next to the pinned catalogs.
     fn has_room(&self, kept: &Kept, bytes: usize) -> bool {
-        kept.by_fingerprint.len() - kept.unused.len() < self.limits.schemas
+        kept.by_fingerprint.len() - kept.unused.len() < self.limits.catalogs
             && kept.bytes - kept.unused_bytes + bytes <= self.limits.bytes
     }
 
-    /// Evicts all unpinned schemas. They are dropped after the lock is released.
+    /// Evicts all unpinned catalogs. They are dropped after the lock is released.
     pub fn forget_unused(&self) {
         let mut kept = self.kept.lock();
         let forgotten: Vec<_> = std::iter::from_fn(|| self.forget_oldest(&mut kept)).collect();
@@ -326,19 +343,19 @@ impl SchemaStore {
         drop(forgotten);
     }
 
-    /// Evicts the least recently used schema; `None` if all are pinned.
-    fn forget_oldest(&self, kept: &mut Kept) -> Option<Arc<SchemaEntry>> {
+    /// Evicts the least recently used catalog; `None` if all are pinned.
+    fn forget_oldest(&self, kept: &mut Kept) -> Option<Arc<CatalogEntry>> {
         let forgotten = kept.forget_oldest()?;
         self.budget.give_back(forgotten.measured.memory);
         Some(forgotten)
     }
 
-    /// Returns the number of schemas.
+    /// Returns the number of catalogs.
     pub fn len(&self) -> usize {
         self.kept.lock().by_fingerprint.len()
     }
 
-    /// Whether there are no schemas.
+    /// Whether there are no catalogs.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -1,0 +1,209 @@
+//! The layout of an agent's values: its catalogs and the rows of their tables.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Weak};
+
+use fleetgauge_proto::Code;
+use fleetgauge_proto::catalog::Table;
+use fleetgauge_proto::report::TableShape;
+use fleetgauge_proto::rows::TableRows;
+use parking_lot::Mutex;
+
+use super::catalogs::{CatalogEntry, Pinned};
+use super::row_store::{RowStore, SharedRows};
+use crate::exposition::label_bytes;
+
+/// The layout of an agent's values. The values of its catalogs follow each other by slot, those of
+/// a catalog by table, row and column.
+#[derive(Debug, Clone, Default)]
+pub struct Layout {
+    /// By slot.
+    sections: Vec<Option<Section>>,
+}
+
+/// A catalog of an agent, with the rows of its tables.
+#[derive(Debug, Clone)]
+pub(super) struct Section {
+    catalog: Pinned,
+    /// Rows of the tables with row labels, in the order of these tables.
+    rows: Vec<SharedRows>,
+}
+
+/// A table of a layout.
+#[derive(Debug, Clone, Copy)]
+pub struct PlacedTable<'a> {
+    /// The table.
+    pub table: &'a Table,
+    /// Its rows; `None` for the single row of a table without row labels.
+    pub rows: Option<&'a SharedRows>,
+    /// Index of its first value.
+    pub start: usize,
+}
+
+impl PlacedTable<'_> {
+    /// Returns the number of rows.
+    #[must_use]
+    pub fn row_count(&self) -> usize {
+        self.rows.map_or(1, |rows| rows.len())
+    }
+
+    /// Returns the number of values.
+    #[must_use]
+    pub fn cells(&self) -> usize {
+        self.row_count() * self.table.width
+    }
+}
+
+impl PlacedTable<'_> {
+    /// Returns the bytes of the rendered labels of all rows.
+    fn text_bytes(&self) -> usize {
+        let Some(rows) = self.rows else { return 0 };
+        let names = &self.table.row_labels;
+        let of_row = |values| names.iter().zip(values).map(|(name, value)| label_bytes(name, value));
+        rows.iter(names.len()).flat_map(of_row).sum()
+    }
+}
+
+/// A table with row labels.
+pub(super) struct LabelledTable<'a> {
+    pub(super) table: &'a Table,
+    pub(super) rows: &'a SharedRows,
+    /// Index of its first value.
+    pub(super) start: usize,
+}
+
+impl Layout {
+    /// Returns the catalogs.
+    pub fn catalogs(&self) -> impl Iterator<Item = &Arc<CatalogEntry>> {
+        self.sections.iter().flatten().map(|section| section.catalog.entry())
+    }
+
+    /// Returns the tables of each catalog.
+    pub fn tables(&self) -> impl Iterator<Item = (&Arc<CatalogEntry>, impl Iterator<Item = PlacedTable<'_>>)> {
+        let mut start = 0;
+        self.sections.iter().flatten().map(move |section| {
+            let begin = start;
+            start += section.cells();
+            (section.catalog.entry(), section.tables(begin))
+        })
+    }
+
+    /// Returns the shape of each table, in the order of the values.
+    pub fn shape(&self) -> impl Iterator<Item = TableShape<'_>> {
+        let sections = self.sections.iter().flatten();
+        sections.flat_map(|section| section.tables(0)).map(|placed| (placed.row_count(), &*placed.table.decimals))
+    }
+
+    /// Returns the maximum size of an agent's lines on a page, if its labels have this many bytes.
+    #[must_use]
+    pub fn page_bytes(&self, labels: usize) -> usize {
+        let section = |section: &Section| {
+            let rows = section.tables(0).map(|placed| (placed.row_count(), placed.text_bytes()));
+            section.catalog.entry().measured().size().page_bytes(labels, rows)
+        };
+        self.sections.iter().flatten().map(section).sum()
+    }
+
+    /// Returns the number of values.
+    #[must_use]
+    pub fn cells(&self) -> usize {
+        self.sections.iter().flatten().map(Section::cells).sum()
+    }
+
+    /// Returns the number of series.
+    #[must_use]
+    pub fn series(&self) -> usize {
+        let tables = self.sections.iter().flatten().flat_map(|section| section.tables(0));
+        tables.map(|placed| placed.row_count() * placed.table.columns.len()).sum()
+    }
+}
+
+impl Layout {
+    /// Returns the place of the values of a slot.
+    pub(super) fn place(&self, slot: usize) -> Range<usize> {
+        let cells = |section: &Option<Section>| section.as_ref().map_or(0, Section::cells);
+        let start = self.sections.iter().take(slot).map(cells).sum::<usize>();
+        start..start + self.sections.get(slot).map_or(0, cells)
+    }
+
+    pub(super) fn set(&mut self, slot: usize, section: Section) {
+        if self.sections.len() <= slot {
+            self.sections.resize_with(slot + 1, || None);
+        }
+        self.sections[slot] = Some(section);
+    }
+
+    /// Returns the table with row labels at this place; `None` if there is none.
+    pub(super) fn labelled_table(&self, slot: u8, table: u32) -> Option<LabelledTable<'_>> {
+        let slot = usize::from(slot);
+        let section = self.sections.get(slot)?.as_ref()?;
+        let placed = section.tables(self.place(slot).start).nth(table as usize)?;
+        Some(LabelledTable { table: placed.table, rows: placed.rows?, start: placed.start })
+    }
+
+    /// Replaces the rows of a table with row labels.
+    pub(super) fn set_rows(&mut self, slot: u8, table: u32, rows: SharedRows) {
+        let Some(Some(section)) = self.sections.get_mut(usize::from(slot)) else { return };
+        let tables = &section.catalog.entry().catalog().tables;
+        let before = tables.iter().take(table as usize);
+        let index = before.filter(|table| !table.row_labels.is_empty()).count();
+        if let Some(own) = section.rows.get_mut(index) {
+            *own = rows;
+        }
+    }
+
+    /// Returns the bytes of all row labels' values.
+    pub(super) fn row_bytes(&self) -> usize {
+        let sections = self.sections.iter().flatten();
+        sections.flat_map(|section| &section.rows).map(|rows| rows.bytes()).sum()
+    }
+}
+
+impl Section {
+    /// Creates the section of a catalog whose tables with row labels have no rows.
+    pub(super) fn new(catalog: Pinned, store: &RowStore) -> Result<Self, Code> {
+        let tables = &catalog.entry().catalog().tables;
+        let labelled = tables.iter().filter(|table| !table.row_labels.is_empty());
+        let rows = labelled.map(|_| store.intern(TableRows::default())).collect::<Result<_, _>>()?;
+        Ok(Self { catalog, rows })
+    }
+
+    fn tables(&self, start: usize) -> impl Iterator<Item = PlacedTable<'_>> {
+        let mut rows = self.rows.iter();
+        let mut start = start;
+        self.catalog.entry().catalog().tables.iter().map(move |table| {
+            let rows = if table.row_labels.is_empty() { None } else { rows.next() };
+            let placed = PlacedTable { table, rows, start };
+            start += placed.cells();
+            placed
+        })
+    }
+
+    pub(super) fn cells(&self) -> usize {
+        self.tables(0).map(|placed| placed.cells()).sum()
+    }
+}
+
+/// Layouts without tables with row labels: all agents with the same catalogs share one.
+#[derive(Debug, Default)]
+pub(super) struct LayoutStore(Mutex<HashMap<Vec<Option<u64>>, Weak<Layout>>>);
+
+impl LayoutStore {
+    /// Returns the shared layout if this one can be shared.
+    pub(super) fn share(&self, layout: Layout) -> Arc<Layout> {
+        if !layout.catalogs().all(|catalog| catalog.catalog().is_fixed()) {
+            return Arc::new(layout);
+        }
+        let key = |section: &Option<Section>| Some(section.as_ref()?.catalog.entry().key());
+        let key = layout.sections.iter().map(key).collect();
+        let mut layouts = self.0.lock();
+        if let Some(known) = layouts.get(&key).and_then(Weak::upgrade) {
+            return known;
+        }
+        layouts.retain(|_, known| known.strong_count() > 0);
+        let layout = Arc::new(layout);
+        layouts.insert(key, Arc::downgrade(&layout));
+        layout
+    }
+}
