@@ -50,7 +50,7 @@ impl<'a> Chunks<'a> {
 
     fn head(&mut self, name: &str, kind: FamilyKind, help: &str, format: Format) {
         let (name, help) = (name.into(), help.into());
-        let family = Family { name, kind: Some(kind), unit: "".into(), help, series: Vec::new() };
+        let family = Family { name, kind: Some(kind), unit: "".into(), help };
         self.chunk.extend_from_slice(FamilyHead::new(&family, kind).lines(format).as_bytes());
     }
 
