@@ -38,6 +38,8 @@ pub struct PageFamily {
 #[derive(Debug)]
 pub struct Group {
     catalog: Arc<CatalogEntry>,
+    /// Expected number of agents.
+    expected: usize,
     /// Labels of all agents, concatenated.
     labels: String,
     /// Length of each agent's labels.
@@ -76,6 +78,7 @@ impl Group {
         let tables = tables.map(|table| TableCopy::new(table, agents)).collect();
         Self {
             catalog,
+            expected: agents,
             labels: String::new(),
             label_lens: Vec::with_capacity(agents),
             colliding: Vec::new(),
@@ -120,9 +123,26 @@ impl Group {
         self.batch.values.extend_from_slice(own);
         self.batch.agents += 1;
         if self.batch.agents == BATCH {
+            self.reserve();
             self.batch.transpose(&mut self.tables);
         }
         rest
+    }
+
+    /// Reserves memory for the rows of all expected agents, as many as those of the first batch
+    /// have on average.
+    fn reserve(&mut self) {
+        if self.label_lens.len() != BATCH {
+            return;
+        }
+        let batches = self.expected / BATCH;
+        self.labels.reserve(batches * self.labels.len());
+        for table in self.tables.iter_mut().filter(|table| !table.rows.is_empty()) {
+            let rows = table.text_lens.len() * batches;
+            table.text_lens.reserve(rows);
+            table.texts.reserve(table.texts.len() * batches);
+            table.columns.iter_mut().for_each(|column| column.reserve(rows));
+        }
     }
 
     /// Completes the group after the last agent.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use fleetgauge_proto::AgentId;
+use parking_lot::MutexGuard;
 
 use super::agent::Series;
 use super::{CatalogEntry, FleetShard, GaugeFamily, Layout, RegisteredAgent, Registry, STRIPES};
@@ -21,12 +22,14 @@ impl Registry {
     pub fn snapshot_of_shard(&self, shard: FleetShard) -> Snapshot {
         let begun = self.families.lock().moment();
         let mut groups = Groups::default();
+        let is_wanted =
+            |agent: &RegisteredAgent| shard.divides(STRIPES) || shard.has(agent.id.as_str());
         for stripe in shard.among(&self.stripes) {
             let stripe = stripe.lock();
-            for agent in &stripe.agents {
-                if shard.divides(STRIPES) || shard.has(agent.id.as_str()) {
-                    groups.push(agent, |catalog| self.size_of(catalog, shard));
-                }
+            for agents in stripe.agents.chunks(BATCH) {
+                groups.push_all(agents, |agent| is_wanted(agent), |catalog| {
+                    self.size_of(catalog, shard)
+                });
             }
         }
         let groups = groups.finish();
@@ -74,7 +77,7 @@ impl Registry {
     pub fn snapshot_of(&self, id: &str) -> Option<Snapshot> {
         let agent = self.find(&AgentId::try_new(id).ok()?)?;
         let mut groups = Groups::default();
-        groups.push(&agent, |_| 1);
+        groups.push_all(&[agent], |_| true, |_| 1);
         let groups = groups.finish();
         let mut families = Vec::new();
         for (group, copied) in groups.iter().enumerate() {
@@ -110,32 +113,71 @@ impl Registry {
     }
 }
 
+/// Agents that are copied together, so that the processor waits for their memory at once instead of
+/// one after the other.
+const BATCH: usize = 8;
+
 /// Copies of agents, by catalog.
 #[derive(Default)]
 struct Groups {
     groups: Vec<Group>,
-    /// Index of each catalog's group.
-    positions: HashMap<u64, usize>,
+    /// Index of the group of the last catalog.
+    last: usize,
 }
 
 impl Groups {
-    /// Adds an agent. `agents` returns the expected number of agents with a catalog.
-    fn push(&mut self, agent: &RegisteredAgent, agents: impl Fn(&CatalogEntry) -> usize) {
-        let series = agent.series.lock();
-        let Series { layout, values, is_shown } = &*series;
-        if !is_shown {
-            return;
-        }
-        let mut rest = &**values;
-        for (catalog, tables) in layout.tables() {
-            let next = self.groups.len();
-            let at = *self.positions.entry(catalog.key()).or_insert(next);
-            if at == next {
-                self.groups.push(Group::new(Arc::clone(catalog), agents(catalog)));
+    /// Adds the wanted ones of up to [`BATCH`] agents. `agents` returns the expected number of
+    /// agents with a catalog.
+    fn push_all(
+        &mut self,
+        batch: &[Arc<RegisteredAgent>],
+        is_wanted: impl Fn(&RegisteredAgent) -> bool,
+        agents: impl Fn(&CatalogEntry) -> usize,
+    ) {
+        // Loads the records, then what they point to, and only then uses it.
+        let lens: usize = batch.iter().map(|agent| agent.labels.len()).sum();
+        std::hint::black_box(lens);
+        let locked: [Option<MutexGuard<'_, Series>>; BATCH] = std::array::from_fn(|index| {
+            batch.get(index).filter(|agent| is_wanted(agent)).map(|agent| agent.series.lock())
+        });
+        let first = |series: &MutexGuard<'_, Series>| series.values.first().map_or(0, |v| v.to_bits());
+        let touched: u64 = locked.iter().flatten().map(first).fold(0, u64::wrapping_add);
+        let bytes = batch.iter().map(|agent| u64::from(agent.labels.as_bytes()[0])).sum::<u64>();
+        std::hint::black_box(touched.wrapping_add(bytes));
+        for (agent, series) in batch.iter().zip(&locked) {
+            if let Some(series) = series.as_ref().filter(|series| series.is_shown) {
+                self.push(agent, series, &agents);
             }
-            let collides = agent.collides_with(catalog);
-            rest = self.groups[at].push(&agent.labels, collides, tables, rest);
         }
+    }
+
+    fn push(
+        &mut self,
+        agent: &RegisteredAgent,
+        series: &Series,
+        agents: &impl Fn(&CatalogEntry) -> usize,
+    ) {
+        let mut rest = &*series.values;
+        for (catalog, tables) in series.layout.tables() {
+            let group = self.group(catalog, agents);
+            rest = group.push(&agent.labels, agent.collides_with(catalog), tables, rest);
+        }
+    }
+
+    /// Returns the group of a catalog.
+    fn group(
+        &mut self,
+        catalog: &Arc<CatalogEntry>,
+        agents: &impl Fn(&CatalogEntry) -> usize,
+    ) -> &mut Group {
+        let is_own = |group: &Group| Arc::ptr_eq(group.catalog(), catalog);
+        if !self.groups.get(self.last).is_some_and(is_own) {
+            self.last = self.groups.iter().position(is_own).unwrap_or_else(|| {
+                self.groups.push(Group::new(Arc::clone(catalog), agents(catalog)));
+                self.groups.len() - 1
+            });
+        }
+        &mut self.groups[self.last]
     }
 
     fn finish(mut self) -> Vec<Group> {
