@@ -3,14 +3,14 @@
 //! behaves the same in the collector, a test and a fuzzer.
 //!
 //! ```text
-//!            Hello, id free            Schema,          first Report,
-//!            or same host              or known         all values
-//! Greeting ────────────────▶ Open ───────────────▶ Open ─────────────▶ Open, shown
-//!    │                        ▲                                           │
-//!    │ Hello, id held         │ holder silent for 5 s, or gone            │ Schema
-//!    │ by another host        │                                           ▼
-//!    └──────────────▶ Challenging                          old values stand until the
-//!                             │ holder answers             next Report, all values
+//!            Hello, id free                     first Report
+//!            or same host                       with all catalogs known
+//! Greeting ────────────────▶ Open ─────────────────────────────▶ Open, shown
+//!    │                        ▲                                      │ Catalog, Rows: change
+//!    │ Hello, id held         │ holder silent for 5 s, or gone       │ pending values, which the
+//!    │ by another host        │                                      ▼ next Report shows
+//!    └──────────────▶ Challenging
+//!                             │ holder answers
 //!                             ▼
 //!  any state ─────────▶ Ended: Bye, end of stream, violation, deadline, newer connection, shutdown
 //! ```

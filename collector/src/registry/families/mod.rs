@@ -45,7 +45,7 @@ pub(super) struct Families {
     /// Families of live catalogs, in page order; for each name, one for each declared kind.
     declared: BTreeMap<Box<str>, Vec<Declared>>,
     sample_names: HashMap<String, SampleName>,
-    /// Schemas with connected agents, by key.
+    /// Catalogs with connected agents, by key.
     live: HashMap<u64, Live>,
     /// Number of times that a catalog got its first agent; the order of arrival.
     arrivals: u64,
