@@ -281,7 +281,7 @@ impl EncodedValues {
 
     fn push(&mut self, old: f64, new: f64, decimals: u8) {
         let Coded { code, bytes } = Coded::of(old, new, decimals);
-        if self.count % 2 == 0 {
+        if self.count.is_multiple_of(2) {
             self.values.push(code);
         } else if let Some(last) = self.values.last_mut() {
             *last |= code << 4;
