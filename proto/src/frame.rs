@@ -120,7 +120,7 @@ pub struct Frame<'a> {
 /// let mut buffer = FrameBuffer::default();
 ///
 /// // A Ping with token 7 arrives in two pieces.
-/// let (mut first, mut second) = (&b"FG\x01\x05\x01"[..], &b"\x00\x00\x00\x07"[..]);
+/// let (mut first, mut second) = (&b"FG\x01\x06\x01"[..], &b"\x00\x00\x00\x07"[..]);
 /// assert_eq!(buffer.next(&mut first, accept)?, None);
 /// let frame = buffer.next(&mut second, accept)?.expect("the frame is complete");
 /// assert_eq!((frame.header.kind, frame.payload), (Kind::Ping, &[7][..]));

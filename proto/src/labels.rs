@@ -5,7 +5,7 @@ use crate::limits::{MAX_LABEL_VALUE_BYTES, MAX_LABELS};
 use crate::names::check_label_name;
 use crate::violation::Violation;
 
-/// A label as it is encoded in Hello and Schema. Not validated.
+/// A label as it is encoded in Hello and Catalog. Not validated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct Label<'a> {
     /// Label name.
@@ -14,7 +14,7 @@ pub struct Label<'a> {
     pub value: &'a str,
 }
 
-/// Validated labels of an agent or a series, sorted by name.
+/// Validated labels of an agent or a column, sorted by name.
 ///
 /// Names are valid, unique and not reserved. Labels with an empty value are dropped: Prometheus
 /// treats them as absent.

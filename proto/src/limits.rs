@@ -9,8 +9,8 @@ pub const MAX_PAYLOAD_BYTES: u32 = 0x00ff_ffff;
 pub const MAX_HELLO_BYTES: u32 = 16 * 1024;
 /// Longest payload that an agent accepts, in bytes. A Reject with its text is the longest.
 pub const MAX_FROM_COLLECTOR_BYTES: u32 = 16 * 1024;
-/// Memory that decoding one message may claim, in bytes. A schema decodes to a few times the size
-/// of its frame; a hostile length prefix fails at this limit.
+/// Memory that decoding one message may claim, in bytes. A catalog decodes to a few times the
+/// size of its frame; a hostile length prefix fails at this limit.
 pub const DECODE_BUDGET_BYTES: usize = 64 * 1024 * 1024;
 /// Memory that decoding a payload of at most [`MAX_HELLO_BYTES`] may claim, in bytes. Lists decode
 /// to less than 32 times their encoded size, so every valid payload fits.

@@ -1,14 +1,18 @@
 //! The compact coding of one value, given the value before.
 //!
-//! A value that is a whole number of its column's decimal places is a **step**: the difference to
-//! the value before, in units of the last decimal place, zigzag-coded. Any other value is the XOR
-//! of its bits with those before. Either is written in as few bytes as possible, and a code of four
-//! bits tells which it is and how many bytes follow.
+//! A value is **whole** if it is the float nearest to an integer number of units, the unit being
+//! the last decimal place of its column, and the integer is below 2^50 on either side of 0. Minus
+//! zero is not whole.
+//!
+//! If both values are whole, the value is coded as a **step**: the difference in units,
+//! zigzag-coded. Otherwise it is coded as the XOR of both values' bits. Either is written
+//! little-endian in as few bytes as possible; a code of four bits tells which it is and how many
+//! bytes follow.
 
-/// Number of the code of an XOR of one byte, less one. Codes 0 to 7 are steps of so many bytes,
-/// codes 8 to 15 XORs of one to eight bytes.
+/// Codes up to this one are steps of 0 to 7 bytes; the codes above are XORs of 1 to 8 bytes.
 const XOR: u8 = 7;
-/// A step never leads to this many units or more, so that the arithmetic is exact.
+/// Whole values have fewer units than this, so that the arithmetic is exact and a step fits seven
+/// bytes.
 const MAX_UNITS: i64 = 1 << 50;
 /// Units per one, by decimal places. Beyond the tenth for codes that cannot occur.
 const UNITS: [f64; 16] =
@@ -43,7 +47,7 @@ impl Coded {
         (if code > XOR { code - XOR } else { code }) as usize
     }
 
-    /// Returns the value after `old`; `None` if this is not its coding.
+    /// Returns the value after `old`; `None` if the coding is not the canonical one.
     #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
     pub(crate) fn value_after(self, old: f64, decimals: u8) -> Option<f64> {
         let Self { code, bytes } = self;
@@ -67,7 +71,7 @@ impl Coded {
     }
 }
 
-/// Returns a value in units of its last decimal place; `None` if that is not exact.
+/// Returns a value in units of the last decimal place; `None` if it is not whole.
 #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "compared after")]
 fn units(value: f64, decimals: u8) -> Option<i64> {
     let units = UNITS[usize::from(decimals & 15)];

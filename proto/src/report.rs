@@ -1,8 +1,8 @@
 //! The values of a report, all or only the changed ones, in a compact coding.
 //!
-//! Values are in the order of the agent's catalogs, tables, rows and columns. Each is coded by its
-//! difference to the previous report. Reading does not allocate: values go from the receive buffer
-//! straight into the agent's values.
+//! Values are in the order of the agent's catalogs, tables, rows and columns. A changed value is
+//! coded by its difference to the previous report, in which an absent value counts as 0. Decoding
+//! does not allocate: it writes straight into the agent's cells.
 
 use crate::codec::{BorrowDecode, Encode};
 use crate::number::Coded;
@@ -19,7 +19,8 @@ pub fn is_absent(value: f64) -> bool {
     value.to_bits() == ABSENT.to_bits()
 }
 
-/// Rows of a table in a report: how many, and the decimal places of each value of a row.
+/// Shape of a table in a report: the number of its rows, and the decimal places of each value of a
+/// row. A column of several values repeats its decimal places.
 pub type TableShape<'a> = (usize, &'a [u8]);
 
 /// The encoded values of a report, borrowed from its payload.
@@ -245,13 +246,13 @@ impl EncodedValues {
         self.begin(false);
         let mut shape = ShapeCursor::new(shape);
         for (at, value) in now.iter().enumerate() {
-            self.push(0.0, *value, shape.decimals(at));
+            self.push(0.0, canonical(*value), shape.decimals(at));
         }
         self.values.append(&mut self.bytes);
     }
 
     /// Encodes the values that differ from those of the previous report. `before` and `now` must
-    /// have the same length.
+    /// have the same length. NaNs other than [`ABSENT`] count as one value.
     pub fn encode_changed<'a>(
         &mut self,
         before: &[f64],
@@ -262,9 +263,10 @@ impl EncodedValues {
         let mut shape = ShapeCursor::new(shape);
         self.bitmap.resize(now.len().div_ceil(8), 0);
         for (at, (old, new)) in before.iter().zip(now).enumerate() {
-            if old.to_bits() != canonical(*new).to_bits() {
+            let (old, new) = (canonical(*old), canonical(*new));
+            if old.to_bits() != new.to_bits() {
                 self.bitmap[at / 8] |= 1 << (at % 8);
-                self.push(self::before(*old), *new, shape.decimals(at));
+                self.push(self::before(old), new, shape.decimals(at));
             }
         }
         self.values.append(&mut self.bytes);
@@ -278,8 +280,8 @@ impl EncodedValues {
     }
 
     fn push(&mut self, old: f64, new: f64, decimals: u8) {
-        let Coded { code, bytes } = Coded::of(old, canonical(new), decimals);
-        if self.count % 2 == 0 {
+        let Coded { code, bytes } = Coded::of(old, new, decimals);
+        if self.count.is_multiple_of(2) {
             self.values.push(code);
         } else if let Some(last) = self.values.last_mut() {
             *last |= code << 4;

@@ -83,7 +83,7 @@ pub enum Violation {
     UnusedFamily(Box<str>),
     #[error("table {table} has no columns")]
     EmptyTable { table: usize },
-    #[error("{count} columns; at most {max} are allowed, and no table without")]
+    #[error("{count} columns; at most {max} are allowed")]
     TooManyColumns { count: usize, max: u32 },
     #[error("slot {slot} is not below 16")]
     BadSlot { slot: u8 },

@@ -9,7 +9,7 @@ use fleetgauge_proto::limits::{
     DECODE_BUDGET_BYTES, MAX_HELLO_BYTES, MAX_PAYLOAD_BYTES, SMALL_DECODE_BUDGET_BYTES,
 };
 use fleetgauge_proto::message::Report;
-use fleetgauge_proto::report::{Values, write_all, write_changed};
+use fleetgauge_proto::report::{ABSENT, EncodedValues, TableShape, Values};
 use fleetgauge_proto::{Accept, Code, FrameBuffer, Message};
 
 const ACCEPT: Accept = Accept { version: 1, max_payload_bytes: MAX_PAYLOAD_BYTES };
@@ -21,33 +21,48 @@ fn frame(values: Values<'_>) -> Vec<u8> {
     frame
 }
 
-/// Decodes the report in `bytes` and applies it to `row`, as a session does.
-fn apply(bytes: &[u8], row: &mut [f64]) {
+/// Three tables: 400 rows of two values, one of 100, and 100 of one.
+fn shape() -> impl Iterator<Item = TableShape<'static>> {
+    [(400, &[0, 3][..]), (1, &[2; 100]), (100, &[9])].into_iter()
+}
+
+/// Decodes the report in `bytes` and applies it to `cells`, as a session does.
+fn apply(bytes: &[u8], cells: &mut [f64]) {
     let mut buffer = FrameBuffer::default();
     let mut input = bytes;
     let frame = buffer.next(&mut input, ACCEPT).expect("legal").expect("complete");
     let Message::Report(report) = Message::decode(frame).expect("legal") else {
         panic!("not a report");
     };
-    report.values.check(row.len()).expect("legal");
-    report.values.apply(row);
+    report.values.decode(cells, shape()).expect("legal");
 }
 
 #[test]
 fn applying_a_report_does_not_allocate() {
-    let before = [0.0; 1000];
-    let now: [f64; 1000] = std::array::from_fn(|n| n as f64);
-    let (mut all, mut bitmap, mut values) = (Vec::new(), Vec::new(), Vec::new());
-    write_all(&now, &mut all);
-    write_changed(&before, &now, &mut bitmap, &mut values);
-    let all = frame(Values::All(&all));
-    let changed = frame(Values::Changed { bitmap: &bitmap, values: &values });
+    let before = [ABSENT; 1000];
+    let now: [f64; 1000] = std::array::from_fn(|n| n as f64 / 4.0);
+    let mut encoded = EncodedValues::default();
+    encoded.encode_all(&now, shape());
+    let all = frame(encoded.values());
+    encoded.encode_changed(&before, &now, shape());
+    let changed = frame(encoded.values());
     for bytes in [all, changed] {
-        let mut row = before;
-        let info = measure(|| apply(&bytes, &mut row));
+        let mut cells = before;
+        let info = measure(|| apply(&bytes, &mut cells));
         assert_eq!(info, AllocationInfo::default());
-        assert_eq!(row, now);
+        assert_eq!(cells, now);
     }
+}
+
+#[test]
+fn encoding_a_second_report_does_not_allocate() {
+    let values: [[f64; 1000]; 3] =
+        std::array::from_fn(|second| std::array::from_fn(|n| n as f64 / 4.0 + second as f64));
+    let mut encoded = EncodedValues::default();
+    encoded.encode_all(&values[0], shape());
+    encoded.encode_changed(&values[0], &values[1], shape());
+    let info = measure(|| encoded.encode_changed(&values[1], &values[2], shape()));
+    assert_eq!(info, AllocationInfo::default());
 }
 
 #[test]
@@ -106,14 +121,18 @@ fn a_length_bomb_in_a_small_frame_allocates_little() {
     let mut worst = 0;
     // Announced lengths on both sides of the memory limit.
     for power in 0..64 {
-        let mut payload = vec![0, 0xfd];
+        let mut payload = vec![0, 0, 0xfd];
         payload.extend(1u64.wrapping_shl(power).wrapping_add(1 << 33).to_le_bytes());
         worst = worst.max(decode_bomb(3, &payload));
         let announced = u32::try_from(1u64 << power).unwrap_or(u32::MAX);
         let [a, b, c, d] = announced.max(0x1_0000).to_le_bytes();
-        worst = worst.max(decode_bomb(3, &[0, 0xfc, a, b, c, d]));
+        worst = worst.max(decode_bomb(3, &[0, 0, 0xfc, a, b, c, d]));
         let [a, b] = u16::try_from(1u64 << power).unwrap_or(9_000).max(251).to_le_bytes();
-        worst = worst.max(decode_bomb(3, &[0, 0, 0xfb, a, b, 0, 1, 0xfb, a, b]));
+        // Tables, columns of the first table, changes of rows, and the rows of the first.
+        worst = worst.max(decode_bomb(3, &[0, 0, 0, 0xfb, a, b]));
+        worst = worst.max(decode_bomb(3, &[0, 0, 0, 0xfb, a, b, 0, 0xfb, a, b]));
+        worst = worst.max(decode_bomb(4, &[0, 0xfb, a, b]));
+        worst = worst.max(decode_bomb(4, &[0, 0xfb, a, b, 0, 0, 0xfb, a, b, 0xfb, a, b]));
     }
     assert!(worst > 100_000, "no bomb reached the limit: {worst}");
     assert!(worst <= 2 * SMALL_DECODE_BUDGET_BYTES as u64, "{worst} bytes");
@@ -122,7 +141,7 @@ fn a_length_bomb_in_a_small_frame_allocates_little() {
 #[test]
 fn a_length_bomb_in_a_large_frame_stays_within_the_budget() {
     let announced = |families: u32| {
-        let mut payload = vec![0, 0xfc];
+        let mut payload = vec![0, 0, 0xfc];
         payload.extend(families.to_le_bytes());
         payload.resize(MAX_HELLO_BYTES as usize + 1, 0xff);
         decode_bomb(3, &payload)

@@ -2,8 +2,8 @@
 //!
 //! [`crate::message::Catalog`] is the wire form. [`Catalog::try_new`] validates it.
 //!
-//! A **table** has **columns**, which its catalog fixes, and **rows**, which come and go with the
-//! devices of the host. A series is a column of a row. [`crate::rows`] has the rows.
+//! A **table** has **columns**, which its catalog fixes, and **rows**, which are added and
+//! removed with the devices of the host. A series is a column of a row. [`crate::rows`] has the rows.
 
 mod distinct;
 mod family;
@@ -92,8 +92,8 @@ impl Catalog {
         Ok(Self { families, tables: tables.into(), label_names })
     }
 
-    /// Returns whether no table has rows that come and go, so that all agents with this catalog
-    /// have the same series.
+    /// Returns whether no table has row labels, so that all agents with this catalog have the
+    /// same series.
     #[must_use]
     pub fn is_fixed(&self) -> bool {
         self.tables.iter().all(|table| table.row_labels.is_empty())
@@ -133,8 +133,12 @@ fn validate_tables(
     limits: &Limits,
 ) -> Result<Vec<Table>, Violation> {
     let columns = declared.iter().map(|table| table.columns.len()).sum::<usize>();
-    if columns > limits.max_series as usize || declared.len() > columns {
+    if columns > limits.max_series as usize {
         return Err(Violation::TooManyColumns { count: columns, max: limits.max_series });
+    }
+    // Tables are now as bounded as columns.
+    if let Some(table) = declared.iter().position(|table| table.columns.is_empty()) {
+        return Err(Violation::EmptyTable { table });
     }
     let mut label_bytes = 0;
     let mut width = 0;

@@ -45,9 +45,6 @@ impl Table {
         families: &[Family],
     ) -> Result<Self, Violation> {
         check_row_labels(&declared.row_labels)?;
-        if declared.columns.is_empty() {
-            return Err(Violation::EmptyTable { table: index });
-        }
         let mut width = 0;
         let mut columns = Vec::with_capacity(declared.columns.len());
         for declared_column in &declared.columns {

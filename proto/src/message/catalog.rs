@@ -46,7 +46,7 @@ pub struct Table<'a> {
 pub struct Catalog<'a> {
     /// Stream number: 0 in version 1.
     pub stream: u32,
-    /// Position among the agent's catalogs.
+    /// Position among the agent's catalogs, below 16.
     pub slot: u8,
     /// Metric families.
     pub families: Vec<Family<'a>>,
@@ -61,7 +61,7 @@ pub struct RowChange<'a> {
     pub slot: u8,
     /// Index of the table in the catalog.
     pub table: u32,
-    /// Positions of the rows to remove, ascending.
+    /// Positions of the rows to remove, before any is removed or added; ascending.
     pub removed: Vec<u32>,
     /// Label values of the rows to add, row after row, each with a value for every row label of
     /// the table. Rows are in ascending order.

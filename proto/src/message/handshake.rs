@@ -57,13 +57,13 @@ pub struct Welcome<'a> {
     pub session_id: u64,
     /// Interval between reports that the agent must keep, in milliseconds.
     pub interval_ms: u32,
-    /// Time of the collector, in milliseconds since the Unix epoch. The agent adds the time that
-    /// has passed since on its monotonic clock, and so stamps its reports.
+    /// Time of the collector, in milliseconds since the Unix epoch. The time of a report is this
+    /// plus the time that the agent's monotonic clock has counted since Welcome.
     pub unix_ms: u64,
     /// Limits of the collector.
     pub limits: Limits,
-    /// One bit for each of Hello's catalogs, the lowest for slot 0: whether the collector knows it.
-    /// The agent sends the others.
+    /// Which of Hello's catalogs the collector knows: one bit each, the lowest for slot 0. The
+    /// agent sends the others.
     pub catalogs_known: u16,
     /// Extensions of later versions.
     pub extensions: Vec<Extension<'a>>,
@@ -87,14 +87,15 @@ pub struct Limits {
     pub max_series: u32,
     /// Maximum number of values in a report, over all rows.
     pub max_values: u32,
-    /// Maximum size of label names and values, in bytes: of a catalog, of all rows, and of the
-    /// agent's own labels, each on its own. So a catalog's validity does not depend on the agent.
+    /// Maximum size of label names and values, in bytes. A catalog, all rows together and the
+    /// agent's own labels are measured separately, so that a catalog is valid for all agents or
+    /// for none.
     pub max_label_bytes: u32,
 }
 
 impl Default for Limits {
-    /// Returns limits that fit a large host with many exporters. A hostile agent can claim about 2
-    /// MiB.
+    /// Returns limits that fit a large host with many exporters. A hostile agent can claim about
+    /// 2 MiB.
     fn default() -> Self {
         Self {
             max_payload_bytes: 1024 * 1024,

@@ -14,7 +14,7 @@ pub struct Report<'a> {
     pub sequence: u64,
     /// Time of the sample, in milliseconds since the Unix epoch.
     pub unix_ms: u64,
-    /// Values by position in the schema.
+    /// Values in the order of the catalogs, tables, rows and columns.
     pub values: Values<'a>,
 }
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use fleetgauge_proto::{Accept, Code, FrameBuffer, Limits, Message, limits};
 
 use crate::cases;
+use crate::context::Context;
 use crate::json::{hex, unhex};
-use crate::receiver::Context;
 
 const PAGE: &str = include_str!("../../../docs/protocol.md");
 
@@ -41,7 +41,7 @@ fn worked_examples_match_their_vectors_and_decode() {
         kinds.insert(message.kind().to_u8().min(0x80));
         assert!(input.is_empty(), "{name}");
     }
-    assert_eq!(kinds, (1..=9).chain([0x80]).collect(), "kinds that have an example");
+    assert_eq!(kinds, (1..=10).chain([0x80]).collect(), "kinds that have an example");
 }
 
 #[test]
@@ -77,10 +77,12 @@ fn documented_limits_match_the_constants() {
     row("agent id", limits::MAX_AGENT_ID_BYTES as u64);
     row("metric name, unit, label name", limits::MAX_NAME_BYTES as u64);
     row("label value", limits::MAX_LABEL_VALUE_BYTES as u64);
-    row("labels of an agent; of a series", limits::MAX_LABELS as u64);
+    row("labels of an agent; of a column; of a row", limits::MAX_LABELS as u64);
+    row("catalogs of an agent", limits::MAX_CATALOGS as u64);
+    row("decimal places of a column", limits::MAX_DECIMALS.into());
     row("help", limits::MAX_HELP_BYTES as u64);
-    row("parameters of a series", limits::MAX_PARAMETERS as u64);
-    row("width of a series", limits::MAX_WIDTH.into());
+    row("parameters of a column", limits::MAX_PARAMETERS as u64);
+    row("width of a column", limits::MAX_WIDTH.into());
     row("extensions of a message", limits::MAX_EXTENSIONS as u64);
     row("text of a Reject", limits::MAX_TEXT_BYTES as u64);
     row("agent version", limits::MAX_VERSION_BYTES as u64);

@@ -2,18 +2,21 @@
 //!
 //! Byte strings are hexadecimal; floats that JSON cannot express are named.
 
-use fleetgauge_proto::message::{Extension, Hello, Label, Reject, Report, Schema, Welcome};
-use fleetgauge_proto::report::{Values, is_absent};
+use fleetgauge_proto::message::{
+    Catalog, Column, Extension, Hello, Label, Reject, Report, Rows, Welcome,
+};
+use fleetgauge_proto::report::{ABSENT, Values, is_absent};
 use fleetgauge_proto::{Fingerprint, Message};
 use serde_json::{Value, json};
 
-/// Returns `{"kind": …, "fields": {…}}`, with a `fingerprint` for a Schema. The fields of a
+/// Returns `{"kind": …, "fields": {…}}`, with a `fingerprint` for a Catalog. The fields of a
 /// skippable frame are its kind and its payload.
 pub(crate) fn to_json(message: &Message<'_>, payload: &[u8]) -> Value {
     let (kind, fields) = match message {
         Message::Hello(m) => ("Hello", hello(m)),
         Message::Welcome(m) => ("Welcome", welcome(m)),
-        Message::Schema(m) => ("Schema", schema(m)),
+        Message::Catalog(m) => ("Catalog", catalog(m)),
+        Message::Rows(m) => ("Rows", rows(m)),
         Message::Report(m) => {
             let Report { stream, sequence, unix_ms, .. } = m;
             let values = values(&m.values);
@@ -36,8 +39,8 @@ pub(crate) fn to_json(message: &Message<'_>, payload: &[u8]) -> Value {
         Message::Skipped(kind) => ("skippable", json!({"kind": kind, "payload": hex(payload)})),
     };
     let mut value = json!({"kind": kind, "fields": fields});
-    if let Message::Schema(_) = message {
-        let fingerprint = Fingerprint::of_payload(payload).expect("the payload of a Schema");
+    if let Message::Catalog(_) = message {
+        let fingerprint = Fingerprint::of_payload(payload).expect("the payload of a Catalog");
         value["fingerprint"] = json!(hex(&fingerprint.0));
     }
     value
@@ -54,7 +57,7 @@ fn hello(m: &Hello<'_>) -> Value {
         "labels": labels(&m.labels),
         "interval_ms": m.interval_ms,
         "agent_version": m.agent_version,
-        "schema": hex(&m.schema.0),
+        "catalogs": m.catalogs.iter().map(|one| hex(&one.0)).collect::<Vec<_>>(),
         "credential": m.credential.map(|secret| hex(secret.0)),
         "extensions": extensions(&m.extensions),
     })
@@ -66,6 +69,7 @@ fn welcome(m: &Welcome<'_>) -> Value {
         "capabilities": m.capabilities,
         "session_id": m.session_id,
         "interval_ms": m.interval_ms,
+        "unix_ms": m.unix_ms,
         "limits": {
             "max_payload_bytes": m.limits.max_payload_bytes,
             "max_families": m.limits.max_families,
@@ -73,26 +77,44 @@ fn welcome(m: &Welcome<'_>) -> Value {
             "max_values": m.limits.max_values,
             "max_label_bytes": m.limits.max_label_bytes,
         },
-        "schema_known": m.schema_known,
+        "catalogs_known": m.catalogs_known,
         "extensions": extensions(&m.extensions),
     })
 }
 
-fn schema(m: &Schema<'_>) -> Value {
+fn catalog(m: &Catalog<'_>) -> Value {
     let families = m
         .families
         .iter()
         .map(|f| json!({"name": f.name, "kind": f.kind, "unit": f.unit, "help": f.help}));
-    let series = m.series.iter().map(|s| {
+    let tables = m.tables.iter().map(|table| {
+        let columns: Vec<_> = table.columns.iter().map(column).collect();
+        json!({"row_labels": table.row_labels, "columns": columns})
+    });
+    let (families, tables): (Vec<_>, Vec<_>) = (families.collect(), tables.collect());
+    json!({"stream": m.stream, "slot": m.slot, "families": families, "tables": tables})
+}
+
+fn column(column: &Column<'_>) -> Value {
+    json!({
+        "family": column.family,
+        "width": column.width,
+        "decimals": column.decimals,
+        "parameters": floats(&column.parameters),
+        "labels": labels(&column.labels),
+    })
+}
+
+fn rows(m: &Rows<'_>) -> Value {
+    let change = m.changes.iter().map(|change| {
         json!({
-            "family": s.family,
-            "width": s.width,
-            "parameters": s.parameters.iter().copied().map(float).collect::<Vec<_>>(),
-            "labels": labels(&s.labels),
+            "slot": change.slot,
+            "table": change.table,
+            "removed": change.removed,
+            "added": change.added,
         })
     });
-    let (families, series): (Vec<_>, Vec<_>) = (families.collect(), series.collect());
-    json!({"stream": m.stream, "families": families, "series": series})
+    json!({"stream": m.stream, "changes": change.collect::<Vec<_>>()})
 }
 
 fn labels(labels: &[Label<'_>]) -> Vec<Value> {
@@ -104,14 +126,29 @@ fn extensions(extensions: &[Extension<'_>]) -> Vec<Value> {
 }
 
 fn values(values: &Values<'_>) -> Value {
-    let floats = |bytes: &[u8]| -> Vec<Value> {
-        let whole = bytes.chunks_exact(8).map(|one| one.try_into().expect("eight bytes"));
-        whole.map(|one| float(f64::from_le_bytes(one))).collect()
-    };
     match values {
-        Values::All(values) => json!({"all": floats(values)}),
+        Values::All(values) => json!({"all": hex(values)}),
         Values::Changed { bitmap, values } => {
-            json!({"changed": {"bitmap": hex(bitmap), "values": floats(values)}})
+            json!({"changed": {"bitmap": hex(bitmap), "values": hex(values)}})
+        }
+    }
+}
+
+/// Returns floats as numbers, or as names if JSON has none for them.
+pub(crate) fn floats(values: &[f64]) -> Vec<Value> {
+    values.iter().copied().map(float).collect()
+}
+
+/// Returns the float of a number or name.
+pub(crate) fn to_float(value: &Value) -> f64 {
+    match value.as_str() {
+        None => value.as_f64().expect("a number"),
+        Some("absent") => ABSENT,
+        Some("+Inf") => f64::INFINITY,
+        Some("-Inf") => f64::NEG_INFINITY,
+        Some(name) => {
+            let bits = name.strip_prefix("NaN ").expect("a name of a float");
+            f64::from_bits(u64::from_str_radix(bits, 16).expect("the bits of a NaN"))
         }
     }
 }

@@ -28,7 +28,7 @@ mirror! {
         labels: Vec<Label>,
         interval_ms: u32,
         agent_version: String,
-        schema: [u8; 16],
+        catalogs: Vec<[u8; 16]>,
         credential: Option<Vec<u8>>,
         extensions: Vec<Extension>,
     }
@@ -44,13 +44,23 @@ mirror! {
         capabilities: u64,
         session_id: u64,
         interval_ms: u32,
+        unix_ms: u64,
         limits: WelcomeLimits,
-        schema_known: bool,
+        catalogs_known: u16,
         extensions: Vec<Extension>,
     }
     struct Family { name: String, kind: u8, unit: String, help: String }
-    struct Series { family: u32, width: u32, parameters: Vec<f64>, labels: Vec<Label> }
-    struct Schema { stream: u32, families: Vec<Family>, series: Vec<Series> }
+    struct Column {
+        family: u32,
+        width: u32,
+        decimals: u8,
+        parameters: Vec<f64>,
+        labels: Vec<Label>,
+    }
+    struct Table { row_labels: Vec<String>, columns: Vec<Column> }
+    struct Catalog { stream: u32, slot: u8, families: Vec<Family>, tables: Vec<Table> }
+    struct RowChange { slot: u8, table: u32, removed: Vec<u32>, added: Vec<String> }
+    struct Rows { stream: u32, changes: Vec<RowChange> }
     struct Report { stream: u32, sequence: u64, unix_ms: u64, values: Values }
     struct Ping { token: u64 }
     struct Pong { token: u64 }
@@ -71,7 +81,8 @@ pub(crate) enum Values {
 pub(crate) enum Owned {
     Hello(Hello),
     Welcome(Welcome),
-    Schema(Schema),
+    Catalog(Catalog),
+    Rows(Rows),
     Report(Report),
     Ping(Ping),
     Pong(Pong),
@@ -89,7 +100,7 @@ fn extensions(extensions: &[Extension]) -> Vec<message::Extension<'_>> {
 }
 
 impl Hello {
-    pub(crate) fn borrowed(&self) -> message::Hello<'_> {
+    fn borrowed(&self) -> message::Hello<'_> {
         message::Hello {
             min_version: self.min_version,
             max_version: self.max_version,
@@ -100,7 +111,7 @@ impl Hello {
             labels: labels(&self.labels),
             interval_ms: self.interval_ms,
             agent_version: &self.agent_version,
-            schema: Fingerprint(self.schema),
+            catalogs: self.catalogs.iter().copied().map(Fingerprint).collect(),
             credential: self.credential.as_deref().map(message::Secret),
             extensions: extensions(&self.extensions),
         }
@@ -114,6 +125,7 @@ impl Welcome {
             capabilities: self.capabilities,
             session_id: self.session_id,
             interval_ms: self.interval_ms,
+            unix_ms: self.unix_ms,
             limits: Limits {
                 max_payload_bytes: self.limits.max_payload_bytes,
                 max_families: self.limits.max_families,
@@ -121,48 +133,82 @@ impl Welcome {
                 max_values: self.limits.max_values,
                 max_label_bytes: self.limits.max_label_bytes,
             },
-            schema_known: self.schema_known,
+            catalogs_known: self.catalogs_known,
             extensions: extensions(&self.extensions),
         }
     }
 }
 
-impl Schema {
-    pub(crate) fn borrowed(&self) -> message::Schema<'_> {
-        message::Schema {
+impl Family {
+    fn borrowed(&self) -> message::Family<'_> {
+        let Self { name, kind, unit, help } = self;
+        message::Family { name, kind: *kind, unit, help }
+    }
+}
+
+impl Column {
+    fn borrowed(&self) -> message::Column<'_> {
+        message::Column {
+            family: self.family,
+            width: self.width,
+            decimals: self.decimals,
+            parameters: self.parameters.clone(),
+            labels: labels(&self.labels),
+        }
+    }
+}
+
+impl Table {
+    fn borrowed(&self) -> message::Table<'_> {
+        message::Table {
+            row_labels: self.row_labels.iter().map(String::as_str).collect(),
+            columns: self.columns.iter().map(Column::borrowed).collect(),
+        }
+    }
+}
+
+impl Catalog {
+    fn borrowed(&self) -> message::Catalog<'_> {
+        message::Catalog {
             stream: self.stream,
-            families: self
-                .families
-                .iter()
-                .map(|Family { name, kind, unit, help }| message::Family {
-                    name,
-                    kind: *kind,
-                    unit,
-                    help,
-                })
-                .collect(),
-            series: self
-                .series
-                .iter()
-                .map(|series| message::Series {
-                    family: series.family,
-                    width: series.width,
-                    parameters: series.parameters.clone(),
-                    labels: labels(&series.labels),
-                })
-                .collect(),
+            slot: self.slot,
+            families: self.families.iter().map(Family::borrowed).collect(),
+            tables: self.tables.iter().map(Table::borrowed).collect(),
+        }
+    }
+}
+
+impl RowChange {
+    pub(crate) fn borrowed(&self) -> message::RowChange<'_> {
+        message::RowChange {
+            slot: self.slot,
+            table: self.table,
+            removed: self.removed.clone(),
+            added: self.added.iter().map(String::as_str).collect(),
+        }
+    }
+}
+
+impl Rows {
+    fn borrowed(&self) -> message::Rows<'_> {
+        let changes = self.changes.iter().map(RowChange::borrowed).collect();
+        message::Rows { stream: self.stream, changes }
+    }
+}
+
+impl Values {
+    pub(crate) fn borrowed(&self) -> report::Values<'_> {
+        match self {
+            Self::All(values) => report::Values::All(values),
+            Self::Changed { bitmap, values } => report::Values::Changed { bitmap, values },
         }
     }
 }
 
 impl Report {
     fn borrowed(&self) -> message::Report<'_> {
-        let values = match &self.values {
-            Values::All(values) => report::Values::All(values),
-            Values::Changed { bitmap, values } => report::Values::Changed { bitmap, values },
-        };
         let Self { stream, sequence, unix_ms, .. } = *self;
-        message::Report { stream, sequence, unix_ms, values }
+        message::Report { stream, sequence, unix_ms, values: self.values.borrowed() }
     }
 }
 
@@ -172,7 +218,8 @@ impl Owned {
         match self {
             Self::Hello(hello) => Message::Hello(hello.borrowed()),
             Self::Welcome(welcome) => Message::Welcome(welcome.borrowed()),
-            Self::Schema(schema) => Message::Schema(schema.borrowed()),
+            Self::Catalog(catalog) => Message::Catalog(catalog.borrowed()),
+            Self::Rows(rows) => Message::Rows(rows.borrowed()),
             Self::Report(report) => Message::Report(report.borrowed()),
             Self::Ping(Ping { token }) => Message::Ping(message::Ping { token: *token }),
             Self::Pong(Pong { token }) => Message::Pong(message::Pong { token: *token }),

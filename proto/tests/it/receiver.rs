@@ -2,43 +2,15 @@
 //! collector does.
 
 use fleetgauge_proto::limits::MAX_TEXT_BYTES;
-use fleetgauge_proto::message::Label;
 use fleetgauge_proto::{
-    Accept, AgentId, Code, Frame, FrameBuffer, Limits, Message, Schema, StaticLabels, VERSION,
-    Violation,
+    AgentId, Catalog, Code, Frame, FrameBuffer, Message, StaticLabels, Violation,
 };
 
-/// State of the receiver.
-#[derive(Debug, Clone)]
-pub(crate) struct Context {
-    pub(crate) max_payload_bytes: u32,
-    pub(crate) limits: Limits,
-    /// Number of values of the current schema; `None`: do not check values.
-    pub(crate) width: Option<usize>,
-    /// The agent's own labels.
-    pub(crate) agent_labels: Vec<(String, String)>,
-}
+use crate::context::Context;
 
-impl Default for Context {
-    fn default() -> Self {
-        let limits = Limits::default();
-        Self {
-            max_payload_bytes: limits.max_payload_bytes,
-            limits,
-            width: None,
-            agent_labels: Vec::new(),
-        }
-    }
-}
-
-impl Context {
-    pub(crate) fn accept(&self) -> Accept {
-        Accept { version: VERSION, max_payload_bytes: self.max_payload_bytes }
-    }
-}
-
-/// Reads a complete stream. Returns the number of its frames.
-pub(crate) fn receive(bytes: &[u8], context: &Context) -> Result<usize, Violation> {
+/// Reads a complete stream and applies its reports and rows to the context. Returns the number of
+/// its frames.
+pub(crate) fn receive(bytes: &[u8], context: &mut Context) -> Result<usize, Violation> {
     let mut buffer = FrameBuffer::default();
     let mut input = bytes;
     let mut frames = 0;
@@ -53,7 +25,7 @@ pub(crate) fn receive(bytes: &[u8], context: &Context) -> Result<usize, Violatio
 }
 
 /// Calls [`receive`], maps the violation to its code and checks that its text fits a Reject.
-pub(crate) fn receive_code(bytes: &[u8], context: &Context) -> Result<usize, Code> {
+pub(crate) fn receive_code(bytes: &[u8], context: &mut Context) -> Result<usize, Code> {
     receive(bytes, context).map_err(|violation| {
         let text = violation.to_string();
         assert!(text.len() <= MAX_TEXT_BYTES, "{text:?} does not fit a Reject");
@@ -61,22 +33,25 @@ pub(crate) fn receive_code(bytes: &[u8], context: &Context) -> Result<usize, Cod
     })
 }
 
-fn check_message(message: &Message<'_>, context: &Context) -> Result<(), Violation> {
+fn check_message(message: &Message<'_>, context: &mut Context) -> Result<(), Violation> {
     match message {
         Message::Hello(hello) => {
             AgentId::try_new(hello.agent_id)?;
             StaticLabels::try_new(&hello.labels)?;
         }
-        Message::Schema(schema) => {
-            let own: Vec<_> =
-                context.agent_labels.iter().map(|(name, value)| Label { name, value }).collect();
-            let own = StaticLabels::try_new(&own)?;
-            Schema::try_new(schema, &context.limits)?.check_static_labels(&own)?;
+        Message::Catalog(catalog) => {
+            Catalog::try_new(catalog, &context.limits)?;
+        }
+        Message::Rows(rows) => {
+            if let Some(table) = &mut context.table {
+                rows.changes.iter().try_for_each(|change| table.edit(change))?;
+            }
         }
         Message::Report(report) => {
-            if let Some(width) = context.width {
-                report.values.check(width)?;
-                report.values.apply(&mut vec![0.0; width]);
+            if let Some(cells) = &mut context.cells {
+                let mut values = cells.values.clone();
+                report.values.decode(&mut values, cells.shape())?;
+                cells.values = values;
             }
         }
         _ => {}

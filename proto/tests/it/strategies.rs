@@ -5,8 +5,8 @@ use proptest::option;
 use proptest::prelude::*;
 
 use crate::owned::{
-    Bye, Drain, Extension, Family, Hello, Label, Owned, Ping, Pong, Reject, Report, Schema, Series,
-    Values, Welcome, WelcomeLimits,
+    Bye, Catalog, Column, Drain, Extension, Family, Hello, Label, Owned, Ping, Pong, Reject,
+    Report, RowChange, Rows, Table, Values, Welcome, WelcomeLimits,
 };
 
 /// A number near a boundary of the integer encoding, or any number.
@@ -54,11 +54,12 @@ fn extensions() -> impl Strategy<Value = Vec<Extension>> {
 }
 
 fn hello() -> impl Strategy<Value = Hello> {
-    let identity = (text(), any::<[u8; 16]>(), any::<[u8; 16]>(), labels(), any::<[u8; 16]>());
+    let catalogs = vec(any::<[u8; 16]>(), 0..=16);
+    let identity = (text(), any::<[u8; 16]>(), any::<[u8; 16]>(), labels(), catalogs);
     let options = (any::<u8>(), any::<u8>(), number(), small(), "[ -~]{0,64}");
     let parts = (identity, options, option::of(bytes()), extensions());
     parts.prop_map(|(identity, options, credential, extensions)| {
-        let (agent_id, host_nonce, process_nonce, labels, schema) = identity;
+        let (agent_id, host_nonce, process_nonce, labels, catalogs) = identity;
         let (min_version, max_version, capabilities, interval_ms, agent_version) = options;
         Hello {
             min_version,
@@ -70,7 +71,7 @@ fn hello() -> impl Strategy<Value = Hello> {
             labels,
             interval_ms,
             agent_version,
-            schema,
+            catalogs,
             credential,
             extensions,
         }
@@ -89,33 +90,47 @@ fn welcome() -> impl Strategy<Value = Welcome> {
             }
         },
     );
-    (any::<u8>(), number(), number(), small(), limits, any::<bool>(), extensions()).prop_map(
-        |(version, capabilities, session_id, interval_ms, limits, schema_known, extensions)| {
+    let numbers = (any::<u8>(), number(), number(), small(), number());
+    (numbers, limits, any::<u16>(), extensions()).prop_map(
+        |(numbers, limits, catalogs_known, extensions)| {
+            let (version, capabilities, session_id, interval_ms, unix_ms) = numbers;
             Welcome {
                 version,
                 capabilities,
                 session_id,
                 interval_ms,
+                unix_ms,
                 limits,
-                schema_known,
+                catalogs_known,
                 extensions,
             }
         },
     )
 }
 
-fn schema() -> impl Strategy<Value = Schema> {
+fn catalog() -> impl Strategy<Value = Catalog> {
     let family = (text(), any::<u8>(), text(), text())
         .prop_map(|(name, kind, unit, help)| Family { name, kind, unit, help });
     let bound = any::<f64>().prop_filter("NaN differs from itself", |bound| !bound.is_nan());
-    let series = (small(), small(), vec(bound, 0..5), labels()).prop_map(
-        |(family, width, parameters, labels)| Series { family, width, parameters, labels },
+    let column = (small(), small(), any::<u8>(), vec(bound, 0..5), labels()).prop_map(
+        |(family, width, decimals, parameters, labels)| Column {
+            family,
+            width,
+            decimals,
+            parameters,
+            labels,
+        },
     );
-    (vec(family, 0..4), vec(series, 0..6)).prop_map(|(families, series)| Schema {
-        stream: 0,
-        families,
-        series,
-    })
+    let table = (vec(text(), 0..3), vec(column, 0..4))
+        .prop_map(|(row_labels, columns)| Table { row_labels, columns });
+    (any::<u8>(), vec(family, 0..4), vec(table, 0..3))
+        .prop_map(|(slot, families, tables)| Catalog { stream: 0, slot, families, tables })
+}
+
+fn rows() -> impl Strategy<Value = Rows> {
+    let change = (any::<u8>(), small(), vec(small(), 0..5), vec(text(), 0..6))
+        .prop_map(|(slot, table, removed, added)| RowChange { slot, table, removed, added });
+    vec(change, 0..4).prop_map(|changes| Rows { stream: 0, changes })
 }
 
 fn report() -> impl Strategy<Value = Report> {
@@ -138,7 +153,8 @@ pub(crate) fn message() -> impl Strategy<Value = Owned> {
     prop_oneof![
         hello().prop_map(Owned::Hello),
         welcome().prop_map(Owned::Welcome),
-        schema().prop_map(Owned::Schema),
+        catalog().prop_map(Owned::Catalog),
+        rows().prop_map(Owned::Rows),
         report().prop_map(Owned::Report),
         number().prop_map(|token| Owned::Ping(Ping { token })),
         number().prop_map(|token| Owned::Pong(Pong { token })),

@@ -8,12 +8,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use fleetgauge_proto::{Code, Fingerprint, FrameBuffer, Limits, Message};
+use fleetgauge_proto::{Code, Fingerprint, FrameBuffer, Message};
 use serde_json::{Value, json};
 
 use crate::cases;
+use crate::context::Context;
 use crate::json::{hex, to_json, unhex};
-use crate::receiver::{Context, receive, receive_code};
+use crate::receiver::{receive, receive_code};
 
 /// A committed vector.
 struct Vector {
@@ -25,8 +26,9 @@ struct Vector {
 #[test]
 fn accepted_frames_decode_to_their_json_and_encode_to_the_same_bytes() {
     for Vector { name, bytes, expected } in committed("accepted") {
-        let context = Context::default();
-        assert_eq!(receive(&bytes, &context), Ok(1), "{name}");
+        let mut context = Context::from_json(&expected["context"]);
+        assert_eq!(receive(&bytes, &mut context), Ok(1), "{name}");
+        assert_eq!(context.after(), expected["after"], "{name}");
         let mut buffer = FrameBuffer::default();
         let mut input = &bytes[..];
         let frame = buffer.next(&mut input, context.accept()).expect(&name).expect(&name);
@@ -46,23 +48,29 @@ fn accepted_frames_decode_to_their_json_and_encode_to_the_same_bytes() {
 #[test]
 fn rejected_bytes_return_the_code_of_their_json() {
     for Vector { name, bytes, expected } in committed("rejected") {
-        let code = receive_code(&bytes, &context(&expected["context"])).expect_err(&name);
+        let code = receive_code(&bytes, &mut Context::from_json(&expected["context"]));
+        let code = code.expect_err(&name);
         assert_eq!(expected["reason"], code.reason(), "{name}");
         assert_eq!(expected["code"], code.to_u16(), "{name}");
     }
 }
 
 #[test]
-fn fingerprint_of_payload_checks_the_stream() {
+fn fingerprint_depends_on_neither_slot_nor_unchecked_stream() {
     let payload = |name| {
-        unhex(&read(&file(if name == "schema" { "accepted" } else { "rejected" }, name, "hex")))
+        unhex(&read(&file(if name == "catalog" { "accepted" } else { "rejected" }, name, "hex")))
     };
-    assert!(Fingerprint::of_payload(&payload("schema")[8..]).is_ok());
-    for name in ["stream_of_schema", "long_stream_of_schema"] {
+    let in_slot = |slot| {
+        let mut payload = payload("catalog")[8..].to_vec();
+        payload[1] = slot;
+        Fingerprint::of_payload(&payload).expect("a catalog")
+    };
+    assert_eq!(in_slot(0), in_slot(15));
+    for name in ["stream_of_catalog", "long_stream_of_catalog"] {
         let refused = Fingerprint::of_payload(&payload(name)[8..]).expect_err(name);
         assert_eq!(
             Some(refused.code()),
-            receive(&payload(name), &Context::default()).err().map(|v| v.code())
+            receive(&payload(name), &mut Context::default()).err().map(|v| v.code())
         );
     }
 }
@@ -72,8 +80,8 @@ fn every_kind_and_every_stateless_code_has_a_vector() {
     let text = |json: &Value, key: &str| json[key].as_str().expect("a string").to_owned();
     let kinds: BTreeSet<_> =
         committed("accepted").iter().map(|v| text(&v.expected, "kind")).collect();
-    for kind in
-        "Hello Welcome Schema Report Ping Pong Drain Reject Bye skippable".split_ascii_whitespace()
+    for kind in "Hello Welcome Catalog Rows Report Ping Pong Drain Reject Bye skippable"
+        .split_ascii_whitespace()
     {
         assert!(kinds.contains(kind), "no accepted vector of kind {kind}");
     }
@@ -81,10 +89,17 @@ fn every_kind_and_every_stateless_code_has_a_vector() {
         committed("rejected").iter().map(|v| text(&v.expected, "reason")).collect();
     let needs_a_session = |code: &&Code| {
         use Code::{
-            FullReportRequired, LabelNotAllowed, PageTooLarge, SequenceNotRising, UnexpectedFrame,
+            LabelNotAllowed, PageTooLarge, SequenceNotRising, TooManyRowChanges, UnexpectedFrame,
+            UnknownTable,
         };
-        let rules =
-            [UnexpectedFrame, SequenceNotRising, FullReportRequired, LabelNotAllowed, PageTooLarge];
+        let rules = [
+            UnexpectedFrame,
+            SequenceNotRising,
+            LabelNotAllowed,
+            PageTooLarge,
+            TooManyRowChanges,
+            UnknownTable,
+        ];
         rules.contains(code) || code.to_u16() >= Code::HelloTimeout.to_u16()
     };
     for code in Code::ALL.iter().filter(|code| !needs_a_session(code)) {
@@ -114,6 +129,12 @@ fn committed_vectors_match_the_generator() {
         let message = Message::decode(frame).expect(case.name);
         let mut json = to_json(&message, frame.payload);
         json["note"] = json!(case.note);
+        if case.context != json!({}) {
+            let mut context = Context::from_json(&case.context);
+            assert_eq!(receive(&case.frame, &mut context), Ok(1), "{}", case.name);
+            json["after"] = context.after();
+            json["context"] = case.context;
+        }
         check("accepted", case.name, &case.frame, &json);
     }
     for case in cases::rejected() {
@@ -161,27 +182,4 @@ fn parse(path: &Path) -> Value {
 /// Returns hexadecimal digits, 16 bytes a line.
 fn wrapped(bytes: &[u8]) -> String {
     bytes.chunks(16).map(|line| hex(line) + "\n").collect()
-}
-
-/// Returns the receiver's state from the JSON of a rejected vector.
-fn context(json: &Value) -> Context {
-    let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
-    let default = Limits::default();
-    let limit = |name: &str, default: u32| number(&json["limits"][name]).unwrap_or(default);
-    let label = |label: &Value| {
-        let text = |key: &str| label[key].as_str().expect("a string").to_owned();
-        (text("name"), text("value"))
-    };
-    Context {
-        max_payload_bytes: number(&json["max_payload_bytes"]).unwrap_or(default.max_payload_bytes),
-        limits: Limits {
-            max_families: limit("max_families", default.max_families),
-            max_series: limit("max_series", default.max_series),
-            max_values: limit("max_values", default.max_values),
-            max_label_bytes: limit("max_label_bytes", default.max_label_bytes),
-            ..default
-        },
-        width: number(&json["width"]).map(|width| width as usize),
-        agent_labels: json["agent_labels"].as_array().into_iter().flatten().map(label).collect(),
-    }
 }

@@ -26,6 +26,6 @@ proptest! {
                 }
             };
         }
-        compare!(Hello Welcome Schema Report Ping Pong Drain Reject Bye);
+        compare!(Hello Welcome Catalog Rows Report Ping Pong Drain Reject Bye);
     }
 }

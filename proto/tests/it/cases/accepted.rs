@@ -1,29 +1,32 @@
-//! Frames that every receiver accepts: every kind in all its forms.
+//! Frames that every receiver accepts: every kind but Rows and Report in all its forms.
 
-use fleetgauge_proto::report::ABSENT;
+use serde_json::json;
 
-use super::{Accepted, family, hello, label, le, raw, schema, series};
+use super::{Accepted, catalog, column, family, fingerprint, hello, label, raw, table};
 use crate::owned::{
-    Bye, Drain, Extension, Family, Hello, Owned, Ping, Pong, Reject, Report, Values, Welcome,
-    WelcomeLimits,
+    Bye, Catalog, Column, Drain, Extension, Family, Hello, Owned, Ping, Pong, Reject, Table,
+    Welcome, WelcomeLimits,
 };
 
 /// 2026-01-01T00:00:00Z.
-const NEW_YEAR_MS: u64 = 1_767_225_600_000;
+pub(super) const NEW_YEAR_MS: u64 = 1_767_225_600_000;
 
 /// Returns all accepted vectors.
-pub(crate) fn accepted() -> Vec<Accepted> {
+pub(super) fn accepted() -> Vec<Accepted> {
     let mut all = hellos();
     all.extend(welcomes());
-    all.extend(schemas());
-    all.extend(reports());
+    all.extend(catalogs());
     all.extend(integers());
     all.extend(farewells());
     all
 }
 
-fn case(name: &'static str, note: &'static str, message: Owned) -> Accepted {
-    Accepted { name, note, frame: message.frame() }
+pub(super) fn case(name: &'static str, note: &'static str, message: Owned) -> Accepted {
+    accept(name, note, message.frame())
+}
+
+fn accept(name: &'static str, note: &'static str, frame: Vec<u8>) -> Accepted {
+    Accepted { name, note, frame, context: json!({}) }
 }
 
 fn hellos() -> Vec<Accepted> {
@@ -32,6 +35,7 @@ fn hellos() -> Vec<Accepted> {
         agent_id: "db-7.example.org:eu_1".into(),
         labels: vec![label("dc", "ams-3"), label("team", "Größe \"42\"\\\n")],
         interval_ms: 1_000,
+        catalogs: vec![fingerprint(&two_gauges()), fingerprint(&disks())],
         credential: Some(b"s3cret".to_vec()),
         extensions: vec![
             Extension { id: 7, data: vec![] },
@@ -42,11 +46,26 @@ fn hellos() -> Vec<Accepted> {
     let empty = (0..40).map(|n| label(&format!("unset_{n}"), ""));
     let empty = Hello { labels: empty.chain([label("dc", "ams-3")]).collect(), ..hello() };
     let later = Hello { max_version: 3, capabilities: 0x8000_0000_0000_0001, ..hello() };
+    let catalogs = (0..16).map(|slot| [slot; 16]).collect();
     vec![
-        case("hello_minimal", "A minimal Hello.", Owned::Hello(hello())),
+        case(
+            "hello_minimal",
+            "A minimal Hello, with the catalog `catalog`.",
+            Owned::Hello(hello()),
+        ),
+        case(
+            "hello_without_catalogs",
+            "An agent that is only present.",
+            Owned::Hello(Hello { catalogs: vec![], ..hello() }),
+        ),
+        case(
+            "hello_with_16_catalogs",
+            "A catalog in every slot.",
+            Owned::Hello(Hello { catalogs, ..hello() }),
+        ),
         case(
             "hello_full",
-            "Labels with any UTF-8, a credential, extensions with unknown ids.",
+            "Labels with any UTF-8, two catalogs, a credential, extensions with unknown ids.",
             Owned::Hello(full),
         ),
         case(
@@ -68,25 +87,30 @@ fn welcomes() -> Vec<Accepted> {
         capabilities: 0,
         session_id: 1,
         interval_ms: 15_000,
+        unix_ms: NEW_YEAR_MS,
         limits: WelcomeLimits {
             max_payload_bytes: 1_048_576,
             max_families: 1_000,
-            max_series: 10_000,
-            max_values: 50_000,
+            max_series: 50_000,
+            max_values: 100_000,
             max_label_bytes: 524_288,
         },
-        schema_known: false,
+        catalogs_known: 0,
         extensions: vec![],
     };
     let known = Welcome {
         session_id: 300,
-        schema_known: true,
+        catalogs_known: 0b101,
         extensions: vec![Extension { id: 1, data: b"later".to_vec() }],
         ..welcome.clone()
     };
     vec![
-        case("welcome", "Schema must follow.", Owned::Welcome(welcome)),
-        case("welcome_schema_known", "Report may follow immediately.", Owned::Welcome(known)),
+        case("welcome", "No catalog is known: all must follow.", Owned::Welcome(welcome)),
+        case(
+            "welcome_catalogs_known",
+            "The catalogs of slots 0 and 2 are known; that of slot 1 must follow.",
+            Owned::Welcome(known),
+        ),
     ]
 }
 
@@ -94,100 +118,101 @@ fn described(name: &str, kind: u8, unit: &str, help: &str) -> Family {
     Family { unit: unit.into(), help: help.into(), ..family(name, kind) }
 }
 
-/// Returns the schema whose fingerprint [`hello`] carries.
+/// Returns the catalog whose fingerprint [`hello`] carries.
 pub(super) fn two_gauges() -> Vec<u8> {
-    schema(
+    catalog(
         vec![
             described("host_cpu_usage_ratio", 1, "ratio", "Busy share of all cores."),
             described("host_memory_used_bytes", 1, "bytes", ""),
         ],
-        vec![series(0, 1, &[], &[]), series(1, 1, &[], &[])],
+        vec![table("", vec![decimals(2, column(0, 1, &[], &[])), column(1, 1, &[], &[])])],
     )
 }
 
-fn schemas() -> Vec<Accepted> {
-    let every = schema(
-        vec![
-            family("temperature_celsius", 1),
-            family("packets", 2),
-            described("request_seconds", 3, "seconds", "How long it took."),
-            family("latency_seconds", 4),
-            family("release", 5),
-            family("oddity", 6),
-            family("of_a_later_version", 200),
-        ],
-        vec![
-            series(0, 1, &[], &[label("sensor", "0")]),
-            series(0, 1, &[], &[label("sensor", "1")]),
-            series(1, 1, &[], &[label("nic", "eth0")]),
-            series(2, 5, &[0.005, 0.1, 1.0], &[]),
-            series(3, 4, &[0.5, 0.99], &[]),
-            series(4, 1, &[], &[label("kernel", "6.12"), label("os", "Linux")]),
-            series(5, 1, &[], &[]),
-            series(6, 3, &[2.0, 1.0], &[label("a", "b")]),
-        ],
-    );
-    vec![
-        Accepted { name: "schema", note: "Two gauges.", frame: two_gauges() },
-        Accepted {
-            name: "schema_of_every_kind",
-            note: "Every family kind, and one of a later version whose three values are skipped.",
-            frame: every,
-        },
-        Accepted {
-            name: "schema_with_created",
-            note: "A gauge and an info may have a name x_created: the schema has no family x.",
-            frame: schema(vec![family("container_created", 1), family("b_created", 5)], vec![]),
-        },
-        Accepted {
-            name: "schema_empty",
-            note: "Presence only: reports have no values.",
-            frame: schema(vec![], vec![]),
-        },
-    ]
+fn decimals(decimals: u8, column: Column) -> Column {
+    Column { decimals, ..column }
 }
 
-fn reports() -> Vec<Accepted> {
-    let report = |sequence, values| {
-        Owned::Report(Report { stream: 0, sequence, unix_ms: NEW_YEAR_MS, values })
-    };
-    let changed = |bitmap: &[u8], values: &[f64]| Values::Changed {
-        bitmap: bitmap.to_vec(),
-        values: le(values),
-    };
-    let odd = [
-        ABSENT,
-        f64::from_bits(0x7ff8_0000_0000_0000),
-        f64::from_bits(0xfff8_0000_0000_1234),
-        f64::INFINITY,
-        f64::NEG_INFINITY,
-        -0.0,
-        f64::from_bits(1),
-        f64::MAX,
+/// Returns a catalog with tables of one row and of several.
+fn disks() -> Vec<u8> {
+    let (read, write) = (label("direction", "read"), label("direction", "write"));
+    let families = vec![
+        described("load", 1, "", "Processes that run or wait."),
+        described("disk_bytes", 2, "bytes", "Bytes transferred."),
+        described("disk_busy_seconds", 2, "seconds", ""),
+        described("filesystem_free_bytes", 1, "bytes", ""),
+    ];
+    let disk = vec![
+        column(1, 1, &[], &[read]),
+        column(1, 1, &[], &[write]),
+        decimals(3, column(2, 1, &[], &[])),
+    ];
+    let tables = vec![
+        table("", vec![decimals(9, column(0, 1, &[], &[]))]),
+        table("device", disk),
+        table("mountpoint,fstype", vec![column(3, 1, &[], &[])]),
+    ];
+    Owned::Catalog(Catalog { stream: 0, slot: 1, families, tables }).frame()
+}
+
+/// Returns a table with a column of every family kind, and one of a later version.
+fn every_kind(row_labels: &str) -> Table {
+    table(
+        row_labels,
+        vec![
+            decimals(1, column(0, 1, &[], &[label("sensor", "0")])),
+            decimals(1, column(0, 1, &[], &[label("sensor", "1")])),
+            column(1, 1, &[], &[label("nic", "eth0")]),
+            decimals(3, column(2, 5, &[0.005, 0.1, 1.0], &[])),
+            column(3, 4, &[0.5, 0.99], &[]),
+            column(4, 1, &[], &[label("kernel", "6.12"), label("os", "Linux")]),
+            column(5, 1, &[], &[]),
+            column(6, 3, &[2.0, 1.0], &[label("a", "b")]),
+        ],
+    )
+}
+
+fn catalogs() -> Vec<Accepted> {
+    let kinds = vec![
+        family("temperature_celsius", 1),
+        family("packets", 2),
+        described("request_seconds", 3, "seconds", "How long it took."),
+        family("latency_seconds", 4),
+        family("release", 5),
+        family("oddity", 6),
+        family("of_a_later_version", 200),
+    ];
+    let last_slot = Catalog { stream: 0, slot: 15, families: vec![], tables: vec![] };
+    let shared = vec![
+        table("device", vec![column(0, 1, &[], &[label("op", "read")])]),
+        table("device", vec![column(0, 1, &[], &[label("op", "write")])]),
+        table("", vec![column(0, 1, &[], &[])]),
     ];
     vec![
-        case("report_all", "Both values of `schema`.", report(1, Values::All(le(&[0.25, 1e9])))),
-        case(
-            "report_changed",
-            "The second of two values changed.",
-            report(2, changed(&[0b10], &[1_000_000_001.0])),
+        accept("catalog", "Two gauges in a table of one row.", two_gauges()),
+        accept("catalog_with_rows", "Tables without, with one and with two row labels.", disks()),
+        accept(
+            "catalog_of_every_kind",
+            "Every family kind, and one of a later version whose three values are skipped.",
+            catalog(kinds.clone(), vec![every_kind("")]),
         ),
-        case("report_unchanged", "Neither of two values changed.", report(300, changed(&[0], &[]))),
-        case(
-            "report_changed_of_ten",
-            "The first, eighth, ninth and tenth of ten values changed.",
-            report(70_000, changed(&[0b1000_0001, 0b11], &[1.0, 8.0, 9.0, 10.0])),
+        accept(
+            "catalog_of_every_kind_with_rows",
+            "Every family kind in a table with row labels.",
+            catalog(kinds, vec![every_kind("container,pod")]),
         ),
-        case(
-            "report_of_odd_floats",
-            "Absent, two NaNs, infinities, minus zero, the smallest and the largest number.",
-            report(3, Values::All(le(&odd))),
+        accept(
+            "catalog_of_a_shared_family",
+            "Three tables whose columns have the same family and cannot have equal series.",
+            catalog(vec![family("disk_ops", 2)], shared),
         ),
-        case(
-            "report_of_no_values",
-            "All values of `schema_empty`.",
-            report(1, Values::All(vec![])),
+        accept(
+            "catalog_with_created",
+            "A gauge and an info may have a name x_created: the catalog has no family x.",
+            catalog(vec![family("container_created", 1), family("b_created", 5)], vec![]),
         ),
+        accept("catalog_empty", "Reports have no values of it.", catalog(vec![], vec![])),
+        case("catalog_of_slot_15", "The last slot.", Owned::Catalog(last_slot)),
     ]
 }
 
@@ -215,8 +240,7 @@ fn farewells() -> Vec<Accepted> {
     let drain = |name, note, delay_ms, target: Option<&str>| {
         case(name, note, Owned::Drain(Drain { delay_ms, target: target.map(Into::into) }))
     };
-    let skipped =
-        |name, note, kind, payload: &[u8]| Accepted { name, note, frame: raw(kind, payload) };
+    let skipped = |name, note, kind, payload: &[u8]| accept(name, note, raw(kind, payload));
     vec![
         drain("drain", "Leave after 2.5 s and reconnect to the configured collector.", 2_500, None),
         drain(

@@ -3,21 +3,23 @@
 //! The tests compare its output with the committed files, so a change of the encoding fails.
 
 mod accepted;
+mod accepted_values;
+mod rejected_catalogs;
 mod rejected_contents;
 mod rejected_encoding;
 
 use fleetgauge_proto::{Code, Fingerprint};
 use serde_json::{Value, json};
 
-pub(crate) use accepted::accepted;
-
-use crate::owned::{Family, Hello, Label, Owned, Schema, Series};
+use crate::owned::{Catalog, Column, Family, Hello, Label, Owned, RowChange, Rows, Table};
 
 /// A frame that every receiver accepts.
 pub(crate) struct Accepted {
     pub(crate) name: &'static str,
     pub(crate) note: &'static str,
     pub(crate) frame: Vec<u8>,
+    /// State of the receiver that matters: `shape` and `before`, or `row_labels` and `rows`.
+    pub(crate) context: Value,
 }
 
 /// Bytes that every receiver rejects.
@@ -27,14 +29,22 @@ pub(crate) struct Rejected {
     /// What is wrong with them.
     pub(crate) why: &'static str,
     pub(crate) bytes: Vec<u8>,
-    /// State of the receiver that matters: `width`, `limits`, `agent_labels`,
-    /// `max_payload_bytes`.
+    /// State of the receiver that matters: `limits`, `max_payload_bytes`, `shape` and `before`,
+    /// `row_labels` and `rows`.
     pub(crate) context: Value,
+}
+
+/// Returns all accepted vectors.
+pub(crate) fn accepted() -> Vec<Accepted> {
+    let mut all = accepted::accepted();
+    all.extend(accepted_values::accepted());
+    all
 }
 
 /// Returns all rejected vectors.
 pub(crate) fn rejected() -> Vec<Rejected> {
     let mut all = rejected_encoding::rejected();
+    all.extend(rejected_catalogs::rejected());
     all.extend(rejected_contents::rejected());
     all
 }
@@ -67,7 +77,7 @@ fn hello() -> Hello {
         labels: vec![],
         interval_ms: 15_000,
         agent_version: "0.1.0".into(),
-        schema: Fingerprint::of_payload(&accepted::two_gauges()[8..]).expect("a schema").0,
+        catalogs: vec![fingerprint(&accepted::two_gauges())],
         credential: None,
         extensions: vec![],
     }
@@ -77,14 +87,31 @@ fn family(name: &str, kind: u8) -> Family {
     Family { name: name.into(), kind, unit: String::new(), help: String::new() }
 }
 
-fn series(family: u32, width: u32, parameters: &[f64], labels: &[Label]) -> Series {
-    Series { family, width, parameters: parameters.to_vec(), labels: labels.to_vec() }
+fn fingerprint(catalog: &[u8]) -> [u8; 16] {
+    Fingerprint::of_payload(&catalog[8..]).expect("a catalog").0
 }
 
-fn schema(families: Vec<Family>, series: Vec<Series>) -> Vec<u8> {
-    Owned::Schema(Schema { stream: 0, families, series }).frame()
+fn column(family: u32, width: u32, parameters: &[f64], labels: &[Label]) -> Column {
+    let (parameters, labels) = (parameters.to_vec(), labels.to_vec());
+    Column { family, width, decimals: 0, parameters, labels }
 }
 
-fn le(values: &[f64]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+/// Returns a table with row labels written as `a,b`.
+fn table(row_labels: &str, columns: Vec<Column>) -> Table {
+    let row_labels = row_labels.split(',').filter(|name| !name.is_empty()).map(Into::into);
+    Table { row_labels: row_labels.collect(), columns }
+}
+
+/// Returns a Catalog frame for slot 0.
+fn catalog(families: Vec<Family>, tables: Vec<Table>) -> Vec<u8> {
+    Owned::Catalog(Catalog { stream: 0, slot: 0, families, tables }).frame()
+}
+
+fn change(removed: &[u32], added: &[&str]) -> RowChange {
+    let added = added.iter().map(|value| (*value).into()).collect();
+    RowChange { slot: 0, table: 0, removed: removed.to_vec(), added }
+}
+
+fn rows(changes: Vec<RowChange>) -> Vec<u8> {
+    Owned::Rows(Rows { stream: 0, changes }).frame()
 }

@@ -1,24 +1,17 @@
-//! Well-formed frames with invalid names, labels, schemas or values.
+//! Well-formed Hello, Rows and Report frames with invalid names, labels, rows or values.
 
 use fleetgauge_proto::Code;
-use serde_json::{Value, json};
+use fleetgauge_proto::report::ABSENT;
+use serde_json::json;
 
-use super::{Rejected, family, hello, label, le, reject, schema, series};
-use crate::owned::{Family, Hello, Label, Owned, Report, Series, Values};
-
-const GAUGE: u8 = 1;
-const COUNTER: u8 = 2;
-const HISTOGRAM: u8 = 3;
-const SUMMARY: u8 = 4;
-const INFO: u8 = 5;
+use super::{Rejected, change, hello, label, reject, rows as rows_frame};
+use crate::json::floats;
+use crate::owned::{Hello, Label, Owned, Report, RowChange, Values};
 
 pub(super) fn rejected() -> Vec<Rejected> {
     let mut all = hellos();
     all.extend(labels());
-    all.extend(families());
-    all.extend(sizes());
-    all.extend(shapes());
-    all.extend(series_labels());
+    all.extend(rows());
     all.extend(values());
     all
 }
@@ -47,6 +40,11 @@ fn hellos() -> Vec<Rejected> {
             "credential_4097",
             "The credential has 4097 bytes.",
             Hello { credential: Some(vec![0; 4097]), ..hello() },
+        ),
+        other(
+            "catalogs_17",
+            "17 catalogs, one more than allowed.",
+            Hello { catalogs: vec![[0; 16]; 17], ..hello() },
         ),
     ]
 }
@@ -89,243 +87,144 @@ fn labels() -> Vec<Rejected> {
     ]
 }
 
-fn families() -> Vec<Rejected> {
-    let with =
-        |name, code, why, families: Vec<Family>| reject(name, code, why, schema(families, vec![]));
-    let bad = |name, why, of: Family| with(name, Code::BadMetricName, why, vec![of]);
-    let reserved = |name, why, of: Family| with(name, Code::ReservedMetricName, why, vec![of]);
-    let unit = |name, why, of: &str, unit: &str| {
-        with(name, Code::BadUnit, why, vec![Family { unit: unit.into(), ..family(of, GAUGE) }])
+fn rows() -> Vec<Rejected> {
+    let of = |name, code, why, row_labels: usize, rows: &[&[&str]], change: RowChange| {
+        let context = json!({"row_labels": row_labels, "rows": rows});
+        Rejected { context, ..reject(name, code, why, rows_frame(vec![change])) }
     };
-    let twice = |name, why, one, other| with(name, Code::DuplicateFamily, why, vec![one, other]);
-    let help = "x".repeat(1025);
+    let bad =
+        |name, why, change| of(name, Code::BadRow, why, 1, &[&["sda"], &["sdb"], &["sdc"]], change);
+    let pairs = |name, why, added: &[&str]| {
+        of(name, Code::BadRow, why, 2, &[&["/", "ext4"]], change(&[], added))
+    };
+    let long = "x".repeat(1025);
     vec![
-        bad("metric_empty", "The metric has no name.", family("", GAUGE)),
-        bad("metric_colon", "A metric name has a colon.", family("a:b", GAUGE)),
-        bad("metric_digit", "A metric name begins with a digit.", family("1a", GAUGE)),
-        bad("metric_201", "A metric name has 201 bytes.", family(&"a".repeat(201), GAUGE)),
-        bad("counter_total", "A counter's name ends in _total.", family("a_total", COUNTER)),
+        bad("row_removed_beyond", "There are three rows, and no row 3.", change(&[3], &[])),
+        bad("rows_removed_falling", "The positions do not ascend.", change(&[1, 0], &[])),
+        bad("row_removed_twice", "A position occurs twice.", change(&[1, 1], &[])),
+        bad("row_exists", "The row sdb exists.", change(&[], &["sdb"])),
+        bad("row_exists_while_another_is_removed", "sdb exists.", change(&[0], &["sdb"])),
+        bad("row_added_twice", "The row sdd is added twice.", change(&[], &["sdd", "sdd"])),
+        bad("rows_added_falling", "The rows do not ascend.", change(&[], &["sde", "sdd"])),
         bad(
-            "histogram_bucket",
-            "A histogram's name ends in _bucket.",
-            family("a_bucket", HISTOGRAM),
+            "rows_added_falling_around_a_row",
+            "The row sdbb is between sdb and sdc, sd before all.",
+            change(&[], &["sdbb", "sd"]),
         ),
-        bad("summary_sum", "A summary's name ends in _sum.", family("a_sum", SUMMARY)),
-        bad(
-            "counter_created",
-            "OpenMetrics gives a counter's _created a meaning.",
-            family("a_created", COUNTER),
+        pairs("row_incomplete", "A row has two label values; one is there.", &["/var"]),
+        pairs(
+            "row_of_three",
+            "Rows have two label values; the second has one.",
+            &["/srv", "xfs", "/var"],
         ),
-        bad(
-            "histogram_created",
-            "OpenMetrics gives a histogram's _created a meaning.",
-            family("a_created", HISTOGRAM),
+        pairs(
+            "rows_falling_in_second_label",
+            "The second label decides.",
+            &["/var", "xfs", "/var", "ext4"],
         ),
-        bad(
-            "summary_created",
-            "OpenMetrics gives a summary's _created a meaning.",
-            family("a_created", SUMMARY),
-        ),
-        bad("info_info", "An info's name ends in _info.", family("a_info", INFO)),
-        reserved("metric_fleetgauge", "The prefix is reserved.", family("fleetgauge_x", GAUGE)),
-        reserved("metric_process", "The prefix is reserved.", family("process_x", GAUGE)),
-        reserved(
-            "metric_process_sum",
-            "The sample name process_sum is reserved.",
-            family("process", SUMMARY),
-        ),
-        reserved("metric_clients", "The name is reserved.", family("clients_connected", GAUGE)),
-        unit("unit_not_in_name", "The name does not end in _bytes.", "memory", "bytes"),
-        unit("unit_is_name", "The name consists of the unit only.", "bytes", "bytes"),
-        unit("unit_illegal", "The unit has a slash.", "speed_m", "m/s"),
-        with(
-            "help_1025",
-            Code::HelpTooLong,
-            "A help text has 1025 bytes.",
-            vec![Family { help, ..family("a", GAUGE) }],
-        ),
-        twice(
-            "family_twice",
-            "The family a occurs twice.",
-            family("a", GAUGE),
-            family("a", COUNTER),
-        ),
-        twice(
-            "family_total",
-            "The counter a and the gauge both expose a_total.",
-            family("a_total", GAUGE),
-            family("a", COUNTER),
-        ),
-        twice(
-            "family_count",
-            "The summary a and the gauge both expose a_count.",
-            family("a", SUMMARY),
-            family("a_count", GAUGE),
-        ),
-        twice(
-            "family_created",
-            "OpenMetrics would read the gauge as the creation time of the counter a.",
-            family("a", COUNTER),
-            family("a_created", GAUGE),
+        of(
+            "row_label_1025",
+            Code::LabelTooLong,
+            "A label value has 1025 bytes.",
+            1,
+            &[],
+            change(&[], &[&long]),
         ),
     ]
 }
 
-fn sizes() -> Vec<Rejected> {
-    let limited =
-        |limits: Value, rejected| Rejected { context: json!({"limits": limits}), ..rejected };
-    let gauges = |n: usize| (0..n).map(|n| family(&format!("m{n}"), GAUGE)).collect::<Vec<_>>();
-    let one_each = |n: u32| (0..n).map(|n| series(n, 1, &[], &[])).collect::<Vec<_>>();
-    let long = |n: u32| series(n, 1, &[], &[label("abcd", "123456")]);
-    vec![
-        limited(
-            json!({"max_families": 2}),
-            reject(
-                "families_3",
-                Code::TooManyFamilies,
-                "Three families; two are allowed.",
-                schema(gauges(3), vec![]),
-            ),
-        ),
-        limited(
-            json!({"max_series": 2}),
-            reject(
-                "series_3",
-                Code::TooManySeries,
-                "Three series; two are allowed.",
-                schema(gauges(3), one_each(3)),
-            ),
-        ),
-        limited(
-            json!({"max_values": 2}),
-            reject(
-                "values_3",
-                Code::TooManyValues,
-                "Three values; two are allowed.",
-                schema(gauges(3), one_each(3)),
-            ),
-        ),
-        limited(
-            json!({"max_label_bytes": 19}),
-            reject(
-                "label_bytes_20",
-                Code::LabelTooLong,
-                "20 bytes of labels; 19 are allowed.",
-                schema(gauges(2), vec![long(0), long(1)]),
-            ),
-        ),
-    ]
-}
-
-fn shapes() -> Vec<Rejected> {
-    let with = |name, code, why, kind, one: Series| {
-        reject(name, code, why, schema(vec![family("a", kind)], vec![one]))
-    };
-    let width = |name, why, kind, width, parameters: &[f64]| {
-        with(name, Code::BadWidth, why, kind, series(0, width, parameters, &[]))
-    };
-    let parameters = |name, why, kind, parameters: &[f64]| {
-        let width = u32::try_from(parameters.len()).expect("few") + 2;
-        with(name, Code::BadParameters, why, kind, series(0, width, parameters, &[]))
-    };
-    let rising = (0..257).map(f64::from).collect::<Vec<_>>();
-    vec![
-        with(
-            "family_1_of_1",
-            Code::BadFamilyIndex,
-            "The schema has only family 0.",
-            GAUGE,
-            series(1, 1, &[], &[]),
-        ),
-        width("gauge_of_2", "A gauge has one value.", GAUGE, 2, &[]),
-        width("gauge_of_0", "A gauge has one value.", GAUGE, 0, &[]),
-        width(
-            "histogram_of_3",
-            "Two bounds, a count and a sum are four values.",
-            HISTOGRAM,
-            3,
-            &[1.0, 2.0],
-        ),
-        width("later_kind_of_259", "No series has more than 258 values.", 200, 259, &[]),
-        with(
-            "gauge_with_parameters",
-            Code::BadParameters,
-            "A gauge has no parameters.",
-            GAUGE,
-            series(0, 1, &[1.0], &[]),
-        ),
-        parameters("bounds_falling", "The bounds do not ascend.", HISTOGRAM, &[1.0, 0.5]),
-        parameters("bounds_equal", "The bounds do not ascend.", HISTOGRAM, &[1.0, 1.0]),
-        parameters(
-            "bounds_infinite",
-            "The bound +Inf is implicit.",
-            HISTOGRAM,
-            &[1.0, f64::INFINITY],
-        ),
-        parameters("bounds_nan", "A bound is NaN.", HISTOGRAM, &[f64::NAN]),
-        parameters("bounds_257", "257 bounds, one more than allowed.", HISTOGRAM, &rising),
-        parameters("later_kind_257", "257 parameters, one more than allowed.", 200, &rising),
-        parameters("quantile_over_1", "A quantile is above 1.", SUMMARY, &[0.5, 1.5]),
-        parameters("quantile_negative", "A quantile is below 0.", SUMMARY, &[-0.5]),
-        parameters("quantile_nan", "A quantile is NaN.", SUMMARY, &[f64::NAN]),
-    ]
-}
-
-fn series_labels() -> Vec<Rejected> {
-    let with = |name, code, why, all: Vec<Series>| {
-        reject(name, code, why, schema(vec![family("a", GAUGE)], all))
-    };
-    let one = |labels: &[Label]| series(0, 1, &[], labels);
-    let (x, y, none) = (label("x", "1"), label("y", "2"), label("z", ""));
-    vec![
-        with(
-            "series_twice",
-            Code::DuplicateSeries,
-            "Two series have the same labels: order and empty labels do not matter.",
-            vec![one(&[x.clone(), y.clone()]), one(&[y, x.clone(), none])],
-        ),
-        with(
-            "series_label_le",
-            Code::ReservedLabel,
-            "le is reserved.",
-            vec![one(&[label("le", "1")])],
-        ),
-        Rejected {
-            context: json!({"agent_labels": [{"name": "x", "value": "0"}]}),
-            ..with(
-                "label_of_agent_and_series",
-                Code::DuplicateLabel,
-                "The agent has a label of the same name.",
-                vec![one(&[x])],
-            )
-        },
-    ]
+/// Returns a report that changes a table of one row of these values.
+fn report(
+    name: &'static str,
+    code: Code,
+    why: &'static str,
+    (before, decimals): (&[f64], u8),
+    values: Values,
+) -> Rejected {
+    let shape = json!([{"rows": 1, "decimals": vec![decimals; before.len()]}]);
+    let context = json!({"shape": shape, "before": floats(before)});
+    let report = Report { stream: 0, sequence: 1, unix_ms: 0, values };
+    Rejected { context, ..reject(name, code, why, Owned::Report(report).frame()) }
 }
 
 fn values() -> Vec<Rejected> {
-    let report = |name, code, why, width: usize, values: Values| {
-        let report = Report { stream: 0, sequence: 1, unix_ms: 0, values };
-        let context = json!({"width": width});
-        Rejected { context, ..reject(name, code, why, Owned::Report(report).frame()) }
+    let all = |name, code, why, count: usize, values: &[u8]| {
+        report(name, code, why, (&vec![0.0; count], 0), Values::All(values.to_vec()))
     };
-    let all = |name, why, width, bytes: Vec<u8>| {
-        report(name, Code::WrongValueCount, why, width, Values::All(bytes))
+    let changed = |name, code, why, count: usize, bitmap: &[u8], values: &[u8]| {
+        let (bitmap, values) = (bitmap.to_vec(), values.to_vec());
+        report(name, code, why, (&vec![0.0; count], 0), Values::Changed { bitmap, values })
     };
-    let changed = |name, code, why, width, bitmap: &[u8], values: &[f64]| {
-        let bitmap = bitmap.to_vec();
-        report(name, code, why, width, Values::Changed { bitmap, values: le(values) })
-    };
-    let (count, bitmap) = (Code::WrongValueCount, Code::BadBitmap);
-    vec![
-        all("all_too_few", "Five values; six are expected.", 6, le(&[0.0; 5])),
-        all("all_too_many", "Seven values; six are expected.", 6, le(&[0.0; 7])),
-        all("all_part", "47 bytes; 48 are expected.", 6, le(&[0.0; 6])[..47].to_vec()),
-        all("all_part_more", "49 bytes; 48 are expected.", 6, vec![0; 49]),
-        changed("changed_too_few", count, "Two bits, one value.", 6, &[0b11], &[0.0]),
-        changed("changed_too_many", count, "No bit, one value.", 6, &[0], &[0.0]),
+    let (count, bitmap, bad) = (Code::WrongValueCount, Code::BadBitmap, Code::BadValue);
+    let mut rejected = vec![
+        all("all_too_few_codes", count, "Six values have three bytes of codes.", 6, &[0; 2]),
+        all("all_empty", count, "Six values have three bytes of codes.", 6, &[]),
+        all("all_too_many_codes", bad, "A byte follows the codes of six zeros.", 6, &[0; 4]),
+        all("all_spare_code", bad, "The code of a fourth of three values.", 3, &[0, 0x10, 2]),
+        all("all_byte_missing", bad, "The last step has one of two bytes.", 2, &[0x21, 2, 0]),
+        all("all_xor_missing", bad, "An XOR has seven of eight bytes.", 1, &[15; 8]),
+        all("all_byte_more", bad, "A byte follows the last step.", 2, &[0x11, 2, 2, 0]),
+        changed("changed_too_few", count, "Two bits, no codes.", 6, &[0b11], &[]),
+        changed("changed_too_many", bad, "No bit, one code.", 6, &[0], &[0]),
         changed("bitmap_too_short", bitmap, "Nine values need two bytes.", 9, &[0], &[]),
         changed("bitmap_too_long", bitmap, "Eight values need one byte.", 8, &[0, 0], &[]),
         changed("bitmap_empty", bitmap, "Six values need one byte.", 6, &[], &[]),
-        changed("bitmap_spare", bitmap, "The seventh bit of six is set.", 6, &[0b100_0000], &[0.0]),
+        changed("bitmap_spare", bitmap, "The seventh bit of six.", 6, &[0b100_0000], &[1, 2]),
+    ];
+    rejected.extend(numbers());
+    rejected
+}
+
+fn numbers() -> Vec<Rejected> {
+    let one = |name, why, before: f64, decimals: u8, values: &[u8]| {
+        let values = Values::Changed { bitmap: vec![1], values: values.to_vec() };
+        report(name, Code::BadValue, why, (&[before], decimals), values)
+    };
+    let absent = [15, 2, 0, 0, 0, 0, 0, 0xf0, 0x7f];
+    vec![
+        one("step_too_long", "A step of 1 unit in two bytes.", 0.0, 0, &[2, 2, 0]),
+        one("step_of_zero_in_a_byte", "A step of 0 units in one byte.", 1.0, 0, &[1, 0]),
+        one("step_unchanged", "The bit is set, but the step is 0.", 1.0, 0, &[0]),
+        one("absent_unchanged", "An absent value is absent again.", ABSENT, 0, &absent),
+        one("step_to_2_50", "A step leads to 2^50 units.", 0.0, 0, &[7, 0, 0, 0, 0, 0, 0, 8]),
+        one(
+            "step_to_minus_2_50",
+            "A step leads to -2^50 units.",
+            0.0,
+            0,
+            &[7, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 7],
+        ),
+        one("step_after_0_5", "0.5 is not whole without decimal places.", 0.5, 0, &[1, 2]),
+        one("step_after_nan", "NaN is not whole.", f64::NAN, 0, &[1, 2]),
+        one("xor_too_long", "An XOR of 1 in two bytes.", 0.5, 0, &[9, 1, 0]),
+        one("xor_of_zero", "An XOR of 0.", 0.5, 0, &[8, 0]),
+        one(
+            "xor_of_whole_values",
+            "From 0 to 1 is a step of 1 unit.",
+            0.0,
+            0,
+            &[15, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f],
+        ),
+        one(
+            "xor_of_decimals",
+            "From 0 to 0.5 is a step of 5 units of a decimal place.",
+            0.0,
+            1,
+            &[15, 0, 0, 0, 0, 0, 0, 0xe0, 0x3f],
+        ),
+        one(
+            "nan_of_other_bits",
+            "A NaN that is neither the canonical one nor absent.",
+            0.0,
+            0,
+            &[15, 1, 0, 0, 0, 0, 0, 0xf8, 0x7f],
+        ),
+        one(
+            "nan_with_sign",
+            "A NaN with the sign bit set.",
+            0.0,
+            0,
+            &[15, 0, 0, 0, 0, 0, 0, 0xf8, 0xff],
+        ),
     ]
 }

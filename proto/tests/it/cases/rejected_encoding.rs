@@ -4,15 +4,15 @@ use fleetgauge_proto::Code;
 use serde_json::json;
 
 use super::{Rejected, hello, raw, reject};
-use crate::owned::{Bye, Extension, Hello, Owned, Reject, Report, Schema, Values};
+use crate::owned::{Bye, Catalog, Extension, Hello, Owned, Reject, Report, Rows, Values};
 
 const HELLO: u8 = 1;
-const WELCOME: u8 = 2;
-const SCHEMA: u8 = 3;
-const REPORT: u8 = 4;
-const PING: u8 = 5;
-const DRAIN: u8 = 7;
-const BYE: u8 = 9;
+const CATALOG: u8 = 3;
+const ROWS: u8 = 4;
+const REPORT: u8 = 5;
+const PING: u8 = 6;
+const DRAIN: u8 = 8;
+const BYE: u8 = 10;
 
 pub(super) fn rejected() -> Vec<Rejected> {
     let mut all = headers();
@@ -79,11 +79,11 @@ fn headers() -> Vec<Rejected> {
             "report_too_large",
             Code::FrameTooLarge,
             "The header announces 1048577 bytes.",
-            b"FG\x01\x04\x01\x00\x10\x00".to_vec(),
+            b"FG\x01\x05\x01\x00\x10\x00".to_vec(),
         ),
         greeting,
         reject("kind_0", Code::UnknownKind, "There is no kind 0.", raw(0, &[])),
-        reject("kind_10", Code::UnknownKind, "The first unassigned kind.", raw(10, &[])),
+        reject("kind_11", Code::UnknownKind, "The first unassigned kind.", raw(11, &[])),
         reject(
             "kind_7f",
             Code::UnknownKind,
@@ -98,8 +98,8 @@ fn truncated() -> Vec<Rejected> {
     let hello = Owned::Hello(hello()).frame();
     vec![
         cut("cut_in_magic", "The stream ends after the first byte.", b"F"),
-        cut("cut_in_header", "The stream ends before the header does.", b"FG\x01\x05\x01\x00"),
-        cut("cut_before_payload", "The stream ends before the payload.", b"FG\x01\x05\x01\0\0\0"),
+        cut("cut_in_header", "The stream ends before the header does.", b"FG\x01\x06\x01\x00"),
+        cut("cut_before_payload", "The stream ends before the payload.", b"FG\x01\x06\x01\0\0\0"),
         cut("cut_in_payload", "The stream ends in a Hello.", &hello[..hello.len() - 1]),
     ]
 }
@@ -110,8 +110,6 @@ fn malformed() -> Vec<Rejected> {
     };
     let mut not_utf8 = Owned::Hello(hello()).frame();
     not_utf8[12] = 0xff;
-    let mut welcome = vec![1, 0, 1, 0, 0, 0, 0, 0, 0];
-    welcome.extend([2, 0]);
     let text = "x".repeat(513);
     let long_text = Owned::Reject(Reject { stream: 0, code: 20, text, retry_after_ms: None });
     vec![
@@ -125,7 +123,6 @@ fn malformed() -> Vec<Rejected> {
         ),
         reject("not_utf8", Code::MalformedPayload, "The id begins with the byte ff.", not_utf8),
         bad("option_2", "An option is neither 0 nor 1.", DRAIN, &[0, 2]),
-        bad("boolean_2", "schema_known is neither 0 nor 1.", WELCOME, &welcome),
         bad("choice_2", "Values are neither All (0) nor Changed (1).", REPORT, &[0, 1, 0, 2, 0]),
         bad("integer_fe", "No integer begins with fe.", PING, &[0xfe; 17]),
         bad("integer_ff", "No integer begins with ff.", PING, &[0xff]),
@@ -150,22 +147,35 @@ fn length_bombs() -> Vec<Rejected> {
         reject(name, Code::MalformedPayload, why, raw(kind, &payload))
     };
     let huge = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0x80];
-    let mut hello = Owned::Hello(hello()).frame()[8..].to_vec();
-    let labels_at = 3 + 6 + 32;
-    hello.truncate(labels_at);
+    let plain = Owned::Hello(hello()).frame();
+    let (labels_at, interval_and_version) = (3 + 6 + 32, 3 + 6);
+    let hello = &plain[8..][..labels_at];
+    let catalogs = &plain[8..][..labels_at + 1 + interval_and_version];
     vec![
         bomb("bomb_string", "An id of 2^63 bytes is announced.", HELLO, &[1, 1, 0], &huge),
-        bomb("bomb_labels", "2^63 labels are announced.", HELLO, &hello, &huge),
+        bomb("bomb_labels", "2^63 labels are announced.", HELLO, hello, &huge),
         bomb("bomb_values", "2^63 bytes of values are announced.", REPORT, &[0, 1, 0, 0], &huge),
-        bomb("bomb_families", "2^63 families are announced.", SCHEMA, &[0], &huge),
+        bomb("bomb_catalogs", "2^63 catalogs are announced.", HELLO, catalogs, &huge),
+        bomb("bomb_families", "2^63 families are announced.", CATALOG, &[0, 0], &huge),
         bomb(
-            "bomb_series",
-            "16777216 series are announced in a frame of a few bytes.",
-            SCHEMA,
-            &[0, 0],
+            "bomb_tables",
+            "16777216 tables are announced in a frame of a few bytes.",
+            CATALOG,
+            &[0, 0, 0],
             &[0xfc, 0, 0, 0, 1],
         ),
-        bomb("bomb_parameters", "2^63 parameters are announced.", SCHEMA, &[0, 0, 1, 0, 1], &huge),
+        bomb("bomb_row_labels", "2^63 row labels are announced.", CATALOG, &[0, 0, 0, 1], &huge),
+        bomb("bomb_columns", "2^63 columns are announced.", CATALOG, &[0, 0, 0, 1, 0], &huge),
+        bomb(
+            "bomb_parameters",
+            "2^63 parameters are announced.",
+            CATALOG,
+            &[0, 0, 0, 1, 0, 1, 0, 1, 0],
+            &huge,
+        ),
+        bomb("bomb_changes", "2^63 changes of rows are announced.", ROWS, &[0], &huge),
+        bomb("bomb_removed", "2^63 rows to remove are announced.", ROWS, &[0, 1, 0, 0], &huge),
+        bomb("bomb_added", "2^63 label values are announced.", ROWS, &[0, 1, 0, 0, 0], &huge),
     ]
 }
 
@@ -190,10 +200,16 @@ fn non_minimal() -> Vec<Rejected> {
         long("long_choice", "All is written as fb 00 00.", REPORT, &[0, 1, 0, 0xfb, 0, 0, 0]),
         long("long_stream", "Stream 0 is written as fb 00 00.", BYE, &[0xfb, 0, 0, 0]),
         long(
-            "long_stream_of_schema",
+            "long_stream_of_catalog",
             "Stream 0 is written as fb 00 00.",
-            SCHEMA,
-            &[0xfb, 0, 0, 0, 0],
+            CATALOG,
+            &[0xfb, 0, 0, 0, 0, 0],
+        ),
+        long(
+            "long_position_of_row",
+            "Row 0 is written as fb 00 00.",
+            ROWS,
+            &[0, 1, 0, 0, 1, 0xfb, 0, 0, 0],
         ),
         long(
             "long_length_of_values",
@@ -231,9 +247,10 @@ fn streams_and_extensions() -> Vec<Rejected> {
     let values = Values::All(vec![]);
     vec![
         stream(
-            "stream_of_schema",
-            Owned::Schema(Schema { stream: 1, families: vec![], series: vec![] }),
+            "stream_of_catalog",
+            Owned::Catalog(Catalog { stream: 1, slot: 0, families: vec![], tables: vec![] }),
         ),
+        stream("stream_of_rows", Owned::Rows(Rows { stream: 1, changes: vec![] })),
         stream(
             "stream_of_report",
             Owned::Report(Report { stream: 1, sequence: 1, unix_ms: 0, values }),
