@@ -117,7 +117,9 @@ impl Families {
                 let has_unit = stem.is_some_and(|stem| !stem.is_empty() && !text.is_empty());
                 if has_unit { Ok(()) } else { Err("has a unit that is not a suffix of its name") }
             }
-            _ => Err("is a duplicate, or unknown in this format"),
+            "TYPE" | "HELP" => Err("repeats a TYPE or HELP of its family"),
+            "UNIT" if openmetrics => Err("repeats the UNIT of its family"),
+            _ => Err("has a keyword that this format does not define"),
         }
     }
 

@@ -61,8 +61,8 @@ impl Reader {
         Self { format, families: Families::new(format), ..Self::default() }
     }
 
-    /// Parses the next piece, and passes items and invalid lines to `on_read`. A valid sample that
-    /// is not allowed where it is appears as both.
+    /// Parses the next piece, and passes items and invalid lines to `on_read`. A valid sample in a
+    /// wrong place is passed twice: as an item and as an invalid line.
     pub fn push(&mut self, piece: &[u8], mut on_read: impl FnMut(ReadResult<'_>)) {
         let Some(last) = piece.iter().rposition(|byte| *byte == b'\n') else {
             return self.keep_partial(piece, &mut on_read);
@@ -117,7 +117,7 @@ impl Reader {
             return;
         }
         let Ok(text) = std::str::from_utf8(lines) else {
-            return self.give_up("is not UTF-8, or one soon after it", on_read);
+            return self.give_up("or one of the next is not UTF-8", on_read);
         };
         for line in text.split_terminator('\n') {
             self.lines += 1;

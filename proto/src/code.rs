@@ -91,7 +91,7 @@ codes! {
     26 BadHello "bad_hello"
         "The agent version or the credential is too long."
     27 LabelNotAllowed "label_not_allowed"
-        "The collector does not allow this agent to set this label, or not to this value."
+        "The collector does not allow this agent to set this label, or to set it to this value."
     30 BadMetricName "bad_metric_name"
         "A metric name is not a letter or _ followed by letters, digits and _, or ends in a suffix \
          that its kind adds."

@@ -44,7 +44,8 @@ const SETTINGS: [Setting; 17] = [
     setting("id", Kind::Text(id::is_id), "ID", "Agent id, unique in the fleet")
         .under(REPORTING)
         .details(
-            "The label agent of all series: 1 to 128 of A-Z a-z 0-9 . _ : -. Excludes --id-from.",
+            "The value of the label agent of all series. 1 to 128 characters from A-Z, a-z, 0-9 and \
+             . _ : - (cannot be combined with --id-from).",
         )
         .reloads(),
     setting("id_from", Kind::choice::<IdFrom>(), "SOURCE", "Source of the agent id")
@@ -92,10 +93,10 @@ const SETTINGS: [Setting; 17] = [
     .reloads(),
     setting("tls", Kind::Switch, "BOOL", "Use TLS")
         .under(TLS)
-        .details("Verifies the collector's certificate by --tls-ca or the system's trust store.")
+        .details("Verifies the collector's certificate against --tls-ca or the system's trust store.")
         .default_note("true with any other --tls option")
         .reloads(),
-    setting("tls_ca", Kind::Path, "FILE", "PEM certificates of the collector's authorities")
+    setting("tls_ca", Kind::Path, "FILE", "PEM CA certificates to verify the collector")
         .under(TLS)
         .default_note("trust store of the system")
         .reloads(),

@@ -33,7 +33,8 @@ pub(super) fn source(layers: &mut Layers) -> IdSource {
 
 /// Checks an agent id.
 pub(super) fn is_id(text: &str) -> Result<(), String> {
-    AgentId::try_new(text)
-        .map(drop)
-        .map_err(|_| "must be 1 to 128 of A-Z a-z 0-9 . _ : - and not . or ..".to_owned())
+    AgentId::try_new(text).map(drop).map_err(|_| {
+        "must have 1 to 128 characters from A-Z, a-z, 0-9 and . _ : -, and must not be . or .."
+            .to_owned()
+    })
 }

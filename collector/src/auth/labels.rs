@@ -42,7 +42,12 @@ impl Labels {
         for (name, value) in sent.iter() {
             match pinned.iter().find(|(pinned, _)| *pinned == name) {
                 Some((_, pinned)) if pinned == value => {}
-                Some(_) => return Err(not_allowed(name, "is pinned to another value")),
+                Some(_) => {
+                    return Err(not_allowed(
+                        name,
+                        "has another value in the entry of its credential; remove it from the agent",
+                    ));
+                }
                 None if self.allows(name) => all.push((name, value)),
                 None => return Err(not_allowed(name, NOT_IN_ALLOWED)),
             }

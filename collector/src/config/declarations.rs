@@ -80,12 +80,13 @@ const SETTINGS: [Setting; 52] = [
         .under(AUTHENTICATION)
         .details(
             "Each entry maps an agent id or an id pattern to tokens and labels. Without this \
-             file, any agent may claim any free id.",
+             file and --tls-client-ca, any agent may claim any free id.",
         )
         .reloads(),
     setting("http_credentials", Kind::Path, "FILE", "Read the tokens of HTTP users from FILE")
         .under(AUTHENTICATION)
-        .details("Without this file, anyone who reaches the HTTP port can read every page.")
+        .details("Without this file and --http-tls-client-ca, anyone who reaches the HTTP port can \
+             read every page.")
         .reloads(),
     setting("allow_labels", Kind::Text(parse::is_label), "NAME", "Allow agents to set label NAME")
         .under(AUTHENTICATION)
@@ -110,9 +111,9 @@ const SETTINGS: [Setting; 52] = [
     .under(TLS)
     .details("PEM. The names in an agent's certificate decide which id it may have.")
     .reloads(),
-    setting("tls_crl", Kind::Path, "FILE", "PEM revocation lists of the client authorities")
+    setting("tls_crl", Kind::Path, "FILE", "PEM certificate revocation lists (CRLs) of the client CAs")
         .under(TLS)
-        .details("Each authority in --tls-client-ca needs a list.")
+        .details("Each CA in --tls-client-ca needs a list.")
         .reloads(),
     setting("tls_min_version", Kind::choice::<Version>(), "VERSION", "Minimum TLS version")
         .under(TLS)
@@ -143,11 +144,11 @@ const SETTINGS: [Setting; 52] = [
         "Require client certificates issued by a CA in FILE",
     )
     .under(HTTP_TLS)
-    .details("PEM. Any of their certificates gives access to every page.")
+    .details("PEM. Any client certificate issued by one of these CAs gives access to every page.")
     .reloads(),
-    setting("http_tls_crl", Kind::Path, "FILE", "PEM revocation lists of the client authorities")
+    setting("http_tls_crl", Kind::Path, "FILE", "PEM certificate revocation lists (CRLs) of the client CAs")
         .under(HTTP_TLS)
-        .details("Each authority in --http-tls-client-ca needs a list.")
+        .details("Each CA in --http-tls-client-ca needs a list.")
         .reloads(),
     setting("http_tls_min_version", Kind::choice::<Version>(), "VERSION", "Minimum TLS version")
         .under(HTTP_TLS)
@@ -332,8 +333,8 @@ const SETTINGS: [Setting; 52] = [
     setting("types", Kind::Table(parse::is_type), "FAMILY=TYPE", "Set the type of a metric family")
         .under(PAGES)
         .details(
-            "TYPE is gauge, counter, histogram, summary, info or unknown. It decides where agents \
-             declare different types; without it, the first declaration does.",
+            "TYPE is gauge, counter, histogram, summary, info or unknown. Applies if agents declare \
+             different types for a family. By default, the type declared first applies.",
         ),
     setting(
         "classic",

@@ -84,7 +84,7 @@ impl ParameterLines {
     const BUCKETS: Self = Self { suffix: "_bucket", label: "le", is_open_ended: true };
     const QUANTILES: Self = Self { suffix: "", label: "quantile", is_open_ended: false };
 
-    /// Returns the number of lines of a series.
+    /// Returns the number of bucket or quantile lines of a series, `+Inf` included.
     pub(super) fn lines(&self, series: &Series) -> usize {
         series.parameters.len() + usize::from(self.is_open_ended)
     }

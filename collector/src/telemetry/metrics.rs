@@ -192,12 +192,12 @@ impl Metrics {
         );
         to.register(
             "fleetgauge_address_pauses",
-            "Pauses of source addresses with too many failed connections",
+            "Times that a source address was blocked for too many failed connections",
             self.address_pauses.clone(),
         );
         to.register(
             "fleetgauge_family_conflicts",
-            "Families suppressed on the shared pages because their name has another type there",
+            "Families suppressed on the shared pages because another agent declared another type first",
             self.family_conflicts.clone(),
         );
         to.register(

@@ -142,7 +142,7 @@ impl Files {
         })
     }
 
-    /// Parses the authorities of client certificates, if there are any.
+    /// Parses the CA certificates that verify client certificates; `None` if `client_ca` is not set.
     pub(super) fn client_authorities(
         &self,
         content: &Content,

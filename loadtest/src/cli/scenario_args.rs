@@ -212,7 +212,7 @@ pub struct ClonesArgs {
     /// Settings of the fleet.
     #[command(flatten)]
     pub fleet: ScenarioFleetArgs,
-    /// Share of the ids that clones claim, at least one id
+    /// Percentage of the fleet's ids that clones claim, at least one id
     #[arg(long, value_name = "PERCENT", default_value = "1%", help_heading = SCENARIO)]
     #[arg(value_parser = parse::percent)]
     pub share: f64,
@@ -234,7 +234,8 @@ pub struct ScrapeArgs {
     pub duration: Duration,
     /// Maximum p99 answer time in the phase without scrapes
     ///
-    /// Answer time is lag without the delays of the load test itself.
+    /// Answer time: from when a report is due until it is processed, without the delays of the
+    /// load test itself.
     #[arg(long, value_name = "DURATION", default_value = "250ms", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
     pub max_p99: Duration,
@@ -285,7 +286,8 @@ pub struct HostileArgs {
     pub rate: f64,
     /// Maximum p99 answer time in the phase without attackers
     ///
-    /// Answer time is lag without the delays of the load test itself.
+    /// Answer time: from when a report is due until it is processed, without the delays of the
+    /// load test itself.
     #[arg(long, value_name = "DURATION", default_value = "250ms", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
     pub max_p99: Duration,

@@ -118,8 +118,8 @@ pub(super) const TERMS: [(&str, &str); 24] = [
     ),
     (
         "few ticks",
-        "The kernel reports CPU time in ticks of 10 ms. A figure marked so rests on fewer \
-      than 50 of them per process that was read, and is only a hint.",
+        "The kernel reports CPU time in ticks of 10 ms. A figure with this mark is based on \
+         fewer than 50 ticks per measured process and is imprecise.",
     ),
     ("finding", "A failed check. A test with a finding fails."),
 ];

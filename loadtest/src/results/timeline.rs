@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// The timeline of a test.
+/// Phases, counts per second, scrapes and events of a test.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Timeline {
     /// Duration of each phase, in the order in which they began.

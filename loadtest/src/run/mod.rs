@@ -48,7 +48,7 @@ pub(crate) struct Run<'a> {
     pub(crate) churn: f64,
     pub(crate) fleet: Fleet,
     pub(crate) collectors: usize,
-    /// Agents that have reported after the ramp.
+    /// Number of agents that had reported by the end of the ramp.
     pub(crate) agents_connected: u32,
     /// Usage before the first agent connected.
     pub(crate) before: UsageSnapshot,

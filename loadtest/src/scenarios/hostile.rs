@@ -62,7 +62,7 @@ pub struct Hostile {
     pub memory: Memory,
 }
 
-/// Times of reports without and with attackers.
+/// Lag and answer times of reports, without and with attackers.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct PerPhase {

@@ -95,7 +95,7 @@ impl Pages {
     }
 }
 
-/// Times of reports in one phase.
+/// Lag and answer times of reports in one phase.
 struct PhaseStats {
     lag: Times,
     answered: Times,

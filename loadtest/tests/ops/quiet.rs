@@ -74,7 +74,8 @@ fn fleet_returns_within_seconds_of_a_restart() {
     assert!(results["figures"]["attempts"]["welcomed"].as_u64().unwrap() >= 30, "{results:#}");
 }
 
-/// Arguments of `hostile`. At this rate the flood needs a lower limit.
+/// Arguments of `hostile`. A flood at 200/s reaches only a lower limit of new connections than the
+/// default.
 const ATTACKED: [&str; 8] = [
     "hostile",
     "--agents",

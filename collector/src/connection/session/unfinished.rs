@@ -49,8 +49,8 @@ impl Session {
         (unfinished.frames, Some(unfinished.begun))
     }
 
-    /// Restarts the timeout of an incomplete frame. Its rest may have arrived: the collector does
-    /// not read from a peer that does not read.
+    /// Restarts the timeout of an incomplete frame. Called while output is unsent: the collector
+    /// does not read then, so the rest of the frame may wait in the socket.
     pub fn restart_frame_timeout(&mut self, now: Millis) {
         if let Some(unfinished) = &mut self.unfinished {
             unfinished.begun = now;
