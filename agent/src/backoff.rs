@@ -61,7 +61,8 @@ impl Backoff {
         Self { failures: 0, minimum: Duration::ZERO, retry_slot: None, maximum: None, rng }
     }
 
-    /// Returns the delay before the next attempt and counts a failure, unless a retry slot is set.
+    /// Returns the delay before the next attempt. Counts a failure, unless the delay comes from a
+    /// retry slot.
     pub fn next_delay(&mut self) -> Duration {
         let maximum = self.maximum.take();
         if let Some(slot) = self.retry_slot.take() {

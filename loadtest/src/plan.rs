@@ -15,7 +15,7 @@ use crate::worker_protocol::{BackoffPolicy, WorkerConfig};
 /// Maximum number of workers that send each report as soon as it is due. In larger fleets all
 /// workers batch due reports.
 const UNBATCHED_WORKERS: usize = 4;
-/// Batching time in larger fleets: the report interval divided by this, up to the limit below.
+/// Divisor of the report interval for the batching time of larger fleets, which has a maximum.
 /// Waking one of many processes costs more CPU time than its reports do.
 const BATCH_FRACTION: u32 = 300;
 const MAX_BATCH: Duration = Duration::from_millis(100);

@@ -20,7 +20,8 @@ const KERNEL_BYTES: u64 = 4_096;
 const COLLECTOR_BYTES: u64 = 1_400;
 /// Maximum memory of a worker per agent, in bytes.
 const WORKER_BYTES: u64 = 400;
-/// Additional memory of both ends with TLS, in bytes, most of it in the worker.
+/// Additional memory per connection with TLS, both ends together, in bytes. Most of it is in the
+/// worker.
 const TLS_BYTES: u64 = 16_000;
 /// Memory of a collector and its worker without agents, in bytes.
 const PAIR_BYTES: u64 = 24 << 20;

@@ -30,7 +30,7 @@ pub(crate) struct Stage {
     history: History,
     /// The registered agent of each session.
     agents: Mutex<HashMap<(String, u64), Arc<RegisteredAgent>>>,
-    /// Memory that is taken without agents.
+    /// Bytes of the memory budget in use without agents.
     empty: usize,
 }
 

@@ -28,7 +28,7 @@ pub struct Results {
     pub command: String,
     /// Start, in seconds since 1970.
     pub began_unix_seconds: u64,
-    /// Duration.
+    /// Duration of the test.
     pub took_seconds: f64,
     /// The machine that the test ran on.
     pub machine: Machine,

@@ -53,7 +53,7 @@ pub(super) struct Line {
     pub(super) name: &'static str,
     /// Seconds and values.
     pub(super) points: Vec<(f64, f64)>,
-    /// Draw points instead of a line.
+    /// Whether to draw points instead of a line.
     pub(super) scattered: bool,
 }
 

@@ -162,7 +162,8 @@ pub(super) fn quantity(value: f64, unit: &str) -> String {
     }
 }
 
-/// Formats a number with three significant digits; integers with all digits, in groups of three.
+/// Formats a number for display: with three decimals below 1, up to three significant digits below
+/// 1,000, and all digits before the point, in groups of three.
 fn number(value: f64) -> String {
     let decimals = match value.abs() {
         _ if value.fract() == 0.0 => 0,

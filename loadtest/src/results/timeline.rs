@@ -76,6 +76,6 @@ pub struct ScrapeRecord {
 pub struct TimelineEvent {
     /// Time since the start of the test.
     pub at_seconds: f64,
-    /// Short description.
+    /// Name of the event, shown in the plots.
     pub what: String,
 }
