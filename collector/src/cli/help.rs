@@ -1,4 +1,4 @@
-//! Texts of `--help` that are not those of an option.
+//! Texts of `--help` that do not belong to an option.
 
 pub(super) const ABOUT: &str = "Receive the reports of agents and expose them to Prometheus";
 

@@ -38,7 +38,7 @@ struct CommandLine {
     flags: Flags,
 }
 
-/// What the program does besides collecting.
+/// Subcommands; without one the program runs the collector.
 #[derive(Debug, Subcommand)]
 enum Command {
     Token(TokenCommand),
@@ -101,7 +101,7 @@ fn bad_settings(errors: &SettingErrors) -> ExitCode {
     ExitCode::from(BAD_SETTING)
 }
 
-/// Prints a line to standard error, and ignores failures: it may be closed.
+/// Prints a line to standard error. Ignores failures, because standard error may be closed.
 fn say(what: &str) {
     let _ = writeln!(std::io::stderr(), "fleetgauge-collector: {what}");
 }
@@ -146,7 +146,7 @@ fn stop_signal() -> impl Future<Output = ()> {
     }
 }
 
-/// Installs the handler of SIGHUP, which notifies at each signal.
+/// Installs the handler of SIGHUP. The returned [`Notify`] is notified at each signal.
 fn reload_signal() -> Arc<Notify> {
     let reload = Arc::new(Notify::new());
     #[cfg(unix)]

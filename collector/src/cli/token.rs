@@ -33,7 +33,7 @@ pub(super) struct TokenCommand {
 }
 
 impl TokenCommand {
-    /// Runs the command.
+    /// Generates the token and outputs it with its entry.
     pub(super) fn run(&self) -> ExitCode {
         let made = match (&self.agent, &self.user) {
             (Some(agent), _) => NewToken::for_agent(agent),
@@ -60,7 +60,8 @@ impl TokenCommand {
     }
 }
 
-/// Writes the token to a file and the entry to standard output, or neither.
+/// Writes the token to a new file and the entry to standard output. If either fails, removes the
+/// file.
 fn to_file(path: &Path, token: &str, entry: &str) -> Result<(), String> {
     let file = path.display();
     let secret = create_secret(path).map_err(|error| match error.kind() {

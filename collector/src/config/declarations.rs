@@ -18,10 +18,10 @@ const AGENT_LIMITS: &str = "Limits per agent";
 const PAGES: &str = "Pages";
 const RUNNING: &str = "Running";
 
-/// Maximum of all sizes: 1 TiB.
+/// Maximum value of each setting that is a size in bytes: 1 TiB.
 const MAX_SIZE: u64 = 1 << 40;
 
-/// The collector's settings.
+/// The collector's settings, as declared to the settings library.
 pub(super) const PROGRAM: Program = Program {
     settings: &SETTINGS,
     other: names::AGENT,

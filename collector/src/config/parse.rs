@@ -1,4 +1,4 @@
-//! Parsers of settings' texts. Errors say what is right, without the text.
+//! Parsers of setting values. Errors say which values are valid, and do not quote the invalid one.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use crate::admission::prefixes::Prefixes;
 use crate::auth::Labels;
 use crate::http::scrape_target::ScrapeTarget;
 
-/// The types of families by name.
+/// The metric types and their names.
 const KINDS: [(&str, FamilyKind); 6] = [
     ("gauge", FamilyKind::Gauge),
     ("counter", FamilyKind::Counter),
@@ -46,7 +46,7 @@ pub(super) fn is_label(text: &str) -> Result<(), String> {
     Labels::only(&[text.to_owned()]).map(drop).map_err(|violation| violation.to_string())
 }
 
-/// Parses `FAMILY=TYPE`.
+/// Parses `FAMILY=TYPE`: the name of a metric family, and its type.
 pub(super) fn pin(text: &str) -> Result<(String, FamilyKind), String> {
     let (family, kind) = text.split_once('=').unwrap_or((text, ""));
     let kind = KINDS.iter().find(|(name, _)| *name == kind).map(|(_, kind)| *kind);
