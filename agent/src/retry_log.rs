@@ -1,7 +1,7 @@
 //! Rate limiter for log lines about failed attempts.
 //!
 //! On a terminal every failure is logged. In a log file, an outage of a night must not fill the
-//! disks of a fleet: failures 1, 2, 4, 8 and so on are logged, later one every ten minutes.
+//! disks of a fleet: failures 1, 2, 4, 8 and so on are logged, then one every ten minutes.
 
 use std::time::{Duration, Instant};
 

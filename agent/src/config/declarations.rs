@@ -55,7 +55,7 @@ const SETTINGS: [Setting; 17] = [
         .reloads(),
     setting("interval", Kind::seconds(1, 300), "DURATION", "Interval between reports")
         .under(REPORTING)
-        .details("The collector may require another one.")
+        .details("The collector may require a different interval.")
         .default("15s")
         .reloads(),
     setting("metrics", Kind::choice::<MetricSet>(), "SET", "Metrics to report")

@@ -31,7 +31,7 @@ pub const MAX_LABEL_BYTES: usize = 8 * 1024;
 pub(crate) const TOKEN_ENCRYPTION_ADVICE: &str =
     "enable TLS (--tls), or allow sending it unencrypted (--insecure)";
 
-/// The log.
+/// Settings of the log.
 #[derive(Debug, Clone)]
 pub struct LogSettings {
     /// Level or directives.
@@ -59,7 +59,7 @@ pub struct Config {
     pub insecure: bool,
     /// TLS settings; `None`: no TLS.
     pub tls: Option<TlsSettings>,
-    /// The log.
+    /// Settings of the log.
     pub log: LogSettings,
     /// All settings in force, for `--check`.
     pub effective: Effective,

@@ -24,7 +24,7 @@ pub struct Reload {
 /// Reloaded settings.
 #[derive(Debug)]
 pub struct Settings {
-    /// The new agent.
+    /// The agent with the reloaded settings.
     pub agent: Agent,
     /// Whether the log filter changed. [`Reload::load`] applies it.
     pub log_changed: bool,

@@ -162,10 +162,9 @@ impl Reporter {
         Ok(control.run_until_command(resolve).await?.map_err(Failure::new))
     }
 
-    /// Pauses `address` according to its failure. Returns whether the failure was logged.
-    ///
-    /// Only a permanent failure is logged here, if another of `all` may be tried earlier. Otherwise
-    /// the whole round fails permanently.
+    /// Pauses `address` according to its failure. Returns whether it logged the failure: only a
+    /// permanent one, and only if another of `all` addresses may be tried earlier. If all have
+    /// failed permanently, the failure of the round is logged instead.
     fn record_failure(
         &mut self,
         endpoint: &Endpoint,

@@ -21,7 +21,7 @@ use crate::auth::NewToken;
 #[command(verbatim_doc_comment)]
 #[command(group(ArgGroup::new("whose").required(true).args(["agent", "user"])))]
 pub(super) struct TokenCommand {
-    /// Agent id, or a prefix of agent ids and *, such as web-*
+    /// Agent id, or a prefix followed by *, such as web-*
     #[arg(long, value_name = "ID")]
     agent: Option<String>,
     /// Name of an HTTP user; the token is its bearer token or basic-auth password

@@ -264,7 +264,7 @@ const SETTINGS: [Setting; 52] = [
         "failure_pause",
         Kind::seconds(1, 3600),
         "DURATION",
-        "Refuse an address with too many failures for this long",
+        "Time to block an address that exceeds --max-failures-per-address",
     )
     .under(ADDRESSES)
     .default("60s"),

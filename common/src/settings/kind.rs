@@ -45,7 +45,7 @@ impl Kind {
         Self::Duration(Duration::from_secs(least), Duration::from_secs(most))
     }
 
-    /// Checks a value.
+    /// Checks a value. The error describes valid values.
     pub(super) fn check(&self, text: &str) -> Result<(), String> {
         match self {
             Self::Text(check) | Self::Table(check) => check(text),
