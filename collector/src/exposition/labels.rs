@@ -1,4 +1,5 @@
-//! Text of the labels that all series of an agent have, as written between braces; the id is first.
+//! Text of the labels that all series of an agent have, as written after the opening brace. The
+//! agent id comes first.
 
 use std::borrow::Cow;
 
@@ -9,7 +10,7 @@ use super::escape::write_label;
 const AGENT: &str = "agent=\"";
 const CLIENT_NO: &str = "client_no";
 
-/// Renders the labels of an agent.
+/// Renders the labels of an agent. `client_no` is the value of the label of that name, if given.
 #[must_use]
 pub fn write_labels(id: &AgentId, labels: &StaticLabels, client_no: Option<u16>) -> Box<str> {
     let mut text = format!("{AGENT}{id}\"");
@@ -22,7 +23,7 @@ pub fn write_labels(id: &AgentId, labels: &StaticLabels, client_no: Option<u16>)
     text.into()
 }
 
-/// Returns the agent id in rendered labels. Ids contain no escapes.
+/// Returns the agent id in rendered labels. Ids contain no characters that need escapes.
 #[must_use]
 pub fn agent_of(labels: &str) -> &str {
     let id = labels.strip_prefix(AGENT).unwrap_or_default();
@@ -41,7 +42,7 @@ pub fn static_labels(labels: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)>
     .filter(|(name, _)| *name != CLIENT_NO)
 }
 
-/// Returns the text after the closing quote of a label value.
+/// Returns the text after the closing quote of the label value that `text` starts with.
 fn after_value(text: &str) -> Option<&str> {
     let mut escaped = false;
     let end = text.bytes().position(|byte| {

@@ -12,16 +12,18 @@ use super::escape::{counted, write_label};
 use super::number::label_number;
 use super::snapshot::CLOSE;
 
-/// The lines of every series, by family.
+/// The constant parts of all lines of a schema, by family.
 #[derive(Debug)]
 pub struct Plan {
     families: Box<[FamilyPlan]>,
 }
 
-/// The lines of a family. A line is `name{`, the agent's labels, `,own="…",le="…"} `, the value.
+/// The constant parts of a family's lines. A line consists of `name{`, the agent's labels,
+/// `,own="…",le="…"} ` and the value.
 #[derive(Debug)]
 pub(super) struct FamilyPlan {
-    /// Start of the lines with a parameter (bound or quantile); empty without them.
+    /// Start of the lines with a parameter (bucket bound or quantile), such as `name_bucket{`;
+    /// empty if the family has no such lines.
     pub(super) parameter: Box<str>,
     /// Starts of the lines without a parameter, such as `name_count{` and `name_sum{`, in the order
     /// of the values.
@@ -31,39 +33,39 @@ pub(super) struct FamilyPlan {
     pub(super) series: Box<[SeriesPlan]>,
 }
 
-/// The labels of one series, and the parameters of its lines.
+/// The own labels of one series, and the parameters of its lines.
 #[derive(Debug)]
 pub(super) struct SeriesPlan {
-    /// Index of its first value.
+    /// Index of the series' first value in a row.
     pub(super) offset: usize,
-    /// Number of its values.
+    /// Number of values of the series.
     pub(super) width: usize,
-    /// Labels of the series with [`CLOSE`]; empty without them.
+    /// The own labels of the series, followed by [`CLOSE`]; empty if it has none.
     pub(super) labels: Box<str>,
-    /// Text of the parameters in each format; empty without them.
+    /// Text of the parameters in each format; empty if the series has none.
     parameters: Box<[ParameterText]>,
 }
 
-/// The text `,le="0.5"} ` of each line, concatenated.
+/// The texts of all lines with a parameter, such as `,le="0.5"} `, concatenated.
 #[derive(Debug)]
 pub(super) struct ParameterText {
     text: Box<str>,
     ends: Box<[u32]>,
 }
 
-/// The lines that a series of a kind has.
+/// The lines that each series of a metric type has.
 pub(super) struct Shape {
     pub(super) parameter: Option<ParameterLines>,
-    /// Suffixes of the lines without a parameter, in the order of the values, which follow those
-    /// with a parameter.
+    /// Name suffixes of the lines without a parameter, in the order of their values. In a row,
+    /// these values follow the values of the lines with a parameter.
     pub(super) plain: &'static [&'static str],
 }
 
-/// The lines with a parameter, one for each of the first values of a series.
+/// The lines with a parameter: buckets or quantiles. Their values are the first of a series.
 pub(super) struct ParameterLines {
     pub(super) suffix: &'static str,
     label: &'static str,
-    /// Whether a line for +Inf follows, which is not in the parameters.
+    /// Whether a line for `+Inf` follows, which the schema's parameters do not contain.
     is_open_ended: bool,
 }
 
@@ -89,7 +91,7 @@ impl ParameterLines {
         series.parameters.len() + usize::from(self.is_open_ended)
     }
 
-    /// Returns the text size of [`ParameterText`].
+    /// Returns the size of the text in [`ParameterText`], in bytes.
     pub(super) fn text_bytes(&self, series: &Series, format: Format) -> usize {
         self.parameters(series).map(|value| counted(|out| self.write(value, format, out))).sum()
     }
@@ -116,7 +118,7 @@ impl ParameterText {
         Self { text: text.into(), ends }
     }
 
-    /// Returns the text of each line.
+    /// Returns the text of each line, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
         let mut begin = 0;
         self.ends.iter().map(move |end| {
@@ -133,7 +135,7 @@ impl Plan {
         Self { families: schema.families.iter().map(FamilyPlan::new).collect() }
     }
 
-    /// Returns the bytes of memory that it takes.
+    /// Returns the memory that the plan takes, in bytes.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         let parameters = |text: &ParameterText| text.text.len() + size_of_val(&*text.ends);
@@ -190,13 +192,13 @@ impl SeriesPlan {
         Self { offset, width, labels: labels.into(), parameters }
     }
 
-    /// Returns the text of the parameters; `None` without them.
+    /// Returns the text of the parameters in this format; `None` if the series has none.
     pub(super) fn parameters(&self, format: Format) -> Option<&ParameterText> {
         self.parameters.get(format as usize)
     }
 }
 
-/// Writes `,own="value"} `, or nothing without labels.
+/// Writes the own labels of a series as `,own="value"} `, or nothing if it has none.
 pub(super) fn write_own_labels(series: &Series, out: &mut impl std::fmt::Write) {
     let mut labels = series.labels.iter().peekable();
     let has_labels = labels.peek().is_some();

@@ -1,5 +1,5 @@
-//! The size of a schema's plan in memory, and of its lines on a page. Both are computed before the
-//! plan is built.
+//! Computes the size of a schema's plan in memory, and of its lines on a page, before the plan is
+//! built.
 
 use fleetgauge_proto::Schema;
 use fleetgauge_proto::schema::{Family, Series};
@@ -9,18 +9,19 @@ use super::plan::{FamilyPlan, ParameterText, SeriesPlan, Shape, write_own_labels
 use super::snapshot::CLOSE;
 use super::{FamilyHead, Format};
 
-/// Maximum length of a value: sign, 17 digits, point and exponent, as in
+/// Maximum length of a sample value in bytes: sign, 17 digits, point and exponent, as in
 /// `-2.2250738585072014e-308`.
 const MAX_VALUE_BYTES: usize = 24;
 
-/// The size of a schema's plan and lines.
+/// The size of a schema's plan in memory, and of its lines on a page.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PlanSize {
     /// Memory of the plan, in bytes.
     pub(crate) memory: usize,
-    /// Number of lines of one agent.
+    /// Number of sample lines that each agent has.
     lines: usize,
-    /// Bytes of the lines and of the metadata in each format, without the agent's labels.
+    /// Maximum bytes of one agent's sample and metadata lines in each format, without the agent's
+    /// labels.
     bytes: [usize; Format::ALL.len()],
 }
 
@@ -77,7 +78,7 @@ impl PlanSize {
     }
 }
 
-/// `name_suffix{`
+/// Returns the length of `name_suffix{`, in bytes.
 fn opening_bytes(family: &Family, suffix: &str) -> usize {
     family.name.len() + suffix.len() + "{".len()
 }

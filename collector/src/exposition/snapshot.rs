@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::FamilyHead;
 use crate::registry::SchemaEntry;
 
-/// The text between labels and value. Rows store it after the labels, so that both are copied at
-/// once.
+/// The text between the labels and the value of a line. Rows store it after their labels, so that
+/// the labels and this text are copied at once.
 pub(crate) const CLOSE: &str = "} ";
 
-/// The content of a page.
+/// A copy of the families and agents that a page shows.
 #[derive(Debug)]
 pub struct Snapshot {
     /// The families, in the order of the page.
@@ -21,10 +21,10 @@ pub struct Snapshot {
 /// A family on a page.
 #[derive(Debug)]
 pub struct PageFamily {
-    /// Its HELP, TYPE and UNIT lines.
+    /// The family's HELP, TYPE and UNIT lines.
     pub head: Arc<FamilyHead>,
-    /// Index of the group, and of the family in that group's schema, for each schema with this
-    /// family.
+    /// For each group whose schema has this family: the index of the group, and of the family in
+    /// the schema.
     pub members: Vec<(usize, usize)>,
 }
 
@@ -34,9 +34,9 @@ pub struct Group {
     schema: Arc<SchemaEntry>,
     /// Labels of all rows, concatenated.
     labels: String,
-    /// Length of each row's labels; 0 for a vacant row.
+    /// Length of each row's labels, in bytes; 0 for a vacant row.
     label_lens: Vec<u32>,
-    /// Values of all rows; a row has the width of the schema.
+    /// Values of all rows, concatenated; each row has as many values as the schema.
     values: Vec<f64>,
 }
 
@@ -58,7 +58,7 @@ impl Group {
         &self.schema
     }
 
-    /// Adds an agent.
+    /// Adds an agent's rendered labels and values.
     pub(crate) fn push(&mut self, labels: &str, values: &[f64]) {
         let len = u32::try_from(labels.len()).unwrap_or(u32::MAX);
         self.push_all(labels, &[len], values);
@@ -71,7 +71,7 @@ impl Group {
         self.values.extend_from_slice(values);
     }
 
-    /// Returns each agent's labels, with the closing brace, and values.
+    /// Returns the rendered labels (with the closing brace) and the values of each agent.
     pub fn rows(&self) -> impl Iterator<Item = (&str, &[f64])> {
         let width = self.schema.schema().width;
         let mut labels = self.labels.as_str();

@@ -7,8 +7,8 @@ use super::number::write_value;
 use super::plan::{FamilyPlan, SeriesPlan};
 use super::snapshot::{CLOSE, Group, Snapshot};
 
-/// Chunk size in bytes: a thousand lines, so that rendering takes little memory. A chunk can exceed
-/// it by less than a line.
+/// Chunk size in bytes: about a thousand lines, so that rendering takes little memory. A chunk can
+/// exceed it by less than one line.
 pub const CHUNK_BYTES: usize = 64 * 1024;
 
 /// The receiver of the chunks is gone.
@@ -25,7 +25,7 @@ pub trait Sink {
     fn chunk(&mut self, bytes: &[u8]) -> Result<(), Disconnected>;
 }
 
-/// Collects a page in memory.
+/// Appends the chunks, so that the whole page is in memory.
 impl Sink for Vec<u8> {
     fn chunk(&mut self, bytes: &[u8]) -> Result<(), Disconnected> {
         self.extend_from_slice(bytes);
@@ -33,20 +33,20 @@ impl Sink for Vec<u8> {
     }
 }
 
-/// The size of a page.
+/// The size of a rendered page.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counted {
-    /// Sample lines.
+    /// Number of sample lines.
     pub lines: u64,
-    /// Bytes before compression.
+    /// Number of bytes before compression.
     pub bytes: u64,
 }
 
-/// Renders all families of a snapshot, without the end mark of OpenMetrics and the collector's own
-/// metrics.
+/// Renders all families of a snapshot. Writes neither the end mark of OpenMetrics nor the
+/// collector's own metrics.
 ///
 /// # Errors
-/// [`Disconnected`] if the sink is.
+/// [`Disconnected`] if the receiver of the chunks is gone.
 pub fn render(
     snapshot: &Snapshot,
     format: Format,
@@ -141,7 +141,7 @@ impl Page<'_> {
     }
 }
 
-/// Strips [`CLOSE`] from labels that are followed by others.
+/// Strips [`CLOSE`] from an agent's labels, so that other labels can follow.
 fn open(labels: &str) -> &str {
     labels.strip_suffix(CLOSE).unwrap_or(labels)
 }

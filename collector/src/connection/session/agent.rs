@@ -1,4 +1,4 @@
-//! The agent of a session: its registration, its schema and its rate limit.
+//! The agent of a session: registration, schema and rate limit.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -19,19 +19,21 @@ use crate::registry::{MeasuredSchema, PendingAgent, Pinned, RegisteredAgent};
 use crate::state::CollectorState;
 use crate::telemetry::log_limiter::log_if;
 
-/// Burst of frames, in report intervals: frames that were delayed by a frozen collector or a
-/// network failure arrive at once.
+/// Maximum burst of frames, in report intervals. Bursts are allowed because frames that a frozen
+/// collector or a network failure has delayed arrive at once.
 const BURST_INTERVALS: Millis = 20;
 
-/// Maximum family names in a log line. A schema can have a thousand, of 200 bytes each.
+/// Maximum number of family names in a log line. A schema can have a thousand families, with names
+/// of 200 bytes.
 const FAMILIES_NAMED: usize = 3;
 
-/// The registration state of the agent.
+/// Whether the agent is in the registry.
 #[derive(Debug)]
 enum Registration {
-    /// Before the first Report.
+    /// The agent has not sent its first Report.
     Pending(Box<PendingAgent>),
-    /// After it, even if another connection has taken over the id.
+    /// The agent was registered by its first Report. Another connection may have taken over the id
+    /// since.
     Registered(Arc<RegisteredAgent>),
 }
 
@@ -39,15 +41,15 @@ enum Registration {
 #[derive(Debug)]
 pub(super) struct Agent {
     registration: Registration,
-    /// The schema of the next Report.
+    /// The schema of the next Report; `None` if the agent must declare one first.
     pub(super) schema: Option<Pinned>,
-    /// The next Report registers the agent and must have all values.
+    /// Whether the next Report registers the agent with its schema, and so must have all values.
     pub(super) full_due: bool,
-    /// Sequence number of the last Report; unused before it.
+    /// Sequence number of the last Report; not used before the first Report.
     pub(super) sequence: u64,
-    /// Rate limit of frames, in microseconds.
+    /// Rate limit of the agent's frames; its level is in microseconds.
     sent: LeakyBucket,
-    /// A challenge is pending. The agent's next frame is the answer.
+    /// Whether a challenge is pending. The agent's next frame answers it.
     pub(super) challenged: bool,
 }
 
@@ -109,7 +111,7 @@ impl Agent {
         }
     }
 
-    /// Returns what is needed to register the agent, at first or with another schema.
+    /// Returns the data to register the agent, for the first time or with another schema.
     pub(super) fn pending(&self) -> Result<Cow<'_, PendingAgent>, Refusal> {
         match &self.registration {
             Registration::Pending(pending) => Ok(Cow::Borrowed(pending)),
@@ -119,7 +121,7 @@ impl Agent {
         }
     }
 
-    /// Returns the time at which the session ends if no Report arrives.
+    /// Returns the time at which the session ends if no Report arrives before.
     pub(super) fn silent_at(&self, handle: &ConnectionHandle) -> Millis {
         let timeout = SILENT_INTERVALS * Millis::from(handle.hello().interval_ms);
         let timeout =
@@ -174,7 +176,7 @@ impl Agent {
         Ok(())
     }
 
-    /// Checks the agent's labels against a schema that it declares.
+    /// Checks the agent's static labels against a schema that the agent declares.
     fn check_labels(&self, schema: &MeasuredSchema, config: &Config) -> Result<(), Refusal> {
         let pending = self.pending()?;
         let labels: Vec<_> = static_labels(&pending.labels).collect();
@@ -183,7 +185,7 @@ impl Agent {
         check_labels(schema, &labels, &pending.labels, config)
     }
 
-    /// Checks a report against the schema and the last report.
+    /// Checks the sequence number of a report, and its values against the schema.
     pub(super) fn check(&self, report: &Report<'_>) -> Result<(), Violation> {
         // `Session::unexpected` rejects a Report without a schema.
         let width = self.schema.as_ref().map_or(0, |schema| schema.entry().schema().width);
@@ -236,8 +238,8 @@ impl Agent {
     }
 }
 
-/// Checks an agent's labels against a schema, and the size of its page. `written` is the text of
-/// the labels on each line.
+/// Checks that an agent's static labels do not conflict with a schema, and that its page is not too
+/// large. `written` is the text of the labels on each line.
 fn check_labels(
     schema: &MeasuredSchema,
     labels: &StaticLabels,
