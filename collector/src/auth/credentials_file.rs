@@ -53,7 +53,7 @@ impl<'a> Reading<'a> {
     /// Calls `take` for each entry with its offset.
     ///
     /// # Errors
-    /// The first invalid entry, or a file without entries.
+    /// If an entry is invalid (the error names the first one), or if the file has no entries.
     pub(super) fn each<T: DeserializeOwned>(
         &self,
         mut take: impl FnMut(T, EntryOffset) -> Result<(), FileError>,

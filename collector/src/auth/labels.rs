@@ -22,7 +22,7 @@ impl Labels {
     /// Allows only labels with these names.
     ///
     /// # Errors
-    /// The first invalid label name.
+    /// If a label name is invalid; the error names the first one.
     pub fn only(names: &[String]) -> Result<Self, Violation> {
         let names = names.iter().filter(|name| !name.is_empty()).map(|name| {
             StaticLabels::try_new(&[Label { name, value: "x" }])?;

@@ -143,7 +143,8 @@ impl AuthPolicy {
     ) -> bool {
         let none = StaticLabels::default();
         let pinned = match &self.agents {
-            // An agent with a credential had pinned labels, which nothing pins any more.
+            // The agent's credential may have pinned labels, and this policy has no credentials to
+            // pin them.
             None => (credential == CredentialId::NONE).then_some(&none),
             Some(agents) => agents.still_pinned(id, credential),
         };

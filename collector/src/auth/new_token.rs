@@ -30,7 +30,7 @@ impl NewToken {
     /// Creates a token for a user of the HTTP port: a bearer token, or a password.
     ///
     /// # Errors
-    /// The user name is invalid, or the operating system provides no random numbers.
+    /// If the user name is invalid, or the operating system provides no random numbers.
     pub fn for_user(user: &str) -> Result<Self, String> {
         http_users::check_user(user)?;
         Self::make("user", user)

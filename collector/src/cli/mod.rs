@@ -57,7 +57,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(CommandLine { command: None, flags }) => flags,
         Err(error) => return explain(&error),
     };
-    // The default of max_connections follows this limit; on failure, the lower one.
+    // The default of max_connections is derived from this limit. If raising it fails, the lower
+    // limit is used.
     let _ = file_limit::raise();
     let check = flags.check();
     let (config, activated) = match settings(flags) {
@@ -121,7 +122,7 @@ fn serve(config: Config, activated: ActivatedSockets) -> anyhow::Result<()> {
     let served = runtime.block_on(async {
         crate::run_reloading(config, listeners, stop_signal(), reload_signal()).await
     });
-    // Does not wait for blocking tasks, whose disk or client may hang.
+    // Does not wait for blocking tasks, because they may wait for a disk or a client that hangs.
     runtime.shutdown_background();
     served?;
     info!("stopped");

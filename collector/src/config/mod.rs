@@ -94,7 +94,7 @@ impl Config {
     /// Reads and validates the settings.
     ///
     /// # Errors
-    /// All invalid settings.
+    /// If settings are invalid; the error lists all of them.
     pub fn try_new(sources: impl Into<Sources>) -> Result<Self, SettingErrors> {
         Self::try_after(sources, &AuthPolicy::default())
     }
@@ -102,14 +102,14 @@ impl Config {
     /// Like [`Self::try_new`], for a reload. Reuses unchanged parts of the policy `before`.
     ///
     /// # Errors
-    /// All invalid settings.
+    /// If settings are invalid; the error lists all of them.
     pub fn try_after(
         sources: impl Into<Sources>,
         before: &AuthPolicy,
     ) -> Result<Self, SettingErrors> {
         let sources = sources.into();
         let mut files = Files::default();
-        // Stamped before it is read, like all files: a change meanwhile causes a reload.
+        // Each file is stamped before it is read, so that a change in between causes a reload.
         let config = Layers::config_path(&PROGRAM, &sources.flags.0, &sources.environment);
         files.add(config.as_deref());
         let mut layers = Layers::read(PROGRAM, &sources.flags.0, &sources.environment);

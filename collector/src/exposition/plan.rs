@@ -1,7 +1,7 @@
 //! The plan of a schema: the parts of its lines that are the same for all agents, rendered once.
 //!
-//! The labels of a series are stored once, however many lines it has; each line of a histogram or
-//! summary adds a bound or quantile. So the memory of a plan is proportional to its schema.
+//! The labels of a series are stored once for all of its lines. Each bucket or quantile line adds
+//! only its bound or quantile. So the memory of a plan is proportional to the size of its schema.
 //! [`PlanSize`](super::PlanSize) computes it before the plan is built.
 
 use fleetgauge_proto::Schema;

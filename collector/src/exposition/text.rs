@@ -107,7 +107,7 @@ impl Page<'_> {
                 self.counted.lines += 1;
             }
         }
-        // The last values have no bound or quantile.
+        // The last values of a series, such as count and sum, have no bound or quantile.
         let plain = &values[values.len() - family.plain.len()..];
         for (opening, value) in family.plain.iter().zip(plain) {
             self.write(opening);

@@ -143,7 +143,7 @@ impl HttpConnection {
             match deadline {
                 None => self.deadline_set.notified().await,
                 Some(deadline) if deadline <= Instant::now() => return,
-                // Timed out or not, another page can be in flight by now.
+                // After the deadline or a notification, another page can be in flight.
                 Some(deadline) => {
                     drop(timeout_at(deadline.into(), self.deadline_set.notified()).await);
                 }

@@ -207,7 +207,7 @@ impl ResponseOptions {
         let metrics = &http.collector.telemetry.metrics;
         match written.and_then(|()| pipe.finish()) {
             Ok(()) => {
-                // After this only the connection can detect that the client stalls.
+                // From now on, only the connection can detect that the client stalls.
                 let deadline = pipe.deadline.min(Instant::now() + END_TIMEOUT);
                 self.connection.rendered(permit, deadline);
                 let seconds = self.arrived.elapsed().as_secs_f64();

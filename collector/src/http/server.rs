@@ -148,7 +148,7 @@ impl Client {
         tokio::pin!(serving);
         tokio::select! {
             biased;
-            // First in order: no request may be answered after the certificate became invalid.
+            // Polled first, so that no request is answered after the certificate became invalid.
             () = invalid => {}
             () = connection.closing() => debug!("HTTP connection evicted, or its client stalled"),
             () = connection.overdue() => {

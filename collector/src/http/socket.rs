@@ -1,8 +1,8 @@
-//! The TCP socket of an HTTP connection. It is reset if it closes while a page is in flight.
+//! The TCP socket of an HTTP connection. It sends a reset if it closes while a page is in flight.
 //!
-//! In HTTP/1.0 without chunks the end of the connection is the end of the page, so a broken page
-//! would look complete. A reset is an error, even if the kernel sends it because the process was
-//! killed.
+//! In HTTP/1.0, which has no chunks, the end of the connection is the end of the page. So a broken
+//! page would look complete, but a reset is an error for the client. The kernel also sends the
+//! reset if the collector's process is killed.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

@@ -167,7 +167,7 @@ impl Agent {
             let skipped = schema.families.iter().filter(|family| family.kind.is_none()).count();
             collector.telemetry.metrics.families_skipped.inc_by(skipped as u64);
             let measured = MeasuredSchema::from(schema);
-            // Before the schema takes memory or evicts another.
+            // Check before the schema takes memory or evicts another schema.
             self.check_labels(&measured, config)?;
             schemas.intern(fingerprint, measured, frame.payload.len()).map_err(Refusal::of)?
         };

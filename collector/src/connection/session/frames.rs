@@ -87,8 +87,8 @@ impl Session {
         match message {
             Message::Ping(Ping { token }) => send(&Message::Pong(Pong { token: *token }), out),
             Message::Bye(Bye { reason, .. }) => {
-                // Only in answer to Drain: the number of agents that the next start awaits is not
-                // limited.
+                // Only in answer to Drain, because the number of agents that the next start awaits
+                // is not limited.
                 let drained = *reason == ByeReason::Drained as u8 && self.collector.draining();
                 self.end(if drained { CloseReason::Drained } else { CloseReason::Bye });
             }
