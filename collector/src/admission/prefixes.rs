@@ -13,7 +13,7 @@ impl Prefixes {
     /// empty list instead of the default.
     ///
     /// # Errors
-    /// If a string is neither a prefix nor an address; the error names the first one.
+    /// If a string is neither a prefix nor an address; the error is the first such string.
     pub fn try_new<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Result<Self, String> {
         let prefix = |text: &str| {
             let single = |text: &str| text.parse::<IpAddr>().map(IpNet::from);

@@ -29,7 +29,7 @@ impl Flags {
     /// Sets a setting to the value `text`, as a flag on the command line does.
     ///
     /// # Panics
-    /// There is no such setting.
+    /// If there is no setting with this name.
     #[must_use]
     pub fn with(self, name: &str, text: impl AsRef<str>) -> Self {
         let setting = PROGRAM.find(name);
