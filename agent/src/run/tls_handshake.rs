@@ -47,9 +47,7 @@ fn server_name(endpoint: &Endpoint, tls: &TlsClient) -> Result<ServerName<'stati
     }
     ServerName::try_from(endpoint.host().to_owned()).map_err(|_| {
         let host = endpoint.host();
-        ConnectError::Tls(format!(
-            "no certificate can be issued for {host:?}; set --tls-server-name"
-        ))
+        ConnectError::Tls(format!("{host:?} is not a valid TLS server name; set --tls-server-name"))
     })
 }
 

@@ -125,13 +125,13 @@ impl Source for MemorySource {
 /// Parses `/proc/meminfo`.
 fn parse_memory(text: &str) -> Result<Memory, String> {
     let bytes = |name: &str| {
-        let kib = line(text, name)?.trim().strip_suffix(" kB");
+        let kib = line(text, &format!("{name}:"))?.trim().strip_suffix(" kB");
         let bytes = kib.and_then(|kib| kib.parse::<u64>().ok()?.checked_mul(1024));
         bytes.ok_or_else(|| format!("{name} is not a number of kB"))
     };
-    let memory = Memory { total: bytes("MemTotal:")?, available: bytes("MemAvailable:")? };
+    let memory = Memory { total: bytes("MemTotal")?, available: bytes("MemAvailable")? };
     if memory.total == 0 {
-        return Err("MemTotal: is 0".to_owned());
+        return Err("MemTotal is 0".to_owned());
     }
     Ok(memory)
 }
@@ -151,7 +151,7 @@ fn line<'a>(text: &'a str, name: &str) -> Result<&'a str, String> {
     let found = lines.find_map(|line| {
         line.strip_prefix(name).filter(|rest| rest.starts_with(char::is_whitespace))
     });
-    found.ok_or_else(|| format!("{name} is missing"))
+    found.ok_or_else(|| format!("{} is missing", name.trim_end_matches(':')))
 }
 
 fn source_error(path: &Path, cause: impl std::fmt::Display) -> SourceError {

@@ -123,11 +123,11 @@ fn missing_or_bad_field_is_an_error_with_its_name() {
         assert_eq!(read(&mut cpu), failed(&format!("stat: {why}")));
     }
     for (text, why) in [
-        ("MemFree: 1 kB\nMemAvailable: 1 kB\n", "MemTotal: is missing"),
-        ("MemTotal: 1000 kB\nMemFree: 900 kB\n", "MemAvailable: is missing"),
-        ("MemTotal: 1000\nMemAvailable: 1 kB\n", "MemTotal: is not a number of kB"),
-        ("MemTotal: 1000 kB\nMemAvailable: kB\n", "MemAvailable: is not a number of kB"),
-        ("MemTotal: 0 kB\nMemAvailable: 0 kB\n", "MemTotal: is 0"),
+        ("MemFree: 1 kB\nMemAvailable: 1 kB\n", "MemTotal is missing"),
+        ("MemTotal: 1000 kB\nMemFree: 900 kB\n", "MemAvailable is missing"),
+        ("MemTotal: 1000\nMemAvailable: 1 kB\n", "MemTotal is not a number of kB"),
+        ("MemTotal: 1000 kB\nMemAvailable: kB\n", "MemAvailable is not a number of kB"),
+        ("MemTotal: 0 kB\nMemAvailable: 0 kB\n", "MemTotal is 0"),
     ] {
         proc.write("meminfo", text);
         assert_eq!(read(&mut proc.memory()), failed(&format!("meminfo: {why}")));

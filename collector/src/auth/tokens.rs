@@ -21,8 +21,8 @@ use super::{Denied, Grant};
 
 /// Error for an entry without tokens.
 const NO_TOKENS: &str = "has no tokens, and client certificates are not required; \
-                         write tokens = [\"sha256:…\"], or set tls_client_ca to the authorities \
-                         of agents' certificates";
+                         write tokens = [\"sha256:…\"], or set tls_client_ca to the CA file \
+                         of the agents' certificates";
 /// Example of an entry in a credentials file, for error messages.
 const FORM: &str = "[[credential]] with agent = \"web-1\" and tokens = [\"sha256:…\"]";
 /// Maximum number of entries with a pattern. They are limited because they are searched linearly.

@@ -161,7 +161,7 @@ fn reload_signal() -> Arc<Notify> {
                 }
             })),
             Err(error) => {
-                tracing::warn!(%error, "cannot handle SIGHUP; reload is by file changes only")
+                tracing::warn!(%error, "cannot handle SIGHUP; the configuration reloads only when a file changes")
             }
         }
     }

@@ -270,7 +270,7 @@ impl Metrics {
         );
         to.register_with_unit(
             "fleetgauge_frozen",
-            "Time in which the collector was frozen; agent deadlines are extended by it",
+            "Time in which the collector was frozen; agent deadlines are extended by the same time",
             Unit::Seconds,
             self.frozen_seconds.clone(),
         );

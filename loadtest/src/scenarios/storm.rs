@@ -185,7 +185,9 @@ fn unexpected_ends(killed: u64, counts: &Tally) -> Option<Finding> {
     let reasons = reasons.collect::<Vec<_>>().join(", ");
     (sessions > 0).then(|| Finding::SessionsEnded {
         sessions,
-        why: format!("in addition to the {killed} that the kill ended; all by reason: {reasons}"),
+        why: format!(
+            "without the {killed} ended by the kill; reasons of all, those included: {reasons}"
+        ),
         own_lag_ms: counts.times.own_lag.longest_ms(),
     })
 }
