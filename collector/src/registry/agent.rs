@@ -22,7 +22,7 @@ pub struct PendingAgent {
     pub id: AgentId,
     /// Random number of the host's current boot, to distinguish hosts that claim one id.
     pub host_nonce: [u8; 16],
-    /// Labels as written between the braces of its series, with `agent`.
+    /// Labels as written between the braces of the agent's series, the `agent` label included.
     pub labels: Box<str>,
     /// Connection of the agent.
     pub handle: Arc<ConnectionHandle>,
@@ -58,8 +58,8 @@ impl RegisteredAgent {
         &self.handle
     }
 
-    /// Returns what is needed to register the agent again, with another schema; `None` if another
-    /// session has its row.
+    /// Returns the agent as it was before registration, to register it with another schema; `None`
+    /// if another session has taken over its row.
     #[must_use]
     pub fn to_pending(&self) -> Option<PendingAgent> {
         Some(PendingAgent {
@@ -70,7 +70,8 @@ impl RegisteredAgent {
         })
     }
 
-    /// Returns the bytes of an agent with this id: the record, its reference counts, its map entry.
+    /// Returns the memory of an agent with this id, in bytes: record, reference counts and map
+    /// entry.
     pub(super) fn bytes(id: &AgentId) -> usize {
         size_of::<Self>() + 2 * size_of::<usize>() + id.as_str().len() + 20
     }
@@ -105,7 +106,7 @@ impl Borrow<AgentId> for ById {
     }
 }
 
-/// Times of the last takeovers of an id.
+/// Times of the last takeovers of an id, the oldest replaced first.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Takeovers(Option<Box<[Option<Millis>; TAKEOVERS]>>);
 

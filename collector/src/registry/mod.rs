@@ -42,7 +42,7 @@ const STRIPES: usize = 64;
 /// Minimum free slots before a map shrinks, on top of seven for each used slot.
 pub(crate) const IDLE_SLOTS: usize = 8 * 1024;
 
-/// The answer to a claim of an agent id.
+/// Whether a connection can have the agent id that it claims.
 #[derive(Debug)]
 pub enum Claim {
     /// The id is free, or held by an older connection of the same host, which the first report will
@@ -57,7 +57,7 @@ pub enum Claim {
 /// The result of registering an agent.
 #[derive(Debug)]
 pub struct Entered {
-    /// The agent as the registry has it.
+    /// The registered agent.
     pub agent: Arc<RegisteredAgent>,
     /// Families that the shared pages suppress because their names have another kind there. Filled
     /// only for the first agent of a schema.
@@ -70,7 +70,8 @@ struct Stripe {
 }
 
 impl Stripe {
-    /// Adds a row of this session. Returns its handle and the bytes of memory that it takes.
+    /// Adds a row of this session. Returns the row's handle and the memory that the row takes, in
+    /// bytes.
     fn insert(
         &mut self,
         schema: &Arc<SchemaEntry>,
@@ -84,7 +85,7 @@ impl Stripe {
         (row, slab.bytes() - before)
     }
 
-    /// Removes a row. Returns the bytes of memory that become free.
+    /// Removes a row. Returns the memory that becomes free, in bytes.
     fn remove(&mut self, row: &RowHandle) -> usize {
         let hash_map::Entry::Occupied(mut slab) = self.slabs.entry(row.schema().key()) else {
             return 0;
@@ -99,10 +100,10 @@ impl Stripe {
     }
 }
 
-/// The registry.
+/// All connected agents, their newest values and their schemas.
 #[derive(Debug)]
 pub struct Registry {
-    /// A set. A `DashSet` could not replace an element by an equal one.
+    /// The agents: a set, but a `DashSet` cannot replace an element with an equal one.
     agents: DashMap<ById, ()>,
     stripes: Box<[Mutex<Stripe>]>,
     schemas: SchemaStore,
@@ -135,7 +136,7 @@ impl Registry {
         &self.budget
     }
 
-    /// Frees idle capacity of the map, as after a fleet has disconnected.
+    /// Frees idle capacity of the map, for example after a fleet has disconnected.
     pub(crate) fn shrink(&self) {
         if self.agents.capacity() > IDLE_SLOTS + 8 * self.agents.len() {
             self.agents.shrink_to_fit();
@@ -166,7 +167,7 @@ impl Registry {
         }
     }
 
-    /// Returns the agent with this id.
+    /// Returns the connected agent with this id.
     #[must_use]
     pub fn find(&self, id: &AgentId) -> Option<Arc<RegisteredAgent>> {
         self.agents.get(id).map(|agent| Arc::clone(&agent.key().0))
@@ -287,7 +288,7 @@ impl Registry {
         self.families.lock().leave(agent.row.schema());
     }
 
-    /// Takes memory for an agent. If that fails, evicts unused schemas and tries again.
+    /// Takes memory for an agent, in bytes. If that fails, evicts unused schemas and tries again.
     fn take(&self, bytes: usize) -> Result<(), Code> {
         if self.budget.take(bytes) {
             return Ok(());

@@ -128,7 +128,7 @@ impl Registry {
     }
 }
 
-/// The first labels in the order of agent ids.
+/// Collects the labels of the first `max` agents in the order of their ids.
 struct First {
     max: usize,
     labels: Vec<Box<str>>,

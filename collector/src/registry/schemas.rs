@@ -22,7 +22,7 @@ use crate::limits::memory_budget::MemoryBudget;
 pub struct MeasuredSchema {
     schema: Schema,
     size: PlanSize,
-    /// Bytes of memory, its plan included.
+    /// Memory of the schema with its plan, in bytes.
     memory: usize,
 }
 
@@ -55,20 +55,20 @@ pub struct SchemaEntry {
     fingerprint: Fingerprint,
     measured: MeasuredSchema,
     plan: Plan,
-    /// Bytes of its payload.
+    /// Size of the schema's payload, in bytes.
     bytes: usize,
-    /// The store that has it.
+    /// State of the store that contains this entry.
     kept: Weak<Mutex<Kept>>,
 }
 
 impl SchemaEntry {
-    /// Returns its key, which is never reused.
+    /// Returns the schema's key, which is never reused.
     #[must_use]
     pub fn key(&self) -> u64 {
         self.key
     }
 
-    /// The schema.
+    /// Returns the schema.
     #[must_use]
     pub fn schema(&self) -> &Schema {
         &self.measured.schema
@@ -80,7 +80,7 @@ impl SchemaEntry {
         &self.measured
     }
 
-    /// Returns the plan by which its values are rendered.
+    /// Returns the plan by which the schema's values are rendered.
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
@@ -114,16 +114,16 @@ impl Drop for Pinned {
     }
 }
 
-/// The limits of the store.
+/// Limits of the schema store.
 #[derive(Debug, Clone, Copy)]
 pub struct SchemaLimits {
     /// Maximum number of schemas, pinned or not.
     pub schemas: usize,
-    /// Maximum total bytes of their payloads.
+    /// Maximum total size of the schemas' payloads, in bytes.
     pub bytes: usize,
 }
 
-/// Returns the bytes of memory of a schema: with its plan, its family names and their metadata.
+/// Returns the memory of a schema in bytes, with its plan, its family names and their metadata.
 fn memory(schema: &Schema, size: &PlanSize) -> usize {
     let label = |(name, value): (&str, &str)| 2 * size_of::<Box<str>>() + name.len() + value.len();
     let series = |series: &Series| {
@@ -176,7 +176,7 @@ struct Kept {
 struct KeptSchema {
     entry: Arc<SchemaEntry>,
     pins: usize,
-    /// Key in `unused` while there are no pins.
+    /// Key of the schema in `unused`, while it has no pins.
     unused_since: u64,
 }
 

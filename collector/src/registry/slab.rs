@@ -1,7 +1,7 @@
 //! Rows: the labels and newest values of the agents of one schema, in blocks.
 //!
-//! The lock of a block is held only to copy one agent's values in, or the block's rows out. So a
-//! report and a scrape never wait longer for each other. Adding and removing rows also takes the
+//! The lock of a block is held only to copy one agent's values in, or the block's rows out. So
+//! reports and scrapes wait for each other only briefly. Adding and removing rows also takes the
 //! lock of the stripe.
 
 use std::collections::BTreeSet;
@@ -24,7 +24,7 @@ const BLOCK_LABEL_BYTES: usize = 16 * 1024;
 #[derive(Debug)]
 struct RowBlock {
     schema: Arc<SchemaEntry>,
-    /// Index in the slab.
+    /// Index of the block in the slab.
     index: usize,
     rows: Mutex<Rows>,
 }
@@ -32,7 +32,7 @@ struct RowBlock {
 /// Labels and values of several agents, in arrays that a snapshot copies whole.
 #[derive(Debug, Default)]
 struct Rows {
-    /// Sessions that may write to the rows.
+    /// The session that may write to each row.
     sessions: Vec<u64>,
     values: Vec<f64>,
     /// Labels of all rows, concatenated.
@@ -87,7 +87,7 @@ impl Rows {
         }
     }
 
-    /// Returns its bytes of memory.
+    /// Returns the memory that it takes, in bytes.
     fn bytes(&self) -> usize {
         self.sessions.capacity() * size_of::<u64>()
             + self.values.capacity() * size_of::<f64>()
@@ -120,7 +120,8 @@ fn reserve<T>(array: &mut Vec<T>, more: usize, max: usize) {
     }
 }
 
-/// Access of a session to its row. It writes nothing after another session got the row.
+/// Access of a session to its row. Writes have no effect after another session has taken over the
+/// row.
 #[derive(Debug)]
 pub struct RowHandle {
     block: Arc<RowBlock>,
@@ -149,7 +150,7 @@ impl RowHandle {
         labels.strip_suffix(CLOSE).map(Box::from)
     }
 
-    /// Returns the schema of its values.
+    /// Returns the schema of the row's values.
     #[must_use]
     pub fn schema(&self) -> &Arc<SchemaEntry> {
         &self.block.schema
@@ -189,7 +190,7 @@ impl<'a> RowBlockView<'a> {
         })
     }
 
-    /// Returns each agent's values, in the same order.
+    /// Returns each agent's values, in the order of [`Self::labels`].
     pub fn values(self) -> impl Iterator<Item = &'a [f64]> {
         let rows = self.label_lens.iter().enumerate().filter(|(_, len)| **len > 0);
         rows.map(move |(row, _)| &self.values[row * self.width..][..self.width])
@@ -207,7 +208,7 @@ pub(super) struct Slab {
     open: BTreeSet<usize>,
     agents: usize,
     label_bytes: usize,
-    /// Bytes of memory, blocks included.
+    /// Memory of the slab with its blocks, in bytes.
     bytes: usize,
 }
 
@@ -286,7 +287,7 @@ impl Slab {
         }
     }
 
-    /// Returns its bytes of memory.
+    /// Returns the memory that it takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

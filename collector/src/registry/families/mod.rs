@@ -20,14 +20,15 @@ use crate::exposition::FamilyHead;
 
 pub use shared_page::GaugeFamily;
 
-/// Bytes of a sample name without its text. A map can be half empty after growth, and has one byte
-/// of control data for each slot. Most names have at most one waiting family, in an array of
-/// capacity four.
+/// Memory of a sample name without its text, in bytes. A map can be half empty after growth, and
+/// has one byte of control data for each slot. Most names have at most one waiting family, in an
+/// array of capacity four.
 pub(super) const NAME_BYTES: usize =
     2 * (size_of::<(String, SampleName)>() + 1) + 4 * size_of::<(Box<str>, FamilyKind)>();
 
-/// Bytes of a family that no other schema declares, without its texts: a slot in a tree that can be
-/// half empty, an array of capacity four, a tree node of eleven, and its metadata lines.
+/// Memory of a family that no other schema declares, in bytes, without its texts: a slot in a tree
+/// that can be half empty, an array of capacity four, a tree node of eleven, and its metadata
+/// lines.
 pub(super) const DECLARED_BYTES: usize = 2 * size_of::<(Box<str>, Vec<Declared>)>()
     + 4 * size_of::<Declared>()
     + 11 * size_of::<(u64, (u64, usize))>()
@@ -41,12 +42,12 @@ pub type Pins = HashMap<String, FamilyKind>;
 #[derive(Debug, Default)]
 pub(super) struct Families {
     pins: Pins,
-    /// Families of live schemas, in page order; for each name, one for each declared kind.
+    /// Families of live schemas, in page order. A name has one entry for each declared kind.
     declared: BTreeMap<Box<str>, Vec<Declared>>,
     sample_names: HashMap<String, SampleName>,
     /// Schemas with connected agents, by key.
     live: HashMap<u64, Live>,
-    /// Number of times that a schema got its first agent; the order of arrival.
+    /// Number of times that a schema got its first agent: the newest arrival number.
     arrivals: u64,
     /// Logical clock: counts the families that got their names.
     moment: u64,
@@ -58,7 +59,7 @@ pub(super) struct Families {
 #[derive(Debug)]
 struct Declared {
     kind: FamilyKind,
-    /// Its appearance on the shared pages; `None` if it is suppressed.
+    /// How the family is shown on the shared pages; `None` if it is suppressed.
     shown: Option<Shown>,
     /// Live schemas with this family, by arrival: schema key, and index of the family in the
     /// schema.
@@ -67,7 +68,7 @@ struct Declared {
 
 #[derive(Debug)]
 struct Shown {
-    /// Logical time at which it got its names.
+    /// Logical time since which the family owns its sample names.
     since: u64,
     head: Arc<FamilyHead>,
 }
@@ -75,7 +76,7 @@ struct Shown {
 /// The owner of a sample name, and the families that wait for it.
 #[derive(Debug, Default)]
 struct SampleName {
-    /// Name of the shown family that owns it.
+    /// Name of the shown family that owns the sample name; `None` if the name is free.
     owner: Option<Box<str>>,
     /// Waiting families: at most eight, because few family names yield the same sample name.
     waiting: Vec<(Box<str>, FamilyKind)>,
@@ -88,14 +89,14 @@ struct Live {
     agents: usize,
 }
 
-/// Returns the kind of a family that the shared pages can show: known and with series. Otherwise an
-/// agent could redeclare families without series at every reconnect.
+/// Returns the kind of a family that the shared pages can show. `None` if the kind is unknown or
+/// the family has no series: an agent could add and remove such families at little cost.
 fn kind_to_show(family: &Family) -> Option<FamilyKind> {
     family.kind.filter(|_| !family.series.is_empty())
 }
 
 impl Declared {
-    /// Returns the arrival of its first member, and that member.
+    /// Returns the family's first member, and the arrival number of that member's schema.
     fn first(&self) -> Option<(u64, (u64, usize))> {
         self.members.first_key_value().map(|(arrival, member)| (*arrival, *member))
     }
@@ -106,7 +107,7 @@ impl Families {
         Self { pins, ..Self::default() }
     }
 
-    /// Adds an agent of this schema. Returns whether it is the schema's first.
+    /// Adds an agent of this schema. Returns whether it is the schema's only agent.
     pub(super) fn join(&mut self, schema: &Arc<SchemaEntry>) -> bool {
         if let Some(live) = self.live.get_mut(&schema.key()) {
             live.agents += 1;
@@ -218,7 +219,8 @@ impl Families {
         }
     }
 
-    /// Shows a suppressed family unless one of its names is owned. Returns whether it did.
+    /// Shows a suppressed family unless one of its sample names is owned. Returns whether it is now
+    /// shown.
     fn show(&mut self, family: &Family, kind: FamilyKind) -> bool {
         let is_taken = |name: String| {
             self.sample_names.get(&name).is_some_and(|sample| sample.owner.is_some())

@@ -1,4 +1,5 @@
-//! The families of one shared page: the shown ones, and those of schemas that changed meanwhile.
+//! The families of one shared page: shown families, and those whose schemas changed during the
+//! scrape.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
@@ -9,16 +10,16 @@ use fleetgauge_proto::schema::{Family, FamilyKind};
 use super::{Declared, Families, SchemaEntry, kind_to_show};
 use crate::exposition::FamilyHead;
 
-/// A gauge on the shared pages, and where its values are.
+/// A gauge family on the shared pages, and where its values are stored.
 #[derive(Debug)]
 pub struct GaugeFamily {
-    /// Its name.
+    /// Name of the family.
     pub name: Box<str>,
-    /// Its unit in the first schema that declared it; can be empty.
+    /// Unit of the family in the first schema that declared it; can be empty.
     pub unit: Box<str>,
-    /// Number of its series over all agents, absent ones included.
+    /// Number of the family's series over all agents, series without a current value included.
     pub series: usize,
-    /// Schema key, and offset in a row, of each series.
+    /// Each series of the family: schema key, and offset of the value in a row.
     pub members: Vec<(u64, usize)>,
 }
 
@@ -26,7 +27,7 @@ pub struct GaugeFamily {
 #[derive(Debug)]
 pub(in crate::registry) struct PageFamily {
     pub(in crate::registry) head: Arc<FamilyHead>,
-    /// Schema key, and index of the family in the schema, for each member.
+    /// Schemas with the family: schema key, and index of the family in the schema.
     pub(in crate::registry) members: Vec<(u64, usize)>,
 }
 
@@ -34,7 +35,7 @@ pub(in crate::registry) struct PageFamily {
 #[derive(Default)]
 struct Page<'a> {
     families: BTreeMap<&'a str, (FamilyKind, PageFamily)>,
-    /// Sample names of suppressed families that were added.
+    /// Sample names of the families that [`Families::add`] has added to the page.
     added: HashSet<String>,
 }
 
@@ -47,10 +48,10 @@ impl Families {
     /// Returns the families of the shared page that have series in the `copied` schemas, sorted by
     /// name. `begun` is the logical time before the copy.
     ///
-    /// A schema can have lost its last agent or a family since then, perhaps to another schema of
-    /// the same agent. If its names are free, the family is on this page nevertheless; otherwise
-    /// the agent would be on no page. A family whose names had another kind before the copy stays
-    /// suppressed, even if this page is a shard without the other family.
+    /// After the copy, a schema can lose its last agent, for example because the agent changed to
+    /// another schema. A family of such a schema is still shown if its sample names are free;
+    /// otherwise the copied values would be on no page. A family whose names had another kind
+    /// before the copy stays suppressed, even if this page is a shard without the other family.
     pub(in crate::registry) fn page(
         &self,
         copied: &[&Arc<SchemaEntry>],
