@@ -6,12 +6,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// Bytes of a connection before the agent's first report: 256 for its task, 256 for its registration
-/// in tokio, the rest for its [`ConnectionHandle`](crate::peers::handle::ConnectionHandle), its entry
-/// in a set and its [`PendingAgent`](crate::registry::PendingAgent).
+/// Memory of a connection before the agent's first report, in bytes: 256 for its task, 256 for its
+/// registration in tokio, the rest for its
+/// [`ConnectionHandle`](crate::peers::handle::ConnectionHandle), its entry in a set and its
+/// [`PendingAgent`](crate::registry::PendingAgent).
 pub const CONNECTION_BYTES: usize = 720;
 
-/// Bytes that a TLS connection adds: rustls' state with its keys, and the client certificate.
+/// Additional memory of a TLS connection, in bytes: rustls' state with its keys, and the client
+/// certificate.
 pub const TLS_BYTES: usize = 4_600;
 
 /// A memory limit and its usage, in bytes.

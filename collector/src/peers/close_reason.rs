@@ -28,7 +28,7 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    /// All reasons except [`Self::Rejected`].
+    /// One reason for each name in logs and metrics, the names of Reject codes excluded.
     pub const WITHOUT_REJECT: [Self; 8] = [
         Self::Bye,
         Self::Closed,
@@ -91,7 +91,7 @@ impl CloseReason {
 mod tests {
     use super::*;
 
-    /// The rules of `docs/limits.md`, "Addresses".
+    /// Checks the rules in `docs/limits.md`, "Addresses".
     #[test]
     fn protocol_errors_and_unused_handshakes_count_as_failures() {
         let never = [
