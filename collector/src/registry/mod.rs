@@ -39,7 +39,7 @@ use slab::Slab;
 /// Stripes of the rows, each with a lock. A snapshot holds one of the locks at a time, while it
 /// copies a sixty-fourth of the fleet's values.
 const STRIPES: usize = 64;
-/// Minimum free slots before a map shrinks, on top of seven for each used slot.
+/// A map shrinks if it has more free slots than this, plus seven for each used slot.
 pub(crate) const IDLE_SLOTS: usize = 8 * 1024;
 
 /// Whether a connection can have the agent id that it claims.

@@ -147,7 +147,8 @@ fn memory(schema: &Schema, size: &PlanSize) -> usize {
     size_of::<SchemaEntry>() + RECORD_BYTES + families + label_names.sum::<usize>() + size.memory
 }
 
-/// Bytes of a schema in the map and in `unused`. Both can be half empty after growth.
+/// Memory of a schema's entries in the map and in `unused`, in bytes. Both can be half empty after
+/// growth.
 const RECORD_BYTES: usize =
     2 * (size_of::<(Fingerprint, KeptSchema)>() + size_of::<(u64, Fingerprint)>());
 
@@ -162,10 +163,10 @@ pub struct SchemaStore {
 #[derive(Debug, Default)]
 struct Kept {
     by_fingerprint: HashMap<Fingerprint, KeptSchema>,
-    /// Unpinned schemas, the least recently used first.
+    /// Fingerprints of the unpinned schemas by the logical time of their last use, oldest first.
     unused: BTreeMap<u64, Fingerprint>,
     bytes: usize,
-    /// Payload bytes and memory of the unpinned schemas.
+    /// Total size of the unpinned schemas' payloads, in bytes.
     unused_bytes: usize,
     unused_memory: usize,
     /// Logical clock: counts insertions, and schemas that lost their last pin.

@@ -37,7 +37,7 @@ struct Rows {
     values: Vec<f64>,
     /// Labels of all rows, concatenated.
     labels: String,
-    /// Length of each row's labels; 0 for a vacant row. The last row is never vacant.
+    /// Length of each row's labels, in bytes; 0 for a vacant row. The last row is never vacant.
     label_lens: Vec<u32>,
 }
 

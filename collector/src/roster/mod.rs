@@ -77,11 +77,11 @@ pub struct SavedRoster {
 /// Progress of a warm-up: the return of agents after a start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WarmupProgress {
-    /// Agents awaited at the start.
+    /// Number of agents awaited since the start, returned and expired ones included.
     pub awaited: usize,
-    /// Awaited agents that have returned.
+    /// Number of awaited agents that have returned.
     pub returned: usize,
-    /// Awaited agents that have neither returned nor expired.
+    /// Number of awaited agents that have neither returned nor expired.
     pub missing: usize,
 }
 

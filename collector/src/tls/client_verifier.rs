@@ -39,9 +39,9 @@ pub struct PresentedChain<'a> {
 pub struct Verified {
     /// The verifier that accepted the certificate.
     pub verifier: Arc<ClientVerifier>,
-    /// Generation of the policy that was in force.
+    /// Generation of the authorization policy that was in force at the verification.
     pub generation: u32,
-    /// The last second in which the result is valid, in unix time.
+    /// End of the result's validity: the last valid second, in unix seconds.
     pub expires: u64,
 }
 

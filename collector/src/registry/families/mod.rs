@@ -36,7 +36,7 @@ pub(super) const DECLARED_BYTES: usize = 2 * size_of::<(Box<str>, Vec<Declared>)
     + size_of::<FamilyHead>()
     + size_of::<[usize; 2]>();
 
-/// Kinds set by the operator, by family name.
+/// Kinds that the operator has set for families, by family name.
 pub type Pins = HashMap<String, FamilyKind>;
 
 #[derive(Debug, Default)]
