@@ -6,15 +6,15 @@ use arbitrary::{Arbitrary, Unstructured};
 use fleetgauge_proto::frame::HEADER_LEN;
 use fleetgauge_proto::{Accept, Code, FrameBuffer};
 
-/// Allocation that is allowed for any number of bytes.
+/// Allocation that is allowed however few bytes have arrived, in bytes.
 const MIN_ALLOCATION: usize = 64;
 
-/// A stream, what its receiver accepts, and how it is split.
+/// A byte stream, what its receiver accepts, and how the stream is split.
 #[derive(Debug, Arbitrary)]
 struct Input<'a> {
     version: u8,
     max_payload_bytes: u16,
-    /// Lengths of the pieces, repeated.
+    /// Lengths of the pieces. The list repeats until the end of the stream.
     pieces: [u8; 8],
     stream: &'a [u8],
 }
@@ -93,7 +93,8 @@ fn documented(mut rest: &[u8], accept: Accept) -> Received {
     }
 }
 
-/// Kind, payload and rest after a frame; or the length of an unfinished frame, if known.
+/// Kind and payload of a frame and the bytes after it; or the length of an unfinished frame, if
+/// known.
 type ParsedFrame<'a> = Result<(u8, &'a [u8], &'a [u8]), Option<usize>>;
 
 fn documented_frame(rest: &[u8], accept: Accept) -> Result<ParsedFrame<'_>, Code> {

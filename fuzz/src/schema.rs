@@ -1,4 +1,5 @@
-//! A schema is accepted exactly if the documented rules allow it, with the declared contents.
+//! A schema is accepted exactly if the documented rules allow it, and then has the declared
+//! contents.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 

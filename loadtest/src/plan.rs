@@ -15,16 +15,16 @@ use crate::worker_protocol::{BackoffPolicy, WorkerConfig};
 /// Maximum number of workers that send each report as soon as it is due. In larger fleets all
 /// workers batch due reports.
 const UNBATCHED_WORKERS: usize = 4;
-/// Divisor of the report interval for the batching time of larger fleets, which has a maximum.
-/// Waking one of many processes costs more CPU time than its reports do.
+/// Larger fleets batch reports for their interval divided by this, at most `MAX_BATCH`. Batching
+/// saves CPU time: waking one of many processes costs more than its reports do.
 const BATCH_FRACTION: u32 = 300;
 const MAX_BATCH: Duration = Duration::from_millis(100);
 
-/// Pings per second of a fleet that sends at least as many reports. In five seconds there are then
-/// 1,000, enough for a p99.
+/// Pings per second of a fleet that sends at least as many reports per second. In five seconds they
+/// give 1,000 measurements, enough for a p99.
 const PINGS_PER_SECOND: f64 = 200.0;
-/// Maximum number of reports per Ping, which large fleets reach. The higher it is, the smaller is
-/// the share of the collector's CPU time for Pings.
+/// Maximum number of reports per Ping, reached by large fleets. More reports per Ping reduce the
+/// share of the collector's CPU time that Pings cost.
 const MAX_REPORTS_PER_PING: u32 = 64;
 /// Default of `--max-lag`: the time after which a page must show a report.
 pub const LATE: Duration = SETTLED;
@@ -59,7 +59,7 @@ impl TargetCollectors {
         }
     }
 
-    /// IP address of the first collector, which stands for all of them.
+    /// IP address of the first collector, taken as that of all collectors.
     #[must_use]
     pub fn address(&self) -> IpAddr {
         match self {
@@ -192,7 +192,7 @@ impl Plan {
         u32::try_from(batch.as_millis()).unwrap_or(u32::MAX).max(1)
     }
 
-    /// The agents of each worker, evenly spread.
+    /// Returns the range of agents of each worker. The ranges are of nearly equal size.
     fn agents_of_workers(&self) -> impl Iterator<Item = AgentRange> {
         let (workers, agents) = (self.workers() as u64, u64::from(self.agents));
         let first = move |worker: u64| (agents * worker / workers) as u32;

@@ -56,7 +56,8 @@ enum Step {
     Drop(#[arbitrary(with = index)] usize),
     /// Advances the clock by this many milliseconds.
     Wait(u16),
-    /// Reloads these rules. Sessions notice at the next step, or before the next reload.
+    /// Loads the rule set with this index. Sessions notice it at the next step, or before the next
+    /// reload.
     Reload(u8),
 }
 

@@ -31,8 +31,8 @@ use crate::expected::Page;
 use connection::{Connection, KnownSchemas};
 use step::{Bounds, CONNECTIONS, IDS, Input, Step};
 
-/// Bytes by which memory may exceed the limit: estimates are checked against the limit before an
-/// array is allocated, and an array grows by up to an eighth.
+/// Bytes by which memory may exceed its limit: the check before an array is allocated uses an
+/// estimate, and an array grows by up to an eighth.
 const GROWTH_BYTES: usize = 8 * 1024;
 
 struct World {
@@ -42,7 +42,7 @@ struct World {
     known_schemas: KnownSchemas,
     /// Ids that were registered at any time.
     seen: BTreeSet<AgentId>,
-    /// A snapshot of a slow scrape, and its page when it was taken.
+    /// Snapshot that a slow scrape holds, and the page rendered from it when it was taken.
     scrape: Option<(Snapshot, Vec<u8>)>,
 }
 
