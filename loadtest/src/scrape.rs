@@ -152,7 +152,7 @@ impl<F: FnMut(&[u8])> Decompressor<F> {
         Self { gzip, take, error: None }
     }
 
-    /// Takes a piece. Ignores everything after an error.
+    /// Decompresses a piece of the page and passes it on. Ignores everything after an error.
     fn push(&mut self, piece: &[u8]) {
         match &mut self.gzip {
             None => (self.take)(piece),
@@ -167,7 +167,7 @@ impl<F: FnMut(&[u8])> Decompressor<F> {
         }
     }
 
-    /// Takes the rest and verifies the trailer.
+    /// Passes on the rest of the page, and verifies the gzip trailer.
     fn finish(mut self) -> io::Result<()> {
         match (self.error.take(), self.gzip) {
             (Some(error), _) => Err(error),

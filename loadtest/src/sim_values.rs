@@ -22,7 +22,8 @@ pub const MAX_AGENTS: u32 = 1_000_000;
 /// Label that names the agent.
 pub const AGENT: &str = "agent";
 /// Static labels of simulated agents, each with its number of values. An agent's value is the agent
-/// number modulo that. The numbers are primes, so neighbours differ in every label.
+/// number modulo the number of values. These numbers are primes, so neighbours differ in every
+/// label.
 pub const LABELS: [(&str, u32); 4] = [("rack", 997), ("zone", 7), ("room", 101), ("site", 13)];
 /// Default number of static labels.
 pub const DEFAULT_LABELS: u8 = 2;

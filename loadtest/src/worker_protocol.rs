@@ -53,7 +53,7 @@ pub struct WorkerConfig {
     pub tolerance_ms: u32,
     /// How agents reconnect after a failure.
     pub backoff: BackoffPolicy,
-    /// Certificate authority of the agents; `None` without TLS.
+    /// Certificate authority that issues the agents' certificates; `None` without TLS.
     pub tls: Option<TestCa>,
 }
 
@@ -67,7 +67,7 @@ impl WorkerConfig {
 
 /// An agent that disconnects for a while reconnects within this time.
 pub const MAX_AWAY: Duration = Duration::from_secs(3);
-/// Time that its Welcome may take beyond [`MAX_AWAY`].
+/// Time that the Welcome of a returning agent may take beyond [`MAX_AWAY`].
 pub const RETURN_GRACE: Duration = Duration::from_secs(10);
 
 /// How agents reconnect after a failure.
@@ -111,7 +111,7 @@ pub enum Command {
     },
     /// Disconnect agents that are in a session.
     Disconnect {
-        /// Which agents.
+        /// Agents to disconnect.
         agents: AgentSelector,
         /// How they disconnect.
         kind: DisconnectKind,
@@ -120,7 +120,7 @@ pub enum Command {
     },
     /// Reconnect agents that stay away.
     Reconnect {
-        /// Which agents.
+        /// Agents to reconnect.
         agents: AgentSelector,
     },
     /// End a phase: emit all counts, including those of unanswered Pings.
@@ -216,7 +216,8 @@ pub struct PageResult {
     pub agents: u32,
     /// Agents of other workers on the page, at most 1,000.
     pub others: Vec<u32>,
-    /// CPU time of the collector during the scrape, including reports, in microseconds.
+    /// CPU time of the collector during the scrape, including its work on reports, in microseconds;
+    /// `None` if unknown.
     pub cpu_us: Option<u64>,
     /// Reports written during the scrape.
     pub reports: u64,

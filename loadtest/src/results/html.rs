@@ -16,7 +16,7 @@ use crate::judge::verdict::Verdict;
 /// Style sheet of the page.
 const STYLE: &str = include_str!("page.css");
 
-/// Renders the page.
+/// Renders results as an HTML page.
 ///
 /// # Errors
 /// If a plot cannot be drawn.

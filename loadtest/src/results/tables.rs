@@ -18,12 +18,12 @@ pub(super) struct Table {
 
 /// Names of figures with counts by cause. Each is shown in a single cell.
 const CAUSES: [&str; 3] = ["answers", "refused", "ended_by_collector"];
-/// Name of the figure that lists siblings based on too few ticks of CPU time. The tables mark
-/// those.
+/// Name of the figure that lists the other figures of its object that are based on too few ticks of
+/// CPU time. The tables mark the listed figures.
 const FEW_TICKS: &str = "few_ticks";
 
-/// Converts figures to tables, in their order. The plain values of an object become a table of
-/// names and values; its members that are objects of plain values become the rows of another.
+/// Converts figures to tables, in the same order. The plain values of an object become a table of
+/// names and values. Its members that are objects of plain values become the rows of another table.
 pub(super) fn tables(title: &str, figures: &Value) -> Vec<Table> {
     let Value::Object(object) = figures else { return Vec::new() };
     let object: &Map<_, _> =
@@ -99,7 +99,7 @@ fn is_nested(name: &str, value: &Value) -> bool {
     !CAUSES.contains(&name) && value.as_object().is_some_and(|object| !object.is_empty())
 }
 
-/// Returns the object if it is not empty and contains only plain values.
+/// Returns `value` as an object if it is not empty and contains only plain values.
 fn row<'a>(name: &str, value: &'a Value) -> Option<&'a Map<String, Value>> {
     if !is_nested(name, value) {
         return None;

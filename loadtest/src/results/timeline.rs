@@ -32,16 +32,16 @@ pub struct Second {
     pub at_seconds: f64,
     /// Agents in a session.
     pub agents_connected: u64,
-    /// Agents on the last page of each collector.
+    /// Agents on the latest page of each collector, summed; `None` before the first page.
     pub agents_shown: Option<u64>,
     /// Reports written.
     pub reports: u64,
     /// Time from the due time of reports until the collector had processed them. `None` without an
     /// answered Ping.
     pub lag: Option<Lag>,
-    /// User and system CPU of the collectors.
+    /// Number of CPU cores that the collectors used, user and system; `None` if unknown.
     pub collector_cores: Option<f64>,
-    /// Resident memory of the collectors.
+    /// Resident memory of the collectors; `None` if unknown.
     pub collector_resident_bytes: Option<u64>,
 }
 

@@ -10,7 +10,7 @@ use crate::scrape::{self, ScrapeError};
 
 /// Page of the collector's own metrics.
 const PATH: &str = "/metrics/self";
-/// Interval between two attempts to fetch it.
+/// Interval between two attempts to fetch the page.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// Name and first label of the Reject counter.
 const REJECTS: &str = "fleetgauge_rejects_total{code=\"";

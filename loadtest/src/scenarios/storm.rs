@@ -24,7 +24,7 @@ use crate::tally::{Tally, Times};
 use crate::usage;
 use crate::worker_protocol::BackoffPolicy;
 
-/// Judged pages after all agents are back, an interval apart: agents must stay connected.
+/// Number of pages judged after all agents are back, to check that agents stay connected.
 const PAGES_AFTER: u32 = 3;
 
 /// Outcome of the scenario.
@@ -42,7 +42,7 @@ pub struct Storm {
     pub memory: Memory,
 }
 
-/// Attempts to connect.
+/// Number of attempts to connect, by outcome.
 #[derive(Debug, Default, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Attempts {

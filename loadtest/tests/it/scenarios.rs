@@ -31,11 +31,12 @@ fn play(args: &[&str], fault: Option<&str>) -> (Option<i32>, Value, String) {
     (output.status.code(), results, printed)
 }
 
-/// A fault, the findings that it must cause, and those that it may cause. Others fail the test.
+/// Name of a fault, the findings that it must cause, and those that it may cause. Any other finding
+/// fails the test.
 type Fault<'a> = (&'a str, &'a [&'a str], &'a [&'a str]);
 
-/// Runs a scenario against collectors with a fault each, then against a correct one. Returns the
-/// figures of the correct one.
+/// Runs a scenario against collectors with one fault each, then against a correct collector.
+/// Returns the figures of the last run.
 fn judges(args: &[&str], faults: &[Fault<'_>]) -> Value {
     thread::scope(|scope| {
         for (fault, must, may) in faults {

@@ -37,7 +37,7 @@ fn missing<'a>(document: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<
     names.into_iter().filter(|name| !document.contains(&format!("`{name}`"))).collect()
 }
 
-/// All Rust files of the workspace.
+/// Contents of all Rust files of the workspace.
 fn sources() -> Vec<String> {
     let mut sources = Vec::new();
     let mut directories: Vec<_> =

@@ -33,8 +33,8 @@ fn both_shipped_configurations_scrape_the_same() {
     assert_eq!(without_connections(&plain), without_connections(&read(SHIPPED)));
 }
 
-/// Creates a certificate authority, the collector's certificate, and a reader's token with its
-/// entry.
+/// Creates a certificate authority, the collector's certificate, and a token for Prometheus with
+/// its entry in a credentials file.
 fn secrets() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     run(&commands("# The authority."), folder.path());
@@ -60,7 +60,8 @@ fn collector(folder: &Path) -> Collector {
     Collector::start(&flags.each_ref().map(String::as_str))
 }
 
-/// The shipped configuration with this collector and these files, scraped every second.
+/// The shipped Prometheus configuration for TLS, with this collector and these files, and intervals
+/// of a second.
 fn shipped(collector: &Collector, folder: &Path) -> String {
     let config = read(SHIPPED);
     let folder = format!("{}/", folder.display());

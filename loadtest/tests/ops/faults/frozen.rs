@@ -12,7 +12,7 @@ use super::{shows, until, value};
 /// How long the collector is frozen.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Connected agents, with the start of each connection.
+/// Ids of connected agents, with the start time of each connection.
 fn since(collector: &Collector) -> BTreeMap<String, u64> {
     let page: serde_json::Value = serde_json::from_str(&collector.get("/api/agents", "")).unwrap();
     let agents = page["agents"].as_array().unwrap();
