@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use crate::sampler::Readings;
 
-/// A gauge and its value for a sample.
+/// A gauge, and how its value follows from the readings of a sample.
 #[derive(Debug)]
 pub struct Metric {
     /// Metric name.
@@ -20,7 +20,7 @@ pub struct Metric {
 }
 
 impl Metric {
-    /// Returns the value; `None` if its source has no reading.
+    /// Returns the value of the metric; `None` if its source has no reading.
     #[must_use]
     pub fn value(&self, readings: &Readings) -> Option<f64> {
         (self.value)(readings)
@@ -128,7 +128,7 @@ const CLASSIC: &[Metric] = &[
     },
 ];
 
-/// Converts bytes to a value. Exact up to 2^53 bytes, which is 8 PiB.
+/// Converts a number of bytes to a metric value. Exact up to 2^53 bytes (8 PiB).
 #[expect(clippy::cast_precision_loss, reason = "no host has 8 PiB of memory")]
 const fn bytes(count: u64) -> f64 {
     count as f64

@@ -20,7 +20,7 @@ pub struct Profile {
     pub nonces: Nonces,
     /// Labels of all series.
     pub labels: StaticLabels,
-    /// Interval between reports to ask for.
+    /// Interval between reports that the agent asks the collector for.
     pub interval: Duration,
     /// Program version, at most 64 bytes.
     pub agent_version: &'static str,
@@ -104,7 +104,7 @@ impl EncodedSchema {
         &self.frame
     }
 
-    /// Returns the fingerprint for Hello.
+    /// Returns the fingerprint of the schema, for Hello.
     #[must_use]
     pub const fn fingerprint(&self) -> Fingerprint {
         self.fingerprint

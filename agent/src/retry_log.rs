@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Longest time between two lines of an outage.
+/// Longest time between two log lines about one outage.
 pub const MAX_SILENCE: Duration = Duration::from_secs(10 * 60);
 
 /// Counts consecutive failures and selects those to log. Does not log itself.
@@ -25,7 +25,7 @@ pub struct RetryLog {
     log_all: bool,
     failures: u64,
     last_line: Option<Instant>,
-    /// A line is due every [`MAX_SILENCE`] instead of at powers of two.
+    /// Whether a line is due every [`MAX_SILENCE`] instead of at powers of two.
     periodic: bool,
 }
 
@@ -60,7 +60,8 @@ impl RetryLog {
 mod tests {
     use super::*;
 
-    /// Returns the numbers of the failures that are logged, of `count` failures `apart`.
+    /// Records `count` failures at intervals of `apart`. Returns the numbers of those that are
+    /// logged.
     fn logged(log: &mut RetryLog, count: u32, apart: Duration) -> Vec<u64> {
         let start = Instant::now();
         (0..count).filter_map(|n| log.failed(start + apart * n)).collect()

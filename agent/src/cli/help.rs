@@ -1,4 +1,4 @@
-//! Texts of `--help` that are not those of an option.
+//! Parts of `--help` that describe the command as a whole, not a single option.
 
 pub(super) const ABOUT: &str = "Sample this host and report to a fleetgauge collector";
 

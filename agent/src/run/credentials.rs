@@ -27,11 +27,11 @@ pub(super) struct Credentials {
     pub(super) token: Option<Token>,
     /// The TLS client and the connector made from it.
     pub(super) tls: Option<(TlsClient, TlsConnector)>,
-    /// Stamps of the files, taken before they were read.
+    /// Stamps of the token and TLS files, taken before the files were read.
     stamps: Vec<Option<FileStamp>>,
 }
 
-/// Changes when a file is written or replaced.
+/// Metadata of a file. Changes when the file is written or replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FileStamp {
     inode: u64,
@@ -79,7 +79,7 @@ impl Credentials {
         blocking_read::read("the token and TLS files", move || Self::read(&agent, before)).await
     }
 
-    /// Returns the names of what differs from `other`.
+    /// Returns the names of the credentials that differ from `other`.
     pub(super) fn changes(&self, other: &Self) -> Vec<&'static str> {
         let mut changes = Vec::new();
         if self.token != other.token {
@@ -145,7 +145,7 @@ impl Credentials {
     }
 }
 
-/// Reads the TLS files. Returns the client and its connector.
+/// Reads the TLS files. Returns the TLS client and its connector.
 fn connect_with(
     settings: &TlsSettings,
     before: Option<TlsClient>,
@@ -183,8 +183,8 @@ mod tests {
         Agent::new(&Config { id, ..config }, &Host::default()).unwrap()
     }
 
-    /// Occupies the only blocking thread until the file exists: a read on another thread would
-    /// fail.
+    /// Occupies the only blocking thread until the file exists: if `changed` read the file on
+    /// another thread, the read would fail.
     #[test]
     fn files_are_read_on_a_blocking_thread() {
         let runtime = tokio::runtime::Builder::new_current_thread()
