@@ -1,4 +1,4 @@
-//! The process's limit of open files: every connection takes one.
+//! The limit of open files of the process: each connection takes one file descriptor.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use std::io;
 /// or the system has none.
 ///
 /// # Errors
-/// The system refuses.
+/// The system refuses to raise the limit.
 #[cfg(unix)]
 pub fn raise() -> io::Result<Option<u64>> {
     use rustix::process::{Resource, getrlimit, setrlimit};
@@ -16,7 +16,7 @@ pub fn raise() -> io::Result<Option<u64>> {
     Ok(limit.current)
 }
 
-/// Does nothing: the system has no such limit.
+/// Does nothing and returns `None`: the system has no such limit.
 ///
 /// # Errors
 /// None.

@@ -7,7 +7,7 @@ use std::time::Duration;
 #[cfg(unix)]
 use sd_notify::NotifyState;
 
-/// Whether a service manager has started this process.
+/// Returns whether a service manager that expects notifications has started this process.
 #[must_use]
 pub fn is_present() -> bool {
     cfg!(unix) && std::env::var_os("NOTIFY_SOCKET").is_some()

@@ -15,7 +15,7 @@ pub enum Item<'a> {
     Sample(Sample<'a>),
 }
 
-/// A line that is invalid, or not allowed where it is.
+/// A line that is invalid, or valid but in a wrong place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidLine {
     /// Line number, from 1.
@@ -31,26 +31,26 @@ pub type ReadResult<'a> = Result<Item<'a>, InvalidLine>;
 
 /// Maximum characters of an invalid line to keep.
 const SHOWN: usize = 80;
-/// Maximum length of a line, in bytes: a label value may have 1,024, each of which may be escaped,
-/// and there may be many labels.
+/// Maximum length of a line, in bytes. A label value may have 1,024 bytes, each of which may be
+/// escaped, and a line may have many labels.
 const MAX_LINE_BYTES: usize = 1024 * 1024;
 /// Last line of an OpenMetrics page.
 const EOF: &str = "# EOF";
 
-/// Parses a page in pieces of any size. Parsing continues after an error, to find all of them.
+/// Parses a page in pieces of any size. Continues after an error, to find all errors.
 #[derive(Debug, Default)]
 pub struct Reader {
     format: Format,
     families: Families,
     /// Scratch memory for the names of a line's labels.
     names: Vec<Range<usize>>,
-    /// Lines so far.
+    /// Number of lines so far.
     lines: usize,
     /// A line whose end has not arrived yet.
     partial_line: Vec<u8>,
-    /// The last line of an OpenMetrics page has been read.
+    /// Whether the last line of an OpenMetrics page has been read.
     ended: bool,
-    /// The rest of the page cannot be parsed.
+    /// Whether the rest of the page cannot be parsed.
     broken: bool,
 }
 
@@ -82,7 +82,7 @@ impl Reader {
         self.keep_partial(rest, &mut on_read);
     }
 
-    /// Ends the page, and reports the errors that only its end shows.
+    /// Ends the page. Reports errors that show only at its end, such as a missing `# EOF`.
     pub fn finish(mut self, mut on_read: impl FnMut(ReadResult<'_>)) {
         if !self.partial_line.is_empty() {
             self.lines += 1;
@@ -100,7 +100,7 @@ impl Reader {
         }
     }
 
-    /// Keeps a partial line.
+    /// Keeps the start of a line until the rest arrives.
     fn keep_partial(&mut self, piece: &[u8], on_read: &mut impl FnMut(ReadResult<'_>)) {
         if self.broken {
             return;

@@ -125,8 +125,7 @@ pub enum Event {
     Drain {
         /// Time until the agent disconnects.
         delay: Duration,
-        /// Collector to connect to next, as `host:port`, not validated; `None`: reconnect to the
-        /// same one.
+        /// Collector to connect to next, as `host:port`, not validated; `None`: the configured one.
         target: Option<Box<str>>,
     },
     /// The collector ended the connection.

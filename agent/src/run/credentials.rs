@@ -183,8 +183,8 @@ mod tests {
         Agent::new(&Config { id, ..config }, &Host::default()).unwrap()
     }
 
-    /// Occupies the only blocking thread until the file exists: if `changed` read the file on
-    /// another thread, the read would fail.
+    /// Occupies the only blocking thread until the file exists: a read on another thread would
+    /// start earlier and find no file.
     #[test]
     fn files_are_read_on_a_blocking_thread() {
         let runtime = tokio::runtime::Builder::new_current_thread()

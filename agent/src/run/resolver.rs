@@ -20,7 +20,7 @@ pub(super) struct Resolver {
     /// A lookup that took longer than [`CONNECT_TIMEOUT`]. Its thread still blocks in the system's
     /// resolver, so the next round awaits it instead of blocking another thread.
     pending: Option<Lookup>,
-    /// Addresses for any name.
+    /// Addresses that the resolver returns for any name.
     #[cfg(test)]
     fixed: Vec<SocketAddr>,
 }

@@ -1,4 +1,5 @@
-//! CPU usage since the previous sample: the type. `linux.rs` and `portable.rs` read it.
+//! The CPU usage type: usage since the previous sample. Its sources are in `linux.rs` and
+//! `portable.rs`.
 
 use super::SourceError;
 
@@ -11,7 +12,7 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// Converts sysinfo's percentage.
+    /// Creates CPU usage from a percentage that sysinfo returned.
     ///
     /// # Errors
     /// The percentage is not finite.

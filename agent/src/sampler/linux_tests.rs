@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use super::*;
 
 const STAT: &str = "cpu  100 0 50 800 50 0 0 0 0 0\ncpu0 100 0 50 800 50 0 0 0 0 0\nintr 1 2\n";
-/// 100 ticks after STAT: 60 idle, 15 I/O wait.
+/// The `cpu` line 100 ticks after STAT: 60 ticks idle, 15 I/O wait.
 const LATER: &str = "cpu  115 1 55 860 65 1 1 2 0 0\n";
 const MEMINFO: &str = "MemTotal:       1000 kB\nMemFree:  1 kB\nMemAvailable:    400 kB\n";
 
@@ -38,7 +38,7 @@ impl Proc {
     }
 }
 
-/// Returns the reading, or the error without the directory.
+/// Reads the source. Returns the reading, or the error text without the directory.
 fn read(source: &mut dyn Source) -> Result<Reading, String> {
     source.read().map_err(|error| {
         let error = error.to_string();

@@ -32,7 +32,7 @@ pub const MAX_ROUND: Duration = Duration::from_secs(2);
 /// Divisor of the interval: a round may take half of it, so that rounds do not overlap.
 const ROUND_DIVISOR: u32 = 2;
 
-/// Returns the deadline of a round, for a sampling interval.
+/// Returns the maximum duration of a round, for a sampling interval.
 #[must_use]
 pub fn deadline(interval: Duration) -> Duration {
     MAX_ROUND.min(interval / ROUND_DIVISOR)
@@ -44,7 +44,7 @@ pub(crate) trait Source: Send {
     fn read(&mut self) -> Result<Reading, SourceError>;
 }
 
-/// Creates a source on its thread.
+/// Function that creates a source. Runs on the thread of the source.
 pub(crate) type SourceFactory = Arc<dyn Fn() -> Result<Box<dyn Source>, SourceError> + Send + Sync>;
 
 /// Error of a source.
@@ -170,7 +170,7 @@ impl Sampler {
         }
     }
 
-    /// Ends the round. Sources that have not answered are late.
+    /// Ends the round and returns its readings. Sources that have not answered are late.
     fn finish_round(&mut self) -> Readings {
         for thread in &mut self.threads {
             thread.close_round();

@@ -14,7 +14,7 @@ use fleetgauge_common::secret_file::{self, FileError, read_public};
 /// Maximum size of a file, in bytes: about a thousand certificates.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
-/// The contents of all files, and the system's trust store if no CA file is set.
+/// The contents of all TLS files, and the system's trust store if no CA file is set.
 #[derive(PartialEq, Eq)]
 pub(super) struct Material {
     roots: TrustedRoots,

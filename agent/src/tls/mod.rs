@@ -23,9 +23,10 @@ use validity::Validity;
 pub struct TlsSettings {
     /// CA certificates to verify the collector, in PEM; `None`: the system's trust store.
     pub ca: Option<PathBuf>,
-    /// Client certificate and key.
+    /// Client certificate and key; `None`: no client certificate.
     pub identity: Option<Identity>,
-    /// Name that the collector's certificate must have; `None`: the host of its address.
+    /// Name that the collector's certificate must have; `None`: the host of the collector's
+    /// address.
     pub server_name: Option<ServerName<'static>>,
 }
 
@@ -119,7 +120,7 @@ impl TlsClient {
         Ok(connector)
     }
 
-    /// Returns whether both have read the same files.
+    /// Returns whether both clients last read the same file contents.
     pub(crate) fn has_same_files(&self, other: &Self) -> bool {
         match (&self.loaded, &other.loaded) {
             (Some(this), Some(that)) => this.material == that.material,

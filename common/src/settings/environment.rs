@@ -54,7 +54,8 @@ impl Environment {
         layer
     }
 
-    /// Returns the error of a variable that is no setting; `None` if another program has set it.
+    /// Returns the error for a variable that is not a setting; `None` if it is a setting of the
+    /// other program or a variable of Kubernetes.
     fn unknown(&self, program: &Program, name: &str) -> Option<SettingError> {
         let key = name.strip_prefix(PREFIX)?.to_ascii_lowercase();
         let is_of_other = program.other.iter().any(|other| variable(other) == name);
@@ -72,7 +73,7 @@ impl Environment {
     }
 }
 
-/// Whether Kubernetes sets this variable for a service whose name starts with `fleetgauge`.
+/// Returns whether Kubernetes sets this variable for a service whose name starts with `fleetgauge`.
 fn is_of_kubernetes(name: &str) -> bool {
     name.ends_with("_SERVICE_HOST")
         || name.contains("_SERVICE_PORT")

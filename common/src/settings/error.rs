@@ -156,7 +156,7 @@ impl fmt::Display for SettingErrors {
     }
 }
 
-/// Creates an error of a name that is no setting.
+/// Creates the error for a name that is not a setting.
 pub(super) fn unknown(name: &str, origin: Origin, problem: String) -> SettingError {
     let setting = match &origin {
         Origin::Variable(_) => variable(name),

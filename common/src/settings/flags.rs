@@ -47,7 +47,7 @@ impl Flags {
         flags
     }
 
-    /// Adds a value, as on the command line.
+    /// Adds a value of a setting, as if it had been given on the command line.
     #[must_use]
     pub fn with(mut self, setting: &Setting, text: &str) -> Self {
         let origin = Origin::Flag(format!("--{}", setting.long_flag()));
@@ -118,8 +118,8 @@ fn argument(setting: &Setting) -> Arg {
     }
 }
 
-/// Accepts any text: [`Layers`](super::Layers) reports all errors together. Lists the possible
-/// values in `--help`.
+/// A clap value parser that accepts any text, because [`Layers`](super::Layers) reports all errors
+/// together. Lists the possible values in `--help`.
 #[derive(Debug, Clone)]
 struct AnyText(Kind);
 

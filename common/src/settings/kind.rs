@@ -28,7 +28,7 @@ pub enum Kind {
     Size(u64, u64),
     /// One of several names.
     Choice(fn() -> Vec<PossibleValue>),
-    /// A table; the check takes `NAME=VALUE`.
+    /// A table; the check receives each entry as `NAME=VALUE`.
     Table(Check),
 }
 
@@ -85,7 +85,7 @@ pub(super) fn parse_number(text: &str) -> Result<u64, String> {
     number.ok_or_else(|| "must be a whole number".to_owned())
 }
 
-/// Parses a switch.
+/// Parses the value of a switch: `true`, `false`, `1` or `0`.
 pub(super) fn parse_switch(text: &str) -> Result<bool, String> {
     match text {
         "true" | "1" => Ok(true),

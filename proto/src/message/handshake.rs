@@ -15,9 +15,9 @@ pub struct Hello<'a> {
     pub capabilities: u64,
     /// Agent id, unique in the fleet.
     pub agent_id: &'a str,
-    /// Identifies a boot of a host: the same for all processes of one boot, another after a reboot.
+    /// Identifies a boot of the host: the same for all processes until the host reboots.
     pub host_nonce: [u8; 16],
-    /// Identifies the process: random.
+    /// Random bytes that identify the agent's process.
     pub process_nonce: [u8; 16],
     /// The agent's static labels, added to all its series.
     pub labels: Vec<Label<'a>>,
@@ -25,7 +25,7 @@ pub struct Hello<'a> {
     pub interval_ms: u32,
     /// Version of the agent program, for logs.
     pub agent_version: &'a str,
-    /// Fingerprint of the schema of its reports.
+    /// Fingerprint of the schema of the agent's reports.
     pub schema: Fingerprint,
     /// Token, if the collector requires one.
     pub credential: Option<Secret<'a>>,
@@ -57,7 +57,7 @@ pub struct Welcome<'a> {
     pub session_id: u64,
     /// Interval between reports that the agent must keep, in milliseconds.
     pub interval_ms: u32,
-    /// Limits of the collector.
+    /// Limits that the collector sets for the agent.
     pub limits: Limits,
     /// Whether the collector knows the schema that Hello names. If so, the agent skips Schema.
     pub schema_known: bool,
@@ -89,8 +89,8 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Returns limits that fit a large host with many exporters. A hostile agent can claim about 2
-    /// MiB.
+    /// Returns limits that fit a large host with many exporters. With them, a hostile agent can
+    /// claim about 2 MiB of memory.
     fn default() -> Self {
         Self {
             max_payload_bytes: 1024 * 1024,
@@ -107,6 +107,6 @@ impl Default for Limits {
 pub struct Extension<'a> {
     /// Extension id. Version 1 defines none.
     pub id: u16,
-    /// Content.
+    /// Payload, in the format that the extension id defines.
     pub data: &'a [u8],
 }

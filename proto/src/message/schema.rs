@@ -6,9 +6,9 @@ use crate::labels::Label;
 /// A metric family as it is encoded. Not validated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct Family<'a> {
-    /// Metric name without the suffix of its kind, such as `_total`.
+    /// Metric name without the suffix of its type, such as `_total`.
     pub name: &'a str,
-    /// Number of a `FamilyKind`, or of a kind of a later version.
+    /// Number of a metric type: see `FamilyKind`. A later version may have more types.
     pub kind: u8,
     /// Unit; empty if it has none.
     pub unit: &'a str,
@@ -19,9 +19,9 @@ pub struct Family<'a> {
 /// A series as it is encoded. Not validated.
 #[derive(Debug, Clone, PartialEq, Encode, BorrowDecode)]
 pub struct Series<'a> {
-    /// Index of its family in the schema.
+    /// Index of the series' family in the schema.
     pub family: u32,
-    /// Number of its values in a report.
+    /// Number of values of the series in a report.
     pub width: u32,
     /// Bucket bounds of a histogram or quantiles of a summary; otherwise empty.
     pub parameters: Vec<f64>,

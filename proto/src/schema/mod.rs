@@ -19,11 +19,11 @@ use crate::violation::Violation;
 /// A metric family and its series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Family {
-    /// Metric name without the suffix of its kind, such as `_total`.
+    /// Metric name without the suffix of its type, such as `_total`.
     pub name: Box<str>,
-    /// Metric type; `None` for a kind of a later version, whose values are not exposed.
+    /// Metric type; `None` for a type of a later version, whose values are not exposed.
     pub kind: Option<FamilyKind>,
-    /// Unit, which the name ends in; empty if it has none.
+    /// Unit, with which the name ends; empty if the family has none.
     pub unit: Box<str>,
     /// Help text; may be empty.
     pub help: Box<str>,
@@ -44,9 +44,9 @@ impl Family {
 /// One series of a family.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
-    /// Index of its first value in a report.
+    /// Index of the series' first value in a report.
     pub offset: usize,
-    /// Number of its values in a report.
+    /// Number of values of the series in a report.
     pub width: usize,
     /// Bucket bounds of a histogram or quantiles of a summary; otherwise empty.
     pub parameters: Box<[f64]>,
@@ -82,9 +82,9 @@ pub struct Series {
 pub struct Schema {
     /// Families in the order of the schema.
     pub families: Box<[Family]>,
-    /// Number of values in a report.
+    /// Number of values in a report, over all series.
     pub width: usize,
-    /// Number of series.
+    /// Number of series, over all families.
     pub series: usize,
     /// Label names of all series, sorted, without duplicates.
     pub label_names: Box<[Box<str>]>,
@@ -193,8 +193,8 @@ fn validate_family(declared: &message::Family<'_>) -> Result<Family, Violation> 
     Ok(family)
 }
 
-/// Validates the series, adds each to its family and assigns its values. Returns the number of
-/// values of a report.
+/// Validates the series, adds each to its family and assigns its positions in a report. Returns the
+/// number of values of a report.
 fn add_series(
     declared: &[message::Series<'_>],
     families: &mut [Family],
@@ -233,7 +233,7 @@ fn add_series(
     Ok(offset)
 }
 
-/// Checks a series' parameters and width against the kind of its family.
+/// Checks the parameters and width of a series against the metric type of its family.
 fn check_shape(
     index: usize,
     kind: Option<FamilyKind>,

@@ -167,7 +167,7 @@ impl Report {
 }
 
 impl Owned {
-    /// Returns the library's own type.
+    /// Returns the same message as the library's type, which borrows from this one.
     pub(crate) fn borrowed(&self) -> Message<'_> {
         match self {
             Self::Hello(hello) => Message::Hello(hello.borrowed()),
