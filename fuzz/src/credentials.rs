@@ -47,7 +47,7 @@ pub fn check(data: &[u8]) {
                 false
             }
         });
-    // Client certificates only make entries without tokens legal.
+    // Client certificates change the result only for files that have entries without tokens.
     let without_tokens = || {
         let entries = table.as_ref().ok().and_then(entries)?;
         Some(entries.iter().any(|(_, tokens)| tokens.is_none()))

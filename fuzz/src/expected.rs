@@ -122,7 +122,7 @@ fn add(
 }
 
 fn bits(value: f64) -> u64 {
-    // A page shows all NaNs alike.
+    // A page shows every NaN as `NaN`, whatever its bits.
     if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() }
 }
 

@@ -43,7 +43,7 @@ fn pieces<'a>(input: &Input<'a>) -> Vec<&'a [u8]> {
     let mut pieces = Vec::new();
     let mut rest = input.stream;
     let lens = input.pieces.iter().cycle().copied().map(usize::from);
-    // Bounded: if all lengths are 0, the pieces never use up the stream.
+    // The number of pieces is limited, because pieces of length 0 never use up the stream.
     for len in lens.chain([rest.len()]).take(rest.len()) {
         let (piece, after) = rest.split_at(len.min(rest.len()));
         pieces.push(piece);

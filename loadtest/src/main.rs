@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     };
     log_to_stderr();
     let done = match cli.command {
-        // The engine runs without a runtime.
+        // The worker's engine does not use the Tokio runtime.
         Command::Worker => worker_main::run().map(|()| ExitCode::SUCCESS),
         other => serve(other),
     };

@@ -69,7 +69,7 @@ impl TargetCollectors {
     }
 }
 
-/// The plan of a test.
+/// The agents, collectors and settings of a test.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// Number of agents.
@@ -168,7 +168,7 @@ impl Plan {
         self.agents_of_workers().zip(collectors).map(config).collect()
     }
 
-    /// Adds the settings that affect the verdict of every test.
+    /// Adds to `settings` those that affect the verdict of every test.
     #[must_use]
     pub fn with_settings(&self, mut settings: Value) -> Value {
         settings["max_lag_seconds"] = self.late.as_secs_f64().into();

@@ -19,7 +19,7 @@ pub const NAMES: [&str; 6] =
     ["sim_value_0", "sim_value_1", "sim_value_2", "sim_value_3", "sim_value_4", "sim_value_5"];
 /// Maximum number of simulated agents: names have six digits, and the number fits 20 bits.
 pub const MAX_AGENTS: u32 = 1_000_000;
-/// Label that names the agent.
+/// Name of the label whose value is the agent's id.
 pub const AGENT: &str = "agent";
 /// Static labels of simulated agents, each with its number of values. An agent's value is the agent
 /// number modulo the number of values. These numbers are primes, so neighbours differ in every

@@ -90,8 +90,8 @@ pub struct Histograms {
     /// The part of `written` that the load test itself caused.
     pub own_lag: Times,
     /// Time from the due time of a report until the collector had processed it, for reports with a
-    /// Ping. The Pong confirms the processing. Without a Pong, the time waited for it. Reports of a
-    /// session that the agent ended before they were late are omitted.
+    /// Ping. The Pong confirms the processing. If no Pong arrives, the time waited for it. Reports
+    /// of a session that the agent ended before they were late are omitted.
     pub lag: Times,
     /// `lag` without the delays of the load test itself.
     pub answer: Times,

@@ -67,7 +67,7 @@ impl WorkerConfig {
 
 /// An agent that disconnects for a while reconnects within this time.
 pub const MAX_AWAY: Duration = Duration::from_secs(3);
-/// Time that the Welcome of a returning agent may take beyond [`MAX_AWAY`].
+/// Extra time beyond [`MAX_AWAY`] for a returning agent to receive its Welcome.
 pub const RETURN_GRACE: Duration = Duration::from_secs(10);
 
 /// How agents reconnect after a failure.
@@ -86,7 +86,7 @@ pub enum BackoffPolicy {
 pub enum Command {
     /// Connect all agents.
     Ramp {
-        /// Agents per second.
+        /// Number of agents to connect per second.
         per_second: f64,
     },
     /// Disconnect random agents from now on, half by Bye and half by RST; each returns within
@@ -113,7 +113,7 @@ pub enum Command {
     Disconnect {
         /// Agents to disconnect.
         agents: AgentSelector,
-        /// How they disconnect.
+        /// How the agents disconnect.
         kind: DisconnectKind,
         /// Behaviour of the agents afterwards.
         after: AfterDisconnect,

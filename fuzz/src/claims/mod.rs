@@ -132,7 +132,7 @@ impl World {
         }
     }
 
-    /// Records the registered ids. Each was granted, even if a reload has revoked it since.
+    /// Records the registered ids. Checks that each was granted, even if a reload has revoked it.
     fn note_present(&mut self) {
         for (id, ..) in self.collector.registry.present(FleetShard::ALL) {
             let session = self.collector.registry.find(&id).unwrap().handle().session();

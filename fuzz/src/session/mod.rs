@@ -146,7 +146,7 @@ impl World {
         }
     }
 
-    /// Checks what must hold after every step.
+    /// Checks the memory in use, the pages and the roster, as after every step.
     fn check(&mut self) {
         let registry = &self.collector.registry;
         let held = self.connections.iter().flatten().count() * CONNECTION_BYTES;
@@ -185,7 +185,7 @@ impl World {
         }
     }
 
-    /// Checks that the roster has every id that was registered once, connected or departed.
+    /// Checks that every id that was ever registered is on the roster once, connected or departed.
     fn check_roster(&self) {
         let presence = PresenceSnapshot::to_save(&self.collector.registry, &self.collector.roster);
         let max_departed = self.collector.config.roster.departed;

@@ -1,4 +1,4 @@
-//! A registry with a few ids, and the operations of sessions and scrapes on it. Each is recorded.
+//! A registry with two ids. Performs operations of sessions and scrapes on it, and records them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -59,7 +59,7 @@ pub(super) fn tables(title: &str, figures: &Value) -> Vec<Table> {
     tables
 }
 
-/// Duration of each phase.
+/// Returns a table with the duration of each phase.
 pub(super) fn phases(results: &Results) -> Table {
     let seconds = |seconds: f64| vec![cell("_seconds", &((seconds * 10.0).round() / 10.0).into())];
     let phases = results.timeline.phases.iter();

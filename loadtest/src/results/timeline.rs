@@ -8,9 +8,9 @@ pub struct Timeline {
     /// Duration of each phase, in the order in which they began.
     #[serde(rename = "parts")]
     pub phases: Vec<Phase>,
-    /// One entry per second.
+    /// Counts in each second of the test.
     pub seconds: Vec<Second>,
-    /// One entry per page.
+    /// Size and duration of each scrape.
     pub scrapes: Vec<ScrapeRecord>,
     /// Events of the test.
     pub events: Vec<TimelineEvent>,
@@ -32,7 +32,7 @@ pub struct Second {
     pub at_seconds: f64,
     /// Agents in a session.
     pub agents_connected: u64,
-    /// Agents on the latest page of each collector, summed; `None` before the first page.
+    /// Agents on the latest page of each collector, summed; `None` if no page has arrived.
     pub agents_shown: Option<u64>,
     /// Reports written.
     pub reports: u64,

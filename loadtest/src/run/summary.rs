@@ -9,7 +9,7 @@ use crate::results::quantiles::Quantiles;
 /// All figures of a run.
 #[derive(Debug, Serialize)]
 pub struct Summary {
-    /// How agents connected in the ramp.
+    /// How agents connected: the ramp, and all attempts of the run.
     pub connects: Connects,
     /// How reports were processed.
     pub reports: Reports,
@@ -23,27 +23,27 @@ pub struct Summary {
     pub generator: Option<GeneratorFigures>,
 }
 
-/// How agents connected in the ramp.
+/// How agents connected: the ramp, and all attempts of the run.
 #[derive(Debug, Serialize)]
 pub struct Connects {
-    /// Agents that connected and reported.
+    /// Number of agents that had reported by the end of the ramp.
     pub agents: u32,
     /// Time until the last agent had reported, in seconds.
     pub took_seconds: f64,
-    /// Agents per second until the last agent had reported.
+    /// Mean number of agents that connected and reported per second of the ramp.
     pub agents_per_second: f64,
-    /// Time from connect to Welcome.
+    /// Time from connect to Welcome, in the whole run.
     pub latency: Quantiles,
     /// TLS sessions resumed in the whole run, not only in the ramp.
     pub resumed: u64,
-    /// Failed attempts to connect, by Reject code or error.
+    /// Failed attempts to connect in the whole run, by Reject code or error.
     pub refused: BTreeMap<String, u64>,
 }
 
 /// How reports were processed.
 #[derive(Debug, Serialize)]
 pub struct Reports {
-    /// Reports written.
+    /// Reports that agents wrote to their sockets, in the whole run.
     pub written: u64,
     /// Reports per second in the steady phase.
     pub steady_per_second: f64,
@@ -94,7 +94,7 @@ pub struct CollectorFigures {
     pub cpu_us_per_report: f64,
     /// CPU time per report, not counting the periods in which a page was scraped.
     pub cpu_us_per_report_outside_scrapes: f64,
-    /// Cores used in the steady phase.
+    /// Mean number of CPU cores used in the steady phase.
     pub cpu_cores: f64,
     /// Names of the figures in this object that are based on too little CPU time to be precise:
     /// fewer than 50 ticks of 10 ms per reading that was summed.
@@ -129,7 +129,7 @@ pub struct GeneratorFigures {
     /// User and system CPU time in the steady phase per report, including fetching and judging
     /// pages.
     pub cpu_us_per_report: f64,
-    /// Cores used in the steady phase.
+    /// Mean number of CPU cores used in the steady phase.
     pub cpu_cores: f64,
     /// Names of the figures in this object that are based on too little CPU time to be precise:
     /// fewer than 50 ticks of 10 ms per reading that was summed.

@@ -100,8 +100,8 @@ pub async fn clones(args: &ClonesArgs) -> anyhow::Result<Results> {
     run.judge_all("before").await?;
     let clones = run_clones(&mut run, &plan, config(plan.cloned)).await?;
     let closed = reboot_closed(&mut run, &plan).await?;
-    // A rebooted host may be rejected while its former session exists, and replaces its frozen one.
-    // No other session ends.
+    // A rebooted host may be rejected while its former session exists, and replaces a frozen former
+    // session. No other session may end.
     run.fleet.end_reboot_phase("reboots with a closed connection").await?;
     let silent = reboot_silent(&mut run, config(plan.frozen)).await?;
     run.fleet.end_reboot_phase("reboots with a silent connection").await?;

@@ -108,7 +108,8 @@ pub async fn deaths(args: &DeathsArgs) -> anyhow::Result<Results> {
     let host_address = link.as_ref().map_or(Ipv4Addr::LOCALHOST, NetnsLink::host_address);
     let mut flags = args.fleet.flags();
     flags.extend(["--listen".to_owned(), format!("{host_address}:0"), "--insecure".to_owned()]);
-    // All agents of one end share an address, which limits per address would hold back.
+    // All agents of one worker share a source address. Without this the collector's limits per
+    // address would delay them.
     flags.push(format!("--exempt-addresses=127.0.0.0/8,{host_address}/30"));
     let run = ScenarioRun::without_workers(
         "deaths",

@@ -120,7 +120,7 @@ async fn restart_collectors(run: &mut ScenarioRun, args: &StormArgs) -> anyhow::
     let restarted = Instant::now();
     let mut more: Vec<_> = args.fleet.fault.map(Fault::flag).into_iter().collect();
     if args.no_pacing {
-        // As many as there are agents, so that no agent has to wait.
+        // As many handshakes as agents, so that the collector tells no agent to wait.
         let each = args.fleet.agents.div_ceil(args.collectors as u32);
         more.push(format!("--max-handshakes={each}"));
     }

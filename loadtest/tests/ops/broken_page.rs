@@ -1,4 +1,5 @@
-//! A page that the collector abandons is a failed scrape for a real Prometheus, never a short one.
+//! Tests that a real Prometheus treats a page that the collector abandons as a failed scrape, and
+//! uses none of its samples.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

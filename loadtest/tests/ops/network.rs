@@ -89,7 +89,7 @@ impl Drop for Network {
     }
 }
 
-/// A link whose packets pass through `link.py`. Its commands are documented there.
+/// A link whose packets pass through `link.py`, which documents the commands for the link.
 pub(crate) struct BadLink {
     program: Child,
     orders: ChildStdin,

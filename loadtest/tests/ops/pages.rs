@@ -54,7 +54,7 @@ fn paths() -> Vec<String> {
     fixed.map(ToOwned::to_owned).into_iter().chain(shards).chain([agent]).collect()
 }
 
-/// Runs a command with the text as input, which must succeed. Returns its output.
+/// Runs a command with `text` on standard input. Panics if it fails. Returns its output.
 fn ask(mut command: Command, text: &str) -> String {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
