@@ -1,9 +1,9 @@
 //! Backoff between connection attempts.
 //!
-//! A fleet that lost its collector must not reconnect in one burst. The first delay is random,
-//! within five seconds; the next few are exactly five seconds, so every agent keeps its random
-//! offset. When the collector returns from a restart, its fleet reconnects evenly over five
-//! seconds. After that, delays are random within a bound that doubles.
+//! A fleet that lost its collector must not reconnect in one burst. The first delay is random, up
+//! to five seconds. The next few are exactly five seconds, so every agent keeps its random offset:
+//! when the collector returns from a restart, its fleet reconnects evenly over five seconds. Later
+//! delays are random, up to a bound that doubles.
 //!
 //! A delay that the collector asks for is the minimum of the next delay; it is at most an hour. A
 //! retry slot that the collector assigns replaces the agent's own delay.
@@ -88,7 +88,8 @@ impl Backoff {
         delay + (delay / 10).mul_f64(self.rng.f64())
     }
 
-    /// Resets the backoff if a session was stable: it lasted [`STABLE_INTERVALS`] report intervals.
+    /// Resets the backoff if a session was stable: it lasted at least [`STABLE_INTERVALS`] report
+    /// intervals.
     ///
     /// Returns whether the session was stable. A shorter session does not count as a success: a
     /// collector that accepts and then drops connections is not healthy.

@@ -1,7 +1,7 @@
 //! The metric sets: names, units, help texts and their order in reports.
 //!
-//! `basic` follows the Prometheus naming conventions. `classic` has the names of the predecessor.
-//! All metrics are gauges.
+//! `basic` follows the Prometheus naming conventions. `classic` has the metric names of the Python
+//! agent that fleetgauge replaces. All metrics are gauges.
 
 use clap::ValueEnum;
 

@@ -18,7 +18,7 @@ pub struct Profile {
     pub id: AgentId,
     /// Nonces of the host's boot and of the process.
     pub nonces: Nonces,
-    /// Labels of all series.
+    /// Static labels of the agent, added to all its series.
     pub labels: StaticLabels,
     /// Interval between reports that the agent asks the collector for.
     pub interval: Duration,

@@ -23,7 +23,7 @@ pub fn watchdog_timeout() -> Option<Duration> {
     None
 }
 
-/// Notifies that the program has started or finished a reload.
+/// Notifies that the program is ready: after its start, or after a reload.
 pub fn ready(status: Option<&str>) {
     #[cfg(unix)]
     notify([Some(NotifyState::Ready), status.map(NotifyState::Status)]);

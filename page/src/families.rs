@@ -175,7 +175,8 @@ fn suffixes(kind: &str, openmetrics: bool) -> &'static [&'static str] {
 }
 
 /// Checks the labels `le` and `quantile`: only bucket samples have `le`, and only a summary's
-/// quantile samples have `quantile`. The values must be numbers, in OpenMetrics canonical ones.
+/// quantile samples have `quantile`. The values must be numbers; OpenMetrics requires
+/// their canonical form.
 fn check_bounds(
     kind: &str,
     suffix: &str,

@@ -134,7 +134,7 @@ fn read_labels<'a>(
     }
 }
 
-/// End of a label value, and whether it has escapes.
+/// Position of the quote that ends a label value, and whether the value has escapes.
 struct ValueEnd {
     at: usize,
     is_escaped: bool,
@@ -231,7 +231,7 @@ fn hash_label(name: &str, value: &str) -> u64 {
     mixed(hashed(hashed(LABEL, name.as_bytes()), value.as_bytes()))
 }
 
-/// Hashes a text and its length, eight bytes at a step. The input need not resist attacks.
+/// Hashes a text and its length, eight bytes at a time. The hash need not resist attacks.
 fn hashed(seed: u64, bytes: &[u8]) -> u64 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut hash = seed ^ bytes.len() as u64;

@@ -26,12 +26,12 @@ const FLAGS_AT: usize = 7;
 /// common version still understand each other's Reject.
 const HANDSHAKE_VERSION: u8 = 1;
 
-/// What a receiver accepts in its current state.
+/// Which frames a receiver accepts in its current state.
 #[derive(Debug, Clone, Copy)]
 pub struct Accept {
     /// The version that Welcome chose; 1 before Welcome.
     pub version: u8,
-    /// Longest payload, in bytes.
+    /// Longest payload that the receiver accepts, in bytes.
     pub max_payload_bytes: u32,
 }
 

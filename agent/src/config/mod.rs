@@ -52,7 +52,7 @@ pub struct Config {
     pub interval: Duration,
     /// Metrics to report.
     pub metrics: MetricSet,
-    /// Labels of all series.
+    /// Static labels of the agent, added to all its series.
     pub labels: StaticLabels,
     /// Source of the token; `None`: no token.
     pub token: Option<TokenSource>,

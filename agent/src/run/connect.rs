@@ -17,8 +17,8 @@ use super::{Agent, tls_handshake};
 use crate::config::{Endpoint, TOKEN_ENCRYPTION_ADVICE, Token};
 
 /// Timeout for each of name resolution, TCP connect and TLS handshake. A collector can need this
-/// long while a whole fleet reconnects. Including the wait for Welcome, an address takes at most 30
-/// s before the next one is tried.
+/// long while a whole fleet reconnects. An address takes at most 30 s, including
+/// the wait for Welcome, before the next one is tried.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Idle time after which the kernel sends a keepalive probe.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);

@@ -50,7 +50,7 @@ impl LoadedSettings {
         Ok(Self { agent, credentials, log_changed })
     }
 
-    /// Returns the names of the settings that differ from the current ones, except the log level,
+    /// Returns the names of the settings that differ from the current ones, except the log filter,
     /// which does not affect the session.
     pub(super) fn changes(&self, agent: &Agent, credentials: &Credentials) -> Vec<&'static str> {
         let mut changes = self.agent.changes(agent);

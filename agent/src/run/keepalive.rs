@@ -37,7 +37,7 @@ impl Keepalive {
         self.pinged.map_or_else(|| self.received + PING_AFTER, |pinged| pinged + PONG_TIMEOUT)
     }
 
-    /// Returns the action that is due at `now`, and notes that a Ping is sent.
+    /// Returns the action that is due at `now`. If it is a Ping, starts the timeout for the Pong.
     pub(super) const fn next_action(&mut self, now: Instant) -> KeepaliveAction {
         if self.pinged.is_some() {
             return KeepaliveAction::Close;

@@ -115,8 +115,8 @@ pub async fn run(agent: Agent, shutdown: impl Future<Output = ()>) {
 
 /// Like [`run`], and also reloads the settings on request.
 ///
-/// If only the log level changed, the session continues. Otherwise the agent sends Bye and
-/// reconnects immediately with the new settings.
+/// If no setting other than the log filter changed, the session continues. Otherwise the agent
+/// sends Bye and reconnects immediately with the new settings.
 pub async fn run_reloading(
     agent: Agent,
     reload: Option<Reload>,

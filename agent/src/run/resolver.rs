@@ -78,7 +78,7 @@ impl Resolver {
             if let Ok(found) = lookup.found().await {
                 return Ok(found);
             }
-            // Try again: the failure may be over.
+            // The lookup failed. Start another one: the cause may be gone.
             pending = None;
         }
         let lookup = self.pending.insert(pending.unwrap_or_else(|| Lookup::start(endpoint)));

@@ -230,7 +230,7 @@ impl<'a> Session<'a> {
         samples: &mut watch::Receiver<Option<Sample>>,
         plan: &watch::Sender<SamplingPlan>,
     ) -> Result<Option<SessionEnd>, Lost> {
-        // The client would report only a bad magic.
+        // The client would report this TLS alert only as a frame with a bad magic.
         if self.welcomed.is_none() && bytes.starts_with(&TLS_ALERT) {
             return Err(Lost::TlsRequired);
         }

@@ -119,7 +119,8 @@ impl Sampler {
         Self { threads, answers, readings: Readings::default() }
     }
 
-    /// Runs a round: until every source answered or `deadline` passed.
+    /// Runs a round and returns its readings. Waits until every source answered or `deadline`
+    /// passed.
     pub async fn sample(&mut self, deadline: Duration) -> Readings {
         self.start_round();
         let end = tokio::time::sleep(deadline);

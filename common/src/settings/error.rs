@@ -75,7 +75,7 @@ impl SettingError {
     pub(super) fn of_value(setting: &Setting, value: &super::Value, problem: String) -> Self {
         let is_shown =
             !setting.is_secret && matches!(value.origin, Origin::Flag(_) | Origin::Variable(_));
-        // The content of a file in place of its path may be a key.
+        // A value that is a file's content instead of its path may be a private key.
         let is_shown = is_shown && !value.text.contains('\n') && !value.text.contains("-----BEGIN");
         let shown = is_shown.then(|| value.text.clone());
         let origin = Some(value.origin.clone());

@@ -8,7 +8,7 @@ use fleetgauge_proto::{
     Violation,
 };
 
-/// State of the receiver.
+/// Limits of the receiver and what it knows about the agent.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
     pub(crate) max_payload_bytes: u32,

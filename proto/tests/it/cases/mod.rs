@@ -24,10 +24,10 @@ pub(crate) struct Accepted {
 pub(crate) struct Rejected {
     pub(crate) name: &'static str,
     pub(crate) code: Code,
-    /// What is wrong with them.
+    /// What is wrong with the bytes.
     pub(crate) why: &'static str,
     pub(crate) bytes: Vec<u8>,
-    /// State of the receiver that matters: `width`, `limits`, `agent_labels`,
+    /// State of the receiver on which the error depends: `width`, `limits`, `agent_labels`,
     /// `max_payload_bytes`.
     pub(crate) context: Value,
 }
