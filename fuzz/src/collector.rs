@@ -53,7 +53,7 @@ pub(crate) fn check_empty(collector: &CollectorState) {
     assert_eq!((registry.schemas().len(), admission.budget.taken()), (0, 0));
 }
 
-/// Renders a page.
+/// Renders a snapshot as a page in this format.
 pub(crate) fn text(snapshot: &Snapshot, format: Format) -> Vec<u8> {
     let mut page = Vec::new();
     render(snapshot, format, &mut page).unwrap();

@@ -15,7 +15,7 @@ use toml::{Table, Value};
 
 use crate::message::is_name;
 
-/// Loads the settings as the programs do at startup.
+/// Loads the settings of an input as the programs do at startup, and checks the result.
 pub fn check(data: &[u8]) {
     let Some((program, settings)) = std::str::from_utf8(data).ok().and_then(|t| t.split_once('\n'))
     else {

@@ -135,8 +135,9 @@ fn bound(text: &str) -> String {
     number(text.parse().unwrap())
 }
 
-/// A model of the families on the shared pages. The first live schema to declare a name decides
-/// its kind. A family in conflict is suppressed until the last schema of the other kind is gone.
+/// A model of the families on the shared pages. The first live schema to declare a family decides
+/// its kind. A later family that conflicts with it is suppressed until no live schema declares the
+/// first family.
 #[derive(Debug, Default)]
 pub(crate) struct SharedFamilies {
     /// Name and kind of a family that the operator has pinned.

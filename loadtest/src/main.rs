@@ -92,7 +92,8 @@ async fn judged(
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Logs warnings and errors to standard error. Agents connect and disconnect too often for more.
+/// Logs warnings and errors to standard error. Info messages are left out, because agents connect
+/// and disconnect too often.
 fn log_to_stderr() {
     tracing_subscriber::fmt()
         .with_max_level(LevelFilter::WARN)

@@ -17,9 +17,9 @@ use tempfile::TempDir;
 /// with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestCa {
-    /// Certificate, in PEM.
+    /// Certificate of the CA, in PEM.
     certificate: String,
-    /// Private key, in PEM.
+    /// Private key of the CA, in PEM.
     key: String,
 }
 

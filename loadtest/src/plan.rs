@@ -43,9 +43,9 @@ pub struct CollectorEndpoint {
 /// The collectors that agents report to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TargetCollectors {
-    /// Collectors that the test starts, by number.
+    /// The test starts this many collectors.
     Started(usize),
-    /// Collectors that are already running.
+    /// The test uses these collectors, which are already running.
     Running(Vec<CollectorEndpoint>),
 }
 
@@ -84,7 +84,8 @@ pub struct Plan {
     pub labels: u8,
     /// Flags of the collectors that the test starts.
     pub flags: Vec<String>,
-    /// A report is late if the collector processes it more than this after its due time.
+    /// Maximum time from the due time of a report until the collector has processed it, not
+    /// counting delays of the load test itself. Slower reports are late.
     pub late: Duration,
     /// Extra time for pages to show a change, in addition to the judge's tolerances.
     pub tolerance: Duration,

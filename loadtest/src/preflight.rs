@@ -31,7 +31,7 @@ const WATCHES_PER_AGENT: u64 = 2;
 /// Checks that the machine is large enough for the plan.
 ///
 /// # Errors
-/// If it is not; lists what is missing, with a remedy for each.
+/// If the machine is too small. The error lists each missing resource with a remedy.
 pub fn check(plan: &Plan) -> anyhow::Result<()> {
     let shortages = shortages(plan, &MachineLimits::this());
     if !shortages.is_empty() {

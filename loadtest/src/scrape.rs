@@ -112,7 +112,8 @@ pub async fn fetch(http: SocketAddr, path: &str) -> Result<String, ScrapeError> 
 /// bytes.
 ///
 /// # Errors
-/// As for [`fetch`], except that invalid UTF-8 is no error. Earlier pieces have been taken.
+/// As for [`fetch`], except that invalid UTF-8 is no error. Pieces before an error have been passed
+/// to `take`.
 pub async fn fetch_into(
     http: SocketAddr,
     path: &str,

@@ -84,7 +84,7 @@ pub fn agent_number(name: &str) -> Option<u32> {
     if ours { digits.parse().ok() } else { None }
 }
 
-/// Position of the gauge with this name.
+/// Position in a report of the gauge with this name; `None` if there is no such gauge.
 #[must_use]
 pub fn position_of(name: &str) -> Option<usize> {
     // Called for every line of a page, so it reads the last digit instead of comparing names.

@@ -131,9 +131,9 @@ fn causes_since(now: &Causes, earlier: &Causes) -> Causes {
 /// Counts of events in a fleet.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
-    /// Reports written.
+    /// Reports that agents wrote to their sockets.
     pub reports: u64,
-    /// Reports processed late, of those with a Ping.
+    /// Reports with a Ping that were processed late.
     pub late: u64,
     /// Reports whose Ping was answered: the collector has processed them.
     pub answered: u64,
@@ -141,7 +141,7 @@ pub struct Tally {
     pub unanswered: u64,
     /// Welcomes with another interval than requested.
     pub other_interval: u64,
-    /// Sessions begun.
+    /// Sessions that began with a Welcome.
     pub welcomed: u64,
     /// TLS sessions resumed.
     pub resumed: u64,

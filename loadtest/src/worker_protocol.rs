@@ -115,7 +115,7 @@ pub enum Command {
         agents: AgentSelector,
         /// How the agents disconnect.
         kind: DisconnectKind,
-        /// Behaviour of the agents afterwards.
+        /// What the agents do afterwards.
         after: AfterDisconnect,
     },
     /// Reconnect agents that stay away.
@@ -181,7 +181,7 @@ pub enum Event {
     CommandDone,
     /// All agents have disconnected for good.
     Finished {
-        /// Agents whose socket did not accept the Bye.
+        /// Number of agents whose socket did not accept the Bye.
         stuck: u32,
     },
 }
@@ -189,11 +189,11 @@ pub enum Event {
 /// State and counts of a worker, once a second.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct WorkerSample {
-    /// Agents in a session.
+    /// Number of agents in a session.
     pub present: u32,
-    /// Agents that disconnected for a while and may still return in time.
+    /// Number of agents that disconnected for a while and may still return in time.
     pub returning: u32,
-    /// Agents that have reported at least once.
+    /// Number of agents that have reported at least once.
     pub reporting: u32,
     /// Counts since the previous sample.
     pub counts: Tally,
@@ -204,22 +204,22 @@ pub struct WorkerSample {
 pub struct PageResult {
     /// Name of the page, from the command.
     pub what: String,
-    /// The error if the scrape failed.
+    /// Why the page could not be fetched; `None` if it was fetched.
     pub error: Option<String>,
     /// Time from the first byte of the request to the last byte of the response, in microseconds.
     pub took_us: u64,
     /// Length of the page, in bytes.
     pub bytes: u64,
-    /// Samples on the page.
+    /// Number of samples on the page.
     pub samples: u64,
-    /// Agents of this worker on the page.
+    /// Number of agents of this worker on the page.
     pub agents: u32,
-    /// Agents of other workers on the page, at most 1,000.
+    /// Numbers of the agents on the page that other workers simulate; at most 1,000 are listed.
     pub others: Vec<u32>,
     /// CPU time of the collector during the scrape, including its work on reports, in microseconds;
     /// `None` if unknown.
     pub cpu_us: Option<u64>,
-    /// Reports written during the scrape.
+    /// Number of reports written during the scrape.
     pub reports: u64,
     /// Findings on the page.
     pub verdict: Verdict,

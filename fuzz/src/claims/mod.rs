@@ -70,7 +70,7 @@ struct World {
     current: usize,
     collector: Arc<CollectorState>,
     connections: [Option<Connection>; CONNECTIONS],
-    /// Ids that were registered at any time.
+    /// Every id that has been registered so far.
     seen: BTreeSet<AgentId>,
 }
 

@@ -40,7 +40,7 @@ struct World {
     collector: Arc<CollectorState>,
     connections: [Option<Connection>; CONNECTIONS],
     known_schemas: KnownSchemas,
-    /// Ids that were registered at any time.
+    /// Every id that has been registered so far.
     seen: BTreeSet<AgentId>,
     /// Snapshot that a slow scrape holds, and the page rendered from it when it was taken.
     scrape: Option<(Snapshot, Vec<u8>)>,

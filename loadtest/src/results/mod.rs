@@ -20,7 +20,7 @@ use timeline::Timeline;
 /// The results of a test.
 #[derive(Debug, Clone, Serialize)]
 pub struct Results {
-    /// The command that was run.
+    /// Name of the command, such as `run` or `storm`.
     pub scenario: &'static str,
     /// Version of this program and of the collectors that it starts.
     pub version: &'static str,

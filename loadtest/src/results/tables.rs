@@ -68,7 +68,7 @@ pub(super) fn phases(results: &Results) -> Table {
     Table { title: "time".to_owned(), columns: Vec::new(), rows: all.chain(phases).collect() }
 }
 
-/// Converts a list of objects to an object, with numbers as names.
+/// Converts a list of objects to an object whose keys are the positions in the list, from 1.
 fn numbered(value: &Value) -> Value {
     match value {
         Value::Array(items) if items.iter().any(Value::is_object) => {
@@ -99,7 +99,7 @@ fn is_nested(name: &str, value: &Value) -> bool {
     !CAUSES.contains(&name) && value.as_object().is_some_and(|object| !object.is_empty())
 }
 
-/// Returns `value` as an object if it is not empty and contains only plain values.
+/// Returns `value` as an object if it has members and no member is nested; see [`is_nested`].
 fn row<'a>(name: &str, value: &'a Value) -> Option<&'a Map<String, Value>> {
     if !is_nested(name, value) {
         return None;

@@ -30,11 +30,11 @@ pub struct Phase {
 pub struct Second {
     /// End of the second, since the start of the test.
     pub at_seconds: f64,
-    /// Agents in a session.
+    /// Number of agents in a session.
     pub agents_connected: u64,
     /// Agents on the latest page of each collector, summed; `None` if no page has arrived.
     pub agents_shown: Option<u64>,
-    /// Reports written.
+    /// Number of reports that agents wrote to their sockets.
     pub reports: u64,
     /// Time from the due time of reports until the collector had processed them. `None` without an
     /// answered Ping.

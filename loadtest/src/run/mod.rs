@@ -52,7 +52,7 @@ pub(crate) struct Run<'a> {
     pub(crate) agents_connected: u32,
     /// Usage before the first agent connected.
     pub(crate) before: UsageSnapshot,
-    /// Usage after the last agent has reported.
+    /// Usage when every agent had connected and reported.
     pub(crate) connected: UsageSnapshot,
     /// Usage at the beginning and at the end of the steady phase.
     pub(crate) steady: (UsageSnapshot, UsageSnapshot),

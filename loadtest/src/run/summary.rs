@@ -19,7 +19,7 @@ pub struct Summary {
     pub scrapes: Scrapes,
     /// Resources of all collectors together; `None` for collectors that the run did not start.
     pub collector: Option<CollectorFigures>,
-    /// Resources of the load test itself.
+    /// Resources of the load test itself; `None` if unknown.
     pub generator: Option<GeneratorFigures>,
 }
 
@@ -47,7 +47,7 @@ pub struct Reports {
     pub written: u64,
     /// Reports per second in the steady phase.
     pub steady_per_second: f64,
-    /// Reports processed late in the steady phase, of those with a Ping; see `--max-lag`.
+    /// Reports with a Ping that were processed late in the steady phase; see `--max-lag`.
     pub late: u64,
     /// Reports whose Ping was unanswered at the end of the session, or a second after the end of
     /// the steady phase.

@@ -58,7 +58,7 @@ impl ScenarioRun {
         })
     }
 
-    /// Connects all agents, and waits until every page must show all of them.
+    /// Connects all agents, and waits long enough that every page must show all of them.
     pub(super) async fn connect_all(&mut self, args: &ScenarioFleetArgs) -> anyhow::Result<()> {
         self.fleet.wait_until_ready().await?;
         self.fleet.connect_all(args.agents, args.ramp).await?;
@@ -67,7 +67,7 @@ impl ScenarioRun {
         Ok(())
     }
 
-    /// Waits until a page must show the last reports.
+    /// Waits long enough that every page must show the latest reports.
     pub(super) async fn settle(&mut self) -> anyhow::Result<()> {
         self.fleet.settle().await
     }
@@ -93,7 +93,7 @@ impl ScenarioRun {
         self.fleet.collect_pages().await
     }
 
-    /// Adds findings of the scenario.
+    /// Adds failed checks of the scenario to the findings.
     pub(super) fn add_findings(&mut self, when: &str, failures: impl IntoIterator<Item = Failure>) {
         self.fleet.verdict.add(when, failures);
     }

@@ -24,8 +24,8 @@ impl SelfMetrics {
         scrape::fetch(http, PATH).await.map(Self)
     }
 
-    /// Fetches the metrics until an attempt succeeds. Returns no metrics if the deadline passes.
-    /// Also returns the first error.
+    /// Fetches the metrics until an attempt succeeds. Returns empty metrics if the deadline passes.
+    /// Also returns the error of the first failed attempt.
     pub(super) async fn fetch_until(
         http: SocketAddr,
         deadline: Instant,

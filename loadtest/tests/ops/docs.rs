@@ -219,7 +219,8 @@ fn check_settings(settings: &[Setting], section: &str, example: &str) {
     }
 }
 
-/// The image has the oldest release that compiles, and the documents name it.
+/// The container image is built with the minimum supported Rust version, and the documents name the
+/// same version.
 #[test]
 fn rust_version_is_the_same_everywhere() {
     let manifest = read("Cargo.toml");

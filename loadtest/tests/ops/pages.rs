@@ -1,4 +1,4 @@
-//! Pages parsed by independent tools.
+//! Tests that independent tools accept the metrics pages.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -8,13 +8,14 @@ use super::programs::{Collector, agent, installed, wait_for};
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0";
 
-/// Parses an OpenMetrics page from standard input, strictly, and prints the number of families.
+/// Python program that parses an OpenMetrics page from standard input with the strict reference
+/// parser, and prints the number of families.
 const PARSE: &str = "import sys
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
 print(len(list(parse(sys.stdin.read()))))";
 
-/// Starts a collector with a real agent, one with every metric kind, one that has disconnected, and
-/// counters above zero.
+/// Starts a collector with a real agent, an agent with every metric kind, and an agent that has
+/// disconnected. Its counter of closed connections is above zero.
 fn collector() -> (Collector, impl Sized) {
     let collector = Collector::start(&[]);
     let left = every_kind::report_to(&collector.agents);

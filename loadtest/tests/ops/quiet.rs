@@ -74,8 +74,8 @@ fn fleet_returns_within_seconds_of_a_restart() {
     assert!(results["figures"]["attempts"]["welcomed"].as_u64().unwrap() >= 30, "{results:#}");
 }
 
-/// Arguments of `hostile`. Its connection flood of 200/s does not reach the default limit of
-/// concurrent handshakes per address, so the limit is lowered.
+/// Arguments of `hostile`. Its attack rate is too low to reach the default limit on new connections
+/// from one address, so the limit is lowered.
 const ATTACKED: [&str; 8] = [
     "hostile",
     "--agents",

@@ -31,7 +31,7 @@ fn ip(arguments: &str) -> Output {
     Command::new("ip").args(arguments.split(' ')).output().expect("iproute2")
 }
 
-/// A network namespace with the address, removed when the test ends.
+/// A network namespace with the address of the ports above, removed when the test ends.
 struct Namespace(String);
 
 impl Namespace {
@@ -169,8 +169,8 @@ fn unauthenticated_client_receives_only_a_reject() {
     });
 }
 
-/// Configures a TLS client that trusts the collector and presents a certificate of this authority
-/// and name.
+/// Configures a TLS client that trusts the collector. It presents a certificate from the CA and for
+/// the name in `shown`; none if `shown` is `None`.
 fn client(collector: &TestCa, shown: Option<(&TestCa, &str)>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(collector.root().unwrap()).unwrap();
