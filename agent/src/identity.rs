@@ -43,7 +43,7 @@ pub enum IdentityError {
     NoMachineId,
 }
 
-/// Identifiers of the host.
+/// Identifiers of the host and of its current boot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Host {
     /// Host name; `None` if it cannot be read.
@@ -121,7 +121,7 @@ impl Host {
 pub struct Nonces {
     /// The boot id, which all processes of the host share; random if the system has none.
     pub host: [u8; 16],
-    /// Random, new for each process.
+    /// Random number of the process.
     pub process: [u8; 16],
 }
 

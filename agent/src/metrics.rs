@@ -139,7 +139,7 @@ mod tests {
     use super::*;
     use crate::sampler::{Cpu, Filesystem, Memory};
 
-    /// Readings with round numbers.
+    /// Returns readings with round numbers.
     fn readings() -> Readings {
         Readings {
             cpu: Some(Cpu { usage_ratio: 0.25 }),

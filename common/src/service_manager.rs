@@ -59,7 +59,7 @@ pub fn status(status: &str) {
     let _ = status;
 }
 
-/// Sends a watchdog ping.
+/// Sends a watchdog ping, and the status if given.
 pub fn ping(status: Option<&str>) {
     #[cfg(unix)]
     notify([Some(NotifyState::Watchdog), status.map(NotifyState::Status)]);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// A sample.
+/// A sample of a metrics page.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sample<'a> {
     /// Name of the sample, suffix included.

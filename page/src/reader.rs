@@ -6,7 +6,7 @@ use crate::Format;
 use crate::families::{Families, Family};
 use crate::line::{self, Sample};
 
-/// An item of a page.
+/// A valid item of a page: a family or a sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Item<'a> {
     /// A family: before its first sample, or at its end if it has none.
@@ -22,7 +22,7 @@ pub struct InvalidLine {
     pub line: usize,
     /// Beginning of the line.
     pub text: String,
-    /// What is wrong with it.
+    /// What is wrong with the line.
     pub problem: &'static str,
 }
 

@@ -30,7 +30,7 @@ macro_rules! codes {
                 match self { $(Self::$variant => $reason,)* }
             }
 
-            /// Returns a one-sentence explanation.
+            /// Returns a one-sentence explanation of the code.
             #[must_use]
             pub const fn meaning(self) -> &'static str {
                 match self { $(Self::$variant => $meaning,)* }

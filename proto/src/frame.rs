@@ -35,7 +35,7 @@ pub struct Accept {
     pub max_payload_bytes: u32,
 }
 
-/// A checked header.
+/// A header that has been checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// Protocol version of the payload.
@@ -186,7 +186,7 @@ impl FrameBuffer {
 }
 
 impl Unfinished {
-    /// Continues the frame with more input.
+    /// Continues the incomplete frame with more input.
     fn resume(
         &mut self,
         input: &mut &[u8],

@@ -146,7 +146,7 @@ impl Client {
         self.sequence
     }
 
-    /// Returns whether reports can be sent.
+    /// Returns whether a session is active, so that reports can be sent.
     #[must_use]
     pub fn is_welcomed(&self) -> bool {
         self.state == State::Active

@@ -40,7 +40,7 @@ impl Endpoint {
         Some(Self { host: host.into(), port })
     }
 
-    /// Returns the name or address, without brackets.
+    /// Returns the host name or IP address, without brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host

@@ -25,7 +25,7 @@ pub(super) fn labels(layers: &mut Layers) -> StaticLabels {
     layers.accept(labels).unwrap_or_default()
 }
 
-/// Checks a label, `NAME=VALUE`.
+/// Checks that `text` is a valid label, `NAME=VALUE`.
 pub(super) fn is_label(text: &str) -> Result<(), String> {
     parse(text).map(drop)
 }

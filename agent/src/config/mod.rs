@@ -32,7 +32,7 @@ pub const MAX_LABEL_BYTES: usize = 8 * 1024;
 pub(crate) const TOKEN_ENCRYPTION_ADVICE: &str =
     "enable TLS (--tls), or allow sending it unencrypted (--insecure)";
 
-/// Settings of the log.
+/// Log settings: filter and format.
 #[derive(Debug, Clone)]
 pub struct LogSettings {
     /// Log filter: a level or `target=level` directives.
@@ -60,7 +60,7 @@ pub struct Config {
     pub insecure: bool,
     /// TLS settings; `None`: no TLS.
     pub tls: Option<TlsSettings>,
-    /// Settings of the log.
+    /// Log settings: filter and format.
     pub log: LogSettings,
     /// All settings in force, for `--check`.
     pub effective: Effective,

@@ -21,7 +21,7 @@ pub struct Reload {
     pub load: Arc<dyn Fn() -> Result<Settings, SettingErrors> + Send + Sync>,
 }
 
-/// Reloaded settings.
+/// Result of a reload: the new settings of the agent and the log.
 #[derive(Debug)]
 pub struct Settings {
     /// The agent with the reloaded settings.

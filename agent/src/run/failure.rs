@@ -47,9 +47,9 @@ impl Retry {
 /// A failed attempt, a lost session, or a failed round of attempts.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
-    /// What happened.
+    /// What happened, for logs.
     pub(super) cause: String,
-    /// What the operator can do.
+    /// What the operator can do, if there is any advice.
     pub(super) advice: Option<String>,
     pub(super) retry: Retry,
     /// Time until the earliest retry slot of all addresses; the backoff must not exceed it.

@@ -53,7 +53,7 @@ pub struct Agent {
     pub metrics: MetricSet,
     /// Contents of Hello and Schema. The schema is that of `metrics`.
     pub profile: Arc<Profile>,
-    /// Source of the token.
+    /// Source of the token; `None`: no token.
     pub token: Option<TokenSource>,
     /// Whether the token may be sent to another host without TLS.
     pub insecure: bool,

@@ -312,7 +312,7 @@ impl Reporter {
     }
 }
 
-/// Result of an attempt.
+/// Result of an attempt to connect to an address and run a session.
 enum Attempt {
     /// No session began.
     Failed(Failure),

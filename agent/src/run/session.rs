@@ -24,7 +24,7 @@ use crate::config::{Endpoint, Token};
 use crate::retry_log::RetryLog;
 use crate::tls::TlsClient;
 
-/// Timeout for Welcome.
+/// Timeout for receiving Welcome.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout for a write. A report fits into any socket buffer, so only a stalled connection times
 /// out.
@@ -106,7 +106,7 @@ pub(super) struct Session<'a> {
     out: Vec<u8>,
 }
 
-/// A received Drain.
+/// A received Drain whose delay has not passed.
 struct PendingDrain {
     leave: Instant,
     target: Option<Box<str>>,

@@ -15,7 +15,7 @@ const FRAME_START: u8 = b'F';
 /// The transport of a connection.
 #[derive(Debug)]
 pub(super) enum Transport {
-    /// TCP.
+    /// TCP without TLS.
     Plain(TcpStream),
     /// TLS over TCP.
     Tls(Box<TlsStream<HandshakeStream>>),

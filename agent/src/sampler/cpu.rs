@@ -3,7 +3,7 @@
 
 use super::SourceError;
 
-/// CPU usage.
+/// CPU usage since the previous reading.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cpu {
     /// Share of time that was not idle since the previous reading, over all CPUs; 0 to 1. Steal

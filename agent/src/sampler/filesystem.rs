@@ -2,7 +2,7 @@
 
 use super::{Reading, Source, SourceError};
 
-/// Filesystem usage, in bytes.
+/// Usage of a filesystem, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Filesystem {
     /// Used space.

@@ -32,7 +32,7 @@ const NOISE_TICKS: u64 = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Times {
     busy: u64,
-    /// Idle and I/O wait.
+    /// Idle time and I/O wait.
     idle: u64,
 }
 

@@ -9,7 +9,7 @@ const STAT: &str = "cpu  100 0 50 800 50 0 0 0 0 0\ncpu0 100 0 50 800 50 0 0 0 0
 const LATER: &str = "cpu  115 1 55 860 65 1 1 2 0 0\n";
 const MEMINFO: &str = "MemTotal:       1000 kB\nMemFree:  1 kB\nMemAvailable:    400 kB\n";
 
-/// Timeout of a test.
+/// Time after which a test fails.
 const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A fake `/proc`.

@@ -47,7 +47,7 @@ pub(crate) trait Source: Send {
 /// Function that creates a source. Runs on the thread of the source.
 pub(crate) type SourceFactory = Arc<dyn Fn() -> Result<Box<dyn Source>, SourceError> + Send + Sync>;
 
-/// Error of a source.
+/// Why a source has no reading.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SourceError(Box<str>);

@@ -49,7 +49,7 @@ impl std::fmt::Debug for Material {
 }
 
 impl Material {
-    /// Reads the files.
+    /// Reads the TLS files that `settings` name, and the system's trust store if no CA file is set.
     pub(super) fn read(settings: &TlsSettings) -> Result<Self, TlsFileError> {
         let TlsSettings { ca, identity, .. } = settings;
         let certificate = identity.as_ref().map(|identity| &identity.certificate);
@@ -66,7 +66,7 @@ impl Material {
         })
     }
 
-    /// Builds the rustls configuration.
+    /// Builds the rustls client configuration.
     pub(super) fn client_config(
         &self,
         settings: &TlsSettings,

@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 use files::Material;
 use validity::Validity;
 
-/// TLS settings.
+/// TLS settings of the agent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsSettings {
     /// CA certificates to verify the collector, in PEM; `None`: the system's trust store.
@@ -31,7 +31,7 @@ pub struct TlsSettings {
 }
 
 impl TlsSettings {
-    /// Iterates over the configured files.
+    /// Iterates over the paths of the configured TLS files.
     pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
         let identity = self.identity.iter();
         let own = identity.flat_map(|identity| [&identity.certificate, &identity.key]);
@@ -82,7 +82,7 @@ pub struct TlsClient {
 #[derive(Clone)]
 struct Loaded {
     material: Arc<Material>,
-    /// Holds the session tickets.
+    /// The connector made from the files. It holds the session tickets.
     connector: TlsConnector,
     /// Validity of the client certificate.
     validity: Option<Validity>,

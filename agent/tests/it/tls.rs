@@ -61,7 +61,7 @@ impl Authority {
         self.collector_of(vec![name.to_owned()], from, until, clients)
     }
 
-    /// Like [`Self::collector`], for several names.
+    /// Like [`Self::collector`], for a certificate with several names.
     pub(crate) fn collector_of(
         &self,
         names: Vec<String>,

@@ -12,7 +12,7 @@ pub struct Setting {
     pub flag: Option<&'static str>,
     /// Heading of the flag in `--help`.
     pub heading: Option<&'static str>,
-    /// Which values are valid.
+    /// Kind of the value. It determines which values are valid.
     pub kind: Kind,
     /// Placeholder of the value in `--help`.
     pub value_name: &'static str,
@@ -63,7 +63,7 @@ pub const fn setting(
 }
 
 impl Setting {
-    /// Sets the heading in `--help`.
+    /// Sets the heading of the flag in `--help`.
     #[must_use]
     pub const fn under(self, heading: &'static str) -> Self {
         Self { heading: Some(heading), ..self }
@@ -142,7 +142,7 @@ pub(super) const PREFIX: &str = "FLEETGAUGE_";
 /// The settings of a program.
 #[derive(Debug, Clone, Copy)]
 pub struct Program {
-    /// All settings.
+    /// All settings of the program.
     pub settings: &'static [Setting],
     /// Names of the other program's settings: both may run in one environment.
     pub other: &'static [&'static str],

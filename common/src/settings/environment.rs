@@ -7,7 +7,7 @@ use super::kind::Kind;
 use super::nearest::nearest;
 use super::{Given, Layer};
 
-/// The variables that start with `FLEETGAUGE_`.
+/// The environment variables that start with `FLEETGAUGE_`.
 #[derive(Clone, Default)]
 pub struct Environment(Vec<(String, String)>);
 
@@ -26,7 +26,7 @@ impl Environment {
         Self::new(std::env::vars_os().map(|(name, value)| (text(name), text(value))))
     }
 
-    /// Keeps the variables that start with `FLEETGAUGE_`.
+    /// Creates an environment of those `variables` that start with `FLEETGAUGE_`.
     pub fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut variables: Vec<_> =
             variables.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();

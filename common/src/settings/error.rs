@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::declaration::{Setting, variable};
 
-/// The source of a value.
+/// The source of a setting's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// A flag, with its dashes.
@@ -51,7 +51,7 @@ pub struct SettingError {
     setting: String,
     problem: String,
     origin: Option<Origin>,
-    /// The value, if it may be shown.
+    /// The invalid value, if it may be shown.
     value: Option<String>,
 }
 
@@ -132,7 +132,7 @@ impl SettingErrors {
         (!errors.is_empty()).then_some(Self(errors))
     }
 
-    /// Returns the errors.
+    /// Iterates over the errors.
     pub fn iter(&self) -> impl Iterator<Item = &SettingError> {
         self.0.iter()
     }

@@ -18,7 +18,7 @@ pub enum Kind {
     Text(Check),
     /// `true` or `false`; the flag alone means `true`.
     Switch,
-    /// A path.
+    /// The path of a file or directory.
     Path,
     /// A number within these bounds.
     Number(u64, u64),
@@ -26,7 +26,7 @@ pub enum Kind {
     Duration(Duration, Duration),
     /// A size in bytes within these bounds.
     Size(u64, u64),
-    /// One of several names.
+    /// One of the names that the function returns.
     Choice(fn() -> Vec<PossibleValue>),
     /// A table; the check receives each entry as `NAME=VALUE`.
     Table(Check),

@@ -32,7 +32,7 @@ pub use layers::Layers;
 pub struct Value {
     /// The text. An entry of a table is `NAME=VALUE`.
     pub text: String,
-    /// Where it was written.
+    /// Where the value was written.
     pub origin: Origin,
 }
 

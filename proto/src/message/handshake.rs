@@ -11,7 +11,7 @@ pub struct Hello<'a> {
     pub min_version: u8,
     /// Highest protocol version that the agent supports.
     pub max_version: u8,
-    /// Capability bits. Version 1 defines none.
+    /// Capability bits that the agent offers. Version 1 defines none.
     pub capabilities: u64,
     /// Agent id, unique in the fleet.
     pub agent_id: &'a str,
@@ -75,11 +75,11 @@ pub struct Welcome<'a> {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct Limits {
-    /// Longest payload, in bytes.
+    /// Longest payload that the collector accepts, in bytes.
     pub max_payload_bytes: u32,
-    /// Maximum number of metric families.
+    /// Maximum number of metric families in a schema.
     pub max_families: u32,
-    /// Maximum number of series.
+    /// Maximum number of series in a schema.
     pub max_series: u32,
     /// Maximum number of values in a report, over all series.
     pub max_values: u32,

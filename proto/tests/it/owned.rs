@@ -66,7 +66,7 @@ pub(crate) enum Values {
     Changed { bitmap: Vec<u8>, values: Vec<u8> },
 }
 
-/// Any message with a payload.
+/// An owned copy of any message except a skipped frame.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Owned {
     Hello(Hello),

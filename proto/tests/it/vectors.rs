@@ -15,7 +15,7 @@ use crate::cases;
 use crate::json::{hex, to_json, unhex};
 use crate::receiver::{Context, receive, receive_code};
 
-/// A committed vector.
+/// A committed test vector.
 struct Vector {
     name: String,
     bytes: Vec<u8>,

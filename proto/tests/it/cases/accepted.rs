@@ -8,10 +8,10 @@ use crate::owned::{
     WelcomeLimits,
 };
 
-/// 2026-01-01T00:00:00Z.
+/// 2026-01-01T00:00:00Z, in milliseconds since the Unix epoch.
 const NEW_YEAR_MS: u64 = 1_767_225_600_000;
 
-/// Returns all accepted vectors.
+/// Returns all test vectors that every receiver accepts.
 pub(crate) fn accepted() -> Vec<Accepted> {
     let mut all = hellos();
     all.extend(welcomes());
@@ -94,7 +94,7 @@ fn described(name: &str, kind: u8, unit: &str, help: &str) -> Family {
     Family { unit: unit.into(), help: help.into(), ..family(name, kind) }
 }
 
-/// Returns the schema whose fingerprint [`hello`] carries.
+/// Returns the Schema frame whose fingerprint [`hello`] carries.
 pub(super) fn two_gauges() -> Vec<u8> {
     schema(
         vec![

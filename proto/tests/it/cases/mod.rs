@@ -32,7 +32,7 @@ pub(crate) struct Rejected {
     pub(crate) context: Value,
 }
 
-/// Returns all rejected vectors.
+/// Returns all test vectors that every receiver rejects.
 pub(crate) fn rejected() -> Vec<Rejected> {
     let mut all = rejected_encoding::rejected();
     all.extend(rejected_contents::rejected());
