@@ -77,8 +77,8 @@ impl Rules {
     }
 
     /// Whether a session continues under these rules. The same entry must still match the id, with
-    /// the same token and pinned labels, and the agent's own labels must be allowed. A session that
-    /// an entry admitted ends if the rules have no entries.
+    /// the same token and pinned labels, and the agent's own labels must be allowed. If the rules
+    /// have no entries, a session that was admitted by an entry ends.
     pub(super) fn keep(&self, id: &str, grant: &Grant, labels: &LabelMap) -> bool {
         let has_token = |entry: &Entry| grant.token.is_some_and(|own| entry.tokens.contains(&own));
         let same = match &self.credentials {

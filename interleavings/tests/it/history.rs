@@ -1,7 +1,7 @@
 //! The history of each agent id: operations with their time spans, and what a snapshot may contain.
 //!
-//! Each operation and each snapshot notes the logical time before and after it. What a snapshot
-//! contains of an id must have been true at some moment in between.
+//! Each operation and each snapshot notes the logical time before and after it. The values of an id
+//! in a snapshot must have been current at some moment between these two times.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

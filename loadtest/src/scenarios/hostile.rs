@@ -218,7 +218,8 @@ async fn join_attackers(
     Ok(attacks?)
 }
 
-/// Waits until the collector has freed the state of the attackers, and has a page judged.
+/// Waits until the collector has freed the state of the attackers, then has workers judge a
+/// page.
 async fn wait_until_forgotten(run: &mut ScenarioRun, honest: u32) -> anyhow::Result<SelfMetrics> {
     run.fleet.begin_phase("waiting until the state of attackers is freed");
     let until = Instant::now() + ATTACKS_END_TIMEOUT;

@@ -12,7 +12,7 @@ use crate::scrape::{self, ScrapeError};
 const PATH: &str = "/metrics/self";
 /// Interval between two attempts to fetch the page.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
-/// Name and first label of the Reject counter.
+/// Start of the series of the Reject counter, up to the value of its first label.
 const REJECTS: &str = "fleetgauge_rejects_total{code=\"";
 
 /// The page of a collector's own metrics.

@@ -1,4 +1,4 @@
-//! Every scenario passes a correct collector, and finds one with a fault.
+//! A correct collector passes every scenario, and a collector with a fault fails.
 
 use std::thread;
 

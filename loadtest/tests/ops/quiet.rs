@@ -54,7 +54,7 @@ fn rebooted_hosts_are_welcomed_within_seconds() {
     }
 }
 
-/// The cause "dropped packets" needs network namespaces.
+/// Without network namespaces the cause `dropped_packets` is skipped.
 #[test]
 #[ignore = "needs a quiet machine"]
 fn every_cause_of_death_is_detected_in_time() {
