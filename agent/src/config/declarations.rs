@@ -44,8 +44,8 @@ const SETTINGS: [Setting; 17] = [
     setting("id", Kind::Text(id::is_id), "ID", "Agent id, unique in the fleet")
         .under(REPORTING)
         .details(
-            "The value of the label agent of all series. 1 to 128 characters from A-Z, a-z, 0-9 and \
-             . _ : - (cannot be combined with --id-from).",
+            "The value of the label agent of all series. 1 to 128 characters from A-Z, a-z, \
+             0-9 and . _ : - (cannot be combined with --id-from).",
         )
         .reloads(),
     setting("id_from", Kind::choice::<IdFrom>(), "SOURCE", "Source of the agent id")
@@ -93,7 +93,7 @@ const SETTINGS: [Setting; 17] = [
     .reloads(),
     setting("tls", Kind::Switch, "BOOL", "Use TLS")
         .under(TLS)
-        .details("Verifies the collector's certificate against --tls-ca or the system's trust store.")
+        .details("Verifies the collector's certificate by --tls-ca or the system's trust store.")
         .default_note("true with any other --tls option")
         .reloads(),
     setting("tls_ca", Kind::Path, "FILE", "PEM CA certificates to verify the collector")

@@ -46,7 +46,7 @@ impl Labels {
                 Some(_) => {
                     return Err(not_allowed(
                         name,
-                        "has another value in the entry of its credential; remove it from the agent",
+                        "has another value in the credentials file; remove it from the agent",
                     ));
                 }
                 None if self.allows(name) => all.push((name, value)),

@@ -161,7 +161,7 @@ fn reload_signal() -> Arc<Notify> {
                 }
             })),
             Err(error) => {
-                tracing::warn!(%error, "cannot handle SIGHUP; the configuration reloads only when a file changes")
+                tracing::warn!(%error, "cannot handle SIGHUP; only a changed file causes a reload")
             }
         }
     }

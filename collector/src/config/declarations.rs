@@ -1,11 +1,11 @@
 //! The declarations of all settings.
 
-use fleetgauge_common::log::{self, LogFormat};
+use fleetgauge_common::log::LogFormat;
 use fleetgauge_common::settings::{Kind, Program, Setting, names, setting};
 use fleetgauge_proto::limits::{MAX_HELLO_BYTES, MAX_PAYLOAD_BYTES};
 
 use super::{RESERVED_FDS, parse};
-use crate::tls::{NamePattern, Version};
+use crate::tls::Version;
 
 const LISTENING: &str = "Listening";
 const AUTHENTICATION: &str = "Authentication";
@@ -85,8 +85,10 @@ const SETTINGS: [Setting; 52] = [
         .reloads(),
     setting("http_credentials", Kind::Path, "FILE", "Read the tokens of HTTP users from FILE")
         .under(AUTHENTICATION)
-        .details("Without this file and --http-tls-client-ca, anyone who reaches the HTTP port can \
-             read every page.")
+        .details(
+            "Without this file and --http-tls-client-ca, anyone who reaches the HTTP port can \
+             read every page.",
+        )
         .reloads(),
     setting("allow_labels", Kind::Text(parse::is_label), "NAME", "Allow agents to set label NAME")
         .under(AUTHENTICATION)
@@ -111,7 +113,7 @@ const SETTINGS: [Setting; 52] = [
     .under(TLS)
     .details("PEM. The names in an agent's certificate decide which id it may have.")
     .reloads(),
-    setting("tls_crl", Kind::Path, "FILE", "PEM certificate revocation lists (CRLs) of the client CAs")
+    setting("tls_crl", Kind::Path, "FILE", "PEM revocation lists (CRLs) of the client CAs")
         .under(TLS)
         .details("Each CA in --tls-client-ca needs a list.")
         .reloads(),
@@ -121,7 +123,7 @@ const SETTINGS: [Setting; 52] = [
         .reloads(),
     setting(
         "tls_client_name",
-        Kind::Text(is_name_pattern),
+        Kind::Text(parse::is_name_pattern),
         "PATTERN",
         "Name required in an agent's certificate; {id} is the agent id",
     )
@@ -146,7 +148,7 @@ const SETTINGS: [Setting; 52] = [
     .under(HTTP_TLS)
     .details("PEM. Any client certificate issued by one of these CAs gives access to every page.")
     .reloads(),
-    setting("http_tls_crl", Kind::Path, "FILE", "PEM certificate revocation lists (CRLs) of the client CAs")
+    setting("http_tls_crl", Kind::Path, "FILE", "PEM revocation lists (CRLs) of the client CAs")
         .under(HTTP_TLS)
         .details("Each CA in --http-tls-client-ca needs a list.")
         .reloads(),
@@ -333,8 +335,8 @@ const SETTINGS: [Setting; 52] = [
     setting("types", Kind::Table(parse::is_type), "FAMILY=TYPE", "Set the type of a metric family")
         .under(PAGES)
         .details(
-            "TYPE is gauge, counter, histogram, summary, info or unknown. Applies if agents declare \
-             different types for a family. By default, the type declared first applies.",
+            "TYPE is gauge, counter, histogram, summary, info or unknown. Applies if agents \
+             declare different types for a family. By default, the type declared first applies.",
         ),
     setting(
         "classic",
@@ -368,7 +370,7 @@ const SETTINGS: [Setting; 52] = [
          with a short interval.",
     )
     .default("0s"),
-    setting("log", Kind::Text(is_log_filter), "FILTER", "Log level or filter directives")
+    setting("log", Kind::Text(parse::is_log_filter), "FILTER", "Log level or filter directives")
         .under("Logging")
         .details(
             "error, warn, info, debug, trace or off, or directives such as \
@@ -380,29 +382,6 @@ const SETTINGS: [Setting; 52] = [
         .default("text"),
 ];
 
-fn is_log_filter(text: &str) -> Result<(), String> {
-    log::parse_filter(text).map(drop)
-}
-
-fn is_name_pattern(text: &str) -> Result<(), String> {
-    NamePattern::parse(text).map(drop)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn common_list_of_names_is_complete() {
-        let declared: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
-        assert_eq!(declared, names::COLLECTOR);
-    }
-
-    #[test]
-    fn help_is_short_and_without_full_stop() {
-        for setting in &SETTINGS {
-            assert!(setting.help.len() <= 64 && !setting.help.ends_with('.'), "{}", setting.name);
-            assert!(setting.details.is_empty() || setting.details.ends_with('.'));
-        }
-    }
-}
+#[path = "declarations_tests.rs"]
+mod tests;

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 
+use fleetgauge_common::log;
 use fleetgauge_proto::schema::FamilyKind;
 
 use crate::admission::prefixes::Prefixes;
 use crate::auth::Labels;
 use crate::http::scrape_target::ScrapeTarget;
+use crate::tls::NamePattern;
 
 /// The metric types and their names.
 const KINDS: [(&str, FamilyKind); 6] = [
@@ -57,6 +59,14 @@ pub(super) fn pin(text: &str) -> Result<(String, FamilyKind), String> {
             Err(format!("must be FAMILY=TYPE, where TYPE is {names}"))
         }
     }
+}
+
+pub(super) fn is_log_filter(text: &str) -> Result<(), String> {
+    log::parse_filter(text).map(drop)
+}
+
+pub(super) fn is_name_pattern(text: &str) -> Result<(), String> {
+    NamePattern::parse(text).map(drop)
 }
 
 pub(super) fn is_type(text: &str) -> Result<(), String> {

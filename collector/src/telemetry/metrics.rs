@@ -198,7 +198,7 @@ impl Metrics {
         );
         to.register(
             "fleetgauge_family_conflicts",
-            "Families suppressed on the shared pages because another agent declared another type first",
+            "Families suppressed on the shared pages because their name has another type there",
             self.family_conflicts.clone(),
         );
         to.register(

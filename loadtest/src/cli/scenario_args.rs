@@ -27,7 +27,8 @@ pub enum Scenario {
     Storm(StormArgs),
     /// Let agents die in six ways; measure how long the pages still show them
     ///
-    /// Agents send Bye, close the connection, reset it, are killed, are frozen, or lose their network.
+    /// Agents send Bye, close the connection, reset it, are killed, are frozen, or lose their
+    /// network.
     /// Every dead agent must disappear in time, and no live agent may disappear.
     ///
     /// Example: fleetgauge-loadtest deaths --agents 1000
