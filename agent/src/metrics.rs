@@ -12,7 +12,7 @@ use crate::sampler::Readings;
 pub struct Metric {
     /// Metric name.
     pub name: &'static str,
-    /// Unit, which the name ends in; empty if it has none.
+    /// Unit, with which the name ends; empty if the metric has none.
     pub unit: &'static str,
     /// Help text.
     pub help: &'static str,

@@ -77,7 +77,7 @@ impl EncodedSchema {
     /// Encodes the schema of a metric set: one gauge without labels for each metric.
     ///
     /// # Errors
-    /// None for the existing sets.
+    /// Never fails for the existing sets.
     pub fn of(set: MetricSet) -> Result<Self, Violation> {
         let families = set.metrics().iter().map(|metric| message::Family {
             name: metric.name,

@@ -45,12 +45,10 @@ enum State {
     Closed,
 }
 
-/// Protocol state of one agent. Every call takes the agent's [`Profile`], which must not change
-/// during a connection. The client does not store it, so that the simulated agents of the load test
-/// can share one.
+/// Protocol state of one agent.
 ///
-/// Every call takes the agent's [`Profile`], which must always be the same one: the load test
-/// shares a profile between simulated agents.
+/// Every call takes the agent's [`Profile`], which must not change during a connection. The client
+/// does not store it, so that the simulated agents of the load test can share one.
 ///
 /// ```
 /// use std::sync::Arc;

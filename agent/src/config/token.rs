@@ -22,7 +22,7 @@ const MAKE_ONE: &str = "make one with: fleetgauge-collector token";
 pub struct Token(Box<str>);
 
 impl Token {
-    /// Parses a token, without its line end.
+    /// Parses a token. Ignores a line end after it.
     ///
     /// # Errors
     /// The rule that the token violates; the error never contains the token.

@@ -129,8 +129,8 @@ impl Credentials {
         }
     }
 
-    /// Returns the token for a connection to `address`. It goes to another host only over TLS, or
-    /// if the operator allows sending it unencrypted.
+    /// Returns the token for a connection to `address`. Fails if the token would go to another host
+    /// without TLS, unless the operator allows sending it unencrypted.
     pub(super) fn token_for(
         &self,
         agent: &Agent,

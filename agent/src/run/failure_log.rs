@@ -29,7 +29,7 @@ impl Reporter {
         }
     }
 
-    /// Handles the end of a session: logs it if `logged`, its duration, is given. Returns the delay
+    /// Handles the end of a session: logs it if `logged`, the duration, is given. Returns the delay
     /// before the next round.
     pub(super) fn connection_lost(
         &mut self,

@@ -1,7 +1,7 @@
 //! Detects a collector that hangs.
 //!
-//! A healthy collector sends nothing to a healthy agent. If a collector hangs, its kernel still
-//! acknowledges reports. So the agent sends a Ping after a long silence.
+//! A healthy collector sends nothing to a healthy agent. If a collector hangs, the kernel of
+//! its host still acknowledges reports. So the agent sends a Ping after a long silence.
 
 use std::time::{Duration, Instant};
 

@@ -185,8 +185,8 @@ impl Reporter {
         true
     }
 
-    /// Sets the retry of `failure` to the earliest retry of `all` addresses, unless it ended the
-    /// round.
+    /// Sets the retry of `failure` to the earliest retry of `all` addresses, unless `failure`
+    /// ended the round.
     fn set_retry(&self, all: &[SocketAddr], failure: &mut Failure) {
         if !failure.ends_round {
             let now = Instant::now();

@@ -49,8 +49,8 @@ impl Authority {
         (params.signed_by(&key, &self.0).unwrap(), key)
     }
 
-    /// Returns the TLS configuration of a collector. Requires client certificates that `clients`
-    /// signed, if it is given.
+    /// Returns the TLS configuration of a collector. If `clients` is given, the collector requires
+    /// client certificates that `clients` signed.
     pub(crate) fn collector(
         &self,
         name: &str,

@@ -144,7 +144,7 @@ pub(super) const PREFIX: &str = "FLEETGAUGE_";
 pub struct Program {
     /// All settings of the program.
     pub settings: &'static [Setting],
-    /// Names of the other program's settings: both may run in one environment.
+    /// Names of the other program's settings: both programs may run in one environment.
     pub other: &'static [&'static str],
     /// Plausible names that are not settings, each with what to do instead.
     pub hints: &'static [(&'static str, &'static str)],
