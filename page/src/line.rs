@@ -231,7 +231,7 @@ fn hash_label(name: &str, value: &str) -> u64 {
     mixed(hashed(hashed(LABEL, name.as_bytes()), value.as_bytes()))
 }
 
-/// Hashes a text and its length, eight bytes at a time. The hash need not resist attacks.
+/// Hashes a text and its length, eight bytes at a time. Does not resist crafted collisions.
 fn hashed(seed: u64, bytes: &[u8]) -> u64 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut hash = seed ^ bytes.len() as u64;

@@ -55,7 +55,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Starts a page of this format.
+    /// Creates a reader for a page of this format.
     #[must_use]
     pub fn new(format: Format) -> Self {
         Self { format, families: Families::new(format), ..Self::default() }

@@ -19,7 +19,7 @@ pub(super) struct Answer {
     pub(super) result: Result<Reading, SourceError>,
 }
 
-/// Whether an answer of a source is pending.
+/// Whether an answer of a source is pending, and for which round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pending {
     None,

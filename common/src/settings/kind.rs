@@ -20,11 +20,11 @@ pub enum Kind {
     Switch,
     /// The path of a file or directory.
     Path,
-    /// A number within these bounds.
+    /// A number from the first to the second bound, inclusive.
     Number(u64, u64),
-    /// A duration within these bounds.
+    /// A duration from the first to the second bound, inclusive.
     Duration(Duration, Duration),
-    /// A size in bytes within these bounds.
+    /// A size in bytes from the first to the second bound, inclusive.
     Size(u64, u64),
     /// One of the names that the function returns.
     Choice(fn() -> Vec<PossibleValue>),
