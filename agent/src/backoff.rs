@@ -1,33 +1,34 @@
 //! Backoff between connection attempts.
 //!
-//! A fleet that lost its collector must not reconnect in one burst. The first delay is random,
-//! within five seconds; the next few are exactly five seconds, so every agent keeps its random
-//! offset. When the collector returns from a restart, its fleet reconnects evenly over five
-//! seconds. After that, delays are random within a bound that doubles.
+//! A fleet that lost its collector must not reconnect in one burst. The first delay is random, up
+//! to five seconds. The next few are exactly five seconds, so every agent keeps its random offset:
+//! when the collector returns from a restart, its fleet reconnects evenly over five seconds. Later
+//! delays are random, up to a bound that doubles.
 //!
-//! A delay that the collector asks for is a minimum, up to an hour. A retry slot that it assigns
-//! replaces the agent's own delay.
+//! A delay that the collector asks for is the minimum of the next delay; it is at most an hour. A
+//! retry slot that the collector assigns replaces the agent's own delay.
 
 use std::time::Duration;
 
-/// Bound of the first delay: the time in which a fleet reconnects after a collector restart.
+/// Upper bound of the first delay. After a collector restart, its fleet reconnects within this
+/// time.
 pub const FIRST_BOUND: Duration = Duration::from_secs(5);
 /// Number of delays of exactly [`FIRST_BOUND`] after the first, before the bound doubles.
 pub const FIXED_DELAYS: u32 = 3;
-/// Longest delay of the agent's own choice: the longest time that a host may be missing after a
+/// Longest delay, unless the collector asks for more. A host reconnects at most this long after its
 /// collector returns.
 pub const MAX_DELAY: Duration = Duration::from_secs(60);
 /// Delay after a Reject without a retry time. Retrying alone will not help, but the operator may
 /// fix the cause, and the agent must then connect without a restart.
 pub const REJECTED_DELAY: Duration = Duration::from_secs(10 * 60);
-/// Longest delay that a collector can ask for: its error must not silence a fleet for days.
+/// Longest delay that a collector can ask for, so that its error cannot silence a fleet for days.
 pub const MAX_REQUESTED_DELAY: Duration = Duration::from_secs(60 * 60);
-/// Shortest delay to a retry slot, whatever the collector asks for.
+/// Minimum retry slot. If the collector assigns a shorter one, the agent uses this.
 pub const MIN_RETRY_SLOT: Duration = Duration::from_secs(1);
-/// Length of a session that resets the backoff, in report intervals.
+/// Minimum length of a session that resets the backoff, in report intervals.
 pub const STABLE_INTERVALS: u32 = 2;
 
-/// Delays between connection attempts. Has no clock.
+/// Computes the delays between connection attempts. Reads no clock: the caller waits.
 ///
 /// ```
 /// use std::time::Duration;
@@ -45,23 +46,24 @@ pub const STABLE_INTERVALS: u32 = 2;
 #[derive(Debug)]
 pub struct Backoff {
     failures: u32,
-    /// Minimum of the next delay.
+    /// Minimum of the next delay; zero: no minimum.
     minimum: Duration,
-    /// Replaces the next delay.
+    /// Retry slot that the collector assigned. It replaces the next delay.
     retry_slot: Option<Duration>,
-    /// Maximum of the next delay.
+    /// Maximum of the next delay; `None`: no maximum.
     maximum: Option<Duration>,
     rng: fastrand::Rng,
 }
 
 impl Backoff {
-    /// Creates a backoff without failures that draws random delays from `rng`.
+    /// Creates a backoff with a failure count of zero. `rng` supplies the random delays.
     #[must_use]
     pub const fn new(rng: fastrand::Rng) -> Self {
         Self { failures: 0, minimum: Duration::ZERO, retry_slot: None, maximum: None, rng }
     }
 
-    /// Returns the delay before the next attempt and counts a failure, unless a retry slot is set.
+    /// Returns the delay before the next attempt. Counts a failure, unless the delay comes from a
+    /// retry slot.
     pub fn next_delay(&mut self) -> Duration {
         let maximum = self.maximum.take();
         if let Some(slot) = self.retry_slot.take() {
@@ -81,15 +83,16 @@ impl Backoff {
         maximum.map_or(delay, |maximum| delay.min(self.with_jitter(maximum)))
     }
 
-    /// Adds a random amount of up to a tenth.
+    /// Returns `delay` plus a random amount of up to a tenth of it.
     fn with_jitter(&mut self, delay: Duration) -> Duration {
         delay + (delay / 10).mul_f64(self.rng.f64())
     }
 
-    /// Resets the backoff if a session was stable: it lasted [`STABLE_INTERVALS`] report intervals.
+    /// Resets the backoff if a session was stable: it lasted at least [`STABLE_INTERVALS`] report
+    /// intervals.
     ///
-    /// Returns whether it was. A shorter session does not count as a success: a collector that
-    /// accepts and then drops connections is not healthy.
+    /// Returns whether the session was stable. A shorter session does not count as a success: a
+    /// collector that accepts and then drops connections is not healthy.
     pub fn session_ended(&mut self, lasted: Duration, interval: Duration) -> bool {
         let stable = lasted >= interval * STABLE_INTERVALS;
         if stable {
@@ -98,19 +101,19 @@ impl Backoff {
         stable
     }
 
-    /// Sets the minimum of the next delay, up to [`MAX_REQUESTED_DELAY`], plus jitter.
+    /// Sets the minimum of the next delay: `minimum`, at most [`MAX_REQUESTED_DELAY`], plus jitter.
     pub fn set_minimum(&mut self, minimum: Duration) {
         self.minimum = minimum.min(MAX_REQUESTED_DELAY);
     }
 
-    /// Sets the next delay to a retry slot that the collector assigned, plus jitter. The number of
-    /// failures does not matter.
+    /// Makes the next delay a retry slot that the collector assigned, plus jitter, regardless of
+    /// the number of failures.
     pub fn use_retry_slot(&mut self, slot: Duration) {
         self.retry_slot = Some(slot.clamp(MIN_RETRY_SLOT, MAX_REQUESTED_DELAY));
     }
 
-    /// Sets the maximum of the next delay to a retry slot, plus jitter: one of several addresses
-    /// assigned it.
+    /// Limits the next delay to `slot`, plus jitter: the retry slot that one of the collector's
+    /// addresses assigned.
     pub fn set_maximum(&mut self, slot: Duration) {
         self.maximum = Some(slot.clamp(MIN_RETRY_SLOT, MAX_REQUESTED_DELAY));
     }

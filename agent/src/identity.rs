@@ -5,15 +5,16 @@ use std::hash::{BuildHasher, RandomState};
 use fleetgauge_proto::AgentId;
 use sha2::{Digest, Sha256};
 
-/// Hash prefix: makes this hash of the machine id differ from that of any other program.
+/// Prefix of the hash input, so that the hash of the machine id differs from that of other
+/// programs.
 const MACHINE_ID_CONTEXT: &[u8] = b"fleetgauge-agent machine-id v1\0";
-/// Host names that are not unique.
+/// Default host names, which many hosts share.
 const SHARED_NAMES: [&str; 4] = ["", "localhost", "localhost.localdomain", "(none)"];
 
 /// Source of the agent id.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum IdSource {
-    /// Set by the operator.
+    /// The id that the operator set.
     Given(AgentId),
     /// The host name.
     #[default]
@@ -42,14 +43,14 @@ pub enum IdentityError {
     NoMachineId,
 }
 
-/// Identifiers of the host.
+/// Identifiers of the host and of its current boot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Host {
-    /// Host name.
+    /// Host name; `None` if it cannot be read.
     pub name: Option<String>,
-    /// Contents of `/etc/machine-id`. Only systems with systemd or D-Bus have one.
+    /// Contents of `/etc/machine-id`; `None` on systems without systemd or D-Bus.
     pub machine_id: Option<String>,
-    /// Random id of the boot. Only Linux has one.
+    /// Random id of the boot; `None` on other systems than Linux.
     pub boot_id: Option<String>,
 }
 
@@ -104,7 +105,7 @@ impl Host {
         Nonces { host: self.boot_nonce().unwrap_or(process), process }
     }
 
-    /// Parses the boot id.
+    /// Returns the boot id as bytes; `None` if it is missing or invalid.
     fn boot_nonce(&self) -> Option<[u8; 16]> {
         let hex = self.boot_id.as_deref()?.trim().replace('-', "");
         if hex.len() != 32 {
@@ -114,12 +115,13 @@ impl Host {
     }
 }
 
-/// Distinguishes two agents with the same id. Not secret, but not logged.
+/// Random numbers by which the collector distinguishes two agents with the same id. Not secret, but
+/// not logged.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Nonces {
     /// The boot id, which all processes of the host share; random if the system has none.
     pub host: [u8; 16],
-    /// Random, new for each process.
+    /// Random number of the process.
     pub process: [u8; 16],
 }
 
@@ -129,8 +131,8 @@ impl std::fmt::Debug for Nonces {
     }
 }
 
-/// Returns 128 random bits. The standard library keys `RandomState` from the operating system's
-/// random source.
+/// Returns 128 random bits from `RandomState`, whose keys the standard library takes from the
+/// operating system's random source.
 fn random() -> [u8; 16] {
     let keys = RandomState::new();
     let mut bits = [0; 16];

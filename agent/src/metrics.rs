@@ -1,18 +1,18 @@
 //! The metric sets: names, units, help texts and their order in reports.
 //!
-//! `basic` follows the Prometheus naming conventions. `classic` has the names of the predecessor.
-//! All metrics are gauges.
+//! `basic` follows the Prometheus naming conventions. `classic` has the metric names of the Python
+//! agent that fleetgauge replaces. All metrics are gauges.
 
 use clap::ValueEnum;
 
 use crate::sampler::Readings;
 
-/// A gauge and its value for a sample.
+/// A gauge, and how its value follows from the readings of a sample.
 #[derive(Debug)]
 pub struct Metric {
     /// Metric name.
     pub name: &'static str,
-    /// Unit, which the name ends in; empty if it has none.
+    /// Unit, with which the name ends; empty if the metric has none.
     pub unit: &'static str,
     /// Help text.
     pub help: &'static str,
@@ -20,7 +20,7 @@ pub struct Metric {
 }
 
 impl Metric {
-    /// Returns the value; `None` if its source has no reading.
+    /// Returns the value of the metric; `None` if its source has no reading.
     #[must_use]
     pub fn value(&self, readings: &Readings) -> Option<f64> {
         (self.value)(readings)
@@ -128,7 +128,7 @@ const CLASSIC: &[Metric] = &[
     },
 ];
 
-/// Converts bytes to a value. Exact up to 2^53 bytes, which is 8 PiB.
+/// Converts a number of bytes to a metric value. Exact up to 2^53 bytes (8 PiB).
 #[expect(clippy::cast_precision_loss, reason = "no host has 8 PiB of memory")]
 const fn bytes(count: u64) -> f64 {
     count as f64
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
     use crate::sampler::{Cpu, Filesystem, Memory};
 
-    /// Readings with round numbers.
+    /// Returns readings with round numbers.
     fn readings() -> Readings {
         Readings {
             cpu: Some(Cpu { usage_ratio: 0.25 }),

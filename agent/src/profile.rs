@@ -18,9 +18,9 @@ pub struct Profile {
     pub id: AgentId,
     /// Nonces of the host's boot and of the process.
     pub nonces: Nonces,
-    /// Labels of all series.
+    /// Static labels of the agent, added to all its series.
     pub labels: StaticLabels,
-    /// Interval between reports to ask for.
+    /// Interval between reports that the agent asks the collector for.
     pub interval: Duration,
     /// Program version, at most 64 bytes.
     pub agent_version: &'static str,
@@ -77,7 +77,7 @@ impl EncodedSchema {
     /// Encodes the schema of a metric set: one gauge without labels for each metric.
     ///
     /// # Errors
-    /// None for the existing sets.
+    /// Never fails for the existing sets.
     pub fn of(set: MetricSet) -> Result<Self, Violation> {
         let families = set.metrics().iter().map(|metric| message::Family {
             name: metric.name,
@@ -104,7 +104,7 @@ impl EncodedSchema {
         &self.frame
     }
 
-    /// Returns the fingerprint for Hello.
+    /// Returns the fingerprint of the schema, for Hello.
     #[must_use]
     pub const fn fingerprint(&self) -> Fingerprint {
         self.fingerprint

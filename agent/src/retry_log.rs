@@ -1,11 +1,11 @@
 //! Rate limiter for log lines about failed attempts.
 //!
 //! On a terminal every failure is logged. In a log file, an outage of a night must not fill the
-//! disks of a fleet: failures 1, 2, 4, 8 and so on are logged, later one every ten minutes.
+//! disks of a fleet: failures 1, 2, 4, 8 and so on are logged, then one every ten minutes.
 
 use std::time::{Duration, Instant};
 
-/// Longest time between two lines of an outage.
+/// Longest time between two log lines about one outage.
 pub const MAX_SILENCE: Duration = Duration::from_secs(10 * 60);
 
 /// Counts consecutive failures and selects those to log. Does not log itself.
@@ -25,7 +25,7 @@ pub struct RetryLog {
     log_all: bool,
     failures: u64,
     last_line: Option<Instant>,
-    /// A line is due every [`MAX_SILENCE`] instead of at powers of two.
+    /// Whether a line is due every [`MAX_SILENCE`] instead of at powers of two.
     periodic: bool,
 }
 
@@ -60,7 +60,8 @@ impl RetryLog {
 mod tests {
     use super::*;
 
-    /// Returns the numbers of the failures that are logged, of `count` failures `apart`.
+    /// Records `count` failures at intervals of `apart`. Returns the numbers of those that are
+    /// logged.
     fn logged(log: &mut RetryLog, count: u32, apart: Duration) -> Vec<u64> {
         let start = Instant::now();
         (0..count).filter_map(|n| log.failed(start + apart * n)).collect()

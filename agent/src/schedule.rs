@@ -46,7 +46,7 @@ impl Schedule {
         Self { interval, next: now + wait }
     }
 
-    /// Returns the next tick.
+    /// Returns the time of the next tick.
     #[must_use]
     pub const fn next(&self) -> Instant {
         self.next

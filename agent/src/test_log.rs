@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracing::Dispatch;
 use tracing::subscriber::{DefaultGuard, NoSubscriber};
 
-/// Polling interval for a line.
+/// Polling interval while a test waits for a log line.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A second dispatcher that is never dropped. With a single dispatcher, tracing asks the

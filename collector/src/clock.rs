@@ -15,21 +15,21 @@ pub type Millis = u64;
 /// Microseconds in a millisecond.
 pub(crate) const MICROS: u64 = 1_000;
 
-/// Maximum lag of the clock, which counts whole milliseconds. Add it to the start of a deadline, or
-/// the deadline can come early.
+/// Maximum rounding error of the clock, which counts whole milliseconds. Add it to the current time
+/// when computing a deadline, or the deadline can be too early.
 pub(crate) const ROUNDED: Millis = 1;
 
 /// Interval of ticks.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
-/// A tick that is late by this much means that the collector was frozen, not only busy.
+/// A tick that is late by more than this means that the collector was frozen, not only busy.
 const FROZEN: Duration = Duration::from_secs(1);
 /// Maximum advance of the clock between two ticks.
 const LONGEST: Millis = (TICK.as_millis() + FROZEN.as_millis()) as Millis;
 
-/// A time on both clocks.
+/// A point in time, on the collector's clock and as time of day.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Moment {
-    /// On the collector's clock.
+    /// Time on the collector's clock.
     pub awake: Millis,
     /// The time of day, in unix seconds.
     pub unix: u64,
@@ -39,9 +39,10 @@ pub struct Moment {
 #[derive(Debug, Default)]
 pub struct Clock {
     started: OnceLock<Instant>,
-    /// Frozen time since the start.
+    /// Total frozen time since the start, in milliseconds.
     lost: AtomicU64,
-    /// Upper bound of the clock before the next tick, which bounds the effect of a freeze.
+    /// Upper bound of the clock until the next tick. It limits how far a freeze can advance the
+    /// clock.
     latest: AtomicU64,
     /// Time of day, in unix seconds.
     unix: AtomicU64,
@@ -54,7 +55,7 @@ impl Clock {
         self.started.get_or_init(Instant::now);
     }
 
-    /// Returns the current time.
+    /// Returns the current time on the collector's clock.
     pub fn now(&self) -> Millis {
         match self.started.get() {
             Some(started) => self.at(|| millis(started.elapsed())),
@@ -62,7 +63,8 @@ impl Clock {
         }
     }
 
-    /// Returns the time on the clock; `elapsed` returns the real time since the start.
+    /// Returns the time on the clock; `elapsed` returns the real time since the start, in
+    /// milliseconds.
     fn at(&self, elapsed: impl FnOnce() -> Millis) -> Millis {
         // Load `latest` first: a new `latest` with an old `lost` would show frozen time.
         let latest = self.latest.load(Ordering::Acquire);
@@ -72,7 +74,7 @@ impl Clock {
         elapsed().saturating_sub(lost).min(latest)
     }
 
-    /// Returns the current time on both clocks.
+    /// Returns the current time on the collector's clock and the time of day.
     pub fn moment(&self) -> Moment {
         Moment { awake: self.now(), unix: self.unix.load(Ordering::Relaxed) }
     }
@@ -98,7 +100,7 @@ impl Clock {
         if beyond == 0 { Duration::ZERO } else { Duration::from_millis(beyond) + FROZEN }
     }
 
-    /// Advances a clock that was not started.
+    /// Advances a clock that was not started, for example in a test.
     pub fn advance(&self, time: Duration) {
         self.latest.fetch_add(millis(time), Ordering::Release);
     }
@@ -177,7 +179,8 @@ mod tests {
         }
     }
 
-    /// Not even by a fraction of a millisecond: most of these deadlines begin within one.
+    /// Most of these deadlines begin within a millisecond, and must not be early by a fraction of
+    /// one.
     #[test]
     fn deadline_that_begins_within_a_millisecond_is_not_early() {
         let clock = started();

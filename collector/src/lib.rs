@@ -34,11 +34,12 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// The collector's allocator, in which an idle connection takes less memory than in the system's.
+/// The collector's allocator: jemalloc, in which an idle connection takes less memory than in the
+/// system allocator.
 #[cfg(all(target_os = "linux", feature = "jemalloc"))]
 pub use tikv_jemallocator::Jemalloc as Allocator;
 
-/// The collector's allocator.
+/// The collector's allocator where jemalloc is not used: the system allocator.
 #[cfg(not(all(target_os = "linux", feature = "jemalloc")))]
 pub use std::alloc::System as Allocator;
 

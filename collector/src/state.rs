@@ -26,15 +26,15 @@ use crate::roster::Roster;
 use crate::telemetry::Telemetry;
 use crate::telemetry::log_limiter::{Kind, log_if};
 
-/// Client certificates that are verified in one batch after the authorities or revocation lists
-/// have changed, and the pause between batches, in which reports are handled.
+/// Client certificates that are verified in one batch after the CA certificates or revocation lists
+/// have changed. In the pause between two batches, reports are handled.
 const VERIFIED_AT_ONCE: usize = 500;
 const VERIFICATION_PAUSE: Duration = Duration::from_millis(100);
 
 /// The state of a collector.
 #[derive(Debug)]
 pub struct CollectorState {
-    /// Settings.
+    /// Configuration at the start. A reload does not change it.
     pub config: Config,
     /// The collector's clock.
     pub clock: Clock,
@@ -46,7 +46,7 @@ pub struct CollectorState {
     pub registry: Registry,
     /// Agents that are expected or have departed.
     pub roster: Roster,
-    /// Versions of the agents.
+    /// Interned versions of the agents.
     pub versions: AgentVersions,
     /// Pending challenges between agents that claim the same id.
     pub challenges: Challenges,
@@ -93,8 +93,8 @@ impl CollectorState {
         }
     }
 
-    /// Whether a line about this agent or address, caused by `source`, is logged at its own level
-    /// and not at debug.
+    /// Whether the log limits allow a line about this agent or address, caused by `source`. If not,
+    /// the caller logs it at level debug.
     pub(crate) fn may_log(&self, line: &'static str, subject: impl Hash, source: IpAddr) -> bool {
         self.telemetry.log_limiter.may_log(line, subject, source, self.clock.now())
     }
@@ -105,7 +105,7 @@ impl CollectorState {
         self.telemetry.log_limiter.add(kind, self.clock.now())
     }
 
-    /// Frees idle capacity, as after a fleet has disconnected.
+    /// Frees idle capacity of the collector's maps, for example after a fleet has disconnected.
     pub fn shrink(&self) {
         self.admission.shrink();
         self.registry.shrink();
@@ -120,9 +120,9 @@ impl CollectorState {
         })
     }
 
-    /// Replaces the policy in force. Wakes every session, and those end that the new policy does
-    /// not allow. If client certificates must be verified again, blocks until all sessions were
-    /// woken, batch by batch.
+    /// Replaces the authorization policy in force, and wakes every session. A session that the new
+    /// policy does not allow ends. If client certificates must be verified again, sessions are
+    /// woken in batches, and the call blocks until all are woken.
     pub fn reload(&self, policy: Arc<AuthPolicy>) {
         let verifier =
             |policy: &AuthPolicy| policy.tls.as_ref().map(|tls| Arc::clone(tls.clients()));

@@ -1,4 +1,4 @@
-//! The memory that is charged to the budget is the memory that is allocated.
+//! Checks that the memory charged to the budget is about the memory that is allocated.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::sync::Arc;
@@ -11,10 +11,11 @@ use fleetgauge_proto::report::{Values, write_all};
 use fleetgauge_proto::schema::FamilyKind;
 use fleetgauge_proto::{AgentId, Fingerprint, Limits, Schema};
 
-/// Range of the ratio of allocated to charged bytes.
+/// Accepted ratios of allocated to charged bytes.
 const HONEST: std::ops::Range<f64> = 0.75..1.25;
 
-/// Adds a schema of `families` families. Their series have labels and parameters, or neither.
+/// Adds a schema of `families` families. The series of histograms have a label and bounds, others
+/// neither.
 fn schema(registry: &Registry, number: u64, families: u32, kind: FamilyKind) -> Pinned {
     let names: Vec<_> = (0..families).map(|n| format!("family_{number}_{n}")).collect();
     let family = |name| Family { name, kind: kind as u8, unit: "", help: "What it is." };

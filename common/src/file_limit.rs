@@ -1,12 +1,12 @@
-//! The process's limit of open files: every connection takes one.
+//! The limit of open files of the process: each connection takes one file descriptor.
 
 use std::io;
 
-/// Raises the soft limit to the hard limit. Returns the new soft limit; `None` if it is unlimited
-/// or the system has none.
+/// Raises the soft limit to the hard limit. Returns the new soft limit; `None` if the number of
+/// open files is unlimited.
 ///
 /// # Errors
-/// The system refuses.
+/// The system refuses to raise the limit.
 #[cfg(unix)]
 pub fn raise() -> io::Result<Option<u64>> {
     use rustix::process::{Resource, getrlimit, setrlimit};
@@ -16,16 +16,16 @@ pub fn raise() -> io::Result<Option<u64>> {
     Ok(limit.current)
 }
 
-/// Does nothing: the system has no such limit.
+/// Does nothing and returns `None`: the system has no such limit.
 ///
 /// # Errors
-/// None.
+/// Never fails.
 #[cfg(not(unix))]
 pub fn raise() -> io::Result<Option<u64>> {
     Ok(None)
 }
 
-/// Returns the hard limit; `None` if it is unlimited or the system has none.
+/// Returns the hard limit; `None` if the number of open files is unlimited.
 #[must_use]
 pub fn maximum() -> Option<u64> {
     #[cfg(unix)]
@@ -34,7 +34,7 @@ pub fn maximum() -> Option<u64> {
     None
 }
 
-/// Returns the soft limit; `None` if it is unlimited or the system has none.
+/// Returns the soft limit; `None` if the number of open files is unlimited.
 #[must_use]
 pub fn current() -> Option<u64> {
     #[cfg(unix)]

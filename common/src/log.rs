@@ -18,7 +18,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Changes the filter of a running log.
+/// Handle that changes the filter of a running log.
 pub type FilterHandle = reload::Handle<EnvFilter, Registry>;
 
 /// Parses a level or `target=level` directives. Rejects a bare target, which would disable all

@@ -12,19 +12,19 @@ use std::path::Path;
 )]
 pub struct FileError {
     file: String,
-    /// Line number, counted from 1.
+    /// Line number of the problem, counted from 1; `None`: the whole file.
     line: Option<usize>,
     problem: String,
 }
 
 impl FileError {
-    /// Creates an error of a file.
+    /// Creates an error about a whole file.
     #[must_use]
     pub fn new(path: &Path, problem: impl Into<String>) -> Self {
         Self { file: path.display().to_string(), line: None, problem: problem.into() }
     }
 
-    /// Creates an error of a line, counted from 1.
+    /// Creates an error about one line, counted from 1.
     #[must_use]
     pub fn at(path: &Path, line: usize, problem: impl Into<String>) -> Self {
         Self { line: Some(line), ..Self::new(path, problem) }

@@ -7,7 +7,7 @@ use std::time::Duration;
 #[cfg(unix)]
 use sd_notify::NotifyState;
 
-/// Whether a service manager has started this process.
+/// Returns whether a service manager that expects notifications has started this process.
 #[must_use]
 pub fn is_present() -> bool {
     cfg!(unix) && std::env::var_os("NOTIFY_SOCKET").is_some()
@@ -23,7 +23,7 @@ pub fn watchdog_timeout() -> Option<Duration> {
     None
 }
 
-/// Notifies that the program has started or finished a reload.
+/// Notifies that the program is ready: after its start, or after a reload.
 pub fn ready(status: Option<&str>) {
     #[cfg(unix)]
     notify([Some(NotifyState::Ready), status.map(NotifyState::Status)]);
@@ -59,7 +59,7 @@ pub fn status(status: &str) {
     let _ = status;
 }
 
-/// Sends a watchdog ping.
+/// Sends a watchdog ping, and the status if given.
 pub fn ping(status: Option<&str>) {
     #[cfg(unix)]
     notify([Some(NotifyState::Watchdog), status.map(NotifyState::Status)]);

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-/// Units of durations in milliseconds, smallest first.
+/// Units of durations, each with its length in milliseconds, smallest first.
 const DURATIONS: [(&str, u64); 5] =
     [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
-/// Units of sizes in bytes, smallest first.
+/// Units of sizes, each with its size in bytes, smallest first.
 const SIZES: [(&str, u64); 5] =
     [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
 

@@ -12,7 +12,7 @@ use fleetgauge_collector::state::CollectorState;
 use crate::expected::{self, Page};
 use crate::page::parse;
 
-/// Longer than the collector keeps state of an idle address.
+/// A time after which the collector has dropped its state of an idle source address.
 const ADDRESS_STATE_EXPIRY: Duration = Duration::from_secs(2 * 3600);
 
 /// Admits a connection as the accept loop does; `None` if a limit refuses it.
@@ -29,7 +29,7 @@ pub(crate) fn connect(
     Some((Session::new(Arc::clone(collector), Arc::clone(&handle), handshake, now), handle))
 }
 
-/// Advances the clock and runs the periodic tasks.
+/// Advances the collector's clock and runs its periodic tasks.
 pub(crate) fn advance(collector: &CollectorState, time: Duration) {
     collector.clock.advance(time);
     collector.admission.addresses.forget_idle(collector.clock.now());
@@ -53,7 +53,7 @@ pub(crate) fn check_empty(collector: &CollectorState) {
     assert_eq!((registry.schemas().len(), admission.budget.taken()), (0, 0));
 }
 
-/// Renders a page.
+/// Renders a snapshot as a page in this format.
 pub(crate) fn text(snapshot: &Snapshot, format: Format) -> Vec<u8> {
     let mut page = Vec::new();
     render(snapshot, format, &mut page).unwrap();

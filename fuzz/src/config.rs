@@ -15,7 +15,7 @@ use toml::{Table, Value};
 
 use crate::message::is_name;
 
-/// Loads the settings as the programs do at startup.
+/// Loads the settings of an input as the programs do at startup, and checks the result.
 pub fn check(data: &[u8]) {
     let Some((program, settings)) = std::str::from_utf8(data).ok().and_then(|t| t.split_once('\n'))
     else {
@@ -36,8 +36,8 @@ pub fn check(data: &[u8]) {
     assert!(!accepted || table.is_some(), "a file that is not TOML was accepted");
 }
 
-/// Whether a setting may be a path. Such inputs are skipped, because a check must not read other
-/// files.
+/// Whether a setting contains a slash, so that it may be a path. Inputs with such settings are
+/// skipped, because a check must not read other files.
 fn names_a_path(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('/'),
@@ -47,7 +47,7 @@ fn names_a_path(value: &Value) -> bool {
     }
 }
 
-/// The flags of a collector, as a command.
+/// Command-line parser for the flags of a collector.
 #[derive(Debug, Parser)]
 struct CollectorFlags {
     #[command(flatten)]

@@ -7,17 +7,17 @@ use fleetgauge_collector::auth::credential_id::CredentialId;
 use fleetgauge_proto::AgentId;
 use toml::{Table, Value};
 
-/// Tokens and their SHA-256.
+/// Tokens and their SHA-256 digests, as written in a credentials file.
 pub(crate) const TOKENS: [(&str, &str); 3] = [
     ("one", "sha256:7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed"),
     ("two", "sha256:3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3"),
     ("three", "sha256:8b5b9db0c13db24256c829aa364aa90c6d2eba318b9232a4ab9313b954d3555f"),
 ];
 const IDS: [&str; 5] = ["a", "ab", "abc", "b-1", "zzz"];
-/// A text of at least this length may be a secret.
+/// Minimum length of a text that may be a secret, in bytes.
 const SECRET_BYTES: usize = 12;
 
-/// An id or a pattern, and its tokens; `None` if the entry has no `tokens`.
+/// An agent id or pattern, and its token digests; `None` if the entry has no `tokens`.
 type Entry<'a> = (&'a str, Option<Vec<String>>);
 
 /// Reads the file, with and without client certificates, and tries every token for several ids.
@@ -47,7 +47,7 @@ pub fn check(data: &[u8]) {
                 false
             }
         });
-    // Client certificates only make entries without tokens legal.
+    // Client certificates change the result only for files that have entries without tokens.
     let without_tokens = || {
         let entries = table.as_ref().ok().and_then(entries)?;
         Some(entries.iter().any(|(_, tokens)| tokens.is_none()))

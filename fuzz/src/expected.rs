@@ -10,10 +10,10 @@ use crate::schema_gen::{Declared, DeclaredFamily, DeclaredSeries};
 
 /// Labels by name. The values of `le` and `quantile` are in canonical form.
 pub(crate) type LabelMap = BTreeMap<String, String>;
-/// Bits of the values by name and labels. All NaNs have the same bits.
+/// Bits of sample values, by sample name and labels. All NaNs have the same bits.
 pub(crate) type Samples = BTreeMap<(String, LabelMap), u64>;
 
-/// A family and its samples, with the metadata of the page's format.
+/// A metric family on a page: its samples, and the metadata that the page's format shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Family {
     pub(crate) kind: String,
@@ -25,7 +25,7 @@ pub(crate) struct Family {
 /// The families of a page by name.
 pub(crate) type Page = BTreeMap<String, Family>;
 
-/// Converts a parsed page.
+/// Converts a parsed page to the form of the model's pages.
 pub(crate) fn read(page: Vec<page::Family>) -> Page {
     let family = |family: page::Family| {
         let samples = family.samples.into_iter().map(|sample| {
@@ -41,7 +41,7 @@ pub(crate) fn read(page: Vec<page::Family>) -> Page {
     page.into_iter().map(family).collect()
 }
 
-/// Name and metadata of a family without samples.
+/// Returns the name and metadata that a page shows for a family, without samples.
 pub(crate) fn heading(family: &DeclaredFamily, openmetrics: bool) -> (String, Family) {
     let (suffix, kind) = match (family.kind, openmetrics) {
         (1, _) => ("", "gauge"),
@@ -66,7 +66,7 @@ pub(crate) fn heading(family: &DeclaredFamily, openmetrics: bool) -> (String, Fa
     (format!("{}{suffix}", family.name), heading)
 }
 
-/// Samples of one family of a schema, from a report.
+/// Returns the samples that pages show for one family of a schema after a report of these values.
 pub(crate) fn samples(schema: &Declared, family: usize, agent: &LabelMap, row: &[f64]) -> Samples {
     let mut samples = Samples::new();
     let mut rest = row;
@@ -122,7 +122,7 @@ fn add(
 }
 
 fn bits(value: f64) -> u64 {
-    // A page shows all NaNs alike.
+    // A page shows every NaN as `NaN`, whatever its bits.
     if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() }
 }
 
@@ -130,18 +130,20 @@ fn number(value: f64) -> String {
     format!("{:?}", value + 0.0)
 }
 
-/// The canonical form of a bound on a page.
+/// Returns the canonical form of a `le` or `quantile` label value.
 fn bound(text: &str) -> String {
     number(text.parse().unwrap())
 }
 
-/// A model of the families on the shared pages. The first live schema to declare a name decides
-/// its kind. A family in conflict is suppressed until the last schema of the other kind is gone.
+/// A model of the families on the shared pages. The first live schema to declare a family decides
+/// its kind. A later family that conflicts with it is suppressed until no live schema declares the
+/// first family.
 #[derive(Debug, Default)]
 pub(crate) struct SharedFamilies {
     /// Name and kind of a family that the operator has pinned.
     pin: Option<(String, u8)>,
-    /// Schemas that have agents, in order of arrival, with the number of agents.
+    /// Indices of the schemas that have agents, in order of arrival, each with its number of
+    /// agents.
     live: Vec<(usize, usize)>,
     /// By name: the family as its first schema declared it, and the positions of all schemas that
     /// share it.

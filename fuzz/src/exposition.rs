@@ -24,7 +24,7 @@ const IDS: [&str; 4] = ["a", "b.c", "D:1-_", "-"];
 const SHARDS: [u64; 3] = [2, 3, 64];
 const SPECIAL: [f64; 8] =
     [0.0, -0.0, 1.0, ABSENT, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 9_007_199_254_740_993.0];
-/// Time between two steps, in milliseconds: long enough for a takeover at each step.
+/// Time that the clock advances per step, in milliseconds: enough for a takeover at each step.
 const STEP_MS: u64 = 60_000;
 
 #[derive(Debug, Arbitrary)]
@@ -71,7 +71,7 @@ struct Agent {
 struct World {
     registry: Registry,
     schemas: Vec<Declared>,
-    /// By index in `schemas`: the index of the first equal schema, and its entry.
+    /// For each of `schemas`: the index of the first equal schema, and its entry in the registry.
     pinned: Vec<(usize, Pinned)>,
     shared_families: SharedFamilies,
     agents: [Option<Agent>; IDS.len()],

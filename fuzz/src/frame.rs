@@ -6,15 +6,15 @@ use arbitrary::{Arbitrary, Unstructured};
 use fleetgauge_proto::frame::HEADER_LEN;
 use fleetgauge_proto::{Accept, Code, FrameBuffer};
 
-/// Allocation that is allowed for any number of bytes.
+/// Allocation that is allowed however few bytes have arrived, in bytes.
 const MIN_ALLOCATION: usize = 64;
 
-/// A stream, what its receiver accepts, and how it is split.
+/// A byte stream, what its receiver accepts, and how the stream is split.
 #[derive(Debug, Arbitrary)]
 struct Input<'a> {
     version: u8,
     max_payload_bytes: u16,
-    /// Lengths of the pieces, repeated.
+    /// Lengths of the pieces. The list repeats until the end of the stream.
     pieces: [u8; 8],
     stream: &'a [u8],
 }
@@ -43,7 +43,7 @@ fn pieces<'a>(input: &Input<'a>) -> Vec<&'a [u8]> {
     let mut pieces = Vec::new();
     let mut rest = input.stream;
     let lens = input.pieces.iter().cycle().copied().map(usize::from);
-    // Bounded: if all lengths are 0, the pieces never use up the stream.
+    // The number of pieces is limited, because pieces of length 0 never use up the stream.
     for len in lens.chain([rest.len()]).take(rest.len()) {
         let (piece, after) = rest.split_at(len.min(rest.len()));
         pieces.push(piece);
@@ -93,7 +93,8 @@ fn documented(mut rest: &[u8], accept: Accept) -> Received {
     }
 }
 
-/// Kind, payload and rest after a frame; or the length of an unfinished frame, if known.
+/// Kind and payload of a frame and the bytes after it; or the length of an unfinished frame, if
+/// known.
 type ParsedFrame<'a> = Result<(u8, &'a [u8], &'a [u8]), Option<usize>>;
 
 fn documented_frame(rest: &[u8], accept: Accept) -> Result<ParsedFrame<'_>, Code> {

@@ -21,7 +21,7 @@ mod expected;
 mod page;
 mod schema_gen;
 
-/// Name of a target and its check.
+/// A fuzz target: its name and its check.
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All targets. The names are those of their programs and corpus directories.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fleetgauge_page::{Format, Item, Labels, ReadResult, Reader, unescape};
 
-/// A family and its samples.
+/// A metric family on a page, with its samples.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Family {
     pub(crate) name: String,
@@ -14,7 +14,7 @@ pub(crate) struct Family {
     pub(crate) samples: Vec<Sample>,
 }
 
-/// A sample line.
+/// A parsed sample line of a page.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Sample {
     pub(crate) name: String,

@@ -25,7 +25,8 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// Origin and length of a header of PROXY protocol version 2.
+/// Returns the origin and the length of a PROXY protocol version 2 header; `None` if it is
+/// incomplete or must be refused.
 fn documented(data: &[u8]) -> Option<(Origin, usize)> {
     let rest = data.strip_prefix(b"\r\n\r\n\0\r\nQUIT\n")?;
     let [version_and_command, family, high, low, rest @ ..] = rest else { return None };

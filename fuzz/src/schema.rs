@@ -1,4 +1,5 @@
-//! A schema is accepted exactly if the documented rules allow it, with the declared contents.
+//! A schema is accepted exactly if the documented rules allow it, and then has the declared
+//! contents.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -126,8 +127,8 @@ fn series_is_legal(series: &Series<'_>, families: &[Family<'_>]) -> bool {
     shaped && parameters.len() <= 256 && labels_are_legal(&series.labels)
 }
 
-/// Returns the family and labels of each series, regardless of the order of labels. They must be
-/// unique.
+/// Returns the set of families and labels of these series, regardless of the order of labels. It is
+/// as large as `series` unless two series are equal.
 fn identities<'a>(series: &[Series<'a>]) -> BTreeSet<(u32, BTreeMap<&'a str, &'a str>)> {
     let shown = |one: &Series<'a>| {
         let shown = one.labels.iter().filter(|label| !label.value.is_empty());

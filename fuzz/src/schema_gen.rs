@@ -4,7 +4,7 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use fleetgauge_proto::Limits;
 use fleetgauge_proto::message::{Family, Label, Schema, Series};
 
-/// Family names that may conflict, depending on the kinds of the families.
+/// Family names, some of which conflict depending on the kinds of the families.
 const NAMES: [&str; 15] = [
     "a",
     "a_total",
@@ -26,11 +26,11 @@ const UNITS: [&str; 6] = ["", "", "bytes", "seconds", "total", "a"];
 const TEXTS: [&str; 10] =
     ["", "plain", "\\", "\"", "\n", "\\n", "a\\\"b\nc", "\r", "ü \u{2028}\0", "} 1 # EOF"];
 const LABEL_NAMES: [&str; 6] = ["a", "b", "_c", "le_", "B", "agent_"];
-/// The known kinds, and an unknown one.
+/// Metric kinds of generated families: all known ones, histogram twice, and an unknown one.
 const KINDS: [u8; 8] = [1, 2, 3, 4, 5, 6, 3, 200];
 const BOUNDS: [f64; 9] = [-1e300, -1.0, 0.0, 0.005, 0.25, 0.5, 1.0, 16_777_217.0, 1e300];
 
-/// An owned schema.
+/// A schema that owns its texts, unlike [`Schema`].
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Declared {
     pub(crate) families: Vec<DeclaredFamily>,
@@ -53,7 +53,7 @@ pub(crate) struct DeclaredSeries {
     pub(crate) labels: Labels,
 }
 
-/// Label names and values.
+/// Label names and values of an agent or a series.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Labels(pub(crate) Vec<(String, String)>);
 
@@ -99,7 +99,7 @@ impl Declared {
         legal
     }
 
-    /// Whether a family has series. Without any it is not on the shared pages.
+    /// Whether a family has series. The shared pages omit a family without series.
     pub(crate) fn has_series(&self, family: usize) -> bool {
         self.series.iter().any(|series| series.family as usize == family)
     }
@@ -133,7 +133,7 @@ impl Labels {
         self.0.iter().map(|(name, value)| Label { name, value }).collect()
     }
 
-    /// The labels on a page. An empty value means no label.
+    /// Returns the labels that pages show: those whose value is not empty.
     pub(crate) fn shown(&self) -> impl Iterator<Item = (&str, &str)> {
         let shown = self.0.iter().filter(|(_, value)| !value.is_empty());
         shown.map(|(name, value)| (name.as_str(), value.as_str()))
@@ -185,7 +185,7 @@ fn series(kinds: &[u8], u: &mut Unstructured<'_>) -> Result<DeclaredSeries> {
     Ok(DeclaredSeries { family: family as u32, width, parameters, labels })
 }
 
-/// Generates mostly increasing values from [`BOUNDS`].
+/// Generates parameters of a series: mostly increasing values from [`BOUNDS`].
 fn parameters(u: &mut Unstructured<'_>) -> Result<Vec<f64>> {
     if u.ratio(1, 16)? {
         return vec_of(u, 300, |u| u.arbitrary());

@@ -46,7 +46,7 @@ macro_rules! replayed {
 
 replayed!(claims config credentials exposition frame message proxy schema session);
 
-/// Every clone of the repository has the corpora, so they stay small.
+/// Every clone of the repository contains the corpora, so their total size is limited.
 #[test]
 fn corpora_are_small() {
     let files = TARGETS.iter().flat_map(|(target, _)| {

@@ -3,7 +3,7 @@
 //! thread runs next. `tests/` runs thousands of schedules.
 //!
 //! Shuttle does not control atomics of the standard library, which the registry uses only as
-//! counters. Its map has one lock, where dashmap has several.
+//! counters. The map that replaces dashmap's has one lock, where dashmap has several.
 #![allow(
     dead_code,
     missing_docs,

@@ -3,9 +3,9 @@
 //! A [`run`] spreads a [`fleet`] over worker processes ([`child`], [`worker_main`]). The [`engine`]
 //! of a worker speaks the real protocol for thousands of agents, each over its own connection, and
 //! records what they do as ground truth. Workers also scrape the collectors and [`judge`] every
-//! page against that record. The [`scenarios`] each inject one kind of trouble; [`demo`] shows a
-//! fleet to people instead. The outcome of a test is its [`results`]. Load goes to loopback or to a
-//! network namespace of the test's own.
+//! page against that record. The [`scenarios`] each inject one kind of failure or load; [`demo`]
+//! shows a fleet to people instead. The outcome of a test is its [`results`]. Load goes to loopback
+//! or to a network namespace of the test's own.
 
 pub mod agent_range;
 pub mod attackers;

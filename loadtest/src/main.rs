@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     };
     log_to_stderr();
     let done = match cli.command {
-        // The engine runs without a runtime.
+        // The worker's engine does not use the Tokio runtime.
         Command::Worker => worker_main::run().map(|()| ExitCode::SUCCESS),
         other => serve(other),
     };
@@ -92,7 +92,8 @@ async fn judged(
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Logs warnings and errors to standard error. Agents connect and disconnect too often for more.
+/// Logs warnings and errors to standard error. Info messages are left out, because agents connect
+/// and disconnect too often.
 fn log_to_stderr() {
     tracing_subscriber::fmt()
         .with_max_level(LevelFilter::WARN)

@@ -13,22 +13,23 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
-/// The authority with its key, for workers: they issue their agents' certificates themselves.
+/// The test's certificate authority (CA) with its private key. Workers issue agent certificates
+/// with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestCa {
-    /// Certificate, in PEM.
+    /// Certificate of the CA, in PEM.
     certificate: String,
-    /// Private key, in PEM.
+    /// Private key of the CA, in PEM.
     key: String,
 }
 
-/// The authority, and the certificate files of the collectors.
+/// The CA, and the certificate files of the collectors.
 pub struct TestPki {
     ca: TestCa,
     files: TempDir,
 }
 
-/// Certificate parameters of the authority.
+/// Parameters of the CA's certificate.
 fn ca_params() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -42,7 +43,7 @@ fn key() -> anyhow::Result<KeyPair> {
 }
 
 impl TestPki {
-    /// Creates an authority and the collectors' certificate.
+    /// Creates a CA, and a certificate for the collectors.
     ///
     /// # Errors
     /// If a system call fails.
@@ -78,7 +79,7 @@ impl TestPki {
         Ok(())
     }
 
-    /// TLS flags of a collector.
+    /// Collector flags that enable TLS with the files of this test.
     #[must_use]
     pub fn flags(&self) -> Vec<String> {
         [("certificate", "own.pem"), ("key", "own.key"), ("client-ca", "ca.pem")]
@@ -86,21 +87,21 @@ impl TestPki {
             .to_vec()
     }
 
-    /// The authority for workers.
+    /// Returns a copy of the CA, for workers.
     #[must_use]
     pub fn ca(&self) -> TestCa {
         self.ca.clone()
     }
 }
 
-/// Issues certificates to agents, all for the same key.
+/// Issues client certificates to agents, all for the same key.
 pub struct CertificateIssuer {
     issuer: Issuer<'static, KeyPair>,
     key: KeyPair,
 }
 
 impl CertificateIssuer {
-    /// Creates an issuer for this authority.
+    /// Creates an issuer that signs with this CA's key.
     ///
     /// # Errors
     /// If the certificate or the key is invalid.
@@ -109,13 +110,13 @@ impl CertificateIssuer {
         Ok(Self { issuer, key: key()? })
     }
 
-    /// Private key of the agents.
+    /// Private key that all agents share.
     #[must_use]
     pub fn key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::Pkcs8(self.key.serialize_der().into())
     }
 
-    /// Certificate of an agent.
+    /// Issues a certificate to an agent.
     ///
     /// # Errors
     /// If the name cannot be part of a certificate.
@@ -126,7 +127,7 @@ impl CertificateIssuer {
 }
 
 impl TestCa {
-    /// Certificate of the authority.
+    /// Certificate of the CA, in DER.
     ///
     /// # Errors
     /// If the certificate is invalid.

@@ -15,16 +15,16 @@ use crate::worker_protocol::{BackoffPolicy, WorkerConfig};
 /// Maximum number of workers that send each report as soon as it is due. In larger fleets all
 /// workers batch due reports.
 const UNBATCHED_WORKERS: usize = 4;
-/// Batching time in larger fleets: the report interval divided by this, up to the limit below.
-/// Waking one of many processes costs more CPU time than its reports do.
+/// Larger fleets batch reports for their interval divided by this, at most `MAX_BATCH`. Batching
+/// saves CPU time: waking one of many processes costs more than its reports do.
 const BATCH_FRACTION: u32 = 300;
 const MAX_BATCH: Duration = Duration::from_millis(100);
 
-/// Pings per second of a fleet that sends at least as many reports. In five seconds there are then
-/// 1,000, enough for a p99.
+/// Pings per second of a fleet that sends at least as many reports per second. In five seconds they
+/// give 1,000 measurements, enough for a p99.
 const PINGS_PER_SECOND: f64 = 200.0;
-/// Maximum number of reports per Ping, which large fleets reach. The higher it is, the smaller is
-/// the share of the collector's CPU time for Pings.
+/// Maximum number of reports per Ping, reached by large fleets. More reports per Ping reduce the
+/// share of the collector's CPU time that Pings cost.
 const MAX_REPORTS_PER_PING: u32 = 64;
 /// Default of `--max-lag`: the time after which a page must show a report.
 pub const LATE: Duration = SETTLED;
@@ -43,9 +43,9 @@ pub struct CollectorEndpoint {
 /// The collectors that agents report to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TargetCollectors {
-    /// Collectors that the test starts, by number.
+    /// The test starts this many collectors.
     Started(usize),
-    /// Collectors that are already running.
+    /// The test uses these collectors, which are already running.
     Running(Vec<CollectorEndpoint>),
 }
 
@@ -59,7 +59,7 @@ impl TargetCollectors {
         }
     }
 
-    /// IP address of the first collector, which stands for all of them.
+    /// IP address of the first collector, taken as that of all collectors.
     #[must_use]
     pub fn address(&self) -> IpAddr {
         match self {
@@ -69,7 +69,7 @@ impl TargetCollectors {
     }
 }
 
-/// The plan of a test.
+/// The agents, collectors and settings of a test.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// Number of agents.
@@ -84,7 +84,8 @@ pub struct Plan {
     pub labels: u8,
     /// Flags of the collectors that the test starts.
     pub flags: Vec<String>,
-    /// A report is late if the collector processes it more than this after its due time.
+    /// Maximum time from the due time of a report until the collector has processed it, not
+    /// counting delays of the load test itself. Slower reports are late.
     pub late: Duration,
     /// Extra time for pages to show a change, in addition to the judge's tolerances.
     pub tolerance: Duration,
@@ -168,7 +169,7 @@ impl Plan {
         self.agents_of_workers().zip(collectors).map(config).collect()
     }
 
-    /// Adds the settings that affect the verdict of every test.
+    /// Adds to `settings` those that affect the verdict of every test.
     #[must_use]
     pub fn with_settings(&self, mut settings: Value) -> Value {
         settings["max_lag_seconds"] = self.late.as_secs_f64().into();
@@ -192,7 +193,7 @@ impl Plan {
         u32::try_from(batch.as_millis()).unwrap_or(u32::MAX).max(1)
     }
 
-    /// The agents of each worker, evenly spread.
+    /// Returns the range of agents of each worker. The ranges are of nearly equal size.
     fn agents_of_workers(&self) -> impl Iterator<Item = AgentRange> {
         let (workers, agents) = (self.workers() as u64, u64::from(self.agents));
         let first = move |worker: u64| (agents * worker / workers) as u32;

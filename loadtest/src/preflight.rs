@@ -6,13 +6,13 @@ use fleetgauge_common::file_limit;
 use crate::dial::{AGENTS_PER_SOURCE, has_sources};
 use crate::plan::{Plan, TargetCollectors};
 
-/// Descriptors of a worker besides its agents: the engine, the scrapes, its parent.
+/// File descriptors of a worker apart from agent connections: the engine, the scrapes, its parent.
 const WORKER_FILES: u64 = 64;
-/// Descriptors of a collector besides its agents.
+/// File descriptors of a collector apart from agent connections.
 const COLLECTOR_FILES: u64 = fleetgauge_collector::config::RESERVED_FDS;
-/// Descriptors of the parent for each child.
+/// File descriptors that the parent needs for each child.
 const CHILD_FILES: u64 = 4;
-/// Local ports reserved for other programs, and for connections in TIME_WAIT.
+/// Number of local ports reserved for other programs, and for connections in TIME_WAIT.
 const OTHER_PORTS: u64 = 1_000;
 /// Kernel memory of one end of a connection, in bytes.
 const KERNEL_BYTES: u64 = 4_096;
@@ -20,7 +20,8 @@ const KERNEL_BYTES: u64 = 4_096;
 const COLLECTOR_BYTES: u64 = 1_400;
 /// Maximum memory of a worker per agent, in bytes.
 const WORKER_BYTES: u64 = 400;
-/// Additional memory of both ends with TLS, in bytes, most of it in the worker.
+/// Additional memory per connection with TLS, both ends together, in bytes. Most of it is in the
+/// worker.
 const TLS_BYTES: u64 = 16_000;
 /// Memory of a collector and its worker without agents, in bytes.
 const PAIR_BYTES: u64 = 24 << 20;
@@ -30,7 +31,7 @@ const WATCHES_PER_AGENT: u64 = 2;
 /// Checks that the machine is large enough for the plan.
 ///
 /// # Errors
-/// If it is not; lists what is missing, with a remedy for each.
+/// If the machine is too small. The error lists each missing resource with a remedy.
 pub fn check(plan: &Plan) -> anyhow::Result<()> {
     let shortages = shortages(plan, &MachineLimits::this());
     if !shortages.is_empty() {
@@ -43,16 +44,16 @@ pub fn check(plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Limits of a machine; `None` if unknown or unlimited.
+/// Limits of a machine; a limit is `None` if unknown or unlimited.
 #[derive(Debug, Clone, Copy, Default)]
 struct MachineLimits {
-    /// Open files per process.
+    /// Maximum number of open files per process.
     files: Option<u64>,
-    /// Open files of all processes.
+    /// Maximum number of open files of all processes together.
     all_files: Option<u64>,
-    /// Epoll watches of a user.
+    /// Maximum number of epoll watches per user.
     watches: Option<u64>,
-    /// Range of local ports.
+    /// First and last local port.
     ports: Option<(u16, u16)>,
     /// Available memory, in bytes.
     memory: Option<u64>,

@@ -10,18 +10,18 @@ use crate::tally::Tally;
 
 /// Redraw interval of the bar.
 const REDRAW_INTERVAL: Duration = Duration::from_millis(250);
-/// Interval between two lines without a terminal.
+/// Interval between two progress lines if the output is not a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A progress bar, which is removed on drop.
 pub struct Progress {
     bar: ProgressBar,
     activity: Activity,
-    /// When the last line was written.
+    /// When the last progress line was written.
     last_line: Cell<Instant>,
 }
 
-/// Activity that the bar shows.
+/// Activity whose progress is shown.
 #[derive(Debug, Clone, Copy)]
 enum Activity {
     Connecting,
@@ -55,7 +55,7 @@ impl Progress {
         Self { bar, activity, last_line: Cell::new(Instant::now()) }
     }
 
-    /// Shows the current state.
+    /// Updates the display with these counts.
     pub fn show(&self, reporting: u32, present: u32, total: &Tally) {
         let Tally { reports, late, .. } = total;
         self.bar.set_position(match self.activity {

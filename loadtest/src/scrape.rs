@@ -112,7 +112,8 @@ pub async fn fetch(http: SocketAddr, path: &str) -> Result<String, ScrapeError> 
 /// bytes.
 ///
 /// # Errors
-/// As for [`fetch`], except that invalid UTF-8 is no error. Earlier pieces have been taken.
+/// As for [`fetch`], except that invalid UTF-8 is no error. Pieces before an error have been passed
+/// to `take`.
 pub async fn fetch_into(
     http: SocketAddr,
     path: &str,
@@ -152,7 +153,7 @@ impl<F: FnMut(&[u8])> Decompressor<F> {
         Self { gzip, take, error: None }
     }
 
-    /// Takes a piece. Ignores everything after an error.
+    /// Decompresses a piece of the page and passes it on. Ignores everything after an error.
     fn push(&mut self, piece: &[u8]) {
         match &mut self.gzip {
             None => (self.take)(piece),
@@ -167,7 +168,7 @@ impl<F: FnMut(&[u8])> Decompressor<F> {
         }
     }
 
-    /// Takes the rest and verifies the trailer.
+    /// Passes on the rest of the page, and verifies the gzip trailer.
     fn finish(mut self) -> io::Result<()> {
         match (self.error.take(), self.gzip) {
             (Some(error), _) => Err(error),

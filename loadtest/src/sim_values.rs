@@ -19,10 +19,11 @@ pub const NAMES: [&str; 6] =
     ["sim_value_0", "sim_value_1", "sim_value_2", "sim_value_3", "sim_value_4", "sim_value_5"];
 /// Maximum number of simulated agents: names have six digits, and the number fits 20 bits.
 pub const MAX_AGENTS: u32 = 1_000_000;
-/// Label that names the agent.
+/// Name of the label whose value is the agent's id.
 pub const AGENT: &str = "agent";
 /// Static labels of simulated agents, each with its number of values. An agent's value is the agent
-/// number modulo that. The numbers are primes, so neighbours differ in every label.
+/// number modulo the number of values. These numbers are primes, so neighbours differ in every
+/// label.
 pub const LABELS: [(&str, u32); 4] = [("rack", 997), ("zone", 7), ("room", 101), ("site", 13)];
 /// Default number of static labels.
 pub const DEFAULT_LABELS: u8 = 2;
@@ -83,7 +84,7 @@ pub fn agent_number(name: &str) -> Option<u32> {
     if ours { digits.parse().ok() } else { None }
 }
 
-/// Position of the gauge with this name.
+/// Position in a report of the gauge with this name; `None` if there is no such gauge.
 #[must_use]
 pub fn position_of(name: &str) -> Option<usize> {
     // Called for every line of a page, so it reads the last digit instead of comparing names.

@@ -1,4 +1,4 @@
-//! Counts and times of a fleet, merged over seconds and workers.
+//! Counts and durations of a fleet, merged over seconds and workers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,10 +6,11 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Maximum time of a histogram, in microseconds: ten minutes.
+/// Maximum duration in a histogram, in microseconds: ten minutes.
 const LONGEST_US: u64 = 600_000_000;
 
-/// A histogram of times, to two significant digits. Serialized as pairs of microseconds and count.
+/// A histogram of durations, to two significant digits. Serialized as pairs of microseconds and
+/// count.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Times(Histogram<u64>);
 
@@ -21,18 +22,18 @@ impl Default for Times {
 }
 
 impl Times {
-    /// Adds a time.
+    /// Adds a duration.
     pub fn add(&mut self, time: Duration) {
         self.0.saturating_record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// Adds all times of `other`.
+    /// Adds all durations of `other`.
     pub fn merge(&mut self, other: &Self) {
         let merged = self.0.add(&other.0);
         debug_assert!(merged.is_ok(), "both have the same bounds");
     }
 
-    /// Times that were added after `earlier`, a former state of these times.
+    /// Returns the durations that were added after `earlier`, a former state of this histogram.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let mut since = self.clone();
@@ -41,13 +42,13 @@ impl Times {
         since
     }
 
-    /// A quantile, in milliseconds.
+    /// The quantile of this share (0 to 1), in milliseconds.
     #[must_use]
     pub fn quantile_ms(&self, share: f64) -> f64 {
         self.0.value_at_quantile(share) as f64 / 1e3
     }
 
-    /// The maximum, in milliseconds.
+    /// The longest recorded duration, in milliseconds.
     #[must_use]
     pub fn longest_ms(&self) -> f64 {
         self.0.max() as f64 / 1e3
@@ -77,7 +78,7 @@ impl<'de> Deserialize<'de> for Times {
     }
 }
 
-/// Times of a fleet.
+/// Histograms of the durations in a fleet.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Histograms {
     /// Time from connect to Welcome.
@@ -89,8 +90,8 @@ pub struct Histograms {
     /// The part of `written` that the load test itself caused.
     pub own_lag: Times,
     /// Time from the due time of a report until the collector had processed it, for reports with a
-    /// Ping. The Pong confirms the processing. Without a Pong, the time waited for it. Reports of a
-    /// session that the agent ended before they were late are omitted.
+    /// Ping. The Pong confirms the processing. If no Pong arrives, the time waited for it. Reports
+    /// of a session that the agent ended before they were late are omitted.
     pub lag: Times,
     /// `lag` without the delays of the load test itself.
     pub answer: Times,
@@ -127,12 +128,12 @@ fn causes_since(now: &Causes, earlier: &Causes) -> Causes {
     since.filter(|(_, count)| *count > 0).collect()
 }
 
-/// Counts of a fleet.
+/// Counts of events in a fleet.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
-    /// Reports written.
+    /// Reports that agents wrote to their sockets.
     pub reports: u64,
-    /// Reports processed late, of those with a Ping.
+    /// Reports with a Ping that were processed late.
     pub late: u64,
     /// Reports whose Ping was answered: the collector has processed them.
     pub answered: u64,
@@ -140,7 +141,7 @@ pub struct Tally {
     pub unanswered: u64,
     /// Welcomes with another interval than requested.
     pub other_interval: u64,
-    /// Sessions begun.
+    /// Sessions that began with a Welcome.
     pub welcomed: u64,
     /// TLS sessions resumed.
     pub resumed: u64,
@@ -156,7 +157,7 @@ pub struct Tally {
     pub refused: Causes,
     /// Sessions that the collector ended, by code or error.
     pub ended: Causes,
-    /// Times of the fleet.
+    /// Durations in the fleet.
     pub times: Histograms,
 }
 

@@ -53,7 +53,7 @@ pub struct WorkerConfig {
     pub tolerance_ms: u32,
     /// How agents reconnect after a failure.
     pub backoff: BackoffPolicy,
-    /// Certificate authority of the agents; `None` without TLS.
+    /// Certificate authority that issues the agents' certificates; `None` without TLS.
     pub tls: Option<TestCa>,
 }
 
@@ -67,7 +67,7 @@ impl WorkerConfig {
 
 /// An agent that disconnects for a while reconnects within this time.
 pub const MAX_AWAY: Duration = Duration::from_secs(3);
-/// Time that its Welcome may take beyond [`MAX_AWAY`].
+/// Extra time beyond [`MAX_AWAY`] for a returning agent to receive its Welcome.
 pub const RETURN_GRACE: Duration = Duration::from_secs(10);
 
 /// How agents reconnect after a failure.
@@ -86,7 +86,7 @@ pub enum BackoffPolicy {
 pub enum Command {
     /// Connect all agents.
     Ramp {
-        /// Agents per second.
+        /// Number of agents to connect per second.
         per_second: f64,
     },
     /// Disconnect random agents from now on, half by Bye and half by RST; each returns within
@@ -111,16 +111,16 @@ pub enum Command {
     },
     /// Disconnect agents that are in a session.
     Disconnect {
-        /// Which agents.
+        /// Agents to disconnect.
         agents: AgentSelector,
-        /// How they disconnect.
+        /// How the agents disconnect.
         kind: DisconnectKind,
-        /// Behaviour of the agents afterwards.
+        /// What the agents do afterwards.
         after: AfterDisconnect,
     },
     /// Reconnect agents that stay away.
     Reconnect {
-        /// Which agents.
+        /// Agents to reconnect.
         agents: AgentSelector,
     },
     /// End a phase: emit all counts, including those of unanswered Pings.
@@ -181,7 +181,7 @@ pub enum Event {
     CommandDone,
     /// All agents have disconnected for good.
     Finished {
-        /// Agents whose socket did not accept the Bye.
+        /// Number of agents whose socket did not accept the Bye.
         stuck: u32,
     },
 }
@@ -189,11 +189,11 @@ pub enum Event {
 /// State and counts of a worker, once a second.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct WorkerSample {
-    /// Agents in a session.
+    /// Number of agents in a session.
     pub present: u32,
-    /// Agents that disconnected for a while and may still return in time.
+    /// Number of agents that disconnected for a while and may still return in time.
     pub returning: u32,
-    /// Agents that have reported at least once.
+    /// Number of agents that have reported at least once.
     pub reporting: u32,
     /// Counts since the previous sample.
     pub counts: Tally,
@@ -204,21 +204,22 @@ pub struct WorkerSample {
 pub struct PageResult {
     /// Name of the page, from the command.
     pub what: String,
-    /// The error if the scrape failed.
+    /// Why the page could not be fetched; `None` if it was fetched.
     pub error: Option<String>,
     /// Time from the first byte of the request to the last byte of the response, in microseconds.
     pub took_us: u64,
     /// Length of the page, in bytes.
     pub bytes: u64,
-    /// Samples on the page.
+    /// Number of samples on the page.
     pub samples: u64,
-    /// Agents of this worker on the page.
+    /// Number of agents of this worker on the page.
     pub agents: u32,
-    /// Agents of other workers on the page, at most 1,000.
+    /// Numbers of the agents on the page that other workers simulate; at most 1,000 are listed.
     pub others: Vec<u32>,
-    /// CPU time of the collector during the scrape, including reports, in microseconds.
+    /// CPU time of the collector during the scrape, including its work on reports, in microseconds;
+    /// `None` if unknown.
     pub cpu_us: Option<u64>,
-    /// Reports written during the scrape.
+    /// Number of reports written during the scrape.
     pub reports: u64,
     /// Findings on the page.
     pub verdict: Verdict,

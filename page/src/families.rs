@@ -6,16 +6,16 @@ use std::hash::{BuildHasherDefault, Hasher};
 use crate::Format;
 use crate::line::{Line, is_metric_name, number, unescape};
 
-/// Metadata of a family.
+/// Metadata of a metric family.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Family {
     /// Name of the family.
     pub name: String,
-    /// Type of the family.
+    /// Metric type of the family, such as `gauge`.
     pub kind: &'static str,
-    /// Unit, in OpenMetrics.
+    /// Unit of the family; only OpenMetrics has units.
     pub unit: Option<String>,
-    /// Help, unescaped.
+    /// Help text, unescaped.
     pub help: Option<String>,
 }
 
@@ -28,7 +28,8 @@ pub(crate) struct Families {
     open: Option<OpenFamily>,
     /// Hashes of the series of the open family.
     series: HashSet<u64, IdentityBuildHasher>,
-    /// Hashes of the histograms or summaries of the open family, and the last one.
+    /// Hashes of the label sets, without `le` and `quantile`, of the open family's histograms or
+    /// summaries. `last` is that of the last sample.
     metrics: HashSet<u64, IdentityBuildHasher>,
     last: Option<u64>,
 }
@@ -46,7 +47,8 @@ impl Families {
         Self { format, ..Self::default() }
     }
 
-    /// Parses a comment after `# `. Returns the previous family if it ends here and had no samples.
+    /// Parses a comment; `comment` is the text after `# `. Returns the previous family if it ends
+    /// here and had no samples.
     pub(crate) fn comment(&mut self, comment: &str) -> Result<Option<Family>, &'static str> {
         let (what, rest) = comment.split_once(' ').ok_or("is an unknown comment")?;
         if !["TYPE", "HELP", "UNIT"].contains(&what) {
@@ -84,7 +86,7 @@ impl Families {
         }
     }
 
-    /// Handles a TYPE, HELP or UNIT of the open family.
+    /// Handles a TYPE, HELP or UNIT line of the open family.
     fn describe(&mut self, what: &str, text: &str) -> Result<(), &'static str> {
         let openmetrics = self.format == Format::OpenMetrics;
         let Some(open) = &mut self.open else { return Err("belongs to no family") };
@@ -117,7 +119,9 @@ impl Families {
                 let has_unit = stem.is_some_and(|stem| !stem.is_empty() && !text.is_empty());
                 if has_unit { Ok(()) } else { Err("has a unit that is not a suffix of its name") }
             }
-            _ => Err("is a duplicate, or unknown in this format"),
+            "TYPE" | "HELP" => Err("repeats a TYPE or HELP of its family"),
+            "UNIT" if openmetrics => Err("repeats the UNIT of its family"),
+            _ => Err("has a keyword that this format does not define"),
         }
     }
 
@@ -159,7 +163,7 @@ fn kinds(openmetrics: bool) -> &'static [&'static str] {
     }
 }
 
-/// Suffixes of sample names by type.
+/// Returns the suffixes that the sample names of a metric type have.
 fn suffixes(kind: &str, openmetrics: bool) -> &'static [&'static str] {
     match (kind, openmetrics) {
         ("counter", true) => &["_total"],
@@ -170,8 +174,9 @@ fn suffixes(kind: &str, openmetrics: bool) -> &'static [&'static str] {
     }
 }
 
-/// Checks `le` and `quantile`: only buckets have `le`, and only a summary's quantile lines
-/// `quantile`. Both are numbers, canonical in OpenMetrics.
+/// Checks the labels `le` and `quantile`: only bucket samples have `le`, and only a summary's
+/// quantile samples have `quantile`. The values must be numbers; OpenMetrics requires
+/// their canonical form.
 fn check_bounds(
     kind: &str,
     suffix: &str,

@@ -12,7 +12,7 @@ pub use families::Family;
 pub use line::{Labels, Sample, unescape};
 pub use reader::{InvalidLine, Item, ReadResult, Reader};
 
-/// A text format.
+/// A text format for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
     /// `text/plain; version=0.0.4`

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// A sample.
+/// A sample of a metrics page.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sample<'a> {
     /// Name of the sample, suffix included.
@@ -18,7 +18,7 @@ pub struct Sample<'a> {
 pub struct Labels<'a>(&'a str);
 
 impl<'a> Labels<'a> {
-    /// Names and escaped values, in the order of the page.
+    /// Iterates over the names and escaped values, in the order of the page.
     pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a str)> {
         let mut rest = self.0;
         std::iter::from_fn(move || {
@@ -32,13 +32,13 @@ impl<'a> Labels<'a> {
         })
     }
 
-    /// Escaped value of a label.
+    /// Returns the escaped value of a label; `None` if the sample has no such label.
     #[must_use]
     pub fn get(self, name: &str) -> Option<&'a str> {
         self.iter().find(|(own, _)| *own == name).map(|(_, value)| value)
     }
 
-    /// The text between the braces.
+    /// Returns the text between the braces.
     #[must_use]
     pub const fn as_str(self) -> &'a str {
         self.0
@@ -53,12 +53,12 @@ pub(crate) struct Line<'a> {
     pub(crate) le: Option<&'a str>,
     /// Escaped value of the label `quantile`.
     pub(crate) quantile: Option<&'a str>,
-    /// Hash of all labels except these two, independent of their order.
+    /// Hash of all labels except `le` and `quantile`, independent of their order.
     pub(crate) metric: u64,
 }
 
 impl Line<'_> {
-    /// Hash of the name and all labels, independent of their order.
+    /// Returns the hash of the name and all labels, independent of their order.
     pub(crate) fn series(&self) -> u64 {
         let bounds = [("le", self.le), ("quantile", self.quantile)];
         let bounds = bounds.into_iter().filter_map(|(name, value)| Some(hash_label(name, value?)));
@@ -95,7 +95,8 @@ pub(crate) fn read<'a>(
 
 const ILLEGAL_NAME: &str = "has an illegal metric name";
 
-/// Parses labels up to the closing brace, and passes each to `take`. Returns them and the rest.
+/// Parses labels up to the closing brace, and passes each to `take`. Returns the labels and the
+/// text after the brace.
 fn read_labels<'a>(
     text: &'a str,
     names: &mut Vec<Range<usize>>,
@@ -133,13 +134,13 @@ fn read_labels<'a>(
     }
 }
 
-/// End of a label value, and whether it has escapes.
+/// Position of the quote that ends a label value, and whether the value has escapes.
 struct ValueEnd {
     at: usize,
     is_escaped: bool,
 }
 
-/// Finds the closing quote.
+/// Finds the closing quote of a label value; `None` if there is none.
 fn closing_quote(text: &str) -> Option<ValueEnd> {
     let at = text.bytes().position(|byte| matches!(byte, b'"' | b'\\'))?;
     // Fast path: hardly any value has an escape.
@@ -170,10 +171,10 @@ fn check_escapes(value: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Unescapes a label value or a help text. `quotes` tells whether quotes must be escaped.
+/// Unescapes a label value or a help text. `quotes`: whether quotes must be escaped.
 ///
 /// # Errors
-/// What is wrong with the escapes.
+/// An invalid escape, or a quote that is not escaped; the error says which.
 pub fn unescape(text: &str, quotes: bool) -> Result<String, &'static str> {
     let mut plain = String::new();
     let mut rest = text.chars();
@@ -196,19 +197,19 @@ pub(crate) fn is_metric_name(name: &str) -> bool {
     name_len(name, b':') == name.len() && begins_as_name(name)
 }
 
-/// Number of leading bytes that are legal in a name: letters, digits, `_` and `also`.
+/// Returns the number of leading bytes that are legal in a name: letters, digits, `_` and `also`.
 fn name_len(text: &str, also: u8) -> usize {
     let is_legal =
         |byte: &u8| byte.is_ascii_alphanumeric() || matches!(*byte, b'_') || *byte == also;
     text.as_bytes().iter().take_while(|byte| is_legal(byte)).count()
 }
 
-/// Whether a name is not empty and does not start with a digit.
+/// Returns whether a name is not empty and does not start with a digit.
 fn begins_as_name(name: &str) -> bool {
     name.bytes().next().is_some_and(|first| !first.is_ascii_digit())
 }
 
-/// Parses a value or a bound.
+/// Parses the value of a sample, or the bound in `le` or `quantile`.
 pub(crate) fn number(text: &str) -> Result<f64, &'static str> {
     let is_part =
         |byte: u8| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E');
@@ -230,7 +231,7 @@ fn hash_label(name: &str, value: &str) -> u64 {
     mixed(hashed(hashed(LABEL, name.as_bytes()), value.as_bytes()))
 }
 
-/// Hashes a text and its length, eight bytes at a step. The input need not resist attacks.
+/// Hashes a text and its length, eight bytes at a time. Does not resist crafted collisions.
 fn hashed(seed: u64, bytes: &[u8]) -> u64 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut hash = seed ^ bytes.len() as u64;

@@ -6,7 +6,7 @@ use crate::Format;
 use crate::families::{Families, Family};
 use crate::line::{self, Sample};
 
-/// An item of a page.
+/// A valid item of a page: a family or a sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Item<'a> {
     /// A family: before its first sample, or at its end if it has none.
@@ -15,14 +15,14 @@ pub enum Item<'a> {
     Sample(Sample<'a>),
 }
 
-/// A line that is invalid, or not allowed where it is.
+/// A line that is invalid, or valid but in a wrong place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidLine {
     /// Line number, from 1.
     pub line: usize,
     /// Beginning of the line.
     pub text: String,
-    /// What is wrong with it.
+    /// What is wrong with the line.
     pub problem: &'static str,
 }
 
@@ -31,38 +31,38 @@ pub type ReadResult<'a> = Result<Item<'a>, InvalidLine>;
 
 /// Maximum characters of an invalid line to keep.
 const SHOWN: usize = 80;
-/// Maximum length of a line, in bytes: a label value may have 1,024, each of which may be escaped,
-/// and there may be many labels.
+/// Maximum length of a line, in bytes. A label value may have 1,024 bytes, each of which may be
+/// escaped, and a line may have many labels.
 const MAX_LINE_BYTES: usize = 1024 * 1024;
 /// Last line of an OpenMetrics page.
 const EOF: &str = "# EOF";
 
-/// Parses a page in pieces of any size. Parsing continues after an error, to find all of them.
+/// Parses a page in pieces of any size. Continues after an error, to find all errors.
 #[derive(Debug, Default)]
 pub struct Reader {
     format: Format,
     families: Families,
     /// Scratch memory for the names of a line's labels.
     names: Vec<Range<usize>>,
-    /// Lines so far.
+    /// Number of lines so far.
     lines: usize,
     /// A line whose end has not arrived yet.
     partial_line: Vec<u8>,
-    /// The last line of an OpenMetrics page has been read.
+    /// Whether the last line of an OpenMetrics page has been read.
     ended: bool,
-    /// The rest of the page cannot be parsed.
+    /// Whether the rest of the page cannot be parsed.
     broken: bool,
 }
 
 impl Reader {
-    /// Starts a page of this format.
+    /// Creates a reader for a page of this format.
     #[must_use]
     pub fn new(format: Format) -> Self {
         Self { format, families: Families::new(format), ..Self::default() }
     }
 
-    /// Parses the next piece, and passes items and invalid lines to `on_read`. A valid sample that
-    /// is not allowed where it is appears as both.
+    /// Parses the next piece, and passes items and invalid lines to `on_read`. A valid sample in a
+    /// wrong place is passed twice: as an item and as an invalid line.
     pub fn push(&mut self, piece: &[u8], mut on_read: impl FnMut(ReadResult<'_>)) {
         let Some(last) = piece.iter().rposition(|byte| *byte == b'\n') else {
             return self.keep_partial(piece, &mut on_read);
@@ -82,7 +82,7 @@ impl Reader {
         self.keep_partial(rest, &mut on_read);
     }
 
-    /// Ends the page, and reports the errors that only its end shows.
+    /// Ends the page. Reports errors that show only at its end, such as a missing `# EOF`.
     pub fn finish(mut self, mut on_read: impl FnMut(ReadResult<'_>)) {
         if !self.partial_line.is_empty() {
             self.lines += 1;
@@ -100,7 +100,7 @@ impl Reader {
         }
     }
 
-    /// Keeps a partial line.
+    /// Keeps the start of a line until the rest arrives.
     fn keep_partial(&mut self, piece: &[u8], on_read: &mut impl FnMut(ReadResult<'_>)) {
         if self.broken {
             return;
@@ -117,7 +117,7 @@ impl Reader {
             return;
         }
         let Ok(text) = std::str::from_utf8(lines) else {
-            return self.give_up("is not UTF-8, or one soon after it", on_read);
+            return self.give_up("or one of the next is not UTF-8", on_read);
         };
         for line in text.split_terminator('\n') {
             self.lines += 1;

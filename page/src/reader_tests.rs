@@ -103,14 +103,14 @@ fn pages_that_fail_a_scrape_are_rejected() {
         ("# TYPE a gauge\na{b=\"1\",c=\"2\"} 1\na{c=\"2\",b=\"1\"} 1\n", "repeats a series"),
         ("# TYPE a gauge\nb 1\n", "belongs to another family than the preceding lines"),
         ("# TYPE a gauge\na_sum 1\n", "has a suffix that its family's type does not allow"),
-        ("# TYPE a gauge\n# TYPE a gauge\n", "is a duplicate, or unknown in this format"),
+        ("# TYPE a gauge\n# TYPE a gauge\n", "repeats a TYPE or HELP of its family"),
         ("# TYPE a gauge\n# TYPE b gauge\n# TYPE a gauge\n", "declares a name twice"),
         ("# TYPE a summary\n# TYPE a_sum gauge\n", "declares a name twice"),
         ("# TYPE a gauge\na 1\n# HELP a b\n", "comes after samples of its family"),
         ("# HELP a b\n", "follows a family without a type"),
         ("# HELP a b\na 1\na{b=\"c\"} 1\n", "is a sample of a family without a type"),
         ("# TYPE a gauge\n# EOF\n", "is an unknown comment"),
-        ("# TYPE a gauge\n# UNIT a a\n", "is a duplicate, or unknown in this format"),
+        ("# TYPE a gauge\n# UNIT a a\n", "has a keyword that this format does not define"),
         ("# TYPE a gauge\na{le=\"1\"} 1\n", "lacks le, or has one where none is allowed"),
         ("# TYPE a histogram\na_bucket 1\n", "lacks le, or has one where none is allowed"),
         ("# TYPE a summary\na 1\n", "lacks quantile, or has one where none is allowed"),
@@ -167,7 +167,7 @@ fn empty_page_is_valid() {
 #[test]
 fn invalid_utf8_ends_the_page() {
     let page = b"# TYPE a gauge\na 1\n\xff 2\na{b=\"3\"} 3\n";
-    assert_eq!(problems_in(page, Format::Text), ["is not UTF-8, or one soon after it"]);
+    assert_eq!(problems_in(page, Format::Text), ["or one of the next is not UTF-8"]);
 }
 
 #[test]

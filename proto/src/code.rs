@@ -30,7 +30,7 @@ macro_rules! codes {
                 match self { $(Self::$variant => $reason,)* }
             }
 
-            /// Returns a one-sentence explanation.
+            /// Returns a one-sentence explanation of the code.
             #[must_use]
             pub const fn meaning(self) -> &'static str {
                 match self { $(Self::$variant => $meaning,)* }
@@ -91,7 +91,7 @@ codes! {
     26 BadHello "bad_hello"
         "The agent version, the credential or the list of catalogs is too long."
     27 LabelNotAllowed "label_not_allowed"
-        "The collector does not allow this agent to set this label, or not to this value."
+        "The collector does not allow this agent to set this label, or to set it to this value."
     30 BadMetricName "bad_metric_name"
         "A metric name is not a letter or _ followed by letters, digits and _, or ends in a suffix \
          that its kind adds."

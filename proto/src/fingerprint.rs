@@ -10,7 +10,7 @@ use crate::violation::Violation;
 /// number and slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, BorrowDecode)]
 pub struct Fingerprint(
-    /// The first 16 bytes of the digest.
+    /// The first 16 bytes of the SHA-256 digest.
     pub [u8; 16],
 );
 

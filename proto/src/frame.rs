@@ -26,16 +26,16 @@ const FLAGS_AT: usize = 7;
 /// common version still understand each other's Reject.
 const HANDSHAKE_VERSION: u8 = 1;
 
-/// What a receiver accepts in its current state.
+/// Which frames a receiver accepts in its current state.
 #[derive(Debug, Clone, Copy)]
 pub struct Accept {
     /// The version that Welcome chose; 1 before Welcome.
     pub version: u8,
-    /// Longest payload, in bytes.
+    /// Longest payload that the receiver accepts, in bytes.
     pub max_payload_bytes: u32,
 }
 
-/// A checked header.
+/// A header that has been checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// Protocol version of the payload.
@@ -186,7 +186,7 @@ impl FrameBuffer {
 }
 
 impl Unfinished {
-    /// Continues the frame with more input.
+    /// Continues the incomplete frame with more input.
     fn resume(
         &mut self,
         input: &mut &[u8],

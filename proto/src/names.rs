@@ -5,7 +5,7 @@ use crate::violation::Violation;
 
 /// Prefixes of the collector's own metrics.
 const RESERVED_METRIC_PREFIXES: [&str; 2] = ["fleetgauge_", "process_"];
-/// A metric of the collector without such a prefix.
+/// A metric of the collector whose name has no reserved prefix.
 const RESERVED_METRIC: &str = "clients_connected";
 /// Labels that the collector or Prometheus sets.
 const RESERVED_LABELS: [&str; 6] = ["agent", "client_no", "instance", "job", "le", "quantile"];

@@ -2,7 +2,7 @@
 
 use crate::violation::Violation;
 
-/// Checks the stream number of a message.
+/// Checks that the stream number of a message is 0.
 pub(crate) fn check_stream(stream: u32) -> Result<(), Violation> {
     if stream == 0 { Ok(()) } else { Err(Violation::BadStream { stream }) }
 }

@@ -1,18 +1,18 @@
-//! Texts of `--help` that are not those of an option.
+//! Parts of `--help` that describe the command as a whole, not a single option.
 
 pub(super) const ABOUT: &str = "Sample this host and report to a fleetgauge collector";
 
 pub(super) const LONG_ABOUT: &str = "\
 Sample this host and report to a fleetgauge collector
 
-Every option can also be set by FLEETGAUGE_<NAME> in the environment (--interval by \
-FLEETGAUGE_INTERVAL), or as a key in the --config file (interval). Options override environment \
-variables, which override the file.
+Every setting can also be given by FLEETGAUGE_<NAME> in the environment (--interval by \
+FLEETGAUGE_INTERVAL), or as a key in the --config file (interval); --label is FLEETGAUGE_LABELS \
+and the table [labels]. Options override environment variables, which override the file.
 
 DURATION is a whole number with a unit: ms, s, m, h or d.";
 
 pub(super) const AFTER: &str = "\
-Every option can also be set by FLEETGAUGE_<NAME> or in the --config file; see '--help'";
+Every setting can also be given by FLEETGAUGE_<NAME> or in the --config file; see '--help'";
 
 pub(super) const AFTER_LONG: &str = "\
 Examples:

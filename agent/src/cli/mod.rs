@@ -19,9 +19,10 @@ use crate::config::{Config, Flags};
 use crate::identity::Host;
 use crate::run::{Agent, Reload, Settings, run_reloading};
 
-/// Exit code for an invalid setting (EX_USAGE).
+/// Exit code for an invalid setting (EX_USAGE of sysexits.h).
 const BAD_SETTING: u8 = 64;
-/// Threads for blocking work: name resolution, files of a connection and a reload.
+/// Maximum number of threads for blocking work: name resolution, reading the token and TLS files,
+/// and a reload.
 const BLOCKING_THREADS: usize = 3;
 
 #[derive(Debug, Parser)]
@@ -32,7 +33,7 @@ struct CommandLine {
     flags: Flags,
 }
 
-/// Returns the command line, for its help.
+/// Returns the clap command, for example to render its help.
 #[must_use]
 pub fn command() -> clap::Command {
     CommandLine::command()
@@ -72,14 +73,15 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Reads the settings and the identity of this host.
+/// Reads the settings and creates the agent for this host.
 fn settings(flags: &Flags) -> Result<(Config, Agent), SettingErrors> {
     let config = Config::load(flags, &Environment::of_process())?;
     let agent = Agent::new(&config, &Host::read())?;
     Ok((config, agent))
 }
 
-/// Prints the settings in force, or the error of an expired client certificate.
+/// Handles `--check`: prints the settings in force, or an error if the client certificate is not
+/// valid now.
 fn check(config: &Config, agent: &Agent) -> ExitCode {
     if let Err(errors) = config.check_validity(SystemTime::now()) {
         return bad_settings(&errors);
@@ -132,7 +134,7 @@ fn bad_settings(errors: &SettingErrors) -> ExitCode {
     ExitCode::from(BAD_SETTING)
 }
 
-/// Prints a line to standard error, and ignores failures: it may be closed.
+/// Prints a line to standard error. Ignores failures: standard error may be closed.
 fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "fleetgauge-agent: {text}");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-/// Completes at the first SIGTERM or SIGINT.
+/// Returns a future that completes at the first SIGTERM or SIGINT.
 #[cfg(unix)]
 pub(crate) fn stop() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -15,7 +15,7 @@ pub(crate) fn stop() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Completes at the first Ctrl-C, or when the console closes.
+/// Returns a future that completes at the first Ctrl-C, or when the console closes.
 #[cfg(windows)]
 pub(crate) fn stop() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::windows::{ctrl_c, ctrl_close};
@@ -25,7 +25,7 @@ pub(crate) fn stop() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Notifies the returned handle at every SIGHUP.
+/// Returns a handle that is notified at every SIGHUP.
 #[cfg(unix)]
 pub(crate) fn reload() -> io::Result<Arc<Notify>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -39,7 +39,7 @@ pub(crate) fn reload() -> io::Result<Arc<Notify>> {
     Ok(reload)
 }
 
-/// Never notifies: Windows has no such signal.
+/// Returns a handle that is never notified: Windows has no SIGHUP.
 #[cfg(windows)]
 #[expect(clippy::unnecessary_wraps, reason = "the Unix version can fail")]
 pub(crate) fn reload() -> io::Result<Arc<Notify>> {

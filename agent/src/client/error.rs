@@ -3,7 +3,7 @@
 use fleetgauge_proto::Violation;
 use fleetgauge_proto::limits::{MAX_INTERVAL_MS, MIN_INTERVAL_MS};
 
-/// Error that ends a connection, or a call that the state does not allow.
+/// An error that ends the connection, or the error of a report that cannot be sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
     /// The collector violated the protocol.
@@ -20,28 +20,28 @@ pub enum ClientError {
     /// The agent's schema or labels exceed a limit of the collector.
     #[error("{what}: {needed}, but the collector allows {allowed}")]
     OverLimit {
-        /// What exceeds the limit.
+        /// Name of the quantity that exceeds the limit.
         what: &'static str,
-        /// Size of the agent.
+        /// Amount that the agent needs.
         needed: usize,
-        /// Limit of the collector.
+        /// Amount that the collector allows.
         allowed: u32,
     },
-    /// A report before Welcome or after the end of the session.
+    /// The caller reported before Welcome or after the end of the session.
     #[error("no session")]
     NoSession,
-    /// A report whose length does not match the schema.
+    /// The number of reported values does not match the schema.
     #[error("{given} values, but the schema has {expected}")]
     WrongWidth {
         /// Number of values in the report.
         given: usize,
-        /// Number of values of the schema.
+        /// Number of values that the schema declares.
         expected: usize,
     },
 }
 
 impl ClientError {
-    /// Returns the stable name for logs.
+    /// Returns the stable name of the error, for logs.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {

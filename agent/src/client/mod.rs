@@ -47,8 +47,8 @@ enum State {
 
 /// Protocol state of one agent.
 ///
-/// Every call takes the agent's [`Profile`], which must always be the same one: the load test
-/// shares a profile between simulated agents.
+/// Every call takes the agent's [`Profile`], which must not change during a connection. The client
+/// does not store it, so that the simulated agents of the load test can share one.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -102,16 +102,16 @@ pub struct Client {
     reported: Box<[f64]>,
 }
 
-/// What the caller must act on.
+/// An event that [`Client::received`] returns to its caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The session began: report the latest sample now, then one per interval.
+    /// The session began: the caller reports the latest sample now, then one per interval.
     Welcomed {
-        /// Number of the session in the collector.
+        /// Number that the collector gave the session.
         session_id: u64,
         /// Interval between reports that the collector requires, 1 s to 5 min.
         interval: Duration,
-        /// The collector knew the schema: no Schema frame was sent.
+        /// Whether the collector knew the schema, so that no Schema frame was sent.
         schema_known: bool,
     },
     /// The collector answered a Ping.
@@ -119,18 +119,18 @@ pub enum Event {
         /// Token of the Ping.
         token: u64,
     },
-    /// Leave after the delay, and report until then.
+    /// The collector asks the agent to disconnect after a delay, and to report until then.
     Drain {
-        /// Time from now.
+        /// Time until the agent disconnects.
         delay: Duration,
-        /// Another collector as `host:port`, not validated; `None`: reconnect to the same one.
+        /// Collector to connect to next, as `host:port`, not validated; `None`: the configured one.
         target: Option<Box<str>>,
     },
     /// The collector ended the connection.
     Rejected {
-        /// Number of the code; see [`Code::from_u16`].
+        /// Number of the Reject code; see [`Code::from_u16`].
         code: u16,
-        /// Explanation. Untrusted text of the peer.
+        /// The collector's explanation. Untrusted text.
         text: Box<str>,
         /// Time until the retry; `None`: retrying without a change will fail again.
         retry_after: Option<Duration>,
@@ -144,7 +144,7 @@ impl Client {
         self.sequence
     }
 
-    /// Returns whether reports can be sent.
+    /// Returns whether a session is active, so that reports can be sent.
     #[must_use]
     pub fn is_welcomed(&self) -> bool {
         self.state == State::Active
@@ -164,7 +164,8 @@ impl Client {
     /// input is consumed.
     ///
     /// # Errors
-    /// The caller must close the connection.
+    /// The collector violated the protocol, or its Welcome is not acceptable. The caller must close
+    /// the connection.
     pub fn received(
         &mut self,
         profile: &Profile,
@@ -199,7 +200,7 @@ impl Client {
 
     /// Appends a Report of `values`, sampled at `unix_ms`, to `out`. Returns its sequence number.
     ///
-    /// It carries all values or only the changed ones, whichever is shorter.
+    /// The Report carries all values or only the changed ones, whichever is shorter.
     ///
     /// # Errors
     /// [`ClientError::NoSession`] or [`ClientError::WrongWidth`]; `out` is then unchanged.
@@ -255,7 +256,7 @@ impl Client {
         self.state = State::Closed;
     }
 
-    /// Processes one frame. Returns its event, if it has one.
+    /// Processes one frame. Returns the event for the caller, if there is one.
     fn frame(
         &mut self,
         profile: &Profile,
@@ -318,8 +319,8 @@ impl Client {
     }
 }
 
-/// Checks the collector's limits on frame sizes, values and labels before anything is sent. The
-/// collector checks the rest.
+/// Checks the agent's frame sizes, values and labels against the collector's limits before Schema
+/// is sent. The collector checks its other limits itself.
 fn check_limits(profile: &Profile, welcome: &Welcome<'_>) -> Result<(), ClientError> {
     let schema = &profile.schema;
     let report = size_of::<f64>() * schema.width() + REPORT_OVERHEAD_BYTES;

@@ -40,7 +40,7 @@ fn bytes(message: &Message<'_>) -> Vec<u8> {
     bytes
 }
 
-/// Passes `message` to the client. Returns its event and its answer.
+/// Passes `message` to the client. Returns the client's event and the bytes that it sends.
 fn give(
     client: &mut Client,
     message: &Message<'_>,
@@ -58,7 +58,7 @@ fn welcomed() -> Client {
     client
 }
 
-/// Decodes the frames in `sent` one by one.
+/// Decodes the frames in `sent` and passes each message to `see`.
 fn each(mut sent: &[u8], mut see: impl FnMut(Message<'_>)) {
     let accept = Accept { version: VERSION, max_payload_bytes: 1 << 20 };
     while !sent.is_empty() {

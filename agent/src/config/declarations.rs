@@ -44,7 +44,8 @@ const SETTINGS: [Setting; 17] = [
     setting("id", Kind::Text(id::is_id), "ID", "Agent id, unique in the fleet")
         .under(REPORTING)
         .details(
-            "The label agent of all series: 1 to 128 of A-Z a-z 0-9 . _ : -. Excludes --id-from.",
+            "The value of the label agent of all series. 1 to 128 characters from A-Z, a-z, \
+             0-9 and . _ : - (cannot be combined with --id-from).",
         )
         .reloads(),
     setting("id_from", Kind::choice::<IdFrom>(), "SOURCE", "Source of the agent id")
@@ -54,7 +55,7 @@ const SETTINGS: [Setting; 17] = [
         .reloads(),
     setting("interval", Kind::seconds(1, 300), "DURATION", "Interval between reports")
         .under(REPORTING)
-        .details("The collector may require another one.")
+        .details("The collector may require a different interval.")
         .default("15s")
         .reloads(),
     setting("metrics", Kind::choice::<MetricSet>(), "SET", "Metrics to report")
@@ -95,7 +96,7 @@ const SETTINGS: [Setting; 17] = [
         .details("Verifies the collector's certificate by --tls-ca or the system's trust store.")
         .default_note("true with any other --tls option")
         .reloads(),
-    setting("tls_ca", Kind::Path, "FILE", "PEM certificates of the collector's authorities")
+    setting("tls_ca", Kind::Path, "FILE", "PEM CA certificates to verify the collector")
         .under(TLS)
         .default_note("trust store of the system")
         .reloads(),

@@ -1,6 +1,6 @@
 //! The address of a collector: `HOST:PORT`.
 
-/// A host name or IP address, and a port other than 0.
+/// Address of a collector: a host name or IP address, and a port other than 0.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     host: Box<str>,
@@ -21,7 +21,7 @@ impl Endpoint {
     /// Parses `host:port`, `1.2.3.4:port` or `[2001:db8::1]:port`. Does not resolve names.
     ///
     /// # Errors
-    /// What an address looks like.
+    /// The text is not an address; the error describes the format.
     pub fn parse(text: &str) -> Result<Self, String> {
         Self::split(text).ok_or_else(|| {
             "must be HOST:PORT, such as collector.example.com:45678 or [2001:db8::1]:45678"
@@ -40,20 +40,20 @@ impl Endpoint {
         Some(Self { host: host.into(), port })
     }
 
-    /// Returns the name or address, without brackets.
+    /// Returns the host name or IP address, without brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// Returns whether the host is an IP address that is not a loopback address. A name is not
-    /// resolved.
+    /// Returns whether the host is an IP address other than a loopback address. False for a name,
+    /// which is not resolved.
     #[must_use]
     pub fn is_other_host(&self) -> bool {
         self.host.parse::<std::net::IpAddr>().is_ok_and(|address| !address.is_loopback())
     }
 
-    /// Returns the port, not 0.
+    /// Returns the port, which is never 0.
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port

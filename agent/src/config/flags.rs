@@ -1,11 +1,11 @@
-//! The flags of the agent.
+//! The command-line flags of the agent.
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use fleetgauge_common::settings::{self, Setting};
 
 use super::declarations::PROGRAM;
 
-/// The flags of an agent.
+/// The flags that an agent was started with.
 #[derive(Debug, Clone, Default)]
 pub struct Flags(pub(super) settings::Flags);
 
@@ -16,7 +16,7 @@ impl Flags {
         self.0.check
     }
 
-    /// Returns the settings that these are flags of.
+    /// Returns all settings of the agent.
     #[must_use]
     pub fn settings() -> &'static [Setting] {
         PROGRAM.settings

@@ -16,8 +16,8 @@ pub enum IdFrom {
     MachineId,
 }
 
-/// Returns the source of the agent id. `id` and `id_from` are one setting: the one in the stronger
-/// source wins.
+/// Returns the source of the agent id. If both `id` and `id_from` are set, flags override
+/// environment variables, which override the file.
 pub(super) fn source(layers: &mut Layers) -> IdSource {
     if layers.either("id", "id_from") == Some("id") {
         let id = layers.text("id").and_then(|text| AgentId::try_new(text).ok());
@@ -31,9 +31,10 @@ pub(super) fn source(layers: &mut Layers) -> IdSource {
     }
 }
 
-/// Checks an agent id.
+/// Checks that `text` is a valid agent id.
 pub(super) fn is_id(text: &str) -> Result<(), String> {
-    AgentId::try_new(text)
-        .map(drop)
-        .map_err(|_| "must be 1 to 128 of A-Z a-z 0-9 . _ : - and not . or ..".to_owned())
+    AgentId::try_new(text).map(drop).map_err(|_| {
+        "must have 1 to 128 characters from A-Z, a-z, 0-9 and . _ : -, and must not be . or .."
+            .to_owned()
+    })
 }

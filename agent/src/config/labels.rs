@@ -6,7 +6,7 @@ use fleetgauge_proto::{StaticLabels, Violation};
 
 use super::MAX_LABEL_BYTES;
 
-/// Returns the labels of the strongest source that has any.
+/// Returns the labels of the setting; none if one of them is invalid.
 pub(super) fn labels(layers: &mut Layers) -> StaticLabels {
     let entries = layers.list("labels");
     let labels: Vec<_> = entries.iter().filter_map(|entry| parse(entry).ok()).collect();
@@ -25,7 +25,7 @@ pub(super) fn labels(layers: &mut Layers) -> StaticLabels {
     layers.accept(labels).unwrap_or_default()
 }
 
-/// Checks a label, `NAME=VALUE`.
+/// Checks that `text` is a valid label, `NAME=VALUE`.
 pub(super) fn is_label(text: &str) -> Result<(), String> {
     parse(text).map(drop)
 }

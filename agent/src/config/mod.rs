@@ -1,4 +1,4 @@
-//! The settings of an agent. A [`Config`] is valid.
+//! The settings of an agent. A [`Config`] has only valid settings.
 
 mod declarations;
 mod endpoint;
@@ -24,19 +24,20 @@ use crate::metrics::MetricSet;
 use crate::tls::TlsSettings;
 use declarations::PROGRAM;
 
-/// Maximum size of all label names and values, in bytes: they must fit the Hello of 16 KiB.
+/// Maximum size of all label names and values, in bytes: they must fit into a Hello, which has at
+/// most 16 KiB.
 pub const MAX_LABEL_BYTES: usize = 8 * 1024;
 
-/// Advice for a token that would be sent unencrypted.
+/// Advice to the operator if the token would be sent unencrypted.
 pub(crate) const TOKEN_ENCRYPTION_ADVICE: &str =
     "enable TLS (--tls), or allow sending it unencrypted (--insecure)";
 
-/// The log.
+/// Log settings: filter and format.
 #[derive(Debug, Clone)]
 pub struct LogSettings {
-    /// Level or directives.
+    /// Log filter: a level or `target=level` directives.
     pub filter: String,
-    /// Format of lines.
+    /// Format of the log lines.
     pub format: LogFormat,
 }
 
@@ -51,15 +52,15 @@ pub struct Config {
     pub interval: Duration,
     /// Metrics to report.
     pub metrics: MetricSet,
-    /// Labels of all series.
+    /// Static labels of the agent, added to all its series.
     pub labels: StaticLabels,
-    /// Source of the token.
+    /// Source of the token; `None`: no token.
     pub token: Option<TokenSource>,
     /// Whether the token may be sent to another host without TLS.
     pub insecure: bool,
     /// TLS settings; `None`: no TLS.
     pub tls: Option<TlsSettings>,
-    /// The log.
+    /// Log settings: filter and format.
     pub log: LogSettings,
     /// All settings in force, for `--check`.
     pub effective: Effective,
@@ -73,7 +74,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads flags, environment and the file that either of them names.
+    /// Reads the flags, the environment, and the file that a flag or variable names.
     ///
     /// # Errors
     /// All invalid settings.

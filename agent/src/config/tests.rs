@@ -90,7 +90,7 @@ fn invalid_value_is_named_with_what_is_right() {
         (["--interval", "301s"], "--interval=\"301s\": must be between 1s and 5m"),
         (["--interval", "15"], "--interval=\"15\": has no unit; append one of"),
         (["--metrics", "all"], "--metrics=\"all\": must be basic or classic"),
-        (["--id", "my pc"], "--id=\"my pc\": must be 1 to 128 of"),
+        (["--id", "my pc"], "--id=\"my pc\": must have 1 to 128 characters from"),
         (["--id-from", "dmi"], "--id-from=\"dmi\": must be hostname or machine-id"),
         (["--log", "loud"], "--log=\"loud\": must be error, warn, info"),
         (["--log-format", "jsn"], "must be text or json; did you mean json?"),
@@ -112,7 +112,7 @@ fn all_errors_are_reported_with_their_source() {
     let error = load(&["--config", path(&file), "--id", "a b"], &variables).unwrap_err();
     let at = |line| format!("{}, line {line}", path(&file));
     for expected in [
-        "--id=\"a b\": must be 1 to 128 of".to_owned(),
+        "--id=\"a b\": must have 1 to 128 characters from".to_owned(),
         "FLEETGAUGE_INTERVAL=\"soon\": must be a whole number followed by a unit".to_owned(),
         "FLEETGAUGE_COLECTOR: unknown setting; did you mean FLEETGAUGE_COLLECTOR?".to_owned(),
         "FLEETGAUGE_LABELS: label \"a\" is given twice".to_owned(),

@@ -7,8 +7,8 @@ use rustls::pki_types::ServerName;
 
 use crate::tls::{Identity, TlsClient, TlsFileError, TlsSettings};
 
-/// Returns the TLS settings and checks the files; `None` without TLS. Any other TLS setting enables
-/// TLS unless `tls` disables it.
+/// Returns the TLS settings and checks the files; `None` without TLS. If `tls` is not set, any
+/// other TLS setting enables TLS.
 pub(super) fn settings(layers: &mut Layers) -> Option<TlsSettings> {
     layers.requires("tls_certificate", "tls_key");
     layers.requires("tls_key", "tls_certificate");
@@ -41,7 +41,7 @@ pub(super) fn check_validity(
     tls.check_validity(now).map_or(Ok(()), |error| Err(SettingError::from(error).into()))
 }
 
-/// Checks a name in a certificate.
+/// Checks that `text` can be a TLS server name: a host name or an IP address.
 pub(super) fn is_name(text: &str) -> Result<(), String> {
     name(text).map(drop)
 }

@@ -9,22 +9,23 @@ use fleetgauge_proto::message::Secret;
 use fleetgauge_common::secret_file;
 use fleetgauge_common::settings::{Layers, SettingError};
 
-/// Minimum token length: a shorter token could be found from its SHA-256 by brute force.
+/// Minimum length of a token, in bytes: a shorter one could be found from its SHA-256 by brute
+/// force.
 const MIN_TOKEN_BYTES: usize = 16;
 /// Maximum size of a token file, in bytes: the longest token and a line end.
 const MAX_FILE_BYTES: u64 = MAX_CREDENTIAL_BYTES as u64 + 2;
-/// Advice for an unusable token.
+/// Advice to the operator if the token is invalid.
 const MAKE_ONE: &str = "make one with: fleetgauge-collector token";
 
-/// A valid token.
+/// A valid token: 16 to 4,096 visible ASCII characters.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(Box<str>);
 
 impl Token {
-    /// Parses a token, without its line end.
+    /// Parses a token. Ignores a line end after it.
     ///
     /// # Errors
-    /// The rule that the token violates; the message never contains the token.
+    /// The rule that the token violates; the error never contains the token.
     pub fn parse(text: &str) -> Result<Self, String> {
         let token = text.strip_suffix('\n').unwrap_or(text);
         let token = token.strip_suffix('\r').unwrap_or(token);
@@ -51,7 +52,7 @@ impl Token {
     }
 }
 
-/// Prints only the length.
+/// Prints only the length of the token.
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Token(<{} bytes>)", self.0.len())
@@ -61,14 +62,14 @@ impl std::fmt::Debug for Token {
 /// Source of the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenSource {
-    /// A file, read for every connection, so that a changed token needs no restart.
+    /// A file, read before every round of connection attempts: a changed token needs no restart.
     File(PathBuf),
-    /// The environment variable.
+    /// The token itself, from the environment variable.
     Given(Token),
 }
 
 impl TokenSource {
-    /// Returns the file, if the token is in one.
+    /// Returns the path of the token file; `None` if the token is from the environment.
     pub(crate) fn file(&self) -> Option<&Path> {
         match self {
             Self::Given(_) => None,
@@ -79,7 +80,7 @@ impl TokenSource {
     /// Reads the token. May block.
     ///
     /// # Errors
-    /// The file, the problem and what to do.
+    /// The file is not usable; the error names the file, the problem and what to do.
     pub fn token(&self) -> Result<Token, String> {
         match self {
             Self::Given(token) => Ok(token.clone()),
@@ -88,8 +89,8 @@ impl TokenSource {
     }
 }
 
-/// Returns the source of the token. `token` and `token_file` are one setting: the one in the
-/// stronger source wins.
+/// Returns the source of the token; `None` without a token. If both `token` and `token_file` are
+/// set, flags override environment variables, which override the file.
 pub(super) fn source(layers: &mut Layers) -> Option<TokenSource> {
     if layers.either("token", "token_file") == Some("token") {
         return layers

@@ -16,19 +16,20 @@ use super::transport::Transport;
 use super::{Agent, tls_handshake};
 use crate::config::{Endpoint, TOKEN_ENCRYPTION_ADVICE, Token};
 
-/// Timeout for each of name resolution, TCP connect and TLS handshake. A collector needs this long
-/// while a whole fleet reconnects. With Welcome, an address takes at most 30 s before the next one
-/// is tried.
+/// Timeout for each of name resolution, TCP connect and TLS handshake. A collector can need this
+/// long while a whole fleet reconnects. An address takes at most 30 s, including
+/// the wait for Welcome, before the next one is tried.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Idle time after which the kernel sends a keepalive probe.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 /// Interval of keepalive probes.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
-/// TCP user timeout. By then the collector has closed its side.
+/// TCP user timeout: the kernel closes a connection if sent data stays unacknowledged for this
+/// long. By then, the collector has closed its side.
 #[cfg(target_os = "linux")]
 const USER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Connecting failed.
+/// Why a connection to the collector could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
     #[error("cannot resolve the collector's name: {0}")]
@@ -54,7 +55,7 @@ pub(super) enum ConnectError {
 pub(super) struct Connection<'a> {
     pub(super) transport: Transport,
     pub(super) address: SocketAddr,
-    /// Token to send in Hello.
+    /// Token to send in Hello; `None`: no token.
     pub(super) token: Option<&'a Token>,
 }
 

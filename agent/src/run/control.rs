@@ -12,7 +12,7 @@ use super::Agent;
 use super::credentials::Credentials;
 use super::sanitize::sanitize;
 
-/// Reloads the settings on request.
+/// How to request and perform a reload of the settings.
 #[derive(Clone)]
 pub struct Reload {
     /// Notified to request a reload.
@@ -21,12 +21,12 @@ pub struct Reload {
     pub load: Arc<dyn Fn() -> Result<Settings, SettingErrors> + Send + Sync>,
 }
 
-/// Reloaded settings.
+/// Result of a reload: the new settings of the agent and the log.
 #[derive(Debug)]
 pub struct Settings {
-    /// The new agent.
+    /// The agent with the reloaded settings.
     pub agent: Agent,
-    /// Whether the log filter changed. [`Reload::load`] applies it.
+    /// Whether the log filter changed. [`Reload::load`] has already applied it.
     pub log_changed: bool,
 }
 
@@ -50,7 +50,7 @@ impl LoadedSettings {
         Ok(Self { agent, credentials, log_changed })
     }
 
-    /// Returns the names of the settings that differ from the current ones, except the log level,
+    /// Returns the names of the settings that differ from the current ones, except the log filter,
     /// which does not affect the session.
     pub(super) fn changes(&self, agent: &Agent, credentials: &Credentials) -> Vec<&'static str> {
         let mut changes = self.agent.changes(agent);
@@ -58,7 +58,7 @@ impl LoadedSettings {
         changes
     }
 
-    /// Logs the reload with its changes.
+    /// Logs the reload and the names of the changed settings.
     pub(super) fn log(&self, mut changes: Vec<&'static str>) {
         if self.log_changed {
             changes.push("log");
@@ -76,7 +76,7 @@ pub(super) enum Command {
     Reload(Box<LoadedSettings>),
 }
 
-/// Receives commands.
+/// Receives the operator's commands.
 pub(super) struct Control<'a> {
     shutdown: Pin<&'a mut (dyn Future<Output = ()> + 'a)>,
     reload: Option<Reload>,
@@ -123,7 +123,7 @@ impl<'a> Control<'a> {
         }
     }
 
-    /// Runs `work`, unless a command arrives first.
+    /// Runs `work`. If a command arrives first, cancels `work` and returns the command.
     pub(super) async fn run_until_command<T>(
         &mut self,
         work: impl Future<Output = T>,
@@ -136,7 +136,7 @@ impl<'a> Control<'a> {
     }
 }
 
-/// Waits for a running reload.
+/// Waits for the running reload and returns its result; waits for ever if none is running.
 async fn joined(
     loading: &mut Option<JoinHandle<Result<LoadedSettings, String>>>,
 ) -> Result<LoadedSettings, String> {
@@ -146,7 +146,7 @@ async fn joined(
     }
 }
 
-/// Waits for a reload request.
+/// Waits for a reload request; waits for ever without a [`Reload`].
 async fn requested(reload: Option<&Reload>) {
     match reload {
         Some(reload) => reload.requested.notified().await,

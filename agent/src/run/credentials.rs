@@ -27,11 +27,11 @@ pub(super) struct Credentials {
     pub(super) token: Option<Token>,
     /// The TLS client and the connector made from it.
     pub(super) tls: Option<(TlsClient, TlsConnector)>,
-    /// Stamps of the files, taken before they were read.
+    /// Stamps of the token and TLS files, taken before the files were read.
     stamps: Vec<Option<FileStamp>>,
 }
 
-/// Changes when a file is written or replaced.
+/// Metadata of a file. Changes when the file is written or replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FileStamp {
     inode: u64,
@@ -79,7 +79,7 @@ impl Credentials {
         blocking_read::read("the token and TLS files", move || Self::read(&agent, before)).await
     }
 
-    /// Returns the names of what differs from `other`.
+    /// Returns the names of the credentials that differ from `other`.
     pub(super) fn changes(&self, other: &Self) -> Vec<&'static str> {
         let mut changes = Vec::new();
         if self.token != other.token {
@@ -129,8 +129,8 @@ impl Credentials {
         }
     }
 
-    /// Returns the token for a connection to `address`. It goes to another host only over TLS, or
-    /// if the operator allows sending it unencrypted.
+    /// Returns the token for a connection to `address`. Fails if the token would go to another host
+    /// without TLS, unless the operator allows sending it unencrypted.
     pub(super) fn token_for(
         &self,
         agent: &Agent,
@@ -145,7 +145,7 @@ impl Credentials {
     }
 }
 
-/// Reads the TLS files. Returns the client and its connector.
+/// Reads the TLS files. Returns the TLS client and its connector.
 fn connect_with(
     settings: &TlsSettings,
     before: Option<TlsClient>,
@@ -184,7 +184,7 @@ mod tests {
     }
 
     /// Occupies the only blocking thread until the file exists: a read on another thread would
-    /// fail.
+    /// start earlier and find no file.
     #[test]
     fn files_are_read_on_a_blocking_thread() {
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -14,7 +14,7 @@ use crate::client::code_reason;
 pub(super) enum Retry {
     /// After the agent's own backoff.
     Backoff,
-    /// At the retry slot that the collector assigned.
+    /// At the retry slot that the collector assigned: after this delay.
     Slot(Duration),
     /// After the delay that the collector asked for.
     After(Duration),
@@ -33,7 +33,7 @@ impl Retry {
         }
     }
 
-    /// Returns the same kind of retry with `left` to go.
+    /// Returns this retry with `left` as the remaining delay.
     pub(super) const fn with_remaining(self, left: Duration) -> Self {
         match self {
             Self::Backoff => Self::Backoff,
@@ -47,14 +47,14 @@ impl Retry {
 /// A failed attempt, a lost session, or a failed round of attempts.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
-    /// What happened.
+    /// What happened, for logs.
     pub(super) cause: String,
-    /// What the operator can do.
+    /// What the operator can do, if there is any advice.
     pub(super) advice: Option<String>,
     pub(super) retry: Retry,
-    /// The retry slot that another address assigned. The backoff must not miss it.
+    /// Time until the earliest retry slot of all addresses; the backoff must not exceed it.
     pub(super) retry_slot: Option<Duration>,
-    /// Do not try the other addresses.
+    /// Whether the round ends: the other addresses are not tried.
     pub(super) ends_round: bool,
 }
 
@@ -71,7 +71,7 @@ impl Failure {
         Self { advice, retry: Retry::AfterFix(REJECTED_DELAY), ..Self::new(cause) }
     }
 
-    /// Creates the failure of a Reject.
+    /// Creates the failure for a Reject.
     pub(super) fn rejected(code: u16, text: &str, retry_after: Option<Duration>) -> Self {
         let (retry, advice) = match retry_after {
             Some(slot) if code == Code::HandshakesFull.to_u16() => {
@@ -95,13 +95,14 @@ impl Failure {
     }
 }
 
-/// Returns whether a Reject ends the round: another host uses the agent id at this collector. Other
-/// collectors do not know that and would accept the id of two hosts.
+/// Returns whether a Reject code ends the round: another agent with this id reports to the
+/// collector. The collectors at the other addresses do not know that agent and would accept this
+/// one.
 fn ends_round(code: u16) -> bool {
     matches!(Code::from_u16(code), Some(Code::IdConflict | Code::Superseded))
 }
 
-/// Failures of one round: first of the paused addresses, then of the attempts.
+/// Failures of one round by address: first of the paused addresses, then of the attempts.
 #[derive(Debug, Default)]
 pub(super) struct Failures(pub(super) Vec<(SocketAddr, Failure)>);
 
@@ -130,7 +131,7 @@ impl Failures {
         }
     }
 
-    /// Returns the causes; each with its address if there are several.
+    /// Returns the causes of all failures as one text; each with its address if there are several.
     fn cause(&self) -> String {
         match &*self.0 {
             [] => "no address was tried".to_owned(),

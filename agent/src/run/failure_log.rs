@@ -12,7 +12,8 @@ use super::sanitize::sanitize;
 use crate::config::Endpoint;
 
 impl Reporter {
-    /// Returns the delay of the backoff, with what the failure requires.
+    /// Returns the delay before the next round: the backoff, adjusted to the delay or retry slot of
+    /// the failure.
     fn next_delay(&mut self, failure: &Failure) -> RetryDelay {
         if let Some(slot) = failure.retry_slot {
             self.backoff.set_maximum(slot);
@@ -28,7 +29,8 @@ impl Reporter {
         }
     }
 
-    /// Handles the end of a session. `logged` is its duration if a line is due.
+    /// Handles the end of a session: logs it if `logged`, the duration, is given. Returns the delay
+    /// before the next round.
     pub(super) fn connection_lost(
         &mut self,
         endpoint: &Endpoint,
@@ -51,7 +53,7 @@ impl Reporter {
         delay
     }
 
-    /// Handles a failed round.
+    /// Handles a failed round: logs it if a line is due. Returns the delay before the next round.
     pub(super) fn round_failed(&mut self, endpoint: &Endpoint, failure: &Failure) -> RetryDelay {
         if failure.is_permanent() {
             return self.rejected(endpoint, failure);
@@ -69,7 +71,7 @@ impl Reporter {
         delay
     }
 
-    /// Handles a permanent failure of a session or a round.
+    /// Logs a permanent failure of a session or a round. Returns the delay before the next round.
     fn rejected(&mut self, endpoint: &Endpoint, failure: &Failure) -> RetryDelay {
         let delay = self.next_delay(failure);
         self.round_log.failed(Instant::now());
@@ -80,7 +82,7 @@ impl Reporter {
         delay
     }
 
-    /// Handles a failed address: the round continues with the next one.
+    /// Logs a failed address if a line is due. The round continues with the next address.
     pub(super) fn address_failed(
         &mut self,
         endpoint: &Endpoint,

@@ -9,10 +9,10 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-/// Timeout of a test.
+/// Time after which a test fails.
 pub(super) const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// One of a collector's addresses.
+/// A listener that stands for one address of a collector.
 pub(super) struct Address(pub(super) TcpListener);
 
 impl Address {

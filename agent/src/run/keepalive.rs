@@ -1,16 +1,16 @@
 //! Detects a collector that hangs.
 //!
-//! A healthy collector sends nothing to a healthy agent, and the kernel of a hung one still
-//! acknowledges reports. So the agent sends a Ping after a long silence.
+//! A healthy collector sends nothing to a healthy agent. If a collector hangs, the kernel of
+//! its host still acknowledges reports. So the agent sends a Ping after a long silence.
 
 use std::time::{Duration, Instant};
 
 /// Silence after which the agent sends a Ping. Long, so that a fleet's Pings cost almost nothing.
 pub(super) const PING_AFTER: Duration = Duration::from_secs(5 * 60);
-/// Timeout for the answer. A collector that was frozen for less than this keeps its fleet.
+/// Timeout for the Pong. If a collector freezes for less than this, its agents stay connected.
 pub(super) const PONG_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Time of the last received bytes and of the last Ping. Has no clock.
+/// Keepalive timer: when bytes were last received, and when a Ping was sent since. Reads no clock.
 #[derive(Debug)]
 pub(super) struct Keepalive {
     received: Instant,
@@ -37,7 +37,7 @@ impl Keepalive {
         self.pinged.map_or_else(|| self.received + PING_AFTER, |pinged| pinged + PONG_TIMEOUT)
     }
 
-    /// Returns the action that is due at `now`.
+    /// Returns the action that is due at `now`. If it is a Ping, starts the timeout for the Pong.
     pub(super) const fn next_action(&mut self, now: Instant) -> KeepaliveAction {
         if self.pinged.is_some() {
             return KeepaliveAction::Close;

@@ -53,7 +53,7 @@ pub struct Agent {
     pub metrics: MetricSet,
     /// Contents of Hello and Schema. The schema is that of `metrics`.
     pub profile: Arc<Profile>,
-    /// Source of the token.
+    /// Source of the token; `None`: no token.
     pub token: Option<TokenSource>,
     /// Whether the token may be sent to another host without TLS.
     pub insecure: bool,
@@ -115,8 +115,8 @@ pub async fn run(agent: Agent, shutdown: impl Future<Output = ()>) {
 
 /// Like [`run`], and also reloads the settings on request.
 ///
-/// If only the log level changed, the session continues. Otherwise the agent sends Bye and
-/// reconnects immediately with the new settings.
+/// If no setting other than the log filter changed, the session continues. Otherwise the agent
+/// sends Bye and reconnects immediately with the new settings.
 pub async fn run_reloading(
     agent: Agent,
     reload: Option<Reload>,

@@ -1,7 +1,7 @@
 //! Addresses of the collector that are not to be tried for a while.
 //!
 //! A round tries the available addresses one after the other. The agent waits only after a round in
-//! which all failed, until the first address may be tried again.
+//! which all addresses failed, until the first of them may be tried again.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -20,7 +20,8 @@ struct PausedAddress {
 }
 
 impl PausedAddresses {
-    /// Records a failure of `address`. It replaces the last one.
+    /// Pauses `address` for the delay of `failure`. If the failure is retried by backoff, ends the
+    /// pause.
     pub(super) fn record(&mut self, address: SocketAddr, failure: &Failure, now: Instant) {
         self.0.retain(|paused| paused.address != address);
         if failure.retry != Retry::Backoff {
@@ -36,7 +37,7 @@ impl PausedAddresses {
         addresses.iter().copied().filter(|address| !paused(*address)).collect()
     }
 
-    /// Returns the failures of the paused ones among `addresses`.
+    /// Returns the last failures of the paused addresses among `addresses`.
     pub(super) fn failures(&self, addresses: &[SocketAddr]) -> Failures {
         let paused = self.0.iter().filter(|paused| addresses.contains(&paused.address));
         let failures = paused.map(|paused| {
@@ -58,7 +59,8 @@ impl PausedAddresses {
         retries.min_by_key(|retry| retry.min_delay()).unwrap_or(Retry::Backoff)
     }
 
-    /// Returns the time left at `now` until the first retry slot of one of `addresses`.
+    /// Returns the time left at `now` until the earliest retry slot of `addresses`; `None` without
+    /// one.
     pub(super) fn next_retry_slot(
         &self,
         addresses: &[SocketAddr],
@@ -75,7 +77,7 @@ impl PausedAddresses {
         self.0.iter().any(PausedAddress::is_permanent)
     }
 
-    /// Ends the pauses that wait for a fix. Delays that a collector asked for continue.
+    /// Ends the pauses after permanent failures. Pauses that a collector asked for continue.
     pub(super) fn clear_permanent(&mut self) {
         self.0.retain(|paused| !paused.is_permanent());
     }
@@ -101,7 +103,7 @@ mod tests {
         [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
     }
 
-    /// Pauses the first and the second address.
+    /// Returns both addresses, paused as `retries` says.
     fn paused(retries: [Retry; 2], now: Instant) -> PausedAddresses {
         let mut paused = PausedAddresses::default();
         for (address, retry) in addresses().into_iter().zip(retries) {

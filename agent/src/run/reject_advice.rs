@@ -18,7 +18,8 @@ pub(super) fn advice(code: u16) -> Option<&'static str> {
     })
 }
 
-/// Returns the meaning of a code without advice.
+/// Returns the meaning of a code for which [`advice`] returns `None`. For an unknown code, returns
+/// the advice to update the agent.
 pub(super) fn meaning(code: u16) -> &'static str {
     Code::from_u16(code).map_or("update the agent; it does not know this code", Code::meaning)
 }

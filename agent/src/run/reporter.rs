@@ -27,7 +27,7 @@ use crate::identity;
 use crate::profile::Profile;
 use crate::retry_log::{MAX_SILENCE, RetryLog};
 
-/// Keeps the connection to the collector.
+/// Connects to the collector, reports, and reconnects.
 pub(super) struct Reporter {
     agent: Agent,
     credentials: Credentials,
@@ -39,11 +39,11 @@ pub(super) struct Reporter {
     pub(super) paused: PausedAddresses,
     /// Address of the last lost session. The next round tries it last.
     last_lost: Option<SocketAddr>,
-    /// Rate limiter for failed rounds. A session resets it.
+    /// Rate limiter for log lines about failed rounds. A session resets it.
     pub(super) round_log: RetryLog,
-    /// Rate limiter for sessions. A long session resets it.
+    /// Rate limiter for log lines about sessions. A long session resets it.
     session_log: RetryLog,
-    /// Rate limiter for failed addresses. A long session resets it.
+    /// Rate limiter for log lines about failed addresses. A long session resets it.
     pub(super) address_log: RetryLog,
     samples: watch::Receiver<Option<Sample>>,
     plan: watch::Sender<SamplingPlan>,
@@ -52,7 +52,7 @@ pub(super) struct Reporter {
 /// The delay before the next round.
 pub(super) struct RetryDelay {
     pub(super) duration: Duration,
-    /// The delay ends early if the credentials change.
+    /// Whether the delay ends early if the credentials change.
     pub(super) ends_on_new_credentials: bool,
 }
 
@@ -141,7 +141,8 @@ impl Reporter {
         Ok(self.round_failed(&endpoint, &summary))
     }
 
-    /// Reads the credentials and resolves the collector's name.
+    /// Reads the credentials and resolves the collector's name. Returns its addresses, or the
+    /// failure of the round.
     async fn prepare_round(
         &mut self,
         endpoint: &Endpoint,
@@ -162,10 +163,9 @@ impl Reporter {
         Ok(control.run_until_command(resolve).await?.map_err(Failure::new))
     }
 
-    /// Pauses `address` according to its failure. Returns whether the failure was logged.
-    ///
-    /// Only a permanent failure is logged here, if another of `all` may be tried earlier. Otherwise
-    /// the whole round fails permanently.
+    /// Pauses `address` according to its failure. Returns whether it logged the failure: only a
+    /// permanent one, and only if another of `all` addresses may be tried earlier. If all have
+    /// failed permanently, the failure of the round is logged instead.
     fn record_failure(
         &mut self,
         endpoint: &Endpoint,
@@ -185,7 +185,8 @@ impl Reporter {
         true
     }
 
-    /// Sets the retry to the earliest one of `all` addresses, unless the failure ended the round.
+    /// Sets the retry of `failure` to the earliest retry of `all` addresses, unless `failure`
+    /// ended the round.
     fn set_retry(&self, all: &[SocketAddr], failure: &mut Failure) {
         if !failure.ends_round {
             let now = Instant::now();
@@ -268,7 +269,7 @@ impl Reporter {
         })
     }
 
-    /// Waits for the delay, or until the credentials change if that may help.
+    /// Waits for the delay. Returns early if the credentials change and `delay` allows it.
     async fn wait(&mut self, delay: RetryDelay, control: &mut Control<'_>) -> Result<(), Command> {
         let (agent, credentials) = (&self.agent, &mut self.credentials);
         let wait = async {
@@ -284,7 +285,7 @@ impl Reporter {
         Ok(())
     }
 
-    /// Applies reloaded settings. The nonces stay: for the collector it is the same process.
+    /// Applies reloaded settings. Keeps the nonces, because the agent process is the same.
     fn apply_settings(&mut self, loaded: LoadedSettings) {
         loaded.log(loaded.changes(&self.agent, &self.credentials));
         let LoadedSettings { mut agent, credentials, .. } = loaded;
@@ -311,7 +312,7 @@ impl Reporter {
     }
 }
 
-/// Result of an attempt.
+/// Result of an attempt to connect to an address and run a session.
 enum Attempt {
     /// No session began.
     Failed(Failure),
@@ -321,7 +322,7 @@ enum Attempt {
     Drained(RetryDelay),
 }
 
-/// Returns a backoff with a seed of its own.
+/// Returns a backoff with a new random seed.
 fn backoff() -> Backoff {
     Backoff::new(fastrand::Rng::with_seed(identity::random_seed()))
 }

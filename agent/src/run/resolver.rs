@@ -20,7 +20,7 @@ pub(super) struct Resolver {
     /// A lookup that took longer than [`CONNECT_TIMEOUT`]. Its thread still blocks in the system's
     /// resolver, so the next round awaits it instead of blocking another thread.
     pending: Option<Lookup>,
-    /// Addresses for any name.
+    /// Addresses that the resolver returns for any name.
     #[cfg(test)]
     fixed: Vec<SocketAddr>,
 }
@@ -78,7 +78,7 @@ impl Resolver {
             if let Ok(found) = lookup.found().await {
                 return Ok(found);
             }
-            // Try again: the failure may be over.
+            // The lookup failed. Start another one: the cause may be gone.
             pending = None;
         }
         let lookup = self.pending.insert(pending.unwrap_or_else(|| Lookup::start(endpoint)));

@@ -10,16 +10,16 @@ use crate::metrics::{Metric, MetricSet};
 use crate::sampler::{Readings, Sampler, deadline};
 use crate::schedule::Schedule;
 
-/// Input of the schedule.
+/// The settings that determine when samples are taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SamplingPlan {
-    /// Agent id. Its hash is the phase.
+    /// Agent id. Its hash determines the phase of the schedule.
     pub(super) id: AgentId,
     /// Time between samples.
     pub(super) interval: Duration,
 }
 
-/// Readings of one moment.
+/// The readings of one round, and their time.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Sample {
     /// Time of the sample, in milliseconds since the Unix epoch.
@@ -32,7 +32,7 @@ impl Sample {
         Self { unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX), readings }
     }
 
-    /// Returns the values in the order of the metric set.
+    /// Returns the values of the metrics in `set`, in its order; [`ABSENT`] for a missing reading.
     pub(super) fn values(&self, set: MetricSet) -> Vec<f64> {
         let value = |metric: &Metric| metric.value(&self.readings).unwrap_or(ABSENT);
         set.metrics().iter().map(value).collect()
@@ -64,7 +64,7 @@ pub(super) async fn sample_on_schedule(
     }
 }
 
-/// Returns the time since the Unix epoch; zero if the clock is before it.
+/// Returns the time since the Unix epoch; zero if the system clock is before it.
 fn unix_now() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

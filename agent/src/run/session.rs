@@ -24,16 +24,17 @@ use crate::config::{Endpoint, Token};
 use crate::retry_log::RetryLog;
 use crate::tls::TlsClient;
 
-/// Timeout for Welcome.
+/// Timeout for receiving Welcome.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
-/// Timeout for a write. A report fits any socket buffer.
+/// Timeout for a write. A report fits into any socket buffer, so only a stalled connection times
+/// out.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Timeout for Bye and the collector's close.
+/// Timeout for sending Bye and for the collector's close.
 const BYE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Receive buffer, in bytes. A collector sends a few dozen bytes at a time.
 const READ_BYTES: usize = 1024;
 
-/// First bytes of a TLS alert record, version 3. No frame starts with them.
+/// First bytes of a TLS alert record: content type 21, major version 3. No frame starts with them.
 const TLS_ALERT: [u8; 2] = [0x15, 0x03];
 
 /// How a connection ended.
@@ -42,9 +43,10 @@ pub(super) enum SessionEnd {
     Command(Command),
     /// The agent left because the collector sent Drain.
     Drained {
-        /// Remaining delay if the collector closed the connection early.
+        /// Time until the end of the Drain's delay; not zero if the collector closed the connection
+        /// early.
         remaining: Duration,
-        /// Another collector, not validated.
+        /// Collector to connect to next, not validated; `None`: the configured one.
         target: Option<Box<str>>,
     },
     /// The collector sent Reject.
@@ -92,7 +94,7 @@ pub(super) struct Session<'a> {
     credentials: &'a Credentials,
     token: Option<&'a Token>,
     client: &'a mut Client,
-    /// Rate limiter of the lines about sessions.
+    /// Rate limiter for log lines about sessions.
     log: &'a mut RetryLog,
     logged: bool,
     endpoint: &'a Endpoint,
@@ -104,7 +106,7 @@ pub(super) struct Session<'a> {
     out: Vec<u8>,
 }
 
-/// A received Drain.
+/// A received Drain whose delay has not passed.
 struct PendingDrain {
     leave: Instant,
     target: Option<Box<str>>,
@@ -208,7 +210,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Returns the reason for Bye; `None` if the reloaded settings are the same.
+    /// Returns the reason of the Bye for `command`; `None` if a reload changed nothing that affects
+    /// the session.
     fn bye_reason(&self, command: &Command) -> Option<ByeReason> {
         match command {
             Command::Stop => Some(ByeReason::Stopping),
@@ -227,7 +230,7 @@ impl<'a> Session<'a> {
         samples: &mut watch::Receiver<Option<Sample>>,
         plan: &watch::Sender<SamplingPlan>,
     ) -> Result<Option<SessionEnd>, Lost> {
-        // The client would report only a bad magic.
+        // The client would report this TLS alert only as a frame with a bad magic.
         if self.welcomed.is_none() && bytes.starts_with(&TLS_ALERT) {
             return Err(Lost::TlsRequired);
         }
@@ -282,7 +285,8 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Returns the next deadline: Welcome, the keepalive or the end of a drain.
+    /// Returns the next deadline: the timeout for Welcome, the keepalive or the end of a Drain's
+    /// delay.
     fn next_deadline(&self) -> Instant {
         if self.welcomed.is_none() {
             return self.started + WELCOME_TIMEOUT;
@@ -291,7 +295,8 @@ impl<'a> Session<'a> {
         self.drain.as_ref().map_or(keepalive, |drain| drain.leave.min(keepalive))
     }
 
-    /// Acts on the deadline. Returns how the connection ended, if it did.
+    /// Acts on a deadline that passed: sends a Ping, or leaves after a Drain. Returns how the
+    /// connection ended, if it did. Fails if Welcome or Pong is missing.
     async fn deadline_passed(&mut self) -> Result<Option<SessionEnd>, Lost> {
         if self.welcomed.is_none() {
             return Err(Lost::NoWelcome);
@@ -308,8 +313,7 @@ impl<'a> Session<'a> {
         Ok(None)
     }
 
-    /// Returns how a session ended that the collector closed: `Drained` after a Drain, otherwise
-    /// `Lost`.
+    /// Returns how a closed session ended: `Drained` if a Drain was pending, otherwise `Lost`.
     fn drained(&mut self) -> SessionEnd {
         self.drain.take().map_or(SessionEnd::Lost(Lost::Closed), |drain| SessionEnd::Drained {
             remaining: drain.leave.saturating_duration_since(Instant::now()),

@@ -1,4 +1,4 @@
-//! The TLS handshake, and a Reject in its place.
+//! The TLS handshake, and a Reject that arrives instead of TLS.
 //!
 //! A collector at its limits rejects a connection before it spends CPU time on TLS.
 
@@ -47,14 +47,12 @@ fn server_name(endpoint: &Endpoint, tls: &TlsClient) -> Result<ServerName<'stati
     }
     ServerName::try_from(endpoint.host().to_owned()).map_err(|_| {
         let host = endpoint.host();
-        ConnectError::Tls(format!(
-            "no certificate can be issued for {host:?}; set --tls-server-name"
-        ))
+        ConnectError::Tls(format!("{host:?} is not a valid TLS server name; set --tls-server-name"))
     })
 }
 
-/// Returns the error for a frame in place of TLS. An attacker could have sent it, so it may only
-/// delay the retry.
+/// Returns the error for a frame that arrived instead of TLS. An attacker could have sent the
+/// frame, so it may only delay the retry.
 async fn rejected(stream: HandshakeStream) -> ConnectError {
     match timeout(FRAME_TIMEOUT, read_reject(stream)).await {
         Ok(Some(rejected)) => rejected,
@@ -65,7 +63,8 @@ async fn rejected(stream: HandshakeStream) -> ConnectError {
     }
 }
 
-/// Reads a Reject that starts with the received frame bytes; `None` if it is not acceptable.
+/// Reads a Reject that starts with the received frame bytes; `None` if the frame is anything but a
+/// Reject that a collector may send before TLS.
 async fn read_reject(stream: HandshakeStream) -> Option<ConnectError> {
     let HandshakeStream { mut stream, frame: mut bytes, .. } = stream;
     let accept = Accept { version: VERSION, max_payload_bytes: MAX_REJECT_BYTES };

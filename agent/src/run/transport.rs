@@ -15,19 +15,19 @@ const FRAME_START: u8 = b'F';
 /// The transport of a connection.
 #[derive(Debug)]
 pub(super) enum Transport {
-    /// TCP.
+    /// TCP without TLS.
     Plain(TcpStream),
     /// TLS over TCP.
     Tls(Box<TlsStream<HandshakeStream>>),
 }
 
-/// A socket for a TLS handshake, which detects a frame in place of TLS.
+/// A socket for a TLS handshake. Detects a frame that arrives instead of TLS.
 #[derive(Debug)]
 pub(super) struct HandshakeStream {
     pub(super) stream: TcpStream,
-    /// Received bytes of a frame in place of TLS.
+    /// Received bytes of a frame that arrived instead of TLS.
     pub(super) frame: Vec<u8>,
-    /// The first bytes have been checked.
+    /// Whether the first bytes have been checked.
     checked: bool,
 }
 

@@ -3,7 +3,7 @@
 use fleetgauge_common::service_manager;
 use tokio::time::MissedTickBehavior;
 
-/// Sends a ping twice per watchdog timeout. Never returns.
+/// Sends two pings per watchdog timeout; none if the service manager expects none. Never returns.
 pub(super) async fn run() {
     let Some(timeout) = service_manager::watchdog_timeout() else {
         return std::future::pending().await;

@@ -1,8 +1,9 @@
-//! CPU usage since the previous sample: the type. `linux.rs` and `portable.rs` read it.
+//! The CPU usage type: usage since the previous sample. Its sources are in `linux.rs` and
+//! `portable.rs`.
 
 use super::SourceError;
 
-/// CPU usage.
+/// CPU usage since the previous reading.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cpu {
     /// Share of time that was not idle since the previous reading, over all CPUs; 0 to 1. Steal
@@ -11,7 +12,7 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// Converts sysinfo's percentage.
+    /// Creates CPU usage from a percentage that sysinfo returned.
     ///
     /// # Errors
     /// The percentage is not finite.

@@ -2,7 +2,7 @@
 
 use super::{Reading, Source, SourceError};
 
-/// Filesystem usage, in bytes.
+/// Usage of a filesystem, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Filesystem {
     /// Used space.
@@ -12,8 +12,8 @@ pub struct Filesystem {
 }
 
 impl Filesystem {
-    /// Converts the fields of statvfs(3): fragment size in bytes, then total, free and available
-    /// blocks.
+    /// Creates filesystem usage from fields of statvfs(3): fragment size in bytes, then total, free
+    /// and available blocks.
     #[must_use]
     pub const fn from_blocks(fragment: u64, blocks: u64, free: u64, available: u64) -> Self {
         Self {
@@ -30,7 +30,7 @@ impl Filesystem {
     }
 }
 
-/// Reads the filesystem. May block for ever on a hung mount.
+/// Reads the usage of the filesystem. May block for ever on a hung mount.
 pub(super) struct FilesystemSource {
     #[cfg(unix)]
     path: std::path::PathBuf,

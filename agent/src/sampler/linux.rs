@@ -1,7 +1,7 @@
 //! Linux sources: CPU times from `/proc/stat`, memory from `/proc/meminfo`.
 //!
-//! Every reading opens its file. An unreadable file, a missing field and a counter that goes back
-//! are errors: no previous value is reported again.
+//! Every reading opens its file. An unreadable file, a missing field or a decreasing counter is an
+//! error: no previous value is reported again.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,28 +12,31 @@ use super::{Cpu, Memory, Reading, Source, SourceError};
 
 /// Mount point of procfs.
 const PROC: &str = "/proc";
-/// Maximum number of bytes to read of a file. The fields are in its first lines, and `/proc/stat`
-/// has a number for each interrupt.
+/// Maximum number of bytes to read from a file. The needed fields are in its first lines; the rest
+/// of `/proc/stat` can be long, because it has a number for each interrupt.
 const MAX_BYTES: u64 = 8 * 1024;
-/// Shortest time between two readings of the CPU times, whose ticks are 10 ms.
+/// Minimum time between two readings of the CPU times, which count ticks of 10 ms.
 const MIN_INTERVAL: Duration = Duration::from_millis(200);
-/// Fields of the CPU times. The two guest fields that follow are part of the first two.
+/// Fields of the `cpu` line that are counted. The two guest fields after them are already included
+/// in `user` and `nice`.
 const CPU_FIELDS: [&str; 8] =
     ["user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"];
-/// A CPU time may go back by this fraction of the total: iowait is not exact (proc_stat(5)).
+/// A CPU time may decrease by the total increase divided by this: iowait is not exact
+/// (proc_stat(5)).
 const NOISE_FRACTION: u64 = 100;
-/// A CPU time may always go back by this many ticks: two CPUs count only 40 in 200 ms.
+/// A CPU time may always decrease by this many ticks: in 200 ms two CPUs count only 40 ticks, so a
+/// hundredth is less than a tick.
 const NOISE_TICKS: u64 = 4;
 
 /// CPU times of all CPUs since boot, in ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Times {
     busy: u64,
-    /// Idle and I/O wait.
+    /// Idle time and I/O wait.
     idle: u64,
 }
 
-/// Reads CPU usage. Keeps the times of the last reading.
+/// Reads CPU usage. Keeps the CPU times of the last reading.
 pub(super) struct CpuSource {
     path: PathBuf,
     previous: Times,
@@ -41,7 +44,7 @@ pub(super) struct CpuSource {
 }
 
 impl CpuSource {
-    /// Takes the first reading, the base of the next one.
+    /// Takes the first reading: the next one returns the usage since then.
     pub(super) fn new() -> Result<Self, SourceError> {
         Self::at(Path::new(PROC))
     }
@@ -95,7 +98,7 @@ impl Times {
     }
 }
 
-/// Returns the increase of a CPU time; 0 if it went back by at most `noise`.
+/// Returns the increase of a CPU time: 0 if it decreased by at most `noise`, `None` if by more.
 fn rise(before: u64, now: u64, noise: u64) -> Option<u64> {
     (before.saturating_sub(now) <= noise).then(|| now.saturating_sub(before))
 }
@@ -125,13 +128,13 @@ impl Source for MemorySource {
 /// Parses `/proc/meminfo`.
 fn parse_memory(text: &str) -> Result<Memory, String> {
     let bytes = |name: &str| {
-        let kib = line(text, name)?.trim().strip_suffix(" kB");
+        let kib = line(text, &format!("{name}:"))?.trim().strip_suffix(" kB");
         let bytes = kib.and_then(|kib| kib.parse::<u64>().ok()?.checked_mul(1024));
         bytes.ok_or_else(|| format!("{name} is not a number of kB"))
     };
-    let memory = Memory { total: bytes("MemTotal:")?, available: bytes("MemAvailable:")? };
+    let memory = Memory { total: bytes("MemTotal")?, available: bytes("MemAvailable")? };
     if memory.total == 0 {
-        return Err("MemTotal: is 0".to_owned());
+        return Err("MemTotal is 0".to_owned());
     }
     Ok(memory)
 }
@@ -151,7 +154,7 @@ fn line<'a>(text: &'a str, name: &str) -> Result<&'a str, String> {
     let found = lines.find_map(|line| {
         line.strip_prefix(name).filter(|rest| rest.starts_with(char::is_whitespace))
     });
-    found.ok_or_else(|| format!("{name} is missing"))
+    found.ok_or_else(|| format!("{} is missing", name.trim_end_matches(':')))
 }
 
 fn source_error(path: &Path, cause: impl std::fmt::Display) -> SourceError {

@@ -5,11 +5,11 @@ use tempfile::TempDir;
 use super::*;
 
 const STAT: &str = "cpu  100 0 50 800 50 0 0 0 0 0\ncpu0 100 0 50 800 50 0 0 0 0 0\nintr 1 2\n";
-/// 100 ticks after STAT: 60 idle, 15 I/O wait.
+/// The `cpu` line 100 ticks after STAT: 60 ticks idle, 15 I/O wait.
 const LATER: &str = "cpu  115 1 55 860 65 1 1 2 0 0\n";
 const MEMINFO: &str = "MemTotal:       1000 kB\nMemFree:  1 kB\nMemAvailable:    400 kB\n";
 
-/// Timeout of a test.
+/// Time after which a test fails.
 const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A fake `/proc`.
@@ -38,7 +38,7 @@ impl Proc {
     }
 }
 
-/// Returns the reading, or the error without the directory.
+/// Reads the source. Returns the reading, or the error text without the directory.
 fn read(source: &mut dyn Source) -> Result<Reading, String> {
     source.read().map_err(|error| {
         let error = error.to_string();
@@ -123,11 +123,11 @@ fn missing_or_bad_field_is_an_error_with_its_name() {
         assert_eq!(read(&mut cpu), failed(&format!("stat: {why}")));
     }
     for (text, why) in [
-        ("MemFree: 1 kB\nMemAvailable: 1 kB\n", "MemTotal: is missing"),
-        ("MemTotal: 1000 kB\nMemFree: 900 kB\n", "MemAvailable: is missing"),
-        ("MemTotal: 1000\nMemAvailable: 1 kB\n", "MemTotal: is not a number of kB"),
-        ("MemTotal: 1000 kB\nMemAvailable: kB\n", "MemAvailable: is not a number of kB"),
-        ("MemTotal: 0 kB\nMemAvailable: 0 kB\n", "MemTotal: is 0"),
+        ("MemFree: 1 kB\nMemAvailable: 1 kB\n", "MemTotal is missing"),
+        ("MemTotal: 1000 kB\nMemFree: 900 kB\n", "MemAvailable is missing"),
+        ("MemTotal: 1000\nMemAvailable: 1 kB\n", "MemTotal is not a number of kB"),
+        ("MemTotal: 1000 kB\nMemAvailable: kB\n", "MemAvailable is not a number of kB"),
+        ("MemTotal: 0 kB\nMemAvailable: 0 kB\n", "MemTotal is 0"),
     ] {
         proc.write("meminfo", text);
         assert_eq!(read(&mut proc.memory()), failed(&format!("meminfo: {why}")));

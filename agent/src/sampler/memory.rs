@@ -1,4 +1,4 @@
-//! Memory usage: the type. `linux.rs` and `portable.rs` read it.
+//! The memory usage type. Its sources are in `linux.rs` and `portable.rs`.
 
 /// Memory usage, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -32,7 +32,7 @@ pub const MAX_ROUND: Duration = Duration::from_secs(2);
 /// Divisor of the interval: a round may take half of it, so that rounds do not overlap.
 const ROUND_DIVISOR: u32 = 2;
 
-/// Returns the deadline of a round, for a sampling interval.
+/// Returns the maximum duration of a round, for a sampling interval.
 #[must_use]
 pub fn deadline(interval: Duration) -> Duration {
     MAX_ROUND.min(interval / ROUND_DIVISOR)
@@ -44,10 +44,10 @@ pub(crate) trait Source: Send {
     fn read(&mut self) -> Result<Reading, SourceError>;
 }
 
-/// Creates a source on its thread.
+/// Function that creates a source. Runs on the thread of the source.
 pub(crate) type SourceFactory = Arc<dyn Fn() -> Result<Box<dyn Source>, SourceError> + Send + Sync>;
 
-/// Error of a source.
+/// Why a source has no reading.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SourceError(Box<str>);
@@ -119,7 +119,8 @@ impl Sampler {
         Self { threads, answers, readings: Readings::default() }
     }
 
-    /// Runs a round: until every source answered or `deadline` passed.
+    /// Runs a round and returns its readings. Waits until every source answered or `deadline`
+    /// passed.
     pub async fn sample(&mut self, deadline: Duration) -> Readings {
         self.start_round();
         let end = tokio::time::sleep(deadline);
@@ -170,7 +171,7 @@ impl Sampler {
         }
     }
 
-    /// Ends the round. Sources that have not answered are late.
+    /// Ends the round and returns its readings. Sources that have not answered are late.
     fn finish_round(&mut self) -> Readings {
         for thread in &mut self.threads {
             thread.close_round();

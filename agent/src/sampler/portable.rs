@@ -13,7 +13,7 @@ pub(super) struct CpuSource {
 }
 
 impl CpuSource {
-    /// Takes the first reading, the base of the next one.
+    /// Takes the first reading: the next one returns the usage since then.
     pub(super) fn new() -> Result<Self, SourceError> {
         let mut system = System::new().map_err(SourceError::new)?;
         system.refresh_cpu_specifics(CpuRefreshKind::nothing().with_usage());

@@ -14,12 +14,12 @@ const STACK_BYTES: usize = 256 * 1024;
 /// The answer of a source's thread.
 #[derive(Debug)]
 pub(super) struct Answer {
-    /// Index of the source.
+    /// Index of the source in the sampler.
     pub(super) source: usize,
     pub(super) result: Result<Reading, SourceError>,
 }
 
-/// Whether an answer of a source is pending.
+/// Whether an answer of a source is pending, and for which round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pending {
     None,
@@ -89,7 +89,7 @@ impl SourceThread {
         self.thread.as_ref().is_none_or(|thread| thread.handle.is_finished())
     }
 
-    /// Marks the source as idle. Returns the round of its answer.
+    /// Marks the source as idle. Returns whether the answer was for this round or an earlier one.
     pub(super) const fn answered(&mut self) -> Pending {
         std::mem::replace(&mut self.pending, Pending::None)
     }
@@ -109,7 +109,7 @@ impl SourceThread {
         }
     }
 
-    /// Logs that the source is unavailable, once.
+    /// Logs that the source is unavailable, once until it recovers.
     pub(super) fn failed(&mut self, cause: &SourceError) {
         if !std::mem::replace(&mut self.unavailable, true) {
             warn!(source = self.name, %cause, "source unavailable");
@@ -142,8 +142,8 @@ impl std::fmt::Debug for SourceThread {
     }
 }
 
-/// Runs the thread: answers requests until the sampler is dropped. Creates the source again at the
-/// next request if that failed.
+/// Runs the thread: answers requests until the sampler is dropped. If creating the source failed,
+/// tries again at the next request.
 fn serve(
     index: usize,
     factory: &SourceFactory,

@@ -14,7 +14,7 @@ use fleetgauge_common::secret_file::{self, FileError, read_public};
 /// Maximum size of a file, in bytes: about a thousand certificates.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
-/// The contents of all files, and the system's trust store if no CA file is set.
+/// The contents of all TLS files, and the system's trust store if no CA file is set.
 #[derive(PartialEq, Eq)]
 pub(super) struct Material {
     roots: TrustedRoots,
@@ -49,7 +49,7 @@ impl std::fmt::Debug for Material {
 }
 
 impl Material {
-    /// Reads the files.
+    /// Reads the TLS files that `settings` name, and the system's trust store if no CA file is set.
     pub(super) fn read(settings: &TlsSettings) -> Result<Self, TlsFileError> {
         let TlsSettings { ca, identity, .. } = settings;
         let certificate = identity.as_ref().map(|identity| &identity.certificate);
@@ -66,7 +66,7 @@ impl Material {
         })
     }
 
-    /// Builds the rustls configuration.
+    /// Builds the rustls client configuration.
     pub(super) fn client_config(
         &self,
         settings: &TlsSettings,

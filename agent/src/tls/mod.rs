@@ -18,19 +18,20 @@ use tokio_rustls::TlsConnector;
 use files::Material;
 use validity::Validity;
 
-/// TLS settings.
+/// TLS settings of the agent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsSettings {
     /// CA certificates to verify the collector, in PEM; `None`: the system's trust store.
     pub ca: Option<PathBuf>,
-    /// Client certificate and key.
+    /// Client certificate and key; `None`: no client certificate.
     pub identity: Option<Identity>,
-    /// Name that the collector's certificate must have; `None`: the host of its address.
+    /// Name that the collector's certificate must have; `None`: the host of the collector's
+    /// address.
     pub server_name: Option<ServerName<'static>>,
 }
 
 impl TlsSettings {
-    /// Iterates over the configured files.
+    /// Iterates over the paths of the configured TLS files.
     pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
         let identity = self.identity.iter();
         let own = identity.flat_map(|identity| [&identity.certificate, &identity.key]);
@@ -81,7 +82,7 @@ pub struct TlsClient {
 #[derive(Clone)]
 struct Loaded {
     material: Arc<Material>,
-    /// Holds the session tickets.
+    /// The connector made from the files. It holds the session tickets.
     connector: TlsConnector,
     /// Validity of the client certificate.
     validity: Option<Validity>,
@@ -119,7 +120,7 @@ impl TlsClient {
         Ok(connector)
     }
 
-    /// Returns whether both have read the same files.
+    /// Returns whether both clients last read the same file contents.
     pub(crate) fn has_same_files(&self, other: &Self) -> bool {
         match (&self.loaded, &other.loaded) {
             (Some(this), Some(that)) => this.material == that.material,

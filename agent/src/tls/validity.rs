@@ -6,7 +6,7 @@ use rustls::pki_types::CertificateDer;
 use x509_cert::Certificate;
 use x509_cert::der::{DateTime, Decode};
 
-/// The time in which all certificates of a chain are valid.
+/// The period in which all certificates of a chain are valid.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Validity {
     begins: DateTime,
@@ -28,7 +28,8 @@ impl Validity {
         Some(Self { begins: begins.to_date_time(), expires: expires.to_date_time() })
     }
 
-    /// Returns the problem at `now` and what to do.
+    /// Returns what is wrong with the client certificate at `now`, and what to do; `None` if it is
+    /// valid.
     pub(super) fn problem(&self, now: SystemTime) -> Option<String> {
         let now = DateTime::from_system_time(now).ok()?;
         let Self { begins, expires } = self;

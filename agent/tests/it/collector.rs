@@ -30,7 +30,7 @@ impl Collector {
         Peer { stream, pending: Vec::new() }
     }
 
-    /// Accepts a connection, receives Hello and sends Welcome with a known schema.
+    /// Accepts a connection, receives Hello and sends a Welcome that says that the schema is known.
     pub(crate) fn welcome(&self, interval_ms: u32) -> Peer {
         let mut peer = self.accept();
         peer.receive(|message| assert!(matches!(message, Message::Hello(_)), "{message:?}"));

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// Timeout for everything that the agent must do.
 pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// Polling interval for the exit.
+/// Polling interval while a test waits for the agent to exit.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// An agent process. Killed when dropped.

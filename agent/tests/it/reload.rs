@@ -13,7 +13,7 @@ use crate::tls::Files;
 const FIRST: &str = "hunter2hunter2hunter2-first";
 const SECOND: &str = "hunter2hunter2hunter2-second";
 
-/// Contents of a Hello.
+/// The contents of a Hello that the tests check.
 #[derive(Debug, PartialEq, Eq)]
 struct HelloInfo {
     label: String,

@@ -39,7 +39,7 @@ impl Manager {
             return match self.socket.recv(&mut message) {
                 Ok(length) => Some(String::from_utf8(message[..length].to_vec()).unwrap()),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => None,
-                // By a signal or a suspended machine.
+                // Interrupted by a signal, or because the machine was suspended.
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => panic!("{error}"),
             };

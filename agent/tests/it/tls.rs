@@ -31,7 +31,7 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// Issues a certificate for a name, valid from and until these years.
+    /// Issues a certificate for `name`, valid from 1 January of `from` until 1 January of `until`.
     pub(crate) fn issue(&self, name: &str, from: i32, until: i32) -> (rcgen::Certificate, KeyPair) {
         self.issue_for(vec![name.to_owned()], from, until)
     }
@@ -49,7 +49,8 @@ impl Authority {
         (params.signed_by(&key, &self.0).unwrap(), key)
     }
 
-    /// Returns the TLS configuration of a collector that requires client certificates of `clients`.
+    /// Returns the TLS configuration of a collector. If `clients` is given, the collector requires
+    /// client certificates that `clients` signed.
     pub(crate) fn collector(
         &self,
         name: &str,
@@ -60,7 +61,7 @@ impl Authority {
         self.collector_of(vec![name.to_owned()], from, until, clients)
     }
 
-    /// Like [`Self::collector`], for several names.
+    /// Like [`Self::collector`], for a certificate with several names.
     pub(crate) fn collector_of(
         &self,
         names: Vec<String>,
@@ -217,7 +218,7 @@ fn reject(code: Code, retry_after_ms: Option<u32>) -> Message<'static> {
     Message::Reject(Reject { stream: 0, code: code.to_u16(), text: "wait", retry_after_ms })
 }
 
-/// Returns the log line of an agent with TLS if the collector sends this message instead.
+/// Returns the log line of an agent with TLS if the collector sends this message instead of TLS.
 fn error_after(message: &Message<'_>) -> String {
     let (authority, files, collector) = (Authority::new(), Files::new(), Collector::bind());
     let ca = files.write("ca.pem", &authority.0.pem(), 0o644);

@@ -89,7 +89,7 @@ const EXIT_INTERRUPTED: u8 = 130;
 /// Exit code of a program that SIGTERM ended, as shells report it.
 const EXIT_TERMINATED: u8 = 143;
 
-/// Runs the command.
+/// Parses the command line, runs the comparison and returns the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

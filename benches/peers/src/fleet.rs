@@ -33,10 +33,11 @@ pub struct Schedule {
     pub within: Duration,
 }
 
-/// Outcome of a schedule.
+/// Reports of a schedule that succeeded and failed.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
-    /// Reports that succeeded: a successful response or, without responses, written completely.
+    /// Reports that succeeded: the server confirmed them or, in a protocol without responses, they
+    /// were written completely.
     pub reports: u64,
     /// Bytes of these reports, without protocol overhead.
     pub payload: u64,

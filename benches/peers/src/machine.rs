@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::peer::Product;
 
-/// The machine.
+/// The machine that the comparison runs on.
 #[derive(Debug, Serialize)]
 pub struct Machine {
     /// Number of CPUs that this program may use.

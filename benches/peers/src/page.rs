@@ -16,9 +16,9 @@ const PAGES_TIME: Duration = Duration::from_secs(3);
 /// Cost of a page.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct PageFigures {
-    /// Uncompressed.
+    /// Cost of the uncompressed page.
     pub plain: PageCost,
-    /// Compressed; `None` if the server does not compress.
+    /// Cost of the compressed page; `None` if the server does not compress.
     pub gzip: Option<PageCost>,
     /// Number of samples.
     pub samples: usize,
@@ -29,7 +29,7 @@ pub struct PageFigures {
 pub struct PageCost {
     /// CPU time of the server, in milliseconds.
     pub cpu_ms: f64,
-    /// Size of the body.
+    /// Size of the body, in bytes.
     pub bytes: usize,
 }
 

@@ -22,18 +22,18 @@ use crate::registry::IDLE_SLOTS;
 use address_limits::AddressLimiter;
 use retry_pacer::RetryPacer;
 
-/// Maximum connections that linger after a Reject, at any number of agents: half of the reserved
-/// file descriptors. While few agents are connected, more may linger.
+/// Number of connections that may linger after a Reject even if the collector is full: half of the
+/// reserved file descriptors. While fewer agents are connected, more may linger.
 const LINGERERS: usize = RESERVED_FDS as usize / 2;
 
 /// The open connections of agents, and the limits that new ones are checked against.
 #[derive(Debug)]
 pub struct Admission {
-    /// Memory limit of all agents together.
+    /// Memory that all agents together may use.
     pub budget: Arc<MemoryBudget>,
-    /// All open connections.
+    /// All open connections of agents.
     pub connections: DashSet<Arc<ConnectionHandle>>,
-    /// Limits of each source address.
+    /// Enforces the limits of each source address.
     pub addresses: AddressLimiter,
     /// One permit for each connection that has not reported yet.
     pub handshakes: Arc<Semaphore>,
@@ -105,8 +105,9 @@ impl Admission {
             .map_err(|_| Refusal::until(self.pacer.retry_slot(now), Code::HandshakesFull))
     }
 
-    /// Takes a permit to linger after a Reject with this code. A paused address gets one only while
-    /// half of them are free, so that a flood does not take them from others.
+    /// Takes a permit for a connection to linger after a Reject with this code. A connection from a
+    /// paused address gets a permit only if few others linger, so that a flood does not take all
+    /// permits.
     pub fn linger(&self, code: Code) -> Option<OwnedSemaphorePermit> {
         let lingering = LINGERERS + self.max_handshakes - self.lingerers.available_permits();
         if code == Code::AddressPaused && lingering >= LINGERERS / 2 {
@@ -118,7 +119,7 @@ impl Admission {
         Arc::clone(&self.lingerers).try_acquire_owned().ok()
     }
 
-    /// Frees idle capacity, as after a fleet has left.
+    /// Frees unused capacity of the connection set, for example after a fleet has left.
     pub fn shrink(&self) {
         if self.connections.len() * 8 + IDLE_SLOTS < self.connections.capacity() {
             self.connections.shrink_to_fit();

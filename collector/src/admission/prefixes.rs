@@ -4,16 +4,16 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// A list of IP prefixes.
+/// A list of IP prefixes, such as `10.0.0.0/8`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Prefixes(Vec<IpNet>);
 
 impl Prefixes {
-    /// Parses prefixes and single addresses. Empty strings are skipped: a list of one empty string
-    /// is an empty list, not the default.
+    /// Parses prefixes and single addresses. Skips empty strings, so that an operator can set an
+    /// empty list instead of the default.
     ///
     /// # Errors
-    /// The first string that is neither a prefix nor an address.
+    /// If a string is neither a prefix nor an address; the error is the first such string.
     pub fn try_new<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Result<Self, String> {
         let prefix = |text: &str| {
             let single = |text: &str| text.parse::<IpAddr>().map(IpNet::from);

@@ -8,16 +8,17 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Signature of a version 2 header.
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
-/// Bytes of signature, version and command, family and transport, and length.
+/// Size of the fixed part of a header: signature, version and command, family and transport,
+/// length.
 const HEAD_BYTES: usize = 16;
-/// Maximum header size, extensions included: it fits the smallest segment that every network
-/// carries.
+/// Maximum header size in bytes, extensions included: the default TCP segment size of IPv4, so that
+/// a header fits into one segment.
 pub const MAX_HEADER_BYTES: usize = 536;
 
 /// Origin of a connection, as stated by its header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// The load balancer itself, as for a health check, or a client without a TCP address.
+    /// The load balancer itself (for example a health check), or a client without a TCP address.
     Balancer,
     /// A client at this address.
     Peer(SocketAddr),
@@ -40,7 +41,7 @@ pub enum BadHeader {
     TooLong(usize),
 }
 
-/// Reads a header, and no byte beyond it.
+/// Reads a header from the start of a connection, and no byte beyond it.
 ///
 /// # Errors
 /// [`BadHeader`]
@@ -67,7 +68,8 @@ pub async fn read(from: &mut (impl AsyncRead + Unpin)) -> Result<Origin, BadHead
     origin(family, rest).ok_or(BadHeader::Other)
 }
 
-/// Decodes the origin from family and transport, and the bytes after the length.
+/// Decodes the origin from the `family` byte (address family and transport) and the bytes after the
+/// length. Returns `None` if they are invalid.
 fn origin(family: u8, rest: &[u8]) -> Option<Origin> {
     let peer = |address: IpAddr, port: &[u8; 2]| {
         Origin::Peer(SocketAddr::new(address.to_canonical(), u16::from_be_bytes(*port)))
@@ -99,7 +101,7 @@ mod tests {
         [&SIGNATURE[..], &[command, family], &length, rest].concat()
     }
 
-    /// Parses the bytes. Returns the origin and the number of unread bytes.
+    /// Reads a header from these bytes. Returns the origin and the number of unread bytes.
     fn read_from(bytes: &[u8]) -> (Result<Origin, String>, usize) {
         let mut input = bytes;
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

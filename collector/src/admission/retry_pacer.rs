@@ -1,29 +1,32 @@
-//! Retry delays of agents that got no handshake permit, as after a restart of the collector.
+//! Retry delays of agents that got no handshake permit, for example after a collector restart.
 //!
-//! Each agent gets the retry slot behind the previous one. Slots follow at the measured handshake
-//! rate, so a fleet reconnects as fast as the collector can take it, in order of arrival.
+//! A retry slot is a time at which one agent reconnects. Agents get successive slots in order of
+//! arrival. Slots are spaced by the measured handshake rate, so a fleet reconnects as fast as the
+//! collector can accept it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::{MICROS, Millis};
 
-/// Assumed handshakes per second before the first measurement. It is a fraction of what one core
-/// does: an underestimate costs a second retry, an overestimate would overload the collector.
+/// Assumed handshakes per second before the first measurement. One core can do more. Too low a
+/// value costs agents a second retry; too high a value would overload the collector.
 const INITIAL_RATE: u64 = 5_000;
-/// Bounds of the estimated rate, in handshakes per second.
+/// Minimum and maximum of the estimated rate, in handshakes per second.
 const MIN_RATE: u64 = 100;
 const MAX_RATE: u64 = 100_000;
-/// Percentage of the rate that is given to retry slots; the rest serves agents without a slot.
+/// Percentage of the handshake rate that is given to retry slots; the rest serves agents without a
+/// slot.
 const SLOT_SHARE: u64 = 90;
-/// Minimum delay, in milliseconds: by then the running handshakes have finished.
+/// Minimum retry delay, in milliseconds: time for the handshakes in progress to finish.
 const MIN_DELAY: Millis = 1_000;
-/// Maximum delay, in milliseconds. Agents beyond it are spread over its second half.
+/// Maximum retry delay, in milliseconds. Agents that would have to wait longer get slots between
+/// half of it and all of it.
 const MAX_DELAY: Millis = 60_000;
 
-/// Assigns retry slots.
+/// Assigns retry slots to agents that got no handshake permit.
 #[derive(Debug)]
 pub struct RetryPacer {
-    /// The next free slot, in microseconds of the collector's clock.
+    /// Time of the next free slot, in microseconds of the collector's clock.
     next: AtomicU64,
     /// Estimated handshakes per second.
     rate: AtomicU64,
@@ -48,7 +51,8 @@ impl RetryPacer {
         self.finished.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Assigns a retry slot to an agent that got no permit. Returns the delay in milliseconds.
+    /// Assigns a retry slot to an agent that got no permit. Returns the retry delay in
+    /// milliseconds.
     pub fn retry_slot(&self, now: Millis) -> Millis {
         self.refused.fetch_add(1, Ordering::Relaxed);
         let between = 1_000 * MICROS * 100 / (self.rate() * SLOT_SHARE);
@@ -63,12 +67,12 @@ impl RetryPacer {
         slot / MICROS - now
     }
 
-    /// Returns the delay until the next free slot, in milliseconds; 0 if no agent waits.
+    /// Returns the time until the next free slot, in milliseconds; 0 if no agent waits.
     pub fn queue(&self, now: Millis) -> Millis {
         (self.next.load(Ordering::Relaxed) / MICROS).saturating_sub(now)
     }
 
-    /// Updates the estimated rate; `elapsed` is the time since the last call.
+    /// Updates the estimated rate; `elapsed` is the time since the last call, in milliseconds.
     pub fn learn(&self, elapsed: Millis) {
         let finished = self.finished.swap(0, Ordering::Relaxed);
         // Without refusals the collector was not saturated, and its rate says nothing.

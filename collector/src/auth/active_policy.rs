@@ -7,7 +7,7 @@ use parking_lot::{RwLock, RwLockReadGuard};
 
 use super::AuthPolicy;
 
-/// The policy in force.
+/// Holds the authorization policy in force, and counts its replacements.
 #[derive(Debug)]
 pub struct ActivePolicy {
     policy: RwLock<Arc<AuthPolicy>>,
@@ -15,7 +15,7 @@ pub struct ActivePolicy {
 }
 
 impl ActivePolicy {
-    /// Creates the holder of the first policy.
+    /// Creates a holder with the policy of the initial configuration.
     #[must_use]
     pub fn new(policy: Arc<AuthPolicy>) -> Self {
         Self { policy: RwLock::new(policy), generation: AtomicU32::new(0) }
@@ -32,14 +32,14 @@ impl ActivePolicy {
         self.policy.read()
     }
 
-    /// Replaces the policy and returns the one before.
+    /// Replaces the policy and returns the previous one.
     pub(crate) fn replace(&self, policy: Arc<AuthPolicy>) -> Arc<AuthPolicy> {
         let before = std::mem::replace(&mut *self.policy.write(), policy);
         self.generation.fetch_add(1, Ordering::Release);
         before
     }
 
-    /// Returns the number of reloads so far.
+    /// Returns how often the policy has been replaced.
     pub fn generation(&self) -> u32 {
         self.generation.load(Ordering::Acquire)
     }

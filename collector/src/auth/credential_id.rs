@@ -1,6 +1,7 @@
-//! Ids of credentials, which sessions store to check after a reload whether theirs is still valid.
+//! Ids of credentials. A session stores the id of its credential, and checks after a reload whether
+//! the credential is still valid.
 
-/// Id of a credential, never reused: a credential that was removed and added again has a new one.
+/// Id of a credential, never reused: a credential that was removed and added again gets a new id.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CredentialId(u32);
 

@@ -8,26 +8,28 @@ use serde::de::DeserializeOwned;
 
 use super::digest::Digest;
 
-/// Maximum file size: 400,000 entries with one token, 200,000 with two.
+/// Maximum file size in bytes: enough for 400,000 entries with one token, or 200,000 with two.
 const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 /// Maximum tokens of an entry: the one in use and its replacement.
 const MAX_TOKENS: usize = 2;
 
-/// Error for the digest of a blank secret, usually made from a file that did not exist yet.
+/// Error text for the digest of a blank secret, usually computed from a file that did not exist
+/// yet.
 const BLANK: &str = "a token is the SHA-256 of an empty or blank string, so an empty password \
                      would be valid; generate a token with fleetgauge-collector token";
 
-/// Start of an entry, where the file is split for parsing. TOML allows other spellings, which are
-/// parsed without splitting.
+/// Start of an entry, where the file is split for parsing. The file is not split at other spellings
+/// that TOML allows, but they are parsed correctly.
 const START: &str = "\n[[credential]]";
-/// Entries parsed at a time, because the parser needs thirty times the memory of their text.
+/// Number of entries parsed at a time. The limit is needed because the parser takes thirty times
+/// the memory of the text.
 const AT_ONCE: usize = 1_000;
 
 /// Byte offset of an entry in the file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct EntryOffset(usize);
 
-/// A credentials file, or a part of it.
+/// The entries of a credentials file, or of a part of it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entries<T> {
@@ -35,7 +37,7 @@ struct Entries<T> {
     credential: Vec<toml::Spanned<T>>,
 }
 
-/// A credentials file that is parsed in parts.
+/// The text of a credentials file, which is parsed in parts.
 pub(super) struct Reading<'a> {
     path: &'a Path,
     text: String,
@@ -43,7 +45,7 @@ pub(super) struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    /// Reads the file.
+    /// Reads the file into memory. `form` is an example of an entry, for error messages.
     pub(super) fn new(path: &'a Path, form: &'static str) -> Result<Self, FileError> {
         Ok(Self { path, text: secret_file::read_text(path, MAX_FILE_BYTES)?, form })
     }
@@ -51,7 +53,7 @@ impl<'a> Reading<'a> {
     /// Calls `take` for each entry with its offset.
     ///
     /// # Errors
-    /// The first invalid entry, or a file without entries.
+    /// If an entry is invalid (the error names the first one), or if the file has no entries.
     pub(super) fn each<T: DeserializeOwned>(
         &self,
         mut take: impl FnMut(T, EntryOffset) -> Result<(), FileError>,
@@ -76,12 +78,12 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Creates an error about an entry.
+    /// Creates an error that names the file and the line of an entry.
     pub(super) fn bad(&self, offset: EntryOffset, problem: impl Into<String>) -> FileError {
         FileError::at(self.path, self.line(offset.0), problem)
     }
 
-    /// Parses the digests of an entry.
+    /// Parses the token digests of an entry.
     pub(super) fn digests(
         &self,
         offset: EntryOffset,
@@ -105,7 +107,7 @@ impl<'a> Reading<'a> {
         tokens.iter().map(digest).collect()
     }
 
-    /// Converts a parser error. Leaves out the text that it quotes, which may be a secret.
+    /// Converts a TOML parser error. Omits the text that the parser quotes, which may be a secret.
     fn misread(&self, error: &toml::de::Error, begin: usize) -> FileError {
         let line = self.line(begin + error.span().map_or(0, |span| span.start));
         let message = error.message();

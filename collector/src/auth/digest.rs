@@ -8,9 +8,9 @@ use subtle::{Choice, ConstantTimeEq};
 
 /// Prefix of a digest in a credentials file.
 const PREFIX: &str = "sha256:";
-/// White space that a blank secret can consist of.
+/// White space characters. A secret that has no other characters is blank.
 const WHITE_SPACE: [u8; 4] = *b" \t\r\n";
-/// Maximum length of the blank secrets in [`BLANK`]: two line ends of two bytes each.
+/// Maximum length of the blank secrets in [`BLANK`], in bytes: two CRLF line ends.
 const MAX_BLANK_BYTES: usize = 4;
 
 /// Digests of all blank secrets up to [`MAX_BLANK_BYTES`].
@@ -47,7 +47,7 @@ impl Digest {
         Some(Self(digest))
     }
 
-    /// Formats the digest as in a credentials file.
+    /// Formats the digest as `sha256:` and 64 hexadecimal digits.
     pub(super) fn text(&self) -> String {
         format!("{PREFIX}{}", hex(&self.0))
     }
@@ -68,12 +68,12 @@ pub(super) fn is_blank(secret: &[u8]) -> bool {
     secret.trim_ascii().is_empty()
 }
 
-/// Formats bytes as hexadecimal digits.
+/// Formats bytes as lower-case hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
-/// Hides the digest: a weak token could be guessed from it.
+/// Does not print the digest, because a weak token could be found from it by trying.
 impl std::fmt::Debug for Digest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Digest")

@@ -1,4 +1,4 @@
-//! Users of the HTTP port: bearer and basic authentication.
+//! Users of the HTTP port, and their bearer or basic authentication.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,12 +12,12 @@ use serde::Deserialize;
 use super::credentials_file::Reading;
 use super::digest::{Digest, is_blank};
 
-/// Example of an entry, for error messages.
+/// Example of an entry in the users file, for error messages.
 const FORM: &str = "[[credential]] with user = \"prometheus\" and tokens = [\"sha256:…\"]";
-/// Maximum entries: far more than any fleet needs.
+/// Maximum number of users in the file.
 const MAX_READERS: usize = 1_000;
 
-/// An entry of the file.
+/// An entry of the users file, as parsed from TOML.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
@@ -30,9 +30,10 @@ struct Entry {
 /// The users of the HTTP port.
 #[derive(Debug)]
 pub struct Readers {
-    /// In the order of the file.
+    /// The users, in the order of the file.
     readers: Vec<Reader>,
-    /// Indices of the readers that have a token. Look-up timing can reveal a digest, but no token.
+    /// For each token digest, the indices of the users with this token. The time of a look-up can
+    /// reveal a digest, but not the token.
     by_token: HashMap<Digest, Vec<usize>>,
 }
 
@@ -54,12 +55,12 @@ pub enum ReadDenied {
     NotUnderstood,
     /// No user, or not the named one, has this token.
     Wrong,
-    /// The user may read, but not do what the request asks for.
+    /// The user may read, but may not delete agents as requested.
     NoRight,
 }
 
 impl ReadDenied {
-    /// Returns the name used in logs.
+    /// Returns the name of this cause in logs.
     #[must_use]
     pub const fn cause(self) -> &'static str {
         match self {
@@ -72,10 +73,11 @@ impl ReadDenied {
 }
 
 impl Readers {
-    /// Reads a file of users.
+    /// Reads the users file.
     ///
     /// # Errors
-    /// The file cannot be read or is world-readable, or its first invalid entry.
+    /// If the file cannot be read, is world-readable or has an invalid entry; the error names the
+    /// first one.
     pub fn read(path: &Path) -> Result<Self, FileError> {
         let reading = Reading::new(path, FORM)?;
         let mut readers: Vec<Reader> = Vec::new();
@@ -121,7 +123,7 @@ impl Readers {
         known.ok_or(ReadDenied::Wrong)
     }
 
-    /// Returns the first user that has the token, and this name if one is given. A blank token is
+    /// Returns the first user with this token and, if `user` is given, this name. A blank token is
     /// never valid.
     fn find(&self, user: Option<&[u8]>, token: &[u8]) -> Option<&Reader> {
         if is_blank(token) {
@@ -133,7 +135,8 @@ impl Readers {
     }
 }
 
-/// Checks a user name. A colon would end it in basic authentication.
+/// Checks a user name. It may not contain a colon, which ends the user name in basic
+/// authentication.
 pub(super) fn check_user(user: &str) -> Result<(), String> {
     if user.is_empty() || user.contains(':') || user.chars().any(char::is_control) {
         return Err(format!(

@@ -1,4 +1,4 @@
-//! Authorization of labels: those that agents may set, and those that credentials pin.
+//! Authorization of static labels: which of them agents may set, and which their credentials pin.
 
 use std::collections::BTreeSet;
 
@@ -7,22 +7,22 @@ use fleetgauge_proto::{Code, StaticLabels, Violation};
 
 use crate::peers::refusal::Refusal;
 
-/// Detail of a Reject for a label that is not in `allow_labels`.
+/// Detail text of a Reject for a label that is not in `allow_labels`.
 const NOT_IN_ALLOWED: &str =
     "may not be set by agents; add it to allow_labels or remove it from the agent";
 
-/// The label names that agents may set.
+/// The names of the static labels that agents may set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Labels {
-    /// `None` to allow all.
+    /// The allowed names; `None` if all are allowed.
     allowed: Option<BTreeSet<Box<str>>>,
 }
 
 impl Labels {
-    /// Allows only these labels.
+    /// Allows only labels with these names.
     ///
     /// # Errors
-    /// The first invalid label name.
+    /// If a label name is invalid; the error names the first one.
     pub fn only(names: &[String]) -> Result<Self, Violation> {
         let names = names.iter().filter(|name| !name.is_empty()).map(|name| {
             StaticLabels::try_new(&[Label { name, value: "x" }])?;
@@ -35,14 +35,20 @@ impl Labels {
     /// may send a pinned label with the same value.
     ///
     /// # Errors
-    /// The first label that is invalid or not allowed; too many labels.
+    /// If a label is invalid or not allowed, or if there are too many; the error names the first
+    /// such label.
     pub fn of(&self, sent: &[Label<'_>], pinned: &StaticLabels) -> Result<StaticLabels, Refusal> {
         let sent = StaticLabels::try_new(sent)?;
         let mut all: Vec<_> = pinned.iter().collect();
         for (name, value) in sent.iter() {
             match pinned.iter().find(|(pinned, _)| *pinned == name) {
                 Some((_, pinned)) if pinned == value => {}
-                Some(_) => return Err(not_allowed(name, "is pinned to another value")),
+                Some(_) => {
+                    return Err(not_allowed(
+                        name,
+                        "has another value in the credentials file; remove it from the agent",
+                    ));
+                }
                 None if self.allows(name) => all.push((name, value)),
                 None => return Err(not_allowed(name, NOT_IN_ALLOWED)),
             }
@@ -51,8 +57,8 @@ impl Labels {
         Ok(StaticLabels::try_new(&all)?)
     }
 
-    /// Whether an agent with labels of these names is still allowed. Labels that its credential has
-    /// `pinned` always are.
+    /// Whether an agent may still have labels with these names. Labels that its credential has
+    /// `pinned` are always allowed.
     pub(super) fn still_allow<'a>(
         &self,
         mut names: impl Iterator<Item = &'a str>,

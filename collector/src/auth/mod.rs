@@ -27,13 +27,13 @@ pub use labels::Labels;
 pub use new_token::NewToken;
 pub use tokens::Credentials;
 
-/// An authorization policy.
+/// An authorization policy: credentials, HTTP users, allowed labels, and TLS of both ports.
 #[derive(Debug, Default)]
 pub struct AuthPolicy {
-    /// Credentials of the agents. `None` to allow every id, or the ids in a certificate if those
-    /// are required.
+    /// Credentials of the agents. `None` if no credentials file is set: then every id is allowed
+    /// or, if client certificates are required, every id that the agent's certificate names.
     pub agents: Option<Credentials>,
-    /// Users of the HTTP port. `None` to serve everyone.
+    /// Users of the HTTP port. `None` if requests need no credential.
     pub readers: Option<Readers>,
     /// Labels that agents may set.
     pub labels: Labels,
@@ -41,16 +41,16 @@ pub struct AuthPolicy {
     pub tls: Option<Arc<PortTls>>,
     /// TLS of the HTTP port; `None` without TLS.
     pub http_tls: Option<Arc<PortTls>>,
-    /// Position of the agent id in the name of a certificate.
+    /// Pattern that extracts the agent id from a name in a client certificate.
     pub client_name: NamePattern,
 }
 
 /// The credentials that an agent presents.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PresentedCredentials<'a> {
-    /// The token in its Hello.
+    /// The token in the agent's Hello.
     pub token: Option<Secret<'a>>,
-    /// The certificate of its connection, which has been verified.
+    /// The verified client certificate of the agent's connection.
     pub certificate: Option<&'a Certificate>,
 }
 
@@ -67,9 +67,9 @@ pub struct Grant {
 /// peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denied {
-    /// No credential was presented.
+    /// The agent presented no credential, or only one of two that are required.
     NoCredential,
-    /// No entry allows this id.
+    /// No entry of the credentials file allows this id.
     UnknownAgent,
     /// The token is not valid for this id.
     WrongToken,
@@ -82,7 +82,7 @@ impl Denied {
     pub const ALL: [Self; 4] =
         [Self::NoCredential, Self::UnknownAgent, Self::WrongToken, Self::WrongCertificate];
 
-    /// Returns the name used in logs and metrics.
+    /// Returns the name of this cause in logs and metrics.
     #[must_use]
     pub const fn cause(self) -> &'static str {
         match self {
@@ -133,8 +133,8 @@ impl AuthPolicy {
         certificate.names.iter().any(is_id)
     }
 
-    /// Whether an agent that was authorized by this credential, and has labels of these names, is
-    /// still allowed.
+    /// Whether an agent that was authorized by this credential may keep its id and its labels,
+    /// which have these names.
     pub fn still_allows<'a>(
         &self,
         id: &AgentId,
@@ -143,7 +143,8 @@ impl AuthPolicy {
     ) -> bool {
         let none = StaticLabels::default();
         let pinned = match &self.agents {
-            // An agent with a credential had pinned labels, which nothing pins any more.
+            // The agent's credential may have pinned labels, and this policy has no credentials to
+            // pin them.
             None => (credential == CredentialId::NONE).then_some(&none),
             Some(agents) => agents.still_pinned(id, credential),
         };

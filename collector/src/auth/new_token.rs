@@ -5,10 +5,10 @@ use rustls::crypto::ring;
 use super::digest::{Digest, hex};
 use super::{http_users, tokens};
 
-/// Random bytes of a token: too many to find the token from its SHA-256 by trying.
+/// Number of random bytes in a token: enough that it cannot be found from its SHA-256 by trying.
 const RANDOM_BYTES: usize = 32;
 
-/// A new token.
+/// A new random token and its entry for a credentials file.
 pub struct NewToken {
     /// The token: one line of printable ASCII, without a line end.
     pub token: String,
@@ -20,7 +20,8 @@ impl NewToken {
     /// Creates a token for an agent id or a pattern such as `web-*`.
     ///
     /// # Errors
-    /// The string is neither, or the operating system provides no random numbers.
+    /// If the string is neither an id nor a pattern, or the operating system provides no random
+    /// numbers.
     pub fn for_agent(agent: &str) -> Result<Self, String> {
         tokens::IdPattern::parse(agent)?;
         Self::make("agent", agent)
@@ -29,7 +30,7 @@ impl NewToken {
     /// Creates a token for a user of the HTTP port: a bearer token, or a password.
     ///
     /// # Errors
-    /// The user name is invalid, or the operating system provides no random numbers.
+    /// If the user name is invalid, or the operating system provides no random numbers.
     pub fn for_user(user: &str) -> Result<Self, String> {
         http_users::check_user(user)?;
         Self::make("user", user)
@@ -49,7 +50,7 @@ impl NewToken {
     }
 }
 
-/// Hides the token.
+/// Does not print the token.
 impl std::fmt::Debug for NewToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NewToken").finish_non_exhaustive()

@@ -1,7 +1,8 @@
-//! The agents' credentials: which tokens allow which ids, and the labels that they pin.
+//! The agents' credentials: which tokens allow which agent ids, and which labels they pin.
 //!
-//! One entry decides about an id: the entry with that id, else the pattern with the longest prefix.
-//! So an agent with its own token cannot be impersonated with a shared one.
+//! One entry decides about an id: the entry with that id or, if there is none, the matching pattern
+//! with the longest prefix. So an agent with its own token cannot be impersonated with a shared
+//! token.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -20,24 +21,24 @@ use super::{Denied, Grant};
 
 /// Error for an entry without tokens.
 const NO_TOKENS: &str = "has no tokens, and client certificates are not required; \
-                         write tokens = [\"sha256:…\"], or set tls_client_ca to the authorities \
-                         of agents' certificates";
-/// Example of an entry, for error messages.
+                         write tokens = [\"sha256:…\"], or set tls_client_ca to the CA file \
+                         of the agents' certificates";
+/// Example of an entry in a credentials file, for error messages.
 const FORM: &str = "[[credential]] with agent = \"web-1\" and tokens = [\"sha256:…\"]";
-/// Maximum entries with a pattern, because they are searched linearly.
+/// Maximum number of entries with a pattern. They are limited because they are searched linearly.
 const MAX_PATTERNS: usize = 1_000;
 
-/// The last assigned credential id. It is global because a policy without credentials, between two
-/// with credentials, could not pass it on.
+/// The last assigned credential id. It is not part of the policy, because a reload to a policy
+/// without credentials would lose it, and ids would be reused.
 static LAST_ID: AtomicU32 = AtomicU32::new(0);
 
-/// An entry of the file.
+/// An entry of the credentials file, as parsed from TOML.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
-    /// An id, or a prefix and `*`.
+    /// An agent id, or a prefix of agent ids and `*`.
     agent: String,
-    /// `None` if the agent's certificate is sufficient.
+    /// Digests of the tokens; `None` if the agent's certificate is sufficient.
     tokens: Option<Vec<String>>,
     #[serde(default)]
     labels: BTreeMap<String, String>,
@@ -45,7 +46,7 @@ struct Entry {
 
 /// The agent ids that an entry matches.
 pub(super) enum IdPattern<'a> {
-    /// One id.
+    /// Only this id.
     Id(AgentId),
     /// All ids with this prefix.
     Prefix(&'a str),
@@ -73,24 +74,24 @@ impl<'a> IdPattern<'a> {
 #[derive(Debug, Default)]
 pub struct Credentials {
     by_id: HashMap<AgentId, Credential>,
-    /// By prefix, the longest first.
+    /// Prefixes of ids and their credentials, the longest prefix first.
     patterns: Vec<(Box<str>, Credential)>,
 }
 
-/// An entry: what it requires, and the labels that it sets.
+/// What an agent must present, and the labels that it then gets.
 #[derive(Debug)]
 struct Credential {
     requirement: Requirement,
     pinned: StaticLabels,
 }
 
-/// What an agent must present.
+/// What an agent must present to use an id.
 #[derive(Debug)]
 enum Requirement {
-    /// One of these tokens, and a certificate if those are required. Without tokens the id is
-    /// denied.
+    /// One of these tokens, and also a certificate if the port requires one. If the list is empty,
+    /// the id is denied.
     Token(Box<[Token]>),
-    /// A certificate. The id identifies this requirement, which has no token.
+    /// Only a certificate. The credential id is stored here because there is no token to store it.
     Certificate(CredentialId),
 }
 
@@ -101,11 +102,12 @@ struct Token {
 }
 
 impl Credentials {
-    /// Reads a credentials file. Credentials that were valid `before` keep their ids. If
-    /// certificates are required (`certified`), an entry needs no tokens.
+    /// Reads a credentials file. Credentials that have not changed since `before` keep their ids.
+    /// If `certified`, client certificates are required, and an entry needs no tokens.
     ///
     /// # Errors
-    /// The file cannot be read or is world-readable, or its first invalid entry.
+    /// If the file cannot be read, is world-readable or has an invalid entry; the error names the
+    /// first one.
     pub fn read(path: &Path, certified: bool, before: Option<&Self>) -> Result<Self, FileError> {
         let reading = Reading::new(path, FORM)?;
         let mut read = Self::default();
@@ -164,8 +166,8 @@ impl Credentials {
         self.by_id.get(id).or_else(pattern)
     }
 
-    /// Authorizes an agent to use this id by a token, which may be blank. `certified` if the
-    /// agent's certificate names the id.
+    /// Authorizes an agent to use this id with this token, which is blank if the agent sent none.
+    /// `certified` means that the agent's certificate names the id.
     ///
     /// # Errors
     /// [`Denied`]
@@ -189,15 +191,16 @@ impl Credentials {
         }
     }
 
-    /// Returns the labels pinned to an agent that was authorized by this credential; `None` if it
-    /// may not keep its id.
+    /// Returns the labels pinned to an agent that was authorized by this credential; `None` if the
+    /// credential no longer allows the id.
     #[must_use]
     pub fn still_pinned(&self, id: &AgentId, credential: CredentialId) -> Option<&StaticLabels> {
         let entry = self.of(id).filter(|entry| entry.requirement.has(credential))?;
         Some(&entry.pinned)
     }
 
-    /// Assigns ids. A token keeps its id if the same entry had it before, with the same labels.
+    /// Assigns credential ids. A token keeps its id if `before` has it in the same entry, with the
+    /// same labels.
     fn assign_ids(&mut self, before: Option<&Self>) {
         for (id, credential) in &mut self.by_id {
             credential.assign_ids(before.and_then(|before| before.by_id.get(id)));
@@ -225,7 +228,7 @@ impl Requirement {
         Self::Token(digests.into_iter().map(token).collect())
     }
 
-    /// Whether this credential meets the requirement.
+    /// Whether the credential with this id meets the requirement.
     fn has(&self, id: CredentialId) -> bool {
         match self {
             Self::Token(tokens) => tokens.iter().any(|token| token.id == id),
@@ -255,7 +258,8 @@ impl Requirement {
     }
 }
 
-/// Returns the id of the token with this digest. Takes constant time: it compares all tokens.
+/// Returns the id of the token with this digest; [`CredentialId::NONE`] if there is none. Compares
+/// with all tokens, in constant time.
 fn id_of(tokens: &[Token], digest: &Digest) -> CredentialId {
     let found = tokens.iter().fold(CredentialId::NONE.to_u32(), |found, token| {
         let same: Choice = token.digest.matches(digest);
@@ -264,7 +268,7 @@ fn id_of(tokens: &[Token], digest: &Digest) -> CredentialId {
     CredentialId::from_u32(found)
 }
 
-/// Parses the labels of an entry; none may be empty.
+/// Checks the labels that an entry pins; no value may be empty.
 fn pins(labels: &BTreeMap<String, String>) -> Result<StaticLabels, String> {
     if let Some((name, _)) = labels.iter().find(|(_, value)| value.is_empty()) {
         return Err(format!("label {name:?} has no value; add one or remove the label"));

@@ -1,11 +1,11 @@
-//! Texts of `--help` that are not those of an option.
+//! Texts of `--help` that do not belong to an option.
 
 pub(super) const ABOUT: &str = "Receive the reports of agents and expose them to Prometheus";
 
 pub(super) const LONG_ABOUT: &str = "\
 Receive the reports of agents and expose them to Prometheus
 
-Agents connect to --listen; Prometheus scrapes --http-listen. Every option can also be set by \
+Agents connect to --listen; Prometheus scrapes --http-listen. Every setting can also be given by \
 FLEETGAUGE_<NAME> in the environment (--max-scrapes by FLEETGAUGE_MAX_SCRAPES), or as a key in the \
 --config file (max_scrapes). Options override environment variables, which override the file.
 
@@ -13,7 +13,7 @@ DURATION is a whole number with a unit: ms, s, m, h or d. SIZE is a whole number
 KiB, MiB, GiB or TiB. Repeat an option that takes a list, or separate its values with commas.";
 
 pub(super) const AFTER: &str = "\
-Every option can also be set by FLEETGAUGE_<NAME> or in the --config file; see '--help'";
+Every setting can also be given by FLEETGAUGE_<NAME> or in the --config file; see '--help'";
 
 pub(super) const AFTER_LONG: &str = "\
 Examples:

@@ -38,7 +38,7 @@ struct CommandLine {
     flags: Flags,
 }
 
-/// What the program does besides collecting.
+/// Subcommands; without one the program runs the collector.
 #[derive(Debug, Subcommand)]
 enum Command {
     Token(TokenCommand),
@@ -57,7 +57,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(CommandLine { command: None, flags }) => flags,
         Err(error) => return explain(&error),
     };
-    // The default of max_connections follows this limit; on failure, the lower one.
+    // The default of max_connections is derived from this limit. If raising it fails, the lower
+    // limit is used.
     let _ = file_limit::raise();
     let check = flags.check();
     let (config, activated) = match settings(flags) {
@@ -101,7 +102,7 @@ fn bad_settings(errors: &SettingErrors) -> ExitCode {
     ExitCode::from(BAD_SETTING)
 }
 
-/// Prints a line to standard error, and ignores failures: it may be closed.
+/// Prints a line to standard error. Ignores failures, because standard error may be closed.
 fn say(what: &str) {
     let _ = writeln!(std::io::stderr(), "fleetgauge-collector: {what}");
 }
@@ -121,7 +122,7 @@ fn serve(config: Config, activated: ActivatedSockets) -> anyhow::Result<()> {
     let served = runtime.block_on(async {
         crate::run_reloading(config, listeners, stop_signal(), reload_signal()).await
     });
-    // Does not wait for blocking tasks, whose disk or client may hang.
+    // Does not wait for blocking tasks, because they may wait for a disk or a client that hangs.
     runtime.shutdown_background();
     served?;
     info!("stopped");
@@ -146,7 +147,7 @@ fn stop_signal() -> impl Future<Output = ()> {
     }
 }
 
-/// Installs the handler of SIGHUP, which notifies at each signal.
+/// Installs the handler of SIGHUP. The returned [`Notify`] is notified at each signal.
 fn reload_signal() -> Arc<Notify> {
     let reload = Arc::new(Notify::new());
     #[cfg(unix)]
@@ -160,7 +161,7 @@ fn reload_signal() -> Arc<Notify> {
                 }
             })),
             Err(error) => {
-                tracing::warn!(%error, "cannot handle SIGHUP; reload is by file changes only")
+                tracing::warn!(%error, "cannot handle SIGHUP; only a changed file causes a reload")
             }
         }
     }

@@ -21,7 +21,7 @@ use crate::auth::NewToken;
 #[command(verbatim_doc_comment)]
 #[command(group(ArgGroup::new("whose").required(true).args(["agent", "user"])))]
 pub(super) struct TokenCommand {
-    /// Agent id, or a prefix of agent ids and *, such as web-*
+    /// Agent id, or a prefix followed by *, such as web-*
     #[arg(long, value_name = "ID")]
     agent: Option<String>,
     /// Name of an HTTP user; the token is its bearer token or basic-auth password
@@ -33,7 +33,7 @@ pub(super) struct TokenCommand {
 }
 
 impl TokenCommand {
-    /// Runs the command.
+    /// Generates the token and outputs it with its entry.
     pub(super) fn run(&self) -> ExitCode {
         let made = match (&self.agent, &self.user) {
             (Some(agent), _) => NewToken::for_agent(agent),
@@ -60,7 +60,8 @@ impl TokenCommand {
     }
 }
 
-/// Writes the token to a file and the entry to standard output, or neither.
+/// Writes the token to a new file and the entry to standard output. If either fails, removes the
+/// file.
 fn to_file(path: &Path, token: &str, entry: &str) -> Result<(), String> {
     let file = path.display();
     let secret = create_secret(path).map_err(|error| match error.kind() {

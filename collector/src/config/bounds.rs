@@ -1,4 +1,4 @@
-//! The configurable limits.
+//! The limits in the settings: connections, memory, schemas, messages, scrapes.
 
 use std::time::Duration;
 
@@ -11,33 +11,33 @@ use crate::admission::address_limits::AddressLimits;
 use crate::admission::prefixes::Prefixes;
 use crate::registry::CatalogLimits;
 
-/// One address may have this fraction of the handshakes.
+/// One source address may have at most 1/16 of the concurrent handshakes.
 const ADDRESS_SHARE: usize = 16;
 
-/// Where the limit of connections comes from.
+/// Explains in error messages where the maximum of the connection settings comes from.
 const FILE_LIMIT: &str = "the limit of open files minus 256; raise that limit with ulimit -n or \
                           LimitNOFILE=";
 
-/// The configurable limits.
+/// The limits in the settings.
 #[derive(Debug, Clone)]
 pub struct Bounds {
     /// Maximum agent connections.
     pub connections: usize,
-    /// Limits of one source address.
+    /// Limits that apply to each source address.
     pub address: AddressLimits,
-    /// Load balancers that send PROXY headers.
+    /// Addresses of the load balancers that send PROXY headers.
     pub proxies: Prefixes,
-    /// Maximum concurrent handshakes: connections without a first report.
+    /// Maximum concurrent handshakes: connections whose agents have not reported yet.
     pub handshakes: usize,
     /// Maximum number and total size of catalogs.
     pub catalogs: CatalogLimits,
     /// Limits of one agent's messages.
     pub limits: Limits,
-    /// Maximum bytes that one agent may add to a page.
+    /// Maximum bytes that each agent may add to a metrics page.
     pub page_bytes_per_agent: usize,
     /// Maximum report interval.
     pub max_interval: Duration,
-    /// Maximum frames of an agent in each interval, on average.
+    /// Maximum frames of an agent per report interval, on average.
     pub reports_per_interval: u64,
     /// Maximum label values of rows that an agent adds, and rows that it removes, in each second, on
     /// average.
@@ -46,7 +46,7 @@ pub struct Bounds {
     pub http_connections: usize,
     /// Memory limit of agents' connections, rows, catalogs and unfinished frames, in bytes.
     pub memory: usize,
-    /// Maximum concurrent scrapes: each holds a copy of all values.
+    /// Maximum concurrent scrapes. They are limited because each holds a copy of all values.
     pub scrapes: usize,
 }
 
@@ -99,7 +99,8 @@ pub(super) fn bounds(layers: &mut Layers) -> Bounds {
     }
 }
 
-/// On a 32-bit system, limits beyond its memory are as good as its largest number.
+/// Converts a limit. On a 32-bit system, larger limits become `usize::MAX`, which has the same
+/// effect.
 fn to_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
@@ -108,8 +109,8 @@ fn prefixes(layers: &Layers, name: &str) -> Prefixes {
     Prefixes::try_new(layers.list(name)).unwrap_or_default()
 }
 
-/// Returns the connections that the process's file limit allows. [`crate::cli`] has raised the soft
-/// limit.
+/// Returns the number of connections that the limit of open files allows. [`crate::cli`] has raised
+/// the soft limit before.
 fn max_connections() -> u64 {
     file_limit::current().unwrap_or(1 << 20).saturating_sub(RESERVED_FDS).max(1)
 }

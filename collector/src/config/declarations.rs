@@ -1,11 +1,11 @@
 //! The declarations of all settings.
 
-use fleetgauge_common::log::{self, LogFormat};
+use fleetgauge_common::log::LogFormat;
 use fleetgauge_common::settings::{Kind, Program, Setting, names, setting};
 use fleetgauge_proto::limits::{MAX_HELLO_BYTES, MAX_PAYLOAD_BYTES};
 
 use super::{RESERVED_FDS, parse};
-use crate::tls::{NamePattern, Version};
+use crate::tls::Version;
 
 const LISTENING: &str = "Listening";
 const AUTHENTICATION: &str = "Authentication";
@@ -18,10 +18,10 @@ const AGENT_LIMITS: &str = "Limits per agent";
 const PAGES: &str = "Pages";
 const RUNNING: &str = "Running";
 
-/// Maximum of all sizes: 1 TiB.
+/// Maximum value of each setting that is a size in bytes: 1 TiB.
 const MAX_SIZE: u64 = 1 << 40;
 
-/// The collector's settings.
+/// The collector's settings, as declared to the settings library.
 pub(super) const PROGRAM: Program = Program {
     settings: &SETTINGS,
     other: names::AGENT,
@@ -80,12 +80,15 @@ const SETTINGS: [Setting; 53] = [
         .under(AUTHENTICATION)
         .details(
             "Each entry maps an agent id or an id pattern to tokens and labels. Without this \
-             file, any agent may claim any free id.",
+             file and --tls-client-ca, any agent may claim any free id.",
         )
         .reloads(),
     setting("http_credentials", Kind::Path, "FILE", "Read the tokens of HTTP users from FILE")
         .under(AUTHENTICATION)
-        .details("Without this file, anyone who reaches the HTTP port can read every page.")
+        .details(
+            "Without this file and --http-tls-client-ca, anyone who reaches the HTTP port can \
+             read every page.",
+        )
         .reloads(),
     setting("allow_labels", Kind::Text(parse::is_label), "NAME", "Allow agents to set label NAME")
         .under(AUTHENTICATION)
@@ -110,9 +113,9 @@ const SETTINGS: [Setting; 53] = [
     .under(TLS)
     .details("PEM. The names in an agent's certificate decide which id it may have.")
     .reloads(),
-    setting("tls_crl", Kind::Path, "FILE", "PEM revocation lists of the client authorities")
+    setting("tls_crl", Kind::Path, "FILE", "PEM revocation lists (CRLs) of the client CAs")
         .under(TLS)
-        .details("Each authority in --tls-client-ca needs a list.")
+        .details("Each CA in --tls-client-ca needs a list.")
         .reloads(),
     setting("tls_min_version", Kind::choice::<Version>(), "VERSION", "Minimum TLS version")
         .under(TLS)
@@ -120,7 +123,7 @@ const SETTINGS: [Setting; 53] = [
         .reloads(),
     setting(
         "tls_client_name",
-        Kind::Text(is_name_pattern),
+        Kind::Text(parse::is_name_pattern),
         "PATTERN",
         "Name required in an agent's certificate; {id} is the agent id",
     )
@@ -143,11 +146,11 @@ const SETTINGS: [Setting; 53] = [
         "Require client certificates issued by a CA in FILE",
     )
     .under(HTTP_TLS)
-    .details("PEM. Any of their certificates gives access to every page.")
+    .details("PEM. Any client certificate issued by one of these CAs gives access to every page.")
     .reloads(),
-    setting("http_tls_crl", Kind::Path, "FILE", "PEM revocation lists of the client authorities")
+    setting("http_tls_crl", Kind::Path, "FILE", "PEM revocation lists (CRLs) of the client CAs")
         .under(HTTP_TLS)
-        .details("Each authority in --http-tls-client-ca needs a list.")
+        .details("Each CA in --http-tls-client-ca needs a list.")
         .reloads(),
     setting("http_tls_min_version", Kind::choice::<Version>(), "VERSION", "Minimum TLS version")
         .under(HTTP_TLS)
@@ -263,7 +266,7 @@ const SETTINGS: [Setting; 53] = [
         "failure_pause",
         Kind::seconds(1, 3600),
         "DURATION",
-        "Refuse an address with too many failures for this long",
+        "Time to block an address that exceeds --max-failures-per-address",
     )
     .under(ADDRESSES)
     .default("60s"),
@@ -339,8 +342,8 @@ const SETTINGS: [Setting; 53] = [
     setting("types", Kind::Table(parse::is_type), "FAMILY=TYPE", "Set the type of a metric family")
         .under(PAGES)
         .details(
-            "TYPE is gauge, counter, histogram, summary, info or unknown. It decides where agents \
-             declare different types; without it, the first declaration does.",
+            "TYPE is gauge, counter, histogram, summary, info or unknown. Applies if agents \
+             declare different types for a family. By default, the type declared first applies.",
         ),
     setting(
         "classic",
@@ -374,7 +377,7 @@ const SETTINGS: [Setting; 53] = [
          with a short interval.",
     )
     .default("0s"),
-    setting("log", Kind::Text(is_log_filter), "FILTER", "Log level or filter directives")
+    setting("log", Kind::Text(parse::is_log_filter), "FILTER", "Log level or filter directives")
         .under("Logging")
         .details(
             "error, warn, info, debug, trace or off, or directives such as \
@@ -386,29 +389,6 @@ const SETTINGS: [Setting; 53] = [
         .default("text"),
 ];
 
-fn is_log_filter(text: &str) -> Result<(), String> {
-    log::parse_filter(text).map(drop)
-}
-
-fn is_name_pattern(text: &str) -> Result<(), String> {
-    NamePattern::parse(text).map(drop)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn common_list_of_names_is_complete() {
-        let declared: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
-        assert_eq!(declared, names::COLLECTOR);
-    }
-
-    #[test]
-    fn help_is_short_and_without_full_stop() {
-        for setting in &SETTINGS {
-            assert!(setting.help.len() <= 64 && !setting.help.ends_with('.'), "{}", setting.name);
-            assert!(setting.details.is_empty() || setting.details.ends_with('.'));
-        }
-    }
-}
+#[path = "declarations_tests.rs"]
+mod tests;

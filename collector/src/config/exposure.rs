@@ -4,18 +4,18 @@ use std::net::SocketAddr;
 
 use fleetgauge_common::settings::SettingError;
 
-/// The protection of a port.
+/// How a port is protected, or that the operator waives protection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Guard {
-    /// Clients must authenticate.
+    /// Whether clients must authenticate.
     pub(super) authenticated: bool,
-    /// The port has TLS.
+    /// Whether the port uses TLS.
     pub(super) encrypted: bool,
-    /// The operator waives both.
+    /// Whether the operator has waived authentication and TLS with `--insecure`.
     pub(super) insecure: bool,
 }
 
-/// Checks an address of the agent port.
+/// Checks that an address of the agent port is loopback, protected, or allowed by `--insecure`.
 pub(super) fn agents(address: SocketAddr, guard: Guard) -> Result<(), SettingError> {
     let without = Without {
         tls: "--tls-certificate",
@@ -25,7 +25,7 @@ pub(super) fn agents(address: SocketAddr, guard: Guard) -> Result<(), SettingErr
     exposed("listen", address, guard, &without)
 }
 
-/// Checks an address of the HTTP port.
+/// Checks that an address of the HTTP port is loopback, protected, or allowed by `--insecure`.
 pub(super) fn http(address: SocketAddr, guard: Guard) -> Result<(), SettingError> {
     let without = Without {
         tls: "--http-tls-certificate",
@@ -35,7 +35,7 @@ pub(super) fn http(address: SocketAddr, guard: Guard) -> Result<(), SettingError
     exposed("http_listen", address, guard, &without)
 }
 
-/// Texts of the error messages.
+/// Parts of the error messages for an unprotected port.
 struct Without {
     /// What any host could do without authentication.
     risk: &'static str,

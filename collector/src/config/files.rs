@@ -1,8 +1,8 @@
-//! The configuration files and their stamps, to detect changes.
+//! The files that the configuration is read from, and stamps to detect changes.
 
 use std::path::{Path, PathBuf};
 
-/// Files, each with its stamp from before it was read.
+/// Files, each with a stamp that was taken before the file was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Files(Vec<(PathBuf, Option<Stamp>)>);
 
@@ -18,7 +18,7 @@ impl Files {
         Self(self.0.iter().map(|(path, _)| (path.clone(), Stamp::of(path))).collect())
     }
 
-    /// Whether there are none.
+    /// Whether there are no files.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -36,7 +36,7 @@ struct Stamp {
 }
 
 impl Stamp {
-    /// Reads the stamp of a file; `None` if there is no such file.
+    /// Reads the stamp of a file; `None` if its metadata cannot be read.
     fn of(path: &Path) -> Option<Self> {
         let metadata = std::fs::metadata(path).ok()?;
         Some(Self {
@@ -48,7 +48,7 @@ impl Stamp {
     }
 }
 
-/// Device, inode and time of the last metadata change.
+/// Returns a file's device, inode, and time of the last metadata change (seconds, nanoseconds).
 #[cfg(unix)]
 fn inode(metadata: &std::fs::Metadata) -> [i64; 4] {
     use std::os::unix::fs::MetadataExt;

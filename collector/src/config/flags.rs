@@ -9,7 +9,7 @@ use super::declarations::PROGRAM;
 #[derive(Debug, Clone, Default)]
 pub struct Flags(pub(crate) settings::Flags);
 
-/// What settings are read from: flags, environment, and the file that either of them names.
+/// What settings are read from: flags and environment, either of which can name a settings file.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     /// The flags.
@@ -18,7 +18,7 @@ pub struct Sources {
     pub environment: Environment,
 }
 
-/// Flags alone: no environment.
+/// Uses only the flags, and no environment variables.
 impl From<Flags> for Sources {
     fn from(flags: Flags) -> Self {
         Self { flags, environment: Environment::default() }
@@ -26,10 +26,10 @@ impl From<Flags> for Sources {
 }
 
 impl Flags {
-    /// Adds a flag by the name of its setting, as on the command line.
+    /// Sets a setting to the value `text`, as a flag on the command line does.
     ///
     /// # Panics
-    /// There is no such setting.
+    /// If there is no setting with this name.
     #[must_use]
     pub fn with(self, name: &str, text: impl AsRef<str>) -> Self {
         let setting = PROGRAM.find(name);
@@ -37,19 +37,19 @@ impl Flags {
         Self(self.0.with(setting, text.as_ref()))
     }
 
-    /// Removes a flag.
+    /// Removes the flag of the setting with this name.
     #[must_use]
     pub fn without(self, name: &str) -> Self {
         Self(self.0.without(name))
     }
 
-    /// Whether to check the settings and exit.
+    /// Whether `--check` is given: the collector checks the settings and exits.
     #[must_use]
     pub fn check(&self) -> bool {
         self.0.check
     }
 
-    /// The settings that these are flags of.
+    /// All settings of the collector, each of which has a flag.
     #[must_use]
     pub fn settings() -> &'static [Setting] {
         PROGRAM.settings

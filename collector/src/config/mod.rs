@@ -1,4 +1,4 @@
-//! The settings of a collector. A [`Config`] is valid.
+//! The settings of a collector. A [`Config`] contains only valid settings.
 
 mod bounds;
 mod declarations;
@@ -31,25 +31,25 @@ pub use flags::{Flags, Sources};
 use declarations::PROGRAM;
 use exposure::Guard;
 
-/// File descriptors reserved for everything but agents: connections that linger after a Reject
-/// (half of them), HTTP, the listeners, the runtime, logs.
+/// Number of file descriptors reserved for everything but agents. Half of them are for connections
+/// that linger after a Reject, the others for HTTP, listeners, the runtime and logs.
 pub const RESERVED_FDS: u64 = 256;
 
-/// Persistence of the roster.
+/// How the roster is saved to disk.
 #[derive(Debug, Clone)]
 pub struct StateSettings {
     /// The state directory; `None` to save nothing.
     pub directory: Option<PathBuf>,
-    /// Interval of saves.
+    /// Interval at which the roster is saved.
     pub every: Duration,
 }
 
-/// The log.
+/// Filter and format of the log.
 #[derive(Debug, Clone)]
 pub struct LogSettings {
-    /// Level or directives.
+    /// Minimum level, or directives for single modules.
     pub filter: String,
-    /// Format of lines.
+    /// Format of the log lines.
     pub format: LogFormat,
 }
 
@@ -60,56 +60,56 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Address of the HTTP port.
     pub http: SocketAddr,
-    /// Scrape target to advertise instead of the request's `Host`.
+    /// Address that service discovery gives Prometheus as scrape target; `None` to use the `Host`
+    /// of the request.
     pub advertise: Option<ScrapeTarget>,
     /// Compatibility with the predecessor: a `client_no` label with the peer's port, and
     /// `clients_connected`.
     pub classic: bool,
-    /// Types of families set by the operator.
+    /// Metric types that the operator has set for single families.
     pub pins: Pins,
-    /// Time for agents to leave during shutdown.
+    /// Time that agents get to disconnect during a graceful shutdown.
     pub drain: Duration,
-    /// Pause of the connections' threads before they park, so that they wake once for several
-    /// reports.
+    /// How long a runtime thread waits before it parks, so that it wakes once for several reports.
     pub coalesce: Duration,
-    /// Limits.
+    /// Limits of connections, memory, schemas, messages and scrapes.
     pub bounds: Bounds,
-    /// Limits of the roster, and the expected agents.
+    /// Limits of the roster, and the agents that are expected to connect.
     pub roster: RosterLimits,
-    /// Persistence of the roster.
+    /// How the roster is saved to disk.
     pub state: StateSettings,
-    /// Authorization policy.
+    /// Authorization policy, from the settings and the files that they name.
     pub auth: Arc<AuthPolicy>,
-    /// The log.
+    /// Filter and format of the log.
     pub log: LogSettings,
-    /// What the settings were read from.
+    /// Flags and environment that the settings were read from. A reload uses them again.
     pub sources: Sources,
     /// All settings in force, for `--check` and reloads.
     pub effective: Effective,
-    /// Stamps of all files.
+    /// Stamps of all files that were read, to detect changes.
     pub files: Files,
 }
 
 impl Config {
-    /// Builds the configuration.
+    /// Reads and validates the settings.
     ///
     /// # Errors
-    /// All invalid settings.
+    /// If settings are invalid; the error lists all of them.
     pub fn try_new(sources: impl Into<Sources>) -> Result<Self, SettingErrors> {
         Self::try_after(sources, &AuthPolicy::default())
     }
 
-    /// Like [`Self::try_new`], for a reload of the policy `before`.
+    /// Like [`Self::try_new`], for a reload. Reuses unchanged parts of the policy `before`.
     ///
     /// # Errors
-    /// All invalid settings.
+    /// If settings are invalid; the error lists all of them.
     pub fn try_after(
         sources: impl Into<Sources>,
         before: &AuthPolicy,
     ) -> Result<Self, SettingErrors> {
         let sources = sources.into();
         let mut files = Files::default();
-        // Stamped before it is read, like all files: a change meanwhile causes a reload.
+        // Each file is stamped before it is read, so that a change in between causes a reload.
         let config = Layers::config_path(&PROGRAM, &sources.flags.0, &sources.environment);
         files.add(config.as_deref());
         let mut layers = Layers::read(PROGRAM, &sources.flags.0, &sources.environment);
@@ -167,7 +167,7 @@ impl Default for Config {
     }
 }
 
-/// Builds the authorization policy; without the parts that are invalid.
+/// Builds the authorization policy. Records invalid parts as errors in `layers`, and omits them.
 fn auth(
     layers: &mut Layers,
     (tls, http_tls): (Option<TlsFiles>, Option<TlsFiles>),

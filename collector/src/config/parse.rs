@@ -1,4 +1,4 @@
-//! Parsers of settings' texts. Errors say what is right, without the text.
+//! Parsers of setting values. Errors say which values are valid, and do not quote the invalid one.
 
 use std::net::SocketAddr;
 
@@ -7,8 +7,9 @@ use fleetgauge_proto::catalog::FamilyKind;
 use crate::admission::prefixes::Prefixes;
 use crate::auth::Labels;
 use crate::http::scrape_target::ScrapeTarget;
+use crate::tls::NamePattern;
 
-/// The types of families by name.
+/// The metric types and their names.
 const KINDS: [(&str, FamilyKind); 6] = [
     ("gauge", FamilyKind::Gauge),
     ("counter", FamilyKind::Counter),
@@ -46,7 +47,7 @@ pub(super) fn is_label(text: &str) -> Result<(), String> {
     Labels::only(&[text.to_owned()]).map(drop).map_err(|violation| violation.to_string())
 }
 
-/// Parses `FAMILY=TYPE`.
+/// Parses `FAMILY=TYPE`: the name of a metric family, and its type.
 pub(super) fn pin(text: &str) -> Result<(String, FamilyKind), String> {
     let (family, kind) = text.split_once('=').unwrap_or((text, ""));
     let kind = KINDS.iter().find(|(name, _)| *name == kind).map(|(_, kind)| *kind);
@@ -57,6 +58,14 @@ pub(super) fn pin(text: &str) -> Result<(String, FamilyKind), String> {
             Err(format!("must be FAMILY=TYPE, where TYPE is {names}"))
         }
     }
+}
+
+pub(super) fn is_log_filter(text: &str) -> Result<(), String> {
+    log::parse_filter(text).map(drop)
+}
+
+pub(super) fn is_name_pattern(text: &str) -> Result<(), String> {
+    NamePattern::parse(text).map(drop)
 }
 
 pub(super) fn is_type(text: &str) -> Result<(), String> {

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use fleetgauge_common::settings::{Layers, SettingError};
 
-/// What to do about an unusable directory.
+/// Part of the error message: what to do about an unusable directory.
 #[cfg(unix)]
 const REMEDY: &str = "choose a directory that the collector can write to";
 
-/// Reports a state directory in which the collector could not create its file.
+/// Records an error if the collector could not create files in the state directory.
 pub(super) fn check(layers: &mut Layers) {
     if let Some(directory) = layers.path("state_dir") {
         let problem = |problem| format!("{} {problem}", directory.display());
@@ -17,7 +17,8 @@ pub(super) fn check(layers: &mut Layers) {
     }
 }
 
-/// Checks that files can be created in a directory, or the directory itself.
+/// Checks that files can be created in a directory or, if it does not exist, that it can be
+/// created.
 #[cfg(unix)]
 fn is_writable(directory: &Path) -> Result<(), String> {
     use rustix::fs::{Access, access};

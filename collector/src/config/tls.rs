@@ -7,7 +7,7 @@ use fleetgauge_common::settings::Layers;
 
 use crate::tls::{Files, NamePattern, PortTls};
 
-/// The names of a port's TLS settings.
+/// The names of the TLS settings of one port.
 struct Port {
     prefix: &'static str,
     certificate: &'static str,
@@ -35,12 +35,12 @@ const HTTP: Port = Port {
     min_version: "http_tls_min_version",
 };
 
-/// Returns the TLS files of the agent port.
+/// Returns the TLS files of the agent port; `None` without TLS.
 pub(super) fn agents(layers: &mut Layers) -> Option<Files> {
     AGENTS.files(layers)
 }
 
-/// Returns the TLS files of the HTTP port.
+/// Returns the TLS files of the HTTP port; `None` without TLS.
 pub(super) fn http(layers: &mut Layers) -> Option<Files> {
     HTTP.files(layers)
 }
@@ -55,7 +55,7 @@ pub(super) fn load(
     layers.accept(PortTls::load(files?, now, before))
 }
 
-/// Returns the pattern of the names in agents' certificates.
+/// Returns the pattern that extracts agent ids from the names in client certificates.
 pub(super) fn client_name(layers: &mut Layers) -> NamePattern {
     layers.requires("tls_client_name", "tls_client_ca");
     let pattern = layers.text("tls_client_name").and_then(|text| NamePattern::parse(text).ok());
@@ -63,7 +63,8 @@ pub(super) fn client_name(layers: &mut Layers) -> NamePattern {
 }
 
 impl Port {
-    /// Rejects other TLS settings without a certificate: the operator expects protection.
+    /// Returns the TLS files; `None` without TLS. Rejects other TLS settings without a certificate,
+    /// because the operator expects TLS.
     fn files(&self, layers: &mut Layers) -> Option<Files> {
         layers.requires(self.certificate, self.key);
         for name in [self.key, self.client_ca, self.min_version] {

@@ -26,9 +26,9 @@ use transport::{HANDSHAKE_FAILURE, ReadEvent, Transport, TransportError};
 
 /// Size of a thread's read buffer: some hundreds of reports.
 const SCRATCH_BYTES: usize = 64 * 1024;
-/// Maximum time without progress while the peer has bytes to read, in milliseconds.
+/// Maximum time for the peer to read some of the unsent output, in milliseconds.
 const WRITE_TIMEOUT: Millis = 10_000;
-/// Limits of a connection that lingers after a Reject: time, and input bytes.
+/// Maximum time and maximum input bytes of a connection that lingers after a Reject.
 const LINGER_TIME: Duration = Duration::from_secs(1);
 const LINGER_BYTES: u64 = 64 * 1024;
 
@@ -36,8 +36,8 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into());
 }
 
-/// A connection. Completes when its session has ended and its output is sent. It implements
-/// `Future` by hand: an `async fn` would store its state twice.
+/// The task of an agent's connection. Completes when the session has ended and all output is sent.
+/// It implements `Future` by hand, because an `async fn` would store its state twice.
 pub(crate) struct Connection {
     /// `None` once the socket was handed to [`linger`].
     transport: Option<Transport>,
@@ -45,7 +45,8 @@ pub(crate) struct Connection {
     unsent: Option<Box<Unsent>>,
 }
 
-/// A task with tokio's header is an allocation of 256 bytes; with one word more it would be 384.
+/// Together with tokio's header the task takes an allocation of 256 bytes. With one word more, the
+/// allocation would be 384 bytes.
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 const _: () = assert!(size_of::<Connection>() <= 144);
 
@@ -87,12 +88,13 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    /// Creates an accepted connection.
+    /// Creates the task of an accepted connection.
     pub(crate) fn new(transport: Transport, session: Session) -> Self {
         Self { transport: Some(transport), session, unsent: None }
     }
 
-    /// Ready once the session has ended and its output is sent, or cannot be sent.
+    /// Drives the connection. Ready once the session has ended and its output is sent or cannot be
+    /// sent.
     fn drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.session.handle().register(cx.waker());
         loop {
@@ -113,7 +115,7 @@ impl Connection {
         }
     }
 
-    /// Ready once nothing is unsent.
+    /// Writes unsent output to the socket. Ready once all is written.
     fn flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let (Some(unsent), Some(transport)) = (&mut self.unsent, &mut self.transport) {
             let written = ready!(transport.poll_write(cx, &unsent.bytes))?;
@@ -131,7 +133,8 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// Ready if bytes were read and passed to the session.
+    /// Reads once from the transport and passes the result to the session. Pending if there is no
+    /// input.
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(transport) = &mut self.transport else { return Poll::Pending };
         let session = &mut self.session;
@@ -166,8 +169,8 @@ impl Connection {
         Poll::Ready(())
     }
 
-    /// Answers a TLS client on a port without TLS with an alert, the only answer that it
-    /// understands.
+    /// Answers a TLS client on a port without TLS with a TLS alert, because the client does not
+    /// understand a Reject.
     fn tls_not_enabled(&mut self, answer: &mut Vec<u8>) {
         let (collector, address) = (self.session.collector(), self.session.handle().address());
         let kind = ("TLS connection rejected; TLS is not enabled", "");
@@ -178,8 +181,8 @@ impl Connection {
         self.session.lost(CloseReason::TlsNotEnabled);
     }
 
-    /// Ends the session after a transport error. `answer` holds bytes for the socket, `out` those
-    /// for TLS, if it is established.
+    /// Ends the session after a transport error. Appends bytes for the socket to `answer`, and
+    /// bytes that TLS must encrypt to `out`.
     fn failed(&mut self, error: &TransportError, answer: &mut Vec<u8>, out: &mut Vec<u8>) {
         match error {
             TransportError::Plain => self.session.tls_required(answer),
@@ -199,7 +202,7 @@ impl Connection {
         }
     }
 
-    /// Lets the session handle signals and deadlines. Returns whether there is more to do.
+    /// Lets the session handle signals and deadlines. Returns whether it made output or ended.
     fn tick(&mut self) -> bool {
         let now = self.session.collector().clock.now();
         if self.unsent.as_ref().is_some_and(|unsent| unsent.deadline <= now) {
@@ -222,8 +225,8 @@ impl Connection {
         progress
     }
 
-    /// Verifies the client certificate again after a reload and after its expiry. Returns the
-    /// milliseconds until it expires.
+    /// Verifies the client certificate again after a reload and after its expiry. Returns the time
+    /// until it expires, in milliseconds.
     fn verify_again(&mut self, out: &mut Vec<u8>) -> Millis {
         let Some(Transport::Tls(tls)) = &mut self.transport else { return Millis::MAX };
         let collector = self.session.collector();
@@ -237,7 +240,7 @@ impl Connection {
         tls.expires().saturating_sub(unix).saturating_add(1).saturating_mul(1_000)
     }
 
-    /// Sends output of the session.
+    /// Queues output of the session, encrypted if the connection uses TLS.
     fn send(&mut self, bytes: Vec<u8>, now: Millis) {
         if let Some(transport) = &mut self.transport
             && !bytes.is_empty()
@@ -247,7 +250,7 @@ impl Connection {
         }
     }
 
-    /// Queues bytes for the socket.
+    /// Queues bytes that are written to the socket as they are.
     fn queue(&mut self, bytes: Vec<u8>, now: Millis) {
         if let Some(unsent) = &mut self.unsent {
             unsent.bytes.extend(bytes);
@@ -257,8 +260,8 @@ impl Connection {
     }
 }
 
-/// Closes the sending side and discards input for a while: closing a socket with unread input
-/// resets the connection, and the peer could lose the Reject.
+/// Shuts down the sending side after a Reject, and discards input for a while. Otherwise unread
+/// input would make the kernel reset the connection, and the peer could lose the Reject.
 pub(crate) async fn linger(mut stream: TcpStream, permit: OwnedSemaphorePermit) {
     let discard = async {
         stream.shutdown().await?;

@@ -2,12 +2,12 @@
 
 use std::fmt::Write;
 
-/// Bytes to escape in label values, and in HELP of OpenMetrics.
+/// Bytes that are escaped in label values, and in HELP lines of OpenMetrics.
 pub(super) const LABEL: &[u8] = b"\\\"\n";
-/// Bytes to escape in HELP of the text format.
+/// Bytes that are escaped in HELP lines of the text format.
 pub(super) const HELP: &[u8] = b"\\\n";
 
-/// Escapes a label value.
+/// Escapes a label value for either format.
 #[must_use]
 pub fn escape_label_value(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
@@ -15,7 +15,7 @@ pub fn escape_label_value(value: &str) -> String {
     text
 }
 
-/// `,name="value"`
+/// Writes `,name="value"`, with the value escaped.
 pub(super) fn write_label(name: &str, value: &str, out: &mut impl Write) {
     let _ = write!(out, ",{name}=\"");
     write_escaped(value, LABEL, out);

@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 
 use super::{Disconnected, Sink};
 
-/// Fastest level. Pages are so repetitive that higher levels gain little.
+/// The fastest compression level. Pages are so repetitive that higher levels gain little.
 const LEVEL: u32 = 1;
 
 /// A sink that compresses chunks and passes them on.
@@ -22,10 +22,10 @@ impl<'a> Gzip<'a> {
         Self { encoder: GzEncoder::new(Vec::new(), Compression::new(LEVEL)), sink }
     }
 
-    /// Compresses what is left, and writes the trailer.
+    /// Compresses the remaining bytes, and writes the gzip trailer.
     ///
     /// # Errors
-    /// [`Disconnected`] if the sink is.
+    /// [`Disconnected`] if the receiver of the chunks is gone.
     pub fn finish(self) -> Result<(), Disconnected> {
         let rest = self.encoder.finish().map_err(|_| Disconnected)?;
         self.sink.chunk(&rest)

@@ -14,7 +14,7 @@ pub struct FamilyHead {
 }
 
 impl FamilyHead {
-    /// Renders the lines of a family with this kind.
+    /// Renders the lines of a family with this metric type.
     #[must_use]
     pub fn new(family: &Family, kind: FamilyKind) -> Self {
         let lines = |format| {
@@ -25,7 +25,7 @@ impl FamilyHead {
         Self { lines: Format::ALL.map(lines) }
     }
 
-    /// Returns the size of the lines in this format, without rendering them.
+    /// Returns the size of the lines in this format, in bytes, without storing them.
     #[must_use]
     pub fn bytes(family: &Family, kind: FamilyKind, format: Format) -> usize {
         counted(|out| write_lines(family, kind, format, out))
@@ -45,8 +45,9 @@ fn write_lines(family: &Family, kind: FamilyKind, format: Format, out: &mut impl
     }
 }
 
-/// Writes HELP and TYPE for the text format. A counter or info has the name of its samples there.
-/// Info and unknown become gauge and untyped, because Prometheus rejects a page with unknown types.
+/// Writes HELP and TYPE in the text format. There, the metadata of a counter or info has the name
+/// of the samples, with the suffix. Types info and unknown become gauge and untyped, because
+/// Prometheus rejects a page with a type that the format does not have.
 fn write_text(family: &Family, kind: FamilyKind, out: &mut impl Write) {
     let (suffix, kind) = match kind {
         FamilyKind::Gauge => ("", "gauge"),

@@ -1,4 +1,5 @@
-//! Text of the labels that all series of an agent have, as written between braces; the id is first.
+//! Text of the labels that all series of an agent have, as written after the opening brace. The
+//! agent id comes first.
 
 use std::borrow::Cow;
 
@@ -11,7 +12,7 @@ const CLIENT_NO: &str = "client_no";
 /// Prefix of a static label whose name a label of the series has.
 const RENAMED: &str = "agent_";
 
-/// Renders the labels of an agent.
+/// Renders the labels of an agent. `client_no` is the value of the label of that name, if given.
 #[must_use]
 pub fn write_labels(id: &AgentId, labels: &StaticLabels, client_no: Option<u16>) -> Box<str> {
     let mut text = format!("{AGENT}{id}\"");
@@ -24,7 +25,7 @@ pub fn write_labels(id: &AgentId, labels: &StaticLabels, client_no: Option<u16>)
     text.into()
 }
 
-/// Returns the agent id in rendered labels. Ids contain no escapes.
+/// Returns the agent id in rendered labels. Ids contain no characters that need escapes.
 #[must_use]
 pub fn agent_of(labels: &str) -> &str {
     let id = labels.strip_prefix(AGENT).unwrap_or_default();

@@ -29,10 +29,10 @@ pub use text::{CHUNK_BYTES, Counted, Disconnected, Sink, render};
 /// A text format of Prometheus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
-    /// `text/plain; version=0.0.4`
+    /// The text format, `text/plain; version=0.0.4`.
     #[default]
     Text,
-    /// `application/openmetrics-text; version=1.0.0`
+    /// OpenMetrics, `application/openmetrics-text; version=1.0.0`.
     OpenMetrics,
 }
 
@@ -40,7 +40,7 @@ impl Format {
     /// All formats, in the order of arrays indexed by format.
     pub(crate) const ALL: [Self; 2] = [Self::Text, Self::OpenMetrics];
 
-    /// Returns the Content-Type.
+    /// Returns the value of the Content-Type header.
     #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
 //! Formats numbers as Prometheus does.
 
-/// Integers up to this value are exact in an `f64`. They are written without an exponent.
+/// 2^53: integers up to this value are exact in an `f64`. They are written without an exponent.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Appends a sample value.

@@ -1,8 +1,8 @@
 //! Converts the collector's own metrics from OpenMetrics to the text format.
 //!
-//! prometheus-client writes only OpenMetrics. The text format has other names for counters, and no
-//! units, no types `info` and `unknown`, and no end mark. Prometheus rejects the whole page for
-//! some of these.
+//! prometheus-client writes only OpenMetrics. The text format has other metadata names for
+//! counters. It has no UNIT, no types `info` and `unknown`, and no end mark. Prometheus rejects the
+//! whole page for some of these.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use super::Format;
 /// The last line of an OpenMetrics page.
 const END: &str = "# EOF\n";
 
-/// Returns the end mark of a page.
+/// Returns the last line of a page in this format; empty in the text format.
 #[must_use]
 pub const fn end(format: Format) -> &'static str {
     match format {
@@ -21,8 +21,8 @@ pub const fn end(format: Format) -> &'static str {
 }
 
 /// Converts an OpenMetrics page to the text format. It relies on two properties of
-/// prometheus-client: HELP, TYPE and UNIT precede the samples of a family, and HELP needs no other
-/// escapes.
+/// prometheus-client: HELP, TYPE and UNIT precede the samples of a family, and HELP texts can be
+/// copied unchanged.
 #[must_use]
 pub fn to_text(openmetrics: &str) -> String {
     let kinds: HashMap<&str, &str> = openmetrics

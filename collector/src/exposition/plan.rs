@@ -21,7 +21,8 @@ pub struct Plan {
 /// labels, the bound or quantile, `} `, the value.
 #[derive(Debug)]
 pub(super) struct FamilyPlan {
-    /// Start of the lines with a parameter (bound or quantile); empty without them.
+    /// Start of the lines with a parameter (bucket bound or quantile), such as `name_bucket{`;
+    /// empty if the family has no such lines.
     pub(super) parameter: Box<str>,
     /// Starts of the lines without a parameter, such as `name_count{` and `name_sum{`, in the order
     /// of the values.
@@ -42,7 +43,7 @@ pub(super) struct ColumnPlan {
     pub(super) width: usize,
     /// Labels of the column, such as `,mode="idle"`; empty without them.
     pub(super) labels: Box<str>,
-    /// Text of the parameters in each format; empty without them.
+    /// Text of the parameters in each format; empty if the series has none.
     parameters: Box<[ParameterText]>,
 }
 
@@ -56,8 +57,8 @@ pub(super) struct ParameterText {
 /// The lines that a column of a kind has in each row.
 pub(super) struct Shape {
     pub(super) parameter: Option<ParameterLines>,
-    /// Suffixes of the lines without a parameter, in the order of the values, which follow those
-    /// with a parameter.
+    /// Name suffixes of the lines without a parameter, in the order of their values. In a row,
+    /// these values follow the values of the lines with a parameter.
     pub(super) plain: &'static [&'static str],
 }
 
@@ -65,7 +66,7 @@ pub(super) struct Shape {
 pub(super) struct ParameterLines {
     pub(super) suffix: &'static str,
     label: &'static str,
-    /// Whether a line for +Inf follows, which is not in the parameters.
+    /// Whether a line for `+Inf` follows, which the schema's parameters do not contain.
     is_open_ended: bool,
 }
 
@@ -117,7 +118,7 @@ impl ParameterText {
         Self { text: text.into(), ends }
     }
 
-    /// Returns the text of each line.
+    /// Returns the text of each line, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
         let mut begin = 0;
         self.ends.iter().map(move |end| {
@@ -206,7 +207,7 @@ impl ColumnPlan {
         Self { table, offset, width, labels: labels.into(), parameters }
     }
 
-    /// Returns the text of the parameters; `None` without them.
+    /// Returns the text of the parameters in this format; `None` if the series has none.
     pub(super) fn parameters(&self, format: Format) -> Option<&ParameterText> {
         self.parameters.get(format as usize)
     }

@@ -8,7 +8,7 @@ use super::escape::counted;
 use super::plan::{ColumnPlan, FamilyPlan, ParameterText, Shape, write_own_labels};
 use super::{FamilyHead, Format};
 
-/// Maximum length of a value: sign, 17 digits, point and exponent, as in
+/// Maximum length of a sample value in bytes: sign, 17 digits, point and exponent, as in
 /// `-2.2250738585072014e-308`.
 const MAX_VALUE_BYTES: usize = 24;
 /// Text between labels and value, and the line feed.

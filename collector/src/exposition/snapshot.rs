@@ -15,7 +15,7 @@ use crate::registry::{CatalogEntry, PlacedTable};
 /// Agents that are transposed together: eight values fill a cache line.
 const BATCH: usize = 8;
 
-/// The content of a page.
+/// A copy of the families and agents that a page shows.
 #[derive(Debug)]
 pub struct Snapshot {
     /// The families, in the order of the page.
@@ -27,7 +27,7 @@ pub struct Snapshot {
 /// A family on a page.
 #[derive(Debug)]
 pub struct PageFamily {
-    /// Its HELP, TYPE and UNIT lines.
+    /// The family's HELP, TYPE and UNIT lines.
     pub head: Arc<FamilyHead>,
     /// Index of the group, and of the family in that group's catalog, for each catalog with this
     /// family.

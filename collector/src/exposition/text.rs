@@ -8,8 +8,8 @@ use super::number::write_value;
 use super::plan::{ColumnPlan, FamilyPlan};
 use super::snapshot::{AgentLabels, Group, Snapshot, TableCopy, pieces};
 
-/// Chunk size in bytes: a thousand lines, so that rendering takes little memory. A chunk can exceed
-/// it by less than a line.
+/// Chunk size in bytes: about a thousand lines, so that rendering takes little memory. A chunk can
+/// exceed it by less than one line.
 pub const CHUNK_BYTES: usize = 64 * 1024;
 
 /// The receiver of the chunks is gone.
@@ -26,7 +26,7 @@ pub trait Sink {
     fn chunk(&mut self, bytes: &[u8]) -> Result<(), Disconnected>;
 }
 
-/// Collects a page in memory.
+/// Appends the chunks, so that the whole page is in memory.
 impl Sink for Vec<u8> {
     fn chunk(&mut self, bytes: &[u8]) -> Result<(), Disconnected> {
         self.extend_from_slice(bytes);
@@ -34,20 +34,20 @@ impl Sink for Vec<u8> {
     }
 }
 
-/// The size of a page.
+/// The size of a rendered page.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counted {
-    /// Sample lines.
+    /// Number of sample lines.
     pub lines: u64,
-    /// Bytes before compression.
+    /// Number of bytes before compression.
     pub bytes: u64,
 }
 
-/// Renders all families of a snapshot, without the end mark of OpenMetrics and the collector's own
-/// metrics.
+/// Renders all families of a snapshot. Writes neither the end mark of OpenMetrics nor the
+/// collector's own metrics.
 ///
 /// # Errors
-/// [`Disconnected`] if the sink is.
+/// [`Disconnected`] if the receiver of the chunks is gone.
 pub fn render(
     snapshot: &Snapshot,
     format: Format,
@@ -140,7 +140,7 @@ impl Page<'_> {
             }
             self.counted.lines += parameters.iter().count() as u64;
         }
-        // The last values have no bound or quantile.
+        // The last values of a series, such as count and sum, have no bound or quantile.
         let plain = &values[values.len() - family.plain.len()..];
         for (opening, values) in family.plain.iter().zip(plain) {
             self.write(opening);

@@ -1,12 +1,12 @@
-//! Bucket bounds of the fleet's gauges, by unit.
+//! Histogram bucket bounds for the fleet's gauges, by unit.
 
-/// Ratios, in steps of 0.05.
+/// Bounds for ratios, in steps of 0.05.
 const RATIO: &[f64] = &[
     0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85,
     0.9, 0.95, 1.0,
 ];
 
-/// Bytes: 1 MiB to 16 TiB, by powers of four.
+/// Bounds for bytes: 1 MiB to 16 TiB, by powers of four.
 const BYTES: &[f64] = &[
     1_048_576.0,
     4_194_304.0,
@@ -23,7 +23,7 @@ const BYTES: &[f64] = &[
     17_592_186_044_416.0,
 ];
 
-/// Seconds: a millisecond to a year.
+/// Bounds for seconds: a millisecond to a year.
 const SECONDS: &[f64] = &[
     0.001,
     0.01,
@@ -40,17 +40,17 @@ const SECONDS: &[f64] = &[
     31_536_000.0,
 ];
 
-/// Degrees Celsius.
+/// Bounds for degrees Celsius.
 const CELSIUS: &[f64] =
     &[-20.0, -10.0, 0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0, 110.0];
 
-/// Other units: powers of ten on both sides of zero.
+/// Bounds for other units: positive and negative powers of ten.
 const OTHER: &[f64] = &[
     -1e6, -1e5, -1e4, -1e3, -100.0, -10.0, -1.0, 0.0, 0.01, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5,
     1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12,
 ];
 
-/// Returns the finite upper bounds, ascending, of a gauge with this unit.
+/// Returns the finite upper bounds of the buckets for a gauge with this unit, in ascending order.
 pub(super) fn of_unit(unit: &str) -> &'static [f64] {
     match unit {
         "ratio" => RATIO,

@@ -7,21 +7,21 @@ use super::{Distribution, FleetQuery, GroupLabel, MAX_GROUPS, NoAnswer, bounds};
 use crate::exposition::static_labels;
 use crate::registry::{GaugeFamily, Layout, Registry};
 
-/// All columns, by gauge and group.
+/// The columns of all gauges that a query asks for, by gauge and group.
 #[derive(Debug)]
 pub struct Columns {
-    /// The label to group by.
+    /// The static label to group agents by; `None` for one group of all agents.
     by: Option<GroupLabel>,
-    /// Values of the label, sorted, and their group indices. Agents without the label are in the
-    /// group of the empty value.
+    /// Values of the label, sorted, with the index of each value's group. Agents without the label
+    /// are in the group of the empty value.
     groups: Vec<(Box<str>, usize)>,
     gauges: Vec<(GaugeFamily, OfGauge)>,
 }
 
-/// Values as order-preserving keys, unsorted.
+/// Values of a column as order-preserving integer keys, unsorted.
 type Keys = Vec<i64>;
 
-/// The columns of one gauge, with their group indices; only groups with values.
+/// The columns of one gauge, each with the index of its group. Groups without values are omitted.
 #[derive(Debug, Default)]
 struct OfGauge(Vec<(usize, Keys)>);
 
@@ -46,20 +46,20 @@ impl OfGauge {
 /// The values of one gauge in one group.
 #[derive(Debug, Clone, Copy)]
 pub struct Column<'a> {
-    /// The group's label and its value.
+    /// Name and value of the label that defines the group; `None` if agents are not grouped.
     pub group: Option<(&'a str, &'a str)>,
     unit: &'a str,
     keys: &'a [i64],
 }
 
 impl Column<'_> {
-    /// Returns the upper bounds of its buckets.
+    /// Returns the upper bounds of the buckets for the gauge's unit.
     #[must_use]
     pub fn bounds(&self) -> &'static [f64] {
         bounds::of_unit(self.unit)
     }
 
-    /// Computes the distribution of its values.
+    /// Computes the distribution of the column's values.
     #[must_use]
     pub fn distribution(&self) -> Distribution {
         Distribution::of(self.keys, self.bounds())
@@ -161,7 +161,7 @@ fn plan(gauges: &[GaugeFamily]) -> Plan {
     plan
 }
 
-/// The groups found so far.
+/// The groups (values of the label) found so far.
 struct Groups<'a> {
     by: Option<&'a GroupLabel>,
     indices: HashMap<Box<str>, usize>,
@@ -195,7 +195,7 @@ impl<'a> Groups<'a> {
         Ok(index)
     }
 
-    /// Returns all groups, sorted by value.
+    /// Returns all groups, sorted by the value of the label.
     fn into_sorted(self) -> Vec<(Box<str>, usize)> {
         let mut groups: Vec<_> = self.indices.into_iter().collect();
         groups.sort_unstable();
@@ -203,17 +203,18 @@ impl<'a> Groups<'a> {
     }
 }
 
-/// Order-preserving integer key of an `f64`.
+/// Returns an integer key of an `f64`; keys have the same order as the values.
 pub(super) fn key(value: f64) -> i64 {
     flip_negative(value.to_bits().cast_signed())
 }
 
-/// Returns the value of a key.
+/// Returns the `f64` that has this key.
 pub(super) fn value(key: i64) -> f64 {
     f64::from_bits(flip_negative(key).cast_unsigned())
 }
 
-/// Flips the bits of negative values, which otherwise sort in reverse. It is its own inverse.
+/// Flips all bits but the sign of negative values, which would otherwise sort in reverse. This
+/// function is its own inverse.
 fn flip_negative(bits: i64) -> i64 {
     bits ^ ((bits >> 63).cast_unsigned() >> 1).cast_signed()
 }

@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::columns::{key, value};
 
-/// The quantiles on the page.
+/// The quantiles that the fleet page shows.
 pub const QUANTILES: [f64; 5] = [0.0, 0.5, 0.9, 0.99, 1.0];
 
-/// Maximum bits that select a bin: sign, exponent and four bits of the fraction.
+/// Maximum number of leading key bits that select a bin: sign, exponent and four bits of the
+/// fraction.
 const BITS: u32 = 16;
 
 /// The distribution of a column's values.
@@ -18,18 +19,18 @@ const BITS: u32 = 16;
 pub struct Distribution {
     /// Number of values.
     pub count: usize,
-    /// Mean.
+    /// Arithmetic mean of the values.
     pub mean: f64,
-    /// Number of values at or below each bound.
+    /// For each bucket bound, the number of values less than or equal to it.
     pub at_or_below: Vec<usize>,
-    /// Values at [`QUANTILES`]. The q-quantile is the least value such that at least that share of
-    /// the values is not greater.
+    /// The value of each of [`QUANTILES`]. The q-quantile is the smallest value v such that at
+    /// least the fraction q of all values is less than or equal to v.
     pub quantiles: [f64; QUANTILES.len()],
 }
 
 impl Distribution {
-    /// Computes the distribution of the keys; there must be one. `bounds` are upper bounds of
-    /// buckets.
+    /// Computes the distribution of the values with these keys, of which there must be at least
+    /// one. `bounds` are the upper bounds of the buckets.
     pub(super) fn of(keys: &[i64], bounds: &[f64]) -> Self {
         let bins = Bins::count(keys);
         let bounds: Vec<i64> = bounds.iter().map(|bound| key(*bound)).collect();
@@ -53,16 +54,16 @@ impl Distribution {
     }
 }
 
-/// Counts of keys by their leading bits, in the order of the keys.
+/// Numbers of keys in bins. A bin has all keys with the same leading bits; bins are in key order.
 struct Bins {
     /// Number of low bits that do not select a bin.
     shift: u32,
-    /// Number of keys in all bins before each.
+    /// For each bin, the number of keys in all bins before it.
     below: Vec<usize>,
 }
 
 impl Bins {
-    /// Counts the keys, in about as many bins as keys.
+    /// Counts the keys. Makes about as many bins as there are keys.
     fn count(keys: &[i64]) -> Self {
         let bits = keys.len().max(2).ilog2().min(BITS);
         let mut bins = Self { shift: 64 - bits, below: vec![0; (1 << bits) + 1] };
@@ -78,18 +79,18 @@ impl Bins {
         bins
     }
 
-    /// Returns the bin of a key.
+    /// Returns the index of the bin of a key.
     fn of(&self, key: i64) -> usize {
         let ascending = key.cast_unsigned() ^ (1 << 63);
         usize::try_from(ascending >> self.shift).unwrap_or(0)
     }
 
-    /// Returns the bin with the key of this rank.
+    /// Returns the index of the bin that contains the key with this rank, counted from 0.
     fn find(&self, rank: usize) -> usize {
         self.below.partition_point(|below| *below <= rank) - 1
     }
 
-    /// Collects the keys of these bins.
+    /// Collects the keys in these bins.
     fn take(&self, keys: &[i64], bins: impl Iterator<Item = usize>) -> BTreeMap<usize, Vec<i64>> {
         let bins: BTreeSet<_> = bins.collect();
         let mut index = vec![usize::MAX; self.below.len() - 1];
@@ -107,7 +108,7 @@ impl Bins {
     }
 }
 
-/// Returns the rank, from 0, of a quantile among `count` values.
+/// Returns the rank of a quantile among `count` sorted values, counted from 0.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,

@@ -15,15 +15,16 @@ pub use columns::{Column, Columns};
 pub use distribution::{Distribution, QUANTILES};
 pub use text::write;
 
-/// Maximum groups on a page. A label with more values is likely to identify single agents.
+/// Maximum number of groups on a fleet page. A label with more values probably identifies single
+/// agents.
 pub const MAX_GROUPS: usize = 100;
 
-/// A query of the page.
+/// The query of a request for the fleet page.
 #[derive(Debug, Clone, Default)]
 pub struct FleetQuery {
-    /// Only this gauge.
+    /// Name of the only gauge to show; `None` for all.
     pub family: Option<String>,
-    /// Group by this static label.
+    /// Static label to group agents by; `None` for no groups.
     pub by: Option<GroupLabel>,
 }
 
@@ -39,7 +40,7 @@ impl GroupLabel {
         StaticLabels::try_new(&[label]).ok().map(|_| Self(name.to_owned()))
     }
 
-    /// Returns the name.
+    /// Returns the name of the label.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -49,10 +50,10 @@ impl GroupLabel {
 /// Why a query has no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoAnswer {
-    /// No gauge of this name is on the shared pages.
+    /// The fleet has no gauge with the requested name.
     #[error("unknown gauge in family=; no connected agent exposes it")]
     UnknownFamily,
-    /// The label has too many values.
+    /// The label with this name has too many values to group by.
     #[error("label {0} has more than {MAX_GROUPS} values; group by a label with fewer")]
     TooManyGroups(String),
 }

@@ -21,7 +21,7 @@ fn registry() -> Registry {
     )
 }
 
-/// Registers an agent with one series in each family (name, unit, kind).
+/// Registers an agent with one series in each of the families (name, unit, metric type).
 fn enter(
     registry: &Registry,
     id: &str,

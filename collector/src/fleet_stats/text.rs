@@ -14,7 +14,7 @@ use crate::exposition::{
     write_value,
 };
 
-/// Prefix of all names.
+/// Prefix of all metric names on the fleet page.
 const PREFIX: &str = "fleetgauge_fleet_";
 
 /// Renders the page, with the end mark of OpenMetrics.
@@ -22,7 +22,7 @@ const PREFIX: &str = "fleetgauge_fleet_";
 /// A gauge is skipped if its names on this page are taken: `load_mean` beside `load`.
 ///
 /// # Errors
-/// [`Disconnected`] if the sink is.
+/// [`Disconnected`] if the receiver of the chunks is gone.
 pub fn write(columns: &Columns, format: Format, sink: &mut dyn Sink) -> Result<(), Disconnected> {
     let mut taken = HashSet::new();
     let mut page = Page { chunk: Vec::new(), format };
@@ -83,12 +83,12 @@ impl Page {
         }
     }
 
-    /// The help text needs no escapes.
+    /// Writes HELP and TYPE. `help` must not contain characters that need escapes.
     fn head(&mut self, name: &str, kind: &str, help: &str) {
         self.write(&format!("# HELP {name} {help}.\n# TYPE {name} {kind}\n"));
     }
 
-    /// `name{role="db",le="1"} 5`
+    /// Writes a line such as `name{role="db",le="1"} 5`.
     fn line(&mut self, name: &str, column: &Column<'_>, bound: Option<(&str, f64)>, value: f64) {
         let group = column.group;
         let group =

@@ -17,27 +17,28 @@ use crate::exposition::{Disconnected, Sink, agent_of, static_labels};
 use crate::peers::handle::HelloInfo;
 use crate::state::CollectorState;
 
-/// Default and maximum number of agents in a response.
+/// Default number of agents in a response. The maximum is [`MAX_LIMIT`].
 const DEFAULT_LIMIT: u64 = 1_000;
 const MAX_LIMIT: u64 = 10_000;
 
-/// A connected agent.
+/// A connected agent, as shown in the response.
 #[derive(Serialize)]
 struct Connected<'a> {
     id: &'a str,
-    /// Its static labels.
+    /// The agent's static labels.
     labels: BTreeMap<&'a str, Cow<'a, str>>,
     address: String,
-    /// Time of its Hello, in unix seconds.
+    /// Time of the agent's Hello, in unix seconds.
     since: u32,
-    /// Time of its newest report, in unix seconds.
+    /// Time of the agent's newest report, in unix seconds.
     last_report: u64,
-    /// `None` if the agent sends none, or too many versions are known.
+    /// Version of the agent's program; `None` if the agent sends none, or if too many different
+    /// versions are already stored.
     version: Option<Box<str>>,
     series: usize,
 }
 
-/// Up to `limit` agents, and the cursor of the next ones.
+/// Returns up to `limit` agents, and a cursor to request the next ones.
 pub(super) async fn agents(
     State(http): State<Arc<HttpState>>,
     RawQuery(query): RawQuery,

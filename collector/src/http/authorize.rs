@@ -13,13 +13,13 @@ use super::connection::HttpConnection;
 use crate::auth::{ReadDenied, Reader};
 use crate::telemetry::log_limiter::{log_count, shortened};
 
-/// Challenges of a 401 response: the scheme of Prometheus and curl, and the one that browsers ask
-/// for.
+/// `WWW-Authenticate` headers of a 401 response: bearer for Prometheus and curl, basic for
+/// browsers.
 const CHALLENGES: [&str; 2] =
     ["Bearer realm=\"fleetgauge\"", "Basic realm=\"fleetgauge\", charset=\"UTF-8\""];
 
-/// Passes the request on if its sender may read. If credentials are configured, adds the sender's
-/// [`Reader`] to the request's extensions.
+/// Passes a request on if its credential belongs to a user. If credentials are configured, adds the
+/// user's [`Reader`] to the request's extensions.
 pub(super) async fn authorize(
     State(http): State<Arc<HttpState>>,
     mut request: Request,
@@ -39,7 +39,7 @@ pub(super) async fn authorize(
     }
 }
 
-/// Counts a denied request, and logs it if a line is due.
+/// Counts a denied request, and logs it unless the log's rate limit is reached.
 pub(super) fn record_denied(http: &HttpState, request: &Request, denied: ReadDenied) {
     http.collector.telemetry.metrics.http_unauthorized.inc();
     let (cause, collector) = (denied.cause(), &http.collector);
@@ -50,7 +50,7 @@ pub(super) fn record_denied(http: &HttpState, request: &Request, denied: ReadDen
     log_count!(collector, kind, warn, "HTTP request unauthorized", address, cause, path);
 }
 
-/// Returns the sender of the request; `None` if no credentials are configured.
+/// Returns the user who sent the request; `None` if no credentials are configured.
 fn allowed(http: &HttpState, headers: &HeaderMap) -> Result<Option<Reader>, ReadDenied> {
     let policy = http.collector.auth.current();
     let Some(readers) = &policy.readers else { return Ok(None) };

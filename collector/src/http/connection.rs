@@ -11,18 +11,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::address_limits::Source;
 
-/// An HTTP connection.
+/// The shared state of an HTTP connection.
 #[derive(Debug)]
 pub(super) struct HttpConnection {
     address: IpAddr,
     state: Mutex<State>,
-    /// Cancelled when the first request has arrived.
+    /// Cancelled as a signal that the first request has arrived.
     requested: CancellationToken,
-    /// Cancelled when the connection must close.
+    /// Cancelled as a signal that the connection must close.
     closing: CancellationToken,
     /// Notified when the page in flight gets a deadline.
     deadline_set: Notify,
-    /// Notified when the connection becomes idle.
+    /// Notified when the connection becomes idle, so that the limiter can evict it.
     changed: Arc<Notify>,
 }
 
@@ -34,16 +34,16 @@ pub(super) type PagePermit = Arc<OwnedSemaphorePermit>;
 struct State {
     /// The page that is being looked up, rendered or sent.
     in_flight: Option<Page>,
-    /// Time at which the last request arrived, or its response was finished.
+    /// Time at which the last request arrived or the last page was finished, whichever is later.
     active: Instant,
 }
 
-/// What a page shows.
+/// Which agents a page shows; this decides which permits limit it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shows {
-    /// The fleet, or a shard of it. At most `max_scrapes` are in flight.
+    /// The fleet, or a shard of it. At most `max_scrapes` such pages are in flight.
     Fleet,
-    /// One agent.
+    /// One agent. At most half as many such pages are in flight as there may be connections.
     Agent,
 }
 
@@ -52,8 +52,8 @@ struct Page {
     shows: Shows,
     /// The permit of this page; `None` after another page has taken it over.
     permit: Option<PagePermit>,
-    /// Time by which the kernel must have the last byte. `None` until the page is rendered, because
-    /// the rendering thread has its own deadlines.
+    /// Time by which the last byte must be written to the socket. `None` until the page is
+    /// rendered, because the rendering thread has its own deadlines.
     deadline: Option<Instant>,
     /// Whether rendering is finished; the last bytes may not be sent yet.
     complete: bool,
@@ -77,23 +77,23 @@ impl HttpConnection {
         self.address
     }
 
-    /// Returns the source that the connection counts against.
+    /// Returns the source address (IPv4 address or IPv6 /64) that the connection is counted for.
     pub(super) fn source(&self) -> Source {
         self.address.into()
     }
 
-    /// Returns the time of the last activity.
+    /// Returns the time at which the last request arrived or the last page was finished.
     pub(super) fn last_active(&self) -> Instant {
         self.state.lock().active
     }
 
-    /// Returns the time of the last activity if no page is in flight.
+    /// Returns the time since which the connection is idle; `None` if a page is in flight.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let state = self.state.lock();
         state.in_flight.is_none().then_some(state.active)
     }
 
-    /// Records a request.
+    /// Records that a request has arrived.
     pub(super) fn request(&self) {
         self.state.lock().active = Instant::now();
         self.requested.cancel();
@@ -111,21 +111,21 @@ impl HttpConnection {
         PageInFlight { connection: Arc::clone(self), sent: false }
     }
 
-    /// Whether the page of an agent is in flight with a permit of its own.
+    /// Whether an agent page is in flight whose permit has not been taken over.
     pub(super) fn holds_agent_page(&self) -> bool {
         let state = self.state.lock();
         let page = state.in_flight.as_ref();
         page.is_some_and(|page| page.shows == Shows::Agent && page.permit.is_some())
     }
 
-    /// Takes the permit of the agent page in flight, to give it to another page.
+    /// Takes the permit of the agent page in flight, to give it to a page of another connection.
     pub(super) fn give_up_permit(&self) -> Option<PagePermit> {
         let mut state = self.state.lock();
         state.in_flight.as_mut().filter(|page| page.shows == Shows::Agent)?.permit.take()
     }
 
-    /// Records that the page with this permit is rendered. If it is still in flight, the kernel
-    /// must have its last byte by the deadline.
+    /// Records that the page with this permit is rendered. If it is still in flight, its last byte
+    /// must be written to the socket by the deadline.
     pub(super) fn rendered(&self, permit: &PagePermit, deadline: Instant) {
         let mut state = self.state.lock();
         let Some(page) = &mut state.in_flight else { return };
@@ -143,7 +143,7 @@ impl HttpConnection {
             match deadline {
                 None => self.deadline_set.notified().await,
                 Some(deadline) if deadline <= Instant::now() => return,
-                // Timed out or not, another page can be in flight by now.
+                // After the deadline or a notification, another page can be in flight.
                 Some(deadline) => {
                     drop(timeout_at(deadline.into(), self.deadline_set.notified()).await);
                 }
@@ -156,7 +156,8 @@ impl HttpConnection {
         self.state.lock().in_flight.is_some()
     }
 
-    /// Records that the kernel has all bytes so far. Returns whether a page is still in flight.
+    /// Records that all bytes so far are written to the socket. Returns whether a page is still in
+    /// flight.
     pub(super) fn flushed(&self) -> bool {
         let mut state = self.state.lock();
         if state.in_flight.as_ref().is_some_and(|page| page.complete) {
@@ -170,7 +171,7 @@ impl HttpConnection {
         self.changed.notify_one();
     }
 
-    /// Closes the connection.
+    /// Signals that the connection must close.
     pub(super) fn close(&self) {
         self.closing.cancel();
     }
@@ -186,9 +187,9 @@ impl HttpConnection {
     }
 }
 
-/// A page in flight. If it is dropped before any byte was sent, it is no longer in flight. If it is
-/// dropped later and is not [complete](Self::complete), the page is broken: it stays in flight
-/// until the connection closes.
+/// Guard of a page in flight. If it is dropped before any byte was sent, the page is no longer in
+/// flight. If it is dropped later and the page is not [complete](Self::complete), the page is
+/// broken: it stays in flight until the connection closes.
 #[derive(Debug)]
 pub(super) struct PageInFlight {
     connection: Arc<HttpConnection>,
@@ -196,7 +197,7 @@ pub(super) struct PageInFlight {
 }
 
 impl PageInFlight {
-    /// Records that bytes are about to be sent.
+    /// Records that bytes of the page are about to be sent.
     pub(super) fn sending(&mut self) {
         self.sent = true;
     }

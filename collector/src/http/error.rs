@@ -1,4 +1,4 @@
-//! Errors as HTTP responses.
+//! Error responses of the HTTP port.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -11,22 +11,23 @@ pub(crate) struct HttpError {
 }
 
 impl HttpError {
-    /// The request is invalid; `message` says what would be valid.
+    /// Creates a 400 response: the request is invalid, and `message` says what would be valid.
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, message: message.into() }
     }
 
-    /// The resource does not exist.
+    /// Creates a 404 response: the resource does not exist.
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self { status: StatusCode::NOT_FOUND, message: message.into() }
     }
 
-    /// The sender is not permitted.
+    /// Creates a 403 response: the user does not have the right that the request needs.
     pub(crate) fn forbidden(message: impl Into<String>) -> Self {
         Self { status: StatusCode::FORBIDDEN, message: message.into() }
     }
 
-    /// The current state does not allow the request; `message` says what to do first.
+    /// Creates a 409 response: the current state does not allow the request, and `message` says
+    /// what to do first.
     pub(crate) fn conflict(message: impl Into<String>) -> Self {
         Self { status: StatusCode::CONFLICT, message: message.into() }
     }

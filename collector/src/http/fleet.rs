@@ -1,4 +1,4 @@
-//! `/metrics/fleet`: distributions over the fleet.
+//! `/metrics/fleet`: the distribution of each gauge over the agents.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::response::ResponseOptions;
 use crate::exposition::Sink;
 use crate::fleet_stats::{self, Columns, FleetQuery, GroupLabel};
 
-/// The distribution of each gauge over the agents.
+/// Handler that returns the distribution of each gauge over the agents.
 pub(super) async fn page(
     State(http): State<Arc<HttpState>>,
     RawQuery(query): RawQuery,

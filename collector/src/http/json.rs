@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use crate::exposition::{CHUNK_BYTES, Disconnected, Sink};
 
-/// The Content-Type, which Prometheus requires for service discovery.
+/// Content-Type of JSON responses. Prometheus requires exactly this one for service discovery.
 pub(super) const CONTENT_TYPE: &str = "application/json";
 
-/// Writes a list: an opening, items on a line each, a closing.
+/// Writes a JSON list: an opening text, one item on each line, and a closing text.
 pub(super) struct List<'a> {
     sink: &'a mut dyn Sink,
     chunk: Vec<u8>,

@@ -34,7 +34,7 @@ use crate::state::CollectorState;
 
 pub(crate) use server::start;
 
-/// The response to `/`.
+/// The body of the response to `/`.
 const INDEX: &str = "fleetgauge collector\n\n\
     /metrics              all agents' series and the collector's own metrics\n\
     /metrics/agents       all agents' series\n\
@@ -53,7 +53,7 @@ const INDEX: &str = "fleetgauge collector\n\n\
     /metrics, /metrics/agents and /metrics/roster accept ?shard=0&shards=4: \
     the first of four shards.\n";
 
-/// The state that the handlers share.
+/// The state that all handlers of the HTTP port share.
 #[derive(Debug)]
 pub(crate) struct HttpState {
     collector: Arc<CollectorState>,
@@ -64,7 +64,8 @@ pub(crate) struct HttpState {
 }
 
 impl HttpState {
-    /// Creates the state of the port of this collector. `metrics` has its own metrics.
+    /// Creates the state of this collector's HTTP port. `metrics` contains the collector's own
+    /// metrics.
     pub(crate) fn new(collector: Arc<CollectorState>, metrics: MetricsRegistry) -> Self {
         let scrapes = Arc::new(Semaphore::new(collector.config.bounds.scrapes));
         Self { collector, metrics, scrapes }

@@ -1,4 +1,4 @@
-//! Content negotiation by RFC 9110: text format and compression.
+//! Content negotiation as in RFC 9110: text format and compression.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,8 @@ use axum::http::{HeaderMap, header};
 
 use crate::exposition::Format;
 
-/// Returns OpenMetrics if the client prefers it or accepts nothing else.
+/// Returns the format for the response: OpenMetrics if the client prefers it or accepts nothing
+/// else.
 pub(super) fn format(headers: &HeaderMap) -> Format {
     // If several choices match the text format, the most specific one decides.
     let (mut text, mut openmetrics) = ((0, 0.0), 0.0);
@@ -30,7 +31,8 @@ pub(super) fn format(headers: &HeaderMap) -> Format {
     if openmetrics > 0.0 && openmetrics >= text.1 { Format::OpenMetrics } else { Format::Text }
 }
 
-/// Whether the client accepts gzip and does not prefer no compression.
+/// Whether to compress with gzip: the client accepts it, and does not prefer an uncompressed
+/// response.
 pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
     let weight = |codings: &[&str]| {
         let is_named = |choice: &Choice<'_>| {
@@ -43,17 +45,17 @@ pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
     gzip > 0.0 && gzip >= weight(&["identity"]).unwrap_or(0.0)
 }
 
-/// An alternative in an Accept header, such as `text/plain;version=0.0.4;q=0.5`.
+/// An alternative in an Accept or Accept-Encoding header, such as `text/plain;version=0.0.4;q=0.5`.
 struct Choice<'a> {
     name: &'a str,
-    /// The only parameter that matters.
+    /// The `version` parameter; parameters other than this and `q` are ignored.
     version: Option<Cow<'a, str>>,
-    /// 1 by default.
+    /// The `q` parameter; 1 by default.
     weight: f32,
 }
 
 impl<'a> Choice<'a> {
-    /// Parses a choice; `None` if it has no name or an invalid weight.
+    /// Parses an alternative; `None` if it has no name or an invalid weight.
     fn parse(text: &'a str) -> Option<Self> {
         let mut parts = split(text, ';').map(str::trim);
         let name = parts.next().filter(|name| !name.is_empty())?;
@@ -70,13 +72,13 @@ impl<'a> Choice<'a> {
     }
 }
 
-/// Returns the comma-separated choices of a header.
+/// Returns the comma-separated alternatives in a header.
 fn choices(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = Choice<'_>> {
     let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| split(value, ',')).filter_map(Choice::parse)
 }
 
-/// Splits at a separator outside of quoted strings.
+/// Splits a header value at each separator that is not in a quoted string.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |c| match c {
@@ -93,7 +95,7 @@ fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Unquotes a parameter's value.
+/// Removes quotes and backslash escapes from a parameter's value.
 fn unquoted(value: &str) -> Cow<'_, str> {
     let Some(quoted) = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
         return value.into();
@@ -109,7 +111,7 @@ fn unquoted(value: &str) -> Cow<'_, str> {
     kept.collect::<String>().into()
 }
 
-/// Parses a weight: digits without sign or exponent.
+/// Parses a weight (the `q` parameter): a decimal number without sign or exponent.
 fn weight(text: &str) -> Option<f32> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     text.parse().ok().filter(|weight| digits && *weight <= 1.0)
@@ -133,7 +135,7 @@ mod tests {
         takes_gzip(&headers)
     }
 
-    /// Headers of real programs.
+    /// The headers are those that real clients send.
     #[test]
     fn known_clients_get_their_preferred_format() {
         let prometheus_2 = "application/openmetrics-text;version=1.0.0,\

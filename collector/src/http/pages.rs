@@ -1,4 +1,4 @@
-//! The metrics pages: of the fleet, whole or in shards, of one agent, and of the collector itself.
+//! The metrics pages: all agents or a shard of them, one agent, and the collector's own metrics.
 
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ use crate::exposition::{Disconnected, Format, Sink, openmetrics, render};
 
 type Answer = Result<Response, HttpError>;
 
-/// All agents' series and the collector's own metrics; in shards, only the first has the latter.
+/// Returns all agents' series and the collector's own metrics. If the page is divided into shards,
+/// only the first shard has the collector's own metrics.
 pub(super) async fn all(
     State(http): State<Arc<HttpState>>,
     RawQuery(query): RawQuery,
@@ -24,7 +25,7 @@ pub(super) async fn all(
     series(http, query, options, true).await
 }
 
-/// All agents' series.
+/// Returns the series of all agents, or of the agents in one shard.
 pub(super) async fn agents(
     State(http): State<Arc<HttpState>>,
     RawQuery(query): RawQuery,
@@ -60,7 +61,7 @@ async fn series(
     Ok(options.stream(&http, format.content_type(), find).await)
 }
 
-/// One agent's series.
+/// Returns the series of one agent.
 pub(super) async fn agent(
     State(http): State<Arc<HttpState>>,
     Path(id): Path<String>,
@@ -82,8 +83,8 @@ pub(super) async fn agent(
     Ok(options.stream_agent(&http, format.content_type(), find).await)
 }
 
-/// The collector's own metrics. This page needs no scrape permit, so that an operator can see why
-/// scrapes are refused.
+/// Returns the collector's own metrics. This page needs no scrape permit, so that an operator can
+/// see why scrapes are refused.
 pub(super) async fn own(
     State(http): State<Arc<HttpState>>,
     RawQuery(query): RawQuery,

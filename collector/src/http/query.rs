@@ -6,15 +6,15 @@ use std::borrow::Cow;
 use super::error::HttpError;
 use crate::registry::FleetShard;
 
-/// Maximum characters of a request that an error message quotes.
+/// Maximum number of characters of a request that an error message quotes.
 const MAX_QUOTED: usize = 40;
 
-/// The parameters of a request, each known and given once.
+/// The query parameters of a request, none of them unknown or repeated.
 #[derive(Debug)]
 pub(super) struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl<'a> Query<'a> {
-    /// Parses a query. `known` are the parameters of the handler.
+    /// Parses a query string. `known` are the names of the parameters that the handler supports.
     pub(super) fn try_new(raw: Option<&'a str>, known: &[&str]) -> Result<Self, HttpError> {
         let mut pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
         for (name, value) in form_urlencoded::parse(raw.unwrap_or_default().as_bytes()) {
@@ -37,12 +37,12 @@ impl<'a> Query<'a> {
         Ok(Self(pairs))
     }
 
-    /// Returns a parameter.
+    /// Returns the value of a parameter; `None` if it is not given.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(own, _)| own == name).map(|(_, value)| &**value)
     }
 
-    /// Parses a parameter as an integer in this range.
+    /// Parses a parameter as an integer from `min` to `max`; `None` if it is not given.
     pub(super) fn number(&self, name: &str, min: u64, max: u64) -> Result<Option<u64>, HttpError> {
         let Some(text) = self.get(name) else { return Ok(None) };
         let number = text.parse().ok().filter(|number| (min..=max).contains(number));
@@ -70,7 +70,7 @@ impl<'a> Query<'a> {
     }
 }
 
-/// Quotes a part of a request, shortened.
+/// Quotes a part of a request for an error message, shortened to [`MAX_QUOTED`] characters.
 pub(super) fn quoted(text: &str) -> String {
     let mut short: String = text.chars().take(MAX_QUOTED).collect();
     if short.len() < text.len() {

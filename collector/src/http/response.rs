@@ -1,9 +1,9 @@
 //! Streamed responses: a handler renders a page, which is sent in chunks.
 //!
-//! A page is looked up after its request has arrived, and never cached. It is rendered on a
-//! blocking thread without holding a lock, at most [`AHEAD`] chunks ahead of the client. A page
-//! that cannot be finished ends without its final chunk and with a reset, so that the client sees a
-//! failed scrape and not a short one.
+//! A page is rendered from data copied after its request has arrived, and is never cached. It is
+//! rendered on a blocking thread without holding a lock, at most [`AHEAD`] chunks ahead of the
+//! client. If a page cannot be finished, the collector omits the final chunk and resets the
+//! connection, so that the client sees a failed scrape and not a short page.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,26 +27,28 @@ use super::error::HttpError;
 use super::{HttpState, negotiate};
 use crate::exposition::{Disconnected, Format, Gzip, Sink};
 
-/// Maximum rendered chunks that wait for the client.
+/// Maximum number of rendered chunks that wait for the client.
 const AHEAD: usize = 2;
 /// Maximum time for the client to take a chunk: the default scrape timeout of Prometheus.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Maximum time for a whole page, so that slow clients do not hold permits forever.
+/// Maximum time from a request to the end of its page, so that slow clients do not hold permits
+/// forever.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Maximum time for the client to take the chunks that wait when rendering is finished.
+/// Maximum time for the client to take the chunks that still wait when rendering is finished.
 const END_TIMEOUT: Duration = STALL_TIMEOUT.saturating_mul(AHEAD as u32);
-/// Maximum time to wait for a page permit, so that all shards of a fleet can be scraped at once.
+/// Maximum time to wait for a page permit. Requests wait so that all shards of a fleet can be
+/// scraped at once.
 const PERMIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// `Retry-After` of a response for which no page permit was free.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
-/// What the client asks for: format, compression, and whether only the head.
+/// What the client asks for (format, compression, whether only the headers), and its connection.
 #[derive(Debug, Clone)]
 pub(super) struct ResponseOptions {
-    /// The text format, for handlers that offer several.
+    /// The text format, for handlers that offer both.
     pub(super) format: Format,
     gzip: bool,
-    /// Whether the method is HEAD.
+    /// Whether the request method is HEAD.
     head: bool,
     connection: Arc<HttpConnection>,
     limiter: Arc<ConnectionLimiter>,
@@ -74,7 +76,8 @@ impl<S: Sync> FromRequestParts<S> for ResponseOptions {
 }
 
 impl ResponseOptions {
-    /// Returns the response to a HEAD request without a look-up, for pages that always exist.
+    /// Returns the response if this is a HEAD request, else `None`. For pages that always exist, so
+    /// that nothing must be looked up.
     pub(super) fn head(&self, content_type: &'static str) -> Option<Response> {
         self.head.then(|| (self.headers(content_type), Body::new(HeadBody)).into_response())
     }
@@ -120,7 +123,8 @@ impl ResponseOptions {
         }
     }
 
-    /// Streams a page, holding its permit until rendering has ended and the kernel has all bytes.
+    /// Streams a page. Holds the page's permit until rendering has ended and the last byte is
+    /// written to the socket.
     async fn respond<F, W>(
         self,
         shows: Shows,
@@ -161,7 +165,8 @@ impl ResponseOptions {
         }
     }
 
-    /// Returns a page whose size is independent of the fleet, in one piece and without a permit.
+    /// Returns a page in one piece and without a permit, for pages whose size does not grow with
+    /// the fleet.
     pub(super) fn small(self, content_type: &'static str, page: Vec<u8>) -> Response {
         let headers = self.headers(content_type);
         let mut body = page;
@@ -202,7 +207,7 @@ impl ResponseOptions {
         let metrics = &http.collector.telemetry.metrics;
         match written.and_then(|()| pipe.finish()) {
             Ok(()) => {
-                // After this only the connection can detect that the client stalls.
+                // From now on, only the connection can detect that the client stalls.
                 let deadline = pipe.deadline.min(Instant::now() + END_TIMEOUT);
                 self.connection.rendered(permit, deadline);
                 let seconds = self.arrived.elapsed().as_secs_f64();
@@ -232,8 +237,8 @@ fn too_many_scrapes(http: &HttpState) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, retry, message).into_response()
 }
 
-/// The body of a response to HEAD, which the router drops. Like that of GET, it has no known
-/// length.
+/// The body of a response to HEAD, which the router drops. Like the body of a response to GET, it
+/// has no known length.
 struct HeadBody;
 
 impl http_body::Body for HeadBody {
@@ -255,7 +260,7 @@ enum Piece {
     End,
 }
 
-/// The rendering thread's end of the channel.
+/// The rendering thread's end of the channel to the connection.
 struct Pipe {
     chunks: mpsc::Sender<Piece>,
     handle: Handle,
@@ -285,7 +290,7 @@ impl Sink for Pipe {
     }
 }
 
-/// The connection's end of the channel.
+/// The connection's end of the channel from the rendering thread.
 struct Page {
     pieces: mpsc::Receiver<Piece>,
     in_flight: PageInFlight,

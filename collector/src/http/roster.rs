@@ -20,7 +20,7 @@ use crate::state::CollectorState;
 
 type Answer = Result<Response, HttpError>;
 
-/// Which agents are up, and which are down.
+/// Returns metrics that show which agents are up and which are down.
 pub(super) async fn up(
     State(http): State<Arc<HttpState>>,
     RawQuery(query): RawQuery,
@@ -43,16 +43,16 @@ pub(super) async fn up(
     Ok(options.stream(&http, format.content_type(), find).await)
 }
 
-/// A departed agent.
+/// A departed agent, as shown in the response.
 #[derive(Serialize)]
 struct Departed<'a> {
     id: &'a str,
-    /// Unix seconds.
+    /// Time of the departure, in unix seconds.
     at: u64,
     reason: &'static str,
 }
 
-/// The departed agents, the newest first.
+/// Returns the departed agents as JSON, the latest departure first.
 pub(super) async fn departed(
     State(http): State<Arc<HttpState>>,
     RawQuery(query): RawQuery,
@@ -76,7 +76,7 @@ pub(super) async fn departed(
     Ok(options.stream(&http, json::CONTENT_TYPE, find).await)
 }
 
-/// Deletes a departed agent from the roster, for a reader with `may_forget`.
+/// Deletes a departed agent from the roster. The HTTP user needs the right `may_forget`.
 pub(super) async fn forget(
     State(http): State<Arc<HttpState>>,
     Path(id): Path<String>,

@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-/// Maximum length of a DNS name.
+/// Maximum length of a DNS name, in bytes.
 const HOST_BYTES: usize = 253;
 
 /// A scrape target: a host and an optional port.

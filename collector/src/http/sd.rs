@@ -17,17 +17,18 @@ use super::{HttpState, json};
 use crate::exposition::{Sink, agent_of, static_labels};
 use crate::registry::FleetShard;
 
-/// The page whose shards are listed.
+/// Path of the page whose shards are listed as targets.
 const PATH: &str = "/metrics/agents";
 
-/// A target group of Prometheus.
+/// A target group in Prometheus's format: targets, and labels that they share.
 #[derive(Serialize)]
 struct Group<'a> {
     targets: [&'a str; 1],
     labels: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
 }
 
-/// The page of all agents as one target, or with `shards` as several.
+/// Lists the page of all agents as one target or, with the parameter `shards`, as one for each
+/// shard.
 pub(super) async fn shards(
     State(http): State<Arc<HttpState>>,
     RawQuery(query): RawQuery,
@@ -52,7 +53,7 @@ pub(super) async fn shards(
     Ok(options.small(json::CONTENT_TYPE, page))
 }
 
-/// Each connected agent as a target.
+/// Lists the page of each connected agent as a target.
 pub(super) async fn agents(
     State(http): State<Arc<HttpState>>,
     RawQuery(query): RawQuery,
@@ -88,7 +89,7 @@ fn agent_group<'a>(target: &'a str, labels: &'a str) -> Group<'a> {
     Group { targets: [target], labels: of_target }
 }
 
-/// Returns the configured target, or the `Host` of this request.
+/// Returns the configured scrape target or, without one, the `Host` of this request.
 fn target(http: &HttpState, headers: &HeaderMap) -> Result<ScrapeTarget, HttpError> {
     if let Some(advertised) = &http.collector.config.advertise {
         return Ok(advertised.clone());

@@ -1,4 +1,4 @@
-//! HTTP connections: accepted, limited in number and duration, and served.
+//! Accepts and serves HTTP connections, and limits their number and duration.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -32,17 +32,17 @@ use crate::telemetry::log_limiter::{log_count, shortened};
 
 /// Maximum time to receive the head of a request, counted from the end of the previous response.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Grace period at shutdown for a connection that has not sent its first request.
+/// Grace period at shutdown for the first request of a connection that has not sent one.
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
-/// Maximum size of a request head, and of hyper's write buffer.
+/// Maximum size of a request head, and of hyper's write buffer, in bytes.
 const HEAD_BYTES: usize = 16 * 1024;
-/// Time after which the kernel closes a connection whose peer does not acknowledge.
+/// Time after which the kernel closes a connection whose peer does not acknowledge sent data.
 #[cfg(target_os = "linux")]
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after `accept` has failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Starts to serve HTTP. After `stop` is cancelled, finishes the requests in flight.
+/// Spawns the HTTP server. After `stop` is cancelled, it finishes the requests in flight and ends.
 pub(crate) fn start(
     listener: std::net::TcpListener,
     http: HttpState,
@@ -90,17 +90,17 @@ async fn serve(listener: TcpListener, http: HttpState, stop: CancellationToken) 
     connections.wait().await;
 }
 
-/// A client with a permit.
+/// An accepted connection with its permit, and what is needed to serve it.
 struct Client {
     router: Router,
     limiter: Arc<ConnectionLimiter>,
     permit: Permit,
-    /// Counts pages whose last bytes the client does not take in time.
+    /// Counts pages of which the client does not take the last bytes in time.
     broken: Counter,
     stop: CancellationToken,
 }
 
-/// Serves one connection, with TLS if the port has it.
+/// Serves one connection, with TLS if it is configured for the port.
 async fn receive(stream: TcpStream, client: Client, collector: Arc<CollectorState>) {
     #[cfg(target_os = "linux")]
     if let Err(error) = SockRef::from(&stream).set_tcp_user_timeout(Some(USER_TIMEOUT)) {
@@ -148,7 +148,7 @@ impl Client {
         tokio::pin!(serving);
         tokio::select! {
             biased;
-            // First in order: no request may be answered after the certificate became invalid.
+            // Polled first, so that no request is answered after the certificate became invalid.
             () = invalid => {}
             () = connection.closing() => debug!("HTTP connection evicted, or its client stalled"),
             () = connection.overdue() => {
@@ -173,7 +173,8 @@ impl Client {
     }
 }
 
-/// The router as a service that adds the connection and the limiter to each request's extensions.
+/// Returns a service that adds the connection and the limiter to each request's extensions and
+/// passes the request to the router.
 fn tower_service(
     router: Router,
     limiter: Arc<ConnectionLimiter>,

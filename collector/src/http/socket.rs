@@ -1,8 +1,8 @@
-//! The TCP socket of an HTTP connection. It is reset if it closes while a page is in flight.
+//! The TCP socket of an HTTP connection. It sends a reset if it closes while a page is in flight.
 //!
-//! In HTTP/1.0 without chunks the end of the connection is the end of the page, so a broken page
-//! would look complete. A reset is an error, even if the kernel sends it because the process was
-//! killed.
+//! In HTTP/1.0, which has no chunks, the end of the connection is the end of the page. So a broken
+//! page would look complete, but a reset is an error for the client. The kernel also sends the
+//! reset if the collector's process is killed.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -17,17 +17,17 @@ use tracing::debug;
 
 use super::connection::HttpConnection;
 
-/// A socket that is reset if it closes while a page is in flight.
+/// A TCP socket that sends a reset if it is closed while a page is in flight.
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: TcpStream,
     connection: Arc<HttpConnection>,
-    /// Whether closing resets the socket.
+    /// Whether closing the socket now sends a reset.
     resets: bool,
 }
 
 impl Socket {
-    /// Wraps the stream of this connection.
+    /// Wraps the TCP stream of this connection.
     pub(super) fn new(stream: TcpStream, connection: Arc<HttpConnection>) -> Self {
         Self { stream, connection, resets: false }
     }
@@ -79,8 +79,8 @@ impl AsyncWrite for Socket {
         self.stream.is_write_vectored()
     }
 
-    /// A flush means that hyper and rustls have nothing left to write. If the page is complete, the
-    /// kernel has all of it.
+    /// After a flush, hyper and rustls have nothing left to write. If the page is complete, all of
+    /// it has been written to the kernel's socket buffer.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         let resets = self.connection.flushed();

@@ -21,8 +21,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Interval at which a connected client's certificate is verified again.
 const VERIFY_EVERY: Duration = Duration::from_secs(1);
 
-/// Performs the TLS handshake and verifies the client certificate against the policy in force.
-/// rustls does not verify the certificate of a resumed session again.
+/// Performs the TLS handshake and verifies the client certificate against the policy in force. This
+/// is necessary because rustls does not verify the certificate again when a TLS session is resumed.
 pub(super) async fn accept(
     stream: Socket,
     port: &Arc<PortTls>,
@@ -37,7 +37,7 @@ pub(super) async fn accept(
     Ok((stream, client))
 }
 
-/// Whether the client's first bytes are not a TLS record.
+/// Whether the handshake failed because the client's first bytes are not a TLS record.
 fn is_plain(error: &io::Error) -> bool {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
     matches!(cause, Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)))
@@ -47,7 +47,7 @@ fn plain() -> io::Error {
     io::Error::other("the client does not speak TLS; use https:// in its URL")
 }
 
-/// A client whose certificate was verified, if one is required.
+/// A client whose certificate was verified. Without required certificates, there may be none.
 pub(super) struct VerifiedClient {
     verifier: Arc<ClientVerifier>,
     chain: Option<Vec<CertificateDer<'static>>>,
@@ -69,7 +69,7 @@ impl VerifiedClient {
         log_count!(collector, kind, warn, "HTTP client certificate rejected", %address, error);
     }
 
-    /// Verifies the certificate against the policy in force.
+    /// Verifies the client's certificate against the policy in force.
     fn verify(&mut self, collector: &CollectorState) -> Result<(), Error> {
         let policy = collector.auth.current();
         let tls = policy.http_tls.as_ref().ok_or(Error::NoCertificatesPresented)?;

@@ -1,27 +1,28 @@
-//! Rate limits: a leaky bucket.
+//! A leaky bucket, the base of all rate limits.
 
-/// A leaky bucket. Its level is the time that it takes to drain, so its whole state is one
-/// timestamp. The caller chooses the unit of time, fine enough for the smallest amount poured in.
+/// A leaky bucket. Its level is the time that it takes to drain, so its only state is the time at
+/// which it will be empty. The caller chooses the unit of time, fine enough for the smallest amount
+/// poured in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LeakyBucket {
     empty_at: u64,
 }
 
 impl LeakyBucket {
-    /// Returns the level.
+    /// Returns the level at time `now`.
     #[must_use]
     pub fn level(self, now: u64) -> u64 {
         self.empty_at.saturating_sub(now)
     }
 
-    /// Adds `amount` and returns the new level.
+    /// Adds `amount` at time `now` and returns the new level.
     pub fn pour(&mut self, now: u64, amount: u64) -> u64 {
         let level = self.level(now).saturating_add(amount);
         self.empty_at = now.saturating_add(level);
         level
     }
 
-    /// Adds `amount` if the level stays at or below `capacity`. Returns whether it did.
+    /// Adds `amount` if the level then is at most `capacity`. Returns whether `amount` was added.
     #[must_use]
     pub fn try_pour(&mut self, now: u64, amount: u64, capacity: u64) -> bool {
         let fits = self.level(now).saturating_add(amount) <= capacity;

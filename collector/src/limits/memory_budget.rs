@@ -6,12 +6,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// Bytes of a connection before the agent's first report: 256 for its task, 256 for its registration
-/// in tokio, the rest for its [`ConnectionHandle`](crate::peers::handle::ConnectionHandle), its entry
-/// in a set and its [`PendingAgent`](crate::registry::PendingAgent).
+/// Memory of a connection before the agent's first report, in bytes: 256 for its task, 256 for its
+/// registration in tokio, the rest for its
+/// [`ConnectionHandle`](crate::peers::handle::ConnectionHandle), its entry in a set and its
+/// [`PendingAgent`](crate::registry::PendingAgent).
 pub const CONNECTION_BYTES: usize = 720;
 
-/// Bytes that a TLS connection adds: rustls' state with its keys, and the client certificate.
+/// Additional memory of a TLS connection, in bytes: rustls' state with its keys, and the client
+/// certificate.
 pub const TLS_BYTES: usize = 4_600;
 
 /// A memory limit and its usage, in bytes.
@@ -29,15 +31,15 @@ impl MemoryBudget {
         Self { limit, taken: AtomicUsize::new(0), refusals: AtomicU64::new(0) }
     }
 
-    /// Takes `bytes` if the limit allows it. Returns whether it did.
+    /// Takes `bytes` from the budget if the limit allows it. Returns whether they were taken.
     #[must_use]
     pub fn take(&self, bytes: usize) -> bool {
         let after = |taken: usize| taken.checked_add(bytes).filter(|after| *after <= self.limit);
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, after).is_ok()
     }
 
-    /// Replaces an estimate that was taken with the actual size. The result may exceed the limit:
-    /// arrays grow by an eighth.
+    /// Replaces an estimate that was taken with the actual size, in bytes. The usage can then
+    /// exceed the limit, because an array grows by an eighth and not by one row.
     pub fn correct(&self, estimate: usize, bytes: usize) {
         self.taken.fetch_add(bytes, Ordering::Relaxed);
         self.give_back(estimate);
@@ -60,7 +62,7 @@ impl MemoryBudget {
         debug_assert!(before >= bytes, "{bytes} given back of {before}");
     }
 
-    /// Counts a refusal for lack of memory.
+    /// Counts a request that was refused for lack of memory.
     pub fn refused(&self) {
         self.refusals.fetch_add(1, Ordering::Relaxed);
     }
@@ -84,7 +86,7 @@ impl MemoryBudget {
     }
 }
 
-/// A part of a budget, given back on drop.
+/// Bytes taken from a budget, and given back on drop.
 #[derive(Debug)]
 pub struct Reservation {
     budget: Arc<MemoryBudget>,

@@ -10,25 +10,25 @@ const MAX_VERSIONS: usize = 1024;
 pub struct AgentVersion(u16);
 
 impl AgentVersion {
-    /// Returns its compact form.
+    /// Returns the version as an integer.
     #[must_use]
     pub const fn to_u16(self) -> u16 {
         self.0
     }
 
-    /// Returns the version with this compact form.
+    /// Returns the version that [`Self::to_u16`] converted to this integer.
     #[must_use]
     pub const fn from_u16(compact: u16) -> Self {
         Self(compact)
     }
 }
 
-/// All interned versions.
+/// The texts of all interned versions.
 #[derive(Debug, Default)]
 pub struct AgentVersions(Mutex<Vec<Box<str>>>);
 
 impl AgentVersions {
-    /// Interns a version if the limit allows it.
+    /// Interns a version. Returns the default if the limit is reached or the text is empty.
     pub fn intern(&self, text: &str) -> AgentVersion {
         let mut versions = self.0.lock();
         let index = versions.iter().position(|version| **version == *text).or_else(|| {
@@ -42,7 +42,7 @@ impl AgentVersions {
         AgentVersion(compact.unwrap_or_default())
     }
 
-    /// Returns the text of a version, if it is interned.
+    /// Returns the text of a version; `None` if the version is not interned.
     pub fn text(&self, version: AgentVersion) -> Option<Box<str>> {
         let index = usize::from(version.0).checked_sub(1)?;
         self.0.lock().get(index).cloned()

@@ -1,6 +1,6 @@
 //! Challenges: an agent on another host claims an id, and the holder must prove that it is alive.
 //!
-//! Challenges are rare, so this map has them and not every connection.
+//! Challenges are rare, so they are in a map and take no memory in other connections.
 
 use std::sync::Arc;
 
@@ -8,12 +8,13 @@ use dashmap::{DashMap, Entry};
 
 use crate::peers::handle::{ConnectionHandle, Signal};
 
-/// The pending challenges, by the challenged session.
+/// The challenger of each pending challenge, by the session id of the challenged connection.
 #[derive(Debug, Default)]
 pub struct Challenges(DashMap<u64, Arc<ConnectionHandle>>);
 
 impl Challenges {
-    /// Challenges `holder` on behalf of `challenger`. Returns `false` if a challenge is pending.
+    /// Challenges `holder` on behalf of `challenger`. Returns `false` if `holder` is challenged
+    /// already.
     pub fn ask(&self, holder: &ConnectionHandle, challenger: &Arc<ConnectionHandle>) -> bool {
         match self.0.entry(holder.session()) {
             Entry::Occupied(_) => return false,
@@ -23,7 +24,7 @@ impl Challenges {
         true
     }
 
-    /// Signals the answer of `holder` to its challenger, if it has one.
+    /// Raises the signal `answer` at the challenger of `holder`, if there is one.
     pub fn answer(&self, holder: &ConnectionHandle, answer: Signal) {
         if let Some((_, challenger)) = self.0.remove(&holder.session()) {
             challenger.raise(answer);

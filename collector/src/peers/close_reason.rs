@@ -9,7 +9,7 @@ pub enum CloseReason {
     Bye,
     /// The agent sent Bye in answer to Drain.
     Drained,
-    /// The stream ended between two frames.
+    /// The peer closed the stream between two frames, without Bye.
     Closed,
     /// The connection broke.
     Reset,
@@ -23,12 +23,12 @@ pub enum CloseReason {
     TlsUnfinished,
     /// The peer began TLS on a port without TLS.
     TlsNotEnabled,
-    /// A Reject was sent.
+    /// The collector sent a Reject with this code.
     Rejected(Code),
 }
 
 impl CloseReason {
-    /// All reasons other than Reject codes, one for each name.
+    /// One reason for each name in logs and metrics, the names of Reject codes excluded.
     pub const WITHOUT_REJECT: [Self; 8] = [
         Self::Bye,
         Self::Closed,
@@ -40,9 +40,9 @@ impl CloseReason {
         Self::TlsNotEnabled,
     ];
 
-    /// Whether the end counts as a failure of the peer's source address: the peer broke the
-    /// protocol, or held a handshake permit without reporting. Exhausted limits and network errors
-    /// do not count.
+    /// Whether this end of a session counts as a failure of the peer's source address: the peer
+    /// broke the protocol, or held a handshake permit without reporting. Exhausted limits and
+    /// network errors do not count.
     #[must_use]
     pub const fn is_failure(self, reported: bool) -> bool {
         match self {
@@ -91,7 +91,7 @@ impl CloseReason {
 mod tests {
     use super::*;
 
-    /// The rules of `docs/limits.md`, "Addresses".
+    /// Checks the rules in `docs/limits.md`, "Addresses".
     #[test]
     fn protocol_errors_and_unused_handshakes_count_as_failures() {
         let never = [

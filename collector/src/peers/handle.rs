@@ -13,21 +13,21 @@ use super::agent_versions::AgentVersion;
 use crate::auth::credential_id::CredentialId;
 use crate::clock::Millis;
 
-/// A signal to a connection's session.
+/// A signal to the session of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Signal {
     /// Another connection has taken over the agent id.
     Superseded = 1,
-    /// Another session claims the id and asks whether this one is alive.
+    /// Another session claims the agent id, so this session must check that its agent is alive.
     Challenged = 2,
     /// To the challenger: the challenged session is alive.
     Answered = 4,
     /// To the challenger: the challenged session has ended.
     Vacated = 8,
-    /// Ask the agent to leave.
+    /// Ask the agent to disconnect (Drain).
     Drain = 16,
-    /// Close now.
+    /// Close the connection at once.
     Close = 32,
     /// The policy has changed: check whether it still allows the agent.
     Revoked = 64,
@@ -58,7 +58,7 @@ pub struct HelloInfo {
 
 /// Bits of an interval in milliseconds; the maximum, five minutes, takes 19.
 const INTERVAL_BITS: u32 = 20;
-/// Bits of a version; there are at most a thousand.
+/// Bits of an interned version; there are at most 1,024.
 const VERSION_BITS: u32 = 12;
 
 impl HelloInfo {
@@ -84,15 +84,16 @@ impl HelloInfo {
 #[derive(Debug)]
 pub struct ConnectionHandle {
     session: u64,
-    /// Address and port apart, which takes twelve bytes less than a `SocketAddr`.
+    /// Address of the peer. With the port in a separate field it is twelve bytes smaller than a
+    /// `SocketAddr`.
     ip: IpAddr,
     port: u16,
     deadline: AtomicU64,
     waker: AtomicWaker,
     signals: AtomicU8,
-    /// A [`CredentialId`].
+    /// The [`CredentialId`] of the credential that authorized the agent.
     credential: AtomicU32,
-    /// A packed [`HelloInfo`].
+    /// The packed [`HelloInfo`] of the agent.
     hello: AtomicU64,
     reported: AtomicU64,
 }
@@ -116,7 +117,7 @@ impl Hash for ConnectionHandle {
 }
 
 impl ConnectionHandle {
-    /// Creates the handle of a connection. The ticker wakes its task at `deadline`.
+    /// Creates the handle of a connection. The ticker wakes the connection's task at `deadline`.
     #[must_use]
     pub fn new(session: u64, address: SocketAddr, deadline: Millis) -> Arc<Self> {
         Arc::new(Self {
@@ -158,7 +159,7 @@ impl ConnectionHandle {
         self.credential.store(credential.to_u32(), Ordering::Relaxed);
     }
 
-    /// Returns the time of the last report, or of Welcome.
+    /// Returns the time of the last report; before the first, that of Welcome.
     pub fn reported(&self) -> Millis {
         self.reported.load(Ordering::Relaxed)
     }

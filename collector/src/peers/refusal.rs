@@ -9,11 +9,11 @@ use crate::clock::Millis;
 /// Why a peer is refused, as sent to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// The code.
+    /// Code of the Reject.
     pub code: Code,
-    /// What exactly was wrong; empty if the code suffices.
+    /// Text of the Reject that says exactly what was wrong; empty if the code says it.
     pub detail: String,
-    /// Milliseconds until this peer may retry; `None` if the delay follows from the code.
+    /// Milliseconds until this peer may retry; `None` for the default delay of the code.
     pub retry_after: Option<Millis>,
 }
 
@@ -24,7 +24,7 @@ impl From<Violation> for Refusal {
 }
 
 impl Refusal {
-    /// Creates a refusal without detail.
+    /// Creates a refusal without detail and with the code's default retry delay.
     #[must_use]
     pub const fn of(code: Code) -> Self {
         Self { code, detail: String::new(), retry_after: None }
@@ -54,7 +54,7 @@ impl Refusal {
     }
 }
 
-/// Returns the retry delay that follows from a code; `None` if a retry cannot help.
+/// Returns a code's default retry delay, in milliseconds; `None` if a retry cannot help.
 fn retry_after_ms(code: Code, session: u64) -> Option<u32> {
     let spread = |from: u32, span: u32| Some(from + stagger(session, span));
     match code {

@@ -1,7 +1,7 @@
 //! Staggers the actions of sessions over a time span.
 
-/// 2^64 divided by the golden ratio. Its multiples, modulo 2^64, divide the range evenly, however
-/// many there are.
+/// 2^64 divided by the golden ratio. Any number of its consecutive multiples, modulo 2^64, divides
+/// the range evenly.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Returns an offset below `span` for a session. Consecutive sessions are spread evenly over the

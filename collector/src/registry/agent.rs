@@ -28,7 +28,7 @@ pub struct PendingAgent {
     pub id: AgentId,
     /// Random number of the host's current boot, to distinguish hosts that claim one id.
     pub host_nonce: [u8; 16],
-    /// Labels as written between the braces of its series, with `agent`.
+    /// Labels as written between the braces of the agent's series, the `agent` label included.
     pub labels: Box<str>,
     /// Connection of the agent.
     pub handle: Arc<ConnectionHandle>,
@@ -157,7 +157,7 @@ impl Borrow<AgentId> for ById {
     }
 }
 
-/// Times of the last takeovers of an id.
+/// Times of the last takeovers of an id, the oldest replaced first.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Takeovers(Option<Box<[Option<Millis>; TAKEOVERS]>>);
 

@@ -55,9 +55,9 @@ pub struct CatalogEntry {
     fingerprint: Fingerprint,
     measured: MeasuredCatalog,
     plan: Plan,
-    /// Bytes of its payload.
+    /// Size of the schema's payload, in bytes.
     bytes: usize,
-    /// The store that has it.
+    /// State of the store that contains this entry.
     kept: Weak<Mutex<Kept>>,
 }
 
@@ -80,7 +80,7 @@ impl CatalogEntry {
         &self.measured
     }
 
-    /// Returns the plan by which its values are rendered.
+    /// Returns the plan by which the schema's values are rendered.
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
@@ -120,7 +120,7 @@ impl Drop for Pinned {
     }
 }
 
-/// The limits of the store.
+/// Limits of the schema store.
 #[derive(Debug, Clone, Copy)]
 pub struct CatalogLimits {
     /// Maximum number of catalogs, pinned or not.
@@ -193,7 +193,7 @@ struct Kept {
 struct KeptCatalog {
     entry: Arc<CatalogEntry>,
     pins: usize,
-    /// Key in `unused` while there are no pins.
+    /// Key of the schema in `unused`, while it has no pins.
     unused_since: u64,
 }
 

@@ -35,8 +35,8 @@ impl FleetShard {
         fnv1a(id) % self.shards == self.shard
     }
 
-    /// Selects, of slots to which agents are distributed by the same hash, those that can have
-    /// agents of this shard.
+    /// Selects the slots that can have agents of this shard. The same hash, modulo the number of
+    /// slots, must select the slot of an agent.
     pub(super) fn among<T>(self, slots: &[T]) -> impl Iterator<Item = &T> {
         let step = gcd(self.shards, slots.len() as u64);
         let slot = move |at: usize| at as u64 % step == self.shard % step;
@@ -82,7 +82,7 @@ mod tests {
         }
     }
 
-    /// The table of `docs/prometheus.md`.
+    /// The table in `docs/prometheus.md` must be right.
     #[test]
     fn documented_shards_are_right() {
         let document = include_str!("../../../docs/prometheus.md");

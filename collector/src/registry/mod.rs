@@ -43,10 +43,10 @@ use row_store::RowStore;
 /// Stripes of the agents, each with a lock. A snapshot holds one of the locks at a time, while it
 /// copies a sixty-fourth of the fleet's values.
 const STRIPES: usize = 64;
-/// Minimum free slots before a map shrinks, on top of seven for each used slot.
+/// A map shrinks if it has more free slots than this, plus seven for each used slot.
 pub(crate) const IDLE_SLOTS: usize = 8 * 1024;
 
-/// The answer to a claim of an agent id.
+/// Whether a connection can have the agent id that it claims.
 #[derive(Debug)]
 pub enum Claim {
     /// The id is free, or held by an older connection of the same host, which the first report will
@@ -61,7 +61,7 @@ pub enum Claim {
 /// The result of registering an agent.
 #[derive(Debug)]
 pub struct Entered {
-    /// The agent as the registry has it.
+    /// The registered agent.
     pub agent: Arc<RegisteredAgent>,
     /// Families that the shared pages suppress because their names have another kind there. Filled
     /// only for the first agent of a catalog.
@@ -93,10 +93,10 @@ impl Stripe {
     }
 }
 
-/// The registry.
+/// All connected agents, their newest values and their schemas.
 #[derive(Debug)]
 pub struct Registry {
-    /// A set. A `DashSet` could not replace an element by an equal one.
+    /// The agents: a set, but a `DashSet` cannot replace an element with an equal one.
     agents: DashMap<ById, ()>,
     stripes: Box<[Mutex<Stripe>]>,
     catalogs: CatalogStore,
@@ -133,7 +133,7 @@ impl Registry {
         &self.budget
     }
 
-    /// Frees idle capacity of the map, as after a fleet has disconnected.
+    /// Frees idle capacity of the map, for example after a fleet has disconnected.
     pub(crate) fn shrink(&self) {
         if self.agents.capacity() > IDLE_SLOTS + 8 * self.agents.len() {
             self.agents.shrink_to_fit();
@@ -164,7 +164,7 @@ impl Registry {
         }
     }
 
-    /// Returns the agent with this id.
+    /// Returns the connected agent with this id.
     #[must_use]
     pub fn find(&self, id: &AgentId) -> Option<Arc<RegisteredAgent>> {
         self.agents.get(id).map(|agent| Arc::clone(&agent.key().0))

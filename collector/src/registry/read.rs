@@ -190,7 +190,7 @@ impl Groups {
 struct First {
     max: usize,
     labels: Vec<Box<str>>,
-    /// An upper bound: `max` labels are known to precede it.
+    /// Labels from this id on can be ignored, because `max` labels precede it; `None` until then.
     before: Option<Box<str>>,
 }
 

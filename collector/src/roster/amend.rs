@@ -10,7 +10,7 @@ use crate::clock::{Millis, Moment};
 pub enum NotForgotten {
     /// The agent has not departed.
     NotDeparted,
-    /// The agent is expected: after a restart it would be missing again.
+    /// The agent is expected. After a restart it would be reported as missing again.
     Expected,
 }
 
@@ -65,7 +65,7 @@ impl Roster {
 }
 
 impl RosterState {
-    /// Stops expecting an agent.
+    /// Updates the state for an agent that is no longer expected.
     fn retire(&mut self, id: &AgentId) {
         if self.missed.take(id).is_some() {
             self.changes += 1;
@@ -76,7 +76,7 @@ impl RosterState {
         }
     }
 
-    /// Starts to expect an agent.
+    /// Updates the state for a newly expected agent. If it is unknown, it is awaited until `until`.
     fn require(&mut self, id: &AgentId, until: Millis) {
         if let Some((sequence, departure)) = self.departed.take(id) {
             self.missed.record(sequence, departure);

@@ -12,11 +12,11 @@ use crate::peers::close_reason::CloseReason;
 /// A departed agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Departure {
-    /// Its id.
+    /// Id of the agent.
     pub id: AgentId,
-    /// Why it departed.
+    /// Why the agent departed.
     pub reason: Reason,
-    /// When it departed, in unix seconds.
+    /// When the agent departed, in unix seconds.
     pub at: u64,
     /// `at` on the collector's clock, in milliseconds; negative before the start. Unlike `at` it
     /// never jumps.
@@ -36,7 +36,7 @@ impl Departure {
         Self { id, reason, at, awake: 0 }
     }
 
-    /// Sets the age from `at`; an `at` in the future gives age zero.
+    /// Computes `awake` from `at` and the current time. An `at` in the future counts as now.
     #[must_use]
     pub(super) fn aged(self, now: Moment) -> Self {
         let age = now.unix.saturating_sub(self.at).saturating_mul(1_000);
@@ -94,7 +94,7 @@ impl DepartureLog {
         }
     }
 
-    /// Forgets departures older than `ago`.
+    /// Forgets departures that are older than `ago` at `now`.
     pub(super) fn forget_before(&mut self, now: Moment, ago: Duration) {
         while let Some(oldest) = self.departures.first_entry() {
             if !oldest.get().is_older(now, ago) {

@@ -22,10 +22,10 @@ use super::{Departure, Reason, SavedRoster};
 pub const VERSION: u32 = 1;
 /// Maximum line length: more than a line with an id of 128 bytes.
 const MAX_LINE_BYTES: u64 = 512;
-/// Maximum agents in a file, so that a wrong file cannot exhaust the memory.
+/// Maximum number of agents in a file, so that an invalid file cannot exhaust the memory.
 const MAX_AGENTS: usize = 4_000_000;
 
-/// A line.
+/// A line of the file.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum Line {
@@ -52,7 +52,7 @@ pub enum Damage {
     /// The file cannot be read.
     #[error("cannot read the file: {0}")]
     Unreadable(#[from] io::Error),
-    /// Another format version.
+    /// The file has this format version, which cannot be read.
     #[error("format version {0}; this collector reads version {VERSION}")]
     Version(u32),
     /// An invalid line.
@@ -60,7 +60,7 @@ pub enum Damage {
     Line {
         /// The line, counted from 1.
         line: usize,
-        /// What is wrong with it.
+        /// What is wrong with the line.
         problem: String,
     },
     /// The file ends before its end line.
@@ -71,7 +71,7 @@ pub enum Damage {
     Checksum,
 }
 
-/// Writes a roster. `written` is the time of day in unix seconds.
+/// Writes a roster. `written` is the current time, in unix seconds.
 ///
 /// # Errors
 /// Those of `to`.
@@ -97,7 +97,7 @@ fn line(line: &Line, to: &mut impl Write) -> io::Result<()> {
     to.write_all(b"\n")
 }
 
-/// A writer that hashes what it writes.
+/// A writer that computes the SHA-256 checksum of the bytes that it writes.
 struct Summed<W> {
     to: W,
     sum: Sha256,

@@ -46,17 +46,20 @@ pub use reason::Reason;
 
 use departures::DepartureLog;
 
-/// Agents processed under one lock, because sessions that begin or end wait for it.
+/// Maximum number of agents processed while the lock is held. Sessions that begin or end wait for
+/// it.
 const AT_ONCE: usize = 1_000;
 
 /// Limits of the roster, and the expected agents.
 #[derive(Debug, Clone)]
 pub struct RosterLimits {
-    /// Maximum departed agents, without expected ones. Beyond it the oldest is forgotten.
+    /// Maximum number of departed agents, expected ones not counted. Above it, the oldest is
+    /// forgotten.
     pub departed: usize,
     /// Time after which departed agents are forgotten.
     pub departed_for: Duration,
-    /// Time for which an agent is awaited after a start; at least two of its intervals.
+    /// Time for which an agent is awaited after a start. Extended to two report intervals if those
+    /// are longer.
     pub return_time: Duration,
     /// Agents that are expected until the next reload. They are never forgotten.
     pub expected: Expected,
@@ -74,11 +77,11 @@ pub struct SavedRoster {
 /// Progress of a warm-up: the return of agents after a start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WarmupProgress {
-    /// Agents awaited at the start.
+    /// Number of agents awaited since the start, returned and expired ones included.
     pub awaited: usize,
-    /// Awaited agents that have returned.
+    /// Number of awaited agents that have returned.
     pub returned: usize,
-    /// Awaited agents that have neither returned nor expired.
+    /// Number of awaited agents that have neither returned nor expired.
     pub missing: usize,
 }
 
@@ -104,17 +107,18 @@ struct RosterState {
     /// Departed agents that are expected.
     missed: DepartureLog,
     awaited: HashMap<AgentId, Awaited>,
-    /// Agents that a stopping collector asked to leave, with their intervals in milliseconds.
+    /// Agents that a stopping collector asked to leave, with their report intervals in
+    /// milliseconds.
     sent_away: HashMap<AgentId, u32>,
     /// Sequence number of the next departure.
     next: u64,
-    /// Departures of returned agents had lower sequence numbers than this.
+    /// All departed agents that have returned since had a lower sequence number than this.
     returned: u64,
     /// Time at which the next awaited agent expires.
     due: Millis,
     progress: WarmupProgress,
     forgotten: u64,
-    /// Departed agents that users have deleted.
+    /// Number of departed agents deleted by HTTP users.
     deleted: u64,
     changes: u64,
 }
@@ -129,7 +133,7 @@ impl RosterState {
     }
 }
 
-/// The departures since a sequence number.
+/// The departures from a sequence number on.
 struct Since {
     departed: Vec<Departure>,
     /// Sequence number of the next departure.
@@ -289,7 +293,7 @@ impl Roster {
         awaited.chain(sent_away).map(|(id, interval_ms)| (id.clone(), interval_ms)).collect()
     }
 
-    /// Returns the number of changes to the data that is saved.
+    /// Returns the number of changes to the saved part of the roster since the start.
     #[must_use]
     pub fn changes(&self) -> u64 {
         self.state.lock().changes

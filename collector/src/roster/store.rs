@@ -12,10 +12,10 @@ use super::file_format::{self, Damage};
 
 /// Name of the state file.
 pub const FILE: &str = "roster.jsonl";
-/// Name of the lock file, which is locked while a collector uses the directory.
+/// Name of the lock file. A collector holds its lock while it uses the directory.
 const LOCK: &str = "roster.lock";
 
-/// A directory that cannot be used.
+/// A state directory that cannot be used, and why.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot use state_dir {}: {problem}", .directory.display())]
 pub struct BadDirectory {
@@ -26,15 +26,15 @@ pub struct BadDirectory {
 /// A damaged file that was set aside.
 #[derive(Debug)]
 pub struct SetAside {
-    /// Its path.
+    /// Path of the damaged file.
     pub file: PathBuf,
-    /// Its new path, or why it could not be renamed.
+    /// New path of the file, or why it could not be renamed.
     pub to: io::Result<PathBuf>,
-    /// The damage.
+    /// What is wrong with the file.
     pub damage: Damage,
 }
 
-/// A locked state directory.
+/// A state directory, locked by this collector.
 #[derive(Debug)]
 pub struct Store {
     directory: PathBuf,
@@ -42,7 +42,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens and locks the directory, and creates it if it does not exist.
+    /// Opens and locks the state directory. Creates it if it does not exist.
     ///
     /// # Errors
     /// The directory cannot be created or written to, or another collector uses it.
@@ -70,10 +70,12 @@ impl Store {
         self.directory.join(FILE)
     }
 
-    /// Loads the state file; an empty roster if there is none.
+    /// Loads the saved roster from the state file. Returns an empty roster if the file does not
+    /// exist.
     ///
     /// # Errors
-    /// The file is damaged. It is renamed with the time of day `unix`, in unix seconds.
+    /// The file is damaged. It is renamed; `unix`, the current time in unix seconds, is in the new
+    /// name.
     pub fn load(&self, unix: u64) -> Result<SavedRoster, SetAside> {
         let file = self.file();
         let damage = match File::open(&file) {
@@ -91,7 +93,7 @@ impl Store {
         Err(SetAside { file, to, damage })
     }
 
-    /// Replaces the state file; `unix` is the time of day in unix seconds.
+    /// Replaces the state file; `unix` is the current time in unix seconds.
     ///
     /// # Errors
     /// The operating system's; the old file remains.

@@ -38,7 +38,7 @@ fn list(roster: &Roster) -> Vec<(String, &'static str)> {
     roster.departures().into_iter().map(one).collect()
 }
 
-/// Departed agents that are down.
+/// Ids of the departed agents that are down.
 fn down(roster: &Roster) -> Vec<String> {
     let expected = roster.expected();
     let down = roster.departures().into_iter().filter(|departure| departure.is_down(&expected));

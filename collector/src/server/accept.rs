@@ -30,12 +30,13 @@ use crate::telemetry::refusal_log;
 /// Idle time before the first TCP keepalive probe, and between the three probes.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// Time after which the kernel closes a connection whose peer does not acknowledge.
+/// Time after which the kernel closes a connection whose peer does not acknowledge sent data.
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after `accept` has failed, for example because file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts connections on these sockets until `stop` is cancelled. Dropping the tasks aborts them.
+/// Accepts connections on these sockets until `stop` is cancelled. Dropping the returned tasks
+/// aborts them.
 pub(crate) fn start(
     listeners: Vec<std::net::TcpListener>,
     collector: &Arc<CollectorState>,
@@ -85,10 +86,10 @@ async fn accept(
 /// An accepted connection that is not admitted yet.
 struct Arrival {
     stream: TcpStream,
-    /// The address that it counts against.
+    /// Source address whose limits the connection counts against.
     address: SocketAddr,
     at: Instant,
-    /// `at` on the collector's clock.
+    /// Time of arrival, as in `at`, on the collector's clock.
     now: Millis,
 }
 
@@ -183,7 +184,8 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends a Reject and lingers. Closes the connection at once if too many linger already.
+/// Sends a Reject, then lingers: discards input so that the peer can read the Reject. Closes the
+/// connection at once if too many connections linger.
 fn refuse(arrival: Arrival, refusal: &Refusal, collector: &Arc<CollectorState>) {
     let Arrival { stream, address, .. } = arrival;
     let code = refusal.code;

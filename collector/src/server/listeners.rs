@@ -7,15 +7,15 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::config::Config;
 use crate::systemd::socket_activation::ActivatedSockets;
 
-/// Connections that the kernel queues until they are accepted: those of a returning fleet.
+/// Maximum connections that the kernel queues until they are accepted, as when a fleet returns.
 const BACKLOG: i32 = 4096;
 
 /// The listening sockets of a collector.
 #[derive(Debug)]
 pub struct Listeners {
-    /// Listeners for agents.
+    /// Sockets that accept agents.
     pub agents: Vec<TcpListener>,
-    /// Listener for HTTP.
+    /// Socket that accepts HTTP clients.
     pub http: TcpListener,
 }
 
@@ -53,7 +53,7 @@ impl Listeners {
     }
 }
 
-/// A socket that cannot be bound.
+/// The error of an address that cannot be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {cause}{hint}")]
 pub struct BindError {

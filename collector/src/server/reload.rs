@@ -81,7 +81,8 @@ fn apply(collector: &CollectorState) -> Result<Files, SettingErrors> {
     Ok(config.files)
 }
 
-/// Rejects settings that change a port: the others can depend on them.
+/// Rejects a configuration that changes the address of a port or turns its TLS on or off, because
+/// other settings can depend on these.
 fn check_ports(new: &Config, running: &Config) -> Result<(), SettingError> {
     let (tls, http_tls) = (running.auth.tls.is_some(), running.auth.http_tls.is_some());
     let setting = match new {

@@ -16,7 +16,7 @@ use crate::state::CollectorState;
 #[derive(Debug)]
 pub(crate) struct RosterSaver {
     collector: Arc<CollectorState>,
-    /// `None` if no state directory is configured.
+    /// The state directory; `None` if none is configured.
     store: Option<Store>,
     /// Change counter of the roster at the last save.
     saved: u64,

@@ -9,12 +9,12 @@ use tracing::info;
 use crate::roster::WarmupProgress;
 use crate::state::CollectorState;
 
-/// Interval of expiry.
+/// Interval at which awaited agents and old departures expire.
 const TICK: Duration = Duration::from_secs(1);
 /// Interval of log lines during a warm-up.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// Runs the ticker. Never completes.
+/// Runs the roster ticker. Never completes.
 pub(crate) async fn run(collector: Arc<CollectorState>) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -31,7 +31,7 @@ pub(crate) async fn run(collector: Arc<CollectorState>) {
     }
 }
 
-/// The state at the last log line.
+/// Progress of the warm-up at its last log line.
 struct WarmupLog {
     logged_at: Instant,
     warming_up: bool,

@@ -37,12 +37,13 @@ impl ConnectionRuntime {
     }
 }
 
-/// Half of the cores: every thread wakes once in each pause, even without work.
+/// Returns the number of threads: half of the cores, because each thread wakes once per pause even
+/// without work.
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }
 
-/// A runtime must not be dropped inside another one.
+/// Shuts down in the background: tokio panics if a runtime is dropped inside an async context.
 impl Drop for ConnectionRuntime {
     fn drop(&mut self) {
         if let Some(runtime) = self.own.take() {

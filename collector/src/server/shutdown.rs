@@ -60,7 +60,7 @@ pub(crate) async fn save_roster(
     }
 }
 
-/// Stops serving HTTP.
+/// Stops serving HTTP. Aborts requests that do not finish in time.
 pub(crate) async fn stop_http(stop: &CancellationToken, serving: JoinHandle<()>) {
     stop.cancel();
     let abort = serving.abort_handle();

@@ -52,8 +52,8 @@ impl Watchdog {
         Some(Self { watched, every, next, connections: connections.clone() })
     }
 
-    /// Sends a ping and the number of agents if they are due. A task of the connections' runtime
-    /// sends them, so that a ping proves that both runtimes run.
+    /// Sends a watchdog ping and a status with the number of agents, if they are due. A task of the
+    /// connections' runtime sends them, so a ping proves that both runtimes run.
     pub(crate) fn ping(&mut self, now: Instant, agents: usize) {
         if now < self.next {
             return;

@@ -14,9 +14,9 @@ const HTTP: &str = "http";
 /// The activated sockets.
 #[derive(Debug, Default)]
 pub(crate) struct ActivatedSockets {
-    /// Agent ports; can be empty.
+    /// Listening sockets for agents; can be empty.
     pub(crate) agents: Vec<TcpListener>,
-    /// HTTP port.
+    /// Listening socket for HTTP; `None` if systemd passed none.
     pub(crate) http: Option<TcpListener>,
 }
 

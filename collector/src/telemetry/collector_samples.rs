@@ -6,7 +6,8 @@ use super::process;
 use super::sample::MetricSample::{self, Counter, Gauge};
 use crate::state::CollectorState;
 
-/// Returns a function that computes the samples. It holds only a weak reference to the collector.
+/// Returns a function that computes the samples. The function holds only a weak reference to the
+/// collector.
 pub(crate) fn of(
     collector: &Arc<CollectorState>,
 ) -> impl Fn() -> Vec<MetricSample> + Send + Sync + 'static {

@@ -14,31 +14,32 @@ use crate::admission::address_limits::Source;
 use crate::clock::Millis;
 use crate::limits::leaky_bucket::LeakyBucket;
 
-/// Minimum interval between two lines of a kind.
+/// Minimum interval between two log lines of a kind of event counted by [`LogLimiter::add`].
 const LOG_INTERVAL: Millis = 1_000;
-/// Idle time of a kind after which the number of its suppressed lines is logged.
+/// Time without a log line of a kind after which the number of its suppressed lines is logged.
 const SUM_UP_AFTER: Millis = 10_000;
-/// Burst of lines of a kind about one agent or address.
+/// Burst of log lines with the same message about one agent or address.
 const BURST_OF_SUBJECT: Millis = 10;
-/// Interval at which a kind may have one more line about one agent or address.
+/// Interval of log lines with the same message about one agent or address, after the burst.
 const INTERVAL_OF_SUBJECT: Millis = 10_000;
-/// Burst of lines of a kind per source address, over all its agents: a NAT address can hide many
-/// agents.
+/// Burst of log lines with the same message caused by one source address; many agents can share a
+/// NAT address.
 const BURST_OF_SOURCE: Millis = 200;
-/// Interval at which one source address can cause one more line of a kind: a tenth of the rate of
-/// [`INTERVAL_OF_ALL`].
+/// Interval of log lines with the same message caused by one source address, after the burst: a
+/// tenth of the rate of [`INTERVAL_OF_ALL`].
 const INTERVAL_OF_SOURCE: Millis = 10_000;
-/// Burst of lines of a kind: if a rack loses power, each of its hosts has a line.
+/// Burst of log lines with the same message: if a rack loses power, each of its hosts gets a line.
 const BURST_OF_ALL: Millis = 1_000;
-/// Interval of further lines of a kind: at most 100 MB a day, with the longest lines of 1,200
-/// bytes.
+/// Interval of log lines with the same message, after the burst: at most 100 MB a day, with the
+/// longest lines of 1,200 bytes.
 const INTERVAL_OF_ALL: Millis = 1_000;
-/// Number of buckets for subjects, and for sources, selected by hash; 8 KiB each.
+/// Number of leaky buckets in each of two tables, of 8 KiB each: subjects and sources. A hash
+/// selects the bucket.
 const SLOTS: usize = 1_024;
 /// Maximum bytes of a text chosen by a peer in a log line.
 const TEXT_BYTES: usize = 256;
 
-/// A log line, and its cause if the line has one from a fixed set.
+/// Message of a log line, and its cause if the causes are a fixed set; otherwise empty.
 pub(crate) type Kind = (&'static str, &'static str);
 
 /// Events of a kind since its last log line.
@@ -46,12 +47,12 @@ pub(crate) type Kind = (&'static str, &'static str);
 struct Count {
     /// Number of events since the last line.
     unlogged: u64,
-    /// When a line of this kind was last logged.
+    /// Time at which a line of this kind was last logged; `None` before the first.
     logged_at: Option<Millis>,
 }
 
-/// Rate limits of lines about an agent or address. Each kind of line has its own, so a reconnecting
-/// fleet does not suppress a line about a contested id.
+/// Rate limits of log lines about an agent or address. Each message has its own limits, so a
+/// reconnecting fleet does not suppress a line about a contested id.
 #[derive(Debug)]
 struct Limits {
     all: HashMap<&'static str, LeakyBucket>,
@@ -59,12 +60,13 @@ struct Limits {
     subjects: Box<[LeakyBucket]>,
 }
 
-/// The rate limiter.
+/// Rate limiter for log lines triggered by untrusted peers.
 #[derive(Debug)]
 pub struct LogLimiter {
     kinds: Mutex<HashMap<Kind, Count>>,
     limits: Mutex<Limits>,
-    /// Keyed at random, or a peer could choose an id that suppresses the lines about another.
+    /// Hashes with a random key. Otherwise a peer could choose an id that shares a bucket with
+    /// another.
     hasher: RandomState,
 }
 
@@ -91,8 +93,8 @@ impl LogLimiter {
         Some(std::mem::take(&mut count.unlogged))
     }
 
-    /// Counts an event of this agent or address, caused by `source`. Returns whether its line is
-    /// due: lines are limited by subject, by source and by kind.
+    /// Counts an event of `subject`, an agent or address, caused by `source`. Returns whether the
+    /// line may be logged: lines are limited by subject, by source and by message.
     #[must_use]
     pub fn may_log(
         &self,
@@ -205,13 +207,13 @@ mod tests {
     }
 
     /// Returns the number of lines logged about twenty other agents. A few of them can share a
-    /// bucket with a flood; ten cannot.
+    /// bucket with the flood; it is practically impossible that ten do.
     fn logged_of_twenty_others(limiter: &LogLimiter, line: &'static str, now: Millis) -> usize {
         let logged = |n: &u64| limiter.may_log(line, ("honest", n), from(n + (1 << 31)), now);
         (0..20).filter(logged).count()
     }
 
-    /// Ten sessions per second, for a minute.
+    /// One agent connects ten times per second, for a minute.
     #[test]
     fn reconnect_loop_of_one_agent_neither_fills_the_log_nor_hides_others() {
         let limiter = LogLimiter::default();

@@ -15,44 +15,45 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::auth::Denied;
 use crate::peers::close_reason::CloseReason;
 
-/// Buckets from accept to Welcome, in seconds: from loopback to a satellite link, and the five
-/// seconds of a challenge.
+/// Bucket bounds of the time from accept to Welcome, in seconds: from loopback to a satellite link,
+/// and the five seconds of a challenge.
 const HANDSHAKE_BOUNDS: [f64; 10] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0];
-/// Buckets from a scrape's request to its last byte, in seconds: from ten agents to a million.
+/// Bucket bounds of the time from a scrape's request to its last byte, in seconds: from ten agents
+/// to a million.
 const SCRAPE_BOUNDS: [f64; 11] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// A label `code`.
+/// The label `code`: a Reject code.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct CodeLabel {
     code: &'static str,
 }
 
-/// A label `reason`.
+/// The label `reason`: why a session ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ReasonLabel {
     reason: &'static str,
 }
 
-/// A label `cause`.
+/// The label `cause`: why an agent was denied its id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct CauseLabel {
     cause: &'static str,
 }
 
-/// A label `kind`.
+/// The label `kind`: a kind of frame.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct KindLabel {
     kind: &'static str,
 }
 
-/// The metrics.
+/// The collector's own metrics that are updated as events happen.
 #[derive(Debug)]
 pub struct Metrics {
     connections: Counter,
     closed: Family<ReasonLabel, Counter>,
     rejects: Family<CodeLabel, Counter>,
     frames: Family<KindLabel, Counter>,
-    /// Reports stored.
+    /// Reports whose values were stored.
     pub reports: Counter,
     report_frames: Counter,
     /// Bytes read from agents.
@@ -61,9 +62,9 @@ pub struct Metrics {
     pub sent_bytes: Counter,
     /// Connections closed without lingering after a Reject.
     pub lingers_skipped: Counter,
-    /// Failures of `accept`.
+    /// Failed calls of `accept`.
     pub accept_errors: Counter,
-    /// Pauses of addresses.
+    /// Times that a source address was paused after failures.
     pub address_pauses: Counter,
     /// Families that the shared pages suppressed because their name has another type there.
     pub family_conflicts: Counter,
@@ -86,15 +87,15 @@ pub struct Metrics {
     pub http_unauthorized: Counter,
     /// HTTP connections on which TLS failed.
     pub http_tls_failures: Counter,
-    /// Failed reloads.
+    /// Failed reloads of the configuration.
     pub reload_failures: Counter,
-    /// Time of the last successful reload, in unix seconds.
+    /// Time of the last successful reload of the configuration, in unix seconds.
     pub reload_time: Gauge<f64, AtomicU64>,
-    /// Whether the last reload succeeded.
+    /// 1 if the last reload of the configuration succeeded, else 0.
     pub reload_successful: Gauge,
     /// Failures to read or write the state file.
     pub state_errors: Counter,
-    /// Seconds in which the process did not run.
+    /// Seconds in which the process was frozen, as while the machine was suspended.
     pub frozen_seconds: Counter<f64, AtomicU64>,
 }
 
@@ -192,7 +193,7 @@ impl Metrics {
         );
         to.register(
             "fleetgauge_address_pauses",
-            "Pauses of source addresses with too many failed connections",
+            "Times that a source address was blocked for too many failed connections",
             self.address_pauses.clone(),
         );
         to.register(
@@ -270,7 +271,7 @@ impl Metrics {
         );
         to.register_with_unit(
             "fleetgauge_frozen",
-            "Time in which the collector was frozen; agent deadlines are extended by it",
+            "Time in which the collector was frozen; agent deadlines are extended by the same time",
             Unit::Seconds,
             self.frozen_seconds.clone(),
         );
@@ -284,13 +285,13 @@ impl Metrics {
         self.open.inc();
     }
 
-    /// Counts the end of a connection.
+    /// Counts the end of a connection for this reason.
     pub fn closed(&self, reason: &'static str) {
         self.closed.get_or_create(&ReasonLabel { reason }).inc();
         self.open.dec();
     }
 
-    /// Counts a Reject.
+    /// Counts a Reject that was sent with this code.
     pub fn rejected(&self, code: Code) {
         self.rejects.get_or_create(&CodeLabel { code: code.reason() }).inc();
     }
@@ -307,7 +308,7 @@ impl Metrics {
         self.reload_successful.set(1);
     }
 
-    /// Counts a frame.
+    /// Counts a received frame of this kind.
     pub fn frame(&self, kind: Kind) {
         if kind == Kind::Report {
             self.report_frames.inc();

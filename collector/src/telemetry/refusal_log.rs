@@ -11,7 +11,7 @@ use crate::telemetry::log_limiter::shortened;
 
 /// The level of a refusal's log line.
 enum Level {
-    /// A security problem, or a limit that keeps agents out.
+    /// A security problem, or a limit that prevents agents from connecting.
     Warn,
     /// A protocol error of the peer.
     Info,

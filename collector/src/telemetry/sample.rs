@@ -16,7 +16,7 @@ pub enum MetricSample {
 
 /// Adds the samples that a function computes to each scrape.
 pub struct ScrapeCollector<F>(
-    /// Computes the samples.
+    /// The function that computes the samples.
     pub F,
 );
 

@@ -12,17 +12,17 @@ use x509_cert::time::Time;
 /// A parsed certificate. It is not verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// Names of its subject.
+    /// DNS names and URIs of the certificate, or else its common name.
     pub names: Vec<String>,
-    /// Start of its validity, in unix seconds.
+    /// Start of the validity, in unix seconds.
     pub begins: u64,
-    /// The last second in which it is valid, in unix time.
+    /// End of the validity: the last valid second, in unix seconds.
     pub expires: u64,
 }
 
 impl Certificate {
-    /// Parses the leaf of a chain. Its validity is that of the whole chain. Returns `None` if a
-    /// certificate is malformed.
+    /// Parses the leaf of a chain. The validity is the period in which all certificates of the
+    /// chain are valid. Returns `None` if a certificate is malformed.
     #[must_use]
     pub fn of_chain(chain: &[CertificateDer<'_>]) -> Option<Self> {
         let (own, others) = chain.split_first()?;

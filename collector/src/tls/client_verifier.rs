@@ -1,4 +1,4 @@
-//! Verification of client certificates against authorities and revocation lists.
+//! Verification of client certificates against CA certificates and revocation lists.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use super::tickets;
 use fleetgauge_common::settings::SettingError;
 
 /// The verifier of a port's client certificates. It has its own session tickets, so a resumed
-/// session was verified against the same authorities and revocation lists.
+/// session was verified against the same CA certificates and revocation lists.
 #[derive(Debug)]
 pub struct ClientVerifier {
-    /// `None` if clients present no certificate.
+    /// The rustls verifier; `None` if clients present no certificate.
     verifier: Option<Arc<dyn ClientCertVerifier>>,
     tickets: Arc<dyn ProducesTickets>,
     ca: Option<Vec<u8>>,
@@ -28,20 +28,20 @@ pub struct ClientVerifier {
 /// The certificate chain of a client, and its last verifier.
 #[derive(Debug, Clone, Copy)]
 pub struct PresentedChain<'a> {
-    /// The verifier that has accepted it.
+    /// The verifier that has accepted the chain.
     pub verified_by: &'a Arc<ClientVerifier>,
-    /// The chain, leaf first; `None` if no certificate was requested.
+    /// The client's certificate chain, leaf first; `None` if no certificate was requested.
     pub chain: Option<&'a [CertificateDer<'static>]>,
 }
 
 /// The result of a successful verification.
 #[derive(Debug)]
 pub struct Verified {
-    /// The verifier.
+    /// The verifier that accepted the certificate.
     pub verifier: Arc<ClientVerifier>,
-    /// Generation of the policy that was in force.
+    /// Generation of the authorization policy that was in force at the verification.
     pub generation: u32,
-    /// The last second in which the result is valid, in unix time.
+    /// End of the result's validity: the last valid second, in unix seconds.
     pub expires: u64,
 }
 
@@ -52,7 +52,7 @@ impl ClientVerifier {
         Ok(Self { verifier: verifier(files, content)?, tickets, ca, crl })
     }
 
-    /// Whether a verifier of these files would be the same.
+    /// Whether this verifier was built from files with this content.
     pub(super) fn is_of(&self, content: &Content) -> bool {
         (&self.ca, &self.crl) == (&content.client_ca, &content.crl)
     }
@@ -79,7 +79,7 @@ impl ClientVerifier {
     /// expiry.
     ///
     /// # Errors
-    /// The chain is missing, expired, revoked or not issued by the authorities.
+    /// The chain is missing, expired, revoked or not issued by one of the CAs.
     pub fn verify(
         self: &Arc<Self>,
         presented: PresentedChain<'_>,

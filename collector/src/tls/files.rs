@@ -44,15 +44,16 @@ impl Version {
 /// The paths of a port's TLS files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
-    /// Prefix of the port's settings.
+    /// Prefix of the names of the port's TLS settings.
     pub prefix: &'static str,
     /// Certificate chain of the port, leaf first.
     pub certificate: PathBuf,
-    /// Private key.
+    /// Private key of the port.
     pub key: PathBuf,
-    /// Authorities of client certificates; `None` if clients present none.
+    /// CA certificates that client certificates are verified against; `None` if clients present
+    /// none.
     pub client_ca: Option<PathBuf>,
-    /// Certificate revocation lists of the authorities.
+    /// Certificate revocation lists of the CAs.
     pub crl: Option<PathBuf>,
     /// Minimum TLS version.
     pub version: Version,
@@ -142,7 +143,8 @@ impl Files {
         })
     }
 
-    /// Parses the authorities of client certificates, if there are any.
+    /// Parses the CA certificates that client certificates are verified against; `None` if
+    /// `client_ca` is not set.
     pub(super) fn client_authorities(
         &self,
         content: &Content,
@@ -161,7 +163,7 @@ impl Files {
         Ok(lists.transpose()?.unwrap_or_default())
     }
 
-    /// Parses all PEM items of a kind in a file. There must be one.
+    /// Parses all PEM items of a kind in a file. A file without any is an error.
     fn items<T: PemObject>(
         &self,
         setting: &str,
@@ -179,7 +181,7 @@ impl Files {
         Ok(items)
     }
 
-    /// Converts an error of rustls about certificate and key.
+    /// Converts a rustls error about the port's certificate and key to a [`SettingError`].
     pub(super) fn unusable(&self, error: &Error) -> SettingError {
         let (certificate, key) = (self.certificate.display(), self.key.display());
         match error {
@@ -190,13 +192,13 @@ impl Files {
         }
     }
 
-    /// Converts an error of rustls about an authority.
+    /// Converts a rustls error about a CA certificate to a [`SettingError`].
     pub(super) fn no_authority(&self, error: &Error) -> SettingError {
         let path = self.client_ca.as_deref().unwrap_or(Path::new("")).display();
         self.bad("client_ca", format!("{path} contains an unusable CA certificate: {error}"))
     }
 
-    /// Converts an error of rustls about a revocation list.
+    /// Converts a rustls error about a revocation list to a [`SettingError`].
     pub(super) fn bad_crl(&self, error: &VerifierBuilderError) -> SettingError {
         let path = self.crl.as_deref().unwrap_or(Path::new("")).display();
         self.bad("crl", format!("{path} cannot be used: {error}"))

@@ -32,8 +32,8 @@ pub struct PortTls {
 }
 
 impl PortTls {
-    /// Loads the files. Certificates must be valid at `now`, in unix seconds. Parts that have not
-    /// changed since `before` are reused.
+    /// Loads a port's TLS files. Certificates must be valid at `now`, in unix seconds. Parts that
+    /// have not changed since `before` are reused.
     ///
     /// # Errors
     /// The first invalid file, and a remedy.
@@ -71,7 +71,7 @@ impl PortTls {
         Ok(Arc::new(Self { server, clients, expires, files, content }))
     }
 
-    /// Creates the server side of a connection.
+    /// Creates the server side of a new TLS connection.
     pub(crate) fn accept(&self) -> UnbufferedServerConnection {
         UnbufferedServerConnection::new(Arc::clone(&self.server))
             .unwrap_or_else(|error| unreachable!("load() has tried it: {error}"))

@@ -10,7 +10,7 @@ pub struct NamePattern {
     after: Box<str>,
 }
 
-/// The whole name is the id.
+/// The default is `{id}`: the whole name is the agent id.
 impl Default for NamePattern {
     fn default() -> Self {
         Self { before: "".into(), after: "".into() }
@@ -33,7 +33,7 @@ impl NamePattern {
         }
     }
 
-    /// Returns the agent id in a certificate's name.
+    /// Returns the agent id in a certificate's name; `None` if the name does not match.
     #[must_use]
     pub fn id<'a>(&self, name: &'a str) -> Option<&'a str> {
         name.strip_prefix(&*self.before)?.strip_suffix(&*self.after).filter(|id| !id.is_empty())

@@ -7,7 +7,7 @@ use rustls::crypto::ring::Ticketer;
 use rustls::server::ProducesTickets;
 use rustls::ticketer::TicketRotator;
 
-/// How long a key encrypts new tickets, in seconds. Its tickets are valid for as long again.
+/// Time for which a key encrypts new tickets, in seconds. For the same time again it only decrypts.
 const LIFETIME: u32 = 30 * 60;
 
 /// Creates a ticketer whose keys exist only in memory.

@@ -17,8 +17,8 @@ fn quoted<'a>(names: &'a [String], quotes: &'a str) -> Vec<Label<'a>> {
     names.iter().map(|name| Label { name, value: quotes }).collect()
 }
 
-/// Schemas of 544 kB each, 4.9 MB in total: histograms whose plan once repeated the labels for each
-/// bound.
+/// Returns Schema frames of 544 kB each, 4.9 MB in total. They declare histograms; a plan once
+/// repeated the labels of a histogram for each bound.
 fn histograms_of_long_labels(agent: usize) -> Vec<Vec<u8>> {
     let quotes = "\"".repeat(1_024);
     let names = names(31);

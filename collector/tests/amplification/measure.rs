@@ -43,10 +43,10 @@ pub(crate) struct Cost {
     pub(crate) cpu: Duration,
     /// Peak of allocated bytes.
     pub(crate) peak: usize,
-    /// Bytes of the memory budget that are still taken.
+    /// Bytes that the input has taken from the memory budget and not given back.
     pub(crate) kept: usize,
     pub(crate) log: usize,
-    /// Page bytes for each input byte, reports included, if the input makes a page.
+    /// Page bytes for each byte sent, reports included; 0 if the input leads to no page.
     pub(crate) page: f64,
 }
 
@@ -145,7 +145,7 @@ impl Agent {
         self.session.received(frame, NOW, &mut self.said);
     }
 
-    /// The code with which the session was refused, if it was.
+    /// Returns the Reject code of the session; `None` if it was not rejected.
     pub(crate) fn refused(&self) -> Option<Code> {
         let accept = Accept { version: VERSION, max_payload_bytes: 16 * 1024 };
         let (mut frames, mut input) = (FrameBuffer::default(), &self.said[..]);
@@ -174,7 +174,7 @@ impl Write for Log {
     }
 }
 
-/// CPU time of this thread.
+/// Returns the CPU time that this thread has used so far.
 pub(crate) fn thread_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())

@@ -9,11 +9,11 @@ use fleetgauge_proto::{Fingerprint, Message};
 
 use crate::measure::{Cost, Rig, encode, frame, hello, report, report_of, thread_time};
 
-/// Maximum CPU nanoseconds, and log bytes, for each byte sent.
+/// Maximum CPU time in nanoseconds for each byte sent.
 const CPU: f64 = 1_000.0;
 const LOG: f64 = 64.0;
 
-/// Maximum memory and page bytes for each byte sent.
+/// Maximum bytes of memory and of pages, for each byte sent.
 #[derive(Clone, Copy)]
 struct Bounds {
     memory: f64,
@@ -21,14 +21,14 @@ struct Bounds {
 }
 
 const USUAL: Bounds = Bounds { memory: 64.0, page: 100.0 };
-/// A family that no other schema declares takes memory on the shared pages: its names and two sets
-/// of metadata lines, 1,800 bytes for a declaration of 13. A schema has at most 1,000 families.
+/// Bounds for families that no other schema declares. The names and two sets of metadata lines of
+/// such a family take 1,800 bytes; its declaration takes 13. A schema has at most 1,000 families.
 const FAMILIES: Bounds = Bounds { memory: 192.0, ..USUAL };
-/// Labels are repeated, escaped, on a line for each bound of their series, 256 times.
-/// `max_page_size_per_agent` limits the bytes.
+/// Bounds for histograms with long labels. A page repeats the escaped labels on the line of each of
+/// the 256 bounds. `max_page_size_per_agent` limits the page size.
 const LINES: Bounds = Bounds { page: 1_024.0, ..USUAL };
 
-/// Repetitions of a short input, because a single one is measured with cold caches.
+/// Number of times that a short input is measured, because the first time caches are cold.
 const SESSIONS: usize = 200;
 
 const GAUGE: u8 = 1;
@@ -36,7 +36,7 @@ const HISTOGRAM: u8 = 3;
 const SUMMARY: u8 = 4;
 const LATER: u8 = 200;
 
-/// The value with the longest text.
+/// The value with the longest decimal text.
 const LONG: f64 = -2.225_073_858_507_201_4e-308;
 
 pub(crate) fn family(name: &str, kind: u8) -> Family<'_> {
@@ -141,8 +141,7 @@ fn cost_of_each_frame_kind_is_bounded() {
     assert!(table.0.is_empty(), "over their bounds: {:#?}", table.0);
 }
 
-/// The PROXY header before the agent's first byte. Of the longest header all but 36 bytes are
-/// ignored.
+/// Measures the cost of the longest PROXY header. The collector ignores all but 36 of its bytes.
 fn proxy_header(table: &mut Table) {
     let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x21\x02\x08".to_vec();
     header.resize(MAX_HEADER_BYTES, 1);
@@ -193,8 +192,8 @@ fn hellos(table: &mut Table) {
     table.row("Hello that names a schema of many labels", cost, USUAL);
 }
 
-/// Agents with a known schema that join and leave: with the shortest schema, and with one of the
-/// maximum number of families, which are shown and removed each time.
+/// Measures agents with a known schema that join and leave. One has the shortest schema. The other
+/// has the maximum number of families, which are shown and removed each time.
 fn sessions(table: &mut Table) {
     let names = names(1_000);
     for (what, families, bounds) in [

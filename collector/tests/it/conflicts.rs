@@ -19,7 +19,8 @@ fn values(kind: u8) -> &'static [f64] {
     if [HISTOGRAM, SUMMARY].contains(&kind) { &[1.0, 1.0] } else { &[1.0] }
 }
 
-/// Checks that the second family is suppressed while the first is declared.
+/// Checks that the family `second` is suppressed while an agent with the family `first` is
+/// connected.
 fn clash(first: (&str, u8), second: (&str, u8)) {
     let collector = Collector::start();
     let join = |id, (name, kind)| {

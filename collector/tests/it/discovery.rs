@@ -20,7 +20,7 @@ fn list(answer: &Answer) -> Value {
     serde_json::from_slice(&answer.body).unwrap()
 }
 
-/// The targets of `/sd/agents`, by instance.
+/// Returns the targets of `/sd/agents`, by `instance` label.
 fn agents(collector: &Collector) -> BTreeMap<String, Value> {
     let list = list(&collector.get("/sd/agents", &[]));
     let groups = list.as_array().unwrap();

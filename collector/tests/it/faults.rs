@@ -113,7 +113,7 @@ fn exhausted_file_descriptors_do_not_affect_agents() {
     assert_eq!(process.ends().code(), Some(0));
 }
 
-/// Number of agents on the page that this connection returns.
+/// Scrapes all agents over this connection. Returns the number of agents on the page.
 fn scraped(connection: &mut TcpStream) -> usize {
     connection.write_all(b"GET /metrics/agents HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
     connection.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
@@ -125,7 +125,7 @@ fn scraped(connection: &mut TcpStream) -> usize {
     String::from_utf8(answer).unwrap().matches("agent=").count()
 }
 
-/// Sets the time of day `seconds` apart from the real one.
+/// Sets the collector's time of day to the real time plus `seconds`.
 fn jump(rig: &Rig, seconds: i64) {
     let now = std::time::SystemTime::now();
     let apart = Duration::from_secs(seconds.unsigned_abs());

@@ -17,14 +17,14 @@ const SCHEMAS: [&[&str]; 3] = [&["load"], &["extra", "load"], &["load", "other"]
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// The next step of an honest agent.
+    /// Performs the next step of a well-behaved agent.
     Behave {
         at: usize,
         id: usize,
         host: u8,
         schema: usize,
     },
-    /// A new connection in this slot, which ends the previous one.
+    /// Opens a connection in this slot and closes the previous one.
     Connect(usize),
     Hello {
         at: usize,
@@ -73,7 +73,7 @@ enum State {
     Ended,
 }
 
-/// The registered agent of an id.
+/// An agent whose series the page must show.
 #[derive(Debug, Clone)]
 struct Shown {
     at: usize,
@@ -87,7 +87,7 @@ struct Shown {
 struct Model {
     now: u64,
     states: [State; CONNECTIONS],
-    /// Time at which each connection will have been silent for too long.
+    /// Time at which the collector ends each connection if its agent stays silent.
     deadlines: [u64; CONNECTIONS],
     shown: BTreeMap<usize, Shown>,
 }
@@ -222,7 +222,8 @@ impl World {
         self.settle();
     }
 
-    /// A complete frame of an open connection answers its challengers.
+    /// A complete frame of an open connection proves that its agent is alive: its challengers are
+    /// refused.
     fn frame_received(&mut self, at: usize) {
         if matches!(self.model.states[at], State::Open { .. }) {
             for rival in 0..CONNECTIONS {
@@ -309,7 +310,8 @@ impl World {
         self.model.deadlines[at] = self.rig.now + 45_000;
     }
 
-    /// In the order of slots, as [`Self::settle`] ticks the sessions.
+    /// Ends connections whose deadline has passed, in the order of slots, as [`Self::settle`] ticks
+    /// them.
     fn expire(&mut self) {
         for at in 0..CONNECTIONS {
             let now = self.rig.now;

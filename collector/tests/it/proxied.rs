@@ -14,7 +14,7 @@ use crate::support::{eventually, holds_within};
 /// Address of the load balancer.
 const BALANCER: &str = "127.0.0.9";
 
-/// The header for a TCP connection from this address to port 45678.
+/// Returns the PROXY header of a TCP connection from this address to port 45678.
 fn header(from: [u8; 4], port: u16) -> Vec<u8> {
     let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
     header.extend(from);
@@ -24,7 +24,7 @@ fn header(from: [u8; 4], port: u16) -> Vec<u8> {
     header
 }
 
-/// The header for a connection of the load balancer itself.
+/// Returns the PROXY header of a connection of the load balancer itself (a health check).
 fn local() -> Vec<u8> {
     b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0".to_vec()
 }
@@ -39,7 +39,7 @@ fn collector() -> Collector {
     Collector::with(config)
 }
 
-/// Opens a connection that begins with this header.
+/// Opens a connection from the load balancer that begins with this PROXY header.
 fn pass_on(collector: &Collector, header: &[u8]) -> Agent {
     let mut agent = Agent::connect_from(BALANCER, collector.agents);
     agent.send(header);

@@ -14,7 +14,7 @@ use crate::support::http;
 use crate::support::manager::{Manager, fill, handing_over, read_on};
 use crate::support::{TEST_TIMEOUT, read_some};
 
-/// Watchdog interval that the manager grants.
+/// Watchdog timeout that the service manager sets.
 const WATCHDOG: Duration = Duration::from_secs(2);
 
 /// A collector with a watchdog.

@@ -32,7 +32,7 @@ fn shell(commands: &str, folder: &Path) -> Output {
     shell.env("PATH", std::env::join_paths(all).unwrap()).output().unwrap()
 }
 
-/// The commands to make tokens in `docs/secure.md`.
+/// Returns the commands in `docs/secure.md` that make tokens.
 fn documented() -> String {
     let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/secure.md");
     let guide = fs::read_to_string(guide).unwrap();
@@ -40,7 +40,8 @@ fn documented() -> String {
     block.unwrap().to_owned()
 }
 
-/// Both kinds of entries are accepted by `--check` and by the collector, and no other tokens are.
+/// The collector accepts the tokens of agents and of HTTP users. It rejects an agent's token on the
+/// HTTP port.
 #[test]
 fn documented_commands_make_valid_tokens() {
     let folder = tempfile::tempdir().unwrap();
@@ -157,7 +158,7 @@ fn help_of_token_names_program_and_subcommand() {
     assert!(text(&help.stdout).contains("token [OPTIONS] <--agent <ID>|--user <NAME>>"));
 }
 
-/// The digest of a token file that was missing or empty.
+/// The digest is that of a token file that was missing or empty.
 #[test]
 fn digest_of_an_empty_secret_is_rejected_at_start() {
     let files = Files::new();

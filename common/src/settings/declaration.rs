@@ -8,31 +8,31 @@ pub struct Setting {
     /// The key in the file. The flag has `-` instead of `_`; the environment variable is
     /// `FLEETGAUGE_` and the name in capitals.
     pub name: &'static str,
-    /// The flag, if it is not the name with `-` instead of `_`.
+    /// Name of the flag, without dashes; `None`: the name with `-` instead of `_`.
     pub flag: Option<&'static str>,
     /// Heading of the flag in `--help`.
     pub heading: Option<&'static str>,
-    /// Which values are valid.
+    /// Kind of the value. It determines which values are valid.
     pub kind: Kind,
     /// Placeholder of the value in `--help`.
     pub value_name: &'static str,
-    /// Description, one line.
+    /// Description of the setting in `--help`, one line.
     pub help: &'static str,
-    /// More sentences for `--help`.
+    /// More sentences for the long `--help`; may be empty.
     pub details: &'static str,
     /// The default, as it would be written in a flag.
     pub default: Option<&'static str>,
-    /// Description of a default that depends on something else.
+    /// Description of a default that the program computes, for `--help`.
     pub default_note: Option<&'static str>,
     /// Whether the value is a list. Values of flags and variables are separated by commas.
     pub is_list: bool,
-    /// Whether a reload applies it.
+    /// Whether a reload applies a changed value. If not, the change requires a restart.
     pub reloads: bool,
-    /// Whether the file can set it.
+    /// Whether the setting can be in the settings file.
     pub in_file: bool,
-    /// Whether a flag can set it.
+    /// Whether the setting has a flag.
     pub is_flag: bool,
-    /// Whether its value must never be shown.
+    /// Whether the value is a secret, which must never be shown.
     pub is_secret: bool,
 }
 
@@ -63,13 +63,13 @@ pub const fn setting(
 }
 
 impl Setting {
-    /// Sets the heading in `--help`.
+    /// Sets the heading of the flag in `--help`.
     #[must_use]
     pub const fn under(self, heading: &'static str) -> Self {
         Self { heading: Some(heading), ..self }
     }
 
-    /// Sets the default.
+    /// Sets the default, as it would be written in a flag.
     #[must_use]
     pub const fn default(self, default: &'static str) -> Self {
         Self { default: Some(default), ..self }
@@ -81,7 +81,7 @@ impl Setting {
         Self { default_note: Some(note), ..self }
     }
 
-    /// Adds sentences to `--help`.
+    /// Adds sentences to the long `--help`.
     #[must_use]
     pub const fn details(self, details: &'static str) -> Self {
         Self { details, ..self }
@@ -93,31 +93,32 @@ impl Setting {
         Self { is_list: true, ..self }
     }
 
-    /// Lets a reload apply it.
+    /// Lets a reload apply a changed value.
     #[must_use]
     pub const fn reloads(self) -> Self {
         Self { reloads: true, ..self }
     }
 
-    /// Excludes it from the file.
+    /// Excludes the setting from the settings file.
     #[must_use]
     pub const fn not_in_file(self) -> Self {
         Self { in_file: false, ..self }
     }
 
-    /// Sets a flag that differs from the name.
+    /// Sets the name of the flag, if it differs from the name of the setting.
     #[must_use]
     pub const fn flag(self, flag: &'static str) -> Self {
         Self { flag: Some(flag), ..self }
     }
 
-    /// Makes it a secret: only an environment variable can set it, and its value is never shown.
+    /// Makes the setting a secret: only an environment variable can set it, and its value is never
+    /// shown.
     #[must_use]
     pub const fn secret_variable(self) -> Self {
         Self { is_flag: false, in_file: false, is_secret: true, ..self }
     }
 
-    /// Returns the flag without dashes.
+    /// Returns the name of the flag, without dashes.
     #[must_use]
     pub fn long_flag(&self) -> String {
         self.flag.map_or_else(|| self.name.replace('_', "-"), ToOwned::to_owned)
@@ -141,16 +142,16 @@ pub(super) const PREFIX: &str = "FLEETGAUGE_";
 /// The settings of a program.
 #[derive(Debug, Clone, Copy)]
 pub struct Program {
-    /// All settings.
+    /// All settings of the program.
     pub settings: &'static [Setting],
-    /// Names of the other program's settings: both may run in one environment.
+    /// Names of the other program's settings: both programs may run in one environment.
     pub other: &'static [&'static str],
     /// Plausible names that are not settings, each with what to do instead.
     pub hints: &'static [(&'static str, &'static str)],
 }
 
 impl Program {
-    /// Returns the setting of this name.
+    /// Returns the setting of this name; `None` if there is none.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&'static Setting> {
         self.settings.iter().find(|setting| setting.name == name)

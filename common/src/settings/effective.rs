@@ -9,7 +9,7 @@ use super::error::Origin;
 use super::flags::split;
 use super::kind::Kind;
 
-/// Width of `name = value` before the origin.
+/// Width to which `name = value` is padded before the origin, in characters.
 const WIDTH: usize = 48;
 
 /// The settings in force, in the order of their declaration.
@@ -83,7 +83,7 @@ impl fmt::Display for Effective {
     }
 }
 
-/// Formats a value as in the file.
+/// Formats a value in the syntax of the settings file.
 fn toml(setting: &Setting, texts: &[String]) -> String {
     let quoted = |text: &String| format!("{text:?}");
     match setting.kind {

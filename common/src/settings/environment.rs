@@ -7,7 +7,7 @@ use super::kind::Kind;
 use super::nearest::nearest;
 use super::{Given, Layer};
 
-/// The variables that start with `FLEETGAUGE_`.
+/// The environment variables that start with `FLEETGAUGE_`.
 #[derive(Clone, Default)]
 pub struct Environment(Vec<(String, String)>);
 
@@ -26,7 +26,7 @@ impl Environment {
         Self::new(std::env::vars_os().map(|(name, value)| (text(name), text(value))))
     }
 
-    /// Keeps the variables that start with `FLEETGAUGE_`.
+    /// Creates an environment of those `variables` that start with `FLEETGAUGE_`.
     pub fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut variables: Vec<_> =
             variables.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
@@ -54,7 +54,8 @@ impl Environment {
         layer
     }
 
-    /// Returns the error of a variable that is no setting; `None` if another program has set it.
+    /// Returns the error for a variable that is not a setting; `None` if it is a setting of the
+    /// other program or a variable of Kubernetes.
     fn unknown(&self, program: &Program, name: &str) -> Option<SettingError> {
         let key = name.strip_prefix(PREFIX)?.to_ascii_lowercase();
         let is_of_other = program.other.iter().any(|other| variable(other) == name);
@@ -72,7 +73,7 @@ impl Environment {
     }
 }
 
-/// Whether Kubernetes sets this variable for a service whose name starts with `fleetgauge`.
+/// Returns whether Kubernetes sets this variable for a service whose name starts with `fleetgauge`.
 fn is_of_kubernetes(name: &str) -> bool {
     name.ends_with("_SERVICE_HOST")
         || name.contains("_SERVICE_PORT")

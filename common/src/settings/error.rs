@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::declaration::{Setting, variable};
 
-/// The source of a value.
+/// The source of a setting's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// A flag, with its dashes.
@@ -51,7 +51,7 @@ pub struct SettingError {
     setting: String,
     problem: String,
     origin: Option<Origin>,
-    /// The value, if it may be shown.
+    /// The invalid value, if it may be shown.
     value: Option<String>,
 }
 
@@ -75,7 +75,7 @@ impl SettingError {
     pub(super) fn of_value(setting: &Setting, value: &super::Value, problem: String) -> Self {
         let is_shown =
             !setting.is_secret && matches!(value.origin, Origin::Flag(_) | Origin::Variable(_));
-        // The content of a file in place of its path may be a key.
+        // A value that is a file's content instead of its path may be a private key.
         let is_shown = is_shown && !value.text.contains('\n') && !value.text.contains("-----BEGIN");
         let shown = is_shown.then(|| value.text.clone());
         let origin = Some(value.origin.clone());
@@ -132,7 +132,7 @@ impl SettingErrors {
         (!errors.is_empty()).then_some(Self(errors))
     }
 
-    /// Returns the errors.
+    /// Iterates over the errors.
     pub fn iter(&self) -> impl Iterator<Item = &SettingError> {
         self.0.iter()
     }
@@ -156,7 +156,7 @@ impl fmt::Display for SettingErrors {
     }
 }
 
-/// Creates an error of a name that is no setting.
+/// Creates the error for a name that is not a setting.
 pub(super) fn unknown(name: &str, origin: Origin, problem: String) -> SettingError {
     let setting = match &origin {
         Origin::Variable(_) => variable(name),

@@ -14,7 +14,7 @@ use super::nearest::nearest;
 use super::{Given, Layer, Value};
 use crate::secret_file;
 
-/// Maximum size of a settings file.
+/// Maximum size of a settings file, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// Reads the file that the setting `config` names.

@@ -10,10 +10,10 @@ use super::error::Origin;
 use super::kind::Kind;
 use super::{Given, Layer};
 
-/// The flags that were given, as text.
+/// The flags given on the command line, with their values as text.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
-    /// Whether to check the settings and exit.
+    /// Whether `--check` was given: check the settings and exit.
     pub check: bool,
     values: Layer,
 }
@@ -34,7 +34,7 @@ impl Flags {
         command.args(flags).arg(check)
     }
 
-    /// Reads the flags that were given.
+    /// Reads the flags that were given on the command line.
     #[must_use]
     pub fn of_matches(settings: &'static [Setting], matches: &ArgMatches) -> Self {
         let mut flags = Self { check: matches.get_flag("check"), values: Layer::new() };
@@ -47,7 +47,7 @@ impl Flags {
         flags
     }
 
-    /// Adds a value, as on the command line.
+    /// Adds a value of a setting, as if it had been given on the command line.
     #[must_use]
     pub fn with(mut self, setting: &Setting, text: &str) -> Self {
         let origin = Origin::Flag(format!("--{}", setting.long_flag()));
@@ -118,8 +118,8 @@ fn argument(setting: &Setting) -> Arg {
     }
 }
 
-/// Accepts any text: [`Layers`](super::Layers) reports all errors together. Lists the possible
-/// values in `--help`.
+/// A clap value parser that accepts any text, because [`Layers`](super::Layers) reports all errors
+/// together. Lists the possible values in `--help`.
 #[derive(Debug, Clone)]
 struct AnyText(Kind);
 

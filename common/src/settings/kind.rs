@@ -18,17 +18,17 @@ pub enum Kind {
     Text(Check),
     /// `true` or `false`; the flag alone means `true`.
     Switch,
-    /// A path.
+    /// The path of a file or directory.
     Path,
-    /// A number within these bounds.
+    /// A number from the first to the second bound, inclusive.
     Number(u64, u64),
-    /// A duration within these bounds.
+    /// A duration from the first to the second bound, inclusive.
     Duration(Duration, Duration),
-    /// A size in bytes within these bounds.
+    /// A size in bytes from the first to the second bound, inclusive.
     Size(u64, u64),
-    /// One of several names.
+    /// One of the names that the function returns.
     Choice(fn() -> Vec<PossibleValue>),
-    /// A table; the check takes `NAME=VALUE`.
+    /// A table; the check receives each entry as `NAME=VALUE`.
     Table(Check),
 }
 
@@ -45,7 +45,7 @@ impl Kind {
         Self::Duration(Duration::from_secs(least), Duration::from_secs(most))
     }
 
-    /// Checks a value.
+    /// Checks a value. The error describes valid values.
     pub(super) fn check(&self, text: &str) -> Result<(), String> {
         match self {
             Self::Text(check) | Self::Table(check) => check(text),
@@ -85,7 +85,7 @@ pub(super) fn parse_number(text: &str) -> Result<u64, String> {
     number.ok_or_else(|| "must be a whole number".to_owned())
 }
 
-/// Parses a switch.
+/// Parses the value of a switch: `true`, `false`, `1` or `0`.
 pub(super) fn parse_switch(text: &str) -> Result<bool, String> {
     match text {
         "true" | "1" => Ok(true),

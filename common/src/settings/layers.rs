@@ -15,21 +15,21 @@ use super::kind::{parse_number, parse_switch};
 use super::{Given, Layer, Value, file};
 use crate::units::{parse_duration, parse_size};
 
-/// The settings of a program, merged. The getters return the value in force, or a placeholder if
-/// that is invalid: [`Layers::finish`] returns the errors.
+/// The settings of a program, merged. The getters return the value in force. If it is invalid, they
+/// return a placeholder, and [`Layers::finish`] returns the error.
 #[derive(Debug)]
 pub struct Layers {
     program: Program,
     /// The values in force of each setting that any source sets.
     values: Layer,
-    /// Defaults that the program has computed.
+    /// Defaults that the program has computed, by the name of the setting.
     computed: BTreeMap<&'static str, String>,
     errors: Vec<SettingError>,
 }
 
 impl Layers {
-    /// Reads flags, environment and the file that either of them names. Every value is checked,
-    /// even if another source overrides it: removing the override must not cause an error.
+    /// Reads the flags, the environment, and the file that a flag or variable names. Checks every
+    /// value, even if another source overrides it: removing the override must not cause an error.
     #[must_use]
     pub fn read(program: Program, flags: &Flags, environment: &Environment) -> Self {
         let mut errors = Vec::new();
@@ -47,7 +47,7 @@ impl Layers {
         Self { program, values, computed: BTreeMap::new(), errors }
     }
 
-    /// Returns the path of the file that flags or environment name.
+    /// Returns the path of the settings file that a flag or variable names; `None` without one.
     #[must_use]
     pub fn config_path(
         program: &Program,
@@ -58,7 +58,7 @@ impl Layers {
         config(&flags.layer(), &variables).map(|value| PathBuf::from(&value.text))
     }
 
-    /// Whether any source sets it.
+    /// Returns whether any source sets the setting; a default does not count.
     #[must_use]
     pub fn is_set(&self, name: &str) -> bool {
         self.values.contains_key(name)
@@ -70,7 +70,7 @@ impl Layers {
         self.errors.push(error.from(origin));
     }
 
-    /// Returns the value of a result. Records its error and returns `None` if it has none.
+    /// Returns the value of `Ok`. For `Err`, records the error and returns `None`.
     pub fn accept<T>(&mut self, result: Result<T, SettingError>) -> Option<T> {
         result.map_err(|error| self.reject(error)).ok()
     }
@@ -93,8 +93,8 @@ impl Layers {
         }
     }
 
-    /// Returns which of two alternative settings is in force: that of the source that overrides
-    /// the other. Records an error if one source sets both.
+    /// Returns which of two alternative settings is in force: that of the source that overrides the
+    /// other; `None` if neither is set. Records an error if one source sets both.
     pub fn either(&mut self, one: &'static str, other: &'static str) -> Option<&'static str> {
         let rank = |name| self.origin(name).map(Origin::rank);
         match (rank(one), rank(other)) {
@@ -124,7 +124,7 @@ impl Layers {
         self.values.get(name).map(|given| &given.origin)
     }
 
-    /// Whether a switch is on.
+    /// Returns whether a switch is on.
     #[must_use]
     pub fn switch(&self, name: &str) -> bool {
         self.text(name).is_some_and(|text| parse_switch(text) == Ok(true))
@@ -145,7 +145,8 @@ impl Layers {
         self.text(name).filter(|text| !text.is_empty()).map(PathBuf::from)
     }
 
-    /// Returns the values of a list or the entries of a table.
+    /// Returns the values of a list or the entries of a table; empty if it is unset and has no
+    /// default.
     #[must_use]
     pub fn list(&self, name: &str) -> Vec<String> {
         match self.values.get(name) {
@@ -154,7 +155,7 @@ impl Layers {
         }
     }
 
-    /// Returns a number.
+    /// Returns a number; 0 if it is unset and has no default.
     #[must_use]
     pub fn number(&self, name: &str) -> u64 {
         self.text(name).and_then(|text| parse_number(text).ok()).unwrap_or_default()
@@ -174,19 +175,19 @@ impl Layers {
         }
     }
 
-    /// Returns a duration.
+    /// Returns a duration; zero if it is unset and has no default.
     #[must_use]
     pub fn duration(&self, name: &str) -> Duration {
         self.text(name).and_then(|text| parse_duration(text).ok()).unwrap_or_default()
     }
 
-    /// Returns a size in bytes.
+    /// Returns a size in bytes; 0 if it is unset and has no default.
     #[must_use]
     pub fn size(&self, name: &str) -> u64 {
         self.text(name).and_then(|text| parse_size(text).ok()).unwrap_or_default()
     }
 
-    /// Returns a choice.
+    /// Returns a choice; the default of `E` if it is unset and has no default.
     #[must_use]
     pub fn choice<E: ValueEnum + Default>(&self, name: &str) -> E {
         self.text(name).and_then(|text| E::from_str(text, false).ok()).unwrap_or_default()

@@ -32,7 +32,7 @@ pub use layers::Layers;
 pub struct Value {
     /// The text. An entry of a table is `NAME=VALUE`.
     pub text: String,
-    /// Where it was written.
+    /// Where the value was written.
     pub origin: Origin,
 }
 
@@ -48,11 +48,11 @@ impl fmt::Debug for Value {
 struct Given {
     /// Where the setting was written.
     origin: Origin,
-    /// One value, or all of a list.
+    /// The value, or all values of a list or table.
     values: Vec<Value>,
 }
 
-/// The values of one source by setting.
+/// The values of one source, by the name of the setting.
 type Layer = BTreeMap<&'static str, Given>;
 
 impl Given {
@@ -61,7 +61,7 @@ impl Given {
         Self { values: texts.into_iter().map(value).collect(), origin }
     }
 
-    /// Returns the only value.
+    /// Returns the first value: the only one, unless the setting is a list or table.
     fn first(&self) -> Option<&Value> {
         self.values.first()
     }

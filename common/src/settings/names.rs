@@ -1,5 +1,5 @@
-//! The names of all settings of both programs: a variable of the one is valid in the environment of
-//! the other. Each program's tests compare its list with its declarations.
+//! The names of all settings of both programs: each program accepts the other's variables in its
+//! environment. Each program's tests compare its list with its declarations.
 
 /// Settings of the collector.
 pub const COLLECTOR: &[&str] = &[

@@ -25,7 +25,7 @@ pub(super) struct Claim {
     token: Option<usize>,
     /// Static labels; an empty value means no label.
     labels: Vec<(&'static str, &'static str)>,
-    /// Label of the agent's single series.
+    /// Name of the label of the agent's single series; `None`: the series has no label.
     series: Option<&'static str>,
     host: u8,
 }
@@ -184,7 +184,7 @@ impl Connection {
         replies
     }
 
-    /// The labels of the agent's series on a page.
+    /// Returns the labels that the agent's series must have on a page.
     pub(super) fn expected_labels(&self, id: &AgentId) -> LabelMap {
         let (ClaimState::Granted(_, labels), Some(claim)) = (&self.state, &self.claim) else {
             panic!("the page shows {id}, whose claim is not granted");

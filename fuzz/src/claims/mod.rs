@@ -56,7 +56,8 @@ enum Step {
     Drop(#[arbitrary(with = index)] usize),
     /// Advances the clock by this many milliseconds.
     Wait(u16),
-    /// Reloads these rules. Sessions notice at the next step, or before the next reload.
+    /// Loads the rule set with this index. Sessions notice it at the next step, or before the next
+    /// reload.
     Reload(u8),
 }
 
@@ -69,7 +70,7 @@ struct World {
     current: usize,
     collector: Arc<CollectorState>,
     connections: [Option<Connection>; CONNECTIONS],
-    /// Ids that were registered at any time.
+    /// Every id that has been registered so far.
     seen: BTreeSet<AgentId>,
 }
 
@@ -131,7 +132,7 @@ impl World {
         }
     }
 
-    /// Records the registered ids. Each was granted, even if a reload has revoked it since.
+    /// Records the registered ids. Checks that each was granted, even if a reload has revoked it.
     fn note_present(&mut self) {
         for (id, ..) in self.collector.registry.present(FleetShard::ALL) {
             let session = self.collector.registry.find(&id).unwrap().handle().session();

@@ -12,9 +12,9 @@ use crate::expected::LabelMap;
 
 /// Ids and patterns that may have an entry.
 const AGENTS: [&str; 7] = ["a", "ab", "abc", "*", "a*", "ab*", "b*"];
-/// Token sets of an entry, as indices into [`TOKENS`].
+/// Token sets that an entry may have, as indices into [`TOKENS`].
 const OWN_TOKENS: [&[usize]; 7] = [&[0], &[1], &[2], &[0, 1], &[1, 2], &[2, 0], &[]];
-/// Labels that agents send and entries pin.
+/// Names of the labels that agents send and entries pin.
 pub(super) const LABELS: [&str; 3] = ["site", "tier", "rack"];
 pub(super) const VALUES: [&str; 2] = ["fra", "ams"];
 
@@ -32,12 +32,12 @@ struct Entry {
     pinned: LabelMap,
 }
 
-/// The reason why a claim was granted.
+/// What a claim was granted for: the matching entry and token, and the pinned labels.
 #[derive(Debug)]
 pub(super) struct Grant {
-    /// Agent id or pattern of the entry that matched.
+    /// Agent id or pattern of the entry that matched; `None` if the rules have no entries.
     entry: Option<&'static str>,
-    /// The token that matched.
+    /// Index of the token that matched; `None` if the rules have no entries.
     token: Option<usize>,
     pinned: LabelMap,
 }
@@ -46,7 +46,7 @@ pub(super) struct Grant {
 pub(super) enum Answer {
     Unauthorized,
     LabelNotAllowed,
-    /// Granted, with these labels.
+    /// Granted; the agent's series get these labels.
     Granted(Grant, LabelMap),
 }
 
@@ -77,8 +77,8 @@ impl Rules {
     }
 
     /// Whether a session continues under these rules. The same entry must still match the id, with
-    /// the same token and pinned labels, and the agent's own labels must be allowed. A session that
-    /// an entry admitted ends if the rules have no entries.
+    /// the same token and pinned labels, and the agent's own labels must be allowed. If the rules
+    /// have no entries, a session that was admitted by an entry ends.
     pub(super) fn keep(&self, id: &str, grant: &Grant, labels: &LabelMap) -> bool {
         let has_token = |entry: &Entry| grant.token.is_some_and(|own| entry.tokens.contains(&own));
         let same = match &self.credentials {
@@ -105,7 +105,7 @@ impl Rules {
         entries.get_key_value(id).or_else(longest).map(|(agent, entry)| (*agent, entry))
     }
 
-    /// Loads these rules into a collector's policy that replaces `before`.
+    /// Loads these rules as a collector does, into a policy that replaces `before`.
     pub(super) fn policy(&self, before: &AuthPolicy) -> Arc<AuthPolicy> {
         let agents = self.credentials.as_ref().map(|entries| {
             let file = tempfile::NamedTempFile::new().unwrap();
@@ -120,7 +120,7 @@ impl Rules {
     }
 }
 
-/// The credentials file with these entries.
+/// Returns the text of a credentials file with these entries.
 fn credentials_file(entries: &BTreeMap<&str, Entry>) -> String {
     let mut file = String::new();
     for (agent, Entry { tokens, pinned }) in entries {
@@ -157,7 +157,7 @@ impl<'a> Arbitrary<'a> for Entry {
     }
 }
 
-/// The items whose bit is set.
+/// Returns the items whose bit is set in `bits`.
 fn select(all: &[&'static str], bits: u8) -> Vec<&'static str> {
     let selected = all.iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1);
     selected.map(|(_, item)| *item).collect()

@@ -20,7 +20,7 @@ use crate::schema_gen::Declared;
 
 const ALL: Accept = Accept { version: VERSION, max_payload_bytes: limits::MAX_PAYLOAD_BYTES };
 
-/// All schemas that agents have declared.
+/// All schemas that agents have declared, by fingerprint.
 pub(super) type KnownSchemas = Rc<RefCell<HashMap<Fingerprint, Rc<Declared>>>>;
 
 pub(super) struct Connection {
@@ -30,9 +30,9 @@ pub(super) struct Connection {
     in_flight: Vec<u8>,
     sequence: u64,
     agent: Agent,
-    /// Decodes what the session has received.
+    /// Decodes the frames that the session has received.
     sent: FrameBuffer,
-    /// Decodes what the session sends.
+    /// Decodes the frames that the session sends.
     replies: FrameBuffer,
     rejected: bool,
     known_schemas: KnownSchemas,
@@ -43,12 +43,12 @@ pub(super) struct Connection {
 struct Agent {
     id: Option<AgentId>,
     labels: LabelMap,
-    /// The schema of its Hello.
+    /// Fingerprint of the agent's schema, from its Hello.
     fingerprint: Option<Fingerprint>,
     welcomed: bool,
     schema: Option<Rc<Declared>>,
     full_due: bool,
-    /// Its last report.
+    /// Schema and values of the agent's last report.
     report: Option<(Rc<Declared>, Vec<f64>)>,
 }
 
@@ -234,7 +234,7 @@ impl Connection {
         self.agent.id.as_ref().filter(|_| self.agent.report.is_some() && !self.has_ended())
     }
 
-    /// The expected page of this id; `None` if the connection is not that agent.
+    /// Returns the page that must be shown for this id; `None` if the connection is not that agent.
     pub(super) fn expected_page(&self, id: &AgentId) -> Option<Page> {
         let (schema, row) = self.agent.report.as_ref()?;
         let known = schema.families.iter().enumerate();

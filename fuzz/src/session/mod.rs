@@ -31,8 +31,8 @@ use crate::expected::Page;
 use connection::{Connection, KnownSchemas};
 use step::{Bounds, CONNECTIONS, IDS, Input, Step};
 
-/// Bytes by which memory may exceed the limit: estimates are checked against the limit before an
-/// array is allocated, and an array grows by up to an eighth.
+/// Bytes by which memory may exceed its limit: the check before an array is allocated uses an
+/// estimate, and an array grows by up to an eighth.
 const GROWTH_BYTES: usize = 8 * 1024;
 
 struct World {
@@ -40,9 +40,9 @@ struct World {
     collector: Arc<CollectorState>,
     connections: [Option<Connection>; CONNECTIONS],
     known_schemas: KnownSchemas,
-    /// Ids that were registered at any time.
+    /// Every id that has been registered so far.
     seen: BTreeSet<AgentId>,
-    /// A snapshot of a slow scrape, and its page when it was taken.
+    /// Snapshot that a slow scrape holds, and the page rendered from it when it was taken.
     scrape: Option<(Snapshot, Vec<u8>)>,
 }
 
@@ -146,7 +146,7 @@ impl World {
         }
     }
 
-    /// Checks what must hold after every step.
+    /// Checks the memory in use, the pages and the roster, as after every step.
     fn check(&mut self) {
         let registry = &self.collector.registry;
         let held = self.connections.iter().flatten().count() * CONNECTION_BYTES;
@@ -185,7 +185,7 @@ impl World {
         }
     }
 
-    /// Checks that the roster has every id that was registered once, connected or departed.
+    /// Checks that every id that was ever registered is on the roster once, connected or departed.
     fn check_roster(&self) {
         let presence = PresenceSnapshot::to_save(&self.collector.registry, &self.collector.roster);
         let max_departed = self.collector.config.roster.departed;

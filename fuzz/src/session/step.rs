@@ -6,7 +6,7 @@ use crate::schema_gen::{Declared, Labels, vec_of};
 
 pub(super) const CONNECTIONS: usize = 5;
 pub(super) const IDS: [&str; 3] = ["a", "b", "c"];
-/// Number of schemas and label sets that agents choose from.
+/// Number of schemas, and of label sets, that agents choose from.
 pub(super) const CHOICES: usize = 3;
 
 #[derive(Debug, Arbitrary)]
@@ -19,7 +19,7 @@ pub(super) struct Input {
     pub(super) steps: Vec<Step>,
 }
 
-/// Settings of the collector, reduced to valid values by the test.
+/// Arbitrary settings of the collector, which the test reduces to valid values.
 #[derive(Debug, Arbitrary)]
 pub(super) struct Bounds {
     pub(super) classic: bool,
@@ -48,7 +48,7 @@ pub(super) enum Step {
         output: AgentOutput,
         withheld: u8,
     },
-    /// Opens a connection. An existing one with this index is closed.
+    /// Opens a connection with index `at`. An existing connection with this index is closed.
     Connect {
         #[arbitrary(with = index)]
         at: usize,

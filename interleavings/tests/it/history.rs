@@ -1,7 +1,7 @@
 //! The history of each agent id: operations with their time spans, and what a snapshot may contain.
 //!
-//! Each operation and each snapshot notes the logical time before and after it. What a snapshot
-//! contains of an id must have been true at some moment in between.
+//! Each operation and each snapshot notes the logical time before and after it. The values of an id
+//! in a snapshot must have been current at some moment between these two times.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,12 +39,12 @@ struct Entry {
     span: Span,
 }
 
-/// All operations that are in progress or have succeeded. Its lock is that of the standard library,
+/// All operations that are in progress or have succeeded. The lock is from the standard library,
 /// because Shuttle must not schedule it.
 #[derive(Debug, Default)]
 pub(crate) struct History {
     moment: AtomicU64,
-    /// `None` for an operation that failed.
+    /// Operations in the order in which they started; `None` for one that failed.
     entries: Mutex<Vec<Option<Entry>>>,
 }
 
@@ -102,7 +102,7 @@ fn stores<'a>(entries: &'a [&Entry]) -> impl Iterator<Item = (u64, &'a Entry)> {
     })
 }
 
-/// Whether the session can have held the id during an operation.
+/// Whether the session of `operation` can have held the id while the operation ran.
 fn can_be_held(entries: &[&Entry], operation: &Entry) -> bool {
     let own = takeovers(entries).filter(|take| take.session == operation.session);
     own.filter(|take| !operation.span.is_before(take.span)).any(|take| {
@@ -118,8 +118,7 @@ fn can_be_held(entries: &[&Entry], operation: &Entry) -> bool {
     })
 }
 
-/// Whether the id can have been absent: it was not held throughout by a session that neither left
-/// nor was replaced.
+/// Fails if the id cannot have been absent: one session held it throughout `seen`.
 fn can_be_absent(entries: &[&Entry], seen: Span) -> Result<(), &'static str> {
     let throughout = |take: &Entry| {
         let lost = |other: &&Entry| {
@@ -133,7 +132,7 @@ fn can_be_absent(entries: &[&Entry], seen: Span) -> Result<(), &'static str> {
     if takeovers(entries).any(throughout) { Err("the id was present throughout") } else { Ok(()) }
 }
 
-/// Whether the id can have had this value.
+/// Fails if the id cannot have had this value at any moment of `seen`.
 fn can_have_value(entries: &[&Entry], seen: Span, value: u64) -> Result<(), &'static str> {
     let Some((_, shown)) = stores(entries).find(|(other, _)| *other == value) else {
         return Err("no session stored this value");

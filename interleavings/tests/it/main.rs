@@ -13,7 +13,7 @@ use shuttle::{Runner, thread};
 
 use stage::{IDS, Stage};
 
-/// Number of schedules of each kind.
+/// Number of random schedules, and of schedules with few context switches, per scene.
 const SCHEDULES: usize = 1_000;
 
 /// Runs a scene under many schedules: random ones, and ones with few context switches in the worst

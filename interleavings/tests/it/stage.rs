@@ -1,4 +1,4 @@
-//! A registry with a few ids, and the operations of sessions and scrapes on it. Each is recorded.
+//! A registry with two ids. Performs operations of sessions and scrapes on it, and records them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -15,13 +15,13 @@ use fleetgauge_proto::{AgentId, Limits, Schema, fnv1a, schema};
 
 use crate::history::{History, Operation};
 
-/// Two ids of one stripe.
+/// Two ids in the same stripe of the registry.
 pub(crate) const IDS: [&str; 2] = ["a", "ba"];
-/// Stripes of the registry. A snapshot of one of that many shards takes one lock.
+/// Number of stripes of the registry. A snapshot of one of as many shards locks a single stripe.
 const STRIPES: u64 = 64;
-/// Families and their kinds. In the last schema `load` has another kind.
+/// Families of each schema, and their metric kinds. In the last schema `load` has another kind.
 const SCHEMAS: [&[(&str, u8)]; 3] = [&[("load", 1)], &[("load", 1), ("more", 1)], &[("load", 2)]];
-/// A minute in milliseconds, after which an id can be taken over again.
+/// A minute in milliseconds: once it has passed, an id can be taken over again.
 const MINUTE: u64 = 60_000;
 
 pub(crate) struct Stage {
@@ -30,7 +30,7 @@ pub(crate) struct Stage {
     history: History,
     /// The registered agent of each session.
     agents: Mutex<HashMap<(String, u64), Arc<RegisteredAgent>>>,
-    /// Memory that is taken without agents.
+    /// Bytes of the memory budget that are in use without agents.
     empty: usize,
 }
 
@@ -44,7 +44,7 @@ impl Stage {
         Self { registry, schemas, history: History::default(), agents: Mutex::default(), empty }
     }
 
-    /// The first report of a session, at first or with another schema.
+    /// Registers a session with its first report, or with its first report of another schema.
     pub(crate) fn enter(&self, id: &str, session: u64, schema: usize) {
         let schema = self.schemas[schema].entry();
         let pending = PendingAgent {
@@ -64,7 +64,7 @@ impl Stage {
         self.agents.lock().unwrap().insert((id.to_owned(), session), agent);
     }
 
-    /// The next report of a session. It has no effect if the session has lost its row.
+    /// Stores the next report of a session. Has no effect if the session has lost its row.
     pub(crate) fn store(&self, id: &str, session: u64) {
         let agent = self.agents.lock().unwrap().get(&(id.to_owned(), session)).cloned();
         let Some(agent) = agent else { return };
@@ -75,7 +75,7 @@ impl Stage {
         self.history.end(operation, stored);
     }
 
-    /// The end of a session.
+    /// Ends a session.
     pub(crate) fn leave(&self, id: &str, session: u64) {
         let operation = self.history.begin(id, session, Operation::Remove);
         let left = self.registry.leave(&AgentId::try_new(id).unwrap(), session);
@@ -108,7 +108,7 @@ impl Stage {
         self.registry.snapshot_of_shard(FleetShard::new(fnv1a(IDS[0]) % STRIPES, STRIPES))
     }
 
-    /// Checks a snapshot for an id that stays connected without conflicts.
+    /// Checks that a snapshot has exactly one `load` series of an id that stays connected.
     pub(crate) fn check_connected(&self, id: &str) {
         let mut page = Vec::new();
         render(&self.snapshot(), Format::Text, &mut page).unwrap();
@@ -117,7 +117,7 @@ impl Stage {
         assert_eq!(page.lines().filter(of_id).count(), 1, "{page}");
     }
 
-    /// Checks that nothing is left when all agents have left.
+    /// Disconnects all agents, and checks that the registry is empty and has released its memory.
     pub(crate) fn all_leave(&self) {
         for ((id, session), _) in self.agents.lock().unwrap().drain() {
             self.leave(&id, session);
@@ -143,14 +143,14 @@ fn pin(registry: &Registry, families: &[(&'static str, u8)]) -> Pinned {
     registry.schemas().intern(fingerprint, schema, frame.len()).unwrap()
 }
 
-/// The values of a report, all equal.
+/// Encodes the values of a report, all equal to `value`.
 fn row(value: u64, width: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     write_all(&vec![value as f64; width], &mut bytes);
     bytes
 }
 
-/// Returns the value, which must be the same in the whole row.
+/// Returns the value of a row. All values of the row must be equal.
 fn untorn(row: &[f64]) -> u64 {
     assert!(row.iter().all(|value| *value == row[0]), "torn: {row:?}");
     row[0] as u64

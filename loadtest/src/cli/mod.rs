@@ -34,7 +34,7 @@ Exit codes:
   64   invalid flag
   130  stopped by Ctrl-C";
 
-/// Simulate fleets of agents and judge the pages of collectors
+/// Simulate fleets of agents and check the pages of collectors
 #[derive(Debug, Parser)]
 #[command(name = "fleetgauge-loadtest", version, after_help = EXAMPLES)]
 pub struct Cli {
@@ -46,7 +46,7 @@ pub struct Cli {
 /// The commands of this program.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Load collectors with simulated agents and judge their pages
+    /// Load collectors with simulated agents and check every page
     ///
     /// Every page must show exactly the connected agents, with their latest values.
     ///
@@ -54,7 +54,7 @@ pub enum Command {
     Run(RunArgs),
     /// Like run, with agents that continuously disconnect and reconnect
     ///
-    /// Half of the agents disconnect by Bye and half by RST. Each reconnects within 3 s.
+    /// Half of the disconnects send Bye, half reset the connection. Agents reconnect within 3 s.
     ///
     /// Example: fleetgauge-loadtest churn --agents 5000 --churn 2%/s
     Churn(ChurnArgs),
@@ -110,9 +110,10 @@ pub struct FleetArgs {
     #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = FLEET)]
     #[arg(value_parser = parse::run_time)]
     pub duration: Duration,
-    /// Maximum time from the due time of a report until the collector has processed it
+    /// Maximum answer time of a report
     ///
-    /// Delays of the load test itself are subtracted.
+    /// Answer time: from when a report is due until the collector has processed it, without the
+    /// delays of the load test itself.
     #[arg(long, value_name = "DURATION", default_value = "1s", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
     pub max_lag: Duration,

@@ -27,6 +27,8 @@ pub enum Scenario {
     Storm(StormArgs),
     /// Let agents die in six ways; measure how long the pages still show them
     ///
+    /// Agents send Bye, close the connection, reset it, are killed, are frozen, or lose their
+    /// network.
     /// Every dead agent must disappear in time, and no live agent may disappear.
     ///
     /// Example: fleetgauge-loadtest deaths --agents 1000
@@ -90,9 +92,10 @@ pub struct ScenarioFleetArgs {
     /// The default limits the fleet to 15000 reports per second.
     #[arg(long, value_name = "DURATION", value_parser = parse::interval, help_heading = FLEET)]
     interval: Option<Duration>,
-    /// Maximum time from the due time of a report until the collector has processed it
+    /// Maximum answer time of a report
     ///
-    /// Delays of the load test itself are subtracted.
+    /// Answer time: from when a report is due until the collector has processed it, without the
+    /// delays of the load test itself.
     #[arg(long, value_name = "DURATION", default_value = "1s", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
     pub max_lag: Duration,
@@ -177,7 +180,7 @@ pub struct DeathsArgs {
     /// Settings of the fleet.
     #[command(flatten)]
     pub fleet: ScenarioFleetArgs,
-    /// Let N agents die of each of the six causes
+    /// Number of agents that die in each of the six ways
     #[arg(long, value_name = "N", default_value = "10", help_heading = SCENARIO)]
     pub deaths_per_cause: u32,
     /// Interval between scrapes; resolution of the measured times
@@ -212,7 +215,7 @@ pub struct ClonesArgs {
     /// Settings of the fleet.
     #[command(flatten)]
     pub fleet: ScenarioFleetArgs,
-    /// Share of the ids that clones claim, at least one id
+    /// Percentage of the fleet's ids that clones claim, at least one id
     #[arg(long, value_name = "PERCENT", default_value = "1%", help_heading = SCENARIO)]
     #[arg(value_parser = parse::percent)]
     pub share: f64,
@@ -234,7 +237,7 @@ pub struct ScrapeArgs {
     pub duration: Duration,
     /// Maximum p99 answer time in the phase without scrapes
     ///
-    /// Answer time is lag without the delays of the load test itself.
+    /// Answer time: see --max-lag.
     #[arg(long, value_name = "DURATION", default_value = "250ms", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
     pub max_p99: Duration,
@@ -285,7 +288,7 @@ pub struct HostileArgs {
     pub rate: f64,
     /// Maximum p99 answer time in the phase without attackers
     ///
-    /// Answer time is lag without the delays of the load test itself.
+    /// Answer time: see --max-lag.
     #[arg(long, value_name = "DURATION", default_value = "250ms", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
     pub max_p99: Duration,

@@ -19,7 +19,7 @@ pub struct Freezer {
 }
 
 impl Freezer {
-    /// Starts to stop and continue a process. `None` if there is no process id.
+    /// Spawns a task that stops and continues a process in turn; `None` without a process id.
     #[must_use]
     pub fn start(process: Option<u32>) -> Option<Self> {
         let process = Pid::from_raw(i32::try_from(process?).ok()?)?;

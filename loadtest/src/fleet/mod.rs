@@ -298,7 +298,8 @@ impl Fleet {
         self.timeline.end_second(present, collectors);
     }
 
-    /// Stops the workers and the collectors of the test. Failures are findings.
+    /// Stops the workers and the collectors of the test. Agents that stay connected and collectors
+    /// that fail are findings.
     ///
     /// # Errors
     /// If a worker has exited, or does not send its counts.

@@ -89,14 +89,11 @@ pub(super) const TERMS: [(&str, &str); 24] = [
         "Rise of a straight line fitted through the resident memory of the second half of the \
       test.",
     ),
-    (
-        "counted",
-        "Maximum memory of agents as the collector counts it. It must not exceed the limit.",
-    ),
+    ("counted", "Peak memory that the collector charged to agents. It must not exceed the limit."),
     (
         "bound",
-        "Allowed resident memory: that before the first agent, 2.2 times the limit, and memory for \
-      decoding messages.",
+        "Maximum resident memory: the sum of that before the first agent, 2.2 times the memory \
+      limit, and memory for decoding messages.",
     ),
     (
         "back, p99 over half",
@@ -110,7 +107,7 @@ pub(super) const TERMS: [(&str, &str); 24] = [
         "How long the Welcome of rebooted hosts took: from the end of their former connection, or \
       from their first attempt if that connection stayed open.",
     ),
-    ("resumed", "TLS connections that used the ticket of an earlier one."),
+    ("resumed", "TLS sessions resumed with a session ticket."),
     ("returns", "Agents that disconnected for a while and were welcomed again in time."),
     (
         "answers",
@@ -118,8 +115,8 @@ pub(super) const TERMS: [(&str, &str); 24] = [
     ),
     (
         "few ticks",
-        "The kernel reports CPU time in ticks of 10 ms. A figure marked so rests on fewer \
-      than 50 of them per process that was read, and is only a hint.",
+        "The kernel reports CPU time in ticks of 10 ms. A figure with this mark is based on \
+         fewer than 50 ticks per measured process and is imprecise.",
     ),
     ("finding", "A failed check. A test with a finding fails."),
 ];

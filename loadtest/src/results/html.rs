@@ -16,7 +16,7 @@ use crate::judge::verdict::Verdict;
 /// Style sheet of the page.
 const STYLE: &str = include_str!("page.css");
 
-/// Renders the page.
+/// Renders results as an HTML page.
 ///
 /// # Errors
 /// If a plot cannot be drawn.
@@ -232,7 +232,7 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// Formats seconds since 1970 as date and time.
+/// Formats seconds since 1970 as a date and time in UTC.
 fn date(unix: u64) -> String {
     httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(unix))
 }

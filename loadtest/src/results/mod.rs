@@ -20,7 +20,7 @@ use timeline::Timeline;
 /// The results of a test.
 #[derive(Debug, Clone, Serialize)]
 pub struct Results {
-    /// The command that was run.
+    /// Name of the command, such as `run` or `storm`.
     pub scenario: &'static str,
     /// Version of this program and of the collectors that it starts.
     pub version: &'static str,
@@ -28,7 +28,7 @@ pub struct Results {
     pub command: String,
     /// Start, in seconds since 1970.
     pub began_unix_seconds: u64,
-    /// Duration.
+    /// Duration of the test.
     pub took_seconds: f64,
     /// The machine that the test ran on.
     pub machine: Machine,
@@ -39,7 +39,7 @@ pub struct Results {
     /// Measurements. A part of each name is the unit: `ms`, `us`, `seconds`, `bytes`, `cores`,
     /// `percent`; without one it is a count.
     pub figures: Value,
-    /// Counts, second by second.
+    /// Phases, counts per second, scrapes and events of the test.
     pub timeline: Timeline,
 }
 
@@ -87,7 +87,7 @@ fn memory_bytes() -> Option<u64> {
     None
 }
 
-/// Results of a running test: remembers when it started.
+/// Builds the results of a running test, and measures how long the test takes.
 #[derive(Debug)]
 pub struct ResultsBuilder {
     scenario: &'static str,
@@ -95,7 +95,7 @@ pub struct ResultsBuilder {
 }
 
 impl ResultsBuilder {
-    /// Starts the clock.
+    /// Begins the results of this command, at the start of the test.
     #[must_use]
     pub fn start(scenario: &'static str) -> Self {
         Self { scenario, started: SystemTime::now() }

@@ -31,7 +31,7 @@ impl OutputFiles {
     /// Creates the files.
     ///
     /// # Errors
-    /// If a file cannot be created; names the flag.
+    /// If a file cannot be created. The error names the flag.
     pub fn create(output: &OutputArgs) -> anyhow::Result<Self> {
         let create = |flag: &str, path: &Option<PathBuf>| {
             let open = |path: &Path| {

@@ -13,21 +13,21 @@ use plotters::style::{Color, IntoFont, IntoTextStyle, RGBColor, ShapeStyle};
 use super::tables::quantity;
 use super::timeline::TimelineEvent;
 
-/// Size of the drawing; the page scales it.
+/// Width and height of the drawing, which the page scales.
 const SIZE: (u32, u32) = (720, 260);
-/// Maximum points of a line; more cannot be distinguished.
+/// Maximum number of points of a line. A reader could not distinguish more.
 const POINTS: usize = 360;
 /// Minimum distance of two marks, as a fraction of the time axis. Events closer than this get one
 /// mark, so that marks never overlap.
 const NEAR: f64 = 0.08;
-/// From this many seconds on, the time axis is in minutes.
+/// From this length on, in seconds, the time axis is labelled in minutes.
 const LONG: f64 = 600.0;
 const GREY: RGBColor = RGBColor(128, 128, 128);
 /// Colours with enough contrast on white and on black.
 pub(super) const COLOURS: [RGBColor; 4] =
     [RGBColor(59, 130, 246), RGBColor(234, 137, 21), RGBColor(226, 72, 72), RGBColor(22, 163, 74)];
 
-/// A plot.
+/// A plot of values over the time of a test, with marks for events.
 pub(super) struct Plot<'a> {
     pub(super) title: &'static str,
     /// Unit of the values, for the axis.
@@ -51,9 +51,9 @@ pub(super) enum Scale {
 /// A line or a scatter of values.
 pub(super) struct Line {
     pub(super) name: &'static str,
-    /// Seconds and values.
+    /// Seconds since the start of the test, and values.
     pub(super) points: Vec<(f64, f64)>,
-    /// Draw points instead of a line.
+    /// Whether to draw points instead of a line.
     pub(super) scattered: bool,
 }
 
@@ -111,7 +111,7 @@ impl Plot<'_> {
         self
     }
 
-    /// Description of the value axis.
+    /// Label of the value axis.
     fn axis(&self) -> String {
         let scale = if self.scale == Scale::Log { ", logarithmic" } else { "" };
         format!("{}{scale}", self.unit)
@@ -191,7 +191,7 @@ fn marks(events: &[TimelineEvent], until: f64) -> Vec<(f64, String)> {
     groups.into_iter().map(|(at, first, last)| (at, mark(first, last))).collect()
 }
 
-/// A tick of the time axis, in minutes if the axis is long.
+/// Formats a tick label of the time axis, in minutes if the axis is long.
 fn clock(seconds: f64, until: f64) -> String {
     quantity(if until >= LONG { seconds / 60.0 } else { seconds }, "")
 }

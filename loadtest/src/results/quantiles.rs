@@ -1,10 +1,10 @@
-//! Quantiles of a histogram of times.
+//! Quantiles of a histogram of durations.
 
 use serde::Serialize;
 
 use crate::tally::Times;
 
-/// Quantiles, in milliseconds.
+/// Number of recorded durations, and their quantiles in milliseconds.
 #[derive(Debug, Default, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Quantiles {

@@ -18,12 +18,12 @@ pub(super) struct Table {
 
 /// Names of figures with counts by cause. Each is shown in a single cell.
 const CAUSES: [&str; 3] = ["answers", "refused", "ended_by_collector"];
-/// Name of the figure that lists siblings based on too few ticks of CPU time. The tables mark
-/// those.
+/// Name of the figure that lists the other figures of its object that are based on too few ticks of
+/// CPU time. The tables mark the listed figures.
 const FEW_TICKS: &str = "few_ticks";
 
-/// Converts figures to tables, in their order. The plain values of an object become a table of
-/// names and values; its members that are objects of plain values become the rows of another.
+/// Converts figures to tables, in the same order. The plain values of an object become a table of
+/// names and values. Its members that are objects of plain values become the rows of another table.
 pub(super) fn tables(title: &str, figures: &Value) -> Vec<Table> {
     let Value::Object(object) = figures else { return Vec::new() };
     let object: &Map<_, _> =
@@ -59,7 +59,7 @@ pub(super) fn tables(title: &str, figures: &Value) -> Vec<Table> {
     tables
 }
 
-/// Duration of each phase.
+/// Returns a table with the duration of each phase.
 pub(super) fn phases(results: &Results) -> Table {
     let seconds = |seconds: f64| vec![cell("_seconds", &((seconds * 10.0).round() / 10.0).into())];
     let phases = results.timeline.phases.iter();
@@ -68,7 +68,7 @@ pub(super) fn phases(results: &Results) -> Table {
     Table { title: "time".to_owned(), columns: Vec::new(), rows: all.chain(phases).collect() }
 }
 
-/// Converts a list of objects to an object, with numbers as names.
+/// Converts a list of objects to an object whose keys are the positions in the list, from 1.
 fn numbered(value: &Value) -> Value {
     match value {
         Value::Array(items) if items.iter().any(Value::is_object) => {
@@ -99,7 +99,7 @@ fn is_nested(name: &str, value: &Value) -> bool {
     !CAUSES.contains(&name) && value.as_object().is_some_and(|object| !object.is_empty())
 }
 
-/// Returns the object if it is not empty and contains only plain values.
+/// Returns `value` as an object if it has members and no member is nested; see [`is_nested`].
 fn row<'a>(name: &str, value: &'a Value) -> Option<&'a Map<String, Value>> {
     if !is_nested(name, value) {
         return None;
@@ -162,7 +162,8 @@ pub(super) fn quantity(value: f64, unit: &str) -> String {
     }
 }
 
-/// Formats a number with three significant digits; integers with all digits, in groups of three.
+/// Formats a number for display: with three decimals below 1, up to three significant digits below
+/// 1,000, and all digits before the point, in groups of three.
 fn number(value: f64) -> String {
     let decimals = match value.abs() {
         _ if value.fract() == 0.0 => 0,

@@ -6,7 +6,7 @@ use super::Results;
 use super::tables::{Table, phases, tables, words};
 use crate::judge::verdict::Verdict;
 
-/// Width of the name column, and maximum line width.
+/// Width of the name column, in characters.
 const NAME_WIDTH: usize = 22;
 const LINE_WIDTH: usize = 118;
 

@@ -2,15 +2,15 @@
 
 use serde::Serialize;
 
-/// The timeline of a test.
+/// Phases, counts per second, scrapes and events of a test.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Timeline {
     /// Duration of each phase, in the order in which they began.
     #[serde(rename = "parts")]
     pub phases: Vec<Phase>,
-    /// One entry per second.
+    /// Counts in each second of the test.
     pub seconds: Vec<Second>,
-    /// One entry per page.
+    /// Size and duration of each scrape.
     pub scrapes: Vec<ScrapeRecord>,
     /// Events of the test.
     pub events: Vec<TimelineEvent>,
@@ -30,18 +30,18 @@ pub struct Phase {
 pub struct Second {
     /// End of the second, since the start of the test.
     pub at_seconds: f64,
-    /// Agents in a session.
+    /// Number of agents in a session.
     pub agents_connected: u64,
-    /// Agents on the last page of each collector.
+    /// Agents on the latest page of each collector, summed; `None` if no page has arrived.
     pub agents_shown: Option<u64>,
-    /// Reports written.
+    /// Number of reports that agents wrote to their sockets.
     pub reports: u64,
     /// Time from the due time of reports until the collector had processed them. `None` without an
     /// answered Ping.
     pub lag: Option<Lag>,
-    /// User and system CPU of the collectors.
+    /// Number of CPU cores that the collectors used, user and system; `None` if unknown.
     pub collector_cores: Option<f64>,
-    /// Resident memory of the collectors.
+    /// Resident memory of the collectors; `None` if unknown.
     pub collector_resident_bytes: Option<u64>,
 }
 
@@ -76,6 +76,6 @@ pub struct ScrapeRecord {
 pub struct TimelineEvent {
     /// Time since the start of the test.
     pub at_seconds: f64,
-    /// Short description.
+    /// Name of the event, shown in the plots.
     pub what: String,
 }

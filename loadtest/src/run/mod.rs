@@ -24,13 +24,13 @@ use crate::usage::Usage;
 use crate::worker_protocol::{BackoffPolicy, Command, PageResult};
 use summary::Summary;
 
-/// Interval between two checkpoints of a collector. With many collectors it is the number of
-/// collectors times `CHECKPOINT_PERIOD_EACH`. In a short run it is a quarter of the run, at least 1
-/// s.
+/// Interval between two checkpoints (judged pages) of a collector. With many collectors it grows to
+/// their number times `CHECKPOINT_PERIOD_EACH`. In a short run it is a quarter of the run, but at
+/// least one second.
 const CHECKPOINT_PERIOD: Duration = Duration::from_secs(5);
 const CHECKPOINT_PERIOD_EACH: Duration = Duration::from_millis(250);
-/// How long collectors get to release memory after all agents have disconnected; in a short run as
-/// long as the run lasted.
+/// How long collectors get to release memory after all agents have disconnected. In a short run it
+/// is the duration of the run.
 const MEMORY_RELEASE_TIME: Duration = Duration::from_secs(10);
 /// Resource usage at the boundary of two phases.
 #[derive(Debug, Default, Clone, Copy)]
@@ -44,19 +44,19 @@ pub(crate) struct UsageSnapshot {
 /// A run in progress, and its measurements.
 pub(crate) struct Run<'a> {
     pub(crate) args: &'a FleetArgs,
-    /// Percent of the agents that disconnect per second.
+    /// Percentage of the agents that disconnects per second.
     pub(crate) churn: f64,
     pub(crate) fleet: Fleet,
     pub(crate) collectors: usize,
-    /// Agents that have reported after the ramp.
+    /// Number of agents that had reported by the end of the ramp.
     pub(crate) agents_connected: u32,
     /// Usage before the first agent connected.
     pub(crate) before: UsageSnapshot,
-    /// Usage after the last agent has reported.
+    /// Usage when every agent had connected and reported.
     pub(crate) connected: UsageSnapshot,
     /// Usage at the beginning and at the end of the steady phase.
     pub(crate) steady: (UsageSnapshot, UsageSnapshot),
-    /// Counts of the steady phase.
+    /// Counts of events in the steady phase.
     pub(crate) in_steady: Tally,
     /// Usage after all agents have disconnected and the collectors have released memory.
     pub(crate) gone: UsageSnapshot,

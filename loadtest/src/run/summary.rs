@@ -9,7 +9,7 @@ use crate::results::quantiles::Quantiles;
 /// All figures of a run.
 #[derive(Debug, Serialize)]
 pub struct Summary {
-    /// Connections of the ramp.
+    /// How agents connected: the ramp, and all attempts of the run.
     pub connects: Connects,
     /// How reports were processed.
     pub reports: Reports,
@@ -19,35 +19,35 @@ pub struct Summary {
     pub scrapes: Scrapes,
     /// Resources of all collectors together; `None` for collectors that the run did not start.
     pub collector: Option<CollectorFigures>,
-    /// Resources of the load test itself.
+    /// Resources of the load test itself; `None` if unknown.
     pub generator: Option<GeneratorFigures>,
 }
 
-/// Connections of the ramp.
+/// How agents connected: the ramp, and all attempts of the run.
 #[derive(Debug, Serialize)]
 pub struct Connects {
-    /// Agents that connected and reported.
+    /// Number of agents that had reported by the end of the ramp.
     pub agents: u32,
     /// Time until the last agent had reported, in seconds.
     pub took_seconds: f64,
-    /// Agents per second until the last agent had reported.
+    /// Mean number of agents that connected and reported per second of the ramp.
     pub agents_per_second: f64,
-    /// Time from connect to Welcome.
+    /// Time from connect to Welcome, in the whole run.
     pub latency: Quantiles,
-    /// TLS sessions that were resumed, including later ones.
+    /// TLS sessions resumed in the whole run, not only in the ramp.
     pub resumed: u64,
-    /// Failed attempts, by Reject code or error.
+    /// Failed attempts to connect in the whole run, by Reject code or error.
     pub refused: BTreeMap<String, u64>,
 }
 
 /// How reports were processed.
 #[derive(Debug, Serialize)]
 pub struct Reports {
-    /// Reports written.
+    /// Reports that agents wrote to their sockets, in the whole run.
     pub written: u64,
     /// Reports per second in the steady phase.
     pub steady_per_second: f64,
-    /// Reports processed late in the steady phase, of those with a Ping; see `--max-lag`.
+    /// Reports with a Ping that were processed late in the steady phase; see `--max-lag`.
     pub late: u64,
     /// Reports whose Ping was unanswered at the end of the session, or a second after the end of
     /// the steady phase.
@@ -61,7 +61,7 @@ pub struct Reports {
     pub written_after: Quantiles,
     /// Delays of reports that the load test itself caused, in the steady phase.
     pub own_lag: Quantiles,
-    /// Lag until all agents had connected and reported.
+    /// `lag` in the ramp, which ends when all agents have connected and reported.
     pub lag_while_connecting: Quantiles,
 }
 
@@ -92,12 +92,12 @@ pub struct CollectorFigures {
     /// User and system CPU time in the steady phase per report, including the kernel's work on the
     /// sockets, timers, churn and scrapes.
     pub cpu_us_per_report: f64,
-    /// CPU time per report without the periods in which a page was being scraped.
+    /// CPU time per report, not counting the periods in which a page was scraped.
     pub cpu_us_per_report_outside_scrapes: f64,
-    /// Cores used in the steady phase.
+    /// Mean number of CPU cores used in the steady phase.
     pub cpu_cores: f64,
-    /// Names of the figures here that rest on fewer than 50 ticks of CPU time, 10 ms each, per
-    /// reading that was summed.
+    /// Names of the figures in this object that are based on too little CPU time to be precise:
+    /// fewer than 50 ticks of 10 ms per reading that was summed.
     pub few_ticks: Vec<&'static str>,
     /// CPU time until all agents had connected and reported, per agent; includes their reports.
     pub cpu_us_per_connect: f64,
@@ -129,9 +129,9 @@ pub struct GeneratorFigures {
     /// User and system CPU time in the steady phase per report, including fetching and judging
     /// pages.
     pub cpu_us_per_report: f64,
-    /// Cores used in the steady phase.
+    /// Mean number of CPU cores used in the steady phase.
     pub cpu_cores: f64,
-    /// Names of the figures here that rest on fewer than 50 ticks of CPU time, 10 ms each, per
-    /// reading that was summed.
+    /// Names of the figures in this object that are based on too little CPU time to be precise:
+    /// fewer than 50 ticks of 10 ms per reading that was summed.
     pub few_ticks: Vec<&'static str>,
 }

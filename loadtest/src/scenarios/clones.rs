@@ -25,28 +25,29 @@ use crate::worker_protocol::{
 
 /// Reject code for a clone.
 const ID_CONFLICT: &str = "id_conflict";
-/// Maximum time until all clones are rejected. Shorter than their wait before the next attempt, so
-/// that each clone tries once.
+/// Maximum time until all clones are rejected. Shorter than the time that a rejected clone waits
+/// before its next attempt, so that each clone tries once.
 const REFUSED_WITHIN: Duration = Duration::from_secs(20);
 /// Maximum time until a rebooted host is welcomed: 5 s for the challenge of the current holder of
 /// the id, 0.25 s until the collector checks its deadlines, and a margin.
 const READMITTED_WITHIN: Duration = Duration::from_millis(6_500);
-/// How long to wait for rebooted hosts.
+/// How long the scenario waits until rebooted hosts are welcomed.
 const READMISSION_TIMEOUT: Duration = Duration::from_secs(9);
 /// Interval between two judged pages while clones try.
 const JUDGE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Outcome of clones and reboots.
+/// Outcome of the scenario.
 #[derive(Debug, Serialize)]
 pub struct Clones {
-    /// Clones of connected hosts.
+    /// Answers to clones of connected hosts.
     pub clones: Refusals,
-    /// Time to the Welcome of rebooted hosts: from the end of the former connection, or from the
-    /// first attempt to connect.
+    /// Time until rebooted hosts were welcomed, by the state of the old connection. It starts at
+    /// the end of the old connection, or at the first attempt to connect if that connection is
+    /// silent.
     pub readmitted: BTreeMap<&'static str, Quantiles>,
 }
 
-/// Answers to clones.
+/// Number of clones that tried to connect, and the collector's answers.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Refusals {
@@ -65,7 +66,7 @@ struct ClonePlan {
     all: AgentRange,
 }
 
-/// Workers in the order in which they are started.
+/// Indices of the workers, in the order in which they are started.
 const ORIGINALS: usize = 0;
 const FROZEN: usize = 1;
 const CLONES: usize = 2;
@@ -99,8 +100,8 @@ pub async fn clones(args: &ClonesArgs) -> anyhow::Result<Results> {
     run.judge_all("before").await?;
     let clones = run_clones(&mut run, &plan, config(plan.cloned)).await?;
     let closed = reboot_closed(&mut run, &plan).await?;
-    // A rebooted host may be rejected while its former session exists, and replaces its frozen one.
-    // No other session ends.
+    // A rebooted host may be rejected while its former session exists, and replaces a frozen former
+    // session. No other session may end.
     run.fleet.end_reboot_phase("reboots with a closed connection").await?;
     let silent = reboot_silent(&mut run, config(plan.frozen)).await?;
     run.fleet.end_reboot_phase("reboots with a silent connection").await?;
@@ -194,7 +195,7 @@ async fn reboot_silent(run: &mut ScenarioRun, config: WorkerConfig) -> anyhow::R
     .await
 }
 
-/// Waits until this many rebooted hosts are welcomed. Missing and late ones are findings.
+/// Waits until this many rebooted hosts are welcomed. Hosts that are missing or late are findings.
 async fn wait_for_readmission(
     run: &mut ScenarioRun,
     what: &str,

@@ -16,7 +16,7 @@ pub enum DeathCause {
     KilledProcess,
     /// The process is frozen, and the kernel keeps the connection.
     FrozenProcess,
-    /// All packets are lost.
+    /// All packets between agent and collector are lost.
     DroppedPackets,
 }
 

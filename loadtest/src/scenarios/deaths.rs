@@ -31,14 +31,14 @@ use crate::scrape;
 use crate::sim_values::NAMES;
 use crate::worker_protocol::{AfterDisconnect, AgentSelector, BackoffPolicy, DisconnectKind};
 
-/// Number of groups in which agents disconnect on their own, one after the other.
+/// Number of groups of agents that disconnect on their own, one group after the other.
 const GROUPS: u32 = 10;
-/// Pages between two groups.
+/// Number of pages compared between two groups.
 const PAGES_BETWEEN: u32 = 2;
 /// Path of the page to compare.
 const PATH: &str = "/metrics/agents";
-/// Maximum age of the last report at the time of death, beyond one interval. The collector itself
-/// never removes an agent early.
+/// How much older than one interval an agent's last report may be at its death. Pages must show a
+/// silent agent for two intervals minus this; the collector itself never removes an agent early.
 const EARLY_SLACK: Duration = Duration::from_millis(250);
 /// Extra time for the removal of a silent agent, beyond three intervals.
 const LATE_SLACK: Duration = Duration::from_secs(1);
@@ -52,11 +52,11 @@ pub struct Deaths {
     pub time_to_removal: BTreeMap<DeathCause, RemovalStats>,
     /// Pages compared.
     pub pages: u64,
-    /// Interval between two requests: the resolution of the times above.
+    /// Interval between two requests, which is the resolution of `time_to_removal`.
     pub resolution_ms: f64,
 }
 
-/// Agents of each cause of death, by number; the agents before them survive.
+/// Agents of each cause of death. All agents with lower numbers survive.
 struct DeathPlan(Vec<(DeathCause, AgentRange)>);
 
 impl DeathPlan {
@@ -78,7 +78,7 @@ impl DeathPlan {
         self.0.iter().find(|(other, _)| *other == cause).map(|(_, agents)| *agents)
     }
 
-    /// Agents that die of this cause in one group.
+    /// Agents that die of this cause in one group; `None` if no agent dies of this cause.
     fn group(&self, cause: DeathCause, group: u32) -> Option<AgentRange> {
         let all = self.agents_with(cause)?;
         let first = |group: u32| all.first + all.count * group / GROUPS;
@@ -91,10 +91,10 @@ struct DeathsRun {
     run: ScenarioRun,
     removals: RemovalTracker,
     plan: DeathPlan,
-    /// Interval between two pages.
+    /// Interval between two pages that are compared.
     every: Duration,
     agents: u32,
-    /// Static labels of each agent.
+    /// Number of static labels of each agent.
     labels: u8,
     pages: u64,
 }
@@ -108,7 +108,8 @@ pub async fn deaths(args: &DeathsArgs) -> anyhow::Result<Results> {
     let host_address = link.as_ref().map_or(Ipv4Addr::LOCALHOST, NetnsLink::host_address);
     let mut flags = args.fleet.flags();
     flags.extend(["--listen".to_owned(), format!("{host_address}:0"), "--insecure".to_owned()]);
-    // All agents of one end share an address, which limits per address would hold back.
+    // All agents of one worker share a source address. Without this the collector's limits per
+    // address would delay them.
     flags.push(format!("--exempt-addresses=127.0.0.0/8,{host_address}/30"));
     let run = ScenarioRun::without_workers(
         "deaths",
@@ -145,7 +146,7 @@ pub async fn deaths(args: &DeathsArgs) -> anyhow::Result<Results> {
     test.finish(args).await
 }
 
-/// Workers in the order in which they are started.
+/// Indices of the workers, in the order in which they are started.
 const SURVIVORS: usize = 0;
 const KILLED: usize = 1;
 const FROZEN: usize = 2;

@@ -37,14 +37,15 @@ const ATTACKS_END_TIMEOUT: Duration = Duration::from_secs(30);
 /// Source addresses of honest agents, which are exempt from the collector's limits per address: the
 /// whole fleet shares a few.
 const HONEST_ADDRESSES: &str = "127.0.0.1,127.10.0.0/16";
-/// Memory limit of the collector: twice what each honest agent needs, and this much more.
+/// Fixed part of the collector's memory limit. `MEMORY_BYTES_PER_AGENT`, twice what an agent needs,
+/// is added for each honest agent.
 const BASE_MEMORY_BYTES: u64 = 8 << 20;
 const MEMORY_BYTES_PER_AGENT: u64 = 2_048;
 /// Documented ratio of resident memory to counted memory, due to the allocator.
 const ALLOCATOR_OVERHEAD: f64 = 1.1;
 
 /// Increase of the p99 that is always allowed, in milliseconds. On a quiet machine the p99 is about
-/// 1 ms, so a factor alone would find noise.
+/// 1 ms, so a factor alone would report noise.
 const ANSWERS_SLACK_MS: f64 = 50.0;
 
 /// Outcome of the scenario.
@@ -62,7 +63,7 @@ pub struct Hostile {
     pub memory: Memory,
 }
 
-/// Times of reports without and with attackers.
+/// Lag and answer times of reports, without and with attackers.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct PerPhase {
@@ -73,16 +74,17 @@ pub struct PerPhase {
 /// Memory of the collector.
 #[derive(Debug, Default, Serialize)]
 pub struct Memory {
-    /// Limit for agents, as the collector counts.
+    /// Limit on the memory that the collector charges to agents.
     pub limit_bytes: u64,
-    /// Maximum of the samples of the memory that the collector counts.
+    /// Maximum memory that the collector charged to agents, of all samples.
     pub counted_bytes: u64,
-    /// Resident memory before the first agent.
+    /// Resident memory before the first agent; `None` if unknown.
     pub resident_before_bytes: Option<u64>,
-    /// Peak of resident memory.
+    /// Peak of resident memory; `None` if unknown.
     pub resident_peak_bytes: Option<u64>,
-    /// Bound of resident memory: the memory before the first agent, the limit for agents, as much
-    /// again for a scrape, and the decode budget of each thread.
+    /// Bound of resident memory: the memory before the first agent, the limit for agents with the
+    /// allocator's overhead, as much again for a scrape, and the decode budget of each thread.
+    /// `None` if the first is unknown.
     pub bound_bytes: Option<u64>,
 }
 
@@ -90,7 +92,7 @@ pub struct Memory {
 struct PhaseStats {
     lag: Times,
     answered: Times,
-    /// Maximum counted memory.
+    /// Maximum memory that the collector charged to agents, in bytes.
     counted: u64,
 }
 
@@ -179,7 +181,8 @@ async fn fetch_self_metrics(run: &mut ScenarioRun, when: &str, deadline: Instant
     metrics
 }
 
-/// Judges pages and samples the memory for this long. No session of an honest agent may end.
+/// Judges pages and samples the collector's memory for this long. No session of an honest agent may
+/// end.
 async fn run_phase(
     run: &mut ScenarioRun,
     what: &str,
@@ -215,7 +218,8 @@ async fn join_attackers(
     Ok(attacks?)
 }
 
-/// Waits until the collector has freed the state of the attackers, and has a page judged.
+/// Waits until the collector has freed the state of the attackers, then has workers judge a
+/// page.
 async fn wait_until_forgotten(run: &mut ScenarioRun, honest: u32) -> anyhow::Result<SelfMetrics> {
     run.fleet.begin_phase("waiting until the state of attackers is freed");
     let until = Instant::now() + ATTACKS_END_TIMEOUT;
@@ -302,8 +306,8 @@ fn judge_attacks(attacks: &AttackResults, rejects: &BTreeMap<String, u64>) -> Ve
     failures
 }
 
-/// Compares the p99 time from report to Pong with and without attackers. Lag would include delays
-/// of the load test itself.
+/// Compares the p99 time from report to Pong with and without attackers. Lag is not compared,
+/// because it includes delays of the load test itself.
 fn judge_answers(max_factor: f64, quiet: &Times, attacked: &Times) -> Option<Failure> {
     let what = "answers";
     if quiet.count() == 0 || attacked.count() == 0 {

@@ -81,6 +81,7 @@ fn answers_slower_than_the_factor_are_found() {
 }
 
 /// A collector that stalls for 0.6 s of every second is equally slow with and without attackers.
+/// Only the fixed bound of the phase without attackers finds it.
 #[test]
 fn a_stall_in_both_phases_is_found() {
     let stalled = times(600);

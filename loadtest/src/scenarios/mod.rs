@@ -1,5 +1,5 @@
-//! Scenarios: each tests one kind of trouble. They share `scenario_run`. Computations without
-//! sockets and clocks are in separate files.
+//! Scenarios, each with one kind of failure or load. They share `scenario_run`. Computations
+//! without sockets and clocks are in separate files.
 
 pub mod clones;
 pub mod death_cause;

@@ -58,7 +58,7 @@ impl NetnsLink {
 
 impl Drop for NetnsLink {
     fn drop(&mut self) {
-        // Both: connections that are still closing keep a namespace alive, and with it the link.
+        // Deletes the link, too: closing connections keep the namespace, and so the link.
         for what in ["link", "netns"] {
             let _ = std::process::Command::new("ip").args([what, "del", &self.namespace]).output();
         }

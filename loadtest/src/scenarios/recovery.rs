@@ -5,26 +5,27 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// Shares to wait for.
+/// Shares of the agents whose return is timed.
 const SHARES: [f64; 3] = [0.5, 0.99, 1.0];
 
-/// The recovery of a fleet, page by page.
+/// Tracks the recovery of a fleet, page by page.
 #[derive(Debug)]
 pub struct Recovery {
     of: u64,
-    /// Agents on the latest page of each worker's collector.
+    /// Number of agents on the latest page of each worker's collector.
     shown: Vec<u64>,
     reached: [Option<Duration>; SHARES.len()],
 }
 
-/// Times from the restart to the page that shows a share of the agents.
+/// Times from the restart to the first page that shows a share of the agents; `None`: not yet
+/// shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct RecoveryTimes {
-    /// Until half of the agents are shown.
+    /// Time until half of the agents are shown.
     pub half_seconds: Option<f64>,
-    /// Until 99 percent of the agents are shown.
+    /// Time until 99 percent of the agents are shown.
     pub p99_seconds: Option<f64>,
-    /// Until all agents are shown.
+    /// Time until all agents are shown.
     pub all_seconds: Option<f64>,
     /// Ratio of `p99_seconds` to `half_seconds`.
     pub p99_over_half: Option<f64>,
@@ -48,13 +49,13 @@ impl Recovery {
         }
     }
 
-    /// Agents on the latest pages.
+    /// Number of agents on the latest pages of all collectors.
     #[must_use]
     pub fn shown(&self) -> u64 {
         self.shown.iter().sum()
     }
 
-    /// Whether all agents have been shown at once.
+    /// Whether the latest pages together have shown all agents at some time.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.reached.iter().all(Option::is_some)

@@ -16,13 +16,13 @@ use crate::tally::Times;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Death {
     cause: DeathCause,
-    /// A moment before the agent died.
+    /// Start of the period in which the agent died.
     begun: Duration,
     /// A page that ended before this must show the agent.
     earliest_removal: Duration,
     /// A page that was requested after this must not show it.
     latest_removal: Duration,
-    /// When the first page without the agent had arrived.
+    /// Time at which the first page without the agent had arrived; `None` while pages show it.
     removed: Option<Duration>,
 }
 
@@ -35,14 +35,14 @@ pub struct RemovalBounds {
     pub silent: Range<Duration>,
 }
 
-/// Tracks the deaths of a fleet and their removal from pages.
+/// Tracks the deaths of agents, and when pages stop showing them.
 #[derive(Debug)]
 pub struct RemovalTracker {
     grace: RemovalBounds,
     deaths: Vec<Option<Death>>,
 }
 
-/// How long pages showed the agents of one cause.
+/// How long pages showed dead agents, for one cause of death.
 #[derive(Debug, Clone, Default, Serialize)]
 #[expect(missing_docs, reason = "the names and their units say it")]
 pub struct RemovalStats {
@@ -60,7 +60,7 @@ impl RemovalTracker {
         Self { grace, deaths: vec![None; agents] }
     }
 
-    /// Records the death of these agents, at an unknown moment in `during`.
+    /// Records that these agents died at an unknown moment in `during`.
     pub fn record_deaths(
         &mut self,
         agents: Range<usize>,

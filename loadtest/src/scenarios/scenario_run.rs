@@ -16,7 +16,7 @@ use crate::preflight;
 use crate::results::{Results, ResultsBuilder};
 use crate::worker_protocol::{PageResult, WorkerConfig};
 
-/// A running scenario.
+/// The fleet, plan and results of a running scenario.
 pub(super) struct ScenarioRun {
     pub(super) fleet: Fleet,
     plan: Plan,
@@ -33,7 +33,7 @@ impl ScenarioRun {
         Ok(run)
     }
 
-    /// Starts the collectors.
+    /// Starts the collectors, but no workers.
     pub(super) async fn without_workers(
         scenario: &'static str,
         plan: Plan,
@@ -58,7 +58,7 @@ impl ScenarioRun {
         })
     }
 
-    /// Connects all agents, and waits until a page must show them.
+    /// Connects all agents, and waits long enough that every page must show all of them.
     pub(super) async fn connect_all(&mut self, args: &ScenarioFleetArgs) -> anyhow::Result<()> {
         self.fleet.wait_until_ready().await?;
         self.fleet.connect_all(args.agents, args.ramp).await?;
@@ -67,7 +67,7 @@ impl ScenarioRun {
         Ok(())
     }
 
-    /// Waits until a page must show the last reports.
+    /// Waits long enough that every page must show the latest reports.
     pub(super) async fn settle(&mut self) -> anyhow::Result<()> {
         self.fleet.settle().await
     }
@@ -93,17 +93,17 @@ impl ScenarioRun {
         self.fleet.collect_pages().await
     }
 
-    /// Adds findings of the scenario.
+    /// Adds failed checks of the scenario to the findings.
     pub(super) fn add_findings(&mut self, when: &str, failures: impl IntoIterator<Item = Failure>) {
         self.fleet.verdict.add(when, failures);
     }
 
-    /// Process ids of the collectors.
+    /// Process ids of the collectors; `None` for one whose process has exited.
     pub(super) fn collector_pids(&self) -> Vec<Option<u32>> {
         self.fleet.collectors.iter().map(CollectorProcess::pid).collect()
     }
 
-    /// Stops all processes and returns the results.
+    /// Stops all processes and returns the results. Does not disconnect the agents first.
     pub(super) async fn finish_connected(
         mut self,
         settings: Value,

@@ -45,7 +45,7 @@ pub struct PerEncoding<T> {
     pub gzip: T,
 }
 
-/// A distribution of times.
+/// A distribution of durations.
 #[derive(Debug, Clone, Serialize)]
 #[expect(missing_docs, reason = "the names and their units say it")]
 pub struct LatencyStats {
@@ -95,7 +95,7 @@ impl Pages {
     }
 }
 
-/// Times of reports in one phase.
+/// Lag and answer times of reports in one phase.
 struct PhaseStats {
     lag: Times,
     answered: Times,
@@ -177,16 +177,16 @@ async fn run_phase(
     Ok((PhaseStats { lag: times.lag, answered: times.answer }, pages))
 }
 
-/// Judges the phase without load by itself. The others are only compared with it, so a collector
-/// that always stalls would pass.
+/// Compares the p99 answer time without scrapes with a fixed bound. The other phases are only
+/// compared with this phase, so a collector that always stalls would pass them.
 pub(super) fn judge_baseline(max_p99: Duration, answered: &Times) -> Option<Failure> {
     let (p99_ms, bound_ms) = (answered.quantile_ms(0.99), max_p99.as_secs_f64() * 1e3);
     let is_slow = answered.count() > 0 && p99_ms > bound_ms;
     is_slow.then_some(Failure::SlowWithoutLoad { p99_ms, bound_ms })
 }
 
-/// Compares the p99 answer time without and with scrapes. Lag would include delays of the load
-/// test itself.
+/// Compares the p99 answer time without and with scrapes. Lag is not compared, because it includes
+/// delays of the load test itself.
 fn judge(
     run: &mut ScenarioRun,
     scrapes: &'static str,

@@ -10,9 +10,9 @@ use crate::scrape::{self, ScrapeError};
 
 /// Page of the collector's own metrics.
 const PATH: &str = "/metrics/self";
-/// Interval between two attempts to fetch it.
+/// Interval between two attempts to fetch the page.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
-/// Name and first label of the Reject counter.
+/// Start of the series of the Reject counter, up to the value of its first label.
 const REJECTS: &str = "fleetgauge_rejects_total{code=\"";
 
 /// The page of a collector's own metrics.
@@ -24,8 +24,8 @@ impl SelfMetrics {
         scrape::fetch(http, PATH).await.map(Self)
     }
 
-    /// Fetches the metrics until an attempt succeeds. Returns no metrics if the deadline passes.
-    /// Also returns the first error.
+    /// Fetches the metrics until an attempt succeeds. Returns empty metrics if the deadline passes.
+    /// Also returns the error of the first failed attempt.
     pub(super) async fn fetch_until(
         http: SocketAddr,
         deadline: Instant,

@@ -22,10 +22,12 @@ use crate::worker_protocol::{BackoffPolicy, Command};
 
 /// Interval between two judged pages of each collector.
 const JUDGE_INTERVAL: Duration = Duration::from_secs(5);
-/// Maximum growth of memory over the second half: this ratio, or this many bytes if that is more.
+/// Maximum growth of resident memory over the second half of the test: this ratio, or
+/// `MAX_GROWTH_BYTES` if that is more.
 const MAX_GROWTH_RATIO: f64 = 0.05;
 const MAX_GROWTH_BYTES: f64 = 4.0 * 1024.0 * 1024.0;
-/// Maximum open files beyond those before the first agent, for scrapes that have just ended.
+/// Maximum increase of the number of open files since before the first agent; allows for scrapes
+/// that have just ended.
 const MAX_EXTRA_FILES: usize = 8;
 /// How long the collector may take to close ended connections.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,7 +43,7 @@ pub struct Soak {
     pub collectors: Vec<CollectorUsage>,
 }
 
-/// Sessions of the scenario.
+/// Counts of sessions and their reports.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Sessions {
@@ -57,13 +59,13 @@ pub struct Sessions {
 pub struct CollectorUsage {
     /// Mean resident memory over the second half.
     pub resident_bytes: f64,
-    /// Rise of the fitted line over the second half.
+    /// Growth of resident memory over the second half, according to a fitted line.
     pub rise_bytes: f64,
     /// Open files before the first agent; `None` if unknown.
     pub files_before: Option<usize>,
     /// Open files after the last agent; `None` if unknown.
     pub files_after: Option<usize>,
-    /// Resident memory by time, in seconds since the start.
+    /// Seconds since the start of the test, and resident memory in bytes.
     #[serde(skip)]
     points: Vec<(f64, f64)>,
 }

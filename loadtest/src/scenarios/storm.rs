@@ -24,7 +24,7 @@ use crate::tally::{Tally, Times};
 use crate::usage;
 use crate::worker_protocol::BackoffPolicy;
 
-/// Judged pages after all agents are back, an interval apart: agents must stay connected.
+/// Number of pages judged after all agents are back, to check that agents stay connected.
 const PAGES_AFTER: u32 = 3;
 
 /// Outcome of the scenario.
@@ -42,7 +42,7 @@ pub struct Storm {
     pub memory: Memory,
 }
 
-/// Attempts to connect.
+/// Number of attempts to connect, by outcome.
 #[derive(Debug, Default, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Attempts {
@@ -120,7 +120,7 @@ async fn restart_collectors(run: &mut ScenarioRun, args: &StormArgs) -> anyhow::
     let restarted = Instant::now();
     let mut more: Vec<_> = args.fleet.fault.map(Fault::flag).into_iter().collect();
     if args.no_pacing {
-        // As many as there are agents, so that no agent has to wait.
+        // As many handshakes as agents, so that the collector tells no agent to wait.
         let each = args.fleet.agents.div_ceil(args.collectors as u32);
         more.push(format!("--max-handshakes={each}"));
     }
@@ -185,7 +185,9 @@ fn unexpected_ends(killed: u64, counts: &Tally) -> Option<Finding> {
     let reasons = reasons.collect::<Vec<_>>().join(", ");
     (sessions > 0).then(|| Finding::SessionsEnded {
         sessions,
-        why: format!("in addition to the {killed} that the kill ended; all by reason: {reasons}"),
+        why: format!(
+            "without the {killed} ended by the kill; reasons of all, those included: {reasons}"
+        ),
         own_lag_ms: counts.times.own_lag.longest_ms(),
     })
 }

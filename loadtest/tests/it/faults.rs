@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use clap::ValueEnum;
 use fleetgauge_loadtest::fault::Fault;
 
-/// The document, and the section with the table.
+/// The document with the table of faults.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/loadtest.md");
 const SECTION: &str = "\n## Check that the load test can fail\n";
 

@@ -54,7 +54,8 @@ fn sessions_that_the_collector_ends_are_found_in_every_scenario() {
     });
 }
 
-/// The gate serves the first 40 connections, which is the ramp, and closes every later one at once.
+/// The fault `gate` admits the first 40 connections, which are those of the ramp, and closes every
+/// later one at once.
 #[test]
 fn agents_that_cannot_return_are_found() {
     for command in ["churn", "soak"] {

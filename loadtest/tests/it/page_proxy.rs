@@ -8,7 +8,7 @@ use fleetgauge_loadtest::scrape;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A page and its announced length. A page shorter than announced is truncated.
+/// A page, and its length according to the response header. A page shorter than that is truncated.
 pub(crate) struct ProxiedPage {
     pub(crate) announced: usize,
     pub(crate) page: String,
@@ -20,7 +20,7 @@ impl From<String> for ProxiedPage {
     }
 }
 
-/// Addresses of the collector and the proxy.
+/// Address of the collector for agents, and of the proxy for HTTP.
 pub(crate) struct PageProxy {
     pub(crate) agents: SocketAddr,
     pub(crate) http: SocketAddr,

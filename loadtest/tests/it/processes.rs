@@ -90,7 +90,7 @@ impl Run {
         Self(run.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
     }
 
-    /// Waits until the run has `count` children. Returns their process ids by command.
+    /// Waits until the run has `count` children. Returns their process ids by command name.
     fn wait_for_children(&self, count: usize) -> BTreeMap<String, Vec<u32>> {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -128,7 +128,7 @@ fn children_of(parent: u32) -> Vec<u32> {
     children.map(|stat| stat.pid.unsigned_abs()).collect()
 }
 
-/// First argument of a process; `None` if it has none or has exited.
+/// First argument of a process after the program; `None` if it has none or has exited.
 fn argument_of(pid: u32) -> Option<String> {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let argument = line.split(|byte| *byte == 0).nth(1)?;

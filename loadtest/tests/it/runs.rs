@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::page_proxy::{PageProxy, ProxiedPage};
 use crate::{BUSY, loadtest};
 
-/// The agent that is affected.
+/// Id of the agent whose series the tests change on pages, in quotes.
 const VICTIM: &str = "\"sim-000003\"";
 
 #[test]
@@ -58,8 +58,8 @@ fn churning_agents_resume_tls_sessions() {
     assert!(resumed > 0 && begun == 30 + resumed, "{resumed} of {begun}: {output_text}");
 }
 
-/// Runs against a collector whose pages pass through `rewrite`. Exactly these reasons must be
-/// found, with this text.
+/// Runs the load test against a collector whose pages pass through `rewrite`. The findings must
+/// have exactly these reasons, and the output must contain `words`.
 async fn assert_finds(
     rewrite: impl FnMut(String) -> ProxiedPage + Send + 'static,
     reasons: &[&str],

@@ -1,4 +1,4 @@
-//! Every scenario passes a correct collector, and finds one with a fault.
+//! A correct collector passes every scenario, and a collector with a fault fails.
 
 use std::thread;
 
@@ -31,11 +31,12 @@ fn play(args: &[&str], fault: Option<&str>) -> (Option<i32>, Value, String) {
     (output.status.code(), results, printed)
 }
 
-/// A fault, the findings that it must cause, and those that it may cause. Others fail the test.
+/// Name of a fault, the findings that it must cause, and those that it may cause. Any other finding
+/// fails the test.
 type Fault<'a> = (&'a str, &'a [&'a str], &'a [&'a str]);
 
-/// Runs a scenario against collectors with a fault each, then against a correct one. Returns the
-/// figures of the correct one.
+/// Runs a scenario against collectors with one fault each, then against a correct collector.
+/// Returns the figures of the last run.
 fn judges(args: &[&str], faults: &[Fault<'_>]) -> Value {
     thread::scope(|scope| {
         for (fault, must, may) in faults {
@@ -88,7 +89,7 @@ fn finds(args: &[&str], fault: &str, must: &[&str], may: &[&str]) -> Value {
 #[test]
 fn storm_passes_a_correct_collector_and_finds_missing_agents() {
     let args = ["storm", "--agents", "30", "--collectors", "2", "--outage", "100ms"];
-    // One agent in ten never returns, so the test need not wait longer.
+    // With this fault one agent in ten never returns, so a longer timeout would not help.
     let faulty = [&args[..], &BUSY, &["--recovery-timeout", "30s"]].concat();
     finds(&faulty, "missing", &["not_recovered", "missing"], &[]);
     let figures = passes(&args);
@@ -99,8 +100,8 @@ fn storm_passes_a_correct_collector_and_finds_missing_agents() {
 #[test]
 fn deaths_passes_a_correct_collector_and_finds_wrong_removals() {
     let args = ["deaths", "--agents", "60", "--deaths-per-cause", "8"];
-    // A tolerance of 5 s would hide that agents are removed 3.75 s too early. Without it a busy
-    // machine may cause further findings.
+    // The tolerance of `BUSY`, 5 s, would hide that agents are removed 3.75 s too early. Without
+    // that tolerance a busy machine may cause further findings.
     let impatient = [&args[..], &["--interval", "5s", "--max-lag", "30s"]].concat();
     let may = ["live_agent_removed", "missing", "stale", "leftover", "not_removed", "shown_again"];
     let figures = thread::scope(|scope| {
@@ -158,7 +159,7 @@ fn scrape_passes_a_correct_collector() {
 fn back_to_back_pages_are_all_judged() {
     let args = ["scrape", "--agents", "200", "--duration", "3s"];
     let args = [&args[..], &["--max-p99", "30s", "--max-p99-increase", "30s"], &BUSY].concat();
-    // An invalid line is missing on the page.
+    // The series of an invalid line are missing from the page.
     let lost = &["incomplete", "missing", "duplicate", "no_own_metrics"][..];
     thread::scope(|scope| {
         for (fault, must, may) in [
@@ -188,7 +189,8 @@ fn soak_finds_a_memory_leak() {
 #[test]
 fn hostile_passes_a_correct_collector_and_finds_admitted_attacks() {
     let args = ["hostile", "--agents", "300", "--duration", "6s", "--rate", "200/s"];
-    // At this rate the flood needs a lower limit. Reports are late beside other tests.
+    // The attack rate is too low to reach the default limit on new connections from one address.
+    // The bounds of the p99 are high because other tests delay reports.
     let bounds = ["--collector-flag=--max-handshakes-per-address=5", "--max-p99", "30s"];
     let args = [&args[..], &bounds, &["--max-p99-factor", "1000000"]].concat();
     let ended = ["sessions_ended", "misplaced", "missing", "refused", "refusals_uncounted"];

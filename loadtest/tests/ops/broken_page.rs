@@ -1,4 +1,5 @@
-//! A page that the collector abandons is a failed scrape for a real Prometheus, never a short one.
+//! Tests that a real Prometheus treats a page that the collector abandons as a failed scrape, and
+//! uses none of its samples.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -18,11 +19,11 @@ use super::every_kind::report_once;
 use super::programs::{Collector, wait_for};
 use super::prometheus::Prometheus;
 
-/// Agents, and series of each: the page is larger than all buffers between collector and
-/// Prometheus.
+/// Number of agents, and of series per agent: the page is larger than all buffers between collector
+/// and Prometheus.
 const AGENTS: usize = 8;
 const SERIES: usize = 10_000;
-/// Bytes of a stalled page that are forwarded.
+/// Number of bytes of a stalled page that are forwarded before it stalls.
 const FORWARDED_BYTES: u64 = 256 * 1024;
 
 /// A proxy between Prometheus and the collector that can stop reading in the middle of a page.
@@ -52,8 +53,8 @@ impl StallingProxy {
     }
 }
 
-/// Forwards one request and its response, uncompressed. A stalled response pauses after its
-/// beginning until the test resumes it.
+/// Forwards one request and its response, uncompressed. If `stalled`, forwarding pauses after the
+/// beginning of the response until the test resumes it.
 fn forward(
     mut reader: TcpStream,
     collector: SocketAddr,

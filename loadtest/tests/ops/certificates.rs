@@ -16,7 +16,8 @@ pub(crate) fn run(commands: &str, folder: &Path) {
     assert!(done.status.success(), "{commands}\n{}", String::from_utf8_lossy(&done.stderr));
 }
 
-/// Flags for the files in the folder.
+/// Returns TLS flags with the files in this folder: certificate and key of `own`, and `ca.pem` for
+/// the flag `authority`.
 fn settings(folder: &Path, own: &str, authority: &str) -> Vec<String> {
     [("tls-certificate", format!("{own}.pem")), ("tls-key", format!("{own}.key"))]
         .into_iter()

@@ -37,7 +37,7 @@ fn missing<'a>(document: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<
     names.into_iter().filter(|name| !document.contains(&format!("`{name}`"))).collect()
 }
 
-/// All Rust files of the workspace.
+/// Contents of all Rust files of the workspace.
 fn sources() -> Vec<String> {
     let mut sources = Vec::new();
     let mut directories: Vec<_> =
@@ -59,7 +59,7 @@ fn sources() -> Vec<String> {
 fn own_names(text: &str) -> BTreeSet<&str> {
     let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':');
     let own = |name: &&str| name.starts_with("fleetgauge_") || name.starts_with("process_");
-    // Reserved prefixes, and a module in an example.
+    // Names that are not metrics: reserved prefixes, and a Rust path in an example.
     let other = |name: &&str| name.ends_with('_') || name.contains("::");
     text.split(word).filter(own).filter(|name| !other(name)).collect()
 }
@@ -127,7 +127,7 @@ fn routes_name_alerts_that_exist() {
     let routes = read("deploy/prometheus/alertmanager.yml");
     let word = |c: char| !c.is_ascii_alphanumeric();
     let alerts = routes.split(word).filter(|name| name.starts_with("Fleetgauge"));
-    // `Fleetgauge` is the pattern of all alerts.
+    // `Fleetgauge` alone is part of the pattern that matches all alerts.
     let alerts: BTreeSet<_> = alerts.filter(|name| *name != "Fleetgauge").collect();
     assert!(alerts.len() >= 5, "{alerts:?}");
     for alert in alerts {
@@ -151,7 +151,7 @@ fn every_code_and_close_reason_is_documented() {
     assert!(missing.is_empty(), "docs/codes.md lacks {missing:?}");
 }
 
-/// Every fault names a test that exists.
+/// Every row of docs/faults.md names tests, and these exist.
 #[test]
 fn every_fault_names_its_tests() {
     let document = read("docs/faults.md");
@@ -219,7 +219,8 @@ fn check_settings(settings: &[Setting], section: &str, example: &str) {
     }
 }
 
-/// The image has the oldest release that compiles, and the documents name it.
+/// The container image is built with the minimum supported Rust version, and the documents name the
+/// same version.
 #[test]
 fn rust_version_is_the_same_everywhere() {
     let manifest = read("Cargo.toml");

@@ -13,7 +13,7 @@ use fleetgauge_proto::report::ABSENT;
 use fleetgauge_proto::schema::FamilyKind;
 use fleetgauge_proto::{AgentId, StaticLabels};
 
-/// A label value with every character that must be escaped, and more.
+/// A label value with every character that must be escaped, and with non-ASCII characters.
 pub(crate) const AWKWARD: &str = "C:\\new\n\"quoted\" – ü";
 
 /// A series: index of its family, labels, parameters and values.
@@ -67,7 +67,7 @@ pub(crate) fn report_once(profile: &Profile, values: &[f64], collector: &str) ->
     let mut buffer = [0; 1024];
     loop {
         let read = match stream.read(&mut buffer) {
-            // By a signal, or the machine was stopped for a moment.
+            // A signal interrupted the read, or the machine was suspended for a moment.
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             read => read.unwrap(),
         };

@@ -5,7 +5,7 @@ use std::process::Command;
 use super::http;
 use super::programs::{Collector, Program, agent, built, free_address, installed, wait_for};
 
-/// Source address of the balancer, which the collector trusts.
+/// Source address of HAProxy, which the collector trusts.
 const BALANCER: &str = "127.0.0.9";
 
 /// Starts HAProxy in front of the collector, listening at these addresses.

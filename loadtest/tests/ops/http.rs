@@ -7,7 +7,8 @@ use std::time::Duration;
 /// Timeout of a response.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Fetches a page. Returns the body of a successful response; `accept` may be empty.
+/// Fetches a page. `accept` is the Accept header, or empty. Returns the body of a successful
+/// response.
 pub(crate) fn get(address: &str, path: &str, accept: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(TIMEOUT))?;

@@ -21,12 +21,12 @@ const SERIES: usize = 6;
 /// Selects the gauges of all agents. The job excludes the roster, which also has an `agent` label.
 const FLEET: &str = "{job='fleetgauge-agents', agent!=''}";
 
-/// Returns the size in the environment variable, or the small default.
+/// Returns the size in this environment variable, or `small` if it is not set.
 fn size(variable: &str, small: usize) -> usize {
     std::env::var(variable).map_or(small, |text| text.parse().unwrap())
 }
 
-/// The shipped configuration for several collectors.
+/// The shipped Prometheus configuration for several collectors.
 fn several(collectors: &[Collector]) -> String {
     let addresses: Vec<_> = collectors.iter().map(|collector| &collector.http).collect();
     let mut config = String::new();
@@ -90,7 +90,7 @@ fn every_series_arrives_once() {
     count("count(count by (page_shard) (up{job='fleetgauge-agents'}))", 4);
 }
 
-/// The shipped configuration with a target per agent instead of shards.
+/// The shipped Prometheus configuration with one target per agent instead of shards.
 fn an_agent_a_target(collector: &Collector) -> String {
     let config = shipped(&collector.http);
     let (before, rest) = config.split_once("  - job_name: fleetgauge-agents\n").unwrap();

@@ -13,7 +13,7 @@ fn documents() -> Vec<PathBuf> {
     paths.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
 }
 
-/// The document without its blocks of code.
+/// Returns the document at `path` without its code blocks.
 fn prose(path: &Path) -> String {
     let mut code = false;
     let mut prose = String::new();

@@ -46,8 +46,8 @@ impl Network {
         assert!(done.status.success(), "{arguments}: {done:?}");
     }
 
-    /// Links `hub` and `host`. The device is called `wire` in the host's namespace, and has the
-    /// host's name in the hub's.
+    /// Links the namespaces `hub` and `host`. The device is called `wire` in the host's namespace,
+    /// and has the host's name in the hub's namespace.
     pub(crate) fn connect(&self, hub: &str, host: &str, near: &str, far: &str) {
         let spoke = self.name(host);
         self.link(hub, &format!("add {host} type veth peer name wire netns {spoke}"));
@@ -89,7 +89,7 @@ impl Drop for Network {
     }
 }
 
-/// A link whose packets pass through `link.py`. Its commands are documented there.
+/// A link whose packets pass through `link.py`, which documents the commands for the link.
 pub(crate) struct BadLink {
     program: Child,
     orders: ChildStdin,

@@ -1,4 +1,4 @@
-//! Pages parsed by independent tools.
+//! Tests that independent tools accept the metrics pages.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -8,13 +8,14 @@ use super::programs::{Collector, agent, installed, wait_for};
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0";
 
-/// Parses an OpenMetrics page from standard input, strictly, and prints the number of families.
+/// Python program that parses an OpenMetrics page from standard input with the strict reference
+/// parser, and prints the number of families.
 const PARSE: &str = "import sys
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
 print(len(list(parse(sys.stdin.read()))))";
 
-/// Starts a collector with a real agent, one with every metric kind, one that has disconnected, and
-/// counters above zero.
+/// Starts a collector with a real agent, an agent with every metric kind, and an agent that has
+/// disconnected. Its counter of closed connections is above zero.
 fn collector() -> (Collector, impl Sized) {
     let collector = Collector::start(&[]);
     let left = every_kind::report_to(&collector.agents);
@@ -54,7 +55,7 @@ fn paths() -> Vec<String> {
     fixed.map(ToOwned::to_owned).into_iter().chain(shards).chain([agent]).collect()
 }
 
-/// Runs a command with the text as input, which must succeed. Returns its output.
+/// Runs a command with `text` on standard input. Panics if it fails. Returns its output.
 fn ask(mut command: Command, text: &str) -> String {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use tempfile::NamedTempFile;
 
-/// Polling interval.
+/// Interval between two attempts of [`wait_for`].
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Waits until `look` returns something, for at most `seconds`.
+/// Waits until `look` returns a value. Panics after `seconds`.
 pub(crate) fn wait_for<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + Duration::from_secs(seconds);
     loop {
@@ -30,8 +30,8 @@ pub(crate) fn may_skip() -> bool {
     std::env::var_os(MAY_SKIP).is_some()
 }
 
-/// Fails the test because this machine cannot run it: a test that passes without having run proves
-/// nothing.
+/// Fails the test because this machine cannot run it, unless tests may be skipped: a test that
+/// passes without having run proves nothing.
 pub(crate) fn cannot_run(what: &str, output: &[u8]) {
     let why = String::from_utf8_lossy(output);
     let message = format!("cannot {what} here: {}", why.trim());
@@ -100,7 +100,7 @@ pub(crate) fn installed(variable: &str, name: &str) -> Command {
     Command::new(std::env::var_os(variable).unwrap_or_else(|| name.into()))
 }
 
-/// A file of the repository.
+/// Returns the path of a file in the repository.
 pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path)
 }

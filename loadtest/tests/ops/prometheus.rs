@@ -55,7 +55,7 @@ impl Prometheus {
         up.into_iter().map(|(labels, up)| (labels["job"].clone(), up)).collect()
     }
 
-    /// Name, agent and state of all alerts.
+    /// Name, `agent` label and state of all alerts.
     pub(crate) fn alerts(&self) -> Vec<[String; 3]> {
         let answer = self.get("/api/v1/alerts");
         let alerts = answer["data"]["alerts"].as_array().unwrap();
@@ -71,7 +71,7 @@ impl Prometheus {
         serde_json::from_str(&http::get(&self.address, path, "").unwrap()).unwrap()
     }
 
-    /// Instances with a current sample, in order.
+    /// Sorted `instance` labels of the metric's current series.
     pub(crate) fn instances(&self, metric: &str) -> Vec<String> {
         let mut instances: Vec<_> =
             self.query(metric).into_iter().map(|(labels, _)| labels["instance"].clone()).collect();
@@ -79,7 +79,7 @@ impl Prometheus {
         instances
     }
 
-    /// Waits for the only sample of a query.
+    /// Waits until a query returns exactly one sample. Returns its value.
     pub(crate) fn value(&self, query: &str) -> f64 {
         wait_for(query, 20, || match self.query(query).as_slice() {
             [(_, value)] => Some(*value),
@@ -95,12 +95,12 @@ fn sample(of: &Value) -> Sample {
     (labels, text(&of["value"][1]).parse().unwrap())
 }
 
-/// The configuration of `deploy/` with this collector, scraped every second.
+/// The Prometheus configuration of `deploy/` for this collector, with intervals of a second.
 pub(crate) fn shipped(collector: &str) -> String {
     shipped_as_it_is(collector).replace("_interval: 15s", "_interval: 1s")
 }
 
-/// The configuration of `deploy/` with this collector.
+/// The Prometheus configuration of `deploy/` for this collector, otherwise unchanged.
 pub(crate) fn shipped_as_it_is(collector: &str) -> String {
     let path = repository("deploy/prometheus/prometheus.yml");
     let config = std::fs::read_to_string(&path).unwrap();
@@ -110,7 +110,7 @@ pub(crate) fn shipped_as_it_is(collector: &str) -> String {
     config.replace("127.0.0.1:1234", collector)
 }
 
-/// Kills one of two agents: its series end at once, those of the other continue.
+/// Kills one of two agents. Its series must end at once, and those of the other must continue.
 fn kill_one_of_two(metric: &str, set: &str, collector: &Collector) {
     let mut doomed = agent("web-1", collector, set);
     let _other = agent("web-2", collector, set);

@@ -33,8 +33,8 @@ fn both_shipped_configurations_scrape_the_same() {
     assert_eq!(without_connections(&plain), without_connections(&read(SHIPPED)));
 }
 
-/// Creates a certificate authority, the collector's certificate, and a reader's token with its
-/// entry.
+/// Creates a certificate authority, the collector's certificate, and a token for Prometheus with
+/// its entry in a credentials file.
 fn secrets() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     run(&commands("# The authority."), folder.path());
@@ -60,7 +60,8 @@ fn collector(folder: &Path) -> Collector {
     Collector::start(&flags.each_ref().map(String::as_str))
 }
 
-/// The shipped configuration with this collector and these files, scraped every second.
+/// The shipped Prometheus configuration for TLS, with this collector and these files, and intervals
+/// of a second.
 fn shipped(collector: &Collector, folder: &Path) -> String {
     let config = read(SHIPPED);
     let folder = format!("{}/", folder.display());
@@ -92,7 +93,8 @@ fn tls_configuration_scrapes_every_job() {
     wait_for("no alert", 60, || prometheus.alerts().is_empty().then_some(()));
 }
 
-/// Without tls_config no target has `up == 0`, so another alert must fire.
+/// Without `tls_config`, service discovery finds no target, so no `up` is 0. The alert for jobs
+/// without targets must fire instead.
 #[test]
 #[ignore = "needs prometheus and openssl"]
 fn service_discovery_without_tls_config_raises_an_alert() {
@@ -106,7 +108,7 @@ fn service_discovery_without_tls_config_raises_an_alert() {
         let [roster, own] = ["fleetgauge-roster", "fleetgauge-collector"].map(|job| up.get(job));
         (roster == Some(&1.0) && own == Some(&1.0)).then_some(())
     });
-    // Pending: it fires after two minutes.
+    // The alert is pending now, and fires after two minutes.
     let alert = "ALERTS{alertname='FleetgaugeJobHasNoTargets', job='fleetgauge-agents'}";
     wait_for("an alert", 60, || (prometheus.query(alert).len() == 1).then_some(()));
     assert_eq!(prometheus.jobs_up().get("fleetgauge-agents"), None);

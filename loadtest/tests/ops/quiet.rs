@@ -34,8 +34,8 @@ fn back_to_back_scrapes_hardly_delay_reports() {
     }
 }
 
-/// A page stalls the collector for 2 s, so most reports wait for a second. `--max-lag` leaves the
-/// comparison with the quiet phase to find it.
+/// A page stalls the collector for 2 s, so most reports are delayed by about a second. `--max-lag`
+/// allows that, so only the comparison with the phase without scrapes finds it.
 #[test]
 #[ignore = "needs a quiet machine"]
 fn reports_delayed_by_scrapes_are_found() {
@@ -54,7 +54,7 @@ fn rebooted_hosts_are_welcomed_within_seconds() {
     }
 }
 
-/// Dropping packets needs network namespaces.
+/// Without network namespaces the cause `dropped_packets` is skipped.
 #[test]
 #[ignore = "needs a quiet machine"]
 fn every_cause_of_death_is_detected_in_time() {
@@ -74,7 +74,8 @@ fn fleet_returns_within_seconds_of_a_restart() {
     assert!(results["figures"]["attempts"]["welcomed"].as_u64().unwrap() >= 30, "{results:#}");
 }
 
-/// Arguments of `hostile`. At this rate the flood needs a lower limit.
+/// Arguments of `hostile`. Its attack rate is too low to reach the default limit on new connections
+/// from one address, so the limit is lowered.
 const ATTACKED: [&str; 8] = [
     "hostile",
     "--agents",
@@ -96,8 +97,8 @@ fn attacks_hardly_delay_reports_and_stay_within_the_memory_bound() {
     }
 }
 
-/// Every report still arrives within a second, so only the comparison with the quiet phase can find
-/// it.
+/// The fault delays reports by less than a second, so they are not late. Only the comparison with
+/// the quiet phase finds the delay.
 #[test]
 #[ignore = "needs a quiet machine"]
 fn reports_delayed_during_attacks_are_found() {

@@ -13,7 +13,7 @@ const ALERT_TIMEOUT: Duration = Duration::from_secs(120);
 /// Maximum time to start a fleet on a small machine.
 const START_SECONDS: u64 = 120;
 
-/// Size of the fleet and report intervals.
+/// Size of the test: the fleet, its report interval, and the configuration of the programs.
 struct Size {
     agents: usize,
     killed: usize,
@@ -22,8 +22,8 @@ struct Size {
     configuration: fn(&str) -> String,
 }
 
-/// Returns a small fleet with short intervals. With `FULL_SIZE` set: a thousand agents with default
-/// intervals.
+/// Returns a small fleet with short intervals. If `FULL_SIZE` is set, returns a thousand agents
+/// with default intervals.
 fn size() -> Size {
     if std::env::var_os("FULL_SIZE").is_some() {
         let configuration = shipped_as_it_is;
@@ -34,7 +34,8 @@ fn size() -> Size {
     }
 }
 
-/// Returns the agents whose down alert is in this state. Panics if another alert is firing.
+/// Returns the agents whose `FleetgaugeAgentDown` alert is in this state. Panics if another alert
+/// is firing.
 fn down(prometheus: &Prometheus, wanted: &str) -> BTreeSet<String> {
     let alerts = prometheus.alerts().into_iter();
     let down = alerts.filter(|[.., state]| state == wanted).map(|[name, agent, state]| {
@@ -48,7 +49,7 @@ fn id(number: usize) -> String {
     format!("host-{number:04}")
 }
 
-/// Waits until all agents are connected and the collector has saved that.
+/// Waits until all agents are connected and the collector's state file lists them as connected.
 fn all_are_known(collector: &Collector, size: &Size, state: &Path) {
     wait_for("all agents on the roster", START_SECONDS, || {
         let page = collector.get("/metrics/roster", "");

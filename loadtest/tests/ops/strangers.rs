@@ -21,7 +21,7 @@ use super::trust::{credential, path};
 
 const AGENTS: &str = "192.0.2.1:45678";
 const HTTP: &str = "192.0.2.1:1234";
-/// First bytes of a browser and of a scanner.
+/// First bytes that a browser and a port scanner send.
 const GREETINGS: [&[u8]; 2] = [b"GET / HTTP/1.1\r\n\r\n", &[0; 64]];
 /// First bytes of a TLS client, and the alert that it receives from a port without TLS.
 const CLIENT_HELLO: &[u8] = b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03";
@@ -31,7 +31,7 @@ fn ip(arguments: &str) -> Output {
     Command::new("ip").args(arguments.split(' ')).output().expect("iproute2")
 }
 
-/// A network namespace with the address, removed when the test ends.
+/// A network namespace with the address of the ports above, removed when the test ends.
 struct Namespace(String);
 
 impl Namespace {
@@ -169,8 +169,8 @@ fn unauthenticated_client_receives_only_a_reject() {
     });
 }
 
-/// Configures a TLS client that trusts the collector and presents a certificate of this authority
-/// and name.
+/// Configures a TLS client that trusts the collector. It presents a certificate from the CA and for
+/// the name in `shown`; none if `shown` is `None`.
 fn client(collector: &TestCa, shown: Option<(&TestCa, &str)>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(collector.root().unwrap()).unwrap();

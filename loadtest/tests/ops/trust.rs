@@ -1,4 +1,4 @@
-//! Authentication of readers and agents, with the real programs and a real Prometheus.
+//! Authentication of HTTP clients and agents, with the real programs and a real Prometheus.
 
 use std::io::Write;
 use std::process::Command;
@@ -31,7 +31,7 @@ pub(crate) fn path(file: &NamedTempFile) -> &str {
     file.path().to_str().unwrap()
 }
 
-/// Starts a collector that requires authentication from agents and readers.
+/// Starts a collector that requires authentication from agents and HTTP clients.
 fn guarded(agents: &NamedTempFile, readers: &NamedTempFile) -> Collector {
     let flags = ["--credentials", path(agents), "--http-credentials", path(readers)];
     Collector::start(&flags)

@@ -9,14 +9,14 @@ use tempfile::TempDir;
 
 use super::programs::{built, cannot_run, repository};
 
-/// A target that starts only the check.
+/// A systemd target that starts the check and what it needs, nothing else.
 const TARGET: &str = "[Unit]\nWants=systemd-journald.service dbus.service check.service\n";
-/// The container must exit even if the check fails.
+/// A service that runs the check. The container must exit even if the check fails.
 const SERVICE: &str = "[Unit]\nAfter=dbus.service\nSuccessAction=poweroff-force\n\
     FailureAction=poweroff-force\n[Service]\nType=oneshot\nExecStart=/usr/local/bin/check\n\
     StandardOutput=file:/var/log/check\nTimeoutStartSec=3min\n";
 
-/// The files of this host, with an overlay in memory.
+/// Root directory of the container: this host's files with an overlay in memory.
 struct Root(TempDir);
 
 impl Root {

@@ -19,7 +19,7 @@ pub enum FamilyKind {
 }
 
 impl FamilyKind {
-    /// Returns the kind of a wire number; `None` for a kind of a later version.
+    /// Returns the metric type of a wire number; `None` for a type of a later version.
     #[must_use]
     pub const fn from_u8(number: u8) -> Option<Self> {
         Some(match number {
@@ -55,7 +55,7 @@ impl FamilyKind {
         }
     }
 
-    /// Returns whether bucket bounds or quantiles are valid for this kind.
+    /// Returns whether bucket bounds or quantiles are valid for this metric type.
     pub(super) fn parameters_are_legal(self, parameters: &[f64]) -> bool {
         let rising = parameters.windows(2).all(|pair| pair[0] < pair[1]);
         match self {

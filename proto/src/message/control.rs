@@ -5,7 +5,7 @@ use crate::codec::{BorrowDecode, Encode};
 /// Checks that the peer is alive. The peer answers with a Pong of the same token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct Ping {
-    /// Chosen by the sender.
+    /// Token that the sender chose. The Pong returns it.
     pub token: u64,
 }
 
@@ -56,6 +56,6 @@ pub enum ByeReason {
     Stopping = 0,
     /// The collector sent Drain.
     Drained = 1,
-    /// The agent reconnects with other settings.
+    /// The agent reconnects with changed settings.
     Reconfigured = 2,
 }

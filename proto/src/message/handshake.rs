@@ -11,13 +11,13 @@ pub struct Hello<'a> {
     pub min_version: u8,
     /// Highest protocol version that the agent supports.
     pub max_version: u8,
-    /// Capability bits. Version 1 defines none.
+    /// Capability bits that the agent offers. Version 1 defines none.
     pub capabilities: u64,
     /// Agent id, unique in the fleet.
     pub agent_id: &'a str,
-    /// Identifies a boot of a host: the same for all processes of one boot, another after a reboot.
+    /// Identifies a boot of the host: the same for all processes until the host reboots.
     pub host_nonce: [u8; 16],
-    /// Identifies the process: random.
+    /// Random bytes that identify the agent's process.
     pub process_nonce: [u8; 16],
     /// The agent's static labels, added to all its series.
     pub labels: Vec<Label<'a>>,
@@ -79,7 +79,7 @@ pub struct Welcome<'a> {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct Limits {
-    /// Longest payload, in bytes.
+    /// Longest payload that the collector accepts, in bytes.
     pub max_payload_bytes: u32,
     /// Maximum number of metric families of a catalog.
     pub max_families: u32,
@@ -112,6 +112,6 @@ impl Default for Limits {
 pub struct Extension<'a> {
     /// Extension id. Version 1 defines none.
     pub id: u16,
-    /// Content.
+    /// Payload, in the format that the extension id defines.
     pub data: &'a [u8],
 }

@@ -120,7 +120,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Returns the kind of its frame.
+    /// Returns the kind of the message's frame.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         match self {

@@ -76,7 +76,7 @@ pub(crate) enum Values {
     Changed { bitmap: Vec<u8>, values: Vec<u8> },
 }
 
-/// Any message with a payload.
+/// An owned copy of any message except a skipped frame.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Owned {
     Hello(Hello),
@@ -213,7 +213,7 @@ impl Report {
 }
 
 impl Owned {
-    /// Returns the library's own type.
+    /// Returns the same message as the library's type, which borrows from this one.
     pub(crate) fn borrowed(&self) -> Message<'_> {
         match self {
             Self::Hello(hello) => Message::Hello(hello.borrowed()),

@@ -37,7 +37,7 @@ fn received<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Received {
     (frames, Ok(unfinished))
 }
 
-/// A few frames, then possibly garbage.
+/// A byte stream: a few frames, then possibly random bytes or an incomplete frame.
 fn stream() -> impl Strategy<Value = Vec<u8>> {
     let tail = prop_oneof![
         Just(vec![]),
@@ -57,13 +57,13 @@ fn kind() -> impl Strategy<Value = u8> {
     prop_oneof![8 => 1..=10u8, 1 => any::<u8>()]
 }
 
-/// Bytes that are frequent in payloads, so that decoding gets beyond the first field.
+/// A payload of bytes that are frequent in payloads, so that decoding gets beyond the first field.
 fn payload() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![4 => 0..4u8, 1 => 0xfa..=0xffu8, 1 => any::<u8>()];
     vec(byte, 0..64)
 }
 
-/// A mutation of a frame.
+/// A mutation of a payload.
 #[derive(Debug, Clone)]
 enum Mutation {
     Set(Index, u8),

@@ -146,7 +146,7 @@ fn report() -> impl Strategy<Value = Report> {
     })
 }
 
-/// Any message with a payload.
+/// Any message except a skipped frame.
 pub(crate) fn message() -> impl Strategy<Value = Owned> {
     let reject = (any::<u16>(), text(), option::of(small()))
         .prop_map(|(code, text, retry_after_ms)| Reject { stream: 0, code, text, retry_after_ms });

@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::json::{hex, to_json, unhex};
 use crate::receiver::{receive, receive_code};
 
-/// A committed vector.
+/// A committed test vector.
 struct Vector {
     name: String,
     bytes: Vec<u8>,
@@ -179,7 +179,7 @@ fn parse(path: &Path) -> Value {
     serde_json::from_str(&read(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Returns hexadecimal digits, 16 bytes a line.
+/// Returns `bytes` as hexadecimal digits, 16 bytes a line.
 fn wrapped(bytes: &[u8]) -> String {
     bytes.chunks(16).map(|line| hex(line) + "\n").collect()
 }

@@ -21,41 +21,43 @@ use crate::limits::leaky_bucket::LeakyBucket;
 use crate::limits::memory_budget::MemoryBudget;
 use crate::peers::refusal::Refusal;
 
-/// Maximum idle records (addresses without a connection). Beyond it a record is dropped when its
-/// last connection ends, so that a peer with ever new addresses evicts no other record.
+/// Maximum number of idle records (addresses without a connection). At the maximum, a record is
+/// dropped when its last connection ends. So a peer that keeps changing its address evicts no other
+/// record.
 pub const IDLE_ADDRESSES: usize = 65_536;
-/// Memory charged for a record: a map slot, doubled because the map can be half empty.
+/// Bytes charged to the memory budget for a record: a map slot, doubled because the map can be half
+/// empty.
 pub const RECORD_BYTES: usize = 2 * (size_of::<(Source, Record)>() + 1);
-/// Depth of the bucket of new connections: a burst of ten seconds' worth.
+/// Capacity of the leaky bucket of new connections, in milliseconds: a burst of ten seconds' worth.
 const BURST: Millis = 10_000;
-/// Depth of the bucket of failures.
+/// Capacity of the leaky bucket of failures, in milliseconds: the failures of one minute.
 const FAILURES_WITHIN: Millis = 60_000;
-/// How long an address stays trusted after its last reporting agent has left.
+/// How long an address cannot be paused after its last reporting agent has left, in milliseconds.
 const TRUSTED_FOR: Millis = 3_600_000;
 
-/// The limits of one address.
+/// The limits that apply to each source address.
 #[derive(Debug, Clone)]
 pub struct AddressLimits {
-    /// Maximum connections.
+    /// Maximum connections from one address.
     pub connections: usize,
-    /// Maximum connections without a first report.
+    /// Maximum connections from one address whose agents have not reported yet.
     pub unreported: usize,
-    /// Maximum new connections per second, with a burst of ten seconds' worth.
+    /// Maximum new connections per second from one address, with a burst of ten seconds' worth.
     pub handshakes: u64,
-    /// Maximum failures per minute.
+    /// Maximum failed sessions per minute from one address; one more pauses the address.
     pub failures: u64,
-    /// Duration of a pause.
+    /// How long connections of an address are refused after too many failures.
     pub pause: Duration,
-    /// Addresses without limits.
+    /// Addresses to which no limits apply.
     pub exempt: Prefixes,
 }
 
 /// How a session ended, as counted against its source address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionOutcome {
-    /// The agent had reported.
+    /// Whether the agent had sent a report.
     pub reported: bool,
-    /// The end counts as a failure.
+    /// Whether the session failed: a protocol error, a timeout or an invalid credential.
     pub failed: bool,
 }
 
@@ -79,11 +81,11 @@ struct Record {
     connections: u32,
     /// Connections whose agents have reported.
     agents: u32,
-    /// New connections, in microseconds.
+    /// Rate limit of new connections; its level is in microseconds.
     handshakes: LeakyBucket,
-    /// Failures, in milliseconds.
+    /// Rate limit of failures; its level is in milliseconds, and more than a minute means paused.
     failures: LeakyBucket,
-    /// End of the trusted time after the last reporting agent has left.
+    /// Time until which the address cannot be paused, although no reporting agent is connected.
     trusted_until: Millis,
 }
 
@@ -92,14 +94,14 @@ impl Record {
         self.agents > 0 || self.trusted_until > now
     }
 
-    /// Whether the record can be dropped.
+    /// Whether the record holds no more than a new one would, so that it can be dropped.
     fn is_idle(&self, now: Millis) -> bool {
         let drained = self.handshakes.level(now * MICROS) == 0 && self.failures.level(now) == 0;
         self.connections == 0 && drained && !self.is_trusted(now)
     }
 }
 
-/// The tracked addresses and their limits.
+/// Tracks the connections and failures of source addresses, and enforces their limits.
 #[derive(Debug)]
 pub struct AddressLimiter {
     limits: AddressLimits,
@@ -176,7 +178,7 @@ impl AddressLimiter {
         Ok(())
     }
 
-    /// Records the end of a connection that was counted.
+    /// Records the end of a connection that [`Self::take`] counted.
     pub fn leave(&self, address: IpAddr, now: Millis) {
         let Entry::Occupied(mut entry) = self.records.entry(address.into()) else { return };
         let record = entry.get_mut();
@@ -191,14 +193,14 @@ impl AddressLimiter {
         }
     }
 
-    /// Records the first report on a connection that was counted.
+    /// Records the first report on a connection that [`Self::take`] counted.
     pub fn reported(&self, address: IpAddr) {
         if let Some(mut record) = self.records.get_mut(&address.into()) {
             record.agents += 1;
         }
     }
 
-    /// Records the end of a session. Returns the duration of the pause if it starts one.
+    /// Records the end of a session. If this pauses the address, returns the duration of the pause.
     pub fn ended(&self, address: IpAddr, outcome: SessionOutcome, now: Millis) -> Option<Millis> {
         let mut record = self.records.get_mut(&address.into())?;
         if outcome.reported {
@@ -219,7 +221,7 @@ impl AddressLimiter {
         Some(pause)
     }
 
-    /// Drops the idle records.
+    /// Drops records without connections whose buckets are empty and whose address can be paused.
     pub fn forget_idle(&self, now: Millis) {
         let mut forgotten = 0;
         self.records.retain(|_, record| {

@@ -1,4 +1,5 @@
-//! The address limiter without sockets: the tests pass connections, their ends and the time.
+//! Tests of the address limiter without sockets: they pass it connections, disconnections and
+//! times.
 
 use std::net::Ipv4Addr;
 
@@ -32,7 +33,8 @@ fn with_budget(bytes: usize) -> AddressLimiter {
 }
 
 impl AddressLimiter {
-    /// Counts a connection that ends at once with this outcome. Returns the pause that it starts.
+    /// Counts a connection that ends at once with this outcome. If this pauses the address, returns
+    /// the duration of the pause.
     fn connect_and_end(
         &self,
         address: IpAddr,

@@ -108,7 +108,7 @@ fn file_accessible_to_everyone_is_rejected() {
     }
 }
 
-/// `sha256sum` prints such digests for a missing token file, or one with only a line end.
+/// Such digests result from `sha256sum` if the token file is empty or contains only a line end.
 #[test]
 fn digests_of_blank_secrets_are_rejected() {
     for blank in ["", "\n", "\r\n", " ", "\t", " \n", "\n\n", "\r\n\r\n", "    "] {

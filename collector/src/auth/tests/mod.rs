@@ -21,13 +21,14 @@ fn digest(token: &str) -> String {
     digest.iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }
 
-/// An entry for these agents, with these tokens and other keys.
+/// An entry of a credentials file for this agent id or pattern, with these tokens. `more` is TOML
+/// text with other keys.
 fn entry(agent: &str, tokens: &[&str], more: &str) -> String {
     let tokens: Vec<_> = tokens.iter().map(|token| digest(token)).collect();
     format!("[[credential]]\nagent = {agent:?}\ntokens = {tokens:?}\n{more}\n")
 }
 
-/// The policy of a file that replaces `before`.
+/// The policy that a credentials file with this text makes when it replaces `before`.
 fn after(text: &str, before: &AuthPolicy) -> AuthPolicy {
     let agents = Credentials::read(file(text).path(), false, before.agents.as_ref()).unwrap();
     AuthPolicy { agents: Some(agents), ..AuthPolicy::default() }
@@ -48,7 +49,7 @@ fn admit(policy: &AuthPolicy, agent: &str, token: &str) -> Result<Grant, Denied>
     )
 }
 
-/// No labels.
+/// Label names of an agent without labels.
 fn no_labels() -> std::iter::Empty<&'static str> {
     std::iter::empty()
 }
@@ -203,12 +204,13 @@ fn credentials_restored_after_a_removal_are_new() {
     assert!(!back.still_allows(&id("web-1"), credential, no_labels()));
 }
 
-/// The credentials of a file, with certificates required, that replace `before`.
+/// The credentials in a file with this text, when certificates are required and `before` is
+/// replaced.
 fn certified(text: &str, before: Option<&Credentials>) -> Credentials {
     Credentials::read(file(text).path(), true, before).unwrap()
 }
 
-/// An entry for agents whose certificate is sufficient.
+/// An entry without tokens: the agents' certificates are sufficient. It pins the label `site`.
 fn by_certificate(agent: &str, site: &str) -> String {
     format!("[[credential]]\nagent = {agent:?}\nlabels = {{ site = {site:?} }}\n")
 }
@@ -288,7 +290,7 @@ fn only_allowed_labels_can_be_set() {
     Labels::only(&["a-b".to_owned()]).unwrap_err();
 }
 
-/// The readers in a file with two users.
+/// The users in a file with two entries.
 fn readers() -> Readers {
     let entry = |user: &str, tokens: &[&str]| {
         entry("x", tokens, "").replace("agent = \"x\"", &format!("user = {user:?}"))
@@ -329,8 +331,7 @@ fn readers_authenticate_with_bearer_or_basic() {
     assert_eq!(readers.allow(None), Err(ReadDenied::NoCredential));
 }
 
-/// This blank token is too long for its digest to be rejected in a file, and is invalid
-/// nevertheless.
+/// The digest of such a long blank token is not recognized in a file. The token itself is rejected.
 #[test]
 fn blank_token_is_invalid_even_with_its_digest() {
     let blank = " ".repeat(64);

@@ -21,8 +21,8 @@ use crate::registry::{
 use crate::state::CollectorState;
 use crate::telemetry::log_limiter::log_if;
 
-/// Burst of frames, in report intervals: frames that were delayed by a frozen collector or a
-/// network failure arrive at once.
+/// Maximum burst of frames, in report intervals. Bursts are allowed because frames that a frozen
+/// collector or a network failure has delayed arrive at once.
 const BURST_INTERVALS: Millis = 20;
 
 /// Burst of added and removed rows, in seconds: all rows of an agent that connects.
@@ -33,12 +33,13 @@ const SECOND: u64 = 1_000 * MICROS;
 /// Maximum family names in a log line. A catalog can have a thousand, of 200 bytes each.
 const FAMILIES_NAMED: usize = 3;
 
-/// The registration state of the agent.
+/// Whether the agent is in the registry.
 #[derive(Debug)]
 enum Registration {
-    /// Before the first Report.
+    /// The agent has not sent its first Report.
     Pending(Box<PendingAgent>),
-    /// After it, even if another connection has taken over the id.
+    /// The agent was registered by its first Report. Another connection may have taken over the id
+    /// since.
     Registered(Arc<RegisteredAgent>),
 }
 
@@ -53,7 +54,7 @@ pub(super) struct Agent {
     pub(super) missing: u16,
     /// Sequence number of the last Report; unused before it.
     pub(super) sequence: u64,
-    /// Rate limit of frames, in microseconds.
+    /// Rate limit of the agent's frames; its level is in microseconds.
     sent: LeakyBucket,
     /// Rate limit of rows that are added or removed, in microseconds.
     changed: LeakyBucket,
@@ -131,7 +132,7 @@ impl Agent {
         }
     }
 
-    /// Returns the time at which the session ends if no Report arrives.
+    /// Returns the time at which the session ends if no Report arrives before.
     pub(super) fn silent_at(&self, handle: &ConnectionHandle) -> Millis {
         let timeout = SILENT_INTERVALS * Millis::from(handle.hello().interval_ms);
         let timeout =

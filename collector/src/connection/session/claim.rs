@@ -18,7 +18,8 @@ use crate::registry::Claim;
 use crate::telemetry::log_limiter::{log_count, log_if, shortened};
 use crate::tls::{Certificate, PresentedChain, Verified};
 
-/// An agent that claims an id held by another host, and waits for the outcome of the challenge.
+/// An agent that claims an id held by another host, and waits until the holder answers or times
+/// out.
 #[derive(Debug)]
 pub(super) struct Challenge {
     pub(super) agent: Agent,
@@ -28,7 +29,7 @@ pub(super) struct Challenge {
 }
 
 impl Session {
-    /// Handles Hello.
+    /// Handles a Hello: authorizes the agent, and welcomes it or challenges the holder of its id.
     pub(super) fn hello(
         &mut self,
         hello: &Hello<'_>,
@@ -71,7 +72,8 @@ impl Session {
         Ok(())
     }
 
-    /// Authorizes the agent to use the id. Returns its labels.
+    /// Authorizes the agent to use the id. Returns the agent's static labels, those pinned
+    /// included.
     fn authorize(&self, id: &AgentId, hello: &Hello<'_>) -> Result<StaticLabels, Refusal> {
         let policy = self.collector.auth.lock();
         let certificate = self.handshake.as_ref().and_then(|own| own.certificate.as_ref());
@@ -129,7 +131,7 @@ impl Session {
         None
     }
 
-    /// Returns the agent that has an id or claims it.
+    /// Returns the agent of this session; `None` before Hello and after the end.
     fn agent(&self) -> Option<&Agent> {
         match &self.state {
             State::Open(agent) => Some(agent),
@@ -179,7 +181,7 @@ impl Session {
         }
     }
 
-    /// Takes over a claimed id whose holder is gone or silent.
+    /// Takes over the claimed id, because its holder is gone or has not answered the challenge.
     pub(super) fn inherit(&mut self, now: Millis, out: &mut Vec<u8>) -> Result<(), Refusal> {
         let challenge = std::mem::replace(&mut self.state, State::Greeting { until: now });
         let State::Challenging(challenge) = challenge else { return Ok(()) };

@@ -10,16 +10,16 @@ use crate::peers::close_reason::CloseReason;
 use crate::peers::handle::Signal;
 use crate::peers::refusal::Refusal;
 
-/// The refusal of bytes between Hello and Welcome, even if the id is free. Otherwise an agent that
-/// does not wait for Welcome would fail only when its id is contested.
+/// Returns the refusal of bytes that arrive between Hello and Welcome. They are refused even if the
+/// id is free. Otherwise an agent that does not wait for Welcome would fail only in a challenge.
 pub(super) fn before_welcome() -> Refusal {
     let detail = "bytes received after Hello and before Welcome; wait for Welcome".to_owned();
     Refusal { detail, ..Refusal::of(Code::UnexpectedFrame) }
 }
 
 impl Session {
-    /// Handles a frame; `more` if bytes follow it. `docs/protocol.md`, "The order of checks",
-    /// defines the order.
+    /// Checks and handles a frame; `more` is whether bytes follow it. The order of the checks is
+    /// defined in `docs/protocol.md`, "The order of checks".
     pub(super) fn frame(
         &mut self,
         frame: Frame<'_>,
@@ -59,8 +59,8 @@ impl Session {
         }
     }
 
-    /// Answers a pending challenge, for which any frame of the agent suffices. Returns whether
-    /// there was one.
+    /// Answers a pending challenge; any frame of the agent is a sufficient answer. Returns whether
+    /// a challenge was pending.
     fn answer_challenge(&mut self) -> bool {
         let State::Open(agent) = &mut self.state else { return false };
         let challenged = std::mem::take(&mut agent.challenged);
@@ -70,7 +70,8 @@ impl Session {
         challenged
     }
 
-    /// Returns why a frame of this kind is not allowed in the current state; `None` if it is.
+    /// Returns why a frame of this kind is not allowed in the current state; `None` if it is
+    /// allowed.
     fn unexpected(&self, kind: Kind) -> Option<&'static str> {
         match (&self.state, kind) {
             (State::Greeting { .. }, Kind::Hello) => None,
@@ -89,8 +90,8 @@ impl Session {
         match message {
             Message::Ping(Ping { token }) => send(&Message::Pong(Pong { token: *token }), out),
             Message::Bye(Bye { reason, .. }) => {
-                // Only in answer to Drain: the number of agents that the next start awaits is not
-                // limited.
+                // Only in answer to Drain, because the number of agents that the next start awaits
+                // is not limited.
                 let drained = *reason == ByeReason::Drained as u8 && self.collector.draining();
                 self.end(if drained { CloseReason::Drained } else { CloseReason::Bye });
             }

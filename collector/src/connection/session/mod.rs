@@ -44,24 +44,24 @@ use claim::Challenge;
 pub use unfinished::FRAME_TIMEOUT;
 use unfinished::Unfinished;
 
-/// Maximum time to Hello, in milliseconds.
+/// Maximum time from accepting a connection to its Hello, in milliseconds.
 pub const HELLO_TIMEOUT: Millis = 5_000;
 /// Maximum time for the holder of an id to answer a challenge, in milliseconds.
 pub const CHALLENGE_TIMEOUT: Millis = 5_000;
-/// Maximum time from Welcome to the first Report, in milliseconds, unless three intervals are
-/// shorter. The session holds a handshake permit meanwhile.
+/// Maximum time from Welcome to the first Report, in milliseconds; less if [`SILENT_INTERVALS`] are
+/// shorter. Until then the session holds a handshake permit.
 pub const FIRST_REPORT_TIMEOUT: Millis = 30_000;
-/// Intervals without a Report that end a session.
+/// Number of report intervals without a Report after which a session ends.
 pub const SILENT_INTERVALS: Millis = 3;
 
-/// The session of a connection.
+/// The protocol state of an agent's connection.
 #[derive(Debug)]
 pub struct Session {
     collector: Arc<CollectorState>,
     handle: Arc<ConnectionHandle>,
-    /// An incomplete frame; `None` between frames.
+    /// The frame that is only partly received; `None` between frames.
     unfinished: Option<Box<Unfinished>>,
-    /// `None` after the first Report.
+    /// State needed until the first Report; `None` afterwards.
     handshake: Option<Box<Handshake>>,
     state: State,
 }
@@ -69,11 +69,11 @@ pub struct Session {
 /// The state of a session before the first Report.
 #[derive(Debug)]
 pub struct Handshake {
-    /// Time at which the connection was accepted; taken at Welcome.
+    /// Time at which the connection was accepted; `None` once it was taken after Welcome.
     pub accepted: Option<Instant>,
-    /// The handshake permit.
+    /// The permit that limits concurrent handshakes.
     pub permit: OwnedSemaphorePermit,
-    /// The verified client certificate.
+    /// The verified client certificate; `None` without one.
     pub certificate: Option<Certificate>,
 }
 
@@ -103,7 +103,7 @@ impl Session {
         }
     }
 
-    /// Returns why the session has ended; `None` before.
+    /// Returns why the session has ended; `None` while it has not.
     #[must_use]
     pub fn close_reason(&self) -> Option<CloseReason> {
         match self.state {
@@ -124,24 +124,24 @@ impl Session {
         &self.handle
     }
 
-    /// Takes the time at which the connection was accepted, if the agent has been welcomed.
+    /// Takes the time at which the connection was accepted. Returns it once, after Welcome.
     pub fn take_accepted(&mut self) -> Option<Instant> {
         if self.is_open() { self.handshake.as_mut()?.accepted.take() } else { None }
     }
 
-    /// Whether nothing has been received.
+    /// Whether no byte has been received yet.
     #[must_use]
     pub fn is_new(&self) -> bool {
         matches!(self.state, State::Greeting { .. }) && self.unfinished.is_none()
     }
 
-    /// Whether the agent has been welcomed.
+    /// Whether Welcome has been sent and the session has not ended.
     #[must_use]
     pub fn is_open(&self) -> bool {
         matches!(self.state, State::Open(_))
     }
 
-    /// Whether the agent waits for the outcome of a challenge.
+    /// Whether the agent waits for the holder of its id to answer a challenge.
     fn is_challenging(&self) -> bool {
         matches!(self.state, State::Challenging(_))
     }
@@ -158,7 +158,7 @@ impl Session {
         own.min(self.frame_deadline().unwrap_or(Millis::MAX))
     }
 
-    /// Handles bytes from the peer. Appends output to `out`.
+    /// Handles bytes from the peer. Appends bytes for the peer to `out`.
     pub fn received(&mut self, bytes: &[u8], now: Millis, out: &mut Vec<u8>) {
         self.collector.telemetry.metrics.received_bytes.inc_by(bytes.len() as u64);
         if self.is_challenging() && !bytes.is_empty() {
@@ -188,7 +188,7 @@ impl Session {
         }
     }
 
-    /// Returns the limits of the next frame.
+    /// Returns the protocol version and the maximum size of the next frame.
     fn accept(&self) -> Accept {
         let max_payload_bytes = match self.state {
             State::Open(_) => self.collector.config.bounds.limits.max_payload_bytes,
@@ -197,7 +197,7 @@ impl Session {
         Accept { version: VERSION, max_payload_bytes }
     }
 
-    /// Handles the end of the stream.
+    /// Handles the end of the peer's stream.
     pub fn finished(&mut self, out: &mut Vec<u8>) {
         if self.unfinished.is_some() {
             self.refuse(&Violation::TruncatedFrame.into(), out);
@@ -206,7 +206,7 @@ impl Session {
         }
     }
 
-    /// Handles signals and deadlines. Appends output to `out`.
+    /// Handles signals and deadlines. Appends bytes for the peer to `out`.
     pub fn tick(&mut self, now: Millis, out: &mut Vec<u8>) {
         let signals = self.handle.take_signals();
         let ticked = if signals.has(Signal::Close) {
@@ -231,7 +231,8 @@ impl Session {
         }
     }
 
-    /// Asks the agent to leave, at a staggered time in the first half of the drain time.
+    /// Sends Drain with a delay, after which the agent disconnects. The delays of the agents are
+    /// spread over the first half of the drain timeout.
     fn ask_to_leave(&self, out: &mut Vec<u8>) {
         let span = u32::try_from(millis(self.collector.config.drain) / 2).unwrap_or(u32::MAX);
         let delay_ms = stagger(self.handle.session(), span);
@@ -309,7 +310,7 @@ impl Session {
     }
 }
 
-/// Ends the session with its task.
+/// Ends the session when its task is dropped.
 impl Drop for Session {
     fn drop(&mut self) {
         if self.close_reason().is_none() {

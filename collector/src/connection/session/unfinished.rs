@@ -1,4 +1,4 @@
-//! An incomplete frame: the memory that it takes, and its deadline.
+//! Frames that are only partly received: their memory and their deadline.
 
 use fleetgauge_proto::{Code, FrameBuffer};
 
@@ -6,12 +6,12 @@ use super::Session;
 use crate::clock::Millis;
 use crate::peers::refusal::Refusal;
 
-/// Maximum time to complete a frame, in milliseconds, plus the time that its announced length takes
-/// at the minimum rate.
+/// Maximum time to complete a frame, in milliseconds. The time that its announced length takes at
+/// the minimum rate is added.
 pub const FRAME_TIMEOUT: Millis = 10_000;
 const FRAME_BYTES_A_SECOND: Millis = 4_096;
 
-/// An incomplete frame.
+/// A frame that is only partly received.
 #[derive(Debug)]
 pub(super) struct Unfinished {
     frames: FrameBuffer,
@@ -42,15 +42,16 @@ impl Session {
         self.refuse(&Refusal::of(Code::TlsRequired), out);
     }
 
-    /// Takes the incomplete frame and the time at which it began.
+    /// Takes the incomplete frame and the time at which its first byte arrived. Returns its memory
+    /// to the budget.
     pub(super) fn take_unfinished(&mut self) -> (FrameBuffer, Option<Millis>) {
         let Some(unfinished) = self.unfinished.take() else { return Default::default() };
         self.collector.admission.budget.give_back(unfinished.taken);
         (unfinished.frames, Some(unfinished.begun))
     }
 
-    /// Restarts the timeout of an incomplete frame. Its rest may have arrived: the collector does
-    /// not read from a peer that does not read.
+    /// Restarts the timeout of an incomplete frame. Called while output is unsent: the collector
+    /// does not read then, so the rest of the frame may wait in the socket.
     pub fn restart_frame_timeout(&mut self, now: Millis) {
         if let Some(unfinished) = &mut self.unfinished {
             unfinished.begun = now;

@@ -18,10 +18,10 @@ use tls::Tls;
 use crate::limits::memory_budget::MemoryBudget;
 use crate::tls::{PortTls, PresentedChain};
 
-/// The byte stream of a connection.
+/// The byte stream of an agent's connection.
 #[derive(Debug)]
 pub(crate) enum Transport {
-    /// TCP.
+    /// TCP without TLS.
     Plain(TcpStream),
     /// TLS over TCP.
     Tls(Box<Tls>),
@@ -30,20 +30,20 @@ pub(crate) enum Transport {
 /// What a read returned.
 #[derive(Debug)]
 pub(crate) enum ReadEvent<'a> {
-    /// TLS is established, and the peer has presented this chain.
+    /// The TLS handshake has finished, and the peer has presented this certificate chain.
     Established(PresentedChain<'a>),
-    /// Bytes from the peer.
+    /// Bytes from the peer, decrypted if the connection uses TLS.
     Bytes(&'a [u8]),
     /// Bytes on a plain port that look like the first record of a TLS client.
     ClientHello(&'a [u8]),
-    /// The end of the stream.
+    /// The peer has closed its sending side.
     End,
 }
 
 /// Why a read failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TransportError {
-    /// The socket failed.
+    /// Reading from the socket failed.
     #[error(transparent)]
     Socket(#[from] io::Error),
     /// A TLS protocol error, or an invalid client certificate.
@@ -58,10 +58,10 @@ pub(crate) enum TransportError {
          collector's certificate"
     )]
     Unfinished,
-    /// The memory limit does not allow an incomplete record.
+    /// The memory limit does not allow the collector to keep an incomplete TLS record.
     #[error("memory limit reached with an incomplete TLS record")]
     Memory,
-    /// A record is longer than TLS allows.
+    /// A TLS record or handshake message is too long.
     #[error("a TLS record or handshake message exceeds {} bytes", tls::RECORD_BYTES)]
     TooLong,
 }
@@ -85,8 +85,8 @@ impl Transport {
         }
     }
 
-    /// Reads once into `scratch` and passes what it read to `on_event`. Appends handshake messages
-    /// and alerts of TLS to `answer`.
+    /// Reads once into `scratch` and passes the result to `on_event`. Appends TLS handshake
+    /// messages and alerts for the peer to `answer`.
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -111,7 +111,8 @@ impl Transport {
         }
     }
 
-    /// Writes sealed bytes to the socket.
+    /// Writes bytes to the socket that [`Self::seal`] has prepared, or that are not to be
+    /// encrypted.
     pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -124,8 +125,8 @@ impl Transport {
         Pin::new(stream).poll_write(cx, bytes)
     }
 
-    /// Prepares output of the session for the socket. With TLS it is encrypted, or dropped if TLS
-    /// is not established. A close notification follows the last output.
+    /// Prepares output of the session for the socket. With TLS, encrypts it, and appends a close
+    /// notification to the last output. Before the end of the TLS handshake, output is dropped.
     pub(crate) fn seal(&mut self, bytes: Vec<u8>, is_last: bool) -> Vec<u8> {
         match self {
             Self::Plain(_) => bytes,

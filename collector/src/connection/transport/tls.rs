@@ -17,30 +17,31 @@ use super::{ReadEvent, TransportError};
 use crate::limits::memory_budget::{MemoryBudget, Reservation, TLS_BYTES};
 use crate::tls::{PortTls, PresentedChain, Verified};
 
-/// Maximum size of a TLS record: header, 16 KiB of content, 2 KiB of encryption overhead. It also
-/// limits handshake flights.
+/// Maximum size of a TLS record in bytes: header, 16 KiB of content, 2 KiB of encryption overhead.
+/// Also the maximum size of a handshake message.
 pub(super) const RECORD_BYTES: usize = 5 + 16 * 1024 + 2 * 1024;
 
-/// A TLS connection.
+/// The server side of a TLS connection.
 pub(crate) struct Tls {
     stream: TcpStream,
     connection: UnbufferedServerConnection,
-    /// The last verification of the peer.
+    /// The last verification of the peer's certificate chain.
     verified: Verified,
-    /// Memory of the TLS state.
+    /// Reservation of memory for the TLS state.
     reservation: Reservation,
-    /// An incomplete record or handshake message.
+    /// A record or handshake message that is only partly received.
     unfinished: Option<Box<Unfinished>>,
-    /// Enough bytes were read to distinguish TLS from a plain frame.
+    /// Whether enough bytes were read to distinguish TLS from a plain frame.
     begun: bool,
-    /// The handshake has finished.
+    /// Whether the TLS handshake has finished and TLS has not failed.
     established: bool,
 }
 
-/// An incomplete record.
+/// A record or handshake message that is only partly received.
 struct Unfinished {
     bytes: Vec<u8>,
-    /// Memory of `bytes`; `None` if the limit is reached, after which the session ends.
+    /// Reservation of memory for `bytes`; `None` if the memory limit is reached, which ends the
+    /// session.
     _reservation: Option<Reservation>,
 }
 
@@ -123,7 +124,7 @@ impl Tls {
     }
 
     /// Decrypts the records in `input`. Returns the number of bytes used. The plaintext of one read
-    /// is one event: so bytes after Hello are detected as they are without TLS.
+    /// is one event, so that bytes after Hello are detected in the same way as without TLS.
     fn open(
         &mut self,
         input: &mut [u8],
@@ -142,8 +143,8 @@ impl Tls {
         Ok(used)
     }
 
-    /// Appends the plaintext of the records to `bytes`. Returns the number of input bytes used, and
-    /// whether the stream has ended.
+    /// Decrypts the records in `input` and appends their plaintext to `bytes`. Returns the number
+    /// of input bytes used, and whether the peer has closed the stream.
     fn open_records(
         &mut self,
         input: &mut [u8],
@@ -206,7 +207,7 @@ impl Tls {
         (self.established && (before != generation || expires < unix)).then(|| self.presented())
     }
 
-    /// Stores the result of a verification.
+    /// Stores the result of a verification of the peer's certificate chain.
     pub(crate) fn set_verified(&mut self, verified: Verified) {
         self.verified = verified;
     }
@@ -227,8 +228,8 @@ impl Tls {
         }
     }
 
-    /// Encrypts bytes, followed by a close notification if they are the last. Returns nothing
-    /// before TLS is established.
+    /// Encrypts bytes, followed by a close notification if they are the last. Returns no bytes
+    /// before the TLS handshake has finished.
     pub(super) fn seal(&mut self, bytes: &[u8], is_last: bool) -> Vec<u8> {
         let mut sealed = Vec::new();
         // rustls must see the input again that it has not used: part of a handshake message.
@@ -285,7 +286,7 @@ impl Short for EncryptError {
     }
 }
 
-/// Appends the output of `write`, after asking it for the size.
+/// Appends the output of `write` to `to`. The first call of `write` only returns the size needed.
 fn append<E: Short>(to: &mut Vec<u8>, mut write: impl FnMut(&mut [u8]) -> Result<usize, E>) {
     let start = to.len();
     let Some(required) = write(&mut []).err().and_then(|error| error.required()) else { return };

@@ -1,12 +1,13 @@
-//! Limit of HTTP connections. Idle clients cannot keep others out.
+//! Limits the number of HTTP connections, without letting idle clients block others.
 //!
-//! If no permit is free, a connection without a page in flight is evicted: the longest idle one of
-//! the source with most connections.
+//! If no permit is free, a connection without a page in flight is evicted: of the source address
+//! with the most connections, the one that has been idle longest.
 //!
-//! A page in flight is not aborted for a new connection. So that pages never occupy all
-//! connections, each holds a [`PagePermit`] until the kernel has its last byte. Fleet pages have
-//! `max_scrapes` permits. Agent pages have half as many permits as there are connections. If those
-//! are all taken, the source with most agent pages loses one to a source with fewer.
+//! A page in flight is not aborted for a new connection. Therefore pages must not occupy all
+//! connections: each page holds a [`PagePermit`] until its last byte is written to the socket.
+//! Fleet pages have `max_scrapes` permits. Agent pages have half as many permits as there may be
+//! connections. If all of these are taken, the source with the most agent pages loses one to a
+//! source with fewer.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -27,13 +28,13 @@ pub(super) struct ConnectionLimiter {
     open: Mutex<Vec<Arc<HttpConnection>>>,
     /// Permits for agent pages.
     agent_pages: Arc<Semaphore>,
-    /// Counts evictions.
+    /// Counts evicted connections.
     evicted: Counter,
     /// Notified when a connection has closed or become idle.
     changed: Arc<Notify>,
 }
 
-/// Permission to serve a connection, returned on drop.
+/// Permit to serve a connection. It is returned on drop.
 #[derive(Debug)]
 pub(super) struct Permit {
     limiter: Arc<ConnectionLimiter>,
@@ -41,7 +42,7 @@ pub(super) struct Permit {
 }
 
 impl Permit {
-    /// Returns the connection.
+    /// Returns the connection that holds this permit.
     pub(super) fn connection(&self) -> &Arc<HttpConnection> {
         &self.connection
     }
@@ -66,7 +67,8 @@ impl ConnectionLimiter {
         })
     }
 
-    /// Waits for a permit for a connection from this address.
+    /// Waits for a permit for a new connection from this address, and evicts another one if
+    /// necessary.
     pub(super) async fn take(self: &Arc<Self>, address: IpAddr) -> Permit {
         loop {
             if let Some(permit) = self.try_take(address) {
@@ -91,8 +93,8 @@ impl ConnectionLimiter {
         Some(Permit { limiter: Arc::clone(self), connection })
     }
 
-    /// Closes a connection without a page in flight to make room for a new one, unless one is
-    /// closing already. Returns whether it did.
+    /// Evicts the connection idle longest of the source with the most connections, unless a
+    /// connection is already closing. Returns whether it evicted one.
     fn evict(&self) -> bool {
         let open = self.open.lock();
         if open.iter().any(|connection| connection.is_closing()) {
@@ -112,12 +114,12 @@ impl ConnectionLimiter {
         &self.agent_pages
     }
 
-    /// Aborts another agent page to make room for one of this connection, and returns its permit.
-    /// Chooses the oldest page of the source with most of them, if this connection's source has
-    /// fewer.
+    /// Aborts an agent page of another source, and returns its permit for a page of this
+    /// connection. Chooses the oldest page of the source with the most agent pages, if that source
+    /// would still have at least as many as this connection's source.
     ///
-    /// The permit is passed on directly. Otherwise a waiting request of the other source could get
-    /// it.
+    /// The permit is passed on directly. If it were released, a waiting request of the other source
+    /// could get it.
     pub(super) fn take_over(&self, connection: &HttpConnection) -> Option<PagePermit> {
         let open = self.open.lock();
         // Collected once, because pages can begin and end meanwhile.
@@ -134,7 +136,7 @@ impl ConnectionLimiter {
     }
 }
 
-/// Counts connections by source.
+/// Returns the number of these connections from each source address.
 fn by_source<'a>(
     connections: impl Iterator<Item = &'a Arc<HttpConnection>>,
 ) -> HashMap<Source, usize> {
@@ -172,7 +174,7 @@ mod tests {
         Arc::new(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap())
     }
 
-    /// A page that is being sent.
+    /// Begins a page on this connection, of which bytes have been sent.
     pub(super) fn sending(permit: &Permit, shows: Shows) -> PageInFlight {
         let mut page = permit.connection().begin(shows, page_permit());
         page.sending();

@@ -1,4 +1,4 @@
-//! Pages in flight leave connections to others, and end in time.
+//! Tests that pages in flight leave connections for other clients, and end in time.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -29,7 +29,8 @@ fn agent_pages_of_two_sources_do_not_block_the_port() {
     assert_eq!(crowd.iter().position(is_evicted), Some(4));
 }
 
-/// The new connection can be from the same source as well: a client behind the same NAT.
+/// The new connection is from the source that has the pages, like another client behind the same
+/// NAT.
 #[test]
 fn agent_pages_of_a_source_do_not_block_the_port_for_it() {
     let limiter = ConnectionLimiter::new(4, Counter::default());

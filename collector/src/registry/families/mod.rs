@@ -21,9 +21,9 @@ use crate::exposition::FamilyHead;
 
 pub use shared_page::GaugeFamily;
 
-/// Bytes of a sample name without its text. A map can be half empty after growth, and has one byte
-/// of control data for each slot. Most names have at most one waiting family, in an array of
-/// capacity four.
+/// Memory of a sample name without its text, in bytes. A map can be half empty after growth, and
+/// has one byte of control data for each slot. Most names have at most one waiting family, in an
+/// array of capacity four.
 pub(super) const NAME_BYTES: usize =
     2 * (size_of::<(String, SampleName)>() + 1) + 4 * size_of::<(Box<str>, FamilyKind)>();
 
@@ -36,7 +36,7 @@ pub(super) const DECLARED_BYTES: usize = 2 * size_of::<(Box<str>, Vec<Declared>)
     + size_of::<FamilyHead>()
     + size_of::<[usize; 2]>();
 
-/// Kinds set by the operator, by family name.
+/// Kinds that the operator has set for families, by family name.
 pub type Pins = HashMap<String, FamilyKind>;
 
 #[derive(Debug, Default)]
@@ -59,7 +59,7 @@ pub(super) struct Families {
 #[derive(Debug)]
 struct Declared {
     kind: FamilyKind,
-    /// Its appearance on the shared pages; `None` if it is suppressed.
+    /// How the family is shown on the shared pages; `None` if it is suppressed.
     shown: Option<Shown>,
     /// Live catalogs with this family, by arrival: catalog key, and index of the family in the
     /// catalog.
@@ -68,7 +68,7 @@ struct Declared {
 
 #[derive(Debug)]
 struct Shown {
-    /// Logical time at which it got its names.
+    /// Logical time since which the family owns its sample names.
     since: u64,
     head: Arc<FamilyHead>,
 }
@@ -76,7 +76,7 @@ struct Shown {
 /// The owner of a sample name, and the families that wait for it.
 #[derive(Debug, Default)]
 struct SampleName {
-    /// Name of the shown family that owns it.
+    /// Name of the shown family that owns the sample name; `None` if the name is free.
     owner: Option<Box<str>>,
     /// Waiting families: at most eight, because few family names yield the same sample name.
     waiting: Vec<(Box<str>, FamilyKind)>,
@@ -90,7 +90,7 @@ struct Live {
 }
 
 impl Declared {
-    /// Returns the arrival of its first member, and that member.
+    /// Returns the family's first member, and the arrival number of that member's schema.
     fn first(&self) -> Option<(u64, (u64, usize))> {
         self.members.first_key_value().map(|(arrival, member)| (*arrival, *member))
     }
@@ -223,7 +223,8 @@ impl Families {
         }
     }
 
-    /// Shows a suppressed family unless one of its names is owned. Returns whether it did.
+    /// Shows a suppressed family unless one of its sample names is owned. Returns whether it is now
+    /// shown.
     fn show(&mut self, family: &Family, kind: FamilyKind) -> bool {
         let is_taken = |name: String| {
             self.sample_names.get(&name).is_some_and(|sample| sample.owner.is_some())

@@ -9,10 +9,10 @@ use fleetgauge_proto::catalog::{Family, FamilyKind};
 use super::{CatalogEntry, Declared, Families};
 use crate::exposition::FamilyHead;
 
-/// A gauge on the shared pages, and where its values are.
+/// A gauge family on the shared pages, and where its values are stored.
 #[derive(Debug)]
 pub struct GaugeFamily {
-    /// Its name.
+    /// Name of the family.
     pub name: Box<str>,
     /// Its unit in the first catalog that declared it; can be empty.
     pub unit: Box<str>,
@@ -43,7 +43,7 @@ pub(in crate::registry) struct PageFamily {
 #[derive(Default)]
 struct Page<'a> {
     families: BTreeMap<&'a str, (FamilyKind, PageFamily)>,
-    /// Sample names of suppressed families that were added.
+    /// Sample names of the families that [`Families::add`] has added to the page.
     added: HashSet<String>,
 }
 

@@ -17,7 +17,7 @@ fn cpu() -> Duration {
     Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
 }
 
-/// CPU time of this work.
+/// Returns the CPU time that `work` takes.
 fn cost(work: impl FnOnce()) -> Duration {
     let begun = cpu();
     work();
@@ -51,7 +51,8 @@ impl Crowd {
         Self { registry, schemas, collector }
     }
 
-    /// Registers an agent before the others, which declares the shared families as counters.
+    /// Registers the first agent, whose schema declares the shared families as counters, and
+    /// `also`.
     fn first_enters(&self, also: &[(&str, u8)]) {
         let counters = self.collector.iter().map(|name| (name.as_str(), COUNTER));
         let families: Vec<_> = counters.chain(also.iter().copied()).collect();

@@ -13,7 +13,7 @@ use crate::support::driven::{Rig, Sent};
 use crate::support::frames::{gauges, ping, report};
 use crate::support::secrets::{Files, entry, guarded};
 
-/// Two agents with a token each, and a shared token for all others.
+/// Returns a credentials file: two agents with a token each, and a shared token for all others.
 fn three() -> String {
     let web_1 = entry("agent = 'web-1'", &["token of web-1"], "");
     let web_2 = entry("agent = 'web-2'", &["token of web-2"], "");
@@ -24,7 +24,7 @@ fn collector(files: &Files) -> Collector {
     Collector::with(guarded(Some(&files.write("agents", &three())), None, &[]))
 }
 
-/// All bytes that the collector sends in answer to a Hello and to reports after it.
+/// Returns all bytes that the collector sends in answer to a Hello followed by reports.
 fn answer(collector: &Collector, identity: &Identity<'_>) -> Vec<u8> {
     let schema = gauges(&["load"]);
     let mut agent = Agent::connect(collector.agents);

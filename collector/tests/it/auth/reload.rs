@@ -135,7 +135,7 @@ fn users_and_allowed_labels_are_reloaded() {
     });
 }
 
-/// Otherwise a policy for loopback could come into force on a public address.
+/// A policy that is only safe on loopback must not come into force on a public address.
 #[test]
 fn reload_with_other_addresses_is_aborted() {
     let files = Files::new();

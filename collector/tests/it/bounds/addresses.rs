@@ -12,10 +12,11 @@ use crate::support::frames::gauges;
 
 /// Source address of the attacks; the resident agent has another.
 const BAD: &str = "127.0.0.66";
-/// Long enough for a busy machine to reconnect meanwhile.
+/// Duration of a pause: long enough to test a reconnect during the pause on a busy machine.
 const PAUSE: Duration = Duration::from_secs(8);
 
-/// No address is exempt, three failures a minute are allowed, and a pause is short.
+/// A collector with strict limits per address: no address is exempt, three failures a minute are
+/// allowed, and a pause is short.
 fn strict_limits() -> Full {
     Full::new(|config| {
         config.bounds.address.exempt = Prefixes::default();
@@ -31,7 +32,7 @@ impl Full {
         attacker.expect_reject(code);
     }
 
-    /// Sends garbage from this address until it is paused.
+    /// Sends garbage from this address until the collector pauses the address.
     fn paused(&self, address: &str) {
         let pauses = self.collector.metric("fleetgauge_address_pauses_total");
         (0..4).for_each(|_| self.attack_from(address, b"GET / HTTP/1.1\r\n\r\n", Code::BadMagic));

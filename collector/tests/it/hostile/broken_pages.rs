@@ -12,7 +12,7 @@ use crate::support::command::Process;
 use crate::support::frames::{GAUGE, SchemaFrame, family, label, labelled, schema_of};
 use crate::support::{TEST_TIMEOUT, eventually, http, read_some};
 
-/// Number of series that make an agent's page larger than all buffers on its way.
+/// Number of series that make an agent's page larger than all buffers between collector and client.
 const SERIES: usize = 10_000;
 
 fn wide() -> SchemaFrame {
@@ -46,7 +46,7 @@ fn assert_is_reset(mut stream: TcpStream) {
     assert!(reset, "a broken page looks complete: {end:?}");
 }
 
-/// HTTP/1.0 has no final chunk whose absence could be noticed.
+/// HTTP/1.0 has no chunked encoding, so only a reset tells the client that the page is incomplete.
 #[test]
 fn stalled_page_is_reset_for_http_1_0_clients() {
     let crowd = Crowd::new(4);

@@ -14,7 +14,8 @@ use crate::support::collector::{Collector, config};
 use crate::support::frames::gauges;
 use crate::support::{StopAtEnd, TEST_TIMEOUT, eventually};
 
-/// Timeout of a request head, and extra time for a busy machine.
+/// Maximum time until the collector closes a connection: the request timeout, and a margin for a
+/// busy machine.
 const CLOSED_WITHIN: Duration = TEST_TIMEOUT;
 
 /// A collector with an agent that must not be affected.
@@ -52,7 +53,7 @@ impl Victim {
     }
 }
 
-/// Reads the answer until the connection ends, which it must in time.
+/// Reads the answer until the connection ends. Fails if the connection does not end in time.
 fn answer(mut stream: TcpStream) -> String {
     stream.set_read_timeout(Some(CLOSED_WITHIN)).unwrap();
     let mut bytes = Vec::new();
@@ -106,7 +107,7 @@ fn unfinished_requests_are_disconnected() {
     victim.unharmed();
 }
 
-/// Endless heads are not buffered, and not read for long.
+/// The collector does not buffer request heads without an end, and soon closes the connection.
 #[test]
 fn endless_heads_are_disconnected() {
     let mut victim = Victim::new(64);
@@ -160,13 +161,14 @@ fn idle_connections_are_evicted() {
     victim.unharmed();
 }
 
-/// Ten thousand connections, or as many as the file limit allows next to those of other tests.
+/// Returns the number of idle connections to open: 10,000, or as many as the file limit allows next
+/// to other tests.
 fn idle_connections() -> usize {
     let files = fleetgauge_common::file_limit::raise().unwrap();
     files.map_or(10_000, |most| usize::try_from(most / 2).unwrap().min(10_000))
 }
 
-/// A page in flight is not aborted for an idle connection.
+/// A page that is being sent is not aborted to make room for an idle connection.
 #[test]
 fn idle_connections_do_not_break_a_scrape() {
     let victim = Victim::new(2);
@@ -209,7 +211,8 @@ fn send_until_stuck(stream: &mut TcpStream, requests: &[u8]) {
     }
 }
 
-/// Clients send requests and read nothing: no page is in flight, but the connection is stuck.
+/// The clients send requests and read no response: no page is being sent, but the connection is
+/// stuck.
 #[test]
 fn clients_that_do_not_read_responses_are_evicted() {
     let mut victim = Victim::new(4);
@@ -231,8 +234,8 @@ fn shallow(to: SocketAddr) -> TcpStream {
     socket.into()
 }
 
-/// Fleet pages of two chunks, which are rendered at once. Clients read so slowly that the kernel
-/// never closes the connection.
+/// The page has two chunks, so it is rendered at once. Clients read so slowly that it takes too
+/// long, but often enough that the kernel never closes the connection.
 #[test]
 fn clients_that_read_the_end_of_a_page_slowly_are_disconnected() {
     let victim = Victim::with(16, Collector::with_fixed_buffers);

@@ -17,8 +17,8 @@ use crate::support::frames::gauges;
 use crate::support::secrets::{Files, entry};
 use crate::support::{TEST_TIMEOUT, http, read_some};
 
-/// Agents, and families in the schema that each declares: a look-up over all of them would be
-/// expensive.
+/// Number of agents, and of families in the schema that each agent declares: a look-up over all of
+/// them would be expensive.
 const AGENTS: usize = 60;
 const FAMILIES: usize = 100;
 /// The maximum number of users, with two tokens each.
@@ -27,14 +27,14 @@ const USERS: usize = 1_000;
 const MEASURED: Duration = Duration::from_millis(150);
 /// Requests between two readings of the CPU time.
 const AT_ONCE: u32 = 10;
-/// Maximum CPU time of a request without a page, relative to `/healthz`. None takes three times as
-/// much.
+/// Maximum CPU time of a request without a page, relative to `/healthz`. In practice, no request
+/// reaches 3.
 const MOST_TIMES: f64 = 20.0;
 /// Maximum slowdown of an unoptimized build.
 const SLOWNESS: f64 = if cfg!(debug_assertions) { 5.0 } else { 1.0 };
-/// Maximum CPU nanoseconds for each byte of a request and its page, where the request costs more
-/// than one without a page may. The most expensive, one gauge over the fleet, takes 700 in an
-/// unoptimized build.
+/// Maximum CPU nanoseconds for each byte of a request and its page. Only checked for requests above
+/// the limit of a request without a page. The most expensive request, one gauge over the fleet,
+/// takes 700 in an unoptimized build.
 const MOST_NANOS: f64 = 1_000.0 * SLOWNESS;
 
 const GOOD: &str = "Authorization: Bearer token 7";
@@ -75,8 +75,8 @@ const WITH_PAGE: [Request<'_>; 10] = [
     ("GET", "/sd/agents", GOOD, 200),
 ];
 
-/// Request heads of nearly the maximum size: many headers, many choices, a long credential, a long
-/// query with many parameters, a long id.
+/// Request heads of nearly the maximum size: many headers, many alternatives in `Accept`, a long
+/// credential, a long query with many parameters, a long id.
 fn long_heads() -> [(&'static str, String, String, u16); 6] {
     let headers: String = (0..90).map(|n| format!("x-{n}: {}\r\n", "a".repeat(160))).collect();
     let choices = "text/plain;version=0.0.4;q=0.1,".repeat(500);
@@ -110,7 +110,7 @@ fn long_heads() -> [(&'static str, String, String, u16); 6] {
 
 /// The cost of one request.
 struct Cost {
-    /// CPU seconds.
+    /// CPU time, in seconds.
     seconds: f64,
     /// Bytes received by the collector, and bytes sent by it.
     sent: usize,
@@ -200,7 +200,7 @@ fn cheap_requests_do_not_cost_a_look_up_of_the_fleet() {
     }
 }
 
-/// A path can be as long as a head. The log has only its beginning.
+/// A path can be as long as a request head. The log has only the beginning of the path.
 #[test]
 fn long_path_is_truncated_in_the_log() {
     let files = Files::new();

@@ -38,7 +38,8 @@ enum Stage {
 
 /// A collector with an agent that must not be affected.
 struct AttackedCollector {
-    /// Dropped first, because a stopping collector waits until agents have read their Reject.
+    /// The agent that must not be affected. Dropped first, because a stopping collector waits until
+    /// connected agents have read their Reject.
     neighbour: Agent,
     collector: Collector,
     reports: f64,

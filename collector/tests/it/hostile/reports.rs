@@ -1,5 +1,5 @@
-//! Attacks with the content of a report. The schema has two values, and the last report has the
-//! sequence number 1.
+//! Attacks with the content of a report. The attacker's schema has two values, and its last
+//! accepted report has the sequence number 1.
 
 use fleetgauge_proto::Code;
 use fleetgauge_proto::report::Values;

@@ -21,13 +21,14 @@ const SCHEMAS: usize = 9;
 /// build took 56 s.
 const MOST_CPU: Duration = Duration::from_secs(if cfg!(debug_assertions) { 30 } else { 1 });
 
-/// Maximum memory of the process, in KiB: a frame and its decoded schema for each connection, and
-/// the stored schemas. It once took 1.7 GiB with a budget of 1 GiB.
+/// Maximum resident memory of the process, in KiB: a frame and its decoded schema for each
+/// connection, and the stored schemas. The process once took 1.7 GiB with a budget of 1 GiB.
 const MOST_RESIDENT: u64 = 512 * 1024;
-/// The default, stated explicitly.
+/// Memory limit of the collector: the default, set explicitly.
 const BUDGET: [&str; 2] = ["--max-memory", "1GiB"];
 
-/// 15 histograms of 256 bounds, each with 31 labels that double when escaped: 249 MB of a page.
+/// Returns a schema of 15 histograms of 256 bounds, each with 31 labels that double in length when
+/// escaped. On a page they take 249 MB.
 fn histograms(attacker: usize, number: usize) -> SchemaFrame {
     let quotes = "\"".repeat(1_024);
     let names: Vec<_> = (0..31).map(|n| format!("l{n}")).collect();

@@ -17,10 +17,10 @@ use crate::support::secrets::{Files, entry};
 
 /// The maximum number of families in a schema.
 const FAMILIES: usize = 1_000;
-/// Sessions of an agent that reconnects at once.
+/// Number of sessions of an agent that reconnects without delay.
 const SESSIONS: usize = 200;
-/// Agents that connect besides the one in a loop. One in a thousand shares its limit; half of them
-/// never do.
+/// Number of agents that connect besides the agent that reconnects in a loop. An agent shares the
+/// loop's limit with a probability of one in a thousand, so half of them never do.
 const OTHERS: usize = 8;
 /// Maximum length of a log line that a peer can cause, in bytes.
 const LONGEST_LINE: usize = 1_200;
@@ -55,7 +55,7 @@ fn reconnects(
     SESSIONS * (hello.len() + report.len() - size_of_val(values))
 }
 
-/// The log lines with this text about this agent.
+/// Returns the log lines with this text about this agent.
 fn about<'a>(log: &'a str, line: &str, agent: &str) -> Vec<&'a str> {
     let agent = format!("agent={agent} ");
     log.lines().filter(|own| own.contains(line) && own.contains(&agent)).collect()

@@ -13,10 +13,11 @@ use crate::support::pki::text;
 use crate::support::secrets::{self, entry};
 use crate::support::secure::{Site, rest};
 
-/// Repetitions of an attack: many per second, so that most of their log lines must be suppressed.
+/// Number of times that an attack is repeated: many per second, so that most log lines must be
+/// suppressed.
 const TIMES: usize = 100;
 
-/// Checks that the log counts every event, in hardly more lines than seconds.
+/// Checks that the log has at most one such line per second (and two more), each with a count.
 fn is_rate_limited(log: &str, line: &str, begun: Instant) {
     let lines: Vec<_> = log.lines().filter(|own| own.contains(line)).collect();
     let most = begun.elapsed().as_secs() as usize + 2;
@@ -71,7 +72,7 @@ fn unauthorized_and_malformed_connections_do_not_fill_the_log() {
     is_rate_limited(&log, " agent unauthorized ", begun);
 }
 
-/// A line over its limit is logged at debug.
+/// A line over its rate limit is logged at level debug.
 #[test]
 fn debug_level_logs_every_line() {
     let files = secrets::Files::new();

@@ -76,7 +76,7 @@ fn assert_escaped(text: &str, quotes: bool) {
     assert!(!quotes || !bare.contains('"'), "{text}");
 }
 
-/// `{name="value",…}`, every name once, every value escaped.
+/// Checks labels `{name="value",…}`: every name occurs once, and every value is escaped.
 fn check_labels(labels: &str) {
     let mut rest = labels.strip_prefix('{').and_then(|l| l.strip_suffix('}')).unwrap();
     let mut names = HashSet::new();

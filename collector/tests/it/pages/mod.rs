@@ -22,7 +22,7 @@ const OPENMETRICS: &str = "Accept: application/openmetrics-text;version=1.0.0";
 /// Set this variable to write the current pages as golden files. Then review the difference.
 const BLESS: &str = "FLEETGAUGE_BLESS";
 
-/// Families of every kind, with series of every shape.
+/// Returns a schema with families of every kind, and series with and without labels.
 fn every_kind() -> SchemaFrame {
     let families = [
         Family {
@@ -119,7 +119,7 @@ impl Fleet {
     }
 }
 
-/// Families of the other schema with different help, and one more.
+/// Returns a schema with families of [`every_kind`] with different help, and one more family.
 fn shared() -> SchemaFrame {
     let families = [
         Family { help: "Something else.", ..family("temperature_celsius", GAUGE) },

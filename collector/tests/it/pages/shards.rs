@@ -7,7 +7,7 @@ use crate::support::agent::{Agent, identity};
 use crate::support::collector::Collector;
 use crate::support::frames::gauges;
 
-/// Agents that report two gauges each.
+/// Starts a collector with `size` agents that report two gauges each.
 fn fleet(size: usize) -> (Collector, Vec<Agent>) {
     let collector = Collector::start();
     let join = |n| {

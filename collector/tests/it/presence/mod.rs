@@ -114,7 +114,7 @@ fn agent_that_only_pings_times_out() {
     pinging.join().unwrap();
 }
 
-/// The connections begin at different times between two ticks.
+/// The connections begin at different times between two ticks of the collector's ticker.
 #[test]
 fn connections_without_hello_time_out_and_never_early() {
     let collector = Collector::start();

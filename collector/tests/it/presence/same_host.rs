@@ -9,7 +9,8 @@ use crate::support::collector::Collector;
 use crate::support::frames::{SchemaFrame, gauges};
 use crate::support::{StopAtEnd, eventually};
 
-/// The agent reconnects three times during continuous scrapes. Each page must have `load` once.
+/// Checks that every page has `load` once while the agent reconnects three times, with these
+/// schemas.
 fn leaves_no_gap(schemas: [&SchemaFrame; 4]) {
     let collector = Collector::start();
     let width =

@@ -33,7 +33,7 @@ fn reporting(rig: &Rig, identity: &Identity<'_>) -> Driven {
     agent
 }
 
-/// Ids that are up, and ids that are down with their reasons.
+/// Ids of the agents that are up, and ids and reasons of the agents that are down.
 type Seen = (Vec<String>, Vec<(String, &'static str)>);
 
 fn presence(rig: &Rig) -> Seen {
@@ -133,7 +133,8 @@ fn drained_agent_is_not_down() {
     assert_eq!(known.connected[0].1, 15_000);
 }
 
-/// Otherwise a peer with ever new ids could fill the memory and the state file.
+/// A Bye that claims to answer Drain must not keep the id: a peer with many ids could fill memory
+/// and state file.
 #[test]
 fn drained_bye_without_drain_counts_as_bye() {
     let rig = Rig::new(config());

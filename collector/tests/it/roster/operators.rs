@@ -92,7 +92,7 @@ fn user_with_may_forget_deletes_a_departed_agent() {
     assert!(line.contains("agent=gone") && line.contains("user=\"ops\""), "{line}");
 }
 
-/// On loopback as well: an unauthenticated client cannot change anything.
+/// An unauthenticated client cannot change anything, not even on loopback.
 #[test]
 fn delete_without_credentials_returns_403() {
     let collector = Collector::start();

@@ -12,7 +12,8 @@ use crate::support::frames::{frame, gauges};
 
 const AGENTS: usize = 1_000;
 const SHARED: usize = 100;
-/// Far longer than the agents need on a busy machine. The drain ends when all have left.
+/// Drain time: far longer than the agents need on a busy machine. The drain ends early when all
+/// agents have left.
 const DRAIN: &str = "60s";
 
 /// Maximum CPU time from SIGTERM to the last departure. An unoptimized build takes 0.2 s. When each

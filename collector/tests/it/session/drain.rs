@@ -9,7 +9,8 @@ use crate::support::driven::{Rig, Sent};
 use crate::support::frames::gauges;
 use fleetgauge_collector::peers::handle::Signal;
 
-/// The sorted delays of `agents` connected agents when a collector with a drain time of 20 s stops.
+/// Returns the sorted delays, in milliseconds, that a stopping collector with a drain time of 20 s
+/// sends to `agents` agents.
 fn delays(agents: u32) -> Vec<u32> {
     let mut config = config();
     config.drain = Duration::from_secs(20);

@@ -9,8 +9,8 @@ use crate::support::collector::config;
 use crate::support::driven::{Driven, Rig, Sent};
 use crate::support::frames::{gauges, ping, raw, report};
 
-/// An agent with an interval of one second that has reported once. Its schema and that report are
-/// already charged.
+/// An agent with an interval of one second that has reported once, two seconds ago. Its schema and
+/// that report count towards the frame rate limit.
 fn every_second() -> (Rig, Driven) {
     every_second_at(rig())
 }

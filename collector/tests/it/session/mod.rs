@@ -17,7 +17,7 @@ fn rig() -> Rig {
     Rig::new(config())
 }
 
-/// An agent that has reported 1 once.
+/// Returns an agent that has sent one report, with the value 1.
 fn reporting(rig: &Rig, identity: &Identity<'_>, schema: &SchemaFrame) -> Driven {
     let mut agent = rig.connect();
     agent.receives(rig, &identity.hello(schema));

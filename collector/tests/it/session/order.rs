@@ -21,10 +21,10 @@ const SCHEMA: u8 = 3;
 const REPORT: u8 = 4;
 const PING: u8 = 5;
 const MAX_LABEL_BYTES: u32 = 100;
-/// Enough for a series with short labels, but not for one with a label of 90 quotes, which are
-/// escaped.
+/// Page limit: enough for a series with short labels, but not for one with a label of 90 escaped
+/// quotes.
 const MAX_PAGE_BYTES: usize = 250;
-/// Too few for a series with the label of 90 quotes.
+/// Schema store limit: too small for a schema whose series has a label of 90 quotes.
 const MAX_SCHEMA_BYTES: usize = 100;
 
 /// A configuration with small limits, tokens, and a list of labels that agents may set.
@@ -62,7 +62,8 @@ fn welcomed(rig: &Rig, id: &str) -> Driven {
     agent
 }
 
-/// Headers that fail this check and all later ones, with an undecodable payload.
+/// Returns frames with an undecodable payload whose headers fail one check and all later ones, with
+/// the code of that check.
 fn headers(unexpected: u8) -> [(Vec<u8>, Code); 6] {
     let all = |edit: &dyn Fn(&mut [u8])| {
         let mut bytes = [raw(0x0a, &[0xff; 3]), bye()].concat();
@@ -86,8 +87,8 @@ fn headers(unexpected: u8) -> [(Vec<u8>, Code); 6] {
     ]
 }
 
-/// Payloads of a frame kind with one encoding error for each check. The fields are those of
-/// `bytes`, whose integer at `at` is 0.
+/// Returns variants of the frame `bytes` whose payload fails one encoding check and all later ones.
+/// The payload has the integer 0 at `at`.
 fn encodings(bytes: &[u8], at: usize) -> [(Vec<u8>, Code); 3] {
     let (kind, payload) = (bytes[3], &bytes[8..]);
     let long = [&payload[..at], &[0xfb, 0, 0], &payload[at + 1..]].concat();
@@ -310,7 +311,7 @@ fn report_is_checked_in_the_documented_order() {
     assert_eq!(third.close_reason(), None);
 }
 
-/// An agent that does not wait for Welcome is refused, whether its id is contested or free.
+/// An agent that does not wait for Welcome is rejected, whether its id is free or held by another.
 #[test]
 fn input_before_welcome_is_rejected() {
     let rig = super::rig();

@@ -10,7 +10,7 @@ use fleetgauge_proto::{Accept, Code, Frame, Message};
 use super::TEST_TIMEOUT;
 use super::frames::{self, SchemaFrame, frame, hello, ping};
 
-/// What a test agent received: a message of the collector, or an end.
+/// What a test agent received: a message of the collector, or the end of the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Received {
     Welcome {
@@ -27,7 +27,7 @@ pub(crate) enum Received {
     Drain {
         delay_ms: u32,
     },
-    /// The end of the stream.
+    /// The collector closed the stream.
     Closed,
     /// The connection was reset.
     Reset,
@@ -43,7 +43,7 @@ pub(crate) struct Identity<'a> {
     pub(crate) credential: Option<&'a [u8]>,
 }
 
-/// An agent of this name, on a host of its own.
+/// Returns an identity with this agent id on host 1.
 pub(crate) fn identity(id: &str) -> Identity<'_> {
     Identity { id, host: 1, labels: Vec::new(), interval_ms: 15_000, credential: None }
 }

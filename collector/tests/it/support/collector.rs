@@ -65,7 +65,7 @@ impl Collector {
         Self { agents, http, stop: Some(stop), thread: Some(thread) }
     }
 
-    /// Stops the collector without waiting for the end.
+    /// Tells the collector to stop, without waiting until it has stopped.
     pub(crate) fn stop(&mut self) {
         self.stop = None;
     }
@@ -81,7 +81,7 @@ impl Collector {
         Page(answer.text())
     }
 
-    /// All agents' series.
+    /// Returns the page with all agents' series.
     pub(crate) fn page(&self) -> Page {
         self.page_at("/metrics/agents")
     }
@@ -120,7 +120,7 @@ impl Drop for Collector {
 pub(crate) struct Page(pub(crate) String);
 
 impl Page {
-    /// Series as written, with their values.
+    /// Returns each series as written on the page, and its value.
     pub(crate) fn samples(&self) -> impl Iterator<Item = (&str, f64)> {
         let lines = self.0.lines().filter(|line| !line.starts_with('#'));
         lines.map(|line| {
@@ -133,7 +133,7 @@ impl Page {
         self.samples().find(|(own, _)| *own == series).map(|(_, value)| value)
     }
 
-    /// The values of all series of an agent.
+    /// Returns the values of all series of an agent.
     pub(crate) fn values_of(&self, agent: &str) -> Vec<f64> {
         let label = format!("agent=\"{agent}\"");
         self.samples().filter(|(series, _)| series.contains(&label)).map(|(_, v)| v).collect()

@@ -37,8 +37,8 @@ pub(crate) struct Process {
 pub(crate) const FREE_PORTS: [&str; 4] =
     ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"];
 
-/// Returns an address that no other process can take meanwhile: the loopback address is of this
-/// process, the port of this call.
+/// Returns an address that no other test uses: the loopback address depends on the process id, and
+/// each call returns another port.
 pub(crate) fn unused_address() -> SocketAddr {
     static NEXT_PORT: AtomicU16 = AtomicU16::new(20_000);
     let [_, high, middle, low] = std::process::id().to_be_bytes();
@@ -72,7 +72,7 @@ impl Process {
         process
     }
 
-    /// Starts a collector whose log cannot be read.
+    /// Starts a collector whose log this process does not read, with addresses chosen in advance.
     pub(crate) fn start_deaf(mut command: Command) -> Self {
         let (agents, http) = (unused_address(), unused_address());
         let (listen, serve) = (agents.to_string(), http.to_string());

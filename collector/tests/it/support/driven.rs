@@ -53,7 +53,7 @@ impl Rig {
         Driven { session, said: Vec::new() }
     }
 
-    /// All agents' series.
+    /// Returns the page with all agents' series.
     pub(crate) fn page(&self) -> Page {
         let mut page = Vec::new();
         render(&self.collector.registry.snapshot(), Format::Text, &mut page).unwrap();

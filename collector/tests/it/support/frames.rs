@@ -10,7 +10,7 @@ pub(crate) const HISTOGRAM: u8 = 3;
 pub(crate) const SUMMARY: u8 = 4;
 pub(crate) const INFO: u8 = 5;
 pub(crate) const UNKNOWN: u8 = 6;
-/// A kind that this version does not define.
+/// A metric family kind that this protocol version does not define.
 pub(crate) const LATER: u8 = 200;
 
 /// The frame and the fingerprint of a schema.
@@ -26,7 +26,7 @@ pub(crate) fn frame(message: &Message<'_>) -> Vec<u8> {
     bytes
 }
 
-/// A frame of any kind and payload.
+/// Returns a frame of this kind with this payload, valid or not.
 pub(crate) fn raw(kind: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![b'F', b'G', VERSION, kind, 0, 0, 0, 0];
     bytes[4..7].copy_from_slice(&(payload.len() as u32).to_le_bytes()[..3]);
@@ -47,7 +47,7 @@ pub(crate) fn labelled<'a>(family: u32, labels: &[(&'a str, &'a str)]) -> Series
     Series { labels: labels.iter().map(label).collect(), ..single(family) }
 }
 
-/// A series of a histogram or summary.
+/// Returns a series of a histogram or summary with these bounds or quantiles, without labels.
 pub(crate) fn wide(family: u32, parameters: &[f64]) -> Series<'static> {
     let width = parameters.len() as u32 + 2;
     Series { family, width, parameters: parameters.to_vec(), labels: Vec::new() }

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use super::TEST_TIMEOUT;
 
-/// A response, as far as it arrived.
+/// A response, possibly incomplete.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -14,7 +14,7 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     /// Whether the body was chunked.
     pub(crate) chunked: bool,
-    /// Whether the body ended as the headers promised.
+    /// Whether the body is complete according to the headers.
     pub(crate) whole: bool,
 }
 

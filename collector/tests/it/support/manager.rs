@@ -12,7 +12,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use super::TEST_TIMEOUT;
 
-/// Receives the notifications of a program.
+/// A service manager that receives the notifications of a program.
 #[derive(Debug)]
 pub(crate) struct Manager {
     socket: UnixDatagram,
@@ -31,7 +31,7 @@ impl Manager {
         command.env("NOTIFY_SOCKET", self.directory.path().join("notify"));
     }
 
-    /// Returns the next message; `None` after this time.
+    /// Returns the next message; `None` if none arrives within this time.
     pub(crate) fn receive_within(&self, time: Duration) -> Option<String> {
         self.socket.set_read_timeout(Some(time)).unwrap();
         let mut message = [0; 1024];

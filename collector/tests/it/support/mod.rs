@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 /// Maximum time for something that should happen at once. Only a failing test waits that long, so
 /// it can be long enough for a machine whose cores are all busy.
 pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(60);
-/// Attempts of a check for which the machine was too slow.
+/// Maximum attempts of a check that is repeated if the machine was too slow.
 const ATTEMPTS: usize = 20;
 
 /// Polls until the condition is true.
@@ -55,7 +55,7 @@ pub(crate) fn read_some(from: &mut impl Read, buffer: &mut [u8]) -> std::io::Res
     }
 }
 
-/// Stops a thread when it goes out of scope, even if the test fails.
+/// Sets a flag on drop, which tells a thread to stop even if the test fails.
 #[derive(Debug)]
 pub(crate) struct StopAtEnd<'a>(pub(crate) &'a AtomicBool);
 

@@ -22,45 +22,46 @@ pub(crate) struct Issued {
     pub(crate) key: String,
 }
 
-/// The content of a certificate.
+/// The content of a certificate to be issued.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
     params: CertificateParams,
 }
 
-/// A certificate for this DNS name.
+/// Returns the content of a certificate for this DNS name.
 pub(crate) fn named(name: &str) -> Wanted {
     Wanted { params: CertificateParams::new([name.to_owned()]).unwrap() }
 }
 
-/// Expiry, since the epoch, of a certificate that is used at once. Late enough for a busy machine.
+/// Returns an expiry time 12 s from now, as a duration since the unix epoch: late enough to use the
+/// certificate on a busy machine.
 pub(crate) fn soon() -> Duration {
     SystemTime::UNIX_EPOCH.elapsed().unwrap() + Duration::from_secs(12)
 }
 
 impl Wanted {
-    /// Limits the validity to these years.
+    /// Sets the validity, from the start of one year to the start of the other.
     pub(crate) fn within(mut self, from: i32, until: i32) -> Self {
         self.params.not_before = date_time_ymd(from, 1, 1);
         self.params.not_after = date_time_ymd(until, 1, 1);
         self
     }
 
-    /// Sets the expiry, since the epoch.
+    /// Sets the expiry, as a duration since the unix epoch.
     pub(crate) fn until(mut self, unix: Duration) -> Self {
         self.params.not_before = date_time_ymd(2020, 1, 1);
         self.params.not_after = date_time_ymd(1970, 1, 1) + unix;
         self
     }
 
-    /// Replaces the names by this common name.
+    /// Replaces the subject alternative names with this common name.
     pub(crate) fn by_common_name(mut self, name: &str) -> Self {
         self.params.subject_alt_names.clear();
         self.params.distinguished_name.push(DnType::CommonName, name);
         self
     }
 
-    /// Adds this URI to the names.
+    /// Adds this URI to the subject alternative names.
     pub(crate) fn with_uri(mut self, uri: &str) -> Self {
         self.params.subject_alt_names.push(SanType::URI(uri.try_into().unwrap()));
         self

@@ -11,13 +11,14 @@ use tempfile::TempDir;
 use super::collector::config;
 use super::pki::text;
 
-/// Returns the digest of a token as written in a file.
+/// Returns the digest of a token as written in a credentials file.
 pub(crate) fn digest(token: impl AsRef<[u8]>) -> String {
     let digest = Sha256::digest(token);
     digest.iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }
 
-/// An entry: `agent = "web-1"` or `user = "prometheus"`, its tokens, and other lines.
+/// Returns an entry of a credentials file: an identity (`agent = "web-1"` or `user =
+/// "prometheus"`), tokens and more lines.
 pub(crate) fn entry(identity: &str, tokens: &[&str], more: &str) -> String {
     let tokens: Vec<_> = tokens.iter().map(digest).collect();
     format!("[[credential]]\n{identity}\ntokens = {tokens:?}\n{more}\n")

@@ -14,12 +14,12 @@ use super::agent::Agent;
 use super::pki::{Authority, Files, Issued, named, text};
 use super::read_some;
 
-/// The name in the collector's certificate.
+/// DNS name in the collector's certificate.
 pub(crate) const NAME: &str = "collector.example.com";
 
 pub(crate) type Stream = StreamOwned<ClientConnection, TcpStream>;
 
-/// A site: an authority for collectors, one for agents, and the files of a collector.
+/// A test site: a CA for collectors, a CA for agents, and the files of a collector.
 pub(crate) struct Site {
     pub(crate) collectors: Authority,
     pub(crate) agents: Authority,
@@ -75,8 +75,8 @@ impl Site {
     }
 }
 
-/// TLS configuration of a client that trusts this authority, with its own certificate if it has
-/// one.
+/// Returns the TLS configuration of a client that trusts this CA and presents the certificate
+/// `own`, if given.
 pub(crate) fn client(authority: &Authority, own: Option<&Issued>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     let pem = authority.pem();

@@ -15,7 +15,7 @@ use crate::support::frames::{gauges, ping, raw, report};
 use crate::support::secure::{Site, Stream, config, failure, rest};
 use crate::support::{TEST_TIMEOUT, eventually};
 
-/// The header of a handshake record with this length.
+/// Returns the header of a TLS handshake record with this length.
 fn head(len: u16) -> [u8; 5] {
     let [high, low] = len.to_be_bytes();
     [22, 3, 3, high, low]
@@ -152,7 +152,8 @@ fn close_notify_ends_the_session() {
     assert_eq!(collector.closed("closed"), 1.0);
 }
 
-/// The number of records makes no difference, nor whether they arrive before TLS is established.
+/// Frames before Welcome are rejected also if each is in its own TLS record, and whether or not
+/// they arrive before TLS is established.
 #[test]
 fn input_before_welcome_is_rejected_in_separate_records_as_well() {
     let site = Site::new();

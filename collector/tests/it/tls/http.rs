@@ -22,13 +22,13 @@ fn process(site: &Site, readers: Option<&Authority>) -> Process {
     Process::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// Flags of a site with TLS on its HTTP port, and the authority of its client certificates.
+/// Flags of a collector with TLS on its HTTP port; `readers` is the CA of HTTP client certificates.
 fn flags(site: &Site, readers: Option<&Authority>) -> Flags {
     let files = files(site, readers).into_iter();
     files.fold(site.flags(), |flags, (name, path)| flags.with(name, path))
 }
 
-/// The TLS files of the HTTP port by setting.
+/// Returns the TLS settings of the HTTP port and their files.
 fn files(site: &Site, readers: Option<&Authority>) -> Vec<(&'static str, String)> {
     let mut files = vec![
         ("http_tls_certificate", site.path("own.pem")),
@@ -58,7 +58,8 @@ fn get(http: SocketAddr, client: &Arc<ClientConfig>, path: &str) -> String {
     get_over(connect(http, client), path).1
 }
 
-/// Returns the kind of handshake, and the answer to a request that is sent with the end of it.
+/// Returns the kind of handshake, and the answer to a request that is sent with the last handshake
+/// message.
 fn get_over(mut stream: Stream, path: &str) -> (Option<HandshakeKind>, String) {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n");
     stream.conn.writer().write_all(request.as_bytes()).unwrap();
@@ -72,7 +73,8 @@ fn answers(stream: &mut Stream) -> bool {
     asked.and_then(|()| read_some(stream, &mut [0; 1024])).is_ok_and(|read| read > 0)
 }
 
-/// Failures are counted after the client was answered.
+/// Waits until the collector has counted this number of TLS failures: it counts after it has
+/// answered.
 fn failures_are(count: usize, collector: &Collector, client: &Arc<ClientConfig>) {
     let line = format!("\nfleetgauge_http_tls_failures_total {count}\n");
     eventually(&line, || get(collector.http, client, "/metrics/self").contains(&line));

@@ -1,4 +1,4 @@
-//! Certificates, authorities and revocation lists that change while agents are connected.
+//! Certificates, CA certificates and revocation lists that change while agents are connected.
 
 use fleetgauge_proto::Code;
 use rustix::process::Signal;

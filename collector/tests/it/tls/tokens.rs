@@ -41,8 +41,8 @@ impl Attempt<'_> {
         assert!(self.collector.page().shows(self.identity.id));
     }
 
-    /// Checks that the agent only learns that it is unauthorized, and that the collector counts the
-    /// cause.
+    /// Checks that the agent is rejected as unauthorized without a reason, and that the collector
+    /// counts the cause.
     fn is_refused(&self, cause: &str) {
         let counter = format!("fleetgauge_unauthorized_total{{cause=\"{cause}\"}}");
         let before = self.collector.metric(&counter);

@@ -28,9 +28,9 @@ const SHOWN_TIMEOUT: u64 = 60;
 struct Observations {
     /// When the last of its agents was first shown.
     shown_after: Duration,
-    /// Pages that showed all of its agents.
+    /// Number of pages that showed all of its agents.
     complete: usize,
-    /// Pages fetched.
+    /// Number of pages fetched.
     pages: usize,
 }
 

@@ -18,7 +18,7 @@ const WATCHED: Duration = Duration::from_secs(5);
 /// Length of a date at the start of a log line: 2026-01-31.
 const DATE: usize = 10;
 
-/// A time of day that can be changed.
+/// A wall clock that can be changed: a file with an offset that libfaketime reads.
 struct Clock(NamedTempFile);
 
 impl Clock {
@@ -57,7 +57,7 @@ fn agent(id: &str, clock: &Clock, collector: &Collector) -> Program {
     Program::start(command)
 }
 
-/// Returns the collector's time of day, taken from the time of the latest report.
+/// Returns the collector's wall-clock time, taken from the time of the latest report.
 fn time_of_day(collector: &Collector) -> i64 {
     let page: serde_json::Value = serde_json::from_str(&collector.get("/api/agents", "")).unwrap();
     let agents = page["agents"].as_array().unwrap();

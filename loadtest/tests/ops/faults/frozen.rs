@@ -12,7 +12,7 @@ use super::{shows, until, value};
 /// How long the collector is frozen.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Connected agents, with the start of each connection.
+/// Ids of connected agents, with the start time of each connection.
 fn since(collector: &Collector) -> BTreeMap<String, u64> {
     let page: serde_json::Value = serde_json::from_str(&collector.get("/api/agents", "")).unwrap();
     let agents = page["agents"].as_array().unwrap();
@@ -37,8 +37,8 @@ fn collector_frozen_for_a_minute_loses_no_agent() {
     std::thread::sleep(MINUTE);
     collector.program.signal(Signal::CONT);
 
-    // The collector processes everything that was sent meanwhile. After three more intervals the
-    // same sessions remain.
+    // The collector must process all reports that were sent while it was frozen. After three more
+    // intervals the same sessions must remain.
     let caught_up = until("what was sent meanwhile", 10, || reports() >= counted + 600.0);
     std::thread::sleep(Duration::from_secs(4));
     assert_eq!(since(&collector), before);

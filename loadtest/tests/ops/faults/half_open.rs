@@ -64,7 +64,7 @@ fn unplugged_host_is_removed_after_three_intervals_and_returns() {
 #[ignore = "needs root, iproute2, curl and python3"]
 fn connection_forgotten_by_nat_recovers_in_about_a_minute() {
     let Some(mut fault) = Fault::new() else { return };
-    // A NAT that drops packets silently. One that answers with RST is noticed at once.
+    // This NAT drops packets silently. If it answered with RST, the agent would notice at once.
     fault.link.order("forget");
     let gone = fault.gone();
     let back = fault.back("collector");
@@ -75,7 +75,7 @@ fn connection_forgotten_by_nat_recovers_in_about_a_minute() {
 #[ignore = "needs root, iproute2, curl and python3"]
 fn agents_reconnect_after_the_collector_host_reboots() {
     let Some(mut fault) = Fault::new() else { return };
-    // A power failure: no FIN is sent, and the next boot knows no connection.
+    // A power failure: no FIN is sent, and after the next boot the host has no connections.
     fault.link.order("set loss=1");
     fault.collector.kill();
     fault.link.order("switch");

@@ -38,7 +38,7 @@ fn shows(page: &str, id: &str) -> bool {
     page.contains(&format!("{{agent=\"{id}\"}}"))
 }
 
-/// Waits until the condition holds, for at most `seconds`. Returns how long it took.
+/// Waits until the condition holds. Panics after `seconds`. Returns how long the wait took.
 fn until(what: &str, seconds: u64, mut so: impl FnMut() -> bool) -> Duration {
     let begun = Instant::now();
     wait_for(what, seconds, || so().then_some(()));

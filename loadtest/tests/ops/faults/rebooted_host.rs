@@ -63,7 +63,7 @@ fn rebooted_host_returns_soon_without_conflict() {
     let mut before = agent(&network, "before", "192.0.2.1:45678", 1, &files);
     wait_for("the host's first boot on the page", 10, || shows(1).then_some(()));
 
-    // Packets are lost without FIN or RST.
+    // From here on all packets are lost, so the collector receives no FIN or RST.
     network.link("before", "set wire down");
     let lost = Instant::now();
     before.kill();

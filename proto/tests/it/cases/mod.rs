@@ -26,7 +26,7 @@ pub(crate) struct Accepted {
 pub(crate) struct Rejected {
     pub(crate) name: &'static str,
     pub(crate) code: Code,
-    /// What is wrong with them.
+    /// What is wrong with the bytes.
     pub(crate) why: &'static str,
     pub(crate) bytes: Vec<u8>,
     /// State of the receiver that matters: `limits`, `max_payload_bytes`, `shape` and `before`,
