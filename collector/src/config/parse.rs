@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use fleetgauge_common::log;
 use fleetgauge_proto::catalog::FamilyKind;
 
 use crate::admission::prefixes::Prefixes;

@@ -88,8 +88,8 @@ impl CatalogSize {
         let plain = shape.plain.len();
         self.memory += size_of::<ColumnPlan>() + own;
         row.lines += plain;
-        let bytes = opening_bytes_of_all(family, &shape)
-            + plain * (own + MAX_VALUE_BYTES + END_BYTES);
+        let bytes =
+            opening_bytes_of_all(family, &shape) + plain * (own + MAX_VALUE_BYTES + END_BYTES);
         row.bytes.iter_mut().for_each(|all| *all += bytes);
         let Some(parameter) = &shape.parameter else { return };
         let lines = parameter.lines(column);

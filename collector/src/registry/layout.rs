@@ -60,7 +60,8 @@ impl PlacedTable<'_> {
     fn text_bytes(&self) -> usize {
         let Some(rows) = self.rows else { return 0 };
         let names = &self.table.row_labels;
-        let of_row = |values| names.iter().zip(values).map(|(name, value)| label_bytes(name, value));
+        let of_row =
+            |values| names.iter().zip(values).map(|(name, value)| label_bytes(name, value));
         rows.iter(names.len()).flat_map(of_row).sum()
     }
 }
@@ -80,7 +81,9 @@ impl Layout {
     }
 
     /// Returns the tables of each catalog.
-    pub fn tables(&self) -> impl Iterator<Item = (&Arc<CatalogEntry>, impl Iterator<Item = PlacedTable<'_>>)> {
+    pub fn tables(
+        &self,
+    ) -> impl Iterator<Item = (&Arc<CatalogEntry>, impl Iterator<Item = PlacedTable<'_>>)> {
         let mut start = 0;
         self.sections.iter().flatten().map(move |section| {
             let begin = start;
@@ -92,7 +95,9 @@ impl Layout {
     /// Returns the shape of each table, in the order of the values.
     pub fn shape(&self) -> impl Iterator<Item = TableShape<'_>> {
         let sections = self.sections.iter().flatten();
-        sections.flat_map(|section| section.tables(0)).map(|placed| (placed.row_count(), &*placed.table.decimals))
+        sections
+            .flat_map(|section| section.tables(0))
+            .map(|placed| (placed.row_count(), &*placed.table.decimals))
     }
 
     /// Returns the maximum size of an agent's lines on a page, if its labels have this many bytes.
@@ -165,7 +170,8 @@ impl Section {
     pub(super) fn new(catalog: Pinned, store: &RowStore) -> Result<Self, Code> {
         let tables = &catalog.entry().catalog().tables;
         let labelled = tables.iter().filter(|table| !table.row_labels.is_empty());
-        let rows = labelled.map(|_| store.intern(TableRows::default())).collect::<Result<_, _>>()?;
+        let rows =
+            labelled.map(|_| store.intern(TableRows::default())).collect::<Result<_, _>>()?;
         Ok(Self { catalog, rows })
     }
 

@@ -52,7 +52,12 @@ impl PendingValues {
 
     /// Sets the catalog of a slot. Its tables with row labels have no rows then, and all its values
     /// are absent.
-    pub(super) fn set_catalog(&mut self, slot: usize, catalog: Pinned, rows: &RowStore) -> Result<(), Code> {
+    pub(super) fn set_catalog(
+        &mut self,
+        slot: usize,
+        catalog: Pinned,
+        rows: &RowStore,
+    ) -> Result<(), Code> {
         let section = Section::new(catalog, rows)?;
         let cells = section.cells();
         let place = self.layout.place(slot);

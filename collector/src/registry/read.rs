@@ -27,9 +27,11 @@ impl Registry {
         for stripe in shard.among(&self.stripes) {
             let stripe = stripe.lock();
             for agents in stripe.agents.chunks(BATCH) {
-                groups.push_all(agents, |agent| is_wanted(agent), |catalog| {
-                    self.size_of(catalog, shard)
-                });
+                groups.push_all(
+                    agents,
+                    |agent| is_wanted(agent),
+                    |catalog| self.size_of(catalog, shard),
+                );
             }
         }
         let groups = groups.finish();
@@ -140,7 +142,8 @@ impl Groups {
         let locked: [Option<MutexGuard<'_, Series>>; BATCH] = std::array::from_fn(|index| {
             batch.get(index).filter(|agent| is_wanted(agent)).map(|agent| agent.series.lock())
         });
-        let first = |series: &MutexGuard<'_, Series>| series.values.first().map_or(0, |v| v.to_bits());
+        let first =
+            |series: &MutexGuard<'_, Series>| series.values.first().map_or(0, |v| v.to_bits());
         let touched: u64 = locked.iter().flatten().map(first).fold(0, u64::wrapping_add);
         let bytes = batch.iter().map(|agent| u64::from(agent.labels.as_bytes()[0])).sum::<u64>();
         std::hint::black_box(touched.wrapping_add(bytes));

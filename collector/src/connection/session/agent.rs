@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use fleetgauge_proto::limits::MIN_INTERVAL_MS;
 use fleetgauge_proto::message::{Hello, Report, Rows};
-use fleetgauge_proto::{
-    AgentId, Catalog, Code, Fingerprint, Frame, Kind, StaticLabels, Violation,
-};
+use fleetgauge_proto::{AgentId, Catalog, Code, Fingerprint, Frame, Kind, StaticLabels, Violation};
 
 use super::{FIRST_REPORT_TIMEOUT, SILENT_INTERVALS};
 use crate::clock::{MICROS, Millis};
@@ -170,8 +168,7 @@ impl Agent {
     ) -> Result<(), Refusal> {
         let fingerprint = Fingerprint::of_payload(frame.payload)?;
         let catalogs = collector.registry.catalogs();
-        let (slot, catalog) =
-            Catalog::try_from_frame(frame, &collector.config.bounds.limits)?;
+        let (slot, catalog) = Catalog::try_from_frame(frame, &collector.config.bounds.limits)?;
         let catalog = if let Some(known) = catalogs.find(&fingerprint) {
             known
         } else {
