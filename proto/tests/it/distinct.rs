@@ -21,11 +21,12 @@ type Columns = (Vec<&'static str>, Vec<Labels>);
 fn tables() -> impl Strategy<Value = Vec<Columns>> {
     let row_labels = btree_set(select(NAMES.to_vec()), 0..=2);
     let labels = btree_map(select(NAMES.to_vec()), select(vec!["1", "2"]), 0..=3);
+    let row_labels = row_labels.prop_map(Vec::from_iter).prop_shuffle();
     let table = (row_labels, vec(labels, 1..=2)).prop_map(|(row_labels, mut columns)| {
         for labels in &mut columns {
             labels.retain(|name, _| !row_labels.contains(name));
         }
-        (row_labels.into_iter().rev().collect(), columns)
+        (row_labels, columns)
     });
     vec(table, 1..=4)
 }
@@ -82,10 +83,12 @@ fn can_collide(tables: &[Columns]) -> bool {
 /// Returns whether two columns have a series in common if those of other labels are compared by
 /// the names of their labels only.
 fn can_collide_by_name(tables: &[Columns]) -> bool {
-    let columns: Vec<(Vec<_>, &Labels)> = tables
-        .iter()
-        .flat_map(|(row_labels, columns)| columns.iter().map(|labels| (row_labels.clone(), labels)))
-        .collect();
+    let columns = tables.iter().flat_map(|(row_labels, columns)| {
+        let mut sorted = row_labels.clone();
+        sorted.sort_unstable();
+        columns.iter().map(move |labels| (sorted.clone(), labels))
+    });
+    let columns: Vec<_> = columns.collect();
     let same_value = |labels: &Labels| labels.keys().map(|name| (*name, "1")).collect::<Labels>();
     columns.iter().enumerate().any(|(at, (row_labels, labels))| {
         columns[..at].iter().any(|(other_row_labels, other)| {
