@@ -58,8 +58,8 @@ pub enum Values<'a> {
 }
 
 impl Values<'_> {
-    /// Writes the values into `cells`, which hold the values of the previous report. After an error
-    /// some of them are already written.
+    /// Writes the values into `cells`, which hold the values of the previous report. Cells beyond
+    /// the shape have no decimal places. After an error some cells are already written.
     ///
     /// # Errors
     /// [`Violation::BadBitmap`], [`Violation::WrongValueCount`] or [`Violation::BadValue`].

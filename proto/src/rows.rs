@@ -1,7 +1,7 @@
 //! The rows of a table: the label values of every row.
 //!
 //! Rows are a set in ascending order, so that equal sets have one form and a duplicate cannot
-//! occur. Adding or removing rows makes a new set; [`RowEdit`] tells where the values move.
+//! occur. Adding or removing rows makes a new set; [`RowEdit`] tells which rows are old.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -34,12 +34,12 @@ pub struct TableRows {
     texts: Box<[u8]>,
 }
 
-/// Where the values of a table move when its rows change.
+/// A run of consecutive new rows: where the values of a table come from when its rows change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RowEdit {
-    /// These rows stay, in their order.
+    /// The old rows at these positions.
     Keep(Range<usize>),
-    /// This many rows are added.
+    /// This many added rows.
     Add(usize),
 }
 
@@ -56,7 +56,7 @@ impl TableRows {
         self.len == 0
     }
 
-    /// Returns the bytes of memory behind this value.
+    /// Returns the size of its heap memory, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.texts.len()
@@ -73,11 +73,14 @@ impl TableRows {
     }
 
     /// Applies a change to the rows of a table with this many row labels. Returns the new rows, and
-    /// where the values move.
+    /// from first to last of them, which are old and which are added. A row that is removed and
+    /// added again counts as added.
     ///
     /// # Errors
-    /// [`Violation::BadRow`] if a position is out of range or not ascending, an added row exists,
-    /// is not ascending or incomplete; [`Violation::RowLabelTooLong`].
+    /// [`Violation::RowLabelTooLong`], or [`Violation::BadRow`] if
+    /// - the table has no row labels,
+    /// - a position to remove is out of range or not above the one before,
+    /// - a row to add is incomplete, exists, or is not above the one before.
     pub fn edit(
         &self,
         labels: usize,

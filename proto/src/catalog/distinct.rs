@@ -5,7 +5,7 @@
 //! label of the other. The second rule compares names only, so it also rejects some columns that
 //! cannot have equal series: those whose shared labels have different values.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::{Family, Table};
 use crate::labels::StaticLabels;
@@ -48,12 +48,10 @@ impl Shape<'_> {
 /// Checks all columns of a catalog.
 pub(super) fn check(families: &[Family], tables: &[Table]) -> Result<(), Violation> {
     let row_labels: Vec<Vec<&str>> = tables.iter().map(sorted_row_labels).collect();
-    let mut numbers = HashMap::new();
     let mut shapes: Vec<Vec<Shape<'_>>> = vec![Vec::new(); families.len()];
+    // Columns with equal labels are not distinct whatever their shapes.
     let mut seen = HashSet::new();
     for (table, row_labels) in tables.iter().zip(&row_labels) {
-        let next = numbers.len();
-        let number = *numbers.entry(row_labels).or_insert(next);
         for column in &table.columns {
             let known = &mut shapes[column.family];
             let shape = Shape { row_labels, own: &column.labels };
@@ -63,7 +61,7 @@ pub(super) fn check(families: &[Family], tables: &[Table]) -> Result<(), Violati
                     && known.iter().all(|other| other.is_distinct_from(&shape));
                 known.push(shape);
             }
-            if !is_distinct || !seen.insert((column.family, number, &column.labels)) {
+            if !is_distinct || !seen.insert((column.family, &column.labels)) {
                 return Err(Violation::DuplicateSeries(families[column.family].name.clone()));
             }
         }

@@ -3,7 +3,8 @@
 //! [`crate::message::Catalog`] is the wire form. [`Catalog::try_new`] validates it.
 //!
 //! A **table** has **columns**, which its catalog fixes, and **rows**, which are added and
-//! removed with the devices of the host. A series is a column of a row. [`crate::rows`] has the rows.
+//! removed with the devices of the host. A series is a column of a row. [`crate::rows`] has the
+//! rows.
 
 mod distinct;
 mod family;

@@ -1,8 +1,8 @@
 //! The messages. Struct fields are in the order of their encoding.
 //!
 //! Messages borrow strings and byte strings from the payload. A decoded message is well-formed;
-//! [`crate::agent_id`], [`crate::labels`], [`crate::catalog`], [`crate::rows`] and [`crate::report`]
-//! validate its contents.
+//! [`crate::agent_id`], [`crate::labels`], [`crate::catalog`], [`crate::rows`] and
+//! [`crate::report`] validate its contents.
 
 mod catalog;
 mod control;

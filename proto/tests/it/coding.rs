@@ -120,8 +120,6 @@ fn compare(values: &Values, cells: &Cells) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
-
     #[test]
     fn both_implementations_write_the_same_values((cells, now) in cells()) {
         let decimals = cells.decimals();
@@ -173,6 +171,22 @@ proptest! {
             bitmap.extend((count % 8 > 0).then(|| (1 << (count % 8)) - 1));
             compare(&Values::Changed { bitmap, values: joined.clone() }, &cells)?;
         }
+    }
+
+    #[test]
+    fn an_xor_is_accepted_only_if_a_value_is_not_whole(
+        (old, new) in pair(),
+        decimals in 0..=9u8,
+    ) {
+        let cells = Cells { shape: vec![(1, vec![decimals])], values: vec![stored(old)] };
+        let xor = (cells.values[0].to_bits() ^ new.to_bits()).to_le_bytes();
+        let len = xor.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        if len == 0 {
+            return Ok(());
+        }
+        let code = 7 + u8::try_from(len).expect("at most eight");
+        let values = [&[code], &xor[..len]].concat();
+        compare(&Values::Changed { bitmap: vec![1], values }, &cells)?;
     }
 
     #[test]

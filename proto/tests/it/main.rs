@@ -4,6 +4,7 @@
 mod cases;
 mod coding;
 mod context;
+mod distinct;
 mod docs;
 mod json;
 mod owned;
