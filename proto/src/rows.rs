@@ -10,8 +10,8 @@ use crate::limits::MAX_LABEL_VALUE_BYTES;
 use crate::message::RowChange;
 use crate::violation::Violation;
 
-/// Bytes before each label value: its length.
-const LEN_BYTES: usize = size_of::<u16>();
+/// Set in the first of two length bytes; a length below it takes one byte.
+const LONG: u8 = 0x80;
 
 /// The rows of a table that has row labels, in ascending order of their label values.
 ///
@@ -103,7 +103,7 @@ impl TableRows {
 
     /// Merges the remaining rows and the added ones; `None` if they are not ascending.
     fn merge(&self, labels: usize, change: &RowChange<'_>) -> Option<(Self, Vec<RowEdit>)> {
-        let added_bytes = change.added.iter().map(|value| LEN_BYTES + value.len()).sum::<usize>();
+        let added_bytes = change.added.iter().map(|value| 2 + value.len()).sum::<usize>();
         let mut merge = Merge {
             texts: Vec::with_capacity(self.texts.len() + added_bytes),
             last: 0..0,
@@ -155,8 +155,7 @@ impl Merge {
     fn add(&mut self, values: &[&str]) -> Option<()> {
         let start = self.texts.len();
         for value in values {
-            let len = u16::try_from(value.len()).ok()?;
-            self.texts.extend_from_slice(&len.to_le_bytes());
+            push_len(value.len(), &mut self.texts);
             self.texts.extend_from_slice(value.as_bytes());
         }
         self.end_row(start)?;
@@ -186,7 +185,29 @@ fn compare(row: &[u8], values: &[&str]) -> Ordering {
 /// Returns the length of the first row with this many labels.
 fn row_bytes(texts: &[u8], labels: usize) -> usize {
     let mut rest = LabelValues(texts);
-    (0..labels).map_while(|_| rest.next()).map(|value| LEN_BYTES + value.len()).sum()
+    for _ in 0..labels {
+        rest.next();
+    }
+    texts.len() - rest.0.len()
+}
+
+/// Appends the length of a label value, at most [`MAX_LABEL_VALUE_BYTES`].
+fn push_len(len: usize, out: &mut Vec<u8>) {
+    match len.to_le_bytes() {
+        [low, 0, ..] if low < LONG => out.push(low),
+        [low, high, ..] => out.extend_from_slice(&[high | LONG, low]),
+    }
+}
+
+/// Splits a length from what follows it.
+fn split_len(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    match bytes {
+        [high, low, rest @ ..] if *high >= LONG => {
+            Some((usize::from(u16::from_le_bytes([*low, high - LONG])), rest))
+        }
+        [len, rest @ ..] => Some((usize::from(*len), rest)),
+        [] => None,
+    }
 }
 
 /// Iterates over label values, each after its length.
@@ -196,8 +217,8 @@ impl<'a> Iterator for LabelValues<'a> {
     type Item = &'a str;
 
     fn next(&mut self) -> Option<&'a str> {
-        let (len, rest) = self.0.split_first_chunk::<LEN_BYTES>()?;
-        let (value, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*len)))?;
+        let (len, rest) = split_len(self.0)?;
+        let (value, rest) = rest.split_at_checked(len)?;
         self.0 = rest;
         // Always UTF-8: the texts were made from strings.
         std::str::from_utf8(value).ok()

@@ -32,7 +32,6 @@ struct Shared {
 #[derive(Debug)]
 struct Record {
     rows: TableRows,
-    hash: u64,
     store: Arc<Shared>,
 }
 
@@ -64,8 +63,9 @@ impl RowStore {
             store.budget.refused();
             return Err(Code::CollectorFull);
         }
-        let record = Arc::new(Record { rows, hash, store: Arc::clone(store) });
-        shard.insert_unique(hash, Arc::clone(&record), |other| other.hash);
+        let record = Arc::new(Record { rows, store: Arc::clone(store) });
+        let again = |other: &Arc<Record>| store.hasher.hash_one(&other.rows);
+        shard.insert_unique(hash, Arc::clone(&record), again);
         Ok(SharedRows(Some(record)))
     }
 
@@ -104,11 +104,12 @@ impl Drop for SharedRows {
     fn drop(&mut self) {
         let Some(own) = self.0.take() else { return };
         let store = Arc::clone(&own.store);
-        let mut shard = store.shard(own.hash).lock();
+        let hash = store.hasher.hash_one(&own.rows);
+        let mut shard = store.shard(hash).lock();
         // The count rises only through a reference, and falls only under the lock: two are this one
         // and that of the table.
         if Arc::strong_count(&own) == 2
-            && let Ok(entry) = shard.find_entry(own.hash, |other| Arc::ptr_eq(other, &own))
+            && let Ok(entry) = shard.find_entry(hash, |other| Arc::ptr_eq(other, &own))
         {
             entry.remove();
             store.budget.give_back(bytes(&own.rows));

@@ -113,7 +113,8 @@ proptest! {
             let values: Vec<_> = now.iter(labels).flatten().collect();
             let again = Table::of(labels, &values).rows;
             prop_assert_eq!(&again, &now);
-            let bytes = values.iter().map(|value| 2 + value.len()).sum::<usize>();
+            let bytes =
+                values.iter().map(|v| 1 + usize::from(v.len() >= 128) + v.len()).sum::<usize>();
             prop_assert_eq!(again.bytes(), bytes);
         }
     }
