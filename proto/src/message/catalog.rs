@@ -73,6 +73,6 @@ pub struct RowChange<'a> {
 pub struct Rows<'a> {
     /// Stream number: 0 in version 1.
     pub stream: u32,
-    /// The changes; at most one for each table.
+    /// The changes, in ascending order of slot and table; at most one for each table.
     pub changes: Vec<RowChange<'a>>,
 }

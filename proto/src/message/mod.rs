@@ -104,8 +104,16 @@ impl<'a> Message<'a> {
                 check_extensions(&hello.extensions)
             }
             Self::Welcome(welcome) => check_extensions(&welcome.extensions),
+            Self::Rows(rows) => {
+                check_stream(rows.stream)?;
+                let place = |change: &RowChange<'_>| (change.slot, change.table);
+                let mut pairs = rows.changes.windows(2);
+                match pairs.find(|pair| place(&pair[0]) >= place(&pair[1])) {
+                    Some(pair) => Err(Violation::BadRow { table: pair[1].table }),
+                    None => Ok(()),
+                }
+            }
             Self::Catalog(Catalog { stream, .. })
-            | Self::Rows(Rows { stream, .. })
             | Self::Report(Report { stream, .. })
             | Self::Bye(Bye { stream, .. }) => check_stream(*stream),
             Self::Reject(reject) => {

@@ -130,7 +130,11 @@ fn catalog() -> impl Strategy<Value = Catalog> {
 fn rows() -> impl Strategy<Value = Rows> {
     let change = (any::<u8>(), small(), vec(small(), 0..5), vec(text(), 0..6))
         .prop_map(|(slot, table, removed, added)| RowChange { slot, table, removed, added });
-    vec(change, 0..4).prop_map(|changes| Rows { stream: 0, changes })
+    vec(change, 0..4).prop_map(|mut changes| {
+        changes.sort_by_key(|change| (change.slot, change.table));
+        changes.dedup_by_key(|change| (change.slot, change.table));
+        Rows { stream: 0, changes }
+    })
 }
 
 fn report() -> impl Strategy<Value = Report> {
