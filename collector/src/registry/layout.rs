@@ -80,6 +80,12 @@ impl Layout {
         self.sections.iter().flatten().map(|section| section.catalog.entry())
     }
 
+    /// Whether the other layout has the same catalogs in the same slots.
+    pub(super) fn has_catalogs_of(&self, other: &Self) -> bool {
+        let key = |section: &Option<Section>| Some(section.as_ref()?.catalog.entry().key());
+        self.sections.iter().map(key).eq(other.sections.iter().map(key))
+    }
+
     /// Returns the tables of each catalog.
     pub fn tables(
         &self,

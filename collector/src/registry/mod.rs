@@ -284,21 +284,28 @@ impl Registry {
         let bytes = values.len() * size_of::<f64>();
         self.take(bytes)?;
         let layout = self.layouts.share(layout);
-        let joined = self.families.lock().join(&layout);
+        // A snapshot must not see the new catalogs before the previous ones have freed their names.
+        let stripe = self.stripe(&agent.id).lock();
         let mut series = agent.series.lock();
         if !series.is_shown {
-            drop(series);
-            self.families.lock().leave(&layout);
             self.budget.give_back(bytes);
             return Ok(None);
         }
+        let suppressed = if layout.has_catalogs_of(&series.layout) {
+            Vec::new()
+        } else {
+            let mut families = self.families.lock();
+            let joined = families.join(&layout);
+            families.leave(&series.layout);
+            families.suppressed_of(&joined)
+        };
         let before = std::mem::replace(&mut series.layout, layout);
         let freed = std::mem::replace(&mut series.values, values.into());
         drop(series);
+        drop(stripe);
         self.budget.give_back(size_of_val(&*freed));
-        let mut families = self.families.lock();
-        families.leave(&before);
-        Ok(Some(families.suppressed_of(&joined)))
+        drop(before);
+        Ok(Some(suppressed))
     }
 
     /// Removes an agent and its series if this session holds the id. Returns whether it did.

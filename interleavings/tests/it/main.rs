@@ -1,4 +1,4 @@
-//! The registry under many schedules. Agents connect, are taken over, change their schemas and
+//! The registry under many schedules. Agents connect, are taken over, change their catalogs and
 //! leave while snapshots are taken. Each snapshot must match one moment of each agent.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -48,7 +48,7 @@ fn agent_that_is_taken_over_is_in_every_snapshot_once() {
 }
 
 #[test]
-fn agent_that_changes_its_schema_is_in_every_snapshot_once() {
+fn agent_that_changes_its_catalog_is_in_every_snapshot_once() {
     under_many_schedules(|| {
         let stage = Arc::new(Stage::new());
         stage.enter("a", 1, 0);
@@ -100,10 +100,10 @@ fn random_operations_are_linearizable() {
             thread::spawn(move || {
                 for _ in 0..shuttle::rand::thread_rng().gen_range(1..5) {
                     let mut random = shuttle::rand::thread_rng();
-                    let (what, schema) = (random.gen_range(0..6), random.gen_range(0..3));
+                    let (what, catalog) = (random.gen_range(0..6), random.gen_range(0..3));
                     let id = IDS[random.gen_range(0..2)];
                     match what {
-                        0 | 1 => stage.enter(id, session, schema),
+                        0 | 1 => stage.enter(id, session, catalog),
                         2 => stage.leave(id, session),
                         3 => stage.store(id, session),
                         _ => stage.check_snapshot(),

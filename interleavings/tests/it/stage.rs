@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use fleetgauge_interleavings::exposition::{Format, Snapshot, agent_of, render};
+use fleetgauge_interleavings::exposition::{Format, Snapshot, render};
 use fleetgauge_interleavings::limits::memory_budget::MemoryBudget;
 use fleetgauge_interleavings::peers::handle::ConnectionHandle;
 use fleetgauge_interleavings::registry::{
-    Entered, FleetShard, PendingAgent, Pinned, Pins, RegisteredAgent, Registry, SchemaLimits,
+    CatalogLimits, Entered, FleetShard, Layout, PendingAgent, PendingValues, Pinned, Pins,
+    RegisteredAgent, Registry,
 };
-use fleetgauge_proto::message::{Family, Schema as Declared, Series};
-use fleetgauge_proto::report::{Values, write_all};
-use fleetgauge_proto::{AgentId, Limits, Schema, fnv1a, schema};
+use fleetgauge_proto::message::{Catalog as Declared, Column, Family, RowChange, Table};
+use fleetgauge_proto::report::EncodedValues;
+use fleetgauge_proto::{AgentId, Catalog, Limits, catalog, fnv1a};
 
 use crate::history::{History, Operation};
 
@@ -19,14 +20,21 @@ use crate::history::{History, Operation};
 pub(crate) const IDS: [&str; 2] = ["a", "ba"];
 /// Number of stripes of the registry. A snapshot of one of as many shards locks a single stripe.
 const STRIPES: u64 = 64;
-/// Families of each schema, and their metric kinds. In the last schema `load` has another kind.
-const SCHEMAS: [&[(&str, u8)]; 3] = [&[("load", 1)], &[("load", 1), ("more", 1)], &[("load", 2)]];
+/// Families of each catalog, and their metric kinds. In the last catalog `load` has another kind, so
+/// pages can omit it; `up` is on every page. `disk` has a row label.
+const CATALOGS: [&[(&str, u8)]; 3] = [
+    &[("up", 1), ("load", 1)],
+    &[("up", 1), ("load", 1), ("disk", 1)],
+    &[("up", 1), ("load", 2)],
+];
+/// The family whose table has a row label.
+const LABELLED: &str = "disk";
 /// A minute in milliseconds: once it has passed, an id can be taken over again.
 const MINUTE: u64 = 60_000;
 
 pub(crate) struct Stage {
     registry: Registry,
-    schemas: Vec<Pinned>,
+    catalogs: Vec<Pinned>,
     history: History,
     /// The registered agent of each session.
     agents: Mutex<HashMap<(String, u64), Arc<RegisteredAgent>>>,
@@ -37,46 +45,68 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) fn new() -> Self {
         assert_eq!(fnv1a(IDS[0]) % STRIPES, fnv1a(IDS[1]) % STRIPES);
-        let limits = SchemaLimits { schemas: 10, bytes: 1 << 20 };
+        let limits = CatalogLimits { catalogs: 10, bytes: 1 << 20 };
         let registry = Registry::new(limits, Pins::new(), Arc::new(MemoryBudget::new(1 << 20)));
-        let schemas = SCHEMAS.iter().map(|families| pin(&registry, families)).collect();
+        let catalogs = CATALOGS.iter().map(|families| pin(&registry, families)).collect();
         let empty = registry.budget().taken();
-        Self { registry, schemas, history: History::default(), agents: Mutex::default(), empty }
+        Self { registry, catalogs, history: History::default(), agents: Mutex::default(), empty }
     }
 
-    /// Registers a session with its first report, or with its first report of another schema.
-    pub(crate) fn enter(&self, id: &str, session: u64, schema: usize) {
-        let schema = self.schemas[schema].entry();
-        let pending = PendingAgent {
+    /// Registers a session with its first report, or shows its first report of another catalog.
+    pub(crate) fn enter(&self, id: &str, session: u64, catalog: usize) {
+        let value = self.history.moment();
+        let pending = self.values(&self.catalogs[catalog], value);
+        let known = self.agents.lock().unwrap().get(&(id.to_owned(), session)).cloned();
+        if let Some(agent) = known {
+            let operation = self.history.begin(id, session, Operation::Store(value));
+            let replaced = self.registry.replace(&agent, pending).unwrap();
+            self.history.end(operation, replaced.is_some());
+            return;
+        }
+        let agent = PendingAgent {
             id: AgentId::try_new(id).unwrap(),
             host_nonce: [1; 16],
             labels: format!("agent=\"{id}\"").into(),
             handle: ConnectionHandle::new(session, "127.0.0.1:9".parse().unwrap(), 0),
         };
-        let value = self.history.moment();
-        let values = row(value, schema.schema().width);
         let operation = self.history.begin(id, session, Operation::Take(value));
-        let now = value * MINUTE;
-        let entered = self.registry.enter(&pending, schema, &Values::All(&values), now);
+        let entered = self.registry.enter(&agent, pending, value * MINUTE);
         self.history.end(operation, entered.is_ok());
         // With three threads, the last one can exceed the limit of takeovers.
         let Ok(Entered { agent, .. }) = entered else { return };
         self.agents.lock().unwrap().insert((id.to_owned(), session), agent);
     }
 
-    /// Stores the next report of a session. Has no effect if the session has lost its row.
+    /// Returns the values of a report, all equal to `value`, with two rows of each labelled table.
+    fn values(&self, catalog: &Pinned, value: u64) -> PendingValues {
+        let mut pending = PendingValues::empty();
+        self.registry.set_catalog(&mut pending, 0, catalog.clone()).unwrap();
+        for (table, declared) in (0..).zip(&catalog.entry().catalog().tables) {
+            if !declared.row_labels.is_empty() {
+                let added = vec!["sda", "sdb"];
+                let change = RowChange { slot: 0, table, removed: Vec::new(), added };
+                self.registry.change_rows(&mut pending, &change, &Limits::default()).unwrap();
+            }
+        }
+        let encoded = encoded(pending.layout(), value);
+        pending.apply(&encoded.values()).unwrap();
+        pending
+    }
+
+    /// Stores the next report of a session. Has no effect if the session has lost its id.
     pub(crate) fn store(&self, id: &str, session: u64) {
         let agent = self.agents.lock().unwrap().get(&(id.to_owned(), session)).cloned();
         let Some(agent) = agent else { return };
         let value = self.history.moment();
-        let values = row(value, agent.row().schema().schema().width);
+        let encoded = encoded(&agent.layout(), value);
         let operation = self.history.begin(id, session, Operation::Store(value));
-        let stored = agent.row().store(session, &Values::All(&values));
+        let stored = agent.store(&encoded.values()).unwrap();
         self.history.end(operation, stored);
     }
 
     /// Ends a session.
     pub(crate) fn leave(&self, id: &str, session: u64) {
+        self.agents.lock().unwrap().remove(&(id.to_owned(), session));
         let operation = self.history.begin(id, session, Operation::Remove);
         let left = self.registry.leave(&AgentId::try_new(id).unwrap(), session);
         self.history.end(operation, left);
@@ -86,15 +116,15 @@ impl Stage {
     pub(crate) fn check_snapshot(&self) {
         let from = self.history.moment();
         let snapshot = self.snapshot();
-        for id in IDS {
-            let rows = snapshot.groups.iter().flat_map(|group| group.rows());
-            let rows = rows.filter(|(labels, _)| agent_of(labels) == id).map(|(_, row)| row);
-            let seen: Vec<u64> = rows.map(untorn).collect();
-            self.history.check_snapshot(id, &seen, from);
-        }
         let mut page = Vec::new();
         render(&snapshot, Format::Text, &mut page).unwrap();
         let page = String::from_utf8(page).unwrap();
+        for id in IDS {
+            let own = format!("agent=\"{id}\"");
+            let lines = page.lines().filter(|line| line.contains(&own));
+            let values = lines.map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap());
+            self.history.check_snapshot(id, &untorn(values.collect()), from);
+        }
         let mut lines: Vec<_> = page.lines().collect();
         let all = lines.len();
         lines.sort_unstable();
@@ -119,7 +149,8 @@ impl Stage {
 
     /// Disconnects all agents, and checks that the registry is empty and has released its memory.
     pub(crate) fn all_leave(&self) {
-        for ((id, session), _) in self.agents.lock().unwrap().drain() {
+        let agents = std::mem::take(&mut *self.agents.lock().unwrap());
+        for (id, session) in agents.into_keys() {
             self.leave(&id, session);
         }
         self.check_snapshot();
@@ -132,26 +163,37 @@ impl Stage {
 fn pin(registry: &Registry, families: &[(&'static str, u8)]) -> Pinned {
     let family =
         |(name, kind): &(&'static str, u8)| Family { name, kind: *kind, unit: "", help: "" };
-    let series = |family| Series { family, width: 1, parameters: Vec::new(), labels: Vec::new() };
+    let table = |(family, (name, _)): (u32, &(&str, u8))| Table {
+        row_labels: if *name == LABELLED { vec!["device"] } else { Vec::new() },
+        columns: vec![Column {
+            family,
+            width: 1,
+            decimals: 0,
+            parameters: Vec::new(),
+            labels: Vec::new(),
+        }],
+    };
     let declared = Declared {
         stream: 0,
+        slot: 0,
         families: families.iter().map(family).collect(),
-        series: (0..families.len() as u32).map(series).collect(),
+        tables: (0..).zip(families).map(table).collect(),
     };
-    let (frame, fingerprint) = schema::encode(&declared).unwrap();
-    let schema = Schema::try_new(&declared, &Limits::default()).unwrap();
-    registry.schemas().intern(fingerprint, schema, frame.len()).unwrap()
+    let (frame, fingerprint) = catalog::encode(&declared).unwrap();
+    let catalog = Catalog::try_new(&declared, &Limits::default()).unwrap();
+    registry.catalogs().intern(fingerprint, catalog, frame.len()).unwrap()
 }
 
 /// Encodes the values of a report, all equal to `value`.
-fn row(value: u64, width: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    write_all(&vec![value as f64; width], &mut bytes);
-    bytes
+fn encoded(layout: &Layout, value: u64) -> EncodedValues {
+    let mut encoded = EncodedValues::default();
+    encoded.encode_all(&vec![value as f64; layout.cells()], layout.shape());
+    encoded
 }
 
-/// Returns the value of a row. All values of the row must be equal.
-fn untorn(row: &[f64]) -> u64 {
-    assert!(row.iter().all(|value| *value == row[0]), "torn: {row:?}");
-    row[0] as u64
+/// Returns the value of all lines of an id, which must be equal; nothing without lines.
+fn untorn(mut values: Vec<u64>) -> Vec<u64> {
+    values.dedup();
+    assert!(values.len() < 2, "torn: {values:?}");
+    values
 }
