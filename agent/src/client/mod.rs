@@ -1,39 +1,49 @@
 //! The agent's side of the protocol: turns received bytes into events and bytes to send.
 //!
 //! It has no socket, clock or thread: the agent, the simulated agents of the load test and the
-//! tests drive the same code. Between frames a client holds only its last reported values.
+//! tests drive the same code.
+//!
+//! A [`Client`] holds neither rows nor values. Who reports decides where they are:
+//!
+//! | caller | rows and values | previous values |
+//! |---|---|---|
+//! | an agent | its newest sample | [`Baseline::report`] keeps them |
+//! | a simulated agent | functions of agent, row and sequence number | the same functions, for the sequence number before: [`Client::report`] |
 
+mod baseline;
+mod clock;
 mod error;
+mod row_diff;
+mod update;
 
+pub use baseline::Baseline;
 pub use error::ClientError;
+pub use update::{ReportEncoder, Update};
 
 use std::time::Duration;
 
+use clock::CollectorClock;
 use fleetgauge_proto::limits::{MAX_FROM_COLLECTOR_BYTES, MAX_INTERVAL_MS, MIN_INTERVAL_MS};
 use fleetgauge_proto::message::{
-    Bye, ByeReason, Drain, Message, Ping, Pong, Reject, Report, Secret, Welcome,
+    Bye, ByeReason, Drain, Message, Ping, Pong, Reject, Report, Rows, Secret, Welcome,
 };
-use fleetgauge_proto::report::{Values, write_all, write_changed};
-use fleetgauge_proto::{Accept, Code, Frame, FrameBuffer, VERSION, Violation};
+use fleetgauge_proto::{Accept, Code, Frame, FrameBuffer, Limits, VERSION, Violation};
 
+use crate::catalogs::TableLayout;
 use crate::profile::Profile;
-
-/// Maximum size of a Report's payload without its values, in bytes: stream, sequence number,
-/// timestamp and lengths.
-const REPORT_OVERHEAD_BYTES: usize = 64;
 
 /// State of the connection.
 ///
 /// ```text
-///           start               Welcome              bye
-///   Idle -----------> HelloSent ---------> Active -----------> Closed
-///           Hello ->      |     Schema ->     |     Bye ->       |  ^
-///             ^           |                   |                  |  |
-///             |           +-------------------+-- Reject, error -|--+
-///             |                                                  |
-///             +--- start: the next connection of the process ----+
+///           start              Welcome               report             bye
+///   Idle ----------> HelloSent ----------> Welcomed ----------> Active -------> Closed
+///           Hello ->     |     Catalog ->     |   Rows, Report ->  |    Bye ->   |  ^
+///             ^          |                    |                    |             |  |
+///             |          +--------------------+--------------------+-- Reject, error
+///             |                                                                  |
+///             +------------- start: the next connection of the process ----------+
 ///
-///   HelloSent and Active answer Ping with Pong. Active sends reports, also after Drain.
+///   All but Idle and Closed answer Ping with Pong. Active sends reports, also after Drain.
 ///   Any other frame is a protocol error and leads to Closed.
 /// ```
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +51,8 @@ enum State {
     #[default]
     Idle,
     HelloSent,
+    /// The session has begun, and nothing was reported.
+    Welcomed,
     Active,
     Closed,
 }
@@ -48,16 +60,17 @@ enum State {
 /// Protocol state of one agent.
 ///
 /// Every call takes the agent's [`Profile`], which must always be the same one: the load test
-/// shares a profile between simulated agents.
+/// shares catalogs between simulated agents. Times are those of a monotonic clock of the caller,
+/// the same one for all calls.
 ///
 /// ```
-/// use std::sync::Arc;
 /// use std::time::Duration;
 ///
-/// use fleetgauge_agent::client::{Client, Event};
+/// use fleetgauge_agent::client::{Baseline, Client, Event};
 /// use fleetgauge_agent::identity::Host;
 /// use fleetgauge_agent::metrics::MetricSet;
-/// use fleetgauge_agent::profile::{EncodedSchema, Profile};
+/// use fleetgauge_agent::profile::Profile;
+/// use fleetgauge_agent::tables::Sample;
 /// use fleetgauge_proto::message::{Message, Welcome};
 /// use fleetgauge_proto::{AgentId, Limits, StaticLabels, VERSION};
 ///
@@ -67,29 +80,34 @@ enum State {
 ///     labels: StaticLabels::default(),
 ///     interval: Duration::from_secs(15),
 ///     agent_version: "1.0",
-///     schema: Arc::new(EncodedSchema::of(MetricSet::Basic)?),
+///     catalogs: MetricSet::Basic.catalogs()?,
 /// };
 /// // `sent` goes to the collector: Hello.
 /// let (mut client, mut sent) = (Client::default(), Vec::new());
 /// client.start(&profile, None, &mut sent);
 ///
-/// // The collector answers with Welcome. The client sends Schema and reports an event.
+/// // The collector answers with Welcome. The client sends its catalog and returns an event.
 /// let welcome = Message::Welcome(Welcome {
 ///     version: VERSION,
 ///     capabilities: 0,
 ///     session_id: 1,
 ///     interval_ms: 15_000,
+///     unix_ms: 1_767_225_600_000,
 ///     limits: Limits::default(),
-///     schema_known: false,
+///     catalogs_known: 0,
 ///     extensions: Vec::new(),
 /// });
 /// let mut received = Vec::new();
 /// welcome.encode(VERSION, &mut received)?;
-/// let event = client.received(&profile, &mut &received[..], &mut sent)?;
+/// let now = Duration::from_secs(1);
+/// let event = client.received(&profile, now, &mut &received[..], &mut sent)?;
 /// assert!(matches!(event, Some(Event::Welcomed { session_id: 1, .. })));
 ///
-/// let values = [0.25, 0.5, 0.75, 8e9, 4e9, 4e9];
-/// assert_eq!(client.report(&profile, &values, 1_767_225_600_000, &mut sent)?, 1);
+/// let values = vec![0.25, 0.5, 0.75, 8e9, 4e9, 4e9];
+/// let sample = Sample { rows: profile.catalogs.no_rows(), values };
+/// let mut baseline = Baseline::default();
+/// let sequence = baseline.report(&mut client, &profile, &sample, now, &mut sent)?;
+/// assert_eq!(sequence, 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Default)]
@@ -98,8 +116,7 @@ pub struct Client {
     frames: FrameBuffer,
     /// Sequence number of the last Report. It rises over all connections of the process.
     sequence: u64,
-    /// Values of the last Report of this connection; empty before the first.
-    reported: Box<[f64]>,
+    clock: CollectorClock,
 }
 
 /// What the caller must act on.
@@ -111,8 +128,10 @@ pub enum Event {
         session_id: u64,
         /// Interval between reports that the collector requires, 1 s to 5 min.
         interval: Duration,
-        /// The collector knew the schema: no Schema frame was sent.
-        schema_known: bool,
+        /// Number of catalogs that the collector did not know, and that were sent.
+        catalogs_sent: usize,
+        /// Limits of the collector.
+        limits: Limits,
     },
     /// The collector answered a Ping.
     Pong {
@@ -146,19 +165,25 @@ impl Client {
 
     /// Returns whether reports can be sent.
     #[must_use]
-    pub fn is_welcomed(&self) -> bool {
-        self.state == State::Active
+    pub const fn is_welcomed(&self) -> bool {
+        matches!(self.state, State::Welcomed | State::Active)
+    }
+
+    /// Returns whether the next report is the first one of a session: the collector has no rows,
+    /// and all values are absent.
+    #[must_use]
+    pub const fn is_new_session(&self) -> bool {
+        matches!(self.state, State::Welcomed)
     }
 
     /// Starts a new connection: appends Hello to `out`.
     pub fn start(&mut self, profile: &Profile, credential: Option<Secret<'_>>, out: &mut Vec<u8>) {
         self.frames = FrameBuffer::default();
-        self.reported = Box::default();
         self.state = State::HelloSent;
         put(&profile.hello(credential), out);
     }
 
-    /// Processes received bytes up to the first event, and appends answers to `out`.
+    /// Processes bytes received at `now` up to the first event, and appends answers to `out`.
     ///
     /// Moves `input` past the processed bytes. Call it again until it returns `None`: then all
     /// input is consumed.
@@ -168,16 +193,17 @@ impl Client {
     pub fn received(
         &mut self,
         profile: &Profile,
+        now: Duration,
         input: &mut &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Option<Event>, ClientError> {
         // Ignore input after Reject or an error: the first reason for the end counts.
-        while matches!(self.state, State::HelloSent | State::Active) {
+        while self.state == State::HelloSent || self.is_welcomed() {
             let mut frames = std::mem::take(&mut self.frames);
             let accept = Accept { version: VERSION, max_payload_bytes: MAX_FROM_COLLECTOR_BYTES };
             let mut rest = *input;
             let step = match frames.next(&mut rest, accept) {
-                Ok(Some(frame)) => self.frame(profile, frame, out).map(Some),
+                Ok(Some(frame)) => self.frame(profile, now, frame, out).map(Some),
                 Ok(None) => Ok(None),
                 Err(violation) => Err(violation.into()),
             };
@@ -197,59 +223,47 @@ impl Client {
         Ok(None)
     }
 
-    /// Appends a Report of `values`, sampled at `unix_ms`, to `out`. Returns its sequence number.
+    /// Appends the row changes of `update` and its report to `out`. Returns the sequence number of
+    /// the report.
     ///
-    /// It carries all values or only the changed ones, whichever is shorter.
+    /// The report carries all values or only the changed ones, whichever is shorter. Its time is
+    /// that of the sample on the collector's clock, but later than that of the previous report.
     ///
     /// # Errors
-    /// [`ClientError::NoSession`] or [`ClientError::WrongWidth`]; `out` is then unchanged.
+    /// [`ClientError::NoSession`], [`ClientError::WrongTables`] or [`ClientError::WrongWidth`];
+    /// `out` is then unchanged.
     pub fn report(
         &mut self,
         profile: &Profile,
-        values: &[f64],
-        unix_ms: u64,
+        update: Update<'_>,
+        encoder: &mut ReportEncoder,
         out: &mut Vec<u8>,
     ) -> Result<u64, ClientError> {
-        if self.state != State::Active {
+        if !self.is_welcomed() {
             return Err(ClientError::NoSession);
         }
-        let expected = profile.schema.width();
-        if values.len() != expected {
-            return Err(ClientError::WrongWidth { given: values.len(), expected });
-        }
+        let shape = update.shape(&profile.catalogs)?;
+        let values = encoder.encode(update.before, update.values, shape);
+        self.state = State::Active;
         self.sequence += 1;
-        let (mut bitmap, mut bytes) = (Vec::new(), Vec::with_capacity(size_of_val(values)));
-        let first = self.reported.len() != expected;
-        if !first {
-            write_changed(&self.reported, values, &mut bitmap, &mut bytes);
+        let (sequence, unix_ms) = (self.sequence, self.clock.stamp(update.sampled));
+        if !update.changes.is_empty() {
+            put(&Message::Rows(Rows { stream: 0, changes: update.changes }), out);
         }
-        let report = if first || bitmap.len() + bytes.len() >= size_of_val(values) {
-            bytes.clear();
-            write_all(values, &mut bytes);
-            Values::All(&bytes)
-        } else {
-            Values::Changed { bitmap: &bitmap, values: &bytes }
-        };
-        let sequence = self.sequence;
-        put(&Message::Report(Report { stream: 0, sequence, unix_ms, values: report }), out);
-        if first {
-            self.reported = values.into();
-        } else {
-            self.reported.copy_from_slice(values);
-        }
+        put(&Message::Report(Report { stream: 0, sequence, unix_ms, values }), out);
         Ok(sequence)
     }
 
     /// Appends a Ping to `out`, if a session is active. [`Event::Pong`] returns the token.
     pub fn ping(&self, token: u64, out: &mut Vec<u8>) {
-        if self.state == State::Active {
+        if self.is_welcomed() {
             put(&Message::Ping(Ping { token }), out);
         }
     }
 
     /// Ends the connection: appends Bye to `out`, if a session is active.
     pub fn bye(&mut self, reason: ByeReason, out: &mut Vec<u8>) {
-        if self.state == State::Active {
+        if self.is_welcomed() {
             put(&Message::Bye(Bye { stream: 0, reason: reason as u8 }), out);
         }
         self.state = State::Closed;
@@ -259,6 +273,7 @@ impl Client {
     fn frame(
         &mut self,
         profile: &Profile,
+        now: Duration,
         frame: Frame<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Option<Event>, ClientError> {
@@ -275,10 +290,12 @@ impl Client {
                 Ok(Some(rejected(&reject)))
             }
             (State::HelloSent, Message::Welcome(welcome)) => {
-                self.welcome(profile, &welcome, out).map(Some)
+                self.welcome(profile, now, &welcome, out).map(Some)
             }
-            (State::Active, Message::Pong(Pong { token })) => Ok(Some(Event::Pong { token })),
-            (State::Active, Message::Drain(Drain { delay_ms, target })) => {
+            (State::Welcomed | State::Active, Message::Pong(Pong { token })) => {
+                Ok(Some(Event::Pong { token }))
+            }
+            (State::Welcomed | State::Active, Message::Drain(Drain { delay_ms, target })) => {
                 let delay = Duration::from_millis(u64::from(delay_ms));
                 Ok(Some(Event::Drain { delay, target: target.map(Into::into) }))
             }
@@ -289,10 +306,12 @@ impl Client {
         }
     }
 
-    /// Checks Welcome, begins the session and appends Schema to `out` if the collector needs it.
+    /// Checks Welcome, begins the session and appends the catalogs that the collector needs to
+    /// `out`.
     fn welcome(
         &mut self,
         profile: &Profile,
+        now: Duration,
         welcome: &Welcome<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Event, ClientError> {
@@ -306,28 +325,34 @@ impl Client {
             return Err(ClientError::BadInterval(welcome.interval_ms));
         }
         check_limits(profile, welcome)?;
-        self.state = State::Active;
-        if !welcome.schema_known {
-            out.extend_from_slice(profile.schema.frame());
+        self.state = State::Welcomed;
+        self.clock.set(welcome.unix_ms, now);
+        let mut catalogs_sent = 0;
+        for (slot, catalog) in profile.catalogs.by_slot().iter().enumerate() {
+            if welcome.catalogs_known & (1 << slot) == 0 {
+                out.extend_from_slice(catalog.frame());
+                catalogs_sent += 1;
+            }
         }
         Ok(Event::Welcomed {
             session_id: welcome.session_id,
             interval: Duration::from_millis(u64::from(welcome.interval_ms)),
-            schema_known: welcome.schema_known,
+            catalogs_sent,
+            limits: welcome.limits,
         })
     }
 }
 
-/// Checks the collector's limits on frame sizes, values and labels before anything is sent. The
-/// collector checks the rest.
+/// Checks the collector's limits on catalogs and labels before anything is sent. The collector
+/// checks the rest.
 fn check_limits(profile: &Profile, welcome: &Welcome<'_>) -> Result<(), ClientError> {
-    let schema = &profile.schema;
-    let report = size_of::<f64>() * schema.width() + REPORT_OVERHEAD_BYTES;
+    let catalogs = &profile.catalogs;
+    let longest = catalogs.by_slot().iter().map(|catalog| catalog.frame().len()).max();
+    let fixed = catalogs.tables().iter().filter(|table| table.row_labels() == 0);
     let limits = welcome.limits;
     for (what, needed, allowed) in [
-        ("bytes of the schema's frame", schema.frame().len(), limits.max_payload_bytes),
-        ("bytes of a report's frame", report, limits.max_payload_bytes),
-        ("number of values", schema.width(), limits.max_values),
+        ("bytes of a catalog's frame", longest.unwrap_or(0), limits.max_payload_bytes),
+        ("number of values", fixed.map(TableLayout::width).sum(), limits.max_values),
         ("bytes of labels", profile.labels.bytes(), limits.max_label_bytes),
     ] {
         if needed > allowed as usize {

@@ -1,0 +1,219 @@
+use fleetgauge_proto::catalog::FamilyKind;
+use fleetgauge_proto::message::{self, Column, Family, Message, Table, Welcome};
+use fleetgauge_proto::report::{TableShape, is_absent};
+use fleetgauge_proto::{Accept, AgentId, FrameBuffer, Limits, StaticLabels, VERSION};
+
+use super::*;
+use crate::identity::Nonces;
+
+/// Returns a catalog with a table without row labels, one of disks with two columns, and one of
+/// mounts with two labels.
+fn catalog() -> message::Catalog<'static> {
+    let family = |name| Family { name, kind: FamilyKind::Gauge as u8, unit: "", help: "" };
+    let column =
+        |family| Column { family, width: 1, decimals: 0, parameters: vec![], labels: vec![] };
+    message::Catalog {
+        stream: 0,
+        slot: 0,
+        families: ["load", "disk_read", "disk_written", "mount_size"].map(family).into(),
+        tables: vec![
+            Table { row_labels: vec![], columns: vec![column(0)] },
+            Table { row_labels: vec!["device"], columns: vec![column(1), column(2)] },
+            Table { row_labels: vec!["device", "mountpoint"], columns: vec![column(3)] },
+        ],
+    }
+}
+
+/// An agent with its catalog in two slots, and a collector.
+struct Pair {
+    profile: Profile,
+    client: Client,
+    baseline: Baseline,
+    collector: FakeCollector,
+}
+
+/// What a collector has of the agent.
+#[derive(Default)]
+struct FakeCollector {
+    rows: Vec<TableRows>,
+    cells: Vec<f64>,
+    /// Number of Rows and Report frames.
+    frames: (usize, usize),
+}
+
+impl Pair {
+    fn new() -> Self {
+        let profile = Profile {
+            id: AgentId::try_new("web-1").unwrap(),
+            nonces: Nonces { host: [1; 16], process: [2; 16] },
+            labels: StaticLabels::default(),
+            interval: Duration::from_secs(1),
+            agent_version: "1",
+            catalogs: Catalogs::try_new(vec![catalog(), catalog()]).unwrap(),
+        };
+        let (client, baseline) = (Client::default(), Baseline::default());
+        let mut pair = Self { profile, client, baseline, collector: FakeCollector::default() };
+        pair.connect();
+        pair
+    }
+
+    /// Begins a session.
+    fn connect(&mut self) {
+        self.client.start(&self.profile, None, &mut Vec::new());
+        let welcome = Message::Welcome(Welcome {
+            version: VERSION,
+            capabilities: 0,
+            session_id: 1,
+            interval_ms: 1_000,
+            unix_ms: 1_000,
+            limits: Limits::default(),
+            catalogs_known: 3,
+            extensions: Vec::new(),
+        });
+        let mut bytes = Vec::new();
+        welcome.encode(VERSION, &mut bytes).unwrap();
+        let now = Duration::ZERO;
+        self.client.received(&self.profile, now, &mut &*bytes, &mut Vec::new()).unwrap();
+        self.collector = FakeCollector {
+            rows: vec![TableRows::default(); 6],
+            cells: vec![ABSENT; 2],
+            frames: (0, 0),
+        };
+    }
+
+    /// Reports a sample. Checks that the collector has it afterwards.
+    fn report(&mut self, sample: &Sample) {
+        let mut out = Vec::new();
+        let Self { profile, client, baseline, collector } = self;
+        baseline.report(client, profile, sample, Duration::ZERO, &mut out).unwrap();
+        collector.receive(&profile.catalogs, &out);
+        let rows: Vec<_> = sample.rows.iter().map(|rows| &**rows).collect();
+        assert_eq!(collector.rows.iter().collect::<Vec<_>>(), rows);
+        let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&collector.cells), bits(&sample.values));
+    }
+}
+
+impl FakeCollector {
+    fn receive(&mut self, catalogs: &Catalogs, mut sent: &[u8]) {
+        let accept = Accept { version: VERSION, max_payload_bytes: 1 << 20 };
+        let mut frames = FrameBuffer::default();
+        while let Some(frame) = frames.next(&mut sent, accept).unwrap() {
+            match Message::decode(frame).unwrap() {
+                Message::Rows(rows) => {
+                    self.frames.0 += 1;
+                    for change in rows.changes {
+                        self.change(catalogs, &change);
+                    }
+                }
+                Message::Report(report) => {
+                    self.frames.1 += 1;
+                    let tables = catalogs.tables().iter().zip(&self.rows);
+                    let shape: Vec<TableShape<'_>> = tables
+                        .map(|(table, rows)| (table.row_count(rows), table.decimals()))
+                        .collect();
+                    report.values.decode(&mut self.cells, shape.into_iter()).unwrap();
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn change(&mut self, catalogs: &Catalogs, change: &RowChange<'_>) {
+        let tables = catalogs.tables();
+        let is_changed =
+            |table: &&TableLayout| (table.slot(), table.table()) == (change.slot, change.table);
+        let at = tables.iter().position(|table| is_changed(&table)).unwrap();
+        let cells = |at: usize| tables[at].row_count(&self.rows[at]) * tables[at].width();
+        let from = (0..at).map(cells).sum::<usize>();
+        let old = self.cells[from..from + cells(at)].to_vec();
+        let (rows, edits) = self.rows[at].edit(tables[at].row_labels(), change).unwrap();
+        let mut moved = Vec::new();
+        move_rows(&edits, &old, tables[at].width(), &mut moved);
+        self.cells.splice(from..from + old.len(), moved);
+        self.rows[at] = rows;
+    }
+}
+
+fn rows(labels: usize, texts: &[&str]) -> Arc<TableRows> {
+    let add = RowChange { slot: 0, table: 0, removed: vec![], added: texts.to_vec() };
+    Arc::new(TableRows::default().edit(labels.max(1), &add).unwrap().0)
+}
+
+/// Returns a sample with these disks and mounts in both catalogs, and rising values.
+fn sample(disks: &[&str], mounts: &[&str], first: u32) -> Sample {
+    let of_catalog = [rows(0, &[]), rows(1, disks), rows(2, mounts)];
+    let cells = u32::try_from(2 * (1 + 2 * disks.len() + mounts.len() / 2)).unwrap();
+    Sample {
+        rows: [of_catalog.clone(), of_catalog].concat(),
+        values: (first..first + cells).map(f64::from).collect(),
+    }
+}
+
+#[test]
+fn collector_has_the_rows_and_values_of_every_sample() {
+    let mut pair = Pair::new();
+    let disks = ["sda", "sdb", "sdc"];
+    let mounts = ["sda", "/", "sda", "/home", "sdb", "/"];
+    let chosen = |all: &[&'static str], labels: usize, set: usize| -> Vec<&str> {
+        let rows = all.chunks(labels).enumerate().filter(|(at, _)| set & (1 << at) != 0);
+        rows.flat_map(|(_, row)| row).copied().collect()
+    };
+    // A walk in which each set follows many others.
+    for step in 0..512_u32 {
+        let set = (step * step * 7 + step / 3) as usize;
+        let (disks, mounts) = (chosen(&disks, 1, set & 7), chosen(&mounts, 2, set >> 3 & 7));
+        pair.report(&sample(&disks, &mounts, step));
+        if step % 100 == 99 {
+            pair.connect();
+        }
+    }
+}
+
+#[test]
+fn unchanged_rows_are_not_sent_again() {
+    let mut pair = Pair::new();
+    pair.report(&sample(&["sda"], &[], 0));
+    assert_eq!(pair.collector.frames, (1, 1));
+    pair.report(&sample(&["sda"], &[], 7));
+    assert_eq!(pair.collector.frames, (1, 2));
+    pair.connect();
+    pair.report(&sample(&["sda"], &[], 7));
+    assert_eq!(pair.collector.frames, (1, 1), "a new session starts without rows");
+}
+
+#[test]
+fn absent_values_and_nans_are_reported() {
+    let mut pair = Pair::new();
+    let mut now = sample(&["sda"], &["sda", "/"], 1);
+    pair.report(&now);
+    now.values.fill(ABSENT);
+    pair.report(&now);
+    assert!(pair.collector.cells.iter().all(|value| is_absent(*value)));
+    now.values.fill(f64::NAN);
+    pair.report(&now);
+    // Another NaN, that a report does not have.
+    now.values[1] = f64::from_bits(0xfff8_0000_0000_0001);
+    let mut out = Vec::new();
+    let Pair { profile, client, baseline, collector } = &mut pair;
+    baseline.report(client, profile, &now, Duration::ZERO, &mut out).unwrap();
+    collector.receive(&profile.catalogs, &out);
+    pair.report(&sample(&["sda"], &["sda", "/"], 1));
+}
+
+#[test]
+fn sample_that_does_not_fit_leaves_the_baseline_unchanged() {
+    let mut pair = Pair::new();
+    let good = sample(&["sda"], &[], 0);
+    pair.report(&good);
+    let mut short = sample(&["sda", "sdb"], &[], 0);
+    short.values.pop();
+    let tables = Sample { rows: good.rows[1..].to_vec(), values: good.values.clone() };
+    for bad in [short, tables] {
+        let (mut out, now) = (Vec::new(), Duration::ZERO);
+        let Pair { profile, client, baseline, .. } = &mut pair;
+        baseline.report(client, profile, &bad, now, &mut out).unwrap_err();
+        assert!(out.is_empty());
+    }
+    pair.report(&sample(&["sdb"], &[], 3));
+}
