@@ -1,10 +1,10 @@
 use fleetgauge_proto::catalog::FamilyKind;
-use fleetgauge_proto::message::{self, Column, Family, Message, Table, Welcome};
-use fleetgauge_proto::report::{TableShape, is_absent};
-use fleetgauge_proto::{Accept, AgentId, FrameBuffer, Limits, StaticLabels, VERSION};
+use fleetgauge_proto::message::{self, Column, Family, Table};
+use fleetgauge_proto::report::is_absent;
 
 use super::*;
-use crate::identity::Nonces;
+use crate::catalogs::Catalogs;
+use crate::client::fake_collector::{FakeCollector, profile};
 
 /// Returns a catalog with a table without row labels, one of disks with two columns, and one of
 /// mounts with two labels.
@@ -32,25 +32,9 @@ struct Pair {
     collector: FakeCollector,
 }
 
-/// What a collector has of the agent.
-#[derive(Default)]
-struct FakeCollector {
-    rows: Vec<TableRows>,
-    cells: Vec<f64>,
-    /// Number of Rows and Report frames.
-    frames: (usize, usize),
-}
-
 impl Pair {
     fn new() -> Self {
-        let profile = Profile {
-            id: AgentId::try_new("web-1").unwrap(),
-            nonces: Nonces { host: [1; 16], process: [2; 16] },
-            labels: StaticLabels::default(),
-            interval: Duration::from_secs(1),
-            agent_version: "1",
-            catalogs: Catalogs::try_new(vec![catalog(), catalog()]).unwrap(),
-        };
+        let profile = profile(Catalogs::try_new(vec![catalog(), catalog()]).unwrap());
         let (client, baseline) = (Client::default(), Baseline::default());
         let mut pair = Self { profile, client, baseline, collector: FakeCollector::default() };
         pair.connect();
@@ -59,26 +43,7 @@ impl Pair {
 
     /// Begins a session.
     fn connect(&mut self) {
-        self.client.start(&self.profile, None, &mut Vec::new());
-        let welcome = Message::Welcome(Welcome {
-            version: VERSION,
-            capabilities: 0,
-            session_id: 1,
-            interval_ms: 1_000,
-            unix_ms: 1_000,
-            limits: Limits::default(),
-            catalogs_known: 3,
-            extensions: Vec::new(),
-        });
-        let mut bytes = Vec::new();
-        welcome.encode(VERSION, &mut bytes).unwrap();
-        let now = Duration::ZERO;
-        self.client.received(&self.profile, now, &mut &*bytes, &mut Vec::new()).unwrap();
-        self.collector = FakeCollector {
-            rows: vec![TableRows::default(); 6],
-            cells: vec![ABSENT; 2],
-            frames: (0, 0),
-        };
+        self.collector = FakeCollector::welcome(&mut self.client, &self.profile);
     }
 
     /// Reports a sample. Checks that the collector has it afterwards.
@@ -87,51 +52,9 @@ impl Pair {
         let Self { profile, client, baseline, collector } = self;
         baseline.report(client, profile, sample, Duration::ZERO, &mut out).unwrap();
         collector.receive(&profile.catalogs, &out);
-        let rows: Vec<_> = sample.rows.iter().map(|rows| &**rows).collect();
-        assert_eq!(collector.rows.iter().collect::<Vec<_>>(), rows);
+        assert_eq!(collector.sample.rows, sample.rows);
         let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-        assert_eq!(bits(&collector.cells), bits(&sample.values));
-    }
-}
-
-impl FakeCollector {
-    fn receive(&mut self, catalogs: &Catalogs, mut sent: &[u8]) {
-        let accept = Accept { version: VERSION, max_payload_bytes: 1 << 20 };
-        let mut frames = FrameBuffer::default();
-        while let Some(frame) = frames.next(&mut sent, accept).unwrap() {
-            match Message::decode(frame).unwrap() {
-                Message::Rows(rows) => {
-                    self.frames.0 += 1;
-                    for change in rows.changes {
-                        self.change(catalogs, &change);
-                    }
-                }
-                Message::Report(report) => {
-                    self.frames.1 += 1;
-                    let tables = catalogs.tables().iter().zip(&self.rows);
-                    let shape: Vec<TableShape<'_>> = tables
-                        .map(|(table, rows)| (table.row_count(rows), table.decimals()))
-                        .collect();
-                    report.values.decode(&mut self.cells, shape.into_iter()).unwrap();
-                }
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    fn change(&mut self, catalogs: &Catalogs, change: &RowChange<'_>) {
-        let tables = catalogs.tables();
-        let is_changed =
-            |table: &&TableLayout| (table.slot(), table.table()) == (change.slot, change.table);
-        let at = tables.iter().position(|table| is_changed(&table)).unwrap();
-        let cells = |at: usize| tables[at].row_count(&self.rows[at]) * tables[at].width();
-        let from = (0..at).map(cells).sum::<usize>();
-        let old = self.cells[from..from + cells(at)].to_vec();
-        let (rows, edits) = self.rows[at].edit(tables[at].row_labels(), change).unwrap();
-        let mut moved = Vec::new();
-        move_rows(&edits, &old, tables[at].width(), &mut moved);
-        self.cells.splice(from..from + old.len(), moved);
-        self.rows[at] = rows;
+        assert_eq!(bits(&collector.sample.values), bits(&sample.values));
     }
 }
 
@@ -189,7 +112,7 @@ fn absent_values_and_nans_are_reported() {
     pair.report(&now);
     now.values.fill(ABSENT);
     pair.report(&now);
-    assert!(pair.collector.cells.iter().all(|value| is_absent(*value)));
+    assert!(pair.collector.sample.values.iter().all(|value| is_absent(*value)));
     now.values.fill(f64::NAN);
     pair.report(&now);
     // Another NaN, that a report does not have.

@@ -8,11 +8,51 @@
 //! | caller | rows and values | previous values |
 //! |---|---|---|
 //! | an agent | its newest sample | [`Baseline::report`] keeps them |
-//! | a simulated agent | functions of agent, row and sequence number | the same functions, for the sequence number before: [`Client::report`] |
+//! | a simulated agent | functions of its number and the sequence number | the same functions, for the sequence number before |
+//!
+//! A simulated agent thus takes the size of a [`Client`] and shares everything else: catalogs in
+//! its [`Profile`], a [`ReportEncoder`] and two buffers of values for all agents of a thread.
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use fleetgauge_agent::client::{Client, ClientError, ReportEncoder, Update};
+//! # use fleetgauge_agent::profile::Profile;
+//! # use fleetgauge_proto::report::ABSENT;
+//! /// The value that an agent reports under a sequence number.
+//! fn value(agent: u32, sequence: u64, position: usize) -> f64 {
+//! #   0.0
+//! }
+//!
+//! /// Reports an agent of six values in one table without row labels.
+//! fn report(
+//!     agent: u32,
+//!     client: &mut Client,
+//!     profile: &Profile,
+//!     encoder: &mut ReportEncoder,
+//!     now: Duration,
+//!     out: &mut Vec<u8>,
+//! ) -> Result<u64, ClientError> {
+//!     let sequence = client.sequence() + 1;
+//!     let values: [f64; 6] = std::array::from_fn(|at| value(agent, sequence, at));
+//!     let before = if client.is_new_session() {
+//!         [ABSENT; 6]
+//!     } else {
+//!         std::array::from_fn(|at| value(agent, sequence - 1, at))
+//!     };
+//!     let (before, values) = (&before, &values);
+//!     let update =
+//!         Update { changes: Vec::new(), row_counts: &[1], before, values, sampled: now };
+//!     client.report(profile, update, encoder, out)
+//! }
+//! ```
+//!
+//! With rows it is the same: the first update of a session adds all rows, a later one those that
+//! came and went since the sequence number before.
 
 mod baseline;
 mod clock;
 mod error;
+mod limits;
 mod row_diff;
 mod update;
 
@@ -29,7 +69,6 @@ use fleetgauge_proto::message::{
 };
 use fleetgauge_proto::{Accept, Code, Frame, FrameBuffer, Limits, VERSION, Violation};
 
-use crate::catalogs::TableLayout;
 use crate::profile::Profile;
 
 /// State of the connection.
@@ -324,7 +363,7 @@ impl Client {
         if !(MIN_INTERVAL_MS..=MAX_INTERVAL_MS).contains(&welcome.interval_ms) {
             return Err(ClientError::BadInterval(welcome.interval_ms));
         }
-        check_limits(profile, welcome)?;
+        limits::check_profile(profile, &welcome.limits)?;
         self.state = State::Welcomed;
         self.clock.set(welcome.unix_ms, now);
         let mut catalogs_sent = 0;
@@ -341,25 +380,6 @@ impl Client {
             limits: welcome.limits,
         })
     }
-}
-
-/// Checks the collector's limits on catalogs and labels before anything is sent. The collector
-/// checks the rest.
-fn check_limits(profile: &Profile, welcome: &Welcome<'_>) -> Result<(), ClientError> {
-    let catalogs = &profile.catalogs;
-    let longest = catalogs.by_slot().iter().map(|catalog| catalog.frame().len()).max();
-    let fixed = catalogs.tables().iter().filter(|table| table.row_labels() == 0);
-    let limits = welcome.limits;
-    for (what, needed, allowed) in [
-        ("bytes of a catalog's frame", longest.unwrap_or(0), limits.max_payload_bytes),
-        ("number of values", fixed.map(TableLayout::width).sum(), limits.max_values),
-        ("bytes of labels", profile.labels.bytes(), limits.max_label_bytes),
-    ] {
-        if needed > allowed as usize {
-            return Err(ClientError::OverLimit { what, needed, allowed });
-        }
-    }
-    Ok(())
 }
 
 fn rejected(reject: &Reject<'_>) -> Event {
@@ -382,5 +402,7 @@ fn put(message: &Message<'_>, out: &mut Vec<u8>) {
     debug_assert!(encoded.is_ok(), "{encoded:?}");
 }
 
+#[cfg(test)]
+pub(crate) mod fake_collector;
 #[cfg(test)]
 mod tests;

@@ -214,7 +214,8 @@ impl Reporter {
             endpoint,
             &self.agent,
             &self.credentials,
-            (&mut self.client, self.started),
+            &mut self.client,
+            self.started,
             &mut self.session_log,
         );
         let end = session.run(&mut self.samples, &self.plan, control).await;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use fleetgauge_common::service_manager;
+use fleetgauge_proto::Limits;
 use fleetgauge_proto::message::ByeReason;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
@@ -95,6 +96,8 @@ pub(super) struct Session<'a> {
     /// Zero of the client's clock.
     clock_zero: Instant,
     baseline: Baseline,
+    /// Limits of the collector.
+    limits: Limits,
     /// Rate limiter of the lines about sessions.
     log: &'a mut RetryLog,
     logged: bool,
@@ -119,7 +122,8 @@ impl<'a> Session<'a> {
         endpoint: &'a Endpoint,
         agent: &'a Agent,
         credentials: &'a Credentials,
-        (client, clock_zero): (&'a mut Client, Instant),
+        client: &'a mut Client,
+        clock_zero: Instant,
         log: &'a mut RetryLog,
     ) -> Self {
         let Connection { transport, address, token } = connection;
@@ -134,6 +138,7 @@ impl<'a> Session<'a> {
             client,
             clock_zero,
             baseline: Baseline::default(),
+            limits: Limits::default(),
             log,
             logged: false,
             endpoint,
@@ -242,7 +247,8 @@ impl<'a> Session<'a> {
             self.client.received(&self.agent.profile, now, &mut bytes, &mut self.out)?
         {
             match event {
-                Event::Welcomed { session_id, interval, catalogs_sent, .. } => {
+                Event::Welcomed { session_id, interval, catalogs_sent, limits } => {
+                    self.limits = limits;
                     self.logged = self.log.failed(Instant::now()).is_some();
                     if self.logged {
                         let (endpoint, address) = (self.endpoint, self.address);
@@ -284,10 +290,11 @@ impl<'a> Session<'a> {
             && newest.metrics == self.agent.metrics
         {
             let (profile, sample) = (&self.agent.profile, &newest.sample);
+            sample.check_limits(&profile.catalogs, &self.limits)?;
             let taken = newest.taken.saturating_duration_since(self.clock_zero);
             let sequence =
                 self.baseline.report(self.client, profile, sample, taken, &mut self.out)?;
-            debug!(sequence, values = ?sample.values, "report");
+            debug!(sequence, values = sample.values.len(), "report");
         }
         Ok(())
     }

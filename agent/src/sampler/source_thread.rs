@@ -107,7 +107,8 @@ impl SourceThread {
         }
         let skipped_before = std::mem::replace(&mut self.skips_rows, skipped_rows > 0);
         if self.skips_rows && !skipped_before {
-            warn!(source, rows = skipped_rows, "rows skipped: label values too long, or the same");
+            let cause = "label values are too long, or the same as those of another row";
+            warn!(source, rows = skipped_rows, cause, "rows skipped");
         }
     }
 

@@ -11,6 +11,8 @@ use crate::metrics::MetricSet;
 use crate::tables::ColumnSpec;
 use crate::test_log::Log;
 
+mod reported;
+
 /// Timeout of a test.
 const LONG: Duration = Duration::from_secs(60);
 
