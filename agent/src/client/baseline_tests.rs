@@ -115,13 +115,40 @@ fn absent_values_and_nans_are_reported() {
     assert!(pair.collector.sample.values.iter().all(|value| is_absent(*value)));
     now.values.fill(f64::NAN);
     pair.report(&now);
-    // Another NaN, that a report does not have.
-    now.values[1] = f64::from_bits(0xfff8_0000_0000_0001);
-    let mut out = Vec::new();
-    let Pair { profile, client, baseline, collector } = &mut pair;
-    baseline.report(client, profile, &now, Duration::ZERO, &mut out).unwrap();
-    collector.receive(&profile.catalogs, &out);
-    pair.report(&sample(&["sda"], &["sda", "/"], 1));
+}
+
+/// Returns a sample of many whole numbers, so that a report of a few changes carries only those.
+fn large_sample(disks: &[&str]) -> Sample {
+    let names: Vec<_> = (0..30).map(|at| format!("mount-{at:02}")).collect();
+    let mounts: Vec<_> = names.iter().flat_map(|name| ["dm", name]).collect();
+    sample(disks, &mounts, 1_000)
+}
+
+#[test]
+fn added_row_of_zeros_among_unchanged_values_is_reported() {
+    let mut pair = Pair::new();
+    pair.report(&large_sample(&[]));
+    let mut added = large_sample(&[]);
+    added.rows[1] = rows(1, &["sda"]);
+    added.values.splice(1..1, [0.0, ABSENT]);
+    pair.report(&added);
+}
+
+#[test]
+fn nan_of_any_bits_counts_as_one() {
+    let mut pair = Pair::new();
+    let mut now = large_sample(&["sda"]);
+    pair.report(&now);
+    for bits in [0xfff8_0000_0000_0001, 0xfff8_0000_0000_0001, 0x7ff8_0000_0000_0000] {
+        now.values[1] = f64::from_bits(bits);
+        let mut out = Vec::new();
+        let Pair { profile, client, baseline, collector } = &mut pair;
+        baseline.report(client, profile, &now, Duration::ZERO, &mut out).unwrap();
+        collector.receive(&profile.catalogs, &out);
+        assert_eq!(collector.sample.values[1].to_bits(), f64::NAN.to_bits());
+    }
+    now.values[1] = 5.0;
+    pair.report(&now);
 }
 
 #[test]
