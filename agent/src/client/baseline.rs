@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetgauge_proto::Fingerprint;
 use fleetgauge_proto::message::RowChange;
 use fleetgauge_proto::report::ABSENT;
 use fleetgauge_proto::rows::{RowEdit, TableRows};
 
 use super::row_diff::RowDiff;
 use super::{Client, ClientError, ReportEncoder, Update};
-use crate::catalogs::{Catalogs, TableLayout};
+use crate::catalogs::{Catalogs, EncodedCatalog, TableLayout};
 use crate::profile::Profile;
 use crate::tables::Sample;
 
@@ -17,6 +18,9 @@ use crate::tables::Sample;
 ///
 /// It takes as much memory as the values of two reports, and shares the rows. It notices a new
 /// session by itself, and then starts from nothing.
+///
+/// During a session the profile may get other catalogs, but no fewer. The next report then sends
+/// those that are new, and their tables start without rows.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -38,6 +42,8 @@ use crate::tables::Sample;
 /// ```
 #[derive(Debug, Default)]
 pub struct Baseline {
+    /// The catalogs; `None` before the first report of a session.
+    catalogs: Option<Catalogs>,
     /// Rows by table; empty for tables without row labels.
     rows: Vec<Arc<TableRows>>,
     values: Vec<f64>,
@@ -48,8 +54,8 @@ pub struct Baseline {
 }
 
 impl Baseline {
-    /// Appends the changes of rows and a report to `out`, and remembers both. Returns the sequence
-    /// number of the report.
+    /// Appends new catalogs, changes of rows and a report to `out`, and remembers them. Returns the
+    /// sequence number of the report.
     ///
     /// `sampled` is the time of the sample on the monotonic clock.
     ///
@@ -66,12 +72,11 @@ impl Baseline {
     ) -> Result<u64, ClientError> {
         let Sample { rows, values } = sample;
         let tables = profile.catalogs.tables();
-        if rows.len() != tables.len() {
-            return Err(ClientError::WrongTables { given: rows.len(), expected: tables.len() });
-        }
+        check(client, tables, sample)?;
         if client.is_new_session() {
-            self.reset(&profile.catalogs);
+            self.catalogs = None;
         }
+        self.replace_catalogs(client, &profile.catalogs, out);
         let changes = self.move_values(tables, rows);
         let has_changes = !changes.is_empty();
         self.row_counts.clear();
@@ -87,13 +92,43 @@ impl Baseline {
         Ok(sequence)
     }
 
-    /// Starts from what the collector has at the begin of a session.
-    fn reset(&mut self, catalogs: &Catalogs) {
-        self.rows = catalogs.no_rows();
-        let rows = self.rows.iter().zip(catalogs.tables());
-        let cells = rows.map(|(rows, table)| table.row_count(rows) * table.width()).sum();
-        self.values.clear();
-        self.values.resize(cells, ABSENT);
+    /// Takes new catalogs. Tables of other catalogs than before start without rows, and with absent
+    /// values if they have no row labels. In the first report of a session, that is all of them.
+    fn replace_catalogs(&mut self, client: &Client, catalogs: &Catalogs, out: &mut Vec<u8>) {
+        let known = self.catalogs.replace(catalogs.clone());
+        if known.as_ref() == Some(catalogs) {
+            return;
+        }
+        let known_fingerprints: Vec<_> = known.iter().flat_map(fingerprints).collect();
+        let is_known = |(slot, now)| known_fingerprints.get(slot) == Some(&now);
+        let is_known: Vec<_> = fingerprints(catalogs).enumerate().map(is_known).collect();
+        if known.is_some() {
+            let new = catalogs.by_slot().iter().zip(&is_known).filter(|(_, is_known)| !**is_known);
+            new.for_each(|(catalog, _)| client.send_catalog(catalog, out));
+        }
+
+        let mut end = 0;
+        let old = known.iter().flat_map(Catalogs::tables).zip(&self.rows);
+        let mut old = old.map(|(table, rows)| {
+            let start = end;
+            end += table.row_count(rows) * table.width();
+            (table.slot(), rows, start..end)
+        });
+        let (mut rows, mut values) = (Vec::new(), Vec::new());
+        for table in catalogs.tables() {
+            // Tables are in the order of slots, so those of known catalogs follow in turn.
+            let known = is_known[usize::from(table.slot())];
+            let old = known.then(|| old.find(|(slot, ..)| *slot == table.slot())).flatten();
+            if let Some((_, old_rows, places)) = old {
+                rows.push(old_rows.clone());
+                values.extend_from_slice(&self.values[places]);
+            } else {
+                let none = Arc::default();
+                values.resize(values.len() + table.row_count(&none) * table.width(), ABSENT);
+                rows.push(none);
+            }
+        }
+        (self.rows, self.values) = (rows, values);
     }
 
     /// Returns the changes from the known rows to these. If there are any, moves the known values
@@ -119,6 +154,28 @@ impl Baseline {
         }
         changes
     }
+}
+
+/// Checks that a session is active, and that a sample fits these tables.
+fn check(client: &Client, tables: &[TableLayout], sample: &Sample) -> Result<(), ClientError> {
+    if !client.is_welcomed() {
+        return Err(ClientError::NoSession);
+    }
+    let (given, expected) = (sample.rows.len(), tables.len());
+    if given != expected {
+        return Err(ClientError::WrongTables { given, expected });
+    }
+    let cells = tables.iter().zip(&sample.rows);
+    let expected = cells.map(|(table, rows)| table.row_count(rows) * table.width()).sum();
+    let given = sample.values.len();
+    if given != expected {
+        return Err(ClientError::WrongWidth { given, expected });
+    }
+    Ok(())
+}
+
+fn fingerprints(catalogs: &Catalogs) -> impl Iterator<Item = Fingerprint> {
+    catalogs.by_slot().iter().map(EncodedCatalog::fingerprint)
 }
 
 /// Appends the values of a table after its rows changed.

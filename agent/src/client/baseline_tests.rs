@@ -51,10 +51,10 @@ impl Pair {
         let mut out = Vec::new();
         let Self { profile, client, baseline, collector } = self;
         baseline.report(client, profile, sample, Duration::ZERO, &mut out).unwrap();
-        collector.receive(&profile.catalogs, &out);
-        assert_eq!(collector.sample.rows, sample.rows);
+        collector.receive(&out);
+        assert_eq!(collector.sample().rows, sample.rows);
         let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-        assert_eq!(bits(&collector.sample.values), bits(&sample.values));
+        assert_eq!(bits(&collector.sample().values), bits(&sample.values));
     }
 }
 
@@ -97,12 +97,50 @@ fn collector_has_the_rows_and_values_of_every_sample() {
 fn unchanged_rows_are_not_sent_again() {
     let mut pair = Pair::new();
     pair.report(&sample(&["sda"], &[], 0));
-    assert_eq!(pair.collector.frames, (1, 1));
+    assert_eq!(pair.collector.frames, [0, 1, 1]);
     pair.report(&sample(&["sda"], &[], 7));
-    assert_eq!(pair.collector.frames, (1, 2));
+    assert_eq!(pair.collector.frames, [0, 1, 2]);
     pair.connect();
     pair.report(&sample(&["sda"], &[], 7));
-    assert_eq!(pair.collector.frames, (1, 1), "a new session starts without rows");
+    assert_eq!(pair.collector.frames, [0, 1, 1], "a new session starts without rows");
+}
+
+/// Returns the catalog with another help text, so that its fingerprint differs.
+fn other_catalog() -> message::Catalog<'static> {
+    let mut catalog = catalog();
+    catalog.families[0].help = "another";
+    catalog
+}
+
+#[test]
+fn changed_and_new_catalogs_are_sent_and_start_without_rows() {
+    let mut pair = Pair::new();
+    let now = sample(&["sda"], &["sda", "/"], 1);
+    pair.report(&now);
+    for (catalogs, sent) in [
+        (vec![catalog(), other_catalog()], 1),
+        (vec![catalog(), other_catalog()], 0),
+        (vec![other_catalog(), other_catalog()], 1),
+        (vec![catalog(), catalog()], 2),
+        (vec![catalog(), other_catalog(), catalog()], 2),
+    ] {
+        let slots = catalogs.len();
+        pair.profile.catalogs = Catalogs::try_new(catalogs).unwrap();
+        pair.collector.frames = [0; 3];
+        let mut next = now.clone();
+        next.rows.extend_from_within(..(slots - 2) * 3);
+        next.values.extend_from_within(..(slots - 2) * 4);
+        pair.report(&next);
+        assert_eq!(pair.collector.frames, [sent, usize::from(sent > 0), 1]);
+    }
+    // A new session: Welcome has said that the catalogs are known.
+    pair.connect();
+    pair.profile.catalogs = Catalogs::try_new(vec![catalog(), other_catalog(), catalog()]).unwrap();
+    let mut last = now.clone();
+    last.rows.extend_from_within(..3);
+    last.values.extend_from_within(..4);
+    pair.report(&last);
+    assert_eq!(pair.collector.frames, [0, 1, 1]);
 }
 
 #[test]
@@ -112,7 +150,7 @@ fn absent_values_and_nans_are_reported() {
     pair.report(&now);
     now.values.fill(ABSENT);
     pair.report(&now);
-    assert!(pair.collector.sample.values.iter().all(|value| is_absent(*value)));
+    assert!(pair.collector.sample().values.iter().all(|value| is_absent(*value)));
     now.values.fill(f64::NAN);
     pair.report(&now);
 }
@@ -144,8 +182,8 @@ fn nan_of_any_bits_counts_as_one() {
         let mut out = Vec::new();
         let Pair { profile, client, baseline, collector } = &mut pair;
         baseline.report(client, profile, &now, Duration::ZERO, &mut out).unwrap();
-        collector.receive(&profile.catalogs, &out);
-        assert_eq!(collector.sample.values[1].to_bits(), f64::NAN.to_bits());
+        collector.receive(&out);
+        assert_eq!(collector.sample().values[1].to_bits(), f64::NAN.to_bits());
     }
     now.values[1] = 5.0;
     pair.report(&now);

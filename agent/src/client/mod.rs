@@ -52,12 +52,14 @@
 mod baseline;
 mod clock;
 mod error;
+mod event;
 mod limits;
 mod row_diff;
 mod update;
 
 pub use baseline::Baseline;
 pub use error::ClientError;
+pub use event::{Event, code_reason};
 pub use update::{ReportEncoder, Update};
 
 use std::time::Duration;
@@ -65,10 +67,11 @@ use std::time::Duration;
 use clock::CollectorClock;
 use fleetgauge_proto::limits::{MAX_FROM_COLLECTOR_BYTES, MAX_INTERVAL_MS, MIN_INTERVAL_MS};
 use fleetgauge_proto::message::{
-    Bye, ByeReason, Drain, Message, Ping, Pong, Reject, Report, Rows, Secret, Welcome,
+    Bye, ByeReason, Drain, Message, Ping, Pong, Report, Rows, Secret, Welcome,
 };
-use fleetgauge_proto::{Accept, Code, Frame, FrameBuffer, Limits, VERSION, Violation};
+use fleetgauge_proto::{Accept, Frame, FrameBuffer, VERSION, Violation};
 
+use crate::catalogs::EncodedCatalog;
 use crate::profile::Profile;
 
 /// State of the connection.
@@ -98,8 +101,9 @@ enum State {
 
 /// Protocol state of one agent.
 ///
-/// Every call takes the agent's [`Profile`], which must always be the same one: the load test
-/// shares catalogs between simulated agents. Times are those of a monotonic clock of the caller,
+/// Every call takes the agent's [`Profile`], which must stay the same: the load test shares
+/// catalogs between simulated agents. Only catalogs may change, as [`Client::send_catalog`] and
+/// [`Baseline`] say. Times are those of a monotonic clock of the caller,
 /// the same one for all calls.
 ///
 /// ```
@@ -156,43 +160,6 @@ pub struct Client {
     /// Sequence number of the last Report. It rises over all connections of the process.
     sequence: u64,
     clock: CollectorClock,
-}
-
-/// What the caller must act on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// The session began: report the latest sample now, then one per interval.
-    Welcomed {
-        /// Number of the session in the collector.
-        session_id: u64,
-        /// Interval between reports that the collector requires, 1 s to 5 min.
-        interval: Duration,
-        /// Number of catalogs that the collector did not know, and that were sent.
-        catalogs_sent: usize,
-        /// Limits of the collector.
-        limits: Limits,
-    },
-    /// The collector answered a Ping.
-    Pong {
-        /// Token of the Ping.
-        token: u64,
-    },
-    /// Leave after the delay, and report until then.
-    Drain {
-        /// Time from now.
-        delay: Duration,
-        /// Another collector as `host:port`, not validated; `None`: reconnect to the same one.
-        target: Option<Box<str>>,
-    },
-    /// The collector ended the connection.
-    Rejected {
-        /// Number of the code; see [`Code::from_u16`].
-        code: u16,
-        /// Explanation. Untrusted text of the peer.
-        text: Box<str>,
-        /// Time until the retry; `None`: retrying without a change will fail again.
-        retry_after: Option<Duration>,
-    },
 }
 
 impl Client {
@@ -293,6 +260,14 @@ impl Client {
         Ok(sequence)
     }
 
+    /// Appends a catalog to `out`, if a session is active, to add it or to replace that of its slot.
+    /// The next [`Update`] must be one of a profile with this catalog, without rows before.
+    pub fn send_catalog(&self, catalog: &EncodedCatalog, out: &mut Vec<u8>) {
+        if self.is_welcomed() {
+            out.extend_from_slice(catalog.frame());
+        }
+    }
+
     /// Appends a Ping to `out`, if a session is active. [`Event::Pong`] returns the token.
     pub fn ping(&self, token: u64, out: &mut Vec<u8>) {
         if self.is_welcomed() {
@@ -326,7 +301,7 @@ impl Client {
             }
             (_, Message::Reject(reject)) => {
                 self.state = State::Closed;
-                Ok(Some(rejected(&reject)))
+                Ok(Some(Event::rejected(&reject)))
             }
             (State::HelloSent, Message::Welcome(welcome)) => {
                 self.welcome(profile, now, &welcome, out).map(Some)
@@ -380,20 +355,6 @@ impl Client {
             limits: welcome.limits,
         })
     }
-}
-
-fn rejected(reject: &Reject<'_>) -> Event {
-    Event::Rejected {
-        code: reject.code,
-        text: reject.text.into(),
-        retry_after: reject.retry_after_ms.map(|ms| Duration::from_millis(u64::from(ms))),
-    }
-}
-
-/// Returns the stable name of a Reject code; `unknown` for a code of a later version.
-#[must_use]
-pub fn code_reason(code: u16) -> &'static str {
-    Code::from_u16(code).map_or("unknown", Code::reason)
 }
 
 fn put(message: &Message<'_>, out: &mut Vec<u8>) {

@@ -1,4 +1,4 @@
-use fleetgauge_proto::message::{Label, Pong};
+use fleetgauge_proto::message::{Label, Pong, Reject};
 use fleetgauge_proto::report::{ABSENT, TableShape, Values};
 use fleetgauge_proto::{AgentId, Limits, StaticLabels};
 

@@ -36,8 +36,8 @@ impl Fleet {
         let mut out = Vec::new();
         let Self { profile, client, baseline, collector, .. } = self;
         baseline.report(client, profile, &sample, Duration::ZERO, &mut out).unwrap();
-        collector.receive(&profile.catalogs, &out);
-        shown(&collector.sample)
+        collector.receive(&out);
+        shown(&collector.sample())
     }
 
     /// Runs a round in which both sources answer. Returns what the collector then has.
@@ -83,7 +83,7 @@ async fn collector_has_rows_that_come_and_go_and_those_of_sources_that_fail_and_
     // A new session: the collector gets the rows again.
     fleet.collector = FakeCollector::welcome(&mut fleet.client, &fleet.profile);
     assert_eq!(fleet.round_without_mounts(Ok(vec![])).await, ["", "/"]);
-    assert_eq!(fleet.collector.frames, (1, 1));
+    assert_eq!(fleet.collector.frames, [0, 1, 1]);
 
     // The late answer ends the hang, and is dropped.
     fleet.mounts.answer.send(Ok(vec![("/late", 8.0)])).unwrap();
