@@ -9,14 +9,15 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use fleetgauge_agent::client::{Client, Event};
+use fleetgauge_agent::catalogs::Catalogs;
+use fleetgauge_agent::client::{Baseline, Client, Event};
 use fleetgauge_agent::identity::Host;
-use fleetgauge_agent::profile::{EncodedSchema, Profile};
-use fleetgauge_proto::message::{ByeReason, Family, Schema, Series};
-use fleetgauge_proto::schema::FamilyKind;
+use fleetgauge_agent::profile::Profile;
+use fleetgauge_agent::tables::Sample;
+use fleetgauge_proto::catalog::FamilyKind;
+use fleetgauge_proto::message::{ByeReason, Catalog, Column, Family, Table};
 use fleetgauge_proto::{AgentId, StaticLabels};
 
 fn main() -> anyhow::Result<()> {
@@ -29,12 +30,15 @@ fn main() -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
 
     // The client does no I/O: it turns received bytes into events and bytes to send.
-    let (mut client, mut out) = (Client::default(), Vec::new());
+    // The baseline keeps the previous report, so that the next one carries only changes.
+    let (mut client, mut baseline, mut out) = (Client::default(), Baseline::default(), Vec::new());
+    let started = Instant::now();
     client.start(&profile, None, &mut out);
     let (mut interval, mut next_report) = (profile.interval, None);
     loop {
         if next_report.is_some_and(|due| Instant::now() >= due) {
-            client.report(&profile, &[temperature()], unix_ms(), &mut out)?;
+            let sample = Sample { rows: profile.catalogs.no_rows(), values: vec![temperature()] };
+            baseline.report(&mut client, &profile, &sample, started.elapsed(), &mut out)?;
             next_report = Some(Instant::now() + interval);
         }
         stream.write_all(&out)?;
@@ -46,7 +50,8 @@ fn main() -> anyhow::Result<()> {
         let mut buffer = [0; 1024];
         let received = read(&mut stream, &mut buffer, wait)?;
         let mut input = &buffer[..received];
-        while let Some(event) = client.received(&profile, &mut input, &mut out)? {
+        let now = started.elapsed();
+        while let Some(event) = client.received(&profile, now, &mut input, &mut out)? {
             match event {
                 Event::Welcomed { interval: agreed, .. } => {
                     interval = agreed;
@@ -65,7 +70,7 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-/// Returns the contents of the agent's Hello and Schema.
+/// Returns the contents of the agent's Hello and Catalog.
 fn profile(id: &str) -> anyhow::Result<Profile> {
     let temperature = Family {
         name: "room_temperature_celsius",
@@ -73,8 +78,10 @@ fn profile(id: &str) -> anyhow::Result<Profile> {
         unit: "celsius",
         help: "Air temperature.",
     };
-    let series = Series { family: 0, width: 1, parameters: vec![], labels: vec![] };
-    let schema = Schema { stream: 0, families: vec![temperature], series: vec![series] };
+    let column = Column { family: 0, width: 1, decimals: 1, parameters: vec![], labels: vec![] };
+    // A table with row labels, such as the name of a room, has as many rows as there are rooms.
+    let room = Table { row_labels: vec![], columns: vec![column] };
+    let catalog = Catalog { stream: 0, slot: 0, families: vec![temperature], tables: vec![room] };
     Ok(Profile {
         id: AgentId::try_new(id)?,
         // The collector tells two hosts with the same id apart by their nonces.
@@ -82,7 +89,7 @@ fn profile(id: &str) -> anyhow::Result<Profile> {
         labels: StaticLabels::default(),
         interval: Duration::from_secs(1),
         agent_version: "minimal",
-        schema: Arc::new(EncodedSchema::try_new(&schema)?),
+        catalogs: Catalogs::try_new(vec![catalog])?,
     })
 }
 
@@ -100,9 +107,4 @@ fn read(stream: &mut TcpStream, buffer: &mut [u8], wait: Duration) -> std::io::R
 /// Returns a made-up temperature in place of a sensor's reading.
 fn temperature() -> f64 {
     21.5
-}
-
-fn unix_ms() -> u64 {
-    let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
 }

@@ -6,15 +6,17 @@
 //! | module | contents |
 //! |---|---|
 //! | [`cli`], [`config`], [`identity`] | The command; its settings; agent id and nonces |
+//! | [`tables`] | Rows and values: what sources declare and write |
 //! | [`sampler`], [`metrics`] | Reads the host; defines the metrics |
 //! | [`schedule`], [`backoff`], [`retry_log`] | When to sample, to reconnect and to log a failure |
-//! | [`client`], [`profile`] | The agent's side of the protocol, without I/O |
+//! | [`client`], [`profile`], [`catalogs`] | The agent's side of the protocol, without I/O |
 //! | [`tls`] | TLS files and errors |
 //!
 //! The agent keeps only the newest sample. An unreachable collector costs it neither memory nor
 //! disk space, and missed samples are not sent later.
 
 pub mod backoff;
+pub mod catalogs;
 pub mod cli;
 pub mod client;
 pub mod config;
@@ -25,6 +27,7 @@ pub mod retry_log;
 pub mod run;
 pub mod sampler;
 pub mod schedule;
+pub mod tables;
 #[cfg(test)]
 mod test_log;
 pub mod tls;

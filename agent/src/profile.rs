@@ -1,17 +1,15 @@
-//! The contents of Hello and Schema: the agent's identity, labels, interval and schema.
+//! The contents of Hello and Catalog: the agent's identity, labels, interval and catalogs.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use fleetgauge_proto::limits::{MAX_INTERVAL_MS, MIN_INTERVAL_MS};
-use fleetgauge_proto::message::{self, Hello, Label, Message, Secret};
-use fleetgauge_proto::schema::{self, FamilyKind};
-use fleetgauge_proto::{AgentId, Fingerprint, Limits, Schema, StaticLabels, VERSION, Violation};
+use fleetgauge_proto::message::{Hello, Label, Message, Secret};
+use fleetgauge_proto::{AgentId, StaticLabels, VERSION};
 
+use crate::catalogs::{Catalogs, EncodedCatalog};
 use crate::identity::Nonces;
-use crate::metrics::MetricSet;
 
-/// The contents of Hello and Schema. All connections of an agent share one profile.
+/// The contents of Hello and Catalog. All connections of an agent share one profile.
 #[derive(Debug, Clone)]
 pub struct Profile {
     /// Agent id.
@@ -24,8 +22,8 @@ pub struct Profile {
     pub interval: Duration,
     /// Program version, at most 64 bytes.
     pub agent_version: &'static str,
-    /// Schema of the reports. Several agents may share it.
-    pub schema: Arc<EncodedSchema>,
+    /// Catalogs of the reports. Several agents may share them.
+    pub catalogs: Catalogs,
 }
 
 impl Profile {
@@ -38,6 +36,7 @@ impl Profile {
 
     /// Returns the Hello message.
     pub(crate) fn hello<'a>(&'a self, credential: Option<Secret<'a>>) -> Message<'a> {
+        let catalogs = self.catalogs.by_slot().iter().map(EncodedCatalog::fingerprint);
         Message::Hello(Hello {
             min_version: VERSION,
             max_version: VERSION,
@@ -48,91 +47,9 @@ impl Profile {
             labels: self.labels.iter().map(|(name, value)| Label { name, value }).collect(),
             interval_ms: self.interval_ms(),
             agent_version: self.agent_version,
-            schema: self.schema.fingerprint(),
+            catalogs: catalogs.collect(),
             credential,
             extensions: Vec::new(),
         })
-    }
-}
-
-/// A validated schema, encoded as a Schema frame.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EncodedSchema {
-    frame: Box<[u8]>,
-    fingerprint: Fingerprint,
-    width: usize,
-}
-
-impl EncodedSchema {
-    /// Validates and encodes `schema`.
-    ///
-    /// # Errors
-    /// The schema is illegal or exceeds the default limits of a collector.
-    pub fn try_new(schema: &message::Schema<'_>) -> Result<Self, Violation> {
-        let width = Schema::try_new(schema, &Limits::default())?.width;
-        let (frame, fingerprint) = schema::encode(schema)?;
-        Ok(Self { frame: frame.into(), fingerprint, width })
-    }
-
-    /// Encodes the schema of a metric set: one gauge without labels for each metric.
-    ///
-    /// # Errors
-    /// Never fails for the existing sets.
-    pub fn of(set: MetricSet) -> Result<Self, Violation> {
-        let families = set.metrics().iter().map(|metric| message::Family {
-            name: metric.name,
-            kind: FamilyKind::Gauge as u8,
-            unit: metric.unit,
-            help: metric.help,
-        });
-        let series = (0..).take(set.metrics().len()).map(|family| message::Series {
-            family,
-            width: 1,
-            parameters: Vec::new(),
-            labels: Vec::new(),
-        });
-        Self::try_new(&message::Schema {
-            stream: 0,
-            families: families.collect(),
-            series: series.collect(),
-        })
-    }
-
-    /// Returns the Schema frame.
-    #[must_use]
-    pub const fn frame(&self) -> &[u8] {
-        &self.frame
-    }
-
-    /// Returns the fingerprint of the schema, for Hello.
-    #[must_use]
-    pub const fn fingerprint(&self) -> Fingerprint {
-        self.fingerprint
-    }
-
-    /// Returns the number of values in a report.
-    #[must_use]
-    pub const fn width(&self) -> usize {
-        self.width
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_metric_sets_are_valid_schemas() {
-        for set in [MetricSet::Basic, MetricSet::Classic] {
-            assert_eq!(EncodedSchema::of(set).unwrap().width(), 6);
-        }
-    }
-
-    #[test]
-    fn metric_sets_have_different_fingerprints() {
-        let basic = EncodedSchema::of(MetricSet::Basic).unwrap();
-        let classic = EncodedSchema::of(MetricSet::Classic).unwrap();
-        assert_ne!(basic.fingerprint(), classic.fingerprint());
-        assert_eq!(basic, EncodedSchema::of(MetricSet::Basic).unwrap());
     }
 }

@@ -17,7 +17,7 @@ pub enum ClientError {
         "Welcome sets an interval of {0} ms; {MIN_INTERVAL_MS} to {MAX_INTERVAL_MS} ms is allowed"
     )]
     BadInterval(u32),
-    /// The agent's schema or labels exceed a limit of the collector.
+    /// The agent's catalogs or labels exceed a limit of the collector.
     #[error("{what}: {needed}, but the collector allows {allowed}")]
     OverLimit {
         /// Name of the quantity that exceeds the limit.
@@ -30,12 +30,20 @@ pub enum ClientError {
     /// The caller reported before Welcome or after the end of the session.
     #[error("no session")]
     NoSession,
-    /// The number of reported values does not match the schema.
-    #[error("{given} values, but the schema has {expected}")]
+    /// A report whose number of values does not match its rows.
+    #[error("{given} values, but the rows have {expected}")]
     WrongWidth {
         /// Number of values in the report.
         given: usize,
-        /// Number of values that the schema declares.
+        /// Number of values of the rows.
+        expected: usize,
+    },
+    /// A report with the rows of too many or too few tables.
+    #[error("rows of {given} tables, but the catalogs have {expected}")]
+    WrongTables {
+        /// Number of tables in the report.
+        given: usize,
+        /// Number of tables of the catalogs.
         expected: usize,
     },
 }
@@ -51,6 +59,7 @@ impl ClientError {
             Self::OverLimit { .. } => "over_limit",
             Self::NoSession => "no_session",
             Self::WrongWidth { .. } => "wrong_width",
+            Self::WrongTables { .. } => "wrong_tables",
         }
     }
 }

@@ -1,39 +1,91 @@
 //! The agent's side of the protocol: turns received bytes into events and bytes to send.
 //!
 //! It has no socket, clock or thread: the agent, the simulated agents of the load test and the
-//! tests drive the same code. Between frames a client holds only its last reported values.
+//! tests drive the same code.
+//!
+//! A [`Client`] holds neither rows nor values. Who reports decides where they are:
+//!
+//! | caller | rows and values | previous values |
+//! |---|---|---|
+//! | an agent | its newest sample | [`Baseline::report`] keeps them |
+//! | a simulated agent | functions of its number and the sequence number | the same functions, for the sequence number before |
+//!
+//! A simulated agent thus takes the size of a [`Client`] and shares everything else: catalogs in
+//! its [`Profile`], a [`ReportEncoder`] and two buffers of values for all agents of a thread.
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use fleetgauge_agent::client::{Client, ClientError, ReportEncoder, Update};
+//! # use fleetgauge_agent::profile::Profile;
+//! # use fleetgauge_proto::report::ABSENT;
+//! /// The value that an agent reports under a sequence number.
+//! fn value(agent: u32, sequence: u64, position: usize) -> f64 {
+//! #   0.0
+//! }
+//!
+//! /// Reports an agent of six values in one table without row labels.
+//! fn report(
+//!     agent: u32,
+//!     client: &mut Client,
+//!     profile: &Profile,
+//!     encoder: &mut ReportEncoder,
+//!     now: Duration,
+//!     out: &mut Vec<u8>,
+//! ) -> Result<u64, ClientError> {
+//!     let sequence = client.sequence() + 1;
+//!     let values: [f64; 6] = std::array::from_fn(|at| value(agent, sequence, at));
+//!     let before = if client.is_new_session() {
+//!         [ABSENT; 6]
+//!     } else {
+//!         std::array::from_fn(|at| value(agent, sequence - 1, at))
+//!     };
+//!     let (before, values) = (&before, &values);
+//!     let update =
+//!         Update { changes: Vec::new(), row_counts: &[1], before, values, sampled: now };
+//!     client.report(profile, update, encoder, out)
+//! }
+//! ```
+//!
+//! With rows it is the same: the first update of a session adds all rows, a later one those that
+//! came and went since the sequence number before.
 
+mod baseline;
+mod clock;
 mod error;
+mod event;
+mod limits;
+mod row_diff;
+mod update;
 
+pub use baseline::Baseline;
 pub use error::ClientError;
+pub use event::{Event, code_reason};
+pub use update::{ReportEncoder, Update};
 
 use std::time::Duration;
 
+use clock::CollectorClock;
 use fleetgauge_proto::limits::{MAX_FROM_COLLECTOR_BYTES, MAX_INTERVAL_MS, MIN_INTERVAL_MS};
 use fleetgauge_proto::message::{
-    Bye, ByeReason, Drain, Message, Ping, Pong, Reject, Report, Secret, Welcome,
+    Bye, ByeReason, Drain, Message, Ping, Pong, Report, Rows, Secret, Welcome,
 };
-use fleetgauge_proto::report::{Values, write_all, write_changed};
-use fleetgauge_proto::{Accept, Code, Frame, FrameBuffer, VERSION, Violation};
+use fleetgauge_proto::{Accept, Frame, FrameBuffer, VERSION, Violation};
 
+use crate::catalogs::EncodedCatalog;
 use crate::profile::Profile;
-
-/// Maximum size of a Report's payload without its values, in bytes: stream, sequence number,
-/// timestamp and lengths.
-const REPORT_OVERHEAD_BYTES: usize = 64;
 
 /// State of the connection.
 ///
 /// ```text
-///           start               Welcome              bye
-///   Idle -----------> HelloSent ---------> Active -----------> Closed
-///           Hello ->      |     Schema ->     |     Bye ->       |  ^
-///             ^           |                   |                  |  |
-///             |           +-------------------+-- Reject, error -|--+
-///             |                                                  |
-///             +--- start: the next connection of the process ----+
+///           start              Welcome               report             bye
+///   Idle ----------> HelloSent ----------> Welcomed ----------> Active -------> Closed
+///           Hello ->     |     Catalog ->     |   Rows, Report ->  |    Bye ->   |  ^
+///             ^          |                    |                    |             |  |
+///             |          +--------------------+--------------------+-- Reject, error
+///             |                                                                  |
+///             +------------- start: the next connection of the process ----------+
 ///
-///   HelloSent and Active answer Ping with Pong. Active sends reports, also after Drain.
+///   All but Idle and Closed answer Ping with Pong. Active sends reports, also after Drain.
 ///   Any other frame is a protocol error and leads to Closed.
 /// ```
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -41,23 +93,27 @@ enum State {
     #[default]
     Idle,
     HelloSent,
+    /// The session has begun, and nothing was reported.
+    Welcomed,
     Active,
     Closed,
 }
 
 /// Protocol state of one agent.
 ///
-/// Every call takes the agent's [`Profile`], which must not change during a connection. The client
-/// does not store it, so that the simulated agents of the load test can share one.
+/// Every call takes the agent's [`Profile`], which must stay the same: the load test shares
+/// catalogs between simulated agents. Only catalogs may change, as [`Client::send_catalog`] and
+/// [`Baseline`] say. Times are those of a monotonic clock of the caller,
+/// the same one for all calls.
 ///
 /// ```
-/// use std::sync::Arc;
 /// use std::time::Duration;
 ///
-/// use fleetgauge_agent::client::{Client, Event};
+/// use fleetgauge_agent::client::{Baseline, Client, Event};
 /// use fleetgauge_agent::identity::Host;
 /// use fleetgauge_agent::metrics::MetricSet;
-/// use fleetgauge_agent::profile::{EncodedSchema, Profile};
+/// use fleetgauge_agent::profile::Profile;
+/// use fleetgauge_agent::tables::Sample;
 /// use fleetgauge_proto::message::{Message, Welcome};
 /// use fleetgauge_proto::{AgentId, Limits, StaticLabels, VERSION};
 ///
@@ -67,29 +123,34 @@ enum State {
 ///     labels: StaticLabels::default(),
 ///     interval: Duration::from_secs(15),
 ///     agent_version: "1.0",
-///     schema: Arc::new(EncodedSchema::of(MetricSet::Basic)?),
+///     catalogs: MetricSet::Basic.catalogs()?,
 /// };
 /// // `sent` goes to the collector: Hello.
 /// let (mut client, mut sent) = (Client::default(), Vec::new());
 /// client.start(&profile, None, &mut sent);
 ///
-/// // The collector answers with Welcome. The client sends Schema and reports an event.
+/// // The collector answers with Welcome. The client sends its catalog and returns an event.
 /// let welcome = Message::Welcome(Welcome {
 ///     version: VERSION,
 ///     capabilities: 0,
 ///     session_id: 1,
 ///     interval_ms: 15_000,
+///     unix_ms: 1_767_225_600_000,
 ///     limits: Limits::default(),
-///     schema_known: false,
+///     catalogs_known: 0,
 ///     extensions: Vec::new(),
 /// });
 /// let mut received = Vec::new();
 /// welcome.encode(VERSION, &mut received)?;
-/// let event = client.received(&profile, &mut &received[..], &mut sent)?;
+/// let now = Duration::from_secs(1);
+/// let event = client.received(&profile, now, &mut &received[..], &mut sent)?;
 /// assert!(matches!(event, Some(Event::Welcomed { session_id: 1, .. })));
 ///
-/// let values = [0.25, 0.5, 0.75, 8e9, 4e9, 4e9];
-/// assert_eq!(client.report(&profile, &values, 1_767_225_600_000, &mut sent)?, 1);
+/// let values = vec![0.25, 0.5, 0.75, 8e9, 4e9, 4e9];
+/// let sample = Sample { rows: profile.catalogs.no_rows(), values };
+/// let mut baseline = Baseline::default();
+/// let sequence = baseline.report(&mut client, &profile, &sample, now, &mut sent)?;
+/// assert_eq!(sequence, 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Default)]
@@ -98,43 +159,7 @@ pub struct Client {
     frames: FrameBuffer,
     /// Sequence number of the last Report. It rises over all connections of the process.
     sequence: u64,
-    /// Values of the last Report of this connection; empty before the first.
-    reported: Box<[f64]>,
-}
-
-/// An event that [`Client::received`] returns to its caller.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// The session began: the caller reports the latest sample now, then one per interval.
-    Welcomed {
-        /// Number that the collector gave the session.
-        session_id: u64,
-        /// Interval between reports that the collector requires, 1 s to 5 min.
-        interval: Duration,
-        /// Whether the collector knew the schema, so that no Schema frame was sent.
-        schema_known: bool,
-    },
-    /// The collector answered a Ping.
-    Pong {
-        /// Token of the Ping.
-        token: u64,
-    },
-    /// The collector asks the agent to disconnect after a delay, and to report until then.
-    Drain {
-        /// Time until the agent disconnects.
-        delay: Duration,
-        /// Collector to connect to next, as `host:port`, not validated; `None`: the configured one.
-        target: Option<Box<str>>,
-    },
-    /// The collector ended the connection.
-    Rejected {
-        /// Number of the Reject code; see [`Code::from_u16`].
-        code: u16,
-        /// The collector's explanation. Untrusted text.
-        text: Box<str>,
-        /// Time until the retry; `None`: retrying without a change will fail again.
-        retry_after: Option<Duration>,
-    },
+    clock: CollectorClock,
 }
 
 impl Client {
@@ -146,19 +171,25 @@ impl Client {
 
     /// Returns whether a session is active, so that reports can be sent.
     #[must_use]
-    pub fn is_welcomed(&self) -> bool {
-        self.state == State::Active
+    pub const fn is_welcomed(&self) -> bool {
+        matches!(self.state, State::Welcomed | State::Active)
+    }
+
+    /// Returns whether the next report is the first one of a session: the collector has no rows,
+    /// and all values are absent.
+    #[must_use]
+    pub const fn is_new_session(&self) -> bool {
+        matches!(self.state, State::Welcomed)
     }
 
     /// Starts a new connection: appends Hello to `out`.
     pub fn start(&mut self, profile: &Profile, credential: Option<Secret<'_>>, out: &mut Vec<u8>) {
         self.frames = FrameBuffer::default();
-        self.reported = Box::default();
         self.state = State::HelloSent;
         put(&profile.hello(credential), out);
     }
 
-    /// Processes received bytes up to the first event, and appends answers to `out`.
+    /// Processes bytes received at `now` up to the first event, and appends answers to `out`.
     ///
     /// Moves `input` past the processed bytes. Call it again until it returns `None`: then all
     /// input is consumed.
@@ -169,16 +200,17 @@ impl Client {
     pub fn received(
         &mut self,
         profile: &Profile,
+        now: Duration,
         input: &mut &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Option<Event>, ClientError> {
         // Ignore input after Reject or an error: the first reason for the end counts.
-        while matches!(self.state, State::HelloSent | State::Active) {
+        while self.state == State::HelloSent || self.is_welcomed() {
             let mut frames = std::mem::take(&mut self.frames);
             let accept = Accept { version: VERSION, max_payload_bytes: MAX_FROM_COLLECTOR_BYTES };
             let mut rest = *input;
             let step = match frames.next(&mut rest, accept) {
-                Ok(Some(frame)) => self.frame(profile, frame, out).map(Some),
+                Ok(Some(frame)) => self.frame(profile, now, frame, out).map(Some),
                 Ok(None) => Ok(None),
                 Err(violation) => Err(violation.into()),
             };
@@ -198,59 +230,55 @@ impl Client {
         Ok(None)
     }
 
-    /// Appends a Report of `values`, sampled at `unix_ms`, to `out`. Returns its sequence number.
+    /// Appends the row changes of `update` and its report to `out`. Returns the sequence number of
+    /// the report.
     ///
-    /// The Report carries all values or only the changed ones, whichever is shorter.
+    /// The report carries all values or only the changed ones, whichever is shorter. Its time is
+    /// that of the sample on the collector's clock, but later than that of the previous report.
     ///
     /// # Errors
-    /// [`ClientError::NoSession`] or [`ClientError::WrongWidth`]; `out` is then unchanged.
+    /// [`ClientError::NoSession`], [`ClientError::WrongTables`] or [`ClientError::WrongWidth`];
+    /// `out` is then unchanged.
     pub fn report(
         &mut self,
         profile: &Profile,
-        values: &[f64],
-        unix_ms: u64,
+        update: Update<'_>,
+        encoder: &mut ReportEncoder,
         out: &mut Vec<u8>,
     ) -> Result<u64, ClientError> {
-        if self.state != State::Active {
+        if !self.is_welcomed() {
             return Err(ClientError::NoSession);
         }
-        let expected = profile.schema.width();
-        if values.len() != expected {
-            return Err(ClientError::WrongWidth { given: values.len(), expected });
-        }
+        let shape = update.shape(&profile.catalogs)?;
+        let values = encoder.encode(update.before, update.values, shape);
+        self.state = State::Active;
         self.sequence += 1;
-        let (mut bitmap, mut bytes) = (Vec::new(), Vec::with_capacity(size_of_val(values)));
-        let first = self.reported.len() != expected;
-        if !first {
-            write_changed(&self.reported, values, &mut bitmap, &mut bytes);
+        let (sequence, unix_ms) = (self.sequence, self.clock.stamp(update.sampled));
+        if !update.changes.is_empty() {
+            put(&Message::Rows(Rows { stream: 0, changes: update.changes }), out);
         }
-        let report = if first || bitmap.len() + bytes.len() >= size_of_val(values) {
-            bytes.clear();
-            write_all(values, &mut bytes);
-            Values::All(&bytes)
-        } else {
-            Values::Changed { bitmap: &bitmap, values: &bytes }
-        };
-        let sequence = self.sequence;
-        put(&Message::Report(Report { stream: 0, sequence, unix_ms, values: report }), out);
-        if first {
-            self.reported = values.into();
-        } else {
-            self.reported.copy_from_slice(values);
-        }
+        put(&Message::Report(Report { stream: 0, sequence, unix_ms, values }), out);
         Ok(sequence)
+    }
+
+    /// Appends a catalog to `out`, if a session is active, to add it or to replace that of its slot.
+    /// The next [`Update`] must be one of a profile with this catalog, without rows before.
+    pub fn send_catalog(&self, catalog: &EncodedCatalog, out: &mut Vec<u8>) {
+        if self.is_welcomed() {
+            out.extend_from_slice(catalog.frame());
+        }
     }
 
     /// Appends a Ping to `out`, if a session is active. [`Event::Pong`] returns the token.
     pub fn ping(&self, token: u64, out: &mut Vec<u8>) {
-        if self.state == State::Active {
+        if self.is_welcomed() {
             put(&Message::Ping(Ping { token }), out);
         }
     }
 
     /// Ends the connection: appends Bye to `out`, if a session is active.
     pub fn bye(&mut self, reason: ByeReason, out: &mut Vec<u8>) {
-        if self.state == State::Active {
+        if self.is_welcomed() {
             put(&Message::Bye(Bye { stream: 0, reason: reason as u8 }), out);
         }
         self.state = State::Closed;
@@ -260,6 +288,7 @@ impl Client {
     fn frame(
         &mut self,
         profile: &Profile,
+        now: Duration,
         frame: Frame<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Option<Event>, ClientError> {
@@ -273,13 +302,15 @@ impl Client {
             }
             (_, Message::Reject(reject)) => {
                 self.state = State::Closed;
-                Ok(Some(rejected(&reject)))
+                Ok(Some(Event::rejected(&reject)))
             }
             (State::HelloSent, Message::Welcome(welcome)) => {
-                self.welcome(profile, &welcome, out).map(Some)
+                self.welcome(profile, now, &welcome, out).map(Some)
             }
-            (State::Active, Message::Pong(Pong { token })) => Ok(Some(Event::Pong { token })),
-            (State::Active, Message::Drain(Drain { delay_ms, target })) => {
+            (State::Welcomed | State::Active, Message::Pong(Pong { token })) => {
+                Ok(Some(Event::Pong { token }))
+            }
+            (State::Welcomed | State::Active, Message::Drain(Drain { delay_ms, target })) => {
                 let delay = Duration::from_millis(u64::from(delay_ms));
                 Ok(Some(Event::Drain { delay, target: target.map(Into::into) }))
             }
@@ -290,10 +321,12 @@ impl Client {
         }
     }
 
-    /// Checks Welcome, begins the session and appends Schema to `out` if the collector needs it.
+    /// Checks Welcome, begins the session and appends the catalogs that the collector needs to
+    /// `out`.
     fn welcome(
         &mut self,
         profile: &Profile,
+        now: Duration,
         welcome: &Welcome<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Event, ClientError> {
@@ -306,50 +339,23 @@ impl Client {
         if !(MIN_INTERVAL_MS..=MAX_INTERVAL_MS).contains(&welcome.interval_ms) {
             return Err(ClientError::BadInterval(welcome.interval_ms));
         }
-        check_limits(profile, welcome)?;
-        self.state = State::Active;
-        if !welcome.schema_known {
-            out.extend_from_slice(profile.schema.frame());
+        limits::check_profile(profile, &welcome.limits)?;
+        self.state = State::Welcomed;
+        self.clock.set(welcome.unix_ms, now);
+        let mut catalogs_sent = 0;
+        for (slot, catalog) in profile.catalogs.by_slot().iter().enumerate() {
+            if welcome.catalogs_known & (1 << slot) == 0 {
+                out.extend_from_slice(catalog.frame());
+                catalogs_sent += 1;
+            }
         }
         Ok(Event::Welcomed {
             session_id: welcome.session_id,
             interval: Duration::from_millis(u64::from(welcome.interval_ms)),
-            schema_known: welcome.schema_known,
+            catalogs_sent,
+            limits: welcome.limits,
         })
     }
-}
-
-/// Checks the agent's frame sizes, values and labels against the collector's limits before Schema
-/// is sent. The collector checks its other limits itself.
-fn check_limits(profile: &Profile, welcome: &Welcome<'_>) -> Result<(), ClientError> {
-    let schema = &profile.schema;
-    let report = size_of::<f64>() * schema.width() + REPORT_OVERHEAD_BYTES;
-    let limits = welcome.limits;
-    for (what, needed, allowed) in [
-        ("bytes of the schema's frame", schema.frame().len(), limits.max_payload_bytes),
-        ("bytes of a report's frame", report, limits.max_payload_bytes),
-        ("number of values", schema.width(), limits.max_values),
-        ("bytes of labels", profile.labels.bytes(), limits.max_label_bytes),
-    ] {
-        if needed > allowed as usize {
-            return Err(ClientError::OverLimit { what, needed, allowed });
-        }
-    }
-    Ok(())
-}
-
-fn rejected(reject: &Reject<'_>) -> Event {
-    Event::Rejected {
-        code: reject.code,
-        text: reject.text.into(),
-        retry_after: reject.retry_after_ms.map(|ms| Duration::from_millis(u64::from(ms))),
-    }
-}
-
-/// Returns the stable name of a Reject code; `unknown` for a code of a later version.
-#[must_use]
-pub fn code_reason(code: u16) -> &'static str {
-    Code::from_u16(code).map_or("unknown", Code::reason)
 }
 
 fn put(message: &Message<'_>, out: &mut Vec<u8>) {
@@ -358,5 +364,7 @@ fn put(message: &Message<'_>, out: &mut Vec<u8>) {
     debug_assert!(encoded.is_ok(), "{encoded:?}");
 }
 
+#[cfg(test)]
+pub(crate) mod fake_collector;
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,17 @@
-use std::sync::Arc;
-
-use fleetgauge_proto::message::{Label, Pong};
-use fleetgauge_proto::report::ABSENT;
+use fleetgauge_proto::message::{Label, Pong, Reject};
+use fleetgauge_proto::report::{ABSENT, TableShape, Values};
 use fleetgauge_proto::{AgentId, Limits, StaticLabels};
 
 use super::*;
+use crate::catalogs::Catalogs;
 use crate::identity::Nonces;
 use crate::metrics::MetricSet;
-use crate::profile::EncodedSchema;
 
 const VALUES: [f64; 6] = [0.25, 0.5, 0.75, 8.0, 4.0, 4.0];
+/// Time of Welcome on the client's clock.
+const NOW: Duration = Duration::from_secs(100);
+/// Time of Welcome on the collector's clock, in milliseconds.
+const UNIX_MS: u64 = 1_000_000;
 
 fn profile() -> Profile {
     Profile {
@@ -18,7 +20,7 @@ fn profile() -> Profile {
         labels: StaticLabels::try_new(&[Label { name: "dc", value: "fra" }]).unwrap(),
         interval: Duration::from_secs(15),
         agent_version: "1.2.3",
-        schema: Arc::new(EncodedSchema::of(MetricSet::Basic).unwrap()),
+        catalogs: MetricSet::Basic.catalogs().unwrap(),
     }
 }
 
@@ -28,8 +30,9 @@ fn welcome() -> Welcome<'static> {
         capabilities: 0,
         session_id: 7,
         interval_ms: 5_000,
+        unix_ms: UNIX_MS,
         limits: Limits::default(),
-        schema_known: false,
+        catalogs_known: 0,
         extensions: Vec::new(),
     }
 }
@@ -46,8 +49,24 @@ fn give(
     message: &Message<'_>,
 ) -> Result<(Option<Event>, Vec<u8>), ClientError> {
     let mut out = Vec::new();
-    let event = client.received(&profile(), &mut &*bytes(message), &mut out)?;
+    let event = client.received(&profile(), NOW, &mut &*bytes(message), &mut out)?;
     Ok((event, out))
+}
+
+/// Reports values of the basic set that follow `before`, sampled at Welcome.
+fn report(
+    client: &mut Client,
+    before: &[f64],
+    values: &[f64],
+    out: &mut Vec<u8>,
+) -> Result<u64, ClientError> {
+    let update = Update { changes: Vec::new(), row_counts: &[1], before, values, sampled: NOW };
+    client.report(&profile(), update, &mut ReportEncoder::default(), out)
+}
+
+/// Returns the shape of a report of the basic set.
+fn shape() -> impl Iterator<Item = TableShape<'static>> {
+    [(1, &[0; 6][..])].into_iter()
 }
 
 /// Returns a client in an active session.
@@ -75,36 +94,44 @@ fn hello_carries_the_profile() {
     let mut client = Client::default();
     let mut out = Vec::new();
     client.start(&profile(), None, &mut out);
-    let schema = profile().schema.fingerprint();
+    let catalog = profile().catalogs.by_slot()[0].fingerprint();
     each(&out, |message| {
         let Message::Hello(hello) = message else { panic!("{message:?}") };
         assert_eq!((hello.min_version, hello.max_version, hello.capabilities), (1, 1, 0));
         assert_eq!((hello.agent_id, hello.agent_version), ("web-1", "1.2.3"));
         assert_eq!((hello.host_nonce, hello.process_nonce), ([1; 16], [2; 16]));
         assert_eq!(hello.labels, [Label { name: "dc", value: "fra" }]);
-        assert_eq!((hello.interval_ms, hello.schema), (15_000, schema));
+        assert_eq!((hello.interval_ms, hello.catalogs), (15_000, vec![catalog]));
     });
     assert!(!client.is_welcomed());
 }
 
 #[test]
-fn schema_is_sent_if_the_collector_does_not_know_it() {
-    let mut client = Client::default();
-    client.start(&profile(), None, &mut Vec::new());
-    let (event, out) = give(&mut client, &Message::Welcome(welcome())).unwrap();
-    let interval = Duration::from_secs(5);
-    assert_eq!(event, Some(Event::Welcomed { session_id: 7, interval, schema_known: false }));
-    assert_eq!(out, profile().schema.frame());
-    assert!(client.is_welcomed());
-}
-
-#[test]
-fn schema_is_not_sent_if_the_collector_knows_it() {
-    let mut client = Client::default();
-    client.start(&profile(), None, &mut Vec::new());
-    let known = Welcome { schema_known: true, ..welcome() };
-    let (_, out) = give(&mut client, &Message::Welcome(known)).unwrap();
-    assert!(out.is_empty());
+fn catalogs_that_the_collector_does_not_know_are_sent() {
+    let mut profile = profile();
+    let basic = profile.catalogs.clone();
+    let sets = [MetricSet::Basic, MetricSet::Classic, MetricSet::Basic];
+    profile.catalogs = Catalogs::try_new(sets.map(MetricSet::catalog).into()).unwrap();
+    let frames = profile.catalogs.by_slot().iter().map(|catalog| catalog.frame());
+    let frames: Vec<_> = frames.collect();
+    assert_eq!(profile.catalogs.by_slot()[0], basic.by_slot()[0]);
+    for (catalogs_known, sent) in [
+        (0b000, frames.concat()),
+        (0b001, frames[1..].concat()),
+        (0b101, frames[1].to_vec()),
+        (0b111, Vec::new()),
+    ] {
+        let (mut client, mut out) = (Client::default(), Vec::new());
+        client.start(&profile, None, &mut Vec::new());
+        let welcome = bytes(&Message::Welcome(Welcome { catalogs_known, ..welcome() }));
+        let event = client.received(&profile, NOW, &mut &*welcome, &mut out).unwrap();
+        let (interval, catalogs_sent) = (Duration::from_secs(5), 3 - catalogs_known.count_ones());
+        let catalogs_sent = catalogs_sent as usize;
+        let limits = Limits::default();
+        let expected = Event::Welcomed { session_id: 7, interval, catalogs_sent, limits };
+        assert_eq!((event, out), (Some(expected), sent));
+        assert!(client.is_welcomed() && client.is_new_session());
+    }
 }
 
 #[test]
@@ -121,7 +148,8 @@ fn input_split_anywhere_gives_the_same_events() {
         client.start(&profile(), None, &mut Vec::new());
         let (mut events, mut out) = (Vec::new(), Vec::new());
         for mut input in stream.chunks(chunk) {
-            while let Some(event) = client.received(&profile(), &mut input, &mut out).unwrap() {
+            while let Some(event) = client.received(&profile(), NOW, &mut input, &mut out).unwrap()
+            {
                 events.push(event);
             }
             assert!(input.is_empty());
@@ -137,71 +165,114 @@ fn input_split_anywhere_gives_the_same_events() {
 }
 
 #[test]
-fn the_first_report_is_full_and_later_ones_carry_changes() {
+fn report_carries_all_values_or_the_changed_ones_whichever_is_shorter() {
     let mut client = welcomed();
-    let mut row = [0.0; 6];
+    let mut cells = [ABSENT; 6];
     let mut send = |client: &mut Client, values: &[f64]| {
-        let (mut out, mut full) = (Vec::new(), false);
-        let sequence = client.report(&profile(), values, 1_000, &mut out).unwrap();
+        let (mut out, mut is_full) = (Vec::new(), false);
+        let sequence = report(client, &cells, values, &mut out).unwrap();
         each(&out, |message| {
             let Message::Report(report) = message else { panic!("{message:?}") };
-            assert_eq!((report.sequence, report.unix_ms), (sequence, 1_000));
-            report.values.check(6).unwrap();
-            report.values.apply(&mut row);
-            full = matches!(report.values, Values::All(_));
+            assert_eq!(report.sequence, sequence);
+            report.values.decode(&mut cells, shape()).unwrap();
+            is_full = matches!(report.values, Values::All(_));
         });
-        assert_eq!(
-            row.map(f64::to_bits).as_slice(),
-            values.iter().map(|v| v.to_bits()).collect::<Vec<_>>()
-        );
-        (sequence, full, out.len())
+        assert_eq!(cells.map(f64::to_bits), std::array::from_fn(|at| values[at].to_bits()));
+        (sequence, is_full, out.len())
     };
-    let (first, full, _) = send(&mut client, &VALUES);
-    assert!(full);
-    let (second, full, len) = send(&mut client, &VALUES);
-    assert!(!full && second > first);
-    assert!(len < 24, "an unchanged report is {len} bytes");
+    let (first, is_full, _) = send(&mut client, &VALUES);
+    assert!(is_full);
+    let (second, is_full, len) = send(&mut client, &VALUES);
+    assert!(!is_full && second > first);
+    assert!(len < 28, "an unchanged report is {len} bytes");
     let mut changed = VALUES;
     changed[1] = ABSENT;
     assert!(!send(&mut client, &changed).1);
-    assert!(send(&mut client, &VALUES.map(|value| value + 1.0)).1, "all changed: full is shorter");
+    assert!(!send(&mut client, &VALUES).1);
+    assert!(send(&mut client, &[0.0; 6]).1, "zeros are shorter than the steps to zero");
 }
 
 #[test]
-fn a_new_connection_continues_the_sequence_with_a_full_report() {
-    let mut client = welcomed();
-    let first = client.report(&profile(), &VALUES, 0, &mut Vec::new()).unwrap();
-    client.start(&profile(), None, &mut Vec::new());
-    give(&mut client, &Message::Welcome(welcome())).unwrap();
-    let mut out = Vec::new();
-    assert!(client.report(&profile(), &VALUES, 0, &mut out).unwrap() > first);
+fn report_of_few_values_among_absent_ones_carries_those() {
+    let (mut client, mut out) = (welcomed(), Vec::new());
+    let values = [ABSENT, ABSENT, ABSENT, 8.0, ABSENT, ABSENT];
+    report(&mut client, &[ABSENT; 6], &values, &mut out).unwrap();
     each(&out, |message| {
         let Message::Report(report) = message else { panic!("{message:?}") };
-        assert!(matches!(report.values, Values::All(_)));
+        let expected = Values::Changed { bitmap: &[0b1000], values: &[1, 16] };
+        assert_eq!(report.values, expected);
     });
+}
+
+#[test]
+fn report_times_rise_over_all_connections() {
+    let mut client = welcomed();
+    let time = |client: &mut Client, sampled: Duration| {
+        let mut out = Vec::new();
+        let update = Update {
+            changes: Vec::new(),
+            row_counts: &[1],
+            before: &VALUES,
+            values: &VALUES,
+            sampled,
+        };
+        client.report(&profile(), update, &mut ReportEncoder::default(), &mut out).unwrap();
+        let mut unix_ms = 0;
+        each(&out, |message| {
+            let Message::Report(report) = message else { panic!("{message:?}") };
+            unix_ms = report.unix_ms;
+        });
+        unix_ms
+    };
+    assert_eq!(time(&mut client, NOW + Duration::from_secs(5)), UNIX_MS + 5_000);
+    client.start(&profile(), None, &mut Vec::new());
+    // A Welcome at the time of the previous one: this collector's clock is behind.
+    give(&mut client, &Message::Welcome(welcome())).unwrap();
+    assert_eq!(time(&mut client, NOW + Duration::from_secs(5)), UNIX_MS + 5_001);
+    assert_eq!(time(&mut client, NOW + Duration::from_secs(6)), UNIX_MS + 6_000);
+}
+
+#[test]
+fn new_connection_continues_the_sequence() {
+    let mut client = welcomed();
+    let first = report(&mut client, &[ABSENT; 6], &VALUES, &mut Vec::new()).unwrap();
+    assert!(!client.is_new_session());
+    client.start(&profile(), None, &mut Vec::new());
+    give(&mut client, &Message::Welcome(welcome())).unwrap();
+    assert!(client.is_new_session());
+    let second = report(&mut client, &[ABSENT; 6], &VALUES, &mut Vec::new()).unwrap();
+    assert!(second > first);
 }
 
 #[test]
 fn report_and_bye_need_a_session() {
     let mut client = Client::default();
     let mut out = Vec::new();
-    assert_eq!(client.report(&profile(), &VALUES, 0, &mut out), Err(ClientError::NoSession));
+    assert_eq!(report(&mut client, &VALUES, &VALUES, &mut out), Err(ClientError::NoSession));
     client.start(&profile(), None, &mut Vec::new());
-    assert_eq!(client.report(&profile(), &VALUES, 0, &mut out), Err(ClientError::NoSession));
+    assert_eq!(report(&mut client, &VALUES, &VALUES, &mut out), Err(ClientError::NoSession));
     client.bye(ByeReason::Stopping, &mut out);
     assert!(out.is_empty());
     let mut client = welcomed();
     client.bye(ByeReason::Stopping, &mut out);
     each(&out, |message| assert!(matches!(message, Message::Bye(Bye { stream: 0, reason: 0 }))));
-    assert_eq!(client.report(&profile(), &VALUES, 0, &mut out), Err(ClientError::NoSession));
+    assert_eq!(report(&mut client, &VALUES, &VALUES, &mut out), Err(ClientError::NoSession));
 }
 
 #[test]
-fn a_report_of_the_wrong_width_is_an_error() {
-    let mut out = Vec::new();
-    let error = welcomed().report(&profile(), &VALUES[..5], 0, &mut out).unwrap_err();
-    assert_eq!(error, ClientError::WrongWidth { given: 5, expected: 6 });
-    assert!(out.is_empty());
+fn report_that_does_not_fit_the_catalogs_is_an_error() {
+    let (mut client, mut out) = (welcomed(), Vec::new());
+    let wrong = |given, expected| Err(ClientError::WrongWidth { given, expected });
+    assert_eq!(report(&mut client, &VALUES, &VALUES[..5], &mut out), wrong(5, 6));
+    assert_eq!(report(&mut client, &VALUES[..5], &VALUES, &mut out), wrong(5, 6));
+    for row_counts in [&[][..], &[1, 0]] {
+        let (before, values) = (&VALUES, &VALUES);
+        let update = Update { changes: Vec::new(), row_counts, before, values, sampled: NOW };
+        let result = client.report(&profile(), update, &mut ReportEncoder::default(), &mut out);
+        let given = row_counts.len();
+        assert_eq!(result, Err(ClientError::WrongTables { given, expected: 1 }));
+    }
+    assert!(out.is_empty() && client.is_new_session());
 }
 
 #[test]
@@ -215,10 +286,10 @@ fn input_after_reject_is_ignored() {
         let mut input = bytes(&Message::Reject(reject));
         input.extend_from_slice(b"garbage");
         let mut input = &*input;
-        let event = client.received(&profile(), &mut input, &mut Vec::new()).unwrap();
+        let event = client.received(&profile(), NOW, &mut input, &mut Vec::new()).unwrap();
         let retry_after = Some(Duration::from_secs(30));
         assert_eq!(event, Some(Event::Rejected { code: 70, text: "taken".into(), retry_after }));
-        assert_eq!(client.received(&profile(), &mut input, &mut Vec::new()), Ok(None));
+        assert_eq!(client.received(&profile(), NOW, &mut input, &mut Vec::new()), Ok(None));
         assert!(input.is_empty() && !client.is_welcomed());
     }
     assert_eq!((code_reason(70), code_reason(9_999)), ("id_conflict", "unknown"));
@@ -242,13 +313,13 @@ fn protocol_errors_end_the_connection() {
 
     let mut http = welcomed();
     let error = http
-        .received(&profile(), &mut &b"HTTP/1.1 400 Bad Request"[..], &mut Vec::new())
+        .received(&profile(), NOW, &mut &b"HTTP/1.1 400 Bad Request"[..], &mut Vec::new())
         .unwrap_err();
     assert_eq!(error.reason(), "bad_magic");
 
     let huge = [b"FG".as_slice(), &[1, 2, 0xff, 0xff, 0xff, 0]].concat();
     let mut bounded = welcomed();
-    let error = bounded.received(&profile(), &mut &*huge, &mut Vec::new()).unwrap_err();
+    let error = bounded.received(&profile(), NOW, &mut &*huge, &mut Vec::new()).unwrap_err();
     assert_eq!(error.reason(), "frame_too_large");
 }
 
@@ -270,6 +341,6 @@ fn welcome_outside_the_offer_or_the_limits_is_an_error() {
 }
 
 #[test]
-fn client_takes_at_most_88_bytes() {
-    assert!(size_of::<Client>() <= 88, "{}", size_of::<Client>());
+fn client_takes_at_most_40_bytes() {
+    assert!(size_of::<Client>() <= 40, "{}", size_of::<Client>());
 }

@@ -56,8 +56,9 @@ pub(super) fn welcome() -> Message<'static> {
         capabilities: 0,
         session_id: 1,
         interval_ms: 1_000,
+        unix_ms: 1_767_225_600_000,
         limits: Limits::default(),
-        schema_known: false,
+        catalogs_known: 0,
         extensions: Vec::new(),
     })
 }

@@ -41,7 +41,7 @@ use tokio::sync::watch;
 use crate::config::{Config, Endpoint, TokenSource};
 use crate::identity::Host;
 use crate::metrics::MetricSet;
-use crate::profile::{EncodedSchema, Profile};
+use crate::profile::Profile;
 use crate::tls::TlsSettings;
 
 /// The settings of a running agent.
@@ -51,7 +51,7 @@ pub struct Agent {
     pub collector: Endpoint,
     /// The metrics to report.
     pub metrics: MetricSet,
-    /// Contents of Hello and Schema. The schema is that of `metrics`.
+    /// Contents of Hello and Catalog. The catalogs are those of `metrics`.
     pub profile: Arc<Profile>,
     /// Source of the token; `None`: no token.
     pub token: Option<TokenSource>,
@@ -68,7 +68,9 @@ impl Agent {
     /// The host has no usable id.
     pub fn new(config: &Config, host: &Host) -> Result<Self, SettingErrors> {
         let id = host.id(&config.id).map_err(|error| SettingError::new("id", error.to_string()))?;
-        let schema = EncodedSchema::of(config.metrics)
+        let catalogs = config
+            .metrics
+            .catalogs()
             .map_err(|error| SettingError::new("metrics", error.to_string()))?;
         let profile = Profile {
             id,
@@ -76,7 +78,7 @@ impl Agent {
             labels: config.labels.clone(),
             interval: config.interval,
             agent_version: env!("CARGO_PKG_VERSION"),
-            schema: Arc::new(schema),
+            catalogs,
         };
         Ok(Self {
             collector: config.collector.clone(),
@@ -123,7 +125,11 @@ pub async fn run_reloading(
     shutdown: impl Future<Output = ()>,
 ) {
     let (newest, samples) = watch::channel(None);
-    let plan = SamplingPlan { id: agent.profile.id.clone(), interval: agent.profile.interval };
+    let plan = SamplingPlan {
+        id: agent.profile.id.clone(),
+        interval: agent.profile.interval,
+        metrics: agent.metrics,
+    };
     let (plan, planned) = watch::channel(plan);
     let reporter = Reporter::new(agent, samples, plan);
     let shutdown = pin!(async {

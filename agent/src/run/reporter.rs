@@ -17,7 +17,7 @@ use super::failure::{Failure, Retry};
 use super::failure_log::log_fields;
 use super::paused_addresses::PausedAddresses;
 use super::resolver::Resolver;
-use super::sampling::{Sample, SamplingPlan};
+use super::sampling::{SamplingPlan, TimedSample};
 use super::sanitize::sanitize;
 use super::session::{Lost, Session, SessionEnd};
 use crate::backoff::Backoff;
@@ -32,6 +32,8 @@ pub(super) struct Reporter {
     agent: Agent,
     credentials: Credentials,
     client: Client,
+    /// Zero of the client's clock.
+    started: Instant,
     resolver: Resolver,
     /// Target of a Drain. Tried in one round; then the agent returns to the configured collector.
     redirect: Option<Endpoint>,
@@ -45,7 +47,7 @@ pub(super) struct Reporter {
     session_log: RetryLog,
     /// Rate limiter for log lines about failed addresses. A long session resets it.
     pub(super) address_log: RetryLog,
-    samples: watch::Receiver<Option<Sample>>,
+    samples: watch::Receiver<Option<TimedSample>>,
     plan: watch::Sender<SamplingPlan>,
 }
 
@@ -65,7 +67,7 @@ impl RetryDelay {
 impl Reporter {
     pub(super) fn new(
         agent: Agent,
-        samples: watch::Receiver<Option<Sample>>,
+        samples: watch::Receiver<Option<TimedSample>>,
         plan: watch::Sender<SamplingPlan>,
     ) -> Self {
         let on_terminal = std::io::stderr().is_terminal();
@@ -73,6 +75,7 @@ impl Reporter {
             agent,
             credentials: Credentials::default(),
             client: Client::default(),
+            started: Instant::now(),
             resolver: Resolver::default(),
             redirect: None,
             backoff: backoff(),
@@ -213,6 +216,7 @@ impl Reporter {
             &self.agent,
             &self.credentials,
             &mut self.client,
+            self.started,
             &mut self.session_log,
         );
         let end = session.run(&mut self.samples, &self.plan, control).await;
@@ -298,7 +302,8 @@ impl Reporter {
                 plan.interval = new.interval;
             }
             plan.id = new.id.clone();
-            old.interval != new.interval || old.id != new.id
+            plan.metrics = agent.metrics;
+            old.interval != new.interval || old.id != new.id || self.agent.metrics != agent.metrics
         });
         self.agent = agent;
         self.credentials = credentials;

@@ -29,7 +29,11 @@ fn reporter() -> Reporter {
 
 fn reporter_of(config: Config) -> Reporter {
     let agent = Agent::new(&config, &Host::default()).unwrap();
-    let plan = SamplingPlan { id: agent.profile.id.clone(), interval: agent.profile.interval };
+    let plan = SamplingPlan {
+        id: agent.profile.id.clone(),
+        interval: agent.profile.interval,
+        metrics: agent.metrics,
+    };
     Reporter::new(agent, watch::channel(None).1, watch::channel(plan).0)
 }
 
@@ -116,7 +120,7 @@ async fn delay_follows_only_a_round_in_which_all_addresses_failed() {
 }
 
 #[tokio::test]
-async fn addresses_that_reject_the_schema_are_paused() {
+async fn addresses_that_reject_the_catalog_are_paused() {
     let (first, second) = (Address::bind().await, Address::bind().await);
     let log = Log::default();
     let _logging = log.install();
@@ -240,9 +244,9 @@ async fn next_address_is_tried_after_a_tls_error_in_a_session() {
         let hello = stream.read(&mut record);
         assert_ne!(timeout(TEST_TIMEOUT, hello).await.expect("no Hello").unwrap(), 0);
         send(&mut stream, &welcome()).await;
-        // A Schema means that the agent received Welcome.
-        let schema = stream.read(&mut record);
-        assert_ne!(timeout(TEST_TIMEOUT, schema).await.expect("no Schema").unwrap(), 0);
+        // A Catalog means that the agent received Welcome.
+        let catalog = stream.read(&mut record);
+        assert_ne!(timeout(TEST_TIMEOUT, catalog).await.expect("no Catalog").unwrap(), 0);
         let (mut stream, _) = stream.into_inner();
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
         let (_held, first) = good.accept().await;

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use fleetgauge_proto::AgentId;
-use fleetgauge_proto::report::ABSENT;
 use tokio::sync::watch;
 
-use crate::metrics::{Metric, MetricSet};
-use crate::sampler::{Readings, Sampler, deadline};
+use crate::metrics::MetricSet;
+use crate::sampler::deadline;
 use crate::schedule::Schedule;
+use crate::tables::Sample;
 
 /// The settings that determine when samples are taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,43 +17,39 @@ pub(super) struct SamplingPlan {
     pub(super) id: AgentId,
     /// Time between samples.
     pub(super) interval: Duration,
+    /// The metrics to sample.
+    pub(super) metrics: MetricSet,
 }
 
-/// The readings of one round, and their time.
+/// A sample of a metric set.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Sample {
-    /// Time of the sample, in milliseconds since the Unix epoch.
-    pub(super) unix_ms: u64,
-    readings: Readings,
-}
-
-impl Sample {
-    fn new(readings: Readings, unix: Duration) -> Self {
-        Self { unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX), readings }
-    }
-
-    /// Returns the values of the metrics in `set`, in its order; [`ABSENT`] for a missing reading.
-    pub(super) fn values(&self, set: MetricSet) -> Vec<f64> {
-        let value = |metric: &Metric| metric.value(&self.readings).unwrap_or(ABSENT);
-        set.metrics().iter().map(value).collect()
-    }
+pub(super) struct TimedSample {
+    /// Time of the sample.
+    pub(super) taken: Instant,
+    /// The metric set, on which tables and columns depend.
+    pub(super) metrics: MetricSet,
+    pub(super) sample: Sample,
 }
 
 /// Takes a sample immediately and then at each tick, and sends it to `newest`. Never returns.
 ///
-/// A new plan starts a new schedule.
+/// A new plan starts a new schedule, and new sources if the metric set differs.
 pub(super) async fn sample_on_schedule(
     mut plan: watch::Receiver<SamplingPlan>,
-    newest: watch::Sender<Option<Sample>>,
+    newest: watch::Sender<Option<TimedSample>>,
 ) {
-    let mut sampler = Sampler::new();
+    let mut sampled_set = plan.borrow().metrics;
+    let mut sampler = sampled_set.sampler();
     loop {
-        let SamplingPlan { id, interval } = plan.borrow_and_update().clone();
+        let SamplingPlan { id, interval, metrics } = plan.borrow_and_update().clone();
+        if std::mem::replace(&mut sampled_set, metrics) != metrics {
+            sampler = metrics.sampler();
+        }
         let mut schedule = Schedule::new(&id, interval, Instant::now(), unix_now());
         loop {
-            let unix = unix_now();
-            let readings = sampler.sample(deadline(interval)).await;
-            newest.send_replace(Some(Sample::new(readings, unix)));
+            let taken = Instant::now();
+            let sample = sampler.sample(deadline(interval)).await;
+            newest.send_replace(Some(TimedSample { taken, metrics, sample }));
             tokio::select! {
                 () = tokio::time::sleep_until(schedule.next().into()) => {
                     schedule.advance(Instant::now());
@@ -67,25 +63,4 @@ pub(super) async fn sample_on_schedule(
 /// Returns the time since the Unix epoch; zero if the system clock is before it.
 fn unix_now() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sampler::{Cpu, Memory};
-
-    #[test]
-    fn missing_readings_are_absent_values() {
-        let readings = Readings {
-            cpu: Some(Cpu { usage_ratio: 0.5 }),
-            memory: Some(Memory { total: 8, available: 2 }),
-            filesystem: None,
-        };
-        let sample = Sample::new(readings, Duration::from_millis(1_234));
-        assert_eq!(sample.unix_ms, 1_234);
-        let values = sample.values(MetricSet::Basic);
-        let bits: Vec<_> = values.iter().map(|value| value.to_bits()).collect();
-        let expected = [0.5, 0.75, ABSENT, 8.0, 2.0, 6.0].map(f64::to_bits);
-        assert_eq!(bits, expected);
-    }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use fleetgauge_common::service_manager;
+use fleetgauge_proto::Limits;
 use fleetgauge_proto::message::ByeReason;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
@@ -16,10 +17,10 @@ use super::connect::Connection;
 use super::control::{Command, Control};
 use super::credentials::Credentials;
 use super::keepalive::{Keepalive, KeepaliveAction};
-use super::sampling::{Sample, SamplingPlan};
+use super::sampling::{SamplingPlan, TimedSample};
 use super::sanitize::sanitize;
 use super::transport::Transport;
-use crate::client::{Client, ClientError, Event};
+use crate::client::{Baseline, Client, ClientError, Event};
 use crate::config::{Endpoint, Token};
 use crate::retry_log::RetryLog;
 use crate::tls::TlsClient;
@@ -94,7 +95,12 @@ pub(super) struct Session<'a> {
     credentials: &'a Credentials,
     token: Option<&'a Token>,
     client: &'a mut Client,
-    /// Rate limiter for log lines about sessions.
+    /// Zero of the client's clock.
+    clock_zero: Instant,
+    baseline: Baseline,
+    /// Limits of the collector.
+    limits: Limits,
+    /// Rate limiter of the lines about sessions.
     log: &'a mut RetryLog,
     logged: bool,
     endpoint: &'a Endpoint,
@@ -119,6 +125,7 @@ impl<'a> Session<'a> {
         agent: &'a Agent,
         credentials: &'a Credentials,
         client: &'a mut Client,
+        clock_zero: Instant,
         log: &'a mut RetryLog,
     ) -> Self {
         let Connection { transport, address, token } = connection;
@@ -131,6 +138,9 @@ impl<'a> Session<'a> {
             credentials,
             token,
             client,
+            clock_zero,
+            baseline: Baseline::default(),
+            limits: Limits::default(),
             log,
             logged: false,
             endpoint,
@@ -156,7 +166,7 @@ impl<'a> Session<'a> {
     /// Runs until the connection ends. Sends the interval of Welcome to `plan`.
     pub(super) async fn run(
         &mut self,
-        samples: &mut watch::Receiver<Option<Sample>>,
+        samples: &mut watch::Receiver<Option<TimedSample>>,
         plan: &watch::Sender<SamplingPlan>,
         control: &mut Control<'_>,
     ) -> SessionEnd {
@@ -169,7 +179,7 @@ impl<'a> Session<'a> {
 
     async fn run_loop(
         &mut self,
-        samples: &mut watch::Receiver<Option<Sample>>,
+        samples: &mut watch::Receiver<Option<TimedSample>>,
         plan: &watch::Sender<SamplingPlan>,
         control: &mut Control<'_>,
     ) -> Result<SessionEnd, Lost> {
@@ -227,7 +237,7 @@ impl<'a> Session<'a> {
     fn receive(
         &mut self,
         mut bytes: &[u8],
-        samples: &mut watch::Receiver<Option<Sample>>,
+        samples: &mut watch::Receiver<Option<TimedSample>>,
         plan: &watch::Sender<SamplingPlan>,
     ) -> Result<Option<SessionEnd>, Lost> {
         // The client would report this TLS alert only as a frame with a bad magic.
@@ -235,16 +245,18 @@ impl<'a> Session<'a> {
             return Err(Lost::TlsRequired);
         }
         self.keepalive = Keepalive::new(Instant::now());
+        let now = self.clock_zero.elapsed();
         while let Some(event) =
-            self.client.received(&self.agent.profile, &mut bytes, &mut self.out)?
+            self.client.received(&self.agent.profile, now, &mut bytes, &mut self.out)?
         {
             match event {
-                Event::Welcomed { session_id, interval, schema_known } => {
+                Event::Welcomed { session_id, interval, catalogs_sent, limits } => {
+                    self.limits = limits;
                     self.logged = self.log.failed(Instant::now()).is_some();
                     if self.logged {
                         let (endpoint, address) = (self.endpoint, self.address);
                         info!(
-                            collector = %endpoint, %address, session_id, ?interval, schema_known,
+                            collector = %endpoint, %address, session_id, ?interval, catalogs_sent,
                             "connected"
                         );
                     }
@@ -273,14 +285,19 @@ impl<'a> Session<'a> {
         Ok(None)
     }
 
-    /// Queues a report of the newest sample, if there is one.
-    fn report(&mut self, samples: &mut watch::Receiver<Option<Sample>>) -> Result<(), Lost> {
+    /// Queues a report of the newest sample, if there is one of the agent's metric set.
+    fn report(&mut self, samples: &mut watch::Receiver<Option<TimedSample>>) -> Result<(), Lost> {
         let newest = samples.borrow_and_update();
-        if let Some(sample) = &*newest {
-            let values = sample.values(self.agent.metrics);
-            let (profile, out) = (&self.agent.profile, &mut self.out);
-            let sequence = self.client.report(profile, &values, sample.unix_ms, out)?;
-            debug!(sequence, ?values, "report");
+        // After a reload the newest sample may be that of the previous set.
+        if let Some(newest) = &*newest
+            && newest.metrics == self.agent.metrics
+        {
+            let (profile, sample) = (&self.agent.profile, &newest.sample);
+            sample.check_limits(&profile.catalogs, &self.limits)?;
+            let taken = newest.taken.saturating_duration_since(self.clock_zero);
+            let sequence =
+                self.baseline.report(self.client, profile, sample, taken, &mut self.out)?;
+            debug!(sequence, values = sample.values.len(), "report");
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Usage of the root filesystem, or of the system drive on Windows, as `df` shows it.
 
-use super::{Reading, Source, SourceError};
+use super::SourceError;
+use super::host::{HostReader, Reading};
 
 /// Usage of a filesystem, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +31,8 @@ impl Filesystem {
     }
 }
 
-/// Reads the usage of the filesystem. May block for ever on a hung mount.
-pub(super) struct FilesystemSource {
+/// Reads the filesystem. May block for ever on a hung mount.
+pub(super) struct FilesystemReader {
     #[cfg(unix)]
     path: std::path::PathBuf,
     #[cfg(windows)]
@@ -39,7 +40,7 @@ pub(super) struct FilesystemSource {
 }
 
 #[cfg(unix)]
-impl FilesystemSource {
+impl FilesystemReader {
     #[expect(clippy::unnecessary_wraps, reason = "the Windows version can fail")]
     pub(super) fn new() -> Result<Self, SourceError> {
         Ok(Self { path: "/".into() })
@@ -47,7 +48,7 @@ impl FilesystemSource {
 }
 
 #[cfg(unix)]
-impl Source for FilesystemSource {
+impl HostReader for FilesystemReader {
     fn read(&mut self) -> Result<Reading, SourceError> {
         let failed = |why: &dyn std::fmt::Display| {
             SourceError::new(format!("{}: {why}", self.path.display()))
@@ -63,7 +64,7 @@ impl Source for FilesystemSource {
 }
 
 #[cfg(windows)]
-impl FilesystemSource {
+impl FilesystemReader {
     pub(super) fn new() -> Result<Self, SourceError> {
         let storage = sysinfo::DiskRefreshKind::nothing().with_storage();
         let disks = sysinfo::Disks::new_with_refreshed_list_specifics(storage);
@@ -72,7 +73,7 @@ impl FilesystemSource {
 }
 
 #[cfg(windows)]
-impl Source for FilesystemSource {
+impl HostReader for FilesystemReader {
     fn read(&mut self) -> Result<Reading, SourceError> {
         let storage = sysinfo::DiskRefreshKind::nothing().with_storage();
         self.disks.refresh_specifics(false, storage);
@@ -120,7 +121,7 @@ mod tests {
 
     #[test]
     fn root_filesystem_is_read() {
-        let Reading::Filesystem(fs) = FilesystemSource::new().unwrap().read().unwrap() else {
+        let Reading::Filesystem(fs) = FilesystemReader::new().unwrap().read().unwrap() else {
             panic!("not a filesystem reading")
         };
         assert!((0.0..=1.0).contains(&fs.usage_ratio().unwrap()), "{fs:?}");
@@ -130,7 +131,7 @@ mod tests {
     #[test]
     fn missing_filesystem_and_filesystem_without_blocks_are_errors() {
         let directory = tempfile::tempdir().unwrap();
-        let mut source = FilesystemSource { path: directory.path().join("mount") };
+        let mut source = FilesystemReader { path: directory.path().join("mount") };
         std::fs::create_dir(&source.path).unwrap();
         source.read().unwrap();
         std::fs::remove_dir(&source.path).unwrap();

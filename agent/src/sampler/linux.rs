@@ -8,7 +8,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::{Cpu, Memory, Reading, Source, SourceError};
+use super::host::{HostReader, Reading};
+use super::{Cpu, Memory, SourceError};
 
 /// Mount point of procfs.
 const PROC: &str = "/proc";
@@ -36,15 +37,15 @@ struct Times {
     idle: u64,
 }
 
-/// Reads CPU usage. Keeps the CPU times of the last reading.
-pub(super) struct CpuSource {
+/// Reads CPU usage. Keeps the times of the last reading.
+pub(super) struct CpuReader {
     path: PathBuf,
     previous: Times,
     read_at: Instant,
 }
 
-impl CpuSource {
-    /// Takes the first reading: the next one returns the usage since then.
+impl CpuReader {
+    /// Takes the first reading, the base of the next one.
     pub(super) fn new() -> Result<Self, SourceError> {
         Self::at(Path::new(PROC))
     }
@@ -56,9 +57,9 @@ impl CpuSource {
     }
 }
 
-impl Source for CpuSource {
+impl HostReader for CpuReader {
     fn read(&mut self) -> Result<Reading, SourceError> {
-        // Only the first sample waits, on this source's own thread.
+        // Only the first sample waits, on the source's own thread.
         if let Some(remaining) = MIN_INTERVAL.checked_sub(self.read_at.elapsed()) {
             std::thread::sleep(remaining);
         }
@@ -104,11 +105,11 @@ fn rise(before: u64, now: u64, noise: u64) -> Option<u64> {
 }
 
 /// Reads memory usage.
-pub(super) struct MemorySource {
+pub(super) struct MemoryReader {
     path: PathBuf,
 }
 
-impl MemorySource {
+impl MemoryReader {
     #[expect(clippy::unnecessary_wraps, reason = "the portable version can fail")]
     pub(super) fn new() -> Result<Self, SourceError> {
         Ok(Self::at(Path::new(PROC)))
@@ -119,7 +120,7 @@ impl MemorySource {
     }
 }
 
-impl Source for MemorySource {
+impl HostReader for MemoryReader {
     fn read(&mut self) -> Result<Reading, SourceError> {
         read_parsed(&self.path, parse_memory).map(Reading::Memory)
     }

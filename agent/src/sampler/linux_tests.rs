@@ -29,17 +29,17 @@ impl Proc {
         fs::remove_file(self.0.path().join(name)).unwrap();
     }
 
-    fn cpu(&self) -> CpuSource {
-        CpuSource::at(self.0.path()).unwrap()
+    fn cpu(&self) -> CpuReader {
+        CpuReader::at(self.0.path()).unwrap()
     }
 
-    fn memory(&self) -> MemorySource {
-        MemorySource::at(self.0.path())
+    fn memory(&self) -> MemoryReader {
+        MemoryReader::at(self.0.path())
     }
 }
 
-/// Reads the source. Returns the reading, or the error text without the directory.
-fn read(source: &mut dyn Source) -> Result<Reading, String> {
+/// Returns the reading, or the error without the directory.
+fn read(source: &mut dyn HostReader) -> Result<Reading, String> {
     source.read().map_err(|error| {
         let error = error.to_string();
         error.rsplit_once('/').map_or(error.clone(), |(_, what)| what.to_owned())
@@ -176,11 +176,11 @@ fn times_of_a_small_machine_may_go_back_by_a_few_ticks() {
 /// A single reading may fail: CPU times of a virtual machine can go back.
 #[test]
 fn cpu_readings_are_at_least_the_minimum_interval_apart() {
-    let mut cpu = CpuSource::new().unwrap();
+    let mut cpu = CpuReader::new().unwrap();
     let deadline = Instant::now() + TEST_TIMEOUT;
     loop {
         let first = cpu.read_at;
-        let reading = Source::read(&mut cpu);
+        let reading = HostReader::read(&mut cpu);
         assert!(cpu.read_at - first >= MIN_INTERVAL);
         if let Ok(Reading::Cpu(Cpu { usage_ratio })) = reading {
             assert!((0.0..=1.0).contains(&usage_ratio), "{usage_ratio}");
@@ -192,7 +192,7 @@ fn cpu_readings_are_at_least_the_minimum_interval_apart() {
 
 #[test]
 fn host_memory_is_read() {
-    let Ok(Reading::Memory(memory)) = MemorySource::new().unwrap().read() else {
+    let Ok(Reading::Memory(memory)) = MemoryReader::new().unwrap().read() else {
         panic!("not a memory reading")
     };
     assert!(memory.available <= memory.total, "{memory:?}");

@@ -1,11 +1,14 @@
 //! Samples the host. Each source has its own thread, so that a hung one does not delay the others.
 //!
 //! A round sends a request to each idle source and collects the answers until a deadline. The
-//! values of a late source are missing from the round; it gets no request until it has answered,
+//! values of a late source are absent from the round; it gets no request until it has answered,
 //! and its late answer is dropped. A hung thread cannot be stopped and is left running.
+//!
+//! [`crate::tables`] has what a source declares and writes.
 
 mod cpu;
 mod filesystem;
+mod host;
 #[cfg(target_os = "linux")]
 mod linux;
 mod memory;
@@ -18,13 +21,13 @@ use std::time::Duration;
 
 pub use cpu::Cpu;
 pub use filesystem::Filesystem;
-#[cfg(target_os = "linux")]
-use linux as system;
+pub use host::Readings;
+pub(crate) use host::{HostPart, HostReader, host_reader};
 pub use memory::Memory;
-#[cfg(not(target_os = "linux"))]
-use portable as system;
 use source_thread::{Answer, Pending, SourceThread};
 use tokio::sync::mpsc;
+
+use crate::tables::{Sample, TableSet, TableSpec, TableState, TableWriter};
 
 /// Longest time that a round waits for its sources. Local files answer in microseconds; a source
 /// that takes longer than this hangs.
@@ -38,14 +41,38 @@ pub fn deadline(interval: Duration) -> Duration {
     MAX_ROUND.min(interval / ROUND_DIVISOR)
 }
 
-/// A source of readings. Reading may block for ever.
-pub(crate) trait Source: Send {
-    /// Reads the source. After an error it is read again in the next round.
-    fn read(&mut self) -> Result<Reading, SourceError>;
+/// A source of rows and values. It may keep state from one reading to the next.
+pub trait Source: Send {
+    /// Sets all rows that exist now, and their values. May block for ever.
+    ///
+    /// # Errors
+    /// The source could not be read. Its rows stay, and their values are absent. The next round
+    /// reads it again.
+    fn read(&mut self, tables: &mut TableWriter) -> Result<(), SourceError>;
 }
 
-/// Function that creates a source. Runs on the thread of the source.
-pub(crate) type SourceFactory = Arc<dyn Fn() -> Result<Box<dyn Source>, SourceError> + Send + Sync>;
+/// Creates a source on its thread. After an error the next round calls it again.
+pub type SourceFactory = Arc<dyn Fn() -> Result<Box<dyn Source>, SourceError> + Send + Sync>;
+
+/// A source: its name, its tables and how to create it.
+#[derive(Clone)]
+pub struct SourceSpec {
+    /// Name, for logs and for the name of its thread.
+    pub name: &'static str,
+    /// Its tables. [`TableWriter::row`] names them by their index.
+    pub tables: Vec<TableSpec>,
+    /// Creates the source.
+    pub factory: SourceFactory,
+}
+
+impl std::fmt::Debug for SourceSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SourceSpec")
+            .field("name", &self.name)
+            .field("tables", &self.tables)
+            .finish_non_exhaustive()
+    }
+}
 
 /// Why a source has no reading.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,69 +86,30 @@ impl SourceError {
     }
 }
 
-/// The reading of one source.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Reading {
-    Cpu(Cpu),
-    Memory(Memory),
-    Filesystem(Filesystem),
-}
-
-/// The readings of a round; `None` if a source failed or was late.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Readings {
-    /// CPU usage.
-    pub cpu: Option<Cpu>,
-    /// Memory usage.
-    pub memory: Option<Memory>,
-    /// Usage of the root filesystem or the system drive.
-    pub filesystem: Option<Filesystem>,
-}
-
-impl Readings {
-    const fn set(&mut self, reading: Reading) {
-        match reading {
-            Reading::Cpu(cpu) => self.cpu = Some(cpu),
-            Reading::Memory(memory) => self.memory = Some(memory),
-            Reading::Filesystem(filesystem) => self.filesystem = Some(filesystem),
-        }
-    }
-}
-
 /// The sources of the host and their threads.
 #[derive(Debug)]
 pub struct Sampler {
     threads: Vec<SourceThread>,
     answers: mpsc::Receiver<Answer>,
-    readings: Readings,
+    state: TableState,
 }
 
 impl Sampler {
-    /// Starts the threads of the host's sources.
+    /// Starts a thread for each source. `tables` are those of the sources.
     #[must_use]
-    pub fn new() -> Self {
-        Self::with_sources(vec![
-            ("cpu", Arc::new(|| Ok(Box::new(system::CpuSource::new()?)))),
-            ("memory", Arc::new(|| Ok(Box::new(system::MemorySource::new()?)))),
-            ("filesystem", Arc::new(|| Ok(Box::new(filesystem::FilesystemSource::new()?)))),
-        ])
-    }
-
-    /// Starts a thread for each source.
-    pub(crate) fn with_sources(sources: Vec<(&'static str, SourceFactory)>) -> Self {
+    pub fn new(tables: &TableSet, sources: Vec<SourceSpec>) -> Self {
         // Each source has at most one answer in flight.
         let (sender, answers) = mpsc::channel(sources.len().max(1));
         let threads = sources
             .into_iter()
             .enumerate()
-            .map(|(index, (name, factory))| SourceThread::new(index, name, factory, sender.clone()))
+            .map(|(index, spec)| SourceThread::new(index, spec, sender.clone()))
             .collect();
-        Self { threads, answers, readings: Readings::default() }
+        Self { threads, answers, state: TableState::new(tables) }
     }
 
-    /// Runs a round and returns its readings. Waits until every source answered or `deadline`
-    /// passed.
-    pub async fn sample(&mut self, deadline: Duration) -> Readings {
+    /// Runs a round: until every source answered or `deadline` passed.
+    pub async fn sample(&mut self, deadline: Duration) -> Sample {
         self.start_round();
         let end = tokio::time::sleep(deadline);
         tokio::pin!(end);
@@ -145,7 +133,7 @@ impl Sampler {
                 thread.answered();
             }
         }
-        self.readings = Readings::default();
+        self.state.clear_values();
         for thread in &mut self.threads {
             thread.request();
         }
@@ -163,26 +151,20 @@ impl Sampler {
             return;
         }
         match answer.result {
-            Ok(reading) => {
-                self.readings.set(reading);
-                thread.recovered();
+            Ok(readout) => {
+                thread.recovered(readout.skipped);
+                self.state.set(answer.source, readout);
             }
             Err(error) => thread.failed(&error),
         }
     }
 
-    /// Ends the round and returns its readings. Sources that have not answered are late.
-    fn finish_round(&mut self) -> Readings {
+    /// Ends the round. Sources that have not answered are late.
+    fn finish_round(&mut self) -> Sample {
         for thread in &mut self.threads {
             thread.close_round();
         }
-        self.readings
-    }
-}
-
-impl Default for Sampler {
-    fn default() -> Self {
-        Self::new()
+        self.state.sample()
     }
 }
 

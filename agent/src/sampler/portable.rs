@@ -4,16 +4,17 @@ use std::time::Instant;
 
 use sysinfo::{CpuRefreshKind, MINIMUM_CPU_UPDATE_INTERVAL, MemoryRefreshKind, System};
 
-use super::{Cpu, Memory, Reading, Source, SourceError};
+use super::host::{HostReader, Reading};
+use super::{Cpu, Memory, SourceError};
 
 /// Reads CPU usage. Keeps the counters of the last reading.
-pub(super) struct CpuSource {
+pub(super) struct CpuReader {
     system: System,
     refreshed: Instant,
 }
 
-impl CpuSource {
-    /// Takes the first reading: the next one returns the usage since then.
+impl CpuReader {
+    /// Takes the first reading, the base of the next one.
     pub(super) fn new() -> Result<Self, SourceError> {
         let mut system = System::new().map_err(SourceError::new)?;
         system.refresh_cpu_specifics(CpuRefreshKind::nothing().with_usage());
@@ -21,7 +22,7 @@ impl CpuSource {
     }
 }
 
-impl Source for CpuSource {
+impl HostReader for CpuReader {
     fn read(&mut self) -> Result<Reading, SourceError> {
         // sysinfo repeats the last value within this interval. Only the first sample waits, on this
         // source's own thread.
@@ -39,17 +40,17 @@ impl Source for CpuSource {
 }
 
 /// Reads memory usage.
-pub(super) struct MemorySource {
+pub(super) struct MemoryReader {
     system: System,
 }
 
-impl MemorySource {
+impl MemoryReader {
     pub(super) fn new() -> Result<Self, SourceError> {
         Ok(Self { system: System::new().map_err(SourceError::new)? })
     }
 }
 
-impl Source for MemorySource {
+impl HostReader for MemoryReader {
     fn read(&mut self) -> Result<Reading, SourceError> {
         self.system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
         let memory =

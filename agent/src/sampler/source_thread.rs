@@ -6,7 +6,8 @@ use std::thread::{Builder, JoinHandle};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use super::{Reading, SourceError, SourceFactory};
+use super::{SourceError, SourceSpec};
+use crate::tables::{Readout, TableWriter};
 
 /// Stack size of a source's thread, in bytes. Sources read small files.
 const STACK_BYTES: usize = 256 * 1024;
@@ -16,7 +17,7 @@ const STACK_BYTES: usize = 256 * 1024;
 pub(super) struct Answer {
     /// Index of the source in the sampler.
     pub(super) source: usize,
-    pub(super) result: Result<Reading, SourceError>,
+    pub(super) result: Result<Readout, SourceError>,
 }
 
 /// Whether an answer of a source is pending, and for which round.
@@ -30,12 +31,13 @@ pub(super) enum Pending {
 /// The sampler's handle of a source's thread.
 pub(super) struct SourceThread {
     index: usize,
-    name: &'static str,
-    factory: SourceFactory,
+    spec: SourceSpec,
     answers: mpsc::Sender<Answer>,
     thread: Option<Thread>,
     pending: Pending,
     unavailable: bool,
+    /// Whether its last answer had rows that were left out.
+    skips_rows: bool,
 }
 
 #[derive(Debug)]
@@ -45,20 +47,15 @@ struct Thread {
 }
 
 impl SourceThread {
-    pub(super) fn new(
-        index: usize,
-        name: &'static str,
-        factory: SourceFactory,
-        answers: mpsc::Sender<Answer>,
-    ) -> Self {
+    pub(super) fn new(index: usize, spec: SourceSpec, answers: mpsc::Sender<Answer>) -> Self {
         let mut source = Self {
             index,
-            name,
-            factory,
+            spec,
             answers,
             thread: None,
             pending: Pending::None,
             unavailable: false,
+            skips_rows: false,
         };
         source.start();
         source
@@ -102,27 +99,33 @@ impl SourceThread {
         }
     }
 
-    /// Logs that the source recovered, if it was unavailable.
-    pub(super) fn recovered(&mut self) {
+    /// Logs that the source recovered, if it was unavailable, and that rows were skipped, once.
+    pub(super) fn recovered(&mut self, skipped_rows: usize) {
+        let source = self.spec.name;
         if std::mem::take(&mut self.unavailable) {
-            info!(source = self.name, "source recovered");
+            info!(source, "source recovered");
+        }
+        let skipped_before = std::mem::replace(&mut self.skips_rows, skipped_rows > 0);
+        if self.skips_rows && !skipped_before {
+            let cause = "label values are too long, or the same as those of another row";
+            warn!(source, rows = skipped_rows, cause, "rows skipped");
         }
     }
 
     /// Logs that the source is unavailable, once until it recovers.
     pub(super) fn failed(&mut self, cause: &SourceError) {
         if !std::mem::replace(&mut self.unavailable, true) {
-            warn!(source = self.name, %cause, "source unavailable");
+            warn!(source = self.spec.name, %cause, "source unavailable");
         }
     }
 
     fn start(&mut self) {
         let (requests, inbox) = requests::sync_channel(1);
-        let (index, factory, answers) = (self.index, self.factory.clone(), self.answers.clone());
+        let (index, spec, answers) = (self.index, self.spec.clone(), self.answers.clone());
         let spawned = Builder::new()
-            .name(format!("source-{}", self.name))
+            .name(format!("source-{}", spec.name))
             .stack_size(STACK_BYTES)
-            .spawn(move || serve(index, &factory, &inbox, &answers));
+            .spawn(move || serve(index, &spec, &inbox, &answers));
         self.thread = match spawned {
             Ok(handle) => Some(Thread { requests, handle }),
             Err(error) => {
@@ -136,7 +139,7 @@ impl SourceThread {
 impl std::fmt::Debug for SourceThread {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SourceThread")
-            .field("name", &self.name)
+            .field("name", &self.spec.name)
             .field("pending", &self.pending)
             .finish_non_exhaustive()
     }
@@ -146,17 +149,18 @@ impl std::fmt::Debug for SourceThread {
 /// tries again at the next request.
 fn serve(
     index: usize,
-    factory: &SourceFactory,
+    spec: &SourceSpec,
     inbox: &requests::Receiver<()>,
     answers: &mpsc::Sender<Answer>,
 ) {
-    let mut source = factory();
+    let mut source = (spec.factory)();
     while inbox.recv().is_ok() {
         if source.is_err() {
-            source = factory();
+            source = (spec.factory)();
         }
+        let mut tables = TableWriter::new(&spec.tables);
         let result = match &mut source {
-            Ok(source) => source.read(),
+            Ok(source) => source.read(&mut tables).map(|()| tables.finish()),
             Err(error) => Err(error.clone()),
         };
         if answers.blocking_send(Answer { source: index, result }).is_err() {

@@ -2,13 +2,23 @@ use std::sync::mpsc as std_mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use fleetgauge_proto::catalog::FamilyKind;
+use fleetgauge_proto::message::Family;
+use fleetgauge_proto::report::{ABSENT, is_absent};
+
 use super::*;
+use crate::metrics::MetricSet;
+use crate::tables::ColumnSpec;
 use crate::test_log::Log;
 
-const MEMORY: Memory = Memory { total: 10, available: 4 };
-const FILESYSTEM: Filesystem = Filesystem { used: 1, available: 3 };
+mod reported;
 
-type ReadResult = Result<Reading, SourceError>;
+/// Timeout of a test.
+const LONG: Duration = Duration::from_secs(60);
+
+/// Rows of one reading: label values and the value.
+type Rows = Vec<(&'static str, f64)>;
+type ReadResult = Result<Rows, SourceError>;
 
 /// A source that the test controls.
 struct ControlledSource {
@@ -17,11 +27,28 @@ struct ControlledSource {
 }
 
 impl Source for ControlledSource {
-    fn read(&mut self) -> ReadResult {
+    fn read(&mut self, tables: &mut TableWriter) -> Result<(), SourceError> {
         self.started.send(()).unwrap();
         // The sender is dropped when the test ends.
-        self.answers.recv().unwrap_or_else(|gone| Err(SourceError::new(gone)))
+        let rows = self.answers.recv().unwrap_or_else(|gone| Err(SourceError::new(gone)))?;
+        write(rows, tables)
     }
+}
+
+/// A source that always has the same row.
+struct Healthy;
+
+impl Source for Healthy {
+    fn read(&mut self, tables: &mut TableWriter) -> Result<(), SourceError> {
+        write(vec![("sda", 1.0)], tables)
+    }
+}
+
+fn write(rows: Rows, tables: &mut TableWriter) -> Result<(), SourceError> {
+    for (device, value) in rows {
+        tables.row(0, &[device])[0] = value;
+    }
+    Ok(())
 }
 
 /// Controls a source: receives the start of each read, sends its answer.
@@ -30,22 +57,31 @@ struct SourceControl {
     answer: std_mpsc::Sender<ReadResult>,
 }
 
-fn controlled_source() -> (SourceControl, SourceFactory) {
+/// Returns a source with a table of one column.
+fn spec(name: &'static str, factory: SourceFactory) -> SourceSpec {
+    let family = Family { name, kind: FamilyKind::Gauge as u8, unit: "", help: "" };
+    let tables =
+        vec![TableSpec { row_labels: &["device"], columns: vec![ColumnSpec::new(family)] }];
+    SourceSpec { name, tables, factory }
+}
+
+fn controlled(name: &'static str) -> (SourceControl, SourceSpec) {
     let (started_tx, started) = std_mpsc::channel();
     let (answer, answers) = std_mpsc::channel();
     let source = Mutex::new(Some(ControlledSource { started: started_tx, answers }));
-    let factory: SourceFactory =
-        Arc::new(move || Ok(Box::new(source.lock().unwrap().take().unwrap())));
-    (SourceControl { started, answer }, factory)
+    let factory = move || Ok(Box::new(source.lock().unwrap().take().unwrap()) as Box<dyn Source>);
+    (SourceControl { started, answer }, spec(name, Arc::new(factory)))
 }
 
-/// Returns a sampler with a memory and a filesystem source, and their controls.
+fn sampler_of(sources: Vec<SourceSpec>) -> Sampler {
+    let tables = TableSet::new([], sources.iter().map(|source| &*source.tables));
+    Sampler::new(&tables, sources)
+}
+
+/// Returns a sampler with two sources, disks and mounts, and their controls.
 fn sampler() -> (Sampler, SourceControl, SourceControl) {
-    let (memory, memory_factory) = controlled_source();
-    let (filesystem, filesystem_factory) = controlled_source();
-    let sampler =
-        Sampler::with_sources(vec![("memory", memory_factory), ("filesystem", filesystem_factory)]);
-    (sampler, memory, filesystem)
+    let ((disks, disk_spec), (mounts, mount_spec)) = (controlled("disks"), controlled("mounts"));
+    (sampler_of(vec![disk_spec, mount_spec]), disks, mounts)
 }
 
 /// Waits for one answer and processes it.
@@ -54,73 +90,118 @@ async fn process_one(sampler: &mut Sampler) {
     sampler.process(answer);
 }
 
+/// Returns the rows and values of each table: `sda=1`, or `sda` if the value is absent.
+fn shown(sample: &Sample) -> Vec<String> {
+    let mut values = sample.values.iter();
+    let row = |device: &str, value: f64| {
+        if is_absent(value) { device.to_owned() } else { format!("{device}={value}") }
+    };
+    let tables = sample.rows.iter().map(|rows| {
+        let devices = rows.iter(1).map(|mut labels| labels.next().unwrap());
+        devices.map(|device| row(device, *values.next().unwrap())).collect::<Vec<_>>().join(" ")
+    });
+    let tables = tables.collect();
+    assert!(values.next().is_none(), "{sample:?}");
+    tables
+}
+
 #[tokio::test]
-async fn readings_have_the_value_of_each_source() {
-    let (mut sampler, memory, filesystem) = sampler();
-    memory.answer.send(Ok(Reading::Memory(MEMORY))).unwrap();
-    filesystem.answer.send(Ok(Reading::Filesystem(FILESYSTEM))).unwrap();
-    let readings = sampler.sample(Duration::from_secs(60)).await;
-    let expected = Readings { cpu: None, memory: Some(MEMORY), filesystem: Some(FILESYSTEM) };
-    assert_eq!(readings, expected);
+async fn sample_has_the_rows_of_each_source_in_order() {
+    let (mut sampler, disks, mounts) = sampler();
+    disks.answer.send(Ok(vec![("sdb", 2.0), ("sda", 1.0), ("sdc", ABSENT)])).unwrap();
+    mounts.answer.send(Ok(vec![("/", 3.0)])).unwrap();
+    assert_eq!(shown(&sampler.sample(LONG).await), ["sda=1 sdb=2 sdc", "/=3"]);
+}
+
+#[tokio::test]
+async fn row_that_a_source_does_not_set_is_removed() {
+    let (mut sampler, disks, mounts) = sampler();
+    for (rows, expected) in [
+        (vec![("sda", 1.0), ("sdb", 2.0)], "sda=1 sdb=2"),
+        (vec![("sdb", 2.0)], "sdb=2"),
+        (vec![], ""),
+        (vec![("sda", 3.0)], "sda=3"),
+    ] {
+        disks.answer.send(Ok(rows)).unwrap();
+        mounts.answer.send(Ok(vec![])).unwrap();
+        assert_eq!(shown(&sampler.sample(LONG).await), [expected, ""]);
+    }
+}
+
+#[tokio::test]
+async fn rows_of_a_failed_source_stay_with_absent_values_until_it_answers() {
+    let (mut sampler, disks, mounts) = sampler();
+    for (answer, expected) in [
+        (Ok(vec![("sda", 1.0), ("sdb", 2.0)]), "sda=1 sdb=2"),
+        (Err(SourceError::new("permission denied")), "sda sdb"),
+        (Err(SourceError::new("permission denied")), "sda sdb"),
+        (Ok(vec![("sdb", 3.0), ("sdc", 4.0)]), "sdb=3 sdc=4"),
+    ] {
+        disks.answer.send(answer).unwrap();
+        mounts.answer.send(Ok(vec![("/", 5.0)])).unwrap();
+        assert_eq!(shown(&sampler.sample(LONG).await), [expected, "/=5"]);
+    }
+}
+
+#[tokio::test]
+async fn unchanged_rows_are_shared_between_samples() {
+    let (mut sampler, disks, mounts) = sampler();
+    let mut sample = async || {
+        disks.answer.send(Ok(vec![("sda", 1.0)])).unwrap();
+        mounts.answer.send(Ok(vec![])).unwrap();
+        sampler.sample(LONG).await
+    };
+    let (first, second) = (sample().await, sample().await);
+    assert!(Arc::ptr_eq(&first.rows[0], &second.rows[0]));
 }
 
 #[tokio::test]
 async fn hung_source_affects_only_its_own_values() {
-    let (mut sampler, memory, filesystem) = sampler();
+    let (mut sampler, disks, mounts) = sampler();
+    mounts.answer.send(Ok(vec![("/", 1.0)])).unwrap();
+    disks.answer.send(Ok(vec![("sda", 1.0)])).unwrap();
+    sampler.sample(LONG).await;
     for _ in 0..3 {
         sampler.start_round();
-        memory.answer.send(Ok(Reading::Memory(MEMORY))).unwrap();
+        disks.answer.send(Ok(vec![("sda", 1.0)])).unwrap();
         process_one(&mut sampler).await;
-        let readings = sampler.finish_round();
-        assert_eq!(readings, Readings { memory: Some(MEMORY), ..Readings::default() });
+        assert_eq!(shown(&sampler.finish_round()), ["sda=1", "/"]);
     }
-    filesystem.started.recv().unwrap();
-    assert!(filesystem.started.try_recv().is_err(), "a hung source got another request");
-    assert_eq!(memory.started.try_iter().count(), 3);
+    for _ in 0..2 {
+        mounts.started.recv().unwrap();
+    }
+    assert!(mounts.started.try_recv().is_err(), "a hung source got another request");
+    assert_eq!(disks.started.try_iter().count(), 4);
 }
 
 #[tokio::test]
 async fn round_ends_at_the_deadline() {
-    let (mut sampler, _memory, _filesystem) = sampler();
+    let (mut sampler, _disks, _mounts) = sampler();
     let deadline = Duration::from_millis(20);
     let start = Instant::now();
-    assert_eq!(sampler.sample(deadline).await, Readings::default());
+    assert_eq!(shown(&sampler.sample(deadline).await), ["", ""]);
     assert!(start.elapsed() >= deadline);
     // No source is idle, so the round does not wait.
-    let long = Duration::from_secs(60);
-    assert_eq!(sampler.sample(long).await, Readings::default());
-    assert!(start.elapsed() < long);
+    assert_eq!(shown(&sampler.sample(LONG).await), ["", ""]);
+    assert!(start.elapsed() < LONG);
 }
 
 #[tokio::test]
 async fn late_answer_is_dropped_and_the_source_is_read_again() {
-    let (mut sampler, memory, filesystem) = sampler();
+    let (mut sampler, disks, mounts) = sampler();
     sampler.start_round();
     sampler.finish_round();
     // This answer is of the previous round.
     sampler.start_round();
-    filesystem.answer.send(Ok(Reading::Filesystem(Filesystem { used: 9, available: 9 }))).unwrap();
+    mounts.answer.send(Ok(vec![("/", 9.0)])).unwrap();
     process_one(&mut sampler).await;
-    assert_eq!(sampler.finish_round(), Readings::default());
+    assert_eq!(shown(&sampler.finish_round()), ["", ""]);
 
-    memory.answer.send(Ok(Reading::Memory(Memory { total: 99, available: 99 }))).unwrap();
+    disks.answer.send(Ok(vec![("sda", 99.0)])).unwrap();
     process_one(&mut sampler).await;
-    memory.answer.send(Ok(Reading::Memory(MEMORY))).unwrap();
-    filesystem.answer.send(Ok(Reading::Filesystem(FILESYSTEM))).unwrap();
-    let readings = sampler.sample(Duration::from_secs(60)).await;
-    assert_eq!((readings.memory, readings.filesystem), (Some(MEMORY), Some(FILESYSTEM)));
-}
-
-#[tokio::test]
-async fn failed_source_is_read_again() {
-    let (mut sampler, memory, filesystem) = sampler();
-    memory.answer.send(Err(SourceError::new("permission denied"))).unwrap();
-    filesystem.answer.send(Ok(Reading::Filesystem(FILESYSTEM))).unwrap();
-    let readings = sampler.sample(Duration::from_secs(60)).await;
-    assert_eq!((readings.memory, readings.filesystem), (None, Some(FILESYSTEM)));
-    memory.answer.send(Ok(Reading::Memory(MEMORY))).unwrap();
-    filesystem.answer.send(Ok(Reading::Filesystem(FILESYSTEM))).unwrap();
-    assert_eq!(sampler.sample(Duration::from_secs(60)).await.memory, Some(MEMORY));
+    disks.answer.send(Ok(vec![("sda", 1.0)])).unwrap();
+    mounts.answer.send(Ok(vec![("/", 2.0)])).unwrap();
+    assert_eq!(shown(&sampler.sample(LONG).await), ["sda=1", "/=2"]);
 }
 
 #[tokio::test]
@@ -134,24 +215,17 @@ async fn source_is_created_again_after_an_error() {
         }
         Ok(Box::new(Healthy))
     });
-    let mut sampler = Sampler::with_sources(vec![("memory", factory)]);
-    assert_eq!(sampler.sample(Duration::from_secs(60)).await.memory, None);
-    assert_eq!(sampler.sample(Duration::from_secs(60)).await.memory, Some(MEMORY));
-}
-
-struct Healthy;
-
-impl Source for Healthy {
-    fn read(&mut self) -> ReadResult {
-        Ok(Reading::Memory(MEMORY))
-    }
+    let mut sampler = sampler_of(vec![spec("disks", factory)]);
+    assert_eq!(shown(&sampler.sample(LONG).await), [""]);
+    assert_eq!(shown(&sampler.sample(LONG).await), ["sda=1"]);
 }
 
 struct Panics;
 
 impl Source for Panics {
-    fn read(&mut self) -> ReadResult {
-        panic!("expected by the test")
+    fn read(&mut self, tables: &mut TableWriter) -> Result<(), SourceError> {
+        tables.row(1, &["no such table"]);
+        Ok(())
     }
 }
 
@@ -162,13 +236,13 @@ async fn panicked_source_gets_a_new_thread() {
         let first = std::mem::replace(&mut *first.lock().unwrap(), false);
         Ok(if first { Box::new(Panics) as Box<dyn Source> } else { Box::new(Healthy) })
     });
-    let mut sampler = Sampler::with_sources(vec![("memory", factory)]);
+    let mut sampler = sampler_of(vec![spec("disks", factory)]);
     sampler.start_round();
-    assert_eq!(sampler.finish_round(), Readings::default());
+    assert_eq!(shown(&sampler.finish_round()), [""]);
     while !sampler.threads[0].thread_has_ended() {
         std::thread::yield_now();
     }
-    assert_eq!(sampler.sample(Duration::from_secs(60)).await.memory, Some(MEMORY));
+    assert_eq!(shown(&sampler.sample(LONG).await), ["sda=1"]);
 }
 
 #[test]
@@ -180,44 +254,42 @@ fn deadline_is_at_most_half_an_interval() {
 #[tokio::test]
 async fn host_is_sampled() {
     // A single reading may fail: CPU times of a virtual machine can go back.
-    let (mut sampler, deadline) = (Sampler::new(), Instant::now() + Duration::from_secs(30));
+    let (mut sampler, deadline) = (MetricSet::Basic.sampler(), Instant::now() + LONG / 2);
     loop {
-        let readings = sampler.sample(Duration::from_secs(60)).await;
-        let Readings { cpu, memory, filesystem } = readings;
-        if cpu.is_some() && memory.is_some() && filesystem.is_some() {
+        let sample = sampler.sample(LONG).await;
+        assert_eq!((sample.rows.len(), sample.values.len()), (1, 6));
+        if sample.values.iter().all(|value| value.is_finite()) {
             return;
         }
-        assert!(Instant::now() < deadline, "{readings:?}");
+        assert!(Instant::now() < deadline, "{sample:?}");
     }
 }
 
-#[cfg(target_os = "linux")]
 #[tokio::test]
-async fn failure_and_recovery_of_a_source_are_logged_once() {
-    let (log, proc) = (Log::default(), tempfile::tempdir().unwrap());
+async fn failure_recovery_and_skipped_rows_are_logged_once() {
+    let log = Log::default();
     let _logging = log.install();
-    let meminfo = proc.path().join("meminfo");
-    let write = |text: &str| std::fs::write(&meminfo, text).unwrap();
-    let root = proc.path().to_owned();
-    let factory: SourceFactory = Arc::new(move || Ok(Box::new(linux::MemorySource::at(&root))));
-    let mut sampler = Sampler::with_sources(vec![("memory", factory)]);
-    let good = "MemTotal: 2 kB\nMemAvailable: 1 kB\n";
-    let expected = Some(Memory { total: 2048, available: 1024 });
-    let wait = Duration::from_secs(60);
+    let (disks, spec) = controlled("disks");
+    let mut sampler = sampler_of(vec![spec]);
+    let failure = || Err(SourceError::new("meminfo: MemAvailable: is missing"));
     for _ in 0..2 {
-        write(good);
-        assert_eq!(sampler.sample(wait).await.memory, expected);
-        for _ in 0..3 {
-            write("MemTotal: 2 kB\n");
-            assert_eq!(sampler.sample(wait).await.memory, None);
+        for answer in [
+            Ok(vec![("sda", 1.0)]),
+            failure(),
+            failure(),
+            Ok(vec![("sda", 1.0), ("sda", 2.0)]),
+            Ok(vec![("sda", 1.0), ("sda", 2.0)]),
+        ] {
+            disks.answer.send(answer).unwrap();
+            sampler.sample(LONG).await;
         }
     }
-    write(good);
-    assert_eq!(sampler.sample(wait).await.memory, expected);
     let lines = log.lines();
-    assert_eq!(lines.len(), 4, "{lines:?}");
-    for (line, said) in lines.iter().zip(["unavailable", "recovered", "unavailable", "recovered"]) {
-        assert!(line.contains(said) && line.contains("source=\"memory\""), "{lines:?}");
+    let expected = ["unavailable", "recovered", "skipped"];
+    assert_eq!(lines.len(), 6, "{lines:?}");
+    for (line, said) in lines.iter().zip(expected.iter().cycle()) {
+        assert!(line.contains(said) && line.contains("source=\"disks\""), "{lines:?}");
     }
-    assert!(lines[0].contains("meminfo: MemAvailable is missing"), "{lines:?}");
+    assert!(lines[0].contains("meminfo: MemAvailable: is missing"), "{lines:?}");
+    assert!(lines[2].contains("rows=1"), "{lines:?}");
 }

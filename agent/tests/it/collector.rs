@@ -9,6 +9,9 @@ use fleetgauge_proto::{Accept, FrameBuffer, Limits, VERSION};
 
 use crate::process::TEST_TIMEOUT;
 
+/// Time of the collector at each Welcome, in milliseconds since the Unix epoch.
+pub(crate) const UNIX_MS: u64 = 1_767_225_600_000;
+
 pub(crate) struct Collector(TcpListener);
 
 impl Collector {
@@ -30,7 +33,7 @@ impl Collector {
         Peer { stream, pending: Vec::new() }
     }
 
-    /// Accepts a connection, receives Hello and sends a Welcome that says that the schema is known.
+    /// Accepts a connection, receives Hello and sends Welcome with known catalogs.
     pub(crate) fn welcome(&self, interval_ms: u32) -> Peer {
         let mut peer = self.accept();
         peer.receive(|message| assert!(matches!(message, Message::Hello(_)), "{message:?}"));
@@ -40,14 +43,15 @@ impl Collector {
 }
 
 /// Returns a Welcome with this interval.
-pub(crate) fn welcome(interval_ms: u32, schema_known: bool) -> Message<'static> {
+pub(crate) fn welcome(interval_ms: u32, catalogs_known: bool) -> Message<'static> {
     Message::Welcome(Welcome {
         version: VERSION,
         capabilities: 0,
         session_id: 1,
         interval_ms,
+        unix_ms: UNIX_MS,
         limits: Limits::default(),
-        schema_known,
+        catalogs_known: if catalogs_known { u16::MAX } else { 0 },
         extensions: Vec::new(),
     })
 }

@@ -19,7 +19,7 @@ struct HelloInfo {
     label: String,
     interval_ms: u32,
     process: [u8; 16],
-    schema: [u8; 16],
+    catalog: [u8; 16],
     credential: Option<Vec<u8>>,
 }
 
@@ -30,7 +30,7 @@ fn receive_hello(peer: &mut Peer) -> HelloInfo {
             label: hello.labels[0].value.to_owned(),
             interval_ms: hello.interval_ms,
             process: hello.process_nonce,
-            schema: hello.schema.0,
+            catalog: hello.catalogs[0].0,
             credential: hello.credential.map(|secret| secret.0.to_vec()),
         }
     })
@@ -89,7 +89,7 @@ fn agent_reconnects_with_changed_settings() {
     let after = receive_hello(&mut peer);
     assert_eq!((&*after.label, after.interval_ms), ("ams", 2_000));
     assert_eq!(after.process, before.process, "the nonce of the process stays the same");
-    assert_ne!(after.schema, before.schema);
+    assert_ne!(after.catalog, before.catalog);
     let said = agent.first_line_with("configuration reloaded");
     assert!(said.contains("collector, interval, metrics, labels, log"), "{said}");
     peer.send(&welcome(2_000, true));

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use fleetgauge_proto::Code;
 use fleetgauge_proto::limits::MAX_INTERVAL_MS;
 use fleetgauge_proto::message::{Bye, ByeReason, Drain, Message, Ping, Pong, Reject};
-use fleetgauge_proto::report::{Values, is_absent};
+use fleetgauge_proto::report::{ABSENT, Values, is_absent};
 use socket2::{Domain, Socket, Type};
 
-use crate::collector::{Collector, welcome};
+use crate::collector::{Collector, UNIX_MS, welcome};
 use crate::process::Agent;
 
 /// Metric names of the basic set.
@@ -31,8 +31,7 @@ fn start(id: &str, collector: &Collector) -> Agent {
 /// Applies a report of six values to `row`. Returns its sequence number and whether it was full.
 fn apply(message: Message<'_>, row: &mut [f64; 6]) -> (u64, bool) {
     let Message::Report(report) = message else { panic!("not a Report: {message:?}") };
-    report.values.check(row.len()).unwrap();
-    report.values.apply(row);
+    report.values.decode(row, [(1, &[0; 6][..])].into_iter()).unwrap();
     (report.sequence, matches!(report.values, Values::All(_)))
 }
 
@@ -46,17 +45,20 @@ fn agent_reports_from_hello_to_bye() {
         assert_eq!((hello.agent_id, hello.interval_ms), ("web-1", 1_000));
         assert_eq!((hello.labels[0].name, hello.labels[0].value), ("dc", "fra"));
         assert_ne!(hello.process_nonce, [0; 16]);
-        hello.schema
+        assert_eq!(hello.catalogs.len(), 1);
+        hello.catalogs[0]
     });
     assert_ne!(fingerprint.0, [0; 16]);
     peer.send(&welcome(1_000, false));
     peer.receive(|message| {
-        let Message::Schema(schema) = message else { panic!("not a Schema: {message:?}") };
-        let names: Vec<_> = schema.families.iter().map(|family| family.name).collect();
+        let Message::Catalog(catalog) = message else { panic!("not a Catalog: {message:?}") };
+        let names: Vec<_> = catalog.families.iter().map(|family| family.name).collect();
         assert_eq!(names, BASIC);
+        let [table] = &*catalog.tables else { panic!("not one table: {catalog:?}") };
+        assert!(table.row_labels.is_empty());
     });
 
-    let mut row = [f64::NAN; 6];
+    let mut row = [ABSENT; 6];
     let (first, full) = peer.receive(|message| apply(message, &mut row));
     assert!(full);
     assert!(row.iter().all(|value| value.is_finite() && !is_absent(*value)), "{row:?}");
@@ -81,15 +83,41 @@ fn agent_reports_from_hello_to_bye() {
 fn latest_sample_is_reported_right_after_welcome() {
     let collector = Collector::bind();
     let _agent = start("web-2", &collector);
-    let mut row = [0.0; 6];
+    let mut row = [ABSENT; 6];
     // At this interval there is no tick during the test, but the changed interval causes a sample.
     let mut peer = collector.welcome(MAX_INTERVAL_MS);
     peer.receive(|message| apply(message, &mut row));
     peer.receive(|message| apply(message, &mut row));
     drop(peer);
     let mut peer = collector.welcome(MAX_INTERVAL_MS);
+    row = [ABSENT; 6];
     let (_, full) = peer.receive(|message| apply(message, &mut row));
     assert!(full);
+}
+
+#[test]
+fn report_times_follow_the_collectors_clock_and_rise() {
+    let collector = Collector::bind();
+    let _agent = start("web-5", &collector);
+    let mut last = 0;
+    // The collector's clock says the same at each Welcome.
+    for session in 0..2 {
+        let begun = Instant::now();
+        let mut peer = collector.welcome(1_000);
+        for _ in 0..2 {
+            let unix_ms = peer.receive(|message| {
+                let Message::Report(report) = message else { panic!("{message:?}") };
+                report.unix_ms
+            });
+            assert!(unix_ms > last, "{unix_ms} after {last} in session {session}");
+            if session == 0 {
+                // The newest sample may be older than Welcome.
+                let since = unix_ms.abs_diff(UNIX_MS);
+                assert!(u128::from(since) <= begun.elapsed().as_millis() + 1_000, "{unix_ms}");
+            }
+            last = unix_ms;
+        }
+    }
 }
 
 #[test]
@@ -207,7 +235,7 @@ fn agent_runs_if_its_log_cannot_be_written() {
         let collector = Collector::bind();
         let mut agent = Agent::start("mute", &collector.address(), stderr);
         let mut peer = collector.welcome(1_000);
-        let mut row = [0.0; 6];
+        let mut row = [ABSENT; 6];
         peer.receive(|message| apply(message, &mut row));
         agent.terminate();
         peer.receive_non_report(|message| assert!(matches!(message, Message::Bye(_))));

@@ -3,9 +3,16 @@
 //! `basic` follows the Prometheus naming conventions. `classic` has the metric names of the Python
 //! agent that fleetgauge replaces. All metrics are gauges.
 
-use clap::ValueEnum;
+mod sources;
 
-use crate::sampler::Readings;
+use clap::ValueEnum;
+use fleetgauge_proto::Violation;
+use fleetgauge_proto::catalog::FamilyKind;
+use fleetgauge_proto::message::{Catalog, Family};
+
+use crate::catalogs::Catalogs;
+use crate::sampler::{HostPart, Readings, Sampler, SourceSpec};
+use crate::tables::{TableSet, TableSpec};
 
 /// A gauge, and how its value follows from the readings of a sample.
 #[derive(Debug)]
@@ -16,6 +23,8 @@ pub struct Metric {
     pub unit: &'static str,
     /// Help text.
     pub help: &'static str,
+    /// The part of the host that it depends on.
+    part: HostPart,
     value: fn(&Readings) -> Option<f64>,
 }
 
@@ -24,6 +33,11 @@ impl Metric {
     #[must_use]
     pub fn value(&self, readings: &Readings) -> Option<f64> {
         (self.value)(readings)
+    }
+
+    fn family(&self) -> Family<'static> {
+        let Self { name, unit, help, .. } = *self;
+        Family { name, kind: FamilyKind::Gauge as u8, unit, help }
     }
 }
 
@@ -38,13 +52,39 @@ pub enum MetricSet {
 }
 
 impl MetricSet {
-    /// Returns the metrics in the order of the schema and of reports.
+    /// Returns the metrics in the order of the catalog and of reports.
     #[must_use]
     pub const fn metrics(self) -> &'static [Metric] {
         match self {
             Self::Basic => BASIC,
             Self::Classic => CLASSIC,
         }
+    }
+
+    /// Returns the catalogs of an agent that reports this set.
+    ///
+    /// # Errors
+    /// None for the existing sets.
+    pub fn catalogs(self) -> Result<Catalogs, Violation> {
+        Catalogs::try_new(vec![self.catalog()])
+    }
+
+    /// Returns the catalog of this set.
+    #[must_use]
+    pub fn catalog(self) -> Catalog<'static> {
+        self.tables(&sources::of(self)).catalog().clone()
+    }
+
+    /// Starts the sources of this set.
+    #[must_use]
+    pub fn sampler(self) -> Sampler {
+        let sources = sources::of(self);
+        Sampler::new(&self.tables(&sources), sources)
+    }
+
+    fn tables(self, sources: &[SourceSpec]) -> TableSet {
+        let tables = sources.iter().map(|source| -> &[TableSpec] { &source.tables });
+        TableSet::new(self.metrics().iter().map(Metric::family), tables)
     }
 }
 
@@ -53,36 +93,42 @@ const BASIC: &[Metric] = &[
         name: "host_cpu_usage_ratio",
         unit: "ratio",
         help: "CPU usage of the host since the previous sample: share of time that was not idle.",
+        part: HostPart::Cpu,
         value: |r| r.cpu.map(|cpu| cpu.usage_ratio),
     },
     Metric {
         name: "host_memory_usage_ratio",
         unit: "ratio",
         help: "Memory in use: used / total.",
+        part: HostPart::Memory,
         value: |r| r.memory.and_then(|memory| memory.usage_ratio()),
     },
     Metric {
         name: "host_filesystem_usage_ratio",
         unit: "ratio",
         help: "Usage of the root filesystem or system drive, as in df: used / (used + available).",
+        part: HostPart::Filesystem,
         value: |r| r.filesystem.and_then(|filesystem| filesystem.usage_ratio()),
     },
     Metric {
         name: "host_memory_total_bytes",
         unit: "bytes",
         help: "Total memory.",
+        part: HostPart::Memory,
         value: |r| r.memory.map(|memory| bytes(memory.total)),
     },
     Metric {
         name: "host_memory_available_bytes",
         unit: "bytes",
         help: "Memory available to new workloads without swapping.",
+        part: HostPart::Memory,
         value: |r| r.memory.map(|memory| bytes(memory.available)),
     },
     Metric {
         name: "host_memory_used_bytes",
         unit: "bytes",
         help: "Memory in use: total - available.",
+        part: HostPart::Memory,
         value: |r| r.memory.map(|memory| bytes(memory.used())),
     },
 ];
@@ -92,18 +138,21 @@ const CLASSIC: &[Metric] = &[
         name: "cpu",
         unit: "",
         help: "CPU usage of the host since the previous sample, in percent.",
+        part: HostPart::Cpu,
         value: |r| r.cpu.map(|cpu| cpu.usage_ratio * 100.0),
     },
     Metric {
         name: "ram",
         unit: "",
         help: "Memory in use, in percent.",
+        part: HostPart::Memory,
         value: |r| r.memory.and_then(|memory| memory.usage_ratio()).map(|ratio| ratio * 100.0),
     },
     Metric {
         name: "disk",
         unit: "",
         help: "Usage of the root filesystem or system drive in percent, as in df.",
+        part: HostPart::Filesystem,
         value: |r| {
             r.filesystem.and_then(|filesystem| filesystem.usage_ratio()).map(|ratio| ratio * 100.0)
         },
@@ -112,18 +161,21 @@ const CLASSIC: &[Metric] = &[
         name: "ram_total",
         unit: "",
         help: "Total memory, in bytes.",
+        part: HostPart::Memory,
         value: |r| r.memory.map(|memory| bytes(memory.total)),
     },
     Metric {
         name: "ram_available",
         unit: "",
         help: "Memory available to new workloads without swapping, in bytes.",
+        part: HostPart::Memory,
         value: |r| r.memory.map(|memory| bytes(memory.available)),
     },
     Metric {
         name: "ram_used",
         unit: "",
         help: "Memory in use, in bytes: total - available.",
+        part: HostPart::Memory,
         value: |r| r.memory.map(|memory| bytes(memory.used())),
     },
 ];
@@ -198,6 +250,43 @@ mod tests {
                 "host_memory_used_bytes"
             ]
         );
+    }
+
+    #[test]
+    fn set_is_one_table_without_row_labels_in_its_own_order() {
+        for set in [MetricSet::Basic, MetricSet::Classic] {
+            let sources = sources::of(set);
+            let tables = set.tables(&sources);
+            let catalog = tables.catalog();
+            let names: Vec<_> = catalog.families.iter().map(|family| family.name).collect();
+            let expected: Vec<_> = set.metrics().iter().map(|metric| metric.name).collect();
+            assert_eq!(names, expected);
+            let [table] = &*catalog.tables else { panic!("{catalog:?}") };
+            assert!(table.row_labels.is_empty());
+            let families: Vec<_> = table.columns.iter().map(|column| column.family).collect();
+            assert_eq!(families, [0, 1, 2, 3, 4, 5]);
+        }
+    }
+
+    #[test]
+    fn metric_sets_have_different_fingerprints() {
+        let fingerprint = |set: MetricSet| set.catalogs().unwrap().by_slot()[0].fingerprint();
+        assert_ne!(fingerprint(MetricSet::Basic), fingerprint(MetricSet::Classic));
+        assert_eq!(fingerprint(MetricSet::Basic), fingerprint(MetricSet::Basic));
+    }
+
+    #[test]
+    fn metric_depends_only_on_its_part_of_the_host() {
+        let Readings { cpu, memory, filesystem } = readings();
+        for metric in BASIC.iter().chain(CLASSIC) {
+            let own = match metric.part {
+                HostPart::Cpu => Readings { cpu, ..Readings::default() },
+                HostPart::Memory => Readings { memory, ..Readings::default() },
+                HostPart::Filesystem => Readings { filesystem, ..Readings::default() },
+            };
+            assert_eq!(metric.value(&own), metric.value(&readings()), "{}", metric.name);
+            assert!(metric.value(&own).is_some(), "{}", metric.name);
+        }
     }
 
     #[test]

@@ -1,0 +1,195 @@
+//! What the collector has of an agent: its rows and values as of the last report.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleetgauge_proto::Fingerprint;
+use fleetgauge_proto::message::RowChange;
+use fleetgauge_proto::report::ABSENT;
+use fleetgauge_proto::rows::{RowEdit, TableRows};
+
+use super::row_diff::RowDiff;
+use super::{Client, ClientError, ReportEncoder, Update};
+use crate::catalogs::{Catalogs, EncodedCatalog, TableLayout};
+use crate::profile::Profile;
+use crate::tables::Sample;
+
+/// The rows and values of the last report, from which the next one is coded.
+///
+/// It takes as much memory as the values of two reports, and shares the rows. It notices a new
+/// session by itself, and then starts from nothing.
+///
+/// During a session the profile may get other catalogs, but no fewer. The next report then sends
+/// those that are new, and their tables start without rows.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use fleetgauge_agent::client::{Baseline, Client, ClientError};
+/// # use fleetgauge_agent::profile::Profile;
+/// # use fleetgauge_agent::tables::Sample;
+/// /// Reports the values of an agent without row labels.
+/// fn report(
+///     client: &mut Client,
+///     baseline: &mut Baseline,
+///     profile: &Profile,
+///     values: Vec<f64>,
+///     now: Duration,
+///     out: &mut Vec<u8>,
+/// ) -> Result<u64, ClientError> {
+///     let sample = Sample { rows: profile.catalogs.no_rows(), values };
+///     baseline.report(client, profile, &sample, now, out)
+/// }
+/// ```
+#[derive(Debug, Default)]
+pub struct Baseline {
+    /// The catalogs; `None` before the first report of a session.
+    catalogs: Option<Catalogs>,
+    /// Rows by table; empty for tables without row labels.
+    rows: Vec<Arc<TableRows>>,
+    values: Vec<f64>,
+    row_counts: Vec<usize>,
+    /// Values of the last report at the places of their rows in the next one.
+    moved: Vec<f64>,
+    encoder: ReportEncoder,
+}
+
+impl Baseline {
+    /// Appends new catalogs, changes of rows and a report to `out`, and remembers them. Returns the
+    /// sequence number of the report.
+    ///
+    /// `sampled` is the time of the sample on the monotonic clock.
+    ///
+    /// # Errors
+    /// [`ClientError::NoSession`], [`ClientError::WrongTables`] or [`ClientError::WrongWidth`];
+    /// `out` and the baseline are then unchanged.
+    pub fn report(
+        &mut self,
+        client: &mut Client,
+        profile: &Profile,
+        sample: &Sample,
+        sampled: Duration,
+        out: &mut Vec<u8>,
+    ) -> Result<u64, ClientError> {
+        let Sample { rows, values } = sample;
+        let tables = profile.catalogs.tables();
+        check(client, tables, sample)?;
+        if client.is_new_session() {
+            self.catalogs = None;
+        }
+        self.replace_catalogs(client, &profile.catalogs, out);
+        let changes = self.move_values(tables, rows);
+        let has_changes = !changes.is_empty();
+        self.row_counts.clear();
+        self.row_counts.extend(tables.iter().zip(rows).map(|(table, rows)| table.row_count(rows)));
+        let before = if has_changes { &self.moved } else { &self.values };
+        let update = Update { changes, row_counts: &self.row_counts, before, values, sampled };
+        let sequence = client.report(profile, update, &mut self.encoder, out)?;
+        if has_changes {
+            self.rows.clone_from_slice(rows);
+        }
+        self.values.clear();
+        self.values.extend_from_slice(values);
+        Ok(sequence)
+    }
+
+    /// Takes new catalogs. Tables of other catalogs than before start without rows, and with absent
+    /// values if they have no row labels. In the first report of a session, that is all of them.
+    fn replace_catalogs(&mut self, client: &Client, catalogs: &Catalogs, out: &mut Vec<u8>) {
+        let known = self.catalogs.replace(catalogs.clone());
+        if known.as_ref() == Some(catalogs) {
+            return;
+        }
+        let known_fingerprints: Vec<_> = known.iter().flat_map(fingerprints).collect();
+        let is_known = |(slot, now)| known_fingerprints.get(slot) == Some(&now);
+        let is_known: Vec<_> = fingerprints(catalogs).enumerate().map(is_known).collect();
+        if known.is_some() {
+            let new = catalogs.by_slot().iter().zip(&is_known).filter(|(_, is_known)| !**is_known);
+            new.for_each(|(catalog, _)| client.send_catalog(catalog, out));
+        }
+
+        let mut end = 0;
+        let old = known.iter().flat_map(Catalogs::tables).zip(&self.rows);
+        let mut old = old.map(|(table, rows)| {
+            let start = end;
+            end += table.row_count(rows) * table.width();
+            (table.slot(), rows, start..end)
+        });
+        let (mut rows, mut values) = (Vec::new(), Vec::new());
+        for table in catalogs.tables() {
+            // Tables are in the order of slots, so those of known catalogs follow in turn.
+            let known = is_known[usize::from(table.slot())];
+            let old = known.then(|| old.find(|(slot, ..)| *slot == table.slot())).flatten();
+            if let Some((_, old_rows, places)) = old {
+                rows.push(old_rows.clone());
+                values.extend_from_slice(&self.values[places]);
+            } else {
+                let none = Arc::default();
+                values.resize(values.len() + table.row_count(&none) * table.width(), ABSENT);
+                rows.push(none);
+            }
+        }
+        (self.rows, self.values) = (rows, values);
+    }
+
+    /// Returns the changes from the known rows to these. If there are any, moves the known values
+    /// to the places of these rows.
+    fn move_values<'a>(
+        &mut self,
+        tables: &[TableLayout],
+        rows: &'a [Arc<TableRows>],
+    ) -> Vec<RowChange<'a>> {
+        let (mut changes, mut from) = (Vec::new(), 0);
+        self.moved.clear();
+        for ((table, old), new) in tables.iter().zip(&self.rows).zip(rows) {
+            let values = &self.values[from..][..table.row_count(old) * table.width()];
+            from += values.len();
+            if table.row_labels() == 0 || Arc::ptr_eq(old, new) || old == new {
+                self.moved.extend_from_slice(values);
+                continue;
+            }
+            let RowDiff { removed, added, edits } = RowDiff::new(table.row_labels(), old, new);
+            move_rows(&edits, values, table.width(), &mut self.moved);
+            let (slot, table) = (table.slot(), table.table());
+            changes.push(RowChange { slot, table, removed, added });
+        }
+        changes
+    }
+}
+
+/// Checks that a session is active, and that a sample fits these tables.
+fn check(client: &Client, tables: &[TableLayout], sample: &Sample) -> Result<(), ClientError> {
+    if !client.is_welcomed() {
+        return Err(ClientError::NoSession);
+    }
+    let (given, expected) = (sample.rows.len(), tables.len());
+    if given != expected {
+        return Err(ClientError::WrongTables { given, expected });
+    }
+    let cells = tables.iter().zip(&sample.rows);
+    let expected = cells.map(|(table, rows)| table.row_count(rows) * table.width()).sum();
+    let given = sample.values.len();
+    if given != expected {
+        return Err(ClientError::WrongWidth { given, expected });
+    }
+    Ok(())
+}
+
+fn fingerprints(catalogs: &Catalogs) -> impl Iterator<Item = Fingerprint> {
+    catalogs.by_slot().iter().map(EncodedCatalog::fingerprint)
+}
+
+/// Appends the values of a table after its rows changed.
+fn move_rows(edits: &[RowEdit], values: &[f64], width: usize, moved: &mut Vec<f64>) {
+    for edit in edits {
+        match edit {
+            RowEdit::Keep(rows) => {
+                moved.extend_from_slice(&values[rows.start * width..rows.end * width]);
+            }
+            RowEdit::Add(rows) => moved.resize(moved.len() + rows * width, ABSENT),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "baseline_tests.rs"]
+mod tests;

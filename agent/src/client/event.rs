@@ -1,0 +1,60 @@
+//! What a client tells its caller.
+
+use std::time::Duration;
+
+use fleetgauge_proto::message::Reject;
+use fleetgauge_proto::{Code, Limits};
+
+/// What the caller must act on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The session began: report the latest sample now, then one per interval.
+    Welcomed {
+        /// Number of the session in the collector.
+        session_id: u64,
+        /// Interval between reports that the collector requires, 1 s to 5 min.
+        interval: Duration,
+        /// Number of catalogs that the collector did not know, and that were sent.
+        catalogs_sent: usize,
+        /// Limits of the collector.
+        limits: Limits,
+    },
+    /// The collector answered a Ping.
+    Pong {
+        /// Token of the Ping.
+        token: u64,
+    },
+    /// Leave after the delay, and report until then.
+    Drain {
+        /// Time from now.
+        delay: Duration,
+        /// Another collector as `host:port`, not validated; `None`: reconnect to the same one.
+        target: Option<Box<str>>,
+    },
+    /// The collector ended the connection.
+    Rejected {
+        /// Number of the code; see [`Code::from_u16`].
+        code: u16,
+        /// Explanation. Untrusted text of the peer.
+        text: Box<str>,
+        /// Time until the retry; `None`: retrying without a change will fail again.
+        retry_after: Option<Duration>,
+    },
+}
+
+impl Event {
+    /// Returns the event of a Reject.
+    pub(super) fn rejected(reject: &Reject<'_>) -> Self {
+        Self::Rejected {
+            code: reject.code,
+            text: reject.text.into(),
+            retry_after: reject.retry_after_ms.map(|ms| Duration::from_millis(u64::from(ms))),
+        }
+    }
+}
+
+/// Returns the stable name of a Reject code; `unknown` for a code of a later version.
+#[must_use]
+pub fn code_reason(code: u16) -> &'static str {
+    Code::from_u16(code).map_or("unknown", Code::reason)
+}

@@ -1,0 +1,92 @@
+//! One report, as the caller of a [`Client`](super::Client) gives it.
+
+use std::time::Duration;
+
+use fleetgauge_proto::message::RowChange;
+use fleetgauge_proto::report::{EncodedValues, TableShape, Values};
+
+use super::ClientError;
+use crate::catalogs::Catalogs;
+
+/// The rows and values of one report, and what they follow.
+///
+/// Values are in the order of the profile's tables, then rows, then the values of a row. The
+/// collector starts a session without rows, and with absent values in the tables without row
+/// labels. `changes` and `before` refer to that in the first report of a session.
+///
+/// [`Baseline`](super::Baseline) makes updates from rows and values. An agent that can compute its
+/// previous values, as the simulated ones of the load test do, makes them itself and keeps nothing.
+#[derive(Debug, Clone)]
+pub struct Update<'a> {
+    /// Changes of rows since the previous report of the session, at most one for each table.
+    pub changes: Vec<RowChange<'a>>,
+    /// Number of rows of each table after the changes; 1 for a table without row labels.
+    pub row_counts: &'a [usize],
+    /// Values of the previous report, at the places of their rows after the changes. Values of
+    /// added rows are absent.
+    pub before: &'a [f64],
+    /// The values to report.
+    pub values: &'a [f64],
+    /// Time of the sample on the caller's monotonic clock.
+    pub sampled: Duration,
+}
+
+impl Update<'_> {
+    /// Returns the shape of the values.
+    ///
+    /// # Errors
+    /// [`ClientError::WrongTables`] or [`ClientError::WrongWidth`].
+    pub(super) fn shape<'a>(
+        &'a self,
+        catalogs: &'a Catalogs,
+    ) -> Result<impl Iterator<Item = TableShape<'a>> + Clone, ClientError> {
+        let (tables, row_counts) = (catalogs.tables(), self.row_counts);
+        if row_counts.len() != tables.len() {
+            return Err(ClientError::WrongTables {
+                given: row_counts.len(),
+                expected: tables.len(),
+            });
+        }
+        let shape = row_counts.iter().zip(tables).map(|(rows, table)| (*rows, table.decimals()));
+        let expected = shape.clone().map(|(rows, decimals)| rows * decimals.len()).sum();
+        for given in [self.values.len(), self.before.len()] {
+            if given != expected {
+                return Err(ClientError::WrongWidth { given, expected });
+            }
+        }
+        Ok(shape)
+    }
+}
+
+/// Encodes the values of reports. One for all agents of a thread is enough: it holds only buffers.
+#[derive(Debug, Default)]
+pub struct ReportEncoder {
+    all: EncodedValues,
+    changed: EncodedValues,
+}
+
+impl ReportEncoder {
+    /// Encodes all values or the changed ones, whichever takes fewer bytes.
+    pub(super) fn encode<'a>(
+        &mut self,
+        before: &[f64],
+        values: &[f64],
+        shape: impl Iterator<Item = TableShape<'a>> + Clone,
+    ) -> Values<'_> {
+        self.changed.encode_changed(before, values, shape.clone());
+        // A code of four bits for each value is the least that all values take.
+        if encoded_len(&self.changed) < values.len().div_ceil(2) {
+            return self.changed.values();
+        }
+        self.all.encode_all(values, shape);
+        let all_is_shorter = encoded_len(&self.all) <= encoded_len(&self.changed);
+        if all_is_shorter { self.all.values() } else { self.changed.values() }
+    }
+}
+
+fn encoded_len(encoded: &EncodedValues) -> usize {
+    match encoded.values() {
+        Values::All(values) => values.len(),
+        Values::Changed { bitmap, values } => bitmap.len() + values.len(),
+    }
+}
