@@ -252,7 +252,7 @@ impl EncodedValues {
     }
 
     /// Encodes the values that differ from those of the previous report. `before` and `now` must
-    /// have the same length. Any NaN in either counts as the one that a report has.
+    /// have the same length. NaNs other than [`ABSENT`] count as one value.
     pub fn encode_changed<'a>(
         &mut self,
         before: &[f64],
@@ -263,10 +263,10 @@ impl EncodedValues {
         let mut shape = ShapeCursor::new(shape);
         self.bitmap.resize(now.len().div_ceil(8), 0);
         for (at, (old, new)) in before.iter().zip(now).enumerate() {
-            let old = canonical(*old);
-            if old.to_bits() != canonical(*new).to_bits() {
+            let (old, new) = (canonical(*old), canonical(*new));
+            if old.to_bits() != new.to_bits() {
                 self.bitmap[at / 8] |= 1 << (at % 8);
-                self.push(self::before(old), *new, shape.decimals(at));
+                self.push(self::before(old), new, shape.decimals(at));
             }
         }
         self.values.append(&mut self.bytes);
