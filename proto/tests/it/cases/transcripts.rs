@@ -168,8 +168,8 @@ fn dispute() -> Transcript {
             agent("third", "web-1, host 2 again; host 1 has lost its power", &Owned::Hello(other)),
             collector("first", "a challenge, which nobody answers", &ping),
             collector("first", "superseded, 5 s later", &superseded),
-            collector("third", "session 3, the catalog is known", &welcome(3, 15_000, 45_000, 1)),
-            agent("third", "1, All: 0.5, 2000000000", &report(1, 45_010, full(0.5, 2e9))),
+            collector("third", "session 3, the catalog is known", &welcome(3, 15_000, 43_000, 1)),
+            agent("third", "1, All: 0.5, 2000000000", &report(1, 43_010, full(0.5, 2e9))),
         ],
     }
 }
