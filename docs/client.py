@@ -3,19 +3,21 @@
 
     python3 client.py HOST:PORT AGENT_ID [--interval SECONDS] [--reports N] [--label NAME=VALUE]
 
-It reports the load average, the uptime and metrics of its own, and prints a line for every event. It ends with Bye
-after N reports, or on SIGTERM or Ctrl-C, and with exit status 1 on Reject. It reconnects after a connection is lost.
+It reports the load average, the uptime, metrics of its own and the mounted filesystems, whose rows come and go, and
+prints a line for every event. It ends with Bye after N reports, or on SIGTERM or Ctrl-C, and with exit status 1 on
+Reject. It reconnects after a connection is lost.
 See protocol.md for the protocol.
 """
-import argparse, bisect, collections, hashlib, os, platform, random, select, signal, socket, struct, sys, time, uuid
+import argparse, bisect, collections, hashlib, math, os, platform, random, re, select, signal, socket, struct, sys
+import time, uuid
 
-HELLO, WELCOME, SCHEMA, REPORT, PING, PONG, DRAIN, REJECT, BYE = range(1, 10)
-NAMES = "- Hello Welcome Schema Report Ping Pong Drain Reject Bye".split()
+HELLO, WELCOME, CATALOG, ROWS, REPORT, PING, PONG, DRAIN, REJECT, BYE = range(1, 11)
+NAMES = "- Hello Welcome Catalog Rows Report Ping Pong Drain Reject Bye".split()
 GAUGE, COUNTER, HISTOGRAM, SUMMARY, INFO = range(1, 6)
 STOPPING, DRAINED = 0, 1                    # reasons of Bye
 STREAM, ALL, CHANGED = b"\x00", b"\x00", b"\x01"
 MAX_PAYLOAD = 16_384                        # of Hello and of every frame of a collector
-ABSENT = bytes.fromhex("020000000000f07f")  # an absent value, kept as bytes: arithmetic may change the bits of a NaN
+ABSENT, NAN = 0x7ff0000000000002, 0x7ff8000000000000  # bits; an absent value is None in this program
 
 def log(*words): print(time.strftime("%H:%M:%S"), *words, flush=True)
 
@@ -52,7 +54,9 @@ def uint(n):
 def f64(x): return struct.pack("<d", x)
 def blob(b): return uint(len(b)) + b
 def text(s): return blob(s.encode())
-def list_of(items): return uint(len(items)) + b"".join(items)
+def list_of(items):
+    items = list(items)
+    return uint(len(items)) + b"".join(items)
 def labels(pairs): return list_of([text(name) + text(value) for name, value in pairs])
 
 class Reader:
@@ -85,67 +89,167 @@ class Reader:
         if (b := self.u8()) > 1: raise ProtocolError("bool neither 0 nor 1")
         return b == 1
 
+# Payloads.
+
+def catalog(slot, families, tables):
+    """The payload of a Catalog.
+
+    A family is (name without the suffix of its kind, kind, unit, help). A table is (row labels, columns), and a column
+    is (index of its family, width, decimal places, parameters, labels)."""
+    def column(family, width, decimals, parameters, own):
+        return uint(family) + uint(width) + bytes([decimals]) + list_of(map(f64, parameters)) + labels(own)
+    return (STREAM + bytes([slot])
+            + list_of([text(name) + bytes([kind]) + text(unit) + text(help) for name, kind, unit, help in families])
+            + list_of([list_of(map(text, row_labels)) + list_of([column(*one) for one in columns])
+                       for row_labels, columns in tables]))
+
+def fingerprint(catalog_payload):
+    return hashlib.sha256(catalog_payload[2:]).digest()[:16]  # without stream and slot
+
+def row_change(slot, table, old, new):
+    """The change from one set of rows to another; b"" if there is none. Rows are tuples of label values."""
+    # Strings compare by code point, which is the order of their UTF-8 bytes.
+    removed = [position for position, row in enumerate(sorted(old)) if row not in new]
+    added = sorted(row for row in new if row not in old)
+    if not removed and not added: return b""
+    return (bytes([slot]) + uint(table) + list_of(map(uint, removed))
+            + list_of([text(value) for row in added for value in row]))
+
+def report(sequence, unix_ms, old, new, decimals):
+    """The payload of a Report: all values if `old` is None, otherwise those that have changed."""
+    head = STREAM + uint(sequence) + uint(unix_ms)
+    if old is None: return head + ALL + blob(coded([(0.0, *value) for value in zip(new, decimals)]))
+    changed = [i for i in range(len(new)) if bits(new[i]) != bits(old[i])]
+    bitmap = bytearray((len(new) + 7) // 8)
+    for i in changed: bitmap[i // 8] |= 1 << i % 8
+    return head + CHANGED + blob(bytes(bitmap)) + blob(coded([(old[i], new[i], decimals[i]) for i in changed]))
+
+# The compact coding of values.
+
+def bits(value):
+    if value is None: return ABSENT
+    return NAN if math.isnan(value) else struct.unpack("<Q", f64(value))[0]
+
+def units(value, decimals):
+    """The value in units of the last decimal place; None if it is not whole."""
+    scale = 10 ** decimals
+    if value is None or not math.isfinite(value * scale): return None
+    number = round(value * scale)
+    return number if abs(number) < 1 << 50 and bits(number / scale) == bits(value) else None
+
+def coded(changes):
+    """The codes and then the bytes of (old value, new value, decimal places)."""
+    codes, data = [], b""
+    for old, new, decimals in changes:
+        if old is None: old = 0.0
+        before, after = units(old, decimals), units(new, decimals)
+        if before is None or after is None: first, number = 7, bits(old) ^ bits(new)
+        elif after >= before: first, number = 0, 2 * (after - before)
+        else: first, number = 0, 2 * (before - after) - 1
+        size = (number.bit_length() + 7) // 8
+        codes.append(first + size)
+        data += number.to_bytes(size, "little")
+    codes += [0] * (len(codes) % 2)
+    return bytes(low | high << 4 for low, high in zip(codes[::2], codes[1::2])) + data
+
+# What is reported.
+
 class Sampler:
-    """The schema and its values. Series and values are in the same order."""
+    """The catalog and the values. Columns and values are in the same order."""
     BOUNDS = [0.0001, 0.001, 0.01]   # buckets of the histogram, in seconds
     QUANTILES = [0.5, 0.9]           # quantiles of the summary
     WINDOWS = ["1m", "5m", "15m"]    # windows of the load average
-    COUNTED = [HELLO, SCHEMA, REPORT, PING, PONG, BYE]
+    COUNTED = [HELLO, CATALOG, ROWS, REPORT, PING, PONG, BYE]
+    ABOUT = [("system", platform.system()), ("release", platform.release()), ("python", platform.python_version())]
+    FAMILIES = [
+        ("example_load_average", GAUGE, "", "Mean number of runnable processes."),
+        ("example_uptime_seconds", GAUGE, "seconds", "Time since the host started."),
+        ("example_sent_bytes", COUNTER, "bytes", "Bytes sent by the client."),
+        ("example_sent_frames", COUNTER, "", "Frames sent by the client."),
+        ("example_sampling_seconds", HISTOGRAM, "seconds", "Time to take a sample."),
+        ("example_ping_seconds", SUMMARY, "seconds", "Time from Ping to Pong, of the last 100."),
+        ("example_platform", INFO, "", "Platform of the client."),
+        ("example_filesystem_size_bytes", GAUGE, "bytes", "Size of the filesystem."),
+        ("example_filesystem_free_bytes", GAUGE, "bytes", "Free space of the filesystem."),
+    ]
+    # Family, width, decimal places, parameters, labels. A histogram or a summary is as wide as its parameters plus 2.
+    HOST = ([], [  # no row labels: one row
+        *[(0, 1, 2, [], [("window", window)]) for window in WINDOWS],
+        (1, 1, 2, [], []),
+        (2, 1, 0, [], []),
+        *[(3, 1, 0, [], [("kind", kind.lower())]) for kind in map(NAMES.__getitem__, COUNTED)],
+        (4, len(BOUNDS) + 2, 6, BOUNDS, []),
+        (5, len(QUANTILES) + 2, 6, QUANTILES, []),
+        (6, 1, 0, [], ABOUT),
+    ])
+    FILESYSTEM = (["mountpoint", "fstype"], [(7, 1, 0, [], []), (8, 1, 0, [], [])])
+    TABLES = [HOST, FILESYSTEM]
 
     def __init__(self):
+        self.catalog = catalog(0, self.FAMILIES, self.TABLES)
         self.sent_frames, self.sent_bytes = collections.Counter(), 0
         self.buckets, self.samples, self.sampling_seconds = [0] * len(self.BOUNDS), 0, 0.0  # buckets are cumulative
         self.recent_pings, self.pongs, self.ping_seconds = collections.deque(maxlen=100), 0, 0.0
-        about = [("system", platform.system()), ("release", platform.release()), ("python", platform.python_version())]
-        # Name (without the suffix of its kind), kind, unit, help, parameters, labels of each series.
-        families = [
-            ("example_load_average", GAUGE, "", "Mean number of runnable processes.", [],
-             [[("window", w)] for w in self.WINDOWS]),
-            ("example_uptime_seconds", GAUGE, "seconds", "Time since the host started.", [], [[]]),
-            ("example_sent_bytes", COUNTER, "bytes", "Bytes sent by the client.", [], [[]]),
-            ("example_sent_frames", COUNTER, "", "Frames sent by the client.", [],
-             [[("kind", NAMES[k].lower())] for k in self.COUNTED]),
-            ("example_sampling_seconds", HISTOGRAM, "seconds", "Time to take a sample.", self.BOUNDS, [[]]),
-            ("example_ping_seconds", SUMMARY, "seconds", "Time from Ping to Pong, of the last 100.", self.QUANTILES,
-             [[]]),
-            ("example_platform", INFO, "", "Platform of the client.", [], [about]),
-        ]
-        # The width of a series is 1; of a histogram or a summary it is the number of parameters plus 2.
-        self.schema = list_of([text(name) + bytes([kind]) + text(unit) + text(help)
-                               for name, kind, unit, help, _, _ in families])
-        self.schema += list_of([uint(i) + uint(len(params) + 2 if params else 1) + list_of([f64(p) for p in params])
-                                + labels(series_labels)
-                                for i, (_, _, _, _, params, series) in enumerate(families) for series_labels in series])
-        self.fingerprint = hashlib.sha256(self.schema).digest()[:16]  # of the schema without its stream
 
     def observe_ping(self, seconds):
         self.recent_pings.append(seconds)
         self.pongs, self.ping_seconds = self.pongs + 1, self.ping_seconds + seconds
 
-    def values(self):
-        """All values, 8 bytes each. A summary without observations is absent."""
+    def sample(self):
+        """The rows of each table with their values."""
         began = time.perf_counter()
-        load = map(f64, os.getloadavg())
-        try:
-            with open("/proc/uptime") as file: uptime = f64(float(file.read().split()[0]))
-        except OSError: uptime = ABSENT
-        ranked = sorted(self.recent_pings)
-        ping = [f64(ranked[int(q * len(ranked))]) for q in self.QUANTILES] if ranked else [ABSENT] * len(self.QUANTILES)
-        sent = [f64(self.sent_bytes), *(f64(self.sent_frames[k]) for k in self.COUNTED)]
+        filesystems, load, uptime = self.filesystems(), os.getloadavg(), self.uptime()
         took = time.perf_counter() - began
         for i in range(bisect.bisect_left(self.BOUNDS, took), len(self.BOUNDS)): self.buckets[i] += 1
         self.samples, self.sampling_seconds = self.samples + 1, self.sampling_seconds + took
-        return [*load, uptime, *sent, *map(f64, self.buckets), f64(self.samples), f64(self.sampling_seconds),
-                *ping, f64(self.pongs), f64(self.ping_seconds), f64(1)]
+        ranked = sorted(self.recent_pings)
+        quantiles = [round(ranked[int(q * len(ranked))], 6) if ranked else None for q in self.QUANTILES]
+        host = [*load, uptime, self.sent_bytes, *(self.sent_frames[kind] for kind in self.COUNTED),
+                *self.buckets, self.samples, round(self.sampling_seconds, 6),
+                *quantiles, self.pongs, round(self.ping_seconds, 6), 1]
+        return [{(): host}, filesystems]
 
-def report(sequence, new, old):
-    """The payload of a Report: all values without previous ones, otherwise those whose bits have changed."""
-    head = STREAM + uint(sequence) + uint(time.time_ns() // 1_000_000)
-    if old is None: return head + ALL + blob(b"".join(new))
-    changed = [i for i in range(len(new)) if new[i] != old[i]]
-    bitmap = bytearray((len(new) + 7) // 8)
-    for i in changed: bitmap[i // 8] |= 1 << i % 8
-    return head + CHANGED + blob(bytes(bitmap)) + blob(b"".join(new[i] for i in changed))
+    def uptime(self):
+        try:
+            with open("/proc/uptime") as file: return float(file.read().split()[0])
+        except OSError: return None  # absent
+
+    def filesystems(self):
+        """A row for each local filesystem that is mounted now."""
+        rows = {}
+        try:
+            with open("/proc/self/mounts", errors="replace") as file: mounts = [line.split() for line in file]
+        except OSError: return rows
+        for device, mountpoint, fstype, *_ in mounts:
+            if not device.startswith("/dev/") and fstype not in ("overlay", "tmpfs"): continue
+            mountpoint = re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), mountpoint)  # a space is \040
+            try: stat = os.statvfs(mountpoint)
+            except (OSError, ValueError): continue  # unmounted meanwhile, or not readable
+            if len(mountpoint.encode()) <= 1024:
+                rows[mountpoint, fstype] = [stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize]
+        return rows
+
+class Reporter:
+    """The rows and values that one connection has reported, and the frames that lead to new ones."""
+    def __init__(self, tables):
+        self.tables = tables
+        # At first the tables with row labels have no rows, and all values are absent.
+        self.reported = [{} if row_labels else {(): None} for row_labels, _ in tables]
+        self.is_first = True
+
+    def frames(self, sequence, unix_ms, now):
+        """Yields kind and payload of Rows, if rows have changed, and of Report."""
+        rows = [row_change(0, table, old, new) for table, (old, new) in enumerate(zip(self.reported, now))]
+        if any(rows): yield ROWS, STREAM + list_of([change for change in rows if change])
+        old, new, decimals = [], [], []
+        for before, after, (_, columns) in zip(self.reported, now, self.tables):
+            places = [decimals for _, width, decimals, _, _ in columns for _ in range(width)]
+            for row in sorted(after):
+                old += before.get(row) or [None] * len(places)  # the values of a new row are absent
+                new += after[row]
+                decimals += places
+        yield REPORT, report(sequence, unix_ms, None if self.is_first else old, new, decimals)
+        self.reported, self.is_first = now, False
 
 class Connection:
     def __init__(self, address, agent):
@@ -189,7 +293,7 @@ class Agent:
     def __init__(self, args):
         self.id, self.labels, self.reports_left = args.agent_id, args.label, args.reports
         self.collector, self.interval_ms = args.collector, round(args.interval * 1000)
-        self.sampler, self.sequence = Sampler(), 0  # the sequence continues over all connections
+        self.sampler, self.sequence, self.unix_ms = Sampler(), 0, 0  # these two rise over all connections
         self.process_nonce = os.urandom(16)
         try:
             with open("/proc/sys/kernel/random/boot_id") as file: self.host_nonce = uuid.UUID(file.read().strip()).bytes
@@ -204,11 +308,11 @@ class Agent:
 
     def hello(self):
         return (bytes([1, 1]) + uint(0) + text(self.id) + self.host_nonce + self.process_nonce + labels(self.labels)
-                + uint(self.interval_ms) + text("example-1") + self.sampler.fingerprint
+                + uint(self.interval_ms) + text("example-1") + list_of([fingerprint(self.sampler.catalog)])
                 + b"\x00" + list_of([]))  # no credential, no extensions
 
     def handshake(self, connection):
-        """Hello, Welcome and, if necessary, Schema. Returns the agreed interval in seconds; None to stop."""
+        """Hello, Welcome and, if necessary, Catalog. Returns the agreed interval in seconds; None to stop."""
         connection.send(HELLO, self.hello())
         frame = connection.receive(time.monotonic() + 10)
         if self.stopping: return None  # nothing may be sent before Welcome, not even Bye
@@ -216,17 +320,26 @@ class Agent:
         kind, fields = frame
         if kind != WELCOME or fields.u8() != 1: raise ProtocolError("the answer to Hello is not a Welcome of version 1")
         _capabilities, session = fields.uint(64), fields.uint(64)
-        interval_ms, connection.max_payload, *limits = (fields.uint(32) for _ in range(6))
-        known = fields.bool()
+        interval_ms = fields.uint(32)
+        self.clock_offset = fields.uint(64) / 1000 - time.monotonic()  # of the collector's clock
+        connection.max_payload, *limits = (fields.uint(32) for _ in range(5))
+        known = fields.uint(16) & 1 == 1  # the bit of slot 0
         for _ in range(fields.uint(64)): fields.uint(16), fields.blob()  # ignore extensions
         fields.end()
-        log(f"welcome: session {session}, interval {interval_ms} ms, schema {'known' if known else 'not known'},",
+        log(f"welcome: session {session}, interval {interval_ms} ms, catalog {'known' if known else 'not known'},",
             "at most {} bytes, {} families, {} series, {} values, {} label bytes".format(
                 connection.max_payload, *limits))
         if not known:
-            connection.send(SCHEMA, STREAM + self.sampler.schema)
-            log(f"schema sent: {len(self.sampler.schema)} bytes, fingerprint {self.sampler.fingerprint.hex()}")
+            connection.send(CATALOG, self.sampler.catalog)
+            log(f"catalog sent: {len(self.sampler.catalog)} bytes, {fingerprint(self.sampler.catalog).hex()}")
         return interval_ms / 1000
+
+    def send_report(self, connection, reporter):
+        self.sequence += 1
+        self.unix_ms = max(self.unix_ms + 1, round((time.monotonic() + self.clock_offset) * 1000))
+        for kind, payload in reporter.frames(self.sequence, self.unix_ms, self.sampler.sample()):
+            connection.send(kind, payload)
+            log(f"{NAMES[kind]} {self.sequence} sent: {len(payload)} bytes")
 
     def session(self, address):
         """One connection, until it ends by Bye or an exception. Returns whether the agent reconnects."""
@@ -234,7 +347,7 @@ class Agent:
         with connection.socket:
             log("connected to {}:{}".format(*address))
             if (interval := self.handshake(connection)) is None: return False
-            old, due, pings = None, time.monotonic(), {}
+            reporter, due, pings = Reporter(self.sampler.TABLES), time.monotonic(), {}
             self.established_at = time.monotonic() + 2 * interval  # a shorter session counts as a failed attempt
             while True:
                 now = time.monotonic()
@@ -248,12 +361,10 @@ class Agent:
                     return self.reports_left != 0
                 if now >= due:  # send a Report, and a Ping whose Pong proves that the collector is alive
                     if pings and now - next(iter(pings.values())) > 3 * interval: raise ConnectionError("no Pong")
-                    new, self.sequence = self.sampler.values(), self.sequence + 1
-                    connection.send(REPORT, payload := report(self.sequence, new, old))
-                    log(f"report {self.sequence} sent: {'All' if old is None else 'Changed'}, {len(payload)} bytes")
+                    self.send_report(connection, reporter)
                     pings[self.sequence] = time.monotonic()
                     connection.send(PING, uint(self.sequence))
-                    old, due = new, max(due + interval, now)
+                    due = max(due + interval, now)
                     if self.reports_left is not None: self.reports_left -= 1
                 frame = connection.receive(due if self.leave_at is None else min(due, self.leave_at))
                 if frame is None: continue

@@ -1,8 +1,10 @@
-//! Compares `docs/protocol.md` with the code: worked examples, limits and codes.
+//! Compares `docs/protocol.md` with the code: worked examples, limits, codes and other numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fleetgauge_proto::{Accept, Code, FrameBuffer, Limits, Message, limits};
+use fleetgauge_proto::catalog::FamilyKind;
+use fleetgauge_proto::message::ByeReason;
+use fleetgauge_proto::{Accept, Code, FrameBuffer, Kind, Limits, Message, limits};
 
 use crate::cases;
 use crate::context::Context;
@@ -58,6 +60,36 @@ fn codes_are_unique_and_documented() {
     let (codes, _) = codes.split_once("\n## ").expect("the next part");
     let rows = codes.lines().filter(|line| line.starts_with("| ") && !line.contains("| number |"));
     assert_eq!(rows.count(), Code::ALL.len(), "rows for codes that do not exist");
+}
+
+#[test]
+fn other_numbers_are_documented() {
+    let (_, numbers) = PAGE.split_once("\n## Other numbers\n").expect("the numbers");
+    let (numbers, _) = numbers.split_once("\n## ").expect("the next part");
+    let row = |row: String| assert!(numbers.contains(&row), "docs/protocol.md has no row{row}");
+    let kinds = [
+        Kind::Hello,
+        Kind::Welcome,
+        Kind::Catalog,
+        Kind::Rows,
+        Kind::Report,
+        Kind::Ping,
+        Kind::Pong,
+        Kind::Drain,
+        Kind::Reject,
+        Kind::Bye,
+    ];
+    for kind in kinds {
+        row(format!("\n| `{:02x}` | {kind} | ", kind.to_u8()));
+    }
+    let family_kinds =
+        (0..=u8::MAX).filter_map(|number| Some((number, FamilyKind::from_u8(number)?)));
+    for (number, kind) in family_kinds {
+        row(format!("\n| {number} | {} | 1 |", format!("{kind:?}").to_lowercase()));
+    }
+    for reason in [ByeReason::Stopping, ByeReason::Drained, ByeReason::Reconfigured] {
+        row(format!("\n| {} | {} | 1 |", reason as u8, format!("{reason:?}").to_lowercase()));
+    }
 }
 
 #[test]

@@ -209,7 +209,10 @@ fn catalogs() -> Vec<Accepted> {
         accept(
             "catalog_with_created",
             "A gauge and an info may have a name x_created: the catalog has no family x.",
-            catalog(vec![family("container_created", 1), family("b_created", 5)], vec![]),
+            catalog(
+                vec![family("container_created", 1), family("b_created", 5)],
+                vec![table("", vec![column(0, 1, &[], &[]), column(1, 1, &[], &[])])],
+            ),
         ),
         accept("catalog_empty", "Reports have no values of it.", catalog(vec![], vec![])),
         case("catalog_of_slot_15", "The last slot.", Owned::Catalog(last_slot)),

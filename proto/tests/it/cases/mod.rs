@@ -7,6 +7,7 @@ mod accepted_values;
 mod rejected_catalogs;
 mod rejected_contents;
 mod rejected_encoding;
+pub(crate) mod transcripts;
 
 use fleetgauge_proto::{Code, Fingerprint};
 use serde_json::{Value, json};

@@ -227,6 +227,12 @@ fn tables() -> Vec<Rejected> {
         reject("slot_16", Code::BadSlot, "There are slots 0 to 15.", Owned::Catalog(slot).frame()),
         with("table_empty", Code::BadTable, "A table has no columns.", table("device", vec![])),
         reject(
+            "family_without_column",
+            Code::BadTable,
+            "No table has a column of the family.",
+            catalog(vec![family("a", GAUGE)], vec![]),
+        ),
+        reject(
             "table_empty_after_another",
             Code::BadTable,
             "The second table has no columns.",

@@ -97,6 +97,11 @@ fn rows() -> Vec<Rejected> {
     let pairs = |name, why, added: &[&str]| {
         of(name, Code::BadRow, why, 2, &[&["/", "ext4"]], change(&[], added))
     };
+    let several = |name, why, (slot, table)| {
+        let first = RowChange { table: 1, ..change(&[], &["sda"]) };
+        let second = RowChange { slot, table, ..change(&[], &["sdb"]) };
+        reject(name, Code::BadRow, why, rows_frame(vec![first, second]))
+    };
     let long = "x".repeat(1025);
     vec![
         bad("row_removed_beyond", "There are three rows, and no row 3.", change(&[3], &[])),
@@ -122,6 +127,8 @@ fn rows() -> Vec<Rejected> {
             "The second label decides.",
             &["/var", "xfs", "/var", "ext4"],
         ),
+        several("changes_of_one_table", "A table occurs twice.", (0, 1)),
+        several("changes_of_falling_tables", "The second change is of an earlier table.", (0, 0)),
         of(
             "row_label_1025",
             Code::LabelTooLong,
