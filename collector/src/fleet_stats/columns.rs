@@ -112,13 +112,7 @@ fn wanted(registry: &Registry, query: &FleetQuery) -> Result<Vec<GaugeFamily>, N
 }
 
 /// Adds the values of an agent to their columns.
-fn copy_agent(
-    layout: &Layout,
-    values: &[f64],
-    group: usize,
-    plan: &Plan,
-    columns: &mut [OfGauge],
-) {
+fn copy_agent(layout: &Layout, values: &[f64], group: usize, plan: &Plan, columns: &mut [OfGauge]) {
     for (catalog, tables) in layout.tables() {
         let Some(plan) = plan.get(&catalog.key()) else { continue };
         let mut plan = plan.iter().peekable();

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::catalogs::{CatalogEntry, Pinned};
 use super::row_store::{RowStore, SharedRows};
-use crate::exposition::label_bytes;
+use crate::exposition::{Rename, label_bytes, renames};
 
 /// The layout of an agent's values. The values of its catalogs follow each other by slot, those of
 /// a catalog by table, row and column.
@@ -53,20 +53,26 @@ impl PlacedTable<'_> {
     pub fn cells(&self) -> usize {
         self.row_count() * self.table.width
     }
-}
 
-impl PlacedTable<'_> {
     /// Returns the bytes of the rendered labels of all rows.
     fn text_bytes(&self) -> usize {
         let Some(rows) = self.rows else { return 0 };
         let names = &self.table.row_labels;
-        let of_row = |values| names.iter().zip(values).map(|(name, value)| label_bytes(name, value));
+        let of_row =
+            |values| names.iter().zip(values).map(|(name, value)| label_bytes(name, value));
         rows.iter(names.len()).flat_map(of_row).sum()
     }
 }
 
 /// A table with row labels.
+#[derive(Debug)]
 pub(super) struct LabelledTable<'a> {
+    /// Slot of its catalog.
+    pub(super) slot: usize,
+    /// Index in its catalog.
+    pub(super) index: usize,
+    /// Index among the tables of its catalog that have row labels.
+    pub(super) rows_index: usize,
     pub(super) table: &'a Table,
     pub(super) rows: &'a SharedRows,
     /// Index of its first value.
@@ -80,7 +86,9 @@ impl Layout {
     }
 
     /// Returns the tables of each catalog.
-    pub fn tables(&self) -> impl Iterator<Item = (&Arc<CatalogEntry>, impl Iterator<Item = PlacedTable<'_>>)> {
+    pub fn tables(
+        &self,
+    ) -> impl Iterator<Item = (&Arc<CatalogEntry>, impl Iterator<Item = PlacedTable<'_>>)> {
         let mut start = 0;
         self.sections.iter().flatten().map(move |section| {
             let begin = start;
@@ -92,17 +100,36 @@ impl Layout {
     /// Returns the shape of each table, in the order of the values.
     pub fn shape(&self) -> impl Iterator<Item = TableShape<'_>> {
         let sections = self.sections.iter().flatten();
-        sections.flat_map(|section| section.tables(0)).map(|placed| (placed.row_count(), &*placed.table.decimals))
+        sections
+            .flat_map(|section| section.tables(0))
+            .map(|placed| (placed.row_count(), &*placed.table.decimals))
     }
 
-    /// Returns the maximum size of an agent's lines on a page, if its labels have this many bytes.
+    /// Returns the maximum size of an agent's lines on a page. `labels` are those of the agent, as
+    /// written on each line.
     #[must_use]
-    pub fn page_bytes(&self, labels: usize) -> usize {
+    pub fn page_bytes(&self, labels: &str) -> usize {
         let section = |section: &Section| {
             let rows = section.tables(0).map(|placed| (placed.row_count(), placed.text_bytes()));
-            section.catalog.entry().measured().size().page_bytes(labels, rows)
+            let measured = section.catalog.entry().measured();
+            let renames = renames(labels, measured.catalog());
+            let labels = labels.len() + renames.iter().map(Rename::growth).sum::<usize>();
+            measured.size().page_bytes(labels, rows)
         };
         self.sections.iter().flatten().map(section).sum()
+    }
+
+    /// Returns the bytes of memory that are not shared with other agents.
+    pub(super) fn bytes(&self) -> usize {
+        let rows = self.sections.iter().flatten().map(|section| section.rows.len()).sum::<usize>();
+        if rows == 0 {
+            // `LayoutStore` shares it.
+            return 0;
+        }
+        2 * size_of::<usize>()
+            + size_of::<Self>()
+            + self.sections.len() * size_of::<Option<Section>>()
+            + rows * size_of::<SharedRows>()
     }
 
     /// Returns the number of values.
@@ -134,21 +161,25 @@ impl Layout {
         self.sections[slot] = Some(section);
     }
 
-    /// Returns the table with row labels at this place; `None` if there is none.
-    pub(super) fn labelled_table(&self, slot: u8, table: u32) -> Option<LabelledTable<'_>> {
-        let slot = usize::from(slot);
-        let section = self.sections.get(slot)?.as_ref()?;
-        let placed = section.tables(self.place(slot).start).nth(table as usize)?;
-        Some(LabelledTable { table: placed.table, rows: placed.rows?, start: placed.start })
+    /// Returns the tables with row labels, by slot and index.
+    pub(super) fn labelled_tables(&self) -> impl Iterator<Item = LabelledTable<'_>> {
+        let mut end = 0;
+        self.sections.iter().enumerate().flat_map(move |(slot, section)| {
+            let start = end;
+            end += section.as_ref().map_or(0, Section::cells);
+            let tables = section.iter().flat_map(move |section| section.tables(start).enumerate());
+            let labelled = tables.filter_map(|(index, placed)| Some((index, placed, placed.rows?)));
+            labelled.enumerate().map(move |(rows_index, (index, placed, rows))| {
+                let PlacedTable { table, start, .. } = placed;
+                LabelledTable { slot, index, rows_index, table, rows, start }
+            })
+        })
     }
 
     /// Replaces the rows of a table with row labels.
-    pub(super) fn set_rows(&mut self, slot: u8, table: u32, rows: SharedRows) {
-        let Some(Some(section)) = self.sections.get_mut(usize::from(slot)) else { return };
-        let tables = &section.catalog.entry().catalog().tables;
-        let before = tables.iter().take(table as usize);
-        let index = before.filter(|table| !table.row_labels.is_empty()).count();
-        if let Some(own) = section.rows.get_mut(index) {
+    pub(super) fn set_rows(&mut self, slot: usize, rows_index: usize, rows: SharedRows) {
+        let section = self.sections.get_mut(slot).and_then(Option::as_mut);
+        if let Some(own) = section.and_then(|section| section.rows.get_mut(rows_index)) {
             *own = rows;
         }
     }
@@ -165,7 +196,8 @@ impl Section {
     pub(super) fn new(catalog: Pinned, store: &RowStore) -> Result<Self, Code> {
         let tables = &catalog.entry().catalog().tables;
         let labelled = tables.iter().filter(|table| !table.row_labels.is_empty());
-        let rows = labelled.map(|_| store.intern(TableRows::default())).collect::<Result<_, _>>()?;
+        let rows =
+            labelled.map(|_| store.intern(TableRows::default())).collect::<Result<_, _>>()?;
         Ok(Self { catalog, rows })
     }
 

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use fleetgauge_proto::limits::MIN_INTERVAL_MS;
 use fleetgauge_proto::message::{Hello, Report, Rows};
-use fleetgauge_proto::{
-    AgentId, Catalog, Code, Fingerprint, Frame, Kind, StaticLabels, Violation,
-};
+use fleetgauge_proto::{AgentId, Catalog, Code, Fingerprint, Frame, Kind, StaticLabels, Violation};
 
 use super::{FIRST_REPORT_TIMEOUT, SILENT_INTERVALS};
 use crate::clock::{MICROS, Millis};
@@ -169,8 +167,7 @@ impl Agent {
     ) -> Result<(), Refusal> {
         let fingerprint = Fingerprint::of_payload(frame.payload)?;
         let catalogs = collector.registry.catalogs();
-        let (slot, catalog) =
-            Catalog::try_from_frame(frame, &collector.config.bounds.limits)?;
+        let (slot, catalog) = Catalog::try_from_frame(frame, &collector.config.bounds.limits)?;
         let catalog = if let Some(known) = catalogs.find(&fingerprint) {
             known
         } else {
@@ -208,13 +205,11 @@ impl Agent {
         self.charge_rows(rows, now, collector)?;
         let mut pending = self.take_pending()?;
         let limits = &collector.config.bounds.limits;
-        for change in &rows.changes {
-            let changed = collector.registry.change_rows(&mut pending, change, limits);
-            changed.map_err(|refused| match refused {
-                RowsRefused::Violation(violation) => Refusal::from(violation),
-                RowsRefused::Full(code) => Refusal::of(code),
-            })?;
-        }
+        let changed = collector.registry.change_rows(&mut pending, &rows.changes, limits);
+        changed.map_err(|refused| match refused {
+            RowsRefused::Violation(violation) => Refusal::from(violation),
+            RowsRefused::Full(code) => Refusal::of(code),
+        })?;
         check_page(&pending, self.labels(), &collector.config)?;
         self.pending = Some(pending);
         Ok(())
@@ -325,7 +320,7 @@ impl Agent {
 
 /// Checks the size of an agent's lines on a page. `labels` are its own, as written on each line.
 fn check_page(values: &PendingValues, labels: &str, config: &Config) -> Result<(), Refusal> {
-    let (bytes, max) = (values.page_bytes(labels.len()), config.bounds.page_bytes_per_agent);
+    let (bytes, max) = (values.page_bytes(labels), config.bounds.page_bytes_per_agent);
     if bytes > max {
         let detail = format!(
             "the agent's samples can take {bytes} bytes of a page; the limit is {max} \

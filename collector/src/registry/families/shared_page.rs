@@ -152,9 +152,8 @@ impl Families {
     }
 
     fn gauge(&self, name: &str, kinds: &[Declared]) -> Option<GaugeFamily> {
-        let is_shown = |declared: &&Declared| {
-            declared.kind == FamilyKind::Gauge && declared.shown.is_some()
-        };
+        let is_shown =
+            |declared: &&Declared| declared.kind == FamilyKind::Gauge && declared.shown.is_some();
         let declared = kinds.iter().find(is_shown)?;
         let member = |(key, at): &(u64, usize)| Some((self.live.get(key)?, *at));
         let members: Vec<_> = declared.members.values().filter_map(member).collect();
@@ -164,7 +163,8 @@ impl Families {
         for (live, at) in members {
             for (index, table) in live.catalog.catalog().tables.iter().enumerate() {
                 let columns = table.columns.iter().filter(|column| column.family == at);
-                let member = |offset| GaugeMember { catalog: live.catalog.key(), table: index, offset };
+                let member =
+                    |offset| GaugeMember { catalog: live.catalog.key(), table: index, offset };
                 gauge.members.extend(columns.map(|column| member(column.offset)));
             }
         }
