@@ -12,7 +12,10 @@ use parking_lot::Mutex;
 
 use super::catalogs::{CatalogEntry, Pinned};
 use super::row_store::{RowStore, SharedRows};
-use crate::exposition::{Rename, label_bytes, renames};
+use crate::exposition::label_bytes;
+
+/// Minimum number of shared layouts that are stored before those without agents are removed.
+const MIN_SWEEP: usize = 64;
 
 /// The layout of an agent's values. The values of its catalogs follow each other by slot, those of
 /// a catalog by table, row and column.
@@ -111,10 +114,7 @@ impl Layout {
     pub fn page_bytes(&self, labels: &str) -> usize {
         let section = |section: &Section| {
             let rows = section.tables(0).map(|placed| (placed.row_count(), placed.text_bytes()));
-            let measured = section.catalog.entry().measured();
-            let renames = renames(labels, measured.catalog());
-            let labels = labels.len() + renames.iter().map(Rename::growth).sum::<usize>();
-            measured.size().page_bytes(labels, rows)
+            section.catalog.entry().measured().page_bytes(labels, rows)
         };
         self.sections.iter().flatten().map(section).sum()
     }
@@ -219,7 +219,16 @@ impl Section {
 
 /// Layouts without tables with row labels: all agents with the same catalogs share one.
 #[derive(Debug, Default)]
-pub(super) struct LayoutStore(Mutex<HashMap<Vec<Option<u64>>, Weak<Layout>>>);
+pub(super) struct LayoutStore(Mutex<SharedLayouts>);
+
+#[derive(Debug, Default)]
+struct SharedLayouts {
+    /// Layouts by the keys of their catalogs.
+    by_catalogs: HashMap<Vec<Option<u64>>, Weak<Layout>>,
+    /// Number of layouts at which those without agents are removed: a multiple of those that
+    /// remained the last time, so that each agent costs constant time on average.
+    sweep_at: usize,
+}
 
 impl LayoutStore {
     /// Returns the shared layout if this one can be shared.
@@ -230,12 +239,21 @@ impl LayoutStore {
         let key = |section: &Option<Section>| Some(section.as_ref()?.catalog.entry().key());
         let key = layout.sections.iter().map(key).collect();
         let mut layouts = self.0.lock();
-        if let Some(known) = layouts.get(&key).and_then(Weak::upgrade) {
+        if let Some(known) = layouts.by_catalogs.get(&key).and_then(Weak::upgrade) {
             return known;
         }
-        layouts.retain(|_, known| known.strong_count() > 0);
+        if layouts.by_catalogs.len() >= layouts.sweep_at {
+            layouts.by_catalogs.retain(|_, known| known.strong_count() > 0);
+            layouts.sweep_at = 2 * layouts.by_catalogs.len() + MIN_SWEEP;
+        }
         let layout = Arc::new(layout);
-        layouts.insert(key, Arc::downgrade(&layout));
+        layouts.by_catalogs.insert(key, Arc::downgrade(&layout));
         layout
+    }
+
+    /// Returns the number of layouts, also of those without agents that were not removed yet.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().by_catalogs.len()
     }
 }

@@ -27,7 +27,7 @@ fn assert_cost(what: &str, cost: Duration, bound: Duration) {
     assert!(cost < bound, "{what}: {cost:?} of CPU time, at most {bound:?}");
 }
 
-/// Schemas that share families and have one of their own, and an agent for each.
+/// Catalogs that share families and have one of their own, and an agent for each.
 struct Crowd {
     registry: Registry,
     catalogs: Vec<Pinned>,

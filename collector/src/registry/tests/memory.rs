@@ -161,3 +161,22 @@ fn tables_without_rows_are_charged() {
     assert!(registry.leave(&pending("a", 1).id, 1));
     assert_eq!(registry.budget.taken(), before);
 }
+
+#[test]
+fn equal_layouts_are_shared_and_unused_ones_removed() {
+    let registry = registry();
+    let one = pin_fixed(&registry, 1, &[("load", GAUGE)]);
+    let agents: Vec<_> =
+        (1..=20).map(|n| enter(&registry, &format!("a{n}"), n, &one, &[1.0])).collect();
+    assert!(agents.iter().all(|agent| Arc::ptr_eq(&agent.layout(), &agents[0].layout())));
+    assert_eq!(registry.layouts.len(), 1);
+    for n in 0..1_000_u64 {
+        let mut fingerprint = [0; 16];
+        fingerprint[8..].copy_from_slice(&n.to_le_bytes());
+        let own = catalog(&[("own", GAUGE)]);
+        let own = registry.catalogs().intern(Fingerprint(fingerprint), own, 10).unwrap();
+        let _ = enter(&registry, "b", 100 + n, &own, &[1.0]);
+        assert!(registry.leave(&pending("b", 0).id, 100 + n));
+        assert!(registry.layouts.len() < 70, "{}", registry.layouts.len());
+    }
+}
