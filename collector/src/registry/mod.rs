@@ -303,12 +303,10 @@ impl Registry {
         };
         let before = std::mem::replace(&mut series.layout, layout);
         let freed = std::mem::replace(&mut series.values, values);
+        drop(series);
+        drop(stripe);
         self.budget.give_back(before.bytes() + size_of_val(&*freed));
-        // Under the lock of the series, or a snapshot could have the new catalogs before the names
-        // of the old ones are free.
-        let mut families = self.families.lock();
-        families.leave(&before);
-        Ok(Some(families.suppressed_of(&joined)))
+        Ok(Some(suppressed))
     }
 
     /// Removes an agent and its series if this session holds the id. Returns whether it did.
