@@ -82,7 +82,7 @@ impl Stage {
             if !declared.row_labels.is_empty() {
                 let added = vec!["sda", "sdb"];
                 let change = RowChange { slot: 0, table, removed: Vec::new(), added };
-                self.registry.change_rows(&mut pending, &change, &Limits::default()).unwrap();
+                self.registry.change_rows(&mut pending, &[change], &Limits::default()).unwrap();
             }
         }
         let encoded = encoded(pending.layout(), value);
