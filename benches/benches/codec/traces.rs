@@ -86,7 +86,8 @@ fn print_start(name: &str, trace: &Trace) {
     encoded.encode_all(&page.values, trace.shape(page));
     let values = bytes_of(encoded.values());
     println!(
-        "trace/{name}: catalog {catalog} bytes, rows {rows} bytes, first report {:.3} bytes a sample",
+        "trace/{name}: catalog {catalog} bytes, rows {rows} bytes, first report {:.3} bytes a \
+         sample",
         values as f64 / present(page) as f64
     );
 }

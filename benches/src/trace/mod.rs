@@ -21,9 +21,9 @@ use recording::{Family, Recording};
 use tables::Table;
 
 const FAMILIES: &str = include_str!("../../traces/families.txt");
-/// Largest step of a counter between two pages if all counters move, in units of its last decimal
-/// place: a power of two.
-const MAX_STEP_BITS: u64 = 11;
+/// Bits of the largest step of a counter between two pages if all counters move. A step is in units
+/// of the last decimal place.
+const MAX_STEP_BITS: u64 = 12;
 
 /// Pages of one host, a fixed interval apart.
 ///
@@ -168,20 +168,19 @@ impl Trace {
     #[must_use]
     pub fn with_all_counters_moving(mut self) -> Self {
         for (index, page) in self.pages.iter_mut().enumerate() {
-            let mut values = page.values.clone();
-            let mut cells = values.iter_mut();
-            for (table, row, own) in page.rows(&self.tables) {
+            let values = page.rows(&self.tables).flat_map(|(table, row, values)| {
                 let Table { columns, decimals, .. } = &self.tables[table];
-                for ((column, decimals), _) in columns.iter().zip(decimals).zip(own) {
-                    let Some(cell) = cells.next() else { break };
-                    if self.families[column.family].counts() && !is_absent(*cell) {
-                        let units = 10_f64.powi((*decimals).into());
-                        let moved = index as f64 * step(column, row);
-                        *cell = ((*cell * units).round_ties_even() + moved) / units;
+                let families = &self.families;
+                let cells = columns.iter().zip(decimals).zip(values);
+                cells.map(move |((column, decimals), value)| {
+                    if !families[column.family].counts() || is_absent(*value) {
+                        return *value;
                     }
-                }
-            }
-            page.values = values;
+                    let units = 10_f64.powi((*decimals).into());
+                    ((value * units).round_ties_even() + index as f64 * step(column, row)) / units
+                })
+            });
+            page.values = values.collect();
         }
         self
     }
@@ -192,8 +191,8 @@ impl Trace {
 }
 
 impl Family {
-    /// Whether its values only rise. Besides the declared counters these are the families without
-    /// a type, which are counters of the kernel.
+    /// Whether its values only rise. Families without a type have the kernel's numbers of events,
+    /// with few exceptions.
     fn counts(&self) -> bool {
         matches!(self.kind.as_str(), "counter" | "untyped")
     }
@@ -209,12 +208,12 @@ impl Family {
     }
 }
 
-/// Returns the step of a counter: as many small ones as large ones, by powers of two.
+/// Returns the step of a counter: any number of bits is as likely as any other.
 fn step(column: &tables::Column, row: &[String]) -> f64 {
     let mut hasher = DefaultHasher::new();
     (column.family, &column.labels, row).hash(&mut hasher);
     let hash = hasher.finish();
-    let bits = hash % (MAX_STEP_BITS + 1);
+    let bits = hash % MAX_STEP_BITS;
     ((1 << bits) + (hash >> 32) % (1 << bits)) as f64
 }
 

@@ -168,13 +168,13 @@ fn every_counter_moves_if_all_counters_shall() {
         let rows = page.rows(&trace.tables);
         let values = rows.flat_map(|(table, _, values)| {
             let families = trace.tables[table].columns.iter().map(|column| column.family);
-            families.zip(values).filter(|(family, _)| trace.families[*family].counts())
+            families.zip(values).filter(|(family, _)| trace.families[*family].kind == "counter")
         });
         values.map(|(_, value)| *value).filter(|value| !is_absent(*value)).collect::<Vec<_>>()
     };
     for pages in trace.pages.windows(2) {
         let (before, now) = (counters(&pages[0]), counters(&pages[1]));
-        assert!(before.len() > 200);
+        assert!(before.len() > 100);
         assert!(before.iter().zip(&now).all(|(before, now)| before < now));
     }
 }
