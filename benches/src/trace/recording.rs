@@ -41,7 +41,7 @@ pub struct BadLine {
 impl Recording {
     /// Parses a trace and the file with its families.
     pub(super) fn parse(families: &str, trace: &str) -> Result<Self, BadLine> {
-        let families = lines(families, |line| family(line))?;
+        let families = lines(families, family)?;
         let mut recording = Self { families, label_sets: Vec::new(), pages: Vec::new() };
         lines(trace, |line| recording.line(line))?;
         Ok(recording)
