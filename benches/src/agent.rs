@@ -55,7 +55,8 @@ impl Agent {
         values.encode_all(&row, std::iter::empty());
         let mut agent = Self { stream, sequence: 0, out, values };
         agent.flush();
-        if agent.await_frame() == 0 {
+        let catalogs_known = agent.await_frame();
+        if catalogs_known & 1 == 0 {
             agent.out = frame;
         }
         agent
@@ -88,7 +89,7 @@ impl Agent {
         self.out.clear();
     }
 
-    /// Waits for a frame. Returns the catalogs that the collector knows, one bit each.
+    /// Waits for a frame. Returns the catalogs that the collector knows, the lowest bit for slot 0.
     fn await_frame(&mut self) -> u16 {
         let (mut frames, mut buffer) = (FrameBuffer::default(), [0; 1024]);
         loop {

@@ -115,7 +115,7 @@ fn print_bytes(name: &str, trace: &Trace, steps: &[Step<'_>]) {
     let samples = samples(steps) as f64;
     let of_sample = |bytes| bytes as f64 / samples;
     println!(
-        "trace/{name}: {} reports of {:.0} samples, {:.1} % of the cells changed",
+        "trace/{name}: {} reports of {:.0} samples, {:.1} changed values a hundred samples",
         steps.len(),
         samples / steps.len() as f64,
         of_sample(changed) * 100.0
