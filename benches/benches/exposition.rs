@@ -116,14 +116,14 @@ fn main() {
     let mut c = criterion(Clock::Thread);
     let mut group = c.benchmark_group("exposition");
     group.sample_size(10).sampling_mode(SamplingMode::Flat);
+    for agents in [1_000, 10_000] {
+        bench_fleet(&mut group, "node_exporter", &Fleet::of(Hosts::idle(), agents));
+    }
     for agents in [1_000, 10_000, 100_000, 1_000_000] {
         bench_fleet(&mut group, "gauges", &Fleet::new(agents));
         if agents <= MAX_CLIENT_AGENTS {
             bench_prometheus_client(&mut group, agents);
         }
-    }
-    for agents in [1_000, 10_000] {
-        bench_fleet(&mut group, "node_exporter", &Fleet::of(Hosts::idle(), agents));
     }
     group.finish();
     c.final_summary();
