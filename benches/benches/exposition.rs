@@ -1,10 +1,10 @@
-//! Snapshot and rendering of a page, in nanoseconds per line, compared with prometheus-client's
-//! `Family` with the same series.
+//! Snapshot and rendering of a page, in nanoseconds per line: of hosts with six gauges, compared
+//! with prometheus-client's `Family` with the same series, and of hosts like the idle trace.
 
 use std::hint::black_box;
 
-use criterion::{BenchmarkId, SamplingMode, Throughput};
-use fleetgauge_benches::{Clock, Fleet, SERIES, criterion};
+use criterion::{BenchmarkGroup, BenchmarkId, SamplingMode, Throughput};
+use fleetgauge_benches::{Clock, CpuTime, Fleet, GAUGES, Hosts, criterion};
 use fleetgauge_collector::exposition::{Disconnected, Format, Gzip, Sink, render};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -14,12 +14,15 @@ use prometheus_client::registry::Registry;
 #[global_allocator]
 static ALLOCATOR: fleetgauge_collector::Allocator = fleetgauge_collector::Allocator;
 
-/// Accepts and discards every chunk.
-struct Discard;
+/// Accepts, counts and discards every chunk.
+#[derive(Default)]
+struct Discard {
+    bytes: usize,
+}
 
 impl Sink for Discard {
     fn chunk(&mut self, bytes: &[u8]) -> Result<(), Disconnected> {
-        black_box(bytes);
+        self.bytes += black_box(bytes).len();
         Ok(())
     }
 }
@@ -41,7 +44,7 @@ type FloatGauge = Gauge<f64, std::sync::atomic::AtomicU64>;
 
 fn client_registry(agents: usize) -> Registry {
     let mut registry = Registry::default();
-    for series in 0..SERIES {
+    for series in 0..GAUGES {
         let family = Family::<Vec<(String, String)>, FloatGauge>::default();
         for agent in 0..agents {
             let labels = vec![("agent".to_owned(), format!("web-{agent:06}.example"))];
@@ -52,41 +55,75 @@ fn client_registry(agents: usize) -> Registry {
     registry
 }
 
+/// Benches the page of a fleet. `kind` names the hosts.
+fn bench_fleet(group: &mut BenchmarkGroup<'_, CpuTime>, kind: &str, fleet: &Fleet) {
+    let agents = fleet.agents.len();
+    let id = |part: &str| BenchmarkId::new(format!("{kind}/{part}"), agents);
+    group.throughput(Throughput::Elements(fleet.samples() as u64));
+    print_page(kind, fleet);
+    group.bench_function(id("snapshot"), |b| b.iter(|| fleet.registry.snapshot()));
+    group.bench_function(id("first_chunk"), |b| {
+        b.iter(|| render(&fleet.registry.snapshot(), Format::Text, &mut DisconnectAtOnce));
+    });
+    let snapshot = fleet.registry.snapshot();
+    group.bench_function(id("render"), |b| {
+        b.iter(|| render(&snapshot, Format::Text, &mut Discard::default()));
+    });
+    group.bench_function(id("render_gzip"), |b| {
+        b.iter(|| {
+            let mut discard = Discard::default();
+            let mut gzip = Gzip::new(&mut discard);
+            render(&snapshot, Format::Text, &mut gzip)?;
+            gzip.finish()
+        });
+    });
+    drop(snapshot);
+    group.bench_function(id("snapshot_and_render"), |b| {
+        b.iter(|| render(&fleet.registry.snapshot(), Format::Text, &mut Discard::default()));
+    });
+}
+
+/// Prints the number of lines and bytes of a page.
+fn print_page(kind: &str, fleet: &Fleet) {
+    let snapshot = fleet.registry.snapshot();
+    let (mut plain, mut compressed) = (Discard::default(), Discard::default());
+    let counted = render(&snapshot, Format::Text, &mut plain).expect("a sink takes everything");
+    let mut gzip = Gzip::new(&mut compressed);
+    let written = render(&snapshot, Format::Text, &mut gzip).and_then(|_| gzip.finish());
+    written.expect("a sink takes everything");
+    let of_line = |bytes| bytes as f64 / counted.lines as f64;
+    println!(
+        "exposition/{kind} of {} agents: {} lines, {:.1} bytes a line, {:.2} compressed",
+        fleet.agents.len(),
+        counted.lines,
+        of_line(plain.bytes),
+        of_line(compressed.bytes)
+    );
+}
+
+fn bench_prometheus_client(group: &mut BenchmarkGroup<'_, CpuTime>, agents: usize) {
+    let registry = client_registry(agents);
+    group.throughput(Throughput::Elements((agents * GAUGES) as u64));
+    group.bench_function(BenchmarkId::new("gauges/prometheus_client_family", agents), |b| {
+        b.iter(|| {
+            let mut page = String::new();
+            prometheus_client::encoding::text::encode(&mut page, &registry).map(|()| page.len())
+        });
+    });
+}
+
 fn main() {
     let mut c = criterion(Clock::Thread);
     let mut group = c.benchmark_group("exposition");
     group.sample_size(10).sampling_mode(SamplingMode::Flat);
+    for agents in [1_000, 10_000] {
+        bench_fleet(&mut group, "node_exporter", &Fleet::of(Hosts::idle(), agents));
+    }
     for agents in [1_000, 10_000, 100_000, 1_000_000] {
-        group.throughput(Throughput::Elements((agents * SERIES) as u64));
-        let fleet = Fleet::new(agents);
-        group.bench_function(BenchmarkId::new("snapshot", agents), |b| {
-            b.iter(|| fleet.registry.snapshot());
-        });
-        group.bench_function(BenchmarkId::new("first_chunk", agents), |b| {
-            b.iter(|| render(&fleet.registry.snapshot(), Format::Text, &mut DisconnectAtOnce));
-        });
-        group.bench_function(BenchmarkId::new("snapshot_and_render", agents), |b| {
-            b.iter(|| render(&fleet.registry.snapshot(), Format::Text, &mut Discard));
-        });
-        group.bench_function(BenchmarkId::new("snapshot_render_gzip", agents), |b| {
-            b.iter(|| {
-                let mut discard = Discard;
-                let mut gzip = Gzip::new(&mut discard);
-                render(&fleet.registry.snapshot(), Format::Text, &mut gzip)?;
-                gzip.finish()
-            });
-        });
-        drop(fleet);
-        if agents > MAX_CLIENT_AGENTS {
-            continue;
+        bench_fleet(&mut group, "gauges", &Fleet::new(agents));
+        if agents <= MAX_CLIENT_AGENTS {
+            bench_prometheus_client(&mut group, agents);
         }
-        let registry = client_registry(agents);
-        group.bench_function(BenchmarkId::new("prometheus_client_family", agents), |b| {
-            b.iter(|| {
-                let mut page = String::new();
-                prometheus_client::encoding::text::encode(&mut page, &registry).map(|()| page.len())
-            });
-        });
     }
     group.finish();
     c.final_summary();

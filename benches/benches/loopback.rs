@@ -3,7 +3,7 @@
 //! A Ping after the reports is answered only when the collector has processed them.
 
 use criterion::{BenchmarkId, Throughput};
-use fleetgauge_benches::{Agent, Clock, criterion, schema};
+use fleetgauge_benches::{Agent, Clock, criterion, gauges};
 use fleetgauge_collector::{Config, Listeners, run};
 
 /// The collector's allocator.
@@ -22,7 +22,7 @@ fn main() {
     let listeners = Listeners::bind(&config).expect("free ports");
     let address = listeners.agent_addresses().expect("bound sockets")[0];
     runtime.spawn(run(config, listeners, std::future::pending()));
-    let mut agent = Agent::connect(address, "bench", &schema());
+    let mut agent = Agent::connect(address, "bench", &gauges());
 
     let mut c = criterion(Clock::Process);
     let mut group = c.benchmark_group("loopback");

@@ -3,8 +3,8 @@
 use std::hint::black_box;
 
 use criterion::BenchmarkId;
-use fleetgauge_benches::{Clock, Fleet, SERIES, criterion};
-use fleetgauge_proto::report::{Values, write_all};
+use fleetgauge_benches::{Clock, Fleet, GAUGES, criterion};
+use fleetgauge_proto::report::EncodedValues;
 
 /// The collector's allocator.
 #[global_allocator]
@@ -15,15 +15,21 @@ fn main() {
     let mut group = c.benchmark_group("registry");
     for agents in [1_000, 100_000] {
         let fleet = Fleet::new(agents);
-        let mut bytes = Vec::new();
-        write_all(&[0.5; SERIES], &mut bytes);
-        let values = Values::All(&bytes);
+        let shape = || std::iter::once((1, &[0; GAUGES][..]));
+        // Stored in turn, so that every value changes.
+        let reports = [0.25, 0.5].map(|value| {
+            let mut encoded = EncodedValues::default();
+            encoded.encode_all(&[value; GAUGES], shape());
+            encoded
+        });
+        let mut reports = reports.iter().map(EncodedValues::values).cycle();
         let mut index = 0;
         group.bench_function(BenchmarkId::new("update", agents), |b| {
             b.iter(|| {
                 // This stride visits every agent, in an order that the CPU cannot prefetch.
                 index = (index + 48_271) % agents;
-                assert!(black_box(&fleet.agents[index]).row().store(index as u64, &values));
+                let values = reports.next().expect("the reports repeat");
+                assert_eq!(black_box(&fleet.agents[index]).store(&values), Ok(true));
             });
         });
         group.bench_function(BenchmarkId::new("connect_and_remove", agents), |b| {

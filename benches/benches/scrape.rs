@@ -11,8 +11,8 @@ use std::time::Instant;
 use criterion::{SamplingMode, Throughput};
 use fleetgauge_benches::{Agent, Clock, criterion};
 use fleetgauge_collector::{Config, Listeners, run};
-use fleetgauge_proto::message::{Family, Schema, Series};
-use fleetgauge_proto::schema::FamilyKind;
+use fleetgauge_proto::catalog::FamilyKind;
+use fleetgauge_proto::message::{Catalog, Column, Family, Table};
 
 /// The collector's allocator.
 #[global_allocator]
@@ -67,15 +67,18 @@ fn main() {
     let names: Vec<_> = (0..GAUGES).map(|n| format!("host_memory_gauge_{n:03}_bytes")).collect();
     let family =
         |name| Family { name, kind: FamilyKind::Gauge as u8, unit: "bytes", help: "A gauge." };
-    let series = |family| Series { family, width: 1, parameters: Vec::new(), labels: Vec::new() };
-    let schema = Schema {
+    let column =
+        |family| Column { family, width: 1, decimals: 0, parameters: vec![], labels: vec![] };
+    let columns = (0..GAUGES as u32).map(column).collect();
+    let catalog = Catalog {
         stream: 0,
+        slot: 0,
         families: names.iter().map(|name| family(name)).collect(),
-        series: (0..GAUGES as u32).map(series).collect(),
+        tables: vec![Table { row_labels: Vec::new(), columns }],
     };
     let agents: Vec<_> = (0..AGENTS)
         .map(|n| {
-            let mut agent = Agent::connect(address, &format!("web-{n:06}.example"), &schema);
+            let mut agent = Agent::connect(address, &format!("web-{n:06}.example"), &catalog);
             agent.queue_report();
             agent.round_trip();
             agent

@@ -1,47 +1,17 @@
 //! A registry with a fleet of agents.
 
-use std::sync::Arc;
-
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::Arc;
 
 use fleetgauge_collector::limits::memory_budget::MemoryBudget;
 use fleetgauge_collector::peers::handle::ConnectionHandle;
 use fleetgauge_collector::registry::{
-    PendingAgent, Pinned, RegisteredAgent, Registry, SchemaLimits,
+    CatalogLimits, PendingAgent, PendingValues, Pinned, RegisteredAgent, Registry,
 };
-use fleetgauge_proto::message::{Family, Schema as SchemaMessage, Series};
-use fleetgauge_proto::report::{Values, write_all};
-use fleetgauge_proto::schema::{self, FamilyKind};
-use fleetgauge_proto::{AgentId, Limits, Schema};
+use fleetgauge_proto::report::{EncodedValues, is_absent};
+use fleetgauge_proto::{AgentId, Catalog, Limits, catalog};
 
-/// Series per agent: the size of the basic metric set.
-pub const SERIES: usize = 6;
-
-const FAMILIES: [(&str, &str); SERIES] = [
-    ("host_cpu_usage_ratio", "ratio"),
-    ("host_filesystem_usage_ratio", "ratio"),
-    ("host_memory_available_bytes", "bytes"),
-    ("host_memory_total_bytes", "bytes"),
-    ("host_memory_usage_ratio", "ratio"),
-    ("host_memory_used_bytes", "bytes"),
-];
-
-/// Returns the message with a schema of six gauges.
-#[must_use]
-pub fn schema() -> SchemaMessage<'static> {
-    let family = |(name, unit)| Family {
-        name,
-        kind: FamilyKind::Gauge as u8,
-        unit,
-        help: "A gauge of the basic metric set.",
-    };
-    let series = |family| Series { family, width: 1, parameters: Vec::new(), labels: Vec::new() };
-    SchemaMessage {
-        stream: 0,
-        families: FAMILIES.into_iter().map(family).collect(),
-        series: (0..SERIES as u32).map(series).collect(),
-    }
-}
+use crate::Hosts;
 
 const ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9));
 
@@ -52,27 +22,37 @@ pub struct Fleet {
     pub registry: Registry,
     /// Its agents.
     pub agents: Vec<Arc<RegisteredAgent>>,
-    schema: Pinned,
+    hosts: Hosts,
+    catalog: Pinned,
 }
 
 impl Fleet {
-    /// Creates a registry with this many agents, each with different values.
+    /// Creates a registry with this many agents with six gauges, each with different values.
     ///
     /// # Panics
     /// If the registry refuses an agent.
     #[must_use]
     pub fn new(agents: usize) -> Self {
+        Self::of(Hosts::Gauges, agents)
+    }
+
+    /// Creates a registry with an agent on each of this many hosts.
+    ///
+    /// # Panics
+    /// If the registry refuses an agent.
+    #[must_use]
+    pub fn of(hosts: Hosts, agents: usize) -> Self {
         let registry = Registry::new(
-            SchemaLimits { schemas: 16, bytes: 1 << 20 },
+            CatalogLimits { catalogs: 16, bytes: 1 << 20 },
             Default::default(),
             Arc::new(MemoryBudget::new(usize::MAX)),
         );
-        let message = schema();
-        let (frame, fingerprint) = schema::encode(&message).expect("six gauges fit a frame");
-        let legal = Schema::try_new(&message, &Limits::default()).expect("six gauges are legal");
-        let pinned = registry.schemas().intern(fingerprint, legal, frame.len());
-        let schema = pinned.expect("an empty store has room");
-        let mut fleet = Self { registry, agents: Vec::new(), schema };
+        let message = hosts.catalog();
+        let (frame, fingerprint) = catalog::encode(&message).expect("the catalog fits a frame");
+        let legal = Catalog::try_new(&message, &Limits::default()).expect("the catalog is legal");
+        let pinned = registry.catalogs().intern(fingerprint, legal, frame.len());
+        let catalog = pinned.expect("an empty store has room");
+        let mut fleet = Self { registry, agents: Vec::new(), hosts, catalog };
         fleet.agents = (0..agents).map(|number| fleet.connect(number)).collect();
         fleet
     }
@@ -83,14 +63,33 @@ impl Fleet {
     /// If another host holds its id.
     #[must_use]
     pub fn connect(&self, number: usize) -> Arc<RegisteredAgent> {
-        let values = values(number);
-        let entered = self.registry.enter(
-            &pending(number),
-            self.schema.entry(),
-            &Values::All(&values),
-            number as u64,
-        );
+        let values = self.pending_values(number);
+        let entered = self.registry.enter(&pending(number), values, number as u64);
         entered.expect("the id is free").agent
+    }
+
+    /// Returns the rows and values of the agent with this number, as from its first frames.
+    fn pending_values(&self, number: usize) -> PendingValues {
+        let page = self.hosts.page(number);
+        let mut pending = PendingValues::empty();
+        let set = self.registry.set_catalog(&mut pending, 0, self.catalog.clone());
+        set.expect("memory is unlimited");
+        for change in self.hosts.rows(&page) {
+            let changed = self.registry.change_rows(&mut pending, &change, &Limits::default());
+            changed.expect("the rows are legal");
+        }
+        let mut encoded = EncodedValues::default();
+        encoded.encode_all(&page.values, pending.layout().shape());
+        pending.apply(&encoded.values()).expect("the values have the shape of the rows");
+        pending
+    }
+
+    /// Returns the number of samples of all agents.
+    #[must_use]
+    pub fn samples(&self) -> usize {
+        // The hosts differ in the values, not in the number of series.
+        let is_present = |value: &&f64| !is_absent(**value);
+        self.agents.len() * self.hosts.page(0).values.iter().filter(is_present).count()
     }
 
     /// Disconnects the agent with this number. Returns whether it was connected.
@@ -112,14 +111,4 @@ fn pending(number: usize) -> PendingAgent {
         host_nonce: [1; 16],
         handle: ConnectionHandle::new(number as u64, ADDRESS, u64::MAX),
     }
-}
-
-/// Realistic values: three ratios and three sizes.
-fn values(number: usize) -> Vec<u8> {
-    let share = (number % 997) as f64 / 997.0;
-    let total = 68_719_476_736.0;
-    let used = (total * share).floor();
-    let mut bytes = Vec::new();
-    write_all(&[share * 0.9, share, total - used, total, used / total, used], &mut bytes);
-    bytes
 }

@@ -1,4 +1,4 @@
-//! CPU-time measurement and simulated fleets, shared by the benches.
+//! CPU-time measurement, simulated fleets and recorded traces, shared by the benches.
 //!
 //! On a shared machine, wall time includes the work of other programs. So every bench measures CPU
 //! time: of its own thread or, if it has several, of the process.
@@ -6,10 +6,14 @@
 mod agent;
 mod cpu_time;
 mod fleet;
+mod hosts;
+mod trace;
 
 pub use agent::Agent;
 pub use cpu_time::{Clock, CpuTime};
-pub use fleet::{Fleet, SERIES, schema};
+pub use fleet::Fleet;
+pub use hosts::{GAUGES, Hosts, gauges};
+pub use trace::{BadLine, Page, Row, Trace};
 
 use std::time::Duration;
 
