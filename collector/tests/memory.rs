@@ -5,41 +5,67 @@ use std::sync::Arc;
 
 use fleetgauge_collector::limits::memory_budget::MemoryBudget;
 use fleetgauge_collector::peers::handle::ConnectionHandle;
-use fleetgauge_collector::registry::{PendingAgent, Pinned, Pins, Registry, SchemaLimits};
-use fleetgauge_proto::message::{Family, Label, Schema as Declared, Series};
-use fleetgauge_proto::report::{Values, write_all};
-use fleetgauge_proto::schema::FamilyKind;
-use fleetgauge_proto::{AgentId, Fingerprint, Limits, Schema};
+use fleetgauge_collector::registry::{
+    CatalogLimits, PendingAgent, PendingValues, Pinned, Pins, Registry,
+};
+use fleetgauge_proto::catalog::FamilyKind;
+use fleetgauge_proto::message::{Catalog as Declared, Column, Family, Label, RowChange, Table};
+use fleetgauge_proto::report::EncodedValues;
+use fleetgauge_proto::{AgentId, Catalog, Fingerprint, Limits};
 
 /// Accepted ratios of allocated to charged bytes.
 const HONEST: std::ops::Range<f64> = 0.75..1.25;
 
-/// Adds a schema of `families` families. The series of histograms have a label and bounds, others
-/// neither.
-fn schema(registry: &Registry, number: u64, families: u32, kind: FamilyKind) -> Pinned {
+/// Adds a catalog of `families` families. Their columns have labels and parameters, or neither.
+fn catalog(registry: &Registry, number: u64, families: u32, kind: FamilyKind) -> Pinned {
+    intern(registry, number, families, kind, &[])
+}
+
+/// Adds a catalog of one table with these row labels.
+fn intern(
+    registry: &Registry,
+    number: u64,
+    families: u32,
+    kind: FamilyKind,
+    row_labels: &[&str],
+) -> Pinned {
     let names: Vec<_> = (0..families).map(|n| format!("family_{number}_{n}")).collect();
     let family = |name| Family { name, kind: kind as u8, unit: "", help: "What it is." };
     let histograms = kind == FamilyKind::Histogram;
     let bounds: Vec<_> = if histograms { (0..20).map(f64::from).collect() } else { Vec::new() };
     let labels = histograms.then_some(Label { name: "path", value: "/var/lib" });
-    let series = |family| Series {
+    let column = |family| Column {
         family,
         width: if histograms { 22 } else { 1 },
+        decimals: 0,
         parameters: bounds.clone(),
         labels: labels.into_iter().collect(),
     };
+    let columns = (0..families).map(column).collect();
     let declared = Declared {
         stream: 0,
+        slot: 0,
         families: names.iter().map(|name| family(name)).collect(),
-        series: (0..families).map(series).collect(),
+        tables: vec![Table { row_labels: row_labels.to_vec(), columns }],
     };
-    let legal = Schema::try_new(&declared, &Limits::default()).unwrap();
+    let legal = Catalog::try_new(&declared, &Limits::default()).unwrap();
     let mut fingerprint = [0; 16];
     fingerprint[..8].copy_from_slice(&number.to_le_bytes());
-    registry.schemas().intern(Fingerprint(fingerprint), legal, 1_000).unwrap()
+    registry.catalogs().intern(Fingerprint(fingerprint), legal, 1_000).unwrap()
 }
 
-fn enter(registry: &Registry, number: u64, schema: &Pinned, labels: &str) {
+fn enter(registry: &Registry, number: u64, catalog: &Pinned, labels: &str) {
+    enter_with_rows(registry, number, catalog, labels, &[]);
+}
+
+/// Registers an agent with these rows of its first table.
+fn enter_with_rows(
+    registry: &Registry,
+    number: u64,
+    catalog: &Pinned,
+    labels: &str,
+    rows: &[&str],
+) {
     let id = AgentId::try_new(&format!("web-{number:06}.example")).unwrap();
     let newcomer = PendingAgent {
         labels: format!("agent=\"{id}\"{labels}").into(),
@@ -47,14 +73,21 @@ fn enter(registry: &Registry, number: u64, schema: &Pinned, labels: &str) {
         host_nonce: [1; 16],
         handle: ConnectionHandle::new(number, "127.0.0.1:9".parse().unwrap(), 0),
     };
-    let mut bytes = Vec::new();
-    write_all(&vec![0.5; schema.entry().schema().width], &mut bytes);
-    registry.enter(&newcomer, schema.entry(), &Values::All(&bytes), 0).unwrap();
+    let mut values = PendingValues::empty();
+    registry.set_catalog(&mut values, 0, catalog.clone()).unwrap();
+    if !rows.is_empty() {
+        let change = RowChange { slot: 0, table: 0, removed: vec![], added: rows.to_vec() };
+        registry.change_rows(&mut values, &[change], &Limits::default()).unwrap();
+    }
+    let mut encoded = EncodedValues::default();
+    encoded.encode_all(&vec![0.5; values.layout().cells()], values.layout().shape());
+    values.apply(&encoded.values()).unwrap();
+    registry.enter(&newcomer, values, 0).unwrap();
 }
 
 /// Fills a registry with agents, and compares charged with allocated memory.
 fn check(agents: usize, fill: impl Fn(&Registry)) {
-    let room = SchemaLimits { schemas: 10_000, bytes: 1 << 30 };
+    let room = CatalogLimits { catalogs: 10_000, bytes: 1 << 30 };
     let registry = Registry::new(room, Pins::new(), Arc::new(MemoryBudget::new(usize::MAX)));
     let info = allocation_counter::measure(|| fill(&registry));
     // Connections are charged in admission, not in the registry.
@@ -67,9 +100,9 @@ fn check(agents: usize, fill: impl Fn(&Registry)) {
 }
 
 #[test]
-fn memory_of_many_agents_with_one_schema_is_charged() {
+fn memory_of_many_agents_with_one_catalog_is_charged() {
     check(5_000, |registry| {
-        let six = schema(registry, 1, 6, FamilyKind::Gauge);
+        let six = catalog(registry, 1, 6, FamilyKind::Gauge);
         (1..=5_000).for_each(|n| enter(registry, n, &six, ",role=\"db\""));
     });
 }
@@ -78,18 +111,42 @@ fn memory_of_many_agents_with_one_schema_is_charged() {
 fn memory_of_wide_agents_with_long_labels_is_charged() {
     let labels = format!(",role=\"{}\"", "x".repeat(3_000));
     check(200, |registry| {
-        let wide = schema(registry, 1, 100, FamilyKind::Histogram);
+        let wide = catalog(registry, 1, 100, FamilyKind::Histogram);
         (1..=200).for_each(|n| enter(registry, n, &wide, &labels));
     });
 }
 
 #[test]
-fn memory_of_a_schema_for_each_agent_is_charged() {
+fn memory_of_a_catalog_for_each_agent_is_charged() {
     for kind in [FamilyKind::Gauge, FamilyKind::Histogram] {
         check(200, |registry| {
             for n in 1..=200 {
-                enter(registry, n, &schema(registry, n, 10, kind), "");
+                enter(registry, n, &catalog(registry, n, 10, kind), "");
             }
         });
     }
+}
+
+#[test]
+fn memory_of_many_rows_is_charged() {
+    check(500, |registry| {
+        let disks = intern(registry, 1, 4, FamilyKind::Gauge, &["device", "model"]);
+        for n in 1..=500 {
+            let names: Vec<_> = (0..20).map(|device| format!("disk{n:04}-{device:02}")).collect();
+            let rows: Vec<_> = names.iter().flat_map(|name| [name.as_str(), "x"]).collect();
+            enter_with_rows(registry, n, &disks, "", &rows);
+        }
+    });
+}
+
+#[test]
+fn memory_of_equal_rows_is_charged_once() {
+    check(500, |registry| {
+        let cpus = intern(registry, 1, 8, FamilyKind::Gauge, &["cpu"]);
+        let names: Vec<_> = (0..64).map(|cpu| format!("{cpu:02}")).collect();
+        let rows: Vec<_> = names.iter().map(String::as_str).collect();
+        for n in 1..=500 {
+            enter_with_rows(registry, n, &cpus, "", &rows);
+        }
+    });
 }

@@ -112,34 +112,35 @@ fn other_catalog() -> message::Catalog<'static> {
     catalog
 }
 
+/// Returns a sample of this many catalogs, each with one disk more than the one before.
+fn sample_of_slots(slots: usize) -> Sample {
+    let disks = ["sda", "sdb", "sdc"];
+    let of_slot = |slot: usize| [rows(0, &[]), rows(1, &disks[..=slot]), rows(2, &[])];
+    let values = (0..slots).flat_map(|slot| 0..=2 * (u32::try_from(slot).unwrap() + 1));
+    Sample { rows: (0..slots).flat_map(of_slot).collect(), values: values.map(f64::from).collect() }
+}
+
 #[test]
 fn changed_and_new_catalogs_are_sent_and_start_without_rows() {
     let mut pair = Pair::new();
-    let now = sample(&["sda"], &["sda", "/"], 1);
-    pair.report(&now);
+    pair.report(&sample_of_slots(2));
     for (catalogs, sent) in [
         (vec![catalog(), other_catalog()], 1),
         (vec![catalog(), other_catalog()], 0),
         (vec![other_catalog(), other_catalog()], 1),
         (vec![catalog(), catalog()], 2),
         (vec![catalog(), other_catalog(), catalog()], 2),
+        (vec![other_catalog(), other_catalog(), catalog()], 1),
     ] {
-        let slots = catalogs.len();
+        let sample = sample_of_slots(catalogs.len());
         pair.profile.catalogs = Catalogs::try_new(catalogs).unwrap();
         pair.collector.frames = [0; 3];
-        let mut next = now.clone();
-        next.rows.extend_from_within(..(slots - 2) * 3);
-        next.values.extend_from_within(..(slots - 2) * 4);
-        pair.report(&next);
+        pair.report(&sample);
         assert_eq!(pair.collector.frames, [sent, usize::from(sent > 0), 1]);
     }
-    // A new session: Welcome has said that the catalogs are known.
+    // In a new session, Welcome has said which catalogs are known.
     pair.connect();
-    pair.profile.catalogs = Catalogs::try_new(vec![catalog(), other_catalog(), catalog()]).unwrap();
-    let mut last = now.clone();
-    last.rows.extend_from_within(..3);
-    last.values.extend_from_within(..4);
-    pair.report(&last);
+    pair.report(&sample_of_slots(3));
     assert_eq!(pair.collector.frames, [0, 1, 1]);
 }
 

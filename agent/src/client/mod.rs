@@ -8,7 +8,7 @@
 //! | caller | rows and values | previous values |
 //! |---|---|---|
 //! | an agent | its newest sample | [`Baseline::report`] keeps them |
-//! | a simulated agent | functions of its number and the sequence number | the same functions, for the sequence number before |
+//! | a simulated agent | functions of agent and sequence number | the same, one number before |
 //!
 //! A simulated agent thus takes the size of a [`Client`] and shares everything else: catalogs in
 //! its [`Profile`], a [`ReportEncoder`] and two buffers of values for all agents of a thread.
@@ -261,7 +261,7 @@ impl Client {
         Ok(sequence)
     }
 
-    /// Appends a catalog to `out`, if a session is active, to add it or to replace that of its slot.
+    /// Appends a catalog to `out`, if a session is active: adds it, or replaces that of its slot.
     /// The next [`Update`] must be one of a profile with this catalog, without rows before.
     pub fn send_catalog(&self, catalog: &EncodedCatalog, out: &mut Vec<u8>) {
         if self.is_welcomed() {

@@ -4,10 +4,12 @@ use std::process::{Command, Stdio};
 
 use fleetgauge_proto::Code;
 use fleetgauge_proto::message::{Bye, ByeReason, Message, Reject};
+use fleetgauge_proto::report::ABSENT;
 use rustix::process::Signal;
 
 use crate::collector::{Collector, Peer, welcome};
 use crate::process::Agent;
+use crate::reporting::apply;
 use crate::tls::Files;
 
 const FIRST: &str = "hunter2hunter2hunter2-first";
@@ -93,7 +95,9 @@ fn agent_reconnects_with_changed_settings() {
     let said = agent.first_line_with("configuration reloaded");
     assert!(said.contains("collector, interval, metrics, labels, log"), "{said}");
     peer.send(&welcome(2_000, true));
-    receive_report(&mut peer);
+    let mut row = [ABSENT; 6];
+    peer.receive(|message| apply(message, &mut row));
+    assert!(row[1] > 1.0, "not memory usage in percent: {row:?}");
     agent.first_line_with("DEBUG");
 }
 

@@ -29,7 +29,7 @@ fn start(id: &str, collector: &Collector) -> Agent {
 }
 
 /// Applies a report of six values to `row`. Returns its sequence number and whether it was full.
-fn apply(message: Message<'_>, row: &mut [f64; 6]) -> (u64, bool) {
+pub(crate) fn apply(message: Message<'_>, row: &mut [f64; 6]) -> (u64, bool) {
     let Message::Report(report) = message else { panic!("not a Report: {message:?}") };
     report.values.decode(row, [(1, &[0; 6][..])].into_iter()).unwrap();
     (report.sequence, matches!(report.values, Values::All(_)))
@@ -153,6 +153,21 @@ fn agent_stops_while_the_collector_is_unreachable() {
     assert!(line.contains("attempt=1") && line.contains("Connection refused"), "{line}");
     agent.terminate();
     assert_eq!(agent.wait().code(), Some(0));
+}
+
+#[test]
+fn agent_that_exceeds_a_limit_of_the_collector_names_it() {
+    let collector = Collector::bind();
+    let agent = Agent::start("large", &collector.address(), Stdio::piped());
+    let mut peer = collector.accept();
+    peer.receive(|_| ());
+    let Message::Welcome(mut welcome) = welcome(1_000, true) else { unreachable!() };
+    welcome.limits.max_series = 5;
+    peer.send(&Message::Welcome(welcome));
+    let said = agent.first_line_with("connection rejected");
+    assert!(said.contains("number of series: 6, but the collector allows 5"), "{said}");
+    assert!(said.contains("advice="), "{said}");
+    peer.wait_for_close();
 }
 
 #[test]

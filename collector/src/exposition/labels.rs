@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use fleetgauge_proto::{AgentId, StaticLabels};
+use fleetgauge_proto::{AgentId, Catalog, StaticLabels};
 
 use super::escape::write_label;
 
@@ -49,20 +49,63 @@ fn escaped_labels(labels: &str) -> impl Iterator<Item = (&str, &str)> {
     .filter(|(name, _)| *name != CLIENT_NO)
 }
 
-/// Returns rendered labels in which a static label gets the prefix `agent_` if `is_taken` returns
-/// true for its name: a label of the series has it.
-pub(super) fn renamed_labels(labels: &str, is_taken: impl Fn(&str) -> bool) -> String {
+/// A static label whose name a catalog has as well, and its name on series that have both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rename {
+    name: Box<str>,
+    renamed: Box<str>,
+}
+
+impl Rename {
+    /// Returns the bytes that the label grows by.
+    pub(crate) fn growth(&self) -> usize {
+        self.renamed.len() - self.name.len()
+    }
+}
+
+/// Returns the static labels in rendered labels whose names a catalog has.
+///
+/// The new names are those of no other static label and of no label of the catalog, whether a
+/// series has it or not. Otherwise two series of an agent could become equal.
+pub(crate) fn renames(labels: &str, catalog: &Catalog) -> Vec<Rename> {
+    let mut renames = Vec::<Rename>::new();
+    if catalog.label_names.is_empty() {
+        return renames;
+    }
+    for (name, _) in escaped_labels(labels).filter(|(name, _)| catalog.has_label(name)) {
+        let is_taken = |new: &str| {
+            catalog.has_label(new)
+                || escaped_labels(labels).any(|(other, _)| other == new)
+                || renames.iter().any(|other| *other.renamed == *new)
+        };
+        let mut renamed = format!("{RENAMED}{name}");
+        while is_taken(&renamed) {
+            renamed.insert_str(0, RENAMED);
+        }
+        renames.push(Rename { name: name.into(), renamed: renamed.into() });
+    }
+    renames
+}
+
+/// Returns rendered labels in which the static labels have their new names if `is_taken` returns
+/// true for the old one.
+pub(super) fn renamed_labels(
+    labels: &str,
+    renames: &[Rename],
+    is_taken: impl Fn(&str) -> bool,
+) -> String {
     let statics = escaped_labels(labels).next().map_or(labels.len(), |(name, _)| {
         labels.find(&format!(",{name}=\"")).unwrap_or(labels.len())
     });
-    let mut text = labels[..statics].to_owned();
+    let growth = renames.iter().map(Rename::growth).sum::<usize>();
+    let mut text = String::with_capacity(labels.len() + growth);
+    text.push_str(&labels[..statics]);
     for (name, value) in escaped_labels(labels) {
-        let is_static = |name: &str| escaped_labels(labels).any(|(other, _)| other == name);
-        let mut own = name.to_owned();
-        while is_taken(&own) || own != name && is_static(&own) {
-            own.insert_str(0, RENAMED);
+        let rename = renames.iter().find(|rename| *rename.name == *name && is_taken(name));
+        let name = rename.map_or(name, |rename| &rename.renamed);
+        for part in [",", name, "=\"", value, "\""] {
+            text.push_str(part);
         }
-        text.push_str(&format!(",{own}=\"{value}\""));
     }
     text
 }

@@ -116,9 +116,9 @@ fn opening_bytes(family: &Family, suffix: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use fleetgauge_proto::Limits;
-    use fleetgauge_proto::message::{self, Label};
+    use fleetgauge_proto::message::{self, Column, Label, Table};
 
-    use super::*;
+    use super::{Catalog, CatalogSize, MAX_VALUE_BYTES};
     use crate::exposition::{Plan, write_value};
 
     #[test]
@@ -133,8 +133,8 @@ mod tests {
         };
         let families: Vec<_> = names.iter().zip(kinds).map(family).collect();
         let label = Label { name: "path", value: "C:\\new\n\"x\"" };
-        let series = (0..7).flat_map(|family| {
-            [vec![], vec![label]].map(|labels| {
+        let columns = |labels: Vec<Label<'static>>| {
+            let column = |family: u32| {
                 let parameters = match kinds[family as usize] {
                     3 => vec![-0.0, 0.005, 1.0, 1e300],
                     4 => vec![0.0, 0.5, 1.0],
@@ -144,12 +144,17 @@ mod tests {
                     3 | 4 => parameters.len() as u32 + 2,
                     _ => 1,
                 };
-                message::Series { family, width, parameters, labels }
-            })
-        });
-        let declared = message::Catalog { stream: 0, families, series: series.collect() };
+                Column { family, width, decimals: 0, parameters, labels: labels.clone() }
+            };
+            (0..7).map(column).collect()
+        };
+        let tables = vec![
+            Table { row_labels: vec!["device"], columns: columns(vec![label]) },
+            Table { row_labels: vec![], columns: columns(vec![]) },
+        ];
+        let declared = message::Catalog { stream: 0, slot: 0, families, tables };
         let catalog = Catalog::try_new(&declared, &Limits::default()).unwrap();
-        assert_eq!(PlanSize::of(&catalog).memory, Plan::new(&catalog).bytes());
+        assert_eq!(CatalogSize::of(&catalog).memory, Plan::new(&catalog).bytes());
     }
 
     #[test]

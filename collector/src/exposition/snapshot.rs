@@ -8,12 +8,15 @@ use std::sync::Arc;
 
 use fleetgauge_proto::catalog::Table;
 
-use super::FamilyHead;
 use super::escape::push_label;
+use super::{FamilyHead, Rename};
 use crate::registry::{CatalogEntry, PlacedTable};
 
 /// Agents that are transposed together: eight values fill a cache line.
 const BATCH: usize = 8;
+/// Maximum memory that is reserved for the rows of a group, in bytes. If the first agents have many
+/// more rows than the others, a reservation for all could fail.
+const MAX_RESERVED: usize = 256 << 20;
 
 /// A copy of the families and agents that a page shows.
 #[derive(Debug)]
@@ -45,7 +48,7 @@ pub struct Group {
     /// Length of each agent's labels.
     label_lens: Vec<u32>,
     /// Indices of agents with a static label whose name some series have, ascending.
-    colliding: Vec<usize>,
+    colliding: Vec<(usize, Vec<Rename>)>,
     tables: Vec<TableCopy>,
     batch: Batch,
 }
@@ -54,8 +57,8 @@ pub struct Group {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AgentLabels<'a> {
     pub(super) text: &'a str,
-    /// Whether a series may have a label with the name of a static label.
-    pub(super) collide: bool,
+    /// The static labels whose names labels of some series have.
+    pub(super) renames: &'a [Rename],
 }
 
 /// The rows of one table over all agents of a group.
@@ -100,17 +103,17 @@ impl Group {
     }
 
     /// Adds an agent: its labels, its tables of this catalog, and their values. Returns the values
-    /// that follow these. `collides` if a static label has the name of a label of the catalog.
+    /// that follow these. `renames` are the static labels whose names labels of the catalog have.
     pub(crate) fn push<'a, 'v>(
         &mut self,
         labels: &str,
-        collides: bool,
+        renames: Vec<Rename>,
         tables: impl Iterator<Item = PlacedTable<'a>>,
         values: &'v [f64],
     ) -> &'v [f64] {
         let mut cells = 0;
-        if collides {
-            self.colliding.push(self.label_lens.len());
+        if !renames.is_empty() {
+            self.colliding.push((self.label_lens.len(), renames));
         }
         self.labels.push_str(labels);
         self.label_lens.push(u32::try_from(labels.len()).unwrap_or(u32::MAX));
@@ -135,7 +138,9 @@ impl Group {
         if self.label_lens.len() != BATCH {
             return;
         }
-        let batches = self.expected / BATCH;
+        let tables = self.tables.iter().map(TableCopy::row_bytes);
+        let batch = self.labels.len() + tables.sum::<usize>();
+        let batches = (self.expected / BATCH).min(MAX_RESERVED / batch.max(1));
         self.labels.reserve(batches * self.labels.len());
         for table in self.tables.iter_mut().filter(|table| !table.rows.is_empty()) {
             let rows = table.text_lens.len() * batches;
@@ -154,8 +159,8 @@ impl Group {
     pub(super) fn labels(&self) -> impl Iterator<Item = AgentLabels<'_>> {
         let mut colliding = self.colliding.iter().peekable();
         pieces(&self.labels, &self.label_lens).enumerate().map(move |(index, text)| {
-            let collide = colliding.next_if(|own| **own == index).is_some();
-            AgentLabels { text, collide }
+            let own = colliding.next_if(|(own, _)| *own == index);
+            AgentLabels { text, renames: own.map_or(&[], |(_, renames)| renames) }
         })
     }
 
@@ -184,6 +189,12 @@ impl TableCopy {
             texts: String::new(),
             text_lens: Vec::new(),
         }
+    }
+
+    /// Returns the bytes of the rows with row labels, with the values that they will have.
+    fn row_bytes(&self) -> usize {
+        let row = size_of::<u32>() + self.columns.len() * size_of::<f64>();
+        self.texts.len() + self.text_lens.len() * row
     }
 
     /// Adds the rows of an agent, without their values.
@@ -227,8 +238,9 @@ impl Batch {
             let rows = |agent: usize| self.rows[agent * of_tables + index];
             for (offset, column) in table.columns.iter_mut().enumerate() {
                 for (agent, start) in starts.iter().enumerate().take(self.agents) {
-                    let values = self.values[start + offset..].iter().step_by(width);
-                    column.extend(values.take(rows(agent)));
+                    // An agent can have no rows, at the end of the values.
+                    let own = self.values.get(start + offset..start + rows(agent) * width);
+                    column.extend(own.unwrap_or_default().iter().step_by(width));
                 }
             }
             for (agent, start) in starts.iter_mut().enumerate().take(self.agents) {

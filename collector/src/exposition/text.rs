@@ -1,5 +1,8 @@
 //! Renders a snapshot in chunks, family by family.
 
+use std::borrow::Cow;
+
+use fleetgauge_proto::catalog::Table;
 use fleetgauge_proto::report::is_absent;
 
 use super::Format;
@@ -81,18 +84,25 @@ impl Page<'_> {
         let family = group.catalog().plan().family(family);
         for column in &family.columns {
             let table = group.table(column.table);
-            let lines = Lines { family, column, table, format };
+            let declared = &group.catalog().catalog().tables[column.table];
+            let lines = Lines { family, column, declared, table, format };
             if table.rows.is_empty() {
-                for (row, labels) in group.labels().enumerate() {
-                    self.write_row(&lines, row, labels, "")?;
+                for (row, agent) in group.labels().enumerate() {
+                    if !lines.is_absent(row) {
+                        self.write_lines(&lines, row, &lines.labels(agent), "")?;
+                    }
                 }
                 continue;
             }
             let mut texts = pieces(&table.texts, &table.text_lens);
             let mut row = 0;
-            for (labels, rows) in group.labels().zip(&table.rows) {
+            for (agent, rows) in group.labels().zip(&table.rows) {
+                let mut labels = None;
                 for text in texts.by_ref().take(*rows as usize) {
-                    self.write_row(&lines, row, labels, text)?;
+                    if !lines.is_absent(row) {
+                        let labels = labels.get_or_insert_with(|| lines.labels(agent));
+                        self.write_lines(&lines, row, labels, text)?;
+                    }
                     row += 1;
                 }
             }
@@ -102,24 +112,6 @@ impl Page<'_> {
 
     /// Writes the lines of a column in one row. `agent` are the labels of the agent, `own` those of
     /// the row.
-    fn write_row(
-        &mut self,
-        lines: &Lines<'_>,
-        row: usize,
-        agent: AgentLabels<'_>,
-        own: &str,
-    ) -> Result<(), Disconnected> {
-        if lines.is_absent(row) {
-            return Ok(());
-        }
-        if agent.collide {
-            let has = |labels: &str, name: &str| labels.contains(&format!(",{name}=\""));
-            let is_taken = |name: &str| has(&lines.column.labels, name) || has(own, name);
-            return self.write_lines(lines, row, &renamed_labels(agent.text, is_taken), own);
-        }
-        self.write_lines(lines, row, agent.text, own)
-    }
-
     fn write_lines(
         &mut self,
         lines: &Lines<'_>,
@@ -176,6 +168,7 @@ impl Page<'_> {
 struct Lines<'a> {
     family: &'a FamilyPlan,
     column: &'a ColumnPlan,
+    declared: &'a Table,
     table: &'a TableCopy,
     format: Format,
 }
@@ -184,6 +177,22 @@ impl Lines<'_> {
     /// Returns the values of the column by row, for each of its values in a row.
     fn values(&self) -> &[Vec<f64>] {
         &self.table.columns[self.column.offset..self.column.offset + self.column.width]
+    }
+
+    /// Returns the labels of an agent on these lines. Its static labels give way to those of the
+    /// column and of its rows.
+    fn labels<'l>(&self, agent: AgentLabels<'l>) -> Cow<'l, str> {
+        if agent.renames.is_empty() {
+            return agent.text.into();
+        }
+        let Table { columns, row_labels, .. } = self.declared;
+        let own = columns.binary_search_by_key(&self.column.offset, |column| column.offset);
+        let own = own.ok().map(|at| &columns[at].labels);
+        let is_taken = |name: &str| {
+            row_labels.iter().any(|label| **label == *name)
+                || own.is_some_and(|labels| labels.contains(name))
+        };
+        renamed_labels(agent.text, agent.renames, is_taken).into()
     }
 
     /// Whether the series of this row has no sample.

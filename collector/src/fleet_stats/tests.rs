@@ -1,21 +1,24 @@
 use std::collections::BTreeMap;
 
-use fleetgauge_proto::message::{Family, Label, Schema as SchemaMessage, Series};
-use fleetgauge_proto::report::{ABSENT, Values, write_all};
-use fleetgauge_proto::{AgentId, Limits, Schema, StaticLabels};
+use fleetgauge_proto::catalog::encode;
+use fleetgauge_proto::message::{
+    Catalog as CatalogMessage, Column, Family, Label, RowChange, Table,
+};
+use fleetgauge_proto::report::{ABSENT, EncodedValues};
+use fleetgauge_proto::{AgentId, Catalog, Limits, StaticLabels};
 
 use super::columns::{key, value};
 use super::*;
 use crate::exposition::{Format, write_labels};
 use crate::peers::handle::ConnectionHandle;
-use crate::registry::{PendingAgent, Registry, SchemaLimits};
+use crate::registry::{CatalogLimits, PendingAgent, PendingValues, Registry};
 
 const GAUGE: u8 = 1;
 const COUNTER: u8 = 2;
 
 fn registry() -> Registry {
     Registry::new(
-        SchemaLimits { schemas: 100, bytes: 1 << 20 },
+        CatalogLimits { catalogs: 100, bytes: 1 << 20 },
         Default::default(),
         std::sync::Arc::new(crate::limits::memory_budget::MemoryBudget::new(usize::MAX)),
     )
@@ -29,25 +32,47 @@ fn enter(
     families: &[(&str, &str, u8)],
     values: &[f64],
 ) {
+    let columns = (0..u32::try_from(families.len()).unwrap()).map(column).collect();
+    let tables = vec![Table { row_labels: vec![], columns }];
+    enter_with_rows(registry, id, role, (families, tables), &[], values);
+}
+
+fn column(family: u32) -> Column<'static> {
+    Column { family, width: 1, decimals: 0, parameters: vec![], labels: vec![] }
+}
+
+/// Registers an agent with these families, tables, and rows of the last table.
+fn enter_with_rows(
+    registry: &Registry,
+    id: &str,
+    role: Option<&str>,
+    (families, tables): (&[(&str, &str, u8)], Vec<Table<'_>>),
+    rows: &[&str],
+    values: &[f64],
+) {
     let family = |&(name, unit, kind): &(_, _, u8)| Family { name, unit, kind, help: "" };
-    let series = |family| Series { family, width: 1, parameters: vec![], labels: vec![] };
-    let message = SchemaMessage {
-        stream: 0,
-        families: families.iter().map(family).collect(),
-        series: (0..u32::try_from(families.len()).unwrap()).map(series).collect(),
-    };
-    let (frame, fingerprint) = fleetgauge_proto::schema::encode(&message).unwrap();
-    let schema = Schema::try_new(&message, &Limits::default()).unwrap();
-    let pinned = registry.schemas().intern(fingerprint, schema, frame.len()).unwrap();
+    let families = families.iter().map(family).collect();
+    let message = CatalogMessage { stream: 0, slot: 0, families, tables };
+    let (frame, fingerprint) = encode(&message).unwrap();
+    let catalog = Catalog::try_new(&message, &Limits::default()).unwrap();
+    let pinned = registry.catalogs().intern(fingerprint, catalog, frame.len()).unwrap();
     let labels: Vec<_> = role.map(|value| Label { name: "role", value }).into_iter().collect();
     let labels = StaticLabels::try_new(&labels).unwrap();
     let id = AgentId::try_new(id).unwrap();
     let handle = ConnectionHandle::new(id.fnv1a(), ([127, 0, 0, 1], 1).into(), u64::MAX);
     let labels = write_labels(&id, &labels, None);
-    let pending = PendingAgent { id, host_nonce: [1; 16], labels, handle };
-    let mut bytes = Vec::new();
-    write_all(values, &mut bytes);
-    registry.enter(&pending, pinned.entry(), &Values::All(&bytes), 0).unwrap();
+    let agent = PendingAgent { id, host_nonce: [1; 16], labels, handle };
+    let mut pending = PendingValues::empty();
+    registry.set_catalog(&mut pending, 0, pinned).unwrap();
+    if !rows.is_empty() {
+        let table = u32::try_from(message.tables.len()).unwrap() - 1;
+        let change = RowChange { slot: 0, table, removed: vec![], added: rows.to_vec() };
+        registry.change_rows(&mut pending, &[change], &Limits::default()).unwrap();
+    }
+    let mut encoded = EncodedValues::default();
+    encoded.encode_all(values, pending.layout().shape());
+    pending.apply(&encoded.values()).unwrap();
+    registry.enter(&agent, pending, 0).unwrap();
 }
 
 fn page(registry: &Registry, query: &FleetQuery, format: Format) -> String {
@@ -129,7 +154,7 @@ const LOAD: (&str, &str, u8) = ("load", "", GAUGE);
 const USED: (&str, &str, u8) = ("disk_used_ratio", "ratio", GAUGE);
 
 #[test]
-fn page_has_all_gauges_of_all_schemas_and_no_counters() {
+fn page_has_all_gauges_of_all_catalogs_and_no_counters() {
     let registry = registry();
     enter(&registry, "a", None, &[USED, LOAD], &[0.05, 1.0]);
     enter(&registry, "b", None, &[USED, LOAD], &[0.9, ABSENT]);
@@ -160,6 +185,41 @@ fn page_has_all_gauges_of_all_schemas_and_no_counters() {
     assert!(!page.contains("sent"), "{page}");
     let page = super::tests::page(&registry, &FleetQuery::default(), Format::OpenMetrics);
     assert!(page.contains("# TYPE fleetgauge_fleet_load_quantile gauge\n"), "{page}");
+}
+
+#[test]
+fn gauge_has_the_values_of_all_rows_and_columns() {
+    let registry = registry();
+    let families = [LOAD, USED, ("sent", "", COUNTER)];
+    let modes = ["r", "w"].map(|value| vec![Label { name: "mode", value }]);
+    let [read, write] = modes.map(|labels| Column { labels, ..column(1) });
+    let tables = || {
+        let host = Table { row_labels: vec![], columns: vec![column(0)] };
+        let columns = vec![column(2), read.clone(), write.clone()];
+        vec![host, Table { row_labels: vec!["device"], columns }]
+    };
+    let values = [8.0, 100.0, 0.1, 0.2, 200.0, 0.3, 0.4];
+    enter_with_rows(&registry, "a", None, (&families, tables()), &["sda", "sdb"], &values);
+    enter_with_rows(
+        &registry,
+        "b",
+        None,
+        (&families, tables()),
+        &["sda"],
+        &[7.0, 1.0, 0.5, ABSENT],
+    );
+    enter_with_rows(&registry, "c", None, (&families, tables()), &[], &[6.0]);
+    let page = page(&registry, &FleetQuery::default(), Format::Text);
+    for line in [
+        "fleetgauge_fleet_load_bucket{le=\"+Inf\"} 3",
+        "fleetgauge_fleet_load_mean 7",
+        "fleetgauge_fleet_disk_used_ratio_bucket{le=\"+Inf\"} 5",
+        "fleetgauge_fleet_disk_used_ratio_mean 0.3",
+        "fleetgauge_fleet_disk_used_ratio_quantile{quantile=\"0\"} 0.1",
+        "fleetgauge_fleet_disk_used_ratio_quantile{quantile=\"1\"} 0.5",
+    ] {
+        assert!(page.lines().any(|own| own == line), "{line} is not in\n{page}");
+    }
 }
 
 #[test]

@@ -94,6 +94,23 @@ pub struct Reservation {
 }
 
 impl Reservation {
+    /// Creates a reservation of no bytes.
+    #[must_use]
+    pub fn empty(budget: &Arc<MemoryBudget>) -> Self {
+        Self { budget: Arc::clone(budget), bytes: 0 }
+    }
+
+    /// Grows or shrinks the reservation to `bytes` if the limit allows it. Returns whether it did.
+    #[must_use]
+    pub fn resize(&mut self, bytes: usize) -> bool {
+        if !self.budget.take(bytes.saturating_sub(self.bytes)) {
+            return false;
+        }
+        self.budget.give_back(self.bytes.saturating_sub(bytes));
+        self.bytes = bytes;
+        true
+    }
+
     /// Returns the budget that the bytes belong to.
     #[must_use]
     pub fn budget(&self) -> &Arc<MemoryBudget> {

@@ -9,11 +9,9 @@ use fleetgauge_proto::report::Values;
 use fleetgauge_proto::{AgentId, Violation};
 use parking_lot::Mutex;
 
-use super::catalogs::CatalogEntry;
 use super::layout::Layout;
 use super::pending_values::PendingValues;
 use crate::clock::Millis;
-use crate::exposition::static_labels;
 use crate::peers::handle::ConnectionHandle;
 
 /// Maximum takeovers of an id within [`TAKEOVER_WINDOW`]; further agents are refused.
@@ -73,13 +71,6 @@ impl RegisteredAgent {
         &self.labels
     }
 
-    /// Whether a static label has the name of a label of the catalog.
-    pub(super) fn collides_with(&self, catalog: &CatalogEntry) -> bool {
-        let catalog = catalog.catalog();
-        !catalog.label_names.is_empty()
-            && static_labels(&self.labels).any(|(name, _)| catalog.has_label(name))
-    }
-
     /// Returns the connection.
     #[must_use]
     pub fn handle(&self) -> &ConnectionHandle {
@@ -116,15 +107,16 @@ impl RegisteredAgent {
         series.is_shown.then(|| PendingValues::from_current(&series.layout, &series.values))
     }
 
-    /// Returns the bytes of an agent with this id, labels and number of values: the record, its
+    /// Returns the bytes of an agent with this id, these labels and series: the record, its
     /// reference counts, its map entry, its place in the stripe, and what it points to.
-    pub(super) fn bytes(id: &AgentId, labels: &str, values: usize) -> usize {
+    pub(super) fn bytes(id: &AgentId, labels: &str, layout: &Layout, values: &[f64]) -> usize {
         size_of::<Self>()
             + 3 * size_of::<usize>()
             + id.as_str().len()
             + 20
             + labels.len()
-            + values * size_of::<f64>()
+            + layout.bytes()
+            + size_of_val(values)
     }
 
     /// Whether the agent belongs to this session.

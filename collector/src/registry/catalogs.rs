@@ -14,7 +14,7 @@ use fleetgauge_proto::{Catalog, Code, Fingerprint};
 use parking_lot::Mutex;
 
 use super::families::{DECLARED_BYTES, NAME_BYTES};
-use crate::exposition::{CatalogSize, FamilyHead, Format, Plan};
+use crate::exposition::{CatalogSize, FamilyHead, Format, Plan, Rename, renames};
 use crate::limits::memory_budget::MemoryBudget;
 
 /// A catalog with its size, before its plan is built.
@@ -33,10 +33,20 @@ impl MeasuredCatalog {
         &self.catalog
     }
 
-    /// Returns the size of its lines.
+    /// Returns the maximum size of an agent's lines. `labels` are those of the agent, as written on
+    /// each line; `rows` are the number of rows of each table and the bytes of their labels.
     #[must_use]
-    pub fn size(&self) -> &CatalogSize {
-        &self.size
+    pub fn page_bytes(&self, labels: &str, rows: impl Iterator<Item = (usize, usize)>) -> usize {
+        let renames = renames(labels, &self.catalog);
+        let labels = labels.len() + renames.iter().map(Rename::growth).sum::<usize>();
+        self.size.page_bytes(labels, rows)
+    }
+
+    /// Like [`Self::page_bytes`], before tables with row labels have rows.
+    #[must_use]
+    pub fn page_bytes_without_rows(&self, labels: &str) -> usize {
+        let rows = |table: &Table| (usize::from(table.row_labels.is_empty()), 0);
+        self.page_bytes(labels, self.catalog.tables.iter().map(rows))
     }
 }
 

@@ -14,6 +14,9 @@ use super::catalogs::{CatalogEntry, Pinned};
 use super::row_store::{RowStore, SharedRows};
 use crate::exposition::label_bytes;
 
+/// Minimum number of shared layouts that are stored before those without agents are removed.
+const MIN_SWEEP: usize = 64;
+
 /// The layout of an agent's values. The values of its catalogs follow each other by slot, those of
 /// a catalog by table, row and column.
 #[derive(Debug, Clone, Default)]
@@ -53,9 +56,7 @@ impl PlacedTable<'_> {
     pub fn cells(&self) -> usize {
         self.row_count() * self.table.width
     }
-}
 
-impl PlacedTable<'_> {
     /// Returns the bytes of the rendered labels of all rows.
     fn text_bytes(&self) -> usize {
         let Some(rows) = self.rows else { return 0 };
@@ -67,7 +68,14 @@ impl PlacedTable<'_> {
 }
 
 /// A table with row labels.
+#[derive(Debug)]
 pub(super) struct LabelledTable<'a> {
+    /// Slot of its catalog.
+    pub(super) slot: usize,
+    /// Index in its catalog.
+    pub(super) index: usize,
+    /// Index among the tables of its catalog that have row labels.
+    pub(super) rows_index: usize,
     pub(super) table: &'a Table,
     pub(super) rows: &'a SharedRows,
     /// Index of its first value.
@@ -106,14 +114,28 @@ impl Layout {
             .map(|placed| (placed.row_count(), &*placed.table.decimals))
     }
 
-    /// Returns the maximum size of an agent's lines on a page, if its labels have this many bytes.
+    /// Returns the maximum size of an agent's lines on a page. `labels` are those of the agent, as
+    /// written on each line.
     #[must_use]
-    pub fn page_bytes(&self, labels: usize) -> usize {
+    pub fn page_bytes(&self, labels: &str) -> usize {
         let section = |section: &Section| {
             let rows = section.tables(0).map(|placed| (placed.row_count(), placed.text_bytes()));
-            section.catalog.entry().measured().size().page_bytes(labels, rows)
+            section.catalog.entry().measured().page_bytes(labels, rows)
         };
         self.sections.iter().flatten().map(section).sum()
+    }
+
+    /// Returns the bytes of memory that are not shared with other agents.
+    pub(super) fn bytes(&self) -> usize {
+        let rows = self.sections.iter().flatten().map(|section| section.rows.len()).sum::<usize>();
+        if rows == 0 {
+            // `LayoutStore` shares it.
+            return 0;
+        }
+        2 * size_of::<usize>()
+            + size_of::<Self>()
+            + self.sections.len() * size_of::<Option<Section>>()
+            + rows * size_of::<SharedRows>()
     }
 
     /// Returns the number of values.
@@ -145,21 +167,25 @@ impl Layout {
         self.sections[slot] = Some(section);
     }
 
-    /// Returns the table with row labels at this place; `None` if there is none.
-    pub(super) fn labelled_table(&self, slot: u8, table: u32) -> Option<LabelledTable<'_>> {
-        let slot = usize::from(slot);
-        let section = self.sections.get(slot)?.as_ref()?;
-        let placed = section.tables(self.place(slot).start).nth(table as usize)?;
-        Some(LabelledTable { table: placed.table, rows: placed.rows?, start: placed.start })
+    /// Returns the tables with row labels, by slot and index.
+    pub(super) fn labelled_tables(&self) -> impl Iterator<Item = LabelledTable<'_>> {
+        let mut end = 0;
+        self.sections.iter().enumerate().flat_map(move |(slot, section)| {
+            let start = end;
+            end += section.as_ref().map_or(0, Section::cells);
+            let tables = section.iter().flat_map(move |section| section.tables(start).enumerate());
+            let labelled = tables.filter_map(|(index, placed)| Some((index, placed, placed.rows?)));
+            labelled.enumerate().map(move |(rows_index, (index, placed, rows))| {
+                let PlacedTable { table, start, .. } = placed;
+                LabelledTable { slot, index, rows_index, table, rows, start }
+            })
+        })
     }
 
     /// Replaces the rows of a table with row labels.
-    pub(super) fn set_rows(&mut self, slot: u8, table: u32, rows: SharedRows) {
-        let Some(Some(section)) = self.sections.get_mut(usize::from(slot)) else { return };
-        let tables = &section.catalog.entry().catalog().tables;
-        let before = tables.iter().take(table as usize);
-        let index = before.filter(|table| !table.row_labels.is_empty()).count();
-        if let Some(own) = section.rows.get_mut(index) {
+    pub(super) fn set_rows(&mut self, slot: usize, rows_index: usize, rows: SharedRows) {
+        let section = self.sections.get_mut(slot).and_then(Option::as_mut);
+        if let Some(own) = section.and_then(|section| section.rows.get_mut(rows_index)) {
             *own = rows;
         }
     }
@@ -199,7 +225,16 @@ impl Section {
 
 /// Layouts without tables with row labels: all agents with the same catalogs share one.
 #[derive(Debug, Default)]
-pub(super) struct LayoutStore(Mutex<HashMap<Vec<Option<u64>>, Weak<Layout>>>);
+pub(super) struct LayoutStore(Mutex<SharedLayouts>);
+
+#[derive(Debug, Default)]
+struct SharedLayouts {
+    /// Layouts by the keys of their catalogs.
+    by_catalogs: HashMap<Vec<Option<u64>>, Weak<Layout>>,
+    /// Number of layouts at which those without agents are removed: a multiple of those that
+    /// remained the last time, so that each agent costs constant time on average.
+    sweep_at: usize,
+}
 
 impl LayoutStore {
     /// Returns the shared layout if this one can be shared.
@@ -210,12 +245,21 @@ impl LayoutStore {
         let key = |section: &Option<Section>| Some(section.as_ref()?.catalog.entry().key());
         let key = layout.sections.iter().map(key).collect();
         let mut layouts = self.0.lock();
-        if let Some(known) = layouts.get(&key).and_then(Weak::upgrade) {
+        if let Some(known) = layouts.by_catalogs.get(&key).and_then(Weak::upgrade) {
             return known;
         }
-        layouts.retain(|_, known| known.strong_count() > 0);
+        if layouts.by_catalogs.len() >= layouts.sweep_at {
+            layouts.by_catalogs.retain(|_, known| known.strong_count() > 0);
+            layouts.sweep_at = 2 * layouts.by_catalogs.len() + MIN_SWEEP;
+        }
         let layout = Arc::new(layout);
-        layouts.insert(key, Arc::downgrade(&layout));
+        layouts.by_catalogs.insert(key, Arc::downgrade(&layout));
         layout
+    }
+
+    /// Returns the number of layouts, also of those without agents that were not removed yet.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().by_catalogs.len()
     }
 }

@@ -180,20 +180,22 @@ impl Registry {
         slot: usize,
         catalog: Pinned,
     ) -> Result<(), Code> {
-        pending.set_catalog(slot, catalog, &self.rows)
+        pending.set_catalog(slot, catalog, &self.rows)?;
+        self.charge(pending)
     }
 
-    /// Adds and removes rows of pending values.
+    /// Adds and removes rows of pending values. There must be at most one change for each table.
     ///
     /// # Errors
     /// [`RowsRefused`]
     pub fn change_rows(
         &self,
         pending: &mut PendingValues,
-        change: &RowChange<'_>,
+        changes: &[RowChange<'_>],
         limits: &Limits,
     ) -> Result<(), RowsRefused> {
-        pending.change_rows(change, limits, &self.rows)
+        pending.change_rows(changes, limits, &self.rows)?;
+        self.charge(pending).map_err(RowsRefused::Full)
     }
 
     /// Registers an agent at its first report, with the values of that report. Replaces an older
@@ -231,8 +233,8 @@ impl Registry {
         {
             return Err(Code::IdConflict);
         }
-        let PendingValues { layout, values } = values;
-        self.take(RegisteredAgent::bytes(id, labels, values.len()))?;
+        let (layout, values) = values.into_parts();
+        self.take(RegisteredAgent::bytes(id, labels, &layout, &values))?;
         let mut takeovers = Takeovers::default();
         if let Some(agent) = &before {
             takeovers.clone_from(&agent.takeovers);
@@ -245,7 +247,7 @@ impl Registry {
         // Not before `vacate`, which frees the names of the previous connection's catalogs.
         let suppressed = self.families.lock().suppressed_of(&joined);
         let layout = self.layouts.share(layout);
-        let series = Series { layout, values: values.into(), is_shown: true };
+        let series = Series { layout, values, is_shown: true };
         let agent = Arc::new(RegisteredAgent {
             id: id.clone(),
             host_nonce: *host_nonce,
@@ -280,8 +282,8 @@ impl Registry {
         agent: &RegisteredAgent,
         pending: PendingValues,
     ) -> Result<Option<Vec<Box<str>>>, Code> {
-        let PendingValues { layout, values } = pending;
-        let bytes = values.len() * size_of::<f64>();
+        let (layout, values) = pending.into_parts();
+        let bytes = layout.bytes() + size_of_val(&*values);
         self.take(bytes)?;
         let layout = self.layouts.share(layout);
         // A snapshot must not see the new catalogs before the previous ones have freed their names.
@@ -300,11 +302,10 @@ impl Registry {
             families.suppressed_of(&joined)
         };
         let before = std::mem::replace(&mut series.layout, layout);
-        let freed = std::mem::replace(&mut series.values, values.into());
+        let freed = std::mem::replace(&mut series.values, values);
         drop(series);
         drop(stripe);
-        self.budget.give_back(size_of_val(&*freed));
-        drop(before);
+        self.budget.give_back(before.bytes() + size_of_val(&*freed));
         Ok(Some(suppressed))
     }
 
@@ -348,17 +349,27 @@ impl Registry {
         let values = std::mem::take(&mut series.values);
         let layout = std::mem::take(&mut series.layout);
         drop(series);
-        self.budget.give_back(RegisteredAgent::bytes(&agent.id, &agent.labels, values.len()));
+        self.budget.give_back(RegisteredAgent::bytes(&agent.id, &agent.labels, &layout, &values));
         self.families.lock().leave(&layout);
     }
 
-    /// Takes memory for an agent. If that fails, evicts unused catalogs and tries again.
+    /// Takes memory for an agent.
     fn take(&self, bytes: usize) -> Result<(), Code> {
-        if self.budget.take(bytes) {
+        self.take_by(|| self.budget.take(bytes))
+    }
+
+    /// Takes memory for pending values, until they are visible or dropped.
+    fn charge(&self, pending: &mut PendingValues) -> Result<(), Code> {
+        self.take_by(|| pending.charge(&self.budget))
+    }
+
+    /// Takes memory. If that fails, evicts unused catalogs and tries again.
+    fn take_by(&self, mut take: impl FnMut() -> bool) -> Result<(), Code> {
+        if take() {
             return Ok(());
         }
         self.catalogs.forget_unused();
-        if self.budget.take(bytes) {
+        if take() {
             return Ok(());
         }
         self.budget.refused();

@@ -2,8 +2,9 @@
 //! next Report, which makes them visible.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use fleetgauge_proto::catalog::{Family, Table};
+use fleetgauge_proto::catalog::Family;
 use fleetgauge_proto::message::RowChange;
 use fleetgauge_proto::report::{ABSENT, Values};
 use fleetgauge_proto::rows::{RowEdit, TableRows};
@@ -12,13 +13,16 @@ use fleetgauge_proto::{Code, Limits, Violation};
 use super::catalogs::Pinned;
 use super::layout::{LabelledTable, Layout, Section};
 use super::row_store::RowStore;
+use crate::limits::memory_budget::{MemoryBudget, Reservation};
 
 /// A layout and values that no page shows yet.
 #[derive(Debug)]
 pub struct PendingValues {
-    pub(super) layout: Layout,
+    layout: Layout,
     /// The values of the layout.
-    pub(super) values: Vec<f64>,
+    values: Vec<f64>,
+    /// Memory of both, taken from the limit until they are visible.
+    charge: Option<Reservation>,
 }
 
 /// Why rows cannot be changed.
@@ -35,19 +39,31 @@ pub enum RowsRefused {
 impl PendingValues {
     /// Continues from the values of an agent.
     pub(super) fn from_current(layout: &Layout, values: &[f64]) -> Self {
-        Self { layout: layout.clone(), values: values.to_vec() }
+        Self { layout: layout.clone(), values: values.to_vec(), charge: None }
     }
 
     /// Creates values without catalogs.
     #[must_use]
     pub fn empty() -> Self {
-        Self { layout: Layout::default(), values: Vec::new() }
+        Self { layout: Layout::default(), values: Vec::new(), charge: None }
     }
 
     /// Returns the layout.
     #[must_use]
     pub fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// Takes the memory of layout and values from the budget. Returns whether the limit allows it.
+    #[must_use]
+    pub(super) fn charge(&mut self, budget: &Arc<MemoryBudget>) -> bool {
+        let bytes = size_of_val(&*self.values) + self.layout.bytes();
+        self.charge.get_or_insert_with(|| Reservation::empty(budget)).resize(bytes)
+    }
+
+    /// Gives the memory back to the budget, and returns layout and values.
+    pub(super) fn into_parts(self) -> (Layout, Box<[f64]>) {
+        (self.layout, self.values.into())
     }
 
     /// Sets the catalog of a slot. Its tables with row labels have no rows then, and all its values
@@ -66,50 +82,62 @@ impl PendingValues {
         Ok(())
     }
 
-    /// Adds and removes rows of a table. The values of new rows are absent.
+    /// Adds and removes rows. The values of new rows are absent. Takes time in proportion to all
+    /// tables, values and changes together.
     ///
     /// # Errors
-    /// [`RowsRefused`]; the layout is then unchanged.
+    /// [`RowsRefused`]; layout and values are then unchanged.
     pub(super) fn change_rows(
         &mut self,
-        change: &RowChange<'_>,
+        changes: &[RowChange<'_>],
         limits: &Limits,
         store: &RowStore,
     ) -> Result<(), RowsRefused> {
-        let unknown = Violation::UnknownTable { slot: change.slot, table: change.table };
-        let placed = self.layout.labelled_table(change.slot, change.table).ok_or(unknown)?;
-        let LabelledTable { table, rows: before, start } = placed;
-        let (rows, edits) = before.edit(table.row_labels.len(), change)?;
-        self.check_size(table, before, &rows, limits)?;
-        let (width, end) = (table.width, start + before.len() * table.width);
-        let rows = store.intern(rows).map_err(RowsRefused::Full)?;
-        let moved = moved(&self.values[start..end], width, &edits);
-        self.values.splice(start..end, moved);
-        self.layout.set_rows(change.slot, change.table, rows);
+        let edited = edit(&self.layout, changes)?;
+        let cells = self.check_size(&edited, limits)?;
+        let mut values = Vec::with_capacity(cells);
+        let mut copied = 0;
+        for edited in &edited {
+            values.extend_from_slice(&self.values[copied..edited.before.start]);
+            copied = edited.move_values(&self.values, &mut values);
+        }
+        values.extend_from_slice(&self.values[copied..]);
+        let stored = edited.into_iter().map(|edited| {
+            let LabelledTable { slot, rows_index, .. } = edited.before;
+            store.intern(edited.rows).map(|rows| (slot, rows_index, rows))
+        });
+        let stored = stored.collect::<Result<Vec<_>, _>>().map_err(RowsRefused::Full)?;
+        for (slot, rows_index, rows) in stored {
+            self.layout.set_rows(slot, rows_index, rows);
+        }
+        self.values = values;
         Ok(())
     }
 
-    fn check_size(
-        &self,
-        table: &Table,
-        before: &TableRows,
-        after: &TableRows,
-        limits: &Limits,
-    ) -> Result<(), Violation> {
-        let (width, columns) = (table.width, table.columns.len());
-        let cells = self.values.len() - before.len() * width + after.len() * width;
+    /// Checks the limits of all rows together. Returns the number of values.
+    fn check_size(&self, edited: &[EditedTable<'_>], limits: &Limits) -> Result<usize, Violation> {
+        // Adds before it subtracts, because the result cannot be negative.
+        let total = |now: usize, of_row: &dyn Fn(&LabelledTable<'_>) -> usize| {
+            let after = edited.iter().map(|edited| edited.rows.len() * of_row(&edited.before));
+            let before =
+                edited.iter().map(|edited| edited.before.rows.len() * of_row(&edited.before));
+            now + after.sum::<usize>() - before.sum::<usize>()
+        };
+        let cells = total(self.values.len(), &|before| before.table.width);
         if cells > limits.max_values as usize {
             return Err(Violation::TooManyValues { count: cells as u64, max: limits.max_values });
         }
-        let series = self.layout.series() - before.len() * columns + after.len() * columns;
-        if series > limits.max_series as usize {
-            return Err(Violation::TooManySeries { count: series, max: limits.max_series });
+        let count = total(self.layout.series(), &|before| before.table.columns.len());
+        if count > limits.max_series as usize {
+            return Err(Violation::TooManySeries { count, max: limits.max_series });
         }
-        let bytes = self.layout.row_bytes() - before.bytes() + after.bytes();
+        let after = edited.iter().map(|edited| edited.rows.bytes()).sum::<usize>();
+        let before = edited.iter().map(|edited| edited.before.rows.bytes()).sum::<usize>();
+        let bytes = self.layout.row_bytes() + after - before;
         if bytes > limits.max_label_bytes as usize {
             return Err(Violation::LabelsTooLong { bytes, max: limits.max_label_bytes });
         }
-        Ok(())
+        Ok(cells)
     }
 
     /// Checks that the catalogs fit together: their size, and that no two have a family name.
@@ -138,9 +166,10 @@ impl PendingValues {
         Ok(())
     }
 
-    /// Returns the maximum size of the agent's lines on a page, if its labels have this many bytes.
+    /// Returns the maximum size of the agent's lines on a page. `labels` are those of the agent, as
+    /// written on each line.
     #[must_use]
-    pub fn page_bytes(&self, labels: usize) -> usize {
+    pub fn page_bytes(&self, labels: &str) -> usize {
         self.layout.page_bytes(labels)
     }
 
@@ -153,16 +182,55 @@ impl PendingValues {
     }
 }
 
-/// Returns the values of a table after its rows have changed.
-fn moved(before: &[f64], width: usize, edits: &[RowEdit]) -> Vec<f64> {
-    let mut values = Vec::with_capacity(before.len());
-    for edit in edits {
-        match edit {
-            RowEdit::Keep(rows) => {
-                values.extend_from_slice(&before[rows.start * width..rows.end * width]);
+/// A table whose rows change.
+#[derive(Debug)]
+struct EditedTable<'a> {
+    before: LabelledTable<'a>,
+    rows: TableRows,
+    edits: Vec<RowEdit>,
+}
+
+impl EditedTable<'_> {
+    /// Appends the values of the changed rows. Returns the end of the values before.
+    fn move_values(&self, before: &[f64], values: &mut Vec<f64>) -> usize {
+        let LabelledTable { table, rows, start, .. } = &self.before;
+        let before = &before[*start..];
+        for edit in &self.edits {
+            match edit {
+                RowEdit::Keep(rows) => {
+                    let place = rows.start * table.width..rows.end * table.width;
+                    values.extend_from_slice(&before[place]);
+                }
+                RowEdit::Add(rows) => {
+                    values.extend(std::iter::repeat_n(ABSENT, rows * table.width));
+                }
             }
-            RowEdit::Add(rows) => values.extend(std::iter::repeat_n(ABSENT, rows * width)),
         }
+        start + rows.len() * table.width
     }
-    values
+}
+
+/// Applies changes to the rows of a layout. Returns the changed tables by slot and index.
+fn edit<'a>(
+    layout: &'a Layout,
+    changes: &[RowChange<'_>],
+) -> Result<Vec<EditedTable<'a>>, Violation> {
+    let mut sorted: Vec<_> = changes.iter().collect();
+    sorted.sort_by_key(|change| (change.slot, change.table));
+    let is_same =
+        |pair: &&[&RowChange<'_>]| (pair[0].slot, pair[0].table) == (pair[1].slot, pair[1].table);
+    if let Some(pair) = sorted.windows(2).find(is_same) {
+        return Err(Violation::BadRow { table: pair[0].table });
+    }
+    let mut tables = layout.labelled_tables().peekable();
+    let edit = |change: &RowChange<'_>| {
+        let place = (usize::from(change.slot), change.table as usize);
+        while tables.next_if(|table| (table.slot, table.index) < place).is_some() {}
+        let before = tables.next_if(|table| (table.slot, table.index) == place);
+        let unknown = Violation::UnknownTable { slot: change.slot, table: change.table };
+        let before = before.ok_or(unknown)?;
+        let (rows, edits) = before.rows.edit(before.table.row_labels.len(), change)?;
+        Ok(EditedTable { before, rows, edits })
+    };
+    sorted.into_iter().map(edit).collect()
 }

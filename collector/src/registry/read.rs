@@ -8,7 +8,7 @@ use parking_lot::MutexGuard;
 
 use super::agent::Series;
 use super::{CatalogEntry, FleetShard, GaugeFamily, Layout, RegisteredAgent, Registry, STRIPES};
-use crate::exposition::{FamilyHead, Group, PageFamily, Snapshot, agent_of};
+use crate::exposition::{FamilyHead, Group, PageFamily, Snapshot, agent_of, renames};
 
 impl Registry {
     /// Copies all agents' values. Each agent's values come from one report.
@@ -123,7 +123,9 @@ const BATCH: usize = 8;
 #[derive(Default)]
 struct Groups {
     groups: Vec<Group>,
-    /// Index of the group of the last catalog.
+    /// Indices of the groups by key of the catalog.
+    by_catalog: HashMap<u64, usize>,
+    /// Index of the group of the last catalog, which is often that of the next.
     last: usize,
 }
 
@@ -163,7 +165,8 @@ impl Groups {
         let mut rest = &*series.values;
         for (catalog, tables) in series.layout.tables() {
             let group = self.group(catalog, agents);
-            rest = group.push(&agent.labels, agent.collides_with(catalog), tables, rest);
+            let renames = renames(&agent.labels, catalog.catalog());
+            rest = group.push(&agent.labels, renames, tables, rest);
         }
     }
 
@@ -175,10 +178,11 @@ impl Groups {
     ) -> &mut Group {
         let is_own = |group: &Group| Arc::ptr_eq(group.catalog(), catalog);
         if !self.groups.get(self.last).is_some_and(is_own) {
-            self.last = self.groups.iter().position(is_own).unwrap_or_else(|| {
+            let next = self.groups.len();
+            self.last = *self.by_catalog.entry(catalog.key()).or_insert(next);
+            if self.last == next {
                 self.groups.push(Group::new(Arc::clone(catalog), agents(catalog)));
-                self.groups.len() - 1
-            });
+            }
         }
         &mut self.groups[self.last]
     }

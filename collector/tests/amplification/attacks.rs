@@ -7,7 +7,7 @@ use fleetgauge_proto::message::Label;
 use fleetgauge_proto::{Code, Fingerprint};
 
 use crate::measure::{Rig, at_most, encode, hello, report};
-use crate::worst::{family, names, schema, series};
+use crate::worst::{catalog, column, family, names};
 
 const GAUGE: u8 = 1;
 const HISTOGRAM: u8 = 3;
@@ -17,8 +17,8 @@ fn quoted<'a>(names: &'a [String], quotes: &'a str) -> Vec<Label<'a>> {
     names.iter().map(|name| Label { name, value: quotes }).collect()
 }
 
-/// Returns Schema frames of 544 kB each, 4.9 MB in total. They declare histograms; a plan once
-/// repeated the labels of a histogram for each bound.
+/// Catalogs of 544 kB each, 4.9 MB in total: histograms whose plan once repeated the labels for each
+/// bound.
 fn histograms_of_long_labels(agent: usize) -> Vec<Vec<u8>> {
     let quotes = "\"".repeat(1_024);
     let names = names(31);
@@ -26,9 +26,9 @@ fn histograms_of_long_labels(agent: usize) -> Vec<Vec<u8>> {
     let frames = (0..9).map(|n| {
         let families: Vec<_> = (0..15).map(|family| format!("f{agent}_{n}_{family}")).collect();
         let labels = quoted(&names, &quotes);
-        let series = (0..15).map(|family| series(family, &bounds, &labels)).collect();
+        let columns = (0..15).map(|family| column(family, &bounds, &labels)).collect();
         let families: Vec<_> = families.iter().map(|name| family(name, HISTOGRAM)).collect();
-        encode(&schema(&families, series)).0
+        encode(&catalog(&families, columns)).0
     });
     frames.collect()
 }
@@ -37,7 +37,7 @@ fn histograms_of_long_labels(agent: usize) -> Vec<Vec<u8>> {
 fn histograms_with_long_labels_from_three_agents_are_cheap() {
     let mut cpu = Duration::ZERO;
     let mut sent = 0;
-    // The page limit is raised, so that all of the schemas are kept.
+    // The page limit is raised, so that all of the catalogs are kept.
     let rig = Rig::new(|config| config.bounds.page_bytes_per_agent = usize::MAX);
     for agent in 0..3 {
         let mut attacker = rig.connect();
@@ -55,7 +55,7 @@ fn histograms_with_long_labels_from_three_agents_are_cheap() {
 }
 
 #[test]
-fn schema_over_the_memory_limit_gets_no_plan() {
+fn catalog_over_the_memory_limit_gets_no_plan() {
     let rig = Rig::new(|config| {
         config.bounds.memory = 1 << 20;
         config.bounds.page_bytes_per_agent = usize::MAX;
@@ -69,11 +69,12 @@ fn schema_over_the_memory_limit_gets_no_plan() {
     assert!(cost.peak < 4 * cost.sent, "{cost:?}");
 }
 
-/// Creates a collector with three unpinned schemas.
-fn with_unused_schemas(change: impl FnOnce(&mut Config)) -> Rig {
+/// Creates a collector with three unpinned catalogs.
+fn with_unused_catalogs(change: impl FnOnce(&mut Config)) -> Rig {
     let rig = Rig::new(change);
     for name in ["a", "b", "c"] {
-        let (declared, fingerprint) = encode(&schema(&[family(name, GAUGE)], vec![]));
+        let (declared, fingerprint) =
+            encode(&catalog(&[family(name, GAUGE)], vec![column(0, &[], &[])]));
         let mut agent = rig.connect();
         agent.receives(&hello(name, vec![], fingerprint));
         agent.receives(&declared);
@@ -82,23 +83,23 @@ fn with_unused_schemas(change: impl FnOnce(&mut Config)) -> Rig {
     rig
 }
 
-/// The schema's own lines exceed the limit, however short the agent's labels are.
+/// The catalog's own lines exceed the limit, however short the agent's labels are.
 #[test]
-fn schema_over_the_page_limit_gets_no_plan_and_evicts_none() {
-    let rig = with_unused_schemas(|config| config.bounds.schemas.schemas = 3);
+fn catalog_over_the_page_limit_gets_no_plan_and_evicts_none() {
+    let rig = with_unused_catalogs(|config| config.bounds.catalogs.catalogs = 3);
     let mut attacker = rig.connect();
     attacker.receives(&hello("x", vec![], Fingerprint([0; 16])));
     let taken = rig.collector.registry.budget().taken();
     let cost = rig.cost(&mut attacker, &histograms_of_long_labels(0)[..1]);
     assert_eq!(attacker.refused(), Some(Code::PageTooLarge));
     assert!(cost.peak < 4 * cost.sent, "{cost:?}");
-    assert_eq!(rig.collector.registry.schemas().len(), 3);
+    assert_eq!(rig.collector.registry.catalogs().len(), 3);
     assert_eq!(rig.collector.registry.budget().taken(), taken);
 }
 
 #[test]
-fn schema_that_cannot_fit_evicts_none() {
-    let rig = with_unused_schemas(|config| {
+fn catalog_that_cannot_fit_evicts_none() {
+    let rig = with_unused_catalogs(|config| {
         config.bounds.memory = 1 << 20;
         config.bounds.page_bytes_per_agent = usize::MAX;
     });
@@ -107,25 +108,25 @@ fn schema_that_cannot_fit_evicts_none() {
     let taken = rig.collector.registry.budget().taken();
     attacker.receives(&histograms_of_long_labels(0)[0]);
     assert_eq!(attacker.refused(), Some(Code::CollectorFull));
-    assert_eq!(rig.collector.registry.schemas().len(), 3);
+    assert_eq!(rig.collector.registry.catalogs().len(), 3);
     assert_eq!(rig.collector.registry.budget().taken(), taken);
 }
 
 /// A look-up of each label of each series among the agent's once took 16 ms for a Hello of 245
 /// bytes.
 #[test]
-fn hello_with_many_labels_against_a_schema_with_many_labels_is_cheap() {
+fn hello_with_many_labels_against_a_catalog_with_many_labels_is_cheap() {
     const HELLOS: u32 = 50;
     const MOST: Duration = Duration::from_micros(if cfg!(debug_assertions) { 1_500 } else { 200 });
     let rig = Rig::new(|_| {});
     let names = names(50_000);
     let own: Vec<_> = names.iter().map(|name| Label { name, value: "x" }).collect();
-    let all = own.chunks(5).map(|labels| series(0, &[], labels)).collect();
-    let (declared, fingerprint) = encode(&schema(&[family("a", GAUGE)], all));
+    let all = own.chunks(5).map(|labels| column(0, &[], labels)).collect();
+    let (declared, fingerprint) = encode(&catalog(&[family("a", GAUGE)], all));
     let mut other = rig.connect();
     other.receives(&hello("other", vec![], fingerprint));
     other.receives(&declared);
-    assert_eq!((other.refused(), rig.collector.registry.schemas().len()), (None, 1));
+    assert_eq!((other.refused(), rig.collector.registry.catalogs().len()), (None, 1));
     let others: Vec<_> = names.iter().take(32).map(|name| format!("z{name}")).collect();
     let labels: Vec<_> = others.iter().map(|name| Label { name, value: "x" }).collect();
     let mut cpu = Duration::ZERO;
@@ -144,11 +145,11 @@ fn long_labels_on_many_lines_are_limited_by_page_bytes() {
     let (names, values) = (names(15), names(10_000));
     let own: Vec<_> = values.iter().map(|value| [Label { name: "n", value }]).collect();
     let declared = |count: usize| {
-        let all = own.iter().take(count).map(|labels| series(0, &[], labels)).collect();
-        encode(&schema(&[family("a", GAUGE)], all))
+        let all = own.iter().take(count).map(|labels| column(0, &[], labels)).collect();
+        encode(&catalog(&[family("a", GAUGE)], all))
     };
-    // 15 kB of labels, escaped to 30 kB, on each of 10,000 lines. They are refused at Schema, and
-    // at Hello if the schema is known.
+    // 15 kB of labels, escaped to 30 kB, on each of 10,000 lines. They are refused at Catalog, and
+    // at Hello if the catalog is known.
     let rig = Rig::new(|_| {});
     let (many, fingerprint) = declared(10_000);
     let greeting = hello("a", quoted(&names, &quotes), fingerprint);
@@ -191,9 +192,9 @@ fn counted_page_size_is_the_actual_size() {
     });
     let families = families.collect::<Vec<_>>();
     let all = shapes.iter().zip(0..).flat_map(|((_, parameters), at)| {
-        [vec![], own[0].to_vec()].map(|labels| series(at, parameters, &labels))
+        [vec![], own[0].to_vec()].map(|labels| column(at, parameters, &labels))
     });
-    let (declared, fingerprint) = encode(&schema(&families, all.collect()));
+    let (declared, fingerprint) = encode(&catalog(&families, all.collect()));
     let width = 2 * (4 + 5 + 4);
     let rig = Rig::new(|_| {});
     let mut agent = rig.connect();
@@ -201,9 +202,9 @@ fn counted_page_size_is_the_actual_size() {
     agent.receives(&declared);
     agent.receives(&report(1, &vec![-2.225_073_858_507_201_4e-308; width]));
     assert_eq!(agent.refused(), None);
-    let holder = rig.collector.registry.schemas().find(&fingerprint).unwrap();
+    let holder = rig.collector.registry.catalogs().find(&fingerprint).unwrap();
     // The value of an info is always 1.
-    let counted = holder.entry().measured().page_bytes("agent=\"a\"".len())
+    let counted = holder.entry().measured().page_bytes_without_rows("agent=\"a\"")
         - 2 * ("-2.2250738585072014e-308".len() - 1);
     assert_eq!(rig.page_bytes(), counted);
 }

@@ -9,9 +9,9 @@ use fleetgauge_collector::Config;
 use fleetgauge_collector::connection::session::{HELLO_TIMEOUT, Handshake, Session};
 use fleetgauge_collector::exposition::{Format, render};
 use fleetgauge_collector::state::CollectorState;
-use fleetgauge_proto::message::{Hello, Label, Report, Schema};
-use fleetgauge_proto::report::{self, Values};
-use fleetgauge_proto::{Accept, Code, Fingerprint, FrameBuffer, Message, VERSION, schema};
+use fleetgauge_proto::message::{Catalog, Hello, Label, Report};
+use fleetgauge_proto::report::{EncodedValues, Values};
+use fleetgauge_proto::{Accept, Code, Fingerprint, FrameBuffer, Message, VERSION, catalog};
 use rustix::time::{ClockId, clock_gettime};
 use tracing::Dispatch;
 use tracing::subscriber::NoSubscriber;
@@ -84,6 +84,7 @@ impl Rig {
         let mut config = Config { drain: Duration::ZERO, ..Config::default() };
         // The rate limit is raised, because the cost of one frame is measured here.
         config.bounds.reports_per_interval = 1_000_000;
+        config.bounds.row_changes_per_second = 1_000_000;
         change(&mut config);
         let mut own = prometheus_client::registry::Registry::default();
         Self { collector: Arc::new(CollectorState::new(config, &mut own)) }
@@ -186,7 +187,7 @@ pub(crate) fn frame(message: &Message<'_>) -> Vec<u8> {
     bytes
 }
 
-pub(crate) fn hello(id: &str, labels: Vec<Label<'_>>, schema: Fingerprint) -> Vec<u8> {
+pub(crate) fn hello(id: &str, labels: Vec<Label<'_>>, catalog: Fingerprint) -> Vec<u8> {
     frame(&Message::Hello(Hello {
         min_version: 1,
         max_version: 1,
@@ -197,21 +198,22 @@ pub(crate) fn hello(id: &str, labels: Vec<Label<'_>>, schema: Fingerprint) -> Ve
         labels,
         interval_ms: 15_000,
         agent_version: "",
-        schema,
+        catalogs: vec![catalog],
         credential: None,
         extensions: Vec::new(),
     }))
 }
 
-/// The frame and the fingerprint of a schema.
-pub(crate) fn encode(schema: &Schema<'_>) -> (Vec<u8>, Fingerprint) {
-    schema::encode(schema).unwrap()
+/// The frame and the fingerprint of a catalog.
+pub(crate) fn encode(catalog: &Catalog<'_>) -> (Vec<u8>, Fingerprint) {
+    catalog::encode(catalog).unwrap()
 }
 
 pub(crate) fn report(sequence: u64, values: &[f64]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    report::write_all(values, &mut bytes);
-    report_of(sequence, Values::All(&bytes))
+    let decimals = vec![0; values.len()];
+    let mut encoded = EncodedValues::default();
+    encoded.encode_all(values, [(1, &*decimals)].into_iter());
+    report_of(sequence, encoded.values())
 }
 
 pub(crate) fn report_of(sequence: u64, values: Values<'_>) -> Vec<u8> {

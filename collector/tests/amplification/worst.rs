@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use fleetgauge_collector::admission::proxy_protocol::{self, MAX_HEADER_BYTES, Origin};
-use fleetgauge_proto::message::{Bye, Family, Label, Ping, Pong, Schema, Series};
+use fleetgauge_proto::message::{
+    Bye, Catalog, Column, Family, Label, Ping, Pong, RowChange, Rows, Table as Declared,
+};
 use fleetgauge_proto::report::Values;
 use fleetgauge_proto::{Fingerprint, Message};
 
@@ -21,14 +23,18 @@ struct Bounds {
 }
 
 const USUAL: Bounds = Bounds { memory: 64.0, page: 100.0 };
-/// Bounds for families that no other schema declares. The names and two sets of metadata lines of
-/// such a family take 1,800 bytes; its declaration takes 13. A schema has at most 1,000 families.
+/// A family that no other catalog declares takes memory on the shared pages: its names and two sets
+/// of metadata lines, 1,800 bytes for a declaration of 13. A catalog has at most 1,000 families.
 const FAMILIES: Bounds = Bounds { memory: 192.0, ..USUAL };
 /// Bounds for histograms with long labels. A page repeats the escaped labels on the line of each of
 /// the 256 bounds. `max_page_size_per_agent` limits the page size.
 const LINES: Bounds = Bounds { page: 1_024.0, ..USUAL };
 
-/// Number of times that a short input is measured, because the first time caches are cold.
+/// A value of half a byte has a line with the name and all labels of its series.
+/// `max_page_size_per_agent` limits the bytes.
+const WIDE: Bounds = Bounds { page: 1_024.0, ..USUAL };
+
+/// Repetitions of a short input, because a single one is measured with cold caches.
 const SESSIONS: usize = 200;
 
 const GAUGE: u8 = 1;
@@ -43,13 +49,15 @@ pub(crate) fn family(name: &str, kind: u8) -> Family<'_> {
     Family { name, kind, unit: "", help: "" }
 }
 
-pub(crate) fn series<'a>(family: u32, parameters: &[f64], labels: &[Label<'a>]) -> Series<'a> {
+pub(crate) fn column<'a>(family: u32, parameters: &[f64], labels: &[Label<'a>]) -> Column<'a> {
     let width = if parameters.is_empty() { 1 } else { parameters.len() as u32 + 2 };
-    Series { family, width, parameters: parameters.to_vec(), labels: labels.to_vec() }
+    Column { family, width, decimals: 0, parameters: parameters.to_vec(), labels: labels.to_vec() }
 }
 
-pub(crate) fn schema<'a>(families: &[Family<'a>], series: Vec<Series<'a>>) -> Schema<'a> {
-    Schema { stream: 0, families: families.to_vec(), series }
+/// A catalog of one table without row labels.
+pub(crate) fn catalog<'a>(families: &[Family<'a>], columns: Vec<Column<'a>>) -> Catalog<'a> {
+    let tables = vec![Declared { row_labels: vec![], columns }];
+    Catalog { stream: 0, slot: 0, families: families.to_vec(), tables }
 }
 
 fn label<'a>(name: &'a str, value: &'a str) -> Label<'a> {
@@ -79,30 +87,30 @@ impl Table {
         }
     }
 
-    /// Measures a Schema from a welcomed agent.
-    fn schema(&mut self, what: &str, schema: &Schema<'_>, bounds: Bounds) {
+    /// Measures a Catalog from a welcomed agent.
+    fn catalog(&mut self, what: &str, catalog: &Catalog<'_>, bounds: Bounds) {
         let rig = Rig::new(|_| {});
-        let (bytes, fingerprint) = encode(schema);
+        let (bytes, fingerprint) = encode(catalog);
         let mut agent = rig.connect();
         agent.receives(&hello("a", vec![], fingerprint));
         let mut cost = rig.cost(&mut agent, &[bytes]);
-        let known = rig.collector.registry.schemas().find(&fingerprint).unwrap();
-        let values = report(1, &vec![LONG; known.entry().schema().width]);
+        let known = rig.collector.registry.catalogs().find(&fingerprint).unwrap();
+        let values = report(1, &vec![LONG; known.entry().catalog().tables[0].width]);
         agent.receives(&values);
         assert_eq!(agent.refused(), None, "{what}");
         cost.page = rig.page_bytes() as f64 / (cost.sent + values.len()) as f64;
         self.row(what, cost, bounds);
     }
 
-    /// Measures these frames from an agent that has reported; its schema has `gauges` gauges.
+    /// Measures these frames from an agent that has reported; its catalog has `gauges` gauges.
     fn reporting(&mut self, what: &str, gauges: usize, frames: &[Vec<u8>]) {
         let rig = Rig::new(|_| {});
         let numbers = names(gauges);
         let labels = numbers.iter().map(|value| [Label { name: "n", value }]);
-        let all = labels.map(|labels| series(0, &[], &labels)).collect();
-        let (schema, fingerprint) = encode(&schema(&[family("a", GAUGE)], all));
+        let all = labels.map(|labels| column(0, &[], &labels)).collect();
+        let (declared, fingerprint) = encode(&catalog(&[family("a", GAUGE)], all));
         let mut agent = rig.connect();
-        let first = [hello("a", vec![], fingerprint), schema, report(1, &vec![LONG; gauges])];
+        let first = [hello("a", vec![], fingerprint), declared, report(1, &vec![LONG; gauges])];
         for frame in &first {
             agent.receives(frame);
         }
@@ -124,10 +132,13 @@ fn cost_of_each_frame_kind_is_bounded() {
     let mut table = Table(Vec::new());
     hellos(&mut table);
     sessions(&mut table);
-    schemas(&mut table);
+    catalogs(&mut table);
     let many = 10_000;
     let all: Vec<_> = (2..5).map(|n| report(n, &vec![LONG; many])).collect();
     table.reporting("Report of all values", many, &all);
+    let zeros = |n| report(n, &vec![0.0; many]);
+    table.reporting("Report of zeros", many, &(2..50).map(zeros).collect::<Vec<_>>());
+    rows(&mut table);
     let bitmap = vec![0; many.div_ceil(8)];
     let none = |n| report_of(n, Values::Changed { bitmap: &bitmap, values: &[] });
     table.reporting("Report without a change", many, &(2..50).map(none).collect::<Vec<_>>());
@@ -141,7 +152,45 @@ fn cost_of_each_frame_kind_is_bounded() {
     assert!(table.0.is_empty(), "over their bounds: {:#?}", table.0);
 }
 
-/// Measures the cost of the longest PROXY header. The collector ignores all but 36 of its bytes.
+/// Rows of a wide table, and rows that come and go.
+fn rows(table: &mut Table) {
+    const COLUMNS: u32 = 200;
+    const ROWS: u32 = 200;
+    let names = names(2 * ROWS as usize);
+    let numbers: Vec<_> = (0..COLUMNS).map(|n| n.to_string()).collect();
+    let columns = numbers.iter().map(|n| column(0, &[], &[label("n", n)])).collect();
+    let tables = vec![Declared { row_labels: vec!["x"], columns }];
+    let families = vec![family("a", GAUGE)];
+    let wide = Catalog { stream: 0, slot: 0, families, tables };
+    let (declared, fingerprint) = encode(&wide);
+    let mut sorted: Vec<_> = names.iter().map(String::as_str).collect();
+    sorted.sort_unstable();
+    let frame_of = |removed: Vec<u32>, added: &[&str]| {
+        let change = RowChange { slot: 0, table: 0, removed, added: added.to_vec() };
+        frame(&Message::Rows(Rows { stream: 0, changes: vec![change] }))
+    };
+    let rig = Rig::new(|_| {});
+    let mut agent = rig.connect();
+    agent.receives(&hello("a", vec![], fingerprint));
+    agent.receives(&declared);
+    let (first, second) = sorted.split_at(ROWS as usize);
+    let frames = [frame_of(vec![], first), report(1, &vec![0.0; (COLUMNS * ROWS) as usize])];
+    let mut cost = rig.cost(&mut agent, &frames);
+    assert_eq!(agent.refused(), None);
+    cost.page = rig.page_bytes() as f64 / (declared.len() + cost.sent) as f64;
+    table.row("Rows of a wide table, and Report", cost, WIDE);
+    let all: Vec<u32> = (0..ROWS).collect();
+    let swaps = (0..10).flat_map(|n| {
+        let added = if n % 2 == 0 { second } else { first };
+        [frame_of(all.clone(), added), report(2 + n, &vec![0.0; (COLUMNS * ROWS) as usize])]
+    });
+    let cost = rig.cost(&mut agent, &swaps.collect::<Vec<_>>());
+    assert_eq!(agent.refused(), None);
+    table.row("Rows that replace all others, and Report", cost, WIDE);
+}
+
+/// The PROXY header before the agent's first byte. Of the longest header all but 36 bytes are
+/// ignored.
 fn proxy_header(table: &mut Table) {
     let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x21\x02\x08".to_vec();
     header.resize(MAX_HEADER_BYTES, 1);
@@ -170,15 +219,15 @@ fn hellos(table: &mut Table) {
         assert_eq!(agent.refused(), None, "{what}");
         table.row(what, cost, USUAL);
     }
-    // Against a schema that another agent has declared.
+    // Against a catalog that another agent has declared.
     let rig = Rig::new(|_| {});
     let own: Vec<_> = names.iter().map(|name| [label(name, "x")]).collect();
-    let all = own.iter().map(|labels| series(0, &[], labels)).collect();
-    let (declared, fingerprint) = encode(&schema(&[family("a", GAUGE)], all));
+    let all = own.iter().map(|labels| column(0, &[], labels)).collect();
+    let (declared, fingerprint) = encode(&catalog(&[family("a", GAUGE)], all));
     let mut other = rig.connect();
     other.receives(&hello("other", vec![], unknown));
     other.receives(&declared);
-    assert_eq!((other.refused(), rig.collector.registry.schemas().len()), (None, 1));
+    assert_eq!((other.refused(), rig.collector.registry.catalogs().len()), (None, 1));
     let others: Vec<_> = (0..32).map(|n| format!("z{n}")).collect();
     let labels = others.iter().map(|name| label(name, "x")).collect();
     let named = [hello("a", labels, fingerprint)];
@@ -189,22 +238,22 @@ fn hellos(table: &mut Table) {
         cost
     });
     let cost = Cost::of_one(&costs.collect::<Vec<_>>());
-    table.row("Hello that names a schema of many labels", cost, USUAL);
+    table.row("Hello that names a catalog of many labels", cost, USUAL);
 }
 
-/// Measures agents with a known schema that join and leave. One has the shortest schema. The other
-/// has the maximum number of families, which are shown and removed each time.
+/// Agents with a known catalog that join and leave: with the shortest catalog, and with one of the
+/// maximum number of families, which are shown and removed each time.
 fn sessions(table: &mut Table) {
     let names = names(1_000);
     for (what, families, bounds) in [
         ("Hello, Report and Bye, the shortest", 1, USUAL),
-        ("Hello, Report and Bye, a known schema of 1,000 families", 1_000, FAMILIES),
+        ("Hello, Report and Bye, a known catalog of 1,000 families", 1_000, FAMILIES),
     ] {
         let rig = Rig::new(|_| {});
         let declared: Vec<_> =
             names.iter().take(families).map(|name| family(name, GAUGE)).collect();
-        let all = (0..families as u32).map(|n| series(n, &[], &[])).collect();
-        let (declared, fingerprint) = encode(&schema(&declared, all));
+        let all = (0..families as u32).map(|n| column(n, &[], &[])).collect();
+        let (declared, fingerprint) = encode(&catalog(&declared, all));
         let mut other = rig.connect();
         other.receives(&hello("other", vec![], fingerprint));
         other.receives(&declared);
@@ -221,7 +270,7 @@ fn sessions(table: &mut Table) {
         let mut cost = Cost::of_one(&costs.collect::<Vec<_>>());
         assert!(
             families == 1 || cost.peak < taken,
-            "memory of the families is charged with the schema: {cost:?}"
+            "memory of the families is charged with the catalog: {cost:?}"
         );
         let mut agent = rig.connect();
         session[..2].iter().for_each(|frame| agent.receives(frame));
@@ -230,30 +279,32 @@ fn sessions(table: &mut Table) {
     }
 }
 
-fn schemas(table: &mut Table) {
+fn catalogs(table: &mut Table) {
     let names = names(100_000);
     let few = &names[..1_000];
     let families: Vec<_> = few.iter().map(|name| family(name, SUMMARY)).collect();
-    let none = (0..1_000).map(|n| Series { width: 2, ..series(n, &[], &[]) }).collect();
-    table.schema("Schema of short families", &schema(&families, none), FAMILIES);
+    let none = (0..1_000).map(|n| Column { width: 2, ..column(n, &[], &[]) }).collect();
+    table.catalog("Catalog of short families", &catalog(&families, none), FAMILIES);
     let help = "\"".repeat(1_000);
     let helped = few.iter().map(|name| Family { help: &help, ..family(name, GAUGE) });
-    table.schema("Schema of long help", &schema(&helped.collect::<Vec<_>>(), vec![]), USUAL);
+    let helped: Vec<_> = helped.collect();
+    let all = (0..1_000).map(|n| column(n, &[], &[])).collect();
+    table.catalog("Catalog of long help", &catalog(&helped, all), USUAL);
     let own: Vec<_> = names.iter().map(|value| [label("n", value)]).collect();
-    let short = own.iter().take(10_000).map(|labels| series(0, &[], labels)).collect();
-    table.schema("Schema of short series", &schema(&[family("a", GAUGE)], short), USUAL);
+    let short = own.iter().take(10_000).map(|labels| column(0, &[], labels)).collect();
+    table.catalog("Catalog of short series", &catalog(&[family("a", GAUGE)], short), USUAL);
     let all = names[..90_000].iter().map(|name| label(name, "")).collect::<Vec<_>>();
-    let empty = schema(&[family("a", GAUGE)], vec![series(0, &[], &all)]);
-    table.schema("Schema of empty labels", &empty, USUAL);
+    let empty = catalog(&[family("a", GAUGE)], vec![column(0, &[], &all)]);
+    table.catalog("Catalog of empty labels", &empty, USUAL);
     let bounds = rising(256);
     let wide = |kind, count: usize| {
-        let all = own.iter().take(count).map(|labels| series(0, &bounds, labels));
-        schema(&[family("a", kind)], all.collect())
+        let all = own.iter().take(count).map(|labels| column(0, &bounds, labels));
+        catalog(&[family("a", kind)], all.collect())
     };
-    table.schema("Schema of long bounds", &wide(HISTOGRAM, 190), USUAL);
-    table.schema("Schema of a later kind", &wide(LATER, 190), USUAL);
+    table.catalog("Catalog of long bounds", &wide(HISTOGRAM, 190), USUAL);
+    table.catalog("Catalog of a later kind", &wide(LATER, 190), USUAL);
     let quotes = "\"".repeat(480);
     let labels: Vec<_> = names[..31].iter().map(|name| label(name, &quotes)).collect();
-    let labelled = schema(&[family("a", HISTOGRAM)], vec![series(0, &bounds, &labels)]);
-    table.schema("Schema of long labels and many bounds", &labelled, LINES);
+    let labelled = catalog(&[family("a", HISTOGRAM)], vec![column(0, &bounds, &labels)]);
+    table.catalog("Catalog of long labels and many bounds", &labelled, LINES);
 }

@@ -1,18 +1,19 @@
 //! Families of one name and two kinds. The second is suppressed on the shared pages, shown on its
 //! agent's own page, and counted. It is shown everywhere after the first has left.
 
-use fleetgauge_proto::schema::FamilyKind;
+use fleetgauge_proto::catalog::FamilyKind;
 
 use crate::support::agent::{Agent, identity};
 use crate::support::collector::{Collector, config};
 use crate::support::eventually;
 use crate::support::frames::{
-    COUNTER, GAUGE, HISTOGRAM, LATER, SUMMARY, SchemaFrame, family, gauges, schema_of, single, wide,
+    COUNTER, CatalogFrame, GAUGE, HISTOGRAM, LATER, SUMMARY, catalog_of, family, gauges, single,
+    wide,
 };
 
-fn of_kind(name: &str, kind: u8) -> SchemaFrame {
+fn of_kind(name: &str, kind: u8) -> CatalogFrame {
     let series = if [HISTOGRAM, SUMMARY].contains(&kind) { wide(0, &[]) } else { single(0) };
-    schema_of(&[family(name, kind)], &[series])
+    catalog_of(&[family(name, kind)], &[series])
 }
 
 fn values(kind: u8) -> &'static [f64] {
@@ -34,7 +35,7 @@ fn clash(first: (&str, u8), second: (&str, u8)) {
     assert!(collector.page_at("/metrics/agents/second").shows("second"));
     assert_eq!(collector.metric("fleetgauge_families_suppressed"), 1.0);
     assert_eq!(collector.metric("fleetgauge_family_conflicts_total"), 1.0);
-    // Counted once for each schema, not for each agent.
+    // Counted once for each catalog, not for each agent.
     let third = join("third", second);
     assert_eq!(collector.metric("fleetgauge_family_conflicts_total"), 1.0);
     drop(holder);
@@ -70,7 +71,7 @@ fn family_is_shown_while_any_agent_declares_it() {
     let first = Agent::join(collector.agents, &identity("first"), &gauge, &[1.0]);
     let counter =
         Agent::join(collector.agents, &identity("counter"), &of_kind("load", COUNTER), &[1.0]);
-    // The same family in another schema.
+    // The same family in another catalog.
     let also = gauges(&["load", "other"]);
     let second = Agent::join(collector.agents, &identity("second"), &also, &[2.0, 2.0]);
     drop(first);
@@ -83,7 +84,7 @@ fn family_is_shown_while_any_agent_declares_it() {
 }
 
 #[test]
-fn other_families_of_the_schema_are_shown() {
+fn other_families_of_the_catalog_are_shown() {
     let collector = Collector::start();
     let first =
         Agent::join(collector.agents, &identity("first"), &of_kind("load", COUNTER), &[1.0]);
@@ -100,7 +101,7 @@ fn different_help_is_no_conflict() {
     let collector = Collector::start();
     let helped = |help| {
         let family = fleetgauge_proto::message::Family { help, ..family("load", GAUGE) };
-        schema_of(&[family], &[single(0)])
+        catalog_of(&[family], &[single(0)])
     };
     let one = Agent::join(collector.agents, &identity("one"), &helped("One."), &[1.0]);
     let two = Agent::join(collector.agents, &identity("two"), &helped("Two."), &[2.0]);
@@ -141,9 +142,9 @@ fn agent_that_changes_a_kind_does_not_conflict_with_itself() {
 #[test]
 fn family_of_an_unknown_kind_owns_no_name() {
     let collector = Collector::start();
-    // A family of the same name and a known kind is in the same schema.
+    // A family of the same name and a known kind is in the same catalog.
     let families = [family("load", LATER), family("load", COUNTER)];
-    let odd = schema_of(&families, &[single(0), single(1)]);
+    let odd = catalog_of(&families, &[single(0), single(1)]);
     let agent = Agent::join(collector.agents, &identity("odd"), &odd, &[1.0, 2.0]);
     assert_eq!(collector.page().value("load_total{agent=\"odd\"}"), Some(2.0));
     drop(agent);

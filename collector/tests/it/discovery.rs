@@ -55,14 +55,14 @@ fn sd_agents_lists_every_connected_agent() {
     assert_eq!(list(&collector.get("/sd/agents", &[])), json!([]));
     let site = Label { name: "site", value: AWKWARD };
     let labelled = Identity { labels: vec![site], ..identity("B.example:9_x") };
-    let schema = gauges(&["up"]);
+    let catalog = gauges(&["up"]);
     let mut held = BTreeMap::new();
     held.insert("B.example:9_x".to_owned(), {
-        Agent::join(collector.agents, &labelled, &schema, &[1.0])
+        Agent::join(collector.agents, &labelled, &catalog, &[1.0])
     });
     for n in 0..200 {
         let id = format!("host-{n}");
-        let agent = Agent::join(collector.agents, &identity(&id), &schema, &[1.0]);
+        let agent = Agent::join(collector.agents, &identity(&id), &catalog, &[1.0]);
         held.insert(id, agent);
     }
     let targets = agents(&collector);

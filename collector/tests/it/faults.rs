@@ -90,14 +90,14 @@ fn run_out(process: &Process) -> Rlimit {
 #[cfg(target_os = "linux")]
 fn exhausted_file_descriptors_do_not_affect_agents() {
     let mut process = Process::start(&[]);
-    let schema = gauges(&["up"]);
+    let catalog = gauges(&["up"]);
     let mut fleet: Vec<_> = (0..5)
-        .map(|n| Agent::join(process.agents, &identity(&format!("a{n}")), &schema, &[1.0]))
+        .map(|n| Agent::join(process.agents, &identity(&format!("a{n}")), &catalog, &[1.0]))
         .collect();
     let mut scraper = TcpStream::connect(process.http).unwrap();
     assert_eq!(scraped(&mut scraper), 5);
     let before = run_out(&process);
-    let mut late = Agent::greet(process.agents, &identity("late"), &schema);
+    let mut late = Agent::greet(process.agents, &identity("late"), &catalog);
     process.logs("cannot accept agent connection");
     for agent in &mut fleet {
         agent.report(&[2.0]);
@@ -105,7 +105,7 @@ fn exhausted_file_descriptors_do_not_affect_agents() {
     assert_eq!(scraped(&mut scraper), 5);
     // When descriptors are free again, waiting connections are served.
     prlimit(Pid::from_raw(process.pid()), Resource::Nofile, before).unwrap();
-    late.expect_welcome(&schema);
+    late.expect_welcome(&catalog);
     late.report(&[3.0]);
     assert_eq!(scraped(&mut scraper), 6);
     process.signal(Signal::TERM);
@@ -134,10 +134,10 @@ fn jump(rig: &Rig, seconds: i64) {
 
 fn reporting(rig: &Rig, id: &str) -> Driven {
     let mut agent = rig.connect();
-    let schema = gauges(&["load"]);
-    agent.receives(rig, &identity(id).hello(&schema));
-    if let [Sent::Welcome { schema_known: false }] = agent.take_sent()[..] {
-        agent.receives(rig, &schema.bytes);
+    let catalog = gauges(&["load"]);
+    agent.receives(rig, &identity(id).hello(&catalog));
+    if let [Sent::Welcome { catalogs_known: false }] = agent.take_sent()[..] {
+        agent.receives(rig, &catalog.bytes);
     }
     agent.receives(rig, &report(1, &[1.0]));
     agent

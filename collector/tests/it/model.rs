@@ -9,11 +9,11 @@ use proptest::prelude::*;
 use crate::support::agent::identity;
 use crate::support::collector::config;
 use crate::support::driven::{Driven, Rig, Sent};
-use crate::support::frames::{SchemaFrame, bye, gauges, report};
+use crate::support::frames::{CatalogFrame, PONG_KIND, bye, gauges, raw, report};
 
 const IDS: [&str; 3] = ["a", "b", "c"];
 const CONNECTIONS: usize = 6;
-const SCHEMAS: [&[&str]; 3] = [&["load"], &["extra", "load"], &["load", "other"]];
+const CATALOGS: [&[&str]; 3] = [&["load"], &["extra", "load"], &["load", "other"]];
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
@@ -22,7 +22,7 @@ enum Step {
         at: usize,
         id: usize,
         host: u8,
-        schema: usize,
+        catalog: usize,
     },
     /// Opens a connection in this slot and closes the previous one.
     Connect(usize),
@@ -33,7 +33,7 @@ enum Step {
     },
     Declare {
         at: usize,
-        schema: usize,
+        catalog: usize,
     },
     Report(usize),
     Pong(usize),
@@ -47,13 +47,13 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let at = 0..CONNECTIONS;
-    let honest = (at.clone(), 0..IDS.len(), 1..3_u8, 0..SCHEMAS.len());
+    let honest = (at.clone(), 0..IDS.len(), 1..3_u8, 0..CATALOGS.len());
     prop_oneof![
-        40 => honest.prop_map(|(at, id, host, schema)| Step::Behave { at, id, host, schema }),
+        40 => honest.prop_map(|(at, id, host, catalog)| Step::Behave { at, id, host, catalog }),
         1 => at.clone().prop_map(Step::Connect),
         1 => (at.clone(), 0..IDS.len(), 1..3_u8)
             .prop_map(|(at, id, host)| Step::Hello { at, id, host }),
-        3 => (at.clone(), 0..SCHEMAS.len()).prop_map(|(at, schema)| Step::Declare { at, schema }),
+        3 => (at.clone(), 0..CATALOGS.len()).prop_map(|(at, catalog)| Step::Declare { at, catalog }),
         3 => at.clone().prop_map(Step::Report),
         1 => at.clone().prop_map(Step::Pong),
         1 => at.clone().prop_map(Step::Bye),
@@ -69,7 +69,7 @@ fn step() -> impl Strategy<Value = Step> {
 enum State {
     Greeting,
     Challenging { id: usize, host: u8, holder: usize },
-    Open { id: usize, host: u8, schema: Option<usize>, full_due: bool },
+    Open { id: usize, host: u8, catalog: Option<usize>, is_pending: bool },
     Ended,
 }
 
@@ -78,7 +78,7 @@ enum State {
 struct Shown {
     at: usize,
     host: u8,
-    schema: usize,
+    catalog: usize,
     value: f64,
     takeovers: Vec<u64>,
 }
@@ -118,14 +118,14 @@ impl Model {
     }
 
     fn welcome(&mut self, at: usize, id: usize, host: u8) {
-        self.states[at] = State::Open { id, host, schema: None, full_due: true };
+        self.states[at] = State::Open { id, host, catalog: None, is_pending: true };
         self.deadlines[at] = self.now + 30_000;
     }
 
     fn page(&self) -> BTreeMap<String, f64> {
         let mut page = BTreeMap::new();
         for (id, shown) in &self.shown {
-            for name in SCHEMAS[shown.schema] {
+            for name in CATALOGS[shown.catalog] {
                 page.insert(format!("{name}{{agent=\"{}\"}}", IDS[*id]), shown.value);
             }
         }
@@ -135,7 +135,7 @@ impl Model {
 
 struct World {
     rig: Rig,
-    schemas: Vec<SchemaFrame>,
+    catalogs: Vec<CatalogFrame>,
     agents: Vec<Driven>,
     sequence: u64,
     model: Model,
@@ -144,7 +144,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let rig = Rig::new(config());
-        let schemas = SCHEMAS.iter().map(|names| gauges(names)).collect();
+        let catalogs = CATALOGS.iter().map(|names| gauges(names)).collect();
         let agents = (0..CONNECTIONS).map(|_| rig.connect()).collect();
         let model = Model {
             now: rig.now,
@@ -152,7 +152,7 @@ impl World {
             deadlines: [rig.now + 5_000; CONNECTIONS],
             shown: BTreeMap::new(),
         };
-        Self { rig, schemas, agents, sequence: 0, model }
+        Self { rig, catalogs, agents, sequence: 0, model }
     }
 
     fn receives(&mut self, at: usize, bytes: &[u8]) {
@@ -161,11 +161,11 @@ impl World {
 
     fn take(&mut self, step: Step) {
         match step {
-            Step::Behave { at, id, host, schema } => self.take(match self.model.states[at] {
+            Step::Behave { at, id, host, catalog } => self.take(match self.model.states[at] {
                 State::Ended => Step::Connect(at),
                 State::Greeting => Step::Hello { at, id, host },
                 State::Challenging { holder, .. } => Step::Pong(holder),
-                State::Open { schema: None, .. } => Step::Declare { at, schema },
+                State::Open { catalog: None, .. } => Step::Declare { at, catalog },
                 State::Open { .. } => Step::Report(at),
             }),
             Step::Connect(at) => {
@@ -177,20 +177,20 @@ impl World {
                 self.model.deadlines[at] = self.rig.now + 5_000;
             }
             Step::Hello { at, id, host } => self.hello(at, id, host),
-            Step::Declare { at, schema } => {
-                let bytes = self.schemas[schema].bytes.clone();
+            Step::Declare { at, catalog } => {
+                let bytes = self.catalogs[catalog].bytes.clone();
                 self.receives(at, &bytes);
                 self.frame_received(at);
                 match &mut self.model.states[at] {
-                    State::Open { schema: declared, full_due, .. } => {
-                        (*declared, *full_due) = (Some(schema), true);
+                    State::Open { catalog: declared, is_pending, .. } => {
+                        (*declared, *is_pending) = (Some(catalog), true);
                     }
                     _ => self.model.end(at),
                 }
             }
             Step::Report(at) => self.report(at),
             Step::Pong(at) => {
-                self.receives(at, &crate::support::frames::raw(6, &[1]));
+                self.receives(at, &raw(PONG_KIND, &[1]));
                 self.frame_received(at);
                 if !matches!(self.model.states[at], State::Open { .. }) {
                     self.model.end(at);
@@ -266,7 +266,8 @@ impl World {
     }
 
     fn report(&mut self, at: usize) {
-        let State::Open { id, host, schema: Some(schema), full_due } = self.model.states[at] else {
+        let State::Open { id, host, catalog: Some(catalog), is_pending } = self.model.states[at]
+        else {
             let width = [1.0];
             self.sequence += 1;
             self.receives(at, &report(self.sequence, &width));
@@ -276,7 +277,7 @@ impl World {
         };
         self.sequence += 1;
         let value = self.sequence as f64;
-        self.receives(at, &report(self.sequence, &vec![value; SCHEMAS[schema].len()]));
+        self.receives(at, &report(self.sequence, &vec![value; CATALOGS[catalog].len()]));
         self.frame_received(at);
         let now = self.rig.now;
         let mut takeovers = Vec::new();
@@ -290,22 +291,22 @@ impl World {
                 takeovers.push(now);
                 let older = before.at;
                 self.model.shown.remove(&id);
-                self.model.shown.insert(id, Shown { at, host, schema, value, takeovers });
+                self.model.shown.insert(id, Shown { at, host, catalog, value, takeovers });
                 self.model.end(older);
-                self.open(at, id, host, schema);
+                self.open(at, id, host, catalog);
                 return;
             }
-        } else if !full_due {
+        } else if !is_pending {
             // A challenge has removed its series.
             self.model.end(at);
             return;
         }
-        self.model.shown.insert(id, Shown { at, host, schema, value, takeovers });
-        self.open(at, id, host, schema);
+        self.model.shown.insert(id, Shown { at, host, catalog, value, takeovers });
+        self.open(at, id, host, catalog);
     }
 
-    fn open(&mut self, at: usize, id: usize, host: u8, schema: usize) {
-        let open = State::Open { id, host, schema: Some(schema), full_due: false };
+    fn open(&mut self, at: usize, id: usize, host: u8, catalog: usize) {
+        let open = State::Open { id, host, catalog: Some(catalog), is_pending: false };
         self.model.states[at] = open;
         self.model.deadlines[at] = self.rig.now + 45_000;
     }

@@ -47,9 +47,9 @@ fn pass_on(collector: &Collector, header: &[u8]) -> Agent {
 }
 
 fn join(mut agent: Agent, id: &str) -> Agent {
-    let schema = gauges(&["up"]);
-    agent.send(&identity(id).hello(&schema));
-    agent.expect_welcome(&schema);
+    let catalog = gauges(&["up"]);
+    agent.send(&identity(id).hello(&catalog));
+    agent.expect_welcome(&catalog);
     agent.report(&[1.0]);
     agent
 }
@@ -87,8 +87,8 @@ fn has_read_all(collector: &Collector, agent: &Agent) -> bool {
 #[cfg(target_os = "linux")]
 fn header_and_hello_can_be_split_anywhere() {
     let collector = collector();
-    let schema = gauges(&["up"]);
-    let bytes = [header([203, 0, 113, 7], 51_201), identity("far").hello(&schema)].concat();
+    let catalog = gauges(&["up"]);
+    let bytes = [header([203, 0, 113, 7], 51_201), identity("far").hello(&catalog)].concat();
     let hello_timeout = Duration::from_millis(session::HELLO_TIMEOUT);
     for cut in [1, 12, 16, 27, 28, 29, bytes.len()] {
         // With many sockets, finding one takes long.
@@ -131,11 +131,11 @@ fn address_limits_apply_to_the_address_in_the_header() {
 #[test]
 fn connection_without_valid_header_is_closed_and_counted() {
     let collector = collector();
-    let schema = gauges(&["up"]);
+    let catalog = gauges(&["up"]);
     let version_1 = b"PROXY TCP4 203.0.113.7 10.0.0.1 51201 45678\r\n".to_vec();
     let mut too_long = header([203, 0, 113, 7], 51_201);
     too_long[14] = 0xff;
-    for bytes in [identity("far").hello(&schema), version_1, too_long, vec![0; 100]] {
+    for bytes in [identity("far").hello(&catalog), version_1, too_long, vec![0; 100]] {
         let mut agent = pass_on(&collector, &bytes);
         let received = agent.receive();
         assert!(matches!(received, Received::Closed | Received::Reset), "{received:?}");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::agent::{Agent, identity};
 use crate::support::collector::{Collector, config};
-use crate::support::frames::{GAUGE, SchemaFrame, family, labelled, schema_of};
+use crate::support::frames::{CatalogFrame, GAUGE, catalog_of, family, labelled};
 use crate::support::http;
 use crate::support::{TEST_TIMEOUT, eventually, holds_within};
 
@@ -29,10 +29,10 @@ impl Crowd {
         let mut config = config();
         config.bounds.scrapes = scrapes;
         let collector = Collector::with(config);
-        let schema = many_series();
+        let catalog = many_series();
         let agents = (0..15)
             .map(|n| {
-                Agent::join(collector.agents, &identity(&format!("a{n}")), &schema, &[1.0; SERIES])
+                Agent::join(collector.agents, &identity(&format!("a{n}")), &catalog, &[1.0; SERIES])
             })
             .collect();
         Self { agents, collector }
@@ -58,11 +58,11 @@ pub(crate) fn narrow(http: std::net::SocketAddr) -> TcpStream {
     socket.into()
 }
 
-fn many_series() -> SchemaFrame {
+fn many_series() -> CatalogFrame {
     let values: Vec<_> = (0..SERIES).map(|n| format!("{n:040}")).collect();
     let series: Vec<_> =
         values.iter().map(|value| labelled(0, std::slice::from_ref(&("n", value)))).collect();
-    schema_of(&[family("wide", GAUGE)], &series)
+    catalog_of(&[family("wide", GAUGE)], &series)
 }
 
 #[test]

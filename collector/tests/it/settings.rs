@@ -190,12 +190,12 @@ fn unknown_variable_is_rejected_unless_it_belongs_to_another_program() {
 fn all_errors_of_all_sources_are_reported_together() {
     let file = file("max_scrapes = 1000\nmax_memry = '1GiB'\ntls_key = '/nonexistent'\n");
     let mut command = checking(&["--config", path(&file), "--listen", "nonsense"]);
-    command.args(["--http-listen", "0.0.0.0:0", "--max-schemas", "0"]);
+    command.args(["--http-listen", "0.0.0.0:0", "--max-catalogs", "0"]);
     command.env("FLEETGAUGE_DRAIN_TIMEOUT", "5").env("FLEETGAUGE_LISTN", "x");
     let errors = errors(&command.output().unwrap());
     for expected in [
         "--listen=\"nonsense\": ",
-        "--max-schemas=\"0\": ",
+        "--max-catalogs=\"0\": ",
         "--http-listen: 0.0.0.0:0 is not a loopback address",
         "FLEETGAUGE_DRAIN_TIMEOUT=\"5\": has no unit",
         "FLEETGAUGE_LISTN: ",
@@ -210,13 +210,13 @@ fn all_errors_of_all_sources_are_reported_together() {
 
 #[test]
 fn flag_overrides_variable_and_variable_overrides_file() {
-    let file = file("max_scrapes = 1\nmax_schemas = 2\nmax_departed = 3\n");
+    let file = file("max_scrapes = 1\nmax_catalogs = 2\nmax_departed = 3\n");
     let mut command = checking(&["--config", path(&file), "--max-scrapes", "10"]);
-    command.env("FLEETGAUGE_MAX_SCRAPES", "20").env("FLEETGAUGE_MAX_SCHEMAS", "30");
+    command.env("FLEETGAUGE_MAX_SCRAPES", "20").env("FLEETGAUGE_MAX_CATALOGS", "30");
     let text = printed(&command.output().unwrap());
     for (value, origin) in [
         ("max_scrapes = 10", "flag --max-scrapes".to_owned()),
-        ("max_schemas = 30", "environment variable FLEETGAUGE_MAX_SCHEMAS".to_owned()),
+        ("max_catalogs = 30", "environment variable FLEETGAUGE_MAX_CATALOGS".to_owned()),
         ("max_departed = 3", format!("{} line 3", path(&file))),
         ("max_families = 1000", "default".to_owned()),
         ("drain_timeout = \"5s\"", "default".to_owned()),
@@ -339,7 +339,7 @@ fn help_groups_options_and_shows_defaults_and_examples() {
         for word in [
             "Listening:",
             "TLS for HTTP:",
-            "--max-schemas-size <SIZE>",
+            "--max-catalogs-size <SIZE>",
             "[default: 64MiB]",
             "--log-format <FORMAT>",
             "FLEETGAUGE_<NAME>",

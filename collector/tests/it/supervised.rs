@@ -123,19 +123,19 @@ fn activated_sockets_accept_connections_during_a_restart() {
     let bind = || TcpListener::bind("127.0.0.1:0").unwrap();
     let (agents, http) = (bind(), bind());
     let start = || Process::run(handing_over(&agents, &http, "agents:http", &[]), 1);
-    let schema = gauges(&["up"]);
+    let catalog = gauges(&["up"]);
     let mut process = start();
     assert_eq!(process.agents, agents.local_addr().unwrap());
     assert_eq!(process.http, http.local_addr().unwrap());
-    drop(Agent::join(process.agents, &identity("early"), &schema, &[1.0]));
+    drop(Agent::join(process.agents, &identity("early"), &catalog, &[1.0]));
     process.signal(Signal::TERM);
     assert_eq!(process.ends().code(), Some(0));
 
     // No agent is connected, and none is refused.
-    let mut late = Agent::greet(process.agents, &identity("late"), &schema);
+    let mut late = Agent::greet(process.agents, &identity("late"), &catalog);
     let mut scrape = http::send(process.http, "GET", "/readyz", &[]);
     let _process = start();
-    late.expect_welcome(&schema);
+    late.expect_welcome(&catalog);
     let mut answer = Vec::new();
     scrape.read_to_end(&mut answer).unwrap();
     assert_eq!(http::parse(&answer, false).status, 200);

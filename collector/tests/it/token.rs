@@ -53,11 +53,11 @@ fn documented_commands_make_valid_tokens() {
     let flags = ["--credentials", &agents, "--http-credentials", &readers];
     let process = Process::start(&flags);
 
-    let schema = gauges(&["load"]);
+    let catalog = gauges(&["load"]);
     let (web, db) = (made("web-1.token"), made("db.token"));
     let _web =
-        Agent::join(process.agents, &identity("web-1").with_credential(&web), &schema, &[1.0]);
-    let _db = Agent::join(process.agents, &identity("db-7").with_credential(&db), &schema, &[1.0]);
+        Agent::join(process.agents, &identity("web-1").with_credential(&web), &catalog, &[1.0]);
+    let _db = Agent::join(process.agents, &identity("db-7").with_credential(&db), &catalog, &[1.0]);
     let reader = made("prometheus.token");
     let basic = |pair: String| format!("Authorization: Basic {}", BASE64_STANDARD.encode(pair));
     for (authorization, status) in [

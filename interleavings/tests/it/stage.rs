@@ -22,11 +22,8 @@ pub(crate) const IDS: [&str; 2] = ["a", "ba"];
 const STRIPES: u64 = 64;
 /// Families of each catalog, and their metric kinds. In the last catalog `load` has another kind, so
 /// pages can omit it; `up` is on every page. `disk` has a row label.
-const CATALOGS: [&[(&str, u8)]; 3] = [
-    &[("up", 1), ("load", 1)],
-    &[("up", 1), ("load", 1), ("disk", 1)],
-    &[("up", 1), ("load", 2)],
-];
+const CATALOGS: [&[(&str, u8)]; 3] =
+    [&[("up", 1), ("load", 1)], &[("up", 1), ("load", 1), ("disk", 1)], &[("up", 1), ("load", 2)]];
 /// The family whose table has a row label.
 const LABELLED: &str = "disk";
 /// A minute in milliseconds: once it has passed, an id can be taken over again.

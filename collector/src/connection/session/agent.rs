@@ -88,22 +88,27 @@ impl Agent {
             since: u32::try_from(collector.clock.moment().unix).unwrap_or(u32::MAX),
             version: collector.versions.intern(hello.agent_version),
         });
-        let mut agent = Self {
+        let mut missing = 0;
+        let mut values = PendingValues::empty();
+        for (slot, fingerprint) in hello.catalogs.iter().enumerate() {
+            match collector.registry.catalogs().find(fingerprint) {
+                Some(known) => {
+                    collector.registry.set_catalog(&mut values, slot, known).map_err(Refusal::of)?
+                }
+                None => missing |= 1 << slot,
+            }
+        }
+        values.check_catalogs(&config.bounds.limits)?;
+        check_page(values.page_bytes(&pending.labels), config)?;
+        Ok(Self {
             registration: Registration::Pending(Box::new(pending)),
-            pending: Some(Box::new(PendingValues::empty())),
-            missing: 0,
+            pending: Some(Box::new(values)),
+            missing,
             sequence: 0,
             sent: LeakyBucket::default(),
             changed: LeakyBucket::default(),
             challenged: false,
-        };
-        for (slot, fingerprint) in hello.catalogs.iter().enumerate() {
-            match collector.registry.catalogs().find(fingerprint) {
-                Some(known) => agent.set_catalog(slot, known, collector)?,
-                None => agent.missing |= 1 << slot,
-            }
-        }
-        Ok(agent)
+        })
     }
 
     /// Returns the agent's id.
@@ -175,6 +180,8 @@ impl Agent {
             let skipped = catalog.families.iter().filter(|family| family.kind.is_none()).count();
             collector.telemetry.metrics.families_skipped.inc_by(skipped as u64);
             let measured = MeasuredCatalog::from(catalog);
+            // A refused catalog must not evict others from the store.
+            check_page(measured.page_bytes_without_rows(self.labels()), &collector.config)?;
             catalogs.intern(fingerprint, measured, frame.payload.len()).map_err(Refusal::of)?
         };
         self.set_catalog(slot, catalog, collector)?;
@@ -191,7 +198,7 @@ impl Agent {
         let mut pending = self.take_pending()?;
         collector.registry.set_catalog(&mut pending, slot, catalog).map_err(Refusal::of)?;
         pending.check_catalogs(&collector.config.bounds.limits)?;
-        check_page(&pending, self.labels(), &collector.config)?;
+        check_page(pending.page_bytes(self.labels()), &collector.config)?;
         self.pending = Some(pending);
         Ok(())
     }
@@ -206,14 +213,12 @@ impl Agent {
         self.charge_rows(rows, now, collector)?;
         let mut pending = self.take_pending()?;
         let limits = &collector.config.bounds.limits;
-        for change in &rows.changes {
-            let changed = collector.registry.change_rows(&mut pending, change, limits);
-            changed.map_err(|refused| match refused {
-                RowsRefused::Violation(violation) => Refusal::from(violation),
-                RowsRefused::Full(code) => Refusal::of(code),
-            })?;
-        }
-        check_page(&pending, self.labels(), &collector.config)?;
+        let changed = collector.registry.change_rows(&mut pending, &rows.changes, limits);
+        changed.map_err(|refused| match refused {
+            RowsRefused::Violation(violation) => Refusal::from(violation),
+            RowsRefused::Full(code) => Refusal::of(code),
+        })?;
+        check_page(pending.page_bytes(self.labels()), &collector.config)?;
         self.pending = Some(pending);
         Ok(())
     }
@@ -321,9 +326,9 @@ impl Agent {
     }
 }
 
-/// Checks the size of an agent's lines on a page. `labels` are its own, as written on each line.
-fn check_page(values: &PendingValues, labels: &str, config: &Config) -> Result<(), Refusal> {
-    let (bytes, max) = (values.page_bytes(labels.len()), config.bounds.page_bytes_per_agent);
+/// Checks the size of an agent's lines on a page.
+fn check_page(bytes: usize, config: &Config) -> Result<(), Refusal> {
+    let max = config.bounds.page_bytes_per_agent;
     if bytes > max {
         let detail = format!(
             "the agent's samples can take {bytes} bytes of a page; the limit is {max} \

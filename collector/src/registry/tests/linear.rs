@@ -1,16 +1,14 @@
-//! Many schemas with few agents: the time under the lock for one schema must not grow with the
+//! Many catalogs with few agents: the time under the lock for one catalog must not grow with the
 //! number of others.
 //!
 //! The tests measure CPU time of their thread in a debug build. Each bound is at least five times
-//! the measured time, and far below the cost when every family of every schema was tried again.
+//! the measured time, and far below the cost when every family of every catalog was tried again.
 
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
 use super::*;
-
-const GAUGE: u8 = 1;
 
 fn cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
@@ -29,26 +27,26 @@ fn assert_cost(what: &str, cost: Duration, bound: Duration) {
     assert!(cost < bound, "{what}: {cost:?} of CPU time, at most {bound:?}");
 }
 
-/// Schemas that share families and have one of their own, and an agent for each.
+/// Catalogs that share families and have one of their own, and an agent for each.
 struct Crowd {
     registry: Registry,
-    schemas: Vec<Pinned>,
+    catalogs: Vec<Pinned>,
     collector: Vec<String>,
 }
 
 impl Crowd {
-    fn new(schemas: usize, collector: usize, own: impl Fn(usize) -> (String, u8)) -> Self {
-        let limits = SchemaLimits { schemas: schemas + 10, bytes: usize::MAX };
+    fn new(catalogs: usize, collector: usize, own: impl Fn(usize) -> (String, u8)) -> Self {
+        let limits = CatalogLimits { catalogs: catalogs + 10, bytes: usize::MAX };
         let registry = Registry::new(limits, Pins::new(), Arc::new(MemoryBudget::new(usize::MAX)));
         let collector: Vec<_> = (0..collector).map(|n| format!("shared_{n}")).collect();
-        let schemas = (0..schemas).map(|n| {
+        let catalogs = (0..catalogs).map(|n| {
             let (name, kind) = own(n);
             let collector = collector.iter().map(|name| (name.as_str(), GAUGE));
             let families: Vec<_> = collector.chain([(name.as_str(), kind)]).collect();
             intern(&registry, n, &families)
         });
-        let schemas = schemas.collect();
-        Self { registry, schemas, collector }
+        let catalogs = catalogs.collect();
+        Self { registry, catalogs, collector }
     }
 
     /// Registers the first agent, whose schema declares the shared families as counters, and
@@ -56,9 +54,9 @@ impl Crowd {
     fn first_enters(&self, also: &[(&str, u8)]) {
         let counters = self.collector.iter().map(|name| (name.as_str(), COUNTER));
         let families: Vec<_> = counters.chain(also.iter().copied()).collect();
-        let schema = intern(&self.registry, self.schemas.len(), &families);
+        let catalog = intern(&self.registry, self.catalogs.len(), &families);
         let row = vec![1.0; families.len()];
-        let _ = enter(&self.registry, "first", 1, &schema, &row);
+        let _ = enter(&self.registry, "first", 1, &catalog, &row);
     }
 
     fn first_leaves(&self) {
@@ -67,13 +65,13 @@ impl Crowd {
 
     fn all_enter(&self) {
         let row = vec![1.0; self.collector.len() + 1];
-        for (n, schema) in self.schemas.iter().enumerate() {
-            let _ = enter(&self.registry, &format!("a{n}"), n as u64 + 10, schema, &row);
+        for (n, catalog) in self.catalogs.iter().enumerate() {
+            let _ = enter(&self.registry, &format!("a{n}"), n as u64 + 10, catalog, &row);
         }
     }
 
     fn all_leave(&self) {
-        for n in 0..self.schemas.len() {
+        for n in 0..self.catalogs.len() {
             assert!(self.registry.leave(&pending(&format!("a{n}"), 0).id, n as u64 + 10));
         }
     }
@@ -86,7 +84,7 @@ impl Crowd {
 fn intern(registry: &Registry, number: usize, families: &[(&str, u8)]) -> Pinned {
     let mut fingerprint = [0; 16];
     fingerprint[..8].copy_from_slice(&(number as u64).to_le_bytes());
-    registry.schemas().intern(Fingerprint(fingerprint), schema(families), 10).unwrap()
+    registry.catalogs().intern(Fingerprint(fingerprint), catalog(families), 10).unwrap()
 }
 
 #[test]
@@ -143,76 +141,56 @@ fn page_with_many_suppressed_families_is_cheap() {
 }
 
 #[test]
-fn evicting_all_unused_schemas_is_cheap() {
-    let Crowd { registry, schemas, .. } = Crowd::new(10_000, 0, |n| (format!("own_{n}"), GAUGE));
-    drop(schemas);
-    let forgetting = cost(|| registry.schemas.forget_unused());
-    assert!(registry.schemas.is_empty());
+fn evicting_all_unused_catalogs_is_cheap() {
+    let Crowd { registry, catalogs, .. } = Crowd::new(10_000, 0, |n| (format!("own_{n}"), GAUGE));
+    drop(catalogs);
+    let forgetting = cost(|| registry.catalogs.forget_unused());
+    assert!(registry.catalogs.is_empty());
     assert_eq!(registry.budget.taken(), 0);
     assert_cost("they are forgotten", forgetting, Duration::from_secs(1));
 }
 
-/// A registry that is full, with this number of schemas.
+/// A registry that is full, with this number of catalogs.
 fn full(count: usize) -> (Registry, Vec<Pinned>) {
-    let limits = SchemaLimits { schemas: count, bytes: 10 * count };
+    let limits = CatalogLimits { catalogs: count, bytes: 10 * count };
     let registry = Registry::new(limits, Pins::new(), Arc::new(MemoryBudget::new(usize::MAX)));
-    let schemas = (0..count).map(|n| intern(&registry, n, &[("load", GAUGE)])).collect();
-    (registry, schemas)
+    let catalogs = (0..count).map(|n| intern(&registry, n, &[("load", GAUGE)])).collect();
+    (registry, catalogs)
 }
 
 #[test]
-fn schema_that_evicts_many_others_is_cheap() {
-    let (registry, schemas) = full(20_000);
-    drop(schemas);
-    let large = schema(&[("large", GAUGE)]);
-    let large = || registry.schemas().intern(Fingerprint([0xff; 16]), large, 200_000).map(drop);
+fn catalog_that_evicts_many_others_is_cheap() {
+    let (registry, catalogs) = full(20_000);
+    drop(catalogs);
+    let large = catalog(&[("large", GAUGE)]);
+    let large = || registry.catalogs().intern(Fingerprint([0xff; 16]), large, 200_000).map(drop);
     assert_cost("they make room", cost(|| assert_eq!(large(), Ok(()))), Duration::from_secs(1));
-    assert_eq!(registry.schemas().len(), 1);
+    assert_eq!(registry.catalogs().len(), 1);
 }
 
 #[test]
-fn many_schemas_that_evict_one_each_are_cheap() {
-    let (registry, schemas) = full(20_000);
-    drop(schemas);
+fn many_catalogs_that_evict_one_each_are_cheap() {
+    let (registry, catalogs) = full(20_000);
+    drop(catalogs);
     let come = cost(|| {
         for n in 20_000..40_000 {
             drop(intern(&registry, n, &[("load", GAUGE)]));
         }
     });
     assert_cost("they come", come, Duration::from_secs(3));
-    assert_eq!(registry.schemas().len(), 20_000);
+    assert_eq!(registry.catalogs().len(), 20_000);
 }
 
 #[test]
-fn many_refused_schemas_are_cheap() {
-    let (registry, schemas) = full(20_000);
+fn many_refused_catalogs_are_cheap() {
+    let (registry, catalogs) = full(20_000);
     let refused = cost(|| {
         for _ in 0..10_000 {
-            let one = schema(&[("load", GAUGE)]);
-            let refused = registry.schemas().intern(Fingerprint([0xff; 16]), one, 10).map(drop);
-            assert_eq!(refused, Err(Code::SchemasFull));
+            let one = catalog(&[("load", GAUGE)]);
+            let refused = registry.catalogs().intern(Fingerprint([0xff; 16]), one, 10).map(drop);
+            assert_eq!(refused, Err(Code::CatalogsFull));
         }
     });
     assert_cost("they are refused", refused, Duration::from_secs(1));
-    assert_eq!(registry.schemas().len(), schemas.len());
-}
-
-/// The schema is known, so the agent sends only a Hello and a Report of a few hundred bytes.
-#[test]
-fn reconnecting_with_families_without_series_is_cheap() {
-    let registry = registry();
-    let help = leak(&"x".repeat(1_024));
-    let names: Vec<_> = (0..1_000).map(|n| leak(&format!("family_{n}"))).collect();
-    let family = |name: &&'static str| Family { name, kind: GAUGE, unit: "", help };
-    let families = names.iter().map(family).collect();
-    let declared = Declared { stream: 0, families, series: Vec::new() };
-    let empty = Schema::try_new(&declared, &Limits::default()).unwrap();
-    let empty = registry.schemas().intern(Fingerprint([1; 16]), empty, 10).unwrap();
-    let visits = cost(|| {
-        for session in 1..1_000 {
-            let _ = enter(&registry, "a", session, &empty, &[]);
-            assert!(registry.leave(&pending("a", 0).id, session));
-        }
-    });
-    assert_cost("a thousand visits", visits, Duration::from_secs(1));
+    assert_eq!(registry.catalogs().len(), catalogs.len());
 }

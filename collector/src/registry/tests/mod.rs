@@ -1,26 +1,43 @@
+mod collisions;
 mod linear;
 mod memory;
+mod rows;
+mod snapshots;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use fleetgauge_proto::message::{Family, Schema as Declared, Series};
-use fleetgauge_proto::{Fingerprint, Limits, Schema, report};
+use fleetgauge_proto::message::{Catalog as Declared, Column, Family, RowChange, Table};
+use fleetgauge_proto::report::EncodedValues;
+use fleetgauge_proto::{Catalog, Fingerprint, Limits, Violation};
 
 use super::*;
-use crate::exposition::{CHUNK_BYTES, Disconnected, Format, Sink, render};
+use crate::exposition::{CHUNK_BYTES, Disconnected, Format, Sink, Snapshot, render};
 use crate::limits::memory_budget::MemoryBudget;
 
+const GAUGE: u8 = 1;
 const COUNTER: u8 = 2;
+const HISTOGRAM: u8 = 3;
 
-fn schema(families: &[(&str, u8)]) -> Schema {
+/// A catalog of one table without row labels, with a column for each family.
+fn catalog(families: &[(&str, u8)]) -> Catalog {
+    let columns = (0..families.len() as u32).map(column).collect();
+    let tables =
+        if families.is_empty() { vec![] } else { vec![Table { row_labels: vec![], columns }] };
+    catalog_of(families, tables)
+}
+
+fn catalog_of(families: &[(&str, u8)], tables: Vec<Table<'_>>) -> Catalog {
     let family =
         |(name, kind): &(&'static str, u8)| Family { name, kind: *kind, unit: "", help: "" };
     let families: Vec<_> = families.iter().map(|(name, kind)| (leak(name), *kind)).collect();
-    let series = (0..families.len() as u32)
-        .map(|family| Series { family, width: 1, parameters: Vec::new(), labels: Vec::new() })
-        .collect();
-    let declared = Declared { stream: 0, families: families.iter().map(family).collect(), series };
-    Schema::try_new(&declared, &Limits::default()).unwrap()
+    let families = families.iter().map(family).collect();
+    let declared = Declared { stream: 0, slot: 0, families, tables };
+    Catalog::try_new(&declared, &Limits::default()).unwrap()
+}
+
+/// A column of one value without labels.
+fn column(family: u32) -> Column<'static> {
+    Column { family, width: 1, decimals: 0, parameters: vec![], labels: vec![] }
 }
 
 fn leak(name: &str) -> &'static str {
@@ -32,13 +49,17 @@ fn registry() -> Registry {
 }
 
 fn registry_with(memory: usize) -> Registry {
-    let limits = SchemaLimits { schemas: 100, bytes: 1 << 20 };
+    let limits = CatalogLimits { catalogs: 100, bytes: 1 << 20 };
     Registry::new(limits, Pins::new(), Arc::new(MemoryBudget::new(memory)))
 }
 
-/// Adds gauges of these names as schema `number`.
-fn pin(registry: &Registry, number: u8, names: &[(&str, u8)]) -> Pinned {
-    registry.schemas().intern(Fingerprint([number; 16]), schema(names), 10).unwrap()
+fn pin(registry: &Registry, number: u8, catalog: Catalog) -> Pinned {
+    registry.catalogs().intern(Fingerprint([number; 16]), catalog, 10).unwrap()
+}
+
+/// Adds the catalog of these families as number `number`.
+fn pin_fixed(registry: &Registry, number: u8, families: &[(&str, u8)]) -> Pinned {
+    pin(registry, number, catalog(families))
 }
 
 fn pending(id: &str, session: u64) -> PendingAgent {
@@ -50,27 +71,53 @@ fn pending(id: &str, session: u64) -> PendingAgent {
     }
 }
 
-fn values(values: &[f64]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    report::write_all(values, &mut bytes);
-    bytes
+/// The values of an agent with one catalog whose tables with row labels have no rows.
+fn values_of(registry: &Registry, catalog: &Pinned, values: &[f64]) -> PendingValues {
+    let mut pending = PendingValues::empty();
+    registry.set_catalog(&mut pending, 0, catalog.clone()).unwrap();
+    apply(&mut pending, values);
+    pending
+}
+
+/// Sets all values.
+fn apply(pending: &mut PendingValues, values: &[f64]) {
+    pending.apply(&encode(values, pending.layout()).values()).unwrap();
+}
+
+/// Stores a report of all values.
+fn store(agent: &RegisteredAgent, values: &[f64]) -> Result<bool, Violation> {
+    agent.store(&encode(values, &agent.layout()).values())
+}
+
+fn encode(values: &[f64], layout: &Layout) -> EncodedValues {
+    let mut encoded = EncodedValues::default();
+    encoded.encode_all(values, layout.shape());
+    encoded
 }
 
 fn enter(
     registry: &Registry,
     id: &str,
     session: u64,
-    schema: &Pinned,
-    row: &[f64],
+    catalog: &Pinned,
+    values: &[f64],
 ) -> Arc<RegisteredAgent> {
-    let bytes = values(row);
-    let entered = registry.enter(&pending(id, session), schema.entry(), &Values::All(&bytes), 0);
-    entered.unwrap().agent
+    let values = values_of(registry, catalog, values);
+    registry.enter(&pending(id, session), values, 0).unwrap().agent
 }
 
+fn change<'a>(slot: u8, table: u32, removed: &[u32], added: &[&'a str]) -> RowChange<'a> {
+    RowChange { slot, table, removed: removed.to_vec(), added: added.to_vec() }
+}
+
+/// Sample lines of all agents, sorted.
 fn page(registry: &Registry) -> Vec<String> {
+    lines(&registry.snapshot())
+}
+
+fn lines(snapshot: &Snapshot) -> Vec<String> {
     let mut page = Vec::new();
-    render(&registry.snapshot(), Format::Text, &mut page).unwrap();
+    render(snapshot, Format::Text, &mut page).unwrap();
     let text = String::from_utf8(page).unwrap();
     let mut lines: Vec<_> =
         text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect();
@@ -78,76 +125,27 @@ fn page(registry: &Registry) -> Vec<String> {
     lines
 }
 
-/// Number of rows, vacant ones included, and of blocks in all slabs.
-fn footprint(registry: &Registry) -> (usize, usize) {
-    let stripes = registry.stripes.iter().map(|stripe| {
-        let slabs = stripe.lock();
-        let slabs = slabs.slabs.values().map(Slab::footprint);
-        slabs.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
-    });
-    stripes.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
-}
-
 #[test]
-fn rows_are_reused_and_freed() {
+fn agent_that_left_cannot_store_values() {
     let registry = registry();
-    let wide = schema(&(0..100).map(|n| (leak(&format!("g{n}")), 1)).collect::<Vec<_>>());
-    let wide = registry.schemas().intern(Fingerprint([9; 16]), wide, 10).unwrap();
-    let ids: Vec<_> = (0..2_000).map(|n| format!("a{n}")).collect();
-    for (n, id) in ids.iter().enumerate() {
-        let _ = enter(&registry, id, n as u64 + 1, &wide, &[n as f64; 100]);
-    }
-    let full = footprint(&registry);
-    assert_eq!(full.0, 2_000);
-    // Every second agent leaves and returns. Its row is reused.
-    for round in 1..4_u64 {
-        for (n, id) in ids.iter().enumerate().step_by(2) {
-            let session = (round - 1) * 10_000 + n as u64 + 1;
-            assert!(registry.leave(&pending(id, 0).id, session));
-        }
-        assert_eq!(registry.agent_count(), 1_000);
-        for (n, id) in ids.iter().enumerate().step_by(2) {
-            let _ = enter(&registry, id, round * 10_000 + n as u64 + 1, &wide, &[n as f64; 100]);
-        }
-        assert_eq!(footprint(&registry), full);
-    }
-    let snapshot = registry.snapshot();
-    for group in &snapshot.groups {
-        for (labels, row) in group.rows() {
-            let n: f64 = labels["agent=\"a".len()..labels.len() - "\"} ".len()].parse().unwrap();
-            assert!(row.iter().all(|value| *value == n), "{labels} has {row:?}");
-        }
-    }
-    for (n, id) in ids.iter().enumerate() {
-        let session = if n % 2 == 0 { 30_000 } else { 0 } + n as u64 + 1;
-        assert!(registry.leave(&pending(id, 0).id, session));
-    }
-    assert_eq!(footprint(&registry), (0, 0));
-    assert!(registry.stripes.iter().all(|stripe| stripe.lock().slabs.is_empty()));
-    assert!(page(&registry).is_empty());
-}
-
-#[test]
-fn row_of_another_session_cannot_be_written() {
-    let registry = registry();
-    let one = pin(&registry, 1, &[("load", 1)]);
+    let one = pin_fixed(&registry, 1, &[("load", GAUGE)]);
     let old = enter(&registry, "a", 1, &one, &[1.0]);
+    let layout = old.layout();
+    let late = encode(&[9.0], &layout);
     assert!(registry.leave(&pending("a", 1).id, 1));
-    assert!(!old.row().store(1, &Values::All(&values(&[9.0]))), "the row is vacant");
+    assert_eq!(old.store(&late.values()), Ok(false));
     let new = enter(&registry, "a", 2, &one, &[2.0]);
-    assert!(
-        !old.row().store(1, &Values::All(&values(&[9.0]))),
-        "the row belongs to another session"
-    );
+    assert_eq!(old.store(&late.values()), Ok(false), "the id belongs to another session");
+    assert!(old.to_pending_values().is_none());
     assert_eq!(page(&registry), ["load{agent=\"a\"} 2"]);
-    assert!(new.row().store(2, &Values::All(&values(&[3.0]))));
+    assert_eq!(store(&new, &[3.0]), Ok(true));
     assert_eq!(page(&registry), ["load{agent=\"a\"} 3"]);
 }
 
 #[test]
 fn only_the_holder_can_release_an_id() {
     let registry = registry();
-    let one = pin(&registry, 1, &[("load", 1)]);
+    let one = pin_fixed(&registry, 1, &[("load", GAUGE)]);
     let _ = enter(&registry, "a", 1, &one, &[1.0]);
     let _ = enter(&registry, "a", 2, &one, &[2.0]);
     assert!(!registry.leave(&pending("a", 1).id, 1));
@@ -160,14 +158,13 @@ fn only_the_holder_can_release_an_id() {
 #[test]
 fn takeovers_are_limited_per_minute() {
     let registry = registry();
-    let one = pin(&registry, 1, &[("load", 1)]);
-    let bytes = values(&[1.0]);
+    let one = pin_fixed(&registry, 1, &[("load", GAUGE)]);
     let mut session = 0;
     let mut take = |now| {
         session += 1;
         let agent = pending("a", session);
         let claim = registry.claim(&agent.id, &agent.host_nonce, now);
-        let entered = registry.enter(&agent, one.entry(), &Values::All(&bytes), now);
+        let entered = registry.enter(&agent, values_of(&registry, &one, &[1.0]), now);
         assert_eq!(matches!(claim, Claim::Contested), entered.is_err());
         entered.map(|_| ())
     };
@@ -184,26 +181,28 @@ fn takeovers_are_limited_per_minute() {
 }
 
 #[test]
-fn new_schema_of_the_same_session_is_no_takeover() {
+fn new_catalog_of_the_same_session_is_no_takeover() {
     let registry = registry();
-    let one = pin(&registry, 1, &[("load", 1)]);
-    let two = pin(&registry, 2, &[("load", 1), ("more", 1)]);
-    let agent = pending("a", 1);
+    let one = pin_fixed(&registry, 1, &[("load", GAUGE)]);
+    let two = pin_fixed(&registry, 2, &[("load", GAUGE), ("more", GAUGE)]);
+    let pending = pending("a", 1);
+    let agent = registry.enter(&pending, values_of(&registry, &two, &[1.0, 2.0]), 0).unwrap().agent;
     for n in 0..20 {
-        let (schema, row) = if n % 2 == 0 { (&one, vec![1.0]) } else { (&two, vec![1.0, 2.0]) };
-        registry.enter(&agent, schema.entry(), &Values::All(&values(&row)), n).unwrap();
+        let (catalog, row) = if n % 2 == 0 { (&one, vec![1.0]) } else { (&two, vec![1.0, 2.0]) };
+        let values = values_of(&registry, catalog, &row);
+        assert_eq!(registry.replace(&agent, values), Ok(Some(vec![])));
         assert_eq!(page(&registry).len(), row.len());
     }
-    assert!(matches!(registry.claim(&agent.id, &agent.host_nonce, 21), Claim::Free));
-    assert!(!agent.handle.take_signals().has(Signal::Superseded));
+    assert!(matches!(registry.claim(&pending.id, &pending.host_nonce, 21), Claim::Free));
+    assert!(!pending.handle.take_signals().has(Signal::Superseded));
 }
 
 #[test]
 fn sample_names_are_freed_with_their_last_agent() {
     let registry = registry();
-    let gauge = pin(&registry, 1, &[("load", 1)]);
-    let counter = pin(&registry, 2, &[("load", COUNTER)]);
-    let total = pin(&registry, 3, &[("load_total", 1)]);
+    let gauge = pin_fixed(&registry, 1, &[("load", GAUGE)]);
+    let counter = pin_fixed(&registry, 2, &[("load", COUNTER)]);
+    let total = pin_fixed(&registry, 3, &[("load_total", GAUGE)]);
     let _ = enter(&registry, "g1", 1, &gauge, &[1.0]);
     let _ = enter(&registry, "g2", 2, &gauge, &[2.0]);
     let _ = enter(&registry, "c", 3, &counter, &[3.0]);
@@ -227,8 +226,8 @@ fn sample_names_are_freed_with_their_last_agent() {
 #[test]
 fn one_of_two_conflicting_families_that_left_is_shown() {
     let registry = registry();
-    let counter = pin(&registry, 1, &[("load", COUNTER)]);
-    let total = pin(&registry, 2, &[("load_total", 1)]);
+    let counter = pin_fixed(&registry, 1, &[("load", COUNTER)]);
+    let total = pin_fixed(&registry, 2, &[("load_total", GAUGE)]);
     let _ = enter(&registry, "c", 1, &counter, &[1.0]);
     let _ = enter(&registry, "t", 2, &total, &[2.0]);
     let begun = registry.families.lock().moment();
@@ -243,8 +242,8 @@ fn one_of_two_conflicting_families_that_left_is_shown() {
 #[test]
 fn suppressed_families_are_suppressed_in_every_shard() {
     let registry = registry();
-    let gauge = pin(&registry, 1, &[("load", 1)]);
-    let counter = pin(&registry, 2, &[("load", COUNTER), ("more", 1)]);
+    let gauge = pin_fixed(&registry, 1, &[("load", GAUGE)]);
+    let counter = pin_fixed(&registry, 2, &[("load", COUNTER), ("more", GAUGE)]);
     let _ = enter(&registry, "g", 1, &gauge, &[1.0]);
     let _ = enter(&registry, "c", 2, &counter, &[2.0, 3.0]);
     assert_eq!(page(&registry), ["load{agent=\"g\"} 1", "more{agent=\"c\"} 3"]);
@@ -260,27 +259,27 @@ fn suppressed_families_are_suppressed_in_every_shard() {
 }
 
 #[test]
-fn agent_that_changes_its_schema_is_on_every_page() {
-    changes_its_schema(("load", 1), ("load", 1));
-    changes_its_schema(("load", 1), ("load", COUNTER));
-    changes_its_schema(("load", COUNTER), ("load_total", 1));
+fn agent_that_changes_its_catalog_is_on_every_page() {
+    changes_its_catalog(("load", GAUGE), ("load", GAUGE));
+    changes_its_catalog(("load", GAUGE), ("load", COUNTER));
+    changes_its_catalog(("load", COUNTER), ("load_total", GAUGE));
 }
 
-fn changes_its_schema(first: (&'static str, u8), second: (&'static str, u8)) {
+fn changes_its_catalog(first: (&'static str, u8), second: (&'static str, u8)) {
     let registry = registry();
-    let one = pin(&registry, 1, &[first]);
-    let two = pin(&registry, 2, &[second, ("more", 1)]);
-    let agent = pending("a", 1);
-    let enter = |schema: &Pinned, row: &[f64]| {
-        registry.enter(&agent, schema.entry(), &Values::All(&values(row)), 0).unwrap();
+    let one = pin_fixed(&registry, 1, &[first]);
+    let two = pin_fixed(&registry, 2, &[second, ("more", GAUGE)]);
+    let agent = enter(&registry, "a", 1, &one, &[1.0]);
+    let replace = |catalog: &Pinned, row: &[f64]| {
+        let replaced = registry.replace(&agent, values_of(&registry, catalog, row));
+        assert!(matches!(replaced, Ok(Some(_))));
     };
-    enter(&one, &[1.0]);
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
-                enter(&two, &[1.0, 2.0]);
-                enter(&one, &[1.0]);
+                replace(&two, &[1.0, 2.0]);
+                replace(&one, &[1.0]);
             }
         });
         for n in 0..10_000 {
@@ -296,42 +295,43 @@ fn changes_its_schema(first: (&'static str, u8), second: (&'static str, u8)) {
 }
 
 #[test]
-fn least_recently_used_schema_is_evicted() {
-    let store = SchemaStore::new(
-        SchemaLimits { schemas: 2, bytes: 100 },
+fn least_recently_used_catalog_is_evicted() {
+    let store = CatalogStore::new(
+        CatalogLimits { catalogs: 2, bytes: 100 },
         Arc::new(MemoryBudget::new(usize::MAX)),
     );
-    let intern =
-        |n: u8, bytes| store.intern(Fingerprint([n; 16]), schema(&[("a", 1)]), bytes).map(drop);
-    let held = store.intern(Fingerprint([1; 16]), schema(&[("a", 1)]), 60).unwrap();
+    let intern = |n: u8, bytes| {
+        store.intern(Fingerprint([n; 16]), catalog(&[("a", GAUGE)]), bytes).map(drop)
+    };
+    let held = store.intern(Fingerprint([1; 16]), catalog(&[("a", GAUGE)]), 60).unwrap();
     assert_eq!(intern(2, 40), Ok(()));
     assert_eq!(intern(3, 40), Ok(()), "the second is evicted");
     assert!(store.find(&Fingerprint([2; 16])).is_none());
     assert!(store.find(&Fingerprint([3; 16])).is_some());
-    assert_eq!(intern(4, 41), Err(Code::SchemasFull));
-    assert!(store.find(&Fingerprint([1; 16])).is_some(), "the port is in use");
+    assert_eq!(intern(4, 41), Err(Code::CatalogsFull));
+    assert!(store.find(&Fingerprint([1; 16])).is_some(), "it is pinned");
     drop(held);
     assert_eq!(intern(5, 100), Ok(()));
     assert_eq!(store.len(), 1);
-    assert_eq!(intern(6, 101), Err(Code::SchemasFull));
+    assert_eq!(intern(6, 101), Err(Code::CatalogsFull));
 }
 
-/// Both agents looked the schema up before it existed. The second must not be refused.
+/// Both agents looked the catalog up before it existed. The second must not be refused.
 #[test]
-fn schema_declared_twice_at_once_counts_once() {
+fn catalog_declared_twice_at_once_counts_once() {
     let budget = Arc::new(MemoryBudget::new(usize::MAX));
-    let store = SchemaStore::new(SchemaLimits { schemas: 1, bytes: 100 }, Arc::clone(&budget));
-    let declare = |n: u8| store.intern(Fingerprint([n; 16]), schema(&[("a", 1)]), 100);
+    let store = CatalogStore::new(CatalogLimits { catalogs: 1, bytes: 100 }, Arc::clone(&budget));
+    let declare = |n: u8| store.intern(Fingerprint([n; 16]), catalog(&[("a", GAUGE)]), 100);
     let first = declare(1).unwrap();
     let taken = budget.taken();
     let second = declare(1).unwrap();
     assert!(Arc::ptr_eq(first.entry(), second.entry()));
     assert_eq!((store.len(), budget.taken()), (1, taken));
-    assert_eq!(declare(2).map(drop), Err(Code::SchemasFull));
+    assert_eq!(declare(2).map(drop), Err(Code::CatalogsFull));
 }
 
 #[test]
-fn wide_series_with_long_labels_is_rendered_in_chunks() {
+fn wide_column_with_long_labels_is_rendered_in_chunks() {
     struct Longest(usize, usize);
     impl Sink for Longest {
         fn chunk(&mut self, bytes: &[u8]) -> Result<(), Disconnected> {
@@ -342,15 +342,12 @@ fn wide_series_with_long_labels_is_rendered_in_chunks() {
     }
     const LABELS: usize = 30_000;
     let registry = registry();
-    let family = Family { name: "latency", kind: 3, unit: "", help: "" };
     let parameters: Vec<_> = (0..256).map(f64::from).collect();
-    let series = Series { family: 0, width: 258, parameters, labels: Vec::new() };
-    let declared = Declared { stream: 0, families: vec![family], series: vec![series] };
-    let wide = Schema::try_new(&declared, &Limits::default()).unwrap();
-    let wide = registry.schemas().intern(Fingerprint([1; 16]), wide, 10).unwrap();
+    let columns = vec![Column { width: 258, parameters, ..column(0) }];
+    let tables = vec![Table { row_labels: vec![], columns }];
+    let wide = pin(&registry, 1, catalog_of(&[("latency", HISTOGRAM)], tables));
     let agent = PendingAgent { labels: "x".repeat(LABELS).into(), ..pending("a", 1) };
-    let row = values(&[1.0; 258]);
-    registry.enter(&agent, wide.entry(), &Values::All(&row), 0).unwrap();
+    registry.enter(&agent, values_of(&registry, &wide, &[1.0; 258]), 0).unwrap();
     let mut longest = Longest(0, 0);
     let counted = render(&registry.snapshot(), Format::Text, &mut longest).unwrap();
     assert_eq!((counted.lines, counted.bytes), (259, longest.1 as u64));

@@ -26,12 +26,12 @@ fn collector(files: &Files) -> Collector {
 
 /// Returns all bytes that the collector sends in answer to a Hello followed by reports.
 fn answer(collector: &Collector, identity: &Identity<'_>) -> Vec<u8> {
-    let schema = gauges(&["load"]);
+    let catalog = gauges(&["load"]);
     let mut agent = Agent::connect(collector.agents);
-    agent.send(&identity.hello(&schema));
+    agent.send(&identity.hello(&catalog));
     let mut answer = vec![0];
     agent.stream.read_exact(&mut answer).unwrap();
-    agent.send(&[schema.bytes, report(1, &[1.0]), ping(1)].concat());
+    agent.send(&[catalog.bytes, report(1, &[1.0]), ping(1)].concat());
     agent.finish();
     agent.stream.read_to_end(&mut answer).unwrap();
     answer
@@ -52,12 +52,12 @@ fn is_refused(collector: &Collector, identity: &Identity<'_>, cause: &str) {
 fn agent_with_its_own_token_is_exposed() {
     let files = Files::new();
     let collector = collector(&files);
-    let schema = gauges(&["load"]);
+    let catalog = gauges(&["load"]);
     for (id, token) in
         [("web-1", "token of web-1"), ("web-2", "token of web-2"), ("db-1", "token of all")]
     {
         let _agent =
-            Agent::join(collector.agents, &identity(id).with_credential(token), &schema, &[1.0]);
+            Agent::join(collector.agents, &identity(id).with_credential(token), &catalog, &[1.0]);
         assert_eq!(collector.page().values_of(id), [1.0]);
     }
 }
@@ -171,11 +171,11 @@ fn revoked_session_ends_and_others_continue() {
     let files = Files::new();
     let path = files.write("agents", &three());
     let rig = Rig::new(guarded(Some(&path), None, &[]));
-    let schema = gauges(&["load"]);
+    let catalog = gauges(&["load"]);
     let join = |id: &str, token: &str| {
         let mut agent = rig.connect();
-        agent.receives(&rig, &identity(id).with_credential(token).hello(&schema));
-        agent.receives(&rig, &[schema.bytes.clone(), report(1, &[1.0])].concat());
+        agent.receives(&rig, &identity(id).with_credential(token).hello(&catalog));
+        agent.receives(&rig, &[catalog.bytes.clone(), report(1, &[1.0])].concat());
         agent.take_sent();
         agent
     };
@@ -194,7 +194,7 @@ fn revoked_session_ends_and_others_continue() {
     assert_eq!((two.close_reason(), stranger.close_reason()), (None, None));
     assert!(!rig.page().shows("web-1") && rig.page().shows("web-2"));
     // Its Hello is checked against the new policy.
-    stranger.receives(&rig, &identity("web-1").with_credential("token of web-1").hello(&schema));
+    stranger.receives(&rig, &identity("web-1").with_credential("token of web-1").hello(&catalog));
     assert_eq!(stranger.take_sent(), [Sent::Reject(Code::Unauthorized)]);
 }
 
@@ -203,14 +203,14 @@ fn revoked_challenger_does_not_take_over_the_id() {
     let files = Files::new();
     let path = files.write("agents", &three());
     let rig = Rig::new(guarded(Some(&path), None, &[]));
-    let schema = gauges(&["load"]);
+    let catalog = gauges(&["load"]);
     let mut holder = rig.connect();
-    holder.receives(&rig, &identity("db-1").with_credential("token of all").hello(&schema));
-    holder.receives(&rig, &[schema.bytes.clone(), report(1, &[1.0])].concat());
+    holder.receives(&rig, &identity("db-1").with_credential("token of all").hello(&catalog));
+    holder.receives(&rig, &[catalog.bytes.clone(), report(1, &[1.0])].concat());
     let mut challenger = rig.connect();
     challenger.receives(
         &rig,
-        &identity("db-1").with_credential("token of all").on_host(2).hello(&schema),
+        &identity("db-1").with_credential("token of all").on_host(2).hello(&catalog),
     );
     rig.collector.reload(
         guarded(Some(&files.write("agents", &entry("agent = 'x'", &["y"], ""))), None, &[]).auth,
@@ -223,9 +223,9 @@ fn revoked_challenger_does_not_take_over_the_id() {
 fn revocation_signal_without_a_new_policy_ends_no_session() {
     let files = Files::new();
     let rig = Rig::new(guarded(Some(&files.write("agents", &three())), None, &[]));
-    let schema = gauges(&["load"]);
+    let catalog = gauges(&["load"]);
     let mut agent = rig.connect();
-    agent.receives(&rig, &identity("web-1").with_credential("token of web-1").hello(&schema));
+    agent.receives(&rig, &identity("web-1").with_credential("token of web-1").hello(&catalog));
     agent.take_sent();
     agent.session.handle().raise(Signal::Revoked);
     agent.ticks(&rig);
@@ -243,27 +243,27 @@ fn sessions_with_labels_no_longer_allowed_end() {
         )
     };
     let rig = Rig::new(guarded(Some(&entries("fra")), None, &[]));
-    let schema = gauges(&["load"]);
+    let catalog = gauges(&["load"]);
     let come = |id, token, said: &[(&'static str, &'static str)]| {
         let mut agent = rig.connect();
         let labels = said.iter().map(crate::support::frames::label).collect();
         agent.receives(
             &rig,
-            &Identity { labels, ..identity(id).with_credential(token) }.hello(&schema),
+            &Identity { labels, ..identity(id).with_credential(token) }.hello(&catalog),
         );
         agent.take_sent();
         agent
     };
     let mut web = come("web-1", "web", &[("role", "a")]);
-    web.receives(&rig, &[schema.bytes.clone(), report(1, &[1.0])].concat());
+    web.receives(&rig, &[catalog.bytes.clone(), report(1, &[1.0])].concat());
     // Labels of pending and challenging agents are checked as well.
     let (mut role, mut rack) =
         (come("db-1", "all", &[("role", "a")]), come("db-2", "all", &[("rack", "7")]));
-    role.receives(&rig, &[schema.bytes.clone(), report(1, &[1.0])].concat());
+    role.receives(&rig, &[catalog.bytes.clone(), report(1, &[1.0])].concat());
     let mut waits = rig.connect();
     let labels = vec![crate::support::frames::label(&("rack", "8"))];
     let rival = Identity { labels, ..identity("db-1").with_credential("all") }.on_host(2);
-    waits.receives(&rig, &rival.hello(&schema));
+    waits.receives(&rig, &rival.hello(&catalog));
     let reload = |path: &std::path::Path, labels: &[&str]| {
         let anew = guarded(Some(path), None, labels);
         let sources = anew.sources;
@@ -285,7 +285,7 @@ fn sessions_with_labels_no_longer_allowed_end() {
     assert_eq!((web.close_reason(), role.close_reason()), (revoked, None));
     assert!(!rig.page().shows("web-1"));
     let mut web = come("web-1", "web", &[("role", "a")]);
-    web.receives(&rig, &[schema.bytes.clone(), report(1, &[2.0])].concat());
+    web.receives(&rig, &[catalog.bytes.clone(), report(1, &[2.0])].concat());
     let series = "load{agent=\"web-1\",role=\"a\",site=\"ams\"}";
     assert_eq!(rig.page().value(series), Some(2.0), "{}", rig.page().0);
 }

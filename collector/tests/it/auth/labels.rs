@@ -4,7 +4,7 @@ use fleetgauge_proto::Code;
 
 use crate::support::agent::{Agent, Identity, identity};
 use crate::support::collector::Collector;
-use crate::support::frames::{GAUGE, family, gauges, label, labelled, schema_of};
+use crate::support::frames::{GAUGE, catalog_of, family, gauges, label, labelled};
 use crate::support::secrets::{Files, entry, guarded};
 
 fn saying<'a>(labels: &[(&'a str, &'a str)]) -> Identity<'a> {
@@ -51,14 +51,18 @@ fn label_of_another_tenant_is_rejected() {
     assert!(collector.page().0.is_empty());
 }
 
+/// The label that the credentials set is on every series, under another name if the series has one.
 #[test]
-fn label_of_another_tenant_on_a_series_is_rejected() {
+fn label_of_another_tenant_on_a_series_does_not_hide_the_own() {
     let files = Files::new();
     let collector = collector(&files);
-    let schema = schema_of(&[family("load", GAUGE)], &[labelled(0, &[("tenant", "b")])]);
-    let mut agent = Agent::greet(collector.agents, &saying(&[]), &schema);
-    agent.expect_welcome(&schema);
-    agent.expect_code(Code::DuplicateLabel);
+    let catalog = catalog_of(&[family("load", GAUGE)], &[labelled(0, &[("tenant", "b")])]);
+    let _agent = Agent::join(collector.agents, &saying(&[]), &catalog, &[1.0]);
+    let page = collector.page();
+    let labels =
+        |series: &str| series.contains(",agent_tenant=\"") && series.contains(",tenant=\"b\"");
+    assert!(page.samples().all(|(series, _)| labels(series)), "{}", page.0);
+    assert_eq!(page.samples().count(), 1);
 }
 
 #[test]

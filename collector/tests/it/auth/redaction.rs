@@ -31,11 +31,11 @@ fn secrets_are_not_in_logs_pages_or_arguments() {
     crate::support::eventually("the collector listens", || {
         std::net::TcpStream::connect(serve).is_ok()
     });
-    let schema = gauges(&["load"]);
+    let catalog = gauges(&["load"]);
     let _shown =
-        Agent::join(listen, &identity("web-1").with_credential("hunter2-agent"), &schema, &[1.0]);
+        Agent::join(listen, &identity("web-1").with_credential("hunter2-agent"), &catalog, &[1.0]);
     let mut wrong =
-        Agent::greet(listen, &identity("web-2").with_credential("hunter2-wrong"), &schema);
+        Agent::greet(listen, &identity("web-2").with_credential("hunter2-wrong"), &catalog);
     let mut seen = wrong.expect_reject(Code::Unauthorized).0;
     for path in
         ["/metrics", "/metrics/agents/web-1", "/api/agents", "/api/departed", "/sd/agents", "/"]

@@ -24,9 +24,9 @@ fn removing_a_token_closes_its_sessions() {
     let files = Files::new();
     let path = files.write("agents", &entry("agent = '*'", &["old", "new"], ""));
     let collector = Collector::with(guarded(Some(&path), None, &[]));
-    let schema = gauges(&["load"]);
+    let catalog = gauges(&["load"]);
     let join = |id, token| {
-        Agent::join(collector.agents, &identity(id).with_credential(token), &schema, &[1.0])
+        Agent::join(collector.agents, &identity(id).with_credential(token), &catalog, &[1.0])
     };
     let (mut old, mut new) = (join("a", "old"), join("b", "new"));
     files.write("agents", &entry("agent = '*'", &["new"], ""));
@@ -36,7 +36,7 @@ fn removing_a_token_closes_its_sessions() {
     new.report(&[2.0]);
     assert_eq!(collector.page().values_of("b"), [2.0]);
     assert_eq!(collector.closed("credential_revoked"), 1.0);
-    let mut again = Agent::greet(collector.agents, &identity("a").with_credential("old"), &schema);
+    let mut again = Agent::greet(collector.agents, &identity("a").with_credential("old"), &catalog);
     again.expect_reject(Code::Unauthorized);
     let _rotated = join("a", "new");
     assert!(collector.page().shows("a"));
@@ -48,9 +48,10 @@ fn invalid_file_changes_nothing_and_is_counted() {
     let good = entry("agent = '*'", &["token"], "");
     let path = files.write("agents", &good);
     let collector = Collector::with(guarded(Some(&path), None, &[]));
-    let schema = gauges(&["load"]);
-    let join =
-        |id| Agent::join(collector.agents, &identity(id).with_credential("token"), &schema, &[1.0]);
+    let catalog = gauges(&["load"]);
+    let join = |id| {
+        Agent::join(collector.agents, &identity(id).with_credential("token"), &catalog, &[1.0])
+    };
     let mut first = join("a");
     let state = || {
         ["reload_failures_total", "last_reload_successful"]
@@ -89,12 +90,12 @@ fn replaced_symbolic_link_is_detected() {
     link("1");
     let path = files.path("current").join("agents");
     let collector = Collector::with(guarded(Some(&path), None, &[]));
-    let schema = gauges(&["load"]);
+    let catalog = gauges(&["load"]);
     let mut old =
-        Agent::join(collector.agents, &identity("a").with_credential("old"), &schema, &[1.0]);
+        Agent::join(collector.agents, &identity("a").with_credential("old"), &catalog, &[1.0]);
     link("2");
     old.expect_reject(Code::CredentialRevoked);
-    Agent::join(collector.agents, &identity("a").with_credential("new"), &schema, &[1.0]);
+    Agent::join(collector.agents, &identity("a").with_credential("new"), &catalog, &[1.0]);
 }
 
 #[test]
@@ -175,9 +176,9 @@ fn sighup_reloads_without_ending_sessions() {
     let files = Files::new();
     let path = files.write("agents", &entry("agent = '*'", &["token"], ""));
     let mut process = start(&path);
-    let schema = gauges(&["load"]);
+    let catalog = gauges(&["load"]);
     let mut agent =
-        Agent::join(process.agents, &identity("a").with_credential("token"), &schema, &[1.0]);
+        Agent::join(process.agents, &identity("a").with_credential("token"), &catalog, &[1.0]);
     process.signal(Signal::HUP);
     process.logs("configuration reloaded");
     agent.report(&[2.0]);

@@ -78,23 +78,23 @@ fn max_memory_bytes_limits_connections() {
 }
 
 #[test]
-fn max_memory_bytes_limits_large_schemas_and_labels() {
+fn max_memory_bytes_limits_large_catalogs_and_labels() {
     let mut full = Full::new(|config| config.bounds.memory = 4 << 20);
     let long = "x".repeat(1_000);
     let names: Vec<_> = (0..900).map(|n| format!("g{n}")).collect();
     let mut shown = Vec::new();
     for n in 0..200 {
-        // A different schema for each agent.
+        // A different catalog for each agent.
         let own = format!("own_{n}");
         let names: Vec<_> = names.iter().map(String::as_str).chain([own.as_str()]).collect();
         let labels = "abcdefgh".chars().map(String::from).collect::<Vec<_>>();
         let labels = labels.iter().map(|name| label(&(name, &long))).collect();
         let id = format!("large-{n}");
         let identity = Identity { labels, ..identity(&id) };
-        let schema = gauges(&names);
-        let mut agent = Agent::greet(full.collector.agents, &identity, &schema);
+        let catalog = gauges(&names);
+        let mut agent = Agent::greet(full.collector.agents, &identity, &catalog);
         if let Received::Welcome { .. } = agent.receive() {
-            let all = [schema.bytes, report(1, &vec![1.0; names.len()]), ping(1)].concat();
+            let all = [catalog.bytes, report(1, &vec![1.0; names.len()]), ping(1)].concat();
             // The agent can be rejected before all bytes are sent.
             let _ = std::io::Write::write_all(&mut agent.stream, &all);
             let received = agent.receive();
@@ -109,7 +109,7 @@ fn max_memory_bytes_limits_large_schemas_and_labels() {
     full.unharmed();
     let taken = full.collector.memory().0;
     drop(shown);
-    // Unpinned schemas stay until they are evicted. The 8 kB of labels and 7 kB of values of each
+    // Unpinned catalogs stay until they are evicted. The 8 kB of labels and 7 kB of values of each
     // agent are freed.
     eventually("what they took is given back", || full.collector.memory().0 < taken - 50_000.0);
     full.unharmed();
@@ -204,38 +204,38 @@ fn max_handshakes_is_enforced() {
 }
 
 #[test]
-fn max_schemas_is_enforced_when_all_are_in_use() {
-    let mut full = Full::new(|config| config.bounds.schemas.schemas = 2);
+fn max_catalogs_is_enforced_when_all_are_in_use() {
+    let mut full = Full::new(|config| config.bounds.catalogs.catalogs = 2);
     let other = Agent::join(full.collector.agents, &identity("other"), &gauges(&["other"]), &[1.0]);
     let mut third = Agent::open(full.collector.agents, &identity("third"), &gauges(&["third"]));
-    third.expect_reject(Code::SchemasFull);
+    third.expect_reject(Code::CatalogsFull);
     full.unharmed();
-    // An unpinned schema is evicted.
+    // An unpinned catalog is evicted.
     drop(other);
     eventually("the session has ended", || {
         full.collector.metric("fleetgauge_agents_connected") == 1.0
     });
     let third = Agent::join(full.collector.agents, &identity("third"), &gauges(&["third"]), &[1.0]);
-    assert_eq!(full.collector.metric("fleetgauge_schemas"), 2.0);
+    assert_eq!(full.collector.metric("fleetgauge_catalogs"), 2.0);
     full.unharmed();
     drop(third);
 }
 
 #[test]
-fn max_schemas_size_is_enforced() {
-    let mut full = Full::new(|config| config.bounds.schemas.bytes = 100);
+fn max_catalogs_size_is_enforced() {
+    let mut full = Full::new(|config| config.bounds.catalogs.bytes = 100);
     let long = "x".repeat(100);
     let mut third = Agent::open(full.collector.agents, &identity("third"), &gauges(&[&long]));
-    third.expect_reject(Code::SchemasFull);
+    third.expect_reject(Code::CatalogsFull);
     full.unharmed();
 }
 
 #[test]
-fn known_schema_is_accepted_at_the_limit() {
+fn known_catalog_is_accepted_at_the_limit() {
     let mut full = Full::new(|_| {});
     let mut returning =
         Agent::greet(full.collector.agents, &identity("returning"), &gauges(&["up"]));
-    assert!(matches!(returning.receive(), Received::Welcome { schema_known: true, .. }));
+    assert!(matches!(returning.receive(), Received::Welcome { catalogs_known: true, .. }));
     returning.report(&[5.0]);
     assert_eq!(full.collector.page().values_of("returning"), [5.0]);
     full.unharmed();
@@ -261,7 +261,7 @@ fn interval_is_clamped() {
     for (asked, given) in [(0, 1_000), (999, 1_000), (15_000, 15_000), (u32::MAX, 60_000)] {
         let identity = crate::support::agent::Identity { interval_ms: asked, ..identity("late") };
         let mut late = Agent::greet(full.collector.agents, &identity, &gauges(&["up"]));
-        assert_eq!(late.receive(), Received::Welcome { interval_ms: given, schema_known: true });
+        assert_eq!(late.receive(), Received::Welcome { interval_ms: given, catalogs_known: true });
     }
     drop(full);
 }

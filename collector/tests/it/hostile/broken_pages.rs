@@ -9,18 +9,18 @@ use crate::scrapes::{Crowd, narrow};
 use crate::support::agent::{Agent, identity};
 use crate::support::collector::{Collector, config};
 use crate::support::command::Process;
-use crate::support::frames::{GAUGE, SchemaFrame, family, label, labelled, schema_of};
+use crate::support::frames::{CatalogFrame, GAUGE, catalog_of, family, label, labelled};
 use crate::support::{TEST_TIMEOUT, eventually, http, read_some};
 
 /// Number of series that make an agent's page larger than all buffers between collector and client.
 const SERIES: usize = 10_000;
 
-fn wide() -> SchemaFrame {
+fn wide() -> CatalogFrame {
     let name = format!("wide_{}", "x".repeat(150));
     let values: Vec<_> = (0..SERIES).map(|n| n.to_string()).collect();
     let series: Vec<_> =
         values.iter().map(|value| labelled(0, std::slice::from_ref(&("n", value)))).collect();
-    schema_of(&[family(&name, GAUGE)], &series)
+    catalog_of(&[family(&name, GAUGE)], &series)
 }
 
 fn join_wide(agents: SocketAddr) -> Agent {

@@ -4,7 +4,9 @@ use fleetgauge_proto::message::{Bye, Drain, Pong, Reject, Welcome};
 use fleetgauge_proto::{Code, Limits, Message};
 
 use super::{AttackedCollector, Stage, attacker, two_gauges};
-use crate::support::frames::{bye, frame, ping, raw, report};
+use crate::support::frames::{
+    CATALOG_KIND, PING_KIND, REPORT_KIND, ROWS_KIND, add_disks, bye, frame, ping, raw, report,
+};
 
 #[test]
 fn garbage_is_rejected() {
@@ -58,8 +60,8 @@ fn oversized_frame_is_rejected() {
     };
     attacked.refuses(Stage::Connected, &announcing(1, 16 * 1024 + 1), Code::FrameTooLarge);
     let most = Limits::default().max_payload_bytes;
-    attacked.refuses(Stage::Welcomed, &announcing(3, most + 1), Code::FrameTooLarge);
-    attacked.refuses(Stage::Reporting, &announcing(4, most + 1), Code::FrameTooLarge);
+    attacked.refuses(Stage::Welcomed, &announcing(CATALOG_KIND, most + 1), Code::FrameTooLarge);
+    attacked.refuses(Stage::Reporting, &announcing(REPORT_KIND, most + 1), Code::FrameTooLarge);
     attacked.refuses(Stage::Reporting, &announcing(0xff, 0x00ff_ffff), Code::FrameTooLarge);
 }
 
@@ -86,7 +88,7 @@ fn truncated_frame_is_rejected() {
 #[test]
 fn unknown_kind_is_rejected() {
     let mut attacked = AttackedCollector::new();
-    for kind in [0, 10, 0x7f] {
+    for kind in [0, 11, 0x7f] {
         attacked.refuses(Stage::Connected, &raw(kind, &[]), Code::UnknownKind);
         attacked.refuses(Stage::Reporting, &raw(kind, b"payload"), Code::UnknownKind);
     }
@@ -109,6 +111,7 @@ fn frame_before_hello_is_rejected() {
     let mut attacked = AttackedCollector::new();
     for bytes in [
         two_gauges().bytes,
+        add_disks(&["sda"]),
         report(1, &[1.0]),
         ping(1),
         bye(),
@@ -128,7 +131,8 @@ fn collector_frames_from_an_agent_are_rejected() {
         session_id: 1,
         interval_ms: 1_000,
         limits: Limits::default(),
-        schema_known: false,
+        catalogs_known: 0,
+        unix_ms: 0,
         extensions: Vec::new(),
     };
     let reject = Reject { stream: 0, code: 1, text: "no", retry_after_ms: None };
@@ -153,12 +157,10 @@ fn second_hello_is_rejected() {
 }
 
 #[test]
-fn report_before_the_schema_is_rejected() {
-    AttackedCollector::new().refuses(
-        Stage::Welcomed,
-        &report(1, &[1.0, 1.0]),
-        Code::UnexpectedFrame,
-    );
+fn report_and_rows_before_the_catalog_are_rejected() {
+    let mut attacked = AttackedCollector::new();
+    attacked.refuses(Stage::Welcomed, &report(1, &[1.0, 1.0]), Code::UnexpectedFrame);
+    attacked.refuses(Stage::Welcomed, &add_disks(&["sda"]), Code::UnexpectedFrame);
 }
 
 #[test]
@@ -168,6 +170,7 @@ fn trailing_bytes_are_rejected() {
         (Stage::Connected, attacker().hello(&two_gauges())),
         (Stage::Welcomed, two_gauges().bytes),
         (Stage::Reporting, report(2, &[1.0, 2.0])),
+        (Stage::Reporting, add_disks(&["sda"])),
         (Stage::Reporting, ping(1)),
         (Stage::Reporting, bye()),
     ] {
@@ -180,18 +183,18 @@ fn trailing_bytes_are_rejected() {
 #[test]
 fn non_minimal_varint_is_rejected() {
     let mut attacked = AttackedCollector::new();
-    attacked.refuses(Stage::Reporting, &raw(5, &[0xfb, 7, 0]), Code::NonMinimalInteger);
+    attacked.refuses(Stage::Reporting, &raw(PING_KIND, &[0xfb, 7, 0]), Code::NonMinimalInteger);
     let report = report(2, &[1.0, 2.0]);
     let mut payload = vec![0xfb, 0, 0];
     payload.extend_from_slice(&report[9..]);
-    attacked.refuses(Stage::Reporting, &raw(4, &payload), Code::NonMinimalInteger);
-    let schema = two_gauges().bytes;
+    attacked.refuses(Stage::Reporting, &raw(REPORT_KIND, &payload), Code::NonMinimalInteger);
+    let catalog = two_gauges().bytes;
     let mut payload = vec![0xfb, 0, 0];
-    payload.extend_from_slice(&schema[9..]);
-    attacked.refuses(Stage::Welcomed, &raw(3, &payload), Code::NonMinimalInteger);
-    let mut payload = vec![0, 0xfb, 2, 0];
-    payload.extend_from_slice(&schema[10..]);
-    attacked.refuses(Stage::Welcomed, &raw(3, &payload), Code::NonMinimalInteger);
+    payload.extend_from_slice(&catalog[9..]);
+    attacked.refuses(Stage::Welcomed, &raw(CATALOG_KIND, &payload), Code::NonMinimalInteger);
+    let mut payload = vec![0, 0, 0xfb, 2, 0];
+    payload.extend_from_slice(&catalog[11..]);
+    attacked.refuses(Stage::Welcomed, &raw(CATALOG_KIND, &payload), Code::NonMinimalInteger);
 }
 
 #[test]
@@ -203,11 +206,14 @@ fn malformed_payload_is_rejected() {
     let mut not_utf8 = hello.clone();
     not_utf8[12] = 0xff;
     attacked.refuses(Stage::Connected, &not_utf8, Code::MalformedPayload);
-    attacked.refuses(Stage::Reporting, &raw(4, &[0, 2, 0, 9]), Code::MalformedPayload);
+    attacked.refuses(Stage::Reporting, &raw(REPORT_KIND, &[0, 2, 0, 9]), Code::MalformedPayload);
     // A list of 2^64 - 1 families.
-    let mut bomb = vec![0, 0xfd];
+    let mut bomb = vec![0, 0, 0xfd];
     bomb.extend_from_slice(&[0xff; 8]);
-    attacked.refuses(Stage::Welcomed, &raw(3, &bomb), Code::MalformedPayload);
+    attacked.refuses(Stage::Welcomed, &raw(CATALOG_KIND, &bomb), Code::MalformedPayload);
+    // A list of 2^64 - 1 changes of rows.
+    bomb.remove(0);
+    attacked.refuses(Stage::Reporting, &raw(ROWS_KIND, &bomb), Code::MalformedPayload);
 }
 
 #[test]
@@ -221,7 +227,10 @@ fn unknown_stream_is_rejected() {
     let mut report = report(2, &[1.0, 2.0]);
     report[8] = 1;
     attacked.refuses(Stage::Reporting, &report, Code::BadStream);
-    let mut schema = two_gauges().bytes;
-    schema[8] = 1;
-    attacked.refuses(Stage::Welcomed, &schema, Code::BadStream);
+    let mut rows = add_disks(&["sda"]);
+    rows[8] = 1;
+    attacked.refuses(Stage::Reporting, &rows, Code::BadStream);
+    let mut catalog = two_gauges().bytes;
+    catalog[8] = 1;
+    attacked.refuses(Stage::Welcomed, &catalog, Code::BadStream);
 }

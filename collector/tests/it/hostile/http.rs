@@ -174,10 +174,10 @@ fn idle_connections_do_not_break_a_scrape() {
     let victim = Victim::new(2);
     let mut agents = Vec::new();
     let wide: Vec<_> = (0..500).map(|n| format!("wide_{n:0100}")).collect();
-    let schema = gauges(&wide.iter().map(String::as_str).collect::<Vec<_>>());
+    let catalog = gauges(&wide.iter().map(String::as_str).collect::<Vec<_>>());
     for n in 0..40 {
         let id = format!("wide-{n}");
-        agents.push(Agent::join(victim.collector.agents, &identity(&id), &schema, &[1.0; 500]));
+        agents.push(Agent::join(victim.collector.agents, &identity(&id), &catalog, &[1.0; 500]));
     }
     let http = victim.collector.http;
     let mut scrape = crate::support::http::send(http, "GET", "/metrics/agents", &[]);
@@ -241,9 +241,9 @@ fn clients_that_read_the_end_of_a_page_slowly_are_disconnected() {
     let victim = Victim::with(16, Collector::with_fixed_buffers);
     let http = victim.collector.http;
     let names: Vec<_> = (0..450).map(|n| format!("wide_{n:0100}")).collect();
-    let schema = gauges(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let catalog = gauges(&names.iter().map(String::as_str).collect::<Vec<_>>());
     let rare = Identity { interval_ms: 300_000, ..identity("wide") };
-    let _wide = Agent::join(victim.collector.agents, &rare, &schema, &[1.0; 450]);
+    let _wide = Agent::join(victim.collector.agents, &rare, &catalog, &[1.0; 450]);
     let bytes = victim.collector.get("/metrics/agents", &[]).body.len();
     assert!((CHUNK_BYTES..2 * CHUNK_BYTES).contains(&bytes), "{bytes}");
     // At most one connection per scrape permit, or the requests below evict some of them.

@@ -17,8 +17,8 @@ use crate::support::frames::gauges;
 use crate::support::secrets::{Files, entry};
 use crate::support::{TEST_TIMEOUT, http, read_some};
 
-/// Number of agents, and of families in the schema that each agent declares: a look-up over all of
-/// them would be expensive.
+/// Agents, and families in the catalog that each declares: a look-up over all of them would be
+/// expensive.
 const AGENTS: usize = 60;
 const FAMILIES: usize = 100;
 /// The maximum number of users, with two tokens each.
@@ -165,11 +165,11 @@ fn cheap_requests_do_not_cost_a_look_up_of_the_fleet() {
     let _fleet: Vec<_> = (0..AGENTS)
         .map(|n| {
             let names: Vec<_> = (0..FAMILIES).map(|family| format!("f_{n}_{family}")).collect();
-            let schema = gauges(&names.iter().map(String::as_str).collect::<Vec<_>>());
+            let catalog = gauges(&names.iter().map(String::as_str).collect::<Vec<_>>());
             // The agents report once, and stay connected for the whole test.
             let id = format!("a{n}");
             let rare = Identity { interval_ms: 300_000, ..identity(&id) };
-            Agent::join(process.agents, &rare, &schema, &[1.0; FAMILIES])
+            Agent::join(process.agents, &rare, &catalog, &[1.0; FAMILIES])
         })
         .collect();
     println!("| request: status | sent | answered | CPU us | ns a byte sent | sent or answered |");

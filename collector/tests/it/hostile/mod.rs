@@ -2,13 +2,14 @@
 //! other agents.
 
 mod broken_pages;
+mod catalogs;
 mod frames;
 mod http;
 #[cfg(target_os = "linux")]
 mod http_costs;
 mod messages;
 mod reports;
-mod schemas;
+mod rows;
 #[cfg(target_os = "linux")]
 mod unfolding;
 
@@ -19,7 +20,7 @@ use fleetgauge_proto::Code;
 
 use crate::support::agent::{Agent, Identity, Received, identity};
 use crate::support::collector::Collector;
-use crate::support::frames::{SchemaFrame, gauges, label};
+use crate::support::frames::{CatalogFrame, gauges, label};
 use crate::support::holds_within;
 
 /// Time for which the collector discards input after a Reject.
@@ -30,7 +31,7 @@ const LINGER: Duration = Duration::from_secs(1);
 enum Stage {
     /// Nothing was sent.
     Connected,
-    /// Welcomed, without a schema yet.
+    /// Welcomed, without a catalog yet.
     Welcomed,
     /// Registered, with two gauges and a report of sequence number 1.
     Reporting,
@@ -60,7 +61,7 @@ impl AttackedCollector {
             Stage::Welcomed => {
                 let mut agent =
                     Agent::greet(self.collector.agents, &identity, &gauges(&["never_declared"]));
-                assert!(matches!(agent.receive(), Received::Welcome { schema_known: false, .. }));
+                assert!(matches!(agent.receive(), Received::Welcome { catalogs_known: false, .. }));
                 agent
             }
             Stage::Reporting => {
@@ -109,7 +110,7 @@ fn attacker() -> Identity<'static> {
     Identity { labels: vec![label(&("dc", "ams"))], ..identity("attacker").on_host(66) }
 }
 
-fn two_gauges() -> SchemaFrame {
+fn two_gauges() -> CatalogFrame {
     gauges(&["one", "two"])
 }
 

@@ -1,5 +1,5 @@
-//! Attacks with the content of a report. The attacker's schema has two values, and its last
-//! accepted report has the sequence number 1.
+//! Attacks with the content of a report. The catalog has two values, and the last report has the
+//! sequence number 1.
 
 use fleetgauge_proto::Code;
 use fleetgauge_proto::report::Values;
@@ -10,14 +10,30 @@ use crate::support::frames::{changed, report, report_of};
 #[test]
 fn wrong_value_count_is_rejected() {
     let mut attacked = AttackedCollector::new();
-    for values in [&[][..], &[1.0], &[1.0; 3]] {
-        attacked.refuses(Stage::Reporting, &report(2, values), Code::WrongValueCount);
+    // Too short for the codes of two values.
+    attacked.refuses(Stage::Reporting, &report(2, &[]), Code::WrongValueCount);
+    attacked.refuses(Stage::Reporting, &changed(2, &[0b10], &[]), Code::WrongValueCount);
+    for values in [&[1.0][..], &[1.0; 3]] {
+        attacked.refuses(Stage::Reporting, &report(2, values), Code::BadValue);
     }
-    for values in [&[][..], &[1.0; 2]] {
-        attacked.refuses(Stage::Reporting, &changed(2, &[0b10], values), Code::WrongValueCount);
+    attacked.refuses(Stage::Reporting, &changed(2, &[0b10], &[1.0; 2]), Code::BadValue);
+}
+
+#[test]
+fn invalid_coding_of_a_value_is_rejected() {
+    let mut attacked = AttackedCollector::new();
+    for values in [&[0xff, 0][..], &[0xff; 17], &[0x10], &[0x11, 1], &[0x11, 1, 2, 3]] {
+        attacked.refuses(Stage::Reporting, &report_of(2, Values::All(values)), Code::BadValue);
     }
-    let half = report_of(2, Values::All(&[0; 15]));
-    attacked.refuses(Stage::Reporting, &half, Code::WrongValueCount);
+    // A changed value that is unchanged.
+    let unchanged = report_of(2, Values::Changed { bitmap: &[1], values: &[0] });
+    attacked.refuses(Stage::Reporting, &unchanged, Code::BadValue);
+    let mut not_canonical = vec![0xff];
+    for _ in 0..2 {
+        not_canonical.extend_from_slice(&0x7ff8_0000_0000_0001_u64.to_le_bytes());
+    }
+    let bytes = report_of(2, Values::All(&not_canonical));
+    attacked.refuses(Stage::Reporting, &bytes, Code::BadValue);
 }
 
 #[test]
@@ -39,23 +55,10 @@ fn sequence_that_does_not_rise_is_rejected() {
 }
 
 #[test]
-fn sequence_must_rise_across_a_schema() {
+fn sequence_must_rise_across_a_catalog() {
     AttackedCollector::new().refuses_after(Stage::Reporting, Code::SequenceNotRising, |attacker| {
         attacker.send(&two_gauges().bytes);
         attacker.send(&report(1, &[1.0, 2.0]));
-    });
-}
-
-#[test]
-fn first_report_without_all_values_is_rejected() {
-    let mut attacked = AttackedCollector::new();
-    attacked.refuses_after(Stage::Welcomed, Code::FullReportRequired, |attacker| {
-        attacker.send(&two_gauges().bytes);
-        attacker.send(&changed(1, &[0b11], &[1.0, 2.0]));
-    });
-    attacked.refuses_after(Stage::Reporting, Code::FullReportRequired, |attacker| {
-        attacker.send(&two_gauges().bytes);
-        attacker.send(&changed(2, &[0b11], &[1.0, 2.0]));
     });
 }
 

@@ -1,4 +1,4 @@
-//! Schemas whose rendered labels are far larger than their frames, sent to a real collector. It
+//! Catalogs whose rendered labels are far larger than their frames, sent to a real collector. It
 //! still serves requests, and its CPU time is limited.
 
 use std::io::Write;
@@ -6,51 +6,50 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fleetgauge_proto::Code;
-use fleetgauge_proto::message::Series;
+use fleetgauge_proto::message::Column;
 
 use crate::support::agent::{Agent, Identity, identity};
 use crate::support::command::Process;
-use crate::support::frames::{HISTOGRAM, SchemaFrame, family, gauges, label, schema_of, wide};
+use crate::support::frames::{CatalogFrame, HISTOGRAM, catalog_of, family, gauges, label, wide};
 use crate::support::{StopAtEnd, http};
 
 const ATTACKERS: usize = 3;
-/// Number of schemas of 544 kB that an attacker sends: 4.9 MB in total.
-const SCHEMAS: usize = 9;
-/// Maximum CPU time of the attack. An unoptimized build takes about 3 s to decode the schemas and
+/// Number of catalogs of 544 kB that an attacker sends: 4.9 MB in total.
+const CATALOGS: usize = 9;
+/// Maximum CPU time of the attack. An unoptimized build takes about 3 s to decode the catalogs and
 /// compute their sizes, an optimized one a thirtieth. When plans were built first, an optimized
 /// build took 56 s.
 const MOST_CPU: Duration = Duration::from_secs(if cfg!(debug_assertions) { 30 } else { 1 });
 
-/// Maximum resident memory of the process, in KiB: a frame and its decoded schema for each
-/// connection, and the stored schemas. The process once took 1.7 GiB with a budget of 1 GiB.
+/// Maximum memory of the process, in KiB: a frame and its decoded catalog for each connection, and
+/// the stored catalogs. It once took 1.7 GiB with a budget of 1 GiB.
 const MOST_RESIDENT: u64 = 512 * 1024;
 /// Memory limit of the collector: the default, set explicitly.
 const BUDGET: [&str; 2] = ["--max-memory", "1GiB"];
 
-/// Returns a schema of 15 histograms of 256 bounds, each with 31 labels that double in length when
-/// escaped. On a page they take 249 MB.
-fn histograms(attacker: usize, number: usize) -> SchemaFrame {
+/// 15 histograms of 256 bounds, each with 31 labels that double when escaped: 249 MB of a page.
+fn histograms(attacker: usize, number: usize) -> CatalogFrame {
     let quotes = "\"".repeat(1_024);
     let names: Vec<_> = (0..31).map(|n| format!("l{n}")).collect();
     let labels: Vec<_> = names.iter().map(|name| label(&(name, &quotes))).collect();
     let bounds: Vec<_> = (0..256).map(f64::from).collect();
     let families: Vec<_> = (0..15).map(|n| format!("f{attacker}_{number}_{n}")).collect();
     let families: Vec<_> = families.iter().map(|name| family(name, HISTOGRAM)).collect();
-    let series = (0..15).map(|n| Series { labels: labels.clone(), ..wide(n, &bounds) });
-    schema_of(&families, &series.collect::<Vec<_>>())
+    let series = (0..15).map(|n| Column { labels: labels.clone(), ..wide(n, &bounds) });
+    catalog_of(&families, &series.collect::<Vec<_>>())
 }
 
-/// Sends all schemas over three connections. Checks the code if they are rejected.
+/// Sends all catalogs over three connections. Checks the code if they are rejected.
 fn attack(process: &Process, refused: Option<Code>) {
     let attack = |attacker: usize| {
-        let schemas: Vec<_> = (0..SCHEMAS).map(|number| histograms(attacker, number)).collect();
+        let catalogs: Vec<_> = (0..CATALOGS).map(|number| histograms(attacker, number)).collect();
         // The agent reports first, so that a busy machine does not close it for its silence.
         let id = format!("a{attacker}");
         let rare = Identity { interval_ms: 300_000, ..identity(&id) };
         let mut agent = Agent::join(process.agents, &rare, &gauges(&["load"]), &[1.0]);
-        for schema in &schemas {
+        for catalog in &catalogs {
             // A rejected agent continues to send until the connection ends.
-            if agent.stream.write_all(&schema.bytes).is_err() {
+            if agent.stream.write_all(&catalog.bytes).is_err() {
                 break;
             }
         }
@@ -103,7 +102,7 @@ fn histograms_with_long_labels_are_rejected_at_low_cost() {
     withstands(&BUDGET, Some(Code::PageTooLarge));
 }
 
-/// With a raised page limit all schemas are stored.
+/// With a raised page limit all catalogs are stored.
 #[test]
 fn histograms_with_long_labels_are_stored_at_low_cost() {
     let allowed = ["--max-page-size-per-agent", "1TiB"];

@@ -10,12 +10,12 @@ use super::is_rate_limited;
 use crate::support::agent::{Agent, Identity, Received, identity};
 use crate::support::command::Process;
 use crate::support::frames::{
-    COUNTER, GAUGE, SchemaFrame, family, gauges, report, schema_of, single,
+    COUNTER, CatalogFrame, GAUGE, catalog_of, family, gauges, report, single,
 };
 use crate::support::http;
 use crate::support::secrets::{Files, entry};
 
-/// The maximum number of families in a schema.
+/// The maximum number of families in a catalog.
 const FAMILIES: usize = 1_000;
 /// Number of sessions of an agent that reconnects without delay.
 const SESSIONS: usize = 200;
@@ -25,34 +25,35 @@ const OTHERS: usize = 8;
 /// Maximum length of a log line that a peer can cause, in bytes.
 const LONGEST_LINE: usize = 1_200;
 
-/// A schema with the maximum number of families of this kind, each with a name of maximum length
+/// A catalog with the maximum number of families of this kind, each with a name of maximum length
 /// and one series.
-fn widest(kind: u8) -> SchemaFrame {
+fn widest(kind: u8) -> CatalogFrame {
     let name = |n: usize| format!("{:x<190}_{n:04}", "family_");
     let names: Vec<_> = (0..FAMILIES).map(name).collect();
     let families: Vec<_> = names.iter().map(|name| family(name, kind)).collect();
     let series: Vec<_> = (0..FAMILIES as u32).map(single).collect();
-    schema_of(&families, &series)
+    catalog_of(&families, &series)
 }
 
 /// Connects, reports `values` once and leaves, repeatedly. Returns the bytes sent, without the
-/// values and the first session, which declares the schema.
+/// values and the first session, which declares the catalog.
 fn reconnects(
     collector: SocketAddr,
     identity: &Identity<'_>,
-    schema: &SchemaFrame,
+    catalog: &CatalogFrame,
     values: &[f64],
 ) -> usize {
-    let (hello, report) = (identity.hello(schema), report(1, values));
+    let (hello, shortest) = (identity.hello(catalog), report(1, &values[..1]));
+    let report = report(1, values);
     for _ in 0..=SESSIONS {
         let mut agent = Agent::connect(collector);
         agent.send(&hello);
-        agent.expect_welcome(schema);
+        agent.expect_welcome(catalog);
         agent.send(&report);
         agent.finish();
         assert_eq!(agent.receive(), Received::Closed);
     }
-    SESSIONS * (hello.len() + report.len() - size_of_val(values))
+    SESSIONS * (hello.len() + shortest.len())
 }
 
 /// Returns the log lines with this text about this agent.
@@ -84,11 +85,11 @@ fn suppressed_families_in_a_reconnect_loop_do_not_fill_the_log() {
 fn reconnect_loop_of_one_agent_neither_fills_the_log_nor_hides_others() {
     let mut collector = Process::start(&[]);
     let log = collector.collects();
-    let schema = gauges(&["load"]);
-    let sent = reconnects(collector.agents, &identity("flaps"), &schema, &[1.0]);
+    let catalog = gauges(&["load"]);
+    let sent = reconnects(collector.agents, &identity("flaps"), &catalog, &[1.0]);
     let others: Vec<_> = (0..OTHERS).map(|n| format!("web-{n}")).collect();
     for other in &others {
-        drop(Agent::join(collector.agents, &identity(other), &schema, &[1.0]));
+        drop(Agent::join(collector.agents, &identity(other), &catalog, &[1.0]));
     }
     drop(collector.stopped());
     let log = log.join().unwrap();

@@ -27,7 +27,7 @@ fn fleet_page_obeys_the_grammar() {
 #[test]
 fn queries_group_by_label_and_select_a_gauge() {
     let fleet = Fleet::new(false);
-    // Two agents with a family of two series, and one of another schema with one. NaN and absent
+    // Two agents with a family of two series, and one of another catalog with one. NaN and absent
     // values do not count.
     let page = fleet.collector.page_at("/metrics/fleet");
     let temperature = "fleetgauge_fleet_temperature_celsius";

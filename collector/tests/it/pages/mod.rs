@@ -2,19 +2,20 @@
 
 mod fleet;
 mod grammar;
+mod rows;
 mod shards;
 
 use std::io::Read;
 use std::path::Path;
 
-use fleetgauge_proto::message::{Family, Label, Series};
+use fleetgauge_proto::message::{Column, Family, Label};
 use fleetgauge_proto::report::ABSENT;
 
 use crate::support::agent::{Agent, Identity, identity};
 use crate::support::collector::{Collector, config};
 use crate::support::frames::{
-    COUNTER, GAUGE, HISTOGRAM, INFO, LATER, SUMMARY, SchemaFrame, UNKNOWN, family, label, labelled,
-    schema_of, single, wide,
+    COUNTER, CatalogFrame, GAUGE, HISTOGRAM, INFO, LATER, SUMMARY, UNKNOWN, catalog_of, family,
+    label, labelled, single, wide,
 };
 use crate::support::http::Answer;
 
@@ -22,8 +23,8 @@ const OPENMETRICS: &str = "Accept: application/openmetrics-text;version=1.0.0";
 /// Set this variable to write the current pages as golden files. Then review the difference.
 const BLESS: &str = "FLEETGAUGE_BLESS";
 
-/// Returns a schema with families of every kind, and series with and without labels.
-fn every_kind() -> SchemaFrame {
+/// Families of every kind, with series of every shape.
+fn every_kind() -> CatalogFrame {
     let families = [
         Family {
             unit: "celsius",
@@ -40,7 +41,6 @@ fn every_kind() -> SchemaFrame {
         Family { help: "What runs.", ..family("release", INFO) },
         family("oddity", UNKNOWN),
         family("of_a_later_version", LATER),
-        family("without_series", GAUGE),
     ];
     let series = [
         labelled(0, &[("sensor", "0")]),
@@ -48,13 +48,13 @@ fn every_kind() -> SchemaFrame {
         labelled(0, &[("sensor", "absent")]),
         labelled(1, &[("nic", "eth0")]),
         wide(2, &[0.005, 0.1, 1.0, 10.0]),
-        Series { labels: vec![label(&("path", "/"))], ..wide(2, &[]) },
+        Column { labels: vec![label(&("path", "/"))], ..wide(2, &[]) },
         wide(3, &[0.5, 0.99, 1.0]),
         labelled(4, &[("os", "Gr\u{f6}\u{df}e 42"), ("kernel", "6.12"), ("empty", "")]),
         single(5),
-        Series { width: 3, parameters: vec![2.0, 1.0], ..single(6) },
+        Column { width: 3, parameters: vec![2.0, 1.0], ..single(6) },
     ];
-    schema_of(&families, &series)
+    catalog_of(&families, &series)
 }
 
 const VALUES: [f64; 22] = [
@@ -87,7 +87,7 @@ const VALUES: [f64; 22] = [
     3.0,
 ];
 
-/// Three agents with two schemas that share families.
+/// Three agents with two catalogs that share families.
 struct Fleet {
     agents: Vec<Agent>,
     collector: Collector,
@@ -119,14 +119,14 @@ impl Fleet {
     }
 }
 
-/// Returns a schema with families of [`every_kind`] with different help, and one more family.
-fn shared() -> SchemaFrame {
+/// Families of the other catalog with different help, and one more.
+fn shared() -> CatalogFrame {
     let families = [
         Family { help: "Something else.", ..family("temperature_celsius", GAUGE) },
         family("packets", COUNTER),
         Family { help: "Only here.", ..family("a_first", GAUGE) },
     ];
-    schema_of(&families, &[single(0), single(1), single(2)])
+    catalog_of(&families, &[single(0), single(1), single(2)])
 }
 
 fn is_golden(name: &str, answer: &Answer) {
@@ -241,7 +241,7 @@ fn own_page_has_the_collectors_metrics() {
         "fleetgauge_received_bytes_total ",
         "fleetgauge_sent_bytes_total ",
         "fleetgauge_rejects_total{code=\"id_conflict\"} 0",
-        "fleetgauge_schemas 2",
+        "fleetgauge_catalogs 2",
         "fleetgauge_families_suppressed 0",
         "fleetgauge_families_skipped_total 1",
         "fleetgauge_handshake_seconds_count 3",

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use crate::support::agent::{Agent, Identity, Received, identity};
 use crate::support::collector::{Collector, Page, unpaced};
 use crate::support::command::Process;
-use crate::support::frames::{bye, changed, gauges, ping};
+use crate::support::frames::{bye, changed_from, gauges, ping};
 use crate::support::{StopAtEnd, eventually, http};
 
 fn gone(end: impl FnOnce(Agent), reason: &str) {
@@ -139,7 +139,7 @@ fn absent_value_is_hidden_until_it_returns() {
         Agent::join(collector.agents, &identity("a"), &gauges(&["one", "two"]), &[1.0, ABSENT]);
     assert_eq!(collector.page().value("one{agent=\"a\"}"), Some(1.0));
     assert_eq!(collector.page().value("two{agent=\"a\"}"), None);
-    agent.send(&changed(2, &[0b11], &[ABSENT, 2.0]));
+    agent.send(&changed_from(2, &[1.0, ABSENT], &[ABSENT, 2.0]));
     agent.settle();
     assert_eq!(collector.page().value("one{agent=\"a\"}"), None);
     assert_eq!(collector.page().value("two{agent=\"a\"}"), Some(2.0));
@@ -156,7 +156,7 @@ fn absent_value_is_hidden_until_it_returns() {
 }
 
 #[test]
-fn old_values_are_kept_until_the_first_report_of_a_new_schema() {
+fn old_values_are_kept_until_the_first_report_of_a_new_catalog() {
     let collector = Collector::start();
     let mut agent =
         Agent::join(collector.agents, &identity("a"), &gauges(&["old", "both"]), &[1.0, 2.0]);
@@ -205,20 +205,20 @@ fn values_of_a_page_come_from_one_report() {
 
 #[test]
 fn agents_reconnect_to_a_restarted_collector() {
-    let schema = gauges(&["up"]);
+    let catalog = gauges(&["up"]);
     // No other test binds a port of this address while the collector is down.
     let mut collector = Process::start(&["--listen", "127.0.0.94:0"]);
     let address = collector.listeners[1];
-    let mut agent = Agent::join(address, &identity("a"), &schema, &[1.0]);
+    let mut agent = Agent::join(address, &identity("a"), &catalog, &[1.0]);
     assert_eq!(values_of("a", &collector), [1.0]);
     collector.signal(Signal::KILL);
     collector.ends();
     assert!(matches!(agent.receive(), Received::Closed | Received::Reset));
     let restarted = Process::start(&["--listen", &address.to_string()]);
     assert!(values_of("a", &restarted).is_empty(), "values do not survive a restart");
-    let mut agent = Agent::greet(address, &identity("a"), &schema);
-    assert_eq!(agent.receive(), Received::Welcome { interval_ms: 15_000, schema_known: false });
-    agent.send(&schema.bytes);
+    let mut agent = Agent::greet(address, &identity("a"), &catalog);
+    assert_eq!(agent.receive(), Received::Welcome { interval_ms: 15_000, catalogs_known: false });
+    agent.send(&catalog.bytes);
     agent.report(&[2.0]);
     assert_eq!(values_of("a", &restarted), [2.0]);
 }

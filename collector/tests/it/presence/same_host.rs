@@ -6,17 +6,16 @@ use fleetgauge_proto::Code;
 
 use crate::support::agent::{Agent, Received, identity};
 use crate::support::collector::Collector;
-use crate::support::frames::{SchemaFrame, gauges};
+use crate::support::frames::{CatalogFrame, gauges};
 use crate::support::{StopAtEnd, eventually};
 
-/// Checks that every page has `load` once while the agent reconnects three times, with these
-/// schemas.
-fn leaves_no_gap(schemas: [&SchemaFrame; 4]) {
+/// The agent reconnects three times during continuous scrapes. Each page must have `load` once.
+fn leaves_no_gap(catalogs: [&CatalogFrame; 4]) {
     let collector = Collector::start();
     let width =
-        |schema: &SchemaFrame| if *schema.bytes == *gauges(&["load"]).bytes { 1 } else { 2 };
-    let values = |n: usize| vec![n as f64; width(schemas[n])];
-    let mut agents = vec![Agent::join(collector.agents, &identity("a"), schemas[0], &values(0))];
+        |catalog: &CatalogFrame| if *catalog.bytes == *gauges(&["load"]).bytes { 1 } else { 2 };
+    let values = |n: usize| vec![n as f64; width(catalogs[n])];
+    let mut agents = vec![Agent::join(collector.agents, &identity("a"), catalogs[0], &values(0))];
     let (stop, scraped) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -28,9 +27,9 @@ fn leaves_no_gap(schemas: [&SchemaFrame; 4]) {
             }
         });
         let stopping = StopAtEnd(&stop);
-        for (n, schema) in schemas.into_iter().enumerate().skip(1) {
+        for (n, catalog) in catalogs.into_iter().enumerate().skip(1) {
             let before = scraped.load(Ordering::Relaxed);
-            let next = Agent::join(collector.agents, &identity("a"), schema, &values(n));
+            let next = Agent::join(collector.agents, &identity("a"), catalog, &values(n));
             assert_eq!(collector.page().value("load{agent=\"a\"}"), Some(n as f64));
             agents.last_mut().unwrap().expect_reject(Code::Superseded);
             agents.push(next);
@@ -45,13 +44,13 @@ fn leaves_no_gap(schemas: [&SchemaFrame; 4]) {
 }
 
 #[test]
-fn takeover_with_the_same_schema_leaves_no_gap() {
-    let schema = gauges(&["load"]);
-    leaves_no_gap([&schema; 4]);
+fn takeover_with_the_same_catalog_leaves_no_gap() {
+    let catalog = gauges(&["load"]);
+    leaves_no_gap([&catalog; 4]);
 }
 
 #[test]
-fn takeover_with_another_schema_leaves_no_gap() {
+fn takeover_with_another_catalog_leaves_no_gap() {
     let (one, two) = (gauges(&["load"]), gauges(&["extra", "load"]));
     leaves_no_gap([&one, &two, &one, &two]);
 }
@@ -59,9 +58,9 @@ fn takeover_with_another_schema_leaves_no_gap() {
 #[test]
 fn older_connection_stays_until_the_newer_one_reports() {
     let collector = Collector::start();
-    let schema = gauges(&["load"]);
-    let mut older = Agent::join(collector.agents, &identity("a"), &schema, &[1.0]);
-    let mut newer = Agent::open(collector.agents, &identity("a"), &schema);
+    let catalog = gauges(&["load"]);
+    let mut older = Agent::join(collector.agents, &identity("a"), &catalog, &[1.0]);
+    let mut newer = Agent::open(collector.agents, &identity("a"), &catalog);
     newer.settle();
     older.report(&[2.0]);
     assert_eq!(collector.page().values_of("a"), [2.0]);
@@ -74,9 +73,9 @@ fn older_connection_stays_until_the_newer_one_reports() {
 #[test]
 fn late_end_of_the_older_connection_does_not_affect_the_newer() {
     let collector = Collector::start();
-    let schema = gauges(&["load"]);
-    let older = Agent::join(collector.agents, &identity("a"), &schema, &[1.0]);
-    let newer = Agent::join(collector.agents, &identity("a"), &schema, &[2.0]);
+    let catalog = gauges(&["load"]);
+    let older = Agent::join(collector.agents, &identity("a"), &catalog, &[1.0]);
+    let newer = Agent::join(collector.agents, &identity("a"), &catalog, &[2.0]);
     older.reset();
     eventually("the older session has ended", || {
         collector.metric("fleetgauge_connections_open") == 1.0
@@ -88,9 +87,9 @@ fn late_end_of_the_older_connection_does_not_affect_the_newer() {
 #[test]
 fn reports_of_a_superseded_connection_are_ignored() {
     let collector = Collector::start();
-    let schema = gauges(&["load"]);
-    let mut older = Agent::join(collector.agents, &identity("a"), &schema, &[1.0]);
-    let newer = Agent::join(collector.agents, &identity("a"), &schema, &[2.0]);
+    let catalog = gauges(&["load"]);
+    let mut older = Agent::join(collector.agents, &identity("a"), &catalog, &[1.0]);
+    let newer = Agent::join(collector.agents, &identity("a"), &catalog, &[2.0]);
     // Frames of the older connection that were in flight at the takeover.
     older.sequence += 1;
     let report = crate::support::frames::report(older.sequence, &[9.0]);
@@ -103,14 +102,14 @@ fn reports_of_a_superseded_connection_are_ignored() {
 #[test]
 fn fourth_takeover_within_a_minute_is_rejected() {
     let collector = Collector::start();
-    let schema = gauges(&["load"]);
-    let mut agents = vec![Agent::join(collector.agents, &identity("a"), &schema, &[0.0])];
+    let catalog = gauges(&["load"]);
+    let mut agents = vec![Agent::join(collector.agents, &identity("a"), &catalog, &[0.0])];
     // Welcomed while one takeover was left; reports when none is left.
-    let mut waiting = Agent::open(collector.agents, &identity("a"), &schema);
+    let mut waiting = Agent::open(collector.agents, &identity("a"), &catalog);
     for n in 1..4 {
-        agents.push(Agent::join(collector.agents, &identity("a"), &schema, &[f64::from(n)]));
+        agents.push(Agent::join(collector.agents, &identity("a"), &catalog, &[f64::from(n)]));
     }
-    let mut fourth = Agent::greet(collector.agents, &identity("a"), &schema);
+    let mut fourth = Agent::greet(collector.agents, &identity("a"), &catalog);
     let (text, retry_after_ms) = fourth.expect_reject(Code::IdConflict);
     assert!(text.contains('a') && retry_after_ms.is_some());
     waiting.send(&crate::support::frames::report(1, &[9.0]));
@@ -122,7 +121,7 @@ fn fourth_takeover_within_a_minute_is_rejected() {
     drop(agents);
     // The id is free, so nobody is challenged.
     eventually("it is free", || {
-        let mut next = Agent::greet(collector.agents, &identity("a"), &schema);
+        let mut next = Agent::greet(collector.agents, &identity("a"), &catalog);
         matches!(next.receive(), Received::Welcome { .. })
     });
 }

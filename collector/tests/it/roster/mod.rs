@@ -22,11 +22,11 @@ use crate::support::{StopAtEnd, eventually};
 
 /// An agent that has reported once.
 fn reporting(rig: &Rig, identity: &Identity<'_>) -> Driven {
-    let schema = gauges(&["load"]);
+    let catalog = gauges(&["load"]);
     let mut agent = rig.connect();
-    agent.receives(rig, &identity.hello(&schema));
-    if let [Sent::Welcome { schema_known: false }] = agent.take_sent()[..] {
-        agent.receives(rig, &schema.bytes);
+    agent.receives(rig, &identity.hello(&catalog));
+    if let [Sent::Welcome { catalogs_known: false }] = agent.take_sent()[..] {
+        agent.receives(rig, &catalog.bytes);
     }
     agent.receives(rig, &report(1, &[1.0]));
     assert!(agent.take_sent().is_empty());
@@ -192,10 +192,10 @@ fn presence_snapshot_has_every_agent_once() {
 #[test]
 fn roster_pages_are_served_over_http() {
     let collector = Collector::start();
-    let schema = gauges(&["up"]);
-    let stays = Agent::join(collector.agents, &identity("stays"), &schema, &[1.0]);
-    let reset = Agent::join(collector.agents, &identity("reset"), &schema, &[1.0]);
-    let mut left = Agent::join(collector.agents, &identity("left"), &schema, &[1.0]);
+    let catalog = gauges(&["up"]);
+    let stays = Agent::join(collector.agents, &identity("stays"), &catalog, &[1.0]);
+    let reset = Agent::join(collector.agents, &identity("reset"), &catalog, &[1.0]);
+    let mut left = Agent::join(collector.agents, &identity("left"), &catalog, &[1.0]);
     assert_eq!(collector.page_at("/metrics/roster").samples().count(), 3);
     reset.reset();
     eventually("the first end", || collector.closed("reset") == 1.0);
@@ -223,7 +223,7 @@ fn roster_pages_are_served_over_http() {
     let at = list[0]["at"].as_u64().unwrap();
     assert!((now - 60..=now).contains(&at), "{at}, and it is {now}");
 
-    let back = Agent::join(collector.agents, &identity("reset"), &schema, &[1.0]);
+    let back = Agent::join(collector.agents, &identity("reset"), &catalog, &[1.0]);
     assert_eq!(collector.get("/api/departed", &[]).text().matches("\"id\"").count(), 1);
     for wrong in ["/metrics/roster?shard=1", "/metrics/roster?by=role", "/api/departed?shards=2"] {
         assert_eq!(collector.get(wrong, &[]).status, 400, "{wrong}");

@@ -17,7 +17,7 @@ const SHARED: usize = 100;
 const DRAIN: &str = "60s";
 
 /// Maximum CPU time from SIGTERM to the last departure. An unoptimized build takes 0.2 s. When each
-/// departure tried every family of every other schema again, it took 80 s (14 s optimized): most
+/// departure tried every family of every other catalog again, it took 80 s (14 s optimized): most
 /// connections were aborted, and no file was written.
 const MOST_CPU: Duration = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 1 });
 

@@ -15,9 +15,9 @@ fn delays(agents: u32) -> Vec<u32> {
     let mut config = config();
     config.drain = Duration::from_secs(20);
     let rig = Rig::new(config);
-    let schema = gauges(&["load"]);
+    let catalog = gauges(&["load"]);
     let delay = |n| {
-        let mut agent = reporting(&rig, &identity(&format!("a{n}")), &schema);
+        let mut agent = reporting(&rig, &identity(&format!("a{n}")), &catalog);
         agent.session.handle().raise(Signal::Drain);
         agent.ticks(&rig);
         let [Sent::Drain { delay_ms }] = agent.take_sent()[..] else {

@@ -9,8 +9,8 @@ use crate::support::collector::config;
 use crate::support::driven::{Driven, Rig, Sent};
 use crate::support::frames::{gauges, ping, raw, report};
 
-/// An agent with an interval of one second that has reported once, two seconds ago. Its schema and
-/// that report count towards the frame rate limit.
+/// An agent with an interval of one second that has reported once. Its catalog and that report are
+/// already charged.
 fn every_second() -> (Rig, Driven) {
     every_second_at(rig())
 }
@@ -54,7 +54,7 @@ fn flood_over_a_limit_of_several_frames_a_millisecond_is_rejected() {
 fn flood_within_a_millisecond_is_rejected() {
     let rig = rig();
     let mut agent = reporting(&rig, &identity("a"), &gauges(&["load"]));
-    // The first report, and a schema that costs as much as five, are in the bucket.
+    // The first report, and a catalog that costs as much as five, are in the bucket.
     assert_eq!(accepted(&rig, &mut agent, |number| report(2 + number, &[1.0])), 94);
 }
 
@@ -65,7 +65,7 @@ fn flood_of_pings_is_rejected() {
 }
 
 #[test]
-fn flood_of_schemas_is_rejected() {
+fn flood_of_catalogs_is_rejected() {
     let (rig, mut agent) = every_second();
     assert_eq!(accepted(&rig, &mut agent, |number| gauges(&[&format!("g{number}")]).bytes), 20);
 }

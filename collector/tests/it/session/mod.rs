@@ -3,6 +3,7 @@
 mod drain;
 mod floods;
 mod order;
+mod rows;
 
 use fleetgauge_collector::peers::close_reason::CloseReason;
 use fleetgauge_collector::peers::handle::Signal;
@@ -11,19 +12,19 @@ use fleetgauge_proto::{Code, Kind};
 use crate::support::agent::{Identity, identity};
 use crate::support::collector::config;
 use crate::support::driven::{Driven, Rig, Sent};
-use crate::support::frames::{SchemaFrame, bye, changed, gauges, ping, report};
+use crate::support::frames::{CatalogFrame, REPORT_KIND, bye, changed, gauges, ping, raw, report};
 
 fn rig() -> Rig {
     Rig::new(config())
 }
 
-/// Returns an agent that has sent one report, with the value 1.
-fn reporting(rig: &Rig, identity: &Identity<'_>, schema: &SchemaFrame) -> Driven {
+/// An agent that has reported 1 once.
+fn reporting(rig: &Rig, identity: &Identity<'_>, catalog: &CatalogFrame) -> Driven {
     let mut agent = rig.connect();
-    agent.receives(rig, &identity.hello(schema));
+    agent.receives(rig, &identity.hello(catalog));
     match agent.take_sent()[..] {
-        [Sent::Welcome { schema_known: true }] => {}
-        [Sent::Welcome { .. }] => agent.receives(rig, &schema.bytes),
+        [Sent::Welcome { catalogs_known: true }] => {}
+        [Sent::Welcome { .. }] => agent.receives(rig, &catalog.bytes),
         ref other => panic!("{other:?}"),
     }
     agent.receives(rig, &report(1, &[1.0]));
@@ -102,13 +103,13 @@ fn missing_first_report_with_a_long_interval_times_out_early() {
 fn only_reports_extend_the_report_timeout() {
     let mut rig = rig();
     let quick = Identity { interval_ms: 1_000, ..identity("a") };
-    let schema = gauges(&["load"]);
-    let mut agent = reporting(&rig, &quick, &schema);
+    let catalog = gauges(&["load"]);
+    let mut agent = reporting(&rig, &quick, &catalog);
     rig.now += 2_999;
     agent.receives(&rig, &report(2, &[2.0]));
     agent.ticks(&rig);
     rig.now += 1_000;
-    agent.receives(&rig, &[ping(1), schema.bytes].concat());
+    agent.receives(&rig, &[ping(1), catalog.bytes].concat());
     assert_eq!(agent.take_sent(), [Sent::Other(Kind::Pong)]);
     expires(rig, agent, 2_000, Code::ReportTimeout);
 }
@@ -133,7 +134,7 @@ fn frame_timeout_grows_with_the_announced_length() {
         let mut rig = rig();
         let slow = Identity { interval_ms: 300_000, ..identity("a") };
         let mut agent = reporting(&rig, &slow, &gauges(&["load"]));
-        let mut header = crate::support::frames::raw(4, &[]);
+        let mut header = raw(REPORT_KIND, &[]);
         header[4..7].copy_from_slice(&(announced as u32).to_le_bytes()[..3]);
         if announced == 0 {
             header.truncate(7);
@@ -167,9 +168,9 @@ fn completed_frame_ends_its_timeout() {
 #[test]
 fn input_can_be_split_anywhere() {
     let rig = rig();
-    let schema = gauges(&["load"]);
-    let hello = identity("a").hello(&schema);
-    let mut all = schema.bytes.clone();
+    let catalog = gauges(&["load"]);
+    let hello = identity("a").hello(&catalog);
+    let mut all = catalog.bytes.clone();
     all.extend((1..20).flat_map(|n| report(n, &[n as f64])));
     all.extend(ping(1));
     for size in [1, 2, 7, 8, 9, 64, all.len()] {
@@ -230,9 +231,9 @@ fn first_report_frees_the_handshake_permit() {
     let rig = rig();
     let room = rig.collector.admission.handshakes.available_permits();
     let mut agent = rig.connect();
-    let schema = gauges(&["load"]);
-    agent.receives(&rig, &identity("a").hello(&schema));
-    agent.receives(&rig, &schema.bytes);
+    let catalog = gauges(&["load"]);
+    agent.receives(&rig, &identity("a").hello(&catalog));
+    agent.receives(&rig, &catalog.bytes);
     assert_eq!(rig.collector.admission.handshakes.available_permits(), room - 1);
     agent.receives(&rig, &report(1, &[1.0]));
     assert_eq!(rig.collector.admission.handshakes.available_permits(), room);
@@ -241,10 +242,10 @@ fn first_report_frees_the_handshake_permit() {
 #[test]
 fn challenge_times_out_after_five_seconds() {
     let mut rig = rig();
-    let schema = gauges(&["load"]);
-    let mut holder = reporting(&rig, &identity("a"), &schema);
+    let catalog = gauges(&["load"]);
+    let mut holder = reporting(&rig, &identity("a"), &catalog);
     let mut challenger = rig.connect();
-    challenger.receives(&rig, &identity("a").on_host(2).hello(&schema));
+    challenger.receives(&rig, &identity("a").on_host(2).hello(&catalog));
     assert!(challenger.take_sent().is_empty());
     holder.ticks(&rig);
     assert_eq!(holder.take_sent(), [Sent::Other(Kind::Ping)]);
@@ -255,7 +256,7 @@ fn challenge_times_out_after_five_seconds() {
     assert_eq!(rig.page().values_of("a"), [1.0]);
     rig.now += 1;
     challenger.ticks(&rig);
-    assert_eq!(challenger.take_sent(), [Sent::Welcome { schema_known: true }]);
+    assert_eq!(challenger.take_sent(), [Sent::Welcome { catalogs_known: true }]);
     assert!(rig.page().0.is_empty(), "the silent holder is removed");
     challenger.receives(&rig, &report(1, &[2.0]));
     assert_eq!(rig.page().values_of("a"), [2.0]);
@@ -268,10 +269,10 @@ fn challenge_times_out_after_five_seconds() {
 fn any_frame_of_the_holder_answers_a_challenge() {
     for answer in [report(2, &[2.0]), ping(9), gauges(&["load"]).bytes] {
         let rig = rig();
-        let schema = gauges(&["load"]);
-        let mut holder = reporting(&rig, &identity("a"), &schema);
+        let catalog = gauges(&["load"]);
+        let mut holder = reporting(&rig, &identity("a"), &catalog);
         let mut challenger = rig.connect();
-        challenger.receives(&rig, &identity("a").on_host(2).hello(&schema));
+        challenger.receives(&rig, &identity("a").on_host(2).hello(&catalog));
         holder.ticks(&rig);
         holder.receives(&rig, &answer);
         challenger.ticks(&rig);
@@ -283,26 +284,26 @@ fn any_frame_of_the_holder_answers_a_challenge() {
 #[test]
 fn end_of_the_holder_resolves_a_challenge() {
     let rig = rig();
-    let schema = gauges(&["load"]);
-    let mut holder = reporting(&rig, &identity("a"), &schema);
+    let catalog = gauges(&["load"]);
+    let mut holder = reporting(&rig, &identity("a"), &catalog);
     let mut challenger = rig.connect();
-    challenger.receives(&rig, &identity("a").on_host(2).hello(&schema));
+    challenger.receives(&rig, &identity("a").on_host(2).hello(&catalog));
     // Even if the holder has not handled the challenge yet.
     holder.session.lost(CloseReason::Reset);
     challenger.ticks(&rig);
-    assert_eq!(challenger.take_sent(), [Sent::Welcome { schema_known: true }]);
+    assert_eq!(challenger.take_sent(), [Sent::Welcome { catalogs_known: true }]);
 }
 
 #[test]
 fn late_answer_to_a_challenge_is_ignored() {
     let mut rig = rig();
-    let schema = gauges(&["load"]);
-    let _holder = reporting(&rig, &identity("a"), &schema);
+    let catalog = gauges(&["load"]);
+    let _holder = reporting(&rig, &identity("a"), &catalog);
     let mut challenger = rig.connect();
-    challenger.receives(&rig, &identity("a").on_host(2).hello(&schema));
+    challenger.receives(&rig, &identity("a").on_host(2).hello(&catalog));
     rig.now += 5_000;
     challenger.ticks(&rig);
-    assert_eq!(challenger.take_sent(), [Sent::Welcome { schema_known: true }]);
+    assert_eq!(challenger.take_sent(), [Sent::Welcome { catalogs_known: true }]);
     // The holder had taken the challenge before it was withdrawn.
     challenger.session.handle().raise(Signal::Answered);
     challenger.ticks(&rig);
@@ -314,13 +315,13 @@ fn late_answer_to_a_challenge_is_ignored() {
 #[test]
 fn third_host_can_register_the_id_before_a_challenger() {
     let mut rig = rig();
-    let schema = gauges(&["load"]);
+    let catalog = gauges(&["load"]);
     let mut first = rig.connect();
-    first.receives(&rig, &identity("a").hello(&schema));
+    first.receives(&rig, &identity("a").hello(&catalog));
     let mut second = rig.connect();
-    second.receives(&rig, &identity("a").on_host(2).hello(&schema));
-    first.receives(&rig, &[schema.bytes.clone(), report(1, &[1.0])].concat());
-    second.receives(&rig, &[schema.bytes.clone(), report(1, &[2.0])].concat());
+    second.receives(&rig, &identity("a").on_host(2).hello(&catalog));
+    first.receives(&rig, &[catalog.bytes.clone(), report(1, &[1.0])].concat());
+    second.receives(&rig, &[catalog.bytes.clone(), report(1, &[2.0])].concat());
     assert!(matches!(
         second.take_sent()[..],
         [Sent::Welcome { .. }, Sent::Reject(Code::IdConflict)]

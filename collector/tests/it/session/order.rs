@@ -2,7 +2,7 @@
 //! so the first of them must decide.
 
 use fleetgauge_collector::Config;
-use fleetgauge_proto::message::{Extension, Family, Hello, Report, Schema, Secret, Series};
+use fleetgauge_proto::message::{Catalog, Column, Extension, Family, Hello, Report, Secret, Table};
 use fleetgauge_proto::report::Values;
 use fleetgauge_proto::{Code, Message};
 
@@ -10,22 +10,23 @@ use super::reporting;
 use crate::support::agent::{Identity, identity};
 use crate::support::driven::{Driven, Rig, Sent};
 use crate::support::frames::{
-    COUNTER, GAUGE, HISTOGRAM, bye, changed, family, frame, gauges, label, labelled, raw, report,
-    schema_of, single,
+    COUNTER, GAUGE, HISTOGRAM, add_disks, bye, catalog_of, change, changed, disks, family, frame,
+    gauges, label, labelled, raw, report, rows, single, table,
 };
 use crate::support::secrets::{Files, entry, guarded};
 
 const HELLO: u8 = 1;
 const WELCOME: u8 = 2;
-const SCHEMA: u8 = 3;
-const REPORT: u8 = 4;
-const PING: u8 = 5;
+const CATALOG: u8 = 3;
+const ROWS: u8 = 4;
+const REPORT: u8 = 5;
+const PING: u8 = 6;
 const MAX_LABEL_BYTES: u32 = 100;
 /// Page limit: enough for a series with short labels, but not for one with a label of 90 escaped
 /// quotes.
 const MAX_PAGE_BYTES: usize = 250;
-/// Schema store limit: too small for a schema whose series has a label of 90 quotes.
-const MAX_SCHEMA_BYTES: usize = 100;
+/// Too few for a series with the label of 90 quotes.
+const MAX_CATALOG_BYTES: usize = 100;
 
 /// A configuration with small limits, tokens, and a list of labels that agents may set.
 fn config(files: &Files) -> Config {
@@ -36,7 +37,7 @@ fn config(files: &Files) -> Config {
     (limits.max_families, limits.max_series, limits.max_values) = (2, 2, 4);
     limits.max_label_bytes = MAX_LABEL_BYTES;
     config.bounds.page_bytes_per_agent = MAX_PAGE_BYTES;
-    config.bounds.schemas.bytes = MAX_SCHEMA_BYTES;
+    config.bounds.catalogs.bytes = MAX_CATALOG_BYTES;
     config
 }
 
@@ -54,11 +55,11 @@ fn reject(code: Code) -> Vec<Sent> {
     vec![Sent::Reject(code)]
 }
 
-/// A welcomed agent whose schema is unknown.
+/// A welcomed agent whose catalog is unknown.
 fn welcomed(rig: &Rig, id: &str) -> Driven {
     let mut agent = rig.connect();
     agent.receives(rig, &authorized(id).hello(&gauges(&["never_declared"])));
-    assert_eq!(agent.take_sent(), [Sent::Welcome { schema_known: false }]);
+    assert_eq!(agent.take_sent(), [Sent::Welcome { catalogs_known: false }]);
     agent
 }
 
@@ -66,7 +67,7 @@ fn welcomed(rig: &Rig, id: &str) -> Driven {
 /// the code of that check.
 fn headers(unexpected: u8) -> [(Vec<u8>, Code); 6] {
     let all = |edit: &dyn Fn(&mut [u8])| {
-        let mut bytes = [raw(0x0a, &[0xff; 3]), bye()].concat();
+        let mut bytes = [raw(0x0b, &[0xff; 3]), bye()].concat();
         edit(&mut bytes[..8]);
         bytes
     };
@@ -103,11 +104,11 @@ fn encodings(bytes: &[u8], at: usize) -> [(Vec<u8>, Code); 3] {
 fn hello_is_checked_in_the_documented_order() {
     let files = Files::new();
     let rig = Rig::new(config(&files));
-    let schema = schema_of(&[family("load", GAUGE)], &[labelled(0, &[("dc", "x")])]);
+    let catalog = catalog_of(&[family("load", GAUGE)], &[labelled(0, &[("dc", "x")])]);
     // A holder of the id, and a challenger from another host.
-    let _holder = reporting(&rig, &authorized("a"), &schema);
+    let _holder = reporting(&rig, &authorized("a"), &catalog);
     let mut rival = rig.connect();
-    rival.receives(&rig, &authorized("a").on_host(2).hello(&schema));
+    rival.receives(&rig, &authorized("a").on_host(2).hello(&catalog));
     assert!(rival.take_sent().is_empty());
 
     for (bytes, code) in headers(REPORT) {
@@ -125,7 +126,7 @@ fn hello_is_checked_in_the_documented_order() {
         labels: names.iter().map(|name| label(&(name, "x"))).collect(),
         interval_ms: 15_000,
         agent_version: &long[..65],
-        schema: schema.fingerprint,
+        catalogs: vec![catalog.fingerprint; 17],
         credential: Some(Secret(long.as_bytes())),
         extensions: vec![Extension { id: 1, data: &[] }; 2],
     };
@@ -143,6 +144,8 @@ fn hello_is_checked_in_the_documented_order() {
     hello.agent_version = "1";
     refused(&hello, Code::BadHello);
     hello.credential = Some(Secret(b"another"));
+    refused(&hello, Code::BadHello);
+    hello.catalogs.truncate(2);
     refused(&hello, Code::BadExtension);
     hello.extensions.clear();
     refused(&hello, Code::UnsupportedVersion);
@@ -164,15 +167,15 @@ fn hello_is_checked_in_the_documented_order() {
     refused(&hello, Code::LabelNotAllowed);
     hello.labels = ["dc", "team"].map(|name| label(&(name, &fifty))).to_vec();
     refused(&hello, Code::LabelTooLong);
-    hello.labels = vec![label(&("dc", "x"))];
-    refused(&hello, Code::DuplicateLabel);
     let quotes = "\"".repeat(90);
     hello.labels = vec![label(&("team", &quotes))];
+    refused(&hello, Code::DuplicateFamily);
+    hello.catalogs.truncate(1);
     refused(&hello, Code::PageTooLarge);
     hello.labels = vec![label(&("team", "x"))];
     refused(&hello, Code::IdConflict);
     hello.agent_id = "b";
-    let welcome = [Sent::Welcome { schema_known: true }];
+    let welcome = [Sent::Welcome { catalogs_known: true }];
     assert_eq!(answer_to(&rig, rig.connect(), &encode_hello(&hello)), welcome);
 }
 
@@ -184,7 +187,7 @@ fn state_and_rate_are_checked_before_the_payload() {
         assert_eq!(answer_to(&rig, welcomed(&rig, "a"), &bytes), reject(code));
     }
     let no_message = [0xff; 3];
-    for kind in [HELLO, WELCOME, REPORT, 7, 8] {
+    for kind in [HELLO, WELCOME, ROWS, REPORT, 8, 9] {
         let sent = answer_to(&rig, welcomed(&rig, "a"), &raw(kind, &no_message));
         assert_eq!(sent, reject(Code::UnexpectedFrame), "kind {kind}");
     }
@@ -202,59 +205,67 @@ fn state_and_rate_are_checked_before_the_payload() {
 }
 
 #[test]
-fn schema_is_checked_in_the_documented_order() {
+fn catalog_is_checked_in_the_documented_order() {
     let files = Files::new();
     let rig = Rig::new(config(&files));
     let greeted = || {
         let mut agent = rig.connect();
         let hello = Identity { labels: vec![label(&("team", "x"))], ..authorized("a") };
         agent.receives(&rig, &hello.hello(&gauges(&["never_declared"])));
-        assert_eq!(agent.take_sent(), [Sent::Welcome { schema_known: false }]);
+        assert_eq!(agent.take_sent(), [Sent::Welcome { catalogs_known: false }]);
         agent
     };
     // The stream is checked first; the fingerprint covers what follows it.
-    assert_eq!(answer_to(&rig, greeted(), &raw(SCHEMA, &[1, 0xff])), reject(Code::BadStream));
+    assert_eq!(answer_to(&rig, greeted(), &raw(CATALOG, &[1, 0xff])), reject(Code::BadStream));
     let (long, wide) = ("x".repeat(2_000), "x".repeat(60));
     let help = |family| Family { help: &long, ..family };
     let unit = |family| Family { unit: "bytes", ..family };
-    let of = |families: &[Family<'_>], series: &[Series<'_>]| {
-        frame(&Message::Schema(Schema {
-            stream: 0,
-            families: families.to_vec(),
-            series: series.to_vec(),
-        }))
+    let tables_of = |slot, families: &[Family<'_>], tables: &[Table<'_>]| {
+        let (families, tables) = (families.to_vec(), tables.to_vec());
+        frame(&Message::Catalog(Catalog { stream: 0, slot, families, tables }))
+    };
+    let of = |families: &[Family<'_>], columns: &[Column<'_>]| {
+        tables_of(0, families, &[table(&[], columns)])
     };
     let bad = unit(help(family("0", GAUGE)));
     let (fine, histogram) = (family("fine", GAUGE), family("spread", HISTOGRAM));
-    let nowhere = Series { parameters: vec![1.0], ..labelled(9, &[("job", "x")]) };
+    let nowhere = Column { parameters: vec![1.0], ..labelled(9, &[("job", "x")]) };
     let lost = [nowhere.clone()];
-    let bounded = Series { family: 0, ..nowhere.clone() };
-    let width = Series { width: 9, ..labelled(0, &[("job", "x")]) };
+    let bounded = Column { family: 0, ..nowhere.clone() };
+    let width = Column { width: 9, ..labelled(0, &[("job", "x")]) };
     let heavy = labelled(0, &[("dc", &wide)]);
     let quotes = "\"".repeat(90);
-    let long = "x".repeat(MAX_SCHEMA_BYTES);
+    let long = "x".repeat(MAX_CATALOG_BYTES);
     let one = single(0);
-    let many = Series { width: 5, parameters: vec![1.0, 2.0, 3.0], ..single(1) };
+    let many = Column { width: 5, parameters: vec![1.0, 2.0, 3.0], ..single(1) };
+    let (job, digits) = (&[("job", "x")], Column { decimals: 10, ..single(0) });
+    let both = [table(&["dc", "dc"], &[Column { family: 9, ..one.clone() }])];
+    let also = [table(&["dc"], &[labelled(0, &[("dc", "x")])]), table(&[], &[])];
     let steps = [
+        (Code::BadSlot, tables_of(16, &[bad, bad, bad], &[table(&[], &vec![nowhere.clone(); 3])])),
         (Code::TooManyFamilies, of(&[bad, bad, bad], &vec![nowhere.clone(); 3])),
-        (Code::TooManySeries, of(&[bad, bad], &vec![nowhere.clone(); 3])),
-        (Code::BadMetricName, of(&[bad, bad], &vec![nowhere.clone(); 2])),
+        (Code::BadMetricName, of(&[bad, bad], &vec![nowhere.clone(); 3])),
         (Code::BadUnit, of(&[unit(help(family("process_a", GAUGE))), bad], &lost)),
         (Code::HelpTooLong, of(&[help(family("process_a", GAUGE)), bad], &lost)),
         (Code::ReservedMetricName, of(&[family("process_a", GAUGE), bad], &lost)),
         (Code::DuplicateFamily, of(&[family("fine_total", GAUGE), family("fine", COUNTER)], &lost)),
+        (Code::TooManySeries, of(&[fine], &vec![nowhere.clone(); 3])),
+        (Code::BadTable, tables_of(0, &[fine], &also)),
+        (Code::DuplicateLabel, tables_of(0, &[fine], &both)),
         (Code::BadFamilyIndex, of(&[fine], &[nowhere])),
         (Code::BadParameters, of(&[fine], &[bounded])),
         (Code::BadWidth, of(&[fine], &[width])),
-        (Code::ReservedLabel, of(&[fine], &[labelled(0, &[("job", "x")])])),
-        (Code::LabelTooLong, of(&[fine], &[heavy.clone(), heavy])),
-        (Code::DuplicateSeries, of(&[fine, histogram], &[one.clone(), one])),
-        (Code::TooManyValues, of(&[fine, histogram], &[labelled(0, &[("team", "x")]), many])),
-        (Code::DuplicateLabel, of(&[fine], &[labelled(0, &[("team", &quotes)])])),
+        (Code::BadTable, of(&[fine], &[Column { labels: labelled(0, job).labels, ..digits }])),
+        (Code::ReservedLabel, of(&[fine], &[labelled(0, job)])),
+        (Code::DuplicateLabel, tables_of(0, &[fine], &also[..1])),
+        (Code::LabelTooLong, of(&[fine, histogram], &[heavy.clone(), heavy])),
+        (Code::TooManyValues, of(&[fine, histogram], &[one.clone(), many])),
+        (Code::BadTable, of(&[fine, histogram], &[one.clone(), one.clone()])),
+        (Code::DuplicateSeries, of(&[fine], &[one.clone(), one])),
         (Code::PageTooLarge, of(&[fine], &[labelled(0, &[("dc", &quotes)])])),
-        (Code::SchemasFull, of(&[Family { help: &long, ..fine }], &[single(0)])),
+        (Code::CatalogsFull, of(&[Family { help: &long, ..fine }], &[single(0)])),
     ];
-    for (bytes, code) in encodings(&of(&[family("0", GAUGE)], &lost), 5) {
+    for (bytes, code) in encodings(&of(&[family("0", GAUGE)], &lost), 6) {
         assert_eq!(answer_to(&rig, greeted(), &bytes), reject(code));
     }
     for (code, bytes) in steps {
@@ -267,8 +278,8 @@ fn schema_is_checked_in_the_documented_order() {
 fn report_is_checked_in_the_documented_order() {
     let files = Files::new();
     let rig = Rig::new(config(&files));
-    let schema = gauges(&["load"]);
-    let holder = |id| reporting(&rig, &authorized(id), &schema);
+    let catalog = gauges(&["load"]);
+    let holder = |id| reporting(&rig, &authorized(id), &catalog);
     let of = |stream, sequence| {
         let values = Values::Changed { bitmap: &[0xff], values: &[0; 3] };
         frame(&Message::Report(Report { stream, sequence, unix_ms: 0, values }))
@@ -277,58 +288,87 @@ fn report_is_checked_in_the_documented_order() {
         assert_eq!(answer_to(&rig, holder("b"), &bytes), reject(code));
     }
     assert_eq!(answer_to(&rig, holder("b"), &of(1, 0)), reject(Code::BadStream));
-    let declared = |id| {
-        let mut agent = holder(id);
-        agent.receives(&rig, &schema.bytes);
-        agent
-    };
-    assert_eq!(answer_to(&rig, declared("b"), &of(0, 1)), reject(Code::SequenceNotRising));
-    assert_eq!(answer_to(&rig, declared("b"), &of(0, 2)), reject(Code::FullReportRequired));
+    assert_eq!(answer_to(&rig, holder("b"), &of(0, 1)), reject(Code::SequenceNotRising));
     assert_eq!(answer_to(&rig, holder("b"), &of(0, 2)), reject(Code::BadBitmap));
+    assert_eq!(answer_to(&rig, holder("b"), &changed(2, &[1], &[])), reject(Code::WrongValueCount));
     assert_eq!(
         answer_to(&rig, holder("b"), &changed(2, &[1], &[1.0, 2.0])),
-        reject(Code::WrongValueCount)
+        reject(Code::BadValue)
     );
     // Two hosts are welcomed while the id is free. The first report takes it.
     let [mut first, mut second, mut third] = [1, 2, 2].map(|host| {
         let mut agent = rig.connect();
-        agent.receives(&rig, &authorized("a").on_host(host).hello(&schema));
+        agent.receives(&rig, &authorized("a").on_host(host).hello(&catalog));
         agent.take_sent();
         agent
     });
     first.receives(&rig, &report(1, &[1.0]));
-    assert_eq!(answer_to(&rig, second, &report(1, &[1.0, 2.0])), reject(Code::WrongValueCount));
+    assert_eq!(answer_to(&rig, second, &report(1, &[1.0, 2.0])), reject(Code::BadValue));
     second = third;
     assert_eq!(answer_to(&rig, second, &report(1, &[2.0])), reject(Code::IdConflict));
     assert_eq!(rig.page().values_of("a"), [1.0]);
     // A newer connection of the host takes over the id. The older one is refused at its next
     // report.
     third = holder("a");
-    assert_eq!(answer_to(&rig, first, &report(2, &[1.0, 2.0])), reject(Code::WrongValueCount));
+    assert_eq!(answer_to(&rig, first, &report(2, &[1.0, 2.0])), reject(Code::Superseded));
     assert_eq!(rig.page().values_of("a"), [1.0]);
     let older = std::mem::replace(&mut third, holder("a"));
     assert_eq!(answer_to(&rig, older, &report(2, &[1.0])), reject(Code::Superseded));
     assert_eq!(third.close_reason(), None);
 }
 
-/// An agent that does not wait for Welcome is rejected, whether its id is free or held by another.
+#[test]
+fn rows_are_checked_in_the_documented_order() {
+    let files = Files::new();
+    let mut config = config(&files);
+    config.bounds.catalogs.bytes = 1_000;
+    config.bounds.limits.max_families = 3;
+    config.bounds.row_changes_per_second = 1;
+    let rig = Rig::new(config);
+    let with_table = || {
+        let mut agent = rig.connect();
+        agent.receives(&rig, &authorized("a").hello(&gauges(&["never_declared"])));
+        agent.receives(&rig, &disks().bytes);
+        assert_eq!(agent.take_sent(), [Sent::Welcome { catalogs_known: false }]);
+        agent
+    };
+    for (bytes, code) in encodings(&add_disks(&[]), 4) {
+        assert_eq!(answer_to(&rig, with_table(), &bytes), reject(code));
+    }
+    let (long, fifty) = ("x".repeat(1_025), "x".repeat(50));
+    let many: Vec<u32> = (0..101).collect();
+    let steps = [
+        (Code::TooManyRowChanges, vec![change(0, 9, &many, &[&long])]),
+        (Code::BadRow, vec![change(0, 9, &[7], &[&long]), change(0, 9, &[], &[])]),
+        (Code::UnknownTable, vec![change(0, 9, &[7], &[&long])]),
+        (Code::LabelTooLong, vec![change(0, 1, &[7], &["y", &long])]),
+        (Code::BadRow, vec![change(0, 1, &[7], &["y", "x"])]),
+        (Code::TooManyValues, vec![change(0, 1, &[], &["x", &fifty])]),
+    ];
+    for (code, changes) in steps {
+        assert_eq!(answer_to(&rig, with_table(), &rows(&changes)), reject(code));
+    }
+    assert_eq!(answer_to(&rig, with_table(), &[]), []);
+}
+
+/// An agent that does not wait for Welcome is refused, whether its id is contested or free.
 #[test]
 fn input_before_welcome_is_rejected() {
     let rig = super::rig();
-    let schema = gauges(&["load"]);
-    let hello = identity("a").hello(&schema);
-    let early = [&schema.bytes[..], &report(1, &[1.0]), &bye(), &raw(0x80, &[]), b"F", b"garbage"];
+    let catalog = gauges(&["load"]);
+    let hello = identity("a").hello(&catalog);
+    let early = [&catalog.bytes[..], &report(1, &[1.0]), &bye(), &raw(0x80, &[]), b"F", b"garbage"];
     for bytes in early {
         let mut agent = rig.connect();
         agent.receives(&rig, &[&hello[..20]].concat());
         agent.receives(&rig, &[&hello[20..], bytes].concat());
         assert_eq!(agent.take_sent(), reject(Code::UnexpectedFrame), "after Hello: {bytes:?}");
     }
-    assert!(rig.collector.registry.schemas().find(&schema.fingerprint).is_none());
-    let holder = reporting(&rig, &identity("a"), &schema);
+    assert!(rig.collector.registry.catalogs().find(&catalog.fingerprint).is_none());
+    let holder = reporting(&rig, &identity("a"), &catalog);
     for bytes in early {
         let mut challenger = rig.connect();
-        challenger.receives(&rig, &identity("a").on_host(2).hello(&schema));
+        challenger.receives(&rig, &identity("a").on_host(2).hello(&catalog));
         challenger.receives(&rig, bytes);
         assert_eq!(
             challenger.take_sent(),

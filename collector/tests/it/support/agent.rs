@@ -8,14 +8,14 @@ use fleetgauge_proto::message::{Label, Secret};
 use fleetgauge_proto::{Accept, Code, Frame, Message};
 
 use super::TEST_TIMEOUT;
-use super::frames::{self, SchemaFrame, frame, hello, ping};
+use super::frames::{self, CatalogFrame, frame, hello, ping};
 
 /// What a test agent received: a message of the collector, or the end of the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Received {
     Welcome {
         interval_ms: u32,
-        schema_known: bool,
+        catalogs_known: bool,
     },
     Reject {
         code: Code,
@@ -57,8 +57,8 @@ impl<'a> Identity<'a> {
         Self { host, ..self }
     }
 
-    pub(crate) fn hello(&self, schema: &SchemaFrame) -> Vec<u8> {
-        let mut hello = hello(self.id, self.host, schema.fingerprint);
+    pub(crate) fn hello(&self, catalog: &CatalogFrame) -> Vec<u8> {
+        let mut hello = hello(self.id, self.host, catalog.fingerprint);
         hello.labels.clone_from(&self.labels);
         hello.interval_ms = self.interval_ms;
         hello.credential = self.credential.map(Secret);
@@ -99,21 +99,21 @@ impl Agent {
     pub(crate) fn greet(
         collector: SocketAddr,
         identity: &Identity<'_>,
-        schema: &SchemaFrame,
+        catalog: &CatalogFrame,
     ) -> Self {
         let mut agent = Self::connect(collector);
-        agent.send(&identity.hello(schema));
+        agent.send(&identity.hello(catalog));
         agent
     }
 
-    /// Connects an agent, waits for Welcome and sends its schema.
+    /// Connects an agent, waits for Welcome and sends its catalog.
     pub(crate) fn open(
         collector: SocketAddr,
         identity: &Identity<'_>,
-        schema: &SchemaFrame,
+        catalog: &CatalogFrame,
     ) -> Self {
-        let mut agent = Self::greet(collector, identity, schema);
-        agent.expect_welcome(schema);
+        let mut agent = Self::greet(collector, identity, catalog);
+        agent.expect_welcome(catalog);
         agent
     }
 
@@ -121,10 +121,10 @@ impl Agent {
     pub(crate) fn join(
         collector: SocketAddr,
         identity: &Identity<'_>,
-        schema: &SchemaFrame,
+        catalog: &CatalogFrame,
         values: &[f64],
     ) -> Self {
-        let mut agent = Self::open(collector, identity, schema);
+        let mut agent = Self::open(collector, identity, catalog);
         agent.report(values);
         agent
     }
@@ -141,10 +141,10 @@ impl Agent {
 }
 
 impl<S: Read + Write> Agent<S> {
-    pub(crate) fn expect_welcome(&mut self, schema: &SchemaFrame) {
+    pub(crate) fn expect_welcome(&mut self, catalog: &CatalogFrame) {
         match self.receive() {
-            Received::Welcome { schema_known: true, .. } => {}
-            Received::Welcome { .. } => self.send(&schema.bytes),
+            Received::Welcome { catalogs_known: true, .. } => {}
+            Received::Welcome { .. } => self.send(&catalog.bytes),
             other => panic!("not welcomed: {other:?}"),
         }
     }
@@ -180,9 +180,10 @@ impl<S: Read + Write> Agent<S> {
         let mut payload = vec![0; header.len as usize];
         self.stream.read_exact(&mut payload).unwrap();
         match Message::decode(Frame { header, payload: &payload }).unwrap() {
-            Message::Welcome(m) => {
-                Received::Welcome { interval_ms: m.interval_ms, schema_known: m.schema_known }
-            }
+            Message::Welcome(m) => Received::Welcome {
+                interval_ms: m.interval_ms,
+                catalogs_known: m.catalogs_known == u16::MAX,
+            },
             Message::Reject(m) => Received::Reject {
                 code: Code::from_u16(m.code).unwrap(),
                 text: m.text.to_owned(),

@@ -30,7 +30,7 @@ pub(crate) struct Driven {
 /// A message of a session, reduced to the fields that tests check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sent {
-    Welcome { schema_known: bool },
+    Welcome { catalogs_known: bool },
     Reject(Code),
     Drain { delay_ms: u32 },
     Other(Kind),
@@ -85,6 +85,16 @@ impl Driven {
         self.session.close_reason()
     }
 
+    /// Returns the unread Welcome's bits of known catalogs.
+    pub(crate) fn take_catalogs_known(&mut self) -> u16 {
+        let said = std::mem::take(&mut self.said);
+        let accept = Accept { version: 1, max_payload_bytes: 16 * 1024 };
+        let mut frames = FrameBuffer::default();
+        let frame = frames.next(&mut &said[..], accept).unwrap().unwrap();
+        let Message::Welcome(welcome) = Message::decode(frame).unwrap() else { panic!("refused") };
+        welcome.catalogs_known
+    }
+
     /// Returns the messages since the last call.
     pub(crate) fn take_sent(&mut self) -> Vec<Sent> {
         let said = std::mem::take(&mut self.said);
@@ -92,7 +102,9 @@ impl Driven {
         let (mut frames, mut input, mut all) = (FrameBuffer::default(), &said[..], Vec::new());
         while let Some(frame) = frames.next(&mut input, accept).unwrap() {
             all.push(match Message::decode(frame).unwrap() {
-                Message::Welcome(m) => Sent::Welcome { schema_known: m.schema_known },
+                Message::Welcome(m) => {
+                    Sent::Welcome { catalogs_known: m.catalogs_known == u16::MAX }
+                }
                 Message::Reject(m) => Sent::Reject(Code::from_u16(m.code).unwrap()),
                 Message::Drain(m) => Sent::Drain { delay_ms: m.delay_ms },
                 other => Sent::Other(other.kind()),

@@ -24,10 +24,10 @@ fn head(len: u16) -> [u8; 5] {
 /// A collector, and one agent that must not be affected.
 fn with_agent(site: &Site) -> (Collector, Agent<Stream>) {
     let collector = Collector::with(config(site.flags()));
-    let schema = gauges(&["fg_a"]);
+    let catalog = gauges(&["fg_a"]);
     let mut agent = Agent::secure(collector.agents, &site.client(None));
-    agent.send(&identity("calm").hello(&schema));
-    agent.expect_welcome(&schema);
+    agent.send(&identity("calm").hello(&catalog));
+    agent.expect_welcome(&catalog);
     agent.report(&[1.0]);
     (collector, agent)
 }
@@ -158,8 +158,8 @@ fn close_notify_ends_the_session() {
 fn input_before_welcome_is_rejected_in_separate_records_as_well() {
     let site = Site::new();
     let (collector, mut calm) = with_agent(&site);
-    let schema = gauges(&["fg_a"]);
-    let hello = identity("hasty").hello(&schema);
+    let catalog = gauges(&["fg_a"]);
+    let hello = identity("hasty").hello(&catalog);
     for waits in [true, false] {
         let mut hasty = Agent::secure(collector.agents, &site.client(None));
         let Stream { conn, sock } = &mut hasty.stream;
@@ -233,10 +233,10 @@ impl Forger {
 fn forger(site: &Site, collector: &Collector) -> (Forger, TcpStream) {
     let mut own = (*site.client(None)).clone();
     own.enable_secret_extraction = true;
-    let schema = gauges(&["fg_a"]);
+    let catalog = gauges(&["fg_a"]);
     let mut agent = Agent::secure(collector.agents, &own.into());
-    agent.send(&identity("forger").hello(&schema));
-    agent.expect_welcome(&schema);
+    agent.send(&identity("forger").hello(&catalog));
+    agent.expect_welcome(&catalog);
     agent.report(&[1.0]);
     Forger::over(agent)
 }
@@ -306,10 +306,10 @@ fn incomplete_record_over_the_memory_limit_gets_a_reject() {
     let site = Site::new();
     let flags = site.flags().with("max_memory", "20000B");
     let collector = Collector::with(config(flags));
-    let schema = gauges(&["fg_a"]);
+    let catalog = gauges(&["fg_a"]);
     let mut agent = Agent::secure(collector.agents, &site.client(None));
-    agent.send(&identity("web-01").hello(&schema));
-    agent.expect_welcome(&schema);
+    agent.send(&identity("web-01").hello(&catalog));
+    agent.expect_welcome(&catalog);
     agent.report(&[1.0]);
     let record = [&[23, 3, 3], &15_990_u16.to_be_bytes()[..], &[0; 15_980]].concat();
     agent.stream.sock.write_all(&record).unwrap();

@@ -17,10 +17,10 @@ use crate::support::secure::{Site, config};
 fn agent_over_tls_is_exposed() {
     let site = Site::new();
     let collector = Collector::with(config(site.flags()));
-    let schema = gauges(&["fg_a", "fg_b"]);
+    let catalog = gauges(&["fg_a", "fg_b"]);
     let mut agent = Agent::secure(collector.agents, &site.client(None));
-    agent.send(&identity("web-01").hello(&schema));
-    agent.expect_welcome(&schema);
+    agent.send(&identity("web-01").hello(&catalog));
+    agent.expect_welcome(&catalog);
     agent.report(&[1.0, 2.0]);
     assert_eq!(collector.page().values_of("web-01"), [1.0, 2.0]);
     agent.report(&[3.0, 4.0]);

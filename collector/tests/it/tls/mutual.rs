@@ -14,10 +14,10 @@ use crate::support::secrets::entry;
 use crate::support::secure::{Site, Stream, client, config, failure};
 
 fn join(collector: &Collector, site: &Site, own: &Issued, id: &str) -> Agent<Stream> {
-    let schema = gauges(&["fg_a"]);
+    let catalog = gauges(&["fg_a"]);
     let mut agent = Agent::secure(collector.agents, &site.client(Some(own)));
-    agent.send(&identity(id).hello(&schema));
-    agent.expect_welcome(&schema);
+    agent.send(&identity(id).hello(&catalog));
+    agent.expect_welcome(&catalog);
     agent.report(&[1.0]);
     agent
 }

@@ -39,10 +39,10 @@ fn join(
     client: &std::sync::Arc<rustls::ClientConfig>,
     id: &str,
 ) -> Agent<Stream> {
-    let schema = gauges(&["fg_a"]);
+    let catalog = gauges(&["fg_a"]);
     let mut agent = Agent::secure(collector.agents, client);
-    agent.send(&identity(id).hello(&schema));
-    agent.expect_welcome(&schema);
+    agent.send(&identity(id).hello(&catalog));
+    agent.expect_welcome(&catalog);
     agent.report(&[1.0]);
     agent
 }
@@ -100,12 +100,12 @@ fn session_ends_when_a_new_pattern_yields_another_id() {
     };
     let flags = site.mutual().with("config", text(&pattern("{id}")));
     let collector = Collector::with(config(flags));
-    let schema = gauges(&["fg_a"]);
+    let catalog = gauges(&["fg_a"]);
     let [mut changed, mut stays] = [("one", "two"), ("three", "three")].map(|(name, uri)| {
         let own = site.agents.issue(named(name).with_uri(&format!("spiffe://example.com/{uri}")));
         let mut agent = Agent::secure(collector.agents, &site.client(Some(&own)));
-        agent.send(&identity(name).hello(&schema));
-        agent.expect_welcome(&schema);
+        agent.send(&identity(name).hello(&catalog));
+        agent.expect_welcome(&catalog);
         agent.report(&[1.0]);
         agent
     });

@@ -158,10 +158,10 @@ fn tls_1_2_is_accepted_only_if_allowed() {
     assert_eq!(refused, Some(Error::AlertReceived(AlertDescription::ProtocolVersion)));
     let flags = site.flags().with("tls_min_version", "1.2");
     let lenient = Collector::with(config(flags));
-    let schema = gauges(&["fg_a"]);
+    let catalog = gauges(&["fg_a"]);
     let mut agent = Agent::secure(lenient.agents, &old(&site));
-    agent.send(&identity("old").hello(&schema));
-    agent.expect_welcome(&schema);
+    agent.send(&identity("old").hello(&catalog));
+    agent.expect_welcome(&catalog);
     agent.report(&[1.0]);
     assert_eq!(agent.stream.conn.protocol_version(), Some(ProtocolVersion::TLSv1_2));
     assert!(lenient.page().shows("old"));
@@ -171,10 +171,10 @@ fn tls_1_2_is_accepted_only_if_allowed() {
 fn cheapest_cipher_suite_is_chosen() {
     let site = Site::new();
     let collector = Collector::with(config(site.flags()));
-    let schema = gauges(&["fg_a"]);
+    let catalog = gauges(&["fg_a"]);
     let mut agent = Agent::secure(collector.agents, &site.client(None));
-    agent.send(&identity("web-01").hello(&schema));
-    agent.expect_welcome(&schema);
+    agent.send(&identity("web-01").hello(&catalog));
+    agent.expect_welcome(&catalog);
     let taken = agent.stream.conn.negotiated_cipher_suite().map(|suite| suite.suite());
     assert_eq!(taken, Some(CipherSuite::TLS13_AES_128_GCM_SHA256));
 }
