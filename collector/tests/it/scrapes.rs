@@ -76,6 +76,8 @@ fn stalled_scraper_is_disconnected_and_its_page_is_broken() {
         let page = crowd.collector.page_at("/metrics/agents/a0");
         assert_eq!(page.samples().next().unwrap().1, f64::from(n));
     }
+    // As it was when the stalled scrape began.
+    crowd.agents[0].report(&[1.0; SERIES]);
     let whole = crowd.collector.get("/metrics/agents", &[]);
     assert!(whole.whole && whole.body.len() > 8 << 20);
     let broken = || crowd.collector.metric("fleetgauge_scrapes_broken_total");

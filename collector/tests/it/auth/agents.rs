@@ -152,7 +152,7 @@ fn every_unauthorized_agent_gets_the_same_answer() {
             "{id} {token}"
         );
     }
-    let reject = 8;
+    let reject = 9;
     assert_eq!(expected[3], reject, "one Reject");
     assert_eq!(expected.len(), 8 + usize::from(expected[4]), "and nothing after it");
     assert!(collector.page().0.is_empty());

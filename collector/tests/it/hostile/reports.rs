@@ -13,9 +13,7 @@ fn wrong_value_count_is_rejected() {
     // Too short for the codes of two values.
     attacked.refuses(Stage::Reporting, &report(2, &[]), Code::WrongValueCount);
     attacked.refuses(Stage::Reporting, &changed(2, &[0b10], &[]), Code::WrongValueCount);
-    for values in [&[1.0][..], &[1.0; 3]] {
-        attacked.refuses(Stage::Reporting, &report(2, values), Code::BadValue);
-    }
+    attacked.refuses(Stage::Reporting, &report(2, &[1.0; 3]), Code::BadValue);
     attacked.refuses(Stage::Reporting, &changed(2, &[0b10], &[1.0; 2]), Code::BadValue);
 }
 

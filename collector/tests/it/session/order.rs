@@ -322,7 +322,7 @@ fn rows_are_checked_in_the_documented_order() {
     let files = Files::new();
     let mut config = config(&files);
     config.bounds.catalogs.bytes = 1_000;
-    config.bounds.limits.max_families = 3;
+    (config.bounds.limits.max_families, config.bounds.limits.max_series) = (3, 3);
     config.bounds.row_changes_per_second = 1;
     let rig = Rig::new(config);
     let with_table = || {
