@@ -204,7 +204,8 @@ class Sampler:
         self.samples, self.sampling_seconds = self.samples + 1, self.sampling_seconds + took
         ranked = sorted(self.recent_pings)
         quantiles = [round(ranked[int(q * len(ranked))], 6) if ranked else None for q in self.QUANTILES]
-        host = [*load, uptime, self.sent_bytes, *(self.sent_frames[kind] for kind in self.COUNTED),
+        host = [*(round(mean, 2) for mean in load), uptime,
+                self.sent_bytes, *(self.sent_frames[kind] for kind in self.COUNTED),
                 *self.buckets, self.samples, round(self.sampling_seconds, 6),
                 *quantiles, self.pongs, round(self.ping_seconds, 6), 1]
         return [{(): host}, filesystems]
