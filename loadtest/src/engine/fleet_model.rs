@@ -1,6 +1,7 @@
 //! Ids, labels and values of simulated agents.
 
 use fleetgauge_agent::catalogs::Catalogs;
+use fleetgauge_proto::message::RowChange;
 use fleetgauge_proto::report::ABSENT;
 use fleetgauge_proto::{AgentId, StaticLabels, Violation};
 
@@ -20,14 +21,17 @@ pub trait FleetModel: Send {
     /// Catalogs that all agents share.
     fn catalogs(&self) -> Catalogs;
 
-    /// Writes the values of the report with this sequence number, and those of the report before
-    /// it. In the first report of a session, the values before are absent.
+    /// Writes the report with this sequence number: its values, those of the report before it, and
+    /// the rows to add. The first report of a session adds all rows, and the values before it are
+    /// absent.
     fn write_values(&mut self, agent: u32, sequence: u64, is_first: bool, out: &mut ReportValues);
 }
 
-/// The values of one report, and of the report before it. The agents of an engine share one.
+/// The contents of one report. The agents of an engine share the buffers.
 #[derive(Debug, Default)]
 pub struct ReportValues {
+    /// Rows that the report adds, in ascending order of tables.
+    pub added: Vec<AddedRows>,
     /// Number of rows of each table.
     pub row_counts: Vec<usize>,
     /// Values of the report before.
@@ -36,17 +40,45 @@ pub struct ReportValues {
     pub values: Vec<f64>,
 }
 
+/// Rows to add to a table of the first catalog.
+#[derive(Debug)]
+pub struct AddedRows {
+    /// Index of the table in the catalog.
+    pub table: u32,
+    /// Label values, row after row.
+    pub texts: Vec<String>,
+}
+
 impl ReportValues {
+    /// Removes everything.
+    pub fn clear(&mut self) {
+        self.added.clear();
+        self.row_counts.clear();
+        self.before.clear();
+        self.values.clear();
+    }
+
+    /// Returns the changes of rows before the report.
+    #[must_use]
+    pub fn changes(&self) -> Vec<RowChange<'_>> {
+        let changes = self.added.iter().map(|rows| RowChange {
+            slot: 0,
+            table: rows.table,
+            removed: Vec::new(),
+            added: rows.texts.iter().map(String::as_str).collect(),
+        });
+        changes.collect()
+    }
+
     /// Takes the values of a report of one table without row labels. `before` is `None` in the
     /// first report of a session.
     pub fn set_single_row(&mut self, before: Option<&[f64]>, values: &[f64]) {
-        let Self { row_counts, before: old, values: new } = self;
-        (row_counts.clear(), old.clear(), new.clear());
-        row_counts.push(1);
-        new.extend_from_slice(values);
+        self.clear();
+        self.row_counts.push(1);
+        self.values.extend_from_slice(values);
         match before {
-            Some(before) => old.extend_from_slice(before),
-            None => old.resize(values.len(), ABSENT),
+            Some(before) => self.before.extend_from_slice(before),
+            None => self.before.resize(values.len(), ABSENT),
         }
     }
 }
@@ -72,7 +104,7 @@ impl TracedFleet {
     }
 
     /// Agent number that the agent's values and labels encode.
-    const fn encoded_agent(&self, agent: u32) -> u32 {
+    pub(super) const fn encoded_agent(&self, agent: u32) -> u32 {
         agent - self.first + self.first_encoded_agent
     }
 

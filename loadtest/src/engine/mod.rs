@@ -7,6 +7,7 @@
 mod commands;
 mod connection;
 mod fleet_model;
+mod node_fleet;
 mod page_fetcher;
 mod pings;
 mod session;
@@ -19,13 +20,14 @@ use std::io;
 use std::sync::mpsc;
 use std::time::Duration;
 
-pub use fleet_model::{FleetModel, ReportValues, TracedFleet};
+pub use fleet_model::{AddedRows, FleetModel, ReportValues, TracedFleet};
 use fleetgauge_agent::backoff::Backoff;
 use fleetgauge_agent::client::ReportEncoder;
 use fleetgauge_agent::identity::Nonces;
 use fleetgauge_agent::profile::Profile;
 use fleetgauge_proto::StaticLabels;
 use mio::{Events, Poll, Token, Waker};
+pub use node_fleet::NodeFleet;
 use page_fetcher::{FetchedPage, JUDGE_DELAY, PageFetcher};
 use pings::Flush;
 use sim_agent::SimAgent;

@@ -94,8 +94,9 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         let sequence = agent.client.sequence() + 1;
         let is_first = agent.client.is_new_session();
         self.model.write_values(agent_number, sequence, is_first, &mut self.report_values);
-        let ReportValues { row_counts, before, values } = &self.report_values;
-        let update = Update { changes: Vec::new(), row_counts, before, values, sampled: woke };
+        let changes = self.report_values.changes();
+        let ReportValues { row_counts, before, values, .. } = &self.report_values;
+        let update = Update { changes, row_counts, before, values, sampled: woke };
         self.truth.sending(index, sequence, woke);
         let result = agent.client.report(&self.profile, update, &mut self.encoder, &mut self.out);
         if let Err(error) = result {
