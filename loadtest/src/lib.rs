@@ -17,6 +17,7 @@ pub mod dial;
 pub mod engine;
 pub mod fault;
 pub mod fleet;
+pub mod host_profile;
 pub mod judge;
 pub mod pki;
 pub mod plan;

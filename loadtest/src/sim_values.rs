@@ -1,4 +1,4 @@
-//! Ids, labels, schema and values of simulated agents. Every value encodes its agent, report and
+//! Ids, labels, catalog and values of simulated agents. Every value encodes its agent, report and
 //! position, so a page shows where each value came from.
 //!
 //! ```text
@@ -8,10 +8,10 @@
 //!
 //! A float represents integers of 53 bits exactly.
 
-use fleetgauge_agent::profile::EncodedSchema;
+use fleetgauge_agent::catalogs::Catalogs;
 use fleetgauge_page::Labels;
-use fleetgauge_proto::message::{self, Label};
-use fleetgauge_proto::schema::FamilyKind;
+use fleetgauge_proto::catalog::FamilyKind;
+use fleetgauge_proto::message::{Catalog, Column, Family, Label, Table};
 use fleetgauge_proto::{StaticLabels, Violation};
 
 /// The gauges of every simulated agent, in the order of its reports.
@@ -122,28 +122,31 @@ fn is_number(text: &str, number: u32) -> bool {
     is_usual && text.parse() == Ok(number)
 }
 
-/// The schema that all simulated agents share.
+/// The catalogs that all simulated agents share: one, with one table without row labels.
 ///
 /// # Errors
 /// Only if a name above is invalid.
-pub fn schema() -> Result<EncodedSchema, Violation> {
-    let families = NAMES.iter().map(|&name| message::Family {
+pub fn catalogs() -> Result<Catalogs, Violation> {
+    let families = NAMES.map(|name| Family {
         name,
         kind: FamilyKind::Gauge as u8,
         unit: "",
         help: "Simulated value: encodes its agent, report and position.",
     });
-    let series = (0..).take(NAMES.len()).map(|family| message::Series {
+    let columns = (0..).take(NAMES.len()).map(|family| Column {
         family,
         width: 1,
+        decimals: 0,
         parameters: Vec::new(),
         labels: Vec::new(),
     });
-    EncodedSchema::try_new(&message::Schema {
+    let table = Table { row_labels: Vec::new(), columns: columns.collect() };
+    Catalogs::try_new(vec![Catalog {
         stream: 0,
-        families: families.collect(),
-        series: series.collect(),
-    })
+        slot: 0,
+        families: families.to_vec(),
+        tables: vec![table],
+    }])
 }
 
 #[cfg(test)]
@@ -205,7 +208,10 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_is_legal() {
-        assert_eq!(schema().unwrap().width(), NAMES.len());
+    fn catalog_has_one_table_without_row_labels() {
+        let catalogs = catalogs().unwrap();
+        let tables: Vec<_> =
+            catalogs.tables().iter().map(|table| (table.row_labels(), table.width())).collect();
+        assert_eq!(tables, [(0, NAMES.len())]);
     }
 }

@@ -24,9 +24,9 @@ pub enum AttackKind {
     SlowFrame,
     OversizedFrame,
     IdThief,
-    SchemaBomb,
-    WideSchema,
-    SchemaFlood,
+    CatalogBomb,
+    WideCatalog,
+    CatalogFlood,
     ReportFlood,
     ConnectionFlood,
 }
@@ -39,9 +39,9 @@ impl AttackKind {
         Self::SlowFrame,
         Self::OversizedFrame,
         Self::IdThief,
-        Self::SchemaBomb,
-        Self::WideSchema,
-        Self::SchemaFlood,
+        Self::CatalogBomb,
+        Self::WideCatalog,
+        Self::CatalogFlood,
         Self::ReportFlood,
         Self::ConnectionFlood,
     ];
@@ -54,9 +54,9 @@ impl AttackKind {
             Self::SlowFrame => ("slow_frame", Code::FrameTimeout, 2),
             Self::OversizedFrame => ("oversized_frame", Code::FrameTooLarge, 9),
             Self::IdThief => ("id_thief", Code::IdConflict, 9),
-            Self::SchemaBomb => ("schema_bomb", Code::MalformedPayload, 6),
-            Self::WideSchema => ("wide_schema", Code::TooManySeries, 1),
-            Self::SchemaFlood => ("schema_flood", Code::TooManyReports, 1),
+            Self::CatalogBomb => ("catalog_bomb", Code::MalformedPayload, 6),
+            Self::WideCatalog => ("wide_catalog", Code::TooManySeries, 1),
+            Self::CatalogFlood => ("catalog_flood", Code::TooManyReports, 1),
             Self::ReportFlood => ("report_flood", Code::TooManyReports, 2),
             Self::ConnectionFlood => ("connection_flood", Code::AddressPaused, 50),
         }
@@ -118,11 +118,13 @@ impl AttackKind {
             }
             Self::SlowFrame => {
                 connection.handshake(&payloads.unknown_agent(attack_index)).await?;
-                return Ok(connection.send_slowly(&payloads.partial_schema(), SLOW_INTERVAL).await);
+                return Ok(connection
+                    .send_slowly(&payloads.partial_catalog(), SLOW_INTERVAL)
+                    .await);
             }
-            Self::SchemaBomb | Self::WideSchema | Self::SchemaFlood => {
+            Self::CatalogBomb | Self::WideCatalog | Self::CatalogFlood => {
                 connection.handshake(&payloads.unknown_agent(attack_index)).await?;
-                connection.send(payloads.schemas(self)).await;
+                connection.send(payloads.catalogs(self)).await;
             }
             Self::ReportFlood => {
                 connection.handshake(&payloads.flooding_agent(attack_index)).await?;

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
+use fleetgauge_proto::catalog::{self, FamilyKind};
 use fleetgauge_proto::frame::HEADER_LEN;
-use fleetgauge_proto::message::{Family, Hello, Label, Report, Schema, Series};
-use fleetgauge_proto::report::{Values, write_all};
-use fleetgauge_proto::schema::{self, FamilyKind};
+use fleetgauge_proto::message::{Catalog, Column, Family, Hello, Label, Report, Table};
+use fleetgauge_proto::report::EncodedValues;
 use fleetgauge_proto::{Fingerprint, Message, VERSION, Violation};
 
 use super::{AttackKind, AttackTarget};
@@ -14,11 +14,11 @@ use crate::sim_values::{self, NAMES, ValueOrigin, agent_name};
 /// Number of agents that connect and then flood the collector. Pages may show their series. Their
 /// numbers follow those of the honest agents.
 pub const FLOODERS: u32 = 100;
-/// Reports and schemas that a flood sends at once.
+/// Reports and catalogs that a flood sends at once.
 const FLOOD_REPORTS: u64 = 2_000;
-const FLOOD_SCHEMAS: usize = 40;
-/// Series of a schema that is too wide: more than a collector's default limit.
-const WIDE_SERIES: usize = 12_000;
+const FLOOD_CATALOGS: usize = 40;
+/// Columns of a catalog that is too wide: more than a collector's default limit.
+const WIDE_COLUMNS: usize = 50_001;
 /// Announced bytes of a frame that is never completed: few, so that the collector waits only
 /// briefly.
 const PARTIAL_BYTES: u16 = 2_000;
@@ -42,11 +42,11 @@ pub(super) struct AttackPayloads {
     /// Collector address for agents.
     pub(super) collector: SocketAddr,
     agents: u32,
-    /// A flood of reports, preceded by their schema.
+    /// A flood of reports, preceded by their catalog.
     pub(super) reports: Vec<u8>,
     bomb: Vec<u8>,
     wide: Vec<u8>,
-    schemas: Vec<u8>,
+    catalogs: Vec<u8>,
 }
 
 impl AttackPayloads {
@@ -56,16 +56,16 @@ impl AttackPayloads {
     /// Only if a compiled-in name is invalid.
     pub(super) fn try_new(target: &AttackTarget) -> Result<Self, Violation> {
         let one = |index: usize| gauges(&format!("hostile_{index}"), 1);
-        let schemas: Result<Vec<_>, _> = (0..FLOOD_SCHEMAS).map(one).collect();
+        let catalogs: Result<Vec<_>, _> = (0..FLOOD_CATALOGS).map(one).collect();
         // Announces 2^64 - 1 families.
-        let bomb = [&[0, 0xfd][..], &[0xff; 8]].concat();
+        let bomb = [&[0, 0, 0xfd][..], &[0xff; 8]].concat();
         Ok(Self {
             collector: target.collector,
             agents: target.agents,
             reports: reports(target.agents)?,
-            bomb: [&header(3, 10)[..], &bomb].concat(),
-            wide: gauges("hostile", WIDE_SERIES)?,
-            schemas: schemas?.concat(),
+            bomb: [&header(3, 11)[..], &bomb].concat(),
+            wide: gauges("hostile", WIDE_COLUMNS)?,
+            catalogs: catalogs?.concat(),
         })
     }
 
@@ -79,8 +79,8 @@ impl AttackPayloads {
         header(1, u16::MAX)
     }
 
-    /// A frame with a Schema that is never completed.
-    pub(super) fn partial_schema(&self) -> Vec<u8> {
+    /// A Catalog frame that is never completed.
+    pub(super) fn partial_catalog(&self) -> Vec<u8> {
         [&header(3, PARTIAL_BYTES)[..], &[0; 64]].concat()
     }
 
@@ -101,12 +101,12 @@ impl AttackPayloads {
         hello(&agent_name(self.agents + (index % u64::from(FLOODERS)) as u32))
     }
 
-    /// Returns the frames with the schemas that attacks of this kind send.
-    pub(super) fn schemas(&self, kind: AttackKind) -> &[u8] {
+    /// Returns the frames with the catalogs that attacks of this kind send.
+    pub(super) fn catalogs(&self, kind: AttackKind) -> &[u8] {
         match kind {
-            AttackKind::SchemaBomb => &self.bomb,
-            AttackKind::WideSchema => &self.wide,
-            _ => &self.schemas,
+            AttackKind::CatalogBomb => &self.bomb,
+            AttackKind::WideCatalog => &self.wide,
+            _ => &self.catalogs,
         }
     }
 }
@@ -128,7 +128,7 @@ fn hello(id: &str) -> Vec<u8> {
         labels: Vec::new(),
         interval_ms: INTERVAL_MS,
         agent_version: "hostile",
-        schema: Fingerprint([0; 16]),
+        catalogs: vec![Fingerprint([0; 16])],
         credential: None,
         extensions: Vec::new(),
     };
@@ -137,29 +137,33 @@ fn hello(id: &str) -> Vec<u8> {
     bytes
 }
 
-/// Encodes a schema with one gauge family of this name and number of series.
-fn gauges(name: &str, series: usize) -> Result<Vec<u8>, Violation> {
-    let numbers: Vec<_> = (0..series).map(|index| index.to_string()).collect();
-    let series = numbers.iter().map(|index| Series {
+/// Encodes a catalog with one gauge family of this name and number of columns.
+fn gauges(name: &str, columns: usize) -> Result<Vec<u8>, Violation> {
+    let numbers: Vec<_> = (0..columns).map(|index| index.to_string()).collect();
+    let columns = numbers.iter().map(|index| Column {
         family: 0,
         width: 1,
+        decimals: 0,
         parameters: Vec::new(),
         labels: vec![Label { name: "n", value: index }],
     });
     let family = Family { name, kind: FamilyKind::Gauge as u8, unit: "", help: "" };
-    let schema = Schema { stream: 0, families: vec![family], series: series.collect() };
-    Ok(schema::encode(&schema)?.0)
+    let table = Table { row_labels: Vec::new(), columns: columns.collect() };
+    let catalog = Catalog { stream: 0, slot: 0, families: vec![family], tables: vec![table] };
+    Ok(catalog::encode(&catalog)?.0)
 }
 
-/// A flood of reports for an agent that does not exist, preceded by their schema.
+/// A flood of reports for an agent that does not exist, preceded by their catalog.
 fn reports(agent: u32) -> Result<Vec<u8>, Violation> {
-    let mut bytes = sim_values::schema()?.frame().to_vec();
+    let catalogs = sim_values::catalogs()?;
+    let mut bytes: Vec<_> =
+        catalogs.by_slot().iter().flat_map(|catalog| catalog.frame()).copied().collect();
+    let mut encoded = EncodedValues::default();
     for sequence in 1..=FLOOD_REPORTS {
         let origin = |position| ValueOrigin { agent, sequence, position }.to_f64();
-        let mut values = Vec::new();
-        write_all(&std::array::from_fn::<_, { NAMES.len() }, _>(origin), &mut values);
-        let values = Values::All(&values);
-        let report = Report { stream: 0, sequence, unix_ms: 0, values };
+        let values: [f64; NAMES.len()] = std::array::from_fn(origin);
+        encoded.encode_all(&values, std::iter::once((1, &[0; NAMES.len()][..])));
+        let report = Report { stream: 0, sequence, unix_ms: 0, values: encoded.values() };
         Message::Report(report).encode(VERSION, &mut bytes)?;
     }
     Ok(bytes)

@@ -1,14 +1,12 @@
 //! Realistic values for the demo: CPU, memory and disk usage of each host is a random walk.
 
-use std::sync::Arc;
-
+use fleetgauge_agent::catalogs::Catalogs;
 use fleetgauge_agent::metrics::MetricSet;
-use fleetgauge_agent::profile::EncodedSchema;
 use fleetgauge_agent::sampler::{Cpu, Filesystem, Memory, Readings};
 use fleetgauge_proto::AgentId;
 use fleetgauge_proto::report::ABSENT;
 
-use crate::engine::FleetModel;
+use crate::engine::{FleetModel, ReportValues};
 use crate::sim_values::NAMES;
 use crate::worker_protocol::WorkerConfig;
 
@@ -28,16 +26,13 @@ const DISK_CLEANUP: (f64, f64) = (0.95, 0.4);
 /// A fleet of hosts whose values are random walks.
 pub(super) struct RandomWalkFleet {
     hosts: Vec<RandomWalkHost>,
-    schema: Arc<EncodedSchema>,
+    catalogs: Catalogs,
 }
 
 impl RandomWalkFleet {
     pub(super) fn new(set: MetricSet, config: &WorkerConfig) -> anyhow::Result<Self> {
         let host = |agent| RandomWalkHost::new(set, config.seed ^ u64::from(agent));
-        Ok(Self {
-            hosts: config.agents.range().map(host).collect(),
-            schema: Arc::new(EncodedSchema::of(set)?),
-        })
+        Ok(Self { hosts: config.agents.range().map(host).collect(), catalogs: set.catalogs()? })
     }
 }
 
@@ -49,12 +44,15 @@ impl FleetModel for RandomWalkFleet {
         id.unwrap_or_else(|bad| unreachable!("roles and numbers are legal: {bad}"))
     }
 
-    fn schema(&self) -> Arc<EncodedSchema> {
-        self.schema.clone()
+    fn catalogs(&self) -> Catalogs {
+        self.catalogs.clone()
     }
 
-    fn values(&mut self, agent: u32, _sequence: u64) -> [f64; NAMES.len()] {
-        self.hosts[agent as usize].values()
+    fn write_values(&mut self, agent: u32, _sequence: u64, is_first: bool, out: &mut ReportValues) {
+        let host = &mut self.hosts[agent as usize];
+        let values = host.values();
+        let before = std::mem::replace(&mut host.reported, values);
+        out.set_single_row((!is_first).then_some(&before[..]), &values);
     }
 }
 
@@ -63,6 +61,8 @@ impl FleetModel for RandomWalkFleet {
 struct RandomWalkHost {
     set: MetricSet,
     rng: fastrand::Rng,
+    /// Values of the last report.
+    reported: [f64; NAMES.len()],
     /// Shares of CPU, memory and disk in use.
     cpu: f64,
     memory: f64,
@@ -78,6 +78,7 @@ impl RandomWalkHost {
         let mut rng = fastrand::Rng::with_seed(seed);
         Self {
             set,
+            reported: [ABSENT; NAMES.len()],
             cpu: rng.f64() * 0.6,
             memory: 0.2 + rng.f64() * 0.6,
             disk: 0.3 + rng.f64() * 0.6,

@@ -1,11 +1,11 @@
 //! Ids, labels and values of simulated agents.
 
-use std::sync::Arc;
-
-use fleetgauge_agent::profile::EncodedSchema;
+use fleetgauge_agent::catalogs::Catalogs;
+use fleetgauge_proto::message::RowChange;
+use fleetgauge_proto::report::ABSENT;
 use fleetgauge_proto::{AgentId, StaticLabels, Violation};
 
-use crate::sim_values::{NAMES, ValueOrigin, agent_name, schema, static_labels};
+use crate::sim_values::{NAMES, ValueOrigin, agent_name, catalogs, static_labels};
 use crate::worker_protocol::WorkerConfig;
 
 /// Ids, labels and values of a fleet, by agent number.
@@ -18,11 +18,69 @@ pub trait FleetModel: Send {
         StaticLabels::default()
     }
 
-    /// Schema that all agents share.
-    fn schema(&self) -> Arc<EncodedSchema>;
+    /// Catalogs that all agents share.
+    fn catalogs(&self) -> Catalogs;
 
-    /// Values of the report with this sequence number.
-    fn values(&mut self, agent: u32, sequence: u64) -> [f64; NAMES.len()];
+    /// Writes the report with this sequence number: its values, those of the report before it, and
+    /// the rows to add. The first report of a session adds all rows, and the values before it are
+    /// absent.
+    fn write_values(&mut self, agent: u32, sequence: u64, is_first: bool, out: &mut ReportValues);
+}
+
+/// The contents of one report. The agents of an engine share the buffers.
+#[derive(Debug, Default)]
+pub struct ReportValues {
+    /// Rows that the report adds, in ascending order of tables.
+    pub added: Vec<AddedRows>,
+    /// Number of rows of each table.
+    pub row_counts: Vec<usize>,
+    /// Values of the report before.
+    pub before: Vec<f64>,
+    /// Values of the report.
+    pub values: Vec<f64>,
+}
+
+/// Rows to add to a table of the first catalog.
+#[derive(Debug)]
+pub struct AddedRows {
+    /// Index of the table in the catalog.
+    pub table: u32,
+    /// Label values, row after row.
+    pub texts: Vec<String>,
+}
+
+impl ReportValues {
+    /// Removes everything.
+    pub fn clear(&mut self) {
+        self.added.clear();
+        self.row_counts.clear();
+        self.before.clear();
+        self.values.clear();
+    }
+
+    /// Returns the changes of rows before the report.
+    #[must_use]
+    pub fn changes(&self) -> Vec<RowChange<'_>> {
+        let changes = self.added.iter().map(|rows| RowChange {
+            slot: 0,
+            table: rows.table,
+            removed: Vec::new(),
+            added: rows.texts.iter().map(String::as_str).collect(),
+        });
+        changes.collect()
+    }
+
+    /// Takes the values of a report of one table without row labels. `before` is `None` in the
+    /// first report of a session.
+    pub fn set_single_row(&mut self, before: Option<&[f64]>, values: &[f64]) {
+        self.clear();
+        self.row_counts.push(1);
+        self.values.extend_from_slice(values);
+        match before {
+            Some(before) => self.before.extend_from_slice(before),
+            None => self.before.resize(values.len(), ABSENT),
+        }
+    }
 }
 
 /// A fleet whose values encode their origin, for the judge.
@@ -31,7 +89,7 @@ pub struct TracedFleet {
     first: u32,
     first_encoded_agent: u32,
     labels: u8,
-    schema: Arc<EncodedSchema>,
+    catalogs: Catalogs,
 }
 
 impl TracedFleet {
@@ -42,12 +100,17 @@ impl TracedFleet {
     pub fn new(config: &WorkerConfig) -> Result<Self, Violation> {
         let (first, first_encoded_agent, labels) =
             (config.agents.first, config.first_encoded_agent, config.labels);
-        Ok(Self { first, first_encoded_agent, labels, schema: Arc::new(schema()?) })
+        Ok(Self { first, first_encoded_agent, labels, catalogs: catalogs()? })
     }
 
     /// Agent number that the agent's values and labels encode.
-    const fn encoded_agent(&self, agent: u32) -> u32 {
+    pub(super) const fn encoded_agent(&self, agent: u32) -> u32 {
         agent - self.first + self.first_encoded_agent
+    }
+
+    fn values(&self, agent: u32, sequence: u64) -> [f64; NAMES.len()] {
+        let agent = self.encoded_agent(agent);
+        std::array::from_fn(|position| ValueOrigin { agent, sequence, position }.to_f64())
     }
 }
 
@@ -62,12 +125,15 @@ impl FleetModel for TracedFleet {
         labels.unwrap_or_else(|bad| unreachable!("names and numbers are legal: {bad}"))
     }
 
-    fn schema(&self) -> Arc<EncodedSchema> {
-        self.schema.clone()
+    fn catalogs(&self) -> Catalogs {
+        self.catalogs.clone()
     }
 
-    fn values(&mut self, agent: u32, sequence: u64) -> [f64; NAMES.len()] {
-        let agent = self.encoded_agent(agent);
-        std::array::from_fn(|position| ValueOrigin { agent, sequence, position }.to_f64())
+    fn write_values(&mut self, agent: u32, sequence: u64, is_first: bool, out: &mut ReportValues) {
+        let before = (!is_first).then(|| self.values(agent, sequence - 1));
+        out.set_single_row(
+            before.as_ref().map(|before| &before[..]),
+            &self.values(agent, sequence),
+        );
     }
 }

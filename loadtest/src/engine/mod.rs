@@ -7,6 +7,7 @@
 mod commands;
 mod connection;
 mod fleet_model;
+mod node_fleet;
 mod page_fetcher;
 mod pings;
 mod session;
@@ -19,12 +20,14 @@ use std::io;
 use std::sync::mpsc;
 use std::time::Duration;
 
-pub use fleet_model::{FleetModel, TracedFleet};
+pub use fleet_model::{AddedRows, FleetModel, ReportValues, TracedFleet};
 use fleetgauge_agent::backoff::Backoff;
+use fleetgauge_agent::client::ReportEncoder;
 use fleetgauge_agent::identity::Nonces;
 use fleetgauge_agent::profile::Profile;
 use fleetgauge_proto::StaticLabels;
 use mio::{Events, Poll, Token, Waker};
+pub use node_fleet::NodeFleet;
 use page_fetcher::{FetchedPage, JUDGE_DELAY, PageFetcher};
 use pings::Flush;
 use sim_agent::SimAgent;
@@ -102,8 +105,11 @@ pub struct Engine<M, E> {
     backoffs: HashMap<usize, Backoff>,
     /// TLS state of the agents; `None` without TLS.
     tls: Option<TlsClients>,
-    /// Profile of the agent that is connecting; interval and schema are the same for all.
+    /// Profile of the agent that is connecting; interval and catalogs are the same for all.
     profile: Profile,
+    /// Values of the current report, and their encoder.
+    report_values: ReportValues,
+    encoder: ReportEncoder,
     rng: fastrand::Rng,
     /// Output of the current agent; empty between two agents.
     out: Vec<u8>,
@@ -149,7 +155,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
             labels: StaticLabels::default(),
             interval,
             agent_version: env!("CARGO_PKG_VERSION"),
-            schema: model.schema(),
+            catalogs: model.catalogs(),
         };
         let engine = Self {
             page_fetcher: PageFetcher::start(&config, truth.epoch(), handle.clone())?,
@@ -165,6 +171,8 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
             backoffs: HashMap::new(),
             tls,
             profile,
+            report_values: ReportValues::default(),
+            encoder: ReportEncoder::default(),
             out: Vec::new(),
             read_buffer: vec![0; READ_BYTES],
             ramp: None,

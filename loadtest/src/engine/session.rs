@@ -2,10 +2,10 @@
 //! records all of it.
 
 use std::io::{self, Write};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use fleetgauge_agent::backoff::{Backoff, REJECTED_DELAY};
-use fleetgauge_agent::client::{Event as ClientEvent, code_reason};
+use fleetgauge_agent::client::{Event as ClientEvent, Update, code_reason};
 use fleetgauge_agent::identity::Nonces;
 use fleetgauge_agent::schedule;
 use fleetgauge_proto::Code;
@@ -15,7 +15,7 @@ use socket2::SockRef;
 use super::pings::PendingPing;
 use super::sim_agent::{PendingReport, Stage};
 use super::timer_queue::Action;
-use super::{Engine, FleetModel};
+use super::{Engine, FleetModel, ReportValues};
 use crate::tally::count;
 use crate::worker_protocol::{
     AfterDisconnect, BackoffPolicy, DisconnectKind, Event, MAX_AWAY, RETURN_GRACE,
@@ -32,8 +32,8 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
     /// Handles bytes from the collector.
     pub(super) fn receive(&mut self, index: usize, mut bytes: &[u8]) {
         while self.agents[index].stream.is_some() {
-            let client = &mut self.agents[index].client;
-            match client.received(&self.profile, &mut bytes, &mut self.out) {
+            let (client, now) = (&mut self.agents[index].client, self.truth.now());
+            match client.received(&self.profile, now, &mut bytes, &mut self.out) {
                 Ok(None) => break,
                 Ok(Some(ClientEvent::Welcomed { interval, .. })) => {
                     self.on_welcome(index, interval)
@@ -79,7 +79,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         agent.stage = Stage::InSession;
         agent.interval_ms = u32::try_from(interval.as_millis()).unwrap_or(u32::MAX);
         agent.set_since(now);
-        // In one write with the Schema, if the collector requests it.
+        // In one write with the Catalog, if the collector requests it.
         self.report(index, now, false);
     }
 
@@ -92,9 +92,13 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         }
         let own_lag = woke.saturating_sub(due.max(agent.since()));
         let sequence = agent.client.sequence() + 1;
-        let values = self.model.values(agent_number, sequence);
+        let is_first = agent.client.is_new_session();
+        self.model.write_values(agent_number, sequence, is_first, &mut self.report_values);
+        let changes = self.report_values.changes();
+        let ReportValues { row_counts, before, values, .. } = &self.report_values;
+        let update = Update { changes, row_counts, before, values, sampled: woke };
         self.truth.sending(index, sequence, woke);
-        let result = agent.client.report(&self.profile, &values, unix_ms(), &mut self.out);
+        let result = agent.client.report(&self.profile, update, &mut self.encoder, &mut self.out);
         if let Err(error) = result {
             return self.connection_lost(index, error.reason());
         }
@@ -304,9 +308,4 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         let nonce = nonce.to_be_bytes();
         Nonces { host: nonce, process: nonce }
     }
-}
-
-fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use fleetgauge_agent::catalogs::Catalogs;
 use fleetgauge_agent::identity::Nonces;
-use fleetgauge_agent::profile::{EncodedSchema, Profile};
-use fleetgauge_proto::message::{Family, Label, Schema, Series};
-use fleetgauge_proto::schema::FamilyKind;
+use fleetgauge_agent::profile::Profile;
+use fleetgauge_proto::catalog::FamilyKind;
+use fleetgauge_proto::message::{Catalog, Column, Family, Label, Table};
 use fleetgauge_proto::{AgentId, StaticLabels};
 use socket2::{Domain, Socket, Type};
 
@@ -83,22 +84,23 @@ fn forward(
 
 fn wide_agent(number: usize) -> Profile {
     let values: Vec<_> = (0..SERIES).map(|n| format!("{n:040}")).collect();
-    let series = values.iter().map(|value| Series {
+    let columns = values.iter().map(|value| Column {
         family: 0,
         width: 1,
+        decimals: 0,
         parameters: Vec::new(),
         labels: vec![Label { name: "n", value }],
     });
-    let series = series.collect();
+    let table = Table { row_labels: Vec::new(), columns: columns.collect() };
     let family = Family { name: "wide", kind: FamilyKind::Gauge as u8, unit: "", help: "Wide." };
-    let schema = Schema { stream: 0, families: vec![family], series };
+    let catalog = Catalog { stream: 0, slot: 0, families: vec![family], tables: vec![table] };
     Profile {
         id: AgentId::try_new(&format!("wide-{number}")).unwrap(),
         nonces: Nonces { host: [1; 16], process: [2; 16] },
         labels: StaticLabels::default(),
         interval: Duration::from_secs(300),
         agent_version: "test",
-        schema: Arc::new(EncodedSchema::try_new(&schema).unwrap()),
+        catalogs: Catalogs::try_new(vec![catalog]).unwrap(),
     }
 }
 

@@ -2,15 +2,16 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::time::Duration;
 
-use fleetgauge_agent::client::{Client, Event};
+use fleetgauge_agent::catalogs::Catalogs;
+use fleetgauge_agent::client::{Baseline, Client, Event};
 use fleetgauge_agent::identity::Nonces;
-use fleetgauge_agent::profile::{EncodedSchema, Profile};
-use fleetgauge_proto::message::{Family, Label, Schema, Series};
+use fleetgauge_agent::profile::Profile;
+use fleetgauge_agent::tables::Sample;
+use fleetgauge_proto::catalog::FamilyKind;
+use fleetgauge_proto::message::{Catalog, Column, Family, Label, Table};
 use fleetgauge_proto::report::ABSENT;
-use fleetgauge_proto::schema::FamilyKind;
 use fleetgauge_proto::{AgentId, StaticLabels};
 
 /// A label value with every character that must be escaped, and with non-ASCII characters.
@@ -73,12 +74,15 @@ pub(crate) fn report_once(profile: &Profile, values: &[f64], collector: &str) ->
         };
         assert!(read > 0, "the collector has closed the connection");
         let mut input = &buffer[..read];
-        if let Some(event) = client.received(profile, &mut input, &mut out).unwrap() {
+        if let Some(event) = client.received(profile, Duration::ZERO, &mut input, &mut out).unwrap()
+        {
             assert!(matches!(event, Event::Welcomed { .. }), "{event:?}");
             break;
         }
     }
-    client.report(profile, values, 1_700_000_000_000, &mut out).unwrap();
+    let sample = Sample { rows: profile.catalogs.no_rows(), values: values.to_vec() };
+    let mut baseline = Baseline::default();
+    baseline.report(&mut client, profile, &sample, Duration::ZERO, &mut out).unwrap();
     stream.write_all(&out).unwrap();
     stream
 }
@@ -89,16 +93,19 @@ fn profile(id: &str) -> Profile {
         let kind = kind as u8;
         Family { name, kind, unit, help }
     };
-    let series = |&(family, labels, parameters, values): &Row| Series {
+    let column = |&(family, labels, parameters, values): &Row| Column {
         family: u32::try_from(family).unwrap(),
         width: u32::try_from(values.len()).unwrap(),
+        decimals: 0,
         parameters: parameters.to_vec(),
         labels: labels.iter().map(label).collect(),
     };
-    let schema = Schema {
+    let columns = SERIES.iter().map(column).collect();
+    let catalog = Catalog {
         stream: 0,
+        slot: 0,
         families: FAMILIES.iter().map(family).collect(),
-        series: SERIES.iter().map(series).collect(),
+        tables: vec![Table { row_labels: Vec::new(), columns }],
     };
     Profile {
         id: AgentId::try_new(id).unwrap(),
@@ -106,6 +113,6 @@ fn profile(id: &str) -> Profile {
         labels: StaticLabels::try_new(&[Label { name: "site", value: AWKWARD }]).unwrap(),
         interval: Duration::from_secs(60),
         agent_version: "test",
-        schema: Arc::new(EncodedSchema::try_new(&schema).unwrap()),
+        catalogs: Catalogs::try_new(vec![catalog]).unwrap(),
     }
 }

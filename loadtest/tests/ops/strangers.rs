@@ -84,7 +84,7 @@ fn hello(id: &str, credential: Option<&[u8]>) -> Vec<u8> {
         labels: Vec::new(),
         interval_ms: 15_000,
         agent_version: "",
-        schema: Fingerprint([3; 16]),
+        catalogs: vec![Fingerprint([3; 16])],
         credential: credential.map(Secret),
         extensions: Vec::new(),
     }))

@@ -1,0 +1,264 @@
+//! The tables of simulated hosts, in the proportions of node_exporter's collectors.
+
+use fleetgauge_agent::catalogs::Catalogs;
+use fleetgauge_proto::Violation;
+use fleetgauge_proto::catalog::FamilyKind;
+use fleetgauge_proto::message::{Catalog, Column, Family, Label, Table};
+
+/// First word of all family names.
+const PREFIX: &str = "simnode_";
+
+/// A table of simulated hosts.
+#[derive(Debug)]
+pub struct TableSpec {
+    /// Second word of the names of its families.
+    pub name: &'static str,
+    /// Names of the row labels; the first value ends in the row number.
+    pub row_labels: &'static [&'static str],
+    /// Start of the first value.
+    stem: &'static str,
+    /// Whether every host has its own rows.
+    is_own: bool,
+    /// Number of rows of the profile `node`.
+    pub rows: u32,
+    /// Number of rows of the profile `node-large`.
+    pub rows_large: u32,
+    /// Number of families, each with one column. The first ones have decimal places.
+    families: u32,
+    /// Number of families with decimal places.
+    seconds: u32,
+    /// Number of further columns of the first family, each with another value of the label `mode`.
+    modes: u32,
+}
+
+/// Decimal places of the values of families in seconds.
+const SECONDS_DECIMALS: u8 = 2;
+
+/// A table with rows that are alike on all hosts. Adjust with the struct update syntax.
+const SHARED: TableSpec = TableSpec {
+    name: "",
+    row_labels: &[],
+    stem: "",
+    is_own: false,
+    rows: 1,
+    rows_large: 1,
+    families: 0,
+    seconds: 0,
+    modes: 0,
+};
+/// A table of devices: every host has its own rows.
+const OWN: TableSpec = TableSpec { is_own: true, ..SHARED };
+
+/// The tables, in the order of the catalog.
+pub const TABLES: [TableSpec; 8] = [
+    TableSpec { name: "host", families: 190, seconds: 10, ..SHARED },
+    TableSpec {
+        name: "cpu",
+        row_labels: &["cpu"],
+        rows: 4,
+        rows_large: 64,
+        families: 13,
+        seconds: 4,
+        modes: 7,
+        ..SHARED
+    },
+    TableSpec {
+        name: "scrape_collector",
+        row_labels: &["collector"],
+        stem: "collector",
+        rows: 45,
+        rows_large: 45,
+        families: 2,
+        seconds: 1,
+        ..SHARED
+    },
+    TableSpec {
+        name: "disk",
+        row_labels: &["device"],
+        stem: "dm-",
+        rows: 2,
+        rows_large: 8,
+        families: 19,
+        seconds: 6,
+        ..OWN
+    },
+    TableSpec {
+        name: "filesystem",
+        row_labels: &["device", "mountpoint", "fstype"],
+        stem: "/dev/mapper/vg",
+        rows: 3,
+        rows_large: 20,
+        families: 8,
+        ..OWN
+    },
+    TableSpec {
+        name: "network_device",
+        row_labels: &["device"],
+        stem: "veth",
+        rows: 2,
+        rows_large: 10,
+        families: 16,
+        ..OWN
+    },
+    TableSpec {
+        name: "network_class",
+        row_labels: &["device"],
+        stem: "veth",
+        rows: 2,
+        rows_large: 10,
+        families: 19,
+        ..OWN
+    },
+    TableSpec {
+        name: "hardware_sensor",
+        row_labels: &["sensor", "chip"],
+        stem: "temp",
+        rows: 0,
+        rows_large: 96,
+        families: 3,
+        ..SHARED
+    },
+];
+
+impl TableSpec {
+    /// Returns the number of columns, each of which is one series of a row.
+    #[must_use]
+    pub const fn columns(&self) -> usize {
+        (self.families + self.modes) as usize
+    }
+
+    /// Returns the decimal places of a column.
+    #[must_use]
+    pub const fn decimals(&self, column: usize) -> u8 {
+        if self.family_of(column) < self.seconds { SECONDS_DECIMALS } else { 0 }
+    }
+
+    /// Returns the family of a column, by its number in the table. The columns of the first family
+    /// come first, one for each mode.
+    #[must_use]
+    pub const fn family_of(&self, column: usize) -> u32 {
+        (column as u32).saturating_sub(self.modes)
+    }
+
+    /// Appends the label values of a row to `out`.
+    ///
+    /// The row number has three digits, so that rows are in ascending order.
+    pub fn push_row(&self, agent: u32, row: u32, out: &mut Vec<String>) {
+        for (at, name) in self.row_labels.iter().enumerate() {
+            out.push(match (at, *name, self.is_own) {
+                (0, _, true) => format!("{}{agent:06x}n{row:03}", self.stem),
+                (0, _, false) => format!("{}{row:03}", self.stem),
+                (_, "mountpoint", _) => format!("/srv/volumes/{agent:06x}-{row}"),
+                (_, "fstype", _) => ["ext4", "xfs", "tmpfs"][row as usize % 3].to_owned(),
+                _ => format!("platform_coretemp_{}", row / 16),
+            });
+        }
+    }
+
+    /// Returns the number of the row whose first label value this is, if it is well-formed. The
+    /// caller must compare all values with those of [`TableSpec::push_row`].
+    #[must_use]
+    pub fn row_of(first_value: &str) -> Option<u32> {
+        let digits = first_value.len().checked_sub(3)?;
+        first_value.get(digits..)?.parse().ok()
+    }
+
+    /// Name of a family of the table.
+    fn family_name(&self, family: u32) -> String {
+        let unit = if family < self.seconds { "seconds" } else { "value" };
+        format!("{PREFIX}{}_{family:03}_{unit}", self.name)
+    }
+}
+
+/// Returns the table and the family of a metric; `None` if no simulated host has it.
+#[must_use]
+pub fn family_of_name(name: &str) -> Option<(usize, u32)> {
+    let name = name.strip_prefix(PREFIX)?;
+    let (stem, _unit) = name.rsplit_once('_')?;
+    let (table, family) = stem.rsplit_once('_')?;
+    let table = TABLES.iter().position(|own| own.name == table)?;
+    let family = family.parse().ok()?;
+    (family < TABLES[table].families).then_some((table, family))
+}
+
+/// Returns the catalogs that all hosts with [`TABLES`] share.
+///
+/// # Errors
+/// Only if a name above is invalid.
+pub fn catalogs() -> Result<Catalogs, Violation> {
+    let all = || TABLES.iter().flat_map(|table| (0..table.families).map(move |at| (table, at)));
+    let names: Vec<_> = all().map(|(table, family)| table.family_name(family)).collect();
+    let family = |name| Family {
+        name,
+        kind: FamilyKind::Gauge as u8,
+        unit: "",
+        help: "Simulated value of a host: depends on its agent, report, row and column.",
+    };
+    let families = names.iter().map(|name| family(name.as_str())).collect();
+    let modes: Vec<_> = (0..=8).map(|mode| format!("mode{mode}")).collect();
+    let (mut tables, mut first) = (Vec::new(), 0);
+    for table in &TABLES {
+        let column = |at: usize| {
+            let in_modes = table.modes > 0 && at <= table.modes as usize;
+            let mode = in_modes.then(|| Label { name: "mode", value: &modes[at] });
+            Column {
+                family: first + table.family_of(at),
+                width: 1,
+                decimals: table.decimals(at),
+                parameters: Vec::new(),
+                labels: mode.into_iter().collect(),
+            }
+        };
+        let columns = (0..table.columns()).map(column).collect();
+        tables.push(Table { row_labels: table.row_labels.to_vec(), columns });
+        first += table.families;
+    }
+    Catalogs::try_new(vec![Catalog { stream: 0, slot: 0, families, tables }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(table: &TableSpec, agent: u32, row: u32) -> Vec<String> {
+        let mut values = Vec::new();
+        table.push_row(agent, row, &mut values);
+        values
+    }
+
+    #[test]
+    fn catalog_has_the_columns_of_the_tables() {
+        let catalogs = catalogs().unwrap();
+        let columns: Vec<_> = catalogs.tables().iter().map(|table| table.columns()).collect();
+        assert_eq!(columns, TABLES.each_ref().map(TableSpec::columns));
+    }
+
+    #[test]
+    fn names_of_families_tell_table_and_family() {
+        for (at, table) in TABLES.iter().enumerate() {
+            for family in 0..table.families {
+                assert_eq!(family_of_name(&table.family_name(family)), Some((at, family)));
+            }
+            assert_eq!(family_of_name(&table.family_name(table.families)), None);
+        }
+        assert_eq!(family_of_name("sim_value_0"), None);
+    }
+
+    #[test]
+    fn rows_ascend_and_tell_their_number() {
+        for table in TABLES.iter().filter(|table| !table.row_labels.is_empty()) {
+            let rows: Vec<_> = (0..table.rows_large).map(|at| row(table, 7, at)).collect();
+            assert!(rows.is_sorted_by(|a, b| a < b), "{rows:?}");
+            for (at, values) in (0..).zip(&rows) {
+                assert_eq!(TableSpec::row_of(&values[0]), Some(at));
+            }
+        }
+    }
+
+    #[test]
+    fn only_rows_of_devices_differ_between_hosts() {
+        for table in TABLES.iter().filter(|table| !table.row_labels.is_empty()) {
+            assert_eq!(row(table, 7, 1) != row(table, 8, 1), table.is_own, "{}", table.name);
+        }
+    }
+}
