@@ -75,7 +75,7 @@ impl Fleet {
         let set = self.registry.set_catalog(&mut pending, 0, self.catalog.clone());
         set.expect("memory is unlimited");
         for change in self.hosts.rows(&page) {
-            let changed = self.registry.change_rows(&mut pending, &change, &Limits::default());
+            let changed = self.registry.change_rows(&mut pending, &[change], &Limits::default());
             changed.expect("the rows are legal");
         }
         let mut encoded = EncodedValues::default();
