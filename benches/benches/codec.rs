@@ -15,7 +15,7 @@ const ACCEPT: Accept = Accept { version: VERSION, max_payload_bytes: 1 << 20 };
 const BEFORE: [f64; SERIES] = [0.25, 0.5, 3.4e10, 6.8e10, 0.5, 3.4e10];
 const NOW: [f64; SERIES] = [0.31, 0.5, 3.1e10, 6.8e10, 0.54, 3.7e10];
 
-/// A record of the Python program.
+/// A JSON record of the Python program.
 #[derive(Serialize, Deserialize)]
 struct OldRecord {
     cpu: f64,

@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 #[global_allocator]
 static ALLOCATOR: fleetgauge_collector::Allocator = fleetgauge_collector::Allocator;
 
-/// Accepts and discards every chunk.
+/// A sink that accepts and discards every chunk.
 struct Discard;
 
 impl Sink for Discard {
@@ -24,7 +24,7 @@ impl Sink for Discard {
     }
 }
 
-/// Disconnects at the first chunk.
+/// A sink whose client has disconnected: rejects the first chunk.
 struct DisconnectAtOnce;
 
 impl Sink for DisconnectAtOnce {

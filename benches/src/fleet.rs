@@ -45,12 +45,12 @@ pub fn schema() -> SchemaMessage<'static> {
 
 const ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9));
 
-/// Agents in a registry.
+/// A registry and its agents.
 #[derive(Debug)]
 pub struct Fleet {
     /// The registry.
     pub registry: Registry,
-    /// Its agents.
+    /// The agents that [`Fleet::new`] connected, by number.
     pub agents: Vec<Arc<RegisteredAgent>>,
     schema: Pinned,
 }
@@ -114,7 +114,7 @@ fn pending(number: usize) -> PendingAgent {
     }
 }
 
-/// Realistic values: three ratios and three sizes.
+/// Encoded, realistic values of an agent: three ratios and three sizes in bytes.
 fn values(number: usize) -> Vec<u8> {
     let share = (number % 997) as f64 / 997.0;
     let total = 68_719_476_736.0;

@@ -51,7 +51,7 @@ impl HostConnection {
     /// Returns the number of bytes without protocol overhead.
     ///
     /// # Errors
-    /// If the connection fails or the server refuses the report. The connection is closed.
+    /// If the connection fails or the server refuses the report. The connection is then closed.
     pub async fn report(&mut self, readings: &[Reading]) -> anyhow::Result<usize> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,

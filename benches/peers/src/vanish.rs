@@ -44,7 +44,7 @@ pub struct Plan {
 pub struct Gone {
     /// Seconds until the series of killed hosts were gone.
     pub killed: Option<f64>,
-    /// Seconds until the series of hosts without a network were gone.
+    /// Seconds until the series of hosts that were cut off were gone.
     pub cut_off: Option<f64>,
 }
 

@@ -42,11 +42,11 @@ impl PendingPing {
     }
 }
 
-/// A flush in progress: the end of a phase waits for its Pongs.
+/// A flush in progress: at the end of a phase, the engine waits for outstanding Pongs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Flush {
     began: Duration,
-    /// When to check again.
+    /// When to check for outstanding Pongs again, as time since the start of the test.
     pub(super) next: Duration,
 }
 
