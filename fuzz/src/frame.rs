@@ -24,7 +24,8 @@ struct Input<'a> {
 struct Received {
     /// Kind and payload of every whole frame.
     frames: Vec<(u8, Vec<u8>)>,
-    /// The error that ends the stream, or the length of the unfinished frame as far as it is known.
+    /// The error that ended the stream, or the announced length of the unfinished frame (of its
+    /// header, while that is incomplete); `None` if the stream ends between frames.
     end: Result<Option<usize>, Code>,
 }
 

@@ -89,9 +89,9 @@ pub struct Histograms {
     pub written: Times,
     /// The part of `written` that the load test itself caused.
     pub own_lag: Times,
-    /// Time from the due time of a report until the collector had processed it, for reports with a
-    /// Ping. The Pong confirms the processing. If no Pong arrives, the time waited for it. Reports
-    /// of a session that the agent ended before they were late are omitted.
+    /// Time from the due time of a report until the collector had processed it, for reports that a
+    /// Ping follows: its Pong confirms the processing. Without a Pong a report counts with its age.
+    /// If the session ends first, it counts only if it is already late.
     pub lag: Times,
     /// `lag` without the delays of the load test itself.
     pub answer: Times,

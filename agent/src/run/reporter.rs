@@ -163,9 +163,9 @@ impl Reporter {
         Ok(control.run_until_command(resolve).await?.map_err(Failure::new))
     }
 
-    /// Pauses `address` according to its failure. Returns whether it logged the failure: only a
-    /// permanent one, and only if another of `all` addresses may be tried earlier. If all have
-    /// failed permanently, the failure of the round is logged instead.
+    /// Pauses `address` for as long as its failure requires. Logs the failure if it is permanent,
+    /// does not end the round, and another of `all` addresses is retried earlier. Returns whether
+    /// it logged; if not, the line about the round covers the failure.
     fn record_failure(
         &mut self,
         endpoint: &Endpoint,

@@ -27,7 +27,7 @@ use source_thread::{Answer, Pending, SourceThread};
 use tokio::sync::mpsc;
 
 /// Longest time that a round waits for its sources. Local files answer in microseconds; a source
-/// that takes longer than this hangs.
+/// that takes longer is treated as hung.
 pub const MAX_ROUND: Duration = Duration::from_secs(2);
 /// Divisor of the interval: a round may take half of it, so that rounds do not overlap.
 const ROUND_DIVISOR: u32 = 2;

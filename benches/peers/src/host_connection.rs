@@ -47,7 +47,8 @@ impl HostConnection {
         Self { report_mode, options, host, written, connection: None }
     }
 
-    /// Sends the readings and waits for the response or, if there is none, until they are written.
+    /// Sends the readings. Waits for the response, or only for the write if the protocol has no
+    /// responses.
     /// Returns the number of bytes without protocol overhead.
     ///
     /// # Errors

@@ -56,7 +56,7 @@ pub struct Row {
     pub hosts: usize,
     /// Name of the page; empty if it is the one that Prometheus scrapes.
     pub page: &'static str,
-    /// Cost of the reports and of the scraped page.
+    /// Cost of the reports and of the page that `page` names.
     pub figures: Measurement<Figures>,
 }
 

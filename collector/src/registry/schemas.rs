@@ -236,9 +236,10 @@ impl SchemaStore {
         self.kept.lock().find(fingerprint)
     }
 
-    /// Adds a schema whose payload has `bytes`. Returns the stored one if it exists, even when the
-    /// limits are reached. A refused schema allocates nothing and evicts no other, unless another
-    /// schema reaches the limits while its plan is built.
+    /// Adds a schema whose payload is `bytes` long. Returns the stored one if it exists, even when
+    /// the limits are reached. Checks the limits before it builds the plan, so that a refused
+    /// schema allocates and evicts nothing, and again afterwards, because another session can have
+    /// reached the limits meanwhile.
     ///
     /// # Errors
     /// For a new schema: [`Code::SchemasFull`] if the limits are reached and all schemas are

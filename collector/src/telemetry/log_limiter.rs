@@ -30,8 +30,8 @@ const BURST_OF_SOURCE: Millis = 200;
 const INTERVAL_OF_SOURCE: Millis = 10_000;
 /// Burst of log lines with the same message: if a rack loses power, each of its hosts gets a line.
 const BURST_OF_ALL: Millis = 1_000;
-/// Interval of log lines with the same message, after the burst: at most 100 MB a day, with the
-/// longest lines of 1,200 bytes.
+/// Interval of log lines with the same message, after the burst. With lines of 1,200 bytes, the
+/// longest, each message logs about 104 MB a day at most.
 const INTERVAL_OF_ALL: Millis = 1_000;
 /// Number of leaky buckets in each of two tables, of 8 KiB each: subjects and sources. A hash
 /// selects the bucket.

@@ -74,7 +74,8 @@ pub struct Metrics {
     pub open: Gauge,
     /// Seconds from accept to Welcome.
     pub handshake_seconds: Histogram,
-    /// Seconds from the request of a scrape to its last byte.
+    /// Seconds from the request of a complete page until its last piece was passed to the
+    /// connection.
     pub scrape_seconds: Histogram,
     /// Scrapes refused for lack of a permit.
     pub scrapes_refused: Counter,

@@ -51,7 +51,7 @@ pub(super) struct PageRequest {
 }
 
 impl PageRequest {
-    /// Requests the agents' page once.
+    /// Creates a request that fetches `/metrics/agents` once.
     pub(super) const fn agents(what: String) -> Self {
         Self { what, path: AGENTS_PATH, encoding: Encoding::Plain, duration: Duration::ZERO }
     }

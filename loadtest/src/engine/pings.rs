@@ -32,7 +32,7 @@ pub(super) struct PendingPing {
     token: u64,
     /// When that report was due.
     due: Duration,
-    /// Delay of the report that the load test itself caused.
+    /// Part of the report's delay that the load test itself caused.
     own_lag: Duration,
 }
 
@@ -208,7 +208,7 @@ mod tests {
         PendingPing::new(token, Duration::ZERO, Duration::ZERO)
     }
 
-    /// Handles all events, and checks whether the flush is over.
+    /// Records that all events before `now` have been handled, and ends the flush if it is over.
     fn handle_all(engine: &mut Engine<TracedFleet, impl FnMut(Event)>, now: Duration) {
         engine.events_handled(now, 0);
         engine.end_flush(now);

@@ -37,7 +37,7 @@ const MAX_HELLO_BYTES: usize = 64 * 1024;
 /// The first host nonce of each agent id.
 type KnownHosts = Arc<Mutex<HashMap<String, [u8; 16]>>>;
 
-/// Accepts agents in place of the collector at `upstream`.
+/// Proxies agent connections to the collector at `upstream`, with this fault.
 pub(super) async fn serve(
     listener: TcpListener,
     upstream: SocketAddr,

@@ -29,7 +29,8 @@ fn assert_cost(what: &str, cost: Duration, bound: Duration) {
     assert!(cost < bound, "{what}: {cost:?} of CPU time, at most {bound:?}");
 }
 
-/// Schemas that share families and have one of their own, and an agent for each.
+/// A registry with many schemas: each has the shared families and one family of its own.
+/// [`Self::all_enter`] registers an agent for each.
 struct Crowd {
     registry: Registry,
     schemas: Vec<Pinned>,
