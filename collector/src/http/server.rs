@@ -150,7 +150,7 @@ impl Client {
             biased;
             // Polled first, so that no request is answered after the certificate became invalid.
             () = invalid => {}
-            () = connection.closing() => debug!("HTTP connection evicted, or its client stalled"),
+            () = connection.closing() => debug!("HTTP connection closed by the collector"),
             () = connection.overdue() => {
                 self.broken.inc();
                 debug!("client stalled at the end of a page");

@@ -199,7 +199,7 @@ impl Metrics {
         );
         to.register(
             "fleetgauge_family_conflicts",
-            "Families suppressed on the shared pages because their name has another type there",
+            "Times that a family was suppressed when an agent declared it",
             self.family_conflicts.clone(),
         );
         to.register(
@@ -236,7 +236,7 @@ impl Metrics {
         );
         to.register(
             "fleetgauge_unauthorized",
-            "Agents whose credential did not allow the id that they claimed, by cause",
+            "Agent id claims that the credential did not allow, by cause",
             self.unauthorized.clone(),
         );
         to.register(

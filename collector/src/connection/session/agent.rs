@@ -145,8 +145,9 @@ impl Agent {
             return Ok(());
         }
         let detail = format!(
-            "too many {kind} frames: the limit is {reports} per interval of {interval_ms} ms, with \
-             bursts of {BURST_INTERVALS} intervals"
+            "too many frames, the last a {kind}: at most {reports} are allowed per interval of \
+             {interval_ms} ms (a Schema counts as {reports}), with bursts of {BURST_INTERVALS} \
+             intervals"
         );
         Err(Refusal { detail, ..Refusal::of(Code::TooManyReports) })
     }
