@@ -67,7 +67,7 @@ pub(crate) enum Reading {
     Filesystem(Filesystem),
 }
 
-/// The readings of a round; `None` if a source failed or was late.
+/// The readings of a round. A field is `None` if its source failed or was late.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Readings {
     /// CPU usage.

@@ -237,9 +237,9 @@ impl SchemaStore {
     }
 
     /// Adds a schema whose payload is `bytes` long. Returns the stored one if it exists, even when
-    /// the limits are reached. Checks the limits before it builds the plan, so that a refused
-    /// schema allocates and evicts nothing, and again afterwards, because another session can have
-    /// reached the limits meanwhile.
+    /// the limits are reached. Checks the limits before it builds the plan, so that a
+    /// schema over the limits costs no plan and no eviction. Checks them again afterwards: another
+    /// session can have reached them meanwhile.
     ///
     /// # Errors
     /// For a new schema: [`Code::SchemasFull`] if the limits are reached and all schemas are

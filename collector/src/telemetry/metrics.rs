@@ -74,8 +74,8 @@ pub struct Metrics {
     pub open: Gauge,
     /// Seconds from accept to Welcome.
     pub handshake_seconds: Histogram,
-    /// Seconds from the request of a complete page until its last piece was passed to the
-    /// connection.
+    /// Seconds from a page request until the last piece of the page was passed to the connection;
+    /// only of pages that were completed.
     pub scrape_seconds: Histogram,
     /// Scrapes refused for lack of a permit.
     pub scrapes_refused: Counter,
@@ -84,7 +84,7 @@ pub struct Metrics {
     /// HTTP connections evicted for newer ones.
     pub http_evicted: Counter,
     unauthorized: Family<CauseLabel, Counter>,
-    /// HTTP requests without a valid credential.
+    /// HTTP requests without a valid credential, or without the right to delete.
     pub http_unauthorized: Counter,
     /// HTTP connections on which TLS failed.
     pub http_tls_failures: Counter,

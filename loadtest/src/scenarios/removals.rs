@@ -165,7 +165,7 @@ mod tests {
         ScrapeWindow { requested: ms(at), ended: ms(at + 10) }
     }
 
-    /// Creates a tracker of two agents, and records the death of the second between 1,000 and 1,005
+    /// Creates a tracker of two agents, and records that the second agent died between 1,000 and 1,005
     /// ms.
     fn second_died(cause: DeathCause) -> RemovalTracker {
         let mut removals = RemovalTracker::new(2, GRACE);

@@ -67,8 +67,8 @@ impl ConnectionLimiter {
         })
     }
 
-    /// Waits for a permit for a new connection from this address, and evicts another one if
-    /// necessary.
+    /// Waits for a permit for a new connection from `address`. If none is free, evicts an idle
+    /// connection of any address.
     pub(super) async fn take(self: &Arc<Self>, address: IpAddr) -> Permit {
         loop {
             if let Some(permit) = self.try_take(address) {
