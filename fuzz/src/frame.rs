@@ -24,8 +24,8 @@ struct Input<'a> {
 struct Received {
     /// Kind and payload of every whole frame.
     frames: Vec<(u8, Vec<u8>)>,
-    /// `Err`: the error that ended the stream. `Ok`: the announced length of the unfinished frame,
-    /// or that of a header if it is incomplete; `None` if the stream ends between frames.
+    /// `Err`: the error that ended the stream. `Ok`: the length of the unfinished frame, header
+    /// included, or of a header if that is incomplete; `None` if the stream ended between frames.
     end: Result<Option<usize>, Code>,
 }
 

@@ -81,7 +81,7 @@ impl Families {
         match self.open.take() {
             None => Ok(None),
             Some(open) if open.has_samples => Ok(None),
-            Some(open) if open.family.kind.is_empty() => Err("follows a family without a type"),
+            Some(open) if open.family.kind.is_empty() => Err("ends a family without a type"),
             Some(open) => Ok(Some(open.family)),
         }
     }

@@ -110,7 +110,7 @@ fn pages_that_fail_a_scrape_are_rejected() {
         ),
         ("# TYPE a summary\n# TYPE a_sum gauge\n", "declares a name that an earlier family has"),
         ("# TYPE a gauge\na 1\n# HELP a b\n", "comes after samples of its family"),
-        ("# HELP a b\n", "follows a family without a type"),
+        ("# HELP a b\n", "ends a family without a type"),
         ("# HELP a b\na 1\na{b=\"c\"} 1\n", "is a sample of a family without a type"),
         ("# TYPE a gauge\n# EOF\n", "is an unknown comment"),
         ("# TYPE a gauge\n# UNIT a a\n", "has a keyword that this format does not define"),

@@ -163,9 +163,9 @@ impl Reporter {
         Ok(control.run_until_command(resolve).await?.map_err(Failure::new))
     }
 
-    /// Pauses `address` for as long as its failure requires. Logs a permanent failure here only if
-    /// the round continues and another of `all` addresses can be retried without a fix. Returns
-    /// whether it logged; if not, the line about the round covers the failure.
+    /// Pauses `address` for as long as its failure requires. Logs a permanent failure unless it
+    /// ends the round or all addresses need a fix: then one line about the round suffices. Returns
+    /// whether it logged; if not, the caller logs the failure.
     fn record_failure(
         &mut self,
         endpoint: &Endpoint,

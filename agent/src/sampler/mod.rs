@@ -26,8 +26,8 @@ use portable as system;
 use source_thread::{Answer, Pending, SourceThread};
 use tokio::sync::mpsc;
 
-/// Longest time that a round waits for its sources. Local files answer in microseconds; a source
-/// that takes longer is treated as hung.
+/// Longest time that a round waits for its sources. Local files answer in microseconds, so a
+/// source that has not answered by then probably hangs; its reading is missing from the round.
 pub const MAX_ROUND: Duration = Duration::from_secs(2);
 /// Divisor of the interval: a round may take half of it, so that rounds do not overlap.
 const ROUND_DIVISOR: u32 = 2;

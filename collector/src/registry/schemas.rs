@@ -242,8 +242,8 @@ impl SchemaStore {
     /// session can have reached them meanwhile.
     ///
     /// # Errors
-    /// For a new schema: [`Code::SchemasFull`] if the limits are reached and all schemas are
-    /// pinned; [`Code::CollectorFull`] if the memory limit is reached.
+    /// For a new schema: [`Code::SchemasFull`] if it does not fit the limits beside the pinned
+    /// schemas; [`Code::CollectorFull`] if evicting all others would not free enough memory.
     pub fn intern(
         &self,
         fingerprint: Fingerprint,

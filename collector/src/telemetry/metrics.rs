@@ -199,7 +199,7 @@ impl Metrics {
         );
         to.register(
             "fleetgauge_family_conflicts",
-            "Times that a family was suppressed when an agent declared it",
+            "Families suppressed at their declaration: their name has another type on shared pages",
             self.family_conflicts.clone(),
         );
         to.register(

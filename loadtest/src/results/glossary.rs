@@ -92,7 +92,7 @@ pub(super) const TERMS: [(&str, &str); 24] = [
     ("counted", "Peak memory that the collector charged to agents. It must not exceed the limit."),
     (
         "bound",
-        "Maximum resident memory: the sum of that before the first agent, 2.2 times the memory \
+        "Limit of resident memory: the sum of that before the first agent, 2.2 times the memory \
       limit, and memory for decoding messages.",
     ),
     (

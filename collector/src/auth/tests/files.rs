@@ -8,7 +8,10 @@ fn invalid_files_name_the_line_and_a_remedy() {
     for (text, said) in [
         (String::new(), ": has no credentials; write [[credential]]"),
         ("# nobody\n".to_owned(), ": has no credentials"),
-        ("credential = 5".to_owned(), ", line 1: invalid TOML; write [[credential]]"),
+        (
+            "credential = 5".to_owned(),
+            ", line 1: invalid TOML, or a value of the wrong type; write [[credential]]",
+        ),
         ("\n[[credential]\n".to_owned(), ", line 2: invalid TOML"),
         (
             entry("a", &["t"], "token = 'hunter2'"),
