@@ -99,9 +99,9 @@ fn files(plan: &Plan, machine: &MachineLimits) -> Option<String> {
         format!(", or use more collectors, or at most --agents {}", max * collectors)
     };
     Some(format!(
-        "{each} agents of one collector need {needed} open files each in its process and \
-         in its worker, but {allowed} are allowed: raise the hard limit (ulimit -Hn {needed}; \
-         LimitNOFILE={needed} in a systemd unit; \
+        "with {each} agents per collector, the collector and its worker process need {needed} \
+         open files each, but {allowed} are allowed per process: raise the hard limit \
+         (ulimit -Hn {needed}; LimitNOFILE={needed} in a systemd unit; \
          nofile in /etc/security/limits.conf){or}"
     ))
 }

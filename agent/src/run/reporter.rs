@@ -256,7 +256,10 @@ impl Reporter {
                 Failure::rejected(code, &text, retry_after)
             }
             SessionEnd::Lost(Lost::Client(error @ ClientError::OverLimit { .. })) => {
-                Failure::permanent(error, "raise the collector's limits or report less")
+                Failure::permanent(
+                    error,
+                    "raise this limit of the collector, or report fewer series or labels",
+                )
             }
             SessionEnd::Lost(cause) => {
                 let tls = self.credentials.tls.as_ref().map(|(tls, _)| tls);

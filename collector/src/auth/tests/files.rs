@@ -39,7 +39,7 @@ fn invalid_files_name_the_line_and_a_remedy() {
             entry("a*", &["t"], "") + &entry("a*", &["u"], ""),
             ", line 5: agent \"a*\" has two entries",
         ),
-        (entry("my pc", &["t"], ""), ", line 1: agent id \"my pc\" is not 1 to 128"),
+        (entry("my pc", &["t"], ""), ", line 1: agent id \"my pc\" is invalid; use 1 to 128"),
         (entry("*-fra", &["t"], ""), ", line 1: agent id \"*-fra\" is not"),
         (entry("w*b*", &["t"], ""), ", line 1: \"w*b*\" is not a valid pattern"),
         (entry("a b*", &["t"], ""), ", line 1: \"a b*\" is not a valid pattern"),
