@@ -157,7 +157,7 @@ impl Client {
             }
             ended = &mut serving => {
                 if let Err(error) = ended {
-                    debug!(%error, "HTTP connection closed");
+                    debug!(%error, "HTTP connection failed");
                 }
             }
             () = self.stop.cancelled() => {

@@ -236,7 +236,7 @@ impl Metrics {
         );
         to.register(
             "fleetgauge_unauthorized",
-            "Agent id claims that the credential did not allow, by cause",
+            "Agent id claims denied by authorization, by cause",
             self.unauthorized.clone(),
         );
         to.register(

@@ -96,7 +96,7 @@ fn plan(args: &DemoArgs) -> Plan {
 fn listen(mut config: Config, notes: &mut String) -> anyhow::Result<(Config, Listeners)> {
     for (address, what) in [(&mut config.listen[0], "agents"), (&mut config.http, "HTTP")] {
         if let Err(error) = std::net::TcpListener::bind(*address) {
-            writeln!(notes, "cannot listen on {address}: {error}; a free port serves {what}")?;
+            writeln!(notes, "cannot listen on {address}: {error}; using a free port for {what}")?;
             address.set_port(0);
         }
     }

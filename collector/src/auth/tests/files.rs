@@ -40,7 +40,7 @@ fn invalid_files_name_the_line_and_a_remedy() {
             ", line 5: agent \"a*\" has two entries",
         ),
         (entry("my pc", &["t"], ""), ", line 1: agent id \"my pc\" is invalid; use 1 to 128"),
-        (entry("*-fra", &["t"], ""), ", line 1: agent id \"*-fra\" is not"),
+        (entry("*-fra", &["t"], ""), ", line 1: agent id \"*-fra\" is invalid"),
         (entry("w*b*", &["t"], ""), ", line 1: \"w*b*\" is not a valid pattern"),
         (entry("a b*", &["t"], ""), ", line 1: \"a b*\" is not a valid pattern"),
         (entry("a", &["t"], "labels = { job = 'x' }"), ", line 1: label name \"job\" is reserved"),
