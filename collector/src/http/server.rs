@@ -95,7 +95,7 @@ struct Client {
     router: Router,
     limiter: Arc<ConnectionLimiter>,
     permit: Permit,
-    /// Counts pages of which the client does not take the last bytes in time.
+    /// Counts pages whose last bytes the client does not take in time.
     broken: Counter,
     stop: CancellationToken,
 }

@@ -174,7 +174,7 @@ mod tests {
         Arc::new(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap())
     }
 
-    /// Begins a page on this connection, of which bytes have been sent.
+    /// Begins a page on this connection and marks it as being sent.
     pub(super) fn sending(permit: &Permit, shows: Shows) -> PageInFlight {
         let mut page = permit.connection().begin(shows, page_permit());
         page.sending();
