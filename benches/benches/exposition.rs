@@ -27,7 +27,7 @@ impl Sink for Discard {
     }
 }
 
-/// Disconnects at the first chunk.
+/// A sink whose client has disconnected: rejects the first chunk.
 struct DisconnectAtOnce;
 
 impl Sink for DisconnectAtOnce {

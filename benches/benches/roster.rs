@@ -22,7 +22,7 @@ static ALLOCATOR: fleetgauge_collector::Allocator = fleetgauge_collector::Alloca
 const AGENTS: usize = 100_000;
 const NOW: Moment = Moment { awake: 1_000, unix: 1_763_812_800 };
 
-/// Accepts and discards every chunk.
+/// A sink that accepts and discards every chunk.
 struct Discard;
 
 impl Sink for Discard {

@@ -18,7 +18,7 @@ pub enum Clock {
 /// CPU time in nanoseconds.
 #[derive(Debug, Clone, Copy)]
 pub struct CpuTime(
-    /// The clock.
+    /// The clock to read.
     pub Clock,
 );
 

@@ -15,12 +15,12 @@ use crate::Hosts;
 
 const ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9));
 
-/// Agents in a registry.
+/// A registry and its agents.
 #[derive(Debug)]
 pub struct Fleet {
     /// The registry.
     pub registry: Registry,
-    /// Its agents.
+    /// The agents that [`Fleet::new`] connected, by number.
     pub agents: Vec<Arc<RegisteredAgent>>,
     hosts: Hosts,
     catalog: Pinned,

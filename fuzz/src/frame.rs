@@ -24,7 +24,8 @@ struct Input<'a> {
 struct Received {
     /// Kind and payload of every whole frame.
     frames: Vec<(u8, Vec<u8>)>,
-    /// The error that ends the stream, or the length of the unfinished frame as far as it is known.
+    /// `Err`: the error that ended the stream. `Ok`: the length of the unfinished frame, header
+    /// included, or of a header if that is incomplete; `None` if the stream ended between frames.
     end: Result<Option<usize>, Code>,
 }
 

@@ -4,7 +4,7 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use fleetgauge_proto::Limits;
 use fleetgauge_proto::message::{Family, Label, Schema, Series};
 
-/// Family names, some of which conflict depending on the kinds of the families.
+/// Family names. Some conflict, depending on the kinds of the families.
 const NAMES: [&str; 15] = [
     "a",
     "a_total",

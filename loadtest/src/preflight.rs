@@ -99,9 +99,9 @@ fn files(plan: &Plan, machine: &MachineLimits) -> Option<String> {
         format!(", or use more collectors, or at most --agents {}", max * collectors)
     };
     Some(format!(
-        "{each} agents of one collector need {needed} open files in its process and \
-         in its worker, but {allowed} are allowed: raise the hard limit (ulimit -Hn {needed}; \
-         LimitNOFILE={needed} in a systemd unit; \
+        "with {each} agents per collector, the collector and its worker process need {needed} \
+         open files each, but {allowed} are allowed per process: raise the hard limit \
+         (ulimit -Hn {needed}; LimitNOFILE={needed} in a systemd unit; \
          nofile in /etc/security/limits.conf){or}"
     ))
 }
@@ -134,8 +134,9 @@ fn local_ports(plan: &Plan, machine: &MachineLimits) -> Option<String> {
     let available = u64::from(high.saturating_sub(low)) + 1;
     (available < needed).then(|| {
         format!(
-            "{sharing} agents of one address need {needed} local ports, but there are {available} \
-             ({low} to {high}): sysctl net.ipv4.ip_local_port_range=\"10000 65535\", \
+            "{sharing} agents that connect from one address need {needed} local ports, but \
+             there are {available} ({low} to {high}): \
+             sysctl net.ipv4.ip_local_port_range=\"10000 65535\", \
              or use at most --agents {}",
             available.saturating_sub(OTHER_PORTS)
         )

@@ -89,9 +89,9 @@ pub struct Histograms {
     pub written: Times,
     /// The part of `written` that the load test itself caused.
     pub own_lag: Times,
-    /// Time from the due time of a report until the collector had processed it, for reports with a
-    /// Ping. The Pong confirms the processing. If no Pong arrives, the time waited for it. Reports
-    /// of a session that the agent ended before they were late are omitted.
+    /// Time from the due time of a report until its Pong, for reports that a Ping follows. A Ping
+    /// without an answer counts with its age at the end of the phase, or after 16 newer ones. If
+    /// the session ends before the Pong, the report counts only if it is already late.
     pub lag: Times,
     /// `lag` without the delays of the load test itself.
     pub answer: Times,

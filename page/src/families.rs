@@ -81,7 +81,7 @@ impl Families {
         match self.open.take() {
             None => Ok(None),
             Some(open) if open.has_samples => Ok(None),
-            Some(open) if open.family.kind.is_empty() => Err("follows a family without a type"),
+            Some(open) if open.family.kind.is_empty() => Err("ends a family without a type"),
             Some(open) => Ok(Some(open.family)),
         }
     }
@@ -107,7 +107,7 @@ impl Families {
                 names.insert(family.name.clone());
                 let is_free = self.taken.is_disjoint(&names);
                 self.taken.extend(names);
-                if is_free { Ok(()) } else { Err("declares a name twice") }
+                if is_free { Ok(()) } else { Err("declares a name that an earlier family has") }
             }
             "HELP" if family.help.is_none() => {
                 family.help = Some(unescape(text, openmetrics)?);

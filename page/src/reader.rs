@@ -31,8 +31,8 @@ pub type ReadResult<'a> = Result<Item<'a>, InvalidLine>;
 
 /// Maximum characters of an invalid line to keep.
 const SHOWN: usize = 80;
-/// Maximum length of a line, in bytes. A label value may have 1,024 bytes, each of which may be
-/// escaped, and a line may have many labels.
+/// Maximum length of a line, in bytes. A line may have many labels, each with a value of up to
+/// 1,024 bytes before escaping.
 const MAX_LINE_BYTES: usize = 1024 * 1024;
 /// Last line of an OpenMetrics page.
 const EOF: &str = "# EOF";

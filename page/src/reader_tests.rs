@@ -104,10 +104,13 @@ fn pages_that_fail_a_scrape_are_rejected() {
         ("# TYPE a gauge\nb 1\n", "belongs to another family than the preceding lines"),
         ("# TYPE a gauge\na_sum 1\n", "has a suffix that its family's type does not allow"),
         ("# TYPE a gauge\n# TYPE a gauge\n", "repeats a TYPE or HELP of its family"),
-        ("# TYPE a gauge\n# TYPE b gauge\n# TYPE a gauge\n", "declares a name twice"),
-        ("# TYPE a summary\n# TYPE a_sum gauge\n", "declares a name twice"),
+        (
+            "# TYPE a gauge\n# TYPE b gauge\n# TYPE a gauge\n",
+            "declares a name that an earlier family has",
+        ),
+        ("# TYPE a summary\n# TYPE a_sum gauge\n", "declares a name that an earlier family has"),
         ("# TYPE a gauge\na 1\n# HELP a b\n", "comes after samples of its family"),
-        ("# HELP a b\n", "follows a family without a type"),
+        ("# HELP a b\n", "ends a family without a type"),
         ("# HELP a b\na 1\na{b=\"c\"} 1\n", "is a sample of a family without a type"),
         ("# TYPE a gauge\n# EOF\n", "is an unknown comment"),
         ("# TYPE a gauge\n# UNIT a a\n", "has a keyword that this format does not define"),
@@ -141,7 +144,10 @@ fn openmetrics_rules_are_enforced() {
             "has a suffix that its family's type does not allow",
         ),
         ("# TYPE a gauge\n# UNIT a a\n# EOF\n", "has a unit that is not a suffix of its name"),
-        ("# TYPE a counter\n# TYPE a_created gauge\n# EOF\n", "declares a name twice"),
+        (
+            "# TYPE a counter\n# TYPE a_created gauge\n# EOF\n",
+            "declares a name that an earlier family has",
+        ),
         ("# TYPE a gauge\n# HELP a \"\n# EOF\n", "has a quote that is not escaped"),
         ("# TYPE h histogram\nh_bucket{le=\"1\"} 1\n# EOF\n", "has a bound that is not canonical"),
     ] {

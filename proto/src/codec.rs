@@ -80,7 +80,9 @@ fn encoded_len<T: Encode>(message: &T) -> usize {
 fn malformed(error: DecodeError) -> Violation {
     let what = match error {
         DecodeError::UnexpectedEnd { .. } => "ends inside the message",
-        DecodeError::LimitExceeded => "announces more than the memory limit allows",
+        DecodeError::LimitExceeded => {
+            "has lists or strings that need more memory than decoding may use"
+        }
         DecodeError::Utf8 { .. } => "has a string that is not UTF-8",
         DecodeError::UnexpectedVariant { .. } => "has an unknown enum variant",
         DecodeError::InvalidBooleanValue(_) => "has a boolean that is neither 0 nor 1",

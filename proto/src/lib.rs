@@ -14,7 +14,7 @@
 //! | [`limits`] | Every limit of the protocol |
 //! | [`code`], [`violation`] | Reject codes, protocol errors |
 //!
-//! A module imports only modules that do not import it, directly or indirectly.
+//! There are no import cycles between modules.
 //!
 //! The crate has no sockets, clock or runtime: agent, collector, load test and fuzz targets pass in
 //! their own bytes. `docs/protocol.md` specifies the same protocol for clients in other languages.

@@ -7,8 +7,8 @@
 pub const MAX_PAYLOAD_BYTES: u32 = 0x00ff_ffff;
 /// Longest Hello, in bytes. Bounds what an unauthenticated peer can make the collector buffer.
 pub const MAX_HELLO_BYTES: u32 = 16 * 1024;
-/// Longest payload that an agent accepts, in bytes. In version 1, a Reject is the longest that a
-/// collector sends.
+/// Longest payload that an agent accepts, in bytes. Leaves room for later versions: in version 1 a
+/// Reject is the longest, under 600 bytes.
 pub const MAX_FROM_COLLECTOR_BYTES: u32 = 16 * 1024;
 /// Memory that decoding one message may claim, in bytes. A catalog decodes to a few times the
 /// size of its frame; a hostile length prefix fails at this limit.

@@ -39,7 +39,9 @@ pub enum Violation {
     BadStream { stream: u32 },
     #[error("too many extensions, or two with the same id")]
     BadExtension,
-    #[error("agent id {0:?} is not 1 to 128 bytes of A-Z a-z 0-9 . _ : -")]
+    #[error(
+        "agent id {0:?} is invalid; use 1 to 128 bytes of A-Z a-z 0-9 . _ : -, but not . or .."
+    )]
     BadAgentId(Box<str>),
     #[error("label name {0:?} is invalid; use a letter or _, then letters, digits and _")]
     BadLabelName(Box<str>),

@@ -331,7 +331,7 @@ impl Client {
         out: &mut Vec<u8>,
     ) -> Result<Event, ClientError> {
         if welcome.version != VERSION {
-            return Err(ClientError::NotOffered("another protocol version"));
+            return Err(ClientError::NotOffered("a protocol version"));
         }
         if welcome.capabilities != 0 {
             return Err(ClientError::NotOffered("a capability"));

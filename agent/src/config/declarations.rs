@@ -44,8 +44,8 @@ const SETTINGS: [Setting; 17] = [
     setting("id", Kind::Text(id::is_id), "ID", "Agent id, unique in the fleet")
         .under(REPORTING)
         .details(
-            "The value of the label agent of all series. 1 to 128 characters from A-Z, a-z, \
-             0-9 and . _ : - (cannot be combined with --id-from).",
+            "The label agent of all series has this value. 1 to 128 characters from A-Z, a-z, 0-9 \
+             and . _ : - are allowed. Cannot be combined with --id-from.",
         )
         .reloads(),
     setting("id_from", Kind::choice::<IdFrom>(), "SOURCE", "Source of the agent id")

@@ -18,7 +18,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The token would be sent unencrypted to another host.
 #[derive(Debug, thiserror::Error)]
-#[error("the token is not sent to {0} unencrypted")]
+#[error("refusing to send the token to {0} unencrypted")]
 pub(super) struct TokenExposed(IpAddr);
 
 /// The token and the TLS client, as last read.

@@ -166,9 +166,9 @@ impl Reporter {
         Ok(control.run_until_command(resolve).await?.map_err(Failure::new))
     }
 
-    /// Pauses `address` according to its failure. Returns whether it logged the failure: only a
-    /// permanent one, and only if another of `all` addresses may be tried earlier. If all have
-    /// failed permanently, the failure of the round is logged instead.
+    /// Pauses `address` for as long as its failure requires. Logs a permanent failure unless it
+    /// ends the round or all addresses need a fix: then one line about the round suffices. Returns
+    /// whether it logged; if not, the caller logs the failure.
     fn record_failure(
         &mut self,
         endpoint: &Endpoint,
@@ -260,7 +260,10 @@ impl Reporter {
                 Failure::rejected(code, &text, retry_after)
             }
             SessionEnd::Lost(Lost::Client(error @ ClientError::OverLimit { .. })) => {
-                Failure::permanent(error, "raise the collector's limits or report less")
+                Failure::permanent(
+                    error,
+                    "raise this limit of the collector, or report fewer series or labels",
+                )
             }
             SessionEnd::Lost(cause) => {
                 let tls = self.credentials.tls.as_ref().map(|(tls, _)| tls);

@@ -57,7 +57,8 @@ async fn rejected(stream: HandshakeStream) -> ConnectError {
     match timeout(FRAME_TIMEOUT, read_reject(stream)).await {
         Ok(Some(rejected)) => rejected,
         _ => ConnectError::Tls(
-            "the collector answered without TLS; give it a certificate (--tls-certificate)"
+            "the collector answered without TLS; give the collector a certificate \
+             (its --tls-certificate)"
                 .to_owned(),
         ),
     }

@@ -33,10 +33,10 @@ impl TlsClient {
             }
             Error::AlertReceived(AlertDescription::HandshakeFailure) => {
                 "the port does not speak TLS or shares no cipher suite; give the collector a \
-                 certificate (--tls-certificate), or set --tls=false here"
+                 certificate (its --tls-certificate), or set --tls=false here"
             }
             Error::InvalidMessage(_) => {
-                "the answer is not TLS; give the collector a certificate (--tls-certificate)"
+                "the answer is not TLS; give the collector a certificate (its --tls-certificate)"
             }
             other => return format!("TLS failed: {other}"),
         };
@@ -68,7 +68,7 @@ impl TlsClient {
                 "is not valid yet; check the clock of this host"
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                "is for another name; connect to a name that it has, or set --tls-server-name"
+                "is for another name; connect to a name in it, or set --tls-server-name"
             }
             other => return format!("the collector's certificate is invalid: {other}"),
         };

@@ -16,7 +16,7 @@ const NOW: [f64; GAUGES] = [0.31, 0.5, 3.1e10, 6.8e10, 0.54, 3.7e10];
 /// Decimal places of the gauges.
 const DECIMALS: [u8; GAUGES] = [0; GAUGES];
 
-/// A record of the Python program.
+/// A JSON record of the Python program.
 #[derive(Serialize, Deserialize)]
 struct OldRecord {
     cpu: f64,

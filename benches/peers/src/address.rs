@@ -5,10 +5,10 @@
 
 use std::net::Ipv4Addr;
 
-/// Prefix of the addresses 127.10.x.y; x and y are the number of the host.
+/// Prefix of the addresses 127.10.x.y; x.y is the number of the host in two bytes.
 const NETWORK: u32 = u32::from_be_bytes([127, 10, 0, 0]);
 
-/// Number of addresses.
+/// Maximum number of hosts: the number of addresses 127.10.x.y.
 pub const MAX_HOSTS: usize = 1 << 16;
 
 /// The address of a host.
@@ -17,7 +17,7 @@ pub fn of(host: usize) -> Ipv4Addr {
     Ipv4Addr::from(NETWORK | (host % MAX_HOSTS) as u32)
 }
 
-/// The host that has an address.
+/// Number of the host that has an address.
 #[must_use]
 pub fn host(address: Ipv4Addr) -> usize {
     u32::from(address) as usize % MAX_HOSTS

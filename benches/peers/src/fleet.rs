@@ -19,7 +19,7 @@ use crate::reading::Reading;
 /// slower than the schedule would pile up and time out. With it, the measured rate is the one that
 /// the server sustains.
 const MAX_IN_FLIGHT: usize = 32;
-/// Maximum time for a report.
+/// Maximum time to send a report and receive its response.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// When reports are due.

@@ -47,11 +47,12 @@ impl HostConnection {
         Self { report_mode, options, host, written, connection: None }
     }
 
-    /// Sends the readings and waits for the response or, if there is none, until they are written.
+    /// Sends the readings. Waits for the response, or only for the write if the protocol has no
+    /// responses.
     /// Returns the number of bytes without protocol overhead.
     ///
     /// # Errors
-    /// If the connection fails or the server refuses the report. The connection is closed.
+    /// If the connection fails or the server refuses the report. The connection is then closed.
     pub async fn report(&mut self, readings: &[Reading]) -> anyhow::Result<usize> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,

@@ -124,8 +124,8 @@ impl Hosts {
         Ok(())
     }
 
-    /// Measures reports until the server is idle again. A server that pulls never is, so its window
-    /// ends after the planned time.
+    /// Measures reports until the server is idle again. A server that pulls is never idle, so its
+    /// window ends after the planned time.
     ///
     /// # Errors
     /// If the server has exited.

@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// Maximum time for a page.
+/// Maximum time to fetch a page.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A page as received.

@@ -13,7 +13,7 @@ use crate::peer::Product;
 pub struct Machine {
     /// Number of CPUs that this program may use.
     pub cpus: usize,
-    /// Memory, in bytes.
+    /// Total memory, in bytes.
     pub memory: u64,
     /// Release of the kernel.
     pub kernel: String,

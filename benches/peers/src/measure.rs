@@ -39,7 +39,7 @@ pub struct Figures {
     pub rate: f64,
     /// CPU time per report, in microseconds, without that of the idle server.
     pub cpu_us: f64,
-    /// Bytes per report.
+    /// Bytes per report, without protocol overhead.
     pub payload_bytes: f64,
     /// Bytes per report including the protocol above TCP.
     pub sent_bytes: f64,

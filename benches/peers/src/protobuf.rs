@@ -7,7 +7,7 @@ use prost::Message;
 
 use crate::reading::{self, Reading};
 
-/// Label with the name of the host.
+/// Name of the label whose value is the host name.
 const AGENT: &str = "agent";
 /// Value of `MetricType` for gauges.
 const GAUGE: i32 = 1;

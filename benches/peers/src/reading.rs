@@ -25,14 +25,14 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Used memory: differs for every host and report.
+    /// Used memory, in bytes: differs for every host and report.
     #[must_use]
     pub fn used_bytes(self) -> f64 {
         (self.host * PAGES_PER_HOST) as f64 * PAGE_BYTES + self.sequence as f64 * PAGE_BYTES
     }
 
     /// Values of the gauges, in the order of [`MetricSet::Basic`]. Ratios have as many digits as
-    /// real ones.
+    /// measured ones.
     #[must_use]
     pub fn values(self) -> [f64; GAUGES] {
         let used = self.used_bytes();

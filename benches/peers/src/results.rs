@@ -7,7 +7,7 @@ use crate::measure::{Figures, Idle};
 use crate::peer::{Peer, Product};
 use crate::vanish::{Gone, Plan};
 
-/// All results.
+/// All results of a comparison.
 #[derive(Debug, Serialize)]
 pub struct Results {
     /// The machine of the measurement.
@@ -16,7 +16,7 @@ pub struct Results {
     pub rate: f64,
     /// Length of the measurement window, in seconds.
     pub seconds: f64,
-    /// The programs.
+    /// Version and idle resource usage of each program.
     pub programs: Vec<Program>,
     /// Cost for each program, setting and size of the fleet.
     pub rows: Vec<Row>,
@@ -34,14 +34,14 @@ pub enum Measurement<T> {
     Failed(String),
 }
 
-/// A program without hosts.
+/// Version of a program, and its resource usage without hosts.
 #[derive(Debug, Serialize)]
 pub struct Program {
     /// Name of the program.
     pub name: &'static str,
     /// Version; empty if unknown.
     pub version: String,
-    /// Resource usage.
+    /// Resource usage of the program without hosts.
     pub idle: Measurement<Idle>,
 }
 
@@ -56,7 +56,7 @@ pub struct Row {
     pub hosts: usize,
     /// Name of the page; empty if it is the one that Prometheus scrapes.
     pub page: &'static str,
-    /// Cost of the reports and of the scraped page.
+    /// Cost of the reports and of the page that `page` names.
     pub figures: Measurement<Figures>,
 }
 
@@ -67,11 +67,11 @@ pub struct Vanishing {
     pub name: &'static str,
     /// Description of the setting.
     pub setting: &'static str,
-    /// The rule that removes their series.
+    /// The rule by which the program removes the series of vanished hosts.
     pub decided_by: &'static str,
     /// Settings of the test.
     pub plan: Plan,
-    /// Time until their series were gone.
+    /// Time until the series of vanished hosts were gone.
     pub gone: Measurement<Gone>,
 }
 

@@ -31,9 +31,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Server {
     child: Child,
     product: &'static Product,
-    /// Its directory, addresses and fleet.
+    /// Directory, addresses and fleet of the server.
     pub options: LaunchOptions,
-    /// The directory, removed on drop.
+    /// Working directory of the server, removed on drop.
     _dir: TempDir,
 }
 

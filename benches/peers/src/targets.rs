@@ -39,7 +39,7 @@ pub struct Targets {
 pub struct Served {
     /// Number of pages.
     pub pages: u64,
-    /// Bytes of their bodies.
+    /// Bytes of the page bodies.
     pub payload: u64,
     /// Bytes written, including HTTP headers.
     pub written: u64,
@@ -106,7 +106,7 @@ impl Targets {
         Ok(Self { port, shared, accept_task })
     }
 
-    /// Counts so far.
+    /// Pages and bytes served so far.
     #[must_use]
     pub fn served(&self) -> Served {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

@@ -25,7 +25,7 @@ const CUT_OFF: Range<usize> = 2 * GROUP_SIZE..3 * GROUP_SIZE;
 const ROUNDS: u64 = 4;
 /// Polling interval of the list of hosts.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// Maximum time until a server starts to pull.
+/// Time given to a server to start pulling, always waited in full.
 const PULL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum time until the server shows all reporting hosts.
 const PRESENCE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -44,7 +44,7 @@ pub struct Plan {
 pub struct Gone {
     /// Seconds until the series of killed hosts were gone.
     pub killed: Option<f64>,
-    /// Seconds until the series of hosts without a network were gone.
+    /// Seconds until the series of hosts that were cut off were gone.
     pub cut_off: Option<f64>,
 }
 

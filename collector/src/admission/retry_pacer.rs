@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::{MICROS, Millis};
 
-/// Assumed handshakes per second before the first measurement. One core can do more. Too low a
-/// value costs agents a second retry; too high a value would overload the collector.
+/// Assumed handshakes per second before the first measurement. One core can do more. If it is too
+/// low, agents wait longer than necessary; if it is too high, they are refused again.
 const INITIAL_RATE: u64 = 5_000;
 /// Minimum and maximum of the estimated rate, in handshakes per second.
 const MIN_RATE: u64 = 100;

@@ -113,7 +113,8 @@ impl<'a> Reading<'a> {
         let message = error.message();
         let is_about_names =
             ["unknown field", "missing field"].iter().any(|start| message.starts_with(start));
-        let problem = if is_about_names { message } else { "invalid TOML" };
+        let problem =
+            if is_about_names { message } else { "invalid TOML, or a value of the wrong type" };
         FileError::at(self.path, line, format!("{problem}; write {}", self.form))
     }
 

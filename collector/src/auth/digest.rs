@@ -57,7 +57,7 @@ impl Digest {
         self.0.ct_eq(&other.0)
     }
 
-    /// Whether this is the digest of a blank secret, such as an empty file or a line end.
+    /// Whether this is the digest of a short blank secret, such as an empty file or a line end.
     pub(super) fn is_of_blank(&self) -> bool {
         BLANK.contains(self)
     }

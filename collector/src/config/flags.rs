@@ -9,7 +9,7 @@ use super::declarations::PROGRAM;
 #[derive(Debug, Clone, Default)]
 pub struct Flags(pub(crate) settings::Flags);
 
-/// What settings are read from: flags and environment, either of which can name a settings file.
+/// What settings are read from: flags and environment. Both can name a settings file.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     /// The flags.
@@ -49,7 +49,7 @@ impl Flags {
         self.0.check
     }
 
-    /// All settings of the collector, each of which has a flag.
+    /// All settings of the collector. Each has a flag.
     #[must_use]
     pub fn settings() -> &'static [Setting] {
         PROGRAM.settings

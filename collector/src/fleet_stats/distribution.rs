@@ -29,8 +29,8 @@ pub struct Distribution {
 }
 
 impl Distribution {
-    /// Computes the distribution of the values with these keys, of which there must be at least
-    /// one. `bounds` are the upper bounds of the buckets.
+    /// Computes the distribution of the values with these keys. There must be at least one key.
+    /// `bounds` are the upper bounds of the buckets.
     pub(super) fn of(keys: &[i64], bounds: &[f64]) -> Self {
         let bins = Bins::count(keys);
         let bounds: Vec<i64> = bounds.iter().map(|bound| key(*bound)).collect();

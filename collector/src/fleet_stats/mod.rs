@@ -51,7 +51,7 @@ impl GroupLabel {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoAnswer {
     /// The fleet has no gauge with the requested name.
-    #[error("unknown gauge in family=; no connected agent exposes it")]
+    #[error("unknown gauge: no connected agent exposes the family named by family=")]
     UnknownFamily,
     /// The label with this name has too many values to group by.
     #[error("label {0} has more than {MAX_GROUPS} values; group by a label with fewer")]

@@ -43,7 +43,7 @@ struct State {
 pub(super) enum Shows {
     /// The fleet, or a shard of it. At most `max_scrapes` such pages are in flight.
     Fleet,
-    /// One agent. At most half as many such pages are in flight as there may be connections.
+    /// One agent. At most half of `max_http_connections` such pages are in flight.
     Agent,
 }
 

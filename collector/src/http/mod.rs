@@ -103,7 +103,8 @@ async fn ready(State(http): State<Arc<HttpState>>) -> Response {
         let WarmupProgress { awaited, returned, missing } = http.collector.roster.progress();
         match missing {
             0 => "ready\n".into_response(),
-            _ => format!("ready; warming up, {returned} of {awaited} returned\n").into_response(),
+            _ => format!("ready; warming up, {returned} of {awaited} agents returned\n")
+                .into_response(),
         }
     }
 }

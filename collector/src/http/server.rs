@@ -95,7 +95,7 @@ struct Client {
     router: Router,
     limiter: Arc<ConnectionLimiter>,
     permit: Permit,
-    /// Counts pages of which the client does not take the last bytes in time.
+    /// Counts pages whose last bytes the client does not take in time.
     broken: Counter,
     stop: CancellationToken,
 }
@@ -150,14 +150,14 @@ impl Client {
             biased;
             // Polled first, so that no request is answered after the certificate became invalid.
             () = invalid => {}
-            () = connection.closing() => debug!("HTTP connection evicted, or its client stalled"),
+            () = connection.closing() => debug!("HTTP connection closed by the collector"),
             () = connection.overdue() => {
                 self.broken.inc();
                 debug!("client stalled at the end of a page");
             }
             ended = &mut serving => {
                 if let Err(error) = ended {
-                    debug!(%error, "HTTP connection closed");
+                    debug!(%error, "HTTP connection failed");
                 }
             }
             () = self.stop.cancelled() => {

@@ -18,8 +18,9 @@ pub struct Departure {
     pub reason: Reason,
     /// When the agent departed, in unix seconds.
     pub at: u64,
-    /// `at` on the collector's clock, in milliseconds; negative before the start. Unlike `at` it
-    /// never jumps.
+    /// The same moment on the collector's monotonic clock, in milliseconds; negative if the agent
+    /// departed before the collector started. Ages are computed from it, because the wall clock
+    /// can jump.
     awake: i64,
 }
 

@@ -29,7 +29,7 @@ pub enum BadExpectation {
         cause: std::io::Error,
     },
     /// An invalid line.
-    #[error("{file}, line {line}: {problem}; write one agent id per line, and comments after #")]
+    #[error("{file}, line {line}: {problem}")]
     Line {
         /// The file.
         file: String,
@@ -92,16 +92,19 @@ fn parse(file: impl Read) -> Result<HashSet<AgentId>, (usize, Problem)> {
             break;
         }
         let wrong = |problem| (line, Problem::Line(problem));
+        let invalid = |problem| {
+            wrong(format!("{problem}; write one agent id per line, and comments after #"))
+        };
         if text.len() as u64 == MAX_LINE_BYTES && !text.ends_with('\n') {
-            return Err(wrong(format!("longer than {MAX_LINE_BYTES} bytes")));
+            return Err(invalid(format!("longer than {MAX_LINE_BYTES} bytes")));
         }
         let id = text.split('#').next().unwrap_or_default().trim();
         if id.is_empty() {
             continue;
         }
-        ids.insert(AgentId::try_new(id).map_err(|bad| wrong(bad.to_string()))?);
+        ids.insert(AgentId::try_new(id).map_err(|bad| invalid(bad.to_string()))?);
         if ids.len() > MAX_EXPECTED {
-            return Err(wrong(format!("more than {MAX_EXPECTED} ids")));
+            return Err(wrong(format!("more than {MAX_EXPECTED} ids; remove some")));
         }
     }
     Ok(ids)
@@ -140,7 +143,9 @@ mod tests {
 
     #[test]
     fn endless_line_is_rejected() {
-        assert_eq!(problem(&"x".repeat(1 << 20)), (1, "longer than 1024 bytes".to_owned()));
+        let (line, message) = problem(&"x".repeat(1 << 20));
+        assert_eq!(line, 1);
+        assert!(message.starts_with("longer than 1024 bytes; write one agent id"), "{message}");
     }
 
     #[test]

@@ -333,7 +333,7 @@ impl Roster {
             ),
             MetricSample::Gauge(
                 "fleetgauge_agents_awaited",
-                "Agents awaited since the start, or since a reload that added them.",
+                "Agents awaited after the start or a reload, including those that have returned.",
                 count(awaited),
             ),
             MetricSample::Gauge(

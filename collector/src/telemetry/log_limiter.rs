@@ -18,20 +18,21 @@ use crate::limits::leaky_bucket::LeakyBucket;
 const LOG_INTERVAL: Millis = 1_000;
 /// Time without a log line of a kind after which the number of its suppressed lines is logged.
 const SUM_UP_AFTER: Millis = 10_000;
-/// Burst of log lines with the same message about one agent or address.
+/// Maximum lines in a burst with the same message about one agent or address.
 const BURST_OF_SUBJECT: Millis = 10;
 /// Interval of log lines with the same message about one agent or address, after the burst.
 const INTERVAL_OF_SUBJECT: Millis = 10_000;
-/// Burst of log lines with the same message caused by one source address; many agents can share a
-/// NAT address.
+/// Maximum lines in a burst with the same message caused by one source address; many agents can
+/// share a NAT address.
 const BURST_OF_SOURCE: Millis = 200;
 /// Interval of log lines with the same message caused by one source address, after the burst: a
 /// tenth of the rate of [`INTERVAL_OF_ALL`].
 const INTERVAL_OF_SOURCE: Millis = 10_000;
-/// Burst of log lines with the same message: if a rack loses power, each of its hosts gets a line.
+/// Maximum lines in a burst with the same message: if a rack loses power, each of its hosts gets a
+/// line.
 const BURST_OF_ALL: Millis = 1_000;
-/// Interval of log lines with the same message, after the burst: at most 100 MB a day, with the
-/// longest lines of 1,200 bytes.
+/// Interval of log lines with the same message, after the burst. With lines of 1,200 bytes, the
+/// longest, each message logs about 104 MB a day at most.
 const INTERVAL_OF_ALL: Millis = 1_000;
 /// Number of leaky buckets in each of two tables, of 8 KiB each: subjects and sources. A hash
 /// selects the bucket.

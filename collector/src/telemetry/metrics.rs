@@ -74,7 +74,8 @@ pub struct Metrics {
     pub open: Gauge,
     /// Seconds from accept to Welcome.
     pub handshake_seconds: Histogram,
-    /// Seconds from the request of a scrape to its last byte.
+    /// Seconds from a page request until the last piece of the page was passed to the connection;
+    /// only of pages that were completed.
     pub scrape_seconds: Histogram,
     /// Scrapes refused for lack of a permit.
     pub scrapes_refused: Counter,
@@ -83,7 +84,7 @@ pub struct Metrics {
     /// HTTP connections evicted for newer ones.
     pub http_evicted: Counter,
     unauthorized: Family<CauseLabel, Counter>,
-    /// HTTP requests without a valid credential.
+    /// HTTP requests without a valid credential, or without the right to delete.
     pub http_unauthorized: Counter,
     /// HTTP connections on which TLS failed.
     pub http_tls_failures: Counter,
@@ -198,7 +199,7 @@ impl Metrics {
         );
         to.register(
             "fleetgauge_family_conflicts",
-            "Families suppressed on the shared pages because their name has another type there",
+            "Families suppressed at their declaration: their name has another type on shared pages",
             self.family_conflicts.clone(),
         );
         to.register(
@@ -235,7 +236,7 @@ impl Metrics {
         );
         to.register(
             "fleetgauge_unauthorized",
-            "Agents whose credential did not allow the id that they claimed, by cause",
+            "Agent id claims denied by authorization, by cause",
             self.unauthorized.clone(),
         );
         to.register(

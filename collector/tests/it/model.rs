@@ -335,7 +335,7 @@ impl World {
         }
     }
 
-    /// Ticks all sessions until no signal is pending.
+    /// Ticks all sessions three times, because handling a signal can raise another.
     fn settle(&mut self) {
         for _ in 0..3 {
             for agent in &mut self.agents {

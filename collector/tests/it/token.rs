@@ -133,9 +133,9 @@ fn token_file_is_removed_if_it_cannot_be_written() {
 #[test]
 fn token_rejects_names_that_are_invalid_in_credentials_files() {
     for (arguments, said) in [
-        (&["--agent", "my pc"][..], "agent id \"my pc\" is not"),
+        (&["--agent", "my pc"][..], "agent id \"my pc\" is invalid"),
         (&["--agent", "*-fra"], "a pattern may have one *, at its end"),
-        (&["--agent", ""], "agent id \"\" is not"),
+        (&["--agent", ""], "agent id \"\" is invalid"),
         (&["--user", ""], "user \"\" is empty"),
         (&["--user", "a:b"], "user \"a:b\" is empty, or has a colon"),
         (&[], "--agent"),

@@ -128,7 +128,7 @@ impl World {
         }
     }
 
-    /// Sends the next message of a correct agent.
+    /// Sends the next message of a correct agent, or connects it if it has no open session.
     fn behave(&mut self, at: usize, id: u8, host: u8, schema: u8) {
         match &self.connections[at] {
             Some(connection) if !connection.has_ended() => {

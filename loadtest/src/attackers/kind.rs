@@ -8,11 +8,11 @@ use fleetgauge_proto::Code;
 use super::connection::{AttackConnection, NOTHING};
 use super::payloads::AttackPayloads;
 
-/// Number of source addresses of each kind.
+/// Number of source addresses of each kind of attack except the connection flood.
 const ADDRESSES: u64 = 50;
-/// Interval between two bytes of the slow kinds.
+/// Interval between two bytes that a slow attack sends.
 const SLOW_INTERVAL: Duration = Duration::from_millis(500);
-/// How long a connection of the flood stays open.
+/// How long a connection of the connection flood stays open.
 const IDLE_TIME: Duration = Duration::from_millis(500);
 
 /// A kind of attack.
@@ -32,7 +32,7 @@ pub enum AttackKind {
 }
 
 impl AttackKind {
-    /// All kinds.
+    /// All kinds of attack.
     pub const ALL: [Self; 10] = [
         Self::Garbage,
         Self::SlowHello,
@@ -74,13 +74,13 @@ impl AttackKind {
         self.row().1
     }
 
-    /// Share of all attacks.
+    /// Share of this kind in all attacks, from 0 to 1.
     pub(super) fn share(self) -> f64 {
         f64::from(self.row().2) / 100.0
     }
 
-    /// Source address. The flood has one; the other kinds have many, so that a paused address does
-    /// not end the attack.
+    /// Source address of an attack. The connection flood has one address. The other kinds have
+    /// many, so that the attack continues when the collector pauses one.
     fn source(self, attack_index: u64) -> Ipv4Addr {
         let addresses = if self == Self::ConnectionFlood { 1 } else { ADDRESSES };
         Ipv4Addr::new(127, 66, self as u8, 1 + (attack_index % addresses) as u8)

@@ -142,8 +142,8 @@ impl CollectorProcess {
         self.request_stop();
         match timeout(STOP_TIMEOUT, self.process.wait()).await {
             Ok(Ok(status)) if status.success() => Ok(()),
-            Ok(Ok(status)) => Err(format!("exited with {status}")),
-            Ok(Err(error)) => Err(format!("cannot be waited for: {error}")),
+            Ok(Ok(status)) => Err(format!("failed ({status})")),
+            Ok(Err(error)) => Err(format!("did not report its exit status: {error}")),
             Err(_) => Err(format!("did not stop within {} s", STOP_TIMEOUT.as_secs())),
         }
     }

@@ -81,7 +81,7 @@ impl Scenario {
     }
 }
 
-/// Settings of a scenario's fleet.
+/// Settings that all scenarios share: fleet, bounds, collectors and output files.
 #[derive(Debug, Clone, Args)]
 pub struct ScenarioFleetArgs {
     /// Simulate N agents
@@ -308,7 +308,7 @@ impl HostileArgs {
         }
         if self.fleet.agents > MAX_AGENTS - FLOODERS {
             return Err(format!(
-                "--agents must be at most {}, because attackers need agent numbers, too",
+                "--agents must be at most {}: attackers use {FLOODERS} more agent ids",
                 MAX_AGENTS - FLOODERS
             ));
         }

@@ -1,4 +1,4 @@
-//! Parsers of flag values: quantities with units, and addresses that may be loaded.
+//! Parsers of flag values: quantities with units, and loopback addresses.
 
 use std::net::SocketAddr;
 use std::time::Duration;

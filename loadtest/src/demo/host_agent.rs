@@ -45,7 +45,7 @@ impl<'a> HostAgent<'a> {
             let _stdin = self.process.stdin.take();
             let how = match self.process.wait().await {
                 Ok(status) => format!("has exited ({status})"),
-                Err(error) => format!("cannot be waited for ({error})"),
+                Err(error) => format!("has an unknown exit status ({error})"),
             };
             let delay = RESTART_DELAY.as_secs();
             self.print(&format!("{how}: its series are gone. It restarts in {delay} s"));

@@ -92,11 +92,11 @@ fn plan(args: &DemoArgs) -> Plan {
     }
 }
 
-/// Binds the configured addresses. Replaces each port in use with a free one.
+/// Binds the configured addresses. Replaces each port that it cannot bind with a free one.
 fn listen(mut config: Config, notes: &mut String) -> anyhow::Result<(Config, Listeners)> {
     for (address, what) in [(&mut config.listen[0], "agents"), (&mut config.http, "HTTP")] {
-        if std::net::TcpListener::bind(*address).is_err() {
-            writeln!(notes, "{address} is in use: the demo listens for {what} on a free port")?;
+        if let Err(error) = std::net::TcpListener::bind(*address) {
+            writeln!(notes, "cannot listen on {address}: {error}; using a free port for {what}")?;
             address.set_port(0);
         }
     }

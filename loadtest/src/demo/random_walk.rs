@@ -10,7 +10,7 @@ use crate::engine::{FleetModel, ReportValues};
 use crate::sim_values::NAMES;
 use crate::worker_protocol::WorkerConfig;
 
-/// Host names of the simulated hosts.
+/// First parts of the agent ids of simulated hosts, as in `web-01.demo`.
 const ROLES: [&str; 5] = ["web", "db", "cache", "queue", "build"];
 
 const GIB: u64 = 1 << 30;

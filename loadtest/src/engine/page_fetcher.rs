@@ -30,7 +30,7 @@ pub(super) struct FetchedPage {
     pub(super) what: String,
     pub(super) window: ScrapeWindow,
     pub(super) observed: ObservedPage,
-    /// Length of the body as transferred.
+    /// Length of the body as transferred, in bytes.
     pub(super) bytes: u64,
     pub(super) error: Option<String>,
     /// CPU time of the collector during the scrape.
@@ -51,12 +51,12 @@ pub(super) struct PageRequest {
 }
 
 impl PageRequest {
-    /// Requests the agents' page once.
+    /// Creates a request that fetches `/metrics/agents` once.
     pub(super) const fn agents(what: String) -> Self {
         Self { what, path: AGENTS_PATH, encoding: Encoding::Plain, duration: Duration::ZERO }
     }
 
-    /// Requests the whole page back to back.
+    /// Requests `/metrics` back to back for `for_ms` milliseconds.
     pub(super) fn back_to_back(what: String, encoding: Encoding, for_ms: u32) -> Self {
         Self { what, path: ALL_PATH, encoding, duration: Duration::from_millis(for_ms.into()) }
     }

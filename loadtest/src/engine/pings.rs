@@ -32,7 +32,7 @@ pub(super) struct PendingPing {
     token: u64,
     /// When that report was due.
     due: Duration,
-    /// Delay of the report that the load test itself caused.
+    /// Part of the report's delay that the load test itself caused.
     own_lag: Duration,
 }
 
@@ -42,11 +42,11 @@ impl PendingPing {
     }
 }
 
-/// A flush in progress: the end of a phase waits for its Pongs.
+/// A flush in progress: at the end of a phase, the engine waits for outstanding Pongs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Flush {
     began: Duration,
-    /// When to check again.
+    /// When to check for outstanding Pongs again, as time since the start of the test.
     pub(super) next: Duration,
 }
 
@@ -208,7 +208,7 @@ mod tests {
         PendingPing::new(token, Duration::ZERO, Duration::ZERO)
     }
 
-    /// Handles all events, and checks whether the flush is over.
+    /// Records that all events before `now` have been handled, and ends the flush if it is over.
     fn handle_all(engine: &mut Engine<TracedFleet, impl FnMut(Event)>, now: Duration) {
         engine.events_handled(now, 0);
         engine.end_flush(now);

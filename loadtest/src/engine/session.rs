@@ -21,9 +21,9 @@ use crate::worker_protocol::{
     AfterDisconnect, BackoffPolicy, DisconnectKind, Event, MAX_AWAY, RETURN_GRACE,
 };
 
-/// Wait after a failure. Half of it is random.
+/// Maximum delay before reconnecting after a failure. Half of it is random.
 const FAILURE_WAIT: Duration = Duration::from_secs(1);
-/// Wait after a Reject without a retry time.
+/// Minimum delay before reconnecting after a Reject without a retry time.
 const REJECT_WAIT: Duration = Duration::from_secs(5);
 /// One agent in this many returns at once after it disconnected for a while.
 const IMMEDIATE_RETURN_ONE_IN: u32 = 5;
@@ -300,7 +300,8 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         }
     }
 
-    /// Nonces of an agent's host and process; they change only when the host reboots.
+    /// Nonces of an agent's host and process. Simulated processes do not restart, so both nonces
+    /// change only when the host reboots.
     pub(super) fn nonces(&self, index: usize) -> Nonces {
         let boot = u64::from(self.agents[index].boot);
         let seed = self.config.seed ^ boot.rotate_right(16);

@@ -42,7 +42,7 @@ pub(super) struct SimAgent {
     pub(super) attempt: u16,
     /// Number of reboots of its host.
     pub(super) boot: u16,
-    /// Report interval from Welcome.
+    /// Report interval that Welcome set, in milliseconds.
     pub(super) interval_ms: u32,
     /// While connecting: start of the attempt. In a session: time since which the agent waits for
     /// its next report; earlier delays are not the generator's. Microseconds since the start of the
@@ -56,7 +56,7 @@ pub(super) struct SimAgent {
 /// State that few agents have at any moment.
 #[derive(Debug, Default)]
 pub(super) struct ColdState {
-    /// Bytes that the socket has not accepted, and since when.
+    /// Bytes that the socket has not accepted yet; its last progress was at `stuck_since`.
     pub(super) unwritten: Vec<u8>,
     pub(super) stuck_since: Duration,
     /// The report at the end of these bytes.

@@ -19,16 +19,16 @@ use super::{Fault, ONE_IN, PageHooks};
 /// Size of the copy buffer, in bytes.
 const PIECE_BYTES: usize = 4_096;
 
-/// Number of connections that pass the gate.
+/// Number of connections that the proxy accepts with [`Fault::Gate`].
 const GATE_CONNECTIONS: u32 = 40;
 
 /// Network of the attackers of `hostile`: 127.66.0.0/16.
 const ATTACKERS: [u8; 2] = [127, 66];
 /// While this many attackers are connected, the bytes of honest agents are delayed.
 const MIN_ATTACKERS: usize = 5;
-/// Time for which bytes are held up.
+/// Time for which the proxy holds up the bytes of honest agents.
 const HELD_UP: Duration = Duration::from_millis(600);
-/// Time for which bytes are forwarded in between.
+/// Time between two hold-ups, in which the proxy forwards all bytes.
 const FORWARDED: Duration = Duration::from_millis(400);
 
 /// Maximum size of a Hello, in bytes. It protects this proxy from memory attacks.
@@ -37,7 +37,7 @@ const MAX_HELLO_BYTES: usize = 64 * 1024;
 /// The first host nonce of each agent id.
 type KnownHosts = Arc<Mutex<HashMap<String, [u8; 16]>>>;
 
-/// Accepts agents in place of the collector at `upstream`.
+/// Proxies agent connections to the collector at `upstream`, with this fault.
 pub(super) async fn serve(
     listener: TcpListener,
     upstream: SocketAddr,
@@ -69,7 +69,7 @@ pub(super) async fn serve(
     }
 }
 
-/// Waits for the page that closes this connection.
+/// Completes at the next page at which [`Fault::Cut`] closes this connection.
 async fn is_cut(hooks: &PageHooks, connection: u32) {
     let mut pages = hooks.pages.subscribe();
     let cut = pages.wait_for(|pages| *pages > 0 && pages % ONE_IN == connection % ONE_IN);

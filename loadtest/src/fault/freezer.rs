@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 /// Time for which the process is stopped.
 const STOPPED: Duration = Duration::from_millis(2_000);
-/// Time for which it runs in between.
+/// Time for which the process runs between two stops.
 const RUNNING: Duration = Duration::from_millis(600);
 
 /// Stops and continues a process repeatedly. On drop, the process continues.

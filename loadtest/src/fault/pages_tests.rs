@@ -13,7 +13,7 @@ use crate::sim_values::{ValueOrigin, static_labels};
 
 const PAGE: &str = "# TYPE a gauge\na{agent=\"sim-000003\"} 1\na{agent=\"sim-000004\"} 2\n";
 const WITHOUT_3: &str = "# TYPE a gauge\na{agent=\"sim-000004\"} 2\n";
-/// Agents of [`correct_page`], and the number of their labels.
+/// Number of agents on [`correct_page`].
 const AGENTS: u32 = 20;
 const LABELS: u8 = 2;
 

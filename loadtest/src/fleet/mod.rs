@@ -43,13 +43,14 @@ pub struct Fleet {
     message_sender: mpsc::Sender<(usize, WorkerMessage)>,
     timeline: TimelineRecorder,
     tick: Interval,
-    /// A report is late if the collector processes it more than this after its due time.
+    /// A report is late if the collector processes it more than this after its due time, without
+    /// the delays of the load test itself.
     pub(crate) late: Duration,
     /// Extra time for pages to show a change, in addition to the judge's tolerances.
     pub(crate) tolerance: Duration,
-    /// Counts so far.
+    /// Counts of all workers since the start of the test.
     pub total: Tally,
-    /// Counts of the ramp.
+    /// Counts of the phase in which the agents connect.
     pub ramp: Tally,
     /// Findings so far.
     pub verdict: Verdict,

@@ -15,14 +15,14 @@ const MIN_SECOND: Duration = Duration::from_millis(100);
 pub(crate) struct TimelineRecorder {
     began: Instant,
     pub(crate) timeline: Timeline,
-    /// Counts in this second.
+    /// Counts of all workers in the second in progress.
     pub(crate) second: Tally,
     /// Start of this second, and resource usage of the collectors at that time.
     second_began: Duration,
     usage: Option<Usage>,
     /// Name and start of the current phase.
     phase: (String, Duration),
-    /// Agents on the last page of each worker's collector.
+    /// Number of agents on the last page of each worker's collector; `None` if unknown.
     shown: Vec<Option<u64>>,
 }
 

@@ -9,9 +9,9 @@ pub(super) struct WorkerState {
     pub(super) process: WorkerProcess,
     pub(super) ready: bool,
     pub(super) last_sample: WorkerSample,
-    /// Counts so far.
+    /// Counts of the worker since its start.
     pub(super) counts: Tally,
-    /// Counts of the current phase.
+    /// Counts of the worker in the current phase.
     pub(super) phase_counts: Tally,
     /// Commands that the worker has not completed yet.
     pub(super) pending_commands: usize,
@@ -19,11 +19,11 @@ pub(super) struct WorkerState {
     pub(super) pending_pages: usize,
     /// Agents that could not send Bye; `None` until all have disconnected for good.
     pub(super) stuck_agents: Option<u32>,
-    /// Whether the scenario stopped it with SIGSTOP.
+    /// Whether the scenario stopped the worker with SIGSTOP.
     pub(super) frozen: bool,
-    /// Whether the scenario killed it.
+    /// Whether the scenario killed the worker.
     pub(super) killed: bool,
-    /// Whether only the scenario judges its agents.
+    /// Whether only the scenario judges the worker's agents.
     pub(super) excluded: bool,
 }
 
@@ -44,7 +44,7 @@ impl WorkerState {
         }
     }
 
-    /// Whether its counts and its page must be unaffected by the scenario.
+    /// Whether the worker's counts and page must be unaffected by the scenario.
     pub(super) const fn is_judged(&self) -> bool {
         !self.killed && !self.frozen && !self.excluded
     }

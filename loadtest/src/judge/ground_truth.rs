@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::tolerances::SETTLED;
 use crate::scrape;
 
-/// Reports to keep per agent beyond those of the past that a page is judged by.
+/// Reports to keep per agent in addition to those that judging a page needs.
 const SPARE_REPORTS: usize = 3;
 /// Sessions to keep per agent.
 const KEPT_SESSIONS: usize = 4;
@@ -22,13 +22,13 @@ const RESOLUTION_US: u128 = 100;
 pub struct Timestamp(NonZeroU32);
 
 impl Timestamp {
-    /// Rounds down.
+    /// Creates a timestamp, rounded down.
     #[must_use]
     pub fn before(at: Duration) -> Self {
         Self::steps(at.as_micros() / RESOLUTION_US)
     }
 
-    /// Rounds up.
+    /// Creates a timestamp, rounded up.
     #[must_use]
     pub fn after(at: Duration) -> Self {
         Self::steps(at.as_micros().div_ceil(RESOLUTION_US))
@@ -49,18 +49,18 @@ impl Timestamp {
 /// A report that an agent sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SentReport {
-    /// Sequence number.
+    /// Sequence number of the report.
     pub sequence: u32,
-    /// A time before its first byte was written.
+    /// A time before the first byte of the report was written.
     pub begun: Timestamp,
-    /// A time after its last byte was written; `None` until then.
+    /// A time after the last byte of the report was written; `None` until then.
     pub written: Option<Timestamp>,
 }
 
 /// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionEnd {
-    /// A time before the agent or the collector ended it.
+    /// A time before the agent or the collector ended the session.
     pub leaving: Timestamp,
     /// A time after the socket was closed; `None` until then.
     pub gone: Option<Timestamp>,
@@ -71,9 +71,9 @@ pub struct SessionEnd {
 /// A session, from Welcome on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Session {
-    /// Sequence number of its first report.
+    /// Sequence number of the first report in the session.
     pub first_sequence: u32,
-    /// How it ended; `None` while it lasts.
+    /// How the session ended; `None` while it lasts.
     pub end: Option<SessionEnd>,
 }
 
@@ -121,7 +121,7 @@ impl AgentHistory {
         }
     }
 
-    /// When the socket of the last session was closed.
+    /// When the socket of the last session was closed; `None` before that.
     #[must_use]
     pub fn gone_at(&self) -> Option<Duration> {
         Some(self.sessions.last()?.end?.gone?.since_start())

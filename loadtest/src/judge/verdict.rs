@@ -9,7 +9,7 @@ use super::finding::Problem;
 /// Maximum findings to keep with their text. Further ones are only counted.
 const MAX_FINDING_TEXTS: usize = 20;
 
-/// The verdict of a test.
+/// Checks and findings of a test.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     /// Whether there are no findings.
@@ -29,7 +29,7 @@ pub struct Verdict {
 pub struct FindingText {
     /// Stable name that it is counted by.
     pub reason: String,
-    /// When it was found, and its text.
+    /// Phase or page of the finding, and its text.
     pub what: String,
 }
 

@@ -8,8 +8,9 @@ pub(super) fn about(scenario: &str) -> &'static str {
              Every page must show exactly the connected agents, with their latest values."
         }
         "churn" => {
-            "Simulated agents report while some of them disconnect all the time and return. Every \
-             page must show exactly the connected agents, and every agent must be able to return."
+            "Simulated agents report while some of them keep disconnecting and reconnecting. \
+             Every page must show exactly the connected agents, and every agent must be able to \
+             return."
         }
         "storm" => {
             "All collectors are killed at once and restarted. Measures how fast the fleet is back; \
@@ -54,7 +55,7 @@ pub(super) const TERMS: [(&str, &str); 24] = [
     (
         "written, written after",
         "From when a report was due until it was written into the kernel's \
-      buffer. A collector that stalls does not change it.",
+      buffer. It grows with the collector's delay only once that buffer is full.",
     ),
     (
         "own lag",
@@ -92,13 +93,13 @@ pub(super) const TERMS: [(&str, &str); 24] = [
     ("counted", "Peak memory that the collector charged to agents. It must not exceed the limit."),
     (
         "bound",
-        "Maximum resident memory: the sum of that before the first agent, 2.2 times the memory \
+        "Limit of resident memory: the sum of that before the first agent, 2.2 times the memory \
       limit, and memory for decoding messages.",
     ),
     (
         "back, p99 over half",
-        "From the restart of the collectors to the first page with half, 99 percent and all of the \
-      agents. P99 over half is the second time divided by the first.",
+        "From the restart of the collectors to the first pages with half, with 99 percent and with \
+      all of the agents. P99 over half is the second time divided by the first.",
     ),
     ("per success", "Attempts to connect, divided by those that were welcomed."),
     ("away", "From the end of an agent's session to its next Welcome."),

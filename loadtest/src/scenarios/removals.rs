@@ -165,8 +165,8 @@ mod tests {
         ScrapeWindow { requested: ms(at), ended: ms(at + 10) }
     }
 
-    /// Creates a tracker of two agents, and records the death of the second between 1,000 and 1,005
-    /// ms.
+    /// Creates a tracker of two agents, and records that the second agent died between 1,000 and
+    /// 1,005 ms.
     fn second_died(cause: DeathCause) -> RemovalTracker {
         let mut removals = RemovalTracker::new(2, GRACE);
         removals.record_deaths(1..2, cause, ms(1_000)..ms(1_005));

@@ -185,9 +185,7 @@ fn unexpected_ends(killed: u64, counts: &Tally) -> Option<Finding> {
     let reasons = reasons.collect::<Vec<_>>().join(", ");
     (sessions > 0).then(|| Finding::SessionsEnded {
         sessions,
-        why: format!(
-            "without the {killed} ended by the kill; reasons of all, those included: {reasons}"
-        ),
+        why: format!("besides the {killed} that the kill ended; reasons of all {ended}: {reasons}"),
         own_lag_ms: counts.times.own_lag.longest_ms(),
     })
 }

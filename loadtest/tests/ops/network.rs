@@ -46,8 +46,8 @@ impl Network {
         assert!(done.status.success(), "{arguments}: {done:?}");
     }
 
-    /// Links the namespaces `hub` and `host`. The device is called `wire` in the host's namespace,
-    /// and has the host's name in the hub's namespace.
+    /// Connects the namespaces `hub` and `host` by a veth pair. The hub's end has the host's name
+    /// and the address `near`, the host's end is called `wire` and has the address `far`.
     pub(crate) fn connect(&self, hub: &str, host: &str, near: &str, far: &str) {
         let spoke = self.name(host);
         self.link(hub, &format!("add {host} type veth peer name wire netns {spoke}"));

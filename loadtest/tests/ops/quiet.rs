@@ -54,7 +54,7 @@ fn rebooted_hosts_are_welcomed_within_seconds() {
     }
 }
 
-/// Without network namespaces the cause `dropped_packets` is skipped.
+/// Needs network namespaces for the cause `dropped_packets`, unless `MAY_SKIP_TESTS` is set.
 #[test]
 #[ignore = "needs a quiet machine"]
 fn every_cause_of_death_is_detected_in_time() {

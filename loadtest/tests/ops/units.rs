@@ -46,7 +46,8 @@ impl Root {
         std::fs::copy(from, to).unwrap();
     }
 
-    /// Boots systemd until it exits. Returns the output of the check.
+    /// Boots systemd in the container and waits until it exits. Returns the `name=value` lines that
+    /// the check printed.
     fn boot(&self) -> BTreeMap<String, String> {
         let mut nspawn = Command::new("systemd-nspawn");
         nspawn.args(["--register=no", "--keep-unit", "--private-network", "--boot", "--directory"]);

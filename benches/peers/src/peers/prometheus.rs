@@ -10,7 +10,7 @@ use crate::peer::{LaunchOptions, MISSED_INTERVALS, Peer, Product, Protocol, Repo
 use crate::protobuf;
 use crate::reading::{self, SEQUENCE_GAUGE};
 
-/// Connections besides those of the hosts: the default limit.
+/// Connections to allow besides those of the hosts: as many as Prometheus allows by default.
 const CONNECTIONS: usize = 512;
 
 static PRODUCT: Product = Product {
@@ -62,7 +62,7 @@ pub(super) fn remote_write() -> Vec<RemoteWrite> {
     ]
 }
 
-/// The command with this configuration.
+/// Returns the command that starts Prometheus with this configuration.
 fn start(
     program: &Path,
     options: &LaunchOptions,

@@ -10,7 +10,7 @@ use crate::peer::{LaunchOptions, MISSED_INTERVALS, Peer, Product, Protocol, Repo
 use crate::protobuf;
 use crate::reading::{self, Reading, SEQUENCE_GAUGE};
 
-/// Concurrent inserts besides those of the hosts: the default.
+/// Concurrent inserts to allow in addition to one per host.
 const INSERTS: usize = 8;
 
 static PRODUCT: Product = Product {

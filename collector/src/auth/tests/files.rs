@@ -8,7 +8,10 @@ fn invalid_files_name_the_line_and_a_remedy() {
     for (text, said) in [
         (String::new(), ": has no credentials; write [[credential]]"),
         ("# nobody\n".to_owned(), ": has no credentials"),
-        ("credential = 5".to_owned(), ", line 1: invalid TOML; write [[credential]]"),
+        (
+            "credential = 5".to_owned(),
+            ", line 1: invalid TOML, or a value of the wrong type; write [[credential]]",
+        ),
         ("\n[[credential]\n".to_owned(), ", line 2: invalid TOML"),
         (
             entry("a", &["t"], "token = 'hunter2'"),
@@ -36,8 +39,8 @@ fn invalid_files_name_the_line_and_a_remedy() {
             entry("a*", &["t"], "") + &entry("a*", &["u"], ""),
             ", line 5: agent \"a*\" has two entries",
         ),
-        (entry("my pc", &["t"], ""), ", line 1: agent id \"my pc\" is not 1 to 128"),
-        (entry("*-fra", &["t"], ""), ", line 1: agent id \"*-fra\" is not"),
+        (entry("my pc", &["t"], ""), ", line 1: agent id \"my pc\" is invalid; use 1 to 128"),
+        (entry("*-fra", &["t"], ""), ", line 1: agent id \"*-fra\" is invalid"),
         (entry("w*b*", &["t"], ""), ", line 1: \"w*b*\" is not a valid pattern"),
         (entry("a b*", &["t"], ""), ", line 1: \"a b*\" is not a valid pattern"),
         (entry("a", &["t"], "labels = { job = 'x' }"), ", line 1: label name \"job\" is reserved"),

@@ -158,9 +158,10 @@ impl Agent {
         if self.sent.try_pour(now * MICROS, cost, BURST_INTERVALS * interval) {
             return Ok(());
         }
+        let burst = reports * BURST_INTERVALS;
         let detail = format!(
-            "too many {kind} frames: the limit is {reports} per interval of {interval_ms} ms, with \
-             bursts of {BURST_INTERVALS} intervals"
+            "too many frames; the last was a {kind}. The limit is {reports} per {interval_ms} ms, \
+             and {burst} in a burst; a Schema counts as {reports}"
         );
         Err(Refusal { detail, ..Refusal::of(Code::TooManyReports) })
     }

@@ -1,5 +1,5 @@
-//! TLS over a socket with the unbuffered API of rustls. Only an incomplete record is kept between
-//! reads.
+//! TLS over a socket with the unbuffered API of rustls. Between reads, only an
+//! incomplete record or handshake message is kept.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -67,8 +67,8 @@ impl ConnectionLimiter {
         })
     }
 
-    /// Waits for a permit for a new connection from this address, and evicts another one if
-    /// necessary.
+    /// Waits for a permit for a new connection from `address`. If none is free, evicts an idle
+    /// connection of any address.
     pub(super) async fn take(self: &Arc<Self>, address: IpAddr) -> Permit {
         loop {
             if let Some(permit) = self.try_take(address) {
@@ -174,7 +174,7 @@ mod tests {
         Arc::new(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap())
     }
 
-    /// Begins a page on this connection, of which bytes have been sent.
+    /// Begins a page on this connection and marks it as being sent.
     pub(super) fn sending(permit: &Permit, shows: Shows) -> PageInFlight {
         let mut page = permit.connection().begin(shows, page_permit());
         page.sending();

@@ -152,7 +152,7 @@ fn flood_of_reports_is_rejected_with_a_retry_delay() {
     // At some point the collector stops reading.
     let _ = std::io::Write::write_all(&mut flood.stream, &reports);
     let (text, retry_after_ms) = flood.expect_code(Code::TooManyReports);
-    assert!(text.contains("5 per interval"), "{text}");
+    assert!(text.contains("limit is 5 per "), "{text}");
     assert_eq!(retry_after_ms, Some(60_000));
     eventually("the session has ended", || !full.collector.page().shows("flood"));
     assert!(full.collector.metric("fleetgauge_reports_total") < 110.0);

@@ -17,7 +17,7 @@ use crate::support::secrets::{Files, entry};
 
 /// The maximum number of families in a catalog.
 const FAMILIES: usize = 1_000;
-/// Number of sessions of an agent that reconnects without delay.
+/// Number of reconnects of an agent that reconnects without delay.
 const SESSIONS: usize = 200;
 /// Number of agents that connect besides the agent that reconnects in a loop. An agent shares the
 /// loop's limit with a probability of one in a thousand, so half of them never do.

@@ -55,9 +55,9 @@ fn invalid_fleet_query_returns_400() {
         ("by=agent", "use a static label of the agents"),
         ("by=le", "use a static label of the agents"),
         ("by=a-b", "use a static label of the agents"),
-        ("family=", "unknown gauge in family="),
-        ("family=packets", "unknown gauge in family="),
-        ("family=nothing", "unknown gauge in family="),
+        ("family=", "unknown gauge: "),
+        ("family=packets", "unknown gauge: "),
+        ("family=nothing", "unknown gauge: "),
         ("shard=0&shards=4", "this page takes by, family"),
         ("by=dc&by=team", "duplicate parameter"),
     ] {

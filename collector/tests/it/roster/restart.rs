@@ -56,12 +56,12 @@ fn restarted_collector_knows_the_missing_agents_after_a_kill() {
     collector.ends();
 
     let mut collector = start(state, "15s");
-    assert_eq!(get(&collector, "/readyz"), "ready; warming up, 0 of 2 returned\n");
+    assert_eq!(get(&collector, "/readyz"), "ready; warming up, 0 of 2 agents returned\n");
     assert_eq!((up(&collector, "stays"), up(&collector, "dies")), (None, None));
     assert_eq!(up(&collector, "went"), Some(0.0));
     let _stays = join(&collector, "stays");
     assert_eq!(up(&collector, "stays"), Some(1.0));
-    assert_eq!(get(&collector, "/readyz"), "ready; warming up, 1 of 2 returned\n");
+    assert_eq!(get(&collector, "/readyz"), "ready; warming up, 1 of 2 agents returned\n");
     let own = get(&collector, "/metrics/self");
     for figure in
         ["fleetgauge_warming_up 1", "fleetgauge_agents_awaited 2", "fleetgauge_agents_returned 1"]
@@ -84,7 +84,7 @@ fn graceful_stop_saves_the_connected_agents() {
     collector.signal(Signal::TERM);
     assert!(collector.ends().success());
     let collector = start(directory.path(), "3600s");
-    assert_eq!(get(&collector, "/readyz"), "ready; warming up, 0 of 2 returned\n");
+    assert_eq!(get(&collector, "/readyz"), "ready; warming up, 0 of 2 agents returned\n");
 }
 
 #[test]

@@ -193,7 +193,8 @@ fn input_before_welcome_is_rejected_in_separate_records_as_well() {
     calm.report(&[2.0]);
 }
 
-/// Seals records with the keys of an established connection, without the rules of the handshake.
+/// Encrypts any record with the keys of an established connection, also those that rustls refuses
+/// to send.
 struct Forger {
     key: LessSafeKey,
     iv: [u8; 12],
