@@ -11,14 +11,20 @@ fn footprint(registry: &Registry) -> (usize, usize) {
     stripes.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
 }
 
-/// Checks that each line of an agent has the number in the agent's id as its value.
+/// The value of a family `gN` of an agent `aM`.
+fn value(family: usize, agent: usize) -> f64 {
+    (family * 10_000 + agent) as f64
+}
+
+/// Checks the values of a page with this many lines.
 fn check_values(registry: &Registry, lines: usize) {
     let page = page(registry);
     assert_eq!(page.len(), lines);
     for line in page {
-        let (_, rest) = line.split_once("agent=\"a").unwrap();
-        let (number, value) = rest.split_once("\"} ").unwrap();
-        assert_eq!(number, value, "{line}");
+        let (family, rest) = line.split_once("{agent=\"a").unwrap();
+        let (agent, shown) = rest.split_once("\"} ").unwrap();
+        let expected = value(family[1..].parse().unwrap(), agent.parse().unwrap());
+        assert_eq!(shown.parse(), Ok(expected), "{line}");
     }
 }
 
@@ -28,8 +34,9 @@ fn places_are_reused_and_freed() {
     let names: Vec<_> = (0..100).map(|n| (leak(&format!("g{n}")), GAUGE)).collect();
     let wide = pin_fixed(&registry, 9, &names);
     let ids: Vec<_> = (0..2_000).map(|n| format!("a{n}")).collect();
+    let values = |agent| -> Vec<_> { (0..100).map(|family| value(family, agent)).collect() };
     for (n, id) in ids.iter().enumerate() {
-        let _ = enter(&registry, id, n as u64 + 1, &wide, &[n as f64; 100]);
+        let _ = enter(&registry, id, n as u64 + 1, &wide, &values(n));
     }
     let full = footprint(&registry);
     assert_eq!(full.0, 2_000);
@@ -42,7 +49,7 @@ fn places_are_reused_and_freed() {
         assert_eq!(registry.agent_count(), 1_000);
         check_values(&registry, 1_000 * 100);
         for (n, id) in ids.iter().enumerate().step_by(2) {
-            let _ = enter(&registry, id, round * 10_000 + n as u64 + 1, &wide, &[n as f64; 100]);
+            let _ = enter(&registry, id, round * 10_000 + n as u64 + 1, &wide, &values(n));
         }
         assert_eq!(footprint(&registry), full);
     }
@@ -59,15 +66,15 @@ fn places_are_reused_and_freed() {
 fn agents_of_several_catalogs_are_copied_from_a_block() {
     let registry = registry();
     let (one, two) =
-        (pin_fixed(&registry, 1, &[("g", GAUGE), ("h", GAUGE)]), pin_fixed(&registry, 2, &[]));
-    let three = pin_fixed(&registry, 3, &[("i", GAUGE)]);
-    for n in 0..500_u64 {
+        (pin_fixed(&registry, 1, &[("g0", GAUGE), ("g1", GAUGE)]), pin_fixed(&registry, 2, &[]));
+    let three = pin_fixed(&registry, 3, &[("g2", GAUGE)]);
+    for n in 0..500 {
         let mut values = PendingValues::empty();
         for (slot, catalog) in [(1, &one), (2, &two), (4, &three)] {
             registry.set_catalog(&mut values, slot, catalog.clone()).unwrap();
         }
-        apply(&mut values, &[n as f64; 3]);
-        assert!(registry.enter(&pending(&format!("a{n}"), n + 1), values, 0).is_ok());
+        apply(&mut values, &[0, 1, 2].map(|family| value(family, n)));
+        assert!(registry.enter(&pending(&format!("a{n}"), n as u64 + 1), values, 0).is_ok());
     }
     check_values(&registry, 1_500);
     let shards = (0..3).map(|index| FleetShard::new(index, 3));
