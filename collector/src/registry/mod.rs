@@ -93,7 +93,7 @@ impl Stripe {
     }
 }
 
-/// All connected agents, their newest values and their schemas.
+/// All connected agents, their newest values and their catalogs.
 #[derive(Debug)]
 pub struct Registry {
     /// The agents: a set, but a `DashSet` cannot replace an element with an equal one.
