@@ -93,7 +93,7 @@ impl Stripe {
     }
 }
 
-/// All connected agents, their newest values and their catalogs.
+/// All connected agents, their newest values and their schemas.
 #[derive(Debug)]
 pub struct Registry {
     /// The agents: a set, but a `DashSet` cannot replace an element with an equal one.
