@@ -96,7 +96,7 @@ struct Live {
 }
 
 impl Declared {
-    /// Returns the family's first member, and the arrival number of that member's schema.
+    /// Returns the family's first member, and the arrival number of that member's catalog.
     fn first(&self) -> Option<(u64, (u64, usize))> {
         self.members.first_key_value().map(|(arrival, member)| (*arrival, *member))
     }

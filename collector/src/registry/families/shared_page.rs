@@ -48,7 +48,7 @@ struct Page<'a> {
 }
 
 impl Families {
-    /// Returns the logical time. Read it before the rows are copied, and pass it to [`Self::page`]
+    /// Returns the logical time. Read it before the agents are copied, and pass it to [`Self::page`]
     /// as `begun`.
     pub(in crate::registry) fn moment(&self) -> u64 {
         self.moment
