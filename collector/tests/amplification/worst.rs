@@ -60,6 +60,20 @@ pub(crate) fn catalog<'a>(families: &[Family<'a>], columns: Vec<Column<'a>>) -> 
     Catalog { stream: 0, slot: 0, families: families.to_vec(), tables }
 }
 
+/// A catalog with a label of each of these names, this many on each column. A family has eight
+/// columns, the maximum number of different sets of label names.
+pub(crate) fn catalog_of_labels(names: &[String], of_column: usize) -> Catalog<'_> {
+    const COLUMNS: usize = 8;
+    let columns = names.chunks(of_column).enumerate().map(|(n, names)| {
+        let labels: Vec<_> = names.iter().map(|name| label(name, "x")).collect();
+        column((n / COLUMNS) as u32, &[], &labels)
+    });
+    let columns: Vec<_> = columns.collect();
+    let families = &names[..columns.len().div_ceil(COLUMNS)];
+    let families: Vec<_> = families.iter().map(|name| family(name, GAUGE)).collect();
+    catalog(&families, columns)
+}
+
 fn label<'a>(name: &'a str, value: &'a str) -> Label<'a> {
     Label { name, value }
 }
@@ -221,9 +235,7 @@ fn hellos(table: &mut Table) {
     }
     // Against a catalog that another agent has declared.
     let rig = Rig::new(|_| {});
-    let own: Vec<_> = names.iter().map(|name| [label(name, "x")]).collect();
-    let all = own.iter().map(|labels| column(0, &[], labels)).collect();
-    let (declared, fingerprint) = encode(&catalog(&[family("a", GAUGE)], all));
+    let (declared, fingerprint) = encode(&catalog_of_labels(&names, 1));
     let mut other = rig.connect();
     other.receives(&hello("other", vec![], unknown));
     other.receives(&declared);
