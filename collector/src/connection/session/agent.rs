@@ -23,8 +23,6 @@ use crate::telemetry::log_limiter::log_if;
 /// collector or a network failure has delayed arrive at once.
 const BURST_INTERVALS: Millis = 20;
 
-/// Burst of added and removed rows, in seconds: all rows of an agent that connects.
-const BURST_SECONDS: u64 = 100;
 /// A second of the rate limits' clock.
 const SECOND: u64 = 1_000 * MICROS;
 
@@ -161,7 +159,7 @@ impl Agent {
         let burst = reports * BURST_INTERVALS;
         let detail = format!(
             "too many frames; the last was a {kind}. The limit is {reports} per {interval_ms} ms, \
-             and {burst} in a burst; a Schema counts as {reports}"
+             and {burst} in a burst; a Catalog counts as {reports}"
         );
         Err(Refusal { detail, ..Refusal::of(Code::TooManyReports) })
     }
@@ -211,8 +209,8 @@ impl Agent {
         now: Millis,
         collector: &CollectorState,
     ) -> Result<(), Refusal> {
-        self.charge_rows(rows, now, collector)?;
         let mut pending = self.take_pending()?;
+        self.charge_rows(pending.changed_rows(&rows.changes), now, collector)?;
         let limits = &collector.config.bounds.limits;
         let changed = collector.registry.change_rows(&mut pending, &rows.changes, limits);
         changed.map_err(|refused| match refused {
@@ -224,23 +222,22 @@ impl Agent {
         Ok(())
     }
 
-    /// Charges added and removed rows to their rate limit.
+    /// Charges added and removed rows to their rate limit. Bursts are allowed because an agent adds
+    /// all its rows when it connects.
     fn charge_rows(
         &mut self,
-        rows: &Rows<'_>,
+        changed: usize,
         now: Millis,
         collector: &CollectorState,
     ) -> Result<(), Refusal> {
         let max = collector.config.bounds.row_changes_per_second;
-        let changes = rows.changes.iter();
-        let changed = changes.map(|change| (change.removed.len() + change.added.len()) as u64);
-        let cost = changed.sum::<u64>().saturating_mul(SECOND / max);
-        if self.changed.try_pour(now * MICROS, cost, BURST_SECONDS * SECOND) {
+        let burst = u64::from(collector.config.bounds.limits.max_series);
+        let cost_of = |rows: u64| rows.saturating_mul(SECOND / max);
+        if self.changed.try_pour(now * MICROS, cost_of(changed as u64), cost_of(burst)) {
             return Ok(());
         }
         let detail = format!(
-            "too many rows come and go: the limit is {max} per second, with bursts of \
-             {BURST_SECONDS} s"
+            "too many rows come and go: the limit is {max} per second, and {burst} in a burst"
         );
         Err(Refusal { detail, ..Refusal::of(Code::TooManyRowChanges) })
     }
