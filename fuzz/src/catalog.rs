@@ -8,7 +8,7 @@ use fleetgauge_proto::message::{self, Column, Family, Label, Table};
 use fleetgauge_proto::{Accept, Catalog, Code, FrameBuffer, Limits, VERSION, catalog};
 
 use crate::catalog_gen::Declared;
-use crate::message::{is_name, label_name_code, labels_code};
+use crate::message::{is_metric_name, is_name, label_name_code, labels_code};
 
 #[derive(Debug, Arbitrary)]
 struct Input {
@@ -84,7 +84,7 @@ fn refuse(is_wrong: bool, code: Code) -> Result<(), Code> {
 /// Suffixes of the sample names of a family of this kind, including those reserved by OpenMetrics.
 pub(crate) fn suffixes(kind: u8) -> &'static [&'static str] {
     match kind {
-        1 | 6 => &[""],
+        1 | 6 | 7 => &[""],
         2 => &["_total", "_created"],
         3 => &["_bucket", "_count", "_sum", "_created"],
         4 => &["", "_count", "_sum", "_created"],
@@ -115,7 +115,7 @@ fn check_family(family: &Family<'_>) -> Result<(), Code> {
             || name.starts_with("process_")
             || name == "clients_connected"
     };
-    refuse(!is_name(name) || suffixed, Code::BadMetricName)?;
+    refuse(!is_metric_name(name) || suffixed, Code::BadMetricName)?;
     refuse(!unit_ends_the_name, Code::BadUnit)?;
     refuse(help.len() > 1024, Code::HelpTooLong)?;
     let is_reserved = reserved(name) || occupied_names(family).iter().any(|name| reserved(name));
@@ -142,7 +142,7 @@ fn check_column(column: &Column<'_>, families: &[Family<'_>]) -> Result<(), Code
     let parameters = &column.parameters;
     let rising = parameters.iter().zip(parameters.iter().skip(1)).all(|(one, next)| one < next);
     let are_legal = match family.kind {
-        1 | 2 | 5 | 6 => parameters.is_empty(),
+        1 | 2 | 5..=7 => parameters.is_empty(),
         3 => rising && parameters.iter().all(|bound| bound.is_finite()),
         4 => rising && parameters.iter().all(|quantile| *quantile >= 0.0 && *quantile <= 1.0),
         _ => true,
@@ -150,7 +150,7 @@ fn check_column(column: &Column<'_>, families: &[Family<'_>]) -> Result<(), Code
     refuse(!are_legal || parameters.len() > 256, Code::BadParameters)?;
     let width = column.width as usize;
     let fits = match family.kind {
-        1 | 2 | 5 | 6 => width == 1,
+        1 | 2 | 5..=7 => width == 1,
         3 | 4 => width == parameters.len() + 2,
         _ => (1..=258).contains(&width),
     };

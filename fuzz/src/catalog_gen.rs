@@ -5,7 +5,7 @@ use fleetgauge_proto::Limits;
 use fleetgauge_proto::message::{Catalog, Column, Family, Label, Table};
 
 /// Family names. Some conflict, depending on the kinds of the families.
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     "a",
     "a_total",
     "a_bucket",
@@ -16,6 +16,7 @@ const NAMES: [&str; 15] = [
     "b_bytes",
     "b_bytes_total",
     "b_seconds",
+    "b:a_total",
     "_",
     "z9",
     "Z9",
@@ -28,7 +29,7 @@ pub(crate) const TEXTS: [&str; 10] =
     ["", "plain", "\\", "\"", "\n", "\\n", "a\\\"b\nc", "\r", "ü \u{2028}\0", "} 1 # EOF"];
 const LABEL_NAMES: [&str; 6] = ["a", "b", "_c", "le_", "B", "agent_a"];
 /// Metric kinds of generated families: all known ones, histogram twice, and an unknown one.
-const KINDS: [u8; 8] = [1, 2, 3, 4, 5, 6, 3, 200];
+const KINDS: [u8; 9] = [1, 2, 3, 4, 5, 6, 7, 3, 200];
 const BOUNDS: [f64; 9] = [-1e300, -1.0, 0.0, 0.005, 0.25, 0.5, 1.0, 16_777_217.0, 1e300];
 
 /// A catalog that owns its texts, unlike [`Catalog`], and has no slot.

@@ -54,7 +54,8 @@ pub(crate) fn heading(family: &DeclaredFamily, openmetrics: bool) -> (String, Fa
         (5, false) => ("_info", "gauge"),
         (5, true) => ("", "info"),
         (6, false) => ("", "untyped"),
-        (6, true) => ("", "unknown"),
+        (6 | 7, true) => ("", "unknown"),
+        (7, false) => ("", "counter"),
         (kind, _) => unreachable!("families of kind {kind} are not on pages"),
     };
     let non_empty = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
@@ -154,7 +155,7 @@ fn add(
     };
     let parameters = &column.parameters;
     match family.kind {
-        1 | 6 => add_sample("", None, values[0]),
+        1 | 6 | 7 => add_sample("", None, values[0]),
         2 => add_sample("_total", None, values[0]),
         5 => add_sample("_info", None, 1.0),
         3 => {

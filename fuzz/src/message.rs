@@ -117,7 +117,12 @@ pub(crate) fn label_name_code(name: &str) -> Result<(), Code> {
     }
 }
 
-/// Whether a name is valid according to "Names" in `docs/protocol.md`.
+/// Whether a metric name is valid according to "Names" in `docs/protocol.md`.
+pub(crate) fn is_metric_name(name: &str) -> bool {
+    is_name(&name.replace(':', "_"))
+}
+
+/// Whether a label name or a unit is valid according to "Names" in `docs/protocol.md`.
 pub(crate) fn is_name(name: &str) -> bool {
     matches!(name.len(), 1..=200)
         && !name.starts_with(|first: char| first.is_ascii_digit())

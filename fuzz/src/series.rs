@@ -131,7 +131,7 @@ impl AgentSeries {
         let mut page = Page::new();
         for slot in self.slots.values() {
             let families = slot.catalog.families.iter().enumerate();
-            for (position, declared) in families.filter(|(_, one)| (1..=6).contains(&one.kind)) {
+            for (position, declared) in families.filter(|(_, one)| (1..=7).contains(&one.kind)) {
                 let (name, mut family) = expected::heading(declared, openmetrics);
                 family.samples = expected::samples(slot, position, labels);
                 page.insert(name, family);

@@ -45,7 +45,7 @@ impl AttackedCollector {
 fn invalid_metric_name_is_rejected() {
     let mut attacked = AttackedCollector::new();
     let long = "a".repeat(201);
-    for name in ["", "1a", "a-b", "a:b", "a b", "a{b=\"c\"}", "\u{e4}", "a\n", long.as_str()] {
+    for name in ["", "1a", "a-b", "a b", "a{b=\"c\"}", "\u{e4}", "a\n", long.as_str()] {
         attacked.refuses_catalog(&[family(name, GAUGE)], &[], Code::BadMetricName);
     }
     for (name, kind) in
