@@ -158,7 +158,7 @@ impl AgentSeries {
 /// Applies a change to the rows of a table.
 fn edit(rows: &mut Rows, table: &DeclaredTable, change: &RowChange<'_>) -> Result<(), Code> {
     let labels = table.row_labels.len();
-    if change.added.len() % labels != 0 {
+    if !change.added.len().is_multiple_of(labels) {
         return Err(Code::BadRow);
     }
     if change.added.iter().any(|value| value.len() > 1024) {

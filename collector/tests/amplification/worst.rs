@@ -9,7 +9,9 @@ use fleetgauge_proto::message::{
 use fleetgauge_proto::report::Values;
 use fleetgauge_proto::{Fingerprint, Message};
 
-use crate::measure::{Cost, Rig, encode, frame, hello, hello_of, report, report_of, thread_time};
+use crate::measure::{
+    Cost, Rig, at_most, encode, frame, hello, hello_of, report, report_of, thread_time,
+};
 
 /// Maximum CPU time in nanoseconds for each byte sent.
 const CPU: f64 = 1_000.0;
