@@ -93,8 +93,8 @@ codes! {
     27 LabelNotAllowed "label_not_allowed"
         "The collector does not allow this agent to set this label, or to set it to this value."
     30 BadMetricName "bad_metric_name"
-        "A metric name is not a letter or _ followed by letters, digits and _, or ends in a suffix \
-         that its kind adds."
+        "A metric name is not a letter, _ or : followed by letters, digits, _ and :, or ends in a \
+         suffix that its kind adds."
     31 ReservedMetricName "reserved_metric_name"
         "A metric name is reserved for the collector."
     32 BadUnit "bad_unit"

@@ -14,7 +14,12 @@ const RESERVED_LABEL_PREFIX: &str = "__";
 
 /// Checks the form of a metric name that a family declares.
 pub(crate) fn check_metric_name(name: &str) -> Result<(), Violation> {
-    if is_identifier(name) { Ok(()) } else { Err(Violation::BadMetricName(excerpt(name))) }
+    // Recording rules write colons, and exporters can pass their results on.
+    if has_form(name, |byte| byte == b'_' || byte == b':') {
+        Ok(())
+    } else {
+        Err(Violation::BadMetricName(excerpt(name)))
+    }
 }
 
 /// Returns whether a family name or sample name is reserved for the collector.
@@ -36,9 +41,15 @@ pub(crate) fn check_label_name(name: &str) -> Result<(), Violation> {
 
 /// Returns whether `name` is `[A-Za-z_][A-Za-z0-9_]*` of at most [`MAX_NAME_BYTES`] bytes.
 pub(crate) fn is_identifier(name: &str) -> bool {
+    has_form(name, |byte| byte == b'_')
+}
+
+/// Returns whether `name` consists of letters, digits and the bytes that `is_mark` accepts, does
+/// not begin with a digit, and has 1 to [`MAX_NAME_BYTES`] bytes.
+fn has_form(name: &str, is_mark: impl Fn(u8) -> bool) -> bool {
     name.len() <= MAX_NAME_BYTES
-        && name.bytes().next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && name.bytes().next().is_some_and(|first| !first.is_ascii_digit())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || is_mark(byte))
 }
 
 /// Returns the start of a name that a peer sent, for logs and Rejects.

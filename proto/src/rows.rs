@@ -62,6 +62,18 @@ impl TableRows {
         self.texts.len()
     }
 
+    /// Returns the size of all label values, in bytes.
+    #[must_use]
+    pub fn label_bytes(&self) -> usize {
+        let mut rest = &*self.texts;
+        let mut bytes = 0;
+        while let Some((len, after)) = split_len(rest) {
+            bytes += len;
+            rest = after.get(len..).unwrap_or_default();
+        }
+        bytes
+    }
+
     /// Iterates over the rows of a table with this many row labels: the label values of each.
     pub fn iter(&self, labels: usize) -> impl Iterator<Item = impl Iterator<Item = &str>> {
         let mut rest = &*self.texts;

@@ -12,8 +12,6 @@ use crate::tables::Sample;
 const REPORT_OVERHEAD_BYTES: usize = 64;
 /// Maximum size of a row's label value in a Rows frame, without its text: a length.
 const LABEL_OVERHEAD_BYTES: usize = 3;
-/// Size of a row's label value in memory, without its text.
-const HELD_OVERHEAD_BYTES: usize = size_of::<u16>();
 
 /// Checks the catalogs and the agent's labels.
 pub(super) fn check_profile(profile: &Profile, limits: &Limits) -> Result<(), ClientError> {
@@ -34,13 +32,12 @@ impl Sample {
     /// # Errors
     /// [`ClientError::OverLimit`].
     pub fn check_limits(&self, catalogs: &Catalogs, limits: &Limits) -> Result<(), ClientError> {
-        let (mut series, mut labels, mut held_bytes) = (0, 0, 0);
+        let (mut series, mut labels, mut label_bytes) = (0, 0, 0);
         for (table, rows) in catalogs.tables().iter().zip(&self.rows) {
             series += table.row_count(rows) * table.columns();
             labels += table.row_labels() * rows.len();
-            held_bytes += rows.bytes();
+            label_bytes += rows.label_bytes();
         }
-        let label_bytes = held_bytes.saturating_sub(labels * HELD_OVERHEAD_BYTES);
         let rows_frame = label_bytes + labels * LABEL_OVERHEAD_BYTES;
         // A code of four bits and eight bytes a value. Only a shorter report carries a bitmap.
         let values = self.values.len();

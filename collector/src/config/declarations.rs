@@ -342,8 +342,9 @@ const SETTINGS: [Setting; 53] = [
     setting("types", Kind::Table(parse::is_type), "FAMILY=TYPE", "Set the type of a metric family")
         .under(PAGES)
         .details(
-            "TYPE is gauge, counter, histogram, summary, info or unknown. Applies if agents \
-             declare different types for a family. By default, the type declared first applies.",
+            "TYPE is gauge, counter, histogram, summary, info, unknown or counter_as_named. \
+             Applies if agents declare different types for a family. By default, the type \
+             declared first applies.",
         ),
     setting(
         "classic",

@@ -11,13 +11,14 @@ use crate::http::scrape_target::ScrapeTarget;
 use crate::tls::NamePattern;
 
 /// The metric types and their names.
-const KINDS: [(&str, FamilyKind); 6] = [
+const KINDS: [(&str, FamilyKind); 7] = [
     ("gauge", FamilyKind::Gauge),
     ("counter", FamilyKind::Counter),
     ("histogram", FamilyKind::Histogram),
     ("summary", FamilyKind::Summary),
     ("info", FamilyKind::Info),
     ("unknown", FamilyKind::Unknown),
+    ("counter_as_named", FamilyKind::CounterAsNamed),
 ];
 
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
@@ -55,7 +56,7 @@ pub(super) fn pin(text: &str) -> Result<(String, FamilyKind), String> {
     match kind {
         Some(kind) if !family.is_empty() => Ok((family.to_owned(), kind)),
         _ => {
-            let names = "gauge, counter, histogram, summary, info or unknown";
+            let names = "gauge, counter, histogram, summary, info, unknown or counter_as_named";
             Err(format!("must be FAMILY=TYPE, where TYPE is {names}"))
         }
     }

@@ -56,6 +56,7 @@ fn write_text(family: &Family, kind: FamilyKind, out: &mut impl Write) {
         FamilyKind::Summary => ("", "summary"),
         FamilyKind::Info => ("_info", "gauge"),
         FamilyKind::Unknown => ("", "untyped"),
+        FamilyKind::CounterAsNamed => ("", "counter"),
     };
     let name = &family.name;
     if !family.help.is_empty() {
@@ -74,7 +75,8 @@ fn write_openmetrics(family: &Family, kind: FamilyKind, out: &mut impl Write) {
         FamilyKind::Histogram => "histogram",
         FamilyKind::Summary => "summary",
         FamilyKind::Info => "info",
-        FamilyKind::Unknown => "unknown",
+        // The samples of a counter would have to end in `_total`.
+        FamilyKind::Unknown | FamilyKind::CounterAsNamed => "unknown",
     };
     let _ = writeln!(out, "# TYPE {name} {type_name}");
     if !unit.is_empty() && kind != FamilyKind::Info {

@@ -73,7 +73,7 @@ pub(super) struct ParameterLines {
 impl Shape {
     pub(super) const fn of(kind: FamilyKind) -> Self {
         let (parameter, plain): (_, &[_]) = match kind {
-            FamilyKind::Gauge | FamilyKind::Unknown => (None, &[""]),
+            FamilyKind::Gauge | FamilyKind::Unknown | FamilyKind::CounterAsNamed => (None, &[""]),
             FamilyKind::Counter => (None, &["_total"]),
             FamilyKind::Info => (None, &["_info"]),
             FamilyKind::Histogram => (Some(ParameterLines::BUCKETS), &["_count", "_sum"]),

@@ -123,8 +123,9 @@ mod tests {
 
     #[test]
     fn computed_plan_size_is_the_actual_size() {
-        let names = ["gauge", "counter", "histogram", "summary", "info", "unknown", "later"];
-        let kinds = [1, 2, 3, 4, 5, 6, 200];
+        let names =
+            ["gauge", "counter", "histogram", "summary", "info", "unknown", "later", "as:named"];
+        let kinds = [1, 2, 3, 4, 5, 6, 200, 7];
         let family = |(name, kind): (&&'static str, u8)| message::Family {
             name,
             kind,
@@ -146,7 +147,7 @@ mod tests {
                 };
                 Column { family, width, decimals: 0, parameters, labels: labels.clone() }
             };
-            (0..7).map(column).collect()
+            (0..8).map(column).collect()
         };
         let tables = vec![
             Table { row_labels: vec!["device"], columns: columns(vec![label]) },

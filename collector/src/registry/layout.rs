@@ -200,10 +200,10 @@ impl Layout {
         }
     }
 
-    /// Returns the bytes of all row labels' values.
-    pub(super) fn row_bytes(&self) -> usize {
+    /// Returns the bytes of all rows' label values.
+    pub(super) fn row_label_bytes(&self) -> usize {
         let sections = self.sections.iter().flatten();
-        sections.flat_map(|section| &section.rows).map(|rows| rows.bytes()).sum()
+        sections.flat_map(|section| &section.rows).map(|rows| rows.label_bytes()).sum()
     }
 }
 

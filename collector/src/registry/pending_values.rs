@@ -146,9 +146,9 @@ impl PendingValues {
         if count > limits.max_series as usize {
             return Err(Violation::TooManySeries { count, max: limits.max_series });
         }
-        let after = edited.iter().map(|edited| edited.rows.bytes()).sum::<usize>();
-        let before = edited.iter().map(|edited| edited.before.rows.bytes()).sum::<usize>();
-        let bytes = self.layout.row_bytes() + after - before;
+        let after = edited.iter().map(|edited| edited.rows.label_bytes()).sum::<usize>();
+        let before = edited.iter().map(|edited| edited.before.rows.label_bytes()).sum::<usize>();
+        let bytes = self.layout.row_label_bytes() + after - before;
         if bytes > limits.max_label_bytes as usize {
             return Err(Violation::LabelsTooLong { bytes, max: limits.max_label_bytes });
         }

@@ -7,8 +7,8 @@ use crate::support::agent::{Agent, identity};
 use crate::support::collector::{Collector, config};
 use crate::support::eventually;
 use crate::support::frames::{
-    COUNTER, CatalogFrame, GAUGE, HISTOGRAM, INFO, LATER, SUMMARY, catalog_of, family, gauges,
-    single, wide,
+    COUNTER, COUNTER_AS_NAMED, CatalogFrame, GAUGE, HISTOGRAM, INFO, LATER, SUMMARY, catalog_of, family,
+    gauges, single, wide,
 };
 
 fn of_kind(name: &str, kind: u8) -> CatalogFrame {
@@ -53,6 +53,8 @@ fn clash(first: (&str, u8), second: (&str, u8)) {
 fn family_of_another_kind_is_suppressed() {
     clash(("load", GAUGE), ("load", COUNTER));
     clash(("load", COUNTER), ("load", HISTOGRAM));
+    clash(("load", COUNTER), ("load", COUNTER_AS_NAMED));
+    clash(("load:sum", COUNTER_AS_NAMED), ("load:sum", GAUGE));
 }
 
 #[test]
@@ -62,6 +64,8 @@ fn family_with_the_sample_name_of_another_is_suppressed() {
     clash(("foo", COUNTER), ("foo_total", GAUGE));
     clash(("foo_total", GAUGE), ("foo", COUNTER));
     clash(("foo_sum", GAUGE), ("foo", SUMMARY));
+    clash(("foo_total", COUNTER_AS_NAMED), ("foo", COUNTER));
+    clash(("foo", COUNTER), ("foo_total", COUNTER_AS_NAMED));
 }
 
 #[test]

@@ -16,6 +16,11 @@ pub enum FamilyKind {
     Info = 5,
     /// One value of unknown type.
     Unknown = 6,
+    /// One value that only rises, or resets to zero; exposed under the family's own name.
+    ///
+    /// For counters of other exporters, whose names need not end in `_total`. In OpenMetrics, where
+    /// the samples of a counter must, the family is of unknown type.
+    CounterAsNamed = 7,
 }
 
 impl FamilyKind {
@@ -29,6 +34,7 @@ impl FamilyKind {
             4 => Self::Summary,
             5 => Self::Info,
             6 => Self::Unknown,
+            7 => Self::CounterAsNamed,
             _ => return None,
         })
     }
@@ -39,7 +45,7 @@ impl FamilyKind {
     #[must_use]
     pub const fn suffixes(self) -> &'static [&'static str] {
         match self {
-            Self::Gauge | Self::Unknown => &[""],
+            Self::Gauge | Self::Unknown | Self::CounterAsNamed => &[""],
             Self::Counter => &["_total", "_created"],
             Self::Histogram => &["_bucket", "_count", "_sum", "_created"],
             Self::Summary => &["", "_count", "_sum", "_created"],
@@ -59,7 +65,7 @@ impl FamilyKind {
     pub(super) const fn width(self, parameters: usize) -> usize {
         match self {
             Self::Histogram | Self::Summary => parameters + 2,
-            Self::Gauge | Self::Counter | Self::Info | Self::Unknown => 1,
+            Self::Gauge | Self::Counter | Self::Info | Self::Unknown | Self::CounterAsNamed => 1,
         }
     }
 
@@ -69,7 +75,9 @@ impl FamilyKind {
         match self {
             Self::Histogram => rising && parameters.iter().all(|bound| bound.is_finite()),
             Self::Summary => rising && parameters.iter().all(|q| (0.0..=1.0).contains(q)),
-            Self::Gauge | Self::Counter | Self::Info | Self::Unknown => parameters.is_empty(),
+            Self::Gauge | Self::Counter | Self::Info | Self::Unknown | Self::CounterAsNamed => {
+                parameters.is_empty()
+            }
         }
     }
 }

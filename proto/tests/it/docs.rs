@@ -85,7 +85,11 @@ fn other_numbers_are_documented() {
     let family_kinds =
         (0..=u8::MAX).filter_map(|number| Some((number, FamilyKind::from_u8(number)?)));
     for (number, kind) in family_kinds {
-        row(format!("\n| {number} | {} | 1 |", format!("{kind:?}").to_lowercase()));
+        let name = match kind {
+            FamilyKind::CounterAsNamed => "counter, named as is".to_owned(),
+            other => format!("{other:?}").to_lowercase(),
+        };
+        row(format!("\n| {number} | {name} | 1 |"));
     }
     for reason in [ByeReason::Stopping, ByeReason::Drained, ByeReason::Reconfigured] {
         row(format!("\n| {} | {} | 1 |", reason as u8, format!("{reason:?}").to_lowercase()));

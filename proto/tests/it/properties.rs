@@ -145,6 +145,35 @@ proptest! {
     }
 
     #[test]
+    fn only_names_of_metrics_may_have_colons(name in "[a-zA-Z0-9_:.é-]{0,4}", kind in 0..9u8) {
+        let is_legal = |also: &str| {
+            let is_mark = |c: char| c == '_' || also.contains(c);
+            name.chars().all(|c| c.is_ascii_alphanumeric() || is_mark(c))
+                && name.starts_with(|c: char| !c.is_ascii_digit())
+        };
+        let family = Family { name: &name, kind, unit: "", help: "" };
+        let (width, parameters) = (1 + u32::from([3, 4].contains(&kind)), vec![]);
+        let column = message::Column { family: 0, width, decimals: 0, parameters, labels: vec![] };
+        let table = message::Table { row_labels: vec![], columns: vec![column] };
+        let mut catalog =
+            message::Catalog { stream: 0, slot: 0, families: vec![family], tables: vec![table] };
+        let found = Catalog::try_new(&catalog, &Limits::default()).map(drop);
+        prop_assert_eq!(found.map_err(|violation| violation.code()), match is_legal(":") {
+            true => Ok(()),
+            false => Err(Code::BadMetricName),
+        });
+        catalog.families[0].name = "metric";
+        catalog.tables[0].row_labels = vec![&name];
+        let found = Catalog::try_new(&catalog, &Limits::default()).map(drop);
+        prop_assert_eq!(found.map_err(|violation| violation.code()), match is_legal("") {
+            true if name.starts_with("__") => Err(Code::ReservedLabel),
+            true if name == "le" || name == "job" => Err(Code::ReservedLabel),
+            true => Ok(()),
+            false => Err(Code::BadLabelName),
+        });
+    }
+
+    #[test]
     fn any_bytes_are_frames_or_a_violation(bytes in vec(any::<u8>(), 0..300)) {
         let _ = receive_code(&bytes, &mut Context::default());
     }

@@ -113,9 +113,9 @@ proptest! {
             let values: Vec<_> = now.iter(labels).flatten().collect();
             let again = Table::of(labels, &values).rows;
             prop_assert_eq!(&again, &now);
-            let bytes =
-                values.iter().map(|v| 1 + usize::from(v.len() >= 128) + v.len()).sum::<usize>();
-            prop_assert_eq!(again.bytes(), bytes);
+            let label_bytes = values.iter().map(|value| value.len()).sum::<usize>();
+            prop_assert_eq!(again.label_bytes(), label_bytes);
+            prop_assert_eq!(again.bytes(), values.len() + label_bytes);
         }
     }
 
@@ -170,6 +170,17 @@ fn a_label_value_of_1025_bytes_is_refused() {
         let change = RowChange { slot: 0, table: 3, removed: vec![], added: vec![value] };
         assert_eq!(refused(&TableRows::default(), 1, &change), code);
     }
+}
+
+#[test]
+fn the_length_of_a_label_value_is_not_part_of_the_label_bytes() {
+    let values: Vec<_> =
+        [0, 127, 128, 255, 256, MAX_LABEL_VALUE_BYTES].map(|len| "x".repeat(len)).into();
+    let values: Vec<_> = values.iter().map(String::as_str).collect();
+    let rows = Table::of(2, &values).rows;
+    let label_bytes = values.iter().map(|value| value.len()).sum::<usize>();
+    assert_eq!(rows.label_bytes(), label_bytes);
+    assert_eq!(rows.bytes(), label_bytes + 2 + 4 * 2);
 }
 
 #[test]

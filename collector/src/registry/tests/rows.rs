@@ -105,7 +105,7 @@ fn invalid_change_leaves_rows_as_they_are() {
     replace(&registry, &agent, &change(0, 1, &[], &["sda"]));
     assert_eq!(store(&agent, &[7.0, 1.0, 2.0]), Ok(true));
     let mut pending = agent.to_pending_values().unwrap();
-    let small = Limits { max_series: 6, max_values: 100, max_label_bytes: 15, ..Limits::default() };
+    let small = Limits { max_series: 6, max_values: 100, max_label_bytes: 13, ..Limits::default() };
     for (invalid, code) in [
         (change(0, 0, &[], &["x"]), Code::UnknownTable),
         (change(0, 2, &[], &["x"]), Code::UnknownTable),

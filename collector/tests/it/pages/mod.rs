@@ -14,8 +14,8 @@ use fleetgauge_proto::report::ABSENT;
 use crate::support::agent::{Agent, Identity, identity};
 use crate::support::collector::{Collector, config};
 use crate::support::frames::{
-    COUNTER, CatalogFrame, GAUGE, HISTOGRAM, INFO, LATER, SUMMARY, UNKNOWN, catalog_of, family,
-    label, labelled, single, wide,
+    COUNTER, COUNTER_AS_NAMED, CatalogFrame, GAUGE, HISTOGRAM, INFO, LATER, SUMMARY, UNKNOWN,
+    catalog_of, family, label, labelled, single, wide,
 };
 use crate::support::http::Answer;
 
@@ -41,6 +41,11 @@ fn every_kind() -> CatalogFrame {
         Family { help: "What runs.", ..family("release", INFO) },
         family("oddity", UNKNOWN),
         family("of_a_later_version", LATER),
+        Family {
+            unit: "seconds",
+            help: "As named.",
+            ..family("cache:wait_seconds", COUNTER_AS_NAMED)
+        },
     ];
     let series = [
         labelled(0, &[("sensor", "0")]),
@@ -53,11 +58,12 @@ fn every_kind() -> CatalogFrame {
         labelled(4, &[("os", "Gr\u{f6}\u{df}e 42"), ("kernel", "6.12"), ("empty", "")]),
         single(5),
         Column { width: 3, parameters: vec![2.0, 1.0], ..single(6) },
+        labelled(7, &[("cache", "L1")]),
     ];
     catalog_of(&families, &series)
 }
 
-const VALUES: [f64; 22] = [
+const VALUES: [f64; 23] = [
     21.5,
     f64::NAN,
     ABSENT,
@@ -85,6 +91,8 @@ const VALUES: [f64; 22] = [
     1.0,
     2.0,
     3.0,
+    // A counter with its own name.
+    8.25,
 ];
 
 /// Three agents with two catalogs that share families.

@@ -19,6 +19,7 @@ pub(crate) const HISTOGRAM: u8 = 3;
 pub(crate) const SUMMARY: u8 = 4;
 pub(crate) const INFO: u8 = 5;
 pub(crate) const UNKNOWN: u8 = 6;
+pub(crate) const COUNTER_AS_NAMED: u8 = 7;
 /// A metric family kind that this protocol version does not define.
 pub(crate) const LATER: u8 = 200;
 

@@ -167,7 +167,8 @@ fn every_kind(row_labels: &str) -> Table {
             column(3, 4, &[0.5, 0.99], &[]),
             column(4, 1, &[], &[label("kernel", "6.12"), label("os", "Linux")]),
             column(5, 1, &[], &[]),
-            column(6, 3, &[2.0, 1.0], &[label("a", "b")]),
+            column(6, 1, &[], &[]),
+            column(7, 3, &[2.0, 1.0], &[label("a", "b")]),
         ],
     )
 }
@@ -180,8 +181,19 @@ fn catalogs() -> Vec<Accepted> {
         family("latency_seconds", 4),
         family("release", 5),
         family("oddity", 6),
+        family("cache:hits", 7),
         family("of_a_later_version", 200),
     ];
+    let names = vec![
+        family(":", 1),
+        family(":up:sum", 1),
+        described("job:io_bytes", 2, "bytes", ""),
+        family("hits", 7),
+        family("misses_total", 7),
+        family("misses_created", 7),
+        described("io:seconds_sum_seconds", 7, "seconds", ""),
+    ];
+    let names_columns = (0..7).map(|family| column(family, 1, &[], &[])).collect();
     let last_slot = Catalog { stream: 0, slot: 15, families: vec![], tables: vec![] };
     let shared = vec![
         table("device", vec![column(0, 1, &[], &[label("op", "read")])]),
@@ -213,6 +225,11 @@ fn catalogs() -> Vec<Accepted> {
                 vec![family("container_created", 1), family("b_created", 5)],
                 vec![table("", vec![column(0, 1, &[], &[]), column(1, 1, &[], &[])])],
             ),
+        ),
+        accept(
+            "catalog_of_names",
+            "Metric names may have colons. A counter that is named as is may have any suffix.",
+            catalog(names, vec![table("", names_columns)]),
         ),
         accept("catalog_empty", "Reports have no values of it.", catalog(vec![], vec![])),
         case("catalog_of_slot_15", "The last slot.", Owned::Catalog(last_slot)),

@@ -11,6 +11,7 @@ const COUNTER: u8 = 2;
 const HISTOGRAM: u8 = 3;
 const SUMMARY: u8 = 4;
 const INFO: u8 = 5;
+const COUNTER_AS_NAMED: u8 = 7;
 
 pub(super) fn rejected() -> Vec<Rejected> {
     let mut all = families();
@@ -33,7 +34,7 @@ fn families() -> Vec<Rejected> {
     let help = "x".repeat(1025);
     vec![
         bad("metric_empty", "The metric has no name.", family("", GAUGE)),
-        bad("metric_colon", "A metric name has a colon.", family("a:b", GAUGE)),
+        bad("metric_dash", "A metric name has a dash.", family("a-b", GAUGE)),
         bad("metric_digit", "A metric name begins with a digit.", family("1a", GAUGE)),
         bad("metric_201", "A metric name has 201 bytes.", family(&"a".repeat(201), GAUGE)),
         bad("counter_total", "A counter's name ends in _total.", family("a_total", COUNTER)),
@@ -70,6 +71,7 @@ fn families() -> Vec<Rejected> {
         unit("unit_not_in_name", "The name does not end in _bytes.", "memory", "bytes"),
         unit("unit_is_name", "The name consists of the unit only.", "bytes", "bytes"),
         unit("unit_illegal", "The unit has a slash.", "speed_m", "m/s"),
+        unit("unit_colon", "The unit has a colon.", "speed_m:s", "m:s"),
         with(
             "help_1025",
             Code::HelpTooLong,
@@ -87,6 +89,12 @@ fn families() -> Vec<Rejected> {
             "The counter a and the gauge both expose a_total.",
             family("a_total", GAUGE),
             family("a", COUNTER),
+        ),
+        twice(
+            "family_total_as_named",
+            "The counter a and the counter with its own name both expose a_total.",
+            family("a", COUNTER),
+            family("a_total", COUNTER_AS_NAMED),
         ),
         twice(
             "family_count",
@@ -180,6 +188,7 @@ fn shapes() -> Vec<Rejected> {
         ),
         width("gauge_of_2", "A gauge has one value.", GAUGE, 2, &[]),
         width("gauge_of_0", "A gauge has one value.", GAUGE, 0, &[]),
+        width("counter_as_named_of_2", "A counter has one value.", COUNTER_AS_NAMED, 2, &[]),
         width(
             "histogram_of_3",
             "Two bounds, a count and a sum are four values.",
