@@ -12,6 +12,7 @@ mod certificates;
 mod container;
 mod docs;
 mod every_kind;
+mod families;
 #[cfg(target_os = "linux")]
 mod faults;
 mod haproxy;
@@ -25,6 +26,7 @@ mod programs;
 mod prometheus;
 mod prometheus_tls;
 mod quiet;
+mod reporter;
 mod roster;
 #[cfg(target_os = "linux")]
 mod strangers;
