@@ -53,7 +53,7 @@ const HARD_VALUES: [f64; 14] = [
 const BOUNDS: [f64; 4] = [0.0, 0.5, 0.99, 1.0];
 
 /// Returns the page in the text format. Every family has a sample with plain labels, one with hard
-/// ones, one that lacks its first label, and one without labels.
+/// ones, one whose first label is empty, and one without labels.
 pub(super) fn page() -> String {
     let known = FAMILIES.lines().filter(|line| !line.starts_with('#')).map(|line| {
         let mut fields = line.split('\t');
@@ -74,20 +74,23 @@ pub(super) fn page() -> String {
 
 /// Returns the labels of each series as written between braces.
 fn rows(number: usize, names: &[&str]) -> Vec<String> {
-    let label = |(at, name): (usize, &&str), hard: bool| {
-        let text = if hard { HARD_TEXTS[(number + at) % HARD_TEXTS.len()] } else { "plain" };
-        let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-        format!("{name}=\"{text}{}\"", if hard { "" } else { name })
+    let join = |text: &dyn Fn(usize) -> &'static str| {
+        let label = |(at, name): (usize, &&str)| {
+            let text = text(at).replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            format!("{name}=\"{text}\"")
+        };
+        names.iter().enumerate().map(label).collect::<Vec<_>>().join(",")
     };
-    let join = |skip: usize, hard: bool| {
-        let own = names.iter().enumerate().skip(skip).map(|one| label(one, hard));
-        own.collect::<Vec<_>>().join(",")
+    let hard = |at: usize| HARD_TEXTS[(number + at) % HARD_TEXTS.len()];
+    let first_empty = |at: usize| if at == 0 { "" } else { hard(at) };
+    let rows = vec![join(&|_| "plain"), join(&hard), join(&first_empty), String::new()];
+    // Without its only label, a family's third sample is its fourth; without labels, all are.
+    let kept = match names.len() {
+        0 => 3..4,
+        1 => 0..3,
+        _ => 0..4,
     };
-    let mut rows = vec![join(0, false), join(0, true), join(1, true), String::new()];
-    // Families with no or one label have some of these twice.
-    let mut seen = std::collections::HashSet::new();
-    rows.retain(|row| seen.insert(row.clone()));
-    rows
+    rows[kept].to_vec()
 }
 
 /// Writes the samples of one series.

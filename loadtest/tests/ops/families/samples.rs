@@ -30,7 +30,9 @@ pub(super) fn read(page: &str, format: Format) -> Vec<Family> {
         }),
         Item::Sample(sample) => {
             let own = |(name, value): (&str, &str)| (name.to_owned(), plain(name, value));
-            let key = (sample.name.to_owned(), sample.labels.iter().map(own).collect());
+            // A label with an empty value is no label.
+            let labels = sample.labels.iter().map(own).filter(|(_, value)| !value.is_empty());
+            let key = (sample.name.to_owned(), labels.collect());
             let samples = &mut families.last_mut().unwrap().samples;
             assert_eq!(samples.insert(key, bits(sample.value)), None, "{sample:?} twice");
         }
