@@ -28,6 +28,7 @@ mod prometheus_tls;
 mod quiet;
 mod reporter;
 mod roster;
+mod row_churn;
 #[cfg(target_os = "linux")]
 mod strangers;
 mod trust;
