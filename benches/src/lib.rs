@@ -8,12 +8,14 @@ mod cpu_time;
 mod fleet;
 mod hosts;
 mod trace;
+mod traced_hosts;
 
 pub use agent::Agent;
 pub use cpu_time::{Clock, CpuTime};
 pub use fleet::Fleet;
-pub use hosts::{GAUGES, Hosts, gauges};
+pub use hosts::{GAUGES, Hosts, SHARES, gauges};
 pub use trace::{BadLine, Page, Row, Trace};
+pub use traced_hosts::TracedHosts;
 
 use std::time::Duration;
 
