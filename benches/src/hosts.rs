@@ -2,6 +2,7 @@
 
 use fleetgauge_proto::catalog::FamilyKind;
 use fleetgauge_proto::message::{Catalog, Column, Family, RowChange, Table};
+use fleetgauge_proto::report::{EncodedValues, TableShape};
 
 use crate::{Page, Trace, TracedHosts};
 
@@ -36,6 +37,12 @@ impl Hosts {
         Self::Traced(Box::new(TracedHosts::new(Trace::idle())))
     }
 
+    /// Returns hosts like that of the idle trace, but with all counters moving.
+    #[must_use]
+    pub fn moving() -> Self {
+        Self::Traced(Box::new(TracedHosts::new(Trace::idle().with_all_counters_moving())))
+    }
+
     /// Returns the catalog of all hosts.
     #[must_use]
     pub fn catalog(&self) -> Catalog<'_> {
@@ -55,6 +62,20 @@ impl Hosts {
             }
             Self::Traced(hosts) => hosts.page(number, step),
         }
+    }
+
+    /// Encodes the values that changed from one page of a host to another, as in a report.
+    #[must_use]
+    pub fn encode_changed(&self, before: &Page, now: &Page) -> EncodedValues {
+        let mut encoded = EncodedValues::default();
+        let (before, values) = (&before.values, &now.values);
+        match self {
+            Self::Gauges => encoded.encode_changed(before, values, gauges_shape()),
+            Self::Traced(hosts) => {
+                encoded.encode_changed(before, values, hosts.trace().shape(now));
+            }
+        }
+        encoded
     }
 
     /// Returns the changes that add all rows of a page.
@@ -85,6 +106,11 @@ pub fn gauges() -> Catalog<'static> {
         families: FAMILIES.into_iter().map(family).collect(),
         tables: vec![Table { row_labels: Vec::new(), columns }],
     }
+}
+
+/// Returns the shape of a report of six gauges.
+fn gauges_shape() -> impl Iterator<Item = TableShape<'static>> {
+    std::iter::once((1, &[0; GAUGES][..]))
 }
 
 /// Realistic values: three ratios and three sizes. Five of them change between two steps.

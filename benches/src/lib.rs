@@ -7,6 +7,7 @@ mod agent;
 mod cpu_time;
 mod fleet;
 mod hosts;
+mod resident;
 mod trace;
 mod traced_hosts;
 
@@ -14,6 +15,7 @@ pub use agent::Agent;
 pub use cpu_time::{Clock, CpuTime};
 pub use fleet::Fleet;
 pub use hosts::{GAUGES, Hosts, SHARES, gauges};
+pub use resident::resident_growth;
 pub use trace::{BadLine, Page, Row, Trace};
 pub use traced_hosts::TracedHosts;
 

@@ -50,11 +50,12 @@ impl TracedHosts {
         let pages = self.trace.pages();
         let page = &pages[step % pages.len()];
         let scale = 0.5 + share(number);
-        let values = page.values.iter().zip(&self.moves).map(|(value, moves)| match value * scale {
-            _ if !moves => *value,
-            scaled if value.fract() == 0.0 => scaled.round(),
-            scaled => (scaled * 1e6).round() / 1e6,
-        });
+        let values =
+            page.values.iter().zip(&self.moves).map(|(value, moves)| match value * scale {
+                _ if !moves => *value,
+                scaled if value.fract() == 0.0 => scaled.round(),
+                scaled => (scaled * 1e6).round() / 1e6,
+            });
         let mut page = Page { rows: page.rows.clone(), values: values.collect() };
         self.rename_rows(number, &mut page);
         page

@@ -184,11 +184,7 @@ impl Hosts {
     ///
     /// # Errors
     /// If the server does not return its page.
-    pub async fn check_page(
-        &self,
-        server: &Server,
-        plan: Plan,
-    ) -> anyhow::Result<Option<String>> {
+    pub async fn check_page(&self, server: &Server, plan: Plan) -> anyhow::Result<Option<String>> {
         if let Self::Pull(targets) = self {
             targets.freeze();
         }
@@ -249,8 +245,7 @@ mod tests {
     fn missing_hosts_old_reports_and_lost_series_are_page_mismatches() {
         let reading = |host, sequence| Reading { kind: KIND, host, sequence };
         let plan = Plan { kind: KIND, hosts: 2, rate: 1.0, seconds: 1.0 };
-        let mismatch =
-            |page: &str, newest: &[Reading]| page_mismatch(page, None, plan, newest);
+        let mismatch = |page: &str, newest: &[Reading]| page_mismatch(page, None, plan, newest);
         let newest = [reading(0, 2), reading(1, 2)];
         assert_eq!(mismatch(&page(&newest), &newest), None);
         for shown in [&newest[..1], &[reading(0, 2), reading(1, 1)]] {

@@ -139,8 +139,7 @@ pub trait Peer: Send + Sync {
     /// Says what to install.
     fn find(&self) -> Result<PathBuf, String> {
         let product = self.product();
-        let has_relay =
-            product.relay.as_ref().is_none_or(|relay| in_path(relay.program).is_some());
+        let has_relay = product.relay.as_ref().is_none_or(|relay| in_path(relay.program).is_some());
         in_path(product.program)
             .filter(|_| has_relay)
             .ok_or_else(|| format!("not installed: apt-get install {}", product.package))

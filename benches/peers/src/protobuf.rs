@@ -80,7 +80,10 @@ struct Sample {
 #[must_use]
 pub fn families(reading: Reading) -> Vec<u8> {
     let families = reading.families();
-    families.iter().flat_map(|(name, own)| family(name, own).encode_length_delimited_to_vec()).collect()
+    families
+        .iter()
+        .flat_map(|(name, own)| family(name, own).encode_length_delimited_to_vec())
+        .collect()
 }
 
 fn family(name: &str, family: &reading::Family) -> MetricFamily {

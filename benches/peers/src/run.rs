@@ -21,7 +21,8 @@ use crate::vanish::{self, watch};
 /// # Errors
 /// If no program is selected.
 pub async fn run(cli: &Cli) -> anyhow::Result<Results> {
-    let peers: Vec<_> = peers::all(cli.fleet).into_iter().filter(|peer| cli.selects(&**peer)).collect();
+    let peers: Vec<_> =
+        peers::all(cli.fleet).into_iter().filter(|peer| cli.selects(&**peer)).collect();
     ensure!(
         !peers.is_empty(),
         "--only: no program or setting contains {}; docs/peers.md lists them",

@@ -23,8 +23,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::address;
-use crate::http::Counted;
 use crate::fleet_kind::FleetKind;
+use crate::http::Counted;
 use crate::peer::{Peer, Protocol};
 use crate::reading::Reading;
 

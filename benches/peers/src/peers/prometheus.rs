@@ -6,8 +6,8 @@ use serde_json::json;
 use tokio::process::Command;
 
 use crate::address;
-use crate::peer::{LaunchOptions, MISSED_INTERVALS, Peer, Product, Protocol, ReportMode};
 use crate::fleet_kind::FleetKind;
+use crate::peer::{LaunchOptions, MISSED_INTERVALS, Peer, Product, Protocol, ReportMode};
 use crate::protobuf;
 use crate::reading;
 

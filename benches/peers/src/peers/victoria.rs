@@ -6,8 +6,8 @@ use bytes::Bytes;
 use hyper::Request;
 use tokio::process::Command;
 
-use crate::peer::{LaunchOptions, MISSED_INTERVALS, Peer, Product, Protocol, ReportMode};
 use crate::fleet_kind::FleetKind;
+use crate::peer::{LaunchOptions, MISSED_INTERVALS, Peer, Product, Protocol, ReportMode};
 use crate::protobuf;
 use crate::reading::{self, Reading};
 
