@@ -65,10 +65,14 @@ pub async fn watch(peer: &dyn Peer, program: &Path, plan: Plan) -> anyhow::Resul
     let gone = match targets {
         Some(targets) => {
             sleep(PULL_TIMEOUT + interval * ROUNDS as u32).await;
-            ensure!(
-                watcher.all(&server.presence().await?, 0..hosts),
-                "the server does not show all hosts that it pulls"
-            );
+            let deadline = Instant::now() + PRESENCE_TIMEOUT;
+            while !watcher.all(&server.presence().await?, 0..hosts) {
+                ensure!(
+                    Instant::now() < deadline,
+                    "the server does not show all hosts that it pulls"
+                );
+                sleep(POLL_INTERVAL).await;
+            }
             targets.vanish(KILLED, CUT_OFF);
             watcher.gone().await?
         }
