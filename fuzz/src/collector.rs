@@ -38,7 +38,7 @@ pub(crate) fn advance(collector: &CollectorState, time: Duration) {
 }
 
 /// Checks that a collector without connections holds no state: no agent, family, handshake,
-/// challenge, address or schema, and no byte of the memory budget.
+/// challenge, address or catalog, and no byte of the memory budget.
 pub(crate) fn check_empty(collector: &CollectorState) {
     advance(collector, ADDRESS_STATE_EXPIRY);
     assert_eq!(
@@ -49,8 +49,8 @@ pub(crate) fn check_empty(collector: &CollectorState) {
     assert!(collector.challenges.is_empty() && admission.connections.is_empty());
     assert!(admission.addresses.is_empty());
     assert_eq!(admission.handshakes.available_permits(), config.bounds.handshakes);
-    registry.schemas().forget_unused();
-    assert_eq!((registry.schemas().len(), admission.budget.taken()), (0, 0));
+    registry.catalogs().forget_unused();
+    assert_eq!((registry.catalogs().len(), admission.budget.taken()), (0, 0));
 }
 
 /// Renders a snapshot as a page in this format.

@@ -78,14 +78,14 @@ fn check_collector(config: &collector::Config) {
         bounds.connections,
         bounds.address.connections,
         bounds.handshakes,
-        bounds.schemas.schemas,
-        bounds.schemas.bytes,
+        bounds.catalogs.catalogs,
+        bounds.catalogs.bytes,
         bounds.http_connections,
         bounds.memory,
         bounds.scrapes,
     ];
     assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
-    assert!(bounds.scrapes <= 64 && bounds.schemas.schemas <= 1 << 20);
+    assert!(bounds.scrapes <= 64 && bounds.catalogs.catalogs <= 1 << 20);
     let payload = bounds.limits.max_payload_bytes;
     assert!((MAX_HELLO_BYTES..=MAX_PAYLOAD_BYTES).contains(&payload), "{payload}");
     let address = &bounds.address;

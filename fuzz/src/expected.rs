@@ -1,12 +1,14 @@
 //! A model of the pages: the samples of each agent, and the families on the shared pages.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use fleetgauge_proto::report::is_absent;
 
+use crate::catalog::names;
+use crate::catalog_gen::{Declared, DeclaredColumn, DeclaredFamily, DeclaredTable};
 use crate::page;
-use crate::schema::names;
-use crate::schema_gen::{Declared, DeclaredFamily, DeclaredSeries};
+use crate::series::{Row, Slot};
 
 /// Labels by name. The values of `le` and `quantile` are in canonical form.
 pub(crate) type LabelMap = BTreeMap<String, String>;
@@ -52,7 +54,8 @@ pub(crate) fn heading(family: &DeclaredFamily, openmetrics: bool) -> (String, Fa
         (5, false) => ("_info", "gauge"),
         (5, true) => ("", "info"),
         (6, false) => ("", "untyped"),
-        (6, true) => ("", "unknown"),
+        (6 | 7, true) => ("", "unknown"),
+        (7, false) => ("", "counter"),
         (kind, _) => unreachable!("families of kind {kind} are not on pages"),
     };
     let non_empty = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
@@ -66,16 +69,71 @@ pub(crate) fn heading(family: &DeclaredFamily, openmetrics: bool) -> (String, Fa
     (format!("{}{suffix}", family.name), heading)
 }
 
-/// Returns the samples that pages show for one family of a schema after a report of these values.
-pub(crate) fn samples(schema: &Declared, family: usize, agent: &LabelMap, row: &[f64]) -> Samples {
+/// The labels of an agent.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AgentLabels {
+    /// `agent`, and `client_no` if the collector adds it.
+    pub(crate) own: LabelMap,
+    /// The labels that Hello or the credential set.
+    pub(crate) statics: LabelMap,
+}
+
+impl AgentLabels {
+    /// Returns the labels of a series in this row. A static label whose name the series has gets
+    /// the prefix `agent_`, as often as needed for a name that is new in the catalog and in the
+    /// agent's labels.
+    pub(crate) fn of_series(
+        &self,
+        catalog: &Declared,
+        table: &DeclaredTable,
+        column: &DeclaredColumn,
+        row: &Row,
+    ) -> LabelMap {
+        let names = |table: &DeclaredTable, column: &DeclaredColumn| -> BTreeSet<String> {
+            let of_column = column.labels.shown().map(|(name, _)| name.to_owned());
+            of_column.chain(table.row_labels.iter().cloned()).collect()
+        };
+        let of_table = |table: &DeclaredTable| -> BTreeSet<String> {
+            table.columns.iter().flat_map(|column| names(table, column)).collect()
+        };
+        let in_catalog: BTreeSet<_> = catalog.tables.iter().flat_map(of_table).collect();
+        let of_series = names(table, column);
+        let mut taken: BTreeSet<_> = self.statics.keys().chain(&in_catalog).cloned().collect();
+        let mut labels = self.own.clone();
+        for (name, value) in &self.statics {
+            let mut renamed = format!("agent_{name}");
+            while in_catalog.contains(name) && !taken.insert(renamed.clone()) {
+                renamed.insert_str(0, "agent_");
+            }
+            let name = if of_series.contains(name) { renamed } else { name.clone() };
+            labels.insert(name, value.clone());
+        }
+        let row = table.row_labels.iter().zip(row).filter(|(_, value)| !value.is_empty());
+        let row = row.map(|(name, value)| (name.as_str(), value.as_str()));
+        for (name, value) in row.chain(column.labels.shown()) {
+            let repeated = labels.insert(name.to_owned(), value.to_owned());
+            assert_eq!(repeated, None, "a series has the label {name:?} twice");
+        }
+        labels
+    }
+}
+
+/// Returns the samples that pages show for one family of an agent's catalog.
+pub(crate) fn samples(slot: &Slot, family: usize, agent: &AgentLabels) -> Samples {
     let mut samples = Samples::new();
-    let mut rest = row;
-    for series in &schema.series {
-        let (values, after) = rest.split_at(series.width as usize);
-        rest = after;
-        let absent = values.iter().any(|value| is_absent(*value));
-        if series.family as usize == family && !absent {
-            add(&schema.families[family], series, agent, values, &mut samples);
+    let catalog = &slot.catalog;
+    for (table, rows) in slot.tables() {
+        for (row, values) in rows {
+            let mut rest = &values[..];
+            for column in &table.columns {
+                let (values, after) = rest.split_at(column.width as usize);
+                rest = after;
+                let absent = values.iter().any(|value| is_absent(*value));
+                if column.family as usize == family && !absent {
+                    let labels = agent.of_series(catalog, table, column, row);
+                    add(&catalog.families[family], column, &labels, values, &mut samples);
+                }
+            }
         }
     }
     samples
@@ -84,22 +142,20 @@ pub(crate) fn samples(schema: &Declared, family: usize, agent: &LabelMap, row: &
 /// Adds the samples of a series, as the table of kinds in `docs/protocol.md` specifies.
 fn add(
     family: &DeclaredFamily,
-    series: &DeclaredSeries,
-    agent: &LabelMap,
+    column: &DeclaredColumn,
+    labels: &LabelMap,
     values: &[f64],
     samples: &mut Samples,
 ) {
-    let own = series.labels.shown().map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let labels: LabelMap = agent.clone().into_iter().chain(own).collect();
     let mut add_sample = |suffix: &str, extra: Option<(&str, f64)>, value: f64| {
         let mut labels = labels.clone();
         labels.extend(extra.map(|(name, bound)| (name.to_owned(), number(bound))));
         let duplicate = samples.insert((format!("{}{suffix}", family.name), labels), bits(value));
-        assert_eq!(duplicate, None, "a legal schema has no duplicate series");
+        assert_eq!(duplicate, None, "a legal catalog has no duplicate series");
     };
-    let parameters = &series.parameters;
+    let parameters = &column.parameters;
     match family.kind {
-        1 | 6 => add_sample("", None, values[0]),
+        1 | 6 | 7 => add_sample("", None, values[0]),
         2 => add_sample("_total", None, values[0]),
         5 => add_sample("_info", None, 1.0),
         3 => {
@@ -135,18 +191,18 @@ fn bound(text: &str) -> String {
     number(text.parse().unwrap())
 }
 
-/// A model of the families on the shared pages. The first live schema to declare a family decides
-/// its kind. A later family that conflicts with it is suppressed until no live schema declares the
+/// A model of the families on the shared pages. The first live catalog to declare a family decides
+/// its kind. A later family that conflicts with it is suppressed until no live catalog declares the
 /// first family.
 #[derive(Debug, Default)]
 pub(crate) struct SharedFamilies {
     /// Name and kind of a family that the operator has pinned.
     pin: Option<(String, u8)>,
-    /// Indices of the schemas that have agents, in order of arrival, each with its number of
+    /// Indices of the catalogs that have agents, in order of arrival, each with its number of
     /// agents.
     live: Vec<(usize, usize)>,
-    /// By name: the family as its first schema declared it, and the positions of all schemas that
-    /// share it.
+    /// By name: the family as its first catalog declared it, and the catalog and position of all
+    /// families that share it.
     pub(crate) shown: BTreeMap<String, (DeclaredFamily, BTreeSet<(usize, usize)>)>,
 }
 
@@ -155,17 +211,17 @@ impl SharedFamilies {
         Self { pin, ..Self::default() }
     }
 
-    pub(crate) fn join(&mut self, schema: usize, schemas: &[Declared]) {
-        if let Some((_, agents)) = self.live.iter_mut().find(|(live, _)| *live == schema) {
+    pub(crate) fn join(&mut self, catalog: usize, catalogs: &[Rc<Declared>]) {
+        if let Some((_, agents)) = self.live.iter_mut().find(|(live, _)| *live == catalog) {
             *agents += 1;
             return;
         }
-        self.live.push((schema, 1));
-        self.claim(schema, schemas);
+        self.live.push((catalog, 1));
+        self.claim(catalog, catalogs);
     }
 
-    pub(crate) fn leave(&mut self, schema: usize, schemas: &[Declared]) {
-        let index = self.live.iter().position(|(live, _)| *live == schema).unwrap();
+    pub(crate) fn leave(&mut self, catalog: usize, catalogs: &[Rc<Declared>]) {
+        let index = self.live.iter().position(|(live, _)| *live == catalog).unwrap();
         self.live[index].1 -= 1;
         if self.live[index].1 > 0 {
             return;
@@ -173,18 +229,18 @@ impl SharedFamilies {
         self.live.remove(index);
         let before = self.shown.len();
         for (_, holders) in self.shown.values_mut() {
-            holders.retain(|(holder, _)| *holder != schema);
+            holders.retain(|(holder, _)| *holder != catalog);
         }
         self.shown.retain(|_, (_, holders)| !holders.is_empty());
         if self.shown.len() < before {
-            for (schema, _) in self.live.clone() {
-                self.claim(schema, schemas);
+            for (catalog, _) in self.live.clone() {
+                self.claim(catalog, catalogs);
             }
         }
     }
 
-    fn claim(&mut self, schema: usize, schemas: &[Declared]) {
-        for (position, family) in schemas[schema].families.iter().enumerate() {
+    fn claim(&mut self, catalog: usize, catalogs: &[Rc<Declared>]) {
+        for (position, family) in catalogs[catalog].families.iter().enumerate() {
             let own = names(&family.name, family.kind);
             let pinned = |(name, kind): &(String, u8)| *name == family.name && *kind != family.kind;
             let clashes = |(name, (shown, _)): (&String, &(DeclaredFamily, _))| {
@@ -192,27 +248,20 @@ impl SharedFamilies {
                 !same && !names(name, shown.kind).is_disjoint(&own)
             };
             let refused = self.pin.as_ref().is_some_and(pinned) || self.shown.iter().any(clashes);
-            if own.is_empty() || refused || !schemas[schema].has_series(position) {
+            if own.is_empty() || refused {
                 continue;
             }
             let first = || (family.clone(), BTreeSet::new());
-            self.shown
-                .entry(family.name.clone())
-                .or_insert_with(first)
-                .1
-                .insert((schema, position));
+            let (_, holders) = self.shown.entry(family.name.clone()).or_insert_with(first);
+            holders.insert((catalog, position));
         }
     }
 
-    /// Number of families of live schemas that are suppressed.
-    pub(crate) fn suppressed(&self, schemas: &[Declared]) -> usize {
-        let known = |(schema, _): &(usize, usize)| {
-            let families = schemas[*schema].families.iter().enumerate();
-            let known = families.filter(|(position, family)| {
-                let is_known = !names(&family.name, family.kind).is_empty();
-                is_known && schemas[*schema].has_series(*position)
-            });
-            known.count()
+    /// Number of families of live catalogs that are suppressed.
+    pub(crate) fn suppressed(&self, catalogs: &[Rc<Declared>]) -> usize {
+        let known = |(catalog, _): &(usize, usize)| {
+            let families = catalogs[*catalog].families.iter();
+            families.filter(|family| !names(&family.name, family.kind).is_empty()).count()
         };
         let shown: usize = self.shown.values().map(|(_, holders)| holders.len()).sum();
         self.live.iter().map(known).sum::<usize>() - shown

@@ -1,36 +1,40 @@
-//! For all schemas and reports, the pages parse in both formats and show the reported values.
+//! For all catalogs, rows and reports, the pages parse in both formats and show the reported values.
 //!
 //! The shared page shows all families but suppressed ones; an agent's own page shows all of its
 //! families; the pages of all shards together equal the shared page.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use arbitrary::{Arbitrary, Result, Unstructured};
+use arbitrary::{Arbitrary, Unstructured};
 use fleetgauge_collector::exposition::{Format, Snapshot, openmetrics, render, write_labels};
 use fleetgauge_collector::limits::memory_budget::MemoryBudget;
 use fleetgauge_collector::peers::handle::ConnectionHandle;
 use fleetgauge_collector::registry::{
-    FleetShard, PendingAgent, Pinned, Pins, Registry, SchemaLimits,
+    CatalogLimits, FleetShard, PendingAgent, PendingValues, Pinned, Pins, RegisteredAgent,
+    Registry, RowsRefused,
 };
-use fleetgauge_proto::report::{self, ABSENT, Values};
-use fleetgauge_proto::schema::{FamilyKind, encode};
-use fleetgauge_proto::{AgentId, Limits, Schema, StaticLabels};
+use fleetgauge_proto::catalog::{FamilyKind, encode};
+use fleetgauge_proto::report::EncodedValues;
+use fleetgauge_proto::{AgentId, Catalog, Code, Limits, StaticLabels};
 
-use crate::expected::{self, LabelMap, Page, SharedFamilies};
+use crate::catalog_gen::{Declared, Labels, Listed, vec_of};
+use crate::expected::{self, AgentLabels, LabelMap, Page, SharedFamilies};
 use crate::page::parse;
-use crate::schema_gen::{Declared, Labels, vec_of};
+use crate::row_gen::Changes;
+use crate::series::AgentSeries;
+use crate::value_gen::Value;
 
 const IDS: [&str; 4] = ["a", "b.c", "D:1-_", "-"];
 const SHARDS: [u64; 3] = [2, 3, 64];
-const SPECIAL: [f64; 8] =
-    [0.0, -0.0, 1.0, ABSENT, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 9_007_199_254_740_993.0];
 /// Time that the clock advances per step, in milliseconds: enough for a takeover at each step.
 const STEP_MS: u64 = 60_000;
 
 #[derive(Debug, Arbitrary)]
 struct Input {
     pin: Option<(u8, u8)>,
-    schemas: [Declared; 3],
+    catalogs: [Declared; Listed::CHOICES],
     agents: [(Labels, Option<u16>); IDS.len()],
     values: [Value; 8],
     #[arbitrary(with = |u: &mut Unstructured<'_>| vec_of(u, 8, Step::arbitrary))]
@@ -39,39 +43,40 @@ struct Input {
 
 #[derive(Debug, Arbitrary)]
 enum Step {
-    /// An agent reports under a schema, with the values from index `first` on, perhaps over a new
-    /// connection.
-    Enter {
-        agent: u8,
-        schema: u8,
-        first: u8,
-        reconnect: bool,
-    },
+    Report(Report),
     Leave(u8),
 }
 
-#[derive(Debug)]
-struct Value(f64);
-
-impl<'a> Arbitrary<'a> for Value {
-    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        let special: u8 = u.arbitrary()?;
-        SPECIAL.get(usize::from(special)).map_or_else(|| u.arbitrary().map(Self), |v| Ok(Self(*v)))
-    }
+/// An agent sets catalogs, changes rows and reports the values from index `first` on, perhaps over
+/// a new connection.
+#[derive(Debug, Arbitrary)]
+struct Report {
+    agent: u8,
+    catalogs: Listed,
+    rows: Changes,
+    first: u8,
+    reconnect: bool,
 }
 
 /// A registered agent.
 struct Agent {
-    handle: Arc<ConnectionHandle>,
-    labels: LabelMap,
-    schema: usize,
-    row: Vec<f64>,
+    registered: Arc<RegisteredAgent>,
+    labels: AgentLabels,
+    declared: DeclaredSeries,
+}
+
+/// What an agent has declared and reported.
+#[derive(Clone, Default)]
+struct DeclaredSeries {
+    /// Indices of the catalogs, by slot.
+    catalogs: BTreeMap<u8, usize>,
+    series: AgentSeries,
 }
 
 struct World {
     registry: Registry,
-    schemas: Vec<Declared>,
-    /// For each of `schemas`: the index of the first equal schema, and its entry in the registry.
+    catalogs: Vec<Rc<Declared>>,
+    /// For each of `catalogs`: the index of the first equal catalog, and its entry in the registry.
     pinned: Vec<(usize, Pinned)>,
     shared_families: SharedFamilies,
     agents: [Option<Agent>; IDS.len()],
@@ -83,7 +88,11 @@ pub fn check(data: &[u8]) {
     let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(data)) else { return };
     let mut world = World::new(&input);
     for step in &input.steps {
-        world.apply(step, &input);
+        match step {
+            // A session would end, or refuse the agent.
+            Step::Report(report) => drop(world.report(report, &input)),
+            Step::Leave(agent) => world.leave(usize::from(*agent) % IDS.len()),
+        }
         world.check_shared_page();
     }
     world.check_own_pages();
@@ -94,90 +103,148 @@ pub fn check(data: &[u8]) {
 impl World {
     fn new(input: &Input) -> Self {
         let pin =
-            input.pin.map(|(name, kind)| (["a", "b_bytes"][usize::from(name) % 2], kind % 6 + 1));
+            input.pin.map(|(name, kind)| (["a", "b_bytes"][usize::from(name) % 2], kind % 7 + 1));
         let pins = pin.map(|(name, kind)| (name.to_owned(), FamilyKind::from_u8(kind).unwrap()));
-        let limits = SchemaLimits { schemas: 10, bytes: 1 << 20 };
+        let limits = CatalogLimits { catalogs: 10, bytes: 1 << 20 };
         let budget = Arc::new(MemoryBudget::new(usize::MAX));
         let registry = Registry::new(limits, Pins::from_iter(pins), budget);
-        let schemas: Vec<_> = input.schemas.iter().cloned().map(Declared::legal).collect();
+        let catalogs = input.catalogs.iter().cloned().map(Declared::legal).map(Rc::new);
+        let catalogs: Vec<_> = catalogs.collect();
         let mut pinned = Vec::new();
-        for (number, schema) in schemas.iter().enumerate() {
-            let legal = Schema::try_new(&schema.message(), &Limits::default()).unwrap();
-            let (frame, fingerprint) = encode(&schema.message()).unwrap();
-            let known = schemas[..number]
+        for (number, declared) in catalogs.iter().enumerate() {
+            let legal = Catalog::try_new(&declared.message(0), &Limits::default()).unwrap();
+            let (frame, fingerprint) = encode(&declared.message(0)).unwrap();
+            let known = catalogs[..number]
                 .iter()
-                .position(|other| encode(&other.message()).unwrap().0 == frame);
-            let entry = registry.schemas().intern(fingerprint, legal, frame.len()).unwrap();
+                .position(|other| encode(&other.message(0)).unwrap().0 == frame);
+            let entry = registry.catalogs().intern(fingerprint, legal, frame.len()).unwrap();
             pinned.push((known.unwrap_or(number), entry));
         }
         let shared_families = SharedFamilies::new(pin.map(|(name, kind)| (name.to_owned(), kind)));
         let agents = Default::default();
-        Self { registry, schemas, pinned, shared_families, agents, sessions: 0 }
+        Self { registry, catalogs, pinned, shared_families, agents, sessions: 0 }
     }
 
-    fn apply(&mut self, step: &Step, input: &Input) {
-        match *step {
-            Step::Enter { agent, schema, first, reconnect } => {
-                let (agent, schema) = (usize::from(agent) % IDS.len(), usize::from(schema) % 3);
-                self.enter(agent, schema, usize::from(first), reconnect, input);
-            }
-            Step::Leave(agent) => self.leave(usize::from(agent) % IDS.len()),
-        }
-    }
-
-    /// Registers a report. Does nothing if a session would refuse the agent's labels.
-    fn enter(&mut self, at: usize, schema: usize, first: usize, reconnect: bool, input: &Input) {
+    /// Registers a report. Returns an error and does nothing if a session would refuse its labels,
+    /// catalogs or rows.
+    fn report(&mut self, report: &Report, input: &Input) -> Result<(), Code> {
+        let at = usize::from(report.agent) % IDS.len();
         let (labels, client_no) = &input.agents[at];
-        let (schema, entry) = &self.pinned[schema];
-        let entry = entry.entry();
-        let Ok(own) = StaticLabels::try_new(&labels.message()) else { return };
-        if entry.schema().check_static_labels(&own).is_err() {
-            return;
-        }
-        let id = AgentId::try_new(IDS[at]).unwrap();
-        let values = input.values.iter().cycle().skip(first % input.values.len());
-        let row: Vec<_> = values.map(|value| value.0).take(entry.schema().width).collect();
-        let mut bytes = Vec::new();
-        report::write_all(&row, &mut bytes);
+        let own = StaticLabels::try_new(&labels.message()).map_err(|found| found.code())?;
+        let current = self.agents[at].as_ref().filter(|_| !report.reconnect);
+        let pending = current.map(|agent| agent.registered.to_pending_values().unwrap());
+        let mut pending = pending.unwrap_or_else(PendingValues::empty);
+        let mut declared = current.map(|agent| agent.declared.clone()).unwrap_or_default();
+        self.set_catalogs(report.catalogs, &mut pending, &mut declared)?;
+        self.change_rows(&report.rows, &mut pending, &mut declared)?;
+        let values = input.values.iter().cycle().skip(usize::from(report.first) % 8);
+        let before = declared.series.values();
+        let now: Vec<_> = values.map(|value| value.0).take(before.len()).collect();
+        let mut encoded = EncodedValues::default();
+        let shape = declared.series.shape();
+        let shape = shape.iter().map(|(rows, decimals)| (*rows, &**decimals));
+        encoded.encode_changed(&before, &now, shape);
+        pending.apply(&encoded.values()).unwrap();
+        declared.series.report(&encoded.values()).unwrap();
         self.sessions += 1;
-        let handle = match &self.agents[at] {
-            Some(agent) if !reconnect => Arc::clone(&agent.handle),
-            _ => ConnectionHandle::new(self.sessions, "127.0.0.1:9".parse().unwrap(), 0),
+        let registered = match current {
+            Some(Agent { registered, .. }) => {
+                assert!(self.registry.replace(registered, pending).unwrap().is_some());
+                Arc::clone(registered)
+            }
+            None => self.enter(IDS[at], &own, *client_no, pending),
         };
+        let mut fixed = LabelMap::from([("agent".to_owned(), IDS[at].to_owned())]);
+        fixed.extend(client_no.map(|port| ("client_no".to_owned(), port.to_string())));
+        let statics = labels.shown().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let labels = AgentLabels { own: fixed, statics: statics.collect() };
+        self.join(&declared);
+        if let Some(before) = self.agents[at].replace(Agent { registered, labels, declared }) {
+            self.leave_families(&before.declared);
+        }
+        Ok(())
+    }
+
+    fn set_catalogs(
+        &self,
+        listed: Listed,
+        pending: &mut PendingValues,
+        declared: &mut DeclaredSeries,
+    ) -> Result<(), Code> {
+        for (slot, chosen) in listed.slots() {
+            let (index, pinned) = &self.pinned[chosen];
+            self.registry.set_catalog(pending, slot.into(), pinned.clone()).unwrap();
+            declared.catalogs.insert(slot, *index);
+            declared.series.set_catalog(slot, &self.catalogs[*index]);
+        }
+        let checked = pending.check_catalogs(&Limits::default()).map_err(|found| found.code());
+        let is_distinct =
+            if declared.series.has_conflict() { Err(Code::DuplicateFamily) } else { Ok(()) };
+        assert_eq!(checked, declared.series.check_size(&Limits::default()).and(is_distinct));
+        checked
+    }
+
+    fn change_rows(
+        &self,
+        changes: &Changes,
+        pending: &mut PendingValues,
+        declared: &mut DeclaredSeries,
+    ) -> Result<(), Code> {
+        let owned = changes.valid(&declared.series);
+        let changes: Vec<_> = owned.iter().map(|change| change.borrowed()).collect();
+        let changed = self.registry.change_rows(pending, &changes, &Limits::default());
+        let changed = changed.map_err(|refused| match refused {
+            RowsRefused::Violation(violation) => violation.code(),
+            RowsRefused::Full(code) => panic!("{code}"),
+        });
+        assert_eq!(changed, declared.series.change_rows(&changes, &Limits::default()));
+        changed
+    }
+
+    /// Registers an agent over a new connection.
+    fn enter(
+        &self,
+        id: &str,
+        labels: &StaticLabels,
+        client_no: Option<u16>,
+        values: PendingValues,
+    ) -> Arc<RegisteredAgent> {
+        let id = AgentId::try_new(id).unwrap();
         let pending = PendingAgent {
-            labels: write_labels(&id, &own, *client_no),
+            labels: write_labels(&id, labels, client_no),
             id,
             host_nonce: [1; 16],
-            handle: Arc::clone(&handle),
+            handle: ConnectionHandle::new(self.sessions, "127.0.0.1:9".parse().unwrap(), 0),
         };
-        let now = self.sessions * STEP_MS;
-        let entered = self.registry.enter(&pending, entry, &Values::All(&bytes), now);
-        assert!(entered.is_ok(), "{entered:?}");
-        let mut shown = LabelMap::from([("agent".to_owned(), IDS[at].to_owned())]);
-        shown.extend(client_no.map(|port| ("client_no".to_owned(), port.to_string())));
-        shown.extend(labels.shown().map(|(name, value)| (name.to_owned(), value.to_owned())));
-        self.shared_families.join(*schema, &self.schemas);
-        let agent = Agent { handle, labels: shown, schema: *schema, row };
-        if let Some(before) = self.agents[at].replace(agent) {
-            self.shared_families.leave(before.schema, &self.schemas);
+        let entered = self.registry.enter(&pending, values, self.sessions * STEP_MS);
+        entered.unwrap().agent
+    }
+
+    fn join(&mut self, declared: &DeclaredSeries) {
+        for index in declared.catalogs.values() {
+            self.shared_families.join(*index, &self.catalogs);
+        }
+    }
+
+    fn leave_families(&mut self, declared: &DeclaredSeries) {
+        for index in declared.catalogs.values() {
+            self.shared_families.leave(*index, &self.catalogs);
         }
     }
 
     fn leave(&mut self, at: usize) {
         let Some(agent) = self.agents[at].take() else { return };
         let id = AgentId::try_new(IDS[at]).unwrap();
-        assert!(
-            !self.registry.leave(&id, agent.handle.session() + 1),
-            "another session removed the agent"
-        );
-        assert!(self.registry.leave(&id, agent.handle.session()));
-        self.shared_families.leave(agent.schema, &self.schemas);
+        let session = agent.registered.handle().session();
+        assert!(!self.registry.leave(&id, session + 1), "another session removed the agent");
+        assert!(self.registry.leave(&id, session));
+        self.leave_families(&agent.declared);
     }
 
     fn check_shared_page(&self) {
         assert_eq!(
             self.registry.families_suppressed(),
-            self.shared_families.suppressed(&self.schemas)
+            self.shared_families.suppressed(&self.catalogs)
         );
         for format in [Format::Text, Format::OpenMetrics] {
             let page = read(&self.registry.snapshot(), format);
@@ -190,18 +257,18 @@ impl World {
         let mut page = Page::new();
         for (declared, holders) in self.shared_families.shown.values() {
             let (name, mut family) = expected::heading(declared, openmetrics);
-            for agent in self.agents.iter().flatten() {
-                for (_, position) in holders.iter().filter(|(schema, _)| *schema == agent.schema) {
-                    family.samples.append(&mut self.samples(agent, *position));
+            for Agent { labels, declared, .. } in self.agents.iter().flatten() {
+                let slots = declared.series.slots().zip(declared.catalogs.values());
+                for (slot, index) in slots {
+                    for (_, position) in holders.iter().filter(|(catalog, _)| catalog == index) {
+                        let mut own = expected::samples(slot, *position, labels);
+                        family.samples.append(&mut own);
+                    }
                 }
             }
             page.insert(name, family);
         }
         page
-    }
-
-    fn samples(&self, agent: &Agent, family: usize) -> expected::Samples {
-        expected::samples(&self.schemas[agent.schema], family, &agent.labels, &agent.row)
     }
 
     fn check_own_pages(&self) {
@@ -210,15 +277,9 @@ impl World {
             assert_eq!(snapshot.is_some(), agent.is_some());
             let (Some(snapshot), Some(agent)) = (snapshot, agent) else { continue };
             for format in [Format::Text, Format::OpenMetrics] {
-                let families = self.schemas[agent.schema].families.iter().enumerate();
-                let known = families.filter(|(_, family)| (1..=6).contains(&family.kind));
-                let expected = known.map(|(position, declared)| {
-                    let (name, mut family) =
-                        expected::heading(declared, format == Format::OpenMetrics);
-                    family.samples = self.samples(agent, position);
-                    (name, family)
-                });
-                assert_eq!(read(&snapshot, format), expected.collect());
+                let openmetrics = format == Format::OpenMetrics;
+                let expected = agent.declared.series.page(&agent.labels, openmetrics);
+                assert_eq!(read(&snapshot, format), expected);
             }
         }
     }
@@ -244,7 +305,7 @@ impl World {
         assert!(self.expected(Format::Text).is_empty());
         assert_eq!(self.registry.agent_count(), 0);
         self.pinned.clear();
-        self.registry.schemas().forget_unused();
+        self.registry.catalogs().forget_unused();
         assert_eq!(self.registry.budget().taken(), 0);
     }
 }

@@ -112,8 +112,8 @@ fn documented_frame(rest: &[u8], accept: Accept) -> Result<ParsedFrame<'_>, Code
         return Err(Code::BadFlags);
     }
     let expected_version = match kind {
-        1 | 8 => 1,
-        2..=9 | 0x80.. => accept.version,
+        1 | 9 => 1,
+        2..=10 | 0x80.. => accept.version,
         _ => return Err(Code::UnknownKind),
     };
     if version != expected_version {

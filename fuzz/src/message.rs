@@ -6,13 +6,10 @@
 use ::wincode::config::{self, Configuration};
 use fleetgauge_proto::message::{Hello, Label};
 use fleetgauge_proto::{
-    Accept, AgentId, FrameBuffer, Message, StaticLabels, VERSION, Violation, limits,
+    Accept, AgentId, Code, FrameBuffer, Message, StaticLabels, VERSION, Violation, limits,
 };
 
-use self::owned::Owned;
-
-#[path = "../../proto/tests/it/owned.rs"]
-mod owned;
+use crate::owned::Owned;
 
 /// Checks one payload. The first byte of the input is the frame's kind, the others are the payload.
 pub fn check(data: &[u8]) {
@@ -64,13 +61,16 @@ fn decode_with_wincode(kind: u8, payload: &[u8]) -> Option<Owned> {
             }
         };
     }
-    read!(1 Hello 2 Welcome 3 Schema 4 Report 5 Ping 6 Pong 7 Drain 8 Reject 9 Bye)
+    read!(1 Hello 2 Welcome 3 Catalog 4 Rows 5 Report 6 Ping 7 Pong 8 Drain 9 Reject 10 Bye)
 }
 
 /// Whether a payload was refused for its contents, which wincode does not check.
 fn is_about_contents(violation: &Violation) -> bool {
     match violation {
-        Violation::BadStream { .. } | Violation::BadExtension | Violation::BadHello { .. } => true,
+        Violation::BadStream { .. }
+        | Violation::BadExtension
+        | Violation::BadHello { .. }
+        | Violation::BadRow { .. } => true,
         Violation::MalformedPayload { what } => *what == "has a text that is too long",
         _ => false,
     }
@@ -83,7 +83,8 @@ fn check_names(hello: &Hello<'_>) {
     let legal = matches!(id.len(), 1..=128) && id.chars().all(allowed) && id != "." && id != "..";
     assert_eq!(AgentId::try_new(id).is_ok(), legal, "{id:?}");
     let labels = StaticLabels::try_new(&hello.labels);
-    assert_eq!(labels.is_ok(), labels_are_legal(&hello.labels), "{:?}", hello.labels);
+    let code = labels.as_ref().map(drop).map_err(Violation::code);
+    assert_eq!(code, labels_code(&hello.labels), "{:?}", hello.labels);
     let Ok(labels) = labels else { return };
     let mut shown: Vec<_> = hello.labels.iter().filter(|label| !label.value.is_empty()).collect();
     shown.sort_by_key(|label| label.name);
@@ -91,21 +92,37 @@ fn check_names(hello: &Hello<'_>) {
     assert_eq!(labels.iter().collect::<Vec<_>>(), shown);
 }
 
-/// Whether labels are valid according to "Labels" in `docs/protocol.md`.
-pub(crate) fn labels_are_legal(labels: &[Label<'_>]) -> bool {
-    const RESERVED: [&str; 6] = ["agent", "client_no", "instance", "job", "le", "quantile"];
-    let is_legal = |label: &Label<'_>| {
-        is_name(label.name)
-            && !RESERVED.contains(&label.name)
-            && !label.name.starts_with("__")
-            && label.value.len() <= 1024
-    };
+/// Checks labels as "Labels" and "The order of checks" in `docs/protocol.md` specify.
+pub(crate) fn labels_code(labels: &[Label<'_>]) -> Result<(), Code> {
+    if labels.iter().filter(|label| !label.value.is_empty()).count() > 32 {
+        return Err(Code::TooManyLabels);
+    }
+    for label in labels {
+        label_name_code(label.name)?;
+        if label.value.len() > 1024 {
+            return Err(Code::LabelTooLong);
+        }
+    }
     let names: std::collections::BTreeSet<_> = labels.iter().map(|label| label.name).collect();
-    let shown = labels.iter().filter(|label| !label.value.is_empty()).count();
-    shown <= 32 && labels.iter().all(is_legal) && names.len() == labels.len()
+    if names.len() == labels.len() { Ok(()) } else { Err(Code::DuplicateLabel) }
 }
 
-/// Whether a name is valid according to "Names" in `docs/protocol.md`.
+/// Checks the name of a label as "Labels" in `docs/protocol.md` specifies.
+pub(crate) fn label_name_code(name: &str) -> Result<(), Code> {
+    const RESERVED: [&str; 6] = ["agent", "client_no", "instance", "job", "le", "quantile"];
+    match name {
+        _ if !is_name(name) => Err(Code::BadLabelName),
+        _ if RESERVED.contains(&name) || name.starts_with("__") => Err(Code::ReservedLabel),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a metric name is valid according to "Names" in `docs/protocol.md`.
+pub(crate) fn is_metric_name(name: &str) -> bool {
+    is_name(&name.replace(':', "_"))
+}
+
+/// Whether a label name or a unit is valid according to "Names" in `docs/protocol.md`.
 pub(crate) fn is_name(name: &str) -> bool {
     matches!(name.len(), 1..=200)
         && !name.starts_with(|first: char| first.is_ascii_digit())

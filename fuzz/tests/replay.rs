@@ -44,7 +44,9 @@ macro_rules! replayed {
     };
 }
 
-replayed!(claims config credentials exposition frame message proxy schema session);
+replayed!(
+    catalog claims config credentials exposition frame message proxy report rows session
+);
 
 /// Every clone of the repository contains the corpora, so their total size is limited.
 #[test]

@@ -1,4 +1,4 @@
-//! The limits in the settings: connections, memory, schemas, messages, scrapes.
+//! The limits in the settings: connections, memory, catalogs, messages, scrapes.
 
 use std::time::Duration;
 
@@ -39,8 +39,7 @@ pub struct Bounds {
     pub max_interval: Duration,
     /// Maximum frames of an agent per report interval, on average.
     pub reports_per_interval: u64,
-    /// Maximum label values of rows that an agent adds, and rows that it removes, in each second, on
-    /// average.
+    /// Maximum rows that an agent adds and removes per second, on average.
     pub row_changes_per_second: u64,
     /// Maximum HTTP connections.
     pub http_connections: usize,

@@ -213,7 +213,7 @@ const SETTINGS: [Setting; 53] = [
         .under(LIMITS)
         .details(
             "Counts connections, rows, catalogs and unfinished frames. Each scrape needs an \
-             additional copy of the rows.",
+             additional copy of all values.",
         )
         .default("1GiB"),
     setting("max_catalogs", Kind::Number(1, 1 << 20), "N", "Maximum catalogs, in use or not")
@@ -296,8 +296,8 @@ const SETTINGS: [Setting; 53] = [
     setting("max_row_changes", Kind::Number(1, 1_000_000), "N", "Maximum row changes per second")
         .under(AGENT_LIMITS)
         .details(
-            "Rows come and go with devices, mounts and containers. Allows bursts of a hundred \
-             times this number.",
+            "Rows come and go with devices, mounts and containers. Allows bursts of max_series \
+             rows, because an agent adds all its rows when it connects.",
         )
         .default("200"),
     setting(

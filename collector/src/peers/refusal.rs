@@ -68,7 +68,7 @@ fn retry_after_ms(code: Code, session: u64) -> Option<u32> {
         Code::Draining | Code::CredentialRevoked => spread(1_000, 5_000),
         Code::Superseded => Some(10_000),
         Code::IdConflict => Some(30_000),
-        Code::CatalogsFull | Code::TooManyReports => Some(60_000),
+        Code::CatalogsFull | Code::TooManyReports | Code::TooManyRowChanges => Some(60_000),
         _ => None,
     }
 }

@@ -82,6 +82,21 @@ impl PendingValues {
         Ok(())
     }
 
+    /// Returns the number of rows that changes add and remove; they ascend by slot and table. Each
+    /// label value for an unknown table counts as a row.
+    #[must_use]
+    pub fn changed_rows(&self, changes: &[RowChange<'_>]) -> usize {
+        let mut tables = self.layout.labelled_tables().peekable();
+        let changed = |change: &RowChange<'_>| {
+            let place = (usize::from(change.slot), change.table as usize);
+            while tables.next_if(|table| (table.slot, table.index) < place).is_some() {}
+            let table = tables.next_if(|table| (table.slot, table.index) == place);
+            let labels = table.map_or(1, |table| table.table.row_labels.len());
+            change.removed.len() + change.added.len().div_ceil(labels)
+        };
+        changes.iter().map(changed).sum()
+    }
+
     /// Adds and removes rows. The values of new rows are absent. Takes time in proportion to all
     /// tables, values and changes together.
     ///

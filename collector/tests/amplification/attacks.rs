@@ -7,7 +7,7 @@ use fleetgauge_proto::message::Label;
 use fleetgauge_proto::{Code, Fingerprint};
 
 use crate::measure::{Rig, at_most, encode, hello, report};
-use crate::worst::{catalog, column, family, names};
+use crate::worst::{catalog, catalog_of_labels, column, family, names};
 
 const GAUGE: u8 = 1;
 const HISTOGRAM: u8 = 3;
@@ -120,9 +120,7 @@ fn hello_with_many_labels_against_a_catalog_with_many_labels_is_cheap() {
     const MOST: Duration = Duration::from_micros(if cfg!(debug_assertions) { 1_500 } else { 200 });
     let rig = Rig::new(|_| {});
     let names = names(50_000);
-    let own: Vec<_> = names.iter().map(|name| Label { name, value: "x" }).collect();
-    let all = own.chunks(5).map(|labels| column(0, &[], labels)).collect();
-    let (declared, fingerprint) = encode(&catalog(&[family("a", GAUGE)], all));
+    let (declared, fingerprint) = encode(&catalog_of_labels(&names, 7));
     let mut other = rig.connect();
     other.receives(&hello("other", vec![], fingerprint));
     other.receives(&declared);

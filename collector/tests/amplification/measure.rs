@@ -188,6 +188,11 @@ pub(crate) fn frame(message: &Message<'_>) -> Vec<u8> {
 }
 
 pub(crate) fn hello(id: &str, labels: Vec<Label<'_>>, catalog: Fingerprint) -> Vec<u8> {
+    hello_of(id, labels, vec![catalog])
+}
+
+/// A Hello that names these catalogs.
+pub(crate) fn hello_of(id: &str, labels: Vec<Label<'_>>, catalogs: Vec<Fingerprint>) -> Vec<u8> {
     frame(&Message::Hello(Hello {
         min_version: 1,
         max_version: 1,
@@ -198,7 +203,7 @@ pub(crate) fn hello(id: &str, labels: Vec<Label<'_>>, catalog: Fingerprint) -> V
         labels,
         interval_ms: 15_000,
         agent_version: "",
-        catalogs: vec![catalog],
+        catalogs,
         credential: None,
         extensions: Vec::new(),
     }))

@@ -9,7 +9,9 @@ use fleetgauge_proto::message::{
 use fleetgauge_proto::report::Values;
 use fleetgauge_proto::{Fingerprint, Message};
 
-use crate::measure::{Cost, Rig, encode, frame, hello, report, report_of, thread_time};
+use crate::measure::{
+    Cost, Rig, at_most, encode, frame, hello, hello_of, report, report_of, thread_time,
+};
 
 /// Maximum CPU time in nanoseconds for each byte sent.
 const CPU: f64 = 1_000.0;
@@ -33,6 +35,21 @@ const LINES: Bounds = Bounds { page: 1_024.0, ..USUAL };
 /// A value of half a byte has a line with the name and all labels of its series.
 /// `max_page_size_per_agent` limits the bytes.
 const WIDE: Bounds = Bounds { page: 1_024.0, ..USUAL };
+
+/// Maximum cost of one small frame that concerns what was sent before, by this agent or by another.
+/// The rate of frames is limited, so these are not costs for each byte.
+#[derive(Clone, Copy)]
+struct Most {
+    /// CPU time of a release build.
+    cpu: Duration,
+    /// Bytes of memory.
+    memory: usize,
+}
+
+/// Names of all catalogs of an agent are compared: 64,000 at most.
+const ALL_NAMES: Most = Most { cpu: Duration::from_millis(20), memory: 8 << 20 };
+/// All values of an agent are copied: 800 kB at most.
+const ALL_VALUES: Most = Most { cpu: Duration::from_millis(2), memory: 1 << 20 };
 
 /// Repetitions of a short input, because a single one is measured with cold caches.
 const SESSIONS: usize = 200;
@@ -60,6 +77,20 @@ pub(crate) fn catalog<'a>(families: &[Family<'a>], columns: Vec<Column<'a>>) -> 
     Catalog { stream: 0, slot: 0, families: families.to_vec(), tables }
 }
 
+/// A catalog with a label of each of these names, this many on each column. A family has eight
+/// columns, the maximum number of different sets of label names.
+pub(crate) fn catalog_of_labels(names: &[String], of_column: usize) -> Catalog<'_> {
+    const COLUMNS: usize = 8;
+    let columns = names.chunks(of_column).enumerate().map(|(n, names)| {
+        let labels: Vec<_> = names.iter().map(|name| label(name, "x")).collect();
+        column((n / COLUMNS) as u32, &[], &labels)
+    });
+    let columns: Vec<_> = columns.collect();
+    let families = &names[..columns.len().div_ceil(COLUMNS)];
+    let families: Vec<_> = families.iter().map(|name| family(name, GAUGE)).collect();
+    catalog(&families, columns)
+}
+
 fn label<'a>(name: &'a str, value: &'a str) -> Label<'a> {
     Label { name, value }
 }
@@ -76,12 +107,27 @@ fn rising(count: u32) -> Vec<f64> {
 struct Table(Vec<String>);
 
 impl Table {
-    /// Adds a row, and checks its bounds.
-    fn row(&mut self, what: &str, cost: Cost, bounds: Bounds) {
+    fn print(what: &str, cost: Cost) {
         let (cpu, log) = (cost.nanoseconds_a_byte(), cost.a_byte(cost.log));
         let (peak, kept) = (cost.a_byte(cost.peak), cost.a_byte(cost.kept));
         let Cost { sent, page, .. } = cost;
         println!("| {what} | {sent} | {cpu:.0} | {peak:.1} | {kept:.1} | {page:.1} | {log:.2} |");
+    }
+
+    /// Adds a row of a small frame, and checks its cost.
+    fn small(&mut self, what: &str, cost: Cost, most: Most) {
+        Self::print(what, cost);
+        if cost.cpu > at_most(most.cpu) || cost.peak.max(cost.kept) > most.memory {
+            self.0.push(format!("{what}: {cost:?}"));
+        }
+    }
+
+    /// Adds a row, and checks its bounds.
+    fn row(&mut self, what: &str, cost: Cost, bounds: Bounds) {
+        Self::print(what, cost);
+        let (cpu, log) = (cost.nanoseconds_a_byte(), cost.a_byte(cost.log));
+        let (peak, kept) = (cost.a_byte(cost.peak), cost.a_byte(cost.kept));
+        let page = cost.page;
         if cpu > CPU || peak.max(kept) > bounds.memory || page > bounds.page || log > LOG {
             self.0.push(format!("{what}: {cost:?}"));
         }
@@ -139,6 +185,7 @@ fn cost_of_each_frame_kind_is_bounded() {
     let zeros = |n| report(n, &vec![0.0; many]);
     table.reporting("Report of zeros", many, &(2..50).map(zeros).collect::<Vec<_>>());
     rows(&mut table);
+    small_frames(&mut table);
     let bitmap = vec![0; many.div_ceil(8)];
     let none = |n| report_of(n, Values::Changed { bitmap: &bitmap, values: &[] });
     table.reporting("Report without a change", many, &(2..50).map(none).collect::<Vec<_>>());
@@ -189,6 +236,38 @@ fn rows(table: &mut Table) {
     table.row("Rows that replace all others, and Report", cost, WIDE);
 }
 
+/// Small frames that concern much that was sent before.
+fn small_frames(table: &mut Table) {
+    const CATALOGS: usize = 16;
+    let all = names(CATALOGS * 1_000);
+    let rig = Rig::new(|_| {});
+    let mut other = rig.connect();
+    other.receives(&hello("other", vec![], Fingerprint([0; 16])));
+    let mut fingerprints = Vec::new();
+    for (slot, names) in all.chunks(1_000).enumerate() {
+        let families: Vec<_> = names.iter().map(|name| family(name, SUMMARY)).collect();
+        let columns = (0..1_000).map(|n| Column { width: 2, ..column(n, &[], &[]) }).collect();
+        let declared = Catalog { slot: slot as u8, ..catalog(&families, columns) };
+        let (frame, fingerprint) = encode(&declared);
+        other.receives(&frame);
+        assert_eq!(other.refused(), None);
+        fingerprints.push(fingerprint);
+    }
+    let mut agent = rig.connect();
+    let cost = rig.cost(&mut agent, &[hello_of("a", vec![], fingerprints)]);
+    assert_eq!(agent.refused(), None);
+    table.small("Hello that names 16 catalogs of 1,000 families", cost, ALL_NAMES);
+    let empty = Catalog { stream: 0, slot: 15, families: vec![], tables: vec![] };
+    agent.receives(&report(1, &vec![0.0; 2 * CATALOGS * 1_000]));
+    let cost = rig.cost(&mut agent, &[frame(&Message::Catalog(empty))]);
+    assert_eq!(agent.refused(), None);
+    table.small("Catalog that is empty, beside 15 of 1,000 families", cost, ALL_NAMES);
+    let none = frame(&Message::Rows(Rows { stream: 0, changes: vec![] }));
+    let cost = rig.cost(&mut agent, &[none]);
+    assert_eq!(agent.refused(), None);
+    table.small("Rows that change nothing of 30,000 values", cost, ALL_VALUES);
+}
+
 /// The PROXY header before the agent's first byte. Of the longest header all but 36 bytes are
 /// ignored.
 fn proxy_header(table: &mut Table) {
@@ -221,9 +300,7 @@ fn hellos(table: &mut Table) {
     }
     // Against a catalog that another agent has declared.
     let rig = Rig::new(|_| {});
-    let own: Vec<_> = names.iter().map(|name| [label(name, "x")]).collect();
-    let all = own.iter().map(|labels| column(0, &[], labels)).collect();
-    let (declared, fingerprint) = encode(&catalog(&[family("a", GAUGE)], all));
+    let (declared, fingerprint) = encode(&catalog_of_labels(&names, 1));
     let mut other = rig.connect();
     other.receives(&hello("other", vec![], unknown));
     other.receives(&declared);
@@ -238,7 +315,7 @@ fn hellos(table: &mut Table) {
         cost
     });
     let cost = Cost::of_one(&costs.collect::<Vec<_>>());
-    table.row("Hello that names a catalog of many labels", cost, USUAL);
+    table.small("Hello that names a catalog of many labels", cost, ALL_VALUES);
 }
 
 /// Agents with a known catalog that join and leave: with the shortest catalog, and with one of the

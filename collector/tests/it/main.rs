@@ -26,3 +26,4 @@ mod support;
 mod tls;
 #[cfg(unix)]
 mod token;
+mod transcripts;

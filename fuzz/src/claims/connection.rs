@@ -6,13 +6,14 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use fleetgauge_collector::connection::session::Session;
 use fleetgauge_collector::peers::handle::ConnectionHandle;
 use fleetgauge_proto::message::{Hello, Label, Pong, Report, Secret};
-use fleetgauge_proto::report::{Values, write_all};
-use fleetgauge_proto::{Accept, AgentId, Code, FrameBuffer, Message, VERSION, limits, schema};
+use fleetgauge_proto::report::EncodedValues;
+use fleetgauge_proto::{Accept, AgentId, Code, FrameBuffer, Message, VERSION, catalog, limits};
 
 use super::rules::{Answer, Grant, LABELS, Rules, VALUES};
+use crate::catalog_gen::{Declared, DeclaredColumn, DeclaredFamily, DeclaredTable, Labels};
 use crate::credentials::TOKENS;
-use crate::expected::LabelMap;
-use crate::schema_gen::{Declared, DeclaredFamily, DeclaredSeries, Labels};
+use crate::expected::{AgentLabels, LabelMap};
+use crate::series::Row;
 
 const IDS: [&str; 4] = ["a", "ab", "abc", "b"];
 const ALL: Accept = Accept { version: VERSION, max_payload_bytes: limits::MAX_HELLO_BYTES };
@@ -37,7 +38,7 @@ pub(super) struct Connection {
     /// Bytes that the agent has sent and the session has not received.
     in_flight: Vec<u8>,
     state: ClaimState,
-    schema_due: bool,
+    catalog_due: bool,
     sequence: u64,
     reply_buffer: FrameBuffer,
 }
@@ -67,7 +68,7 @@ impl Connection {
             claim: None,
             in_flight: Vec::new(),
             state: ClaimState::Pending,
-            schema_due: false,
+            catalog_due: false,
             sequence: 0,
             reply_buffer: FrameBuffer::default(),
         }
@@ -90,9 +91,9 @@ impl Connection {
                 self.claim = Some(claim);
             }
             Some(claim) if self.session.is_open() => {
-                let schema = claim.schema();
-                if std::mem::take(&mut self.schema_due) {
-                    encode(&Message::Schema(schema.message()), &mut self.in_flight);
+                let catalog = claim.catalog();
+                if std::mem::take(&mut self.catalog_due) {
+                    encode(&Message::Catalog(catalog.message(0)), &mut self.in_flight);
                 } else {
                     self.sequence += 1;
                     self.write_report();
@@ -107,9 +108,9 @@ impl Connection {
     }
 
     fn write_report(&mut self) {
-        let mut values = Vec::new();
-        write_all(&[self.sequence as f64], &mut values);
-        let (sequence, values) = (self.sequence, Values::All(&values));
+        let mut encoded = EncodedValues::default();
+        encoded.encode_all(&[self.sequence as f64], [(1, &[0][..])].into_iter());
+        let (sequence, values) = (self.sequence, encoded.values());
         let report = Report { stream: 0, sequence, unix_ms: 0, values };
         encode(&Message::Report(report), &mut self.in_flight);
     }
@@ -171,7 +172,7 @@ impl Connection {
         while let Some(frame) = self.reply_buffer.next(&mut out, ALL).unwrap() {
             replies.push(match Message::decode(frame).unwrap() {
                 Message::Welcome(welcome) => {
-                    self.schema_due = !welcome.schema_known;
+                    self.catalog_due = welcome.catalogs_known != u16::MAX;
                     Reply::Welcome
                 }
                 Message::Reject(reject) => {
@@ -190,19 +191,18 @@ impl Connection {
             panic!("the page shows {id}, whose claim is not granted");
         };
         assert_eq!(claim.id, id.as_str());
-        let mut all = labels.clone();
-        let own = claim.series.map(|name| (name.to_owned(), "own".to_owned()));
-        for (name, value) in own.into_iter().chain([("agent".to_owned(), claim.id.to_owned())]) {
-            assert_eq!(all.insert(name, value), None, "a series repeats a label of its agent");
-        }
-        all
+        let own = LabelMap::from([("agent".to_owned(), claim.id.to_owned())]);
+        let agent = AgentLabels { own, statics: labels.clone() };
+        let catalog = claim.catalog();
+        let table = &catalog.tables[0];
+        agent.of_series(&catalog, table, &table.columns[0], &Row::new())
     }
 }
 
 impl Claim {
     fn write_hello(&self, out: &mut Vec<u8>) {
         let labels = self.labels.iter().map(|(name, value)| Label { name, value });
-        let (_, fingerprint) = schema::encode(&self.schema().message()).unwrap();
+        let (_, fingerprint) = catalog::encode(&self.catalog().message(0)).unwrap();
         let hello = Hello {
             min_version: 1,
             max_version: 1,
@@ -213,20 +213,22 @@ impl Claim {
             labels: labels.collect(),
             interval_ms: 15_000,
             agent_version: "fuzz",
-            schema: fingerprint,
+            catalogs: vec![fingerprint],
             credential: self.token.map(|token| Secret(TOKENS[token].0.as_bytes())),
             extensions: Vec::new(),
         };
         encode(&Message::Hello(hello), out);
     }
 
-    fn schema(&self) -> Declared {
+    fn catalog(&self) -> Declared {
         let (name, none) = ("load".to_owned(), String::new);
         let labels = self.series.map(|name| (name.to_owned(), "own".to_owned()));
         let labels = Labels(labels.into_iter().collect());
+        let column =
+            DeclaredColumn { family: 0, width: 1, decimals: 0, parameters: Vec::new(), labels };
         Declared {
             families: vec![DeclaredFamily { name, kind: 1, unit: none(), help: none() }],
-            series: vec![DeclaredSeries { family: 0, width: 1, parameters: Vec::new(), labels }],
+            tables: vec![DeclaredTable { row_labels: Vec::new(), columns: vec![column] }],
         }
     }
 

@@ -21,8 +21,8 @@ use fleetgauge_collector::state::CollectorState;
 use fleetgauge_proto::AgentId;
 use prometheus_client::registry::Registry as OwnRegistry;
 
+use crate::catalog_gen::vec_of;
 use crate::collector::{advance, check_empty, connect, read};
-use crate::schema_gen::vec_of;
 
 use connection::{Claim, Connection};
 use rules::Rules;
@@ -42,7 +42,7 @@ struct Input {
 
 #[derive(Debug, Arbitrary)]
 enum Step {
-    /// An agent takes its next step: connect, Hello, Schema or Report. Usually it takes all four at
+    /// An agent takes its next step: connect, Hello, Catalog or Report. Usually it takes all four at
     /// once, with complete messages. Otherwise it takes one, whose last bytes arrive with the next
     /// step.
     Act {

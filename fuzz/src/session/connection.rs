@@ -8,20 +8,22 @@ use std::sync::Arc;
 use fleetgauge_collector::connection::session::Session;
 use fleetgauge_collector::peers::close_reason::CloseReason;
 use fleetgauge_collector::peers::handle::ConnectionHandle;
-use fleetgauge_proto::message::{Bye, Hello, Ping, Pong, Report};
-use fleetgauge_proto::report::{Values, write_all, write_changed};
+use fleetgauge_proto::message::{Bye, Hello, Ping, Pong, Report, Rows};
+use fleetgauge_proto::report::EncodedValues;
 use fleetgauge_proto::{
-    Accept, AgentId, Code, Fingerprint, Frame, FrameBuffer, Message, VERSION, limits, schema,
+    Accept, AgentId, Code, Fingerprint, Frame, FrameBuffer, Limits, Message, VERSION, catalog,
+    limits,
 };
 
-use super::step::{AgentOutput, CHOICES, IDS, Input};
-use crate::expected::{self, LabelMap, Page};
-use crate::schema_gen::Declared;
+use super::step::{AgentOutput, IDS, Input};
+use crate::catalog_gen::{Declared, Listed};
+use crate::expected::{AgentLabels, Page};
+use crate::series::AgentSeries;
 
 const ALL: Accept = Accept { version: VERSION, max_payload_bytes: limits::MAX_PAYLOAD_BYTES };
 
-/// All schemas that agents have declared, by fingerprint.
-pub(super) type KnownSchemas = Rc<RefCell<HashMap<Fingerprint, Rc<Declared>>>>;
+/// All catalogs that agents have declared, by fingerprint.
+pub(super) type KnownCatalogs = Rc<RefCell<HashMap<Fingerprint, Rc<Declared>>>>;
 
 pub(super) struct Connection {
     pub(super) session: Session,
@@ -35,28 +37,30 @@ pub(super) struct Connection {
     /// Decodes the frames that the session sends.
     replies: FrameBuffer,
     rejected: bool,
-    known_schemas: KnownSchemas,
+    known_catalogs: KnownCatalogs,
 }
 
 /// State of an agent, as far as the session has accepted it.
 #[derive(Default)]
 struct Agent {
     id: Option<AgentId>,
-    labels: LabelMap,
-    /// Fingerprint of the agent's schema, from its Hello.
-    fingerprint: Option<Fingerprint>,
+    labels: AgentLabels,
+    /// Fingerprints of the agent's catalogs, from its Hello.
+    listed: Option<Vec<Fingerprint>>,
     welcomed: bool,
-    schema: Option<Rc<Declared>>,
-    full_due: bool,
-    /// Schema and values of the agent's last report.
-    report: Option<(Rc<Declared>, Vec<f64>)>,
+    /// One bit for each slot whose catalog Welcome asked for and the agent has not sent.
+    missing: u16,
+    /// What the agent has with its next report.
+    series: AgentSeries,
+    /// What pages show: the state at the agent's last report.
+    shown: Option<AgentSeries>,
 }
 
 impl Connection {
     pub(super) fn new(
         session: Session,
         handle: Arc<ConnectionHandle>,
-        known_schemas: KnownSchemas,
+        known_catalogs: KnownCatalogs,
     ) -> Self {
         Self {
             session,
@@ -67,7 +71,7 @@ impl Connection {
             sent: FrameBuffer::default(),
             replies: FrameBuffer::default(),
             rejected: false,
-            known_schemas,
+            known_catalogs,
         }
     }
 
@@ -75,30 +79,37 @@ impl Connection {
         self.session.close_reason().is_some()
     }
 
-    /// Returns the next message of a correct agent.
-    pub(super) fn next_output(&self, id: u8, host: u8, schema: u8) -> AgentOutput {
+    /// Returns the next message of a correct agent: often a Catalog that is missing, and sometimes
+    /// rows between two reports.
+    pub(super) fn next_output(&self, id: u8, host: u8, catalogs: Listed) -> AgentOutput {
         match &self.agent {
             Agent { id: None, .. } => {
-                AgentOutput::Hello { id, host, labels: id, schema, interval_ms: 15_000 }
+                AgentOutput::Hello { id, host, labels: id, catalogs, interval_ms: 15_000 }
             }
             Agent { welcomed: false, .. } => AgentOutput::Bytes(Vec::new()),
-            Agent { schema: None, .. } => AgentOutput::Schema(schema),
-            _ => {
-                AgentOutput::Report { full: id.is_multiple_of(2), bits: schema.into(), skipped: 0 }
+            Agent { missing: 0, .. } => AgentOutput::Report {
+                full: id.is_multiple_of(2),
+                bits: catalogs.0.into(),
+                kept: host,
+                skipped: 0,
+            },
+            Agent { missing, .. } => {
+                let slot = missing.trailing_zeros() as u8;
+                AgentOutput::Catalog { slot, catalog: catalogs.0 }
             }
         }
     }
 
     /// Sends a frame or arbitrary bytes, which arrive with the next [`deliver`](Self::deliver).
     pub(super) fn send(&mut self, output: &AgentOutput, input: &Input) {
-        let mut bitmap = Vec::new();
-        let mut values = Vec::new();
-        let schema = |chosen: u8| input.schemas[usize::from(chosen) % CHOICES].message();
+        let mut encoded = EncodedValues::default();
+        let changes;
         let message = match *output {
-            AgentOutput::Hello { id, host, labels, schema: chosen, interval_ms } => {
-                let fingerprint =
-                    schema::encode(&schema(chosen)).map(|(_, fingerprint)| fingerprint);
-                let labels = input.labels[usize::from(labels) % CHOICES].message();
+            AgentOutput::Hello { id, host, labels, catalogs, interval_ms } => {
+                let fingerprint = |(_, chosen): (u8, usize)| {
+                    let encoded = catalog::encode(&input.catalogs[chosen].message(0));
+                    encoded.map_or(Fingerprint([0; 16]), |(_, fingerprint)| fingerprint)
+                };
                 Message::Hello(Hello {
                     min_version: 1,
                     max_version: 1,
@@ -106,29 +117,40 @@ impl Connection {
                     agent_id: IDS[usize::from(id) % IDS.len()],
                     host_nonce: [host % 3; 16],
                     process_nonce: [7; 16],
-                    labels,
+                    labels: input.labels[usize::from(labels) % input.labels.len()].message(),
                     interval_ms: interval_ms.into(),
                     agent_version: "fuzz",
-                    schema: fingerprint.unwrap_or(Fingerprint([0; 16])),
+                    catalogs: catalogs.slots().map(fingerprint).collect(),
                     credential: None,
                     extensions: Vec::new(),
                 })
             }
-            AgentOutput::Schema(chosen) => Message::Schema(schema(chosen)),
-            AgentOutput::Report { full, bits, skipped } => {
+            AgentOutput::Catalog { slot, catalog } => {
+                let chosen = &input.catalogs[usize::from(catalog) % input.catalogs.len()];
+                Message::Catalog(chosen.message(slot))
+            }
+            AgentOutput::Rows(ref rows) => {
+                changes = rows.of(&self.agent.series);
+                let changes = changes.iter().map(|change| change.borrowed()).collect();
+                Message::Rows(Rows { stream: 0, changes })
+            }
+            AgentOutput::Report { full, bits, kept, skipped } => {
                 self.sequence = self.sequence.wrapping_add(u64::from(skipped) + 1);
-                let before = self.agent.report.as_ref().map_or(&[][..], |(_, row)| row);
-                let width = self.agent.width();
-                let now = vec![f64::from_bits(bits.rotate_right(16)); width];
-                let values = if full || before.len() != width {
-                    write_all(&now, &mut values);
-                    Values::All(&values)
+                let before = self.agent.series.values();
+                let new = f64::from_bits(bits.rotate_right(16));
+                let is_kept = |at: usize| kept >> (at % 8) & 1 == 1;
+                let now = before.iter().enumerate();
+                let now: Vec<_> =
+                    now.map(|(at, old)| if is_kept(at) { *old } else { new }).collect();
+                let shape = self.agent.series.shape();
+                let shape = shape.iter().map(|(rows, decimals)| (*rows, &**decimals));
+                if full {
+                    encoded.encode_all(&now, shape);
                 } else {
-                    write_changed(before, &now, &mut bitmap, &mut values);
-                    Values::Changed { bitmap: &bitmap, values: &values }
-                };
-                let (sequence, unix_ms) = (self.sequence, 0);
-                Message::Report(Report { stream: 0, sequence, unix_ms, values })
+                    encoded.encode_changed(&before, &now, shape);
+                }
+                let (sequence, values) = (self.sequence, encoded.values());
+                Message::Report(Report { stream: 0, sequence, unix_ms: 0, values })
             }
             AgentOutput::Ping => Message::Ping(Ping { token: 1 }),
             AgentOutput::Pong => Message::Pong(Pong { token: 1 }),
@@ -187,14 +209,14 @@ impl Connection {
         let mut frames = Vec::new();
         while let Ok(Some(frame)) = self.sent.next(&mut received, ALL) {
             match Message::decode(frame) {
-                Ok(Message::Hello(hello)) if self.agent.fingerprint.is_none() => {
+                Ok(Message::Hello(hello)) if self.agent.listed.is_none() => {
                     let classic = self.session.collector().config.classic;
                     self.agent.apply_hello(&hello, &self.handle, classic);
                 }
-                Ok(Message::Schema(schema)) => {
+                Ok(Message::Catalog(catalog)) => {
                     let fingerprint = Fingerprint::of_payload(frame.payload).unwrap();
-                    let declared = Rc::new(Declared::of(&schema));
-                    self.known_schemas.borrow_mut().insert(fingerprint, declared);
+                    let declared = Rc::new(Declared::of(&catalog));
+                    self.known_catalogs.borrow_mut().insert(fingerprint, declared);
                     frames.push((frame.header, frame.payload.to_vec()));
                 }
                 _ => frames.push((frame.header, frame.payload.to_vec())),
@@ -202,7 +224,7 @@ impl Connection {
         }
         self.read_replies(out);
         for (header, payload) in frames.into_iter().filter(|_| is_open) {
-            self.agent.apply(Frame { header, payload: &payload }, &self.known_schemas);
+            self.agent.apply(Frame { header, payload: &payload }, &self.known_catalogs);
         }
     }
 
@@ -213,7 +235,7 @@ impl Connection {
             assert!(!self.rejected, "the session sends after a Reject");
             match Message::decode(frame).unwrap() {
                 Message::Welcome(welcome) => {
-                    self.agent.welcome(welcome.schema_known, &self.known_schemas);
+                    self.agent.welcome(welcome.catalogs_known, &self.known_catalogs);
                 }
                 Message::Reject(reject) => {
                     assert!(
@@ -231,20 +253,13 @@ impl Connection {
 
     /// Returns the id if the agent has reported and its session is open. The pages must show it.
     pub(super) fn reporting(&self) -> Option<&AgentId> {
-        self.agent.id.as_ref().filter(|_| self.agent.report.is_some() && !self.has_ended())
+        self.agent.id.as_ref().filter(|_| self.agent.shown.is_some() && !self.has_ended())
     }
 
     /// Returns the page that must be shown for this id; `None` if the connection is not that agent.
     pub(super) fn expected_page(&self, id: &AgentId) -> Option<Page> {
-        let (schema, row) = self.agent.report.as_ref()?;
-        let known = schema.families.iter().enumerate();
-        let known = known.filter(|(_, family)| (1..=6).contains(&family.kind));
-        let page = known.map(|(position, declared)| {
-            let (name, mut family) = expected::heading(declared, false);
-            family.samples = expected::samples(schema, position, &self.agent.labels, row);
-            (name, family)
-        });
-        (self.agent.id.as_ref() == Some(id)).then(|| page.collect())
+        let shown = self.agent.shown.as_ref()?;
+        (self.agent.id.as_ref() == Some(id)).then(|| shown.page(&self.agent.labels, false))
     }
 }
 
@@ -252,49 +267,47 @@ impl Agent {
     fn apply_hello(&mut self, hello: &Hello<'_>, handle: &ConnectionHandle, classic: bool) {
         self.id = AgentId::try_new(hello.agent_id).ok();
         let shown = hello.labels.iter().filter(|label| !label.value.is_empty());
-        self.labels = shown.map(|label| (label.name.to_owned(), label.value.to_owned())).collect();
-        self.labels.insert("agent".to_owned(), hello.agent_id.to_owned());
+        let shown = shown.map(|label| (label.name.to_owned(), label.value.to_owned()));
+        self.labels.statics = shown.collect();
+        self.labels.own.insert("agent".to_owned(), hello.agent_id.to_owned());
         if classic {
-            self.labels.insert("client_no".to_owned(), handle.address().port().to_string());
+            let client_no = handle.address().port().to_string();
+            self.labels.own.insert("client_no".to_owned(), client_no);
         }
-        self.fingerprint = Some(hello.schema);
-        self.full_due = true;
+        self.listed = Some(hello.catalogs.clone());
     }
 
-    fn welcome(&mut self, schema_known: bool, known_schemas: &KnownSchemas) {
+    fn welcome(&mut self, catalogs_known: u16, known_catalogs: &KnownCatalogs) {
         self.welcomed = true;
-        if schema_known {
-            let known =
-                self.fingerprint.and_then(|print| known_schemas.borrow().get(&print).cloned());
-            self.schema = Some(known.expect("the collector knows a schema that nobody sent"));
+        self.missing = !catalogs_known;
+        for (slot, fingerprint) in (0..).zip(self.listed.iter().flatten()) {
+            if catalogs_known >> slot & 1 == 1 {
+                let known = known_catalogs.borrow().get(fingerprint).cloned();
+                let known = known.expect("the collector knows a catalog that nobody sent");
+                self.series.set_catalog(slot, &known);
+            }
         }
     }
 
-    fn apply(&mut self, frame: Frame<'_>, known_schemas: &KnownSchemas) {
+    fn apply(&mut self, frame: Frame<'_>, known_catalogs: &KnownCatalogs) {
         match Message::decode(frame).unwrap() {
-            Message::Schema(_) => {
+            Message::Catalog(catalog) => {
                 let fingerprint = Fingerprint::of_payload(frame.payload).unwrap();
-                self.schema = known_schemas.borrow().get(&fingerprint).cloned();
-                self.full_due = true;
+                let known = &known_catalogs.borrow()[&fingerprint];
+                self.series.set_catalog(catalog.slot, known);
+                self.missing &= !(1 << catalog.slot);
+            }
+            Message::Rows(rows) => {
+                assert_eq!(self.missing, 0, "rows were accepted without a catalog");
+                let changed = self.series.change_rows(&rows.changes, &Limits::default());
+                assert_eq!(changed, Ok(()), "{rows:?} were accepted");
             }
             Message::Report(report) => {
-                let schema = self.schema.clone().expect("a report was accepted without a schema");
-                if self.full_due {
-                    self.report = Some((schema, vec![0.0; self.width()]));
-                    self.full_due = false;
-                }
-                if let Some((_, row)) = &mut self.report {
-                    report.values.apply(row);
-                }
+                assert_eq!(self.missing, 0, "a report was accepted without a catalog");
+                self.series.report(&report.values).expect("the values were accepted");
+                self.shown = Some(self.series.clone());
             }
             _ => {}
         }
-    }
-
-    /// Number of values in the next report.
-    fn width(&self) -> usize {
-        self.schema
-            .as_ref()
-            .map_or(0, |schema| schema.series.iter().map(|series| series.width as usize).sum())
     }
 }

@@ -25,10 +25,11 @@ use fleetgauge_collector::state::CollectorState;
 use fleetgauge_proto::AgentId;
 use prometheus_client::registry::Registry as OwnRegistry;
 
+use crate::catalog_gen::Listed;
 use crate::collector::{self, advance, check_empty, read, text};
 use crate::expected::Page;
 
-use connection::{Connection, KnownSchemas};
+use connection::{Connection, KnownCatalogs};
 use step::{Bounds, CONNECTIONS, IDS, Input, Step};
 
 /// Bytes by which memory may exceed its limit: the check before an array is allocated uses an
@@ -39,7 +40,7 @@ struct World {
     input: Input,
     collector: Arc<CollectorState>,
     connections: [Option<Connection>; CONNECTIONS],
-    known_schemas: KnownSchemas,
+    known_catalogs: KnownCatalogs,
     /// Every id that has been registered so far.
     seen: BTreeSet<AgentId>,
     /// Snapshot that a slow scrape holds, and the page rendered from it when it was taken.
@@ -65,14 +66,14 @@ impl World {
         let collector =
             Arc::new(CollectorState::new(config(&input.bounds), &mut OwnRegistry::default()));
         let connections = Default::default();
-        let known_schemas = KnownSchemas::default();
-        Self { input, collector, connections, known_schemas, seen: BTreeSet::new(), scrape: None }
+        let known_catalogs = KnownCatalogs::default();
+        Self { input, collector, connections, known_catalogs, seen: BTreeSet::new(), scrape: None }
     }
 
     fn apply(&mut self, step: Step) {
         match step {
             Step::Connect { at, address } => self.connect(at, address),
-            Step::Behave { at, id, host, schema } => self.behave(at, id, host, schema),
+            Step::Behave { at, id, host, catalogs } => self.behave(at, id, host, catalogs),
             Step::Send { at, output, withheld } => {
                 let Some(connection) = &mut self.connections[at] else { return };
                 connection.send(&output, &self.input);
@@ -117,7 +118,7 @@ impl World {
         let address = SocketAddr::from(([127, 0, 0, address % 2], 1000 + at as u16));
         let Some((session, handle)) = collector::connect(&self.collector, address) else { return };
         self.connections[at] =
-            Some(Connection::new(session, handle, Rc::clone(&self.known_schemas)));
+            Some(Connection::new(session, handle, Rc::clone(&self.known_catalogs)));
     }
 
     /// Closes a connection as its task does in the collector.
@@ -129,10 +130,10 @@ impl World {
     }
 
     /// Sends the next message of a correct agent, or connects it if it has no open session.
-    fn behave(&mut self, at: usize, id: u8, host: u8, schema: u8) {
+    fn behave(&mut self, at: usize, id: u8, host: u8, catalogs: Listed) {
         match &self.connections[at] {
             Some(connection) if !connection.has_ended() => {
-                let output = connection.next_output(id, host, schema);
+                let output = connection.next_output(id, host, catalogs);
                 self.apply(Step::Send { at, output, withheld: 0 });
             }
             _ => self.connect(at, id),
@@ -231,6 +232,6 @@ fn config(bounds: &Bounds) -> Config {
     config.bounds.address.exempt = Prefixes::default();
     config.bounds.handshakes = usize::from(bounds.handshakes % 6) + 1;
     config.bounds.memory = 1000 + 2 * usize::from(bounds.memory);
-    config.bounds.schemas.schemas = usize::from(bounds.schemas % 4) + 1;
+    config.bounds.catalogs.catalogs = usize::from(bounds.catalogs % 4) + 1;
     config
 }

@@ -2,19 +2,18 @@
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 
-use crate::schema_gen::{Declared, Labels, vec_of};
+use crate::catalog_gen::{Declared, Labels, Listed, vec_of};
+use crate::row_gen::Changes;
 
 pub(super) const CONNECTIONS: usize = 5;
 pub(super) const IDS: [&str; 3] = ["a", "b", "c"];
-/// Number of schemas, and of label sets, that agents choose from.
-pub(super) const CHOICES: usize = 3;
 
 #[derive(Debug, Arbitrary)]
 pub(super) struct Input {
     pub(super) bounds: Bounds,
-    #[arbitrary(with = schemas)]
-    pub(super) schemas: [Declared; CHOICES],
-    pub(super) labels: [Labels; CHOICES],
+    #[arbitrary(with = catalogs)]
+    pub(super) catalogs: [Declared; Listed::CHOICES],
+    pub(super) labels: [Labels; 3],
     #[arbitrary(with = |u: &mut Unstructured<'_>| vec_of(u, 40, Step::arbitrary))]
     pub(super) steps: Vec<Step>,
 }
@@ -26,7 +25,7 @@ pub(super) struct Bounds {
     pub(super) departed: u8,
     pub(super) per_address: u8,
     pub(super) handshakes: u8,
-    pub(super) schemas: u8,
+    pub(super) catalogs: u8,
     pub(super) memory: u16,
 }
 
@@ -38,7 +37,7 @@ pub(super) enum Step {
         at: usize,
         id: u8,
         host: u8,
-        schema: u8,
+        catalogs: Listed,
     },
     /// Sends a frame or arbitrary bytes. They arrive together with earlier bytes, except for the
     /// last `withheld`.
@@ -73,13 +72,21 @@ pub(super) enum AgentOutput {
         id: u8,
         host: u8,
         labels: u8,
-        schema: u8,
+        catalogs: Listed,
         interval_ms: u16,
     },
-    Schema(u8),
+    Catalog {
+        #[arbitrary(with = slot)]
+        slot: u8,
+        catalog: u8,
+    },
+    Rows(Changes),
+    /// Reports one new value for all but the kept values, which are chosen by one bit for each of
+    /// eight.
     Report {
         full: bool,
         bits: u64,
+        kept: u8,
         skipped: u8,
     },
     Ping,
@@ -91,10 +98,16 @@ pub(super) enum AgentOutput {
     Bytes(Vec<u8>),
 }
 
-/// Generates two valid schemas and an arbitrary one.
-fn schemas(u: &mut Unstructured<'_>) -> Result<[Declared; CHOICES]> {
-    let [one, other, any]: [Declared; CHOICES] = u.arbitrary()?;
+/// Generates two valid catalogs and an arbitrary one.
+fn catalogs(u: &mut Unstructured<'_>) -> Result<[Declared; Listed::CHOICES]> {
+    let [one, other, any]: [Declared; Listed::CHOICES] = u.arbitrary()?;
     Ok([one.legal(), other.legal(), any])
+}
+
+/// Generates a slot: one of the first three, or any number.
+fn slot(u: &mut Unstructured<'_>) -> Result<u8> {
+    let any: u8 = u.arbitrary()?;
+    Ok(if any < 192 { any % 3 } else { any - 192 })
 }
 
 fn index(u: &mut Unstructured<'_>) -> Result<usize> {

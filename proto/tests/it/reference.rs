@@ -4,7 +4,7 @@
 //! encoding would have written.
 
 use fleetgauge_proto::Code;
-use fleetgauge_proto::report::{ABSENT, is_absent};
+use fleetgauge_proto::report::is_absent;
 
 use crate::owned::Values;
 
@@ -148,6 +148,8 @@ pub(crate) fn decode(values: &Values, cells: &[f64], decimals: &[u8]) -> Result<
 
 #[test]
 fn the_reference_codes_some_values_as_written_by_hand() {
+    use fleetgauge_proto::report::ABSENT;
+
     let cases: [(f64, f64, u8, u8, &[u8]); 10] = [
         (0.0, 0.0, 0, 0, &[]),
         (0.0, -1.0, 0, 1, &[1]),

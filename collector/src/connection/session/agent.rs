@@ -1,5 +1,6 @@
 //! The agent of a session: its registration, its catalogs and rows, and its rate limits.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use fleetgauge_proto::limits::MIN_INTERVAL_MS;
@@ -23,8 +24,6 @@ use crate::telemetry::log_limiter::log_if;
 /// collector or a network failure has delayed arrive at once.
 const BURST_INTERVALS: Millis = 20;
 
-/// Burst of added and removed rows, in seconds: all rows of an agent that connects.
-const BURST_SECONDS: u64 = 100;
 /// A second of the rate limits' clock.
 const SECOND: u64 = 1_000 * MICROS;
 
@@ -127,11 +126,14 @@ impl Agent {
         }
     }
 
-    /// Returns the labels as written between the braces of the agent's series.
-    pub(super) fn labels(&self) -> &str {
+    /// Returns the labels as written between the braces of the agent's series; empty if another
+    /// connection has taken over the id.
+    pub(super) fn labels(&self) -> Cow<'_, str> {
         match &self.registration {
-            Registration::Pending(pending) => &pending.labels,
-            Registration::Registered(registered) => registered.labels(),
+            Registration::Pending(pending) => Cow::from(&*pending.labels),
+            Registration::Registered(registered) => {
+                registered.labels().unwrap_or_default().into_string().into()
+            }
         }
     }
 
@@ -161,7 +163,7 @@ impl Agent {
         let burst = reports * BURST_INTERVALS;
         let detail = format!(
             "too many frames; the last was a {kind}. The limit is {reports} per {interval_ms} ms, \
-             and {burst} in a burst; a Schema counts as {reports}"
+             and {burst} in a burst; a Catalog counts as {reports}"
         );
         Err(Refusal { detail, ..Refusal::of(Code::TooManyReports) })
     }
@@ -182,7 +184,7 @@ impl Agent {
             collector.telemetry.metrics.families_skipped.inc_by(skipped as u64);
             let measured = MeasuredCatalog::from(catalog);
             // A refused catalog must not evict others from the store.
-            check_page(measured.page_bytes_without_rows(self.labels()), &collector.config)?;
+            check_page(measured.page_bytes_without_rows(&self.labels()), &collector.config)?;
             catalogs.intern(fingerprint, measured, frame.payload.len()).map_err(Refusal::of)?
         };
         self.set_catalog(slot, catalog, collector)?;
@@ -199,7 +201,7 @@ impl Agent {
         let mut pending = self.take_pending()?;
         collector.registry.set_catalog(&mut pending, slot, catalog).map_err(Refusal::of)?;
         pending.check_catalogs(&collector.config.bounds.limits)?;
-        check_page(pending.page_bytes(self.labels()), &collector.config)?;
+        check_page(pending.page_bytes(&self.labels()), &collector.config)?;
         self.pending = Some(pending);
         Ok(())
     }
@@ -211,36 +213,35 @@ impl Agent {
         now: Millis,
         collector: &CollectorState,
     ) -> Result<(), Refusal> {
-        self.charge_rows(rows, now, collector)?;
         let mut pending = self.take_pending()?;
+        self.charge_rows(pending.changed_rows(&rows.changes), now, collector)?;
         let limits = &collector.config.bounds.limits;
         let changed = collector.registry.change_rows(&mut pending, &rows.changes, limits);
         changed.map_err(|refused| match refused {
             RowsRefused::Violation(violation) => Refusal::from(violation),
             RowsRefused::Full(code) => Refusal::of(code),
         })?;
-        check_page(pending.page_bytes(self.labels()), &collector.config)?;
+        check_page(pending.page_bytes(&self.labels()), &collector.config)?;
         self.pending = Some(pending);
         Ok(())
     }
 
-    /// Charges added and removed rows to their rate limit.
+    /// Charges added and removed rows to their rate limit. Bursts are allowed because an agent adds
+    /// all its rows when it connects.
     fn charge_rows(
         &mut self,
-        rows: &Rows<'_>,
+        changed: usize,
         now: Millis,
         collector: &CollectorState,
     ) -> Result<(), Refusal> {
         let max = collector.config.bounds.row_changes_per_second;
-        let changes = rows.changes.iter();
-        let changed = changes.map(|change| (change.removed.len() + change.added.len()) as u64);
-        let cost = changed.sum::<u64>().saturating_mul(SECOND / max);
-        if self.changed.try_pour(now * MICROS, cost, BURST_SECONDS * SECOND) {
+        let burst = u64::from(collector.config.bounds.limits.max_series);
+        let cost_of = |rows: u64| rows.saturating_mul(SECOND / max);
+        if self.changed.try_pour(now * MICROS, cost_of(changed as u64), cost_of(burst)) {
             return Ok(());
         }
         let detail = format!(
-            "too many rows come and go: the limit is {max} per second, with bursts of \
-             {BURST_SECONDS} s"
+            "too many rows come and go: the limit is {max} per second, and {burst} in a burst"
         );
         Err(Refusal { detail, ..Refusal::of(Code::TooManyRowChanges) })
     }

@@ -267,7 +267,7 @@ impl World {
 
 /// Checks that the computed size of an agent's lines bounds the rendered ones.
 pub(super) fn assert_page_is_bounded(agent: &RegisteredAgent, own: &Snapshot) {
-    let bound = agent.layout().page_bytes(agent.labels());
+    let bound = layout(&agent).page_bytes(&agent.labels().unwrap());
     for format in [Format::Text, Format::OpenMetrics] {
         let mut page = Vec::new();
         render(own, format, &mut page).unwrap();

@@ -1,13 +1,17 @@
 //! Attacks with the content of a catalog.
 
+use std::io::Write;
+
 use fleetgauge_proto::message::{Catalog, Column, Family, Label, Table};
 use fleetgauge_proto::{Code, Message};
 
 use super::{AttackedCollector, Stage};
 use crate::support::agent::{Agent, identity};
+use crate::support::collector::config;
+use crate::support::driven::Rig;
 use crate::support::frames::{
-    COUNTER, GAUGE, HISTOGRAM, INFO, LATER, SUMMARY, catalog_of, disks, family, frame, gauges_in,
-    labelled, single, table, wide,
+    COUNTER, GAUGE, HISTOGRAM, INFO, LATER, SUMMARY, catalog_of, disks, family, frame, gauges,
+    gauges_in, labelled, report, single, table, wide,
 };
 
 impl AttackedCollector {
@@ -41,7 +45,7 @@ impl AttackedCollector {
 fn invalid_metric_name_is_rejected() {
     let mut attacked = AttackedCollector::new();
     let long = "a".repeat(201);
-    for name in ["", "1a", "a-b", "a:b", "a b", "a{b=\"c\"}", "\u{e4}", "a\n", long.as_str()] {
+    for name in ["", "1a", "a-b", "a b", "a{b=\"c\"}", "\u{e4}", "a\n", long.as_str()] {
         attacked.refuses_catalog(&[family(name, GAUGE)], &[], Code::BadMetricName);
     }
     for (name, kind) in
@@ -97,6 +101,14 @@ fn too_many_families_are_rejected() {
 }
 
 #[test]
+fn catalog_of_65536_families_is_rejected() {
+    let names: Vec<_> = (0..65_536).map(|n| format!("f{n}")).collect();
+    let families: Vec<_> = names.iter().map(|name| family(name, GAUGE)).collect();
+    let columns: Vec<_> = (0..10).map(single).collect();
+    AttackedCollector::new().refuses_catalog(&families, &columns, Code::TooManyFamilies);
+}
+
+#[test]
 fn too_many_series_are_rejected() {
     let values: Vec<_> = (0..50_001).map(|n| n.to_string()).collect();
     let series: Vec<_> =
@@ -128,8 +140,11 @@ fn too_many_label_bytes_are_rejected() {
 }
 
 #[test]
-fn duplicate_series_are_rejected() {
+fn family_twice_with_the_same_labels_is_rejected() {
     let mut attacked = AttackedCollector::new();
+    let columns = [labelled(0, &[("x", "1")]), labelled(0, &[("x", "1")])];
+    let tables = [table(&["device"], &columns)];
+    attacked.refuses_tables(&[family("a", GAUGE)], &tables, Code::DuplicateSeries);
     attacked.refuses_catalog(&[family("a", GAUGE)], &[single(0), single(0)], Code::DuplicateSeries);
     let (one, other) = ([("x", "1"), ("y", "2")], [("y", "2"), ("x", "1")]);
     let series = [labelled(0, &one), labelled(0, &other)];
@@ -179,8 +194,10 @@ fn non_finite_or_unsorted_bounds_are_rejected() {
 }
 
 #[test]
-fn label_of_a_column_and_of_its_rows_is_rejected() {
+fn label_name_twice_is_rejected() {
     let mut attacked = AttackedCollector::new();
+    let columns = [labelled(0, &[("device", "x"), ("device", "y")])];
+    attacked.refuses_catalog(&[family("a", GAUGE)], &columns, Code::DuplicateLabel);
     let columns = [labelled(0, &[("device", "x")])];
     let both = [table(&["device"], &columns)];
     attacked.refuses_tables(&[family("a", GAUGE)], &both, Code::DuplicateLabel);
@@ -280,6 +297,61 @@ fn known_catalogs_in_hello_that_do_not_fit_together_are_rejected() {
     hello.catalogs.push(catalog.fingerprint);
     let bytes = frame(&Message::Hello(hello));
     attacked.refuses(Stage::Connected, &bytes, Code::DuplicateFamily);
+}
+
+#[test]
+fn label_value_of_a_megabyte_is_rejected() {
+    let mut attacked = AttackedCollector::new();
+    let long = "x".repeat(1_000_000);
+    let columns = [labelled(0, &[("x", &long)])];
+    attacked.refuses_catalog(&[family("a", GAUGE)], &columns, Code::LabelTooLong);
+}
+
+#[test]
+fn flood_of_catalogs_that_replace_each_other_is_rejected() {
+    let mut attacked = AttackedCollector::new();
+    attacked.refuses_after(Stage::Reporting, Code::TooManyReports, |attacker| {
+        for number in 0..1_000 {
+            // A rejected agent continues to send until the connection ends.
+            let catalog = gauges(&[&format!("g{number}")]);
+            if attacker.stream.write_all(&catalog.bytes).is_err() {
+                break;
+            }
+        }
+    });
+    // The burst of twenty, and those of the attacker and its neighbour.
+    assert!(attacked.held().catalogs <= 23.0, "{:?}", attacked.held());
+}
+
+/// An agent that keeps to the rate limit may replace its catalog for ever.
+#[test]
+fn catalogs_replaced_without_end_evict_only_unused_ones() {
+    let mut config = config();
+    config.bounds.catalogs.catalogs = 5;
+    let mut rig = Rig::new(config);
+    let mut neighbour = rig.connect();
+    neighbour.receives(&rig, &identity("neighbour").hello(&gauges(&["peace"])));
+    neighbour.receives(&rig, &gauges(&["peace"]).bytes);
+    neighbour.receives(&rig, &report(1, &[1.0]));
+    let mut attacker = rig.connect();
+    attacker.receives(&rig, &identity("attacker").hello(&gauges(&["g0"])));
+    let mut held = Vec::new();
+    for number in 0..1_000 {
+        // Names of equal length, so that the catalogs have equal sizes.
+        attacker.receives(&rig, &gauges(&[&format!("g{number:03}")]).bytes);
+        attacker.receives(&rig, &report(number, &[2.0]));
+        neighbour.receives(&rig, &report(2 + number, &[1.0]));
+        assert_eq!((attacker.close_reason(), neighbour.close_reason()), (None, None));
+        let registry = &rig.collector.registry;
+        assert!(registry.catalogs().len() <= 5);
+        held.push(registry.budget().taken());
+        let page = rig.page();
+        assert_eq!(page.samples().count(), 2);
+        assert_eq!(page.value("peace{agent=\"neighbour\"}"), Some(1.0));
+        assert_eq!(page.value(&format!("g{number:03}{{agent=\"attacker\"}}")), Some(2.0));
+        rig.now += 30_000;
+    }
+    assert_eq!(held[10..].iter().max(), held[10..].iter().min(), "memory does not grow");
 }
 
 #[test]

@@ -76,6 +76,14 @@ fn long_label_value_is_rejected() {
 }
 
 #[test]
+fn label_value_of_a_megabyte_is_rejected() {
+    let long = "v".repeat(1_000_000);
+    // The header is enough.
+    let start = &labelled(&[("dc", &long)])[..1_000];
+    AttackedCollector::new().refuses(Stage::Connected, start, Code::FrameTooLarge);
+}
+
+#[test]
 fn too_many_labels_are_rejected() {
     let names: Vec<_> = (0..33).map(|n| format!("l{n}")).collect();
     let labels: Vec<_> = names.iter().map(|name| (name.as_str(), "v")).collect();

@@ -21,7 +21,7 @@ use fleetgauge_proto::Code;
 use crate::support::agent::{Agent, Identity, Received, identity};
 use crate::support::collector::Collector;
 use crate::support::frames::{CatalogFrame, gauges, label};
-use crate::support::holds_within;
+use crate::support::{eventually, holds_within};
 
 /// Time for which the collector discards input after a Reject.
 const LINGER: Duration = Duration::from_secs(1);
@@ -35,6 +35,15 @@ enum Stage {
     Welcomed,
     /// Registered, with two gauges and a report of sequence number 1.
     Reporting,
+}
+
+/// What a collector holds for its agents.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    /// Charged memory, in bytes.
+    memory: f64,
+    /// Stored catalogs, in use or not.
+    catalogs: f64,
 }
 
 /// A collector with an agent that must not be affected.
@@ -73,6 +82,21 @@ impl AttackedCollector {
         }
     }
 
+    fn held(&self) -> Held {
+        let page = self.collector.page_at("/metrics/self");
+        let of = |series| page.value(series).unwrap();
+        Held { memory: of("fleetgauge_memory_bytes"), catalogs: of("fleetgauge_catalogs") }
+    }
+
+    /// Waits until no memory of an attacker is left, except for that of catalogs. They stay for
+    /// agents that return, until their limits are reached.
+    fn nothing_is_left(&self, before: Held) {
+        eventually("memory is freed", || {
+            let after = self.held();
+            after.memory <= before.memory || after.catalogs > before.catalogs
+        });
+    }
+
     /// Checks that these bytes are rejected with this code, and have no other effect.
     fn refuses(&mut self, stage: Stage, bytes: &[u8], code: Code) {
         self.refuses_after(stage, code, |attacker| attacker.send(bytes));
@@ -86,13 +110,16 @@ impl AttackedCollector {
     ) -> String {
         let reason = code.reason();
         let before = (self.collector.rejects(reason), self.collector.closed(reason));
+        let held = self.held();
         let mut attacker = self.attacker(stage);
         attack(&mut attacker);
         let (text, _) = attacker.expect_reject(code);
         assert!(!text.is_empty());
+        drop(attacker);
         let after = (self.collector.rejects(reason), self.collector.closed(reason));
         assert_eq!(after, (before.0 + 1.0, before.1 + 1.0), "{reason} is counted");
         self.unaffected();
+        self.nothing_is_left(held);
         text
     }
 

@@ -9,8 +9,8 @@ use crate::support::agent::{Identity, identity};
 use crate::support::collector::config;
 use crate::support::driven::{Driven, Rig, Sent};
 use crate::support::frames::{
-    add_disks, change, changed_first, changed_from, disks, frame, gauges, gauges_in, hello, report,
-    rows,
+    GAUGE, add_disks, catalog_in, change, changed_first, changed_from, disks, family, frame,
+    gauges, gauges_in, hello, report, rows, single, table,
 };
 
 /// The series of an agent without its name: `load`, `used{sda}`.
@@ -126,22 +126,43 @@ fn replaced_catalog_has_no_rows() {
 
 #[test]
 fn too_many_row_changes_are_rejected() {
-    let mut rig = rig();
+    let mut config = config();
+    config.bounds.limits.max_series = 20_001;
+    let mut rig = Rig::new(config);
     let mut agent = reporting(&rig, &every_second(), &disks());
     let names: Vec<_> = (0..10_000).map(|n| format!("d{n:04}")).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let all: Vec<u32> = (0..10_000).collect();
-    // A burst of a hundred times 200 rows.
+    // A burst of as many rows as the agent may have series.
     agent.receives(&rig, &add_disks(&names));
     agent.receives(&rig, &rows(&[change(0, 1, &all, &[])]));
     agent.receives(&rig, &report(2, &[2.0]));
     rig.now += 1_000;
-    agent.receives(&rig, &add_disks(&names[..200]));
-    agent.receives(&rig, &report(3, &[1.0; 401]));
+    agent.receives(&rig, &add_disks(&names[..201]));
+    agent.receives(&rig, &report(3, &[1.0; 403]));
     assert_eq!((agent.close_reason(), agent.take_sent()), (None, vec![]));
     agent.receives(&rig, &rows(&[change(0, 1, &[0], &[])]));
     is_refused(&mut agent, Code::TooManyRowChanges);
     assert!(rig.page().0.is_empty());
+}
+
+#[test]
+fn agent_can_add_as_many_rows_as_it_may_have_series_at_once() {
+    let config = config();
+    let count = config.bounds.limits.max_series as usize;
+    let rig = Rig::new(config);
+    let catalog =
+        catalog_in(0, &[family("used", GAUGE)], &[table(&["device", "mountpoint"], &[single(0)])]);
+    let mut agent = reporting(&rig, &every_second(), &gauges(&["load"]));
+    agent.receives(&rig, &catalog.bytes);
+    let names: Vec<_> = (0..count).map(|n| format!("{n:05}")).collect();
+    for some in names.chunks(count / 2) {
+        let added: Vec<_> = some.iter().flat_map(|name| [name, "/"]).collect();
+        agent.receives(&rig, &rows(&[change(0, 0, &[], &added)]));
+    }
+    agent.receives(&rig, &report(2, &vec![1.0; count]));
+    assert_eq!((agent.close_reason(), agent.take_sent()), (None, vec![]));
+    assert_eq!(rig.page().samples().count(), count);
 }
 
 #[test]

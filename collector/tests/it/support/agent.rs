@@ -167,18 +167,31 @@ impl<S: Read + Write> Agent<S> {
         assert_eq!(self.receive(), Received::Pong(token));
     }
 
-    pub(crate) fn receive(&mut self) -> Received {
+    /// Receives the header and payload of a frame, or how the connection ended.
+    pub(crate) fn receive_frame(&mut self) -> Result<(Header, Vec<u8>), Received> {
         let mut header = [0; HEADER_LEN];
         match self.stream.read_exact(&mut header) {
             Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Received::Closed,
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Received::Reset,
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                return Err(Received::Closed);
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                return Err(Received::Reset);
+            }
             Err(error) => panic!("nothing received: {error}"),
         }
         let accept = Accept { version: 1, max_payload_bytes: 16 * 1024 };
         let header = Header::parse(&header, accept).unwrap();
         let mut payload = vec![0; header.len as usize];
         self.stream.read_exact(&mut payload).unwrap();
+        Ok((header, payload))
+    }
+
+    pub(crate) fn receive(&mut self) -> Received {
+        let (header, payload) = match self.receive_frame() {
+            Ok(frame) => frame,
+            Err(ended) => return ended,
+        };
         match Message::decode(Frame { header, payload: &payload }).unwrap() {
             Message::Welcome(m) => Received::Welcome {
                 interval_ms: m.interval_ms,

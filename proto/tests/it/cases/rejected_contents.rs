@@ -97,10 +97,10 @@ fn rows() -> Vec<Rejected> {
     let pairs = |name, why, added: &[&str]| {
         of(name, Code::BadRow, why, 2, &[&["/", "ext4"]], change(&[], added))
     };
-    let several = |name, why, (slot, table)| {
-        let first = RowChange { table: 1, ..change(&[], &["sda"]) };
-        let second = RowChange { slot, table, ..change(&[], &["sdb"]) };
-        reject(name, Code::BadRow, why, rows_frame(vec![first, second]))
+    let several = |name, why, first: (u8, u32), second: (u8, u32)| {
+        let of = |(slot, table), value| RowChange { slot, table, ..change(&[], &[value]) };
+        let changes = vec![of(first, "sda"), of(second, "sdb")];
+        reject(name, Code::BadRow, why, rows_frame(changes))
     };
     let long = "x".repeat(1025);
     vec![
@@ -127,8 +127,19 @@ fn rows() -> Vec<Rejected> {
             "The second label decides.",
             &["/var", "xfs", "/var", "ext4"],
         ),
-        several("changes_of_one_table", "A table occurs twice.", (0, 1)),
-        several("changes_of_falling_tables", "The second change is of an earlier table.", (0, 0)),
+        several("changes_of_one_table", "A table occurs twice.", (0, 1), (0, 1)),
+        several(
+            "changes_of_falling_tables",
+            "The second change is of an earlier table.",
+            (0, 1),
+            (0, 0),
+        ),
+        several(
+            "changes_of_falling_slots",
+            "The second change is of an earlier slot, though of a later table.",
+            (1, 0),
+            (0, 1),
+        ),
         of(
             "row_label_1025",
             Code::LabelTooLong,
