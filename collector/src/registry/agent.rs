@@ -86,6 +86,13 @@ impl Series {
             Self::Gone => None,
         }
     }
+
+    pub(super) const fn own(&self) -> Option<&OwnSeries> {
+        match self {
+            Self::Own(own) => Some(own),
+            Self::Shared(_) | Self::Gone => None,
+        }
+    }
 }
 
 /// Stores the values of a report. After an invalid report all values are absent, because some may

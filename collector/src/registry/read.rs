@@ -143,12 +143,8 @@ impl Groups {
             let agent = batch.get(index).filter(|agent| is_wanted(agent.id.as_str()));
             agent.map(|agent| agent.series.lock())
         });
-        let own = |series| match series {
-            &Series::Own(ref own) => Some(own),
-            Series::Shared(_) | Series::Gone => None,
-        };
         let own: [Option<&OwnSeries>; BATCH] =
-            std::array::from_fn(|index| locked[index].as_deref().and_then(own));
+            std::array::from_fn(|index| locked[index].as_deref().and_then(Series::own));
         let first = |own: &OwnSeries| {
             let label = own.labels.as_bytes().first().copied().map_or(0, u64::from);
             own.values.first().map_or(0, |value| value.to_bits()).wrapping_add(label)

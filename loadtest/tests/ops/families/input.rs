@@ -83,7 +83,7 @@ fn rows(number: usize, names: &[&str]) -> Vec<String> {
     };
     let hard = |at: usize| HARD_TEXTS[(number + at) % HARD_TEXTS.len()];
     let first_empty = |at: usize| if at == 0 { "" } else { hard(at) };
-    let rows = vec![join(&|_| "plain"), join(&hard), join(&first_empty), String::new()];
+    let rows = [join(&|_| "plain"), join(&hard), join(&first_empty), String::new()];
     // Without its only label, a family's third sample is its fourth; without labels, all are.
     let kept = match names.len() {
         0 => 3..4,

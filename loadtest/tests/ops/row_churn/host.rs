@@ -113,7 +113,7 @@ impl Host {
         self.number += 1;
         for (at, table) in TABLES.iter().enumerate() {
             for number in 0..table.rows {
-                if self.random() % 5 == 0 {
+                if self.random().is_multiple_of(5) {
                     let row = (table.row)(number);
                     if self.rows[at].remove(&row).is_none() {
                         self.rows[at].insert(row, number);

@@ -16,7 +16,7 @@ use super::prometheus::{Prometheus, shipped};
 use super::reporter::Reporter;
 use host::{AGENT, Host, STEP_METRIC, Series, step_of};
 
-/// Sets the length of the test in seconds: 600 for a long run.
+/// Sets the length of the test in seconds: 600 for the long run in `docs/testing.md`.
 const LENGTH: &str = "ROW_CHURN_SECONDS";
 /// Length of the test otherwise.
 const DEFAULT_LENGTH: Duration = Duration::from_secs(60);
