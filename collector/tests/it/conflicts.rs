@@ -7,8 +7,8 @@ use crate::support::agent::{Agent, identity};
 use crate::support::collector::{Collector, config};
 use crate::support::eventually;
 use crate::support::frames::{
-    COUNTER, COUNTER_AS_NAMED, CatalogFrame, GAUGE, HISTOGRAM, INFO, LATER, SUMMARY, catalog_of, family,
-    gauges, single, wide,
+    COUNTER, COUNTER_AS_NAMED, CatalogFrame, GAUGE, HISTOGRAM, INFO, LATER, SUMMARY, catalog_of,
+    family, gauges, single, wide,
 };
 
 fn of_kind(name: &str, kind: u8) -> CatalogFrame {
