@@ -134,7 +134,7 @@ impl RowChurn {
             return Some(Row { number, generation: 0 });
         }
         let reports = sequence + self.phase(agent, table, number);
-        let generation = (reports * u64::from(self.rate) >> RATE_BITS) as u32;
+        let generation = ((reports * u64::from(self.rate)) >> RATE_BITS) as u32;
         let row = Row { number, generation };
         is_present(agent, table, row).then_some(row)
     }
