@@ -244,14 +244,14 @@ fn a_removed_row_is_found() {
 #[test]
 fn a_missing_row_is_found() {
     for model in [stable(), churning()] {
-        for table in 1..TABLES.len() {
+        for (table, spec) in TABLES.iter().enumerate().skip(1) {
             let rows: Vec<_> = model.rows(AGENT, table, NOW).collect();
             for missing in rows {
                 let mut values = Vec::new();
-                TABLES[table].push_row(AGENT, missing, &mut values);
-                let own = format!("{}=\"{}\"", TABLES[table].row_labels[0], values[0]);
+                spec.push_row(AGENT, missing, &mut values);
+                let own = format!("{}=\"{}\"", spec.row_labels[0], values[0]);
                 let mut page = lines(model, AGENT, NOW);
-                let name = format!("simnode_{}_", TABLES[table].name);
+                let name = format!("simnode_{}_", spec.name);
                 page.retain(|line| !(line.labels.contains(&own) && line.name.starts_with(&name)));
                 assert_eq!(reasons(model, &page), ["incomplete"], "{own}");
             }
