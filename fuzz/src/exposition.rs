@@ -12,8 +12,8 @@ use fleetgauge_collector::exposition::{Format, Snapshot, openmetrics, render, wr
 use fleetgauge_collector::limits::memory_budget::MemoryBudget;
 use fleetgauge_collector::peers::handle::ConnectionHandle;
 use fleetgauge_collector::registry::{
-    CatalogLimits, FleetShard, PendingAgent, PendingValues, Pinned, Pins, RegisteredAgent,
-    Registry, RowsRefused,
+    CatalogLimits, FleetShard, NotChanged, PendingAgent, PendingValues, Pinned, Pins,
+    RegisteredAgent, Registry,
 };
 use fleetgauge_proto::catalog::{FamilyKind, encode};
 use fleetgauge_proto::report::EncodedValues;
@@ -194,8 +194,8 @@ impl World {
         let changes: Vec<_> = owned.iter().map(|change| change.borrowed()).collect();
         let changed = self.registry.change_rows(pending, &changes, &Limits::default());
         let changed = changed.map_err(|refused| match refused {
-            RowsRefused::Violation(violation) => violation.code(),
-            RowsRefused::Full(code) => panic!("{code}"),
+            NotChanged::Violation(violation) => violation.code(),
+            NotChanged::Full(code) => panic!("{code}"),
         });
         assert_eq!(changed, declared.series.change_rows(&changes, &Limits::default()));
         changed

@@ -8,8 +8,8 @@ use arbitrary::{Arbitrary, Unstructured};
 use fleetgauge_collector::limits::memory_budget::MemoryBudget;
 use fleetgauge_collector::peers::handle::ConnectionHandle;
 use fleetgauge_collector::registry::{
-    CatalogLimits, Layout, PendingAgent, PendingValues, Pinned, Pins, RegisteredAgent, Registry,
-    RowsRefused,
+    CatalogLimits, Layout, NotChanged, PendingAgent, PendingValues, Pinned, Pins, RegisteredAgent,
+    Registry,
 };
 use fleetgauge_proto::message::{RowChange, Rows};
 use fleetgauge_proto::report::EncodedValues;
@@ -155,8 +155,8 @@ impl World {
         let mut pending = self.take_pending();
         let changed = self.registry.change_rows(&mut pending, &rows.changes, &self.limits);
         let changed = changed.map_err(|refused| match refused {
-            RowsRefused::Violation(violation) => violation.code(),
-            RowsRefused::Full(code) => panic!("{code}"),
+            NotChanged::Violation(violation) => violation.code(),
+            NotChanged::Full(code) => panic!("{code}"),
         });
         let expected = self.series.change_rows(&rows.changes, &self.limits);
         assert_eq!(changed, expected, "{rows:?}");

@@ -100,6 +100,20 @@ impl Values<'_> {
     }
 }
 
+impl Values<'_> {
+    /// Checks that the values can be those of this many cells, before memory is allocated for them.
+    ///
+    /// # Errors
+    /// [`Violation::BadBitmap`] or [`Violation::WrongValueCount`].
+    pub fn check_count(&self, cells: usize) -> Result<(), Violation> {
+        let (values, count) = match self {
+            Self::All(values) => (values, cells),
+            Self::Changed { bitmap, values } => (values, changed(bitmap, cells)?),
+        };
+        CodedValues::try_new(values, count).map(drop)
+    }
+}
+
 /// Returns the value from which a cell's next value is coded.
 fn before(cell: f64) -> f64 {
     if is_absent(cell) { 0.0 } else { cell }

@@ -11,6 +11,10 @@ use crate::peers::refusal::Refusal;
 const NOT_IN_ALLOWED: &str =
     "may not be set by agents; add it to allow_labels or remove it from the agent";
 
+/// Detail text of a Reject for a label of a series that the agent's credential pins.
+pub(super) const PINNED: &str =
+    "has a value in the credentials file; the agent's series may not have a label of this name";
+
 /// The names of the static labels that agents may set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Labels {
@@ -73,7 +77,7 @@ impl Labels {
     }
 }
 
-fn not_allowed(name: &str, why: &str) -> Refusal {
+pub(super) fn not_allowed(name: &str, why: &str) -> Refusal {
     let detail = format!("label {name:?} {why}");
     Refusal { detail, ..Refusal::of(Code::LabelNotAllowed) }
 }

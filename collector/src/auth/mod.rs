@@ -17,8 +17,9 @@ mod tokens;
 use std::sync::Arc;
 
 use fleetgauge_proto::message::Secret;
-use fleetgauge_proto::{AgentId, StaticLabels};
+use fleetgauge_proto::{AgentId, Catalog, StaticLabels};
 
+use crate::peers::refusal::Refusal;
 use crate::tls::{Certificate, NamePattern, PortTls};
 use credential_id::CredentialId;
 
@@ -149,5 +150,26 @@ impl AuthPolicy {
             Some(agents) => agents.still_pinned(id, credential),
         };
         pinned.is_some_and(|pinned| self.labels.still_allow(labels, pinned))
+    }
+
+    /// Checks that no label of an agent's series has the name of a label that its credential pins.
+    /// The series would show the agent's value under that name.
+    ///
+    /// # Errors
+    /// [`Code::LabelNotAllowed`](fleetgauge_proto::Code::LabelNotAllowed), with the name.
+    pub fn check_series<'a>(
+        &self,
+        id: &AgentId,
+        credential: CredentialId,
+        catalogs: impl Iterator<Item = &'a Catalog> + Clone,
+    ) -> Result<(), Refusal> {
+        let pinned = self.agents.as_ref().and_then(|agents| agents.still_pinned(id, credential));
+        let names = pinned.into_iter().flat_map(StaticLabels::iter).map(|(name, _)| name);
+        for name in names {
+            if catalogs.clone().any(|catalog| catalog.has_label(name)) {
+                return Err(labels::not_allowed(name, labels::PINNED));
+            }
+        }
+        Ok(())
     }
 }

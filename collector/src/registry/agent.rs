@@ -95,18 +95,18 @@ impl Series {
     }
 }
 
-/// Stores the values of a report. After an invalid report all values are absent, because some may
+/// Stores the values of a report. Returns their number. After an invalid report all values are absent, because some may
 /// be new and others old.
 pub(super) fn decode(
     values: &Values<'_>,
     own: &mut [f64],
     layout: &Layout,
-) -> Result<(), Violation> {
+) -> Result<usize, Violation> {
     let decoded = values.decode(own, layout.shape());
     if decoded.is_err() {
         own.fill(ABSENT);
     }
-    decoded
+    decoded.map(|()| own.len())
 }
 
 impl RegisteredAgent {
@@ -135,17 +135,17 @@ impl RegisteredAgent {
         self.series.lock().read(|_, layout, _| Arc::clone(layout))
     }
 
-    /// Stores the values of a report. Returns `false` if another connection has taken over the id.
+    /// Stores the values of a report. Returns the number of values, absent ones included; `None` if
+    /// another connection has taken over the id.
     ///
     /// # Errors
     /// The first [`Violation`] found. All values are then absent.
-    pub fn store(&self, values: &Values<'_>) -> Result<bool, Violation> {
+    pub fn store(&self, values: &Values<'_>) -> Result<Option<usize>, Violation> {
         match &mut *self.series.lock() {
-            Series::Shared(row) => row.store(values)?,
-            Series::Own(own) => decode(values, &mut own.values, &own.layout)?,
-            Series::Gone => return Ok(false),
+            Series::Shared(row) => row.store(values).map(Some),
+            Series::Own(own) => decode(values, &mut own.values, &own.layout).map(Some),
+            Series::Gone => Ok(None),
         }
-        Ok(true)
     }
 
     /// Copies layout and values, to change them; `None` if another connection has taken over the

@@ -84,7 +84,7 @@ pub(super) struct LabelledTable<'a> {
 
 impl Layout {
     /// Returns the catalogs.
-    pub fn catalogs(&self) -> impl Iterator<Item = &Arc<CatalogEntry>> {
+    pub fn catalogs(&self) -> impl Iterator<Item = &Arc<CatalogEntry>> + Clone {
         self.sections.iter().flatten().map(|section| section.catalog.entry())
     }
 

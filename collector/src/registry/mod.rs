@@ -17,12 +17,14 @@ mod read;
 mod row_store;
 mod slab;
 mod stripe;
+mod totals;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use dashmap::{DashMap, Entry};
 use fleetgauge_proto::message::RowChange;
+use fleetgauge_proto::report::Values;
 use fleetgauge_proto::{AgentId, Code, Limits};
 use parking_lot::Mutex;
 
@@ -35,7 +37,7 @@ pub use catalogs::{CatalogEntry, CatalogLimits, CatalogStore, MeasuredCatalog, P
 pub use families::{GaugeFamily, Pins};
 pub use fleet_shard::FleetShard;
 pub use layout::{Layout, PlacedTable};
-pub use pending_values::{PendingValues, RowsRefused};
+pub use pending_values::{NotChanged, PendingValues};
 pub(crate) use slab::BlockView;
 
 use agent::{ById, OwnSeries, Series, Takeovers};
@@ -43,6 +45,7 @@ use families::Families;
 use layout::LayoutStore;
 use row_store::RowStore;
 use stripe::Stripe;
+use totals::Totals;
 
 /// Stripes of the agents, each with a lock. A snapshot holds one of the locks at a time, while it
 /// copies a sixty-fourth of the fleet's values.
@@ -82,6 +85,7 @@ pub struct Registry {
     rows: RowStore,
     layouts: LayoutStore,
     families: Mutex<Families>,
+    totals: Totals,
     budget: Arc<MemoryBudget>,
 }
 
@@ -96,6 +100,7 @@ impl Registry {
             rows: RowStore::new(Arc::clone(&budget)),
             layouts: LayoutStore::default(),
             families: Mutex::new(Families::new(pins)),
+            totals: Totals::default(),
             budget,
         }
     }
@@ -123,6 +128,18 @@ impl Registry {
     #[must_use]
     pub fn agent_count(&self) -> usize {
         self.agents.len()
+    }
+
+    /// Returns the number of series of all agents, absent ones included.
+    #[must_use]
+    pub fn series_count(&self) -> usize {
+        self.totals.series()
+    }
+
+    /// Returns the number of rows of all agents, in tables with row labels.
+    #[must_use]
+    pub fn row_count(&self) -> usize {
+        self.totals.rows()
     }
 
     /// Returns the number of suppressed families of live catalogs.
@@ -166,15 +183,29 @@ impl Registry {
     /// Adds and removes rows of pending values. There must be at most one change for each table.
     ///
     /// # Errors
-    /// [`RowsRefused`]
+    /// [`NotChanged`]
     pub fn change_rows(
         &self,
         pending: &mut PendingValues,
         changes: &[RowChange<'_>],
         limits: &Limits,
-    ) -> Result<(), RowsRefused> {
+    ) -> Result<(), NotChanged> {
         pending.change_rows(changes, limits, &self.rows)?;
-        self.charge(pending).map_err(RowsRefused::Full)
+        self.charge(pending).map_err(NotChanged::Full)
+    }
+
+    /// Writes the values of a report into pending values.
+    ///
+    /// # Errors
+    /// [`NotChanged`]
+    pub fn apply(
+        &self,
+        pending: &mut PendingValues,
+        values: &Values<'_>,
+    ) -> Result<(), NotChanged> {
+        values.check_count(pending.layout().cells())?;
+        self.take_by(|| pending.charge_all(&self.budget)).map_err(NotChanged::Full)?;
+        Ok(pending.apply(values)?)
     }
 
     /// Registers an agent at its first report, with the values of that report. Replaces an older
@@ -236,6 +267,7 @@ impl Registry {
             index: AtomicUsize::new(0),
             series: Mutex::new(Series::Gone),
         });
+        self.totals.add(&series.layout);
         let bytes = stripe.insert(&agent, &mut agent.series.lock(), series);
         self.budget.correct(needed, bytes + RegisteredAgent::bytes(id));
         match self.agents.entry(ById(Arc::clone(&agent))) {
@@ -283,6 +315,8 @@ impl Registry {
             families.leave(&before.layout);
             families.suppressed_of(&joined)
         };
+        self.totals.add(&series.layout);
+        self.totals.remove(&before.layout);
         let bytes = stripe.insert(agent, &mut place, series);
         drop(place);
         drop(stripe);
@@ -328,6 +362,7 @@ impl Registry {
         let removed = stripe.remove(agent, &mut agent.series.lock());
         let Some((series, bytes)) = removed else { return };
         self.budget.give_back(bytes + RegisteredAgent::bytes(&agent.id));
+        self.totals.remove(&series.layout);
         self.families.lock().leave(&series.layout);
     }
 

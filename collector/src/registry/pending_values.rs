@@ -19,19 +19,20 @@ use crate::limits::memory_budget::{MemoryBudget, Reservation};
 #[derive(Debug)]
 pub struct PendingValues {
     layout: Layout,
-    /// The values of the layout.
+    /// The values of the layout; empty while all are absent, so that a catalog or rows without a
+    /// report take no memory for values.
     values: Vec<f64>,
     /// Memory of both, taken from the limit until they are visible.
     charge: Option<Reservation>,
 }
 
-/// Why rows cannot be changed.
+/// Why pending values are not changed.
 #[derive(Debug, thiserror::Error)]
-pub enum RowsRefused {
+pub enum NotChanged {
     /// The frame is invalid.
     #[error(transparent)]
     Violation(#[from] Violation),
-    /// The collector has no memory for the rows.
+    /// The collector has no memory for them.
     #[error("{0}")]
     Full(Code),
 }
@@ -57,7 +58,17 @@ impl PendingValues {
     /// Takes the memory of layout and values from the budget. Returns whether the limit allows it.
     #[must_use]
     pub(super) fn charge(&mut self, budget: &Arc<MemoryBudget>) -> bool {
-        let bytes = size_of_val(&*self.values) + self.layout.bytes();
+        self.charge_for(self.values.len(), budget)
+    }
+
+    /// Like [`Self::charge`], before all values are stored.
+    #[must_use]
+    pub(super) fn charge_all(&mut self, budget: &Arc<MemoryBudget>) -> bool {
+        self.charge_for(self.layout.cells(), budget)
+    }
+
+    fn charge_for(&mut self, values: usize, budget: &Arc<MemoryBudget>) -> bool {
+        let bytes = values * size_of::<f64>() + self.layout.bytes();
         self.charge.get_or_insert_with(|| Reservation::empty(budget)).resize(bytes)
     }
 
@@ -78,7 +89,9 @@ impl PendingValues {
         let cells = section.cells();
         let place = self.layout.place(slot);
         self.layout.set(slot, section);
-        self.values.splice(place, std::iter::repeat_n(ABSENT, cells));
+        if !self.values.is_empty() {
+            self.values.splice(place, std::iter::repeat_n(ABSENT, cells));
+        }
         Ok(())
     }
 
@@ -101,32 +114,39 @@ impl PendingValues {
     /// tables, values and changes together.
     ///
     /// # Errors
-    /// [`RowsRefused`]; layout and values are then unchanged.
+    /// [`NotChanged`]; layout and values are then unchanged.
     pub(super) fn change_rows(
         &mut self,
         changes: &[RowChange<'_>],
         limits: &Limits,
         store: &RowStore,
-    ) -> Result<(), RowsRefused> {
+    ) -> Result<(), NotChanged> {
         let edited = edit(&self.layout, changes)?;
         let cells = self.check_size(&edited, limits)?;
-        let mut values = Vec::with_capacity(cells);
-        let mut copied = 0;
-        for edited in &edited {
-            values.extend_from_slice(&self.values[copied..edited.before.start]);
-            copied = edited.move_values(&self.values, &mut values);
-        }
-        values.extend_from_slice(&self.values[copied..]);
+        let values =
+            if self.values.is_empty() { Vec::new() } else { self.moved_values(&edited, cells) };
         let stored = edited.into_iter().map(|edited| {
             let LabelledTable { slot, rows_index, .. } = edited.before;
             store.intern(edited.rows).map(|rows| (slot, rows_index, rows))
         });
-        let stored = stored.collect::<Result<Vec<_>, _>>().map_err(RowsRefused::Full)?;
+        let stored = stored.collect::<Result<Vec<_>, _>>().map_err(NotChanged::Full)?;
         for (slot, rows_index, rows) in stored {
             self.layout.set_rows(slot, rows_index, rows);
         }
         self.values = values;
         Ok(())
+    }
+
+    /// Returns the values of the rows after a change.
+    fn moved_values(&self, edited: &[EditedTable<'_>], cells: usize) -> Vec<f64> {
+        let mut values = Vec::with_capacity(cells);
+        let mut copied = 0;
+        for edited in edited {
+            values.extend_from_slice(&self.values[copied..edited.before.start]);
+            copied = edited.move_values(&self.values, &mut values);
+        }
+        values.extend_from_slice(&self.values[copied..]);
+        values
     }
 
     /// Checks the limits of all rows together. Returns the number of values.
@@ -138,7 +158,7 @@ impl PendingValues {
                 edited.iter().map(|edited| edited.before.rows.len() * of_row(&edited.before));
             now + after.sum::<usize>() - before.sum::<usize>()
         };
-        let cells = total(self.values.len(), &|before| before.table.width);
+        let cells = total(self.layout.cells(), &|before| before.table.width);
         if cells > limits.max_values as usize {
             return Err(Violation::TooManyValues { count: cells as u64, max: limits.max_values });
         }
@@ -160,7 +180,7 @@ impl PendingValues {
     /// # Errors
     /// The first [`Violation`] found.
     pub fn check_catalogs(&self, limits: &Limits) -> Result<(), Violation> {
-        let cells = self.values.len();
+        let cells = self.layout.cells();
         if cells > limits.max_values as usize {
             return Err(Violation::TooManyValues { count: cells as u64, max: limits.max_values });
         }
@@ -193,6 +213,9 @@ impl PendingValues {
     /// # Errors
     /// The first [`Violation`] found; some values are then already written.
     pub fn apply(&mut self, values: &Values<'_>) -> Result<(), Violation> {
+        let cells = self.layout.cells();
+        values.check_count(cells)?;
+        self.values.resize(cells, ABSENT);
         values.decode(&mut self.values, self.layout.shape())
     }
 }

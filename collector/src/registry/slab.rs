@@ -103,8 +103,8 @@ impl<'a> BlockView<'a> {
 }
 
 impl SlabRow {
-    /// Stores the values of a report.
-    pub(super) fn store(&self, values: &Values<'_>) -> Result<(), Violation> {
+    /// Stores the values of a report. Returns their number.
+    pub(super) fn store(&self, values: &Values<'_>) -> Result<usize, Violation> {
         let Block { layout, width, agents, .. } = &*self.block;
         let own = &mut agents.lock().values[self.index() * width..][..*width];
         decode(values, own, layout)

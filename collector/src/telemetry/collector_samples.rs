@@ -37,6 +37,16 @@ fn fleet(collector: &CollectorState) -> Vec<MetricSample> {
     vec![
         agents("fleetgauge_agents_connected", collector),
         Gauge(
+            "fleetgauge_series",
+            "Series of connected agents, absent ones included.",
+            registry.series_count() as f64,
+        ),
+        Gauge(
+            "fleetgauge_rows",
+            "Rows of connected agents, in tables with row labels.",
+            registry.row_count() as f64,
+        ),
+        Gauge(
             "fleetgauge_addresses",
             "Source addresses currently tracked.",
             admission.addresses.len() as f64,

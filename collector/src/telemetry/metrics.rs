@@ -55,6 +55,8 @@ pub struct Metrics {
     frames: Family<KindLabel, Counter>,
     /// Reports whose values were stored.
     pub reports: Counter,
+    /// Values of these reports.
+    pub samples: Counter,
     report_frames: Counter,
     /// Bytes read from agents.
     pub received_bytes: Counter,
@@ -110,6 +112,7 @@ impl Metrics {
             rejects: Family::default(),
             frames: Family::default(),
             reports: Counter::default(),
+            samples: Counter::default(),
             report_frames: Counter::default(),
             received_bytes: Counter::default(),
             sent_bytes: Counter::default(),
@@ -170,6 +173,11 @@ impl Metrics {
             self.frames.clone(),
         );
         to.register("fleetgauge_reports", "Reports stored", self.reports.clone());
+        to.register(
+            "fleetgauge_samples",
+            "Values of stored reports, unchanged and absent ones included",
+            self.samples.clone(),
+        );
         to.register_with_unit(
             "fleetgauge_received",
             "Bytes received from agents",

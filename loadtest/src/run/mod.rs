@@ -31,7 +31,7 @@ const CHECKPOINT_PERIOD: Duration = Duration::from_secs(5);
 /// Time between the checkpoints of two collectors.
 const CHECKPOINT_PERIOD_EACH: Duration = Duration::from_millis(250);
 /// Time to render and to judge a series of a page, on two cores that agents and collectors share.
-const SERIES_TIME: Duration = Duration::from_micros(1);
+const SERIES_TIME: Duration = Duration::from_nanos(1_500);
 /// How long collectors get to release memory after all agents have disconnected. In a short run it
 /// is the duration of the run.
 const MEMORY_RELEASE_TIME: Duration = Duration::from_secs(10);
@@ -212,7 +212,8 @@ mod tests {
 
     #[test]
     fn checkpoints_are_every_five_seconds_and_at_the_end() {
-        let at: Vec<_> = checkpoints(Duration::from_secs(61), 1, PAGE).iter().map(|at| at.0).collect();
+        let at: Vec<_> =
+            checkpoints(Duration::from_secs(61), 1, PAGE).iter().map(|at| at.0).collect();
         let expected: Vec<_> = (1..=12).map(|n| Duration::from_secs(5 * n)).collect();
         assert_eq!(at[..12], expected);
         assert_eq!(at[12..], [Duration::from_secs(61)]);

@@ -15,7 +15,7 @@ use crate::limits::leaky_bucket::LeakyBucket;
 use crate::peers::handle::{ConnectionHandle, HelloInfo};
 use crate::peers::refusal::Refusal;
 use crate::registry::{
-    MeasuredCatalog, PendingAgent, PendingValues, Pinned, RegisteredAgent, RowsRefused,
+    Layout, MeasuredCatalog, NotChanged, PendingAgent, PendingValues, Pinned, RegisteredAgent,
 };
 use crate::state::CollectorState;
 use crate::telemetry::log_limiter::log_if;
@@ -98,6 +98,7 @@ impl Agent {
             }
         }
         values.check_catalogs(&config.bounds.limits)?;
+        check_labels(&pending.id, handle, values.layout(), collector)?;
         check_page(values.page_bytes(&pending.labels), config)?;
         Ok(Self {
             registration: Registration::Pending(Box::new(pending)),
@@ -116,6 +117,22 @@ impl Agent {
             Registration::Pending(pending) => &pending.id,
             Registration::Registered(registered) => registered.id(),
         }
+    }
+
+    fn handle(&self) -> &ConnectionHandle {
+        match &self.registration {
+            Registration::Pending(pending) => &pending.handle,
+            Registration::Registered(registered) => registered.handle(),
+        }
+    }
+
+    /// Whether the policy in force allows the labels of the agent's series.
+    pub(super) fn has_allowed_labels(&self, collector: &CollectorState) -> bool {
+        let is_allowed =
+            |layout: &Layout| check_labels(self.id(), self.handle(), layout, collector).is_ok();
+        let pending = self.pending.as_ref().is_none_or(|pending| is_allowed(pending.layout()));
+        let current = self.registered().and_then(RegisteredAgent::layout);
+        pending && current.is_none_or(|layout| is_allowed(&layout))
     }
 
     /// Returns the agent's registration; `None` before the first Report.
@@ -201,6 +218,7 @@ impl Agent {
         let mut pending = self.take_pending()?;
         collector.registry.set_catalog(&mut pending, slot, catalog).map_err(Refusal::of)?;
         pending.check_catalogs(&collector.config.bounds.limits)?;
+        check_labels(self.id(), self.handle(), pending.layout(), collector)?;
         check_page(pending.page_bytes(&self.labels()), &collector.config)?;
         self.pending = Some(pending);
         Ok(())
@@ -217,10 +235,7 @@ impl Agent {
         self.charge_rows(pending.changed_rows(&rows.changes), now, collector)?;
         let limits = &collector.config.bounds.limits;
         let changed = collector.registry.change_rows(&mut pending, &rows.changes, limits);
-        changed.map_err(|refused| match refused {
-            RowsRefused::Violation(violation) => Refusal::from(violation),
-            RowsRefused::Full(code) => Refusal::of(code),
-        })?;
+        changed.map_err(not_changed)?;
         check_page(pending.page_bytes(&self.labels()), &collector.config)?;
         self.pending = Some(pending);
         Ok(())
@@ -255,46 +270,46 @@ impl Agent {
         current.map(Box::new).ok_or_else(|| Refusal::of(Code::Superseded))
     }
 
-    /// Stores a report.
+    /// Stores a report. Returns the number of its values, absent ones included.
     pub(super) fn report(
         &mut self,
         report: &Report<'_>,
         collector: &CollectorState,
         now: Millis,
-    ) -> Result<(), Refusal> {
+    ) -> Result<usize, Refusal> {
         let previous = self.sequence;
         if self.registered().is_some() && report.sequence <= previous {
             return Err(Violation::SequenceNotRising { sequence: report.sequence, previous }.into());
         }
-        let is_stored = match self.pending.take() {
+        let stored = match self.pending.take() {
             Some(mut pending) => {
-                pending.apply(&report.values)?;
+                let applied = collector.registry.apply(&mut pending, &report.values);
+                applied.map_err(not_changed)?;
                 self.show(*pending, collector, now)?
             }
             None => match self.registered() {
                 Some(agent) => agent.store(&report.values)?,
-                None => false,
+                None => None,
             },
         };
-        if !is_stored {
-            return Err(Refusal::of(Code::Superseded));
-        }
+        let samples = stored.ok_or_else(|| Refusal::of(Code::Superseded))?;
         self.sequence = report.sequence;
-        Ok(())
+        Ok(samples)
     }
 
-    /// Makes values visible, and registers the agent if they are its first. Returns whether it
-    /// still has its id.
+    /// Makes values visible, and registers the agent if they are its first. Returns their number;
+    /// `None` if another connection has taken over the id.
     fn show(
         &mut self,
         values: PendingValues,
         collector: &CollectorState,
         now: Millis,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<Option<usize>, Refusal> {
+        let cells = values.layout().cells();
         let suppressed = match &self.registration {
             Registration::Registered(agent) => {
                 let replaced = collector.registry.replace(agent, values);
-                let Some(suppressed) = replaced.map_err(Refusal::of)? else { return Ok(false) };
+                let Some(suppressed) = replaced.map_err(Refusal::of)? else { return Ok(None) };
                 suppressed
             }
             Registration::Pending(pending) => {
@@ -312,7 +327,7 @@ impl Agent {
             }
         };
         self.log_suppressed(&suppressed, collector);
-        Ok(true)
+        Ok(Some(cells))
     }
 
     fn log_suppressed(&self, suppressed: &[Box<str>], collector: &CollectorState) {
@@ -326,6 +341,24 @@ impl Agent {
             agent = %id, families, first, "families suppressed"
         );
     }
+}
+
+fn not_changed(why: NotChanged) -> Refusal {
+    match why {
+        NotChanged::Violation(violation) => Refusal::from(violation),
+        NotChanged::Full(code) => Refusal::of(code),
+    }
+}
+
+/// Checks that no label of the catalogs has the name of one that the agent's credential pins.
+fn check_labels(
+    id: &AgentId,
+    handle: &ConnectionHandle,
+    layout: &Layout,
+    collector: &CollectorState,
+) -> Result<(), Refusal> {
+    let catalogs = layout.catalogs().map(|catalog| catalog.catalog());
+    collector.auth.current().check_series(id, handle.credential(), catalogs)
 }
 
 /// Checks the size of an agent's lines on a page.

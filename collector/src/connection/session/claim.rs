@@ -151,6 +151,7 @@ impl Session {
         let labels = agent.labels();
         let names = static_labels(&labels).map(|(name, _)| name);
         policy.still_allows(agent.id(), self.handle.credential(), names)
+            && agent.has_allowed_labels(&self.collector)
     }
 
     fn welcome(&mut self, agent: Agent, now: Millis, out: &mut Vec<u8>) {

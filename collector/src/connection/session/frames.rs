@@ -102,13 +102,15 @@ impl Session {
 
     fn report(&mut self, report: &Report<'_>, now: Millis) -> Result<(), Refusal> {
         let State::Open(agent) = &mut self.state else { return Ok(()) };
-        agent.report(report, &self.collector, now)?;
+        let samples = agent.report(report, &self.collector, now)?;
         if self.handshake.take().is_some() {
             self.collector.admission.pacer.finished();
             self.collector.admission.addresses.reported(self.handle.address().ip());
         }
         self.handle.set_reported(now);
-        self.collector.telemetry.metrics.reports.inc();
+        let metrics = &self.collector.telemetry.metrics;
+        metrics.reports.inc();
+        metrics.samples.inc_by(samples as u64);
         let Report { sequence, unix_ms, .. } = report;
         debug!(agent = %agent.id(), sequence, unix_ms, "report received");
         Ok(())

@@ -126,7 +126,7 @@ fn rows_over_the_memory_limit_are_refused() {
     let mut pending = agent.to_pending_values().unwrap();
     let refused =
         registry.change_rows(&mut pending, &[change(0, 1, &[], &names)], &Limits::default());
-    assert!(matches!(refused, Err(RowsRefused::Full(Code::CollectorFull))));
+    assert!(matches!(refused, Err(NotChanged::Full(Code::CollectorFull))));
     drop(pending);
     assert_eq!((registry.budget.taken(), registry.budget.refusals()), (before, 1));
     assert_eq!(page(&registry), ["load{agent=\"a\"} 7"]);

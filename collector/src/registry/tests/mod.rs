@@ -85,9 +85,11 @@ fn apply(pending: &mut PendingValues, values: &[f64]) {
     pending.apply(&encode(values, pending.layout()).values()).unwrap();
 }
 
-/// Stores a report of all values.
+/// Stores a report of all values. Returns whether the agent has its id.
 fn store(agent: &RegisteredAgent, values: &[f64]) -> Result<bool, Violation> {
-    agent.store(&encode(values, &layout(agent)).values())
+    let stored = agent.store(&encode(values, &layout(agent)).values())?;
+    assert!(stored.is_none_or(|count| count == values.len()));
+    Ok(stored.is_some())
 }
 
 fn layout(agent: &RegisteredAgent) -> Arc<Layout> {
@@ -137,9 +139,9 @@ fn agent_that_left_cannot_store_values() {
     let old = enter(&registry, "a", 1, &one, &[1.0]);
     let late = encode(&[9.0], &layout(&old));
     assert!(registry.leave(&pending("a", 1).id, 1));
-    assert_eq!(old.store(&late.values()), Ok(false));
+    assert_eq!(old.store(&late.values()), Ok(None));
     let new = enter(&registry, "a", 2, &one, &[2.0]);
-    assert_eq!(old.store(&late.values()), Ok(false), "the id belongs to another session");
+    assert_eq!(old.store(&late.values()), Ok(None), "the id belongs to another session");
     assert!(old.to_pending_values().is_none());
     assert_eq!(page(&registry), ["load{agent=\"a\"} 2"]);
     assert_eq!(store(&new, &[3.0]), Ok(true));

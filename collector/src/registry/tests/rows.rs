@@ -120,7 +120,7 @@ fn invalid_change_leaves_rows_as_they_are() {
     ] {
         let refused =
             registry.change_rows(&mut pending, std::slice::from_ref(&invalid), &small).unwrap_err();
-        let RowsRefused::Violation(violation) = refused else { panic!("{refused}") };
+        let NotChanged::Violation(violation) = refused else { panic!("{refused}") };
         assert_eq!(violation.code(), code, "{invalid:?}");
     }
     let few = Limits { max_values: 4, ..Limits::default() };
@@ -193,7 +193,7 @@ fn invalid_report_makes_all_values_absent() {
     registry.each_agent(|labels, _, values| {
         assert_eq!(is_absent(values[0]), labels == "agent=\"a\"");
     });
-    assert_eq!(agent.store(&valid.values()), Ok(true));
+    assert_eq!(agent.store(&valid.values()), Ok(Some(1)));
     assert!(registry.leave(agent.id(), 1));
     assert!(registry.leave(other.id(), 2));
 }

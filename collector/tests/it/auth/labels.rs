@@ -4,7 +4,9 @@ use fleetgauge_proto::Code;
 
 use crate::support::agent::{Agent, Identity, identity};
 use crate::support::collector::Collector;
-use crate::support::frames::{GAUGE, catalog_of, family, gauges, label, labelled};
+use crate::support::frames::{
+    GAUGE, catalog_in, catalog_of, family, gauges, label, labelled, single, table,
+};
 use crate::support::secrets::{Files, entry, guarded};
 
 fn saying<'a>(labels: &[(&'a str, &'a str)]) -> Identity<'a> {
@@ -13,8 +15,9 @@ fn saying<'a>(labels: &[(&'a str, &'a str)]) -> Identity<'a> {
 }
 
 fn collector(files: &Files) -> Collector {
-    let entry = entry("agent = 'web-*'", &["token"], "labels = { site = 'fra', tenant = 'a' }");
-    Collector::with(guarded(Some(&files.write("agents", &entry)), None, &["role"]))
+    let pinned = entry("agent = 'web-*'", &["token"], "labels = { site = 'fra', tenant = 'a' }");
+    let entries = format!("{pinned}\n{}", entry("agent = 'other'", &["other-token"], ""));
+    Collector::with(guarded(Some(&files.write("agents", &entries)), None, &["role"]))
 }
 
 #[test]
@@ -51,18 +54,31 @@ fn label_of_another_tenant_is_rejected() {
     assert!(collector.page().0.is_empty());
 }
 
-/// The label that the credentials set is on every series, under another name if the series has one.
 #[test]
-fn label_of_another_tenant_on_a_series_does_not_hide_the_own() {
+fn series_with_a_label_of_another_tenant_is_rejected() {
     let files = Files::new();
     let collector = collector(&files);
-    let catalog = catalog_of(&[family("load", GAUGE)], &[labelled(0, &[("tenant", "b")])]);
-    let _agent = Agent::join(collector.agents, &saying(&[]), &catalog, &[1.0]);
-    let page = collector.page();
-    let labels =
-        |series: &str| series.contains(",agent_tenant=\"") && series.contains(",tenant=\"b\"");
-    assert!(page.samples().all(|(series, _)| labels(series)), "{}", page.0);
-    assert_eq!(page.samples().count(), 1);
+    let families = [family("load", GAUGE)];
+    let in_column = catalog_of(&families, &[labelled(0, &[("tenant", "b")])]);
+    let in_rows = catalog_in(0, &families, &[table(&["tenant"], &[single(0)])]);
+    for catalog in [&in_column, &in_rows] {
+        let mut agent = Agent::greet(collector.agents, &saying(&[]), catalog);
+        agent.expect_welcome(catalog);
+        agent.send(&catalog.bytes);
+        let (text, retry) = agent.expect_reject(Code::LabelNotAllowed);
+        assert!(text.contains("tenant") && retry.is_none(), "{text}");
+    }
+    // An agent that was connected with an allowed catalog, and one whose catalog is known.
+    let mut agent = Agent::join(collector.agents, &saying(&[]), &gauges(&["load"]), &[1.0]);
+    agent.send(&in_column.bytes);
+    agent.expect_reject(Code::LabelNotAllowed);
+    let other = identity("other").with_credential("other-token");
+    let mut known = Agent::join(collector.agents, &other, &in_column, &[1.0]);
+    known.report(&[2.0]);
+    let mut agent = Agent::greet(collector.agents, &saying(&[]), &in_column);
+    agent.expect_reject(Code::LabelNotAllowed);
+    assert_eq!(collector.page().values_of("other"), [2.0]);
+    assert!(!collector.page().shows("web-1"));
 }
 
 #[test]
