@@ -1,10 +1,11 @@
 //! Snapshot and rendering of a page, in nanoseconds per line: of hosts with six gauges, compared
-//! with prometheus-client's `Family` with the same series, and of hosts like the idle trace.
+//! with prometheus-client's `Family` with the same series, and of hosts like the idle trace. Prints
+//! the resident bytes of fleets and snapshots as well.
 
 use std::hint::black_box;
 
 use criterion::{BenchmarkGroup, BenchmarkId, SamplingMode, Throughput};
-use fleetgauge_benches::{Clock, CpuTime, Fleet, GAUGES, Hosts, criterion};
+use fleetgauge_benches::{Clock, CpuTime, Fleet, GAUGES, Hosts, criterion, resident_growth};
 use fleetgauge_collector::exposition::{Disconnected, Format, Gzip, Sink, render};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -37,6 +38,8 @@ impl Sink for DisconnectAtOnce {
     }
 }
 
+/// Number of agents whose resident bytes are measured, which takes some time.
+const MEASURED_AGENTS: usize = 10_000;
 /// Maximum number of agents for prometheus-client, which needs gigabytes of memory beyond it.
 const MAX_CLIENT_AGENTS: usize = 100_000;
 
@@ -61,6 +64,9 @@ fn bench_fleet(group: &mut BenchmarkGroup<'_, CpuTime>, kind: &str, fleet: &Flee
     let id = |part: &str| BenchmarkId::new(format!("{kind}/{part}"), agents);
     group.throughput(Throughput::Elements(fleet.samples() as u64));
     print_page(kind, fleet);
+    if agents == MEASURED_AGENTS {
+        print_snapshot(kind, fleet);
+    }
     group.bench_function(id("snapshot"), |b| b.iter(|| fleet.registry.snapshot()));
     group.bench_function(id("first_chunk"), |b| {
         b.iter(|| render(&fleet.registry.snapshot(), Format::Text, &mut DisconnectAtOnce));
@@ -101,6 +107,30 @@ fn print_page(kind: &str, fleet: &Fleet) {
     );
 }
 
+/// Prints the resident bytes of a snapshot.
+fn print_snapshot(kind: &str, fleet: &Fleet) {
+    let (snapshot, bytes) = resident_growth(|| fleet.registry.snapshot());
+    println!(
+        "exposition/{kind} of {} agents: a snapshot has {:.1} resident bytes a line",
+        fleet.agents.len(),
+        bytes as f64 / fleet.samples() as f64
+    );
+    drop(snapshot);
+}
+
+/// Creates a fleet and prints its resident bytes.
+fn create_fleet(kind: &str, hosts: Hosts, agents: usize) -> Fleet {
+    if agents != MEASURED_AGENTS {
+        return Fleet::of(hosts, agents);
+    }
+    let (fleet, bytes) = resident_growth(|| Fleet::of(hosts, agents));
+    println!(
+        "exposition/{kind} of {agents} agents: {:.1} resident bytes a series, without connections",
+        bytes as f64 / fleet.samples() as f64
+    );
+    fleet
+}
+
 fn bench_prometheus_client(group: &mut BenchmarkGroup<'_, CpuTime>, agents: usize) {
     let registry = client_registry(agents);
     group.throughput(Throughput::Elements((agents * GAUGES) as u64));
@@ -117,10 +147,12 @@ fn main() {
     let mut group = c.benchmark_group("exposition");
     group.sample_size(10).sampling_mode(SamplingMode::Flat);
     for agents in [1_000, 10_000] {
-        bench_fleet(&mut group, "node_exporter", &Fleet::of(Hosts::idle(), agents));
+        let kind = "node_exporter";
+        bench_fleet(&mut group, kind, &create_fleet(kind, Hosts::idle(), agents));
     }
     for agents in [1_000, 10_000, 100_000, 1_000_000] {
-        bench_fleet(&mut group, "gauges", &Fleet::new(agents));
+        let kind = "gauges";
+        bench_fleet(&mut group, kind, &create_fleet(kind, Hosts::Gauges, agents));
         if agents <= MAX_CLIENT_AGENTS {
             bench_prometheus_client(&mut group, agents);
         }

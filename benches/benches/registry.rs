@@ -1,44 +1,79 @@
-//! Connect, report and disconnect of an agent in a fleet of 1,000 and of 100,000.
+//! Connect, report and disconnect of an agent in a fleet: of hosts with six gauges, and of hosts
+//! like the idle trace. Reports are in nanoseconds per sample.
 
 use std::hint::black_box;
 
-use criterion::BenchmarkId;
-use fleetgauge_benches::{Clock, Fleet, GAUGES, criterion};
+use criterion::{BenchmarkGroup, BenchmarkId, Throughput};
+use fleetgauge_benches::{Clock, CpuTime, Fleet, Hosts, SHARES, criterion};
 use fleetgauge_proto::report::EncodedValues;
 
 /// The collector's allocator.
 #[global_allocator]
 static ALLOCATOR: fleetgauge_collector::Allocator = fleetgauge_collector::Allocator;
 
+/// Steps between agents whose reports follow each other: visits every agent, in an order that the
+/// CPU cannot prefetch.
+const STRIDE: usize = 48_271;
+
+type Group<'a> = BenchmarkGroup<'a, CpuTime>;
+
+/// Reports with the changed values of the first step and then, in turn, of the way back.
+struct Reports {
+    /// By number of the host; later hosts have the values of these.
+    of_host: Vec<[EncodedValues; 2]>,
+}
+
+impl Reports {
+    fn new(hosts: &Hosts, agents: usize) -> Self {
+        let report = |host| {
+            let [first, second] = [0, 1].map(|step| hosts.page(host, step));
+            [hosts.encode_changed(&first, &second), hosts.encode_changed(&second, &first)]
+        };
+        Self { of_host: (0..agents.min(SHARES)).map(report).collect() }
+    }
+}
+
+/// Benches a report that an agent of the fleet sends: the check and the storage of its values.
+fn bench_update(group: &mut Group<'_>, kind: &str, fleet: &Fleet, hosts: &Hosts) {
+    let agents = fleet.agents.len();
+    let reports = Reports::new(hosts, agents);
+    group.throughput(Throughput::Elements((fleet.samples() / agents) as u64));
+    // Whether an agent has reported the first step and not the way back.
+    let (mut has_moved, mut index) = (vec![false; agents], 0);
+    group.bench_function(BenchmarkId::new(format!("{kind}/update"), agents), |b| {
+        b.iter(|| {
+            index = (index + STRIDE) % agents;
+            let report = &reports.of_host[index % SHARES][usize::from(has_moved[index])];
+            has_moved[index] = !has_moved[index];
+            assert_eq!(black_box(&fleet.agents[index]).store(&report.values()), Ok(true));
+        });
+    });
+}
+
+fn bench_connect(group: &mut Group<'_>, kind: &str, fleet: &Fleet) {
+    let (agents, mut index) = (fleet.agents.len(), 0);
+    group.throughput(Throughput::Elements(1));
+    group.bench_function(BenchmarkId::new(format!("{kind}/connect_and_remove"), agents), |b| {
+        b.iter(|| {
+            index = (index + STRIDE) % agents;
+            assert!(fleet.disconnect(index));
+            black_box(fleet.connect(index));
+        });
+    });
+}
+
 fn main() {
     let mut c = criterion(Clock::Thread);
     let mut group = c.benchmark_group("registry");
     for agents in [1_000, 100_000] {
         let fleet = Fleet::new(agents);
-        let shape = || std::iter::once((1, &[0; GAUGES][..]));
-        // Stored in turn, so that every value changes.
-        let reports = [0.25, 0.5].map(|value| {
-            let mut encoded = EncodedValues::default();
-            encoded.encode_all(&[value; GAUGES], shape());
-            encoded
-        });
-        let mut reports = reports.iter().map(EncodedValues::values).cycle();
-        let mut index = 0;
-        group.bench_function(BenchmarkId::new("update", agents), |b| {
-            b.iter(|| {
-                // This stride visits every agent, in an order that the CPU cannot prefetch.
-                index = (index + 48_271) % agents;
-                let values = reports.next().expect("the reports repeat");
-                assert_eq!(black_box(&fleet.agents[index]).store(&values), Ok(true));
-            });
-        });
-        group.bench_function(BenchmarkId::new("connect_and_remove", agents), |b| {
-            b.iter(|| {
-                index = (index + 48_271) % agents;
-                assert!(fleet.disconnect(index));
-                black_box(fleet.connect(index));
-            });
-        });
+        bench_update(&mut group, "gauges", &fleet, &Hosts::Gauges);
+        bench_connect(&mut group, "gauges", &fleet);
+    }
+    for agents in [1_000, 10_000] {
+        for (kind, hosts) in [("idle", Hosts::idle as fn() -> _), ("moving", Hosts::moving)] {
+            bench_update(&mut group, kind, &Fleet::of(hosts(), agents), &hosts());
+        }
     }
     group.finish();
     c.final_summary();

@@ -70,7 +70,7 @@ impl Fleet {
 
     /// Returns the rows and values of the agent with this number, as from its first frames.
     fn pending_values(&self, number: usize) -> PendingValues {
-        let page = self.hosts.page(number);
+        let page = self.hosts.page(number, 0);
         let mut pending = PendingValues::empty();
         let set = self.registry.set_catalog(&mut pending, 0, self.catalog.clone());
         set.expect("memory is unlimited");
@@ -89,7 +89,7 @@ impl Fleet {
     pub fn samples(&self) -> usize {
         // The hosts differ in the values, not in the number of series.
         let is_present = |value: &&f64| !is_absent(**value);
-        self.agents.len() * self.hosts.page(0).values.iter().filter(is_present).count()
+        self.agents.len() * self.hosts.page(0, 0).values.iter().filter(is_present).count()
     }
 
     /// Disconnects the agent with this number. Returns whether it was connected.

@@ -2,11 +2,15 @@
 
 use fleetgauge_proto::catalog::FamilyKind;
 use fleetgauge_proto::message::{Catalog, Column, Family, RowChange, Table};
+use fleetgauge_proto::report::{EncodedValues, TableShape};
 
-use crate::{Page, Trace};
+use crate::{Page, Trace, TracedHosts};
 
 /// Series of a host with the basic metric set.
 pub const GAUGES: usize = 6;
+
+/// Number of different fractions of [`share`]: hosts whose numbers differ by it have equal values.
+pub const SHARES: usize = 997;
 
 const FAMILIES: [(&str, &str); GAUGES] = [
     ("host_cpu_usage_ratio", "ratio"),
@@ -17,24 +21,26 @@ const FAMILIES: [(&str, &str); GAUGES] = [
     ("host_memory_used_bytes", "bytes"),
 ];
 
-/// Row labels whose values each host has for itself.
-const OWN_LABELS: [&str; 4] = ["device", "mountpoint", "address", "nodename"];
-
 /// A kind of hosts: the catalog, and the rows and values of each host.
 #[derive(Debug)]
 pub enum Hosts {
     /// Hosts with the six gauges of the basic metric set.
     Gauges,
-    /// Hosts with the series of a trace. Each has devices, mount points, addresses and a name of
-    /// its own.
-    Traced(Box<Trace>),
+    /// Hosts with the series of a trace.
+    Traced(Box<TracedHosts>),
 }
 
 impl Hosts {
     /// Returns hosts like that of the idle trace.
     #[must_use]
     pub fn idle() -> Self {
-        Self::Traced(Box::new(Trace::idle()))
+        Self::Traced(Box::new(TracedHosts::new(Trace::idle())))
+    }
+
+    /// Returns hosts like that of the idle trace, but with all counters moving.
+    #[must_use]
+    pub fn moving() -> Self {
+        Self::Traced(Box::new(TracedHosts::new(Trace::idle().with_all_counters_moving())))
     }
 
     /// Returns the catalog of all hosts.
@@ -42,17 +48,34 @@ impl Hosts {
     pub fn catalog(&self) -> Catalog<'_> {
         match self {
             Self::Gauges => gauges(),
-            Self::Traced(trace) => trace.catalog(),
+            Self::Traced(hosts) => hosts.trace().catalog(),
         }
     }
 
-    /// Returns the rows and values of the host with this number.
+    /// Returns the rows and values that the host with this number reports in this step. The rows
+    /// are the same in all steps.
     #[must_use]
-    pub fn page(&self, number: usize) -> Page {
+    pub fn page(&self, number: usize, step: usize) -> Page {
         match self {
-            Self::Gauges => Page { rows: vec![Vec::new()], values: gauge_values(number).into() },
-            Self::Traced(trace) => traced(trace, number),
+            Self::Gauges => {
+                Page { rows: vec![Vec::new()], values: gauge_values(number, step).into() }
+            }
+            Self::Traced(hosts) => hosts.page(number, step),
         }
+    }
+
+    /// Encodes the values that changed from one page of a host to another, as in a report.
+    #[must_use]
+    pub fn encode_changed(&self, before: &Page, now: &Page) -> EncodedValues {
+        let mut encoded = EncodedValues::default();
+        let (before, values) = (&before.values, &now.values);
+        match self {
+            Self::Gauges => encoded.encode_changed(before, values, gauges_shape()),
+            Self::Traced(hosts) => {
+                encoded.encode_changed(before, values, hosts.trace().shape(now));
+            }
+        }
+        encoded
     }
 
     /// Returns the changes that add all rows of a page.
@@ -60,7 +83,7 @@ impl Hosts {
     pub fn rows<'a>(&self, page: &'a Page) -> Vec<RowChange<'a>> {
         match self {
             Self::Gauges => Vec::new(),
-            Self::Traced(trace) => trace.row_changes(None, page),
+            Self::Traced(hosts) => hosts.trace().row_changes(None, page),
         }
     }
 }
@@ -85,41 +108,20 @@ pub fn gauges() -> Catalog<'static> {
     }
 }
 
-/// Realistic values: three ratios and three sizes.
-fn gauge_values(number: usize) -> [f64; GAUGES] {
-    let share = share(number);
+/// Returns the shape of a report of six gauges.
+fn gauges_shape() -> impl Iterator<Item = TableShape<'static>> {
+    std::iter::once((1, &[0; GAUGES][..]))
+}
+
+/// Realistic values: three ratios and three sizes. Five of them change between two steps.
+fn gauge_values(number: usize, step: usize) -> [f64; GAUGES] {
+    let share = share(number + step);
     let total = 68_719_476_736.0;
     let used = (total * share).floor();
     [share * 0.9, share, total - used, total, used / total, used]
 }
 
 /// Returns a fraction that differs between hosts, so that pages compress as those of real fleets.
-fn share(number: usize) -> f64 {
-    (number % 997) as f64 / 997.0
-}
-
-/// Returns a page of the trace as if it were from the host with this number. Values that changed
-/// within the trace are scaled, to whole numbers if they were whole.
-fn traced(trace: &Trace, number: usize) -> Page {
-    let (first, second) = (&trace.pages()[0], &trace.pages()[1]);
-    let scale = 0.5 + share(number);
-    let values = trace.values_in_rows_of(second, first).into_iter().zip(&second.values);
-    let values = values.map(|(before, now)| match now * scale {
-        _ if before.to_bits() == now.to_bits() => *now,
-        scaled if now.fract() == 0.0 => scaled.round(),
-        scaled => (scaled * 1e6).round() / 1e6,
-    });
-    let mut page = Page { rows: second.rows.clone(), values: values.collect() };
-    for (table, rows) in page.rows.iter_mut().enumerate() {
-        for row in rows {
-            let labels = trace.row_labels(table).iter().zip(row);
-            for (_, value) in labels.filter(|(name, _)| OWN_LABELS.contains(&name.as_str())) {
-                if !value.is_empty() {
-                    // Rows with a common prefix keep their order.
-                    value.insert_str(0, &format!("{number:06}"));
-                }
-            }
-        }
-    }
-    page
+pub(crate) fn share(number: usize) -> f64 {
+    (number % SHARES) as f64 / SHARES as f64
 }

@@ -7,13 +7,17 @@ mod agent;
 mod cpu_time;
 mod fleet;
 mod hosts;
+mod resident;
 mod trace;
+mod traced_hosts;
 
 pub use agent::Agent;
 pub use cpu_time::{Clock, CpuTime};
 pub use fleet::Fleet;
-pub use hosts::{GAUGES, Hosts, gauges};
+pub use hosts::{GAUGES, Hosts, SHARES, gauges};
+pub use resident::resident_growth;
 pub use trace::{BadLine, Page, Row, Trace};
+pub use traced_hosts::TracedHosts;
 
 use std::time::Duration;
 

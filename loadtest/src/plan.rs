@@ -9,6 +9,7 @@ use crate::agent_range::AgentRange;
 use crate::cli::FleetArgs;
 use crate::cli::scenario_args::ScenarioFleetArgs;
 use crate::fault::Fault;
+use crate::host_profile::HostModel;
 use crate::judge::tolerances::SETTLED;
 use crate::worker_protocol::{BackoffPolicy, WorkerConfig};
 
@@ -26,6 +27,11 @@ const PINGS_PER_SECOND: f64 = 200.0;
 /// Maximum number of reports per Ping, reached by large fleets. More reports per Ping reduce the
 /// share of the collector's CPU time that Pings cost.
 const MAX_REPORTS_PER_PING: u32 = 64;
+/// Collector flag that limits the memory for agents, and its default in bytes.
+const MAX_MEMORY: &str = "--max-memory";
+const DEFAULT_MAX_MEMORY: u64 = 1 << 30;
+/// Ratio of a collector's memory limit to the memory that its agents need.
+const MEMORY_MARGIN: u64 = 2;
 /// Default of `--max-lag`: the time after which a page must show a report.
 pub const LATE: Duration = SETTLED;
 
@@ -82,7 +88,11 @@ pub struct Plan {
     pub backoff: BackoffPolicy,
     /// Number of static labels of each agent.
     pub labels: u8,
-    /// Flags of the collectors that the test starts.
+    /// The hosts of the agents.
+    pub hosts: HostModel,
+    /// Percentage of a host's rows that is replaced, added or removed per second.
+    pub row_churn: f64,
+    /// Flags of the collectors that the test starts; see [`Plan::collector_flags`].
     pub flags: Vec<String>,
     /// Maximum time from the due time of a report until the collector has processed it, not
     /// counting delays of the load test itself. Slower reports are late.
@@ -111,7 +121,20 @@ impl Plan {
         let mut flags = args.collector_flag.clone();
         flags.extend(args.fault.map(Fault::flag));
         let (late, tolerance, tls) = (args.max_lag, args.tolerance, args.tls);
-        Self { agents, target, interval, backoff, labels, flags, late, tolerance, tls }
+        let (hosts, row_churn) = (args.hosts.model(interval), args.hosts.row_churn);
+        Self {
+            agents,
+            target,
+            interval,
+            backoff,
+            labels,
+            hosts,
+            row_churn,
+            flags,
+            late,
+            tolerance,
+            tls,
+        }
     }
 
     /// Creates the plan of a scenario that starts this many collectors with these flags.
@@ -125,7 +148,20 @@ impl Plan {
         let target = TargetCollectors::Started(collectors);
         let (agents, interval, tls) = (args.agents, args.interval(), args.tls);
         let (labels, late, tolerance) = (args.labels, args.max_lag, args.tolerance);
-        Self { agents, target, interval, backoff, labels, flags, late, tolerance, tls }
+        let (hosts, row_churn) = (args.hosts.model(interval), args.hosts.row_churn);
+        Self {
+            agents,
+            target,
+            interval,
+            backoff,
+            labels,
+            hosts,
+            row_churn,
+            flags,
+            late,
+            tolerance,
+            tls,
+        }
     }
 
     /// Maximum number of agents per worker, and so per collector.
@@ -154,6 +190,7 @@ impl Plan {
             visible: agents,
             first_encoded_agent: agents.first,
             labels: self.labels,
+            hosts: self.hosts,
             collector: collector.agents,
             http: collector.http,
             collector_pid: collector.pid,
@@ -175,7 +212,23 @@ impl Plan {
         settings["max_lag_seconds"] = self.late.as_secs_f64().into();
         settings["tolerance_seconds"] = self.tolerance.as_secs_f64().into();
         settings["labels"] = self.labels.into();
+        settings["series_per_agent"] = self.hosts.profile.series().into();
+        settings["row_churn_percent_per_second"] = self.row_churn.into();
         settings
+    }
+
+    /// Flags of the collectors that the test starts: those of the plan, and the memory that wide
+    /// hosts need. The defaults of all other limits are high enough for every profile.
+    #[must_use]
+    pub fn collector_flags(&self) -> Vec<String> {
+        let mut flags = self.flags.clone();
+        let agents = u64::from(self.max_agents_per_worker());
+        let memory = MEMORY_MARGIN * agents * self.hosts.profile.collector_bytes();
+        let is_given = flags.iter().any(|flag| flag.starts_with(MAX_MEMORY));
+        if memory > DEFAULT_MAX_MEMORY && !is_given {
+            flags.push(format!("{MAX_MEMORY}={memory}B"));
+        }
+        flags
     }
 
     /// Number of reports per Ping.
@@ -207,12 +260,40 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host_profile::HostProfile;
 
     fn plan(agents: u32, collectors: usize) -> Plan {
         let target = TargetCollectors::Started(collectors);
         let (interval, backoff) = (Duration::from_secs(15), BackoffPolicy::Quick);
-        let (flags, late, tolerance) = (Vec::new(), LATE, Duration::ZERO);
-        Plan { agents, target, interval, backoff, labels: 0, flags, late, tolerance, tls: false }
+        Plan {
+            agents,
+            target,
+            interval,
+            backoff,
+            labels: 0,
+            hosts: HostModel::default(),
+            row_churn: 0.0,
+            flags: Vec::new(),
+            late: LATE,
+            tolerance: Duration::ZERO,
+            tls: false,
+        }
+    }
+
+    #[test]
+    fn collectors_of_many_wide_hosts_get_more_memory() {
+        let wide = |agents, flags: &[&str]| {
+            let profile = HostProfile::NodeLarge;
+            let hosts = HostModel { profile, ..HostModel::default() };
+            let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+            Plan { hosts, flags, ..plan(agents, 2) }.collector_flags()
+        };
+        assert_eq!(plan(1_000_000, 2).collector_flags(), [] as [&str; 0]);
+        assert_eq!(wide(1_000, &[]), [] as [&str; 0]);
+        let [flag] = &wide(100_000, &[])[..] else { panic!("one flag") };
+        let bytes = flag.strip_prefix("--max-memory=").and_then(|size| size.strip_suffix('B'));
+        assert!(bytes.unwrap().parse::<u64>().unwrap() > 3 << 30, "{flag}");
+        assert_eq!(wide(100_000, &["--max-memory=1GiB"]), ["--max-memory=1GiB"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use anyhow::bail;
 use fleetgauge_common::file_limit;
 
 use crate::dial::{AGENTS_PER_SOURCE, has_sources};
+use crate::host_profile::HostProfile;
 use crate::plan::{Plan, TargetCollectors};
 
 /// File descriptors of a worker apart from agent connections: the engine, the scrapes, its parent.
@@ -16,10 +17,16 @@ const CHILD_FILES: u64 = 4;
 const OTHER_PORTS: u64 = 1_000;
 /// Kernel memory of one end of a connection, in bytes.
 const KERNEL_BYTES: u64 = 4_096;
-/// Memory of a collector per agent, including a scrape's copy of its values, in bytes.
+/// Memory of a collector per agent of the profile `basic`, including a scrape's copy of its values,
+/// in bytes.
 const COLLECTOR_BYTES: u64 = 1_400;
+/// Memory of a scrape per series of a wide host, in bytes: a copy of its value, by row and by
+/// column.
+const SCRAPE_BYTES_PER_SERIES: u64 = 16;
 /// Maximum memory of a worker per agent, in bytes.
 const WORKER_BYTES: u64 = 400;
+/// Maximum memory of a worker per series of a wide host, in bytes: parsing a page finds duplicates.
+const WORKER_BYTES_PER_SERIES: u64 = 2;
 /// Additional memory per connection with TLS, both ends together, in bytes. Most of it is in the
 /// worker.
 const TLS_BYTES: u64 = 16_000;
@@ -146,7 +153,7 @@ fn local_ports(plan: &Plan, machine: &MachineLimits) -> Option<String> {
 fn memory(plan: &Plan, machine: &MachineLimits) -> Option<String> {
     let (agents, pairs) = (u64::from(plan.agents), plan.workers() as u64);
     let tls = if plan.tls { TLS_BYTES } else { 0 };
-    let per_agent = 2 * KERNEL_BYTES + COLLECTOR_BYTES + WORKER_BYTES + tls;
+    let per_agent = 2 * KERNEL_BYTES + process_bytes(plan.hosts.profile) + tls;
     let needed = agents * per_agent + pairs * PAIR_BYTES;
     let available = machine.memory.filter(|available| *available < needed)?;
     let max = available.saturating_sub(pairs * PAIR_BYTES) / per_agent;
@@ -157,6 +164,17 @@ fn memory(plan: &Plan, machine: &MachineLimits) -> Option<String> {
         2 * KERNEL_BYTES,
         available >> 20
     ))
+}
+
+/// Memory of a collector and its worker per agent, in bytes.
+fn process_bytes(profile: HostProfile) -> u64 {
+    match profile {
+        HostProfile::Basic => COLLECTOR_BYTES + WORKER_BYTES,
+        HostProfile::Node | HostProfile::NodeLarge => {
+            let per_series = SCRAPE_BYTES_PER_SERIES + WORKER_BYTES_PER_SERIES;
+            profile.collector_bytes() + WORKER_BYTES + profile.series() as u64 * per_series
+        }
+    }
 }
 
 fn first_number(path: &str) -> Option<u64> {
@@ -181,14 +199,26 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::host_profile::HostModel;
     use crate::plan::LATE;
     use crate::worker_protocol::BackoffPolicy;
 
     fn plan(agents: u32, collectors: usize) -> Plan {
         let target = TargetCollectors::Started(collectors);
         let (interval, backoff) = (Duration::from_secs(30), BackoffPolicy::Quick);
-        let (flags, late, tolerance) = (Vec::new(), LATE, Duration::ZERO);
-        Plan { agents, target, interval, backoff, labels: 0, flags, late, tolerance, tls: false }
+        Plan {
+            agents,
+            target,
+            interval,
+            backoff,
+            labels: 0,
+            hosts: HostModel::default(),
+            row_churn: 0.0,
+            flags: Vec::new(),
+            late: LATE,
+            tolerance: Duration::ZERO,
+            tls: false,
+        }
     }
 
     /// A machine that is large enough for a million agents.
@@ -261,5 +291,16 @@ mod tests {
             let [shortage] = &shortages(&plan, &short)[..] else { panic!("one shortage") };
             assert!(shortage.contains("use at most --agents 999999"), "{shortage}");
         }
+    }
+
+    #[test]
+    fn memory_estimate_grows_with_the_series_of_a_host() {
+        let hosts = HostModel { profile: HostProfile::Node, ..HostModel::default() };
+        let plan = Plan { hosts, ..plan(1_000_000, 56) };
+        let [shortage] = &shortages(&plan, &LARGE)[..] else { panic!("one shortage") };
+        let (_, rest) = shortage.split_once('(').unwrap();
+        let per_agent: usize = rest.split(' ').next().unwrap().parse().unwrap();
+        let series = HostProfile::Node.series();
+        assert!((9_000 + 30 * series..9_600 + 32 * series).contains(&per_agent), "{shortage}");
     }
 }

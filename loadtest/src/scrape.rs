@@ -15,8 +15,9 @@ use tokio::net::TcpStream;
 
 /// Timeout of a scrape, as in Prometheus.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
-/// Maximum size of a page, in bytes: enough for a million agents.
-const MAX_PAGE_BYTES: usize = 512 * 1024 * 1024;
+/// Maximum size of a page, in bytes: enough for a million agents of six series, or for forty
+/// million series.
+const MAX_PAGE_BYTES: usize = 4 << 30;
 
 /// Content type of the Prometheus text format.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4";

@@ -117,7 +117,8 @@ pub fn has_labels(shown: Labels<'_>, agent: u32, count: u8) -> bool {
 }
 
 /// Whether the text is this number in canonical form.
-fn is_number(text: &str, number: u32) -> bool {
+#[must_use]
+pub fn is_number(text: &str, number: u32) -> bool {
     let is_usual = text == "0" || text.starts_with(|c| matches!(c, '1'..='9'));
     is_usual && text.parse() == Ok(number)
 }

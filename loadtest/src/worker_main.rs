@@ -6,7 +6,8 @@ use std::thread;
 use anyhow::Context;
 use fleetgauge_common::file_limit;
 
-use crate::engine::{Engine, Handle, TracedFleet};
+use crate::engine::{Engine, FleetModel, Handle, NodeFleet, TracedFleet};
+use crate::host_profile::HostProfile;
 use crate::worker_protocol::{Command, Event, WorkerConfig};
 
 /// Reads the configuration from standard input, runs the engine, and returns when the input ends.
@@ -19,7 +20,20 @@ pub fn run() -> anyhow::Result<()> {
     io::stdin().lock().read_line(&mut line)?;
     let config: WorkerConfig =
         serde_json::from_str(&line).context("invalid worker configuration")?;
-    let fleet = TracedFleet::new(&config)?;
+    match config.hosts.profile {
+        HostProfile::Basic => {
+            let fleet = TracedFleet::new(&config)?;
+            simulate(config, fleet)
+        }
+        HostProfile::Node | HostProfile::NodeLarge => {
+            let fleet = NodeFleet::new(&config)?;
+            simulate(config, fleet)
+        }
+    }
+}
+
+/// Runs the engine until the input ends.
+fn simulate(config: WorkerConfig, fleet: impl FleetModel) -> anyhow::Result<()> {
     let (engine, handle) = Engine::new(config, fleet, print_event)?;
     let reader = thread::Builder::new().spawn(move || forward_commands(&handle))?;
     engine.run()?;

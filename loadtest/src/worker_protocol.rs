@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::agent_range::AgentRange;
+use crate::host_profile::HostModel;
 use crate::judge::verdict::Verdict;
 use crate::pki::TestCa;
 use crate::scrape::Encoding;
@@ -31,6 +32,8 @@ pub struct WorkerConfig {
     pub first_encoded_agent: u32,
     /// Number of static labels of each agent; see [`crate::sim_values::LABELS`].
     pub labels: u8,
+    /// The hosts of the agents.
+    pub hosts: HostModel,
     /// Collector address for agents.
     pub collector: SocketAddr,
     /// Collector address for HTTP.

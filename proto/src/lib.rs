@@ -9,6 +9,7 @@
 //! | [`codec`], [`message`] | Payload encoding, message structs |
 //! | [`agent_id`], [`labels`], [`names`] | Validated names |
 //! | [`catalog`], [`fingerprint`] | Validated catalogs: metric families and tables |
+//! | [`built_in`] | Families of the agent's own catalogs |
 //! | [`rows`] | The rows of a table |
 //! | [`report`] | Values of a report |
 //! | [`limits`] | Every limit of the protocol |
@@ -39,6 +40,7 @@
 //! ```
 
 pub mod agent_id;
+pub mod built_in;
 pub mod catalog;
 pub mod code;
 pub mod codec;

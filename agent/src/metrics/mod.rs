@@ -188,8 +188,21 @@ const fn bytes(count: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use fleetgauge_proto::built_in;
+
     use super::*;
     use crate::sampler::{Cpu, Filesystem, Memory};
+
+    #[test]
+    fn names_of_all_families_are_reserved_with_their_kinds() {
+        let mut families: Vec<_> = [MetricSet::Basic, MetricSet::Classic]
+            .iter()
+            .flat_map(|set| set.catalog().families)
+            .map(|family| (family.name, FamilyKind::from_u8(family.kind).unwrap()))
+            .collect();
+        families.sort_unstable_by_key(|(name, _)| *name);
+        assert_eq!(families, built_in::FAMILIES);
+    }
 
     /// Returns readings with round numbers.
     fn readings() -> Readings {

@@ -1,12 +1,14 @@
 //! Reports of recorded traces, compared with other codings of the same samples.
 
 use std::hint::black_box;
-use std::io::Write;
+use std::io::{Read, Write};
 
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use flate2::Compression;
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use fleetgauge_benches::{CpuTime, Page, Trace};
+use fleetgauge_page::{Format, Reader};
 use fleetgauge_proto::frame::HEADER_LEN;
 use fleetgauge_proto::message::{Report, Rows};
 use fleetgauge_proto::report::{EncodedValues, Values, is_absent};
@@ -225,10 +227,24 @@ fn gzip(text: &str) -> std::io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// Benches the compression of pages. Writing them is not measured.
+/// Benches the compression of pages, and what a server does with them: it decompresses and parses
+/// them. Writing the pages is not measured.
 fn bench_text(group: &mut Group<'_>, name: &str, trace: &Trace, steps: &[Step<'_>]) {
     let pages: Vec<_> = steps.iter().map(|step| trace.text(step.page)).collect();
     group.bench_function(BenchmarkId::new("encode/gzip_text", name), |b| {
         b.iter(|| pages.iter().for_each(|page| drop(black_box(gzip(page)))));
+    });
+    let pages: Vec<_> = pages.iter().flat_map(|page| gzip(page)).collect();
+    group.bench_function(BenchmarkId::new("decode/gzip_text", name), |b| {
+        b.iter(|| {
+            for page in &pages {
+                let mut text = Vec::new();
+                GzDecoder::new(black_box(&page[..])).read_to_end(&mut text)?;
+                let mut reader = Reader::new(Format::Text);
+                reader.push(&text, |item| drop(black_box(item)));
+                reader.finish(|item| drop(black_box(item)));
+            }
+            Ok::<_, std::io::Error>(())
+        });
     });
 }

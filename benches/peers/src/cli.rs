@@ -13,6 +13,7 @@ use fleetgauge_common::units::parse_duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::address;
+use crate::fleet_kind::FleetKind;
 use crate::peer::Peer;
 use crate::results::Results;
 use crate::run::run;
@@ -24,16 +25,19 @@ use crate::table;
 #[derive(Debug, Parser)]
 #[command(name = "fleetgauge-peers", version)]
 pub struct Cli {
-    /// Simulate fleets of N hosts (comma-separated)
-    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [1_000, 10_000])]
-    #[arg(value_parser = fleet_size)]
-    pub hosts: Vec<usize>,
-    /// Send N reports per second in total
-    #[arg(long, value_name = "N", default_value_t = 1_000.0, value_parser = rate)]
-    pub rate: f64,
-    /// Measure reports for this long, and an idle program for half as long
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = at_least_1s)]
-    pub duration: Duration,
+    /// Simulate hosts of this kind
+    #[arg(long, value_name = "KIND", value_enum, default_value_t)]
+    pub fleet: FleetKind,
+    /// Simulate fleets of N hosts (comma-separated) [default: 1000,10000; wide: 1000]
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = fleet_size)]
+    hosts: Vec<usize>,
+    /// Send N reports per second in total [default: 1000; wide: 66.7, one in 15 s per host]
+    #[arg(long, value_name = "N", value_parser = rate)]
+    rate: Option<f64>,
+    /// Measure reports for this long, and an idle program for half as long [default: 10s; wide:
+    /// 45s]
+    #[arg(long, value_name = "DURATION", value_parser = at_least_1s)]
+    duration: Option<Duration>,
     /// Only measure programs and settings that contain TEXT, ignoring case (repeatable)
     #[arg(long, value_name = "TEXT")]
     pub only: Vec<String>,
@@ -43,7 +47,7 @@ pub struct Cli {
     /// Report interval of hosts in that test
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = at_least_1s)]
     pub vanish_interval: Duration,
-    /// Replace the tables between the marks in this Markdown file
+    /// Replace the tables of this kind between their marks in this Markdown file
     #[arg(long, value_name = "FILE")]
     pub write: Option<PathBuf>,
     /// Write all figures to FILE as JSON
@@ -52,6 +56,24 @@ pub struct Cli {
 }
 
 impl Cli {
+    /// Sizes of the fleets, in hosts.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<usize> {
+        if self.hosts.is_empty() { self.fleet.default_hosts() } else { self.hosts.clone() }
+    }
+
+    /// Reports per second in total.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.rate.unwrap_or(self.fleet.default_rate())
+    }
+
+    /// Length of the measurement window, in seconds.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.duration.map_or(self.fleet.default_seconds(), |duration| duration.as_secs_f64())
+    }
+
     /// Whether `--only` selects the program with its setting.
     #[must_use]
     pub fn selects(&self, peer: &dyn Peer) -> bool {
@@ -71,10 +93,12 @@ impl Cli {
         }
         if let Some(file) = &self.write {
             let page = fs::read_to_string(file).and_then(|page| {
-                fs::write(file, table::replace(&page, &tables).ok_or(ErrorKind::InvalidData)?)
+                let page = table::replace(&page, self.fleet, &tables);
+                fs::write(file, page.ok_or(ErrorKind::InvalidData)?)
             });
             page.with_context(|| {
-                format!("writing between {} and {} in {}", table::BEGIN, table::END, file.display())
+                let [begin, end] = table::marks(self.fleet);
+                format!("writing between {begin} and {end} in {}", file.display())
             })?;
         }
         let _ = write!(io::stdout(), "{tables}");

@@ -79,7 +79,8 @@ impl Fleet {
     ) -> Self {
         let options = Arc::new(options.clone());
         let written = Arc::new(AtomicU64::new(0));
-        let all: Vec<_> = hosts.map(|host| Reading { host, sequence: 0 }).collect();
+        let kind = options.kind;
+        let all: Vec<_> = hosts.map(|host| Reading { kind, host, sequence: 0 }).collect();
         let senders = all.chunks(report_mode.batch).map(|hosts| Sender {
             connection: HostConnection::new(
                 report_mode,

@@ -73,7 +73,8 @@ impl HostConnection {
             }
             Protocol::Session => {
                 let stream = self.dial(self.options.tcp).await?;
-                let session = Session::open(stream, self.host, self.options.interval).await?;
+                let LaunchOptions { kind, interval, .. } = *self.options;
+                let session = Session::open(stream, kind, self.host, interval).await?;
                 Connection::Session(Box::new(session))
             }
             Protocol::Pulled => bail!("a pulled host does not connect"),

@@ -6,6 +6,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use crate::fleet::{Fleet, Outcome, Schedule};
+use crate::fleet_kind::FleetKind;
 use crate::peer::Peer;
 use crate::reading::{self, Reading};
 use crate::server::Server;
@@ -14,13 +15,14 @@ use crate::usage::Usage;
 
 /// Hosts that connect per second.
 const CONNECT_RATE: f64 = 2_500.0;
-/// Maximum time until all hosts have connected.
+/// Maximum time until all hosts have connected, and the additional time per series.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIME_PER_SERIES: Duration = Duration::from_micros(100);
 /// Allowed excess of a window over its planned length.
 const WINDOW_GRACE: Duration = Duration::from_secs(1);
 /// Maximum time until a server starts to pull, in addition to two intervals.
 const PULL_TIMEOUT: Duration = Duration::from_secs(15);
-/// Maximum time until a page shows the reported values.
+/// Maximum time until a page shows the reported values, in addition to an interval.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(45);
 /// Polling interval.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -28,6 +30,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Settings of a run.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Plan {
+    /// What the hosts report.
+    pub kind: FleetKind,
     /// Number of hosts.
     pub hosts: usize,
     /// Reports per second in total.
@@ -41,6 +45,17 @@ impl Plan {
     #[must_use]
     pub fn interval(self) -> Duration {
         Duration::from_secs_f64(self.hosts as f64 / self.rate)
+    }
+
+    /// Number of series of all hosts.
+    #[must_use]
+    pub fn series(self) -> usize {
+        self.hosts * self.kind.series()
+    }
+
+    /// Maximum time until all hosts have connected.
+    fn connect_timeout(self) -> Duration {
+        CONNECT_TIMEOUT + CONNECT_TIME_PER_SERIES * self.series() as u32
     }
 
     /// Schedule of the window, rounded to whole rounds of all hosts.
@@ -63,7 +78,7 @@ pub enum Hosts {
 pub struct Window {
     /// Outcome of the reports.
     pub outcome: Outcome,
-    /// Bytes that the hosts have written.
+    /// Bytes that the hosts and the relay have written.
     pub written: u64,
     /// CPU time of the server until it was idle again.
     pub cpu: Duration,
@@ -109,9 +124,8 @@ impl Hosts {
     pub async fn connect(&mut self, server: &Server, plan: Plan) -> anyhow::Result<()> {
         match self {
             Self::Push(fleet) => {
-                fleet
-                    .drive(Schedule { rate: CONNECT_RATE, rounds: 1, within: CONNECT_TIMEOUT })
-                    .await;
+                let within = plan.connect_timeout();
+                fleet.drive(Schedule { rate: CONNECT_RATE, rounds: 1, within }).await;
                 server.wait_until_idle().await?;
             }
             Self::Pull(targets) => {
@@ -139,15 +153,16 @@ impl Hosts {
                 (outcome, fleet.written() - written, reporting, server.wait_until_idle().await?)
             }
             Self::Pull(targets) => {
-                let earlier = targets.served();
+                let (earlier, relayed) = (targets.served(), server.relayed().await?);
                 sleep(Duration::from_secs_f64(plan.seconds)).await;
                 let served = targets.served() - earlier;
+                let relayed = server.relayed().await? - relayed;
                 let outcome = Outcome {
                     reports: served.pages,
                     payload: served.payload,
                     ..Outcome::default()
                 };
-                (outcome, served.written, since.elapsed(), server.usage()?)
+                (outcome, served.written + relayed, since.elapsed(), server.usage()?)
             }
         };
         let Usage { cpu, resident } = after;
@@ -169,19 +184,14 @@ impl Hosts {
     ///
     /// # Errors
     /// If the server does not return its page.
-    pub async fn check_page(
-        &self,
-        server: &Server,
-        sequence_gauge: &str,
-        plan: Plan,
-    ) -> anyhow::Result<Option<String>> {
+    pub async fn check_page(&self, server: &Server, plan: Plan) -> anyhow::Result<Option<String>> {
         if let Self::Pull(targets) = self {
             targets.freeze();
         }
-        let deadline = Instant::now() + PAGE_TIMEOUT;
+        let deadline = Instant::now() + PAGE_TIMEOUT + plan.interval();
         loop {
             let page = server.page(false).await?.text();
-            let mismatch = page_mismatch(&page, sequence_gauge, plan.hosts, &self.newest());
+            let mismatch = page_mismatch(&page, server.renamed_gauge(), plan, &self.newest());
             if mismatch.is_none() || Instant::now() >= deadline {
                 return Ok(mismatch);
             }
@@ -191,43 +201,60 @@ impl Hosts {
 }
 
 /// Difference between a page and the latest readings of all hosts; `None` if it shows exactly them.
+/// `renamed_gauge` is the name of the sequence gauge if the page has other names than the hosts.
 fn page_mismatch(
     page: &str,
-    sequence_gauge: &str,
-    hosts: usize,
+    renamed_gauge: Option<&str>,
+    plan: Plan,
     newest: &[Reading],
 ) -> Option<String> {
+    let (kind, hosts) = (plan.kind, plan.hosts);
+    let sequence_gauge = renamed_gauge.unwrap_or(kind.sequence_gauge());
     let (shown, sum) = reading::sum(page, sequence_gauge);
-    let expected: f64 = newest.iter().map(|reading| reading.used_bytes()).sum();
+    let expected: f64 = newest.iter().map(|reading| reading.sequence_value()).sum();
     let reported = newest.len();
-    ((shown, reported, sum) != (hosts, hosts, expected)).then(|| {
+    if (shown, reported, sum) != (hosts, hosts, expected) {
         let difference = sum - expected;
-        format!(
+        return Some(format!(
             "{reported} of {hosts} hosts have reported and the page shows {shown}; the sum of \
              {sequence_gauge} differs by {difference:+}"
-        )
-    })
+        ));
+    }
+    let series = page.lines().filter(|line| line.starts_with(kind.prefix())).count();
+    (renamed_gauge.is_none() && series != plan.series())
+        .then(|| format!("the page shows {series} of {} series", plan.series()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const KIND: FleetKind = FleetKind::Basic;
+
+    fn page(readings: &[Reading]) -> String {
+        let mut page = String::new();
+        for reading in readings {
+            reading.samples(|name, _, value| {
+                page += &format!("{name}{{agent=\"{}\"}} {value}\n", reading.host);
+            });
+        }
+        page
+    }
+
     #[test]
-    fn missing_hosts_and_old_reports_are_page_mismatches() {
-        let reading = |host, sequence| Reading { host, sequence };
-        let shows = |readings: &[Reading]| -> String {
-            let line = |reading: &Reading| {
-                format!("used{{agent=\"{}\"}} {}\n", reading.host, reading.used_bytes())
-            };
-            readings.iter().map(line).collect()
-        };
+    fn missing_hosts_old_reports_and_lost_series_are_page_mismatches() {
+        let reading = |host, sequence| Reading { kind: KIND, host, sequence };
+        let plan = Plan { kind: KIND, hosts: 2, rate: 1.0, seconds: 1.0 };
+        let mismatch = |page: &str, newest: &[Reading]| page_mismatch(page, None, plan, newest);
         let newest = [reading(0, 2), reading(1, 2)];
-        assert_eq!(page_mismatch(&shows(&newest), "used", 2, &newest), None);
+        assert_eq!(mismatch(&page(&newest), &newest), None);
         for shown in [&newest[..1], &[reading(0, 2), reading(1, 1)]] {
-            assert!(page_mismatch(&shows(shown), "used", 2, &newest).is_some());
+            assert!(mismatch(&page(shown), &newest).is_some());
         }
         let first = &newest[..1];
-        assert!(page_mismatch(&shows(first), "used", 2, first).is_some(), "one has not reported");
+        assert!(mismatch(&page(first), first).is_some(), "one has not reported");
+        let whole = page(&newest);
+        let (_, without_first_line) = whole.split_once('\n').unwrap();
+        assert!(mismatch(without_first_line, &newest).is_some(), "a series is missing");
     }
 }

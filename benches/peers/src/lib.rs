@@ -11,6 +11,7 @@
 pub mod address;
 pub mod cli;
 pub mod fleet;
+pub mod fleet_kind;
 pub mod host_connection;
 pub mod hosts;
 pub mod http;

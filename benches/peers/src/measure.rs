@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
+use crate::fleet_kind::FleetKind;
 use crate::hosts::{Hosts, Plan};
 use crate::page::{PageFigures, page};
 use crate::peer::Peer;
@@ -61,16 +62,16 @@ pub async fn measure(
     plan: Plan,
     idle: Idle,
 ) -> anyhow::Result<Figures> {
-    let targets = Targets::for_peer(peer, plan.hosts)?;
+    let targets = Targets::for_peer(peer, plan.kind, plan.hosts)?;
     let interval = if targets.is_some() { plan.interval() } else { ANNOUNCED_INTERVAL };
-    let fleet = FleetSettings::new(plan.hosts, interval, targets.as_ref());
+    let fleet = FleetSettings::new(plan.kind, plan.hosts, interval, targets.as_ref());
     let server = Server::start(peer, program, fleet).await?;
     let mut group = Hosts::new(targets, peer, &server, plan);
     group.connect(&server, plan).await?;
     let window = group.measure_window(&server, plan).await?;
     let mut problems = window.problems(plan);
     let reporting_hosts = group.newest().len();
-    problems.extend(group.check_page(&server, peer.product().sequence_gauge, plan).await?);
+    problems.extend(group.check_page(&server, plan).await?);
     let page = if peer.is_scraped() { Some(page(&server, idle).await?) } else { None };
     server.stop().await?;
 
@@ -92,8 +93,13 @@ pub async fn measure(
 ///
 /// # Errors
 /// If the server does not start, or exits.
-pub async fn idle(peer: &dyn Peer, program: &Path, time: Duration) -> anyhow::Result<Idle> {
-    let no_fleet = FleetSettings::new(0, ANNOUNCED_INTERVAL, None);
+pub async fn idle(
+    peer: &dyn Peer,
+    program: &Path,
+    kind: FleetKind,
+    time: Duration,
+) -> anyhow::Result<Idle> {
+    let no_fleet = FleetSettings::new(kind, 0, ANNOUNCED_INTERVAL, None);
     let server = Server::start(peer, program, no_fleet).await?;
     let (before, since) = (server.wait_until_idle().await?, Instant::now());
     sleep(time).await;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use hyper::Request;
 use tokio::process::Command;
 
+use crate::fleet_kind::FleetKind;
 use crate::reading::{self, Reading};
 
 /// A program that can run as the server.
@@ -27,8 +28,22 @@ pub struct Product {
     pub page_name: &'static str,
     /// Path of a page or query that lists the hosts that are present.
     pub presence: &'static str,
-    /// Name of the gauge on the page whose value identifies the report.
-    pub sequence_gauge: &'static str,
+    /// Name of the sequence gauge on the page if the page has other names than the hosts.
+    pub renamed_gauge: Option<&'static str>,
+    /// The program between hosts and server, if there is one.
+    pub relay: Option<Relay>,
+}
+
+/// A program that scrapes the hosts and forwards their samples to the server. Its usage counts as
+/// that of the server.
+#[derive(Debug)]
+pub struct Relay {
+    /// Name of the executable.
+    pub program: &'static str,
+    /// Path that returns 200 once it is ready.
+    pub ready: &'static str,
+    /// Counter on its `/metrics` of bytes that it has written to the server.
+    pub written: &'static str,
 }
 
 /// Missed reports after which a host is gone, for servers where that can be set.
@@ -43,6 +58,10 @@ pub struct LaunchOptions {
     pub http: SocketAddr,
     /// Listen address for reports over plain TCP.
     pub tcp: SocketAddr,
+    /// Listen address of the relay for HTTP.
+    pub relay: SocketAddr,
+    /// What the hosts report.
+    pub kind: FleetKind,
     /// Number of hosts that will report.
     pub hosts: usize,
     /// Report interval of a host.
@@ -103,16 +122,26 @@ pub trait Peer: Send + Sync {
     /// If a configuration file cannot be written.
     fn command(&self, program: &Path, options: &LaunchOptions) -> anyhow::Result<Command>;
 
+    /// The command that starts the relay. `None` if the product has none.
+    ///
+    /// # Errors
+    /// If a configuration file cannot be written.
+    fn relay(&self, _options: &LaunchOptions) -> anyhow::Result<Option<Command>> {
+        Ok(None)
+    }
+
     /// How hosts report to it.
     fn report_mode(&self) -> ReportMode;
 
-    /// Finds the executable.
+    /// Finds the executable, and that of the relay.
     ///
     /// # Errors
     /// Says what to install.
     fn find(&self) -> Result<PathBuf, String> {
         let product = self.product();
+        let has_relay = product.relay.as_ref().is_none_or(|relay| in_path(relay.program).is_some());
         in_path(product.program)
+            .filter(|_| has_relay)
             .ok_or_else(|| format!("not installed: apt-get install {}", product.package))
     }
 

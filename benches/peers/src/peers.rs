@@ -5,27 +5,35 @@ mod old_server;
 mod prometheus;
 mod pushgateway;
 mod victoria;
+mod vmagent;
 
 pub use fleetgauge::COLLECTOR;
 
 use std::sync::Arc;
 
+use crate::fleet_kind::FleetKind;
 use crate::peer::Peer;
 
-/// All servers and settings, in the order of the tables.
+/// All servers and settings for hosts of this kind, in the order of the tables.
 #[must_use]
-pub fn all() -> Vec<Arc<dyn Peer>> {
+pub fn all(kind: FleetKind) -> Vec<Arc<dyn Peer>> {
     let mut peers: Vec<Arc<dyn Peer>> = vec![
         Arc::new(fleetgauge::Fleetgauge { coalescing: false }),
         Arc::new(fleetgauge::Fleetgauge { coalescing: true }),
-        Arc::new(old_server::OldServer { quiet: false }),
-        Arc::new(old_server::OldServer { quiet: true }),
-        Arc::new(pushgateway::Pushgateway { tuned: false }),
-        Arc::new(pushgateway::Pushgateway { tuned: true }),
     ];
-    peers.extend(victoria::all().into_iter().map(|peer| Arc::new(peer) as Arc<dyn Peer>));
-    peers
-        .extend(prometheus::remote_write().into_iter().map(|peer| Arc::new(peer) as Arc<dyn Peer>));
+    if kind == FleetKind::Basic {
+        peers.push(Arc::new(old_server::OldServer { quiet: false }));
+        peers.push(Arc::new(old_server::OldServer { quiet: true }));
+    }
+    peers.push(Arc::new(pushgateway::Pushgateway { tuned: false }));
+    peers.push(Arc::new(pushgateway::Pushgateway { tuned: true }));
+    peers.extend(shared(victoria::all(kind)));
+    peers.push(Arc::new(vmagent::Vmagent));
+    peers.extend(shared(prometheus::remote_write(kind)));
     peers.push(Arc::new(prometheus::Pull));
     peers
+}
+
+fn shared<P: Peer + 'static>(peers: Vec<P>) -> impl Iterator<Item = Arc<dyn Peer>> {
+    peers.into_iter().map(|peer| Arc::new(peer) as Arc<dyn Peer>)
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::fleet_kind::FleetKind;
 use crate::machine::{self, Machine};
 use crate::measure::{Figures, Idle};
 use crate::peer::{Peer, Product};
@@ -10,6 +11,8 @@ use crate::vanish::{Gone, Plan};
 /// All results of a comparison.
 #[derive(Debug, Serialize)]
 pub struct Results {
+    /// What the hosts reported.
+    pub fleet: FleetKind,
     /// The machine of the measurement.
     pub machine: Machine,
     /// Requested reports per second in total.
@@ -52,6 +55,8 @@ pub struct Row {
     pub name: &'static str,
     /// Description of the setting.
     pub setting: &'static str,
+    /// What the hosts reported.
+    pub fleet: FleetKind,
     /// Number of hosts.
     pub hosts: usize,
     /// Name of the page; empty if it is the one that Prometheus scrapes.
@@ -78,8 +83,9 @@ pub struct Vanishing {
 impl Results {
     /// Empty results of a run on this machine.
     #[must_use]
-    pub fn new(rate: f64, seconds: f64) -> Self {
+    pub fn new(fleet: FleetKind, rate: f64, seconds: f64) -> Self {
         Self {
+            fleet,
             machine: Machine::this(),
             rate,
             seconds,
@@ -101,9 +107,14 @@ impl Program {
 impl Row {
     /// Creates the row of a server and a fleet.
     #[must_use]
-    pub fn new(peer: &dyn Peer, hosts: usize, figures: Measurement<Figures>) -> Self {
+    pub fn new(
+        peer: &dyn Peer,
+        fleet: FleetKind,
+        hosts: usize,
+        figures: Measurement<Figures>,
+    ) -> Self {
         let (product, setting) = (peer.product(), peer.setting());
-        Self { name: product.name, setting, hosts, page: product.page_name, figures }
+        Self { name: product.name, setting, fleet, hosts, page: product.page_name, figures }
     }
 }
 

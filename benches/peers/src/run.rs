@@ -21,14 +21,15 @@ use crate::vanish::{self, watch};
 /// # Errors
 /// If no program is selected.
 pub async fn run(cli: &Cli) -> anyhow::Result<Results> {
-    let peers: Vec<_> = peers::all().into_iter().filter(|peer| cli.selects(&**peer)).collect();
+    let peers: Vec<_> =
+        peers::all(cli.fleet).into_iter().filter(|peer| cli.selects(&**peer)).collect();
     ensure!(
         !peers.is_empty(),
         "--only: no program or setting contains {}; docs/peers.md lists them",
         cli.only.join(" or ")
     );
     let (interval, wait) = (cli.vanish_interval.as_secs_f64(), cli.vanish_wait.as_secs_f64());
-    let plan = vanish::Plan { interval, wait };
+    let plan = vanish::Plan { kind: cli.fleet, interval, wait };
     // The vanish test mostly waits, in processes of its own. It does not add to the measured CPU
     // time.
     let (results, vanishing) = tokio::join!(measure_all(cli, &peers), watch_all(&peers, plan));
@@ -37,17 +38,18 @@ pub async fn run(cli: &Cli) -> anyhow::Result<Results> {
 
 /// Measures one program after the other.
 async fn measure_all(cli: &Cli, peers: &[Arc<dyn Peer>]) -> Results {
-    let seconds = cli.duration.as_secs_f64();
-    let mut results = Results::new(cli.rate, seconds);
+    let (kind, rate, seconds) = (cli.fleet, cli.rate(), cli.seconds());
+    let mut results = Results::new(kind, rate, seconds);
     for peer in peers {
         if idle_usage(&results, &**peer).is_none() {
             let time = Duration::from_secs_f64(seconds / 2.0);
-            let idle = attempt(&**peer, async |program| idle(&**peer, &program, time).await).await;
+            let idle = async |program: PathBuf| idle(&**peer, &program, kind, time).await;
+            let idle = attempt(&**peer, idle).await;
             results.programs.push(Program::new(peer.product(), idle));
         }
     }
-    for &hosts in &cli.hosts {
-        let plan = Plan { hosts, rate: cli.rate, seconds };
+    for hosts in cli.hosts() {
+        let plan = Plan { kind, hosts, rate, seconds };
         for peer in peers.iter().filter(|peer| peer.is_measured()) {
             let figures = match idle_usage(&results, &**peer) {
                 Some(Measurement::Done(idle)) => {
@@ -57,7 +59,7 @@ async fn measure_all(cli: &Cli, peers: &[Arc<dyn Peer>]) -> Results {
                 Some(Measurement::Failed(why)) => Measurement::Failed(why.clone()),
                 None => continue,
             };
-            let row = Row::new(&**peer, hosts, figures);
+            let row = Row::new(&**peer, kind, hosts, figures);
             // Progress only: a closed standard error is no failure.
             let _ = writeln!(io::stderr(), "{hosts} hosts: {row}");
             results.rows.push(row);

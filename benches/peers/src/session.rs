@@ -2,29 +2,37 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use fleetgauge_agent::client::{Client, Event};
+use anyhow::bail;
+use fleetgauge_agent::client::{Baseline, Client, Event};
 use fleetgauge_agent::identity::Nonces;
-use fleetgauge_agent::metrics::MetricSet;
-use fleetgauge_agent::profile::{EncodedSchema, Profile};
+use fleetgauge_agent::profile::Profile;
+use fleetgauge_agent::tables::Sample;
+use fleetgauge_proto::rows::TableRows;
 use fleetgauge_proto::{AgentId, StaticLabels};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
+use crate::fleet_kind::FleetKind;
 use crate::http::Counted;
 use crate::reading::{self, Reading};
 
 /// Size of the read buffer, in bytes.
 const READ_BYTES: usize = 1024;
 
+/// Zero of the monotonic clock of all sessions.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 /// An agent in a session.
 pub struct Session {
     stream: Counted,
     profile: Profile,
     client: Client,
+    baseline: Baseline,
+    /// Rows of each table; they stay the same.
+    rows: Vec<Arc<TableRows>>,
     out: Vec<u8>,
 }
 
@@ -33,9 +41,16 @@ impl Session {
     ///
     /// # Errors
     /// If the collector rejects the agent or closes the connection.
-    pub async fn open(stream: Counted, host: usize, interval: Duration) -> anyhow::Result<Self> {
-        let profile = profile(host, interval)?;
-        let mut session = Self { stream, profile, client: Client::default(), out: Vec::new() };
+    pub async fn open(
+        stream: Counted,
+        kind: FleetKind,
+        host: usize,
+        interval: Duration,
+    ) -> anyhow::Result<Self> {
+        let profile = profile(kind, host, interval)?;
+        let rows = kind.rows(&profile.catalogs, host)?;
+        let (client, baseline) = (Client::default(), Baseline::default());
+        let mut session = Self { stream, profile, client, baseline, rows, out: Vec::new() };
         session.client.start(&session.profile, None, &mut session.out);
         while !session.client.is_welcomed() {
             session.flush().await?;
@@ -57,8 +72,9 @@ impl Session {
         self.read_pending().await?;
         let before = self.out.len();
         for reading in readings {
-            let (values, now) = (reading.values(), reading::unix_ms());
-            self.client.report(&self.profile, &values, now, &mut self.out)?;
+            let sample = Sample { rows: self.rows.clone(), values: reading.values() };
+            let Self { client, profile, out, .. } = self;
+            self.baseline.report(client, profile, &sample, START.elapsed(), out)?;
         }
         let payload = self.out.len() - before;
         self.flush().await?;
@@ -84,13 +100,16 @@ impl Session {
     }
 
     fn handle_input(&mut self, mut bytes: &[u8]) -> anyhow::Result<()> {
-        while let Some(event) = self.client.received(&self.profile, &mut bytes, &mut self.out)? {
+        loop {
+            let Self { client, profile, out, .. } = self;
+            let Some(event) = client.received(profile, START.elapsed(), &mut bytes, out)? else {
+                return Ok(());
+            };
             match event {
                 Event::Welcomed { .. } | Event::Pong { .. } => {}
                 other => bail!("unexpected message of the collector: {other:?}"),
             }
         }
-        Ok(())
     }
 
     async fn flush(&mut self) -> anyhow::Result<()> {
@@ -100,16 +119,8 @@ impl Session {
     }
 }
 
-/// Identity and schema of the agent.
-fn profile(host: usize, interval: Duration) -> anyhow::Result<Profile> {
-    static SCHEMA: OnceLock<Arc<EncodedSchema>> = OnceLock::new();
-    let schema = match SCHEMA.get() {
-        Some(schema) => schema,
-        None => {
-            let schema = EncodedSchema::of(MetricSet::Basic).context("the basic metric set")?;
-            SCHEMA.get_or_init(|| Arc::new(schema))
-        }
-    };
+/// Identity and catalogs of the agent. All agents share the catalogs.
+fn profile(kind: FleetKind, host: usize, interval: Duration) -> anyhow::Result<Profile> {
     let nonce = (host as u128).to_be_bytes();
     Ok(Profile {
         id: AgentId::try_new(&reading::id(host))?,
@@ -117,6 +128,6 @@ fn profile(host: usize, interval: Duration) -> anyhow::Result<Profile> {
         labels: StaticLabels::default(),
         interval,
         agent_version: env!("CARGO_PKG_VERSION"),
-        schema: Arc::clone(schema),
+        catalogs: kind.catalogs()?,
     })
 }

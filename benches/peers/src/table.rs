@@ -2,21 +2,32 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
+use crate::fleet_kind::FleetKind;
 use crate::measure::Figures;
 use crate::page::PageCost;
 use crate::results::{Measurement, Program, Results, Row, Vanishing};
 
-/// Mark before the tables in a Markdown file.
-pub const BEGIN: &str = "<!-- measured: begin -->\n";
-/// Mark after the tables.
-pub const END: &str = "<!-- measured: end -->\n";
-
-/// Replaces the tables between the marks of a page. `None` if it does not have both marks.
+/// Lines before and after the tables of a kind of fleet in a Markdown file.
 #[must_use]
-pub fn replace(page: &str, tables: &str) -> Option<String> {
-    let (before, rest) = page.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}{tables}{END}{after}"))
+pub fn marks(kind: FleetKind) -> [String; 2] {
+    ["begin", "end"].map(|end| format!("<!-- measured, {kind}: {end} -->"))
+}
+
+/// Replaces the tables between their marks on a page. `None` if it does not have both marks.
+#[must_use]
+pub fn replace(page: &str, kind: FleetKind, tables: &str) -> Option<String> {
+    let [begin, end] = marks(kind);
+    let (before, rest) = page.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}\n{tables}{end}{after}"))
+}
+
+/// Text for the hosts of a kind of fleet.
+const fn hosts_name(kind: FleetKind) -> &'static str {
+    match kind {
+        FleetKind::Basic => "hosts",
+        FleetKind::Wide => "wide hosts",
+    }
 }
 
 impl Display for Row {
@@ -35,18 +46,27 @@ impl Display for Row {
 
 impl Display for Results {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\n{}; {} reports/s for {} s.", self.machine, self.rate, self.seconds)?;
+        let Self { machine, rate, seconds, .. } = self;
+        write!(f, "\n{machine}; {} reports/s for {seconds} s.", Rounded(*rate))?;
+        if self.fleet == FleetKind::Wide {
+            write!(f, " A host has {} series.", self.fleet.series())?;
+        }
+        writeln!(f)?;
         programs(f, &self.programs)?;
         let mut sizes: Vec<_> = self.rows.iter().map(|row| row.hosts).collect();
         sizes.dedup();
         for hosts in sizes {
             let rows: Vec<_> = self.rows.iter().filter(|row| row.hosts == hosts).collect();
-            writeln!(f, "\n### {hosts} hosts\n")?;
-            reports(f, &rows)?;
+            writeln!(f, "\n### {hosts} {}\n", hosts_name(self.fleet))?;
+            match self.fleet {
+                FleetKind::Basic => reports(f, &rows)?,
+                FleetKind::Wide => samples(f, &rows)?,
+            }
             pages(f, &rows)?;
             problems(f, &rows)?;
         }
         if !self.vanishing.is_empty() {
+            writeln!(f, "\n### Vanished {}\n", hosts_name(self.fleet))?;
             vanishing(f, &self.vanishing)?;
         }
         writeln!(f)
@@ -83,6 +103,30 @@ fn reports(f: &mut Formatter<'_>, rows: &[&Row]) -> fmt::Result {
                 seen.payload_bytes,
                 seen.sent_bytes,
                 Bytes(seen.memory_bytes),
+            )?,
+            other => writeln!(f, "{} | | | |", other.failure())?,
+        }
+    }
+    Ok(())
+}
+
+fn samples(f: &mut Formatter<'_>, rows: &[&Row]) -> fmt::Result {
+    writeln!(
+        f,
+        "| | setting | CPU per sample, ns | bytes per sample | with protocol | memory per series |"
+    )?;
+    writeln!(f, "|---|---|---|---|---|---|")?;
+    for row in rows {
+        let series = row.fleet.series() as f64;
+        write!(f, "| {} | {} | ", row.name, row.setting)?;
+        match &row.figures {
+            Measurement::Done(seen) => writeln!(
+                f,
+                "{} | {} | {} | {} |",
+                Rounded(seen.cpu_us * 1e3 / series),
+                Rounded(seen.payload_bytes / series),
+                Rounded(seen.sent_bytes / series),
+                Bytes(seen.memory_bytes / series),
             )?,
             other => writeln!(f, "{} | | | |", other.failure())?,
         }
@@ -129,7 +173,6 @@ fn problems(f: &mut Formatter<'_>, rows: &[&Row]) -> fmt::Result {
 }
 
 fn vanishing(f: &mut Formatter<'_>, rows: &[Vanishing]) -> fmt::Result {
-    writeln!(f, "\n### Vanished hosts\n")?;
     writeln!(
         f,
         "| time until series are gone | killed | cut off | decided by |\n|---|---|---|---|"
@@ -181,9 +224,12 @@ mod tests {
 
     #[test]
     fn replace_keeps_text_outside_the_marks() {
-        let page = format!("a\n{BEGIN}old\n{END}b\n");
-        assert_eq!(replace(&page, "new\n"), Some(format!("a\n{BEGIN}new\n{END}b\n")));
-        assert_eq!(replace("no marks", "new"), None);
+        let of_basic = "<!-- measured, basic: begin -->\n1\n<!-- measured, basic: end -->\n";
+        let of_wide = "<!-- measured, wide: begin -->\n2\n<!-- measured, wide: end -->\n";
+        let page = format!("a\n{of_basic}b\n{of_wide}c\n");
+        let expected = page.replace('2', "new");
+        assert_eq!(replace(&page, FleetKind::Wide, "new\n"), Some(expected));
+        assert_eq!(replace(of_basic, FleetKind::Wide, "new"), None);
     }
 
     #[test]

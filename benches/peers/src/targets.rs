@@ -1,7 +1,8 @@
-//! Hosts that are pulled: each serves its page at its own address.
+//! Hosts that are pulled: each serves its page at its own address, compressed if the server accepts
+//! that, as exporters do.
 
 use std::future::pending;
-use std::io;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::{Range, Sub};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,19 +10,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http_body_util::Full;
-use hyper::Response;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::address;
+use crate::fleet_kind::FleetKind;
 use crate::http::Counted;
 use crate::peer::{Peer, Protocol};
-use crate::reading::{self, Reading};
+use crate::reading::Reading;
 
 /// Maximum number of connections that wait for accept.
 const BACKLOG: i32 = 4096;
@@ -46,6 +51,7 @@ pub struct Served {
 }
 
 struct Shared {
+    kind: FleetKind,
     /// Number of the latest report of each host.
     sequences: Vec<AtomicU64>,
     frozen: AtomicBool,
@@ -81,9 +87,13 @@ impl Targets {
     ///
     /// # Errors
     /// If the socket cannot be opened.
-    pub fn for_peer(peer: &dyn Peer, hosts: usize) -> anyhow::Result<Option<Self>> {
+    pub fn for_peer(
+        peer: &dyn Peer,
+        kind: FleetKind,
+        hosts: usize,
+    ) -> anyhow::Result<Option<Self>> {
         matches!(peer.report_mode().protocol, Protocol::Pulled)
-            .then(|| Self::serve(hosts))
+            .then(|| Self::serve(kind, hosts))
             .transpose()
     }
 
@@ -91,10 +101,11 @@ impl Targets {
     ///
     /// # Errors
     /// If the socket cannot be opened.
-    fn serve(hosts: usize) -> anyhow::Result<Self> {
+    fn serve(kind: FleetKind, hosts: usize) -> anyhow::Result<Self> {
         let listener = listen().context("cannot listen on all addresses of the loopback device")?;
         let port = listener.local_addr()?.port();
         let shared = Arc::new(Shared {
+            kind,
             sequences: (0..hosts).map(|_| AtomicU64::new(0)).collect(),
             frozen: AtomicBool::new(false),
             vanished: Mutex::default(),
@@ -121,7 +132,9 @@ impl Targets {
 
     /// The latest served reading of each host.
     pub fn newest(&self) -> impl Iterator<Item = Reading> {
-        let read = |(host, sequence): (usize, &AtomicU64)| Reading {
+        let kind = self.shared.kind;
+        let read = move |(host, sequence): (usize, &AtomicU64)| Reading {
+            kind,
             host,
             sequence: sequence.load(Ordering::Relaxed),
         };
@@ -163,13 +176,17 @@ async fn answer(stream: TcpStream, shared: Arc<Shared>) {
     let Ok(SocketAddr::V4(local)) = stream.local_addr() else { return };
     let host = address::host(*local.ip());
     let stream = TokioIo::new(Counted::new(stream, Arc::clone(&shared.written)));
-    let service = service_fn(|_| shared.page(host));
+    let service = service_fn(|request| shared.page(host, request));
     // Ignored: the server sees the error as a failed scrape.
     drop(http1::Builder::new().serve_connection(stream, service).await);
 }
 
 impl Shared {
-    async fn page(&self, host: usize) -> anyhow::Result<Response<Full<Bytes>>> {
+    async fn page(
+        &self,
+        host: usize,
+        request: Request<Incoming>,
+    ) -> anyhow::Result<Response<Full<Bytes>>> {
         let (killed, cut_off) = {
             let vanished = self.vanished.lock().unwrap_or_else(PoisonError::into_inner);
             (vanished.killed.contains(&host), vanished.cut_off.contains(&host))
@@ -181,10 +198,26 @@ impl Shared {
         let newest = self.sequences.get(host).context("no host has this address")?;
         let step = u64::from(!self.frozen.load(Ordering::Relaxed));
         let sequence = newest.fetch_add(step, Ordering::Relaxed) + step;
-        let page = reading::text(Reading { host, sequence });
+        let mut page = Reading { kind: self.kind, host, sequence }.text().into_bytes();
+        let mut response = Response::builder().header("Content-Type", "text/plain; version=0.0.4");
+        if accepts_gzip(&request) {
+            response = response.header("Content-Encoding", "gzip");
+            page = gzip(&page)?;
+        }
         self.pages.fetch_add(1, Ordering::Relaxed);
         self.payload.fetch_add(page.len() as u64, Ordering::Relaxed);
-        let response = Response::builder().header("Content-Type", "text/plain; version=0.0.4");
         Ok(response.body(Full::new(page.into()))?)
     }
+}
+
+fn accepts_gzip(request: &Request<Incoming>) -> bool {
+    let accepted = request.headers().get("Accept-Encoding").and_then(|value| value.to_str().ok());
+    accepted.is_some_and(|accepted| accepted.contains("gzip"))
+}
+
+/// Compresses a page as exporters do.
+fn gzip(page: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(page)?;
+    encoder.finish()
 }

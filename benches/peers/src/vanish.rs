@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use crate::fleet::{Fleet, Schedule};
+use crate::fleet_kind::FleetKind;
 use crate::peer::Peer;
 use crate::server::{FleetSettings, Server};
 use crate::targets::Targets;
@@ -33,6 +34,8 @@ const PRESENCE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Settings of the test.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Plan {
+    /// What the hosts report.
+    pub kind: FleetKind,
     /// Report interval of a host, in seconds.
     pub interval: f64,
     /// Maximum wait for series to be gone, in seconds.
@@ -54,18 +57,22 @@ pub struct Gone {
 /// If the server does not start, or does not show the hosts that are present.
 pub async fn watch(peer: &dyn Peer, program: &Path, plan: Plan) -> anyhow::Result<Gone> {
     let hosts = CUT_OFF.end;
-    let targets = Targets::for_peer(peer, hosts)?;
+    let targets = Targets::for_peer(peer, plan.kind, hosts)?;
     let interval = Duration::from_secs_f64(plan.interval);
-    let fleet = FleetSettings::new(hosts, interval, targets.as_ref());
+    let fleet = FleetSettings::new(plan.kind, hosts, interval, targets.as_ref());
     let server = Server::start(peer, program, fleet).await?;
     let watcher = Watcher { peer, server: &server, plan };
     let gone = match targets {
         Some(targets) => {
             sleep(PULL_TIMEOUT + interval * ROUNDS as u32).await;
-            ensure!(
-                watcher.all(&server.presence().await?, 0..hosts),
-                "the server does not show all hosts that it pulls"
-            );
+            let deadline = Instant::now() + PRESENCE_TIMEOUT;
+            while !watcher.all(&server.presence().await?, 0..hosts) {
+                ensure!(
+                    Instant::now() < deadline,
+                    "the server does not show all hosts that it pulls"
+                );
+                sleep(POLL_INTERVAL).await;
+            }
             targets.vanish(KILLED, CUT_OFF);
             watcher.gone().await?
         }

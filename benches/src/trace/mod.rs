@@ -139,6 +139,29 @@ impl Trace {
         &self.tables[table].row_labels
     }
 
+    /// Returns the metric type of a family, as in the text format; `untyped` if it is unknown.
+    #[must_use]
+    pub fn metric_type(&self, family: &str) -> &str {
+        let own = self.families.iter().find(|own| own.name == family);
+        own.map_or("untyped", |family| &family.kind)
+    }
+
+    /// Returns the position of a family's only sample among the values of a page; `None` unless it
+    /// is in a table without row labels.
+    #[must_use]
+    pub fn position_of(&self, family: &str, page: &Page) -> Option<usize> {
+        let mut start = 0;
+        for (table, row, values) in page.rows(&self.tables) {
+            let mut columns = self.tables[table].columns.iter();
+            let own = columns.position(|column| self.families[column.family].name == family);
+            match own {
+                Some(column) if row.is_empty() => return Some(start + column),
+                _ => start += values.len(),
+            }
+        }
+        None
+    }
+
     /// Returns the page in the text format, as node_exporter writes it.
     #[must_use]
     pub fn text(&self, page: &Page) -> String {

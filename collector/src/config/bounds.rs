@@ -1,4 +1,4 @@
-//! The limits in the settings: connections, memory, schemas, messages, scrapes.
+//! The limits in the settings: connections, memory, catalogs, messages, scrapes.
 
 use std::time::Duration;
 

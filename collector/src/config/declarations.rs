@@ -213,7 +213,7 @@ const SETTINGS: [Setting; 53] = [
         .under(LIMITS)
         .details(
             "Counts connections, rows, catalogs and unfinished frames. Each scrape needs an \
-             additional copy of the rows.",
+             additional copy of all values.",
         )
         .default("1GiB"),
     setting("max_catalogs", Kind::Number(1, 1 << 20), "N", "Maximum catalogs, in use or not")

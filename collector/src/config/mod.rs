@@ -72,7 +72,7 @@ pub struct Config {
     pub drain: Duration,
     /// How long a runtime thread waits before it parks, so that it wakes once for several reports.
     pub coalesce: Duration,
-    /// Limits of connections, memory, schemas, messages and scrapes.
+    /// Limits of connections, memory, catalogs, messages and scrapes.
     pub bounds: Bounds,
     /// Limits of the roster, and the agents that are expected to connect.
     pub roster: RosterLimits,

@@ -66,7 +66,7 @@ pub(super) struct Shape {
 pub(super) struct ParameterLines {
     pub(super) suffix: &'static str,
     label: &'static str,
-    /// Whether a line for `+Inf` follows, which the schema's parameters do not contain.
+    /// Whether a line for `+Inf` follows, which the column's parameters do not contain.
     is_open_ended: bool,
 }
 

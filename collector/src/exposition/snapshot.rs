@@ -10,7 +10,7 @@ use fleetgauge_proto::catalog::Table;
 
 use super::escape::push_label;
 use super::{FamilyHead, Rename};
-use crate::registry::{CatalogEntry, PlacedTable};
+use crate::registry::{BlockView, CatalogEntry, PlacedTable};
 
 /// Agents that are transposed together: eight values fill a cache line.
 const BATCH: usize = 8;
@@ -130,6 +130,23 @@ impl Group {
             self.batch.transpose(&mut self.tables);
         }
         rest
+    }
+
+    /// Adds the agents of a block without vacant places. Each has one row of each table; `start` is
+    /// the index of its first value.
+    pub(crate) fn push_block(&mut self, block: BlockView<'_>, start: usize) {
+        self.batch.transpose(&mut self.tables);
+        let BlockView { labels, label_lens, values, width, .. } = block;
+        if self.labels.is_empty() {
+            let bytes = labels.len().saturating_mul(self.expected) / label_lens.len().max(1);
+            self.labels.reserve(bytes.min(MAX_RESERVED));
+        }
+        self.labels.push_str(labels);
+        self.label_lens.extend_from_slice(label_lens);
+        let columns = self.tables.iter_mut().flat_map(|table| &mut table.columns);
+        for (offset, column) in (start..).zip(columns) {
+            column.extend(values.iter().skip(offset).step_by(width));
+        }
     }
 
     /// Reserves memory for the rows of all expected agents, as many as those of the first batch

@@ -36,6 +36,8 @@ struct Connected<'a> {
     /// versions are already stored.
     version: Option<Box<str>>,
     series: usize,
+    /// Rows of tables with row labels.
+    rows: usize,
 }
 
 /// Returns up to `limit` agents, and a cursor to request the next ones.
@@ -82,6 +84,7 @@ fn write(
 fn connected<'a>(collector: &CollectorState, labels: &'a str) -> Option<Connected<'a>> {
     let id = agent_of(labels);
     let agent = collector.registry.find(&AgentId::try_new(id).ok()?)?;
+    let layout = agent.layout()?;
     let handle = agent.handle();
     let HelloInfo { since, version, .. } = handle.hello();
     let now = collector.clock.moment();
@@ -92,7 +95,8 @@ fn connected<'a>(collector: &CollectorState, labels: &'a str) -> Option<Connecte
         since,
         last_report: now.unix.saturating_sub(now.awake.saturating_sub(handle.reported()) / 1_000),
         version: collector.versions.text(version),
-        series: agent.layout().series(),
+        series: layout.series(),
+        rows: layout.rows(),
     })
 }
 

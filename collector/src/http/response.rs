@@ -100,7 +100,7 @@ impl ResponseOptions {
         }
     }
 
-    /// Streams the page of one agent. It needs no scrape permit, because it copies one row.
+    /// Streams the page of one agent. It needs no scrape permit, because it copies only that agent.
     pub(super) async fn stream_agent<F, W>(
         self,
         http: &Arc<HttpState>,

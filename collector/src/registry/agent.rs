@@ -5,12 +5,13 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use fleetgauge_proto::report::Values;
+use fleetgauge_proto::report::{ABSENT, Values};
 use fleetgauge_proto::{AgentId, Violation};
 use parking_lot::Mutex;
 
 use super::layout::Layout;
 use super::pending_values::PendingValues;
+use super::slab::SlabRow;
 use crate::clock::Millis;
 use crate::peers::handle::ConnectionHandle;
 
@@ -38,24 +39,74 @@ pub struct PendingAgent {
 pub struct RegisteredAgent {
     pub(super) id: AgentId,
     pub(super) host_nonce: [u8; 16],
-    /// Labels as written between the braces of its series, with `agent`.
-    pub(super) labels: Box<str>,
     pub(super) handle: Arc<ConnectionHandle>,
     pub(super) takeovers: Takeovers,
-    /// Index in the stripe; changes only under the lock of the stripe.
+    /// Index in the stripe of an agent with series of its own; changes only under the lock of the
+    /// stripe.
     pub(super) index: AtomicUsize,
     pub(super) series: Mutex<Series>,
 }
 
-/// The series of an agent, under one lock: a copy never mixes two reports.
+/// Where the labels, layout and values of an agent are. They change under one lock, so a copy never
+/// mixes two reports.
 #[derive(Debug)]
-pub(super) struct Series {
+pub(super) enum Series {
+    /// In a slab, beside those of other agents with the same fixed layout.
+    Shared(SlabRow),
+    /// In the agent, whose rows no other agent has.
+    Own(OwnSeries),
+    /// Nowhere: another connection has taken over the id.
+    Gone,
+}
+
+/// The labels, layout and values of an agent.
+#[derive(Debug)]
+pub(super) struct OwnSeries {
+    /// Labels as written between the braces of its series, with `agent`.
+    pub(super) labels: Box<str>,
     pub(super) layout: Arc<Layout>,
     /// Values of the layout.
     pub(super) values: Box<[f64]>,
-    /// Whether pages show the series. Not after another connection has taken over the id, or after
-    /// an invalid report.
-    pub(super) is_shown: bool,
+}
+
+impl OwnSeries {
+    /// Returns the bytes of labels and values, and of the layout unless it is shared.
+    pub(super) fn bytes(&self) -> usize {
+        self.labels.len() + self.layout.bytes() + size_of_val(&*self.values)
+    }
+}
+
+impl Series {
+    /// Calls `read` with labels, layout and values; `None` if another connection has taken over the
+    /// id.
+    pub(super) fn read<T>(&self, read: impl FnOnce(&str, &Arc<Layout>, &[f64]) -> T) -> Option<T> {
+        match self {
+            Self::Shared(row) => Some(row.read(read)),
+            Self::Own(OwnSeries { labels, layout, values }) => Some(read(labels, layout, values)),
+            Self::Gone => None,
+        }
+    }
+
+    pub(super) const fn own(&self) -> Option<&OwnSeries> {
+        match self {
+            Self::Own(own) => Some(own),
+            Self::Shared(_) | Self::Gone => None,
+        }
+    }
+}
+
+/// Stores the values of a report. After an invalid report all values are absent, because some may
+/// be new and others old.
+pub(super) fn decode(
+    values: &Values<'_>,
+    own: &mut [f64],
+    layout: &Layout,
+) -> Result<(), Violation> {
+    let decoded = values.decode(own, layout.shape());
+    if decoded.is_err() {
+        own.fill(ABSENT);
+    }
+    decoded
 }
 
 impl RegisteredAgent {
@@ -65,38 +116,36 @@ impl RegisteredAgent {
         &self.id
     }
 
-    /// Returns the labels as written between the braces of its series.
-    #[must_use]
-    pub fn labels(&self) -> &str {
-        &self.labels
-    }
-
     /// Returns the connection.
     #[must_use]
     pub fn handle(&self) -> &ConnectionHandle {
         &self.handle
     }
 
-    /// Returns the layout of its values.
+    /// Returns a copy of the labels as written between the braces of its series; `None` if another
+    /// connection has taken over the id.
     #[must_use]
-    pub fn layout(&self) -> Arc<Layout> {
-        Arc::clone(&self.series.lock().layout)
+    pub fn labels(&self) -> Option<Box<str>> {
+        self.series.lock().read(|labels, _, _| labels.into())
+    }
+
+    /// Returns the layout of its values; `None` if another connection has taken over the id.
+    #[must_use]
+    pub fn layout(&self) -> Option<Arc<Layout>> {
+        self.series.lock().read(|_, layout, _| Arc::clone(layout))
     }
 
     /// Stores the values of a report. Returns `false` if another connection has taken over the id.
     ///
     /// # Errors
-    /// The first [`Violation`] found. The agent is then on no page any more, because some of its
-    /// values may be new and others old.
+    /// The first [`Violation`] found. All values are then absent.
     pub fn store(&self, values: &Values<'_>) -> Result<bool, Violation> {
-        let mut series = self.series.lock();
-        if !series.is_shown {
-            return Ok(false);
+        match &mut *self.series.lock() {
+            Series::Shared(row) => row.store(values)?,
+            Series::Own(own) => decode(values, &mut own.values, &own.layout)?,
+            Series::Gone => return Ok(false),
         }
-        let Series { layout, values: own, is_shown } = &mut *series;
-        let decoded = values.decode(own, layout.shape());
-        *is_shown = decoded.is_ok();
-        decoded.map(|()| true)
+        Ok(true)
     }
 
     /// Copies layout and values, to change them; `None` if another connection has taken over the
@@ -104,19 +153,13 @@ impl RegisteredAgent {
     #[must_use]
     pub fn to_pending_values(&self) -> Option<PendingValues> {
         let series = self.series.lock();
-        series.is_shown.then(|| PendingValues::from_current(&series.layout, &series.values))
+        series.read(|_, layout, values| PendingValues::from_current(layout, values))
     }
 
-    /// Returns the bytes of an agent with this id, these labels and series: the record, its
-    /// reference counts, its map entry, its place in the stripe, and what it points to.
-    pub(super) fn bytes(id: &AgentId, labels: &str, layout: &Layout, values: &[f64]) -> usize {
-        size_of::<Self>()
-            + 3 * size_of::<usize>()
-            + id.as_str().len()
-            + 20
-            + labels.len()
-            + layout.bytes()
-            + size_of_val(values)
+    /// Returns the bytes of an agent with this id, without its series: the record, its reference
+    /// counts, its map entry, and its place in the stripe.
+    pub(super) fn bytes(id: &AgentId) -> usize {
+        size_of::<Self>() + 3 * size_of::<usize>() + id.as_str().len() + 20
     }
 
     /// Whether the agent belongs to this session.

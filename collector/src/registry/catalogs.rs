@@ -65,7 +65,7 @@ pub struct CatalogEntry {
     fingerprint: Fingerprint,
     measured: MeasuredCatalog,
     plan: Plan,
-    /// Size of the schema's payload, in bytes.
+    /// Size of the catalog's payload, in bytes.
     bytes: usize,
     /// State of the store that contains this entry.
     kept: Weak<Mutex<Kept>>,
@@ -90,7 +90,7 @@ impl CatalogEntry {
         &self.measured
     }
 
-    /// Returns the plan by which the schema's values are rendered.
+    /// Returns the plan by which the catalog's values are rendered.
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
@@ -130,7 +130,7 @@ impl Drop for Pinned {
     }
 }
 
-/// Limits of the schema store.
+/// Limits of the catalog store.
 #[derive(Debug, Clone, Copy)]
 pub struct CatalogLimits {
     /// Maximum number of catalogs, pinned or not.
@@ -203,7 +203,7 @@ struct Kept {
 struct KeptCatalog {
     entry: Arc<CatalogEntry>,
     pins: usize,
-    /// Key of the schema in `unused`, while it has no pins.
+    /// Key of the catalog in `unused`, while it has no pins.
     unused_since: u64,
 }
 

@@ -88,6 +88,11 @@ impl Layout {
         self.sections.iter().flatten().map(|section| section.catalog.entry())
     }
 
+    /// Whether no table has row labels. Agents with the same catalogs then share the layout.
+    pub(super) fn is_fixed(&self) -> bool {
+        self.catalogs().all(|catalog| catalog.catalog().is_fixed())
+    }
+
     /// Whether the other layout has the same catalogs in the same slots.
     pub(super) fn has_catalogs_of(&self, other: &Self) -> bool {
         let key = |section: &Option<Section>| Some(section.as_ref()?.catalog.entry().key());
@@ -150,9 +155,14 @@ impl Layout {
         let tables = self.sections.iter().flatten().flat_map(|section| section.tables(0));
         tables.map(|placed| placed.row_count() * placed.table.columns.len()).sum()
     }
-}
 
-impl Layout {
+    /// Returns the number of rows of tables with row labels.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        let sections = self.sections.iter().flatten();
+        sections.flat_map(|section| &section.rows).map(|rows| rows.len()).sum()
+    }
+
     /// Returns the place of the values of a slot.
     pub(super) fn place(&self, slot: usize) -> Range<usize> {
         let cells = |section: &Option<Section>| section.as_ref().map_or(0, Section::cells);
@@ -239,7 +249,7 @@ struct SharedLayouts {
 impl LayoutStore {
     /// Returns the shared layout if this one can be shared.
     pub(super) fn share(&self, layout: Layout) -> Arc<Layout> {
-        if !layout.catalogs().all(|catalog| catalog.catalog().is_fixed()) {
+        if !layout.is_fixed() {
             return Arc::new(layout);
         }
         let key = |section: &Option<Section>| Some(section.as_ref()?.catalog.entry().key());

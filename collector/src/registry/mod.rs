@@ -1,9 +1,9 @@
 //! The registry: connected agents and their newest values.
 //!
-//! A `DashMap` finds the agent of an id. Sixty-four stripes, selected by the hash of the id, list
-//! the agents for copies. Registration and removal lock the stripe of the id. A snapshot copies one
+//! A `DashMap` finds the agent of an id. Sixty-four stripes, selected by the hash of the id, have
+//! the agents' series. Registration and removal lock the stripe of the id. A snapshot copies one
 //! stripe at a time under the same lock, so an agent that is taken over is in it exactly once. A
-//! report takes neither lock: each agent's values have a lock of their own.
+//! report takes neither lock: it locks the agent's series, and their block if they are in a slab.
 //!
 //! No guard of the map leaves this file, and no other lock is taken while one is held.
 
@@ -15,9 +15,11 @@ mod layout;
 mod pending_values;
 mod read;
 mod row_store;
+mod slab;
+mod stripe;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use dashmap::{DashMap, Entry};
 use fleetgauge_proto::message::RowChange;
@@ -34,11 +36,13 @@ pub use families::{GaugeFamily, Pins};
 pub use fleet_shard::FleetShard;
 pub use layout::{Layout, PlacedTable};
 pub use pending_values::{PendingValues, RowsRefused};
+pub(crate) use slab::BlockView;
 
-use agent::{ById, Series, Takeovers};
+use agent::{ById, OwnSeries, Series, Takeovers};
 use families::Families;
 use layout::LayoutStore;
 use row_store::RowStore;
+use stripe::Stripe;
 
 /// Stripes of the agents, each with a lock. A snapshot holds one of the locks at a time, while it
 /// copies a sixty-fourth of the fleet's values.
@@ -68,32 +72,7 @@ pub struct Entered {
     pub suppressed: Vec<Box<str>>,
 }
 
-/// The agents whose ids have the same hash, in any order.
-#[derive(Debug, Default)]
-struct Stripe {
-    agents: Vec<Arc<RegisteredAgent>>,
-}
-
-impl Stripe {
-    fn insert(&mut self, agent: &Arc<RegisteredAgent>) {
-        agent.index.store(self.agents.len(), Ordering::Relaxed);
-        self.agents.push(Arc::clone(agent));
-    }
-
-    /// Removes an agent. The last one takes its place.
-    fn remove(&mut self, agent: &RegisteredAgent) {
-        let index = agent.index.load(Ordering::Relaxed);
-        self.agents.swap_remove(index);
-        if let Some(moved) = self.agents.get(index) {
-            moved.index.store(index, Ordering::Relaxed);
-        }
-        if self.agents.capacity() > IDLE_SLOTS / STRIPES + 8 * self.agents.len() {
-            self.agents.shrink_to_fit();
-        }
-    }
-}
-
-/// All connected agents, their newest values and their schemas.
+/// All connected agents, their newest values and their catalogs.
 #[derive(Debug)]
 pub struct Registry {
     /// The agents: a set, but a `DashSet` cannot replace an element with an equal one.
@@ -234,30 +213,31 @@ impl Registry {
             return Err(Code::IdConflict);
         }
         let (layout, values) = values.into_parts();
-        self.take(RegisteredAgent::bytes(id, labels, &layout, &values))?;
+        let series =
+            OwnSeries { labels: labels.clone(), layout: self.layouts.share(layout), values };
+        let needed = series.bytes() + RegisteredAgent::bytes(id);
+        self.take(needed)?;
         let mut takeovers = Takeovers::default();
         if let Some(agent) = &before {
             takeovers.clone_from(&agent.takeovers);
             takeovers.record(now);
         }
-        let joined = self.families.lock().join(&layout);
+        let joined = self.families.lock().join(&series.layout);
         if let Some(agent) = &before {
             self.vacate(&mut stripe, agent);
         }
         // Not before `vacate`, which frees the names of the previous connection's catalogs.
         let suppressed = self.families.lock().suppressed_of(&joined);
-        let layout = self.layouts.share(layout);
-        let series = Series { layout, values, is_shown: true };
         let agent = Arc::new(RegisteredAgent {
             id: id.clone(),
             host_nonce: *host_nonce,
-            labels: labels.clone(),
             handle: Arc::clone(handle),
             takeovers,
             index: AtomicUsize::new(0),
-            series: Mutex::new(series),
+            series: Mutex::new(Series::Gone),
         });
-        stripe.insert(&agent);
+        let bytes = stripe.insert(&agent, &mut agent.series.lock(), series);
+        self.budget.correct(needed, bytes + RegisteredAgent::bytes(id));
         match self.agents.entry(ById(Arc::clone(&agent))) {
             Entry::Occupied(previous) => drop(previous.replace_entry(())),
             Entry::Vacant(slot) => drop(slot.insert(())),
@@ -279,33 +259,35 @@ impl Registry {
     /// [`Code::CollectorFull`] if the memory limit is reached.
     pub fn replace(
         &self,
-        agent: &RegisteredAgent,
+        agent: &Arc<RegisteredAgent>,
         pending: PendingValues,
     ) -> Result<Option<Vec<Box<str>>>, Code> {
         let (layout, values) = pending.into_parts();
-        let bytes = layout.bytes() + size_of_val(&*values);
-        self.take(bytes)?;
-        let layout = self.layouts.share(layout);
         // A snapshot must not see the new catalogs before the previous ones have freed their names.
-        let stripe = self.stripe(&agent.id).lock();
-        let mut series = agent.series.lock();
-        if !series.is_shown {
-            self.budget.give_back(bytes);
-            return Ok(None);
+        let mut stripe = self.stripe(&agent.id).lock();
+        let mut place = agent.series.lock();
+        let Some((before, freed)) = stripe.remove(agent, &mut place) else { return Ok(None) };
+        let labels = before.labels.clone();
+        let series = OwnSeries { labels, layout: self.layouts.share(layout), values };
+        let needed = series.bytes();
+        if let Err(full) = self.take(needed) {
+            let bytes = stripe.insert(agent, &mut place, before);
+            self.budget.correct(freed, bytes);
+            return Err(full);
         }
-        let suppressed = if layout.has_catalogs_of(&series.layout) {
+        let suppressed = if series.layout.has_catalogs_of(&before.layout) {
             Vec::new()
         } else {
             let mut families = self.families.lock();
-            let joined = families.join(&layout);
-            families.leave(&series.layout);
+            let joined = families.join(&series.layout);
+            families.leave(&before.layout);
             families.suppressed_of(&joined)
         };
-        let before = std::mem::replace(&mut series.layout, layout);
-        let freed = std::mem::replace(&mut series.values, values);
-        drop(series);
+        let bytes = stripe.insert(agent, &mut place, series);
+        drop(place);
         drop(stripe);
-        self.budget.give_back(before.bytes() + size_of_val(&*freed));
+        drop(before);
+        self.budget.correct(needed + freed, bytes);
         Ok(Some(suppressed))
     }
 
@@ -343,14 +325,10 @@ impl Registry {
 
     /// Removes the series of an agent.
     fn vacate(&self, stripe: &mut Stripe, agent: &RegisteredAgent) {
-        stripe.remove(agent);
-        let mut series = agent.series.lock();
-        series.is_shown = false;
-        let values = std::mem::take(&mut series.values);
-        let layout = std::mem::take(&mut series.layout);
-        drop(series);
-        self.budget.give_back(RegisteredAgent::bytes(&agent.id, &agent.labels, &layout, &values));
-        self.families.lock().leave(&layout);
+        let removed = stripe.remove(agent, &mut agent.series.lock());
+        let Some((series, bytes)) = removed else { return };
+        self.budget.give_back(bytes + RegisteredAgent::bytes(&agent.id));
+        self.families.lock().leave(&series.layout);
     }
 
     /// Takes memory for an agent.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use fleetgauge_proto::AgentId;
 use parking_lot::MutexGuard;
 
-use super::agent::Series;
+use super::agent::{OwnSeries, Series};
+use super::slab::BlockView;
 use super::{CatalogEntry, FleetShard, GaugeFamily, Layout, RegisteredAgent, Registry, STRIPES};
 use crate::exposition::{FamilyHead, Group, PageFamily, Snapshot, agent_of, renames};
 
@@ -22,17 +23,15 @@ impl Registry {
     pub fn snapshot_of_shard(&self, shard: FleetShard) -> Snapshot {
         let begun = self.families.lock().moment();
         let mut groups = Groups::default();
-        let is_wanted =
-            |agent: &RegisteredAgent| shard.divides(STRIPES) || shard.has(agent.id.as_str());
+        let is_whole = shard.divides(STRIPES);
+        let is_wanted = |id: &str| is_whole || shard.has(id);
+        let expected = |catalog: &CatalogEntry| self.size_of(catalog, shard);
         for stripe in shard.among(&self.stripes) {
             let stripe = stripe.lock();
-            for agents in stripe.agents.chunks(BATCH) {
-                groups.push_all(
-                    agents,
-                    |agent| is_wanted(agent),
-                    |catalog| self.size_of(catalog, shard),
-                );
+            for agents in stripe.own().chunks(BATCH) {
+                groups.push_all(agents, is_wanted, expected);
             }
+            stripe.each_block(|block| groups.push_block(block, is_whole, is_wanted, expected));
         }
         let groups = groups.finish();
         let positions: HashMap<_, _> =
@@ -54,8 +53,8 @@ impl Registry {
         shard.share_of(self.families.lock().agents(catalog), STRIPES)
     }
 
-    /// Returns the gauges on the shared pages, sorted by name; `only` selects the one with this
-    /// name.
+    /// Returns the gauges on the shared pages that have no row labels, sorted by name; `only` selects
+    /// one with this name, with or without row labels.
     #[must_use]
     pub fn gauges(&self, only: Option<&str>) -> Vec<GaugeFamily> {
         self.families.lock().gauges(only)
@@ -64,12 +63,7 @@ impl Registry {
     /// Calls `visit` with each agent's labels, layout and values. Its reports wait meanwhile.
     pub fn each_agent(&self, mut visit: impl FnMut(&str, &Layout, &[f64])) {
         for stripe in &self.stripes {
-            for agent in &stripe.lock().agents {
-                let series = agent.series.lock();
-                if series.is_shown {
-                    visit(&agent.labels, &series.layout, &series.values);
-                }
-            }
+            stripe.lock().each_agent(&mut visit);
         }
     }
 
@@ -77,9 +71,15 @@ impl Registry {
     /// connected.
     #[must_use]
     pub fn snapshot_of(&self, id: &str) -> Option<Snapshot> {
-        let agent = self.find(&AgentId::try_new(id).ok()?)?;
+        let id = AgentId::try_new(id).ok()?;
+        // The series of an agent move when its catalogs change.
+        let stripe = self.stripe(&id).lock();
+        let agent = self.find(&id)?;
         let mut groups = Groups::default();
-        groups.push_all(&[agent], |_| true, |_| 1);
+        agent.series.lock().read(|labels, layout, values| {
+            groups.push(labels, layout, values, &|_| 1);
+        })?;
+        drop(stripe);
         let groups = groups.finish();
         let mut families = Vec::new();
         for (group, copied) in groups.iter().enumerate() {
@@ -104,11 +104,11 @@ impl Registry {
         let labels = self.stripes[start..].iter().enumerate().flat_map(move |(n, stripe)| {
             let after = after.filter(|_| n == 0).map_or("", AgentId::as_str);
             let mut first = First { max, labels: Vec::new(), before: None };
-            for agent in &stripe.lock().agents {
-                if agent.id.as_str() > after {
-                    first.add(&agent.labels);
+            stripe.lock().each_agent(|labels, _, _| {
+                if agent_of(labels) > after {
+                    first.add(labels);
                 }
-            }
+            });
             first.sorted()
         });
         labels.take(max)
@@ -130,43 +130,66 @@ struct Groups {
 }
 
 impl Groups {
-    /// Adds the wanted ones of up to [`BATCH`] agents. `agents` returns the expected number of
-    /// agents with a catalog.
+    /// Adds those of up to [`BATCH`] agents whose ids are wanted. `expected` returns the expected
+    /// number of agents with a catalog.
     fn push_all(
         &mut self,
         batch: &[Arc<RegisteredAgent>],
-        is_wanted: impl Fn(&RegisteredAgent) -> bool,
-        agents: impl Fn(&CatalogEntry) -> usize,
+        is_wanted: impl Fn(&str) -> bool,
+        expected: impl Fn(&CatalogEntry) -> usize,
     ) {
         // Loads the records, then what they point to, and only then uses it.
-        let lens: usize = batch.iter().map(|agent| agent.labels.len()).sum();
-        std::hint::black_box(lens);
         let locked: [Option<MutexGuard<'_, Series>>; BATCH] = std::array::from_fn(|index| {
-            batch.get(index).filter(|agent| is_wanted(agent)).map(|agent| agent.series.lock())
+            let agent = batch.get(index).filter(|agent| is_wanted(agent.id.as_str()));
+            agent.map(|agent| agent.series.lock())
         });
-        let first =
-            |series: &MutexGuard<'_, Series>| series.values.first().map_or(0, |v| v.to_bits());
-        let touched: u64 = locked.iter().flatten().map(first).fold(0, u64::wrapping_add);
-        let bytes = batch.iter().map(|agent| u64::from(agent.labels.as_bytes()[0])).sum::<u64>();
-        std::hint::black_box(touched.wrapping_add(bytes));
-        for (agent, series) in batch.iter().zip(&locked) {
-            if let Some(series) = series.as_ref().filter(|series| series.is_shown) {
-                self.push(agent, series, &agents);
+        let own: [Option<&OwnSeries>; BATCH] =
+            std::array::from_fn(|index| locked[index].as_deref().and_then(Series::own));
+        let first = |own: &OwnSeries| {
+            let label = own.labels.as_bytes().first().copied().map_or(0, u64::from);
+            own.values.first().map_or(0, |value| value.to_bits()).wrapping_add(label)
+        };
+        let touched = own.iter().flatten().map(|own| first(own)).fold(0, u64::wrapping_add);
+        std::hint::black_box(touched);
+        for OwnSeries { labels, layout, values } in own.into_iter().flatten() {
+            self.push(labels, layout, values, &expected);
+        }
+    }
+
+    /// Adds those agents of a block whose ids are wanted: at once if the block `is_whole`.
+    fn push_block(
+        &mut self,
+        block: BlockView<'_>,
+        is_whole: bool,
+        is_wanted: impl Fn(&str) -> bool,
+        expected: impl Fn(&CatalogEntry) -> usize,
+    ) {
+        // Static labels can collide with those of a catalog.
+        let has_labels = |entry: &Arc<CatalogEntry>| !entry.catalog().label_names.is_empty();
+        if !is_whole || block.has_gaps || block.layout.catalogs().any(has_labels) {
+            for (labels, values) in block.agents().filter(|(own, _)| is_wanted(agent_of(own))) {
+                self.push(labels, block.layout, values, &expected);
             }
+            return;
+        }
+        for (catalog, mut tables) in block.layout.tables() {
+            let start = tables.next().map_or(0, |first| first.start);
+            self.group(catalog, &expected).push_block(block, start);
         }
     }
 
     fn push(
         &mut self,
-        agent: &RegisteredAgent,
-        series: &Series,
-        agents: &impl Fn(&CatalogEntry) -> usize,
+        labels: &str,
+        layout: &Layout,
+        values: &[f64],
+        expected: &impl Fn(&CatalogEntry) -> usize,
     ) {
-        let mut rest = &*series.values;
-        for (catalog, tables) in series.layout.tables() {
-            let group = self.group(catalog, agents);
-            let renames = renames(&agent.labels, catalog.catalog());
-            rest = group.push(&agent.labels, renames, tables, rest);
+        let mut rest = values;
+        for (catalog, tables) in layout.tables() {
+            let group = self.group(catalog, expected);
+            let renames = renames(labels, catalog.catalog());
+            rest = group.push(labels, renames, tables, rest);
         }
     }
 
@@ -174,14 +197,14 @@ impl Groups {
     fn group(
         &mut self,
         catalog: &Arc<CatalogEntry>,
-        agents: &impl Fn(&CatalogEntry) -> usize,
+        expected: &impl Fn(&CatalogEntry) -> usize,
     ) -> &mut Group {
         let is_own = |group: &Group| Arc::ptr_eq(group.catalog(), catalog);
         if !self.groups.get(self.last).is_some_and(is_own) {
             let next = self.groups.len();
             self.last = *self.by_catalog.entry(catalog.key()).or_insert(next);
             if self.last == next {
-                self.groups.push(Group::new(Arc::clone(catalog), agents(catalog)));
+                self.groups.push(Group::new(Arc::clone(catalog), expected(catalog)));
             }
         }
         &mut self.groups[self.last]

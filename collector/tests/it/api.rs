@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::agent::{Agent, Identity, identity};
 use crate::support::collector::{Collector, unpaced};
 use crate::support::eventually;
-use crate::support::frames::gauges;
+use crate::support::frames::{add_disks, disks, gauges};
 
 fn page(collector: &Collector, query: &str) -> Value {
     let answer = collector.get(&format!("/api/agents{query}"), &[]);
@@ -30,6 +30,18 @@ fn fleet(collector: &Collector, size: usize) -> BTreeMap<String, Agent> {
         (id, agent)
     };
     (0..size).map(join).collect()
+}
+
+#[test]
+fn series_and_rows_of_an_agent_are_listed() {
+    let collector = Collector::with(unpaced());
+    let mut agent = Agent::join(collector.agents, &identity("a"), &disks(), &[1.0]);
+    let listed = || page(&collector, "")["agents"][0].clone();
+    assert_eq!((&listed()["series"], &listed()["rows"]), (&json!(1), &json!(0)));
+    agent.send(&add_disks(&["sda", "sdb"]));
+    agent.report(&[1.0; 5]);
+    eventually("rows are listed", || listed()["rows"] == 2);
+    assert_eq!(listed()["series"], 5);
 }
 
 #[test]
@@ -55,6 +67,7 @@ fn agent_is_listed_with_all_fields() {
         "last_report": listed["last_report"],
         "version": "test",
         "series": 2,
+        "rows": 0,
     });
     assert_eq!(listed, expected);
     let before = listed["last_report"].as_u64().unwrap();

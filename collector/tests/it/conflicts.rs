@@ -7,8 +7,8 @@ use crate::support::agent::{Agent, identity};
 use crate::support::collector::{Collector, config};
 use crate::support::eventually;
 use crate::support::frames::{
-    COUNTER, COUNTER_AS_NAMED, CatalogFrame, GAUGE, HISTOGRAM, LATER, SUMMARY, catalog_of, family,
-    gauges, single, wide,
+    COUNTER, COUNTER_AS_NAMED, CatalogFrame, GAUGE, HISTOGRAM, INFO, LATER, SUMMARY, catalog_of,
+    family, gauges, single, wide,
 };
 
 fn of_kind(name: &str, kind: u8) -> CatalogFrame {
@@ -128,6 +128,40 @@ fn kinds_set_by_the_operator_take_precedence() {
         Agent::join(collector.agents, &identity("counter"), &of_kind("load", COUNTER), &[1.0]);
     assert!(collector.page().shows("counter"));
     drop((gauge, counter));
+}
+
+#[test]
+fn names_of_built_in_families_are_reserved() {
+    let collector = Collector::start();
+    let join = |id, (name, kind)| {
+        Agent::join(collector.agents, &identity(id), &of_kind(name, kind), values(kind))
+    };
+    // The built-in family is a gauge.
+    let reserved = ("host_memory_total_bytes", COUNTER);
+    let others = [
+        join("counter", reserved),
+        join("summary", ("host_memory_total_bytes", SUMMARY)),
+        join("info", ("host_memory_total_bytes", INFO)),
+    ];
+    for id in ["counter", "summary", "info"] {
+        assert!(!collector.page().shows(id));
+        assert!(collector.page_at(&format!("/metrics/agents/{id}")).shows(id));
+    }
+    assert_eq!(collector.metric("fleetgauge_families_suppressed"), 3.0);
+    let built_in = join("built-in", ("host_memory_total_bytes", GAUGE));
+    assert!(collector.page().shows("built-in"));
+    drop((others, built_in));
+    eventually("the sessions have ended", || {
+        collector.metric("fleetgauge_agents_connected") == 0.0
+    });
+    // The operator's setting takes precedence.
+    let mut config = config();
+    config.pins.insert("host_memory_total_bytes".to_owned(), FamilyKind::Counter);
+    let collector = Collector::with(config);
+    let frame = of_kind("host_memory_total_bytes", COUNTER);
+    let counter = Agent::join(collector.agents, &identity("counter"), &frame, &[1.0]);
+    assert!(collector.page().shows("counter"));
+    drop(counter);
 }
 
 #[test]

@@ -95,7 +95,8 @@ impl Stage {
         let agent = self.agents.lock().unwrap().get(&(id.to_owned(), session)).cloned();
         let Some(agent) = agent else { return };
         let value = self.history.moment();
-        let encoded = encoded(&agent.layout(), value);
+        let Some(layout) = agent.layout() else { return };
+        let encoded = encoded(&layout, value);
         let operation = self.history.begin(id, session, Operation::Store(value));
         let stored = agent.store(&encoded.values()).unwrap();
         self.history.end(operation, stored);

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod help_headings;
+pub mod host_args;
 pub mod scenario_args;
 pub mod value_parsers;
 
@@ -14,6 +15,7 @@ use crate::fault::Fault;
 use crate::results::output::OutputArgs;
 use crate::sim_values::DEFAULT_LABELS;
 use help_headings::{BOUNDS, COLLECTORS, FLEET};
+use host_args::HostArgs;
 use scenario_args::Scenario;
 use value_parsers as parse;
 
@@ -142,6 +144,9 @@ pub struct FleetArgs {
     #[arg(long, value_name = "N", default_value_t = DEFAULT_LABELS, help_heading = FLEET)]
     #[arg(value_parser = parse::labels)]
     pub labels: u8,
+    /// Series of each host.
+    #[command(flatten)]
+    pub hosts: HostArgs,
     /// Pass FLAG to each started collector (repeatable)
     ///
     /// Example: --collector-flag=--coalesce-delay=1ms
@@ -181,7 +186,7 @@ impl FleetArgs {
                 self.agents
             ));
         }
-        Ok(())
+        self.hosts.check(self.interval)
     }
 
     /// Agents to connect per second.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::help_headings::{BOUNDS, COLLECTORS, FLEET, SCENARIO};
+use super::host_args::HostArgs;
 use super::value_parsers as parse;
 use crate::attackers::FLOODERS;
 use crate::fault::Fault;
@@ -57,6 +58,8 @@ impl Scenario {
     /// # Errors
     /// Names the invalid flag and the allowed values.
     pub fn check(&self) -> Result<(), String> {
+        let fleet = self.fleet();
+        fleet.hosts.check(fleet.interval())?;
         match self {
             Self::Deaths(args) => args.check(),
             Self::Hostile(args) => args.check(),
@@ -70,13 +73,18 @@ impl Scenario {
     /// Output files of the results.
     #[must_use]
     pub const fn output(&self) -> &OutputArgs {
+        &self.fleet().output
+    }
+
+    /// Settings that all scenarios share.
+    const fn fleet(&self) -> &ScenarioFleetArgs {
         match self {
-            Self::Storm(args) => &args.fleet.output,
-            Self::Deaths(args) => &args.fleet.output,
-            Self::Clones(args) => &args.fleet.output,
-            Self::Scrape(args) => &args.fleet.output,
-            Self::Soak(args) => &args.fleet.output,
-            Self::Hostile(args) => &args.fleet.output,
+            Self::Storm(args) => &args.fleet,
+            Self::Deaths(args) => &args.fleet,
+            Self::Clones(args) => &args.fleet,
+            Self::Scrape(args) => &args.fleet,
+            Self::Soak(args) => &args.fleet,
+            Self::Hostile(args) => &args.fleet,
         }
     }
 }
@@ -111,6 +119,9 @@ pub struct ScenarioFleetArgs {
     #[arg(long, value_name = "N", default_value_t = DEFAULT_LABELS, help_heading = FLEET)]
     #[arg(value_parser = parse::labels)]
     pub labels: u8,
+    /// Series of each host.
+    #[command(flatten)]
+    pub hosts: HostArgs,
     /// Pass FLAG to each started collector (repeatable)
     ///
     /// Example: --collector-flag=--coalesce-delay=1ms

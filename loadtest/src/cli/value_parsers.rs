@@ -88,6 +88,18 @@ pub fn churn(text: &str) -> Result<f64, String> {
     allowed.ok_or_else(|| "must be a percentage per second from 0%/s to 100%/s".to_owned())
 }
 
+/// Parses a share of the rows per second: `1%/s` or `1%`.
+///
+/// # Errors
+/// If the text is not a share in the allowed range.
+pub fn row_churn(text: &str) -> Result<f64, String> {
+    // A number alone could be a share or a percentage.
+    let percent = text.strip_suffix("/s").unwrap_or(text).strip_suffix('%');
+    let number = percent.and_then(|percent| percent.parse().ok());
+    let allowed = number.filter(|percent| (0.0..=100.0).contains(percent));
+    allowed.ok_or_else(|| "must be a percentage per second, such as 0.5%/s".to_owned())
+}
+
 /// Parses a share: `1%` or `1`.
 ///
 /// # Errors
@@ -140,6 +152,7 @@ mod tests {
         assert_eq!(ramp("2000"), Ok(2000.0));
         assert_eq!(churn("0.5%/s"), Ok(0.5));
         assert_eq!(churn("1"), Ok(1.0));
+        assert_eq!([row_churn("0.5%/s"), row_churn("1%")], [Ok(0.5), Ok(1.0)]);
         assert_eq!(loopback("127.0.0.2:7"), Ok(SocketAddr::from(([127, 0, 0, 2], 7))));
         assert!(loopback("[::1]:7").is_ok());
     }
@@ -155,7 +168,10 @@ mod tests {
             assert!(ramp(text).is_err(), "{text}");
         }
         for text in ["-1%", "101%", "NaN", "%"] {
-            assert!(churn(text).is_err(), "{text}");
+            assert!(churn(text).is_err() && row_churn(text).is_err(), "{text}");
+        }
+        for text in ["0.01", "1/s"] {
+            assert!(row_churn(text).is_err(), "{text}");
         }
     }
 

@@ -19,6 +19,7 @@ use crate::agent_range::AgentRange;
 use crate::child_main::DEMO_INTERVAL;
 use crate::cli::DemoArgs;
 use crate::engine::{Engine, Handle};
+use crate::host_profile::HostModel;
 use crate::plan::{CollectorEndpoint, LATE, Plan, TargetCollectors};
 use crate::preflight;
 use crate::worker_protocol::{BackoffPolicy, Command, Event, WorkerConfig};
@@ -85,6 +86,8 @@ fn plan(args: &DemoArgs) -> Plan {
         interval: DEMO_INTERVAL,
         backoff: BackoffPolicy::Quick,
         labels: 0,
+        hosts: HostModel::default(),
+        row_churn: 0.0,
         flags: Vec::new(),
         late: LATE,
         tolerance: Duration::ZERO,
@@ -137,6 +140,7 @@ fn simulate(
         visible: agents,
         first_encoded_agent: 0,
         labels: 0,
+        hosts: HostModel::default(),
         collector,
         http,
         collector_pid: None,

@@ -145,7 +145,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
             took_us: us(window.ended - window.requested),
             bytes,
             samples: observed.samples,
-            agents: observed.own_agents().filter(|(_, seen)| seen.count() > 0).count() as u32,
+            agents: observed.own_count() as u32,
             others: observed.other_agents().take(1_000).collect(),
             cpu_us: cpu.map(us),
             reports: meanwhile.count() as u64,

@@ -22,16 +22,16 @@ pub trait FleetModel: Send {
     fn catalogs(&self) -> Catalogs;
 
     /// Writes the report with this sequence number: its values, those of the report before it, and
-    /// the rows to add. The first report of a session adds all rows, and the values before it are
-    /// absent.
+    /// the changes of rows. The first report of a session adds all rows, and the values before it
+    /// are absent, like those of added rows.
     fn write_values(&mut self, agent: u32, sequence: u64, is_first: bool, out: &mut ReportValues);
 }
 
 /// The contents of one report. The agents of an engine share the buffers.
 #[derive(Debug, Default)]
 pub struct ReportValues {
-    /// Rows that the report adds, in ascending order of tables.
-    pub added: Vec<AddedRows>,
+    /// Changes of rows since the report before, in ascending order of tables.
+    pub changed: Vec<ChangedRows>,
     /// Number of rows of each table.
     pub row_counts: Vec<usize>,
     /// Values of the report before.
@@ -40,19 +40,21 @@ pub struct ReportValues {
     pub values: Vec<f64>,
 }
 
-/// Rows to add to a table of the first catalog.
-#[derive(Debug)]
-pub struct AddedRows {
+/// Rows to remove from a table of the first catalog, and rows to add to it.
+#[derive(Debug, Default)]
+pub struct ChangedRows {
     /// Index of the table in the catalog.
     pub table: u32,
-    /// Label values, row after row.
-    pub texts: Vec<String>,
+    /// Positions of the rows to remove among those of the report before, in ascending order.
+    pub removed: Vec<u32>,
+    /// Label values of the rows to add, row after row.
+    pub added: Vec<String>,
 }
 
 impl ReportValues {
     /// Removes everything.
     pub fn clear(&mut self) {
-        self.added.clear();
+        self.changed.clear();
         self.row_counts.clear();
         self.before.clear();
         self.values.clear();
@@ -61,11 +63,11 @@ impl ReportValues {
     /// Returns the changes of rows before the report.
     #[must_use]
     pub fn changes(&self) -> Vec<RowChange<'_>> {
-        let changes = self.added.iter().map(|rows| RowChange {
+        let changes = self.changed.iter().map(|rows| RowChange {
             slot: 0,
             table: rows.table,
-            removed: Vec::new(),
-            added: rows.texts.iter().map(String::as_str).collect(),
+            removed: rows.removed.clone(),
+            added: rows.added.iter().map(String::as_str).collect(),
         });
         changes.collect()
     }

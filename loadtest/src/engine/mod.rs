@@ -20,7 +20,7 @@ use std::io;
 use std::sync::mpsc;
 use std::time::Duration;
 
-pub use fleet_model::{AddedRows, FleetModel, ReportValues, TracedFleet};
+pub use fleet_model::{ChangedRows, FleetModel, ReportValues, TracedFleet};
 use fleetgauge_agent::backoff::Backoff;
 use fleetgauge_agent::client::ReportEncoder;
 use fleetgauge_agent::identity::Nonces;

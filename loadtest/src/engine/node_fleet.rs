@@ -4,9 +4,10 @@ use fleetgauge_agent::catalogs::Catalogs;
 use fleetgauge_proto::report::ABSENT;
 use fleetgauge_proto::{AgentId, StaticLabels, Violation};
 
-use super::fleet_model::{AddedRows, FleetModel, ReportValues, TracedFleet};
-use crate::host_profile::HostProfile;
-use crate::host_profile::cell::Cell;
+use super::fleet_model::{ChangedRows, FleetModel, ReportValues, TracedFleet};
+use crate::host_profile::HostModel;
+use crate::host_profile::layout::HostLayout;
+use crate::host_profile::rows::Row;
 use crate::host_profile::tables::{TABLES, catalogs};
 use crate::worker_protocol::WorkerConfig;
 
@@ -15,7 +16,8 @@ use crate::worker_protocol::WorkerConfig;
 #[derive(Debug)]
 pub struct NodeFleet {
     traced: TracedFleet,
-    rows: [u32; TABLES.len()],
+    model: HostModel,
+    layout: HostLayout,
     catalogs: Catalogs,
 }
 
@@ -24,9 +26,58 @@ impl NodeFleet {
     ///
     /// # Errors
     /// Only if a compiled-in name is invalid.
-    pub fn new(config: &WorkerConfig, profile: HostProfile) -> Result<Self, Violation> {
-        let traced = TracedFleet::new(config)?;
-        Ok(Self { traced, rows: profile.row_counts(), catalogs: catalogs()? })
+    pub fn new(config: &WorkerConfig) -> Result<Self, Violation> {
+        let (traced, model) = (TracedFleet::new(config)?, config.hosts);
+        Ok(Self { traced, model, layout: HostLayout::new(model.profile), catalogs: catalogs()? })
+    }
+
+    /// Writes a table of a report. `before` is the sequence number of the report before it; `None`
+    /// in the first report of a session.
+    fn write_table(
+        &self,
+        host: u32,
+        table: usize,
+        before: Option<u64>,
+        now: u64,
+        out: &mut ReportValues,
+    ) {
+        let spec = &TABLES[table];
+        let mut changed = ChangedRows { table: table as u32, ..ChangedRows::default() };
+        let (mut old_position, mut count) = (0, 0);
+        for number in 0..self.layout.rows()[table] {
+            let row_at = |sequence| self.model.churn.row_at(host, table, number, sequence);
+            let (old, new) = (before.and_then(row_at), row_at(now));
+            if old.is_some() && old != new {
+                changed.removed.push(old_position);
+            }
+            old_position += u32::from(old.is_some());
+            let Some(row) = new else { continue };
+            if old != new {
+                spec.push_row(host, row, &mut changed.added);
+            }
+            count += 1;
+            self.write_row(host, table, row, before.filter(|_| old == new), now, out);
+        }
+        out.row_counts.push(count);
+        if !(changed.removed.is_empty() && changed.added.is_empty()) {
+            out.changed.push(changed);
+        }
+    }
+
+    fn write_row(
+        &self,
+        host: u32,
+        table: usize,
+        row: Row,
+        before: Option<u64>,
+        now: u64,
+        out: &mut ReportValues,
+    ) {
+        for place in self.layout.row(table, row.number) {
+            let cell = place.cell(host, row.generation);
+            out.before.push(before.map_or(ABSENT, |before| cell.value(before)));
+            out.values.push(cell.value(now));
+        }
     }
 }
 
@@ -44,22 +95,11 @@ impl FleetModel for NodeFleet {
     }
 
     fn write_values(&mut self, agent: u32, sequence: u64, is_first: bool, out: &mut ReportValues) {
-        let agent = self.traced.encoded_agent(agent);
+        let host = self.traced.encoded_agent(agent);
+        let before = (!is_first).then(|| sequence - 1);
         out.clear();
-        for (at, (table, rows)) in TABLES.iter().zip(self.rows).enumerate() {
-            out.row_counts.push(rows as usize);
-            for (row, column) in
-                (0..rows).flat_map(|row| (0..table.columns()).map(move |column| (row, column)))
-            {
-                let cell = Cell::new(agent, at, row, column, table.decimals(column));
-                out.before.push(if is_first { ABSENT } else { cell.value(sequence - 1) });
-                out.values.push(cell.value(sequence));
-            }
-            if is_first && rows > 0 && !table.row_labels.is_empty() {
-                let mut added = AddedRows { table: at as u32, texts: Vec::new() };
-                (0..rows).for_each(|row| table.push_row(agent, row, &mut added.texts));
-                out.added.push(added);
-            }
+        for table in 0..TABLES.len() {
+            self.write_table(host, table, before, sequence, out);
         }
     }
 }
@@ -78,9 +118,10 @@ mod tests {
 
     use super::*;
     use crate::agent_range::AgentRange;
+    use crate::host_profile::HostProfile;
     use crate::worker_protocol::BackoffPolicy;
 
-    fn config() -> WorkerConfig {
+    fn config(hosts: HostModel) -> WorkerConfig {
         let agents = AgentRange { first: 0, count: 10 };
         let nowhere = ([127, 0, 0, 1], 1).into();
         WorkerConfig {
@@ -88,6 +129,7 @@ mod tests {
             visible: agents,
             first_encoded_agent: 0,
             labels: 2,
+            hosts,
             collector: nowhere,
             http: nowhere,
             collector_pid: None,
@@ -112,8 +154,11 @@ mod tests {
     impl Session {
         const AGENT: u32 = 3;
 
-        fn start(host: HostProfile) -> Self {
-            let fleet = NodeFleet::new(&config(), host).unwrap();
+        /// Starts a session with this percentage of row churn per second.
+        fn start(profile: HostProfile, churn: f64) -> Self {
+            let interval = Duration::from_secs(15);
+            let hosts = HostModel::try_new(profile, churn, interval).unwrap();
+            let fleet = NodeFleet::new(&config(hosts)).unwrap();
             let profile = Profile {
                 id: fleet.id(Self::AGENT),
                 nonces: Nonces { host: [1; 16], process: [1; 16] },
@@ -162,7 +207,7 @@ mod tests {
     #[test]
     fn first_report_of_a_session_adds_all_rows() {
         for host in [HostProfile::Node, HostProfile::NodeLarge] {
-            let sent = Session::start(host).report();
+            let sent = Session::start(host, 0.0).report();
             let accept = Accept { version: VERSION, max_payload_bytes: MAX_PAYLOAD_BYTES };
             let mut frames = FrameBuffer::default();
             let rows = frames.next(&mut &sent[..], accept).unwrap().unwrap();
@@ -181,9 +226,43 @@ mod tests {
         }
     }
 
+    /// Applies the rows of a report to the former ones.
+    fn apply(rows: &mut [TableRows; TABLES.len()], sent: &[u8]) {
+        let accept = Accept { version: VERSION, max_payload_bytes: MAX_PAYLOAD_BYTES };
+        let (mut frames, mut input) = (FrameBuffer::default(), sent);
+        while let Some(frame) = frames.next(&mut input, accept).unwrap() {
+            let Ok(Message::Rows(changed)) = Message::decode(frame) else { continue };
+            for change in &changed.changes {
+                let table = change.table as usize;
+                let labels = TABLES[table].row_labels.len();
+                rows[table] = rows[table].edit(labels, change).unwrap().0;
+            }
+        }
+    }
+
+    #[test]
+    fn rows_of_every_report_are_those_of_its_sequence_number() {
+        let mut session = Session::start(HostProfile::Node, 0.4);
+        let (mut rows, mut changes) = (<[TableRows; TABLES.len()]>::default(), 0);
+        for sequence in 1..=100 {
+            let before = rows.clone();
+            apply(&mut rows, &session.report());
+            changes += usize::from(before != rows);
+            for (table, spec) in TABLES.iter().enumerate().skip(1) {
+                let mut expected = Vec::new();
+                for row in session.fleet.model.rows(Session::AGENT, table, sequence) {
+                    spec.push_row(Session::AGENT, row, &mut expected);
+                }
+                let shown: Vec<_> = rows[table].iter(spec.row_labels.len()).flatten().collect();
+                assert_eq!(shown, expected, "{} in report {sequence}", spec.name);
+            }
+        }
+        assert!(changes > 50, "{changes}");
+    }
+
     #[test]
     fn later_report_takes_at_most_a_byte_for_each_series() {
-        let mut session = Session::start(HostProfile::Node);
+        let mut session = Session::start(HostProfile::Node, 0.0);
         session.report();
         for _ in 0..100 {
             let bytes = session.report().len();

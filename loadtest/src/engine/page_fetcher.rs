@@ -11,7 +11,7 @@ use fleetgauge_page::{Item, ReadResult, Reader};
 use super::{Handle, Input};
 use crate::judge::ScrapeWindow;
 use crate::judge::finding::Finding;
-use crate::judge::observed_page::ObservedPage;
+use crate::judge::observed_page::{ObservedPage, PageScope};
 use crate::judge::verdict::Verdict;
 use crate::scrape::{self, Encoding};
 use crate::usage;
@@ -99,8 +99,7 @@ async fn fetch(config: &WorkerConfig, epoch: Instant, request: &PageRequest) -> 
     let cpu_before = cpu();
     let requested = epoch.elapsed();
     let when = ScrapeWindow { requested, ended: requested }.label(&request.what);
-    let observed =
-        ObservedPage::new(config.agents, config.visible, config.first_encoded_agent, config.labels);
+    let observed = ObservedPage::new(PageScope::of(config));
     let mut observed =
         if request.path == ALL_PATH { observed.expecting_own_metrics() } else { observed };
     let mut verdict = Verdict::new();

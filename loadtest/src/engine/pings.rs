@@ -166,6 +166,7 @@ mod tests {
     use crate::agent_range::AgentRange;
     use crate::engine::TracedFleet;
     use crate::engine::sim_agent::Stage;
+    use crate::host_profile::HostModel;
     use crate::worker_protocol::{BackoffPolicy, WorkerConfig};
 
     type Events = Arc<Mutex<Vec<Event>>>;
@@ -183,6 +184,7 @@ mod tests {
             visible: agents,
             first_encoded_agent: 0,
             labels: 0,
+            hosts: HostModel::default(),
             collector: nowhere,
             http: nowhere,
             collector_pid: None,

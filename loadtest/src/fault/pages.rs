@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{Fault, ONE_IN, PageHooks};
 use crate::scrape;
-use crate::sim_values::{NAMES, agent_name, agent_number};
+use crate::sim_values::{agent_name, agent_number};
 
 /// Remainder, modulo [`ONE_IN`], of the agents that are affected.
 const VICTIM: u32 = 3;
@@ -22,6 +22,8 @@ const VICTIM: u32 = 3;
 const IMPATIENCE: Duration = Duration::from_secs(6);
 /// Time for which a page stalls all agents.
 pub const STALL: Duration = Duration::from_secs(2);
+/// Start of the TYPE lines of the families of simulated agents.
+const SIMULATED_TYPE: &str = "# TYPE sim";
 /// Maximum request head, in bytes.
 const MAX_HEAD_BYTES: usize = 8_192;
 
@@ -113,8 +115,9 @@ impl FaultyPages {
             }
             Fault::CutOff => page.trim_end_matches('\n').to_owned(),
             Fault::NoType => {
-                let dropped = format!("# TYPE {} gauge\n", NAMES[1]);
-                page.replace(&dropped, "")
+                let is_type = |line: &&str| line.starts_with(SIMULATED_TYPE);
+                let dropped = page.split_inclusive('\n').filter(is_type).nth(1);
+                dropped.map_or_else(|| page.to_owned(), |dropped| page.replace(dropped, ""))
             }
             Fault::BadLabel => page.replacen("\"} ", "\",ra-ck=\"1\"} ", 1),
             Fault::Foreign => {

@@ -6,10 +6,11 @@ use fleetgauge_page::{Item, ReadResult, Reader};
 
 use super::*;
 use crate::agent_range::AgentRange;
+use crate::host_profile::HostModel;
 use crate::judge::finding::Finding;
-use crate::judge::observed_page::ObservedPage;
+use crate::judge::observed_page::{ObservedPage, PageScope};
 use crate::scrape::{Encoding, fetch_as};
-use crate::sim_values::{ValueOrigin, static_labels};
+use crate::sim_values::{NAMES, ValueOrigin, static_labels};
 
 const PAGE: &str = "# TYPE a gauge\na{agent=\"sim-000003\"} 1\na{agent=\"sim-000004\"} 2\n";
 const WITHOUT_3: &str = "# TYPE a gauge\na{agent=\"sim-000004\"} 2\n";
@@ -41,7 +42,13 @@ fn correct_page() -> String {
 /// Reasons of all findings on a page.
 fn found(page: &str) -> BTreeSet<&'static str> {
     let agents = AgentRange { first: 0, count: AGENTS };
-    let mut shown = ObservedPage::new(agents, agents, 0, LABELS);
+    let mut shown = ObservedPage::new(PageScope {
+        agents,
+        visible: agents,
+        first_encoded_agent: 0,
+        labels: LABELS,
+        hosts: HostModel::default(),
+    });
     let (mut reader, mut found) = (Reader::default(), BTreeSet::new());
     let mut see = |read: ReadResult<'_>| match read {
         Ok(Item::Sample(sample)) => found.extend(shown.add(sample).err().map(|no| no.reason())),

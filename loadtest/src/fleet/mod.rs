@@ -81,7 +81,7 @@ impl Fleet {
     pub async fn without_workers(plan: &Plan) -> anyhow::Result<Self> {
         let timeline = TimelineRecorder::start();
         let pki = plan.tls.then(TestPki::new).transpose()?;
-        let mut flags = plan.flags.clone();
+        let mut flags = plan.collector_flags();
         flags.extend(pki.iter().flat_map(TestPki::flags));
         let collectors = match &plan.target {
             TargetCollectors::Started(count) => CollectorProcess::start(*count, &flags).await?,
@@ -172,9 +172,9 @@ impl Fleet {
         self.timeline.take()
     }
 
-    /// Adds a page to the timeline that was not fetched by a worker.
-    pub fn record_scrape(&mut self, page: ScrapeRecord) {
-        self.timeline.record_scrape(page);
+    /// Adds a page to the timeline that was not fetched by a worker and shows this many agents.
+    pub fn record_scrape(&mut self, page: ScrapeRecord, agents: u64) {
+        self.timeline.record_scrape(page, agents);
     }
 
     /// Counts of a worker so far.

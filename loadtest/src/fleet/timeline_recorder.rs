@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use crate::results::timeline::{Lag, Phase, ScrapeRecord, Second, Timeline, TimelineEvent};
-use crate::sim_values::NAMES;
 use crate::tally::{Histograms, Tally};
 use crate::usage::Usage;
 use crate::worker_protocol::PageResult;
@@ -82,11 +81,9 @@ impl TimelineRecorder {
         });
     }
 
-    /// Adds a page that shows all agents.
-    pub(crate) fn record_scrape(&mut self, page: ScrapeRecord) {
-        if let Some(samples) = page.samples {
-            self.shown = vec![Some((samples / NAMES.len()) as u64)];
-        }
+    /// Adds a page of the only collector, with this many agents.
+    pub(crate) fn record_scrape(&mut self, page: ScrapeRecord, agents: u64) {
+        self.shown = vec![Some(agents)];
         self.timeline.scrapes.push(page);
     }
 

@@ -6,71 +6,93 @@ use std::ops::RangeInclusive;
 const START_BITS: u32 = 40;
 /// One cell in this many changes with every report.
 const EVERY_REPORT_ONE_IN: u64 = 6;
-/// Reports between two changes of the other cells; `None` never changes.
-const SLOW_PERIODS: [Option<u64>; 4] = [Some(16), Some(64), Some(64), None];
+/// The other cells change every 16 or 64 reports, or never. Powers of two, because a judge divides
+/// by them for every line of a page.
+const SLOW_SHIFTS: [u8; 4] = [4, 6, 6, NEVER];
+/// Shift of a value that never changes: sequence numbers are below 2^63.
+const NEVER: u8 = 63;
 
-/// Values of a cell by sequence number.
-///
-/// The value of report `s` is `(start + step * ((s + phase) / period)) / 10^decimals`: an integer
-/// or a decimal number that a page shows exactly.
+/// Position of a cell among the tables of a host: how its values change, on all hosts alike.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Cell {
-    start: u64,
+pub struct Place {
+    hash: u64,
     step: u64,
-    /// Reports between two changes; `None` if the value never changes.
-    period: Option<u64>,
-    phase: u64,
+    /// A value changes every `1 << shift` reports.
+    shift: u8,
     scale: f64,
 }
 
-impl Cell {
-    /// Returns the cell of an agent, at a place among its tables.
+impl Place {
+    /// Creates the place of a column in a row of a table.
     #[must_use]
-    pub fn new(agent: u32, table: usize, row: u32, column: usize, decimals: u8) -> Self {
-        // The period depends on table, row and column only: all hosts have the same busy series.
-        let place = mix((table as u64) << 32 | (column as u64) << 16 | u64::from(row));
-        let own = mix(place ^ u64::from(agent) << 8);
-        let period = if place.is_multiple_of(EVERY_REPORT_ONE_IN) {
-            Some(1)
+    pub fn new(table: usize, row: u32, column: usize, decimals: u8) -> Self {
+        let hash = mix((table as u64) << 32 | (column as u64) << 16 | u64::from(row));
+        let shift = if hash.is_multiple_of(EVERY_REPORT_ONE_IN) {
+            0
         } else {
-            SLOW_PERIODS[(place >> 32) as usize % SLOW_PERIODS.len()]
+            SLOW_SHIFTS[(hash >> 32) as usize % SLOW_SHIFTS.len()]
         };
         Self {
-            start: own >> (u64::BITS - START_BITS),
+            hash,
             // Most counters grow by a little, some by thousands.
-            step: 1 + (place >> 8) % (1 << (1 + (place >> 16) % 12)),
-            period,
-            phase: own % period.unwrap_or(1),
+            step: 1 + (hash >> 8) % (1 << (1 + (hash >> 16) % 12)),
+            shift,
             scale: 10_f64.powi(decimals.into()),
         }
     }
 
+    /// Returns a hash of table, row and column.
+    #[must_use]
+    pub const fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Returns the cell of an agent and a generation of the row at this place.
+    #[must_use]
+    pub const fn cell(&self, agent: u32, generation: u32) -> Cell {
+        let own = mix(self.hash ^ (agent as u64) << 8 ^ (generation as u64) << 32);
+        let phase = if self.shift == NEVER { 0 } else { own & ((1 << self.shift) - 1) };
+        Cell { start: own >> (u64::BITS - START_BITS), phase, place: *self }
+    }
+}
+
+/// Values of a cell by sequence number.
+///
+/// The value of report `s` is `(start + step * ((s + phase) >> shift)) / 10^decimals`: an integer
+/// or a decimal number that a page shows exactly.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cell {
+    start: u64,
+    phase: u64,
+    place: Place,
+}
+
+impl Cell {
     /// Returns the value of a report.
     #[must_use]
     pub fn value(&self, sequence: u64) -> f64 {
-        let changes = self.period.map_or(0, |period| (sequence + self.phase) / period);
-        (self.start + self.step * changes) as f64 / self.scale
+        let changes = (sequence + self.phase) >> self.place.shift;
+        (self.start + self.place.step * changes) as f64 / self.place.scale
     }
 
     /// Returns the sequence numbers of the reports that have this value; `None` if there are none.
     #[must_use]
     pub fn sequences(&self, value: f64) -> Option<RangeInclusive<u64>> {
-        let scaled = (value * self.scale).round();
-        if !(0.0..(1_u64 << 53) as f64).contains(&scaled) || !is_same(scaled / self.scale, value) {
+        let Place { step, shift, scale, .. } = self.place;
+        let scaled = (value * scale).round();
+        if !(0.0..(1_u64 << 53) as f64).contains(&scaled) || !is_same(scaled / scale, value) {
             return None;
         }
         let rise = (scaled as u64).checked_sub(self.start)?;
-        if !rise.is_multiple_of(self.step) {
+        let changes = rise / step;
+        if changes * step != rise {
             return None;
         }
-        match (self.period, rise / self.step) {
-            (None, 0) => Some(0..=u64::MAX),
-            (None, _) => None,
-            (Some(period), changes) => {
-                let end = ((changes + 1) * period - 1).checked_sub(self.phase)?;
-                Some((changes * period).saturating_sub(self.phase)..=end)
-            }
+        if shift == NEVER {
+            return (changes == 0).then_some(0..=u64::MAX);
         }
+        let end = (((changes + 1) << shift) - 1).checked_sub(self.phase)?;
+        Some((changes << shift).saturating_sub(self.phase)..=end)
     }
 }
 
@@ -79,7 +101,7 @@ fn is_same(one: f64, other: f64) -> bool {
 }
 
 /// Mixes all bits: the finalizer of SplitMix64.
-const fn mix(bits: u64) -> u64 {
+pub(super) const fn mix(bits: u64) -> u64 {
     let bits = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -100,7 +122,7 @@ mod tests {
                 (0..rows).flat_map(|row| (0..TABLES[table].columns()).map(move |at| (row, at)))
             {
                 let decimals = TABLES[table].decimals(column);
-                cells.push(Cell::new(agent, table, row, column, decimals));
+                cells.push(Place::new(table, row, column, decimals).cell(agent, 0));
             }
         }
         cells

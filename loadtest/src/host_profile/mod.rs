@@ -6,32 +6,41 @@
 //! - **Tables and columns** ([`tables`]) depend on nothing, so all agents share one catalog. A
 //!   family's name holds its table and its number: the judge finds the column of a line without a
 //!   map.
-//! - **Rows** depend on the profile. Their label values depend on the agent and the row number, in
-//!   tables of devices, or on the row number only, in tables such as `cpu` whose rows are alike on
-//!   all hosts. The row number ends the first label value.
+//! - **Rows** ([`rows`]) depend on the profile. Their label values depend on the agent and the row
+//!   number, in tables of devices, or on the row number only, in tables such as `cpu` whose rows are
+//!   alike on all hosts. With row churn the rows of devices come and go: which a report has, and
+//!   under which names, depends on agent, table, row number and sequence number.
 //! - **Values** ([`cell`]) depend on agent, table, row, column and sequence number. A value starts
 //!   at a number that is its own and rises by a fixed step at every change. A sixth of the values
 //!   changes with every report and the others rarely or never, together a fifth, as in pages of an
 //!   idle node_exporter.
 //!
-//! The inverse of a value function gives the range of sequence numbers whose reports have this
-//! value. The judge intersects the ranges of all values of an agent:
+//! The inverse of these functions gives the range of sequence numbers whose reports have a row or a
+//! value. The judge ([`observed_hosts`](crate::judge::observed_hosts)) intersects the ranges of all
+//! lines of an agent:
 //!
 //! | finding | how it shows |
 //! |---|---|
-//! | foreign or misplaced | the value is not start + n * step of this agent, row and column |
-//! | torn | the ranges have no sequence number in common |
+//! | foreign | the value is not start + n * step of this agent, row and column |
+//! | torn | the ranges of the values have no sequence number in common |
+//! | removed row | the range of a row ends before that of the values begins |
 //! | stale, future | the common range ends before, or starts after, what was written |
-//! | missing, duplicate | the number of series differs; of a sampled agent, the set of cells |
+//! | missing, duplicate | the series are not those of a report in the common range |
 //!
 //! A value of another cell passes the first check by chance only: starts are 40-bit hashes.
 
 pub mod cell;
+pub mod layout;
+pub mod rows;
 pub mod tables;
+
+use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use crate::sim_values::NAMES;
+use rows::{Row, RowChurn};
 use tables::TABLES;
 
 /// The series of a simulated host.
@@ -58,17 +67,108 @@ impl HostProfile {
         })
     }
 
-    /// Returns the number of series of a host in [`TABLES`].
+    /// Returns the number of series of a host. With row churn a host has at most as many.
     #[must_use]
     pub fn series(self) -> usize {
+        if self == Self::Basic {
+            return NAMES.len();
+        }
         let rows = self.row_counts().into_iter().zip(&TABLES);
         rows.map(|(rows, table)| rows as usize * table.columns()).sum()
+    }
+
+    /// Returns the resident memory of a collector per host, without scrapes, in bytes.
+    #[must_use]
+    pub fn collector_bytes(self) -> u64 {
+        match self {
+            Self::Basic => 1_024,
+            Self::Node | Self::NodeLarge => 950 + self.series() as u64 * 133 / 10,
+        }
+    }
+}
+
+/// The hosts of a fleet: their series, and how fast their rows come and go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostModel {
+    /// The series of a host.
+    pub profile: HostProfile,
+    /// How fast rows of devices come and go.
+    pub churn: RowChurn,
+}
+
+impl HostModel {
+    /// Creates a model in which this percentage of all rows of a host is replaced, added or removed
+    /// per second. Only rows of devices are.
+    ///
+    /// # Errors
+    /// The allowed percentage if it is too high: a row changes at most once with each report.
+    pub fn try_new(
+        profile: HostProfile,
+        percent_per_second: f64,
+        interval: Duration,
+    ) -> Result<Self, f64> {
+        let counts = profile.row_counts();
+        let all: u32 = counts.iter().sum();
+        let devices: u32 = counts
+            .iter()
+            .zip(&TABLES)
+            .filter(|(_, table)| table.is_own)
+            .map(|(rows, _)| rows)
+            .sum();
+        // Percentage at which every row of a device is replaced with every report.
+        let max = if all == 0 {
+            0.0
+        } else {
+            100.0 * f64::from(devices) / f64::from(all) / interval.as_secs_f64()
+        };
+        if percent_per_second == 0.0 {
+            return Ok(Self { profile, churn: RowChurn::default() });
+        }
+        let churn = RowChurn::new(percent_per_second / max).ok_or(max)?;
+        Ok(Self { profile, churn })
+    }
+
+    /// Returns the rows of a table in the report with this sequence number, in their order.
+    pub fn rows(self, agent: u32, table: usize, sequence: u64) -> impl Iterator<Item = Row> {
+        let numbers = 0..self.profile.row_counts()[table];
+        numbers.filter_map(move |number| self.churn.row_at(agent, table, number, sequence))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn row_churn_is_a_share_of_all_rows() {
+        for (profile, percent, seconds) in [
+            (HostProfile::Node, 1.0, 15),
+            (HostProfile::Node, 1.0, 1),
+            (HostProfile::NodeLarge, 0.5, 15),
+        ] {
+            let interval = Duration::from_secs(seconds);
+            let model = HostModel::try_new(profile, percent, interval).unwrap();
+            let (mut changes, mut all) = (0, 0);
+            for (table, rows) in profile.row_counts().into_iter().enumerate() {
+                let row = |number, sequence| model.churn.row_at(5, table, number, sequence);
+                let every = (0..rows).flat_map(|number| (1..=1_000).map(move |s| (number, s)));
+                changes +=
+                    every.filter(|(number, s)| row(*number, *s) != row(*number, *s - 1)).count();
+                all += rows;
+            }
+            let share = changes as f64 / (f64::from(all) * 10.0 * seconds as f64);
+            assert!((0.85 * percent..=percent * 1.02).contains(&share), "{profile:?} {share}");
+        }
+    }
+
+    #[test]
+    fn too_much_row_churn_is_refused() {
+        let interval = Duration::from_secs(15);
+        let max = HostModel::try_new(HostProfile::Node, 100.0, interval).unwrap_err();
+        assert!(HostModel::try_new(HostProfile::Node, max, interval).is_ok());
+        assert_eq!(HostModel::try_new(HostProfile::Basic, 1.0, interval), Err(0.0));
+        assert!(HostModel::try_new(HostProfile::Basic, 0.0, interval).is_ok());
+    }
 
     #[test]
     fn hosts_have_about_as_many_series_as_stated() {

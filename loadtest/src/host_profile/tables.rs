@@ -8,17 +8,24 @@ use fleetgauge_proto::message::{Catalog, Column, Family, Label, Table};
 /// First word of all family names.
 const PREFIX: &str = "simnode_";
 
+/// Maximum number of row labels of a table.
+pub const MAX_ROW_LABELS: usize = 3;
+/// Name of the label that tells the columns of a family apart.
+pub const MODE: &str = "mode";
+/// Start of the value of [`MODE`]; the number of the column follows.
+const MODE_STEM: &str = "mode";
+
 /// A table of simulated hosts.
 #[derive(Debug)]
 pub struct TableSpec {
     /// Second word of the names of its families.
     pub name: &'static str,
-    /// Names of the row labels; the first value ends in the row number.
+    /// Names of the row labels, at most [`MAX_ROW_LABELS`].
     pub row_labels: &'static [&'static str],
     /// Start of the first value.
-    stem: &'static str,
-    /// Whether every host has its own rows.
-    is_own: bool,
+    pub(super) stem: &'static str,
+    /// Whether every host has its own rows: a table of devices.
+    pub is_own: bool,
     /// Number of rows of the profile `node`.
     pub rows: u32,
     /// Number of rows of the profile `node-large`.
@@ -140,31 +147,20 @@ impl TableSpec {
         (column as u32).saturating_sub(self.modes)
     }
 
-    /// Appends the label values of a row to `out`.
-    ///
-    /// The row number has three digits, so that rows are in ascending order.
-    pub fn push_row(&self, agent: u32, row: u32, out: &mut Vec<String>) {
-        for (at, name) in self.row_labels.iter().enumerate() {
-            out.push(match (at, *name, self.is_own) {
-                (0, _, true) => format!("{}{agent:06x}n{row:03}", self.stem),
-                (0, _, false) => format!("{}{row:03}", self.stem),
-                (_, "mountpoint", _) => format!("/srv/volumes/{agent:06x}-{row}"),
-                (_, "fstype", _) => ["ext4", "xfs", "tmpfs"][row as usize % 3].to_owned(),
-                _ => format!("platform_coretemp_{}", row / 16),
-            });
-        }
-    }
-
-    /// Returns the number of the row whose first label value this is, if it is well-formed. The
-    /// caller must compare all values with those of [`TableSpec::push_row`].
+    /// Returns the column of a family with this value of the label [`MODE`], or without the label.
     #[must_use]
-    pub fn row_of(first_value: &str) -> Option<u32> {
-        let digits = first_value.len().checked_sub(3)?;
-        first_value.get(digits..)?.parse().ok()
+    pub fn column_of(&self, family: u32, mode: Option<&str>) -> Option<usize> {
+        if self.modes == 0 || family > 0 {
+            return mode.is_none().then_some((family + self.modes) as usize);
+        }
+        let [digit @ b'0'..=b'9'] = mode?.strip_prefix(MODE_STEM)?.as_bytes() else { return None };
+        let column = usize::from(digit - b'0');
+        (column <= self.modes as usize).then_some(column)
     }
 
-    /// Name of a family of the table.
-    fn family_name(&self, family: u32) -> String {
+    /// Returns the name of a family of the table.
+    #[must_use]
+    pub fn family_name(&self, family: u32) -> String {
         let unit = if family < self.seconds { "seconds" } else { "value" };
         format!("{PREFIX}{}_{family:03}_{unit}", self.name)
     }
@@ -195,12 +191,12 @@ pub fn catalogs() -> Result<Catalogs, Violation> {
         help: "Simulated value of a host: depends on its agent, report, row and column.",
     };
     let families = names.iter().map(|name| family(name.as_str())).collect();
-    let modes: Vec<_> = (0..=8).map(|mode| format!("mode{mode}")).collect();
+    let modes: Vec<_> = (0..=8).map(|mode| format!("{MODE_STEM}{mode}")).collect();
     let (mut tables, mut first) = (Vec::new(), 0);
     for table in &TABLES {
         let column = |at: usize| {
             let in_modes = table.modes > 0 && at <= table.modes as usize;
-            let mode = in_modes.then(|| Label { name: "mode", value: &modes[at] });
+            let mode = in_modes.then(|| Label { name: MODE, value: &modes[at] });
             Column {
                 family: first + table.family_of(at),
                 width: 1,
@@ -219,12 +215,6 @@ pub fn catalogs() -> Result<Catalogs, Violation> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn row(table: &TableSpec, agent: u32, row: u32) -> Vec<String> {
-        let mut values = Vec::new();
-        table.push_row(agent, row, &mut values);
-        values
-    }
 
     #[test]
     fn catalog_has_the_columns_of_the_tables() {
@@ -245,20 +235,19 @@ mod tests {
     }
 
     #[test]
-    fn rows_ascend_and_tell_their_number() {
-        for table in TABLES.iter().filter(|table| !table.row_labels.is_empty()) {
-            let rows: Vec<_> = (0..table.rows_large).map(|at| row(table, 7, at)).collect();
-            assert!(rows.is_sorted_by(|a, b| a < b), "{rows:?}");
-            for (at, values) in (0..).zip(&rows) {
-                assert_eq!(TableSpec::row_of(&values[0]), Some(at));
+    fn family_and_mode_tell_the_column() {
+        for table in &TABLES {
+            for column in 0..table.columns() {
+                let mode = format!("{MODE_STEM}{column}");
+                let has_mode = table.modes > 0 && table.family_of(column) == 0;
+                let mode = has_mode.then_some(mode.as_str());
+                assert_eq!(table.column_of(table.family_of(column), mode), Some(column));
             }
         }
-    }
-
-    #[test]
-    fn only_rows_of_devices_differ_between_hosts() {
-        for table in TABLES.iter().filter(|table| !table.row_labels.is_empty()) {
-            assert_eq!(row(table, 7, 1) != row(table, 8, 1), table.is_own, "{}", table.name);
+        let cpu = &TABLES[1];
+        for mode in [None, Some("mode8"), Some("mode10"), Some("idle")] {
+            assert_eq!(cpu.column_of(0, mode), None, "{mode:?}");
         }
+        assert_eq!(cpu.column_of(1, Some("mode1")), None);
     }
 }

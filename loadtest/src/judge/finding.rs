@@ -18,8 +18,13 @@ pub trait Problem: fmt::Display {
 #[expect(missing_docs, reason = "the texts below say what the variants and fields are")]
 pub enum Finding {
     Missing { agent: u32, sequence: u64, settled: Duration },
-    Incomplete { agent: u32, shown: usize },
+    Incomplete { agent: u32, shown: usize, of: usize },
+    Surplus { agent: u32, shown: usize, of: usize },
+    OtherSeries { agent: u32, sequence: u64 },
+    RemovedRow { agent: u32, series: String, removed: u64, shown: u64 },
     Leftover { agent: u32, sequence: u64, gone_before: Duration, allowed: Duration },
+    TornHost { agent: u32, series: String, sequences: (u64, u64), others: (u64, u64) },
+    Foreign { agent: u32, series: String, value: f64 },
     Torn { agent: u32, positions: (usize, usize), sequences: (u64, u64) },
     Stale { agent: u32, shown: u64, written: u64, settled: Duration },
     Future { agent: u32, shown: u64, sent: u64 },
@@ -52,12 +57,14 @@ impl Finding {
             Self::Missing { .. } => "missing",
             Self::Incomplete { .. } => "incomplete",
             Self::Leftover { .. } => "leftover",
-            Self::Torn { .. } => "torn",
+            Self::RemovedRow { .. } => "removed_row",
+            Self::Torn { .. } | Self::TornHost { .. } => "torn",
+            Self::Foreign { .. } => "foreign",
             Self::Stale { .. } => "stale",
             Self::Future { .. } => "future",
-            Self::Misplaced { .. } => "misplaced",
+            Self::Misplaced { .. } | Self::OtherSeries { .. } => "misplaced",
             Self::Garbled { .. } => "garbled",
-            Self::Duplicate { .. } => "duplicate",
+            Self::Duplicate { .. } | Self::Surplus { .. } => "duplicate",
             Self::WrongLabels { .. } => "wrong_labels",
             Self::UnknownSeries { .. } => "unknown_series",
             Self::NoOwnMetrics => "no_own_metrics",
@@ -94,9 +101,36 @@ impl fmt::Display for Finding {
                 agent_name(*agent),
                 settled.as_millis()
             ),
-            Self::Incomplete { agent, shown } => {
-                let (name, all) = (agent_name(*agent), NAMES.len());
-                write!(f, "the page has {shown} of the {all} values of {name}")
+            Self::Incomplete { agent, shown, of } => {
+                write!(f, "the page has {shown} of the {of} values of {}", agent_name(*agent))
+            }
+            Self::Surplus { agent, shown, of } => {
+                let name = agent_name(*agent);
+                write!(f, "the page has {shown} values of {name}, but it sent only {of}")
+            }
+            Self::OtherSeries { agent, sequence } => {
+                let name = agent_name(*agent);
+                write!(f, "the page lacks series of {name} in report {sequence}, and has others")
+            }
+            Self::RemovedRow { agent, series, removed, shown } => write!(
+                f,
+                "{} has a row that report {removed} removed, and values of report {shown}; found \
+                 at {series}",
+                agent_name(*agent)
+            ),
+            Self::TornHost { agent, series, sequences, others } => write!(
+                f,
+                "{} has values of two reports: {series} is from report {} to {}, other series are \
+                 from {} to {}",
+                agent_name(*agent),
+                sequences.0,
+                sequences.1,
+                others.0,
+                others.1
+            ),
+            Self::Foreign { agent, series, value } => {
+                let name = agent_name(*agent);
+                write!(f, "{name} has never sent {value} as {series}")
             }
             Self::Leftover { agent, sequence, gone_before, allowed } => write!(
                 f,

@@ -5,16 +5,19 @@
 
 pub mod finding;
 pub mod ground_truth;
+mod observed_agents;
+pub mod observed_hosts;
 pub mod observed_page;
+mod series_labels;
 pub mod tolerances;
 pub mod verdict;
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::sim_values::NAMES;
 use finding::Finding;
 use ground_truth::{AgentHistory, SentReport, Timestamp};
-use observed_page::{ObservedAgent, ObservedPage};
+use observed_page::{ObservedPage, Shown};
 use tolerances::{GONE, GONE_MASS, MASS_DEPARTURE, SETTLED};
 
 /// When a page was scraped, as time since the start of the test.
@@ -48,11 +51,9 @@ pub fn judge(
     }
     let gone = if is_mass_departure(histories, window) { GONE_MASS } else { GONE };
     let (gone, settled) = (gone + tolerance, SETTLED + tolerance);
-    for ((agent, observed), history) in observed.own_agents().zip(histories) {
-        if !observed.is_wrong() {
-            let check = AgentCheck { agent, history, observed, window, gone, settled };
-            check.finding().into_iter().for_each(&mut find);
-        }
+    for ((agent, shown), history) in observed.own_agents().zip(histories) {
+        let check = AgentCheck { agent, history, window, gone, settled };
+        check.finding(shown).into_iter().for_each(&mut find);
     }
 }
 
@@ -67,7 +68,6 @@ fn is_mass_departure(histories: &[AgentHistory], window: ScrapeWindow) -> bool {
 struct AgentCheck<'a> {
     agent: u32,
     history: &'a AgentHistory,
-    observed: ObservedAgent,
     window: ScrapeWindow,
     /// A page requested this long after the agent was gone must not show it.
     gone: Duration,
@@ -77,16 +77,17 @@ struct AgentCheck<'a> {
 
 impl AgentCheck<'_> {
     /// The first finding on the agent. Later ones may be its consequences, so they are not counted.
-    fn finding(&self) -> Option<Finding> {
+    fn finding(&self, shown: Shown) -> Option<Finding> {
         let agent = self.agent;
-        match self.observed.count() {
-            0 => self.required_report().map(|sequence| Finding::Missing {
+        match shown {
+            Shown::Nothing => self.required_report().map(|sequence| Finding::Missing {
                 agent,
                 sequence,
                 settled: self.settled,
             }),
-            shown if shown < NAMES.len() => Some(Finding::Incomplete { agent, shown }),
-            _ => self.check_report(self.observed.sequence()).err(),
+            Shown::Wrong => None,
+            Shown::Invalid(finding) => Some(finding),
+            Shown::Report(sequences) => self.check_report(sequences).err(),
         }
     }
 
@@ -109,17 +110,20 @@ impl AgentCheck<'_> {
         reports.find(|report| report.written.is_some_and(|at| at.since_start() <= until))
     }
 
-    /// Checks that the page may show the report with this sequence number.
-    fn check_report(&self, shown: u32) -> Result<(), Finding> {
+    /// Checks that the page may show one of the reports with these sequence numbers.
+    fn check_report(&self, shown: RangeInclusive<u64>) -> Result<(), Finding> {
         let agent = self.agent;
         let mut sent = self.history.reports.iter().rev();
         let sent = sent.find(|report| report.begun.since_start() <= self.window.ended);
-        let sent = sent.map_or(0, |report| report.sequence);
-        let (sequence, written) = (shown.into(), self.last_settled().map(|report| report.sequence));
-        if shown > sent {
-            return Err(Finding::Future { agent, shown: sequence, sent: sent.into() });
+        let sent = sent.map_or(0, |report| u64::from(report.sequence));
+        let written = self.last_settled().map(|report| u64::from(report.sequence));
+        if *shown.start() > sent {
+            return Err(Finding::Future { agent, shown: *shown.start(), sent });
         }
-        let end = self.history.session_of(shown).and_then(|session| session.end);
+        // In the collector's favour, the page shows the latest of them.
+        let sequence = sent.min(*shown.end());
+        let session = u32::try_from(sequence).ok().and_then(|at| self.history.session_of(at));
+        let end = session.and_then(|session| session.end);
         if let Some(gone) = end.and_then(|end| end.gone) {
             let gone_before = self.window.requested.saturating_sub(gone.since_start());
             if gone_before >= self.gone {
@@ -128,12 +132,9 @@ impl AgentCheck<'_> {
             }
         }
         match written {
-            Some(written) if shown < written => Err(Finding::Stale {
-                agent,
-                shown: sequence,
-                written: written.into(),
-                settled: self.settled,
-            }),
+            Some(written) if sequence < written => {
+                Err(Finding::Stale { agent, shown: sequence, written, settled: self.settled })
+            }
             _ => Ok(()),
         }
     }

@@ -1,84 +1,104 @@
-//! The agents on a page, collected while the page is read. Takes eight bytes per agent, regardless
+//! The agents on a page, collected while the page is read. Takes a few bytes per agent, regardless
 //! of the size of the page.
+
+use std::ops::RangeInclusive;
 
 use fleetgauge_page::Sample;
 
 use super::finding::Finding;
+use super::observed_agents::ObservedAgents;
+use super::observed_hosts::ObservedHosts;
 use crate::agent_range::AgentRange;
-use crate::sim_values::{AGENT, ValueOrigin, agent_number, has_labels, position_of};
+use crate::host_profile::{HostModel, HostProfile};
+use crate::sim_values::AGENT;
+use crate::worker_protocol::WorkerConfig;
 
 /// Name prefixes of the collector's own metrics.
 const OWN_PREFIXES: [&str; 2] = ["fleetgauge_", "process_"];
 
+/// The agents that a page may show, and what their series encode.
+#[derive(Debug, Clone, Copy)]
+pub struct PageScope {
+    /// The agents that this worker simulates.
+    pub agents: AgentRange,
+    /// The agents that may be on the page.
+    pub visible: AgentRange,
+    /// Agent number that the series of the first agent encode.
+    pub first_encoded_agent: u32,
+    /// Number of static labels of each agent.
+    pub labels: u8,
+    /// The hosts of the agents.
+    pub hosts: HostModel,
+}
+
+impl PageScope {
+    /// The agents on a page that a worker judges.
+    #[must_use]
+    pub const fn of(config: &WorkerConfig) -> Self {
+        Self {
+            agents: config.agents,
+            visible: config.visible,
+            first_encoded_agent: config.first_encoded_agent,
+            labels: config.labels,
+            hosts: config.hosts,
+        }
+    }
+
+    /// The agent number that an agent's series must encode, if this worker simulates it.
+    pub(super) fn encoded_agent(&self, agent: u32) -> Option<u32> {
+        let index = self.agents.index_of(agent)?;
+        Some(index as u32 + self.first_encoded_agent)
+    }
+
+    /// Index of the worker's first agent among the visible ones.
+    fn first_index(&self) -> usize {
+        self.visible.index_of(self.agents.first).unwrap_or(self.visible.count as usize)
+    }
+}
+
 /// The samples of a page, by agent.
 #[derive(Debug)]
 pub struct ObservedPage {
-    agents: AgentRange,
-    visible: AgentRange,
-    first_encoded_agent: u32,
-    labels: u8,
+    scope: PageScope,
     /// Samples of the collector's own metrics so far; `None` if the page need not have any.
     own_samples: Option<u64>,
-    observed: Vec<ObservedAgent>,
+    observed: Observed,
     /// Samples of agents so far.
     pub samples: u64,
 }
 
-/// One agent on a page.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ObservedAgent {
-    /// Sequence number of the report that the first value came from.
-    sequence: u32,
-    /// Position of that value in the report.
-    first_position: u8,
-    /// Bit set of the positions that are present.
-    positions: u8,
-    /// Whether the agent has a finding. Further ones may be its consequences, so they are not
-    /// counted.
-    wrong: bool,
+/// The series of the visible agents.
+#[derive(Debug)]
+enum Observed {
+    Basic(ObservedAgents),
+    Wide(Box<ObservedHosts>),
 }
 
-impl ObservedAgent {
-    /// Number of values of the agent on the page.
-    #[must_use]
-    pub const fn count(self) -> usize {
-        self.positions.count_ones() as usize
-    }
-
-    /// Sequence number of the report that all values came from.
-    #[must_use]
-    pub const fn sequence(self) -> u32 {
-        self.sequence
-    }
-
-    /// Whether the agent has a finding.
-    #[must_use]
-    pub const fn is_wrong(self) -> bool {
-        self.wrong
-    }
+/// What a page shows of an agent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shown {
+    /// No series.
+    Nothing,
+    /// Series with a finding that [`ObservedPage::add`] returned.
+    Wrong,
+    /// Series that are not those of any one report.
+    Invalid(Finding),
+    /// All series of one of the reports with these sequence numbers; of a single one unless no
+    /// value has changed.
+    Report(RangeInclusive<u64>),
 }
 
 impl ObservedPage {
-    /// Creates an empty page. This worker simulates `agents`; only those of `visible` may be on the
-    /// page. The values of the first agent encode the number `first_encoded_agent`; each agent has
-    /// `labels` static labels.
+    /// Creates an empty page.
     #[must_use]
-    pub fn new(
-        agents: AgentRange,
-        visible: AgentRange,
-        first_encoded_agent: u32,
-        labels: u8,
-    ) -> Self {
-        let observed = vec![ObservedAgent::default(); visible.count as usize];
-        Self {
-            agents,
-            visible,
-            first_encoded_agent,
-            labels,
-            own_samples: None,
-            observed,
-            samples: 0,
-        }
+    pub fn new(scope: PageScope) -> Self {
+        let observed = match scope.hosts.profile {
+            HostProfile::Basic => Observed::Basic(ObservedAgents::new(scope.visible.count)),
+            HostProfile::Node | HostProfile::NodeLarge => {
+                Observed::Wide(Box::new(ObservedHosts::new(scope)))
+            }
+        };
+        Self { scope, own_samples: None, observed, samples: 0 }
     }
 
     /// Expects the collector's own metrics on the page, too.
@@ -98,78 +118,59 @@ impl ObservedPage {
     /// # Errors
     /// The first finding on that agent. Later ones may be its consequences, so they are ignored.
     pub fn add(&mut self, sample: Sample<'_>) -> Result<(), Finding> {
-        let named = sample.labels.get(AGENT);
         let has_prefix = || OWN_PREFIXES.iter().any(|prefix| sample.name.starts_with(prefix));
-        let is_own_metric = named.is_none() && has_prefix();
-        if let Some(own_samples) = self.own_samples.as_mut().filter(|_| is_own_metric) {
+        if let Some(own_samples) = self.own_samples.as_mut()
+            && has_prefix()
+            && sample.labels.get(AGENT).is_none()
+        {
             *own_samples += 1;
             return Ok(());
         }
         self.samples += 1;
-        let unknown = || Finding::UnknownSeries {
-            name: sample.name.to_owned(),
-            agent: named.map(ToOwned::to_owned),
-        };
-        let agent = named.and_then(agent_number).ok_or_else(unknown)?;
-        let position = position_of(sample.name).ok_or_else(unknown)?;
-        let encoded = self.encoded_agent(agent);
-        let labels_match = |encoded| has_labels(sample.labels, encoded, self.labels);
-        let has_wrong_labels = encoded.is_some_and(|encoded| !labels_match(encoded));
-        let index = self.visible.index_of(agent).ok_or_else(unknown)?;
-        let observed = &mut self.observed[index];
-        let bit = 1 << position;
-        let found = if observed.positions & bit != 0 {
-            Some(Finding::Duplicate { agent, position })
-        } else if has_wrong_labels {
-            Some(Finding::WrongLabels { agent, shown: sample.labels.as_str().to_owned() })
-        } else {
-            encoded.and_then(|encoded| observed.check(agent, encoded, position, sample.value))
-        };
-        observed.positions |= bit;
-        match found {
-            Some(finding) if !std::mem::replace(&mut observed.wrong, true) => Err(finding),
-            _ => Ok(()),
+        match &mut self.observed {
+            Observed::Basic(agents) => agents.add(&self.scope, sample),
+            Observed::Wide(hosts) => hosts.add(sample),
         }
     }
 
     /// The agents of this worker, with their numbers.
-    pub fn own_agents(&self) -> impl Iterator<Item = (u32, ObservedAgent)> {
-        let skipped = self.visible.index_of(self.agents.first).unwrap_or(self.observed.len());
-        self.agents.range().zip(self.observed[skipped..].iter().copied())
+    pub fn own_agents(&self) -> impl Iterator<Item = (u32, Shown)> {
+        let first = self.scope.first_index();
+        let own = self.scope.agents.range().take(self.scope.visible.count as usize - first);
+        own.zip(first..).map(|(agent, index)| {
+            let shown = match &self.observed {
+                Observed::Basic(agents) => agents.shown(agent, index),
+                Observed::Wide(hosts) => hosts.shown(agent, index),
+            };
+            (agent, shown)
+        })
+    }
+
+    /// Number of agents of this worker on the page.
+    #[must_use]
+    pub fn own_count(&self) -> usize {
+        let first = self.scope.first_index();
+        let own = (first..self.scope.visible.count as usize).take(self.scope.agents.count as usize);
+        own.filter(|index| self.is_shown(*index)).count()
     }
 
     /// Numbers of agents on the page that other workers simulate.
     pub fn other_agents(&self) -> impl Iterator<Item = u32> {
-        let all = self.visible.range().zip(&self.observed);
-        let present = all.filter(|(_, observed)| observed.positions != 0);
-        present.map(|(agent, _)| agent).filter(|agent| self.agents.index_of(*agent).is_none())
+        let present = self.scope.visible.range().zip(0..).filter(|(_, at)| self.is_shown(*at));
+        present.map(|(agent, _)| agent).filter(|agent| self.scope.agents.index_of(*agent).is_none())
     }
 
-    /// The agent number that an agent's values must encode, if this worker simulates it.
-    fn encoded_agent(&self, agent: u32) -> Option<u32> {
-        let index = self.agents.index_of(agent)?;
-        Some(index as u32 + self.first_encoded_agent)
+    /// Whether the visible agent with this index has series on the page.
+    fn is_shown(&self, index: usize) -> bool {
+        match &self.observed {
+            Observed::Basic(agents) => agents.is_shown(index),
+            Observed::Wide(hosts) => hosts.is_shown(index),
+        }
     }
 }
 
-impl ObservedAgent {
-    /// Checks that a value belongs to the agent and the position, and comes from the same report
-    /// as the others.
-    fn check(&mut self, agent: u32, encoded: u32, position: usize, value: f64) -> Option<Finding> {
-        let Some(origin) = ValueOrigin::from_f64(value) else {
-            return Some(Finding::Garbled { agent, position, value });
-        };
-        if origin.agent != encoded || origin.position != position {
-            return Some(Finding::Misplaced { agent, position, holds: origin });
-        }
-        let sequence = origin.sequence as u32;
-        if self.positions == 0 {
-            (self.sequence, self.first_position) = (sequence, position as u8);
-        }
-        (self.sequence != sequence).then(|| Finding::Torn {
-            agent,
-            positions: (self.first_position.into(), position),
-            sequences: (self.sequence.into(), origin.sequence),
-        })
-    }
+/// Returns the finding on a series that no agent of the fleet has.
+pub(super) fn unknown(sample: Sample<'_>) -> Finding {
+    let agent = sample.labels.get(AGENT).map(ToOwned::to_owned);
+    Finding::UnknownSeries { name: sample.name.to_owned(), agent }
 }

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use fleetgauge_page::{Item, ReadResult, Reader};
 
+use super::observed_page::PageScope;
 use super::*;
 use crate::agent_range::AgentRange;
-use crate::sim_values::{ValueOrigin, agent_name};
+use crate::host_profile::HostModel;
+use crate::sim_values::{NAMES, ValueOrigin, agent_name};
 
 /// Static labels of every agent.
 const LABELS: u8 = 2;
@@ -78,7 +80,17 @@ fn found_on(histories: &[AgentHistory], page: &str) -> Vec<Finding> {
 /// Like [`found_on`], with a tolerance.
 fn found_late(histories: &[AgentHistory], page: &str, tolerance: Duration) -> Vec<Finding> {
     let agents = AgentRange { first: 0, count: histories.len() as u32 };
-    found_of(ObservedPage::new(agents, agents, 0, LABELS), histories, page, tolerance)
+    found_of(ObservedPage::new(scope(agents)), histories, page, tolerance)
+}
+
+fn scope(agents: AgentRange) -> PageScope {
+    PageScope {
+        agents,
+        visible: agents,
+        first_encoded_agent: 0,
+        labels: LABELS,
+        hosts: HostModel::default(),
+    }
 }
 
 fn found_of(
@@ -116,12 +128,7 @@ fn a_page_may_be_late_by_the_tolerance() {
 fn a_page_without_the_collectors_own_metrics_is_found() {
     let none = AgentRange { first: 0, count: 0 };
     let found = |page| {
-        found_of(
-            ObservedPage::new(none, none, 0, 0).expecting_own_metrics(),
-            &[],
-            page,
-            Duration::ZERO,
-        )
+        found_of(ObservedPage::new(scope(none)).expecting_own_metrics(), &[], page, Duration::ZERO)
     };
     assert_eq!(found("# TYPE process_threads gauge\nprocess_threads 3\n"), []);
     assert_eq!(found(""), [Finding::NoOwnMetrics]);
@@ -177,7 +184,10 @@ fn an_agent_whose_session_the_collector_ended_may_be_missing() {
 #[test]
 fn an_incomplete_agent_is_found() {
     let histories = [history_of(&[1_000])];
-    assert_eq!(found(&histories, &lines(0, 1)[..5]), [Finding::Incomplete { agent: 0, shown: 5 }]);
+    assert_eq!(
+        found(&histories, &lines(0, 1)[..5]),
+        [Finding::Incomplete { agent: 0, shown: 5, of: 6 }]
+    );
 }
 
 #[test]

@@ -24,11 +24,14 @@ use crate::usage::Usage;
 use crate::worker_protocol::{BackoffPolicy, Command, PageResult};
 use summary::Summary;
 
-/// Interval between two checkpoints (judged pages) of a collector. With many collectors it grows to
-/// their number times `CHECKPOINT_PERIOD_EACH`. In a short run it is a quarter of the run, but at
-/// least one second.
+/// Interval between two checkpoints (judged pages) of a collector. With many collectors or large
+/// pages it grows to the time of all pages, so that they are fetched one after another. In a short
+/// run it is a quarter of the run, but at least one second.
 const CHECKPOINT_PERIOD: Duration = Duration::from_secs(5);
+/// Time between the checkpoints of two collectors.
 const CHECKPOINT_PERIOD_EACH: Duration = Duration::from_millis(250);
+/// Time to render and to judge a series of a page, on two cores that agents and collectors share.
+const SERIES_TIME: Duration = Duration::from_micros(1);
 /// How long collectors get to release memory after all agents have disconnected. In a short run it
 /// is the duration of the run.
 const MEMORY_RELEASE_TIME: Duration = Duration::from_secs(10);
@@ -144,7 +147,10 @@ impl<'a> Run<'a> {
         self.fleet.record_event("all connected");
         self.steady.0 = self.snapshot();
         let began = Instant::now();
-        for (after, worker, round) in checkpoints(self.args.duration, self.fleet.worker_count()) {
+        let workers = self.fleet.worker_count();
+        let series = self.args.agents as usize / workers * self.args.hosts.profile.series();
+        let page = SERIES_TIME * u32::try_from(series).unwrap_or(u32::MAX);
+        for (after, worker, round) in checkpoints(self.args.duration, workers, page) {
             self.fleet.wait_until(began + after, |_| false).await?;
             self.fleet.request_page(worker, &format!("checkpoint {round}")).await;
         }
@@ -176,9 +182,10 @@ impl<'a> Run<'a> {
 
 /// Schedules the checkpoints: time since the start of the steady phase, worker and round of each.
 /// Spreads them evenly, so that collectors are not scraped at the same time.
-fn checkpoints(duration: Duration, workers: usize) -> Vec<(Duration, usize, u32)> {
+/// `page` is the time of a page.
+fn checkpoints(duration: Duration, workers: usize, page: Duration) -> Vec<(Duration, usize, u32)> {
     let workers = u32::try_from(workers).unwrap_or(u32::MAX);
-    let period = CHECKPOINT_PERIOD.max(CHECKPOINT_PERIOD_EACH * workers);
+    let period = CHECKPOINT_PERIOD.max(CHECKPOINT_PERIOD_EACH.max(page) * workers);
     let period = period.min(duration / 4).max(Duration::from_secs(1));
     let rounds = duration.as_nanos().div_ceil(period.as_nanos());
     let rounds = 1..=u32::try_from(rounds).unwrap_or(u32::MAX);
@@ -191,9 +198,21 @@ fn checkpoints(duration: Duration, workers: usize) -> Vec<(Duration, usize, u32)
 mod tests {
     use super::*;
 
+    const PAGE: Duration = Duration::from_millis(90);
+
+    #[test]
+    fn large_pages_are_fetched_one_after_another() {
+        let page = Duration::from_secs(8);
+        let at = checkpoints(Duration::from_secs(300), 6, page);
+        assert_eq!(at.len(), 7 * 6);
+        for pair in at[..6 * 6].windows(2) {
+            assert_eq!(pair[1].0 - pair[0].0, page);
+        }
+    }
+
     #[test]
     fn checkpoints_are_every_five_seconds_and_at_the_end() {
-        let at: Vec<_> = checkpoints(Duration::from_secs(61), 1).iter().map(|at| at.0).collect();
+        let at: Vec<_> = checkpoints(Duration::from_secs(61), 1, PAGE).iter().map(|at| at.0).collect();
         let expected: Vec<_> = (1..=12).map(|n| Duration::from_secs(5 * n)).collect();
         assert_eq!(at[..12], expected);
         assert_eq!(at[12..], [Duration::from_secs(61)]);
@@ -201,7 +220,7 @@ mod tests {
 
     #[test]
     fn checkpoints_of_many_collectors_are_staggered() {
-        let at = checkpoints(Duration::from_secs(300), 56);
+        let at = checkpoints(Duration::from_secs(300), 56, PAGE);
         assert_eq!(at.len(), 22 * 56);
         assert!(at.is_sorted());
         for pair in at[..21 * 56].windows(2) {
@@ -214,7 +233,7 @@ mod tests {
     #[test]
     fn a_short_run_has_checkpoints_too() {
         for (seconds, workers) in [(1, 1), (1, 3), (4, 2)] {
-            let at = checkpoints(Duration::from_secs(seconds), workers);
+            let at = checkpoints(Duration::from_secs(seconds), workers, PAGE);
             assert_eq!(at.len(), seconds as usize * workers);
         }
     }

@@ -19,16 +19,16 @@ use super::scenario_run::ScenarioRun;
 use crate::agent_range::AgentRange;
 use crate::cli::scenario_args::DeathsArgs;
 use crate::fleet::phases::MIN_ANSWERS;
+use crate::host_profile::HostModel;
 use crate::judge::ScrapeWindow;
 use crate::judge::finding::Finding;
-use crate::judge::observed_page::{ObservedAgent, ObservedPage};
+use crate::judge::observed_page::{ObservedPage, PageScope, Shown};
 use crate::judge::tolerances::{GONE, GONE_MASS, MASS_DEPARTURE};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::results::Results;
 use crate::results::timeline::ScrapeRecord;
 use crate::scrape;
-use crate::sim_values::NAMES;
 use crate::worker_protocol::{AfterDisconnect, AgentSelector, BackoffPolicy, DisconnectKind};
 
 /// Number of groups of agents that disconnect on their own, one group after the other.
@@ -96,6 +96,7 @@ struct DeathsRun {
     agents: u32,
     /// Number of static labels of each agent.
     labels: u8,
+    hosts: HostModel,
     pages: u64,
 }
 
@@ -131,6 +132,7 @@ pub async fn deaths(args: &DeathsArgs) -> anyhow::Result<Results> {
         every: args.scrape_interval,
         agents: args.fleet.agents,
         labels: args.fleet.labels,
+        hosts: args.fleet.hosts.model(interval),
         pages: 0,
     };
     if let Err(error) = &link {
@@ -190,7 +192,13 @@ impl DeathsRun {
         let http = self.run.fleet.collectors[0].http;
         // The parent judges all agents: a value encodes the agent's own number.
         let all = AgentRange { first: 0, count: self.agents };
-        let mut observed_page = ObservedPage::new(all, all, all.first, self.labels);
+        let mut observed_page = ObservedPage::new(PageScope {
+            agents: all,
+            visible: all,
+            first_encoded_agent: all.first,
+            labels: self.labels,
+            hosts: self.hosts,
+        });
         let (mut reader, mut findings) = (Reader::default(), Vec::new());
         let mut see = |read: ReadResult<'_>| match read {
             Ok(Item::Sample(sample)) => findings.extend(observed_page.add(sample).err()),
@@ -209,27 +217,26 @@ impl DeathsRun {
             }
             Ok(bytes) => {
                 self.pages += 1;
-                let observed: Vec<_> = observed_page.own_agents().collect();
-                let is_incomplete =
-                    |observed: &ObservedAgent| (1..NAMES.len()).contains(&observed.count());
-                let incomplete = observed
-                    .iter()
-                    .filter(|(_, observed)| !observed.is_wrong() && is_incomplete(observed));
-                findings.extend(incomplete.map(|(agent, observed)| Finding::Incomplete {
-                    agent: *agent,
-                    shown: observed.count(),
-                }));
+                let mut is_shown = Vec::with_capacity(all.count as usize);
+                for (_, shown) in observed_page.own_agents() {
+                    is_shown.push(shown != Shown::Nothing);
+                    if let Shown::Invalid(finding) = shown {
+                        findings.push(finding);
+                    }
+                }
                 self.run.fleet.verdict.add(&when, findings);
                 let window = ScrapeWindow { requested, ended };
-                let is_shown = |agent: usize| observed[agent].1.count() > 0;
+                let agents = is_shown.iter().filter(|shown| **shown).count() as u64;
+                let is_shown = |agent: usize| is_shown[agent];
                 let failures = self.removals.compare_page(window, is_shown);
                 self.run.add_findings(&when, failures);
-                self.run.fleet.record_scrape(ScrapeRecord {
+                let page = ScrapeRecord {
                     at_seconds: requested.as_secs_f64(),
                     took_ms: (ended - requested).as_secs_f64() * 1e3,
                     bytes,
                     samples: Some(observed_page.samples as usize),
-                });
+                };
+                self.run.fleet.record_scrape(page, agents);
             }
         }
         let next = Instant::now() + self.every.saturating_sub(self.run.fleet.now() - requested);

@@ -37,10 +37,9 @@ const ATTACKS_END_TIMEOUT: Duration = Duration::from_secs(30);
 /// Source addresses of honest agents, which are exempt from the collector's limits per address: the
 /// whole fleet shares a few.
 const HONEST_ADDRESSES: &str = "127.0.0.1,127.10.0.0/16";
-/// Fixed part of the collector's memory limit. `MEMORY_BYTES_PER_AGENT`, twice what an agent needs,
-/// is added for each honest agent.
+/// Fixed part of the collector's memory limit. Twice what an agent needs is added for each honest
+/// agent.
 const BASE_MEMORY_BYTES: u64 = 8 << 20;
-const MEMORY_BYTES_PER_AGENT: u64 = 2_048;
 /// Documented ratio of resident memory to counted memory, due to the allocator.
 const ALLOCATOR_OVERHEAD: f64 = 1.1;
 
@@ -155,7 +154,8 @@ fn settings(args: &HostileArgs) -> serde_json::Value {
 
 /// Returns a plan whose collector exempts the fleet's addresses and has little memory for agents.
 fn plan(args: &HostileArgs) -> Plan {
-    let memory = BASE_MEMORY_BYTES + u64::from(args.fleet.agents) * MEMORY_BYTES_PER_AGENT;
+    let per_agent = 2 * args.fleet.hosts.profile.collector_bytes();
+    let memory = BASE_MEMORY_BYTES + u64::from(args.fleet.agents) * per_agent;
     let mut flags = args.fleet.flags();
     flags.push(format!("--exempt-addresses={HONEST_ADDRESSES}"));
     flags.push(format!("--max-memory={memory}B"));

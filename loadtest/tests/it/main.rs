@@ -11,6 +11,7 @@ mod page_proxy;
 mod processes;
 mod runs;
 mod scenarios;
+mod wide_hosts;
 
 use std::time::Duration;
 

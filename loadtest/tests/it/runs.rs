@@ -65,15 +65,25 @@ async fn assert_finds(
     reasons: &[&str],
     words: &str,
 ) {
+    let args = ["run", "--agents", "20", "--duration", "4s"];
+    assert_run_finds([&args[..], &BUSY].concat(), rewrite, reasons, words).await;
+}
+
+/// Like [`assert_finds`], with these arguments.
+pub(crate) async fn assert_run_finds(
+    args: Vec<&'static str>,
+    rewrite: impl FnMut(String) -> ProxiedPage + Send + 'static,
+    reasons: &[&str],
+    words: &str,
+) {
     let proxy = PageProxy::start(rewrite).await;
     let (agents, http) = (proxy.agents.to_string(), proxy.http.to_string());
     let directory = tempfile::tempdir().unwrap();
     let report = directory.path().join("report.json");
     let file = report.clone();
     let run = tokio::task::spawn_blocking(move || {
-        let args = ["run", "--agents", "20", "--duration", "4s"];
         let target = ["--collector", &agents, "--http", &http, "--report", file.to_str().unwrap()];
-        loadtest(&[&args[..], &BUSY, &target].concat()).output().unwrap()
+        loadtest(&[&args[..], &target].concat()).output().unwrap()
     });
     let output = run.await.unwrap();
     let output_text = String::from_utf8(output.stdout).unwrap();

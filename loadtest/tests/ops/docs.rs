@@ -2,7 +2,6 @@
 //! only existing ones.
 
 use std::collections::BTreeSet;
-use std::net::TcpStream;
 
 use fleetgauge_agent::metrics::MetricSet;
 use fleetgauge_collector::{Config, Listeners};
@@ -74,7 +73,7 @@ async fn own_page() -> String {
     let collector =
         tokio::spawn(fleetgauge_collector::run(config, listeners, std::future::pending::<()>()));
     let page = tokio::task::spawn_blocking(move || {
-        drop::<TcpStream>(every_kind::report_to(&agents));
+        drop(every_kind::report_to(&agents));
         wait_for("an end that was counted", 60, || {
             let page = http::get(&address, "/metrics/self", "").unwrap();
             let roster = http::get(&address, "/metrics/roster", "").unwrap();

@@ -1,11 +1,8 @@
 //! An agent that reports metrics of every kind, with labels and texts that need escaping.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use fleetgauge_agent::catalogs::Catalogs;
-use fleetgauge_agent::client::{Baseline, Client, Event};
 use fleetgauge_agent::identity::Nonces;
 use fleetgauge_agent::profile::Profile;
 use fleetgauge_agent::tables::Sample;
@@ -13,6 +10,8 @@ use fleetgauge_proto::catalog::FamilyKind;
 use fleetgauge_proto::message::{Catalog, Column, Family, Label, Table};
 use fleetgauge_proto::report::ABSENT;
 use fleetgauge_proto::{AgentId, StaticLabels};
+
+use super::reporter::Reporter;
 
 /// A label value with every character that must be escaped, and with non-ASCII characters.
 pub(crate) const AWKWARD: &str = "C:\\new\n\"quoted\" – ü";
@@ -33,6 +32,7 @@ const SERIES: &[Row] = &[
     (5, &[], &[], &[0.125]),
 ];
 
+/// Without a counter that is named as is, which promtool would criticise for its name.
 const FAMILIES: &[(&str, FamilyKind, &str, &str)] = &[
     ("sampled_temperature_celsius", FamilyKind::Gauge, "celsius", "How warm it is \\ \"here\"\n."),
     ("sampled_sent_bytes", FamilyKind::Counter, "bytes", "What was sent."),
@@ -45,46 +45,22 @@ const FAMILIES: &[(&str, FamilyKind, &str, &str)] = &[
 /// Id of the agent.
 pub(crate) const ID: &str = "every.kind:1";
 
-/// Connects and reports once. Pages show the agent while the connection is open.
-pub(crate) fn report_to(collector: &str) -> TcpStream {
+/// Connects and reports once. Pages show the agent until the result is dropped.
+pub(crate) fn report_to(collector: &str) -> Reporter {
     report_as(ID, collector)
 }
 
 /// Like [`report_to`], with another id.
-pub(crate) fn report_as(id: &str, collector: &str) -> TcpStream {
+pub(crate) fn report_as(id: &str, collector: &str) -> Reporter {
     let values: Vec<f64> = SERIES.iter().flat_map(|(.., values)| values.iter().copied()).collect();
     report_once(&profile(id), &values, collector)
 }
 
-/// Connects with this profile and reports once. The agent is shown while the connection is open.
-pub(crate) fn report_once(profile: &Profile, values: &[f64], collector: &str) -> TcpStream {
-    let mut client = Client::default();
-    let mut stream = TcpStream::connect(collector).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    let mut out = Vec::new();
-    client.start(profile, None, &mut out);
-    stream.write_all(&out).unwrap();
-    out.clear();
-    let mut buffer = [0; 1024];
-    loop {
-        let read = match stream.read(&mut buffer) {
-            // A signal interrupted the read, or the machine was suspended for a moment.
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            read => read.unwrap(),
-        };
-        assert!(read > 0, "the collector has closed the connection");
-        let mut input = &buffer[..read];
-        if let Some(event) = client.received(profile, Duration::ZERO, &mut input, &mut out).unwrap()
-        {
-            assert!(matches!(event, Event::Welcomed { .. }), "{event:?}");
-            break;
-        }
-    }
-    let sample = Sample { rows: profile.catalogs.no_rows(), values: values.to_vec() };
-    let mut baseline = Baseline::default();
-    baseline.report(&mut client, profile, &sample, Duration::ZERO, &mut out).unwrap();
-    stream.write_all(&out).unwrap();
-    stream
+/// Connects with this profile and reports once. The agent is shown until the result is dropped.
+pub(crate) fn report_once(profile: &Profile, values: &[f64], collector: &str) -> Reporter {
+    let mut reporter = Reporter::connect(profile.clone(), collector);
+    reporter.report(&Sample { rows: profile.catalogs.no_rows(), values: values.to_vec() });
+    reporter
 }
 
 fn profile(id: &str) -> Profile {

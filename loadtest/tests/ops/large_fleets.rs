@@ -9,7 +9,6 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::net::TcpStream;
 use std::process::Command;
 
 use super::every_kind;
@@ -107,7 +106,7 @@ fn every_agent_has_its_own_up() {
     let agents = size("TEST_AGENTS", 30);
     let collector = Collector::start(&[]);
     let id = |n: usize| format!("host-{n}");
-    let mut held: Vec<TcpStream> =
+    let mut held: Vec<_> =
         (0..agents).map(|n| every_kind::report_as(&id(n), &collector.agents)).collect();
     let _real = agent("real", &collector, "basic");
     let prometheus = Prometheus::with(&an_agent_a_target(&collector));

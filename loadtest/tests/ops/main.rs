@@ -12,6 +12,7 @@ mod certificates;
 mod container;
 mod docs;
 mod every_kind;
+mod families;
 #[cfg(target_os = "linux")]
 mod faults;
 mod haproxy;
@@ -25,7 +26,9 @@ mod programs;
 mod prometheus;
 mod prometheus_tls;
 mod quiet;
+mod reporter;
 mod roster;
+mod row_churn;
 #[cfg(target_os = "linux")]
 mod strangers;
 mod trust;

@@ -67,7 +67,8 @@ impl Prometheus {
         alerts.iter().map(one).collect()
     }
 
-    fn get(&self, path: &str) -> Value {
+    /// Returns the answer of the API.
+    pub(crate) fn get(&self, path: &str) -> Value {
         serde_json::from_str(&http::get(&self.address, path, "").unwrap()).unwrap()
     }
 

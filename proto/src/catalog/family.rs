@@ -48,8 +48,6 @@ impl Family {
     /// Iterates over the family name and all sample names that the family reserves in the text
     /// format and in OpenMetrics.
     pub fn sample_names(&self) -> impl Iterator<Item = String> + '_ {
-        let suffixes = self.kind.map_or(&[][..], FamilyKind::suffixes);
-        let own = (self.kind.is_some() && !suffixes.contains(&"")).then(|| self.name.to_string());
-        own.into_iter().chain(suffixes.iter().map(|suffix| format!("{}{suffix}", self.name)))
+        self.kind.into_iter().flat_map(|kind| kind.sample_names(&self.name))
     }
 }

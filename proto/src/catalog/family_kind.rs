@@ -53,6 +53,14 @@ impl FamilyKind {
         }
     }
 
+    /// Iterates over the name of a family of this kind, and all sample names that it reserves in the
+    /// text format and in OpenMetrics.
+    pub fn sample_names(self, family: &str) -> impl Iterator<Item = String> + '_ {
+        let suffixes = self.suffixes();
+        let own = (!suffixes.contains(&"")).then(|| family.to_owned());
+        own.into_iter().chain(suffixes.iter().map(move |suffix| format!("{family}{suffix}")))
+    }
+
     /// Returns the number of values of a series with `parameters` bounds or quantiles.
     pub(super) const fn width(self, parameters: usize) -> usize {
         match self {

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
 use crate::peer::{LaunchOptions, Peer, Product, Protocol, ReportMode};
-use crate::reading::SEQUENCE_GAUGE;
 
 /// First argument with which this executable runs the collector.
 pub const COLLECTOR: &str = "collector";
@@ -18,7 +17,8 @@ static PRODUCT: Product = Product {
     page: "/metrics/agents",
     page_name: "",
     presence: "/metrics/agents",
-    sequence_gauge: SEQUENCE_GAUGE,
+    renamed_gauge: None,
+    relay: None,
 };
 
 /// The collector; each host has a session.

@@ -17,7 +17,8 @@ static PRODUCT: Product = Product {
     page: "/metrics",
     page_name: "",
     presence: "/metrics",
-    sequence_gauge: "ram_used",
+    renamed_gauge: Some("ram_used"),
+    relay: None,
 };
 
 const SCRIPT: &str = include_str!("../../old_server.py");
@@ -44,7 +45,7 @@ struct Record {
 fn record(readings: &[Reading]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for reading in readings {
-        let [cpu, ram, disk, ram_total, ram_available, ram_used] = reading.values();
+        let [cpu, ram, disk, ram_total, ram_available, ram_used] = reading.gauges();
         let record = Record {
             cpu: 100.0 * cpu,
             ram: 100.0 * ram,

@@ -6,9 +6,10 @@ use serde_json::json;
 use tokio::process::Command;
 
 use crate::address;
+use crate::fleet_kind::FleetKind;
 use crate::peer::{LaunchOptions, MISSED_INTERVALS, Peer, Product, Protocol, ReportMode};
 use crate::protobuf;
-use crate::reading::{self, SEQUENCE_GAUGE};
+use crate::reading;
 
 /// Connections to allow besides those of the hosts: as many as Prometheus allows by default.
 const CONNECTIONS: usize = 512;
@@ -18,10 +19,12 @@ static PRODUCT: Product = Product {
     program: "prometheus",
     package: "prometheus",
     ready: "/-/ready",
-    page: "/federate?match[]=%7B__name__%3D~%22host_.%2B%22%7D",
+    page: "/federate?match[]=%7B__name__%3D~%22%28host%7Cnode%29_.%2B%22%7D",
     page_name: "`/federate`",
-    presence: "/api/v1/query?query=host_memory_used_bytes",
-    sequence_gauge: SEQUENCE_GAUGE,
+    presence: "/api/v1/query?query=%7B__name__%3D~%22host_memory_used_bytes%7C\
+               node_memory_MemFree_bytes%22%7D",
+    renamed_gauge: None,
+    relay: None,
 };
 
 /// Prometheus as a receiver of remote write.
@@ -36,7 +39,7 @@ pub(super) struct RemoteWrite {
 
 /// All settings for remote write, the default first.
 #[must_use]
-pub(super) fn remote_write() -> Vec<RemoteWrite> {
+pub(super) fn remote_write(kind: FleetKind) -> Vec<RemoteWrite> {
     let write = Protocol::Request(protobuf::remote_write);
     let way = |setting, report_mode| RemoteWrite {
         setting,
@@ -44,7 +47,11 @@ pub(super) fn remote_write() -> Vec<RemoteWrite> {
         is_scraped: false,
         has_short_lookback: false,
     };
-    let relayed = ReportMode { batch: 100, ..ReportMode::keep_alive(write) };
+    let (batch, relayed) = match kind {
+        FleetKind::Basic => (100, "remote write, 100 hosts per request"),
+        FleetKind::Wide => (10, "remote write, 10 hosts per request"),
+    };
+    let batches = ReportMode { batch, ..ReportMode::keep_alive(write) };
     vec![
         way("default: remote write, a connection per report", ReportMode::per_report(write)),
         RemoteWrite {
@@ -54,7 +61,7 @@ pub(super) fn remote_write() -> Vec<RemoteWrite> {
                 ReportMode::keep_alive(write),
             )
         },
-        way("remote write, 100 hosts per request", relayed),
+        way(relayed, batches),
         RemoteWrite {
             has_short_lookback: true,
             ..way("remote write, `--query.lookback-delta` set", ReportMode::keep_alive(write))
@@ -123,6 +130,21 @@ impl Peer for RemoteWrite {
     }
 }
 
+/// The configuration that scrapes every host.
+pub(super) fn scrape_config(options: &LaunchOptions) -> serde_json::Value {
+    let targets = (0..options.hosts).map(|host| {
+        let target = format!("{}:{}", address::of(host), options.target_port);
+        json!({"targets": [target], "labels": {"instance": reading::id(host)}})
+    });
+    let interval = format!("{}ms", options.interval.as_millis());
+    json!({"scrape_configs": [{
+        "job_name": "fleet",
+        "scrape_interval": interval,
+        "scrape_timeout": interval,
+        "static_configs": targets.collect::<Vec<_>>(),
+    }]})
+}
+
 /// Prometheus that scrapes every host.
 pub(super) struct Pull;
 
@@ -136,18 +158,7 @@ impl Peer for Pull {
     }
 
     fn command(&self, program: &Path, options: &LaunchOptions) -> anyhow::Result<Command> {
-        let targets = (0..options.hosts).map(|host| {
-            let target = format!("{}:{}", address::of(host), options.target_port);
-            json!({"targets": [target], "labels": {"instance": reading::id(host)}})
-        });
-        let interval = format!("{}ms", options.interval.as_millis());
-        let config = json!({"scrape_configs": [{
-            "job_name": "fleet",
-            "scrape_interval": interval,
-            "scrape_timeout": interval,
-            "static_configs": targets.collect::<Vec<_>>(),
-        }]});
-        start(program, options, &config)
+        start(program, options, &scrape_config(options))
     }
 
     fn report_mode(&self) -> ReportMode {

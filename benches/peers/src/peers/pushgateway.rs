@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use crate::peer::{LaunchOptions, Peer, Product, Protocol, ReportMode};
 use crate::protobuf;
-use crate::reading::{self, Reading, SEQUENCE_GAUGE};
+use crate::reading::{self, Reading};
 
 static PRODUCT: Product = Product {
     name: "Pushgateway",
@@ -18,7 +18,8 @@ static PRODUCT: Product = Product {
     page: "/metrics",
     page_name: "",
     presence: "/metrics",
-    sequence_gauge: SEQUENCE_GAUGE,
+    renamed_gauge: None,
+    relay: None,
 };
 
 /// Pushgateway as installed, or tuned for cheap pushes.
@@ -34,7 +35,7 @@ fn request(reading: &Reading, content_type: &str, body: Vec<u8>) -> anyhow::Resu
 }
 
 fn text(readings: &[Reading]) -> anyhow::Result<Request<Bytes>> {
-    let body = readings.iter().map(|reading| reading::text(*reading)).collect::<String>();
+    let body = readings.iter().map(|reading| reading.text()).collect::<String>();
     request(&readings[0], "text/plain; version=0.0.4", body.into())
 }
 

@@ -6,22 +6,25 @@ use bytes::Bytes;
 use hyper::Request;
 use tokio::process::Command;
 
+use crate::fleet_kind::FleetKind;
 use crate::peer::{LaunchOptions, MISSED_INTERVALS, Peer, Product, Protocol, ReportMode};
 use crate::protobuf;
-use crate::reading::{self, Reading, SEQUENCE_GAUGE};
+use crate::reading::{self, Reading};
 
 /// Concurrent inserts to allow in addition to one per host.
 const INSERTS: usize = 8;
 
-static PRODUCT: Product = Product {
+pub(super) const PRODUCT: Product = Product {
     name: "VictoriaMetrics",
     program: "victoria-metrics",
     package: "victoria-metrics",
     ready: "/health",
-    page: "/federate?match[]=%7B__name__%3D~%22host_.%2B%22%7D",
+    page: "/federate?match[]=%7B__name__%3D~%22%28host%7Cnode%29_.%2B%22%7D",
     page_name: "`/federate`",
-    presence: "/api/v1/query?query=host_memory_used_bytes",
-    sequence_gauge: SEQUENCE_GAUGE,
+    presence: "/api/v1/query?query=%7B__name__%3D~%22host_memory_used_bytes%7C\
+               node_memory_MemFree_bytes%22%7D",
+    renamed_gauge: None,
+    relay: None,
 };
 
 /// VictoriaMetrics with one way to report.
@@ -36,16 +39,41 @@ pub(super) struct Victoria {
     has_short_lookback: bool,
 }
 
-/// All ways to report, the default first.
-#[must_use]
-pub(super) fn all() -> Vec<Victoria> {
-    let way = |setting, report_mode| Victoria {
+/// One way to report, with default settings otherwise.
+const fn way(setting: &'static str, report_mode: ReportMode) -> Victoria {
+    Victoria {
         setting,
         report_mode,
         insert_per_host: false,
         is_scraped: false,
         has_short_lookback: false,
-    };
+    }
+}
+
+/// All ways for hosts of this kind to report, the default first.
+#[must_use]
+pub(super) fn all(kind: FleetKind) -> Vec<Victoria> {
+    match kind {
+        FleetKind::Basic => basic(),
+        FleetKind::Wide => wide(),
+    }
+}
+
+fn wide() -> Vec<Victoria> {
+    let write = ReportMode::keep_alive(Protocol::Request(protobuf::remote_write));
+    vec![
+        Victoria { is_scraped: true, ..way("remote write, kept connections", write) },
+        way("remote write, 10 hosts per request", ReportMode { batch: 10, ..write }),
+        short_lookback(write),
+    ]
+}
+
+fn short_lookback(report_mode: ReportMode) -> Victoria {
+    let setting = "`-search.maxStalenessInterval` and `-search.latencyOffset` set";
+    Victoria { has_short_lookback: true, ..way(setting, report_mode) }
+}
+
+fn basic() -> Vec<Victoria> {
     let (influx, import, write) = (
         Protocol::Stream(influx),
         Protocol::Request(import),
@@ -67,40 +95,46 @@ pub(super) fn all() -> Vec<Victoria> {
         },
         way("remote write, kept connections", ReportMode::keep_alive(write)),
         way("remote write, 100 hosts per request", relayed(write)),
-        Victoria {
-            has_short_lookback: true,
-            ..way(
-                "`-search.maxStalenessInterval` and `-search.latencyOffset` set",
-                ReportMode::keep_alive(write),
-            )
-        },
+        short_lookback(ReportMode::keep_alive(write)),
     ]
 }
 
+/// Returns the command that starts VictoriaMetrics with default settings.
+pub(super) fn start(program: &Path, options: &LaunchOptions) -> Command {
+    let mut command = Command::new(program);
+    command.arg(format!("-httpListenAddr={}", options.http));
+    command.arg(format!("-influxListenAddr={}", options.tcp));
+    command.arg(format!("-storageDataPath={}", options.dir.join("data").display()));
+    command
+}
+
+/// Encodes the gauges of basic hosts, which have no labels.
 fn influx(readings: &[Reading]) -> Vec<u8> {
     let lines = readings.iter().map(|reading| {
-        let fields = reading.gauges().map(|(name, value)| {
+        let mut fields = Vec::new();
+        reading.samples(|name, _, value| {
             // The name of a series is the measurement, "_" and the field.
-            format!("{}={value}", name.trim_start_matches("host_"))
+            fields.push(format!("{}={value}", name.trim_start_matches("host_")));
         });
-        let fields = fields.collect::<Vec<_>>().join(",");
-        format!("host,agent={} {fields}\n", reading::id(reading.host))
+        format!("host,agent={} {}\n", reading::id(reading.host), fields.join(","))
     });
     lines.collect::<String>().into_bytes()
 }
 
+/// Encodes the gauges of basic hosts, which have no labels.
 fn import(readings: &[Reading]) -> anyhow::Result<Request<Bytes>> {
     let unix_ms = reading::unix_ms();
-    let lines = readings.iter().flat_map(|reading| {
+    let mut lines = String::new();
+    for reading in readings {
         let agent = reading::id(reading.host);
-        reading.gauges().map(move |(name, value)| {
-            format!(
+        reading.samples(|name, _, value| {
+            lines.push_str(&format!(
                 "{{\"metric\":{{\"__name__\":\"{name}\",\"agent\":\"{agent}\"}},\
                  \"values\":[{value}],\"timestamps\":[{unix_ms}]}}\n"
-            )
-        })
-    });
-    Ok(Request::post("/api/v1/import").body(lines.collect::<String>().into())?)
+            ));
+        });
+    }
+    Ok(Request::post("/api/v1/import").body(lines.into())?)
 }
 
 impl Peer for Victoria {
@@ -113,10 +147,7 @@ impl Peer for Victoria {
     }
 
     fn command(&self, program: &Path, options: &LaunchOptions) -> anyhow::Result<Command> {
-        let mut command = Command::new(program);
-        command.arg(format!("-httpListenAddr={}", options.http));
-        command.arg(format!("-influxListenAddr={}", options.tcp));
-        command.arg(format!("-storageDataPath={}", options.dir.join("data").display()));
+        let mut command = start(program, options);
         if self.insert_per_host {
             command.arg(format!("-maxConcurrentInserts={}", options.hosts + INSERTS));
         }
@@ -159,7 +190,8 @@ mod tests {
 
     #[test]
     fn import_has_a_json_line_per_gauge() {
-        let request = import(&[Reading { host: 0, sequence: 1 }]).unwrap();
+        let reading = Reading { kind: FleetKind::Basic, host: 0, sequence: 1 };
+        let request = import(&[reading]).unwrap();
         let lines: Vec<serde_json::Value> = std::str::from_utf8(request.body())
             .unwrap()
             .lines()

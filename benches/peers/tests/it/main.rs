@@ -12,6 +12,8 @@ use serde_json::Value;
 
 const HOSTS: u64 = 20;
 const GAUGES: u64 = 6;
+/// Series of a wide host.
+const WIDE_SERIES: u64 = 459;
 const REPORTS: u64 = 200;
 
 /// Returns the command with a small fleet, for programs that contain one of `only`.
@@ -56,6 +58,18 @@ fn collector_is_measured() {
     assert_eq!(seen["reports"], REPORTS);
     assert_eq!(seen["page"]["samples"], HOSTS * GAUGES);
     assert!(seen["page"]["gzip"]["bytes"].as_u64() < seen["page"]["plain"]["bytes"].as_u64());
+    let gone = &results["vanishing"][0]["gone"]["done"];
+    assert!(gone["killed"].is_number() && gone["cut_off"].is_number(), "{gone}");
+}
+
+#[test]
+fn wide_hosts_are_measured_with_all_their_series() {
+    let results = results(&["--fleet", "wide", "--vanish-wait", "30s"], &["fleetgauge: default"]);
+    assert_no_problems(&results);
+    let seen = &results["rows"][0]["figures"]["done"];
+    assert_eq!(seen["page"]["samples"], HOSTS * WIDE_SERIES);
+    let bytes_per_sample = seen["payload_bytes"].as_f64().unwrap() / WIDE_SERIES as f64;
+    assert!(bytes_per_sample < 1.0, "{bytes_per_sample}");
     let gone = &results["vanishing"][0]["gone"]["done"];
     assert!(gone["killed"].is_number() && gone["cut_off"].is_number(), "{gone}");
 }
@@ -119,6 +133,15 @@ fn other_programs_are_measured() {
     let results = results(&["--vanish-wait", "0s"], &["python", "prometheus:"]);
     assert_no_problems(&results);
     assert_eq!(array(&results["rows"]).len(), 6);
+}
+
+#[test]
+#[ignore = "needs prometheus and victoria-metrics with vmagent"]
+fn other_programs_are_measured_with_wide_hosts() {
+    let arguments = ["--fleet", "wide", "--vanish-wait", "0s"];
+    let results = results(&arguments, &["vmagent", "prometheus:"]);
+    assert_no_problems(&results);
+    assert_eq!(array(&results["rows"]).len(), 5);
 }
 
 fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {

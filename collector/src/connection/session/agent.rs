@@ -1,5 +1,6 @@
 //! The agent of a session: its registration, its catalogs and rows, and its rate limits.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use fleetgauge_proto::limits::MIN_INTERVAL_MS;
@@ -125,11 +126,14 @@ impl Agent {
         }
     }
 
-    /// Returns the labels as written between the braces of the agent's series.
-    pub(super) fn labels(&self) -> &str {
+    /// Returns the labels as written between the braces of the agent's series; empty if another
+    /// connection has taken over the id.
+    pub(super) fn labels(&self) -> Cow<'_, str> {
         match &self.registration {
-            Registration::Pending(pending) => &pending.labels,
-            Registration::Registered(registered) => registered.labels(),
+            Registration::Pending(pending) => Cow::from(&*pending.labels),
+            Registration::Registered(registered) => {
+                registered.labels().unwrap_or_default().into_string().into()
+            }
         }
     }
 
@@ -180,7 +184,7 @@ impl Agent {
             collector.telemetry.metrics.families_skipped.inc_by(skipped as u64);
             let measured = MeasuredCatalog::from(catalog);
             // A refused catalog must not evict others from the store.
-            check_page(measured.page_bytes_without_rows(self.labels()), &collector.config)?;
+            check_page(measured.page_bytes_without_rows(&self.labels()), &collector.config)?;
             catalogs.intern(fingerprint, measured, frame.payload.len()).map_err(Refusal::of)?
         };
         self.set_catalog(slot, catalog, collector)?;
@@ -197,7 +201,7 @@ impl Agent {
         let mut pending = self.take_pending()?;
         collector.registry.set_catalog(&mut pending, slot, catalog).map_err(Refusal::of)?;
         pending.check_catalogs(&collector.config.bounds.limits)?;
-        check_page(pending.page_bytes(self.labels()), &collector.config)?;
+        check_page(pending.page_bytes(&self.labels()), &collector.config)?;
         self.pending = Some(pending);
         Ok(())
     }
@@ -217,7 +221,7 @@ impl Agent {
             RowsRefused::Violation(violation) => Refusal::from(violation),
             RowsRefused::Full(code) => Refusal::of(code),
         })?;
-        check_page(pending.page_bytes(self.labels()), &collector.config)?;
+        check_page(pending.page_bytes(&self.labels()), &collector.config)?;
         self.pending = Some(pending);
         Ok(())
     }

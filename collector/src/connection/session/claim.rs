@@ -148,7 +148,8 @@ impl Session {
     pub(super) fn is_still_allowed(&self) -> bool {
         let Some(agent) = self.agent() else { return true };
         let policy = self.collector.auth.current();
-        let names = static_labels(agent.labels()).map(|(name, _)| name);
+        let labels = agent.labels();
+        let names = static_labels(&labels).map(|(name, _)| name);
         policy.still_allows(agent.id(), self.handle.credential(), names)
     }
 

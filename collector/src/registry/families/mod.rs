@@ -5,6 +5,9 @@
 //! kind is suppressed and waits. When the names become free, the waiting families are tried in the
 //! order of arrival.
 //!
+//! The sample names of the agent's built-in families are reserved, and the operator can set the kind
+//! of any family. A family that disagrees is suppressed, whoever came first.
+//!
 //! Families of one name and kind are shown or suppressed together, so they are stored as one.
 //! Adding or removing a catalog costs time in proportion to its own size.
 
@@ -13,6 +16,7 @@ mod shared_page;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use fleetgauge_proto::built_in;
 use fleetgauge_proto::catalog::{Family, FamilyKind};
 
 use super::catalogs::CatalogEntry;
@@ -42,6 +46,8 @@ pub type Pins = HashMap<String, FamilyKind>;
 #[derive(Debug, Default)]
 pub(super) struct Families {
     pins: Pins,
+    /// Name and kind of the built-in family that owns a sample name.
+    reserved: HashMap<String, (&'static str, FamilyKind)>,
     /// Families of live catalogs, in page order; for each name, one for each declared kind.
     declared: BTreeMap<Box<str>, Vec<Declared>>,
     sample_names: HashMap<String, SampleName>,
@@ -90,7 +96,7 @@ struct Live {
 }
 
 impl Declared {
-    /// Returns the family's first member, and the arrival number of that member's schema.
+    /// Returns the family's first member, and the arrival number of that member's catalog.
     fn first(&self) -> Option<(u64, (u64, usize))> {
         self.members.first_key_value().map(|(arrival, member)| (*arrival, *member))
     }
@@ -98,7 +104,11 @@ impl Declared {
 
 impl Families {
     pub(super) fn new(pins: Pins) -> Self {
-        Self { pins, ..Self::default() }
+        let built_in = built_in::FAMILIES.into_iter().filter(|(name, _)| !pins.contains_key(*name));
+        let reserved = built_in.flat_map(|(name, kind)| {
+            kind.sample_names(name).map(move |sample| (sample, (name, kind)))
+        });
+        Self { reserved: reserved.collect(), pins, ..Self::default() }
     }
 
     /// Adds an agent with this layout. Returns the catalogs of which it is the first.
@@ -244,9 +254,14 @@ impl Families {
         true
     }
 
-    /// Whether the operator allows the family to have this kind.
+    /// Whether the family may have this kind: the operator has set no other one, and no built-in
+    /// family has its sample names.
     fn is_allowed(&self, family: &Family, kind: FamilyKind) -> bool {
+        let own = (&*family.name, kind);
         self.pins.get(&*family.name).is_none_or(|pinned| *pinned == kind)
+            && family
+                .sample_names()
+                .all(|sample| self.reserved.get(&sample).is_none_or(|reserved| *reserved == own))
     }
 
     /// Returns the shown family with this name.

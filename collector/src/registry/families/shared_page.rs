@@ -48,7 +48,7 @@ struct Page<'a> {
 }
 
 impl Families {
-    /// Returns the logical time. Read it before the rows are copied, and pass it to [`Self::page`]
+    /// Returns the logical time. Read it before the agents are copied, and pass it to [`Self::page`]
     /// as `begun`.
     pub(in crate::registry) fn moment(&self) -> u64 {
         self.moment
@@ -139,8 +139,8 @@ impl Families {
         page.families.insert(&family.name, (kind, PageFamily { head, members: vec![member] }));
     }
 
-    /// Returns the gauges on the shared pages, sorted by name; `only` selects the one with this
-    /// name.
+    /// Returns the gauges on the shared pages that have no row labels, sorted by name; `only` selects
+    /// one with this name, with or without row labels.
     pub(in crate::registry) fn gauges(&self, only: Option<&str>) -> Vec<GaugeFamily> {
         let declared = match only {
             // A range does not visit the other families.
@@ -149,7 +149,15 @@ impl Families {
             }
             None => self.declared.range::<str, _>(..),
         };
-        declared.filter_map(|(name, kinds)| self.gauge(name, kinds)).collect()
+        let gauges = declared.filter_map(|(name, kinds)| self.gauge(name, kinds));
+        gauges.filter(|gauge| only.is_some() || !self.has_row_labels(gauge)).collect()
+    }
+
+    fn has_row_labels(&self, gauge: &GaugeFamily) -> bool {
+        gauge.members.iter().any(|member| {
+            let tables = self.live.get(&member.catalog).map(|live| &live.catalog.catalog().tables);
+            tables.is_some_and(|tables| !tables[member.table].row_labels.is_empty())
+        })
     }
 
     fn gauge(&self, name: &str, kinds: &[Declared]) -> Option<GaugeFamily> {

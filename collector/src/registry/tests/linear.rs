@@ -49,7 +49,7 @@ impl Crowd {
         Self { registry, catalogs, collector }
     }
 
-    /// Registers the first agent, whose schema declares the shared families as counters, and
+    /// Registers the first agent, whose catalog declares the shared families as counters, and
     /// `also`.
     fn first_enters(&self, also: &[(&str, u8)]) {
         let counters = self.collector.iter().map(|name| (name.as_str(), COUNTER));

@@ -168,7 +168,7 @@ fn equal_layouts_are_shared_and_unused_ones_removed() {
     let one = pin_fixed(&registry, 1, &[("load", GAUGE)]);
     let agents: Vec<_> =
         (1..=20).map(|n| enter(&registry, &format!("a{n}"), n, &one, &[1.0])).collect();
-    assert!(agents.iter().all(|agent| Arc::ptr_eq(&agent.layout(), &agents[0].layout())));
+    assert!(agents.iter().all(|agent| Arc::ptr_eq(&layout(agent), &layout(&agents[0]))));
     assert_eq!(registry.layouts.len(), 1);
     for n in 0..1_000_u64 {
         let mut fingerprint = [0; 16];

@@ -2,6 +2,7 @@ mod collisions;
 mod linear;
 mod memory;
 mod rows;
+mod slabs;
 mod snapshots;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -86,7 +87,11 @@ fn apply(pending: &mut PendingValues, values: &[f64]) {
 
 /// Stores a report of all values.
 fn store(agent: &RegisteredAgent, values: &[f64]) -> Result<bool, Violation> {
-    agent.store(&encode(values, &agent.layout()).values())
+    agent.store(&encode(values, &layout(agent)).values())
+}
+
+fn layout(agent: &RegisteredAgent) -> Arc<Layout> {
+    agent.layout().unwrap()
 }
 
 fn encode(values: &[f64], layout: &Layout) -> EncodedValues {
@@ -130,8 +135,7 @@ fn agent_that_left_cannot_store_values() {
     let registry = registry();
     let one = pin_fixed(&registry, 1, &[("load", GAUGE)]);
     let old = enter(&registry, "a", 1, &one, &[1.0]);
-    let layout = old.layout();
-    let late = encode(&[9.0], &layout);
+    let late = encode(&[9.0], &layout(&old));
     assert!(registry.leave(&pending("a", 1).id, 1));
     assert_eq!(old.store(&late.values()), Ok(false));
     let new = enter(&registry, "a", 2, &one, &[2.0]);

@@ -1,6 +1,7 @@
 //! Rows of tables: they appear and disappear on pages, and are stored once.
 
 use fleetgauge_proto::message::Label;
+use fleetgauge_proto::report::is_absent;
 
 use super::*;
 
@@ -17,7 +18,7 @@ pub(super) fn disks(registry: &Registry, number: u8) -> Pinned {
 }
 
 /// Changes rows of an agent and makes the change visible. Values stay.
-pub(super) fn replace(registry: &Registry, agent: &RegisteredAgent, change: &RowChange<'_>) {
+pub(super) fn replace(registry: &Registry, agent: &Arc<RegisteredAgent>, change: &RowChange<'_>) {
     let mut pending = agent.to_pending_values().unwrap();
     registry.change_rows(&mut pending, std::slice::from_ref(change), &Limits::default()).unwrap();
     assert_eq!(registry.replace(agent, pending), Ok(Some(vec![])));
@@ -180,20 +181,19 @@ fn rows_can_be_shared_and_freed_concurrently() {
 }
 
 #[test]
-fn invalid_report_hides_the_agent() {
+fn invalid_report_makes_all_values_absent() {
     let registry = registry();
     let agent = enter(&registry, "a", 1, &disks(&registry, 1), &[7.0]);
     let other = enter(&registry, "b", 2, &disks(&registry, 1), &[7.0]);
-    let valid = encode(&[1.0], &agent.layout());
+    let valid = encode(&[1.0], &layout(&agent));
     let invalid = fleetgauge_proto::report::Values::All(&[0xff, 0xff, 0xff]);
     let violation = agent.store(&invalid).unwrap_err();
     assert_eq!(violation.code(), Code::BadValue);
     assert_eq!(page(&registry), ["load{agent=\"b\"} 7"]);
-    assert_eq!(agent.store(&valid.values()), Ok(false));
-    assert!(agent.to_pending_values().is_none());
-    let mut visited = 0;
-    registry.each_agent(|_, _, _| visited += 1);
-    assert_eq!(visited, 1);
+    registry.each_agent(|labels, _, values| {
+        assert_eq!(is_absent(values[0]), labels == "agent=\"a\"");
+    });
+    assert_eq!(agent.store(&valid.values()), Ok(true));
     assert!(registry.leave(agent.id(), 1));
     assert!(registry.leave(other.id(), 2));
 }

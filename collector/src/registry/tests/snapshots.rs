@@ -29,8 +29,10 @@ impl Random {
     }
 }
 
-/// A table of a catalog: row labels, and columns of (family, labels as rendered, width).
-type TableModel = (&'static [&'static str], &'static [(&'static str, &'static str, usize)]);
+/// Columns of (family, labels as rendered, width).
+type Columns = &'static [(&'static str, &'static str, usize)];
+/// A table of a catalog: row labels and columns.
+type TableModel = (&'static [&'static str], Columns);
 
 /// The tables of each catalog. A column with a width of 3 is a histogram of one bound.
 const CATALOGS: [&[TableModel]; 4] = [
@@ -74,19 +76,22 @@ fn declared(number: usize) -> Catalog {
     catalog_of(&families, declared)
 }
 
+/// The rows of a table: their label values.
+type RowsModel = BTreeSet<Vec<&'static str>>;
+
 /// An agent as the model knows it.
 struct AgentModel {
     id: String,
     session: u64,
     agent: Arc<RegisteredAgent>,
     /// Catalog numbers and the rows of each table, by slot.
-    slots: BTreeMap<usize, (usize, Vec<BTreeSet<Vec<&'static str>>>)>,
+    slots: BTreeMap<usize, (usize, Vec<RowsModel>)>,
     values: Vec<f64>,
 }
 
 impl AgentModel {
     /// Label names and values of all rows, with the columns of their table, in the order of values.
-    fn rows(&self) -> Vec<(String, &'static [(&'static str, &'static str, usize)])> {
+    fn rows(&self) -> Vec<(String, Columns)> {
         let mut all = Vec::new();
         for (catalog, tables) in self.slots.values() {
             for ((names, columns), rows) in CATALOGS[*catalog].iter().zip(tables) {
@@ -267,7 +272,7 @@ impl World {
 
 /// Checks that the computed size of an agent's lines bounds the rendered ones.
 pub(super) fn assert_page_is_bounded(agent: &RegisteredAgent, own: &Snapshot) {
-    let bound = agent.layout().page_bytes(agent.labels());
+    let bound = layout(agent).page_bytes(&agent.labels().unwrap());
     for format in [Format::Text, Format::OpenMetrics] {
         let mut page = Vec::new();
         render(own, format, &mut page).unwrap();

@@ -1,0 +1,124 @@
+//! Stripes: the agents whose ids have the same hash, and where their series are.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::agent::{OwnSeries, Series};
+use super::layout::Layout;
+use super::slab::{BlockView, Slab};
+use super::{IDLE_SLOTS, RegisteredAgent, STRIPES};
+
+/// The agents of a stripe, in any order.
+#[derive(Debug, Default)]
+pub(super) struct Stripe {
+    /// Agents with series of their own.
+    own: Vec<Arc<RegisteredAgent>>,
+    /// The other agents, by address of their shared layout.
+    slabs: HashMap<usize, Slab>,
+}
+
+impl Stripe {
+    /// Adds the series of an agent. Returns the memory that they take, in bytes.
+    pub(super) fn insert(
+        &mut self,
+        agent: &Arc<RegisteredAgent>,
+        place: &mut Series,
+        series: OwnSeries,
+    ) -> usize {
+        if !series.layout.is_fixed() {
+            agent.index.store(self.own.len(), Ordering::Relaxed);
+            self.own.push(Arc::clone(agent));
+            let bytes = series.bytes();
+            *place = Series::Own(series);
+            return bytes;
+        }
+        let key = key(&series.layout);
+        let before = self.slabs.get(&key).map_or(0, Slab::bytes);
+        let slab = self.slabs.entry(key).or_insert_with(|| Slab::new(&series.layout));
+        *place = Series::Shared(slab.insert(&series));
+        slab.bytes() - before
+    }
+
+    /// Removes the series of an agent. Returns them, and the memory that becomes free, in bytes;
+    /// `None` if the agent has none.
+    pub(super) fn remove(
+        &mut self,
+        agent: &RegisteredAgent,
+        place: &mut Series,
+    ) -> Option<(OwnSeries, usize)> {
+        match std::mem::replace(place, Series::Gone) {
+            Series::Gone => None,
+            Series::Own(own) => {
+                self.remove_own(agent);
+                let bytes = own.bytes();
+                Some((own, bytes))
+            }
+            Series::Shared(row) => {
+                let series = row.read(|labels, layout, values| OwnSeries {
+                    labels: labels.into(),
+                    layout: Arc::clone(layout),
+                    values: values.into(),
+                });
+                let slab = self.slabs.get_mut(&key(row.layout()))?;
+                let before = slab.bytes();
+                slab.remove(&row);
+                if slab.is_empty() {
+                    self.slabs.remove(&key(row.layout()));
+                    return Some((series, before));
+                }
+                Some((series, before - slab.bytes()))
+            }
+        }
+    }
+
+    /// Removes an agent with series of its own. The last one takes its place.
+    fn remove_own(&mut self, agent: &RegisteredAgent) {
+        let index = agent.index.load(Ordering::Relaxed);
+        self.own.swap_remove(index);
+        if let Some(moved) = self.own.get(index) {
+            moved.index.store(index, Ordering::Relaxed);
+        }
+        if self.own.capacity() > IDLE_SLOTS / STRIPES + 8 * self.own.len() {
+            self.own.shrink_to_fit();
+        }
+    }
+
+    /// Returns the agents with series of their own.
+    pub(super) fn own(&self) -> &[Arc<RegisteredAgent>] {
+        &self.own
+    }
+
+    /// Calls `visit` for each block of the other agents. The block is locked meanwhile.
+    pub(super) fn each_block(&self, mut visit: impl FnMut(BlockView<'_>)) {
+        for slab in self.slabs.values() {
+            slab.each_block(&mut visit);
+        }
+    }
+
+    /// Calls `visit` with the labels, layout and values of each agent, whose reports wait meanwhile.
+    pub(super) fn each_agent(&self, mut visit: impl FnMut(&str, &Layout, &[f64])) {
+        for agent in &self.own {
+            if let Series::Own(OwnSeries { labels, layout, values }) = &*agent.series.lock() {
+                visit(labels, layout, values);
+            }
+        }
+        self.each_block(|block| {
+            for (labels, values) in block.agents() {
+                visit(labels, block.layout, values);
+            }
+        });
+    }
+
+    /// Returns the number of places in blocks, vacant ones included, and of blocks.
+    #[cfg(test)]
+    pub(super) fn footprint(&self) -> (usize, usize) {
+        let sum = |all: (usize, usize), one: (usize, usize)| (all.0 + one.0, all.1 + one.1);
+        self.slabs.values().map(Slab::footprint).fold((0, 0), sum)
+    }
+}
+
+/// Returns the key of a slab, which holds the layout, so that its address stays its own.
+fn key(layout: &Arc<Layout>) -> usize {
+    Arc::as_ptr(layout).addr()
+}
