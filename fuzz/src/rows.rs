@@ -180,7 +180,7 @@ impl World {
         let values = encoded.values();
         match (self.pending.take(), self.agent.take()) {
             (None, Some(agent)) => {
-                assert_eq!(agent.store(&values), Ok(true));
+                assert_eq!(agent.store(&values), Ok(Some(before.len())));
                 self.agent = Some(agent);
             }
             (Some(mut pending), Some(agent)) => {

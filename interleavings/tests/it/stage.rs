@@ -99,7 +99,7 @@ impl Stage {
         let encoded = encoded(&layout, value);
         let operation = self.history.begin(id, session, Operation::Store(value));
         let stored = agent.store(&encoded.values()).unwrap();
-        self.history.end(operation, stored);
+        self.history.end(operation, stored.is_some());
     }
 
     /// Ends a session.
