@@ -19,7 +19,7 @@ const NAMES: [&str; 16] = [
     "b:a_total",
     "_",
     "z9",
-    "Z9",
+    "ram",
     "process",
     "fleetgauge",
 ];

@@ -191,8 +191,24 @@ fn bound(text: &str) -> String {
     number(text.parse().unwrap())
 }
 
-/// A model of the families on the shared pages. The first live catalog to declare a family decides
-/// its kind. A later family that conflicts with it is suppressed until no live catalog declares the
+/// Names of the families of fleetgauge's own agent, which are gauges.
+const BUILT_IN: [&str; 12] = [
+    "cpu",
+    "disk",
+    "host_cpu_usage_ratio",
+    "host_filesystem_usage_ratio",
+    "host_memory_available_bytes",
+    "host_memory_total_bytes",
+    "host_memory_usage_ratio",
+    "host_memory_used_bytes",
+    "ram",
+    "ram_available",
+    "ram_total",
+    "ram_used",
+];
+
+/// A model of the families on the shared pages. Names of built-in families have their kinds. The
+/// first live catalog to declare another family decides its kind. A later family that conflicts with it is suppressed until no live catalog declares the
 /// first family.
 #[derive(Debug, Default)]
 pub(crate) struct SharedFamilies {
@@ -247,7 +263,14 @@ impl SharedFamilies {
                 let same = *name == family.name && shown.kind == family.kind;
                 !same && !names(name, shown.kind).is_disjoint(&own)
             };
-            let refused = self.pin.as_ref().is_some_and(pinned) || self.shown.iter().any(clashes);
+            let is_reserved = |name: &String| {
+                let is_pinned = self.pin.as_ref().is_some_and(|(pinned, _)| pinned == name);
+                let is_own = *name == family.name && family.kind == 1;
+                BUILT_IN.contains(&name.as_str()) && !is_pinned && !is_own
+            };
+            let refused = self.pin.as_ref().is_some_and(pinned)
+                || own.iter().any(is_reserved)
+                || self.shown.iter().any(clashes);
             if own.is_empty() || refused {
                 continue;
             }

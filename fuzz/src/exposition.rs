@@ -102,8 +102,9 @@ pub fn check(data: &[u8]) {
 
 impl World {
     fn new(input: &Input) -> Self {
-        let pin =
-            input.pin.map(|(name, kind)| (["a", "b_bytes"][usize::from(name) % 2], kind % 7 + 1));
+        let pin = input
+            .pin
+            .map(|(name, kind)| (["a", "b_bytes", "ram"][usize::from(name) % 3], kind % 7 + 1));
         let pins = pin.map(|(name, kind)| (name.to_owned(), FamilyKind::from_u8(kind).unwrap()));
         let limits = CatalogLimits { catalogs: 10, bytes: 1 << 20 };
         let budget = Arc::new(MemoryBudget::new(usize::MAX));
