@@ -3,7 +3,6 @@
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use fleetgauge_proto::report::{ABSENT, Values};
 use fleetgauge_proto::{AgentId, Violation};
@@ -41,9 +40,6 @@ pub struct RegisteredAgent {
     pub(super) host_nonce: [u8; 16],
     pub(super) handle: Arc<ConnectionHandle>,
     pub(super) takeovers: Takeovers,
-    /// Index in the stripe of an agent with series of its own; changes only under the lock of the
-    /// stripe.
-    pub(super) index: AtomicUsize,
     pub(super) series: Mutex<Series>,
 }
 
@@ -53,8 +49,8 @@ pub struct RegisteredAgent {
 pub(super) enum Series {
     /// In a slab, beside those of other agents with the same fixed layout.
     Shared(SlabRow),
-    /// In the agent, whose rows no other agent has.
-    Own(OwnSeries),
+    /// Of its own, because no other agent has its rows.
+    Own(Box<OwnSeries>),
     /// Nowhere: another connection has taken over the id.
     Gone,
 }
@@ -67,12 +63,14 @@ pub(super) struct OwnSeries {
     pub(super) layout: Arc<Layout>,
     /// Values of the layout.
     pub(super) values: Box<[f64]>,
+    /// Index of the agent among those of its stripe; unused in a slab.
+    pub(super) index: usize,
 }
 
 impl OwnSeries {
-    /// Returns the bytes of labels and values, and of the layout unless it is shared.
+    /// Returns the bytes of the record, labels and values, and of the layout unless it is shared.
     pub(super) fn bytes(&self) -> usize {
-        self.labels.len() + self.layout.bytes() + size_of_val(&*self.values)
+        size_of::<Self>() + self.labels.len() + self.layout.bytes() + size_of_val(&*self.values)
     }
 }
 
@@ -82,12 +80,12 @@ impl Series {
     pub(super) fn read<T>(&self, read: impl FnOnce(&str, &Arc<Layout>, &[f64]) -> T) -> Option<T> {
         match self {
             Self::Shared(row) => Some(row.read(read)),
-            Self::Own(OwnSeries { labels, layout, values }) => Some(read(labels, layout, values)),
+            Self::Own(own) => Some(read(&own.labels, &own.layout, &own.values)),
             Self::Gone => None,
         }
     }
 
-    pub(super) const fn own(&self) -> Option<&OwnSeries> {
+    pub(super) fn own(&self) -> Option<&OwnSeries> {
         match self {
             Self::Own(own) => Some(own),
             Self::Shared(_) | Self::Gone => None,

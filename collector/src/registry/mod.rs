@@ -20,7 +20,6 @@ mod stripe;
 mod totals;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use dashmap::{DashMap, Entry};
 use fleetgauge_proto::message::RowChange;
@@ -244,8 +243,8 @@ impl Registry {
             return Err(Code::IdConflict);
         }
         let (layout, values) = values.into_parts();
-        let series =
-            OwnSeries { labels: labels.clone(), layout: self.layouts.share(layout), values };
+        let layout = self.layouts.share(layout);
+        let series = OwnSeries { labels: labels.clone(), layout, values, index: 0 };
         let needed = series.bytes() + RegisteredAgent::bytes(id);
         self.take(needed)?;
         let mut takeovers = Takeovers::default();
@@ -264,7 +263,6 @@ impl Registry {
             host_nonce: *host_nonce,
             handle: Arc::clone(handle),
             takeovers,
-            index: AtomicUsize::new(0),
             series: Mutex::new(Series::Gone),
         });
         self.totals.add(&series.layout);
@@ -298,9 +296,9 @@ impl Registry {
         // A snapshot must not see the new catalogs before the previous ones have freed their names.
         let mut stripe = self.stripe(&agent.id).lock();
         let mut place = agent.series.lock();
-        let Some((before, freed)) = stripe.remove(agent, &mut place) else { return Ok(None) };
+        let Some((before, freed)) = stripe.remove(&mut place) else { return Ok(None) };
         let labels = before.labels.clone();
-        let series = OwnSeries { labels, layout: self.layouts.share(layout), values };
+        let series = OwnSeries { labels, layout: self.layouts.share(layout), values, index: 0 };
         let needed = series.bytes();
         if let Err(full) = self.take(needed) {
             let bytes = stripe.insert(agent, &mut place, before);
@@ -359,7 +357,7 @@ impl Registry {
 
     /// Removes the series of an agent.
     fn vacate(&self, stripe: &mut Stripe, agent: &RegisteredAgent) {
-        let removed = stripe.remove(agent, &mut agent.series.lock());
+        let removed = stripe.remove(&mut agent.series.lock());
         let Some((series, bytes)) = removed else { return };
         self.budget.give_back(bytes + RegisteredAgent::bytes(&agent.id));
         self.totals.remove(&series.layout);

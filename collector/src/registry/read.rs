@@ -151,7 +151,7 @@ impl Groups {
         };
         let touched = own.iter().flatten().map(|own| first(own)).fold(0, u64::wrapping_add);
         std::hint::black_box(touched);
-        for OwnSeries { labels, layout, values } in own.into_iter().flatten() {
+        for OwnSeries { labels, layout, values, .. } in own.into_iter().flatten() {
             self.push(labels, layout, values, &expected);
         }
     }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::agent::{OwnSeries, Series};
 use super::layout::Layout;
@@ -27,10 +26,9 @@ impl Stripe {
         series: OwnSeries,
     ) -> usize {
         if !series.layout.is_fixed() {
-            agent.index.store(self.own.len(), Ordering::Relaxed);
+            let (index, bytes) = (self.own.len(), series.bytes());
             self.own.push(Arc::clone(agent));
-            let bytes = series.bytes();
-            *place = Series::Own(series);
+            *place = Series::Own(Box::new(OwnSeries { index, ..series }));
             return bytes;
         }
         let key = key(&series.layout);
@@ -42,23 +40,20 @@ impl Stripe {
 
     /// Removes the series of an agent. Returns them, and the memory that becomes free, in bytes;
     /// `None` if the agent has none.
-    pub(super) fn remove(
-        &mut self,
-        agent: &RegisteredAgent,
-        place: &mut Series,
-    ) -> Option<(OwnSeries, usize)> {
+    pub(super) fn remove(&mut self, place: &mut Series) -> Option<(OwnSeries, usize)> {
         match std::mem::replace(place, Series::Gone) {
             Series::Gone => None,
             Series::Own(own) => {
-                self.remove_own(agent);
+                self.remove_own(own.index);
                 let bytes = own.bytes();
-                Some((own, bytes))
+                Some((*own, bytes))
             }
             Series::Shared(row) => {
                 let series = row.read(|labels, layout, values| OwnSeries {
                     labels: labels.into(),
                     layout: Arc::clone(layout),
                     values: values.into(),
+                    index: 0,
                 });
                 let slab = self.slabs.get_mut(&key(row.layout()))?;
                 let before = slab.bytes();
@@ -73,11 +68,13 @@ impl Stripe {
     }
 
     /// Removes an agent with series of its own. The last one takes its place.
-    fn remove_own(&mut self, agent: &RegisteredAgent) {
-        let index = agent.index.load(Ordering::Relaxed);
+    fn remove_own(&mut self, index: usize) {
         self.own.swap_remove(index);
-        if let Some(moved) = self.own.get(index) {
-            moved.index.store(index, Ordering::Relaxed);
+        // Only a holder of the stripe's lock waits for two agents.
+        if let Some(moved) = self.own.get(index)
+            && let Series::Own(own) = &mut *moved.series.lock()
+        {
+            own.index = index;
         }
         if self.own.capacity() > IDLE_SLOTS / STRIPES + 8 * self.own.len() {
             self.own.shrink_to_fit();
@@ -99,8 +96,8 @@ impl Stripe {
     /// Calls `visit` with the labels, layout and values of each agent, whose reports wait meanwhile.
     pub(super) fn each_agent(&self, mut visit: impl FnMut(&str, &Layout, &[f64])) {
         for agent in &self.own {
-            if let Series::Own(OwnSeries { labels, layout, values }) = &*agent.series.lock() {
-                visit(labels, layout, values);
+            if let Some(own) = agent.series.lock().own() {
+                visit(&own.labels, &own.layout, &own.values);
             }
         }
         self.each_block(|block| {

@@ -134,9 +134,20 @@ impl Connection {
         let arrived = matches!(self.state, ClaimState::Pending) && self.in_flight.is_empty();
         if let (Some(claim), true) = (&self.claim, arrived && was_open) {
             self.state = claim.check_replies(rules, &replies);
+        } else if self.is_refused_for_series(&replies) {
+            self.state = ClaimState::Refused;
         } else if !matches!(self.state, ClaimState::Revoked) {
             check_no_auth_reject(&replies);
         }
+    }
+
+    /// Whether the replies refuse a catalog whose series would hide a label that the credential
+    /// pins.
+    fn is_refused_for_series(&self, replies: &[Reply]) -> bool {
+        let (ClaimState::Granted(grant, _), Some(claim)) = (&self.state, &self.claim) else {
+            return false;
+        };
+        claim.hides_pinned(grant) && is_label_reject(replies)
     }
 
     /// Updates the model after a reload.
@@ -187,9 +198,10 @@ impl Connection {
 
     /// Returns the labels that the agent's series must have on a page.
     pub(super) fn expected_labels(&self, id: &AgentId) -> LabelMap {
-        let (ClaimState::Granted(_, labels), Some(claim)) = (&self.state, &self.claim) else {
+        let (ClaimState::Granted(grant, labels), Some(claim)) = (&self.state, &self.claim) else {
             panic!("the page shows {id}, whose claim is not granted");
         };
+        assert!(!claim.hides_pinned(grant), "series of {id} hide a pinned label");
         assert_eq!(claim.id, id.as_str());
         let own = LabelMap::from([("agent".to_owned(), claim.id.to_owned())]);
         let agent = AgentLabels { own, statics: labels.clone() };
@@ -220,6 +232,11 @@ impl Claim {
         encode(&Message::Hello(hello), out);
     }
 
+    /// Whether the series have a label with the name of a label that the credential pins.
+    fn hides_pinned(&self, grant: &Grant) -> bool {
+        self.series.is_some_and(|name| grant.pinned.contains_key(name))
+    }
+
     fn catalog(&self) -> Declared {
         let (name, none) = ("load".to_owned(), String::new);
         let labels = self.series.map(|name| (name.to_owned(), "own".to_owned()));
@@ -243,9 +260,11 @@ impl Claim {
                 ClaimState::Refused
             }
             Answer::LabelNotAllowed => {
-                let [Reply::Reject(Code::LabelNotAllowed, _, None)] = replies else {
-                    panic!("{replies:?}")
-                };
+                assert!(is_label_reject(replies), "{replies:?}");
+                ClaimState::Refused
+            }
+            // The collector knows the catalog already.
+            Answer::Granted(grant, _) if self.hides_pinned(&grant) && is_label_reject(replies) => {
                 ClaimState::Refused
             }
             Answer::Granted(grant, labels) => {
@@ -258,6 +277,10 @@ impl Claim {
 
 fn encode(message: &Message<'_>, out: &mut Vec<u8>) {
     message.encode(VERSION, out).unwrap();
+}
+
+fn is_label_reject(replies: &[Reply]) -> bool {
+    matches!(replies, [Reply::Reject(Code::LabelNotAllowed, _, None)])
 }
 
 /// Checks that no reply rejects the credential or the labels.
