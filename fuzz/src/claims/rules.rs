@@ -39,7 +39,7 @@ pub(super) struct Grant {
     entry: Option<&'static str>,
     /// Index of the token that matched; `None` if the rules have no entries.
     token: Option<usize>,
-    pinned: LabelMap,
+    pub(super) pinned: LabelMap,
 }
 
 /// The expected answer to a claim.
