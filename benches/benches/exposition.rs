@@ -146,7 +146,7 @@ fn main() {
     let mut c = criterion(Clock::Thread);
     let mut group = c.benchmark_group("exposition");
     group.sample_size(10).sampling_mode(SamplingMode::Flat);
-    for agents in [1_000, 10_000] {
+    for agents in [1_000, 10_000, 100_000] {
         let kind = "node_exporter";
         bench_fleet(&mut group, kind, &create_fleet(kind, Hosts::idle(), agents));
     }

@@ -70,7 +70,7 @@ fn main() {
         bench_update(&mut group, "gauges", &fleet, &Hosts::Gauges);
         bench_connect(&mut group, "gauges", &fleet);
     }
-    for agents in [1_000, 10_000] {
+    for agents in [1_000, 10_000, 100_000] {
         for (kind, hosts) in [("idle", Hosts::idle as fn() -> _), ("moving", Hosts::moving)] {
             bench_update(&mut group, kind, &Fleet::of(hosts(), agents), &hosts());
         }

@@ -1,6 +1,7 @@
 //! Hosts that report the pages of a trace, each with rows and values of its own.
 
 use crate::hosts::share;
+use crate::trace::decimals::{is_whole, round};
 use crate::{Page, Trace};
 
 /// Row labels whose values each host has for itself.
@@ -43,19 +44,19 @@ impl TracedHosts {
     /// Returns the rows and values that the host with this number reports in this step. After the
     /// last page of the trace, its first one follows: counters start again.
     ///
-    /// Values that change within the trace are scaled by a factor of the host, to whole numbers if
-    /// they were whole.
+    /// Values that change within the trace are scaled by a factor of the host. Scaled values have no
+    /// more decimal places than those of the trace.
     #[must_use]
     pub fn page(&self, number: usize, step: usize) -> Page {
         let pages = self.trace.pages();
         let page = &pages[step % pages.len()];
         let scale = 0.5 + share(number);
-        let values =
-            page.values.iter().zip(&self.moves).map(|(value, moves)| match value * scale {
-                _ if !moves => *value,
-                scaled if value.fract() == 0.0 => scaled.round(),
-                scaled => (scaled * 1e6).round() / 1e6,
-            });
+        let cells = page.values.iter().zip(&self.moves).zip(self.trace.decimals(page));
+        let values = cells.map(|((value, moves), decimals)| match value * scale {
+            _ if !moves => *value,
+            scaled if is_whole(*value, decimals) => round(scaled, decimals),
+            scaled => scaled,
+        });
         let mut page = Page { rows: page.rows.clone(), values: values.collect() };
         self.rename_rows(number, &mut page);
         page
@@ -100,5 +101,18 @@ mod tests {
         assert_eq!(one.rows, other.rows);
         let changed = one.values.iter().zip(&other.values).filter(|(a, b)| a != b).count();
         assert!((50..150).contains(&changed), "{changed} values changed");
+    }
+
+    #[test]
+    fn values_of_all_hosts_have_the_decimal_places_of_their_columns() {
+        let hosts = TracedHosts::new(Trace::idle());
+        let trace = hosts.trace();
+        for number in [1, 500, 996] {
+            let page = hosts.page(number, 1);
+            let cells = trace.pages()[1].values.iter().zip(&page.values);
+            for ((of_trace, value), decimals) in cells.zip(trace.decimals(&page)) {
+                assert_eq!(is_whole(*of_trace, decimals), is_whole(*value, decimals), "{value}");
+            }
+        }
     }
 }

@@ -13,10 +13,20 @@ pub(super) fn learn(values: &[f64]) -> u8 {
     (0..=MAX_DECIMALS).rev().max_by_key(whole).unwrap_or(0)
 }
 
-fn is_whole(value: f64, decimals: u8) -> bool {
-    let units = 10_f64.powi(decimals.into());
-    let whole = (value * units).round_ties_even();
-    whole.abs() < MAX_UNITS && (whole / units).to_bits() == value.to_bits()
+/// Whether a value is a whole number of units of the last decimal place.
+pub(crate) fn is_whole(value: f64, decimals: u8) -> bool {
+    let in_range = (value * units(decimals)).abs() < MAX_UNITS;
+    in_range && round(value, decimals).to_bits() == value.to_bits()
+}
+
+/// Rounds a value to a whole number of units of the last decimal place.
+pub(crate) fn round(value: f64, decimals: u8) -> f64 {
+    (value * units(decimals)).round_ties_even() / units(decimals)
+}
+
+/// Returns the units of one.
+pub(super) fn units(decimals: u8) -> f64 {
+    10_f64.powi(decimals.into())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! `benches/traces/README.md` says how they were recorded.
 
-mod decimals;
+pub(crate) mod decimals;
 mod page;
 mod recording;
 mod tables;
@@ -113,6 +113,12 @@ impl Trace {
         message::Catalog { stream: 0, slot: 0, families, tables }
     }
 
+    /// Returns the decimal places of the values of a page.
+    pub fn decimals(&self, page: &Page) -> impl Iterator<Item = u8> {
+        self.shape(page)
+            .flat_map(|(rows, decimals)| std::iter::repeat_n(decimals, rows).flatten().copied())
+    }
+
     /// Returns the shape of a report with the values of a page.
     pub fn shape(&self, page: &Page) -> impl Iterator<Item = TableShape<'_>> {
         page.shape(&self.tables)
@@ -195,11 +201,11 @@ impl Trace {
                 let Table { columns, decimals, .. } = &self.tables[table];
                 let families = &self.families;
                 let cells = columns.iter().zip(decimals).zip(values);
-                cells.map(move |((column, decimals), value)| {
+                cells.map(move |((column, places), value)| {
                     if !families[column.family].counts() || is_absent(*value) {
                         return *value;
                     }
-                    let units = 10_f64.powi((*decimals).into());
+                    let units = decimals::units(*places);
                     ((value * units).round_ties_even() + index as f64 * step(column, row)) / units
                 })
             });

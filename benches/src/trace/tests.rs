@@ -162,7 +162,7 @@ fn bits(values: &[f64]) -> Vec<u64> {
 }
 
 #[test]
-fn every_counter_moves_if_all_counters_shall() {
+fn every_counter_of_a_trace_with_moving_counters_rises() {
     let trace = Trace::idle().with_all_counters_moving();
     let counters = |page: &Page| {
         let rows = page.rows(&trace.tables);
