@@ -178,6 +178,7 @@ fn agent_that_exceeds_a_limit_of_the_collector_names_it() {
     peer.send(&Message::Welcome(welcome));
     let said = agent.first_line_with("connection rejected");
     assert!(said.contains("number of series: 6, but the collector allows 5"), "{said}");
+    assert!(said.contains("its setting max_series"), "{said}");
     assert!(said.contains("advice="), "{said}");
     peer.wait_for_close();
 }
