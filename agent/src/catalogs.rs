@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fleetgauge_proto::frame::HEADER_LEN;
 use fleetgauge_proto::limits::MAX_CATALOGS;
 use fleetgauge_proto::message;
 use fleetgauge_proto::rows::TableRows;
@@ -37,6 +38,20 @@ struct Shared {
 pub struct EncodedCatalog {
     frame: Box<[u8]>,
     fingerprint: Fingerprint,
+    size: CatalogSize,
+}
+
+/// Size of a catalog, in the terms of a collector's limits.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct CatalogSize {
+    pub(crate) payload_bytes: usize,
+    pub(crate) families: usize,
+    /// Columns of all tables.
+    pub(crate) columns: usize,
+    /// Values of a row of each table.
+    pub(crate) values: usize,
+    /// Bytes of label names and columns' label values.
+    pub(crate) label_bytes: usize,
 }
 
 /// A table of the agent: its place on the wire and the shape of its rows.
@@ -66,7 +81,8 @@ impl Catalogs {
             let layout = |(table, declared)| TableLayout::new(slot, table, declared);
             tables.extend((0..).zip(&catalog.tables).map(layout));
             let (frame, fingerprint) = catalog::encode(&message)?;
-            catalogs.push(EncodedCatalog { frame: frame.into(), fingerprint });
+            let size = CatalogSize::new(&catalog, &frame);
+            catalogs.push(EncodedCatalog { frame: frame.into(), fingerprint, size });
         }
         Ok(Self(Arc::new(Shared { catalogs: catalogs.into(), tables: tables.into() })))
     }
@@ -102,6 +118,23 @@ impl EncodedCatalog {
     #[must_use]
     pub const fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
+    }
+
+    pub(crate) const fn size(&self) -> &CatalogSize {
+        &self.size
+    }
+}
+
+impl CatalogSize {
+    fn new(catalog: &Catalog, frame: &[u8]) -> Self {
+        let tables = &catalog.tables;
+        Self {
+            payload_bytes: frame.len() - HEADER_LEN,
+            families: catalog.families.len(),
+            columns: tables.iter().map(|table| table.columns.len()).sum(),
+            values: tables.iter().map(|table| table.width).sum(),
+            label_bytes: tables.iter().map(catalog::Table::label_bytes).sum(),
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Stamps reports in the collector's time. Times rise for the life of the process, whatever the
-/// collectors' clocks say.
+/// Stamps reports in the time base of the current session's collector. Times rise for the life of
+/// the process, also if a collector's clock is behind that of the one before.
 #[derive(Debug, Default)]
 pub(super) struct CollectorClock {
     /// Time of the collector when the agent's monotonic clock was zero, in milliseconds since the
@@ -15,17 +15,13 @@ pub(super) struct CollectorClock {
 
 impl CollectorClock {
     /// Takes the time of a Welcome that was received at `now`.
-    ///
-    /// Ignores a time that is not after the last report: the known time then continues.
     pub(super) fn set(&mut self, unix_ms: u64, now: Duration) {
-        if unix_ms > self.last_ms {
-            let unix_ms = i64::try_from(unix_ms).unwrap_or(i64::MAX);
-            self.origin_ms = unix_ms.saturating_sub_unsigned(milliseconds(now));
-        }
+        let unix_ms = i64::try_from(unix_ms).unwrap_or(i64::MAX);
+        self.origin_ms = unix_ms.saturating_sub_unsigned(milliseconds(now));
     }
 
-    /// Returns the time of a report whose sample was taken at `sampled`: later than that of the
-    /// previous report.
+    /// Returns the time of a report whose sample was taken at `sampled`. If that is not after the
+    /// previous report, returns the time of that report plus 1 ms.
     pub(super) fn stamp(&mut self, sampled: Duration) -> u64 {
         let unix_ms = self.origin_ms.saturating_add_unsigned(milliseconds(sampled));
         let unix_ms = u64::try_from(unix_ms).unwrap_or(0);
@@ -65,24 +61,25 @@ mod tests {
     }
 
     #[test]
-    fn later_welcome_that_goes_back_is_ignored() {
+    fn times_rise_by_1_ms_until_a_clock_that_is_behind_has_passed_them() {
         let mut clock = CollectorClock::default();
         clock.set(1_000_000, seconds(100));
         assert_eq!(clock.stamp(seconds(110)), 1_010_000);
-        clock.set(1_009_999, seconds(120));
-        assert_eq!(clock.stamp(seconds(121)), 1_021_000);
+        // The next collector is 15 seconds behind.
+        clock.set(1_005_000, seconds(120));
+        assert_eq!(clock.stamp(seconds(121)), 1_010_001);
+        assert_eq!(clock.stamp(seconds(125)), 1_010_002);
+        assert_eq!(clock.stamp(seconds(126)), 1_011_000);
     }
 
     #[test]
-    fn later_welcome_that_goes_on_is_used() {
+    fn clock_that_was_ahead_is_forgotten_at_the_next_welcome() {
         let mut clock = CollectorClock::default();
-        clock.set(1_000_000, seconds(100));
-        assert_eq!(clock.stamp(seconds(110)), 1_010_000);
-        // Eight seconds behind the first collector, but after the last report.
-        clock.set(1_012_000, seconds(120));
-        assert_eq!(clock.stamp(seconds(121)), 1_013_000);
-        clock.set(5_000_000, seconds(130));
-        assert_eq!(clock.stamp(seconds(131)), 5_001_000);
+        clock.set(5_000_000, seconds(100));
+        clock.set(1_000_000, seconds(101));
+        assert_eq!(clock.stamp(seconds(102)), 1_001_000);
+        clock.set(6_000_000, seconds(103));
+        assert_eq!(clock.stamp(seconds(104)), 6_001_000);
     }
 
     #[test]

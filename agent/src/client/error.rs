@@ -17,11 +17,13 @@ pub enum ClientError {
         "Welcome sets an interval of {0} ms; {MIN_INTERVAL_MS} to {MAX_INTERVAL_MS} ms is allowed"
     )]
     BadInterval(u32),
-    /// The agent's catalogs or labels exceed a limit of the collector.
-    #[error("{what}: {needed}, but the collector allows {allowed}")]
+    /// The agent's catalogs, rows, values or labels exceed a limit of the collector.
+    #[error("{what}: {needed}, but the collector allows {allowed} (its setting {setting})")]
     OverLimit {
         /// Name of the quantity that exceeds the limit.
         what: &'static str,
+        /// Setting of the collector that raises the limit.
+        setting: &'static str,
         /// Amount that the agent needs.
         needed: usize,
         /// Amount that the collector allows.

@@ -31,6 +31,8 @@ pub(crate) fn profile(catalogs: Catalogs) -> Profile {
 /// A collector of one agent.
 #[derive(Debug, Default)]
 pub(crate) struct FakeCollector {
+    /// Received bytes of an incomplete frame.
+    received: FrameBuffer,
     /// Tables by slot.
     slots: Vec<Vec<FakeTable>>,
     /// Number of Catalog, Rows and Report frames.
@@ -78,11 +80,11 @@ impl FakeCollector {
         }
     }
 
-    /// Receives Catalog, Rows and Report frames.
+    /// Receives bytes of Hello, Catalog, Rows and Report frames.
     pub(crate) fn receive(&mut self, mut sent: &[u8]) {
         let accept = Accept { version: VERSION, max_payload_bytes: 1 << 20 };
-        let mut frames = FrameBuffer::default();
-        while let Some(frame) = frames.next(&mut sent, accept).unwrap() {
+        let mut received = std::mem::take(&mut self.received);
+        while let Some(frame) = received.next(&mut sent, accept).unwrap() {
             match Message::decode(frame).unwrap() {
                 Message::Catalog(_) => {
                     self.frames[0] += 1;
@@ -109,9 +111,11 @@ impl FakeCollector {
                         table.values.fill_with(|| cells.next().unwrap());
                     }
                 }
+                Message::Hello(_) => {}
                 other => panic!("{other:?}"),
             }
         }
+        self.received = received;
     }
 }
 

@@ -3,15 +3,15 @@
 //! It has no socket, clock or thread: the agent, the simulated agents of the load test and the
 //! tests drive the same code.
 //!
-//! A [`Client`] holds neither rows nor values. Who reports decides where they are:
+//! A [`Client`] stores neither rows nor values. The caller has them:
 //!
-//! | caller | rows and values | previous values |
+//! | caller | rows and values of a report | rows and values of the previous report |
 //! |---|---|---|
-//! | an agent | its newest sample | [`Baseline::report`] keeps them |
-//! | a simulated agent | functions of agent and sequence number | the same, one number before |
+//! | the agent | the newest sample | stored by a [`Baseline`] |
+//! | the load test | computed from agent and sequence number | computed again |
 //!
-//! A simulated agent thus takes the size of a [`Client`] and shares everything else: catalogs in
-//! its [`Profile`], a [`ReportEncoder`] and two buffers of values for all agents of a thread.
+//! So the load test stores a [`Client`] for each simulated agent, and once for all of a thread: the
+//! catalogs of their [`Profile`], a [`ReportEncoder`] and buffers for one report.
 //!
 //! ```
 //! # use std::time::Duration;
@@ -46,8 +46,8 @@
 //! }
 //! ```
 //!
-//! With rows it is the same: the first update of a session adds all rows, a later one those that
-//! came and went since the sequence number before.
+//! If tables have row labels, the first update of a session adds all rows. A later one adds and
+//! removes those that have appeared and disappeared since the previous report.
 
 mod baseline;
 mod clock;

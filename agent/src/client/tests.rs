@@ -326,15 +326,21 @@ fn protocol_errors_end_the_connection() {
 #[test]
 fn welcome_outside_the_offer_or_the_limits_is_an_error() {
     let answer = |welcome: Welcome<'_>| {
-        let mut client = Client::default();
+        let (mut client, mut out) = (Client::default(), Vec::new());
         client.start(&profile(), None, &mut Vec::new());
-        give(&mut client, &Message::Welcome(welcome)).map(|_| ()).map_err(|error| error.reason())
+        let welcome = bytes(&Message::Welcome(welcome));
+        let result = client.received(&profile(), NOW, &mut &*welcome, &mut out);
+        assert_eq!(result.is_ok(), client.is_welcomed());
+        assert_eq!(out.is_empty(), result.is_err(), "the catalog is sent only if it is acceptable");
+        result.map(|_| ()).map_err(|error| error.reason())
     };
     assert_eq!(answer(welcome()), Ok(()));
     assert_eq!(answer(Welcome { version: 2, ..welcome() }), Err("not_offered"));
     assert_eq!(answer(Welcome { capabilities: 1, ..welcome() }), Err("not_offered"));
     assert_eq!(answer(Welcome { interval_ms: 0, ..welcome() }), Err("bad_interval"));
     let limits = Limits { max_values: 5, ..Limits::default() };
+    assert_eq!(answer(Welcome { limits, ..welcome() }), Err("over_limit"));
+    let limits = Limits { max_families: 5, ..Limits::default() };
     assert_eq!(answer(Welcome { limits, ..welcome() }), Err("over_limit"));
     let limits = Limits { max_payload_bytes: 100, ..Limits::default() };
     assert_eq!(answer(Welcome { limits, ..welcome() }), Err("over_limit"));

@@ -10,15 +10,16 @@ use crate::catalogs::Catalogs;
 
 /// The rows and values of one report, and what they follow.
 ///
-/// Values are in the order of the profile's tables, then rows, then the values of a row. The
-/// collector starts a session without rows, and with absent values in the tables without row
-/// labels. `changes` and `before` refer to that in the first report of a session.
+/// Values are in the order of the profile's tables, then rows, then the values of a row. At the
+/// start of a session, and in a new catalog, tables with row labels have no rows, and those without
+/// have absent values.
 ///
-/// [`Baseline`](super::Baseline) makes updates from rows and values. An agent that can compute its
-/// previous values, as the simulated ones of the load test do, makes them itself and keeps nothing.
+/// [`Baseline`](super::Baseline) makes updates from samples. A caller that can compute the previous
+/// values of an agent, such as the load test, makes them itself and stores nothing.
 #[derive(Debug, Clone)]
 pub struct Update<'a> {
-    /// Changes of rows since the previous report of the session, at most one for each table.
+    /// Changes of rows since the previous report of the session, in ascending order of slot and
+    /// table, at most one for each table.
     pub changes: Vec<RowChange<'a>>,
     /// Number of rows of each table after the changes; 1 for a table without row labels.
     pub row_counts: &'a [usize],

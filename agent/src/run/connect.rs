@@ -12,6 +12,7 @@ use tracing::debug;
 
 use super::credentials::Credentials;
 use super::failure::Failure;
+use super::socket::Socket;
 use super::transport::Transport;
 use super::{Agent, tls_handshake};
 use crate::config::{Endpoint, TOKEN_ENCRYPTION_ADVICE, Token};
@@ -69,7 +70,7 @@ pub(super) async fn connect<'a>(
     let token = credentials
         .token_for(agent, address.ip())
         .map_err(|exposed| Failure::permanent(exposed, TOKEN_ENCRYPTION_ADVICE))?;
-    let stream = connect_tcp(address).await.map_err(Failure::new)?;
+    let stream = Socket::new(connect_tcp(address).await.map_err(Failure::new)?);
     let transport = match &credentials.tls {
         None => Transport::Plain(stream),
         Some((tls, connector)) => tls_handshake::handshake(stream, endpoint, tls, connector)

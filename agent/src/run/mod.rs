@@ -16,6 +16,7 @@ mod failure_log;
 #[cfg(test)]
 mod fake_address;
 mod keepalive;
+mod outbox;
 mod paused_addresses;
 mod reject_advice;
 mod reporter;
@@ -23,6 +24,7 @@ mod resolver;
 mod sampling;
 mod sanitize;
 mod session;
+mod socket;
 mod tls_handshake;
 mod transport;
 mod watchdog;

@@ -262,7 +262,7 @@ impl Reporter {
             SessionEnd::Lost(Lost::Client(error @ ClientError::OverLimit { .. })) => {
                 Failure::permanent(
                     error,
-                    "raise this limit of the collector, or report fewer series or labels",
+                    "raise this setting of the collector, or report fewer series or labels",
                 )
             }
             SessionEnd::Lost(cause) => {

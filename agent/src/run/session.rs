@@ -17,6 +17,7 @@ use super::connect::Connection;
 use super::control::{Command, Control};
 use super::credentials::Credentials;
 use super::keepalive::{Keepalive, KeepaliveAction};
+use super::outbox::Outbox;
 use super::sampling::{SamplingPlan, TimedSample};
 use super::sanitize::sanitize;
 use super::transport::Transport;
@@ -27,9 +28,6 @@ use crate::tls::TlsClient;
 
 /// Timeout for receiving Welcome.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
-/// Timeout for a write. A report fits into any socket buffer, so only a stalled connection times
-/// out.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout for sending Bye and for the collector's close.
 const BYE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Receive buffer, in bytes. A collector sends a few dozen bytes at a time.
@@ -65,8 +63,6 @@ pub(super) enum Lost {
     Read(#[source] io::Error),
     #[error("writing failed: {0}")]
     Write(#[source] io::Error),
-    #[error("writing timed out after {WRITE_TIMEOUT:?}")]
-    Stalled,
     #[error("waiting for Welcome timed out after {WELCOME_TIMEOUT:?}")]
     NoWelcome,
     #[error("the collector did not answer a Ping")]
@@ -109,7 +105,18 @@ pub(super) struct Session<'a> {
     welcomed: Option<Instant>,
     drain: Option<PendingDrain>,
     keepalive: Keepalive,
-    out: Vec<u8>,
+    out: Outbox,
+}
+
+/// What a session acts on next.
+enum Step {
+    Command(Command),
+    /// A deadline has passed.
+    Deadline,
+    /// There is a new sample.
+    Sampled,
+    Received(io::Result<usize>),
+    Sent(io::Result<()>),
 }
 
 /// A received Drain whose delay has not passed.
@@ -131,7 +138,7 @@ impl<'a> Session<'a> {
         let Connection { transport, address, token } = connection;
         let started = Instant::now();
         let keepalive = Keepalive::new(started);
-        let (welcomed, drain, out) = (None, None, Vec::new());
+        let (welcomed, drain, out) = (None, None, Outbox::default());
         Self {
             transport,
             agent,
@@ -184,39 +191,62 @@ impl<'a> Session<'a> {
         control: &mut Control<'_>,
     ) -> Result<SessionEnd, Lost> {
         let credential = self.token.map(Token::secret);
-        self.client.start(&self.agent.profile, credential, &mut self.out);
-        self.flush().await?;
+        self.client.start(&self.agent.profile, credential, &mut self.out.frames);
         let mut buffer = [0; READ_BYTES];
         loop {
-            let due = self.next_deadline().into();
-            tokio::select! {
-                biased;
-                command = control.next_command() => {
+            match self.next_step(samples, control, &mut buffer).await {
+                Step::Command(command) => {
                     let Some(reason) = self.bye_reason(&command) else { continue };
                     self.leave(reason).await;
                     return Ok(SessionEnd::Command(command));
                 }
-                Ok(()) = samples.changed(), if self.client.is_welcomed() => self.report(samples)?,
-                () = sleep_until(due) => {
+                Step::Deadline => {
                     if let Some(end) = self.deadline_passed().await? {
                         return Ok(end);
                     }
                 }
-                read = self.transport.read(&mut buffer) => {
-                    let read = match read.map_err(Lost::Read)? {
-                        0 => return Err(Lost::Closed),
-                        read => read,
-                    };
+                Step::Sampled => self.report(samples)?,
+                Step::Received(Ok(0)) => return Err(Lost::Closed),
+                Step::Received(read) => {
+                    let read = read.map_err(Lost::Read)?;
                     if let Some(end) = self.receive(&buffer[..read], samples, plan)? {
                         return Ok(end);
                     }
                 }
+                Step::Sent(Ok(())) => {}
+                Step::Sent(Err(error)) => {
+                    // An unread Reject may explain why the collector closed the connection.
+                    let read = self.transport.read_now(&mut buffer).await;
+                    let end = self.receive(&buffer[..read], samples, plan)?;
+                    return end.ok_or(Lost::Write(error));
+                }
             }
-            if let Err(lost) = self.flush().await {
-                // An unread Reject may explain why the collector closed the connection.
-                let read = self.transport.read_now(&mut buffer).await;
-                return self.receive(&buffer[..read], samples, plan)?.ok_or(lost);
-            }
+        }
+    }
+
+    /// Waits for what the session acts on next.
+    async fn next_step(
+        &mut self,
+        samples: &mut watch::Receiver<Option<TimedSample>>,
+        control: &mut Control<'_>,
+        buffer: &mut [u8],
+    ) -> Step {
+        let deadline = sleep_until(self.next_deadline().into());
+        if !self.out.is_empty() {
+            // No report and no answer is queued behind unsent bytes, so their number is bounded.
+            return tokio::select! {
+                biased;
+                command = control.next_command() => Step::Command(command),
+                () = deadline => Step::Deadline,
+                sent = self.out.flush(&mut self.transport) => Step::Sent(sent),
+            };
+        }
+        tokio::select! {
+            biased;
+            command = control.next_command() => Step::Command(command),
+            Ok(()) = samples.changed(), if self.client.is_welcomed() => Step::Sampled,
+            () = deadline => Step::Deadline,
+            read = self.transport.read(buffer) => Step::Received(read),
         }
     }
 
@@ -247,7 +277,7 @@ impl<'a> Session<'a> {
         self.keepalive = Keepalive::new(Instant::now());
         let now = self.clock_zero.elapsed();
         while let Some(event) =
-            self.client.received(&self.agent.profile, now, &mut bytes, &mut self.out)?
+            self.client.received(&self.agent.profile, now, &mut bytes, &mut self.out.frames)?
         {
             match event {
                 Event::Welcomed { session_id, interval, catalogs_sent, limits } => {
@@ -296,7 +326,7 @@ impl<'a> Session<'a> {
             sample.check_limits(&profile.catalogs, &self.limits)?;
             let taken = newest.taken.saturating_duration_since(self.clock_zero);
             let sequence =
-                self.baseline.report(self.client, profile, sample, taken, &mut self.out)?;
+                self.baseline.report(self.client, profile, sample, taken, &mut self.out.frames)?;
             debug!(sequence, values = sample.values.len(), "report");
         }
         Ok(())
@@ -324,7 +354,7 @@ impl<'a> Session<'a> {
             return Ok(Some(self.drained()));
         }
         match self.keepalive.next_action(now) {
-            KeepaliveAction::SendPing => self.client.ping(0, &mut self.out),
+            KeepaliveAction::SendPing => self.client.ping(0, &mut self.out.frames),
             KeepaliveAction::Close => return Err(Lost::Silent),
         }
         Ok(None)
@@ -338,25 +368,11 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Writes all queued bytes.
-    async fn flush(&mut self) -> Result<(), Lost> {
-        if self.out.is_empty() {
-            return Ok(());
-        }
-        let limit = match self.welcomed {
-            Some(_) => WRITE_TIMEOUT,
-            None => (self.started + WELCOME_TIMEOUT).saturating_duration_since(Instant::now()),
-        };
-        let written = timeout(limit, self.transport.write_all(&self.out)).await;
-        self.out.clear();
-        written.map_err(|_| Lost::Stalled)?.map_err(Lost::Write)
-    }
-
     /// Sends Bye and waits for the collector's close: closing with unread input could discard Bye.
     async fn leave(&mut self, reason: ByeReason) {
-        self.client.bye(reason, &mut self.out);
+        self.client.bye(reason, &mut self.out.frames);
         let close = async {
-            self.transport.write_all(&self.out).await?;
+            self.out.flush(&mut self.transport).await?;
             self.transport.shutdown().await?;
             let mut rest = [0; READ_BYTES];
             while self.transport.read(&mut rest).await? > 0 {}
@@ -364,6 +380,9 @@ impl<'a> Session<'a> {
         };
         // Leave even if Bye did not arrive.
         let _ = timeout(BYE_TIMEOUT, close).await;
-        self.out.clear();
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

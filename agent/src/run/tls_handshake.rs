@@ -7,11 +7,11 @@ use std::time::Duration;
 use fleetgauge_proto::{Accept, Code, FrameBuffer, Message, VERSION};
 use rustls::pki_types::ServerName;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::connect::{CONNECT_TIMEOUT, ConnectError};
+use super::socket::Socket;
 use super::transport::{HandshakeStream, Transport};
 use crate::config::Endpoint;
 use crate::tls::TlsClient;
@@ -25,7 +25,7 @@ const MAX_REJECT_BYTES: u32 = 4096;
 
 /// Performs the TLS handshake over `stream` with the collector at `endpoint`.
 pub(super) async fn handshake(
-    stream: TcpStream,
+    stream: Socket,
     endpoint: &Endpoint,
     tls: &TlsClient,
     connector: &TlsConnector,

@@ -6,8 +6,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+
+use super::socket::Socket;
 
 /// First byte of every frame. No TLS record starts with it.
 const FRAME_START: u8 = b'F';
@@ -16,7 +17,7 @@ const FRAME_START: u8 = b'F';
 #[derive(Debug)]
 pub(super) enum Transport {
     /// TCP without TLS.
-    Plain(TcpStream),
+    Plain(Socket),
     /// TLS over TCP.
     Tls(Box<TlsStream<HandshakeStream>>),
 }
@@ -24,7 +25,7 @@ pub(super) enum Transport {
 /// A socket for a TLS handshake. Detects a frame that arrives instead of TLS.
 #[derive(Debug)]
 pub(super) struct HandshakeStream {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Socket,
     /// Received bytes of a frame that arrived instead of TLS.
     pub(super) frame: Vec<u8>,
     /// Whether the first bytes have been checked.
@@ -45,7 +46,7 @@ impl Transport {
 }
 
 impl HandshakeStream {
-    pub(super) const fn new(stream: TcpStream) -> Self {
+    pub(super) const fn new(stream: Socket) -> Self {
         Self { stream, frame: Vec::new(), checked: false }
     }
 }

@@ -175,6 +175,8 @@ fn ratio(part: u64, whole: u64) -> Option<f64> {
 }
 
 #[cfg(test)]
+pub(crate) mod controlled;
+#[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod tests;

@@ -1,39 +1,17 @@
-use std::sync::mpsc as std_mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use fleetgauge_proto::catalog::FamilyKind;
-use fleetgauge_proto::message::Family;
-use fleetgauge_proto::report::{ABSENT, is_absent};
+use fleetgauge_proto::report::ABSENT;
 
+use super::controlled::{ReadResult, SourceControl, controlled, shown, spec, write};
 use super::*;
 use crate::metrics::MetricSet;
-use crate::tables::ColumnSpec;
 use crate::test_log::Log;
 
 mod reported;
 
 /// Timeout of a test.
 const LONG: Duration = Duration::from_secs(60);
-
-/// Rows of one reading: label values and the value.
-type Rows = Vec<(&'static str, f64)>;
-type ReadResult = Result<Rows, SourceError>;
-
-/// A source that the test controls.
-struct ControlledSource {
-    started: std_mpsc::Sender<()>,
-    answers: std_mpsc::Receiver<ReadResult>,
-}
-
-impl Source for ControlledSource {
-    fn read(&mut self, tables: &mut TableWriter) -> Result<(), SourceError> {
-        self.started.send(()).unwrap();
-        // The sender is dropped when the test ends.
-        let rows = self.answers.recv().unwrap_or_else(|gone| Err(SourceError::new(gone)))?;
-        write(rows, tables)
-    }
-}
 
 /// A source that always has the same row.
 struct Healthy;
@@ -42,35 +20,6 @@ impl Source for Healthy {
     fn read(&mut self, tables: &mut TableWriter) -> Result<(), SourceError> {
         write(vec![("sda", 1.0)], tables)
     }
-}
-
-fn write(rows: Rows, tables: &mut TableWriter) -> Result<(), SourceError> {
-    for (device, value) in rows {
-        tables.row(0, &[device])[0] = value;
-    }
-    Ok(())
-}
-
-/// Controls a source: receives the start of each read, sends its answer.
-struct SourceControl {
-    started: std_mpsc::Receiver<()>,
-    answer: std_mpsc::Sender<ReadResult>,
-}
-
-/// Returns a source with a table of one column.
-fn spec(name: &'static str, factory: SourceFactory) -> SourceSpec {
-    let family = Family { name, kind: FamilyKind::Gauge as u8, unit: "", help: "" };
-    let tables =
-        vec![TableSpec { row_labels: &["device"], columns: vec![ColumnSpec::new(family)] }];
-    SourceSpec { name, tables, factory }
-}
-
-fn controlled(name: &'static str) -> (SourceControl, SourceSpec) {
-    let (started_tx, started) = std_mpsc::channel();
-    let (answer, answers) = std_mpsc::channel();
-    let source = Mutex::new(Some(ControlledSource { started: started_tx, answers }));
-    let factory = move || Ok(Box::new(source.lock().unwrap().take().unwrap()) as Box<dyn Source>);
-    (SourceControl { started, answer }, spec(name, Arc::new(factory)))
 }
 
 fn sampler_of(sources: Vec<SourceSpec>) -> Sampler {
@@ -88,21 +37,6 @@ fn sampler() -> (Sampler, SourceControl, SourceControl) {
 async fn process_one(sampler: &mut Sampler) {
     let answer = sampler.answers.recv().await.unwrap();
     sampler.process(answer);
-}
-
-/// Returns the rows and values of each table: `sda=1`, or `sda` if the value is absent.
-fn shown(sample: &Sample) -> Vec<String> {
-    let mut values = sample.values.iter();
-    let row = |device: &str, value: f64| {
-        if is_absent(value) { device.to_owned() } else { format!("{device}={value}") }
-    };
-    let tables = sample.rows.iter().map(|rows| {
-        let devices = rows.iter(1).map(|mut labels| labels.next().unwrap());
-        devices.map(|device| row(device, *values.next().unwrap())).collect::<Vec<_>>().join(" ")
-    });
-    let tables = tables.collect();
-    assert!(values.next().is_none(), "{sample:?}");
-    tables
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use crate::collector::{Collector, Peer, welcome};
 use crate::process::Agent;
-use crate::reporting::apply;
+use crate::reporting::receive_complete;
 use crate::tls::Files;
 
 const FIRST: &str = "hunter2hunter2hunter2-first";
@@ -95,8 +95,7 @@ fn agent_reconnects_with_changed_settings() {
     let said = agent.first_line_with("configuration reloaded");
     assert!(said.contains("collector, interval, metrics, labels, log"), "{said}");
     peer.send(&welcome(2_000, true));
-    let mut row = [ABSENT; 6];
-    peer.receive(|message| apply(message, &mut row));
+    let (row, _) = receive_complete(&mut peer, [ABSENT; 6]);
     assert!(row[1] > 1.0, "not memory usage in percent: {row:?}");
     agent.first_line_with("DEBUG");
 }

@@ -35,7 +35,7 @@ pub(crate) fn encode(message: &Message<'_>) -> Vec<u8> {
     frame
 }
 
-/// Benches all messages of which an agent sends many or long ones.
+/// Benches the messages that an agent sends often or that are long.
 pub(crate) fn bench(c: &mut Criterion<CpuTime>) {
     let hello = Message::Hello(Hello {
         min_version: 1,

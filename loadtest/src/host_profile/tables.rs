@@ -128,7 +128,7 @@ pub const TABLES: [TableSpec; 8] = [
 ];
 
 impl TableSpec {
-    /// Returns the number of columns, each of which is one series of a row.
+    /// Returns the number of columns. Each column is one series of a row.
     #[must_use]
     pub const fn columns(&self) -> usize {
         (self.families + self.modes) as usize

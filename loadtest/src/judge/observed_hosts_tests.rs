@@ -78,8 +78,8 @@ fn page(lines: &[PageLine]) -> String {
     names.into_iter().map(family).collect()
 }
 
-/// Reads a page with the agents 0 to 9, of which the worker simulates 3 and 4. Returns the findings
-/// of the lines, and what the page shows of the agents.
+/// Reads a page with the agents 0 to 9. The worker simulates 3 and 4. Returns the findings of the
+/// lines, and what the page shows of the agents.
 fn read(model: HostModel, lines: &[PageLine]) -> (Vec<Finding>, Vec<Shown>) {
     let mut observed = ObservedPage::new(PageScope {
         agents: AgentRange { first: AGENT, count: 2 },

@@ -63,7 +63,8 @@ impl Table {
     }
 
     /// Returns the size of all label names and of the columns' label values, in bytes.
-    pub(super) fn label_bytes(&self) -> usize {
+    #[must_use]
+    pub fn label_bytes(&self) -> usize {
         let columns = self.columns.iter().map(|column| column.labels.bytes());
         self.row_labels.iter().map(|name| name.len()).chain(columns).sum()
     }

@@ -7,7 +7,7 @@ use crate::client::{Baseline, Client};
 use crate::profile::Profile;
 
 /// An agent with two controlled sources, disks and mounts, and its collector.
-struct Fleet {
+struct AgentAndCollector {
     sampler: Sampler,
     disks: SourceControl,
     mounts: SourceControl,
@@ -17,7 +17,7 @@ struct Fleet {
     collector: FakeCollector,
 }
 
-impl Fleet {
+impl AgentAndCollector {
     fn new() -> Self {
         let ((disks, disk_spec), (mounts, mount_spec)) =
             (controlled("disks"), controlled("mounts"));
@@ -66,29 +66,29 @@ fn failed() -> ReadResult {
 
 #[tokio::test]
 async fn collector_has_rows_that_come_and_go_and_those_of_sources_that_fail_and_hang() {
-    let mut fleet = Fleet::new();
+    let mut agent = AgentAndCollector::new();
     let root = || Ok(vec![("/", 7.0)]);
-    assert_eq!(fleet.round(Ok(vec![]), root()).await, ["", "/=7"]);
-    assert_eq!(fleet.round(Ok(vec![("sdb", 2.0)]), root()).await, ["sdb=2", "/=7"]);
+    assert_eq!(agent.round(Ok(vec![]), root()).await, ["", "/=7"]);
+    assert_eq!(agent.round(Ok(vec![("sdb", 2.0)]), root()).await, ["sdb=2", "/=7"]);
     let both = Ok(vec![("sdb", 3.0), ("sda", 1.0)]);
-    assert_eq!(fleet.round(both, root()).await, ["sda=1 sdb=3", "/=7"]);
-    assert_eq!(fleet.round(failed(), root()).await, ["sda sdb", "/=7"]);
-    assert_eq!(fleet.round(Ok(vec![("sda", 4.0)]), failed()).await, ["sda=4", "/"]);
+    assert_eq!(agent.round(both, root()).await, ["sda=1 sdb=3", "/=7"]);
+    assert_eq!(agent.round(failed(), root()).await, ["sda sdb", "/=7"]);
+    assert_eq!(agent.round(Ok(vec![("sda", 4.0)]), failed()).await, ["sda=4", "/"]);
 
     // The mounts hang: their row stays, and its value is absent.
     for value in [5.0, 6.0] {
         let disks = Ok(vec![("sda", value)]);
-        assert_eq!(fleet.round_without_mounts(disks).await, [format!("sda={value}"), "/".into()]);
+        assert_eq!(agent.round_without_mounts(disks).await, [format!("sda={value}"), "/".into()]);
     }
     // A new session: the collector gets the rows again.
-    fleet.collector = FakeCollector::welcome(&mut fleet.client, &fleet.profile);
-    assert_eq!(fleet.round_without_mounts(Ok(vec![])).await, ["", "/"]);
-    assert_eq!(fleet.collector.frames, [0, 1, 1]);
+    agent.collector = FakeCollector::welcome(&mut agent.client, &agent.profile);
+    assert_eq!(agent.round_without_mounts(Ok(vec![])).await, ["", "/"]);
+    assert_eq!(agent.collector.frames, [0, 1, 1]);
 
     // The late answer ends the hang, and is dropped.
-    fleet.mounts.answer.send(Ok(vec![("/late", 8.0)])).unwrap();
-    process_one(&mut fleet.sampler).await;
-    assert_eq!(fleet.report(), ["", "/"]);
+    agent.mounts.answer.send(Ok(vec![("/late", 8.0)])).unwrap();
+    process_one(&mut agent.sampler).await;
+    assert_eq!(agent.report(), ["", "/"]);
     let mounts = Ok(vec![("/home", 9.0)]);
-    assert_eq!(fleet.round(Ok(vec![]), mounts).await, ["", "/home=9"]);
+    assert_eq!(agent.round(Ok(vec![]), mounts).await, ["", "/home=9"]);
 }

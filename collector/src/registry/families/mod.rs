@@ -111,7 +111,7 @@ impl Families {
         Self { reserved: reserved.collect(), pins, ..Self::default() }
     }
 
-    /// Adds an agent with this layout. Returns the catalogs of which it is the first.
+    /// Adds an agent with this layout. Returns its catalogs that no other agent has.
     pub(super) fn join(&mut self, layout: &Layout) -> Vec<Arc<CatalogEntry>> {
         layout.catalogs().filter(|catalog| self.join_catalog(catalog)).cloned().collect()
     }

@@ -46,7 +46,7 @@ fn flood_over_a_limit_of_several_frames_a_millisecond_is_rejected() {
     let mut config = config();
     config.bounds.reports_per_interval = 1_500;
     let (rig, mut agent) = every_second_at(Rig::new(config));
-    // A frame costs 666.7 microseconds, of which 666 are counted.
+    // A frame costs 666.7 microseconds. 666 are counted.
     assert_eq!(accepted(&rig, &mut agent, |number| report(2 + number, &[1.0])), 30_030);
 }
 

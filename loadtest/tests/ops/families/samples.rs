@@ -82,7 +82,7 @@ pub(super) fn all(families: &[Family]) -> Samples {
     families.iter().flat_map(|family| family.samples.clone()).collect()
 }
 
-/// Fails with the differences, of which there can be thousands, if the samples are not the same.
+/// Fails with the first differences if the samples are not the same. There can be thousands.
 pub(super) fn assert_same(found: &Samples, expected: &Samples, what: &str) {
     let beyond = |all: &Samples, other: &Samples| {
         let missing = all.iter().filter(|(key, value)| other.get(*key) != Some(*value));

@@ -1,0 +1,184 @@
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+
+use fleetgauge_proto::AgentId;
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::catalogs::Catalogs;
+use crate::client::fake_collector::FakeCollector;
+use crate::config::Config;
+use crate::identity::{Host, IdSource};
+use crate::metrics::MetricSet;
+use crate::profile::Profile;
+use crate::run::fake_address::{self, Address, TEST_TIMEOUT};
+use crate::run::socket::Socket;
+use crate::sampler::controlled::{ReadResult, SourceControl, controlled, shown};
+use crate::sampler::{Sampler, SourceError};
+use crate::tables::TableSet;
+
+/// More bytes than the socket buffers of both ends hold.
+const MANY_BYTES: usize = 64 << 20;
+
+fn agent() -> Agent {
+    let id = IdSource::Given(AgentId::try_new("web-1").unwrap());
+    Agent::new(&Config { id, ..Config::default() }, &Host::default()).unwrap()
+}
+
+/// Runs a session. `queued` bytes of zeros are sent before Hello. Returns how it ended.
+async fn run(
+    agent: &Agent,
+    transport: Transport,
+    samples: &mut watch::Receiver<Option<TimedSample>>,
+    shutdown: Pin<&mut dyn Future<Output = ()>>,
+    queued: usize,
+) -> SessionEnd {
+    let address = SocketAddr::from(([127, 0, 0, 1], 1));
+    let connection = Connection { transport, address, token: None };
+    let (credentials, mut client) = (Credentials::default(), Client::default());
+    let (endpoint, now, mut log) = (&agent.collector, Instant::now(), RetryLog::new(false));
+    let mut session =
+        Session::new(connection, endpoint, agent, &credentials, &mut client, now, &mut log);
+    session.out.frames = vec![0; queued];
+    let plan = SamplingPlan {
+        id: agent.profile.id.clone(),
+        interval: agent.profile.interval,
+        metrics: agent.metrics,
+    };
+    let plan = watch::channel(plan).0;
+    session.run(samples, &plan, &mut Control::new(shutdown, None)).await
+}
+
+/// Returns the agent's and the collector's end of a connection.
+async fn connected() -> (Transport, TcpStream) {
+    let address = Address::bind().await;
+    let stream = TcpStream::connect(address.at()).await.unwrap();
+    let peer = address.0.accept().await.unwrap().0;
+    (Transport::Plain(Socket::new(stream)), peer)
+}
+
+#[tokio::test]
+async fn agent_stops_while_the_collector_accepts_no_bytes() {
+    let (transport, _peer) = connected().await;
+    // The session is polled a second time after it has written what the sockets hold.
+    let mut polled = false;
+    let shutdown = pin!(std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut polled, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }));
+    let mut samples = watch::channel(None).1;
+    let end = run(&agent(), transport, &mut samples, shutdown, MANY_BYTES).await;
+    assert!(matches!(end, SessionEnd::Command(Command::Stop)));
+}
+
+/// The sources of an agent, and its collector.
+struct Ends {
+    sampler: Sampler,
+    disks: SourceControl,
+    mounts: SourceControl,
+    newest: watch::Sender<Option<TimedSample>>,
+    stream: TcpStream,
+    collector: FakeCollector,
+}
+
+impl Ends {
+    /// Receives until the collector has this many reports.
+    async fn receive(&mut self, reports: usize) {
+        let mut buffer = [0; READ_BYTES];
+        while self.collector.frames[2] < reports {
+            let read = timeout(TEST_TIMEOUT, self.stream.read(&mut buffer)).await;
+            let read = read.expect("no report").unwrap();
+            assert_ne!(read, 0, "the agent closed the connection");
+            self.collector.receive(&buffer[..read]);
+        }
+    }
+
+    /// Samples and reports. Returns what the collector then has.
+    async fn report(&mut self, deadline: Duration) -> Vec<String> {
+        let sample = self.sampler.sample(deadline).await;
+        let taken = Instant::now();
+        let sample = TimedSample { taken, metrics: MetricSet::default(), sample };
+        self.newest.send_replace(Some(sample));
+        self.receive(self.collector.frames[2] + 1).await;
+        shown(&self.collector.sample())
+    }
+
+    /// Reports a round in which both sources answer.
+    async fn round(&mut self, disks: ReadResult, mounts: ReadResult) -> Vec<String> {
+        self.disks.answer.send(disks).unwrap();
+        self.mounts.answer.send(mounts).unwrap();
+        self.report(TEST_TIMEOUT).await
+    }
+}
+
+/// Runs `test` with an agent in a session. Its sources are disks and mounts.
+async fn in_session(test: impl AsyncFnOnce(Ends)) {
+    let ((disks, disk_spec), (mounts, mount_spec)) = (controlled("disks"), controlled("mounts"));
+    let sources = vec![disk_spec, mount_spec];
+    let tables = TableSet::new([], sources.iter().map(|source| &*source.tables));
+    let catalogs = Catalogs::try_new(vec![tables.catalog().clone()]).unwrap();
+    let mut agent = agent();
+    agent.profile = Arc::new(Profile { catalogs, ..(*agent.profile).clone() });
+    let (transport, mut stream) = connected().await;
+    fake_address::send(&mut stream, &fake_address::welcome()).await;
+    let (newest, mut samples) = watch::channel(None);
+    let (sampler, collector) = (Sampler::new(&tables, sources), FakeCollector::default());
+    let ends = Ends { sampler, disks, mounts, newest, stream, collector };
+    let shutdown = pin!(std::future::pending());
+    tokio::select! {
+        _ = run(&agent, transport, &mut samples, shutdown, 0) => {
+            panic!("the session ended")
+        }
+        () = test(ends) => {}
+    }
+}
+
+#[tokio::test]
+async fn session_reports_rows_that_come_and_go_and_sources_that_fail() {
+    in_session(async |mut ends| {
+        let root = || Ok(vec![("/", 7.0)]);
+        let failed = || Err(SourceError::new("permission denied"));
+        assert_eq!(ends.round(Ok(vec![("sdb", 2.0)]), root()).await, ["sdb=2", "/=7"]);
+        assert_eq!(ends.collector.frames, [1, 1, 1]);
+        let two = Ok(vec![("sdb", 3.0), ("sda", 1.0)]);
+        assert_eq!(ends.round(two, root()).await, ["sda=1 sdb=3", "/=7"]);
+        assert_eq!(ends.round(failed(), root()).await, ["sda sdb", "/=7"]);
+        assert_eq!(ends.round(Ok(vec![("sda", 4.0)]), failed()).await, ["sda=4", "/"]);
+        assert_eq!(ends.round(Ok(vec![]), root()).await, ["", "/=7"]);
+        assert_eq!(ends.collector.frames, [1, 4, 5], "rows are sent only if they changed");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn session_reports_rows_of_a_source_that_hangs_as_absent_until_it_answers() {
+    in_session(async |mut ends| {
+        let answer = |control: &SourceControl, row| control.answer.send(Ok(vec![row])).unwrap();
+        assert_eq!(
+            ends.round(Ok(vec![("sda", 1.0)]), Ok(vec![("/", 2.0)])).await,
+            ["sda=1", "/=2"]
+        );
+        assert_eq!(ends.report(Duration::ZERO).await, ["sda", "/"], "both hang");
+        // Of two answers, the first is late. It may take some rounds to arrive.
+        answer(&ends.disks, ("sda", 3.0));
+        answer(&ends.disks, ("sda", 4.0));
+        let mut said = ends.report(TEST_TIMEOUT).await;
+        while said == ["sda", "/"] {
+            said = ends.report(TEST_TIMEOUT).await;
+        }
+        assert_eq!(said, ["sda=4", "/"], "the mounts still hang");
+
+        answer(&ends.mounts, ("/late", 5.0));
+        answer(&ends.mounts, ("/home", 6.0));
+        while said == ["sda=4", "/"] {
+            answer(&ends.disks, ("sda", 4.0));
+            said = ends.report(TEST_TIMEOUT).await;
+        }
+        assert_eq!(said, ["sda=4", "/home=6"]);
+    })
+    .await;
+}

@@ -1,0 +1,75 @@
+//! Sources that a test controls.
+
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
+
+use fleetgauge_proto::catalog::FamilyKind;
+use fleetgauge_proto::message::Family;
+use fleetgauge_proto::report::is_absent;
+
+use super::{Source, SourceError, SourceFactory, SourceSpec};
+use crate::tables::{ColumnSpec, Sample, TableSpec, TableWriter};
+
+/// Rows of one reading: label values and the value.
+pub(crate) type Rows = Vec<(&'static str, f64)>;
+pub(crate) type ReadResult = Result<Rows, SourceError>;
+
+/// Controls a source: receives the start of each read, sends its answer.
+pub(crate) struct SourceControl {
+    pub(crate) started: Receiver<()>,
+    pub(crate) answer: Sender<ReadResult>,
+}
+
+struct ControlledSource {
+    started: Sender<()>,
+    answers: Receiver<ReadResult>,
+}
+
+impl Source for ControlledSource {
+    fn read(&mut self, tables: &mut TableWriter) -> Result<(), SourceError> {
+        self.started.send(()).unwrap();
+        // The sender is dropped when the test ends.
+        let rows = self.answers.recv().unwrap_or_else(|gone| Err(SourceError::new(gone)))?;
+        write(rows, tables)
+    }
+}
+
+/// Returns a controlled source with a table of one column.
+pub(crate) fn controlled(name: &'static str) -> (SourceControl, SourceSpec) {
+    let (started_tx, started) = mpsc::channel();
+    let (answer, answers) = mpsc::channel();
+    let source = Mutex::new(Some(ControlledSource { started: started_tx, answers }));
+    let factory = move || Ok(Box::new(source.lock().unwrap().take().unwrap()) as Box<dyn Source>);
+    (SourceControl { started, answer }, spec(name, Arc::new(factory)))
+}
+
+/// Returns a source with a table of one column.
+pub(crate) fn spec(name: &'static str, factory: SourceFactory) -> SourceSpec {
+    let family = Family { name, kind: FamilyKind::Gauge as u8, unit: "", help: "" };
+    let tables =
+        vec![TableSpec { row_labels: &["device"], columns: vec![ColumnSpec::new(family)] }];
+    SourceSpec { name, tables, factory }
+}
+
+/// Writes the rows of a reading.
+pub(crate) fn write(rows: Rows, tables: &mut TableWriter) -> Result<(), SourceError> {
+    for (device, value) in rows {
+        tables.row(0, &[device])[0] = value;
+    }
+    Ok(())
+}
+
+/// Returns the rows and values of each table: `sda=1`, or `sda` if the value is absent.
+pub(crate) fn shown(sample: &Sample) -> Vec<String> {
+    let mut values = sample.values.iter();
+    let row = |device: &str, value: f64| {
+        if is_absent(value) { device.to_owned() } else { format!("{device}={value}") }
+    };
+    let tables = sample.rows.iter().map(|rows| {
+        let devices = rows.iter(1).map(|mut labels| labels.next().unwrap());
+        devices.map(|device| row(device, *values.next().unwrap())).collect::<Vec<_>>().join(" ")
+    });
+    let tables = tables.collect();
+    assert!(values.next().is_none(), "{sample:?}");
+    tables
+}
