@@ -216,3 +216,25 @@ fn catalogs_of_an_agent_have_different_families() {
         assert_eq!(checked, if same { Err(Code::DuplicateFamily) } else { Ok(()) });
     }
 }
+
+/// An agent could otherwise hide a gauge of the whole fleet.
+#[test]
+fn column_with_row_labels_hides_no_gauge_of_other_agents() {
+    let registry = registry();
+    let host = pin_fixed(&registry, 1, &[("load", GAUGE)]);
+    let disk = Table { row_labels: vec!["device"], columns: vec![column(0), column(1)] };
+    let other = pin(&registry, 2, catalog_of(&[("load", GAUGE), ("used", GAUGE)], vec![disk]));
+    let _ = enter(&registry, "other", 1, &other, &[]);
+    let _ = enter(&registry, "host", 2, &host, &[1.0]);
+    let gauges = |only| {
+        let gauges = registry.gauges(only).into_iter();
+        let catalogs = |gauge: &GaugeFamily| {
+            gauge.members.iter().map(|member| member.catalog).collect::<Vec<_>>()
+        };
+        gauges.map(|gauge| (gauge.name.to_string(), catalogs(&gauge))).collect::<Vec<_>>()
+    };
+    let [host, other] = [host, other].map(|catalog| catalog.entry().key());
+    assert_eq!(gauges(None), [("load".to_owned(), vec![host])]);
+    assert_eq!(gauges(Some("load")), [("load".to_owned(), vec![other, host])]);
+    assert_eq!(gauges(Some("used")), [("used".to_owned(), vec![other])]);
+}
