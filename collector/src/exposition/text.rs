@@ -9,7 +9,7 @@ use super::plan::{ColumnPlan, FamilyPlan};
 use super::snapshot::{Group, Snapshot, TableCopy, pieces};
 
 /// Chunk size in bytes: about a thousand lines, so that rendering takes little memory. A chunk can
-/// exceed it by less than one line.
+/// exceed it by less than one line, or the metadata of one family.
 pub const CHUNK_BYTES: usize = 64 * 1024;
 
 /// The receiver of the chunks is gone.
@@ -57,6 +57,7 @@ pub fn render(
         Page { chunk: Vec::with_capacity(CHUNK_BYTES + 4096), sink, counted: Counted::default() };
     for family in &snapshot.families {
         page.write(family.head.lines(format));
+        page.flush_if_full()?;
         for &(group, position) in &family.members {
             page.write_group(&snapshot.groups[group], position, format)?;
         }
