@@ -24,6 +24,8 @@ pub use labels::{agent_of, static_labels, write_labels};
 pub(crate) use number::{label_number, write_value};
 pub use plan::Plan;
 pub use size::CatalogSize;
+#[cfg(test)]
+pub(crate) use snapshot::visited;
 pub use snapshot::{Group, PageFamily, Snapshot};
 pub use text::{CHUNK_BYTES, Counted, Disconnected, Sink, render};
 

@@ -284,7 +284,13 @@ impl Batch {
         for (index, table) in tables.iter_mut().enumerate() {
             let width = table.columns.len();
             let rows = |agent: usize| self.rows[agent * of_tables + index];
+            // Columns without rows cost an agent nothing, so they must not take time.
+            if (0..self.agents).all(|agent| rows(agent) == 0) {
+                continue;
+            }
             for (offset, column) in table.columns.iter_mut().enumerate() {
+                #[cfg(test)]
+                visited::count_column();
                 for (agent, start) in starts.iter().enumerate().take(self.agents) {
                     // An agent can have no rows, at the end of the values.
                     let own = self.values.get(start + offset..start + rows(agent) * width);
@@ -298,5 +304,23 @@ impl Batch {
         self.agents = 0;
         self.values.clear();
         self.rows.clear();
+    }
+}
+
+/// The number of columns that copying values has visited on this thread.
+#[cfg(test)]
+pub(crate) mod visited {
+    use std::cell::Cell;
+
+    thread_local! {
+        static COLUMNS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn count_column() {
+        COLUMNS.set(COLUMNS.get() + 1);
+    }
+
+    pub(crate) fn columns() -> usize {
+        COLUMNS.get()
     }
 }

@@ -12,7 +12,7 @@ use fleetgauge_proto::report::EncodedValues;
 use fleetgauge_proto::{Catalog, Fingerprint, Limits, Violation};
 
 use super::*;
-use crate::exposition::{CHUNK_BYTES, Disconnected, Format, Sink, Snapshot, render};
+use crate::exposition::{CHUNK_BYTES, Disconnected, Format, Sink, Snapshot, render, visited};
 use crate::limits::memory_budget::MemoryBudget;
 
 const GAUGE: u8 = 1;

@@ -238,3 +238,32 @@ fn column_with_row_labels_hides_no_gauge_of_other_agents() {
     assert_eq!(gauges(Some("load")), [("load".to_owned(), vec![other, host])]);
     assert_eq!(gauges(Some("used")), [("used".to_owned(), vec![other])]);
 }
+
+/// A catalog of many columns that other agents have declared costs an agent without rows neither
+/// bytes nor memory.
+#[test]
+fn columns_of_agents_without_rows_take_no_time() {
+    const COLUMNS: u32 = 1_000;
+    let registry = registry();
+    let disk = Table { row_labels: vec!["device"], columns: (0..COLUMNS).map(column).collect() };
+    let names: Vec<_> = (0..COLUMNS).map(|n| format!("m{n}")).collect();
+    let families: Vec<_> = names.iter().map(|name| (name.as_str(), GAUGE)).collect();
+    let wide = pin(&registry, 1, catalog_of(&families, vec![disk]));
+    let visits = |registry: &Registry| {
+        let before = visited::columns();
+        let lines = page(registry).len();
+        (visited::columns() - before, lines)
+    };
+    let mut last = None;
+    for n in 0..20 {
+        last = Some(enter(&registry, &format!("a{n}"), n, &wide, &[]));
+    }
+    assert_eq!(visits(&registry), (0, 0));
+    let with_rows = last.unwrap();
+    let mut values = with_rows.to_pending_values().unwrap();
+    let row = change(0, 0, &[], &["sda"]);
+    registry.change_rows(&mut values, &[row], &Limits::default()).unwrap();
+    apply(&mut values, &[1.0; COLUMNS as usize]);
+    assert_eq!(registry.replace(&with_rows, values), Ok(Some(vec![])));
+    assert_eq!(visits(&registry), (COLUMNS as usize, COLUMNS as usize));
+}
