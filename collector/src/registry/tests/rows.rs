@@ -9,7 +9,8 @@ pub(super) fn label<'a>(name: &'a str, value: &'a str) -> Label<'a> {
     Label { name, value }
 }
 
-/// A catalog of the gauge `load`, and a table of rows by `device` with the gauges `used` and `size`.
+/// A catalog of the gauge `load`, and a table of rows by `device` with the gauges `used` and
+/// `size`.
 pub(super) fn disks(registry: &Registry, number: u8) -> Pinned {
     let host = Table { row_labels: vec![], columns: vec![column(0)] };
     let disk = Table { row_labels: vec!["device"], columns: vec![column(1), column(2)] };
