@@ -80,8 +80,8 @@ pub(crate) struct AgentLabels {
 
 impl AgentLabels {
     /// Returns the labels of a series in this row. A static label whose name the series has gets
-    /// the prefix `agent_`, as often as needed for a name that is new in the catalog and in the
-    /// agent's labels.
+    /// the prefix `agent_`. If that makes a name that the catalog or the agent has for any label
+    /// whose name the catalog has, all get more prefixes than those names.
     pub(crate) fn of_series(
         &self,
         catalog: &Declared,
@@ -98,14 +98,18 @@ impl AgentLabels {
         };
         let in_catalog: BTreeSet<_> = catalog.tables.iter().flat_map(of_table).collect();
         let of_series = names(table, column);
-        let mut taken: BTreeSet<_> = self.statics.keys().chain(&in_catalog).cloned().collect();
+        let taken: BTreeSet<_> = self.statics.keys().chain(&in_catalog).collect();
+        let mut colliding = self.statics.keys().filter(|name| in_catalog.contains(*name));
+        let mut prefix = "agent_".to_owned();
+        if colliding.any(|name| taken.contains(&format!("{prefix}{name}"))) {
+            while taken.iter().any(|name| name.starts_with(&prefix)) {
+                prefix.push_str("agent_");
+            }
+        }
         let mut labels = self.own.clone();
         for (name, value) in &self.statics {
-            let mut renamed = format!("agent_{name}");
-            while in_catalog.contains(name) && !taken.insert(renamed.clone()) {
-                renamed.insert_str(0, "agent_");
-            }
-            let name = if of_series.contains(name) { renamed } else { name.clone() };
+            let renamed = of_series.contains(name);
+            let name = if renamed { format!("{prefix}{name}") } else { name.clone() };
             labels.insert(name, value.clone());
         }
         let row = table.row_labels.iter().zip(row).filter(|(_, value)| !value.is_empty());

@@ -9,7 +9,7 @@ use super::escape::write_label;
 
 const AGENT: &str = "agent=\"";
 const CLIENT_NO: &str = "client_no";
-/// Prefix of a static label whose name a label of the series has.
+/// Prefix of static labels whose names labels of the series have.
 const RENAMED: &str = "agent_";
 
 /// Renders the labels of an agent. `client_no` is the value of the label of that name, if given.
@@ -34,80 +34,116 @@ pub fn agent_of(labels: &str) -> &str {
 
 /// Returns the names and values of the static labels in rendered labels.
 pub fn static_labels(labels: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
-    escaped_labels(labels).map(|(name, value)| (name, unescape(value)))
+    escaped_labels(labels).map(|label| (label.name, unescape(label.value)))
 }
 
-/// Returns the names and escaped values of the static labels in rendered labels.
-fn escaped_labels(labels: &str) -> impl Iterator<Item = (&str, &str)> {
+/// A static label in rendered labels.
+struct EscapedLabel<'a> {
+    /// Index of its name in the text.
+    at: usize,
+    name: &'a str,
+    /// Its value, escaped.
+    value: &'a str,
+}
+
+/// Returns the static labels in rendered labels.
+fn escaped_labels(labels: &str) -> impl Iterator<Item = EscapedLabel<'_>> {
     let mut rest = labels.strip_prefix(AGENT).and_then(after_value).unwrap_or_default();
     std::iter::from_fn(move || {
-        let (name, from_value) = rest.strip_prefix(',')?.split_once("=\"")?;
+        let text = rest.strip_prefix(',')?;
+        let (name, from_value) = text.split_once("=\"")?;
         rest = after_value(from_value)?;
         let value = &from_value[..from_value.len() - rest.len() - 1];
-        Some((name, value))
+        Some(EscapedLabel { at: labels.len() - text.len(), name, value })
     })
-    .filter(|(name, _)| *name != CLIENT_NO)
+    .filter(|label| label.name != CLIENT_NO)
 }
 
-/// A static label whose name a catalog has as well, and its name on series that have both.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Rename {
-    name: Box<str>,
-    renamed: Box<str>,
-}
-
-impl Rename {
-    /// Returns the bytes that the label grows by.
-    pub(crate) fn growth(&self) -> usize {
-        self.renamed.len() - self.name.len()
+/// Returns how often a label name repeats the prefix of renamed labels.
+pub(crate) fn prefixes(mut name: &str) -> usize {
+    let mut prefixes = 0;
+    while let Some(rest) = name.strip_prefix(RENAMED) {
+        name = rest;
+        prefixes += 1;
     }
+    prefixes
 }
 
-/// Returns the static labels in rendered labels whose names a catalog has.
-///
-/// The new names are those of no other static label and of no label of the catalog, whether a
-/// series has it or not. Otherwise two series of an agent could become equal.
-pub(crate) fn renames(labels: &str, catalog: &Catalog) -> Vec<Rename> {
-    let mut renames = Vec::<Rename>::new();
-    if catalog.label_names.is_empty() {
-        return renames;
-    }
-    for (name, _) in escaped_labels(labels).filter(|(name, _)| catalog.has_label(name)) {
-        let is_taken = |new: &str| {
-            catalog.has_label(new)
-                || escaped_labels(labels).any(|(other, _)| other == new)
-                || renames.iter().any(|other| *other.renamed == *new)
+/// The new names of those static labels of an agent whose names labels of a catalog have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Renames {
+    /// Number of labels with new names.
+    labels: usize,
+    /// How often each of them repeats the prefix; 0 without such labels.
+    pub(super) prefixes: usize,
+}
+
+impl Renames {
+    /// Returns the new names of the static labels in rendered labels. `most_prefixes` is the
+    /// maximum number of [`prefixes`] of the label names of the catalog.
+    ///
+    /// A new name is that of no other static label and of no label of the catalog, whether a series
+    /// has it or not. Otherwise two series of an agent could become equal. If one of them is taken
+    /// with one prefix, all get more prefixes than any taken name has. Such labels can be an
+    /// attack: a search for free names would take more than linear time.
+    pub(crate) fn of(labels: &str, catalog: &Catalog, most_prefixes: usize) -> Self {
+        if catalog.label_names.is_empty() {
+            return Self::default();
+        }
+        let mut names: Vec<_> = escaped_labels(labels).map(|label| label.name).collect();
+        names.sort_unstable();
+        let in_catalog = |name: &str| contains(&catalog.label_names, name);
+        let colliding: Vec<_> = names.iter().filter(|name| in_catalog(name)).collect();
+        let mut with_prefix = colliding.iter().map(|name| format!("{RENAMED}{name}"));
+        let is_taken = |name: String| in_catalog(&name) || contains(&names, &name);
+        let prefixes = if colliding.is_empty() {
+            0
+        } else if with_prefix.any(is_taken) {
+            names.iter().map(|name| prefixes(name)).fold(most_prefixes, usize::max) + 1
+        } else {
+            1
         };
-        let mut renamed = format!("{RENAMED}{name}");
-        while is_taken(&renamed) {
-            renamed.insert_str(0, RENAMED);
-        }
-        renames.push(Rename { name: name.into(), renamed: renamed.into() });
+        Self { labels: colliding.len(), prefixes }
     }
-    renames
+
+    /// Returns the maximum number of bytes that the labels of a series grow by.
+    pub(crate) fn growth(&self) -> usize {
+        self.labels * self.prefixes * RENAMED.len()
+    }
 }
 
-/// Returns rendered labels in which the static labels have their new names if `is_taken` returns
-/// true for the old one.
-pub(super) fn renamed_labels(
-    labels: &str,
-    renames: &[Rename],
-    is_taken: impl Fn(&str) -> bool,
-) -> String {
-    let statics = escaped_labels(labels).next().map_or(labels.len(), |(name, _)| {
-        labels.find(&format!(",{name}=\"")).unwrap_or(labels.len())
-    });
-    let growth = renames.iter().map(Rename::growth).sum::<usize>();
-    let mut text = String::with_capacity(labels.len() + growth);
-    text.push_str(&labels[..statics]);
-    for (name, value) in escaped_labels(labels) {
-        let rename = renames.iter().find(|rename| *rename.name == *name && is_taken(name));
-        let name = rename.map_or(name, |rename| &rename.renamed);
-        for part in [",", name, "=\"", value, "\""] {
-            text.push_str(part);
+/// Returns rendered labels in which the static labels with names in `taken`, which is sorted, have
+/// a repeated prefix. Writes to `text` if there are any.
+pub(super) fn renamed_labels<'a>(
+    labels: &'a str,
+    prefixes: usize,
+    taken: &[&str],
+    text: &'a mut String,
+) -> &'a str {
+    if prefixes == 0 || taken.is_empty() {
+        return labels;
+    }
+    text.clear();
+    let mut copied = 0;
+    for EscapedLabel { at, name, .. } in escaped_labels(labels) {
+        if contains(taken, name) {
+            text.push_str(&labels[copied..at]);
+            text.extend(std::iter::repeat_n(RENAMED, prefixes));
+            copied = at;
         }
     }
+    if copied == 0 {
+        return labels;
+    }
+    text.push_str(&labels[copied..]);
     text
+}
+
+/// Returns whether a sorted list contains a name.
+fn contains(names: &[impl AsRef<str>], name: &str) -> bool {
+    #[cfg(test)]
+    tests::count_lookup();
+    names.binary_search_by(|own| own.as_ref().cmp(name)).is_ok()
 }
 
 /// Returns the text after the closing quote of a label value.
@@ -142,9 +178,108 @@ fn unescape(value: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use fleetgauge_proto::message::Label;
+    use std::cell::Cell;
+    use std::collections::BTreeSet;
+
+    use fleetgauge_proto::Limits;
+    use fleetgauge_proto::message::{Catalog as Declared, Column, Family, Label, Table};
 
     use super::*;
+
+    thread_local! {
+        static LOOKUPS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// Counts a lookup of a label name.
+    pub(super) fn count_lookup() {
+        LOOKUPS.set(LOOKUPS.get() + 1);
+    }
+
+    /// Returns a catalog with these column labels: a column for each.
+    fn catalog(names: &[&str]) -> Catalog {
+        let column = |(family, name)| {
+            let labels = vec![Label { name, value: "x" }];
+            Column { family, width: 1, decimals: 0, parameters: vec![], labels }
+        };
+        let texts: Vec<_> = (0..names.len()).map(|n| format!("m{n}")).collect();
+        let family = |name| Family { name, kind: 1, unit: "", help: "" };
+        let families = texts.iter().map(|name| family(name.as_str())).collect();
+        let columns = (0..).zip(names.iter().copied()).map(column).collect();
+        let tables = vec![Table { row_labels: vec![], columns }];
+        let declared = Declared { stream: 0, slot: 0, families, tables };
+        Catalog::try_new(&declared, &Limits::default()).unwrap()
+    }
+
+    fn rendered(names: &[&str]) -> Box<str> {
+        let labels: Vec<_> = names.iter().map(|name| Label { name, value: "\"\\," }).collect();
+        let id = AgentId::try_new("a").unwrap();
+        write_labels(&id, &StaticLabels::try_new(&labels).unwrap(), None)
+    }
+
+    fn renames(statics: &[&str], in_catalog: &[&str]) -> Renames {
+        let most = in_catalog.iter().map(|name| prefixes(name)).max().unwrap_or(0);
+        Renames::of(&rendered(statics), &catalog(in_catalog), most)
+    }
+
+    /// The static labels are those of the catalog: first `x`, `agent_x`, `agent_agent_x` and so on,
+    /// so that each search for a free name would visit all of them, then names that are all free
+    /// with one prefix.
+    #[test]
+    fn many_colliding_static_labels_take_linear_time() {
+        let chain = (0..32).map(|n| RENAMED.repeat(n) + "x").collect::<Vec<_>>();
+        let apart = (0..32).map(|n| format!("x{n}")).collect::<Vec<_>>();
+        for (names, prefixes) in [(chain, 32), (apart, 1)] {
+            let names: Vec<_> = names.iter().map(String::as_str).collect();
+            for labels in [8, 16, 32] {
+                LOOKUPS.set(0);
+                assert_eq!(renames(&names[..labels], &names), Renames { labels, prefixes });
+                let lookups = LOOKUPS.get();
+                assert!(lookups <= 3 * labels, "{lookups} lookups for {labels} labels");
+            }
+        }
+    }
+
+    #[test]
+    fn new_names_are_free_and_have_one_prefix_if_possible() {
+        const NAMES: [&str; 6] = ["x", "agent_x", "agent_agent_x", "y", "agent_y", "agent_"];
+        let subset = |bits: usize| -> Vec<&str> {
+            NAMES.into_iter().enumerate().filter(|(n, _)| bits >> n & 1 == 1).map(|n| n.1).collect()
+        };
+        for statics in (0..64).map(subset) {
+            for in_catalog in (1..64).map(subset) {
+                let taken: BTreeSet<_> = statics.iter().chain(&in_catalog).copied().collect();
+                let colliding: Vec<_> =
+                    statics.iter().filter(|name| in_catalog.contains(name)).collect();
+                let Renames { labels, prefixes } = renames(&statics, &in_catalog);
+                assert_eq!(labels, colliding.len());
+                let with = |prefixes: usize| {
+                    colliding.iter().map(move |name| RENAMED.repeat(prefixes) + name)
+                };
+                let is_free = |name: String| !taken.contains(&*name);
+                assert!(with(prefixes).all(is_free), "{statics:?} {in_catalog:?}");
+                let one_is_enough = with(1).all(is_free);
+                assert_eq!(prefixes <= 1, one_is_enough, "{statics:?} {in_catalog:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn renamed_labels_keep_their_values_and_order() {
+        let labels = rendered(&["a", "b", "c"]);
+        let mut text = String::new();
+        let mut renamed = |prefixes, taken: &[&str]| {
+            let labels = renamed_labels(&labels, prefixes, taken, &mut text);
+            static_labels(labels).map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>()
+        };
+        let plain = ["a=\"\\,", "b=\"\\,", "c=\"\\,"];
+        assert_eq!(renamed(0, &["a"]), plain);
+        assert_eq!(renamed(1, &[]), plain);
+        assert_eq!(renamed(1, &["d"]), plain);
+        let [a, b, c] = plain;
+        assert_eq!(renamed(1, &["b", "d"]), [a, &format!("agent_{b}"), c]);
+        let both = [format!("agent_agent_{a}"), b.into(), format!("agent_agent_{c}")];
+        assert_eq!(renamed(2, &["a", "c"]), both);
+    }
 
     #[test]
     fn static_labels_survive_rendering() {

@@ -19,11 +19,13 @@ pub use escape::escape_label_value;
 pub(crate) use escape::label_bytes;
 pub use gzip::Gzip;
 pub use head::FamilyHead;
-pub(crate) use labels::{Rename, renames};
+pub(crate) use labels::{Renames, prefixes};
 pub use labels::{agent_of, static_labels, write_labels};
 pub(crate) use number::{label_number, write_value};
 pub use plan::Plan;
 pub use size::CatalogSize;
+#[cfg(test)]
+pub(crate) use snapshot::visited;
 pub use snapshot::{Group, PageFamily, Snapshot};
 pub use text::{CHUNK_BYTES, Counted, Disconnected, Sink, render};
 

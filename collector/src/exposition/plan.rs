@@ -163,6 +163,12 @@ impl Plan {
         size_of_val(&*self.families) + self.families.iter().map(family).sum::<usize>()
     }
 
+    /// Returns the place of each column of a family: the index of its table, and that of its first
+    /// value in a row.
+    pub(crate) fn places(&self, family: usize) -> impl Iterator<Item = (usize, usize)> {
+        self.family(family).columns.iter().map(|column| (column.table, column.offset))
+    }
+
     pub(super) fn family(&self, position: usize) -> &FamilyPlan {
         &self.families[position]
     }

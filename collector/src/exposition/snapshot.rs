@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use fleetgauge_proto::catalog::Table;
 
+use super::FamilyHead;
 use super::escape::push_label;
-use super::{FamilyHead, Rename};
+use super::labels::renamed_labels;
 use crate::registry::{BlockView, CatalogEntry, PlacedTable};
 
 /// Agents that are transposed together: eight values fill a cache line.
@@ -45,10 +46,11 @@ pub struct Group {
     expected: usize,
     /// Labels of all agents, concatenated.
     labels: String,
-    /// Length of each agent's labels.
-    label_lens: Vec<u32>,
-    /// Indices of agents with a static label whose name some series have, ascending.
-    colliding: Vec<(usize, Vec<Rename>)>,
+    /// End of each agent's labels.
+    label_ends: Vec<usize>,
+    /// How often each agent's static labels repeat the prefix on series that have labels with their
+    /// names. Empty if no agent has such labels.
+    prefixes: Vec<usize>,
     tables: Vec<TableCopy>,
     batch: Batch,
 }
@@ -56,9 +58,17 @@ pub struct Group {
 /// The labels of an agent in a group.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AgentLabels<'a> {
-    pub(super) text: &'a str,
-    /// The static labels whose names labels of some series have.
-    pub(super) renames: &'a [Rename],
+    text: &'a str,
+    /// How often static labels repeat the prefix on series that have labels with their names.
+    prefixes: usize,
+}
+
+impl<'a> AgentLabels<'a> {
+    /// Returns the labels on series whose other labels have these names, sorted. Writes to `text`
+    /// if static labels have new names there.
+    pub(super) fn renamed(self, names: &[&str], text: &'a mut String) -> &'a str {
+        renamed_labels(self.text, self.prefixes, names, text)
+    }
 }
 
 /// The rows of one table over all agents of a group.
@@ -66,8 +76,9 @@ pub(super) struct AgentLabels<'a> {
 pub(super) struct TableCopy {
     /// The values of all rows, for each value of a row.
     pub(super) columns: Vec<Vec<f64>>,
-    /// Number of rows of each agent; empty for a table without row labels.
-    pub(super) rows: Vec<u32>,
+    /// Agents with rows, in order: index and number of rows. Empty for a table without row labels,
+    /// of which each agent has one row.
+    pub(super) rows: Vec<(usize, usize)>,
     /// Rendered labels of all rows, concatenated.
     pub(super) texts: String,
     /// Length of the rendered labels of each row.
@@ -83,8 +94,8 @@ impl Group {
             catalog,
             expected: agents,
             labels: String::new(),
-            label_lens: Vec::with_capacity(agents),
-            colliding: Vec::new(),
+            label_ends: Vec::with_capacity(agents),
+            prefixes: Vec::new(),
             tables,
             batch: Batch::default(),
         }
@@ -99,28 +110,25 @@ impl Group {
     /// Whether the group has no agents.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.label_lens.is_empty()
+        self.label_ends.is_empty()
     }
 
     /// Adds an agent: its labels, its tables of this catalog, and their values. Returns the values
-    /// that follow these. `renames` are the static labels whose names labels of the catalog have.
+    /// that follow these.
     pub(crate) fn push<'a, 'v>(
         &mut self,
         labels: &str,
-        renames: Vec<Rename>,
         tables: impl Iterator<Item = PlacedTable<'a>>,
         values: &'v [f64],
     ) -> &'v [f64] {
         let mut cells = 0;
-        if !renames.is_empty() {
-            self.colliding.push((self.label_lens.len(), renames));
-        }
+        let agent = self.label_ends.len();
         self.labels.push_str(labels);
-        self.label_lens.push(u32::try_from(labels.len()).unwrap_or(u32::MAX));
+        self.label_ends.push(self.labels.len());
         for (copy, placed) in self.tables.iter_mut().zip(tables) {
             self.batch.rows.push(placed.row_count());
             cells += placed.cells();
-            copy.push_rows(placed);
+            copy.push_rows(agent, placed);
         }
         let (own, rest) = values.split_at(cells.min(values.len()));
         self.batch.values.extend_from_slice(own);
@@ -141,8 +149,12 @@ impl Group {
             let bytes = labels.len().saturating_mul(self.expected) / label_lens.len().max(1);
             self.labels.reserve(bytes.min(MAX_RESERVED));
         }
+        let mut end = self.labels.len();
         self.labels.push_str(labels);
-        self.label_lens.extend_from_slice(label_lens);
+        self.label_ends.extend(label_lens.iter().map(|len| {
+            end += *len as usize;
+            end
+        }));
         let columns = self.tables.iter_mut().flat_map(|table| &mut table.columns);
         for (offset, column) in (start..).zip(columns) {
             column.extend(values.iter().skip(offset).step_by(width));
@@ -152,7 +164,7 @@ impl Group {
     /// Reserves memory for the rows of all expected agents, as many as those of the first batch
     /// have on average.
     fn reserve(&mut self) {
-        if self.label_lens.len() != BATCH {
+        if self.label_ends.len() != BATCH {
             return;
         }
         let tables = self.tables.iter().map(TableCopy::row_bytes);
@@ -161,24 +173,43 @@ impl Group {
         self.labels.reserve(batches * self.labels.len());
         for table in self.tables.iter_mut().filter(|table| !table.rows.is_empty()) {
             let rows = table.text_lens.len() * batches;
+            table.rows.reserve(table.rows.len() * batches);
             table.text_lens.reserve(rows);
             table.texts.reserve(table.texts.len() * batches);
             table.columns.iter_mut().for_each(|column| column.reserve(rows));
         }
     }
 
-    /// Completes the group after the last agent.
+    /// Completes the group after the last agent. Call it without locks: it reads all labels.
     pub(crate) fn finish(&mut self) {
         self.batch.transpose(&mut self.tables);
+        if self.catalog.catalog().label_names.is_empty() {
+            return;
+        }
+        let measured = self.catalog.measured();
+        let prefixes = |labels: AgentLabels<'_>| measured.renames(labels.text).prefixes;
+        let prefixes: Vec<_> =
+            (0..self.agents()).map(|agent| prefixes(self.labels(agent))).collect();
+        if prefixes.iter().any(|prefixes| *prefixes > 0) {
+            self.prefixes = prefixes;
+        }
     }
 
-    /// Returns each agent's labels.
-    pub(super) fn labels(&self) -> impl Iterator<Item = AgentLabels<'_>> {
-        let mut colliding = self.colliding.iter().peekable();
-        pieces(&self.labels, &self.label_lens).enumerate().map(move |(index, text)| {
-            let own = colliding.next_if(|(own, _)| *own == index);
-            AgentLabels { text, renames: own.map_or(&[], |(_, renames)| renames) }
-        })
+    /// Whether an agent has static labels with new names on some series.
+    pub(super) fn has_renames(&self) -> bool {
+        !self.prefixes.is_empty()
+    }
+
+    /// Returns the number of agents.
+    pub(super) fn agents(&self) -> usize {
+        self.label_ends.len()
+    }
+
+    /// Returns the labels of the agent with this index.
+    pub(super) fn labels(&self, agent: usize) -> AgentLabels<'_> {
+        let start = agent.checked_sub(1).map_or(0, |before| self.label_ends[before]);
+        let text = &self.labels[start..self.label_ends[agent]];
+        AgentLabels { text, prefixes: self.prefixes.get(agent).copied().unwrap_or(0) }
     }
 
     pub(super) fn table(&self, index: usize) -> &TableCopy {
@@ -202,7 +233,7 @@ impl TableCopy {
         let column = || Vec::with_capacity(if labelled { 0 } else { agents });
         Self {
             columns: std::iter::repeat_with(column).take(table.width).collect(),
-            rows: Vec::with_capacity(if labelled { agents } else { 0 }),
+            rows: Vec::new(),
             texts: String::new(),
             text_lens: Vec::new(),
         }
@@ -215,9 +246,9 @@ impl TableCopy {
     }
 
     /// Adds the rows of an agent, without their values.
-    fn push_rows(&mut self, placed: PlacedTable<'_>) {
-        let Some(rows) = placed.rows else { return };
-        self.rows.push(u32::try_from(rows.len()).unwrap_or(u32::MAX));
+    fn push_rows(&mut self, agent: usize, placed: PlacedTable<'_>) {
+        let Some(rows) = placed.rows.filter(|rows| !rows.is_empty()) else { return };
+        self.rows.push((agent, rows.len()));
         let names = &placed.table.row_labels;
         for values in rows.iter(names.len()) {
             let before = self.texts.len();
@@ -253,7 +284,13 @@ impl Batch {
         for (index, table) in tables.iter_mut().enumerate() {
             let width = table.columns.len();
             let rows = |agent: usize| self.rows[agent * of_tables + index];
+            // Columns without rows cost an agent nothing, so they must not take time.
+            if (0..self.agents).all(|agent| rows(agent) == 0) {
+                continue;
+            }
             for (offset, column) in table.columns.iter_mut().enumerate() {
+                #[cfg(test)]
+                visited::count_column();
                 for (agent, start) in starts.iter().enumerate().take(self.agents) {
                     // An agent can have no rows, at the end of the values.
                     let own = self.values.get(start + offset..start + rows(agent) * width);
@@ -267,5 +304,23 @@ impl Batch {
         self.agents = 0;
         self.values.clear();
         self.rows.clear();
+    }
+}
+
+/// The number of columns that copying values has visited on this thread.
+#[cfg(test)]
+pub(crate) mod visited {
+    use std::cell::Cell;
+
+    thread_local! {
+        static COLUMNS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn count_column() {
+        COLUMNS.set(COLUMNS.get() + 1);
+    }
+
+    pub(crate) fn columns() -> usize {
+        COLUMNS.get()
     }
 }

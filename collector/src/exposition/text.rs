@@ -1,18 +1,15 @@
 //! Renders a snapshot in chunks, family by family.
 
-use std::borrow::Cow;
-
 use fleetgauge_proto::catalog::Table;
 use fleetgauge_proto::report::is_absent;
 
 use super::Format;
-use super::labels::renamed_labels;
 use super::number::write_value;
 use super::plan::{ColumnPlan, FamilyPlan};
-use super::snapshot::{AgentLabels, Group, Snapshot, TableCopy, pieces};
+use super::snapshot::{Group, Snapshot, TableCopy, pieces};
 
 /// Chunk size in bytes: about a thousand lines, so that rendering takes little memory. A chunk can
-/// exceed it by less than one line.
+/// exceed it by less than one line, or the metadata of one family.
 pub const CHUNK_BYTES: usize = 64 * 1024;
 
 /// The receiver of the chunks is gone.
@@ -59,7 +56,8 @@ pub fn render(
     let mut page =
         Page { chunk: Vec::with_capacity(CHUNK_BYTES + 4096), sink, counted: Counted::default() };
     for family in &snapshot.families {
-        page.chunk.extend_from_slice(family.head.lines(format).as_bytes());
+        page.write(family.head.lines(format));
+        page.flush_if_full()?;
         for &(group, position) in &family.members {
             page.write_group(&snapshot.groups[group], position, format)?;
         }
@@ -81,29 +79,30 @@ impl Page<'_> {
         family: usize,
         format: Format,
     ) -> Result<(), Disconnected> {
+        let mut renamed = String::new();
         let family = group.catalog().plan().family(family);
         for column in &family.columns {
             let table = group.table(column.table);
             let declared = &group.catalog().catalog().tables[column.table];
-            let lines = Lines { family, column, declared, table, format };
-            if table.rows.is_empty() {
-                for (row, agent) in group.labels().enumerate() {
-                    if !lines.is_absent(row) {
-                        self.write_lines(&lines, row, &lines.labels(agent), "")?;
-                    }
+            let lines = Lines { family, column, table, format };
+            let taken = if group.has_renames() { label_names(declared, column) } else { vec![] };
+            if declared.row_labels.is_empty() {
+                for agent in (0..group.agents()).filter(|agent| !lines.is_absent(*agent)) {
+                    let labels = group.labels(agent).renamed(&taken, &mut renamed);
+                    self.write_lines(&lines, agent, labels, "")?;
                 }
                 continue;
             }
-            let mut texts = pieces(&table.texts, &table.text_lens);
-            let mut row = 0;
-            for (agent, rows) in group.labels().zip(&table.rows) {
-                let mut labels = None;
-                for text in texts.by_ref().take(*rows as usize) {
-                    if !lines.is_absent(row) {
-                        let labels = labels.get_or_insert_with(|| lines.labels(agent));
-                        self.write_lines(&lines, row, labels, text)?;
-                    }
-                    row += 1;
+            let mut texts = pieces(&table.texts, &table.text_lens).enumerate();
+            for &(agent, rows) in &table.rows {
+                let own = texts.by_ref().take(rows);
+                let mut present = own.filter(|(row, _)| !lines.is_absent(*row)).peekable();
+                if present.peek().is_none() {
+                    continue;
+                }
+                let labels = group.labels(agent).renamed(&taken, &mut renamed);
+                for (row, text) in present {
+                    self.write_lines(&lines, row, labels, text)?;
                 }
             }
         }
@@ -153,6 +152,10 @@ impl Page<'_> {
         self.chunk.extend_from_slice(b"} ");
         write_value(value, &mut self.chunk);
         self.chunk.push(b'\n');
+        self.flush_if_full()
+    }
+
+    fn flush_if_full(&mut self) -> Result<(), Disconnected> {
         if self.chunk.len() >= CHUNK_BYTES { self.flush() } else { Ok(()) }
     }
 
@@ -168,7 +171,6 @@ impl Page<'_> {
 struct Lines<'a> {
     family: &'a FamilyPlan,
     column: &'a ColumnPlan,
-    declared: &'a Table,
     table: &'a TableCopy,
     format: Format,
 }
@@ -179,24 +181,18 @@ impl Lines<'_> {
         &self.table.columns[self.column.offset..self.column.offset + self.column.width]
     }
 
-    /// Returns the labels of an agent on these lines. Its static labels give way to those of the
-    /// column and of its rows.
-    fn labels<'l>(&self, agent: AgentLabels<'l>) -> Cow<'l, str> {
-        if agent.renames.is_empty() {
-            return agent.text.into();
-        }
-        let Table { columns, row_labels, .. } = self.declared;
-        let own = columns.binary_search_by_key(&self.column.offset, |column| column.offset);
-        let own = own.ok().map(|at| &columns[at].labels);
-        let is_taken = |name: &str| {
-            row_labels.iter().any(|label| **label == *name)
-                || own.is_some_and(|labels| labels.contains(name))
-        };
-        renamed_labels(agent.text, agent.renames, is_taken).into()
-    }
-
     /// Whether the series of this row has no sample.
     fn is_absent(&self, row: usize) -> bool {
         self.values().iter().any(|values| is_absent(values[row]))
     }
+}
+
+/// Returns the names of the labels that series of a column can have, sorted.
+fn label_names<'a>(table: &'a Table, column: &ColumnPlan) -> Vec<&'a str> {
+    let own = table.columns.binary_search_by_key(&column.offset, |column| column.offset);
+    let own = own.ok().into_iter().flat_map(|at| table.columns[at].labels.iter());
+    let names = table.row_labels.iter().map(|name| &**name);
+    let mut names: Vec<_> = names.chain(own.map(|(name, _)| name)).collect();
+    names.sort_unstable();
+    names
 }

@@ -14,7 +14,7 @@ use fleetgauge_proto::{Catalog, Code, Fingerprint};
 use parking_lot::Mutex;
 
 use super::families::{DECLARED_BYTES, NAME_BYTES};
-use crate::exposition::{CatalogSize, FamilyHead, Format, Plan, Rename, renames};
+use crate::exposition::{CatalogSize, FamilyHead, Format, Plan, Renames, prefixes};
 use crate::limits::memory_budget::MemoryBudget;
 
 /// A catalog with its size, before its plan is built.
@@ -24,6 +24,8 @@ pub struct MeasuredCatalog {
     size: CatalogSize,
     /// Bytes of memory, its plan included.
     memory: usize,
+    /// Maximum number of [`prefixes`] of its label names.
+    most_prefixes: usize,
 }
 
 impl MeasuredCatalog {
@@ -37,9 +39,13 @@ impl MeasuredCatalog {
     /// each line; `rows` are the number of rows of each table and the bytes of their labels.
     #[must_use]
     pub fn page_bytes(&self, labels: &str, rows: impl Iterator<Item = (usize, usize)>) -> usize {
-        let renames = renames(labels, &self.catalog);
-        let labels = labels.len() + renames.iter().map(Rename::growth).sum::<usize>();
-        self.size.page_bytes(labels, rows)
+        let growth = self.renames(labels).growth();
+        self.size.page_bytes(labels.len() + growth, rows)
+    }
+
+    /// Returns the new names of those of an agent's static labels whose names the catalog has.
+    pub(crate) fn renames(&self, labels: &str) -> Renames {
+        Renames::of(labels, &self.catalog, self.most_prefixes)
     }
 
     /// Like [`Self::page_bytes`], before tables with row labels have rows.
@@ -54,7 +60,8 @@ impl From<Catalog> for MeasuredCatalog {
     fn from(catalog: Catalog) -> Self {
         let size = CatalogSize::of(&catalog);
         let memory = memory(&catalog, &size);
-        Self { catalog, size, memory }
+        let most_prefixes = catalog.label_names.iter().map(|name| prefixes(name)).max();
+        Self { catalog, size, memory, most_prefixes: most_prefixes.unwrap_or(0) }
     }
 }
 

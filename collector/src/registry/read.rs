@@ -9,7 +9,7 @@ use parking_lot::MutexGuard;
 use super::agent::{OwnSeries, Series};
 use super::slab::BlockView;
 use super::{CatalogEntry, FleetShard, GaugeFamily, Layout, RegisteredAgent, Registry, STRIPES};
-use crate::exposition::{FamilyHead, Group, PageFamily, Snapshot, agent_of, renames};
+use crate::exposition::{FamilyHead, Group, PageFamily, Snapshot, agent_of};
 
 impl Registry {
     /// Copies all agents' values. Each agent's values come from one report.
@@ -53,8 +53,9 @@ impl Registry {
         shard.share_of(self.families.lock().agents(catalog), STRIPES)
     }
 
-    /// Returns the gauges on the shared pages that have no row labels, sorted by name; `only` selects
-    /// one with this name, with or without row labels.
+    /// Returns the gauges on the shared pages, sorted by name, with the columns that have no row
+    /// labels; gauges without such columns are omitted. `only` selects one gauge with this name and
+    /// all its columns.
     #[must_use]
     pub fn gauges(&self, only: Option<&str>) -> Vec<GaugeFamily> {
         self.families.lock().gauges(only)
@@ -164,9 +165,7 @@ impl Groups {
         is_wanted: impl Fn(&str) -> bool,
         expected: impl Fn(&CatalogEntry) -> usize,
     ) {
-        // Static labels can collide with those of a catalog.
-        let has_labels = |entry: &Arc<CatalogEntry>| !entry.catalog().label_names.is_empty();
-        if !is_whole || block.has_gaps || block.layout.catalogs().any(has_labels) {
+        if !is_whole || block.has_gaps {
             for (labels, values) in block.agents().filter(|(own, _)| is_wanted(agent_of(own))) {
                 self.push(labels, block.layout, values, &expected);
             }
@@ -187,9 +186,7 @@ impl Groups {
     ) {
         let mut rest = values;
         for (catalog, tables) in layout.tables() {
-            let group = self.group(catalog, expected);
-            let renames = renames(labels, catalog.catalog());
-            rest = group.push(labels, renames, tables, rest);
+            rest = self.group(catalog, expected).push(labels, tables, rest);
         }
     }
 

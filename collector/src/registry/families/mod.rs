@@ -5,8 +5,8 @@
 //! kind is suppressed and waits. When the names become free, the waiting families are tried in the
 //! order of arrival.
 //!
-//! The sample names of the agent's built-in families are reserved, and the operator can set the kind
-//! of any family. A family that disagrees is suppressed, whoever came first.
+//! The sample names of the agent's built-in families are reserved, and the operator can set the
+//! kind of any family. A family that disagrees is suppressed, even if it came first.
 //!
 //! Families of one name and kind are shown or suppressed together, so they are stored as one.
 //! Adding or removing a catalog costs time in proportion to its own size.
@@ -31,8 +31,8 @@ pub use shared_page::GaugeFamily;
 pub(super) const NAME_BYTES: usize =
     2 * (size_of::<(String, SampleName)>() + 1) + 4 * size_of::<(Box<str>, FamilyKind)>();
 
-/// Bytes of a family that no other catalog declares, without its texts: a slot in a tree that can be
-/// half empty, an array of capacity four, a tree node of eleven, and its metadata lines.
+/// Bytes of a family that no other catalog declares, without its texts: a slot in a tree that can
+/// be half empty, an array of capacity four, a tree node of eleven, and its metadata lines.
 pub(super) const DECLARED_BYTES: usize = 2 * size_of::<(Box<str>, Vec<Declared>)>()
     + 4 * size_of::<Declared>()
     + 11 * size_of::<(u64, (u64, usize))>()

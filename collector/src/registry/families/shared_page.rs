@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fleetgauge_proto::catalog::{Family, FamilyKind};
 
-use super::{CatalogEntry, Declared, Families};
+use super::{CatalogEntry, Declared, Families, Live};
 use crate::exposition::FamilyHead;
 
 /// A gauge family on the shared pages, and where its values are stored.
@@ -48,8 +48,8 @@ struct Page<'a> {
 }
 
 impl Families {
-    /// Returns the logical time. Read it before the agents are copied, and pass it to [`Self::page`]
-    /// as `begun`.
+    /// Returns the logical time. Read it before the agents are copied, and pass it to
+    /// [`Self::page`] as `begun`.
     pub(in crate::registry) fn moment(&self) -> u64 {
         self.moment
     }
@@ -139,8 +139,9 @@ impl Families {
         page.families.insert(&family.name, (kind, PageFamily { head, members: vec![member] }));
     }
 
-    /// Returns the gauges on the shared pages that have no row labels, sorted by name; `only` selects
-    /// one with this name, with or without row labels.
+    /// Returns the gauges on the shared pages, sorted by name, with the columns that have no row
+    /// labels; gauges without such columns are omitted. `only` selects one gauge with this name and
+    /// all its columns.
     pub(in crate::registry) fn gauges(&self, only: Option<&str>) -> Vec<GaugeFamily> {
         let declared = match only {
             // A range does not visit the other families.
@@ -149,18 +150,11 @@ impl Families {
             }
             None => self.declared.range::<str, _>(..),
         };
-        let gauges = declared.filter_map(|(name, kinds)| self.gauge(name, kinds));
-        gauges.filter(|gauge| only.is_some() || !self.has_row_labels(gauge)).collect()
+        declared.filter_map(|(name, kinds)| self.gauge(name, kinds, only.is_some())).collect()
     }
 
-    fn has_row_labels(&self, gauge: &GaugeFamily) -> bool {
-        gauge.members.iter().any(|member| {
-            let tables = self.live.get(&member.catalog).map(|live| &live.catalog.catalog().tables);
-            tables.is_some_and(|tables| !tables[member.table].row_labels.is_empty())
-        })
-    }
-
-    fn gauge(&self, name: &str, kinds: &[Declared]) -> Option<GaugeFamily> {
+    /// Returns the gauge of this name; with `rows` also its columns that have row labels.
+    fn gauge(&self, name: &str, kinds: &[Declared], rows: bool) -> Option<GaugeFamily> {
         let is_shown =
             |declared: &&Declared| declared.kind == FamilyKind::Gauge && declared.shown.is_some();
         let declared = kinds.iter().find(is_shown)?;
@@ -169,14 +163,14 @@ impl Families {
         let (first, at) = members.first()?;
         let unit = first.catalog.catalog().families[*at].unit.clone();
         let mut gauge = GaugeFamily { name: name.into(), unit, members: Vec::new() };
-        for (live, at) in members {
-            for (index, table) in live.catalog.catalog().tables.iter().enumerate() {
-                let columns = table.columns.iter().filter(|column| column.family == at);
-                let member =
-                    |offset| GaugeMember { catalog: live.catalog.key(), table: index, offset };
-                gauge.members.extend(columns.map(|column| member(column.offset)));
-            }
+        for (Live { catalog, .. }, at) in members {
+            let tables = &catalog.catalog().tables;
+            let is_wanted = |table: usize| rows || tables[table].row_labels.is_empty();
+            let columns = catalog.plan().places(at).filter(|(table, _)| is_wanted(*table));
+            let key = catalog.key();
+            let member = |(table, offset)| GaugeMember { catalog: key, table, offset };
+            gauge.members.extend(columns.map(member));
         }
-        Some(gauge)
+        (!gauge.members.is_empty()).then_some(gauge)
     }
 }

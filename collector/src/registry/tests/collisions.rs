@@ -27,17 +27,19 @@ fn labelled(registry: &Registry, id: &str, session: u64, labels: &str) -> Arc<Re
     registry.enter(&agent, values, 0).unwrap().agent
 }
 
+/// `device` cannot become `agent_device`, so `mode` gets two prefixes as well.
 #[test]
 fn colliding_static_labels_get_a_prefix() {
     let registry = registry();
     let _ = labelled(&registry, "a", 1, ",dc=\"fra\",device=\"d\",mode=\"m\"");
     let _ = labelled(&registry, "b", 2, ",dc=\"fra\"");
     let expected = [
-        "load{agent=\"a\",dc=\"fra\",device=\"d\",agent_mode=\"m\",mode=\"idle\"} 1",
+        "load{agent=\"a\",dc=\"fra\",device=\"d\",agent_agent_mode=\"m\",mode=\"idle\"} 1",
         "load{agent=\"b\",dc=\"fra\",mode=\"idle\"} 1",
         "up{agent=\"a\",dc=\"fra\",device=\"d\",mode=\"m\"} 2",
         "up{agent=\"b\",dc=\"fra\"} 2",
-        "used{agent=\"a\",dc=\"fra\",agent_agent_device=\"d\",mode=\"m\",device=\"sda\",agent_device=\"x\"} 3",
+        "used{agent=\"a\",dc=\"fra\",agent_agent_device=\"d\",mode=\"m\",device=\"sda\",\
+            agent_device=\"x\"} 3",
         "used{agent=\"a\",dc=\"fra\",agent_agent_device=\"d\",mode=\"m\",device=\"sdb\"} 4",
         "used{agent=\"b\",dc=\"fra\",device=\"sda\",agent_device=\"x\"} 3",
         "used{agent=\"b\",dc=\"fra\",device=\"sdb\"} 4",
@@ -48,8 +50,7 @@ fn colliding_static_labels_get_a_prefix() {
 #[test]
 fn prefixed_labels_do_not_collide_again() {
     let registry = registry();
-    // `device` cannot become `agent_device` or `agent_agent_device`, and both of the first two need
-    // another name.
+    // `device` cannot become `agent_device` or `agent_agent_device`.
     let labels =
         ",agent_device=\"1\",device=\"2\",agent_agent_device=\"3\",agent_mode=\"4\",mode=\"5\"";
     let agent = labelled(&registry, "a", 1, labels);
@@ -62,8 +63,35 @@ fn prefixed_labels_do_not_collide_again() {
         assert_eq!(distinct.len(), names.len(), "{line}");
     }
     assert!(lines[0].starts_with("load{"), "{lines:?}");
-    assert!(lines[0].contains(",agent_agent_mode=\"5\",mode=\"idle\"}"), "{lines:?}");
+    assert!(lines[0].contains(",agent_agent_agent_mode=\"5\",mode=\"idle\"}"), "{lines:?}");
     snapshots::assert_page_is_bounded(&agent, &registry.snapshot_of("a").unwrap());
+}
+
+/// Agents with fixed layouts are copied as a block, or one by one for a shard.
+#[test]
+fn colliding_static_labels_of_agents_in_a_block_get_a_prefix() {
+    let registry = registry();
+    let mode = Column { labels: vec![rows::label("mode", "idle")], ..column(0) };
+    let tables = vec![Table { row_labels: vec![], columns: vec![mode, column(1)] }];
+    let catalog = pin(&registry, 1, catalog_of(&[("load", GAUGE), ("up", GAUGE)], tables));
+    let mut expected = Vec::new();
+    for session in 1..200 {
+        let id = format!("a{session}");
+        let collides = session % 3 == 0;
+        let labels = format!("agent=\"{id}\"{}", if collides { ",mode=\"m\"" } else { "" });
+        let agent = PendingAgent { labels: labels.into(), ..pending(&id, session) };
+        registry.enter(&agent, values_of(&registry, &catalog, &[1.0, 2.0]), 0).unwrap();
+        let (renamed, plain) =
+            if collides { (",agent_mode=\"m\"", ",mode=\"m\"") } else { ("", "") };
+        expected.push(format!("load{{agent=\"{id}\"{renamed},mode=\"idle\"}} 1"));
+        expected.push(format!("up{{agent=\"{id}\"{plain}}} 2"));
+    }
+    expected.sort();
+    assert_eq!(page(&registry), expected);
+    let shards = (0..3).map(|shard| registry.snapshot_of_shard(FleetShard::new(shard, 3)));
+    let mut sharded: Vec<_> = shards.flat_map(|snapshot| lines(&snapshot)).collect();
+    sharded.sort();
+    assert_eq!(sharded, expected);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use fleetgauge_proto::report::EncodedValues;
 use fleetgauge_proto::{Catalog, Fingerprint, Limits, Violation};
 
 use super::*;
-use crate::exposition::{CHUNK_BYTES, Disconnected, Format, Sink, Snapshot, render};
+use crate::exposition::{CHUNK_BYTES, Disconnected, Format, Sink, Snapshot, render, visited};
 use crate::limits::memory_budget::MemoryBudget;
 
 const GAUGE: u8 = 1;
@@ -336,16 +336,40 @@ fn catalog_declared_twice_at_once_counts_once() {
     assert_eq!(declare(2).map(drop), Err(Code::CatalogsFull));
 }
 
+/// The size of the longest chunk, and of all chunks.
+#[derive(Default)]
+struct Longest(usize, usize);
+
+impl Sink for Longest {
+    fn chunk(&mut self, bytes: &[u8]) -> Result<(), Disconnected> {
+        self.0 = self.0.max(bytes.len());
+        self.1 += bytes.len();
+        Ok(())
+    }
+}
+
+#[test]
+fn metadata_of_many_families_without_samples_is_rendered_in_chunks() {
+    const HELP: usize = 1_000;
+    let registry = registry();
+    let names: Vec<_> = (0..1_000).map(|n| format!("m{n}")).collect();
+    let help = "h".repeat(HELP);
+    let family = |name: &'static str| Family { name, kind: GAUGE, unit: "", help: leak(&help) };
+    let families: Vec<_> = names.iter().map(|name| family(leak(name))).collect();
+    let columns = (0..1_000).map(column).collect();
+    let tables = vec![Table { row_labels: vec!["device"], columns }];
+    let declared = Declared { stream: 0, slot: 0, families, tables };
+    let catalog = Catalog::try_new(&declared, &Limits::default()).unwrap();
+    let _ = enter(&registry, "a", 1, &pin(&registry, 1, catalog), &[]);
+    let mut longest = Longest::default();
+    let counted = render(&registry.snapshot(), Format::Text, &mut longest).unwrap();
+    assert_eq!((counted.lines, counted.bytes), (0, longest.1 as u64));
+    assert!(longest.1 > 1_000 * HELP);
+    assert!(longest.0 < CHUNK_BYTES + HELP + 100, "{}", longest.0);
+}
+
 #[test]
 fn wide_column_with_long_labels_is_rendered_in_chunks() {
-    struct Longest(usize, usize);
-    impl Sink for Longest {
-        fn chunk(&mut self, bytes: &[u8]) -> Result<(), Disconnected> {
-            self.0 = self.0.max(bytes.len());
-            self.1 += bytes.len();
-            Ok(())
-        }
-    }
     const LABELS: usize = 30_000;
     let registry = registry();
     let parameters: Vec<_> = (0..256).map(f64::from).collect();
@@ -354,7 +378,7 @@ fn wide_column_with_long_labels_is_rendered_in_chunks() {
     let wide = pin(&registry, 1, catalog_of(&[("latency", HISTOGRAM)], tables));
     let agent = PendingAgent { labels: "x".repeat(LABELS).into(), ..pending("a", 1) };
     registry.enter(&agent, values_of(&registry, &wide, &[1.0; 258]), 0).unwrap();
-    let mut longest = Longest(0, 0);
+    let mut longest = Longest::default();
     let counted = render(&registry.snapshot(), Format::Text, &mut longest).unwrap();
     assert_eq!((counted.lines, counted.bytes), (259, longest.1 as u64));
     assert!(longest.1 > 259 * LABELS);

@@ -9,7 +9,8 @@ pub(super) fn label<'a>(name: &'a str, value: &'a str) -> Label<'a> {
     Label { name, value }
 }
 
-/// A catalog of the gauge `load`, and a table of rows by `device` with the gauges `used` and `size`.
+/// A catalog of the gauge `load`, and a table of rows by `device` with the gauges `used` and
+/// `size`.
 pub(super) fn disks(registry: &Registry, number: u8) -> Pinned {
     let host = Table { row_labels: vec![], columns: vec![column(0)] };
     let disk = Table { row_labels: vec!["device"], columns: vec![column(1), column(2)] };
@@ -215,4 +216,55 @@ fn catalogs_of_an_agent_have_different_families() {
         let checked = pending.check_catalogs(&limits).map_err(|violation| violation.code());
         assert_eq!(checked, if same { Err(Code::DuplicateFamily) } else { Ok(()) });
     }
+}
+
+/// An agent could otherwise hide a gauge of the whole fleet.
+#[test]
+fn column_with_row_labels_hides_no_gauge_of_other_agents() {
+    let registry = registry();
+    let host = pin_fixed(&registry, 1, &[("load", GAUGE)]);
+    let disk = Table { row_labels: vec!["device"], columns: vec![column(0), column(1)] };
+    let other = pin(&registry, 2, catalog_of(&[("load", GAUGE), ("used", GAUGE)], vec![disk]));
+    let _ = enter(&registry, "other", 1, &other, &[]);
+    let _ = enter(&registry, "host", 2, &host, &[1.0]);
+    let gauges = |only| {
+        let gauges = registry.gauges(only).into_iter();
+        let catalogs = |gauge: &GaugeFamily| {
+            gauge.members.iter().map(|member| member.catalog).collect::<Vec<_>>()
+        };
+        gauges.map(|gauge| (gauge.name.to_string(), catalogs(&gauge))).collect::<Vec<_>>()
+    };
+    let [host, other] = [host, other].map(|catalog| catalog.entry().key());
+    assert_eq!(gauges(None), [("load".to_owned(), vec![host])]);
+    assert_eq!(gauges(Some("load")), [("load".to_owned(), vec![other, host])]);
+    assert_eq!(gauges(Some("used")), [("used".to_owned(), vec![other])]);
+}
+
+/// A catalog of many columns that other agents have declared costs an agent without rows neither
+/// bytes nor memory.
+#[test]
+fn columns_of_agents_without_rows_take_no_time() {
+    const COLUMNS: u32 = 1_000;
+    let registry = registry();
+    let disk = Table { row_labels: vec!["device"], columns: (0..COLUMNS).map(column).collect() };
+    let names: Vec<_> = (0..COLUMNS).map(|n| format!("m{n}")).collect();
+    let families: Vec<_> = names.iter().map(|name| (name.as_str(), GAUGE)).collect();
+    let wide = pin(&registry, 1, catalog_of(&families, vec![disk]));
+    let visits = |registry: &Registry| {
+        let before = visited::columns();
+        let lines = page(registry).len();
+        (visited::columns() - before, lines)
+    };
+    let mut last = None;
+    for n in 0..20 {
+        last = Some(enter(&registry, &format!("a{n}"), n, &wide, &[]));
+    }
+    assert_eq!(visits(&registry), (0, 0));
+    let with_rows = last.unwrap();
+    let mut values = with_rows.to_pending_values().unwrap();
+    let row = change(0, 0, &[], &["sda"]);
+    registry.change_rows(&mut values, &[row], &Limits::default()).unwrap();
+    apply(&mut values, &[1.0; COLUMNS as usize]);
+    assert_eq!(registry.replace(&with_rows, values), Ok(Some(vec![])));
+    assert_eq!(visits(&registry), (COLUMNS as usize, COLUMNS as usize));
 }
