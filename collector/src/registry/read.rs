@@ -53,8 +53,8 @@ impl Registry {
         shard.share_of(self.families.lock().agents(catalog), STRIPES)
     }
 
-    /// Returns the gauges on the shared pages that have no row labels, sorted by name; `only` selects
-    /// one with this name, with or without row labels.
+    /// Returns the gauges on the shared pages that have no row labels, sorted by name; `only`
+    /// selects one with this name, with or without row labels.
     #[must_use]
     pub fn gauges(&self, only: Option<&str>) -> Vec<GaugeFamily> {
         self.families.lock().gauges(only)

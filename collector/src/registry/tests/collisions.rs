@@ -37,7 +37,8 @@ fn colliding_static_labels_get_a_prefix() {
         "load{agent=\"b\",dc=\"fra\",mode=\"idle\"} 1",
         "up{agent=\"a\",dc=\"fra\",device=\"d\",mode=\"m\"} 2",
         "up{agent=\"b\",dc=\"fra\"} 2",
-        "used{agent=\"a\",dc=\"fra\",agent_agent_device=\"d\",mode=\"m\",device=\"sda\",agent_device=\"x\"} 3",
+        "used{agent=\"a\",dc=\"fra\",agent_agent_device=\"d\",mode=\"m\",device=\"sda\",\
+         agent_device=\"x\"} 3",
         "used{agent=\"a\",dc=\"fra\",agent_agent_device=\"d\",mode=\"m\",device=\"sdb\"} 4",
         "used{agent=\"b\",dc=\"fra\",device=\"sda\",agent_device=\"x\"} 3",
         "used{agent=\"b\",dc=\"fra\",device=\"sdb\"} 4",
