@@ -44,8 +44,8 @@ pub struct Clock {
     /// Upper bound of the clock until the next tick. It limits how far a freeze can advance the
     /// clock.
     latest: AtomicU64,
-    /// Time of day, in unix seconds.
-    unix: AtomicU64,
+    /// Time of day less the time on the clock, in unix milliseconds; negative numbers wrap.
+    ahead: AtomicU64,
 }
 
 impl Clock {
@@ -76,13 +76,23 @@ impl Clock {
 
     /// Returns the current time on the collector's clock and the time of day.
     pub fn moment(&self) -> Moment {
-        Moment { awake: self.now(), unix: self.unix.load(Ordering::Relaxed) }
+        let awake = self.now();
+        Moment { awake, unix: self.unix_ms_at(awake) / 1_000 }
     }
 
-    /// Sets the time of day.
+    /// Returns the time of day, in unix milliseconds.
+    pub fn unix_ms(&self) -> u64 {
+        self.unix_ms_at(self.now())
+    }
+
+    fn unix_ms_at(&self, awake: Millis) -> u64 {
+        self.ahead.load(Ordering::Relaxed).wrapping_add(awake)
+    }
+
+    /// Sets the time of day. Until the next time it advances with the clock.
     pub fn set_time_of_day(&self, time: SystemTime) {
-        let unix = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        self.unix.store(unix, Ordering::Relaxed);
+        let unix = time.duration_since(UNIX_EPOCH).map_or(0, millis);
+        self.ahead.store(unix.wrapping_sub(self.now()), Ordering::Relaxed);
     }
 
     /// Call this every [`TICK`]. Returns the duration of a freeze since the last tick; 0 without
@@ -193,6 +203,23 @@ mod tests {
             let passed = began.elapsed();
             assert!(passed >= Duration::from_millis(2), "{passed:?}");
         }
+    }
+
+    #[test]
+    fn time_of_day_is_in_milliseconds_and_advances_between_ticks() {
+        let clock = Clock::default();
+        clock.advance(Duration::from_secs(7));
+        let set = |unix_ms| clock.set_time_of_day(UNIX_EPOCH + Duration::from_millis(unix_ms));
+        set(1_767_225_600_999);
+        assert_eq!(clock.unix_ms(), 1_767_225_600_999);
+        clock.advance(Duration::from_millis(200));
+        assert_eq!(clock.unix_ms(), 1_767_225_601_199);
+        assert_eq!(clock.moment(), Moment { awake: 7_200, unix: 1_767_225_601 });
+        set(500);
+        assert_eq!(clock.unix_ms(), 500, "before the clock was started");
+        set(0);
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(clock.unix_ms(), 1);
     }
 
     #[test]

@@ -133,7 +133,8 @@ impl World {
         let (labels, client_no) = &input.agents[at];
         let own = StaticLabels::try_new(&labels.message()).map_err(|found| found.code())?;
         let current = self.agents[at].as_ref().filter(|_| !report.reconnect);
-        let pending = current.map(|agent| agent.registered.to_pending_values().unwrap());
+        let copied = |agent: &Agent| self.registry.pending_values_of(&agent.registered).unwrap();
+        let pending = current.map(|agent| copied(agent).unwrap());
         let mut pending = pending.unwrap_or_else(PendingValues::empty);
         let mut declared = current.map(|agent| agent.declared.clone()).unwrap_or_default();
         self.set_catalogs(report.catalogs, &mut pending, &mut declared)?;

@@ -111,7 +111,7 @@ impl World {
     }
 
     fn take_pending(&mut self) -> PendingValues {
-        let current = || self.agent.as_ref()?.to_pending_values();
+        let current = || self.registry.pending_values_of(self.agent.as_ref()?).unwrap();
         self.pending.take().or_else(current).unwrap_or_else(PendingValues::empty)
     }
 

@@ -69,15 +69,16 @@ impl AgentSeries {
         self.check_size(limits)
     }
 
-    /// Checks the number of values and series, and the bytes of all rows' label values.
+    /// Checks the number of values, series and columns, and the bytes of all rows' label values.
     pub(crate) fn check_size(&self, limits: &Limits) -> Result<(), Code> {
         let tables = || self.slots.values().flat_map(Slot::tables);
         let series = tables().map(|(table, rows)| table.columns.len() * rows.len()).sum::<usize>();
+        let columns = tables().map(|(table, _)| table.columns.len()).sum::<usize>();
         let labels = tables().flat_map(|(_, rows)| rows.keys().flatten());
         if self.values().len() > limits.max_values as usize {
             return Err(Code::TooManyValues);
         }
-        if series > limits.max_series as usize {
+        if series.max(columns) > limits.max_series as usize {
             return Err(Code::TooManySeries);
         }
         if labels.map(|value| value.len()).sum::<usize>() > limits.max_label_bytes as usize {

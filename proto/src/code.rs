@@ -107,7 +107,7 @@ codes! {
     35 TooManyFamilies "too_many_families"
         "The catalog has too many families."
     36 TooManySeries "too_many_series"
-        "The agent has too many series, or its catalog too many columns."
+        "The agent has too many series, or its catalogs too many columns."
     37 DuplicateSeries "duplicate_series"
         "Two columns of a family can have the same labels."
     38 BadFamilyIndex "bad_family_index"
@@ -128,7 +128,8 @@ codes! {
     45 UnknownTable "unknown_table"
         "Rows name a catalog or table that does not exist, or one without row labels."
     46 BadRow "bad_row"
-        "Rows to add or remove are not ascending, incomplete, added twice, or do not exist."
+        "A row to remove does not exist, a row to add exists or is incomplete, or changes or rows are \
+         not ascending."
     47 TooManyRowChanges "too_many_row_changes"
         "Rows are added and removed far more often than a host needs."
     50 WrongValueCount "wrong_value_count"

@@ -91,30 +91,40 @@ impl TableRows {
     /// # Errors
     /// [`Violation::RowLabelTooLong`], or [`Violation::BadRow`] if
     /// - the table has no row labels,
-    /// - a position to remove is out of range or not above the one before,
-    /// - a row to add is incomplete, exists, or is not above the one before.
+    /// - a position to remove is not above the one before, or out of range,
+    /// - a row to add is incomplete, not above the one before, or exists.
     pub fn edit(
         &self,
         labels: usize,
         change: &RowChange<'_>,
     ) -> Result<(Self, Vec<RowEdit>), Violation> {
-        let bad = Violation::BadRow { table: change.table };
-        if labels == 0 || !change.added.len().is_multiple_of(labels) {
-            return Err(bad);
+        let (slot, table) = (change.slot, change.table);
+        let bad = |what| Violation::BadRow { slot, table, what };
+        if labels == 0 {
+            return Err(bad("the table has no row labels"));
+        }
+        if !change.added.len().is_multiple_of(labels) {
+            return Err(bad("a row to add is incomplete"));
         }
         let is_long = |value: &&str| value.len() > MAX_LABEL_VALUE_BYTES;
         if change.added.iter().any(is_long) {
-            return Err(Violation::RowLabelTooLong { table: change.table });
+            return Err(Violation::RowLabelTooLong { slot, table });
         }
-        let is_removed = |at: &u32| (*at as usize) < self.len;
-        if !change.removed.is_sorted_by(|a, b| a < b) || !change.removed.iter().all(is_removed) {
-            return Err(bad);
+        if !change.removed.is_sorted_by(|a, b| a < b) {
+            return Err(bad("the rows to remove are not ascending"));
         }
-        self.merge(labels, change).ok_or(bad)
+        if change.removed.last().is_some_and(|last| *last as usize >= self.len) {
+            return Err(bad("a row to remove does not exist"));
+        }
+        self.merge(labels, change).map_err(bad)
     }
 
-    /// Merges the remaining rows and the added ones; `None` if they are not ascending.
-    fn merge(&self, labels: usize, change: &RowChange<'_>) -> Option<(Self, Vec<RowEdit>)> {
+    /// Merges the remaining rows and the added ones. Returns an error if they are not ascending.
+    fn merge(
+        &self,
+        labels: usize,
+        change: &RowChange<'_>,
+    ) -> Result<(Self, Vec<RowEdit>), &'static str> {
         let added_bytes = change.added.iter().map(|value| 2 + value.len()).sum::<usize>();
         let mut merge = Merge {
             texts: Vec::with_capacity(self.texts.len() + added_bytes),
@@ -139,7 +149,7 @@ impl TableRows {
         for values in added {
             merge.add(values)?;
         }
-        Some((Self { len: merge.len, texts: merge.texts.into() }, merge.edits))
+        Ok((Self { len: merge.len, texts: merge.texts.into() }, merge.edits))
     }
 }
 
@@ -153,7 +163,7 @@ struct Merge {
 }
 
 impl Merge {
-    fn keep(&mut self, at: usize, row: &[u8]) -> Option<()> {
+    fn keep(&mut self, at: usize, row: &[u8]) -> Result<(), &'static str> {
         let start = self.texts.len();
         self.texts.extend_from_slice(row);
         self.end_row(start)?;
@@ -161,10 +171,10 @@ impl Merge {
             Some(RowEdit::Keep(rows)) if rows.end == at => rows.end += 1,
             _ => self.edits.push(RowEdit::Keep(at..at + 1)),
         }
-        Some(())
+        Ok(())
     }
 
-    fn add(&mut self, values: &[&str]) -> Option<()> {
+    fn add(&mut self, values: &[&str]) -> Result<(), &'static str> {
         let start = self.texts.len();
         for value in values {
             push_len(value.len(), &mut self.texts);
@@ -175,17 +185,23 @@ impl Merge {
             Some(RowEdit::Add(rows)) => *rows += 1,
             _ => self.edits.push(RowEdit::Add(1)),
         }
-        Some(())
+        Ok(())
     }
 
-    /// Ends the row that begins at `start`; `None` unless it is greater than the one before.
-    fn end_row(&mut self, start: usize) -> Option<()> {
+    /// Ends the row that begins at `start`. Returns an error unless it is greater than the one
+    /// before.
+    fn end_row(&mut self, start: usize) -> Result<(), &'static str> {
         let row = start..self.texts.len();
         let (last, now) = (&self.texts[self.last.clone()], &self.texts[row.clone()]);
-        let ascends = self.len == 0 || LabelValues(last).lt(LabelValues(now));
+        match LabelValues(last).cmp(LabelValues(now)) {
+            _ if self.len == 0 => {}
+            Ordering::Less => {}
+            Ordering::Equal => return Err("a row to add exists"),
+            Ordering::Greater => return Err("the rows to add are not ascending"),
+        }
         self.last = row;
         self.len += 1;
-        ascends.then_some(())
+        Ok(())
     }
 }
 

@@ -91,10 +91,10 @@ pub enum Violation {
     BadSlot { slot: u8 },
     #[error("catalog {slot} has no table {table} with row labels")]
     UnknownTable { slot: u8, table: u32 },
-    #[error("the rows of table {table} are not ascending, incomplete, or do not exist")]
-    BadRow { table: u32 },
-    #[error("a label value of a row of table {table} is too long")]
-    RowLabelTooLong { table: u32 },
+    #[error("catalog {slot}, table {table}: {what}")]
+    BadRow { slot: u8, table: u32, what: &'static str },
+    #[error("catalog {slot}, table {table}: a label value of a row is too long")]
+    RowLabelTooLong { slot: u8, table: u32 },
     #[error("{count} values in a report; at most {max} are allowed")]
     TooManyValues { count: u64, max: u32 },
     #[error("{bytes} bytes of values do not match {expected} expected values")]

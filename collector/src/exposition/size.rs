@@ -58,6 +58,11 @@ impl CatalogSize {
         bytes.into_iter().fold(0, usize::max)
     }
 
+    /// Returns the size of its own heap memory, in bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        size_of_val(&*self.rows)
+    }
+
     fn add_family(&mut self, family: &Family) {
         self.memory += size_of::<FamilyPlan>();
         let Some(kind) = family.kind else { return };

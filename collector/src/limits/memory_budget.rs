@@ -100,15 +100,22 @@ impl Reservation {
         Self { budget: Arc::clone(budget), bytes: 0 }
     }
 
-    /// Grows or shrinks the reservation to `bytes` if the limit allows it. Returns whether it did.
+    /// Grows the reservation to `bytes` if the limit allows it, or shrinks it, even if the limit is
+    /// exceeded. Returns whether it did.
     #[must_use]
     pub fn resize(&mut self, bytes: usize) -> bool {
-        if !self.budget.take(bytes.saturating_sub(self.bytes)) {
+        if bytes > self.bytes && !self.budget.take(bytes - self.bytes) {
             return false;
         }
         self.budget.give_back(self.bytes.saturating_sub(bytes));
         self.bytes = bytes;
         true
+    }
+
+    /// Replaces the reservation with the actual size, which stays taken.
+    pub fn settle(mut self, bytes: usize) {
+        self.budget.correct(self.bytes, bytes);
+        self.bytes = 0;
     }
 
     /// Returns the budget that the bytes belong to.
@@ -121,5 +128,24 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.budget.give_back(self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reservation_shrinks_while_the_limit_is_exceeded() {
+        let budget = Arc::new(MemoryBudget::new(100));
+        let mut reservation = budget.reserve(60).unwrap();
+        budget.correct(0, 50);
+        assert_eq!((reservation.resize(61), budget.taken()), (false, 110));
+        assert_eq!((reservation.resize(60), budget.taken()), (true, 110));
+        assert_eq!((reservation.resize(55), budget.taken()), (true, 105));
+        assert_eq!((reservation.resize(10), budget.taken()), (true, 60));
+        assert_eq!((reservation.resize(50), budget.taken()), (true, 100));
+        reservation.settle(20);
+        assert_eq!(budget.taken(), 70);
     }
 }

@@ -9,7 +9,6 @@ use fleetgauge_proto::{AgentId, Violation};
 use parking_lot::Mutex;
 
 use super::layout::Layout;
-use super::pending_values::PendingValues;
 use super::slab::SlabRow;
 use crate::clock::Millis;
 use crate::peers::handle::ConnectionHandle;
@@ -70,7 +69,8 @@ pub(super) struct OwnSeries {
 impl OwnSeries {
     /// Returns the bytes of the record, labels and values, and of the layout unless it is shared.
     pub(super) fn bytes(&self) -> usize {
-        size_of::<Self>() + self.labels.len() + self.layout.bytes() + size_of_val(&*self.values)
+        let layout = if self.layout.is_fixed() { 0 } else { self.layout.bytes() };
+        size_of::<Self>() + self.labels.len() + layout + size_of_val(&*self.values)
     }
 }
 
@@ -93,8 +93,8 @@ impl Series {
     }
 }
 
-/// Stores the values of a report. Returns their number. After an invalid report all values are absent, because some may
-/// be new and others old.
+/// Stores the values of a report. Returns their number. After an invalid report all values are
+/// absent, because some may be new and others old.
 pub(super) fn decode(
     values: &Values<'_>,
     own: &mut [f64],
@@ -144,14 +144,6 @@ impl RegisteredAgent {
             Series::Own(own) => decode(values, &mut own.values, &own.layout).map(Some),
             Series::Gone => Ok(None),
         }
-    }
-
-    /// Copies layout and values, to change them; `None` if another connection has taken over the
-    /// id.
-    #[must_use]
-    pub fn to_pending_values(&self) -> Option<PendingValues> {
-        let series = self.series.lock();
-        series.read(|_, layout, values| PendingValues::from_current(layout, values))
     }
 
     /// Returns the bytes of an agent with this id, without its series: the record, its reference

@@ -7,63 +7,17 @@
 //! limits are reached; then the least recently used is evicted first.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
 use std::sync::{Arc, Weak};
 
-use fleetgauge_proto::catalog::{Column, Family, FamilyKind, Table};
 use fleetgauge_proto::{Catalog, Code, Fingerprint};
+use hashbrown::DefaultHashBuilder;
 use parking_lot::Mutex;
 
-use super::families::{DECLARED_BYTES, NAME_BYTES};
-use crate::exposition::{CatalogSize, FamilyHead, Format, Plan, Renames, prefixes};
+use super::measured_catalog::MeasuredCatalog;
+use super::sample_names::{NamedFamilies, SampleNames};
+use crate::exposition::Plan;
 use crate::limits::memory_budget::MemoryBudget;
-
-/// A catalog with its size, before its plan is built.
-#[derive(Debug)]
-pub struct MeasuredCatalog {
-    catalog: Catalog,
-    size: CatalogSize,
-    /// Bytes of memory, its plan included.
-    memory: usize,
-    /// Maximum number of [`prefixes`] of its label names.
-    most_prefixes: usize,
-}
-
-impl MeasuredCatalog {
-    /// Returns the catalog.
-    #[must_use]
-    pub fn catalog(&self) -> &Catalog {
-        &self.catalog
-    }
-
-    /// Returns the maximum size of an agent's lines. `labels` are those of the agent, as written on
-    /// each line; `rows` are the number of rows of each table and the bytes of their labels.
-    #[must_use]
-    pub fn page_bytes(&self, labels: &str, rows: impl Iterator<Item = (usize, usize)>) -> usize {
-        let growth = self.renames(labels).growth();
-        self.size.page_bytes(labels.len() + growth, rows)
-    }
-
-    /// Returns the new names of those of an agent's static labels whose names the catalog has.
-    pub(crate) fn renames(&self, labels: &str) -> Renames {
-        Renames::of(labels, &self.catalog, self.most_prefixes)
-    }
-
-    /// Like [`Self::page_bytes`], before tables with row labels have rows.
-    #[must_use]
-    pub fn page_bytes_without_rows(&self, labels: &str) -> usize {
-        let rows = |table: &Table| (usize::from(table.row_labels.is_empty()), 0);
-        self.page_bytes(labels, self.catalog.tables.iter().map(rows))
-    }
-}
-
-impl From<Catalog> for MeasuredCatalog {
-    fn from(catalog: Catalog) -> Self {
-        let size = CatalogSize::of(&catalog);
-        let memory = memory(&catalog, &size);
-        let most_prefixes = catalog.label_names.iter().map(|name| prefixes(name)).max();
-        Self { catalog, size, memory, most_prefixes: most_prefixes.unwrap_or(0) }
-    }
-}
 
 /// A catalog in the store, with its plan.
 #[derive(Debug)]
@@ -72,6 +26,7 @@ pub struct CatalogEntry {
     fingerprint: Fingerprint,
     measured: MeasuredCatalog,
     plan: Plan,
+    names: SampleNames,
     /// Size of the catalog's payload, in bytes.
     bytes: usize,
     /// State of the store that contains this entry.
@@ -88,7 +43,7 @@ impl CatalogEntry {
     /// The catalog.
     #[must_use]
     pub fn catalog(&self) -> &Catalog {
-        &self.measured.catalog
+        self.measured.catalog()
     }
 
     /// Returns the catalog with its size.
@@ -101,6 +56,11 @@ impl CatalogEntry {
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Returns its families with their sample names.
+    pub(super) fn named_families(&self) -> NamedFamilies<'_> {
+        NamedFamilies { families: &self.catalog().families, names: &self.names }
     }
 }
 
@@ -146,43 +106,8 @@ pub struct CatalogLimits {
     pub bytes: usize,
 }
 
-/// Returns the bytes of memory of a catalog: with its plan, its family names and their metadata.
-fn memory(catalog: &Catalog, size: &CatalogSize) -> usize {
-    let label = |(name, value): (&str, &str)| 2 * size_of::<Box<str>>() + name.len() + value.len();
-    let column = |column: &Column| {
-        size_of::<Column>()
-            + size_of_val(&*column.parameters)
-            + column.width
-            + column.labels.iter().map(label).sum::<usize>()
-    };
-    let names = |names: &[Box<str>]| {
-        names.iter().map(|name| size_of::<Box<str>>() + name.len()).sum::<usize>()
-    };
-    let table = |table: &Table| {
-        size_of::<Table>()
-            + names(&table.row_labels)
-            + table.columns.iter().map(column).sum::<usize>()
-    };
-    let head = |family: &Family, kind: FamilyKind| {
-        let lines = Format::ALL.map(|format| FamilyHead::bytes(family, kind, format));
-        DECLARED_BYTES + lines.iter().sum::<usize>()
-    };
-    let family = |family: &Family| {
-        let texts = family.name.len() + family.unit.len() + family.help.len();
-        let names = family.sample_names().map(|name| name.len() + family.name.len() + NAME_BYTES);
-        let head = family.kind.map_or(0, |kind| head(family, kind));
-        size_of::<Family>() + texts + head + names.sum::<usize>()
-    };
-    size_of::<CatalogEntry>()
-        + RECORD_BYTES
-        + catalog.families.iter().map(family).sum::<usize>()
-        + catalog.tables.iter().map(table).sum::<usize>()
-        + names(&catalog.label_names)
-        + size.memory
-}
-
 /// Bytes of a catalog in the map and in `unused`. Both can be half empty after growth.
-const RECORD_BYTES: usize =
+pub(super) const RECORD_BYTES: usize =
     2 * (size_of::<(Fingerprint, KeptCatalog)>() + size_of::<(u64, Fingerprint)>());
 
 /// The catalogs of all agents.
@@ -190,6 +115,8 @@ const RECORD_BYTES: usize =
 pub struct CatalogStore {
     limits: CatalogLimits,
     budget: Arc<MemoryBudget>,
+    /// Hashes sample names. Its key is random, so that no agent can choose names with equal hashes.
+    hasher: DefaultHashBuilder,
     kept: Arc<Mutex<Kept>>,
 }
 
@@ -222,7 +149,7 @@ impl Kept {
         }
         if kept.pins == 0 && self.unused.remove(&kept.unused_since).is_some() {
             self.unused_bytes -= entry.bytes;
-            self.unused_memory -= entry.measured.memory;
+            self.unused_memory -= entry.measured.memory();
         }
         kept.pins += 1;
     }
@@ -238,7 +165,7 @@ impl Kept {
             kept.unused_since = self.moment;
             self.unused.insert(self.moment, entry.fingerprint);
             self.unused_bytes += entry.bytes;
-            self.unused_memory += entry.measured.memory;
+            self.unused_memory += entry.measured.memory();
         }
     }
 
@@ -254,14 +181,14 @@ impl Kept {
         let KeptCatalog { entry, .. } = self.by_fingerprint.remove(&fingerprint)?;
         self.bytes -= entry.bytes;
         self.unused_bytes -= entry.bytes;
-        self.unused_memory -= entry.measured.memory;
+        self.unused_memory -= entry.measured.memory();
         Some(entry)
     }
 }
 
 impl CatalogStore {
     pub(super) fn new(limits: CatalogLimits, budget: Arc<MemoryBudget>) -> Self {
-        Self { limits, budget, kept: Arc::default() }
+        Self { limits, budget, hasher: DefaultHashBuilder::default(), kept: Arc::default() }
     }
 
     /// Returns the catalog with this fingerprint.
@@ -283,11 +210,14 @@ impl CatalogStore {
         bytes: usize,
     ) -> Result<Pinned, Code> {
         let measured = catalog.into();
-        let memory = measured.memory;
+        let memory = measured.memory();
         if let Some(known) = self.take(&fingerprint, bytes, memory)? {
             return Ok(known);
         }
-        let plan = Plan::new(&measured.catalog);
+        let plan = Plan::new(measured.catalog());
+        #[expect(clippy::cast_possible_truncation, reason = "a part of the hash is enough")]
+        let hash = |name: &str| self.hasher.hash_one(name) as u32;
+        let names = SampleNames::new(&measured.catalog().families, hash);
         let mut kept = self.kept.lock();
         // Another agent can have added the same catalog meanwhile, or reached the limits.
         if let Some(known) = kept.find(&fingerprint) {
@@ -309,6 +239,7 @@ impl CatalogStore {
             fingerprint,
             measured,
             plan,
+            names,
             bytes,
             kept: Arc::downgrade(&self.kept),
         });
@@ -363,7 +294,7 @@ impl CatalogStore {
     /// Evicts the least recently used catalog; `None` if all are pinned.
     fn forget_oldest(&self, kept: &mut Kept) -> Option<Arc<CatalogEntry>> {
         let forgotten = kept.forget_oldest()?;
-        self.budget.give_back(forgotten.measured.memory);
+        self.budget.give_back(forgotten.measured.memory());
         Some(forgotten)
     }
 

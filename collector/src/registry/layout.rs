@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Weak};
 
-use fleetgauge_proto::Code;
 use fleetgauge_proto::catalog::Table;
 use fleetgauge_proto::report::TableShape;
-use fleetgauge_proto::rows::TableRows;
 use parking_lot::Mutex;
 
+use super::IDLE_SLOTS;
 use super::catalogs::{CatalogEntry, Pinned};
-use super::row_store::{RowStore, SharedRows};
+use super::measured_catalog::MeasuredCatalog;
+use super::row_store::SharedRows;
 use crate::exposition::label_bytes;
 
 /// Minimum number of shared layouts that are stored before those without agents are removed.
@@ -29,8 +29,11 @@ pub struct Layout {
 #[derive(Debug, Clone)]
 pub(super) struct Section {
     catalog: Pinned,
-    /// Rows of the tables with row labels, in the order of these tables.
-    rows: Vec<SharedRows>,
+    /// Rows of the tables with row labels, in the order of these tables; empty while none of them
+    /// has rows, so that a Hello that names a catalog of many tables takes no memory for them.
+    rows: Box<[SharedRows]>,
+    /// Number of values.
+    cells: usize,
 }
 
 /// A table of a layout.
@@ -88,9 +91,15 @@ impl Layout {
         self.sections.iter().flatten().map(|section| section.catalog.entry())
     }
 
+    /// Returns the catalogs with their slots.
+    pub(super) fn slots(&self) -> impl Iterator<Item = (usize, &CatalogEntry)> {
+        let slots = self.sections.iter().enumerate();
+        slots.filter_map(|(slot, section)| Some((slot, &**section.as_ref()?.catalog.entry())))
+    }
+
     /// Whether no table has row labels. Agents with the same catalogs then share the layout.
     pub(super) fn is_fixed(&self) -> bool {
-        self.catalogs().all(|catalog| catalog.catalog().is_fixed())
+        self.measured().all(|catalog| catalog.labelled_tables == 0)
     }
 
     /// Whether the other layout has the same catalogs in the same slots.
@@ -106,7 +115,7 @@ impl Layout {
         let mut start = 0;
         self.sections.iter().flatten().map(move |section| {
             let begin = start;
-            start += section.cells();
+            start += section.cells;
             (section.catalog.entry(), section.tables(begin))
         })
     }
@@ -130,23 +139,48 @@ impl Layout {
         self.sections.iter().flatten().map(section).sum()
     }
 
-    /// Returns the bytes of memory that are not shared with other agents.
+    /// Returns the bytes of memory, without the catalogs and rows that agents share.
     pub(super) fn bytes(&self) -> usize {
-        let rows = self.sections.iter().flatten().map(|section| section.rows.len()).sum::<usize>();
-        if rows == 0 {
-            // `LayoutStore` shares it.
-            return 0;
-        }
-        2 * size_of::<usize>()
-            + size_of::<Self>()
-            + self.sections.len() * size_of::<Option<Section>>()
-            + rows * size_of::<SharedRows>()
+        let rows = self.sections.iter().flatten().map(|section| section.rows.len()).sum();
+        bytes(self.sections.len(), rows)
+    }
+
+    /// Returns the bytes of memory after the catalog of a slot is set.
+    pub(super) fn bytes_with_catalog(&self, slot: usize) -> usize {
+        let others = self.sections.iter().enumerate().filter(|(other, _)| *other != slot);
+        let rows = others.filter_map(|(_, section)| Some(section.as_ref()?.rows.len())).sum();
+        bytes(self.sections.len().max(slot + 1), rows)
+    }
+
+    /// Returns the bytes of memory after tables of these slots get rows.
+    pub(super) fn bytes_with_rows(&self, slots: impl Fn(usize) -> bool) -> usize {
+        let rows = |(slot, section): (usize, &Option<Section>)| {
+            let section = section.as_ref()?;
+            let all = section.catalog.entry().measured().labelled_tables;
+            Some(if slots(slot) { all } else { section.rows.len() })
+        };
+        bytes(self.sections.len(), self.sections.iter().enumerate().filter_map(rows).sum())
+    }
+
+    /// Returns the bytes of memory of a layout that agents share, with its entry in
+    /// [`LayoutStore`], which can be half empty after growth.
+    pub(super) fn shared_bytes(&self) -> usize {
+        self.bytes() + 2 * size_of::<Entry>() + self.sections.len() * size_of::<Option<u64>>()
+    }
+
+    fn measured(&self) -> impl Iterator<Item = &MeasuredCatalog> {
+        self.catalogs().map(|catalog| catalog.measured())
+    }
+
+    /// Returns the number of columns of all tables.
+    pub(super) fn columns(&self) -> usize {
+        self.measured().map(|catalog| catalog.columns).sum()
     }
 
     /// Returns the number of values.
     #[must_use]
     pub fn cells(&self) -> usize {
-        self.sections.iter().flatten().map(Section::cells).sum()
+        self.sections.iter().flatten().map(|section| section.cells).sum()
     }
 
     /// Returns the number of series.
@@ -160,12 +194,12 @@ impl Layout {
     #[must_use]
     pub fn rows(&self) -> usize {
         let sections = self.sections.iter().flatten();
-        sections.flat_map(|section| &section.rows).map(|rows| rows.len()).sum()
+        sections.flat_map(|section| &*section.rows).map(|rows| rows.len()).sum()
     }
 
     /// Returns the place of the values of a slot.
     pub(super) fn place(&self, slot: usize) -> Range<usize> {
-        let cells = |section: &Option<Section>| section.as_ref().map_or(0, Section::cells);
+        let cells = |section: &Option<Section>| section.as_ref().map_or(0, |own| own.cells);
         let start = self.sections.iter().take(slot).map(cells).sum::<usize>();
         start..start + self.sections.get(slot).map_or(0, cells)
     }
@@ -182,7 +216,7 @@ impl Layout {
         let mut end = 0;
         self.sections.iter().enumerate().flat_map(move |(slot, section)| {
             let start = end;
-            end += section.as_ref().map_or(0, Section::cells);
+            end += section.as_ref().map_or(0, |section| section.cells);
             let tables = section.iter().flat_map(move |section| section.tables(start).enumerate());
             let labelled = tables.filter_map(|(index, placed)| Some((index, placed, placed.rows?)));
             labelled.enumerate().map(move |(rows_index, (index, placed, rows))| {
@@ -192,36 +226,46 @@ impl Layout {
         })
     }
 
-    /// Replaces the rows of a table with row labels.
-    pub(super) fn set_rows(&mut self, slot: usize, rows_index: usize, rows: SharedRows) {
-        let section = self.sections.get_mut(slot).and_then(Option::as_mut);
-        if let Some(own) = section.and_then(|section| section.rows.get_mut(rows_index)) {
-            *own = rows;
+    /// Replaces the rows of tables with row labels: each by slot, and index among these tables of
+    /// the catalog.
+    pub(super) fn set_rows(&mut self, changed: Vec<(usize, usize, SharedRows)>) {
+        for (slot, index, rows) in changed {
+            if let Some(section) = self.sections.get_mut(slot).and_then(Option::as_mut) {
+                section.set_rows(index, rows);
+            }
         }
+        self.sections.iter_mut().flatten().for_each(Section::count);
     }
 
     /// Returns the bytes of all rows' label values.
     pub(super) fn row_label_bytes(&self) -> usize {
         let sections = self.sections.iter().flatten();
-        sections.flat_map(|section| &section.rows).map(|rows| rows.label_bytes()).sum()
+        sections.flat_map(|section| &*section.rows).map(|rows| rows.label_bytes()).sum()
     }
 }
 
+/// Returns the bytes of memory of a layout with this many slots and rows of tables.
+fn bytes(slots: usize, rows: usize) -> usize {
+    2 * size_of::<usize>()
+        + size_of::<Layout>()
+        + slots * size_of::<Option<Section>>()
+        + rows * size_of::<SharedRows>()
+}
+
 impl Section {
-    /// Creates the section of a catalog whose tables with row labels have no rows.
-    pub(super) fn new(catalog: Pinned, store: &RowStore) -> Result<Self, Code> {
-        let tables = &catalog.entry().catalog().tables;
-        let labelled = tables.iter().filter(|table| !table.row_labels.is_empty());
-        let rows =
-            labelled.map(|_| store.intern(TableRows::default())).collect::<Result<_, _>>()?;
-        Ok(Self { catalog, rows })
+    /// Creates the section of a catalog whose tables with row labels have no rows. Takes constant
+    /// time and memory.
+    pub(super) fn new(catalog: Pinned) -> Self {
+        let cells = catalog.entry().measured().cells_without_rows;
+        Self { catalog, rows: Box::default(), cells }
     }
 
     fn tables(&self, start: usize) -> impl Iterator<Item = PlacedTable<'_>> {
         let mut rows = self.rows.iter();
         let mut start = start;
         self.catalog.entry().catalog().tables.iter().map(move |table| {
-            let rows = if table.row_labels.is_empty() { None } else { rows.next() };
+            let is_labelled = !table.row_labels.is_empty();
+            let rows = is_labelled.then(|| rows.next().unwrap_or(SharedRows::NONE));
             let placed = PlacedTable { table, rows, start };
             start += placed.cells();
             placed
@@ -229,13 +273,35 @@ impl Section {
     }
 
     pub(super) fn cells(&self) -> usize {
-        self.tables(0).map(|placed| placed.cells()).sum()
+        self.cells
+    }
+
+    /// Replaces the rows of a table. [`Self::count`] must follow.
+    fn set_rows(&mut self, index: usize, rows: SharedRows) {
+        if self.rows.is_empty() {
+            let tables = self.catalog.entry().measured().labelled_tables;
+            self.rows = vec![SharedRows::default(); tables].into();
+        }
+        if let Some(own) = self.rows.get_mut(index) {
+            *own = rows;
+        }
+    }
+
+    /// Counts the values after rows have changed.
+    fn count(&mut self) {
+        if self.rows.iter().all(|rows| rows.is_empty()) {
+            self.rows = Box::default();
+        }
+        self.cells = self.tables(0).map(|placed| placed.cells()).sum();
     }
 }
 
 /// Layouts without tables with row labels: all agents with the same catalogs share one.
 #[derive(Debug, Default)]
 pub(super) struct LayoutStore(Mutex<SharedLayouts>);
+
+/// The keys of a layout's catalogs, and the layout.
+type Entry = (Vec<Option<u64>>, Weak<Layout>);
 
 #[derive(Debug, Default)]
 struct SharedLayouts {
@@ -259,17 +325,33 @@ impl LayoutStore {
             return known;
         }
         if layouts.by_catalogs.len() >= layouts.sweep_at {
-            layouts.by_catalogs.retain(|_, known| known.strong_count() > 0);
-            layouts.sweep_at = 2 * layouts.by_catalogs.len() + MIN_SWEEP;
+            layouts.sweep();
         }
         let layout = Arc::new(layout);
         layouts.by_catalogs.insert(key, Arc::downgrade(&layout));
         layout
     }
 
+    /// Frees idle capacity. There are at most as many layouts in use as `agents`.
+    pub(super) fn shrink(&self, agents: usize) {
+        let mut layouts = self.0.lock();
+        if layouts.by_catalogs.capacity() > IDLE_SLOTS + 8 * agents {
+            layouts.sweep();
+            layouts.by_catalogs.shrink_to_fit();
+        }
+    }
+
     /// Returns the number of layouts, also of those without agents that were not removed yet.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.0.lock().by_catalogs.len()
+    }
+}
+
+impl SharedLayouts {
+    /// Removes the layouts without agents.
+    fn sweep(&mut self) {
+        self.by_catalogs.retain(|_, known| known.strong_count() > 0);
+        self.sweep_at = 2 * self.by_catalogs.len() + MIN_SWEEP;
     }
 }

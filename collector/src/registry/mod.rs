@@ -12,9 +12,11 @@ mod catalogs;
 mod families;
 mod fleet_shard;
 mod layout;
+mod measured_catalog;
 mod pending_values;
 mod read;
 mod row_store;
+mod sample_names;
 mod slab;
 mod stripe;
 mod totals;
@@ -22,9 +24,7 @@ mod totals;
 use std::sync::Arc;
 
 use dashmap::{DashMap, Entry};
-use fleetgauge_proto::message::RowChange;
-use fleetgauge_proto::report::Values;
-use fleetgauge_proto::{AgentId, Code, Limits};
+use fleetgauge_proto::{AgentId, Code};
 use parking_lot::Mutex;
 
 use crate::clock::Millis;
@@ -32,10 +32,11 @@ use crate::limits::memory_budget::MemoryBudget;
 use crate::peers::handle::{ConnectionHandle, Signal};
 
 pub use agent::{PendingAgent, RegisteredAgent};
-pub use catalogs::{CatalogEntry, CatalogLimits, CatalogStore, MeasuredCatalog, Pinned};
+pub use catalogs::{CatalogEntry, CatalogLimits, CatalogStore, Pinned};
 pub use families::{GaugeFamily, Pins};
 pub use fleet_shard::FleetShard;
 pub use layout::{Layout, PlacedTable};
+pub use measured_catalog::MeasuredCatalog;
 pub use pending_values::{NotChanged, PendingValues};
 pub(crate) use slab::BlockView;
 
@@ -116,8 +117,10 @@ impl Registry {
         &self.budget
     }
 
-    /// Frees idle capacity of the map, for example after a fleet has disconnected.
+    /// Frees idle capacity, for example after a fleet has disconnected.
     pub(crate) fn shrink(&self) {
+        self.rows.shrink();
+        self.layouts.shrink(self.agents.len());
         if self.agents.capacity() > IDLE_SLOTS + 8 * self.agents.len() {
             self.agents.shrink_to_fit();
         }
@@ -165,48 +168,6 @@ impl Registry {
         self.agents.get(id).map(|agent| Arc::clone(&agent.key().0))
     }
 
-    /// Sets the catalog of a slot of pending values.
-    ///
-    /// # Errors
-    /// [`Code::CollectorFull`] if the memory limit is reached.
-    pub fn set_catalog(
-        &self,
-        pending: &mut PendingValues,
-        slot: usize,
-        catalog: Pinned,
-    ) -> Result<(), Code> {
-        pending.set_catalog(slot, catalog, &self.rows)?;
-        self.charge(pending)
-    }
-
-    /// Adds and removes rows of pending values. There must be at most one change for each table.
-    ///
-    /// # Errors
-    /// [`NotChanged`]
-    pub fn change_rows(
-        &self,
-        pending: &mut PendingValues,
-        changes: &[RowChange<'_>],
-        limits: &Limits,
-    ) -> Result<(), NotChanged> {
-        pending.change_rows(changes, limits, &self.rows)?;
-        self.charge(pending).map_err(NotChanged::Full)
-    }
-
-    /// Writes the values of a report into pending values.
-    ///
-    /// # Errors
-    /// [`NotChanged`]
-    pub fn apply(
-        &self,
-        pending: &mut PendingValues,
-        values: &Values<'_>,
-    ) -> Result<(), NotChanged> {
-        values.check_count(pending.layout().cells())?;
-        self.take_by(|| pending.charge_all(&self.budget)).map_err(NotChanged::Full)?;
-        Ok(pending.apply(values)?)
-    }
-
     /// Registers an agent at its first report, with the values of that report. Replaces an older
     /// connection of the same host.
     ///
@@ -235,6 +196,11 @@ impl Registry {
         then: impl FnOnce(),
     ) -> Result<Entered, Code> {
         let PendingAgent { id, host_nonce, labels, handle } = pending;
+        let (layout, values, mut charge) = values.into_parts(&self.budget);
+        let layout = self.layouts.share(layout);
+        let series = OwnSeries { labels: labels.clone(), layout, values, index: 0 };
+        let own_bytes = RegisteredAgent::bytes(id);
+        self.take_by(|| charge.resize(series.bytes() + own_bytes))?;
         let mut stripe = self.stripe(id).lock();
         let before = self.find(id).filter(|agent| !agent.is(handle.session()));
         if let Some(agent) = &before
@@ -242,11 +208,6 @@ impl Registry {
         {
             return Err(Code::IdConflict);
         }
-        let (layout, values) = values.into_parts();
-        let layout = self.layouts.share(layout);
-        let series = OwnSeries { labels: labels.clone(), layout, values, index: 0 };
-        let needed = series.bytes() + RegisteredAgent::bytes(id);
-        self.take(needed)?;
         let mut takeovers = Takeovers::default();
         if let Some(agent) = &before {
             takeovers.clone_from(&agent.takeovers);
@@ -267,7 +228,7 @@ impl Registry {
         });
         self.totals.add(&series.layout);
         let bytes = stripe.insert(&agent, &mut agent.series.lock(), series);
-        self.budget.correct(needed, bytes + RegisteredAgent::bytes(id));
+        charge.settle(bytes + own_bytes);
         match self.agents.entry(ById(Arc::clone(&agent))) {
             Entry::Occupied(previous) => drop(previous.replace_entry(())),
             Entry::Vacant(slot) => drop(slot.insert(())),
@@ -292,19 +253,14 @@ impl Registry {
         agent: &Arc<RegisteredAgent>,
         pending: PendingValues,
     ) -> Result<Option<Vec<Box<str>>>, Code> {
-        let (layout, values) = pending.into_parts();
+        let Some(labels) = agent.labels() else { return Ok(None) };
+        let (layout, values, mut charge) = pending.into_parts(&self.budget);
+        let series = OwnSeries { labels, layout: self.layouts.share(layout), values, index: 0 };
+        self.take_by(|| charge.resize(series.bytes()))?;
         // A snapshot must not see the new catalogs before the previous ones have freed their names.
         let mut stripe = self.stripe(&agent.id).lock();
         let mut place = agent.series.lock();
         let Some((before, freed)) = stripe.remove(&mut place) else { return Ok(None) };
-        let labels = before.labels.clone();
-        let series = OwnSeries { labels, layout: self.layouts.share(layout), values, index: 0 };
-        let needed = series.bytes();
-        if let Err(full) = self.take(needed) {
-            let bytes = stripe.insert(agent, &mut place, before);
-            self.budget.correct(freed, bytes);
-            return Err(full);
-        }
         let suppressed = if series.layout.has_catalogs_of(&before.layout) {
             Vec::new()
         } else {
@@ -319,7 +275,8 @@ impl Registry {
         drop(place);
         drop(stripe);
         drop(before);
-        self.budget.correct(needed + freed, bytes);
+        charge.settle(bytes);
+        self.budget.give_back(freed);
         Ok(Some(suppressed))
     }
 
@@ -364,17 +321,12 @@ impl Registry {
         self.families.lock().leave(&series.layout);
     }
 
-    /// Takes memory for an agent.
+    /// Takes memory, in bytes.
     fn take(&self, bytes: usize) -> Result<(), Code> {
         self.take_by(|| self.budget.take(bytes))
     }
 
-    /// Takes memory for pending values, until they are visible or dropped.
-    fn charge(&self, pending: &mut PendingValues) -> Result<(), Code> {
-        self.take_by(|| pending.charge(&self.budget))
-    }
-
-    /// Takes memory. If that fails, evicts unused catalogs and tries again.
+    /// Takes memory. If that fails, evicts unused catalogs and tries again. The caller holds no lock.
     fn take_by(&self, mut take: impl FnMut() -> bool) -> Result<(), Code> {
         if take() {
             return Ok(());

@@ -1,10 +1,8 @@
 //! Values under construction: an agent's layout and values between Catalog or Rows frames and the
 //! next Report, which makes them visible.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use fleetgauge_proto::catalog::Family;
 use fleetgauge_proto::message::RowChange;
 use fleetgauge_proto::report::{ABSENT, Values};
 use fleetgauge_proto::rows::{RowEdit, TableRows};
@@ -12,7 +10,8 @@ use fleetgauge_proto::{Code, Limits, Violation};
 
 use super::catalogs::Pinned;
 use super::layout::{LabelledTable, Layout, Section};
-use super::row_store::RowStore;
+use super::sample_names::common_name;
+use super::{RegisteredAgent, Registry};
 use crate::limits::memory_budget::{MemoryBudget, Reservation};
 
 /// A layout and values that no page shows yet.
@@ -22,7 +21,9 @@ pub struct PendingValues {
     /// The values of the layout; empty while all are absent, so that a catalog or rows without a
     /// report take no memory for values.
     values: Vec<f64>,
-    /// Memory of both, taken from the limit until they are visible.
+    /// One bit for each slot whose catalog was set after the last check.
+    unchecked: u16,
+    /// Memory of layout and values, taken from the limit until they are visible.
     charge: Option<Reservation>,
 }
 
@@ -38,15 +39,10 @@ pub enum NotChanged {
 }
 
 impl PendingValues {
-    /// Continues from the values of an agent.
-    pub(super) fn from_current(layout: &Layout, values: &[f64]) -> Self {
-        Self { layout: layout.clone(), values: values.to_vec(), charge: None }
-    }
-
     /// Creates values without catalogs.
     #[must_use]
     pub fn empty() -> Self {
-        Self { layout: Layout::default(), values: Vec::new(), charge: None }
+        Self { layout: Layout::default(), values: Vec::new(), unchecked: 0, charge: None }
     }
 
     /// Returns the layout.
@@ -55,44 +51,13 @@ impl PendingValues {
         &self.layout
     }
 
-    /// Takes the memory of layout and values from the budget. Returns whether the limit allows it.
-    #[must_use]
-    pub(super) fn charge(&mut self, budget: &Arc<MemoryBudget>) -> bool {
-        self.charge_for(self.values.len(), budget)
-    }
-
-    /// Like [`Self::charge`], before all values are stored.
-    #[must_use]
-    pub(super) fn charge_all(&mut self, budget: &Arc<MemoryBudget>) -> bool {
-        self.charge_for(self.layout.cells(), budget)
-    }
-
-    fn charge_for(&mut self, values: usize, budget: &Arc<MemoryBudget>) -> bool {
-        let bytes = values * size_of::<f64>() + self.layout.bytes();
-        self.charge.get_or_insert_with(|| Reservation::empty(budget)).resize(bytes)
-    }
-
-    /// Gives the memory back to the budget, and returns layout and values.
-    pub(super) fn into_parts(self) -> (Layout, Box<[f64]>) {
-        (self.layout, self.values.into())
-    }
-
-    /// Sets the catalog of a slot. Its tables with row labels have no rows then, and all its values
-    /// are absent.
-    pub(super) fn set_catalog(
-        &mut self,
-        slot: usize,
-        catalog: Pinned,
-        rows: &RowStore,
-    ) -> Result<(), Code> {
-        let section = Section::new(catalog, rows)?;
-        let cells = section.cells();
-        let place = self.layout.place(slot);
-        self.layout.set(slot, section);
-        if !self.values.is_empty() {
-            self.values.splice(place, std::iter::repeat_n(ABSENT, cells));
-        }
-        Ok(())
+    /// Returns layout, values, and the memory taken for both.
+    pub(super) fn into_parts(
+        self,
+        budget: &Arc<MemoryBudget>,
+    ) -> (Layout, Box<[f64]>, Reservation) {
+        let charge = self.charge.unwrap_or_else(|| Reservation::empty(budget));
+        (self.layout, self.values.into(), charge)
     }
 
     /// Returns the number of rows that changes add and remove; they ascend by slot and table. Each
@@ -110,94 +75,35 @@ impl PendingValues {
         changes.iter().map(changed).sum()
     }
 
-    /// Adds and removes rows. The values of new rows are absent. Takes time in proportion to all
-    /// tables, values and changes together.
-    ///
-    /// # Errors
-    /// [`NotChanged`]; layout and values are then unchanged.
-    pub(super) fn change_rows(
-        &mut self,
-        changes: &[RowChange<'_>],
-        limits: &Limits,
-        store: &RowStore,
-    ) -> Result<(), NotChanged> {
-        let edited = edit(&self.layout, changes)?;
-        let cells = self.check_size(&edited, limits)?;
-        let values =
-            if self.values.is_empty() { Vec::new() } else { self.moved_values(&edited, cells) };
-        let stored = edited.into_iter().map(|edited| {
-            let LabelledTable { slot, rows_index, .. } = edited.before;
-            store.intern(edited.rows).map(|rows| (slot, rows_index, rows))
-        });
-        let stored = stored.collect::<Result<Vec<_>, _>>().map_err(NotChanged::Full)?;
-        for (slot, rows_index, rows) in stored {
-            self.layout.set_rows(slot, rows_index, rows);
-        }
-        self.values = values;
-        Ok(())
-    }
-
-    /// Returns the values of the rows after a change.
-    fn moved_values(&self, edited: &[EditedTable<'_>], cells: usize) -> Vec<f64> {
-        let mut values = Vec::with_capacity(cells);
-        let mut copied = 0;
-        for edited in edited {
-            values.extend_from_slice(&self.values[copied..edited.before.start]);
-            copied = edited.move_values(&self.values, &mut values);
-        }
-        values.extend_from_slice(&self.values[copied..]);
-        values
-    }
-
-    /// Checks the limits of all rows together. Returns the number of values.
-    fn check_size(&self, edited: &[EditedTable<'_>], limits: &Limits) -> Result<usize, Violation> {
-        // Adds before it subtracts, because the result cannot be negative.
-        let total = |now: usize, of_row: &dyn Fn(&LabelledTable<'_>) -> usize| {
-            let after = edited.iter().map(|edited| edited.rows.len() * of_row(&edited.before));
-            let before =
-                edited.iter().map(|edited| edited.before.rows.len() * of_row(&edited.before));
-            now + after.sum::<usize>() - before.sum::<usize>()
-        };
-        let cells = total(self.layout.cells(), &|before| before.table.width);
-        if cells > limits.max_values as usize {
-            return Err(Violation::TooManyValues { count: cells as u64, max: limits.max_values });
-        }
-        let count = total(self.layout.series(), &|before| before.table.columns.len());
-        if count > limits.max_series as usize {
-            return Err(Violation::TooManySeries { count, max: limits.max_series });
-        }
-        let after = edited.iter().map(|edited| edited.rows.label_bytes()).sum::<usize>();
-        let before = edited.iter().map(|edited| edited.before.rows.label_bytes()).sum::<usize>();
-        let bytes = self.layout.row_label_bytes() + after - before;
-        if bytes > limits.max_label_bytes as usize {
-            return Err(Violation::LabelsTooLong { bytes, max: limits.max_label_bytes });
-        }
-        Ok(cells)
-    }
-
-    /// Checks that the catalogs fit together: their size, and that no two have a family name.
+    /// Checks that the catalogs fit together: their size, and that no two have a sample name in
+    /// common. Takes time in proportion to the names of the catalogs that were set after the last
+    /// check.
     ///
     /// # Errors
     /// The first [`Violation`] found.
-    pub fn check_catalogs(&self, limits: &Limits) -> Result<(), Violation> {
+    pub fn check_catalogs(&mut self, limits: &Limits) -> Result<(), Violation> {
         let cells = self.layout.cells();
         if cells > limits.max_values as usize {
             return Err(Violation::TooManyValues { count: cells as u64, max: limits.max_values });
+        }
+        // All that takes time in proportion to the tables comes after this bound on their number.
+        let count = self.layout.columns();
+        if count > limits.max_series as usize {
+            return Err(Violation::TooManyColumns { count, max: limits.max_series });
         }
         let count = self.layout.series();
         if count > limits.max_series as usize {
             return Err(Violation::TooManySeries { count, max: limits.max_series });
         }
-        if self.layout.catalogs().nth(1).is_none() {
-            return Ok(());
+        let (mut new, mut old) = (Vec::new(), Vec::new());
+        for (slot, catalog) in self.layout.slots() {
+            let is_new = self.unchecked >> slot & 1 == 1;
+            (if is_new { &mut new } else { &mut old }).push(catalog.named_families());
         }
-        let mut names = HashSet::new();
-        let families = self.layout.catalogs().flat_map(|catalog| &catalog.catalog().families);
-        for name in families.flat_map(Family::sample_names) {
-            if let Some(taken) = names.replace(name) {
-                return Err(Violation::DuplicateFamily(taken.into()));
-            }
+        if let Some(name) = common_name(&new, &old) {
+            return Err(Violation::DuplicateFamily(name.into()));
         }
+        self.unchecked = 0;
         Ok(())
     }
 
@@ -248,18 +154,11 @@ impl EditedTable<'_> {
     }
 }
 
-/// Applies changes to the rows of a layout. Returns the changed tables by slot and index.
+/// Applies changes to the rows of a layout. Returns the changed tables.
 fn edit<'a>(
     layout: &'a Layout,
     changes: &[RowChange<'_>],
 ) -> Result<Vec<EditedTable<'a>>, Violation> {
-    let mut sorted: Vec<_> = changes.iter().collect();
-    sorted.sort_by_key(|change| (change.slot, change.table));
-    let is_same =
-        |pair: &&[&RowChange<'_>]| (pair[0].slot, pair[0].table) == (pair[1].slot, pair[1].table);
-    if let Some(pair) = sorted.windows(2).find(is_same) {
-        return Err(Violation::BadRow { table: pair[0].table });
-    }
     let mut tables = layout.labelled_tables().peekable();
     let edit = |change: &RowChange<'_>| {
         let place = (usize::from(change.slot), change.table as usize);
@@ -270,5 +169,156 @@ fn edit<'a>(
         let (rows, edits) = before.rows.edit(before.table.row_labels.len(), change)?;
         Ok(EditedTable { before, rows, edits })
     };
-    sorted.into_iter().map(edit).collect()
+    changes.iter().map(edit).collect()
+}
+
+/// Checks the limits of all rows together. Returns the number of values.
+fn check_size(
+    layout: &Layout,
+    edited: &[EditedTable<'_>],
+    limits: &Limits,
+) -> Result<usize, Violation> {
+    // Adds before it subtracts, because the result cannot be negative.
+    let total = |now: usize, of_row: &dyn Fn(&LabelledTable<'_>) -> usize| {
+        let after = edited.iter().map(|edited| edited.rows.len() * of_row(&edited.before));
+        let before = edited.iter().map(|edited| edited.before.rows.len() * of_row(&edited.before));
+        now + after.sum::<usize>() - before.sum::<usize>()
+    };
+    let cells = total(layout.cells(), &|before| before.table.width);
+    if cells > limits.max_values as usize {
+        return Err(Violation::TooManyValues { count: cells as u64, max: limits.max_values });
+    }
+    let count = total(layout.series(), &|before| before.table.columns.len());
+    if count > limits.max_series as usize {
+        return Err(Violation::TooManySeries { count, max: limits.max_series });
+    }
+    let after = edited.iter().map(|edited| edited.rows.label_bytes()).sum::<usize>();
+    let before = edited.iter().map(|edited| edited.before.rows.label_bytes()).sum::<usize>();
+    let bytes = layout.row_label_bytes() + after - before;
+    if bytes > limits.max_label_bytes as usize {
+        return Err(Violation::LabelsTooLong { bytes, max: limits.max_label_bytes });
+    }
+    Ok(cells)
+}
+
+/// Returns the values of the rows after a change.
+fn moved_values(before: &[f64], edited: &[EditedTable<'_>], cells: usize) -> Vec<f64> {
+    let mut values = Vec::with_capacity(cells);
+    let mut copied = 0;
+    for edited in edited {
+        values.extend_from_slice(&before[copied..edited.before.start]);
+        copied = edited.move_values(before, &mut values);
+    }
+    values.extend_from_slice(&before[copied..]);
+    values
+}
+
+impl Registry {
+    /// Copies the layout and values of an agent, to change them; `None` if another connection has
+    /// taken over the id.
+    ///
+    /// # Errors
+    /// [`Code::CollectorFull`] if the memory limit is reached.
+    pub fn pending_values_of(
+        &self,
+        agent: &RegisteredAgent,
+    ) -> Result<Option<PendingValues>, Code> {
+        let read = |_: &str, layout: &Arc<Layout>, values: &[f64]| (layout.bytes(), values.len());
+        let Some((layout, values)) = agent.series.lock().read(read) else { return Ok(None) };
+        let mut pending = PendingValues::empty();
+        self.charge(&mut pending.charge, layout, values)?;
+        // Only the session of the agent changes its layout.
+        let series = agent.series.lock();
+        Ok(series.read(|_, layout, values| PendingValues {
+            layout: Layout::clone(layout),
+            values: values.to_vec(),
+            ..pending
+        }))
+    }
+
+    /// Sets the catalog of a slot of pending values. Its tables with row labels have no rows then,
+    /// and all its values are absent.
+    ///
+    /// # Errors
+    /// [`Code::CollectorFull`] if the memory limit is reached.
+    pub fn set_catalog(
+        &self,
+        pending: &mut PendingValues,
+        slot: usize,
+        catalog: Pinned,
+    ) -> Result<(), Code> {
+        let PendingValues { layout, values, unchecked, charge } = pending;
+        let section = Section::new(catalog);
+        let place = layout.place(slot);
+        let (before, after) =
+            if values.is_empty() { (0, 0) } else { (place.len(), section.cells()) };
+        self.charge(charge, layout.bytes_with_catalog(slot), values.len() + after - before)?;
+        layout.set(slot, section);
+        if !values.is_empty() {
+            values.splice(place, std::iter::repeat_n(ABSENT, after));
+        }
+        *unchecked |= 1 << slot;
+        Ok(())
+    }
+
+    /// Adds and removes rows of pending values. The values of new rows are absent. The changes
+    /// ascend by slot and table. Takes time in proportion to all tables, values and changes
+    /// together.
+    ///
+    /// # Errors
+    /// [`NotChanged`]; layout and values are then unchanged.
+    pub fn change_rows(
+        &self,
+        pending: &mut PendingValues,
+        changes: &[RowChange<'_>],
+        limits: &Limits,
+    ) -> Result<(), NotChanged> {
+        let PendingValues { layout, values, charge, .. } = pending;
+        let edited = edit(layout, changes)?;
+        let cells = check_size(layout, &edited, limits)?;
+        let is_absent = values.is_empty();
+        let cells = if is_absent { 0 } else { cells };
+        let has_rows = |edited: &EditedTable<'_>| !edited.rows.is_empty();
+        let slots =
+            edited.iter().filter(|edited| has_rows(edited)).map(|edited| edited.before.slot);
+        let slots = slots.fold(0_u16, |slots, slot| slots | 1 << slot);
+        let bytes = layout.bytes_with_rows(|slot| slots >> slot & 1 == 1);
+        self.charge(charge, bytes, cells).map_err(NotChanged::Full)?;
+        let moved = if is_absent { Vec::new() } else { moved_values(values, &edited, cells) };
+        let stored = edited.into_iter().map(|edited| {
+            let LabelledTable { slot, rows_index, .. } = edited.before;
+            let rows = self.rows.intern(edited.rows, |bytes| self.take(bytes))?;
+            Ok((slot, rows_index, rows))
+        });
+        let stored = stored.collect::<Result<_, _>>().map_err(NotChanged::Full)?;
+        layout.set_rows(stored);
+        *values = moved;
+        self.charge(charge, layout.bytes(), values.len()).map_err(NotChanged::Full)
+    }
+
+    /// Writes the values of a report into pending values.
+    ///
+    /// # Errors
+    /// [`NotChanged`]
+    pub fn apply(
+        &self,
+        pending: &mut PendingValues,
+        values: &Values<'_>,
+    ) -> Result<(), NotChanged> {
+        let (layout, cells) = (pending.layout.bytes(), pending.layout.cells());
+        values.check_count(cells)?;
+        self.charge(&mut pending.charge, layout, cells).map_err(NotChanged::Full)?;
+        Ok(pending.apply(values)?)
+    }
+
+    /// Changes the memory that is taken for this many bytes of a layout, and values.
+    fn charge(
+        &self,
+        charge: &mut Option<Reservation>,
+        layout: usize,
+        values: usize,
+    ) -> Result<(), Code> {
+        let charge = charge.get_or_insert_with(|| Reservation::empty(&self.budget));
+        self.take_by(|| charge.resize(layout + values * size_of::<f64>()))
+    }
 }

@@ -25,7 +25,7 @@ const BLOCK_LABEL_BYTES: usize = 16 * 1024;
 /// eighth is unused while agents connect.
 const GROWTH: usize = 8;
 
-/// Bytes of a slab without its blocks, and of a block without its agents.
+/// Bytes of a slab without its layout and blocks, and of a block without its agents.
 const SLAB_BYTES: usize = size_of::<Slab>() + 128;
 const BLOCK_RECORD_BYTES: usize = size_of::<Block>() + 32;
 
@@ -136,7 +136,8 @@ impl Slab {
             blocks: Vec::new(),
             open: BTreeSet::new(),
             agents: 0,
-            bytes: SLAB_BYTES,
+            // The slabs of other stripes share the layout, but this may be the only one.
+            bytes: SLAB_BYTES + layout.shared_bytes(),
         }
     }
 

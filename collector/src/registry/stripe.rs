@@ -93,7 +93,7 @@ impl Stripe {
         }
     }
 
-    /// Calls `visit` with the labels, layout and values of each agent, whose reports wait meanwhile.
+    /// Calls `visit` with the labels, layout and values of each agent. Its reports wait meanwhile.
     pub(super) fn each_agent(&self, mut visit: impl FnMut(&str, &Layout, &[f64])) {
         for agent in &self.own {
             if let Some(own) = agent.series.lock().own() {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fleetgauge_collector::Config;
-use fleetgauge_proto::message::Label;
+use fleetgauge_proto::message::{Column, Label};
 use fleetgauge_proto::{Code, Fingerprint};
 
 use crate::measure::{Rig, at_most, encode, hello, report};
@@ -67,6 +67,24 @@ fn catalog_over_the_memory_limit_gets_no_plan() {
     assert_eq!(rig.collector.registry.budget().refusals(), 1);
     // The decoded frame is allocated; its rendered labels and bounds are not.
     assert!(cost.peak < 4 * cost.sent, "{cost:?}");
+}
+
+/// Columns of a later kind are as wide as they claim, without parameters. Their table once took 258
+/// bytes for each before the number of values was checked.
+#[test]
+fn catalog_of_wide_columns_of_a_later_kind_is_refused_before_memory_for_them_is_allocated() {
+    const LATER: u8 = 200;
+    let values = names(40_000);
+    let own: Vec<_> = values.iter().map(|value| [Label { name: "n", value }]).collect();
+    let wide = own.iter().map(|own| Column { width: 258, ..column(0, &[], own) }).collect();
+    let (declared, fingerprint) = encode(&catalog(&[family("a", LATER)], wide));
+    let rig = Rig::new(|_| {});
+    let mut attacker = rig.connect();
+    attacker.receives(&hello("a", vec![], fingerprint));
+    let cost = rig.cost(&mut attacker, &[declared]);
+    assert_eq!(attacker.refused(), Some(Code::TooManyValues));
+    println!("{} bytes allocated at once for {} bytes", cost.peak, cost.sent);
+    assert!(cost.peak < 40 * cost.sent, "{cost:?}");
 }
 
 /// Creates a collector with three unpinned catalogs.

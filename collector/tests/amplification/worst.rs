@@ -9,9 +9,8 @@ use fleetgauge_proto::message::{
 use fleetgauge_proto::report::Values;
 use fleetgauge_proto::{Fingerprint, Message};
 
-use crate::measure::{
-    Cost, Rig, at_most, encode, frame, hello, hello_of, report, report_of, thread_time,
-};
+use crate::measure::{Cost, Rig, at_most, encode, frame, hello, report, report_of, thread_time};
+use crate::small;
 
 /// Maximum CPU time in nanoseconds for each byte sent.
 const CPU: f64 = 1_000.0;
@@ -39,24 +38,22 @@ const WIDE: Bounds = Bounds { page: 1_024.0, ..USUAL };
 /// Maximum cost of one small frame that concerns what was sent before, by this agent or by another.
 /// The rate of frames is limited, so these are not costs for each byte.
 #[derive(Clone, Copy)]
-struct Most {
+pub(crate) struct Most {
     /// CPU time of a release build.
-    cpu: Duration,
+    pub(crate) cpu: Duration,
     /// Bytes of memory.
-    memory: usize,
+    pub(crate) memory: usize,
 }
 
-/// Names of all catalogs of an agent are compared: 64,000 at most.
-const ALL_NAMES: Most = Most { cpu: Duration::from_millis(20), memory: 8 << 20 };
 /// All values of an agent are copied: 800 kB at most.
-const ALL_VALUES: Most = Most { cpu: Duration::from_millis(2), memory: 1 << 20 };
+pub(crate) const ALL_VALUES: Most = Most { cpu: Duration::from_millis(2), memory: 1 << 20 };
 
 /// Repetitions of a short input, because a single one is measured with cold caches.
 const SESSIONS: usize = 200;
 
-const GAUGE: u8 = 1;
+pub(crate) const GAUGE: u8 = 1;
 const HISTOGRAM: u8 = 3;
-const SUMMARY: u8 = 4;
+pub(crate) const SUMMARY: u8 = 4;
 const LATER: u8 = 200;
 
 /// The value with the longest decimal text.
@@ -91,7 +88,7 @@ pub(crate) fn catalog_of_labels(names: &[String], of_column: usize) -> Catalog<'
     catalog(&families, columns)
 }
 
-fn label<'a>(name: &'a str, value: &'a str) -> Label<'a> {
+pub(crate) fn label<'a>(name: &'a str, value: &'a str) -> Label<'a> {
     Label { name, value }
 }
 
@@ -104,7 +101,8 @@ fn rising(count: u32) -> Vec<f64> {
     (0..count).map(|n| f64::from_bits(LONG.abs().to_bits() + u64::from(n))).collect()
 }
 
-struct Table(Vec<String>);
+/// A table of costs, and the rows that are over their bounds.
+pub(crate) struct Table(Vec<String>);
 
 impl Table {
     fn print(what: &str, cost: Cost) {
@@ -115,7 +113,7 @@ impl Table {
     }
 
     /// Adds a row of a small frame, and checks its cost.
-    fn small(&mut self, what: &str, cost: Cost, most: Most) {
+    pub(crate) fn small(&mut self, what: &str, cost: Cost, most: Most) {
         Self::print(what, cost);
         if cost.cpu > at_most(most.cpu) || cost.peak.max(cost.kept) > most.memory {
             self.0.push(format!("{what}: {cost:?}"));
@@ -185,7 +183,8 @@ fn cost_of_each_frame_kind_is_bounded() {
     let zeros = |n| report(n, &vec![0.0; many]);
     table.reporting("Report of zeros", many, &(2..50).map(zeros).collect::<Vec<_>>());
     rows(&mut table);
-    small_frames(&mut table);
+    small::frames(&mut table);
+    small::tables(&mut table);
     let bitmap = vec![0; many.div_ceil(8)];
     let none = |n| report_of(n, Values::Changed { bitmap: &bitmap, values: &[] });
     table.reporting("Report without a change", many, &(2..50).map(none).collect::<Vec<_>>());
@@ -234,38 +233,6 @@ fn rows(table: &mut Table) {
     let cost = rig.cost(&mut agent, &swaps.collect::<Vec<_>>());
     assert_eq!(agent.refused(), None);
     table.row("Rows that replace all others, and Report", cost, WIDE);
-}
-
-/// Small frames that concern much that was sent before.
-fn small_frames(table: &mut Table) {
-    const CATALOGS: usize = 16;
-    let all = names(CATALOGS * 1_000);
-    let rig = Rig::new(|_| {});
-    let mut other = rig.connect();
-    other.receives(&hello("other", vec![], Fingerprint([0; 16])));
-    let mut fingerprints = Vec::new();
-    for (slot, names) in all.chunks(1_000).enumerate() {
-        let families: Vec<_> = names.iter().map(|name| family(name, SUMMARY)).collect();
-        let columns = (0..1_000).map(|n| Column { width: 2, ..column(n, &[], &[]) }).collect();
-        let declared = Catalog { slot: slot as u8, ..catalog(&families, columns) };
-        let (frame, fingerprint) = encode(&declared);
-        other.receives(&frame);
-        assert_eq!(other.refused(), None);
-        fingerprints.push(fingerprint);
-    }
-    let mut agent = rig.connect();
-    let cost = rig.cost(&mut agent, &[hello_of("a", vec![], fingerprints)]);
-    assert_eq!(agent.refused(), None);
-    table.small("Hello that names 16 catalogs of 1,000 families", cost, ALL_NAMES);
-    let empty = Catalog { stream: 0, slot: 15, families: vec![], tables: vec![] };
-    agent.receives(&report(1, &vec![0.0; 2 * CATALOGS * 1_000]));
-    let cost = rig.cost(&mut agent, &[frame(&Message::Catalog(empty))]);
-    assert_eq!(agent.refused(), None);
-    table.small("Catalog that is empty, beside 15 of 1,000 families", cost, ALL_NAMES);
-    let none = frame(&Message::Rows(Rows { stream: 0, changes: vec![] }));
-    let cost = rig.cost(&mut agent, &[none]);
-    assert_eq!(agent.refused(), None);
-    table.small("Rows that change nothing of 30,000 values", cost, ALL_VALUES);
 }
 
 /// The PROXY header before the agent's first byte. Of the longest header all but 36 bytes are

@@ -155,7 +155,7 @@ fn validate_tables(
         if width > limits.max_values as usize {
             return Err(Violation::TooManyValues { count: width as u64, max: limits.max_values });
         }
-        tables.push(table);
+        tables.push(table.with_decimals());
     }
     Ok(tables)
 }

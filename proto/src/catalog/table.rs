@@ -38,7 +38,7 @@ pub struct Column {
 }
 
 impl Table {
-    /// Validates the table with this index.
+    /// Validates the table with this index, without its decimal places.
     pub(super) fn try_new(
         declared: &message::Table<'_>,
         index: usize,
@@ -57,9 +57,15 @@ impl Table {
             columns.push(column);
         }
         let row_labels = declared.row_labels.iter().map(|name| Box::from(*name)).collect();
+        Ok(Self { row_labels, columns: columns.into(), decimals: Box::default(), width })
+    }
+
+    /// Fills in the decimal places of a table whose width is within the limit. Columns of later
+    /// kinds can be wide without parameters, so their frame does not bound the width.
+    pub(super) fn with_decimals(mut self) -> Self {
         let places = |column: &Column| std::iter::repeat_n(column.decimals, column.width);
-        let decimals = columns.iter().flat_map(places).collect();
-        Ok(Self { row_labels, columns: columns.into(), decimals, width })
+        self.decimals = self.columns.iter().flat_map(places).collect();
+        self
     }
 
     /// Returns the size of all label names and of the columns' label values, in bytes.

@@ -83,7 +83,8 @@ pub struct Limits {
     pub max_payload_bytes: u32,
     /// Maximum number of metric families of a catalog.
     pub max_families: u32,
-    /// Maximum number of series, over all rows.
+    /// Maximum number of series, over all rows; also the maximum number of columns of all catalogs
+    /// together.
     pub max_series: u32,
     /// Maximum number of values in a report, over all rows.
     pub max_values: u32,
@@ -94,8 +95,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Returns limits that fit a large host with many exporters. A hostile agent can claim about
-    /// 2 MiB.
+    /// Returns limits that fit a large host with many exporters.
     fn default() -> Self {
         Self {
             max_payload_bytes: 1024 * 1024,

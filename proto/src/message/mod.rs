@@ -109,7 +109,11 @@ impl<'a> Message<'a> {
                 let place = |change: &RowChange<'_>| (change.slot, change.table);
                 let mut pairs = rows.changes.windows(2);
                 match pairs.find(|pair| place(&pair[0]) >= place(&pair[1])) {
-                    Some(pair) => Err(Violation::BadRow { table: pair[1].table }),
+                    Some(pair) => Err(Violation::BadRow {
+                        slot: pair[1].slot,
+                        table: pair[1].table,
+                        what: "the changes do not ascend by catalog and table",
+                    }),
                     None => Ok(()),
                 }
             }

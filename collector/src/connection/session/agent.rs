@@ -215,7 +215,7 @@ impl Agent {
         catalog: Pinned,
         collector: &CollectorState,
     ) -> Result<(), Refusal> {
-        let mut pending = self.take_pending()?;
+        let mut pending = self.take_pending(collector)?;
         collector.registry.set_catalog(&mut pending, slot, catalog).map_err(Refusal::of)?;
         pending.check_catalogs(&collector.config.bounds.limits)?;
         check_labels(self.id(), self.handle(), pending.layout(), collector)?;
@@ -231,7 +231,10 @@ impl Agent {
         now: Millis,
         collector: &CollectorState,
     ) -> Result<(), Refusal> {
-        let mut pending = self.take_pending()?;
+        if rows.changes.is_empty() {
+            return Ok(());
+        }
+        let mut pending = self.take_pending(collector)?;
         self.charge_rows(pending.changed_rows(&rows.changes), now, collector)?;
         let limits = &collector.config.bounds.limits;
         let changed = collector.registry.change_rows(&mut pending, &rows.changes, limits);
@@ -251,7 +254,7 @@ impl Agent {
     ) -> Result<(), Refusal> {
         let max = collector.config.bounds.row_changes_per_second;
         let burst = u64::from(collector.config.bounds.limits.max_series);
-        let cost_of = |rows: u64| rows.saturating_mul(SECOND / max);
+        let cost_of = |rows: u64| rows.saturating_mul(SECOND) / max;
         if self.changed.try_pour(now * MICROS, cost_of(changed as u64), cost_of(burst)) {
             return Ok(());
         }
@@ -262,11 +265,12 @@ impl Agent {
     }
 
     /// Takes the pending values, or a copy of the current ones.
-    fn take_pending(&mut self) -> Result<Box<PendingValues>, Refusal> {
+    fn take_pending(&mut self, collector: &CollectorState) -> Result<Box<PendingValues>, Refusal> {
         if let Some(pending) = self.pending.take() {
             return Ok(pending);
         }
-        let current = self.registered().and_then(RegisteredAgent::to_pending_values);
+        let Some(agent) = self.registered() else { return Err(Refusal::of(Code::Superseded)) };
+        let current = collector.registry.pending_values_of(agent).map_err(Refusal::of)?;
         current.map(Box::new).ok_or_else(|| Refusal::of(Code::Superseded))
     }
 

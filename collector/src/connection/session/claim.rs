@@ -161,7 +161,7 @@ impl Session {
             capabilities: 0,
             session_id: self.handle.session(),
             interval_ms: self.handle.hello().interval_ms,
-            unix_ms: self.collector.clock.moment().unix * 1_000,
+            unix_ms: self.collector.clock.unix_ms(),
             limits: self.collector.config.bounds.limits,
             catalogs_known: !agent.missing,
             extensions: Vec::new(),

@@ -1,3 +1,4 @@
+mod attacks;
 mod collisions;
 mod linear;
 mod memory;
@@ -142,7 +143,7 @@ fn agent_that_left_cannot_store_values() {
     assert_eq!(old.store(&late.values()), Ok(None));
     let new = enter(&registry, "a", 2, &one, &[2.0]);
     assert_eq!(old.store(&late.values()), Ok(None), "the id belongs to another session");
-    assert!(old.to_pending_values().is_none());
+    assert!(registry.pending_values_of(&old).unwrap().is_none());
     assert_eq!(page(&registry), ["load{agent=\"a\"} 2"]);
     assert_eq!(store(&new, &[3.0]), Ok(true));
     assert_eq!(page(&registry), ["load{agent=\"a\"} 3"]);

@@ -91,7 +91,7 @@ fn agent_moves_out_of_its_block_and_back() {
     let agent = enter(&registry, "a", 1, &fixed, &[7.0]);
     let in_block = (taken(), footprint(&registry));
     let set = |catalog: &Pinned| {
-        let mut pending = agent.to_pending_values().unwrap();
+        let mut pending = registry.pending_values_of(&agent).unwrap().unwrap();
         registry.set_catalog(&mut pending, 0, catalog.clone()).unwrap();
         apply(&mut pending, &[8.0]);
         assert_eq!(registry.replace(&agent, pending), Ok(Some(vec![])));

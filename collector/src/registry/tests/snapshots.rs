@@ -227,7 +227,9 @@ impl World {
         }
         let at = self.random.below(self.agents.len());
         let mut agent = self.agents.swap_remove(at);
-        let Some(mut values) = agent.agent.to_pending_values() else { panic!("taken over") };
+        let Some(mut values) = self.registry.pending_values_of(&agent.agent).unwrap() else {
+            panic!("taken over")
+        };
         match self.random.below(10) {
             0 => {
                 assert!(self.registry.leave(&pending(&agent.id, 0).id, agent.session));
