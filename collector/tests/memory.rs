@@ -48,7 +48,33 @@ fn intern(
         families: names.iter().map(|name| family(name)).collect(),
         tables: vec![Table { row_labels: row_labels.to_vec(), columns }],
     };
-    let legal = Catalog::try_new(&declared, &Limits::default()).unwrap();
+    add(registry, number, &declared)
+}
+
+/// Adds a catalog of 2,000 tables with a row label.
+fn many_tables(registry: &Registry, number: u64) -> Pinned {
+    let numbers: Vec<_> = (0..2_000).map(|n| n.to_string()).collect();
+    let table = |value| Table {
+        row_labels: vec!["device"],
+        columns: vec![Column {
+            family: 0,
+            width: 1,
+            decimals: 0,
+            parameters: vec![],
+            labels: vec![Label { name: "n", value }],
+        }],
+    };
+    let declared = Declared {
+        stream: 0,
+        slot: 0,
+        families: vec![Family { name: "a", kind: FamilyKind::Gauge as u8, unit: "", help: "" }],
+        tables: numbers.iter().map(|n| table(n)).collect(),
+    };
+    add(registry, number, &declared)
+}
+
+fn add(registry: &Registry, number: u64, declared: &Declared<'_>) -> Pinned {
+    let legal = Catalog::try_new(declared, &Limits::default()).unwrap();
     let mut fingerprint = [0; 16];
     fingerprint[..8].copy_from_slice(&number.to_le_bytes());
     registry.catalogs().intern(Fingerprint(fingerprint), legal, 1_000).unwrap()
@@ -66,6 +92,17 @@ fn enter_with_rows(
     labels: &str,
     rows: &[&str],
 ) {
+    let mut values = PendingValues::empty();
+    registry.set_catalog(&mut values, 0, catalog.clone()).unwrap();
+    if !rows.is_empty() {
+        let change = RowChange { slot: 0, table: 0, removed: vec![], added: rows.to_vec() };
+        registry.change_rows(&mut values, &[change], &Limits::default()).unwrap();
+    }
+    enter_values(registry, number, labels, values);
+}
+
+/// Registers an agent with the catalogs and rows of these values.
+fn enter_values(registry: &Registry, number: u64, labels: &str, mut values: PendingValues) {
     let id = AgentId::try_new(&format!("web-{number:06}.example")).unwrap();
     let newcomer = PendingAgent {
         labels: format!("agent=\"{id}\"{labels}").into(),
@@ -73,12 +110,6 @@ fn enter_with_rows(
         host_nonce: [1; 16],
         handle: ConnectionHandle::new(number, "127.0.0.1:9".parse().unwrap(), 0),
     };
-    let mut values = PendingValues::empty();
-    registry.set_catalog(&mut values, 0, catalog.clone()).unwrap();
-    if !rows.is_empty() {
-        let change = RowChange { slot: 0, table: 0, removed: vec![], added: rows.to_vec() };
-        registry.change_rows(&mut values, &[change], &Limits::default()).unwrap();
-    }
     let mut encoded = EncodedValues::default();
     encoded.encode_all(&vec![0.5; values.layout().cells()], values.layout().shape());
     values.apply(&encoded.values()).unwrap();
@@ -147,6 +178,41 @@ fn memory_of_equal_rows_is_charged_once() {
         let rows: Vec<_> = names.iter().map(String::as_str).collect();
         for n in 1..=500 {
             enter_with_rows(registry, n, &cpus, "", &rows);
+        }
+    });
+}
+
+#[test]
+fn memory_of_catalogs_of_many_tables_is_charged() {
+    check(0, |registry| {
+        for n in 1..=5 {
+            many_tables(registry, n);
+        }
+    });
+}
+
+#[test]
+fn memory_of_one_row_of_many_tables_is_charged() {
+    check(200, |registry| {
+        let tables = many_tables(registry, 1);
+        (1..=200).for_each(|n| enter_with_rows(registry, n, &tables, "", &["sda"]));
+    });
+}
+
+#[test]
+fn memory_of_a_layout_for_each_agent_is_charged() {
+    check(200, |registry| {
+        let catalogs: Vec<_> =
+            (0..16).map(|n| catalog(registry, n, 1, FamilyKind::Gauge)).collect();
+        for n in 1..=200_u64 {
+            let mut values = PendingValues::empty();
+            // A different set of catalogs for each agent.
+            let chosen =
+                catalogs.iter().enumerate().filter(|(slot, _)| (n | 0xff00) >> slot & 1 == 1);
+            for (slot, catalog) in chosen {
+                registry.set_catalog(&mut values, slot, catalog.clone()).unwrap();
+            }
+            enter_values(registry, n, "", values);
         }
     });
 }

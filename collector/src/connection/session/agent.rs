@@ -254,8 +254,8 @@ impl Agent {
     ) -> Result<(), Refusal> {
         let max = collector.config.bounds.row_changes_per_second;
         let burst = u64::from(collector.config.bounds.limits.max_series);
-        let cost_of = |rows: u64| rows.saturating_mul(SECOND) / max;
-        if self.changed.try_pour(now * MICROS, cost_of(changed as u64), cost_of(burst)) {
+        let cost = cost_of_rows(changed as u64, max);
+        if self.changed.try_pour(now * MICROS, cost, cost_of_rows(burst, max)) {
             return Ok(());
         }
         let detail = format!(
@@ -347,6 +347,11 @@ impl Agent {
     }
 }
 
+/// Returns the cost of changed rows, of which `max` per second are allowed, in microseconds.
+fn cost_of_rows(rows: u64, max: u64) -> u64 {
+    rows.saturating_mul(SECOND) / max
+}
+
 fn not_changed(why: NotChanged) -> Refusal {
     match why {
         NotChanged::Violation(violation) => Refusal::from(violation),
@@ -376,4 +381,17 @@ fn check_page(bytes: usize, config: &Config) -> Result<(), Refusal> {
         return Err(Refusal { detail, ..Refusal::of(Code::PageTooLarge) });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The cost of one row was once rounded down to whole microseconds.
+    #[test]
+    fn rows_are_not_cheaper_than_their_rate_allows() {
+        assert_eq!(cost_of_rows(700_000, 700_000), SECOND);
+        assert_eq!(cost_of_rows(1_000_000, 1_000_000), SECOND);
+        assert_eq!(cost_of_rows(50_000, 300), 50_000 * SECOND / 300);
+    }
 }
