@@ -26,7 +26,9 @@ pub(crate) struct Families {
     /// Names of all families so far, and of all samples that they may have.
     taken: HashSet<String>,
     open: Option<OpenFamily>,
-    /// Hashes of the series of the open family.
+    /// Maximum number of series of a family to remember; `None`: all.
+    max_series: Option<usize>,
+    /// Hashes of the series of the open family, to find repeated ones.
     series: HashSet<u64, IdentityBuildHasher>,
     /// Hashes of the label sets, without `le` and `quantile`, of the open family's histograms or
     /// summaries. `last` is that of the last sample.
@@ -45,6 +47,21 @@ struct OpenFamily {
 impl Families {
     pub(crate) fn new(format: Format) -> Self {
         Self { format, ..Self::default() }
+    }
+
+    /// Sets the maximum number of series of a family to remember.
+    pub(crate) const fn remember(&mut self, series: usize) {
+        self.max_series = Some(series);
+    }
+
+    /// Whether [`sample`](Self::sample) needs the hashes of the next line.
+    pub(crate) fn needs_hashes(&self) -> bool {
+        self.has_room() || self.open.as_ref().is_some_and(|open| has_bounds(open.family.kind))
+    }
+
+    /// Whether the next series is remembered.
+    fn has_room(&self) -> bool {
+        self.max_series.is_none_or(|max| self.series.len() < max)
     }
 
     /// Parses a comment; `comment` is the text after `# `. Returns the previous family if it ends
@@ -142,13 +159,13 @@ impl Families {
         }
         let kind = open.family.kind;
         check_bounds(kind, suffix, line, self.format)?;
-        if matches!(kind, "histogram" | "summary") && self.last != Some(line.metric) {
+        if has_bounds(kind) && self.last != Some(line.metric) {
             self.last = Some(line.metric);
             if !self.metrics.insert(line.metric) {
                 return Err("is not contiguous with its metric");
             }
         }
-        if !self.series.insert(line.series()) {
+        if self.has_room() && !self.series.insert(line.series()) {
             return Err("repeats a series");
         }
         Ok(self.open.as_ref().filter(|_| is_first).map(|open| &open.family))
@@ -161,6 +178,11 @@ fn kinds(openmetrics: bool) -> &'static [&'static str] {
     } else {
         &["gauge", "counter", "histogram", "summary", "untyped"]
     }
+}
+
+/// Whether a metric of this type has several samples, told apart by a bound.
+fn has_bounds(kind: &str) -> bool {
+    matches!(kind, "histogram" | "summary")
 }
 
 /// Returns the suffixes that the sample names of a metric type have.

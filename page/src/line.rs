@@ -53,7 +53,8 @@ pub(crate) struct Line<'a> {
     pub(crate) le: Option<&'a str>,
     /// Escaped value of the label `quantile`.
     pub(crate) quantile: Option<&'a str>,
-    /// Hash of all labels except `le` and `quantile`, independent of their order.
+    /// Hash of all labels except `le` and `quantile`, independent of their order; 0 if it was not
+    /// asked for.
     pub(crate) metric: u64,
 }
 
@@ -67,9 +68,11 @@ impl Line<'_> {
     }
 }
 
-/// Parses a line. `names` is scratch memory for the ranges of the label names.
+/// Parses a line. `hashed`: whether to hash its labels. `names` is scratch memory for the ranges of
+/// the label names.
 pub(crate) fn read<'a>(
     text: &'a str,
+    hashed: bool,
     names: &mut Vec<Range<usize>>,
 ) -> Result<Line<'a>, &'static str> {
     let (name, rest) = text.split_at(name_len(text, b':'));
@@ -86,7 +89,8 @@ pub(crate) fn read<'a>(
         Some(opened) => read_labels(opened, names, |name, value| match name {
             "le" => le = Some(value),
             "quantile" => quantile = Some(value),
-            _ => metric = metric.wrapping_add(hash_label(name, value)),
+            _ if hashed => metric = metric.wrapping_add(hash_label(name, value)),
+            _ => {}
         })?,
     };
     let value = number(rest.strip_prefix(' ').ok_or("has no space before the value")?)?;
