@@ -105,6 +105,14 @@ pub fn static_labels(agent: u32, count: u8) -> Result<StaticLabels, Violation> {
     StaticLabels::try_new(&labels)
 }
 
+/// Index of a static label in [`LABELS`]; `None` if it is another label.
+#[must_use]
+pub fn label_index(name: &str) -> Option<usize> {
+    // Called for every label of a page. Comparisons with constants need no call.
+    let [first, second, third, fourth] = LABELS.map(|(own, _)| own);
+    [name == first, name == second, name == third, name == fourth].into_iter().position(|is| is)
+}
+
 /// Whether a series has exactly the first `count` static labels of an agent.
 #[must_use]
 pub fn has_labels(shown: Labels<'_>, agent: u32, count: u8) -> bool {
@@ -112,8 +120,8 @@ pub fn has_labels(shown: Labels<'_>, agent: u32, count: u8) -> bool {
     let mut given = shown.iter().filter(|(name, _)| *name != AGENT);
     let is_own = given.all(|(name, value)| {
         found += 1;
-        let label = LABELS.iter().take(count.into()).find(|(own, _)| *own == name);
-        label.is_some_and(|(_, values)| is_number(value, agent % values))
+        let label = label_index(name).filter(|index| *index < usize::from(count));
+        label.is_some_and(|index| is_number(value, agent % LABELS[index].1))
     });
     is_own && found == count
 }

@@ -41,6 +41,8 @@ pub(crate) struct Families {
 struct OpenFamily {
     family: Family,
     suffixes: &'static [&'static str],
+    /// Whether a metric of the family has several samples, told apart by a bound.
+    has_bounds: bool,
     has_samples: bool,
 }
 
@@ -56,7 +58,7 @@ impl Families {
 
     /// Whether [`sample`](Self::sample) needs the hashes of the next line.
     pub(crate) fn needs_hashes(&self) -> bool {
-        self.has_room() || self.open.as_ref().is_some_and(|open| has_bounds(open.family.kind))
+        self.has_room() || self.open.as_ref().is_some_and(|open| open.has_bounds)
     }
 
     /// Whether the next series is remembered.
@@ -86,7 +88,8 @@ impl Families {
     fn open(&mut self, name: &str) -> Result<Option<Family>, &'static str> {
         let before = self.close();
         let family = Family { name: name.to_owned(), ..Family::default() };
-        self.open = Some(OpenFamily { family, suffixes: &[""], has_samples: false });
+        self.open =
+            Some(OpenFamily { family, suffixes: &[""], has_bounds: false, has_samples: false });
         before
     }
 
@@ -116,6 +119,7 @@ impl Families {
                 let kind = kinds(openmetrics).iter().find(|kind| **kind == text);
                 family.kind = kind.ok_or("has a type that is unknown in this format")?;
                 open.suffixes = suffixes(family.kind, openmetrics);
+                open.has_bounds = matches!(family.kind, "histogram" | "summary");
                 let names = open.suffixes.iter().map(|suffix| format!("{}{suffix}", family.name));
                 let mut names: HashSet<_> = names.collect();
                 if openmetrics && matches!(family.kind, "counter" | "histogram" | "summary") {
@@ -154,12 +158,16 @@ impl Families {
             open.family.kind = "untyped";
             return Err("is a sample of a family without a type");
         }
-        if !open.suffixes.contains(&suffix) {
+        // Most types have samples without a suffix, and a length needs no call to compare.
+        let is_bare = suffix.is_empty() && open.suffixes.iter().any(|own| own.is_empty());
+        if !is_bare && !open.suffixes.contains(&suffix) {
             return Err("has a suffix that its family's type does not allow");
         }
-        let kind = open.family.kind;
-        check_bounds(kind, suffix, line, self.format)?;
-        if has_bounds(kind) && self.last != Some(line.metric) {
+        let has_bounds = open.has_bounds;
+        if has_bounds || line.le.is_some() || line.quantile.is_some() {
+            check_bounds(open.family.kind, suffix, line, self.format)?;
+        }
+        if has_bounds && self.last != Some(line.metric) {
             self.last = Some(line.metric);
             if !self.metrics.insert(line.metric) {
                 return Err("is not contiguous with its metric");
@@ -178,11 +186,6 @@ fn kinds(openmetrics: bool) -> &'static [&'static str] {
     } else {
         &["gauge", "counter", "histogram", "summary", "untyped"]
     }
-}
-
-/// Whether a metric of this type has several samples, told apart by a bound.
-fn has_bounds(kind: &str) -> bool {
-    matches!(kind, "histogram" | "summary")
 }
 
 /// Returns the suffixes that the sample names of a metric type have.

@@ -22,7 +22,7 @@ const AGENTS_PATH: &str = "/metrics/agents";
 const ALL_PATH: &str = "/metrics";
 /// Series of each family that the parser remembers, to find repeated ones: more than a family of the
 /// collector's own metrics has. The judge finds repeated series of agents without memory for each.
-const REMEMBERED_SERIES: usize = 4_096;
+const REMEMBERED_SERIES: usize = 512;
 /// Delay before a page is judged, so that agents have handled everything that the collector sent
 /// before it rendered the page.
 pub(super) const JUDGE_DELAY: Duration = Duration::from_millis(100);
