@@ -136,8 +136,8 @@ pub async fn fetch_into(
     fetch_as(http, path, Encoding::Plain, TIMEOUT, take).await
 }
 
-/// Like [`fetch_into`], in the given encoding, decompressed, and with another timeout, which includes
-/// the time that `take` takes. Returns the length as transferred.
+/// Like [`fetch_into`], in the given encoding, decompressed, and with another timeout, which
+/// includes the time that `take` takes. Returns the length as transferred.
 ///
 /// # Errors
 /// As for [`fetch_into`].

@@ -222,7 +222,8 @@ fn only_remembered_series_are_found_again() {
 
 #[test]
 fn metrics_are_contiguous_whatever_is_remembered() {
-    let page = "# TYPE a histogram\na_bucket{b=\"1\",le=\"+Inf\"} 1\na_bucket{b=\"2\",le=\"+Inf\"} 1\n\
+    let page = "# TYPE a histogram\na_bucket{b=\"1\",le=\"+Inf\"} 1\n\
+                a_bucket{b=\"2\",le=\"+Inf\"} 1\n\
                 a_count{b=\"1\"} 1\n";
     let mut problems = Vec::new();
     Reader::default().remembering(0).push(page.as_bytes(), |read| {

@@ -20,8 +20,8 @@ use crate::worker_protocol::WorkerConfig;
 const AGENTS_PATH: &str = "/metrics/agents";
 /// Path of the page that also has the collector's own metrics.
 const ALL_PATH: &str = "/metrics";
-/// Series of each family that the parser remembers, to find repeated ones: more than a family of the
-/// collector's own metrics has. The judge finds repeated series of agents without memory for each.
+/// Series of each family that the parser remembers, to find repeated ones: more than a family of
+/// the collector's own metrics has. The judge finds repeated series of agents without a set.
 const REMEMBERED_SERIES: usize = 512;
 /// Delay before a page is judged, so that agents have handled everything that the collector sent
 /// before it rendered the page.

@@ -84,9 +84,9 @@ impl Place {
 
 /// Values of a cell by sequence number.
 ///
-/// Value number `n` is `(start + step * n) / 10^decimals`: an integer or a decimal number that a page
-/// shows exactly. Report `s` has number `(s + phase) >> shift`. At intermittent places one number in
-/// four is absent instead.
+/// Value number `n` is `(start + step * n) / 10^decimals`: an integer or a decimal number that a
+/// page shows exactly. Report `s` has number `(s + phase) >> shift`. At intermittent places one
+/// number in four is absent instead.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cell {
     start: i64,

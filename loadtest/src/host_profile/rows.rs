@@ -14,8 +14,8 @@ const ROW_DIGITS: usize = 3;
 const AGENT_DIGITS: usize = 6;
 /// One generation of a row in this many is absent, so that the number of rows changes, too.
 const ABSENT_ONE_IN: u64 = 4;
-/// Generations per report are counted in units of `1 / (1 << RATE_BITS)`. Sequence numbers are below
-/// 2^30, so products of both fit 64 bits.
+/// Generations per report are counted in units of `1 / (1 << RATE_BITS)`. Sequence numbers are
+/// below 2^30, so products of both fit 64 bits.
 const RATE_BITS: u32 = 32;
 
 /// A row of a table: its number, and how often it has been replaced.

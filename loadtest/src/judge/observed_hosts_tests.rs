@@ -81,8 +81,8 @@ fn page(lines: &[PageLine]) -> String {
     names.into_iter().map(family).collect()
 }
 
-/// Reads a page as a worker that simulates the agents 3 and 4 of 0 to 9. Returns the findings on its
-/// lines, and what the page shows of the two agents.
+/// Reads a page as a worker that simulates the agents 3 and 4 of 0 to 9. Returns the findings on
+/// its lines, and what the page shows of the two agents.
 fn read(model: HostModel, lines: &[PageLine]) -> (Vec<Finding>, Vec<Shown>) {
     let mut observed = ObservedPage::new(PageScope {
         agents: AgentRange { first: AGENT, count: 2 },

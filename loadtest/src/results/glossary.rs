@@ -98,8 +98,8 @@ pub(super) const TERMS: [(&str, &str); 25] = [
     ),
     (
         "back, p99 over half",
-        "From the restart of the collectors until they have half, 99 percent and all of the agents, \
-      by their own metrics. P99 over half is the second time divided by the first.",
+        "From the restart of the collectors until they have half, 99 percent and all of the \
+      agents, by their own metrics. P99 over half is the second time divided by the first.",
     ),
     (
         "exposed",

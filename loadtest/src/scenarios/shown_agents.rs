@@ -1,7 +1,7 @@
 //! Counts the agents on whole pages without judging them.
 //!
-//! Judging a page of millions of series takes seconds, and a reader that judges while it reads slows
-//! the collector down. Counting takes less time than the collector needs to write the page.
+//! Judging a page of millions of series takes seconds, and a reader that judges while it reads
+//! slows the collector down. Counting takes less time than the collector needs to write the page.
 
 use std::io::BufRead;
 use std::net::SocketAddr;

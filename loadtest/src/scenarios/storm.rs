@@ -160,9 +160,11 @@ async fn watch_recovery(
             run.request_all("storm").await;
         }
         poll_recovery(&http, &mut recovery, restarted).await;
-        if recovery.is_complete() {
-            shown = shown_agents::count(&http, args.fleet.hosts.profile).await;
-        }
+        shown = if recovery.is_complete() {
+            shown_agents::count(&http, args.fleet.hosts.profile).await
+        } else {
+            recovery.present()
+        };
         if shown < agents {
             run.fleet.wait_until(next, |_| false).await?;
         }
