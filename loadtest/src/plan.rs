@@ -11,6 +11,7 @@ use crate::cli::scenario_args::ScenarioFleetArgs;
 use crate::fault::Fault;
 use crate::host_profile::HostModel;
 use crate::judge::tolerances::SETTLED;
+use crate::scrape;
 use crate::worker_protocol::{BackoffPolicy, WorkerConfig};
 
 /// Maximum number of workers that send each report as soon as it is due. In larger fleets all
@@ -168,6 +169,13 @@ impl Plan {
     #[must_use]
     pub fn max_agents_per_worker(&self) -> u32 {
         self.agents.div_ceil(self.workers() as u32)
+    }
+
+    /// Timeout of a page that a worker judges.
+    #[must_use]
+    pub fn scrape_timeout(&self) -> Duration {
+        let agents = u64::from(self.max_agents_per_worker());
+        scrape::judged_timeout(agents * self.hosts.profile.series() as u64)
     }
 
     /// Number of workers: one per collector.

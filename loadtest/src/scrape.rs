@@ -15,6 +15,17 @@ use tokio::net::TcpStream;
 
 /// Timeout of a scrape, as in Prometheus.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
+/// Time to render and to judge a series of a page, on two cores that agents and collectors share.
+pub const SERIES_TIME: Duration = Duration::from_nanos(1_500);
+
+/// Returns the timeout of a scrape that is judged while it arrives: twice the expected time if that
+/// is longer than [`TIMEOUT`]. The judge takes most of it, so a large page must not fail for that.
+#[must_use]
+pub fn judged_timeout(series: u64) -> Duration {
+    let series = u32::try_from(2 * series).unwrap_or(u32::MAX);
+    TIMEOUT.max(SERIES_TIME.saturating_mul(series))
+}
+
 /// Maximum size of a page, in bytes: enough for a million agents of six series, or for forty
 /// million series.
 const MAX_PAGE_BYTES: usize = 4 << 30;
@@ -35,7 +46,7 @@ pub enum ScrapeError {
     Gzip(io::Error),
     TooLarge,
     NotText,
-    TimedOut,
+    TimedOut(Duration),
 }
 
 impl std::fmt::Display for ScrapeError {
@@ -59,7 +70,9 @@ impl std::fmt::Display for ScrapeError {
             }
             Self::TooLarge => write!(f, "the page is larger than {} MiB", MAX_PAGE_BYTES >> 20),
             Self::NotText => f.write_str("the page is not UTF-8"),
-            Self::TimedOut => write!(f, "the scrape took more than {} s", TIMEOUT.as_secs()),
+            Self::TimedOut(timeout) => {
+                write!(f, "the scrape took more than {:.1} s", timeout.as_secs_f64())
+            }
         }
     }
 }
@@ -120,10 +133,11 @@ pub async fn fetch_into(
     path: &str,
     take: impl FnMut(&[u8]),
 ) -> Result<usize, ScrapeError> {
-    fetch_as(http, path, Encoding::Plain, take).await
+    fetch_as(http, path, Encoding::Plain, TIMEOUT, take).await
 }
 
-/// Like [`fetch_into`], in the given encoding, decompressed. Returns the length as transferred.
+/// Like [`fetch_into`], in the given encoding, decompressed, and with another timeout, which
+/// includes the time that `take` takes. Returns the length as transferred.
 ///
 /// # Errors
 /// As for [`fetch_into`].
@@ -131,11 +145,13 @@ pub async fn fetch_as(
     http: SocketAddr,
     path: &str,
     encoding: Encoding,
+    timeout: Duration,
     take: impl FnMut(&[u8]),
 ) -> Result<usize, ScrapeError> {
     let mut unpacker = Decompressor::new(encoding, take);
     let page = fetch_unbounded(http, path, encoding, |piece| unpacker.push(piece));
-    let bytes = tokio::time::timeout(TIMEOUT, page).await.map_err(|_| ScrapeError::TimedOut)??;
+    let timed_out = |_| ScrapeError::TimedOut(timeout);
+    let bytes = tokio::time::timeout(timeout, page).await.map_err(timed_out)??;
     unpacker.finish().map_err(ScrapeError::Gzip)?;
     Ok(bytes)
 }

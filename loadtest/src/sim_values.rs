@@ -33,13 +33,15 @@ const NAME_DIGITS: usize = 6;
 const POSITION_BITS: u32 = 3;
 const SEQUENCE_BITS: u32 = 30;
 const AGENT_BITS: u32 = 20;
+/// Maximum sequence number: enough for 34 years at one report per second.
+pub const MAX_SEQUENCE: u64 = (1 << SEQUENCE_BITS) - 1;
 
 /// The origin that a value encodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ValueOrigin {
     /// Number of the agent, below [`MAX_AGENTS`].
     pub agent: u32,
-    /// Sequence number of the report, below 2^30: enough for 34 years at one report per second.
+    /// Sequence number of the report, at most [`MAX_SEQUENCE`].
     pub sequence: u64,
     /// Position in the report, below 8.
     pub position: usize,
@@ -49,7 +51,7 @@ impl ValueOrigin {
     /// The encoded value.
     #[must_use]
     pub fn to_f64(self) -> f64 {
-        let sequence = self.sequence & ((1 << SEQUENCE_BITS) - 1);
+        let sequence = self.sequence & MAX_SEQUENCE;
         let bits = (u64::from(self.agent) << SEQUENCE_BITS | sequence) << POSITION_BITS;
         (bits | self.position as u64) as f64
     }
@@ -64,7 +66,7 @@ impl ValueOrigin {
         let bits = value as u64;
         Some(Self {
             agent: (bits >> (POSITION_BITS + SEQUENCE_BITS)) as u32,
-            sequence: (bits >> POSITION_BITS) & ((1 << SEQUENCE_BITS) - 1),
+            sequence: (bits >> POSITION_BITS) & MAX_SEQUENCE,
             position: (bits & ((1 << POSITION_BITS) - 1)) as usize,
         })
     }
@@ -103,6 +105,14 @@ pub fn static_labels(agent: u32, count: u8) -> Result<StaticLabels, Violation> {
     StaticLabels::try_new(&labels)
 }
 
+/// Index of a static label in [`LABELS`]; `None` if it is another label.
+#[must_use]
+pub fn label_index(name: &str) -> Option<usize> {
+    // Called for every label of a page. Comparisons with constants need no call.
+    let [first, second, third, fourth] = LABELS.map(|(own, _)| own);
+    [name == first, name == second, name == third, name == fourth].into_iter().position(|is| is)
+}
+
 /// Whether a series has exactly the first `count` static labels of an agent.
 #[must_use]
 pub fn has_labels(shown: Labels<'_>, agent: u32, count: u8) -> bool {
@@ -110,8 +120,8 @@ pub fn has_labels(shown: Labels<'_>, agent: u32, count: u8) -> bool {
     let mut given = shown.iter().filter(|(name, _)| *name != AGENT);
     let is_own = given.all(|(name, value)| {
         found += 1;
-        let label = LABELS.iter().take(count.into()).find(|(own, _)| *own == name);
-        label.is_some_and(|(_, values)| is_number(value, agent % values))
+        let label = label_index(name).filter(|index| *index < usize::from(count));
+        label.is_some_and(|index| is_number(value, agent % LABELS[index].1))
     });
     is_own && found == count
 }

@@ -17,7 +17,7 @@ use crate::agent_range::AgentRange;
 use crate::host_profile::HostModel;
 use crate::judge::verdict::Verdict;
 use crate::pki::TestCa;
-use crate::scrape::Encoding;
+use crate::scrape::{self, Encoding};
 use crate::tally::Tally;
 
 /// Configuration of a worker. All its agents report to one collector.
@@ -65,6 +65,12 @@ impl WorkerConfig {
     #[must_use]
     pub const fn tolerance(&self) -> Duration {
         Duration::from_millis(self.tolerance_ms as u64)
+    }
+
+    /// Timeout of a page that the worker judges.
+    #[must_use]
+    pub fn scrape_timeout(&self) -> Duration {
+        scrape::judged_timeout(u64::from(self.visible.count) * self.hosts.profile.series() as u64)
     }
 }
 

@@ -26,7 +26,9 @@ pub(crate) struct Families {
     /// Names of all families so far, and of all samples that they may have.
     taken: HashSet<String>,
     open: Option<OpenFamily>,
-    /// Hashes of the series of the open family.
+    /// Maximum number of series of a family to remember; `None`: all.
+    max_series: Option<usize>,
+    /// Hashes of the series of the open family, to find repeated ones.
     series: HashSet<u64, IdentityBuildHasher>,
     /// Hashes of the label sets, without `le` and `quantile`, of the open family's histograms or
     /// summaries. `last` is that of the last sample.
@@ -39,12 +41,29 @@ pub(crate) struct Families {
 struct OpenFamily {
     family: Family,
     suffixes: &'static [&'static str],
+    /// Whether a metric of the family has several samples, told apart by a bound.
+    has_bounds: bool,
     has_samples: bool,
 }
 
 impl Families {
     pub(crate) fn new(format: Format) -> Self {
         Self { format, ..Self::default() }
+    }
+
+    /// Sets the maximum number of series of a family to remember.
+    pub(crate) const fn remember(&mut self, series: usize) {
+        self.max_series = Some(series);
+    }
+
+    /// Whether [`sample`](Self::sample) needs the hashes of the next line.
+    pub(crate) fn needs_hashes(&self) -> bool {
+        self.has_room() || self.open.as_ref().is_some_and(|open| open.has_bounds)
+    }
+
+    /// Whether the next series is remembered.
+    fn has_room(&self) -> bool {
+        self.max_series.is_none_or(|max| self.series.len() < max)
     }
 
     /// Parses a comment; `comment` is the text after `# `. Returns the previous family if it ends
@@ -69,7 +88,8 @@ impl Families {
     fn open(&mut self, name: &str) -> Result<Option<Family>, &'static str> {
         let before = self.close();
         let family = Family { name: name.to_owned(), ..Family::default() };
-        self.open = Some(OpenFamily { family, suffixes: &[""], has_samples: false });
+        self.open =
+            Some(OpenFamily { family, suffixes: &[""], has_bounds: false, has_samples: false });
         before
     }
 
@@ -99,6 +119,7 @@ impl Families {
                 let kind = kinds(openmetrics).iter().find(|kind| **kind == text);
                 family.kind = kind.ok_or("has a type that is unknown in this format")?;
                 open.suffixes = suffixes(family.kind, openmetrics);
+                open.has_bounds = matches!(family.kind, "histogram" | "summary");
                 let names = open.suffixes.iter().map(|suffix| format!("{}{suffix}", family.name));
                 let mut names: HashSet<_> = names.collect();
                 if openmetrics && matches!(family.kind, "counter" | "histogram" | "summary") {
@@ -137,18 +158,22 @@ impl Families {
             open.family.kind = "untyped";
             return Err("is a sample of a family without a type");
         }
-        if !open.suffixes.contains(&suffix) {
+        // Most types have samples without a suffix, and a length needs no call to compare.
+        let is_bare = suffix.is_empty() && open.suffixes.iter().any(|own| own.is_empty());
+        if !is_bare && !open.suffixes.contains(&suffix) {
             return Err("has a suffix that its family's type does not allow");
         }
-        let kind = open.family.kind;
-        check_bounds(kind, suffix, line, self.format)?;
-        if matches!(kind, "histogram" | "summary") && self.last != Some(line.metric) {
+        let has_bounds = open.has_bounds;
+        if has_bounds || line.le.is_some() || line.quantile.is_some() {
+            check_bounds(open.family.kind, suffix, line, self.format)?;
+        }
+        if has_bounds && self.last != Some(line.metric) {
             self.last = Some(line.metric);
             if !self.metrics.insert(line.metric) {
                 return Err("is not contiguous with its metric");
             }
         }
-        if !self.series.insert(line.series()) {
+        if self.has_room() && !self.series.insert(line.series()) {
             return Err("repeats a series");
         }
         Ok(self.open.as_ref().filter(|_| is_first).map(|open| &open.family))

@@ -52,7 +52,7 @@ fn samples_are_parsed() {
 
 #[test]
 fn labels_are_found_by_name() {
-    let line = line::read("a{b=\"1\",c=\"\\\"\",d=\"\"} 1", &mut Vec::new()).unwrap();
+    let line = line::read("a{b=\"1\",c=\"\\\"\",d=\"\"} 1", true, &mut Vec::new()).unwrap();
     let labels = line.sample.labels;
     assert_eq!(labels.iter().collect::<Vec<_>>(), [("b", "1"), ("c", "\\\""), ("d", "")]);
     assert_eq!((labels.get("c"), labels.get("e")), (Some("\\\""), None));
@@ -194,4 +194,40 @@ fn series_that_differ_in_one_label_are_distinct() {
         page += &format!("a{{agent=\"sim-{agent:06}\",rack=\"{}\"}} 1\n", agent % 997);
     }
     assert_eq!(problems(&page), [] as [&str; 0]);
+}
+
+#[test]
+fn only_remembered_series_are_found_again() {
+    let family = |name: &str| {
+        let line = |at: u8| format!("{name}{{b=\"{at}\"}} 1\n");
+        let lines: String = [0, 0, 1, 2, 3, 4, 4].map(line).concat();
+        format!("# TYPE {name} gauge\n{lines}")
+    };
+    let repeated = |series: Option<usize>| {
+        let (mut reader, mut lines) = (Reader::default(), Vec::new());
+        if let Some(series) = series {
+            reader = reader.remembering(series);
+        }
+        reader.push((family("a") + &family("c")).as_bytes(), |read| {
+            lines.extend(read.err().map(|invalid| (invalid.line, invalid.problem)));
+        });
+        assert!(lines.iter().all(|(_, problem)| *problem == "repeats a series"), "{lines:?}");
+        lines.into_iter().map(|(line, _)| line).collect::<Vec<_>>()
+    };
+    assert_eq!(repeated(None), [3, 8, 11, 16]);
+    assert_eq!(repeated(Some(6)), [3, 8, 11, 16]);
+    assert_eq!(repeated(Some(3)), [3, 11]);
+    assert_eq!(repeated(Some(0)), [] as [usize; 0]);
+}
+
+#[test]
+fn metrics_are_contiguous_whatever_is_remembered() {
+    let page = "# TYPE a histogram\na_bucket{b=\"1\",le=\"+Inf\"} 1\n\
+                a_bucket{b=\"2\",le=\"+Inf\"} 1\n\
+                a_count{b=\"1\"} 1\n";
+    let mut problems = Vec::new();
+    Reader::default().remembering(0).push(page.as_bytes(), |read| {
+        problems.extend(read.err().map(|invalid| invalid.problem));
+    });
+    assert_eq!(problems, ["is not contiguous with its metric"]);
 }

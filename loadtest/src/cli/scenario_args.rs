@@ -175,7 +175,7 @@ pub struct StormArgs {
     /// Let collectors accept all handshakes at once, for comparison
     #[arg(long, help_heading = SCENARIO)]
     pub no_pacing: bool,
-    /// Interval between scrapes while the fleet returns; resolution of the measured times
+    /// Interval between two polls while the fleet returns; resolution of the measured times
     #[arg(long, value_name = "DURATION", default_value = "250ms", help_heading = SCENARIO)]
     #[arg(value_parser = parse::duration)]
     pub scrape_interval: Duration,

@@ -145,7 +145,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         let (sender, inputs) = mpsc::channel();
         let handle = Handle { inputs: sender, waker: std::sync::Arc::new(waker) };
         let interval = Duration::from_millis(config.interval_ms.into());
-        let truth = GroundTruth::new(interval, config.tolerance());
+        let truth = GroundTruth::new(interval, config.scrape_timeout() + config.tolerance());
         let tls =
             config.tls.as_ref().map(|authority| TlsClients::new(authority, config.collector.ip()));
         let tls = tls.transpose().map_err(io::Error::other)?;

@@ -1,7 +1,6 @@
 //! Fetches pages on a separate thread, and parses them while they arrive.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,6 +20,9 @@ use crate::worker_protocol::WorkerConfig;
 const AGENTS_PATH: &str = "/metrics/agents";
 /// Path of the page that also has the collector's own metrics.
 const ALL_PATH: &str = "/metrics";
+/// Series of each family that the parser remembers, to find repeated ones: more than a family of
+/// the collector's own metrics has. The judge finds repeated series of agents without a set.
+const REMEMBERED_SERIES: usize = 512;
 /// Delay before a page is judged, so that agents have handled everything that the collector sent
 /// before it rendered the page.
 pub(super) const JUDGE_DELAY: Duration = Duration::from_millis(100);
@@ -103,8 +105,7 @@ async fn fetch(config: &WorkerConfig, epoch: Instant, request: &PageRequest) -> 
     let mut observed =
         if request.path == ALL_PATH { observed.expecting_own_metrics() } else { observed };
     let mut verdict = Verdict::new();
-    let fetched =
-        read(config.http, request, &mut observed, |found| verdict.add(&when, [found])).await;
+    let fetched = read(config, request, &mut observed, |found| verdict.add(&when, [found])).await;
     let (bytes, error) = match fetched {
         Ok(bytes) => (bytes as u64, None),
         Err(error) => (0, Some(format!("{when}: {error}"))),
@@ -126,19 +127,21 @@ async fn fetch(config: &WorkerConfig, epoch: Instant, request: &PageRequest) -> 
 }
 
 async fn read(
-    http: SocketAddr,
+    config: &WorkerConfig,
     request: &PageRequest,
     observed: &mut ObservedPage,
     mut find: impl FnMut(Finding),
 ) -> Result<usize, scrape::ScrapeError> {
-    let mut reader = Reader::default();
+    let mut reader = Reader::default().remembering(REMEMBERED_SERIES);
     let mut on_item = |read: ReadResult<'_>| match read {
         Ok(Item::Sample(sample)) => observed.add(sample).err().into_iter().for_each(&mut find),
         Ok(Item::Family(_)) => {}
         Err(invalid) => find(Finding::Unreadable(invalid)),
     };
     let on_piece = |piece: &[u8]| reader.push(piece, &mut on_item);
-    let bytes = scrape::fetch_as(http, request.path, request.encoding, on_piece).await?;
+    let (http, path, encoding) = (config.http, request.path, request.encoding);
+    let timeout = config.scrape_timeout();
+    let bytes = scrape::fetch_as(http, path, encoding, timeout, on_piece).await?;
     reader.finish(&mut on_item);
     Ok(bytes)
 }

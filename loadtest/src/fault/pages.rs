@@ -165,15 +165,16 @@ fn compressed(page: &[u8]) -> std::io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// Adds lines of gauges to a page, each to its family.
+/// Adds lines to a page, each to its family; those of families that the page lacks are gauges.
 #[must_use]
 pub fn with_series(page: &str, lines: &str) -> String {
     let mut page: Vec<_> = page.split_inclusive('\n').map(ToOwned::to_owned).collect();
     for line in lines.split_inclusive('\n') {
         let name = line.split('{').next().unwrap_or_default();
-        let head = format!("# TYPE {name} gauge\n");
-        let line_index = page.iter().position(|other| *other == head).unwrap_or_else(|| {
-            page.push(head);
+        let head = format!("# TYPE {name} ");
+        let line_index = page.iter().position(|other| other.starts_with(&head));
+        let line_index = line_index.unwrap_or_else(|| {
+            page.push(format!("{head}gauge\n"));
             page.len() - 1
         });
         page.insert(line_index + 1, line.to_owned());

@@ -9,7 +9,7 @@ use crate::agent_range::AgentRange;
 use crate::host_profile::HostModel;
 use crate::judge::finding::Finding;
 use crate::judge::observed_page::{ObservedPage, PageScope};
-use crate::scrape::{Encoding, fetch_as};
+use crate::scrape::{Encoding, TIMEOUT, fetch_as};
 use crate::sim_values::{NAMES, ValueOrigin, static_labels};
 
 const PAGE: &str = "# TYPE a gauge\na{agent=\"sim-000003\"} 1\na{agent=\"sim-000004\"} 2\n";
@@ -91,7 +91,7 @@ async fn a_corrupt_gzip_trailer_is_found() {
         });
         let mut page = Vec::new();
         let take = |piece: &[u8]| page.extend_from_slice(piece);
-        let fetched = fetch_as(http, "/metrics", Encoding::Gzip, take).await;
+        let fetched = fetch_as(http, "/metrics", Encoding::Gzip, TIMEOUT, take).await;
         served.await.unwrap();
         assert_eq!(fetched.is_err(), is_found, "{fetched:?}");
         assert!(is_found || page == correct_page().as_bytes());

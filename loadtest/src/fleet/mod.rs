@@ -30,6 +30,8 @@ use worker_state::WorkerState;
 const MESSAGE_QUEUE: usize = 1_024;
 /// How long workers may take to start or to carry out a command.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long workers may take to deliver a page in addition to the timeout of its scrape.
+const PAGE_MARGIN: Duration = Duration::from_secs(10);
 
 /// A simulated fleet.
 pub struct Fleet {
@@ -48,6 +50,8 @@ pub struct Fleet {
     pub(crate) late: Duration,
     /// Extra time for pages to show a change, in addition to the judge's tolerances.
     pub(crate) tolerance: Duration,
+    /// How long a worker may take to deliver a page.
+    page_timeout: Duration,
     /// Counts of all workers since the start of the test.
     pub total: Tally,
     /// Counts of the phase in which the agents connect.
@@ -100,6 +104,7 @@ impl Fleet {
             tick,
             late: plan.late,
             tolerance: plan.tolerance,
+            page_timeout: plan.scrape_timeout() + PAGE_MARGIN,
             total: Tally::default(),
             ramp: Tally::default(),
             verdict: Verdict::new(),

@@ -18,8 +18,7 @@ use crate::worker_protocol::{Command, MAX_AWAY, PageResult, RETURN_GRACE};
 const PROGRESS_TIMEOUT: Duration = Duration::from_secs(30);
 /// Extra wait beyond the judge's tolerances, so that a page must show the last changes.
 const MARGIN: Duration = Duration::from_millis(100);
-/// Timeout for a worker to disconnect its agents or to deliver a page. Longer than that of a
-/// scrape.
+/// Timeout for a worker to disconnect its agents.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Minimum answered Pings of a measured phase: for a verdict on late reports, and for a p99.
@@ -70,11 +69,9 @@ impl Fleet {
     /// # Errors
     /// If a worker has exited.
     pub async fn collect_pages(&mut self) -> anyhow::Result<Vec<(usize, PageResult)>> {
-        if !self
-            .wait_until(Instant::now() + WORKER_TIMEOUT, |fleet| !fleet.has_pending_pages())
-            .await?
-        {
-            let why = format!("the worker did not answer within {} s", WORKER_TIMEOUT.as_secs());
+        let (timeout, done) = (self.page_timeout, |fleet: &Self| !fleet.has_pending_pages());
+        if !self.wait_until(Instant::now() + timeout, done).await? {
+            let why = format!("the worker did not answer within {} s", timeout.as_secs());
             self.verdict.add("scraping", [Finding::ScrapeFailed { why }]);
         }
         let mut received = Vec::new();

@@ -17,11 +17,9 @@ impl HostLayout {
     pub fn new(profile: HostProfile) -> Self {
         let rows = profile.row_counts();
         let places = |table: usize| {
-            let spec = &TABLES[table];
-            let place = |row, column| Place::new(table, row, column, spec.decimals(column));
-            (0..rows[table])
-                .flat_map(|row| (0..spec.columns()).map(move |column| place(row, column)))
-                .collect()
+            let columns = 0..TABLES[table].columns();
+            let row = |row| columns.clone().map(move |column| Place::new(table, row, column));
+            (0..rows[table]).flat_map(row).collect()
         };
         Self { rows, tables: std::array::from_fn(places) }
     }

@@ -11,9 +11,9 @@
 //!   alike on all hosts. With row churn the rows of devices come and go: which a report has, and
 //!   under which names, depends on agent, table, row number and sequence number.
 //! - **Values** ([`cell`]) depend on agent, table, row, column and sequence number. A value starts
-//!   at a number that is its own and rises by a fixed step at every change. A sixth of the values
-//!   changes with every report and the others rarely or never, together a fifth, as in pages of an
-//!   idle node_exporter.
+//!   at a number that is its own and changes by a fixed step: counters rise, gauges rise or fall. A
+//!   sixth of the values changes with every report and the others rarely or never, together a
+//!   fifth, as in pages of an idle node_exporter. A few series are absent a quarter of the time.
 //!
 //! The inverse of these functions gives the range of sequence numbers whose reports have a row or a
 //! value. The judge ([`observed_hosts`](crate::judge::observed_hosts)) intersects the ranges of all
@@ -25,7 +25,7 @@
 //! | torn | the ranges of the values have no sequence number in common |
 //! | removed row | the range of a row ends before that of the values begins |
 //! | stale, future | the common range ends before, or starts after, what was written |
-//! | missing, duplicate | the series are not those of a report in the common range |
+//! | missing, duplicate | the series are not those that a report in the common range has |
 //!
 //! A value of another cell passes the first check by chance only: starts are 40-bit hashes.
 
@@ -42,6 +42,9 @@ use serde::{Deserialize, Serialize};
 use crate::sim_values::NAMES;
 use rows::{Row, RowChurn};
 use tables::TABLES;
+
+/// Number of a family of the first table, which has no row labels, whose values are never absent.
+const LASTING_FAMILY: u32 = 0;
 
 /// The series of a simulated host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
@@ -67,7 +70,8 @@ impl HostProfile {
         })
     }
 
-    /// Returns the number of series of a host. With row churn a host has at most as many.
+    /// Returns the number of series of a host. Some values are absent at times, and with row churn
+    /// some rows are, so a page shows at most as many.
     #[must_use]
     pub fn series(self) -> usize {
         if self == Self::Basic {
@@ -75,6 +79,15 @@ impl HostProfile {
         }
         let rows = self.row_counts().into_iter().zip(&TABLES);
         rows.map(|(rows, table)| rows as usize * table.columns()).sum()
+    }
+
+    /// Returns the name of a sample that every host has once in every report.
+    #[must_use]
+    pub fn lasting_sample(self) -> String {
+        match self {
+            Self::Basic => NAMES[0].to_owned(),
+            Self::Node | Self::NodeLarge => TABLES[0].sample_name(LASTING_FAMILY),
+        }
     }
 
     /// Returns the resident memory of a collector per host, without scrapes, in bytes.
@@ -168,6 +181,15 @@ mod tests {
         assert!(HostModel::try_new(HostProfile::Node, max, interval).is_ok());
         assert_eq!(HostModel::try_new(HostProfile::Basic, 1.0, interval), Err(0.0));
         assert!(HostModel::try_new(HostProfile::Basic, 0.0, interval).is_ok());
+    }
+
+    #[test]
+    fn lasting_sample_is_never_absent() {
+        let (table, family) =
+            tables::family_of_sample(&HostProfile::Node.lasting_sample()).unwrap();
+        assert!(TABLES[table].row_labels.is_empty());
+        let column = TABLES[table].column_of(family, None).unwrap();
+        assert!(!cell::Place::new(table, 0, column).is_intermittent());
     }
 
     #[test]

@@ -14,8 +14,9 @@ const ROW_DIGITS: usize = 3;
 const AGENT_DIGITS: usize = 6;
 /// One generation of a row in this many is absent, so that the number of rows changes, too.
 const ABSENT_ONE_IN: u64 = 4;
-/// Generations per report are counted in units of `1 / (1 << RATE_BITS)`.
-const RATE_BITS: u32 = 16;
+/// Generations per report are counted in units of `1 / (1 << RATE_BITS)`. Sequence numbers are
+/// below 2^30, so products of both fit 64 bits.
+const RATE_BITS: u32 = 32;
 
 /// A row of a table: its number, and how often it has been replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +114,7 @@ fn number_of(digits: &str) -> Option<u32> {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowChurn {
     /// Generations per report, in units of `1 / (1 << RATE_BITS)`; 0 without churn.
-    rate: u32,
+    rate: u64,
 }
 
 impl RowChurn {
@@ -122,8 +123,9 @@ impl RowChurn {
     #[must_use]
     pub fn new(generations_per_report: f64) -> Option<Self> {
         let is_allowed = (0.0..=1.0).contains(&generations_per_report);
-        let rate = (generations_per_report * f64::from(1 << RATE_BITS)).round();
-        is_allowed.then_some(Self { rate: rate as u32 })
+        // Rounded up, so that the slowest churn is not none.
+        let rate = (generations_per_report * (1_u64 << RATE_BITS) as f64).ceil();
+        is_allowed.then_some(Self { rate: rate as u64 })
     }
 
     /// Returns the row with this number in the report with this sequence number; `None` if the
@@ -134,7 +136,7 @@ impl RowChurn {
             return Some(Row { number, generation: 0 });
         }
         let reports = sequence + self.phase(agent, table, number);
-        let generation = ((reports * u64::from(self.rate)) >> RATE_BITS) as u32;
+        let generation = ((reports * self.rate) >> RATE_BITS) as u32;
         let row = Row { number, generation };
         is_present(agent, table, row).then_some(row)
     }
@@ -145,7 +147,7 @@ impl RowChurn {
         if !self.is_for(table) {
             return (row.generation == 0).then_some(0..=u64::MAX);
         }
-        let begin = |generation: u64| (generation << RATE_BITS).div_ceil(u64::from(self.rate));
+        let begin = |generation: u64| (generation << RATE_BITS).div_ceil(self.rate);
         let (generation, phase) = (row.generation.into(), self.phase(agent, table, row.number));
         let end = begin(generation + 1).checked_sub(phase + 1)?;
         is_present(agent, table, row).then(|| begin(generation).saturating_sub(phase)..=end)
@@ -159,7 +161,7 @@ impl RowChurn {
 
     /// Reports by which a row's generations are shifted, so that rows are not replaced at once.
     fn phase(self, agent: u32, table: usize, number: u32) -> u64 {
-        let lifetime = (1_u64 << RATE_BITS).div_ceil(u64::from(self.rate));
+        let lifetime = (1_u64 << RATE_BITS).div_ceil(self.rate);
         mix(key(agent, table, number)) % lifetime
     }
 }

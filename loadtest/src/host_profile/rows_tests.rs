@@ -78,7 +78,7 @@ fn without_churn_all_rows_stay() {
 
 #[test]
 fn a_row_tells_the_reports_that_have_it() {
-    for rate in [0.001, 0.3, 0.99, 1.0] {
+    for rate in [1e-12, 0.001, 0.3, 0.99, 1.0] {
         let churn = RowChurn::new(rate).unwrap();
         for sequence in 1..2_000 {
             let Some(row) = churn.row_at(7, DISK, 1, sequence) else { continue };
@@ -105,6 +105,14 @@ fn rows_are_replaced_at_the_rate_of_the_churn() {
     for rate in [-0.1, 1.1, f64::NAN] {
         assert_eq!(RowChurn::new(rate), None);
     }
+}
+
+#[test]
+fn slowest_churn_replaces_a_row_of_a_large_fleet() {
+    let churn = RowChurn::new(1e-6).unwrap();
+    let row = |agent, sequence| churn.row_at(agent, DISK, 1, sequence);
+    let changed = (0..10_000).filter(|agent| row(*agent, 1) != row(*agent, 1_001));
+    assert!((2..30).contains(&changed.count()));
 }
 
 #[test]

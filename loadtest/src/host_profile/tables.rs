@@ -30,14 +30,18 @@ pub struct TableSpec {
     pub rows: u32,
     /// Number of rows of the profile `node-large`.
     pub rows_large: u32,
-    /// Number of families, each with one column. The first ones have decimal places.
+    /// Number of families, each with one column. The first ones are counters, the others gauges.
     families: u32,
-    /// Number of families with decimal places.
+    /// Number of counters.
+    counters: u32,
+    /// Number of counters in seconds: the first ones. Their values have decimal places.
     seconds: u32,
     /// Number of further columns of the first family, each with another value of the label `mode`.
     modes: u32,
 }
 
+/// Help text of all families.
+const HELP: &str = "Simulated value of a host: depends on its agent, report, row and column.";
 /// Decimal places of the values of families in seconds.
 const SECONDS_DECIMALS: u8 = 2;
 
@@ -50,6 +54,7 @@ const SHARED: TableSpec = TableSpec {
     rows: 1,
     rows_large: 1,
     families: 0,
+    counters: 0,
     seconds: 0,
     modes: 0,
 };
@@ -58,13 +63,14 @@ const OWN: TableSpec = TableSpec { is_own: true, ..SHARED };
 
 /// The tables, in the order of the catalog.
 pub const TABLES: [TableSpec; 8] = [
-    TableSpec { name: "host", families: 190, seconds: 10, ..SHARED },
+    TableSpec { name: "host", families: 190, counters: 110, seconds: 10, ..SHARED },
     TableSpec {
         name: "cpu",
         row_labels: &["cpu"],
         rows: 4,
         rows_large: 64,
         families: 13,
+        counters: 10,
         seconds: 4,
         modes: 7,
         ..SHARED
@@ -76,6 +82,7 @@ pub const TABLES: [TableSpec; 8] = [
         rows: 45,
         rows_large: 45,
         families: 2,
+        counters: 1,
         seconds: 1,
         ..SHARED
     },
@@ -86,6 +93,7 @@ pub const TABLES: [TableSpec; 8] = [
         rows: 2,
         rows_large: 8,
         families: 19,
+        counters: 17,
         seconds: 6,
         ..OWN
     },
@@ -105,6 +113,7 @@ pub const TABLES: [TableSpec; 8] = [
         rows: 2,
         rows_large: 10,
         families: 16,
+        counters: 16,
         ..OWN
     },
     TableSpec {
@@ -114,6 +123,7 @@ pub const TABLES: [TableSpec; 8] = [
         rows: 2,
         rows_large: 10,
         families: 19,
+        counters: 3,
         ..OWN
     },
     TableSpec {
@@ -132,6 +142,12 @@ impl TableSpec {
     #[must_use]
     pub const fn columns(&self) -> usize {
         (self.families + self.modes) as usize
+    }
+
+    /// Returns whether a family is a counter, or else a gauge.
+    #[must_use]
+    pub const fn is_counter(&self, family: u32) -> bool {
+        family < self.counters
     }
 
     /// Returns the decimal places of a column.
@@ -158,23 +174,31 @@ impl TableSpec {
         (column <= self.modes as usize).then_some(column)
     }
 
-    /// Returns the name of a family of the table.
-    #[must_use]
-    pub fn family_name(&self, family: u32) -> String {
+    /// Returns the name of a family of the table, as in the catalog.
+    fn family_name(&self, family: u32) -> String {
         let unit = if family < self.seconds { "seconds" } else { "value" };
         format!("{PREFIX}{}_{family:03}_{unit}", self.name)
     }
+
+    /// Returns the name of the samples of a family of the table.
+    #[must_use]
+    pub fn sample_name(&self, family: u32) -> String {
+        let suffix = if self.is_counter(family) { "_total" } else { "" };
+        self.family_name(family) + suffix
+    }
 }
 
-/// Returns the table and the family of a metric; `None` if no simulated host has it.
+/// Returns the table and the family whose samples have this name; `None` if no simulated host has
+/// it.
 #[must_use]
-pub fn family_of_name(name: &str) -> Option<(usize, u32)> {
-    let name = name.strip_prefix(PREFIX)?;
-    let (stem, _unit) = name.rsplit_once('_')?;
-    let (table, family) = stem.rsplit_once('_')?;
-    let table = TABLES.iter().position(|own| own.name == table)?;
-    let family = family.parse().ok()?;
-    (family < TABLES[table].families).then_some((table, family))
+pub fn family_of_sample(name: &str) -> Option<(usize, u32)> {
+    let words = name.strip_prefix(PREFIX)?;
+    let is_digit = |byte: u8| byte.is_ascii_digit();
+    let (table, number) = words.split_at(words.bytes().position(is_digit)?);
+    let table = TABLES.iter().position(|own| table.strip_suffix('_') == Some(own.name))?;
+    let family = number.split('_').next()?.parse().ok()?;
+    let spec = &TABLES[table];
+    (family < spec.families && spec.sample_name(family) == name).then_some((table, family))
 }
 
 /// Returns the catalogs that all hosts with [`TABLES`] share.
@@ -184,13 +208,12 @@ pub fn family_of_name(name: &str) -> Option<(usize, u32)> {
 pub fn catalogs() -> Result<Catalogs, Violation> {
     let all = || TABLES.iter().flat_map(|table| (0..table.families).map(move |at| (table, at)));
     let names: Vec<_> = all().map(|(table, family)| table.family_name(family)).collect();
-    let family = |name| Family {
-        name,
-        kind: FamilyKind::Gauge as u8,
-        unit: "",
-        help: "Simulated value of a host: depends on its agent, report, row and column.",
+    let family = |(name, (table, number)): (_, (&TableSpec, u32))| {
+        let is_counter = table.is_counter(number);
+        let kind = if is_counter { FamilyKind::Counter } else { FamilyKind::Gauge } as u8;
+        Family { name, kind, unit: "", help: HELP }
     };
-    let families = names.iter().map(|name| family(name.as_str())).collect();
+    let families = names.iter().map(String::as_str).zip(all()).map(family).collect();
     let modes: Vec<_> = (0..=8).map(|mode| format!("{MODE_STEM}{mode}")).collect();
     let (mut tables, mut first) = (Vec::new(), 0);
     for table in &TABLES {
@@ -224,14 +247,34 @@ mod tests {
     }
 
     #[test]
-    fn names_of_families_tell_table_and_family() {
+    fn names_of_samples_tell_table_and_family() {
         for (at, table) in TABLES.iter().enumerate() {
             for family in 0..table.families {
-                assert_eq!(family_of_name(&table.family_name(family)), Some((at, family)));
+                assert_eq!(family_of_sample(&table.sample_name(family)), Some((at, family)));
             }
-            assert_eq!(family_of_name(&table.family_name(table.families)), None);
+            assert_eq!(family_of_sample(&table.sample_name(table.families)), None);
         }
-        assert_eq!(family_of_name("sim_value_0"), None);
+        for other in [
+            "sim_value_0",
+            "simnode_host_000",
+            "simnode_host_000_seconds",
+            "simnode_host_000_value_total",
+            "simnode_host_0_seconds_total",
+            "simnode_host_+00_seconds_total",
+            "simnode_host_000_seconds_total_total",
+            "simnode_host_189_value_total",
+            "simnode_host_189_",
+        ] {
+            assert_eq!(family_of_sample(other), None, "{other}");
+        }
+        assert_eq!(family_of_sample("simnode_host_189_value"), Some((0, 189)));
+    }
+
+    #[test]
+    fn most_families_are_counters() {
+        let counters: u32 = TABLES.iter().map(|table| table.counters).sum();
+        let families: u32 = TABLES.iter().map(|table| table.families).sum();
+        assert!(2 * counters > families, "{counters} of {families}");
     }
 
     #[test]

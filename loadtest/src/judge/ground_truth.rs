@@ -8,7 +8,6 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use super::tolerances::SETTLED;
-use crate::scrape;
 
 /// Reports to keep per agent in addition to those that judging a page needs.
 const SPARE_REPORTS: usize = 3;
@@ -170,10 +169,10 @@ pub struct GroundTruth {
 
 impl GroundTruth {
     /// Starts the clock; there are no agents yet. Sizes the histories for this report interval and
-    /// for pages that are late by `tolerance`.
+    /// for pages that take at most `longest`, tolerance included.
     #[must_use]
-    pub fn new(interval: Duration, tolerance: Duration) -> Self {
-        let past = scrape::TIMEOUT + SETTLED + tolerance;
+    pub fn new(interval: Duration, longest: Duration) -> Self {
+        let past = longest + SETTLED;
         let ticks = past.as_nanos().div_ceil(interval.as_nanos().max(1));
         let kept_reports = SPARE_REPORTS + usize::try_from(ticks).unwrap_or(usize::MAX);
         Self { epoch: Instant::now(), kept_reports, histories: Vec::new() }
@@ -219,7 +218,7 @@ mod tests {
 
     #[test]
     fn only_the_recent_past_is_kept() {
-        let mut truth = GroundTruth::new(Duration::from_secs(1), Duration::ZERO);
+        let mut truth = GroundTruth::new(Duration::from_secs(1), Duration::from_secs(10));
         truth.resize(1);
         for sequence in 1..=100 {
             truth.history(0).session_began(sequence);

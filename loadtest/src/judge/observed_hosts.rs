@@ -4,7 +4,7 @@
 //! A line restricts the report that the page may show of its host: its value is that of a range of
 //! sequence numbers, and so is its row with row churn. The ranges of all lines must have a sequence
 //! number in common, and the lines must be all series of that report: their number and the sum of
-//! their hashes are those of its rows.
+//! their hashes are those of its values that are not absent. That also finds repeated lines.
 
 use std::ops::RangeInclusive;
 
@@ -13,8 +13,9 @@ use fleetgauge_page::Sample;
 use super::finding::Finding;
 use super::observed_page::{PageScope, Shown, unknown};
 use super::series_labels::SeriesLabels;
+use crate::host_profile::cell::Place;
 use crate::host_profile::layout::HostLayout;
-use crate::host_profile::tables::{TABLES, family_of_name};
+use crate::host_profile::tables::{TABLES, family_of_sample};
 use crate::sim_values::{AGENT, agent_number, position_of};
 
 /// Maximum number of reports whose series are compared with those of a host. A sixth of the values
@@ -26,8 +27,10 @@ const MAX_COMPARED: u64 = 64;
 pub(super) struct ObservedHosts {
     scope: PageScope,
     layout: HostLayout,
-    /// Number and hashes of the series in tables whose rows stay.
+    /// Series that every report has: in tables whose rows stay, at places without absent values.
     lasting: SeriesSet,
+    /// The other places of these tables.
+    intermittent: Vec<Place>,
     /// The family of the last line. Lines of a family are contiguous.
     family: Option<KnownFamily>,
     hosts: Vec<ObservedHost>,
@@ -66,6 +69,15 @@ impl SeriesSet {
         self.hashes = self.hashes.wrapping_add(hash);
         self.count += 1;
     }
+
+    /// Adds the series of a host and a generation of its row unless the report lacks its value.
+    fn add_present(&mut self, place: &Place, encoded: u32, generation: u32, sequence: u64) {
+        let is_absent =
+            place.is_intermittent() && place.cell(encoded, generation).is_absent(sequence);
+        if !is_absent {
+            self.add(place.hash());
+        }
+    }
 }
 
 /// A range of sequence numbers, which are below 2^30.
@@ -97,15 +109,20 @@ impl Sequences {
 impl ObservedHosts {
     pub(super) fn new(scope: PageScope) -> Self {
         let layout = HostLayout::new(scope.hosts.profile);
-        let mut lasting = SeriesSet::default();
+        let (mut lasting, mut intermittent) = (SeriesSet::default(), Vec::new());
         for (table, rows) in layout.rows().into_iter().enumerate() {
             if !scope.hosts.churn.is_for(table) {
-                let places = (0..rows).flat_map(|number| layout.row(table, number));
-                places.for_each(|place| lasting.add(place.hash()));
+                for place in (0..rows).flat_map(|number| layout.row(table, number)) {
+                    if place.is_intermittent() {
+                        intermittent.push(*place);
+                    } else {
+                        lasting.add(place.hash());
+                    }
+                }
             }
         }
         let hosts = vec![ObservedHost::default(); scope.visible.count as usize];
-        Self { scope, layout, lasting, family: None, hosts }
+        Self { scope, layout, lasting, intermittent, family: None, hosts }
     }
 
     /// See [`ObservedPage::add`](super::observed_page::ObservedPage::add).
@@ -170,7 +187,7 @@ impl ObservedHosts {
         match &self.family {
             Some(family) if family.name == name => Some((family.table, family.number)),
             _ => {
-                let (table, number) = family_of_name(name)?;
+                let (table, number) = family_of_sample(name)?;
                 self.family = Some(KnownFamily { name: name.to_owned(), table, number });
                 Some((table, number))
             }
@@ -204,11 +221,15 @@ impl ObservedHosts {
     /// Returns the series of the report of a host with this sequence number.
     fn expected(&self, encoded: u32, sequence: u64) -> SeriesSet {
         let mut expected = self.lasting;
+        for place in &self.intermittent {
+            expected.add_present(place, encoded, 0, sequence);
+        }
         let churning = (0..TABLES.len()).filter(|table| self.scope.hosts.churn.is_for(*table));
         for table in churning {
             for row in self.scope.hosts.rows(encoded, table, sequence) {
-                let places = self.layout.row(table, row.number);
-                places.iter().for_each(|place| expected.add(place.hash()));
+                for place in self.layout.row(table, row.number) {
+                    expected.add_present(place, encoded, row.generation, sequence);
+                }
             }
         }
         expected

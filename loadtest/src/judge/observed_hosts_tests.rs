@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fleetgauge_page::{Item, ReadResult, Reader};
+use fleetgauge_proto::report::is_absent;
 
 use super::super::observed_page::ObservedPage;
 use super::*;
@@ -55,9 +56,10 @@ fn row_lines(layout: &HostLayout, agent: u32, table: usize, row: Row, at: u64) -
         let mode = if has_mode { format!(",mode=\"mode{column}\"") } else { String::new() };
         let value = place.cell(agent, row.generation).value(at);
         let labels = format!("{labels}{mode}");
-        PageLine { name: spec.family_name(family), labels, value }
+        PageLine { name: spec.sample_name(family), labels, value }
     };
-    layout.row(table, row.number).iter().enumerate().map(line).collect()
+    let lines = layout.row(table, row.number).iter().enumerate().map(line);
+    lines.filter(|line| !is_absent(line.value)).collect()
 }
 
 /// The lines of a host in a report.
@@ -73,13 +75,14 @@ fn page(lines: &[PageLine]) -> String {
     let family = |name: &String| {
         let own = lines.iter().filter(|line| line.name == *name);
         let own = own.map(|line| format!("{name}{{{}}} {}\n", line.labels, line.value));
-        format!("# TYPE {name} gauge\n{}", own.collect::<String>())
+        let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+        format!("# TYPE {name} {kind}\n{}", own.collect::<String>())
     };
     names.into_iter().map(family).collect()
 }
 
-/// Reads a page with the agents 0 to 9. The worker simulates 3 and 4. Returns the findings of the
-/// lines, and what the page shows of the agents.
+/// Reads a page as a worker that simulates the agents 3 and 4 of 0 to 9. Returns the findings on
+/// its lines, and what the page shows of the two agents.
 fn read(model: HostModel, lines: &[PageLine]) -> (Vec<Finding>, Vec<Shown>) {
     let mut observed = ObservedPage::new(PageScope {
         agents: AgentRange { first: AGENT, count: 2 },
@@ -112,8 +115,17 @@ fn reasons(model: HostModel, lines: &[PageLine]) -> Vec<&'static str> {
 
 /// Index of a line whose value changes with every report.
 fn busy(lines: &[PageLine]) -> usize {
-    let (now, next) = (lines, self::lines(stable(), AGENT, NOW + 1));
-    now.iter().zip(next).position(|(now, next)| now.value != next.value).unwrap()
+    let next = self::lines(stable(), AGENT, NOW + 1);
+    lines
+        .iter()
+        .position(|line| value_of(line, &next).is_some_and(|next| next != line.value))
+        .unwrap()
+}
+
+/// Value of the same series among other lines; `None` if it is absent.
+fn value_of(line: &PageLine, among: &[PageLine]) -> Option<f64> {
+    let same = |other: &&PageLine| other.name == line.name && other.labels == line.labels;
+    among.iter().find(same).map(|other| other.value)
 }
 
 #[test]
@@ -154,7 +166,7 @@ fn a_torn_value_is_found() {
     for (now, other) in [(NOW, NOW - 1), (NOW, NOW + 1)] {
         let mut page = lines(stable(), AGENT, now);
         let torn = busy(&page);
-        page[torn] = lines(stable(), AGENT, other)[torn].clone();
+        page[torn].value = value_of(&page[torn], &lines(stable(), AGENT, other)).unwrap();
         assert_eq!(reasons(stable(), &page), ["torn"], "{other}");
     }
 }
@@ -189,6 +201,46 @@ fn a_repeated_line_is_found() {
     assert_eq!(reasons(stable(), &page), ["unreadable", "duplicate"]);
     page.remove(78);
     assert_eq!(reasons(stable(), &page), ["unreadable", "misplaced"]);
+}
+
+#[test]
+fn wrong_names_are_found() {
+    for (from, to) in [
+        ("simnode_cpu_000_seconds_total", "simnode_cpu_000_value_total"),
+        ("simnode_cpu_000_seconds_total", "simnode_cpu_000_seconds"),
+        ("simnode_host_189_value", "simnode_host_189_seconds"),
+        ("simnode_host_189_value", "simnode_host_189_value_total"),
+    ] {
+        let mut page = lines(stable(), AGENT, NOW);
+        let at = page.iter().position(|line| line.name == from).unwrap();
+        to.clone_into(&mut page[at].name);
+        assert_eq!(reasons(stable(), &page), ["unknown_series", "incomplete"], "{to}");
+    }
+}
+
+/// A report, and a series that it has and the next one lacks.
+fn vanishing(model: HostModel) -> (u64, PageLine) {
+    let vanishing = |at| {
+        let next = lines(model, AGENT, at + 1);
+        lines(model, AGENT, at).into_iter().find(|line| value_of(line, &next).is_none())
+    };
+    (NOW..).find_map(|at| Some((at, vanishing(at)?))).unwrap()
+}
+
+#[test]
+fn an_absent_value_that_is_shown_is_found() {
+    let (at, last) = vanishing(stable());
+    let page = [lines(stable(), AGENT, at + 1), vec![last]].concat();
+    assert_eq!(reasons(stable(), &page), ["torn"]);
+}
+
+#[test]
+fn a_value_that_is_not_shown_again_is_found() {
+    let (at, line) = vanishing(stable());
+    let again = (at + 1..).find(|at| value_of(&line, &lines(stable(), AGENT, *at)).is_some());
+    let mut page = lines(stable(), AGENT, again.unwrap());
+    page.retain(|other| other.labels != line.labels || other.name != line.name);
+    assert_eq!(reasons(stable(), &page), ["incomplete"]);
 }
 
 #[test]

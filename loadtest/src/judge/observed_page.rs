@@ -1,5 +1,5 @@
-//! The agents on a page, collected while the page is read. Takes a few bytes per agent, regardless
-//! of the size of the page.
+//! The agents on a page, collected while the page is read. Takes 8 bytes per agent of the profile
+//! `basic` and some 40 per wide host, regardless of the size of the page.
 
 use std::ops::RangeInclusive;
 

@@ -3,7 +3,7 @@
 use fleetgauge_page::Labels;
 
 use crate::host_profile::tables::{MAX_ROW_LABELS, MODE, TableSpec};
-use crate::sim_values::{AGENT, LABELS, is_number};
+use crate::sim_values::{AGENT, LABELS, is_number, label_index};
 
 /// The labels of a series. Those that it lacks are empty.
 #[derive(Debug, Default)]
@@ -29,13 +29,13 @@ impl<'a> SeriesLabels<'a> {
             read.count += 1;
             if name == AGENT {
                 read.agent = value;
+            } else if let Some(at) = label_index(name) {
+                read.statics[at] = value;
+            } else if name == MODE {
+                read.mode = Some(value);
             } else if let Some(at) = table.row_labels.iter().position(|own| *own == name) {
                 read.row[at] = value;
                 read.in_row += 1;
-            } else if name == MODE {
-                read.mode = Some(value);
-            } else if let Some(at) = LABELS.iter().position(|(own, _)| *own == name) {
-                read.statics[at] = value;
             } else {
                 read.has_unknown = true;
             }

@@ -35,7 +35,7 @@ pub(super) fn about(scenario: &str) -> &'static str {
 }
 
 /// Terms of the report with their meanings.
-pub(super) const TERMS: [(&str, &str); 24] = [
+pub(super) const TERMS: [(&str, &str); 25] = [
     (
         "agent, collector",
         "An agent reports a host's values over one TCP connection to a collector, \
@@ -98,8 +98,12 @@ pub(super) const TERMS: [(&str, &str); 24] = [
     ),
     (
         "back, p99 over half",
-        "From the restart of the collectors to the first pages with half, with 99 percent and with \
-      all of the agents. P99 over half is the second time divided by the first.",
+        "From the restart of the collectors until they have half, 99 percent and all of the \
+      agents, by their own metrics. P99 over half is the second time divided by the first.",
+    ),
+    (
+        "exposed",
+        "From the restart of the collectors to the last byte of the first pages with all agents.",
     ),
     ("per success", "Attempts to connect, divided by those that were welcomed."),
     ("away", "From the end of an agent's session to its next Welcome."),

@@ -19,6 +19,7 @@ use crate::plan::Plan;
 use crate::preflight;
 use crate::progress::Progress;
 use crate::results::{Results, ResultsBuilder};
+use crate::scrape::SERIES_TIME;
 use crate::tally::Tally;
 use crate::usage::Usage;
 use crate::worker_protocol::{BackoffPolicy, Command, PageResult};
@@ -30,8 +31,6 @@ use summary::Summary;
 const CHECKPOINT_PERIOD: Duration = Duration::from_secs(5);
 /// Time between the checkpoints of two collectors.
 const CHECKPOINT_PERIOD_EACH: Duration = Duration::from_millis(250);
-/// Time to render and to judge a series of a page, on two cores that agents and collectors share.
-const SERIES_TIME: Duration = Duration::from_nanos(1_500);
 /// How long collectors get to release memory after all agents have disconnected. In a short run it
 /// is the duration of the run.
 const MEMORY_RELEASE_TIME: Duration = Duration::from_secs(10);

@@ -28,7 +28,7 @@ use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::results::Results;
 use crate::results::timeline::ScrapeRecord;
-use crate::scrape;
+use crate::scrape::{self, Encoding};
 use crate::worker_protocol::{AfterDisconnect, AgentSelector, BackoffPolicy, DisconnectKind};
 
 /// Number of groups of agents that disconnect on their own, one group after the other.
@@ -206,7 +206,10 @@ impl DeathsRun {
             Err(invalid) => findings.push(Finding::Unreadable(invalid)),
         };
         let requested = self.run.fleet.now();
-        let fetched = scrape::fetch_into(http, PATH, |piece| reader.push(piece, &mut see)).await;
+        let series = self.agents as usize * self.hosts.profile.series();
+        let timeout = scrape::judged_timeout(series as u64);
+        let push = |piece: &[u8]| reader.push(piece, &mut see);
+        let fetched = scrape::fetch_as(http, PATH, Encoding::Plain, timeout, push).await;
         reader.finish(&mut see);
         let ended = self.run.fleet.now();
         let when = format!("page at {:.1} s", requested.as_secs_f64());

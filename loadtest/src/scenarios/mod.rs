@@ -12,6 +12,7 @@ pub mod removals;
 mod scenario_run;
 pub mod scraping;
 mod self_metrics;
+mod shown_agents;
 pub mod soak;
 pub mod storm;
 pub mod trend;

@@ -1,5 +1,5 @@
-//! Measures the recovery of a fleet: when the pages show a share of it again. Uses neither sockets
-//! nor clocks.
+//! Measures the recovery of a fleet: when the collectors have a share of it again. Uses neither
+//! sockets nor clocks.
 
 use std::time::Duration;
 
@@ -8,40 +8,39 @@ use serde::Serialize;
 /// Shares of the agents whose return is timed.
 const SHARES: [f64; 3] = [0.5, 0.99, 1.0];
 
-/// Tracks the recovery of a fleet, page by page.
+/// Tracks the recovery of a fleet.
 #[derive(Debug)]
 pub struct Recovery {
     of: u64,
-    /// Number of agents on the latest page of each worker's collector.
-    shown: Vec<u64>,
+    /// Number of agents that each collector had last.
+    present: Vec<u64>,
     reached: [Option<Duration>; SHARES.len()],
 }
 
-/// Times from the restart to the first page that shows a share of the agents; `None`: not yet
-/// shown.
+/// Times from the restart until the collectors have a share of the agents; `None`: not yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct RecoveryTimes {
-    /// Time until half of the agents are shown.
+    /// Time until half of the agents are back.
     pub half_seconds: Option<f64>,
-    /// Time until 99 percent of the agents are shown.
+    /// Time until 99 percent of the agents are back.
     pub p99_seconds: Option<f64>,
-    /// Time until all agents are shown.
+    /// Time until all agents are back.
     pub all_seconds: Option<f64>,
     /// Ratio of `p99_seconds` to `half_seconds`.
     pub p99_over_half: Option<f64>,
 }
 
 impl Recovery {
-    /// Creates a tracker of `of` agents on `pages` pages, all still empty.
+    /// Creates a tracker of `of` agents of this many collectors, which have none of them yet.
     #[must_use]
-    pub fn new(of: u64, pages: usize) -> Self {
-        Self { of, shown: vec![0; pages], reached: [None; SHARES.len()] }
+    pub fn new(of: u64, collectors: usize) -> Self {
+        Self { of, present: vec![0; collectors], reached: [None; SHARES.len()] }
     }
 
-    /// Records a page that arrived `at` after the restart and shows this many agents.
-    pub fn seen(&mut self, page: usize, shown: u64, at: Duration) {
-        self.shown[page] = shown;
-        let all = self.shown();
+    /// Records that a collector has this many agents, `at` after the restart.
+    pub fn seen(&mut self, collector: usize, present: u64, at: Duration) {
+        self.present[collector] = present;
+        let all = self.present();
         for (reached, share) in self.reached.iter_mut().zip(SHARES) {
             if reached.is_none() && all >= (self.of as f64 * share).ceil() as u64 {
                 *reached = Some(at);
@@ -49,13 +48,13 @@ impl Recovery {
         }
     }
 
-    /// Number of agents on the latest pages of all collectors.
+    /// Number of agents that all collectors had last.
     #[must_use]
-    pub fn shown(&self) -> u64 {
-        self.shown.iter().sum()
+    pub fn present(&self) -> u64 {
+        self.present.iter().sum()
     }
 
-    /// Whether the latest pages together have shown all agents at some time.
+    /// Whether all agents have been back at some time.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.reached.iter().all(Option::is_some)
@@ -75,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn recovery_counts_agents_over_all_pages() {
+    fn recovery_counts_agents_over_all_collectors() {
         let mut recovery = Recovery::new(200, 2);
         let second = Duration::from_secs;
         recovery.seen(0, 99, second(1));
@@ -92,6 +91,6 @@ mod tests {
             (Some(2.0), Some(6.0), Some(9.0))
         );
         assert_eq!(back.p99_over_half, Some(3.0));
-        assert_eq!(recovery.shown(), 200);
+        assert_eq!(recovery.present(), 200);
     }
 }

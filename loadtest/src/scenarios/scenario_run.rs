@@ -93,6 +93,13 @@ impl ScenarioRun {
         self.fleet.collect_pages().await
     }
 
+    /// Asks each judged worker to judge a page of its collector, and does not wait for it.
+    pub(super) async fn request_all(&mut self, what: &str) {
+        for worker in self.fleet.judged_workers() {
+            self.fleet.request_page(worker, what).await;
+        }
+    }
+
     /// Adds failed checks of the scenario to the findings.
     pub(super) fn add_findings(&mut self, when: &str, failures: impl IntoIterator<Item = Failure>) {
         self.fleet.verdict.add(when, failures);

@@ -1,7 +1,14 @@
 //! Scenario `storm`: all collectors are killed and restarted at their addresses. Measures how fast
 //! the fleet returns and what that costs. No agent may be lost.
+//!
+//! Neither figure of the recovery includes the judge's time, which is seconds for wide hosts. The
+//! number of agents that are back is polled from the collectors' own metrics, at a fixed pace. When
+//! all are, whole pages are fetched and only counted, until they show all agents: by the last byte
+//! of these, the fleet is exposed. Meanwhile the workers judge pages, one after the other, and at
+//! the end one that must show all agents, too.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -11,6 +18,8 @@ use tokio::time::Instant;
 use super::failure::Failure;
 use super::recovery::{Recovery, RecoveryTimes};
 use super::scenario_run::ScenarioRun;
+use super::self_metrics::SelfMetrics;
+use super::shown_agents;
 use crate::child::collector::CollectorProcess;
 use crate::cli::scenario_args::StormArgs;
 use crate::fault::Fault;
@@ -22,21 +31,26 @@ use crate::results::Results;
 use crate::results::quantiles::Quantiles;
 use crate::tally::{Tally, Times};
 use crate::usage;
-use crate::worker_protocol::BackoffPolicy;
+use crate::worker_protocol::{BackoffPolicy, PageResult};
 
 /// Number of pages judged after all agents are back, to check that agents stay connected.
 const PAGES_AFTER: u32 = 3;
+/// Metric of the number of agents that a collector exposes.
+const CONNECTED: &str = "fleetgauge_agents_connected";
 
 /// Outcome of the scenario.
 #[derive(Debug, Default, Serialize)]
 pub struct Storm {
-    /// Time from the restart to the first page that shows a share of the agents.
+    /// Time from the restart until the collectors have a share of the agents.
     pub back: RecoveryTimes,
+    /// Time from the restart to the last byte of the first pages that show all agents; `None`: not
+    /// yet.
+    pub exposed_seconds: Option<f64>,
     /// Attempts to connect since the kill, by outcome.
     pub attempts: Attempts,
     /// Time from the end of an agent's session to its next Welcome, including the outage.
     pub away: Quantiles,
-    /// Pages from the restart until all agents were back.
+    /// Pages judged from the restart until all agents were shown.
     pub scrapes: Pages,
     /// Memory of the collectors.
     pub memory: Memory,
@@ -128,7 +142,7 @@ async fn restart_collectors(run: &mut ScenarioRun, args: &StormArgs) -> anyhow::
     Ok(restarted)
 }
 
-/// Scrapes pages until they show all agents.
+/// Measures the recovery, and has pages judged meanwhile, until pages show all agents.
 async fn watch_recovery(
     run: &mut ScenarioRun,
     args: &StormArgs,
@@ -136,24 +150,37 @@ async fn watch_recovery(
     restarted: Instant,
 ) -> anyhow::Result<()> {
     let agents = u64::from(args.fleet.agents);
-    let mut recovery = Recovery::new(agents, run.fleet.worker_count());
+    let http: Vec<_> = run.fleet.collectors.iter().map(|collector| collector.http).collect();
+    let mut recovery = Recovery::new(agents, http.len());
     run.fleet.progress = Some(Progress::running("recovering", args.recovery_timeout));
-    let mut took = Times::default();
-    while !recovery.is_complete() && restarted.elapsed() < args.recovery_timeout {
+    let mut shown = 0;
+    while shown < agents && restarted.elapsed() < args.recovery_timeout {
         let next = Instant::now() + args.scrape_interval;
-        for (worker, page) in run.judge_all("storm").await? {
-            recovery.seen(worker, u64::from(page.agents), restarted.elapsed());
-            took.add(Duration::from_micros(page.took_us));
+        if !run.fleet.has_pending_pages() {
+            run.request_all("storm").await;
         }
-        if !recovery.is_complete() {
+        poll_recovery(&http, &mut recovery, restarted).await;
+        shown = if recovery.is_complete() {
+            shown_agents::count(&http, args.fleet.hosts.profile).await
+        } else {
+            recovery.present()
+        };
+        if shown < agents {
             run.fleet.wait_until(next, |_| false).await?;
         }
     }
-    if recovery.is_complete() {
-        run.fleet.record_event("all back");
+    if shown >= agents {
+        storm.exposed_seconds = Some(restarted.elapsed().as_secs_f64());
+        run.fleet.record_event("all exposed");
     }
-    if !recovery.is_complete() {
-        let missing = agents.saturating_sub(recovery.shown());
+    let mut took = Times::default();
+    let mut add = |page: &PageResult| took.add(Duration::from_micros(page.took_us));
+    run.fleet.collect_pages().await?.iter().for_each(|(_, page)| add(page));
+    let last = run.judge_all("storm").await?;
+    last.iter().for_each(|(_, page)| add(page));
+    let judged: u64 = last.iter().map(|(_, page)| u64::from(page.agents)).sum();
+    let missing = agents.saturating_sub(judged.min(shown));
+    if missing > 0 {
         let failure =
             Failure::NotRecovered { agents: missing, of: agents, within: args.recovery_timeout };
         run.add_findings("after the restart", [failure]);
@@ -162,6 +189,14 @@ async fn watch_recovery(
     storm.scrapes =
         Pages { count: took.count(), p50_ms: took.quantile_ms(0.5), max_ms: took.longest_ms() };
     Ok(())
+}
+
+/// Asks every collector how many agents it has. One that does not answer yet has none.
+async fn poll_recovery(collectors: &[SocketAddr], recovery: &mut Recovery, restarted: Instant) {
+    for (index, http) in collectors.iter().enumerate() {
+        let metrics = SelfMetrics::fetch(*http).await.unwrap_or_default();
+        recovery.seen(index, metrics.value(CONNECTED), restarted.elapsed());
+    }
 }
 
 /// Checks that the fleet is stable: every page is correct, no session ends and no attempt is
