@@ -1,75 +1,30 @@
 //! Model test: random histories of a few agents. After each step the page must match a small model.
 
+mod series;
+mod step;
+
 use std::collections::BTreeMap;
 
 use fleetgauge_collector::peers::close_reason::CloseReason;
 use fleetgauge_proto::Code;
 use proptest::prelude::*;
 
+use self::series::{Series, catalog_frames};
+use self::step::{Frame, Step, step};
 use crate::support::agent::identity;
 use crate::support::collector::config;
 use crate::support::driven::{Driven, Rig, Sent};
-use crate::support::frames::{CatalogFrame, PONG_KIND, bye, gauges, raw, report};
+use crate::support::frames::{CatalogFrame, PONG_KIND, bye, gauges, raw};
 
 const IDS: [&str; 3] = ["a", "b", "c"];
 const CONNECTIONS: usize = 6;
-const CATALOGS: [&[&str]; 3] = [&["load"], &["extra", "load"], &["load", "other"]];
-
-#[derive(Debug, Clone, Copy)]
-enum Step {
-    /// Performs the next step of a well-behaved agent.
-    Behave {
-        at: usize,
-        id: usize,
-        host: u8,
-        catalog: usize,
-    },
-    /// Opens a connection in this slot and closes the previous one.
-    Connect(usize),
-    Hello {
-        at: usize,
-        id: usize,
-        host: u8,
-    },
-    Declare {
-        at: usize,
-        catalog: usize,
-    },
-    Report(usize),
-    Pong(usize),
-    Bye(usize),
-    Close(usize),
-    Break(usize),
-    Garbage(usize),
-    /// Advances the clock, in milliseconds.
-    Wait(u64),
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let at = 0..CONNECTIONS;
-    let honest = (at.clone(), 0..IDS.len(), 1..3_u8, 0..CATALOGS.len());
-    prop_oneof![
-        40 => honest.prop_map(|(at, id, host, catalog)| Step::Behave { at, id, host, catalog }),
-        1 => at.clone().prop_map(Step::Connect),
-        1 => (at.clone(), 0..IDS.len(), 1..3_u8)
-            .prop_map(|(at, id, host)| Step::Hello { at, id, host }),
-        3 => (at.clone(), 0..CATALOGS.len()).prop_map(|(at, catalog)| Step::Declare { at, catalog }),
-        3 => at.clone().prop_map(Step::Report),
-        1 => at.clone().prop_map(Step::Pong),
-        1 => at.clone().prop_map(Step::Bye),
-        1 => at.clone().prop_map(Step::Close),
-        1 => at.clone().prop_map(Step::Break),
-        1 => at.prop_map(Step::Garbage),
-        2 => (1..20_000_u64).prop_map(Step::Wait),
-    ]
-}
 
 /// State of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Greeting,
     Challenging { id: usize, host: u8, holder: usize },
-    Open { id: usize, host: u8, catalog: Option<usize>, is_pending: bool },
+    Open { id: usize, host: u8 },
     Ended,
 }
 
@@ -78,8 +33,8 @@ enum State {
 struct Shown {
     at: usize,
     host: u8,
-    catalog: usize,
-    value: f64,
+    /// The series of the last report.
+    series: Series,
     takeovers: Vec<u64>,
 }
 
@@ -89,6 +44,8 @@ struct Model {
     states: [State; CONNECTIONS],
     /// Time at which the collector ends each connection if its agent stays silent.
     deadlines: [u64; CONNECTIONS],
+    /// The series of each open connection with its next report.
+    series: [Series; CONNECTIONS],
     shown: BTreeMap<usize, Shown>,
 }
 
@@ -118,18 +75,14 @@ impl Model {
     }
 
     fn welcome(&mut self, at: usize, id: usize, host: u8) {
-        self.states[at] = State::Open { id, host, catalog: None, is_pending: true };
+        self.states[at] = State::Open { id, host };
+        self.series[at] = Series::default();
         self.deadlines[at] = self.now + 30_000;
     }
 
     fn page(&self) -> BTreeMap<String, f64> {
-        let mut page = BTreeMap::new();
-        for (id, shown) in &self.shown {
-            for name in CATALOGS[shown.catalog] {
-                page.insert(format!("{name}{{agent=\"{}\"}}", IDS[*id]), shown.value);
-            }
-        }
-        page
+        let of_agents = self.shown.iter().map(|(id, shown)| shown.series.page(IDS[*id]));
+        of_agents.flatten().collect()
     }
 }
 
@@ -144,15 +97,15 @@ struct World {
 impl World {
     fn new() -> Self {
         let rig = Rig::new(config());
-        let catalogs = CATALOGS.iter().map(|names| gauges(names)).collect();
         let agents = (0..CONNECTIONS).map(|_| rig.connect()).collect();
         let model = Model {
             now: rig.now,
             states: [State::Greeting; CONNECTIONS],
             deadlines: [rig.now + 5_000; CONNECTIONS],
+            series: Default::default(),
             shown: BTreeMap::new(),
         };
-        Self { rig, catalogs, agents, sequence: 0, model }
+        Self { rig, catalogs: catalog_frames(), agents, sequence: 0, model }
     }
 
     fn receives(&mut self, at: usize, bytes: &[u8]) {
@@ -161,12 +114,13 @@ impl World {
 
     fn take(&mut self, step: Step) {
         match step {
-            Step::Behave { at, id, host, catalog } => self.take(match self.model.states[at] {
+            Step::Behave { at, id, host, then } => self.take(match self.model.states[at] {
                 State::Ended => Step::Connect(at),
                 State::Greeting => Step::Hello { at, id, host },
                 State::Challenging { holder, .. } => Step::Pong(holder),
-                State::Open { catalog: None, .. } => Step::Declare { at, catalog },
-                State::Open { .. } => Step::Report(at),
+                State::Open { .. } if self.model.series[at].is_complete() => Step::Send(at, then),
+                // A catalog of the first slot.
+                State::Open { .. } => Step::Send(at, Frame::Catalog(id)),
             }),
             Step::Connect(at) => {
                 self.agents[at].finishes();
@@ -177,18 +131,7 @@ impl World {
                 self.model.deadlines[at] = self.rig.now + 5_000;
             }
             Step::Hello { at, id, host } => self.hello(at, id, host),
-            Step::Declare { at, catalog } => {
-                let bytes = self.catalogs[catalog].bytes.clone();
-                self.receives(at, &bytes);
-                self.frame_received(at);
-                match &mut self.model.states[at] {
-                    State::Open { catalog: declared, is_pending, .. } => {
-                        (*declared, *is_pending) = (Some(catalog), true);
-                    }
-                    _ => self.model.end(at),
-                }
-            }
-            Step::Report(at) => self.report(at),
+            Step::Send(at, frame) => self.send(at, frame),
             Step::Pong(at) => {
                 self.receives(at, &raw(PONG_KIND, &[1]));
                 self.frame_received(at);
@@ -235,6 +178,37 @@ impl World {
         }
     }
 
+    /// Sends a frame of any connection. Before Welcome every frame ends the session, and Rows and
+    /// Report do so before the catalog that Welcome asked for.
+    fn send(&mut self, at: usize, frame: Frame) {
+        let state = self.model.states[at];
+        let series = &mut self.model.series[at];
+        let is_complete = matches!(state, State::Open { .. }) && series.is_complete();
+        self.sequence += 1;
+        let (bytes, is_allowed) = match frame {
+            Frame::Catalog(catalog) => {
+                let is_allowed = series.declare(catalog) && matches!(state, State::Open { .. });
+                (self.catalogs[catalog].bytes.clone(), is_allowed)
+            }
+            Frame::Rows(bits) => (series.change_rows(bits), is_complete),
+            Frame::Report(bits) => (series.report(self.sequence, bits), is_complete),
+            Frame::Wrong(number) => {
+                let (bytes, code) = series.wrong(self.sequence, number);
+                self.receives(at, &bytes);
+                let sent = self.agents[at].take_sent();
+                assert!(!is_complete || sent.contains(&Sent::Reject(code)), "{code}: {sent:?}");
+                (Vec::new(), false)
+            }
+        };
+        self.receives(at, &bytes);
+        self.frame_received(at);
+        match (state, frame) {
+            (State::Open { id, host }, Frame::Report(_)) if is_allowed => self.show(at, id, host),
+            _ if is_allowed => {}
+            _ => self.model.end(at),
+        }
+    }
+
     fn hello(&mut self, at: usize, id: usize, host: u8) {
         let bytes = identity(IDS[id]).on_host(host).hello(&gauges(&["never_declared"]));
         self.receives(at, &bytes);
@@ -265,50 +239,28 @@ impl World {
         }
     }
 
-    fn report(&mut self, at: usize) {
-        let State::Open { id, host, catalog: Some(catalog), is_pending } = self.model.states[at]
-        else {
-            let width = [1.0];
-            self.sequence += 1;
-            self.receives(at, &report(self.sequence, &width));
-            self.frame_received(at);
-            self.model.end(at);
-            return;
-        };
-        self.sequence += 1;
-        let value = self.sequence as f64;
-        self.receives(at, &report(self.sequence, &vec![value; CATALOGS[catalog].len()]));
-        self.frame_received(at);
+    /// The connection has reported: the page shows its series, unless it may not hold the id.
+    fn show(&mut self, at: usize, id: usize, host: u8) {
         let now = self.rig.now;
-        let mut takeovers = Vec::new();
-        if let Some(before) = self.model.shown.get(&id) {
-            takeovers.clone_from(&before.takeovers);
-            if before.at != at {
-                if before.host != host || contested(&takeovers, now) {
-                    self.model.end(at);
-                    return;
-                }
-                takeovers.push(now);
-                let older = before.at;
-                self.model.shown.remove(&id);
-                self.model.shown.insert(id, Shown { at, host, catalog, value, takeovers });
-                self.model.end(older);
-                self.open(at, id, host, catalog);
+        let series = self.model.series[at].clone();
+        let holder = self.model.shown.get(&id).map(|s| (s.at, s.host, s.takeovers.clone()));
+        let (older, takeovers) = match holder {
+            Some((holder, _, takeovers)) if holder == at => (None, takeovers),
+            Some((_, other, takeovers)) if other != host || contested(&takeovers, now) => {
+                self.model.end(at);
                 return;
             }
-        } else if !is_pending {
-            // A challenge has removed its series.
-            self.model.end(at);
-            return;
+            Some((holder, _, mut takeovers)) => {
+                takeovers.push(now);
+                (Some(holder), takeovers)
+            }
+            None => (None, Vec::new()),
+        };
+        self.model.shown.insert(id, Shown { at, host, series, takeovers });
+        if let Some(older) = older {
+            self.model.end(older);
         }
-        self.model.shown.insert(id, Shown { at, host, catalog, value, takeovers });
-        self.open(at, id, host, catalog);
-    }
-
-    fn open(&mut self, at: usize, id: usize, host: u8, catalog: usize) {
-        let open = State::Open { id, host, catalog: Some(catalog), is_pending: false };
-        self.model.states[at] = open;
-        self.model.deadlines[at] = self.rig.now + 45_000;
+        self.model.deadlines[at] = now + 45_000;
     }
 
     /// Ends connections whose deadline has passed, in the order of slots, as [`Self::settle`] ticks
