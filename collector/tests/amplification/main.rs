@@ -8,4 +8,5 @@
 
 mod attacks;
 mod measure;
+mod rows;
 mod worst;
