@@ -43,6 +43,14 @@ pub(crate) struct OwnedChange {
 }
 
 impl Changes {
+    /// Returns a valid change of one table, with one bit for each position to remove and each row to
+    /// add.
+    pub(crate) fn of_bits(table: u8, removed: u8, added: u8) -> Self {
+        let (values, slot_beyond, table_beyond) = (Vec::new(), false, false);
+        let change = Change { table, removed, added, values, slot_beyond, table_beyond };
+        Self { changes: vec![change], is_wild: false }
+    }
+
     /// Returns the changes for an agent that has these series.
     pub(crate) fn of(&self, series: &AgentSeries) -> Vec<OwnedChange> {
         if !self.is_wild {

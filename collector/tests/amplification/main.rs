@@ -8,5 +8,6 @@
 
 mod attacks;
 mod measure;
+mod rows;
 mod small;
 mod worst;

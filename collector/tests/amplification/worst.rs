@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use fleetgauge_collector::admission::proxy_protocol::{self, MAX_HEADER_BYTES, Origin};
 use fleetgauge_proto::message::{
-    Bye, Catalog, Column, Family, Label, Ping, Pong, RowChange, Rows, Table as Declared,
+    Bye, Catalog, Column, Family, Label, Ping, Pong, Table as Declared,
 };
 use fleetgauge_proto::report::Values;
 use fleetgauge_proto::{Fingerprint, Message};
 
 use crate::measure::{Cost, Rig, at_most, encode, frame, hello, report, report_of, thread_time};
-use crate::small;
+use crate::{rows, small};
 
 /// Maximum CPU time in nanoseconds for each byte sent.
 const CPU: f64 = 1_000.0;
@@ -18,12 +18,12 @@ const LOG: f64 = 64.0;
 
 /// Maximum bytes of memory and of pages, for each byte sent.
 #[derive(Clone, Copy)]
-struct Bounds {
-    memory: f64,
-    page: f64,
+pub(crate) struct Bounds {
+    pub(crate) memory: f64,
+    pub(crate) page: f64,
 }
 
-const USUAL: Bounds = Bounds { memory: 64.0, page: 100.0 };
+pub(crate) const USUAL: Bounds = Bounds { memory: 64.0, page: 100.0 };
 /// A family that no other catalog declares takes memory on the shared pages: its names and two sets
 /// of metadata lines, 1,800 bytes for a declaration of 13. A catalog has at most 1,000 families.
 const FAMILIES: Bounds = Bounds { memory: 192.0, ..USUAL };
@@ -33,7 +33,10 @@ const LINES: Bounds = Bounds { page: 1_024.0, ..USUAL };
 
 /// A value of half a byte has a line with the name and all labels of its series.
 /// `max_page_size_per_agent` limits the bytes.
-const WIDE: Bounds = Bounds { page: 1_024.0, ..USUAL };
+pub(crate) const WIDE: Bounds = Bounds { page: 1_024.0, ..USUAL };
+
+/// Labels of a Hello, on each line of a known catalog. `max_page_size_per_agent` limits the bytes.
+const PAGE: Bounds = Bounds { page: 5_000.0, memory: 64.0 };
 
 /// Maximum cost of one small frame that concerns what was sent before, by this agent or by another.
 /// The rate of frames is limited, so these are not costs for each byte.
@@ -47,6 +50,8 @@ pub(crate) struct Most {
 
 /// All values of an agent are copied: 800 kB at most.
 pub(crate) const ALL_VALUES: Most = Most { cpu: Duration::from_millis(2), memory: 1 << 20 };
+/// All rows and values of an agent are copied: 40,000 rows of short labels.
+pub(crate) const ALL_ROWS: Most = Most { cpu: Duration::from_millis(5), memory: 2 << 20 };
 
 /// Repetitions of a short input, because a single one is measured with cold caches.
 const SESSIONS: usize = 200;
@@ -121,7 +126,7 @@ impl Table {
     }
 
     /// Adds a row, and checks its bounds.
-    fn row(&mut self, what: &str, cost: Cost, bounds: Bounds) {
+    pub(crate) fn row(&mut self, what: &str, cost: Cost, bounds: Bounds) {
         Self::print(what, cost);
         let (cpu, log) = (cost.nanoseconds_a_byte(), cost.a_byte(cost.log));
         let (peak, kept) = (cost.a_byte(cost.peak), cost.a_byte(cost.kept));
@@ -139,7 +144,9 @@ impl Table {
         agent.receives(&hello("a", vec![], fingerprint));
         let mut cost = rig.cost(&mut agent, &[bytes]);
         let known = rig.collector.registry.catalogs().find(&fingerprint).unwrap();
-        let values = report(1, &vec![LONG; known.entry().catalog().tables[0].width]);
+        let tables = known.entry().catalog().tables.iter();
+        let width = tables.filter(|table| table.row_labels.is_empty()).map(|table| table.width);
+        let values = report(1, &vec![LONG; width.sum()]);
         agent.receives(&values);
         assert_eq!(agent.refused(), None, "{what}");
         cost.page = rig.page_bytes() as f64 / (cost.sent + values.len()) as f64;
@@ -182,9 +189,11 @@ fn cost_of_each_frame_kind_is_bounded() {
     table.reporting("Report of all values", many, &all);
     let zeros = |n| report(n, &vec![0.0; many]);
     table.reporting("Report of zeros", many, &(2..50).map(zeros).collect::<Vec<_>>());
-    rows(&mut table);
+    rows::wide_rows(&mut table);
+    rows::narrow_rows(&mut table);
     small::frames(&mut table);
     small::tables(&mut table);
+    worst_page(&mut table);
     let bitmap = vec![0; many.div_ceil(8)];
     let none = |n| report_of(n, Values::Changed { bitmap: &bitmap, values: &[] });
     table.reporting("Report without a change", many, &(2..50).map(none).collect::<Vec<_>>());
@@ -196,43 +205,6 @@ fn cost_of_each_frame_kind_is_bounded() {
     proxy_header(&mut table);
     table.reporting("skipped frame", 1, &vec![b"FG\x01\x80\0\0\0\0".to_vec(); 1_000]);
     assert!(table.0.is_empty(), "over their bounds: {:#?}", table.0);
-}
-
-/// Rows of a wide table, and rows that come and go.
-fn rows(table: &mut Table) {
-    const COLUMNS: u32 = 200;
-    const ROWS: u32 = 200;
-    let names = names(2 * ROWS as usize);
-    let numbers: Vec<_> = (0..COLUMNS).map(|n| n.to_string()).collect();
-    let columns = numbers.iter().map(|n| column(0, &[], &[label("n", n)])).collect();
-    let tables = vec![Declared { row_labels: vec!["x"], columns }];
-    let families = vec![family("a", GAUGE)];
-    let wide = Catalog { stream: 0, slot: 0, families, tables };
-    let (declared, fingerprint) = encode(&wide);
-    let mut sorted: Vec<_> = names.iter().map(String::as_str).collect();
-    sorted.sort_unstable();
-    let frame_of = |removed: Vec<u32>, added: &[&str]| {
-        let change = RowChange { slot: 0, table: 0, removed, added: added.to_vec() };
-        frame(&Message::Rows(Rows { stream: 0, changes: vec![change] }))
-    };
-    let rig = Rig::new(|_| {});
-    let mut agent = rig.connect();
-    agent.receives(&hello("a", vec![], fingerprint));
-    agent.receives(&declared);
-    let (first, second) = sorted.split_at(ROWS as usize);
-    let frames = [frame_of(vec![], first), report(1, &vec![0.0; (COLUMNS * ROWS) as usize])];
-    let mut cost = rig.cost(&mut agent, &frames);
-    assert_eq!(agent.refused(), None);
-    cost.page = rig.page_bytes() as f64 / (declared.len() + cost.sent) as f64;
-    table.row("Rows of a wide table, and Report", cost, WIDE);
-    let all: Vec<u32> = (0..ROWS).collect();
-    let swaps = (0..10).flat_map(|n| {
-        let added = if n % 2 == 0 { second } else { first };
-        [frame_of(all.clone(), added), report(2 + n, &vec![0.0; (COLUMNS * ROWS) as usize])]
-    });
-    let cost = rig.cost(&mut agent, &swaps.collect::<Vec<_>>());
-    assert_eq!(agent.refused(), None);
-    table.row("Rows that replace all others, and Report", cost, WIDE);
 }
 
 /// The PROXY header before the agent's first byte. Of the longest header all but 36 bytes are
@@ -323,6 +295,30 @@ fn sessions(table: &mut Table) {
     }
 }
 
+/// The most page for the bytes sent: an agent with long labels names a catalog of many series that
+/// another agent has declared, and reports zeros.
+fn worst_page(table: &mut Table) {
+    const SERIES: usize = 3_900;
+    let own = names(SERIES);
+    let own: Vec<_> = own.iter().map(|value| [label("n", value)]).collect();
+    let all = own.iter().map(|labels| column(0, &[], labels)).collect();
+    let (declared, fingerprint) = encode(&catalog(&[family("a", GAUGE)], all));
+    let rig = Rig::new(|_| {});
+    let mut other = rig.connect();
+    other.receives(&hello("other", vec![], fingerprint));
+    other.receives(&declared);
+    let quotes = "\"".repeat(1_000);
+    let labels = ["x", "y"].map(|name| label(name, &quotes)).to_vec();
+    let mut agent = rig.connect();
+    let frames = [hello("a", labels, fingerprint), report(1, &vec![0.0; SERIES])];
+    let mut cost = rig.cost(&mut agent, &frames);
+    assert_eq!((agent.refused(), other.refused()), (None, None));
+    let bytes = rig.page_bytes();
+    assert!((15 << 20..=16 << 20).contains(&bytes), "{bytes}");
+    cost.page = bytes as f64 / cost.sent as f64;
+    table.row("Hello of a known catalog, and Report: the worst page", cost, PAGE);
+}
+
 fn catalogs(table: &mut Table) {
     let names = names(100_000);
     let few = &names[..1_000];
@@ -337,6 +333,13 @@ fn catalogs(table: &mut Table) {
     let own: Vec<_> = names.iter().map(|value| [label("n", value)]).collect();
     let short = own.iter().take(10_000).map(|labels| column(0, &[], labels)).collect();
     table.catalog("Catalog of short series", &catalog(&[family("a", GAUGE)], short), USUAL);
+    let tables = own.iter().take(10_000).map(|labels| {
+        let columns = vec![column(0, &[], labels)];
+        Declared { row_labels: vec!["x"], columns }
+    });
+    let families = vec![family("a", GAUGE)];
+    let tables = Catalog { stream: 0, slot: 0, families, tables: tables.collect() };
+    table.catalog("Catalog of small tables", &tables, USUAL);
     let all = names[..90_000].iter().map(|name| label(name, "")).collect::<Vec<_>>();
     let empty = catalog(&[family("a", GAUGE)], vec![column(0, &[], &all)]);
     table.catalog("Catalog of empty labels", &empty, USUAL);

@@ -8,16 +8,18 @@ use std::sync::Arc;
 use fleetgauge_collector::connection::session::Session;
 use fleetgauge_collector::peers::close_reason::CloseReason;
 use fleetgauge_collector::peers::handle::ConnectionHandle;
+use fleetgauge_collector::state::CollectorState;
 use fleetgauge_proto::message::{Bye, Hello, Ping, Pong, Report, Rows};
 use fleetgauge_proto::report::EncodedValues;
 use fleetgauge_proto::{
-    Accept, AgentId, Code, Fingerprint, Frame, FrameBuffer, Limits, Message, VERSION, catalog,
-    limits,
+    Accept, AgentId, Code, Fingerprint, Frame, FrameBuffer, Message, VERSION, catalog, limits,
 };
 
+use super::row_changes::RowChanges;
 use super::step::{AgentOutput, IDS, Input};
 use crate::catalog_gen::{Declared, Listed};
 use crate::expected::{AgentLabels, Page};
+use crate::row_gen::Changes;
 use crate::series::AgentSeries;
 
 const ALL: Accept = Accept { version: VERSION, max_payload_bytes: limits::MAX_PAYLOAD_BYTES };
@@ -50,6 +52,7 @@ struct Agent {
     welcomed: bool,
     /// One bit for each slot whose catalog Welcome asked for and the agent has not sent.
     missing: u16,
+    row_changes: RowChanges,
     /// What the agent has with its next report.
     series: AgentSeries,
     /// What pages show: the state at the agent's last report.
@@ -87,6 +90,11 @@ impl Connection {
                 AgentOutput::Hello { id, host, labels: id, catalogs, interval_ms: 15_000 }
             }
             Agent { welcomed: false, .. } => AgentOutput::Bytes(Vec::new()),
+            Agent { missing: 0, series, .. }
+                if id >= 128 && series.labelled_tables().next().is_some() =>
+            {
+                AgentOutput::Rows(Changes::of_bits(id, host, catalogs.0))
+            }
             Agent { missing: 0, .. } => AgentOutput::Report {
                 full: id.is_multiple_of(2),
                 bits: catalogs.0.into(),
@@ -223,8 +231,10 @@ impl Connection {
             }
         }
         self.read_replies(out);
+        let collector = self.session.collector();
         for (header, payload) in frames.into_iter().filter(|_| is_open) {
-            self.agent.apply(Frame { header, payload: &payload }, &self.known_catalogs);
+            let frame = Frame { header, payload: &payload };
+            self.agent.apply(frame, &self.known_catalogs, collector);
         }
     }
 
@@ -289,17 +299,25 @@ impl Agent {
         }
     }
 
-    fn apply(&mut self, frame: Frame<'_>, known_catalogs: &KnownCatalogs) {
+    fn apply(
+        &mut self,
+        frame: Frame<'_>,
+        known_catalogs: &KnownCatalogs,
+        collector: &CollectorState,
+    ) {
+        let limits = &collector.config.bounds.limits;
         match Message::decode(frame).unwrap() {
             Message::Catalog(catalog) => {
                 let fingerprint = Fingerprint::of_payload(frame.payload).unwrap();
                 let known = &known_catalogs.borrow()[&fingerprint];
                 self.series.set_catalog(catalog.slot, known);
+                assert_eq!(self.series.check_size(limits), Ok(()), "{catalog:?} was accepted");
                 self.missing &= !(1 << catalog.slot);
             }
             Message::Rows(rows) => {
                 assert_eq!(self.missing, 0, "rows were accepted without a catalog");
-                let changed = self.series.change_rows(&rows.changes, &Limits::default());
+                self.row_changes.record(&rows.changes, &self.series, collector);
+                let changed = self.series.change_rows(&rows.changes, limits);
                 assert_eq!(changed, Ok(()), "{rows:?} were accepted");
             }
             Message::Report(report) => {

@@ -5,6 +5,7 @@
 //! bound. After all connections are closed the collector holds no state.
 
 mod connection;
+mod row_changes;
 mod step;
 
 use std::collections::BTreeSet;
@@ -233,5 +234,11 @@ fn config(bounds: &Bounds) -> Config {
     config.bounds.handshakes = usize::from(bounds.handshakes % 6) + 1;
     config.bounds.memory = 1000 + 2 * usize::from(bounds.memory);
     config.bounds.catalogs.catalogs = usize::from(bounds.catalogs % 4) + 1;
+    match bounds.series % 16 {
+        0 => {}
+        few => config.bounds.limits.max_series = few.into(),
+    }
+    // A power of two, so that the rate limit has no rounding error.
+    config.bounds.row_changes_per_second = 1 << (bounds.row_changes % 12);
     config
 }

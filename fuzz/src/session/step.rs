@@ -27,6 +27,8 @@ pub(super) struct Bounds {
     pub(super) handshakes: u8,
     pub(super) catalogs: u8,
     pub(super) memory: u16,
+    pub(super) series: u8,
+    pub(super) row_changes: u8,
 }
 
 #[derive(Debug, Arbitrary)]

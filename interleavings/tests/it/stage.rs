@@ -24,6 +24,8 @@ const STRIPES: u64 = 64;
 /// pages can omit it; `up` is on every page. `disk` has a row label.
 const CATALOGS: [&[(&str, u8)]; 3] =
     [&[("up", 1), ("load", 1)], &[("up", 1), ("load", 1), ("disk", 1)], &[("up", 1), ("load", 2)]];
+/// The catalog with a row label.
+pub(crate) const LABELLED_CATALOG: usize = 1;
 /// The family whose table has a row label.
 const LABELLED: &str = "disk";
 /// A minute in milliseconds: once it has passed, an id can be taken over again.
@@ -35,6 +37,8 @@ pub(crate) struct Stage {
     history: History,
     /// The registered agent of each session.
     agents: Mutex<HashMap<(String, u64), Arc<RegisteredAgent>>>,
+    /// The devices that an agent has with each value.
+    devices: Mutex<HashMap<u64, Vec<String>>>,
     /// Bytes of the memory budget that are in use without agents.
     empty: usize,
 }
@@ -46,7 +50,15 @@ impl Stage {
         let registry = Registry::new(limits, Pins::new(), Arc::new(MemoryBudget::new(1 << 20)));
         let catalogs = CATALOGS.iter().map(|families| pin(&registry, families)).collect();
         let empty = registry.budget().taken();
-        Self { registry, catalogs, history: History::default(), agents: Mutex::default(), empty }
+        let history = History::default();
+        Self {
+            registry,
+            catalogs,
+            history,
+            agents: Mutex::default(),
+            devices: Mutex::default(),
+            empty,
+        }
     }
 
     /// Registers a session with its first report, or shows its first report of another catalog.
@@ -78,16 +90,43 @@ impl Stage {
     fn values(&self, catalog: &Pinned, value: u64) -> PendingValues {
         let mut pending = PendingValues::empty();
         self.registry.set_catalog(&mut pending, 0, catalog.clone()).unwrap();
-        for (table, declared) in (0..).zip(&catalog.entry().catalog().tables) {
-            if !declared.row_labels.is_empty() {
-                let added = vec!["sda", "sdb"];
-                let change = RowChange { slot: 0, table, removed: Vec::new(), added };
-                self.registry.change_rows(&mut pending, &[change], &Limits::default()).unwrap();
-            }
-        }
-        let encoded = encoded(pending.layout(), value);
-        pending.apply(&encoded.values()).unwrap();
+        self.set_rows(&mut pending, &["sda", "sdb"]);
+        self.apply(&mut pending, value);
         pending
+    }
+
+    /// Sets the rows of the labelled table, if there is one.
+    fn set_rows(&self, pending: &mut PendingValues, devices: &[&str]) {
+        let mut tables = pending.layout().tables().flat_map(|(_, tables)| tables);
+        let Some(table) = tables.position(|table| table.rows.is_some()) else { return };
+        drop(tables);
+        let before = devices_of(pending.layout());
+        let is_removed = |at: &u32| !devices.contains(&before[*at as usize].as_str());
+        let removed = (0..before.len() as u32).filter(is_removed).collect();
+        let is_new = |device: &&&str| before.iter().all(|old| old != **device);
+        let added = devices.iter().filter(is_new).copied().collect();
+        let change = RowChange { slot: 0, table: table as u32, removed, added };
+        self.registry.change_rows(pending, &[change], &Limits::default()).unwrap();
+    }
+
+    /// Writes a report, all values of which are equal to `value`.
+    fn apply(&self, pending: &mut PendingValues, value: u64) {
+        self.devices.lock().unwrap().insert(value, devices_of(pending.layout()));
+        let encoded = encoded(pending.layout(), value);
+        self.registry.apply(pending, &encoded.values()).unwrap();
+    }
+
+    /// Sends Rows and the next report of a session. Has no effect if the session has lost its id.
+    pub(crate) fn change_rows(&self, id: &str, session: u64, devices: &[&str]) {
+        let agent = self.agents.lock().unwrap().get(&(id.to_owned(), session)).cloned();
+        let Some(agent) = agent else { return };
+        let Some(mut pending) = agent.to_pending_values() else { return };
+        self.set_rows(&mut pending, devices);
+        let value = self.history.moment();
+        self.apply(&mut pending, value);
+        let operation = self.history.begin(id, session, Operation::Store(value));
+        let replaced = self.registry.replace(&agent, pending).unwrap();
+        self.history.end(operation, replaced.is_some());
     }
 
     /// Stores the next report of a session. Has no effect if the session has lost its id.
@@ -96,6 +135,7 @@ impl Stage {
         let Some(agent) = agent else { return };
         let value = self.history.moment();
         let Some(layout) = agent.layout() else { return };
+        self.devices.lock().unwrap().insert(value, devices_of(&layout));
         let encoded = encoded(&layout, value);
         let operation = self.history.begin(id, session, Operation::Store(value));
         let stored = agent.store(&encoded.values()).unwrap();
@@ -121,7 +161,15 @@ impl Stage {
             let own = format!("agent=\"{id}\"");
             let lines = page.lines().filter(|line| line.contains(&own));
             let values = lines.map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap());
-            self.history.check_snapshot(id, &untorn(values.collect()), from);
+            let values = untorn(values.collect());
+            self.history.check_snapshot(id, &values, from);
+            if let [value] = values[..] {
+                let devices = self.devices.lock().unwrap()[&value].clone();
+                let series = devices.iter().map(|device| format!("{own},device=\"{device}\""));
+                let shown = page.lines().filter(|line| line.starts_with(LABELLED));
+                let shown = shown.filter(|line| line.contains(&own)).map(labels);
+                assert!(shown.eq(series), "{devices:?} in\n{page}");
+            }
         }
         let mut lines: Vec<_> = page.lines().collect();
         let all = lines.len();
@@ -187,6 +235,18 @@ fn encoded(layout: &Layout, value: u64) -> EncodedValues {
     let mut encoded = EncodedValues::default();
     encoded.encode_all(&vec![value as f64; layout.cells()], layout.shape());
     encoded
+}
+
+/// Returns the devices of a layout.
+fn devices_of(layout: &Layout) -> Vec<String> {
+    let tables = layout.tables().flat_map(|(_, tables)| tables);
+    let rows = tables.filter_map(|table| table.rows);
+    rows.flat_map(|rows| rows.iter(1).flatten().map(str::to_owned)).collect()
+}
+
+/// Returns the text between the braces of a line.
+fn labels(line: &str) -> &str {
+    line.split(['{', '}']).nth(1).unwrap()
 }
 
 /// Returns the value of all lines of an id, which must be equal; nothing without lines.

@@ -1,5 +1,6 @@
 //! Sessions without a socket: the tests pass bytes, signals and the time, and nothing waits.
 
+mod bad_rows;
 mod drain;
 mod floods;
 mod order;
