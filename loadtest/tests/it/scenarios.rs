@@ -73,7 +73,7 @@ fn phases_of(scenario: &str) -> &'static [&'static str] {
 }
 
 /// Runs a scenario against a collector with this fault. Returns the verdict.
-fn finds(args: &[&str], fault: &str, must: &[&str], may: &[&str]) -> Value {
+pub(crate) fn finds(args: &[&str], fault: &str, must: &[&str], may: &[&str]) -> Value {
     let (code, results, printed) = play(args, Some(fault));
     assert_eq!(code, Some(1), "{fault}: {printed}");
     let findings = results["verdict"]["findings"].as_object().unwrap();
