@@ -304,4 +304,17 @@ mod tests {
         let series = HostProfile::Node.series();
         assert!((9_542 + 31 * series..9_543 + 32 * series).contains(&per_agent), "{shortage}");
     }
+
+    #[test]
+    fn documented_memory_of_hosts_is_that_of_the_profiles() {
+        let page = include_str!("../../docs/loadtest.md").replace(['\n', ','], " ");
+        let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+        for profile in [HostProfile::Basic, HostProfile::Node, HostProfile::NodeLarge] {
+            let limit = 2 * profile.collector_bytes();
+            for bytes in [process_bytes(profile), limit] {
+                let bytes = format!("{} {:03}", bytes / 1_000, bytes % 1_000);
+                assert!(page.contains(&bytes), "{profile:?}: {bytes}");
+            }
+        }
+    }
 }

@@ -120,7 +120,7 @@ impl Stage {
     pub(crate) fn change_rows(&self, id: &str, session: u64, devices: &[&str]) {
         let agent = self.agents.lock().unwrap().get(&(id.to_owned(), session)).cloned();
         let Some(agent) = agent else { return };
-        let Some(mut pending) = agent.to_pending_values() else { return };
+        let Some(mut pending) = self.registry.pending_values_of(&agent).unwrap() else { return };
         self.set_rows(&mut pending, devices);
         let value = self.history.moment();
         self.apply(&mut pending, value);

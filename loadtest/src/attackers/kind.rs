@@ -26,14 +26,20 @@ pub enum AttackKind {
     IdThief,
     CatalogBomb,
     WideCatalog,
+    ManyFamilies,
     CatalogFlood,
     ReportFlood,
+    RowFlood,
+    AbsentRow,
+    LongRow,
+    EarlyReport,
+    BadValue,
     ConnectionFlood,
 }
 
 impl AttackKind {
     /// All kinds of attack.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 16] = [
         Self::Garbage,
         Self::SlowHello,
         Self::SlowFrame,
@@ -41,23 +47,35 @@ impl AttackKind {
         Self::IdThief,
         Self::CatalogBomb,
         Self::WideCatalog,
+        Self::ManyFamilies,
         Self::CatalogFlood,
         Self::ReportFlood,
+        Self::RowFlood,
+        Self::AbsentRow,
+        Self::LongRow,
+        Self::EarlyReport,
+        Self::BadValue,
         Self::ConnectionFlood,
     ];
 
     /// Name, expected code, and share of all attacks in percent.
     const fn row(self) -> (&'static str, Code, u32) {
         match self {
-            Self::Garbage => ("garbage", Code::BadMagic, 14),
+            Self::Garbage => ("garbage", Code::BadMagic, 8),
             Self::SlowHello => ("slow_hello", Code::HelloTimeout, 6),
             Self::SlowFrame => ("slow_frame", Code::FrameTimeout, 2),
             Self::OversizedFrame => ("oversized_frame", Code::FrameTooLarge, 9),
             Self::IdThief => ("id_thief", Code::IdConflict, 9),
             Self::CatalogBomb => ("catalog_bomb", Code::MalformedPayload, 6),
             Self::WideCatalog => ("wide_catalog", Code::TooManySeries, 1),
+            Self::ManyFamilies => ("many_families", Code::TooManyFamilies, 1),
             Self::CatalogFlood => ("catalog_flood", Code::TooManyReports, 1),
             Self::ReportFlood => ("report_flood", Code::TooManyReports, 2),
+            Self::RowFlood => ("row_flood", Code::TooManyRowChanges, 1),
+            Self::AbsentRow => ("absent_row", Code::BadRow, 1),
+            Self::LongRow => ("long_row", Code::LabelTooLong, 1),
+            Self::EarlyReport => ("early_report", Code::BadBitmap, 1),
+            Self::BadValue => ("bad_value", Code::BadValue, 1),
             Self::ConnectionFlood => ("connection_flood", Code::AddressPaused, 50),
         }
     }
@@ -122,15 +140,25 @@ impl AttackKind {
                     .send_slowly(&payloads.partial_catalog(), SLOW_INTERVAL)
                     .await);
             }
-            Self::CatalogBomb | Self::WideCatalog | Self::CatalogFlood => {
-                connection.handshake(&payloads.unknown_agent(attack_index)).await?;
-                connection.send(payloads.catalogs(self)).await;
-            }
             Self::ReportFlood => {
                 connection.handshake(&payloads.flooding_agent(attack_index)).await?;
-                connection.send(&payloads.reports).await;
+                connection.send(payloads.session(self)).await;
+            }
+            _ => {
+                connection.handshake(&payloads.unknown_agent(attack_index)).await?;
+                connection.send(payloads.session(self)).await;
             }
         }
         Ok(connection.receive().await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_add_up_to_all_attacks() {
+        assert_eq!(AttackKind::ALL.map(|kind| kind.row().2).iter().sum::<u32>(), 100);
     }
 }

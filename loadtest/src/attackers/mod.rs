@@ -7,6 +7,7 @@
 mod connection;
 mod kind;
 mod payloads;
+mod sessions;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use crate::tally::{Causes, count};
 pub use kind::AttackKind;
@@ -88,10 +89,13 @@ async fn run_attacks(
 ) -> AttackStats {
     let mut attacks = AttackStats::default();
     let mut running = JoinSet::new();
-    let mut tick = interval(Duration::from_secs_f64(1.0 / per_second));
+    let period = Duration::from_secs_f64(1.0 / per_second);
+    let until = Instant::now() + duration;
+    // Kinds of the same rate take turns: expensive attacks at the same moment would be a burst.
+    let turn = f64::from(kind as u8) / AttackKind::ALL.len() as f64;
+    let mut tick = interval_at(Instant::now() + period.mul_f64(turn), period);
     // Ticks that are late fire at once, because the total number matters.
     tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let until = Instant::now() + duration;
     while tick.tick().await < until {
         if running.len() < MAX_CONCURRENT {
             let (payloads, number) = (Arc::clone(&payloads), attacks.made);

@@ -2,23 +2,16 @@
 
 use std::net::SocketAddr;
 
-use fleetgauge_proto::catalog::{self, FamilyKind};
 use fleetgauge_proto::frame::HEADER_LEN;
-use fleetgauge_proto::message::{Catalog, Column, Family, Hello, Label, Report, Table};
-use fleetgauge_proto::report::EncodedValues;
+use fleetgauge_proto::message::Hello;
 use fleetgauge_proto::{Fingerprint, Message, VERSION, Violation};
 
-use super::{AttackKind, AttackTarget};
-use crate::sim_values::{self, NAMES, ValueOrigin, agent_name};
+use super::{AttackKind, AttackTarget, sessions};
+use crate::sim_values::agent_name;
 
 /// Number of agents that connect and then flood the collector. Pages may show their series. Their
 /// numbers follow those of the honest agents.
 pub const FLOODERS: u32 = 100;
-/// Reports and catalogs that a flood sends at once.
-const FLOOD_REPORTS: u64 = 2_000;
-const FLOOD_CATALOGS: usize = 40;
-/// Columns of a catalog that is too wide: more than a collector's default limit.
-const WIDE_COLUMNS: usize = 50_001;
 /// Announced bytes of a frame that is never completed: few, so that the collector waits only
 /// briefly.
 const PARTIAL_BYTES: u16 = 2_000;
@@ -42,11 +35,8 @@ pub(super) struct AttackPayloads {
     /// Collector address for agents.
     pub(super) collector: SocketAddr,
     agents: u32,
-    /// A flood of reports, preceded by their catalog.
-    pub(super) reports: Vec<u8>,
-    bomb: Vec<u8>,
-    wide: Vec<u8>,
-    catalogs: Vec<u8>,
+    /// What each kind sends after its handshake; empty if it sends something else.
+    sessions: [Vec<u8>; AttackKind::ALL.len()],
 }
 
 impl AttackPayloads {
@@ -55,18 +45,15 @@ impl AttackPayloads {
     /// # Errors
     /// Only if a compiled-in name is invalid.
     pub(super) fn try_new(target: &AttackTarget) -> Result<Self, Violation> {
-        let one = |index: usize| gauges(&format!("hostile_{index}"), 1);
-        let catalogs: Result<Vec<_>, _> = (0..FLOOD_CATALOGS).map(one).collect();
-        // Announces 2^64 - 1 families.
-        let bomb = [&[0, 0, 0xfd][..], &[0xff; 8]].concat();
-        Ok(Self {
+        let mut payloads = Self {
             collector: target.collector,
             agents: target.agents,
-            reports: reports(target.agents)?,
-            bomb: [&header(3, 11)[..], &bomb].concat(),
-            wide: gauges("hostile", WIDE_COLUMNS)?,
-            catalogs: catalogs?.concat(),
-        })
+            sessions: Default::default(),
+        };
+        for kind in AttackKind::ALL {
+            payloads.sessions[kind as usize] = sessions::frames(kind, target.agents)?;
+        }
+        Ok(payloads)
     }
 
     /// Bytes that are not a frame.
@@ -101,17 +88,14 @@ impl AttackPayloads {
         hello(&agent_name(self.agents + (index % u64::from(FLOODERS)) as u32))
     }
 
-    /// Returns the frames with the catalogs that attacks of this kind send.
-    pub(super) fn catalogs(&self, kind: AttackKind) -> &[u8] {
-        match kind {
-            AttackKind::CatalogBomb => &self.bomb,
-            AttackKind::WideCatalog => &self.wide,
-            _ => &self.catalogs,
-        }
+    /// Returns the frames that an attack of this kind sends after its handshake.
+    pub(super) fn session(&self, kind: AttackKind) -> &[u8] {
+        &self.sessions[kind as usize]
     }
 }
 
-fn header(kind: u8, len: u16) -> [u8; HEADER_LEN] {
+/// Returns the header of a frame.
+pub(super) fn header(kind: u8, len: u16) -> [u8; HEADER_LEN] {
     let [low, high] = len.to_le_bytes();
     [b'F', b'G', VERSION, kind, low, high, 0, 0]
 }
@@ -135,36 +119,4 @@ fn hello(id: &str) -> Vec<u8> {
     let written = Message::Hello(hello).encode(VERSION, &mut bytes);
     debug_assert!(written.is_ok(), "a Hello is short");
     bytes
-}
-
-/// Encodes a catalog with one gauge family of this name and number of columns.
-fn gauges(name: &str, columns: usize) -> Result<Vec<u8>, Violation> {
-    let numbers: Vec<_> = (0..columns).map(|index| index.to_string()).collect();
-    let columns = numbers.iter().map(|index| Column {
-        family: 0,
-        width: 1,
-        decimals: 0,
-        parameters: Vec::new(),
-        labels: vec![Label { name: "n", value: index }],
-    });
-    let family = Family { name, kind: FamilyKind::Gauge as u8, unit: "", help: "" };
-    let table = Table { row_labels: Vec::new(), columns: columns.collect() };
-    let catalog = Catalog { stream: 0, slot: 0, families: vec![family], tables: vec![table] };
-    Ok(catalog::encode(&catalog)?.0)
-}
-
-/// A flood of reports for an agent that does not exist, preceded by their catalog.
-fn reports(agent: u32) -> Result<Vec<u8>, Violation> {
-    let catalogs = sim_values::catalogs()?;
-    let mut bytes: Vec<_> =
-        catalogs.by_slot().iter().flat_map(|catalog| catalog.frame()).copied().collect();
-    let mut encoded = EncodedValues::default();
-    for sequence in 1..=FLOOD_REPORTS {
-        let origin = |position| ValueOrigin { agent, sequence, position }.to_f64();
-        let values: [f64; NAMES.len()] = std::array::from_fn(origin);
-        encoded.encode_all(&values, std::iter::once((1, &[0; NAMES.len()][..])));
-        let report = Report { stream: 0, sequence, unix_ms: 0, values: encoded.values() };
-        Message::Report(report).encode(VERSION, &mut bytes)?;
-    }
-    Ok(bytes)
 }

@@ -179,13 +179,7 @@ impl FleetArgs {
                  each collector"
             ));
         }
-        let collectors = if running > 0 { running } else { self.collectors };
-        if (self.agents as usize) < collectors {
-            return Err(format!(
-                "--agents {}: must be at least {collectors}, one per collector",
-                self.agents
-            ));
-        }
+        check_agents(self.agents, if running > 0 { running } else { self.collectors })?;
         self.hosts.check(self.interval)
     }
 
@@ -195,6 +189,17 @@ impl FleetArgs {
         let default = || f64::from(self.agents) / MAX_DEFAULT_RAMP_TIME.as_secs_f64();
         self.ramp.unwrap_or_else(|| DEFAULT_RAMP_PER_SECOND.max(default()))
     }
+}
+
+/// Checks that every collector has an agent.
+///
+/// # Errors
+/// Names the invalid flag and the allowed values.
+fn check_agents(agents: u32, collectors: usize) -> Result<(), String> {
+    if (agents as usize) < collectors {
+        return Err(format!("--agents {agents}: must be at least {collectors}, one per collector"));
+    }
+    Ok(())
 }
 
 /// Settings of a collector that a test starts.

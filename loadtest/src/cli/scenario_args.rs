@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::check_agents;
 use super::help_headings::{BOUNDS, COLLECTORS, FLEET, SCENARIO};
 use super::host_args::HostArgs;
 use super::value_parsers as parse;
@@ -59,6 +60,7 @@ impl Scenario {
     /// Names the invalid flag and the allowed values.
     pub fn check(&self) -> Result<(), String> {
         let fleet = self.fleet();
+        check_agents(fleet.agents, self.collectors())?;
         fleet.hosts.check(fleet.interval())?;
         match self {
             Self::Deaths(args) => args.check(),
@@ -67,6 +69,16 @@ impl Scenario {
                 Err("--agents must be at least 2: one to clone and one to reboot".into())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Number of collectors to start.
+    const fn collectors(&self) -> usize {
+        match self {
+            Self::Storm(args) => args.collectors,
+            Self::Scrape(args) => args.collectors,
+            Self::Soak(args) => args.collectors,
+            Self::Deaths(_) | Self::Clones(_) | Self::Hostile(_) => 1,
         }
     }
 

@@ -56,6 +56,10 @@ pub enum Fault {
     Foreign,
     /// Pages swap the static labels of two agents.
     SwappedLabels,
+    /// Pages show an old value of one series, beside newer ones of the same agent.
+    Torn,
+    /// Pages still show removed rows of an agent.
+    RemovedRow,
     /// Compressed pages end in a wrong checksum and length.
     BadTrailer,
 }

@@ -1,6 +1,6 @@
 //! A proxy that changes the collector's pages.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -124,6 +124,8 @@ impl FaultyPages {
                 format!("{page}# TYPE foreign_value gauge\nforeign_value{{host=\"web-1\"}} 1\n")
             }
             Fault::SwappedLabels => with_swapped_labels(page),
+            Fault::Torn => self.tear(page),
+            Fault::RemovedRow => self.keep_rows(page),
             _ => page.to_owned(),
         }
     }
@@ -157,6 +159,47 @@ impl FaultyPages {
         }
         corrupt
     }
+
+    /// Shows one value of the victim as on the first page with it.
+    fn tear(&mut self, page: &str) -> String {
+        let now = lines_of_victim(page);
+        if now.is_empty() {
+            return page.to_owned();
+        }
+        let (first, _) = self.rows.entry(VICTIM).or_insert_with(|| (now.clone(), Instant::now()));
+        let changed = first.split_inclusive('\n').find_map(|old| {
+            let mut lines = now.split_inclusive('\n');
+            let new = lines.find(|new| series_of(new) == series_of(old) && *new != old)?;
+            Some((new, old))
+        });
+        changed.map_or_else(|| page.to_owned(), |(new, old)| page.replacen(new, old, 1))
+    }
+
+    /// Adds the series that the victim had on an earlier page, while it has others.
+    fn keep_rows(&mut self, page: &str) -> String {
+        let now = lines_of_victim(page);
+        if now.is_empty() {
+            return page.to_owned();
+        }
+        let shown: HashSet<_> = now.lines().map(series_of).collect();
+        let (before, _) = self.rows.entry(VICTIM).or_insert_with(|| (now.clone(), Instant::now()));
+        let removed = before.split_inclusive('\n').filter(|line| !shown.contains(series_of(line)));
+        let removed: String = removed.collect();
+        if removed.is_empty() {
+            *before = now;
+            return page.to_owned();
+        }
+        with_series(page, &removed)
+    }
+}
+
+fn lines_of_victim(page: &str) -> String {
+    page.split_inclusive('\n').filter(|line| agent_of(line) == Some(VICTIM)).collect()
+}
+
+/// Returns name and labels of a line.
+fn series_of(line: &str) -> &str {
+    line.rsplit_once(' ').map_or(line, |(series, _)| series)
 }
 
 fn compressed(page: &[u8]) -> std::io::Result<Vec<u8>> {

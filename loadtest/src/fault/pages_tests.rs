@@ -119,3 +119,24 @@ fn impatient_omits_silent_agents() {
     kept.1 -= 2 * IMPATIENCE;
     assert_eq!(faulty.corrupt(PAGE), WITHOUT_3);
 }
+
+#[test]
+fn torn_shows_an_old_value() {
+    let mut faulty = faulty(Fault::Torn);
+    let page =
+        |b| format!("# TYPE a gauge\na{{agent=\"sim-000003\"}} 1\nb{{agent=\"sim-000003\"}} {b}\n");
+    assert_eq!(faulty.corrupt(&page(1)), page(1));
+    assert_eq!(faulty.corrupt(&page(2)), page(1));
+    assert_eq!(faulty.corrupt(WITHOUT_3), WITHOUT_3);
+}
+
+#[test]
+fn removed_rows_stay_while_their_agent_is_shown() {
+    let mut faulty = faulty(Fault::RemovedRow);
+    let row = |row| format!("a{{agent=\"sim-000003\",device=\"{row}\"}} 1\n");
+    let page = |rows: &str| format!("# TYPE a gauge\n{rows}");
+    let both = page(&(row("sda") + &row("sdb")));
+    assert_eq!(faulty.corrupt(&both), both);
+    assert_eq!(faulty.corrupt(&page(&row("sdb"))), both);
+    assert_eq!(faulty.corrupt(WITHOUT_3), WITHOUT_3);
+}

@@ -221,11 +221,16 @@ fn write_table(page: &mut String, table: &Table) -> anyhow::Result<()> {
         writeln!(page, "<tr><td></td>{}</tr>", heads.collect::<String>())?;
     }
     for (name, cells) in &table.rows {
-        let cells = cells.iter().map(|cell| format!("<td>{}</td>", escaped(cell)));
+        let cells = cells.iter().map(|cell| format!("<td>{}</td>", unbroken(&escaped(cell))));
         writeln!(page, "<tr><th>{}</th>{}</tr>", escaped(name), cells.collect::<String>())?;
     }
     page.push_str("</table>\n");
     Ok(())
+}
+
+/// Keeps a number and its unit on one line. Lists of counts may wrap.
+fn unbroken(cell: &str) -> String {
+    if cell.contains(", ") { cell.to_owned() } else { cell.replace(' ', "&nbsp;") }
 }
 
 fn escaped(text: &str) -> String {

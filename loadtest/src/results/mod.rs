@@ -188,7 +188,7 @@ mod tests {
             assert!(page.contains(&format!(">\n{unit}\n</text>")), "{unit}: {page}");
         }
         assert!(page.contains("<h1>Load test: storm"), "{page}");
-        assert!(page.contains("<dt>lag</dt>") && page.contains("<td>4 s</td>"), "{page}");
+        assert!(page.contains("<dt>lag</dt>") && page.contains("<td>4&nbsp;s</td>"), "{page}");
         for shown in ["storm", "passed", "killed &lt;all&gt;", "1.5 s", "agents <b>600</b>"] {
             assert!(page.contains(shown), "{shown}: {page}");
         }

@@ -17,6 +17,9 @@ impl fmt::Display for Results {
 }
 
 fn write(results: &Results, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for table in tables("settings", &results.settings) {
+        write_list(&table, f)?;
+    }
     for table in tables("", &results.figures) {
         if table.columns.is_empty() { write_list(&table, f)? } else { write_rows(&table, f)? }
     }

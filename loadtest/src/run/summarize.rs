@@ -67,7 +67,7 @@ fn scrapes(pages: &[PageResult]) -> Scrapes {
         count: pages.len(),
         median_ms: ms(took.get(took.len() / 2)),
         max_ms: ms(took.last()),
-        max_bytes: pages.iter().map(|page| page.bytes).max().unwrap_or(0),
+        largest_bytes: pages.iter().map(|page| page.bytes).max().unwrap_or(0),
         max_samples: pages.iter().map(|page| page.samples).max().unwrap_or(0),
     }
 }

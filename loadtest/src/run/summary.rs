@@ -82,7 +82,7 @@ pub struct Scrapes {
     pub count: usize,
     pub median_ms: f64,
     pub max_ms: f64,
-    pub max_bytes: u64,
+    pub largest_bytes: u64,
     pub max_samples: u64,
 }
 

@@ -30,7 +30,7 @@ pub enum Failure {
     RefusalsUncounted { code: &'static str, received: u64, counted: u64 },
     DelayedByAttacks { what: &'static str, attacked_ms: f64, quiet_ms: f64, bound_ms: f64 },
     MemoryOverBound { what: &'static str, bytes: u64, bound_bytes: u64 },
-    ConnectionsLeft { open: u64, of: u64, within: Duration },
+    LeftBehind { what: &'static str, count: u64, of: u64, within: Duration },
 }
 
 impl Failure {
@@ -57,7 +57,7 @@ impl Failure {
             Self::RefusalsUncounted { .. } => "refusals_uncounted",
             Self::DelayedByAttacks { .. } => "delayed_by_attacks",
             Self::MemoryOverBound { .. } => "memory_over_bound",
-            Self::ConnectionsLeft { .. } => "connections_left",
+            Self::LeftBehind { .. } => "left_behind",
         }
     }
 }
@@ -163,10 +163,9 @@ impl fmt::Display for Failure {
                 *bytes as f64 / 1_048_576.0,
                 *bound_bytes as f64 / 1_048_576.0
             ),
-            Self::ConnectionsLeft { open, of, within } => write!(
+            Self::LeftBehind { what, count, of, within } => write!(
                 f,
-                "{open} connections are open {} s after the attacks; only those of {of} honest \
-                 agents may be",
+                "the collector has {count} {what} {} s after the attacks; honest agents have {of}",
                 within.as_secs()
             ),
         }

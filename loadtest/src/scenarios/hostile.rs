@@ -21,6 +21,7 @@ use crate::agent_range::AgentRange;
 use crate::attackers::{self, AttackKind, AttackResults, AttackTarget, FLOODERS};
 use crate::cli::scenario_args::HostileArgs;
 use crate::fleet::phases::MIN_ANSWERS_FOR_P99;
+use crate::host_profile::HostProfile;
 use crate::judge::finding::Finding;
 use crate::plan::Plan;
 use crate::progress::Progress;
@@ -115,7 +116,7 @@ pub async fn hostile(args: &HostileArgs) -> anyhow::Result<Results> {
     let attacked = run_phase(&mut run, "attacked", args.duration).await?;
     let attacks = join_attackers(&mut run, attack).await?;
     let memory = memory(&run, &before, &attacked, resident_before_bytes);
-    let after = wait_until_forgotten(&mut run, honest.count).await?;
+    let after = wait_until_forgotten(&mut run, honest.count, args.fleet.hosts.profile).await?;
     let rejects = after.rejects_since(&before);
     run.add_findings("attacks", judge_attacks(&attacks, &rejects));
     run.add_findings("memory", judge_memory(&memory));
@@ -220,19 +221,23 @@ async fn join_attackers(
 
 /// Waits until the collector has freed the state of the attackers, then has workers judge a
 /// page.
-async fn wait_until_forgotten(run: &mut ScenarioRun, honest: u32) -> anyhow::Result<SelfMetrics> {
+async fn wait_until_forgotten(
+    run: &mut ScenarioRun,
+    honest: u32,
+    profile: HostProfile,
+) -> anyhow::Result<SelfMetrics> {
     run.fleet.begin_phase("waiting until the state of attackers is freed");
     let until = Instant::now() + ATTACKS_END_TIMEOUT;
     let after = loop {
         let after = fetch_self_metrics(run, "after the attacks", until).await;
-        let open = after.value("fleetgauge_connections_open");
-        if open == u64::from(honest) {
+        let [open, series] =
+            ["fleetgauge_connections_open", "fleetgauge_series"].map(|name| after.value(name));
+        let left = left_behind(open, series, honest.into(), profile);
+        if left.is_none() {
             break after;
         }
         if Instant::now() > until {
-            let left =
-                Failure::ConnectionsLeft { open, of: honest.into(), within: ATTACKS_END_TIMEOUT };
-            run.add_findings("after the attacks", [left]);
+            run.add_findings("after the attacks", left);
             break after;
         }
         run.fleet.wait(Duration::from_millis(100)).await?;
@@ -241,6 +246,20 @@ async fn wait_until_forgotten(run: &mut ScenarioRun, honest: u32) -> anyhow::Res
     run.settle().await?;
     run.judge_all("after the attacks").await?;
     Ok(after)
+}
+
+/// Returns what attackers have left behind: connections or series beyond those of the honest
+/// agents. A number that could not be read is 0, which is too few.
+fn left_behind(
+    connections: u64,
+    series: u64,
+    honest: u64,
+    profile: HostProfile,
+) -> Option<Failure> {
+    let honest_series = honest * profile.series() as u64;
+    let left = [("connections", connections, honest), ("series", series, honest_series)];
+    let (what, count, of) = left.into_iter().find(|(_, count, of)| *count == 0 || count > of)?;
+    Some(Failure::LeftBehind { what, count, of, within: ATTACKS_END_TIMEOUT })
 }
 
 fn memory(

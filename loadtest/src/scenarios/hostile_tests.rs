@@ -41,6 +41,23 @@ fn attacks_must_be_rejected_with_their_code_and_counted() {
 }
 
 #[test]
+fn connections_or_series_that_attackers_leave_behind_are_found() {
+    let series = HostProfile::Node.series() as u64;
+    let what = |connections, shown| match left_behind(connections, shown, 10, HostProfile::Node) {
+        Some(Failure::LeftBehind { what, .. }) => what,
+        _ => "nothing",
+    };
+    assert_eq!(what(10, 10 * series), "nothing");
+    // With row churn some rows are absent.
+    assert_eq!(what(10, 9 * series), "nothing");
+    assert_eq!(what(11, 10 * series), "connections");
+    assert_eq!(what(10, 10 * series + 1), "series");
+    // A number that could not be read is not within its bound.
+    assert_eq!(what(0, 10 * series), "connections");
+    assert_eq!(what(10, 0), "series");
+}
+
+#[test]
 fn memory_over_its_bound_is_found() {
     let within = Memory {
         limit_bytes: 10,

@@ -29,7 +29,9 @@ fn invalid_flag_exits_64_and_is_named() {
     refused(&["run", "--agents", "1", "--ramp", "0/s"], "--ramp", "from 1/s");
     refused(&["churn", "--agents", "1", "--churn", "101%/s"], "--churn", "0%/s to 100%/s");
     refused(&["run", "--agents", "1", "--collector", "127.0.0.1:1"], "--http", "required");
-    refused(&["run", "--agents", "1", "--collectors", "2"], "--agents", "at least 2");
+    for command in ["run", "churn", "storm", "scrape", "soak"] {
+        refused(&[command, "--agents", "1", "--collectors", "2"], "--agents", "at least 2");
+    }
     refused(&["run", "--agents", "1", "--report", "/nowhere/at/all.json"], "--report", "cannot");
     refused(&["demo", "--agents", "none"], "--agents", "from 1 to 1000000");
 }

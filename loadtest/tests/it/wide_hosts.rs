@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::loadtest;
 use crate::page_proxy::ProxiedPage;
 use crate::runs::assert_run_finds;
+use crate::scenarios::finds;
 
 /// A run in which every host has some 500 series, and some of its rows change with every report.
 const RUN: [&str; 7] = ["run", "--agents", "12", "--profile", "node", "--row-churn", "5%/s"];
@@ -58,10 +59,11 @@ fn wide_hosts_with_row_churn_pass() {
 
 #[test]
 fn wide_hosts_pass_every_scenario() {
-    let scenarios: [&[&str]; 5] = [
+    let scenarios: [&[&str]; 6] = [
         &["storm", "--recovery-timeout", "60s"],
         &["deaths", "--deaths-per-cause", "2"],
         &["clones", "--share", "10%"],
+        &["scrape", "--duration", "5s", "--max-p99", "30s", "--max-p99-increase", "30s"],
         &["soak", "--duration", "6s", "--churn", "5%/s"],
         &["hostile", "--duration", "6s", "--rate", "200/s", "--max-p99", "30s"],
     ];
@@ -85,20 +87,23 @@ fn wide_hosts_pass_every_scenario() {
     });
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_torn_value_of_a_wide_host_is_found() {
-    let mut first = None;
-    let rewrite = move |page: String| {
-        // The first table has values that change with every report.
-        let table = |page: &str| with(&with(page, "simnode_host_"), VICTIM);
-        let old = first.get_or_insert_with(|| table(&page));
-        let changed = old.lines().find(|line| page.contains(VICTIM) && !page.contains(*line));
-        let Some(line) = changed else { return page.into() };
-        let series = line.split_inclusive("} ").next().unwrap();
-        let torn = without(&page, series);
-        with_series(&torn, &format!("{line}\n")).into()
-    };
-    assert_finds("4s", rewrite, "torn", "sim-000003 has values of two reports").await;
+/// Faults with back-to-back pages, so that every page of the fault is judged.
+#[test]
+fn faults_on_pages_of_wide_hosts_are_found() {
+    let args = ["scrape", "--agents", "40", "--profile", "node", "--row-churn", "5%/s"];
+    let bounds = ["--duration", "5s", "--max-p99", "30s", "--max-p99-increase", "30s"];
+    let args = [&args[..], &bounds, &BUSY].concat();
+    std::thread::scope(|scope| {
+        for (fault, found) in [
+            ("torn", "torn"),
+            ("removed-row", "removed_row"),
+            ("swapped-labels", "wrong_labels"),
+            ("foreign", "unknown_series"),
+        ] {
+            let args = &args;
+            scope.spawn(move || finds(args, fault, &[found], &[]));
+        }
+    });
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,31 +127,6 @@ async fn a_missing_row_of_a_wide_host_is_found() {
         row.map_or_else(|| page.clone(), |row| without(&page, &row)).into()
     };
     assert_finds("4s", rewrite, "incomplete", "values of sim-000003").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_removed_row_of_a_wide_host_is_found() {
-    let mut last = String::new();
-    let rewrite = move |page: String| {
-        let disks = with(&page, DISK);
-        let names = |lines: &str| -> Vec<_> {
-            let names = lines.split(DISK).skip(1);
-            names.map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
-        };
-        let now = names(&disks);
-        let gone = names(&last).into_iter().find(|name| !now.contains(name));
-        if !page.contains(VICTIM) {
-            return page.into();
-        }
-        match gone {
-            Some(gone) => with_series(&page, &with(&last, &format!("{DISK}{gone}\""))).into(),
-            None => {
-                last = disks;
-                page.into()
-            }
-        }
-    };
-    assert_finds("6s", rewrite, "removed_row", "sim-000003 has a row that report").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
