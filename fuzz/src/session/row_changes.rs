@@ -33,7 +33,7 @@ impl RowChanges {
         };
         let rows =
             |change: &RowChange<'_>| change.removed.len() + change.added.len() / labels(change);
-        let changed = changes.iter().map(|change| rows(change)).sum::<usize>();
+        let changed = changes.iter().map(rows).sum::<usize>();
         self.rows = (self.rows - allowed).max(0.0) + changed as f64;
         self.at = now;
         assert!(
