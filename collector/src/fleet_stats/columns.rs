@@ -115,9 +115,10 @@ fn wanted(registry: &Registry, query: &FleetQuery) -> Result<Vec<GaugeFamily>, N
 fn copy_agent(layout: &Layout, values: &[f64], group: usize, plan: &Plan, columns: &mut [OfGauge]) {
     for (catalog, tables) in layout.tables() {
         let Some(plan) = plan.get(&catalog.key()) else { continue };
-        let mut plan = plan.iter().peekable();
-        for (index, placed) in tables.enumerate() {
-            while let Some(place) = plan.next_if(|place| place.table == index) {
+        // Most tables of a large catalog can be without rows.
+        for (index, placed) in tables.enumerate().filter(|(_, placed)| placed.row_count() > 0) {
+            let first = plan.partition_point(|place| place.table < index);
+            for place in plan[first..].iter().take_while(|place| place.table == index) {
                 let own = &values[placed.start..placed.start + placed.cells()];
                 let own = own.iter().skip(place.offset).step_by(placed.table.width);
                 // Absent values are NaN as well.
