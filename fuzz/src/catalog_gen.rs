@@ -64,9 +64,9 @@ pub(crate) struct DeclaredColumn {
 
 /// The catalogs of an agent's first slots, chosen from three.
 #[derive(Debug, Clone, Copy, Arbitrary)]
-pub(crate) struct Listed(pub(crate) u8);
+pub(crate) struct CatalogChoice(pub(crate) u8);
 
-impl Listed {
+impl CatalogChoice {
     /// Number of catalogs to choose from.
     pub(crate) const CHOICES: usize = 3;
 

@@ -189,7 +189,7 @@ mod tests {
             tables::family_of_sample(&HostProfile::Node.lasting_sample()).unwrap();
         assert!(TABLES[table].row_labels.is_empty());
         let column = TABLES[table].column_of(family, None).unwrap();
-        assert!(!cell::Place::new(table, 0, column).is_intermittent());
+        assert!(!cell::CellPattern::new(table, 0, column).is_intermittent());
     }
 
     #[test]

@@ -132,7 +132,7 @@ impl RowChurn {
     /// report has none.
     #[must_use]
     pub fn row_at(self, agent: u32, table: usize, number: u32, sequence: u64) -> Option<Row> {
-        if !self.is_for(table) {
+        if !self.affects(table) {
             return Some(Row { number, generation: 0 });
         }
         let reports = sequence + self.phase(agent, table, number);
@@ -144,7 +144,7 @@ impl RowChurn {
     /// Returns the sequence numbers of the reports that have this row; `None` if none has it.
     #[must_use]
     pub fn sequences(self, agent: u32, table: usize, row: Row) -> Option<RangeInclusive<u64>> {
-        if !self.is_for(table) {
+        if !self.affects(table) {
             return (row.generation == 0).then_some(0..=u64::MAX);
         }
         let begin = |generation: u64| (generation << RATE_BITS).div_ceil(self.rate);
@@ -155,7 +155,7 @@ impl RowChurn {
 
     /// Returns whether rows of this table come and go.
     #[must_use]
-    pub const fn is_for(self, table: usize) -> bool {
+    pub const fn affects(self, table: usize) -> bool {
         self.rate > 0 && TABLES[table].is_own
     }
 

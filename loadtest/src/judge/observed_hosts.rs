@@ -13,7 +13,7 @@ use fleetgauge_page::Sample;
 use super::finding::Finding;
 use super::observed_page::{PageScope, Shown, unknown};
 use super::series_labels::SeriesLabels;
-use crate::host_profile::cell::Place;
+use crate::host_profile::cell::CellPattern;
 use crate::host_profile::layout::HostLayout;
 use crate::host_profile::tables::{TABLES, family_of_sample};
 use crate::sim_values::{AGENT, agent_number, position_of};
@@ -30,7 +30,7 @@ pub(super) struct ObservedHosts {
     /// Series that every report has: in tables whose rows stay, at places without absent values.
     lasting: SeriesSet,
     /// The other places of these tables.
-    intermittent: Vec<Place>,
+    intermittent: Vec<CellPattern>,
     /// The family of the last line. Lines of a family are contiguous.
     family: Option<KnownFamily>,
     hosts: Vec<ObservedHost>,
@@ -71,11 +71,11 @@ impl SeriesSet {
     }
 
     /// Adds the series of a host and a generation of its row unless the report lacks its value.
-    fn add_present(&mut self, place: &Place, encoded: u32, generation: u32, sequence: u64) {
+    fn add_present(&mut self, pattern: &CellPattern, encoded: u32, generation: u32, sequence: u64) {
         let is_absent =
-            place.is_intermittent() && place.cell(encoded, generation).is_absent(sequence);
+            pattern.is_intermittent() && pattern.cell(encoded, generation).is_absent(sequence);
         if !is_absent {
-            self.add(place.hash());
+            self.add(pattern.hash());
         }
     }
 }
@@ -111,12 +111,12 @@ impl ObservedHosts {
         let layout = HostLayout::new(scope.hosts.profile);
         let (mut lasting, mut intermittent) = (SeriesSet::default(), Vec::new());
         for (table, rows) in layout.rows().into_iter().enumerate() {
-            if !scope.hosts.churn.is_for(table) {
-                for place in (0..rows).flat_map(|number| layout.row(table, number)) {
-                    if place.is_intermittent() {
-                        intermittent.push(*place);
+            if !scope.hosts.churn.affects(table) {
+                for pattern in (0..rows).flat_map(|number| layout.row(table, number)) {
+                    if pattern.is_intermittent() {
+                        intermittent.push(*pattern);
                     } else {
-                        lasting.add(place.hash());
+                        lasting.add(pattern.hash());
                     }
                 }
             }
@@ -162,11 +162,12 @@ impl ObservedHosts {
         let (Some(column), Some(row), true) = (column, row, is_own) else {
             return Err(wrong_labels());
         };
-        let place = self.layout.row(line.table, row.number).get(column).ok_or_else(wrong_labels)?;
-        host.series.hashes = host.series.hashes.wrapping_add(place.hash());
+        let pattern =
+            self.layout.row(line.table, row.number).get(column).ok_or_else(wrong_labels)?;
+        host.series.hashes = host.series.hashes.wrapping_add(pattern.hash());
         let rows = self.scope.hosts.churn.sequences(line.encoded, line.table, row);
         let rows = rows.ok_or_else(|| line.foreign())?;
-        let values = place.cell(line.encoded, row.generation).sequences(line.sample.value);
+        let values = pattern.cell(line.encoded, row.generation).sequences(line.sample.value);
         let values = values.ok_or_else(|| line.foreign())?;
         host.restrict(line, rows.into(), values.into())
     }
@@ -221,14 +222,14 @@ impl ObservedHosts {
     /// Returns the series of the report of a host with this sequence number.
     fn expected(&self, encoded: u32, sequence: u64) -> SeriesSet {
         let mut expected = self.lasting;
-        for place in &self.intermittent {
-            expected.add_present(place, encoded, 0, sequence);
+        for pattern in &self.intermittent {
+            expected.add_present(pattern, encoded, 0, sequence);
         }
-        let churning = (0..TABLES.len()).filter(|table| self.scope.hosts.churn.is_for(*table));
+        let churning = (0..TABLES.len()).filter(|table| self.scope.hosts.churn.affects(*table));
         for table in churning {
             for row in self.scope.hosts.rows(encoded, table, sequence) {
-                for place in self.layout.row(table, row.number) {
-                    expected.add_present(place, encoded, row.generation, sequence);
+                for pattern in self.layout.row(table, row.number) {
+                    expected.add_present(pattern, encoded, row.generation, sequence);
                 }
             }
         }

@@ -50,11 +50,11 @@ fn row_lines(layout: &HostLayout, agent: u32, table: usize, row: Row, at: u64) -
     for (name, value) in spec.row_labels.iter().zip(values) {
         labels += &format!(",{name}=\"{value}\"");
     }
-    let line = |(column, place): (usize, &crate::host_profile::cell::Place)| {
+    let line = |(column, pattern): (usize, &CellPattern)| {
         let family = spec.family_of(column);
         let has_mode = spec.column_of(family, None) != Some(column);
         let mode = if has_mode { format!(",mode=\"mode{column}\"") } else { String::new() };
-        let value = place.cell(agent, row.generation).value(at);
+        let value = pattern.cell(agent, row.generation).value(at);
         let labels = format!("{labels}{mode}");
         PageLine { name: spec.sample_name(family), labels, value }
     };
