@@ -1,4 +1,5 @@
-//! For all catalogs, rows and reports, the pages parse in both formats and show the reported values.
+//! For all catalogs, rows and reports, the pages parse in both formats and show the reported
+//! values.
 //!
 //! The shared page shows all families but suppressed ones; an agent's own page shows all of its
 //! families; the pages of all shards together equal the shared page.

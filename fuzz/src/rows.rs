@@ -1,5 +1,6 @@
-//! Catalogs, rows and reports of an agent are applied as documented, or rejected with the documented
-//! code. The agent's rows and values are then those of a model, but not before the next report.
+//! Catalogs, rows and reports of an agent are applied as documented, or rejected with the
+//! documented code. The agent's rows and values are then those of a model, but not before the next
+//! report.
 
 use std::rc::Rc;
 use std::sync::Arc;

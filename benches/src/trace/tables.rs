@@ -27,7 +27,7 @@ pub(super) struct Column {
     pub(super) labels: LabelSet,
 }
 
-/// Where a series is: its table, column and row.
+/// The place of a series: its table, column and row.
 #[derive(Debug)]
 struct SeriesPlace {
     table: usize,

@@ -83,8 +83,8 @@ pub(super) enum AgentOutput {
         catalog: u8,
     },
     Rows(Changes),
-    /// Reports one new value for all but the kept values, which are chosen by one bit for each of
-    /// eight.
+    /// Sets all values to `bits`, except those kept: bit `n` of `kept` keeps every eighth value
+    /// from `n` on.
     Report {
         full: bool,
         bits: u64,

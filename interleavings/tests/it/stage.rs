@@ -20,8 +20,8 @@ use crate::history::{History, Operation};
 pub(crate) const IDS: [&str; 2] = ["a", "ba"];
 /// Number of stripes of the registry. A snapshot of one of as many shards locks a single stripe.
 const STRIPES: u64 = 64;
-/// Families of each catalog, and their metric kinds. In the last catalog `load` has another kind, so
-/// pages can omit it; `up` is on every page. `disk` has a row label.
+/// Families of each catalog, and their metric kinds. In the last catalog `load` has another kind,
+/// so pages can omit it; `up` is on every page. `disk` has a row label.
 const CATALOGS: [&[(&str, u8)]; 3] =
     [&[("up", 1), ("load", 1)], &[("up", 1), ("load", 1), ("disk", 1)], &[("up", 1), ("load", 2)]];
 /// The catalog with a row label.

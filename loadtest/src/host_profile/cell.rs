@@ -1,4 +1,4 @@
-//! The value of a cell: a series of a simulated host.
+//! The values that a cell of a simulated host takes, by report.
 
 use std::ops::RangeInclusive;
 
@@ -7,7 +7,7 @@ use fleetgauge_proto::report::ABSENT;
 use super::tables::TABLES;
 use crate::sim_values::MAX_SEQUENCE;
 
-/// Bits of a start.
+/// Number of bits of a cell's start value.
 const START_BITS: u32 = 40;
 /// One cell in this many changes with every report.
 const EVERY_REPORT_ONE_IN: u64 = 6;
@@ -23,11 +23,12 @@ const INTERMITTENT_ONE_IN: u64 = 16;
 /// In such a cell one value in `1 << ABSENT_BITS` is absent: the last one of them.
 const ABSENT_BITS: u8 = 2;
 
-/// Position of a cell among the tables of a host: how its values change, on all hosts alike.
+/// How often and by how much the values of a cell change: a function of table, row and column, the
+/// same on all hosts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CellPattern {
     hash: u64,
-    /// Difference of a value to the one before; only gauges fall.
+    /// Difference between consecutive values; negative for some gauges.
     step: i64,
     /// A value changes every `1 << shift` reports.
     shift: u8,
@@ -66,13 +67,13 @@ impl CellPattern {
         self.hash
     }
 
-    /// Returns whether some values of the cells at this place are absent.
+    /// Returns whether some values of cells with this pattern are absent.
     #[must_use]
     pub const fn is_intermittent(&self) -> bool {
         self.is_intermittent
     }
 
-    /// Returns the cell of an agent and a generation of the row at this place.
+    /// Returns the cell with this pattern of an agent and a generation of the row.
     #[must_use]
     pub const fn cell(&self, agent: u32, generation: u32) -> Cell {
         let own = mix(self.hash ^ (agent as u64) << 8 ^ (generation as u64) << 32);
@@ -85,7 +86,7 @@ impl CellPattern {
 /// Values of a cell by sequence number.
 ///
 /// Value number `n` is `(start + step * n) / 10^decimals`: an integer or a decimal number that a
-/// page shows exactly. Report `s` has number `(s + phase) >> shift`. At intermittent places one
+/// page shows exactly. Report `s` has number `(s + phase) >> shift`. In intermittent cells one
 /// number in four is absent instead.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cell {

@@ -34,7 +34,7 @@ pub struct TableSpec {
     families: u32,
     /// Number of counters.
     counters: u32,
-    /// Number of counters in seconds: the first ones. Their values have decimal places.
+    /// Number of counters in seconds, which come first. Their values have decimal places.
     counters_in_seconds: u32,
     /// Number of further columns of the first family, each with another value of the label `mode`.
     modes: u32,

@@ -1,10 +1,11 @@
-//! The wide hosts on a page. Every value is traced to the reports that have it, in some 40 bytes per
-//! host.
+//! The wide hosts on a page. Every value is traced to the reports that have it, in some 40 bytes
+//! per host.
 //!
-//! A line restricts the report that the page may show of its host: its value is that of a range of
-//! sequence numbers, and so is its row with row churn. The ranges of all lines must have a sequence
-//! number in common, and the lines must be all series of that report: their number and the sum of
-//! their hashes are those of its values that are not absent. That also finds repeated lines.
+//! Every line narrows the range of reports that the page can show of its host: only the reports in
+//! one range have the line's value and, with row churn, only those in another have its row. The
+//! ranges of all lines must have a sequence number in common. The lines must be the series of that
+//! report that are not absent: their number and the sum of their hashes are compared, which also
+//! finds repeated lines.
 
 use std::ops::RangeInclusive;
 
@@ -19,7 +20,7 @@ use crate::host_profile::tables::{TABLES, family_of_sample};
 use crate::sim_values::{AGENT, agent_number, position_of};
 
 /// Maximum number of reports whose series are compared with those of a host. A sixth of the values
-/// changes with every report, so a complete host restricts its report to a single one.
+/// change with every report, so a complete host restricts its report to a single one.
 const MAX_COMPARED: u64 = 64;
 
 /// The visible hosts, by index.
@@ -27,9 +28,10 @@ const MAX_COMPARED: u64 = 64;
 pub(super) struct ObservedHosts {
     scope: PageScope,
     layout: HostLayout,
-    /// Series that every report has: in tables whose rows stay, at places without absent values.
+    /// Series that every report has: cells without absent values, in tables whose rows do not
+    /// change.
     lasting: SeriesSet,
-    /// The other places of these tables.
+    /// The other cells of these tables.
     intermittent: Vec<CellPattern>,
     /// The family of the last line. Lines of a family are contiguous.
     family: Option<KnownFamily>,
@@ -274,7 +276,7 @@ impl ObservedHost {
         let before = self.values;
         (self.rows, self.values) = (self.rows.and(rows), self.values.and(values));
         let (agent, series) = (line.agent, || line.series());
-        // A removed row has old values, too; that it is shown at all is the cause.
+        // A removed row also has old values. Report it instead of torn values: it is the cause.
         let shown = self.values.first.max(self.rows.first);
         if self.rows.last < shown {
             let (removed, shown) = (u64::from(self.rows.last) + 1, shown.into());
