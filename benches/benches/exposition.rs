@@ -99,7 +99,7 @@ fn print_page(kind: &str, fleet: &Fleet) {
     written.expect("a sink takes everything");
     let of_line = |bytes| bytes as f64 / counted.lines as f64;
     println!(
-        "exposition/{kind} of {} agents: {} lines, {:.1} bytes a line, {:.2} compressed",
+        "exposition/{kind} of {} agents: {} lines, {:.1} bytes per line, {:.2} compressed",
         fleet.agents.len(),
         counted.lines,
         of_line(plain.bytes),
@@ -111,7 +111,7 @@ fn print_page(kind: &str, fleet: &Fleet) {
 fn print_snapshot(kind: &str, fleet: &Fleet) {
     let (snapshot, bytes) = resident_growth(|| fleet.registry.snapshot());
     println!(
-        "exposition/{kind} of {} agents: a snapshot has {:.1} resident bytes a line",
+        "exposition/{kind} of {} agents: a snapshot has {:.1} resident bytes per line",
         fleet.agents.len(),
         bytes as f64 / fleet.samples() as f64
     );
@@ -125,7 +125,7 @@ fn create_fleet(kind: &str, hosts: Hosts, agents: usize) -> Fleet {
     }
     let (fleet, bytes) = resident_growth(|| Fleet::of(hosts, agents));
     println!(
-        "exposition/{kind} of {agents} agents: {:.1} resident bytes a series, without connections",
+        "exposition/{kind} of {agents} agents: {:.1} resident bytes per series without connections",
         bytes as f64 / fleet.samples() as f64
     );
     fleet

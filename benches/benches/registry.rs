@@ -11,15 +11,15 @@ use fleetgauge_proto::report::EncodedValues;
 #[global_allocator]
 static ALLOCATOR: fleetgauge_collector::Allocator = fleetgauge_collector::Allocator;
 
-/// Steps between agents whose reports follow each other: visits every agent, in an order that the
+/// Stride between agents that report one after another. Visits every agent, in an order that the
 /// CPU cannot prefetch.
 const STRIDE: usize = 48_271;
 
 type Group<'a> = BenchmarkGroup<'a, CpuTime>;
 
-/// Reports with the changed values of the first step and then, in turn, of the way back.
+/// Reports of hosts that alternate between two steps.
 struct Reports {
-    /// By number of the host; later hosts have the values of these.
+    /// The report of step 1, and the one that returns to step 0, by host number modulo [`SHARES`].
     of_host: Vec<[EncodedValues; 2]>,
 }
 
@@ -38,7 +38,7 @@ fn bench_update(group: &mut Group<'_>, kind: &str, fleet: &Fleet, hosts: &Hosts)
     let agents = fleet.agents.len();
     let reports = Reports::new(hosts, agents);
     group.throughput(Throughput::Elements((fleet.samples() / agents) as u64));
-    // Whether an agent has reported the first step and not the way back.
+    // Whether the agent's values are those of step 1.
     let (mut has_moved, mut index) = (vec![false; agents], 0);
     group.bench_function(BenchmarkId::new(format!("{kind}/update"), agents), |b| {
         b.iter(|| {

@@ -4,15 +4,16 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-/// Time between two looks at the memory, while the allocator returns unused pages.
+/// Polling interval while the allocator returns unused pages.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// Maximum number of looks: the allocator returns unused pages after ten seconds.
+/// Maximum number of polls: the allocator returns unused pages after ten seconds.
 const MAX_POLLS: usize = 24;
 
-/// Returns what a function returns, and the bytes by which the resident memory has grown by it. 0
-/// on systems without `/proc`.
+/// Runs `make`. Returns its result and the growth of resident memory in bytes, which is 0 on
+/// systems without `/proc`.
 ///
-/// Waits first until the allocator has returned unused memory, which would not show in the growth.
+/// First waits until the allocator has returned unused pages: `make` could reuse them without
+/// growth.
 pub fn resident_growth<T>(make: impl FnOnce() -> T) -> (T, usize) {
     let mut before = resident();
     for _ in 0..MAX_POLLS {

@@ -44,8 +44,8 @@ impl TracedHosts {
     /// Returns the rows and values that the host with this number reports in this step. After the
     /// last page of the trace, its first one follows: counters start again.
     ///
-    /// Values that change within the trace are scaled by a factor of the host. Scaled values have no
-    /// more decimal places than those of the trace.
+    /// Values that change within the trace are scaled by a factor of the host. Scaled values have
+    /// no more decimal places than those of the trace.
     #[must_use]
     pub fn page(&self, number: usize, step: usize) -> Page {
         let pages = self.trace.pages();

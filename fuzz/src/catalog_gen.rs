@@ -64,14 +64,14 @@ pub(crate) struct DeclaredColumn {
 
 /// The catalogs of an agent's first slots, chosen from three.
 #[derive(Debug, Clone, Copy, Arbitrary)]
-pub(crate) struct Listed(pub(crate) u8);
+pub(crate) struct CatalogChoice(pub(crate) u8);
 
-impl Listed {
+impl CatalogChoice {
     /// Number of catalogs to choose from.
     pub(crate) const CHOICES: usize = 3;
 
-    /// Returns the slots with the index of their catalog. Two bits of the number are a slot; 0 ends
-    /// the list.
+    /// Returns the slots with the index of their catalog. Each pair of bits chooses the catalog of
+    /// a slot; 0 ends the list.
     pub(crate) fn slots(self) -> impl Iterator<Item = (u8, usize)> {
         let digits = (0..4).map(move |slot| (slot, usize::from(self.0 >> (2 * slot) & 3)));
         digits.map_while(|(slot, digit)| Some((slot, digit.checked_sub(1)?)))
@@ -127,8 +127,9 @@ impl Declared {
         legal
     }
 
-    /// Adds a column to the last table if the catalog is still valid then. Returns the index of the
-    /// column's family, which is `known` if an earlier column has it.
+    /// Adds a column to the last table if the catalog is still valid then. `known` is the index of
+    /// its family if an earlier column has added it. Returns the family's index, or `None` if it is
+    /// not in the catalog.
     fn try_add(
         &mut self,
         family: &DeclaredFamily,

@@ -212,8 +212,8 @@ const BUILT_IN: [&str; 12] = [
 ];
 
 /// A model of the families on the shared pages. Names of built-in families have their kinds. The
-/// first live catalog to declare another family decides its kind. A later family that conflicts with it is suppressed until no live catalog declares the
-/// first family.
+/// first live catalog to declare another family decides its kind. A later family that conflicts
+/// with it is suppressed until no live catalog declares the first family.
 #[derive(Debug, Default)]
 pub(crate) struct SharedFamilies {
     /// Name and kind of a family that the operator has pinned.

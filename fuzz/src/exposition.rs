@@ -1,4 +1,5 @@
-//! For all catalogs, rows and reports, the pages parse in both formats and show the reported values.
+//! For all catalogs, rows and reports, the pages parse in both formats and show the reported
+//! values.
 //!
 //! The shared page shows all families but suppressed ones; an agent's own page shows all of its
 //! families; the pages of all shards together equal the shared page.
@@ -19,7 +20,7 @@ use fleetgauge_proto::catalog::{FamilyKind, encode};
 use fleetgauge_proto::report::EncodedValues;
 use fleetgauge_proto::{AgentId, Catalog, Code, Limits, StaticLabels};
 
-use crate::catalog_gen::{Declared, Labels, Listed, vec_of};
+use crate::catalog_gen::{CatalogChoice, Declared, Labels, vec_of};
 use crate::expected::{self, AgentLabels, LabelMap, Page, SharedFamilies};
 use crate::page::parse;
 use crate::row_gen::Changes;
@@ -34,7 +35,7 @@ const STEP_MS: u64 = 60_000;
 #[derive(Debug, Arbitrary)]
 struct Input {
     pin: Option<(u8, u8)>,
-    catalogs: [Declared; Listed::CHOICES],
+    catalogs: [Declared; CatalogChoice::CHOICES],
     agents: [(Labels, Option<u16>); IDS.len()],
     values: [Value; 8],
     #[arbitrary(with = |u: &mut Unstructured<'_>| vec_of(u, 8, Step::arbitrary))]
@@ -52,7 +53,7 @@ enum Step {
 #[derive(Debug, Arbitrary)]
 struct Report {
     agent: u8,
-    catalogs: Listed,
+    catalogs: CatalogChoice,
     rows: Changes,
     first: u8,
     reconnect: bool,
@@ -169,11 +170,11 @@ impl World {
 
     fn set_catalogs(
         &self,
-        listed: Listed,
+        choice: CatalogChoice,
         pending: &mut PendingValues,
         declared: &mut DeclaredSeries,
     ) -> Result<(), Code> {
-        for (slot, chosen) in listed.slots() {
+        for (slot, chosen) in choice.slots() {
             let (index, pinned) = &self.pinned[chosen];
             self.registry.set_catalog(pending, slot.into(), pinned.clone()).unwrap();
             declared.catalogs.insert(slot, *index);

@@ -3,7 +3,8 @@
 //! Each public module is a target. Its `check` builds an input from arbitrary bytes and panics if a
 //! documented property does not hold for it. libFuzzer calls it from `targets/`; `tests/replay.rs`
 //! calls it with the committed corpora. The expected results come from models that follow the
-//! documentation, not the code under test: frames, catalog rules, rows, values, pages, authorization.
+//! documentation, not the code under test: frames, catalog rules, rows, values, pages,
+//! authorization.
 #![expect(clippy::unwrap_used, reason = "a check fails by panicking")]
 
 pub mod catalog;

@@ -6,7 +6,7 @@ use fleetgauge_proto::message::RowChange;
 use crate::catalog_gen::{DeclaredTable, TEXTS, vec_of};
 use crate::series::{AgentSeries, Row};
 
-/// Number of rows that a table can get.
+/// Number of different rows to choose from, per table.
 const CHOICES: usize = 8;
 
 /// Changes of a Rows frame, before they are fitted to the rows of an agent.
@@ -28,8 +28,9 @@ struct Change {
     /// Label values that are added as they are; only in wild changes.
     #[arbitrary(with = wild_values)]
     values: Vec<String>,
-    /// Added to the slot and to the index of the table; only in wild changes.
+    /// Whether to send the next slot; only in wild changes.
     slot_beyond: bool,
+    /// Whether to send the next table index; only in wild changes.
     table_beyond: bool,
 }
 
@@ -43,8 +44,8 @@ pub(crate) struct OwnedChange {
 }
 
 impl Changes {
-    /// Returns a valid change of one table, with one bit for each position to remove and each row to
-    /// add.
+    /// Returns a valid change of one table, with one bit for each position to remove and each row
+    /// to add.
     pub(crate) fn of_bits(table: u8, removed: u8, added: u8) -> Self {
         let (values, slot_beyond, table_beyond) = (Vec::new(), false, false);
         let change = Change { table, removed, added, values, slot_beyond, table_beyond };

@@ -1,5 +1,6 @@
-//! Catalogs, rows and reports of an agent are applied as documented, or rejected with the documented
-//! code. The agent's rows and values are then those of a model, but not before the next report.
+//! Catalogs, rows and reports of an agent are applied as documented, or rejected with the
+//! documented code. The agent's rows and values are then those of a model, but not before the next
+//! report.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use fleetgauge_proto::{
     Accept, AgentId, Catalog, Code, FrameBuffer, Limits, Message, VERSION, catalog, limits,
 };
 
-use crate::catalog_gen::{Declared, Listed, vec_of};
+use crate::catalog_gen::{CatalogChoice, Declared, vec_of};
 use crate::reference::stored;
 use crate::row_gen::Changes;
 use crate::series::{AgentSeries, Row};
@@ -30,7 +31,7 @@ struct Input {
     max_series: u8,
     max_values: u16,
     max_label_bytes: u8,
-    catalogs: [Declared; Listed::CHOICES],
+    catalogs: [Declared; CatalogChoice::CHOICES],
     values: [Value; 8],
     #[arbitrary(with = |u: &mut Unstructured<'_>| vec_of(u, 20, Step::arbitrary))]
     steps: Vec<Step>,
@@ -38,7 +39,7 @@ struct Input {
 
 #[derive(Debug, Arbitrary)]
 enum Step {
-    Catalogs(Listed),
+    Catalogs(CatalogChoice),
     Rows(Changes),
     /// Reports the values from index `first` on.
     Report {
@@ -67,7 +68,7 @@ pub fn check(data: &[u8]) {
     let mut world = World::new(&input);
     for step in &input.steps {
         let done = match step {
-            Step::Catalogs(listed) => world.set_catalogs(*listed),
+            Step::Catalogs(choice) => world.set_catalogs(*choice),
             Step::Rows(changes) => world.change_rows(changes),
             Step::Report { first, is_all } => world.report(usize::from(*first), *is_all),
         };
@@ -115,8 +116,8 @@ impl World {
         self.pending.take().or_else(current).unwrap_or_else(PendingValues::empty)
     }
 
-    fn set_catalogs(&mut self, listed: Listed) -> Result<(), Code> {
-        for (slot, chosen) in listed.slots() {
+    fn set_catalogs(&mut self, choice: CatalogChoice) -> Result<(), Code> {
+        for (slot, chosen) in choice.slots() {
             let mut pending = self.take_pending();
             let (declared, pinned) = &self.catalogs[chosen];
             self.registry.set_catalog(&mut pending, slot.into(), pinned.clone()).unwrap();

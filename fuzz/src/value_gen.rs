@@ -1,4 +1,4 @@
-//! Generates values of reports: mostly special ones.
+//! Generates values of reports, special ones among them.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use fleetgauge_proto::report::ABSENT;
@@ -26,7 +26,7 @@ const SPECIAL: [f64; 17] = [
     f64::NEG_INFINITY,
 ];
 
-/// A value.
+/// A generated value, sometimes one of [`SPECIAL`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Value(pub(crate) f64);
 

@@ -17,9 +17,10 @@ use crate::worker_protocol::{BackoffPolicy, WorkerConfig};
 /// Maximum number of workers that send each report as soon as it is due. In larger fleets all
 /// workers batch due reports.
 const UNBATCHED_WORKERS: usize = 4;
-/// Larger fleets batch reports for their interval divided by this, at most `MAX_BATCH`. Batching
+/// Larger fleets batch reports for their interval divided by this, at most [`MAX_BATCH`]. Batching
 /// saves CPU time: waking one of many processes costs more than its reports do.
 const BATCH_FRACTION: u32 = 300;
+/// Maximum time for which reports are batched.
 const MAX_BATCH: Duration = Duration::from_millis(100);
 
 /// Pings per second of a fleet that sends at least as many reports per second. In five seconds they
@@ -28,8 +29,9 @@ const PINGS_PER_SECOND: f64 = 200.0;
 /// Maximum number of reports per Ping, reached by large fleets. More reports per Ping reduce the
 /// share of the collector's CPU time that Pings cost.
 const MAX_REPORTS_PER_PING: u32 = 64;
-/// Collector flag that limits the memory for agents, and its default in bytes.
+/// Collector flag that limits the memory for agents.
 const MAX_MEMORY: &str = "--max-memory";
+/// Default of [`MAX_MEMORY`], in bytes.
 const DEFAULT_MAX_MEMORY: u64 = 1 << 30;
 /// Ratio of a collector's memory limit to the memory that its agents need.
 const MEMORY_MARGIN: u64 = 2;

@@ -18,22 +18,23 @@ use crate::messages::encode;
 use crate::raw;
 use crate::remote_write::WriteRequest;
 
-/// Time of the first page, and between two pages, in milliseconds.
+/// Time of the first page, in milliseconds since the Unix epoch.
 const BEGIN_MS: u64 = 1_800_000_000_000;
+/// Time between two pages, in milliseconds.
 const INTERVAL_MS: u64 = 15_000;
 
 type Group<'a> = BenchmarkGroup<'a, CpuTime>;
 
-/// A page after the first, and what it is encoded from.
+/// A page after the first, and the previous values that its report is encoded against.
 struct Step<'a> {
     page: &'a Page,
-    /// The values of the page before, in the rows of this page.
+    /// The values of the page before, by the rows of this page.
     before: Vec<f64>,
     unix_ms: u64,
 }
 
 impl<'a> Step<'a> {
-    /// Creates the step from the first to the second of these pages, which has this number.
+    /// Creates the step from `pages[0]` to `pages[1]`. `number` is the number of the second page.
     fn new(trace: &Trace, pages: &'a [Page], number: u64) -> Self {
         Self {
             page: &pages[1],
@@ -88,13 +89,13 @@ fn print_start(name: &str, trace: &Trace) {
     encoded.encode_all(&page.values, trace.shape(page));
     let values = bytes_of(encoded.values());
     println!(
-        "trace/{name}: catalog {catalog} bytes, rows {rows} bytes, first report {:.3} bytes a \
+        "trace/{name}: catalog {catalog} bytes, rows {rows} bytes, first report {:.3} bytes per \
          sample",
         values as f64 / present(page) as f64
     );
 }
 
-/// Prints the bytes of a sample in each coding, over all pages but the first.
+/// Prints the bytes per sample in each coding, over all pages but the first.
 fn print_bytes(name: &str, trace: &Trace, steps: &[Step<'_>]) {
     let (mut values, mut frames, mut rows, mut changed) = (0, 0, 0, 0);
     let (mut raw, mut remote_write, mut text) = (0, 0, 0);
@@ -117,13 +118,13 @@ fn print_bytes(name: &str, trace: &Trace, steps: &[Step<'_>]) {
     let samples = samples(steps) as f64;
     let of_sample = |bytes| bytes as f64 / samples;
     println!(
-        "trace/{name}: {} reports of {:.0} samples, {:.1} changed values a hundred samples",
+        "trace/{name}: {} reports of {:.0} samples, {:.1} changed values per 100 samples",
         steps.len(),
         samples / steps.len() as f64,
         of_sample(changed) * 100.0
     );
     println!(
-        "trace/{name}: bytes a sample: values {:.3}, report frames {:.3}, rows frames {:.3}, raw \
+        "trace/{name}: bytes per sample: values {:.3}, report frames {:.3}, rows frames {:.3}, raw \
          {:.3}, remote write {:.3}, gzip text {:.3}",
         of_sample(values),
         of_sample(frames),

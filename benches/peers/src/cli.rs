@@ -31,7 +31,8 @@ pub struct Cli {
     /// Simulate fleets of N hosts (comma-separated) [default: 1000,10000; wide: 1000]
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = fleet_size)]
     hosts: Vec<usize>,
-    /// Send N reports per second in total [default: 1000; wide: 66.7, one in 15 s per host]
+    /// Send N reports per second in total [default: 1000; wide: 66.7, one report per host every
+    /// 15 s]
     #[arg(long, value_name = "N", value_parser = rate)]
     rate: Option<f64>,
     /// Measure reports for this long, and an idle program for half as long [default: 10s; wide:

@@ -24,10 +24,10 @@ static WIDE: LazyLock<TracedHosts> = LazyLock::new(|| TracedHosts::new(Trace::id
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum FleetKind {
-    /// Six gauges a host
+    /// Six gauges per host
     #[default]
     Basic,
-    /// The page of node_exporter, with devices, mounts and addresses of the host's own
+    /// The page of node_exporter, with each host's own devices, mounts and addresses
     Wide,
 }
 
@@ -108,7 +108,7 @@ impl FleetKind {
     /// Returns the catalogs of a fleetgauge agent on a host, shared by all of them.
     ///
     /// # Errors
-    /// None for the existing kinds.
+    /// Never fails for the existing kinds.
     pub fn catalogs(self) -> Result<Catalogs, Violation> {
         match self {
             Self::Basic => BASIC_CATALOGS.clone(),
@@ -119,7 +119,7 @@ impl FleetKind {
     /// Returns the rows of a host, for each table of these catalogs.
     ///
     /// # Errors
-    /// None for the existing kinds.
+    /// Never fails for the existing kinds.
     pub fn rows(self, catalogs: &Catalogs, host: usize) -> Result<Vec<Arc<TableRows>>, Violation> {
         let mut rows = catalogs.no_rows();
         if self == Self::Wide {

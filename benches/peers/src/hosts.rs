@@ -15,8 +15,9 @@ use crate::usage::Usage;
 
 /// Hosts that connect per second.
 const CONNECT_RATE: f64 = 2_500.0;
-/// Maximum time until all hosts have connected, and the additional time per series.
+/// Maximum time until all hosts have connected, without [`CONNECT_TIME_PER_SERIES`].
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Addition to [`CONNECT_TIMEOUT`] for each series of the fleet.
 const CONNECT_TIME_PER_SERIES: Duration = Duration::from_micros(100);
 /// Allowed excess of a window over its planned length.
 const WINDOW_GRACE: Duration = Duration::from_secs(1);

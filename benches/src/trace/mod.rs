@@ -220,8 +220,7 @@ impl Trace {
 }
 
 impl Family {
-    /// Whether its values only rise. Families without a type have the kernel's numbers of events,
-    /// with few exceptions.
+    /// Whether to treat its values as counters. Untyped families are mostly kernel event counters.
     fn counts(&self) -> bool {
         matches!(self.kind.as_str(), "counter" | "untyped")
     }

@@ -27,31 +27,31 @@ pub(super) struct Column {
     pub(super) labels: LabelSet,
 }
 
-/// Where a series is: its table, column and row.
+/// The place of a series: its table, column and row.
 #[derive(Debug)]
-struct Cell {
+struct SeriesPlace {
     table: usize,
     column: usize,
     row: Row,
 }
 
 /// Places of all series of a recording, by the numbers of family and label set.
-type Cells = BTreeMap<(usize, usize), Cell>;
+type SeriesPlaces = BTreeMap<(usize, usize), SeriesPlace>;
 
 /// Sorts the series of a recording into tables. Returns them and the pages.
 pub(super) fn of(recording: &Recording) -> (Vec<Table>, Vec<Page>) {
-    let (mut tables, cells) = place(recording);
-    let page = |samples| page(samples, &tables, &cells);
+    let (mut tables, places) = place(recording);
+    let page = |samples| page(samples, &tables, &places);
     let pages: Vec<_> = recording.pages.iter().map(page).collect();
     learn_decimals(&mut tables, &pages);
     (tables, pages)
 }
 
-fn place(recording: &Recording) -> (Vec<Table>, Cells) {
+fn place(recording: &Recording) -> (Vec<Table>, SeriesPlaces) {
     let series: BTreeSet<_> = recording.pages.iter().flat_map(BTreeMap::keys).collect();
     let mut tables: Vec<Table> = Vec::new();
     let mut indices = HashMap::new();
-    let mut cells = Cells::new();
+    let mut places = SeriesPlaces::new();
     for (family, set) in series.into_iter().copied() {
         let labels = recording.label_sets[set].iter().cloned();
         let (fixed, own): (LabelSet, LabelSet) =
@@ -69,9 +69,9 @@ fn place(recording: &Recording) -> (Vec<Table>, Cells) {
             columns.push(own);
             columns.len() - 1
         });
-        cells.insert((family, set), Cell { table, column, row });
+        places.insert((family, set), SeriesPlace { table, column, row });
     }
-    (tables, cells)
+    (tables, places)
 }
 
 /// Returns the second part of a metric name, such as `cpu` of `node_cpu_seconds_total`.
@@ -79,7 +79,7 @@ fn subsystem(name: &str) -> &str {
     name.split('_').nth(1).unwrap_or(name)
 }
 
-fn page(samples: &Samples, tables: &[Table], cells: &Cells) -> Page {
+fn page(samples: &Samples, tables: &[Table], places: &SeriesPlaces) -> Page {
     let mut rows = vec![BTreeMap::<&Row, Vec<f64>>::new(); tables.len()];
     for (rows, table) in rows.iter_mut().zip(tables) {
         if table.row_labels.is_empty() {
@@ -87,7 +87,7 @@ fn page(samples: &Samples, tables: &[Table], cells: &Cells) -> Page {
         }
     }
     for (series, value) in samples {
-        let Cell { table, column, row } = &cells[series];
+        let SeriesPlace { table, column, row } = &places[series];
         let absent = || vec![ABSENT; tables[*table].columns.len()];
         rows[*table].entry(row).or_insert_with(absent)[*column] = *value;
     }

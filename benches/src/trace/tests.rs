@@ -1,4 +1,4 @@
-//! What a trace turns into has the samples of the recorded pages.
+//! Checks that the catalog, rows and reports of a trace give the recorded samples.
 
 use std::collections::BTreeSet;
 

@@ -42,9 +42,9 @@ struct Input {
 
 #[derive(Debug, Arbitrary)]
 enum Step {
-    /// An agent takes its next step: connect, Hello, Catalog or Report. Usually it takes all four at
-    /// once, with complete messages. Otherwise it takes one, whose last bytes arrive with the next
-    /// step.
+    /// An agent takes its next step: connect, Hello, Catalog or Report. Usually it takes all four
+    /// at once, with complete messages. Otherwise it takes one, whose last bytes arrive with the
+    /// next step.
     Act {
         #[arbitrary(with = index)]
         at: usize,

@@ -17,7 +17,7 @@ use fleetgauge_proto::{
 
 use super::row_changes::RowChanges;
 use super::step::{AgentOutput, IDS, Input};
-use crate::catalog_gen::{Declared, Listed};
+use crate::catalog_gen::{CatalogChoice, Declared};
 use crate::expected::{AgentLabels, Page};
 use crate::row_gen::Changes;
 use crate::series::AgentSeries;
@@ -84,7 +84,7 @@ impl Connection {
 
     /// Returns the next message of a correct agent: often a Catalog that is missing, and sometimes
     /// rows between two reports.
-    pub(super) fn next_output(&self, id: u8, host: u8, catalogs: Listed) -> AgentOutput {
+    pub(super) fn next_output(&self, id: u8, host: u8, catalogs: CatalogChoice) -> AgentOutput {
         match &self.agent {
             Agent { id: None, .. } => {
                 AgentOutput::Hello { id, host, labels: id, catalogs, interval_ms: 15_000 }

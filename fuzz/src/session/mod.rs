@@ -26,7 +26,7 @@ use fleetgauge_collector::state::CollectorState;
 use fleetgauge_proto::AgentId;
 use prometheus_client::registry::Registry as OwnRegistry;
 
-use crate::catalog_gen::Listed;
+use crate::catalog_gen::CatalogChoice;
 use crate::collector::{self, advance, check_empty, read, text};
 use crate::expected::Page;
 
@@ -131,7 +131,7 @@ impl World {
     }
 
     /// Sends the next message of a correct agent, or connects it if it has no open session.
-    fn behave(&mut self, at: usize, id: u8, host: u8, catalogs: Listed) {
+    fn behave(&mut self, at: usize, id: u8, host: u8, catalogs: CatalogChoice) {
         match &self.connections[at] {
             Some(connection) if !connection.has_ended() => {
                 let output = connection.next_output(id, host, catalogs);

@@ -2,7 +2,7 @@
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 
-use crate::catalog_gen::{Declared, Labels, Listed, vec_of};
+use crate::catalog_gen::{CatalogChoice, Declared, Labels, vec_of};
 use crate::row_gen::Changes;
 
 pub(super) const CONNECTIONS: usize = 5;
@@ -12,7 +12,7 @@ pub(super) const IDS: [&str; 3] = ["a", "b", "c"];
 pub(super) struct Input {
     pub(super) bounds: Bounds,
     #[arbitrary(with = catalogs)]
-    pub(super) catalogs: [Declared; Listed::CHOICES],
+    pub(super) catalogs: [Declared; CatalogChoice::CHOICES],
     pub(super) labels: [Labels; 3],
     #[arbitrary(with = |u: &mut Unstructured<'_>| vec_of(u, 40, Step::arbitrary))]
     pub(super) steps: Vec<Step>,
@@ -39,7 +39,7 @@ pub(super) enum Step {
         at: usize,
         id: u8,
         host: u8,
-        catalogs: Listed,
+        catalogs: CatalogChoice,
     },
     /// Sends a frame or arbitrary bytes. They arrive together with earlier bytes, except for the
     /// last `withheld`.
@@ -74,7 +74,7 @@ pub(super) enum AgentOutput {
         id: u8,
         host: u8,
         labels: u8,
-        catalogs: Listed,
+        catalogs: CatalogChoice,
         interval_ms: u16,
     },
     Catalog {
@@ -83,8 +83,8 @@ pub(super) enum AgentOutput {
         catalog: u8,
     },
     Rows(Changes),
-    /// Reports one new value for all but the kept values, which are chosen by one bit for each of
-    /// eight.
+    /// Sets all values to `bits`, except those kept: bit `n` of `kept` keeps every eighth value
+    /// from `n` on.
     Report {
         full: bool,
         bits: u64,
@@ -101,8 +101,8 @@ pub(super) enum AgentOutput {
 }
 
 /// Generates two valid catalogs and an arbitrary one.
-fn catalogs(u: &mut Unstructured<'_>) -> Result<[Declared; Listed::CHOICES]> {
-    let [one, other, any]: [Declared; Listed::CHOICES] = u.arbitrary()?;
+fn catalogs(u: &mut Unstructured<'_>) -> Result<[Declared; CatalogChoice::CHOICES]> {
+    let [one, other, any]: [Declared; CatalogChoice::CHOICES] = u.arbitrary()?;
     Ok([one.legal(), other.legal(), any])
 }
 

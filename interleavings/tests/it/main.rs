@@ -1,5 +1,5 @@
-//! The registry under many schedules. Agents connect, are taken over, change their catalogs and rows,
-//! and leave while snapshots are taken. Each snapshot must match one moment of each agent.
+//! The registry under many schedules. Agents connect, are taken over, change their catalogs and
+//! rows, and leave while snapshots are taken. Each snapshot must match one moment of each agent.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod history;

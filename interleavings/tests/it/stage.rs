@@ -20,8 +20,8 @@ use crate::history::{History, Operation};
 pub(crate) const IDS: [&str; 2] = ["a", "ba"];
 /// Number of stripes of the registry. A snapshot of one of as many shards locks a single stripe.
 const STRIPES: u64 = 64;
-/// Families of each catalog, and their metric kinds. In the last catalog `load` has another kind, so
-/// pages can omit it; `up` is on every page. `disk` has a row label.
+/// Families of each catalog, and their metric kinds. In the last catalog `load` has another kind,
+/// so pages can omit it; `up` is on every page. `disk` has a row label.
 const CATALOGS: [&[(&str, u8)]; 3] =
     [&[("up", 1), ("load", 1)], &[("up", 1), ("load", 1), ("disk", 1)], &[("up", 1), ("load", 2)]];
 /// The catalog with a row label.
@@ -161,7 +161,7 @@ impl Stage {
             let own = format!("agent=\"{id}\"");
             let lines = page.lines().filter(|line| line.contains(&own));
             let values = lines.map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap());
-            let values = untorn(values.collect());
+            let values = single_value(values.collect());
             self.history.check_snapshot(id, &values, from);
             if let [value] = values[..] {
                 let devices = self.devices.lock().unwrap()[&value].clone();
@@ -250,7 +250,7 @@ fn labels(line: &str) -> &str {
 }
 
 /// Returns the value of all lines of an id, which must be equal; nothing without lines.
-fn untorn(mut values: Vec<u64>) -> Vec<u64> {
+fn single_value(mut values: Vec<u64>) -> Vec<u64> {
     values.dedup();
     assert!(values.len() < 2, "torn: {values:?}");
     values

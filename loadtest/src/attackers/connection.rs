@@ -10,8 +10,9 @@ use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// Names of the answers that are not a Reject. A Reject is named after its code.
+/// Outcome of an attack that receives a Welcome. The outcome of a Reject is named after its code.
 pub(super) const WELCOMED: &str = "welcomed";
+/// Outcome of an attack that receives neither Welcome nor Reject.
 pub(super) const NOTHING: &str = "nothing";
 
 /// A connection of an attacker.

@@ -9,16 +9,18 @@ use super::AttackKind;
 use super::payloads::header;
 use crate::sim_values::{self, NAMES, ValueOrigin};
 
-/// Reports, catalogs and Rows frames that a flood sends at once.
+/// Number of reports that a report flood sends at once.
 const FLOOD_REPORTS: u64 = 2_000;
+/// Number of catalogs that a catalog flood sends at once.
 const FLOOD_CATALOGS: usize = 40;
+/// Number of Rows frames that a row flood sends at once.
 const FLOOD_ROWS: u64 = 8;
 /// Rows that each frame of a row flood adds, while it removes those of the frame before. By default
 /// a collector allows bursts of 50,000 changes.
 const ROWS_PER_FRAME: u64 = 10_000;
-/// Columns, and families, of catalogs that are too large: one more than a collector's default
-/// limits.
+/// Columns of a catalog with too many series: one more than a collector's default limit.
 const WIDE_COLUMNS: usize = 50_001;
+/// Families of a catalog with too many: one more than a collector's default limit.
 const FAMILIES: usize = 1_001;
 /// Bytes of a label value that is too long. Its frame is within a collector's default limit.
 const LONG_LABEL_BYTES: usize = 1_000_000;

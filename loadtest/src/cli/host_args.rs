@@ -8,16 +8,16 @@ use super::help_headings::FLEET;
 use super::value_parsers as parse;
 use crate::host_profile::{HostModel, HostProfile};
 
-/// The series of each host, and how fast they come and go.
+/// The series of each host, and how fast its rows change.
 #[derive(Debug, Clone, Args)]
 pub struct HostArgs {
     /// Series of each host
     #[arg(long, value_name = "PROFILE", value_enum, default_value_t, help_heading = FLEET)]
     pub profile: HostProfile,
-    /// Share of each host's rows to replace, add or remove per second
+    /// Percentage of each host's rows to replace, add or remove per second
     ///
-    /// Rows are those of disks, file systems and network devices. Needs another --profile than
-    /// basic.
+    /// Counts all rows, but only those of disks, file systems and network devices change. Requires
+    /// --profile node or node-large.
     ///
     /// Example: --profile node --row-churn 0.5%/s
     #[arg(long, value_name = "PERCENT/s", default_value = "0%/s", help_heading = FLEET)]

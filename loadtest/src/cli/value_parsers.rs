@@ -88,7 +88,7 @@ pub fn churn(text: &str) -> Result<f64, String> {
     allowed.ok_or_else(|| "must be a percentage per second from 0%/s to 100%/s".to_owned())
 }
 
-/// Parses a share of the rows per second: `1%/s` or `1%`.
+/// Parses a percentage of the rows per second: `1%/s` or `1%`.
 ///
 /// # Errors
 /// If the text is not a share in the allowed range.
@@ -97,7 +97,7 @@ pub fn row_churn(text: &str) -> Result<f64, String> {
     let percent = text.strip_suffix("/s").unwrap_or(text).strip_suffix('%');
     let number = percent.and_then(|percent| percent.parse().ok());
     let allowed = number.filter(|percent| (0.0..=100.0).contains(percent));
-    allowed.ok_or_else(|| "must be a percentage per second, such as 0.5%/s".to_owned())
+    allowed.ok_or_else(|| "must be 0%/s to 100%/s, such as 0.5%/s".to_owned())
 }
 
 /// Parses a share: `1%` or `1`.

@@ -21,8 +21,9 @@ const MARGIN: Duration = Duration::from_millis(100);
 /// Timeout for a worker to disconnect its agents.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Minimum answered Pings of a measured phase: for a verdict on late reports, and for a p99.
+/// Minimum answered Pings of a measured phase for a verdict on late reports.
 pub(crate) const MIN_ANSWERS: u64 = 1;
+/// Minimum answered Pings of a measured phase for a p99.
 pub(crate) const MIN_ANSWERS_FOR_P99: u64 = 100;
 
 impl Fleet {

@@ -1,4 +1,4 @@
-//! The value of a cell: a series of a simulated host.
+//! The values that a cell of a simulated host takes, by report.
 
 use std::ops::RangeInclusive;
 
@@ -7,7 +7,7 @@ use fleetgauge_proto::report::ABSENT;
 use super::tables::TABLES;
 use crate::sim_values::MAX_SEQUENCE;
 
-/// Bits of a start.
+/// Number of bits of a cell's start value.
 const START_BITS: u32 = 40;
 /// One cell in this many changes with every report.
 const EVERY_REPORT_ONE_IN: u64 = 6;
@@ -23,11 +23,12 @@ const INTERMITTENT_ONE_IN: u64 = 16;
 /// In such a cell one value in `1 << ABSENT_BITS` is absent: the last one of them.
 const ABSENT_BITS: u8 = 2;
 
-/// Position of a cell among the tables of a host: how its values change, on all hosts alike.
+/// How often and by how much the values of a cell change: a function of table, row and column, the
+/// same on all hosts.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Place {
+pub struct CellPattern {
     hash: u64,
-    /// Difference of a value to the one before; only gauges fall.
+    /// Difference between consecutive values; negative for some gauges.
     step: i64,
     /// A value changes every `1 << shift` reports.
     shift: u8,
@@ -36,8 +37,8 @@ pub struct Place {
     scale: f64,
 }
 
-impl Place {
-    /// Creates the place of a column in a row of one of [`TABLES`].
+impl CellPattern {
+    /// Creates the pattern of a column in a row of one of [`TABLES`].
     #[must_use]
     pub fn new(table: usize, row: u32, column: usize) -> Self {
         let spec = &TABLES[table];
@@ -66,32 +67,32 @@ impl Place {
         self.hash
     }
 
-    /// Returns whether some values of the cells at this place are absent.
+    /// Returns whether some values of cells with this pattern are absent.
     #[must_use]
     pub const fn is_intermittent(&self) -> bool {
         self.is_intermittent
     }
 
-    /// Returns the cell of an agent and a generation of the row at this place.
+    /// Returns the cell with this pattern of an agent and a generation of the row.
     #[must_use]
     pub const fn cell(&self, agent: u32, generation: u32) -> Cell {
         let own = mix(self.hash ^ (agent as u64) << 8 ^ (generation as u64) << 32);
         let phases = if self.shift == NEVER { 1 } else { 1 << (self.shift + ABSENT_BITS) };
         let start = (own >> (u64::BITS - START_BITS)).cast_signed();
-        Cell { start, phase: own & (phases - 1), place: *self }
+        Cell { start, phase: own & (phases - 1), pattern: *self }
     }
 }
 
 /// Values of a cell by sequence number.
 ///
 /// Value number `n` is `(start + step * n) / 10^decimals`: an integer or a decimal number that a
-/// page shows exactly. Report `s` has number `(s + phase) >> shift`. At intermittent places one
+/// page shows exactly. Report `s` has number `(s + phase) >> shift`. In intermittent cells one
 /// number in four is absent instead.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cell {
     start: i64,
     phase: u64,
-    place: Place,
+    pattern: CellPattern,
 }
 
 impl Cell {
@@ -102,24 +103,24 @@ impl Cell {
             return ABSENT;
         }
         let changes = self.number(sequence).cast_signed();
-        (self.start + self.place.step * changes) as f64 / self.place.scale
+        (self.start + self.pattern.step * changes) as f64 / self.pattern.scale
     }
 
     /// Returns whether a report has no value of the cell.
     #[must_use]
     pub const fn is_absent(&self, sequence: u64) -> bool {
-        self.place.is_intermittent && is_last(self.number(sequence))
+        self.pattern.is_intermittent && is_last(self.number(sequence))
     }
 
     /// Returns the number of the value of a report.
     const fn number(&self, sequence: u64) -> u64 {
-        (sequence + self.phase) >> self.place.shift
+        (sequence + self.phase) >> self.pattern.shift
     }
 
     /// Returns the sequence numbers of the reports that have this value; `None` if there are none.
     #[must_use]
     pub fn sequences(&self, value: f64) -> Option<RangeInclusive<u64>> {
-        let Place { step, shift, scale, is_intermittent, .. } = self.place;
+        let CellPattern { step, shift, scale, is_intermittent, .. } = self.pattern;
         let scaled = (value * scale).round();
         if scaled.is_nan() || scaled.abs() >= MAX_INTEGER || !is_same(scaled / scale, value) {
             return None;
@@ -171,7 +172,7 @@ mod tests {
             for (row, column) in
                 (0..rows).flat_map(|row| (0..TABLES[table].columns()).map(move |at| (row, at)))
             {
-                cells.push(Place::new(table, row, column).cell(agent, 0));
+                cells.push(CellPattern::new(table, row, column).cell(agent, 0));
             }
         }
         cells
@@ -216,7 +217,7 @@ mod tests {
     #[test]
     fn intermittent_cells_lack_a_quarter_of_their_values() {
         let cells = cells(42);
-        let intermittent = cells.iter().filter(|cell| cell.place.is_intermittent());
+        let intermittent = cells.iter().filter(|cell| cell.pattern.is_intermittent());
         assert!((10..30).contains(&intermittent.count()));
         let absent = |sequence| cells.iter().filter(|cell| cell.is_absent(sequence)).count();
         let all: usize = (1..=256).map(absent).sum();
@@ -224,7 +225,7 @@ mod tests {
         assert!((0.005..0.02).contains(&share), "{share}");
         for cell in cells {
             let lacks = (1..=256).filter(|sequence| cell.is_absent(*sequence)).count();
-            assert_eq!(lacks, if cell.place.is_intermittent() { 64 } else { 0 });
+            assert_eq!(lacks, if cell.pattern.is_intermittent() { 64 } else { 0 });
         }
     }
 
@@ -233,8 +234,8 @@ mod tests {
         for cell in cells(42) {
             for sequence in (1..=256).filter(|sequence| cell.is_absent(*sequence)) {
                 assert!(is_same(cell.value(sequence), ABSENT));
-                let would_be = cell.start + cell.place.step * cell.number(sequence) as i64;
-                assert_eq!(cell.sequences(would_be as f64 / cell.place.scale), None);
+                let would_be = cell.start + cell.pattern.step * cell.number(sequence) as i64;
+                assert_eq!(cell.sequences(would_be as f64 / cell.pattern.scale), None);
             }
         }
     }
@@ -244,7 +245,7 @@ mod tests {
         let mut falling = 0;
         for (table, spec) in TABLES.iter().enumerate() {
             for column in 0..spec.columns() {
-                let falls = Place::new(table, 0, column).step < 0;
+                let falls = CellPattern::new(table, 0, column).step < 0;
                 assert!(!(falls && spec.is_counter(spec.family_of(column))), "{table} {column}");
                 falling += usize::from(falls);
             }

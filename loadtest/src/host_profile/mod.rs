@@ -7,13 +7,14 @@
 //!   family's name holds its table and its number: the judge finds the column of a line without a
 //!   map.
 //! - **Rows** ([`rows`]) depend on the profile. Their label values depend on the agent and the row
-//!   number, in tables of devices, or on the row number only, in tables such as `cpu` whose rows are
-//!   alike on all hosts. With row churn the rows of devices come and go: which a report has, and
-//!   under which names, depends on agent, table, row number and sequence number.
-//! - **Values** ([`cell`]) depend on agent, table, row, column and sequence number. A value starts
-//!   at a number that is its own and changes by a fixed step: counters rise, gauges rise or fall. A
-//!   sixth of the values changes with every report and the others rarely or never, together a
-//!   fifth, as in pages of an idle node_exporter. A few series are absent a quarter of the time.
+//!   number, in tables of devices, or on the row number only, in tables such as `cpu` whose rows
+//!   are alike on all hosts. With row churn, rows of devices are replaced, added and removed: which
+//!   rows a report has, and their names, depend on agent, table, row number and sequence number.
+//! - **Values** ([`cell`]) depend on agent, table, row and its generation, column and sequence
+//!   number. The value of a cell starts at a hash of the cell and changes by a fixed step: counters
+//!   rise, gauges rise or fall. A sixth of the values change with every report; on average a fifth
+//!   change per report, as in pages of an idle node_exporter. A few series are absent a quarter of
+//!   the time.
 //!
 //! The inverse of these functions gives the range of sequence numbers whose reports have a row or a
 //! value. The judge ([`observed_hosts`](crate::judge::observed_hosts)) intersects the ranges of all
@@ -25,7 +26,7 @@
 //! | torn | the ranges of the values have no sequence number in common |
 //! | removed row | the range of a row ends before that of the values begins |
 //! | stale, future | the common range ends before, or starts after, what was written |
-//! | missing, duplicate | the series are not those that a report in the common range has |
+//! | incomplete, misplaced, duplicate | no report in the common range has these series |
 //!
 //! A value of another cell passes the first check by chance only: starts are 40-bit hashes.
 
@@ -100,21 +101,21 @@ impl HostProfile {
     }
 }
 
-/// The hosts of a fleet: their series, and how fast their rows come and go.
+/// The hosts of a fleet: their series, and how fast their rows change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostModel {
     /// The series of a host.
     pub profile: HostProfile,
-    /// How fast rows of devices come and go.
+    /// How fast rows of devices are replaced, added and removed.
     pub churn: RowChurn,
 }
 
 impl HostModel {
     /// Creates a model in which this percentage of all rows of a host is replaced, added or removed
-    /// per second. Only rows of devices are.
+    /// per second. Only rows of devices change.
     ///
     /// # Errors
-    /// The allowed percentage if it is too high: a row changes at most once with each report.
+    /// The maximum percentage, if the given one exceeds it: a row changes at most once per report.
     pub fn try_new(
         profile: HostProfile,
         percent_per_second: f64,
@@ -189,7 +190,7 @@ mod tests {
             tables::family_of_sample(&HostProfile::Node.lasting_sample()).unwrap();
         assert!(TABLES[table].row_labels.is_empty());
         let column = TABLES[table].column_of(family, None).unwrap();
-        assert!(!cell::Place::new(table, 0, column).is_intermittent());
+        assert!(!cell::CellPattern::new(table, 0, column).is_intermittent());
     }
 
     #[test]

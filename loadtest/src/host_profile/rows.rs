@@ -23,7 +23,7 @@ const RATE_BITS: u32 = 32;
 pub struct Row {
     /// Number of the row in its table.
     pub number: u32,
-    /// Number of rows with this number before it; 0 in tables whose rows stay.
+    /// Number of earlier generations of the row; 0 in tables whose rows do not change.
     pub generation: u32,
 }
 
@@ -107,10 +107,10 @@ fn number_of(digits: &str) -> Option<u32> {
     })
 }
 
-/// How fast the rows of devices come and go.
+/// How fast rows of devices are replaced, added and removed.
 ///
-/// A row has generations. Each lasts the same number of reports, on average; then the next one
-/// replaces it under another name. One generation in four is absent. Rows of other tables stay.
+/// A row has generations, each with another name. All last the same number of reports on average.
+/// One generation in four is absent. Rows of other tables do not change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowChurn {
     /// Generations per report, in units of `1 / (1 << RATE_BITS)`; 0 without churn.
@@ -132,7 +132,7 @@ impl RowChurn {
     /// report has none.
     #[must_use]
     pub fn row_at(self, agent: u32, table: usize, number: u32, sequence: u64) -> Option<Row> {
-        if !self.is_for(table) {
+        if !self.affects(table) {
             return Some(Row { number, generation: 0 });
         }
         let reports = sequence + self.phase(agent, table, number);
@@ -144,7 +144,7 @@ impl RowChurn {
     /// Returns the sequence numbers of the reports that have this row; `None` if none has it.
     #[must_use]
     pub fn sequences(self, agent: u32, table: usize, row: Row) -> Option<RangeInclusive<u64>> {
-        if !self.is_for(table) {
+        if !self.affects(table) {
             return (row.generation == 0).then_some(0..=u64::MAX);
         }
         let begin = |generation: u64| (generation << RATE_BITS).div_ceil(self.rate);
@@ -153,13 +153,14 @@ impl RowChurn {
         is_present(agent, table, row).then(|| begin(generation).saturating_sub(phase)..=end)
     }
 
-    /// Returns whether rows of this table come and go.
+    /// Returns whether rows of this table change.
     #[must_use]
-    pub const fn is_for(self, table: usize) -> bool {
+    pub const fn affects(self, table: usize) -> bool {
         self.rate > 0 && TABLES[table].is_own
     }
 
-    /// Reports by which a row's generations are shifted, so that rows are not replaced at once.
+    /// Phase of a row in reports. Spreads replacements, so that not all rows change in the same
+    /// report.
     fn phase(self, agent: u32, table: usize, number: u32) -> u64 {
         let lifetime = (1_u64 << RATE_BITS).div_ceil(self.rate);
         mix(key(agent, table, number)) % lifetime

@@ -34,8 +34,8 @@ pub struct TableSpec {
     families: u32,
     /// Number of counters.
     counters: u32,
-    /// Number of counters in seconds: the first ones. Their values have decimal places.
-    seconds: u32,
+    /// Number of counters in seconds, which come first. Their values have decimal places.
+    counters_in_seconds: u32,
     /// Number of further columns of the first family, each with another value of the label `mode`.
     modes: u32,
 }
@@ -55,7 +55,7 @@ const SHARED: TableSpec = TableSpec {
     rows_large: 1,
     families: 0,
     counters: 0,
-    seconds: 0,
+    counters_in_seconds: 0,
     modes: 0,
 };
 /// A table of devices: every host has its own rows.
@@ -63,7 +63,7 @@ const OWN: TableSpec = TableSpec { is_own: true, ..SHARED };
 
 /// The tables, in the order of the catalog.
 pub const TABLES: [TableSpec; 8] = [
-    TableSpec { name: "host", families: 190, counters: 110, seconds: 10, ..SHARED },
+    TableSpec { name: "host", families: 190, counters: 110, counters_in_seconds: 10, ..SHARED },
     TableSpec {
         name: "cpu",
         row_labels: &["cpu"],
@@ -71,7 +71,7 @@ pub const TABLES: [TableSpec; 8] = [
         rows_large: 64,
         families: 13,
         counters: 10,
-        seconds: 4,
+        counters_in_seconds: 4,
         modes: 7,
         ..SHARED
     },
@@ -83,7 +83,7 @@ pub const TABLES: [TableSpec; 8] = [
         rows_large: 45,
         families: 2,
         counters: 1,
-        seconds: 1,
+        counters_in_seconds: 1,
         ..SHARED
     },
     TableSpec {
@@ -94,7 +94,7 @@ pub const TABLES: [TableSpec; 8] = [
         rows_large: 8,
         families: 19,
         counters: 17,
-        seconds: 6,
+        counters_in_seconds: 6,
         ..OWN
     },
     TableSpec {
@@ -153,7 +153,7 @@ impl TableSpec {
     /// Returns the decimal places of a column.
     #[must_use]
     pub const fn decimals(&self, column: usize) -> u8 {
-        if self.family_of(column) < self.seconds { SECONDS_DECIMALS } else { 0 }
+        if self.family_of(column) < self.counters_in_seconds { SECONDS_DECIMALS } else { 0 }
     }
 
     /// Returns the family of a column, by its number in the table. The columns of the first family
@@ -176,7 +176,7 @@ impl TableSpec {
 
     /// Returns the name of a family of the table, as in the catalog.
     fn family_name(&self, family: u32) -> String {
-        let unit = if family < self.seconds { "seconds" } else { "value" };
+        let unit = if family < self.counters_in_seconds { "seconds" } else { "value" };
         format!("{PREFIX}{}_{family:03}_{unit}", self.name)
     }
 

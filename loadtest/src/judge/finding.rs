@@ -110,7 +110,7 @@ impl fmt::Display for Finding {
             }
             Self::OtherSeries { agent, sequence } => {
                 let name = agent_name(*agent);
-                write!(f, "the page lacks series of {name} in report {sequence}, and has others")
+                write!(f, "the page shows other series of {name} than report {sequence} has")
             }
             Self::RemovedRow { agent, series, removed, shown } => write!(
                 f,

@@ -120,7 +120,7 @@ impl AgentCheck<'_> {
         if *shown.start() > sent {
             return Err(Finding::Future { agent, shown: *shown.start(), sent });
         }
-        // In the collector's favour, the page shows the latest of them.
+        // Assume the latest report that the page may show, so that no correct collector is blamed.
         let sequence = sent.min(*shown.end());
         let session = u32::try_from(sequence).ok().and_then(|at| self.history.session_of(at));
         let end = session.and_then(|session| session.end);

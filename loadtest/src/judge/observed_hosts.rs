@@ -1,10 +1,11 @@
-//! The wide hosts on a page. Every value is traced to the reports that have it, in some 40 bytes per
-//! host.
+//! The wide hosts on a page. Every value is traced to the reports that have it, in some 40 bytes
+//! per host.
 //!
-//! A line restricts the report that the page may show of its host: its value is that of a range of
-//! sequence numbers, and so is its row with row churn. The ranges of all lines must have a sequence
-//! number in common, and the lines must be all series of that report: their number and the sum of
-//! their hashes are those of its values that are not absent. That also finds repeated lines.
+//! Every line narrows the range of reports that the page can show of its host: only the reports in
+//! one range have the line's value and, with row churn, only those in another have its row. The
+//! ranges of all lines must have a sequence number in common. The lines must be the series of that
+//! report that are not absent: their number and the sum of their hashes are compared, which also
+//! finds repeated lines.
 
 use std::ops::RangeInclusive;
 
@@ -13,13 +14,13 @@ use fleetgauge_page::Sample;
 use super::finding::Finding;
 use super::observed_page::{PageScope, Shown, unknown};
 use super::series_labels::SeriesLabels;
-use crate::host_profile::cell::Place;
+use crate::host_profile::cell::CellPattern;
 use crate::host_profile::layout::HostLayout;
 use crate::host_profile::tables::{TABLES, family_of_sample};
 use crate::sim_values::{AGENT, agent_number, position_of};
 
 /// Maximum number of reports whose series are compared with those of a host. A sixth of the values
-/// changes with every report, so a complete host restricts its report to a single one.
+/// change with every report, so a complete host restricts its report to a single one.
 const MAX_COMPARED: u64 = 64;
 
 /// The visible hosts, by index.
@@ -27,10 +28,11 @@ const MAX_COMPARED: u64 = 64;
 pub(super) struct ObservedHosts {
     scope: PageScope,
     layout: HostLayout,
-    /// Series that every report has: in tables whose rows stay, at places without absent values.
+    /// Series that every report has: cells without absent values, in tables whose rows do not
+    /// change.
     lasting: SeriesSet,
-    /// The other places of these tables.
-    intermittent: Vec<Place>,
+    /// The other cells of these tables.
+    intermittent: Vec<CellPattern>,
     /// The family of the last line. Lines of a family are contiguous.
     family: Option<KnownFamily>,
     hosts: Vec<ObservedHost>,
@@ -71,11 +73,11 @@ impl SeriesSet {
     }
 
     /// Adds the series of a host and a generation of its row unless the report lacks its value.
-    fn add_present(&mut self, place: &Place, encoded: u32, generation: u32, sequence: u64) {
+    fn add_present(&mut self, pattern: &CellPattern, encoded: u32, generation: u32, sequence: u64) {
         let is_absent =
-            place.is_intermittent() && place.cell(encoded, generation).is_absent(sequence);
+            pattern.is_intermittent() && pattern.cell(encoded, generation).is_absent(sequence);
         if !is_absent {
-            self.add(place.hash());
+            self.add(pattern.hash());
         }
     }
 }
@@ -111,12 +113,12 @@ impl ObservedHosts {
         let layout = HostLayout::new(scope.hosts.profile);
         let (mut lasting, mut intermittent) = (SeriesSet::default(), Vec::new());
         for (table, rows) in layout.rows().into_iter().enumerate() {
-            if !scope.hosts.churn.is_for(table) {
-                for place in (0..rows).flat_map(|number| layout.row(table, number)) {
-                    if place.is_intermittent() {
-                        intermittent.push(*place);
+            if !scope.hosts.churn.affects(table) {
+                for pattern in (0..rows).flat_map(|number| layout.row(table, number)) {
+                    if pattern.is_intermittent() {
+                        intermittent.push(*pattern);
                     } else {
-                        lasting.add(place.hash());
+                        lasting.add(pattern.hash());
                     }
                 }
             }
@@ -162,11 +164,12 @@ impl ObservedHosts {
         let (Some(column), Some(row), true) = (column, row, is_own) else {
             return Err(wrong_labels());
         };
-        let place = self.layout.row(line.table, row.number).get(column).ok_or_else(wrong_labels)?;
-        host.series.hashes = host.series.hashes.wrapping_add(place.hash());
+        let pattern =
+            self.layout.row(line.table, row.number).get(column).ok_or_else(wrong_labels)?;
+        host.series.hashes = host.series.hashes.wrapping_add(pattern.hash());
         let rows = self.scope.hosts.churn.sequences(line.encoded, line.table, row);
         let rows = rows.ok_or_else(|| line.foreign())?;
-        let values = place.cell(line.encoded, row.generation).sequences(line.sample.value);
+        let values = pattern.cell(line.encoded, row.generation).sequences(line.sample.value);
         let values = values.ok_or_else(|| line.foreign())?;
         host.restrict(line, rows.into(), values.into())
     }
@@ -221,14 +224,14 @@ impl ObservedHosts {
     /// Returns the series of the report of a host with this sequence number.
     fn expected(&self, encoded: u32, sequence: u64) -> SeriesSet {
         let mut expected = self.lasting;
-        for place in &self.intermittent {
-            expected.add_present(place, encoded, 0, sequence);
+        for pattern in &self.intermittent {
+            expected.add_present(pattern, encoded, 0, sequence);
         }
-        let churning = (0..TABLES.len()).filter(|table| self.scope.hosts.churn.is_for(*table));
+        let churning = (0..TABLES.len()).filter(|table| self.scope.hosts.churn.affects(*table));
         for table in churning {
             for row in self.scope.hosts.rows(encoded, table, sequence) {
-                for place in self.layout.row(table, row.number) {
-                    expected.add_present(place, encoded, row.generation, sequence);
+                for pattern in self.layout.row(table, row.number) {
+                    expected.add_present(pattern, encoded, row.generation, sequence);
                 }
             }
         }
@@ -273,7 +276,7 @@ impl ObservedHost {
         let before = self.values;
         (self.rows, self.values) = (self.rows.and(rows), self.values.and(values));
         let (agent, series) = (line.agent, || line.series());
-        // A removed row has old values, too; that it is shown at all is the cause.
+        // A removed row also has old values. Report it instead of torn values: it is the cause.
         let shown = self.values.first.max(self.rows.first);
         if self.rows.last < shown {
             let (removed, shown) = (u64::from(self.rows.last) + 1, shown.into());

@@ -17,7 +17,7 @@ const AGENT: u32 = 3;
 const LABELS: u8 = 2;
 /// Index of the table of disks.
 const DISK: usize = 3;
-/// A report.
+/// Sequence number of the report that the tests use.
 const NOW: u64 = 20;
 
 /// A model in which every row of a device is replaced every 2.5 reports, on average.
@@ -25,7 +25,7 @@ fn churning() -> HostModel {
     HostModel::try_new(HostProfile::Node, 0.4, Duration::from_secs(15)).unwrap()
 }
 
-/// A model in which all rows stay.
+/// A model without row churn.
 fn stable() -> HostModel {
     HostModel { profile: HostProfile::Node, ..HostModel::default() }
 }
@@ -50,11 +50,11 @@ fn row_lines(layout: &HostLayout, agent: u32, table: usize, row: Row, at: u64) -
     for (name, value) in spec.row_labels.iter().zip(values) {
         labels += &format!(",{name}=\"{value}\"");
     }
-    let line = |(column, place): (usize, &crate::host_profile::cell::Place)| {
+    let line = |(column, pattern): (usize, &CellPattern)| {
         let family = spec.family_of(column);
         let has_mode = spec.column_of(family, None) != Some(column);
         let mode = if has_mode { format!(",mode=\"mode{column}\"") } else { String::new() };
-        let value = place.cell(agent, row.generation).value(at);
+        let value = pattern.cell(agent, row.generation).value(at);
         let labels = format!("{labels}{mode}");
         PageLine { name: spec.sample_name(family), labels, value }
     };
@@ -268,8 +268,8 @@ fn wrong_labels_are_found() {
     }
 }
 
-/// The report after the first one at or after [`NOW`] in which a disk is removed, and the removed
-/// row.
+/// Finds the first report from [`NOW`] on that lacks a disk of the report before. Returns its
+/// sequence number and the disk's row.
 fn removal() -> (u64, Row) {
     let disks = |at| churning().rows(AGENT, DISK, at).collect::<Vec<_>>();
     let removed = |at| disks(at - 1).into_iter().find(|row| !disks(at).contains(row));

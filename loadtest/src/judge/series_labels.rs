@@ -17,7 +17,7 @@ pub(super) struct SeriesLabels<'a> {
     count: usize,
     /// Number of row labels.
     in_row: usize,
-    /// Whether a label is none of these.
+    /// Whether there is a label that series of the table do not have.
     has_unknown: bool,
 }
 
@@ -43,8 +43,8 @@ impl<'a> SeriesLabels<'a> {
         read
     }
 
-    /// Whether the labels other than the values of the row and the column are those of an agent: it
-    /// has the first `count` static labels.
+    /// Whether the label set is complete: `agent`, all row labels, optionally `mode`, and exactly
+    /// the first `count` static labels, with the values of this agent. Does not check other values.
     pub(super) fn are_of(&self, agent: u32, table: &TableSpec, count: u8) -> bool {
         let expected = 1 + usize::from(count) + usize::from(self.mode.is_some()) + self.in_row;
         let statics = LABELS.iter().zip(self.statics).take(count.into());

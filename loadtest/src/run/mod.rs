@@ -26,7 +26,7 @@ use crate::worker_protocol::{BackoffPolicy, Command, PageResult};
 use summary::Summary;
 
 /// Interval between two checkpoints (judged pages) of a collector. With many collectors or large
-/// pages it grows to the time of all pages, so that they are fetched one after another. In a short
+/// pages it is extended to the time that fetching all pages takes, one after another. In a short
 /// run it is a quarter of the run, but at least one second.
 const CHECKPOINT_PERIOD: Duration = Duration::from_secs(5);
 /// Time between the checkpoints of two collectors.
@@ -181,12 +181,13 @@ impl<'a> Run<'a> {
 
 /// Schedules the checkpoints: time since the start of the steady phase, worker and round of each.
 /// Spreads them evenly, so that collectors are not scraped at the same time.
-/// `page` is the time of a page.
+/// `page` is the time to fetch and judge a page.
 fn checkpoints(duration: Duration, workers: usize, page: Duration) -> Vec<(Duration, usize, u32)> {
     let workers = u32::try_from(workers).unwrap_or(u32::MAX);
     let period = CHECKPOINT_PERIOD.max(CHECKPOINT_PERIOD_EACH.max(page) * workers);
     let period = period.min(duration / 4).max(Duration::from_secs(1));
-    // The last round is at the end. Large pages at once would take longer than a scrape may.
+    // An incomplete last round fetches its remaining pages together, at the end. Skip it for large
+    // pages: they would exceed the scrape timeout.
     let rounds = if page > CHECKPOINT_PERIOD_EACH {
         duration.as_nanos() / period.as_nanos()
     } else {

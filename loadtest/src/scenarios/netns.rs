@@ -12,8 +12,9 @@ use std::net::Ipv4Addr;
 use anyhow::{Context, bail};
 use tokio::process::Command;
 
-/// Network for benchmarks (RFC 2544), split into subnets of four addresses.
+/// Network for benchmarks (RFC 2544).
 const TEST_NETWORK: u32 = u32::from_be_bytes([198, 18, 0, 0]);
+/// Number of subnets of four addresses in [`TEST_NETWORK`].
 const SUBNETS: u32 = 1 << 15;
 
 /// A link to a network namespace; both are removed on drop.

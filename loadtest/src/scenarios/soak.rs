@@ -22,9 +22,9 @@ use crate::worker_protocol::{BackoffPolicy, Command};
 
 /// Interval between two judged pages of each collector.
 const JUDGE_INTERVAL: Duration = Duration::from_secs(5);
-/// Maximum growth of resident memory over the second half of the test: this ratio, or
-/// `MAX_GROWTH_BYTES` if that is more.
+/// Maximum growth of resident memory over the second half of the test, as a ratio.
 const MAX_GROWTH_RATIO: f64 = 0.05;
+/// Growth in bytes that is allowed even if it exceeds [`MAX_GROWTH_RATIO`].
 const MAX_GROWTH_BYTES: f64 = 4.0 * 1024.0 * 1024.0;
 /// Maximum increase of the number of open files since before the first agent; allows for scrapes
 /// that have just ended.

@@ -1,4 +1,4 @@
-//! Runs with wide hosts whose rows come and go: a correct collector passes; an incorrect one fails,
+//! Runs with wide hosts and row churn: a correct collector passes; an incorrect one fails,
 //! and the finding names the error.
 
 use fleetgauge_loadtest::fault::with_series;
@@ -11,10 +11,11 @@ use crate::scenarios::finds;
 
 /// A run in which every host has some 500 series, and some of its rows change with every report.
 const RUN: [&str; 7] = ["run", "--agents", "12", "--profile", "node", "--row-churn", "5%/s"];
-/// Flags for a busy machine: `BUSY` with a shorter interval, so that rows change often.
+/// Tolerant limits for a busy machine, and an interval of 1 s, so that rows change often.
 const BUSY: [&str; 6] = ["--interval", "1s", "--max-lag", "30s", "--tolerance", "5s"];
-/// Start of the disks of the agent whose series the tests change on pages.
+/// Prefix of the `device` label of the victim's disks.
 const DISK: &str = "device=\"dm-000003n";
+/// Id of the agent whose series the tests change on pages, in quotes.
 const VICTIM: &str = "\"sim-000003\"";
 
 /// Runs against a collector whose pages pass through `rewrite`. The findings must have this reason,
@@ -29,12 +30,12 @@ async fn assert_finds(
     assert_run_finds(args, rewrite, &[reason], words).await;
 }
 
-/// The lines of a page with a text.
+/// Returns the lines of a page that contain `text`.
 fn with(page: &str, text: &str) -> String {
     page.split_inclusive('\n').filter(|line| line.contains(text)).collect()
 }
 
-/// The lines of a page without a text.
+/// Returns the lines of a page that do not contain `text`.
 fn without(page: &str, text: &str) -> String {
     page.split_inclusive('\n').filter(|line| !line.contains(text)).collect()
 }

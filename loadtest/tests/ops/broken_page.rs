@@ -20,9 +20,10 @@ use super::every_kind::report_once;
 use super::programs::{Collector, wait_for};
 use super::prometheus::Prometheus;
 
-/// Number of agents, and of series per agent: the page is larger than all buffers between collector
-/// and Prometheus.
+/// Number of agents.
 const AGENTS: usize = 8;
+/// Number of series per agent. Makes the page larger than all buffers between collector and
+/// Prometheus.
 const SERIES: usize = 10_000;
 /// Number of bytes of a stalled page that are forwarded before it stalls.
 const FORWARDED_BYTES: u64 = 256 * 1024;

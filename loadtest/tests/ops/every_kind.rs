@@ -32,7 +32,7 @@ const SERIES: &[Row] = &[
     (5, &[], &[], &[0.125]),
 ];
 
-/// Without a counter that is named as is, which promtool would criticise for its name.
+/// One family of each kind but `CounterAsNamed`, whose name promtool would report.
 const FAMILIES: &[(&str, FamilyKind, &str, &str)] = &[
     ("sampled_temperature_celsius", FamilyKind::Gauge, "celsius", "How warm it is \\ \"here\"\n."),
     ("sampled_sent_bytes", FamilyKind::Counter, "bytes", "What was sent."),

@@ -23,8 +23,9 @@ const AGENTS: &str = "192.0.2.1:45678";
 const HTTP: &str = "192.0.2.1:1234";
 /// First bytes that a browser and a port scanner send.
 const GREETINGS: [&[u8]; 2] = [b"GET / HTTP/1.1\r\n\r\n", &[0; 64]];
-/// First bytes of a TLS client, and the alert that it receives from a port without TLS.
+/// First bytes of a TLS client.
 const CLIENT_HELLO: &[u8] = b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03";
+/// The alert that a TLS client receives from a port without TLS.
 const HANDSHAKE_FAILURE: &[u8] = b"\x15\x03\x01\x00\x02\x02\x28";
 
 fn ip(arguments: &str) -> Output {

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 /// Families of node_exporter: name, type and label names.
 const FAMILIES: &str = include_str!("families.tsv");
-/// What node_exporter's own library and files for its text file collector add: types and names that
-/// its collectors do not have.
+/// Families from the Go client library and the textfile collector, with types and names that
+/// node_exporter's collectors lack.
 const OTHER_FAMILIES: &[(&str, &str, &str)] = &[
     ("go_gc_duration_seconds", "summary", ""),
     ("textfile_backup_seconds", "histogram", "repository"),
@@ -84,7 +84,7 @@ fn rows(number: usize, names: &[&str]) -> Vec<String> {
     let hard = |at: usize| HARD_TEXTS[(number + at) % HARD_TEXTS.len()];
     let first_empty = |at: usize| if at == 0 { "" } else { hard(at) };
     let rows = [join(&|_| "plain"), join(&hard), join(&first_empty), String::new()];
-    // Without its only label, a family's third sample is its fourth; without labels, all are.
+    // With one label, the third and fourth rows are the same series; with none, all four are.
     let kept = match names.len() {
         0 => 3..4,
         1 => 0..3,

@@ -90,7 +90,7 @@ fn series(family: &Family) -> BTreeMap<Labels, Series> {
         let bound = labels.remove("le").or_else(|| labels.remove("quantile"));
         let series = all.entry(labels).or_default();
         match (bound, name.strip_prefix(&family.name).unwrap()) {
-            // The count says the same.
+            // Skip the `+Inf` bucket: it equals the count.
             (Some(bound), "_bucket") if bound == "inf" => {}
             (Some(bound), _) => {
                 let bound: f64 = bound.parse().unwrap();
@@ -177,7 +177,8 @@ fn to_message<'a>(
 
 /// Returns the family that is exposed as this one.
 fn to_family<'a>(family: &'a Family, names: &HashSet<&str>) -> message::Family<'a> {
-    // A counter takes the name without its suffix, too, unless another family has that.
+    // A counter also takes the name without `_total`. If another family has that name, or there is
+    // no suffix, use `CounterAsNamed`.
     let stem = family.name.strip_suffix("_total").filter(|stem| !names.contains(stem));
     let (name, kind) = match (family.kind.as_str(), stem) {
         ("counter", Some(stem)) => (stem, FamilyKind::Counter),

@@ -1,9 +1,9 @@
-//! A host whose disks, mounts and network devices come and go, under a real Prometheus.
+//! A host whose disks, mounts and network devices appear and disappear, under a real Prometheus.
 //!
 //! The host takes steps. In each, some rows of its tables appear and some disappear, and all values
 //! tell the number of the step. After the scrape of a step, Prometheus must have exactly the series
-//! of its rows: those of removed rows have ended. In the end, its history must have samples of every
-//! series from exactly the steps in which its row existed.
+//! of its rows: those of removed rows have ended. In the end, its history must have samples of
+//! every series from exactly the steps in which its row existed.
 
 mod host;
 
