@@ -12,7 +12,7 @@ use crate::labels::StaticLabels;
 use crate::violation::Violation;
 
 /// Maximum number of different [`Shape`]s of a family, so that comparing each pair of them takes
-/// time linear in the number of columns. More count as columns that can be equal.
+/// time linear in the number of columns.
 const MAX_SHAPES: usize = 8;
 
 /// The label names of a column's series.
@@ -57,8 +57,11 @@ pub(super) fn check(families: &[Family], tables: &[Table]) -> Result<(), Violati
             let shape = Shape { row_labels, own: &column.labels };
             let mut is_distinct = true;
             if !known.iter().any(|other| other.is_same(&shape)) {
-                is_distinct = known.len() < MAX_SHAPES
-                    && known.iter().all(|other| other.is_distinct_from(&shape));
+                if known.len() == MAX_SHAPES {
+                    let name = families[column.family].name.clone();
+                    return Err(Violation::TooManyNameSets(name));
+                }
+                is_distinct = known.iter().all(|other| other.is_distinct_from(&shape));
                 known.push(shape);
             }
             if !is_distinct || !seen.insert((column.family, &column.labels)) {

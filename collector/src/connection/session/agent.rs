@@ -53,7 +53,7 @@ pub(super) struct Agent {
     pub(super) sequence: u64,
     /// Rate limit of the agent's frames; its level is in microseconds.
     sent: LeakyBucket,
-    /// Rate limit of rows that are added or removed, in microseconds.
+    /// Rate limit of row changes; its level is in microseconds.
     changed: LeakyBucket,
     /// A challenge is pending. The agent's next frame is the answer.
     pub(super) challenged: bool,
@@ -179,8 +179,8 @@ impl Agent {
         }
         let burst = reports * BURST_INTERVALS;
         let detail = format!(
-            "too many frames; the last was a {kind}. The limit is {reports} per {interval_ms} ms, \
-             and {burst} in a burst; a Catalog counts as {reports}"
+            "too many frames; the last was of kind {kind}. The limit is {reports} per \
+             {interval_ms} ms, and {burst} in a burst; a Catalog counts as {reports}"
         );
         Err(Refusal { detail, ..Refusal::of(Code::TooManyReports) })
     }
@@ -259,7 +259,8 @@ impl Agent {
             return Ok(());
         }
         let detail = format!(
-            "too many rows come and go: the limit is {max} per second, and {burst} in a burst"
+            "too many row changes: the limit is {max} per second, and {burst} in a burst; each \
+             added or removed row counts"
         );
         Err(Refusal { detail, ..Refusal::of(Code::TooManyRowChanges) })
     }
