@@ -8,11 +8,11 @@ use fleetgauge_proto::report::{EncodedValues, TableShape, Values};
 use super::ClientError;
 use crate::catalogs::Catalogs;
 
-/// The rows and values of one report, and what they follow.
+/// The rows and values of one report, and the previous values.
 ///
-/// Values are in the order of the profile's tables, then rows, then the values of a row. At the
-/// start of a session, and in a new catalog, tables with row labels have no rows, and those without
-/// have absent values.
+/// Values are in the order of the profile's tables, then rows, then the values of a row. Before the
+/// first report of a session or of a new catalog, a table with row labels has no rows, and one
+/// without has absent values. `changes` and `before` start from that state.
 ///
 /// [`Baseline`](super::Baseline) makes updates from samples. A caller that can compute the previous
 /// values of an agent, such as the load test, makes them itself and stores nothing.

@@ -66,7 +66,7 @@ pub(super) struct Shape {
 pub(super) struct ParameterLines {
     pub(super) suffix: &'static str,
     label: &'static str,
-    /// Whether a line for `+Inf` follows, which the column's parameters do not contain.
+    /// Whether to add a `+Inf` line: the column's parameters do not contain +Inf.
     is_open_ended: bool,
 }
 

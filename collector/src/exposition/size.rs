@@ -21,7 +21,7 @@ pub struct CatalogSize {
     pub(crate) memory: usize,
     /// Bytes of the metadata of all families in each format.
     heads: [usize; Format::ALL.len()],
-    /// The lines of one row of each table.
+    /// Size of the lines of one row, by table.
     rows: Box<[RowSize]>,
 }
 

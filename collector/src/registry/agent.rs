@@ -42,13 +42,13 @@ pub struct RegisteredAgent {
     pub(super) series: Mutex<Series>,
 }
 
-/// Where the labels, layout and values of an agent are. They change under one lock, so a copy never
-/// mixes two reports.
+/// Where the labels, layout and values of an agent are stored. They change under one lock, so a
+/// copy never mixes two reports.
 #[derive(Debug)]
 pub(super) enum Series {
     /// In a slab, beside those of other agents with the same fixed layout.
     Shared(SlabRow),
-    /// Of its own, because no other agent has its rows.
+    /// In its own allocation, because its layout has row labels.
     Own(Box<OwnSeries>),
     /// Nowhere: another connection has taken over the id.
     Gone,

@@ -125,9 +125,11 @@ struct Kept {
     by_fingerprint: HashMap<Fingerprint, KeptCatalog>,
     /// Unpinned catalogs, the least recently used first.
     unused: BTreeMap<u64, Fingerprint>,
+    /// Payload bytes of all catalogs.
     bytes: usize,
-    /// Payload bytes and memory of the unpinned catalogs.
+    /// Payload bytes of the unpinned catalogs.
     unused_bytes: usize,
+    /// Memory of the unpinned catalogs, in bytes.
     unused_memory: usize,
     /// Logical clock: counts insertions, and catalogs that lost their last pin.
     moment: u64,

@@ -27,7 +27,7 @@ pub struct PendingValues {
     charge: Option<Reservation>,
 }
 
-/// Why pending values are not changed.
+/// Why a change to pending values failed. Drop the values then: they may be partly changed.
 #[derive(Debug, thiserror::Error)]
 pub enum NotChanged {
     /// The frame is invalid.
@@ -51,7 +51,7 @@ impl PendingValues {
         &self.layout
     }
 
-    /// Returns layout, values, and the memory taken for both.
+    /// Returns the layout, the values, and the reservation of memory for both.
     pub(super) fn into_parts(
         self,
         budget: &Arc<MemoryBudget>,
@@ -60,7 +60,7 @@ impl PendingValues {
         (self.layout, self.values.into(), charge)
     }
 
-    /// Returns the number of rows that changes add and remove; they ascend by slot and table. Each
+    /// Counts the rows that `changes` add and remove. `changes` must ascend by slot and table. Each
     /// label value for an unknown table counts as a row.
     #[must_use]
     pub fn changed_rows(&self, changes: &[RowChange<'_>]) -> usize {
@@ -75,9 +75,8 @@ impl PendingValues {
         changes.iter().map(changed).sum()
     }
 
-    /// Checks that the catalogs fit together: their size, and that no two have a sample name in
-    /// common. Takes time in proportion to the names of the catalogs that were set after the last
-    /// check.
+    /// Checks the total size of the catalogs, and that no two reserve the same sample name. Takes
+    /// time in proportion to the names of the catalogs that were set after the last check.
     ///
     /// # Errors
     /// The first [`Violation`] found.
@@ -135,7 +134,7 @@ struct EditedTable<'a> {
 }
 
 impl EditedTable<'_> {
-    /// Appends the values of the changed rows. Returns the end of the values before.
+    /// Appends the table's values after the change. Returns the index after its previous values.
     fn move_values(&self, before: &[f64], values: &mut Vec<f64>) -> usize {
         let LabelledTable { table, rows, start, .. } = &self.before;
         let before = &before[*start..];
@@ -266,7 +265,7 @@ impl Registry {
     /// together.
     ///
     /// # Errors
-    /// [`NotChanged`]; layout and values are then unchanged.
+    /// [`NotChanged`]
     pub fn change_rows(
         &self,
         pending: &mut PendingValues,
@@ -311,7 +310,7 @@ impl Registry {
         Ok(pending.apply(values)?)
     }
 
-    /// Changes the memory that is taken for this many bytes of a layout, and values.
+    /// Resizes the reservation to the bytes of a layout and a number of values.
     fn charge(
         &self,
         charge: &mut Option<Reservation>,

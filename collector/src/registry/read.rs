@@ -116,8 +116,7 @@ impl Registry {
     }
 }
 
-/// Agents that are copied together, so that the processor waits for their memory at once instead of
-/// one after the other.
+/// Number of agents copied together, so that their cache misses overlap.
 const BATCH: usize = 8;
 
 /// Copies of agents, by catalog.
@@ -139,7 +138,7 @@ impl Groups {
         is_wanted: impl Fn(&str) -> bool,
         expected: impl Fn(&CatalogEntry) -> usize,
     ) {
-        // Loads the records, then what they point to, and only then uses it.
+        // Touch all records and then all their data before use, so that the cache misses overlap.
         let locked: [Option<MutexGuard<'_, Series>>; BATCH] = std::array::from_fn(|index| {
             let agent = batch.get(index).filter(|agent| is_wanted(agent.id.as_str()));
             agent.map(|agent| agent.series.lock())

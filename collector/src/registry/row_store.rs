@@ -1,4 +1,4 @@
-//! The row store: equal rows of tables are stored once, however many agents have them.
+//! The row store: tables with equal row sets share one copy.
 //!
 //! The CPUs of a fleet, or the names of its disks, are the same on many hosts.
 
@@ -99,7 +99,7 @@ impl RowStore {
         self.0.shards.iter().map(|shard| shard.lock().capacity()).sum()
     }
 
-    /// Returns the number of different rows of tables.
+    /// Returns the number of distinct row sets.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.0.shards.iter().map(|shard| shard.lock().len()).sum()
@@ -138,8 +138,8 @@ impl Drop for SharedRows {
         let Some(own) = self.0.take() else { return };
         let store = Arc::clone(&own.store);
         let mut shard = store.shard(own.hash).lock();
-        // The count rises only through a reference, and falls only under the lock: two are this one
-        // and that of the table.
+        // New references are cloned from existing ones or made under the lock. A count of two means
+        // that only `own` and the hash table hold the record.
         if Arc::strong_count(&own) == 2
             && let Ok(entry) = shard.find_entry(own.hash, |other| Arc::ptr_eq(other, &own))
         {

@@ -25,8 +25,9 @@ const BLOCK_LABEL_BYTES: usize = 16 * 1024;
 /// eighth is unused while agents connect.
 const GROWTH: usize = 8;
 
-/// Bytes of a slab without its layout and blocks, and of a block without its agents.
+/// Bytes of a slab without its layout and blocks.
 const SLAB_BYTES: usize = size_of::<Slab>() + 128;
+/// Bytes of a block without its agents.
 const BLOCK_RECORD_BYTES: usize = size_of::<Block>() + 32;
 
 /// The agents of one layout in a stripe.

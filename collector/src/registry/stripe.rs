@@ -1,4 +1,4 @@
-//! Stripes: the agents whose ids have the same hash, and where their series are.
+//! Stripes: partitions of the agents by hash of their id, and where their series are stored.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::{IDLE_SLOTS, RegisteredAgent, STRIPES};
 /// The agents of a stripe, in any order.
 #[derive(Debug, Default)]
 pub(super) struct Stripe {
-    /// Agents with series of their own.
+    /// Agents whose layouts have row labels.
     own: Vec<Arc<RegisteredAgent>>,
     /// The other agents, by address of their shared layout.
     slabs: HashMap<usize, Slab>,
@@ -70,7 +70,7 @@ impl Stripe {
     /// Removes an agent with series of its own. The last one takes its place.
     fn remove_own(&mut self, index: usize) {
         self.own.swap_remove(index);
-        // Only a holder of the stripe's lock waits for two agents.
+        // No deadlock: an agent's lock is taken while another is held only under the stripe's lock.
         if let Some(moved) = self.own.get(index)
             && let Series::Own(own) = &mut *moved.series.lock()
         {
@@ -115,7 +115,8 @@ impl Stripe {
     }
 }
 
-/// Returns the key of a slab, which holds the layout, so that its address stays its own.
+/// Returns the key of a layout's slab: the layout's address. It stays unique, because the slab
+/// keeps the layout alive.
 fn key(layout: &Arc<Layout>) -> usize {
     Arc::as_ptr(layout).addr()
 }

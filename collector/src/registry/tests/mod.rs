@@ -86,7 +86,7 @@ fn apply(pending: &mut PendingValues, values: &[f64]) {
     pending.apply(&encode(values, pending.layout()).values()).unwrap();
 }
 
-/// Stores a report of all values. Returns whether the agent has its id.
+/// Stores a report of all values. Returns whether the agent still holds its id.
 fn store(agent: &RegisteredAgent, values: &[f64]) -> Result<bool, Violation> {
     let stored = agent.store(&encode(values, &layout(agent)).values())?;
     assert!(stored.is_none_or(|count| count == values.len()));
