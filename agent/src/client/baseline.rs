@@ -60,8 +60,8 @@ impl Baseline {
     /// `sampled` is the time of the sample on the monotonic clock.
     ///
     /// # Errors
-    /// [`ClientError::NoSession`], [`ClientError::WrongTables`] or [`ClientError::WrongWidth`];
-    /// `out` and the baseline are then unchanged.
+    /// [`ClientError::NoSession`], [`ClientError::WrongTableCount`] or
+    /// [`ClientError::WrongValueCount`]; `out` and the baseline are then unchanged.
     pub fn report(
         &mut self,
         client: &mut Client,
@@ -163,13 +163,13 @@ fn check(client: &Client, tables: &[TableLayout], sample: &Sample) -> Result<(),
     }
     let (given, expected) = (sample.rows.len(), tables.len());
     if given != expected {
-        return Err(ClientError::WrongTables { given, expected });
+        return Err(ClientError::WrongTableCount { given, expected });
     }
     let cells = tables.iter().zip(&sample.rows);
     let expected = cells.map(|(table, rows)| table.row_count(rows) * table.width()).sum();
     let given = sample.values.len();
     if given != expected {
-        return Err(ClientError::WrongWidth { given, expected });
+        return Err(ClientError::WrongValueCount { given, expected });
     }
     Ok(())
 }

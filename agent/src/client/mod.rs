@@ -237,8 +237,8 @@ impl Client {
     /// that of the sample on the collector's clock, but later than that of the previous report.
     ///
     /// # Errors
-    /// [`ClientError::NoSession`], [`ClientError::WrongTables`] or [`ClientError::WrongWidth`];
-    /// `out` is then unchanged.
+    /// [`ClientError::NoSession`], [`ClientError::WrongTableCount`] or
+    /// [`ClientError::WrongValueCount`]; `out` is then unchanged.
     pub fn report(
         &mut self,
         profile: &Profile,

@@ -36,14 +36,14 @@ impl Update<'_> {
     /// Returns the shape of the values.
     ///
     /// # Errors
-    /// [`ClientError::WrongTables`] or [`ClientError::WrongWidth`].
+    /// [`ClientError::WrongTableCount`] or [`ClientError::WrongValueCount`].
     pub(super) fn shape<'a>(
         &'a self,
         catalogs: &'a Catalogs,
     ) -> Result<impl Iterator<Item = TableShape<'a>> + Clone, ClientError> {
         let (tables, row_counts) = (catalogs.tables(), self.row_counts);
         if row_counts.len() != tables.len() {
-            return Err(ClientError::WrongTables {
+            return Err(ClientError::WrongTableCount {
                 given: row_counts.len(),
                 expected: tables.len(),
             });
@@ -52,7 +52,7 @@ impl Update<'_> {
         let expected = shape.clone().map(|(rows, decimals)| rows * decimals.len()).sum();
         for given in [self.values.len(), self.before.len()] {
             if given != expected {
-                return Err(ClientError::WrongWidth { given, expected });
+                return Err(ClientError::WrongValueCount { given, expected });
             }
         }
         Ok(shape)

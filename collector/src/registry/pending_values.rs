@@ -8,7 +8,7 @@ use fleetgauge_proto::report::{ABSENT, Values};
 use fleetgauge_proto::rows::{RowEdit, TableRows};
 use fleetgauge_proto::{Code, Limits, Violation};
 
-use super::catalogs::Pinned;
+use super::catalogs::CatalogPin;
 use super::layout::{LabelledTable, Layout, Section};
 use super::sample_names::common_name;
 use super::{RegisteredAgent, Registry};
@@ -29,7 +29,7 @@ pub struct PendingValues {
 
 /// Why a change to pending values failed. Drop the values then: they may be partly changed.
 #[derive(Debug, thiserror::Error)]
-pub enum NotChanged {
+pub enum ChangeError {
     /// The frame is invalid.
     #[error(transparent)]
     Violation(#[from] Violation),
@@ -244,7 +244,7 @@ impl Registry {
         &self,
         pending: &mut PendingValues,
         slot: usize,
-        catalog: Pinned,
+        catalog: CatalogPin,
     ) -> Result<(), Code> {
         let PendingValues { layout, values, unchecked, charge } = pending;
         let section = Section::new(catalog);
@@ -265,13 +265,13 @@ impl Registry {
     /// together.
     ///
     /// # Errors
-    /// [`NotChanged`]
+    /// [`ChangeError`]
     pub fn change_rows(
         &self,
         pending: &mut PendingValues,
         changes: &[RowChange<'_>],
         limits: &Limits,
-    ) -> Result<(), NotChanged> {
+    ) -> Result<(), ChangeError> {
         let PendingValues { layout, values, charge, .. } = pending;
         let edited = edit(layout, changes)?;
         let cells = check_size(layout, &edited, limits)?;
@@ -282,31 +282,31 @@ impl Registry {
             edited.iter().filter(|edited| has_rows(edited)).map(|edited| edited.before.slot);
         let slots = slots.fold(0_u16, |slots, slot| slots | 1 << slot);
         let bytes = layout.bytes_with_rows(|slot| slots >> slot & 1 == 1);
-        self.charge(charge, bytes, cells).map_err(NotChanged::Full)?;
+        self.charge(charge, bytes, cells).map_err(ChangeError::Full)?;
         let moved = if is_absent { Vec::new() } else { moved_values(values, &edited, cells) };
         let stored = edited.into_iter().map(|edited| {
             let LabelledTable { slot, rows_index, .. } = edited.before;
             let rows = self.rows.intern(edited.rows, |bytes| self.take(bytes))?;
             Ok((slot, rows_index, rows))
         });
-        let stored = stored.collect::<Result<_, _>>().map_err(NotChanged::Full)?;
+        let stored = stored.collect::<Result<_, _>>().map_err(ChangeError::Full)?;
         layout.set_rows(stored);
         *values = moved;
-        self.charge(charge, layout.bytes(), values.len()).map_err(NotChanged::Full)
+        self.charge(charge, layout.bytes(), values.len()).map_err(ChangeError::Full)
     }
 
     /// Writes the values of a report into pending values.
     ///
     /// # Errors
-    /// [`NotChanged`]
+    /// [`ChangeError`]
     pub fn apply(
         &self,
         pending: &mut PendingValues,
         values: &Values<'_>,
-    ) -> Result<(), NotChanged> {
+    ) -> Result<(), ChangeError> {
         let (layout, cells) = (pending.layout.bytes(), pending.layout.cells());
         values.check_count(cells)?;
-        self.charge(&mut pending.charge, layout, cells).map_err(NotChanged::Full)?;
+        self.charge(&mut pending.charge, layout, cells).map_err(ChangeError::Full)?;
         Ok(pending.apply(values)?)
     }
 

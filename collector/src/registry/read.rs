@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fleetgauge_proto::AgentId;
 use parking_lot::MutexGuard;
 
-use super::agent::{OwnSeries, Series};
+use super::agent::{SeriesData, SeriesStorage};
 use super::slab::BlockView;
 use super::{CatalogEntry, FleetShard, GaugeFamily, Layout, RegisteredAgent, Registry, STRIPES};
 use crate::exposition::{FamilyHead, Group, PageFamily, Snapshot, agent_of};
@@ -139,19 +139,19 @@ impl Groups {
         expected: impl Fn(&CatalogEntry) -> usize,
     ) {
         // Touch all records and then all their data before use, so that the cache misses overlap.
-        let locked: [Option<MutexGuard<'_, Series>>; BATCH] = std::array::from_fn(|index| {
+        let locked: [Option<MutexGuard<'_, SeriesStorage>>; BATCH] = std::array::from_fn(|index| {
             let agent = batch.get(index).filter(|agent| is_wanted(agent.id.as_str()));
             agent.map(|agent| agent.series.lock())
         });
-        let own: [Option<&OwnSeries>; BATCH] =
-            std::array::from_fn(|index| locked[index].as_deref().and_then(Series::own));
-        let first = |own: &OwnSeries| {
+        let own: [Option<&SeriesData>; BATCH] =
+            std::array::from_fn(|index| locked[index].as_deref().and_then(SeriesStorage::own));
+        let first = |own: &SeriesData| {
             let label = own.labels.as_bytes().first().copied().map_or(0, u64::from);
             own.values.first().map_or(0, |value| value.to_bits()).wrapping_add(label)
         };
         let touched = own.iter().flatten().map(|own| first(own)).fold(0, u64::wrapping_add);
         std::hint::black_box(touched);
-        for OwnSeries { labels, layout, values, .. } in own.into_iter().flatten() {
+        for SeriesData { labels, layout, values, .. } in own.into_iter().flatten() {
             self.push(labels, layout, values, &expected);
         }
     }

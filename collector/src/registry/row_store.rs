@@ -14,7 +14,7 @@ use super::IDLE_SLOTS;
 use crate::limits::memory_budget::MemoryBudget;
 
 /// Number of locks.
-const SHARDS: usize = 16;
+const LOCKS: usize = 16;
 /// Bytes of stored rows without their texts: the record, its reference counts, its table entry.
 const RECORD_BYTES: usize = size_of::<Record>() + 2 * size_of::<usize>() + 16;
 
@@ -26,7 +26,7 @@ pub(super) struct RowStore(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    shards: [Mutex<Shard>; SHARDS],
+    shards: [Mutex<Shard>; LOCKS],
     hasher: DefaultHashBuilder,
     budget: Arc<MemoryBudget>,
 }
@@ -87,7 +87,7 @@ impl RowStore {
     pub(super) fn shrink(&self) {
         for shard in &self.0.shards {
             let mut shard = shard.lock();
-            if shard.capacity() > IDLE_SLOTS / SHARDS + 8 * shard.len() {
+            if shard.capacity() > IDLE_SLOTS / LOCKS + 8 * shard.len() {
                 shard.shrink_to_fit(|record| record.hash);
             }
         }
@@ -108,7 +108,7 @@ impl RowStore {
 
 impl Shared {
     fn shard(&self, hash: u64) -> &Mutex<Shard> {
-        &self.shards[usize::try_from(hash >> 32).unwrap_or(0) % SHARDS]
+        &self.shards[usize::try_from(hash >> 32).unwrap_or(0) % LOCKS]
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::agent::{OwnSeries, Series};
+use super::agent::{SeriesData, SeriesStorage};
 use super::layout::Layout;
 use super::slab::{BlockView, Slab};
 use super::{IDLE_SLOTS, RegisteredAgent, STRIPES};
@@ -22,44 +22,44 @@ impl Stripe {
     pub(super) fn insert(
         &mut self,
         agent: &Arc<RegisteredAgent>,
-        place: &mut Series,
-        series: OwnSeries,
+        place: &mut SeriesStorage,
+        series: SeriesData,
     ) -> usize {
         if !series.layout.is_fixed() {
             let (index, bytes) = (self.own.len(), series.bytes());
             self.own.push(Arc::clone(agent));
-            *place = Series::Own(Box::new(OwnSeries { index, ..series }));
+            *place = SeriesStorage::Own(Box::new(SeriesData { index, ..series }));
             return bytes;
         }
         let key = key(&series.layout);
         let before = self.slabs.get(&key).map_or(0, Slab::bytes);
         let slab = self.slabs.entry(key).or_insert_with(|| Slab::new(&series.layout));
-        *place = Series::Shared(slab.insert(&series));
+        *place = SeriesStorage::Shared(slab.insert(&series));
         slab.bytes() - before
     }
 
     /// Removes the series of an agent. Returns them, and the memory that becomes free, in bytes;
     /// `None` if the agent has none.
-    pub(super) fn remove(&mut self, place: &mut Series) -> Option<(OwnSeries, usize)> {
-        match std::mem::replace(place, Series::Gone) {
-            Series::Gone => None,
-            Series::Own(own) => {
+    pub(super) fn remove(&mut self, place: &mut SeriesStorage) -> Option<(SeriesData, usize)> {
+        match std::mem::replace(place, SeriesStorage::Gone) {
+            SeriesStorage::Gone => None,
+            SeriesStorage::Own(own) => {
                 self.remove_own(own.index);
                 let bytes = own.bytes();
                 Some((*own, bytes))
             }
-            Series::Shared(row) => {
-                let series = row.read(|labels, layout, values| OwnSeries {
+            SeriesStorage::Shared(shared) => {
+                let series = shared.read(|labels, layout, values| SeriesData {
                     labels: labels.into(),
                     layout: Arc::clone(layout),
                     values: values.into(),
                     index: 0,
                 });
-                let slab = self.slabs.get_mut(&key(row.layout()))?;
+                let slab = self.slabs.get_mut(&key(shared.layout()))?;
                 let before = slab.bytes();
-                slab.remove(&row);
+                slab.remove(&shared);
                 if slab.is_empty() {
-                    self.slabs.remove(&key(row.layout()));
+                    self.slabs.remove(&key(shared.layout()));
                     return Some((series, before));
                 }
                 Some((series, before - slab.bytes()))
@@ -72,7 +72,7 @@ impl Stripe {
         self.own.swap_remove(index);
         // No deadlock: an agent's lock is taken while another is held only under the stripe's lock.
         if let Some(moved) = self.own.get(index)
-            && let Series::Own(own) = &mut *moved.series.lock()
+            && let SeriesStorage::Own(own) = &mut *moved.series.lock()
         {
             own.index = index;
         }

@@ -43,7 +43,7 @@ const PAGE: Bounds = Bounds { page: 5_000.0, memory: 64.0 };
 /// this agent or of another.
 /// The rate of frames is limited, so these are not costs for each byte.
 #[derive(Clone, Copy)]
-pub(crate) struct Most {
+pub(crate) struct MaxCost {
     /// CPU time of a release build.
     pub(crate) cpu: Duration,
     /// Bytes of memory.
@@ -51,9 +51,9 @@ pub(crate) struct Most {
 }
 
 /// All values of an agent are copied: 800 kB at most.
-pub(crate) const ALL_VALUES: Most = Most { cpu: Duration::from_millis(2), memory: 1 << 20 };
+pub(crate) const ALL_VALUES: MaxCost = MaxCost { cpu: Duration::from_millis(2), memory: 1 << 20 };
 /// All rows and values of an agent are copied: 40,000 rows of short labels.
-pub(crate) const ALL_ROWS: Most = Most { cpu: Duration::from_millis(5), memory: 2 << 20 };
+pub(crate) const ALL_ROWS: MaxCost = MaxCost { cpu: Duration::from_millis(5), memory: 2 << 20 };
 
 /// Repetitions of a short input, because a single one is measured with cold caches.
 const SESSIONS: usize = 200;
@@ -120,7 +120,7 @@ impl Table {
     }
 
     /// Adds a row of a small frame, and checks its cost.
-    pub(crate) fn small(&mut self, what: &str, cost: Cost, most: Most) {
+    pub(crate) fn small(&mut self, what: &str, cost: Cost, most: MaxCost) {
         Self::print(what, cost);
         if cost.cpu > at_most(most.cpu) || cost.peak.max(cost.kept) > most.memory {
             self.0.push(format!("{what}: {cost:?}"));

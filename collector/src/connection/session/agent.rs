@@ -15,7 +15,7 @@ use crate::limits::leaky_bucket::LeakyBucket;
 use crate::peers::handle::{ConnectionHandle, HelloInfo};
 use crate::peers::refusal::Refusal;
 use crate::registry::{
-    Layout, MeasuredCatalog, NotChanged, PendingAgent, PendingValues, Pinned, RegisteredAgent,
+    CatalogPin, ChangeError, Layout, MeasuredCatalog, PendingAgent, PendingValues, RegisteredAgent,
 };
 use crate::state::CollectorState;
 use crate::telemetry::log_limiter::log_if;
@@ -212,7 +212,7 @@ impl Agent {
     fn set_catalog(
         &mut self,
         slot: usize,
-        catalog: Pinned,
+        catalog: CatalogPin,
         collector: &CollectorState,
     ) -> Result<(), Refusal> {
         let mut pending = self.take_pending(collector)?;
@@ -353,10 +353,10 @@ fn cost_of_rows(rows: u64, max: u64) -> u64 {
     rows.saturating_mul(SECOND) / max
 }
 
-fn not_changed(why: NotChanged) -> Refusal {
+fn not_changed(why: ChangeError) -> Refusal {
     match why {
-        NotChanged::Violation(violation) => Refusal::from(violation),
-        NotChanged::Full(code) => Refusal::of(code),
+        ChangeError::Violation(violation) => Refusal::from(violation),
+        ChangeError::Full(code) => Refusal::of(code),
     }
 }
 

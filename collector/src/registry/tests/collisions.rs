@@ -6,7 +6,7 @@ use super::*;
 
 /// A catalog of the gauge `load` with the column label `mode`, and a table of rows by `device` and
 /// `agent_device` with the gauge `used`.
-fn catalog_with_labels(registry: &Registry) -> Pinned {
+fn catalog_with_labels(registry: &Registry) -> CatalogPin {
     let mode = Column { labels: vec![rows::label("mode", "idle")], ..column(0) };
     let host = Table { row_labels: vec![], columns: vec![mode, column(2)] };
     let disk = Table { row_labels: vec!["device", "agent_device"], columns: vec![column(1)] };
