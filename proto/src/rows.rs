@@ -99,24 +99,29 @@ impl TableRows {
         change: &RowChange<'_>,
     ) -> Result<(Self, Vec<RowEdit>), Violation> {
         let (slot, table) = (change.slot, change.table);
-        let bad = |what| Violation::BadRow { slot, table, what };
+        let bad = |what: String| Violation::BadRow { slot, table, what: what.into() };
         if labels == 0 {
-            return Err(bad("the table has no row labels"));
+            return Err(bad("the table has no row labels".into()));
         }
         if !change.added.len().is_multiple_of(labels) {
-            return Err(bad("a row to add is incomplete"));
+            let values = change.added.len();
+            let what = format!("{values} label values are not a multiple of {labels} row labels");
+            return Err(bad(what));
         }
         let is_long = |value: &&str| value.len() > MAX_LABEL_VALUE_BYTES;
         if change.added.iter().any(is_long) {
             return Err(Violation::RowLabelTooLong { slot, table });
         }
         if !change.removed.is_sorted_by(|a, b| a < b) {
-            return Err(bad("the rows to remove are not in strictly ascending order"));
+            return Err(bad("the rows to remove are not in strictly ascending order".into()));
         }
-        if change.removed.last().is_some_and(|last| *last as usize >= self.len) {
-            return Err(bad("a row to remove does not exist"));
+        if let Some(last) = change.removed.last().filter(|last| **last as usize >= self.len) {
+            let rows = self.len;
+            let what =
+                format!("no row {last} to remove: the table has {rows} rows, counted from 0");
+            return Err(bad(what));
         }
-        self.merge(labels, change).map_err(bad)
+        self.merge(labels, change).map_err(|what| bad(what.into()))
     }
 
     /// Merges the remaining rows and the added ones. Returns an error if they are not ascending.

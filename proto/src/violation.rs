@@ -94,7 +94,7 @@ pub enum Violation {
     #[error("slot {slot} has no table {table} with row labels")]
     UnknownTable { slot: u8, table: u32 },
     #[error("slot {slot}, table {table}: {what}")]
-    BadRow { slot: u8, table: u32, what: &'static str },
+    BadRow { slot: u8, table: u32, what: Box<str> },
     #[error("slot {slot}, table {table}: a label value of a row is longer than 1024 bytes")]
     RowLabelTooLong { slot: u8, table: u32 },
     #[error("{count} values in a report; at most {max} are allowed")]
