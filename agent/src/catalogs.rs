@@ -99,8 +99,7 @@ impl Catalogs {
         &self.0.tables
     }
 
-    /// Returns an entry for each table that has no rows yet: the rows of an agent without row
-    /// labels.
+    /// Returns an empty row set for every table: the rows of an agent without row labels.
     #[must_use]
     pub fn no_rows(&self) -> Vec<Arc<TableRows>> {
         vec![Arc::default(); self.tables().len()]
@@ -186,7 +185,7 @@ impl TableLayout {
         &self.decimals
     }
 
-    /// Returns the number of rows that a table with these rows has: one without row labels.
+    /// Returns the number of rows: 1 for a table without row labels, else that of `rows`.
     #[must_use]
     pub fn row_count(&self, rows: &TableRows) -> usize {
         if self.row_labels == 0 { 1 } else { rows.len() }

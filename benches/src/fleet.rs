@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fleetgauge_collector::limits::memory_budget::MemoryBudget;
 use fleetgauge_collector::peers::handle::ConnectionHandle;
 use fleetgauge_collector::registry::{
-    CatalogLimits, PendingAgent, PendingValues, Pinned, RegisteredAgent, Registry,
+    CatalogLimits, CatalogPin, PendingAgent, PendingValues, RegisteredAgent, Registry,
 };
 use fleetgauge_proto::report::{EncodedValues, is_absent};
 use fleetgauge_proto::{AgentId, Catalog, Limits, catalog};
@@ -23,7 +23,7 @@ pub struct Fleet {
     /// The agents that [`Fleet::new`] connected, by number.
     pub agents: Vec<Arc<RegisteredAgent>>,
     hosts: Hosts,
-    catalog: Pinned,
+    catalog: CatalogPin,
 }
 
 impl Fleet {

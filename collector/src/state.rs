@@ -62,12 +62,13 @@ impl CollectorState {
     #[must_use]
     pub fn new(config: Config, metrics: &mut MetricsRegistry) -> Self {
         let budget = Arc::new(MemoryBudget::new(config.bounds.memory));
-        let (catalogs, pins) = (config.bounds.catalogs, config.pins.clone());
+        let (catalogs, configured_kinds) =
+            (config.bounds.catalogs, config.configured_kinds.clone());
         Self {
             clock: Clock::default(),
             admission: Admission::new(&config.bounds, Arc::clone(&budget)),
             auth: ActivePolicy::new(Arc::clone(&config.auth)),
-            registry: Registry::new(catalogs, pins, budget),
+            registry: Registry::new(catalogs, configured_kinds, budget),
             roster: Roster::new(config.roster.clone()),
             versions: AgentVersions::default(),
             challenges: Challenges::default(),

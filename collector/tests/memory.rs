@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fleetgauge_collector::limits::memory_budget::MemoryBudget;
 use fleetgauge_collector::peers::handle::ConnectionHandle;
 use fleetgauge_collector::registry::{
-    CatalogLimits, PendingAgent, PendingValues, Pinned, Pins, Registry,
+    CatalogLimits, CatalogPin, ConfiguredKinds, PendingAgent, PendingValues, Registry,
 };
 use fleetgauge_proto::catalog::FamilyKind;
 use fleetgauge_proto::message::{Catalog as Declared, Column, Family, Label, RowChange, Table};
@@ -17,7 +17,7 @@ use fleetgauge_proto::{AgentId, Catalog, Fingerprint, Limits};
 const HONEST: std::ops::Range<f64> = 0.75..1.25;
 
 /// Adds a catalog of `families` families. Their columns have labels and parameters, or neither.
-fn catalog(registry: &Registry, number: u64, families: u32, kind: FamilyKind) -> Pinned {
+fn catalog(registry: &Registry, number: u64, families: u32, kind: FamilyKind) -> CatalogPin {
     intern(registry, number, families, kind, &[])
 }
 
@@ -28,7 +28,7 @@ fn intern(
     families: u32,
     kind: FamilyKind,
     row_labels: &[&str],
-) -> Pinned {
+) -> CatalogPin {
     let names: Vec<_> = (0..families).map(|n| format!("family_{number}_{n}")).collect();
     let family = |name| Family { name, kind: kind as u8, unit: "", help: "What it is." };
     let histograms = kind == FamilyKind::Histogram;
@@ -52,7 +52,7 @@ fn intern(
 }
 
 /// Adds a catalog of 2,000 tables with a row label.
-fn many_tables(registry: &Registry, number: u64) -> Pinned {
+fn many_tables(registry: &Registry, number: u64) -> CatalogPin {
     let numbers: Vec<_> = (0..2_000).map(|n| n.to_string()).collect();
     let table = |value| Table {
         row_labels: vec!["device"],
@@ -73,14 +73,14 @@ fn many_tables(registry: &Registry, number: u64) -> Pinned {
     add(registry, number, &declared)
 }
 
-fn add(registry: &Registry, number: u64, declared: &Declared<'_>) -> Pinned {
+fn add(registry: &Registry, number: u64, declared: &Declared<'_>) -> CatalogPin {
     let legal = Catalog::try_new(declared, &Limits::default()).unwrap();
     let mut fingerprint = [0; 16];
     fingerprint[..8].copy_from_slice(&number.to_le_bytes());
     registry.catalogs().intern(Fingerprint(fingerprint), legal, 1_000).unwrap()
 }
 
-fn enter(registry: &Registry, number: u64, catalog: &Pinned, labels: &str) {
+fn enter(registry: &Registry, number: u64, catalog: &CatalogPin, labels: &str) {
     enter_with_rows(registry, number, catalog, labels, &[]);
 }
 
@@ -88,7 +88,7 @@ fn enter(registry: &Registry, number: u64, catalog: &Pinned, labels: &str) {
 fn enter_with_rows(
     registry: &Registry,
     number: u64,
-    catalog: &Pinned,
+    catalog: &CatalogPin,
     labels: &str,
     rows: &[&str],
 ) {
@@ -119,7 +119,8 @@ fn enter_values(registry: &Registry, number: u64, labels: &str, mut values: Pend
 /// Fills a registry with agents, and compares charged with allocated memory.
 fn check(agents: usize, fill: impl Fn(&Registry)) {
     let room = CatalogLimits { catalogs: 10_000, bytes: 1 << 30 };
-    let registry = Registry::new(room, Pins::new(), Arc::new(MemoryBudget::new(usize::MAX)));
+    let registry =
+        Registry::new(room, ConfiguredKinds::new(), Arc::new(MemoryBudget::new(usize::MAX)));
     let info = allocation_counter::measure(|| fill(&registry));
     // Connections are charged in admission, not in the registry.
     let peers = agents * (size_of::<ConnectionHandle>() + 2 * size_of::<usize>());

@@ -49,7 +49,7 @@ pub(crate) fn check_empty(collector: &CollectorState) {
     assert!(collector.challenges.is_empty() && admission.connections.is_empty());
     assert!(admission.addresses.is_empty());
     assert_eq!(admission.handshakes.available_permits(), config.bounds.handshakes);
-    registry.catalogs().forget_unused();
+    registry.catalogs().evict_unused();
     assert_eq!((registry.catalogs().len(), admission.budget.taken()), (0, 0));
 }
 

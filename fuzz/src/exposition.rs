@@ -13,8 +13,8 @@ use fleetgauge_collector::exposition::{Format, Snapshot, openmetrics, render, wr
 use fleetgauge_collector::limits::memory_budget::MemoryBudget;
 use fleetgauge_collector::peers::handle::ConnectionHandle;
 use fleetgauge_collector::registry::{
-    CatalogLimits, FleetShard, NotChanged, PendingAgent, PendingValues, Pinned, Pins,
-    RegisteredAgent, Registry,
+    CatalogLimits, CatalogPin, ChangeError, ConfiguredKinds, FleetShard, PendingAgent,
+    PendingValues, RegisteredAgent, Registry,
 };
 use fleetgauge_proto::catalog::{FamilyKind, encode};
 use fleetgauge_proto::report::EncodedValues;
@@ -78,7 +78,7 @@ struct World {
     registry: Registry,
     catalogs: Vec<Rc<Declared>>,
     /// For each of `catalogs`: the index of the first equal catalog, and its entry in the registry.
-    pinned: Vec<(usize, Pinned)>,
+    pinned: Vec<(usize, CatalogPin)>,
     shared_families: SharedFamilies,
     agents: [Option<Agent>; IDS.len()],
     sessions: u64,
@@ -109,7 +109,7 @@ impl World {
         let pins = pin.map(|(name, kind)| (name.to_owned(), FamilyKind::from_u8(kind).unwrap()));
         let limits = CatalogLimits { catalogs: 10, bytes: 1 << 20 };
         let budget = Arc::new(MemoryBudget::new(usize::MAX));
-        let registry = Registry::new(limits, Pins::from_iter(pins), budget);
+        let registry = Registry::new(limits, ConfiguredKinds::from_iter(pins), budget);
         let catalogs = input.catalogs.iter().cloned().map(Declared::legal).map(Rc::new);
         let catalogs: Vec<_> = catalogs.collect();
         let mut pinned = Vec::new();
@@ -197,8 +197,8 @@ impl World {
         let changes: Vec<_> = owned.iter().map(|change| change.borrowed()).collect();
         let changed = self.registry.change_rows(pending, &changes, &Limits::default());
         let changed = changed.map_err(|refused| match refused {
-            NotChanged::Violation(violation) => violation.code(),
-            NotChanged::Full(code) => panic!("{code}"),
+            ChangeError::Violation(violation) => violation.code(),
+            ChangeError::Full(code) => panic!("{code}"),
         });
         assert_eq!(changed, declared.series.change_rows(&changes, &Limits::default()));
         changed
@@ -308,7 +308,7 @@ impl World {
         assert!(self.expected(Format::Text).is_empty());
         assert_eq!(self.registry.agent_count(), 0);
         self.pinned.clear();
-        self.registry.catalogs().forget_unused();
+        self.registry.catalogs().evict_unused();
         assert_eq!(self.registry.budget().taken(), 0);
     }
 }

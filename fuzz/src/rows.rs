@@ -9,8 +9,8 @@ use arbitrary::{Arbitrary, Unstructured};
 use fleetgauge_collector::limits::memory_budget::MemoryBudget;
 use fleetgauge_collector::peers::handle::ConnectionHandle;
 use fleetgauge_collector::registry::{
-    CatalogLimits, Layout, NotChanged, PendingAgent, PendingValues, Pinned, Pins, RegisteredAgent,
-    Registry,
+    CatalogLimits, CatalogPin, ChangeError, ConfiguredKinds, Layout, PendingAgent, PendingValues,
+    RegisteredAgent, Registry,
 };
 use fleetgauge_proto::message::{RowChange, Rows};
 use fleetgauge_proto::report::EncodedValues;
@@ -51,7 +51,7 @@ enum Step {
 struct World {
     registry: Registry,
     limits: Limits,
-    catalogs: Vec<(Rc<Declared>, Pinned)>,
+    catalogs: Vec<(Rc<Declared>, CatalogPin)>,
     values: [Value; 8],
     agent: Option<Arc<RegisteredAgent>>,
     pending: Option<PendingValues>,
@@ -90,7 +90,7 @@ impl World {
         };
         let budget = Arc::new(MemoryBudget::new(usize::MAX));
         let stored = CatalogLimits { catalogs: 10, bytes: 1 << 20 };
-        let registry = Registry::new(stored, Pins::default(), budget);
+        let registry = Registry::new(stored, ConfiguredKinds::default(), budget);
         let catalogs = input.catalogs.iter().cloned().map(|declared| {
             let declared = Rc::new(declared.legal());
             let legal = Catalog::try_new(&declared.message(0), &Limits::default()).unwrap();
@@ -156,8 +156,8 @@ impl World {
         let mut pending = self.take_pending();
         let changed = self.registry.change_rows(&mut pending, &rows.changes, &self.limits);
         let changed = changed.map_err(|refused| match refused {
-            NotChanged::Violation(violation) => violation.code(),
-            NotChanged::Full(code) => panic!("{code}"),
+            ChangeError::Violation(violation) => violation.code(),
+            ChangeError::Full(code) => panic!("{code}"),
         });
         let expected = self.series.change_rows(&rows.changes, &self.limits);
         assert_eq!(changed, expected, "{rows:?}");
@@ -234,7 +234,7 @@ impl World {
         self.end();
         self.check_shown();
         self.catalogs.clear();
-        self.registry.catalogs().forget_unused();
+        self.registry.catalogs().evict_unused();
         assert_eq!(self.registry.budget().taken(), 0);
     }
 }

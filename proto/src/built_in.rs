@@ -1,7 +1,7 @@
 //! Families of the agent's own catalogs.
 //!
-//! Their names are reserved: a collector shows no family of another name or kind under them,
-//! whichever agent comes first. Dashboards and alerts can rely on their kinds.
+//! Their sample names are reserved: a collector suppresses another family that would use one, and a
+//! family of the same name with another kind. So dashboards and alerts can rely on these kinds.
 
 use crate::catalog::FamilyKind;
 

@@ -109,7 +109,8 @@ codes! {
     36 TooManySeries "too_many_series"
         "The agent has too many series, or its catalogs too many columns."
     37 DuplicateSeries "duplicate_series"
-        "Two columns of a family can have the same labels."
+        "Two columns of a family can have the same labels, or its columns have more than 8 \
+         different sets of label names."
     38 BadFamilyIndex "bad_family_index"
         "A column refers to a family that the catalog does not have."
     39 BadWidth "bad_width"
@@ -128,8 +129,8 @@ codes! {
     45 UnknownTable "unknown_table"
         "Rows name a catalog or table that does not exist, or one without row labels."
     46 BadRow "bad_row"
-        "A row to remove does not exist, a row to add exists or is incomplete, or changes or rows are \
-         not ascending."
+        "Changes are not ascending, rows to remove do not exist or are not ascending, or rows to \
+         add are incomplete, not ascending or exist already."
     47 TooManyRowChanges "too_many_row_changes"
         "Rows are added and removed far more often than a host needs."
     50 WrongValueCount "wrong_value_count"

@@ -64,7 +64,7 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Skippable(byte) => write!(f, "a frame of kind {byte:#04x}"),
+            Self::Skippable(byte) => write!(f, "{byte:#04x}"),
             named => write!(f, "{named:?}"),
         }
     }

@@ -14,7 +14,7 @@ const RESERVED_LABEL_PREFIX: &str = "__";
 
 /// Checks the form of a metric name that a family declares.
 pub(crate) fn check_metric_name(name: &str) -> Result<(), Violation> {
-    // Recording rules write colons, and exporters can pass their results on.
+    // Names of recording rules contain colons, and an exporter may re-export them.
     if has_form(name, |byte| byte == b'_' || byte == b':') {
         Ok(())
     } else {

@@ -14,7 +14,8 @@ const XOR: u8 = 7;
 /// Whole values have fewer units than this, so that the arithmetic is exact and a step fits seven
 /// bytes.
 const MAX_UNITS: i64 = 1 << 50;
-/// Units per one, by decimal places. Beyond the tenth for codes that cannot occur.
+/// Units per 1.0, by decimal places. Entries above 9 are unused: they make `decimals & 15` a valid
+/// index.
 const UNITS: [f64; 16] =
     [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e9, 1e9, 1e9, 1e9, 1e9, 1e9];
 

@@ -10,7 +10,7 @@ use crate::violation::Violation;
 
 /// The NaN that marks an absent value: the series has no sample now.
 pub const ABSENT: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
-/// The canonical NaN. A report has no NaN but this one and [`ABSENT`].
+/// The canonical NaN: apart from [`ABSENT`], the only NaN allowed in a report.
 const NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0000);
 
 /// Returns whether a value is [`ABSENT`].
@@ -88,7 +88,7 @@ impl Values<'_> {
                         let new = values.next(before(*cell), shape.decimals(at * 8 + bit))?;
                         if new.to_bits() == cell.to_bits() {
                             return Err(Violation::BadValue {
-                                what: "a changed value is unchanged",
+                                what: "the bitmap marks a value that has not changed",
                             });
                         }
                         *cell = new;
@@ -144,7 +144,7 @@ impl<'a, I: Iterator<Item = TableShape<'a>>> ShapeCursor<'a, I> {
         Self { tables, decimals: &[], row: 0, table_end: 0 }
     }
 
-    /// Returns the decimal places of the value at this position, which must not decrease.
+    /// Returns the decimal places of the value at `at`. Call with ascending positions.
     fn decimals(&mut self, at: usize) -> u8 {
         while at >= self.table_end {
             let Some((rows, decimals)) = self.tables.next() else { return 0 };
@@ -171,12 +171,13 @@ impl<'a> CodedValues<'a> {
         let wrong = Violation::WrongValueCount { bytes: values.len(), expected: count };
         let (codes, bytes) = values.split_at_checked(count.div_ceil(2)).ok_or(wrong)?;
         if count % 2 == 1 && codes.last().is_some_and(|last| last >> 4 != 0) {
-            return Err(Violation::BadValue { what: "the spare code is not zero" });
+            let what = "the high four bits of the last byte of codes are not 0";
+            return Err(Violation::BadValue { what });
         }
         Ok(Self { codes, high: false, bytes })
     }
 
-    /// Reads the next value, which follows `old`.
+    /// Reads the next value. `old` is the cell's value in the previous report, or 0.
     fn next(&mut self, old: f64, decimals: u8) -> Result<f64, Violation> {
         let code = match (self.codes, self.high) {
             ([first, ..], false) => first & 15,

@@ -10,7 +10,7 @@ use crate::limits::MAX_LABEL_VALUE_BYTES;
 use crate::message::RowChange;
 use crate::violation::Violation;
 
-/// Set in the first of two length bytes; a length below it takes one byte.
+/// Flag in a length's first byte: a second length byte follows. Lengths below 0x80 take one byte.
 const LONG: u8 = 0x80;
 
 /// The rows of a table that has row labels, in ascending order of their label values.
@@ -85,7 +85,7 @@ impl TableRows {
     }
 
     /// Applies a change to the rows of a table with this many row labels. Returns the new rows, and
-    /// from first to last of them, which are old and which are added. A row that is removed and
+    /// in their order, which are kept and which are added. A row that is removed and
     /// added again counts as added.
     ///
     /// # Errors
@@ -99,24 +99,29 @@ impl TableRows {
         change: &RowChange<'_>,
     ) -> Result<(Self, Vec<RowEdit>), Violation> {
         let (slot, table) = (change.slot, change.table);
-        let bad = |what| Violation::BadRow { slot, table, what };
+        let bad = |what: String| Violation::BadRow { slot, table, what: what.into() };
         if labels == 0 {
-            return Err(bad("the table has no row labels"));
+            return Err(bad("the table has no row labels".into()));
         }
         if !change.added.len().is_multiple_of(labels) {
-            return Err(bad("a row to add is incomplete"));
+            let values = change.added.len();
+            let what = format!("{values} label values are not a multiple of {labels} row labels");
+            return Err(bad(what));
         }
         let is_long = |value: &&str| value.len() > MAX_LABEL_VALUE_BYTES;
         if change.added.iter().any(is_long) {
             return Err(Violation::RowLabelTooLong { slot, table });
         }
         if !change.removed.is_sorted_by(|a, b| a < b) {
-            return Err(bad("the rows to remove are not ascending"));
+            return Err(bad("the rows to remove are not in strictly ascending order".into()));
         }
-        if change.removed.last().is_some_and(|last| *last as usize >= self.len) {
-            return Err(bad("a row to remove does not exist"));
+        if let Some(last) = change.removed.last().filter(|last| **last as usize >= self.len) {
+            let rows = self.len;
+            let what =
+                format!("no row {last} to remove: the table has {rows} rows, counted from 0");
+            return Err(bad(what));
         }
-        self.merge(labels, change).map_err(bad)
+        self.merge(labels, change).map_err(|what| bad(what.into()))
     }
 
     /// Merges the remaining rows and the added ones. Returns an error if they are not ascending.
@@ -196,7 +201,9 @@ impl Merge {
         match LabelValues(last).cmp(LabelValues(now)) {
             _ if self.len == 0 => {}
             Ordering::Less => {}
-            Ordering::Equal => return Err("a row to add exists"),
+            Ordering::Equal => {
+                return Err("a row to add exists; to replace it, remove it in the same change");
+            }
             Ordering::Greater => return Err("the rows to add are not ascending"),
         }
         self.last = row;

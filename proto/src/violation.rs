@@ -65,7 +65,7 @@ pub enum Violation {
     BadUnit(Box<str>),
     #[error("the help of {0:?} is too long")]
     HelpTooLong(Box<str>),
-    #[error("two families expose the sample name {0:?}")]
+    #[error("two families take the sample name {0:?}; rename one")]
     DuplicateFamily(Box<str>),
     #[error("{count} families; at most {max} are allowed")]
     TooManyFamilies { count: usize, max: u32 },
@@ -73,6 +73,8 @@ pub enum Violation {
     TooManySeries { count: usize, max: u32 },
     #[error("two columns of {0:?} can have the same labels")]
     DuplicateSeries(Box<str>),
+    #[error("the columns of {0:?} have more than 8 different sets of label names")]
+    TooManyNameSets(Box<str>),
     #[error("a column of table {table} refers to family {family}, which does not exist")]
     BadFamilyIndex { table: usize, family: u32 },
     #[error("table {table}: width {width} of a column does not match its kind and parameters")]
@@ -89,15 +91,15 @@ pub enum Violation {
     TooManyColumns { count: usize, max: u32 },
     #[error("slot {slot} is not below 16")]
     BadSlot { slot: u8 },
-    #[error("catalog {slot} has no table {table} with row labels")]
+    #[error("slot {slot} has no table {table} with row labels")]
     UnknownTable { slot: u8, table: u32 },
-    #[error("catalog {slot}, table {table}: {what}")]
-    BadRow { slot: u8, table: u32, what: &'static str },
-    #[error("catalog {slot}, table {table}: a label value of a row is too long")]
+    #[error("slot {slot}, table {table}: {what}")]
+    BadRow { slot: u8, table: u32, what: Box<str> },
+    #[error("slot {slot}, table {table}: a label value of a row is longer than 1024 bytes")]
     RowLabelTooLong { slot: u8, table: u32 },
     #[error("{count} values in a report; at most {max} are allowed")]
     TooManyValues { count: u64, max: u32 },
-    #[error("{bytes} bytes of values do not match {expected} expected values")]
+    #[error("{bytes} bytes are too few for the codes of {expected} values")]
     WrongValueCount { bytes: usize, expected: usize },
     #[error("the bitmap does not match {values} values")]
     BadBitmap { values: usize },
@@ -140,7 +142,7 @@ impl Violation {
             Self::DuplicateFamily(_) => Code::DuplicateFamily,
             Self::TooManyFamilies { .. } => Code::TooManyFamilies,
             Self::TooManySeries { .. } | Self::TooManyColumns { .. } => Code::TooManySeries,
-            Self::DuplicateSeries(_) => Code::DuplicateSeries,
+            Self::DuplicateSeries(_) | Self::TooManyNameSets(_) => Code::DuplicateSeries,
             Self::BadFamilyIndex { .. } => Code::BadFamilyIndex,
             Self::BadWidth { .. } => Code::BadWidth,
             Self::BadParameters { .. } => Code::BadParameters,

@@ -128,7 +128,7 @@ fn a_length_bomb_in_a_small_frame_allocates_little() {
         let [a, b, c, d] = announced.max(0x1_0000).to_le_bytes();
         worst = worst.max(decode_bomb(3, &[0, 0, 0xfc, a, b, c, d]));
         let [a, b] = u16::try_from(1u64 << power).unwrap_or(9_000).max(251).to_le_bytes();
-        // Tables, columns of the first table, changes of rows, and the rows of the first.
+        // Announce too many tables, columns of a table, row changes, and rows of a change.
         worst = worst.max(decode_bomb(3, &[0, 0, 0, 0xfb, a, b]));
         worst = worst.max(decode_bomb(3, &[0, 0, 0, 0xfb, a, b, 0, 0xfb, a, b]));
         worst = worst.max(decode_bomb(4, &[0, 0xfb, a, b]));

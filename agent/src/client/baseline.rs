@@ -16,8 +16,8 @@ use crate::tables::Sample;
 
 /// The rows and values of the last report, from which the next one is coded.
 ///
-/// It takes as much memory as the values of two reports, and shares the rows. It notices a new
-/// session by itself, and then starts from nothing.
+/// It holds the values of two reports and the encoder's buffers, and shares the rows with the
+/// samples. It detects a new session, and then starts without catalogs, rows and values.
 ///
 /// During a session the profile may get other catalogs, but no fewer. The next report then sends
 /// those that are new, and their tables start without rows.
@@ -60,8 +60,8 @@ impl Baseline {
     /// `sampled` is the time of the sample on the monotonic clock.
     ///
     /// # Errors
-    /// [`ClientError::NoSession`], [`ClientError::WrongTables`] or [`ClientError::WrongWidth`];
-    /// `out` and the baseline are then unchanged.
+    /// [`ClientError::NoSession`], [`ClientError::WrongTableCount`] or
+    /// [`ClientError::WrongValueCount`]; `out` and the baseline are then unchanged.
     pub fn report(
         &mut self,
         client: &mut Client,
@@ -92,8 +92,8 @@ impl Baseline {
         Ok(sequence)
     }
 
-    /// Takes new catalogs. Tables of other catalogs than before start without rows, and with absent
-    /// values if they have no row labels. In the first report of a session, that is all of them.
+    /// Takes new catalogs. Tables of new catalogs start empty: no rows, or one row of absent
+    /// values. In the first report of a session, all catalogs are new.
     fn replace_catalogs(&mut self, client: &Client, catalogs: &Catalogs, out: &mut Vec<u8>) {
         let known = self.catalogs.replace(catalogs.clone());
         if known.as_ref() == Some(catalogs) {
@@ -116,7 +116,7 @@ impl Baseline {
         });
         let (mut rows, mut values) = (Vec::new(), Vec::new());
         for table in catalogs.tables() {
-            // Tables are in the order of slots, so those of known catalogs follow in turn.
+            // Old and new tables are both in slot order, so the iterator never goes back.
             let known = is_known[usize::from(table.slot())];
             let old = known.then(|| old.find(|(slot, ..)| *slot == table.slot())).flatten();
             if let Some((_, old_rows, places)) = old {
@@ -163,13 +163,13 @@ fn check(client: &Client, tables: &[TableLayout], sample: &Sample) -> Result<(),
     }
     let (given, expected) = (sample.rows.len(), tables.len());
     if given != expected {
-        return Err(ClientError::WrongTables { given, expected });
+        return Err(ClientError::WrongTableCount { given, expected });
     }
     let cells = tables.iter().zip(&sample.rows);
     let expected = cells.map(|(table, rows)| table.row_count(rows) * table.width()).sum();
     let given = sample.values.len();
     if given != expected {
-        return Err(ClientError::WrongWidth { given, expected });
+        return Err(ClientError::WrongValueCount { given, expected });
     }
     Ok(())
 }

@@ -34,7 +34,7 @@ pub enum ClientError {
     NoSession,
     /// A report whose number of values does not match its rows.
     #[error("{given} values, but the rows have {expected}")]
-    WrongWidth {
+    WrongValueCount {
         /// Number of values in the report.
         given: usize,
         /// Number of values of the rows.
@@ -42,7 +42,7 @@ pub enum ClientError {
     },
     /// A report with the rows of too many or too few tables.
     #[error("rows of {given} tables, but the catalogs have {expected}")]
-    WrongTables {
+    WrongTableCount {
         /// Number of tables in the report.
         given: usize,
         /// Number of tables of the catalogs.
@@ -60,8 +60,8 @@ impl ClientError {
             Self::BadInterval(_) => "bad_interval",
             Self::OverLimit { .. } => "over_limit",
             Self::NoSession => "no_session",
-            Self::WrongWidth { .. } => "wrong_width",
-            Self::WrongTables { .. } => "wrong_tables",
+            Self::WrongValueCount { .. } => "wrong_value_count",
+            Self::WrongTableCount { .. } => "wrong_table_count",
         }
     }
 }

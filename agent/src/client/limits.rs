@@ -71,7 +71,8 @@ impl Sample {
         check(what, label_bytes, limits.max_label_bytes, MAX_LABELS_SIZE)?;
         let rows_frame = label_bytes + labels * LABEL_OVERHEAD_BYTES;
         check("bytes of the rows' frame", rows_frame, limits.max_payload_bytes, MAX_PAYLOAD)?;
-        // A code of four bits and eight bytes a value. Only a shorter report carries a bitmap.
+        // Upper bound: four bits of code and eight bytes per value. A changed-values report, which
+        // adds a bitmap, is sent only if it is shorter.
         let values = self.values.len();
         let report = values * size_of::<f64>() + values.div_ceil(2) + REPORT_OVERHEAD_BYTES;
         check("bytes of a report's frame", report, limits.max_payload_bytes, MAX_PAYLOAD)

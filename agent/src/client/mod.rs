@@ -3,7 +3,7 @@
 //! It has no socket, clock or thread: the agent, the simulated agents of the load test and the
 //! tests drive the same code.
 //!
-//! A [`Client`] stores neither rows nor values. The caller has them:
+//! A [`Client`] stores neither rows nor values. The caller decides where they are stored:
 //!
 //! | caller | rows and values of a report | rows and values of the previous report |
 //! |---|---|---|
@@ -237,8 +237,8 @@ impl Client {
     /// that of the sample on the collector's clock, but later than that of the previous report.
     ///
     /// # Errors
-    /// [`ClientError::NoSession`], [`ClientError::WrongTables`] or [`ClientError::WrongWidth`];
-    /// `out` is then unchanged.
+    /// [`ClientError::NoSession`], [`ClientError::WrongTableCount`] or
+    /// [`ClientError::WrongValueCount`]; `out` is then unchanged.
     pub fn report(
         &mut self,
         profile: &Profile,
@@ -262,7 +262,8 @@ impl Client {
     }
 
     /// Appends a catalog to `out`, if a session is active: adds it, or replaces that of its slot.
-    /// The next [`Update`] must be one of a profile with this catalog, without rows before.
+    /// Build the next [`Update`] with a profile that has this catalog, and as if its tables had no
+    /// rows yet.
     pub fn send_catalog(&self, catalog: &EncodedCatalog, out: &mut Vec<u8>) {
         if self.is_welcomed() {
             out.extend_from_slice(catalog.frame());

@@ -262,7 +262,7 @@ fn report_and_bye_need_a_session() {
 #[test]
 fn report_that_does_not_fit_the_catalogs_is_an_error() {
     let (mut client, mut out) = (welcomed(), Vec::new());
-    let wrong = |given, expected| Err(ClientError::WrongWidth { given, expected });
+    let wrong = |given, expected| Err(ClientError::WrongValueCount { given, expected });
     assert_eq!(report(&mut client, &VALUES, &VALUES[..5], &mut out), wrong(5, 6));
     assert_eq!(report(&mut client, &VALUES[..5], &VALUES, &mut out), wrong(5, 6));
     for row_counts in [&[][..], &[1, 0]] {
@@ -270,7 +270,7 @@ fn report_that_does_not_fit_the_catalogs_is_an_error() {
         let update = Update { changes: Vec::new(), row_counts, before, values, sampled: NOW };
         let result = client.report(&profile(), update, &mut ReportEncoder::default(), &mut out);
         let given = row_counts.len();
-        assert_eq!(result, Err(ClientError::WrongTables { given, expected: 1 }));
+        assert_eq!(result, Err(ClientError::WrongTableCount { given, expected: 1 }));
     }
     assert!(out.is_empty() && client.is_new_session());
 }

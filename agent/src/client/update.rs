@@ -8,11 +8,11 @@ use fleetgauge_proto::report::{EncodedValues, TableShape, Values};
 use super::ClientError;
 use crate::catalogs::Catalogs;
 
-/// The rows and values of one report, and what they follow.
+/// The rows and values of one report, and the previous values.
 ///
-/// Values are in the order of the profile's tables, then rows, then the values of a row. At the
-/// start of a session, and in a new catalog, tables with row labels have no rows, and those without
-/// have absent values.
+/// Values are in the order of the profile's tables, then rows, then the values of a row. Before the
+/// first report of a session or of a new catalog, a table with row labels has no rows, and one
+/// without has absent values. `changes` and `before` start from that state.
 ///
 /// [`Baseline`](super::Baseline) makes updates from samples. A caller that can compute the previous
 /// values of an agent, such as the load test, makes them itself and stores nothing.
@@ -36,14 +36,14 @@ impl Update<'_> {
     /// Returns the shape of the values.
     ///
     /// # Errors
-    /// [`ClientError::WrongTables`] or [`ClientError::WrongWidth`].
+    /// [`ClientError::WrongTableCount`] or [`ClientError::WrongValueCount`].
     pub(super) fn shape<'a>(
         &'a self,
         catalogs: &'a Catalogs,
     ) -> Result<impl Iterator<Item = TableShape<'a>> + Clone, ClientError> {
         let (tables, row_counts) = (catalogs.tables(), self.row_counts);
         if row_counts.len() != tables.len() {
-            return Err(ClientError::WrongTables {
+            return Err(ClientError::WrongTableCount {
                 given: row_counts.len(),
                 expected: tables.len(),
             });
@@ -52,7 +52,7 @@ impl Update<'_> {
         let expected = shape.clone().map(|(rows, decimals)| rows * decimals.len()).sum();
         for given in [self.values.len(), self.before.len()] {
             if given != expected {
-                return Err(ClientError::WrongWidth { given, expected });
+                return Err(ClientError::WrongValueCount { given, expected });
             }
         }
         Ok(shape)

@@ -64,7 +64,7 @@ impl MetricSet {
     /// Returns the catalogs of an agent that reports this set.
     ///
     /// # Errors
-    /// None for the existing sets.
+    /// Never fails for the existing sets.
     pub fn catalogs(self) -> Result<Catalogs, Violation> {
         Catalogs::try_new(vec![self.catalog()])
     }

@@ -99,7 +99,8 @@ impl SourceThread {
         }
     }
 
-    /// Logs that the source recovered, if it was unavailable, and that rows were skipped, once.
+    /// Logs the recovery of an unavailable source. Warns about skipped rows, once until a reading
+    /// skips none.
     pub(super) fn recovered(&mut self, skipped_rows: usize) {
         let source = self.spec.name;
         if std::mem::take(&mut self.unavailable) {
@@ -107,7 +108,8 @@ impl SourceThread {
         }
         let skipped_before = std::mem::replace(&mut self.skips_rows, skipped_rows > 0);
         if self.skips_rows && !skipped_before {
-            let cause = "label values are too long, or the same as those of another row";
+            let cause =
+                "a label value is longer than 1024 bytes, or another row has the same label values";
             warn!(source, rows = skipped_rows, cause, "rows skipped");
         }
     }

@@ -30,9 +30,10 @@ pub struct TableSpec {
 /// Declares a column: a family with fixed labels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ColumnSpec {
-    /// The family. All columns with its name must declare the same.
+    /// The family. All columns with this family name must declare an identical family.
     pub family: Family<'static>,
-    /// Decimal places that its values usually have, 0 to 9. Only the size of reports depends on it.
+    /// Decimal places that its values usually have, 0 to 9: the unit of steps in the compact
+    /// coding. Values are exact whatever it is; only the size of reports depends on it.
     pub decimals: u8,
     /// Labels that all its series have: names and values.
     pub labels: &'static [(&'static str, &'static str)],

@@ -11,7 +11,7 @@ use crate::peers::refusal::Refusal;
 const NOT_IN_ALLOWED: &str =
     "may not be set by agents; add it to allow_labels or remove it from the agent";
 
-/// Detail text of a Reject for a label of a series that the agent's credential pins.
+/// Detail text of a Reject: a series has a label whose name the credential pins.
 pub(super) const PINNED: &str =
     "has a value in the credentials file; the agent's series may not have a label of this name";
 

@@ -43,7 +43,8 @@ pub struct Bounds {
     pub row_changes_per_second: u64,
     /// Maximum HTTP connections.
     pub http_connections: usize,
-    /// Memory limit of agents' connections, rows, catalogs and unfinished frames, in bytes.
+    /// Memory limit of agents' connections, values, labels, rows, catalogs and incomplete frames,
+    /// in bytes.
     pub memory: usize,
     /// Maximum concurrent scrapes. They are limited because each holds a copy of all values.
     pub scrapes: usize,

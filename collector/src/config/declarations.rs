@@ -212,8 +212,8 @@ const SETTINGS: [Setting; 53] = [
     setting("max_memory", Kind::Size(1, MAX_SIZE), "SIZE", "Maximum memory for agents")
         .under(LIMITS)
         .details(
-            "Counts connections, rows, catalogs and unfinished frames. Each scrape needs an \
-             additional copy of all values.",
+            "Counts connections, values, labels, rows, catalogs and incomplete frames. Each scrape \
+             needs an additional copy of all values.",
         )
         .default("1GiB"),
     setting("max_catalogs", Kind::Number(1, 1 << 20), "N", "Maximum catalogs, in use or not")
@@ -293,13 +293,18 @@ const SETTINGS: [Setting; 53] = [
     .under(AGENT_LIMITS)
     .details("Allows bursts of twenty times this number.")
     .default("5"),
-    setting("max_row_changes", Kind::Number(1, 1_000_000), "N", "Maximum row changes per second")
-        .under(AGENT_LIMITS)
-        .details(
-            "Rows come and go with devices, mounts and containers. Allows bursts of max_series \
-             rows, because an agent adds all its rows when it connects.",
-        )
-        .default("200"),
+    setting(
+        "max_row_changes",
+        Kind::Number(1, 1_000_000),
+        "N",
+        "Maximum rows that an agent adds and removes per second",
+    )
+    .under(AGENT_LIMITS)
+    .details(
+        "Rows change with devices, mounts and containers. Allows bursts of max_series rows, \
+         because an agent adds all its rows when it connects.",
+    )
+    .default("200"),
     setting(
         "max_payload",
         Kind::Size(MAX_HELLO_BYTES as u64, MAX_PAYLOAD_BYTES as u64),

@@ -20,7 +20,7 @@ use fleetgauge_common::settings::{Effective, Layers, SettingError, SettingErrors
 
 use crate::auth::{AuthPolicy, Credentials, Labels, Readers};
 use crate::http::scrape_target::ScrapeTarget;
-use crate::registry::Pins;
+use crate::registry::ConfiguredKinds;
 use crate::roster::{Expected, RosterLimits};
 use crate::tls::Files as TlsFiles;
 
@@ -67,7 +67,7 @@ pub struct Config {
     /// `clients_connected`.
     pub classic: bool,
     /// Metric types that the operator has set for single families.
-    pub pins: Pins,
+    pub configured_kinds: ConfiguredKinds,
     /// Time that agents get to disconnect during a graceful shutdown.
     pub drain: Duration,
     /// How long a runtime thread waits before it parks, so that it wakes once for several reports.
@@ -124,7 +124,8 @@ impl Config {
         let (listen, http) = addresses(&mut layers);
         let bounds = bounds::bounds(&mut layers);
         let roster = roster_limits(&mut layers);
-        let pins = layers.list("types").iter().filter_map(|text| parse::pin(text).ok()).collect();
+        let configured_kinds =
+            layers.list("types").iter().filter_map(|text| parse::pin(text).ok()).collect();
         let advertise = layers.text("advertise").and_then(|text| parse::target(text).ok());
         let (classic, log) = (layers.switch("classic"), log(&layers));
         let (drain, coalesce) =
@@ -143,7 +144,7 @@ impl Config {
             http,
             advertise,
             classic,
-            pins,
+            configured_kinds,
             drain,
             coalesce,
             bounds,

@@ -9,7 +9,7 @@ use super::escape::write_label;
 
 const AGENT: &str = "agent=\"";
 const CLIENT_NO: &str = "client_no";
-/// Prefix of static labels whose names labels of the series have.
+/// Prefix of a static label that has the same name as a label of the series.
 const RENAMED: &str = "agent_";
 
 /// Renders the labels of an agent. `client_no` is the value of the label of that name, if given.
@@ -69,7 +69,7 @@ pub(crate) fn prefixes(mut name: &str) -> usize {
     prefixes
 }
 
-/// The new names of those static labels of an agent whose names labels of a catalog have.
+/// The new names of an agent's static labels that collide with labels of a catalog.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Renames {
     /// Number of labels with new names.
@@ -79,13 +79,13 @@ pub(crate) struct Renames {
 }
 
 impl Renames {
-    /// Returns the new names of the static labels in rendered labels. `most_prefixes` is the
-    /// maximum number of [`prefixes`] of the label names of the catalog.
+    /// Finds the static labels in `labels` that collide with labels of the catalog, and chooses new
+    /// names. `most_prefixes` is the maximum number of [`prefixes`] of the catalog's label names.
     ///
-    /// A new name is that of no other static label and of no label of the catalog, whether a series
-    /// has it or not. Otherwise two series of an agent could become equal. If one of them is taken
-    /// with one prefix, all get more prefixes than any taken name has. Such labels can be an
-    /// attack: a search for free names would take more than linear time.
+    /// A new name differs from all static labels and from all labels of the catalog, even those
+    /// that a series lacks. Otherwise two series of an agent could become equal. If a name with one
+    /// prefix is taken, all new names get more prefixes than any taken name has. A search for free
+    /// names would take more than linear time, which an attacker could exploit.
     pub(crate) fn of(labels: &str, catalog: &Catalog, most_prefixes: usize) -> Self {
         if catalog.label_names.is_empty() {
             return Self::default();

@@ -55,7 +55,7 @@ pub(super) struct ParameterText {
 }
 
 /// The lines that a column of a kind has in each row.
-pub(super) struct Shape {
+pub(super) struct KindLines {
     pub(super) parameter: Option<ParameterLines>,
     /// Name suffixes of the lines without a parameter, in the order of their values. In a row,
     /// these values follow the values of the lines with a parameter.
@@ -66,11 +66,11 @@ pub(super) struct Shape {
 pub(super) struct ParameterLines {
     pub(super) suffix: &'static str,
     label: &'static str,
-    /// Whether a line for `+Inf` follows, which the column's parameters do not contain.
+    /// Whether to add a `+Inf` line: the column's parameters do not contain +Inf.
     is_open_ended: bool,
 }
 
-impl Shape {
+impl KindLines {
     pub(super) const fn of(kind: FamilyKind) -> Self {
         let (parameter, plain): (_, &[_]) = match kind {
             FamilyKind::Gauge | FamilyKind::Unknown | FamilyKind::CounterAsNamed => (None, &[""]),
@@ -132,16 +132,16 @@ impl ParameterText {
 
 impl Plan {
     pub(crate) fn new(catalog: &Catalog) -> Self {
-        let mut families: Vec<_> = catalog.families.iter().map(Opening::of).collect();
+        let mut families: Vec<_> = catalog.families.iter().map(FamilyPlanBuilder::new).collect();
         for (index, table) in catalog.tables.iter().enumerate() {
             for column in &table.columns {
                 // Families of unknown kinds are not rendered.
                 let Some(kind) = catalog.families[column.family].kind else { continue };
-                let shape = Shape::of(kind);
-                families[column.family].columns.push(ColumnPlan::new(&shape, index, column));
+                let lines = KindLines::of(kind);
+                families[column.family].columns.push(ColumnPlan::new(&lines, index, column));
             }
         }
-        Self { families: families.into_iter().map(Opening::close).collect() }
+        Self { families: families.into_iter().map(FamilyPlanBuilder::build).collect() }
     }
 
     /// Returns its memory, in bytes.
@@ -175,37 +175,37 @@ impl Plan {
 }
 
 /// A [`FamilyPlan`] under construction.
-struct Opening {
+struct FamilyPlanBuilder {
     parameter: Box<str>,
     plain: Box<[Box<str>]>,
     is_info: bool,
     columns: Vec<ColumnPlan>,
 }
 
-impl Opening {
-    fn of(family: &Family) -> Self {
-        let shape = family.kind.map(Shape::of);
+impl FamilyPlanBuilder {
+    fn new(family: &Family) -> Self {
+        let lines = family.kind.map(KindLines::of);
         let opening = |suffix: &str| format!("{}{suffix}{{", family.name).into_boxed_str();
-        let parameter = shape.as_ref().and_then(|shape| shape.parameter.as_ref());
+        let parameter = lines.as_ref().and_then(|lines| lines.parameter.as_ref());
         Self {
-            parameter: parameter.map_or_else(Box::default, |lines| opening(lines.suffix)),
-            plain: shape.iter().flat_map(|shape| shape.plain).map(|s| opening(s)).collect(),
+            parameter: parameter.map_or_else(Box::default, |parameter| opening(parameter.suffix)),
+            plain: lines.iter().flat_map(|lines| lines.plain).map(|s| opening(s)).collect(),
             is_info: family.kind == Some(FamilyKind::Info),
             columns: Vec::new(),
         }
     }
 
-    fn close(self) -> FamilyPlan {
+    fn build(self) -> FamilyPlan {
         let Self { parameter, plain, is_info, columns } = self;
         FamilyPlan { parameter, plain, is_info, columns: columns.into() }
     }
 }
 
 impl ColumnPlan {
-    fn new(shape: &Shape, table: usize, column: &Column) -> Self {
+    fn new(lines: &KindLines, table: usize, column: &Column) -> Self {
         let mut labels = String::with_capacity(counted(|out| write_own_labels(column, out)));
         write_own_labels(column, &mut labels);
-        let parameters = shape.parameter.as_ref().map_or_else(Box::default, |parameter| {
+        let parameters = lines.parameter.as_ref().map_or_else(Box::default, |parameter| {
             let text = |format| ParameterText::new(parameter, column, format);
             Format::ALL.map(text).into()
         });

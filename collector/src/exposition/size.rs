@@ -5,7 +5,7 @@ use fleetgauge_proto::Catalog;
 use fleetgauge_proto::catalog::{Column, Family, Table};
 
 use super::escape::counted;
-use super::plan::{ColumnPlan, FamilyPlan, ParameterText, Shape, write_own_labels};
+use super::plan::{ColumnPlan, FamilyPlan, KindLines, ParameterText, write_own_labels};
 use super::{FamilyHead, Format};
 
 /// Maximum length of a sample value in bytes: sign, 17 digits, point and exponent, as in
@@ -21,7 +21,7 @@ pub struct CatalogSize {
     pub(crate) memory: usize,
     /// Bytes of the metadata of all families in each format.
     heads: [usize; Format::ALL.len()],
-    /// The lines of one row of each table.
+    /// Size of the lines of one row, by table.
     rows: Box<[RowSize]>,
 }
 
@@ -66,10 +66,10 @@ impl CatalogSize {
     fn add_family(&mut self, family: &Family) {
         self.memory += size_of::<FamilyPlan>();
         let Some(kind) = family.kind else { return };
-        let shape = Shape::of(kind);
-        self.memory += opening_bytes_of_all(family, &shape);
-        self.memory += shape.plain.len() * size_of::<Box<str>>();
-        if let Some(parameter) = &shape.parameter {
+        let lines = KindLines::of(kind);
+        self.memory += opening_bytes_of_all(family, &lines);
+        self.memory += lines.plain.len() * size_of::<Box<str>>();
+        if let Some(parameter) = &lines.parameter {
             self.memory += opening_bytes(family, parameter.suffix);
         }
         for format in Format::ALL {
@@ -88,15 +88,15 @@ impl CatalogSize {
 
     fn add_column(&mut self, family: &Family, column: &Column, row: &mut RowSize) {
         let Some(kind) = family.kind else { return };
-        let shape = Shape::of(kind);
+        let lines = KindLines::of(kind);
         let own = counted(|out| write_own_labels(column, out));
-        let plain = shape.plain.len();
+        let plain = lines.plain.len();
         self.memory += size_of::<ColumnPlan>() + own;
         row.lines += plain;
         let bytes =
-            opening_bytes_of_all(family, &shape) + plain * (own + MAX_VALUE_BYTES + END_BYTES);
+            opening_bytes_of_all(family, &lines) + plain * (own + MAX_VALUE_BYTES + END_BYTES);
         row.bytes.iter_mut().for_each(|all| *all += bytes);
-        let Some(parameter) = &shape.parameter else { return };
+        let Some(parameter) = &lines.parameter else { return };
         let lines = parameter.lines(column);
         let line = opening_bytes(family, parameter.suffix) + own + MAX_VALUE_BYTES + END_BYTES;
         row.lines += lines;
@@ -109,8 +109,8 @@ impl CatalogSize {
 }
 
 /// Returns the bytes of the starts of all lines without a parameter.
-fn opening_bytes_of_all(family: &Family, shape: &Shape) -> usize {
-    shape.plain.iter().map(|suffix| opening_bytes(family, suffix)).sum()
+fn opening_bytes_of_all(family: &Family, lines: &KindLines) -> usize {
+    lines.plain.iter().map(|suffix| opening_bytes(family, suffix)).sum()
 }
 
 /// `name_suffix{`

@@ -48,8 +48,8 @@ pub struct Group {
     labels: String,
     /// End of each agent's labels.
     label_ends: Vec<usize>,
-    /// How often each agent's static labels repeat the prefix on series that have labels with their
-    /// names. Empty if no agent has such labels.
+    /// By agent: how often its static labels that collide with labels of some series repeat the
+    /// prefix there. Empty if no agent has such labels.
     prefixes: Vec<usize>,
     tables: Vec<TableCopy>,
     batch: Batch,
@@ -59,7 +59,7 @@ pub struct Group {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AgentLabels<'a> {
     text: &'a str,
-    /// How often static labels repeat the prefix on series that have labels with their names.
+    /// How often static labels repeat the prefix on series whose labels they collide with.
     prefixes: usize,
 }
 
@@ -74,10 +74,10 @@ impl<'a> AgentLabels<'a> {
 /// The rows of one table over all agents of a group.
 #[derive(Debug, Default)]
 pub(super) struct TableCopy {
-    /// The values of all rows, for each value of a row.
+    /// For each position in a row: the values of all rows.
     pub(super) columns: Vec<Vec<f64>>,
     /// Agents with rows, in order: index and number of rows. Empty for a table without row labels,
-    /// of which each agent has one row.
+    /// because each agent has one row of it.
     pub(super) rows: Vec<(usize, usize)>,
     /// Rendered labels of all rows, concatenated.
     pub(super) texts: String,
@@ -239,7 +239,7 @@ impl TableCopy {
         }
     }
 
-    /// Returns the bytes of the rows with row labels, with the values that they will have.
+    /// Returns the bytes of the labelled rows, including space for values not yet copied.
     fn row_bytes(&self) -> usize {
         let row = size_of::<u32>() + self.columns.len() * size_of::<f64>();
         self.texts.len() + self.text_lens.len() * row
@@ -292,7 +292,7 @@ impl Batch {
                 #[cfg(test)]
                 visited::count_column();
                 for (agent, start) in starts.iter().enumerate().take(self.agents) {
-                    // An agent can have no rows, at the end of the values.
+                    // If the last agents have no rows, `start + offset` can be past the end.
                     let own = self.values.get(start + offset..start + rows(agent) * width);
                     column.extend(own.unwrap_or_default().iter().step_by(width));
                 }

@@ -176,7 +176,7 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    /// Returns the values of the column by row, for each of its values in a row.
+    /// For each value of the column in a row: its values in all rows.
     fn values(&self) -> &[Vec<f64>] {
         &self.table.columns[self.column.offset..self.column.offset + self.column.width]
     }

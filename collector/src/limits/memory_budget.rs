@@ -1,4 +1,5 @@
-//! Memory limit of all agents together: their connections, rows, catalogs and unfinished frames.
+//! Memory limit of all agents together: their connections, values, labels, rows, catalogs and
+//! incomplete frames.
 //!
 //! Usage is the size of the arrays and records that agents need, counted when they are allocated or
 //! just before. Rounding by the allocator and the base memory of the collector are not counted.

@@ -9,7 +9,7 @@ use fleetgauge_proto::{AgentId, Violation};
 use parking_lot::Mutex;
 
 use super::layout::Layout;
-use super::slab::SlabRow;
+use super::slab::SlabPlace;
 use crate::clock::Millis;
 use crate::peers::handle::ConnectionHandle;
 
@@ -39,24 +39,24 @@ pub struct RegisteredAgent {
     pub(super) host_nonce: [u8; 16],
     pub(super) handle: Arc<ConnectionHandle>,
     pub(super) takeovers: Takeovers,
-    pub(super) series: Mutex<Series>,
+    pub(super) series: Mutex<SeriesStorage>,
 }
 
-/// Where the labels, layout and values of an agent are. They change under one lock, so a copy never
-/// mixes two reports.
+/// Where the labels, layout and values of an agent are stored. They change under one lock, so a
+/// copy never mixes two reports.
 #[derive(Debug)]
-pub(super) enum Series {
+pub(super) enum SeriesStorage {
     /// In a slab, beside those of other agents with the same fixed layout.
-    Shared(SlabRow),
-    /// Of its own, because no other agent has its rows.
-    Own(Box<OwnSeries>),
+    Shared(SlabPlace),
+    /// In its own allocation, because its layout has row labels.
+    Own(Box<SeriesData>),
     /// Nowhere: another connection has taken over the id.
     Gone,
 }
 
 /// The labels, layout and values of an agent.
 #[derive(Debug)]
-pub(super) struct OwnSeries {
+pub(super) struct SeriesData {
     /// Labels as written between the braces of its series, with `agent`.
     pub(super) labels: Box<str>,
     pub(super) layout: Arc<Layout>,
@@ -66,7 +66,7 @@ pub(super) struct OwnSeries {
     pub(super) index: usize,
 }
 
-impl OwnSeries {
+impl SeriesData {
     /// Returns the bytes of the record, labels and values, and of the layout unless it is shared.
     pub(super) fn bytes(&self) -> usize {
         let layout = if self.layout.is_fixed() { 0 } else { self.layout.bytes() };
@@ -74,18 +74,18 @@ impl OwnSeries {
     }
 }
 
-impl Series {
+impl SeriesStorage {
     /// Calls `read` with labels, layout and values; `None` if another connection has taken over the
     /// id.
     pub(super) fn read<T>(&self, read: impl FnOnce(&str, &Arc<Layout>, &[f64]) -> T) -> Option<T> {
         match self {
-            Self::Shared(row) => Some(row.read(read)),
+            Self::Shared(shared) => Some(shared.read(read)),
             Self::Own(own) => Some(read(&own.labels, &own.layout, &own.values)),
             Self::Gone => None,
         }
     }
 
-    pub(super) fn own(&self) -> Option<&OwnSeries> {
+    pub(super) fn own(&self) -> Option<&SeriesData> {
         match self {
             Self::Own(own) => Some(own),
             Self::Shared(_) | Self::Gone => None,
@@ -140,9 +140,9 @@ impl RegisteredAgent {
     /// The first [`Violation`] found. All values are then absent.
     pub fn store(&self, values: &Values<'_>) -> Result<Option<usize>, Violation> {
         match &mut *self.series.lock() {
-            Series::Shared(row) => row.store(values).map(Some),
-            Series::Own(own) => decode(values, &mut own.values, &own.layout).map(Some),
-            Series::Gone => Ok(None),
+            SeriesStorage::Shared(shared) => shared.store(values).map(Some),
+            SeriesStorage::Own(own) => decode(values, &mut own.values, &own.layout).map(Some),
+            SeriesStorage::Gone => Ok(None),
         }
     }
 

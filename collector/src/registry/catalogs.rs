@@ -30,7 +30,7 @@ pub struct CatalogEntry {
     /// Size of the catalog's payload, in bytes.
     bytes: usize,
     /// State of the store that contains this entry.
-    kept: Weak<Mutex<Kept>>,
+    state: Weak<Mutex<StoreState>>,
 }
 
 impl CatalogEntry {
@@ -66,12 +66,12 @@ impl CatalogEntry {
 
 /// Keeps a catalog in the store until this handle is dropped.
 #[derive(Debug)]
-pub struct Pinned(Arc<CatalogEntry>);
+pub struct CatalogPin(Arc<CatalogEntry>);
 
-impl Pinned {
+impl CatalogPin {
     pub(super) fn new(entry: &Arc<CatalogEntry>) -> Self {
-        if let Some(kept) = entry.kept.upgrade() {
-            kept.lock().pin(entry);
+        if let Some(state) = entry.state.upgrade() {
+            state.lock().pin(entry);
         }
         Self(Arc::clone(entry))
     }
@@ -83,16 +83,16 @@ impl Pinned {
     }
 }
 
-impl Clone for Pinned {
+impl Clone for CatalogPin {
     fn clone(&self) -> Self {
         Self::new(&self.0)
     }
 }
 
-impl Drop for Pinned {
+impl Drop for CatalogPin {
     fn drop(&mut self) {
-        if let Some(kept) = self.0.kept.upgrade() {
-            kept.lock().unpin(&self.0);
+        if let Some(state) = self.0.state.upgrade() {
+            state.lock().unpin(&self.0);
         }
     }
 }
@@ -108,7 +108,7 @@ pub struct CatalogLimits {
 
 /// Bytes of a catalog in the map and in `unused`. Both can be half empty after growth.
 pub(super) const RECORD_BYTES: usize =
-    2 * (size_of::<(Fingerprint, KeptCatalog)>() + size_of::<(u64, Fingerprint)>());
+    2 * (size_of::<(Fingerprint, StoredCatalog)>() + size_of::<(u64, Fingerprint)>());
 
 /// The catalogs of all agents.
 #[derive(Debug)]
@@ -117,68 +117,70 @@ pub struct CatalogStore {
     budget: Arc<MemoryBudget>,
     /// Hashes sample names. Its key is random, so that no agent can choose names with equal hashes.
     hasher: DefaultHashBuilder,
-    kept: Arc<Mutex<Kept>>,
+    state: Arc<Mutex<StoreState>>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
-    by_fingerprint: HashMap<Fingerprint, KeptCatalog>,
+struct StoreState {
+    by_fingerprint: HashMap<Fingerprint, StoredCatalog>,
     /// Unpinned catalogs, the least recently used first.
     unused: BTreeMap<u64, Fingerprint>,
+    /// Payload bytes of all catalogs.
     bytes: usize,
-    /// Payload bytes and memory of the unpinned catalogs.
+    /// Payload bytes of the unpinned catalogs.
     unused_bytes: usize,
+    /// Memory of the unpinned catalogs, in bytes.
     unused_memory: usize,
     /// Logical clock: counts insertions, and catalogs that lost their last pin.
     moment: u64,
 }
 
 #[derive(Debug)]
-struct KeptCatalog {
+struct StoredCatalog {
     entry: Arc<CatalogEntry>,
     pins: usize,
     /// Key of the catalog in `unused`, while it has no pins.
     unused_since: u64,
 }
 
-impl Kept {
+impl StoreState {
     fn pin(&mut self, entry: &CatalogEntry) {
-        let Some(kept) = self.by_fingerprint.get_mut(&entry.fingerprint) else { return };
-        if kept.entry.key != entry.key {
+        let Some(stored) = self.by_fingerprint.get_mut(&entry.fingerprint) else { return };
+        if stored.entry.key != entry.key {
             return;
         }
-        if kept.pins == 0 && self.unused.remove(&kept.unused_since).is_some() {
+        if stored.pins == 0 && self.unused.remove(&stored.unused_since).is_some() {
             self.unused_bytes -= entry.bytes;
             self.unused_memory -= entry.measured.memory();
         }
-        kept.pins += 1;
+        stored.pins += 1;
     }
 
     fn unpin(&mut self, entry: &CatalogEntry) {
-        let Some(kept) = self.by_fingerprint.get_mut(&entry.fingerprint) else { return };
-        if kept.entry.key != entry.key {
+        let Some(stored) = self.by_fingerprint.get_mut(&entry.fingerprint) else { return };
+        if stored.entry.key != entry.key {
             return;
         }
-        kept.pins -= 1;
-        if kept.pins == 0 {
+        stored.pins -= 1;
+        if stored.pins == 0 {
             self.moment += 1;
-            kept.unused_since = self.moment;
+            stored.unused_since = self.moment;
             self.unused.insert(self.moment, entry.fingerprint);
             self.unused_bytes += entry.bytes;
             self.unused_memory += entry.measured.memory();
         }
     }
 
-    fn find(&mut self, fingerprint: &Fingerprint) -> Option<Pinned> {
+    fn find(&mut self, fingerprint: &Fingerprint) -> Option<CatalogPin> {
         let entry = Arc::clone(&self.by_fingerprint.get(fingerprint)?.entry);
         self.pin(&entry);
-        Some(Pinned(entry))
+        Some(CatalogPin(entry))
     }
 
     /// Evicts the least recently used catalog; `None` if all are pinned.
-    fn forget_oldest(&mut self) -> Option<Arc<CatalogEntry>> {
+    fn evict_oldest(&mut self) -> Option<Arc<CatalogEntry>> {
         let (_, fingerprint) = self.unused.pop_first()?;
-        let KeptCatalog { entry, .. } = self.by_fingerprint.remove(&fingerprint)?;
+        let StoredCatalog { entry, .. } = self.by_fingerprint.remove(&fingerprint)?;
         self.bytes -= entry.bytes;
         self.unused_bytes -= entry.bytes;
         self.unused_memory -= entry.measured.memory();
@@ -188,17 +190,17 @@ impl Kept {
 
 impl CatalogStore {
     pub(super) fn new(limits: CatalogLimits, budget: Arc<MemoryBudget>) -> Self {
-        Self { limits, budget, hasher: DefaultHashBuilder::default(), kept: Arc::default() }
+        Self { limits, budget, hasher: DefaultHashBuilder::default(), state: Arc::default() }
     }
 
     /// Returns the catalog with this fingerprint.
-    pub fn find(&self, fingerprint: &Fingerprint) -> Option<Pinned> {
-        self.kept.lock().find(fingerprint)
+    pub fn find(&self, fingerprint: &Fingerprint) -> Option<CatalogPin> {
+        self.state.lock().find(fingerprint)
     }
 
     /// Adds a catalog whose payload has `bytes`. Returns the stored one if it exists, even when the
     /// limits are reached. A refused catalog allocates nothing and evicts no other, unless another
-    /// catalog reaches the limits while its plan is built.
+    /// one fills the limits while the refused catalog's plan is built.
     ///
     /// # Errors
     /// For a new catalog: [`Code::CatalogsFull`] if the limits are reached and all catalogs are
@@ -208,7 +210,7 @@ impl CatalogStore {
         fingerprint: Fingerprint,
         catalog: impl Into<MeasuredCatalog>,
         bytes: usize,
-    ) -> Result<Pinned, Code> {
+    ) -> Result<CatalogPin, Code> {
         let measured = catalog.into();
         let memory = measured.memory();
         if let Some(known) = self.take(&fingerprint, bytes, memory)? {
@@ -218,34 +220,34 @@ impl CatalogStore {
         #[expect(clippy::cast_possible_truncation, reason = "a part of the hash is enough")]
         let hash = |name: &str| self.hasher.hash_one(name) as u32;
         let names = SampleNames::new(&measured.catalog().families, hash);
-        let mut kept = self.kept.lock();
+        let mut state = self.state.lock();
         // Another agent can have added the same catalog meanwhile, or reached the limits.
-        if let Some(known) = kept.find(&fingerprint) {
+        if let Some(known) = state.find(&fingerprint) {
             self.budget.give_back(memory);
             return Ok(known);
         }
-        if !self.has_room(&kept, bytes) {
+        if !self.has_room(&state, bytes) {
             self.budget.give_back(memory);
             return Err(Code::CatalogsFull);
         }
         let CatalogLimits { catalogs, bytes: max_bytes } = self.limits;
-        while kept.by_fingerprint.len() >= catalogs || kept.bytes + bytes > max_bytes {
-            self.forget_oldest(&mut kept);
+        while state.by_fingerprint.len() >= catalogs || state.bytes + bytes > max_bytes {
+            self.evict_oldest(&mut state);
         }
-        kept.bytes += bytes;
-        kept.moment += 1;
+        state.bytes += bytes;
+        state.moment += 1;
         let entry = Arc::new(CatalogEntry {
-            key: kept.moment,
+            key: state.moment,
             fingerprint,
             measured,
             plan,
             names,
             bytes,
-            kept: Arc::downgrade(&self.kept),
+            state: Arc::downgrade(&self.state),
         });
-        let slot = KeptCatalog { entry: Arc::clone(&entry), pins: 1, unused_since: 0 };
-        kept.by_fingerprint.insert(fingerprint, slot);
-        Ok(Pinned(entry))
+        let slot = StoredCatalog { entry: Arc::clone(&entry), pins: 1, unused_since: 0 };
+        state.by_fingerprint.insert(fingerprint, slot);
+        Ok(CatalogPin(entry))
     }
 
     /// Takes memory for a catalog, or returns the catalog if it exists. Evicts unpinned catalogs if
@@ -255,20 +257,20 @@ impl CatalogStore {
         fingerprint: &Fingerprint,
         bytes: usize,
         memory: usize,
-    ) -> Result<Option<Pinned>, Code> {
-        let mut kept = self.kept.lock();
+    ) -> Result<Option<CatalogPin>, Code> {
+        let mut state = self.state.lock();
         // Another agent can have added the same catalog since the session looked it up, and reached
         // the limits.
-        if let Some(known) = kept.find(fingerprint) {
+        if let Some(known) = state.find(fingerprint) {
             return Ok(Some(known));
         }
-        if !self.has_room(&kept, bytes) {
+        if !self.has_room(&state, bytes) {
             return Err(Code::CatalogsFull);
         }
-        let others = self.budget.taken().saturating_sub(kept.unused_memory);
+        let others = self.budget.taken().saturating_sub(state.unused_memory);
         let mut enough = others.saturating_add(memory) <= self.budget.limit();
         while enough && !self.budget.take(memory) {
-            enough = self.forget_oldest(&mut kept).is_some();
+            enough = self.evict_oldest(&mut state).is_some();
         }
         if !enough {
             self.budget.refused();
@@ -278,29 +280,29 @@ impl CatalogStore {
     }
 
     /// Whether the limits allow a catalog whose payload has `bytes`, next to the pinned catalogs.
-    fn has_room(&self, kept: &Kept, bytes: usize) -> bool {
-        kept.by_fingerprint.len() - kept.unused.len() < self.limits.catalogs
-            && kept.bytes - kept.unused_bytes + bytes <= self.limits.bytes
+    fn has_room(&self, state: &StoreState, bytes: usize) -> bool {
+        state.by_fingerprint.len() - state.unused.len() < self.limits.catalogs
+            && state.bytes - state.unused_bytes + bytes <= self.limits.bytes
     }
 
     /// Evicts all unpinned catalogs. They are dropped after the lock is released.
-    pub fn forget_unused(&self) {
-        let mut kept = self.kept.lock();
-        let forgotten: Vec<_> = std::iter::from_fn(|| self.forget_oldest(&mut kept)).collect();
-        drop(kept);
-        drop(forgotten);
+    pub fn evict_unused(&self) {
+        let mut state = self.state.lock();
+        let evicted: Vec<_> = std::iter::from_fn(|| self.evict_oldest(&mut state)).collect();
+        drop(state);
+        drop(evicted);
     }
 
     /// Evicts the least recently used catalog; `None` if all are pinned.
-    fn forget_oldest(&self, kept: &mut Kept) -> Option<Arc<CatalogEntry>> {
-        let forgotten = kept.forget_oldest()?;
-        self.budget.give_back(forgotten.measured.memory());
-        Some(forgotten)
+    fn evict_oldest(&self, state: &mut StoreState) -> Option<Arc<CatalogEntry>> {
+        let evicted = state.evict_oldest()?;
+        self.budget.give_back(evicted.measured.memory());
+        Some(evicted)
     }
 
     /// Returns the number of catalogs.
     pub fn len(&self) -> usize {
-        self.kept.lock().by_fingerprint.len()
+        self.state.lock().by_fingerprint.len()
     }
 
     /// Whether there are no catalogs.

@@ -9,7 +9,7 @@ use fleetgauge_proto::report::TableShape;
 use parking_lot::Mutex;
 
 use super::IDLE_SLOTS;
-use super::catalogs::{CatalogEntry, Pinned};
+use super::catalogs::{CatalogEntry, CatalogPin};
 use super::measured_catalog::MeasuredCatalog;
 use super::row_store::SharedRows;
 use crate::exposition::label_bytes;
@@ -28,7 +28,7 @@ pub struct Layout {
 /// A catalog of an agent, with the rows of its tables.
 #[derive(Debug, Clone)]
 pub(super) struct Section {
-    catalog: Pinned,
+    catalog: CatalogPin,
     /// Rows of the tables with row labels, in the order of these tables; empty while none of them
     /// has rows, so that a Hello that names a catalog of many tables takes no memory for them.
     rows: Box<[SharedRows]>,
@@ -255,7 +255,7 @@ fn bytes(slots: usize, rows: usize) -> usize {
 impl Section {
     /// Creates the section of a catalog whose tables with row labels have no rows. Takes constant
     /// time and memory.
-    pub(super) fn new(catalog: Pinned) -> Self {
+    pub(super) fn new(catalog: CatalogPin) -> Self {
         let cells = catalog.entry().measured().cells_without_rows;
         Self { catalog, rows: Box::default(), cells }
     }

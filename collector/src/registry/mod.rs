@@ -32,15 +32,15 @@ use crate::limits::memory_budget::MemoryBudget;
 use crate::peers::handle::{ConnectionHandle, Signal};
 
 pub use agent::{PendingAgent, RegisteredAgent};
-pub use catalogs::{CatalogEntry, CatalogLimits, CatalogStore, Pinned};
-pub use families::{GaugeFamily, Pins};
+pub use catalogs::{CatalogEntry, CatalogLimits, CatalogPin, CatalogStore};
+pub use families::{ConfiguredKinds, GaugeFamily};
 pub use fleet_shard::FleetShard;
 pub use layout::{Layout, PlacedTable};
 pub use measured_catalog::MeasuredCatalog;
-pub use pending_values::{NotChanged, PendingValues};
+pub use pending_values::{ChangeError, PendingValues};
 pub(crate) use slab::BlockView;
 
-use agent::{ById, OwnSeries, Series, Takeovers};
+use agent::{ById, SeriesData, SeriesStorage, Takeovers};
 use families::Families;
 use layout::LayoutStore;
 use row_store::RowStore;
@@ -92,14 +92,18 @@ pub struct Registry {
 impl Registry {
     /// Creates an empty registry.
     #[must_use]
-    pub fn new(limits: CatalogLimits, pins: Pins, budget: Arc<MemoryBudget>) -> Self {
+    pub fn new(
+        limits: CatalogLimits,
+        configured_kinds: ConfiguredKinds,
+        budget: Arc<MemoryBudget>,
+    ) -> Self {
         Self {
             agents: DashMap::new(),
             stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
             catalogs: CatalogStore::new(limits, Arc::clone(&budget)),
             rows: RowStore::new(Arc::clone(&budget)),
             layouts: LayoutStore::default(),
-            families: Mutex::new(Families::new(pins)),
+            families: Mutex::new(Families::new(configured_kinds)),
             totals: Totals::default(),
             budget,
         }
@@ -198,7 +202,7 @@ impl Registry {
         let PendingAgent { id, host_nonce, labels, handle } = pending;
         let (layout, values, mut charge) = values.into_parts(&self.budget);
         let layout = self.layouts.share(layout);
-        let series = OwnSeries { labels: labels.clone(), layout, values, index: 0 };
+        let series = SeriesData { labels: labels.clone(), layout, values, index: 0 };
         let own_bytes = RegisteredAgent::bytes(id);
         self.take_by(|| charge.resize(series.bytes() + own_bytes))?;
         let mut stripe = self.stripe(id).lock();
@@ -224,7 +228,7 @@ impl Registry {
             host_nonce: *host_nonce,
             handle: Arc::clone(handle),
             takeovers,
-            series: Mutex::new(Series::Gone),
+            series: Mutex::new(SeriesStorage::Gone),
         });
         self.totals.add(&series.layout);
         let bytes = stripe.insert(&agent, &mut agent.series.lock(), series);
@@ -255,7 +259,7 @@ impl Registry {
     ) -> Result<Option<Vec<Box<str>>>, Code> {
         let Some(labels) = agent.labels() else { return Ok(None) };
         let (layout, values, mut charge) = pending.into_parts(&self.budget);
-        let series = OwnSeries { labels, layout: self.layouts.share(layout), values, index: 0 };
+        let series = SeriesData { labels, layout: self.layouts.share(layout), values, index: 0 };
         self.take_by(|| charge.resize(series.bytes()))?;
         // A snapshot must not see the new catalogs before the previous ones have freed their names.
         let mut stripe = self.stripe(&agent.id).lock();
@@ -331,7 +335,7 @@ impl Registry {
         if take() {
             return Ok(());
         }
-        self.catalogs.forget_unused();
+        self.catalogs.evict_unused();
         if take() {
             return Ok(());
         }

@@ -8,7 +8,7 @@ use fleetgauge_proto::report::{ABSENT, Values};
 use fleetgauge_proto::rows::{RowEdit, TableRows};
 use fleetgauge_proto::{Code, Limits, Violation};
 
-use super::catalogs::Pinned;
+use super::catalogs::CatalogPin;
 use super::layout::{LabelledTable, Layout, Section};
 use super::sample_names::common_name;
 use super::{RegisteredAgent, Registry};
@@ -27,9 +27,9 @@ pub struct PendingValues {
     charge: Option<Reservation>,
 }
 
-/// Why pending values are not changed.
+/// Why a change to pending values failed. Drop the values then: they may be partly changed.
 #[derive(Debug, thiserror::Error)]
-pub enum NotChanged {
+pub enum ChangeError {
     /// The frame is invalid.
     #[error(transparent)]
     Violation(#[from] Violation),
@@ -51,7 +51,7 @@ impl PendingValues {
         &self.layout
     }
 
-    /// Returns layout, values, and the memory taken for both.
+    /// Returns the layout, the values, and the reservation of memory for both.
     pub(super) fn into_parts(
         self,
         budget: &Arc<MemoryBudget>,
@@ -60,7 +60,7 @@ impl PendingValues {
         (self.layout, self.values.into(), charge)
     }
 
-    /// Returns the number of rows that changes add and remove; they ascend by slot and table. Each
+    /// Counts the rows that `changes` add and remove. `changes` must ascend by slot and table. Each
     /// label value for an unknown table counts as a row.
     #[must_use]
     pub fn changed_rows(&self, changes: &[RowChange<'_>]) -> usize {
@@ -75,9 +75,8 @@ impl PendingValues {
         changes.iter().map(changed).sum()
     }
 
-    /// Checks that the catalogs fit together: their size, and that no two have a sample name in
-    /// common. Takes time in proportion to the names of the catalogs that were set after the last
-    /// check.
+    /// Checks the total size of the catalogs, and that no two reserve the same sample name. Takes
+    /// time in proportion to the names of the catalogs that were set after the last check.
     ///
     /// # Errors
     /// The first [`Violation`] found.
@@ -135,7 +134,7 @@ struct EditedTable<'a> {
 }
 
 impl EditedTable<'_> {
-    /// Appends the values of the changed rows. Returns the end of the values before.
+    /// Appends the table's values after the change. Returns the index after its previous values.
     fn move_values(&self, before: &[f64], values: &mut Vec<f64>) -> usize {
         let LabelledTable { table, rows, start, .. } = &self.before;
         let before = &before[*start..];
@@ -245,7 +244,7 @@ impl Registry {
         &self,
         pending: &mut PendingValues,
         slot: usize,
-        catalog: Pinned,
+        catalog: CatalogPin,
     ) -> Result<(), Code> {
         let PendingValues { layout, values, unchecked, charge } = pending;
         let section = Section::new(catalog);
@@ -266,13 +265,13 @@ impl Registry {
     /// together.
     ///
     /// # Errors
-    /// [`NotChanged`]; layout and values are then unchanged.
+    /// [`ChangeError`]
     pub fn change_rows(
         &self,
         pending: &mut PendingValues,
         changes: &[RowChange<'_>],
         limits: &Limits,
-    ) -> Result<(), NotChanged> {
+    ) -> Result<(), ChangeError> {
         let PendingValues { layout, values, charge, .. } = pending;
         let edited = edit(layout, changes)?;
         let cells = check_size(layout, &edited, limits)?;
@@ -283,35 +282,35 @@ impl Registry {
             edited.iter().filter(|edited| has_rows(edited)).map(|edited| edited.before.slot);
         let slots = slots.fold(0_u16, |slots, slot| slots | 1 << slot);
         let bytes = layout.bytes_with_rows(|slot| slots >> slot & 1 == 1);
-        self.charge(charge, bytes, cells).map_err(NotChanged::Full)?;
+        self.charge(charge, bytes, cells).map_err(ChangeError::Full)?;
         let moved = if is_absent { Vec::new() } else { moved_values(values, &edited, cells) };
         let stored = edited.into_iter().map(|edited| {
             let LabelledTable { slot, rows_index, .. } = edited.before;
             let rows = self.rows.intern(edited.rows, |bytes| self.take(bytes))?;
             Ok((slot, rows_index, rows))
         });
-        let stored = stored.collect::<Result<_, _>>().map_err(NotChanged::Full)?;
+        let stored = stored.collect::<Result<_, _>>().map_err(ChangeError::Full)?;
         layout.set_rows(stored);
         *values = moved;
-        self.charge(charge, layout.bytes(), values.len()).map_err(NotChanged::Full)
+        self.charge(charge, layout.bytes(), values.len()).map_err(ChangeError::Full)
     }
 
     /// Writes the values of a report into pending values.
     ///
     /// # Errors
-    /// [`NotChanged`]
+    /// [`ChangeError`]
     pub fn apply(
         &self,
         pending: &mut PendingValues,
         values: &Values<'_>,
-    ) -> Result<(), NotChanged> {
+    ) -> Result<(), ChangeError> {
         let (layout, cells) = (pending.layout.bytes(), pending.layout.cells());
         values.check_count(cells)?;
-        self.charge(&mut pending.charge, layout, cells).map_err(NotChanged::Full)?;
+        self.charge(&mut pending.charge, layout, cells).map_err(ChangeError::Full)?;
         Ok(pending.apply(values)?)
     }
 
-    /// Changes the memory that is taken for this many bytes of a layout, and values.
+    /// Resizes the reservation to the bytes of a layout and a number of values.
     fn charge(
         &self,
         charge: &mut Option<Reservation>,

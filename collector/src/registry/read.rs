@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fleetgauge_proto::AgentId;
 use parking_lot::MutexGuard;
 
-use super::agent::{OwnSeries, Series};
+use super::agent::{SeriesData, SeriesStorage};
 use super::slab::BlockView;
 use super::{CatalogEntry, FleetShard, GaugeFamily, Layout, RegisteredAgent, Registry, STRIPES};
 use crate::exposition::{FamilyHead, Group, PageFamily, Snapshot, agent_of};
@@ -116,8 +116,7 @@ impl Registry {
     }
 }
 
-/// Agents that are copied together, so that the processor waits for their memory at once instead of
-/// one after the other.
+/// Number of agents copied together, so that their cache misses overlap.
 const BATCH: usize = 8;
 
 /// Copies of agents, by catalog.
@@ -139,20 +138,20 @@ impl Groups {
         is_wanted: impl Fn(&str) -> bool,
         expected: impl Fn(&CatalogEntry) -> usize,
     ) {
-        // Loads the records, then what they point to, and only then uses it.
-        let locked: [Option<MutexGuard<'_, Series>>; BATCH] = std::array::from_fn(|index| {
+        // Touch all records and then all their data before use, so that the cache misses overlap.
+        let locked: [Option<MutexGuard<'_, SeriesStorage>>; BATCH] = std::array::from_fn(|index| {
             let agent = batch.get(index).filter(|agent| is_wanted(agent.id.as_str()));
             agent.map(|agent| agent.series.lock())
         });
-        let own: [Option<&OwnSeries>; BATCH] =
-            std::array::from_fn(|index| locked[index].as_deref().and_then(Series::own));
-        let first = |own: &OwnSeries| {
+        let own: [Option<&SeriesData>; BATCH] =
+            std::array::from_fn(|index| locked[index].as_deref().and_then(SeriesStorage::own));
+        let first = |own: &SeriesData| {
             let label = own.labels.as_bytes().first().copied().map_or(0, u64::from);
             own.values.first().map_or(0, |value| value.to_bits()).wrapping_add(label)
         };
         let touched = own.iter().flatten().map(|own| first(own)).fold(0, u64::wrapping_add);
         std::hint::black_box(touched);
-        for OwnSeries { labels, layout, values, .. } in own.into_iter().flatten() {
+        for SeriesData { labels, layout, values, .. } in own.into_iter().flatten() {
             self.push(labels, layout, values, &expected);
         }
     }

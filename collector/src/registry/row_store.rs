@@ -1,4 +1,4 @@
-//! The row store: equal rows of tables are stored once, however many agents have them.
+//! The row store: tables with equal row sets share one copy.
 //!
 //! The CPUs of a fleet, or the names of its disks, are the same on many hosts.
 
@@ -14,7 +14,7 @@ use super::IDLE_SLOTS;
 use crate::limits::memory_budget::MemoryBudget;
 
 /// Number of locks.
-const SHARDS: usize = 16;
+const LOCKS: usize = 16;
 /// Bytes of stored rows without their texts: the record, its reference counts, its table entry.
 const RECORD_BYTES: usize = size_of::<Record>() + 2 * size_of::<usize>() + 16;
 
@@ -26,7 +26,7 @@ pub(super) struct RowStore(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    shards: [Mutex<Shard>; SHARDS],
+    shards: [Mutex<Shard>; LOCKS],
     hasher: DefaultHashBuilder,
     budget: Arc<MemoryBudget>,
 }
@@ -87,7 +87,7 @@ impl RowStore {
     pub(super) fn shrink(&self) {
         for shard in &self.0.shards {
             let mut shard = shard.lock();
-            if shard.capacity() > IDLE_SLOTS / SHARDS + 8 * shard.len() {
+            if shard.capacity() > IDLE_SLOTS / LOCKS + 8 * shard.len() {
                 shard.shrink_to_fit(|record| record.hash);
             }
         }
@@ -99,7 +99,7 @@ impl RowStore {
         self.0.shards.iter().map(|shard| shard.lock().capacity()).sum()
     }
 
-    /// Returns the number of different rows of tables.
+    /// Returns the number of distinct row sets.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.0.shards.iter().map(|shard| shard.lock().len()).sum()
@@ -108,7 +108,7 @@ impl RowStore {
 
 impl Shared {
     fn shard(&self, hash: u64) -> &Mutex<Shard> {
-        &self.shards[usize::try_from(hash >> 32).unwrap_or(0) % SHARDS]
+        &self.shards[usize::try_from(hash >> 32).unwrap_or(0) % LOCKS]
     }
 }
 
@@ -138,8 +138,8 @@ impl Drop for SharedRows {
         let Some(own) = self.0.take() else { return };
         let store = Arc::clone(&own.store);
         let mut shard = store.shard(own.hash).lock();
-        // The count rises only through a reference, and falls only under the lock: two are this one
-        // and that of the table.
+        // New references are cloned from existing ones or made under the lock. A count of two means
+        // that only `own` and the hash table hold the record.
         if Arc::strong_count(&own) == 2
             && let Ok(entry) = shard.find_entry(own.hash, |other| Arc::ptr_eq(other, &own))
         {

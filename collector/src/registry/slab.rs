@@ -13,7 +13,7 @@ use fleetgauge_proto::Violation;
 use fleetgauge_proto::report::Values;
 use parking_lot::Mutex;
 
-use super::agent::{OwnSeries, decode};
+use super::agent::{SeriesData, decode};
 use super::layout::Layout;
 
 /// Target size of the values in a block, in bytes: 85 agents with six values, copied in a fraction
@@ -25,8 +25,9 @@ const BLOCK_LABEL_BYTES: usize = 16 * 1024;
 /// eighth is unused while agents connect.
 const GROWTH: usize = 8;
 
-/// Bytes of a slab without its layout and blocks, and of a block without its agents.
+/// Bytes of a slab without its layout and blocks.
 const SLAB_BYTES: usize = size_of::<Slab>() + 128;
+/// Bytes of a block without its agents.
 const BLOCK_RECORD_BYTES: usize = size_of::<Block>() + 32;
 
 /// The agents of one layout in a stripe.
@@ -68,9 +69,9 @@ struct Agents {
 
 /// The place of an agent in a slab.
 #[derive(Debug)]
-pub(super) struct SlabRow {
+pub(super) struct SlabPlace {
     block: Arc<Block>,
-    row: u32,
+    index: u32,
 }
 
 /// A view of a locked block.
@@ -94,15 +95,15 @@ impl<'a> BlockView<'a> {
     pub(super) fn agents(self) -> impl Iterator<Item = (&'a str, &'a [f64])> {
         let mut rest = self.labels;
         let places = self.label_lens.iter().enumerate().filter(|(_, len)| **len > 0);
-        places.map(move |(row, len)| {
+        places.map(move |(index, len)| {
             let (own, after) = rest.split_at(*len as usize);
             rest = after;
-            (own, &self.values[row * self.width..][..self.width])
+            (own, &self.values[index * self.width..][..self.width])
         })
     }
 }
 
-impl SlabRow {
+impl SlabPlace {
     /// Stores the values of a report. Returns their number.
     pub(super) fn store(&self, values: &Values<'_>) -> Result<usize, Violation> {
         let Block { layout, width, agents, .. } = &*self.block;
@@ -123,7 +124,7 @@ impl SlabRow {
     }
 
     fn index(&self) -> usize {
-        self.row as usize
+        self.index as usize
     }
 }
 
@@ -151,7 +152,7 @@ impl Slab {
     }
 
     /// Adds an agent.
-    pub(super) fn insert(&mut self, series: &OwnSeries) -> SlabRow {
+    pub(super) fn insert(&mut self, series: &SeriesData) -> SlabPlace {
         let index = self.open.first().copied().unwrap_or(self.blocks.len());
         if index == self.blocks.len() {
             self.blocks.push(None);
@@ -164,7 +165,7 @@ impl Slab {
         });
         let mut agents = block.agents.lock();
         self.bytes -= agents.bytes();
-        let row = agents.insert(&series.labels, &series.values, self.agents_per_block);
+        let place = agents.insert(&series.labels, &series.values, self.agents_per_block);
         self.bytes += agents.bytes();
         self.agents += 1;
         let is_full = agents.label_lens.len() == self.agents_per_block && agents.vacant == 0;
@@ -173,11 +174,11 @@ impl Slab {
         }
         drop(agents);
         // A block has few agents.
-        SlabRow { block: Arc::clone(block), row: u32::try_from(row).unwrap_or(0) }
+        SlabPlace { block: Arc::clone(block), index: u32::try_from(place).unwrap_or(0) }
     }
 
     /// Removes an agent.
-    pub(super) fn remove(&mut self, place: &SlabRow) {
+    pub(super) fn remove(&mut self, place: &SlabPlace) {
         let index = place.block.index;
         let mut agents = place.block.agents.lock();
         self.agents -= 1;
@@ -227,7 +228,7 @@ impl Slab {
 impl Agents {
     /// Adds an agent and returns its index. `max` is the maximum number of agents.
     fn insert(&mut self, labels: &str, values: &[f64], max: usize) -> usize {
-        let row = if self.vacant == 0 {
+        let index = if self.vacant == 0 {
             reserve(&mut self.label_lens, 1, max);
             reserve(&mut self.values, values.len(), max * values.len());
             self.label_lens.push(0);
@@ -236,24 +237,24 @@ impl Agents {
         } else {
             self.vacant -= 1;
             let vacant = self.label_lens.iter().position(|len| *len == 0);
-            let row = vacant.unwrap_or_default();
-            self.values[row * values.len()..][..values.len()].copy_from_slice(values);
-            row
+            let index = vacant.unwrap_or_default();
+            self.values[index * values.len()..][..values.len()].copy_from_slice(values);
+            index
         };
-        let at = self.labels_at(row);
+        let at = self.labels_at(index);
         if self.labels.capacity() - self.labels.len() < labels.len() {
             self.labels.reserve_exact(labels.len().max(self.labels.len() / GROWTH));
         }
         self.labels.insert_str(at, labels);
-        self.label_lens[row] = u32::try_from(labels.len()).unwrap_or(u32::MAX);
-        row
+        self.label_lens[index] = u32::try_from(labels.len()).unwrap_or(u32::MAX);
+        index
     }
 
-    fn remove(&mut self, row: usize, width: usize) {
-        let at = self.labels_at(row);
-        let bytes = self.label_lens[row] as usize;
+    fn remove(&mut self, index: usize, width: usize) {
+        let at = self.labels_at(index);
+        let bytes = self.label_lens[index] as usize;
         self.labels.replace_range(at..at + bytes, "");
-        self.label_lens[row] = 0;
+        self.label_lens[index] = 0;
         self.vacant += 1;
         while self.label_lens.pop_if(|len| *len == 0).is_some() {
             self.vacant -= 1;
@@ -276,12 +277,12 @@ impl Agents {
             + self.labels.capacity()
     }
 
-    fn labels_at(&self, row: usize) -> usize {
-        self.label_lens[..row].iter().map(|len| *len as usize).sum()
+    fn labels_at(&self, index: usize) -> usize {
+        self.label_lens[..index].iter().map(|len| *len as usize).sum()
     }
 
-    fn labels_of(&self, row: usize) -> &str {
-        &self.labels[self.labels_at(row)..][..self.label_lens[row] as usize]
+    fn labels_of(&self, index: usize) -> &str {
+        &self.labels[self.labels_at(index)..][..self.label_lens[index] as usize]
     }
 }
 

@@ -1,9 +1,9 @@
-//! Stripes: the agents whose ids have the same hash, and where their series are.
+//! Stripes: partitions of the agents by hash of their id, and where their series are stored.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::agent::{OwnSeries, Series};
+use super::agent::{SeriesData, SeriesStorage};
 use super::layout::Layout;
 use super::slab::{BlockView, Slab};
 use super::{IDLE_SLOTS, RegisteredAgent, STRIPES};
@@ -11,7 +11,7 @@ use super::{IDLE_SLOTS, RegisteredAgent, STRIPES};
 /// The agents of a stripe, in any order.
 #[derive(Debug, Default)]
 pub(super) struct Stripe {
-    /// Agents with series of their own.
+    /// Agents whose layouts have row labels.
     own: Vec<Arc<RegisteredAgent>>,
     /// The other agents, by address of their shared layout.
     slabs: HashMap<usize, Slab>,
@@ -22,44 +22,44 @@ impl Stripe {
     pub(super) fn insert(
         &mut self,
         agent: &Arc<RegisteredAgent>,
-        place: &mut Series,
-        series: OwnSeries,
+        place: &mut SeriesStorage,
+        series: SeriesData,
     ) -> usize {
         if !series.layout.is_fixed() {
             let (index, bytes) = (self.own.len(), series.bytes());
             self.own.push(Arc::clone(agent));
-            *place = Series::Own(Box::new(OwnSeries { index, ..series }));
+            *place = SeriesStorage::Own(Box::new(SeriesData { index, ..series }));
             return bytes;
         }
         let key = key(&series.layout);
         let before = self.slabs.get(&key).map_or(0, Slab::bytes);
         let slab = self.slabs.entry(key).or_insert_with(|| Slab::new(&series.layout));
-        *place = Series::Shared(slab.insert(&series));
+        *place = SeriesStorage::Shared(slab.insert(&series));
         slab.bytes() - before
     }
 
     /// Removes the series of an agent. Returns them, and the memory that becomes free, in bytes;
     /// `None` if the agent has none.
-    pub(super) fn remove(&mut self, place: &mut Series) -> Option<(OwnSeries, usize)> {
-        match std::mem::replace(place, Series::Gone) {
-            Series::Gone => None,
-            Series::Own(own) => {
+    pub(super) fn remove(&mut self, place: &mut SeriesStorage) -> Option<(SeriesData, usize)> {
+        match std::mem::replace(place, SeriesStorage::Gone) {
+            SeriesStorage::Gone => None,
+            SeriesStorage::Own(own) => {
                 self.remove_own(own.index);
                 let bytes = own.bytes();
                 Some((*own, bytes))
             }
-            Series::Shared(row) => {
-                let series = row.read(|labels, layout, values| OwnSeries {
+            SeriesStorage::Shared(shared) => {
+                let series = shared.read(|labels, layout, values| SeriesData {
                     labels: labels.into(),
                     layout: Arc::clone(layout),
                     values: values.into(),
                     index: 0,
                 });
-                let slab = self.slabs.get_mut(&key(row.layout()))?;
+                let slab = self.slabs.get_mut(&key(shared.layout()))?;
                 let before = slab.bytes();
-                slab.remove(&row);
+                slab.remove(&shared);
                 if slab.is_empty() {
-                    self.slabs.remove(&key(row.layout()));
+                    self.slabs.remove(&key(shared.layout()));
                     return Some((series, before));
                 }
                 Some((series, before - slab.bytes()))
@@ -70,9 +70,9 @@ impl Stripe {
     /// Removes an agent with series of its own. The last one takes its place.
     fn remove_own(&mut self, index: usize) {
         self.own.swap_remove(index);
-        // Only a holder of the stripe's lock waits for two agents.
+        // No deadlock: an agent's lock is taken while another is held only under the stripe's lock.
         if let Some(moved) = self.own.get(index)
-            && let Series::Own(own) = &mut *moved.series.lock()
+            && let SeriesStorage::Own(own) = &mut *moved.series.lock()
         {
             own.index = index;
         }
@@ -115,7 +115,8 @@ impl Stripe {
     }
 }
 
-/// Returns the key of a slab, which holds the layout, so that its address stays its own.
+/// Returns the key of a layout's slab: the layout's address. It stays unique, because the slab
+/// keeps the layout alive.
 fn key(layout: &Arc<Layout>) -> usize {
     Arc::as_ptr(layout).addr()
 }

@@ -221,7 +221,7 @@ fn registry() -> crate::registry::Registry {
     let limits = crate::registry::CatalogLimits { catalogs: 1, bytes: 1 << 20 };
     crate::registry::Registry::new(
         limits,
-        crate::registry::Pins::new(),
+        crate::registry::ConfiguredKinds::new(),
         std::sync::Arc::new(crate::limits::memory_budget::MemoryBudget::new(usize::MAX)),
     )
 }

@@ -38,7 +38,7 @@ fn fleet(collector: &CollectorState) -> Vec<MetricSample> {
         agents("fleetgauge_agents_connected", collector),
         Gauge(
             "fleetgauge_series",
-            "Series of connected agents, absent ones included.",
+            "Series of connected agents, absent ones included; a histogram counts as one.",
             registry.series_count() as f64,
         ),
         Gauge(
@@ -58,7 +58,8 @@ fn fleet(collector: &CollectorState) -> Vec<MetricSample> {
         ),
         Gauge(
             "fleetgauge_memory_bytes",
-            "Memory charged to agents: connections, rows, catalogs and incomplete frames.",
+            "Memory charged to agents: connections, values, labels, rows, catalogs and incomplete \
+             frames.",
             budget.taken() as f64,
         ),
         Gauge(

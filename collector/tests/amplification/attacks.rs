@@ -17,8 +17,8 @@ fn quoted<'a>(names: &'a [String], quotes: &'a str) -> Vec<Label<'a>> {
     names.iter().map(|name| Label { name, value: quotes }).collect()
 }
 
-/// Catalogs of 544 kB each, 4.9 MB in total: histograms whose plan once repeated the labels for each
-/// bound.
+/// Catalogs of 544 kB each, 4.9 MB in total: histograms. An earlier plan stored the labels for
+/// every bound.
 fn histograms_of_long_labels(agent: usize) -> Vec<Vec<u8>> {
     let quotes = "\"".repeat(1_024);
     let names = names(31);

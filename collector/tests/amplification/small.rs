@@ -7,15 +7,15 @@ use fleetgauge_proto::{Code, Fingerprint, Message};
 
 use crate::measure::{Rig, encode, frame, hello, hello_of, report};
 use crate::worst::{
-    ALL_VALUES, GAUGE, Most, SUMMARY, Table, catalog, column, family, label, names,
+    ALL_VALUES, GAUGE, MaxCost, SUMMARY, Table, catalog, column, family, label, names,
 };
 
 /// The hashes of all catalogs' names are merged: 64,000 at most.
-const ALL_NAMES: Most = Most { cpu: Duration::from_millis(4), memory: 1 << 20 };
+const ALL_NAMES: MaxCost = MaxCost { cpu: Duration::from_millis(4), memory: 1 << 20 };
 /// All tables of an agent are visited: 50,000 at most.
-const ALL_TABLES: Most = Most { cpu: Duration::from_millis(4), memory: 64 << 10 };
+const ALL_TABLES: MaxCost = MaxCost { cpu: Duration::from_millis(4), memory: 64 << 10 };
 /// Nothing is visited or copied.
-const NOTHING: Most = Most { cpu: Duration::from_micros(500), memory: 64 << 10 };
+const NOTHING: MaxCost = MaxCost { cpu: Duration::from_micros(500), memory: 64 << 10 };
 
 /// Frames of an agent of 16 catalogs of 1,000 families.
 pub(crate) fn frames(table: &mut Table) {

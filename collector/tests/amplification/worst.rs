@@ -25,23 +25,25 @@ pub(crate) struct Bounds {
 
 pub(crate) const USUAL: Bounds = Bounds { memory: 64.0, page: 100.0 };
 /// A family that no other catalog declares takes memory on the shared pages: its names and two sets
-/// of metadata lines, 1,800 bytes for a declaration of 13. A catalog has at most 1,000 families.
+/// of metadata lines, 1,800 bytes for a declaration of 13 bytes. A catalog has at most 1,000
+/// families.
 const FAMILIES: Bounds = Bounds { memory: 192.0, ..USUAL };
 /// Bounds for histograms with long labels. A page repeats the escaped labels on the line of each of
 /// the 256 bounds. `max_page_size_per_agent` limits the page size.
 const LINES: Bounds = Bounds { page: 1_024.0, ..USUAL };
 
-/// A value of half a byte has a line with the name and all labels of its series.
+/// A value can take half a byte in a report, but its line has the name and all labels.
 /// `max_page_size_per_agent` limits the bytes.
 pub(crate) const WIDE: Bounds = Bounds { page: 1_024.0, ..USUAL };
 
 /// Labels of a Hello, on each line of a known catalog. `max_page_size_per_agent` limits the bytes.
 const PAGE: Bounds = Bounds { page: 5_000.0, memory: 64.0 };
 
-/// Maximum cost of one small frame that concerns what was sent before, by this agent or by another.
+/// Maximum cost of a small frame that makes the collector process state from earlier frames, of
+/// this agent or of another.
 /// The rate of frames is limited, so these are not costs for each byte.
 #[derive(Clone, Copy)]
-pub(crate) struct Most {
+pub(crate) struct MaxCost {
     /// CPU time of a release build.
     pub(crate) cpu: Duration,
     /// Bytes of memory.
@@ -49,9 +51,9 @@ pub(crate) struct Most {
 }
 
 /// All values of an agent are copied: 800 kB at most.
-pub(crate) const ALL_VALUES: Most = Most { cpu: Duration::from_millis(2), memory: 1 << 20 };
+pub(crate) const ALL_VALUES: MaxCost = MaxCost { cpu: Duration::from_millis(2), memory: 1 << 20 };
 /// All rows and values of an agent are copied: 40,000 rows of short labels.
-pub(crate) const ALL_ROWS: Most = Most { cpu: Duration::from_millis(5), memory: 2 << 20 };
+pub(crate) const ALL_ROWS: MaxCost = MaxCost { cpu: Duration::from_millis(5), memory: 2 << 20 };
 
 /// Repetitions of a short input, because a single one is measured with cold caches.
 const SESSIONS: usize = 200;
@@ -118,7 +120,7 @@ impl Table {
     }
 
     /// Adds a row of a small frame, and checks its cost.
-    pub(crate) fn small(&mut self, what: &str, cost: Cost, most: Most) {
+    pub(crate) fn small(&mut self, what: &str, cost: Cost, most: MaxCost) {
         Self::print(what, cost);
         if cost.cpu > at_most(most.cpu) || cost.peak.max(cost.kept) > most.memory {
             self.0.push(format!("{what}: {cost:?}"));

@@ -119,7 +119,7 @@ fn different_help_is_no_conflict() {
 #[test]
 fn kinds_set_by_the_operator_take_precedence() {
     let mut config = config();
-    config.pins.insert("load".to_owned(), FamilyKind::Counter);
+    config.configured_kinds.insert("load".to_owned(), FamilyKind::Counter);
     let collector = Collector::with(config);
     let gauge = Agent::join(collector.agents, &identity("gauge"), &of_kind("load", GAUGE), &[1.0]);
     assert!(!collector.page().shows("gauge"));
@@ -156,7 +156,7 @@ fn names_of_built_in_families_are_reserved() {
     });
     // The operator's setting takes precedence.
     let mut config = config();
-    config.pins.insert("host_memory_total_bytes".to_owned(), FamilyKind::Counter);
+    config.configured_kinds.insert("host_memory_total_bytes".to_owned(), FamilyKind::Counter);
     let collector = Collector::with(config);
     let frame = of_kind("host_memory_total_bytes", COUNTER);
     let counter = Agent::join(collector.agents, &identity("counter"), &frame, &[1.0]);

@@ -97,8 +97,8 @@ impl Replay {
 }
 
 impl Connection {
-    /// Receives a frame, and compares all but its texts, its times, and what the collector's history
-    /// decides.
+    /// Receives a frame and compares it, except for texts, times and values that depend on earlier
+    /// sessions.
     fn expect(&mut self, kind: &str, fields: &Value) {
         let (header, payload) = self.agent.receive_frame().unwrap();
         assert_eq!(header.kind.to_string(), kind);

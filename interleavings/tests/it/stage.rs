@@ -7,8 +7,8 @@ use fleetgauge_interleavings::exposition::{Format, Snapshot, render};
 use fleetgauge_interleavings::limits::memory_budget::MemoryBudget;
 use fleetgauge_interleavings::peers::handle::ConnectionHandle;
 use fleetgauge_interleavings::registry::{
-    CatalogLimits, Entered, FleetShard, Layout, PendingAgent, PendingValues, Pinned, Pins,
-    RegisteredAgent, Registry,
+    CatalogLimits, CatalogPin, ConfiguredKinds, Entered, FleetShard, Layout, PendingAgent,
+    PendingValues, RegisteredAgent, Registry,
 };
 use fleetgauge_proto::message::{Catalog as Declared, Column, Family, RowChange, Table};
 use fleetgauge_proto::report::EncodedValues;
@@ -33,7 +33,7 @@ const MINUTE: u64 = 60_000;
 
 pub(crate) struct Stage {
     registry: Registry,
-    catalogs: Vec<Pinned>,
+    catalogs: Vec<CatalogPin>,
     history: History,
     /// The registered agent of each session.
     agents: Mutex<HashMap<(String, u64), Arc<RegisteredAgent>>>,
@@ -47,7 +47,8 @@ impl Stage {
     pub(crate) fn new() -> Self {
         assert_eq!(fnv1a(IDS[0]) % STRIPES, fnv1a(IDS[1]) % STRIPES);
         let limits = CatalogLimits { catalogs: 10, bytes: 1 << 20 };
-        let registry = Registry::new(limits, Pins::new(), Arc::new(MemoryBudget::new(1 << 20)));
+        let registry =
+            Registry::new(limits, ConfiguredKinds::new(), Arc::new(MemoryBudget::new(1 << 20)));
         let catalogs = CATALOGS.iter().map(|families| pin(&registry, families)).collect();
         let empty = registry.budget().taken();
         let history = History::default();
@@ -87,7 +88,7 @@ impl Stage {
     }
 
     /// Returns the values of a report, all equal to `value`, with two rows of each labelled table.
-    fn values(&self, catalog: &Pinned, value: u64) -> PendingValues {
+    fn values(&self, catalog: &CatalogPin, value: u64) -> PendingValues {
         let mut pending = PendingValues::empty();
         self.registry.set_catalog(&mut pending, 0, catalog.clone()).unwrap();
         self.set_rows(&mut pending, &["sda", "sdb"]);
@@ -206,7 +207,7 @@ impl Stage {
     }
 }
 
-fn pin(registry: &Registry, families: &[(&'static str, u8)]) -> Pinned {
+fn pin(registry: &Registry, families: &[(&'static str, u8)]) -> CatalogPin {
     let family =
         |(name, kind): &(&'static str, u8)| Family { name, kind: *kind, unit: "", help: "" };
     let table = |(family, (name, _)): (u32, &(&str, u8))| Table {

@@ -11,24 +11,24 @@ use super::{Family, Table};
 use crate::labels::StaticLabels;
 use crate::violation::Violation;
 
-/// Maximum number of different [`Shape`]s of a family, so that comparing each pair of them takes
-/// time linear in the number of columns. More count as columns that can be equal.
-const MAX_SHAPES: usize = 8;
+/// Maximum number of different [`LabelNames`] of a family, so that comparing each pair of them
+/// takes time linear in the number of columns.
+const MAX_NAME_SETS: usize = 8;
 
 /// The label names of a column's series.
 #[derive(Clone, Copy)]
-struct Shape<'a> {
+struct LabelNames<'a> {
     /// Names of the row labels, sorted.
     row_labels: &'a [&'a str],
     /// The labels of the column; only their names matter.
     own: &'a StaticLabels,
 }
 
-impl Shape<'_> {
+impl LabelNames<'_> {
     fn is_same(&self, other: &Self) -> bool {
         #[cfg(test)]
         tests::count_comparison();
-        let names = |shape: &Self| shape.own.iter().map(|(name, _)| name);
+        let names = |label_names: &Self| label_names.own.iter().map(|(name, _)| name);
         self.row_labels == other.row_labels && names(self).eq(names(other))
     }
 
@@ -48,18 +48,21 @@ impl Shape<'_> {
 /// Checks all columns of a catalog.
 pub(super) fn check(families: &[Family], tables: &[Table]) -> Result<(), Violation> {
     let row_labels: Vec<Vec<&str>> = tables.iter().map(sorted_row_labels).collect();
-    let mut shapes: Vec<Vec<Shape<'_>>> = vec![Vec::new(); families.len()];
-    // Columns with equal labels are not distinct whatever their shapes.
+    let mut name_sets: Vec<Vec<LabelNames<'_>>> = vec![Vec::new(); families.len()];
+    // Columns with equal labels are not distinct whatever their label names.
     let mut seen = HashSet::new();
     for (table, row_labels) in tables.iter().zip(&row_labels) {
         for column in &table.columns {
-            let known = &mut shapes[column.family];
-            let shape = Shape { row_labels, own: &column.labels };
+            let known = &mut name_sets[column.family];
+            let label_names = LabelNames { row_labels, own: &column.labels };
             let mut is_distinct = true;
-            if !known.iter().any(|other| other.is_same(&shape)) {
-                is_distinct = known.len() < MAX_SHAPES
-                    && known.iter().all(|other| other.is_distinct_from(&shape));
-                known.push(shape);
+            if !known.iter().any(|other| other.is_same(&label_names)) {
+                if known.len() == MAX_NAME_SETS {
+                    let name = families[column.family].name.clone();
+                    return Err(Violation::TooManyNameSets(name));
+                }
+                is_distinct = known.iter().all(|other| other.is_distinct_from(&label_names));
+                known.push(label_names);
             }
             if !is_distinct || !seen.insert((column.family, &column.labels)) {
                 return Err(Violation::DuplicateSeries(families[column.family].name.clone()));
@@ -82,13 +85,13 @@ mod tests {
     use crate::message::{Catalog as Message, Column, Family, Label, Table};
     use crate::{Catalog, Code, Limits};
 
-    use super::MAX_SHAPES;
+    use super::MAX_NAME_SETS;
 
     thread_local! {
         static COMPARISONS: Cell<usize> = const { Cell::new(0) };
     }
 
-    /// Counts a comparison of two shapes.
+    /// Counts a comparison of two sets of label names.
     pub(super) fn count_comparison() {
         COMPARISONS.set(COMPARISONS.get() + 1);
     }
@@ -178,24 +181,24 @@ mod tests {
     }
 
     #[test]
-    fn different_values_of_a_shared_label_do_not_tell_columns_of_different_shapes_apart() {
+    fn different_values_of_a_shared_label_do_not_tell_columns_with_different_label_names_apart() {
         let tables: &[(&str, &[&str])] = &[("dev", &["mode=a"]), ("", &["mode=b"])];
         assert_eq!(check_tables(tables), Err(Code::DuplicateSeries));
     }
 
     #[test]
-    fn a_family_has_at_most_eight_shapes() {
-        let labels: Vec<_> = (0..=MAX_SHAPES).map(|n| format!("l{n}=x")).collect();
+    fn a_family_has_at_most_eight_sets_of_label_names() {
+        let labels: Vec<_> = (0..=MAX_NAME_SETS).map(|n| format!("l{n}=x")).collect();
         let labels: Vec<_> = labels.iter().map(String::as_str).collect();
-        assert_eq!(check_tables(&[("", &labels[..MAX_SHAPES])]), Ok(()));
+        assert_eq!(check_tables(&[("", &labels[..MAX_NAME_SETS])]), Ok(()));
         assert_eq!(check_tables(&[("", &labels)]), Err(Code::DuplicateSeries));
     }
 
     #[test]
     fn the_number_of_comparisons_is_linear_in_the_number_of_columns() {
         let comparisons = |columns: usize| {
-            // Every column has one of eight shapes, the worst case.
-            let labels = (0..columns).map(|n| format!("l{}={n}", n % MAX_SHAPES));
+            // Every column has one of eight sets of label names, the worst case.
+            let labels = (0..columns).map(|n| format!("l{}={n}", n % MAX_NAME_SETS));
             let labels: Vec<_> = labels.collect();
             let labels: Vec<_> = labels.iter().map(String::as_str).collect();
             let tables: Vec<_> = labels.chunks(3).map(|labels| ("", labels)).collect();
@@ -205,7 +208,7 @@ mod tests {
         };
         for columns in [100, 1_000, 40_000] {
             let found = comparisons(columns);
-            let most = columns * MAX_SHAPES + MAX_SHAPES * MAX_SHAPES;
+            let most = columns * MAX_NAME_SETS + MAX_NAME_SETS * MAX_NAME_SETS;
             assert!(found <= most, "{found} comparisons of {columns} columns");
         }
     }

@@ -18,8 +18,8 @@ pub enum FamilyKind {
     Unknown = 6,
     /// One value that only rises, or resets to zero; exposed under the family's own name.
     ///
-    /// For counters of other exporters, whose names need not end in `_total`. In OpenMetrics, where
-    /// the samples of a counter must, the family is of unknown type.
+    /// For counters of other exporters, whose names need not end in `_total`. OpenMetrics requires
+    /// `_total`, so there the family has type unknown.
     CounterAsNamed = 7,
 }
 

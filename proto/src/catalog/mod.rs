@@ -137,7 +137,7 @@ fn validate_tables(
     if columns > limits.max_series as usize {
         return Err(Violation::TooManyColumns { count: columns, max: limits.max_series });
     }
-    // Tables are now as bounded as columns.
+    // Rejecting empty tables bounds their number by that of the columns.
     if let Some(table) = declared.iter().position(|table| table.columns.is_empty()) {
         return Err(Violation::EmptyTable { table });
     }

@@ -23,7 +23,8 @@ pub struct Column<'a> {
     pub family: u32,
     /// Number of its values in a row.
     pub width: u32,
-    /// Decimal places that its values usually have, 0 to 9. Only the size of reports depends on it.
+    /// Decimal places that its values usually have, 0 to 9: the unit of steps in the compact
+    /// coding, so both ends must use the same. Values are exact whatever it is.
     pub decimals: u8,
     /// Bucket bounds of a histogram or quantiles of a summary; otherwise empty.
     pub parameters: Vec<f64>,

@@ -112,7 +112,7 @@ impl<'a> Message<'a> {
                     Some(pair) => Err(Violation::BadRow {
                         slot: pair[1].slot,
                         table: pair[1].table,
-                        what: "the changes do not ascend by catalog and table",
+                        what: "the changes do not ascend by slot and table".into(),
                     }),
                     None => Ok(()),
                 }

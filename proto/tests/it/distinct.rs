@@ -80,8 +80,8 @@ fn can_collide(tables: &[Columns]) -> bool {
     columns.flatten().any(|series| !seen.insert(series))
 }
 
-/// Returns whether two columns have a series in common if those of other labels are compared by
-/// the names of their labels only.
+/// Like [`can_collide`], but ignores the values of column labels unless both columns have the same
+/// label names.
 fn can_collide_by_name(tables: &[Columns]) -> bool {
     let columns = tables.iter().flat_map(|(row_labels, columns)| {
         let mut sorted = row_labels.clone();

@@ -11,7 +11,7 @@ use crate::owned::Values;
 /// A coded value: its code and its bytes.
 type Coded = (u8, Vec<u8>);
 
-/// Returns the value that a receiver stores: all NaNs but one are the same.
+/// Returns the value that a receiver stores: every NaN except `ABSENT` becomes the canonical one.
 pub(crate) fn stored(value: f64) -> f64 {
     let is_other_nan = value.is_nan() && !is_absent(value);
     if is_other_nan { f64::from_bits(0x7ff8_0000_0000_0000) } else { value }

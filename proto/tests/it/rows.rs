@@ -75,10 +75,10 @@ fn assert_shortest(edits: &[RowEdit]) {
     }
 }
 
-/// Returns the error of an edit, after checking that it names the catalog and the table.
+/// Returns the error of an edit, after checking that it names the slot and the table.
 fn refused(rows: &TableRows, labels: usize, change: &RowChange<'_>) -> Option<Code> {
     let violation = rows.edit(labels, change).err()?;
-    let place = format!("catalog {}, table {}: ", change.slot, change.table);
+    let place = format!("slot {}, table {}: ", change.slot, change.table);
     assert!(violation.to_string().starts_with(&place), "{violation}");
     Some(violation.code())
 }
@@ -92,7 +92,9 @@ proptest! {
         let rows = table(labels, &old).rows;
         let edited = rows.edit(labels, &change(&removed, &added));
         if !kept.is_disjoint(&added) {
-            prop_assert_eq!(edited.unwrap_err().to_string(), "catalog 0, table 3: a row to add exists");
+            let expected = "slot 0, table 3: a row to add exists; to replace it, remove it in the \
+                            same change";
+            prop_assert_eq!(edited.unwrap_err().to_string(), expected);
             return Ok(());
         }
         let (now, edits) = edited.expect("legal");

@@ -15,7 +15,7 @@ use crate::limits::leaky_bucket::LeakyBucket;
 use crate::peers::handle::{ConnectionHandle, HelloInfo};
 use crate::peers::refusal::Refusal;
 use crate::registry::{
-    Layout, MeasuredCatalog, NotChanged, PendingAgent, PendingValues, Pinned, RegisteredAgent,
+    CatalogPin, ChangeError, Layout, MeasuredCatalog, PendingAgent, PendingValues, RegisteredAgent,
 };
 use crate::state::CollectorState;
 use crate::telemetry::log_limiter::log_if;
@@ -53,7 +53,7 @@ pub(super) struct Agent {
     pub(super) sequence: u64,
     /// Rate limit of the agent's frames; its level is in microseconds.
     sent: LeakyBucket,
-    /// Rate limit of rows that are added or removed, in microseconds.
+    /// Rate limit of row changes; its level is in microseconds.
     changed: LeakyBucket,
     /// A challenge is pending. The agent's next frame is the answer.
     pub(super) challenged: bool,
@@ -179,8 +179,8 @@ impl Agent {
         }
         let burst = reports * BURST_INTERVALS;
         let detail = format!(
-            "too many frames; the last was a {kind}. The limit is {reports} per {interval_ms} ms, \
-             and {burst} in a burst; a Catalog counts as {reports}"
+            "too many frames; the last was of kind {kind}. The limit is {reports} per \
+             {interval_ms} ms, and {burst} in a burst; a Catalog counts as {reports}"
         );
         Err(Refusal { detail, ..Refusal::of(Code::TooManyReports) })
     }
@@ -212,7 +212,7 @@ impl Agent {
     fn set_catalog(
         &mut self,
         slot: usize,
-        catalog: Pinned,
+        catalog: CatalogPin,
         collector: &CollectorState,
     ) -> Result<(), Refusal> {
         let mut pending = self.take_pending(collector)?;
@@ -259,7 +259,8 @@ impl Agent {
             return Ok(());
         }
         let detail = format!(
-            "too many rows come and go: the limit is {max} per second, and {burst} in a burst"
+            "too many row changes: the limit is {max} per second, and {burst} in a burst; each \
+             added or removed row counts"
         );
         Err(Refusal { detail, ..Refusal::of(Code::TooManyRowChanges) })
     }
@@ -352,10 +353,10 @@ fn cost_of_rows(rows: u64, max: u64) -> u64 {
     rows.saturating_mul(SECOND) / max
 }
 
-fn not_changed(why: NotChanged) -> Refusal {
+fn not_changed(why: ChangeError) -> Refusal {
     match why {
-        NotChanged::Violation(violation) => Refusal::from(violation),
-        NotChanged::Full(code) => Refusal::of(code),
+        ChangeError::Violation(violation) => Refusal::from(violation),
+        ChangeError::Full(code) => Refusal::of(code),
     }
 }
 

@@ -41,11 +41,11 @@ pub(super) const DECLARED_BYTES: usize = 2 * size_of::<(Box<str>, Vec<Declared>)
     + size_of::<[usize; 2]>();
 
 /// Kinds that the operator has set for families, by family name.
-pub type Pins = HashMap<String, FamilyKind>;
+pub type ConfiguredKinds = HashMap<String, FamilyKind>;
 
 #[derive(Debug, Default)]
 pub(super) struct Families {
-    pins: Pins,
+    configured_kinds: ConfiguredKinds,
     /// Name and kind of the built-in family that owns a sample name.
     reserved: HashMap<String, (&'static str, FamilyKind)>,
     /// Families of live catalogs, in page order; for each name, one for each declared kind.
@@ -103,12 +103,14 @@ impl Declared {
 }
 
 impl Families {
-    pub(super) fn new(pins: Pins) -> Self {
-        let built_in = built_in::FAMILIES.into_iter().filter(|(name, _)| !pins.contains_key(*name));
+    pub(super) fn new(configured_kinds: ConfiguredKinds) -> Self {
+        let built_in = built_in::FAMILIES
+            .into_iter()
+            .filter(|(name, _)| !configured_kinds.contains_key(*name));
         let reserved = built_in.flat_map(|(name, kind)| {
             kind.sample_names(name).map(move |sample| (sample, (name, kind)))
         });
-        Self { reserved: reserved.collect(), pins, ..Self::default() }
+        Self { reserved: reserved.collect(), configured_kinds, ..Self::default() }
     }
 
     /// Adds an agent with this layout. Returns its catalogs that no other agent has.
@@ -258,7 +260,7 @@ impl Families {
     /// family has its sample names.
     fn is_allowed(&self, family: &Family, kind: FamilyKind) -> bool {
         let own = (&*family.name, kind);
-        self.pins.get(&*family.name).is_none_or(|pinned| *pinned == kind)
+        self.configured_kinds.get(&*family.name).is_none_or(|pinned| *pinned == kind)
             && family
                 .sample_names()
                 .all(|sample| self.reserved.get(&sample).is_none_or(|reserved| *reserved == own))

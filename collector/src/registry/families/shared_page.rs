@@ -57,10 +57,10 @@ impl Families {
     /// Returns the families of the shared page that have series in the `copied` catalogs, sorted by
     /// name. `begun` is the logical time before the copy.
     ///
-    /// A catalog can have lost its last agent or a family since then, perhaps to another catalog of
-    /// the same agent. If its names are free, the family is on this page nevertheless; otherwise
-    /// the agent would be on no page. A family whose names had another kind before the copy stays
-    /// suppressed, even if this page is a shard without the other family.
+    /// Since the copy, a family can have been removed, for example because its agent replaced the
+    /// catalog. It is still shown if its names are free; otherwise the agent would be on no page.
+    /// A family whose names had another kind before the copy stays suppressed, even if this page
+    /// is a shard without the other family.
     pub(in crate::registry) fn page(
         &self,
         copied: &[&Arc<CatalogEntry>],

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::*;
 
 /// A catalog of a gauge with this many tables by `device`.
-fn many_tables(registry: &Registry, number: u8, tables: u32) -> Pinned {
+fn many_tables(registry: &Registry, number: u8, tables: u32) -> CatalogPin {
     let numbers: Vec<_> = (0..tables).map(|n| n.to_string()).collect();
     let columns = |n| vec![Column { labels: vec![rows::label("n", n)], ..column(0) }];
     let table = |n| Table { row_labels: vec!["device"], columns: columns(n) };

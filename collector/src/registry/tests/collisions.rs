@@ -6,7 +6,7 @@ use super::*;
 
 /// A catalog of the gauge `load` with the column label `mode`, and a table of rows by `device` and
 /// `agent_device` with the gauge `used`.
-fn catalog_with_labels(registry: &Registry) -> Pinned {
+fn catalog_with_labels(registry: &Registry) -> CatalogPin {
     let mode = Column { labels: vec![rows::label("mode", "idle")], ..column(0) };
     let host = Table { row_labels: vec![], columns: vec![mode, column(2)] };
     let disk = Table { row_labels: vec!["device", "agent_device"], columns: vec![column(1)] };
@@ -50,7 +50,7 @@ fn colliding_static_labels_get_a_prefix() {
 #[test]
 fn prefixed_labels_do_not_collide_again() {
     let registry = registry();
-    // `device` cannot become `agent_device` or `agent_agent_device`.
+    // Names with one and two prefixes are taken, so all renamed labels get three.
     let labels =
         ",agent_device=\"1\",device=\"2\",agent_agent_device=\"3\",agent_mode=\"4\",mode=\"5\"";
     let agent = labelled(&registry, "a", 1, labels);
@@ -106,7 +106,8 @@ fn text_of_a_label_value_is_no_label() {
     );
 }
 
-/// Without care, both series would be `m{agent,agent_p="1",p="1",a="x"}`.
+/// If the new name could equal a row label, both series would be
+/// `m{agent,agent_p="1",p="1",a="x"}`.
 #[test]
 fn prefixed_labels_do_not_make_series_equal() {
     let registry = registry();

@@ -30,14 +30,15 @@ fn assert_cost(what: &str, cost: Duration, bound: Duration) {
 /// Catalogs that share families and have one of their own, and an agent for each.
 struct Crowd {
     registry: Registry,
-    catalogs: Vec<Pinned>,
+    catalogs: Vec<CatalogPin>,
     collector: Vec<String>,
 }
 
 impl Crowd {
     fn new(catalogs: usize, collector: usize, own: impl Fn(usize) -> (String, u8)) -> Self {
         let limits = CatalogLimits { catalogs: catalogs + 10, bytes: usize::MAX };
-        let registry = Registry::new(limits, Pins::new(), Arc::new(MemoryBudget::new(usize::MAX)));
+        let registry =
+            Registry::new(limits, ConfiguredKinds::new(), Arc::new(MemoryBudget::new(usize::MAX)));
         let collector: Vec<_> = (0..collector).map(|n| format!("shared_{n}")).collect();
         let catalogs = (0..catalogs).map(|n| {
             let (name, kind) = own(n);
@@ -81,7 +82,7 @@ impl Crowd {
     }
 }
 
-fn intern(registry: &Registry, number: usize, families: &[(&str, u8)]) -> Pinned {
+fn intern(registry: &Registry, number: usize, families: &[(&str, u8)]) -> CatalogPin {
     let mut fingerprint = [0; 16];
     fingerprint[..8].copy_from_slice(&(number as u64).to_le_bytes());
     registry.catalogs().intern(Fingerprint(fingerprint), catalog(families), 10).unwrap()
@@ -144,16 +145,17 @@ fn page_with_many_suppressed_families_is_cheap() {
 fn evicting_all_unused_catalogs_is_cheap() {
     let Crowd { registry, catalogs, .. } = Crowd::new(10_000, 0, |n| (format!("own_{n}"), GAUGE));
     drop(catalogs);
-    let forgetting = cost(|| registry.catalogs.forget_unused());
+    let evicting = cost(|| registry.catalogs.evict_unused());
     assert!(registry.catalogs.is_empty());
     assert_eq!(registry.budget.taken(), 0);
-    assert_cost("they are forgotten", forgetting, Duration::from_secs(1));
+    assert_cost("they are forgotten", evicting, Duration::from_secs(1));
 }
 
 /// A registry that is full, with this number of catalogs.
-fn full(count: usize) -> (Registry, Vec<Pinned>) {
+fn full(count: usize) -> (Registry, Vec<CatalogPin>) {
     let limits = CatalogLimits { catalogs: count, bytes: 10 * count };
-    let registry = Registry::new(limits, Pins::new(), Arc::new(MemoryBudget::new(usize::MAX)));
+    let registry =
+        Registry::new(limits, ConfiguredKinds::new(), Arc::new(MemoryBudget::new(usize::MAX)));
     let catalogs = (0..count).map(|n| intern(&registry, n, &[("load", GAUGE)])).collect();
     (registry, catalogs)
 }

@@ -33,7 +33,7 @@ fn all_memory_is_given_back() {
         assert_eq!(taken(), without_agents);
     }
     drop(catalogs);
-    registry.catalogs.forget_unused();
+    registry.catalogs.evict_unused();
     assert_eq!(taken(), 0);
     assert!(registry.catalogs.is_empty());
 }
@@ -126,7 +126,7 @@ fn rows_over_the_memory_limit_are_refused() {
     let mut pending = registry.pending_values_of(&agent).unwrap().unwrap();
     let refused =
         registry.change_rows(&mut pending, &[change(0, 1, &[], &names)], &Limits::default());
-    assert!(matches!(refused, Err(NotChanged::Full(Code::CollectorFull))));
+    assert!(matches!(refused, Err(ChangeError::Full(Code::CollectorFull))));
     drop(pending);
     assert_eq!((registry.budget.taken(), registry.budget.refusals()), (before, 1));
     assert_eq!(page(&registry), ["load{agent=\"a\"} 7"]);

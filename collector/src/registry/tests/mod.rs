@@ -52,15 +52,15 @@ fn registry() -> Registry {
 
 fn registry_with(memory: usize) -> Registry {
     let limits = CatalogLimits { catalogs: 100, bytes: 1 << 20 };
-    Registry::new(limits, Pins::new(), Arc::new(MemoryBudget::new(memory)))
+    Registry::new(limits, ConfiguredKinds::new(), Arc::new(MemoryBudget::new(memory)))
 }
 
-fn pin(registry: &Registry, number: u8, catalog: Catalog) -> Pinned {
+fn pin(registry: &Registry, number: u8, catalog: Catalog) -> CatalogPin {
     registry.catalogs().intern(Fingerprint([number; 16]), catalog, 10).unwrap()
 }
 
 /// Adds the catalog of these families as number `number`.
-fn pin_fixed(registry: &Registry, number: u8, families: &[(&str, u8)]) -> Pinned {
+fn pin_fixed(registry: &Registry, number: u8, families: &[(&str, u8)]) -> CatalogPin {
     pin(registry, number, catalog(families))
 }
 
@@ -74,7 +74,7 @@ fn pending(id: &str, session: u64) -> PendingAgent {
 }
 
 /// The values of an agent with one catalog whose tables with row labels have no rows.
-fn values_of(registry: &Registry, catalog: &Pinned, values: &[f64]) -> PendingValues {
+fn values_of(registry: &Registry, catalog: &CatalogPin, values: &[f64]) -> PendingValues {
     let mut pending = PendingValues::empty();
     registry.set_catalog(&mut pending, 0, catalog.clone()).unwrap();
     apply(&mut pending, values);
@@ -86,7 +86,7 @@ fn apply(pending: &mut PendingValues, values: &[f64]) {
     pending.apply(&encode(values, pending.layout()).values()).unwrap();
 }
 
-/// Stores a report of all values. Returns whether the agent has its id.
+/// Stores a report of all values. Returns whether the agent still holds its id.
 fn store(agent: &RegisteredAgent, values: &[f64]) -> Result<bool, Violation> {
     let stored = agent.store(&encode(values, &layout(agent)).values())?;
     assert!(stored.is_none_or(|count| count == values.len()));
@@ -107,7 +107,7 @@ fn enter(
     registry: &Registry,
     id: &str,
     session: u64,
-    catalog: &Pinned,
+    catalog: &CatalogPin,
     values: &[f64],
 ) -> Arc<RegisteredAgent> {
     let values = values_of(registry, catalog, values);
@@ -277,7 +277,7 @@ fn changes_its_catalog(first: (&'static str, u8), second: (&'static str, u8)) {
     let one = pin_fixed(&registry, 1, &[first]);
     let two = pin_fixed(&registry, 2, &[second, ("more", GAUGE)]);
     let agent = enter(&registry, "a", 1, &one, &[1.0]);
-    let replace = |catalog: &Pinned, row: &[f64]| {
+    let replace = |catalog: &CatalogPin, row: &[f64]| {
         let replaced = registry.replace(&agent, values_of(&registry, catalog, row));
         assert!(matches!(replaced, Ok(Some(_))));
     };

@@ -11,7 +11,7 @@ pub(super) fn label<'a>(name: &'a str, value: &'a str) -> Label<'a> {
 
 /// A catalog of the gauge `load`, and a table of rows by `device` with the gauges `used` and
 /// `size`.
-pub(super) fn disks(registry: &Registry, number: u8) -> Pinned {
+pub(super) fn disks(registry: &Registry, number: u8) -> CatalogPin {
     let host = Table { row_labels: vec![], columns: vec![column(0)] };
     let disk = Table { row_labels: vec!["device"], columns: vec![column(1), column(2)] };
     let families = [("load", GAUGE), ("used", GAUGE), ("size", GAUGE)];
@@ -121,7 +121,7 @@ fn invalid_change_leaves_rows_as_they_are() {
     ] {
         let refused =
             registry.change_rows(&mut pending, std::slice::from_ref(&invalid), &small).unwrap_err();
-        let NotChanged::Violation(violation) = refused else { panic!("{refused}") };
+        let ChangeError::Violation(violation) = refused else { panic!("{refused}") };
         assert_eq!(violation.code(), code, "{invalid:?}");
     }
     let few = Limits { max_values: 4, ..Limits::default() };
@@ -177,7 +177,7 @@ fn rows_can_be_shared_and_freed_concurrently() {
     });
     assert_eq!(registry.rows.len(), 0);
     drop(catalog);
-    registry.catalogs.forget_unused();
+    registry.catalogs.evict_unused();
     assert_eq!(registry.budget.taken(), 0);
 }
 

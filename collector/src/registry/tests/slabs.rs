@@ -90,7 +90,7 @@ fn agent_moves_out_of_its_block_and_back() {
     let other = enter(&registry, "other", 2, &fixed, &[1.0]);
     let agent = enter(&registry, "a", 1, &fixed, &[7.0]);
     let in_block = (taken(), footprint(&registry));
-    let set = |catalog: &Pinned| {
+    let set = |catalog: &CatalogPin| {
         let mut pending = registry.pending_values_of(&agent).unwrap().unwrap();
         registry.set_catalog(&mut pending, 0, catalog.clone()).unwrap();
         apply(&mut pending, &[8.0]);

@@ -142,7 +142,7 @@ impl AgentModel {
 
 struct World {
     registry: Registry,
-    catalogs: Vec<Pinned>,
+    catalogs: Vec<CatalogPin>,
     agents: Vec<AgentModel>,
     sessions: u64,
     random: Random,

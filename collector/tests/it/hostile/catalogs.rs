@@ -270,7 +270,7 @@ fn catalogs_with_too_many_values_together_are_rejected() {
     });
 }
 
-/// The labels of the agent give way: no peer can prevent that another reports.
+/// The agent's label is renamed, so that a peer's catalog cannot keep another agent from reporting.
 #[test]
 fn label_of_a_known_catalog_and_the_agent_is_renamed() {
     let mut attacked = AttackedCollector::new();

@@ -78,7 +78,7 @@ fn long_label_value_is_rejected() {
 #[test]
 fn label_value_of_a_megabyte_is_rejected() {
     let long = "v".repeat(1_000_000);
-    // The header is enough.
+    // Send only the start: the collector rejects the length in the header.
     let start = &labelled(&[("dc", &long)])[..1_000];
     AttackedCollector::new().refuses(Stage::Connected, start, Code::FrameTooLarge);
 }

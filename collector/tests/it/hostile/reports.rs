@@ -43,7 +43,7 @@ fn compact_value_that_is_not_canonical_is_rejected() {
     ] {
         attacked.refuses(Stage::Reporting, &report_of(2, Values::All(values)), Code::BadValue);
     }
-    // A changed value that is unchanged.
+    // A value marked as changed whose bits are the same.
     let unchanged = report_of(2, Values::Changed { bitmap: &[1], values: &[0] });
     attacked.refuses(Stage::Reporting, &unchanged, Code::BadValue);
 }

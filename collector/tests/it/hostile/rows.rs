@@ -57,7 +57,7 @@ fn removal_of_a_row_that_is_not_there_is_rejected() {
     for removed in [&[1][..], &[0, 0], &[0, 1], &[0, u32::MAX]] {
         attacked.refuses_rows(&rows(&[change(0, 1, removed, &[])]), Code::BadRow);
     }
-    // Positions count before rows are added.
+    // Positions refer to the rows before the frame's additions.
     attacked.refuses_rows(&rows(&[change(0, 1, &[1], &["sdb"])]), Code::BadRow);
     attacked.refuses_after(Stage::Reporting, Code::BadRow, |attacker| {
         with_row(attacker);
@@ -81,7 +81,7 @@ fn label_value_of_a_megabyte_is_rejected() {
     let mut attacked = AttackedCollector::new();
     attacked.refuses_rows(&add_disks(&[&"x".repeat(1_025)]), Code::LabelTooLong);
     attacked.refuses_rows(&add_disks(&[&"x".repeat(1_000_000)]), Code::LabelTooLong);
-    // The header is enough.
+    // Send only the start: the collector rejects the length in the header.
     let start = &add_disks(&[&"x".repeat(1 << 20)])[..1_000];
     attacked.refuses_rows(start, Code::FrameTooLarge);
 }
@@ -138,7 +138,7 @@ fn ten_thousand_rows_added_and_removed_a_second_are_rejected() {
     });
 }
 
-/// A report takes the rows before it, and no later ones.
+/// A report shows the rows sent before it, not those sent after it.
 #[test]
 fn report_between_two_rows_frames_shows_the_rows_of_the_first() {
     let mut attacked = AttackedCollector::new();
@@ -162,13 +162,13 @@ fn report_between_two_rows_frames_shows_the_rows_of_the_first() {
 fn bitmap_of_other_rows_is_rejected() {
     let mut attacked = AttackedCollector::new();
     let devices = ["sdb", "sdc", "sdd"];
-    // Of three values; then there are nine, which need two bytes.
+    // A bitmap for three values after rows grew to nine values (two bytes).
     attacked.refuses_after(Stage::Reporting, Code::BadBitmap, |attacker| {
         with_row(attacker);
         attacker.send(&add_disks(&devices));
         attacker.send(&changed(3, &[0b001], &[9.0]));
     });
-    // Of nine values; then there are three.
+    // A bitmap for nine values after they shrank to three.
     attacked.refuses_after(Stage::Reporting, Code::BadBitmap, |attacker| {
         with_row(attacker);
         attacker.send(&add_disks(&devices));

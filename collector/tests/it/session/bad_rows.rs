@@ -39,7 +39,7 @@ fn leaves_nothing(what: &str, frames: &[Vec<u8>], code: Code) {
 /// Returns the bytes of the memory limit that are in use, and the numbers of catalogs and rows.
 fn held(rig: &Rig) -> (usize, usize, usize) {
     let registry = &rig.collector.registry;
-    registry.catalogs().forget_unused();
+    registry.catalogs().evict_unused();
     (registry.budget().taken(), registry.catalogs().len(), registry.row_count())
 }
 

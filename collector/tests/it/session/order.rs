@@ -25,7 +25,7 @@ const MAX_LABEL_BYTES: u32 = 100;
 /// Page limit: enough for a series with short labels, but not for one with a label of 90 escaped
 /// quotes.
 const MAX_PAGE_BYTES: usize = 250;
-/// Too few for a series with the label of 90 quotes.
+/// Catalog store limit in bytes: too small for a catalog with the label of 90 quotes.
 const MAX_CATALOG_BYTES: usize = 100;
 
 /// A configuration with small limits, tokens, and a list of labels that agents may set.

@@ -98,7 +98,8 @@ fn agent_sends_only_the_catalogs_that_are_unknown() {
     for (name, value) in [("a", 1.0), ("b", 2.0), ("c", 3.0)] {
         assert_eq!(page.value(&format!("{name}{{agent=\"a\"}}")), Some(value));
     }
-    // A report before all of them is refused. The others may come at any time.
+    // A report is rejected while a requested catalog is missing. Catalogs that Hello did not list
+    // may come at any time.
     let mut early = rig.connect();
     greeting.agent_id = "early";
     greeting.catalogs.extend([gauges(&["d"]).fingerprint, gauges(&["e"]).fingerprint]);

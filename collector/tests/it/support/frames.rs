@@ -151,7 +151,7 @@ pub(crate) fn report(sequence: u64, values: &[f64]) -> Vec<u8> {
     report_of(sequence, encoded.values())
 }
 
-/// A report of the values with a set bit, which are absent before.
+/// A report of the values with a set bit, which were absent in the previous report.
 pub(crate) fn changed(sequence: u64, bitmap: &[u8], values: &[f64]) -> Vec<u8> {
     let decimals = vec![0; values.len()];
     let mut encoded = EncodedValues::default();

@@ -1,4 +1,4 @@
-//! Frames that every receiver accepts: every kind but Rows and Report in all its forms.
+//! Frames that every receiver accepts: every kind except Rows and Report, in all forms.
 
 use serde_json::json;
 
