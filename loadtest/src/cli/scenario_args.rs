@@ -315,10 +315,10 @@ pub struct HostileArgs {
     #[arg(long, value_name = "DURATION", default_value = "250ms", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
     pub max_p99: Duration,
-    /// Maximum p99 answer time with attackers: FACTOR times that without, plus 50 ms
-    #[arg(long, value_name = "FACTOR", default_value = "2", help_heading = BOUNDS)]
-    #[arg(value_parser = parse::times)]
-    pub max_p99_factor: f64,
+    /// Maximum increase of the p99 answer time with attackers
+    #[arg(long, value_name = "DURATION", default_value = "50ms", help_heading = BOUNDS)]
+    #[arg(value_parser = parse::duration)]
+    pub max_p99_increase: Duration,
 }
 
 impl HostileArgs {

@@ -68,15 +68,6 @@ pub fn ramp(text: &str) -> Result<f64, String> {
     allowed.ok_or_else(|| "must be a rate from 1/s to 1000000/s".to_owned())
 }
 
-/// Parses a factor: `2` or `2.5`.
-///
-/// # Errors
-/// If the text is not a number in the allowed range.
-pub fn times(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|times| (1.0..=1e6).contains(times));
-    number.ok_or_else(|| "must be a number from 1 to 1000000".to_owned())
-}
-
 /// Parses a share of the agents per second: `1%/s`, `1%` or `1`.
 ///
 /// # Errors

@@ -44,10 +44,6 @@ const BASE_MEMORY_BYTES: u64 = 8 << 20;
 /// Documented ratio of resident memory to counted memory, due to the allocator.
 const ALLOCATOR_OVERHEAD: f64 = 1.1;
 
-/// Increase of the p99 that is always allowed, in milliseconds. On a quiet machine the p99 is about
-/// 1 ms, so a factor alone would report noise.
-const ANSWERS_SLACK_MS: f64 = 50.0;
-
 /// Outcome of the scenario.
 #[derive(Debug, Serialize)]
 pub struct Hostile {
@@ -124,7 +120,7 @@ pub async fn hostile(args: &HostileArgs) -> anyhow::Result<Results> {
     run.add_findings("quiet", slow);
     run.add_findings(
         "answers",
-        judge_answers(args.max_p99_factor, &quiet.answered, &attacked.answered),
+        judge_answers(args.max_p99_increase, &quiet.answered, &attacked.answered),
     );
     let made = attacks.values().map(|attacks| attacks.made).sum();
     run.fleet.verdict.checked("attacks", made);
@@ -149,7 +145,7 @@ fn settings(args: &HostileArgs) -> serde_json::Value {
         "phase_seconds": args.duration.as_secs_f64(),
         "attacks_per_second": args.rate,
         "max_p99_ms": args.max_p99.as_secs_f64() * 1e3,
-        "max_p99_factor": args.max_p99_factor,
+        "max_p99_increase_ms": args.max_p99_increase.as_secs_f64() * 1e3,
     })
 }
 
@@ -327,13 +323,13 @@ fn judge_attacks(attacks: &AttackResults, rejects: &BTreeMap<String, u64>) -> Ve
 
 /// Compares the p99 time from report to Pong with and without attackers. Lag is not compared,
 /// because it includes delays of the load test itself.
-fn judge_answers(max_factor: f64, quiet: &Times, attacked: &Times) -> Option<Failure> {
+fn judge_answers(max_increase: Duration, quiet: &Times, attacked: &Times) -> Option<Failure> {
     let what = "answers";
     if quiet.count() == 0 || attacked.count() == 0 {
         return Some(Failure::NothingMeasured { what });
     }
     let (quiet_ms, attacked_ms) = (quiet.quantile_ms(0.99), attacked.quantile_ms(0.99));
-    let bound_ms = max_factor * quiet_ms + ANSWERS_SLACK_MS;
+    let bound_ms = quiet_ms + max_increase.as_secs_f64() * 1e3;
     let is_slow = attacked_ms >= bound_ms;
     is_slow.then_some(Failure::DelayedByAttacks { what, attacked_ms, quiet_ms, bound_ms })
 }

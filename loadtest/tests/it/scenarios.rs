@@ -193,7 +193,7 @@ fn hostile_passes_a_correct_collector_and_finds_admitted_attacks() {
     // The attack rate is too low to reach the default limit on new connections from one address.
     // The bounds of the p99 are high because other tests delay reports.
     let bounds = ["--collector-flag=--max-handshakes-per-address=5", "--max-p99", "30s"];
-    let args = [&args[..], &bounds, &["--max-p99-factor", "1000000"]].concat();
+    let args = [&args[..], &bounds, &["--max-p99-increase", "30s"]].concat();
     let ended = ["sessions_ended", "misplaced", "missing", "refused", "refusals_uncounted"];
     let faults: [Fault<'_>; 2] = [
         ("same-host", &["attack_welcomed", "attack_not_refused"], &ended),
