@@ -9,7 +9,7 @@ use crate::{Page, Trace, TracedHosts};
 /// Series of a host with the basic metric set.
 pub const GAUGES: usize = 6;
 
-/// Period of [`share`]: hosts `n` and `n + SHARES` have equal values.
+/// Period of the values of hosts: hosts `n` and `n + SHARES` have equal values.
 pub const SHARES: usize = 997;
 
 const FAMILIES: [(&str, &str); GAUGES] = [

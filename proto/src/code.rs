@@ -91,8 +91,8 @@ codes! {
     26 BadHello "bad_hello"
         "The agent version, the credential or the list of catalogs is too long."
     27 LabelNotAllowed "label_not_allowed"
-        "The collector does not allow this agent to set this label, or to set it to this value, or to \
-         have series with a label of this name."
+        "The collector does not allow this agent to set this label, or to set it to this value, or \
+         to have series with a label of this name."
     30 BadMetricName "bad_metric_name"
         "A metric name is not a letter, _ or : followed by letters, digits, _ and :, or ends in a \
          suffix that its kind adds."

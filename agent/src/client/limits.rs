@@ -32,14 +32,15 @@ pub(super) fn check_profile(profile: &Profile, limits: &Limits) -> Result<(), Cl
     check_catalogs(catalogs, limits)
 }
 
-/// Checks each catalog by itself.
+/// Checks the sizes of the catalogs.
 fn check_catalogs(catalogs: &Catalogs, limits: &Limits) -> Result<(), ClientError> {
+    let columns = catalogs.by_slot().iter().map(|catalog| catalog.size().columns).sum();
+    check("columns of all catalogs", columns, limits.max_series, MAX_SERIES)?;
     for catalog in catalogs.by_slot() {
         let size = catalog.size();
         let payload = size.payload_bytes;
         check("bytes of a catalog's frame", payload, limits.max_payload_bytes, MAX_PAYLOAD)?;
         check("families of a catalog", size.families, limits.max_families, MAX_FAMILIES)?;
-        check("columns of a catalog", size.columns, limits.max_series, MAX_SERIES)?;
         let labels = size.label_bytes;
         check("bytes of a catalog's labels", labels, limits.max_label_bytes, MAX_LABELS_SIZE)?;
         check("values of a catalog's columns", size.values, limits.max_values, MAX_VALUES)?;
@@ -154,7 +155,7 @@ mod tests {
                 "max_payload",
             ),
             (Limits { max_families: 1, ..exact }, "families of a catalog", "max_families"),
-            (Limits { max_series: 1, ..exact }, "columns of a catalog", "max_series"),
+            (Limits { max_series: 1, ..exact }, "columns of all catalogs", "max_series"),
             (Limits { max_series: 0, ..exact }, "number of series", "max_series"),
             (Limits { max_values: 3, ..exact }, "values of a catalog's columns", "max_values"),
             (Limits { max_values: 0, ..exact }, "number of values", "max_values"),

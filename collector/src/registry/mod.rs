@@ -330,7 +330,8 @@ impl Registry {
         self.take_by(|| self.budget.take(bytes))
     }
 
-    /// Takes memory. If that fails, evicts unused catalogs and tries again. The caller holds no lock.
+    /// Takes memory. If that fails, evicts unused catalogs and tries again. The caller holds no
+    /// lock.
     fn take_by(&self, mut take: impl FnMut() -> bool) -> Result<(), Code> {
         if take() {
             return Ok(());

@@ -81,8 +81,8 @@ pub(crate) fn wide_rows(table: &mut Table) {
     table.row("Rows of a wide table, and Report of absent values", cost, USUAL);
 }
 
-/// Rows with short labels, and a change of one of them. A burst has as many rows as an agent may have
-/// series: 50,000.
+/// Rows with short labels, and a change of one of them. A burst has as many rows as an agent may
+/// have series: 50,000.
 pub(crate) fn narrow_rows(table: &mut Table) {
     const ROWS: usize = 40_000;
     let names = ascending(ROWS + 1);

@@ -53,8 +53,8 @@ impl FamilyKind {
         }
     }
 
-    /// Iterates over the name of a family of this kind, and all sample names that it reserves in the
-    /// text format and in OpenMetrics.
+    /// Iterates over the name of a family of this kind, and all sample names that it reserves in
+    /// the text format and in OpenMetrics.
     pub fn sample_names(self, family: &str) -> impl Iterator<Item = String> + '_ {
         let suffixes = self.suffixes();
         let own = (!suffixes.contains(&"")).then(|| family.to_owned());

@@ -48,7 +48,7 @@ fn rows_are_shown_with_the_next_report() {
     agent.receives(&rig, &report(2, &[2.0, 3.0, 4.0, ABSENT, 6.0]));
     let all = [("load", 2.0), ("size{sda}", 4.0), ("size{sdb}", 6.0), ("used{sda}", 3.0)];
     is_shown(&rig, &all);
-    // Several frames between two reports. The values of rows that stay are those of the last report.
+    // Several frames between two reports. Rows that stay keep the values of the last report.
     agent.receives(&rig, &rows(&[change(0, 1, &[1], &["sdc"])]));
     agent.receives(&rig, &rows(&[change(0, 1, &[], &["sdb"])]));
     agent.receives(&rig, &rows(&[]));
