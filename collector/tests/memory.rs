@@ -1,4 +1,4 @@
-//! Checks that the memory charged to the budget is about the memory that is allocated.
+//! Checks that the memory charged to the budget is close to the memory that is allocated.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::sync::Arc;
@@ -16,7 +16,8 @@ use fleetgauge_proto::{AgentId, Catalog, Fingerprint, Limits};
 /// Accepted ratios of allocated to charged bytes.
 const HONEST: std::ops::Range<f64> = 0.75..1.25;
 
-/// Adds a catalog of `families` families. Their columns have labels and parameters, or neither.
+/// Adds a catalog of `families` families. Columns of histograms have a label and 20 bounds, the
+/// others neither.
 fn catalog(registry: &Registry, number: u64, families: u32, kind: FamilyKind) -> CatalogPin {
     intern(registry, number, families, kind, &[])
 }

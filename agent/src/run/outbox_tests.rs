@@ -10,7 +10,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use super::*;
 use crate::run::socket::{Socket, WRITE_TIMEOUT};
 
-/// Bytes in flight.
+/// Maximum bytes in flight in each direction.
 const BUFFER: usize = 4_000;
 /// Time after which a test fails, on the paused clock.
 const LONG: Duration = Duration::from_secs(3_600);
@@ -33,7 +33,7 @@ async fn cancelled_flush_is_continued() {
     assert!(received.ends_with(&[7, 8]) && !received[..2 * BUFFER].contains(&8));
 }
 
-/// Passes bytes on, a buffer before each write timeout.
+/// Forwards one buffer at a time, each shortly before the write timeout would end the connection.
 async fn pass_on_slowly(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
     let mut buffer = [0; BUFFER];
     loop {

@@ -138,7 +138,7 @@ async fn in_session(test: impl AsyncFnOnce(Ends)) {
 }
 
 #[tokio::test]
-async fn session_reports_rows_that_come_and_go_and_sources_that_fail() {
+async fn session_reports_added_and_removed_rows_and_failed_sources() {
     in_session(async |mut ends| {
         let root = || Ok(vec![("/", 7.0)]);
         let failed = || Err(SourceError::new("permission denied"));
@@ -163,7 +163,8 @@ async fn session_reports_rows_of_a_source_that_hangs_as_absent_until_it_answers(
             ["sda=1", "/=2"]
         );
         assert_eq!(ends.report(Duration::ZERO).await, ["sda", "/"], "both hang");
-        // Of two answers, the first is late. It may take some rounds to arrive.
+        // The first answer belongs to the read that hung, and is discarded. The second may take
+        // some rounds to arrive.
         answer(&ends.disks, ("sda", 3.0));
         answer(&ends.disks, ("sda", 4.0));
         let mut said = ends.report(TEST_TIMEOUT).await;

@@ -15,7 +15,8 @@ pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A socket whose writes fail with `TimedOut` if the peer accepts no byte for [`WRITE_TIMEOUT`].
 ///
-/// TLS runs above it, so bytes count as accepted when the socket takes them, not TLS.
+/// TLS runs on top of it: bytes count as accepted when the TCP socket accepts them, not when TLS
+/// does.
 #[derive(Debug)]
 pub(super) struct Socket<S = TcpStream> {
     stream: S,
@@ -126,7 +127,7 @@ mod tests {
         let mut write = Box::pin(socket.write_all(&bytes));
         assert!(timeout(BEFORE_TIMEOUT, &mut write).await.is_err(), "failed too early");
         peer.read_exact(&mut [0; BUFFER]).await.unwrap();
-        assert!(timeout(BEFORE_TIMEOUT, &mut write).await.is_err(), "the time did not begin again");
+        assert!(timeout(BEFORE_TIMEOUT, &mut write).await.is_err(), "the timeout was not reset");
         let error = timeout(WRITE_TIMEOUT, write).await.expect("no failure").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(error.to_string(), "the collector accepted no bytes for 10s");

@@ -112,8 +112,8 @@ impl Renames {
     }
 }
 
-/// Returns rendered labels in which the static labels with names in `taken`, which is sorted, have
-/// a repeated prefix. Writes to `text` if there are any.
+/// Returns rendered labels with this many prefixes before each static label whose name is in
+/// `taken`, which must be sorted. Uses `text` if a label is renamed.
 pub(super) fn renamed_labels<'a>(
     labels: &'a str,
     prefixes: usize,
@@ -221,9 +221,8 @@ mod tests {
         Renames::of(&rendered(statics), &catalog(in_catalog), most)
     }
 
-    /// The static labels are those of the catalog: first `x`, `agent_x`, `agent_agent_x` and so on,
-    /// so that each search for a free name would visit all of them, then names that are all free
-    /// with one prefix.
+    /// Every static label collides. The first names are `x`, `agent_x`, `agent_agent_x` and so on:
+    /// a search for each free name would visit all of them. One prefix makes the second names free.
     #[test]
     fn many_colliding_static_labels_take_linear_time() {
         let chain = (0..32).map(|n| RENAMED.repeat(n) + "x").collect::<Vec<_>>();

@@ -48,8 +48,8 @@ pub struct Group {
     labels: String,
     /// End of each agent's labels.
     label_ends: Vec<usize>,
-    /// By agent: how often its static labels that collide with labels of some series repeat the
-    /// prefix there. Empty if no agent has such labels.
+    /// For each agent: the number of prefixes of its renamed static labels, or 0. Empty if no agent
+    /// has any.
     prefixes: Vec<usize>,
     tables: Vec<TableCopy>,
     batch: Batch,
@@ -59,13 +59,13 @@ pub struct Group {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AgentLabels<'a> {
     text: &'a str,
-    /// How often static labels repeat the prefix on series whose labels they collide with.
+    /// Number of prefixes of static labels that collide with labels of a series.
     prefixes: usize,
 }
 
 impl<'a> AgentLabels<'a> {
-    /// Returns the labels on series whose other labels have these names, sorted. Writes to `text`
-    /// if static labels have new names there.
+    /// Returns the labels for a series whose other labels are `names`, which must be sorted. Uses
+    /// `text` if a static label is renamed.
     pub(super) fn renamed(self, names: &[&str], text: &'a mut String) -> &'a str {
         renamed_labels(self.text, self.prefixes, names, text)
     }

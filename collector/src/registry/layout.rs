@@ -226,8 +226,8 @@ impl Layout {
         })
     }
 
-    /// Replaces the rows of tables with row labels: each by slot, and index among these tables of
-    /// the catalog.
+    /// Replaces the rows of tables. `changed` has the slot, the index among the catalog's tables
+    /// with row labels, and the new rows.
     pub(super) fn set_rows(&mut self, changed: Vec<(usize, usize, SharedRows)>) {
         for (slot, index, rows) in changed {
             if let Some(section) = self.sections.get_mut(slot).and_then(Option::as_mut) {
@@ -244,7 +244,8 @@ impl Layout {
     }
 }
 
-/// Returns the bytes of memory of a layout with this many slots and rows of tables.
+/// Returns the bytes of memory of a layout with this many slots and sets of rows, one for each
+/// table.
 fn bytes(slots: usize, rows: usize) -> usize {
     2 * size_of::<usize>()
         + size_of::<Layout>()

@@ -75,8 +75,9 @@ impl PendingValues {
         changes.iter().map(changed).sum()
     }
 
-    /// Checks the total size of the catalogs, and that no two reserve the same sample name. Takes
-    /// time in proportion to the names of the catalogs that were set after the last check.
+    /// Checks the numbers of values, columns and series, and that no two catalogs reserve the same
+    /// sample name. Takes time in proportion to the names of the catalogs that were set after the
+    /// last check.
     ///
     /// # Errors
     /// The first [`Violation`] found.
@@ -85,7 +86,7 @@ impl PendingValues {
         if cells > limits.max_values as usize {
             return Err(Violation::TooManyValues { count: cells as u64, max: limits.max_values });
         }
-        // All that takes time in proportion to the tables comes after this bound on their number.
+        // Everything below takes time in proportion to the tables, whose number this check bounds.
         let count = self.layout.columns();
         if count > limits.max_series as usize {
             return Err(Violation::TooManyColumns { count, max: limits.max_series });
@@ -153,7 +154,7 @@ impl EditedTable<'_> {
     }
 }
 
-/// Applies changes to the rows of a layout. Returns the changed tables.
+/// Computes the new rows of the tables that changes name. Does not change the layout.
 fn edit<'a>(
     layout: &'a Layout,
     changes: &[RowChange<'_>],
@@ -171,13 +172,13 @@ fn edit<'a>(
     changes.iter().map(edit).collect()
 }
 
-/// Checks the limits of all rows together. Returns the number of values.
+/// Checks the size of the layout after the edits. Returns its number of values.
 fn check_size(
     layout: &Layout,
     edited: &[EditedTable<'_>],
     limits: &Limits,
 ) -> Result<usize, Violation> {
-    // Adds before it subtracts, because the result cannot be negative.
+    // Add before subtracting: no intermediate result is negative then.
     let total = |now: usize, of_row: &dyn Fn(&LabelledTable<'_>) -> usize| {
         let after = edited.iter().map(|edited| edited.rows.len() * of_row(&edited.before));
         let before = edited.iter().map(|edited| edited.before.rows.len() * of_row(&edited.before));
@@ -200,7 +201,7 @@ fn check_size(
     Ok(cells)
 }
 
-/// Returns the values of the rows after a change.
+/// Returns all values after a change of rows. Those of new rows are absent.
 fn moved_values(before: &[f64], edited: &[EditedTable<'_>], cells: usize) -> Vec<f64> {
     let mut values = Vec::with_capacity(cells);
     let mut copied = 0;

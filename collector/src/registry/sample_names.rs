@@ -112,7 +112,7 @@ mod tests {
         families(names.iter().map(|name| ((*name).to_owned(), FamilyKind::Gauge)))
     }
 
-    /// A good hash, and bad ones of which the names of the tests have few values.
+    /// A good hash function, and two bad ones that map the names of the tests to few values.
     const HASHES: [fn(&str) -> u32; 3] = [
         |name| name.bytes().fold(7, |hash: u32, byte| hash.wrapping_mul(31) ^ u32::from(byte)),
         |name| u32::from(name.as_bytes()[0]) % 2,

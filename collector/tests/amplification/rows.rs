@@ -1,4 +1,4 @@
-//! The worst rows.
+//! The worst legal Rows frames, with the reports that follow them.
 
 use fleetgauge_proto::Message;
 use fleetgauge_proto::message::{Catalog, RowChange, Rows, Table as Declared};
@@ -56,7 +56,7 @@ fn change(removed: Vec<u32>, added: &[String]) -> Vec<u8> {
     frame(&Message::Rows(Rows { stream: 0, changes: vec![change] }))
 }
 
-/// Rows of a wide table, and rows that come and go.
+/// Measures rows that are added to a wide table, and rows that replace all others again and again.
 pub(crate) fn wide_rows(table: &mut Table) {
     const ROWS: usize = 200;
     let names = ascending(2 * ROWS);

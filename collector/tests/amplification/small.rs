@@ -1,4 +1,5 @@
-//! Small frames that concern much that was sent before, by this agent or by another.
+//! Small frames that make the collector process much state from earlier frames, of this agent or of
+//! another.
 
 use std::time::Duration;
 

@@ -82,8 +82,8 @@ impl Connection {
         self.session.close_reason().is_some()
     }
 
-    /// Returns the next message of a correct agent: often a Catalog that is missing, and sometimes
-    /// rows between two reports.
+    /// Returns the next message of a correct agent: Hello, a Catalog for each missing slot, then
+    /// Reports and sometimes Rows. Empty while it waits for Welcome.
     pub(super) fn next_output(&self, id: u8, host: u8, catalogs: CatalogChoice) -> AgentOutput {
         match &self.agent {
             Agent { id: None, .. } => {

@@ -18,7 +18,8 @@ use crate::history::{History, Operation};
 
 /// Two ids in the same stripe of the registry.
 pub(crate) const IDS: [&str; 2] = ["a", "ba"];
-/// Number of stripes of the registry. A snapshot of one of as many shards locks a single stripe.
+/// Number of stripes of the registry. With as many shards, a snapshot of one shard locks a single
+/// stripe.
 const STRIPES: u64 = 64;
 /// Families of each catalog, and their metric kinds. In the last catalog `load` has another kind,
 /// so pages can omit it; `up` is on every page. `disk` has a row label.
@@ -37,7 +38,7 @@ pub(crate) struct Stage {
     history: History,
     /// The registered agent of each session.
     agents: Mutex<HashMap<(String, u64), Arc<RegisteredAgent>>>,
-    /// The devices that an agent has with each value.
+    /// The devices of the report with each value.
     devices: Mutex<HashMap<u64, Vec<String>>>,
     /// Bytes of the memory budget that are in use without agents.
     empty: usize,

@@ -44,7 +44,7 @@ pub(super) fn frames(kind: AttackKind, agent: u32) -> Result<Vec<u8>, Violation>
         AttackKind::RowFlood => vec![row_flood()?],
         AttackKind::AbsentRow => vec![devices()?, rows(&[], &["a"])?, rows(&[1], &[])?],
         AttackKind::LongRow => vec![devices()?, rows(&[], &[&"x".repeat(LONG_LABEL_BYTES)])?],
-        // The report is that of nine rows. It arrives when there is one.
+        // The report has a bitmap for nine rows, but arrives when the table has one.
         AttackKind::EarlyReport => {
             let later = Values::Changed { bitmap: &[0, 1], values: &[1, 1] };
             let rest = ["b", "c", "d", "e", "f", "g", "h", "i"];

@@ -22,7 +22,7 @@ pub struct TableSpec {
     pub name: &'static str,
     /// Names of the row labels, at most [`MAX_ROW_LABELS`].
     pub row_labels: &'static [&'static str],
-    /// Start of the first value.
+    /// Prefix of the values of the first row label.
     pub(super) stem: &'static str,
     /// Whether every host has its own rows: a table of devices.
     pub is_own: bool,
@@ -30,7 +30,8 @@ pub struct TableSpec {
     pub rows: u32,
     /// Number of rows of the profile `node-large`.
     pub rows_large: u32,
-    /// Number of families, each with one column. The first ones are counters, the others gauges.
+    /// Number of families, each with one column; the first one has `modes` more. The first ones are
+    /// counters, the others gauges.
     families: u32,
     /// Number of counters.
     counters: u32,

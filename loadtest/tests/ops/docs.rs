@@ -36,7 +36,7 @@ fn missing<'a>(document: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<
     names.into_iter().filter(|name| !document.contains(&format!("`{name}`"))).collect()
 }
 
-/// Contents of all Rust files of the workspace.
+/// Contents of the Rust files of `proto`, `collector`, `agent` and `loadtest`.
 fn sources() -> Vec<String> {
     let mut sources = Vec::new();
     let mut directories: Vec<_> =

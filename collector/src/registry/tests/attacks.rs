@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
-/// A catalog of a gauge with this many tables by `device`.
+/// A catalog of one gauge in this many tables with the row label `device`.
 fn many_tables(registry: &Registry, number: u8, tables: u32) -> CatalogPin {
     let numbers: Vec<_> = (0..tables).map(|n| n.to_string()).collect();
     let columns = |n| vec![Column { labels: vec![rows::label("n", n)], ..column(0) }];
@@ -172,7 +172,8 @@ fn layouts_of_many_catalogs_are_charged() {
         assert_eq!(registry.budget.taken(), before);
         taken
     };
-    // A slot has its catalog and a value, and its key in the store.
+    // Each slot takes 32 bytes for its catalog, 8 for a value and 16 for its key in the layout
+    // store.
     assert!(taken_by(16) - taken_by(1) >= 15 * (32 + 8 + 16));
 }
 

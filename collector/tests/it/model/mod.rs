@@ -44,7 +44,7 @@ struct Model {
     states: [State; CONNECTIONS],
     /// Time at which the collector ends each connection if its agent stays silent.
     deadlines: [u64; CONNECTIONS],
-    /// The series of each open connection with its next report.
+    /// The series that each open connection will show after its next report.
     series: [Series; CONNECTIONS],
     shown: BTreeMap<usize, Shown>,
 }

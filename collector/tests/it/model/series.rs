@@ -11,7 +11,7 @@ use crate::support::frames::{
 
 pub(super) const SLOTS: usize = 2;
 /// The slot of each catalog, its gauges without row labels, and those of its table of devices. All
-/// catalogs of the first slot contradict the last catalog.
+/// catalogs of the first slot declare `load`, as the last catalog does, so they conflict with it.
 pub(super) const CATALOGS: [(usize, &[&str], &[&str]); 6] = [
     (0, &["load"], &[]),
     (0, &["extra", "load"], &["used"]),
@@ -20,7 +20,7 @@ pub(super) const CATALOGS: [(usize, &[&str], &[&str]); 6] = [
     (1, &["up"], &["read", "written"]),
     (1, &["load"], &[]),
 ];
-/// Number of frames that contradict the rows.
+/// Number of kinds of invalid frames that [`Series::wrong`] builds.
 pub(super) const WRONG: usize = 6;
 const DEVICES: [&str; 4] = ["md0", "sda", "sdb", "sdc"];
 
@@ -42,7 +42,8 @@ pub(super) struct RowBits {
     pub(super) added: u8,
 }
 
-/// Cells that a report changes, and those of them that become absent, one bit for each of eight.
+/// Cells that a report changes, and those that become absent. Bit `n` stands for every eighth cell
+/// from `n` on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ValueBits {
     pub(super) changed: u8,

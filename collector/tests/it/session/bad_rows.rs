@@ -12,8 +12,8 @@ use crate::support::frames::{
     report, report_of, rows, single, table,
 };
 
-/// Sends these frames from an agent with the row `sda`. Rejects must have the code, and only what
-/// another agent has may be left.
+/// Sends these frames from an agent with the row `sda`. The last frame must be rejected with this
+/// code, and only the data of another agent may remain.
 fn leaves_nothing(what: &str, frames: &[Vec<u8>], code: Code) {
     let rig = rig();
     let _neighbour = reporting(&rig, &identity("neighbour"), &gauges(&["peace"]));

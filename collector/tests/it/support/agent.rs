@@ -106,7 +106,7 @@ impl Agent {
         agent
     }
 
-    /// Connects an agent, waits for Welcome and sends its catalog.
+    /// Connects an agent, waits for Welcome, and sends its catalog unless the collector knows it.
     pub(crate) fn open(
         collector: SocketAddr,
         identity: &Identity<'_>,

@@ -22,9 +22,9 @@ pub(super) type Series = BTreeMap<String, String>;
 
 /// Interval that the agent asks for. Three of them without a report would end the session.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// A value is the number of its step times this, plus a number of its row and column.
+/// A value is the number of its step times this, plus the number of its cell.
 const STEP_FACTOR: u64 = 1_000;
-/// The number of row and column is that of the row times this, plus that of the column.
+/// The number of a cell is its row's number times this, plus its column's number.
 const ROW_FACTOR: u64 = 10;
 
 /// A table with row labels.
