@@ -111,7 +111,7 @@ impl Stage {
         self.registry.change_rows(pending, &[change], &Limits::default()).unwrap();
     }
 
-    /// Writes a report, all values of which are equal to `value`.
+    /// Writes a report whose values are all equal to `value`.
     fn apply(&self, pending: &mut PendingValues, value: u64) {
         self.devices.lock().unwrap().insert(value, devices_of(pending.layout()));
         let encoded = encoded(pending.layout(), value);

@@ -348,7 +348,7 @@ impl Agent {
     }
 }
 
-/// Returns the cost of changed rows, of which `max` per second are allowed, in microseconds.
+/// Returns the cost of changed rows in microseconds, if `max` per second are allowed.
 fn cost_of_rows(rows: u64, max: u64) -> u64 {
     rows.saturating_mul(SECOND) / max
 }
