@@ -73,18 +73,28 @@ impl Coded {
 }
 
 /// Returns a value in units of the last decimal place; `None` if it is not whole.
-#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "compared after")]
+#[expect(clippy::cast_precision_loss, reason = "below 2^53")]
 fn units(value: f64, decimals: u8) -> Option<i64> {
     let units = UNITS[usize::from(decimals & 15)];
     let (whole, back) = if decimals == 0 {
-        let whole = value as i64;
+        let whole = nearest(value);
         (whole, whole as f64)
     } else {
-        let whole = (value * units).round_ties_even() as i64;
+        let whole = nearest(value * units);
         (whole, whole as f64 / units)
     };
     let is_exact = back.to_bits() == value.to_bits();
     (is_exact && whole.unsigned_abs() < MAX_UNITS.unsigned_abs()).then_some(whole)
+}
+
+/// Returns the integer nearest to a value, if that is less than 2^50 on either side of 0; otherwise
+/// an integer that is not.
+///
+/// Around 1.5 * 2^52 the bits of floats count integers. This takes a third of the time of rounding
+/// and a cast, because the oldest supported x86-64 has no instruction to round.
+const fn nearest(value: f64) -> i64 {
+    const MIDDLE: f64 = 1.5 * (1_u64 << 52) as f64;
+    (value + MIDDLE).to_bits().wrapping_sub(MIDDLE.to_bits()).cast_signed()
 }
 
 /// Returns the number of bytes of an integer without its leading zeros.
@@ -99,4 +109,45 @@ const fn zigzag(step: i64) -> u64 {
 
 const fn unzigzag(bytes: u64) -> i64 {
     (bytes >> 1).cast_signed() ^ -((bytes & 1).cast_signed())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Returns the nearest integer below 2^50 by rounding, as the protocol says it.
+    #[expect(clippy::cast_possible_truncation, reason = "saturates above 2^50")]
+    fn rounded(value: f64) -> Option<i64> {
+        let whole = value.round_ties_even() as i64;
+        (!value.is_nan() && whole.unsigned_abs() < MAX_UNITS.unsigned_abs()).then_some(whole)
+    }
+
+    fn nearest_below_the_limit(value: f64) -> Option<i64> {
+        Some(nearest(value)).filter(|whole| whole.unsigned_abs() < MAX_UNITS.unsigned_abs())
+    }
+
+    #[test]
+    fn nearest_integer_is_found_at_the_limits() {
+        let limit = MAX_UNITS as f64;
+        let powers = (0..=1023).map(|exponent| 2_f64.powi(exponent));
+        let odd = [0.0, 0.5, 1.5, 2.5, f64::MIN_POSITIVE, f64::MAX, f64::INFINITY, f64::NAN];
+        for value in powers.chain(odd).chain([limit - 1.0, limit - 0.5, limit, limit + 1.0]) {
+            for value in [value, value.next_up(), value.next_down()] {
+                for value in [value, -value] {
+                    assert_eq!(nearest_below_the_limit(value), rounded(value), "{value:e}");
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nearest_integer_is_that_of_rounding(bits: u64, whole in -MAX_UNITS..MAX_UNITS) {
+            for value in [f64::from_bits(bits), whole as f64, whole as f64 / 8.0] {
+                prop_assert_eq!(nearest_below_the_limit(value), rounded(value));
+            }
+        }
+    }
 }

@@ -73,19 +73,24 @@ impl Values<'_> {
             Self::All(values) => {
                 let mut values = CodedValues::try_new(values, cells.len())?;
                 for (at, cell) in cells.iter_mut().enumerate() {
-                    *cell = values.next(0.0, shape.decimals(at))?;
+                    let Some(new) = values.next(0.0, shape.decimals(at)) else {
+                        return Err(values.violation());
+                    };
+                    *cell = new;
                 }
                 values.finish()
             }
             Self::Changed { bitmap, values } => {
                 let mut values = CodedValues::try_new(values, changed(bitmap, cells.len())?)?;
-                for (at, cells) in cells.chunks_mut(8).enumerate() {
-                    let mut bits = bitmap[at];
+                for (at, word) in bitmap.chunks(8).enumerate() {
+                    let mut bits = word_of(word);
                     while bits != 0 {
-                        let bit = bits.trailing_zeros() as usize;
+                        let at = at * 64 + bits.trailing_zeros() as usize;
                         bits &= bits - 1;
-                        let cell = &mut cells[bit];
-                        let new = values.next(before(*cell), shape.decimals(at * 8 + bit))?;
+                        let cell = &mut cells[at];
+                        let Some(new) = values.next(before(*cell), shape.decimals(at)) else {
+                            return Err(values.violation());
+                        };
                         if new.to_bits() == cell.to_bits() {
                             return Err(Violation::BadValue {
                                 what: "the bitmap marks a value that has not changed",
@@ -131,6 +136,12 @@ fn changed(bitmap: &[u8], cells: usize) -> Result<usize, Violation> {
     Ok(bitmap.iter().map(|byte| byte.count_ones() as usize).sum())
 }
 
+/// Returns up to eight bytes of a bitmap as a number. A loop over its bits ends once for 64 values,
+/// which the processor does not foresee.
+fn word_of(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
 /// Finds the decimal places of values in ascending order.
 struct ShapeCursor<'a, I> {
     tables: I,
@@ -164,6 +175,8 @@ struct CodedValues<'a> {
     codes: &'a [u8],
     high: bool,
     bytes: &'a [u8],
+    /// Whether bytes of the last value are missing.
+    is_short: bool,
 }
 
 impl<'a> CodedValues<'a> {
@@ -174,11 +187,13 @@ impl<'a> CodedValues<'a> {
             let what = "the high four bits of the last byte of codes are not 0";
             return Err(Violation::BadValue { what });
         }
-        Ok(Self { codes, high: false, bytes })
+        Ok(Self { codes, high: false, bytes, is_short: false })
     }
 
-    /// Reads the next value. `old` is the cell's value in the previous report, or 0.
-    fn next(&mut self, old: f64, decimals: u8) -> Result<f64, Violation> {
+    /// Reads the next value; `None` if it is illegal. `old` is the cell's value in the previous
+    /// report, or 0.
+    #[inline]
+    fn next(&mut self, old: f64, decimals: u8) -> Option<f64> {
         let code = match (self.codes, self.high) {
             ([first, ..], false) => first & 15,
             ([first, rest @ ..], true) => {
@@ -190,27 +205,37 @@ impl<'a> CodedValues<'a> {
         self.high = !self.high;
         let bytes = self.take(Coded::len_of(code))?;
         let value = Coded { code, bytes }.value_after(old, decimals);
-        match value {
-            Some(value)
-                if !value.is_nan() || is_absent(value) || value.to_bits() == NAN.to_bits() =>
-            {
-                Ok(value)
-            }
-            _ => Err(Violation::BadValue { what: "a value is not in its canonical coding" }),
-        }
+        value.filter(|value| {
+            !value.is_nan() || is_absent(*value) || value.to_bits() == NAN.to_bits()
+        })
     }
 
-    fn take(&mut self, len: usize) -> Result<u64, Violation> {
+    #[inline]
+    fn take(&mut self, len: usize) -> Option<u64> {
         if let Some(first) = self.bytes.first_chunk::<8>() {
             self.bytes = &self.bytes[len..];
-            return Ok(u64::from_le_bytes(*first) & LOW_BYTES[len]);
+            return Some(u64::from_le_bytes(*first) & LOW_BYTES[len]);
         }
-        let short = Violation::BadValue { what: "the bytes of a value are missing" };
-        let (own, rest) = self.bytes.split_at_checked(len).ok_or(short)?;
+        let Some((own, rest)) = self.bytes.split_at_checked(len) else {
+            self.is_short = true;
+            return None;
+        };
         self.bytes = rest;
         let mut bytes = [0; 8];
         bytes[..len].copy_from_slice(own);
-        Ok(u64::from_le_bytes(bytes))
+        Some(u64::from_le_bytes(bytes))
+    }
+
+    /// Returns why the last value was illegal.
+    #[cold]
+    fn violation(&self) -> Violation {
+        Violation::BadValue {
+            what: if self.is_short {
+                "the bytes of a value are missing"
+            } else {
+                "a value is not in its canonical coding"
+            },
+        }
     }
 
     fn finish(self) -> Result<(), Violation> {
