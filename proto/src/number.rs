@@ -87,11 +87,11 @@ fn units(value: f64, decimals: u8) -> Option<i64> {
     (is_exact && whole.unsigned_abs() < MAX_UNITS.unsigned_abs()).then_some(whole)
 }
 
-/// Returns the integer nearest to a value, if that is less than 2^50 on either side of 0; otherwise
-/// an integer that is not.
+/// Returns the integer nearest to a value, if that integer is below 2^50 on either side of 0.
+/// Otherwise returns an integer that is not.
 ///
-/// Around 1.5 * 2^52 the bits of floats count integers. This takes a third of the time of rounding
-/// and a cast, because the oldest supported x86-64 has no instruction to round.
+/// Near 1.5 * 2^52 successive floats are successive integers, so adding that number rounds, without
+/// a function call: baseline x86-64 has no instruction that rounds.
 const fn nearest(value: f64) -> i64 {
     const MIDDLE: f64 = 1.5 * (1_u64 << 52) as f64;
     (value + MIDDLE).to_bits().wrapping_sub(MIDDLE.to_bits()).cast_signed()
