@@ -8,7 +8,7 @@ use super::{Metric, MetricSet};
 use crate::sampler::{
     HostPart, HostReader, Readings, Source, SourceError, SourceSpec, host_reader,
 };
-use crate::tables::{ColumnSpec, TableSpec, TableWriter};
+use crate::tables::{ColumnSpec, Output, TableSpec};
 
 /// Parts of the host, with the names of their sources.
 const PARTS: [(HostPart, &str); 3] =
@@ -36,9 +36,9 @@ struct MetricSource {
 }
 
 impl Source for MetricSource {
-    fn read(&mut self, tables: &mut TableWriter) -> Result<(), SourceError> {
+    fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
         let readings = Readings::of(self.reader.read()?);
-        for (value, metric) in tables.row(0, &[]).iter_mut().zip(&self.metrics) {
+        for (value, metric) in output.row(0, &[]).iter_mut().zip(&self.metrics) {
             *value = metric.value(&readings).unwrap_or(ABSENT);
         }
         Ok(())

@@ -8,7 +8,7 @@ use fleetgauge_proto::message::Family;
 use fleetgauge_proto::report::is_absent;
 
 use super::{Source, SourceError, SourceFactory, SourceSpec};
-use crate::tables::{ColumnSpec, Sample, TableSpec, TableWriter};
+use crate::tables::{ColumnSpec, Output, Sample, TableSpec};
 
 /// Rows of one reading: label values and the value.
 pub(crate) type Rows = Vec<(&'static str, f64)>;
@@ -26,11 +26,11 @@ struct ControlledSource {
 }
 
 impl Source for ControlledSource {
-    fn read(&mut self, tables: &mut TableWriter) -> Result<(), SourceError> {
+    fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
         self.started.send(()).unwrap();
         // The sender is dropped when the test ends.
         let rows = self.answers.recv().unwrap_or_else(|gone| Err(SourceError::new(gone)))?;
-        write(rows, tables)
+        write(rows, output)
     }
 }
 
@@ -52,9 +52,9 @@ pub(crate) fn spec(name: &'static str, factory: SourceFactory) -> SourceSpec {
 }
 
 /// Writes the rows of a reading.
-pub(crate) fn write(rows: Rows, tables: &mut TableWriter) -> Result<(), SourceError> {
+pub(crate) fn write(rows: Rows, output: &mut Output) -> Result<(), SourceError> {
     for (device, value) in rows {
-        tables.row(0, &[device])[0] = value;
+        output.row(0, &[device])[0] = value;
     }
     Ok(())
 }

@@ -12,6 +12,8 @@ mod host;
 #[cfg(target_os = "linux")]
 mod linux;
 mod memory;
+#[cfg(target_os = "linux")]
+pub(crate) mod node;
 #[cfg(not(target_os = "linux"))]
 mod portable;
 mod source_thread;
@@ -27,7 +29,7 @@ pub use memory::Memory;
 use source_thread::{Answer, Pending, SourceThread};
 use tokio::sync::mpsc;
 
-use crate::tables::{Sample, TableSet, TableSpec, TableState, TableWriter};
+use crate::tables::{Output, Sample, TableSet, TableSpec, TableState};
 
 /// Longest time that a round waits for its sources. Local files answer in microseconds; a source
 /// that takes longer than this hangs.
@@ -48,7 +50,7 @@ pub trait Source: Send {
     /// # Errors
     /// The source could not be read. Its rows stay, and their values are absent. The next round
     /// reads it again.
-    fn read(&mut self, tables: &mut TableWriter) -> Result<(), SourceError>;
+    fn read(&mut self, output: &mut Output) -> Result<(), SourceError>;
 }
 
 /// Creates a source on its thread. After an error the next round calls it again.
@@ -59,7 +61,7 @@ pub type SourceFactory = Arc<dyn Fn() -> Result<Box<dyn Source>, SourceError> + 
 pub struct SourceSpec {
     /// Name, for logs and for the name of its thread.
     pub name: &'static str,
-    /// Its tables. [`TableWriter::row`] names them by their index.
+    /// Its tables. [`Output::row`] names them by their index.
     pub tables: Vec<TableSpec>,
     /// Creates the source.
     pub factory: SourceFactory,
@@ -76,13 +78,19 @@ impl std::fmt::Debug for SourceSpec {
 
 /// Why a source has no reading.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct SourceError(Box<str>);
+pub enum SourceError {
+    /// Reading failed: the cause.
+    #[error("{0}")]
+    Failed(Box<str>),
+    /// The host has nothing for this source, such as a device or a kernel module.
+    #[error("nothing found")]
+    NothingFound,
+}
 
 impl SourceError {
     /// Creates an error with a cause.
     pub fn new(cause: impl ToString) -> Self {
-        Self(cause.to_string().into())
+        Self::Failed(cause.to_string().into())
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::{SourceError, SourceSpec};
-use crate::tables::{Readout, TableWriter};
+use crate::tables::{Output, Readout};
 
 /// Stack size of a source's thread, in bytes. Sources read small files.
 const STACK_BYTES: usize = 256 * 1024;
@@ -160,9 +160,9 @@ fn serve(
         if source.is_err() {
             source = (spec.factory)();
         }
-        let mut tables = TableWriter::new(&spec.tables);
+        let mut output = Output::new(&spec.tables);
         let result = match &mut source {
-            Ok(source) => source.read(&mut tables).map(|()| tables.finish()),
+            Ok(source) => source.read(&mut output).map(|()| output.finish()),
             Err(error) => Err(error.clone()),
         };
         if answers.blocking_send(Answer { source: index, result }).is_err() {

@@ -17,8 +17,8 @@ const LONG: Duration = Duration::from_secs(60);
 struct Healthy;
 
 impl Source for Healthy {
-    fn read(&mut self, tables: &mut TableWriter) -> Result<(), SourceError> {
-        write(vec![("sda", 1.0)], tables)
+    fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
+        write(vec![("sda", 1.0)], output)
     }
 }
 
@@ -157,8 +157,8 @@ async fn source_is_created_again_after_an_error() {
 struct Panics;
 
 impl Source for Panics {
-    fn read(&mut self, tables: &mut TableWriter) -> Result<(), SourceError> {
-        tables.row(1, &["no such table"]);
+    fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
+        output.row(1, &["no such table"]);
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Tables of metrics: what sources declare, write and report.
 //!
 //! A source **owns** its tables. It declares their columns once ([`TableSpec`]), and in each
-//! reading sets the rows that exist and their values ([`TableWriter`]), in any order. [`TableSet`]
+//! reading sets the rows that exist and their values ([`Output`]), in any order. [`TableSet`]
 //! joins the tables of all sources into a catalog, and [`TableState`] the readings into a
 //! [`Sample`]:
 //!
@@ -14,11 +14,15 @@
 //! Tables without row labels have exactly one row. Those of all sources become one table, with the
 //! columns in the order of the families.
 
+#[cfg(test)]
+pub(crate) mod exposition;
+mod output;
 mod spec;
 mod state;
 mod table_set;
 mod writer;
 
+pub use output::{FoundFamily, Output};
 pub use spec::{ColumnSpec, TableSpec};
 pub use state::TableState;
 pub use table_set::TableSet;

@@ -1,0 +1,41 @@
+//! Samples of a source as text, for tests.
+
+use fleetgauge_proto::report::is_absent;
+
+use super::{Output, TableSpec};
+
+/// Returns a line for each sample with a value, sorted: `node_cpu_seconds_total{cpu="0"} 1.5`.
+/// Labels are in ascending order of their names; labels with an empty value are left out.
+pub(crate) fn lines(tables: &[TableSpec], output: Output) -> Vec<String> {
+    let found = output.found_samples();
+    let readout = output.finish();
+    let mut lines = Vec::new();
+    for (table, (rows, values)) in tables.iter().zip(&readout.tables) {
+        let texts: Vec<Vec<&str>> = match table.row_labels.len() {
+            0 => vec![Vec::new()],
+            labels => rows.iter(labels).map(Iterator::collect).collect(),
+        };
+        for (row, values) in texts.iter().zip(values.chunks(table.width())) {
+            for (column, value) in table.columns.iter().zip(values) {
+                let row_labels = table.row_labels.iter().copied().zip(row.iter().copied());
+                let labels = row_labels.chain(column.labels.iter().copied()).collect();
+                lines.extend(line(column.family.name, labels, *value));
+            }
+        }
+    }
+    for (name, labels, value) in &found {
+        let labels = labels.iter().map(|(name, value)| (&**name, &**value)).collect();
+        lines.extend(line(name, labels, *value));
+    }
+    lines.sort();
+    lines
+}
+
+fn line(name: &str, mut labels: Vec<(&str, &str)>, value: f64) -> Option<String> {
+    labels.retain(|(_, value)| !value.is_empty());
+    labels.sort_unstable();
+    let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+    let labels =
+        if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+    (!is_absent(value)).then(|| format!("{name}{labels} {value}"))
+}
