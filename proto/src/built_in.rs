@@ -5,18 +5,26 @@
 
 use crate::catalog::FamilyKind;
 
-/// Name and kind of each family.
-pub const FAMILIES: [(&str, FamilyKind); 12] = [
-    ("cpu", FamilyKind::Gauge),
-    ("disk", FamilyKind::Gauge),
-    ("host_cpu_usage_ratio", FamilyKind::Gauge),
-    ("host_filesystem_usage_ratio", FamilyKind::Gauge),
-    ("host_memory_available_bytes", FamilyKind::Gauge),
-    ("host_memory_total_bytes", FamilyKind::Gauge),
-    ("host_memory_usage_ratio", FamilyKind::Gauge),
-    ("host_memory_used_bytes", FamilyKind::Gauge),
-    ("ram", FamilyKind::Gauge),
-    ("ram_available", FamilyKind::Gauge),
-    ("ram_total", FamilyKind::Gauge),
-    ("ram_used", FamilyKind::Gauge),
-];
+/// A line for each family: its name and kind. A test of the agent compares it with the agent's
+/// declarations.
+const FAMILIES: &str = include_str!("built_in.txt");
+
+/// Returns name and kind of each family, in ascending order of the names.
+pub fn families() -> impl Iterator<Item = (&'static str, FamilyKind)> {
+    FAMILIES.lines().filter_map(|line| {
+        let (name, kind) = line.split_once(' ')?;
+        Some((name, FamilyKind::from_name(kind)?))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_has_a_name_and_a_kind() {
+        assert_eq!(families().count(), FAMILIES.lines().count());
+        assert!(families().is_sorted_by_key(|(name, _)| name));
+        assert!(families().any(|family| family == ("host_cpu_usage_ratio", FamilyKind::Gauge)));
+    }
+}

@@ -71,7 +71,7 @@ use fleetgauge_proto::message::{
 };
 use fleetgauge_proto::{Accept, Frame, FrameBuffer, VERSION, Violation};
 
-use crate::catalogs::EncodedCatalog;
+use crate::catalogs::{Catalogs, EncodedCatalog};
 use crate::profile::Profile;
 
 /// State of the connection.
@@ -111,7 +111,7 @@ enum State {
 ///
 /// use fleetgauge_agent::client::{Baseline, Client, Event};
 /// use fleetgauge_agent::identity::Host;
-/// use fleetgauge_agent::metrics::MetricSet;
+/// use fleetgauge_agent::metrics::{MetricSet, Selection};
 /// use fleetgauge_agent::profile::Profile;
 /// use fleetgauge_agent::tables::Sample;
 /// use fleetgauge_proto::message::{Message, Welcome};
@@ -123,7 +123,7 @@ enum State {
 ///     labels: StaticLabels::default(),
 ///     interval: Duration::from_secs(15),
 ///     agent_version: "1.0",
-///     catalogs: MetricSet::Basic.catalogs()?,
+///     catalogs: Selection::of(MetricSet::Basic).catalogs().clone(),
 /// };
 /// // `sent` goes to the collector: Hello.
 /// let (mut client, mut sent) = (Client::default(), Vec::new());
@@ -267,6 +267,17 @@ impl Client {
     pub fn send_catalog(&self, catalog: &EncodedCatalog, out: &mut Vec<u8>) {
         if self.is_welcomed() {
             out.extend_from_slice(catalog.frame());
+        }
+    }
+
+    /// Appends those catalogs to `out` that are not the same in `known`, if a session is active. For
+    /// catalogs that changed between Hello and the first report.
+    pub fn send_new_catalogs(&self, known: &Catalogs, catalogs: &Catalogs, out: &mut Vec<u8>) {
+        for (slot, catalog) in catalogs.by_slot().iter().enumerate() {
+            let known = known.by_slot().get(slot).map(EncodedCatalog::fingerprint);
+            if known != Some(catalog.fingerprint()) {
+                self.send_catalog(catalog, out);
+            }
         }
     }
 

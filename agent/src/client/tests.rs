@@ -5,7 +5,7 @@ use fleetgauge_proto::{AgentId, Limits, StaticLabels};
 use super::*;
 use crate::catalogs::Catalogs;
 use crate::identity::Nonces;
-use crate::metrics::MetricSet;
+use crate::metrics::{MetricSet, Selection};
 
 const VALUES: [f64; 6] = [0.25, 0.5, 0.75, 8.0, 4.0, 4.0];
 /// Time of Welcome on the client's clock.
@@ -20,7 +20,7 @@ fn profile() -> Profile {
         labels: StaticLabels::try_new(&[Label { name: "dc", value: "fra" }]).unwrap(),
         interval: Duration::from_secs(15),
         agent_version: "1.2.3",
-        catalogs: MetricSet::Basic.catalogs().unwrap(),
+        catalogs: Selection::of(MetricSet::Basic).catalogs().clone(),
     }
 }
 
@@ -111,7 +111,8 @@ fn catalogs_that_the_collector_does_not_know_are_sent() {
     let mut profile = profile();
     let basic = profile.catalogs.clone();
     let sets = [MetricSet::Basic, MetricSet::Classic, MetricSet::Basic];
-    profile.catalogs = Catalogs::try_new(sets.map(MetricSet::catalog).into()).unwrap();
+    let catalogs = sets.map(|set| Selection::of(set).catalog().clone());
+    profile.catalogs = Catalogs::try_new(catalogs.into()).unwrap();
     let frames = profile.catalogs.by_slot().iter().map(|catalog| catalog.frame());
     let frames: Vec<_> = frames.collect();
     assert_eq!(profile.catalogs.by_slot()[0], basic.by_slot()[0]);

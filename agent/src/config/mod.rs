@@ -20,7 +20,7 @@ pub use id::IdFrom;
 pub use token::{Token, TokenSource};
 
 use crate::identity::IdSource;
-use crate::metrics::MetricSet;
+use crate::metrics::Selection;
 use crate::tls::TlsSettings;
 use declarations::PROGRAM;
 
@@ -51,7 +51,7 @@ pub struct Config {
     /// Interval between samples, 1 s to 5 min.
     pub interval: Duration,
     /// Metrics to report.
-    pub metrics: MetricSet,
+    pub metrics: Selection,
     /// Static labels of the agent, added to all its series.
     pub labels: StaticLabels,
     /// Source of the token; `None`: no token.
@@ -93,7 +93,8 @@ impl Config {
             );
             layers.reject(SettingError::new("collector", problem));
         }
-        let (interval, metrics) = (layers.duration("interval"), layers.choice("metrics"));
+        let interval = layers.duration("interval");
+        let metrics = Selection::of(layers.choice("metrics"));
         let filter = layers.text("log").unwrap_or_default().to_owned();
         let log = LogSettings { filter, format: layers.choice("log_format") };
         let effective = layers.finish()?;

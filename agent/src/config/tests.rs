@@ -5,6 +5,7 @@ use fleetgauge_proto::AgentId;
 use tempfile::NamedTempFile;
 
 use super::*;
+use crate::metrics::MetricSet;
 
 const TOKEN: &str = "0123456789abcdef";
 
@@ -37,7 +38,7 @@ fn defaults_are_valid() {
     assert_eq!(config.collector.to_string(), "127.0.0.1:45678");
     assert_eq!(config.id, IdSource::HostName);
     assert_eq!(config.interval, Duration::from_secs(15));
-    assert_eq!(config.metrics, MetricSet::Basic);
+    assert_eq!(config.metrics, Selection::of(MetricSet::Basic));
     assert!(labels(&config).is_empty() && config.token.is_none() && config.tls.is_none());
     assert_eq!((&*config.log.filter, config.log.format), ("info", LogFormat::Text));
 }
@@ -50,7 +51,7 @@ fn flags_override_environment_overrides_file() {
     let config = load(&["--collector", "flag:3"], &variables).unwrap();
     assert_eq!(config.collector.to_string(), "flag:3");
     assert_eq!(config.interval, Duration::from_millis(1500));
-    assert_eq!(config.metrics, MetricSet::Classic);
+    assert_eq!(config.metrics, Selection::of(MetricSet::Classic));
     assert_eq!(config.log.filter, "warn", "an empty variable counts as unset");
 }
 

@@ -1,18 +1,18 @@
-//! The metric sets: names, units, help texts and their order in reports.
+//! The metric sets `basic` and `classic`: names, units, help texts and their order in reports.
 //!
 //! `basic` follows the Prometheus naming conventions. `classic` has the metric names of the Python
 //! agent that fleetgauge replaces. All metrics are gauges.
 
+mod selection;
 mod sources;
 
-use clap::ValueEnum;
-use fleetgauge_proto::Violation;
-use fleetgauge_proto::catalog::FamilyKind;
-use fleetgauge_proto::message::{Catalog, Family};
+pub use selection::{Selection, SelectionError};
 
-use crate::catalogs::Catalogs;
-use crate::sampler::{HostPart, Readings, Sampler, SourceSpec};
-use crate::tables::{TableSet, TableSpec};
+use clap::ValueEnum;
+use fleetgauge_proto::catalog::FamilyKind;
+use fleetgauge_proto::message::Family;
+
+use crate::sampler::{HostPart, Readings};
 
 /// A gauge, and how its value follows from the readings of a sample.
 #[derive(Debug)]
@@ -42,49 +42,27 @@ impl Metric {
 }
 
 /// A set of metrics to report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, ValueEnum)]
 pub enum MetricSet {
     /// Prometheus naming conventions, base units
     #[default]
     Basic,
     /// Metric names of the Python agent that fleetgauge replaces; percent instead of ratios
     Classic,
+    /// Metrics of node_exporter, under its names
+    Node,
 }
 
 impl MetricSet {
-    /// Returns the metrics in the order of the catalog and of reports.
+    /// Returns the metrics in the order of the catalog and of reports. Those of `node` are in
+    /// `sampler/node`.
     #[must_use]
     pub const fn metrics(self) -> &'static [Metric] {
         match self {
             Self::Basic => BASIC,
             Self::Classic => CLASSIC,
+            Self::Node => &[],
         }
-    }
-
-    /// Returns the catalogs of an agent that reports this set.
-    ///
-    /// # Errors
-    /// Never fails for the existing sets.
-    pub fn catalogs(self) -> Result<Catalogs, Violation> {
-        Catalogs::try_new(vec![self.catalog()])
-    }
-
-    /// Returns the catalog of this set.
-    #[must_use]
-    pub fn catalog(self) -> Catalog<'static> {
-        self.tables(&sources::of(self)).catalog().clone()
-    }
-
-    /// Starts the sources of this set.
-    #[must_use]
-    pub fn sampler(self) -> Sampler {
-        let sources = sources::of(self);
-        Sampler::new(&self.tables(&sources), sources)
-    }
-
-    fn tables(self, sources: &[SourceSpec]) -> TableSet {
-        let tables = sources.iter().map(|source| -> &[TableSpec] { &source.tables });
-        TableSet::new(self.metrics().iter().map(Metric::family), tables)
     }
 }
 
@@ -193,15 +171,24 @@ mod tests {
     use super::*;
     use crate::sampler::{Cpu, Filesystem, Memory};
 
+    /// Set `FLEETGAUGE_BLESS=1` to write the file anew.
     #[test]
     fn names_of_all_families_are_reserved_with_their_kinds() {
-        let mut families: Vec<_> = [MetricSet::Basic, MetricSet::Classic]
+        let mut declared: Vec<_> = selection::tests::everything()
             .iter()
-            .flat_map(|set| set.catalog().families)
+            .flat_map(|tables| tables.catalog().families.clone())
             .map(|family| (family.name, FamilyKind::from_u8(family.kind).unwrap()))
             .collect();
-        families.sort_unstable_by_key(|(name, _)| *name);
-        assert_eq!(families, built_in::FAMILIES);
+        declared.sort_unstable_by_key(|(name, _)| *name);
+        declared.dedup();
+        if std::env::var_os("FLEETGAUGE_BLESS").is_some() {
+            let line = |(name, kind): &(&str, FamilyKind)| format!("{name} {}\n", kind.name());
+            let text: String = declared.iter().map(line).collect();
+            let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/src/built_in.txt");
+            std::fs::write(file, text).unwrap();
+            return;
+        }
+        assert_eq!(declared, built_in::families().collect::<Vec<_>>());
     }
 
     /// Returns readings with round numbers.
@@ -268,9 +255,8 @@ mod tests {
     #[test]
     fn set_is_one_table_without_row_labels_in_its_own_order() {
         for set in [MetricSet::Basic, MetricSet::Classic] {
-            let sources = sources::of(set);
-            let tables = set.tables(&sources);
-            let catalog = tables.catalog();
+            let selection = Selection::of(set);
+            let catalog = selection.catalog();
             let names: Vec<_> = catalog.families.iter().map(|family| family.name).collect();
             let expected: Vec<_> = set.metrics().iter().map(|metric| metric.name).collect();
             assert_eq!(names, expected);
@@ -283,7 +269,7 @@ mod tests {
 
     #[test]
     fn metric_sets_have_different_fingerprints() {
-        let fingerprint = |set: MetricSet| set.catalogs().unwrap().by_slot()[0].fingerprint();
+        let fingerprint = |set: MetricSet| Selection::of(set).catalogs().by_slot()[0].fingerprint();
         assert_ne!(fingerprint(MetricSet::Basic), fingerprint(MetricSet::Classic));
         assert_eq!(fingerprint(MetricSet::Basic), fingerprint(MetricSet::Basic));
     }

@@ -11,13 +11,21 @@ use crate::sampler::{
 use crate::tables::{ColumnSpec, Output, TableSpec};
 
 /// Parts of the host, with the names of their sources.
-const PARTS: [(HostPart, &str); 3] =
-    [(HostPart::Cpu, "cpu"), (HostPart::Memory, "memory"), (HostPart::Filesystem, "filesystem")];
+const PARTS: [(HostPart, &str); 3] = [
+    (HostPart::Cpu, "host_cpu"),
+    (HostPart::Memory, "host_memory"),
+    (HostPart::Filesystem, "host_filesystem"),
+];
 
-/// Returns the sources of a set. Each owns a table without row labels.
-pub(super) fn of(set: MetricSet) -> Vec<SourceSpec> {
+/// Returns the sources of these sets, without those of collectors. Each owns a table without row
+/// labels.
+pub(super) fn of(sets: &[MetricSet]) -> Vec<SourceSpec> {
+    if sets.iter().all(|set| set.metrics().is_empty()) {
+        return Vec::new();
+    }
     let source = |(part, name): (HostPart, &'static str)| {
-        let metrics: Vec<_> = set.metrics().iter().filter(|metric| metric.part == part).collect();
+        let metrics = sets.iter().flat_map(|set| set.metrics());
+        let metrics: Vec<_> = metrics.filter(|metric| metric.part == part).collect();
         let columns = metrics.iter().map(|metric| ColumnSpec::new(metric.family())).collect();
         let factory = move || {
             let (reader, metrics) = (host_reader(part)?, metrics.clone());

@@ -36,13 +36,14 @@ use control::Control;
 pub use control::{Reload, Settings};
 use fleetgauge_common::service_manager;
 use fleetgauge_common::settings::{SettingError, SettingErrors};
+use fleetgauge_proto::Limits;
 use reporter::Reporter;
 use sampling::SamplingPlan;
 use tokio::sync::watch;
 
 use crate::config::{Config, Endpoint, TokenSource};
 use crate::identity::Host;
-use crate::metrics::MetricSet;
+use crate::metrics::Selection;
 use crate::profile::Profile;
 use crate::tls::TlsSettings;
 
@@ -52,8 +53,9 @@ pub struct Agent {
     /// The collector to report to.
     pub collector: Endpoint,
     /// The metrics to report.
-    pub metrics: MetricSet,
-    /// Contents of Hello and Catalog. The catalogs are those of `metrics`.
+    pub metrics: Selection,
+    /// Contents of Hello and Catalog. The catalogs are those of `metrics`, without those of families
+    /// that its sources find later.
     pub profile: Arc<Profile>,
     /// Source of the token; `None`: no token.
     pub token: Option<TokenSource>,
@@ -70,21 +72,17 @@ impl Agent {
     /// The host has no usable id.
     pub fn new(config: &Config, host: &Host) -> Result<Self, SettingErrors> {
         let id = host.id(&config.id).map_err(|error| SettingError::new("id", error.to_string()))?;
-        let catalogs = config
-            .metrics
-            .catalogs()
-            .map_err(|error| SettingError::new("metrics", error.to_string()))?;
         let profile = Profile {
             id,
             nonces: host.nonces(),
             labels: config.labels.clone(),
             interval: config.interval,
             agent_version: env!("CARGO_PKG_VERSION"),
-            catalogs,
+            catalogs: config.metrics.catalogs().clone(),
         };
         Ok(Self {
             collector: config.collector.clone(),
-            metrics: config.metrics,
+            metrics: config.metrics.clone(),
             profile: Arc::new(profile),
             token: config.token.clone(),
             insecure: config.insecure,
@@ -130,7 +128,8 @@ pub async fn run_reloading(
     let plan = SamplingPlan {
         id: agent.profile.id.clone(),
         interval: agent.profile.interval,
-        metrics: agent.metrics,
+        metrics: agent.metrics.clone(),
+        limits: Limits::default(),
     };
     let (plan, planned) = watch::channel(plan);
     let reporter = Reporter::new(agent, samples, plan);

@@ -305,7 +305,7 @@ impl Reporter {
                 plan.interval = new.interval;
             }
             plan.id = new.id.clone();
-            plan.metrics = agent.metrics;
+            plan.metrics = agent.metrics.clone();
             old.interval != new.interval || old.id != new.id || self.agent.metrics != agent.metrics
         });
         self.agent = agent;

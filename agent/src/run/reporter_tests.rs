@@ -1,7 +1,7 @@
 use std::pin::pin;
 
 use fleetgauge_proto::message::{Message, Ping};
-use fleetgauge_proto::{AgentId, Code, VERSION};
+use fleetgauge_proto::{AgentId, Code, Limits, VERSION};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -32,7 +32,8 @@ fn reporter_of(config: Config) -> Reporter {
     let plan = SamplingPlan {
         id: agent.profile.id.clone(),
         interval: agent.profile.interval,
-        metrics: agent.metrics,
+        metrics: agent.metrics.clone(),
+        limits: Limits::default(),
     };
     Reporter::new(agent, watch::channel(None).1, watch::channel(plan).0)
 }

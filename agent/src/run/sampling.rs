@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use fleetgauge_proto::AgentId;
+use fleetgauge_proto::{AgentId, Limits};
 use tokio::sync::watch;
 
-use crate::metrics::MetricSet;
+use crate::catalogs::Catalogs;
+use crate::metrics::Selection;
 use crate::sampler::deadline;
 use crate::schedule::Schedule;
 use crate::tables::Sample;
@@ -18,38 +19,46 @@ pub(super) struct SamplingPlan {
     /// Time between samples.
     pub(super) interval: Duration,
     /// The metrics to sample.
-    pub(super) metrics: MetricSet,
+    pub(super) metrics: Selection,
+    /// Limits of the collector, which samples must not exceed.
+    pub(super) limits: Limits,
 }
 
-/// A sample of a metric set.
+/// A sample of a selection of metrics.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct TimedSample {
     /// Time of the sample.
     pub(super) taken: Instant,
-    /// The metric set, on which tables and columns depend.
-    pub(super) metrics: MetricSet,
+    /// The metrics that were sampled.
+    pub(super) metrics: Selection,
+    /// The limits that the sample does not exceed.
+    pub(super) limits: Limits,
+    /// The catalogs of the sample's tables.
+    pub(super) catalogs: Catalogs,
     pub(super) sample: Sample,
 }
 
 /// Takes a sample immediately and then at each tick, and sends it to `newest`. Never returns.
 ///
-/// A new plan starts a new schedule, and new sources if the metric set differs.
+/// A new plan starts a new schedule, and new sources if the selected metrics differ.
 pub(super) async fn sample_on_schedule(
     mut plan: watch::Receiver<SamplingPlan>,
     newest: watch::Sender<Option<TimedSample>>,
 ) {
-    let mut sampled_set = plan.borrow().metrics;
-    let mut sampler = sampled_set.sampler();
+    let mut sampled = plan.borrow().metrics.clone();
+    let mut sampler = sampled.sampler();
     loop {
-        let SamplingPlan { id, interval, metrics } = plan.borrow_and_update().clone();
-        if std::mem::replace(&mut sampled_set, metrics) != metrics {
+        let SamplingPlan { id, interval, metrics, limits } = plan.borrow_and_update().clone();
+        if metrics != sampled {
             sampler = metrics.sampler();
+            sampled = metrics;
         }
         let mut schedule = Schedule::new(&id, interval, Instant::now(), unix_now());
         loop {
             let taken = Instant::now();
-            let sample = sampler.sample(deadline(interval)).await;
-            newest.send_replace(Some(TimedSample { taken, metrics, sample }));
+            let sample = sampler.sample(deadline(interval), &limits).await;
+            let (metrics, catalogs) = (sampled.clone(), sampler.catalogs().clone());
+            newest.send_replace(Some(TimedSample { taken, metrics, limits, catalogs, sample }));
             tokio::select! {
                 () = tokio::time::sleep_until(schedule.next().into()) => {
                     schedule.advance(Instant::now());

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fleetgauge_common::service_manager;
@@ -23,6 +24,7 @@ use super::sanitize::sanitize;
 use super::transport::Transport;
 use crate::client::{Baseline, Client, ClientError, Event};
 use crate::config::{Endpoint, Token};
+use crate::profile::Profile;
 use crate::retry_log::RetryLog;
 use crate::tls::TlsClient;
 
@@ -88,6 +90,8 @@ impl Lost {
 pub(super) struct Session<'a> {
     transport: Transport,
     agent: &'a Agent,
+    /// The agent's profile, with the catalogs that the collector knows or is sent.
+    profile: Arc<Profile>,
     credentials: &'a Credentials,
     token: Option<&'a Token>,
     client: &'a mut Client,
@@ -142,6 +146,7 @@ impl<'a> Session<'a> {
         Self {
             transport,
             agent,
+            profile: Arc::clone(&agent.profile),
             credentials,
             token,
             client,
@@ -190,8 +195,13 @@ impl<'a> Session<'a> {
         plan: &watch::Sender<SamplingPlan>,
         control: &mut Control<'_>,
     ) -> Result<SessionEnd, Lost> {
+        if let Some(newest) = &*samples.borrow()
+            && newest.metrics == self.agent.metrics
+        {
+            Arc::make_mut(&mut self.profile).catalogs = newest.catalogs.clone();
+        }
         let credential = self.token.map(Token::secret);
-        self.client.start(&self.agent.profile, credential, &mut self.out.frames);
+        self.client.start(&self.profile, credential, &mut self.out.frames);
         let mut buffer = [0; READ_BYTES];
         loop {
             match self.next_step(samples, control, &mut buffer).await {
@@ -277,7 +287,7 @@ impl<'a> Session<'a> {
         self.keepalive = Keepalive::new(Instant::now());
         let now = self.clock_zero.elapsed();
         while let Some(event) =
-            self.client.received(&self.agent.profile, now, &mut bytes, &mut self.out.frames)?
+            self.client.received(&self.profile, now, &mut bytes, &mut self.out.frames)?
         {
             match event {
                 Event::Welcomed { session_id, interval, catalogs_sent, limits } => {
@@ -294,7 +304,9 @@ impl<'a> Session<'a> {
                     self.welcomed = Some(Instant::now());
                     // Keep the schedule across reconnects unless the interval changes.
                     plan.send_if_modified(|plan| {
-                        std::mem::replace(&mut plan.interval, interval) != interval
+                        let changed = (plan.interval, plan.limits) != (interval, limits);
+                        (plan.interval, plan.limits) = (interval, limits);
+                        changed
                     });
                     self.report(samples)?;
                 }
@@ -315,14 +327,24 @@ impl<'a> Session<'a> {
         Ok(None)
     }
 
-    /// Queues a report of the newest sample, if there is one of the agent's metric set.
+    /// Queues a report of the newest sample, if there is one of the agent's metrics that was taken
+    /// for the collector's limits.
     fn report(&mut self, samples: &mut watch::Receiver<Option<TimedSample>>) -> Result<(), Lost> {
         let newest = samples.borrow_and_update();
-        // After a reload the newest sample may be that of the previous set.
+        // After a reload the newest sample may be one of other metrics.
         if let Some(newest) = &*newest
             && newest.metrics == self.agent.metrics
+            && newest.limits == self.limits
         {
-            let (profile, sample) = (&self.agent.profile, &newest.sample);
+            if newest.catalogs != self.profile.catalogs {
+                // Later in a session the baseline sends new catalogs.
+                if self.client.is_new_session() {
+                    let known = &self.profile.catalogs;
+                    self.client.send_new_catalogs(known, &newest.catalogs, &mut self.out.frames);
+                }
+                Arc::make_mut(&mut self.profile).catalogs = newest.catalogs.clone();
+            }
+            let (profile, sample) = (&self.profile, &newest.sample);
             sample.check_limits(&profile.catalogs, &self.limits)?;
             let taken = newest.taken.saturating_duration_since(self.clock_zero);
             let sequence =

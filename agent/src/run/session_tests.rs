@@ -2,15 +2,14 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
-use fleetgauge_proto::AgentId;
+use fleetgauge_proto::{AgentId, Limits};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::catalogs::Catalogs;
 use crate::client::fake_collector::FakeCollector;
 use crate::config::Config;
 use crate::identity::{Host, IdSource};
-use crate::metrics::MetricSet;
+use crate::metrics::Selection;
 use crate::profile::Profile;
 use crate::run::fake_address::{self, Address, TEST_TIMEOUT};
 use crate::run::socket::Socket;
@@ -44,7 +43,8 @@ async fn run(
     let plan = SamplingPlan {
         id: agent.profile.id.clone(),
         interval: agent.profile.interval,
-        metrics: agent.metrics,
+        metrics: agent.metrics.clone(),
+        limits: Limits::default(),
     };
     let plan = watch::channel(plan).0;
     session.run(samples, &plan, &mut Control::new(shutdown, None)).await
@@ -99,9 +99,11 @@ impl Ends {
 
     /// Samples and reports. Returns what the collector then has.
     async fn report(&mut self, deadline: Duration) -> Vec<String> {
-        let sample = self.sampler.sample(deadline).await;
-        let taken = Instant::now();
-        let sample = TimedSample { taken, metrics: MetricSet::default(), sample };
+        let limits = Limits::default();
+        let sample = self.sampler.sample(deadline, &limits).await;
+        let (taken, metrics) = (Instant::now(), Selection::default());
+        let catalogs = self.sampler.catalogs().clone();
+        let sample = TimedSample { taken, metrics, limits, catalogs, sample };
         self.newest.send_replace(Some(sample));
         self.receive(self.collector.frames[2] + 1).await;
         shown(&self.collector.sample())
@@ -119,8 +121,8 @@ impl Ends {
 async fn in_session(test: impl AsyncFnOnce(Ends)) {
     let ((disks, disk_spec), (mounts, mount_spec)) = (controlled("disks"), controlled("mounts"));
     let sources = vec![disk_spec, mount_spec];
-    let tables = TableSet::new([], sources.iter().map(|source| &*source.tables));
-    let catalogs = Catalogs::try_new(vec![tables.catalog().clone()]).unwrap();
+    let tables = TableSet::try_new([], sources.iter().map(|source| &*source.tables)).unwrap();
+    let catalogs = tables.catalogs().clone();
     let mut agent = agent();
     agent.profile = Arc::new(Profile { catalogs, ..(*agent.profile).clone() });
     let (transport, mut stream) = connected().await;

@@ -23,12 +23,14 @@ use std::time::Duration;
 
 pub use cpu::Cpu;
 pub use filesystem::Filesystem;
+use fleetgauge_proto::Limits;
 pub use host::Readings;
 pub(crate) use host::{HostPart, HostReader, host_reader};
 pub use memory::Memory;
 use source_thread::{Answer, Pending, SourceThread};
 use tokio::sync::mpsc;
 
+use crate::catalogs::Catalogs;
 use crate::tables::{Output, Sample, TableSet, TableSpec, TableState};
 
 /// Longest time that a round waits for its sources. Local files answer in microseconds; a source
@@ -113,11 +115,11 @@ impl Sampler {
             .enumerate()
             .map(|(index, spec)| SourceThread::new(index, spec, sender.clone()))
             .collect();
-        Self { threads, answers, state: TableState::new(tables) }
+        Self { threads, answers, state: TableState::new(tables.clone()) }
     }
 
     /// Runs a round: until every source answered or `deadline` passed.
-    pub async fn sample(&mut self, deadline: Duration) -> Sample {
+    pub async fn sample(&mut self, deadline: Duration, limits: &Limits) -> Sample {
         self.start_round();
         let end = tokio::time::sleep(deadline);
         tokio::pin!(end);
@@ -131,7 +133,13 @@ impl Sampler {
                 () = &mut end => break,
             }
         }
-        self.finish_round()
+        self.finish_round(limits)
+    }
+
+    /// Returns the catalogs of the last sample. Their number never falls.
+    #[must_use]
+    pub const fn catalogs(&self) -> &Catalogs {
+        self.state.catalogs()
     }
 
     /// Sends a request to every idle source.
@@ -159,20 +167,20 @@ impl Sampler {
             return;
         }
         match answer.result {
-            Ok(readout) => {
-                thread.recovered(readout.skipped);
-                self.state.set(answer.source, readout);
+            Ok(output) => {
+                thread.recovered(output.skipped());
+                self.state.set(answer.source, &output);
             }
             Err(error) => thread.failed(&error),
         }
     }
 
     /// Ends the round. Sources that have not answered are late.
-    fn finish_round(&mut self) -> Sample {
+    fn finish_round(&mut self, limits: &Limits) -> Sample {
         for thread in &mut self.threads {
             thread.close_round();
         }
-        self.state.sample()
+        self.state.sample(limits)
     }
 }
 

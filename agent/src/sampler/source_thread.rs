@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::{SourceError, SourceSpec};
-use crate::tables::{Output, Readout};
+use crate::tables::Output;
 
 /// Stack size of a source's thread, in bytes. Sources read small files.
 const STACK_BYTES: usize = 256 * 1024;
@@ -17,7 +17,7 @@ const STACK_BYTES: usize = 256 * 1024;
 pub(super) struct Answer {
     /// Index of the source in the sampler.
     pub(super) source: usize,
-    pub(super) result: Result<Readout, SourceError>,
+    pub(super) result: Result<Output, SourceError>,
 }
 
 /// Whether an answer of a source is pending, and for which round.
@@ -161,8 +161,12 @@ fn serve(
             source = (spec.factory)();
         }
         let mut output = Output::new(&spec.tables);
+        output.begin();
         let result = match &mut source {
-            Ok(source) => source.read(&mut output).map(|()| output.finish()),
+            Ok(source) => source.read(&mut output).map(|()| {
+                output.finish();
+                output
+            }),
             Err(error) => Err(error.clone()),
         };
         if answers.blocking_send(Answer { source: index, result }).is_err() {

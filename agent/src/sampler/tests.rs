@@ -23,7 +23,7 @@ impl Source for Healthy {
 }
 
 fn sampler_of(sources: Vec<SourceSpec>) -> Sampler {
-    let tables = TableSet::new([], sources.iter().map(|source| &*source.tables));
+    let tables = TableSet::try_new([], sources.iter().map(|source| &*source.tables)).unwrap();
     Sampler::new(&tables, sources)
 }
 
@@ -44,7 +44,7 @@ async fn sample_has_the_rows_of_each_source_in_order() {
     let (mut sampler, disks, mounts) = sampler();
     disks.answer.send(Ok(vec![("sdb", 2.0), ("sda", 1.0), ("sdc", ABSENT)])).unwrap();
     mounts.answer.send(Ok(vec![("/", 3.0)])).unwrap();
-    assert_eq!(shown(&sampler.sample(LONG).await), ["sda=1 sdb=2 sdc", "/=3"]);
+    assert_eq!(shown(&sampler.sample(LONG, &Limits::default()).await), ["sda=1 sdb=2 sdc", "/=3"]);
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn row_that_a_source_does_not_set_is_removed() {
     ] {
         disks.answer.send(Ok(rows)).unwrap();
         mounts.answer.send(Ok(vec![])).unwrap();
-        assert_eq!(shown(&sampler.sample(LONG).await), [expected, ""]);
+        assert_eq!(shown(&sampler.sample(LONG, &Limits::default()).await), [expected, ""]);
     }
 }
 
@@ -73,7 +73,7 @@ async fn rows_of_a_failed_source_stay_with_absent_values_until_it_answers() {
     ] {
         disks.answer.send(answer).unwrap();
         mounts.answer.send(Ok(vec![("/", 5.0)])).unwrap();
-        assert_eq!(shown(&sampler.sample(LONG).await), [expected, "/=5"]);
+        assert_eq!(shown(&sampler.sample(LONG, &Limits::default()).await), [expected, "/=5"]);
     }
 }
 
@@ -83,7 +83,7 @@ async fn unchanged_rows_are_shared_between_samples() {
     let mut sample = async || {
         disks.answer.send(Ok(vec![("sda", 1.0)])).unwrap();
         mounts.answer.send(Ok(vec![])).unwrap();
-        sampler.sample(LONG).await
+        sampler.sample(LONG, &Limits::default()).await
     };
     let (first, second) = (sample().await, sample().await);
     assert!(Arc::ptr_eq(&first.rows[0], &second.rows[0]));
@@ -94,12 +94,12 @@ async fn hung_source_affects_only_its_own_values() {
     let (mut sampler, disks, mounts) = sampler();
     mounts.answer.send(Ok(vec![("/", 1.0)])).unwrap();
     disks.answer.send(Ok(vec![("sda", 1.0)])).unwrap();
-    sampler.sample(LONG).await;
+    sampler.sample(LONG, &Limits::default()).await;
     for _ in 0..3 {
         sampler.start_round();
         disks.answer.send(Ok(vec![("sda", 1.0)])).unwrap();
         process_one(&mut sampler).await;
-        assert_eq!(shown(&sampler.finish_round()), ["sda=1", "/"]);
+        assert_eq!(shown(&sampler.finish_round(&Limits::default())), ["sda=1", "/"]);
     }
     for _ in 0..2 {
         mounts.started.recv().unwrap();
@@ -113,10 +113,10 @@ async fn round_ends_at_the_deadline() {
     let (mut sampler, _disks, _mounts) = sampler();
     let deadline = Duration::from_millis(20);
     let start = Instant::now();
-    assert_eq!(shown(&sampler.sample(deadline).await), ["", ""]);
+    assert_eq!(shown(&sampler.sample(deadline, &Limits::default()).await), ["", ""]);
     assert!(start.elapsed() >= deadline);
     // No source is idle, so the round does not wait.
-    assert_eq!(shown(&sampler.sample(LONG).await), ["", ""]);
+    assert_eq!(shown(&sampler.sample(LONG, &Limits::default()).await), ["", ""]);
     assert!(start.elapsed() < LONG);
 }
 
@@ -124,18 +124,18 @@ async fn round_ends_at_the_deadline() {
 async fn late_answer_is_dropped_and_the_source_is_read_again() {
     let (mut sampler, disks, mounts) = sampler();
     sampler.start_round();
-    sampler.finish_round();
+    sampler.finish_round(&Limits::default());
     // This answer is of the previous round.
     sampler.start_round();
     mounts.answer.send(Ok(vec![("/", 9.0)])).unwrap();
     process_one(&mut sampler).await;
-    assert_eq!(shown(&sampler.finish_round()), ["", ""]);
+    assert_eq!(shown(&sampler.finish_round(&Limits::default())), ["", ""]);
 
     disks.answer.send(Ok(vec![("sda", 99.0)])).unwrap();
     process_one(&mut sampler).await;
     disks.answer.send(Ok(vec![("sda", 1.0)])).unwrap();
     mounts.answer.send(Ok(vec![("/", 2.0)])).unwrap();
-    assert_eq!(shown(&sampler.sample(LONG).await), ["sda=1", "/=2"]);
+    assert_eq!(shown(&sampler.sample(LONG, &Limits::default()).await), ["sda=1", "/=2"]);
 }
 
 #[tokio::test]
@@ -150,8 +150,8 @@ async fn source_is_created_again_after_an_error() {
         Ok(Box::new(Healthy))
     });
     let mut sampler = sampler_of(vec![spec("disks", factory)]);
-    assert_eq!(shown(&sampler.sample(LONG).await), [""]);
-    assert_eq!(shown(&sampler.sample(LONG).await), ["sda=1"]);
+    assert_eq!(shown(&sampler.sample(LONG, &Limits::default()).await), [""]);
+    assert_eq!(shown(&sampler.sample(LONG, &Limits::default()).await), ["sda=1"]);
 }
 
 struct Panics;
@@ -172,11 +172,11 @@ async fn panicked_source_gets_a_new_thread() {
     });
     let mut sampler = sampler_of(vec![spec("disks", factory)]);
     sampler.start_round();
-    assert_eq!(shown(&sampler.finish_round()), [""]);
+    assert_eq!(shown(&sampler.finish_round(&Limits::default())), [""]);
     while !sampler.threads[0].thread_has_ended() {
         std::thread::yield_now();
     }
-    assert_eq!(shown(&sampler.sample(LONG).await), ["sda=1"]);
+    assert_eq!(shown(&sampler.sample(LONG, &Limits::default()).await), ["sda=1"]);
 }
 
 #[test]
@@ -188,9 +188,10 @@ fn deadline_is_at_most_half_an_interval() {
 #[tokio::test]
 async fn host_is_sampled() {
     // A single reading may fail: CPU times of a virtual machine can go back.
-    let (mut sampler, deadline) = (MetricSet::Basic.sampler(), Instant::now() + LONG / 2);
+    let (mut sampler, deadline) =
+        (crate::metrics::Selection::of(MetricSet::Basic).sampler(), Instant::now() + LONG / 2);
     loop {
-        let sample = sampler.sample(LONG).await;
+        let sample = sampler.sample(LONG, &Limits::default()).await;
         assert_eq!((sample.rows.len(), sample.values.len()), (1, 6));
         if sample.values.iter().all(|value| value.is_finite()) {
             return;
@@ -215,7 +216,7 @@ async fn failure_recovery_and_skipped_rows_are_logged_once() {
             Ok(vec![("sda", 1.0), ("sda", 2.0)]),
         ] {
             disks.answer.send(answer).unwrap();
-            sampler.sample(LONG).await;
+            sampler.sample(LONG, &Limits::default()).await;
         }
     }
     let lines = log.lines();

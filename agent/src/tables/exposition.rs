@@ -6,16 +6,14 @@ use super::{Output, TableSpec};
 
 /// Returns a line for each sample with a value, sorted: `node_cpu_seconds_total{cpu="0"} 1.5`.
 /// Labels are in ascending order of their names; labels with an empty value are left out.
-pub(crate) fn lines(tables: &[TableSpec], output: Output) -> Vec<String> {
-    let found = output.found_samples();
-    let readout = output.finish();
+pub(crate) fn lines(tables: &[TableSpec], output: &Output) -> Vec<String> {
     let mut lines = Vec::new();
-    for (table, (rows, values)) in tables.iter().zip(&readout.tables) {
+    for (table, written) in tables.iter().zip(&output.tables) {
         let texts: Vec<Vec<&str>> = match table.row_labels.len() {
             0 => vec![Vec::new()],
-            labels => rows.iter(labels).map(Iterator::collect).collect(),
+            labels => written.rows().iter(labels).map(Iterator::collect).collect(),
         };
-        for (row, values) in texts.iter().zip(values.chunks(table.width())) {
+        for (row, values) in texts.iter().zip(written.values()) {
             for (column, value) in table.columns.iter().zip(values) {
                 let row_labels = table.row_labels.iter().copied().zip(row.iter().copied());
                 let labels = row_labels.chain(column.labels.iter().copied()).collect();
@@ -23,9 +21,11 @@ pub(crate) fn lines(tables: &[TableSpec], output: Output) -> Vec<String> {
             }
         }
     }
-    for (name, labels, value) in &found {
-        let labels = labels.iter().map(|(name, value)| (&**name, &**value)).collect();
-        lines.extend(line(name, labels, *value));
+    for (name, group) in &output.found_groups().families {
+        for (labels, position) in &group.samples {
+            let labels = labels.iter().map(|(name, value)| (&**name, &**value)).collect();
+            lines.extend(line(name, labels, output.found_values()[*position]));
+        }
     }
     lines.sort();
     lines

@@ -16,17 +16,20 @@
 
 #[cfg(test)]
 pub(crate) mod exposition;
+mod found;
+mod found_catalogs;
 mod output;
 mod spec;
 mod state;
 mod table_set;
+mod texts;
 mod writer;
 
-pub use output::{FoundFamily, Output};
+pub use found::FoundFamily;
+pub use output::Output;
 pub use spec::{ColumnSpec, TableSpec};
 pub use state::TableState;
 pub use table_set::TableSet;
-pub use writer::{Readout, TableWriter};
 
 use std::sync::Arc;
 

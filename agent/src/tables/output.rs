@@ -1,10 +1,15 @@
 //! What a source writes in one reading.
 
-use fleetgauge_proto::catalog::FamilyKind;
+use std::sync::Arc;
 
-use super::{Readout, TableSpec, TableWriter};
+use super::found::{FoundGroups, FoundSamples};
+use super::writer::TableWriter;
+use super::{FoundFamily, TableSpec};
 
 /// What a source writes: rows of the tables that it declared, and samples of families that it found.
+///
+/// It is used for all readings of a source. A reading with the same rows and samples in the same
+/// order as the one before allocates nothing.
 ///
 /// ```
 /// use fleetgauge_agent::tables::{ColumnSpec, FoundFamily, Output, TableSpec};
@@ -15,36 +20,32 @@ use super::{Readout, TableSpec, TableWriter};
 ///     Family { name: "disk_size", kind: FamilyKind::Gauge as u8, unit: "", help: "" };
 /// let disk = TableSpec { row_labels: &["device"], columns: vec![ColumnSpec::new(SIZE)] };
 /// let mut output = Output::new(&[disk]);
+/// output.begin();
 /// output.row(0, &["sdb"])[0] = 2e9;
 /// output.row(0, &["sda"])[0] = 1e9;
 /// let family = FoundFamily { name: "pool_reads", kind: FamilyKind::Unknown, help: "" };
 /// output.sample(family, &[("pool", "tank")], 5.0);
+/// output.finish();
+/// assert_eq!(output.series(), 3);
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Output {
-    tables: TableWriter,
-    found: Vec<FoundSample>,
-}
-
-/// Name, labels and value of a sample.
-type FoundSample = (Box<str>, Vec<(Box<str>, Box<str>)>, f64);
-
-/// A family whose name the source found when it read the host: not declared in a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FoundFamily<'a> {
-    /// Name of the family.
-    pub name: &'a str,
-    /// Metric type: gauge, counter as named, or unknown.
-    pub kind: FamilyKind,
-    /// Help text.
-    pub help: &'a str,
+    pub(super) tables: Vec<TableWriter>,
+    found: FoundSamples,
 }
 
 impl Output {
     /// Creates the output of a source with these tables.
     #[must_use]
     pub fn new(tables: &[TableSpec]) -> Self {
-        Self { tables: TableWriter::new(tables), found: Vec::new() }
+        let tables = tables.iter().map(TableWriter::new).collect();
+        Self { tables, found: FoundSamples::default() }
+    }
+
+    /// Begins a reading: there are no rows and no samples.
+    pub fn begin(&mut self) {
+        self.tables.iter_mut().for_each(TableWriter::begin);
+        self.found.begin();
     }
 
     /// Adds a row to the source's table with this index. Returns its values, all of them absent.
@@ -55,25 +56,43 @@ impl Output {
     /// # Panics
     /// The source did not declare the table, or the table has another number of row labels.
     pub fn row(&mut self, table: usize, labels: &[&str]) -> &mut [f64] {
-        self.tables.row(table, labels)
+        self.tables[table].row(labels)
     }
 
     /// Adds a sample of a family that was found. Of two samples with the same name and labels, the
     /// first one counts.
     pub fn sample(&mut self, family: FoundFamily<'_>, labels: &[(&str, &str)], value: f64) {
-        let labels = labels.iter().map(|(name, value)| ((*name).into(), (*value).into()));
-        self.found.push((family.name.into(), labels.collect(), value));
+        self.found.push(family, labels, value);
     }
 
-    /// Returns the samples of families that were found.
-    #[cfg(test)]
-    pub(super) fn found_samples(&self) -> Vec<FoundSample> {
-        self.found.clone()
+    /// Ends the reading. Of two rows with the same labels, the first one counts.
+    pub fn finish(&mut self) {
+        self.tables.iter_mut().for_each(TableWriter::finish);
+        self.found.finish();
     }
 
-    /// Ends the reading.
+    /// Returns the number of rows and samples of the last reading that were left out: a label value
+    /// is too long, or another row or sample has the same labels.
     #[must_use]
-    pub fn finish(self) -> Readout {
-        self.tables.finish()
+    pub fn skipped(&self) -> usize {
+        let tables = self.tables.iter().map(TableWriter::skipped).sum::<usize>();
+        tables + self.found.groups().skipped
+    }
+
+    /// Returns the number of series of the last reading.
+    #[must_use]
+    pub fn series(&self) -> usize {
+        let tables = self.tables.iter().map(|table| table.values().flatten().count());
+        tables.sum::<usize>() + self.found.values().len()
+    }
+
+    /// Returns the names and labels of the samples that were found.
+    pub(super) const fn found_groups(&self) -> &Arc<FoundGroups> {
+        self.found.groups()
+    }
+
+    /// Returns the values of the samples that were found, by their positions.
+    pub(super) fn found_values(&self) -> &[f64] {
+        self.found.values()
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
+use fleetgauge_proto::Violation;
 use fleetgauge_proto::message::{self, Catalog, Family};
 
 use super::{ColumnSpec, TableSpec};
+use crate::catalogs::Catalogs;
 
 /// The tables of all sources.
 ///
@@ -13,6 +15,7 @@ use super::{ColumnSpec, TableSpec};
 #[derive(Debug, Clone)]
 pub struct TableSet {
     catalog: Catalog<'static>,
+    catalogs: Catalogs,
     /// Places of the tables of each source.
     pub(super) places: Vec<Vec<Place>>,
     /// Shape of each table of the catalog.
@@ -40,11 +43,13 @@ pub(super) struct Shape {
 impl TableSet {
     /// Joins the tables of all sources, given by source. The catalog declares the families of
     /// `order` first, and then all others in the order of their columns.
-    #[must_use]
-    pub fn new<'a>(
+    ///
+    /// # Errors
+    /// The catalog is illegal: the declarations contradict each other.
+    pub fn try_new<'a>(
         order: impl IntoIterator<Item = Family<'static>>,
         sources: impl IntoIterator<Item = &'a [TableSpec]>,
-    ) -> Self {
+    ) -> Result<Self, Violation> {
         let mut families = Families::default();
         for family in order {
             families.index(family);
@@ -56,6 +61,7 @@ impl TableSet {
         }
         let mut set = Self {
             catalog: Catalog { stream: 0, slot: 0, families: Vec::new(), tables: Vec::new() },
+            catalogs: Catalogs::try_new(Vec::new())?,
             places: Vec::new(),
             shapes: Vec::new(),
         };
@@ -75,7 +81,14 @@ impl TableSet {
             set.places.push(places);
         }
         set.catalog.families = families.list;
-        set
+        set.catalogs = Catalogs::try_new(vec![set.catalog.clone()])?;
+        Ok(set)
+    }
+
+    /// Returns the catalog, validated and encoded, as the only one.
+    #[must_use]
+    pub const fn catalogs(&self) -> &Catalogs {
+        &self.catalogs
     }
 
     /// Returns the catalog.

@@ -2,8 +2,10 @@ use fleetgauge_proto::catalog::FamilyKind;
 use fleetgauge_proto::message::Family;
 use fleetgauge_proto::report::{ABSENT, is_absent};
 
+use fleetgauge_proto::Limits;
+use fleetgauge_proto::rows::TableRows;
+
 use super::*;
-use crate::catalogs::Catalogs;
 
 const fn family(name: &'static str, kind: FamilyKind) -> Family<'static> {
     Family { name, kind: kind as u8, unit: "", help: "" }
@@ -15,6 +17,10 @@ const SIZE: ColumnSpec = ColumnSpec::new(family("disk_size", FamilyKind::Gauge))
 const LATENCY: ColumnSpec = ColumnSpec {
     parameters: &[0.1, 1.0],
     ..ColumnSpec::new(family("disk_latency", FamilyKind::Histogram))
+};
+const SWAP: ColumnSpec = ColumnSpec {
+    parameters: &[0.1, 1.0],
+    ..ColumnSpec::new(family("swap_latency", FamilyKind::Histogram))
 };
 const CPU_USER: ColumnSpec = ColumnSpec {
     labels: &[("mode", "user")],
@@ -35,109 +41,179 @@ fn devices(rows: &TableRows) -> Vec<&str> {
     rows.iter(1).flatten().collect()
 }
 
+/// Returns the output of a source after one reading.
+fn reading(tables: &[TableSpec], read: impl FnOnce(&mut Output)) -> Output {
+    let mut output = Output::new(tables);
+    read_again(&mut output, read);
+    output
+}
+
+fn read_again(output: &mut Output, read: impl FnOnce(&mut Output)) {
+    output.begin();
+    read(output);
+    output.finish();
+}
+
+fn state(sources: &[&[TableSpec]]) -> TableState {
+    TableState::new(TableSet::try_new([], sources.iter().copied()).unwrap())
+}
+
+fn sample(state: &mut TableState) -> Sample {
+    state.sample(&Limits::default())
+}
+
 #[test]
 fn tables_without_row_labels_become_one_in_the_order_of_families() {
-    let sources = [vec![fixed(&[FORKS]), disks()], vec![fixed(&[LATENCY, LOAD])]];
-    let set = TableSet::new([LOAD.family], sources.iter().map(Vec::as_slice));
-    let catalogs = Catalogs::try_new(vec![set.catalog().clone()]).unwrap_err();
-    // The histogram is in both tables, so that its series could be the same.
-    assert_eq!(catalogs.code().reason(), "duplicate_series");
+    let sources = [vec![fixed(&[FORKS]), disks()], vec![fixed(&[SWAP, LOAD])]];
+    let set = TableSet::try_new([LOAD.family], sources.iter().map(Vec::as_slice)).unwrap();
     let [host, disks] = &*set.catalog().tables else { panic!("{set:?}") };
     let names: Vec<_> = set.catalog().families.iter().map(|family| family.name).collect();
-    assert_eq!(names, ["load1", "forks", "disk_size", "disk_latency"]);
+    assert_eq!(names, ["load1", "forks", "disk_size", "disk_latency", "swap_latency"]);
     let families = |table: &fleetgauge_proto::message::Table<'_>| {
         table.columns.iter().map(|column| (column.family, column.width)).collect::<Vec<_>>()
     };
-    assert_eq!(families(host), [(0, 1), (1, 1), (3, 4)]);
+    assert_eq!(families(host), [(0, 1), (1, 1), (4, 4)]);
     assert_eq!(families(disks), [(2, 1), (3, 4)]);
 
-    let mut state = TableState::new(&set);
-    let mut writer = TableWriter::new(&sources[1]);
-    writer.row(0, &[]).copy_from_slice(&[1.0, 2.0, 3.0, 4.0, 5.0]);
-    state.set(1, writer.finish());
-    let values = state.sample().values;
+    let mut state = TableState::new(set);
+    let output = reading(&sources[1], |output| {
+        output.row(0, &[]).copy_from_slice(&[1.0, 2.0, 3.0, 4.0, 5.0]);
+    });
+    state.set(1, &output);
+    let values = sample(&mut state).values;
     assert_eq!((values[0], &values[2..]), (5.0, &[1.0, 2.0, 3.0, 4.0][..]));
     assert!(is_absent(values[1]), "the other source has not answered");
 }
 
 #[test]
+fn family_in_two_tables_with_the_same_labels_is_an_error() {
+    let sources = [vec![disks()], vec![fixed(&[LATENCY])]];
+    let violation = TableSet::try_new([], sources.iter().map(Vec::as_slice)).unwrap_err();
+    assert_eq!(violation.code().reason(), "duplicate_series");
+}
+
+#[test]
 fn columns_of_one_family_differ_in_their_labels() {
     let cpus = TableSpec { row_labels: &["cpu"], columns: vec![CPU_USER, CPU_IDLE] };
-    let set = TableSet::new([], [&[cpus][..]]);
+    let set = TableSet::try_new([], [&[cpus][..]]).unwrap();
     assert_eq!(set.catalog().families.len(), 1);
-    let catalogs = Catalogs::try_new(vec![set.catalog().clone()]).unwrap();
-    assert_eq!(catalogs.tables()[0].width(), 2);
+    assert_eq!(set.catalogs().tables()[0].width(), 2);
 }
 
 #[test]
 fn set_without_fixed_tables_has_none() {
-    let set = TableSet::new([], [&[disks()][..]]);
-    assert_eq!(set.catalog().tables.len(), 1);
-    assert_eq!(TableState::new(&set).sample().values.len(), 0);
+    let disks = [disks()];
+    let mut state = state(&[&disks]);
+    assert_eq!(state.catalogs().tables().len(), 1);
+    assert_eq!(sample(&mut state).values.len(), 0);
 }
 
 #[test]
 fn rows_are_sorted_with_their_values() {
-    let mut writer = TableWriter::new(&[disks()]);
-    for (device, value) in [("sdb", 2.0), ("sda", 1.0), ("a", 0.0), ("sdc", 3.0)] {
-        writer.row(0, &[device])[..2].fill(value);
-    }
-    let readout = writer.finish();
-    let (rows, values) = &readout.tables[0];
-    assert_eq!(devices(rows), ["a", "sda", "sdb", "sdc"]);
-    for (row, value) in values.chunks(5).zip([0.0, 1.0, 2.0, 3.0]) {
+    let output = reading(&[disks()], |output| {
+        for (device, value) in [("sdb", 2.0), ("sda", 1.0), ("a", 0.0), ("sdc", 3.0)] {
+            output.row(0, &[device])[..2].fill(value);
+        }
+    });
+    assert_eq!(devices(output.tables[0].rows()), ["a", "sda", "sdb", "sdc"]);
+    for (row, value) in output.tables[0].values().zip([0.0, 1.0, 2.0, 3.0]) {
         assert_eq!(row[..2], [value; 2]);
         assert!(row[2..].iter().all(|value| is_absent(*value)));
     }
-    assert_eq!(readout.skipped, 0);
+    assert_eq!(output.skipped(), 0);
+}
+
+#[test]
+fn rows_of_an_equal_reading_are_shared_and_of_another_are_not() {
+    let set = |devices: &'static [&'static str]| {
+        move |output: &mut Output| {
+            devices.iter().for_each(|device| output.row(0, &[device])[0] = 1.0)
+        }
+    };
+    let mut output = reading(&[disks()], set(&["sdb", "sda"]));
+    let before = Arc::clone(output.tables[0].rows());
+    read_again(&mut output, set(&["sdb", "sda"]));
+    assert!(Arc::ptr_eq(&before, output.tables[0].rows()));
+    read_again(&mut output, set(&["sdb"]));
+    assert_eq!(devices(output.tables[0].rows()), ["sdb"]);
+    // The texts are the same, but not the rows.
+    read_again(&mut output, set(&["sd", "b"]));
+    assert_eq!(devices(output.tables[0].rows()), ["b", "sd"]);
 }
 
 #[test]
 fn first_of_two_equal_rows_counts_and_long_labels_are_skipped() {
-    let mut writer = TableWriter::new(&[disks()]);
     let longest = "x".repeat(1024);
-    for (at, device) in [&*longest, "sda", "sda", &format!("{longest}x"), ""].iter().enumerate() {
-        writer.row(0, &[device])[0] = [0.0, 1.0, 2.0, 3.0, 4.0][at];
-    }
-    let readout = writer.finish();
-    let (rows, values) = &readout.tables[0];
-    assert_eq!(devices(rows), ["", "sda", &longest]);
-    assert_eq!((values[0], values[5], values[10]), (4.0, 1.0, 0.0));
-    assert_eq!(readout.skipped, 2);
+    let output = reading(&[disks()], |output| {
+        let devices = [&*longest, "sda", "sda", &format!("{longest}x"), ""];
+        for (at, device) in devices.iter().enumerate() {
+            output.row(0, &[device])[0] = [0.0, 1.0, 2.0, 3.0, 4.0][at];
+        }
+    });
+    assert_eq!(devices(output.tables[0].rows()), ["", "sda", &longest]);
+    let first: Vec<_> = output.tables[0].values().map(|row| row[0]).collect();
+    assert_eq!(first, [4.0, 1.0, 0.0]);
+    assert_eq!(output.skipped(), 2);
 }
 
 #[test]
 fn table_without_row_labels_has_one_row() {
     let tables = [fixed(&[LOAD, FORKS])];
-    let mut writer = TableWriter::new(&tables);
-    writer.row(0, &[])[0] = 1.0;
-    writer.row(0, &[])[1] = 2.0;
-    assert_eq!(writer.finish().tables[0].1, [1.0, 2.0]);
-    let unset = TableWriter::new(&tables).finish().tables.remove(0).1;
+    let mut output = reading(&tables, |output| {
+        output.row(0, &[])[0] = 1.0;
+        output.row(0, &[])[1] = 2.0;
+    });
+    assert_eq!(output.tables[0].values().next(), Some(&[1.0, 2.0][..]));
+    read_again(&mut output, |_| {});
+    let unset = output.tables[0].values().next().unwrap();
     assert!(unset.len() == 2 && unset.iter().all(|value| is_absent(*value)));
 }
 
 #[test]
 #[should_panic(expected = "label values of a row")]
 fn wrong_number_of_label_values_panics() {
-    TableWriter::new(&[disks()]).row(0, &["sda", "sdb"]);
+    reading(&[disks()], |output| drop(output.row(0, &["sda", "sdb"]).first()));
 }
 
 #[test]
 fn values_last_for_one_round_and_rows_longer() {
     let tables = [disks(), fixed(&[LOAD])];
-    let set = TableSet::new([], [&tables[..]]);
-    let mut state = TableState::new(&set);
-    let mut writer = TableWriter::new(&tables);
-    writer.row(0, &["sda"]).fill(1.0);
-    writer.row(1, &[])[0] = 2.0;
-    state.set(0, writer.finish());
-    let before = state.sample();
+    let mut state = state(&[&tables]);
+    let mut output = reading(&tables, |output| {
+        output.row(0, &["sda"]).fill(1.0);
+        output.row(1, &[])[0] = 2.0;
+    });
+    state.set(0, &output);
+    let before = sample(&mut state);
     assert_eq!(before.values, [2.0, 1.0, 1.0, 1.0, 1.0, 1.0]);
     state.clear_values();
-    let after = state.sample();
+    let after = sample(&mut state);
     assert_eq!(after.rows, before.rows);
     assert_eq!(after.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), [ABSENT.to_bits(); 6]);
-    state.set(0, TableWriter::new(&tables).finish());
-    assert!(state.sample().rows[1].is_empty());
+    read_again(&mut output, |_| {});
+    state.set(0, &output);
+    assert!(sample(&mut state).rows[1].is_empty());
 }
+
+#[test]
+fn largest_source_is_left_out_if_there_are_too_many_series() {
+    let [disks, cpus] = [[disks()], [TableSpec { row_labels: &["cpu"], columns: vec![CPU_USER] }]];
+    let mut state = state(&[&disks, &cpus]);
+    let rows = |count: usize| {
+        move |output: &mut Output| {
+            (0..count).for_each(|row| output.row(0, &[&row.to_string()]).fill(1.0));
+        }
+    };
+    state.set(0, &reading(&disks, rows(10)));
+    state.set(1, &reading(&cpus, rows(3)));
+    let limits = |max_series| Limits { max_series, ..Limits::default() };
+    assert_eq!(state.sample(&limits(53)).values.len(), 53);
+    assert!(state.left_out().is_empty());
+    assert_eq!(state.sample(&limits(52)).values, [1.0; 3]);
+    assert_eq!(state.left_out(), [0]);
+    let few_bytes = Limits { max_label_bytes: 2, ..Limits::default() };
+    assert!(state.sample(&few_bytes).values.is_empty());
+    assert_eq!(state.sample(&Limits::default()).values.len(), 53, "nothing is lost for ever");
+}
+
+mod found_families;

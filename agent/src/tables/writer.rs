@@ -1,4 +1,6 @@
-//! One reading of a source.
+//! One reading of a declared table.
+
+use std::sync::Arc;
 
 use fleetgauge_proto::limits::MAX_LABEL_VALUE_BYTES;
 use fleetgauge_proto::message::RowChange;
@@ -6,111 +8,109 @@ use fleetgauge_proto::report::ABSENT;
 use fleetgauge_proto::rows::TableRows;
 
 use super::TableSpec;
+use super::texts::Texts;
 
-/// The rows that a source sets in one reading. A row that is not set does not exist.
+/// The rows that a source sets in one reading of a table. A row that is not set does not exist.
 ///
-/// ```
-/// use fleetgauge_agent::tables::{ColumnSpec, TableSpec, TableWriter};
-/// use fleetgauge_proto::catalog::FamilyKind;
-/// use fleetgauge_proto::message::Family;
-///
-/// const SIZE: Family<'static> =
-///     Family { name: "disk_size", kind: FamilyKind::Gauge as u8, unit: "", help: "" };
-/// let disk = TableSpec { row_labels: &["device"], columns: vec![ColumnSpec::new(SIZE)] };
-/// let mut writer = TableWriter::new(&[disk]);
-/// writer.row(0, &["sdb"])[0] = 2e9;
-/// writer.row(0, &["sda"])[0] = 1e9;
-/// ```
-#[derive(Debug, Clone, Default)]
-pub struct TableWriter {
-    tables: Vec<WrittenTable>,
-}
-
-#[derive(Debug, Clone)]
-struct WrittenTable {
+/// Buffers are kept between readings, and so are the sorted rows as long as the source sets the
+/// same rows in the same order: then a reading allocates nothing.
+#[derive(Debug)]
+pub(super) struct TableWriter {
     labels: usize,
     width: usize,
-    /// Label values, row after row.
-    texts: Vec<Box<str>>,
-    /// Values, row after row.
+    /// Label values, row after row, in the order of the calls.
+    texts: Texts,
+    /// Values, row after row, in the order of the calls.
     values: Vec<f64>,
-}
-
-/// A finished reading: the rows of each table in order, and their values.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Readout {
-    /// Rows and values by table. The rows of a table without row labels are empty.
-    pub(super) tables: Vec<(TableRows, Vec<f64>)>,
-    /// Number of rows that were left out: a label value is too long, or the row was set before.
-    pub skipped: usize,
+    /// The label values from which `rows` and `order` were made.
+    sorted_texts: Texts,
+    rows: Arc<TableRows>,
+    /// For each sorted row, the call that set it.
+    order: Vec<usize>,
+    skipped: usize,
 }
 
 impl TableWriter {
-    /// Creates a writer for the tables of a source.
-    #[must_use]
-    pub fn new(tables: &[TableSpec]) -> Self {
-        Self { tables: tables.iter().map(WrittenTable::new).collect() }
-    }
-
-    /// Adds a row to the source's table with this index. Returns its values, all of them absent.
-    ///
-    /// An empty label value means that the series do not have the label. A table without row labels
-    /// has one row: all calls return the same values.
-    ///
-    /// # Panics
-    /// The source did not declare the table, or the table has another number of row labels.
-    pub fn row(&mut self, table: usize, labels: &[&str]) -> &mut [f64] {
-        let table = &mut self.tables[table];
-        assert_eq!(labels.len(), table.labels, "label values of a row");
-        let is_fixed_and_set = table.labels == 0 && !table.values.is_empty();
-        let start = if is_fixed_and_set { 0 } else { table.values.len() };
-        table.texts.extend(labels.iter().map(|value| Box::from(*value)));
-        table.values.resize(start + table.width, ABSENT);
-        &mut table.values[start..]
-    }
-
-    /// Ends the reading. Of two rows with the same labels, the first one counts.
-    #[must_use]
-    pub fn finish(self) -> Readout {
-        let mut readout = Readout::default();
-        for table in self.tables {
-            let (rows, values, skipped) = table.finish();
-            readout.tables.push((rows, values));
-            readout.skipped += skipped;
+    pub(super) fn new(spec: &TableSpec) -> Self {
+        Self {
+            labels: spec.row_labels.len(),
+            width: spec.width(),
+            texts: Texts::default(),
+            values: Vec::new(),
+            sorted_texts: Texts::default(),
+            rows: Arc::default(),
+            order: Vec::new(),
+            skipped: 0,
         }
-        readout
-    }
-}
-
-impl WrittenTable {
-    fn new(spec: &TableSpec) -> Self {
-        let (labels, width) = (spec.row_labels.len(), spec.width());
-        Self { labels, width, texts: Vec::new(), values: Vec::new() }
     }
 
-    /// Sorts the rows. Returns them with their values, and the number of skipped rows.
-    fn finish(mut self) -> (TableRows, Vec<f64>, usize) {
+    /// Begins a reading: there are no rows.
+    pub(super) fn begin(&mut self) {
+        self.texts.clear();
+        self.values.clear();
         if self.labels == 0 {
             self.values.resize(self.width, ABSENT);
-            return (TableRows::default(), self.values, 0);
         }
-        let given = self.texts.len() / self.labels;
-        let rows = self.texts.chunks(self.labels).zip(self.values.chunks(self.width));
-        let mut rows: Vec<_> = rows.filter(|(texts, _)| is_short(texts)).collect();
-        // The sort is stable: the first of equal rows stays.
-        rows.sort_by_key(|(texts, _)| *texts);
-        rows.dedup_by_key(|(texts, _)| *texts);
+    }
 
-        let added = rows.iter().flat_map(|(texts, _)| texts.iter().map(|text| &**text)).collect();
-        let change = RowChange { slot: 0, table: 0, removed: Vec::new(), added };
-        // Sorted, unique and short rows are valid.
-        let (sorted, _) = TableRows::default().edit(self.labels, &change).unwrap_or_default();
-        debug_assert_eq!(sorted.len(), rows.len());
-        let values = rows.iter().flat_map(|(_, values)| values.iter().copied()).collect();
-        (sorted, values, given - rows.len())
+    /// Adds a row, or returns the only one of a table without row labels.
+    pub(super) fn row(&mut self, labels: &[&str]) -> &mut [f64] {
+        assert_eq!(labels.len(), self.labels, "label values of a row");
+        if self.labels == 0 {
+            return &mut self.values;
+        }
+        labels.iter().for_each(|value| self.texts.push(value));
+        let start = self.values.len();
+        self.values.resize(start + self.width, ABSENT);
+        &mut self.values[start..]
+    }
+
+    /// Ends the reading: sorts the rows, unless they are those of the reading before. Of two rows
+    /// with the same labels, the first one counts.
+    pub(super) fn finish(&mut self) {
+        if self.labels == 0 || self.texts == self.sorted_texts {
+            return;
+        }
+        let texts: Vec<&str> = self.texts.iter().collect();
+        let given = texts.len() / self.labels;
+        let mut rows: Vec<(&[&str], usize)> = texts.chunks(self.labels).zip(0..).collect();
+        rows.retain(|(values, _)| values.iter().all(|text| text.len() <= MAX_LABEL_VALUE_BYTES));
+        // The call breaks ties: the first of equal rows stays.
+        rows.sort_unstable();
+        rows.dedup_by_key(|(values, _)| *values);
+
+        let added = rows.iter().flat_map(|(values, _)| values.iter().copied()).collect();
+        self.rows = Arc::new(sorted_rows(self.labels, added));
+        self.order = rows.iter().map(|(_, call)| *call).collect();
+        self.skipped = given - rows.len();
+        self.sorted_texts.clone_from(&self.texts);
+    }
+
+    /// Returns the rows of the last finished reading; empty for a table without row labels.
+    pub(super) const fn rows(&self) -> &Arc<TableRows> {
+        &self.rows
+    }
+
+    /// Returns the values of each row of the last finished reading, in the order of the rows.
+    pub(super) fn values(&self) -> impl Iterator<Item = &[f64]> {
+        let only = (self.labels == 0).then_some(&*self.values);
+        let of_call = |call: &usize| &self.values[call * self.width..][..self.width];
+        only.into_iter().chain(self.order.iter().map(of_call))
+    }
+
+    /// Returns the number of rows that were left out: a label value is too long, or the row was set
+    /// before.
+    pub(super) const fn skipped(&self) -> usize {
+        self.skipped
     }
 }
 
-fn is_short(texts: &[Box<str>]) -> bool {
-    texts.iter().all(|text| text.len() <= MAX_LABEL_VALUE_BYTES)
+/// Makes rows of label values: sorted, unique, and each at most of the legal length.
+pub(super) fn sorted_rows(labels: usize, added: Vec<&str>) -> TableRows {
+    let given = added.len() / labels;
+    let change = RowChange { slot: 0, table: 0, removed: Vec::new(), added };
+    // Sorted, unique and short rows are valid.
+    let (rows, _) = TableRows::default().edit(labels, &change).unwrap_or_default();
+    debug_assert_eq!(rows.len(), given);
+    rows
 }

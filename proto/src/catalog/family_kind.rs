@@ -39,6 +39,26 @@ impl FamilyKind {
         })
     }
 
+    /// Returns its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gauge => "gauge",
+            Self::Counter => "counter",
+            Self::Histogram => "histogram",
+            Self::Summary => "summary",
+            Self::Info => "info",
+            Self::Unknown => "unknown",
+            Self::CounterAsNamed => "counter_as_named",
+        }
+    }
+
+    /// Returns the metric type with this name; `None` if there is none.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        (1..=7).filter_map(Self::from_u8).find(|kind| kind.name() == name)
+    }
+
     /// Returns the suffixes of the sample names that the family reserves.
     ///
     /// They include `_created`: it is not exposed, but OpenMetrics gives it a meaning.

@@ -91,20 +91,23 @@ impl Fixture {
 pub(super) struct Reader {
     source: Box<dyn Source>,
     spec: crate::sampler::SourceSpec,
+    output: Output,
 }
 
 impl Reader {
     pub(super) fn new(collector: &Collector, options: &NodeOptions) -> Self {
         let spec = collector.source(options);
-        Self { source: (spec.factory)().unwrap(), spec }
+        let output = Output::new(&spec.tables);
+        Self { source: (spec.factory)().unwrap(), spec, output }
     }
 
     /// Reads the collector. Returns the samples as sorted lines: `node_load1 0.5`. Absent values
     /// have no line.
     pub(super) fn read(&mut self) -> Result<Vec<String>, SourceError> {
-        let mut output = Output::new(&self.spec.tables);
-        self.source.read(&mut output)?;
-        Ok(exposition::lines(&self.spec.tables, output))
+        self.output.begin();
+        self.source.read(&mut self.output)?;
+        self.output.finish();
+        Ok(exposition::lines(&self.spec.tables, &self.output))
     }
 
     pub(super) fn samples(&mut self) -> Vec<String> {

@@ -22,7 +22,7 @@ impl AgentAndCollector {
         let ((disks, disk_spec), (mounts, mount_spec)) =
             (controlled("disks"), controlled("mounts"));
         let sources = vec![disk_spec, mount_spec];
-        let tables = TableSet::new([], sources.iter().map(|source| &*source.tables));
+        let tables = TableSet::try_new([], sources.iter().map(|source| &*source.tables)).unwrap();
         let profile = profile(Catalogs::try_new(vec![tables.catalog().clone()]).unwrap());
         let mut client = Client::default();
         let collector = FakeCollector::welcome(&mut client, &profile);
@@ -32,7 +32,7 @@ impl AgentAndCollector {
 
     /// Reports the sample of a round. Returns what the collector then has.
     fn report(&mut self) -> Vec<String> {
-        let sample = self.sampler.finish_round();
+        let sample = self.sampler.finish_round(&Limits::default());
         let mut out = Vec::new();
         let Self { profile, client, baseline, collector, .. } = self;
         baseline.report(client, profile, &sample, Duration::ZERO, &mut out).unwrap();

@@ -104,9 +104,8 @@ impl Declared {
 
 impl Families {
     pub(super) fn new(configured_kinds: ConfiguredKinds) -> Self {
-        let built_in = built_in::FAMILIES
-            .into_iter()
-            .filter(|(name, _)| !configured_kinds.contains_key(*name));
+        let built_in =
+            built_in::families().filter(|(name, _)| !configured_kinds.contains_key(*name));
         let reserved = built_in.flat_map(|(name, kind)| {
             kind.sample_names(name).map(move |sample| (sample, (name, kind)))
         });

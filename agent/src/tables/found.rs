@@ -1,0 +1,145 @@
+//! Samples of families that a source found: their names are not declared in a table.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fleetgauge_proto::catalog::FamilyKind;
+use fleetgauge_proto::limits::MAX_LABEL_VALUE_BYTES;
+
+use super::texts::Texts;
+
+/// A family whose name the source found when it read the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FoundFamily<'a> {
+    /// Name of the family and of its samples.
+    pub name: &'a str,
+    /// Metric type: gauge, counter as named, or unknown.
+    pub kind: FamilyKind,
+    /// Help text.
+    pub help: &'a str,
+}
+
+/// The samples that a source found in one reading.
+///
+/// Buffers and grouping are kept between readings, as long as the samples have the same names and
+/// labels in the same order: then a reading allocates nothing.
+#[derive(Debug, Default)]
+pub(super) struct FoundSamples {
+    /// For each sample: name, kind, help, then the names and values of its labels.
+    texts: Texts,
+    /// For each sample, the number of its texts.
+    counts: Vec<usize>,
+    values: Vec<f64>,
+    grouped_texts: Texts,
+    grouped_counts: Vec<usize>,
+    groups: Arc<FoundGroups>,
+}
+
+/// The names and labels of the samples of one reading, grouped by family.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct FoundGroups {
+    pub(super) families: BTreeMap<Box<str>, FoundGroup>,
+    /// Number of samples of the reading.
+    samples: usize,
+    /// Number of samples that were left out: their family has another kind, they repeat a sample,
+    /// or a label value is too long.
+    pub(super) skipped: usize,
+}
+
+/// The samples of a family.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct FoundGroup {
+    pub(super) kind: FamilyKind,
+    pub(super) help: Box<str>,
+    /// Labels without empty values, by name; and the position of the sample in the reading.
+    pub(super) samples: BTreeMap<Labels, usize>,
+}
+
+pub(super) type Labels = Vec<(Box<str>, Box<str>)>;
+
+impl FoundSamples {
+    /// Begins a reading: there are no samples.
+    pub(super) fn begin(&mut self) {
+        self.texts.clear();
+        self.counts.clear();
+        self.values.clear();
+    }
+
+    pub(super) fn push(&mut self, family: FoundFamily<'_>, labels: &[(&str, &str)], value: f64) {
+        let FoundFamily { name, kind, help } = family;
+        let kind = match kind {
+            FamilyKind::Gauge => "g",
+            FamilyKind::CounterAsNamed | FamilyKind::Counter => "c",
+            _ => "u",
+        };
+        [name, kind, help].iter().for_each(|text| self.texts.push(text));
+        for (name, value) in labels {
+            self.texts.push(name);
+            self.texts.push(value);
+        }
+        self.counts.push(3 + 2 * labels.len());
+        self.values.push(value);
+    }
+
+    /// Ends the reading: groups the samples, unless they are those of the reading before.
+    pub(super) fn finish(&mut self) {
+        if self.texts != self.grouped_texts || self.counts != self.grouped_counts {
+            self.groups = Arc::new(self.group());
+            self.grouped_texts.clone_from(&self.texts);
+            self.grouped_counts.clone_from(&self.counts);
+        }
+    }
+
+    fn group(&self) -> FoundGroups {
+        let mut groups = FoundGroups { samples: self.counts.len(), ..FoundGroups::default() };
+        let mut texts = self.texts.iter();
+        for (position, count) in self.counts.iter().enumerate() {
+            let sample: Vec<&str> = texts.by_ref().take(*count).collect();
+            let [name, kind, help, labels @ ..] = &*sample else { continue };
+            let kind = match *kind {
+                "g" => FamilyKind::Gauge,
+                "c" => FamilyKind::CounterAsNamed,
+                _ => FamilyKind::Unknown,
+            };
+            groups.add(name, kind, help, labels, position);
+        }
+        groups
+    }
+
+    pub(super) const fn groups(&self) -> &Arc<FoundGroups> {
+        &self.groups
+    }
+
+    /// Returns the values by the position of their samples.
+    pub(super) fn values(&self) -> &[f64] {
+        &self.values
+    }
+}
+
+impl FoundGroups {
+    /// Returns the number of samples of the reading, with those that were left out.
+    pub(super) const fn samples(&self) -> usize {
+        self.samples
+    }
+
+    /// Returns the size of all label values, in bytes.
+    pub(super) fn label_bytes(&self) -> usize {
+        let samples = self.families.values().flat_map(|group| group.samples.keys());
+        samples.flatten().map(|(_, value)| value.len()).sum()
+    }
+
+    fn add(&mut self, name: &str, kind: FamilyKind, help: &str, labels: &[&str], position: usize) {
+        let pairs = labels.chunks_exact(2).map(|pair| (pair[0], pair[1]));
+        let pairs = pairs.filter(|(_, value)| !value.is_empty());
+        let mut labels: Labels = pairs.map(|(name, value)| (name.into(), value.into())).collect();
+        labels.sort_unstable();
+        let is_long = labels.iter().any(|(_, value)| value.len() > MAX_LABEL_VALUE_BYTES);
+        let new = || FoundGroup { kind, help: help.into(), samples: BTreeMap::new() };
+        let group = self.families.entry(name.into()).or_insert_with(new);
+        if is_long || group.kind != kind || group.samples.contains_key(&labels) {
+            self.skipped += 1;
+            return;
+        }
+        group.samples.insert(labels, position);
+    }
+}

@@ -1,0 +1,283 @@
+//! The catalogs and rows of all families that sources found.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use fleetgauge_proto::catalog::FamilyKind;
+use fleetgauge_proto::limits::MAX_CATALOGS;
+use fleetgauge_proto::message::{self, Catalog, Column, Family};
+use fleetgauge_proto::rows::TableRows;
+use fleetgauge_proto::{Limits, Violation};
+
+use super::found::{FoundGroup, FoundGroups, Labels};
+use super::writer::sorted_rows;
+
+/// Maximum number of families in a catalog, below the default limit of a collector.
+const MAX_FAMILIES: usize = 900;
+/// Maximum size of a help text, in bytes, so that a full catalog fits into a frame.
+const MAX_HELP_BYTES: usize = 400;
+/// Maximum number of catalogs of found families: slot 0 has the declared tables.
+const MAX_FOUND_CATALOGS: usize = MAX_CATALOGS - 1;
+
+/// The families that all sources found, as tables of catalogs.
+///
+/// A family that two sources found is one family with the samples of both. Families with a single
+/// row and the same labels share a table; any other has its own.
+#[derive(Debug, Default)]
+pub(super) struct FoundCatalogs {
+    /// What the tables were made of, by source.
+    groups: Vec<Arc<FoundGroups>>,
+    pub(super) tables: Vec<FoundTable>,
+    /// For each source, the place of each sample among the values of all tables; `None` if it is
+    /// left out.
+    pub(super) places: Vec<Vec<Option<usize>>>,
+    /// Number of values of all tables.
+    pub(super) values: usize,
+    /// Families that are left out, with the reason, in the order of their names.
+    pub(super) refused: Vec<(Box<str>, String)>,
+    /// Families that once had several rows, or other labels than those that they shared a table
+    /// with. They keep their own table, so that a row more or less never changes the catalog.
+    own_table: HashSet<Box<str>>,
+    shared_before: BTreeMap<Box<str>, Labels>,
+}
+
+/// A table of found families: all columns have values for all rows.
+#[derive(Debug)]
+pub(super) struct FoundTable {
+    /// Index of its catalog among those of found families.
+    catalog: usize,
+    families: Vec<FoundColumn>,
+    row_labels: Vec<Box<str>>,
+    pub(super) rows: Arc<TableRows>,
+}
+
+#[derive(Debug)]
+struct FoundColumn {
+    name: Box<str>,
+    kind: FamilyKind,
+    help: Box<str>,
+}
+
+/// A family of all sources: where its samples are.
+struct Merged<'a> {
+    group: &'a FoundGroup,
+    /// Sources and positions of the samples, by their labels.
+    samples: BTreeMap<&'a Labels, (usize, usize)>,
+}
+
+impl FoundCatalogs {
+    /// Takes the samples of all sources. Returns whether anything changed. `declared` has the names
+    /// of the families of declared tables.
+    pub(super) fn update(
+        &mut self,
+        groups: &[&Arc<FoundGroups>],
+        declared: &HashSet<&'static str>,
+    ) -> bool {
+        let old = self.groups.iter();
+        if groups.len() == old.len() && old.zip(groups).all(|(old, now)| Arc::ptr_eq(old, now)) {
+            return false;
+        }
+        self.groups = groups.iter().map(|group| Arc::clone(group)).collect();
+        self.build(declared);
+        true
+    }
+
+    /// Returns the catalogs of the tables, for slots 1 and up: at least `count`, the last ones empty
+    /// if need be, because a session cannot have fewer catalogs than before.
+    pub(super) fn messages(&self, count: usize) -> Vec<Catalog<'_>> {
+        let mut catalogs: Vec<Catalog<'_>> = Vec::new();
+        for table in &self.tables {
+            if table.catalog == catalogs.len() {
+                catalogs.push(empty_catalog());
+            }
+            let Some(catalog) = catalogs.last_mut() else { continue };
+            let first = catalog.families.len();
+            catalog.families.extend(table.families.iter().map(FoundColumn::message));
+            let columns = (first..catalog.families.len()).map(column).collect();
+            let row_labels = table.row_labels.iter().map(|name| &**name).collect();
+            catalog.tables.push(message::Table { row_labels, columns });
+        }
+        catalogs.resize_with(count.max(catalogs.len()), empty_catalog);
+        catalogs
+    }
+
+    fn build(&mut self, declared: &HashSet<&'static str>) {
+        let groups = std::mem::take(&mut self.groups);
+        let old_rows: Vec<_> = self.tables.drain(..).map(|table| table.rows).collect();
+        self.places = groups.iter().map(|group| vec![None; group.samples()]).collect();
+        (self.values, self.refused) = (0, Vec::new());
+        let merged = self.merge(&groups, declared);
+        self.remember_tables(&merged);
+
+        let mut shared: BTreeMap<&Labels, Vec<&str>> = BTreeMap::new();
+        let mut layout: Vec<Vec<&str>> = Vec::new();
+        for (name, family) in &merged {
+            match family.samples.first_key_value() {
+                Some((labels, _)) if !self.own_table.contains(*name) => {
+                    shared.entry(labels).or_default().push(name);
+                }
+                _ => layout.push(vec![name]),
+            }
+        }
+        let chunks = shared.values().flat_map(|names| names.chunks(MAX_FAMILIES));
+        layout.splice(0..0, chunks.map(<[&str]>::to_vec));
+        let (mut catalog, mut families) = (0, 0);
+        for names in layout {
+            if families + names.len() > MAX_FAMILIES {
+                (catalog, families) = (catalog + 1, 0);
+            }
+            if catalog >= MAX_FOUND_CATALOGS {
+                let why = "the agent has too many families";
+                self.refused.extend(names.iter().map(|name| ((*name).into(), why.to_owned())));
+                continue;
+            }
+            families += names.len();
+            self.add_table(catalog, &names, &merged);
+        }
+        for table in &mut self.tables {
+            // Rows that did not change are shared with the previous sample.
+            if let Some(same) = old_rows.iter().find(|old| ***old == *table.rows) {
+                table.rows = Arc::clone(same);
+            }
+        }
+        self.groups = groups;
+    }
+
+    /// Merges the groups of all sources by family.
+    fn merge<'a>(
+        &mut self,
+        groups: &'a [Arc<FoundGroups>],
+        declared: &HashSet<&'static str>,
+    ) -> BTreeMap<&'a str, Merged<'a>> {
+        let mut merged: BTreeMap<&str, Merged<'_>> = BTreeMap::new();
+        let mut refused = BTreeMap::new();
+        for (source, group) in groups.iter().enumerate() {
+            for (name, group) in &group.families {
+                let (name, samples) = (&**name, BTreeMap::new());
+                if declared.contains(name) {
+                    refused.insert(name, "the agent itself reports this family".to_owned());
+                    continue;
+                }
+                let family = merged.entry(name).or_insert(Merged { group, samples });
+                if family.group.kind != group.kind {
+                    let why = "two sources have this family with different types";
+                    refused.insert(name, why.to_owned());
+                    continue;
+                }
+                for (labels, position) in &group.samples {
+                    family.samples.entry(labels).or_insert((source, *position));
+                }
+            }
+        }
+        merged.retain(|name, family| match family.check(name) {
+            Ok(()) => true,
+            Err(violation) => {
+                refused.insert(name, violation.to_string());
+                false
+            }
+        });
+        self.refused = refused.into_iter().map(|(name, why)| (name.into(), why)).collect();
+        merged
+    }
+
+    /// Notes which families cannot share a table any more.
+    fn remember_tables(&mut self, merged: &BTreeMap<&str, Merged<'_>>) {
+        for (name, family) in merged {
+            let mut labels = family.samples.keys();
+            let (first, has_more) = (labels.next(), labels.next().is_some());
+            let before = self.shared_before.get(*name);
+            if has_more || before.is_some_and(|before| Some(&before) != first) {
+                self.own_table.insert((*name).into());
+                self.shared_before.remove(*name);
+            } else if let Some(labels) = first
+                && before.is_none()
+            {
+                self.shared_before.insert((*name).into(), (*labels).clone());
+            }
+        }
+        self.own_table.retain(|name| merged.contains_key(&**name));
+        self.shared_before.retain(|name, _| merged.contains_key(&**name));
+    }
+
+    fn add_table(&mut self, catalog: usize, names: &[&str], merged: &BTreeMap<&str, Merged<'_>>) {
+        let members: Vec<_> = names.iter().filter_map(|name| merged.get(name)).collect();
+        let Some(first) = members.first() else { return };
+        let row_labels = first.label_names();
+        let mut rows: Vec<(Vec<&str>, &Labels)> =
+            first.samples.keys().map(|labels| (values(labels, &row_labels), *labels)).collect();
+        rows.sort_unstable();
+        for (row, (_, labels)) in rows.iter().enumerate() {
+            for (column, member) in members.iter().enumerate() {
+                if let Some((source, position)) = member.samples.get(labels) {
+                    let place = self.values + row * members.len() + column;
+                    self.places[*source][*position] = Some(place);
+                }
+            }
+        }
+        let has_labels = !row_labels.is_empty();
+        self.values += if has_labels { rows.len() } else { 1 } * members.len();
+        let texts = rows.iter().flat_map(|(texts, _)| texts.iter().copied()).collect();
+        let rows =
+            if has_labels { sorted_rows(row_labels.len(), texts) } else { Default::default() };
+        self.tables.push(FoundTable {
+            catalog,
+            families: names
+                .iter()
+                .zip(&members)
+                .map(|(name, member)| member.column(name))
+                .collect(),
+            row_labels: row_labels.into_iter().map(Box::from).collect(),
+            rows: Arc::new(rows),
+        });
+    }
+}
+
+impl Merged<'_> {
+    /// Returns the names of all labels of its samples.
+    fn label_names(&self) -> Vec<&str> {
+        let labels = self.samples.keys().flat_map(|labels| labels.iter());
+        let names: BTreeSet<&str> = labels.map(|(name, _)| &**name).collect();
+        names.into_iter().collect()
+    }
+
+    /// Checks the family as a collector does.
+    fn check(&self, name: &str) -> Result<(), Violation> {
+        let found = self.column(name);
+        let columns = vec![column(0)];
+        let tables = vec![message::Table { row_labels: self.label_names(), columns }];
+        let families = vec![found.message()];
+        let catalog = Catalog { stream: 0, slot: 0, families, tables };
+        fleetgauge_proto::Catalog::try_new(&catalog, &Limits::default()).map(drop)
+    }
+
+    fn column(&self, name: &str) -> FoundColumn {
+        let help = &self.group.help;
+        let help = help[..help.floor_char_boundary(MAX_HELP_BYTES)].into();
+        FoundColumn { name: name.into(), kind: self.group.kind, help }
+    }
+}
+
+impl FoundColumn {
+    fn message(&self) -> Family<'_> {
+        Family { name: &self.name, kind: self.kind as u8, unit: "", help: &self.help }
+    }
+}
+
+fn empty_catalog<'a>() -> Catalog<'a> {
+    Catalog { stream: 0, slot: 0, families: Vec::new(), tables: Vec::new() }
+}
+
+/// Returns the column of the family with this index.
+fn column(family: usize) -> Column<'static> {
+    let family = u32::try_from(family).unwrap_or(u32::MAX);
+    Column { family, width: 1, decimals: 0, parameters: Vec::new(), labels: Vec::new() }
+}
+
+/// Returns the values of these labels; empty where a label is missing.
+fn values<'a>(labels: &'a Labels, names: &[&str]) -> Vec<&'a str> {
+    let value = |name: &&str| {
+        let label = labels.binary_search_by(|(own, _)| (**own).cmp(name));
+        label.ok().and_then(|at| labels.get(at)).map_or("", |(_, value)| &**value)
+    };
+    names.iter().map(value).collect()
+}

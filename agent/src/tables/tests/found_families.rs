@@ -1,0 +1,136 @@
+//! Families that sources find, as catalogs, rows and values.
+
+use std::collections::BTreeMap;
+
+use fleetgauge_proto::limits::MAX_LABEL_VALUE_BYTES;
+
+use super::*;
+
+type Series = (&'static str, &'static [(&'static str, &'static str)], f64);
+
+fn gauge(name: &str) -> FoundFamily<'_> {
+    FoundFamily { name, kind: FamilyKind::Gauge, help: "" }
+}
+
+fn find(series: &'static [Series]) -> impl Fn(&mut Output) {
+    |output| series.iter().for_each(|(name, labels, v)| output.sample(gauge(name), labels, *v))
+}
+
+/// Returns the tables of the last sample: `slot: family family {labels} [values]`.
+fn tables(state: &mut TableState) -> Vec<String> {
+    let sample = sample(state);
+    let mut values = sample.values.iter();
+    let layouts = state.catalogs().tables().iter().zip(&sample.rows);
+    let shown = layouts.map(|(layout, rows)| {
+        let rows_of = rows.iter(layout.row_labels().max(1));
+        let labels: Vec<_> = rows_of.map(|row| row.collect::<Vec<_>>().join("/")).collect();
+        let count = layout.row_count(rows) * layout.width();
+        let values: Vec<_> = values.by_ref().take(count).collect();
+        format!("{}: {labels:?} {values:?}", layout.slot())
+    });
+    let shown = shown.collect();
+    assert!(values.next().is_none());
+    shown
+}
+
+#[test]
+fn families_with_the_same_single_row_share_a_table() {
+    let mut state = state(&[&[fixed(&[LOAD])], &[]]);
+    let output = reading(
+        &[],
+        find(&[
+            ("b", &[("queue", "x")], 2.0),
+            ("several", &[("code", "2"), ("queue", "x")], 4.0),
+            ("several", &[("code", "1")], 3.0),
+            ("a", &[("queue", "x")], 1.0),
+            ("plain", &[], 5.0),
+            ("plain2", &[("none", "")], 6.0),
+        ]),
+    );
+    state.set(1, &output);
+    let host = format!("0: [] [{ABSENT}]");
+    assert_eq!(
+        tables(&mut state),
+        [&*host, "1: [] [5.0, 6.0]", "1: [\"x\"] [1.0, 2.0]", "1: [\"1/\", \"2/x\"] [3.0, 4.0]",]
+    );
+}
+
+#[test]
+fn samples_that_a_source_no_longer_finds_are_gone_and_those_of_a_failed_one_are_absent() {
+    let mut state = state(&[&[], &[]]);
+    let mut first = reading(&[], find(&[("a", &[("d", "1")], 1.0), ("a", &[("d", "2")], 2.0)]));
+    state.set(0, &first);
+    state.set(1, &reading(&[], find(&[("a", &[("d", "3")], 3.0)])));
+    assert_eq!(tables(&mut state), ["1: [\"1\", \"2\", \"3\"] [1.0, 2.0, 3.0]"]);
+
+    state.clear_values();
+    read_again(&mut first, find(&[("a", &[("d", "2")], 2.5)]));
+    state.set(0, &first);
+    let absent = ABSENT;
+    assert_eq!(tables(&mut state), [format!("1: [\"2\", \"3\"] [2.5, {absent}]")]);
+}
+
+#[test]
+fn catalogs_change_only_with_families_and_label_names() {
+    let mut state = state(&[&[]]);
+    let mut output = reading(&[], find(&[("a", &[("d", "1")], 1.0), ("b", &[("d", "1")], 1.0)]));
+    let mut catalogs_after = |series: &'static [Series]| {
+        read_again(&mut output, find(series));
+        state.set(0, &output);
+        sample(&mut state);
+        state.catalogs().clone()
+    };
+    let shared = catalogs_after(&[("a", &[("d", "1")], 1.0), ("b", &[("d", "1")], 1.0)]);
+    assert_eq!(shared.tables().len(), 1);
+    let apart = catalogs_after(&[("a", &[("d", "1")], 1.0), ("b", &[("d", "2")], 1.0)]);
+    assert_eq!(apart.tables().len(), 2);
+    let back = catalogs_after(&[("a", &[("d", "1")], 1.0), ("b", &[("d", "1")], 1.0)]);
+    assert_eq!(back, apart, "a row more or less does not change the catalog again");
+    let more = catalogs_after(&[("b", &[("d", "1"), ("e", "1")], 1.0)]);
+    assert_ne!(more, apart);
+    let none = catalogs_after(&[]);
+    assert_eq!((none.tables().len(), none.by_slot().len()), (0, 2), "no fewer than before");
+}
+
+#[test]
+fn hundred_thousand_families_fill_fifteen_catalogs() {
+    let mut state = state(&[&[]]);
+    let output = reading(&[], |output| {
+        (0..14_000).for_each(|at| output.sample(gauge(&format!("family_{at:06}")), &[], 1.0));
+    });
+    state.set(0, &output);
+    let values = sample(&mut state).values.len();
+    assert_eq!((state.catalogs().by_slot().len(), values), (16, 15 * 900));
+    assert_eq!(state.refused().len(), 500);
+}
+
+#[test]
+fn illegal_contradicting_and_repeated_samples_are_left_out() {
+    let mut state = state(&[&[fixed(&[LOAD])], &[], &[]]);
+    let long = "x".repeat(MAX_LABEL_VALUE_BYTES + 1);
+    let mut output = reading(&[], |output| {
+        output.sample(gauge("good"), &[], 1.0);
+        output.sample(gauge("good"), &[], 2.0);
+        output.sample(gauge("good"), &[("d", &long)], 2.0);
+        let counter = FoundFamily { kind: FamilyKind::CounterAsNamed, ..gauge("good") };
+        output.sample(counter, &[("d", "1")], 2.0);
+        output.sample(gauge("bad name"), &[], 3.0);
+        output.sample(gauge("bad_label"), &[("a-b", "1")], 4.0);
+        output.sample(gauge("load1"), &[], 5.0);
+        output.sample(gauge("other"), &[], 6.0);
+    });
+    assert_eq!(output.skipped(), 3);
+    state.set(1, &output);
+    read_again(&mut output, |output| {
+        let unknown = FoundFamily { kind: FamilyKind::Unknown, ..gauge("other") };
+        output.sample(unknown, &[("d", "1")], 7.0);
+    });
+    state.set(2, &output);
+    assert_eq!(sample(&mut state).values[1..], [1.0, 6.0]);
+    let refused: BTreeMap<_, _> =
+        state.refused().iter().map(|(name, why)| (&**name, &**why)).collect();
+    let names: Vec<_> = refused.keys().copied().collect();
+    assert_eq!(names, ["bad name", "bad_label", "load1", "other"]);
+    assert!(refused["load1"].contains("the agent itself"), "{refused:?}");
+    assert!(refused["other"].contains("different types"), "{refused:?}");
+}
