@@ -1,13 +1,22 @@
 //! The settings of an agent. A [`Config`] has only valid settings.
 
+mod collectors;
 mod declarations;
 mod endpoint;
+mod file_pattern;
 mod flags;
 mod id;
 mod labels;
+mod paths;
+mod scrape;
+mod scrape_auth;
+mod scrape_url;
+mod table_declarations;
+mod textfile;
 mod tls;
 mod token;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use fleetgauge_common::log::LogFormat;
@@ -15,8 +24,13 @@ use fleetgauge_common::settings::{Effective, Environment, Layers, SettingError, 
 use fleetgauge_proto::StaticLabels;
 
 pub use endpoint::Endpoint;
+pub use file_pattern::FilePattern;
 pub use flags::Flags;
 pub use id::IdFrom;
+pub use paths::NodePaths;
+pub use scrape::{MAX_SCRAPES, ScrapeSettings, ScrapeTarget};
+pub use scrape_auth::{Authorization, ScrapeAuth};
+pub use textfile::{MAX_TEXTFILES, TextfileSettings};
 pub use token::{Token, TokenSource};
 
 use crate::identity::IdSource;
@@ -52,6 +66,17 @@ pub struct Config {
     pub interval: Duration,
     /// Metrics to report.
     pub metrics: MetricSet,
+    /// Local exporters to scrape.
+    pub scrapes: Vec<ScrapeSettings>,
+    /// Text files to read.
+    pub textfiles: Vec<TextfileSettings>,
+    /// Collectors of host metrics, separated by commas, such as `default,-cpu`. Only the form is
+    /// checked.
+    pub collectors: String,
+    /// Options of collectors, by name. Only the form of the names is checked.
+    pub node_options: BTreeMap<String, String>,
+    /// Where the host's file systems are mounted.
+    pub paths: NodePaths,
     /// Static labels of the agent, added to all its series.
     pub labels: StaticLabels,
     /// Source of the token; `None`: no token.
@@ -96,8 +121,28 @@ impl Config {
         let (interval, metrics) = (layers.duration("interval"), layers.choice("metrics"));
         let filter = layers.text("log").unwrap_or_default().to_owned();
         let log = LogSettings { filter, format: layers.choice("log_format") };
+        let scrapes = scrape::scrapes(&mut layers, interval);
+        let textfiles = textfile::textfiles(&mut layers);
+        let node_options = collectors::options(&mut layers);
+        let (collectors, paths) = (layers.list("collectors").join(","), NodePaths::of(&layers));
         let effective = layers.finish()?;
-        Ok(Self { collector, id, interval, metrics, labels, token, insecure, tls, log, effective })
+        Ok(Self {
+            collector,
+            id,
+            interval,
+            metrics,
+            scrapes,
+            textfiles,
+            collectors,
+            node_options,
+            paths,
+            labels,
+            token,
+            insecure,
+            tls,
+            log,
+            effective,
+        })
     }
 
     /// Checks that the client certificate is valid at `now`. The agent starts without this check:

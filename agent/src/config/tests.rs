@@ -9,7 +9,7 @@ use super::*;
 const TOKEN: &str = "0123456789abcdef";
 
 /// Loads settings from flags and variables (without their prefix).
-fn load(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, String> {
+pub(super) fn load(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, String> {
     let command = Flags::augment_args(Command::new("agent").no_binary_name(true));
     let flags = Flags::from_arg_matches(&command.try_get_matches_from(flags).unwrap()).unwrap();
     let variables =
@@ -17,13 +17,13 @@ fn load(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, String> {
     Config::load(&flags, &Environment::new(variables)).map_err(|errors| errors.to_string())
 }
 
-fn file(text: &str) -> NamedTempFile {
+pub(super) fn file(text: &str) -> NamedTempFile {
     let mut file = NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
     file
 }
 
-fn path(file: &NamedTempFile) -> &str {
+pub(super) fn path(file: &NamedTempFile) -> &str {
     file.path().to_str().unwrap()
 }
 
@@ -206,4 +206,53 @@ fn tls_settings_enable_tls_unless_it_is_disabled() {
         error.contains("--tls-key: requires --tls-certificate; set --tls-certificate too"),
         "{error}"
     );
+}
+
+#[test]
+fn node_settings_have_defaults() {
+    let config = Config::default();
+    assert_eq!(config.collectors, "default");
+    assert!(config.node_options.is_empty());
+    assert!(config.scrapes.is_empty() && config.textfiles.is_empty());
+    let NodePaths { procfs, sysfs, rootfs, udev_data } = config.paths;
+    let paths = [procfs, sysfs, rootfs, udev_data].map(|path| path.to_str().unwrap().to_owned());
+    assert_eq!(paths, ["/proc", "/sys", "/", "/run/udev/data"]);
+}
+
+#[test]
+fn node_settings_come_from_every_source() {
+    let file = file(
+        "collectors = 'default, +systemd'\npath_sysfs = '/host/sys'\npath_procfs = '/x'\n\
+         [node]\n'filesystem.mount-points-exclude' = '^/(snap|a,b)='\n",
+    );
+    let variables = [("CONFIG", path(&file)), ("PATH_UDEV_DATA", "/host/udev")];
+    let config = load(&["--path.procfs", "/host/proc", "--path.rootfs=/host"], &variables).unwrap();
+    assert_eq!(config.collectors, "default,+systemd");
+    let option = ("filesystem.mount-points-exclude".to_owned(), "^/(snap|a,b)=".to_owned());
+    assert_eq!(config.node_options, BTreeMap::from([option]));
+    let NodePaths { procfs, sysfs, rootfs, udev_data } = config.paths;
+    let paths = [procfs, sysfs, rootfs, udev_data].map(|path| path.to_str().unwrap().to_owned());
+    assert_eq!(paths, ["/host/proc", "/host/sys", "/host", "/host/udev"]);
+    let flags = ["--collectors=-cpu", "--collectors", "+a,-b", "--node", "x.y=1", "--node=z=a,b"];
+    let config = load(&flags, &variables).unwrap();
+    assert_eq!(config.collectors, "-cpu,+a,-b");
+    assert_eq!(config.node_options["z"], "a,b");
+    assert!(!config.node_options.contains_key("filesystem.mount-points-exclude"));
+}
+
+#[test]
+fn invalid_node_settings_are_named() {
+    for (flags, expected) in [
+        (&["--collectors", "default,+a b"][..], "--collectors=\"+a b\": must be default, or +NAME"),
+        (&["--collectors", "default,,+a"], "--collectors=\"\": must be default, or +NAME"),
+        (&["--collectors=++a"], "--collectors=\"++a\": must be default, or +NAME"),
+        (&["--node", "x.y"], "--node=\"x.y\": must be NAME=VALUE, such as filesystem."),
+        (&["--node", "=1"], "--node=\"=1\": must be NAME=VALUE"),
+        (&["--node", "a b=1"], "--node=\"a b=1\": must be NAME=VALUE"),
+        (&["--node", "a=1", "--node", "a=2"], "--node: option \"a\" is given twice; remove one"),
+        (&["--path.procfs="], "--path.procfs=\"\": is empty; name a file or directory"),
+    ] {
+        let error = load(flags, &[]).unwrap_err();
+        assert!(error.starts_with(expected), "{expected:?} is not in {error:?}");
+    }
 }
