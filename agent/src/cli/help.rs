@@ -7,7 +7,8 @@ Sample this host and report to a fleetgauge collector
 
 Every setting can also be given by FLEETGAUGE_<NAME> in the environment (--interval by \
 FLEETGAUGE_INTERVAL), or as a key in the --config file (interval); --label is FLEETGAUGE_LABELS \
-and the table [labels]. Options override environment variables, which override the file.
+and the table [labels]. Only the file can name local exporters ([[scrape]]) and text files \
+([[textfile]]). Options override environment variables, which override the file.
 
 DURATION is a whole number with a unit: ms, s, m, h or d.";
 

@@ -6,10 +6,11 @@ use fleetgauge_common::settings::{Kind, Program, Setting, names, setting};
 use super::endpoint::Endpoint;
 use super::id::{self, IdFrom};
 use super::token::Token;
-use super::{labels, tls};
+use super::{labels, metrics, table_declarations, tls};
 use crate::metrics::MetricSet;
 
 const REPORTING: &str = "Reporting";
+const HOST_METRICS: &str = "Host metrics";
 const AUTHENTICATION: &str = "Authentication";
 const TLS: &str = "TLS";
 const LOGGING: &str = "Logging";
@@ -24,7 +25,7 @@ pub(super) const PROGRAM: Program = Program {
     )],
 };
 
-const SETTINGS: [Setting; 17] = [
+const SETTINGS: [Setting; 25] = [
     setting("config", Kind::Path, "FILE", "Read settings from a TOML file")
         .details(
             "The keys are the option names with _ instead of -; labels are the table [labels]. \
@@ -58,9 +59,11 @@ const SETTINGS: [Setting; 17] = [
         .details("The collector may require a different interval.")
         .default("15s")
         .reloads(),
-    setting("metrics", Kind::choice::<MetricSet>(), "SET", "Metrics to report")
+    setting("metrics", Kind::choice::<MetricSet>(), "SETS", "Metrics to report")
         .under(REPORTING)
-        .default("basic")
+        .details("Several sets are separated by commas: --metrics=basic,node.")
+        .default("basic,node")
+        .words()
         .reloads(),
     setting("labels", Kind::Table(labels::is_label), "NAME=VALUE", "Add a label to all series")
         .flag("label")
@@ -69,6 +72,56 @@ const SETTINGS: [Setting; 17] = [
             "At most 32 labels and 8192 bytes of names and values. In the environment: \
              FLEETGAUGE_LABELS=dc=fra,rack=b12.",
         )
+        .reloads(),
+    setting(
+        "scrape",
+        Kind::Tables(&table_declarations::SCRAPE),
+        "TABLES",
+        "Report the metrics of local exporters",
+    )
+    .reloads(),
+    setting(
+        "textfile",
+        Kind::Tables(&table_declarations::TEXTFILE),
+        "TABLES",
+        "Report the metrics in text files",
+    )
+    .reloads(),
+    setting("collectors", Kind::Text(metrics::is_collector), "LIST", "Collectors of host metrics")
+        .under(HOST_METRICS)
+        .details(
+            "default, then +NAME to add a collector or -NAME to remove one: \
+             --collectors=default,+NAME.",
+        )
+        .default("default")
+        .words()
+        .reloads(),
+    setting("node", Kind::Table(metrics::is_option), "NAME=VALUE", "Set an option of a collector")
+        .under(HOST_METRICS)
+        .details(
+            "The names are those of the flags of node_exporter, without --collector. In the file \
+             they need quotes.",
+        )
+        .reloads(),
+    setting("path_procfs", Kind::Path, "DIR", "Mount point of procfs")
+        .flag("path.procfs")
+        .under(HOST_METRICS)
+        .default("/proc")
+        .reloads(),
+    setting("path_sysfs", Kind::Path, "DIR", "Mount point of sysfs")
+        .flag("path.sysfs")
+        .under(HOST_METRICS)
+        .default("/sys")
+        .reloads(),
+    setting("path_rootfs", Kind::Path, "DIR", "Root of the host's file system")
+        .flag("path.rootfs")
+        .under(HOST_METRICS)
+        .default("/")
+        .reloads(),
+    setting("path_udev_data", Kind::Path, "DIR", "Database of udev")
+        .flag("path.udev.data")
+        .under(HOST_METRICS)
+        .default("/run/udev/data")
         .reloads(),
     setting("token_file", Kind::Path, "FILE", "Read the token of this agent from FILE")
         .under(AUTHENTICATION)

@@ -1,6 +1,6 @@
-//! The setting `labels`.
+//! The setting `labels`, and the key `labels` of tables.
 
-use fleetgauge_common::settings::{Layers, SettingError};
+use fleetgauge_common::settings::{Entry, Layers, SettingError};
 use fleetgauge_proto::message::Label;
 use fleetgauge_proto::{StaticLabels, Violation};
 
@@ -8,21 +8,31 @@ use super::MAX_LABEL_BYTES;
 
 /// Returns the labels of the setting; none if one of them is invalid.
 pub(super) fn labels(layers: &mut Layers) -> StaticLabels {
-    let entries = layers.list("labels");
+    let labels = parse_all(&layers.list("labels"));
+    let labels = labels.map_err(|problem| SettingError::new("labels", problem));
+    layers.accept(labels).unwrap_or_default()
+}
+
+/// Returns the labels of a table; none if one of them is invalid.
+pub(super) fn of_entry(layers: &mut Layers, entry: &Entry) -> StaticLabels {
+    let labels = parse_all(&entry.list("labels"));
+    let labels = labels.map_err(|problem| entry.error("labels", problem));
+    layers.accept(labels).unwrap_or_default()
+}
+
+fn parse_all(entries: &[String]) -> Result<StaticLabels, String> {
     let labels: Vec<_> = entries.iter().filter_map(|entry| parse(entry).ok()).collect();
     // An invalid entry is an error already.
     if labels.len() < entries.len() {
-        return StaticLabels::default();
+        return Ok(StaticLabels::default());
     }
-    let labels = StaticLabels::try_new(&labels).map_err(|violation| violation.to_string());
-    let labels = labels.and_then(|labels| match labels.bytes() {
+    let labels = StaticLabels::try_new(&labels).map_err(|violation| violation.to_string())?;
+    match labels.bytes() {
         0..=MAX_LABEL_BYTES => Ok(labels),
         bytes => Err(format!(
             "names and values have {bytes} bytes; at most {MAX_LABEL_BYTES} are allowed"
         )),
-    });
-    let labels = labels.map_err(|problem| SettingError::new("labels", problem));
-    layers.accept(labels).unwrap_or_default()
+    }
 }
 
 /// Checks that `text` is a valid label, `NAME=VALUE`.

@@ -2,9 +2,17 @@
 
 mod declarations;
 mod endpoint;
+mod file_pattern;
 mod flags;
 mod id;
 mod labels;
+mod metrics;
+mod paths;
+mod scrape;
+mod scrape_auth;
+mod scrape_url;
+mod table_declarations;
+mod textfile;
 mod tls;
 mod token;
 
@@ -15,8 +23,13 @@ use fleetgauge_common::settings::{Effective, Environment, Layers, SettingError, 
 use fleetgauge_proto::StaticLabels;
 
 pub use endpoint::Endpoint;
+pub use file_pattern::FilePattern;
 pub use flags::Flags;
 pub use id::IdFrom;
+pub use paths::NodePaths;
+pub use scrape::{MAX_SCRAPES, ScrapeSettings, ScrapeTarget};
+pub use scrape_auth::{Authorization, ScrapeAuth};
+pub use textfile::{MAX_TEXTFILES, TextfileSettings};
 pub use token::{Token, TokenSource};
 
 use crate::identity::IdSource;
@@ -52,6 +65,10 @@ pub struct Config {
     pub interval: Duration,
     /// Metrics to report.
     pub metrics: Selection,
+    /// Local exporters to scrape.
+    pub scrapes: Vec<ScrapeSettings>,
+    /// Text files to read.
+    pub textfiles: Vec<TextfileSettings>,
     /// Static labels of the agent, added to all its series.
     pub labels: StaticLabels,
     /// Source of the token; `None`: no token.
@@ -94,11 +111,26 @@ impl Config {
             layers.reject(SettingError::new("collector", problem));
         }
         let interval = layers.duration("interval");
-        let metrics = Selection::of(layers.choice("metrics"));
+        let metrics = metrics::selection(&mut layers);
         let filter = layers.text("log").unwrap_or_default().to_owned();
         let log = LogSettings { filter, format: layers.choice("log_format") };
+        let scrapes = scrape::scrapes(&mut layers, interval);
+        let textfiles = textfile::textfiles(&mut layers);
         let effective = layers.finish()?;
-        Ok(Self { collector, id, interval, metrics, labels, token, insecure, tls, log, effective })
+        Ok(Self {
+            collector,
+            id,
+            interval,
+            metrics,
+            scrapes,
+            textfiles,
+            labels,
+            token,
+            insecure,
+            tls,
+            log,
+            effective,
+        })
     }
 
     /// Checks that the client certificate is valid at `now`. The agent starts without this check:

@@ -10,7 +10,7 @@ use crate::metrics::MetricSet;
 const TOKEN: &str = "0123456789abcdef";
 
 /// Loads settings from flags and variables (without their prefix).
-fn load(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, String> {
+pub(super) fn load(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, String> {
     let command = Flags::augment_args(Command::new("agent").no_binary_name(true));
     let flags = Flags::from_arg_matches(&command.try_get_matches_from(flags).unwrap()).unwrap();
     let variables =
@@ -18,13 +18,13 @@ fn load(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, String> {
     Config::load(&flags, &Environment::new(variables)).map_err(|errors| errors.to_string())
 }
 
-fn file(text: &str) -> NamedTempFile {
+pub(super) fn file(text: &str) -> NamedTempFile {
     let mut file = NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
     file
 }
 
-fn path(file: &NamedTempFile) -> &str {
+pub(super) fn path(file: &NamedTempFile) -> &str {
     file.path().to_str().unwrap()
 }
 
@@ -38,7 +38,7 @@ fn defaults_are_valid() {
     assert_eq!(config.collector.to_string(), "127.0.0.1:45678");
     assert_eq!(config.id, IdSource::HostName);
     assert_eq!(config.interval, Duration::from_secs(15));
-    assert_eq!(config.metrics, Selection::of(MetricSet::Basic));
+    assert_eq!(config.metrics, Selection::default());
     assert!(labels(&config).is_empty() && config.token.is_none() && config.tls.is_none());
     assert_eq!((&*config.log.filter, config.log.format), ("info", LogFormat::Text));
 }
@@ -90,7 +90,7 @@ fn invalid_value_is_named_with_what_is_right() {
         (["--interval", "999ms"], "--interval=\"999ms\": must be between 1s and 5m"),
         (["--interval", "301s"], "--interval=\"301s\": must be between 1s and 5m"),
         (["--interval", "15"], "--interval=\"15\": has no unit; append one of"),
-        (["--metrics", "all"], "--metrics=\"all\": must be basic or classic"),
+        (["--metrics", "all"], "--metrics=\"all\": must be basic, classic or node"),
         (["--id", "my pc"], "--id=\"my pc\": must have 1 to 128 characters from"),
         (["--id-from", "dmi"], "--id-from=\"dmi\": must be hostname or machine-id"),
         (["--log", "loud"], "--log=\"loud\": must be error, warn, info"),
@@ -117,7 +117,7 @@ fn all_errors_are_reported_with_their_source() {
         "FLEETGAUGE_INTERVAL=\"soon\": must be a whole number followed by a unit".to_owned(),
         "FLEETGAUGE_COLECTOR: unknown setting; did you mean FLEETGAUGE_COLLECTOR?".to_owned(),
         "FLEETGAUGE_LABELS: label \"a\" is given twice".to_owned(),
-        format!("{}: metrics: must be basic or classic", at(1)),
+        format!("{}: metrics: must be basic, classic or node", at(1)),
         format!("{}: intervall: unknown setting; did you mean interval?", at(2)),
         format!("{}: labels: must be a quoted string", at(5)),
     ] {
@@ -207,4 +207,71 @@ fn tls_settings_enable_tls_unless_it_is_disabled() {
         error.contains("--tls-key: requires --tls-certificate; set --tls-certificate too"),
         "{error}"
     );
+}
+
+/// Returns the mount points of procfs and sysfs, the root, and the directory of udev's data.
+fn paths(config: &Config) -> [&str; 4] {
+    let NodePaths { procfs, sysfs, rootfs, udev_data } = config.metrics.options().paths();
+    [procfs, sysfs, rootfs, udev_data].map(|path| path.to_str().unwrap())
+}
+
+#[test]
+fn node_settings_have_defaults() {
+    let config = Config::default();
+    assert_eq!(config.metrics, Selection::default());
+    assert!(config.scrapes.is_empty() && config.textfiles.is_empty());
+    assert_eq!(paths(&config), ["/proc", "/sys", "/", "/run/udev/data"]);
+}
+
+#[test]
+fn node_settings_come_from_every_source() {
+    let file = file(
+        "metrics = 'node'\ncollectors = 'default, +processes'\npath_sysfs = '/host/sys'\n\
+         path_procfs = '/x'\n[node]\n'filesystem.mount-points-exclude' = '^/(snap|a,b)='\n",
+    );
+    let variables = [("CONFIG", path(&file)), ("PATH_UDEV_DATA", "/host/udev")];
+    let config = load(&["--path.procfs", "/host/proc", "--path.rootfs=/host"], &variables).unwrap();
+    assert!(config.metrics.collectors().contains(&"processes"));
+    let options = config.metrics.options();
+    assert_eq!(options.text("filesystem.mount-points-exclude"), "^/(snap|a,b)=");
+    assert_eq!(paths(&config), ["/host/proc", "/host/sys", "/host", "/host/udev"]);
+
+    let flags = ["--collectors=-cpu", "--collectors", "+processes,-loadavg"];
+    let node = ["--node", "filesystem.fs-types-exclude=", "--node=diskstats.device-exclude=a,b"];
+    let config = load(&[&flags[..], &node].concat(), &variables).unwrap();
+    let collectors = config.metrics.collectors();
+    assert!(collectors.contains(&"processes") && !collectors.contains(&"cpu"));
+    let options = config.metrics.options();
+    assert_eq!(options.text("diskstats.device-exclude"), "a,b");
+    assert_eq!(options.text("filesystem.fs-types-exclude"), "");
+    assert_ne!(options.text("filesystem.mount-points-exclude"), "^/(snap|a,b)=");
+}
+
+#[test]
+fn collectors_and_options_that_do_not_exist_are_named() {
+    for (flags, expected) in [
+        (["--collectors", "+loadvag"], "collectors: there is no collector \"loadvag\"; the coll"),
+        (["--node", "loadavg.none=1"], "node: no collector has the option \"loadavg.none\""),
+        (["--node", "filesystem.fs-types-exclude=("], "is not a regular expression"),
+    ] {
+        let error = load(&flags, &[]).unwrap_err();
+        assert!(error.contains(expected), "{expected:?} is not in {error:?}");
+    }
+}
+
+#[test]
+fn invalid_node_settings_are_named() {
+    for (flags, expected) in [
+        (&["--collectors", "default,+a b"][..], "--collectors=\"+a b\": must be default, or +NAME"),
+        (&["--collectors", "default,,+a"], "--collectors=\"\": must be default, or +NAME"),
+        (&["--collectors=++a"], "--collectors=\"++a\": must be default, or +NAME"),
+        (&["--node", "x.y"], "--node=\"x.y\": must be NAME=VALUE, such as filesystem."),
+        (&["--node", "=1"], "--node=\"=1\": must be NAME=VALUE"),
+        (&["--node", "a b=1"], "--node=\"a b=1\": must be NAME=VALUE"),
+        (&["--node", "a=1", "--node", "a=2"], "--node: option \"a\" is given twice; remove one"),
+        (&["--path.procfs="], "--path.procfs=\"\": is empty; name a file or directory"),
+    ] {
+        let error = load(flags, &[]).unwrap_err();
+        assert!(error.starts_with(expected), "{expected:?} is not in {error:?}");
+    }
 }

@@ -46,7 +46,8 @@ pub(super) fn is_name(text: &str) -> Result<(), String> {
     name(text).map(drop)
 }
 
-fn name(text: &str) -> Result<ServerName<'static>, String> {
+/// Parses a TLS server name.
+pub(super) fn name(text: &str) -> Result<ServerName<'static>, String> {
     ServerName::try_from(text.to_owned())
         .map_err(|_| "must be a host name or an IP address".to_owned())
 }

@@ -42,10 +42,9 @@ impl Metric {
 }
 
 /// A set of metrics to report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum MetricSet {
     /// Prometheus naming conventions, base units
-    #[default]
     Basic,
     /// Metric names of the Python agent that fleetgauge replaces; percent instead of ratios
     Classic,

@@ -98,6 +98,11 @@ impl Selection {
         Sampler::new(&self.0.tables, self.0.sources.clone())
     }
 
+    /// Returns the paths and options of the collectors.
+    pub(crate) fn options(&self) -> &NodeOptions {
+        &self.0.options
+    }
+
     /// Returns the names of the collectors that run.
     #[must_use]
     pub fn collectors(&self) -> &[&'static str] {
@@ -106,8 +111,11 @@ impl Selection {
 }
 
 impl Default for Selection {
+    /// Selects the sets `basic` and `node`.
     fn default() -> Self {
-        Self::of(MetricSet::default())
+        let sets = [MetricSet::Basic, MetricSet::Node];
+        Self::try_new(&sets, "default", NodeOptions::default())
+            .unwrap_or_else(|bad| unreachable!("the sets are legal: {bad}"))
     }
 }
 

@@ -26,6 +26,10 @@ pub struct Setting {
     pub default_note: Option<&'static str>,
     /// Whether the value is a list. Values of flags and variables are separated by commas.
     pub is_list: bool,
+    /// Whether a list can also be one text in the file, separated by commas.
+    pub is_words: bool,
+    /// Whether a key of [`Tables`] must be set in every table.
+    pub is_required: bool,
     /// Whether a reload applies a changed value. If not, the change requires a restart.
     pub reloads: bool,
     /// Whether the setting can be in the settings file.
@@ -55,9 +59,11 @@ pub const fn setting(
         default: None,
         default_note: None,
         is_list: matches!(kind, Kind::Table(_)),
+        is_words: false,
+        is_required: false,
         reloads: false,
         in_file: true,
-        is_flag: true,
+        is_flag: !matches!(kind, Kind::Tables(_)),
         is_secret: false,
     }
 }
@@ -91,6 +97,25 @@ impl Setting {
     #[must_use]
     pub const fn list(self) -> Self {
         Self { is_list: true, ..self }
+    }
+
+    /// Lets the setting have several words. In the file they are a list, or one text in which
+    /// commas separate them.
+    #[must_use]
+    pub const fn words(self) -> Self {
+        Self { is_list: true, is_words: true, ..self }
+    }
+
+    /// Makes a key of [`Tables`] required.
+    #[must_use]
+    pub const fn required(self) -> Self {
+        Self { is_required: true, ..self }
+    }
+
+    /// Makes a key of [`Tables`] a secret: its value is never shown.
+    #[must_use]
+    pub const fn secret(self) -> Self {
+        Self { is_secret: true, ..self }
     }
 
     /// Lets a reload apply a changed value.
@@ -138,6 +163,18 @@ pub(super) fn variable(name: &str) -> String {
 
 /// Prefix of all environment variables.
 pub(super) const PREFIX: &str = "FLEETGAUGE_";
+
+/// The keys of an array of tables in the file: `[[name]]`, then `KEY = VALUE`. Only the file can
+/// have one: flags and variables have no syntax for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Tables {
+    /// The keys of each table. Their kind cannot be [`Kind::Tables`].
+    pub keys: &'static [Setting],
+    /// Maximum number of tables.
+    pub max_tables: usize,
+    /// Plausible names that are not keys, each with what to do instead.
+    pub hints: &'static [(&'static str, &'static str)],
+}
 
 /// The settings of a program.
 #[derive(Debug, Clone, Copy)]

@@ -48,6 +48,12 @@ impl Environment {
             if text.is_empty() && !is_meant && !matches!(setting.kind, Kind::Path) {
                 continue;
             }
+            if matches!(setting.kind, Kind::Tables(_)) {
+                let key = setting.name;
+                let problem = format!("can be set only in the settings file, as [[{key}]]");
+                errors.push(unknown(key, Origin::Variable(name.clone()), problem));
+                continue;
+            }
             let texts = if setting.is_list { split(text) } else { vec![text.clone()] };
             layer.insert(setting.name, Given::new(Origin::Variable(name.clone()), texts));
         }

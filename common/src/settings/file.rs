@@ -1,6 +1,7 @@
 //! Settings in a TOML file. Errors name line and key but not the value, which may be a secret in
 //! the wrong place.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::declaration::{Program, Setting};
 use super::error::{Origin, SettingError, unknown};
+use super::flags::split;
 use super::kind::Kind;
 use super::nearest::nearest;
 use super::{Given, Layer, Value};
@@ -40,7 +42,8 @@ pub(super) fn read(program: &Program, config: &Value, errors: &mut Vec<SettingEr
     }
 }
 
-struct File<'a> {
+/// A settings file that is being read.
+pub(super) struct File<'a> {
     program: &'a Program,
     path: Arc<Path>,
     text: &'a str,
@@ -53,11 +56,21 @@ impl File<'_> {
             let name: &str = key.get_ref();
             let origin = self.origin(key.span().start);
             let Some(setting) = self.program.find(name).filter(|setting| setting.in_file) else {
-                errors.push(self.unknown_key(name, origin));
+                let Program { settings, hints, .. } = self.program;
+                let problem = unknown_key(name, settings, hints, "setting");
+                errors.push(unknown(name, origin, problem));
                 continue;
             };
-            match self.values(setting, value) {
-                Ok(values) => drop(layer.insert(setting.name, Given { origin, values })),
+            if let Kind::Tables(tables) = setting.kind {
+                let given = self.tables(setting, tables, value, origin, errors);
+                layer.extend(given.map(|given| (setting.name, given)));
+                continue;
+            }
+            let written_as = format!("[{name}], then NAME = \"VALUE\"");
+            match self.values(setting, &written_as, value) {
+                Ok(values) => {
+                    layer.insert(setting.name, Given { origin, values, entries: Vec::new() });
+                }
                 Err((at, problem)) => errors.push(
                     SettingError::new(name, problem)
                         .from(Some(self.origin(at.unwrap_or(key.span().start)))),
@@ -67,11 +80,12 @@ impl File<'_> {
         layer
     }
 
-    /// Returns the values of a key. The error is the offset of the wrong value, and what would be
-    /// valid.
-    fn values(
+    /// Returns the values of a key; a table should be `written_as`. The error is the offset of the
+    /// wrong value, and what would be valid.
+    pub(super) fn values(
         &self,
         setting: &Setting,
+        written_as: &str,
         value: &Spanned<DeValue<'_>>,
     ) -> Result<Vec<Value>, (Option<usize>, String)> {
         let text = |value: &Spanned<DeValue<'_>>| {
@@ -80,24 +94,17 @@ impl File<'_> {
             Ok(Value { text, origin: self.origin(start) })
         };
         match (setting.kind, value.get_ref()) {
-            (Kind::Table(_), DeValue::Table(table)) => table
-                .iter()
-                .map(|(key, value)| {
-                    let name: &str = key.get_ref();
-                    if name.contains('=') {
-                        return Err((
-                            Some(key.span().start),
-                            "has a key that contains =; remove the =".to_owned(),
-                        ));
-                    }
-                    let Value { text, origin } = text(value)?;
-                    Ok(Value { text: format!("{name}={text}"), origin })
-                })
-                .collect(),
-            (Kind::Table(_), _) => {
-                Err((None, format!("must be a table: [{}], then NAME = \"VALUE\"", setting.name)))
+            (Kind::Table(_), DeValue::Table(table)) => {
+                table.iter().map(|(key, value)| named(key, || text(value))).collect()
             }
+            (Kind::Table(_), _) => Err((None, format!("must be a table: {written_as}"))),
             (_, DeValue::Array(values)) if setting.is_list => values.iter().map(text).collect(),
+            (_, DeValue::String(words)) if setting.is_words => {
+                Ok(Given::new(self.origin(value.span().start), split(words)).values)
+            }
+            (_, _) if setting.is_words => {
+                Err((None, "must be a list of strings or one string: \"…,…\"".to_owned()))
+            }
             (_, _) if setting.is_list => {
                 Err((None, "must be a list of strings: [\"…\", \"…\"]".to_owned()))
             }
@@ -105,20 +112,40 @@ impl File<'_> {
         }
     }
 
-    fn unknown_key(&self, name: &str, origin: Origin) -> SettingError {
-        let hint = self.program.hints.iter().find(|(hinted, _)| *hinted == name);
-        let names = self.program.settings.iter().filter(|setting| setting.in_file);
-        let problem = match (hint, nearest(name, names.map(|setting| setting.name))) {
-            (Some((_, hint)), _) => (*hint).to_owned(),
-            (None, Some(nearest)) => format!("unknown setting; did you mean {nearest}?"),
-            (None, None) => "unknown setting; remove it".to_owned(),
-        };
-        unknown(name, origin, problem)
-    }
-
-    fn origin(&self, offset: usize) -> Origin {
+    /// Returns the line of an offset.
+    pub(super) fn origin(&self, offset: usize) -> Origin {
         let before = self.text.get(..offset).unwrap_or_default();
         Origin::File(Arc::clone(&self.path), before.matches('\n').count() + 1)
+    }
+}
+
+/// Returns an entry of a table as `NAME=VALUE`.
+fn named(
+    key: &Spanned<Cow<'_, str>>,
+    text: impl Fn() -> Result<Value, (Option<usize>, String)>,
+) -> Result<Value, (Option<usize>, String)> {
+    let name = key.get_ref();
+    if name.contains('=') {
+        let problem = "has a key that contains =; remove the =".to_owned();
+        return Err((Some(key.span().start), problem));
+    }
+    let Value { text, origin } = text()?;
+    Ok(Value { text: format!("{name}={text}"), origin })
+}
+
+/// Returns what is wrong with a name that is none of the settings. `what` is what it should be.
+pub(super) fn unknown_key(
+    name: &str,
+    settings: &'static [Setting],
+    hints: &[(&'static str, &'static str)],
+    what: &str,
+) -> String {
+    let hint = hints.iter().find(|(hinted, _)| *hinted == name);
+    let names = settings.iter().filter(|setting| setting.in_file).map(|setting| setting.name);
+    match (hint, nearest(name, names)) {
+        (Some((_, hint)), _) => (*hint).to_owned(),
+        (None, Some(nearest)) => format!("unknown {what}; did you mean {nearest}?"),
+        (None, None) => format!("unknown {what}; remove it"),
     }
 }
 
@@ -130,6 +157,10 @@ fn scalar(setting: &Setting, value: &DeValue<'_>) -> Result<String, String> {
         (Kind::Number(..), DeValue::Integer(value)) => decimal(value),
         (Kind::Number(..), _) => Err("must be a whole number, without quotes".to_owned()),
         (_, DeValue::String(text)) => Ok(text.clone().into_owned()),
+        // A dot in a bare key starts a table.
+        (Kind::Table(_), DeValue::Table(_)) => {
+            Err("must be a quoted string; put names with dots in quotes".to_owned())
+        }
         (Kind::Duration(..), DeValue::Integer(_)) => {
             Err("must have a unit and quotes, such as \"15s\"".to_owned())
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
+use super::declaration::Tables;
 use super::nearest::nearest;
 use crate::units::{format_duration, format_size, parse_duration, parse_size};
 
@@ -30,6 +31,8 @@ pub enum Kind {
     Choice(fn() -> Vec<PossibleValue>),
     /// A table; the check receives each entry as `NAME=VALUE`.
     Table(Check),
+    /// An array of tables, only in the file.
+    Tables(&'static Tables),
 }
 
 impl Kind {
@@ -60,6 +63,7 @@ impl Kind {
             }
             Self::Size(least, most) => within(parse_size(text)?, *least, *most, format_size),
             Self::Choice(values) => one_of(text, &values()),
+            Self::Tables(_) => Err("can be set only in the settings file".to_owned()),
         }
     }
 

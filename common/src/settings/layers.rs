@@ -1,30 +1,34 @@
 //! Merges flags over environment over file over defaults, and collects all errors.
 
-use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::path::PathBuf;
-use std::time::Duration;
-
-use clap::ValueEnum;
 
 use super::declaration::{Program, Setting};
 use super::effective::Effective;
 use super::environment::Environment;
 use super::error::{Origin, SettingError, SettingErrors};
-use super::flags::{Flags, split};
-use super::kind::{parse_number, parse_switch};
+use super::flags::Flags;
+use super::tables::Entry;
+use super::values::Values;
 use super::{Given, Layer, Value, file};
-use crate::units::{parse_duration, parse_size};
 
 /// The settings of a program, merged. The getters return the value in force. If it is invalid, they
 /// return a placeholder, and [`Layers::finish`] returns the error.
 #[derive(Debug)]
 pub struct Layers {
     program: Program,
-    /// The values in force of each setting that any source sets.
-    values: Layer,
-    /// Defaults that the program has computed, by the name of the setting.
-    computed: BTreeMap<&'static str, String>,
+    /// The values in force.
+    values: Values,
     errors: Vec<SettingError>,
+}
+
+/// Gives access to the getters.
+impl Deref for Layers {
+    type Target = Values;
+
+    fn deref(&self) -> &Values {
+        &self.values
+    }
 }
 
 impl Layers {
@@ -44,7 +48,7 @@ impl Layers {
                 values.entry(name).or_insert(given);
             }
         }
-        Self { program, values, computed: BTreeMap::new(), errors }
+        Self { program, values: Values::new(program.settings, values), errors }
     }
 
     /// Returns the path of the settings file that a flag or variable names; `None` without one.
@@ -58,10 +62,11 @@ impl Layers {
         config(&flags.layer(), &variables).map(|value| PathBuf::from(&value.text))
     }
 
-    /// Returns whether any source sets the setting; a default does not count.
+    /// Returns the tables of an array of tables; empty if it is unset. If a key is
+    /// invalid, its getter returns a placeholder.
     #[must_use]
-    pub fn is_set(&self, name: &str) -> bool {
-        self.values.contains_key(name)
+    pub fn tables(&self, name: &str) -> Vec<Entry> {
+        self.values.given(name).map(|given| given.entries.clone()).unwrap_or_default()
     }
 
     /// Records an error of a setting, with the source that sets it.
@@ -120,50 +125,9 @@ impl Layers {
         }
     }
 
-    fn origin(&self, name: &str) -> Option<&Origin> {
-        self.values.get(name).map(|given| &given.origin)
-    }
-
-    /// Returns whether a switch is on.
-    #[must_use]
-    pub fn switch(&self, name: &str) -> bool {
-        self.text(name).is_some_and(|text| parse_switch(text) == Ok(true))
-    }
-
-    /// Returns a text, path or choice as written; `None` if it is unset and has no default.
-    #[must_use]
-    pub fn text(&self, name: &str) -> Option<&str> {
-        match self.values.get(name) {
-            Some(given) => given.first().map(|value| value.text.as_str()),
-            None => self.default_of(name),
-        }
-    }
-
-    /// Returns a path; `None` if it is unset.
-    #[must_use]
-    pub fn path(&self, name: &str) -> Option<PathBuf> {
-        self.text(name).filter(|text| !text.is_empty()).map(PathBuf::from)
-    }
-
-    /// Returns the values of a list or the entries of a table; empty if it is unset and has no
-    /// default.
-    #[must_use]
-    pub fn list(&self, name: &str) -> Vec<String> {
-        match self.values.get(name) {
-            Some(given) => given.values.iter().map(|value| value.text.clone()).collect(),
-            None => self.default_of(name).map(split).unwrap_or_default(),
-        }
-    }
-
-    /// Returns a number; 0 if it is unset and has no default.
-    #[must_use]
-    pub fn number(&self, name: &str) -> u64 {
-        self.text(name).and_then(|text| parse_number(text).ok()).unwrap_or_default()
-    }
-
     /// Sets a default that depends on the system or on another setting.
     pub fn set_default(&mut self, name: &'static str, text: String) {
-        self.computed.insert(name, text);
+        self.values.set_default(name, text);
     }
 
     /// Records an error if a number exceeds a limit that the program has computed. `reason` says
@@ -175,24 +139,6 @@ impl Layers {
         }
     }
 
-    /// Returns a duration; zero if it is unset and has no default.
-    #[must_use]
-    pub fn duration(&self, name: &str) -> Duration {
-        self.text(name).and_then(|text| parse_duration(text).ok()).unwrap_or_default()
-    }
-
-    /// Returns a size in bytes; 0 if it is unset and has no default.
-    #[must_use]
-    pub fn size(&self, name: &str) -> u64 {
-        self.text(name).and_then(|text| parse_size(text).ok()).unwrap_or_default()
-    }
-
-    /// Returns a choice; the default of `E` if it is unset and has no default.
-    #[must_use]
-    pub fn choice<E: ValueEnum + Default>(&self, name: &str) -> E {
-        self.text(name).and_then(|text| E::from_str(text, false).ok()).unwrap_or_default()
-    }
-
     /// Returns the settings in force, for `--check` and reloads.
     ///
     /// # Errors
@@ -200,13 +146,8 @@ impl Layers {
     pub fn finish(self) -> Result<Effective, SettingErrors> {
         match SettingErrors::of(self.errors) {
             Some(errors) => Err(errors),
-            None => Ok(Effective::new(self.program, &self.values, &self.computed)),
+            None => Ok(Effective::new(&self.values)),
         }
-    }
-
-    fn default_of(&self, name: &str) -> Option<&str> {
-        let declared = || self.program.find(name).and_then(|setting| setting.default);
-        self.computed.get(name).map(String::as_str).or_else(declared)
     }
 }
 

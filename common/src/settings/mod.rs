@@ -15,17 +15,21 @@ mod kind;
 mod layers;
 pub mod names;
 mod nearest;
+mod tables;
+mod values;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-pub use declaration::{Program, Setting, setting};
+pub use declaration::{Program, Setting, Tables, setting};
 pub use effective::Effective;
 pub use environment::Environment;
 pub use error::{Origin, SettingError, SettingErrors};
 pub use flags::Flags;
 pub use kind::Kind;
 pub use layers::Layers;
+pub use tables::Entry;
+pub use values::Values;
 
 /// A value as text, with its source.
 #[derive(Clone, PartialEq, Eq)]
@@ -44,12 +48,14 @@ impl fmt::Debug for Value {
 }
 
 /// The values of a setting in one source.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 struct Given {
     /// Where the setting was written.
     origin: Origin,
     /// The value, or all values of a list or table.
     values: Vec<Value>,
+    /// The tables of an array of tables.
+    entries: Vec<Entry>,
 }
 
 /// The values of one source, by the name of the setting.
@@ -58,7 +64,8 @@ type Layer = BTreeMap<&'static str, Given>;
 impl Given {
     fn new(origin: Origin, texts: impl IntoIterator<Item = String>) -> Self {
         let value = |text| Value { text, origin: origin.clone() };
-        Self { values: texts.into_iter().map(value).collect(), origin }
+        let values = texts.into_iter().map(value).collect();
+        Self { values, origin, entries: Vec::new() }
     }
 
     /// Returns the first value: the only one, unless the setting is a list or table.
@@ -67,5 +74,7 @@ impl Given {
     }
 }
 
+#[cfg(test)]
+mod tables_tests;
 #[cfg(test)]
 mod tests;

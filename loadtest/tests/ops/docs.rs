@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use fleetgauge_agent::metrics::MetricSet;
 use fleetgauge_collector::{Config, Listeners};
-use fleetgauge_common::settings::Setting;
+use fleetgauge_common::settings::{Kind, Setting, Tables};
 use fleetgauge_proto::Code;
 
 use super::every_kind;
@@ -202,20 +202,59 @@ fn agent_settings_are_documented_with_default_and_range() {
 fn check_settings(settings: &[Setting], section: &str, example: &str) {
     for setting in settings {
         let name = setting.name;
-        let row = section.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
-        let row = row.unwrap_or_else(|| panic!("docs/configuration.md lacks {name}"));
-        let cells: Vec<_> = row.split(" | ").collect();
-        let default = setting.default.map(|text| format!("`{text}`"));
-        let default = default.as_deref().or(setting.default_note).unwrap_or("none");
-        assert_eq!(cells[2], default, "{row}");
-        if let Some(range) = setting.kind.range() {
-            assert!(cells[1].contains(&range), "{range}: {row}");
+        let cells = cells_of(setting, section);
+        assert_eq!(cells[4], if setting.reloads { "yes |" } else { "no |" }, "{name}");
+        if let Kind::Tables(tables) = setting.kind {
+            check_keys(setting, tables, section, example);
+            continue;
         }
-        assert_eq!(cells[4], if setting.reloads { "yes |" } else { "no |" }, "{row}");
         let is_shown =
             |line: &str| line.starts_with(&format!("#{name} = ")) || line == format!("#[{name}]");
         assert!(!setting.in_file || example.lines().any(is_shown), "the example lacks {name}");
     }
+}
+
+/// Checks that the keys of an array of tables have rows in a section of their own, and lines below
+/// a header in the example.
+fn check_keys(setting: &Setting, tables: &Tables, section: &str, example: &str) {
+    let name = setting.name;
+    let heading = format!("### Keys of `[[{name}]]`\n");
+    let (_, rows) = section.split_once(&heading).unwrap_or_else(|| panic!("no {heading}"));
+    let rows = rows.split("\n#").next().unwrap();
+    let header = format!("#[[{name}]]");
+    let mut is_inside = false;
+    let shown: Vec<_> = example
+        .lines()
+        .filter(|line| {
+            is_inside = if line.starts_with("#[") { *line == header } else { is_inside };
+            is_inside
+        })
+        .collect();
+    for key in tables.keys {
+        let cells = cells_of(key, rows);
+        assert_eq!(cells.len(), 4, "{}", key.name);
+        let line = format!("#{} = ", key.name);
+        let is_shown = shown.iter().any(|shown| shown.starts_with(&line));
+        assert!(is_shown, "the example lacks {} of {header}", key.name);
+    }
+    let declared = rows.lines().filter(|line| line.starts_with("| `")).count();
+    assert_eq!(declared, tables.keys.len(), "rows of keys that do not exist: {name}");
+}
+
+/// Returns the cells of a setting's row, after checks of its default and range.
+fn cells_of<'a>(setting: &Setting, section: &'a str) -> Vec<&'a str> {
+    let name = setting.name;
+    let row = section.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
+    let row = row.unwrap_or_else(|| panic!("docs/configuration.md lacks {name}"));
+    let cells: Vec<_> = row.split(" | ").collect();
+    let default = setting.default.map(|text| format!("`{text}`"));
+    let default = default.as_deref().or(setting.default_note);
+    let without = if setting.is_required { "required" } else { "none" };
+    assert_eq!(cells[2], default.unwrap_or(without), "{row}");
+    if let Some(range) = setting.kind.range() {
+        assert!(cells[1].contains(&range), "{range}: {row}");
+    }
+    cells
 }
 
 /// The container image is built with the minimum supported Rust version, and the documents name the

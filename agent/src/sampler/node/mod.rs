@@ -25,7 +25,7 @@ mod testing;
 
 mod loadavg;
 
-pub(crate) use options::{NodeOption, NodeOptions, NodePaths, OptionKind};
+pub(crate) use options::{NodeOption, NodeOptions, OptionKind};
 
 use std::sync::Arc;
 

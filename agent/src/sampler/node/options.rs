@@ -8,6 +8,7 @@ use regex_lite::Regex;
 
 use super::filter::Filter;
 use super::{COLLECTORS, Collector};
+use crate::config::NodePaths;
 
 /// Maximum size of a compiled pattern, in bytes. The defaults need a few kilobytes.
 const MAX_PATTERN_BYTES: usize = 256 * 1024;
@@ -32,27 +33,6 @@ pub(crate) enum OptionKind {
     Switch,
     /// Any text.
     Text,
-}
-
-/// Where the collectors find the host's files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NodePaths {
-    /// Mount point of procfs.
-    pub(crate) procfs: PathBuf,
-    /// Mount point of sysfs.
-    pub(crate) sysfs: PathBuf,
-    /// Root of the host's filesystems.
-    pub(crate) rootfs: PathBuf,
-    /// Directory of udev's data.
-    pub(crate) udev_data: PathBuf,
-}
-
-impl Default for NodePaths {
-    fn default() -> Self {
-        let [procfs, sysfs, rootfs, udev_data] =
-            ["/proc", "/sys", "/", "/run/udev/data"].map(PathBuf::from);
-        Self { procfs, sysfs, rootfs, udev_data }
-    }
 }
 
 /// Paths and options of all collectors. All values are valid.
@@ -101,6 +81,11 @@ impl NodeOptions {
         Ok(Self(Arc::new(Inner { paths, values })))
     }
 
+    /// Returns where the host's files are.
+    pub(crate) fn paths(&self) -> &NodePaths {
+        &self.0.paths
+    }
+
     /// Returns the path of a file below the mount point of procfs.
     pub(super) fn procfs(&self, file: impl AsRef<Path>) -> PathBuf {
         self.0.paths.procfs.join(file)
@@ -128,7 +113,7 @@ impl NodeOptions {
     }
 
     /// Returns the text of an option.
-    pub(super) fn text(&self, name: &str) -> &str {
+    pub(crate) fn text(&self, name: &str) -> &str {
         debug_assert!(declared(name).is_some(), "{name} is not declared");
         match self.0.values.get(name) {
             Some(value) => value,

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Collector, NodeOptions, NodePaths};
+use super::{Collector, NodeOptions};
+use crate::config::NodePaths;
 use crate::sampler::{Source, SourceError};
 use crate::tables::{Output, exposition};
 
