@@ -11,8 +11,8 @@ use fleetgauge_proto::catalog::FamilyKind;
 use fleetgauge_proto::message::{Catalog, Family};
 
 use crate::catalogs::Catalogs;
-use crate::sampler::{HostPart, Readings, Sampler, SourceSpec};
-use crate::tables::{TableSet, TableSpec};
+use crate::sampler::{HostPart, Readings, Sampler, SourceSpec, table_set};
+use crate::tables::TableSet;
 
 /// A gauge, and how its value follows from the readings of a sample.
 #[derive(Debug)]
@@ -83,8 +83,7 @@ impl MetricSet {
     }
 
     fn tables(self, sources: &[SourceSpec]) -> TableSet {
-        let tables = sources.iter().map(|source| -> &[TableSpec] { &source.tables });
-        TableSet::new(self.metrics().iter().map(Metric::family), tables)
+        table_set(self.metrics().iter().map(Metric::family), sources)
     }
 }
 
