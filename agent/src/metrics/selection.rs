@@ -9,8 +9,8 @@ use fleetgauge_proto::message::Catalog;
 use super::{Metric, MetricSet, sources};
 use crate::catalogs::Catalogs;
 use crate::sampler::node::{COLLECTORS, Collector, NodeOptions};
-use crate::sampler::{Sampler, SourceSpec};
-use crate::tables::{TableSet, TableSpec};
+use crate::sampler::{Sampler, SourceSpec, table_set};
+use crate::tables::TableSet;
 
 /// What an agent samples: metric sets, and the collectors of the set `node`.
 ///
@@ -72,10 +72,9 @@ impl Selection {
         };
         let mut sources = sources::of(&sets);
         sources.extend(running.iter().map(|collector| collector.source(&options)));
-        let tables: Vec<&[TableSpec]> = sources.iter().map(|source| &*source.tables).collect();
 
         let order = sets.iter().flat_map(|set| set.metrics()).map(Metric::family);
-        let tables = TableSet::try_new(order, tables)?;
+        let tables = table_set(order, &sources)?;
         let collectors = running.iter().map(|collector| collector.name).collect();
         Ok(Self(Arc::new(Inner { sets, collectors, options, tables, sources })))
     }

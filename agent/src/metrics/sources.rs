@@ -32,7 +32,7 @@ pub(super) fn of(sets: &[MetricSet]) -> Vec<SourceSpec> {
             Ok(Box::new(MetricSource { reader, metrics }) as Box<dyn Source>)
         };
         let tables = vec![TableSpec { row_labels: &[], columns }];
-        SourceSpec { name, tables, factory: Arc::new(factory) }
+        SourceSpec { name, tables, factory: Arc::new(factory), is_collector: false }
     };
     PARTS.map(source).into()
 }

@@ -2,12 +2,14 @@
 
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use fleetgauge_proto::catalog::FamilyKind;
 use fleetgauge_proto::message::Family;
 use fleetgauge_proto::report::is_absent;
 
-use super::{Source, SourceError, SourceFactory, SourceSpec};
+use super::crew::PATIENCE;
+use super::{Sampler, Source, SourceError, SourceFactory, SourceSpec};
 use crate::tables::{ColumnSpec, Output, Sample, TableSpec};
 
 /// Rows of one reading: label values and the value.
@@ -48,7 +50,7 @@ pub(crate) fn spec(name: &'static str, factory: SourceFactory) -> SourceSpec {
     let family = Family { name, kind: FamilyKind::Gauge as u8, unit: "", help: "" };
     let tables =
         vec![TableSpec { row_labels: &["device"], columns: vec![ColumnSpec::new(family)] }];
-    SourceSpec { name, tables, factory }
+    SourceSpec { name, tables, factory, is_collector: false }
 }
 
 /// Writes the rows of a reading.
@@ -57,6 +59,25 @@ pub(crate) fn write(rows: Rows, output: &mut Output) -> Result<(), SourceError> 
         output.row(0, &[device])[0] = value;
     }
     Ok(())
+}
+
+impl Sampler {
+    /// Runs a round in which all sources answer but those with these indices.
+    pub(crate) fn sample_without(&mut self, hung: &[usize]) -> Sample {
+        self.start_round();
+        self.wait_for_all_but(hung);
+        self.finish_round(&fleetgauge_proto::Limits::default())
+    }
+
+    /// Waits until all sources have been started and have answered, but for those with these
+    /// indices. Does not wait for the patience of the crew to end.
+    pub(super) fn wait_for_all_but(&self, hung: &[usize]) {
+        while !self.crew.all_finished_but(hung) {
+            let later = Instant::now() + PATIENCE;
+            self.crew.supervise(later, later);
+            std::thread::yield_now();
+        }
+    }
 }
 
 /// Returns the rows and values of each table: `sda=1`, or `sda` if the value is absent.

@@ -59,7 +59,7 @@ impl CpuReader {
 
 impl HostReader for CpuReader {
     fn read(&mut self) -> Result<Reading, SourceError> {
-        // Only the first sample waits, on the source's own thread.
+        // Only the first sample waits. The other sources are read meanwhile.
         if let Some(remaining) = MIN_INTERVAL.checked_sub(self.read_at.elapsed()) {
             std::thread::sleep(remaining);
         }

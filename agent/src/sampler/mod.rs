@@ -1,12 +1,14 @@
-//! Samples the host. Each source has its own thread, so that a hung one does not delay the others.
+//! Samples the host.
 //!
-//! A round sends a request to each idle source and collects the answers until a deadline. The
-//! values of a late source are absent from the round; it gets no request until it has answered,
-//! and its late answer is dropped. A hung thread cannot be stopped and is left running.
+//! A round reads the sources one after another on one thread, until a deadline. If a source hangs,
+//! the others continue on another thread ([`crew`]). The values of a late source are absent from
+//! the round; it is not read again before it has answered, and its late answer is dropped. A hung
+//! thread cannot be stopped and is left running.
 //!
 //! [`crate::tables`] has what a source declares and writes.
 
 mod cpu;
+mod crew;
 mod filesystem;
 mod host;
 #[cfg(target_os = "linux")]
@@ -16,22 +18,25 @@ mod memory;
 pub(crate) mod node;
 #[cfg(not(target_os = "linux"))]
 mod portable;
-mod source_thread;
+mod source;
+mod status;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use cpu::Cpu;
+use crew::{Crew, Job, Outcome, PATIENCE};
 pub use filesystem::Filesystem;
-use fleetgauge_proto::Limits;
+use fleetgauge_proto::message::Family;
+use fleetgauge_proto::{Limits, Violation};
 pub use host::Readings;
 pub(crate) use host::{HostPart, HostReader, host_reader};
 pub use memory::Memory;
-use source_thread::{Answer, Pending, SourceThread};
-use tokio::sync::mpsc;
+pub use source::{Source, SourceError, SourceFactory, SourceSpec};
+use source::{SourceJob, SourceLog};
+use status::SourceStatus;
 
 use crate::catalogs::Catalogs;
-use crate::tables::{Output, Sample, TableSet, TableSpec, TableState};
+use crate::tables::{Sample, TableSet, TableState};
 
 /// Longest time that a round waits for its sources. Local files answer in microseconds; a source
 /// that takes longer than this hangs.
@@ -45,94 +50,54 @@ pub fn deadline(interval: Duration) -> Duration {
     MAX_ROUND.min(interval / ROUND_DIVISOR)
 }
 
-/// A source of rows and values. It may keep state from one reading to the next.
-pub trait Source: Send {
-    /// Sets all rows that exist now, and their values. May block for ever.
-    ///
-    /// # Errors
-    /// The source could not be read. Its rows stay, and their values are absent. The next round
-    /// reads it again.
-    fn read(&mut self, output: &mut Output) -> Result<(), SourceError>;
+/// Joins the tables of sources, and the table about those that are collectors. The catalog declares
+/// the families of `order` first.
+///
+/// # Errors
+/// The declarations of the sources contradict each other.
+pub fn table_set(
+    order: impl IntoIterator<Item = Family<'static>>,
+    sources: &[SourceSpec],
+) -> Result<TableSet, Violation> {
+    let status = status::tables(sources);
+    let tables = sources.iter().map(|source| &*source.tables);
+    TableSet::try_new(order, tables.chain([&*status]))
 }
 
-/// Creates a source on its thread. After an error the next round calls it again.
-pub type SourceFactory = Arc<dyn Fn() -> Result<Box<dyn Source>, SourceError> + Send + Sync>;
-
-/// A source: its name, its tables and how to create it.
-#[derive(Clone)]
-pub struct SourceSpec {
-    /// Name, for logs and for the name of its thread.
-    pub name: &'static str,
-    /// Its tables. [`Output::row`] names them by their index.
-    pub tables: Vec<TableSpec>,
-    /// Creates the source.
-    pub factory: SourceFactory,
-}
-
-impl std::fmt::Debug for SourceSpec {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SourceSpec")
-            .field("name", &self.name)
-            .field("tables", &self.tables)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Why a source has no reading.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SourceError {
-    /// Reading failed: the cause.
-    #[error("{0}")]
-    Failed(Box<str>),
-    /// The host has nothing for this source, such as a device or a kernel module.
-    #[error("nothing found")]
-    NothingFound,
-}
-
-impl SourceError {
-    /// Creates an error with a cause.
-    pub fn new(cause: impl ToString) -> Self {
-        Self::Failed(cause.to_string().into())
-    }
-}
-
-/// The sources of the host and their threads.
+/// The sources of the host, and the threads that read them.
 #[derive(Debug)]
 pub struct Sampler {
-    threads: Vec<SourceThread>,
-    answers: mpsc::Receiver<Answer>,
+    crew: Crew<SourceJob>,
+    sources: Vec<SampledSource>,
+    status: SourceStatus,
     state: TableState,
 }
 
+#[derive(Debug)]
+struct SampledSource {
+    /// `None` while a thread has it.
+    job: Option<SourceJob>,
+    log: SourceLog,
+}
+
 impl Sampler {
-    /// Starts a thread for each source. `tables` are those of the sources.
+    /// Creates a sampler. `tables` is the [`table_set`] of the sources.
     #[must_use]
     pub fn new(tables: &TableSet, sources: Vec<SourceSpec>) -> Self {
-        // Each source has at most one answer in flight.
-        let (sender, answers) = mpsc::channel(sources.len().max(1));
-        let threads = sources
-            .into_iter()
-            .enumerate()
-            .map(|(index, spec)| SourceThread::new(index, spec, sender.clone()))
-            .collect();
-        Self { threads, answers, state: TableState::new(tables.clone()) }
+        let status = SourceStatus::new(&sources);
+        let sampled = |(index, spec): (usize, SourceSpec)| {
+            let log = SourceLog::new(spec.name);
+            SampledSource { job: Some(SourceJob::new(index, spec)), log }
+        };
+        let sources = sources.into_iter().enumerate().map(sampled).collect();
+        let state = TableState::new(tables.clone());
+        Self { crew: Crew::new(PATIENCE), sources, status, state }
     }
 
-    /// Runs a round: until every source answered or `deadline` passed.
+    /// Runs a round: until every source was read or `deadline` passed.
     pub async fn sample(&mut self, deadline: Duration, limits: &Limits) -> Sample {
         self.start_round();
-        let end = tokio::time::sleep(deadline);
-        tokio::pin!(end);
-        while self.is_waiting() {
-            tokio::select! {
-                biased;
-                answer = self.answers.recv() => match answer {
-                    Some(answer) => self.process(answer),
-                    None => break,
-                },
-                () = &mut end => break,
-            }
-        }
+        self.crew.wait(deadline).await;
         self.finish_round(limits)
     }
 
@@ -142,45 +107,77 @@ impl Sampler {
         self.state.catalogs()
     }
 
-    /// Sends a request to every idle source.
+    /// Starts to read all sources that no thread is reading since an earlier round.
     fn start_round(&mut self) {
-        while let Ok(late) = self.answers.try_recv() {
-            if let Some(thread) = self.threads.get_mut(late.source) {
-                thread.answered();
-            }
+        for (job, _) in self.crew.take_late() {
+            self.take_back(job);
         }
         self.state.clear_values();
-        for thread in &mut self.threads {
-            thread.request();
-        }
+        self.crew.start(self.sources.iter_mut().filter_map(|source| source.job.take()));
     }
 
-    /// Returns whether an answer of this round is pending.
-    fn is_waiting(&self) -> bool {
-        self.threads.iter().any(|thread| thread.pending() == Pending::ThisRound)
-    }
-
-    /// Processes an answer. A late answer of an earlier round only makes its source idle.
-    fn process(&mut self, answer: Answer) {
-        let Some(thread) = self.threads.get_mut(answer.source) else { return };
-        if thread.answered() != Pending::ThisRound {
-            return;
-        }
-        match answer.result {
-            Ok(output) => {
-                thread.recovered(output.skipped());
-                self.state.set(answer.source, &output);
-            }
-            Err(error) => thread.failed(&error),
-        }
-    }
-
-    /// Ends the round. Sources that have not answered are late.
+    /// Ends the round. Sources that have not been read are late.
     fn finish_round(&mut self, limits: &Limits) -> Sample {
-        for thread in &mut self.threads {
-            thread.close_round();
+        for outcome in self.crew.end_round(Instant::now()) {
+            match outcome {
+                Outcome::InTime(job, duration) => self.process(job, duration),
+                Outcome::Late(job, duration) => {
+                    self.status.set(job.key(), duration, false);
+                    self.take_back(job);
+                }
+                Outcome::Running(source, duration) => {
+                    self.failed(source, duration, &SourceError::new("no answer in time"));
+                }
+                Outcome::NotRun(job) => {
+                    let error = self.not_run();
+                    self.failed(job.key(), Duration::ZERO, &error);
+                    self.take_back(job);
+                }
+            }
+        }
+        if let Some(output) = self.status.output() {
+            self.state.set(self.sources.len(), output);
         }
         self.state.sample(limits)
+    }
+
+    /// Processes the reading of a source.
+    fn process(&mut self, mut job: SourceJob, duration: Duration) {
+        let index = job.key();
+        match job.take_result() {
+            Ok(()) => {
+                self.status.set(index, duration, true);
+                if let Some(source) = self.sources.get_mut(index) {
+                    source.log.succeeded(job.output().skipped());
+                }
+                self.state.set(index, job.output());
+            }
+            Err(error) => self.failed(index, duration, &error),
+        }
+        self.take_back(job);
+    }
+
+    fn failed(&mut self, index: usize, duration: Duration, error: &SourceError) {
+        self.status.set(index, duration, false);
+        if let Some(source) = self.sources.get_mut(index) {
+            source.log.failed(error);
+        }
+    }
+
+    /// Returns why a source was not read at all.
+    fn not_run(&self) -> SourceError {
+        match self.crew.thread_error() {
+            Some(error) => SourceError::new(format_args!("cannot start a thread: {error}")),
+            None => SourceError::new("not read in time: sources before it did not answer"),
+        }
+    }
+
+    /// Keeps a job for the next round. Drops a result that has not been taken: it is late.
+    fn take_back(&mut self, mut job: SourceJob) {
+        job.discard_result();
+        if let Some(source) = self.sources.get_mut(job.key()) {
+            source.job = Some(job);
+        }
     }
 }
 

@@ -24,8 +24,8 @@ impl CpuReader {
 
 impl HostReader for CpuReader {
     fn read(&mut self) -> Result<Reading, SourceError> {
-        // sysinfo repeats the last value within this interval. Only the first sample waits, on this
-        // source's own thread.
+        // sysinfo repeats the last value within this interval. Only the first sample waits. The
+        // other sources are read meanwhile.
         let elapsed = self.refreshed.elapsed();
         if let Some(remaining) = MINIMUM_CPU_UPDATE_INTERVAL.checked_sub(elapsed) {
             std::thread::sleep(remaining);

@@ -1,17 +1,18 @@
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use fleetgauge_proto::report::ABSENT;
 
 use super::controlled::{ReadResult, SourceControl, controlled, shown, spec, write};
 use super::*;
-use crate::metrics::MetricSet;
+use crate::metrics::{MetricSet, Selection};
+use crate::tables::Output;
 use crate::test_log::Log;
 
+mod collector_status;
 mod reported;
 
 /// Timeout of a test.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(3);
 
 /// A source that always has the same row.
 struct Healthy;
@@ -23,20 +24,13 @@ impl Source for Healthy {
 }
 
 fn sampler_of(sources: Vec<SourceSpec>) -> Sampler {
-    let tables = TableSet::try_new([], sources.iter().map(|source| &*source.tables)).unwrap();
-    Sampler::new(&tables, sources)
+    Sampler::new(&table_set([], &sources).unwrap(), sources)
 }
 
 /// Returns a sampler with two sources, disks and mounts, and their controls.
 fn sampler() -> (Sampler, SourceControl, SourceControl) {
     let ((disks, disk_spec), (mounts, mount_spec)) = (controlled("disks"), controlled("mounts"));
     (sampler_of(vec![disk_spec, mount_spec]), disks, mounts)
-}
-
-/// Waits for one answer and processes it.
-async fn process_one(sampler: &mut Sampler) {
-    let answer = sampler.answers.recv().await.unwrap();
-    sampler.process(answer);
 }
 
 #[tokio::test]
@@ -89,33 +83,75 @@ async fn unchanged_rows_are_shared_between_samples() {
     assert!(Arc::ptr_eq(&first.rows[0], &second.rows[0]));
 }
 
+/// Returns controlled sources with these names, and their sampler.
+fn controls(names: &[&'static str]) -> (Vec<SourceControl>, Sampler) {
+    let (controls, specs) = names.iter().map(|name| controlled(name)).unzip();
+    (controls, sampler_of(specs))
+}
+
+fn answer(control: &SourceControl, row: (&'static str, f64)) {
+    control.answer.send(Ok(vec![row])).unwrap();
+}
+
 #[tokio::test]
 async fn hung_source_affects_only_its_own_values() {
-    let (mut sampler, disks, mounts) = sampler();
-    mounts.answer.send(Ok(vec![("/", 1.0)])).unwrap();
-    disks.answer.send(Ok(vec![("sda", 1.0)])).unwrap();
-    sampler.sample(LONG, &Limits::default()).await;
-    for _ in 0..3 {
-        sampler.start_round();
-        disks.answer.send(Ok(vec![("sda", 1.0)])).unwrap();
-        process_one(&mut sampler).await;
-        assert_eq!(shown(&sampler.finish_round(&Limits::default())), ["sda=1", "/"]);
+    let (controls, mut sampler) = controls(&["disks", "mounts", "netdev"]);
+    for (control, device) in controls.iter().zip(["sda", "/", "eth0"]) {
+        answer(control, (device, 1.0));
     }
-    for _ in 0..2 {
-        mounts.started.recv().unwrap();
+    assert_eq!(shown(&sampler.sample(LONG, &Limits::default()).await), ["sda=1", "/=1", "eth0=1"]);
+    for value in [2.0, 3.0, 4.0] {
+        answer(&controls[0], ("sda", value));
+        answer(&controls[2], ("eth0", value));
+        let (disks, netdev) = (format!("sda={value}"), format!("eth0={value}"));
+        assert_eq!(shown(&sampler.sample_without(&[1])), [disks, "/".into(), netdev]);
     }
-    assert!(mounts.started.try_recv().is_err(), "a hung source got another request");
-    assert_eq!(disks.started.try_iter().count(), 4);
+    let reads = controls.iter().map(|control| control.started.try_iter().count());
+    assert_eq!(reads.collect::<Vec<_>>(), [4, 2, 4], "a hung source is not read again");
+}
+
+#[tokio::test]
+async fn five_hung_sources_do_not_affect_the_sources_between_them() {
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"];
+    let (controls, mut sampler) = controls(&names);
+    let hung = [0, 2, 4, 6, 9];
+    for value in [1.0, 2.0] {
+        let healthy = |source: usize| !hung.contains(&source);
+        for (source, control) in controls.iter().enumerate().filter(|(source, _)| healthy(*source))
+        {
+            answer(control, (names[source], value));
+        }
+        let rows = names.iter().enumerate().map(|(source, name)| {
+            if healthy(source) { format!("{name}={value}") } else { String::new() }
+        });
+        let rows: Vec<_> = rows.collect();
+        assert_eq!(shown(&sampler.sample_without(&hung)), rows);
+    }
+}
+
+#[tokio::test]
+async fn sources_are_read_one_after_another_in_order() {
+    let (controls, mut sampler) = controls(&["disks", "mounts"]);
+    sampler.start_round();
+    controls[0].started.recv().unwrap();
+    assert!(controls[1].started.try_recv().is_err());
+    answer(&controls[0], ("sda", 1.0));
+    controls[1].started.recv().unwrap();
+    answer(&controls[1], ("/", 2.0));
+    sampler.crew.wait(LONG).await;
+    assert_eq!(shown(&sampler.finish_round(&Limits::default())), ["sda=1", "/=2"]);
 }
 
 #[tokio::test]
 async fn round_ends_at_the_deadline() {
-    let (mut sampler, _disks, _mounts) = sampler();
+    let (mut sampler, disks, _mounts) = sampler();
     let deadline = Duration::from_millis(20);
     let start = Instant::now();
     assert_eq!(shown(&sampler.sample(deadline, &Limits::default()).await), ["", ""]);
     assert!(start.elapsed() >= deadline);
-    // No source is idle, so the round does not wait.
+    sampler.sample_without(&[0, 1]);
+    disks.started.recv().unwrap();
+    // All sources hang, so that the round has nothing to wait for.
     assert_eq!(shown(&sampler.sample(LONG, &Limits::default()).await), ["", ""]);
     assert!(start.elapsed() < LONG);
 }
@@ -123,35 +159,39 @@ async fn round_ends_at_the_deadline() {
 #[tokio::test]
 async fn late_answer_is_dropped_and_the_source_is_read_again() {
     let (mut sampler, disks, mounts) = sampler();
+    assert_eq!(shown(&sampler.sample_without(&[0, 1])), ["", ""]);
+    // This answer is of the previous round, and arrives during the next one.
     sampler.start_round();
-    sampler.finish_round(&Limits::default());
-    // This answer is of the previous round.
-    sampler.start_round();
-    mounts.answer.send(Ok(vec![("/", 9.0)])).unwrap();
-    process_one(&mut sampler).await;
+    answer(&mounts, ("/", 9.0));
+    sampler.wait_for_all_but(&[0]);
     assert_eq!(shown(&sampler.finish_round(&Limits::default())), ["", ""]);
+    // This one arrives between two rounds.
+    answer(&disks, ("sda", 99.0));
+    sampler.wait_for_all_but(&[]);
 
-    disks.answer.send(Ok(vec![("sda", 99.0)])).unwrap();
-    process_one(&mut sampler).await;
-    disks.answer.send(Ok(vec![("sda", 1.0)])).unwrap();
-    mounts.answer.send(Ok(vec![("/", 2.0)])).unwrap();
+    answer(&disks, ("sda", 1.0));
+    answer(&mounts, ("/", 2.0));
     assert_eq!(shown(&sampler.sample(LONG, &Limits::default()).await), ["sda=1", "/=2"]);
 }
 
 #[tokio::test]
-async fn source_is_created_again_after_an_error() {
-    let created = Arc::new(Mutex::new(0));
-    let count = created.clone();
+async fn source_that_hangs_when_it_is_created_affects_only_itself() {
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = Mutex::new(released);
     let factory: SourceFactory = Arc::new(move || {
-        *count.lock().unwrap() += 1;
-        if *count.lock().unwrap() < 3 {
-            return Err(SourceError::new("not yet"));
-        }
+        let _ = released.lock().unwrap().recv();
         Ok(Box::new(Healthy))
     });
-    let mut sampler = sampler_of(vec![spec("disks", factory)]);
-    assert_eq!(shown(&sampler.sample(LONG, &Limits::default()).await), [""]);
-    assert_eq!(shown(&sampler.sample(LONG, &Limits::default()).await), ["sda=1"]);
+    let (disks, disk_spec) = controlled("disks");
+    let mut sampler = sampler_of(vec![spec("mounts", factory), disk_spec]);
+    for value in [1.0, 2.0] {
+        answer(&disks, ("sdb", value));
+        assert_eq!(shown(&sampler.sample_without(&[0])), ["", &format!("sdb={value}")]);
+    }
+    drop(release);
+    sampler.wait_for_all_but(&[]);
+    answer(&disks, ("sdb", 3.0));
+    assert_eq!(shown(&sampler.sample(LONG, &Limits::default()).await), ["sda=1", "sdb=3"]);
 }
 
 struct Panics;
@@ -164,19 +204,30 @@ impl Source for Panics {
 }
 
 #[tokio::test]
-async fn panicked_source_gets_a_new_thread() {
+async fn source_that_panics_affects_only_itself_and_is_created_again() {
     let first = Mutex::new(true);
     let factory: SourceFactory = Arc::new(move || {
         let first = std::mem::replace(&mut *first.lock().unwrap(), false);
         Ok(if first { Box::new(Panics) as Box<dyn Source> } else { Box::new(Healthy) })
     });
-    let mut sampler = sampler_of(vec![spec("disks", factory)]);
+    let healthy: SourceFactory = Arc::new(|| Ok(Box::new(Healthy)));
+    let mut sampler = sampler_of(vec![spec("disks", factory), spec("mounts", healthy)]);
+    assert_eq!(shown(&sampler.sample(LONG, &Limits::default()).await), ["", "sda=1"]);
+    assert_eq!(shown(&sampler.sample(LONG, &Limits::default()).await), ["sda=1", "sda=1"]);
+}
+
+#[tokio::test]
+async fn source_that_was_not_read_is_logged_with_the_cause() {
+    let log = Log::default();
+    let _logging = log.install();
+    let (controls, mut sampler) = controls(&["disks", "mounts"]);
     sampler.start_round();
-    assert_eq!(shown(&sampler.finish_round(&Limits::default())), [""]);
-    while !sampler.threads[0].thread_has_ended() {
-        std::thread::yield_now();
-    }
-    assert_eq!(shown(&sampler.sample(LONG, &Limits::default()).await), ["sda=1"]);
+    controls[0].started.recv().unwrap();
+    sampler.finish_round(&Limits::default());
+    let lines = log.lines();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].contains("disks") && lines[0].contains("no answer in time"), "{lines:?}");
+    assert!(lines[1].contains("mounts") && lines[1].contains("not read in time"), "{lines:?}");
 }
 
 #[test]
@@ -189,7 +240,7 @@ fn deadline_is_at_most_half_an_interval() {
 async fn host_is_sampled() {
     // A single reading may fail: CPU times of a virtual machine can go back.
     let (mut sampler, deadline) =
-        (crate::metrics::Selection::of(MetricSet::Basic).sampler(), Instant::now() + LONG / 2);
+        (Selection::of(MetricSet::Basic).sampler(), Instant::now() + LONG / 2);
     loop {
         let sample = sampler.sample(LONG, &Limits::default()).await;
         assert_eq!((sample.rows.len(), sample.values.len()), (1, 6));
@@ -198,33 +249,4 @@ async fn host_is_sampled() {
         }
         assert!(Instant::now() < deadline, "{sample:?}");
     }
-}
-
-#[tokio::test]
-async fn failure_recovery_and_skipped_rows_are_logged_once() {
-    let log = Log::default();
-    let _logging = log.install();
-    let (disks, spec) = controlled("disks");
-    let mut sampler = sampler_of(vec![spec]);
-    let failure = || Err(SourceError::new("meminfo: MemAvailable: is missing"));
-    for _ in 0..2 {
-        for answer in [
-            Ok(vec![("sda", 1.0)]),
-            failure(),
-            failure(),
-            Ok(vec![("sda", 1.0), ("sda", 2.0)]),
-            Ok(vec![("sda", 1.0), ("sda", 2.0)]),
-        ] {
-            disks.answer.send(answer).unwrap();
-            sampler.sample(LONG, &Limits::default()).await;
-        }
-    }
-    let lines = log.lines();
-    let expected = ["unavailable", "recovered", "skipped"];
-    assert_eq!(lines.len(), 6, "{lines:?}");
-    for (line, said) in lines.iter().zip(expected.iter().cycle()) {
-        assert!(line.contains(said) && line.contains("source=\"disks\""), "{lines:?}");
-    }
-    assert!(lines[0].contains("meminfo: MemAvailable: is missing"), "{lines:?}");
-    assert!(lines[2].contains("rows=1"), "{lines:?}");
 }

@@ -58,6 +58,7 @@ impl Collector {
     pub(crate) fn source(&self, options: &NodeOptions) -> SourceSpec {
         let (create, options) = (self.create, options.clone());
         let tables = (self.tables)(&options);
-        SourceSpec { name: self.name, tables, factory: Arc::new(move || create(&options)) }
+        let factory = Arc::new(move || create(&options));
+        SourceSpec { name: self.name, tables, factory, is_collector: true }
     }
 }
