@@ -34,7 +34,10 @@ pub fn check(data: &[u8]) {
         let chunked = read(first, format, limits, len, Events::default());
         assert_eq!(chunked, whole, "in chunks of {len} bytes");
     }
-    check_second_parser(first, format, &whole);
+    // The second parser has no limits.
+    if limits == PageLimits::default() {
+        check_second_parser(first, format, &whole);
+    }
     check_known_series(second, format, limits, whole.0);
 }
 
@@ -167,11 +170,11 @@ fn check_known_series(page: &[u8], format: Format, limits: PageLimits, mut befor
 
 /// Problems of lines that the second parser does not look for.
 const UNKNOWN_TO_SECOND_PARSER: [&str; 4] = [
-    // Out of range.
+    // Out of the range of a float.
     "has a value that is not a number",
     "has the reserved label __name__",
     "has too many labels",
-    "has a label value that is too long",
+    "is too long",
 ];
 
 fn check_second_parser(page: &[u8], format: Format, (sink, result): &ReadPage) {
