@@ -27,6 +27,8 @@ mod recorder;
 mod sample;
 mod scratch;
 mod sink;
+#[cfg(test)]
+mod speed_tests;
 mod tail;
 
 pub use limits::{

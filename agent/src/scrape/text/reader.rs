@@ -236,10 +236,11 @@ impl Page {
     }
 
     /// Parses a line without its labels if the sink knows the key; `None` if it does not. Also
-    /// `None` if the rest is invalid, so that all errors come from one place.
+    /// `None` if the rest is invalid: then the key is only the start of another one, or the line is
+    /// invalid, and all errors come from one place.
     fn known_tail(&self, line: &[u8], sink: &mut impl Sink) -> Option<Tail> {
         let rest = line.get(sink.known_key(line)?..)?;
-        if !tail::follows_key(rest, self.format) {
+        if !tail::follows_key(rest) {
             return None;
         }
         tail::parse(rest, self.format).ok()

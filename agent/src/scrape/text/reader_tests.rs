@@ -128,6 +128,14 @@ fn an_endless_line_ends_at_its_limit() {
 }
 
 #[test]
+fn a_large_chunk_of_one_line_is_not_kept() {
+    let mut reader = PageReader::new(Prometheus, PageLimits::default());
+    let error = reader.push(&vec![b'a'; 8 << 20], &mut Counter::default()).unwrap_err();
+    assert!(matches!(error, ScrapeError::BadLine { problem: "is too long", .. }), "{error}");
+    assert!(reader.partial.capacity() <= 2 * MAX_LINE_BYTES);
+}
+
+#[test]
 fn many_labels_fail_the_page() {
     let labels: Vec<_> = (0..100_000).map(|n| format!("l{n}=\"\"")).collect();
     let page = format!("a{{{}}} 1\n", labels.join(","));
@@ -198,14 +206,17 @@ fn binary_pages_are_rejected() {
 
 /// Reads pages one after the other with one sink. Returns the events of the last and how many of
 /// its samples took the fast path.
-fn read_pages(pages: &[&str], format: Format) -> (Result<Vec<String>, ScrapeError>, usize) {
+fn read_pages(
+    pages: &[impl AsRef<[u8]>],
+    format: Format,
+) -> (Result<Vec<String>, ScrapeError>, usize) {
     let (mut reader, mut sink) =
         (PageReader::new(format, PageLimits::default()), Recorder::default());
     let mut result = Ok(());
     for page in pages {
         sink.next_page();
         reader.restart(format);
-        result = reader.push(page.as_bytes(), &mut sink).and_then(|()| reader.finish(&mut sink));
+        result = reader.push(page.as_ref(), &mut sink).and_then(|()| reader.finish(&mut sink));
     }
     (result.map(|()| sink.events), sink.fast)
 }
@@ -236,6 +247,16 @@ fn the_start_of_another_key_takes_the_slow_path() {
     ] {
         let (events, fast) = read_pages(&[before, page], format);
         assert_eq!((events, fast), (read_pages(&[page], format).0, 0), "{page}");
+    }
+}
+
+#[test]
+fn an_invalid_line_of_a_known_series_fails_as_any_other() {
+    for line in [&b"a x"[..], b"a 1 NaN", b"a 1 # {b=\"\xff\"} 1", b"a 1 \xff", b"a"] {
+        let (before, page) = (b"a 1\n# EOF\n".to_vec(), [line, b"\n# EOF\n"].concat());
+        let (slow, _) = read_pages(&[&page], OpenMetrics);
+        assert!(slow.is_err());
+        assert_eq!(read_pages(&[&before, &page], OpenMetrics), (slow, 0), "{line:?}");
     }
 }
 

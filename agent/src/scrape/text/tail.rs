@@ -25,13 +25,10 @@ pub(super) fn parse(rest: &[u8], format: Format) -> Result<Tail, Problem> {
     }
 }
 
-/// Returns whether a known key that `rest` follows is the complete key of the line.
-pub(super) fn follows_key(rest: &[u8], format: Format) -> bool {
-    let mut cursor = Cursor::new(rest);
-    let is_separated = matches!(cursor.peek(), Some(b' ' | b'\t'));
-    cursor.skip_blanks(format);
-    // In the format 0.0.4 a blank may separate the name from its labels.
-    is_separated && cursor.peek() != Some(b'{')
+/// Returns whether a known key that `rest` follows may be the complete key of the line. If labels
+/// follow after a blank, `rest` does not parse.
+pub(super) fn follows_key(rest: &[u8]) -> bool {
+    matches!(rest.first(), Some(b' ' | b'\t'))
 }
 
 fn prometheus(mut cursor: Cursor<'_>) -> Result<Tail, Problem> {
