@@ -4,10 +4,15 @@
 //! [`Sink`]. It stores nothing of the page except for a line whose end has not arrived.
 //!
 //! It accepts what Prometheus accepts, and one malformed line fails the page, as in Prometheus.
-//! Differences: a label value cannot contain a raw line feed (only `\n`), a NUL byte outside of
-//! label values, help texts and comments is an error (Prometheus ends the page there), a blank
-//! before a metric name is skipped (Prometheus makes it part of the name), and a label that occurs
-//! twice, which Prometheus rejects after parsing, is an error here. Carriage returns are errors.
+//! Carriage returns are errors, as there. Differences:
+//!
+//! - A label value cannot contain a raw line feed, only `\n`.
+//! - A NUL byte outside of label values, help texts and comments is an error. Prometheus ends the
+//!   page at some of them.
+//! - Blanks before a metric name are skipped. Prometheus makes them part of the name.
+//! - A label that occurs twice, or is named `__name__`, is an error here. Prometheus rejects it
+//!   after parsing.
+//! - A timestamp may be negative.
 //!
 //! The parser does not group samples into families and does not check that a series occurs once;
 //! the sink does.

@@ -54,7 +54,7 @@ fn page() -> String {
             let number = f64::from(cpu * 7919 + family);
             let value = match cpu % 3 {
                 0 => number.to_string(),
-                1 => (number * 1234.567_891).to_string(),
+                1 => (number * 1_234.567_891).to_string(),
                 _ => format!("{:e}", number * 98_765.432_1),
             };
             writeln!(page, "{name}{{cpu=\"{cpu}\",mode=\"idle\",device=\"sda{cpu}\"}} {value}")
