@@ -8,6 +8,7 @@
 //! | [`cli`], [`config`], [`identity`] | The command; its settings; agent id and nonces |
 //! | [`tables`] | Rows and values: what sources declare and write |
 //! | [`sampler`], [`metrics`] | Reads the host; defines the metrics |
+//! | [`scrape`] | Reads the metrics of other programs on the host |
 //! | [`schedule`], [`backoff`], [`retry_log`] | When to sample, to reconnect and to log a failure |
 //! | [`client`], [`profile`], [`catalogs`] | The agent's side of the protocol, without I/O |
 //! | [`tls`] | TLS files and errors |
@@ -27,6 +28,7 @@ pub mod retry_log;
 pub mod run;
 pub mod sampler;
 pub mod schedule;
+pub mod scrape;
 pub mod tables;
 #[cfg(test)]
 mod test_log;

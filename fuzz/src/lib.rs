@@ -17,6 +17,7 @@ pub mod message;
 pub mod proxy;
 pub mod report;
 pub mod rows;
+pub mod scrape;
 pub mod session;
 
 mod catalog_gen;
@@ -46,5 +47,6 @@ pub const TARGETS: &[FuzzTarget] = &[
     ("proxy", proxy::check),
     ("report", report::check),
     ("rows", rows::check),
+    ("scrape", scrape::check),
     ("session", session::check),
 ];

@@ -147,6 +147,8 @@ impl<J: Job> Crew<J> {
         {
             return Some(check.min(end));
         }
+        state.current = None;
+        self.summon(&mut state);
         Some((now + self.patience).min(end))
     }
 
