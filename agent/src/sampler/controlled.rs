@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fleetgauge_proto::catalog::FamilyKind;
 use fleetgauge_proto::message::Family;
@@ -11,6 +11,9 @@ use fleetgauge_proto::report::is_absent;
 use super::crew::PATIENCE;
 use super::{Sampler, Source, SourceError, SourceFactory, SourceSpec};
 use crate::tables::{ColumnSpec, Output, Sample, TableSpec};
+
+/// Timeout of waiting for sources.
+const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Rows of one reading: label values and the value.
 pub(crate) type Rows = Vec<(&'static str, f64)>;
@@ -72,7 +75,9 @@ impl Sampler {
     /// Waits until all sources have been started and have answered, but for those with these
     /// indices. Does not wait for the patience of the crew to end.
     pub(super) fn wait_for_all_but(&self, hung: &[usize]) {
+        let start = Instant::now();
         while !self.crew.all_finished_but(hung) {
+            assert!(start.elapsed() < TEST_TIMEOUT);
             let later = Instant::now() + PATIENCE;
             self.crew.supervise(later, later);
             std::thread::yield_now();

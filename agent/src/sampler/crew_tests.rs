@@ -1,6 +1,7 @@
+use std::sync::Weak;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Barrier, Weak};
-use std::task::Poll;
+use std::task::{Context, Wake, Waker};
 use std::thread::ThreadId;
 
 use super::*;
@@ -198,29 +199,35 @@ async fn round_without_jobs_ends_at_once() {
     assert_eq!(crew.threads(), 0);
 }
 
-#[tokio::test]
-async fn waiting_task_is_woken_once_per_round() {
-    let (crew, jobs) = (Crew::new(LONG), Jobs::new());
-    for _ in 0..3 {
-        let first = Arc::new(Barrier::new(2));
-        let barrier = first.clone();
-        let blocked = jobs.job(0, move || {
-            barrier.wait();
-        });
-        crew.start([blocked].into_iter().chain((1..50).map(|key| jobs.trivial(key))));
-        let (mut polls, mut wait) = (0, std::pin::pin!(crew.wait(LONG)));
-        std::future::poll_fn(|cx| {
-            polls += 1;
-            let poll = wait.as_mut().poll(cx);
-            if poll == Poll::Pending && polls == 1 {
-                first.wait();
-            }
-            poll
-        })
-        .await;
-        assert_eq!(polls, 2);
-        crew.ended();
+/// Counts how often a task is woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+#[tokio::test]
+async fn waiting_task_is_woken_once_at_the_end_of_the_round() {
+    let (crew, jobs) = (Crew::new(LONG), Jobs::new());
+    let ((first, first_job), (last, last_job)) = (jobs.hanging(0), jobs.hanging(49));
+    crew.start(
+        [first_job].into_iter().chain((1..49).map(|key| jobs.trivial(key))).chain([last_job]),
+    );
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(wakes.clone());
+    let (mut context, mut wait) = (Context::from_waker(&waker), std::pin::pin!(crew.wait(LONG)));
+    let woken = || wakes.0.load(Ordering::Relaxed);
+    assert!(wait.as_mut().poll(&mut context).is_pending());
+    drop(first);
+    crew.wait_until(|state| state.unfinished == 1);
+    assert_eq!(woken(), 0);
+    drop(last);
+    crew.wait_until(|state| state.unfinished == 0);
+    assert_eq!(woken(), 1);
+    assert!(wait.as_mut().poll(&mut context).is_ready());
 }
 
 #[tokio::test]
@@ -299,7 +306,8 @@ fn threads_end_when_the_crew_is_dropped_and_hung_ones_when_they_return() {
     jobs.next();
     let shared: Weak<_> = Arc::downgrade(&crew.shared);
     drop(crew);
-    assert_eq!(queued.recv(), Err(mpsc::RecvError), "the queued job has run");
+    let dropped = Err(mpsc::RecvTimeoutError::Disconnected);
+    assert_eq!(queued.recv_timeout(LONG), dropped, "the queued job is kept or has run");
     assert_eq!(shared.strong_count(), 1);
     drop(release);
     wait_until(|| shared.strong_count() == 0);
