@@ -12,6 +12,7 @@
 //! | `kept_file.rs` | reads a file that stays open |
 //! | `directory.rs` | lists a directory that stays open |
 //! | `device_files.rs` | reads the same files of every device in a directory |
+//! | `udev.rs` | reads the properties of a device in udev's data |
 //! | `testing.rs` | fixtures, and samples as text |
 
 mod column;
@@ -22,7 +23,9 @@ mod kept_file;
 mod options;
 #[cfg(test)]
 mod testing;
+mod udev;
 
+mod diskstats;
 mod loadavg;
 
 pub(crate) use options::{NodeOption, NodeOptions, NodePaths, OptionKind};
@@ -50,6 +53,7 @@ pub(crate) struct Collector {
 /// All collectors, by name.
 #[rustfmt::skip] // one line each, so that two additions do not conflict
 pub(crate) const COLLECTORS: &[Collector] = &[
+    diskstats::COLLECTOR,
     loadavg::COLLECTOR,
 ];
 
