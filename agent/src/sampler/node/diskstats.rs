@@ -67,11 +67,11 @@ const COLUMNS: [ColumnSpec; MAX_STATISTICS + ATA.len()] = [
     counter("node_disk_reads_completed_total", "Number of completed reads."),
     counter("node_disk_reads_merged_total", "Number of reads merged with adjacent ones."),
     counter("node_disk_read_bytes_total", "Bytes read."),
-    seconds("node_disk_read_time_seconds_total", "Time that reads took, summed over all of them."),
+    seconds("node_disk_read_time_seconds_total", "Time that reads took, summed."),
     counter("node_disk_writes_completed_total", "Number of completed writes."),
     counter("node_disk_writes_merged_total", "Number of writes merged with adjacent ones."),
     counter("node_disk_written_bytes_total", "Bytes written."),
-    seconds("node_disk_write_time_seconds_total", "Time that writes took, summed over all of them."),
+    seconds("node_disk_write_time_seconds_total", "Time that writes took, summed."),
     gauge("node_disk_io_now", "Number of requests in flight."),
     seconds("node_disk_io_time_seconds_total", "Time with at least one request in flight."),
     seconds("node_disk_io_time_weighted_seconds_total", "Time of requests in flight, summed."),
@@ -83,7 +83,7 @@ const COLUMNS: [ColumnSpec; MAX_STATISTICS + ATA.len()] = [
     seconds("node_disk_flush_requests_time_seconds_total", "Time that flushes took, summed."),
     gauge("node_disk_ata_write_cache", "Whether an ATA disk has a write cache."),
     gauge("node_disk_ata_write_cache_enabled", "Whether an ATA disk's write cache is on."),
-    gauge("node_disk_ata_rotation_rate_rpm", "Revolutions of an ATA disk per minute, 0 for an SSD."),
+    gauge("node_disk_ata_rotation_rate_rpm", "Revolutions per minute of an ATA disk, 0: SSD."),
 ];
 
 /// udev's properties of ATA disks, in the order of the columns.

@@ -112,7 +112,8 @@ fn udev_data_becomes_labels() {
     );
     fixture.file(
         "udev/b253:0",
-        "E:DM_NAME=vg-root\nE:DM_UUID=LVM-1\nE:DM_VG_NAME=vg\nE:DM_LV_NAME=root\nE:ID_ATA_WRITE_CACHE=1\n\
+        "E:DM_NAME=vg-root\nE:DM_UUID=LVM-1\nE:DM_VG_NAME=vg\nE:DM_LV_NAME=root\n\
+         E:ID_ATA_WRITE_CACHE=1\n\
          E:ID_FS_TYPE=ext4\nE:ID_FS_USAGE=filesystem\nE:ID_FS_UUID=1f-2\nE:ID_FS_VERSION=1.0\n",
     );
     let samples = fixture.samples(&COLLECTOR);

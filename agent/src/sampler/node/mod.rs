@@ -26,6 +26,7 @@ mod testing;
 mod udev;
 
 mod diskstats;
+mod filesystem;
 mod loadavg;
 
 pub(crate) use options::{NodeOption, NodeOptions, NodePaths, OptionKind};
@@ -54,6 +55,7 @@ pub(crate) struct Collector {
 #[rustfmt::skip] // one line each, so that two additions do not conflict
 pub(crate) const COLLECTORS: &[Collector] = &[
     diskstats::COLLECTOR,
+    filesystem::COLLECTOR,
     loadavg::COLLECTOR,
 ];
 
