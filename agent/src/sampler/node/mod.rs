@@ -28,6 +28,7 @@ mod udev;
 mod diskstats;
 mod filesystem;
 mod loadavg;
+mod mdadm;
 
 pub(crate) use options::{NodeOption, NodeOptions, NodePaths, OptionKind};
 
@@ -57,6 +58,7 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     diskstats::COLLECTOR,
     filesystem::COLLECTOR,
     loadavg::COLLECTOR,
+    mdadm::COLLECTOR,
 ];
 
 impl Collector {
