@@ -12,6 +12,7 @@
 //! | `kept_file.rs` | reads a file that stays open |
 //! | `directory.rs` | lists a directory that stays open |
 //! | `device_files.rs` | reads the same files of every device in a directory |
+//! | `rpc_lines.rs` | parses the lines of numbers of NFS |
 //! | `udev.rs` | reads the properties of a device in udev's data |
 //! | `testing.rs` | fixtures, and samples as text |
 
@@ -21,6 +22,7 @@ mod directory;
 mod filter;
 mod kept_file;
 mod options;
+mod rpc_lines;
 #[cfg(test)]
 mod testing;
 mod udev;
@@ -29,6 +31,8 @@ mod diskstats;
 mod filesystem;
 mod loadavg;
 mod mdadm;
+mod nfs;
+mod nfsd;
 
 pub(crate) use options::{NodeOption, NodeOptions, NodePaths, OptionKind};
 
@@ -59,6 +63,8 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     filesystem::COLLECTOR,
     loadavg::COLLECTOR,
     mdadm::COLLECTOR,
+    nfs::COLLECTOR,
+    nfsd::COLLECTOR,
 ];
 
 impl Collector {
