@@ -33,6 +33,7 @@ mod loadavg;
 mod mdadm;
 mod nfs;
 mod nfsd;
+mod processes;
 
 pub(crate) use options::{NodeOption, NodeOptions, NodePaths, OptionKind};
 
@@ -65,6 +66,7 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     mdadm::COLLECTOR,
     nfs::COLLECTOR,
     nfsd::COLLECTOR,
+    processes::COLLECTOR,
 ];
 
 impl Collector {
