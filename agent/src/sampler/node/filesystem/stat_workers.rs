@@ -1,12 +1,13 @@
 //! Asks mounts for their usage on worker threads, so that a mount that hangs costs only itself.
 //!
 //! One worker asks all mounts, one after another. When a mount does not answer in time, its worker
-//! is abandoned and another worker goes on with the next mount. An abandoned worker ends when its
-//! mount answers; until then the mount is not asked again.
+//! is left to it and another worker goes on with the next mount. No reading waits for that mount
+//! again: each takes the answer that came since the last one, if any, and then asks anew. The
+//! worker ends when its mount answers in time again.
 
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -17,8 +18,8 @@ use super::mounts::Mount;
 /// Longest time that a mount may take. Local filesystems answer in microseconds, servers in
 /// milliseconds. With [`MAX_WORKERS`] it bounds a reading to 1.6 s, less than a round may take.
 pub(super) const TIMEOUT: Duration = Duration::from_millis(400);
-/// Maximum number of workers, with the abandoned ones. The last one does not ask mounts of the
-/// filesystem types that hang: with a dead server, often all of its mounts do.
+/// Maximum number of workers, with those of slow mounts. The last one does not ask mounts of the
+/// filesystem types that are slow: all mounts of a dead server hang.
 pub(super) const MAX_WORKERS: usize = 4;
 /// Stack size of a worker, in bytes. It only calls `statfs`.
 const STACK_BYTES: usize = 64 * 1024;
@@ -70,21 +71,22 @@ pub(super) struct Calls {
 /// The workers.
 pub(super) struct StatWorkers {
     calls: Calls,
-    /// The worker that is not abandoned.
+    /// The worker for all mounts that answer in time.
     worker: Option<Worker>,
-    stuck: Vec<StuckWorker>,
+    slow: Vec<SlowMount>,
 }
 
-/// An abandoned worker.
-struct StuckWorker {
+/// A mount that did not answer in time, and its worker.
+struct SlowMount {
     worker: Worker,
     path: Box<Path>,
     fs_type: Box<str>,
+    /// What is known of it in this reading.
+    outcome: Outcome,
 }
 
 struct Worker {
     shared: Arc<Shared>,
-    thread: JoinHandle<()>,
 }
 
 #[derive(Default)]
@@ -104,6 +106,8 @@ struct State {
     outcomes: Vec<Outcome>,
     /// When the call that runs now was started.
     running_since: Option<Instant>,
+    /// Duration of the last call.
+    took: Duration,
     /// Whether the worker has to end.
     ends: bool,
 }
@@ -111,7 +115,7 @@ struct State {
 impl StatWorkers {
     /// Creates the workers. A thread is started when a mount is asked.
     pub(super) const fn new(calls: Calls) -> Self {
-        Self { calls, worker: None, stuck: Vec::new() }
+        Self { calls, worker: None, slow: Vec::new() }
     }
 
     /// Asks all mounts and sets their outcomes, in the same order.
@@ -123,11 +127,12 @@ impl StatWorkers {
         mounts: &Arc<[Mount]>,
         outcomes: &mut Vec<Outcome>,
     ) -> Result<(), SourceError> {
-        self.stuck.retain(|stuck| !stuck.worker.thread.is_finished());
+        let timeout = self.calls.timeout;
+        self.slow.retain_mut(|slow| slow.ask(mounts, timeout));
         outcomes.clear();
         outcomes.resize(mounts.len(), Outcome::NotAsked);
         let mut start = 0;
-        while self.stuck.len() < MAX_WORKERS {
+        while self.slow.len() < MAX_WORKERS {
             let rest = mounts.iter().enumerate().skip(start);
             let asked: Vec<_> =
                 rest.filter(|(_, mount)| self.asks(mount)).map(|(at, _)| at).collect();
@@ -142,32 +147,51 @@ impl StatWorkers {
                 self.worker = Some(worker);
                 break;
             };
-            let Mount { path, fs_type, .. } = &mounts[at];
-            self.stuck.push(StuckWorker { worker, path: path.clone(), fs_type: fs_type.clone() });
+            self.slow.push(SlowMount::new(worker, &mounts[at]));
             start = at + 1;
         }
         for (outcome, mount) in outcomes.iter_mut().zip(&**mounts) {
-            if self.is_stuck(mount) {
-                *outcome = Outcome::Stuck;
+            if let Some(slow) = self.slow(mount) {
+                *outcome = slow.outcome;
             }
         }
         Ok(())
     }
 
-    /// Returns the number of workers, with the abandoned ones.
+    /// Returns the number of workers.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.stuck.len() + usize::from(self.worker.is_some())
+        self.slow.len() + usize::from(self.worker.is_some())
     }
 
     fn asks(&self, mount: &Mount) -> bool {
-        let is_last = self.stuck.len() + 1 == MAX_WORKERS;
-        let hangs = |stuck: &StuckWorker| is_last && stuck.fs_type == mount.fs_type;
-        !self.is_stuck(mount) && !self.stuck.iter().any(hangs)
+        let is_last = self.slow.len() + 1 == MAX_WORKERS;
+        let is_alike = |slow: &SlowMount| is_last && slow.fs_type == mount.fs_type;
+        self.slow(mount).is_none() && !self.slow.iter().any(is_alike)
     }
 
-    fn is_stuck(&self, mount: &Mount) -> bool {
-        self.stuck.iter().any(|stuck| stuck.path == mount.path)
+    fn slow(&self, mount: &Mount) -> Option<&SlowMount> {
+        self.slow.iter().find(|slow| slow.path == mount.path)
+    }
+}
+
+impl SlowMount {
+    fn new(worker: Worker, mount: &Mount) -> Self {
+        let (path, fs_type) = (mount.path.clone(), mount.fs_type.clone());
+        Self { worker, path, fs_type, outcome: Outcome::Stuck }
+    }
+
+    /// Takes the answer that came since the last reading, if any, and asks again without waiting.
+    /// Returns whether the mount is still slow.
+    fn ask(&mut self, mounts: &Arc<[Mount]>, timeout: Duration) -> bool {
+        self.outcome = Outcome::Stuck;
+        let mut state = self.worker.shared.lock();
+        let Some(outcome) = state.outcomes.pop() else { return true };
+        let at = mounts.iter().position(|mount| mount.path == self.path);
+        let Some(at) = at.filter(|_| state.took >= timeout) else { return false };
+        self.outcome = outcome;
+        self.worker.give(&mut state, mounts, vec![at]);
+        true
     }
 }
 
@@ -175,16 +199,21 @@ impl Worker {
     fn start(calls: &Calls) -> Result<Self, SourceError> {
         let shared = Arc::<Shared>::default();
         let (of_thread, calls) = (Arc::clone(&shared), calls.clone());
-        let thread = Builder::new()
-            .name("statfs".into())
-            .stack_size(STACK_BYTES)
-            .spawn(move || of_thread.work(&calls))
-            .map_err(|error| SourceError::new(format_args!("cannot start a thread: {error}")))?;
-        Ok(Self { shared, thread })
+        let builder = Builder::new().name("statfs".into()).stack_size(STACK_BYTES);
+        match builder.spawn(move || of_thread.work(&calls)) {
+            Ok(_) => Ok(Self { shared }),
+            Err(error) => Err(SourceError::new(format_args!("cannot start a thread: {error}"))),
+        }
+    }
+
+    /// Gives a batch to the worker, which has none.
+    fn give(&self, state: &mut State, mounts: &Arc<[Mount]>, asked: Vec<usize>) {
+        *state = State { mounts: Arc::clone(mounts), asked, ..State::default() };
+        self.shared.changed.notify_all();
     }
 
     /// Asks mounts and sets their outcomes. Returns the index of the first mount that does not
-    /// answer: the worker ends when it answers, and the mounts after it are not asked.
+    /// answer in time: the worker waits for it, and the mounts after it are not asked.
     fn ask(
         &self,
         mounts: &Arc<[Mount]>,
@@ -193,9 +222,8 @@ impl Worker {
         outcomes: &mut [Outcome],
     ) -> Option<usize> {
         let mut state = self.shared.lock();
-        *state = State { mounts: Arc::clone(mounts), asked, ..State::default() };
-        self.shared.changed.notify_all();
-        let stuck = loop {
+        self.give(&mut state, mounts, asked);
+        let slow = loop {
             let Some(current) = state.current() else { break None };
             let now = (calls.clock)();
             let since = state.running_since.unwrap_or(now);
@@ -209,8 +237,10 @@ impl Worker {
         for (at, outcome) in state.asked.iter().zip(&state.outcomes) {
             outcomes[*at] = *outcome;
         }
-        *state = State { ends: stuck.is_some(), ..State::default() };
-        stuck
+        // What runs is all that is left to do. The list of mounts need not be kept for it.
+        let running_since = state.running_since;
+        *state = State { asked: slow.into_iter().collect(), running_since, ..State::default() };
+        slow
     }
 }
 
@@ -234,15 +264,15 @@ impl Shared {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
-            state.running_since = Some((calls.clock)());
+            let start = (calls.clock)();
+            state.running_since = Some(start);
             let mounts = Arc::clone(&state.mounts);
             drop(state);
             let usage = (calls.stat)(&mounts[current].path);
+            drop(mounts);
             state = self.lock();
-            if state.ends {
-                break;
-            }
             state.running_since = None;
+            state.took = (calls.clock)().saturating_duration_since(start);
             state.outcomes.push(usage.map_or_else(Outcome::Failed, Outcome::Usage));
             if state.current().is_none() {
                 self.changed.notify_all();
