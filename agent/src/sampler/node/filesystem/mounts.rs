@@ -189,3 +189,7 @@ fn escaped(digits: &[u8]) -> Option<(u8, &[u8])> {
     });
     Some((u8::try_from(value?).ok()?, after))
 }
+
+#[cfg(test)]
+#[path = "mounts_tests.rs"]
+mod tests;
