@@ -83,33 +83,52 @@ impl KeptFile {
         self.value()?.parse().ok()
     }
 
-    fn read_again(&mut self) -> io::Result<()> {
-        let read = self.read_open();
-        if read.is_err() {
-            self.file = None;
-        }
-        read
+    /// Reads the whole file into `bytes`, as it is. Returns whether it differs from what they were.
+    ///
+    /// # Errors
+    /// The file could not be read. The bytes are unchanged.
+    pub(super) fn read_bytes(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
+        read_with(&self.path, &mut self.file, |read| {
+            let differs = bytes != read;
+            if differs {
+                bytes.clear();
+                bytes.extend_from_slice(read);
+            }
+            differs
+        })
     }
 
-    fn read_open(&mut self) -> io::Result<()> {
-        let file = match self.file.take() {
-            Some(file) => file,
-            None => OpenFile::open(&self.path)?,
-        };
-        BUFFER.with_borrow_mut(|buffer| {
-            let len = read_whole(&file.file, buffer)?;
+    fn read_again(&mut self) -> io::Result<()> {
+        read_with(&self.path, &mut self.file, |bytes| {
             self.text.clear();
-            match String::from_utf8_lossy(&buffer[..len]) {
+            match String::from_utf8_lossy(bytes) {
                 Cow::Borrowed(text) => self.text.push_str(text),
                 Cow::Owned(text) => self.text = text,
             }
-            buffer.truncate(KEPT_BUFFER_BYTES);
-            buffer.shrink_to(KEPT_BUFFER_BYTES);
-            io::Result::Ok(())
-        })?;
-        self.file = file.keeps.then_some(file);
-        Ok(())
+        })
     }
+}
+
+/// Opens the file unless it is open, and calls `take` with its bytes. Keeps it open unless reading
+/// fails.
+fn read_with<T>(
+    path: &Path,
+    kept: &mut Option<OpenFile>,
+    take: impl FnOnce(&[u8]) -> T,
+) -> io::Result<T> {
+    let file = match kept.take() {
+        Some(file) => file,
+        None => OpenFile::open(path)?,
+    };
+    let taken = BUFFER.with_borrow_mut(|buffer| {
+        let len = read_whole(&file.file, buffer)?;
+        let taken = take(&buffer[..len]);
+        buffer.truncate(KEPT_BUFFER_BYTES);
+        buffer.shrink_to(KEPT_BUFFER_BYTES);
+        io::Result::Ok(taken)
+    })?;
+    *kept = file.keeps.then_some(file);
+    Ok(taken)
 }
 
 /// Reads a file from its start into the buffer. Returns its length.
@@ -195,5 +214,21 @@ mod tests {
         assert!(error.contains("proc/late: No such file"), "{error}");
         fixture.bytes("proc/late", b"a\xffb");
         assert_eq!(file.read_if_exists(), Ok(Some("a\u{fffd}b")));
+    }
+
+    #[test]
+    fn bytes_are_read_as_they_are_and_compared() {
+        let fixture = Fixture::new();
+        let mut file = KeptFile::new(fixture.path("proc/bytes"));
+        let mut bytes = b"before".to_vec();
+        let error = file.read_bytes(&mut bytes).unwrap_err();
+        assert_eq!((error.kind(), &*bytes), (io::ErrorKind::NotFound, &b"before"[..]));
+        fixture.bytes("proc/bytes", b"a\xffb");
+        assert!(file.read_bytes(&mut bytes).unwrap());
+        assert_eq!(bytes, b"a\xffb");
+        assert!(!file.read_bytes(&mut bytes).unwrap());
+        fixture.bytes("proc/bytes", b"");
+        assert!(file.read_bytes(&mut bytes).unwrap());
+        assert_eq!(bytes, b"");
     }
 }

@@ -12,6 +12,8 @@
 //! | `kept_file.rs` | reads a file that stays open |
 //! | `directory.rs` | lists a directory that stays open |
 //! | `device_files.rs` | reads the same files of every device in a directory |
+//! | `rpc_lines.rs` | parses the lines of numbers of NFS |
+//! | `udev.rs` | reads the properties of a device in udev's data |
 //! | `testing.rs` | fixtures, and samples as text |
 
 mod column;
@@ -20,10 +22,18 @@ mod directory;
 mod filter;
 mod kept_file;
 mod options;
+mod rpc_lines;
 #[cfg(test)]
 mod testing;
+mod udev;
 
+mod diskstats;
+mod filesystem;
 mod loadavg;
+mod mdadm;
+mod nfs;
+mod nfsd;
+mod processes;
 
 pub(crate) use options::{NodeOption, NodeOptions, OptionKind};
 
@@ -50,7 +60,13 @@ pub(crate) struct Collector {
 /// All collectors, by name.
 #[rustfmt::skip] // one line each, so that two additions do not conflict
 pub(crate) const COLLECTORS: &[Collector] = &[
+    diskstats::COLLECTOR,
+    filesystem::COLLECTOR,
     loadavg::COLLECTOR,
+    mdadm::COLLECTOR,
+    nfs::COLLECTOR,
+    nfsd::COLLECTOR,
+    processes::COLLECTOR,
 ];
 
 impl Collector {

@@ -1,0 +1,195 @@
+//! Mounts of the host, from `/proc/1/mountinfo`.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::super::filter::Filter;
+use super::super::kept_file::KeptFile;
+use super::super::{NodeOptions, SourceError};
+
+/// Maximum number of selected mounts. Further ones are ignored.
+const MAX_MOUNTS: usize = 10_000;
+
+/// A mount that is selected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mount {
+    /// Device as the kernel names it: with escapes such as `\040`.
+    pub(super) device: Box<str>,
+    /// Mount point, below the root of the host. Bytes that are not UTF-8 are replaced.
+    pub(super) mount_point: Box<str>,
+    /// Path of the mount point for this process: its exact bytes.
+    pub(super) path: Box<Path>,
+    /// Type of the filesystem.
+    pub(super) fs_type: Box<str>,
+    /// Major device number.
+    pub(super) major: Box<str>,
+    /// Minor device number.
+    pub(super) minor: Box<str>,
+    /// Whether the mount or its filesystem is read-only.
+    pub(super) read_only: bool,
+}
+
+/// The mounts, parsed again only when the file has changed.
+#[derive(Debug)]
+pub(super) struct MountTable {
+    options: NodeOptions,
+    mount_points: Filter,
+    fs_types: Filter,
+    /// Of process 1, which is outside of any container.
+    of_init: KeptFile,
+    of_self: KeptFile,
+    bytes: Vec<u8>,
+    mounts: Arc<[Mount]>,
+}
+
+/// A line of the file.
+struct Line<'a> {
+    major: u32,
+    minor: u32,
+    mount_point: &'a [u8],
+    fs_type: &'a [u8],
+    device: &'a [u8],
+    read_only: bool,
+}
+
+impl MountTable {
+    /// Creates a table of the mounts whose mount point and filesystem type are selected.
+    pub(super) fn new(options: &NodeOptions, mount_points: Filter, fs_types: Filter) -> Self {
+        Self {
+            options: options.clone(),
+            mount_points,
+            fs_types,
+            of_init: KeptFile::new(options.procfs("1/mountinfo")),
+            of_self: KeptFile::new(options.procfs("self/mountinfo")),
+            bytes: Vec::new(),
+            mounts: Arc::default(),
+        }
+    }
+
+    /// Reads the mounts that exist now. Broken lines are skipped: the list may change while it is
+    /// read.
+    ///
+    /// # Errors
+    /// The file cannot be read, or no line of it is a mount.
+    pub(super) fn read(&mut self) -> Result<Arc<[Mount]>, SourceError> {
+        let failed = |file: &KeptFile, problem: &dyn Display| {
+            SourceError::new(format_args!("{}: {problem}", file.path().display()))
+        };
+        let (file, read) = match self.of_init.read_bytes(&mut self.bytes) {
+            // procfs may hide the processes of other users.
+            Err(error) if is_hidden(&error) => {
+                let read = self.of_self.read_bytes(&mut self.bytes);
+                (&self.of_self, read)
+            }
+            read => (&self.of_init, read),
+        };
+        if read.map_err(|error| failed(file, &error))? {
+            let lines = || self.bytes.split(|byte| *byte == b'\n').filter_map(Line::parse);
+            if lines().next().is_none() {
+                let error = failed(file, &"no mounts");
+                // Parse it again in the next reading.
+                self.bytes.clear();
+                return Err(error);
+            }
+            self.mounts = self.select(lines());
+        }
+        Ok(Arc::clone(&self.mounts))
+    }
+
+    fn select<'a>(&self, lines: impl Iterator<Item = Line<'a>>) -> Arc<[Mount]> {
+        let mut seen = HashSet::new();
+        let mounts = lines.filter_map(|line| self.mount(&line)).filter(|mount| {
+            seen.insert([&mount.device, &mount.mount_point, &mount.fs_type].map(Clone::clone))
+        });
+        mounts.take(MAX_MOUNTS).collect()
+    }
+
+    /// Returns the mount in a line; `None` if it is not selected.
+    fn mount(&self, line: &Line<'_>) -> Option<Mount> {
+        let text = |bytes| Box::from(&*String::from_utf8_lossy(bytes));
+        let fs_type: Box<str> = text(line.fs_type);
+        let mount_point = PathBuf::from(OsString::from_vec(unescape(line.mount_point)));
+        let mount_point = on_host(self.options.root(), mount_point);
+        let shown: Box<str> = mount_point.to_string_lossy().into();
+        if !self.mount_points.selects(&shown) || !self.fs_types.selects(&fs_type) {
+            return None;
+        }
+        Some(Mount {
+            device: text(line.device),
+            path: self.options.rootfs(mount_point).into(),
+            mount_point: shown,
+            fs_type,
+            major: line.major.to_string().into(),
+            minor: line.minor.to_string().into(),
+            read_only: line.read_only,
+        })
+    }
+}
+
+impl<'a> Line<'a> {
+    /// Parses a line, with a single space between fields:
+    /// `ID PARENT MAJOR:MINOR ROOT MOUNT_POINT OPTIONS TAG... - TYPE DEVICE SUPER_OPTIONS`.
+    fn parse(line: &'a [u8]) -> Option<Self> {
+        let mut fields = line.split(|byte| *byte == b' ');
+        let (major, minor) = str::from_utf8(fields.nth(2)?).ok()?.split_once(':')?;
+        let mount_point = fields.nth(1)?;
+        let options = fields.next()?;
+        fields.find(|field| *field == b"-")?;
+        let (fs_type, device, super_options) = (fields.next()?, fields.next()?, fields.next()?);
+        let has = |options: &[u8], name: &[u8]| options.split(|b| *b == b',').any(|o| o == name);
+        Some(Self {
+            major: major.parse().ok()?,
+            minor: minor.parse().ok()?,
+            mount_point,
+            fs_type,
+            device,
+            read_only: has(options, b"ro")
+                || has(super_options, b"ro")
+                || has(super_options, b"emergency_ro"),
+        })
+    }
+}
+
+/// Returns whether the process does not exist for this user.
+fn is_hidden(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
+}
+
+/// Returns a mount point as it is on the host, whose root is mounted at `root` here.
+fn on_host(root: &Path, mount_point: PathBuf) -> PathBuf {
+    match mount_point.strip_prefix(root) {
+        Ok(rest) => Path::new("/").join(rest),
+        Err(_) => mount_point,
+    }
+}
+
+/// Replaces octal escapes: the kernel escapes white space and backslashes.
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((first, after)) = rest.split_first() {
+        let escape = if *first == b'\\' { escaped(after) } else { None };
+        let (byte, after) = escape.unwrap_or((*first, after));
+        bytes.push(byte);
+        rest = after;
+    }
+    bytes
+}
+
+/// Returns the byte of three octal digits, and what follows them.
+fn escaped(digits: &[u8]) -> Option<(u8, &[u8])> {
+    let (digits, after) = digits.split_at_checked(3)?;
+    let value = digits.iter().try_fold(0_u16, |value, digit| {
+        matches!(digit, b'0'..=b'7').then(|| value * 8 + u16::from(digit - b'0'))
+    });
+    Some((u8::try_from(value?).ok()?, after))
+}
+
+#[cfg(test)]
+#[path = "mounts_tests.rs"]
+mod tests;

@@ -1,0 +1,67 @@
+//! Lines of numbers in `/proc/net/rpc`, whose numbers are columns of one row.
+
+use std::ops::Range;
+
+use super::SourceError;
+
+/// A line, named by its first field.
+#[derive(Debug)]
+pub(super) struct RpcLine {
+    /// First field.
+    pub(super) key: &'static str,
+    /// Whether the first number is the number of further ones.
+    pub(super) is_counted: bool,
+    /// Minimum number of numbers, without that one.
+    pub(super) min: usize,
+    /// Numbers by their index, and the column of the first of them.
+    pub(super) columns: &'static [(Range<usize>, usize)],
+}
+
+impl RpcLine {
+    /// Sets the columns; `None` if the line is broken.
+    fn parse<'a>(
+        &self,
+        mut fields: impl Iterator<Item = &'a str>,
+        values: &mut [f64],
+    ) -> Option<()> {
+        let count = match self.is_counted {
+            true => Some(fields.next()?.parse::<usize>().ok()?),
+            false => None,
+        };
+        let mut found = 0;
+        for (index, field) in fields.enumerate() {
+            found += 1;
+            if let Some((numbers, first)) =
+                self.columns.iter().find(|(numbers, _)| numbers.contains(&index))
+            {
+                let value = values.get_mut(first + (index - numbers.start))?;
+                *value = field.parse::<u64>().ok()? as f64;
+            }
+        }
+        (found >= self.min && count.is_none_or(|count| count == found)).then_some(())
+    }
+}
+
+/// Sets the values of a file. Those of missing lines are 0, as in node_exporter; unknown lines are
+/// ignored.
+///
+/// # Errors
+/// A line is broken, or no line is known.
+pub(super) fn parse(
+    file: &str,
+    text: &str,
+    lines: &[RpcLine],
+    values: &mut [f64],
+) -> Result<(), SourceError> {
+    values.fill(0.0);
+    let mut is_known = false;
+    for text in text.lines() {
+        let mut fields = text.split_ascii_whitespace();
+        let key = fields.next();
+        let Some(line) = lines.iter().find(|line| Some(line.key) == key) else { continue };
+        let parsed = line.parse(fields, values);
+        parsed.ok_or_else(|| SourceError::new(format_args!("{file}: broken line {}", line.key)))?;
+        is_known = true;
+    }
+    if is_known { Ok(()) } else { Err(SourceError::new(format_args!("{file}: no known line"))) }
+}
