@@ -12,18 +12,24 @@
 //! | `kept_file.rs` | reads a file that stays open |
 //! | `directory.rs` | lists a directory that stays open |
 //! | `device_files.rs` | reads the same files of every device in a directory |
+//! | `every.rs` | limits how often something is done |
+//! | `number.rs` | parses numbers |
 //! | `testing.rs` | fixtures, and samples as text |
 
 mod column;
 mod device_files;
 mod directory;
+mod every;
 mod filter;
 mod kept_file;
+mod number;
 mod options;
 #[cfg(test)]
 mod testing;
 
+mod cpu;
 mod loadavg;
+mod stat;
 
 pub(crate) use options::{NodeOption, NodeOptions, NodePaths, OptionKind};
 
@@ -50,7 +56,9 @@ pub(crate) struct Collector {
 /// All collectors, by name.
 #[rustfmt::skip] // one line each, so that two additions do not conflict
 pub(crate) const COLLECTORS: &[Collector] = &[
+    cpu::COLLECTOR,
     loadavg::COLLECTOR,
+    stat::COLLECTOR,
 ];
 
 impl Collector {
