@@ -13,6 +13,7 @@
 //! | `directory.rs` | lists a directory that stays open |
 //! | `device_files.rs` | reads the same files of every device in a directory |
 //! | `every.rs` | limits how often something is done |
+//! | `line_targets.rs` | where the values of a file's lines go |
 //! | `number.rs` | parses numbers |
 //! | `testing.rs` | fixtures, and samples as text |
 
@@ -22,6 +23,7 @@ mod directory;
 mod every;
 mod filter;
 mod kept_file;
+mod line_targets;
 mod number;
 mod options;
 #[cfg(test)]
@@ -29,7 +31,9 @@ mod testing;
 
 mod cpu;
 mod loadavg;
+mod meminfo;
 mod stat;
+mod vmstat;
 
 pub(crate) use options::{NodeOption, NodeOptions, NodePaths, OptionKind};
 
@@ -58,7 +62,9 @@ pub(crate) struct Collector {
 pub(crate) const COLLECTORS: &[Collector] = &[
     cpu::COLLECTOR,
     loadavg::COLLECTOR,
+    meminfo::COLLECTOR,
     stat::COLLECTOR,
+    vmstat::COLLECTOR,
 ];
 
 impl Collector {
