@@ -30,8 +30,11 @@ mod options;
 mod testing;
 
 mod cpu;
+mod entropy;
+mod filefd;
 mod loadavg;
 mod meminfo;
+mod pressure;
 mod stat;
 mod vmstat;
 
@@ -61,8 +64,11 @@ pub(crate) struct Collector {
 #[rustfmt::skip] // one line each, so that two additions do not conflict
 pub(crate) const COLLECTORS: &[Collector] = &[
     cpu::COLLECTOR,
+    entropy::COLLECTOR,
+    filefd::COLLECTOR,
     loadavg::COLLECTOR,
     meminfo::COLLECTOR,
+    pressure::COLLECTOR,
     stat::COLLECTOR,
     vmstat::COLLECTOR,
 ];
