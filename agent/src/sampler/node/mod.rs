@@ -34,8 +34,10 @@ mod entropy;
 mod filefd;
 mod loadavg;
 mod meminfo;
+mod os;
 mod pressure;
 mod stat;
+mod uname;
 mod vmstat;
 
 pub(crate) use options::{NodeOption, NodeOptions, NodePaths, OptionKind};
@@ -68,8 +70,10 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     filefd::COLLECTOR,
     loadavg::COLLECTOR,
     meminfo::COLLECTOR,
+    os::COLLECTOR,
     pressure::COLLECTOR,
     stat::COLLECTOR,
+    uname::COLLECTOR,
     vmstat::COLLECTOR,
 ];
 
