@@ -37,6 +37,8 @@ mod meminfo;
 mod os;
 mod pressure;
 mod stat;
+mod time;
+mod timex;
 mod uname;
 mod vmstat;
 
@@ -73,6 +75,8 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     os::COLLECTOR,
     pressure::COLLECTOR,
     stat::COLLECTOR,
+    time::COLLECTOR,
+    timex::COLLECTOR,
     uname::COLLECTOR,
     vmstat::COLLECTOR,
 ];
