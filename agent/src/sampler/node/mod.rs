@@ -32,10 +32,14 @@ mod testing;
 mod cpu;
 mod entropy;
 mod filefd;
+mod kernel_hung;
 mod loadavg;
 mod meminfo;
 mod os;
 mod pressure;
+mod schedstat;
+mod selinux;
+mod softnet;
 mod stat;
 mod time;
 mod timex;
@@ -70,10 +74,14 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     cpu::COLLECTOR,
     entropy::COLLECTOR,
     filefd::COLLECTOR,
+    kernel_hung::COLLECTOR,
     loadavg::COLLECTOR,
     meminfo::COLLECTOR,
     os::COLLECTOR,
     pressure::COLLECTOR,
+    schedstat::COLLECTOR,
+    selinux::COLLECTOR,
+    softnet::COLLECTOR,
     stat::COLLECTOR,
     time::COLLECTOR,
     timex::COLLECTOR,
