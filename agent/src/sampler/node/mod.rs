@@ -32,6 +32,7 @@ mod testing;
 mod cpu;
 mod entropy;
 mod filefd;
+mod interrupts;
 mod kernel_hung;
 mod loadavg;
 mod meminfo;
@@ -74,6 +75,7 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     cpu::COLLECTOR,
     entropy::COLLECTOR,
     filefd::COLLECTOR,
+    interrupts::COLLECTOR,
     kernel_hung::COLLECTOR,
     loadavg::COLLECTOR,
     meminfo::COLLECTOR,
