@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// system.
 pub(super) const RARELY: Duration = Duration::from_secs(60);
 
-/// Returns whether something is due that is done at most once in an interval.
+/// Limit on how often something is done: at most once in an interval.
 #[derive(Debug)]
 pub(super) struct Every {
     interval: Duration,
@@ -19,7 +19,7 @@ impl Every {
         Self { interval, last: None }
     }
 
-    /// Returns whether the interval has passed since it was due.
+    /// Returns whether the interval has passed since this last returned `true`.
     pub(super) fn is_due(&mut self) -> bool {
         self.is_due_at(Instant::now())
     }

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use tz::TimeZone;
+use tz::{LocalTimeType, TimeZone};
 
 use super::column::{gauge, table};
 use super::device_files::DeviceFiles;
@@ -120,7 +120,7 @@ impl LocalZone {
         if self.rarely.is_due() {
             self.zone = self.find();
         }
-        let local = self.zone.as_ref().and_then(|zone| zone.find_local_time_type(now).ok());
+        let local = self.zone.as_ref().and_then(|zone| local_time(zone, now));
         let (name, offset) =
             local.map_or(("UTC", 0), |local| (local.time_zone_designation(), local.ut_offset()));
         output.row(1, &[name])[0] = offset.into();
@@ -132,6 +132,16 @@ impl LocalZone {
             None => TimeZone::from_tz_data(&read_zone(self.path.clone()).ok()?).ok(),
         }
     }
+}
+
+/// Returns the local time type at a Unix time. Files without a rule for the future end with their
+/// last transition.
+fn local_time(zone: &TimeZone, now: i64) -> Option<&LocalTimeType> {
+    zone.find_local_time_type(now).ok().or_else(|| {
+        let zone = zone.as_ref();
+        let last = zone.transitions().last()?;
+        zone.local_time_types().get(last.local_time_type_index())
+    })
 }
 
 /// Reads the file with the time zone.

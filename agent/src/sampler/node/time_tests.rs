@@ -12,13 +12,18 @@ fn samples_with(fixture: &Fixture, tz: Option<&str>) -> Vec<String> {
     lines
 }
 
-/// A file of a time zone with a fixed offset, in version 1 of the format.
-fn zone_file(offset: i32, name: &str) -> Vec<u8> {
+/// A file of a time zone with a fixed offset, in version 1 of the format. The zone may have started
+/// at a Unix time.
+fn zone_file(offset: i32, name: &str, start: Option<i32>) -> Vec<u8> {
     let mut file = b"TZif\0".to_vec();
     file.extend([0; 15]);
     let name_bytes = u32::try_from(name.len()).unwrap() + 1;
-    for count in [0, 0, 0, 0, 1, name_bytes] {
+    for count in [0, 0, 0, u32::from(start.is_some()), 1, name_bytes] {
         file.extend(count.to_be_bytes());
+    }
+    if let Some(start) = start {
+        file.extend(start.to_be_bytes());
+        file.push(0);
     }
     file.extend(offset.to_be_bytes());
     file.extend([0, 0]);
@@ -44,10 +49,10 @@ fn time_zone_is_that_of_the_hosts_file() {
     let fixture = Fixture::new();
     let utc = r#"node_time_zone_offset_seconds{time_zone="UTC"} 0"#;
     assert_eq!(samples_with(&fixture, None), [utc]);
-    fixture.bytes("root/etc/localtime", &zone_file(3600, "CET"));
+    fixture.bytes("root/etc/localtime", &zone_file(3600, "CET", None));
     let cet = r#"node_time_zone_offset_seconds{time_zone="CET"} 3600"#;
     assert_eq!(samples_with(&fixture, None), [cet]);
-    let zone = zone_file(3600, "CET");
+    let zone = zone_file(3600, "CET", None);
     for broken in [&b""[..], b"TZif", &zone[..zone.len() - 3], &[0xff; 100_000]] {
         fixture.bytes("root/etc/localtime", broken);
         assert_eq!(samples_with(&fixture, None), [utc]);
@@ -55,9 +60,17 @@ fn time_zone_is_that_of_the_hosts_file() {
 }
 
 #[test]
+fn zone_without_a_rule_for_the_future_stays_as_it_was() {
+    let fixture = Fixture::new();
+    fixture.bytes("root/etc/localtime", &zone_file(3600, "CET", Some(1_000_000_000)));
+    let cet = r#"node_time_zone_offset_seconds{time_zone="CET"} 3600"#;
+    assert_eq!(samples_with(&fixture, None), [cet]);
+}
+
+#[test]
 fn environment_can_set_the_time_zone() {
     let fixture = Fixture::new();
-    fixture.bytes("root/etc/localtime", &zone_file(3600, "CET"));
+    fixture.bytes("root/etc/localtime", &zone_file(3600, "CET", None));
     let nepal = r#"node_time_zone_offset_seconds{time_zone="NPT"} 20700"#;
     assert_eq!(samples_with(&fixture, Some("NPT-5:45")), [nepal]);
     let utc = r#"node_time_zone_offset_seconds{time_zone="UTC"} 0"#;

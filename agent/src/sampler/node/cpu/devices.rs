@@ -24,7 +24,7 @@ pub(super) struct CpuDevices {
     cores: Vec<([Box<str>; 2], KeptFile)>,
     /// Throttle counts of packages.
     packages: Vec<(Box<str>, KeptFile)>,
-    /// Whether CPUs are online. Empty if the kernel does not tell it of the first CPU.
+    /// Whether CPUs are online. Empty if the first CPU has no such file.
     online: Vec<(Box<str>, KeptFile)>,
 }
 
@@ -85,10 +85,10 @@ impl CpuDevices {
             }
         });
         cpus.sort_unstable();
-        let tells_online = cpus.first().is_some_and(|cpu| self.online_file(cpu).value().is_some());
+        let has_online = cpus.first().is_some_and(|cpu| self.online_file(cpu).value().is_some());
         let (mut seen_cores, mut seen_packages) = (BTreeSet::new(), BTreeSet::new());
         for cpu in &cpus {
-            if tells_online {
+            if has_online {
                 let number = cpu_number(cpu).unwrap_or_default();
                 self.online.push((number.into(), self.online_file(cpu)));
             }

@@ -35,8 +35,8 @@ pub(super) fn tables() -> [TableSpec; 3] {
     [table(LABELS, &INFO_COLUMNS), table(&["flag"], &FLAG_COLUMNS), table(&["bug"], &BUG_COLUMNS)]
 }
 
-/// Reads the models of CPUs. The file is slow to read on hosts with many CPUs, and what it tells of
-/// models hardly ever changes.
+/// Reads the models of CPUs, rarely: the file is slow to read on hosts with many CPUs, and models
+/// hardly ever change.
 #[derive(Debug)]
 pub(super) struct CpuInfo {
     file: KeptFile,

@@ -182,7 +182,7 @@ fn count_that_cannot_be_read_is_absent_until_it_is_found_again() {
 }
 
 #[test]
-fn online_cpus_are_reported_if_the_first_one_tells() {
+fn online_cpus_are_reported_if_the_first_one_has_the_file() {
     let fixture = host();
     fixture.directory("sys/devices/system/cpu/cpu0");
     fixture.file("sys/devices/system/cpu/cpu1/online", "0\n");
