@@ -14,13 +14,19 @@
 //! | `device_files.rs` | reads the same files of every device in a directory |
 //! | `rpc_lines.rs` | parses the lines of numbers of NFS |
 //! | `udev.rs` | reads the properties of a device in udev's data |
+//! | `every.rs` | limits how often something is done |
+//! | `line_targets.rs` | where the values of a file's lines go |
+//! | `number.rs` | parses numbers |
 //! | `testing.rs` | fixtures, and samples as text |
 
 mod column;
 mod device_files;
 mod directory;
+mod every;
 mod filter;
 mod kept_file;
+mod line_targets;
+mod number;
 mod options;
 mod rpc_lines;
 #[cfg(test)]
@@ -34,6 +40,23 @@ mod mdadm;
 mod nfs;
 mod nfsd;
 mod processes;
+mod cpu;
+mod entropy;
+mod filefd;
+mod interrupts;
+mod kernel_hung;
+mod loadavg;
+mod meminfo;
+mod os;
+mod pressure;
+mod schedstat;
+mod selinux;
+mod softnet;
+mod stat;
+mod time;
+mod timex;
+mod uname;
+mod vmstat;
 
 pub(crate) use options::{NodeOption, NodeOptions, OptionKind};
 
@@ -67,6 +90,23 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     nfs::COLLECTOR,
     nfsd::COLLECTOR,
     processes::COLLECTOR,
+    cpu::COLLECTOR,
+    entropy::COLLECTOR,
+    filefd::COLLECTOR,
+    interrupts::COLLECTOR,
+    kernel_hung::COLLECTOR,
+    loadavg::COLLECTOR,
+    meminfo::COLLECTOR,
+    os::COLLECTOR,
+    pressure::COLLECTOR,
+    schedstat::COLLECTOR,
+    selinux::COLLECTOR,
+    softnet::COLLECTOR,
+    stat::COLLECTOR,
+    time::COLLECTOR,
+    timex::COLLECTOR,
+    uname::COLLECTOR,
+    vmstat::COLLECTOR,
 ];
 
 impl Collector {
