@@ -24,6 +24,9 @@ mod options;
 mod testing;
 
 mod loadavg;
+mod netstat;
+mod netstat_layout;
+mod sockstat;
 
 pub(crate) use options::{NodeOption, NodeOptions, NodePaths, OptionKind};
 
@@ -51,6 +54,8 @@ pub(crate) struct Collector {
 #[rustfmt::skip] // one line each, so that two additions do not conflict
 pub(crate) const COLLECTORS: &[Collector] = &[
     loadavg::COLLECTOR,
+    netstat::COLLECTOR,
+    sockstat::COLLECTOR,
 ];
 
 impl Collector {
