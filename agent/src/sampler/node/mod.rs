@@ -23,7 +23,12 @@ mod options;
 #[cfg(test)]
 mod testing;
 
+mod arp;
 mod loadavg;
+mod netdev;
+mod netdev_columns;
+mod netdev_files;
+mod netlink;
 mod netstat;
 mod netstat_layout;
 mod sockstat;
@@ -53,7 +58,9 @@ pub(crate) struct Collector {
 /// All collectors, by name.
 #[rustfmt::skip] // one line each, so that two additions do not conflict
 pub(crate) const COLLECTORS: &[Collector] = &[
+    arp::COLLECTOR,
     loadavg::COLLECTOR,
+    netdev::COLLECTOR,
     netstat::COLLECTOR,
     sockstat::COLLECTOR,
 ];

@@ -1,0 +1,35 @@
+//! Asks the kernel about links, neighbours and sockets over netlink.
+//!
+//! One dump answers for all devices, without a file for each attribute of each device. Netlink knows
+//! only the network namespace of the agent: where the settings name another procfs or sysfs, the
+//! collectors read its files.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | `message.rs` | requests, messages and attributes as bytes |
+//! | `dump.rs` | reads the messages of a dump |
+//! | `connection.rs` | the socket |
+//! | `link.rs` | network devices and their statistics |
+//! | `neighbour.rs` | entries of the ARP table |
+//! | `tcp_socket.rs` | TCP sockets |
+
+mod connection;
+mod dump;
+mod link;
+mod message;
+mod neighbour;
+mod tcp_socket;
+
+use std::path::Path;
+
+use super::NodeOptions;
+
+pub(super) use connection::Connection;
+pub(super) use link::{Link, STATISTICS, Statistics, dump_links};
+pub(super) use neighbour::{Neighbour, dump_ipv4_neighbours};
+pub(super) use tcp_socket::{Family, TcpSocket, dump_tcp_sockets};
+
+/// Returns whether netlink shows the host that the settings name.
+pub(super) fn shows_host_of(options: &NodeOptions) -> bool {
+    options.procfs("") == Path::new("/proc") && options.sysfs("") == Path::new("/sys")
+}
