@@ -25,6 +25,9 @@ mod testing;
 
 mod arp;
 mod loadavg;
+mod netclass;
+mod netclass_files;
+mod netclass_netlink;
 mod netdev;
 mod netdev_columns;
 mod netdev_files;
@@ -60,6 +63,7 @@ pub(crate) struct Collector {
 pub(crate) const COLLECTORS: &[Collector] = &[
     arp::COLLECTOR,
     loadavg::COLLECTOR,
+    netclass::COLLECTOR,
     netdev::COLLECTOR,
     netstat::COLLECTOR,
     sockstat::COLLECTOR,
