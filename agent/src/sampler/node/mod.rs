@@ -24,6 +24,10 @@ mod options;
 mod testing;
 
 mod arp;
+mod bonding;
+mod conntrack;
+mod ipvs;
+mod ipvs_backend;
 mod loadavg;
 mod netclass;
 mod netclass_files;
@@ -62,6 +66,9 @@ pub(crate) struct Collector {
 #[rustfmt::skip] // one line each, so that two additions do not conflict
 pub(crate) const COLLECTORS: &[Collector] = &[
     arp::COLLECTOR,
+    bonding::COLLECTOR,
+    conntrack::COLLECTOR,
+    ipvs::COLLECTOR,
     loadavg::COLLECTOR,
     netclass::COLLECTOR,
     netdev::COLLECTOR,
