@@ -38,7 +38,10 @@ mod netdev_files;
 mod netlink;
 mod netstat;
 mod netstat_layout;
+mod socket_table;
 mod sockstat;
+mod tcpstat;
+mod udp_queues;
 
 pub(crate) use options::{NodeOption, NodeOptions, NodePaths, OptionKind};
 
@@ -74,6 +77,8 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     netdev::COLLECTOR,
     netstat::COLLECTOR,
     sockstat::COLLECTOR,
+    tcpstat::COLLECTOR,
+    udp_queues::COLLECTOR,
 ];
 
 impl Collector {
