@@ -33,6 +33,7 @@ mod netclass;
 mod netclass_files;
 mod netclass_netlink;
 mod netdev;
+mod netdev_address;
 mod netdev_columns;
 mod netdev_files;
 mod netlink;

@@ -1,6 +1,8 @@
 //! Statistics of network devices, from netlink or `/proc/net/dev`.
 
+use super::column::table;
 use super::filter::Filter;
+use super::netdev_address::{ADDRESS_COLUMNS, ADDRESS_LABELS, Addresses};
 use super::netdev_columns::{COLUMNS, DETAILED_COLUMNS, NetColumn, sum};
 use super::netdev_files::StatisticsFiles;
 use super::netlink::{self, Connection, Statistics, dump_links};
@@ -20,9 +22,10 @@ pub(super) const COLLECTOR: Collector = Collector {
             kind: OptionKind::Switch,
             default: "false",
         },
+        NodeOption { name: "netdev.address-info", kind: OptionKind::Switch, default: "false" },
         NodeOption { name: "netdev.label-ifalias", kind: OptionKind::Switch, default: "false" },
     ],
-    tables: |options| vec![statistics_table(options)],
+    tables: |options| vec![statistics_table(options), table(ADDRESS_LABELS, &ADDRESS_COLUMNS)],
     create: |options| Ok(Box::new(NetDevices::new(options))),
 };
 
@@ -33,6 +36,8 @@ struct NetDevices {
     columns: &'static [NetColumn],
     has_alias_label: bool,
     way: Box<dyn StatisticsWay>,
+    /// Files do not tell addresses.
+    addresses: Option<Addresses>,
 }
 
 /// A way to the statistics of all network devices.
@@ -55,20 +60,22 @@ pub(super) struct DeviceStatistics<'a> {
 impl NetDevices {
     fn new(options: &NodeOptions) -> Self {
         let has_alias_label = options.switch("netdev.label-ifalias");
-        let way: Box<dyn StatisticsWay> =
-            if options.switch("netdev.netlink") && netlink::shows_host_of(options) {
-                Box::new(Connection::route())
-            } else {
-                Box::new(StatisticsFiles::new(options, has_alias_label))
-            };
+        let has_netlink = netlink::shows_host_of(options);
+        let way: Box<dyn StatisticsWay> = if options.switch("netdev.netlink") && has_netlink {
+            Box::new(Connection::route())
+        } else {
+            Box::new(StatisticsFiles::new(options, has_alias_label))
+        };
+        let has_addresses = options.switch("netdev.address-info") && has_netlink;
+        let addresses = has_addresses.then(Addresses::new);
         let filter = options.filter("netdev.device-include", "netdev.device-exclude");
-        Self { filter, columns: columns(options), has_alias_label, way }
+        Self { filter, columns: columns(options), has_alias_label, way, addresses }
     }
 }
 
 impl Source for NetDevices {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let Self { filter, columns, has_alias_label, way } = self;
+        let Self { filter, columns, has_alias_label, way, addresses } = self;
         way.read(&mut |device| {
             if !filter.selects(device.name) {
                 return;
@@ -81,7 +88,8 @@ impl Source for NetDevices {
                     *value = sum;
                 }
             }
-        })
+        })?;
+        addresses.as_mut().map_or(Ok(()), |addresses| addresses.read(output, 1))
     }
 }
 

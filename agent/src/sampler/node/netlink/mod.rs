@@ -1,18 +1,20 @@
 //! Asks the kernel about links, neighbours and sockets over netlink.
 //!
-//! One dump answers for all devices, without a file for each attribute of each device. Netlink knows
-//! only the network namespace of the agent: where the settings name another procfs or sysfs, the
-//! collectors read its files.
+//! One dump answers for all devices, without a file for each attribute of each device. Netlink
+//! shows only the network namespace of the agent: where the settings name another procfs or sysfs,
+//! the collectors read its files.
 //!
 //! | file | what it is for |
 //! |---|---|
 //! | `message.rs` | requests, messages and attributes as bytes |
 //! | `dump.rs` | reads the messages of a dump |
 //! | `connection.rs` | the socket |
+//! | `address.rs` | addresses of network devices |
 //! | `link.rs` | network devices and their statistics |
 //! | `neighbour.rs` | entries of the ARP table |
 //! | `tcp_socket.rs` | TCP sockets |
 
+mod address;
 mod connection;
 mod dump;
 mod link;
@@ -24,6 +26,7 @@ use std::path::Path;
 
 use super::NodeOptions;
 
+pub(super) use address::dump_addresses;
 pub(super) use connection::Connection;
 pub(super) use link::{Link, STATISTICS, Statistics, dump_links};
 pub(super) use neighbour::{Neighbour, dump_ipv4_neighbours};
