@@ -3,7 +3,7 @@
 use super::column::{gauge, table};
 use super::filter::Filter;
 use super::kept_file::KeptFile;
-use super::netlink::{self, Connection, dump_ipv4_neighbours, dump_links};
+use super::netlink::{Connection, dump_ipv4_neighbours, dump_links, get_link};
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;
 use crate::tables::Output;
@@ -22,6 +22,9 @@ pub(super) const COLLECTOR: Collector = Collector {
 
 /// Maximum number of devices that entries are counted of.
 const MAX_DEVICES: usize = 100_000;
+/// Maximum number of devices that are asked for one by one. For more of them a dump is cheaper, but
+/// it has all devices, such as thousands without entries.
+const MAX_SINGLE_REQUESTS: usize = 16;
 
 #[derive(Debug)]
 struct ArpTable {
@@ -40,13 +43,14 @@ trait EntriesWay: std::fmt::Debug + Send {
 
 impl ArpTable {
     fn new(options: &NodeOptions) -> Self {
-        let way: Box<dyn EntriesWay> =
-            if options.switch("arp.netlink") && netlink::shows_host_of(options) {
-                Box::new(ArpNetlink { connection: Connection::route(), counts: Counts::default() })
-            } else {
+        let connection = options.switch("arp.netlink").then(|| Connection::route(options));
+        let way: Box<dyn EntriesWay> = match connection.flatten() {
+            Some(connection) => Box::new(ArpNetlink { connection, counts: Counts::default() }),
+            None => {
                 let file = KeptFile::new(options.procfs("net/arp"));
                 Box::new(ArpFile { file, counts: Counts::default() })
-            };
+            }
+        };
         Self { filter: options.filter("arp.device-include", "arp.device-exclude"), way }
     }
 }
@@ -102,10 +106,12 @@ impl EntriesWay for ArpNetlink {
                 counts.add(&neighbour.device, || neighbour.device);
             }
         })?;
-        if counts.0.is_empty() {
-            return Ok(());
-        }
         // Entries have the index of their device; the name may change.
+        if counts.0.len() <= MAX_SINGLE_REQUESTS {
+            return counts.0.iter().try_for_each(|(index, entries)| {
+                get_link(connection, *index, |link| each(&link.name, *entries))
+            });
+        }
         dump_links(connection, false, |link| {
             if let Ok(at) = counts.0.binary_search_by_key(&link.index, |(index, _)| *index) {
                 each(&link.name, counts.0[at].1);

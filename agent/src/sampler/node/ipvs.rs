@@ -136,7 +136,7 @@ impl Backend {
         texts.iter_mut().for_each(String::clear);
         let [local_address, local_port, remote_address, remote_port, protocol, local_mark] = texts;
         // Writing to a string does not fail.
-        let mut write = |text: &mut String, value: Option<&dyn std::fmt::Display>| {
+        let write = |text: &mut String, value: Option<&dyn std::fmt::Display>| {
             let _ = value.map(|value| write!(text, "{value}"));
         };
         write(local_address, self.local_address.as_ref().map(|value| value as _));

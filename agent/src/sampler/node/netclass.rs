@@ -4,7 +4,7 @@ use super::column::{counter, gauge, table};
 use super::filter::Filter;
 use super::netclass_files::InterfaceFiles;
 use super::netclass_netlink::InterfaceLinks;
-use super::netlink;
+use super::netlink::Connection;
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -137,10 +137,9 @@ impl Numbers {
 
 impl NetClass {
     fn new(options: &NodeOptions) -> Self {
-        let way: Box<dyn InterfacesWay> = if netlink::shows_host_of(options) {
-            Box::new(InterfaceLinks::new(options))
-        } else {
-            Box::new(InterfaceFiles::new(options))
+        let way: Box<dyn InterfacesWay> = match Connection::route(options) {
+            Some(connection) => Box::new(InterfaceLinks::new(connection, options)),
+            None => Box::new(InterfaceFiles::new(options)),
         };
         Self {
             filter: options.filter("", "netclass.ignored-devices"),

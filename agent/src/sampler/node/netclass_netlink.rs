@@ -40,8 +40,8 @@ pub(super) struct InterfaceLinks {
 }
 
 impl InterfaceLinks {
-    pub(super) fn new(options: &NodeOptions) -> Self {
-        Self { connection: Connection::route(), files: FileCache::new(options) }
+    pub(super) fn new(connection: Connection, options: &NodeOptions) -> Self {
+        Self { connection, files: FileCache::new(options) }
     }
 }
 

@@ -5,7 +5,7 @@ use super::filter::Filter;
 use super::netdev_address::{ADDRESS_COLUMNS, ADDRESS_LABELS, Addresses};
 use super::netdev_columns::{COLUMNS, DETAILED_COLUMNS, NetColumn, sum};
 use super::netdev_files::StatisticsFiles;
-use super::netlink::{self, Connection, Statistics, dump_links};
+use super::netlink::{Connection, Statistics, dump_links};
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;
 use crate::tables::{Output, TableSpec};
@@ -60,14 +60,13 @@ pub(super) struct DeviceStatistics<'a> {
 impl NetDevices {
     fn new(options: &NodeOptions) -> Self {
         let has_alias_label = options.switch("netdev.label-ifalias");
-        let has_netlink = netlink::shows_host_of(options);
-        let way: Box<dyn StatisticsWay> = if options.switch("netdev.netlink") && has_netlink {
-            Box::new(Connection::route())
-        } else {
-            Box::new(StatisticsFiles::new(options, has_alias_label))
+        let connection = options.switch("netdev.netlink").then(|| Connection::route(options));
+        let way: Box<dyn StatisticsWay> = match connection.flatten() {
+            Some(connection) => Box::new(connection),
+            None => Box::new(StatisticsFiles::new(options, has_alias_label)),
         };
-        let has_addresses = options.switch("netdev.address-info") && has_netlink;
-        let addresses = has_addresses.then(Addresses::new);
+        let connection = options.switch("netdev.address-info").then(|| Connection::route(options));
+        let addresses = connection.flatten().map(Addresses);
         let filter = options.filter("netdev.device-include", "netdev.device-exclude");
         Self { filter, columns: columns(options), has_alias_label, way, addresses }
     }

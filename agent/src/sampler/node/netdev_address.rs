@@ -18,13 +18,9 @@ const MAX_DEVICES: usize = 100_000;
 
 /// The addresses of all network devices.
 #[derive(Debug)]
-pub(super) struct Addresses(Connection);
+pub(super) struct Addresses(pub(super) Connection);
 
 impl Addresses {
-    pub(super) fn new() -> Self {
-        Self(Connection::route())
-    }
-
     /// Writes a row for each address to the table with this index.
     pub(super) fn read(&mut self, output: &mut Output, table: usize) -> Result<(), SourceError> {
         let mut names: Vec<(i32, String)> = Vec::new();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::column::{gauge, table};
-use super::netlink::{self, Connection, Family, TcpSocket, dump_tcp_sockets};
+use super::netlink::{Connection, Family, TcpSocket, dump_tcp_sockets};
 use super::socket_table::SocketTable;
 use super::{Collector, NodeOptions, SourceError};
 use crate::sampler::Source;
@@ -60,10 +60,11 @@ trait SocketsWay: std::fmt::Debug + Send {
 
 fn way(options: &NodeOptions) -> Box<dyn SocketsWay> {
     let [ipv4, ipv6] = ["net/tcp", "net/tcp6"].map(|name| options.procfs(name));
-    if netlink::shows_host_of(options) {
-        Box::new(SocketsNetlink { connection: Connection::sockets(), ipv6 })
-    } else {
-        Box::new(SocketFiles { ipv4: SocketTable::new(ipv4), ipv6: SocketTable::new(ipv6) })
+    match Connection::sockets(options) {
+        Some(connection) => Box::new(SocketsNetlink { connection, ipv6 }),
+        None => {
+            Box::new(SocketFiles { ipv4: SocketTable::new(ipv4), ipv6: SocketTable::new(ipv6) })
+        }
     }
 }
 

@@ -77,7 +77,8 @@ mod tests {
         let address = |attributes: &[(u16, &[u8])]| {
             Address::parse(&payload(attributes)).map(|address| address.address.to_string())
         };
-        let (peer, own): ((u16, &[u8]), (u16, &[u8])) = ((1, &[10, 0, 0, 2]), (2, &[10, 0, 0, 1]));
+        let peer = (1, &[10, 0, 0, 2][..]);
+        let own = (2, &[10, 0, 0, 1][..]);
         assert_eq!(address(&[peer, own]).as_deref(), Some("10.0.0.1"));
         assert_eq!(address(&[peer]).as_deref(), Some("10.0.0.2"));
         assert_eq!(address(&[(1, &[0; 16])]).as_deref(), Some("::"));

@@ -7,7 +7,9 @@ const ATTRIBUTE_HEADER_BYTES: usize = 4;
 /// Messages and attributes start at multiples of this number of bytes.
 const ALIGNMENT: usize = 4;
 /// Flags of a request for a dump: `NLM_F_REQUEST` and `NLM_F_DUMP`.
-const DUMP_REQUEST_FLAGS: u16 = 0x301;
+pub(super) const DUMP: u16 = 0x301;
+/// Flags of a request for one item: `NLM_F_REQUEST` and `NLM_F_ACK`.
+pub(super) const ONE: u16 = 0x5;
 /// No flags, for tests.
 #[cfg(test)]
 pub(super) const NO_FLAGS: u16 = 0;
@@ -94,11 +96,6 @@ impl<'a> Iterator for Attributes<'a> {
 /// Returns the bytes that follow an item of this length and its padding.
 fn after(bytes: &[u8], len: usize) -> &[u8] {
     bytes.get(len.next_multiple_of(ALIGNMENT)..).unwrap_or_default()
-}
-
-/// Returns a request for a dump.
-pub(super) fn dump_request(kind: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
-    message(kind, DUMP_REQUEST_FLAGS, sequence, payload)
 }
 
 /// Returns a message.

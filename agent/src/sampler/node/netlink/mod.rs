@@ -1,8 +1,7 @@
 //! Asks the kernel about links, neighbours and sockets over netlink.
 //!
-//! One dump answers for all devices, without a file for each attribute of each device. Netlink
-//! shows only the network namespace of the agent: where the settings name another procfs or sysfs,
-//! the collectors read its files.
+//! One dump answers for all devices, without a file for each attribute of each device. Where
+//! netlink cannot be used the collectors read files.
 //!
 //! | file | what it is for |
 //! |---|---|
@@ -22,17 +21,8 @@ mod message;
 mod neighbour;
 mod tcp_socket;
 
-use std::path::Path;
-
-use super::NodeOptions;
-
 pub(super) use address::dump_addresses;
 pub(super) use connection::Connection;
-pub(super) use link::{Link, STATISTICS, Statistics, dump_links};
-pub(super) use neighbour::{Neighbour, dump_ipv4_neighbours};
+pub(super) use link::{Link, STATISTICS, Statistics, dump_links, get_link};
+pub(super) use neighbour::dump_ipv4_neighbours;
 pub(super) use tcp_socket::{Family, TcpSocket, dump_tcp_sockets};
-
-/// Returns whether netlink shows the host that the settings name.
-pub(super) fn shows_host_of(options: &NodeOptions) -> bool {
-    options.procfs("") == Path::new("/proc") && options.sysfs("") == Path::new("/sys")
-}
