@@ -57,6 +57,26 @@ mod time;
 mod timex;
 mod uname;
 mod vmstat;
+mod arp;
+mod bonding;
+mod conntrack;
+mod ipvs;
+mod ipvs_backend;
+mod loadavg;
+mod netclass;
+mod netclass_files;
+mod netclass_netlink;
+mod netdev;
+mod netdev_address;
+mod netdev_columns;
+mod netdev_files;
+mod netlink;
+mod netstat;
+mod netstat_layout;
+mod socket_table;
+mod sockstat;
+mod tcpstat;
+mod udp_queues;
 
 pub(crate) use options::{NodeOption, NodeOptions, OptionKind};
 
@@ -107,6 +127,17 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     timex::COLLECTOR,
     uname::COLLECTOR,
     vmstat::COLLECTOR,
+    arp::COLLECTOR,
+    bonding::COLLECTOR,
+    conntrack::COLLECTOR,
+    ipvs::COLLECTOR,
+    loadavg::COLLECTOR,
+    netclass::COLLECTOR,
+    netdev::COLLECTOR,
+    netstat::COLLECTOR,
+    sockstat::COLLECTOR,
+    tcpstat::COLLECTOR,
+    udp_queues::COLLECTOR,
 ];
 
 impl Collector {
