@@ -12,18 +12,24 @@
 //! | `kept_file.rs` | reads a file that stays open |
 //! | `directory.rs` | lists a directory that stays open |
 //! | `device_files.rs` | reads the same files of every device in a directory |
+//! | `entries.rs` | keeps files or directories for each entry of a directory |
 //! | `testing.rs` | fixtures, and samples as text |
 
 mod column;
 mod device_files;
 mod directory;
+mod entries;
 mod filter;
 mod kept_file;
 mod options;
 #[cfg(test)]
 mod testing;
 
+mod fibrechannel;
 mod loadavg;
+mod tapestats;
+mod xfs;
+mod zfs;
 
 pub(crate) use options::{NodeOption, NodeOptions, NodePaths, OptionKind};
 
@@ -50,7 +56,11 @@ pub(crate) struct Collector {
 /// All collectors, by name.
 #[rustfmt::skip] // one line each, so that two additions do not conflict
 pub(crate) const COLLECTORS: &[Collector] = &[
+    fibrechannel::COLLECTOR,
     loadavg::COLLECTOR,
+    tapestats::COLLECTOR,
+    xfs::COLLECTOR,
+    zfs::COLLECTOR,
 ];
 
 impl Collector {
