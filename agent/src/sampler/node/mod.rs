@@ -25,8 +25,13 @@ mod options;
 #[cfg(test)]
 mod testing;
 
+mod bcache;
+mod btrfs;
+mod dmmultipath;
 mod fibrechannel;
+mod infiniband;
 mod loadavg;
+mod nvme;
 mod tapestats;
 mod xfs;
 mod zfs;
@@ -56,8 +61,13 @@ pub(crate) struct Collector {
 /// All collectors, by name.
 #[rustfmt::skip] // one line each, so that two additions do not conflict
 pub(crate) const COLLECTORS: &[Collector] = &[
+    bcache::COLLECTOR,
+    btrfs::COLLECTOR,
+    dmmultipath::COLLECTOR,
     fibrechannel::COLLECTOR,
+    infiniband::COLLECTOR,
     loadavg::COLLECTOR,
+    nvme::COLLECTOR,
     tapestats::COLLECTOR,
     xfs::COLLECTOR,
     zfs::COLLECTOR,

@@ -43,8 +43,8 @@ const COLUMNS: [ColumnSpec; 39] = [
 
     counter("node_xfs_allocation_btree_lookups_total", "Lookups in allocation B-trees."),
     counter("node_xfs_allocation_btree_compares_total", "Comparisons in allocation B-trees."),
-    counter("node_xfs_allocation_btree_records_inserted_total", "Records inserted into these trees."),
-    counter("node_xfs_allocation_btree_records_deleted_total", "Records deleted from these trees."),
+    counter("node_xfs_allocation_btree_records_inserted_total", "Records inserted in these trees."),
+    counter("node_xfs_allocation_btree_records_deleted_total", "Records deleted in these trees."),
 
     counter("node_xfs_block_mapping_reads_total", "Block mappings for reads."),
     counter("node_xfs_block_mapping_writes_total", "Block mappings for writes."),
