@@ -26,6 +26,7 @@ mod options;
 mod testing;
 
 mod bcache;
+mod bcachefs;
 mod btrfs;
 mod dmmultipath;
 mod fibrechannel;
@@ -62,6 +63,7 @@ pub(crate) struct Collector {
 #[rustfmt::skip] // one line each, so that two additions do not conflict
 pub(crate) const COLLECTORS: &[Collector] = &[
     bcache::COLLECTOR,
+    bcachefs::COLLECTOR,
     btrfs::COLLECTOR,
     dmmultipath::COLLECTOR,
     fibrechannel::COLLECTOR,
