@@ -17,12 +17,14 @@
 //! | `every.rs` | limits how often something is done |
 //! | `line_targets.rs` | where the values of a file's lines go |
 //! | `number.rs` | parses numbers |
+//! | `entries.rs` | keeps files or directories for each entry of a directory |
 //! | `testing.rs` | fixtures, and samples as text |
 
 mod column;
 mod device_files;
 mod directory;
 mod every;
+mod entries;
 mod filter;
 mod kept_file;
 mod line_targets;
@@ -77,6 +79,17 @@ mod socket_table;
 mod sockstat;
 mod tcpstat;
 mod udp_queues;
+mod bcache;
+mod bcachefs;
+mod btrfs;
+mod dmmultipath;
+mod fibrechannel;
+mod infiniband;
+mod loadavg;
+mod nvme;
+mod tapestats;
+mod xfs;
+mod zfs;
 
 pub(crate) use options::{NodeOption, NodeOptions, OptionKind};
 
@@ -138,6 +151,17 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     sockstat::COLLECTOR,
     tcpstat::COLLECTOR,
     udp_queues::COLLECTOR,
+    bcache::COLLECTOR,
+    bcachefs::COLLECTOR,
+    btrfs::COLLECTOR,
+    dmmultipath::COLLECTOR,
+    fibrechannel::COLLECTOR,
+    infiniband::COLLECTOR,
+    loadavg::COLLECTOR,
+    nvme::COLLECTOR,
+    tapestats::COLLECTOR,
+    xfs::COLLECTOR,
+    zfs::COLLECTOR,
 ];
 
 impl Collector {
