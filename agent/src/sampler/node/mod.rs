@@ -23,6 +23,7 @@ mod options;
 #[cfg(test)]
 mod testing;
 
+mod hwmon;
 mod loadavg;
 
 pub(crate) use options::{NodeOption, NodeOptions, NodePaths, OptionKind};
@@ -50,6 +51,7 @@ pub(crate) struct Collector {
 /// All collectors, by name.
 #[rustfmt::skip] // one line each, so that two additions do not conflict
 pub(crate) const COLLECTORS: &[Collector] = &[
+    hwmon::COLLECTOR,
     loadavg::COLLECTOR,
 ];
 
