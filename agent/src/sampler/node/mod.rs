@@ -23,8 +23,12 @@ mod options;
 #[cfg(test)]
 mod testing;
 
+mod cpufreq;
+mod dmi;
 mod hwmon;
 mod loadavg;
+mod thermal_zone;
+mod watchdog;
 
 pub(crate) use options::{NodeOption, NodeOptions, NodePaths, OptionKind};
 
@@ -51,8 +55,12 @@ pub(crate) struct Collector {
 /// All collectors, by name.
 #[rustfmt::skip] // one line each, so that two additions do not conflict
 pub(crate) const COLLECTORS: &[Collector] = &[
+    cpufreq::COLLECTOR,
+    dmi::COLLECTOR,
     hwmon::COLLECTOR,
     loadavg::COLLECTOR,
+    thermal_zone::COLLECTOR,
+    watchdog::COLLECTOR,
 ];
 
 impl Collector {

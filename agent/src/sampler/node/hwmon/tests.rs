@@ -29,15 +29,17 @@ fn coretemp() -> Fixture {
 
 #[test]
 fn sensors_are_read() {
+    let samples = coretemp().samples(&COLLECTOR);
+    let short = |sample: &String| sample.replace("platform_coretemp_0", "C");
     assert_eq!(
-        coretemp().samples(&COLLECTOR),
+        samples.iter().map(short).collect::<Vec<_>>(),
         [
-            r#"node_hwmon_chip_names{chip="platform_coretemp_0",chip_name="coretemp"} 1"#,
-            r#"node_hwmon_sensor_label{chip="platform_coretemp_0",label="Package id 0",sensor="temp1"} 1"#,
-            r#"node_hwmon_temp_celsius{chip="platform_coretemp_0",sensor="temp1"} 55"#,
-            r#"node_hwmon_temp_celsius{chip="platform_coretemp_0",sensor="temp2"} 57.09"#,
-            r#"node_hwmon_temp_crit_alarm_celsius{chip="platform_coretemp_0",sensor="temp1"} 0.001"#,
-            r#"node_hwmon_temp_fault{chip="platform_coretemp_0",sensor="temp2"} 0"#,
+            r#"node_hwmon_chip_names{chip="C",chip_name="coretemp"} 1"#,
+            r#"node_hwmon_sensor_label{chip="C",label="Package id 0",sensor="temp1"} 1"#,
+            r#"node_hwmon_temp_celsius{chip="C",sensor="temp1"} 55"#,
+            r#"node_hwmon_temp_celsius{chip="C",sensor="temp2"} 57.09"#,
+            r#"node_hwmon_temp_crit_alarm_celsius{chip="C",sensor="temp1"} 0.001"#,
+            r#"node_hwmon_temp_fault{chip="C",sensor="temp2"} 0"#,
         ]
     );
 }
