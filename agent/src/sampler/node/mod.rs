@@ -25,8 +25,11 @@ mod testing;
 
 mod cpufreq;
 mod dmi;
+mod edac;
 mod hwmon;
 mod loadavg;
+mod powersupplyclass;
+mod rapl;
 mod thermal_zone;
 mod watchdog;
 
@@ -57,8 +60,11 @@ pub(crate) struct Collector {
 pub(crate) const COLLECTORS: &[Collector] = &[
     cpufreq::COLLECTOR,
     dmi::COLLECTOR,
+    edac::COLLECTOR,
     hwmon::COLLECTOR,
     loadavg::COLLECTOR,
+    powersupplyclass::COLLECTOR,
+    rapl::COLLECTOR,
     thermal_zone::COLLECTOR,
     watchdog::COLLECTOR,
 ];
