@@ -30,6 +30,8 @@ mod hwmon;
 mod loadavg;
 mod powersupplyclass;
 mod rapl;
+#[cfg(feature = "systemd")]
+mod systemd;
 mod thermal_zone;
 mod watchdog;
 
@@ -65,6 +67,8 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     loadavg::COLLECTOR,
     powersupplyclass::COLLECTOR,
     rapl::COLLECTOR,
+    #[cfg(feature = "systemd")]
+    systemd::COLLECTOR,
     thermal_zone::COLLECTOR,
     watchdog::COLLECTOR,
 ];
