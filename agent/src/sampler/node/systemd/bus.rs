@@ -56,7 +56,7 @@ pub(super) enum CallError {
     #[error("systemd: {0}")]
     Refused(String),
     /// There is no answer. The connection cannot be used any more.
-    #[error("cannot ask systemd: {0}")]
+    #[error("systemd does not answer: {0}")]
     Failed(String),
 }
 
@@ -154,7 +154,7 @@ impl SystemBus {
                 return Err(CallError::Refused(error.to_string()));
             }
             Ok(Err(error)) => error.to_string(),
-            Err(_) => "no answer in time".to_owned(),
+            Err(_) => "timed out".to_owned(),
         };
         self.connection = None;
         Err(CallError::Failed(error))
@@ -170,7 +170,7 @@ impl Systemd for SystemBus {
         let connected = self.runtime.block_on(async {
             tokio::time::timeout(CALL_TIMEOUT, zbus::connection::Builder::system().build()).await
         });
-        let connected = connected.unwrap_or(Err(zbus::Error::Failure("no answer in time".into())));
+        let connected = connected.unwrap_or(Err(zbus::Error::Failure("timed out".into())));
         self.connection = Some(connected.map_err(|error| {
             CallError::Failed(format!("cannot connect to the system bus of D-Bus: {error}"))
         })?);

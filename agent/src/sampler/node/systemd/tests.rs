@@ -30,7 +30,7 @@ impl Systemd for Recorded {
     fn property(&mut self, path: &str, interface: &str, name: &str) -> Result<Value, CallError> {
         *self.calls.lock().unwrap() += 1;
         if self.hangs == Some(name) {
-            return Err(CallError::Failed("no answer in time".to_owned()));
+            return Err(CallError::Failed("timed out".to_owned()));
         }
         let value = self.values.get(&format!("{path} {interface}.{name}"));
         value.cloned().ok_or_else(|| CallError::Refused(format!("unknown property {name}")))
@@ -222,7 +222,7 @@ fn call_without_answer_ends_the_reading() {
         let mut host = host();
         host.hangs = Some(property);
         let error = host.source(&[]).read(&mut Output::new(&tables::all())).unwrap_err();
-        assert_eq!(error, SourceError::new("cannot ask systemd: no answer in time"));
+        assert_eq!(error, SourceError::new("systemd does not answer: timed out"));
     }
 }
 
