@@ -137,7 +137,7 @@ impl Filesystem {
         [*commits, *last, *max, *total] = parse_commits(text);
 
         let mut devices = 0.0;
-        for Entry { name: device, kept: size, .. } in self.devices.list(|_| true)? {
+        for Entry { name: device, kept: size, .. } in self.devices.list_if_exists(|_| true)? {
             devices += 1.0;
             let size = number_or_zero(size)? * SECTOR_BYTES;
             output.row(DEVICE_TABLE, &[uuid, device])[0] = size;
@@ -175,7 +175,7 @@ impl Allocation {
     ) -> Result<(), SourceError> {
         // The other entries are files.
         let is_profile = |name: &str| !name.contains('_') && name != "flags";
-        for Entry { name, kept: profile, .. } in self.profiles.list(is_profile)? {
+        for Entry { name, kept: profile, .. } in self.profiles.list_if_exists(is_profile)? {
             let (used, size) =
                 (number_or_zero(&mut profile.used)?, number_or_zero(&mut profile.size)?);
             let values = [used, size, ratio(name, devices)];

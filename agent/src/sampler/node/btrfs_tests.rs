@@ -109,7 +109,7 @@ fn unmounted_filesystem_and_removed_profile_disappear() {
 }
 
 #[test]
-fn binary_numbers_are_zero_and_missing_directories_are_errors() {
+fn binary_numbers_are_zero_and_missing_directories_are_empty() {
     let fixture = Fixture::new();
     let mut reader = fixture.reader(&COLLECTOR);
     add_filesystem(&fixture);
@@ -117,6 +117,8 @@ fn binary_numbers_are_zero_and_missing_directories_are_errors() {
     fixture.bytes(&format!("sys/fs/btrfs/{UUID}/devices/loop27/size"), b"\xff");
     let samples = reader.samples();
     assert!(samples.contains(&format!("node_btrfs_commits_total{{uuid=\"{UUID}\"}} 0")));
+    assert_eq!(samples.len(), 18);
     fixture.remove(&format!("sys/fs/btrfs/{UUID}/devices"));
-    reader.error();
+    fixture.remove(&format!("sys/fs/btrfs/{UUID}/allocation/data"));
+    assert_eq!(fixture.samples(&COLLECTOR).len(), 12);
 }

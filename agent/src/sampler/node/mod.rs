@@ -23,71 +23,78 @@
 mod column;
 mod device_files;
 mod directory;
-mod every;
 mod entries;
+mod every;
 mod filter;
+mod ipvs_backend;
 mod kept_file;
 mod line_targets;
-mod number;
-mod options;
-mod rpc_lines;
-#[cfg(test)]
-mod testing;
-mod udev;
-
-mod diskstats;
-mod filesystem;
-mod loadavg;
-mod mdadm;
-mod nfs;
-mod nfsd;
-mod processes;
-mod cpu;
-mod entropy;
-mod filefd;
-mod interrupts;
-mod kernel_hung;
-mod loadavg;
-mod meminfo;
-mod os;
-mod pressure;
-mod schedstat;
-mod selinux;
-mod softnet;
-mod stat;
-mod time;
-mod timex;
-mod uname;
-mod vmstat;
-mod arp;
-mod bonding;
-mod conntrack;
-mod ipvs;
-mod ipvs_backend;
-mod loadavg;
-mod netclass;
 mod netclass_files;
 mod netclass_netlink;
-mod netdev;
 mod netdev_address;
 mod netdev_columns;
 mod netdev_files;
 mod netlink;
-mod netstat;
 mod netstat_layout;
+mod number;
+mod options;
+mod rpc_lines;
 mod socket_table;
-mod sockstat;
-mod tcpstat;
-mod udp_queues;
+#[cfg(test)]
+mod testing;
+mod udev;
+
+mod arp;
 mod bcache;
 mod bcachefs;
+mod bonding;
 mod btrfs;
+mod conntrack;
+mod cpu;
+mod cpufreq;
+mod diskstats;
+mod dmi;
 mod dmmultipath;
+mod edac;
+mod entropy;
 mod fibrechannel;
+mod filefd;
+mod filesystem;
+mod hwmon;
 mod infiniband;
+mod interrupts;
+mod ipvs;
+mod kernel_hung;
 mod loadavg;
+mod mdadm;
+mod meminfo;
+mod netclass;
+mod netdev;
+mod netstat;
+mod nfs;
+mod nfsd;
 mod nvme;
+mod os;
+mod powersupplyclass;
+mod pressure;
+mod processes;
+mod rapl;
+mod schedstat;
+mod selinux;
+mod sockstat;
+mod softnet;
+mod stat;
+#[cfg(feature = "systemd")]
+mod systemd;
 mod tapestats;
+mod tcpstat;
+mod thermal_zone;
+mod time;
+mod timex;
+mod udp_queues;
+mod uname;
+mod vmstat;
+mod watchdog;
 mod xfs;
 mod zfs;
 
@@ -116,50 +123,57 @@ pub(crate) struct Collector {
 /// All collectors, by name.
 #[rustfmt::skip] // one line each, so that two additions do not conflict
 pub(crate) const COLLECTORS: &[Collector] = &[
-    diskstats::COLLECTOR,
-    filesystem::COLLECTOR,
-    loadavg::COLLECTOR,
-    mdadm::COLLECTOR,
-    nfs::COLLECTOR,
-    nfsd::COLLECTOR,
-    processes::COLLECTOR,
+    arp::COLLECTOR,
+    bcache::COLLECTOR,
+    bcachefs::COLLECTOR,
+    bonding::COLLECTOR,
+    btrfs::COLLECTOR,
+    conntrack::COLLECTOR,
     cpu::COLLECTOR,
+    cpufreq::COLLECTOR,
+    diskstats::COLLECTOR,
+    dmi::COLLECTOR,
+    dmmultipath::COLLECTOR,
+    edac::COLLECTOR,
     entropy::COLLECTOR,
+    fibrechannel::COLLECTOR,
     filefd::COLLECTOR,
+    filesystem::COLLECTOR,
+    hwmon::COLLECTOR,
+    infiniband::COLLECTOR,
     interrupts::COLLECTOR,
+    ipvs::COLLECTOR,
     kernel_hung::COLLECTOR,
     loadavg::COLLECTOR,
+    mdadm::COLLECTOR,
     meminfo::COLLECTOR,
-    os::COLLECTOR,
-    pressure::COLLECTOR,
-    schedstat::COLLECTOR,
-    selinux::COLLECTOR,
-    softnet::COLLECTOR,
-    stat::COLLECTOR,
-    time::COLLECTOR,
-    timex::COLLECTOR,
-    uname::COLLECTOR,
-    vmstat::COLLECTOR,
-    arp::COLLECTOR,
-    bonding::COLLECTOR,
-    conntrack::COLLECTOR,
-    ipvs::COLLECTOR,
-    loadavg::COLLECTOR,
     netclass::COLLECTOR,
     netdev::COLLECTOR,
     netstat::COLLECTOR,
-    sockstat::COLLECTOR,
-    tcpstat::COLLECTOR,
-    udp_queues::COLLECTOR,
-    bcache::COLLECTOR,
-    bcachefs::COLLECTOR,
-    btrfs::COLLECTOR,
-    dmmultipath::COLLECTOR,
-    fibrechannel::COLLECTOR,
-    infiniband::COLLECTOR,
-    loadavg::COLLECTOR,
+    nfs::COLLECTOR,
+    nfsd::COLLECTOR,
     nvme::COLLECTOR,
+    os::COLLECTOR,
+    powersupplyclass::COLLECTOR,
+    pressure::COLLECTOR,
+    processes::COLLECTOR,
+    rapl::COLLECTOR,
+    schedstat::COLLECTOR,
+    selinux::COLLECTOR,
+    sockstat::COLLECTOR,
+    softnet::COLLECTOR,
+    stat::COLLECTOR,
+    #[cfg(feature = "systemd")]
+    systemd::COLLECTOR,
     tapestats::COLLECTOR,
+    tcpstat::COLLECTOR,
+    thermal_zone::COLLECTOR,
+    time::COLLECTOR,
+    timex::COLLECTOR,
+    udp_queues::COLLECTOR,
+    uname::COLLECTOR,
+    vmstat::COLLECTOR,
+    watchdog::COLLECTOR,
     xfs::COLLECTOR,
     zfs::COLLECTOR,
 ];

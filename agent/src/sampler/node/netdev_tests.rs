@@ -58,8 +58,10 @@ fn netlink_statistics_are_summed_as_in_proc_net_dev() {
     let mut devices = NetDevices { way, ..NetDevices::new(&options) };
     let tables = (COLLECTOR.tables)(&options);
     let mut output = Output::new(&tables);
+    output.begin();
     devices.read(&mut output).unwrap();
-    let lines = crate::tables::exposition::lines(&tables, output);
+    output.finish();
+    let lines = crate::tables::exposition::lines(&tables, &output);
     let has = |name: &str, value: u64| {
         let line = format!("node_network_{name}_total{{device=\"eth0\"}} {value}");
         assert!(lines.contains(&line), "{line} of {lines:#?}");

@@ -176,7 +176,9 @@ mod tests {
         add_controller(&fixture);
         add_namespace(&fixture, "nvme0c0n1");
         fixture.file(&format!("{CONTROLLER}/nvme0c0n1/ana_state"), "optimized\n");
-        add_namespace(&fixture, "nvme0n2");
+        for other in ["nvme0n2", "nvmexc0n1", "nvme0cn1", "nvme0c0n1p1", "nvme0c0n", "power"] {
+            add_namespace(&fixture, other);
+        }
         let labels = "{device=\"nvme0\",nsid=\"1\"}";
         let expected = [
             INFO_LINE.to_owned(),

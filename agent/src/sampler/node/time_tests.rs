@@ -6,8 +6,10 @@ use crate::tables::{TableSpec, exposition};
 fn samples_with(fixture: &Fixture, tz: Option<&str>) -> Vec<String> {
     let tables: Vec<TableSpec> = (COLLECTOR.tables)(&fixture.options());
     let mut output = crate::tables::Output::new(&tables);
+    output.begin();
     Time::new(&fixture.options(), tz.map(str::to_owned)).read(&mut output).unwrap();
-    let mut lines = exposition::lines(&tables, output);
+    output.finish();
+    let mut lines = exposition::lines(&tables, &output);
     lines.retain(|line| !line.starts_with("node_time_seconds"));
     lines
 }

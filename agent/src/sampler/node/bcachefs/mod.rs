@@ -136,7 +136,7 @@ impl Source for Bcachefs {
             filesystem.read(uuid, output)?;
             filesystem.read_counters(uuid, &mut self.name, output)?;
             for Entry { name, kept: device, .. } in
-                filesystem.devices.list(|name| name.starts_with("dev-"))?
+                filesystem.devices.list_if_exists(|name| name.starts_with("dev-"))?
             {
                 device.read(uuid, name.strip_prefix("dev-").unwrap_or(name), output)?;
             }

@@ -23,7 +23,7 @@ fn add_filesystem(fixture: &Fixture) {
     ];
     fixture.files(&directory(), &files);
     let errors = "IO errors since filesystem creation\n  read:    197346\n  checksum: 0\n\
-                  IO errors since 8 y ago\n  read:    9\n";
+                  IO errors since 8 y ago\n  write:   9\n";
     let files = [
         ("label", "ssd.ssd1\n"),
         ("state", "rw\n"),

@@ -89,7 +89,7 @@ impl Source for InfiniBand {
                 *label = file.value().unwrap_or_default();
             }
             output.row(INFO_TABLE, &labels)[0] = 1.0;
-            let ports = device.ports.list(|port| port.parse::<u32>().is_ok())?;
+            let ports = device.ports.list_if_exists(|port| port.parse::<u32>().is_ok())?;
             for Entry { name: port, kept, .. } in ports {
                 kept.read(&[name, port], output)?;
             }

@@ -86,6 +86,8 @@ fn removed_ports_and_devices_disappear() {
     assert_eq!(reader.samples().len(), 4);
     fixture.remove(&port);
     assert_eq!(reader.samples().len(), 1);
+    fixture.remove("sys/class/infiniband/mlx4_0/ports");
+    assert_eq!(reader.samples().len(), 1);
     fixture.remove("sys/class/infiniband/mlx4_0");
     assert!(reader.samples().is_empty());
 }
