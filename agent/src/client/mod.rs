@@ -270,8 +270,8 @@ impl Client {
         }
     }
 
-    /// Appends those catalogs to `out` that are not the same in `known`, if a session is active. For
-    /// catalogs that changed between Hello and the first report.
+    /// Appends those catalogs to `out` that are not the same in `known`, if a session is active.
+    /// For catalogs that changed between Hello and the first report.
     pub fn send_new_catalogs(&self, known: &Catalogs, catalogs: &Catalogs, out: &mut Vec<u8>) {
         for (slot, catalog) in catalogs.by_slot().iter().enumerate() {
             let known = known.by_slot().get(slot).map(EncodedCatalog::fingerprint);

@@ -79,7 +79,8 @@ impl Selection {
         Ok(Self(Arc::new(Inner { sets, collectors, options, tables, sources })))
     }
 
-    /// Returns the catalogs of an agent that reports these metrics. More may be added while it runs.
+    /// Returns the catalogs of an agent that reports these metrics. It may add others while it
+    /// runs.
     #[must_use]
     pub fn catalogs(&self) -> &Catalogs {
         self.0.tables.catalogs()

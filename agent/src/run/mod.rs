@@ -16,6 +16,7 @@ mod failure_log;
 #[cfg(test)]
 mod fake_address;
 mod keepalive;
+mod lost;
 mod outbox;
 mod paused_addresses;
 mod reject_advice;
@@ -54,8 +55,8 @@ pub struct Agent {
     pub collector: Endpoint,
     /// The metrics to report.
     pub metrics: Selection,
-    /// Contents of Hello and Catalog. The catalogs are those of `metrics`, without those of families
-    /// that its sources find later.
+    /// Contents of Hello and Catalog. The catalogs are those of `metrics`, without those of
+    /// families that its sources find later.
     pub profile: Arc<Profile>,
     /// Source of the token; `None`: no token.
     pub token: Option<TokenSource>,

@@ -18,18 +18,16 @@ use super::connect::Connection;
 use super::control::{Command, Control};
 use super::credentials::Credentials;
 use super::keepalive::{Keepalive, KeepaliveAction};
+use super::lost::{Lost, WELCOME_TIMEOUT};
 use super::outbox::Outbox;
 use super::sampling::{SamplingPlan, TimedSample};
 use super::sanitize::sanitize;
 use super::transport::Transport;
-use crate::client::{Baseline, Client, ClientError, Event};
+use crate::client::{Baseline, Client, Event};
 use crate::config::{Endpoint, Token};
 use crate::profile::Profile;
 use crate::retry_log::RetryLog;
-use crate::tls::TlsClient;
 
-/// Timeout for receiving Welcome.
-const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout for sending Bye and for the collector's close.
 const BYE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Receive buffer, in bytes. A collector sends a few dozen bytes at a time.
@@ -54,36 +52,6 @@ pub(super) enum SessionEnd {
     Rejected { code: u16, text: Box<str>, retry_after: Option<Duration> },
     /// The connection was lost.
     Lost(Lost),
-}
-
-/// Why a connection was lost.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Lost {
-    #[error("the collector closed the connection")]
-    Closed,
-    #[error("reading failed: {0}")]
-    Read(#[source] io::Error),
-    #[error("writing failed: {0}")]
-    Write(#[source] io::Error),
-    #[error("waiting for Welcome timed out after {WELCOME_TIMEOUT:?}")]
-    NoWelcome,
-    #[error("the collector did not answer a Ping")]
-    Silent,
-    #[error("the port requires TLS; enable it (--tls, or --tls-ca with the collector's CA file)")]
-    TlsRequired,
-    #[error("{reason}: {0}", reason = .0.reason())]
-    Client(#[from] ClientError),
-}
-
-impl Lost {
-    /// Returns the cause, with TLS errors explained.
-    pub(super) fn explain(&self, tls: Option<&TlsClient>) -> String {
-        match (self, tls) {
-            (Self::Read(error), Some(tls)) => format!("reading failed: {}", tls.explain(error)),
-            (Self::Write(error), Some(tls)) => format!("writing failed: {}", tls.explain(error)),
-            _ => self.to_string(),
-        }
-    }
 }
 
 /// A connection from Hello to its end.

@@ -189,3 +189,21 @@ async fn session_reports_rows_of_a_source_that_hangs_as_absent_until_it_answers(
     })
     .await;
 }
+
+#[tokio::test]
+async fn session_sends_the_catalogs_of_families_that_sources_find() {
+    in_session(async |mut ends| {
+        let root = || Ok(vec![("/", 7.0)]);
+        let one = || Ok(vec![("sda", 1.0), ("found/a", 2.0)]);
+        // Hello had the catalog of the declared tables only.
+        assert_eq!(ends.round(one(), root()).await, ["sda=1", "/=7", "a=2"]);
+        assert_eq!(ends.round(one(), root()).await, ["sda=1", "/=7", "a=2"]);
+        assert_eq!(ends.collector.frames, [2, 1, 2], "catalogs are sent only if they changed");
+        let two = Ok(vec![("found/b", 3.0), ("sda", 1.0), ("found/a", 2.0)]);
+        assert_eq!(ends.round(two, root()).await, ["sda=1", "/=7", "a=2", "b=3"]);
+        assert_eq!(ends.round(Ok(vec![("sda", 1.0)]), root()).await, ["sda=1", "/=7"]);
+        assert_eq!(ends.round(one(), root()).await, ["sda=1", "/=7", "a=2"]);
+        assert_eq!(ends.collector.frames[0], 5);
+    })
+    .await;
+}

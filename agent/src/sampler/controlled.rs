@@ -10,12 +10,12 @@ use fleetgauge_proto::report::is_absent;
 
 use super::crew::PATIENCE;
 use super::{Sampler, Source, SourceError, SourceFactory, SourceSpec};
-use crate::tables::{ColumnSpec, Output, Sample, TableSpec};
+use crate::tables::{ColumnSpec, FoundFamily, Output, Sample, TableSpec};
 
 /// Timeout of waiting for sources.
 const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Rows of one reading: label values and the value.
+/// Rows of one reading: label values and the value. `found/NAME` is a sample of a found family.
 pub(crate) type Rows = Vec<(&'static str, f64)>;
 pub(crate) type ReadResult = Result<Rows, SourceError>;
 
@@ -59,7 +59,13 @@ pub(crate) fn spec(name: &'static str, factory: SourceFactory) -> SourceSpec {
 /// Writes the rows of a reading.
 pub(crate) fn write(rows: Rows, output: &mut Output) -> Result<(), SourceError> {
     for (device, value) in rows {
-        output.row(0, &[device])[0] = value;
+        match device.strip_prefix("found/") {
+            Some(name) => {
+                let family = FoundFamily { name, kind: FamilyKind::Gauge, help: "" };
+                output.sample(family, &[("family", name)], value);
+            }
+            None => output.row(0, &[device])[0] = value,
+        }
     }
     Ok(())
 }

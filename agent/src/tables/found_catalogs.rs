@@ -82,8 +82,8 @@ impl FoundCatalogs {
         true
     }
 
-    /// Returns the catalogs of the tables, for slots 1 and up: at least `count`, the last ones empty
-    /// if need be, because a session cannot have fewer catalogs than before.
+    /// Returns the catalogs of the tables, for slots 1 and up: at least `count`, the last ones
+    /// empty if need be, because a session cannot have fewer catalogs than before.
     pub(super) fn messages(&self, count: usize) -> Vec<Catalog<'_>> {
         let mut catalogs: Vec<Catalog<'_>> = Vec::new();
         for table in &self.tables {

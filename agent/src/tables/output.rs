@@ -6,7 +6,8 @@ use super::found::{FoundGroups, FoundSamples};
 use super::writer::TableWriter;
 use super::{FoundFamily, TableSpec};
 
-/// What a source writes: rows of the tables that it declared, and samples of families that it found.
+/// What a source writes: rows of the tables that it declared, and samples of families that it
+/// found.
 ///
 /// It is used for all readings of a source. A reading with the same rows and samples in the same
 /// order as the one before allocates nothing.
