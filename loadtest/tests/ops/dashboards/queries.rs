@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// Names the file.
-const VARIABLE: &str = "FLEETGAUGE_QUERIES";
+const VARIABLE: &str = "NODE_EXPORTER_QUERIES";
 /// First field of the line that names the fields.
 const HEADING: &str = "source";
 
