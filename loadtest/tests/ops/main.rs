@@ -10,6 +10,7 @@ mod broken_page;
 mod certificates;
 #[cfg(target_os = "linux")]
 mod container;
+mod dashboards;
 mod docs;
 mod every_kind;
 mod families;
@@ -21,7 +22,9 @@ mod large_fleets;
 mod links;
 #[cfg(target_os = "linux")]
 mod network;
+mod node_exporter;
 mod pages;
+mod parity;
 mod programs;
 mod prometheus;
 mod prometheus_tls;
