@@ -19,10 +19,13 @@
 //! | `number.rs` | parses numbers |
 //! | `entries.rs` | keeps files or directories for each entry of a directory |
 //! | `testing.rs` | fixtures, and samples as text |
+//! | `docs_tests.rs` | writes and checks the documentation of all collectors |
 
 mod column;
 mod device_files;
 mod directory;
+#[cfg(test)]
+mod docs_tests;
 mod entries;
 mod every;
 mod filter;

@@ -26,7 +26,8 @@ systemctl start $both
 echo "started=$(show ActiveState)"
 until_so shown
 echo "series=$(page | grep -c ^host_)"
-echo "read_only_roots=$(page | grep '^node_filesystem_readonly{.*mountpoint="/"' | grep -c ' 1$')"
+# The root is an overlay, which node_exporter excludes.
+echo "writable=$(page | grep '^node_filesystem_readonly{.*mountpoint="/run"' | grep -c ' 0$')"
 echo "network=$(page | grep -c '^node_network_up{.*device="lo"')"
 # The agent's own process and init, at least.
 echo "init=$(page | awk '/^node_processes_pids[{ ]/ { print $NF > 1 ? 1 : 0 }')"
