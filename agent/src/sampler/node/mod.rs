@@ -18,8 +18,14 @@
 //! | `line_targets.rs` | where the values of a file's lines go |
 //! | `number.rs` | parses numbers |
 //! | `testing.rs` | fixtures, and samples as text |
+//! | `docs_tests.rs` | writes and checks the documentation of all collectors |
 
 mod column;
+mod device_files;
+mod directory;
+#[cfg(test)]
+mod docs_tests;
+mod entries;
 mod every;
 mod files;
 mod filter;
