@@ -55,7 +55,11 @@ const NOTES: &[(&str, &str)] = &[
         "Zones with other names are found when reading: \
          `node_rapl_<zone>_joules_total{index,path}`.",
     ),
-    ("systemd", "The agent has this collector if it was built with the feature `systemd`."),
+    (
+        "systemd",
+        "The agent has this collector if it was built with the feature `systemd`. Both patterns \
+         match whole names. Tasks, restarts and start times need the three switches.",
+    ),
     (
         "vmstat",
         "`vmstat.fields` selects the families. Those that the kernel has and the table lacks are \
