@@ -17,6 +17,7 @@
 //! | `every.rs` | limits how often something is done |
 //! | `line_targets.rs` | where the values of a file's lines go |
 //! | `number.rs` | parses numbers |
+//! | `own_process.rs` | metrics of the agent's own process; not a collector |
 //! | `entries.rs` | keeps files or directories for each entry of a directory |
 //! | `testing.rs` | fixtures, and samples as text |
 
@@ -27,7 +28,7 @@ mod entries;
 mod every;
 mod filter;
 mod ipvs_backend;
-mod kept_file;
+pub(super) mod kept_file;
 mod line_targets;
 mod netclass_files;
 mod netclass_netlink;
@@ -38,6 +39,7 @@ mod netlink;
 mod netstat_layout;
 mod number;
 mod options;
+pub(crate) mod own_process;
 mod rpc_lines;
 mod socket_table;
 #[cfg(test)]
