@@ -1,4 +1,4 @@
-//! The settings that select metrics: `metrics`, `collectors`, `node` and the paths.
+//! The settings that select metrics: `metrics`, `collectors`, `peaks`, `node` and the paths.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,9 @@ pub(super) fn selection(layers: &mut Layers) -> Selection {
         NodeOptions::default()
     });
     let collectors = layers.list("collectors").join(",");
-    Selection::try_new(&sets, &collectors, options).unwrap_or_else(|bad| {
+    let peaks = layers.switch("peaks");
+    let selection = Selection::try_new(&sets, &collectors, options);
+    selection.and_then(|selection| selection.with_peaks(peaks)).unwrap_or_else(|bad| {
         layers.reject(SettingError::new("collectors", bad.to_string()));
         Selection::default()
     })

@@ -8,8 +8,8 @@ use fleetgauge_proto::message::Catalog;
 
 use super::{Metric, MetricSet, sources};
 use crate::catalogs::Catalogs;
-use crate::sampler::node::{COLLECTORS, Collector, NodeOptions};
-use crate::sampler::{Sampler, SourceSpec, table_set};
+use crate::sampler::node::{COLLECTORS, Collector, NodeOptions, own_process};
+use crate::sampler::{Sampler, SourceSpec, peaks, table_set};
 use crate::tables::TableSet;
 
 /// What an agent samples: metric sets, and the collectors of the set `node`.
@@ -28,6 +28,8 @@ struct Inner {
     /// Names of the collectors that run, in the order of [`COLLECTORS`].
     collectors: Vec<&'static str>,
     options: NodeOptions,
+    /// Whether the peaks between samples are metrics.
+    peaks: bool,
     tables: TableSet,
     sources: Vec<SourceSpec>,
 }
@@ -70,13 +72,39 @@ impl Selection {
             true => running_collectors(collectors)?,
             false => Vec::new(),
         };
+        Self::with_collectors(sets, &running, options, false)
+    }
+
+    /// Selects the same metrics, and the peaks between samples if `peaks` is set.
+    ///
+    /// # Errors
+    /// The catalog of the metrics is illegal.
+    pub(crate) fn with_peaks(&self, peaks: bool) -> Result<Self, SelectionError> {
+        let Inner { sets, collectors, options, .. } = &*self.0;
+        let runs = |collector: &&Collector| collectors.contains(&collector.name);
+        let running: Vec<_> = COLLECTORS.iter().filter(runs).collect();
+        Self::with_collectors(sets.clone(), &running, options.clone(), peaks)
+    }
+
+    fn with_collectors(
+        sets: Vec<MetricSet>,
+        running: &[&'static Collector],
+        options: NodeOptions,
+        peaks: bool,
+    ) -> Result<Self, SelectionError> {
         let mut sources = sources::of(&sets);
+        if peaks {
+            sources.push(peaks::source(&options));
+        }
+        if sets.contains(&MetricSet::Node) {
+            sources.push(own_process::source());
+        }
         sources.extend(running.iter().map(|collector| collector.source(&options)));
 
         let order = sets.iter().flat_map(|set| set.metrics()).map(Metric::family);
         let tables = table_set(order, &sources)?;
         let collectors = running.iter().map(|collector| collector.name).collect();
-        Ok(Self(Arc::new(Inner { sets, collectors, options, tables, sources })))
+        Ok(Self(Arc::new(Inner { sets, collectors, options, peaks, tables, sources })))
     }
 
     /// Returns the catalogs of an agent that reports these metrics. It may add others while it
@@ -122,7 +150,7 @@ impl Default for Selection {
 
 impl PartialEq for Selection {
     fn eq(&self, other: &Self) -> bool {
-        let key = |inner: &Inner| (inner.sets.clone(), inner.collectors.clone());
+        let key = |inner: &Inner| (inner.sets.clone(), inner.collectors.clone(), inner.peaks);
         key(&self.0) == key(&other.0) && self.0.options == other.0.options
     }
 }
@@ -131,8 +159,12 @@ impl Eq for Selection {}
 
 impl fmt::Debug for Selection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { sets, collectors, .. } = &*self.0;
-        f.debug_struct("Selection").field("sets", sets).field("collectors", collectors).finish()
+        let Inner { sets, collectors, peaks, .. } = &*self.0;
+        f.debug_struct("Selection")
+            .field("sets", sets)
+            .field("collectors", collectors)
+            .field("peaks", peaks)
+            .finish()
     }
 }
 
@@ -177,7 +209,7 @@ pub(super) mod tests {
         let sets = [[MetricSet::Basic, MetricSet::Node], [MetricSet::Classic, MetricSet::Node]];
         let select = |sets: &[MetricSet; 2]| {
             let selection = Selection::try_new(sets, &all.join(","), NodeOptions::default());
-            selection.unwrap().0.tables.clone()
+            selection.unwrap().with_peaks(true).unwrap().0.tables.clone()
         };
         sets.iter().map(select).collect()
     }
@@ -218,5 +250,20 @@ pub(super) mod tests {
         assert_ne!(of(&[node], "default"), of(&[node], "-loadavg"));
         assert_eq!(of(&[basic], "default"), of(&[basic], "-loadavg"), "without node none run");
         assert_ne!(of(&[basic], "default"), of(&[basic, node], "default"));
+        let peaks = of(&[node], "loadavg").with_peaks(true).unwrap();
+        assert_ne!(peaks, of(&[node], "loadavg"));
+        assert_eq!(peaks.collectors(), ["loadavg"]);
+        assert_eq!(peaks.with_peaks(false).unwrap(), of(&[node], "loadavg"));
+    }
+
+    #[test]
+    fn own_process_is_sampled_with_the_set_node_only() {
+        let has_build = |set: MetricSet| {
+            let selection = Selection::of(set);
+            let families = &selection.catalog().families;
+            families.iter().any(|family| family.name == "node_exporter_build_info")
+        };
+        assert!(has_build(MetricSet::Node));
+        assert!(!has_build(MetricSet::Basic) && !has_build(MetricSet::Classic));
     }
 }

@@ -16,6 +16,8 @@ mod linux;
 mod memory;
 #[cfg(target_os = "linux")]
 pub(crate) mod node;
+#[cfg(target_os = "linux")]
+pub(crate) mod peaks;
 #[cfg(not(target_os = "linux"))]
 mod portable;
 mod source;

@@ -17,6 +17,7 @@
 //! | `every.rs` | limits how often something is done |
 //! | `line_targets.rs` | where the values of a file's lines go |
 //! | `number.rs` | parses numbers |
+//! | `own_process.rs` | metrics of the agent's own process; not a collector |
 //! | `testing.rs` | fixtures, and samples as text |
 //! | `docs_tests.rs` | writes and checks the documentation of all collectors |
 
@@ -24,12 +25,13 @@ mod column;
 #[cfg(test)]
 mod docs_tests;
 mod every;
-mod files;
+pub(super) mod files;
 mod filter;
 mod line_targets;
 mod netlink;
 mod number;
 mod options;
+pub(crate) mod own_process;
 mod rpc_lines;
 mod socket_table;
 #[cfg(test)]

@@ -30,7 +30,7 @@ thread_local! {
 /// A file of procfs or sysfs that is read again and again. It stays open, because opening costs
 /// more than reading.
 #[derive(Debug)]
-pub(in crate::sampler::node) struct KeptFile {
+pub(in crate::sampler) struct KeptFile {
     path: PathBuf,
     file: Option<OpenFile>,
     text: String,
@@ -38,7 +38,7 @@ pub(in crate::sampler::node) struct KeptFile {
 
 impl KeptFile {
     /// Creates a file. It is opened when it is read.
-    pub(in crate::sampler::node) fn new(path: impl Into<PathBuf>) -> Self {
+    pub(in crate::sampler) fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), file: None, text: String::new() }
     }
 
@@ -51,7 +51,7 @@ impl KeptFile {
     ///
     /// # Errors
     /// The file could not be read. The text of the error has the path.
-    pub(in crate::sampler::node) fn read(&mut self) -> Result<&str, SourceError> {
+    pub(in crate::sampler) fn read(&mut self) -> Result<&str, SourceError> {
         let read = self.read_again();
         match read {
             Ok(()) => Ok(&self.text),
