@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use fleetgauge_common::settings::{Layers, SettingError};
 
 use super::NodePaths;
-use crate::metrics::{MetricSet, Selection};
+use crate::metrics::{Forwarded, MetricSet, Selection};
 use crate::sampler::node::NodeOptions;
 
 /// Maximum length of the name of a collector or option, in bytes. Longer ones do not exist.
 const MAX_NAME_BYTES: usize = 128;
 
-/// Returns the selected metrics. Rejects collectors and options that do not exist.
-pub(super) fn selection(layers: &mut Layers) -> Selection {
+/// Returns the selected metrics, and `forwarded`. Rejects collectors and options that do not exist.
+pub(super) fn selection(layers: &mut Layers, forwarded: Forwarded) -> Selection {
     let sets = layers.choices::<MetricSet>("metrics");
 
     let options = options(layers);
@@ -21,7 +21,8 @@ pub(super) fn selection(layers: &mut Layers) -> Selection {
         NodeOptions::default()
     });
     let collectors = layers.list("collectors").join(",");
-    Selection::try_new(&sets, &collectors, options).unwrap_or_else(|bad| {
+    let selection = Selection::forwarding(forwarded, &sets, &collectors, options);
+    selection.unwrap_or_else(|bad| {
         layers.reject(SettingError::new("collectors", bad.to_string()));
         Selection::default()
     })

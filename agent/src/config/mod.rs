@@ -33,7 +33,7 @@ pub use textfile::{MAX_TEXTFILES, TextfileSettings};
 pub use token::{Token, TokenSource};
 
 use crate::identity::IdSource;
-use crate::metrics::Selection;
+use crate::metrics::{Forwarded, Selection};
 use crate::tls::TlsSettings;
 use declarations::PROGRAM;
 
@@ -63,7 +63,7 @@ pub struct Config {
     pub id: IdSource,
     /// Interval between samples, 1 s to 5 min.
     pub interval: Duration,
-    /// Metrics to report.
+    /// Metrics to report, with those of `scrapes` and `textfiles`.
     pub metrics: Selection,
     /// Local exporters to scrape.
     pub scrapes: Vec<ScrapeSettings>,
@@ -111,11 +111,12 @@ impl Config {
             layers.reject(SettingError::new("collector", problem));
         }
         let interval = layers.duration("interval");
-        let metrics = metrics::selection(&mut layers);
-        let filter = layers.text("log").unwrap_or_default().to_owned();
-        let log = LogSettings { filter, format: layers.choice("log_format") };
         let scrapes = scrape::scrapes(&mut layers, interval);
         let textfiles = textfile::textfiles(&mut layers);
+        let forwarded = Forwarded { scrapes: scrapes.clone(), textfiles: textfiles.clone() };
+        let metrics = metrics::selection(&mut layers, forwarded);
+        let filter = layers.text("log").unwrap_or_default().to_owned();
+        let log = LogSettings { filter, format: layers.choice("log_format") };
         let effective = layers.finish()?;
         Ok(Self {
             collector,

@@ -8,8 +8,10 @@ use fleetgauge_proto::message::Catalog;
 
 use super::{Metric, MetricSet, sources};
 use crate::catalogs::Catalogs;
+use crate::config::{ScrapeSettings, TextfileSettings};
 use crate::sampler::node::{COLLECTORS, Collector, NodeOptions};
 use crate::sampler::{Sampler, SourceSpec, table_set};
+use crate::scrape;
 use crate::tables::TableSet;
 
 /// What an agent samples: metric sets, and the collectors of the set `node`.
@@ -28,8 +30,18 @@ struct Inner {
     /// Names of the collectors that run, in the order of [`COLLECTORS`].
     collectors: Vec<&'static str>,
     options: NodeOptions,
+    forwarded: Forwarded,
     tables: TableSet,
     sources: Vec<SourceSpec>,
+}
+
+/// Metrics of other programs on the host, which the agent forwards.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Forwarded {
+    /// Exporters to scrape.
+    pub(crate) scrapes: Vec<ScrapeSettings>,
+    /// Text files to read.
+    pub(crate) textfiles: Vec<TextfileSettings>,
 }
 
 /// Why a selection is refused.
@@ -63,6 +75,19 @@ impl Selection {
         collectors: &str,
         options: NodeOptions,
     ) -> Result<Self, SelectionError> {
+        Self::forwarding(Forwarded::default(), sets, collectors, options)
+    }
+
+    /// Selects metrics as [`Self::try_new`], and those of other programs.
+    ///
+    /// # Errors
+    /// As [`Self::try_new`].
+    pub(crate) fn forwarding(
+        forwarded: Forwarded,
+        sets: &[MetricSet],
+        collectors: &str,
+        options: NodeOptions,
+    ) -> Result<Self, SelectionError> {
         let mut sets = sets.to_vec();
         sets.sort_unstable();
         sets.dedup();
@@ -72,11 +97,12 @@ impl Selection {
         };
         let mut sources = sources::of(&sets);
         sources.extend(running.iter().map(|collector| collector.source(&options)));
+        sources.extend(scrape::textfile_source(&forwarded.textfiles));
 
         let order = sets.iter().flat_map(|set| set.metrics()).map(Metric::family);
         let tables = table_set(order, &sources)?;
         let collectors = running.iter().map(|collector| collector.name).collect();
-        Ok(Self(Arc::new(Inner { sets, collectors, options, tables, sources })))
+        Ok(Self(Arc::new(Inner { sets, collectors, options, forwarded, tables, sources })))
     }
 
     /// Returns the catalogs of an agent that reports these metrics. More may be added while it runs.
@@ -94,7 +120,19 @@ impl Selection {
     /// Starts the sources.
     #[must_use]
     pub fn sampler(&self) -> Sampler {
-        Sampler::new(&self.0.tables, self.0.sources.clone())
+        let exporters = &self.0.forwarded.scrapes;
+        Sampler::with_exporters(&self.0.tables, self.0.sources.clone(), exporters)
+    }
+
+    /// Returns whether both select the same metrics of the host.
+    pub(crate) fn has_same_host_metrics(&self, other: &Self) -> bool {
+        let key = |inner: &Inner| (inner.sets.clone(), inner.collectors.clone());
+        key(&self.0) == key(&other.0) && self.0.options == other.0.options
+    }
+
+    /// Returns the metrics of other programs.
+    pub(crate) fn forwarded(&self) -> &Forwarded {
+        &self.0.forwarded
     }
 
     /// Returns the paths and options of the collectors.
@@ -120,8 +158,7 @@ impl Default for Selection {
 
 impl PartialEq for Selection {
     fn eq(&self, other: &Self) -> bool {
-        let key = |inner: &Inner| (inner.sets.clone(), inner.collectors.clone());
-        key(&self.0) == key(&other.0) && self.0.options == other.0.options
+        self.has_same_host_metrics(other) && self.forwarded() == other.forwarded()
     }
 }
 

@@ -28,7 +28,7 @@ use super::{FoundFamily, TableSpec};
 /// output.finish();
 /// assert_eq!(output.series(), 3);
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Output {
     pub(super) tables: Vec<TableWriter>,
     found: FoundSamples,
@@ -63,6 +63,25 @@ impl Output {
     /// first one counts.
     pub fn sample(&mut self, family: FoundFamily<'_>, labels: &[(&str, &str)], value: f64) {
         self.found.push(family, labels, value);
+    }
+
+    /// Adds the sample that has the same position in the reading before, with another value. Costs
+    /// no more than the value. Returns `false` and adds nothing if that reading had no sample
+    /// there, or if this reading had a [`sample`](Self::sample) before.
+    pub fn repeat(&mut self, value: f64) -> bool {
+        self.found.repeat(value)
+    }
+
+    /// Returns whether [`repeat`](Self::repeat) would add a sample.
+    #[must_use]
+    pub const fn can_repeat(&self) -> bool {
+        self.found.can_repeat()
+    }
+
+    /// Returns the number of samples of this reading, those of declared tables excluded.
+    #[must_use]
+    pub fn samples(&self) -> usize {
+        self.found.values().len()
     }
 
     /// Ends the reading. Of two rows with the same labels, the first one counts.
