@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use fleetgauge_agent::config::{Config as AgentConfig, Endpoint};
 use fleetgauge_agent::identity::{Host, IdSource};
-use fleetgauge_agent::metrics::MetricSet;
+use fleetgauge_agent::metrics::{MetricSet, Selection};
 use fleetgauge_agent::run::Agent;
 use fleetgauge_collector::{Config, Listeners};
 use fleetgauge_common::file_limit;
@@ -56,7 +56,8 @@ pub async fn collector(args: CollectorArgs) -> anyhow::Result<()> {
 /// If a setting is invalid.
 pub async fn agent(args: &AgentArgs) -> anyhow::Result<()> {
     let endpoint = Endpoint::parse(&args.collector.to_string()).map_err(anyhow::Error::msg)?;
-    let metrics = if args.classic { MetricSet::Classic } else { MetricSet::Basic };
+    let metrics =
+        if args.classic { Selection::of(MetricSet::Classic) } else { Selection::default() };
     let config = AgentConfig {
         collector: endpoint,
         id: IdSource::Given(host_id()?),

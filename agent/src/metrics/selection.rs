@@ -136,6 +136,7 @@ impl Selection {
     }
 
     /// Returns the paths and options of the collectors.
+    #[cfg(test)]
     pub(crate) fn options(&self) -> &NodeOptions {
         &self.0.options
     }

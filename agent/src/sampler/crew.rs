@@ -116,7 +116,7 @@ impl<J: Job> Crew<J> {
         state.queue.extend(jobs);
         state.unfinished = state.queue.len();
         if !state.queue.is_empty() {
-            self.summon(&mut state);
+            self.summon(state);
         }
     }
 
@@ -148,7 +148,7 @@ impl<J: Job> Crew<J> {
             return Some(check.min(end));
         }
         state.current = None;
-        self.summon(&mut state);
+        self.summon(state);
         Some((now + self.patience).min(end))
     }
 
@@ -185,8 +185,10 @@ impl<J: Job> Crew<J> {
     }
 
     /// Makes a thread take jobs from the queue: one that is available, otherwise a new one.
-    fn summon(&self, state: &mut State<J>) {
+    fn summon(&self, mut state: MutexGuard<'_, State<J>>) {
         if state.available() > 0 {
+            // The woken thread takes the lock.
+            drop(state);
             self.shared.work.notify_one();
             return;
         }
@@ -291,7 +293,10 @@ fn serve<J: Job>(shared: &Shared<J>) {
             let _ = catch_unwind(AssertUnwindSafe(|| job.run()));
             state = shared.lock();
             if state.finish(job, running) {
+                // The woken task takes the lock.
+                drop(state);
                 shared.done.notify_one();
+                state = shared.lock();
             }
         } else if state.available() > 1 {
             break;

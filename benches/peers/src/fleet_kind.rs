@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use clap::ValueEnum;
 use fleetgauge_agent::catalogs::Catalogs;
-use fleetgauge_agent::metrics::MetricSet;
+use fleetgauge_agent::metrics::{MetricSet, Selection};
 use fleetgauge_benches::{Trace, TracedHosts};
 use fleetgauge_proto::Violation;
 use fleetgauge_proto::rows::TableRows;
@@ -15,7 +15,7 @@ use serde::Serialize;
 const WIDE_INTERVAL: f64 = 15.0;
 
 static BASIC_CATALOGS: LazyLock<Result<Catalogs, Violation>> =
-    LazyLock::new(|| MetricSet::Basic.catalogs());
+    LazyLock::new(|| Ok(Selection::of(MetricSet::Basic).catalogs().clone()));
 static WIDE_CATALOGS: LazyLock<Result<Catalogs, Violation>> =
     LazyLock::new(|| Catalogs::try_new(vec![WIDE.trace().catalog()]));
 static WIDE: LazyLock<TracedHosts> = LazyLock::new(|| TracedHosts::new(Trace::idle()));

@@ -1,7 +1,7 @@
 //! Realistic values for the demo: CPU, memory and disk usage of each host is a random walk.
 
 use fleetgauge_agent::catalogs::Catalogs;
-use fleetgauge_agent::metrics::MetricSet;
+use fleetgauge_agent::metrics::{MetricSet, Selection};
 use fleetgauge_agent::sampler::{Cpu, Filesystem, Memory, Readings};
 use fleetgauge_proto::AgentId;
 use fleetgauge_proto::report::ABSENT;
@@ -32,7 +32,8 @@ pub(super) struct RandomWalkFleet {
 impl RandomWalkFleet {
     pub(super) fn new(set: MetricSet, config: &WorkerConfig) -> anyhow::Result<Self> {
         let host = |agent| RandomWalkHost::new(set, config.seed ^ u64::from(agent));
-        Ok(Self { hosts: config.agents.range().map(host).collect(), catalogs: set.catalogs()? })
+        let catalogs = Selection::of(set).catalogs().clone();
+        Ok(Self { hosts: config.agents.range().map(host).collect(), catalogs })
     }
 }
 

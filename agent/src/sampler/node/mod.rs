@@ -14,26 +14,89 @@
 //! | `device_files.rs` | reads the same files of every device in a directory |
 //! | `rpc_lines.rs` | parses the lines of numbers of NFS |
 //! | `udev.rs` | reads the properties of a device in udev's data |
+//! | `every.rs` | limits how often something is done |
+//! | `line_targets.rs` | where the values of a file's lines go |
+//! | `number.rs` | parses numbers |
+//! | `entries.rs` | keeps files or directories for each entry of a directory |
 //! | `testing.rs` | fixtures, and samples as text |
 
 mod column;
 mod device_files;
 mod directory;
+mod entries;
+mod every;
 mod filter;
+mod ipvs_backend;
 mod kept_file;
+mod line_targets;
+mod netclass_files;
+mod netclass_netlink;
+mod netdev_address;
+mod netdev_columns;
+mod netdev_files;
+mod netlink;
+mod netstat_layout;
+mod number;
 mod options;
 mod rpc_lines;
+mod socket_table;
 #[cfg(test)]
 mod testing;
 mod udev;
 
+mod arp;
+mod bcache;
+mod bcachefs;
+mod bonding;
+mod btrfs;
+mod conntrack;
+mod cpu;
+mod cpufreq;
 mod diskstats;
+mod dmi;
+mod dmmultipath;
+mod edac;
+mod entropy;
+mod fibrechannel;
+mod filefd;
 mod filesystem;
+mod hwmon;
+mod infiniband;
+mod interrupts;
+mod ipvs;
+mod kernel_hung;
 mod loadavg;
 mod mdadm;
+mod meminfo;
+mod netclass;
+mod netdev;
+mod netstat;
 mod nfs;
 mod nfsd;
+mod nvme;
+mod os;
+mod powersupplyclass;
+mod pressure;
 mod processes;
+mod rapl;
+mod schedstat;
+mod selinux;
+mod sockstat;
+mod softnet;
+mod stat;
+#[cfg(feature = "systemd")]
+mod systemd;
+mod tapestats;
+mod tcpstat;
+mod thermal_zone;
+mod time;
+mod timex;
+mod udp_queues;
+mod uname;
+mod vmstat;
+mod watchdog;
+mod xfs;
+mod zfs;
 
 pub(crate) use options::{NodeOption, NodeOptions, OptionKind};
 
@@ -60,13 +123,59 @@ pub(crate) struct Collector {
 /// All collectors, by name.
 #[rustfmt::skip] // one line each, so that two additions do not conflict
 pub(crate) const COLLECTORS: &[Collector] = &[
+    arp::COLLECTOR,
+    bcache::COLLECTOR,
+    bcachefs::COLLECTOR,
+    bonding::COLLECTOR,
+    btrfs::COLLECTOR,
+    conntrack::COLLECTOR,
+    cpu::COLLECTOR,
+    cpufreq::COLLECTOR,
     diskstats::COLLECTOR,
+    dmi::COLLECTOR,
+    dmmultipath::COLLECTOR,
+    edac::COLLECTOR,
+    entropy::COLLECTOR,
+    fibrechannel::COLLECTOR,
+    filefd::COLLECTOR,
     filesystem::COLLECTOR,
+    hwmon::COLLECTOR,
+    infiniband::COLLECTOR,
+    interrupts::COLLECTOR,
+    ipvs::COLLECTOR,
+    kernel_hung::COLLECTOR,
     loadavg::COLLECTOR,
     mdadm::COLLECTOR,
+    meminfo::COLLECTOR,
+    netclass::COLLECTOR,
+    netdev::COLLECTOR,
+    netstat::COLLECTOR,
     nfs::COLLECTOR,
     nfsd::COLLECTOR,
+    nvme::COLLECTOR,
+    os::COLLECTOR,
+    powersupplyclass::COLLECTOR,
+    pressure::COLLECTOR,
     processes::COLLECTOR,
+    rapl::COLLECTOR,
+    schedstat::COLLECTOR,
+    selinux::COLLECTOR,
+    sockstat::COLLECTOR,
+    softnet::COLLECTOR,
+    stat::COLLECTOR,
+    #[cfg(feature = "systemd")]
+    systemd::COLLECTOR,
+    tapestats::COLLECTOR,
+    tcpstat::COLLECTOR,
+    thermal_zone::COLLECTOR,
+    time::COLLECTOR,
+    timex::COLLECTOR,
+    udp_queues::COLLECTOR,
+    uname::COLLECTOR,
+    vmstat::COLLECTOR,
+    watchdog::COLLECTOR,
+    xfs::COLLECTOR,
+    zfs::COLLECTOR,
 ];
 
 impl Collector {

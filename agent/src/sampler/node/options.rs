@@ -82,6 +82,7 @@ impl NodeOptions {
     }
 
     /// Returns where the host's files are.
+    #[cfg(test)]
     pub(crate) fn paths(&self) -> &NodePaths {
         &self.0.paths
     }

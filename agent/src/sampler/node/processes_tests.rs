@@ -85,7 +85,9 @@ fn more_tasks_than_the_limit_are_an_error() {
         let mut source = Processes::new(&options, max);
         let tables = (COLLECTOR.tables)(&options);
         let mut output = Output::new(&tables);
+        output.begin();
         assert_eq!(source.read(&mut output).is_ok(), is_read, "{max}");
-        assert_eq!(exposition::lines(&tables, output).is_empty(), !is_read, "{max}");
+        output.finish();
+        assert_eq!(exposition::lines(&tables, &output).is_empty(), !is_read, "{max}");
     }
 }

@@ -115,8 +115,10 @@ impl Host {
     fn read(&mut self) -> Vec<String> {
         let tables = (COLLECTOR.tables)(&self.fixture.options());
         let mut output = Output::new(&tables);
+        output.begin();
         self.filesystems.read(&mut output).unwrap();
-        exposition::lines(&tables, output)
+        output.finish();
+        exposition::lines(&tables, &output)
     }
 
     /// Returns device errors as `MOUNT_POINT: LABEL`.
