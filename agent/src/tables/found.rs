@@ -126,6 +126,12 @@ impl FoundSamples {
         }
     }
 
+    /// Returns the size of the texts of this reading.
+    #[cfg(test)]
+    pub(super) fn text_bytes(&self) -> usize {
+        self.texts.iter().map(str::len).sum()
+    }
+
     fn group(&self) -> FoundGroups {
         let mut groups = FoundGroups { samples: self.counts.len(), ..FoundGroups::default() };
         let mut texts = self.texts.iter();

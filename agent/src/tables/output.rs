@@ -114,4 +114,19 @@ impl Output {
     pub(super) fn found_values(&self) -> &[f64] {
         self.found.values()
     }
+
+    /// Iterates over the families that were found: name, kind and help text.
+    #[cfg(test)]
+    pub(crate) fn families(
+        &self,
+    ) -> impl Iterator<Item = (&str, fleetgauge_proto::catalog::FamilyKind, &str)> {
+        let families = self.found.groups().families.iter();
+        families.map(|(name, group)| (&**name, group.kind, &*group.help))
+    }
+
+    /// Returns the size of the texts of this reading, which [`repeat`](Self::repeat) does not copy.
+    #[cfg(test)]
+    pub(crate) fn text_bytes(&self) -> usize {
+        self.found.text_bytes()
+    }
 }
