@@ -66,6 +66,12 @@ impl Layout {
         (self.next, self.next_start, self.is_same) = (0, 0, false);
     }
 
+    /// Returns whether a reading that begins now could repeat the last one.
+    pub(super) fn continues(&self, output: &Output) -> bool {
+        self.first_sample == output.samples()
+            && (output.can_repeat() || !self.entries.iter().any(|entry| entry.what == What::Sample))
+    }
+
     /// Returns the next entry's length and what it is if `line` starts with a sample's key.
     pub(super) fn known_sample(&self, line: &[u8], output: &Output) -> Option<(usize, What)> {
         let (bytes, what) = self.expected(output)?;

@@ -8,13 +8,14 @@
 //! | `http`, `connection`, `body` | Fetches the page of an exporter |
 //! | `exporter` | One scrape of an exporter |
 //! | `scraper`, `scrapers` | When exporters are scraped, and the metrics about scrapes |
-//! | `textfile` | Source that reads text files |
+//! | `textfile`, `known_file` | Source that reads text files |
 
 mod body;
 mod connection;
 pub mod error;
 mod exporter;
 mod http;
+mod known_file;
 mod layout;
 mod page_sink;
 mod relabel;

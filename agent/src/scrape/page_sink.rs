@@ -58,6 +58,11 @@ impl PageMemory {
         self.layout.clear();
     }
 
+    /// Returns whether a page that begins now could repeat the samples of the last one.
+    pub(super) fn continues(&self, output: &Output) -> bool {
+        self.layout.continues(output)
+    }
+
     /// Returns what the last page has that the protocol cannot carry.
     pub(super) const fn left_out(&self) -> &LeftOut {
         &self.left_out

@@ -111,7 +111,7 @@ impl Output {
     }
 
     /// Returns the values of the samples that were found, by their positions.
-    pub(super) fn found_values(&self) -> &[f64] {
+    pub(crate) fn found_values(&self) -> &[f64] {
         self.found.values()
     }
 
