@@ -130,3 +130,7 @@ pub(super) fn relabel(settings: &ScrapeSettings) -> Relabel {
     let target = [("job", &*settings.job), ("instance", &*settings.instance)];
     Relabel::new(target.into_iter().chain(settings.labels.iter()), OWN_NAMES)
 }
+
+#[cfg(test)]
+#[path = "exporter_tests.rs"]
+mod tests;

@@ -14,6 +14,8 @@ mod body;
 mod connection;
 pub mod error;
 mod exporter;
+#[cfg(test)]
+mod fake_exporter;
 mod http;
 mod known_file;
 mod layout;

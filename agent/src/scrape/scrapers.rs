@@ -135,3 +135,7 @@ fn values(Scraped { result, duration }: &Scraped) -> [f64; 3] {
     let samples = result.as_ref().map_or(0, |samples| *samples);
     [f64::from(u8::from(result.is_ok())), seconds, samples as f64]
 }
+
+#[cfg(test)]
+#[path = "scrapers_tests.rs"]
+mod tests;

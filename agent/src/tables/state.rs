@@ -158,6 +158,13 @@ impl TableState {
         &self.found_catalogs.refused
     }
 
+    /// Returns the samples that a source found, as text.
+    #[cfg(test)]
+    pub(crate) fn found_lines(&self, source: usize) -> Vec<String> {
+        let Found { groups, values } = &self.found[source];
+        super::exposition::found_lines(groups, values)
+    }
+
     fn sources_over(&self, limits: &Limits) -> Vec<usize> {
         let mut sizes: Vec<_> = (0..self.found.len()).map(|source| self.size(source)).collect();
         let total = sizes.iter().fold(Size::default(), |total, size| total.plus(*size));
