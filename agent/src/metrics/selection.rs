@@ -255,4 +255,26 @@ pub(super) mod tests {
         assert_eq!(of(&[basic], "default"), of(&[basic], "-loadavg"), "without node none run");
         assert_ne!(of(&[basic], "default"), of(&[basic, node], "default"));
     }
+
+    #[test]
+    fn selections_of_other_exporters_or_text_files_differ() {
+        let of = |pattern| {
+            let textfiles = vec![TextfileSettings {
+                directory: "/run".into(),
+                pattern: crate::config::FilePattern::parse(pattern).unwrap(),
+                max_age: None,
+                max_size: 1,
+                labels: Default::default(),
+            }];
+            let forwarded = Forwarded { textfiles, ..Forwarded::default() };
+            let (sets, options) = ([MetricSet::Basic], NodeOptions::default());
+            Selection::forwarding(forwarded, &sets, "default", options).unwrap()
+        };
+        assert_eq!(of("a"), of("a"));
+        assert_ne!(of("a"), of("b"));
+        assert_ne!(of("a"), Selection::of(MetricSet::Basic));
+        assert!(of("a").has_same_host_metrics(&of("b")));
+        let names: Vec<_> = of("a").0.sources.iter().map(|source| source.name).collect();
+        assert_eq!(names.last(), Some(&"textfile"));
+    }
 }

@@ -11,6 +11,7 @@ mod cpu;
 mod crew;
 mod filesystem;
 mod host;
+mod left_out_log;
 #[cfg(target_os = "linux")]
 mod linux;
 mod memory;
@@ -30,6 +31,7 @@ use fleetgauge_proto::message::Family;
 use fleetgauge_proto::{Limits, Violation};
 pub use host::Readings;
 pub(crate) use host::{HostPart, HostReader, host_reader};
+use left_out_log::LeftOutLog;
 pub use memory::Memory;
 pub use source::{Source, SourceError, SourceFactory, SourceSpec};
 use source::{SourceJob, SourceLog};
@@ -74,6 +76,7 @@ pub struct Sampler {
     sources: Vec<SampledSource>,
     status: SourceStatus,
     state: TableState,
+    left_out_log: LeftOutLog,
 }
 
 #[derive(Debug)]
@@ -105,7 +108,14 @@ impl Sampler {
         let sources = sources.into_iter().enumerate().map(sampled).collect();
         let scrapers = Scrapers::new(exporters);
         let state = TableState::new(tables.clone().with_found_sources(scrapers.sources()));
-        Self { crew: Crew::new(PATIENCE), scrapers, sources, status, state }
+        Self {
+            crew: Crew::new(PATIENCE),
+            scrapers,
+            sources,
+            status,
+            state,
+            left_out_log: LeftOutLog::default(),
+        }
     }
 
     /// Runs a round: until every source was read and every exporter scraped, or `deadline` passed.
@@ -162,7 +172,13 @@ impl Sampler {
         if let Some(output) = self.status.output() {
             self.state.set(self.sources.len(), output);
         }
-        self.state.sample(limits)
+        let sample = self.state.sample(limits);
+        let Self { left_out_log, state, sources, scrapers, .. } = self;
+        left_out_log.sampled(state, |source| match sources.get(source) {
+            Some(source) => source.log.source().to_owned(),
+            None => scrapers.source_name(source.saturating_sub(sources.len() + 1)),
+        });
+        sample
     }
 
     /// Processes the reading of a source.

@@ -142,8 +142,8 @@ async fn page_of_a_gigabyte_ends_at_the_limit() {
     let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n".to_vec();
     let (reason, text) = failure(Answer::Endless(head, line.clone())).await;
     assert_eq!((reason, &*text), ("too_large", "the page is longer than 1048576 bytes"));
-    let bomb = gzip(&line.repeat(2_000));
-    assert!(bomb.len() < 1 << 19);
+    let bomb = gzip(&line.repeat(100));
+    assert!(bomb.len() < 1 << 18);
     let answer = Answer::Keep(response("Content-Encoding: gzip\r\n", &bomb));
     assert_eq!(failure(answer).await.0, "too_large");
 }
@@ -286,7 +286,7 @@ async fn certificate_of_a_private_ca_is_verified() {
     std::fs::write(&file, own).unwrap();
     assert_eq!(scrape(&mut exporter).await.unwrap(), ["a 1"]);
     assert_eq!(scrape(&mut exporter).await.unwrap(), ["a 1"]);
-    assert_eq!(fake.requests().iter().map(|(number, _)| *number).collect::<Vec<_>>(), [2 - 1; 2]);
+    assert_eq!(fake.requests().iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1; 2]);
 }
 
 #[tokio::test]

@@ -127,7 +127,11 @@ pub(super) fn settings(port: u16) -> ScrapeSettings {
     }
 }
 
-async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, number: usize, state: &Mutex<State>) {
+async fn serve(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    number: usize,
+    state: &Mutex<State>,
+) {
     let mut head = Vec::new();
     loop {
         let Ok(byte) = stream.read_u8().await else { return };

@@ -145,11 +145,7 @@ impl KnownFile {
     }
 }
 
-fn parse(
-    reader: &mut PageReader,
-    page: &[u8],
-    sink: &mut impl Sink,
-) -> Result<(), ScrapeError> {
+fn parse(reader: &mut PageReader, page: &[u8], sink: &mut impl Sink) -> Result<(), ScrapeError> {
     reader.restart(Format::Prometheus);
     reader.push(page, sink)?;
     reader.finish(sink)

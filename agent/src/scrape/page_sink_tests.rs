@@ -120,9 +120,7 @@ fn labels_are_added_and_those_of_the_page_with_the_same_name_get_a_prefix() {
         ),
         (
             "x{job=\"1\",exported_job=\"2\"} 1",
-            format!(
-                "x{{a=\"b\",exported_exported_job=\"1\",exported_job=\"2\",{added}}} 1"
-            ),
+            format!("x{{a=\"b\",exported_exported_job=\"1\",exported_job=\"2\",{added}}} 1"),
         ),
     ] {
         assert_eq!(fixture.read(&format!("{page}\n")), [expected], "{page}");

@@ -53,9 +53,10 @@ impl Relabel {
         }
         let mut labels: Labels<'a> =
             self.added().map(|(name, value)| (Cow::Borrowed(name), value)).collect();
-        let own = sample.labels.iter().filter(|(name, value)| {
-            !value.is_empty() && !name.starts_with(INTERNAL_PREFIX)
-        });
+        let own = sample
+            .labels
+            .iter()
+            .filter(|(name, value)| !value.is_empty() && !name.starts_with(INTERNAL_PREFIX));
         // Labels that keep their names go first: a prefix must not yield the name of one of them.
         let (taken, kept): (Vec<_>, Vec<_>) = own.partition(|(name, _)| self.is_taken(name));
         labels.extend(kept.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)));

@@ -42,6 +42,11 @@ impl Scraper {
         Self { settings, exporter, task: None, due: None, is_awaited: true, log }
     }
 
+    /// Returns its job and instance, for logs.
+    pub(super) fn name(&self) -> String {
+        format!("{} at {}", self.settings.job, self.settings.instance)
+    }
+
     /// Starts a scrape if it is due and none is running.
     pub(super) fn start(&mut self, now: Instant) {
         if self.due.is_some_and(|due| due > now + TOLERANCE) {
@@ -61,6 +66,7 @@ impl Scraper {
     /// [`Self::join`] returns it.
     pub(super) async fn wait(&mut self) {
         if self.is_awaited
+            && self.exporter.is_none()
             && let Some(task) = &mut self.task
         {
             self.exporter = Some(joined(task.await, &self.settings));

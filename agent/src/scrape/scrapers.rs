@@ -55,6 +55,12 @@ impl Scrapers {
         if exporters == 0 { 0 } else { exporters + 1 }
     }
 
+    /// Returns the name of one of its sources, for logs.
+    pub(crate) fn source_name(&self, source: usize) -> String {
+        let target = source.checked_sub(1).and_then(|index| self.targets.get(index));
+        target.map_or_else(|| "scrape".to_owned(), |target| target.scraper.name())
+    }
+
     /// Begins a round: takes pages that were late in an earlier one, and starts what is due.
     pub(crate) async fn begin_round(
         &mut self,

@@ -139,10 +139,8 @@ async fn page_that_is_late_counts_for_the_next_round_and_the_last_one_stays() {
     // A round does not wait for an exporter that has been late.
     assert_eq!(fixture.round(LONG).await, [[line("a 1")]]);
     fake.set_answer(page("a 2\n"));
-    fixture.scrapers = Scrapers::new(&[ScrapeSettings {
-        interval: Duration::from_millis(1),
-        ..fake.settings()
-    }]);
+    fixture.scrapers =
+        Scrapers::new(&[ScrapeSettings { interval: Duration::from_millis(1), ..fake.settings() }]);
     assert_eq!(fixture.round(LONG).await, [[line("a 2")]]);
 }
 

@@ -136,12 +136,12 @@ impl Glob {
     /// Looks which files there are.
     fn list(&mut self) {
         self.files.values_mut().for_each(|record| record.is_listed = false);
-        let directory = self.settings.directory.display();
         let failed_before = self.is_failing;
         match self.list_files() {
             Ok(()) => self.is_failing = false,
             Err(cause) => {
                 if !failed_before {
+                    let directory = self.settings.directory.display();
                     warn!(%directory, cause, "directory of text files unavailable");
                 }
                 self.is_failing = true;
