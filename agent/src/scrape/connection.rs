@@ -17,7 +17,8 @@ use super::ScrapeError;
 
 /// Maximum number of headers of a response. Exporters send about five.
 const MAX_HEADERS: usize = 64;
-/// Maximum size of the headers of a response, and of a part of the body, in bytes.
+/// Size that the headers of a response, and a part of the body, cannot exceed by much, in bytes:
+/// hyper may read as much again before it checks.
 const MAX_BUFFER_BYTES: usize = 64 * 1024;
 
 /// A connection that can be used for several requests. Dropping it closes it.

@@ -17,9 +17,6 @@ async fn scrape(exporter: &mut Exporter) -> Result<Vec<String>, ScrapeError> {
     exporter.scrape().await;
     let lines = exposition::lines(&[], &exporter.output);
     let scraped = exporter.scraped();
-    if scraped.result.is_err() {
-        assert!(lines.is_empty(), "{lines:?}");
-    }
     let plain = |line: String| line.replace(&format!("{{{LABELS}}}"), "");
     scraped.result.clone().map(|_| lines.into_iter().map(plain).collect())
 }
@@ -161,7 +158,7 @@ async fn page_with_too_many_series_is_refused() {
 
 #[tokio::test]
 async fn headers_are_limited() {
-    for head in [format!("X: {}\r\n", "x".repeat(100_000)), "X: y\r\n".repeat(100)] {
+    for head in [format!("X: {}\r\n", "x".repeat(1_000_000)), "X: y\r\n".repeat(100)] {
         assert_eq!(failure(Answer::Keep(response(&head, b"a 1\n"))).await.0, "connect");
     }
     let endless = Answer::Endless(b"HTTP/1.1 200 OK\r\n".to_vec(), b"X: y\r\n".repeat(100));
