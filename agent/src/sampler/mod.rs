@@ -11,6 +11,7 @@ mod cpu;
 mod crew;
 mod filesystem;
 mod host;
+mod left_out_log;
 #[cfg(target_os = "linux")]
 mod linux;
 mod memory;
@@ -32,12 +33,15 @@ use fleetgauge_proto::message::Family;
 use fleetgauge_proto::{Limits, Violation};
 pub use host::Readings;
 pub(crate) use host::{HostPart, HostReader, host_reader};
+use left_out_log::LeftOutLog;
 pub use memory::Memory;
 pub use source::{Source, SourceError, SourceFactory, SourceSpec};
 use source::{SourceJob, SourceLog};
 use status::SourceStatus;
 
 use crate::catalogs::Catalogs;
+use crate::config::ScrapeSettings;
+use crate::scrape::Scrapers;
 use crate::tables::{Sample, TableSet, TableState};
 
 /// Longest time that a round waits for its sources. Local files answer in microseconds; a source
@@ -66,13 +70,15 @@ pub fn table_set(
     TableSet::try_new(order, tables.chain([&*status]))
 }
 
-/// The sources of the host, and the threads that read them.
+/// The sources of the host, the threads that read them, and the exporters.
 #[derive(Debug)]
 pub struct Sampler {
     crew: Crew<SourceJob>,
+    scrapers: Scrapers,
     sources: Vec<SampledSource>,
     status: SourceStatus,
     state: TableState,
+    left_out_log: LeftOutLog,
 }
 
 #[derive(Debug)]
@@ -86,21 +92,49 @@ impl Sampler {
     /// Creates a sampler. `tables` is the [`table_set`] of the sources.
     #[must_use]
     pub fn new(tables: &TableSet, sources: Vec<SourceSpec>) -> Self {
+        Self::with_exporters(tables, sources, &[])
+    }
+
+    /// Creates a sampler that also scrapes exporters.
+    #[must_use]
+    pub fn with_exporters(
+        tables: &TableSet,
+        sources: Vec<SourceSpec>,
+        exporters: &[ScrapeSettings],
+    ) -> Self {
         let status = SourceStatus::new(&sources);
         let sampled = |(index, spec): (usize, SourceSpec)| {
             let log = SourceLog::new(spec.name);
             SampledSource { job: Some(SourceJob::new(index, spec)), log }
         };
         let sources = sources.into_iter().enumerate().map(sampled).collect();
-        let state = TableState::new(tables.clone());
-        Self { crew: Crew::new(PATIENCE), sources, status, state }
+        let scrapers = Scrapers::new(exporters);
+        let state = TableState::new(tables.clone().with_found_sources(scrapers.sources()));
+        Self {
+            crew: Crew::new(PATIENCE),
+            scrapers,
+            sources,
+            status,
+            state,
+            left_out_log: LeftOutLog::default(),
+        }
     }
 
-    /// Runs a round: until every source was read or `deadline` passed.
+    /// Runs a round: until every source was read and every exporter scraped, or `deadline` passed.
+    ///
+    /// Needs a tokio runtime with I/O and time if there are exporters.
     pub async fn sample(&mut self, deadline: Duration, limits: &Limits) -> Sample {
+        let first = self.first_scraper();
+        self.scrapers.begin_round(deadline, &mut self.state, first).await;
         self.start_round();
-        self.crew.wait(deadline).await;
+        tokio::join!(self.crew.wait(deadline), self.scrapers.wait(deadline));
+        self.scrapers.end_round(deadline, &mut self.state, first).await;
         self.finish_round(limits)
+    }
+
+    /// Returns the index of the first source of the scrapers: after that of the status.
+    const fn first_scraper(&self) -> usize {
+        self.sources.len() + 1
     }
 
     /// Returns the catalogs of the last sample. Their number never falls.
@@ -114,7 +148,7 @@ impl Sampler {
         for (job, _) in self.crew.take_late() {
             self.take_back(job);
         }
-        self.state.clear_values();
+        self.state.clear_values(self.first_scraper());
         self.crew.start(self.sources.iter_mut().filter_map(|source| source.job.take()));
     }
 
@@ -140,7 +174,13 @@ impl Sampler {
         if let Some(output) = self.status.output() {
             self.state.set(self.sources.len(), output);
         }
-        self.state.sample(limits)
+        let sample = self.state.sample(limits);
+        let Self { left_out_log, state, sources, scrapers, .. } = self;
+        left_out_log.sampled(state, |source| match sources.get(source) {
+            Some(source) => source.log.source().to_owned(),
+            None => scrapers.source_name(source.saturating_sub(sources.len() + 1)),
+        });
+        sample
     }
 
     /// Processes the reading of a source.

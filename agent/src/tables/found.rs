@@ -33,6 +33,9 @@ pub(super) struct FoundSamples {
     grouped_texts: Texts,
     grouped_counts: Vec<usize>,
     groups: Arc<FoundGroups>,
+    /// Whether all samples so far repeat those of the reading before. Then only their values are
+    /// kept.
+    is_repeating: bool,
 }
 
 /// The names and labels of the samples of one reading, grouped by family.
@@ -44,6 +47,8 @@ pub(super) struct FoundGroups {
     /// Number of samples that were left out: their family has another kind, they repeat a sample,
     /// or a label value is too long.
     pub(super) skipped: usize,
+    /// Size of all label values, in bytes.
+    label_bytes: usize,
 }
 
 /// The samples of a family.
@@ -63,9 +68,36 @@ impl FoundSamples {
         self.texts.clear();
         self.counts.clear();
         self.values.clear();
+        self.is_repeating = true;
+    }
+
+    /// Adds the sample that is at the same position in the reading before, with another value.
+    /// Returns `false` if there is none, or if a sample before it was pushed.
+    pub(super) fn repeat(&mut self, value: f64) -> bool {
+        let can_repeat = self.can_repeat();
+        if can_repeat {
+            self.values.push(value);
+        }
+        can_repeat
+    }
+
+    /// Returns whether [`Self::repeat`] would add a sample.
+    pub(super) const fn can_repeat(&self) -> bool {
+        self.is_repeating && self.values.len() < self.grouped_counts.len()
+    }
+
+    /// Copies the texts of the samples that repeat those of the reading before.
+    fn write_repeated(&mut self) {
+        if !std::mem::replace(&mut self.is_repeating, false) {
+            return;
+        }
+        let repeated = self.grouped_counts.get(..self.values.len()).unwrap_or_default();
+        self.counts.extend_from_slice(repeated);
+        self.texts.assign_start(&self.grouped_texts, repeated.iter().sum());
     }
 
     pub(super) fn push(&mut self, family: FoundFamily<'_>, labels: &[(&str, &str)], value: f64) {
+        self.write_repeated();
         let FoundFamily { name, kind, help } = family;
         let kind = match kind {
             FamilyKind::Gauge => "g",
@@ -83,11 +115,21 @@ impl FoundSamples {
 
     /// Ends the reading: groups the samples, unless they are those of the reading before.
     pub(super) fn finish(&mut self) {
+        if self.is_repeating && self.values.len() == self.grouped_counts.len() {
+            return;
+        }
+        self.write_repeated();
         if self.texts != self.grouped_texts || self.counts != self.grouped_counts {
             self.groups = Arc::new(self.group());
-            self.grouped_texts.clone_from(&self.texts);
-            self.grouped_counts.clone_from(&self.counts);
+            std::mem::swap(&mut self.grouped_texts, &mut self.texts);
+            std::mem::swap(&mut self.grouped_counts, &mut self.counts);
         }
+    }
+
+    /// Returns the size of the texts of this reading.
+    #[cfg(test)]
+    pub(super) fn text_bytes(&self) -> usize {
+        self.texts.iter().map(str::len).sum()
     }
 
     fn group(&self) -> FoundGroups {
@@ -123,9 +165,8 @@ impl FoundGroups {
     }
 
     /// Returns the size of all label values, in bytes.
-    pub(super) fn label_bytes(&self) -> usize {
-        let samples = self.families.values().flat_map(|group| group.samples.keys());
-        samples.flatten().map(|(_, value)| value.len()).sum()
+    pub(super) const fn label_bytes(&self) -> usize {
+        self.label_bytes
     }
 
     fn add(&mut self, name: &str, kind: FamilyKind, help: &str, labels: &[&str], position: usize) {
@@ -140,6 +181,7 @@ impl FoundGroups {
             self.skipped += 1;
             return;
         }
+        self.label_bytes += labels.iter().map(|(_, value)| value.len()).sum::<usize>();
         group.samples.insert(labels, position);
     }
 }

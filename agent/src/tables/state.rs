@@ -65,12 +65,21 @@ impl TableState {
         }
     }
 
-    /// Begins a round: all values are absent.
-    pub fn clear_values(&mut self) {
+    /// Begins a round: all values are absent, but for those that sources from index `kept` on found.
+    pub fn clear_values(&mut self, kept: usize) {
         for table in &mut self.tables {
             table.values.fill(ABSENT);
         }
-        self.found.iter_mut().for_each(|found| found.values.clear());
+        self.found.iter_mut().take(kept).for_each(|found| found.values.clear());
+    }
+
+    /// Removes all samples that a source found.
+    pub fn clear(&mut self, source: usize) {
+        if let Some(found) = self.found.get_mut(source)
+            && found.groups.samples() > 0
+        {
+            *found = Found::default();
+        }
     }
 
     /// Takes the finished reading of a source.
@@ -147,6 +156,13 @@ impl TableState {
     #[must_use]
     pub fn refused(&self) -> &[(Box<str>, String)] {
         &self.found_catalogs.refused
+    }
+
+    /// Returns the samples that a source found, as text.
+    #[cfg(test)]
+    pub(crate) fn found_lines(&self, source: usize) -> Vec<String> {
+        let Found { groups, values } = &self.found[source];
+        super::exposition::found_lines(groups, values)
     }
 
     fn sources_over(&self, limits: &Limits) -> Vec<usize> {

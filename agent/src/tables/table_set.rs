@@ -85,6 +85,13 @@ impl TableSet {
         Ok(set)
     }
 
+    /// Adds sources without declared tables after all others.
+    #[must_use]
+    pub(crate) fn with_found_sources(mut self, count: usize) -> Self {
+        self.places.resize_with(self.places.len() + count, Vec::new);
+        self
+    }
+
     /// Returns the catalog, validated and encoded, as the only one.
     #[must_use]
     pub const fn catalogs(&self) -> &Catalogs {

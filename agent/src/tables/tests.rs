@@ -186,7 +186,7 @@ fn values_last_for_one_round_and_rows_longer() {
     state.set(0, &output);
     let before = sample(&mut state);
     assert_eq!(before.values, [2.0, 1.0, 1.0, 1.0, 1.0, 1.0]);
-    state.clear_values();
+    state.clear_values(usize::MAX);
     let after = sample(&mut state);
     assert_eq!(after.rows, before.rows);
     assert_eq!(after.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), [ABSENT.to_bits(); 6]);
