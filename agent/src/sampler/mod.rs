@@ -11,6 +11,7 @@ mod cpu;
 mod crew;
 mod filesystem;
 mod host;
+mod limit_log;
 #[cfg(target_os = "linux")]
 mod linux;
 mod memory;
@@ -32,6 +33,7 @@ use fleetgauge_proto::message::Family;
 use fleetgauge_proto::{Limits, Violation};
 pub use host::Readings;
 pub(crate) use host::{HostPart, HostReader, host_reader};
+use limit_log::LimitLog;
 pub use memory::Memory;
 pub use source::{Source, SourceError, SourceFactory, SourceSpec};
 use source::{SourceJob, SourceLog};
@@ -73,6 +75,7 @@ pub struct Sampler {
     sources: Vec<SampledSource>,
     status: SourceStatus,
     state: TableState,
+    limit_log: LimitLog,
 }
 
 #[derive(Debug)]
@@ -91,9 +94,10 @@ impl Sampler {
             let log = SourceLog::new(spec.name);
             SampledSource { job: Some(SourceJob::new(index, spec)), log }
         };
+        let limit_log = LimitLog::new(&sources);
         let sources = sources.into_iter().enumerate().map(sampled).collect();
         let state = TableState::new(tables.clone());
-        Self { crew: Crew::new(PATIENCE), sources, status, state }
+        Self { crew: Crew::new(PATIENCE), sources, status, state, limit_log }
     }
 
     /// Runs a round: until every source was read or `deadline` passed.
@@ -137,10 +141,23 @@ impl Sampler {
                 }
             }
         }
+        self.set_status();
+        self.state.fit(limits);
+        if !self.state.left_out().is_empty() {
+            for source in self.state.left_out() {
+                self.status.set_left_out(*source);
+            }
+            self.set_status();
+        }
+        self.limit_log.update(&self.state);
+        self.state.fitted_sample()
+    }
+
+    /// Takes the rows about collectors.
+    fn set_status(&mut self) {
         if let Some(output) = self.status.output() {
             self.state.set(self.sources.len(), output);
         }
-        self.state.sample(limits)
     }
 
     /// Processes the reading of a source.
