@@ -11,7 +11,7 @@ mod cpu;
 mod crew;
 mod filesystem;
 mod host;
-mod left_out_log;
+mod limit_log;
 #[cfg(target_os = "linux")]
 mod linux;
 mod memory;
@@ -33,7 +33,7 @@ use fleetgauge_proto::message::Family;
 use fleetgauge_proto::{Limits, Violation};
 pub use host::Readings;
 pub(crate) use host::{HostPart, HostReader, host_reader};
-use left_out_log::LeftOutLog;
+use limit_log::LimitLog;
 pub use memory::Memory;
 pub use source::{Source, SourceError, SourceFactory, SourceSpec};
 use source::{SourceJob, SourceLog};
@@ -78,7 +78,7 @@ pub struct Sampler {
     sources: Vec<SampledSource>,
     status: SourceStatus,
     state: TableState,
-    left_out_log: LeftOutLog,
+    limit_log: LimitLog,
 }
 
 #[derive(Debug)]
@@ -107,17 +107,15 @@ impl Sampler {
             let log = SourceLog::new(spec.name);
             SampledSource { job: Some(SourceJob::new(index, spec)), log }
         };
+        let names: Vec<_> =
+            sources.iter().map(|source| source.name).chain([status::NAME]).collect();
         let sources = sources.into_iter().enumerate().map(sampled).collect();
         let scrapers = Scrapers::new(exporters);
         let state = TableState::new(tables.clone().with_found_sources(scrapers.sources()));
-        Self {
-            crew: Crew::new(PATIENCE),
-            scrapers,
-            sources,
-            status,
-            state,
-            left_out_log: LeftOutLog::default(),
-        }
+        let limit_log = LimitLog::new(
+            names.into_iter().map(str::to_owned).chain(scrapers.source_names()).collect(),
+        );
+        Self { crew: Crew::new(PATIENCE), scrapers, sources, status, state, limit_log }
     }
 
     /// Runs a round: until every source was read and every exporter scraped, or `deadline` passed.
@@ -171,16 +169,23 @@ impl Sampler {
                 }
             }
         }
+        self.set_status();
+        self.state.fit(limits);
+        if !self.state.left_out().is_empty() {
+            for source in self.state.left_out() {
+                self.status.set_left_out(*source);
+            }
+            self.set_status();
+        }
+        self.limit_log.update(&self.state);
+        self.state.fitted_sample()
+    }
+
+    /// Takes the rows about collectors.
+    fn set_status(&mut self) {
         if let Some(output) = self.status.output() {
             self.state.set(self.sources.len(), output);
         }
-        let sample = self.state.sample(limits);
-        let Self { left_out_log, state, sources, scrapers, .. } = self;
-        left_out_log.sampled(state, |source| match sources.get(source) {
-            Some(source) => source.log.source().to_owned(),
-            None => scrapers.source_name(source.saturating_sub(sources.len() + 1)),
-        });
-        sample
     }
 
     /// Processes the reading of a source.

@@ -149,11 +149,6 @@ impl SourceLog {
         Self { source, state: SourceState::Available, skips_rows: false }
     }
 
-    /// Returns the name of the source.
-    pub(super) const fn source(&self) -> &'static str {
-        self.source
-    }
-
     /// Logs the recovery of an unavailable source. Warns about skipped rows, once until a reading
     /// skips none.
     pub(super) fn succeeded(&mut self, skipped_rows: usize) {

@@ -55,10 +55,10 @@ impl Scrapers {
         if exporters == 0 { 0 } else { exporters + 1 }
     }
 
-    /// Returns the name of one of its sources, for logs.
-    pub(crate) fn source_name(&self, source: usize) -> String {
-        let target = source.checked_sub(1).and_then(|index| self.targets.get(index));
-        target.map_or_else(|| "scrape".to_owned(), |target| target.scraper.name())
+    /// Returns the names of its sources, for logs.
+    pub(crate) fn source_names(&self) -> impl Iterator<Item = String> {
+        let all = (self.sources() > 0).then(|| "scrape".to_owned());
+        all.into_iter().chain(self.targets.iter().map(|target| target.scraper.name()))
     }
 
     /// Begins a round: takes pages that were late in an earlier one, and starts what is due.

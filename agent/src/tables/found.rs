@@ -1,11 +1,12 @@
 //! Samples of families that a source found: their names are not declared in a table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleetgauge_proto::catalog::FamilyKind;
 use fleetgauge_proto::limits::MAX_LABEL_VALUE_BYTES;
 
+use super::size::Size;
 use super::texts::Texts;
 
 /// A family whose name the source found when it read the host.
@@ -47,8 +48,6 @@ pub(super) struct FoundGroups {
     /// Number of samples that were left out: their family has another kind, they repeat a sample,
     /// or a label value is too long.
     pub(super) skipped: usize,
-    /// Size of all label values, in bytes.
-    label_bytes: usize,
 }
 
 /// The samples of a family.
@@ -158,15 +157,32 @@ impl FoundSamples {
     }
 }
 
+impl FoundGroup {
+    fn size(&self) -> Size {
+        let labels = || self.samples.keys().flatten();
+        let names: BTreeSet<&str> = labels().map(|(name, _)| &**name).collect();
+        // A family whose samples were all left out is one series without a value.
+        let samples = self.samples.len().max(1);
+        Size {
+            columns: 1,
+            series: samples,
+            values: samples,
+            tables: 1,
+            labels: samples * names.len(),
+            label_bytes: labels().map(|(_, value)| value.len()).sum(),
+        }
+    }
+}
+
 impl FoundGroups {
     /// Returns the number of samples of the reading, with those that were left out.
     pub(super) const fn samples(&self) -> usize {
         self.samples
     }
 
-    /// Returns the size of all label values, in bytes.
-    pub(super) const fn label_bytes(&self) -> usize {
-        self.label_bytes
+    /// Returns an upper bound of the size of the tables with these samples.
+    pub(super) fn size(&self) -> Size {
+        self.families.values().map(FoundGroup::size).fold(Size::default(), Size::plus)
     }
 
     fn add(&mut self, name: &str, kind: FamilyKind, help: &str, labels: &[&str], position: usize) {
@@ -181,7 +197,6 @@ impl FoundGroups {
             self.skipped += 1;
             return;
         }
-        self.label_bytes += labels.iter().map(|(_, value)| value.len()).sum::<usize>();
         group.samples.insert(labels, position);
     }
 }
