@@ -21,6 +21,8 @@ mod large_fleets;
 mod links;
 #[cfg(target_os = "linux")]
 mod network;
+#[cfg(target_os = "linux")]
+mod node;
 mod pages;
 mod programs;
 mod prometheus;
