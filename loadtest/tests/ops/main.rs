@@ -23,6 +23,8 @@ mod links;
 #[cfg(target_os = "linux")]
 mod network;
 mod node_exporter;
+#[cfg(target_os = "linux")]
+mod node;
 mod pages;
 mod parity;
 mod programs;

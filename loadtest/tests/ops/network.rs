@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tempfile::NamedTempFile;
+
 use super::programs::{cannot_run, repository};
 
 fn ip(arguments: &str) -> Output {
@@ -44,6 +46,14 @@ impl Network {
     pub(crate) fn link(&self, namespace: &str, arguments: &str) {
         let done = ip(&format!("-n {} link {arguments}", self.name(namespace)));
         assert!(done.status.success(), "{arguments}: {done:?}");
+    }
+
+    /// Runs commands of `ip` in a namespace, one a line.
+    pub(crate) fn batch(&self, namespace: &str, commands: &str) {
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(commands.as_bytes()).unwrap();
+        let done = ip(&format!("-n {} -batch {}", self.name(namespace), file.path().display()));
+        assert!(done.status.success(), "{done:?}");
     }
 
     /// Connects the namespaces `hub` and `host` by a veth pair. The hub's end has the host's name
