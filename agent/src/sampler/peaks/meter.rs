@@ -14,6 +14,9 @@ const MIN_ELAPSED: Duration = Duration::from_millis(500);
 /// Size of a sector of `/proc/diskstats`, in bytes, whatever the device has.
 const SECTOR_BYTES: u64 = 512;
 
+/// Parses the line of a device: its name and two counters.
+type ParseLine = fn(&str) -> Option<(&str, [u64; 2])>;
+
 /// A monotonic clock.
 pub(super) type Clock<'a> = &'a dyn Fn() -> Duration;
 
@@ -40,7 +43,7 @@ struct DeviceMeter {
     devices: Devices,
     /// Time of the last reading; `None` if it failed.
     read_at: Option<Duration>,
-    parse: fn(&str) -> Option<(&str, [u64; 2])>,
+    parse: ParseLine,
     classify: fn(&Path, &str) -> Class,
 }
 
@@ -83,7 +86,7 @@ impl DeviceMeter {
     fn new(
         file: PathBuf,
         sysfs: PathBuf,
-        parse: fn(&str) -> Option<(&str, [u64; 2])>,
+        parse: ParseLine,
         classify: fn(&Path, &str) -> Class,
     ) -> Self {
         let file = KeptFile::new(file);
