@@ -6,13 +6,14 @@
 mod queries;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::http::{self, escape};
 use super::node_exporter::NodeExporter;
-use super::programs::{Collector, agent_with, wait_for};
+use super::programs::{Collector, agent_with, built, wait_for};
 use super::prometheus::{Prometheus, shipped_file};
 use queries::{Check, Queries};
 
@@ -20,6 +21,8 @@ use queries::{Check, Queries};
 const ID: &str = "host-1";
 /// Collectors that some queries need and that are off by default.
 const OPTIONAL: [&str; 3] = ["interrupts", "processes", "tcpstat"];
+/// Such a collector that the agent only has if it was built with the feature of this name.
+const SYSTEMD: &str = "systemd";
 /// Time in which every query must have returned data once. Rules need some evaluations.
 const DEADLINE: Duration = Duration::from_secs(90);
 /// Interval between two attempts.
@@ -114,6 +117,21 @@ fn print(checks: &[Check], servers: &[Server], reference: &Server) {
     println!("{} of {} queries judged", judged.len(), checks.len());
 }
 
+fn has_systemd() -> bool {
+    let mut agent = Command::new(built("fleetgauge-agent"));
+    agent.args(["--id", ID, "--metrics", "node", "--collectors", SYSTEMD, "--check"]);
+    agent.output().unwrap().status.success()
+}
+
+/// Starts a node_exporter with the collectors of the agent.
+fn node_exporter(optional: &[&str]) -> NodeExporter {
+    let mut flags: Vec<_> = optional.iter().map(|name| format!("--collector.{name}")).collect();
+    if !optional.contains(&SYSTEMD) {
+        flags.push(format!("--no-collector.{SYSTEMD}"));
+    }
+    NodeExporter::start(&flags.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
 /// `-- --ignored --nocapture` prints what was not judged.
 #[test]
 #[ignore = "needs prometheus, prometheus-node-exporter and a file of queries"]
@@ -121,16 +139,17 @@ fn queries_of_dashboards_and_rules_return_data() {
     let queries = Queries::read();
     let (checks, rules) = (queries.checks(), queries.rules());
 
-    let flags = OPTIONAL.map(|name| format!("--collector.{name}"));
-    let node_exporter = NodeExporter::start(&flags.each_ref().map(String::as_str));
     let collector = Collector::start(&[]);
-    let collectors = format!("default,+{}", OPTIONAL.join(",+"));
+    let mut optional = OPTIONAL.to_vec();
+    optional.extend(has_systemd().then_some(SYSTEMD));
+    let collectors = format!("default,+{}", optional.join(",+"));
     let flags = ["--interval", "1s", "--metrics", "node", "--collectors", &collectors];
     let _agent = agent_with(ID, &collector, &flags);
     wait_for("the agent's page", 20, || {
         http::get(&collector.http, &format!("/metrics/agents/{ID}"), "").ok()
     });
 
+    let node_exporter = node_exporter(&optional);
     let config = REFERENCE.replace("ADDRESS", &node_exporter.address);
     let mut reference = Server::start("node_exporter", &config, &rules);
     let mut servers = ["node-page.yml", "node-targets.yml"]
