@@ -3,16 +3,16 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::SourceError;
 use super::directory::Directory;
 use super::kept_file::KeptFile;
+use crate::sampler::SourceError;
 
 /// Maximum number of entries of a directory. Further ones are ignored.
 const MAX_ENTRIES: usize = 10_000;
 
 /// A directory that is listed again and again, with a `T` for each of its entries.
 #[derive(Debug)]
-pub(super) struct Entries<T> {
+pub(in crate::sampler::node) struct Entries<T> {
     path: PathBuf,
     directory: Directory,
     create: fn(&Path) -> T,
@@ -21,17 +21,17 @@ pub(super) struct Entries<T> {
 
 /// An entry of a directory and what is kept for it.
 #[derive(Debug)]
-pub(super) struct Entry<T> {
+pub(in crate::sampler::node) struct Entry<T> {
     /// Name in the directory.
-    pub(super) name: String,
+    pub(in crate::sampler::node) name: String,
     /// What is kept as long as the entry exists.
-    pub(super) kept: T,
+    pub(in crate::sampler::node) kept: T,
     seen: bool,
 }
 
 impl<T> Entries<T> {
     /// Creates a directory. `create` is called with the path of each new entry.
-    pub(super) fn new(path: impl Into<PathBuf>, create: fn(&Path) -> T) -> Self {
+    pub(in crate::sampler::node) fn new(path: impl Into<PathBuf>, create: fn(&Path) -> T) -> Self {
         let path = path.into();
         Self { directory: Directory::new(&path), path, create, entries: Vec::new() }
     }
@@ -42,7 +42,7 @@ impl<T> Entries<T> {
     /// # Errors
     /// [`SourceError::NothingFound`] if the directory does not exist; another error if it cannot be
     /// read.
-    pub(super) fn list(
+    pub(in crate::sampler::node) fn list(
         &mut self,
         selects: impl FnMut(&str) -> bool,
     ) -> Result<&mut [Entry<T>], SourceError> {
@@ -57,7 +57,7 @@ impl<T> Entries<T> {
     ///
     /// # Errors
     /// The directory exists but cannot be read.
-    pub(super) fn list_if_exists(
+    pub(in crate::sampler::node) fn list_if_exists(
         &mut self,
         selects: impl FnMut(&str) -> bool,
     ) -> Result<&mut [Entry<T>], SourceError> {
@@ -94,7 +94,7 @@ impl<T> Entries<T> {
 ///
 /// # Errors
 /// The file cannot be read, or its text is not a number.
-pub(super) fn number(file: &mut KeptFile) -> Result<f64, SourceError> {
+pub(in crate::sampler::node) fn number(file: &mut KeptFile) -> Result<f64, SourceError> {
     let number = parse(file.read()?);
     number.ok_or_else(|| not_a_number(file))
 }
@@ -103,19 +103,21 @@ pub(super) fn number(file: &mut KeptFile) -> Result<f64, SourceError> {
 ///
 /// # Errors
 /// The file cannot be read, or its text is not a number.
-pub(super) fn number_if_exists(file: &mut KeptFile) -> Result<Option<f64>, SourceError> {
+pub(in crate::sampler::node) fn number_if_exists(
+    file: &mut KeptFile,
+) -> Result<Option<f64>, SourceError> {
     let Some(text) = file.read_if_exists()? else { return Ok(None) };
     let number = parse(text);
     if number.is_none() { Err(not_a_number(file)) } else { Ok(number) }
 }
 
 /// Parses a decimal number with white space around it.
-pub(super) fn parse(text: &str) -> Option<f64> {
+pub(in crate::sampler::node) fn parse(text: &str) -> Option<f64> {
     text.trim().parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 /// Returns the error for a file whose text has another form.
-pub(super) fn malformed(file: &KeptFile, problem: &str) -> SourceError {
+pub(in crate::sampler::node) fn malformed(file: &KeptFile, problem: &str) -> SourceError {
     SourceError::new(format_args!("{}: {problem}", file.path().display()))
 }
 

@@ -1,7 +1,7 @@
 //! Remembers where the fields of `/proc/net/netstat` and similar files go, so that names are looked
 //! up once and not in each reading.
 
-use super::SourceError;
+use crate::sampler::node::SourceError;
 
 /// Maximum number of lines with names in a file. Kernels have fewer than 300.
 const MAX_LAYOUTS: usize = 2_000;

@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::SourceError;
+use crate::sampler::SourceError;
 
 /// Maximum size of a file, in bytes. Mounts and sockets of the largest hosts take a few megabytes.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
@@ -30,7 +30,7 @@ thread_local! {
 /// A file of procfs or sysfs that is read again and again. It stays open, because opening costs
 /// more than reading.
 #[derive(Debug)]
-pub(super) struct KeptFile {
+pub(in crate::sampler::node) struct KeptFile {
     path: PathBuf,
     file: Option<OpenFile>,
     text: String,
@@ -38,12 +38,12 @@ pub(super) struct KeptFile {
 
 impl KeptFile {
     /// Creates a file. It is opened when it is read.
-    pub(super) fn new(path: impl Into<PathBuf>) -> Self {
+    pub(in crate::sampler::node) fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), file: None, text: String::new() }
     }
 
     /// Returns the path.
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::sampler::node) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -51,7 +51,7 @@ impl KeptFile {
     ///
     /// # Errors
     /// The file could not be read. The text of the error has the path.
-    pub(super) fn read(&mut self) -> Result<&str, SourceError> {
+    pub(in crate::sampler::node) fn read(&mut self) -> Result<&str, SourceError> {
         let read = self.read_again();
         match read {
             Ok(()) => Ok(&self.text),
@@ -63,7 +63,7 @@ impl KeptFile {
     ///
     /// # Errors
     /// The file exists but could not be read.
-    pub(super) fn read_if_exists(&mut self) -> Result<Option<&str>, SourceError> {
+    pub(in crate::sampler::node) fn read_if_exists(&mut self) -> Result<Option<&str>, SourceError> {
         match self.read_again() {
             Ok(()) => Ok(Some(&self.text)),
             Err(error) if is_gone(&error) => Ok(None),
@@ -73,13 +73,13 @@ impl KeptFile {
 
     /// Reads the value of a sysfs attribute, without white space around it; `None` if it cannot be
     /// read. Drivers answer some attributes with errors.
-    pub(super) fn value(&mut self) -> Option<&str> {
+    pub(in crate::sampler::node) fn value(&mut self) -> Option<&str> {
         self.read_again().ok()?;
         Some(self.text.trim())
     }
 
     /// Reads the number of a sysfs attribute; `None` if it cannot be read or is no number.
-    pub(super) fn number(&mut self) -> Option<f64> {
+    pub(in crate::sampler::node) fn number(&mut self) -> Option<f64> {
         self.value()?.parse().ok()
     }
 
@@ -87,7 +87,7 @@ impl KeptFile {
     ///
     /// # Errors
     /// The file could not be read. The bytes are unchanged.
-    pub(super) fn read_bytes(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
+    pub(in crate::sampler::node) fn read_bytes(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
         read_with(&self.path, &mut self.file, |read| {
             let differs = bytes != read;
             if differs {

@@ -1,8 +1,8 @@
 //! Attributes of network devices from the files of `/sys/class/net`.
 
-use super::device_files::{Device, DeviceFiles};
-use super::netclass::{ATTRIBUTES, Interface, InterfacesWay, Numbers};
-use super::{NodeOptions, SourceError};
+use super::{ATTRIBUTES, Interface, InterfacesWay, Numbers};
+use crate::sampler::node::files::{Device, DeviceFiles};
+use crate::sampler::node::{NodeOptions, SourceError};
 
 /// The files of a device: first the numbers in the order of their columns, then the texts.
 const FILES: &[&str] = &[

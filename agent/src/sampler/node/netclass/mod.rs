@@ -1,9 +1,14 @@
 //! Attributes of network devices, from netlink and `/sys/class/net`.
 
+mod files;
+mod links;
+#[cfg(test)]
+mod tests;
+
+use self::files::InterfaceFiles;
+use self::links::InterfaceLinks;
 use super::column::{counter, gauge, table};
 use super::filter::Filter;
-use super::netclass_files::InterfaceFiles;
-use super::netclass_netlink::InterfaceLinks;
 use super::netlink::Connection;
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;
@@ -183,7 +188,3 @@ impl Interface<'_> {
         [name, address, broadcast, duplex, operational_state, state, alias]
     }
 }
-
-#[cfg(test)]
-#[path = "netclass_tests.rs"]
-mod tests;

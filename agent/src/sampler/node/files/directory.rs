@@ -12,14 +12,14 @@ const BUFFER_BYTES: usize = 4 * 1024;
 
 /// A directory that is listed again and again.
 #[derive(Debug)]
-pub(super) struct Directory {
+pub(in crate::sampler::node) struct Directory {
     path: PathBuf,
     open: Option<OwnedFd>,
 }
 
 impl Directory {
     /// Creates a directory. It is opened when it is listed.
-    pub(super) fn new(path: impl Into<PathBuf>) -> Self {
+    pub(in crate::sampler::node) fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), open: None }
     }
 
@@ -28,7 +28,7 @@ impl Directory {
     ///
     /// # Errors
     /// The directory cannot be opened or read.
-    pub(super) fn list(&mut self, each: impl FnMut(&str)) -> io::Result<()> {
+    pub(in crate::sampler::node) fn list(&mut self, each: impl FnMut(&str)) -> io::Result<()> {
         let listed = self.list_open(each);
         if listed.is_err() {
             self.open = None;

@@ -3,16 +3,16 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::SourceError;
 use super::directory::Directory;
 use super::kept_file::KeptFile;
+use crate::sampler::SourceError;
 
 /// Maximum number of devices in a directory. Further ones are ignored.
 const MAX_DEVICES: usize = 10_000;
 
 /// A directory of devices, each with files of the same names that are read again and again.
 #[derive(Debug)]
-pub(super) struct DeviceFiles {
+pub(in crate::sampler::node) struct DeviceFiles {
     path: PathBuf,
     directory: Directory,
     files: &'static [&'static str],
@@ -21,7 +21,7 @@ pub(super) struct DeviceFiles {
 
 /// A device and its files.
 #[derive(Debug)]
-pub(super) struct Device {
+pub(in crate::sampler::node) struct Device {
     name: String,
     path: PathBuf,
     files: Vec<KeptFile>,
@@ -30,7 +30,10 @@ pub(super) struct Device {
 
 impl DeviceFiles {
     /// Creates a directory of devices. `files` are paths below the directory of each device.
-    pub(super) fn new(path: impl Into<PathBuf>, files: &'static [&'static str]) -> Self {
+    pub(in crate::sampler::node) fn new(
+        path: impl Into<PathBuf>,
+        files: &'static [&'static str],
+    ) -> Self {
         let path = path.into();
         Self { directory: Directory::new(&path), path, files, devices: Vec::new() }
     }
@@ -41,7 +44,7 @@ impl DeviceFiles {
     /// # Errors
     /// [`SourceError::NothingFound`] if the directory does not exist; another error if it cannot be
     /// read.
-    pub(super) fn list(
+    pub(in crate::sampler::node) fn list(
         &mut self,
         mut selects: impl FnMut(&str) -> bool,
     ) -> Result<&mut [Device], SourceError> {
@@ -81,23 +84,23 @@ impl Device {
     }
 
     /// Returns the name of its entry in the directory.
-    pub(super) fn name(&self) -> &str {
+    pub(in crate::sampler::node) fn name(&self) -> &str {
         &self.name
     }
 
     /// Returns its directory.
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::sampler::node) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Reads the file with this index, without white space around its text; `None` if it cannot be
     /// read.
-    pub(super) fn value(&mut self, file: usize) -> Option<&str> {
+    pub(in crate::sampler::node) fn value(&mut self, file: usize) -> Option<&str> {
         self.files.get_mut(file)?.value()
     }
 
     /// Reads the number in the file with this index; `None` if it cannot be read or is no number.
-    pub(super) fn number(&mut self, file: usize) -> Option<f64> {
+    pub(in crate::sampler::node) fn number(&mut self, file: usize) -> Option<f64> {
         self.files.get_mut(file)?.number()
     }
 }

@@ -1,11 +1,15 @@
 //! The load balancer of the kernel, from `/proc/net/ip_vs_stats` and `/proc/net/ip_vs`.
 
+mod backend;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use self::backend::{Backend, Counts, each_backend};
 use super::column::{counter, gauge, table};
-use super::ipvs_backend::{Backend, Counts, each_backend};
-use super::kept_file::KeptFile;
+use super::files::KeptFile;
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -149,7 +153,3 @@ impl Backend {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "ipvs_tests.rs"]
-mod tests;

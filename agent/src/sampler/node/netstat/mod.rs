@@ -1,10 +1,14 @@
 //! Statistics of network protocols, from `/proc/net/netstat`, `/proc/net/snmp` and
 //! `/proc/net/snmp6`.
 
+mod layout;
+#[cfg(test)]
+mod tests;
+
+use self::layout::{Layouts, Slot};
 use super::column::{table, unknown};
+use super::files::KeptFile;
 use super::filter::Filter;
-use super::kept_file::KeptFile;
-use super::netstat_layout::{Layouts, Slot};
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, FoundFamily, Output};
@@ -154,7 +158,3 @@ fn columns(options: &NodeOptions) -> Vec<ColumnSpec> {
     let field = |column: &ColumnSpec| column.family.name.strip_prefix(PREFIX).unwrap_or_default();
     COLUMNS.into_iter().filter(|column| filter.selects(field(column))).collect()
 }
-
-#[cfg(test)]
-#[path = "netstat_tests.rs"]
-mod tests;

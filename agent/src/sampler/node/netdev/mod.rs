@@ -1,10 +1,16 @@
 //! Statistics of network devices, from netlink or `/proc/net/dev`.
 
+mod address;
+mod columns;
+mod files;
+#[cfg(test)]
+mod tests;
+
+use self::address::{ADDRESS_COLUMNS, ADDRESS_LABELS, Addresses};
+use self::columns::{COLUMNS, DETAILED_COLUMNS, NetColumn, sum};
+use self::files::StatisticsFiles;
 use super::column::table;
 use super::filter::Filter;
-use super::netdev_address::{ADDRESS_COLUMNS, ADDRESS_LABELS, Addresses};
-use super::netdev_columns::{COLUMNS, DETAILED_COLUMNS, NetColumn, sum};
-use super::netdev_files::StatisticsFiles;
 use super::netlink::{Connection, Statistics, dump_links};
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;
@@ -111,7 +117,3 @@ fn statistics_table(options: &NodeOptions) -> TableSpec {
 fn columns(options: &NodeOptions) -> &'static [NetColumn] {
     if options.switch("netdev.enable-detailed-metrics") { DETAILED_COLUMNS } else { COLUMNS }
 }
-
-#[cfg(test)]
-#[path = "netdev_tests.rs"]
-mod tests;

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::SourceError;
-use super::column::gauge;
-use super::netlink::{Connection, dump_addresses, dump_links};
+use crate::sampler::node::SourceError;
+use crate::sampler::node::column::gauge;
+use crate::sampler::node::netlink::{Connection, dump_addresses, dump_links};
 use crate::tables::{ColumnSpec, Output};
 
 /// Labels of an address.

@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read as _;
 
-use super::netclass::{Attribute, IS_UP, Interface, InterfacesWay, Numbers};
-use super::netclass_files::parse_number;
-use super::netlink::{Connection, Link, dump_links};
-use super::{NodeOptions, SourceError};
+use super::files::parse_number;
+use super::{Attribute, IS_UP, Interface, InterfacesWay, Numbers};
+use crate::sampler::node::netlink::{Connection, Link, dump_links};
+use crate::sampler::node::{NodeOptions, SourceError};
 
 /// Maximum number of devices whose files are read in a reading, unless the device has changed. On a
 /// host with more devices they take turns, so that thousands of veths do not cost a file each.
@@ -256,5 +256,5 @@ fn write_address(address: &[u8], text: &mut String) {
 }
 
 #[cfg(test)]
-#[path = "netclass_netlink_tests.rs"]
+#[path = "links_tests.rs"]
 mod tests;

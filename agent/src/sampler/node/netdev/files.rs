@@ -1,10 +1,9 @@
 //! Statistics of network devices from files: `/proc/net/dev`, and `/sys/class/net` for the rest.
 
-use super::device_files::{Device, DeviceFiles};
-use super::kept_file::KeptFile;
-use super::netdev::{DeviceStatistics, StatisticsWay};
-use super::netlink::{STATISTICS, Statistics};
-use super::{NodeOptions, SourceError};
+use super::{DeviceStatistics, StatisticsWay};
+use crate::sampler::node::files::{Device, DeviceFiles, KeptFile};
+use crate::sampler::node::netlink::{STATISTICS, Statistics};
+use crate::sampler::node::{NodeOptions, SourceError};
 
 /// Number of columns in `/proc/net/dev`.
 const FIELDS: usize = 16;

@@ -1,7 +1,7 @@
 //! Columns of the statistics of network devices.
 
-use super::column::counter;
-use super::netlink::Statistics;
+use crate::sampler::node::column::counter;
+use crate::sampler::node::netlink::Statistics;
 use crate::tables::ColumnSpec;
 
 /// A column, and the statistics that it is the sum of, by their position in `rtnl_link_stats64`.
