@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::http::{self, escape};
-use super::node_exporter::NodeExporter;
+use super::node_exporter::{NodeExporter, TextFiles};
 use super::programs::{Collector, agent_with, built, wait_for};
 use super::prometheus::{Prometheus, shipped_file};
 use queries::{Check, Queries};
@@ -124,12 +124,12 @@ fn has_systemd() -> bool {
 }
 
 /// Starts a node_exporter with the collectors of the agent.
-fn node_exporter(optional: &[&str]) -> NodeExporter {
+fn node_exporter(text_files: &TextFiles, optional: &[&str]) -> NodeExporter {
     let mut flags: Vec<_> = optional.iter().map(|name| format!("--collector.{name}")).collect();
     if !optional.contains(&SYSTEMD) {
         flags.push(format!("--no-collector.{SYSTEMD}"));
     }
-    NodeExporter::start(&flags.iter().map(String::as_str).collect::<Vec<_>>())
+    NodeExporter::start(text_files, &flags.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// `-- --ignored --nocapture` prints what was not judged.
@@ -143,13 +143,16 @@ fn queries_of_dashboards_and_rules_return_data() {
     let mut optional = OPTIONAL.to_vec();
     optional.extend(has_systemd().then_some(SYSTEMD));
     let collectors = format!("default,+{}", optional.join(",+"));
-    let flags = ["--interval", "1s", "--metrics", "node", "--collectors", &collectors];
+    let text_files = TextFiles::new();
+    let settings = text_files.settings();
+    let flags = ["--config", &settings, "--interval", "1s"];
+    let flags = [&flags[..], &["--metrics", "node", "--collectors", &collectors]].concat();
     let _agent = agent_with(ID, &collector, &flags);
     wait_for("the agent's page", 20, || {
         http::get(&collector.http, &format!("/metrics/agents/{ID}"), "").ok()
     });
 
-    let node_exporter = node_exporter(&optional);
+    let node_exporter = node_exporter(&text_files, &optional);
     let config = REFERENCE.replace("ADDRESS", &node_exporter.address);
     let mut reference = Server::start("node_exporter", &config, &rules);
     let mut servers = ["node-page.yml", "node-targets.yml"]

@@ -11,8 +11,8 @@ use fleetgauge_page::Format;
 
 use super::families::samples::{Family, of_agent, read};
 use super::http;
-use super::node_exporter::NodeExporter;
-use super::programs::{Collector, agent, wait_for};
+use super::node_exporter::{NodeExporter, TextFiles};
+use super::programs::{Collector, agent_with, wait_for};
 use compare::{Differences, Round};
 use known::KnownDifferences;
 
@@ -56,10 +56,13 @@ fn round(reference: &NodeExporter, collector: &Collector) -> Round {
 #[ignore = "needs prometheus-node-exporter"]
 fn agent_shows_what_node_exporter_shows() {
     let known = KnownDifferences::read();
+    let text_files = TextFiles::new();
     // Only Debian's package reads systemd by default.
-    let reference = NodeExporter::start(&["--no-collector.systemd"]);
+    let reference = NodeExporter::start(&text_files, &["--no-collector.systemd"]);
     let collector = Collector::start(&[]);
-    let _agent = agent(ID, &collector, "node");
+    let settings = text_files.settings();
+    let flags = ["--config", &settings, "--interval", "1s", "--metrics", "node"];
+    let _agent = agent_with(ID, &collector, &flags);
     wait_for("the agent's page", 20, || agent_page(&collector));
 
     let mut all: Option<Differences> = None;
