@@ -21,11 +21,8 @@
 //! | `docs_tests.rs` | writes and checks the documentation of all collectors |
 
 mod column;
-mod device_files;
-mod directory;
 #[cfg(test)]
 mod docs_tests;
-mod entries;
 mod every;
 mod files;
 mod filter;
