@@ -13,6 +13,7 @@ mod container;
 mod dashboards;
 mod docs;
 mod every_kind;
+mod exporters;
 mod families;
 #[cfg(target_os = "linux")]
 mod faults;

@@ -18,7 +18,11 @@ struct Entry {
 
 impl KnownDifferences {
     pub(super) fn read() -> Self {
-        let lines = LIST.lines().filter(|line| !line.starts_with('#'));
+        Self::parse(LIST)
+    }
+
+    fn parse(list: &'static str) -> Self {
+        let lines = list.lines().filter(|line| !line.starts_with('#'));
         Self(lines.map(Entry::read).collect())
     }
 
@@ -106,4 +110,23 @@ fn stars_match_any_characters() {
     ] {
         assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
     }
+}
+
+#[test]
+fn differences_and_entries_must_match() {
+    use fleetgauge_page::Format;
+
+    use crate::families::samples::read;
+
+    let page = |lines| read(&format!("# TYPE a gauge\n{lines}"), Format::Text);
+    let reference = "a{x=\"1\"} 1\na{x=\"2\"} 1\na{x=\"3\"} 1\n";
+    let round = Round { reference: vec![page(reference)], agent: page("a{x=\"3\"} 2\n") };
+    let found = Differences::of(&round);
+    let known = KnownDifferences::parse(
+        "# comment\nmissing\ta{x=\"1\"}\treason\nmissing\ta{x=\"3\"}\treason\n\
+         missing\tb\tnot on this host\nvalue\ta{*\treason\nextra\ta{x=\"3\"}\treason",
+    );
+    assert_eq!(known.unknown(&found), ["missing\ta{x=\"2\"}\treference 1"]);
+    let not_needed = ["missing\ta{x=\"3\"}", "extra\ta{x=\"3\"}"];
+    assert_eq!(known.not_needed(&found, &round), not_needed);
 }

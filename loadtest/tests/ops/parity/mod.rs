@@ -11,24 +11,13 @@ use fleetgauge_page::Format;
 
 use super::families::samples::{Family, of_agent, read};
 use super::http;
-use super::node_exporter::NodeExporter;
-use super::programs::{Collector, agent, wait_for};
+use super::node_exporter::{NodeExporter, TextFiles};
+use super::programs::{Collector, agent_with, wait_for};
 use compare::{Differences, Round};
 use known::KnownDifferences;
 
 /// Maximum number of rounds. One is enough on a quiet host.
 const MAX_ROUNDS: usize = 10;
-/// Sets what node_exporter 1.12 does by default and Debian's 1.5 does not: collectors and filters.
-const FLAGS: [&str; 5] = [
-    "--no-collector.systemd",
-    "--collector.diskstats.device-exclude=^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\\d+n\\d+p)\\d+$",
-    "--collector.filesystem.fs-types-exclude=^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|\
-     devpts|devtmpfs|fusectl|hugetlbfs|iso9660|mqueue|nsfs|overlay|proc|procfs|pstore|rpc_pipefs|\
-     securityfs|selinuxfs|squashfs|erofs|sysfs|tracefs)$",
-    "--collector.filesystem.mount-points-exclude=^/(dev|proc|run/credentials/.+|sys|\
-     var/lib/docker/.+|var/lib/containers/storage/.+)($|/)",
-    "--collector.netdev.device-exclude=^$",
-];
 /// Id of the agent.
 const ID: &str = "host-1";
 
@@ -67,9 +56,13 @@ fn round(reference: &NodeExporter, collector: &Collector) -> Round {
 #[ignore = "needs prometheus-node-exporter"]
 fn agent_shows_what_node_exporter_shows() {
     let known = KnownDifferences::read();
-    let reference = NodeExporter::start(&FLAGS);
+    let text_files = TextFiles::new();
+    // Only Debian's package reads systemd by default.
+    let reference = NodeExporter::start(&text_files, &["--no-collector.systemd"]);
     let collector = Collector::start(&[]);
-    let _agent = agent(ID, &collector, "node");
+    let settings = text_files.settings();
+    let flags = ["--config", &settings, "--interval", "1s", "--metrics", "node"];
+    let _agent = agent_with(ID, &collector, &flags);
     wait_for("the agent's page", 20, || agent_page(&collector));
 
     let mut all: Option<Differences> = None;
