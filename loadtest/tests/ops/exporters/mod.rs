@@ -49,8 +49,12 @@ fn direct(exporters: &[Exporter]) -> Prometheus {
 fn agent(exporters: &[Exporter], collector: &Collector) -> (Program, impl Sized + use<>) {
     let mut settings = String::new();
     for Exporter { job, address, path, .. } in exporters {
-        write!(settings, "[[scrape]]\nurl = \"http://{address}{path}\"\njob = \"{job}\"\ninterval = \"{INTERVAL}\"\n")
-            .unwrap();
+        write!(
+            settings,
+            "[[scrape]]\nurl = \"http://{address}{path}\"\n\
+             job = \"{job}\"\ninterval = \"{INTERVAL}\"\n"
+        )
+        .unwrap();
     }
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), settings).unwrap();
