@@ -23,9 +23,9 @@ mod large_fleets;
 mod links;
 #[cfg(target_os = "linux")]
 mod network;
-mod node_exporter;
 #[cfg(target_os = "linux")]
 mod node;
+mod node_exporter;
 mod pages;
 mod parity;
 mod programs;
