@@ -67,7 +67,8 @@ pub fn table_set(
 /// The sources of the host, and the threads that read them.
 #[derive(Debug)]
 pub struct Sampler {
-    crew: Crew<SourceJob>,
+    /// Jobs are boxed, because they are moved several times in a round.
+    crew: Crew<Box<SourceJob>>,
     sources: Vec<SampledSource>,
     status: SourceStatus,
     state: TableState,
@@ -76,7 +77,7 @@ pub struct Sampler {
 #[derive(Debug)]
 struct SampledSource {
     /// `None` while a thread has it.
-    job: Option<SourceJob>,
+    job: Option<Box<SourceJob>>,
     log: SourceLog,
 }
 
@@ -87,7 +88,7 @@ impl Sampler {
         let status = SourceStatus::new(&sources);
         let sampled = |(index, spec): (usize, SourceSpec)| {
             let log = SourceLog::new(spec.name);
-            SampledSource { job: Some(SourceJob::new(index, spec)), log }
+            SampledSource { job: Some(Box::new(SourceJob::new(index, spec))), log }
         };
         let sources = sources.into_iter().enumerate().map(sampled).collect();
         let state = TableState::new(tables.clone());
@@ -142,7 +143,7 @@ impl Sampler {
     }
 
     /// Processes the reading of a source.
-    fn process(&mut self, mut job: SourceJob, duration: Duration) {
+    fn process(&mut self, mut job: Box<SourceJob>, duration: Duration) {
         let index = job.key();
         match job.take_result() {
             Ok(()) => {
@@ -173,7 +174,7 @@ impl Sampler {
     }
 
     /// Keeps a job for the next round. Drops a result that has not been taken: it is late.
-    fn take_back(&mut self, mut job: SourceJob) {
+    fn take_back(&mut self, mut job: Box<SourceJob>) {
         job.discard_result();
         if let Some(source) = self.sources.get_mut(job.key()) {
             source.job = Some(job);

@@ -85,8 +85,9 @@ impl TableState {
                 }
                 Place::Table(table) => {
                     let table = &mut self.tables[*table];
-                    if *table.rows != **written.rows() {
-                        table.rows = Arc::clone(written.rows());
+                    let rows = written.rows();
+                    if !Arc::ptr_eq(&table.rows, rows) && table.rows != *rows {
+                        table.rows = Arc::clone(rows);
                     }
                     table.values.clear();
                     written.values().for_each(|values| table.values.extend_from_slice(values));
@@ -104,7 +105,10 @@ impl TableState {
     pub fn sample(&mut self, limits: &Limits) -> Sample {
         self.left_out = self.sources_over(limits);
         self.update_catalogs();
-        let (mut rows, mut values) = (Vec::with_capacity(self.tables.len()), Vec::new());
+        let found_tables = self.found_catalogs.tables.len();
+        let mut rows = Vec::with_capacity(self.tables.len() + found_tables);
+        let declared = self.tables.iter().map(|table| table.values.len()).sum::<usize>();
+        let mut values = Vec::with_capacity(declared + self.found_catalogs.values);
         let left_out = |index: usize| {
             let owns = |source: &usize| self.set.places[*source].contains(&Place::Table(index));
             self.left_out.iter().any(owns)
