@@ -31,6 +31,8 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 /// Attempts in a row in which a query must find data of a node_exporter, for the agent to need the
 /// same. Some series last only for a moment, such as states of connections.
 const STEADY: u32 = 5;
+/// Number of attempts after which rates and rules have been steady, too.
+const MIN_ATTEMPTS: u32 = 3 * STEADY;
 
 /// Scrapes a node_exporter as the queries expect it.
 const REFERENCE: &str = "
@@ -180,7 +182,7 @@ fn queries_of_dashboards_and_rules_return_data() {
         }
         let lacking: Vec<_> =
             servers.iter().flat_map(|server| server.failures(&checks, &reference)).collect();
-        if lacking.is_empty() && attempt > STEADY || Instant::now() > until {
+        if lacking.is_empty() && attempt >= MIN_ATTEMPTS || Instant::now() > until {
             print(&checks, &servers, &reference);
             let count = lacking.len();
             assert!(lacking.is_empty(), "{count} queries lack data:\n{}", lacking.join("\n"));

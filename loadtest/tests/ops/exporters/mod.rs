@@ -17,8 +17,14 @@ const ID: &str = "host-1";
 const INTERVAL: &str = "3s";
 /// Series that Prometheus and the agent each make for a target. Only `up` must be the same.
 const OF_TARGET: &str = "scrape_.+";
-/// Values that differ between two reads of any kind: a moment of the exporter itself.
-const MOMENTARY: [&str; 3] = ["go_", "process_", "probe_"];
+/// Beginnings of the names of values that belong to one scrape, or to a moment of the exporter.
+const MOMENTARY: [&str; 5] = [
+    "go_",
+    "pg_exporter_last_scrape_duration_seconds",
+    "probe_",
+    "process_",
+    "promhttp_metric_handler_requests_in_flight",
+];
 
 /// Scrapes the exporters directly.
 fn direct(exporters: &[Exporter]) -> Prometheus {
@@ -43,8 +49,12 @@ fn direct(exporters: &[Exporter]) -> Prometheus {
 fn agent(exporters: &[Exporter], collector: &Collector) -> (Program, impl Sized + use<>) {
     let mut settings = String::new();
     for Exporter { job, address, path, .. } in exporters {
-        write!(settings, "[[scrape]]\nurl = \"http://{address}{path}\"\njob = \"{job}\"\ninterval = \"{INTERVAL}\"\n")
-            .unwrap();
+        write!(
+            settings,
+            "[[scrape]]\nurl = \"http://{address}{path}\"\n\
+             job = \"{job}\"\ninterval = \"{INTERVAL}\"\n"
+        )
+        .unwrap();
     }
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), settings).unwrap();

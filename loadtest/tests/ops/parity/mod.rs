@@ -17,7 +17,7 @@ use compare::{Differences, Round};
 use known::KnownDifferences;
 
 /// Maximum number of rounds. One is enough on a quiet host.
-const MAX_ROUNDS: usize = 10;
+const MAX_ROUNDS: usize = 20;
 /// Id of the agent.
 const ID: &str = "host-1";
 
@@ -76,6 +76,7 @@ fn agent_shows_what_node_exporter_shows() {
         let unknown = known.unknown(&left);
         let not_needed = known.not_needed(&left, &round);
         println!("round {number}: {}", round.summary());
+        unknown.iter().for_each(|line| println!("not listed: {line}"));
         if unknown.is_empty() || number == MAX_ROUNDS {
             known.print(&left);
             assert!(
