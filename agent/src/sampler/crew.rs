@@ -40,6 +40,16 @@ pub(super) trait Job: Send + 'static {
     fn run(&mut self);
 }
 
+impl<J: Job> Job for Box<J> {
+    fn key(&self) -> usize {
+        (**self).key()
+    }
+
+    fn run(&mut self) {
+        (**self).run();
+    }
+}
+
 /// What became of a job in a round.
 #[derive(Debug)]
 pub(super) enum Outcome<J> {
@@ -106,8 +116,9 @@ impl<J: Job> Crew<J> {
 
     /// Returns late jobs of earlier rounds that have finished.
     pub(super) fn take_late(&self) -> Vec<(J, Duration)> {
-        let finished = std::mem::take(&mut self.shared.lock().finished);
-        finished.into_iter().map(|finished| (finished.job, finished.duration)).collect()
+        // Draining keeps the buffer for the next round.
+        let late = |finished: Finished<J>| (finished.job, finished.duration);
+        self.shared.lock().finished.drain(..).map(late).collect()
     }
 
     /// Starts a round. The jobs run in this order.
@@ -156,7 +167,8 @@ impl<J: Job> Crew<J> {
     pub(super) fn end_round(&self, now: Instant) -> Vec<Outcome<J>> {
         let mut state = self.shared.lock();
         let state = &mut *state;
-        let mut outcomes = Vec::new();
+        let len = state.finished.len() + state.running.len() + state.queue.len();
+        let mut outcomes = Vec::with_capacity(len);
         for Finished { job, round, duration } in state.finished.drain(..) {
             let in_time = round == state.round;
             let outcome = if in_time { Outcome::InTime } else { Outcome::Late };

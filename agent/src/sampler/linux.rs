@@ -15,7 +15,7 @@ use super::{Cpu, Memory, SourceError};
 const PROC: &str = "/proc";
 /// Maximum number of bytes to read from a file. The needed fields are in its first lines; the rest
 /// of `/proc/stat` can be long, because it has a number for each interrupt.
-const MAX_BYTES: u64 = 8 * 1024;
+const MAX_BYTES: usize = 8 * 1024;
 /// Minimum time between two readings of the CPU times, which count ticks of 10 ms.
 const MIN_INTERVAL: Duration = Duration::from_millis(200);
 /// Fields of the `cpu` line that are counted. The two guest fields after them are already included
@@ -142,8 +142,10 @@ fn parse_memory(text: &str) -> Result<Memory, String> {
 
 /// Reads the start of a file and parses it.
 fn read_parsed<T>(path: &Path, parse: fn(&str) -> Result<T, String>) -> Result<T, SourceError> {
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text));
+    // With this capacity one read has all of it.
+    let mut text = String::with_capacity(MAX_BYTES);
+    let max = MAX_BYTES as u64;
+    let read = File::open(path).and_then(|file| file.take(max).read_to_string(&mut text));
     read.map_err(|error| source_error(path, error))?;
     parse(&text).map_err(|cause| source_error(path, cause))
 }

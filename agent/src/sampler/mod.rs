@@ -73,7 +73,8 @@ pub fn table_set(
 /// The sources of the host, the threads that read them, and the exporters.
 #[derive(Debug)]
 pub struct Sampler {
-    crew: Crew<SourceJob>,
+    /// Jobs are boxed, because they are moved several times in a round.
+    crew: Crew<Box<SourceJob>>,
     scrapers: Scrapers,
     sources: Vec<SampledSource>,
     status: SourceStatus,
@@ -84,7 +85,7 @@ pub struct Sampler {
 #[derive(Debug)]
 struct SampledSource {
     /// `None` while a thread has it.
-    job: Option<SourceJob>,
+    job: Option<Box<SourceJob>>,
     log: SourceLog,
 }
 
@@ -105,7 +106,7 @@ impl Sampler {
         let status = SourceStatus::new(&sources);
         let sampled = |(index, spec): (usize, SourceSpec)| {
             let log = SourceLog::new(spec.name);
-            SampledSource { job: Some(SourceJob::new(index, spec)), log }
+            SampledSource { job: Some(Box::new(SourceJob::new(index, spec))), log }
         };
         let names: Vec<_> =
             sources.iter().map(|source| source.name).chain([status::NAME]).collect();
@@ -189,7 +190,7 @@ impl Sampler {
     }
 
     /// Processes the reading of a source.
-    fn process(&mut self, mut job: SourceJob, duration: Duration) {
+    fn process(&mut self, mut job: Box<SourceJob>, duration: Duration) {
         let index = job.key();
         match job.take_result() {
             Ok(()) => {
@@ -220,7 +221,7 @@ impl Sampler {
     }
 
     /// Keeps a job for the next round. Drops a result that has not been taken: it is late.
-    fn take_back(&mut self, mut job: SourceJob) {
+    fn take_back(&mut self, mut job: Box<SourceJob>) {
         job.discard_result();
         if let Some(source) = self.sources.get_mut(job.key()) {
             source.job = Some(job);

@@ -43,13 +43,18 @@ impl std::fmt::Debug for SourceSpec {
     }
 }
 
+/// Number of rounds in which a source that found nothing is not read again: what a host lacks seldom
+/// appears.
+const ROUNDS_AFTER_NOTHING_FOUND: u32 = 9;
+
 /// Why a source has no reading.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
     /// Reading failed: the cause.
     #[error("{0}")]
     Failed(Box<str>),
-    /// The host has nothing for this source, such as a device or a kernel module.
+    /// The host has nothing for this source, such as a device or a kernel module. The source is not
+    /// read again before the tenth round after this one.
     #[error("nothing found")]
     NothingFound,
 }
@@ -69,6 +74,8 @@ pub(super) struct SourceJob {
     /// `None` before the first reading and after creating it failed or reading panicked.
     source: Option<BoxedSource>,
     output: Output,
+    /// Number of rounds before it is read again, after it found nothing.
+    waits: u32,
     /// `None` if no reading has finished since the result was taken.
     result: Option<Result<(), SourceError>>,
 }
@@ -84,7 +91,8 @@ impl std::fmt::Debug for BoxedSource {
 impl SourceJob {
     /// Creates the job of the source with this index. Its first run creates the source.
     pub(super) fn new(index: usize, spec: SourceSpec) -> Self {
-        Self { index, output: Output::new(&spec.tables), spec, source: None, result: None }
+        let output = Output::new(&spec.tables);
+        Self { index, spec, source: None, output, waits: 0, result: None }
     }
 
     /// Takes the result of the reading that has finished.
@@ -101,6 +109,19 @@ impl SourceJob {
     /// Drops the result, if it has not been taken.
     pub(super) fn discard_result(&mut self) {
         self.result = None;
+    }
+
+    /// Reads the source, unless it found nothing shortly before.
+    fn read_or_wait(&mut self) -> Result<(), SourceError> {
+        if self.waits > 0 {
+            self.waits -= 1;
+            return Err(SourceError::NothingFound);
+        }
+        let result = self.read();
+        if result == Err(SourceError::NothingFound) {
+            self.waits = ROUNDS_AFTER_NOTHING_FOUND;
+        }
+        result
     }
 
     fn read(&mut self) -> Result<(), SourceError> {
@@ -124,7 +145,7 @@ impl Job for SourceJob {
 
     fn run(&mut self) {
         self.result = None;
-        self.result = Some(self.read());
+        self.result = Some(self.read_or_wait());
     }
 }
 

@@ -12,6 +12,7 @@ use crate::test_log::Log;
 enum Act {
     Succeed,
     Fail,
+    FindNothing,
     Panic,
 }
 
@@ -20,6 +21,7 @@ impl Act {
         match self {
             Self::Succeed => Ok(()),
             Self::Fail => Err(SourceError::new("permission denied")),
+            Self::FindNothing => Err(SourceError::NothingFound),
             Self::Panic => panic!("a panic of a test"),
         }
     }
@@ -69,6 +71,23 @@ fn run_twice(acts: &[Act]) -> ([bool; 2], usize) {
 fn source_is_created_at_its_first_reading_and_kept() {
     use Act::Succeed;
     assert_eq!(run_twice(&[Succeed, Succeed, Succeed]), ([true, true], 1));
+}
+
+#[test]
+fn source_that_found_nothing_is_read_again_after_some_rounds() {
+    let acts = [Act::Succeed, Act::FindNothing, Act::Succeed];
+    let script = Arc::new(Mutex::new(Script { acts: acts.into(), creations: 0 }));
+    let factory: SourceFactory = Arc::new(move || {
+        next(&script).run()?;
+        Ok(Box::new(Scripted(script.clone())))
+    });
+    let mut job = SourceJob::new(0, spec("disks", factory));
+    for round in 0..=ROUNDS_AFTER_NOTHING_FOUND {
+        job.run();
+        assert_eq!(job.take_result(), Err(SourceError::NothingFound), "round {round}");
+    }
+    job.run();
+    assert_eq!(job.take_result(), Ok(()));
 }
 
 #[test]

@@ -6,8 +6,8 @@ use crate::tables::Output;
 /// rarely changes.
 ///
 /// A reading goes through the entries of the last one. As long as they are the same, the samples in
-/// the [`Output`] repeat those of its last reading, and nothing is copied. From the first difference
-/// on, the entries are replaced.
+/// the [`Output`] repeat those of its last reading, and nothing is copied. From the first
+/// difference on, the entries are replaced.
 #[derive(Debug, Default)]
 pub(super) struct Layout {
     bytes: Vec<u8>,

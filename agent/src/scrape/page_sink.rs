@@ -1,4 +1,4 @@
-//! Writes a page into an [`Output`]: every sample becomes a sample that was found, of the same name.
+//! Writes a page into an [`Output`]: a sample becomes a sample that was found, of the same name.
 
 use fleetgauge_proto::catalog::FamilyKind;
 
@@ -153,8 +153,8 @@ impl PageFamily {
         }
     }
 
-    /// Returns the family of a sample: its own name, and the type and help text of the page's family
-    /// that it belongs to.
+    /// Returns the family of a sample: its own name, and the type and help text of the page's
+    /// family that it belongs to.
     fn of<'a>(&'a self, sample: &'a str) -> FoundFamily<'a> {
         let suffix = sample.strip_prefix(&*self.name);
         let kind = match (self.kind, suffix) {

@@ -46,7 +46,7 @@ pub(super) struct FoundGroups {
     /// Number of samples of the reading.
     samples: usize,
     /// Number of samples that were left out: their family has another kind, they repeat a sample,
-    /// or a label value is too long.
+    /// a label name is repeated, or a label value is too long.
     pub(super) skipped: usize,
 }
 
@@ -191,9 +191,10 @@ impl FoundGroups {
         let mut labels: Labels = pairs.map(|(name, value)| (name.into(), value.into())).collect();
         labels.sort_unstable();
         let is_long = labels.iter().any(|(_, value)| value.len() > MAX_LABEL_VALUE_BYTES);
+        let repeats = labels.array_windows().any(|[(first, _), (second, _)]| first == second);
         let new = || FoundGroup { kind, help: help.into(), samples: BTreeMap::new() };
         let group = self.families.entry(name.into()).or_insert_with(new);
-        if is_long || group.kind != kind || group.samples.contains_key(&labels) {
+        if is_long || repeats || group.kind != kind || group.samples.contains_key(&labels) {
             self.skipped += 1;
             return;
         }

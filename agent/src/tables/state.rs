@@ -166,7 +166,10 @@ impl TableState {
 
     /// Returns the rows and values of the sources that are not left out.
     pub(crate) fn fitted_sample(&self) -> Sample {
-        let (mut rows, mut values) = (Vec::with_capacity(self.tables.len()), Vec::new());
+        let found_tables = self.found_catalogs.tables.len();
+        let mut rows = Vec::with_capacity(self.tables.len() + found_tables);
+        let declared = self.tables.iter().map(|table| table.values.len()).sum::<usize>();
+        let mut values = Vec::with_capacity(declared + self.found_catalogs.values);
         let left_out = |index: usize| {
             let owns = |source: &usize| self.set.places[*source].contains(&Place::Table(index));
             self.left_out.iter().any(owns)

@@ -3,7 +3,7 @@
 use super::column::{gauge, table};
 use super::files::KeptFile;
 use super::filter::Filter;
-use super::netlink::{Connection, dump_ipv4_neighbours, dump_links, get_link};
+use super::netlink::{Connection, dump_ipv4_neighbours};
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;
 use crate::tables::Output;
@@ -22,9 +22,6 @@ pub(super) const COLLECTOR: Collector = Collector {
 
 /// Maximum number of devices that entries are counted of.
 const MAX_DEVICES: usize = 100_000;
-/// Maximum number of devices that are asked for one by one. For more of them a dump is cheaper, but
-/// it has all devices, such as thousands without entries.
-const MAX_SINGLE_REQUESTS: usize = 16;
 
 #[derive(Debug)]
 struct ArpTable {
@@ -106,17 +103,13 @@ impl EntriesWay for ArpNetlink {
                 counts.add(&neighbour.device, || neighbour.device);
             }
         })?;
-        // Entries have the index of their device; the name may change.
-        if counts.0.len() <= MAX_SINGLE_REQUESTS {
-            return counts.0.iter().try_for_each(|(index, entries)| {
-                get_link(connection, *index, |link| each(&link.name, *entries))
-            });
-        }
-        dump_links(connection, false, |link| {
-            if let Ok(at) = counts.0.binary_search_by_key(&link.index, |(index, _)| *index) {
-                each(&link.name, counts.0[at].1);
+        for (index, entries) in &counts.0 {
+            // The name may change.
+            if let Some(name) = connection.device_name(*index) {
+                each(name.as_str(), *entries);
             }
-        })
+        }
+        Ok(())
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) const COLLECTOR: Collector = Collector {
         let directory = options.sysfs("devices/system/cpu");
         Ok(Box::new(CpuFrequency {
             offline: KeptFile::new(directory.join("offline")),
-            cpus: DeviceFiles::new(directory, &FILES),
+            cpus: DeviceFiles::of_files(directory, &FILES),
             governor: String::new(),
         }))
     },

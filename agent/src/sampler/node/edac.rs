@@ -25,7 +25,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     },
     create: |options| {
         let controllers =
-            DeviceFiles::new(options.sysfs("devices/system/edac/mc"), &CONTROLLER_FILES);
+            DeviceFiles::of_files(options.sysfs("devices/system/edac/mc"), &CONTROLLER_FILES);
         Ok(Box::new(Edac { controllers, rows: BTreeMap::new() }))
     },
 };
@@ -100,7 +100,7 @@ impl Source for Edac {
 
 impl Rows {
     fn new(controller: &Path) -> Self {
-        let rows = DeviceFiles::new(controller, &ROW_FILES);
+        let rows = DeviceFiles::of_files(controller, &ROW_FILES);
         Self { rows, channels: BTreeMap::new(), seen: true }
     }
 

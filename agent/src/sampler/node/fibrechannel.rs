@@ -12,7 +12,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     options: &[],
     tables: |_| vec![table(&INFO_LABELS, &INFO), table(&["fc_host"], &COUNTERS)],
     create: |options| {
-        let hosts = DeviceFiles::new(options.sysfs("class/fc_host"), &FILES);
+        let hosts = DeviceFiles::of_files(options.sysfs("class/fc_host"), &FILES);
         Ok(Box::new(FibreChannel { hosts }))
     },
 };

@@ -15,13 +15,25 @@ pub(super) enum Target {
 }
 
 /// The targets of a file's named lines. The lines of a file are the same in each reading, so that
-/// each target is found once and then only its name compared.
+/// each target is found once and then only its name compared. All names are in one text: names all
+/// over the memory would be slow to compare, because caches lose them between two readings.
 #[derive(Debug, Default)]
-pub(super) struct LineTargets(Vec<(Box<str>, Target)>);
+pub(super) struct LineTargets {
+    /// The names, one after the other.
+    names: String,
+    lines: Vec<LineTarget>,
+}
+
+#[derive(Debug)]
+struct LineTarget {
+    /// Where its name ends.
+    end: usize,
+    target: Target,
+}
 
 impl LineTargets {
     /// Returns the target of the line with this index and name. `find` is called if the line was
-    /// another one before.
+    /// another one before. Lines are asked for in their order.
     pub(super) fn get(
         &mut self,
         index: usize,
@@ -31,14 +43,19 @@ impl LineTargets {
         if index >= MAX_LINES {
             return &Target::Skip;
         }
-        if self.0.len() <= index {
-            self.0.resize(index + 1, (Box::default(), Target::Skip));
+        let Self { names, lines } = self;
+        let before = index.checked_sub(1).map(|before| lines.get(before));
+        let start = before.map_or(0, |line| line.map_or(names.len(), |line| line.end));
+        let known = lines.get(index).and_then(|line| names.get(start..line.end));
+        if known != Some(name) {
+            // A new line moves all that follow: they are found again as they are asked for.
+            lines.truncate(index);
+            names.truncate(start);
+            lines.resize_with(index, || LineTarget { end: start, target: Target::Skip });
+            names.push_str(name);
+            lines.push(LineTarget { end: names.len(), target: find(name) });
         }
-        let line = &mut self.0[index];
-        if &*line.0 != name {
-            *line = (name.into(), find(name));
-        }
-        &line.1
+        &lines[index].target
     }
 }
 
@@ -60,7 +77,9 @@ mod tests {
         let column = |column| move |_: &str| Target::Column(column);
         assert_eq!(*targets.get(1, "b", column(1)), Target::Column(1));
         assert_eq!(*targets.get(1, "b", column(2)), Target::Column(1));
+        assert_eq!(*targets.get(2, "bc", column(3)), Target::Column(3));
         assert_eq!(*targets.get(1, "c", column(3)), Target::Column(3));
+        assert_eq!(*targets.get(2, "bc", column(5)), Target::Column(5));
         assert_eq!(*targets.get(0, "a", column(4)), Target::Column(4));
         assert_eq!(*targets.get(MAX_LINES, "x", column(5)), Target::Skip);
     }

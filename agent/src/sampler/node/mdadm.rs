@@ -13,7 +13,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     tables: |_| vec![table(&["device"], &COLUMNS), table(&["device"], &SYSFS_COLUMNS)],
     create: |options| {
         let file = KeptFile::new(options.procfs("mdstat"));
-        let devices = DeviceFiles::new(options.sysfs("block"), &SYSFS_FILES);
+        let devices = DeviceFiles::of_files(options.sysfs("block"), &SYSFS_FILES);
         Ok(Box::new(Arrays { file, devices }))
     },
 };

@@ -23,7 +23,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     },
     create: |options| {
         Ok(Box::new(Rapl {
-            zones: DeviceFiles::new(options.sysfs("class/powercap"), &["name", "energy_uj"]),
+            zones: DeviceFiles::of_files(options.sysfs("class/powercap"), &["name", "energy_uj"]),
             has_zone_label: options.switch(ZONE_LABEL),
         }))
     },

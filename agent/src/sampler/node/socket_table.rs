@@ -12,6 +12,10 @@ const BUFFER_BYTES: usize = 16 * 1024;
 /// Maximum size of a table, in bytes: some 10 million sockets.
 const MAX_BYTES: u64 = 1_500_000_000;
 
+/// Number of bytes that a read has at least, unless it is the last one: the kernel fills a page with
+/// lines. Looking for more lines costs as much as reading all, because it searches all hash buckets.
+const MIN_READ_BYTES: usize = 4096 - 512;
+
 /// A table of sockets that stays open.
 #[derive(Debug)]
 pub(super) struct SocketTable {
@@ -86,9 +90,7 @@ fn read_lines(
         if read == 0 && len == buffer.len() {
             return Err(io::Error::other("a line is too long"));
         }
-        if read == 0 {
-            return if len == 0 { Ok(()) } else { each(&buffer[..len]) };
-        }
+        let is_last = read < MIN_READ_BYTES.min(buffer.len() - len);
         offset += read as u64;
         len += read;
         let mut rest = &buffer[..len];
@@ -99,6 +101,9 @@ fn read_lines(
         let rest = rest.len();
         buffer.copy_within(len - rest..len, 0);
         len = rest;
+        if is_last {
+            return if len == 0 { Ok(()) } else { each(&buffer[..len]) };
+        }
     }
     Err(io::Error::other(format!("larger than {MAX_BYTES} bytes")))
 }

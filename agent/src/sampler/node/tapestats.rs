@@ -17,7 +17,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     }],
     tables: |_| vec![table(&["device"], &COLUMNS)],
     create: |options| {
-        let drives = DeviceFiles::new(options.sysfs("class/scsi_tape"), &FILES);
+        let drives = DeviceFiles::of_files(options.sysfs("class/scsi_tape"), &FILES);
         Ok(Box::new(Tapes { drives, filter: options.filter("", "tapestats.ignored-devices") }))
     },
 };

@@ -14,8 +14,8 @@ pub(super) const COLLECTOR: Collector = Collector {
     create: |options| {
         let directory = options.sysfs("class/thermal");
         Ok(Box::new(Thermal {
-            zones: DeviceFiles::new(&directory, &["type", "temp"]),
-            cooling: DeviceFiles::new(&directory, &["type", "cur_state", "max_state"]),
+            zones: DeviceFiles::of_files(&directory, &["type", "temp"]),
+            cooling: DeviceFiles::of_files(&directory, &["type", "cur_state", "max_state"]),
         }))
     },
 };

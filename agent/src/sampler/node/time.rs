@@ -61,7 +61,7 @@ impl Time {
                 rarely: Every::new(RARELY),
                 zone: None,
             },
-            clock_sources: DeviceFiles::new(
+            clock_sources: DeviceFiles::of_files(
                 path,
                 &["available_clocksource", "current_clocksource"],
             ),

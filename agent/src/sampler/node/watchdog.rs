@@ -12,7 +12,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     options: &[],
     tables: |_| vec![table(&["name"], &COLUMNS), table(&INFO_LABELS, &INFO)],
     create: |options| {
-        let devices = DeviceFiles::new(options.sysfs("class/watchdog"), &FILES);
+        let devices = DeviceFiles::of_files(options.sysfs("class/watchdog"), &FILES);
         Ok(Box::new(Watchdogs { devices }))
     },
 };

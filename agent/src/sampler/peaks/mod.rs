@@ -1,7 +1,7 @@
 //! Peaks between two samples: CPU usage and the throughput of disks and networks.
 //!
-//! A thread reads counters every second, and the source reports the maximum since the sample before.
-//! The source never waits for the thread: if a file does not answer, values are absent.
+//! A thread reads counters every second, and the source reports the maximum since the sample
+//! before. The source never waits for the thread: if a file does not answer, values are absent.
 //!
 //! | file | what it is for |
 //! |---|---|

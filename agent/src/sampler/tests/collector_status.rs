@@ -48,9 +48,9 @@ async fn success_is_that_of_the_round() {
     let mut sampler = sampler_of(vec![stat_spec, plain_spec, mdadm_spec]);
     let ok = || Ok(vec![("row", 1.0)]);
     for (stat_answer, mdadm_answer, expected) in [
-        (ok(), Err(SourceError::NothingFound), ["mdadm=0", "stat=1"]),
         (Err(SourceError::new("permission denied")), ok(), ["mdadm=1", "stat=0"]),
         (ok(), ok(), ["mdadm=1", "stat=1"]),
+        (ok(), Err(SourceError::NothingFound), ["mdadm=0", "stat=1"]),
     ] {
         stat.answer.send(stat_answer).unwrap();
         mdadm.answer.send(mdadm_answer).unwrap();

@@ -114,19 +114,21 @@ fn illegal_contradicting_and_repeated_samples_are_left_out() {
         output.sample(gauge("good"), &[("d", &long)], 2.0);
         let counter = FoundFamily { kind: FamilyKind::CounterAsNamed, ..gauge("good") };
         output.sample(counter, &[("d", "1")], 2.0);
+        output.sample(gauge("twice"), &[("d", "1")], 1.0);
+        output.sample(gauge("twice"), &[("d", "1"), ("d", "1")], 1.0);
         output.sample(gauge("bad name"), &[], 3.0);
         output.sample(gauge("bad_label"), &[("a-b", "1")], 4.0);
         output.sample(gauge("load1"), &[], 5.0);
         output.sample(gauge("other"), &[], 6.0);
     });
-    assert_eq!(output.skipped(), 3);
+    assert_eq!(output.skipped(), 4);
     state.set(1, &output);
     read_again(&mut output, |output| {
         let unknown = FoundFamily { kind: FamilyKind::Unknown, ..gauge("other") };
         output.sample(unknown, &[("d", "1")], 7.0);
     });
     state.set(2, &output);
-    assert_eq!(sample(&mut state).values[1..], [1.0, 6.0]);
+    assert_eq!(sample(&mut state).values[1..], [1.0, 6.0, 1.0]);
     let refused: BTreeMap<_, _> =
         state.refused().iter().map(|(name, why)| (&**name, &**why)).collect();
     let names: Vec<_> = refused.keys().copied().collect();

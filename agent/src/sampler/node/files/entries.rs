@@ -1,5 +1,6 @@
 //! What a collector keeps for each entry of a directory: files, or directories below it.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -15,8 +16,17 @@ const MAX_ENTRIES: usize = 10_000;
 pub(in crate::sampler::node) struct Entries<T> {
     path: PathBuf,
     directory: Directory,
-    create: fn(&Path) -> T,
+    create: Create<T>,
     entries: Vec<Entry<T>>,
+}
+
+/// Creates what is kept for the entry at a path.
+struct Create<T>(Box<dyn Fn(&Path) -> T + Send>);
+
+impl<T> fmt::Debug for Create<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Create")
+    }
 }
 
 /// An entry of a directory and what is kept for it.
@@ -31,7 +41,11 @@ pub(in crate::sampler::node) struct Entry<T> {
 
 impl<T> Entries<T> {
     /// Creates a directory. `create` is called with the path of each new entry.
-    pub(in crate::sampler::node) fn new(path: impl Into<PathBuf>, create: fn(&Path) -> T) -> Self {
+    pub(in crate::sampler::node) fn new(
+        path: impl Into<PathBuf>,
+        create: impl Fn(&Path) -> T + Send + 'static,
+    ) -> Self {
+        let create = Create(Box::new(create));
         let path = path.into();
         Self { directory: Directory::new(&path), path, create, entries: Vec::new() }
     }
@@ -79,7 +93,7 @@ impl<T> Entries<T> {
             match entries.binary_search_by(|entry| entry.name.as_str().cmp(name)) {
                 Ok(at) => entries[at].seen = true,
                 Err(at) if entries.len() < MAX_ENTRIES => {
-                    let kept = create(&path.join(name));
+                    let kept = create.0(&path.join(name));
                     entries.insert(at, Entry { name: name.to_owned(), kept, seen: true });
                 }
                 Err(_) => {}

@@ -8,16 +8,28 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rustix::fs::{FsWord, fstatfs};
+
 use crate::sampler::SourceError;
 
 /// Maximum size of a file, in bytes. Mounts and sockets of the largest hosts take a few megabytes.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
-/// Size of the first read, in bytes: most files fit.
-const FIRST_READ_BYTES: usize = 16 * 1024;
+/// Size of the first read of a file, and of each further read, in bytes: most files fit.
+const READ_BYTES: usize = 16 * 1024;
+/// Bytes by which a read is longer than the file was before. A read is not made longer than needed:
+/// for some files the kernel allocates and clears a buffer of the same size.
+const SPARE_BYTES: usize = 512;
+/// Size of an attribute of sysfs, in bytes: the smallest page. A shorter read has all of it.
+const ATTRIBUTE_BYTES: usize = 4096;
+/// Number that statfs(2) has for sysfs.
+const SYSFS_MAGIC: FsWord = 0x6265_6572;
 /// Capacity of the read buffer that a thread keeps, in bytes.
 const KEPT_BUFFER_BYTES: usize = 256 * 1024;
 /// Maximum number of files that stay open. All others are opened for each reading.
 const MAX_OPEN_FILES: usize = 512;
+/// Number of readings that do not look for an attribute that did not exist: most attributes that a
+/// device lacks never appear.
+const READINGS_WITHOUT_LOOKUP: u8 = 9;
 
 /// Number of files that are open.
 static OPEN_FILES: AtomicUsize = AtomicUsize::new(0);
@@ -34,12 +46,14 @@ pub(in crate::sampler) struct KeptFile {
     path: PathBuf,
     file: Option<OpenFile>,
     text: String,
+    /// Number of readings of its value before it is looked for again.
+    waits: u8,
 }
 
 impl KeptFile {
     /// Creates a file. It is opened when it is read.
     pub(in crate::sampler) fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), file: None, text: String::new() }
+        Self { path: path.into(), file: None, text: String::new(), waits: 0 }
     }
 
     /// Returns the path.
@@ -72,10 +86,21 @@ impl KeptFile {
     }
 
     /// Reads the value of a sysfs attribute, without white space around it; `None` if it cannot be
-    /// read. Drivers answer some attributes with errors.
+    /// read. Drivers answer some attributes with errors. An attribute that did not exist is not
+    /// looked for in the next [`READINGS_WITHOUT_LOOKUP`] readings.
     pub(in crate::sampler::node) fn value(&mut self) -> Option<&str> {
-        self.read_again().ok()?;
-        Some(self.text.trim())
+        if self.waits > 0 {
+            self.waits -= 1;
+            return None;
+        }
+        match self.read_again() {
+            Ok(()) => Some(self.text.trim()),
+            Err(error) => {
+                let is_missing = error.kind() == io::ErrorKind::NotFound;
+                self.waits = if is_missing { READINGS_WITHOUT_LOOKUP } else { 0 };
+                None
+            }
+        }
     }
 
     /// Reads the number of a sysfs attribute; `None` if it cannot be read or is no number.
@@ -110,37 +135,52 @@ impl KeptFile {
 }
 
 /// Opens the file unless it is open, and calls `take` with its bytes. Keeps it open unless reading
-/// fails.
+/// fails; also then if it is an attribute that still exists, since some drivers answer with errors.
 fn read_with<T>(
     path: &Path,
     kept: &mut Option<OpenFile>,
     take: impl FnOnce(&[u8]) -> T,
 ) -> io::Result<T> {
-    let file = match kept.take() {
+    let mut file = match kept.take() {
         Some(file) => file,
         None => OpenFile::open(path)?,
     };
     let taken = BUFFER.with_borrow_mut(|buffer| {
-        let len = read_whole(&file.file, buffer)?;
-        let taken = take(&buffer[..len]);
+        let taken = file.read_whole(buffer).map(|len| take(&buffer[..len]));
         buffer.truncate(KEPT_BUFFER_BYTES);
         buffer.shrink_to(KEPT_BUFFER_BYTES);
-        io::Result::Ok(taken)
-    })?;
-    *kept = file.keeps.then_some(file);
-    Ok(taken)
+        taken
+    });
+    let exists = match &taken {
+        Ok(_) => true,
+        Err(error) => file.is_attribute && !is_gone(error),
+    };
+    *kept = (file.keeps && exists).then_some(file);
+    taken
 }
 
-/// Reads a file from its start into the buffer. Returns its length.
-fn read_whole(file: &File, buffer: &mut Vec<u8>) -> io::Result<usize> {
-    let mut len = 0;
+/// Reads a file from its start into the buffer. Returns its length. The first read has this size.
+/// A read of an attribute that is shorter than a page is the last one.
+fn read_whole(
+    file: &File,
+    buffer: &mut Vec<u8>,
+    first: usize,
+    is_attribute: bool,
+) -> io::Result<usize> {
+    let (mut len, mut wanted) = (0, first);
     loop {
-        if buffer.len() < len + FIRST_READ_BYTES {
-            buffer.resize(len + FIRST_READ_BYTES, 0);
+        if buffer.len() < len + wanted {
+            buffer.resize(len + wanted, 0);
         }
-        match file.read_at(&mut buffer[len..], len as u64) {
+        match file.read_at(&mut buffer[len..len + wanted], len as u64) {
             Ok(0) => return Ok(len),
-            Ok(read) => len += read,
+            Ok(read) => {
+                len += read;
+                if is_attribute && read < wanted.min(ATTRIBUTE_BYTES) {
+                    return Ok(len);
+                }
+                wanted = READ_BYTES;
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
@@ -162,13 +202,24 @@ struct OpenFile {
     file: File,
     /// Whether it stays open.
     keeps: bool,
+    /// Whether it is a file of sysfs.
+    is_attribute: bool,
+    /// Size of the next first read.
+    first_read: usize,
 }
 
 impl OpenFile {
     fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let keeps = OPEN_FILES.fetch_add(1, Ordering::Relaxed) < MAX_OPEN_FILES;
-        Ok(Self { file, keeps })
+        let is_attribute = fstatfs(&file).is_ok_and(|stat| stat.f_type == SYSFS_MAGIC);
+        Ok(Self { file, keeps, is_attribute, first_read: READ_BYTES })
+    }
+
+    fn read_whole(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        let len = read_whole(&self.file, buffer, self.first_read, self.is_attribute)?;
+        self.first_read = len + SPARE_BYTES;
+        Ok(len)
     }
 }
 
@@ -214,6 +265,19 @@ mod tests {
         assert!(error.contains("proc/late: No such file"), "{error}");
         fixture.bytes("proc/late", b"a\xffb");
         assert_eq!(file.read_if_exists(), Ok(Some("a\u{fffd}b")));
+    }
+
+    #[test]
+    fn missing_attribute_is_looked_for_every_tenth_reading() {
+        let fixture = Fixture::new();
+        let mut file = KeptFile::new(fixture.path("sys/late"));
+        assert_eq!(file.value(), None);
+        fixture.file("sys/late", "1\n");
+        let missing = (0..).take_while(|_| file.value().is_none()).count();
+        assert_eq!(missing, usize::from(READINGS_WITHOUT_LOOKUP));
+        assert_eq!(file.read_if_exists(), Ok(Some("1\n")));
+        fixture.file("sys/late", &"2".repeat(3 * SPARE_BYTES));
+        assert_eq!(file.value().map(str::len), Some(3 * SPARE_BYTES), "longer than before");
     }
 
     #[test]

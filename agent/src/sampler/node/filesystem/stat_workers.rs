@@ -1,6 +1,7 @@
 //! Asks mounts for their usage on worker threads, so that a mount that hangs costs only itself.
 //!
-//! One worker asks all mounts, one after another. When a mount does not answer in time, its worker
+//! Mounts of [`PROMPT_TYPES`] are asked at once, without a worker: waking one costs more than all
+//! their answers. One worker asks all other mounts, one after another. When a mount does not answer in time, its worker
 //! is left to it and another worker goes on with the next mount. No reading waits for that mount
 //! again: each takes the answer that came since the last one, if any, and then asks anew. The
 //! worker ends when its mount answers in time again.
@@ -21,6 +22,9 @@ pub(super) const TIMEOUT: Duration = Duration::from_millis(400);
 /// Maximum number of workers, with those of slow mounts. The last one does not ask mounts of the
 /// filesystem types that are slow: all mounts of a dead server hang.
 pub(super) const MAX_WORKERS: usize = 4;
+/// Filesystem types whose statfs(2) only reads numbers that the kernel has in memory, and waits
+/// neither for a disk nor for a server.
+const PROMPT_TYPES: [&str; 7] = ["ext2", "ext3", "ext4", "ramfs", "tmpfs", "vfat", "xfs"];
 /// Stack size of a worker, in bytes. It only calls `statfs`.
 const STACK_BYTES: usize = 64 * 1024;
 
@@ -52,6 +56,12 @@ pub(super) enum Outcome {
     NotAsked,
 }
 
+impl From<Result<Usage, Errno>> for Outcome {
+    fn from(answer: Result<Usage, Errno>) -> Self {
+        answer.map_or_else(Self::Failed, Self::Usage)
+    }
+}
+
 /// Asks the mount at a path. May block for ever.
 pub(super) type StatFn = dyn Fn(&Path) -> Result<Usage, Errno> + Send + Sync;
 /// Returns the time now.
@@ -71,7 +81,7 @@ pub(super) struct Calls {
 /// The workers.
 pub(super) struct StatWorkers {
     calls: Calls,
-    /// The worker for all mounts that answer in time.
+    /// The worker for all other mounts that answer in time.
     worker: Option<Worker>,
     slow: Vec<SlowMount>,
 }
@@ -131,6 +141,11 @@ impl StatWorkers {
         self.slow.retain_mut(|slow| slow.ask(mounts, timeout));
         outcomes.clear();
         outcomes.resize(mounts.len(), Outcome::NotAsked);
+        for (outcome, mount) in outcomes.iter_mut().zip(&**mounts) {
+            if is_prompt(mount) {
+                *outcome = (self.calls.stat)(&mount.path).into();
+            }
+        }
         let mut start = 0;
         while self.slow.len() < MAX_WORKERS {
             let rest = mounts.iter().enumerate().skip(start);
@@ -167,12 +182,16 @@ impl StatWorkers {
     fn asks(&self, mount: &Mount) -> bool {
         let is_last = self.slow.len() + 1 == MAX_WORKERS;
         let is_alike = |slow: &SlowMount| is_last && slow.fs_type == mount.fs_type;
-        self.slow(mount).is_none() && !self.slow.iter().any(is_alike)
+        !is_prompt(mount) && self.slow(mount).is_none() && !self.slow.iter().any(is_alike)
     }
 
     fn slow(&self, mount: &Mount) -> Option<&SlowMount> {
         self.slow.iter().find(|slow| slow.path == mount.path)
     }
+}
+
+fn is_prompt(mount: &Mount) -> bool {
+    PROMPT_TYPES.contains(&&*mount.fs_type)
 }
 
 impl SlowMount {
@@ -273,7 +292,7 @@ impl Shared {
             state = self.lock();
             state.running_since = None;
             state.took = (calls.clock)().saturating_duration_since(start);
-            state.outcomes.push(usage.map_or_else(Outcome::Failed, Outcome::Usage));
+            state.outcomes.push(usage.into());
             if state.current().is_none() {
                 self.changed.notify_all();
             }

@@ -10,7 +10,7 @@ use crate::tables::exposition;
 
 const MOUNTINFO: &str = "21 26 0:20 / /sys rw,nosuid shared:7 - sysfs sysfs rw
 26 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro
-27 26 8:2 /sub /data ro,relatime shared:2 master:3 - xfs /dev/sda2 rw
+27 26 8:2 /sub /data ro,relatime shared:2 master:3 - btrfs /dev/sda2 rw
 28 26 0:30 / /run rw - tmpfs tmpfs rw,size=100k
 29 26 0:31 / /var/lib/docker/overlay2/1/merged rw - ext4 overlay rw
 30 26 0:40 / /mnt/nfs rw - nfs4 server:/my\\040share rw
@@ -181,7 +181,7 @@ fn mounts_have_their_usage() {
              mountpoint=\"/run\"} 1",
         ]
     );
-    assert_eq!(host.mounts.asked(), ["/", "/data", "/run", "/mnt/nfs"]);
+    assert_eq!(host.mounts.asked(), ["/", "/run", "/data", "/mnt/nfs"]);
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn mount_that_fails_has_only_its_error() {
     );
     let lines = host.read();
     let of_data: Vec<_> = lines.iter().filter(|line| line.contains("/data")).collect();
-    let labels = "device=\"/dev/sda2\",device_error=\"stale NFS file handle\",fstype=\"xfs\",\
+    let labels = "device=\"/dev/sda2\",device_error=\"stale NFS file handle\",fstype=\"btrfs\",\
                   mountpoint=\"/data\"";
     assert_eq!(
         of_data,
@@ -219,14 +219,14 @@ fn mount_that_hangs_costs_only_itself_until_it_answers() {
     let mut host = Host::new(MOUNTINFO, &[("/data", Does::Hang)]);
     let expected = ["/: ", "/data: mountpoint timeout", "/mnt/nfs: ", "/run: "];
     assert_eq!(host.errors(), expected, "in the first reading");
-    assert_eq!(host.mounts.asked(), ["/", "/data", "/run", "/mnt/nfs"]);
+    assert_eq!(host.mounts.asked(), ["/", "/run", "/data", "/mnt/nfs"]);
     for _ in 0..5 {
         assert_eq!(host.errors(), expected);
         assert_eq!(host.mounts.asked(), ["/", "/run", "/mnt/nfs"], "it is not asked again");
     }
     let lines = host.read();
     let of_data: Vec<_> = lines.iter().filter(|line| line.contains("/data")).collect();
-    let labels = "device=\"/dev/sda2\",device_error=\"mountpoint timeout\",fstype=\"xfs\",\
+    let labels = "device=\"/dev/sda2\",device_error=\"mountpoint timeout\",fstype=\"btrfs\",\
                   mountpoint=\"/data\"";
     assert_eq!(
         of_data,
@@ -246,7 +246,7 @@ fn mount_that_hangs_costs_only_itself_until_it_answers() {
     }
     host.mounts.asked();
     assert_eq!(host.errors(), answered);
-    assert_eq!(host.mounts.asked(), ["/", "/data", "/run", "/mnt/nfs"]);
+    assert_eq!(host.mounts.asked(), ["/", "/run", "/data", "/mnt/nfs"]);
 }
 
 #[test]
@@ -272,13 +272,13 @@ fn slow_mount_has_the_values_of_its_last_answer() {
 fn dead_server_leaves_local_mounts_a_worker() {
     let line = |at: usize, kind: &str| format!("{at} 1 0:{at} / /{kind}{at} rw - {kind} x rw\n");
     let mut mountinfo: String = (0..9).map(|at| line(at, "nfs4")).collect();
-    mountinfo += &line(9, "ext4");
+    mountinfo += &line(9, "btrfs");
     let paths: Vec<_> = (0..9).map(|at| format!("/nfs4{at}")).collect();
     let does: Vec<_> = paths.iter().map(|path| (&**path, Does::Hang)).collect();
     let mut host = Host::new(&mountinfo, &does);
     for reading in 0..3 {
         let errors = host.errors();
-        assert_eq!(errors[0], "/ext49: ", "reading {reading}");
+        assert_eq!(errors[0], "/btrfs9: ", "reading {reading}");
         let stuck = errors.iter().filter(|error| error.ends_with(": mountpoint timeout")).count();
         let not_asked = errors.iter().filter(|error| error.contains(": not asked")).count();
         assert_eq!((stuck, not_asked), (stat_workers::MAX_WORKERS - 1, 6), "{errors:?}");
@@ -286,22 +286,22 @@ fn dead_server_leaves_local_mounts_a_worker() {
     assert_eq!(host.filesystems.workers.len(), stat_workers::MAX_WORKERS);
 
     // The last worker hangs as well: there is none left, and no other thread is started.
-    host.mounts.set("/ext49", Does::Hang);
+    host.mounts.set("/btrfs9", Does::Hang);
     host.mounts.asked();
     for _ in 0..3 {
-        assert_eq!(host.errors()[0], "/ext49: mountpoint timeout");
+        assert_eq!(host.errors()[0], "/btrfs9: mountpoint timeout");
     }
-    assert_eq!(host.mounts.asked(), ["/ext49"]);
+    assert_eq!(host.mounts.asked(), ["/btrfs9"]);
     assert_eq!(host.filesystems.workers.len(), stat_workers::MAX_WORKERS);
 
-    for path in paths.iter().map(|path| &**path).chain(["/ext49"]) {
+    for path in paths.iter().map(|path| &**path).chain(["/btrfs9"]) {
         host.mounts.set(path, Does::Answer);
     }
-    for path in ["/nfs40", "/nfs41", "/nfs42", "/ext49"] {
+    for path in ["/nfs40", "/nfs41", "/nfs42", "/btrfs9"] {
         host.mounts.release(path);
     }
     let expected: Vec<_> =
-        ["/ext49".to_owned()].iter().chain(&paths).map(|p| format!("{p}: ")).collect();
+        ["/btrfs9".to_owned()].iter().chain(&paths).map(|p| format!("{p}: ")).collect();
     host.errors_once(&expected.iter().map(|error| &**error).collect::<Vec<_>>());
 }
 
@@ -313,7 +313,7 @@ fn same_mount_is_asked_once_and_broken_lines_are_skipped() {
         "33 26 8:1 / /over rw - ext4 a rw\n34 26 8:1 / /over rw - ext4 b rw\n35 26 8:1 / /cut";
     let mut host = Host::new(&mountinfo, &[]);
     assert_eq!(host.errors(), ["/: ", "/data: ", "/mnt/nfs: ", "/over: ", "/over: ", "/run: "]);
-    assert_eq!(host.mounts.asked(), ["/", "/data", "/run", "/mnt/nfs", "/over", "/over"]);
+    assert_eq!(host.mounts.asked(), ["/", "/run", "/over", "/over", "/data", "/mnt/nfs"]);
     host.fixture.file("proc/1/mountinfo", "26 1 8:1 / / rw - ext4 /dev/sda1 rw\n");
     assert_eq!(host.errors(), ["/: "], "mounts that are gone have no series");
 }

@@ -40,7 +40,7 @@ pub(super) struct InterfaceFiles {
 
 impl InterfaceFiles {
     pub(super) fn new(options: &NodeOptions) -> Self {
-        let devices = DeviceFiles::new(options.sysfs("class/net"), FILES);
+        let devices = DeviceFiles::of_files(options.sysfs("class/net"), FILES);
         Self { devices, texts: Default::default() }
     }
 }

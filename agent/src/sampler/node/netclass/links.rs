@@ -8,6 +8,7 @@ use std::io::Read as _;
 
 use super::files::parse_number;
 use super::{Attribute, IS_UP, Interface, InterfacesWay, Numbers};
+use crate::sampler::node::files::KeptFile;
 use crate::sampler::node::netlink::{Connection, Link, dump_links};
 use crate::sampler::node::{NodeOptions, SourceError};
 
@@ -96,6 +97,15 @@ struct DeviceValues {
     state: LinkState,
     reading: usize,
     turns: u32,
+    /// `None` if the files of all devices are too many to stay open.
+    files: Option<StateFiles>,
+}
+
+/// The files of a device that are read often. They stay open.
+#[derive(Debug)]
+struct StateFiles {
+    duplex: KeptFile,
+    speed: KeptFile,
 }
 
 /// What netlink says that files change with.
@@ -161,9 +171,18 @@ impl FileCache {
         if has_changed {
             values.state = LinkState::of(link);
             values.turns = 0;
+            values.files = None;
         }
         if has_changed || is_turn {
-            values.read(link, |file| read_file(directory, &link.name, file));
+            let mut files = values.files.take();
+            values.read(link, |name| {
+                let files = files.get_or_insert_with(|| StateFiles::new(directory, &link.name));
+                match files.file(name) {
+                    Some(file) => file.value().map(str::to_owned),
+                    None => read_file(directory, &link.name, name),
+                }
+            });
+            values.files = files.filter(|_| groups == 1);
             values.turns = (values.turns + 1) % TURNS_PER_STATIC_READ;
         }
         values
@@ -173,6 +192,22 @@ impl FileCache {
     fn finish(&mut self) {
         let reading = self.reading;
         self.devices.retain(|_, values| values.reading == reading);
+    }
+}
+
+impl StateFiles {
+    fn new(directory: &str, device: &str) -> Self {
+        let file = |name| KeptFile::new(format!("{directory}/{device}/{name}"));
+        Self { duplex: file("duplex"), speed: file("speed") }
+    }
+
+    /// Returns the file with this name, if it is one of them.
+    fn file(&mut self, name: &str) -> Option<&mut KeptFile> {
+        match name {
+            "duplex" => Some(&mut self.duplex),
+            "speed" => Some(&mut self.speed),
+            _ => None,
+        }
     }
 }
 

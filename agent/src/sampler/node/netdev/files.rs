@@ -29,7 +29,7 @@ impl StatisticsFiles {
     pub(super) fn new(options: &NodeOptions, has_alias: bool) -> Self {
         Self {
             table: KeptFile::new(options.procfs("net/dev")),
-            devices: DeviceFiles::new(options.sysfs("class/net"), FILES),
+            devices: DeviceFiles::of_files(options.sysfs("class/net"), FILES),
             // node_exporter has this statistic only with netlink.
             has_no_handler: options.switch("netdev.netlink"),
             has_alias,

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::net::netdevice::{InlinedName, index_to_name_inlined};
 use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
@@ -14,7 +15,7 @@ use rustix::net::{
 };
 
 use super::dump::{DumpError, read_dump};
-use super::message::{DUMP, ONE, message};
+use super::message::{DUMP, message};
 use crate::sampler::SourceError;
 use crate::sampler::node::NodeOptions;
 
@@ -63,26 +64,19 @@ impl Connection {
         payload: &[u8],
         each: impl FnMut(&[u8]),
     ) -> Result<(), SourceError> {
-        self.ask(kinds, DUMP, payload, each).map_err(SourceError::new)
+        self.ask(kinds, payload, each).map_err(SourceError::new)
     }
 
-    /// Asks for one item. `each` gets its payload, if it exists.
-    pub(super) fn get(
-        &mut self,
-        kinds: (u16, u16),
-        payload: &[u8],
-        each: impl FnMut(&[u8]),
-    ) -> Result<(), SourceError> {
-        match self.ask(kinds, ONE, payload, each) {
-            Err(DumpError::Refused(error)) if is_gone(&error) => Ok(()),
-            asked => asked.map_err(SourceError::new),
-        }
+    /// Returns the name of the network device with this index; `None` if it does not exist any more
+    /// or its name is not UTF-8.
+    pub(in crate::sampler::node) fn device_name(&self, index: i32) -> Option<InlinedName> {
+        // Much cheaper than a request over netlink, and any socket will do.
+        index_to_name_inlined(self.socket.as_ref()?, u32::try_from(index).ok()?).ok()
     }
 
     fn ask(
         &mut self,
         (request, answer): (u16, u16),
-        flags: u16,
         payload: &[u8],
         each: impl FnMut(&[u8]),
     ) -> Result<(), DumpError> {
@@ -92,7 +86,7 @@ impl Connection {
         };
         // Answers to earlier requests have other numbers.
         self.sequence = self.sequence.wrapping_add(1);
-        let request = message(request, flags, self.sequence, payload);
+        let request = message(request, DUMP, self.sequence, payload);
         send(&socket, &request, SendFlags::empty()).map_err(io::Error::from)?;
         let receive = |buffer: &mut [u8]| receive(&socket, buffer);
         read_dump(receive, &mut self.buffer, (answer, self.sequence), each)?;
@@ -100,10 +94,6 @@ impl Connection {
         self.socket = Some(socket);
         Ok(())
     }
-}
-
-fn is_gone(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(Errno::NODEV.raw_os_error())
 }
 
 fn open(protocol: Option<Protocol>) -> io::Result<OwnedFd> {

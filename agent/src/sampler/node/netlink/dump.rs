@@ -33,8 +33,7 @@ pub(super) enum DumpError {
     TooLong,
 }
 
-/// Reads the messages that answer the request with this sequence number, up to the end of a dump or
-/// an acknowledgement. `receive` returns the
+/// Reads the messages that answer the request with this sequence number. `receive` returns the
 /// length of the next datagram, also if it does not fit into the buffer. `each` gets the payloads
 /// of messages of this type.
 pub(super) fn read_dump(

@@ -62,34 +62,16 @@ pub(in crate::sampler::node) fn dump_links(
     with_statistics: bool,
     mut each: impl FnMut(&Link<'_>),
 ) -> Result<(), SourceError> {
-    connection.dump(GET_LINK, &request(0, with_statistics), |payload| {
+    connection.dump(GET_LINK, &request(with_statistics), |payload| {
         if let Some(link) = Link::parse(payload) {
             each(&link);
         }
     })
 }
 
-/// Asks for the device with this index, without statistics. `each` is not called if it does not
-/// exist any more.
-///
-/// # Errors
-/// The kernel does not answer.
-pub(in crate::sampler::node) fn get_link(
-    connection: &mut Connection,
-    index: i32,
-    mut each: impl FnMut(&Link<'_>),
-) -> Result<(), SourceError> {
-    connection.get(GET_LINK, &request(index, false), |payload| {
-        if let Some(link) = Link::parse(payload) {
-            each(&link);
-        }
-    })
-}
-
-/// Returns the payload of a request: `ifinfomsg` with an index, and attributes.
-fn request(index: i32, with_statistics: bool) -> Vec<u8> {
+/// Returns the payload of a request: `ifinfomsg` and attributes.
+fn request(with_statistics: bool) -> Vec<u8> {
     let mut payload = vec![0; FIXED_BYTES];
-    payload[4..8].copy_from_slice(&index.to_ne_bytes());
     if !with_statistics {
         push_attribute(&mut payload, EXTENSIONS, &SKIP_STATISTICS.to_ne_bytes());
     }

@@ -8,8 +8,6 @@ const ATTRIBUTE_HEADER_BYTES: usize = 4;
 const ALIGNMENT: usize = 4;
 /// Flags of a request for a dump: `NLM_F_REQUEST` and `NLM_F_DUMP`.
 pub(super) const DUMP: u16 = 0x301;
-/// Flags of a request for one item: `NLM_F_REQUEST` and `NLM_F_ACK`.
-pub(super) const ONE: u16 = 0x5;
 /// No flags, for tests.
 #[cfg(test)]
 pub(super) const NO_FLAGS: u16 = 0;

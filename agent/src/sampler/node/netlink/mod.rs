@@ -23,6 +23,6 @@ mod tcp_socket;
 
 pub(super) use address::dump_addresses;
 pub(super) use connection::Connection;
-pub(super) use link::{Link, STATISTICS, Statistics, dump_links, get_link};
+pub(super) use link::{Link, STATISTICS, Statistics, dump_links};
 pub(super) use neighbour::dump_ipv4_neighbours;
 pub(super) use tcp_socket::{Family, TcpSocket, dump_tcp_sockets};

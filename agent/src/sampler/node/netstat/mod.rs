@@ -5,10 +5,11 @@ mod layout;
 #[cfg(test)]
 mod tests;
 
-use self::layout::{Layouts, Slot};
+use self::layout::{Layouts, read_lines};
 use super::column::{table, unknown};
 use super::files::KeptFile;
 use super::filter::Filter;
+use super::line_targets::{LineTargets, Target};
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, FoundFamily, Output};
@@ -85,7 +86,7 @@ struct NetStatistics {
     fields: Fields,
     netstat: (KeptFile, Layouts),
     snmp: (KeptFile, Layouts),
-    snmp6: (KeptFile, Layouts),
+    snmp6: (KeptFile, LineTargets),
 }
 
 /// The fields that are selected.
@@ -102,21 +103,23 @@ impl NetStatistics {
             fields: Fields { filter: filter(options), columns: columns(options) },
             netstat: file("net/netstat"),
             snmp: file("net/snmp"),
-            snmp6: file("net/snmp6"),
+            snmp6: (KeptFile::new(options.procfs("net/snmp6")), LineTargets::default()),
         }
     }
 }
 
 impl Source for NetStatistics {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let slot = |name: &str| self.fields.slot(name);
+        let target = |name: &str| self.fields.target(name);
         for (file, layouts) in [&mut self.netstat, &mut self.snmp] {
-            layouts.read_pairs(file.read()?, slot, |slot, value| write(slot, value, output))?;
+            layouts.read_pairs(file.read()?, target, |target, value| {
+                write(target, value, output);
+            })?;
         }
         // The file does not exist if IPv6 is disabled.
-        let (file, layouts) = &mut self.snmp6;
+        let (file, targets) = &mut self.snmp6;
         if let Some(text) = file.read_if_exists()? {
-            layouts.read_lines(text, slot, |slot, value| write(slot, value, output))?;
+            read_lines(targets, text, target, |target, value| write(target, value, output))?;
         }
         Ok(())
     }
@@ -124,24 +127,24 @@ impl Source for NetStatistics {
 
 impl Fields {
     /// Returns where the value of a field goes, such as `Tcp_InSegs`.
-    fn slot(&self, field: &str) -> Slot {
+    fn target(&self, field: &str) -> Target {
         let is_name = field.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if !is_name || !self.filter.selects(field) {
-            return Slot::Ignored;
+            return Target::Skip;
         }
         let has_name = |column: &ColumnSpec| column.family.name.strip_prefix(PREFIX) == Some(field);
         match self.columns.iter().position(has_name) {
-            Some(column) => Slot::Column(column),
-            None => Slot::Found(format!("{PREFIX}{field}").into()),
+            Some(column) => Target::Column(column),
+            None => Target::Found(format!("{PREFIX}{field}").into()),
         }
     }
 }
 
-fn write(slot: &Slot, value: f64, output: &mut Output) {
-    match slot {
-        Slot::Ignored => {}
-        Slot::Column(column) => output.row(0, &[])[*column] = value,
-        Slot::Found(name) => {
+fn write(target: &Target, value: f64, output: &mut Output) {
+    match target {
+        Target::Skip => {}
+        Target::Column(column) => output.row(0, &[])[*column] = value,
+        Target::Found(name) => {
             let help = "Statistic of a network protocol.";
             output.sample(FoundFamily { name, kind: FamilyKind::Unknown, help }, &[], value);
         }

@@ -30,7 +30,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     },
     create: |options| {
         Ok(Box::new(PowerSupplies {
-            devices: DeviceFiles::new(options.sysfs("class/power_supply"), &[]),
+            devices: DeviceFiles::of_files(options.sysfs("class/power_supply"), &[]),
             filter: options.filter("", IGNORED),
             supplies: BTreeMap::new(),
         }))
