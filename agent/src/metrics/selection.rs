@@ -90,7 +90,11 @@ impl Selection {
         sources.extend(settings.peaks.then(|| peaks::source(options)));
         sources.extend(has_node.then(own_process::source));
         sources.extend(collectors.iter().map(|collector| collector.source(options)));
-        sources.extend(scrape::textfile_source(&settings.textfiles));
+        // Alerts for node_exporter expect the metric about errors, even if there are no files.
+        let textfiles = &settings.textfiles;
+        if has_node || !textfiles.is_empty() {
+            sources.push(scrape::textfile_source(textfiles, has_node));
+        }
 
         let order = sets.iter().flat_map(|set| set.metrics()).map(Metric::family);
         let tables = table_set(order, &sources)?;

@@ -40,15 +40,16 @@ const SCRAPE_ERROR: FoundFamily<'static> = FoundFamily {
 };
 const OWN_NAMES: &[&str] = &[MTIME.name, SCRAPE_ERROR.name];
 
-/// Returns the source of these text files; `None` if there are none.
-pub(crate) fn source(settings: &[TextfileSettings]) -> Option<SourceSpec> {
+/// Returns the source of these text files. With `is_collector` it counts as a collector of
+/// node_exporter's metrics.
+pub(crate) fn source(settings: &[TextfileSettings], is_collector: bool) -> SourceSpec {
     let settings: Arc<[TextfileSettings]> = settings.into();
-    (!settings.is_empty()).then(|| SourceSpec {
+    SourceSpec {
         name: "textfile",
         tables: Vec::new(),
         factory: Arc::new(move || Ok(Box::new(Textfiles::new(&settings)))),
-        is_collector: false,
-    })
+        is_collector,
+    }
 }
 
 /// All text files.

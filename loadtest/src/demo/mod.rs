@@ -113,6 +113,12 @@ fn welcome(args: &DemoArgs, http: SocketAddr, agent: &HostAgent<'_>) -> String {
     let (host, count) = (&agent.id, args.agents);
     let pid = agent.pid().map_or_else(|| "?".to_owned(), |pid| pid.to_string());
     let delay = RESTART_DELAY.as_secs();
+    let node = match args.classic {
+        true => String::new(),
+        false => {
+            format!("         {page}/agents/{host}     what node_exporter shows of this host\n")
+        }
+    };
     format!(
         "
   This host ({host}) and {count} simulated hosts report to a collector.
@@ -120,7 +126,7 @@ fn welcome(args: &DemoArgs, http: SocketAddr, agent: &HostAgent<'_>) -> String {
   open   {page}          all series
          {page}/agents   series of the agents
          {page}/self     the collector's own metrics
-  try    curl -s {page} | grep '^{cpu}{{'
+{node}  try    curl -s {page} | grep '^{cpu}{{'
   kill   kill -9 {pid}
          curl -s {page} | grep -c '\"{host}\"'      gone at the next scrape; back after {delay} s
   stop   Ctrl-C
